@@ -1,0 +1,82 @@
+"""Every error that leadscore raises on purpose.
+
+One tree, so that the two outer edges translate it in one place each: the
+command line into an exit code, the service into an HTTP status.
+
+- LeadScoringError
+    - ConfigError    a key in `leadscore.toml`, an option or a setting is wrong      exit 2
+    - SourceError    a file or database cannot be read, or written                   exit 2
+    - SchemaError    a table or a request does not fit its contract         exit 2, HTTP 422
+    - LearningError  the records hold nothing that could be learned                  exit 1
+    - ArtifactError  a saved model is incomplete, altered, or of another format      exit 1
+    - TrackingError  MLflow cannot be reached, or refuses                            exit 1
+    - ServiceError   the service or its package cannot be built or started           exit 1
+
+A message has at most three sentences: what is wrong, what was expected, what to do.
+"""
+
+from collections.abc import Sequence
+
+
+class LeadScoringError(Exception):
+    """The root: catch this to catch everything that leadscore refuses."""
+
+    exit_code = 1
+
+
+class ConfigError(LeadScoringError, ValueError):
+    """A key in the project file, an option or a setting is wrong."""
+
+    exit_code = 2
+
+
+class SourceError(LeadScoringError):
+    """A file or a database cannot be read or written."""
+
+    exit_code = 2
+
+
+class SchemaError(LeadScoringError, ValueError):
+    """A table or a request does not fit its contract.
+
+    Parameters
+    ----------
+    subject : str
+        What was checked: the table's or the field's name.
+    problems : sequence of str
+        Every failure found, one sentence each.
+
+    Examples
+    --------
+    >>> raise SchemaError("leads", ["`lead_id` is missing in 2 of 9 rows: rows 3, 7."])
+    Traceback (most recent call last):
+        ...
+    crm.errors.SchemaError: leads: `lead_id` is missing in 2 of 9 rows: rows 3, 7.
+    """
+
+    exit_code = 2
+
+    def __init__(self, subject: str, problems: Sequence[str]) -> None:
+        self.subject = subject
+        self.problems = tuple(problems)
+        if len(self.problems) == 1:
+            super().__init__(f"{subject}: {self.problems[0]}")
+        else:
+            lines = "\n".join(f"  - {problem}" for problem in self.problems)
+            super().__init__(f"{subject}: {len(self.problems)} problems.\n{lines}")
+
+
+class LearningError(LeadScoringError):
+    """The records hold nothing that could be learned: no leads, one outcome only."""
+
+
+class ArtifactError(LeadScoringError):
+    """A saved model is incomplete, altered, of another format, or scores differently."""
+
+
+class TrackingError(LeadScoringError):
+    """MLflow cannot be reached, or refuses what was asked of it."""
+
+
+class ServiceError(LeadScoringError):
+    """The service or its package cannot be built or started."""

@@ -1,0 +1,1 @@
+"""From records to numbers, as of a moment."""

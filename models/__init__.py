@@ -1,0 +1,1 @@
+"""The scorer: estimators, calibration, scale, and the artefact that carries them."""

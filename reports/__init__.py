@@ -1,0 +1,1 @@
+"""For the marketer: charts and pages."""

@@ -1,0 +1,1 @@
+"""For the CRM: the scoring service."""

@@ -1,0 +1,1 @@
+"""For the data scientist: train, evaluate, track."""
