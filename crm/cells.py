@@ -1,0 +1,112 @@
+"""What one cell of a CRM export means, whatever carried it here.
+
+The same value reaches us as text from CSV, as a typed value from Parquet or a
+database, and as JSON from a caller. Every reading below is defined for one cell;
+columns are read by reading each distinct cell once. So one lead and a million
+leads cannot be read differently.
+"""
+
+import datetime
+import decimal
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+MAX_CELL_CHARACTERS = 100_000
+
+_SPACES = re.compile(r"\s+")
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
+
+
+def cell_text(cell: Any) -> str | None:
+    """Read a cell as text: trimmed, inner white space collapsed, None if there is nothing.
+
+    Whole numbers lose their decimal point, because a column of whole numbers with
+    a gap in it arrives as floats from some sources.
+
+    Examples
+    --------
+    >>> cell_text("  Paid   search "), cell_text(3.0), cell_text(True), cell_text(float("nan"))
+    ('Paid search', '3', 'true', None)
+    """
+    if cell is None or cell is pd.NaT or cell is pd.NA:
+        return None
+    if isinstance(cell, str):
+        return _SPACES.sub(" ", cell).strip() or None
+    if isinstance(cell, bool | np.bool_):
+        return "true" if cell else "false"
+    if isinstance(cell, float | np.floating | decimal.Decimal):
+        value = float(cell)
+        if math.isnan(value):
+            return None
+        return str(int(value)) if value.is_integer() else repr(value)
+    if isinstance(cell, datetime.date):
+        return cell.isoformat()
+    return str(cell)
+
+
+def cell_number(cell: Any) -> float:
+    """Read a cell as a number: nan if it is missing, infinite, or says something else.
+
+    Examples
+    --------
+    >>> cell_number(" 12.50 "), cell_number(True), cell_number("12 apples"), cell_number("inf")
+    (12.5, 1.0, nan, nan)
+    """
+    if isinstance(cell, str):
+        match = _NUMBER.fullmatch(cell.strip())
+        value = float(match[0]) if match else math.nan
+    elif isinstance(cell, int | float | np.number | np.bool_ | decimal.Decimal):
+        try:
+            value = float(cell)
+        except OverflowError:
+            return math.nan
+    else:
+        return math.nan
+    return value if math.isfinite(value) else math.nan
+
+
+def read_column(column: pd.Series, read: Callable[[Any], Any], dtype: Any) -> NDArray[Any]:
+    """Apply a reading to every cell of a column, once per distinct cell.
+
+    Parameters
+    ----------
+    column : Series, shape (n,)
+        Any dtype.
+    read : callable
+        One cell to one value; called with None for missing cells.
+    dtype : numpy dtype
+        Of what `read` returns.
+
+    Returns
+    -------
+    ndarray of `dtype`, shape (n,)
+
+    Examples
+    --------
+    >>> read_column(pd.Series(["1", "x", None, "1"]), cell_number, float)
+    array([ 1., nan, nan,  1.])
+    """
+    codes, cells = pd.factorize(column, use_na_sentinel=True)
+    values = np.empty(len(cells) + 1, dtype=dtype)
+    values[: len(cells)] = [read(cell) for cell in cells.tolist()]
+    values[len(cells)] = read(None)
+    return values[codes]
+
+
+def number_column(column: pd.Series) -> NDArray[np.float64]:
+    """Read a column as numbers, shape (n,), by the rule of `cell_number`."""
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        values = column.to_numpy(dtype=np.float64, na_value=np.nan)
+        return np.where(np.isfinite(values), values, np.nan)
+    return read_column(column, cell_number, np.float64)
+
+
+def text_column(column: pd.Series) -> NDArray[np.object_]:
+    """Read a column as text, shape (n,), by the rule of `cell_text`."""
+    return read_column(column, cell_text, object)

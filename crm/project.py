@@ -1,0 +1,375 @@
+"""The project file: where the tables are, which column plays which role, what is learned.
+
+`load_project` turns `leadscore.toml` into a checked `Project`. Nothing else in the
+product reads TOML, and every key that it accepts is read by something.
+"""
+
+import difflib
+import math
+import os
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_type_hints
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from crm.errors import ConfigError
+
+PROJECT_FILE = "leadscore.toml"
+
+Positive = Annotated[float, Meta(gt=0)]
+Share = Annotated[float, Meta(ge=0.05, le=0.5)]
+OneCharacter = Annotated[str, Meta(min_length=1, max_length=1)]
+ModelName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
+OutcomeValue = str | int | float | bool
+
+
+class ProjectKeys(Struct, frozen=True, forbid_unknown_fields=True):
+    """`[project]`: the model's name, and whether its records are simulated."""
+
+    name: ModelName
+    simulated: bool = False
+
+
+class TableKeys(Struct, frozen=True, forbid_unknown_fields=True):
+    """What every table may say of where and how it is stored."""
+
+    source: str
+    table: str | None = None
+    query: str | None = None
+    delimiter: OneCharacter | None = None
+    encoding: str | None = None
+    decimal: OneCharacter = "."
+    timezone: str = "UTC"
+    time_format: str | None = None
+    lead_id: str | None = None
+
+
+class LeadsKeys(TableKeys, frozen=True, forbid_unknown_fields=True):
+    """`[leads]`; a flat export names its outcome column here as well."""
+
+    created_at: str | None = None
+    order: str | None = None
+    outcome: str | None = None
+    closed_at: str | None = None
+    amount: str | None = None
+    reason: str | None = None
+
+
+class ActivitiesKeys(TableKeys, frozen=True, forbid_unknown_fields=True):
+    """`[activities]`: what leads did and what was done with them."""
+
+    type: str | None = None
+    occurred_at: str | None = None
+    activity_id: str | None = None
+    content: str | None = None
+    channel: str | None = None
+    value: str | None = None
+
+
+class StagesKeys(TableKeys, frozen=True, forbid_unknown_fields=True):
+    """`[stages]`: the funnel."""
+
+    stage: str | None = None
+    entered_at: str | None = None
+
+
+class OutcomesKeys(TableKeys, frozen=True, forbid_unknown_fields=True):
+    """`[outcomes]`: how it ended."""
+
+    outcome: str | None = None
+    closed_at: str | None = None
+    amount: str | None = None
+    reason: str | None = None
+
+
+class LearnKeys(Struct, frozen=True, forbid_unknown_fields=True):
+    """`[learn]`: what counts as won, within how many days, from which moments."""
+
+    won: Annotated[list[OutcomeValue], Meta(min_length=1)]
+    lost: list[OutcomeValue] = field(default_factory=list)
+    open: list[OutcomeValue] = field(default_factory=list)
+    horizon_days: Positive = 90.0
+    moments_days: Annotated[list[Annotated[float, Meta(ge=0)]], Meta(min_length=1)] = field(
+        default_factory=lambda: [0.0]
+    )
+    observed_until: str | None = None
+    test_share: Share = 0.2
+    seed: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
+
+
+class ColumnsKeys(Struct, frozen=True, forbid_unknown_fields=True):
+    """`[columns]`: rules for the attributes of the leads table."""
+
+    nothing: list[str] = field(default_factory=list)
+    ignore: list[str] = field(default_factory=list)
+    known_later: list[str] = field(default_factory=list)
+    sensitive: list[str] = field(default_factory=list)
+    allow_sensitive: list[str] = field(default_factory=list)
+    number: list[str] = field(default_factory=list)
+    category: list[str] = field(default_factory=list)
+
+
+class _File(Struct, frozen=True, forbid_unknown_fields=True):
+    project: ProjectKeys
+    leads: LeadsKeys
+    learn: LearnKeys
+    activities: ActivitiesKeys | None = None
+    stages: StagesKeys | None = None
+    outcomes: OutcomesKeys | None = None
+    columns: ColumnsKeys = field(default_factory=ColumnsKeys)
+
+
+@dataclass(frozen=True)
+class Project:
+    """The checked `leadscore.toml`.
+
+    Attributes
+    ----------
+    path : Path
+        The file itself; relative sources are relative to its folder.
+    text : str
+        The file as read, kept so that a run can be traced back to it.
+    name : str
+        The model's name in the registry and in every answer.
+    simulated : bool
+        True if the records are made up; said wherever scores or figures are shown.
+    leads, activities, stages, outcomes : table keys, or None where the table is absent
+    learn : LearnKeys
+    columns : ColumnsKeys
+    """
+
+    path: Path
+    text: str
+    name: str
+    simulated: bool
+    leads: LeadsKeys
+    activities: ActivitiesKeys | None
+    stages: StagesKeys | None
+    outcomes: OutcomesKeys | None
+    learn: LearnKeys
+    columns: ColumnsKeys
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the project file."""
+        return self.path.parent
+
+
+def load_project(path: Path) -> Project:
+    """Read and check a project file.
+
+    Parameters
+    ----------
+    path : Path
+        The TOML file, or the folder that holds a `leadscore.toml`.
+
+    Returns
+    -------
+    Project
+
+    Raises
+    ------
+    ConfigError
+        If the file is missing, is no TOML, has an unknown key, or a value is out of range.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> _ = (folder / "leadscore.toml").write_text('''
+    ... [project]
+    ... name = "acme"
+    ... [leads]
+    ... source = "leads.csv"
+    ... outcome = "converted"
+    ... [learn]
+    ... won = ["yes"]
+    ... horizont_days = 30
+    ... ''')
+    >>> load_project(folder)
+    Traceback (most recent call last):
+        ...
+    crm.errors.ConfigError: leadscore.toml: unknown key `horizont_days` in [learn].
+    Did you mean `horizon_days`?
+    """
+    path = Path(path)
+    if path.is_dir():
+        path = path / PROJECT_FILE
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(
+            f"There is no project file {path}. "
+            "Write a first one with `leadscore init FILE…`, or name it with --project."
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read as UTF-8 text: {error}.") from None
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path.name} is not valid TOML: {error}.") from None
+    _refuse_unknown_keys(path.name, raw)
+    try:
+        keys = msgspec.convert(raw, _File)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{path.name}: {_in_toml_words(str(error))}.") from None
+    _check_sense(path.name, keys)
+    return Project(
+        path=path.resolve(),
+        text=text,
+        name=keys.project.name,
+        simulated=keys.project.simulated,
+        leads=keys.leads,
+        activities=keys.activities,
+        stages=keys.stages,
+        outcomes=keys.outcomes,
+        learn=keys.learn,
+        columns=keys.columns,
+    )
+
+
+def expand_variables(text: str) -> str:
+    """Replace `${NAME}` by the environment variable of that name.
+
+    So that paths and passwords can stay out of the project file.
+
+    Raises
+    ------
+    ConfigError
+        If a variable is not set.
+
+    Examples
+    --------
+    >>> expand_variables("leads.csv")
+    'leads.csv'
+    >>> expand_variables("${NO_SUCH_VARIABLE}/leads.csv")
+    Traceback (most recent call last):
+        ...
+    crm.errors.ConfigError: The project file uses ${NO_SUCH_VARIABLE}, which is not set.
+    Set the environment variable, or write the value into the file.
+    """
+
+    def value_of(match: re.Match[str]) -> str:
+        value = os.environ.get(match[1])
+        if value is None:
+            raise ConfigError(
+                f"The project file uses {match[0]}, which is not set.\n"
+                "Set the environment variable, or write the value into the file."
+            )
+        return value
+
+    return re.sub(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", value_of, text)
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """Say which known name may have been meant.
+
+    Examples
+    --------
+    >>> nearest("LeadSource", ["Lead Source", "City"])
+    'Did you mean `Lead Source`?'
+    >>> nearest("zzz", ["Lead Source", "City"])
+    'Known are: Lead Source, City.'
+    """
+    folded = {candidate.casefold(): candidate for candidate in known}
+    match = difflib.get_close_matches(name.casefold(), list(folded), n=1, cutoff=0.6)
+    if match:
+        return f"Did you mean `{folded[match[0]]}`?"
+    listed = ", ".join(known[:12]) + (", …" if len(known) > 12 else "")
+    return f"Known are: {listed}."
+
+
+def _refuse_unknown_keys(file: str, raw: Mapping[str, Any]) -> None:
+    sections = get_type_hints(_File)
+    for section, content in raw.items():
+        if section not in sections:
+            raise ConfigError(
+                f"{file}: unknown section [{section}].\n{nearest(section, list(sections))}"
+            )
+        if not isinstance(content, Mapping):
+            raise ConfigError(
+                f"{file}: `{section}` must be a section, [{section}], not a single value."
+            )
+        known = _keys_of(sections[section])
+        for key in content:
+            if key not in known:
+                raise ConfigError(
+                    f"{file}: unknown key `{key}` in [{section}].\n{nearest(key, known)}"
+                )
+    for section in ("project", "leads", "learn"):
+        if section not in raw:
+            raise ConfigError(f"{file}: the section [{section}] is missing. It is required.")
+
+
+def _keys_of(hint: Any) -> list[str]:
+    struct = next(
+        kind for kind in (hint, *get_args(hint)) if isinstance(kind, type) and kind is not type(None)
+    )
+    return list(get_type_hints(struct))
+
+
+def _in_toml_words(message: str) -> str:
+    """Turn msgspec's `… - at `$.learn.horizon_days`` into the file's own words."""
+    what, _, where = message.partition(" - at `$")
+    where = where.rstrip("`").strip(".")
+    what = what.replace("Object missing required field", "missing required key")
+    if not where:
+        return what
+    section, _, key = where.partition(".")
+    return f"[{section}] {key}: {what}" if key else f"[{section}]: {what}"
+
+
+def _check_sense(file: str, keys: _File) -> None:
+    for name in ("leads", "activities", "stages", "outcomes"):
+        table: TableKeys | None = getattr(keys, name)
+        if table is None:
+            continue
+        is_database = "://" in table.source or table.source.startswith("${") and (
+            table.table is not None or table.query is not None
+        )
+        if is_database and (table.table is None) == (table.query is None):
+            raise ConfigError(
+                f"{file}: [{name}] reads from a database and needs `table` or `query`, not both."
+            )
+        if not is_database and (table.table or table.query):
+            raise ConfigError(
+                f"{file}: [{name}] has `table` or `query`, but its source is a file. "
+                "Give a database URL as `source`, or take the key out."
+            )
+    if keys.outcomes is not None and keys.leads.outcome is not None:
+        raise ConfigError(
+            f"{file}: outcomes are named twice, in [outcomes] and as [leads] outcome. Keep one."
+        )
+    if keys.outcomes is None and keys.leads.outcome is None:
+        raise ConfigError(
+            f"{file}: no outcomes are named. "
+            "Add a section [outcomes], or name the column with [leads] outcome."
+        )
+    spoken = [_word(value) for value in (*keys.learn.won, *keys.learn.lost, *keys.learn.open)]
+    twice = sorted({value for value in spoken if spoken.count(value) > 1})
+    if twice:
+        raise ConfigError(
+            f"{file}: [learn] declares {twice} more than once among won, lost and open."
+        )
+    if not all(map(math.isfinite, [keys.learn.horizon_days, *keys.learn.moments_days])):
+        raise ConfigError(f"{file}: [learn] horizon_days and moments_days must be finite numbers.")
+    unknown = set(keys.columns.allow_sensitive) - set(keys.columns.sensitive)
+    if unknown:
+        raise ConfigError(
+            f"{file}: [columns] allow_sensitive names {sorted(unknown)}, "
+            "which `sensitive` does not list. List them there too."
+        )
+    kinds = set(keys.columns.number) & set(keys.columns.category)
+    if kinds:
+        raise ConfigError(
+            f"{file}: [columns] {sorted(kinds)} cannot be both number and category."
+        )
+
+
+def _word(value: OutcomeValue) -> str:
+    return str(value).strip().casefold()

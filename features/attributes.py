@@ -1,0 +1,223 @@
+"""What a lead says of itself, turned into numbers.
+
+Each attribute is fitted once and knows how to read *one* cell. A column is read by
+reading each of its distinct cells, so that one lead in a request and ten million in
+a file cannot come out differently.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from crm.cells import cell_number, cell_text, number_column, read_column, text_column
+from crm.errors import SchemaError
+
+MISSING, UNSEEN = 0, 1  # codes of the two buckets that every category has
+MAX_VOCABULARY = 254
+MIN_ROWS_PER_VALUE = 5
+SMALL_VOCABULARY = 50
+MOSTLY = 0.99
+NEARLY_UNIQUE = 0.9
+
+
+@dataclass(frozen=True)
+class NumberAttribute:
+    """A number as it is; nan where it is missing or not a number.
+
+    Attributes
+    ----------
+    column : str
+        The column of the leads table.
+    nothing : frozenset of str
+        Casefolded strings that mean "no value".
+    median : float
+        Of the training leads; for models that cannot take a gap.
+    """
+
+    column: str
+    nothing: frozenset[str]
+    median: float
+    kind: ClassVar[Literal["number"]] = "number"
+
+    def encode(self, cell: Any) -> float:
+        """Read one cell; nan if it holds no number."""
+        return cell_number(cell)
+
+    def encode_column(self, column: pd.Series) -> NDArray[np.float64]:
+        """Read a column, shape (n,), float64."""
+        return number_column(column)
+
+    def complaint(self, cell: Any) -> str | None:
+        """Say what is odd about a cell, or None."""
+        if not math.isnan(cell_number(cell)):
+            return None
+        text = cell_text(cell)
+        if text is None or text.casefold() in self.nothing:
+            return None
+        return f"`{self.column}` is no number and counts as missing"
+
+
+@dataclass(frozen=True)
+class CategoryAttribute:
+    """A category by its vocabulary; code 0 is missing, code 1 a value not in it.
+
+    Spelling differences in case and white space do not make another category.
+
+    Attributes
+    ----------
+    column : str
+        The column of the leads table.
+    nothing : frozenset of str
+        Casefolded strings that mean "no value".
+    vocabulary : tuple of str
+        The values, in their most frequent spelling; value i has the code i + 2.
+    """
+
+    column: str
+    nothing: frozenset[str]
+    vocabulary: tuple[str, ...]
+    kind: ClassVar[Literal["category"]] = "category"
+
+    @cached_property
+    def _codes(self) -> dict[str, float]:
+        codes = {value.casefold(): float(i) for i, value in enumerate(self.vocabulary, start=2)}
+        return codes | dict.fromkeys(self.nothing, float(MISSING))
+
+    def encode(self, cell: Any) -> float:
+        """Read one cell; the code of its value."""
+        text = cell_text(cell)
+        return float(MISSING) if text is None else self._codes.get(text.casefold(), float(UNSEEN))
+
+    def encode_column(self, column: pd.Series) -> NDArray[np.float64]:
+        """Read a column, shape (n,), float64 codes."""
+        return read_column(column, self.encode, np.float64)
+
+    def complaint(self, cell: Any) -> str | None:
+        """Say what is odd about a cell, or None."""
+        if self.encode(cell) != UNSEEN:
+            return None
+        return f"`{self.column}` has a value that was rare or unseen in training"
+
+
+Attribute = NumberAttribute | CategoryAttribute
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A column that is no feature, and why."""
+
+    column: str
+    reason: str
+
+
+def fit_attribute(
+    column: pd.Series,
+    *,
+    nothing: Sequence[str],
+    kind: Literal["number", "category"] | None = None,
+) -> Attribute | LeftOut:
+    """Decide what a column is and learn how to read it.
+
+    Parameters
+    ----------
+    column : Series, shape (n_leads,)
+        The training leads' cells, as read.
+    nothing : sequence of str
+        What means "no value" besides an empty cell.
+    kind : {"number", "category"}, optional
+        Declared by the project; found from the cells otherwise.
+
+    Returns
+    -------
+    NumberAttribute, CategoryAttribute or LeftOut
+
+    Raises
+    ------
+    SchemaError
+        If a number column holds infinities, or a column is half numbers, half text.
+
+    Examples
+    --------
+    >>> fit_attribute(pd.Series(["1", "2.5", "Select"] * 20, name="visits"), nothing=["Select"])
+    NumberAttribute(column='visits', nothing=frozenset({'select'}), median=1.75)
+    >>> fit_attribute(pd.Series(["EU", "eu ", "US"] * 20, name="region"), nothing=[])
+    CategoryAttribute(column='region', nothing=frozenset(), vocabulary=('EU', 'US'))
+    """
+    name = str(column.name)
+    folded = frozenset(value.strip().casefold() for value in nothing)
+    texts = text_column(column)
+    texts[np.isin(_fold(texts), list(folded))] = None
+    filled = np.array([text is not None for text in texts], dtype=bool)
+    n_filled = int(filled.sum())
+    if n_filled == 0:
+        return LeftOut(name, "it is empty")
+    counts = pd.Series(texts[filled]).value_counts()
+    if len(counts) == 1 and n_filled == len(column):
+        return LeftOut(name, f"it is always {str(counts.index[0])[:40]!r}")
+    numbers = number_column(column)
+    share = float(np.isfinite(numbers[filled]).mean())
+    _refuse_infinities(name, column, texts)
+    if kind is None:
+        kind = _kind(name, share, n_distinct=len(counts), n=n_filled)
+    if kind == "number":
+        if n_filled >= 100 and len(counts) == n_filled and (numbers[filled] % 1 == 0).all():
+            return LeftOut(name, "each lead has a number of its own: an identifier")
+        return NumberAttribute(name, folded, float(np.median(numbers[np.isfinite(numbers)])))
+    if _is_time(counts.index):
+        return LeftOut(name, "it is a time, and times are not read yet")
+    if n_filled >= 100 and len(counts) > NEARLY_UNIQUE * n_filled:
+        return LeftOut(name, "nearly each lead has a value of its own: an identifier or free text")
+    spellings = counts.groupby(_fold(counts.index.to_numpy()), sort=False)
+    totals = spellings.sum().sort_values(ascending=False, kind="stable")
+    often = totals[totals >= min(MIN_ROWS_PER_VALUE, totals.iloc[0])].head(MAX_VOCABULARY)
+    spelled = spellings.idxmax()
+    return CategoryAttribute(name, folded, tuple(str(spelled[value]) for value in often.index))
+
+
+def _kind(name: str, share_numbers: float, n_distinct: int, n: int) -> Any:
+    if share_numbers >= MOSTLY:
+        return "number"
+    if share_numbers <= 1 - MOSTLY or n_distinct <= SMALL_VOCABULARY:
+        return "category"
+    if share_numbers < 0.05 or share_numbers > 0.95:
+        return "number" if share_numbers > 0.95 else "category"
+    raise SchemaError(
+        "leads",
+        [f"`{name}` is a number in {share_numbers:.0%} and text in {1 - share_numbers:.0%} of "
+         f"{n:,} rows. Say which it is: list it in [columns] number (the text then counts as "
+         "missing), category or ignore."],
+    )
+
+
+def _refuse_infinities(name: str, column: pd.Series, texts: NDArray[np.object_]) -> None:
+    infinite = read_column(pd.Series(texts), _is_infinite, np.bool_)
+    if infinite.any():
+        rows = ", ".join(str(row + 1) for row in np.flatnonzero(infinite)[:5])
+        raise SchemaError(
+            "leads",
+            [f"`{name}` is infinite in {int(infinite.sum()):,} rows (row {rows}). Expected finite "
+             "numbers or empty cells; mend the export, or list the word in [columns] nothing."],
+        )
+
+
+def _is_infinite(cell: Any) -> bool:
+    return cell is not None and cell.lower().lstrip("+-") in ("inf", "infinity")
+
+
+def _is_time(values: pd.Index) -> bool:
+    sample = pd.Series(values[:200], dtype="str")
+    looks = sample.str.match(r"\d{4}-\d{2}-\d{2}")
+    if not looks.all():
+        return False
+    return bool(pd.to_datetime(sample, format="ISO8601", errors="coerce", utc=True).notna().all())
+
+
+def _fold(texts: NDArray[np.object_]) -> NDArray[np.object_]:
+    fold: Callable[[Any], Any] = lambda text: None if text is None else text.casefold()  # noqa: E731
+    return read_column(pd.Series(texts, dtype=object), fold, object)

@@ -1,0 +1,216 @@
+"""Which (lead, as_of) pairs to learn from, and what came of each.
+
+A moment is what was known of one lead at one time. It learns from a lead at its
+creation and at the ages that the project names, as long as the lead was open then.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from crm.errors import LearningError
+from crm.project import LearnKeys
+from crm.records import TIME_DTYPE, Records
+
+NOT_A_TIME = np.iinfo(np.int64).min  # how numpy stores a missing time
+MICROSECONDS_PER_DAY = 86_400_000_000
+
+
+@dataclass(frozen=True)
+class Moments:
+    """What to learn from: one row per (lead, as_of), in the order of time.
+
+    Attributes
+    ----------
+    lead : ndarray of int64, shape (n,)
+        Position of the lead in `records.leads`.
+    as_of : ndarray of int64, shape (n,)
+        Microseconds since 1970 UTC; `NOT_A_TIME` where the records have no times.
+    label : ndarray of int8, shape (n,)
+        1 if won in (as_of, as_of + horizon], else 0.
+    known_at : ndarray of int64, shape (n,)
+        When the label was certain, in microseconds; `NOT_A_TIME` without times.
+    weight : ndarray of float64, shape (n,)
+        Sums to 1 over the moments of each lead.
+    counts : dict of str to int
+        How many leads and moments there were, and why others are not here.
+    """
+
+    lead: NDArray[np.int64]
+    as_of: NDArray[np.int64]
+    label: NDArray[np.int8]
+    known_at: NDArray[np.int64]
+    weight: NDArray[np.float64]
+    counts: dict[str, int]
+
+    def __len__(self) -> int:
+        return len(self.lead)
+
+    @property
+    def has_times(self) -> bool:
+        """True if the moments stand in time."""
+        return bool(len(self)) and bool(self.as_of[0] != NOT_A_TIME)
+
+    def take(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> "Moments":
+        """Keep some of the moments; weights are shared out anew among those left."""
+        lead = self.lead[rows]
+        return Moments(
+            lead=lead,
+            as_of=self.as_of[rows],
+            label=self.label[rows],
+            known_at=self.known_at[rows],
+            weight=_weight_per_lead(lead),
+            counts=self.counts,
+        )
+
+
+def make_moments(records: Records, learn: LearnKeys) -> Moments:
+    """List the moments whose outcome is certain, with their labels.
+
+    A moment is mature when its whole horizon has been watched. One that was won or
+    lost sooner waits for that as well: counting early answers before late ones
+    would show more quick wins among the newest leads than there are
+    (docs/decisions/0002).
+
+    Where leads have no time of creation, each lead with an outcome is one moment,
+    its label is how it ended, and nothing protects against learning from the future.
+
+    Parameters
+    ----------
+    records : Records
+    learn : LearnKeys
+
+    Returns
+    -------
+    Moments
+
+    Raises
+    ------
+    LearningError
+        If none is left, or all have the same label.
+    """
+    moments = _timed(records, learn) if records.has_times else _timeless(records)
+    won = int(moments.label.sum())
+    if len(moments) == 0:
+        raise LearningError(_nothing_mature(moments.counts, learn))
+    if won in (0, len(moments)):
+        raise LearningError(
+            f"All {len(moments):,} leads with a known outcome are "
+            f"{'won' if won else 'lost or unwon'}. Both kinds are needed to tell them apart; "
+            "check [learn] won and lost, and that the export holds both."
+        )
+    return moments
+
+
+def _timeless(records: Records) -> Moments:
+    outcome = records.outcomes.drop_duplicates("lead_id").set_index("lead_id")["outcome"]
+    ended = records.leads["lead_id"].map(outcome)
+    lead = np.flatnonzero(ended.notna().to_numpy())
+    no_time = np.full(len(lead), NOT_A_TIME)
+    label = (ended.iloc[lead] == "won").to_numpy(dtype=np.int8)
+    counts = {
+        "leads": len(records.leads),
+        "moments": len(lead),
+        "won": int(label.sum()),
+        "without_outcome": len(records.leads) - len(lead),
+    }
+    return Moments(lead, no_time, label, no_time, np.ones(len(lead)), counts)
+
+
+def _timed(records: Records, learn: LearnKeys) -> Moments:
+    created = _microseconds(records.leads["created_at"])
+    closings = records.outcomes
+    position = pd.Series(np.arange(len(created)), index=records.leads["lead_id"])
+    of_lead = closings["lead_id"].map(position).to_numpy(dtype=np.int64)
+    closed_at = _microseconds(closings["closed_at"])
+    is_dated = closed_at != NOT_A_TIME
+    won = (closings["outcome"] == "won").to_numpy()
+
+    first_close = _earliest(of_lead[is_dated], closed_at[is_dated], len(created))
+    undated_win = np.zeros(len(created), dtype=bool)
+    undated_win[of_lead[~is_dated & won]] = True
+    undated_loss = np.zeros(len(created), dtype=bool)
+    undated_loss[of_lead[~is_dated & ~won]] = True
+
+    horizon = int(learn.horizon_days * MICROSECONDS_PER_DAY)
+    until = _microseconds(pd.Series([records.observed_until], dtype=TIME_DTYPE))[0]
+    ages = np.array(
+        sorted({int(days * MICROSECONDS_PER_DAY) for days in learn.moments_days}), dtype=np.int64
+    )
+    lead = np.repeat(np.arange(len(created)), len(ages))
+    as_of = (created[:, None] + ages[None, :]).ravel()
+    was_open = first_close[lead] > as_of
+    is_mature = as_of + horizon <= until
+    kept = was_open & is_mature & ~(undated_win | undated_loss)[lead]
+    # A win without a date can be placed at the lead's creation only, within the horizon at best.
+    undated = (undated_win | undated_loss)[lead] & was_open & is_mature & (as_of == created[lead])
+    kept |= undated
+
+    wins = is_dated & won
+    label = _won_within(of_lead[wins], closed_at[wins], lead, as_of, horizon) | (
+        undated & undated_win[lead]
+    )
+    counts = {
+        "leads": len(created),
+        "moments": int(kept.sum()),
+        "won": int(label[kept].sum()),
+        "closed_before_the_moment": int((~was_open).sum()),
+        "not_mature": int((was_open & ~is_mature).sum()),
+        "undated_outcomes": int(undated.sum()),
+    }
+    order = np.flatnonzero(kept)
+    order = order[np.argsort(as_of[order], kind="stable")]
+    return Moments(
+        lead=lead[order],
+        as_of=as_of[order],
+        label=label[order].astype(np.int8),
+        known_at=as_of[order] + horizon,
+        weight=_weight_per_lead(lead[order]),
+        counts=counts,
+    )
+
+
+def _won_within(
+    win_lead: NDArray[np.int64],
+    win_at: NDArray[np.int64],
+    lead: NDArray[np.int64],
+    as_of: NDArray[np.int64],
+    horizon: int,
+) -> NDArray[np.bool_]:
+    """Whether any win of the moment's lead lies in (as_of, as_of + horizon]."""
+    order = np.lexsort((win_at, win_lead))
+    keys = np.rec.fromarrays([win_lead[order], win_at[order]])
+    after = np.searchsorted(keys, np.rec.fromarrays([lead, as_of]), side="right")
+    within = np.searchsorted(keys, np.rec.fromarrays([lead, as_of + horizon]), side="right")
+    return np.asarray(within > after)
+
+
+def _earliest(
+    lead: NDArray[np.int64], at: NDArray[np.int64], n_leads: int
+) -> NDArray[np.int64]:
+    first = np.full(n_leads, np.iinfo(np.int64).max)
+    np.minimum.at(first, lead, at)
+    return first
+
+
+def _weight_per_lead(lead: NDArray[np.int64]) -> NDArray[np.float64]:
+    _, inverse, counts = np.unique(lead, return_inverse=True, return_counts=True)
+    return np.asarray(1.0 / counts[inverse]) if len(lead) else np.empty(0)
+
+
+def _microseconds(times: pd.Series) -> NDArray[np.int64]:
+    return times.astype(TIME_DTYPE).to_numpy(dtype="datetime64[us]").astype(np.int64)
+
+
+def _nothing_mature(counts: dict[str, int], learn: LearnKeys) -> str:
+    if "not_mature" in counts and counts["not_mature"]:
+        return (
+            f"None of the {counts['leads']:,} leads is old enough to learn from: each needs "
+            f"{learn.horizon_days:g} days under observation. Shorten horizon_days, or export more."
+        )
+    return (
+        f"None of the {counts['leads']:,} leads has a known outcome. "
+        "Check [learn] won and lost, and that outcomes and leads share their ids."
+    )

@@ -1,0 +1,231 @@
+"""The artefact: a saved model as a directory of data, verified when it is loaded.
+
+    manifest.json      FORMAT, and size and SHA-256 of every other file
+    card.json          ModelCard
+    features.json      the fitted FeaturePipeline
+    booster.txt        LightGBM's own model text
+    calibration.json   calibration and scale
+    golden.json        made-up leads with the probabilities that the model gave them
+
+No file holds code, a class path or a pickle. Loading checks the format, the sizes and
+the digests before anything is parsed, then scores the golden leads again and refuses on
+any difference: so a model is never silently run by code that reads it otherwise.
+
+FORMAT is one number. Raise it when a file is added, removed or read differently; keep
+the old reader, and keep an artefact of the old format in the tests.
+"""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightgbm
+import numpy as np
+
+from crm.errors import ArtifactError
+from features.pipeline import FeaturePipeline
+from models.calibration import Calibration
+from models.card import ModelCard
+from models.estimators import BoostedTrees
+from models.scale import Scale
+from models.scorer import LeadScorer
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+MAX_BYTES = {
+    MANIFEST: 1 << 16,
+    "card.json": 1 << 23,
+    "features.json": 1 << 25,
+    "booster.txt": 1 << 28,
+    "calibration.json": 1 << 16,
+    "golden.json": 1 << 24,
+}
+MODEL_FILES = ("features.json", "booster.txt", "calibration.json")  # what decides a score
+GOLDEN_TOLERANCE = 1e-12
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A verified model and its identity.
+
+    Attributes
+    ----------
+    scorer : LeadScorer
+    digest : str
+        SHA-256 over the files that decide a score: same digest, same scores.
+    golden : list of dict
+        The golden leads.
+    """
+
+    scorer: LeadScorer
+    digest: str
+    golden: list[dict[str, Any]]
+
+
+def save_artifact(
+    scorer: LeadScorer, golden_leads: Sequence[Mapping[str, Any]], folder: Path
+) -> str:
+    """Write a model to a folder that does not exist yet, all or nothing.
+
+    Parameters
+    ----------
+    scorer : LeadScorer
+    golden_leads : sequence of mapping
+        Made-up leads; their scores are stored beside them.
+    folder : Path
+
+    Returns
+    -------
+    str
+        The model's digest.
+
+    Raises
+    ------
+    ArtifactError
+        If the folder exists.
+    """
+    if folder.exists():
+        raise ArtifactError(f"{folder} exists already. Expected a new folder for the model.")
+    scores = scorer.score_leads(golden_leads)
+    contents = {
+        "card.json": _dump(scorer.card.to_json()),
+        "features.json": _dump(
+            scorer.pipeline.to_json() | {"lead_id_column": scorer.lead_id_column}
+        ),
+        "booster.txt": scorer.trees.text.encode(),
+        "calibration.json": _dump(
+            {
+                "slope": scorer.calibration.slope,
+                "intercept": scorer.calibration.intercept,
+                "base_log_odds": scorer.scale.base_log_odds,
+            }
+        ),
+        "golden.json": _dump(
+            [
+                {"lead": dict(lead), "probability": score.probability, "score": score.score}
+                for lead, score in zip(golden_leads, scores, strict=True)
+            ]
+        ),
+    }
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    manifest = {
+        "format": FORMAT,
+        "model": _model_digest(digests),
+        "files": {
+            name: {"bytes": len(content), "sha256": digests[name]}
+            for name, content in contents.items()
+        },
+    }
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".saving-"))
+    try:
+        for name, content in (contents | {MANIFEST: _dump(manifest)}).items():
+            (work / name).write_bytes(content)
+        work.chmod(0o755)
+        work.rename(folder)
+    except OSError as error:
+        shutil.rmtree(work, ignore_errors=True)
+        raise ArtifactError(f"The model cannot be saved in {folder}: {error}.") from None
+    return str(manifest["model"])
+
+
+def load_artifact(folder: Path) -> LoadedModel:
+    """Load a saved model and verify it.
+
+    Raises
+    ------
+    ArtifactError
+        If a file is missing, too large, altered or unreadable, the format is another
+        one, or a golden lead scores differently.
+    """
+    manifest = _parse(_read(folder, MANIFEST), MANIFEST)
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
+        raise ArtifactError(f"{folder.name}/{MANIFEST} is no manifest of a leadscore model.")
+    if manifest.get("format") != FORMAT:
+        raise ArtifactError(
+            f"The model in {folder.name} has format {manifest.get('format')!r}; this leadscore "
+            f"reads format {FORMAT}. Use the leadscore that saved it, or train again."
+        )
+    contents = {name: _read(folder, name) for name in MAX_BYTES if name != MANIFEST}
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    for name, digest in digests.items():
+        stated = manifest["files"].get(name)
+        if not isinstance(stated, dict) or stated.get("sha256") != digest:
+            raise ArtifactError(
+                f"{folder.name}/{name} is not the file that was saved: its digest differs from "
+                "the manifest's. Fetch the model again from the registry."
+            )
+    try:
+        scorer = _build(contents)
+        golden = _parse(contents["golden.json"], "golden.json")
+        expected = np.array([lead["probability"] for lead in golden])
+        scores = scorer.score_leads([lead["lead"] for lead in golden])
+    except (KeyError, TypeError, ValueError, lightgbm.basic.LightGBMError) as error:
+        raise ArtifactError(
+            f"The model in {folder.name} cannot be read: {type(error).__name__}: {error}. "
+            "Fetch it again from the registry, or train again."
+        ) from None
+    probability = np.array([score.probability for score in scores])
+    if not len(golden) or not np.allclose(probability, expected, rtol=0, atol=GOLDEN_TOLERANCE):
+        raise ArtifactError(
+            f"The model in {folder.name} does not score its golden leads as it did when it was "
+            "saved. It needs the leadscore and LightGBM versions that its card names."
+        )
+    return LoadedModel(scorer=scorer, digest=_model_digest(digests), golden=golden)
+
+
+def _build(contents: Mapping[str, bytes]) -> LeadScorer:
+    features = _parse(contents["features.json"], "features.json")
+    numbers = _parse(contents["calibration.json"], "calibration.json")
+    scorer = LeadScorer(
+        pipeline=FeaturePipeline.from_json(features),
+        trees=BoostedTrees(contents["booster.txt"].decode("utf-8")),
+        calibration=Calibration(float(numbers["slope"]), float(numbers["intercept"])),
+        scale=Scale(float(numbers["base_log_odds"])),
+        lead_id_column=str(features["lead_id_column"]),
+        card=ModelCard.from_json(_parse(contents["card.json"], "card.json")),
+    )
+    if scorer.trees.n_features != len(scorer.pipeline.names):
+        raise ValueError(
+            f"the trees expect {scorer.trees.n_features} features, "
+            f"the pipeline makes {len(scorer.pipeline.names)}"
+        )
+    return scorer
+
+
+def _read(folder: Path, name: str) -> bytes:
+    path = folder / name
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES[name]:
+            raise ArtifactError(
+                f"{folder.name}/{name} has {size:,} bytes; at most {MAX_BYTES[name]:,} are read."
+            )
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES[name])
+    except OSError:
+        raise ArtifactError(
+            f"{folder} holds no complete model: {name} is missing. "
+            "Fetch the model again from the registry."
+        ) from None
+
+
+def _parse(content: bytes, name: str) -> Any:
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        raise ArtifactError(f"{name} is not valid JSON. Fetch the model again.") from None
+
+
+def _dump(value: Any) -> bytes:
+    return (json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
+
+
+def _model_digest(digests: Mapping[str, str]) -> str:
+    joined = "\n".join(f"{name} {digests[name]}" for name in MODEL_FILES)
+    return hashlib.sha256(joined.encode()).hexdigest()

@@ -1,0 +1,109 @@
+"""Which moments to learn from and which to be judged by: the newest leads are the test."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crm.errors import LearningError
+from crm.records import Records
+from features.moments import Moments
+
+LEAST_LEADS = 20
+
+
+@dataclass(frozen=True)
+class Split:
+    """Training and test moments; no lead is on both sides.
+
+    Attributes
+    ----------
+    train, test : Moments
+    embargoed : int
+        Training moments that were dropped because their label was not known yet when
+        the test period began.
+    how : str
+        In words, for the card.
+    """
+
+    train: Moments
+    test: Moments
+    embargoed: int
+    how: str
+
+
+def split_newest(records: Records, moments: Moments, test_share: float, seed: int) -> Split:
+    """Hold the newest share of leads out, and embargo labels from the test period.
+
+    Leads whose records stand in no order are held out at random, with the same share
+    of wins on both sides: the figures are then about leads of the same days, and the
+    card says so.
+
+    Parameters
+    ----------
+    records : Records
+    moments : Moments
+    test_share : float
+        Share of leads, 0.05 … 0.5.
+    seed : int
+        For the random case.
+
+    Raises
+    ------
+    LearningError
+        If too few leads are left on a side, or one side has a single outcome.
+    """
+    leads = np.unique(moments.lead)
+    if len(leads) < LEAST_LEADS:
+        raise LearningError(
+            f"Only {len(leads)} leads have a certain outcome; at least {LEAST_LEADS} are needed "
+            "to learn from some and to be judged by others. Export more of them."
+        )
+    n_test = max(1, round(len(leads) * test_share))
+    if records.in_order:
+        # Positions in records.leads grow with time; a lead's first moment is its creation.
+        test_leads = leads[-n_test:]
+        how = f"newest {test_share:.0%} of leads"
+    else:
+        test_leads = _stratified(moments, n_test, seed)
+        how = f"random {test_share:.0%} of leads, because the project names no time or order"
+    is_test = np.isin(moments.lead, test_leads)
+    known = np.ones(len(moments), dtype=bool)
+    if moments.has_times:
+        test_begins = moments.as_of[is_test].min()
+        known = moments.known_at <= test_begins
+    train = moments.take(~is_test & known)
+    test = moments.take(is_test)
+    embargoed = int((~is_test & ~known).sum())
+    for name, side in (("training", train), ("test", test)):
+        won = int(side.label.sum())
+        if won in (0, len(side)):
+            raise LearningError(_one_sided(name, len(side), won, embargoed))
+    return Split(train=train, test=test, embargoed=embargoed, how=how)
+
+
+def _stratified(moments: Moments, n_test: int, seed: int) -> NDArray[np.int64]:
+    leads, first = np.unique(moments.lead, return_index=True)
+    won = moments.label[first] == 1
+    generator = np.random.default_rng(seed)
+    n_won = max(1, round(n_test * won.mean()))
+    return np.concatenate(
+        [
+            generator.choice(leads[won], size=min(n_won, int(won.sum())), replace=False),
+            generator.choice(leads[~won], size=min(n_test - n_won, int((~won).sum())), replace=False),
+        ]
+    )
+
+
+def _one_sided(side: str, n: int, won: int, embargoed: int) -> str:
+    if n == 0:
+        return (
+            f"No {side} leads are left: the labels of all {embargoed:,} were not yet known when "
+            "the test period began. Export a longer history, or shorten horizon_days."
+        )
+    return (
+        f"All {n:,} {side} leads are {'won' if won else 'unwon'}, so nothing can be learned or "
+        "judged. Export a longer history, or change test_share."
+    )
+
+

@@ -1,0 +1,265 @@
+"""Trains: learns from the older leads, is judged by the newest, then learns from all."""
+
+import importlib.metadata
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from crm.cells import cell_text, number_column
+from crm.project import Project
+from crm.records import Records
+from features.moments import Moments, make_moments
+from features.pipeline import FeaturePipeline, fit_pipeline
+from models.calibration import Calibration, fit_calibration
+from models.card import ModelCard
+from models.estimators import (
+    TREE_PARAMETERS,
+    BaseRate,
+    BoostedTrees,
+    Logistic,
+    fit_trees,
+)
+from models.scale import Scale
+from models.scorer import LeadScorer
+from training.evaluation import Evaluation, evaluate, gains, reliability
+from training.split import Split, split_newest
+
+N_GOLDEN = 24
+PACKAGES = ("lightgbm", "numpy", "pandas", "scikit-learn", "scipy")
+
+OnShare = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A new model and everything that was found out about it.
+
+    Attributes
+    ----------
+    scorer : LeadScorer
+        Refitted on all mature moments.
+    golden_leads : list of dict
+        Made-up leads for the artefact.
+    test : Evaluation
+        Of the model fitted on the training moments only.
+    baselines : dict of str to Evaluation
+        `base_rate` and `logistic`, on the same moments.
+    reliability, gains : list of dict
+        What the plots show.
+    """
+
+    scorer: LeadScorer
+    golden_leads: list[dict[str, Any]]
+    test: Evaluation
+    baselines: dict[str, Evaluation]
+    reliability: list[dict[str, float]]
+    gains: list[dict[str, float]]
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """A pipeline, trees and calibration that were fitted on the same moments."""
+
+    pipeline: FeaturePipeline
+    trees: BoostedTrees
+    calibration: Calibration
+    rounds: int
+
+    def margin(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        return self.calibration.margin(self.trees.margin(features))
+
+
+def train(
+    project: Project,
+    records: Records,
+    *,
+    now: datetime,
+    on_share: OnShare = lambda what, share: None,
+) -> Trained:
+    """Train a model for a project.
+
+    Parameters
+    ----------
+    project : Project
+    records : Records
+    now : datetime, timezone-aware
+        Written into the card; nothing else depends on it.
+    on_share : callable, optional
+        Told what is being done and the share of the whole that is done, 0 … 1.
+
+    Returns
+    -------
+    Trained
+
+    Raises
+    ------
+    LearningError
+        If there is nothing to learn.
+    SchemaError
+        If an attribute cannot be read.
+    """
+    seed = project.learn.seed
+    moments = make_moments(records, project.learn)
+    split = split_newest(records, moments, project.learn.test_share, seed)
+
+    judged = _fit(
+        records, split.train, project, lambda share: on_share("Learning", 0.45 * share)
+    )
+    on_share("Judging on the newest leads", 0.45)
+    features = judged.pipeline.transform(records, split.test)
+    margin = judged.margin(features)
+    test = _evaluate(margin, split.test, seed)
+    baselines = _baselines(records, split, judged.pipeline, features, seed)
+
+    final = _fit(
+        records,
+        moments,
+        project,
+        lambda share: on_share("Learning from all leads", 0.55 + 0.45 * share),
+    )
+    base_rate = BaseRate.fit(moments.label, moments.weight)
+    card = ModelCard(
+        name=project.name,
+        simulated=project.simulated,
+        trained_at=now.isoformat(timespec="seconds"),
+        learned_from=_learned_from(records, moments, split),
+        label={"won": list(map(str, project.learn.won)), "horizon_days": _horizon(records, project)},
+        features=final.pipeline.names,
+        left_out=[
+            {"column": left.column, "reason": left.reason} for left in final.pipeline.left_out
+        ],
+        test={**test.to_json(), "how": split.how},
+        baselines={name: found.to_json() for name, found in baselines.items()},
+        estimator={
+            "kind": "boosted trees, Platt-calibrated out of fold",
+            "rounds": final.rounds,
+            "parameters": TREE_PARAMETERS | {"seed": seed},
+            "calibration_slope": final.calibration.slope,
+        },
+        digests=dict(records.digests),
+        versions=_versions(),
+        notes=_notes(records, split),
+    )
+    scorer = LeadScorer(
+        pipeline=final.pipeline,
+        trees=final.trees,
+        calibration=final.calibration,
+        scale=Scale(base_rate.log_odds),
+        lead_id_column=project.leads.lead_id or "lead_id",
+        card=card,
+    )
+    probability = judged.calibration.probability(judged.trees.margin(features))
+    on_share("Learning from all leads", 1.0)
+    return Trained(
+        scorer=scorer,
+        golden_leads=_golden_leads(final.pipeline, records.leads, seed),
+        test=test,
+        baselines=baselines,
+        reliability=reliability(probability, split.test.label, split.test.weight),
+        gains=gains(margin, split.test.label, split.test.weight),
+    )
+
+
+def _fit(
+    records: Records, moments: Moments, project: Project, on_share: Callable[[float], None]
+) -> _Fitted:
+    pipeline = fit_pipeline(records, moments, project)
+    found = fit_trees(
+        pipeline.transform(records, moments),
+        moments.label,
+        moments.weight,
+        moments.lead,
+        pipeline.categorical,
+        seed=project.learn.seed,
+        on_share=on_share,
+    )
+    calibration = fit_calibration(found.out_of_fold, moments.label, moments.weight)
+    return _Fitted(pipeline, found.trees, calibration, found.rounds)
+
+
+def _baselines(
+    records: Records,
+    split: Split,
+    pipeline: FeaturePipeline,
+    test_features: NDArray[np.float64],
+    seed: int,
+) -> dict[str, Evaluation]:
+    label, weight = split.train.label, split.train.weight
+    base_rate = BaseRate.fit(label, weight)
+    logistic = Logistic.fit(
+        pipeline.transform(records, split.train), label, weight, pipeline.categorical
+    )
+    return {
+        "base_rate": _evaluate(base_rate.margin(test_features), split.test, seed),
+        "logistic": _evaluate(logistic.margin(test_features), split.test, seed),
+    }
+
+
+def _evaluate(margin: NDArray[np.float64], moments: Moments, seed: int) -> Evaluation:
+    return evaluate(margin, moments.label, moments.weight, moments.lead, seed)
+
+
+def _learned_from(records: Records, moments: Moments, split: Split) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        **moments.counts,
+        "train_moments": len(split.train),
+        "test_moments": len(split.test),
+        "embargoed": split.embargoed,
+        "base_rate": float(np.average(moments.label, weights=moments.weight)),
+    }
+    if moments.has_times:
+        window = pd.to_datetime(moments.as_of[[0, -1]], unit="us", utc=True)
+        facts["from"], facts["to"] = (moment.isoformat() for moment in window)
+        facts["test_from"] = pd.Timestamp(
+            split.test.as_of.min(), unit="us", tz="UTC"
+        ).isoformat()
+        facts["observed_until"] = str(records.observed_until)
+    return facts
+
+
+def _horizon(records: Records, project: Project) -> float | None:
+    return project.learn.horizon_days if records.has_times else None
+
+
+def _notes(records: Records, split: Split) -> list[str]:
+    notes = list(records.notes)
+    if not records.has_times:
+        notes.append(
+            "The leads have no time of creation: nothing protects this model from having learned "
+            "what became known only after the moment of scoring. Name created_at if there is one."
+        )
+    if not records.in_order:
+        notes.append(f"The test leads are the {split.how}: expect the newest leads to be harder.")
+    return notes
+
+
+def _versions() -> dict[str, str]:
+    packages = {name: importlib.metadata.version(name) for name in PACKAGES}
+    return {"python": platform.python_version()} | packages
+
+
+def _golden_leads(
+    pipeline: FeaturePipeline, leads: pd.DataFrame, seed: int
+) -> list[dict[str, Any]]:
+    """Leads that never existed: each field drawn on its own, so that nobody is in the artefact."""
+    generator = np.random.default_rng(seed)
+    golden: list[dict[str, Any]] = [{} for _ in range(N_GOLDEN)]
+    for attribute in pipeline.attributes:
+        if attribute.kind == "number":
+            numbers = number_column(leads[attribute.column])
+            drawn = generator.choice(numbers[np.isfinite(numbers)], N_GOLDEN).tolist()
+        else:
+            drawn = generator.choice(np.array(attribute.vocabulary, dtype=object), N_GOLDEN)
+        for lead, cell in zip(golden, drawn, strict=True):
+            lead[attribute.column] = cell
+    every = {attribute.column for attribute in pipeline.attributes}
+    unseen = {column: "golden: a value that nobody has" for column in sorted(every)}
+    half = [{c: v for i, (c, v) in enumerate(lead.items()) if i % 2} for lead in golden[:2]]
+    assert all(cell_text(cell) is not None for lead in golden for cell in lead.values())
+    return [*golden, *half, {}, unseen]
