@@ -81,17 +81,6 @@ class FeaturePipeline:
         """Compute the features of one lead; equals the lead's row of `matrix`."""
         return [attribute.encode(lead.get(attribute.column)) for attribute in self.attributes]
 
-    def complaints(self, lead: Mapping[str, Any]) -> list[str]:
-        """Say what is odd about one lead's attributes, in sentences for its sender."""
-        known = set(self.names) | {left.column for left in self.left_out}
-        odd = [f"`{name[:100]}` is unknown and was ignored" for name in lead if name not in known]
-        told = [
-            attribute.complaint(lead[attribute.column])
-            for attribute in self.attributes
-            if attribute.column in lead
-        ]
-        return odd + [complaint for complaint in told if complaint is not None]
-
     def to_json(self) -> dict[str, Any]:
         """Describe the fitted state as plain data."""
         features = []
@@ -166,14 +155,26 @@ def fit_pipeline(records: Records, moments: Moments, project: Project) -> Featur
     return FeaturePipeline(tuple(attributes), tuple(left_out))
 
 
-def _attribute_columns(leads: pd.DataFrame, project: Project) -> Sequence[str]:
+def role_columns(project: Project) -> dict[str, str]:
+    """Columns of the leads table that play a role and so are no attributes, by role.
+
+    Named as the CRM names them, which is how a caller or a file to be scored has them.
+    """
     keys = project.leads
-    roles = {role.name for role in CONTRACTS["leads"]}
-    roles |= {
-        column
-        for column in (keys.outcome, keys.closed_at, keys.amount, keys.reason, keys.order)
-        if column is not None
+    named = {
+        "lead_id": keys.lead_id or "lead_id",
+        "created_at": keys.created_at or "created_at",
+        "order": None if keys.order == "rows" else keys.order,
+        "outcome": keys.outcome,
+        "closed_at": keys.closed_at,
+        "amount": keys.amount,
+        "reason": keys.reason,
     }
+    return {role: column for role, column in named.items() if column is not None}
+
+
+def _attribute_columns(leads: pd.DataFrame, project: Project) -> Sequence[str]:
+    roles = {*role_columns(project).values(), *(role.name for role in CONTRACTS["leads"])}
     return [column for column in leads.columns if column not in roles]
 
 

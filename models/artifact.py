@@ -95,7 +95,7 @@ def save_artifact(
     contents = {
         "card.json": _dump(scorer.card.to_json()),
         "features.json": _dump(
-            scorer.pipeline.to_json() | {"lead_id_column": scorer.lead_id_column}
+            scorer.pipeline.to_json() | {"roles": dict(scorer.roles)}
         ),
         "booster.txt": scorer.trees.text.encode(),
         "calibration.json": _dump(
@@ -187,7 +187,7 @@ def _build(contents: Mapping[str, bytes]) -> LeadScorer:
         trees=BoostedTrees(contents["booster.txt"].decode("utf-8")),
         calibration=Calibration(float(numbers["slope"]), float(numbers["intercept"])),
         scale=Scale(float(numbers["base_log_odds"])),
-        lead_id_column=str(features["lead_id_column"]),
+        roles={str(role): str(column) for role, column in features["roles"].items()},
         card=ModelCard.from_json(_parse(contents["card.json"], "card.json")),
     )
     if scorer.trees.n_features != len(scorer.pipeline.names):

@@ -51,8 +51,9 @@ class LeadScorer:
     trees : BoostedTrees
     calibration : Calibration
     scale : Scale
-    lead_id_column : str
-        What the CRM calls the lead's id.
+    roles : mapping of str to str
+        Which columns of the CRM's leads table play a role, such as `lead_id` or
+        `outcome`; they are no attributes.
     card : ModelCard
     """
 
@@ -60,7 +61,7 @@ class LeadScorer:
     trees: BoostedTrees
     calibration: Calibration
     scale: Scale
-    lead_id_column: str
+    roles: Mapping[str, str]
     card: ModelCard
 
     def probability(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -87,10 +88,10 @@ class LeadScorer:
         """
         probability = self.probability(self.pipeline.matrix(leads))
         score = self.scale.score(probability)
-        has_id = self.lead_id_column in leads.columns
+        id_column = self.roles["lead_id"]
         return pd.DataFrame(
             {
-                "lead_id": leads[self.lead_id_column] if has_id else None,
+                "lead_id": leads[id_column] if id_column in leads.columns else None,
                 "probability": probability,
                 "score": score,
                 "grade": self.scale.grade(score),
@@ -109,11 +110,23 @@ class LeadScorer:
         grade = self.scale.grade(score)
         return [
             Score(
-                lead_id=cell_text(lead.get(self.lead_id_column)),
+                lead_id=cell_text(lead.get(self.roles["lead_id"])),
                 probability=float(probability[i]),
                 score=int(score[i]),
                 grade=str(grade[i]),
-                warnings=self.pipeline.complaints(lead),
+                warnings=self.complaints(lead),
             )
             for i, lead in enumerate(leads)
         ]
+
+    def complaints(self, lead: Mapping[str, Any]) -> list[str]:
+        """Say what is odd about one lead's cells, in sentences for its sender."""
+        known = {*self.pipeline.names, *self.roles.values()}
+        known |= {left.column for left in self.pipeline.left_out}
+        odd = [f"`{name[:100]}` is unknown and was ignored" for name in lead if name not in known]
+        told = (
+            attribute.complaint(lead[attribute.column])
+            for attribute in self.pipeline.attributes
+            if attribute.column in lead
+        )
+        return odd + [complaint for complaint in told if complaint is not None]

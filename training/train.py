@@ -15,7 +15,7 @@ from crm.cells import cell_text, number_column
 from crm.project import Project
 from crm.records import Records
 from features.moments import Moments, make_moments
-from features.pipeline import FeaturePipeline, fit_pipeline
+from features.pipeline import FeaturePipeline, fit_pipeline, role_columns
 from models.calibration import Calibration, fit_calibration
 from models.card import ModelCard
 from models.estimators import (
@@ -151,7 +151,7 @@ def train(
         trees=final.trees,
         calibration=final.calibration,
         scale=Scale(base_rate.log_odds),
-        lead_id_column=project.leads.lead_id or "lead_id",
+        roles=role_columns(project),
         card=card,
     )
     probability = judged.calibration.probability(judged.trees.margin(features))

@@ -1,0 +1,67 @@
+"""One shape for every failure that a caller can see.
+
+    {"error": {"code": …, "message": …, "field": …, "request_id": …}}
+
+4xx is the caller's fault and says what to change; 5xx is ours and tells nothing of the
+inside.
+"""
+
+from typing import Any
+
+CODES = {
+    400: "bad_json",
+    401: "unauthorized",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "too_large",
+    422: "invalid",
+    429: "too_many_requests",
+    500: "internal",
+    503: "unavailable",
+    504: "timeout",
+}
+MESSAGES = {
+    404: "There is no such path. POST /score scores leads; POST /model describes the model.",
+    405: "This path answers POST only.",
+    429: "Too many requests at once. Wait a moment, then repeat the request.",
+    500: "Something went wrong on our side; the log has it under this request_id.",
+    503: "The service cannot answer now. Repeat the request in a few seconds.",
+    504: "The answer took too long. Send fewer leads in one request, or repeat it.",
+}
+
+
+class RequestError(Exception):
+    """A request that cannot be answered as it is.
+
+    Parameters
+    ----------
+    status : int
+        The HTTP status, one of `CODES`.
+    message : str
+        What is wrong, what was expected, what to do.
+    field : str, optional
+        Where in the request, such as `leads[3].attributes`.
+    """
+
+    def __init__(self, status: int, message: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.field = field
+
+
+def error_body(
+    status: int, message: str | None, request_id: str, field: str | None = None
+) -> dict[str, Any]:
+    """Build the body of a failure.
+
+    Examples
+    --------
+    >>> error_body(413, "The body is too large.", "r1")["error"]["code"]
+    'too_large'
+    """
+    code = CODES.get(status, "invalid" if status < 500 else "internal")
+    message = message or MESSAGES.get(status) or MESSAGES[500 if status >= 500 else 404]
+    return {
+        "error": {"code": code, "message": message, "field": field, "request_id": request_id}
+    }
