@@ -1,0 +1,234 @@
+"""The scoring service as a plain ASGI application: it knows HTTP and one model, no framework.
+
+BentoML mounts it (`serving.service`). It answers every path that BentoML does not, and
+turns every failure into the one shape of `serving.errors`.
+"""
+
+import datetime
+import logging
+import re
+import uuid
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+import anyio.to_thread
+import msgspec
+
+from models.scorer import LeadScorer
+from serving.errors import RequestError, error_body
+from serving.payloads import LeadPayload, read_score_request, score_body
+from serving.settings import Settings
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+CONTEXT = "leadscore"  # where a request's context lies in the ASGI scope
+IN_THREAD_FROM = 32  # leads; fewer take less time than changing threads
+
+log = logging.getLogger("bentoml.leadscore")
+_encode = msgspec.json.Encoder().encode
+_request_id = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """The model that answers.
+
+    Attributes
+    ----------
+    scorer : LeadScorer
+    version : str
+        The registry's version, as the caller sees it.
+    digest : str
+        Of the artefact's deciding files.
+    """
+
+    scorer: LeadScorer
+    version: str
+    digest: str
+
+    def identity(self) -> dict[str, Any]:
+        """Who answers, for the body of every answer."""
+        card = self.scorer.card
+        named = {"name": card.name, "version": self.version, "digest": self.digest[:12]}
+        return named | {"simulated": True} if card.simulated else named
+
+
+@dataclass
+class RequestContext:
+    """What the layers share about one request."""
+
+    request_id: str
+    is_shaped: bool = False
+
+
+class ScoringApp:
+    """Answers the scoring calls with the model it was given.
+
+    Parameters
+    ----------
+    settings : Settings
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.model: ServedModel | None = None
+        self._calls = {"/score": self._score, "/model": self._model}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        context = context_of(scope)
+        try:
+            call = self._calls.get(scope["path"].rstrip("/"))
+            if call is None:
+                raise RequestError(404, "")
+            if scope["method"] != "POST":
+                raise RequestError(405, "")
+            if self.model is None:
+                raise RequestError(503, "")
+            body = await _read_body(scope, receive, self.settings.max_body_bytes)
+            answer = await call(self.model, body)
+        except RequestError as error:
+            await send_error(send, context, error.status, error.message, error.field)
+        except Exception:
+            log.exception("request failed", extra={"request_id": context.request_id})
+            await send_error(send, context, 500)
+        else:
+            answer |= {"model": self.model.identity(), "request_id": context.request_id}
+            await _send(send, 200, _encode(answer))
+
+    async def _score(self, model: ServedModel, body: bytes) -> dict[str, Any]:
+        leads = read_score_request(body, self.settings)
+        good = [lead for lead in leads if isinstance(lead, LeadPayload)]
+        first_error = next((lead for lead in leads if isinstance(lead, RequestError)), None)
+        if not good and first_error is not None:
+            raise first_error
+        id_column = model.scorer.roles["lead_id"]
+        cells = [{**lead.attributes, id_column: lead.lead_id} for lead in good]
+        if len(cells) < IN_THREAD_FROM:
+            scores = model.scorer.score_leads(cells)
+        else:
+            scores = await anyio.to_thread.run_sync(model.scorer.score_leads, cells)
+        waiting = iter(scores)
+        items = [
+            score_body(next(waiting)) if isinstance(lead, LeadPayload) else _item_error(lead)
+            for lead in leads
+        ]
+        now = datetime.datetime.now(datetime.UTC)
+        return {"as_of": now.isoformat(timespec="seconds"), "scores": items}
+
+    async def _model(self, model: ServedModel, body: bytes) -> dict[str, Any]:
+        if body.strip() not in (b"", b"{}"):
+            raise RequestError(422, "POST /model takes no fields. Send an empty body or {}.")
+        return {"card": model.scorer.card.to_json()}
+
+
+class OneErrorShape:
+    """The outermost layer: whatever fails around the application is told in the same shape.
+
+    BentoML answers overload, time-outs and its own faults before or after our code;
+    their bodies are replaced here.
+
+    Parameters
+    ----------
+    app : ASGI application
+    """
+
+    def __init__(self, app: Application) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass one request on and watch its answer."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        context = context_of(scope)
+        has_started = is_replaced = False
+
+        async def watch(message: MutableMapping[str, Any]) -> None:
+            nonlocal has_started, is_replaced
+            if is_replaced:
+                return
+            if message["type"] == "http.response.start":
+                has_started = True
+                if message["status"] >= 400 and not context.is_shaped:
+                    is_replaced = True
+                    await send_error(send, context, message["status"])
+                    return
+                message["headers"] = [
+                    *message.get("headers", ()),
+                    (b"x-request-id", context.request_id.encode()),
+                ]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watch)
+        except Exception:
+            log.exception("request failed", extra={"request_id": context.request_id})
+            if has_started:
+                raise
+            await send_error(send, context, 500)
+
+
+def context_of(scope: Scope) -> RequestContext:
+    """Find the request's context, or make it from a sane X-Request-ID, or a new id."""
+    context = scope.get(CONTEXT)
+    if context is None:
+        given = dict(scope.get("headers", ())).get(b"x-request-id", b"").decode("latin-1")
+        is_sane = _request_id.fullmatch(given) is not None
+        context = scope[CONTEXT] = RequestContext(given if is_sane else uuid.uuid4().hex)
+    return context  # type: ignore[no-any-return]
+
+
+async def send_error(
+    send: Send,
+    context: RequestContext,
+    status: int,
+    message: str = "",
+    field: str | None = None,
+) -> None:
+    """Answer with a failure in the one shape."""
+    context.is_shaped = True
+    headers = [(b"retry-after", b"2")] if status in (429, 503, 504) else []
+    await _send(send, status, _encode(error_body(status, message, context.request_id, field)), headers)
+
+
+async def _send(
+    send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]] | None = None
+) -> None:
+    start = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        *(headers or []),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": start})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
+    """Read a body of at most `limit` bytes, whether or not its length was announced."""
+    too_large = RequestError(
+        413, f"The body is larger than {limit:,} bytes. Send fewer leads in one request."
+    )
+    announced = dict(scope["headers"]).get(b"content-length", b"0")
+    if announced.isdigit() and int(announced) > limit:
+        raise too_large
+    parts, size = [], 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise RequestError(400, "The connection was closed before the whole body arrived.")
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > limit:
+            raise too_large
+        if not message.get("more_body", False):
+            return b"".join(parts)
+
+
+def _item_error(error: LeadPayload | RequestError) -> dict[str, Any]:
+    assert isinstance(error, RequestError)
+    return {"error": {"code": "invalid", "message": error.message, "field": error.field}}

@@ -1,0 +1,86 @@
+"""The scoring service in BentoML's clothes; what it answers is in `serving.app`.
+
+A Bento pins its model by the argument `model`, written at `bentoml build`; without one
+the newest model of the store is served. The supervisor loads the model once before the
+service binds its port, so that a model which does not verify ends the start with one
+message.
+"""
+
+import gc
+import os
+from pathlib import Path
+from typing import Any
+
+import bentoml
+import pydantic
+from _bentoml_sdk import Service
+from bentoml.exceptions import BentoMLException
+from bentoml.models import BentoModel
+
+from crm.errors import LeadScoringError
+from models.artifact import load_artifact
+from serving.app import OneErrorShape, ScoringApp, ServedModel
+from serving.settings import Settings, read_settings
+from serving.store import STORE_NAME
+
+TIMEOUT_SECONDS = 5  # the heap holds every request this long; see docs/decisions/0005
+
+
+class BuildArguments(pydantic.BaseModel):
+    """What `bentoml build --arg` may set."""
+
+    model: str = f"{STORE_NAME}:latest"
+
+
+class ShapedService(Service[Any]):
+    """A BentoML service whose outermost layer is ours."""
+
+    def to_asgi(self, is_main: bool = True) -> Any:
+        """Wrap everything that BentoML answers."""
+        return OneErrorShape(super().to_asgi(is_main=is_main))
+
+
+arguments = bentoml.use_arguments(BuildArguments)
+scoring = ScoringApp(Settings())
+
+
+async def application(scope: Any, receive: Any, send: Any) -> None:
+    """Take all paths; BentoML would let a Starlette application have only its own."""
+    await scoring(scope, receive, send)
+
+
+@bentoml.service(
+    name=STORE_NAME,
+    service_class=ShapedService,
+    workers=1,
+    traffic={"timeout": TIMEOUT_SECONDS, "max_concurrency": 256},
+    logging={"access": {"enabled": False}},
+    metrics={"enabled": False},
+    tracing={"excluded_urls": ".*"},
+)
+@bentoml.asgi_app(application, path="/")
+class Leadscore:
+    """Scores leads by how likely they are to convert."""
+
+    model = BentoModel(arguments.model)
+
+    @bentoml.on_deployment
+    def check() -> None:  # type: ignore[misc]
+        """Refuse to start, once and with one message, if the model does not verify."""
+        try:
+            read_settings(os.environ)
+            load_artifact(Path(Leadscore.inner.model.resolve().path))
+        except LeadScoringError as error:
+            raise BentoMLException(f"leadscore refuses to start: {error}") from None
+
+    def __init__(self) -> None:
+        """Load the model in the worker."""
+        loaded = load_artifact(Path(self.model.path))
+        facts = self.model.info.metadata
+        scoring.settings = read_settings(os.environ)
+        scoring.model = ServedModel(loaded.scorer, str(facts["version"]), loaded.digest)
+        gc.collect()
+        gc.freeze()
+
+    def __is_ready__(self) -> bool:
+        return scoring.model is not None
