@@ -1,0 +1,411 @@
+"""The front door: the `leadscore` command. Parses, calls, prints.
+
+Heavy packages are imported by the command that needs them, so that `--help` is quick.
+"""
+
+import datetime
+import json
+import os
+import sys
+import tempfile
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from crm.errors import LeadScoringError, SourceError
+from crm.project import PROJECT_FILE, Project, TableKeys, load_project
+
+if TYPE_CHECKING:
+    from training.tracking import TrackedModel
+    from training.train import Trained
+
+HERE = Path(__file__).resolve().parent
+TEST_COLUMNS = {
+    "roc_auc": "ROC AUC",
+    "pr_auc": "PR AUC",
+    "log_loss": "log loss",
+    "ece": "calibration error",
+    "lift_at_10": "lift in top 10 %",
+}
+
+DROPPED = ("not_mature", "closed_before_the_moment", "without_outcome", "embargoed")
+
+app = typer.Typer(
+    help="Lead scoring that marketing and sales can both believe.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+ProjectOption = Annotated[
+    Path, typer.Option("--project", "-p", help="The project file, or the folder it is in.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object for machines.")]
+HostOption = Annotated[str, typer.Option(help="The address to listen on.")]
+
+
+def main() -> None:
+    """Run the command line; every refusal becomes one message and an exit code."""
+    try:
+        app()
+    except LeadScoringError as error:
+        err.print(f"[bold red]error:[/] {_plain(str(error))}", soft_wrap=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        err.print("stopped")
+        sys.exit(130)
+
+
+@app.command()
+def init(
+    sources: Annotated[list[str], typer.Argument(help="CSV or Parquet files of the CRM.")],
+    project: ProjectOption = Path(PROJECT_FILE),
+    name: Annotated[str | None, typer.Option(help="The model's name.")] = None,
+) -> None:
+    """Write a first, commented project file from the data."""
+    from crm.drafting import draft_project
+
+    target = project / PROJECT_FILE if project.is_dir() else project
+    if target.exists():
+        raise SourceError(f"{target} exists already. Move it away, or name another --project.")
+    text = draft_project(sources, target.resolve().parent, name)
+    target.write_text(text, encoding="utf-8")
+    out.print(f"Wrote {target}. Read its comments, change what is wrong, then:")
+    out.print(f"  leadscore train --project {target}", soft_wrap=True)
+
+
+@app.command()
+def simulate(
+    folder: Annotated[Path, typer.Argument(help="Where to write the tables.")],
+    leads: Annotated[int, typer.Option(help="How many leads.")] = 5_000,
+    activities_per_lead: Annotated[float, typer.Option(help="Mean per lead.")] = 8.0,
+    seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
+    file_format: Annotated[str, typer.Option(help="csv or parquet.")] = "csv",
+) -> None:
+    """Write a SIMULATED B2B CRM with a known truth."""
+    from crm.simulator import Simulation
+    from crm.simulator import simulate as run
+
+    settings = Simulation(leads=leads, activities_per_lead=activities_per_lead, seed=seed)
+    with _progress("Simulating", quiet=False) as told:
+        run(settings, folder, file_format=file_format, on_chunk=lambda n, total: told(n / total))  # type: ignore[arg-type]
+    out.print(f"Wrote a SIMULATED CRM of {leads:,} leads to {folder}. Next:")
+    out.print(f"  leadscore train --project {folder}", soft_wrap=True)
+
+
+@app.command()
+def train(project: ProjectOption = Path(PROJECT_FILE), json_: JsonOption = False) -> None:
+    """Train a model, judge it on the newest leads, track and register it."""
+    trained, tracked, store_tag = _train(load_project(project), quiet=json_)
+    if json_:
+        print(json.dumps(_train_facts(trained, tracked, store_tag)))  # noqa: T201
+        return
+    _print_training(trained, tracked)
+    out.print(_next_steps(tracked, project), soft_wrap=True)
+
+
+@app.command()
+def score(
+    leads: Annotated[Path, typer.Argument(help="The leads, CSV or Parquet.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="CSV or Parquet to write.")],
+    project: ProjectOption = Path(PROJECT_FILE),
+    model: Annotated[
+        Path | None, typer.Option(help="A saved model's folder, instead of the champion.")
+    ] = None,
+    json_: JsonOption = False,
+) -> None:
+    """Score a file of leads with the champion."""
+    from models.artifact import load_artifact
+    from models.batch import score_file
+    from models.registry import Registry
+
+    table = TableKeys(source=str(leads))
+    if model is not None:
+        loaded, version = load_artifact(model), model.name
+    else:
+        opened = load_project(project)
+        table = msgspec.structs.replace(
+            opened.leads, source=str(leads), table=None, query=None, order=None
+        )
+        loaded, version = Registry(opened).load_champion()
+    with _progress(f"Scoring {leads.name}", quiet=json_, is_share=False) as told:
+        summary = score_file(loaded.scorer, table, output, on_rows=told)
+    card = loaded.scorer.card
+    facts = {
+        "rows": summary.rows,
+        "output": str(output),
+        "model": {"name": card.name, "version": version, "digest": loaded.digest[:12]},
+        "absent": summary.absent,
+        "unknown": summary.unknown,
+    }
+    if json_:
+        print(json.dumps(facts))  # noqa: T201
+        return
+    out.print(
+        f"Scored {summary.rows:,} leads with {card.name} {version} into {output}.", highlight=False
+    )
+    for what, columns in (
+        ("absent, so they counted as missing", summary.absent),
+        ("unknown to the model and ignored", summary.unknown),
+    ):
+        if columns:
+            out.print(f"Columns {what}: {_plain(', '.join(columns))}", soft_wrap=True)
+
+
+@app.command()
+def build(project: ProjectOption = Path(PROJECT_FILE), json_: JsonOption = False) -> None:
+    """Pack the service and the champion into a Bento."""
+    from models.registry import Registry
+    from serving.store import build_bento, put_in_store
+
+    opened = load_project(project)
+    registry = Registry(opened)
+    version = registry.champion()
+    with registry.fetched(version) as folder:
+        tag = put_in_store(folder, opened.name, version)
+    bento = build_bento(HERE, tag)
+    if json_:
+        print(json.dumps({"bento": bento, "model": tag}))  # noqa: T201
+        return
+    out.print(f"Built the Bento {bento}. Serve it:", soft_wrap=True)
+    out.print(f"  leadscore serve --project {project}\n  bentoml serve {bento}", soft_wrap=True)
+
+
+@app.command()
+def serve(
+    project: ProjectOption = Path(PROJECT_FILE),
+    host: HostOption = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port to listen on.")] = 3000,
+) -> None:
+    """Serve the newest Bento of the project until it is stopped."""
+    from serving.process import check_port, serve_command, serve_environment
+    from serving.store import newest_bento
+
+    tag, folder = newest_bento(load_project(project).name)
+    check_port(host, port)
+    out.print(f"Serving {tag} on http://{host}:{port} (Ctrl+C stops it)", soft_wrap=True)
+    sys.stdout.flush()
+    command = serve_command(folder, host, port)
+    os.execvpe(command[0], command, serve_environment())  # noqa: S606
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Option(help="Where everything goes.")] = Path("demo"),
+    leads: Annotated[int, typer.Option(help="How many simulated leads.")] = 5_000,
+    keep_serving: Annotated[bool, typer.Option(help="Leave the service running.")] = False,
+) -> None:
+    """Run the whole thing on a SIMULATED CRM: train, track, pack, serve, score over HTTP."""
+    os.environ["BENTOML_HOME"] = str(folder.resolve() / "bentoml")
+    (folder / "bentoml").mkdir(parents=True, exist_ok=True)
+    simulate(folder / "crm", leads=leads, activities_per_lead=8.0, seed=0, file_format="csv")
+    opened = load_project(folder / "crm")
+    trained, tracked, _ = _train(opened, quiet=False)
+    _print_training(trained, tracked)
+
+    from models.registry import Registry
+    from serving.process import check_port, free_port, running_service
+    from serving.store import build_bento, put_in_store
+
+    registry = Registry(opened)
+    version = registry.champion()
+    with registry.fetched(version) as artifact:
+        tag = put_in_store(artifact, opened.name, version)
+    bento = build_bento(HERE, tag)
+    out.print(f"\nBuilt the Bento {bento}; starting it …", soft_wrap=True)
+    body = _demo_request(opened)
+    (folder / "leads.json").write_text(body)
+    host, port = "127.0.0.1", 3000
+    try:
+        check_port(host, port)
+    except LeadScoringError:
+        port = free_port(host)
+    from serving.store import newest_bento
+
+    with running_service(newest_bento(opened.name)[1], host, port) as url:
+        answer = _post(f"{url}/score", body)
+        _print_scores(answer)
+        home = f"BENTOML_HOME={folder / 'bentoml'} "
+        curl = f"curl -s http://{host}:{port}/score -d @{folder / 'leads.json'}"
+        out.print(
+            f"\nAll of this is SIMULATED. Where to look:\n"
+            f"  tables     {folder / 'crm'}\n"
+            f"  MLflow     mlflow ui --backend-store-uri {tracked.tracking_uri}\n"
+            f"  artefact   {tracked.artifact_uri}\n"
+            f"  service    {home}leadscore serve --project {folder / 'crm'} --port {port}\n"
+            f"  try        {curl}",
+            soft_wrap=True,
+        )
+        if keep_serving:
+            out.print(f"\nThe service is running on {url}; Ctrl+C stops it.")
+            _wait_for_interrupt()
+
+
+def _train(project: Project, quiet: bool) -> "tuple[Trained, TrackedModel, str | None]":
+    """Read, train, track, register; a new champion also goes into BentoML's store."""
+    from crm.records import read_records
+    from models.artifact import save_artifact
+    from serving.store import put_in_store
+    from training.tracking import track
+    from training.train import train as run
+    from models.registry import Registry
+
+    registry = Registry(project)  # MLflow is asked first: a server that is down costs no training
+    if not quiet:
+        err.print(f"Reading the records of {project.name} …", soft_wrap=True)
+    records = read_records(project)
+    now = datetime.datetime.now(datetime.UTC)
+    with _progress("Learning", quiet=quiet) as told:
+        trained = run(project, records, now=now, on_share=lambda what, share: told(share, what))
+    with tempfile.TemporaryDirectory(prefix="leadscore-") as work:
+        artifact = Path(work) / "model"
+        save_artifact(trained.scorer, trained.golden_leads, artifact)
+        tracked = track(registry, project, trained, artifact)
+        tag = put_in_store(artifact, project.name, tracked.version) if tracked.is_champion else None
+    return trained, tracked, tag
+
+
+def _train_facts(
+    trained: "Trained", tracked: "TrackedModel", store_tag: str | None
+) -> dict[str, Any]:
+    card = trained.scorer.card
+    return {
+        "model": {
+            "name": card.name,
+            "version": tracked.version,
+            "digest": tracked.digest,
+            "is_champion": tracked.is_champion,
+            "run_id": tracked.run_id,
+            "tracking_uri": tracked.tracking_uri,
+            "artifact_uri": tracked.artifact_uri,
+            "store_tag": store_tag,
+            "simulated": card.simulated,
+        },
+        "test": card.test,
+        "baselines": card.baselines,
+        "learned_from": card.learned_from,
+        "left_out": card.left_out,
+        "notes": card.notes,
+    }
+
+
+def _print_training(trained: "Trained", tracked: "TrackedModel") -> None:
+    card = trained.scorer.card
+    if card.simulated:
+        out.print("[bold]SIMULATED records:[/] the figures are about no real business.")
+    for note in card.notes:
+        out.print(f"[yellow]note:[/] {_plain(note)}", soft_wrap=True)
+    facts = card.learned_from
+    dropped = [f"{facts[key]:,} {key.replace('_', ' ')}" for key in DROPPED if facts.get(key)]
+    out.print(
+        f"Learned from {facts['moments']:,} moments of {facts['leads']:,} leads, "
+        f"{facts['base_rate']:.1%} won; left out: {', '.join(dropped) or 'none'}.",
+        soft_wrap=True,
+    )
+    by_reason: dict[str, list[str]] = {}
+    for left in card.left_out:
+        by_reason.setdefault(left["reason"], []).append(left["column"])
+    for reason, columns in by_reason.items():
+        out.print(f"Not a feature, {_plain(reason)}: {_plain(', '.join(columns))}", soft_wrap=True)
+    table = Table(title=f"{card.test['how']}: {card.test['n']:,} moments, {card.test['base_rate']:.1%} won")
+    table.add_column("model")
+    for heading in TEST_COLUMNS.values():
+        table.add_column(heading, justify="right")
+    for name, found in (("leadscore", card.test), *card.baselines.items()):
+        table.add_row(name.replace("_", " "), *(_cell(found, metric) for metric in TEST_COLUMNS))
+    out.print(table)
+
+
+def _cell(found: Any, metric: str) -> str:
+    low, high = found["intervals"][metric]
+    return f"{found[metric]:.3f} ± {(high - low) / 2:.3f}"
+
+
+def _next_steps(tracked: "TrackedModel", project: Path) -> str:
+    name = f"{tracked.name} version {tracked.version}"
+    state = (
+        f"{name} is the champion now."
+        if tracked.is_champion
+        else f"{name} is registered; the champion is still version {tracked.champion}."
+    )
+    return (
+        f"{state} Next:\n"
+        f"  leadscore score leads.csv -o scored.csv --project {project}\n"
+        f"  leadscore build --project {project} && leadscore serve --project {project}\n"
+        f"  mlflow ui --backend-store-uri {tracked.tracking_uri}"
+    )
+
+
+def _demo_request(project: Project) -> str:
+    """The five newest simulated leads, as a CRM would send them."""
+    from crm.records import read_records
+
+    records = read_records(project)
+    newest = records.leads.tail(5)
+    attributes = newest.drop(columns=["lead_id", "created_at"]).astype(object)
+    rows = attributes.where(attributes.notna(), None).to_dict("records")
+    leads = [
+        {"lead_id": lead_id, "attributes": row}
+        for lead_id, row in zip(newest["lead_id"], rows, strict=True)
+    ]
+    return json.dumps({"leads": leads}, indent=1)
+
+
+def _post(url: str, body: str) -> Any:
+    request = urllib.request.Request(url, data=body.encode(), method="POST")
+    with urllib.request.urlopen(request, timeout=30) as response:
+        return json.load(response)
+
+
+def _print_scores(answer: Any) -> None:
+    model = answer["model"]
+    table = Table(title=f"Scores over HTTP by {model['name']} version {model['version']}")
+    for heading in ("lead", "probability", "score", "grade"):
+        table.add_column(heading, justify="left" if heading == "lead" else "right")
+    for item in answer["scores"]:
+        table.add_row(
+            item["lead_id"], f"{item['probability']:.1%}", str(item["score"]), item["grade"]
+        )
+    out.print(table)
+
+
+@contextmanager
+def _progress(what: str, *, quiet: bool, is_share: bool = True) -> Iterator[Callable[..., None]]:
+    """A progress bar with an estimate on standard error; silent for machines."""
+    estimate = (BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeRemainingColumn())
+    count = (TextColumn("{task.completed:,} rows"),)
+    columns = (TextColumn("{task.description}"), *(estimate if is_share else count))
+    with Progress(*columns, console=err, disable=quiet or not err.is_terminal) as progress:
+        task = progress.add_task(what, total=1.0 if is_share else None)
+
+        def told(done: float, what: str | None = None) -> None:
+            progress.update(task, completed=done, description=what)
+
+        yield told
+
+
+def _wait_for_interrupt() -> None:
+    import signal
+
+    signal.sigwait({signal.SIGINT, signal.SIGTERM})
+
+
+def _plain(text: str) -> str:
+    """Text from data, so that rich does not read its brackets as style."""
+    from rich.markup import escape
+
+    return escape(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -47,7 +47,7 @@ def read_score_request(body: bytes, settings: Settings) -> list[LeadPayload | Re
     >>> good.attributes
     {'city': 'Bonn'}
     >>> bad.field, bad.message
-    ('leads[1].attributes[...]', 'Expected `bool | int | float | str | null`, got `array`.')
+    ('leads[1].attributes', '`city` is a list. Expected text, a number, true, false or null.')
     """
     try:
         request = msgspec.json.decode(body, type=ScoreRequest)
@@ -80,7 +80,7 @@ def _read_lead(raw: msgspec.Raw, position: int, settings: Settings) -> LeadPaylo
     try:
         lead = msgspec.json.decode(raw, type=LeadPayload)
     except msgspec.ValidationError as error:
-        return _invalid(str(error), where, LeadPayload)
+        return _odd_cell(raw, where) or _invalid(str(error), where, LeadPayload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RequestError(400, f"The body is not valid JSON: {error}.", where) from None
     longest = settings.max_string_characters
@@ -93,6 +93,18 @@ def _read_lead(raw: msgspec.Raw, position: int, settings: Settings) -> LeadPaylo
                 f"{where}.attributes",
             )
     return lead
+
+
+def _odd_cell(raw: msgspec.Raw, where: str) -> RequestError | None:
+    """Name the attribute that holds no single value; msgspec does not."""
+    lead = msgspec.json.decode(raw)
+    attributes = lead.get("attributes") if isinstance(lead, dict) else None
+    for name, cell in attributes.items() if isinstance(attributes, dict) else ():
+        if isinstance(cell, dict | list):
+            kind = "a list" if isinstance(cell, list) else "an object"
+            message = f"`{name[:100]}` is {kind}. Expected text, a number, true, false or null."
+            return RequestError(422, message, f"{where}.attributes")
+    return None
 
 
 def _invalid(message: str, where: str, kind: type[Struct]) -> RequestError:

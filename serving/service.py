@@ -1,7 +1,8 @@
 """The scoring service in BentoML's clothes; what it answers is in `serving.app`.
 
-A Bento pins its model by the argument `model`, written at `bentoml build`; without one
-the newest model of the store is served. The supervisor loads the model once before the
+A Bento is pinned to the model that was found when it was built: the one named by
+`bentoml build --arg model=TAG`, or the newest of the store. Outside a Bento the newest is
+served. The supervisor loads the model once before the
 service binds its port, so that a model which does not verify ends the start with one
 message.
 """
@@ -69,14 +70,15 @@ class Leadscore:
         """Refuse to start, once and with one message, if the model does not verify."""
         try:
             read_settings(os.environ)
-            load_artifact(Path(Leadscore.inner.model.resolve().path))
+            load_artifact(Path(_pinned_model().path))
         except LeadScoringError as error:
             raise BentoMLException(f"leadscore refuses to start: {error}") from None
 
     def __init__(self) -> None:
         """Load the model in the worker."""
-        loaded = load_artifact(Path(self.model.path))
-        facts = self.model.info.metadata
+        model = _pinned_model()
+        loaded = load_artifact(Path(model.path))
+        facts = model.info.metadata
         scoring.settings = read_settings(os.environ)
         scoring.model = ServedModel(loaded.scorer, str(facts["version"]), loaded.digest)
         gc.collect()
@@ -84,3 +86,11 @@ class Leadscore:
 
     def __is_ready__(self) -> bool:
         return scoring.model is not None
+
+
+def _pinned_model() -> bentoml.Model:
+    """Find the model that this Bento was built with: BentoML itself would take the newest."""
+    if Leadscore.bento is None:
+        return Leadscore.inner.model.resolve()
+    tags = [model.tag for model in Leadscore.bento.info.all_models]
+    return bentoml.models.get(next(tag for tag in tags if tag.name == STORE_NAME))

@@ -1,0 +1,157 @@
+"""Scores a whole file of leads, in chunks, so that its size does not matter."""
+
+import csv
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
+
+from crm.errors import SchemaError, SourceError
+from crm.project import TableKeys
+from crm.sources import iter_table, name_of
+from models.scorer import LeadScorer
+
+CHUNK_ROWS = 20_000
+SUFFIXES = (".csv", ".parquet")
+
+Write = Callable[[pd.DataFrame], None]
+
+
+@dataclass(frozen=True)
+class BatchSummary:
+    """What was scored.
+
+    Attributes
+    ----------
+    rows : int
+    absent : list of str
+        Columns that the model uses and the file lacks; they counted as missing.
+    unknown : list of str
+        Columns that the model does not know; they were ignored.
+    """
+
+    rows: int
+    absent: list[str]
+    unknown: list[str]
+
+
+def score_file(
+    scorer: LeadScorer,
+    leads: TableKeys,
+    target: Path,
+    *,
+    on_rows: Callable[[int], None] = lambda rows: None,
+) -> BatchSummary:
+    """Score every lead of a table and write `lead_id, probability, score, grade`.
+
+    The rows keep their order. The target appears when it is whole; if anything fails,
+    nothing is left and a file that was there before stays as it was.
+
+    Parameters
+    ----------
+    scorer : LeadScorer
+    leads : TableKeys
+        Where the leads are; relative to the current folder.
+    target : Path
+        `.csv` or `.parquet`.
+    on_rows : callable, optional
+        Told how many rows are done.
+
+    Returns
+    -------
+    BatchSummary
+
+    Raises
+    ------
+    SourceError
+        If the source cannot be read or the target not written.
+    SchemaError
+        If no column of the source is one that the model uses, or there are no rows.
+    """
+    if target.suffix.lower() not in SUFFIXES:
+        raise SourceError(
+            f"{target.name}: cannot tell what to write. Expected a name ending in .csv or .parquet."
+        )
+    summary = BatchSummary(0, [], [])
+    rows = 0
+    with _whole_file(target) as write:
+        for chunk in iter_table(leads, Path(), CHUNK_ROWS):
+            if rows == 0:
+                summary = _compare_columns(scorer, list(chunk.columns), name_of(leads))
+            scores = scorer.score_table(chunk)
+            if scores["lead_id"].isna().all():
+                scores["lead_id"] = range(rows + 1, rows + len(chunk) + 1)
+            write(scores)
+            rows += len(chunk)
+            on_rows(rows)
+        if rows == 0:
+            raise SchemaError(name_of(leads), ["it has no rows, so there is nothing to score."])
+    return BatchSummary(rows, summary.absent, summary.unknown)
+
+
+def _compare_columns(scorer: LeadScorer, columns: list[str], source: str) -> BatchSummary:
+    used = scorer.pipeline.names
+    known = {*used, *scorer.roles.values(), *(left.column for left in scorer.pipeline.left_out)}
+    absent = [column for column in used if column not in columns]
+    if len(absent) == len(used):
+        raise SchemaError(
+            source,
+            [f"none of its columns ({', '.join(columns[:6])}, …) is one that the model "
+             f"`{scorer.card.name}` uses ({', '.join(used[:6])}, …). Is it the right file?"],
+        )
+    return BatchSummary(0, absent, [column for column in columns if column not in known])
+
+
+@contextmanager
+def _whole_file(target: Path) -> Iterator[Write]:
+    """Write beside the target and move there at the end, or leave no trace."""
+    try:
+        with tempfile.NamedTemporaryFile(
+            dir=target.parent, prefix=f".{target.name}-", delete=False
+        ) as opened:
+            work = Path(opened.name)
+    except OSError as error:
+        raise SourceError(f"{target} cannot be written: {error.strerror}.") from None
+    try:
+        writer = _csv_writer if target.suffix.lower() == ".csv" else _parquet_writer
+        with writer(work) as write:
+            yield write
+        work.chmod(0o644)
+        work.replace(target)
+    except OSError as error:
+        raise SourceError(f"{target} cannot be written: {error}.") from None
+    finally:
+        work.unlink(missing_ok=True)
+
+
+@contextmanager
+def _csv_writer(path: Path) -> Iterator[Write]:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        is_first = True
+
+        def write(scores: pd.DataFrame) -> None:
+            nonlocal is_first
+            scores.to_csv(file, index=False, header=is_first, quoting=csv.QUOTE_MINIMAL)
+            is_first = False
+
+        yield write
+
+
+@contextmanager
+def _parquet_writer(path: Path) -> Iterator[Write]:
+    schema = pa.schema(
+        [("lead_id", pa.string()), ("probability", pa.float64()), ("score", pa.int64()),
+         ("grade", pa.string())]
+    )
+    with pyarrow.parquet.ParquetWriter(path, schema) as writer:
+
+        def write(scores: pd.DataFrame) -> None:
+            scores = scores.assign(lead_id=scores["lead_id"].astype("str"))
+            writer.write_table(pa.Table.from_pandas(scores, schema=schema, preserve_index=False))
+
+        yield write

@@ -1,0 +1,121 @@
+"""Runs a built Bento as a process of its own, and ends it with all its children."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from crm.errors import ServiceError
+
+START_SECONDS = 90
+
+
+def serve_command(bento: Path, host: str, port: int) -> list[str]:
+    """Build the command that serves a Bento."""
+    return [
+        sys.executable, "-m", "bentoml", "serve", str(bento), "--host", host, "--port", str(port),
+        "--quiet",
+    ]  # fmt: skip
+
+
+def serve_environment() -> dict[str, str]:
+    """Give the environment of a served Bento: the caller's, with nothing phoning home."""
+    return os.environ | {"BENTOML_DO_NOT_TRACK": "True", "OTEL_SDK_DISABLED": "true"}
+
+
+def check_port(host: str, port: int) -> None:
+    """Refuse a port that is taken, before anything is started on it.
+
+    Raises
+    ------
+    ServiceError
+        If nothing can listen there.
+    """
+    try:
+        with socket.create_server((host, port)):
+            pass
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ServiceError(
+            f"Port {port} on {host} cannot be used: {reason}. Choose another one with --port, "
+            "or stop what listens there."
+        ) from None
+
+
+def free_port(host: str) -> int:
+    """Find a port that nothing listens on."""
+    with socket.create_server((host, 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@contextmanager
+def running_service(bento: Path, host: str, port: int) -> Iterator[str]:
+    """Serve a Bento while the context lasts.
+
+    Yields
+    ------
+    str
+        The service's URL; it is ready.
+
+    Raises
+    ------
+    ServiceError
+        If the port is taken, or the service ends or does not get ready.
+    """
+    check_port(host, port)
+    process = subprocess.Popen(
+        serve_command(bento, host, port),
+        env=serve_environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    url = f"http://{host}:{port}"
+    try:
+        _wait_until_ready(process, url)
+        yield url
+    finally:
+        _end(process)
+
+
+def _wait_until_ready(process: "subprocess.Popen[bytes]", url: str) -> None:
+    give_up = time.monotonic() + START_SECONDS
+    while time.monotonic() < give_up:
+        if process.poll() is not None:
+            said = process.stdout.read().decode(errors="replace") if process.stdout else ""
+            last = said.strip().splitlines()[-1] if said.strip() else "it said nothing"
+            raise ServiceError(f"The service ended at its start: {last}")
+        try:
+            with urllib.request.urlopen(f"{url}/readyz", timeout=2):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.1)
+    raise ServiceError(f"The service was not ready within {START_SECONDS} seconds.")
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """Ask the service to end, and its workers, which are in sessions of their own."""
+    try:
+        family = psutil.Process(process.pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        family = []
+    process.terminate()
+    try:
+        process.wait(timeout=20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    if process.stdout:
+        process.stdout.close()
+    _, alive = psutil.wait_procs(family, timeout=2)
+    for child in alive:
+        child.kill()
