@@ -152,7 +152,7 @@ def score(
         print(json.dumps(facts))  # noqa: T201
         return
     out.print(
-        f"Scored {summary.rows:,} leads with {card.name} {version} into {output}.", highlight=False
+        f"Scored {summary.rows:,} leads with {card.name} {version} into {output}.", soft_wrap=True
     )
     for what, columns in (
         ("absent, so they counted as missing", summary.absent),
@@ -196,7 +196,7 @@ def serve(
     out.print(f"Serving {tag} on http://{host}:{port} (Ctrl+C stops it)", soft_wrap=True)
     sys.stdout.flush()
     command = serve_command(folder, host, port)
-    os.execvpe(command[0], command, serve_environment())  # noqa: S606
+    os.execvpe(command[0], command, serve_environment())
 
 
 @app.command()
@@ -255,10 +255,10 @@ def _train(project: Project, quiet: bool) -> "tuple[Trained, TrackedModel, str |
     """Read, train, track, register; a new champion also goes into BentoML's store."""
     from crm.records import read_records
     from models.artifact import save_artifact
+    from models.registry import ARTIFACT, Registry
     from serving.store import put_in_store
     from training.tracking import track
     from training.train import train as run
-    from models.registry import Registry
 
     registry = Registry(project)  # MLflow is asked first: a server that is down costs no training
     if not quiet:
@@ -268,7 +268,7 @@ def _train(project: Project, quiet: bool) -> "tuple[Trained, TrackedModel, str |
     with _progress("Learning", quiet=quiet) as told:
         trained = run(project, records, now=now, on_share=lambda what, share: told(share, what))
     with tempfile.TemporaryDirectory(prefix="leadscore-") as work:
-        artifact = Path(work) / "model"
+        artifact = Path(work) / ARTIFACT
         save_artifact(trained.scorer, trained.golden_leads, artifact)
         tracked = track(registry, project, trained, artifact)
         tag = put_in_store(artifact, project.name, tracked.version) if tracked.is_champion else None
@@ -317,7 +317,9 @@ def _print_training(trained: "Trained", tracked: "TrackedModel") -> None:
         by_reason.setdefault(left["reason"], []).append(left["column"])
     for reason, columns in by_reason.items():
         out.print(f"Not a feature, {_plain(reason)}: {_plain(', '.join(columns))}", soft_wrap=True)
-    table = Table(title=f"{card.test['how']}: {card.test['n']:,} moments, {card.test['base_rate']:.1%} won")
+    table = Table(
+        title=f"{card.test['how']}: {card.test['n']:,} moments, {card.test['base_rate']:.1%} won"
+    )
     table.add_column("model")
     for heading in TEST_COLUMNS.values():
         table.add_column(heading, justify="right")
@@ -347,7 +349,7 @@ def _next_steps(tracked: "TrackedModel", project: Path) -> str:
 
 
 def _demo_request(project: Project) -> str:
-    """The five newest simulated leads, as a CRM would send them."""
+    """Write the five newest simulated leads as a CRM would send them."""
     from crm.records import read_records
 
     records = read_records(project)
@@ -381,7 +383,7 @@ def _print_scores(answer: Any) -> None:
 
 @contextmanager
 def _progress(what: str, *, quiet: bool, is_share: bool = True) -> Iterator[Callable[..., None]]:
-    """A progress bar with an estimate on standard error; silent for machines."""
+    """Show a progress bar with an estimate on standard error; nothing for machines."""
     estimate = (BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeRemainingColumn())
     count = (TextColumn("{task.completed:,} rows"),)
     columns = (TextColumn("{task.description}"), *(estimate if is_share else count))
@@ -401,7 +403,7 @@ def _wait_for_interrupt() -> None:
 
 
 def _plain(text: str) -> str:
-    """Text from data, so that rich does not read its brackets as style."""
+    """Escape text from data, so that rich does not read its brackets as style."""
     from rich.markup import escape
 
     return escape(text)

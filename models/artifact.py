@@ -94,9 +94,7 @@ def save_artifact(
     scores = scorer.score_leads(golden_leads)
     contents = {
         "card.json": _dump(scorer.card.to_json()),
-        "features.json": _dump(
-            scorer.pipeline.to_json() | {"roles": dict(scorer.roles)}
-        ),
+        "features.json": _dump(scorer.pipeline.to_json() | {"roles": dict(scorer.roles)}),
         "booster.txt": scorer.trees.text.encode(),
         "calibration.json": _dump(
             {

@@ -101,8 +101,10 @@ def _compare_columns(scorer: LeadScorer, columns: list[str], source: str) -> Bat
     if len(absent) == len(used):
         raise SchemaError(
             source,
-            [f"none of its columns ({', '.join(columns[:6])}, …) is one that the model "
-             f"`{scorer.card.name}` uses ({', '.join(used[:6])}, …). Is it the right file?"],
+            [
+                f"none of its columns ({', '.join(columns[:6])}, …) is one that the model "
+                f"`{scorer.card.name}` uses ({', '.join(used[:6])}, …). Is it the right file?"
+            ],
         )
     return BatchSummary(0, absent, [column for column in columns if column not in known])
 
@@ -145,8 +147,12 @@ def _csv_writer(path: Path) -> Iterator[Write]:
 @contextmanager
 def _parquet_writer(path: Path) -> Iterator[Write]:
     schema = pa.schema(
-        [("lead_id", pa.string()), ("probability", pa.float64()), ("score", pa.int64()),
-         ("grade", pa.string())]
+        [
+            ("lead_id", pa.string()),
+            ("probability", pa.float64()),
+            ("score", pa.int64()),
+            ("grade", pa.string()),
+        ]
     )
     with pyarrow.parquet.ParquetWriter(path, schema) as writer:
 

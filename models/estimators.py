@@ -71,9 +71,7 @@ class LogisticTerms:
         numeric = [i for i in range(features.shape[1]) if i not in set(categorical)]
         numbers = features[:, numeric]
         is_empty = np.isnan(numbers).all(axis=0)
-        median = np.where(
-            is_empty, 0.0, np.nanmedian(np.where(is_empty, 0.0, numbers), axis=0)
-        )
+        median = np.where(is_empty, 0.0, np.nanmedian(np.where(is_empty, 0.0, numbers), axis=0))
         filled = np.where(np.isnan(numbers), median, numbers)
         scale = filled.std(axis=0)
         return cls(
@@ -235,8 +233,8 @@ def fit_trees(
             callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False), teller(fold, MAX_ROUNDS)],
         )
         rounds.append(booster.best_iteration)
-        out_of_fold[held] = booster.predict(
-            features[held], raw_score=True, num_iteration=booster.best_iteration
+        out_of_fold[held] = np.asarray(
+            booster.predict(features[held], raw_score=True, num_iteration=booster.best_iteration)
         )
     n_rounds = max(1, round(float(np.mean(rounds)) * N_FOLDS / (N_FOLDS - 1)))
     booster = lightgbm.train(

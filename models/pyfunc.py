@@ -10,12 +10,12 @@ from typing import Any
 
 import mlflow
 import pandas as pd
-from mlflow.pyfunc import PythonModel
+from mlflow.pyfunc.model import PythonModel
 
 from models.artifact import load_artifact
 
 
-class PyfuncScorer(PythonModel):  # type: ignore[misc]
+class PyfuncScorer(PythonModel):
     """A LeadScorer behind MLflow's interface."""
 
     def load_context(self, context: Any) -> None:

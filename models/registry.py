@@ -73,10 +73,8 @@ class Registry:
         try:
             yield
         except (MlflowException, SQLAlchemyError, OSError) as error:
-            first_line = str(error).splitlines()[0][:300]
-            raise TrackingError(
-                f"MLflow at {shown(self.tracking_uri)} refused: {first_line}"
-            ) from None
+            said = " ".join(str(error).split())[:300]
+            raise TrackingError(f"MLflow at {shown(self.tracking_uri)} refused: {said}") from None
 
     def register(self, model_uri: str, run_id: str, model_id: str, tags: Mapping[str, str]) -> str:
         """Add a version of the project's model.
@@ -193,7 +191,7 @@ def _check_reachable(uri: str) -> None:
         reason = f"`{scheme or uri}` is no kind of address that MLflow knows"
     raise TrackingError(
         f"MLflow cannot be reached at {shown(uri)}: {reason}. "
-        "Start it, or correct MLFLOW_TRACKING_URI; without that variable a local SQLite file is used."
+        "Start it, or correct MLFLOW_TRACKING_URI; without it a local SQLite file is used."
     )
 
 
@@ -205,7 +203,7 @@ def _open_client(uri: str) -> Any:
         warnings.simplefilter("ignore")
         import mlflow
         import mlflow.pyfunc
-        import mlflow.store.tracking.sqlalchemy_store  # noqa: F401  warns at import only
+        import mlflow.store.tracking.sqlalchemy_store
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)

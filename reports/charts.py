@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
+import numpy as np
 import pandas as pd
 
 BLUE, GREY, ORANGE = "#0072B2", "#767676", "#D55E00"  # told apart by colour-blind people too
@@ -47,7 +48,7 @@ def reliability_chart(rows: Sequence[Mapping[str, float]], subject: str) -> alt.
             alt.Tooltip("won", title="won", format=".1%"),
         ],
     )
-    title = f"Stated probabilities are off by {gap:.1%} on average"
+    title = f"Stated probabilities are off by {100 * gap:.1f} points on average"
     return (diagonal + interval + points).properties(
         title=_title(title, f"{subject}, ten bins of {int(table['n'].median()):,} leads"),
         width=420,
@@ -70,7 +71,7 @@ def gains_chart(rows: Sequence[Mapping[str, float]], subject: str) -> alt.LayerC
     altair.LayerChart
     """
     table = pd.DataFrame([{"share": 0.0, "gain": 0.0}, *rows])
-    at_20 = float(table.loc[(table["share"] - 0.2).abs().idxmin(), "gain"])
+    at_20 = float(np.interp(0.2, table["share"], table["gain"]))
     x = alt.X("share", title="Share of leads worked, best first", axis=alt.Axis(format="%"))
     found = (
         alt.Chart(table)
@@ -109,9 +110,10 @@ def comparison_chart(
     -------
     altair.LayerChart
     """
-    rows = [{"model": m, "value": v, "low": low, "high": high} for m, (v, low, high) in
-            values.items()]
-    order = [row["model"] for row in rows]
+    rows = [
+        {"model": m, "value": v, "low": low, "high": high} for m, (v, low, high) in values.items()
+    ]
+    order = list(values)
     base = alt.Chart(pd.DataFrame(rows)).encode(y=alt.Y("model", sort=order, title=None))
     x: Any = alt.X("value", title=metric, scale=alt.Scale(zero=False))
     points = base.mark_point(color=BLUE, filled=True, size=80).encode(

@@ -180,7 +180,7 @@ def context_of(scope: Scope) -> RequestContext:
         given = dict(scope.get("headers", ())).get(b"x-request-id", b"").decode("latin-1")
         is_sane = _request_id.fullmatch(given) is not None
         context = scope[CONTEXT] = RequestContext(given if is_sane else uuid.uuid4().hex)
-    return context  # type: ignore[no-any-return]
+    return context
 
 
 async def send_error(
@@ -193,7 +193,9 @@ async def send_error(
     """Answer with a failure in the one shape."""
     context.is_shaped = True
     headers = [(b"retry-after", b"2")] if status in (429, 503, 504) else []
-    await _send(send, status, _encode(error_body(status, message, context.request_id, field)), headers)
+    await _send(
+        send, status, _encode(error_body(status, message, context.request_id, field)), headers
+    )
 
 
 async def _send(

@@ -62,6 +62,4 @@ def error_body(
     """
     code = CODES.get(status, "invalid" if status < 500 else "internal")
     message = message or MESSAGES.get(status) or MESSAGES[500 if status >= 500 else 404]
-    return {
-        "error": {"code": code, "message": message, "field": field, "request_id": request_id}
-    }
+    return {"error": {"code": code, "message": message, "field": field, "request_id": request_id}}

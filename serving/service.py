@@ -33,7 +33,7 @@ class BuildArguments(pydantic.BaseModel):
     model: str = f"{STORE_NAME}:latest"
 
 
-class ShapedService(Service[Any]):
+class ShapedService(Service[Any]):  # type: ignore[misc]
     """A BentoML service whose outermost layer is ours."""
 
     def to_asgi(self, is_main: bool = True) -> Any:
@@ -65,8 +65,8 @@ class Leadscore:
 
     model = BentoModel(arguments.model)
 
-    @bentoml.on_deployment
-    def check() -> None:  # type: ignore[misc]
+    @bentoml.on_deployment  # type: ignore[untyped-decorator]
+    def check() -> None:
         """Refuse to start, once and with one message, if the model does not verify."""
         try:
             read_settings(os.environ)
@@ -85,12 +85,14 @@ class Leadscore:
         gc.freeze()
 
     def __is_ready__(self) -> bool:
+        """Tell BentoML's /readyz."""
         return scoring.model is not None
 
 
 def _pinned_model() -> bentoml.Model:
     """Find the model that this Bento was built with: BentoML itself would take the newest."""
-    if Leadscore.bento is None:
-        return Leadscore.inner.model.resolve()
-    tags = [model.tag for model in Leadscore.bento.info.all_models]
+    service: Any = Leadscore
+    if service.bento is None:
+        return service.inner.model.resolve()
+    tags = [model.tag for model in service.bento.info.all_models]
     return bentoml.models.get(next(tag for tag in tags if tag.name == STORE_NAME))

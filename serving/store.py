@@ -111,6 +111,8 @@ def newest_bento(name: str) -> tuple[str, Path]:
         bento for bento in bentoml.list(STORE_NAME) if pattern.fullmatch(bento.tag.version or "")
     ]
     if not built:
-        raise ServiceError(f"No Bento of `{name}` has been built. Build one with `leadscore build`.")
+        raise ServiceError(
+            f"No Bento of `{name}` has been built. Build one with `leadscore build`."
+        )
     newest = max(built, key=lambda bento: bento.info.creation_time)
     return str(newest.tag), Path(newest.path)

@@ -121,9 +121,7 @@ class _Ranked:
         new_wins, new_losses = np.diff(wins, prepend=0.0), np.diff(losses, prepend=0.0)
         precision = np.divide(wins, seen, out=np.zeros_like(wins), where=seen > 0)
         return {
-            "roc_auc": float(
-                (new_losses * (wins - new_wins / 2)).sum() / (wins[-1] * losses[-1])
-            ),
+            "roc_auc": float((new_losses * (wins - new_wins / 2)).sum() / (wins[-1] * losses[-1])),
             "pr_auc": float((new_wins * precision).sum() / wins[-1]),
             "log_loss": float(weight @ self._loss / total),
             "brier": float(weight @ self._squared / total),
@@ -168,7 +166,9 @@ def reliability(
     for i, part in enumerate(np.array_split(order, N_BINS)):
         if len(part) == 0:
             continue
-        won, stated = (float(np.average(v[part], weights=weight[part])) for v in (label, probability))
+        won, stated = (
+            float(np.average(v[part], weights=weight[part])) for v in (label, probability)
+        )
         low, high = wilson(won, len(part))
         rows.append(
             {"bin": i + 1, "n": len(part), "stated": stated, "won": won, "low": low, "high": high}

@@ -90,7 +90,9 @@ def _stratified(moments: Moments, n_test: int, seed: int) -> NDArray[np.int64]:
     return np.concatenate(
         [
             generator.choice(leads[won], size=min(n_won, int(won.sum())), replace=False),
-            generator.choice(leads[~won], size=min(n_test - n_won, int((~won).sum())), replace=False),
+            generator.choice(
+                leads[~won], size=min(n_test - n_won, int((~won).sum())), replace=False
+            ),
         ]
     )
 
@@ -105,5 +107,3 @@ def _one_sided(side: str, n: int, won: int, embargoed: int) -> str:
         f"All {n:,} {side} leads are {'won' if won else 'unwon'}, so nothing can be learned or "
         "judged. Export a longer history, or change test_share."
     )
-
-

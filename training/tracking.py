@@ -63,7 +63,8 @@ def track(registry: Registry, project: Project, trained: Trained, artifact: Path
     project : Project
     trained : Trained
     artifact : Path
-        The saved model; it is verified before it is logged.
+        The saved model, in a folder called as `models.registry.ARTIFACT` says; it is
+        verified before it is logged.
 
     Returns
     -------
@@ -221,7 +222,10 @@ def _log_data(trained: Trained) -> None:
     for table, digest in trained.scorer.card.digests.items():
         source = CodeDatasetSource(tags={"sha256": digest})
         mlflow.log_input(
-            MetaDataset(source, name=table, digest=digest[:DIGEST_CHARACTERS]), context="training"
+            MetaDataset(  # type: ignore[abstract]  # mlflow instantiates it itself
+                source, name=table, digest=digest[:DIGEST_CHARACTERS]
+            ),
+            context="training",
         )
 
 

@@ -108,9 +108,7 @@ def train(
     moments = make_moments(records, project.learn)
     split = split_newest(records, moments, project.learn.test_share, seed)
 
-    judged = _fit(
-        records, split.train, project, lambda share: on_share("Learning", 0.45 * share)
-    )
+    judged = _fit(records, split.train, project, lambda share: on_share("Learning", 0.45 * share))
     on_share("Judging on the newest leads", 0.45)
     features = judged.pipeline.transform(records, split.test)
     margin = judged.margin(features)
@@ -129,7 +127,10 @@ def train(
         simulated=project.simulated,
         trained_at=now.isoformat(timespec="seconds"),
         learned_from=_learned_from(records, moments, split),
-        label={"won": list(map(str, project.learn.won)), "horizon_days": _horizon(records, project)},
+        label={
+            "won": list(map(str, project.learn.won)),
+            "horizon_days": _horizon(records, project),
+        },
         features=final.pipeline.names,
         left_out=[
             {"column": left.column, "reason": left.reason} for left in final.pipeline.left_out
@@ -216,9 +217,7 @@ def _learned_from(records: Records, moments: Moments, split: Split) -> dict[str,
     if moments.has_times:
         window = pd.to_datetime(moments.as_of[[0, -1]], unit="us", utc=True)
         facts["from"], facts["to"] = (moment.isoformat() for moment in window)
-        facts["test_from"] = pd.Timestamp(
-            split.test.as_of.min(), unit="us", tz="UTC"
-        ).isoformat()
+        facts["test_from"] = pd.Timestamp(split.test.as_of.min(), unit="us", tz="UTC").isoformat()
         facts["observed_until"] = str(records.observed_until)
     return facts
 
@@ -259,7 +258,7 @@ def _golden_leads(
         for lead, cell in zip(golden, drawn, strict=True):
             lead[attribute.column] = cell
     every = {attribute.column for attribute in pipeline.attributes}
-    unseen = {column: "golden: a value that nobody has" for column in sorted(every)}
+    unseen = dict.fromkeys(sorted(every), "golden: a value that nobody has")
     half = [{c: v for i, (c, v) in enumerate(lead.items()) if i % 2} for lead in golden[:2]]
     assert all(cell_text(cell) is not None for lead in golden for cell in lead.values())
     return [*golden, *half, {}, unseen]
