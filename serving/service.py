@@ -24,7 +24,7 @@ from serving.app import OneErrorShape, ScoringApp, ServedModel
 from serving.settings import Settings, read_settings
 from serving.store import STORE_NAME
 
-TIMEOUT_SECONDS = 5  # the heap holds every request this long; see docs/decisions/0005
+TIMEOUT_SECONDS = 5  # BentoML holds every request in memory this long: docs/decisions/0003
 
 
 class BuildArguments(pydantic.BaseModel):

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from scipy.stats import rankdata
 
-from crm import simulator
+from crm import simulated_world
 from crm.errors import ConfigError
 from crm.simulator import HORIZON_DAYS, Simulation, simulate
 
@@ -83,7 +83,7 @@ def test_parquet_holds_what_csv_holds(tmp_path):
 
 
 def test_chunks_join_without_a_seam(tmp_path, monkeypatch):
-    monkeypatch.setattr(simulator, "_CHUNK_LEADS", 100)
+    monkeypatch.setattr(simulated_world, "_CHUNK_LEADS", 100)
     seen = []
     tables = read(simulate(SMALL, tmp_path, on_chunk=lambda *done: seen.append(done)))
     assert seen == [(done, 600) for done in range(100, 700, 100)]
@@ -362,7 +362,7 @@ def test_a_former_simulation_is_replaced_and_its_neighbours_stay(tmp_path):
 
 
 def test_a_broken_run_leaves_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(simulator, "_CHUNK_LEADS", 300)
+    monkeypatch.setattr(simulated_world, "_CHUNK_LEADS", 300)
 
     def interrupt(done, total):
         raise KeyboardInterrupt

@@ -1,0 +1,39 @@
+# What people and CI run. Everything is set up in .venv from requirements.lock at first use.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test check serve lock
+.DEFAULT_GOAL := demo
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "leadscore needs Python 3.11 or newer. Name one: make PYTHON=python3.12"; exit 1; }
+	@echo "Setting up $(VENV) from requirements.lock (a minute or two) …"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --require-hashes -r requirements.lock
+	@$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $(READY)
+
+demo: $(READY)  ## the whole thing on a simulated CRM
+	@$(BIN)/leadscore demo
+
+test: $(READY)  ## the tests, doctests included, with coverage
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered -q
+
+check: $(READY)  ## lint, format, types, import rules, and that pyproject and lock agree
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pip check
+
+serve: $(READY)  ## the demo's service, until it is stopped
+	BENTOML_HOME=demo/bentoml $(BIN)/leadscore serve --project demo/crm
+
+lock: $(READY)  ## newest versions that resolve together, with hashes and without addresses
+	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-annotate --no-header --upgrade --quiet \
+	  --output-file requirements.lock
