@@ -8,8 +8,9 @@
     golden.json        made-up leads with the probabilities that the model gave them
 
 No file holds code, a class path or a pickle. Loading checks the format, the sizes and
-the digests before anything is parsed, then scores the golden leads again and refuses on
-any difference: so a model is never silently run by code that reads it otherwise.
+the digests before anything is parsed, and the trees before LightGBM sees them; then it
+scores the golden leads again and refuses on any difference: so a model is never silently
+run by code that reads it otherwise.
 
 FORMAT is one number. Raise it when a file is added, removed or read differently; keep
 the old reader, and keep an artefact of the old format in the tests.
@@ -17,6 +18,7 @@ the old reader, and keep an artefact of the old format in the tests.
 
 import hashlib
 import json
+import math
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -29,6 +31,7 @@ import numpy as np
 
 from crm.errors import ArtifactError
 from features.pipeline import FeaturePipeline
+from models.booster_text import check_booster_text
 from models.calibration import Calibration
 from models.card import ModelCard
 from models.estimators import BoostedTrees
@@ -47,6 +50,14 @@ MAX_BYTES = {
 }
 MODEL_FILES = ("features.json", "booster.txt", "calibration.json")  # what decides a score
 GOLDEN_TOLERANCE = 1e-12
+READING_ERRORS = (
+    AttributeError,
+    KeyError,
+    OverflowError,
+    TypeError,
+    ValueError,
+    lightgbm.basic.LightGBMError,
+)
 
 
 @dataclass(frozen=True)
@@ -87,7 +98,7 @@ def save_artifact(
     Raises
     ------
     ArtifactError
-        If the folder exists.
+        If the folder exists, or cannot be written.
     """
     if folder.exists():
         raise ArtifactError(f"{folder} exists already. Expected a new folder for the model.")
@@ -119,17 +130,24 @@ def save_artifact(
             for name, content in contents.items()
         },
     }
+    try:
+        _write_whole(contents | {MANIFEST: _dump(manifest)}, folder)
+    except OSError as error:
+        raise ArtifactError(f"The model cannot be saved in {folder}: {error.strerror}.") from None
+    return str(manifest["model"])
+
+
+def _write_whole(contents: Mapping[str, bytes], folder: Path) -> None:
+    """Write beside the folder and move there at the end, or leave no trace."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".saving-"))
     try:
-        for name, content in (contents | {MANIFEST: _dump(manifest)}).items():
+        for name, content in contents.items():
             (work / name).write_bytes(content)
         work.chmod(0o755)
         work.rename(folder)
-    except OSError as error:
+    finally:
         shutil.rmtree(work, ignore_errors=True)
-        raise ArtifactError(f"The model cannot be saved in {folder}: {error}.") from None
-    return str(manifest["model"])
 
 
 def load_artifact(folder: Path) -> LoadedModel:
@@ -161,9 +179,9 @@ def load_artifact(folder: Path) -> LoadedModel:
     try:
         scorer = _build(contents)
         golden = _parse(contents["golden.json"], "golden.json")
-        expected = np.array([lead["probability"] for lead in golden])
+        expected = np.array([float(lead["probability"]) for lead in golden])
         scores = scorer.score_leads([lead["lead"] for lead in golden])
-    except (KeyError, TypeError, ValueError, lightgbm.basic.LightGBMError) as error:
+    except READING_ERRORS as error:
         raise ArtifactError(
             f"The model in {folder.name} cannot be read: {type(error).__name__}: {error}. "
             "Fetch it again from the registry, or train again."
@@ -180,24 +198,29 @@ def load_artifact(folder: Path) -> LoadedModel:
 def _build(contents: Mapping[str, bytes]) -> LeadScorer:
     features = _parse(contents["features.json"], "features.json")
     numbers = _parse(contents["calibration.json"], "calibration.json")
-    scorer = LeadScorer(
-        pipeline=FeaturePipeline.from_json(features),
-        trees=BoostedTrees(contents["booster.txt"].decode("utf-8")),
-        calibration=Calibration(float(numbers["slope"]), float(numbers["intercept"])),
-        scale=Scale(float(numbers["base_log_odds"])),
+    slope, intercept, base = (float(numbers[k]) for k in ("slope", "intercept", "base_log_odds"))
+    if not all(map(math.isfinite, (slope, intercept, base))):
+        raise ValueError("calibration.json holds a number that is not finite")
+    pipeline = FeaturePipeline.from_json(features)
+    text = contents["booster.txt"].decode("utf-8")
+    check_booster_text(text, len(pipeline.names))
+    return LeadScorer(
+        pipeline=pipeline,
+        trees=BoostedTrees(text),
+        calibration=Calibration(slope, intercept),
+        scale=Scale(base),
         roles={str(role): str(column) for role, column in features["roles"].items()},
         card=ModelCard.from_json(_parse(contents["card.json"], "card.json")),
     )
-    if scorer.trees.n_features != len(scorer.pipeline.names):
-        raise ValueError(
-            f"the trees expect {scorer.trees.n_features} features, "
-            f"the pipeline makes {len(scorer.pipeline.names)}"
-        )
-    return scorer
 
 
 def _read(folder: Path, name: str) -> bytes:
     path = folder / name
+    if not path.is_file():
+        raise ArtifactError(
+            f"{folder} holds no complete model: {name} is missing. "
+            "Fetch the model again from the registry."
+        )
     try:
         size = path.stat().st_size
         if size > MAX_BYTES[name]:
@@ -206,11 +229,8 @@ def _read(folder: Path, name: str) -> bytes:
             )
         with path.open("rb") as file:
             return file.read(MAX_BYTES[name])
-    except OSError:
-        raise ArtifactError(
-            f"{folder} holds no complete model: {name} is missing. "
-            "Fetch the model again from the registry."
-        ) from None
+    except OSError as error:
+        raise ArtifactError(f"{path} cannot be read: {error.strerror}.") from None
 
 
 def _parse(content: bytes, name: str) -> Any:

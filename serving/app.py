@@ -26,6 +26,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 CONTEXT = "leadscore"  # where a request's context lies in the ASGI scope
+DRAINED_BYTES = 16 * 1024 * 1024
 IN_THREAD_FROM = 32  # leads; fewer take less time than changing threads
 
 log = logging.getLogger("bentoml.leadscore")
@@ -148,21 +149,24 @@ class OneErrorShape:
         context = context_of(scope)
         has_started = is_replaced = False
 
-        async def watch(message: MutableMapping[str, Any]) -> None:
-            nonlocal has_started, is_replaced
-            if is_replaced:
-                return
+        async def send_with_id(message: MutableMapping[str, Any]) -> None:
+            nonlocal has_started
             if message["type"] == "http.response.start":
                 has_started = True
-                if message["status"] >= 400 and not context.is_shaped:
-                    is_replaced = True
-                    await send_error(send, context, message["status"])
-                    return
-                message["headers"] = [
-                    *message.get("headers", ()),
-                    (b"x-request-id", context.request_id.encode()),
-                ]
+                header = (b"x-request-id", context.request_id.encode())
+                message["headers"] = [*message.get("headers", ()), header]
             await send(message)
+
+        async def watch(message: MutableMapping[str, Any]) -> None:
+            nonlocal is_replaced
+            if is_replaced:
+                return
+            is_start = message["type"] == "http.response.start"
+            if is_start and message["status"] >= 400 and not context.is_shaped:
+                is_replaced = True
+                await send_error(send_with_id, context, message["status"])
+            else:
+                await send_with_id(message)
 
         try:
             await self._app(scope, receive, watch)
@@ -170,7 +174,7 @@ class OneErrorShape:
             log.exception("request failed", extra={"request_id": context.request_id})
             if has_started:
                 raise
-            await send_error(send, context, 500)
+            await send_error(send_with_id, context, 500)
 
 
 def context_of(scope: Scope) -> RequestContext:
@@ -211,24 +215,30 @@ async def _send(
 
 
 async def _read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
-    """Read a body of at most `limit` bytes, whether or not its length was announced."""
-    too_large = RequestError(
-        413, f"The body is larger than {limit:,} bytes. Send fewer leads in one request."
-    )
+    """Read a body of at most `limit` bytes, whether or not its length was announced.
+
+    Of a body that is too large some more is read and thrown away: a caller that is still
+    sending when the connection closes would never see the answer.
+    """
     announced = dict(scope["headers"]).get(b"content-length", b"0")
-    if announced.isdigit() and int(announced) > limit:
-        raise too_large
-    parts, size = [], 0
-    while True:
+    size = int(announced) if announced.isdigit() else 0
+    parts: list[bytes] = []
+    received = 0
+    while max(size, received) <= limit + DRAINED_BYTES:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise RequestError(400, "The connection was closed before the whole body arrived.")
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if size > limit:
-            raise too_large
+        part = message.get("body", b"")
+        received += len(part)
+        if max(size, received) <= limit:
+            parts.append(part)
         if not message.get("more_body", False):
-            return b"".join(parts)
+            break
+    if max(size, received) > limit:
+        raise RequestError(
+            413, f"The body is larger than {limit:,} bytes. Send fewer leads in one request."
+        )
+    return b"".join(parts)
 
 
 def _item_error(error: LeadPayload | RequestError) -> dict[str, Any]:

@@ -1,0 +1,294 @@
+"""The whole way on real data: train, register, score a file, build, serve, ask over HTTP.
+
+Everything runs in processes of its own, as a user runs it, and behind a lock that lets no
+process speak to any address but loopback.
+"""
+
+import csv
+import gzip
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from serving.process import free_port, running_service
+
+HERE = Path(__file__).resolve().parent.parent
+ROWS = 1_000
+LOOPBACK_ONLY = """
+import socket, sys
+def hook(event, args):
+    if event == "socket.connect" and args[0].family in (socket.AF_INET, socket.AF_INET6):
+        if str(args[1][0]) not in ("127.0.0.1", "::1", "localhost"):
+            raise OSError(f"this test has no network: {args[1]}")
+    if event == "socket.getaddrinfo" and args[0] not in (None, "127.0.0.1", "::1", "localhost", ""):
+        raise OSError(f"this test has no network: {args[0]}")
+sys.addaudithook(hook)
+"""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A public data set, and what an honest model reaches on its newest leads."""
+
+    example: str
+    source: str
+    delimiter: str
+    id_column: str | None
+    auc_at_least: float
+    auc_at_most: float
+    leaks: tuple[str, ...]
+
+
+CASES = {
+    "xeducation": Case(
+        example="xeducation.toml",
+        source="xeducation/Leads.csv",
+        delimiter=",",
+        id_column="Prospect ID",
+        auc_at_least=0.88,
+        auc_at_most=0.94,
+        leaks=("Tags", "Lead Quality", "Lead Profile", "Asymmetrique Activity Index",
+               "Asymmetrique Profile Index", "Asymmetrique Activity Score",
+               "Asymmetrique Profile Score", "Last Activity", "Last Notable Activity"),
+    ),
+    "bank_marketing": Case(
+        example="bank_marketing.toml",
+        source="bank_marketing/bank-additional-full.csv.gz",
+        delimiter=";",
+        id_column=None,
+        auc_at_least=0.65,
+        auc_at_most=0.80,
+        leaks=("duration",),
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Journey:
+    """What one run of all commands left."""
+
+    case: Case
+    project: Path
+    environment: dict[str, str]
+    trained: dict[str, Any]
+    scored: pd.DataFrame
+    rows: list[dict[str, str]]
+    bento: Path
+    url: str
+
+
+@pytest.fixture(scope="module", params=CASES)
+def journey(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Journey]:
+    data = os.environ.get("LEADSCORE_PUBLIC_DATA")
+    if not data:
+        pytest.skip("LEADSCORE_PUBLIC_DATA does not name the folder of the public data sets")
+    case = CASES[request.param]
+    home = tmp_path_factory.mktemp(request.param)
+    environment = isolated_environment(home) | {"LEADSCORE_PUBLIC_DATA": data}
+    project = home / case.example
+    shutil.copy(HERE / "examples" / case.example, project)
+    source = Path(data) / case.source
+    trained = json.loads(command("train", "-p", project, "--json", env=environment).stdout)
+    command("score", source, "-o", home / "scored.csv", "-p", project, env=environment)
+    built = json.loads(command("build", "-p", project, "--json", env=environment).stdout)
+    name, _, version = built["bento"].partition(":")
+    bento = home / "bentoml" / "bentos" / name / version
+    opener = gzip.open if source.suffix == ".gz" else open
+    with opener(source, "rt", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file, delimiter=case.delimiter))
+    with pytest.MonkeyPatch.context() as patch:
+        for variable, value in environment.items():
+            patch.setenv(variable, value)
+        with running_service(bento, "127.0.0.1", free_port("127.0.0.1")) as url:
+            scored = pd.read_csv(home / "scored.csv", dtype={"lead_id": str})
+            yield Journey(case, project, environment, trained, scored, rows, bento, url)
+
+
+def isolated_environment(home: Path) -> dict[str, str]:
+    """An environment of its own, in which only loopback can be reached."""
+    lock = home / "lock"
+    lock.mkdir(exist_ok=True)
+    (lock / "sitecustomize.py").write_text(LOOPBACK_ONLY)
+    (home / "bentoml").mkdir(exist_ok=True)
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "BENTOML_"))}
+    return kept | {
+        "BENTOML_HOME": str(home / "bentoml"),
+        "BENTOML_DO_NOT_TRACK": "True",
+        "PYTHONPATH": str(lock),
+        "TERM": "dumb",
+    }
+
+
+def command(
+    *arguments: object, env: dict[str, str], expect: int = 0
+) -> subprocess.CompletedProcess[str]:
+    """Run `leadscore …` in a folder that is not the repository."""
+    done = subprocess.run(
+        [sys.executable, "-m", "leadscore", *map(str, arguments)],
+        env=env, cwd=env["BENTOML_HOME"], text=True, capture_output=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == expect, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def ask(url: str, body: Any) -> Any:
+    request = urllib.request.Request(url, data=json.dumps(body).encode(), method="POST")
+    with urllib.request.urlopen(request, timeout=30) as response:
+        return json.load(response)
+
+
+def as_leads(journey: Journey, rows: list[dict[str, str]]) -> list[dict[str, Any]]:
+    column = journey.case.id_column
+    return [
+        {"lead_id": row[column] if column else None, "attributes": {k: v or None for k, v in
+                                                                    row.items()}}
+        for row in rows
+    ]  # fmt: skip
+
+
+def test_training_is_honest(journey: Journey) -> None:
+    test = journey.trained["test"]
+    assert journey.case.auc_at_least < test["roc_auc"] < journey.case.auc_at_most
+    low, high = test["intervals"]["roc_auc"]
+    assert low < test["roc_auc"] < high
+    assert test["log_loss"] < journey.trained["baselines"]["base_rate"]["log_loss"]
+    assert {"roc_auc", "pr_auc", "log_loss", "brier", "ece", "lift_at_10"} <= set(test)
+    left_out = {left["column"] for left in journey.trained["left_out"]}
+    assert set(journey.case.leaks) <= left_out
+
+
+def test_the_first_model_is_champion(journey: Journey) -> None:
+    assert journey.trained["model"]["is_champion"] is True
+    assert journey.trained["model"]["version"] == "1"
+
+
+def test_served_scores_equal_offline_ones_for_real_rows(journey: Journey) -> None:
+    newest = journey.rows[-ROWS:]
+    answer = ask(f"{journey.url}/score", {"leads": as_leads(journey, newest)})
+    offline = journey.scored["probability"].tolist()[-ROWS:]
+    served = [score["probability"] for score in answer["scores"]]
+    assert len(served) == len(offline) == ROWS
+    assert max(abs(a - b) for a, b in zip(served, offline, strict=True)) <= 1e-12
+    assert [s["score"] for s in answer["scores"]] == journey.scored["score"].tolist()[-ROWS:]
+    if journey.case.id_column:
+        assert [s["lead_id"] for s in answer["scores"]] == journey.scored["lead_id"].tolist()[
+            -ROWS:
+        ]
+
+
+def test_one_lead_a_request_equals_the_batch(journey: Journey) -> None:
+    for i in range(0, ROWS, 50):
+        (lead,) = as_leads(journey, [journey.rows[i]])
+        answer = ask(f"{journey.url}/score", {"leads": [lead]})
+        assert answer["scores"][0]["probability"] == pytest.approx(
+            journey.scored["probability"][i], abs=1e-12, rel=0
+        )
+
+
+def test_typed_json_scores_as_text_does(journey: Journey) -> None:
+    def typed(text: str) -> Any:
+        try:
+            number = float(text)
+        except ValueError:
+            return text or None
+        return int(number) if number.is_integer() else number if math.isfinite(number) else text
+
+    leads = as_leads(journey, journey.rows[:200])
+    for lead, row in zip(leads, journey.rows, strict=False):
+        lead["attributes"] = {name: typed(cell) for name, cell in row.items()}
+    answer = ask(f"{journey.url}/score", {"leads": leads})
+    served = [score["probability"] for score in answer["scores"]]
+    assert served == pytest.approx(journey.scored["probability"].tolist()[:200], abs=1e-12, rel=0)
+
+
+def test_the_model_tells_what_it_is(journey: Journey) -> None:
+    answer = ask(f"{journey.url}/model", {})
+    assert answer["model"]["name"] == journey.trained["model"]["name"]
+    assert answer["card"]["test"]["roc_auc"] == journey.trained["test"]["roc_auc"]
+    assert answer["model"]["digest"] == journey.trained["model"]["digest"][:12]
+
+
+def test_the_bento_holds_what_serves_and_nothing_else(journey: Journey) -> None:
+    packed = {str(path.relative_to(journey.bento / "src")) for path in
+              (journey.bento / "src").rglob("*.py")}  # fmt: skip
+    folders = {path.split("/")[0] for path in packed}
+    assert folders == {"crm", "features", "models", "serving"}
+    assert not {"models/registry.py", "models/pyfunc.py", "crm/simulator.py"} & packed
+    code = (
+        "import sys, serving.service; bad = {'mlflow', 'training', 'reports'} & set(sys.modules);"
+        "assert not bad, bad; assert serving.service.__file__.startswith(sys.argv[1])"
+    )
+    source = str(journey.bento / "src")
+    subprocess.run(
+        [sys.executable, "-c", code, source],
+        env=journey.environment | {"PYTHONPATH": source},
+        cwd=source,
+        check=True,
+        timeout=120,
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        (b"{", 400, "bad_json"),
+        (b'{"leads": [{"attributes": {"a": NaN}}]}', 400, "bad_json"),
+        (b'{"leads": []}', 422, "invalid"),
+        (b'{"leads": 1}', 422, "invalid"),
+        (b'{"lead": []}', 422, "invalid"),
+        (b" " * (9 << 20), 413, "too_large"),
+    ],
+)
+def test_refusals_through_bentoml_have_the_one_shape(
+    journey: Journey, body: bytes, status: int, code: str
+) -> None:
+    request = urllib.request.Request(f"{journey.url}/score", data=body, method="POST")
+    with pytest.raises(urllib.error.HTTPError, match=str(status)) as refused:
+        urllib.request.urlopen(request, timeout=30)
+    error = json.loads(refused.value.read())["error"]
+    assert error["code"] == code
+    assert error["request_id"] == refused.value.headers["x-request-id"]
+
+
+def test_mlflow_predicts_the_same_outside_the_repository(journey: Journey) -> None:
+    code = """
+import os, sys, pandas as pd, mlflow
+mlflow.set_tracking_uri(sys.argv[1])
+model = mlflow.pyfunc.load_model(f"models:/{sys.argv[2]}@champion")
+frame = pd.read_csv(sys.argv[3], sep=sys.argv[4])
+model.predict(frame).to_csv(sys.argv[5], index=False)
+"""
+    data = journey.environment["LEADSCORE_PUBLIC_DATA"]
+    target = journey.project.parent / "pyfunc.csv"
+    model = journey.trained["model"]
+    subprocess.run(
+        [sys.executable, "-c", code, model["tracking_uri"], model["name"],
+         f"{data}/{journey.case.source}", journey.case.delimiter, str(target)],
+        env=journey.environment, cwd=journey.project.parent, check=True, timeout=120,
+    )  # fmt: skip
+    predicted = pd.read_csv(target)["probability"]
+    assert (predicted - journey.scored["probability"]).abs().max() <= 1e-12
+
+
+def test_a_taken_port_is_told_in_one_message(journey: Journey) -> None:
+    port = journey.url.rpartition(":")[2]
+    done = command(
+        "serve", "-p", journey.project, "--port", port, env=journey.environment, expect=1
+    )
+    assert f"Port {port} on 127.0.0.1 cannot be used" in done.stderr
+    assert "Choose another one with --port" in done.stderr

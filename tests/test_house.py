@@ -1,0 +1,128 @@
+"""The house rules that no linter knows."""
+
+import ast
+import importlib
+import importlib.metadata
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from crm import errors
+from crm.project import PROJECT_FILE
+from serving.settings import PREFIX, Settings
+
+HERE = Path(__file__).resolve().parent.parent
+ROOTS = ("crm", "features", "models", "reports", "serving", "training")
+SOURCES = sorted(path for root in ROOTS for path in (HERE / root).glob("*.py"))
+PROSE = sorted([*HERE.glob("*.md"), *(HERE / "docs").rglob("*.md")])
+
+
+def test_there_are_sources_to_look_at() -> None:
+    assert len(SOURCES) > 25
+    assert len(PROSE) > 5
+
+
+def test_no_installed_distribution_owns_our_names() -> None:
+    owners = importlib.metadata.packages_distributions()
+    names = {*ROOTS, "leadscore"}
+    assert {name: owners[name] for name in names & set(owners)} == {}
+
+
+def test_nothing_imports_the_front_door() -> None:
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                assert node.module != "leadscore", path
+            if isinstance(node, ast.Import):
+                assert all(alias.name != "leadscore" for alias in node.names), path
+
+
+@pytest.mark.parametrize("root", ROOTS)
+def test_importing_a_root_leaves_no_trace(root: str, tmp_path: Path) -> None:
+    code = f"""
+import os, pkgutil, importlib
+before = dict(os.environ)
+import {root}
+for module in pkgutil.iter_modules({root}.__path__):
+    if "{root}." + module.name not in ("serving.service", "models.pyfunc"):
+        importlib.import_module("{root}." + module.name)
+assert dict(os.environ) == before
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, timeout=120)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_now_is_asked_at_the_edges_only() -> None:
+    asking = {
+        path.relative_to(HERE).as_posix()
+        for path in [*SOURCES, HERE / "leadscore.py"]
+        if re.search(r"\b(datetime|Timestamp)\.(now|utcnow|today)\(", path.read_text())
+    }
+    assert asking == {"leadscore.py", "serving/app.py"}
+
+
+def test_no_pickle_in_the_product() -> None:
+    banned = {"pickle", "joblib", "cloudpickle", "dill", "shelve", "marshal"}
+    for path in [*SOURCES, HERE / "leadscore.py"]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                assert not banned & {alias.name.split(".")[0] for alias in node.names}, path
+            if isinstance(node, ast.ImportFrom) and node.module:
+                assert node.module.split(".")[0] not in banned, path
+
+
+def test_every_error_stands_in_the_tree_of_the_module_docstring() -> None:
+    tree = errors.__doc__ or ""
+    kinds = [
+        name
+        for name, kind in vars(errors).items()
+        if isinstance(kind, type) and issubclass(kind, errors.LeadScoringError)
+    ]
+    assert len(kinds) == 8
+    assert [name for name in kinds if name not in tree] == []
+
+
+def test_every_setting_is_documented() -> None:
+    readme = (HERE / "README.md").read_text()
+    variables = [PREFIX + name.upper() for name in Settings.__dataclass_fields__]
+    assert [variable for variable in variables if variable not in readme] == []
+
+
+def test_every_module_is_in_the_map() -> None:
+    architecture = (HERE / "ARCHITECTURE.md").read_text()
+    missing = [path.name for path in SOURCES if f"`{path.name}`" not in architecture
+               and path.name != "__init__.py"]  # fmt: skip
+    assert missing == []
+
+
+def test_the_lock_names_hashes_and_no_addresses() -> None:
+    lock = (HERE / "requirements.lock").read_text()
+    assert "://" not in lock
+    pinned = re.findall(r"(?m)^([A-Za-z0-9._-]+)==", lock)
+    assert len(pinned) > 100
+    assert lock.count("--hash=sha256:") >= len(pinned)
+    project = tomllib.loads((HERE / "pyproject.toml").read_text())
+    wanted = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
+    names = {re.split(r"[^A-Za-z0-9._-]", line)[0].lower() for line in wanted}
+    assert names <= {name.lower() for name in pinned}
+
+
+def test_examples_are_valid_project_files() -> None:
+    load_project = importlib.import_module("crm.project").load_project
+    examples = sorted((HERE / "examples").glob("*.toml"))
+    assert len(examples) >= 2
+    for path in examples:
+        assert load_project(path).name == path.stem
+
+
+def test_files_named_in_prose_exist() -> None:
+    named = {
+        (page, link) for page in PROSE for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text())
+    }
+    assert named
+    assert [(p.name, link) for p, link in named if not (p.parent / link).exists()] == []
+    assert PROJECT_FILE == "leadscore.toml"

@@ -1,0 +1,342 @@
+"""The scoring service as an ASGI application, in this process, without BentoML around it."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from features.attributes import CategoryAttribute, LeftOut, NumberAttribute
+from features.pipeline import FeaturePipeline
+from models.calibration import Calibration
+from models.card import ModelCard
+from models.estimators import fit_trees
+from models.scale import Scale
+from models.scorer import LeadScorer
+from serving import app as serving_app
+from serving.app import OneErrorShape, ScoringApp, ServedModel
+from serving.errors import CODES
+from serving.settings import Settings
+
+Post = Callable[..., httpx.Response]
+GOOD = {"leads": [{"lead_id": "L1", "attributes": {"visits": 3, "source": "Web"}}]}
+
+
+@pytest.fixture(scope="module")
+def scorer() -> LeadScorer:
+    random = np.random.default_rng(0)
+    features = np.column_stack(
+        [random.integers(0, 9, 400).astype(float), random.integers(0, 4, 400).astype(float)]
+    )
+    label = (random.random(400) < features[:, 0] / 10).astype(np.int8)
+    trees = fit_trees(features, label, np.ones(400), np.arange(400), [1], seed=0).trees
+    card = ModelCard(
+        name="acme", simulated=False, trained_at="2026-01-01T00:00:00+00:00", learned_from={},
+        label={}, features=["visits", "source"], left_out=[], test={}, baselines={}, estimator={},
+        digests={}, versions={},
+    )  # fmt: skip
+    pipeline = FeaturePipeline(
+        (
+            NumberAttribute("visits", frozenset({"select"}), 4.0),
+            CategoryAttribute("source", frozenset({"select"}), ("Web", "Fair")),
+        ),
+        (LeftOut("tags", "it is known later than the moment of scoring"),),
+    )
+    roles = {"lead_id": "Prospect ID", "outcome": "Converted"}
+    return LeadScorer(pipeline, trees, Calibration(1.0, 0.0), Scale(-1.0), roles, card)
+
+
+@pytest.fixture
+def service(scorer: LeadScorer) -> ScoringApp:
+    app = ScoringApp(Settings(max_body_bytes=100_000, max_leads=50, max_string_characters=200))
+    app.model = ServedModel(scorer, "7", "0123456789abcdef")
+    return app
+
+
+@pytest.fixture
+def post(service: ScoringApp) -> Post:
+    def send(path: str, body: Any = None, method: str = "POST", **headers: str) -> httpx.Response:
+        content = body if isinstance(body, bytes | type(None)) else json.dumps(body).encode()
+
+        async def call() -> httpx.Response:
+            transport = httpx.ASGITransport(app=OneErrorShape(service))
+            async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+                return await client.request(method, path, content=content, headers=headers)
+
+        return asyncio.run(call())
+
+    return send
+
+
+def error_of(response: httpx.Response) -> dict[str, Any]:
+    """The error, after checking that it has the one shape."""
+    body = response.json()
+    assert set(body) == {"error"}
+    assert set(body["error"]) == {"code", "message", "field", "request_id"}
+    assert body["error"]["code"] == CODES[response.status_code]
+    assert body["error"]["message"]
+    assert response.headers["x-request-id"] == body["error"]["request_id"]
+    return dict(body["error"])
+
+
+def test_score_answers_with_number_grade_model_and_request_id(post: Post) -> None:
+    response = post("/score", GOOD)
+    assert response.status_code == 200
+    body = response.json()
+    assert body["model"] == {"name": "acme", "version": "7", "digest": "0123456789ab"}
+    assert body["request_id"] == response.headers["x-request-id"]
+    assert body["as_of"].endswith("+00:00")
+    (score,) = body["scores"]
+    assert score["lead_id"] == "L1"
+    assert 0 < score["probability"] < 1
+    assert 1 <= score["score"] <= 99
+    assert score["grade"] in "ABCD"
+    assert score["warnings"] == []
+
+
+def test_score_equals_the_scorer_for_one_lead_and_for_a_batch(
+    post: Post, scorer: LeadScorer
+) -> None:
+    cells = [{"visits": i % 9, "source": ["Web", "Fair", "?", None][i % 4]} for i in range(50)]
+    expected = [score.probability for score in scorer.score_leads(cells)]
+    batch = post("/score", {"leads": [{"attributes": lead} for lead in cells]}).json()["scores"]
+    assert [score["probability"] for score in batch] == expected
+    one = post("/score", {"leads": [{"attributes": cells[3]}]}).json()["scores"]
+    assert one[0]["probability"] == expected[3]
+
+
+def test_a_simulated_model_says_so_in_every_answer(service: ScoringApp, post: Post) -> None:
+    assert service.model is not None
+    card = ModelCard.from_json(service.model.scorer.card.to_json() | {"simulated": True})
+    scorer = service.model.scorer
+    simulated = LeadScorer(
+        scorer.pipeline, scorer.trees, scorer.calibration, scorer.scale, scorer.roles, card
+    )
+    service.model = ServedModel(simulated, "7", "0123456789abcdef")
+    assert post("/score", GOOD).json()["model"]["simulated"] is True
+    assert post("/model").json()["model"]["simulated"] is True
+
+
+def test_odd_values_score_and_warn(post: Post) -> None:
+    lead = {"attributes": {"visits": "many", "source": "Moon", "shoe size": 42, "tags": "x"}}
+    (score,) = post("/score", {"leads": [lead]}).json()["scores"]
+    assert score["lead_id"] is None
+    assert score["warnings"] == [
+        "`shoe size` is unknown and was ignored",
+        "`visits` is no number and counts as missing",
+        "`source` has a value that was rare or unseen in training",
+    ]
+
+
+def test_missing_values_score_without_a_warning(post: Post) -> None:
+    leads = [
+        {"attributes": {}},
+        {"attributes": {"visits": None, "source": None}},
+        {"attributes": {"visits": "Select", "source": " SELECT "}},
+    ]
+    scores = post("/score", {"leads": leads}).json()["scores"]
+    assert len({score["probability"] for score in scores}) == 1
+    assert all(score["warnings"] == [] for score in scores)
+
+
+def test_role_columns_among_the_attributes_are_no_surprise(post: Post) -> None:
+    lead = {"lead_id": 17, "attributes": {"Converted": 1, "Prospect ID": "other"}}
+    (score,) = post("/score", {"leads": [lead]}).json()["scores"]
+    assert score["lead_id"] == "17"
+    assert score["warnings"] == []
+
+
+def test_one_bad_lead_does_not_spoil_the_batch(post: Post) -> None:
+    leads = [GOOD["leads"][0], {"attributes": {"visits": [1]}}, {"attribute": {}}]
+    response = post("/score", {"leads": leads})
+    assert response.status_code == 200
+    good, nested, misspelt = response.json()["scores"]
+    assert good["probability"] > 0
+    assert nested["error"] == {
+        "code": "invalid",
+        "message": "`visits` is a list. Expected text, a number, true, false or null.",
+        "field": "leads[1].attributes",
+    }
+    assert "Did you mean `attributes`?" in misspelt["error"]["message"]
+
+
+REFUSED = {
+    "no JSON": (b"{", 400, "not valid JSON", None),
+    "empty body": (b"", 400, "not valid JSON", None),
+    "no UTF-8": (b'{"leads": [{"attributes": {"source": "\xff"}}]}', 400, "not valid JSON", "leads[0]"),
+    "NaN": (b'{"leads": [{"attributes": {"visits": NaN}}]}', 400, "not valid JSON", None),
+    "Infinity": (b'{"leads": [{"attributes": {"visits": Infinity}}]}', 400, "not valid JSON", None),
+    "two documents": (b'{"leads": []}{}', 400, "not valid JSON", None),
+    "deep nesting": (b'{"leads":' + b"[" * 60_000, 400, "not valid JSON", None),
+    "a list": (b"[]", 422, "Expected `object`, got `array`", None),
+    "no leads": (b"{}", 422, "required field `leads`", None),
+    "leads is a number": (b'{"leads": 3}', 422, "Expected `array`, got `int`", "leads"),
+    "leads is null": (b'{"leads": null}', 422, "Expected `array`, got `null`", "leads"),
+    "empty list": (b'{"leads": []}', 422, "holds 0 leads. Expected 1 to 50", "leads"),
+    "too many": (
+        json.dumps({"leads": [{"attributes": {}}] * 51}).encode(),
+        422,
+        "holds 51 leads. Expected 1 to 50",
+        "leads",
+    ),
+    "unknown field": (
+        b'{"leads": [{"attributes": {}}], "lead": 1}',
+        422,
+        "Unknown field `lead`. Did you mean `leads`?",
+        "lead",
+    ),
+    "unknown field in a lead": (
+        b'{"leads": [{"attributs": {}}]}',
+        422,
+        "Unknown field `attributs`. Did you mean `attributes`?",
+        "leads[0].attributs",
+    ),
+    "lead is text": (b'{"leads": ["L1"]}', 422, "Expected `object`, got `str`", "leads[0]"),
+    "lead without attributes": (
+        b'{"leads": [{"lead_id": "L1"}]}',
+        422,
+        "required field `attributes`",
+        "leads[0]",
+    ),
+    "attributes is a list": (
+        b'{"leads": [{"attributes": []}]}',
+        422,
+        "Expected `object`, got `array`",
+        "leads[0].attributes",
+    ),
+    "an object in an attribute": (
+        b'{"leads": [{"attributes": {"visits": {"a": 1}}}]}',
+        422,
+        "`visits` is an object",
+        "leads[0].attributes",
+    ),
+    "lead_id is true": (b'{"leads": [{"lead_id": true, "attributes": {}}]}', 422, "got `bool`",
+                        "leads[0].lead_id"),
+    "long text": (
+        json.dumps({"leads": [{"attributes": {"source": "x" * 201}}]}).encode(),
+        422,
+        "The text of `source` has 201 characters. Expected at most 200",
+        "leads[0].attributes",
+    ),
+    "long lead_id": (
+        json.dumps({"leads": [{"lead_id": "x" * 201, "attributes": {}}]}).encode(),
+        422,
+        "length <= 200",
+        "leads[0].lead_id",
+    ),
+    "oversized body": (b" " * 100_001, 413, "larger than 100,000 bytes", None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_bad_requests_are_refused_in_one_shape(post: Post, case: str) -> None:
+    body, status, message, field = REFUSED[case]
+    response = post("/score", body)
+    assert response.status_code == status, response.text
+    error = error_of(response)
+    assert message in error["message"]
+    assert error["field"] == field
+
+
+def test_refusals_are_all_tried() -> None:
+    assert len(REFUSED) == 23
+
+
+@pytest.mark.parametrize("value", [1e308, -1e308, 10**400, "1e999", "", " ", "\x00", True, 0])
+def test_absurd_cells_give_a_finite_probability(post: Post, value: Any) -> None:
+    response = post("/score", {"leads": [{"attributes": {"visits": value, "source": value}}]})
+    assert response.status_code == 200, response.text
+    assert 0 < response.json()["scores"][0]["probability"] < 1
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/score", 405), ("DELETE", "/model", 405), ("POST", "/nowhere", 404),
+     ("GET", "/", 404), ("GET", "/docs.json", 404)],
+)  # fmt: skip
+def test_wrong_paths_and_methods_have_the_one_shape(
+    post: Post, method: str, path: str, status: int
+) -> None:
+    response = post(path, method=method)
+    assert response.status_code == status
+    error_of(response)
+
+
+def test_model_gives_the_card(post: Post) -> None:
+    body = post("/model", {}).json()
+    assert body["card"]["name"] == "acme"
+    assert body["model"]["version"] == "7"
+    assert error_of(post("/model", {"x": 1}))["code"] == "invalid"
+
+
+def test_a_body_without_a_length_is_bounded_too(service: ScoringApp) -> None:
+    async def endless() -> Any:
+        while True:
+            yield b" " * 50_000
+
+    async def call() -> httpx.Response:
+        transport = httpx.ASGITransport(app=OneErrorShape(service))
+        async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+            return await client.post("/score", content=endless())
+
+    assert error_of(asyncio.run(call()))["code"] == "too_large"
+
+
+def test_a_sane_request_id_is_kept_and_another_replaced(post: Post) -> None:
+    assert post("/score", GOOD, **{"x-request-id": "abc-1"}).json()["request_id"] == "abc-1"
+    made = post("/score", GOOD, **{"x-request-id": "a b\t<script>"}).json()["request_id"]
+    assert len(made) == 32
+
+
+def test_without_a_model_the_service_says_try_again(service: ScoringApp, post: Post) -> None:
+    service.model = None
+    response = post("/score", GOOD)
+    assert response.status_code == 503
+    assert response.headers["retry-after"] == "2"
+    error_of(response)
+
+
+def test_an_inner_fault_tells_nothing_of_the_inside(
+    post: Post, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: Any) -> Any:
+        raise RuntimeError("secret /etc/passwd")
+
+    monkeypatch.setattr(serving_app, "read_score_request", broken)
+    response = post("/score", GOOD)
+    assert response.status_code == 500
+    assert "secret" not in response.text
+    error = error_of(response)
+    assert any(getattr(r, "request_id", None) == error["request_id"] for r in caplog.records)
+
+
+@pytest.mark.parametrize("status", [404, 429, 500, 503, 504])
+def test_what_the_framework_answers_is_brought_into_shape(status: int) -> None:
+    async def framework(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        await send({"type": "http.response.body", "body": b"Traceback (most recent call last)"})
+
+    response = _get(OneErrorShape(framework))
+    assert response.status_code == status
+    error_of(response)
+
+
+def test_a_framework_that_raises_gives_a_500() -> None:
+    async def framework(scope: Any, receive: Any, send: Any) -> None:
+        raise ValueError("inside")
+
+    response = _get(OneErrorShape(framework))
+    assert response.status_code == 500
+    assert "inside" not in error_of(response)["message"]
+
+
+def _get(app: Any) -> httpx.Response:
+    async def call() -> httpx.Response:
+        transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+            return await client.get("/")
+
+    return asyncio.run(call())
