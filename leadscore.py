@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
+import rich.box
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -24,6 +25,7 @@ from crm.errors import LeadScoringError, SourceError
 from crm.project import PROJECT_FILE, Project, TableKeys, load_project
 
 if TYPE_CHECKING:
+    from crm.simulated_world import Simulation
     from training.tracking import TrackedModel
     from training.train import Trained
 
@@ -32,8 +34,8 @@ TEST_COLUMNS = {
     "roc_auc": "ROC AUC",
     "pr_auc": "PR AUC",
     "log_loss": "log loss",
-    "ece": "calibration error",
-    "lift_at_10": "lift in top 10 %",
+    "ece": "calib.err",
+    "lift_at_10": "lift@10 %",
 }
 
 DROPPED = ("not_mature", "closed_before_the_moment", "without_outcome", "embargoed")
@@ -81,7 +83,7 @@ def init(
     text = draft_project(sources, target.resolve().parent, name)
     target.write_text(text, encoding="utf-8")
     out.print(f"Wrote {target}. Read its comments, change what is wrong, then:")
-    out.print(f"  leadscore train --project {target}", soft_wrap=True)
+    out.print(f"  {_command()} train --project {target}", soft_wrap=True)
 
 
 @app.command()
@@ -90,17 +92,19 @@ def simulate(
     leads: Annotated[int, typer.Option(help="How many leads.")] = 5_000,
     activities_per_lead: Annotated[float, typer.Option(help="Mean per lead.")] = 8.0,
     seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
+    drift_at: Annotated[
+        float, typer.Option(help="Share of the time after which the world changes; 1: never.")
+    ] = 0.75,
     file_format: Annotated[str, typer.Option(help="csv or parquet.")] = "csv",
 ) -> None:
     """Write a SIMULATED B2B CRM with a known truth."""
-    from crm.simulator import Simulation
-    from crm.simulator import simulate as run
+    from crm.simulated_world import Simulation
 
-    settings = Simulation(leads=leads, activities_per_lead=activities_per_lead, seed=seed)
-    with _progress("Simulating", quiet=False) as told:
-        run(settings, folder, file_format=file_format, on_chunk=lambda n, total: told(n / total))  # type: ignore[arg-type]
-    out.print(f"Wrote a SIMULATED CRM of {leads:,} leads to {folder}. Next:")
-    out.print(f"  leadscore train --project {folder}", soft_wrap=True)
+    settings = Simulation(
+        leads=leads, activities_per_lead=activities_per_lead, seed=seed, drift_at=drift_at
+    )
+    _simulate(settings, folder, file_format)
+    out.print(f"Next:\n  {_command()} train --project {folder}", soft_wrap=True)
 
 
 @app.command()
@@ -110,8 +114,15 @@ def train(project: ProjectOption = Path(PROJECT_FILE), json_: JsonOption = False
     if json_:
         print(json.dumps(_train_facts(trained, tracked, store_tag)))  # noqa: T201
         return
-    _print_training(trained, tracked)
-    out.print(_next_steps(tracked, project), soft_wrap=True)
+    _print_training(trained)
+    out.print(_state(tracked))
+    out.print(
+        f"Next:\n"
+        f"  {_command()} score leads.csv -o scored.csv --project {project}\n"
+        f"  {_command()} build --project {project} && {_command()} serve --project {project}\n"
+        f"  {_command('mlflow')} ui --backend-store-uri {tracked.tracking_uri}",
+        soft_wrap=True,
+    )
 
 
 @app.command()
@@ -178,7 +189,8 @@ def build(project: ProjectOption = Path(PROJECT_FILE), json_: JsonOption = False
         print(json.dumps({"bento": bento, "model": tag}))  # noqa: T201
         return
     out.print(f"Built the Bento {bento}. Serve it:", soft_wrap=True)
-    out.print(f"  leadscore serve --project {project}\n  bentoml serve {bento}", soft_wrap=True)
+    out.print(f"  {_command()} serve --project {project}", soft_wrap=True)
+    out.print(f"  {_command('bentoml')} serve {bento}", soft_wrap=True)
 
 
 @app.command()
@@ -208,21 +220,27 @@ def demo(
     """Run the whole thing on a SIMULATED CRM: train, track, pack, serve, score over HTTP."""
     os.environ["BENTOML_HOME"] = str(folder.resolve() / "bentoml")
     (folder / "bentoml").mkdir(parents=True, exist_ok=True)
-    simulate(folder / "crm", leads=leads, activities_per_lead=8.0, seed=0, file_format="csv")
+    from crm.simulated_world import Simulation
+
+    out.rule("1  a simulated CRM", align="left")
+    _simulate(Simulation(leads=leads, drift_at=1.0), folder / "crm", "csv")
     opened = load_project(folder / "crm")
+    out.rule("2  learn, judge on the newest leads, track in MLflow", align="left")
     trained, tracked, _ = _train(opened, quiet=False)
-    _print_training(trained, tracked)
+    _print_training(trained)
+    out.print(_state(tracked))
+    out.rule("3  pack a Bento, serve it, score over HTTP", align="left")
 
     from models.registry import Registry
     from serving.process import check_port, free_port, running_service
-    from serving.store import build_bento, put_in_store
+    from serving.store import build_bento, newest_bento, put_in_store
 
     registry = Registry(opened)
     version = registry.champion()
     with registry.fetched(version) as artifact:
         tag = put_in_store(artifact, opened.name, version)
     bento = build_bento(HERE, tag)
-    out.print(f"\nBuilt the Bento {bento}; starting it …", soft_wrap=True)
+    out.print(f"Built the Bento {bento}; starting it …", soft_wrap=True)
     body = _demo_request(opened)
     (folder / "leads.json").write_text(body)
     host, port = "127.0.0.1", 3000
@@ -230,25 +248,39 @@ def demo(
         check_port(host, port)
     except LeadScoringError:
         port = free_port(host)
-    from serving.store import newest_bento
-
     with running_service(newest_bento(opened.name)[1], host, port) as url:
         answer = _post(f"{url}/score", body)
         _print_scores(answer)
-        home = f"BENTOML_HOME={folder / 'bentoml'} "
-        curl = f"curl -s http://{host}:{port}/score -d @{folder / 'leads.json'}"
-        out.print(
-            f"\nAll of this is SIMULATED. Where to look:\n"
-            f"  tables     {folder / 'crm'}\n"
-            f"  MLflow     mlflow ui --backend-store-uri {tracked.tracking_uri}\n"
-            f"  artefact   {tracked.artifact_uri}\n"
-            f"  service    {home}leadscore serve --project {folder / 'crm'} --port {port}\n"
-            f"  try        {curl}",
-            soft_wrap=True,
-        )
+        out.rule("All of this is SIMULATED. Where to look", align="left")
+        where = {
+            "tables": folder / "crm",
+            "MLflow": f"{_command('mlflow')} ui --backend-store-uri {tracked.tracking_uri}",
+            "artefact": tracked.artifact_uri.removeprefix("file://"),
+            "service": f"BENTOML_HOME={folder / 'bentoml'} {_command()} serve "
+            f"--project {folder / 'crm'} --port {port}",
+            "then try": f"curl -s http://{host}:{port}/score -d @{folder / 'leads.json'}",
+        }
+        for what, place in where.items():
+            out.print(f"  {what:<9} {place}", soft_wrap=True)
         if keep_serving:
-            out.print(f"\nThe service is running on {url}; Ctrl+C stops it.")
+            out.print(f"The service is running on {url}; Ctrl+C stops it.")
             _wait_for_interrupt()
+
+
+def _simulate(settings: "Simulation", folder: Path, file_format: str) -> None:
+    from crm.simulator import simulate as run
+
+    with _progress("Simulating", quiet=False) as told:
+        run(settings, folder, file_format=file_format, on_chunk=lambda n, total: told(n / total))  # type: ignore[arg-type]
+    out.print(f"Wrote a SIMULATED CRM of {settings.leads:,} leads to {folder}.", soft_wrap=True)
+
+
+def _command(name: str = "leadscore") -> str:
+    """Name a command of this environment as it can be typed where we are."""
+    beside = Path(sys.executable).parent / name
+    if os.environ.get("VIRTUAL_ENV") or not beside.is_relative_to(Path.cwd()):
+        return name
+    return str(beside.relative_to(Path.cwd()))
 
 
 def _train(project: Project, quiet: bool) -> "tuple[Trained, TrackedModel, str | None]":
@@ -299,7 +331,7 @@ def _train_facts(
     }
 
 
-def _print_training(trained: "Trained", tracked: "TrackedModel") -> None:
+def _print_training(trained: "Trained") -> None:
     card = trained.scorer.card
     if card.simulated:
         out.print("[bold]SIMULATED records:[/] the figures are about no real business.")
@@ -317,12 +349,12 @@ def _print_training(trained: "Trained", tracked: "TrackedModel") -> None:
         by_reason.setdefault(left["reason"], []).append(left["column"])
     for reason, columns in by_reason.items():
         out.print(f"Not a feature, {_plain(reason)}: {_plain(', '.join(columns))}", soft_wrap=True)
-    table = Table(
-        title=f"{card.test['how']}: {card.test['n']:,} moments, {card.test['base_rate']:.1%} won"
-    )
+    test = card.test
+    out.print(f"Judged by the {test['how']}: {test['n']:,} moments, {test['base_rate']:.1%} won")
+    table = Table(box=rich.box.SIMPLE, pad_edge=False, collapse_padding=True)
     table.add_column("model")
     for heading in TEST_COLUMNS.values():
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     for name, found in (("leadscore", card.test), *card.baselines.items()):
         table.add_row(name.replace("_", " "), *(_cell(found, metric) for metric in TEST_COLUMNS))
     out.print(table)
@@ -330,22 +362,14 @@ def _print_training(trained: "Trained", tracked: "TrackedModel") -> None:
 
 def _cell(found: Any, metric: str) -> str:
     low, high = found["intervals"][metric]
-    return f"{found[metric]:.3f} ± {(high - low) / 2:.3f}"
+    return f"{found[metric]:.3f} ±{(high - low) / 2:.3f}".replace("±0.", "±.")
 
 
-def _next_steps(tracked: "TrackedModel", project: Path) -> str:
+def _state(tracked: "TrackedModel") -> str:
     name = f"{tracked.name} version {tracked.version}"
-    state = (
-        f"{name} is the champion now."
-        if tracked.is_champion
-        else f"{name} is registered; the champion is still version {tracked.champion}."
-    )
-    return (
-        f"{state} Next:\n"
-        f"  leadscore score leads.csv -o scored.csv --project {project}\n"
-        f"  leadscore build --project {project} && leadscore serve --project {project}\n"
-        f"  mlflow ui --backend-store-uri {tracked.tracking_uri}"
-    )
+    if tracked.is_champion:
+        return f"{name} is the champion now."
+    return f"{name} is registered; the champion is still version {tracked.champion}."
 
 
 def _demo_request(project: Project) -> str:
@@ -371,7 +395,8 @@ def _post(url: str, body: str) -> Any:
 
 def _print_scores(answer: Any) -> None:
     model = answer["model"]
-    table = Table(title=f"Scores over HTTP by {model['name']} version {model['version']}")
+    out.print(f"Scores over HTTP by {model['name']} version {model['version']}:")
+    table = Table(box=rich.box.SIMPLE, pad_edge=False)
     for heading in ("lead", "probability", "score", "grade"):
         table.add_column(heading, justify="left" if heading == "lead" else "right")
     for item in answer["scores"]:

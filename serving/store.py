@@ -108,7 +108,9 @@ def newest_bento(name: str) -> tuple[str, Path]:
     """
     pattern = re.compile(rf"{re.escape(name[:40])}-v.*")
     built = [
-        bento for bento in bentoml.list(STORE_NAME) if pattern.fullmatch(bento.tag.version or "")
+        bento
+        for bento in bentoml.list()
+        if bento.tag.name == STORE_NAME and pattern.fullmatch(bento.tag.version or "")
     ]
     if not built:
         raise ServiceError(
