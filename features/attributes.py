@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from crm.cells import cell_number, cell_text, number_column, read_column, text_column
 from crm.errors import SchemaError
+from features.names import Feature
 
 MISSING, UNSEEN = 0, 1  # codes of the two buckets that every category has
 MAX_VOCABULARY = 254
@@ -44,6 +45,11 @@ class NumberAttribute:
     nothing: frozenset[str]
     median: float
     kind: ClassVar[Literal["number"]] = "number"
+
+    @property
+    def feature(self) -> Feature:
+        """Describe the column of the matrix."""
+        return Feature(self.column, "leads", self.column, "number", f"{self.column} is {{value:g}}")
 
     def encode(self, cell: Any) -> float:
         """Read one cell; nan if it holds no number."""
@@ -84,6 +90,13 @@ class CategoryAttribute:
     vocabulary: tuple[str, ...]
     kind: ClassVar[Literal["category"]] = "category"
 
+    @property
+    def feature(self) -> Feature:
+        """Describe the column of the matrix."""
+        return Feature(
+            self.column, "leads", self.column, "category", f'{self.column} is "{{value}}"'
+        )
+
     @cached_property
     def _codes(self) -> dict[str, float]:
         codes = {value.casefold(): float(i) for i, value in enumerate(self.vocabulary, start=2)}
@@ -105,9 +118,6 @@ class CategoryAttribute:
         return f"`{self.column}` has a value that was rare or unseen in training"
 
 
-Attribute = NumberAttribute | CategoryAttribute
-
-
 @dataclass(frozen=True)
 class LeftOut:
     """A column that is no feature, and why."""
@@ -121,7 +131,7 @@ def fit_attribute(
     *,
     nothing: Sequence[str],
     kind: Literal["number", "category"] | None = None,
-) -> Attribute | LeftOut:
+) -> NumberAttribute | CategoryAttribute | LeftOut:
     """Decide what a column is and learn how to read it.
 
     Parameters
@@ -169,8 +179,6 @@ def fit_attribute(
         if n_filled >= 100 and len(counts) == n_filled and (numbers[filled] % 1 == 0).all():
             return LeftOut(name, "each lead has a number of its own: an identifier")
         return NumberAttribute(name, folded, float(np.median(numbers[np.isfinite(numbers)])))
-    if _is_time(counts.index):
-        return LeftOut(name, "it is a time, and times are not read yet")
     if n_filled >= 100 and len(counts) > NEARLY_UNIQUE * n_filled:
         return LeftOut(name, "nearly each lead has a value of its own: an identifier or free text")
     spellings = counts.groupby(_fold(counts.index.to_numpy()), sort=False)
@@ -189,9 +197,11 @@ def _kind(name: str, share_numbers: float, n_distinct: int, n: int) -> Any:
         return "number" if share_numbers > 0.95 else "category"
     raise SchemaError(
         "leads",
-        [f"`{name}` is a number in {share_numbers:.0%} and text in {1 - share_numbers:.0%} of "
-         f"{n:,} rows. Say which it is: list it in [columns] number (the text then counts as "
-         "missing), category or ignore."],
+        [
+            f"`{name}` is a number in {share_numbers:.0%} and text in {1 - share_numbers:.0%} of "
+            f"{n:,} rows. Say which it is: list it in [columns] number (the text then counts as "
+            "missing), category or ignore."
+        ],
     )
 
 
@@ -201,21 +211,15 @@ def _refuse_infinities(name: str, column: pd.Series, texts: NDArray[np.object_])
         rows = ", ".join(str(row + 1) for row in np.flatnonzero(infinite)[:5])
         raise SchemaError(
             "leads",
-            [f"`{name}` is infinite in {int(infinite.sum()):,} rows (row {rows}). Expected finite "
-             "numbers or empty cells; mend the export, or list the word in [columns] nothing."],
+            [
+                f"`{name}` is infinite in {int(infinite.sum()):,} rows (row {rows}). Expected finite "
+                "numbers or empty cells; mend the export, or list the word in [columns] nothing."
+            ],
         )
 
 
 def _is_infinite(cell: Any) -> bool:
     return cell is not None and cell.lower().lstrip("+-") in ("inf", "infinity")
-
-
-def _is_time(values: pd.Index) -> bool:
-    sample = pd.Series(values[:200], dtype="str")
-    looks = sample.str.match(r"\d{4}-\d{2}-\d{2}")
-    if not looks.all():
-        return False
-    return bool(pd.to_datetime(sample, format="ISO8601", errors="coerce", utc=True).notna().all())
 
 
 def _fold(texts: NDArray[np.object_]) -> NDArray[np.object_]:

@@ -120,11 +120,11 @@ def _timeless(records: Records) -> Moments:
 
 
 def _timed(records: Records, learn: LearnKeys) -> Moments:
-    created = _microseconds(records.leads["created_at"])
+    created = microseconds(records.leads["created_at"])
     closings = records.outcomes
     position = pd.Series(np.arange(len(created)), index=records.leads["lead_id"])
     of_lead = closings["lead_id"].map(position).to_numpy(dtype=np.int64)
-    closed_at = _microseconds(closings["closed_at"])
+    closed_at = microseconds(closings["closed_at"])
     is_dated = closed_at != NOT_A_TIME
     won = (closings["outcome"] == "won").to_numpy()
 
@@ -135,7 +135,7 @@ def _timed(records: Records, learn: LearnKeys) -> Moments:
     undated_loss[of_lead[~is_dated & ~won]] = True
 
     horizon = int(learn.horizon_days * MICROSECONDS_PER_DAY)
-    until = _microseconds(pd.Series([records.observed_until], dtype=TIME_DTYPE))[0]
+    until = microseconds(pd.Series([records.observed_until], dtype=TIME_DTYPE))[0]
     ages = np.array(
         sorted({int(days * MICROSECONDS_PER_DAY) for days in learn.moments_days}), dtype=np.int64
     )
@@ -187,9 +187,7 @@ def _won_within(
     return np.asarray(within > after)
 
 
-def _earliest(
-    lead: NDArray[np.int64], at: NDArray[np.int64], n_leads: int
-) -> NDArray[np.int64]:
+def _earliest(lead: NDArray[np.int64], at: NDArray[np.int64], n_leads: int) -> NDArray[np.int64]:
     first = np.full(n_leads, np.iinfo(np.int64).max)
     np.minimum.at(first, lead, at)
     return first
@@ -200,7 +198,8 @@ def _weight_per_lead(lead: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.asarray(1.0 / counts[inverse]) if len(lead) else np.empty(0)
 
 
-def _microseconds(times: pd.Series) -> NDArray[np.int64]:
+def microseconds(times: pd.Series) -> NDArray[np.int64]:
+    """Give times as microseconds since 1970 UTC, shape (n,); `NOT_A_TIME` where missing."""
     return times.astype(TIME_DTYPE).to_numpy(dtype="datetime64[us]").astype(np.int64)
 
 

@@ -2,28 +2,75 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from crm.errors import LearningError
-from crm.project import Project
-from crm.records import CONTRACTS, Records
-from features.attributes import (
-    Attribute,
-    CategoryAttribute,
-    LeftOut,
-    NumberAttribute,
-    fit_attribute,
+from crm.records import Records
+from features.activity import ActivityFeatures, ActivityLog
+from features.attributes import CategoryAttribute, LeftOut, NumberAttribute
+from features.events import Floats, Ints
+from features.kinds import DateAttribute, EmailAttribute, FlagAttribute, TargetAttribute
+from features.moments import MICROSECONDS_PER_DAY, NOT_A_TIME, Moments, microseconds
+from features.names import Feature
+from features.stages import StageFeatures, StageLog
+
+Attribute = (
+    NumberAttribute
+    | CategoryAttribute
+    | FlagAttribute
+    | DateAttribute
+    | EmailAttribute
+    | TargetAttribute
 )
-from features.moments import Moments
+KINDS: dict[str, Any] = {
+    kind.kind: kind
+    for kind in (
+        NumberAttribute,
+        CategoryAttribute,
+        FlagAttribute,
+        DateAttribute,
+        EmailAttribute,
+        TargetAttribute,
+    )
+}
+CATEGORICAL = ("category", "email")
+HOUR = 3_600_000_000
+LEAD_TIMES = (
+    Feature("lead.age_days", "leads", "created_at", "days", "created {value:.1f} days ago"),
+    Feature(
+        "lead.created_weekday", "leads", "created_at", "number", "created on weekday {value:.0f}"
+    ),
+    Feature("lead.created_hour", "leads", "created_at", "number", "created at {value:.0f}:00 UTC"),
+)
+
+
+@dataclass(frozen=True)
+class History:
+    """What is known of leads besides their attributes, as arrays.
+
+    Attributes
+    ----------
+    position : ndarray of int64, shape (n_leads,)
+        Which lead of the two logs each lead is: rows of one lead share its history.
+    created_at : ndarray of int64, shape (n_leads,)
+        Microseconds since 1970 UTC; `NOT_A_TIME` where it is not known.
+    activities : ActivityLog
+    stages : StageLog
+    """
+
+    position: Ints
+    created_at: Ints
+    activities: ActivityLog
+    stages: StageLog
 
 
 @dataclass(frozen=True)
 class FeaturePipeline:
-    """Fitted state that turns leads into rows of numbers.
+    """Fitted state that turns leads, as of a moment, into rows of numbers.
 
     Attributes
     ----------
@@ -31,22 +78,43 @@ class FeaturePipeline:
         In the order of the matrix's columns.
     left_out : tuple of LeftOut
         Columns of the leads table that are no features, each with its reason.
+    has_times : bool
+        True if the lead's own age counts.
+    activities : ActivityFeatures or None
+    stages : StageFeatures or None
     """
 
     attributes: tuple[Attribute, ...]
     left_out: tuple[LeftOut, ...]
+    has_times: bool = False
+    activities: ActivityFeatures | None = None
+    stages: StageFeatures | None = None
 
-    @property
+    @cached_property
+    def features(self) -> list[Feature]:
+        """Describe the matrix's columns, in their order."""
+        found = [attribute.feature for attribute in self.attributes]
+        found += LEAD_TIMES if self.has_times else ()
+        found += self.activities.features if self.activities else []
+        found += self.stages.features if self.stages else []
+        return found
+
+    @cached_property
     def names(self) -> list[str]:
         """The features' names, in the order of the matrix's columns."""
-        return [attribute.column for attribute in self.attributes]
+        return [feature.name for feature in self.features]
 
-    @property
+    @cached_property
+    def columns(self) -> list[str]:
+        """The columns of the leads table that are looked at, each once."""
+        return list(dict.fromkeys(attribute.column for attribute in self.attributes))
+
+    @cached_property
     def categorical(self) -> list[int]:
         """Positions of the matrix's columns that hold category codes."""
-        return [i for i, attribute in enumerate(self.attributes) if attribute.kind == "category"]
+        return [i for i, feature in enumerate(self.features) if feature.unit == "category"]
 
-    def transform(self, records: Records, moments: Moments) -> NDArray[np.float64]:
+    def transform(self, records: Records, moments: Moments) -> Floats:
         """Compute the features of moments.
 
         Parameters
@@ -60,15 +128,75 @@ class FeaturePipeline:
         ndarray of float64, shape (n, n_features), Fortran order
             nan where a number is missing.
         """
-        return np.asfortranarray(self.matrix(records.leads)[moments.lead])
+        created = (
+            microseconds(records.leads["created_at"])
+            if records.has_times
+            else np.full(len(records.leads), NOT_A_TIME)
+        )
+        history = self.history_of_tables(
+            records.leads["lead_id"], created, records.activities, records.stages
+        )
+        cells = self._attributes_of_table(records.leads)[moments.lead]
+        return np.asfortranarray(self._complete(cells, history, moments.lead, moments.as_of))
 
-    def matrix(self, leads: pd.DataFrame) -> NDArray[np.float64]:
-        """Compute the features of many leads; a column that is absent is missing.
+    def matrix(self, leads: pd.DataFrame, history: History, as_of: int) -> Floats:
+        """Compute the features of many leads as of one time, shape (n_leads, n_features).
 
-        Returns
-        -------
-        ndarray of float64, shape (n_leads, n_features), Fortran order
+        A column that is absent is missing.
         """
+        lead = np.arange(len(leads))
+        cells = self._attributes_of_table(leads)
+        return self._complete(cells, history, lead, np.full(len(leads), as_of))
+
+    def rows(self, leads: Sequence[Mapping[str, Any]], history: History, as_of: int) -> Floats:
+        """Compute the features of leads as a caller sends them; equals their rows of `matrix`."""
+        cells = np.array(
+            [
+                [attribute.encode(lead.get(attribute.column)) for attribute in self.attributes]
+                for lead in leads
+            ]
+        ).reshape(len(leads), len(self.attributes))
+        lead = np.arange(len(leads))
+        return self._complete(cells, history, lead, np.full(len(leads), as_of))
+
+    def history_of_tables(
+        self,
+        lead_id: pd.Series,
+        created_at: Ints,
+        activities: pd.DataFrame | None,
+        stages: pd.DataFrame | None,
+    ) -> History:
+        """Turn the tables of some leads into arrays; rows of other leads are left out."""
+        positions, ids = pd.factorize(lead_id)
+        place = pd.Series(np.arange(len(ids)), index=ids)
+        nothing: list[list[Mapping[str, Any]]] = []
+        log, entries = ActivityFeatures((), ()).log_of_cells(nothing), StageFeatures(())
+        return History(
+            positions.astype(np.int64),
+            created_at,
+            self.activities.log_of_table(activities, place)
+            if self.activities and activities is not None
+            else log,
+            self.stages.log_of_table(stages, place)
+            if self.stages and stages is not None
+            else entries.log_of_cells(nothing),
+        )
+
+    def history_of_cells(
+        self,
+        created_at: Sequence[int],
+        activities: Sequence[Sequence[Mapping[str, Any]]],
+        stages: Sequence[Sequence[Mapping[str, Any]]],
+    ) -> History:
+        """Turn what a caller sends with leads into arrays; times are microseconds."""
+        return History(
+            np.arange(len(created_at)),
+            np.array(created_at, dtype=np.int64),
+            (self.activities or ActivityFeatures((), ())).log_of_cells(activities),
+            (self.stages or StageFeatures(())).log_of_cells(stages),
+        )
+
+    def _attributes_of_table(self, leads: pd.DataFrame) -> Floats:
         values = np.empty((len(leads), len(self.attributes)), order="F")
         for i, attribute in enumerate(self.attributes):
             if attribute.column in leads.columns:
@@ -77,114 +205,69 @@ class FeaturePipeline:
                 values[:, i] = attribute.encode(None)
         return values
 
-    def row(self, lead: Mapping[str, Any]) -> list[float]:
-        """Compute the features of one lead; equals the lead's row of `matrix`."""
-        return [attribute.encode(lead.get(attribute.column)) for attribute in self.attributes]
+    def _complete(self, cells: Floats, history: History, lead: Ints, as_of: Ints) -> Floats:
+        """Put what depends on the moment beside the attributes' cells, shape (n, n_features)."""
+        has_moment = as_of != NOT_A_TIME
+        days = np.where(has_moment, as_of / MICROSECONDS_PER_DAY, np.nan)
+        for i, attribute in enumerate(self.attributes):
+            if isinstance(attribute, DateAttribute):
+                cells[:, i] = attribute.at(cells[:, i], days)
+        blocks = [cells]
+        created = history.created_at[lead]
+        if self.has_times:
+            blocks.append(_lead_times(created, days))
+        if self.activities:
+            whose = history.position[lead]
+            blocks.append(self.activities.compute(history.activities, whose, as_of, created))
+        if self.stages:
+            whose = history.position[lead]
+            blocks.append(self.stages.compute(history.stages, whose, as_of))
+        return blocks[0] if len(blocks) == 1 else np.hstack(blocks)
 
     def to_json(self) -> dict[str, Any]:
         """Describe the fitted state as plain data."""
-        features = []
-        for attribute in self.attributes:
-            state: dict[str, Any] = {
-                "column": attribute.column,
-                "kind": attribute.kind,
-                "nothing": sorted(attribute.nothing),
-            }
-            if isinstance(attribute, CategoryAttribute):
-                state["vocabulary"] = list(attribute.vocabulary)
-            else:
-                state["median"] = attribute.median
-            features.append(state)
-        left_out = [{"column": left.column, "reason": left.reason} for left in self.left_out]
-        return {"features": features, "left_out": left_out}
+        return {
+            "attributes": [
+                {"kind": attribute.kind, **_plain(attribute)} for attribute in self.attributes
+            ],
+            "left_out": [_plain(left) for left in self.left_out],
+            "has_times": self.has_times,
+            "activities": _plain(self.activities) if self.activities else None,
+            "stages": _plain(self.stages) if self.stages else None,
+        }
 
     @classmethod
     def from_json(cls, state: Mapping[str, Any]) -> "FeaturePipeline":
-        """Rebuild the fitted state from `to_json`."""
-        attributes: list[Attribute] = []
-        for feature in state["features"]:
-            column, nothing = str(feature["column"]), frozenset(map(str, feature["nothing"]))
-            if feature["kind"] == "category":
-                vocabulary = tuple(map(str, feature["vocabulary"]))
-                attributes.append(CategoryAttribute(column, nothing, vocabulary))
-            elif feature["kind"] == "number":
-                attributes.append(NumberAttribute(column, nothing, float(feature["median"])))
-            else:
-                raise ValueError(f"unknown kind of feature: {feature['kind']!r}")
-        left_out = tuple(LeftOut(**left) for left in state["left_out"])
-        return cls(tuple(attributes), left_out)
+        """Rebuild the fitted state from `to_json`.
 
-
-def fit_pipeline(records: Records, moments: Moments, project: Project) -> FeaturePipeline:
-    """Learn from the leads of some moments how to turn leads into numbers.
-
-    Only the leads that the moments name are looked at, so a pipeline fitted on
-    training moments has seen nothing of the test leads.
-
-    Raises
-    ------
-    LearningError
-        If no column is left to learn from.
-    """
-    leads = records.leads.iloc[np.unique(moments.lead)]
-    rules = project.columns
-    excluded = _excluded(project)
-    attributes: list[Attribute] = []
-    left_out: list[LeftOut] = []
-    for column in _attribute_columns(leads, project):
-        if column in excluded:
-            left_out.append(LeftOut(column, excluded[column]))
-            continue
-        fitted = fit_attribute(
-            leads[column],
-            nothing=rules.nothing,
-            kind="number" if column in rules.number
-            else "category" if column in rules.category
-            else None,
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            If the data does not describe a pipeline.
+        """
+        attributes = [
+            msgspec.convert(
+                {key: value for key, value in attribute.items() if key != "kind"},
+                KINDS[attribute["kind"]],
+            )
+            for attribute in state["attributes"]
+        ]
+        return cls(
+            attributes=tuple(attributes),
+            left_out=msgspec.convert(state["left_out"], tuple[LeftOut, ...]),
+            has_times=bool(state["has_times"]),
+            activities=msgspec.convert(state["activities"], ActivityFeatures | None),
+            stages=msgspec.convert(state["stages"], StageFeatures | None),
         )
-        if isinstance(fitted, LeftOut):
-            left_out.append(fitted)
-        else:
-            attributes.append(fitted)
-    if not attributes:
-        reasons = "; ".join(f"`{left.column}`: {left.reason}" for left in left_out[:8])
-        raise LearningError(
-            f"No column of the leads is left to learn from. {reasons or 'There is none.'} "
-            "Export attributes with the leads, or loosen [columns]."
-        )
-    return FeaturePipeline(tuple(attributes), tuple(left_out))
 
 
-def role_columns(project: Project) -> dict[str, str]:
-    """Columns of the leads table that play a role and so are no attributes, by role.
-
-    Named as the CRM names them, which is how a caller or a file to be scored has them.
-    """
-    keys = project.leads
-    named = {
-        "lead_id": keys.lead_id or "lead_id",
-        "created_at": keys.created_at or "created_at",
-        "order": None if keys.order == "rows" else keys.order,
-        "outcome": keys.outcome,
-        "closed_at": keys.closed_at,
-        "amount": keys.amount,
-        "reason": keys.reason,
-    }
-    return {role: column for role, column in named.items() if column is not None}
+def _lead_times(created: Ints, as_of_days: Floats) -> Floats:
+    is_known = created != NOT_A_TIME
+    created_days = np.where(is_known, created / MICROSECONDS_PER_DAY, np.nan)
+    hour = np.where(is_known, created // HOUR % 24, np.nan)
+    return np.column_stack([as_of_days - created_days, np.floor(created_days + 3) % 7, hour])
 
 
-def _attribute_columns(leads: pd.DataFrame, project: Project) -> Sequence[str]:
-    roles = {*role_columns(project).values(), *(role.name for role in CONTRACTS["leads"])}
-    return [column for column in leads.columns if column not in roles]
-
-
-def _excluded(project: Project) -> dict[str, str]:
-    rules = project.columns
-    excluded = dict.fromkeys(rules.ignore, "the project ignores it")
-    excluded |= {
-        column: "it is sensitive, and the project does not allow it as a feature"
-        for column in rules.sensitive
-        if column not in rules.allow_sensitive
-    }
-    excluded |= dict.fromkeys(rules.known_later, "it is known later than the moment of scoring")
-    return excluded
+def _plain(fitted: Any) -> dict[str, Any]:
+    state = msgspec.to_builtins(fitted)
+    return {k: sorted(v) if k == "nothing" else v for k, v in state.items()}

@@ -27,16 +27,18 @@ from pathlib import Path
 from typing import Any
 
 import lightgbm
+import msgspec
 import numpy as np
 
 from crm.errors import ArtifactError
+from features.moments import NOT_A_TIME
 from features.pipeline import FeaturePipeline
 from models.booster_text import check_booster_text
 from models.calibration import Calibration
 from models.card import ModelCard
 from models.estimators import BoostedTrees
 from models.scale import Scale
-from models.scorer import LeadScorer
+from models.scorer import LeadCells, LeadScorer
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -69,26 +71,25 @@ class LoadedModel:
     scorer : LeadScorer
     digest : str
         SHA-256 over the files that decide a score: same digest, same scores.
-    golden : list of dict
-        The golden leads.
     """
 
     scorer: LeadScorer
     digest: str
-    golden: list[dict[str, Any]]
 
 
 def save_artifact(
-    scorer: LeadScorer, golden_leads: Sequence[Mapping[str, Any]], folder: Path
+    scorer: LeadScorer, golden_leads: Sequence[LeadCells], folder: Path, as_of: int = NOT_A_TIME
 ) -> str:
     """Write a model to a folder that does not exist yet, all or nothing.
 
     Parameters
     ----------
     scorer : LeadScorer
-    golden_leads : sequence of mapping
+    golden_leads : sequence of LeadCells
         Made-up leads; their scores are stored beside them.
     folder : Path
+    as_of : int
+        The moment at which the golden leads are scored, microseconds since 1970 UTC.
 
     Returns
     -------
@@ -102,10 +103,17 @@ def save_artifact(
     """
     if folder.exists():
         raise ArtifactError(f"{folder} exists already. Expected a new folder for the model.")
-    scores = scorer.score_leads(golden_leads)
+    scores = scorer.score_leads(golden_leads, as_of)
     contents = {
         "card.json": _dump(scorer.card.to_json()),
-        "features.json": _dump(scorer.pipeline.to_json() | {"roles": dict(scorer.roles)}),
+        "features.json": _dump(
+            scorer.pipeline.to_json()
+            | {
+                "roles": dict(scorer.roles),
+                "timezone": scorer.timezone,
+                "time_format": scorer.time_format,
+            }
+        ),
         "booster.txt": scorer.trees.text.encode(),
         "calibration.json": _dump(
             {
@@ -115,10 +123,13 @@ def save_artifact(
             }
         ),
         "golden.json": _dump(
-            [
-                {"lead": dict(lead), "probability": score.probability, "score": score.score}
-                for lead, score in zip(golden_leads, scores, strict=True)
-            ]
+            {
+                "as_of": as_of,
+                "leads": [
+                    {"lead": msgspec.to_builtins(lead), "probability": score.probability}
+                    for lead, score in zip(golden_leads, scores, strict=True)
+                ],
+            }
         ),
     }
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
@@ -179,20 +190,21 @@ def load_artifact(folder: Path) -> LoadedModel:
     try:
         scorer = _build(contents)
         golden = _parse(contents["golden.json"], "golden.json")
-        expected = np.array([float(lead["probability"]) for lead in golden])
-        scores = scorer.score_leads([lead["lead"] for lead in golden])
+        leads = [msgspec.convert(made["lead"], LeadCells) for made in golden["leads"]]
+        expected = np.array([float(made["probability"]) for made in golden["leads"]])
+        scores = scorer.score_leads(leads, int(golden["as_of"]))
     except READING_ERRORS as error:
         raise ArtifactError(
             f"The model in {folder.name} cannot be read: {type(error).__name__}: {error}. "
             "Fetch it again from the registry, or train again."
         ) from None
     probability = np.array([score.probability for score in scores])
-    if not len(golden) or not np.allclose(probability, expected, rtol=0, atol=GOLDEN_TOLERANCE):
+    if not leads or not np.allclose(probability, expected, rtol=0, atol=GOLDEN_TOLERANCE):
         raise ArtifactError(
             f"The model in {folder.name} does not score its golden leads as it did when it was "
             "saved. It needs the leadscore and LightGBM versions that its card names."
         )
-    return LoadedModel(scorer=scorer, digest=_model_digest(digests), golden=golden)
+    return LoadedModel(scorer=scorer, digest=_model_digest(digests))
 
 
 def _build(contents: Mapping[str, bytes]) -> LeadScorer:
@@ -210,6 +222,8 @@ def _build(contents: Mapping[str, bytes]) -> LeadScorer:
         calibration=Calibration(slope, intercept),
         scale=Scale(base),
         roles={str(role): str(column) for role, column in features["roles"].items()},
+        timezone=str(features["timezone"]),
+        time_format=features["time_format"],
         card=ModelCard.from_json(_parse(contents["card.json"], "card.json")),
     )
 

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from scipy.special import logit
 from sklearn.linear_model import LogisticRegression
 
+from features.fitting import N_FOLDS, folds
+
 Floats = NDArray[np.float64]
 
-N_FOLDS = 5
 MAX_ROUNDS = 800
 PATIENCE = 50
 TREE_PARAMETERS: dict[str, Any] = {
@@ -207,7 +208,7 @@ def fit_trees(
     Ke et al., "LightGBM: A Highly Efficient Gradient Boosting Decision Tree", 2017.
     """
     parameters = TREE_PARAMETERS | {"seed": seed}
-    fold_of = _folds(label, lead, seed)
+    fold_of = folds(label, lead, seed, N_FOLDS)
     out_of_fold = np.empty(len(label))
     rounds = []
 
@@ -246,15 +247,3 @@ def fit_trees(
         callbacks=[teller(n_folds, n_rounds)],
     )
     return TreesFit(BoostedTrees(booster.model_to_string()), n_rounds, out_of_fold)
-
-
-def _folds(label: NDArray[np.int8], lead: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
-    """Folds of whole leads, with the same share of wins in each."""
-    leads, first = np.unique(lead, return_index=True)
-    won = np.zeros(len(leads), dtype=bool)
-    np.logical_or.at(won, np.searchsorted(leads, lead), label.astype(bool))
-    generator = np.random.default_rng(seed)
-    order = np.lexsort((generator.random(len(leads)), won))
-    fold_of_lead = np.empty(len(leads), dtype=np.int64)
-    fold_of_lead[order] = np.arange(len(leads)) % min(N_FOLDS, len(first))
-    return np.asarray(fold_of_lead[np.searchsorted(leads, lead)])

@@ -1,5 +1,6 @@
 """LeadScorer: the model that people mean when they say model."""
 
+import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,12 +9,36 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from crm.cells import cell_text
+from crm.cells import cell_text, text_column
+from crm.project import TableKeys
+from crm.records import parse_times
+from features.moments import NOT_A_TIME, microseconds
 from features.pipeline import FeaturePipeline
+from features.times import cell_time
 from models.calibration import Calibration
 from models.card import ModelCard
 from models.estimators import BoostedTrees
 from models.scale import Scale
+
+
+@dataclass(frozen=True)
+class LeadCells:
+    """One lead as a caller sends it.
+
+    Attributes
+    ----------
+    cells : mapping of str to scalar
+        Attributes under the CRM's own names, and the lead's id under its name.
+    created_at : int
+        Microseconds since 1970 UTC; `NOT_A_TIME` if it is not known.
+    activities, stages : sequence of mapping
+        As `ActivityFeatures.log_of_cells` and `StageFeatures.log_of_cells` take them.
+    """
+
+    cells: Mapping[str, Any]
+    created_at: int = NOT_A_TIME
+    activities: Sequence[Mapping[str, Any]] = ()
+    stages: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True)
@@ -54,6 +79,8 @@ class LeadScorer:
     roles : mapping of str to str
         Which columns of the CRM's leads table play a role, such as `lead_id` or
         `outcome`; they are no attributes.
+    timezone, time_format : str, str or None
+        How the CRM's leads table writes times.
     card : ModelCard
     """
 
@@ -63,6 +90,8 @@ class LeadScorer:
     scale: Scale
     roles: Mapping[str, str]
     card: ModelCard
+    timezone: str = "UTC"
+    time_format: str | None = None
 
     def probability(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
         """Calibrated probabilities, shape (n,), of a feature matrix, shape (n, k)."""
@@ -70,7 +99,14 @@ class LeadScorer:
             return np.empty(0)
         return self.calibration.probability(self.trees.margin(features))
 
-    def score_table(self, leads: pd.DataFrame) -> pd.DataFrame:
+    def score_table(
+        self,
+        leads: pd.DataFrame,
+        *,
+        activities: pd.DataFrame | None = None,
+        stages: pd.DataFrame | None = None,
+        as_of: datetime.datetime | None = None,
+    ) -> pd.DataFrame:
         """Score a table of leads under the CRM's own column names.
 
         Columns that the model does not know are ignored, ones that are absent are
@@ -79,6 +115,10 @@ class LeadScorer:
         Parameters
         ----------
         leads : DataFrame, n rows
+        activities, stages : DataFrame, optional
+            As `crm.records` gives them; what happened after `as_of` does not count.
+        as_of : datetime, timezone-aware, optional
+            The moment of scoring. Without it everything that depends on time is missing.
 
         Returns
         -------
@@ -86,9 +126,14 @@ class LeadScorer:
             `lead_id` (as it stands in the table, None without such a column),
             `probability` (float64, 0 … 1), `score` (int64, 1 … 99), `grade` (text).
         """
-        probability = self.probability(self.pipeline.matrix(leads))
-        score = self.scale.score(probability)
         id_column = self.roles["lead_id"]
+        ids = leads[id_column] if id_column in leads.columns else pd.Series(range(len(leads)))
+        history = self.pipeline.history_of_tables(
+            pd.Series(text_column(ids)), self._created_at(leads), activities, stages
+        )
+        moment = NOT_A_TIME if as_of is None else cell_time(as_of)
+        probability = self.probability(self.pipeline.matrix(leads, history, moment))
+        score = self.scale.score(probability)
         return pd.DataFrame(
             {
                 "lead_id": leads[id_column] if id_column in leads.columns else None,
@@ -99,34 +144,56 @@ class LeadScorer:
             index=leads.index,
         )
 
-    def score_leads(self, leads: Sequence[Mapping[str, Any]]) -> list[Score]:
-        """Score leads as a caller sends them: one mapping of cells each.
+    def _created_at(self, leads: pd.DataFrame) -> NDArray[np.int64]:
+        column = self.roles.get("created_at")
+        if column is None or column not in leads.columns:
+            return np.full(len(leads), NOT_A_TIME)
+        keys = TableKeys("leads", timezone=self.timezone, time_format=self.time_format)
+        return microseconds(parse_times(leads[column], keys, "leads")[0])
 
-        The same numbers as `score_table` gives, without a frame on the way.
+    def score_leads(self, leads: Sequence[LeadCells], as_of: int = NOT_A_TIME) -> list[Score]:
+        """Score leads as a caller sends them, without a frame on the way.
+
+        The same numbers as `score_table` gives.
+
+        Parameters
+        ----------
+        leads : sequence of LeadCells
+        as_of : int
+            Microseconds since 1970 UTC.
+
+        Returns
+        -------
+        list of Score
         """
-        features = np.array([self.pipeline.row(lead) for lead in leads], dtype=np.float64)
-        probability = self.probability(features.reshape(len(leads), len(self.pipeline.names)))
+        history = self.pipeline.history_of_cells(
+            [lead.created_at for lead in leads],
+            [lead.activities for lead in leads],
+            [lead.stages for lead in leads],
+        )
+        cells = [lead.cells for lead in leads]
+        probability = self.probability(self.pipeline.rows(cells, history, as_of))
         score = self.scale.score(probability)
         grade = self.scale.grade(score)
         return [
             Score(
-                lead_id=cell_text(lead.get(self.roles["lead_id"])),
+                lead_id=cell_text(lead.cells.get(self.roles["lead_id"])),
                 probability=float(probability[i]),
                 score=int(score[i]),
                 grade=str(grade[i]),
-                warnings=self.complaints(lead),
+                warnings=self.complaints(lead.cells),
             )
             for i, lead in enumerate(leads)
         ]
 
     def complaints(self, lead: Mapping[str, Any]) -> list[str]:
         """Say what is odd about one lead's cells, in sentences for its sender."""
-        known = {*self.pipeline.names, *self.roles.values()}
+        known = {*self.pipeline.columns, *self.roles.values()}
         known |= {left.column for left in self.pipeline.left_out}
         odd = [f"`{name[:100]}` is unknown and was ignored" for name in lead if name not in known]
-        told = (
-            attribute.complaint(lead[attribute.column])
+        told = {
+            attribute.complaint(lead[attribute.column]): None
             for attribute in self.pipeline.attributes
             if attribute.column in lead
-        )
+        }
         return odd + [complaint for complaint in told if complaint is not None]

@@ -8,16 +8,18 @@ import datetime
 import logging
 import re
 import uuid
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
 import anyio.to_thread
 import msgspec
 
-from models.scorer import LeadScorer
+from features.moments import NOT_A_TIME
+from features.times import cell_time, time_text
+from models.scorer import LeadCells, LeadScorer
 from serving.errors import RequestError, error_body
-from serving.payloads import LeadPayload, read_score_request, score_body
+from serving.payloads import LeadPayload, lead_cells, read_score_request, score_body
 from serving.settings import Settings
 
 Scope = MutableMapping[str, Any]
@@ -102,24 +104,25 @@ class ScoringApp:
             await _send(send, 200, _encode(answer))
 
     async def _score(self, model: ServedModel, body: bytes) -> dict[str, Any]:
-        leads = read_score_request(body, self.settings)
-        good = [lead for lead in leads if isinstance(lead, LeadPayload)]
+        now = datetime.datetime.now(datetime.UTC)
+        sent, as_of = read_score_request(body, self.settings)
+        roles = model.scorer.roles
+        leads = [_cells(lead, i, roles) for i, lead in enumerate(sent)]
+        good = [lead for lead in leads if isinstance(lead, LeadCells)]
         first_error = next((lead for lead in leads if isinstance(lead, RequestError)), None)
         if not good and first_error is not None:
             raise first_error
-        id_column = model.scorer.roles["lead_id"]
-        cells = [{**lead.attributes, id_column: lead.lead_id} for lead in good]
-        if len(cells) < IN_THREAD_FROM:
-            scores = model.scorer.score_leads(cells)
+        moment = cell_time(now) if as_of == NOT_A_TIME else as_of
+        if len(good) < IN_THREAD_FROM:
+            scores = model.scorer.score_leads(good, moment)
         else:
-            scores = await anyio.to_thread.run_sync(model.scorer.score_leads, cells)
+            scores = await anyio.to_thread.run_sync(model.scorer.score_leads, good, moment)
         waiting = iter(scores)
         items = [
-            score_body(next(waiting)) if isinstance(lead, LeadPayload) else _item_error(lead)
+            _item_error(lead) if isinstance(lead, RequestError) else score_body(next(waiting))
             for lead in leads
         ]
-        now = datetime.datetime.now(datetime.UTC)
-        return {"as_of": now.isoformat(timespec="seconds"), "scores": items}
+        return {"as_of": time_text(moment), "scores": items}
 
     async def _model(self, model: ServedModel, body: bytes) -> dict[str, Any]:
         if body.strip() not in (b"", b"{}"):
@@ -241,6 +244,16 @@ async def _read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
     return b"".join(parts)
 
 
-def _item_error(error: LeadPayload | RequestError) -> dict[str, Any]:
-    assert isinstance(error, RequestError)
+def _cells(
+    lead: LeadPayload | RequestError, position: int, roles: Mapping[str, str]
+) -> LeadCells | RequestError:
+    if isinstance(lead, RequestError):
+        return lead
+    try:
+        return lead_cells(lead, f"leads[{position}]", roles)
+    except RequestError as error:
+        return error
+
+
+def _item_error(error: RequestError) -> dict[str, Any]:
     return {"error": {"code": "invalid", "message": error.message, "field": error.field}}

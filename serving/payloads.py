@@ -1,39 +1,69 @@
 """What callers send and get: read strictly, answered plainly."""
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct
 
 from crm.project import nearest
-from models.scorer import Score
+from features.moments import NOT_A_TIME
+from features.times import cell_time
+from models.scorer import LeadCells, Score
 from serving.errors import RequestError
 from serving.settings import Settings
 
 Cell = str | int | float | bool | None
+Text = Annotated[str, Meta(max_length=1_000)]
+
+
+class ActivityPayload(Struct, frozen=True, forbid_unknown_fields=True):
+    """One activity; its time is ISO 8601, and UTC where it names no zone."""
+
+    type: Text
+    occurred_at: str
+    activity_id: Text | int | None = None
+    content: Text | int | None = None
+    channel: Text | int | None = None
+    value: float | None = None
+
+
+class StagePayload(Struct, frozen=True, forbid_unknown_fields=True):
+    """One entry into a stage of the funnel."""
+
+    stage: Text
+    entered_at: str
 
 
 class LeadPayload(Struct, frozen=True, forbid_unknown_fields=True):
-    """One lead: its id as the CRM has it, and its attributes under the CRM's names."""
+    """One lead: its id as the CRM has it, its attributes under the CRM's names, its history."""
 
     attributes: Annotated[dict[str, Cell], Meta(max_length=1_000)]
     lead_id: Annotated[str, Meta(max_length=200)] | int | None = None
+    created_at: str | None = None
+    activities: Annotated[list[ActivityPayload], Meta(max_length=10_000)] = []
+    stages: Annotated[list[StagePayload], Meta(max_length=1_000)] = []
 
 
 class ScoreRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """`POST /score`. Each lead is read on its own, so that one bad lead spoils no batch."""
 
     leads: list[msgspec.Raw]
+    as_of: str | None = None
 
 
-def read_score_request(body: bytes, settings: Settings) -> list[LeadPayload | RequestError]:
+def read_score_request(
+    body: bytes, settings: Settings
+) -> tuple[list[LeadPayload | RequestError], int]:
     """Read the body of `POST /score`.
 
     Returns
     -------
     list of LeadPayload or RequestError
         One per lead, in the order they were sent.
+    int
+        The moment of scoring in microseconds since 1970 UTC; `NOT_A_TIME` if none is named.
 
     Raises
     ------
@@ -43,7 +73,7 @@ def read_score_request(body: bytes, settings: Settings) -> list[LeadPayload | Re
     Examples
     --------
     >>> body = b'{"leads": [{"attributes": {"city": "Bonn"}}, {"attributes": {"city": []}}]}'
-    >>> good, bad = read_score_request(body, Settings())
+    >>> (good, bad), as_of = read_score_request(body, Settings())
     >>> good.attributes
     {'city': 'Bonn'}
     >>> bad.field, bad.message
@@ -61,7 +91,55 @@ def read_score_request(body: bytes, settings: Settings) -> list[LeadPayload | Re
             f"`leads` holds {len(request.leads):,} leads. Expected 1 to {settings.max_leads:,}.",
             "leads",
         )
-    return [_read_lead(raw, i, settings) for i, raw in enumerate(request.leads)]
+    as_of = NOT_A_TIME if request.as_of is None else _time(request.as_of, "as_of")
+    return [_read_lead(raw, i, settings) for i, raw in enumerate(request.leads)], as_of
+
+
+def lead_cells(lead: LeadPayload, where: str, roles: Mapping[str, str]) -> LeadCells:
+    """Turn a lead as it was sent into what the scorer takes.
+
+    Its creation may stand in `created_at` or among the attributes, under the CRM's name.
+
+    Raises
+    ------
+    RequestError
+        422 if a time is no time.
+    """
+    cells = {**lead.attributes, roles["lead_id"]: lead.lead_id}
+    created = lead.created_at
+    if created is None:
+        given = lead.attributes.get(roles.get("created_at", ""))
+        created = given if isinstance(given, str) and given.strip() else None
+    return LeadCells(
+        cells=cells,
+        created_at=NOT_A_TIME if created is None else _time(created, f"{where}.created_at"),
+        activities=[
+            {
+                "type": activity.type,
+                "occurred_at": _time(activity.occurred_at, f"{where}.activities[{i}].occurred_at"),
+                "activity_id": activity.activity_id,
+                "content": activity.content,
+                "channel": activity.channel,
+            }
+            for i, activity in enumerate(lead.activities)
+        ],
+        stages=[
+            {
+                "stage": entry.stage,
+                "entered_at": _time(entry.entered_at, f"{where}.stages[{i}].entered_at"),
+            }
+            for i, entry in enumerate(lead.stages)
+        ],
+    )
+
+
+def _time(text: str, field: str) -> int:
+    time = cell_time(text)
+    if time == NOT_A_TIME:
+        raise RequestError(
+            422, f"{text[:60]!r} is no time. Expected ISO 8601 such as 2025-03-01T08:00:00Z.", field
+        )
+    return time
 
 
 def score_body(score: Score) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from models.calibration import Calibration
 from models.card import ModelCard
 from models.estimators import fit_trees
 from models.scale import Scale
-from models.scorer import LeadScorer
+from models.scorer import LeadCells, LeadScorer
 from serving import app as serving_app
 from serving.app import OneErrorShape, ScoringApp, ServedModel
 from serving.errors import CODES
@@ -101,7 +101,7 @@ def test_score_equals_the_scorer_for_one_lead_and_for_a_batch(
     post: Post, scorer: LeadScorer
 ) -> None:
     cells = [{"visits": i % 9, "source": ["Web", "Fair", "?", None][i % 4]} for i in range(50)]
-    expected = [score.probability for score in scorer.score_leads(cells)]
+    expected = [score.probability for score in scorer.score_leads([LeadCells(lead) for lead in cells])]
     batch = post("/score", {"leads": [{"attributes": lead} for lead in cells]}).json()["scores"]
     assert [score["probability"] for score in batch] == expected
     one = post("/score", {"leads": [{"attributes": cells[3]}]}).json()["scores"]

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from crm.cells import cell_text, number_column
 from crm.project import Project
 from crm.records import Records
+from features.fitting import fit_pipeline, role_columns, training_matrix
 from features.moments import Moments, make_moments
-from features.pipeline import FeaturePipeline, fit_pipeline, role_columns
+from features.pipeline import FeaturePipeline
 from models.calibration import Calibration, fit_calibration
 from models.card import ModelCard
 from models.estimators import (
@@ -26,11 +26,11 @@ from models.estimators import (
     fit_trees,
 )
 from models.scale import Scale
-from models.scorer import LeadScorer
+from models.scorer import LeadCells, LeadScorer
 from training.evaluation import Evaluation, evaluate, gains, reliability
+from training.golden import golden_leads
 from training.split import Split, split_newest
 
-N_GOLDEN = 24
 PACKAGES = ("lightgbm", "numpy", "pandas", "scikit-learn", "scipy")
 
 OnShare = Callable[[str, float], None]
@@ -44,8 +44,10 @@ class Trained:
     ----------
     scorer : LeadScorer
         Refitted on all mature moments.
-    golden_leads : list of dict
+    golden_leads : list of LeadCells
         Made-up leads for the artefact.
+    golden_as_of : int
+        Their moment of scoring.
     test : Evaluation
         Of the model fitted on the training moments only.
     baselines : dict of str to Evaluation
@@ -55,7 +57,8 @@ class Trained:
     """
 
     scorer: LeadScorer
-    golden_leads: list[dict[str, Any]]
+    golden_leads: list[LeadCells]
+    golden_as_of: int
     test: Evaluation
     baselines: dict[str, Evaluation]
     reliability: list[dict[str, float]]
@@ -122,6 +125,7 @@ def train(
         lambda share: on_share("Learning from all leads", 0.55 + 0.45 * share),
     )
     base_rate = BaseRate.fit(moments.label, moments.weight)
+    as_of = int(moments.as_of.max())  # NOT_A_TIME where there are no times
     card = ModelCard(
         name=project.name,
         simulated=project.simulated,
@@ -153,13 +157,16 @@ def train(
         calibration=final.calibration,
         scale=Scale(base_rate.log_odds),
         roles=role_columns(project),
+        timezone=project.leads.timezone,
+        time_format=project.leads.time_format,
         card=card,
     )
     probability = judged.calibration.probability(judged.trees.margin(features))
     on_share("Learning from all leads", 1.0)
     return Trained(
         scorer=scorer,
-        golden_leads=_golden_leads(final.pipeline, records.leads, seed),
+        golden_leads=golden_leads(final.pipeline, records.leads, as_of, seed),
+        golden_as_of=as_of,
         test=test,
         baselines=baselines,
         reliability=reliability(probability, split.test.label, split.test.weight),
@@ -172,7 +179,7 @@ def _fit(
 ) -> _Fitted:
     pipeline = fit_pipeline(records, moments, project)
     found = fit_trees(
-        pipeline.transform(records, moments),
+        training_matrix(pipeline, records, moments, project.learn.seed),
         moments.label,
         moments.weight,
         moments.lead,
@@ -194,7 +201,7 @@ def _baselines(
     label, weight = split.train.label, split.train.weight
     base_rate = BaseRate.fit(label, weight)
     logistic = Logistic.fit(
-        pipeline.transform(records, split.train), label, weight, pipeline.categorical
+        training_matrix(pipeline, records, split.train, seed), label, weight, pipeline.categorical
     )
     return {
         "base_rate": _evaluate(base_rate.margin(test_features), split.test, seed),
@@ -241,24 +248,3 @@ def _notes(records: Records, split: Split) -> list[str]:
 def _versions() -> dict[str, str]:
     packages = {name: importlib.metadata.version(name) for name in PACKAGES}
     return {"python": platform.python_version()} | packages
-
-
-def _golden_leads(
-    pipeline: FeaturePipeline, leads: pd.DataFrame, seed: int
-) -> list[dict[str, Any]]:
-    """Leads that never existed: each field drawn on its own, so that nobody is in the artefact."""
-    generator = np.random.default_rng(seed)
-    golden: list[dict[str, Any]] = [{} for _ in range(N_GOLDEN)]
-    for attribute in pipeline.attributes:
-        if attribute.kind == "number":
-            numbers = number_column(leads[attribute.column])
-            drawn = generator.choice(numbers[np.isfinite(numbers)], N_GOLDEN).tolist()
-        else:
-            drawn = generator.choice(np.array(attribute.vocabulary, dtype=object), N_GOLDEN)
-        for lead, cell in zip(golden, drawn, strict=True):
-            lead[attribute.column] = cell
-    every = {attribute.column for attribute in pipeline.attributes}
-    unseen = dict.fromkeys(sorted(every), "golden: a value that nobody has")
-    half = [{c: v for i, (c, v) in enumerate(lead.items()) if i % 2} for lead in golden[:2]]
-    assert all(cell_text(cell) is not None for lead in golden for cell in lead.values())
-    return [*golden, *half, {}, unseen]

@@ -1,0 +1,358 @@
+"""What a lead has done so far: counts, recency, pace and variety of its activities.
+
+Everything is computed on plain arrays, events sorted by lead and time, in blocks of leads
+so that memory stays bounded. One lead in a request is a block of one: the service runs
+the same lines as a training on millions.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from crm.cells import cell_text, text_column
+from features.events import NEVER, Floats, Ints, blocks, since
+from features.moments import MICROSECONDS_PER_DAY, NOT_A_TIME
+from features.names import Feature
+
+WINDOWS_DAYS = (90, 30, 7, 1)  # each inside the one before it
+PACE_DAYS = (7, 30)
+MAX_TYPES = 24
+MAX_CHANNELS = 8
+MIN_LEADS_PER_VALUE = 20
+MICROSECONDS_PER_HOUR = 3_600_000_000
+
+
+@dataclass(frozen=True)
+class ActivityLog:
+    """Activities as arrays, sorted by lead and, within a lead, by time.
+
+    Attributes
+    ----------
+    lead : ndarray of int64, shape (n,)
+        Position of the lead among those that features are computed for.
+    at : ndarray of int64, shape (n,)
+        When, in microseconds since 1970 UTC.
+    type, channel : ndarray of int64, shape (n,)
+        Codes of `ActivityFeatures`; the last code stands for every other value.
+    content : ndarray of int64, shape (n,)
+        The same number for the same content; -1 for none.
+    """
+
+    lead: Ints
+    at: Ints
+    type: Ints
+    channel: Ints
+    content: Ints
+
+    def __len__(self) -> int:
+        return len(self.lead)
+
+
+@dataclass(frozen=True)
+class ActivityFeatures:
+    """Features of activities, fitted to the types and channels that a CRM uses.
+
+    Attributes
+    ----------
+    types : tuple of str
+        Types with features of their own, the most common first; others count in the totals.
+    channels : tuple of str
+        Channels with a share of their own.
+    """
+
+    types: tuple[str, ...]
+    channels: tuple[str, ...]
+
+    @cached_property
+    def features(self) -> list[Feature]:
+        """Describe the columns that `compute` makes, in their order."""
+        found = []
+        for kind in (None, *self.types):
+            stem = "activity" if kind is None else f"activity[{kind}]"
+            what = "activities" if kind is None else f'"{kind}" activities'
+            column = "occurred_at" if kind is None else "type, occurred_at"
+            found.append(
+                Feature(f"{stem}.count", "activities", column, "count", f"{{value:.0f}} {what}")
+            )
+            found += [
+                Feature(
+                    f"{stem}.count_{days}d",
+                    "activities",
+                    column,
+                    "count",
+                    f"{{value:.0f}} {what} in the last {days} days",
+                    window_days=days,
+                )
+                for days in WINDOWS_DAYS
+            ]
+            one = "activity" if kind is None else f'"{kind}"'
+            found += [
+                Feature(
+                    f"{stem}.days_since_{end}",
+                    "activities",
+                    column,
+                    "days",
+                    f"{end} {one} {{value:.1f}} days ago",
+                )
+                for end in ("last", "first")
+            ]
+        found += [
+            Feature("activity.contents_count", "activities", "content", "count",
+                    "{value:.0f} different contents seen"),
+            Feature("activity.active_days_count", "activities", "occurred_at", "days",
+                    "active on {value:.0f} days"),
+            Feature("activity.pace_7d_to_30d", "activities", "occurred_at", "ratio",
+                    "{value:.1f} times the usual pace in the last 7 days", window_days=30),
+            Feature("activity.first_response_hours", "activities", "occurred_at", "hours",
+                    "first activity {value:.1f} hours after creation"),
+        ]  # fmt: skip
+        found += [
+            Feature(
+                f"activity.channel[{channel}].share",
+                "activities",
+                "channel",
+                "share",
+                f'{{value:.0%}} of activities by "{channel}"',
+            )
+            for channel in self.channels
+        ]
+        return found
+
+    def compute(self, log: ActivityLog, lead: Ints, as_of: Ints, created: Ints) -> Floats:
+        """Compute the features of moments.
+
+        An activity counts at a moment if it occurred at or before it, and counts in a
+        window of d days if it occurred after `as_of - d`. Where nothing occurred, counts
+        and shares are 0, and times since are nan.
+
+        Parameters
+        ----------
+        log : ActivityLog
+        lead : ndarray of int64, shape (n,)
+            Whose moments; positions as in `log.lead`. A lead may stand there more than once.
+        as_of : ndarray of int64, shape (n,)
+            Microseconds since 1970 UTC.
+        created : ndarray of int64, shape (n,)
+            Creation of the moment's lead; `NOT_A_TIME` where it is not known.
+
+        Returns
+        -------
+        ndarray of float64, shape (n, len(features))
+
+        Examples
+        --------
+        >>> day = MICROSECONDS_PER_DAY
+        >>> features = ActivityFeatures(types=("call",), channels=())
+        >>> log = features.log_of_cells([[{"type": "call", "occurred_at": 3 * day}]])
+        >>> found = features.compute(log, np.array([0]), np.array([5 * day]), np.array([0]))
+        >>> row = dict(zip([f.name for f in features.features], found[0].tolist()))
+        >>> row["activity[call].count_7d"], row["activity[call].days_since_last"]
+        (1.0, 2.0)
+        """
+        values = np.empty((len(lead), len(self.features)))
+        for rows, events in blocks(log.lead, lead):
+            values[rows] = self._block(log, events, lead[rows], as_of[rows], created[rows])
+        return values
+
+    def _block(
+        self, log: ActivityLog, events: slice, lead: Ints, as_of: Ints, created: Ints
+    ) -> Floats:
+        """Compute one moment each of leads in ascending order."""
+        n, n_types = len(lead), len(self.types) + 1
+        of_event = np.searchsorted(lead, log.lead[events])
+        of_event = np.minimum(of_event, n - 1)
+        at = log.at[events]
+        age = as_of[of_event] - at
+        is_seen = (age >= 0) & (lead[of_event] == log.lead[events])
+        of_event, at, age = of_event[is_seen], at[is_seen], age[is_seen]
+        code = of_event * n_types + log.type[events][is_seen]
+
+        first, last = np.full(n * n_types, NEVER), np.full(n * n_types, NOT_A_TIME)
+        last[code] = at  # of equal codes the last one stays, and they stand in order of time
+        first[code[::-1]] = at[::-1]
+        first, last = first.reshape(n, n_types), last.reshape(n, n_types)
+        first_of_all, last_of_all = first.min(axis=1), last.max(axis=1)
+
+        counts = [np.bincount(code, minlength=n * n_types).reshape(n, n_types)]
+        for days in WINDOWS_DAYS:
+            inside = age < days * MICROSECONDS_PER_DAY
+            code, age = code[inside], age[inside]
+            counts.append(np.bincount(code, minlength=n * n_types).reshape(n, n_types))
+        totals = [count.sum(axis=1) for count in counts]
+
+        days_since = MICROSECONDS_PER_DAY
+        columns: list[Any] = [
+            *totals,
+            since(as_of, last_of_all, days_since),
+            since(as_of, first_of_all, days_since),
+        ]
+        for kind in range(n_types - 1):
+            columns += [count[:, kind] for count in counts]
+            columns.append(since(as_of, last[:, kind], days_since))
+            columns.append(since(as_of, first[:, kind], days_since))
+        by_window = dict(zip((None, *WINDOWS_DAYS), totals, strict=True))
+        short, long = (by_window[days] for days in PACE_DAYS)
+        columns += [
+            np.bincount(of_event[_first_of_content(log, events, is_seen)], minlength=n),
+            np.bincount(of_event[_first_of_day(of_event, at)], minlength=n),
+            np.divide(short * PACE_DAYS[1], long * PACE_DAYS[0],
+                      out=np.full(n, np.nan), where=long > 0),
+            self._first_response(of_event, at, created),
+        ]  # fmt: skip
+        if self.channels:
+            n_channels = len(self.channels) + 1
+            used = of_event * n_channels + log.channel[events][is_seen]
+            share = np.bincount(used, minlength=n * n_channels).reshape(n, n_channels)
+            columns += list((share / np.maximum(totals[0], 1)[:, None]).T[:-1])
+        return np.column_stack(columns)
+
+    def _first_response(self, of_event: Ints, at: Ints, created: Ints) -> Floats:
+        after = (at >= created[of_event]) & (created[of_event] != NOT_A_TIME)
+        first = np.full(len(created), NEVER)
+        first[of_event[after][::-1]] = at[after][::-1]
+        return -since(created, first, MICROSECONDS_PER_HOUR)
+
+    def log_of_table(self, activities: pd.DataFrame, position: pd.Series) -> ActivityLog:
+        """Turn an activities table into arrays.
+
+        Parameters
+        ----------
+        activities : DataFrame
+            As `crm.records` gives it.
+        position : Series
+            Position of each lead, by `lead_id`; activities of other leads are left out.
+
+        Returns
+        -------
+        ActivityLog
+        """
+        lead = activities["lead_id"].map(position)
+        activities = activities[lead.notna().to_numpy()]
+        lead_of = lead.dropna().to_numpy(dtype=np.int64)
+        at = activities["occurred_at"].to_numpy(dtype="datetime64[us]").astype(np.int64)
+        order = np.lexsort((at, lead_of))
+        content = np.full(len(at), -1)
+        if "content" in activities:
+            content = pd.factorize(text_column(activities["content"]))[0]
+        return ActivityLog(
+            lead=lead_of[order],
+            at=at[order],
+            type=_codes(activities, "type", self._type_codes)[order],
+            channel=_codes(activities, "channel", self._channel_codes)[order],
+            content=content[order].astype(np.int64),
+        )
+
+    def log_of_cells(self, activities: Sequence[Sequence[Mapping[str, Any]]]) -> ActivityLog:
+        """Turn the activities of leads, as a caller sends them, into arrays.
+
+        Parameters
+        ----------
+        activities : sequence of sequence of mapping
+            For each lead its activities: `type`, `occurred_at` (microseconds since 1970
+            UTC), and optionally `channel`, `content`, `activity_id`. An id that comes
+            again is the same activity.
+
+        Returns
+        -------
+        ActivityLog
+        """
+        contents: dict[str, int] = {}
+        rows = []
+        for lead, events in enumerate(activities):
+            ids: set[str] = set()
+            for event in events:
+                name = cell_text(event.get("activity_id"))
+                if name is not None and name in ids:
+                    continue
+                if name is not None:
+                    ids.add(name)
+                content = cell_text(event.get("content"))
+                rows.append(
+                    (
+                        lead,
+                        event["occurred_at"],
+                        _code(event["type"], self._type_codes),
+                        _code(event.get("channel"), self._channel_codes),
+                        -1 if content is None else contents.setdefault(content, len(contents)),
+                    )
+                )
+        table = np.array(rows, dtype=np.int64).reshape(len(rows), 5)
+        table = table[np.lexsort((table[:, 1], table[:, 0]))]
+        return ActivityLog(*table.T)
+
+    @cached_property
+    def _type_codes(self) -> dict[str, int]:
+        return {kind.casefold(): code for code, kind in enumerate(self.types)}
+
+    @cached_property
+    def _channel_codes(self) -> dict[str, int]:
+        return {channel.casefold(): code for code, channel in enumerate(self.channels)}
+
+
+def fit_activities(activities: pd.DataFrame) -> ActivityFeatures:
+    """Learn which types and channels a CRM uses, from the activities of training leads.
+
+    Parameters
+    ----------
+    activities : DataFrame
+        As `crm.records` gives it, of the training leads only and up to their last moment.
+
+    Returns
+    -------
+    ActivityFeatures
+    """
+    return ActivityFeatures(
+        types=_common(activities, "type", MAX_TYPES),
+        channels=_common(activities, "channel", MAX_CHANNELS),
+    )
+
+
+def _common(activities: pd.DataFrame, column: str, at_most: int) -> tuple[str, ...]:
+    """Values that enough leads have, the most common first, in their usual spelling."""
+    if column not in activities:
+        return ()
+    text = pd.Series(text_column(activities[column]), index=activities.index, dtype=object)
+    used = pd.DataFrame({"lead": activities["lead_id"], "value": text}).dropna()
+    used["folded"] = used["value"].str.casefold()
+    leads = used.drop_duplicates(["lead", "folded"])["folded"].value_counts()
+    spelling = used.groupby("folded")["value"].agg(lambda values: values.mode().iloc[0])
+    chosen = sorted(leads[leads >= MIN_LEADS_PER_VALUE].items(), key=lambda kv: (-kv[1], kv[0]))
+    return tuple(str(spelling[value]) for value, _ in chosen[:at_most])
+
+
+def _first_of_content(log: ActivityLog, events: slice, is_seen: NDArray[np.bool_]) -> Ints:
+    """Positions, among the seen events, at which a lead meets a content for the first time."""
+    content, lead = log.content[events][is_seen], log.lead[events][is_seen]
+    has_content = np.flatnonzero(content >= 0)
+    if len(has_content) == 0:
+        return has_content
+    lead = lead - lead[0]
+    key = lead[has_content] * (int(content.max()) + 1) + content[has_content]
+    _, first = np.unique(key, return_index=True)
+    return has_content[first]
+
+
+def _first_of_day(of_event: Ints, at: Ints) -> NDArray[np.bool_]:
+    """Whether an event is its lead's first on that day, UTC."""
+    day = at // MICROSECONDS_PER_DAY
+    is_first = np.ones(len(at), dtype=bool)
+    is_first[1:] = (of_event[1:] != of_event[:-1]) | (day[1:] != day[:-1])
+    return is_first
+
+
+def _codes(activities: pd.DataFrame, column: str, codes: Mapping[str, int]) -> Ints:
+    if column not in activities:
+        return np.full(len(activities), len(codes), dtype=np.int64)
+    found, cells = pd.factorize(activities[column], use_na_sentinel=True)
+    table = np.array([_code(cell, codes) for cell in cells] + [len(codes)], dtype=np.int64)
+    return table[found]
+
+
+def _code(cell: Any, codes: Mapping[str, int]) -> int:
+    text = cell_text(cell)
+    return len(codes) if text is None else codes.get(text.casefold(), len(codes))

@@ -1,0 +1,66 @@
+"""Events of leads as sorted arrays: walking them block by block, and times between them."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.moments import NOT_A_TIME
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+NEVER = np.iinfo(np.int64).max
+BLOCK_EVENTS = 250_000
+
+
+def blocks(event_lead: Ints, lead: Ints) -> Iterator[tuple[Ints, slice]]:
+    """Cut moments into blocks with a bounded number of events, each lead once in a block.
+
+    Parameters
+    ----------
+    event_lead : ndarray of int64, shape (n_events,)
+        Whose events, ascending.
+    lead : ndarray of int64, shape (n_moments,)
+        Whose moments, in any order; a lead may come again.
+
+    Yields
+    ------
+    rows : ndarray of int64
+        Positions of moments, in ascending order of their leads.
+    events : slice
+        All events of these leads, perhaps among others.
+
+    Examples
+    --------
+    >>> found = blocks(np.array([0, 0, 2]), np.array([2, 0, 2]))
+    >>> [(rows.tolist(), (events.start, events.stop)) for rows, events in found]
+    [([1, 0], (0, 3)), ([2], (0, 3))]
+    """
+    order = np.argsort(lead, kind="stable")
+    ordered = lead[order]
+    begins = np.searchsorted(event_lead, ordered, side="left")
+    ends = np.searchsorted(event_lead, ordered, side="right")
+    start = 0
+    while start < len(ordered):
+        by_events = int(np.searchsorted(ends, begins[start] + BLOCK_EVENTS, side="right"))
+        stop = min(max(start + 1, by_events), start + BLOCK_EVENTS, len(ordered))
+        stop = int(np.searchsorted(ordered, ordered[stop - 1], side="right"))
+        events = slice(int(begins[start]), int(ends[stop - 1]))
+        for layer in _layers(ordered[start:stop]):
+            yield order[start:stop][layer], events
+        start = stop
+
+
+def since(as_of: Ints, at: Ints, unit: int) -> Floats:
+    """Time from `at` to `as_of` in a unit of microseconds; nan where either is not known."""
+    is_known = (at != NEVER) & (at != NOT_A_TIME) & (as_of != NOT_A_TIME)
+    return np.where(is_known, (as_of - np.where(is_known, at, 0)) / unit, np.nan)
+
+
+def _layers(lead: Ints) -> Iterator[Ints]:
+    """Split moments, sorted by lead, into parts in which each lead stands once."""
+    begins = np.flatnonzero(np.diff(lead, prepend=-1))
+    number = np.arange(len(lead)) - np.repeat(begins, np.diff(begins, append=len(lead)))
+    for layer in range(int(number.max()) + 1):
+        yield np.flatnonzero(number == layer)

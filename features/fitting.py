@@ -1,0 +1,199 @@
+"""Fits a pipeline: decides what each column is, and learns from training moments only."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from crm.cells import cell_text, text_column
+from crm.errors import LearningError
+from crm.project import Project
+from crm.records import CONTRACTS, Records
+from features.activity import fit_activities
+from features.attributes import CategoryAttribute, LeftOut, fit_attribute
+from features.events import Floats
+from features.kinds import (
+    NO,
+    YES,
+    DateAttribute,
+    EmailAttribute,
+    FlagAttribute,
+    TargetAttribute,
+    fit_target,
+)
+from features.moments import NOT_A_TIME, Moments
+from features.pipeline import Attribute, FeaturePipeline
+from features.stages import fit_stages
+from features.times import cell_time
+
+MANY_VALUES = 25  # native categories up to here, target encoding above (docs/decisions/0006)
+N_FOLDS = 5
+SAMPLE = 1_000
+
+
+def fit_pipeline(records: Records, moments: Moments, project: Project) -> FeaturePipeline:
+    """Learn from the leads of some moments how to turn leads into numbers.
+
+    Only the leads that the moments name are looked at, and of their activities and stages
+    only the types that enough of them have; so a pipeline fitted on training moments has
+    seen nothing of the test leads.
+
+    Raises
+    ------
+    LearningError
+        If no column is left to learn from.
+    """
+    rows = np.unique(moments.lead)
+    leads = records.leads.iloc[rows]
+    excluded = _excluded(project)
+    attributes: list[Attribute] = []
+    left_out: list[LeftOut] = []
+    for column in _attribute_columns(leads, project):
+        if column in excluded:
+            left_out.append(LeftOut(column, excluded[column]))
+            continue
+        fitted = _fit_column(leads[column], records.leads[column], moments, project)
+        if isinstance(fitted, LeftOut):
+            left_out.append(fitted)
+        else:
+            attributes.extend(fitted)
+    has_activities = records.activities is not None and records.has_times
+    has_stages = records.stages is not None and records.has_times
+    if not attributes and not has_activities and not has_stages:
+        reasons = "; ".join(f"`{left.column}`: {left.reason}" for left in left_out[:8])
+        raise LearningError(
+            f"No column of the leads is left to learn from. {reasons or 'There is none.'} "
+            "Export attributes with the leads, or loosen [columns]."
+        )
+    ids = leads["lead_id"]
+    return FeaturePipeline(
+        attributes=tuple(attributes),
+        left_out=tuple(left_out),
+        has_times=records.has_times,
+        activities=fit_activities(_of(records.activities, ids)) if has_activities else None,
+        stages=fit_stages(_of(records.stages, ids)) if has_stages else None,
+    )
+
+
+def training_matrix(
+    pipeline: FeaturePipeline, records: Records, moments: Moments, seed: int
+) -> Floats:
+    """Compute the features of the moments that the pipeline was fitted on.
+
+    As `FeaturePipeline.transform`, but what was learned from labels is learned for each
+    moment from other leads only: the estimator must not meet its own answers.
+
+    Returns
+    -------
+    ndarray of float64, shape (n, n_features), Fortran order
+    """
+    values = pipeline.transform(records, moments)
+    fold_of = folds(moments.label, moments.lead, seed, N_FOLDS)
+    for i, attribute in enumerate(pipeline.attributes):
+        if not isinstance(attribute, TargetAttribute):
+            continue
+        column = records.leads[attribute.column].iloc[moments.lead]
+        for fold in range(int(fold_of.max()) + 1):
+            held = fold_of == fold
+            other = fit_target(
+                column[~held], attribute.nothing, moments.label[~held], moments.weight[~held]
+            )
+            values[held, i] = other.encode_column(column[held])
+    return values
+
+
+def folds(
+    label: NDArray[np.int8], lead: NDArray[np.int64], seed: int, n_folds: int
+) -> NDArray[np.int64]:
+    """Cut moments into folds of whole leads, with the same share of wins in each.
+
+    Returns
+    -------
+    ndarray of int64, shape (n,)
+        Numbers of folds from 0; fewer than `n_folds` if there are fewer leads.
+    """
+    leads = np.unique(lead)
+    won = np.zeros(len(leads), dtype=bool)
+    np.logical_or.at(won, np.searchsorted(leads, lead), label.astype(bool))
+    generator = np.random.default_rng(seed)
+    order = np.lexsort((generator.random(len(leads)), won))
+    fold_of_lead = np.empty(len(leads), dtype=np.int64)
+    fold_of_lead[order] = np.arange(len(leads)) % min(n_folds, len(leads))
+    return np.asarray(fold_of_lead[np.searchsorted(leads, lead)])
+
+
+def role_columns(project: Project) -> dict[str, str]:
+    """Columns of the leads table that play a role and so are no attributes, by role.
+
+    Named as the CRM names them, which is how a caller or a file to be scored has them.
+    """
+    keys = project.leads
+    named = {
+        "lead_id": keys.lead_id or "lead_id",
+        "created_at": keys.created_at or "created_at",
+        "order": None if keys.order == "rows" else keys.order,
+        "outcome": keys.outcome,
+        "closed_at": keys.closed_at,
+        "amount": keys.amount,
+        "reason": keys.reason,
+    }
+    return {role: column for role, column in named.items() if column is not None}
+
+
+def _fit_column(
+    of_leads: pd.Series, of_all: pd.Series, moments: Moments, project: Project
+) -> "list[Attribute] | LeftOut":
+    rules, name = project.columns, str(of_leads.name)
+    folded = frozenset(str(cell_text(word)).casefold() for word in rules.nothing if cell_text(word))
+    declared = "number" if name in rules.number else "category" if name in rules.category else None
+    if declared is None:
+        words = _sample(of_leads, folded)
+        if len(words) and all(cell_time(word) != NOT_A_TIME for word in words):
+            return [DateAttribute(name, folded, part) for part in ("age_days", "weekday", "month")]
+        if len(words) and np.mean([_is_mail(word) for word in words]) >= 0.8:
+            return [EmailAttribute(name, folded)]
+        answers = {word.casefold() for word in words}
+        if len(answers) == 2 and answers & YES - {"1"} and answers & NO - {"0"}:
+            every = {str(word).casefold() for word in text_column(of_leads) if word} - folded
+            if every <= YES | NO:
+                return [FlagAttribute(name, folded)]
+    fitted = fit_attribute(of_leads, nothing=rules.nothing, kind=declared)
+    if isinstance(fitted, CategoryAttribute) and len(fitted.vocabulary) > MANY_VALUES:
+        column = of_all.iloc[moments.lead]
+        target = fit_target(column, folded, moments.label, moments.weight)
+        return [replace(target, column=name)]
+    return fitted if isinstance(fitted, LeftOut) else [fitted]
+
+
+def _sample(column: pd.Series, nothing: frozenset[str]) -> list[str]:
+    """Take the distinct values, at most `SAMPLE` of them, that say something."""
+    words = pd.Series(text_column(column), dtype=object).dropna().drop_duplicates()
+    return [word for word in words.head(SAMPLE) if word.casefold() not in nothing]
+
+
+def _is_mail(word: str) -> bool:
+    _, at, domain = word.rpartition("@")
+    return bool(at) and "." in domain and " " not in word
+
+
+def _of(events: pd.DataFrame | None, ids: pd.Series) -> pd.DataFrame:
+    assert events is not None
+    return events[events["lead_id"].isin(ids)]
+
+
+def _attribute_columns(leads: pd.DataFrame, project: Project) -> list[str]:
+    roles = {*role_columns(project).values(), *(role.name for role in CONTRACTS["leads"])}
+    return [column for column in leads.columns if column not in roles]
+
+
+def _excluded(project: Project) -> dict[str, str]:
+    rules = project.columns
+    excluded = dict.fromkeys(rules.ignore, "the project ignores it")
+    excluded |= {
+        column: "it is sensitive, and the project does not allow it as a feature"
+        for column in rules.sensitive
+        if column not in rules.allow_sensitive
+    }
+    excluded |= dict.fromkeys(rules.known_later, "it is known later than the moment of scoring")
+    return excluded

@@ -1,0 +1,142 @@
+"""Where a lead stands in the funnel: its stage, for how long, and how many it has seen."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from crm.cells import cell_text, read_column
+from features.attributes import MISSING, UNSEEN
+from features.events import Floats, Ints, blocks, since
+from features.moments import MICROSECONDS_PER_DAY, NOT_A_TIME
+from features.names import Feature
+
+MAX_STAGES = 40
+
+
+@dataclass(frozen=True)
+class StageLog:
+    """Entries into stages as arrays, sorted by lead and, within a lead, by time.
+
+    Attributes
+    ----------
+    lead, at, stage : ndarray of int64, shape (n,)
+        Position of the lead, microseconds since 1970 UTC, code of `StageFeatures`.
+    """
+
+    lead: Ints
+    at: Ints
+    stage: Ints
+
+
+@dataclass(frozen=True)
+class StageFeatures:
+    """Features of stages, fitted to the stages that a CRM uses.
+
+    Attributes
+    ----------
+    stages : tuple of str
+        Stage i has the code i + 2; 0 is none yet, 1 one that was not seen in training.
+    """
+
+    stages: tuple[str, ...]
+
+    @cached_property
+    def features(self) -> list[Feature]:
+        """Describe the columns that `compute` makes, in their order."""
+        return [
+            Feature("stage.current", "stages", "stage", "category", 'in stage "{value}"'),
+            Feature("stage.days_in", "stages", "entered_at", "days",
+                    "{value:.1f} days in its stage"),
+            Feature("stage.count", "stages", "stage", "count", "{value:.0f} stages entered"),
+        ]  # fmt: skip
+
+    def compute(self, log: StageLog, lead: Ints, as_of: Ints) -> Floats:
+        """Compute the features of moments, shape (n, 3).
+
+        A stage counts at a moment if it was entered at or before it; of two entered at
+        the same time the later one in the funnel's order is the current one.
+
+        Parameters
+        ----------
+        log : StageLog
+        lead, as_of : ndarray of int64, shape (n,)
+            As in `ActivityFeatures.compute`.
+
+        Returns
+        -------
+        ndarray of float64, shape (n, 3)
+            `stage.current` is a code; days are nan before the first stage.
+        """
+        values = np.empty((len(lead), len(self.features)))
+        for rows, events in blocks(log.lead, lead):
+            whose, now = lead[rows], as_of[rows]
+            of_event = np.minimum(np.searchsorted(whose, log.lead[events]), len(whose) - 1)
+            at, stage = log.at[events], log.stage[events]
+            is_seen = (at <= now[of_event]) & (whose[of_event] == log.lead[events])
+            current = np.full(len(whose), MISSING)
+            entered = np.full(len(whose), NOT_A_TIME)
+            current[of_event[is_seen]] = stage[is_seen]
+            entered[of_event[is_seen]] = at[is_seen]
+            values[rows] = np.column_stack(
+                [
+                    current,
+                    since(now, entered, MICROSECONDS_PER_DAY),
+                    np.bincount(of_event[is_seen], minlength=len(whose)),
+                ]
+            )
+        return values
+
+    def log_of_table(self, stages: pd.DataFrame, position: pd.Series) -> StageLog:
+        """Turn a stages table, as `crm.records` gives it, into arrays."""
+        lead = stages["lead_id"].map(position)
+        stages = stages[lead.notna().to_numpy()]
+        whose = lead.dropna().to_numpy(dtype=np.int64)
+        at = stages["entered_at"].to_numpy(dtype="datetime64[us]").astype(np.int64)
+        codes = read_column(stages["stage"], self._code, np.int64)
+        order = np.lexsort((codes, at, whose))
+        return StageLog(whose[order], at[order], codes[order])
+
+    def log_of_cells(self, stages: Sequence[Sequence[Mapping[str, Any]]]) -> StageLog:
+        """Turn the stages of leads, as a caller sends them, into arrays.
+
+        Each is a mapping of `stage` and `entered_at`, microseconds since 1970 UTC.
+        """
+        rows = [
+            (lead, entry["entered_at"], self._code(entry["stage"]))
+            for lead, entries in enumerate(stages)
+            for entry in entries
+        ]
+        table = np.array(rows, dtype=np.int64).reshape(len(rows), 3)
+        return StageLog(*table[np.lexsort((table[:, 2], table[:, 1], table[:, 0]))].T)
+
+    @cached_property
+    def _codes(self) -> dict[str, int]:
+        return {stage.casefold(): code for code, stage in enumerate(self.stages, start=2)}
+
+    def _code(self, cell: Any) -> int:
+        text = cell_text(cell)
+        return MISSING if text is None else self._codes.get(text.casefold(), UNSEEN)
+
+
+def fit_stages(stages: pd.DataFrame) -> StageFeatures:
+    """Learn which stages a CRM uses, in the order in which leads usually enter them.
+
+    Parameters
+    ----------
+    stages : DataFrame
+        As `crm.records` gives it, of the training leads only.
+
+    Returns
+    -------
+    StageFeatures
+    """
+    number = stages.groupby("lead_id").cumcount()
+    place = number.groupby(stages["stage"].str.casefold()).agg(["mean", "size"])
+    spelling = stages.groupby(stages["stage"].str.casefold())["stage"].agg(lambda s: s.mode()[0])
+    common = place.sort_values("size", ascending=False).head(MAX_STAGES)
+    ordered = sorted(common.index, key=lambda stage: (common.loc[stage, "mean"], stage))
+    return StageFeatures(tuple(str(spelling[stage]) for stage in ordered))

@@ -1,0 +1,49 @@
+"""Reads one cell as a time: the same for a request as for a column of dates."""
+
+import datetime
+from typing import Any
+
+import pandas as pd
+
+from features.moments import NOT_A_TIME
+
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+_MICROSECOND = datetime.timedelta(microseconds=1)
+
+
+def cell_time(cell: Any) -> int:
+    """Read a cell as microseconds since 1970 UTC; `NOT_A_TIME` if it is no time.
+
+    A time without a zone is read as UTC, a date as its midnight. Numbers are no times:
+    they could be seconds, milliseconds or days.
+
+    Examples
+    --------
+    >>> cell_time("1970-01-01T01:00:00+01:00"), cell_time("1970-01-02"), cell_time("00:00:01Z")
+    (0, 86400000000, -9223372036854775808)
+    """
+    if isinstance(cell, str):
+        try:
+            cell = datetime.datetime.fromisoformat(cell.strip())
+        except ValueError:
+            return NOT_A_TIME
+    if cell is pd.NaT or not isinstance(cell, datetime.date):
+        return NOT_A_TIME
+    if isinstance(cell, pd.Timestamp):
+        cell = cell.to_pydatetime(warn=False)
+    elif not isinstance(cell, datetime.datetime):
+        cell = datetime.datetime.combine(cell, datetime.time(), tzinfo=datetime.UTC)
+    if cell.tzinfo is None:
+        cell = cell.replace(tzinfo=datetime.UTC)
+    return int((cell - _EPOCH) // _MICROSECOND)
+
+
+def time_text(time: int) -> str:
+    """Write microseconds since 1970 UTC as ISO 8601.
+
+    Examples
+    --------
+    >>> time_text(1_500_000)
+    '1970-01-01T00:00:01.500000+00:00'
+    """
+    return (_EPOCH + time * _MICROSECOND).isoformat()

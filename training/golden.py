@@ -1,0 +1,103 @@
+"""Golden leads: made-up leads whose scores prove that a model is read as it was written."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from crm.cells import number_column
+from features.attributes import NumberAttribute
+from features.kinds import (
+    DateAttribute,
+    EmailAttribute,
+    FlagAttribute,
+    TargetAttribute,
+)
+from features.moments import MICROSECONDS_PER_DAY, NOT_A_TIME
+from features.pipeline import Attribute, FeaturePipeline
+from models.scorer import LeadCells
+
+N_GOLDEN = 24
+MAX_EVENTS = 12
+UNSEEN = "golden: a value that nobody has"
+MAILS = ("someone@gmail.com", "someone@company.example", "someone@mailinator.com", "nobody")
+
+
+def golden_leads(
+    pipeline: FeaturePipeline, leads: pd.DataFrame, as_of: int, seed: int
+) -> list[LeadCells]:
+    """Make leads that never existed: each field is drawn on its own, so that nobody is among them.
+
+    Parameters
+    ----------
+    pipeline : FeaturePipeline
+    leads : DataFrame
+        The training leads, for the numbers' range.
+    as_of : int
+        The moment of scoring, microseconds since 1970 UTC, or `NOT_A_TIME`.
+    seed : int
+
+    Returns
+    -------
+    list of LeadCells
+        `N_GOLDEN` whole ones, and some with little, nothing, or only unseen values.
+    """
+    generator = np.random.default_rng(seed)
+    cells: list[dict[str, Any]] = [{} for _ in range(N_GOLDEN)]
+    for attribute in pipeline.attributes:
+        choices = _choices(attribute, leads, as_of)
+        for lead, choice in zip(
+            cells, generator.integers(len(choices), size=N_GOLDEN), strict=True
+        ):
+            lead[attribute.column] = choices[choice]
+    whole = [_with_history(pipeline, lead, as_of, generator) for lead in cells]
+    half = [
+        LeadCells({column: cell for i, (column, cell) in enumerate(lead.items()) if i % 2})
+        for lead in cells[:2]
+    ]
+    return [*whole, *half, LeadCells({}), LeadCells(dict.fromkeys(pipeline.columns, UNSEEN))]
+
+
+def _choices(attribute: Attribute, leads: pd.DataFrame, as_of: int) -> Sequence[Any]:
+    if isinstance(attribute, NumberAttribute):
+        numbers = number_column(leads[attribute.column])
+        return np.unique(numbers[np.isfinite(numbers)]).tolist()
+    if isinstance(attribute, FlagAttribute):
+        return ["yes", "no"]
+    if isinstance(attribute, EmailAttribute):
+        return MAILS
+    if isinstance(attribute, TargetAttribute):
+        return list(attribute.log_odds)
+    if isinstance(attribute, DateAttribute):
+        last = pd.Timestamp(0 if as_of == NOT_A_TIME else as_of, unit="us", tz="UTC")
+        return [(last - pd.Timedelta(days=days)).isoformat() for days in (0.5, 3, 40, 400)]
+    return attribute.vocabulary
+
+
+def _with_history(
+    pipeline: FeaturePipeline, cells: dict[str, Any], as_of: int, generator: np.random.Generator
+) -> LeadCells:
+    if as_of == NOT_A_TIME or not pipeline.has_times:
+        return LeadCells(cells)
+    age = int(generator.integers(1, 120) * MICROSECONDS_PER_DAY)
+    created = as_of - age
+
+    def some(names: Sequence[str], noun: str, time: str) -> list[dict[str, Any]]:
+        return [
+            {noun: generator.choice([*names, UNSEEN]), time: int(created + generator.integers(age))}
+            for _ in range(generator.integers(MAX_EVENTS))
+        ]
+
+    activities = (
+        some(pipeline.activities.types, "type", "occurred_at") if pipeline.activities else []
+    )
+    for event in activities:
+        channels = pipeline.activities.channels if pipeline.activities else ()
+        event["type"] = str(event["type"])
+        event["channel"] = str(generator.choice([*channels, UNSEEN]))
+        event["content"] = f"content {generator.integers(4)}"
+    stages = some(pipeline.stages.stages, "stage", "entered_at") if pipeline.stages else []
+    for entry in stages:
+        entry["stage"] = str(entry["stage"])
+    return LeadCells(cells, created, activities, stages)
