@@ -155,14 +155,13 @@ def train(
         roles=role_columns(project),
         card=card,
     )
-    probability = judged.calibration.probability(judged.trees.margin(features))
     on_share("Learning from all leads", 1.0)
     return Trained(
         scorer=scorer,
         golden_leads=_golden_leads(final.pipeline, records.leads, seed),
         test=test,
         baselines=baselines,
-        reliability=reliability(probability, split.test.label, split.test.weight),
+        reliability=reliability(margin, split.test.label, split.test.weight),
         gains=gains(margin, split.test.label, split.test.weight),
     )
 
