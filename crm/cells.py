@@ -41,7 +41,7 @@ def cell_text(cell: Any) -> str | None:
     if isinstance(cell, bool | np.bool_):
         return "true" if cell else "false"
     if isinstance(cell, float | np.floating | decimal.Decimal):
-        value = float(cell)
+        value = _as_float(cell)
         if math.isnan(value):
             return None
         return str(int(value)) if value.is_integer() else repr(value)
@@ -61,14 +61,18 @@ def cell_number(cell: Any) -> float:
     if isinstance(cell, str):
         match = _NUMBER.fullmatch(cell.strip())
         value = float(match[0]) if match else math.nan
-    elif isinstance(cell, int | float | np.number | np.bool_ | decimal.Decimal):
-        try:
-            value = float(cell)
-        except OverflowError:
-            return math.nan
+    elif isinstance(cell, int | float | np.integer | np.floating | np.bool_ | decimal.Decimal):
+        value = _as_float(cell)
     else:
         return math.nan
     return value if math.isfinite(value) else math.nan
+
+
+def _as_float(cell: Any) -> float:
+    try:
+        return float(cell)
+    except (OverflowError, ValueError):  # an integer too long, a signalling nan
+        return math.nan
 
 
 def read_column(column: pd.Series, read: Callable[[Any], Any], dtype: Any) -> NDArray[Any]:
@@ -79,7 +83,7 @@ def read_column(column: pd.Series, read: Callable[[Any], Any], dtype: Any) -> ND
     column : Series, shape (n,)
         Any dtype.
     read : callable
-        One cell to one value; called with None for missing cells.
+        One cell to one value; what is missing comes as None, or as it is.
     dtype : numpy dtype
         Of what `read` returns.
 
@@ -92,11 +96,18 @@ def read_column(column: pd.Series, read: Callable[[Any], Any], dtype: Any) -> ND
     >>> read_column(pd.Series(["1", "x", None, "1"]), cell_number, float)
     array([ 1., nan, nan,  1.])
     """
+    if not _is_uniform(column):
+        return np.fromiter((read(cell) for cell in column), dtype=dtype, count=len(column))
     codes, cells = pd.factorize(column, use_na_sentinel=True)
     values = np.empty(len(cells) + 1, dtype=dtype)
     values[: len(cells)] = [read(cell) for cell in cells.tolist()]
     values[len(cells)] = read(None)
     return values[codes]
+
+
+def _is_uniform(column: pd.Series) -> bool:
+    """Whether equal cells are the same: 1 equals True, and 8:00 UTC equals 9:00 in Berlin."""
+    return column.dtype != object or pd.api.types.infer_dtype(column) in ("string", "empty")
 
 
 def number_column(column: pd.Series) -> NDArray[np.float64]:

@@ -5,7 +5,6 @@ product reads TOML, and every key that it accepts is read by something.
 """
 
 import difflib
-import math
 import os
 import re
 import tomllib
@@ -17,14 +16,18 @@ from typing import Annotated, Any, get_args, get_type_hints
 import msgspec
 from msgspec import Meta, Struct, field
 
+from crm.cells import cell_text
 from crm.errors import ConfigError
 
 PROJECT_FILE = "leadscore.toml"
 
-Positive = Annotated[float, Meta(gt=0)]
+CENTURY = 36_525  # days; more would leave the range of times
+Horizon = Annotated[float, Meta(gt=0, le=CENTURY)]
+Age = Annotated[float, Meta(ge=0, le=CENTURY)]
 Share = Annotated[float, Meta(ge=0.05, le=0.5)]
 OneCharacter = Annotated[str, Meta(min_length=1, max_length=1)]
-ModelName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
+NAME_PATTERN = "^[a-z][a-z0-9_-]{0,62}$"
+ModelName = Annotated[str, Meta(pattern=NAME_PATTERN)]
 OutcomeValue = str | int | float | bool
 
 
@@ -93,10 +96,8 @@ class LearnKeys(Struct, frozen=True, forbid_unknown_fields=True):
     won: Annotated[list[OutcomeValue], Meta(min_length=1)]
     lost: list[OutcomeValue] = field(default_factory=list)
     open: list[OutcomeValue] = field(default_factory=list)
-    horizon_days: Positive = 90.0
-    moments_days: Annotated[list[Annotated[float, Meta(ge=0)]], Meta(min_length=1)] = field(
-        default_factory=lambda: [0.0]
-    )
+    horizon_days: Horizon = 90.0
+    moments_days: Annotated[list[Age], Meta(min_length=1)] = field(default_factory=lambda: [0.0])
     observed_until: str | None = None
     test_share: Share = 0.2
     seed: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
@@ -201,7 +202,7 @@ def load_project(path: Path) -> Project:
     if path.is_dir():
         path = path / PROJECT_FILE
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise ConfigError(
             f"There is no project file {path}. "
@@ -280,6 +281,8 @@ def nearest(name: str, known: Sequence[str]) -> str:
     match = difflib.get_close_matches(name.casefold(), list(folded), n=1, cutoff=0.6)
     if match:
         return f"Did you mean `{folded[match[0]]}`?"
+    if not known:
+        return "There is none at all."
     listed = ", ".join(known[:12]) + (", …" if len(known) > 12 else "")
     return f"Known are: {listed}."
 
@@ -308,9 +311,23 @@ def _refuse_unknown_keys(file: str, raw: Mapping[str, Any]) -> None:
 
 def _keys_of(hint: Any) -> list[str]:
     struct = next(
-        kind for kind in (hint, *get_args(hint)) if isinstance(kind, type) and kind is not type(None)
+        kind
+        for kind in (hint, *get_args(hint))
+        if isinstance(kind, type) and kind is not type(None)
     )
     return list(get_type_hints(struct))
+
+
+_KINDS = {
+    "str": "text in quotes",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "array": "a list in brackets",
+    "object": "a section",
+    "date": "a date without quotes",
+    "datetime": "a time without quotes",
+}
 
 
 def _in_toml_words(message: str) -> str:
@@ -318,6 +335,8 @@ def _in_toml_words(message: str) -> str:
     what, _, where = message.partition(" - at `$")
     where = where.rstrip("`").strip(".")
     what = what.replace("Object missing required field", "missing required key")
+    what = what.replace(f"matching regex {NAME_PATTERN!r}", "of a-z, 0-9, - and _, a letter first")
+    what = re.sub(r"`([a-z]+)(?: \| null)?`", lambda kind: _KINDS.get(kind[1], kind[0]), what)
     if not where:
         return what
     section, _, key = where.partition(".")
@@ -329,8 +348,10 @@ def _check_sense(file: str, keys: _File) -> None:
         table: TableKeys | None = getattr(keys, name)
         if table is None:
             continue
-        is_database = "://" in table.source or table.source.startswith("${") and (
-            table.table is not None or table.query is not None
+        is_database = (
+            "://" in table.source
+            or table.source.startswith("${")
+            and (table.table is not None or table.query is not None)
         )
         if is_database and (table.table is None) == (table.query is None):
             raise ConfigError(
@@ -350,14 +371,18 @@ def _check_sense(file: str, keys: _File) -> None:
             f"{file}: no outcomes are named. "
             "Add a section [outcomes], or name the column with [leads] outcome."
         )
-    spoken = [_word(value) for value in (*keys.learn.won, *keys.learn.lost, *keys.learn.open)]
+    declared = (*keys.learn.won, *keys.learn.lost, *keys.learn.open)
+    if any(cell_text(value) is None for value in declared):
+        raise ConfigError(
+            f"{file}: [learn] won, lost or open lists an empty value. An empty cell always "
+            "means still open; write another value into the export where it means lost."
+        )
+    spoken = [str(cell_text(value)).casefold() for value in declared]
     twice = sorted({value for value in spoken if spoken.count(value) > 1})
     if twice:
         raise ConfigError(
             f"{file}: [learn] declares {twice} more than once among won, lost and open."
         )
-    if not all(map(math.isfinite, [keys.learn.horizon_days, *keys.learn.moments_days])):
-        raise ConfigError(f"{file}: [learn] horizon_days and moments_days must be finite numbers.")
     unknown = set(keys.columns.allow_sensitive) - set(keys.columns.sensitive)
     if unknown:
         raise ConfigError(
@@ -366,10 +391,4 @@ def _check_sense(file: str, keys: _File) -> None:
         )
     kinds = set(keys.columns.number) & set(keys.columns.category)
     if kinds:
-        raise ConfigError(
-            f"{file}: [columns] {sorted(kinds)} cannot be both number and category."
-        )
-
-
-def _word(value: OutcomeValue) -> str:
-    return str(value).strip().casefold()
+        raise ConfigError(f"{file}: [columns] {sorted(kinds)} cannot be both number and category.")

@@ -9,7 +9,7 @@ import hashlib
 import reprlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from crm.cells import cell_text, number_column, read_column, text_column
 from crm.errors import ConfigError, SchemaError
-from crm.project import LearnKeys, Project, TableKeys, nearest
+from crm.project import LearnKeys, OutcomesKeys, Project, TableKeys, nearest
 from crm.sources import name_of, read_table
 
-TIME_DTYPE = "datetime64[us, UTC]"
+TIME_DTYPE: Final = "datetime64[us, UTC]"
 
 
 @dataclass(frozen=True)
@@ -139,9 +139,9 @@ def read_records(project: Project) -> Records:
                 notes.append(f"activities: {int(repeated.sum()):,} repeated ids, each kept once.")
                 table = table[~repeated]
         tables[name] = table.sort_values(["lead_id", time], kind="stable", ignore_index=True)
-    for name, table in tables.items():
-        if table is not None:
-            tables[name] = _of_known_leads(name, table, known, notes)
+    for name, shaped in tables.items():
+        if shaped is not None:
+            tables[name] = _of_known_leads(name, shaped, known, notes)
     leads, in_order = _in_order_of_time(leads_raw, leads, project)
     assert tables["outcomes"] is not None
     records = Records(
@@ -176,15 +176,15 @@ def shape_leads(table: pd.DataFrame, project: Project, notes: list[str]) -> pd.D
     if clash:
         raise SchemaError(
             name_of(keys),
-            [f"an attribute is called {clash}, which is a role that another column plays. "
-             "Rename it in the export."],
+            [
+                f"an attribute is called {clash}, which is a role that another column plays. "
+                "Rename it in the export."
+            ],
         )
     return pd.concat([shaped, attributes], axis=1)
 
 
-def shape_table(
-    table: pd.DataFrame, name: str, keys: TableKeys, notes: list[str]
-) -> pd.DataFrame:
+def shape_table(table: pd.DataFrame, name: str, keys: TableKeys, notes: list[str]) -> pd.DataFrame:
     """Map a raw table's columns to its contract's roles, parse them, and check them.
 
     Parameters
@@ -219,7 +219,7 @@ def shape_table(
             if assumed:
                 notes.append(
                     f"{name}: times in `{column}` name no zone; read as {keys.timezone} "
-                    f"(set [{name}] timezone to change that)."
+                    "(set the table's `timezone` to change that)."
                 )
         elif role.kind == "number":
             shaped[role.name] = number_column(cells)
@@ -232,9 +232,7 @@ def shape_table(
     return result
 
 
-def parse_times(
-    column: pd.Series, keys: TableKeys, subject: str
-) -> tuple[pd.Series, bool]:
+def parse_times(column: pd.Series, keys: TableKeys, subject: str) -> tuple[pd.Series, bool]:
     """Parse times to UTC; what cannot be parsed becomes missing.
 
     Times without a zone are taken to be in the table's `timezone`. Where clocks were
@@ -264,13 +262,20 @@ def parse_times(
         return _localize(column, keys.timezone, subject), bool(column.notna().any())
     if keys.time_format is not None:
         text = pd.Series(text_column(column), index=column.index)
-        parsed = pd.to_datetime(text, format=keys.time_format, errors="coerce", utc=False)
-        if isinstance(parsed.dtype, pd.DatetimeTZDtype):
-            return parsed.dt.tz_convert("UTC").astype(TIME_DTYPE), False
+        is_zoned = "%z" in keys.time_format.lower()
+        try:
+            parsed = pd.to_datetime(text, format=keys.time_format, errors="coerce", utc=is_zoned)
+        except ValueError as error:
+            raise ConfigError(
+                f"{subject}: `{keys.time_format}` cannot be read as a time_format: {error}. "
+                "Expected directives such as %d.%m.%Y %H:%M."
+            ) from None
+        if is_zoned:
+            return parsed.astype(TIME_DTYPE), False
         return _localize(parsed, keys.timezone, subject), bool(parsed.notna().any())
     text = pd.Series(text_column(column), index=column.index, dtype="str")
-    zoned = text.str.contains(r"(?:Z|[+-]\d{2}:?\d{2}|[+-]\d{2})$", regex=True).fillna(False)
-    zoned = zoned.astype(bool) & text.str.contains(":", regex=False).fillna(False).astype(bool)
+    text = text.where(text.str.match(r"\d{4}-\d|\d{8}(?:[T ]|$)", na=False))  # else pandas guesses
+    zoned = text.str.contains(r"\d[T ].*(?:Z|[+-][\d:]+)$", regex=True, na=False).astype(bool)
     result = pd.Series(pd.NaT, index=column.index, dtype=TIME_DTYPE)
     if zoned.any():
         with_zone = pd.to_datetime(text[zoned], format="ISO8601", errors="coerce", utc=True)
@@ -288,7 +293,7 @@ def _localize(times: pd.Series, zone: str, subject: str) -> pd.Series:
             ambiguous=np.ones(len(times), dtype=bool),
             nonexistent="shift_forward",
         )
-    except (KeyError, ValueError, OSError):
+    except (LookupError, ValueError, OSError):
         raise ConfigError(
             f"{subject}: `{zone}` is no time zone. Expected a name such as Europe/Berlin or UTC."
         ) from None
@@ -323,10 +328,12 @@ def _contract_failures(
     import pandera.pandas as pandera  # a second to import, and never needed to score a request
 
     checks: dict[str, pandera.Column] = {}
+    unparsed: dict[str, pd.Series] = {}
     for role in found:
-        unparsed = shaped[role.name].isna() & pd.notna(text_column(raw[found[role]]))
+        is_unparsed = shaped[role.name].isna() & pd.notna(text_column(raw[found[role]]))
+        unparsed[role.name] = is_unparsed
         parsed = pandera.Check(
-            lambda column, unparsed=unparsed: ~unparsed.reindex(column.index, fill_value=False),
+            lambda column, no=is_unparsed: ~no.reindex(column.index, fill_value=False),
             name="parses",
             ignore_na=False,
         )
@@ -342,7 +349,10 @@ def _contract_failures(
         for (column, check), rows in cases.groupby(["column", "check"], sort=True):
             role = next(role for role in found if role.name == column)
             positions = np.sort(rows["index"].to_numpy(dtype=np.int64))
-            yield _failure_sentence(str(check), role, found[role], raw, positions)
+            if check == "not_nullable":  # a cell that says something is not missing
+                positions = positions[~unparsed[role.name].to_numpy()[positions]]
+            if len(positions):
+                yield _failure_sentence(str(check), role, found[role], raw, positions)
 
 
 def _failure_sentence(
@@ -360,9 +370,12 @@ def _failure_sentence(
     if role.kind == "time":
         return (
             f"`{column}` is no time in {where}: {examples}. Expected ISO 8601 such as "
-            "2025-03-01T08:00:00Z; name another `time_format` otherwise."
+            "2025-03-01T08:00:00Z, not seconds since 1970; name another `time_format` otherwise."
         )
-    return f"`{column}` is no finite number in {where}: {examples}."
+    return (
+        f"`{column}` is no finite number in {where}: {examples}. Expected numbers or empty cells; "
+        'set the table\'s decimal = "," if they are written with a comma.'
+    )
 
 
 def _listed(values: Any) -> str:
@@ -387,12 +400,21 @@ def _flat_outcomes(
     if missing:
         raise SchemaError(
             name_of(keys),
-            [f"there is no column `{column}` ([leads]). {nearest(column, list(raw.columns))}"
-             for column in missing],
+            [
+                f"there is no column `{column}` ([leads]). {nearest(column, list(raw.columns))}"
+                for column in missing
+            ],
         )
-    flat = raw[list(named.values())].set_axis(list(named), axis=1)
-    return shape_table(flat.assign(lead_id=lead_id.to_numpy()), "outcomes", TableKeys(keys.source,
-        timezone=keys.timezone, time_format=keys.time_format), notes)
+    flat = raw[list(dict.fromkeys(named.values()))].assign(lead_id=lead_id.to_numpy())
+    roles = OutcomesKeys(
+        source=keys.source,
+        table=keys.table,
+        query=keys.query,
+        timezone=keys.timezone,
+        time_format=keys.time_format,
+        **named,
+    )
+    return shape_table(flat, "outcomes", roles, notes)
 
 
 def _settle(outcomes: pd.DataFrame, learn: LearnKeys, subject: str) -> pd.DataFrame:
@@ -414,12 +436,14 @@ def _settle(outcomes: pd.DataFrame, learn: LearnKeys, subject: str) -> pd.DataFr
         )
         raise SchemaError(
             subject,
-            [f"outcome values that nobody declared: {named}. "
-             "Put each into won, lost or open in [learn]."],
+            [
+                f"outcome values that nobody declared: {named}. "
+                "Put each into won, lost or open in [learn]."
+            ],
         )
     outcomes = outcomes.assign(outcome=settled)
     outcomes = outcomes[outcomes["outcome"].isin(["won", "lost"])]
-    absent = {
+    absent: dict[str, Any] = {
         "closed_at": pd.Series(pd.NaT, index=outcomes.index, dtype=TIME_DTYPE),
         "amount": np.nan,
         "reason": None,
@@ -436,8 +460,10 @@ def _of_known_leads(
     if strangers and strangers == len(table):
         raise SchemaError(
             name,
-            [f"none of its {len(table):,} rows belongs to a lead of the leads table, such as "
-             f"{_listed(table['lead_id'].head(3).tolist())}. Do both name the same id column?"],
+            [
+                f"none of its {len(table):,} rows belongs to a lead of the leads table, such as "
+                f"{_listed(table['lead_id'].head(3).tolist())}. Do both name the same id column?"
+            ],
         )
     if strangers:
         notes.append(f"{name}: {strangers:,} rows of unknown leads are left out.")
@@ -459,8 +485,10 @@ def _in_order_of_time(
     if np.isnan(numbers).any():
         raise SchemaError(
             name_of(project.leads),
-            [f"the order column `{order}` has {int(np.isnan(numbers).sum()):,} cells that are no "
-             'number. Expected a number that grows with time, or order = "rows".'],
+            [
+                f"the order column `{order}` has {int(np.isnan(numbers).sum()):,} cells that are "
+                'no number. Expected a number that grows with time, or order = "rows".'
+            ],
         )
     return leads.iloc[np.argsort(numbers, kind="stable")].reset_index(drop=True), True
 
@@ -470,13 +498,12 @@ def _observed_until(
 ) -> pd.Timestamp | None:
     declared = project.learn.observed_until
     if declared is not None:
-        try:
-            moment = pd.Timestamp(declared)
-        except ValueError:
+        moment = parse_times(pd.Series([declared]), TableKeys(source=""), "")[0].iloc[0]
+        if pd.isna(moment):
             raise ConfigError(
                 f"[learn] observed_until = {declared!r} is no time. Expected ISO 8601."
-            ) from None
-        return moment.tz_localize("UTC") if moment.tz is None else moment.tz_convert("UTC")
+            )
+        return moment
     times = [leads["created_at"].max()] if "created_at" in leads else []
     columns = {"outcomes": "closed_at", "activities": "occurred_at", "stages": "entered_at"}
     times += [
@@ -498,8 +525,10 @@ def _check_outcomes_follow_creation(records: Records, project: Project) -> None:
     if share > 0.5:
         raise SchemaError(
             name_of(project.outcomes or project.leads),
-            [f"{int(early.sum()):,} of {len(outcomes):,} outcomes lie before their lead's "
-             "creation. Are `created_at` and `closed_at` mapped to the right columns?"],
+            [
+                f"{int(early.sum()):,} of {len(outcomes):,} outcomes lie before their lead's "
+                "creation. Are `created_at` and `closed_at` mapped to the right columns?"
+            ],
         )
     if early.any():
         records.notes.append(
@@ -522,7 +551,8 @@ def _check_named_columns(project: Project, columns: list[str]) -> None:
     if problems:
         lines = "\n".join(f"  - {problem}" for problem in problems)
         raise ConfigError(
-            f"{project.path.name} names columns that {name_of(project.leads)} does not have:\n{lines}"
+            f"{project.path.name} names columns that {name_of(project.leads)} "
+            f"does not have:\n{lines}"
         )
 
 
@@ -541,6 +571,8 @@ def digest(table: pd.DataFrame) -> str:
     >>> digest(pd.DataFrame({"a": [1, 2]}))[:12] == digest(pd.DataFrame({"a": [1, 2]}))[:12]
     True
     """
-    sha = hashlib.sha256(repr(list(zip(table.columns, map(str, table.dtypes)))).encode())
+    sha = hashlib.sha256(
+        repr(list(zip(table.columns, map(str, table.dtypes), strict=True))).encode()
+    )
     sha.update(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes())
     return sha.hexdigest()

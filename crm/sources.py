@@ -9,11 +9,14 @@ import codecs
 import csv
 import gzip
 import io
+import itertools
 import re
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
+from urllib.parse import quote
 
 import charset_normalizer
 import numpy as np
@@ -29,12 +32,20 @@ from crm.errors import ConfigError, SchemaError, SourceError
 from crm.project import TableKeys, expand_variables, nearest
 
 DELIMITERS = ",;\t|"
+MAX_NAME_CHARACTERS = 1_000
+PANDAS_INDEX = "__index_level_"  # what pandas calls an index without a name
 SAMPLE_BYTES = 1 << 18
 CSV_BLOCK_BYTES = 1 << 24
+MIN_FOREIGN_BYTES = 50  # fewer tell no code page from another
+OTHER_ENCODINGS = [*(f"cp{page}" for page in (*range(1250, 1252), *range(1253, 1258), 932, 949)),
+                   "euc_jp", "gb18030", "big5", "koi8_r", "mac_roman"]  # fmt: skip
+# What Western European text does not hold when read as Windows-1252: these characters, long runs.
+_NO_WESTERN_TEXT = re.compile(
+    r"[^\x00-\x7f€‚„…‘’“”•–—™Œœ\xa0¡£§©ª«®°²´µ·º»¿À-ÏÑ-ÖØ-Üß-ïñ-öø-üÿ]|[À-ÿ]{4}")  # fmt: skip
 
 
 def read_table(keys: TableKeys, folder: Path) -> pd.DataFrame:
-    """Read a whole table.
+    r"""Read a whole table.
 
     Parameters
     ----------
@@ -47,7 +58,8 @@ def read_table(keys: TableKeys, folder: Path) -> pd.DataFrame:
     -------
     DataFrame
         Columns under the names that the source gives them. Text from CSV, with
-        missing cells where the file has nothing; typed from Parquet and databases.
+        missing cells where the file has nothing; typed from Parquet and databases,
+        where lists and objects inside a cell count as missing.
 
     Raises
     ------
@@ -60,7 +72,7 @@ def read_table(keys: TableKeys, folder: Path) -> pd.DataFrame:
     --------
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
-    >>> _ = (folder / "leads.csv").write_bytes("id;plz\\n1;007\\n2;Zürich\\n".encode("latin-1"))
+    >>> _ = (folder / "leads.csv").write_bytes("id;plz\n1;007\n2;Zürich\n".encode("latin-1"))
     >>> read_table(TableKeys(source="leads.csv"), folder)
       id     plz
     0  1     007
@@ -80,7 +92,7 @@ def iter_table(keys: TableKeys, folder: Path, chunk_rows: int) -> Iterator[pd.Da
     """
     source = expand_variables(keys.source)
     if "://" in source:
-        chunks = _iter_database(keys, source, chunk_rows)
+        chunks = _iter_database(keys, source, folder, chunk_rows)
     else:
         path = folder / Path(source).expanduser()
         _refuse_no_file(path)
@@ -88,8 +100,10 @@ def iter_table(keys: TableKeys, folder: Path, chunk_rows: int) -> Iterator[pd.Da
             chunks = _iter_parquet(path, chunk_rows)
         else:
             chunks = _iter_csv(path, keys, chunk_rows)
+    first_row = 1
     for chunk in chunks:
-        _refuse_giant_cells(name_of(keys), chunk)
+        _refuse_giant_cells(name_of(keys), chunk, first_row)
+        first_row += len(chunk)
         yield chunk
 
 
@@ -138,44 +152,22 @@ def decimal_point(column: pd.Series, keys: TableKeys) -> pd.Series:
 
 
 def _iter_csv(path: Path, keys: TableKeys, chunk_rows: int) -> Iterator[pd.DataFrame]:
-    encoding = keys.encoding or _find_encoding(path)
-    try:
-        codecs.lookup(encoding)
-    except LookupError:
-        raise ConfigError(
-            f"{path.name}: `{encoding}` is no encoding that Python knows. Try utf-8 or latin-1."
-        ) from None
-    head = _decode_head(path, encoding)
-    delimiter = keys.delimiter or _find_delimiter(head)
-    columns = _check_header(path.name, next(csv.reader(io.StringIO(head), delimiter=delimiter)))
-    if len(columns) == 1 and keys.delimiter:
-        raise SourceError(
-            f"{path.name} has one column only when split at {keys.delimiter!r}. "
-            f"The delimiter looks like {_find_delimiter(head)!r}: change or remove `delimiter`."
-        )
-    open_stream = gzip.open if _is_gzip(path) else open
-    try:
-        with open_stream(path, "rb") as raw:
-            reader = pyarrow.csv.open_csv(
-                pa.PythonFile(_Utf8Stream(raw, encoding), mode="r"),
-                read_options=pyarrow.csv.ReadOptions(
-                    column_names=columns, skip_rows_after_names=1, block_size=CSV_BLOCK_BYTES
-                ),
-                parse_options=pyarrow.csv.ParseOptions(
-                    delimiter=delimiter, newlines_in_values=True
-                ),
-                convert_options=pyarrow.csv.ConvertOptions(
-                    column_types=dict.fromkeys(columns, pa.large_string()),
-                    strings_can_be_null=True,
-                    null_values=[""],
-                    quoted_strings_can_be_null=True,
-                ),
+    with _csv_errors(path):
+        encoding = _check_encoding(path, keys.encoding) or _find_encoding(path)
+        head = _decode_head(path, encoding)
+        delimiter = _check_delimiter(path, keys.delimiter) or _find_delimiter(head)
+        blank, header = _find_header(head, delimiter)
+        columns = _check_header(path.name, header)
+        if len(columns) == 1 and keys.delimiter and _find_delimiter(head) in columns[0]:
+            raise SourceError(
+                f"{path.name} has one column only when split at {keys.delimiter!r}. "
+                f"The delimiter looks like {_find_delimiter(head)!r}: change or remove `delimiter`."
             )
+        with _open(path) as raw, _Utf8Stream(raw, encoding) as stream:
+            batches = _csv_batches(stream, path, delimiter, blank, columns)
             yield from _rechunk(
-                (decimal_points(batch.to_pandas(), keys) for batch in reader), chunk_rows
+                (decimal_points(batch.to_pandas(), keys) for batch in batches), chunk_rows
             )
-    except (pa.ArrowInvalid, UnicodeDecodeError, EOFError, OSError) as error:
-        raise SourceError(_csv_message(path.name, delimiter, str(error))) from None
 
 
 def decimal_points(table: pd.DataFrame, keys: TableKeys) -> pd.DataFrame:
@@ -186,63 +178,176 @@ def decimal_points(table: pd.DataFrame, keys: TableKeys) -> pd.DataFrame:
 
 
 class _Utf8Stream(io.RawIOBase):
-    """A byte stream re-encoded to UTF-8, with its byte order mark taken off."""
+    """A byte stream re-encoded to UTF-8, with its byte order mark taken off.
 
-    def __init__(self, raw: Any, encoding: str) -> None:
+    It always ends in a line break, so a header alone is a whole row, and a quote that
+    is left open shows as a last cell that ends in one.
+    """
+
+    def __init__(self, raw: BinaryIO, encoding: str) -> None:
+        self.encoding = encoding
+        self.last_character = ""
         self._text = io.TextIOWrapper(raw, encoding=encoding, errors="strict", newline="")
         self._rest = b""
+        self._ended = False
 
     def readable(self) -> bool:
         return True
 
+    def close(self) -> None:
+        self._text.close()
+        super().close()
+
     def read(self, size: int = -1) -> bytes:
-        if len(self._rest) < size or size < 0:
+        while (len(self._rest) < size or size < 0) and not self._ended:
             text = self._text.read(size)
-            self._rest += text.encode("utf-8", errors="replace")
+            self._ended = not text
+            self.last_character = text.rstrip()[-1:] or self.last_character
+            self._rest += text.encode("utf-8", errors="replace") + b"\n" * self._ended
         if size < 0:
             size = len(self._rest)
         head, self._rest = self._rest[:size], self._rest[size:]
         return head
 
 
-def _is_gzip(path: Path) -> bool:
-    with path.open("rb") as raw:
-        return raw.read(2) == b"\x1f\x8b"
-
-
-def _find_encoding(path: Path) -> str:
-    open_stream = gzip.open if _is_gzip(path) else open
-    decoder = codecs.getincrementaldecoder("utf-8")()
+@contextmanager
+def _csv_errors(path: Path) -> Iterator[None]:
     try:
-        with open_stream(path, "rb") as raw:
-            sample = raw.read(SAMPLE_BYTES)
-            if sample.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-                return "utf-16"
-            if sample.startswith(codecs.BOM_UTF8):
-                return "utf-8-sig"
-            if b"\x00" in sample:
-                raise SourceError(
-                    f"{path.name} is no text file: it holds zero bytes. "
-                    "Expected CSV (optionally gzipped) or Parquet with the suffix .parquet."
-                )
-            block = sample
-            while block:
-                decoder.decode(block)
-                sample, block = block, raw.read(1 << 22)
-            decoder.decode(b"", final=True)
-        return "utf-8"
-    except UnicodeDecodeError:
-        guess = charset_normalizer.from_bytes(sample[:SAMPLE_BYTES] + block[:SAMPLE_BYTES]).best()
-        return "cp1252" if guess is None or "latin" in guess.encoding else guess.encoding
-    except (EOFError, OSError) as error:
+        yield
+    except UnicodeError as error:
+        raise SourceError(
+            f"{path.name} cannot be decoded: {error}. Name its `encoding` in the project file."
+        ) from None
+    except (EOFError, OSError, zlib.error) as error:
         raise SourceError(
             f"{path.name} cannot be read: {error}. Is it cut off? Export or copy it again."
         ) from None
+    except (pa.ArrowException, csv.Error) as error:
+        raise SourceError(
+            f"{path.name} cannot be read as CSV: {error}. "
+            "Expected a header line and rows of as many cells; export it again."
+        ) from None
+
+
+def _csv_batches(
+    stream: _Utf8Stream, path: Path, delimiter: str, blank: int, columns: list[str]
+) -> Iterator[Any]:
+    """Parse a stream as text cells; where rows are uneven or a quote stays open, say where."""
+    last = None
+    try:
+        reader = pyarrow.csv.open_csv(
+            pa.PythonFile(stream, mode="r"),
+            read_options=pyarrow.csv.ReadOptions(
+                column_names=columns, skip_rows_after_names=blank + 1, block_size=CSV_BLOCK_BYTES
+            ),
+            parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+            convert_options=pyarrow.csv.ConvertOptions(
+                column_types=dict.fromkeys(columns, pa.large_string()),
+                strings_can_be_null=True,
+                null_values=[""],
+                quoted_strings_can_be_null=True,
+            ),
+        )
+        for batch in reader:
+            yield batch
+            last = batch if batch.num_rows else last
+    except pa.ArrowInvalid:
+        uneven = _find_uneven(path, stream.encoding, delimiter, blank, len(columns))
+        if uneven is None:
+            raise
+        raise SourceError(
+            f"{path.name} is uneven when split at {delimiter!r}: {uneven}. Expected as many cells "
+            "in each row as in the header; name the right `delimiter`, or mend the row's quotes."
+        ) from None
+    cell = last.columns[-1][-1].as_py() if last is not None else None
+    if cell is not None and cell.endswith("\n") and stream.last_character != '"':
+        raise SourceError(
+            f"{path.name} ends inside a quote: its last {cell.rstrip().count(chr(10)) + 1:,} lines "
+            "are one cell. Expected each quote to be closed; mend it there."
+        )
+
+
+def _find_uneven(path: Path, encoding: str, delimiter: str, blank: int, width: int) -> str | None:
+    """Say in which line the first row begins that does not fit; read slowly, by Python."""
+    with _open(path) as raw, io.TextIOWrapper(raw, encoding=encoding, newline="") as text:
+        rows = _rows(text, delimiter)
+        begins = 1
+        for i, row in enumerate(rows):
+            if len(delimiter.join(row).encode()) > CSV_BLOCK_BYTES:
+                return (
+                    f"the row from line {begins:,} on has more than {CSV_BLOCK_BYTES >> 20} MB, "
+                    "as if a quote were left open"
+                )
+            if i > blank and row and len(row) != width:
+                lines = f"line {begins:,}" + f" to {rows.line_num:,}" * (rows.line_num > begins)
+                return f"the row in {lines} has {len(row):,} cells, the header has {width:,}"
+            begins = rows.line_num + 1
+    return None
+
+
+def _open(path: Path) -> BinaryIO:
+    with path.open("rb") as raw:
+        is_gzip = raw.read(2) == b"\x1f\x8b"
+    return cast(BinaryIO, gzip.open(path, "rb") if is_gzip else path.open("rb"))
+
+
+def _check_encoding(path: Path, encoding: str | None) -> str | None:
+    try:
+        "".encode(encoding or "utf-8")
+    except (LookupError, UnicodeError):
+        raise ConfigError(
+            f"{path.name}: `{encoding}` is no encoding of text that Python knows. "
+            "Try utf-8 or cp1252."
+        ) from None
+    is_utf8 = encoding is not None and codecs.lookup(encoding).name == "utf-8"
+    return "utf-8-sig" if is_utf8 else encoding
+
+
+def _check_delimiter(path: Path, delimiter: str | None) -> str | None:
+    if delimiter is not None and (not delimiter.isascii() or delimiter in '"\r\n'):
+        raise ConfigError(
+            f"{path.name}: {delimiter!r} cannot be a delimiter. "
+            r"Expected one ASCII character, such as a comma, a semicolon or a tab (\t)."
+        )
+    return delimiter
+
+
+def _find_encoding(path: Path) -> str:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        with _open(path) as raw:
+            block = raw.read(SAMPLE_BYTES)
+            if block.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                return "utf-16"
+            if b"\x00" in block:
+                raise SourceError(
+                    f"{path.name} is no text file: it holds zero bytes. Expected CSV, gzipped or "
+                    "not, or Parquet with the suffix .parquet; export it as one of these."
+                )
+            while block:
+                decoder.decode(block)
+                block = raw.read(1 << 22)
+            decoder.decode(b"", final=True)
+        return "utf-8-sig"
+    except UnicodeDecodeError as error:
+        return _guess_encoding(path, error.object[max(0, error.start - 100) :][:SAMPLE_BYTES])
+
+
+def _guess_encoding(path: Path, sample: bytes) -> str:
+    """Windows-1252 wherever its reading looks like a text: most European exports are in it."""
+    if not _NO_WESTERN_TEXT.search(sample.decode("cp1252", errors="replace")):
+        return "cp1252"
+    guess = charset_normalizer.from_bytes(sample, cp_isolation=OTHER_ENCODINGS).best()
+    if guess is None or sum(byte > 127 for byte in sample) < MIN_FOREIGN_BYTES:
+        raise SourceError(
+            f"{path.name} is not in UTF-8, and its encoding cannot be told from its text. "
+            "Name its `encoding` in the project file, such as cp1250."
+        )
+    return guess.encoding
 
 
 def _decode_head(path: Path, encoding: str) -> str:
-    open_stream = gzip.open if _is_gzip(path) else open
-    with open_stream(path, "rb") as raw:
+    with _open(path) as raw:
         sample = raw.read(SAMPLE_BYTES)
     head = codecs.getincrementaldecoder(encoding)(errors="replace").decode(sample)
     head = head.lstrip("\ufeff")
@@ -252,49 +357,57 @@ def _decode_head(path: Path, encoding: str) -> str:
 
 
 def _find_delimiter(head: str) -> str:
-    """The delimiter that splits the first lines into most columns, evenly."""
+    """Find the delimiter that splits the first lines into most columns, evenly."""
 
     def evenness(delimiter: str) -> tuple[float, int]:
-        rows = list(csv.reader(io.StringIO(head), delimiter=delimiter))[:50]
+        lines = _rows(io.StringIO(head, newline=""), delimiter)
+        rows = list(itertools.islice(filter(_says_something, lines), 50))
         width = len(rows[0])
-        even = sum(len(row) == width for row in rows[1:] if row)
+        even = sum(len(row) == width for row in rows[1:])
         return (width > 1) * even / max(1, len(rows) - 1), width
 
-    csv.field_size_limit(1 << 30)
     return max(DELIMITERS, key=evenness)
 
 
+def _find_header(head: str, delimiter: str) -> tuple[int, list[str]]:
+    """Count the blank rows at the top, and give the row that follows."""
+    rows = enumerate(_rows(io.StringIO(head, newline=""), delimiter))
+    return next((i, row) for i, row in rows if _says_something(row))
+
+
+def _rows(text: io.TextIOBase, delimiter: str) -> Any:
+    csv.field_size_limit(1 << 30)  # cells of absurd size are refused here, with their row
+    return csv.reader(text, delimiter=delimiter)
+
+
+def _says_something(row: list[str]) -> bool:
+    return any(cell.strip() for cell in row)
+
+
 def _check_header(name: str, header: list[str]) -> list[str]:
+    longest = max(map(len, header), default=0)
+    if longest > MAX_NAME_CHARACTERS:
+        raise SchemaError(
+            name,
+            [
+                f"a column's name has {longest:,} characters; expected at most "
+                f"{MAX_NAME_CHARACTERS:,}. Is a quote left open in the first line?"
+            ],
+        )
     columns = [column.strip().lstrip("\ufeff") for column in header]
     columns = [column or f"column {i}" for i, column in enumerate(columns, start=1)]
-    twice = sorted({column for column in columns if columns.count(column) > 1})
-    if twice:
-        raise SchemaError(name, [f"two columns share a name: {twice}. Rename one of each."])
     if len(columns) > 1 and all(re.fullmatch(r"[\d.,:+\-/ ]*", column) for column in columns):
         raise SchemaError(
             name,
-            [f"the first line looks like data, not like a header: {columns[:4]}. "
-             "Expected the columns' names there."],
+            [
+                f"the first line looks like data, not like a header: {columns[:4]}. "
+                "Expected the columns' names there."
+            ],
         )
+    twice = sorted({column for column in columns if columns.count(column) > 1})
+    if twice:
+        raise SchemaError(name, [f"two columns share a name: {twice}. Rename one of each."])
     return columns
-
-
-def _csv_message(name: str, delimiter: str, error: str) -> str:
-    if "straddling" in error or "block" in error:
-        return (
-            f"{name} has a row of more than {CSV_BLOCK_BYTES >> 20} MB. "
-            "Is a quote left open somewhere? Otherwise leave that column out of the export."
-        )
-    if "Expected" in error and "columns" in error:
-        error = re.sub(r"^CSV parse error: ", "", error).split(":", maxsplit=2)
-        where = ":".join(error[:2]).strip()
-        return (
-            f"{name} is uneven when split at {delimiter!r}: {where}. Expected as many cells in each "
-            "row as in the header; name the right `delimiter`, or mend the row's quotes."
-        )
-    if "codec" in error:
-        return f"{name}: {error}. Name the file's `encoding` in the project file."
-    return f"{name} cannot be read as CSV: {error}."
 
 
 # -- Parquet -------------------------------------------------------------------------------
@@ -313,42 +426,61 @@ def _parquet_errors(path: Path) -> Iterator[None]:
 
 def _iter_parquet(path: Path, chunk_rows: int) -> Iterator[pd.DataFrame]:
     with _parquet_errors(path), pyarrow.parquet.ParquetFile(path) as file:
-        _check_header(path.name, list(file.schema_arrow.names))
-        nested = [column.name for column in file.schema_arrow if pa.types.is_nested(column.type)]
-        flat = [column for column in file.schema_arrow.names if column not in nested]
-        for batch in file.iter_batches(batch_size=chunk_rows, columns=flat):
-            yield _plain(batch.to_pandas())
+        columns = _check_header(path.name, list(file.schema_arrow.names))
+        for batch in file.iter_batches(batch_size=chunk_rows):
+            # Without pandas' own metadata, a column that was once an index is a column.
+            table = batch.to_pandas(ignore_metadata=True).set_axis(columns, axis=1)
+            yield _plain(table.drop(columns=[c for c in columns if c.startswith(PANDAS_INDEX)]))
 
 
 def _plain(table: pd.DataFrame) -> pd.DataFrame:
-    """Unpack what pandas would treat specially: dictionary columns, decimals, dates."""
-    for column in table.columns[table.dtypes == "category"]:
-        table[column] = table[column].astype(table[column].cat.categories.dtype)
+    """Unpack what is more than a cell: dictionary columns, bytes, lists and objects."""
+    for column in table.columns:
+        if table[column].dtype == "category":
+            table[column] = table[column].astype(table[column].cat.categories.dtype)
+        if table[column].dtype == object:
+            table[column] = table[column].map(_plain_cell)
     return table
+
+
+def _plain_cell(cell: Any) -> Any:
+    if isinstance(cell, bytes | memoryview):
+        return bytes(cell).decode("utf-8", errors="replace")
+    return None if isinstance(cell, dict | list | tuple | set | np.ndarray) else cell
 
 
 # -- databases -----------------------------------------------------------------------------
 
 
-def _iter_database(keys: TableKeys, url: str, chunk_rows: int) -> Iterator[pd.DataFrame]:
+def _iter_database(
+    keys: TableKeys, url: str, folder: Path, chunk_rows: int
+) -> Iterator[pd.DataFrame]:
+    if keys.table is None and keys.query is None:
+        raise ConfigError("A source that is a database needs `table` or `query` beside it.")
     if url.startswith("postgresql://"):
         url = url.replace("postgresql://", "postgresql+psycopg://", 1)
     try:
         parsed = sqlalchemy.make_url(url)
-        if parsed.drivername.startswith("sqlite"):
-            _refuse_no_file(Path(parsed.database or ""))
+        is_sqlite = parsed.drivername.startswith("sqlite")
+        if is_sqlite:
+            parsed = parsed.set(database=str(folder / (parsed.database or "")))
+            _refuse_no_file(Path(str(parsed.database)))
         engine = sqlalchemy.create_engine(parsed)
-    except (SQLAlchemyError, ImportError):
+    except (SQLAlchemyError, ImportError, ValueError):
         raise ConfigError(
-            "A database URL in the project file cannot be used. Expected "
-            "sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE."
+            "A database URL in the project file cannot be used. Expected sqlite:///FILE or "
+            "postgresql://USER:PASSWORD@HOST/DATABASE, with @ : / % in a password written as "
+            "%40 %3A %2F %25."
         ) from None
+    options = {"stream_results": True, "postgresql_readonly": True}
     try:
-        with engine.connect().execution_options(stream_results=True) as connection:
+        with engine.connect().execution_options(**options) as connection:
+            if is_sqlite:
+                connection.exec_driver_sql("PRAGMA query_only = ON")
             if keys.table:
-                statement: Any = sqlalchemy.select(_reflect(connection, keys.table))
-            else:
-                statement = sqlalchemy.text(str(keys.query))
+                statement: Any = _select_all(connection, keys.table)
+            else:  # a colon in a query is a colon, not SQLAlchemy's sign for a parameter
+                statement = sqlalchemy.text(re.sub(r"(?<![:\w]):(?=\w)", r"\:", str(keys.query)))
             result = connection.execute(statement)
             columns = _check_header(name_of(keys), list(result.keys()))
             while rows := result.fetchmany(chunk_rows):
@@ -356,16 +488,19 @@ def _iter_database(keys: TableKeys, url: str, chunk_rows: int) -> Iterator[pd.Da
                 yield _plain(table)
     except SQLAlchemyError as error:
         cause = str(getattr(error, "orig", None) or error).splitlines()[0][:300]
-        cause = cause.replace(str(parsed.password), "***") if parsed.password else cause
+        for secret in filter(None, (parsed.password, parsed.query.get("password"))):
+            cause = cause.replace(str(secret), "***").replace(quote(str(secret)), "***")
+        shown = parsed.set(query={}).render_as_string(hide_password=True)
         raise SourceError(
-            f"{name_of(keys)} cannot be read from {parsed.render_as_string(hide_password=True)}: "
-            f"{cause}"
+            f"{name_of(keys)} cannot be read from {shown}: {cause}. "
+            "Check `source`, and `table` or `query`."
         ) from None
     finally:
         engine.dispose()
 
 
-def _reflect(connection: sqlalchemy.Connection, name: str) -> sqlalchemy.Table:
+def _select_all(connection: sqlalchemy.Connection, name: str) -> sqlalchemy.Select[Any]:
+    """Select every column as the driver gives it: no declared type can refuse a cell."""
     schema, _, table = name.rpartition(".")
     inspector = sqlalchemy.inspect(connection)
     known = [
@@ -374,9 +509,8 @@ def _reflect(connection: sqlalchemy.Connection, name: str) -> sqlalchemy.Table:
     ]
     if table not in known:
         raise SourceError(f"The database has no table `{name}`. {nearest(table, known)}")
-    return sqlalchemy.Table(
-        table, sqlalchemy.MetaData(), schema=schema or None, autoload_with=connection
-    )
+    found = sqlalchemy.table(table, schema=schema or None)
+    return sqlalchemy.select(sqlalchemy.text("*")).select_from(found)
 
 
 # -- what every kind shares ----------------------------------------------------------------
@@ -384,11 +518,12 @@ def _reflect(connection: sqlalchemy.Connection, name: str) -> sqlalchemy.Table:
 
 def _refuse_no_file(path: Path) -> None:
     if path.is_dir():
-        raise SourceError(f"{path} is a folder. Expected a CSV or Parquet file.")
+        raise SourceError(f"{path} is a folder. Expected a file: CSV, Parquet or SQLite.")
     if not path.is_file():
-        siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-        hint = f" {nearest(path.name, siblings)}" if siblings else ""
-        raise SourceError(f"There is no file {path}.{hint}")
+        if not path.parent.is_dir():
+            raise SourceError(f"There is no file {path}, nor its folder. Check `source`.")
+        siblings = sorted(p.name for p in path.parent.iterdir())
+        raise SourceError(f"There is no file {path}. {nearest(path.name, siblings)}")
     if path.stat().st_size == 0:
         raise SourceError(f"{path.name} is empty. Expected a header line and rows.")
 
@@ -408,15 +543,19 @@ def _rechunk(batches: Iterator[pd.DataFrame], chunk_rows: int) -> Iterator[pd.Da
         yield pd.concat(held, ignore_index=True)
 
 
-def _refuse_giant_cells(name: str, table: pd.DataFrame) -> None:
+def _refuse_giant_cells(name: str, table: pd.DataFrame, first_row: int) -> None:
     problems = []
     for column in table.columns:
-        if pd.api.types.is_string_dtype(table[column].dtype):
-            lengths = table[column].str.len().fillna(0).to_numpy()
+        cells = table[column]
+        if cells.dtype == object:
+            cells = cells.map(lambda cell: cell if isinstance(cell, str) else None).astype("str")
+        if isinstance(cells.dtype, pd.StringDtype):
+            lengths = cells.str.len().fillna(0).to_numpy()
             row = int(np.argmax(lengths)) if len(lengths) else 0
             if len(lengths) and lengths[row] > MAX_CELL_CHARACTERS:
                 problems.append(
-                    f"`{column}` has a cell of {int(lengths[row]):,} characters (row {row + 1}); "
+                    f"`{column}` has a cell of {int(lengths[row]):,} characters "
+                    f"(row {first_row + row:,}); "
                     f"expected at most {MAX_CELL_CHARACTERS:,}. Is a quote left open there?"
                 )
     if problems:

@@ -25,6 +25,7 @@ MIN_ROWS_PER_VALUE = 5
 SMALL_VOCABULARY = 50
 MOSTLY = 0.99
 NEARLY_UNIQUE = 0.9
+TRUTHS = {"true", "false"}
 
 
 @dataclass(frozen=True)
@@ -51,13 +52,24 @@ class NumberAttribute:
         """Describe the column of the matrix."""
         return Feature(self.column, "leads", self.column, "number", f"{self.column} is {{value:g}}")
 
+    @cached_property
+    def _nothing_numbers(self) -> frozenset[float]:
+        return frozenset(filter(math.isfinite, map(cell_number, self.nothing)))
+
     def encode(self, cell: Any) -> float:
-        """Read one cell; nan if it holds no number."""
-        return cell_number(cell)
+        """Read one cell; nan if it holds no number, or one that means "no value"."""
+        number = cell_number(cell)
+        if number in self._nothing_numbers or str(cell_text(cell)).casefold() in self.nothing:
+            return math.nan
+        return number
 
     def encode_column(self, column: pd.Series) -> NDArray[np.float64]:
         """Read a column, shape (n,), float64."""
-        return number_column(column)
+        if not pd.api.types.is_any_real_numeric_dtype(column.dtype):
+            return read_column(column, self.encode, np.float64)
+        numbers = number_column(column)
+        numbers[np.isin(numbers, list(self._nothing_numbers))] = np.nan
+        return numbers
 
     def complaint(self, cell: Any) -> str | None:
         """Say what is odd about a cell, or None."""
@@ -150,7 +162,8 @@ def fit_attribute(
     Raises
     ------
     SchemaError
-        If a number column holds infinities, or a column is half numbers, half text.
+        If a number column holds infinities, or a column is half numbers, half text
+        and too varied for a category.
 
     Examples
     --------
@@ -160,7 +173,7 @@ def fit_attribute(
     CategoryAttribute(column='region', nothing=frozenset(), vocabulary=('EU', 'US'))
     """
     name = str(column.name)
-    folded = frozenset(value.strip().casefold() for value in nothing)
+    folded = frozenset(str(cell_text(word)).casefold() for word in nothing if cell_text(word))
     texts = text_column(column)
     texts[np.isin(_fold(texts), list(folded))] = None
     filled = np.array([text is not None for text in texts], dtype=bool)
@@ -170,12 +183,18 @@ def fit_attribute(
     counts = pd.Series(texts[filled]).value_counts()
     if len(counts) == 1 and n_filled == len(column):
         return LeftOut(name, f"it is always {str(counts.index[0])[:40]!r}")
-    numbers = number_column(column)
-    share = float(np.isfinite(numbers[filled]).mean())
-    _refuse_infinities(name, column, texts)
+    numbers = NumberAttribute(name, folded, math.nan).encode_column(column)
+    infinite = read_column(pd.Series(texts), _is_infinite, np.bool_)
+    share = float((np.isfinite(numbers) | infinite)[filled].mean())
+    if kind is None and {str(text).casefold() for text in counts.index} <= TRUTHS:
+        kind = "category"  # the words and the booleans alike, wherever they were read from
     if kind is None:
         kind = _kind(name, share, n_distinct=len(counts), n=n_filled)
     if kind == "number":
+        if infinite.any():
+            raise SchemaError("leads", [_infinities(name, int(infinite.sum()))])
+        if not np.isfinite(numbers).any():
+            return LeftOut(name, "it is listed as a number and holds none")
         if n_filled >= 100 and len(counts) == n_filled and (numbers[filled] % 1 == 0).all():
             return LeftOut(name, "each lead has a number of its own: an identifier")
         return NumberAttribute(name, folded, float(np.median(numbers[np.isfinite(numbers)])))
@@ -205,17 +224,11 @@ def _kind(name: str, share_numbers: float, n_distinct: int, n: int) -> Any:
     )
 
 
-def _refuse_infinities(name: str, column: pd.Series, texts: NDArray[np.object_]) -> None:
-    infinite = read_column(pd.Series(texts), _is_infinite, np.bool_)
-    if infinite.any():
-        rows = ", ".join(str(row + 1) for row in np.flatnonzero(infinite)[:5])
-        raise SchemaError(
-            "leads",
-            [
-                f"`{name}` is infinite in {int(infinite.sum()):,} rows (row {rows}). Expected finite "
-                "numbers or empty cells; mend the export, or list the word in [columns] nothing."
-            ],
-        )
+def _infinities(name: str, n: int) -> str:
+    return (
+        f"`{name}` is infinite in {n:,} rows. Expected finite numbers or empty cells; "
+        "mend the export, or list the word in [columns] nothing."
+    )
 
 
 def _is_infinite(cell: Any) -> bool:

@@ -97,7 +97,7 @@ def make_moments(records: Records, learn: LearnKeys) -> Moments:
         raise LearningError(_nothing_mature(moments.counts, learn))
     if won in (0, len(moments)):
         raise LearningError(
-            f"All {len(moments):,} leads with a known outcome are "
+            f"All {len(np.unique(moments.lead)):,} leads with a certain outcome are "
             f"{'won' if won else 'lost or unwon'}. Both kinds are needed to tell them apart; "
             "check [learn] won and lost, and that the export holds both."
         )
@@ -109,7 +109,7 @@ def _timeless(records: Records) -> Moments:
     ended = records.leads["lead_id"].map(outcome)
     lead = np.flatnonzero(ended.notna().to_numpy())
     no_time = np.full(len(lead), NOT_A_TIME)
-    label = (ended.iloc[lead] == "won").to_numpy(dtype=np.int8)
+    label = (ended.iloc[lead] == "won").to_numpy().astype(np.int8)
     counts = {
         "leads": len(records.leads),
         "moments": len(lead),

@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
+from crm.cells import text_column
 from crm.errors import SchemaError, SourceError
 from crm.project import TableKeys
 from crm.sources import iter_table, name_of
@@ -49,8 +50,9 @@ def score_file(
 ) -> BatchSummary:
     """Score every lead of a table and write `lead_id, probability, score, grade`.
 
-    The rows keep their order. The target appears when it is whole; if anything fails,
-    nothing is left and a file that was there before stays as it was.
+    The rows keep their order; without a column of ids they are numbered from 1. The
+    target appears when it is whole; if anything fails, nothing is left and a file that
+    was there before stays as it was.
 
     Parameters
     ----------
@@ -77,6 +79,8 @@ def score_file(
         raise SourceError(
             f"{target.name}: cannot tell what to write. Expected a name ending in .csv or .parquet."
         )
+    if target.exists() and Path(leads.source).resolve() == target.resolve():
+        raise SourceError(f"{target} holds the leads to be scored. Name another file to write.")
     summary = BatchSummary(0, [], [])
     rows = 0
     with _whole_file(target) as write:
@@ -84,8 +88,10 @@ def score_file(
             if rows == 0:
                 summary = _compare_columns(scorer, list(chunk.columns), name_of(leads))
             scores = scorer.score_table(chunk)
-            if scores["lead_id"].isna().all():
-                scores["lead_id"] = range(rows + 1, rows + len(chunk) + 1)
+            if scorer.roles["lead_id"] in chunk.columns:
+                scores["lead_id"] = text_column(scores["lead_id"])
+            else:
+                scores["lead_id"] = [str(row) for row in range(rows + 1, rows + len(chunk) + 1)]
             write(scores)
             rows += len(chunk)
             on_rows(rows)
@@ -157,7 +163,6 @@ def _parquet_writer(path: Path) -> Iterator[Write]:
     with pyarrow.parquet.ParquetWriter(path, schema) as writer:
 
         def write(scores: pd.DataFrame) -> None:
-            scores = scores.assign(lead_id=scores["lead_id"].astype("str"))
             writer.write_table(pa.Table.from_pandas(scores, schema=schema, preserve_index=False))
 
         yield write

@@ -39,7 +39,7 @@ _FLOAT = re.compile(r"-?(?:[0-9]+(?:\.[0-9]*)?(?:e[+-]?[0-9]{1,3})?|inf|nan)")
 
 
 def check_booster_text(text: str, n_features: int) -> None:
-    """Refuse a model text that LightGBM could not read safely.
+    r"""Refuse a model text that LightGBM could not read safely.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def check_booster_text(text: str, n_features: int) -> None:
 
     Examples
     --------
-    >>> check_booster_text("tree\\nversion=v4\\n", n_features=2)
+    >>> check_booster_text("tree\nversion=v4\n", n_features=2)
     Traceback (most recent call last):
         ...
     ValueError: the trees' text is cut short

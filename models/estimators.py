@@ -18,6 +18,8 @@ Floats = NDArray[np.float64]
 
 MAX_ROUNDS = 800
 PATIENCE = 50
+LARGEST = 1e100
+MANY_ROWS = 50_000  # with fewer, threads that wait for a busy core cost far more than they save
 TREE_PARAMETERS: dict[str, Any] = {
     "objective": "binary",
     "learning_rate": 0.04,
@@ -57,7 +59,8 @@ class LogisticTerms:
     """How feature columns become the columns of a linear model.
 
     Numbers are standardised, their gaps filled with the median and marked by a column
-    of their own; categories become one column per code.
+    of their own; absurdly large ones are held at `LARGEST`, whose square is still finite.
+    Categories become one column per code.
     """
 
     categorical: tuple[int, ...]
@@ -70,7 +73,7 @@ class LogisticTerms:
     def fit(cls, features: Floats, categorical: list[int]) -> "LogisticTerms":
         """Learn medians, scales and codes from a feature matrix, shape (n, k)."""
         numeric = [i for i in range(features.shape[1]) if i not in set(categorical)]
-        numbers = features[:, numeric]
+        numbers = np.clip(features[:, numeric], -LARGEST, LARGEST)
         is_empty = np.isnan(numbers).all(axis=0)
         median = np.where(is_empty, 0.0, np.nanmedian(np.where(is_empty, 0.0, numbers), axis=0))
         filled = np.where(np.isnan(numbers), median, numbers)
@@ -86,7 +89,7 @@ class LogisticTerms:
     def design(self, features: Floats) -> scipy.sparse.csr_array:
         """Build the linear model's matrix, shape (n, n_terms), sparse."""
         numeric = [i for i in range(features.shape[1]) if i not in set(self.categorical)]
-        numbers = features[:, numeric]
+        numbers = np.clip(features[:, numeric], -LARGEST, LARGEST)
         is_missing = np.isnan(numbers)
         filled = (np.where(is_missing, self.median, numbers) - self.mean) / self.scale
         blocks: list[Any] = [
@@ -142,11 +145,6 @@ class BoostedTrees:
     def _booster(self) -> lightgbm.Booster:
         return lightgbm.Booster(model_str=self.text)
 
-    @property
-    def n_features(self) -> int:
-        """How many columns it expects."""
-        return int(self._booster.num_feature())
-
     def margin(self, features: Floats) -> Floats:
         """Log-odds, shape (n,), of a feature matrix, shape (n, k)."""
         threads = 1 if len(features) < 256 else 0
@@ -163,7 +161,8 @@ class TreesFit:
     ----------
     trees : BoostedTrees
     rounds : int
-        Trees grown: the mean of what each fold's early stopping chose.
+        Trees grown: the mean of what each fold's early stopping chose, raised in the
+        proportion in which all rows are more than a fold's training rows.
     out_of_fold : ndarray of float64, shape (n,)
         Each row's log-odds from trees that never saw its lead.
     """
@@ -207,7 +206,8 @@ def fit_trees(
     ----------
     Ke et al., "LightGBM: A Highly Efficient Gradient Boosting Decision Tree", 2017.
     """
-    parameters = TREE_PARAMETERS | {"seed": seed}
+    threads = 1 if len(features) < MANY_ROWS else 0
+    parameters = TREE_PARAMETERS | {"seed": seed, "num_threads": threads}
     fold_of = folds(label, lead, seed, N_FOLDS)
     out_of_fold = np.empty(len(label))
     rounds = []

@@ -4,8 +4,11 @@ The only file that knows the registry. MLflow is imported when a `Registry` is o
 that nothing pays for it, in seconds or in noise, that does not use it.
 """
 
+import http.client
+import importlib
 import logging
 import os
+import re
 import tempfile
 import urllib.error
 import urllib.request
@@ -27,6 +30,7 @@ from models.artifact import LoadedModel, load_artifact
 CHAMPION = "champion"
 ARTIFACT = "scorer"
 CHECK_SECONDS = 5
+CHECK_ERRORS = (SQLAlchemyError, http.client.HTTPException, ImportError, OSError, ValueError)
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 MLFLOW_SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -62,19 +66,32 @@ class Registry:
         is_default = self.tracking_uri == default
         self.artifact_location = (project.folder / "mlartifacts").as_uri() if is_default else None
         _check_reachable(self.tracking_uri)
+        _import_quietly()
         with self.errors():
             self.client = _open_client(self.tracking_uri)
+            self.find_champion()  # whoever refuses us says so now, and not after the training
 
     @contextmanager
     def errors(self) -> Iterator[None]:
         """Turn what MLflow and its stores raise into a TrackingError."""
+        from alembic.util import CommandError
         from mlflow.exceptions import MlflowException
 
         try:
             yield
-        except (MlflowException, SQLAlchemyError, OSError) as error:
-            said = " ".join(str(error).split())[:300]
+        except (MlflowException, CommandError, SQLAlchemyError, OSError) as error:
+            said = shown(" ".join(str(error).split()))[:300]
             raise TrackingError(f"MLflow at {shown(self.tracking_uri)} refused: {said}") from None
+
+    def select(self) -> None:
+        """Let MLflow's module-level functions speak to this registry."""
+        import mlflow
+
+        chosen = os.environ.get("MLFLOW_TRACKING_URI")
+        mlflow.set_tracking_uri(self.tracking_uri)
+        mlflow.set_registry_uri(self.tracking_uri)
+        if chosen is None:  # it leaves its address in the environment, for the next project to find
+            os.environ.pop("MLFLOW_TRACKING_URI", None)
 
     def register(self, model_uri: str, run_id: str, model_id: str, tags: Mapping[str, str]) -> str:
         """Add a version of the project's model.
@@ -139,10 +156,10 @@ class Registry:
 
         with tempfile.TemporaryDirectory(prefix="leadscore-") as work:
             with self.errors():
+                self.select()
                 path = mlflow.artifacts.download_artifacts(
                     artifact_uri=f"models:/{self.name}/{version}/artifacts/{ARTIFACT}",
                     dst_path=work,
-                    tracking_uri=self.tracking_uri,
                 )
             yield Path(path)
 
@@ -153,62 +170,74 @@ class Registry:
             return load_artifact(folder), version
 
 
-def shown(uri: str) -> str:
-    """Give a URI as it may be shown: without a password.
+def shown(text: str) -> str:
+    """Give a URI, or a text that holds some, as it may be shown and stored: without passwords.
 
     Examples
     --------
-    >>> shown("postgresql://me:secret@db/mlflow")
-    'postgresql://me:***@db/mlflow'
+    >>> shown('source = "postgresql://me:secret@db/mlflow"')
+    'source = "postgresql://me:***@db/mlflow"'
+    >>> shown("mysql://db/crm?user=me&password=secret&ssl=1")
+    'mysql://db/crm?user=me&password=***&ssl=1'
     """
-    parts = urlsplit(uri)
-    if parts.password is None:
-        return uri
-    return uri.replace(f":{parts.password}@", ":***@", 1)
+    text = re.sub(r"(://[^\s:/@]*):\S+@", r"\1:***@", text)
+    return re.sub(r"([?&]\w*(?:password|passwd|pwd|secret|token)=)[^\s&\"']+", r"\1***", text)
 
 
 def _check_reachable(uri: str) -> None:
     """Ask briefly whether anything answers: MLflow itself would wait for minutes."""
-    scheme = urlsplit(uri).scheme
+    scheme = uri.partition(":")[0]
     try:
         if scheme in ("http", "https"):
-            with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=CHECK_SECONDS):
+            parts = urlsplit(uri)
+            server = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+            with urllib.request.urlopen(f"{server.rstrip('/')}/health", timeout=CHECK_SECONDS):
                 return
         if scheme.split("+")[0] in DATABASES:
             url = sqlalchemy.make_url(uri)
             if url.get_backend_name() == "sqlite" and url.database:
                 Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-            engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+            takes_timeout = url.get_backend_name() == "postgresql"
+            engine = sqlalchemy.create_engine(
+                url,
+                poolclass=sqlalchemy.NullPool,
+                connect_args={"connect_timeout": CHECK_SECONDS} if takes_timeout else {},
+            )
             with engine.connect() as connection:
                 sqlalchemy.inspect(connection).get_table_names()
             return
     except urllib.error.HTTPError as error:
+        if error.code in (401, 403):
+            return  # MLflow's client brings the credentials
         reason = f"it answered {error.code}"
-    except (SQLAlchemyError, ImportError, OSError, ValueError) as error:
+    except CHECK_ERRORS as error:
         reason = str(getattr(error, "orig", None) or getattr(error, "reason", None) or error)
-        reason = reason.strip().splitlines()[0][:200]
+        reason = shown(reason.strip().partition("\n")[0])[:200] or type(error).__name__
     else:
-        reason = f"`{scheme or uri}` is no kind of address that MLflow knows"
+        reason = f"`{scheme[:40]}` is neither http nor a database ({', '.join(DATABASES)})"
     raise TrackingError(
         f"MLflow cannot be reached at {shown(uri)}: {reason}. "
         "Start it, or correct MLFLOW_TRACKING_URI; without it a local SQLite file is used."
     )
 
 
-def _open_client(uri: str) -> Any:
-    """Import MLflow quietly and open its store; two first openings at once would break it."""
+def _import_quietly() -> None:
+    """Import MLflow for the first time; some of its settings it reads only then."""
     for variable, value in MLFLOW_SETTINGS.items():
         os.environ.setdefault(variable, value)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import mlflow
-        import mlflow.pyfunc
-        import mlflow.store.tracking.sqlalchemy_store
+        for module in ("mlflow.pyfunc", "mlflow.store.tracking.sqlalchemy_store"):
+            importlib.import_module(module)
     logging.getLogger("mlflow").setLevel(logging.ERROR)
-    mlflow.set_tracking_uri(uri)
-    mlflow.set_registry_uri(uri)
+
+
+def _open_client(uri: str) -> Any:
+    """Open MLflow's store; two first openings at once would break it."""
+    from mlflow import MlflowClient
+
     url = sqlalchemy.make_url(uri) if urlsplit(uri).scheme == "sqlite" else None
     if url is not None and url.database:
         with filelock.FileLock(f"{url.database}.lock"):
-            return mlflow.MlflowClient(uri, uri)
-    return mlflow.MlflowClient(uri, uri)
+            return MlflowClient(uri, uri)
+    return MlflowClient(uri, uri)

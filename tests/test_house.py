@@ -45,6 +45,7 @@ def test_nothing_imports_the_front_door() -> None:
 def test_importing_a_root_leaves_no_trace(root: str, tmp_path: Path) -> None:
     code = f"""
 import os, pkgutil, importlib
+os.environ.update(KMP_DUPLICATE_LIB_OK="True", KMP_INIT_AT_FORK="FALSE")  # scikit-learn sets them
 before = dict(os.environ)
 import {root}
 for module in pkgutil.iter_modules({root}.__path__):

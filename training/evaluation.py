@@ -78,8 +78,7 @@ def evaluate(
     >>> float(found.values["roc_auc"]), round(found.values["brier"], 3)
     (1.0, 0.043)
     """
-    order = np.argsort(-margin, kind="stable")
-    ranked = _Ranked(margin[order], label[order].astype(np.float64))
+    order, ranked = _rank(margin, label)
     values = ranked.metrics(weight[order])
     leads, of_lead = np.unique(lead[order], return_inverse=True)
     generator = np.random.default_rng(seed)
@@ -87,7 +86,7 @@ def evaluate(
     for _ in range(N_RESAMPLES):
         times_drawn = generator.multinomial(len(leads), np.full(len(leads), 1 / len(leads)))
         drawn = weight[order] * times_drawn[of_lead]
-        if 0 < drawn @ ranked.label < drawn.sum():
+        if len(np.unique(ranked.label[drawn > 0])) == 2:
             draws.append(ranked.metrics(drawn))
     tail = 100 * (1 - LEVEL) / 2
     intervals = {
@@ -103,6 +102,11 @@ def evaluate(
     )
 
 
+def _rank(margin: Floats, label: NDArray[np.int8]) -> tuple[NDArray[np.int64], "_Ranked"]:
+    order = np.argsort(-margin, kind="stable")
+    return order, _Ranked(margin[order], label[order].astype(np.float64))
+
+
 class _Ranked:
     """Moments from the highest margin to the lowest, ready to be weighed again and again."""
 
@@ -115,9 +119,8 @@ class _Ranked:
 
     def metrics(self, weight: Floats) -> dict[str, float]:
         total = weight.sum()
-        wins = np.cumsum(weight * self.label)[self._last_of_tie]
-        seen = np.cumsum(weight)[self._last_of_tie]
-        losses = seen - wins
+        seen, wins = self.found(weight)
+        losses = np.cumsum(weight * (1 - self.label))[self._last_of_tie]
         new_wins, new_losses = np.diff(wins, prepend=0.0), np.diff(losses, prepend=0.0)
         precision = np.divide(wins, seen, out=np.zeros_like(wins), where=seen > 0)
         return {
@@ -126,52 +129,61 @@ class _Ranked:
             "log_loss": float(weight @ self._loss / total),
             "brier": float(weight @ self._squared / total),
             "ece": self._calibration_error(weight),
-            "lift_at_10": self._lift(wins, seen, share=0.1),
+            "lift_at_10": self.gain(weight, 0.1) / 0.1,
         }
+
+    def found(self, weight: Floats) -> tuple[Floats, Floats]:
+        """Mass and wins seen from the top down to the end of each tie."""
+        return (
+            np.cumsum(weight)[self._last_of_tie],
+            np.cumsum(weight * self.label)[self._last_of_tie],
+        )
+
+    def gain(self, weight: Floats, share: float) -> float:
+        """Share of the wins among the best-scored share; what is tied is shared out."""
+        seen, wins = self.found(weight)
+        top = np.interp(share * seen[-1], np.append(0, seen), np.append(0, wins))
+        return float(top / wins[-1])
+
+    def bins(self, weight: Floats) -> NDArray[np.int64]:
+        """Tell each moment's bin of equal mass, from the top; what is tied stays in one bin."""
+        before = np.cumsum(weight) - weight / 2
+        bins = np.minimum((before / weight.sum() * N_BINS).astype(np.int64), N_BINS - 1)
+        first_of_tie = np.append(0, self._last_of_tie[:-1] + 1)
+        size = np.diff(np.append(first_of_tie, len(bins)))
+        return np.repeat(bins[(first_of_tie + self._last_of_tie) // 2], size)
 
     def _calibration_error(self, weight: Floats) -> float:
         """Mean gap between stated and true share of wins, in bins of equal mass."""
-        bins = self._bins(weight)
+        bins = self.bins(weight)
         mass = np.bincount(bins, weight, N_BINS)
         stated = np.bincount(bins, weight * self.probability, N_BINS)
         true = np.bincount(bins, weight * self.label, N_BINS)
         return float(np.abs(stated - true).sum() / mass.sum())
 
-    def _bins(self, weight: Floats) -> NDArray[np.int64]:
-        before = np.cumsum(weight) - weight / 2
-        bins = np.minimum((before / weight.sum() * N_BINS).astype(np.int64), N_BINS - 1)
-        # Leads with the same probability belong into the same bin.
-        first_of_tie = np.append(0, self._last_of_tie[:-1] + 1)
-        size = np.diff(np.append(first_of_tie, len(bins)))
-        return np.repeat(bins[(first_of_tie + self._last_of_tie) // 2], size)
 
-    def _lift(self, wins: Floats, seen: Floats, share: float) -> float:
-        """Win rate among the best-scored share, over the base rate; ties are shared out."""
-        top = np.interp(share * seen[-1], np.append(0, seen), np.append(0, wins))
-        return float(top / (share * wins[-1]))
+def reliability(margin: Floats, label: NDArray[np.int8], weight: Floats) -> list[dict[str, float]]:
+    """Stated against true share of wins, in up to ten bins of equal mass, best first.
 
-
-def reliability(
-    probability: Floats, label: NDArray[np.int8], weight: Floats
-) -> list[dict[str, float]]:
-    """Stated against true share of wins, in ten bins of equal mass.
+    The bins are those of the calibration error, which is the rows' mean gap, weighed
+    by `n`. Moments with the same margin stay in one bin.
 
     Returns
     -------
     list of dict
-        `bin`, `n`, `stated`, `won`, and the 95 % Wilson interval `low`, `high`.
+        `bin` (1 … 10), `n` (leads: the bin's weight), `stated`, `won`, and the 95 %
+        Wilson interval `low`, `high`.
     """
-    order = np.argsort(-probability, kind="stable")
+    order, ranked = _rank(margin, label)
+    bins = ranked.bins(weight[order])
     rows = []
-    for i, part in enumerate(np.array_split(order, N_BINS)):
-        if len(part) == 0:
-            continue
-        won, stated = (
-            float(np.average(v[part], weights=weight[part])) for v in (label, probability)
-        )
-        low, high = wilson(won, len(part))
+    for i in np.unique(bins):
+        mass = np.where(bins == i, weight[order], 0.0)
+        n = float(mass.sum())
+        stated, won = float(mass @ ranked.probability) / n, float(mass @ ranked.label) / n
+        low, high = wilson(won, n)
         rows.append(
-            {"bin": i + 1, "n": len(part), "stated": stated, "won": won, "low": low, "high": high}
+            {"bin": int(i) + 1, "n": n, "stated": stated, "won": won, "low": low, "high": high}
         )
     return rows
 
@@ -184,17 +196,12 @@ def gains(margin: Floats, label: NDArray[np.int8], weight: Floats) -> list[dict[
     list of dict
         `share` of leads, `gain` (share of wins), `lift` (gain over share).
     """
-    order = np.argsort(-margin, kind="stable")
-    seen = np.append(0, np.cumsum(weight[order]))
-    wins = np.append(0, np.cumsum((weight * label)[order]))
-    rows = []
-    for share in np.arange(1, 11) / 10:
-        gain = float(np.interp(share * seen[-1], seen, wins) / wins[-1])
-        rows.append({"share": float(share), "gain": gain, "lift": gain / float(share)})
-    return rows
+    order, ranked = _rank(margin, label)
+    found = {tenths / 10: ranked.gain(weight[order], tenths / 10) for tenths in range(1, 11)}
+    return [{"share": share, "gain": gain, "lift": gain / share} for share, gain in found.items()]
 
 
-def wilson(share: float, n: int) -> tuple[float, float]:
+def wilson(share: float, n: float) -> tuple[float, float]:
     """95 % interval of a share of `n`.
 
     References

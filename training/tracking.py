@@ -2,20 +2,20 @@
 
 import importlib.metadata
 import json
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from crm.errors import TrackingError
 from crm.project import Project
 from models.artifact import load_artifact
-from models.registry import ARTIFACT, Registry
+from models.registry import ARTIFACT, Registry, shown
 from reports.charts import comparison_chart, gains_chart, reliability_chart
 from training.evaluation import METRICS, Evaluation
 from training.train import Trained
@@ -81,6 +81,7 @@ def track(registry: Registry, project: Project, trained: Trained, artifact: Path
 
     digest = load_artifact(artifact).digest
     with registry.errors(), _taken_back_on_failure(registry) as made:
+        registry.select()
         run = registry.client.create_run(
             _experiment(registry), run_name=f"train {project.name}", tags=_tags(project, digest)
         )
@@ -99,7 +100,6 @@ def track(registry: Registry, project: Project, trained: Trained, artifact: Path
                 pip_requirements=_requirements(),
                 metadata={"digest": digest, "columns": trained.scorer.pipeline.names},
             )
-            made.model_id = logged.model_id
         made.version = registry.register(
             logged.model_uri, made.run_id, logged.model_id, {"digest": digest}
         )
@@ -124,40 +124,39 @@ class _Made:
     """What a run has made so far."""
 
     run_id: str = ""
-    model_id: str = ""
     version: str = ""
-    folders: list[str] = field(default_factory=list)
 
 
 @contextmanager
 def _taken_back_on_failure(registry: Registry) -> Iterator[_Made]:
-    from mlflow.exceptions import MlflowException
-
     made = _Made()
-    client = registry.client
     try:
         yield made
     except BaseException:
-        try:
-            if made.version:
+        # If the store is gone, what failed first is what the caller needs to hear.
+        if made.version:
+            with suppress(TrackingError), registry.errors():
                 registry.unregister(made.version)
-            if made.run_id:
-                run = client.get_run(made.run_id)
-                made.folders.append(run.info.artifact_uri)
-                for model in client.search_logged_models(
-                    [run.info.experiment_id], filter_string=f"source_run_id='{made.run_id}'"
-                ):
-                    made.folders.append(model.artifact_location)
-                    client.delete_logged_model(model.model_id)
-                client.set_terminated(made.run_id, status="FAILED")
-                client.delete_run(made.run_id)
-            for folder in made.folders:
-                if urlsplit(folder).scheme == "file":
-                    path = Path(url2pathname(urlsplit(folder).path))
-                    shutil.rmtree(path.parent, ignore_errors=True)
-        except MlflowException:
-            pass  # the store is gone; what failed first is what the caller needs to hear
+        if made.run_id:
+            with suppress(TrackingError), registry.errors():
+                _delete_run(registry, made.run_id)
         raise
+
+
+def _delete_run(registry: Registry, run_id: str) -> None:
+    client = registry.client
+    run = client.get_run(run_id)
+    models = client.search_logged_models(
+        [run.info.experiment_id], filter_string=f"source_run_id='{run_id}'"
+    )
+    for model in models:
+        client.delete_logged_model(model.model_id)
+    client.set_terminated(run_id, status="FAILED")
+    client.delete_run(run_id)
+    for location in (run.info.artifact_uri, *(model.artifact_location for model in models)):
+        if urlsplit(location).scheme in ("", "file"):  # a server keeps its files to itself
+            path = Path(url2pathname(urlsplit(location).path))
+            shutil.rmtree(path.parent, ignore_errors=True)
 
 
 def _experiment(registry: Registry) -> str:
@@ -231,7 +230,7 @@ def _log_data(trained: Trained) -> None:
 
 def _write_facts(folder: Path, project: Project, trained: Trained) -> None:
     card = trained.scorer.card
-    (folder / "leadscore.toml").write_text(without_passwords(project.text), encoding="utf-8")
+    (folder / "leadscore.toml").write_text(shown(project.text), encoding="utf-8")
     (folder / "card.json").write_text(json.dumps(card.to_json(), indent=1), encoding="utf-8")
     (folder / "environment.txt").write_text(_environment(), encoding="utf-8")
     plots = folder / "plots"
@@ -249,17 +248,6 @@ def _write_facts(folder: Path, project: Project, trained: Trained) -> None:
     }
     for name, chart in charts.items():
         chart.save(plots / f"{name}.png", ppi=PICTURE_PPI)
-
-
-def without_passwords(text: str) -> str:
-    """Blank the passwords of URLs in a text that is going to be stored.
-
-    Examples
-    --------
-    >>> without_passwords('source = "postgresql://crm:secret@db/crm"')
-    'source = "postgresql://crm:***@db/crm"'
-    """
-    return re.sub(r"(://[^\s:/@\"']*):[^\s@\"']+@", r"\1:***@", text)
 
 
 def _environment() -> str:

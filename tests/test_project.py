@@ -1,0 +1,218 @@
+"""The project file: what is accepted, and what each refusal says."""
+
+import re
+
+import pytest
+
+from crm.errors import ConfigError
+from crm.project import PROJECT_FILE, TableKeys, expand_variables, load_project, nearest
+
+WHOLE = """
+[project]
+name = "acme"
+[leads]
+source = "leads.csv"
+created_at = "Created"
+[outcomes]
+source = "outcomes.csv"
+[learn]
+won = ["yes"]
+lost = ["no"]
+horizon_days = 30
+"""
+
+
+@pytest.fixture
+def load(tmp_path):
+    def load(text):
+        (tmp_path / PROJECT_FILE).write_text(text, encoding="utf-8")
+        return load_project(tmp_path)
+
+    return load
+
+
+def test_a_whole_file_is_read(load, tmp_path):
+    project = load(WHOLE)
+    assert (project.name, project.simulated) == ("acme", False)
+    assert project.leads.created_at == "Created"
+    assert project.outcomes.source == "outcomes.csv"
+    assert project.activities is None
+    assert project.learn.horizon_days == 30
+    assert project.learn.moments_days == [0]
+    assert project.text == WHOLE
+    assert project.folder == tmp_path.resolve()
+
+
+def test_a_file_is_found_by_its_own_name_too(load, tmp_path):
+    load(WHOLE)
+    assert load_project(tmp_path / PROJECT_FILE).name == "acme"
+
+
+def test_a_byte_order_mark_is_no_part_of_the_file(load):
+    assert load("\ufeff" + WHOLE).name == "acme"
+
+
+def test_there_is_no_project_file(tmp_path):
+    with pytest.raises(ConfigError, match=r"There is no project file .*leadscore init FILE"):
+        load_project(tmp_path)
+
+
+def test_a_file_that_is_no_utf8(tmp_path):
+    (tmp_path / PROJECT_FILE).write_bytes("name = 'Köln'".encode("latin-1"))
+    with pytest.raises(ConfigError, match=r"cannot be read as UTF-8 text"):
+        load_project(tmp_path)
+
+
+REFUSED = {
+    "no TOML": (("[learn]", "[learn"), r"leadscore\.toml is not valid TOML: .*line 9"),
+    "an unknown key": (
+        ("horizon_days", "horizont_days"),
+        r"unknown key `horizont_days` in \[learn\]\.\nDid you mean `horizon_days`\?",
+    ),
+    "an unknown key that is like no other": (
+        ("horizon_days", "zzz"),
+        r"unknown key `zzz` in \[learn\]\.\nKnown are: won, lost, open, horizon_days,",
+    ),
+    "an unknown section": (
+        ("[outcomes]", "[outcome]"),
+        r"unknown section \[outcome\]\.\nDid you mean `outcomes`\?",
+    ),
+    "a value in place of a section": (
+        ("\n[project]", "leads = 5\n[project]", "[leads]", "[leed]"),
+        r"`leads` must be a section, \[leads\], not a single value",
+    ),
+    "a section is missing": (
+        ("[project]\n", "", 'name = "acme"\n', ""),
+        r"the section \[project\] is missing\. It is required",
+    ),
+    "a required key is missing": (
+        ('source = "leads.csv"\n', ""),
+        r"\[leads\]: missing required key `source`",
+    ),
+    "a text in place of a number": (
+        ("= 30", '= "thirty"'),
+        r"\[learn\] horizon_days: Expected a number, got text in quotes",
+    ),
+    "a number in place of a text": (
+        ('"leads.csv"', "5"),
+        r"\[leads\] source: Expected text in quotes, got a whole number",
+    ),
+    "a text in place of a list": (
+        ('["yes"]', '"yes"'),
+        r"\[learn\] won: Expected a list in brackets, got text in quotes",
+    ),
+    "a date in place of a text": (
+        ("= 30", "= 30\nobserved_until = 2025-05-01"),
+        r"observed_until: Expected text in quotes, got a date without quotes",
+    ),
+    "a name that no registry takes": (
+        ('"acme"', '"Acme Ltd"'),
+        r"\[project\] name: Expected text in quotes of a-z, 0-9, - and _, a letter first",
+    ),
+    "two characters for a delimiter": (
+        ('"leads.csv"', '"leads.csv"\ndelimiter = ";;"'),
+        r"\[leads\] delimiter: Expected text in quotes of length <= 1",
+    ),
+    "a horizon below zero": (("= 30", "= -1"), r"horizon_days: Expected a number > 0"),
+    "a horizon that is no number": (("= 30", "= nan"), r"horizon_days: Expected a number > 0"),
+    "a horizon without end": (("= 30", "= inf"), r"horizon_days: Expected a number <= 36525"),
+    "a moment before creation": (
+        ("= 30", "= 30\nmoments_days = [0, -1]"),
+        r"moments_days\[1\]: Expected a number >= 0",
+    ),
+    "no won value": (('["yes"]', "[]"), r"\[learn\] won: Expected a list in brackets of length >="),
+    "outcomes in two places": (
+        ("[outcomes]", 'outcome = "won"\n[outcomes]'),
+        r"outcomes are named twice, in \[outcomes\] and as \[leads\] outcome\. Keep one",
+    ),
+    "outcomes in no place": (
+        ('[outcomes]\nsource = "outcomes.csv"\n', ""),
+        r"no outcomes are named\. Add a section \[outcomes\], or .* \[leads\] outcome",
+    ),
+    "won and lost overlap": (
+        ('["no"]', '["no", " YES "]'),
+        r"\[learn\] declares \['yes'\] more than once among won, lost and open",
+    ),
+    "won and lost overlap as numbers": (
+        ('["yes"]\nlost = ["no"]', '[1]\nlost = ["1"]'),
+        r"\[learn\] declares \['1'\] more than once",
+    ),
+    "nothing means lost": (
+        ('["no"]', '["no", " "]'),
+        r"lists an empty value\. An empty cell always means still open; write another value",
+    ),
+    "nan means lost": (('["no"]', "[nan]"), r"\[learn\] won, lost or open lists an empty value"),
+    "a database without a table": (
+        ('"leads.csv"', '"sqlite:///crm.db"'),
+        r"\[leads\] reads from a database and needs `table` or `query`, not both",
+    ),
+    "a database with table and query": (
+        ('"leads.csv"', '"sqlite:///crm.db"\ntable = "a"\nquery = "b"'),
+        r"\[leads\] reads from a database and needs `table` or `query`, not both",
+    ),
+    "a file with a table": (
+        ('"leads.csv"', '"leads.csv"\ntable = "leads"'),
+        r"\[leads\] has `table` or `query`, but its source is a file\. Give a database URL",
+    ),
+    "a sensitive column allowed that is not listed": (
+        ("= 30", '= 30\n[columns]\nallow_sensitive = ["Age"]'),
+        r"allow_sensitive names \['Age'\], which `sensitive` does not list",
+    ),
+    "a column of two kinds": (
+        ("= 30", '= 30\n[columns]\nnumber = ["Age"]\ncategory = ["Age"]'),
+        r"\[columns\] \['Age'\] cannot be both number and category",
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "message"), REFUSED.values(), ids=REFUSED)
+def test_a_wrong_file_is_refused(load, changes, message):
+    text = WHOLE
+    for old, new in zip(changes[::2], changes[1::2], strict=True):
+        assert old in text
+        text = text.replace(old, new, 1)
+    with pytest.raises(ConfigError, match=message) as refusal:
+        load(text)
+    assert refusal.value.exit_code == 2
+    assert not re.search(r"`(str|int|float|array|null)`", str(refusal.value))
+
+
+def test_variables_are_replaced(monkeypatch):
+    monkeypatch.setenv("CRM_HOME", "/data")
+    monkeypatch.setenv("NAME_2", "leads")
+    assert expand_variables("${CRM_HOME}/${NAME_2}.csv") == "/data/leads.csv"
+    assert expand_variables("$CRM_HOME ${} {CRM_HOME}") == "$CRM_HOME ${} {CRM_HOME}"
+
+
+def test_a_variable_that_is_empty_is_set(monkeypatch):
+    monkeypatch.setenv("EMPTY", "")
+    assert expand_variables("a${EMPTY}b") == "ab"
+
+
+def test_a_variable_that_is_not_set(monkeypatch):
+    monkeypatch.delenv("NO_SUCH", raising=False)
+    message = r"uses \$\{NO_SUCH\}, which is not set\.\nSet the environment variable, or write"
+    with pytest.raises(ConfigError, match=message):
+        expand_variables("${NO_SUCH}/leads.csv")
+
+
+def test_a_variable_may_hold_a_database(load):
+    project = load(WHOLE.replace('"leads.csv"', '"${CRM_URL}"\ntable = "leads"'))
+    assert project.leads.table == "leads"
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "hint"),
+    [
+        ("lead source", ["Lead Source", "City"], "Did you mean `Lead Source`?"),
+        ("zzz", ["Lead Source", "City"], "Known are: Lead Source, City."),
+        ("zzz", [f"c{i}" for i in range(13)], ", c11, …."),
+        ("zzz", [], "There is none at all."),
+    ],
+)
+def test_the_nearest_name(name, known, hint):
+    assert nearest(name, known).endswith(hint)
+
+
+def test_table_keys_can_be_compared():
+    assert TableKeys("a.csv") == TableKeys(source="a.csv", decimal=".", timezone="UTC")

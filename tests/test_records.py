@@ -1,0 +1,468 @@
+"""The four tables: what is repaired, what is refused, and what each refusal says."""
+
+import datetime
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crm.errors import ConfigError, SchemaError, SourceError
+from crm.project import PROJECT_FILE, TableKeys, load_project
+from crm.records import TIME_DTYPE, digest, parse_times, read_records
+
+PROJECT = """
+[project]
+name = "acme"
+[leads]
+source = "leads.csv"
+lead_id = "Id"
+created_at = "Created"
+[activities]
+source = "activities.csv"
+[stages]
+source = "stages.csv"
+[outcomes]
+source = "outcomes.csv"
+[learn]
+won = ["yes", 1]
+lost = ["no"]
+open = ["pending"]
+horizon_days = 30
+"""
+LEADS = "Id,Created,Size\n" + "".join(f"{i},2025-01-{i:02d}T08:00Z,{i}\n" for i in range(1, 10))
+FILES = {
+    "leads.csv": LEADS,
+    "activities.csv": "lead_id,type,occurred_at,activity_id,value\n"
+    "2,call,2025-01-05T08:00Z,a,1\n1,mail,2025-01-04T08:00Z,b,\n1,call,2025-01-03T08:00Z,c,2.5\n",
+    "stages.csv": "lead_id,stage,entered_at\n1,new,2025-01-01T08:00Z\n1,hot,2025-01-02T08:00Z\n",
+    "outcomes.csv": "lead_id,outcome,closed_at\n"
+    "1,yes,2025-02-01T08:00Z\n2,NO,2025-02-02T08:00Z\n3,pending,\n4,,\n5,1,\n",
+}
+FLAT = """
+[project]
+name = "acme"
+[leads]
+source = "leads.csv"
+lead_id = "Id"
+created_at = "Created"
+outcome = "Status"
+closed_at = "Close Date"
+amount = "Deal"
+[learn]
+won = ["yes"]
+lost = ["no"]
+"""
+FLAT_LEADS = (
+    "Id,Created,Status,Close Date,Deal,Size\n"
+    "2,2025-01-02,yes,2025-02-01,10.5,x\n1,2025-01-01,no,2025-02-02,,y\n3,2025-01-03,,,,z\n"
+)
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Write a project and its files, some of them changed, and read the records."""
+
+    def read(changes=None, project=PROJECT, files=FILES):
+        for name, content in (files | (changes or {})).items():
+            (tmp_path / name).write_text(content, encoding="utf-8")
+        (tmp_path / PROJECT_FILE).write_text(project, encoding="utf-8")
+        return read_records(load_project(tmp_path))
+
+    return read
+
+
+def outcomes(*rows):
+    return {"outcomes.csv": "lead_id,outcome,closed_at\n" + "".join(f"{row}\n" for row in rows)}
+
+
+# -- what is read
+
+
+def test_the_four_tables(read):
+    records = read()
+    assert list(records.leads.columns) == ["lead_id", "created_at", "Size"]
+    assert records.leads["lead_id"].tolist() == [str(i) for i in range(1, 10)]
+    assert records.leads["created_at"].dtype == TIME_DTYPE
+    assert records.activities["activity_id"].tolist() == ["c", "b", "a"]
+    np.testing.assert_array_equal(records.activities["value"], [2.5, np.nan, 1])
+    assert records.stages["stage"].tolist() == ["new", "hot"]
+    assert records.outcomes["lead_id"].tolist() == ["1", "2", "5"]
+    assert records.outcomes["outcome"].tolist() == ["won", "lost", "won"]
+    assert records.outcomes["closed_at"].isna().tolist() == [False, False, True]
+    assert records.observed_until == pd.Timestamp("2025-02-02T08:00Z")
+    assert records.has_times
+    assert records.in_order
+    assert records.notes == []
+    assert set(records.digests) == {"leads", "activities", "stages", "outcomes"}
+
+
+def test_a_flat_export(read):
+    records = read(project=FLAT, files={"leads.csv": FLAT_LEADS})
+    assert records.leads["lead_id"].tolist() == ["1", "2", "3"]
+    assert records.outcomes.to_dict("list") == {
+        "lead_id": ["2", "1"],
+        "outcome": ["won", "lost"],
+        "closed_at": [pd.Timestamp("2025-02-01", tz="UTC"), pd.Timestamp("2025-02-02", tz="UTC")],
+        "amount": [10.5, pytest.approx(np.nan, nan_ok=True)],
+        "reason": [None, None],
+    }
+    assert any("`Created` name no zone; read as UTC" in note for note in records.notes)
+
+
+def test_leads_without_a_time_keep_their_order(read):
+    project = FLAT.replace('created_at = "Created"\n', "")
+    records = read(project=project, files={"leads.csv": FLAT_LEADS})
+    assert records.leads["lead_id"].tolist() == ["2", "1", "3"]
+    assert not records.has_times
+    assert not records.in_order
+    assert records.observed_until is None
+
+
+def test_a_column_may_give_the_order(read):
+    project = FLAT.replace('created_at = "Created"\n', 'order = "Id"\n')
+    records = read(project=project, files={"leads.csv": FLAT_LEADS})
+    assert records.leads["lead_id"].tolist() == ["1", "2", "3"]
+    assert records.in_order
+
+
+def test_an_order_that_is_no_number(read):
+    project = FLAT.replace('created_at = "Created"\n', 'order = "Size"\n')
+    message = r"order column `Size` has 3 cells that are no number\. Expected .* order = \"rows\""
+    with pytest.raises(SchemaError, match=message):
+        read(project=project, files={"leads.csv": FLAT_LEADS})
+
+
+def test_leads_without_an_id_are_numbered(read):
+    project = FLAT.replace('lead_id = "Id"\n', "")
+    records = read(project=project, files={"leads.csv": FLAT_LEADS})
+    assert set(records.leads["lead_id"]) == {"row-1", "row-2", "row-3"}
+    assert records.notes[0] == "leads: no id column is named, so leads are numbered as they stand."
+
+
+def test_row_order_does_not_change_the_records(read):
+    head, *rows = LEADS.splitlines()
+    turned = read({"leads.csv": "\n".join([head, *rows[::-1]])})
+    assert turned.digests == read().digests
+
+
+def test_digests_see_every_cell():
+    table = pd.DataFrame({"a": ["x", None], "b": [1, 2]})
+    assert digest(table) == digest(table.set_axis([7, 8]))
+    for other in (table.assign(b=[1, 3]), table.rename(columns={"b": "c"}), table.astype({"b": float})):
+        assert digest(other) != digest(table)
+
+
+# -- leads
+
+
+def test_no_leads_at_all(read):
+    with pytest.raises(SchemaError, match=r"leads\.csv: it has a header but no rows\. Expected at"):
+        read({"leads.csv": "Id,Created,Size\n"})
+
+
+def test_repeated_ids(read):
+    message = (
+        r"leads\.csv: `Id` repeats in 4 of 11 rows \(row 3, 4, 10, 11\): '3', '4', '3'\. "
+        r"Each lead may stand there once; keep one row of each, or name another id column"
+    )
+    with pytest.raises(SchemaError, match=message):
+        read({"leads.csv": LEADS + "3,2025-01-20,\n 4 ,2025-01-20,\n"})
+
+
+def test_missing_ids(read):
+    message = r"`Id` is missing in 1 of 10 rows \(row 10\)\. Every row needs its lead_id"
+    with pytest.raises(SchemaError, match=message):
+        read({"leads.csv": LEADS + " ,2025-01-20,\n"})
+    message = r"activities\.csv: `lead_id` is missing in 1 of 2 rows \(row 2\)"
+    with pytest.raises(SchemaError, match=message):
+        read({"activities.csv": "lead_id,type,occurred_at\n1,a,2025-01-01\n,a,2025-01-01\n"})
+
+
+def test_all_failures_of_a_table_come_at_once(read):
+    with pytest.raises(SchemaError, match=r"leads\.csv: 4 problems\.\n  - ") as refusal:
+        read({"leads.csv": LEADS + "3,soon,\n,2025-01-20,\n11,,\n"})
+    assert [problem.split(".")[0] for problem in refusal.value.problems] == [
+        "`Created` is missing in 1 of 12 rows (row 12)",
+        "`Created` is no time in 1 of 12 rows (row 10): 'soon'",
+        "`Id` repeats in 2 of 12 rows (row 3, 10): '3', '3'",
+        "`Id` is missing in 1 of 12 rows (row 11)",
+    ]
+
+
+def test_long_lists_of_rows_are_cut(read):
+    leads = "Id,Created\n" + "".join(f"{i},soon\n" for i in range(5_000))
+    with pytest.raises(SchemaError, match=r"5,000 of 5,000 rows \(row 1, 2, 3, 4, 5, …\)") as refusal:
+        read({"leads.csv": leads})
+    assert len(str(refusal.value)) < 400
+
+
+def test_a_role_without_its_column(read):
+    message = r"no column `Created` for the role `created_at`\. Did you mean `Create`\?"
+    with pytest.raises(SchemaError, match=message):
+        read({"leads.csv": LEADS.replace("Created", "Create")})
+
+
+def test_a_header_that_is_no_header_names_what_stands_there(read):
+    message = r"there is no column `Id` for the role `lead_id`\. Known are: a, b@x\.de"
+    with pytest.raises(SchemaError, match=message):
+        read({"leads.csv": "a,b@x.de\nc,d@x.de\n"})
+
+
+def test_a_wrong_delimiter_that_leaves_one_column(read):
+    message = r"The file has one column only: name its `delimiter`, and make sure its first line is"
+    with pytest.raises(SchemaError, match=message):
+        read({"leads.csv": LEADS.replace(",", "~")})
+
+
+def test_an_attribute_that_is_named_as_a_role(read):
+    message = r"an attribute is called \['lead_id'\], which is a role .*Rename it in the export"
+    with pytest.raises(SchemaError, match=message):
+        read({"leads.csv": LEADS.replace("Size", "lead_id")})
+
+
+def test_rules_for_columns_that_are_not_there(read):
+    project = PROJECT + '[columns]\nignore = ["Sise"]\nnumber = ["zzz"]\n'
+    message = (
+        r"leadscore\.toml names columns that leads\.csv does not have:\n"
+        r"  - \[columns\] ignore: `Sise`\. Did you mean `Size`\?\n"
+        r"  - \[columns\] number: `zzz`\. Known are: Id, Created, Size\."
+    )
+    with pytest.raises(ConfigError, match=message):
+        read(project=project)
+
+
+# -- outcomes
+
+
+def test_outcome_values_that_nobody_declared(read):
+    message = (
+        r"outcomes\.csv: outcome values that nobody declared: 'maybe' \(2 rows\), 'Lost' \(1 rows\)"
+        r"\. Put each into won, lost or open in \[learn\]"
+    )
+    with pytest.raises(SchemaError, match=message):
+        read(outcomes("1,yes,", "2,maybe,", "3,maybe,", "4,Lost,"))
+
+
+def test_outcome_values_compare_without_case_and_spaces(read):
+    records = read(outcomes("1, YES ,", "2,yes,", "3,1,"))
+    assert records.outcomes["outcome"].tolist() == ["won"] * 3
+
+
+def test_a_few_outcomes_before_creation_are_noted(read):
+    records = read(outcomes("1,yes,2024-12-31T08:00Z", "2,yes,2025-02-01T08:00Z", "3,no,"))
+    assert records.notes == [
+        "outcomes: 1 lie before their lead's creation; these leads have no moment to learn from."
+    ]
+
+
+def test_most_outcomes_before_creation_are_refused(read):
+    message = (
+        r"2 of 3 outcomes lie before their lead's creation\. "
+        r"Are `created_at` and `closed_at` mapped to the right columns\?"
+    )
+    with pytest.raises(SchemaError, match=message):
+        read(outcomes("1,yes,2024-01-01", "2,no,2024-01-01", "3,no,"))
+
+
+def test_outcomes_of_unknown_leads(read):
+    records = read(outcomes("1,yes,", "x,yes,"))
+    assert records.outcomes["lead_id"].tolist() == ["1"]
+    assert records.notes == ["outcomes: 1 rows of unknown leads are left out."]
+
+
+def test_a_flat_outcome_column_that_is_not_there(read):
+    message = r"there is no column `Status` \(\[leads\]\)\. Did you mean `State`\?"
+    with pytest.raises(SchemaError, match=message):
+        read(project=FLAT, files={"leads.csv": FLAT_LEADS.replace("Status", "State")})
+
+
+def test_flat_columns_are_named_as_the_export_names_them(read):
+    with pytest.raises(SchemaError, match=r"leads\.csv: 2 problems") as refusal:
+        read(
+            project=FLAT,
+            files={"leads.csv": FLAT_LEADS.replace("2025-02-01", "soon").replace("10.5", "ten")},
+        )
+    amount, closed = refusal.value.problems
+    assert amount.startswith("`Deal` is no finite number in 1 of 3 rows (row 1): 'ten'. Expected")
+    assert closed.startswith("`Close Date` is no time in 1 of 3 rows (row 1): 'soon'. Expected ISO")
+
+
+def test_infinite_amounts(read):
+    message = r"`Deal` is no finite number in 1 of 3 rows \(row 1\): 'inf'\. .* decimal = \",\""
+    with pytest.raises(SchemaError, match=message):
+        read(project=FLAT, files={"leads.csv": FLAT_LEADS.replace("10.5", "inf")})
+
+
+# -- activities
+
+
+def test_activities_of_some_unknown_leads_are_left_out(read):
+    records = read(
+        {"activities.csv": FILES["activities.csv"] + "x,call,2025-01-05T08:00Z,d,\n"}
+    )
+    assert len(records.activities) == 3
+    assert records.notes == ["activities: 1 rows of unknown leads are left out."]
+
+
+def test_activities_of_unknown_leads_only(read):
+    message = (
+        r"activities: none of its 2 rows belongs to a lead of the leads table, such as 'x', 'y'\. "
+        r"Do both name the same id column\?"
+    )
+    with pytest.raises(SchemaError, match=message):
+        read({"activities.csv": "lead_id,type,occurred_at\ny,a,2025-01-01\nx,a,2025-01-01\n"})
+
+
+def test_repeated_activity_ids_are_kept_once(read):
+    records = read(
+        {"activities.csv": FILES["activities.csv"] + "3,call,2025-01-05T08:00Z,a,\n"
+         "3,call,2025-01-05T08:00Z,,\n4,call,2025-01-05T08:00Z,,\n"}
+    )  # fmt: skip
+    assert records.activities["lead_id"].tolist() == ["1", "1", "2", "3", "4"]
+    assert records.notes == ["activities: 1 repeated ids, each kept once."]
+
+
+def test_activities_without_rows(read):
+    with pytest.raises(SchemaError, match=r"activities\.csv: it has a header but no rows"):
+        read({"activities.csv": "lead_id,type,occurred_at\n"})
+
+
+def test_a_missing_table(read):
+    with pytest.raises(SourceError, match=r"no file .*activity\.csv\. Did you mean `activities\.csv`\?"):
+        read(project=PROJECT.replace('"activities.csv"', '"activity.csv"'))
+
+
+# -- times
+
+
+def utc(*texts, keys=None, dtype=None):
+    keys = keys or TableKeys(source="leads.csv", timezone="Europe/Berlin")
+    times, assumed = parse_times(pd.Series(list(texts), dtype=dtype), keys, "leads.csv")
+    assert times.dtype == TIME_DTYPE
+    return [None if pd.isna(time) else str(time)[5:19] for time in times], assumed
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "assumed"),
+    [
+        ("2025-01-01T08:00Z", "01-01 08:00:00", False),
+        ("2025-01-01 08:00:30.123456789+02:00", "01-01 06:00:30", False),
+        ("2025-01-01T08:00-0530", "01-01 13:30:00", False),
+        ("2025-01-01T08:00:00+01", "01-01 07:00:00", False),
+        ("20250101T080000Z", "01-01 08:00:00", False),
+        ("2025-01-01T08Z", "01-01 08:00:00", False),
+        (" 2025-01-01  08:00 ", "01-01 07:00:00", True),
+        ("2025-01-02", "01-01 23:00:00", True),
+        ("2025-07-01 08:00", "07-01 06:00:00", True),
+        ("2025-03-30 02:30", "03-30 01:00:00", True),  # skipped by the clocks: the hour after
+        ("2025-10-26 02:30", "10-26 00:30:00", True),  # twice on the clocks: the earlier one
+        ("2025-10-26T02:30+01:00", "10-26 01:30:00", False),
+        *((text, None, False) for text in
+          ("soon", "", "31.12.2025", "12/31/2025", "2025-13-01", "2025-02-30", "1735689600",
+           "1735689600000", "2025", ".1", "08:00", "2025-01-01T25:00Z", "2025-01-01 08:00 CET")),
+    ],
+)  # fmt: skip
+def test_a_time(text, expected, assumed):
+    assert utc(text) == ([expected], assumed)
+
+
+def test_zones_may_be_mixed():
+    texts = ("2025-01-01T08:00Z", "2025-01-01T08:00+02:00", "2025-01-01T08:00", None, "soon")
+    assert utc(*texts) == (
+        ["01-01 08:00:00", "01-01 06:00:00", "01-01 07:00:00", None, None],
+        True,
+    )
+
+
+def test_times_that_come_typed():
+    zone = datetime.timezone(datetime.timedelta(hours=2))
+    morning = datetime.datetime(2025, 1, 1, 8)
+    assert utc(morning, None, dtype="datetime64[ns]") == (["01-01 07:00:00", None], True)
+    assert utc(morning, dtype="datetime64[ms, UTC]") == (["01-01 08:00:00"], False)
+    mixed = (morning, morning.date(), morning.replace(tzinfo=zone))
+    assert utc(*mixed, dtype=object) == (
+        ["01-01 07:00:00", "12-31 23:00:00", "01-01 06:00:00"],
+        True,
+    )
+
+
+def test_numbers_are_no_times(read):
+    assert utc(1735689600, dtype="int64") == ([None], False)
+    message = (
+        r"`Created` is no time in 1 of 1 rows \(row 1\): '1735689600'\. Expected ISO 8601 such as "
+        r"2025-03-01T08:00:00Z, not seconds since 1970; name another `time_format` otherwise"
+    )
+    with pytest.raises(SchemaError, match=message):
+        read({"leads.csv": "Id,Created\n1,1735689600\n"})
+
+
+@pytest.mark.parametrize(
+    ("time_format", "texts", "expected"),
+    [
+        ("%d.%m.%Y %H:%M", ("31.12.2025 08:00", "2025-12-31", None), ["12-31 07:00:00", None, None]),
+        ("%d.%m.%Y %z", ("31.12.2025 +0100", "31.12.2025 Z", None), ["12-30 23:00:00",
+                                                                  "12-31 00:00:00", None]),
+        ("%d.%m.%Y", (None,), [None]),
+        ("DD.MM.YYYY", ("31.12.2025",), [None]),
+    ],
+)  # fmt: skip
+def test_another_format(time_format, texts, expected):
+    keys = TableKeys(source="leads.csv", timezone="Europe/Berlin", time_format=time_format)
+    assert utc(*texts, keys=keys)[0] == expected
+
+
+def test_a_format_that_cannot_be_read():
+    keys = TableKeys(source="leads.csv", time_format="%Q")
+    message = r"leads\.csv: `%Q` cannot be read as a time_format: .*Expected directives such as %d"
+    with pytest.raises(ConfigError, match=message):
+        utc("31.12.2025", keys=keys)
+
+
+@pytest.mark.parametrize("zone", ["Mars", "", "../etc", "CEST"])
+def test_a_zone_that_there_is_not(zone):
+    message = r"is no time zone\. Expected a name such as Europe/Berlin or UTC"
+    with pytest.raises(ConfigError, match=message):
+        utc("2025-01-01", keys=TableKeys(source="leads.csv", timezone=zone))
+
+
+def test_times_without_a_zone_are_noted(read):
+    records = read({"leads.csv": LEADS.replace("T08:00Z", "T08:00")})
+    assert records.notes == [
+        "leads: times in `Created` name no zone; read as UTC (set the table's `timezone` to "
+        "change that)."
+    ]
+
+
+@given(st.lists(st.none() | st.text("0123456789-+:TZ. z", max_size=25), max_size=5))
+def test_no_text_breaks_the_reading_of_times(texts):
+    """Whatever stands there is a time or missing, the same alone as among others."""
+    together, _ = utc(*texts)
+    assert together == [utc(text)[0][0] for text in texts]
+
+
+@given(
+    st.datetimes(datetime.datetime(1950, 1, 1), datetime.datetime(2090, 1, 1)),
+    st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata"]),
+)
+def test_a_time_written_with_its_offset_is_itself(moment, zone):
+    aware = pd.Timestamp(moment, tz="UTC").tz_convert(zone).floor("s")
+    keys = TableKeys(source="leads.csv")
+    for text in (aware.isoformat(), aware.strftime("%Y%m%dT%H%M%S%z")):
+        assert parse_times(pd.Series([text]), keys, "")[0].iloc[0] == aware
+
+
+# -- the end of the time watched
+
+
+def test_the_time_watched_may_be_declared(read):
+    declared = PROJECT + 'observed_until = "2025-06-01"\n'
+    assert read(project=declared).observed_until == pd.Timestamp("2025-06-01", tz="UTC")
+
+
+@pytest.mark.parametrize("text", ["soon", ""])
+def test_a_time_watched_that_is_no_time(read, text):
+    message = r"\[learn\] observed_until = '.*' is no time\. Expected ISO 8601"
+    with pytest.raises(ConfigError, match=message):
+        read(project=PROJECT + f'observed_until = "{text}"\n')
