@@ -133,14 +133,20 @@ def score(
     model: Annotated[
         Path | None, typer.Option(help="A saved model's folder, instead of the champion.")
     ] = None,
+    as_of: Annotated[
+        datetime.datetime | None, typer.Option(help="The moment of scoring, UTC; now by default.")
+    ] = None,
     json_: JsonOption = False,
 ) -> None:
-    """Score a file of leads with the champion."""
+    """Score a file of leads with the champion, as of now or of the moment named."""
+    from crm.records import read_events
     from models.artifact import load_artifact
     from models.batch import score_file
     from models.registry import Registry
 
     table = TableKeys(source=str(leads))
+    moment = (as_of or datetime.datetime.now(datetime.UTC)).replace(tzinfo=datetime.UTC)
+    events: dict[str, Any] = {}
     if model is not None:
         loaded, version = load_artifact(model), model.name
     else:
@@ -149,12 +155,14 @@ def score(
             opened.leads, source=str(leads), table=None, query=None, order=None
         )
         loaded, version = Registry(opened).load_champion()
+        events = read_events(opened, notes=[])
     with _progress(f"Scoring {leads.name}", quiet=json_, is_share=False) as told:
-        summary = score_file(loaded.scorer, table, output, on_rows=told)
+        summary = score_file(loaded.scorer, table, output, as_of=moment, on_rows=told, **events)
     card = loaded.scorer.card
     facts = {
         "rows": summary.rows,
         "output": str(output),
+        "as_of": moment.isoformat(timespec="seconds"),
         "model": {"name": card.name, "version": version, "digest": loaded.digest[:12]},
         "absent": summary.absent,
         "unknown": summary.unknown,
@@ -301,7 +309,7 @@ def _train(project: Project, quiet: bool) -> "tuple[Trained, TrackedModel, str |
         trained = run(project, records, now=now, on_share=lambda what, share: told(share, what))
     with tempfile.TemporaryDirectory(prefix="leadscore-") as work:
         artifact = Path(work) / ARTIFACT
-        save_artifact(trained.scorer, trained.golden_leads, artifact)
+        save_artifact(trained.scorer, trained.golden_leads, artifact, trained.golden_as_of)
         tracked = track(registry, project, trained, artifact)
         tag = put_in_store(artifact, project.name, tracked.version) if tracked.is_champion else None
     return trained, tracked, tag

@@ -109,6 +109,7 @@ class ColumnsKeys(Struct, frozen=True, forbid_unknown_fields=True):
     nothing: list[str] = field(default_factory=list)
     ignore: list[str] = field(default_factory=list)
     known_later: list[str] = field(default_factory=list)
+    known_in_time: list[str] = field(default_factory=list)
     sensitive: list[str] = field(default_factory=list)
     allow_sensitive: list[str] = field(default_factory=list)
     number: list[str] = field(default_factory=list)
@@ -388,6 +389,11 @@ def _check_sense(file: str, keys: _File) -> None:
         raise ConfigError(
             f"{file}: [columns] allow_sensitive names {sorted(unknown)}, "
             "which `sensitive` does not list. List them there too."
+        )
+    both = set(keys.columns.known_later) & set(keys.columns.known_in_time)
+    if both:
+        raise ConfigError(
+            f"{file}: [columns] {sorted(both)} cannot be both known_later and known_in_time."
         )
     kinds = set(keys.columns.number) & set(keys.columns.category)
     if kinds:

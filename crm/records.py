@@ -124,21 +124,10 @@ def read_records(project: Project) -> Records:
     else:
         outcomes = _flat_outcomes(leads_raw, leads["lead_id"], project, notes)
     outcomes = _settle(outcomes, project.learn, name_of(project.outcomes or project.leads))
-    tables: dict[str, pd.DataFrame | None] = {"outcomes": outcomes}
-    for name, keys, time in (
-        ("activities", project.activities, "occurred_at"),
-        ("stages", project.stages, "entered_at"),
-    ):
-        if keys is None:
-            tables[name] = None
-            continue
-        table = _shape(keys, name, project, notes)
-        if name == "activities" and "activity_id" in table:
-            repeated = table["activity_id"].notna() & table["activity_id"].duplicated()
-            if repeated.any():
-                notes.append(f"activities: {int(repeated.sum()):,} repeated ids, each kept once.")
-                table = table[~repeated]
-        tables[name] = table.sort_values(["lead_id", time], kind="stable", ignore_index=True)
+    tables: dict[str, pd.DataFrame | None] = {
+        "outcomes": outcomes,
+        **read_events(project, notes),
+    }
     for name, shaped in tables.items():
         if shaped is not None:
             tables[name] = _of_known_leads(name, shaped, known, notes)
@@ -156,6 +145,39 @@ def read_records(project: Project) -> Records:
     _check_outcomes_follow_creation(records, project)
     records.digests.update(_digests(records))
     return records
+
+
+def read_events(project: Project, notes: list[str]) -> dict[str, pd.DataFrame | None]:
+    """Read the activities and stages that a project names, sorted by lead and time.
+
+    Parameters
+    ----------
+    project : Project
+    notes : list of str
+        Receives what was assumed or left out.
+
+    Returns
+    -------
+    dict of str to DataFrame or None
+        `activities` and `stages`; None where the project has no such table. An activity
+        that comes again for the same lead with the same id is there once.
+    """
+    tables: dict[str, pd.DataFrame | None] = {}
+    for name, keys, time in (
+        ("activities", project.activities, "occurred_at"),
+        ("stages", project.stages, "entered_at"),
+    ):
+        if keys is None:
+            tables[name] = None
+            continue
+        table = _shape(keys, name, project, notes)
+        if name == "activities" and "activity_id" in table:
+            repeated = table["activity_id"].notna() & table.duplicated(["lead_id", "activity_id"])
+            if repeated.any():
+                notes.append(f"activities: {int(repeated.sum()):,} repeated ids, each kept once.")
+                table = table[~repeated]
+        tables[name] = table.sort_values(["lead_id", time], kind="stable", ignore_index=True)
+    return tables
 
 
 def shape_leads(table: pd.DataFrame, project: Project, notes: list[str]) -> pd.DataFrame:
@@ -542,7 +564,9 @@ def _check_named_columns(project: Project, columns: list[str]) -> None:
     problems = []
     if project.leads.order not in (None, "rows", *columns):
         problems.append(f"[leads] order: `{project.leads.order}`.")
-    for key in ("ignore", "known_later", "sensitive", "number", "category"):
+    for key in (
+        "ignore", "known_later", "known_in_time", "sensitive", "number", "category"
+    ):  # fmt: skip
         problems += [
             f"[columns] {key}: `{column}`. {nearest(column, columns)}"
             for column in getattr(rules, key)

@@ -27,7 +27,7 @@ from features.pipeline import Attribute, FeaturePipeline
 from features.stages import fit_stages
 from features.times import cell_time
 
-MANY_VALUES = 25  # native categories up to here, target encoding above (docs/decisions/0006)
+MANY_VALUES = 25  # native categories up to here, target encoding above (docs/decisions/0007)
 N_FOLDS = 5
 SAMPLE = 1_000
 

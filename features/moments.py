@@ -33,7 +33,8 @@ class Moments:
     known_at : ndarray of int64, shape (n,)
         When the label was certain, in microseconds; `NOT_A_TIME` without times.
     weight : ndarray of float64, shape (n,)
-        Sums to 1 over the moments of each lead.
+        1 for every moment, however many its lead has: how many those are depends on
+        how long it stayed open, which nobody knew then (docs/decisions/0006).
     counts : dict of str to int
         How many leads and moments there were, and why others are not here.
     """
@@ -54,14 +55,13 @@ class Moments:
         return bool(len(self)) and bool(self.as_of[0] != NOT_A_TIME)
 
     def take(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> "Moments":
-        """Keep some of the moments; weights are shared out anew among those left."""
-        lead = self.lead[rows]
+        """Keep some of the moments."""
         return Moments(
-            lead=lead,
+            lead=self.lead[rows],
             as_of=self.as_of[rows],
             label=self.label[rows],
             known_at=self.known_at[rows],
-            weight=_weight_per_lead(lead),
+            weight=self.weight[rows],
             counts=self.counts,
         )
 
@@ -167,7 +167,7 @@ def _timed(records: Records, learn: LearnKeys) -> Moments:
         as_of=as_of[order],
         label=label[order].astype(np.int8),
         known_at=as_of[order] + horizon,
-        weight=_weight_per_lead(lead[order]),
+        weight=np.ones(len(order)),
         counts=counts,
     )
 
@@ -191,11 +191,6 @@ def _earliest(lead: NDArray[np.int64], at: NDArray[np.int64], n_leads: int) -> N
     first = np.full(n_leads, np.iinfo(np.int64).max)
     np.minimum.at(first, lead, at)
     return first
-
-
-def _weight_per_lead(lead: NDArray[np.int64]) -> NDArray[np.float64]:
-    _, inverse, counts = np.unique(lead, return_inverse=True, return_counts=True)
-    return np.asarray(1.0 / counts[inverse]) if len(lead) else np.empty(0)
 
 
 def microseconds(times: pd.Series) -> NDArray[np.int64]:

@@ -1,6 +1,7 @@
 """Scores a whole file of leads, in chunks, so that its size does not matter."""
 
 import csv
+import datetime
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -46,6 +47,9 @@ def score_file(
     leads: TableKeys,
     target: Path,
     *,
+    activities: pd.DataFrame | None = None,
+    stages: pd.DataFrame | None = None,
+    as_of: datetime.datetime | None = None,
     on_rows: Callable[[int], None] = lambda rows: None,
 ) -> BatchSummary:
     """Score every lead of a table and write `lead_id, probability, score, grade`.
@@ -61,6 +65,10 @@ def score_file(
         Where the leads are; relative to the current folder.
     target : Path
         `.csv` or `.parquet`.
+    activities, stages : DataFrame, optional
+        As `crm.records` gives them.
+    as_of : datetime, timezone-aware, optional
+        The moment of scoring.
     on_rows : callable, optional
         Told how many rows are done.
 
@@ -87,7 +95,7 @@ def score_file(
         for chunk in iter_table(leads, Path(), CHUNK_ROWS):
             if rows == 0:
                 summary = _compare_columns(scorer, list(chunk.columns), name_of(leads))
-            scores = scorer.score_table(chunk)
+            scores = scorer.score_table(chunk, activities=activities, stages=stages, as_of=as_of)
             if scorer.roles["lead_id"] in chunk.columns:
                 scores["lead_id"] = text_column(scores["lead_id"])
             else:
@@ -101,10 +109,10 @@ def score_file(
 
 
 def _compare_columns(scorer: LeadScorer, columns: list[str], source: str) -> BatchSummary:
-    used = scorer.pipeline.names
+    used = scorer.pipeline.columns
     known = {*used, *scorer.roles.values(), *(left.column for left in scorer.pipeline.left_out)}
     absent = [column for column in used if column not in columns]
-    if len(absent) == len(used):
+    if used and len(absent) == len(used):
         raise SchemaError(
             source,
             [

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from crm.project import Project
 from crm.records import Records
 from features.fitting import fit_pipeline, role_columns, training_matrix
-from features.moments import Moments, make_moments
+from features.moments import MICROSECONDS_PER_DAY, Moments, make_moments, microseconds
 from features.pipeline import FeaturePipeline
 from models.calibration import Calibration, fit_calibration
 from models.card import ModelCard
@@ -31,6 +31,7 @@ from training.evaluation import Evaluation, evaluate, gains, reliability
 from training.golden import golden_leads
 from training.split import Split, split_newest
 
+FEWEST_TO_JUDGE = 10  # outcomes of the rarer class
 PACKAGES = ("lightgbm", "numpy", "pandas", "scikit-learn", "scipy")
 
 OnShare = Callable[[str, float], None]
@@ -139,7 +140,11 @@ def train(
         left_out=[
             {"column": left.column, "reason": left.reason} for left in final.pipeline.left_out
         ],
-        test={**test.to_json(), "how": split.how},
+        test={
+            **test.to_json(),
+            "how": split.how,
+            "by_age": _by_age(margin, records, split.test, seed),
+        },
         baselines={name: found.to_json() for name, found in baselines.items()},
         estimator={
             "kind": "boosted trees, Platt-calibrated out of fold",
@@ -210,6 +215,26 @@ def _baselines(
 
 def _evaluate(margin: NDArray[np.float64], moments: Moments, seed: int) -> Evaluation:
     return evaluate(margin, moments.label, moments.weight, moments.lead, seed)
+
+
+def _by_age(
+    margin: NDArray[np.float64], records: Records, moments: Moments, seed: int
+) -> list[dict[str, Any]]:
+    """Judge moments of each age of the lead on their own; without times there is one age."""
+    if not moments.has_times:
+        return []
+    age = moments.as_of - microseconds(records.leads["created_at"])[moments.lead]
+    rows: list[dict[str, Any]] = []
+    for each in np.unique(age):
+        chosen = age == each
+        label, days = moments.label[chosen], float(each / MICROSECONDS_PER_DAY)
+        rarer = int(min(label.sum(), len(label) - label.sum()))
+        if rarer < FEWEST_TO_JUDGE:
+            rows.append({"age_days": days, "n": len(label), "verdict": "too few to judge"})
+            continue
+        found = _evaluate(margin[chosen], moments.take(chosen), seed)
+        rows.append({"age_days": days, **found.to_json()})
+    return rows
 
 
 def _learned_from(records: Records, moments: Moments, split: Split) -> dict[str, Any]:
