@@ -149,7 +149,7 @@ def fit_pipeline(records: Records, moments: Moments, project: Project) -> Featur
     if not attributes:
         reasons = "; ".join(f"`{left.column}`: {left.reason}" for left in left_out[:8])
         raise LearningError(
-            f"No column of the leads is left to learn from. {reasons or 'There is none.'} "
+            f"No column of the leads is left to learn from. {reasons or 'There is none'}. "
             "Export attributes with the leads, or loosen [columns]."
         )
     return FeaturePipeline(tuple(attributes), tuple(left_out))
