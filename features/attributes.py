@@ -53,13 +53,14 @@ class NumberAttribute:
         return Feature(self.column, "leads", self.column, "number", f"{self.column} is {{value:g}}")
 
     @cached_property
-    def _nothing_numbers(self) -> frozenset[float]:
+    def nothing_numbers(self) -> frozenset[float]:
+        """The numbers among the words for nothing: -1 is -1.0."""
         return frozenset(filter(math.isfinite, map(cell_number, self.nothing)))
 
     def encode(self, cell: Any) -> float:
         """Read one cell; nan if it holds no number, or one that means "no value"."""
         number = cell_number(cell)
-        if number in self._nothing_numbers or str(cell_text(cell)).casefold() in self.nothing:
+        if number in self.nothing_numbers or str(cell_text(cell)).casefold() in self.nothing:
             return math.nan
         return number
 
@@ -68,7 +69,7 @@ class NumberAttribute:
         if not pd.api.types.is_any_real_numeric_dtype(column.dtype):
             return read_column(column, self.encode, np.float64)
         numbers = number_column(column)
-        numbers[np.isin(numbers, list(self._nothing_numbers))] = np.nan
+        numbers[np.isin(numbers, list(self.nothing_numbers))] = np.nan
         return numbers
 
     def complaint(self, cell: Any) -> str | None:
@@ -175,7 +176,9 @@ def fit_attribute(
     name = str(column.name)
     folded = frozenset(str(cell_text(word)).casefold() for word in nothing if cell_text(word))
     texts = text_column(column)
+    reader = NumberAttribute(name, folded, math.nan)
     texts[np.isin(_fold(texts), list(folded))] = None
+    texts[np.isin(number_column(column), list(reader.nothing_numbers))] = None
     filled = np.array([text is not None for text in texts], dtype=bool)
     n_filled = int(filled.sum())
     if n_filled == 0:
@@ -183,7 +186,7 @@ def fit_attribute(
     counts = pd.Series(texts[filled]).value_counts()
     if len(counts) == 1 and n_filled == len(column):
         return LeftOut(name, f"it is always {str(counts.index[0])[:40]!r}")
-    numbers = NumberAttribute(name, folded, math.nan).encode_column(column)
+    numbers = reader.encode_column(column)
     infinite = read_column(pd.Series(texts), _is_infinite, np.bool_)
     share = float((np.isfinite(numbers) | infinite)[filled].mean())
     if kind is None and {str(text).casefold() for text in counts.index} <= TRUTHS:

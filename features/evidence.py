@@ -6,16 +6,19 @@ fortune-teller otherwise.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from crm.cells import cell_text, number_column, text_column
 from crm.project import Project
-from crm.records import TIME_DTYPE, Records, parse_times
+from crm.records import TIME_DTYPE, Records
+from features.attributes import MOSTLY
 from features.moments import NOT_A_TIME, Moments
 
 Floats = NDArray[np.float64]
@@ -191,27 +194,28 @@ class Field:
     values: NDArray[np.object_]
     codes: Ints
     written: Bools
-    numbers: Floats | None
-    times: Ints | None
+    numbers: Floats | None = None
+    times: Ints | None = None
 
     @property
     def filled(self) -> Bools:
         """Where there is a value, shape (n_leads,)."""
         return self.codes < len(self.values)
 
-    def levels(self, rows: Ints) -> Ints:
+    @cached_property
+    def levels(self) -> Ints:
         """Codes of values as far as they can be counted: numbers in bins of equal size."""
         if self.numbers is None or len(self.values) <= BINS:
-            return self.codes[rows]
-        numbers = self.numbers[rows]
-        known = numbers[np.isfinite(numbers)]
-        bins = int(np.clip(len(rows) // LEADS_PER_SLICE, 2, BINS))
+            return self.codes
+        known = self.numbers[np.isfinite(self.numbers)]
+        bins = int(np.clip(len(self.codes) // LEADS_PER_SLICE, 2, BINS))
         edges = np.unique(np.quantile(known, np.arange(1, bins) / bins)) if len(known) else []
-        return np.where(np.isfinite(numbers), np.digitize(numbers, edges), len(edges) + 1)
+        binned = np.digitize(self.numbers, edges)
+        return np.where(np.isfinite(self.numbers), binned, len(edges) + 1)
 
     def told(self, pairs: Comparison) -> Auc:
         """How well the field alone tells two kinds of leads apart."""
-        found = pairs.auc(pairs.rates(self.levels(pairs.rows)))
+        found = pairs.auc(pairs.rates(self.levels[pairs.rows]))
         if self.numbers is not None:
             numbers = self.numbers[pairs.rows]
             ends = {np.inf, -np.inf} if np.isnan(numbers).any() else {0.0}
@@ -221,58 +225,116 @@ class Field:
 
 
 def read_field(column: pd.Series, project: Project, created: Ints) -> Field:
-    """Read one column of the leads for judging; a time counts from the lead's creation."""
+    """Read one column of the leads for judging; a time counts in days from the creation."""
     nothing = {str(cell_text(word)).casefold() for word in project.columns.nothing}
     name = str(column.name)
     codes, spelled = pd.factorize(text_column(column), use_na_sentinel=True)
     folded = np.array([text.casefold() for text in spelled], dtype=object)
-    values, to = np.unique(folded, return_inverse=True) if len(folded) else (folded, codes[:0])
+    values, to = np.unique(folded, return_inverse=True)
     said = np.array([value not in nothing for value in values], dtype=bool)
     place = np.where(said, np.cumsum(said) - 1, said.sum())
     merged = np.append(place[to], said.sum()).astype(np.int64)[codes]
-    field = Field(name, values[said], merged, codes >= 0, None, None)
+    field = Field(name, values[said], merged, codes >= 0)
     if not field.filled.any() or name in project.columns.category:
         return field
-    if (times := _times(column, field, project)) is not None:
-        age = (times - np.where(created == NOT_A_TIME, 0, created)) / DAY
-        age = np.where((times == NOT_A_TIME) | ~field.filled, np.nan, age)
-        return Field(name, field.values, merged, field.written, age, times)
-    numbers = number_column(pd.Series(field.values, dtype="str"))
-    if (
-        name in project.columns.number
-        or np.isfinite(np.append(numbers, np.nan)[merged])[field.filled].mean() >= 0.99
-    ):
-        return Field(
-            name, field.values, merged, field.written, np.append(numbers, np.nan)[merged], None
-        )
+    if (times := _times(field, project.leads.time_format)) is not None:
+        start = np.where(created == NOT_A_TIME, 0, created)
+        days = np.where(times == NOT_A_TIME, np.nan, (times - start) / DAY)
+        return replace(field, numbers=days, times=times)
+    numbers = np.append(number_column(pd.Series(field.values, dtype="str")), np.nan)[merged]
+    if name in project.columns.number or np.isfinite(numbers[field.filled]).mean() >= MOSTLY:
+        return replace(field, numbers=numbers)
     return field
 
 
-def _times(column: pd.Series, field: Field, project: Project) -> Ints | None:
-    """Read a column as times if its values look so; of 3.2.2025 and 13.2.2025 alike."""
-    cells: pd.Series = pd.Series(field.values, dtype="str")
-    if pd.api.types.is_datetime64_any_dtype(column.dtype):
-        cells = cells.str.upper()
-    sample = [value.upper() for value in field.values[:200]]
-    local = [LOCAL_DATE.fullmatch(value) for value in sample]
-    if all(DATE.fullmatch(value) for value in sample):
-        times, _ = parse_times(cells.str.upper(), _without_format(project), "leads")
-    elif all(local):
-        day_first = any(m is not None and (m[2] == "." or int(m[1]) > 12) for m in local)
-        times = pd.to_datetime(cells, dayfirst=day_first, format="mixed", errors="coerce", utc=True)
-    elif project.leads.time_format is not None and not cells.str.fullmatch(r"[\d.]+").any():
-        times, _ = parse_times(cells, project.leads, "leads")
-    else:
+def _times(field: Field, time_format: str | None) -> Ints | None:
+    """Read a field as times if its values look so: ISO 8601, the leads' format, 13.2.2025."""
+    cells = pd.Series(field.values, dtype="str")
+    sample = [LOCAL_DATE.fullmatch(value) for value in field.values[:200]]
+    if all(DATE.fullmatch(value) for value in field.values[:200]):
+        cells, time_format = cells.str.upper(), "ISO8601"
+    elif all(sample):
+        day_first = any(match is not None and int(match[1]) > 12 for match in sample)
+        mark = sample[0][2] if sample[0] is not None else "."
+        order = "%d/%m/%Y" if day_first or mark == "." else "%m/%d/%Y"
+        cells, time_format = cells.str.split(" ").str[0], order.replace("/", mark)
+    elif time_format is None or cells.str.fullmatch(r"[\d.]+").any():
         return None
-    if times.notna().mean() < 0.99:
+    times = pd.to_datetime(cells, format=time_format, errors="coerce", utc=True)
+    if times.notna().mean() < MOSTLY:
         return None
     return np.append(microseconds(times), NOT_A_TIME)[field.codes]
 
 
-def _without_format(project: Project) -> "LeadsKeys":
-    return msgspec.structs.replace(project.leads, time_format=None)
-
-
 def microseconds(times: pd.Series) -> Ints:
-    """Times as microseconds since 1970 UTC, `NOT_A_TIME` where missing."""
+    """Read times as microseconds since 1970 UTC, `NOT_A_TIME` where missing."""
     return times.astype(TIME_DTYPE).to_numpy(dtype="datetime64[us]").astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The leads that an audit looks at.
+
+    Attributes
+    ----------
+    ended : Comparison
+        Won against lost or unwon, among the leads of the moments.
+    standing : Comparison
+        Closed against open, among leads old enough for most outcomes to be there.
+    in_order : bool
+        True if the leads stand in the order of time.
+    created, closed : ndarray of int64, shape (n_leads,)
+        In microseconds since 1970 UTC; `NOT_A_TIME` where there is none.
+    until : int
+        The moment up to which the records were watched; `NOT_A_TIME` without times.
+    """
+
+    ended: Comparison
+    standing: Comparison
+    in_order: bool
+    created: Ints
+    closed: Ints
+    until: int
+
+
+def read_sample(records: Records, moments: Moments) -> Sample:
+    """Tell how each lead ended, as the records know it today, and put the leads into slices.
+
+    A lead that was won after its horizon counts as won: its fields have changed all the same.
+    """
+    ids = records.leads["lead_id"]
+    outcomes = records.outcomes.sort_values("closed_at", kind="stable")
+    first = outcomes.drop_duplicates("lead_id").set_index("lead_id")
+    is_closed = ids.isin(first.index).to_numpy()
+    closed = microseconds(ids.map(first["closed_at"]))
+    won = ids.isin(outcomes["lead_id"][outcomes["outcome"] == "won"]).to_numpy()
+    won[moments.lead[moments.label == 1]] = True
+    no_time = np.full(len(ids), NOT_A_TIME)
+    created = microseconds(records.leads["created_at"]) if records.has_times else no_time
+    watched = int(microseconds(pd.Series([records.observed_until], dtype=TIME_DTYPE))[0])
+    old_enough = np.ones(len(ids), dtype=bool)
+    dated = is_closed & (created != NOT_A_TIME) & (closed != NOT_A_TIME)
+    if dated.any() and watched != NOT_A_TIME:
+        usual = np.median((closed - created)[dated])
+        old_enough = created + usual <= watched
+    at = created if records.has_times else np.arange(len(ids)) * int(records.in_order)
+    fold = (pd.util.hash_array(ids.to_numpy(dtype=object)) % FOLDS).astype(np.int64)
+    judged = np.unique(moments.lead)
+    standing = np.flatnonzero(old_enough)
+    return Sample(
+        ended=_compare(judged, won, at, fold),
+        standing=_compare(standing, is_closed, at, fold),
+        in_order=records.has_times or records.in_order,
+        created=created,
+        closed=closed,
+        until=watched,
+    )
+
+
+def _compare(rows: Ints, is_first: Bools, at: Ints, fold: Ints) -> Comparison:
+    kind = is_first[rows]
+    rarer = min(kind.sum(), (~kind).sum())
+    parts = int(np.clip(min(len(rows) // LEADS_PER_SLICE, rarer // 5), 1, SLICES))
+    place = rankdata(at[rows], method="min") - 1 if len(rows) else np.empty(0)
+    part = (place * parts // max(1, len(rows))).astype(np.int64)
+    return Comparison(rows, kind, part, fold[rows])

@@ -63,7 +63,7 @@ def fit_pipeline(records: Records, moments: Moments, project: Project) -> Featur
     if not attributes and not has_activities and not has_stages:
         reasons = "; ".join(f"`{left.column}`: {left.reason}" for left in left_out[:8])
         raise LearningError(
-            f"No column of the leads is left to learn from. {reasons or 'There is none.'} "
+            f"No column of the leads is left to learn from. {reasons or 'There is none'}. "
             "Export attributes with the leads, or loosen [columns]."
         )
     ids = leads["lead_id"]

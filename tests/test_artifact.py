@@ -314,13 +314,13 @@ def test_garbage_for_trees_is_refused(model, content: bytes) -> None:
 def test_trees_that_were_cut_anywhere_are_refused(model) -> None:
     content = (model / "booster.txt").read_bytes()
     end = content.index(b"end of trees")
-    cuts = np.linspace(0, end, 60, dtype=int)
+    cuts = np.linspace(0, end, 30, dtype=int)
     for cut in cuts.tolist():
         (model / "booster.txt").write_bytes(content[:cut])
         reseal(model)
         with pytest.raises(ArtifactError, match="cannot be read: ValueError"):
             load_artifact(model)
-    assert len(cuts) == 60
+    assert len(cuts) == 30
 
 
 def test_altered_trees_load_or_are_refused_but_never_end_the_process(model) -> None:
@@ -333,7 +333,7 @@ contents = {path.name: path.read_bytes() for path in Path(sys.argv[1]).iterdir()
 golden = [made["lead"] for made in json.loads(contents["golden.json"])]
 content, generator = contents["booster.txt"], random.Random(0)
 found = {"loaded": 0, "refused": 0}
-for _ in range(250):
+for _ in range(150):
     altered = bytearray(content)
     altered[generator.randrange(len(content))] = generator.choice(b"0123456789- =\\nxT")
     try:
@@ -347,8 +347,8 @@ print(json.dumps(found))
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr[-500:]
     found = json.loads(done.stdout.splitlines()[-1])
-    assert sum(found.values()) == 250
-    assert min(found.values()) > 25
+    assert sum(found.values()) == 150
+    assert min(found.values()) > 15
 
 
 def test_nothing_in_an_artefact_is_executed(model, tmp_path) -> None:

@@ -84,7 +84,9 @@ def test_a_header_without_rows(read, content):
 
 
 def test_a_binary_file(read):
-    with pytest.raises(SourceError, match=r"no text file: it holds zero bytes\. Expected CSV, gzip"):
+    with pytest.raises(
+        SourceError, match=r"no text file: it holds zero bytes\. Expected CSV, gzip"
+    ):
         read(bytes(range(256)) * 4)
 
 
@@ -92,6 +94,17 @@ def test_a_variable_in_a_path(read, tmp_path, monkeypatch):
     read("id,won\n1,yes\n")
     monkeypatch.setenv("EXPORTS", str(tmp_path))
     assert len(read_table(TableKeys(source="${EXPORTS}/leads.csv"), tmp_path / "elsewhere")) == 1
+
+
+@pytest.mark.parametrize(
+    ("source", "shape"),
+    [
+        ("xeducation/Leads.csv", (9_240, 37)),
+        ("bank_marketing/bank-additional-full.csv.gz", (41_188, 21)),
+    ],
+)
+def test_real_exports_are_read_whole(public_data, source, shape):
+    assert read_table(TableKeys(source=source), public_data).shape == shape
 
 
 # -- headers
@@ -108,7 +121,9 @@ def test_blank_lines_above_the_header_are_skipped(read):
 
 
 def test_two_columns_of_one_name(read):
-    with pytest.raises(SchemaError, match=r"two columns share a name: \['a'\]\. Rename one of each"):
+    with pytest.raises(
+        SchemaError, match=r"two columns share a name: \['a'\]\. Rename one of each"
+    ):
         read("id,a, a\n1,2,3\n")
 
 
@@ -313,7 +328,9 @@ def test_a_last_cell_may_end_in_a_line_break(read):
 
 
 def test_a_giant_cell(read):
-    message = r"`note` has a cell of 10,000,000 characters \(row 2\); expected at most 100,000\. Is a"
+    message = (
+        r"`note` has a cell of 10,000,000 characters \(row 2\); expected at most 100,000\. Is a"
+    )
     with pytest.raises(SchemaError, match=message):
         read("id,note\n1,a\n2," + "x" * 10_000_000 + "\n")
 
@@ -422,7 +439,7 @@ def test_a_parquet_file_without_rows(parquet):
 
 
 DECIMALS = pa.array([decimal.Decimal("1.50"), None], pa.decimal128(10, 2))
-NEW_YEAR = datetime.datetime(2025, 1, 1, 8)
+NEW_YEAR = datetime.datetime(2025, 1, 1, 8)  # noqa: DTZ001
 PARQUET = {
     "integer": (pa.array([7, None]), ["7", None], [7, np.nan]),
     "float": (pa.array([0.5, float("inf")]), ["0.5", "inf"], [0.5, np.nan]),
@@ -537,7 +554,9 @@ def test_an_empty_table(sqlite):
 
 
 def test_a_query_that_fails(sqlite):
-    message = r"the database query cannot be read from sqlite:.*: no such column: nope\. Check `sour"
+    message = (
+        r"the database query cannot be read from sqlite:.*: no such column: nope\. Check `sour"
+    )
     with pytest.raises(SourceError, match=message):
         sqlite(query="select nope from leads")
 
@@ -598,7 +617,9 @@ def test_a_url_that_cannot_be_used(tmp_path, url):
 def test_a_password_is_never_shown(tmp_path, monkeypatch, url):
     monkeypatch.setenv("CRM_URL", url)
     for keys in (TableKeys(source=url, table="leads"), TableKeys("${CRM_URL}", query="select 1")):
-        with pytest.raises(SourceError, match=r"cannot be read from postgresql.*Check `s") as refusal:
+        with pytest.raises(
+            SourceError, match=r"cannot be read from postgresql.*Check `s"
+        ) as refusal:
             read_table(keys, tmp_path)
         assert "hunter2" not in str(refusal.value)
         assert "hunter2" not in name_of(keys)
@@ -790,7 +811,9 @@ def test_every_source_gives_the_same_features(tmp_path, postgres, postgres_url):
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute("drop table same_leads")
     state, label, matrix = found["csv"]
-    assert {"region", "employees", "revenue", "opted_in"} <= {f["column"] for f in state["features"]}
+    assert {"region", "employees", "revenue", "opted_in"} <= {
+        f["column"] for f in state["features"]
+    }
     assert 0 < label.sum() < len(label) == n
     for name, (other_state, other_label, other_matrix) in found.items():
         assert other_state == state, name

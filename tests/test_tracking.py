@@ -231,9 +231,6 @@ def test_a_failure_at_any_step_leaves_nothing(
     assert _left_over(registry, project) == {
         "runs": [], "models": [], "versions": [], "champion": None, "files": [],
     }  # fmt: skip
-    again = track(registry, project, work.trained, work.artifact)
-    assert again.is_champion
-    assert registry.load_champion()[0].digest == work.digest
 
 
 @pytest.mark.parametrize("failure", [KeyboardInterrupt(), RuntimeError("a bug")])
@@ -245,6 +242,7 @@ def test_what_nobody_expected_is_taken_back_too(
         with pytest.raises(type(failure), match=str(failure) or "^$"):
             track(registry, project, work.trained, work.artifact)
     assert not any(_left_over(registry, project).values())
+    assert track(registry, project, work.trained, work.artifact).is_champion
 
 
 def test_a_failed_second_training_leaves_the_first(work, project, registry, monkeypatch) -> None:
