@@ -1,7 +1,7 @@
 """FeaturePipeline: the one path from records to a matrix, for one lead and for ten million."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -139,17 +139,26 @@ class FeaturePipeline:
         cells = self._attributes_of_table(records.leads)[moments.lead]
         return np.asfortranarray(self._complete(cells, history, moments.lead, moments.as_of))
 
-    def matrix(self, leads: pd.DataFrame, history: History, as_of: int) -> Floats:
+    def matrix(
+        self, leads: pd.DataFrame, history: History | None = None, as_of: int = NOT_A_TIME
+    ) -> Floats:
         """Compute the features of many leads as of one time, shape (n_leads, n_features).
 
-        A column that is absent is missing.
+        A column that is absent is missing; without a history nothing has happened.
         """
         lead = np.arange(len(leads))
+        history = history or self.no_history(len(leads))
         cells = self._attributes_of_table(leads)
         return self._complete(cells, history, lead, np.full(len(leads), as_of))
 
-    def rows(self, leads: Sequence[Mapping[str, Any]], history: History, as_of: int) -> Floats:
+    def rows(
+        self,
+        leads: Sequence[Mapping[str, Any]],
+        history: History | None = None,
+        as_of: int = NOT_A_TIME,
+    ) -> Floats:
         """Compute the features of leads as a caller sends them; equals their rows of `matrix`."""
+        history = history or self.no_history(len(leads))
         cells = np.array(
             [
                 [attribute.encode(lead.get(attribute.column)) for attribute in self.attributes]
@@ -158,6 +167,10 @@ class FeaturePipeline:
         ).reshape(len(leads), len(self.attributes))
         lead = np.arange(len(leads))
         return self._complete(cells, history, lead, np.full(len(leads), as_of))
+
+    def no_history(self, n_leads: int) -> History:
+        """Give the history of leads of whom nothing but attributes is known."""
+        return self.history_of_cells([NOT_A_TIME] * n_leads, [()] * n_leads, [()] * n_leads)
 
     def history_of_tables(
         self,
@@ -169,18 +182,12 @@ class FeaturePipeline:
         """Turn the tables of some leads into arrays; rows of other leads are left out."""
         positions, ids = pd.factorize(lead_id)
         place = pd.Series(np.arange(len(ids)), index=ids)
-        nothing: list[list[Mapping[str, Any]]] = []
-        log, entries = ActivityFeatures((), ()).log_of_cells(nothing), StageFeatures(())
-        return History(
-            positions.astype(np.int64),
-            created_at,
-            self.activities.log_of_table(activities, place)
-            if self.activities and activities is not None
-            else log,
-            self.stages.log_of_table(stages, place)
-            if self.stages and stages is not None
-            else entries.log_of_cells(nothing),
-        )
+        history = self.no_history(len(ids))
+        if self.activities and activities is not None:
+            history = replace(history, activities=self.activities.log_of_table(activities, place))
+        if self.stages and stages is not None:
+            history = replace(history, stages=self.stages.log_of_table(stages, place))
+        return replace(history, position=positions.astype(np.int64), created_at=created_at)
 
     def history_of_cells(
         self,
