@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check serve lock
+.PHONY: demo test bench check serve docs lock
 .DEFAULT_GOAL := demo
 
 $(READY): requirements.lock pyproject.toml
@@ -23,6 +23,9 @@ demo: $(READY)  ## the whole thing on a simulated CRM
 test: $(READY)  ## the tests, doctests included, with coverage
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered -q
 
+bench: $(READY)  ## speed and memory against named peers
+	$(BIN)/python benchmarks/bench_features.py
+
 check: $(READY)  ## lint, format, types, import rules, and that pyproject and lock agree
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -32,6 +35,10 @@ check: $(READY)  ## lint, format, types, import rules, and that pyproject and lo
 
 serve: $(READY)  ## the demo's service, until it is stopped
 	BENTOML_HOME=demo/bentoml $(BIN)/leadscore serve --project demo/crm
+
+docs: $(READY)  ## the pages that are generated from the code
+	$(BIN)/python -c 'from features.dictionary import data_dictionary; print(data_dictionary(), end="")' \
+	  > docs/data-dictionary.md
 
 lock: $(READY)  ## newest versions that resolve together, with hashes and without addresses
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 \

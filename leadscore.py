@@ -126,6 +126,56 @@ def train(project: ProjectOption = Path(PROJECT_FILE), json_: JsonOption = False
 
 
 @app.command()
+def audit(project: ProjectOption = Path(PROJECT_FILE), json_: JsonOption = False) -> None:
+    """Judge every field of the leads: leak, suspect or fine, with the evidence."""
+    from crm.records import read_records
+    from features.audit import Verdict
+    from features.audit import audit as run
+    from features.moments import make_moments
+
+    opened = load_project(project)
+    records = read_records(opened)
+    found = run(records, make_moments(records, opened.learn), opened)
+    if json_:
+        print(json.dumps(found.to_json()))  # noqa: T201
+        return
+    table = Table(box=rich.box.SIMPLE, pad_edge=False)
+    for heading in ("field", "verdict", "evidence"):
+        table.add_column(heading)
+    for field in sorted(found.fields, key=lambda field: list(Verdict).index(field.verdict)):
+        evidence = "\n".join(f"{check.number} {check.evidence}" for check in field.checks)
+        table.add_row(_plain(field.field[:60]), field.verdict.value, _plain(evidence))
+    out.print(table)
+    lines = [field.line for field in found.fields if field.line]
+    if lines:
+        out.print("Leaks and suspects are left out of the model. To settle them for good, put into")
+        out.print(f"[columns] of {_plain(str(opened.path.name))}:", markup=False)
+        for line in lines:
+            out.print(f"  {line}", markup=False, soft_wrap=True)
+
+
+@app.command()
+def features(project: ProjectOption = Path(PROJECT_FILE), json_: JsonOption = False) -> None:
+    """List what the champion looks at: source, window and unit of every feature."""
+    from models.registry import Registry
+
+    loaded, version = Registry(load_project(project)).load_champion()
+    rows = loaded.scorer.pipeline.features
+    if json_:
+        print(json.dumps([msgspec.to_builtins(row) for row in rows]))  # noqa: T201
+        return
+    table = Table(box=rich.box.SIMPLE, pad_edge=False)
+    for heading in ("feature", "from", "window", "unit", "in words"):
+        table.add_column(heading)
+    for row in rows:
+        window = f"{row.window_days:g} days" if row.window_days else ""
+        source = f"{row.table}: {row.column}"
+        table.add_row(*map(_plain, (row.name, source, window, row.unit, row.sentence)))
+    out.print(f"{loaded.scorer.card.name} {version} looks at {len(rows)} features:")
+    out.print(table)
+
+
+@app.command()
 def score(
     leads: Annotated[Path, typer.Argument(help="The leads, CSV or Parquet.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="CSV or Parquet to write.")],

@@ -16,7 +16,7 @@ from crm.toml_text import quote
 from features.evidence import read_field, read_sample
 from features.leak_checks import CHECKS, Check, Verdict, check_field, check_model
 from features.moments import Moments
-from features.pipeline import role_columns
+from features.fitting import role_columns
 
 __all__ = ["CHECKS", "Audit", "Check", "FieldAudit", "Verdict", "audit"]
 
@@ -68,7 +68,7 @@ class Audit:
 
 
 def audit(records: Records, moments: Moments, project: Project) -> Audit:
-    """Judge every attribute of the leads that would become a feature.
+    r"""Judge every attribute of the leads that would become a feature.
 
     Columns that play a role, and those that the project ignores, knows to be later or
     withholds as sensitive, are not judged. A field in `known_in_time` is: its checks stay
@@ -147,7 +147,7 @@ def _worst(checks: Sequence[Check]) -> Verdict:
 
 
 def _weigh_together(checks: list[Check]) -> list[Check]:
-    """A name, or a fill that comes and goes, is a leak beside any other evidence."""
+    """Make a leak of a name, or of a fill that comes and goes, beside other evidence."""
     raised = [check for check in checks if check.verdict is not Verdict.FINE]
     return [
         replace(check, verdict=Verdict.LEAK)

@@ -307,7 +307,7 @@ def read_sample(records: Records, moments: Moments) -> Sample:
     first = outcomes.drop_duplicates("lead_id").set_index("lead_id")
     is_closed = ids.isin(first.index).to_numpy()
     closed = microseconds(ids.map(first["closed_at"]))
-    won = ids.isin(outcomes["lead_id"][outcomes["outcome"] == "won"]).to_numpy()
+    won = ids.isin(outcomes["lead_id"][outcomes["outcome"] == "won"]).to_numpy(copy=True)
     won[moments.lead[moments.label == 1]] = True
     no_time = np.full(len(ids), NOT_A_TIME)
     created = microseconds(records.leads["created_at"]) if records.has_times else no_time

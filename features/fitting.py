@@ -1,5 +1,6 @@
 """Fits a pipeline: decides what each column is, and learns from training moments only."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -32,12 +33,31 @@ N_FOLDS = 5
 SAMPLE = 1_000
 
 
-def fit_pipeline(records: Records, moments: Moments, project: Project) -> FeaturePipeline:
+def fit_pipeline(
+    records: Records,
+    moments: Moments,
+    project: Project,
+    known_later: Mapping[str, str] | None = None,
+) -> FeaturePipeline:
     """Learn from the leads of some moments how to turn leads into numbers.
 
     Only the leads that the moments name are looked at, and of their activities and stages
     only the types that enough of them have; so a pipeline fitted on training moments has
     seen nothing of the test leads.
+
+    Parameters
+    ----------
+    records : Records
+    moments : Moments
+        With labels, which target encodings are learned from.
+    project : Project
+    known_later : mapping of str to str, optional
+        Columns to leave out besides those that the project names, with the reason: what
+        the leak audit found.
+
+    Returns
+    -------
+    FeaturePipeline
 
     Raises
     ------
@@ -46,7 +66,7 @@ def fit_pipeline(records: Records, moments: Moments, project: Project) -> Featur
     """
     rows = np.unique(moments.lead)
     leads = records.leads.iloc[rows]
-    excluded = _excluded(project)
+    excluded = {**(known_later or {}), **_excluded(project)}
     attributes: list[Attribute] = []
     left_out: list[LeftOut] = []
     for column in _attribute_columns(leads, project):

@@ -292,3 +292,74 @@ def test_a_taken_port_is_told_in_one_message(journey: Journey) -> None:
     )
     assert f"Port {port} on 127.0.0.1 cannot be used" in done.stderr
     assert "Choose another one with --port" in done.stderr
+
+
+BPIC_AS_OF = "2012-02-01T00:00:00"
+BPIC_AUC = {0.0: 0.63, 1.0 / 24: 0.71, 1.0: 0.69, 7.0: 0.71, 14.0: 0.81}  # one plain model each
+
+
+@pytest.fixture(scope="module")
+def bank_log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """The bank's applications with their real activities: trained, scored offline, served."""
+    data = os.environ.get("LEADSCORE_PUBLIC_DATA")
+    if not data:
+        pytest.skip("LEADSCORE_PUBLIC_DATA does not name the folder of the public data sets")
+    home = tmp_path_factory.mktemp("bpic2012")
+    environment = isolated_environment(home) | {"LEADSCORE_PUBLIC_DATA": data}
+    project = home / "bpic2012.toml"
+    shutil.copy(HERE / "examples" / "bpic2012.toml", project)
+    trained = json.loads(command("train", "-p", project, "--json", env=environment).stdout)
+    command("score", f"{data}/bpic2012/leads.csv", "-o", home / "scored.csv", "-p", project,
+            "--as-of", BPIC_AS_OF, env=environment)  # fmt: skip
+    built = json.loads(command("build", "-p", project, "--json", env=environment).stdout)
+    name, _, version = built["bento"].partition(":")
+    with pytest.MonkeyPatch.context() as patch:
+        for variable, value in environment.items():
+            patch.setenv(variable, value)
+        bento = home / "bentoml" / "bentos" / name / version
+        with running_service(bento, "127.0.0.1", free_port("127.0.0.1")) as url:
+            yield {
+                "trained": trained,
+                "url": url,
+                "scored": pd.read_csv(home / "scored.csv", dtype={"lead_id": str}),
+                "leads": pd.read_csv(f"{data}/bpic2012/leads.csv", dtype=str),
+                "activities": pd.read_csv(f"{data}/bpic2012/activities.csv.gz", dtype=str),
+            }
+
+
+def test_the_whole_log_leaks_nothing(bank_log: dict[str, Any]) -> None:
+    by_age = {row["age_days"]: row for row in bank_log["trained"]["test"]["by_age"]}
+    assert len(by_age) == len(BPIC_AUC)
+    for age, plain in BPIC_AUC.items():
+        found = min(by_age.values(), key=lambda row: abs(row["age_days"] - age))
+        assert plain - 0.04 < found["roc_auc"] < 0.9
+
+
+def test_one_lead_equals_a_million_over_http(bank_log: dict[str, Any]) -> None:
+    leads = bank_log["leads"]
+    existing = leads[leads["registered_at"] < BPIC_AS_OF].tail(3_000).iloc[::15]
+    history = dict(iter(bank_log["activities"].groupby("case_id")))
+    payloads = [
+        {
+            "lead_id": lead.case_id,
+            "created_at": lead.registered_at,
+            "attributes": {"amount_requested": lead.amount_requested},
+            "activities": [
+                {"type": event.activity, "channel": event.lifecycle, "occurred_at":
+                 event.occurred_at, "content": None if pd.isna(event.resource) else event.resource}
+                for event in history[lead.case_id].itertuples()
+            ][:: -1 if i % 2 else 1],
+        }
+        for i, lead in enumerate(existing.itertuples())
+    ]  # fmt: skip
+    assert len(payloads) == 200
+    assert any(e["occurred_at"] > BPIC_AS_OF for lead in payloads for e in lead["activities"])
+    offline = bank_log["scored"].set_index("lead_id")["probability"]
+    batch = ask(f"{bank_log['url']}/score", {"leads": payloads, "as_of": BPIC_AS_OF + "Z"})
+    for payload, together in zip(payloads, batch["scores"], strict=True):
+        assert together["lead_id"] == payload["lead_id"]
+        assert abs(together["probability"] - offline[payload["lead_id"]]) <= 1e-12
+    for payload in payloads[::10]:
+        alone = ask(f"{bank_log['url']}/score", {"leads": [payload], "as_of": BPIC_AS_OF + "Z"})
+        assert abs(alone["scores"][0]["probability"] - offline[payload["lead_id"]]) <= 1e-12
+    assert len({score["probability"] for score in batch["scores"]}) > 150

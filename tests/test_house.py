@@ -13,6 +13,7 @@ import pytest
 
 from crm import errors
 from crm.project import PROJECT_FILE
+from features.dictionary import data_dictionary
 from serving.settings import PREFIX, Settings
 
 HERE = Path(__file__).resolve().parent.parent
@@ -127,3 +128,8 @@ def test_files_named_in_prose_exist() -> None:
     assert named
     assert [(p.name, link) for p, link in named if not (p.parent / link).exists()] == []
     assert PROJECT_FILE == "leadscore.toml"
+
+
+def test_the_data_dictionary_is_current() -> None:
+    page = (HERE / "docs" / "data-dictionary.md").read_text()
+    assert page == data_dictionary(), "run `make docs`"

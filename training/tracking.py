@@ -232,6 +232,9 @@ def _write_facts(folder: Path, project: Project, trained: Trained) -> None:
     card = trained.scorer.card
     (folder / "leadscore.toml").write_text(shown(project.text), encoding="utf-8")
     (folder / "card.json").write_text(json.dumps(card.to_json(), indent=1), encoding="utf-8")
+    (folder / "audit.json").write_text(
+        json.dumps(trained.audit.to_json(), indent=1), encoding="utf-8"
+    )
     (folder / "environment.txt").write_text(_environment(), encoding="utf-8")
     plots = folder / "plots"
     plots.mkdir()

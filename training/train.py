@@ -2,7 +2,7 @@
 
 import importlib.metadata
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from crm.project import Project
 from crm.records import Records
+from features.audit import Audit, Verdict, audit
 from features.fitting import fit_pipeline, role_columns, training_matrix
 from features.moments import MICROSECONDS_PER_DAY, Moments, make_moments, microseconds
 from features.pipeline import FeaturePipeline
@@ -53,6 +54,8 @@ class Trained:
         Of the model fitted on the training moments only.
     baselines : dict of str to Evaluation
         `base_rate` and `logistic`, on the same moments.
+    audit : Audit
+        What the leak audit found; the model does not look at leaks and suspects.
     reliability, gains : list of dict
         What the plots show.
     """
@@ -62,6 +65,7 @@ class Trained:
     golden_as_of: int
     test: Evaluation
     baselines: dict[str, Evaluation]
+    audit: Audit
     reliability: list[dict[str, float]]
     gains: list[dict[str, float]]
 
@@ -110,9 +114,14 @@ def train(
     """
     seed = project.learn.seed
     moments = make_moments(records, project.learn)
+    on_share("Auditing for leaks", 0.0)
+    audited = audit(records, moments, project)
+    later = _known_later(audited)
     split = split_newest(records, moments, project.learn.test_share, seed)
 
-    judged = _fit(records, split.train, project, lambda share: on_share("Learning", 0.45 * share))
+    judged = _fit(
+        records, split.train, project, later, lambda share: on_share("Learning", 0.45 * share)
+    )
     on_share("Judging on the newest leads", 0.45)
     features = judged.pipeline.transform(records, split.test)
     margin = judged.margin(features)
@@ -123,6 +132,7 @@ def train(
         records,
         moments,
         project,
+        later,
         lambda share: on_share("Learning from all leads", 0.55 + 0.45 * share),
     )
     base_rate = BaseRate.fit(moments.label, moments.weight)
@@ -171,6 +181,7 @@ def train(
         scorer=scorer,
         golden_leads=golden_leads(final.pipeline, records.leads, as_of, seed),
         golden_as_of=as_of,
+        audit=audited,
         test=test,
         baselines=baselines,
         reliability=reliability(margin, split.test.label, split.test.weight),
@@ -179,9 +190,13 @@ def train(
 
 
 def _fit(
-    records: Records, moments: Moments, project: Project, on_share: Callable[[float], None]
+    records: Records,
+    moments: Moments,
+    project: Project,
+    known_later: Mapping[str, str],
+    on_share: Callable[[float], None],
 ) -> _Fitted:
-    pipeline = fit_pipeline(records, moments, project)
+    pipeline = fit_pipeline(records, moments, project, known_later)
     found = fit_trees(
         training_matrix(pipeline, records, moments, project.learn.seed),
         moments.label,
@@ -193,6 +208,20 @@ def _fit(
     )
     calibration = fit_calibration(found.out_of_fold, moments.label, moments.weight)
     return _Fitted(pipeline, found.trees, calibration, found.rounds)
+
+
+def _known_later(audited: Audit) -> dict[str, str]:
+    """Name the fields that the audit keeps out of the model, each with its evidence."""
+    return {
+        field.field: f"the leak audit calls it a {field.verdict}: "
+        + " ".join(
+            f"{check.number} {check.evidence}"
+            for check in field.checks
+            if check.verdict is not Verdict.FINE
+        )
+        for field in audited.fields
+        if field.verdict is not Verdict.FINE
+    }
 
 
 def _baselines(

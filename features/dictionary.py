@@ -1,0 +1,73 @@
+"""The data dictionary: every kind of feature, from the same facts that reasons speak from."""
+
+from features.activity import ActivityFeatures
+from features.attributes import CategoryAttribute, NumberAttribute
+from features.fitting import MANY_VALUES
+from features.kinds import DateAttribute, EmailAttribute, FlagAttribute, TargetAttribute
+from features.names import Feature
+from features.pipeline import LEAD_TIMES, Attribute
+from features.stages import StageFeatures
+
+HEAD = """# Data dictionary
+
+Every feature that leadscore can make, with its source, window and unit. Generated from the code
+by `make docs`; `leadscore features` lists those of a trained model.
+
+A feature at a moment sees only what was recorded at or before it. Windows of d days hold what
+happened after `as_of - d days`, up to and including `as_of`. Counts and shares of nothing are 0;
+times since something that never happened are missing.
+"""
+NOTES: dict[str, str] = {
+    "number": "a number as it is; words and infinities are missing",
+    "category": f"up to {MANY_VALUES} values by vocabulary; buckets for missing and unseen ones",
+    "flag": "yes or no in the usual words of several languages, such as a consent",
+    "date": "a date later than the moment is missing",
+    "email": "only the kind of the domain: company, free, disposable",
+    "target": f"more than {MANY_VALUES} values: smoothed log-odds of a win, learned out of fold",
+}
+
+
+def data_dictionary() -> str:
+    """Write the dictionary as Markdown.
+
+    `COLUMN`, `TYPE` and `CHANNEL` stand for the names that a CRM uses.
+
+    Returns
+    -------
+    str
+    """
+    nothing: frozenset[str] = frozenset()
+    attributes: list[Attribute] = [
+        NumberAttribute("COLUMN", nothing, 0.0),
+        CategoryAttribute("COLUMN", nothing, ()),
+        FlagAttribute("COLUMN", nothing),
+        DateAttribute("COLUMN", nothing, "age_days"),
+        DateAttribute("COLUMN", nothing, "weekday"),
+        DateAttribute("COLUMN", nothing, "month"),
+        EmailAttribute("COLUMN", nothing),
+        TargetAttribute("COLUMN", nothing, {}, 0.0),
+    ]
+    parts = [HEAD, "## Attributes of the leads\n"]
+    parts.append(_table([(each.feature, NOTES[each.kind]) for each in attributes], "what is read"))
+    activities = ActivityFeatures(types=("TYPE",), channels=("CHANNEL",)).features
+    for heading, features in (
+        ("The lead's own time", list(LEAD_TIMES)),
+        ("Activities", activities),
+        ("Stages", StageFeatures(()).features),
+    ):
+        parts += [
+            f"\n## {heading}\n",
+            _table([(each, each.sentence) for each in features], "in words"),
+        ]
+    return "\n".join(parts)
+
+
+def _table(rows: list[tuple[Feature, str]], last: str) -> str:
+    lines = [f"| feature | table | columns | window | unit | {last} |", "|---|---|---|---|---|---|"]
+    for feature, said in rows:
+        window = f"{feature.window_days:g} days" if feature.window_days else "all"
+        lines.append(
+            f"| `{feature.name}` | {feature.table} | `{feature.column}` | {window} "
+            f"| {feature.unit} | {said} |"
+        )
+    return "\n".join(lines) + "\n"
