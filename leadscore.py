@@ -134,7 +134,7 @@ def audit(project: ProjectOption = Path(PROJECT_FILE), json_: JsonOption = False
     from features.moments import make_moments
 
     opened = load_project(project)
-    records = read_records(opened)
+    records = read_records(opened, datetime.datetime.now(datetime.UTC))
     found = run(records, make_moments(records, opened.learn), opened)
     if json_:
         print(json.dumps(found.to_json()))  # noqa: T201
@@ -353,8 +353,8 @@ def _train(project: Project, quiet: bool) -> "tuple[Trained, TrackedModel, str |
     registry = Registry(project)  # MLflow is asked first: a server that is down costs no training
     if not quiet:
         err.print(f"Reading the records of {project.name} …", soft_wrap=True)
-    records = read_records(project)
     now = datetime.datetime.now(datetime.UTC)
+    records = read_records(project, now)
     with _progress("Learning", quiet=quiet) as told:
         trained = run(project, records, now=now, on_share=lambda what, share: told(share, what))
     with tempfile.TemporaryDirectory(prefix="leadscore-") as work:

@@ -5,6 +5,7 @@ checked against its contract. All failures of a table come in one message; if th
 is one, nothing is kept.
 """
 
+import datetime
 import hashlib
 import reprlib
 from collections.abc import Iterator
@@ -102,8 +103,18 @@ class Records:
         return "created_at" in self.leads.columns
 
 
-def read_records(project: Project) -> Records:
+def read_records(project: Project, now: datetime.datetime | None = None) -> Records:
     """Read the tables that a project names and check them.
+
+    Parameters
+    ----------
+    project : Project
+    now : datetime, timezone-aware, optional
+        Times after it, such as planned meetings, do not extend the time that was watched.
+
+    Returns
+    -------
+    Records
 
     Raises
     ------
@@ -138,7 +149,7 @@ def read_records(project: Project) -> Records:
         outcomes=tables["outcomes"],
         activities=tables["activities"],
         stages=tables["stages"],
-        observed_until=_observed_until(project, leads, tables),
+        observed_until=_observed_until(project, leads, tables, now, notes),
         in_order=in_order,
         notes=notes,
     )
@@ -516,8 +527,13 @@ def _in_order_of_time(
 
 
 def _observed_until(
-    project: Project, leads: pd.DataFrame, tables: dict[str, pd.DataFrame | None]
+    project: Project,
+    leads: pd.DataFrame,
+    tables: dict[str, pd.DataFrame | None],
+    now: datetime.datetime | None,
+    notes: list[str],
 ) -> pd.Timestamp | None:
+    """Find the end of the time that was watched: declared, or the newest time that has come."""
     declared = project.learn.observed_until
     if declared is not None:
         moment = parse_times(pd.Series([declared]), TableKeys(source=""), "")[0].iloc[0]
@@ -526,15 +542,21 @@ def _observed_until(
                 f"[learn] observed_until = {declared!r} is no time. Expected ISO 8601."
             )
         return moment
-    times = [leads["created_at"].max()] if "created_at" in leads else []
+    if "created_at" not in leads:
+        return None
     columns = {"outcomes": "closed_at", "activities": "occurred_at", "stages": "entered_at"}
-    times += [
-        table[columns[name]].max()
-        for name, table in tables.items()
-        if table is not None and len(table)
-    ]
-    seen = [time for time in times if not pd.isna(time)]
-    return max(seen) if seen and "created_at" in leads else None
+    times = pd.concat(
+        [leads["created_at"]]
+        + [table[columns[name]] for name, table in tables.items() if table is not None]
+    ).dropna()
+    in_future = times > now if now is not None else times.isna()
+    if in_future.any():
+        notes.append(
+            f"{int(in_future.sum()):,} times lie in the future, the last at {times.max()}; "
+            "they do not count as watched."
+        )
+    watched = times[~in_future]
+    return watched.max() if len(watched) else None
 
 
 def _check_outcomes_follow_creation(records: Records, project: Project) -> None:

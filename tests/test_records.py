@@ -1,6 +1,7 @@
 """The four tables: what is repaired, what is refused, and what each refusal says."""
 
 import datetime
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -472,3 +473,19 @@ def test_a_time_watched_that_is_no_time(read, text):
     message = r"\[learn\] observed_until = '.*' is no time\. Expected ISO 8601"
     with pytest.raises(ConfigError, match=message):
         read(project=PROJECT + f'observed_until = "{text}"\n')
+
+
+def test_times_in_the_future_do_not_count_as_watched(tmp_path: Path) -> None:
+    (tmp_path / "leads.csv").write_text(
+        "lead_id,created_at,won,closed_at\n"
+        "A,2025-01-01T00:00Z,yes,2025-01-05T00:00Z\n"
+        "B,2025-01-02T00:00Z,no,9999-12-31T00:00Z\n"
+    )
+    (tmp_path / "leadscore.toml").write_text(
+        '[project]\nname = "p"\n[leads]\nsource = "leads.csv"\noutcome = "won"\n'
+        'closed_at = "closed_at"\n[learn]\nwon = ["yes"]\nlost = ["no"]\n'
+    )
+    now = datetime.datetime(2025, 2, 1, tzinfo=datetime.UTC)
+    records = read_records(load_project(tmp_path), now)
+    assert records.observed_until == pd.Timestamp("2025-01-05", tz="UTC")
+    assert any("1 times lie in the future" in note for note in records.notes)
