@@ -14,9 +14,9 @@ from crm.project import Project
 from crm.records import CONTRACTS, Records
 from crm.toml_text import quote
 from features.evidence import read_field, read_sample
+from features.fitting import role_columns
 from features.leak_checks import CHECKS, Check, Verdict, check_field, check_model
 from features.moments import Moments
-from features.fitting import role_columns
 
 __all__ = ["CHECKS", "Audit", "Check", "FieldAudit", "Verdict", "audit"]
 

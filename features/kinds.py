@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
@@ -283,7 +283,7 @@ class TargetAttribute:
 
     column: str
     nothing: frozenset[str]
-    log_odds: Mapping[str, float]
+    log_odds: Mapping[str, float] = field(repr=False)
     average: float
     kind: ClassVar[Literal["target"]] = "target"
 

@@ -100,6 +100,7 @@ def _filled_at_closing(field: Field, sample: Sample) -> Check | None:
     return Check("LS101", verdict, f"Filled for {closed:.0%} of {n:,} closed leads and "
                  f"{still_open:.0%} of {m:,} open ones of the same time.")  # fmt: skip
 
+
 def _filled_means_one_outcome(field: Field, sample: Sample) -> Check | None:
     """LS102. One rare value of an honest field may do so too: few wins make a suspect."""
     pairs, filled = sample.ended, field.filled[sample.ended.rows]

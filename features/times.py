@@ -1,6 +1,7 @@
 """Reads one cell as a time: the same for a request as for a column of dates."""
 
 import datetime
+import zoneinfo
 from typing import Any
 
 import pandas as pd
@@ -11,10 +12,10 @@ _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _MICROSECOND = datetime.timedelta(microseconds=1)
 
 
-def cell_time(cell: Any) -> int:
+def cell_time(cell: Any, zone: str = "UTC") -> int:
     """Read a cell as microseconds since 1970 UTC; `NOT_A_TIME` if it is no time.
 
-    A time without a zone is read as UTC, a date as its midnight. Numbers are no times:
+    A time without a zone is taken to be in `zone`, a date is its midnight. Numbers are no times:
     they could be seconds, milliseconds or days.
 
     Examples
@@ -32,9 +33,9 @@ def cell_time(cell: Any) -> int:
     if isinstance(cell, pd.Timestamp):
         cell = cell.to_pydatetime(warn=False)
     elif not isinstance(cell, datetime.datetime):
-        cell = datetime.datetime.combine(cell, datetime.time(), tzinfo=datetime.UTC)
+        cell = datetime.datetime.combine(cell, datetime.time())
     if cell.tzinfo is None:
-        cell = cell.replace(tzinfo=datetime.UTC)
+        cell = cell.replace(tzinfo=zoneinfo.ZoneInfo(zone))
     return int((cell - _EPOCH) // _MICROSECOND)
 
 

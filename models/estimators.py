@@ -1,7 +1,7 @@
 """Estimators of the log-odds of a win: the base rate, a logistic regression, boosted trees."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -139,7 +139,7 @@ class BoostedTrees:
         As `lightgbm.Booster.model_to_string` writes it.
     """
 
-    text: str
+    text: str = field(repr=False)
 
     @cached_property
     def _booster(self) -> lightgbm.Booster:

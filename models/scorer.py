@@ -30,7 +30,7 @@ class LeadCells:
     cells : mapping of str to scalar
         Attributes under the CRM's own names, and the lead's id under its name.
     created_at : int
-        Microseconds since 1970 UTC; `NOT_A_TIME` if it is not known.
+        Microseconds since 1970 UTC; `NOT_A_TIME` to look for it among the cells.
     activities, stages : sequence of mapping
         As `ActivityFeatures.log_of_cells` and `StageFeatures.log_of_cells` take them.
     """
@@ -167,7 +167,7 @@ class LeadScorer:
         list of Score
         """
         history = self.pipeline.history_of_cells(
-            [lead.created_at for lead in leads],
+            [self._created(lead) for lead in leads],
             [lead.activities for lead in leads],
             [lead.stages for lead in leads],
         )
@@ -185,6 +185,18 @@ class LeadScorer:
             )
             for i, lead in enumerate(leads)
         ]
+
+    def _created(self, lead: LeadCells) -> int:
+        """When a lead was created: as its sender says, or as its own column says."""
+        if lead.created_at != NOT_A_TIME:
+            return lead.created_at
+        cell = lead.cells.get(self.roles.get("created_at", ""))
+        if isinstance(cell, str) and self.time_format is not None:
+            try:
+                cell = datetime.datetime.strptime(cell.strip(), self.time_format)  # noqa: DTZ007
+            except ValueError:
+                return NOT_A_TIME
+        return cell_time(cell, self.timezone)
 
     def complaints(self, lead: Mapping[str, Any]) -> list[str]:
         """Say what is odd about one lead's cells, in sentences for its sender."""

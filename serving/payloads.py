@@ -98,8 +98,6 @@ def read_score_request(
 def lead_cells(lead: LeadPayload, where: str, roles: Mapping[str, str]) -> LeadCells:
     """Turn a lead as it was sent into what the scorer takes.
 
-    Its creation may stand in `created_at` or among the attributes, under the CRM's name.
-
     Raises
     ------
     RequestError
@@ -107,9 +105,6 @@ def lead_cells(lead: LeadPayload, where: str, roles: Mapping[str, str]) -> LeadC
     """
     cells = {**lead.attributes, roles["lead_id"]: lead.lead_id}
     created = lead.created_at
-    if created is None:
-        given = lead.attributes.get(roles.get("created_at", ""))
-        created = given if isinstance(given, str) and given.strip() else None
     return LeadCells(
         cells=cells,
         created_at=NOT_A_TIME if created is None else _time(created, f"{where}.created_at"),

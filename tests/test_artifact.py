@@ -9,13 +9,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
 from crm.errors import ArtifactError
 from models import artifact
 from models.artifact import MANIFEST, MAX_BYTES, load_artifact, save_artifact
-from training.train import N_GOLDEN
+from training.golden import N_GOLDEN
 
 FILES = sorted(MAX_BYTES)
 TO_CATEGORY = r"\nthreshold=\S+(.*\ndecision_type=)\S+"  # the first node of the first tree
@@ -24,7 +25,7 @@ TO_CATEGORY = r"\nthreshold=\S+(.*\ndecision_type=)\S+"  # the first node of the
 @pytest.fixture(scope="module")
 def saved(trained, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("saved") / "scorer"
-    save_artifact(trained.scorer, trained.golden_leads, folder)
+    save_artifact(trained.scorer, trained.golden_leads, folder, trained.golden_as_of)
     return folder
 
 
@@ -56,14 +57,18 @@ def test_a_loaded_model_is_the_saved_one(trained, saved) -> None:
     assert loaded.scorer.score_leads(trained.golden_leads) == trained.scorer.score_leads(
         trained.golden_leads
     )
-    assert [golden["lead"] for golden in loaded.golden] == trained.golden_leads
-    assert len(loaded.golden) == N_GOLDEN + 4
+    golden = json.loads((saved / "golden.json").read_text())
+    assert golden["as_of"] == trained.golden_as_of
+    given = json.loads(msgspec.json.encode(trained.golden_leads))
+    assert [made["lead"] for made in golden["leads"]] == given
+    assert len(golden["leads"]) == N_GOLDEN + 4
+    assert any(made["lead"]["activities"] for made in golden["leads"])
 
 
-def test_a_loaded_model_saves_to_the_same_bytes(saved, tmp_path) -> None:
+def test_a_loaded_model_saves_to_the_same_bytes(trained, saved, tmp_path) -> None:
     loaded = load_artifact(saved)
-    leads = [golden["lead"] for golden in loaded.golden]
-    digest = save_artifact(loaded.scorer, leads, tmp_path / "again")
+    leads, as_of = trained.golden_leads, trained.golden_as_of
+    digest = save_artifact(loaded.scorer, leads, tmp_path / "again", as_of)
     assert digest == loaded.digest
     for name in FILES:
         assert (tmp_path / "again" / name).read_bytes() == (saved / name).read_bytes(), name
@@ -176,9 +181,9 @@ def test_json_of_another_shape_is_refused(model, name: str, content: str) -> Non
         ("calibration.json", {"intercept": float("nan")}),
         ("calibration.json", {"base_log_odds": float("inf")}),
         ("features.json", {"roles": ["lead_id"]}),
-        ("features.json", {"features": [{"column": "a", "kind": "code", "nothing": []}]}),
-        ("features.json", {"features": [{"column": "a", "kind": "number", "nothing": []}]}),
-        ("features.json", {"features": []}),
+        ("features.json", {"attributes": [{"column": "a", "kind": "code", "nothing": []}]}),
+        ("features.json", {"attributes": [{"column": "a", "kind": "number", "nothing": []}]}),
+        ("features.json", {"attributes": []}),
         ("features.json", {"left_out": [{"column": "a", "why": "b"}]}),
     ],
 )
@@ -191,7 +196,7 @@ def test_values_of_another_kind_are_refused(model, name: str, entries) -> None:
 @pytest.mark.parametrize("shift", [1e-9, -0.2])
 def test_a_golden_lead_that_scores_differently_is_refused(model, shift: float) -> None:
     golden = json.loads((model / "golden.json").read_text())
-    golden[3]["probability"] += shift
+    golden["leads"][3]["probability"] += shift
     (model / "golden.json").write_text(json.dumps(golden))
     reseal(model)
     with pytest.raises(ArtifactError, match="does not score its golden leads as it did"):
@@ -201,7 +206,7 @@ def test_a_golden_lead_that_scores_differently_is_refused(model, shift: float) -
 @pytest.mark.parametrize("probability", [None, "0.1", [0.1, 0.2], float("nan")])
 def test_a_golden_probability_that_is_none_is_refused(model, probability) -> None:
     golden = json.loads((model / "golden.json").read_text())
-    golden[0]["probability"] = probability if probability != "0.1" else "0.123456"
+    golden["leads"][0]["probability"] = probability if probability != "0.1" else "0.123456"
     (model / "golden.json").write_text(json.dumps(golden))
     reseal(model)
     with pytest.raises(ArtifactError, match="cannot be read|does not score its golden leads"):
@@ -209,7 +214,7 @@ def test_a_golden_probability_that_is_none_is_refused(model, probability) -> Non
 
 
 def test_a_model_without_golden_leads_is_refused(model) -> None:
-    (model / "golden.json").write_text("[]")
+    (model / "golden.json").write_text('{"as_of": 0, "leads": []}')
     reseal(model)
     with pytest.raises(ArtifactError, match="does not score its golden leads"):
         load_artifact(model)
@@ -232,9 +237,9 @@ def test_another_models_file_is_found_by_its_scores(trained, model, name: str) -
 
 
 def test_trees_for_other_features_are_refused(model) -> None:
-    features = json.loads((model / "features.json").read_text())["features"]
-    n = len(features)
-    change(model, "features.json", features=features[:-1])
+    n = len(load_artifact(model).scorer.pipeline.names)
+    attributes = json.loads((model / "features.json").read_text())["attributes"]
+    change(model, "features.json", attributes=attributes[:-1])
     with pytest.raises(
         ArtifactError, match=f"the trees expect {n} features, the pipeline makes {n - 1}"
     ):
@@ -328,9 +333,12 @@ def test_altered_trees_load_or_are_refused_but_never_end_the_process(model) -> N
     program = """
 import json, random, sys
 from pathlib import Path
+import msgspec
 from models.artifact import READING_ERRORS, _build
+from models.scorer import LeadCells
 contents = {path.name: path.read_bytes() for path in Path(sys.argv[1]).iterdir()}
-golden = [made["lead"] for made in json.loads(contents["golden.json"])]
+made = json.loads(contents["golden.json"])["leads"]
+golden = [msgspec.convert(each["lead"], LeadCells) for each in made]
 content, generator = contents["booster.txt"], random.Random(0)
 found = {"loaded": 0, "refused": 0}
 for _ in range(150):
@@ -400,7 +408,7 @@ def test_a_place_that_cannot_be_written_is_refused(trained, tmp_path) -> None:
 
 def test_folders_on_the_way_are_made(trained, tmp_path) -> None:
     folder = tmp_path / "a" / "b" / "model"
-    save_artifact(trained.scorer, trained.golden_leads, folder)
+    save_artifact(trained.scorer, trained.golden_leads, folder, trained.golden_as_of)
     assert load_artifact(folder).scorer == trained.scorer
     assert [path.name for path in folder.parent.iterdir()] == ["model"]
 

@@ -14,7 +14,7 @@ import pytest
 from crm.project import load_project
 from models.artifact import load_artifact, save_artifact
 from models.registry import ARTIFACT, Registry
-from models.scorer import LeadScorer
+from models.scorer import LeadCells, LeadScorer
 from training.tracking import track
 
 ANSWERS = """
@@ -47,7 +47,9 @@ def crm(simulated_crm, tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def digest(crm, trained) -> str:
     project = load_project(crm)
-    save_artifact(trained.scorer, trained.golden_leads, crm / "work" / ARTIFACT)
+    save_artifact(
+        trained.scorer, trained.golden_leads, crm / "work" / ARTIFACT, trained.golden_as_of
+    )
     digest = track(Registry(project), project, trained, crm / "work" / ARTIFACT).digest
     shutil.rmtree(crm / "work")  # what was logged must not lean on it
     return digest
@@ -106,7 +108,7 @@ def test_mlflow_gives_the_scores_that_we_give(crm, scorer, tmp_path) -> None:
             assert found["lead_id"].tolist() == leads["lead_id"].tolist()
     one, metadata = map(json.loads, done.stdout.splitlines()[-2:])
     lead = {"source": "Partner", "employees": 120, "email_opt_in": True}
-    assert one == [scorer.score_leads([lead])[0].probability]
+    assert one == [scorer.score_leads([LeadCells(lead)])[0].probability]
     assert metadata["columns"] == scorer.pipeline.names
     assert list(away.iterdir()) == []
 

@@ -322,7 +322,7 @@ def test_activities_of_unknown_leads_only(read):
 
 def test_repeated_activity_ids_are_kept_once(read):
     records = read(
-        {"activities.csv": FILES["activities.csv"] + "3,call,2025-01-05T08:00Z,a,\n"
+        {"activities.csv": FILES["activities.csv"] + "2,call,2025-01-05T08:00Z,a,\n"
          "3,call,2025-01-05T08:00Z,,\n4,call,2025-01-05T08:00Z,,\n"}
     )  # fmt: skip
     assert records.activities["lead_id"].tolist() == ["1", "1", "2", "3", "4"]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from crm.project import TableKeys, load_project
 from crm.records import read_records
 from crm.sources import read_table
-from models.scorer import LeadScorer
+from models.scorer import LeadCells, LeadScorer, Score
 
 NUMBERS = ("employees", "website_visits_before", "budget_eur")
 CATEGORIES = ("source", "industry", "country", "preferred_channel", "email_opt_in", "region")
@@ -70,6 +70,10 @@ def tables(draw):
     )
 
 
+def score_of(scorer: LeadScorer, leads) -> list[Score]:
+    return scorer.score_leads([LeadCells(lead) for lead in leads])
+
+
 def numbers_of(scores) -> list[tuple[float, int, str]]:
     if isinstance(scores, pd.DataFrame):
         rows = scores[["probability", "score", "grade"]].itertuples(index=False)
@@ -81,8 +85,8 @@ def numbers_of(scores) -> list[tuple[float, int, str]]:
 @given(table=tables())
 def test_one_lead_equals_the_same_lead_in_any_company(scorer: LeadScorer, table) -> None:
     rows = table.to_dict("records")
-    together = numbers_of(scorer.score_leads(rows))
-    assert together == [numbers_of(scorer.score_leads([row]))[0] for row in rows]
+    together = numbers_of(score_of(scorer, rows))
+    assert together == [numbers_of(score_of(scorer, [row]))[0] for row in rows]
     assert together == numbers_of(scorer.score_table(table))
     assert together == numbers_of(scorer.score_table(table.infer_objects()))
 
@@ -90,7 +94,7 @@ def test_one_lead_equals_the_same_lead_in_any_company(scorer: LeadScorer, table)
 @settings(deadline=None, max_examples=150)
 @given(table=tables())
 def test_any_lead_gets_a_probability(scorer: LeadScorer, table) -> None:
-    for probability, score, grade in numbers_of(scorer.score_leads(table.to_dict("records"))):
+    for probability, score, grade in numbers_of(score_of(scorer, table.to_dict("records"))):
         assert 0 <= probability <= 1
         assert 1 <= score <= 99
         assert grade in "ABCD"
@@ -113,7 +117,7 @@ def test_the_order_of_columns_and_rows_does_not_matter(scorer: LeadScorer, table
 def test_inputs_are_not_modified(scorer: LeadScorer, table) -> None:
     rows, kept = table.to_dict("records"), table.copy(deep=True)
     kept_rows = copy.deepcopy(rows)
-    scorer.score_leads(rows)
+    score_of(scorer, rows)
     scorer.score_table(table)
     pd.testing.assert_frame_equal(table, kept)
     assert repr(rows) == repr(kept_rows)
@@ -122,8 +126,8 @@ def test_inputs_are_not_modified(scorer: LeadScorer, table) -> None:
 def test_a_thousand_real_leads_score_alike_alone_and_together(scorer, leads) -> None:
     table = scorer.score_table(leads)
     rows = leads.to_dict("records")
-    assert numbers_of(scorer.score_leads(rows)) == numbers_of(table)
-    assert [scorer.score_leads([row])[0].probability for row in rows] == list(table["probability"])
+    assert numbers_of(score_of(scorer, rows)) == numbers_of(table)
+    assert [score_of(scorer, [row])[0].probability for row in rows] == list(table["probability"])
     assert table["probability"].nunique() > 300
 
 
@@ -144,7 +148,7 @@ def test_text_from_a_file_scores_like_typed_cells(scorer, leads, tmp_path) -> No
     plain = pd.read_csv(tmp_path / "leads.csv")
     assert numbers_of(scorer.score_table(plain)) == expected
     with (tmp_path / "leads.csv").open(newline="") as file:
-        assert numbers_of(scorer.score_leads(list(csv.DictReader(file)))) == expected
+        assert numbers_of(score_of(scorer, list(csv.DictReader(file)))) == expected
 
 
 def test_id_and_name_and_unknown_columns_change_nothing(scorer, leads) -> None:
@@ -156,24 +160,24 @@ def test_id_and_name_and_unknown_columns_change_nothing(scorer, leads) -> None:
 
 
 def test_nothing_at_all_and_all_missing_are_the_same_lead(scorer) -> None:
-    empty = numbers_of(scorer.score_leads([{}]))
+    empty = numbers_of(score_of(scorer, [{}]))
     for missing in (None, "", "   ", math.nan, pd.NA, pd.NaT, np.float64("nan")):
-        lead = dict.fromkeys(scorer.pipeline.names, missing)
-        assert numbers_of(scorer.score_leads([lead])) == empty
+        lead = dict.fromkeys(scorer.pipeline.columns, missing)
+        assert numbers_of(score_of(scorer, [lead])) == empty
     assert numbers_of(scorer.score_table(pd.DataFrame(index=[0]))) == empty
 
 
 def test_words_for_nothing_are_nothing(scorer) -> None:
-    empty = numbers_of(scorer.score_leads([{}]))
+    empty = numbers_of(score_of(scorer, [{}]))
     for word in ("unknown", " UNKNOWN ", "-", "select"):
-        lead = dict.fromkeys(scorer.pipeline.names, word)
-        (score,) = scorer.score_leads([lead])
+        lead = dict.fromkeys(scorer.pipeline.columns, word)
+        (score,) = score_of(scorer, [lead])
         assert numbers_of([score]) == empty
         assert score.warnings == []
 
 
 def test_no_leads_get_no_scores(scorer, leads) -> None:
-    assert scorer.score_leads([]) == []
+    assert score_of(scorer, []) == []
     scores = scorer.score_table(leads.iloc[:0])
     assert list(scores.columns) == ["lead_id", "probability", "score", "grade"]
     assert len(scores) == 0
@@ -193,12 +197,12 @@ def test_a_table_keeps_its_index_and_ids(scorer, leads) -> None:
     [({"lead_id": " L7 "}, "L7"), ({"lead_id": 7.0}, "7"), ({"lead_id": ""}, None), ({}, None)],
 )
 def test_a_lead_is_called_as_the_caller_calls_it(scorer, lead, lead_id) -> None:
-    assert scorer.score_leads([lead])[0].lead_id == lead_id
+    assert score_of(scorer, [lead])[0].lead_id == lead_id
 
 
 def test_ids_are_read_from_the_crms_own_column(scorer, leads) -> None:
     renamed = replace(scorer, roles={**scorer.roles, "lead_id": "Record ID"})
-    (score,) = renamed.score_leads([{"Record ID": 12, "lead_id": "other"}])
+    (score,) = score_of(renamed, [{"Record ID": 12, "lead_id": "other"}])
     assert score.lead_id == "12"
     table = renamed.score_table(leads.rename(columns={"lead_id": "Record ID"}))
     assert list(table["lead_id"]) == list(leads["lead_id"])
@@ -215,7 +219,7 @@ def test_ids_are_read_from_the_crms_own_column(scorer, leads) -> None:
     ],
 )
 def test_odd_cells_are_told_to_the_sender(scorer, lead, warning: str) -> None:
-    assert scorer.score_leads([lead])[0].warnings == [warning]
+    assert score_of(scorer, [lead])[0].warnings == [warning]
 
 
 @pytest.mark.parametrize(
@@ -228,7 +232,7 @@ def test_odd_cells_are_told_to_the_sender(scorer, lead, warning: str) -> None:
     ids=["missing", "known", "roles and left out"],
 )
 def test_ordinary_cells_raise_no_warning(scorer, lead) -> None:
-    assert scorer.score_leads([lead])[0].warnings == []
+    assert score_of(scorer, [lead])[0].warnings == []
 
 
 def test_known_effects_have_their_direction(scorer, leads) -> None:

@@ -24,8 +24,8 @@ from crm.errors import ConfigError, LeadScoringError, SchemaError, SourceError
 from crm.project import TableKeys, load_project
 from crm.records import read_records
 from crm.sources import count_rows, decimal_point, iter_table, name_of, read_table
+from features.fitting import fit_pipeline
 from features.moments import make_moments
-from features.pipeline import fit_pipeline
 
 
 @pytest.fixture
@@ -812,7 +812,7 @@ def test_every_source_gives_the_same_features(tmp_path, postgres, postgres_url):
         connection.execute("drop table same_leads")
     state, label, matrix = found["csv"]
     assert {"region", "employees", "revenue", "opted_in"} <= {
-        f["column"] for f in state["features"]
+        f["column"] for f in state["attributes"]
     }
     assert 0 < label.sum() < len(label) == n
     for name, (other_state, other_label, other_matrix) in found.items():

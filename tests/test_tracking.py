@@ -51,7 +51,9 @@ def work(simulated_crm, trained, tmp_path_factory) -> Work:
     text += f"# was: postgresql://crm:{PASSWORD}@db.example/crm\n"
     (folder / "leadscore.toml").write_text(text)
     project = load_project(folder)
-    digest = save_artifact(trained.scorer, trained.golden_leads, folder / ARTIFACT)
+    digest = save_artifact(
+        trained.scorer, trained.golden_leads, folder / ARTIFACT, trained.golden_as_of
+    )
     Registry(project)  # it takes seconds to make a database, and none to copy it
     return Work(project, trained, folder / ARTIFACT, digest, folder / "mlflow.db")
 
