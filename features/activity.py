@@ -175,8 +175,8 @@ class ActivityFeatures:
         first, last = np.full(n * n_types, NEVER), np.full(n * n_types, NOT_A_TIME)
         last[code] = at  # of equal codes the last one stays, and they stand in order of time
         first[code[::-1]] = at[::-1]
-        first, last = first.reshape(n, n_types), last.reshape(n, n_types)
-        first_of_all, last_of_all = first.min(axis=1), last.max(axis=1)
+        first_by_type, last_by_type = first.reshape(n, n_types), last.reshape(n, n_types)
+        first_of_all, last_of_all = first_by_type.min(axis=1), last_by_type.max(axis=1)
 
         counts = [np.bincount(code, minlength=n * n_types).reshape(n, n_types)]
         for days in WINDOWS_DAYS:
@@ -193,8 +193,8 @@ class ActivityFeatures:
         ]
         for kind in range(n_types - 1):
             columns += [count[:, kind] for count in counts]
-            columns.append(since(as_of, last[:, kind], days_since))
-            columns.append(since(as_of, first[:, kind], days_since))
+            columns.append(since(as_of, last_by_type[:, kind], days_since))
+            columns.append(since(as_of, first_by_type[:, kind], days_since))
         by_window = dict(zip((None, *WINDOWS_DAYS), totals, strict=True))
         short, long = (by_window[days] for days in PACE_DAYS)
         columns += [
@@ -322,7 +322,8 @@ def _common(activities: pd.DataFrame, column: str, at_most: int) -> tuple[str, .
     leads = used.drop_duplicates(["lead", "folded"])["folded"].value_counts()
     spelling = used.groupby("folded")["value"].agg(lambda values: values.mode().iloc[0])
     chosen = sorted(leads[leads >= MIN_LEADS_PER_VALUE].items(), key=lambda kv: (-kv[1], kv[0]))
-    return tuple(str(spelling[value]) for value, _ in chosen[:at_most])
+    usual = spelling.to_dict()
+    return tuple(str(usual[value]) for value, _ in chosen[:at_most])
 
 
 def _first_of_content(log: ActivityLog, events: slice, is_seen: NDArray[np.bool_]) -> Ints:

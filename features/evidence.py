@@ -209,7 +209,7 @@ class Field:
             return self.codes
         known = self.numbers[np.isfinite(self.numbers)]
         bins = int(np.clip(len(self.codes) // LEADS_PER_SLICE, 2, BINS))
-        edges = np.unique(np.quantile(known, np.arange(1, bins) / bins)) if len(known) else []
+        edges = np.unique(np.quantile(known, np.arange(1, bins) / bins)) if len(known) else known
         binned = np.digitize(self.numbers, edges)
         return np.where(np.isfinite(self.numbers), binned, len(edges) + 1)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -166,7 +167,9 @@ def _fit_column(
 ) -> "list[Attribute] | LeftOut":
     rules, name = project.columns, str(of_leads.name)
     folded = frozenset(str(cell_text(word)).casefold() for word in rules.nothing if cell_text(word))
-    declared = "number" if name in rules.number else "category" if name in rules.category else None
+    declared: Literal["number", "category"] | None = (
+        "number" if name in rules.number else "category" if name in rules.category else None
+    )
     if declared is None:
         words = _sample(of_leads, folded)
         if len(words) and all(cell_time(word) != NOT_A_TIME for word in words):

@@ -71,8 +71,7 @@ def check_field(field: Field, sample: Sample) -> Iterator[Check]:
     ]  # fmt: skip
     if sample.ended.rarer >= FEW:
         looks += [_filled_means_one_outcome, _filling_tells, _tells_alone, _values_settle]
-    if sample.in_order:
-        looks.append(_filled_at_times)
+        looks += [_filled_at_times] * sample.in_order
     yield from filter(None, (look(field, sample) for look in looks))
 
 
@@ -159,15 +158,16 @@ def _win_rates(field: Field, sample: Sample) -> Floats:
 def _filled_at_times(field: Field, sample: Sample) -> Check | None:
     """LS105. A share that only ever rises is a question that was put to leads from some day on."""
     parts = sample.ended.part
-    if np.bincount(parts).min(initial=0) < ENOUGH:
-        return None
-    for filled in (field.written, field.filled):
-        is_filled = filled[sample.ended.rows]
-        rates = np.bincount(parts, is_filled) / np.bincount(parts)
-        told = sample.ended.either_way(is_filled.astype(float)).value
+    counts = np.bincount(parts)
+    for is_filled, is_cell in ((field.written, True), (field.filled, False)):
+        rates = np.bincount(parts, is_filled[sample.ended.rows]) / np.maximum(counts, 1)
+        rates = rates[counts >= ENOUGH]
+        if not len(rates) or np.ptp(rates) < 0.5:
+            continue
+        told = sample.ended.either_way(is_filled[sample.ended.rows].astype(float)).value
         rises = (np.maximum.accumulate(rates) - rates).max() <= 0.15
-        # "unknown" may be what was written at that time: it has to tell the outcome as well
-        if np.ptp(rates) >= 0.5 and not (told < 0.55 and (rises or filled is field.filled)):
+        # A word for nothing may be what was written at that time: it has to tell something.
+        if told >= 0.55 or (is_cell and not rises):
             return Check("LS105", Verdict.SUSPECT, f"Filled for {rates.min():.0%} of leads in one "
                          f"slice of the time and {rates.max():.0%} in another.")  # fmt: skip
     return None
@@ -190,8 +190,8 @@ def _values_settle(field: Field, sample: Sample) -> Check | None:
             sides.append((hits[settled].sum() / hits.sum(), kind, np.flatnonzero(settled), hits))
     if not sides:
         return None
-    share, kind, settled, hits = max(sides, key=lambda side: side[0])
-    names = sorted(settled, key=lambda code: (-count[code], code))[:3]
+    share, kind, codes, hits = max(sides, key=lambda side: side[0])
+    names = sorted(codes, key=lambda code: (-count[code], code))[:3]
     listed = ", ".join(f"{quote(field.values[c][:40])} ({hits[c]:,.0f} of {count[c]:,})"
                        for c in names)  # fmt: skip
     verdict = Verdict.SUSPECT if share >= 0.25 else Verdict.FINE

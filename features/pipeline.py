@@ -181,6 +181,8 @@ class FeaturePipeline:
     ) -> History:
         """Turn the tables of some leads into arrays; rows of other leads are left out."""
         positions, ids = pd.factorize(lead_id)
+        is_nameless = positions == -1  # each a lead of its own, and nothing is known of it
+        positions[is_nameless] = len(ids) + np.arange(is_nameless.sum())
         place = pd.Series(np.arange(len(ids)), index=ids)
         history = self.no_history(len(ids))
         if self.activities and activities is not None:

@@ -1,7 +1,7 @@
 """Estimators of the log-odds of a win: the base rate, a logistic regression, boosted trees."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -129,7 +129,7 @@ class Logistic:
         return np.asarray(self.terms.design(features) @ self.coefficients + self.intercept)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class BoostedTrees:
     """LightGBM trees, held as LightGBM's own model text.
 
@@ -139,7 +139,11 @@ class BoostedTrees:
         As `lightgbm.Booster.model_to_string` writes it.
     """
 
-    text: str = field(repr=False)
+    text: str
+
+    def __repr__(self) -> str:
+        """Name it without its text, which fills pages."""
+        return f"BoostedTrees({len(self.text):,} characters)"
 
     @cached_property
     def _booster(self) -> lightgbm.Booster:

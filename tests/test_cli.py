@@ -50,7 +50,7 @@ def flat(folder: Path, rows: int = 200, **changes: object) -> Path:
             "nr": range(rows),
             "visits": [(i * 7) % 11 for i in range(rows)],
             "source": [["Web", "Fair", "Call"][i % 3] for i in range(rows)],
-            "won": ["yes" if (i * 7) % 11 > 6 else "no" for i in range(rows)],
+            "won": ["yes" if ((i * 7) % 11 > 6) != (i % 5 == 0) else "no" for i in range(rows)],
         }
     ).assign(**changes)
     leads.to_csv(folder / "leads.csv", index=False)
@@ -129,7 +129,7 @@ def test_init_then_train_works_unedited(run: Run, tmp_path: Path) -> None:
     assert "leadscore train" in out
     code, out, _ = run("train", "--project", folder, "--json")
     assert code == 0, out
-    assert json.loads(out)["test"]["roc_auc"] > 0.9
+    assert json.loads(out)["test"]["roc_auc"] > 0.6
 
 
 def test_init_keeps_a_project_file_that_is_there(run: Run, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
+from features.fitting import folds
 from models import estimators
 from models.estimators import (
     N_FOLDS,
@@ -155,7 +156,7 @@ Dataset = lightgbm.Dataset
 def test_each_fold_has_its_share_of_wins() -> None:
     label = np.zeros(100, dtype=np.int8)
     label[:15] = 1
-    fold_of = estimators._folds(label, np.arange(100), seed=2)
+    fold_of = folds(label, np.arange(100), 2, N_FOLDS)
     assert np.bincount(fold_of, minlength=N_FOLDS).tolist() == [20] * N_FOLDS
     assert np.bincount(fold_of, weights=label).tolist() == [3.0] * N_FOLDS
 
