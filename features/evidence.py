@@ -42,6 +42,11 @@ class Auc(NamedTuple):
     value: float
     low: float
 
+    @property
+    def likely(self) -> float:
+        """One standard error below the value."""
+        return self.value - (self.value - self.low) / SURE
+
 
 class Shares(NamedTuple):
     """How many of the first kind of leads something holds for, and how many of the second."""
@@ -209,7 +214,7 @@ class Field:
             return self.codes
         known = self.numbers[np.isfinite(self.numbers)]
         bins = int(np.clip(len(self.codes) // LEADS_PER_SLICE, 2, BINS))
-        edges = np.unique(np.quantile(known, np.arange(1, bins) / bins)) if len(known) else known
+        edges = np.unique(np.quantile(known, np.arange(1, bins) / bins)) if len(known) else []
         binned = np.digitize(self.numbers, edges)
         return np.where(np.isfinite(self.numbers), binned, len(edges) + 1)
 

@@ -36,6 +36,7 @@ CHECKS = {
 }
 
 FEW, ENOUGH = 10, 30  # leads of the rarer outcome: to judge at all, and to call it a leak
+STRONG = 0.8  # pairs that no honest field has been seen to rank rightly by itself
 
 
 class Verdict(StrEnum):
@@ -97,7 +98,11 @@ def _filled_at_closing(field: Field, sample: Sample) -> Check | None:
         return None
     n, m = pairs.is_first.sum(), (~pairs.is_first).sum()
     return Check("LS101", verdict, f"Filled for {closed:.0%} of {n:,} closed leads and "
-                 f"{still_open:.0%} of {m:,} open ones of the same time.")  # fmt: skip
+                 f"{still_open:.0%} of {m:,} open ones{_same_time(sample)}.")  # fmt: skip
+
+
+def _same_time(sample: Sample) -> str:
+    return " of the same time" if sample.in_order else ""
 
 
 def _filled_means_one_outcome(field: Field, sample: Sample) -> Check | None:
@@ -122,8 +127,9 @@ def _filling_tells(field: Field, sample: Sample) -> Check | None:
         if told.value < 0.65 or told.low < 0.6:
             continue
         won, lost = sample.ended.shares(filled[sample.ended.rows])
-        evidence = (f"Filled for {won:.0%} of won leads and {lost:.0%} of the others of the same "
-                    f"time, which ranks {told.value:.0%} of pairs rightly")  # fmt: skip
+        evidence = (f"Filled for {won:.0%} of won leads and {lost:.0%} of the others"
+                    f"{_same_time(sample)}, which ranks {told.value:.0%} of pairs "
+                    "rightly")  # fmt: skip
         closed, still_open = sample.standing.shares(filled[sample.standing.rows])
         if sample.standing.rarer >= ENOUGH and still_open >= 0.8 * closed:
             return Check("LS103", Verdict.FINE, f"{evidence}; but open leads have it filled as "
@@ -136,14 +142,15 @@ def _filling_tells(field: Field, sample: Sample) -> Check | None:
 def _tells_alone(field: Field, sample: Sample) -> Check | None:
     """LS104. Open leads that hold the same promise as closed ones explain a strong field."""
     told = field.told(sample.ended)
-    if told.value < 0.8 or told.low < 0.7:
+    if told.likely < STRONG:
         return None
     closed, still_open = sample.standing.shares(_win_rates(field, sample)[sample.standing.rows])
     explained = sample.standing.rarer >= 3 * ENOUGH and still_open >= 0.6 * closed
-    evidence = f"By itself it ranks {told.value:.0%} of pairs of won and lost of one time rightly"
+    evidence = f"By itself it ranks {told.value:.0%} of pairs of won and lost rightly"
+    evidence += _same_time(sample).replace(" of the same", ", among leads of the same")
     if explained:
         evidence += "; but open leads have values much like those of closed ones"
-    return Check("LS104", _graded(sample, told.low >= 0.77 and not explained), f"{evidence}.")
+    return Check("LS104", _graded(sample, told.low >= STRONG and not explained), f"{evidence}.")
 
 
 def _win_rates(field: Field, sample: Sample) -> Floats:
@@ -190,8 +197,8 @@ def _values_settle(field: Field, sample: Sample) -> Check | None:
             sides.append((hits[settled].sum() / hits.sum(), kind, np.flatnonzero(settled), hits))
     if not sides:
         return None
-    share, kind, codes, hits = max(sides, key=lambda side: side[0])
-    names = sorted(codes, key=lambda code: (-count[code], code))[:3]
+    share, kind, settled, hits = max(sides, key=lambda side: side[0])
+    names = sorted(settled, key=lambda code: (-count[code], code))[:3]
     listed = ", ".join(f"{quote(field.values[c][:40])} ({hits[c]:,.0f} of {count[c]:,})"
                        for c in names)  # fmt: skip
     verdict = Verdict.SUSPECT if share >= 0.25 else Verdict.FINE
@@ -273,8 +280,8 @@ def _moved_by_closing(field: Field, sample: Sample) -> Check | None:
     if told.low < 0.85 or told.value < by_time + 0.1:
         return None
     verdict = Verdict.LEAK if told.low >= 0.95 and sample.in_order else Verdict.SUSPECT
-    return Check("LS110", verdict, f"Its values tell closed from open leads of the same time in "
-                 f"{told.value:.0%} of pairs.")  # fmt: skip
+    return Check("LS110", verdict, f"Its values tell closed from open leads"
+                 f"{_same_time(sample)} in {told.value:.0%} of pairs.")  # fmt: skip
 
 
 def _identifier_or_constant(field: Field, sample: Sample) -> Check | None:
