@@ -6,16 +6,18 @@ a leak among its checks is a leak, one with a suspect is a suspect, and neither 
 feature unless a person vouches for it in the project file.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
 
 from crm.project import Project
 from crm.records import CONTRACTS, Records
 from crm.toml_text import quote
-from features.evidence import read_field, read_sample
+from features.evidence import Bools, Comparison, Field, Floats, Sample, read_field, read_sample
 from features.fitting import role_columns
-from features.leak_checks import CHECKS, Check, Verdict, check_field, check_model
+from features.leak_checks import CHECKS, ENOUGH, Check, Verdict, check_field
 from features.moments import Moments
 
 __all__ = ["CHECKS", "Audit", "Check", "FieldAudit", "Verdict", "audit"]
@@ -114,9 +116,9 @@ def audit(records: Records, moments: Moments, project: Project) -> Audit:
     ]
     checks = {field.name: list(check_field(field, sample)) for field in fields}
     innocent = [field for field in fields if _worst(checks[field.name]) is Verdict.FINE]
-    for name, check in check_model(innocent, sample):
+    for name, check in _check_model(innocent, sample):
         checks[name].append(check)
-    vouched = set(getattr(project.columns, "known_in_time", []))
+    vouched = set(project.columns.known_in_time)
     return Audit(tuple(_conclude(f.name, checks[f.name], f.name in vouched) for f in fields))
 
 
@@ -155,3 +157,53 @@ def _weigh_together(checks: list[Check]) -> list[Check]:
         else check
         for check in checks
     ]
+
+
+def _check_model(fields: Sequence[Field], sample: Sample) -> Iterator[tuple[str, Check]]:
+    """LS109. Hold a light model of all fields against the same model without each of them.
+
+    The model is a ridge regression on out-of-fold win rates and numbers. It speaks only
+    where all fields together do implausibly well; a leak hides the next one, so pass no
+    field that is known to leak.
+
+    Yields
+    ------
+    tuple of str and Check
+        The field's name, and what was found.
+    """
+    pairs = sample.ended
+    if pairs.rarer < 3 * ENOUGH or len(fields) < 2:
+        return
+    fields = sorted(fields, key=lambda field: field.name)
+    columns = [_model_columns(field, pairs) for field in fields]
+    owner = np.repeat(np.arange(len(fields)), [block.shape[1] for block in columns])
+    design = np.column_stack(columns)
+    products, target = design.T @ design, design.T @ (pairs.is_first - pairs.base)
+
+    def ranked(kept: Bools) -> float:
+        ridge = products[np.ix_(kept, kept)] + np.eye(kept.sum())
+        return pairs.auc((design[:, kept] @ np.linalg.solve(ridge, target[kept])).round(9)).value
+
+    whole = ranked(owner >= 0)
+    if whole < 0.9:
+        return
+    for i, field in enumerate(fields):
+        without = ranked(owner != i)
+        if whole - without >= 0.1:
+            yield field.name, Check("LS109", Verdict.SUSPECT, "All fields together rank "
+                                    f"{whole:.0%} of pairs rightly, {without:.0%} without "
+                                    "it.")  # fmt: skip
+
+
+def _model_columns(field: Field, pairs: Comparison) -> Floats:
+    """Win rates of the field's values, and its numbers as such, each of mean 0 and spread 1."""
+    columns = [pairs.rates(field.levels[pairs.rows])]
+    if field.numbers is not None:
+        numbers = field.numbers[pairs.rows]
+        known = np.isfinite(numbers)
+        if known.any():
+            low, middle, high = np.quantile(numbers[known], [0.01, 0.5, 0.99])
+            columns.append(np.where(known, numbers.clip(low, high), middle))
+    block = np.column_stack(columns)
+    spread = block.std(axis=0)
+    return np.asarray((block - block.mean(axis=0)) / np.where(spread > 1e-9, spread, 1.0))

@@ -32,7 +32,7 @@ FOLDS = 5
 BINS = 20
 SMOOTHING = 10.0  # leads of the average rate that are added to each value
 SURE = 2.576  # standard errors: a chance of 1 in 200 on either side, because fields are many
-DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ].*)?")
+DATE = re.compile(r"\d{4}-\d{2}-\d{2}([t ].*)?")
 LOCAL_DATE = re.compile(r"(\d{1,2})([./-])(\d{1,2})[./-]\d{4}( .*)?")
 
 
@@ -159,23 +159,6 @@ class Comparison:
         return Comparison(self.rows[kept], self.is_first[kept], self.part[kept], self.fold[kept])
 
 
-def wilson(hits: float, count: float) -> tuple[float, float]:
-    """Bound a share from below and above (Wilson, JASA 22, 1927), at 95 %.
-
-    Examples
-    --------
-    >>> low, high = wilson(30, 30)
-    >>> round(low, 2), round(high, 2)
-    (0.89, 1.0)
-    """
-    if not count:
-        return 0.0, 1.0
-    z, share = 1.96, hits / count
-    middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
-    half = z / (1 + z**2 / count) * np.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)
-    return float(middle - half), float(middle + half)
-
-
 @dataclass(frozen=True)
 class Field:
     """One attribute of the leads, read for judging.
@@ -214,7 +197,7 @@ class Field:
             return self.codes
         known = self.numbers[np.isfinite(self.numbers)]
         bins = int(np.clip(len(self.codes) // LEADS_PER_SLICE, 2, BINS))
-        edges = np.unique(np.quantile(known, np.arange(1, bins) / bins)) if len(known) else []
+        edges = np.unique(np.quantile(known, np.arange(1, bins) / bins)) if len(known) else known
         binned = np.digitize(self.numbers, edges)
         return np.where(np.isfinite(self.numbers), binned, len(edges) + 1)
 
