@@ -171,7 +171,7 @@ def read_events(project: Project, notes: list[str]) -> dict[str, pd.DataFrame | 
     -------
     dict of str to DataFrame or None
         `activities` and `stages`; None where the project has no such table. An activity
-        that comes again for the same lead with the same id is there once.
+        that comes again for the same lead with the same id is there once, the earliest.
     """
     tables: dict[str, pd.DataFrame | None] = {}
     for name, keys, time in (
@@ -182,12 +182,13 @@ def read_events(project: Project, notes: list[str]) -> dict[str, pd.DataFrame | 
             tables[name] = None
             continue
         table = _shape(keys, name, project, notes)
+        table = table.sort_values(["lead_id", time], kind="stable", ignore_index=True)
         if name == "activities" and "activity_id" in table:
             repeated = table["activity_id"].notna() & table.duplicated(["lead_id", "activity_id"])
             if repeated.any():
                 notes.append(f"activities: {int(repeated.sum()):,} repeated ids, each kept once.")
-                table = table[~repeated]
-        tables[name] = table.sort_values(["lead_id", time], kind="stable", ignore_index=True)
+                table = table[~repeated].reset_index(drop=True)
+        tables[name] = table
     return tables
 
 

@@ -167,9 +167,9 @@ class ActivityFeatures:
         of_event = np.searchsorted(lead, log.lead[events])
         of_event = np.minimum(of_event, n - 1)
         at = log.at[events]
+        is_seen = (at <= as_of[of_event]) & (lead[of_event] == log.lead[events])
+        of_event, at = of_event[is_seen], at[is_seen]
         age = as_of[of_event] - at
-        is_seen = (age >= 0) & (lead[of_event] == log.lead[events])
-        of_event, at, age = of_event[is_seen], at[is_seen], age[is_seen]
         code = of_event * n_types + log.type[events][is_seen]
 
         first, last = np.full(n * n_types, NEVER), np.full(n * n_types, NOT_A_TIME)
@@ -254,8 +254,8 @@ class ActivityFeatures:
         ----------
         activities : sequence of sequence of mapping
             For each lead its activities: `type`, `occurred_at` (microseconds since 1970
-            UTC), and optionally `channel`, `content`, `activity_id`. An id that comes
-            again is the same activity.
+            UTC), and optionally `channel`, `content`, `activity_id`. Of activities of
+            one lead with the same id the earliest counts.
 
         Returns
         -------
@@ -265,7 +265,7 @@ class ActivityFeatures:
         rows = []
         for lead, events in enumerate(activities):
             ids: set[str] = set()
-            for event in events:
+            for event in sorted(events, key=lambda event: event["occurred_at"]):
                 name = cell_text(event.get("activity_id"))
                 if name is not None and name in ids:
                     continue

@@ -24,7 +24,7 @@ from features.kinds import (
     TargetAttribute,
     fit_target,
 )
-from features.moments import NOT_A_TIME, Moments
+from features.moments import NOT_A_TIME, Moments, microseconds
 from features.pipeline import Attribute, FeaturePipeline
 from features.stages import fit_stages
 from features.times import cell_time
@@ -42,9 +42,9 @@ def fit_pipeline(
 ) -> FeaturePipeline:
     """Learn from the leads of some moments how to turn leads into numbers.
 
-    Only the leads that the moments name are looked at, and of their activities and stages
-    only the types that enough of them have; so a pipeline fitted on training moments has
-    seen nothing of the test leads.
+    Only the leads that the moments name are looked at, and their activities and stages only
+    up to the last moment of each; so a pipeline fitted on training moments has seen nothing
+    of the test leads, and nothing of what came after.
 
     Parameters
     ----------
@@ -87,13 +87,14 @@ def fit_pipeline(
             f"No column of the leads is left to learn from. {reasons or 'There is none'}. "
             "Export attributes with the leads, or loosen [columns]."
         )
-    ids = leads["lead_id"]
+    activities = _seen(records, "activities", moments) if has_activities else None
+    stages = _seen(records, "stages", moments) if has_stages else None
     return FeaturePipeline(
         attributes=tuple(attributes),
         left_out=tuple(left_out),
         has_times=records.has_times,
-        activities=fit_activities(_of(records.activities, ids)) if has_activities else None,
-        stages=fit_stages(_of(records.stages, ids)) if has_stages else None,
+        activities=None if activities is None else fit_activities(activities),
+        stages=None if stages is None else fit_stages(stages),
     )
 
 
@@ -200,9 +201,13 @@ def _is_mail(word: str) -> bool:
     return bool(at) and "." in domain and " " not in word
 
 
-def _of(events: pd.DataFrame | None, ids: pd.Series) -> pd.DataFrame:
-    assert events is not None
-    return events[events["lead_id"].isin(ids)]
+def _seen(records: Records, name: str, moments: Moments) -> pd.DataFrame:
+    """Take the events of the moments' leads, each lead's up to its last moment."""
+    events: pd.DataFrame = getattr(records, name)
+    at = microseconds(events["occurred_at" if name == "activities" else "entered_at"])
+    ids = records.leads["lead_id"].to_numpy()[moments.lead]
+    last = pd.Series(moments.as_of).groupby(ids).max()
+    return events[at <= events["lead_id"].map(last)]
 
 
 def _attribute_columns(leads: pd.DataFrame, project: Project) -> list[str]:

@@ -127,7 +127,7 @@ class LeadScorer:
             `probability` (float64, 0 … 1), `score` (int64, 1 … 99), `grade` (text).
         """
         id_column = self.roles["lead_id"]
-        ids = leads[id_column] if id_column in leads.columns else pd.Series(range(len(leads)))
+        ids = leads.get(id_column, pd.Series([None] * len(leads), dtype=object))
         history = self.pipeline.history_of_tables(
             pd.Series(text_column(ids)), self._created_at(leads), activities, stages
         )

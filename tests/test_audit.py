@@ -587,7 +587,7 @@ def by_name(found: Audit):
 
 def public(tmp_path, name):
     text = (EXAMPLES / f"{name}.toml").read_text()
-    for key in ("known_later", "sensitive"):
+    for key in ("known_later", "known_in_time", "sensitive"):
         text = re.sub(rf"(?ms)^{key} = \[.*?\]", "", text)
     (tmp_path / "leadscore.toml").write_text(text)
     project = load_project(tmp_path)
