@@ -439,8 +439,8 @@ def _demo_request(project: Project) -> str:
     attributes = newest.drop(columns=["lead_id", "created_at"]).astype(object)
     rows = attributes.where(attributes.notna(), None).to_dict("records")
     leads = [
-        {"lead_id": lead_id, "attributes": row}
-        for lead_id, row in zip(newest["lead_id"], rows, strict=True)
+        {"lead_id": lead_id, "created_at": created.isoformat(), "attributes": row}
+        for lead_id, created, row in zip(newest["lead_id"], newest["created_at"], rows, strict=True)
     ]
     return json.dumps({"leads": leads}, indent=1)
 
