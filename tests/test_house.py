@@ -133,3 +133,10 @@ def test_files_named_in_prose_exist() -> None:
 def test_the_data_dictionary_is_current() -> None:
     page = (HERE / "docs" / "data-dictionary.md").read_text()
     assert page == data_dictionary(), "run `make docs`"
+
+
+def test_the_packing_list_takes_nothing_from_another_bento_in_the_tree() -> None:
+    listed = (HERE / "bentofile.yaml").read_text().partition("include:")[2].partition("exclude:")[0]
+    patterns = re.findall(r'- "([^"]+)"', listed)
+    assert len(patterns) == 5
+    assert all(pattern.startswith("/") for pattern in patterns)
