@@ -27,6 +27,7 @@ YES = frozenset(
         "oui",
         "si",
         "sì",
+        "sí",
         "sim",
         "on",
         "agreed",
@@ -44,6 +45,7 @@ NO = frozenset(
         "f",
         "0",
         "nein",
+        "nee",
         "non",
         "não",
         "off",
@@ -202,7 +204,7 @@ class DateAttribute:
         if self.part == "weekday":
             return np.floor(known + 3) % 7
         is_known = np.isfinite(known)
-        day = np.where(is_known, known, 0).astype("datetime64[D]")
+        day = np.where(is_known, np.floor(known), 0).astype("datetime64[D]")
         month = day.astype("datetime64[M]").astype(np.int64) % 12 + 1
         return np.where(is_known, month, np.nan)
 
