@@ -416,6 +416,26 @@ def _print_training(trained: "Trained") -> None:
     for name, found in (("leadscore", card.test), *card.baselines.items()):
         table.add_row(name.replace("_", " "), *(_cell(found, metric) for metric in TEST_COLUMNS))
     out.print(table)
+    _print_ages(test["by_age"])
+
+
+def _print_ages(by_age: list[Any]) -> None:
+    """Show how good the model is at each age of the lead, where there is more than one."""
+    if len(by_age) < 2:
+        return
+    table = Table(box=rich.box.SIMPLE, pad_edge=False, collapse_padding=True)
+    table.add_column("age of the lead")
+    for heading in ("n", "won", *TEST_COLUMNS.values()):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in by_age:
+        days = row["age_days"]
+        age = f"{days:g} days" if days == 0 or days >= 1 else f"{24 * days:.2g} hours"
+        if "verdict" in row:
+            table.add_row(age, f"{row['n']:,}", row["verdict"])
+            continue
+        values = (f"{row[metric]:.3f}" for metric in TEST_COLUMNS)
+        table.add_row(age, f"{row['n']:,}", f"{row['base_rate']:.1%}", *values)
+    out.print(table)
 
 
 def _cell(found: Any, metric: str) -> str:
