@@ -13,8 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crm.project import load_project
+from crm.project import Project, load_project
 from crm.records import TIME_DTYPE, Records, read_records
+from crm.simulated_world import Simulation
+from crm.simulator import simulate
 from features import events
 from features.activity import (
     MAX_TYPES,
@@ -33,6 +35,7 @@ from features.pipeline import FeaturePipeline
 from features.stages import StageFeatures, fit_stages
 from features.times import cell_time, time_text
 from models.scorer import LeadCells, LeadScorer
+from training.train import train
 
 HOUR = DAY // 24
 NOW = cell_time("2025-01-01T08:30:00Z")
@@ -632,10 +635,31 @@ def test_what_is_fitted_has_not_seen_what_came_after_the_moments(export, tmp_pat
     same(matrix, expected)
 
 
-def test_a_request_gets_the_score_of_the_table(trained, simulated_crm) -> None:
-    scorer: LeadScorer = trained.scorer
-    records = read_records(load_project(simulated_crm))
-    leads = records.leads.iloc[-150:]
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> Project:
+    folder = tmp_path_factory.mktemp("crm")
+    simulate(Simulation(leads=1_000, activities_per_lead=8, seed=1), folder)
+    text = (folder / "leadscore.toml").read_text()
+    changed = text.replace("moments_days = [0]", "moments_days = [0, 7.5, 21]")
+    assert changed != text
+    (folder / "leadscore.toml").write_text(changed)
+    return load_project(folder)
+
+
+@pytest.fixture(scope="module")
+def crm(project) -> Records:
+    return read_records(project)
+
+
+@pytest.fixture(scope="module")
+def scorer(project, crm) -> LeadScorer:
+    """A model that learned from leads at several ages, so that their history counts."""
+    now = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+    return train(project, crm, now=now).scorer
+
+
+def test_a_request_gets_the_score_of_the_table(scorer, crm) -> None:
+    records, leads = crm, crm.leads.iloc[-150:]
     as_of = records.observed_until - pd.Timedelta(days=20)
     table = scorer.score_table(
         leads, activities=records.activities, stages=records.stages,
@@ -668,3 +692,18 @@ def test_a_request_gets_the_score_of_the_table(trained, simulated_crm) -> None:
     assert [score.lead_id for score in scores] == leads["lead_id"].tolist()
     alone = [scorer.score_leads([lead], cell_time(as_of))[0] for lead in requests[:40]]
     assert alone == scores[:40]
+    bare = scorer.score_table(leads, as_of=as_of)["probability"]
+    assert (bare.to_numpy() != table["probability"].to_numpy()).mean() > 0.5
+
+
+def test_a_table_without_ids_has_no_history(scorer, crm) -> None:
+    records, as_of = crm, crm.observed_until
+    leads = records.leads.tail(50).drop(columns="lead_id")
+    numbered = records.activities.assign(
+        lead_id=[str(i % 50) for i in range(len(records.activities))]
+    )
+    found = scorer.score_table(leads, activities=numbered, as_of=as_of)
+    pd.testing.assert_frame_equal(found, scorer.score_table(leads, as_of=as_of))
+    named = leads.assign(lead_id=[str(i) for i in range(50)])
+    told = scorer.score_table(named, activities=numbered, as_of=as_of)
+    assert (told["probability"] != found["probability"]).any()

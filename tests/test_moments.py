@@ -191,7 +191,7 @@ def naive(records, keys):
     return sorted(found)
 
 
-days = st.integers(0, 60)
+days = st.integers(0, 60 * 8).map(lambda eighths: eighths / 8)
 histories = st.lists(
     st.tuples(
         days,
@@ -202,8 +202,10 @@ histories = st.lists(
 )
 settings = st.builds(
     learn,
-    horizon_days=st.sampled_from([1.0, 7.0, 20.0]),
-    moments_days=st.lists(st.sampled_from([1.0, 5.0, 30.0]), max_size=3).map(lambda a: [0.0, *a]),
+    horizon_days=st.sampled_from([0.5, 1.0, 7.25, 20.0]),
+    moments_days=st.lists(st.sampled_from([0.125, 1.0, 5.5, 30.0]), max_size=4).map(
+        lambda ages: [0.0, *ages]
+    ),
 )
 
 
