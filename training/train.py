@@ -31,6 +31,7 @@ from models.scorer import LeadCells, LeadScorer
 from training.evaluation import Evaluation, evaluate, gains, reliability
 from training.golden import golden_leads
 from training.split import Split, split_newest
+from training.tuning import Trial
 
 FEWEST_TO_JUDGE = 10  # outcomes of the rarer class
 PACKAGES = ("lightgbm", "numpy", "pandas", "scikit-learn", "scipy")
@@ -58,6 +59,14 @@ class Trained:
         What the leak audit found; the model does not look at leaks and suspects.
     reliability, gains : list of dict
         What the plots show.
+    moments : Moments
+        All that the scorer learned from.
+    split : Split
+        Which of them judged, and which were learned from to be judged.
+    test_margin : ndarray of float64, shape (len(split.test),)
+        Calibrated log-odds of the test moments, from the model that never saw them.
+    trials : tuple of Trial
+        Settings that were tried, if any were.
     """
 
     scorer: LeadScorer
@@ -68,6 +77,10 @@ class Trained:
     audit: Audit
     reliability: list[dict[str, float]]
     gains: list[dict[str, float]]
+    moments: Moments
+    split: Split
+    test_margin: NDArray[np.float64]
+    trials: tuple[Trial, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -186,6 +199,9 @@ def train(
         baselines=baselines,
         reliability=reliability(margin, split.test.label, split.test.weight),
         gains=gains(margin, split.test.label, split.test.weight),
+        moments=moments,
+        split=split,
+        test_margin=margin,
     )
 
 
