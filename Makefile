@@ -3,9 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
+PEERS := .venv-bench
+PEERS_READY := $(PEERS)/ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test bench check serve docs lock
+.PHONY: demo test bench bench-quality check serve docs lock
 .DEFAULT_GOAL := demo
 
 $(READY): requirements.lock pyproject.toml
@@ -25,6 +27,15 @@ test: $(READY)  ## the tests, doctests included, with coverage
 
 bench: $(READY)  ## speed and memory against named peers
 	$(BIN)/python benchmarks/bench_features.py
+
+$(PEERS_READY): benchmarks/requirements-peers.txt
+	@echo "Setting up $(PEERS), which only the benchmark of quality needs …"
+	@$(PYTHON) -m venv $(PEERS)
+	@$(PEERS)/bin/pip install --quiet --requirement $<
+	@touch $@
+
+bench-quality: $(READY) $(PEERS_READY)  ## how good the scores are beside named peers, on public data
+	$(BIN)/python benchmarks/bench_quality.py
 
 check: $(READY)  ## lint, format, types, import rules, and that pyproject and lock agree
 	$(BIN)/ruff check .
