@@ -15,20 +15,21 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from training import evaluation
-from training.evaluation import METRICS, evaluate, gains, reliability, wilson
+from training import intervals
+from training.evaluation import METRICS, by_grade, evaluate, gains, measure, reliability
+from training.intervals import resamples, share_interval, wilson
 
 
 @pytest.fixture(scope="module", autouse=True)
 def few_resamples():
     """Most tests look at the values; those of the intervals ask for the full number."""
-    with patch.object(evaluation, "N_RESAMPLES", 20):
+    with patch.object(intervals, "N_RESAMPLES", 20):
         yield
 
 
 @pytest.fixture
 def all_resamples(monkeypatch):
-    monkeypatch.setattr(evaluation, "N_RESAMPLES", 300)
+    monkeypatch.setattr(intervals, "N_RESAMPLES", 300)
 
 
 @st.composite
@@ -212,3 +213,94 @@ def test_gains_share_out_what_is_tied() -> None:
 )
 def test_wilson_gives_published_intervals(share: float, n: int, low: float, high: float) -> None:
     assert wilson(share, n) == pytest.approx((low, high), abs=1e-4)
+
+
+@pytest.mark.usefixtures("all_resamples")
+def test_gains_and_lifts_have_intervals_that_close_where_all_is_worked() -> None:
+    generator = np.random.default_rng(7)
+    margin = generator.normal(-1.5, 1.0, 800)
+    label = (generator.random(800) < expit(margin)).astype(np.int8)
+    rows = gains(margin, label, np.ones(800), np.arange(800), seed=0)
+    for row in rows[:-1]:
+        assert row["low"] < row["gain"] < row["high"]
+        assert row["lift_low"] == pytest.approx(row["low"] / row["share"])
+        assert row["lift_high"] == pytest.approx(row["high"] / row["share"])
+    assert (rows[-1]["low"], rows[-1]["high"]) == pytest.approx((1.0, 1.0))
+    lift = evaluate(margin, label, np.ones(800), np.arange(800), seed=0).intervals["lift_at_10"]
+    assert (rows[0]["lift_low"], rows[0]["lift_high"]) == pytest.approx(lift)
+
+
+def test_measured_metrics_are_those_of_the_evaluation() -> None:
+    generator = np.random.default_rng(1)
+    margin, weight = generator.normal(size=90), generator.uniform(0.5, 1, 90)
+    label = (generator.random(90) < 0.3).astype(np.int8)
+    whole = evaluate(margin, label, weight, np.arange(90), seed=0)
+    assert measure(margin, label, weight) == whole.values
+
+
+@pytest.mark.parametrize(
+    ("n_moments", "n_resamples"), [(10, 300), (500_000, 200), (2_000_000, 100)]
+)
+@pytest.mark.usefixtures("all_resamples")
+def test_more_moments_are_drawn_less_often(n_moments: int, n_resamples: int) -> None:
+    lead = np.zeros(n_moments, dtype=np.int64)  # one lead: what is counted costs nothing
+    assert sum(1 for _ in resamples(lead, seed=0)) == n_resamples
+
+
+def test_a_resample_draws_as_many_leads_as_there_are_and_each_whole() -> None:
+    lead = np.array([4, 9, 4, 4, 9, 2])
+    times = list(resamples(lead, seed=0))
+    assert len(times) == 20
+    for drawn in times:
+        assert drawn[0] == drawn[2] == drawn[3]
+        assert drawn[1] == drawn[4]
+        assert drawn[0] + drawn[1] + drawn[5] == 3
+
+
+def test_grades_by_hand() -> None:
+    # Two A leads of which one is won; of three D leads, one twice, none is.
+    rows = by_grade(
+        np.array([0.1, 0.5, 0.2, 0.7, 0.2, 0.1]),
+        np.array(["D", "A", "D", "A", "D", "D"]),
+        np.array([0, 0, 0, 1, 0, 0], dtype=np.int8),
+        np.ones(6),
+        np.array([0, 1, 2, 3, 2, 4]),
+    )
+    best, worst = rows
+    assert (best["grade"], best["n"], best["n_leads"], best["wins"]) == ("A", 2, 2, 1)
+    assert (best["share"], best["stated"], best["won"]) == pytest.approx((2 / 6, 0.6, 0.5))
+    assert (best["low"], best["high"]) == pytest.approx(wilson(0.5, 2))
+    assert (worst["grade"], worst["n"], worst["n_leads"], worst["wins"]) == ("D", 4, 3, 0)
+    assert (worst["share"], worst["stated"], worst["won"]) == pytest.approx((4 / 6, 0.15, 0.0))
+    assert (worst["low"], worst["high"]) == pytest.approx(wilson(0.0, 3))
+
+
+def test_grades_stand_from_the_best_to_the_worst_whatever_their_letters() -> None:
+    grade = np.array(["cold", "hot", "warm"])
+    rows = by_grade(
+        np.array([0.1, 0.9, 0.5]), grade, np.array([0, 1, 0], np.int8), np.ones(3), np.arange(3)
+    )
+    assert [row["grade"] for row in rows] == ["hot", "warm", "cold"]
+
+
+def test_a_share_of_leads_that_were_looked_at_twice_is_as_uncertain_as_of_leads() -> None:
+    won = np.array([1] * 30 + [0] * 70)
+    once = share_interval(won, np.ones(100), np.arange(100))
+    twice = share_interval(np.repeat(won, 2), np.ones(200), np.repeat(np.arange(100), 2))
+    assert once == pytest.approx(wilson(0.3, 100))
+    assert twice == pytest.approx(once)
+
+
+def test_a_share_is_as_certain_as_its_moments_where_those_of_a_lead_are_unlike() -> None:
+    # Each lead is won at one of its two moments: it tells nothing of itself.
+    low, high = share_interval(np.tile([0, 1], 50), np.ones(100), np.arange(100) // 2)
+    assert (low, high) == pytest.approx(wilson(0.5, 50))
+
+
+def test_a_bin_of_moments_of_few_leads_has_a_wide_interval() -> None:
+    margin = np.repeat(logit([0.5, 0.1]), 100)
+    label = np.tile([1] * 5 + [0] * 5, 20).astype(np.int8)
+    alone, *_ = reliability(margin, label, np.ones(200))
+    shared, *_ = reliability(margin, label, np.ones(200), np.arange(200) // 5)
+    assert (alone["low"], alone["high"]) == pytest.approx(wilson(0.5, 100))
+    assert (shared["low"], shared["high"]) == pytest.approx(wilson(0.5, 20))

@@ -8,12 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, log_expit
 
+from training.intervals import percentiles, resamples, share_interval
+
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 METRICS = ("roc_auc", "pr_auc", "log_loss", "brier", "ece", "lift_at_10")
 N_BINS = 10
-N_RESAMPLES = 300
-LEVEL = 0.95
+FEWEST_TO_JUDGE = 10  # leads of the rarer outcome; fewer say nothing of a model
 
 
 @dataclass(frozen=True)
@@ -79,27 +81,25 @@ def evaluate(
     (1.0, 0.043)
     """
     order, ranked = _rank(margin, label)
-    values = ranked.metrics(weight[order])
-    leads, of_lead = np.unique(lead[order], return_inverse=True)
-    generator = np.random.default_rng(seed)
-    draws = []
-    for _ in range(N_RESAMPLES):
-        times_drawn = generator.multinomial(len(leads), np.full(len(leads), 1 / len(leads)))
-        drawn = weight[order] * times_drawn[of_lead]
-        if len(np.unique(ranked.label[drawn > 0])) == 2:
-            draws.append(ranked.metrics(drawn))
-    tail = 100 * (1 - LEVEL) / 2
-    intervals = {
-        name: tuple(float(x) for x in np.percentile([d[name] for d in draws], [tail, 100 - tail]))
-        for name in METRICS
-    }
+    weight, lead = weight[order], lead[order]
+    draws = [
+        ranked.metrics(drawn)
+        for drawn in (weight * times for times in resamples(lead, seed))
+        if 0 < (drawn * ranked.label).sum() < drawn.sum()
+    ]
     return Evaluation(
         n=len(label),
-        n_leads=len(leads),
-        base_rate=float(np.average(label, weights=weight)),
-        values=values,
-        intervals=intervals,  # type: ignore[arg-type]
+        n_leads=len(np.unique(lead)),
+        base_rate=float(np.average(ranked.label, weights=weight)),
+        values=ranked.metrics(weight),
+        intervals={name: percentiles([draw[name] for draw in draws]) for name in METRICS},
     )
+
+
+def measure(margin: Floats, label: NDArray[np.int8], weight: Floats) -> dict[str, float]:
+    """Give the metrics alone, without intervals; parameters as of `evaluate`."""
+    order, ranked = _rank(margin, label)
+    return ranked.metrics(weight[order])
 
 
 def _rank(margin: Floats, label: NDArray[np.int8]) -> tuple[NDArray[np.int64], "_Ranked"]:
@@ -116,105 +116,188 @@ class _Ranked:
         self._loss = -(label * log_expit(margin) + (1 - label) * log_expit(-margin))
         self._squared = (self.probability - label) ** 2
         self._last_of_tie = np.append(np.flatnonzero(np.diff(margin)), len(margin) - 1)
+        self._first_of_tie = np.append(0, self._last_of_tie[:-1] + 1)
 
     def metrics(self, weight: Floats) -> dict[str, float]:
-        total = weight.sum()
-        seen, wins = self.found(weight)
-        losses = np.cumsum(weight * (1 - self.label))[self._last_of_tie]
-        new_wins, new_losses = np.diff(wins, prepend=0.0), np.diff(losses, prepend=0.0)
+        mass = np.cumsum(weight)
+        seen, wins = mass[self._last_of_tie], self._wins(weight)
+        new_seen, new_wins = np.diff(seen, prepend=0.0), np.diff(wins, prepend=0.0)
+        new_losses = new_seen - new_wins
         precision = np.divide(wins, seen, out=np.zeros_like(wins), where=seen > 0)
+        # The mean gap between stated and true share of wins, in bins of equal mass.
+        gap = new_seen * self.probability[self._last_of_tie] - new_wins
+        gaps = np.bincount(self._bin_of_tie(mass, weight), gap, N_BINS)
         return {
-            "roc_auc": float((new_losses * (wins - new_wins / 2)).sum() / (wins[-1] * losses[-1])),
+            "roc_auc": float(
+                (new_losses * (wins - new_wins / 2)).sum() / (wins[-1] * new_losses.sum())
+            ),
             "pr_auc": float((new_wins * precision).sum() / wins[-1]),
-            "log_loss": float(weight @ self._loss / total),
-            "brier": float(weight @ self._squared / total),
-            "ece": self._calibration_error(weight),
-            "lift_at_10": self.gain(weight, 0.1) / 0.1,
+            "log_loss": float((weight * self._loss).sum() / mass[-1]),
+            "brier": float((weight * self._squared).sum() / mass[-1]),
+            "ece": float(np.abs(gaps).sum() / mass[-1]),
+            "lift_at_10": float(_gain(seen, wins, np.array([0.1]))[0] / 0.1),
         }
 
-    def found(self, weight: Floats) -> tuple[Floats, Floats]:
-        """Mass and wins seen from the top down to the end of each tie."""
-        return (
-            np.cumsum(weight)[self._last_of_tie],
-            np.cumsum(weight * self.label)[self._last_of_tie],
-        )
+    def gain(self, weight: Floats, share: Floats) -> Floats:
+        """Shares of the wins among the best-scored shares; what is tied is shared out."""
+        return _gain(np.cumsum(weight)[self._last_of_tie], self._wins(weight), share)
 
-    def gain(self, weight: Floats, share: float) -> float:
-        """Share of the wins among the best-scored share; what is tied is shared out."""
-        seen, wins = self.found(weight)
-        top = np.interp(share * seen[-1], np.append(0, seen), np.append(0, wins))
-        return float(top / wins[-1])
-
-    def bins(self, weight: Floats) -> NDArray[np.int64]:
+    def bins(self, weight: Floats) -> Ints:
         """Tell each moment's bin of equal mass, from the top; what is tied stays in one bin."""
-        before = np.cumsum(weight) - weight / 2
-        bins = np.minimum((before / weight.sum() * N_BINS).astype(np.int64), N_BINS - 1)
-        first_of_tie = np.append(0, self._last_of_tie[:-1] + 1)
-        size = np.diff(np.append(first_of_tie, len(bins)))
-        return np.repeat(bins[(first_of_tie + self._last_of_tie) // 2], size)
+        size = self._last_of_tie - self._first_of_tie + 1
+        return np.repeat(self._bin_of_tie(np.cumsum(weight), weight), size)
 
-    def _calibration_error(self, weight: Floats) -> float:
-        """Mean gap between stated and true share of wins, in bins of equal mass."""
-        bins = self.bins(weight)
-        mass = np.bincount(bins, weight, N_BINS)
-        stated = np.bincount(bins, weight * self.probability, N_BINS)
-        true = np.bincount(bins, weight * self.label, N_BINS)
-        return float(np.abs(stated - true).sum() / mass.sum())
+    def _wins(self, weight: Floats) -> Floats:
+        """Mass of wins from the top down to the end of each tie."""
+        return np.cumsum(weight * self.label)[self._last_of_tie]
+
+    def _bin_of_tie(self, mass: Floats, weight: Floats) -> Ints:
+        middle = (self._first_of_tie + self._last_of_tie) // 2
+        before = mass[middle] - weight[middle] / 2
+        return np.minimum((before / mass[-1] * N_BINS).astype(np.int64), N_BINS - 1)
 
 
-def reliability(margin: Floats, label: NDArray[np.int8], weight: Floats) -> list[dict[str, float]]:
+def _gain(seen: Floats, wins: Floats, share: Floats) -> Floats:
+    top = np.interp(share * seen[-1], np.append(0, seen), np.append(0, wins))
+    return np.asarray(top / wins[-1])
+
+
+def reliability(
+    margin: Floats, label: NDArray[np.int8], weight: Floats, lead: Ints | None = None
+) -> list[dict[str, float]]:
     """Stated against true share of wins, in up to ten bins of equal mass, best first.
 
     The bins are those of the calibration error, which is the rows' mean gap, weighed
     by `n`. Moments with the same margin stay in one bin.
 
+    Parameters
+    ----------
+    margin, label, weight : ndarray, shape (n,)
+        As of `evaluate`.
+    lead : ndarray of int64, shape (n,), optional
+        Whose moments they are; without it each is a lead's only one.
+
     Returns
     -------
     list of dict
-        `bin` (1 … 10), `n` (leads: the bin's weight), `stated`, `won`, and the 95 %
-        Wilson interval `low`, `high`.
+        `bin` (1 … 10), `n` (moments: the bin's weight), `stated`, `won`, and the 95 %
+        interval `low`, `high` of what was won.
     """
     order, ranked = _rank(margin, label)
-    bins = ranked.bins(weight[order])
+    weight = weight[order]
+    lead = np.arange(len(label)) if lead is None else lead[order]
+    bins = ranked.bins(weight)
     rows = []
     for i in np.unique(bins):
-        mass = np.where(bins == i, weight[order], 0.0)
-        n = float(mass.sum())
-        stated, won = float(mass @ ranked.probability) / n, float(mass @ ranked.label) / n
-        low, high = wilson(won, n)
+        chosen = bins == i
+        mass = weight[chosen]
+        low, high = share_interval(ranked.label[chosen], mass, lead[chosen])
         rows.append(
-            {"bin": int(i) + 1, "n": n, "stated": stated, "won": won, "low": low, "high": high}
+            {
+                "bin": int(i) + 1,
+                "n": float(mass.sum()),
+                "stated": float(np.average(ranked.probability[chosen], weights=mass)),
+                "won": float(np.average(ranked.label[chosen], weights=mass)),
+                "low": low,
+                "high": high,
+            }
         )
     return rows
 
 
-def gains(margin: Floats, label: NDArray[np.int8], weight: Floats) -> list[dict[str, float]]:
+def gains(
+    margin: Floats,
+    label: NDArray[np.int8],
+    weight: Floats,
+    lead: Ints | None = None,
+    seed: int = 0,
+) -> list[dict[str, float]]:
     """Share of all wins found when the best-scored share of leads is worked, by deciles.
+
+    Parameters
+    ----------
+    margin, label, weight, lead, seed
+        As of `evaluate`; without `lead` each moment is a lead's only one.
 
     Returns
     -------
     list of dict
-        `share` of leads, `gain` (share of wins), `lift` (gain over share).
+        `share` of leads, `gain` (share of wins) with its 95 % bootstrap interval `low`,
+        `high`, and `lift` (gain over share) with `lift_low`, `lift_high`.
     """
     order, ranked = _rank(margin, label)
-    found = {tenths / 10: ranked.gain(weight[order], tenths / 10) for tenths in range(1, 11)}
-    return [{"share": share, "gain": gain, "lift": gain / share} for share, gain in found.items()]
+    weight = weight[order]
+    lead = np.arange(len(label)) if lead is None else lead[order]
+    share = np.arange(1, 11) / 10
+    draws = np.array(
+        [
+            ranked.gain(drawn, share)
+            for drawn in (weight * times for times in resamples(lead, seed))
+            if (drawn * ranked.label).sum() > 0
+        ]
+    )
+    rows = []
+    for i, gain in enumerate(ranked.gain(weight, share)):
+        low, high = percentiles(draws[:, i])
+        found = {"share": share[i], "gain": gain, "low": low, "high": high}
+        lifts = {"lift": gain, "lift_low": low, "lift_high": high}
+        rows.append(
+            {name: float(value) for name, value in found.items()}
+            | {name: float(value / share[i]) for name, value in lifts.items()}
+        )
+    return rows
 
 
-def wilson(share: float, n: float) -> tuple[float, float]:
-    """95 % interval of a share of `n`.
+def by_grade(
+    probability: Floats,
+    grade: NDArray[np.str_],
+    label: NDArray[np.int8],
+    weight: Floats,
+    lead: Ints,
+) -> list[dict[str, Any]]:
+    """Stated against true share of wins in each grade, best grade first.
 
-    References
+    Parameters
     ----------
-    Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", 1927.
+    probability : ndarray of float64, shape (n,)
+        Calibrated.
+    grade : ndarray of str, shape (n,)
+        As the scale gives it; a grade that no moment reaches has no row.
+    label, weight, lead : ndarray, shape (n,)
+        As of `evaluate`.
+
+    Returns
+    -------
+    list of dict
+        `grade`, `n` (moments), `n_leads`, `wins` (moments that were won), `share` (of all
+        moments), `stated` (mean probability), `won` (true share) and its 95 % interval
+        `low`, `high`.
 
     Examples
     --------
-    >>> low, high = wilson(0.0, 10)
-    >>> low, round(high, 2)
-    (0.0, 0.28)
+    >>> rows = by_grade(
+    ...     np.array([0.6, 0.6, 0.1]), np.array(["A", "A", "D"]),
+    ...     np.array([1, 0, 0], dtype=np.int8), np.ones(3), np.arange(3),
+    ... )
+    >>> [(row["grade"], row["wins"], row["stated"], row["won"]) for row in rows]
+    [('A', 1, 0.6, 0.5), ('D', 0, 0.1, 0.0)]
     """
-    z = 1.959964
-    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return max(0.0, float(centre - half)), min(1.0, float(centre + half))
+    rows = []
+    for letter in np.unique(grade):
+        chosen = grade == letter
+        mass = weight[chosen]
+        low, high = share_interval(label[chosen], mass, lead[chosen])
+        rows.append(
+            {
+                "grade": str(letter),
+                "n": int(chosen.sum()),
+                "n_leads": len(np.unique(lead[chosen])),
+                "wins": int(label[chosen].sum()),
+                "share": float(mass.sum() / weight.sum()),
+                "stated": float(np.average(probability[chosen], weights=mass)),
+                "won": float(np.average(label[chosen], weights=mass)),
+                "low": low,
+                "high": high,
+            }
+        )
+    return sorted(rows, key=lambda row: -row["stated"])
