@@ -1,0 +1,228 @@
+"""Whether a model is fit to work with: a verdict, and the reasons with their figures."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from training.evaluation import FEWEST_TO_JUDGE, N_BINS, Evaluation
+from training.intervals import share_interval
+from training.split import Split
+
+ENOUGH = 50  # leads of the rarer outcome: lift and conversion are then known to about a quarter
+CALIBRATED = 0.05
+CHANCE_TIMES = 2.0
+SHIFT = 1.5
+TOO_GOOD = 0.98
+
+Level = Literal["ready", "usable", "not ready"]
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """What to make of a model.
+
+    Attributes
+    ----------
+    verdict : {"ready", "usable", "not ready"}
+        "usable" means with the reservations that the reasons name.
+    reasons : list of str
+        Sentences for a person, what speaks against it first.
+    """
+
+    verdict: Level
+    reasons: list[str]
+
+    def to_json(self) -> dict[str, str | list[str]]:
+        """Give the judgement as plain data."""
+        return {"verdict": self.verdict, "reasons": list(self.reasons)}
+
+
+def judge_readiness(
+    test: Evaluation,
+    baselines: Mapping[str, Evaluation],
+    split: Split,
+    *,
+    in_order: bool,
+    left_out: Sequence[str] = (),
+) -> Readiness:
+    """Say whether a model is ready, usable or not ready, and why.
+
+    It is *not ready* if
+
+    - fewer than `FEWEST_TO_JUDGE` test leads have the rarer outcome, or
+    - its order of the leads is no better than chance: the interval of ROC AUC holds 0.5.
+
+    Else it is *usable*, with reservations, if
+
+    - fewer than `ENOUGH` test leads have the rarer outcome, or
+    - its log loss is not better than the base rate's beyond chance, or another baseline's is
+      better than its own beyond chance: the baseline's value lies outside its interval, or
+    - stated probabilities are off by more than `CALIBRATED` on average, and by more than
+      `CHANCE_TIMES` what right ones would seem to be off, or
+    - the share of wins differs between training and test by a factor of `SHIFT`, and beyond
+      chance, or
+    - ROC AUC is `TOO_GOOD`, which in sales a leak explains more often than skill, or
+    - the leads have no time of creation, so nothing protects against leaks in time, or
+    - they stand in no order, so the test leads are not the newest.
+
+    Else it is *ready*. What speaks for it, and what the leak audit left out, is said as well.
+
+    Parameters
+    ----------
+    test : Evaluation
+        On the test moments.
+    baselines : mapping of str to Evaluation
+        On the same moments; `base_rate` must be there.
+    split : Split
+        What was learned from to be judged, and what judged.
+    in_order : bool
+        Whether the leads stand in the order of time.
+    left_out : sequence of str
+        Columns that the leak audit keeps out.
+
+    Returns
+    -------
+    Readiness
+
+    Examples
+    --------
+    >>> from features.moments import Moments
+    >>> label = np.array([0, 1] * 30, dtype=np.int8)
+    >>> moments = Moments(np.arange(60), np.arange(60), label, np.arange(60), np.ones(60), {})
+    >>> chance = Evaluation(60, 60, 0.5, {"roc_auc": 0.5, "log_loss": 0.70, "ece": 0.0},
+    ...                     {"roc_auc": (0.42, 0.58), "log_loss": (0.69, 0.71)})
+    >>> found = judge_readiness(chance, {"base_rate": chance}, Split(moments, moments, 0, ""),
+    ...                         in_order=True)
+    >>> found.verdict, found.reasons[0]
+    ('not ready', 'It orders the leads no better than chance: ROC AUC 0.500 (0.420 to 0.580).')
+    """
+    fatal = list(_fatal(test, split))
+    reservations = list(_reservations(test, baselines, split, in_order))
+    supports = list(_supports(test, baselines, left_out))
+    verdict: Level = "not ready" if fatal else "usable" if reservations else "ready"
+    return Readiness(verdict, [*fatal, *reservations, *supports])
+
+
+def _fatal(test: Evaluation, split: Split) -> Iterator[str]:
+    n, word = _rarer(split)
+    if n < FEWEST_TO_JUDGE:
+        yield (
+            f"Only {n} of the {test.n_leads:,} test leads {word}; with fewer than "
+            f"{FEWEST_TO_JUDGE} nobody can tell how good it is."
+        )
+    if not _ranks(test):
+        yield f"It orders the leads no better than chance: ROC AUC {_with_interval(test)}."
+
+
+def _reservations(
+    test: Evaluation, baselines: Mapping[str, Evaluation], split: Split, in_order: bool
+) -> Iterator[str]:
+    n, word = _rarer(split)
+    if FEWEST_TO_JUDGE <= n < ENOUGH:
+        yield f"Only {n} of the {test.n_leads:,} test leads {word}: intervals are wide."
+    loss, (low, high) = test.values["log_loss"], test.intervals["log_loss"]
+    base = baselines["base_rate"].values["log_loss"]
+    if high >= base:
+        yield (
+            "Its probabilities are not better than the base rate beyond chance: log loss "
+            f"{loss:.3f} ({low:.3f} to {high:.3f}) against {base:.3f}."
+        )
+    for name, other in baselines.items():
+        if name != "base_rate" and other.values["log_loss"] < low:
+            yield (
+                f"A simpler model ({name}) does better beyond chance: log loss "
+                f"{other.values['log_loss']:.3f} against {loss:.3f} ({low:.3f} to {high:.3f})."
+            )
+    shift = _shift(split)
+    if shift:
+        holds = ", the order of the leads still holds" if _ranks(test) else ""
+        yield f"{shift}: probabilities are stale{holds}."
+    error = test.values["ece"]
+    by_chance = _error_by_chance(test)
+    if error > CALIBRATED and error > CHANCE_TIMES * by_chance:
+        yield (
+            f"Stated probabilities are off by {100 * error:.1f} points on average; right ones "
+            f"would seem to be off by {100 * by_chance:.1f}."
+        )
+    if test.values["roc_auc"] >= TOO_GOOD:
+        yield (
+            f"ROC AUC {test.values['roc_auc']:.3f} is too good to be true in most sales: look "
+            "for a field that is filled after the outcome."
+        )
+    if not split.test.has_times:
+        yield (
+            "The leads have no time of creation: nothing protects it from having learned what "
+            "became known only after the moment of scoring."
+        )
+    if not in_order:
+        yield (
+            "The test leads are not the newest but drawn at random: expect newer ones to be harder."
+        )
+
+
+def _supports(
+    test: Evaluation, baselines: Mapping[str, Evaluation], left_out: Sequence[str]
+) -> Iterator[str]:
+    loss, base = test.values["log_loss"], baselines["base_rate"].values["log_loss"]
+    if test.intervals["log_loss"][1] < base:
+        yield f"Better than the base rate beyond chance: log loss {loss:.3f} against {base:.3f}."
+    if _ranks(test):
+        yield (
+            f"It orders the leads better than chance: ROC AUC {_with_interval(test)}, where "
+            "chance has 0.5."
+        )
+    if test.values["ece"] <= CALIBRATED:
+        yield (
+            "Stated probabilities are off by "
+            f"{100 * test.values['ece']:.1f} points on average, which is little."
+        )
+    if left_out:
+        fields = "field" if len(left_out) == 1 else "fields"
+        yield f"The leak audit left out {len(left_out)} {fields} that may know too much."
+
+
+def _ranks(test: Evaluation) -> bool:
+    return test.intervals["roc_auc"][0] > 0.5
+
+
+def _with_interval(test: Evaluation) -> str:
+    low, high = test.intervals["roc_auc"]
+    return f"{test.values['roc_auc']:.3f} ({low:.3f} to {high:.3f})"
+
+
+def _rarer(split: Split) -> tuple[int, str]:
+    """Count the test leads of the rarer outcome."""
+    lead, label = split.test.lead, split.test.label
+    won, lost = (len(np.unique(lead[label == outcome])) for outcome in (1, 0))
+    if won <= lost:
+        return won, "was won" if won == 1 else "were won"
+    return lost, "was not won" if lost == 1 else "were not won"
+
+
+def _shift(split: Split) -> str | None:
+    """Say how the share of wins moved from the training to the test leads, if it did."""
+    before, after = (
+        float(np.average(side.label, weights=side.weight)) for side in (split.train, split.test)
+    )
+    low, high = share_interval(split.test.label, split.test.weight, split.test.lead)
+    far = max(before, after) >= SHIFT * min(before, after)
+    if not far or low <= before <= high:
+        return None
+    verb = "rose" if after > before else "fell"
+    return f"The share of wins {verb} from {_percent(before)} to {_percent(after)}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %" if share >= 0.02 else f"{100 * share:.1f} %"
+
+
+def _error_by_chance(test: Evaluation) -> float:
+    """Give the calibration error that right probabilities would have, by chance.
+
+    The mean distance of a bin's share of wins from its expectation, sqrt(2 / pi) standard
+    deviations, at the base rate: a little more than where probabilities are spread.
+    """
+    variance = test.base_rate * (1 - test.base_rate) / (test.n_leads / N_BINS)
+    return float(np.sqrt(2 / np.pi * variance))
