@@ -1,8 +1,21 @@
 """ModelCard: what the model is, what it learned from, what it is good and bad at."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any
+
+import msgspec
+
+NOT_FOR = (
+    "Deciding on credit, insurance, employment, housing, education or any other right of a "
+    "person. It says how likely a sale is, and nothing else.",
+    "Being the sole ground of a decision about a person. A person decides, and can say why.",
+    "Leads of another kind than it learned from: another product, market or way of getting "
+    "leads. Train a model on those.",
+    "Judging the people who work the leads. A low score is about the lead.",
+    "Telling causes. That leads with some value win more often does not say that giving others "
+    "this value would make them win.",
+)
 
 
 @dataclass(frozen=True)
@@ -26,17 +39,33 @@ class ModelCard:
     left_out : list of dict
         Columns it does not look at: `column`, `reason`.
     test : dict
-        Metrics on the newest leads, each with its interval.
+        Metrics on the newest leads, each with its interval; `how` they were chosen; and the
+        rows of `by_age`, `by_grade`, `reliability` and `gains`, where they were made.
     baselines : dict of dict
-        The same for the base rate and a logistic regression on the same leads.
+        The metrics of the base rate and a logistic regression on the same leads.
     estimator : dict
-        What was fitted, with which settings.
+        What was fitted, with which settings, and why.
     digests : dict of str to str
         SHA-256 of each table it learned from.
     versions : dict of str to str
         Of Python and the packages that shape the result.
     notes : list of str
         What was repaired while reading, and other warnings.
+    readiness : dict
+        `verdict` ("ready", "usable" or "not ready") and `reasons`, sentences.
+    scale : dict
+        `base_rate` that scores 50, `grades` (pairs of a letter and its least score, best
+        first), and `pinned_by`: who or what holds them from version to version.
+    importance : list of dict
+        What drives the score, the strongest first: `signal`, its `share` of all, 0 … 1, and
+        `direction` in words.
+    segments, fairness : list of dict
+        The rows of `training.segments`.
+    audit : list of dict
+        What the leak audit holds of each field: `field`, `verdict`, `checks` (`number`,
+        `verdict`, `evidence`), and `line`, what to put into the project file.
+    not_for : list of str
+        What the model must not be used for.
     """
 
     name: str
@@ -52,6 +81,13 @@ class ModelCard:
     digests: Mapping[str, str]
     versions: Mapping[str, str]
     notes: list[str] = field(default_factory=list)
+    readiness: Mapping[str, Any] = field(default_factory=dict)
+    scale: Mapping[str, Any] = field(default_factory=dict)
+    importance: list[dict[str, Any]] = field(default_factory=list)
+    segments: list[dict[str, Any]] = field(default_factory=list)
+    fairness: list[dict[str, Any]] = field(default_factory=list)
+    audit: list[dict[str, Any]] = field(default_factory=list)
+    not_for: list[str] = field(default_factory=lambda: list(NOT_FOR))
 
     def to_json(self) -> dict[str, Any]:
         """Give the card as plain data."""
@@ -59,5 +95,11 @@ class ModelCard:
 
     @classmethod
     def from_json(cls, state: Mapping[str, Any]) -> "ModelCard":
-        """Rebuild a card from `to_json`."""
-        return cls(**{entry.name: state[entry.name] for entry in fields(cls)})
+        """Rebuild a card from `to_json`; an older card may lack what came from `readiness` on.
+
+        Raises
+        ------
+        ValueError
+            If a field is missing or of another kind.
+        """
+        return msgspec.convert(state, cls)
