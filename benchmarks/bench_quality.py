@@ -27,6 +27,7 @@ import pandas as pd
 from scipy.special import log_expit, logit
 
 from crm.cells import text_column
+from crm.errors import LeadScoringError
 from crm.project import Project, load_project
 from crm.records import Records, read_records
 from features.attributes import CategoryAttribute
@@ -37,6 +38,7 @@ from features.moments import Moments, make_moments
 from features.pipeline import FeaturePipeline
 from training import train as product
 from training.evaluation import Evaluation, evaluate
+from training.intervals import percentiles, resamples
 from training.split import Split, split_newest
 
 HERE = Path(__file__).resolve().parent
@@ -52,7 +54,6 @@ MODELS = {"base_rate": "base rate", **PEERS, "leadscore": "leadscore",
           "leadscore_tuned": "leadscore tuned"}  # fmt: skip
 OUR_MODELS = ("leadscore", "leadscore_tuned")
 SIZES = (25, 100, 400)
-RESAMPLES = 1000
 CERTAIN = 1e-7  # no probability is nearer to 0 or 1: one sure error must not decide a mean
 HOLDS = 1.25  # the base rate holds if it changes by no more than this factor
 CALIBRATION_GOAL = 0.03
@@ -154,8 +155,7 @@ def peer_answer(model: str, folder: Path) -> Answer:
         sys.exit(f"{model} failed:\n{done.stderr[-3000:]}")
     found = json.loads((folder / f"{model}.json").read_text())
     margin = logit(np.clip(found["probability"], CERTAIN, 1 - CERTAIN))
-    about = found["version"] + (f", of {', '.join(found['parts'])}" if found["parts"] else "")
-    return Answer(margin, found["fit_seconds"], about)
+    return Answer(margin, found["fit_seconds"], found["about"])
 
 
 # ---- one contest
@@ -198,13 +198,9 @@ def difference(ours: Row, other: Row, moments: Moments) -> tuple[float, float, f
         -np.where(moments.label == 1, log_expit(row.answer.margin), log_expit(-row.answer.margin))
         for row in (ours, other)
     ]
-    leads, of_lead = np.unique(moments.lead, return_inverse=True)
-    more = np.bincount(of_lead, moments.weight * (losses[0] - losses[1]))
-    mass = np.bincount(of_lead, moments.weight)
-    generator = np.random.default_rng(0)
-    draws = generator.multinomial(len(leads), np.full(len(leads), 1 / len(leads)), RESAMPLES)
-    low, high = np.percentile(draws @ more / (draws @ mass), [2.5, 97.5])
-    return float(more.sum() / mass.sum()), float(low), float(high)
+    more = moments.weight * (losses[0] - losses[1])
+    draws = [times @ more / (times @ moments.weight) for times in resamples(moments.lead, seed=0)]
+    return float(more.sum() / moments.weight.sum()), *percentiles(draws)
 
 
 # ---- what is printed
@@ -276,7 +272,7 @@ def judge_set(contest: Contest, models: Iterable[str], tune_minutes: float) -> d
     rows = compete(contest, models, tune_minutes)
     print(f"\n## {contest.name}: learned from {len(split.train):,} moments, judged by "
           f"{len(split.test):,} ({split.how}; {split.embargoed:,} embargoed)\n")  # fmt: skip
-    print(table(rows), "\n")
+    print(table(rows) + "\n")
     found = verdicts(contest, rows)
     print(*map(in_words, found), sep="\n")
     print(
@@ -339,7 +335,10 @@ def main() -> None:
     models = [m for m in given.models if not (given.fast and m == "autogluon")]
     found = []
     for name in given.sets:
-        contest = read_contest(name)
+        try:
+            contest = read_contest(name)
+        except LeadScoringError as error:
+            sys.exit(f"{name}: {error}")
         found.append(judge_sizes(contest, SIZES) if given.sizes
                      else judge_set(contest, models, given.tune))  # fmt: skip
     if given.json:

@@ -4,12 +4,13 @@
 
 FOLDER holds train.parquet (with `outcome`) and test.parquet (without). What comes back is
 MODEL.json: `probability` of each test row, `fit_seconds` (fitting alone, no files),
-`version`, and `parts`, the models that AutoGluon could use. Every peer has its own default
+`about`, its version and which models AutoGluon could use. Every peer has its own default
 settings and two threads. This script knows nothing of leadscore.
 """
 
 import importlib
 import importlib.metadata
+import importlib.util
 import json
 import sys
 import time
@@ -22,10 +23,10 @@ import pandas as pd
 THREADS = 2
 OUTCOME = "outcome"
 Predict = Callable[[pd.DataFrame], np.ndarray]
-Fit = Callable[[pd.DataFrame, pd.Series, Path], tuple[Predict, list[str]]]
+Fit = Callable[[pd.DataFrame, pd.Series, Path], tuple[Predict, str]]
 
 
-def logistic(features: pd.DataFrame, outcome: pd.Series, folder: Path) -> tuple[Predict, list[str]]:
+def logistic(features: pd.DataFrame, outcome: pd.Series, folder: Path) -> tuple[Predict, str]:
     from sklearn.compose import make_column_selector, make_column_transformer
     from sklearn.impute import SimpleImputer
     from sklearn.linear_model import LogisticRegression
@@ -42,22 +43,18 @@ def logistic(features: pd.DataFrame, outcome: pd.Series, folder: Path) -> tuple[
     )
     model = make_pipeline(columns, LogisticRegression(max_iter=2000))
     model.fit(features, outcome)
-    return lambda rows: model.predict_proba(rows)[:, 1], []
+    return lambda rows: model.predict_proba(rows)[:, 1], ""
 
 
-def light_gbm(
-    features: pd.DataFrame, outcome: pd.Series, folder: Path
-) -> tuple[Predict, list[str]]:
+def light_gbm(features: pd.DataFrame, outcome: pd.Series, folder: Path) -> tuple[Predict, str]:
     from lightgbm import LGBMClassifier
 
     model = LGBMClassifier(n_jobs=THREADS, verbosity=-1)
     model.fit(features, outcome)
-    return lambda rows: model.predict_proba(rows)[:, 1], []
+    return lambda rows: model.predict_proba(rows)[:, 1], ""
 
 
-def cat_boost(
-    features: pd.DataFrame, outcome: pd.Series, folder: Path
-) -> tuple[Predict, list[str]]:
+def cat_boost(features: pd.DataFrame, outcome: pd.Series, folder: Path) -> tuple[Predict, str]:
     from catboost import CatBoostClassifier
 
     categories = list(features.select_dtypes("category"))
@@ -68,12 +65,10 @@ def cat_boost(
 
     model = CatBoostClassifier(thread_count=THREADS, verbose=False, allow_writing_files=False)
     model.fit(filled(features), outcome, cat_features=categories)
-    return lambda rows: model.predict_proba(filled(rows))[:, 1], []
+    return lambda rows: model.predict_proba(filled(rows))[:, 1], ""
 
 
-def auto_gluon(
-    features: pd.DataFrame, outcome: pd.Series, folder: Path
-) -> tuple[Predict, list[str]]:
+def auto_gluon(features: pd.DataFrame, outcome: pd.Series, folder: Path) -> tuple[Predict, str]:
     """Medium quality, told that log loss is what counts: its own default is accuracy."""
     from autogluon.tabular import TabularPredictor
 
@@ -85,7 +80,11 @@ def auto_gluon(
         features.assign(**{OUTCOME: outcome}), presets="medium_quality",
         num_cpus=THREADS, num_gpus=0,
     )  # fmt: skip
-    return lambda rows: model.predict_proba(rows)[1].to_numpy(), model.model_names()
+    absent = [name for name in ("torch", "fastai") if importlib.util.find_spec(name) is None]
+    about = f"of {', '.join(model.model_names())}"
+    if absent:
+        about += f"; no neural networks, for want of {' and '.join(absent)}"
+    return lambda rows: model.predict_proba(rows)[1].to_numpy(), about
 
 
 # What fits, the package it is, and what is imported before the clock starts.
@@ -112,13 +111,12 @@ def main(name: str, folder: Path) -> None:
     for module in modules:
         importlib.import_module(module)
     start = time.perf_counter()
-    predict, parts = fit(train, outcome, folder)
+    predict, about = fit(train, outcome, folder)
     fit_seconds = time.perf_counter() - start
     answer = {
         "probability": np.asarray(predict(test), dtype=np.float64).tolist(),
         "fit_seconds": fit_seconds,
-        "version": f"{package} {importlib.metadata.version(package)}",
-        "parts": parts,
+        "about": f"{package} {importlib.metadata.version(package)} {about}".strip(),
     }
     (folder / f"{name}.json").write_text(json.dumps(answer))
 
