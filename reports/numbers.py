@@ -1,0 +1,100 @@
+"""Figures as a page writes them."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from reports.page import NO_BREAK, Html, join
+
+Row = Mapping[str, Any]
+
+METRICS = {
+    "log_loss": ("Log loss", "lower is better; surprise at what happened"),
+    "roc_auc": ("ROC AUC", "higher is better; chance has 0.5"),
+    "pr_auc": ("PR AUC", "higher is better; chance has the share of wins"),
+    "brier": ("Brier score", "lower is better"),
+    "ece": ("Calibration error, points", "lower is better; mean gap of stated and true share"),
+    "lift_at_10": ("Lift in the best tenth", "higher is better; chance has 1"),
+}
+
+
+def percent(share: float, digits: int = 1) -> str:
+    r"""Write a share, 0 … 1.
+
+    Examples
+    --------
+    >>> percent(0.1234) == "12.3\u00a0%"
+    True
+    """
+    return f"{100 * share:.{digits}f}{NO_BREAK}%"
+
+
+def two_digits(value: float) -> str:
+    """Write a number such as a lift."""
+    return f"{value:.2f}"
+
+
+def count(n: int | None) -> str:
+    """Write how many there are."""
+    return "not said" if n is None else f"{n:,}"
+
+
+def age_of(days: float) -> str:
+    """Write the age of a lead.
+
+    Examples
+    --------
+    >>> [age_of(days) for days in (0, 1 / 24, 0.5, 1, 7)]
+    ['at creation', 'after 1 hour', 'after 12 hours', 'after 1 day', 'after 7 days']
+    """
+    if days == 0:
+        return "at creation"
+    n, unit = (24 * days, "hour") if days < 1 else (days, "day")
+    text = f"{n:.3g}"
+    return f"after {text} {unit}" + ("" if text == "1" else "s")
+
+
+def signed_points(share: float) -> str:
+    """Write a difference of shares in points.
+
+    Examples
+    --------
+    >>> signed_points(-0.0512), signed_points(0.2)
+    ('−5.1', '+20.0')
+    """
+    return f"{100 * share:+.1f}".replace("-", "−")
+
+
+def between(
+    row: Row, low: str = "low", high: str = "high", write: Callable[[float], str] = percent
+) -> str:
+    """Write the interval of a row; a dash if there is none."""
+    return f"{write(row[low])} to {write(row[high])}" if low in row else "–"
+
+
+def with_interval(value: str, interval: str) -> Html:
+    """Put an interval below its value."""
+    return join([value, Html("<small>"), interval, Html("</small>")])
+
+
+def metric_of(name: str, found: Row) -> object:
+    """Write a metric with its interval; None if it is not there."""
+    if name not in found:
+        return None
+    write = {"ece": _points, "lift_at_10": two_digits}.get(name, _three_digits)
+    if name not in found.get("intervals", {}):
+        return write(found[name])
+    low, high = found["intervals"][name]
+    return with_interval(write(found[name]), f"{write(low)} to {write(high)}")
+
+
+def gap_of(row: Row) -> Html:
+    """Write the gap of a group, in points, with its interval."""
+    return with_interval(signed_points(row["gap"]), between(row, write=signed_points))
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:.1f}"
+
+
+def _three_digits(value: float) -> str:
+    return f"{value:.3f}"
