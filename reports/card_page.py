@@ -160,7 +160,11 @@ def _drivers(card: ModelCard, pictures: Mapping[str, Picture]) -> Html:
 
 def _left_out(card: ModelCard) -> Html:
     leaks = [field for field in card.audit if field["verdict"] != "fine"]
-    vouched = [field for field in card.audit if field["verdict"] == "fine" and field["checks"]]
+    vouched = [
+        field
+        for field in card.audit
+        if field["verdict"] == "fine" and any(c["verdict"] != "fine" for c in field["checks"])
+    ]
     told = {field["field"] for field in leaks}
     others = [left for left in card.left_out if left["column"] not in told]
     kept_out = table(

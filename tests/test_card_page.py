@@ -224,6 +224,14 @@ def test_the_page_says(full, said: str) -> None:
     assert said in full.text or said in joined
 
 
+def test_only_what_looks_like_a_leak_is_said_to_be_vouched_for() -> None:
+    remark = {"number": "LS112", "verdict": "fine", "evidence": 'It is always "no".'}
+    card = full_card(audit=[{"field": "x", "verdict": "fine", "checks": [remark], "line": None}])
+    page = Reader(card_page(card, pictures={}))
+    assert "The leak audit found no field to keep out." in page.text
+    assert "vouches" not in page.text
+
+
 def test_figures_stand_beside_the_baselines() -> None:
     card = full_card()
     text = Reader(card_page(card, pictures={})).text
