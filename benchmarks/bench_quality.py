@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import log_expit, logit
+from scipy.special import expit, log_expit, logit
 
 from crm.cells import text_column
 from crm.errors import LeadScoringError
@@ -37,7 +37,7 @@ from features.kinds import TargetAttribute
 from features.moments import Moments, make_moments
 from features.pipeline import FeaturePipeline
 from training import train as product
-from training.evaluation import Evaluation, evaluate
+from training.evaluation import Evaluation, evaluate, measure
 from training.intervals import percentiles, resamples
 from training.split import Split, split_newest
 
@@ -57,6 +57,7 @@ SIZES = (25, 100, 400)
 CERTAIN = 1e-7  # no probability is nearer to 0 or 1: one sure error must not decide a mean
 HOLDS = 1.25  # the base rate holds if it changes by no more than this factor
 CALIBRATION_GOAL = 0.03
+CHANCES = 100
 
 
 @dataclass(frozen=True)
@@ -203,6 +204,13 @@ def difference(ours: Row, other: Row, moments: Moments) -> tuple[float, float, f
     return float(more.sum() / moments.weight.sum()), *percentiles(draws)
 
 
+def error_by_chance(margin: np.ndarray, moments: Moments) -> float:
+    """The mean calibration error of a model whose probabilities are true, on so few moments."""
+    generator = np.random.default_rng(0)
+    labels = (generator.random((CHANCES, len(margin))) < expit(margin)).astype(np.int8)
+    return float(np.mean([measure(margin, each, moments.weight)["ece"] for each in labels]))
+
+
 # ---- what is printed
 
 
@@ -243,7 +251,9 @@ def verdicts(contest: Contest, rows: list[Row]) -> list[dict[str, Any]]:
             verdict["of_autogluons_time"] = (
                 ours.answer.fit_seconds / by_model["autogluon"].answer.fit_seconds
             )
-        found.append(verdict | {"calibration_error": ours.test.values["ece"]})
+        verdict["calibration_error"] = ours.test.values["ece"]
+        verdict["by_chance"] = error_by_chance(ours.answer.margin, contest.split.test)
+        found.append(verdict)
     return found
 
 
@@ -258,7 +268,8 @@ def in_words(verdict: dict[str, Any]) -> str:
     goal = verdict.get("calibration_goal")
     said.append(
         f"base rate {trained:.3f} → {tested:.3f} ({'holds' if verdict['holds'] else 'drifts'}), "
-        f"calibration error {verdict['calibration_error']:.3f}"
+        f"calibration error {verdict['calibration_error']:.3f} "
+        f"({verdict['by_chance']:.3f} if all were true)"
         + ("" if goal is None else f", goal {goal:.3f}: "
            + ("met" if verdict["calibration_error"] <= goal else "NOT MET"))
     )  # fmt: skip
