@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from crm.cells import cell_text, text_column
 from features.events import NEVER, Floats, Ints, blocks, since
 from features.moments import MICROSECONDS_PER_DAY, NOT_A_TIME
-from features.names import Feature
+from features.names import Feature, braced
 
 WINDOWS_DAYS = (90, 30, 7, 1)  # each inside the one before it
 PACE_DAYS = (7, 30)
@@ -74,42 +74,44 @@ class ActivityFeatures:
         found = []
         for kind in (None, *self.types):
             stem = "activity" if kind is None else f"activity[{kind}]"
-            what = "activities" if kind is None else f'"{kind}" activities'
+            what = "activities" if kind is None else f'"{braced(kind)}" activities'
+            one = "activity" if kind is None else f'"{braced(kind)}"'
             column = "occurred_at" if kind is None else "type, occurred_at"
+            never = f"no {one} yet".replace("{{", "{").replace("}}", "}")
             found.append(
-                Feature(f"{stem}.count", "activities", column, "count", f"{{value:.0f}} {what}")
-            )
+                Feature(f"{stem}.count", "activities", column, "count", f"{{value}} {what}",
+                        absent=never, signal=stem)
+            )  # fmt: skip
             found += [
                 Feature(
                     f"{stem}.count_{days}d",
                     "activities",
                     column,
                     "count",
-                    f"{{value:.0f}} {what} in the last {days} days",
+                    f"{{value}} {what} in the last {_days(days)}",
                     window_days=days,
+                    absent=f"{never.removesuffix(' yet')} in the last {_days(days)}",
+                    signal=stem,
                 )
                 for days in WINDOWS_DAYS
             ]
-            one = "activity" if kind is None else f'"{kind}"'
             found += [
-                Feature(
-                    f"{stem}.days_since_{end}",
-                    "activities",
-                    column,
-                    "days",
-                    f"{end} {one} {{value:.1f}} days ago",
-                )
+                Feature(f"{stem}.days_since_{end}", "activities", column, "days",
+                        f"{end} {one} {{value}} ago", absent=never, signal=stem)
                 for end in ("last", "first")
-            ]
+            ]  # fmt: skip
         found += [
             Feature("activity.contents_count", "activities", "content", "count",
-                    "{value:.0f} different contents seen"),
-            Feature("activity.active_days_count", "activities", "occurred_at", "days",
-                    "active on {value:.0f} days"),
+                    "{value} different contents seen", absent="no content seen yet",
+                    signal="activity"),
+            Feature("activity.active_days_count", "activities", "occurred_at", "number",
+                    "active on {value} days", signal="activity"),
             Feature("activity.pace_7d_to_30d", "activities", "occurred_at", "ratio",
-                    "{value:.1f} times the usual pace in the last 7 days", window_days=30),
+                    "{value} times the usual pace in the last 7 days", window_days=30,
+                    absent="no activity in the last 30 days", signal="activity"),
             Feature("activity.first_response_hours", "activities", "occurred_at", "hours",
-                    "first activity {value:.1f} hours after creation"),
+                    "first activity {value} after creation", absent="no activity yet",
+                    signal="activity"),
         ]  # fmt: skip
         found += [
             Feature(
@@ -117,7 +119,9 @@ class ActivityFeatures:
                 "activities",
                 "channel",
                 "share",
-                f'{{value:.0%}} of activities by "{channel}"',
+                f'{{value}} of activities by "{braced(channel)}"',
+                absent=f'no activity by "{channel}" yet',
+                signal="activity.channel",
             )
             for channel in self.channels
         ]
@@ -324,6 +328,10 @@ def _common(activities: pd.DataFrame, column: str, at_most: int) -> tuple[str, .
     chosen = sorted(leads[leads >= MIN_LEADS_PER_VALUE].items(), key=lambda kv: (-kv[1], kv[0]))
     usual = spelling.to_dict()
     return tuple(str(usual[value]) for value, _ in chosen[:at_most])
+
+
+def _days(days: int) -> str:
+    return "day" if days == 1 else f"{days} days"
 
 
 def _first_of_content(log: ActivityLog, events: slice, is_seen: NDArray[np.bool_]) -> Ints:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from crm.cells import cell_number, cell_text, number_column, read_column, text_column
 from crm.errors import SchemaError
-from features.names import Feature
+from features.names import Feature, braced
 
 MISSING, UNSEEN = 0, 1  # codes of the two buckets that every category has
 MAX_VOCABULARY = 254
@@ -50,7 +50,9 @@ class NumberAttribute:
     @property
     def feature(self) -> Feature:
         """Describe the column of the matrix."""
-        return Feature(self.column, "leads", self.column, "number", f"{self.column} is {{value:g}}")
+        return Feature(
+            self.column, "leads", self.column, "number", f"{braced(self.column)} is {{value}}"
+        )
 
     @cached_property
     def nothing_numbers(self) -> frozenset[float]:
@@ -106,9 +108,11 @@ class CategoryAttribute:
     @property
     def feature(self) -> Feature:
         """Describe the column of the matrix."""
+        name = braced(self.column)
         return Feature(
-            self.column, "leads", self.column, "category", f'{self.column} is "{{value}}"'
-        )
+            self.column, "leads", self.column, "category", f'{name} is "{{value}}"',
+            values=("", "a value that is rare or new", *self.vocabulary),
+        )  # fmt: skip
 
     @cached_property
     def _codes(self) -> dict[str, float]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from crm.cells import cell_text, read_column
 from features.moments import MICROSECONDS_PER_DAY, NOT_A_TIME
-from features.names import Feature
+from features.names import Feature, braced
 from features.times import cell_time
 
 YES = frozenset(
@@ -133,7 +133,9 @@ class FlagAttribute:
     @property
     def feature(self) -> Feature:
         """Describe the column of the matrix."""
-        return Feature(self.column, "leads", self.column, "yes/no", f"{self.column}: {{value}}")
+        return Feature(
+            self.column, "leads", self.column, "yes/no", f"{braced(self.column)}: {{value}}"
+        )
 
     def encode(self, cell: Any) -> float:
         """Read one cell."""
@@ -177,14 +179,15 @@ class DateAttribute:
     @property
     def feature(self) -> Feature:
         """Describe the column of the matrix."""
-        name = f"{self.column}.{self.part}"
+        name, said = f"{self.column}.{self.part}", braced(self.column)
         if self.part == "age_days":
             return Feature(
-                name, "leads", self.column, "days", f"{self.column} {{value:.0f}} days ago"
+                name, "leads", self.column, "days", f"{said} {{value}} ago", signal=self.column
             )
         return Feature(
-            name, "leads", self.column, "number", f"{self.part} of {self.column} {{value:.0f}}"
-        )
+            name, "leads", self.column, self.part, f"{said} in {{value}}"
+            if self.part == "month" else f"{said} on a {{value}}", signal=self.column
+        )  # fmt: skip
 
     def encode(self, cell: Any) -> float:
         """Read one cell as days since 1970; `at` makes it what the moment sees."""
@@ -236,8 +239,10 @@ class EmailAttribute:
     def feature(self) -> Feature:
         """Describe the column of the matrix."""
         return Feature(
-            f"{self.column}.domain_kind", "leads", self.column, "category", "{value} e-mail address"
-        )
+            f"{self.column}.domain_kind", "leads", self.column, "category",
+            "{value} e-mail address", absent="no e-mail address", signal=self.column,
+            values=("", "unreadable", *MAIL_KINDS[2:]),
+        )  # fmt: skip
 
     def encode(self, cell: Any) -> float:
         """Read one cell as a code of `MAIL_KINDS`."""
@@ -294,7 +299,8 @@ class TargetAttribute:
         """Describe the column of the matrix."""
         return Feature(
             f"{self.column}.win_log_odds", "leads", self.column, "log-odds",
-            f"leads with this {self.column} are won at log-odds {{value:.2f}}",
+            f"leads with this {braced(self.column)} are won in {{value}} of cases",
+            signal=self.column,
         )  # fmt: skip
 
     @cached_property

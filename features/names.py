@@ -1,6 +1,13 @@
 """Feature: what a column of the matrix is, so that a reason can speak."""
 
+import math
 from dataclasses import dataclass
+from functools import cached_property
+
+MOST_CHARACTERS = 60  # of a value that is quoted in a sentence
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September",
+          "October", "November", "December")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -15,11 +22,18 @@ class Feature:
         Where it comes from; `column` names several where several are read.
     unit : str
         "count", "days", "hours", "share", "ratio", "number", "yes/no", "category",
-        "log-odds".
+        "log-odds", "weekday", "month".
     sentence : str
-        Template for a reason, with `{value}`.
+        Template for a reason, with `{value}`: the value as `say` words it.
     window_days : float or None
         Only what happened in the last so many days counts.
+    absent : str
+        What a reason says where the value is missing, or where a count or share is 0.
+    signal : str
+        Features of one signal move together, so they make one reason; empty: the feature
+        is a signal of its own.
+    values : tuple of str
+        What each category code says; a code beyond them is a value unseen in training.
     """
 
     name: str
@@ -28,3 +42,86 @@ class Feature:
     unit: str
     sentence: str
     window_days: float | None = None
+    absent: str = ""
+    signal: str = ""
+    values: tuple[str, ...] = ()
+
+    @cached_property
+    def signal_name(self) -> str:
+        """The signal it belongs to."""
+        return self.signal or self.name
+
+    def say(self, value: float) -> str:
+        """Put a value into words.
+
+        Parameters
+        ----------
+        value : float
+            As it stands in the matrix; nan where it is missing.
+
+        Returns
+        -------
+        str
+
+        Examples
+        --------
+        >>> days = Feature("demo.days", "activities", "type", "days",
+        ...                'last "demo" {value} ago', absent='no "demo" yet')
+        >>> days.say(2.04), days.say(0.125), days.say(math.nan)
+        ('last "demo" 2 days ago', 'last "demo" 3 hours ago', 'no "demo" yet')
+        >>> source = Feature("source", "leads", "source", "category", 'source is "{value}"',
+        ...                  absent="source is not known", values=("", "a rare value", "Web"))
+        >>> source.say(2.0), source.say(0.0)
+        ('source is "Web"', 'source is not known')
+        """
+        if math.isnan(value) or (self.unit in ("count", "share") and value == 0):
+            return self.absent or f"{_cut(self.column)} is not known"
+        if self.unit == "category":
+            label = self.values[int(value)] if value < len(self.values) else ""
+            if not label:
+                return self.absent or f"{_cut(self.column)} is not known"
+            return self.sentence.format(value=_cut(label))
+        return self.sentence.format(value=_in_words(self.unit, value))
+
+
+def braced(name: str) -> str:
+    """Prepare a name from the data for a template: cut, and with its braces doubled.
+
+    Examples
+    --------
+    >>> braced("a {strange} column")
+    'a {{strange}} column'
+    """
+    return _cut(name).replace("{", "{{").replace("}", "}}")
+
+
+def _in_words(unit: str, value: float) -> str:
+    if unit == "days":
+        return _span(value)
+    if unit == "hours":
+        return _span(value / 24)
+    if unit == "yes/no":
+        return "yes" if value else "no"
+    if unit == "share":
+        return f"{value:.0%}"
+    if unit == "log-odds":
+        return f"{1 / (1 + math.exp(-value)):.0%}"
+    if unit == "weekday":
+        return WEEKDAYS[int(value)]
+    if unit == "month":
+        return MONTHS[int(value) - 1]
+    if unit == "ratio":
+        return f"{value:.1f}"
+    return f"{value:,.0f}" if value == int(value) else f"{value:,.4g}"
+
+
+def _span(days: float) -> str:
+    """Give a span of time in the largest unit that fits."""
+    for amount, unit in ((days, "day"), (24 * days, "hour"), (1440 * days, "minute")):
+        if round(amount) >= 1:
+            return f"{amount:.0f} {unit}{'' if round(amount) == 1 else 's'}"
+    return "less than a minute"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MOST_CHARACTERS else f"{text[: MOST_CHARACTERS - 1]}…"

@@ -40,12 +40,13 @@ KINDS: dict[str, Any] = {
 CATEGORICAL = ("category", "email")
 HOUR = 3_600_000_000
 LEAD_TIMES = (
-    Feature("lead.age_days", "leads", "created_at", "days", "created {value:.1f} days ago"),
-    Feature(
-        "lead.created_weekday", "leads", "created_at", "number", "created on weekday {value:.0f}"
-    ),
-    Feature("lead.created_hour", "leads", "created_at", "number", "created at {value:.0f}:00 UTC"),
-)
+    Feature("lead.age_days", "leads", "created_at", "days", "created {value} ago",
+            absent="created at an unknown time", signal="lead.created_at"),
+    Feature("lead.created_weekday", "leads", "created_at", "weekday", "created on a {value}",
+            absent="created at an unknown time", signal="lead.created_at"),
+    Feature("lead.created_hour", "leads", "created_at", "number", "created at {value}:00 UTC",
+            absent="created at an unknown time", signal="lead.created_at"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -48,10 +48,13 @@ class StageFeatures:
     def features(self) -> list[Feature]:
         """Describe the columns that `compute` makes, in their order."""
         return [
-            Feature("stage.current", "stages", "stage", "category", 'in stage "{value}"'),
-            Feature("stage.days_in", "stages", "entered_at", "days",
-                    "{value:.1f} days in its stage"),
-            Feature("stage.count", "stages", "stage", "count", "{value:.0f} stages entered"),
+            Feature("stage.current", "stages", "stage", "category", 'in stage "{value}"',
+                    absent="in no stage yet", signal="stage",
+                    values=("", "one that is new", *self.stages)),
+            Feature("stage.days_in", "stages", "entered_at", "days", "{value} in its stage",
+                    absent="in no stage yet", signal="stage"),
+            Feature("stage.count", "stages", "stage", "count", "{value} stages entered",
+                    absent="in no stage yet", signal="stage"),
         ]  # fmt: skip
 
     def compute(self, log: StageLog, lead: Ints, as_of: Ints) -> Floats:
