@@ -9,6 +9,7 @@ command line into an exit code, the service into an HTTP status.
     - SchemaError    a table or a request does not fit its contract         exit 2, HTTP 422
     - LearningError  the records hold nothing that could be learned                  exit 1
     - ArtifactError  a saved model is incomplete, altered, or of another format      exit 1
+    - GateError      a model did not pass its gates; carries them                    exit 1
     - TrackingError  MLflow cannot be reached, or refuses                            exit 1
     - ServiceError   the service or its package cannot be built or started           exit 1
 
@@ -16,6 +17,7 @@ A message has at most three sentences: what is wrong, what was expected, what to
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 
 class LeadScoringError(Exception):
@@ -72,6 +74,21 @@ class LearningError(LeadScoringError):
 
 class ArtifactError(LeadScoringError):
     """A saved model is incomplete, altered, of another format, or scores differently."""
+
+
+class GateError(LeadScoringError):
+    """A model did not pass its gates, or they were judged against another champion.
+
+    Parameters
+    ----------
+    message : str
+    gates : sequence of models.history.Gate
+        All of them, the ones that were passed too.
+    """
+
+    def __init__(self, message: str, gates: Sequence[Any] = ()) -> None:
+        self.gates = tuple(gates)
+        super().__init__(message)
 
 
 class TrackingError(LeadScoringError):

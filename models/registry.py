@@ -1,37 +1,41 @@
 """MLflow's registry: where models are kept, and which one is the champion.
 
-The only file that knows the registry. MLflow is imported when a `Registry` is opened, so
+The only file that knows the registry; `models.promotion` decides who becomes champion and
+leaves the record of it. MLflow is imported when a `Registry` is opened, so
 that nothing pays for it, in seconds or in noise, that does not use it.
 """
 
-import http.client
+import datetime
 import importlib
+import json
 import logging
 import os
-import re
+import shutil
 import tempfile
-import urllib.error
-import urllib.request
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import filelock
 import sqlalchemy
 from sqlalchemy.exc import SQLAlchemyError
 
-from crm.errors import TrackingError
+from crm.errors import ConfigError, TrackingError
 from crm.project import Project
+from models.address import check_reachable, shown
 from models.artifact import LoadedModel, load_artifact
+from models.scale import Scale
 
-CHAMPION = "champion"
+CHAMPION, CHALLENGER = "champion", "challenger"
 ARTIFACT = "scorer"
-CHECK_SECONDS = 5
-CHECK_ERRORS = (SQLAlchemyError, http.client.HTTPException, ImportError, OSError, ValueError)
-DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+SCALE_TAG = "leadscore.scale"
+RUNS_AT_ONCE = 200
+ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND")
 MLFLOW_SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_DISABLE_AGENT_HINT": "true",
@@ -42,6 +46,46 @@ MLFLOW_SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",  # its default of 7 waits four minutes
     "GIT_PYTHON_REFRESH": "quiet",
 }
+
+
+@dataclass(frozen=True)
+class Version:
+    """One registered model, as MLflow holds it.
+
+    Attributes
+    ----------
+    version : str
+    aliases : tuple of str
+    registered_at : datetime, UTC
+    digest : str
+        Of the artefact.
+    run_id : str
+        Of the training that made it.
+    metrics : dict of str to float
+        Of that run, such as `test.log_loss`.
+    """
+
+    version: str
+    aliases: tuple[str, ...]
+    registered_at: datetime.datetime
+    digest: str
+    run_id: str
+    metrics: Mapping[str, float]
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the version as plain data, with its metrics on its own test leads."""
+        return {
+            "version": self.version,
+            "aliases": list(self.aliases),
+            "registered_at": self.registered_at.isoformat(timespec="seconds"),
+            "digest": self.digest,
+            "run_id": self.run_id,
+            "test": {
+                name.removeprefix("test."): value
+                for name, value in self.metrics.items()
+                if name.startswith("test.")
+            },
+        }
 
 
 class Registry:
@@ -65,7 +109,7 @@ class Registry:
         self.tracking_uri = os.environ.get("MLFLOW_TRACKING_URI") or default
         is_default = self.tracking_uri == default
         self.artifact_location = (project.folder / "mlartifacts").as_uri() if is_default else None
-        _check_reachable(self.tracking_uri)
+        check_reachable(self.tracking_uri)
         _import_quietly()
         with self.errors():
             self.client = _open_client(self.tracking_uri)
@@ -93,6 +137,18 @@ class Registry:
         if chosen is None:  # it leaves its address in the environment, for the next project to find
             os.environ.pop("MLFLOW_TRACKING_URI", None)
 
+    def experiment(self) -> str:
+        """Give the id of the project's experiment; it is made if there is none."""
+        location = self.artifact_location
+        return self.find_experiment() or str(
+            self.client.create_experiment(self.name, artifact_location=location)
+        )
+
+    def find_experiment(self) -> str | None:
+        """Give the id of the project's experiment, or None if there is none."""
+        found = self.client.get_experiment_by_name(self.name)
+        return None if found is None else str(found.experiment_id)
+
     def register(self, model_uri: str, run_id: str, model_id: str, tags: Mapping[str, str]) -> str:
         """Add a version of the project's model.
 
@@ -101,13 +157,7 @@ class Registry:
         str
             The version's number.
         """
-        from mlflow.exceptions import MlflowException
-
-        try:
-            self.client.create_registered_model(self.name)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
+        self.claim(self.name, {})
         made = self.client.create_model_version(
             self.name, source=model_uri, run_id=run_id, model_id=model_id, tags=dict(tags)
         )
@@ -117,16 +167,111 @@ class Registry:
         """Take back a version that was registered by a run that then failed."""
         self.client.delete_model_version(self.name, version)
 
-    def find_champion(self) -> str | None:
-        """Give the champion's version, or None if there is none."""
+    def take_back_run(self, run_id: str) -> None:
+        """Take back a run that failed, with its models, its nested runs and its files."""
+        client, run = self.client, self.client.get_run(run_id)
+        experiment = [run.info.experiment_id]
+        for nested in client.search_runs(experiment, f"tags.`mlflow.parentRunId` = '{run_id}'"):
+            self.take_back_run(nested.info.run_id)
+        models = client.search_logged_models(experiment, filter_string=f"source_run_id='{run_id}'")
+        for model in models:
+            client.delete_logged_model(model.model_id)
+        client.set_terminated(run_id, status="FAILED")
+        client.delete_run(run_id)
+        for location in (run.info.artifact_uri, *(model.artifact_location for model in models)):
+            if urlsplit(location).scheme in ("", "file"):  # a server keeps its files to itself
+                path = Path(url2pathname(urlsplit(location).path))
+                shutil.rmtree(path.parent, ignore_errors=True)
+
+    def claim(self, name: str, tags: Mapping[str, str]) -> bool:
+        """Register a name, which MLflow lets only one caller do; False if it is taken."""
         from mlflow.exceptions import MlflowException
 
         try:
-            return str(self.client.get_model_version_by_alias(self.name, CHAMPION).version)
+            self.client.create_registered_model(name, tags=dict(tags))
         except MlflowException as error:
-            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            if error.error_code in ("RESOURCE_ALREADY_EXISTS", "RESOURCE_DOES_NOT_EXIST"):
+                return False  # it is there, or was until just now
+            raise
+        return True
+
+    def claimed(self, name: str) -> Any:
+        """Give what is registered under a name, with its tags, or None."""
+        return self._unless_absent(lambda: self.client.get_registered_model(name))
+
+    def release(self, name: str) -> None:
+        """Take a claimed name back."""
+        self._unless_absent(lambda: self.client.delete_registered_model(name))
+
+    def _unless_absent(self, ask: Callable[[], Any]) -> Any:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return ask()
+        except MlflowException as error:
+            if error.error_code in ABSENT:
                 return None
             raise
+
+    def find_champion(self) -> str | None:
+        """Give the champion's version, or None if there is none."""
+        return self.find_alias(CHAMPION)
+
+    def find_alias(self, alias: str) -> str | None:
+        """Give the version that has an alias, or None if none has it."""
+        found = self._unless_absent(
+            lambda: self.client.get_model_version_by_alias(self.name, alias)
+        )
+        return None if found is None else str(found.version)
+
+    def versions(self) -> list[Version]:
+        """List the registered versions, oldest first."""
+        with self.errors():
+            registered = self.claimed(self.name)
+            made = sorted(
+                self.client.search_model_versions(f"name='{self.name}'"),
+                key=lambda one: int(one.version),
+            )
+            aliases: Mapping[str, Any] = registered.aliases if registered else {}
+            metrics = self._metrics([one.run_id for one in made])
+        return [
+            Version(
+                version=str(one.version),
+                aliases=tuple(a for a, v in aliases.items() if str(v) == str(one.version)),
+                registered_at=datetime.datetime.fromtimestamp(
+                    one.creation_timestamp / 1000, datetime.UTC
+                ),
+                digest=one.tags.get("digest", ""),
+                run_id=one.run_id,
+                metrics=metrics.get(one.run_id, {}),
+            )
+            for one in made
+        ]
+
+    def _metrics(self, run_ids: Sequence[str]) -> dict[str, Mapping[str, float]]:
+        """Give the metrics of trainings, by their runs, with one question for many of them."""
+        found: dict[str, Mapping[str, float]] = {}
+        for i in range(0, len(run_ids), RUNS_AT_ONCE):
+            named = ", ".join(f"'{run_id}'" for run_id in run_ids[i : i + RUNS_AT_ONCE])
+            runs = self.client.search_runs([self.experiment()], f"attributes.run_id IN ({named})")
+            found |= {run.info.run_id: run.data.metrics for run in runs}
+        return found
+
+    def resolve(self, named: str) -> Version:
+        """Give the version that a person means by a number or an alias.
+
+        Raises
+        ------
+        ConfigError
+            If there is none; the message names those that there are.
+        """
+        known = self.versions()
+        for version in known:
+            if named == version.version or named in version.aliases:
+                return version
+        names = [f"{v.version} ({', '.join(v.aliases)})" if v.aliases else v.version for v in known]
+        there = ", ".join(names[-12:]) or "none yet: train one with `leadscore train`"
+        raise ConfigError(f"`{self.name}` has no version {named!r}. There are: {there}.")
 
     def champion(self) -> str:
         """Give the champion's version.
@@ -141,13 +286,38 @@ class Registry:
         if version is None:
             raise TrackingError(
                 f"`{self.name}` has no champion in MLflow at {shown(self.tracking_uri)}. "
-                "Train one with `leadscore train`."
+                "Train one with `leadscore train`; a challenger becomes champion with "
+                "`leadscore models promote`."
             )
         return version
 
-    def make_champion(self, version: str) -> None:
+    def make_champion(self, version: str | None) -> None:
         """Point the alias `champion` at a version."""
-        self.client.set_registered_model_alias(self.name, CHAMPION, version)
+        self._point(CHAMPION, version)
+
+    def make_challenger(self, version: str | None) -> None:
+        """Point the alias `challenger` at a version; None: there is no challenger."""
+        self._point(CHALLENGER, version)
+
+    def _point(self, alias: str, version: str | None) -> None:
+        if version is None:
+            self.client.delete_registered_model_alias(self.name, alias)
+        else:
+            self.client.set_registered_model_alias(self.name, alias, version)
+
+    def pinned_scale(self) -> Scale | None:
+        """Give the scale that the first promotion pinned, or None before it."""
+        with self.errors():
+            registered = self.claimed(self.name)
+        text = registered.tags.get(SCALE_TAG) if registered else None
+        return scale_of_text(text) if text else None
+
+    def pin_scale(self, scale: Scale | None) -> None:
+        """Pin a scale for this and every later version; None takes the pin out."""
+        if scale is None:
+            self.client.delete_registered_model_tag(self.name, SCALE_TAG)
+        else:
+            self.client.set_registered_model_tag(self.name, SCALE_TAG, text_of_scale(scale))
 
     @contextmanager
     def fetched(self, version: str) -> Iterator[Path]:
@@ -163,62 +333,47 @@ class Registry:
                 )
             yield Path(path)
 
+    def load(self, version: str) -> LoadedModel:
+        """Fetch, load and verify a version."""
+        with self.fetched(version) as folder:
+            return load_artifact(folder)
+
     def load_champion(self) -> tuple[LoadedModel, str]:
         """Load and verify the champion; give it with its version."""
         version = self.champion()
-        with self.fetched(version) as folder:
-            return load_artifact(folder), version
+        return self.load(version), version
+
+    def run_file(self, version: str, name: str) -> bytes | None:
+        """Read one file of the training that made a version; None if it has no such file."""
+        with self.errors(), tempfile.TemporaryDirectory(prefix="leadscore-") as work:
+            run_id = self.client.get_model_version(self.name, version).run_id
+            if name not in [entry.path for entry in self.client.list_artifacts(run_id)]:
+                return None
+            return Path(self.client.download_artifacts(run_id, name, work)).read_bytes()
 
 
-def shown(text: str) -> str:
-    """Give a URI, or a text that holds some, as it may be shown and stored: without passwords.
+def text_of_scale(scale: Scale) -> str:
+    """Write a scale as the tag holds it."""
+    return json.dumps({"base_log_odds": scale.base_log_odds, "grades": dict(scale.grades)})
+
+
+def scale_of_text(text: str) -> Scale:
+    """Read a scale from the tag.
 
     Examples
     --------
-    >>> shown('source = "postgresql://me:secret@db/mlflow"')
-    'source = "postgresql://me:***@db/mlflow"'
-    >>> shown("mysql://db/crm?user=me&password=secret&ssl=1")
-    'mysql://db/crm?user=me&password=***&ssl=1'
+    >>> scale_of_text('{"base_log_odds": -1.5, "grades": {"A": 70}}')
+    Scale(base_log_odds=-1.5, grades=(('A', 70),))
     """
-    text = re.sub(r"(://[^\s:/@]*):\S+@", r"\1:***@", text)
-    return re.sub(r"([?&]\w*(?:password|passwd|pwd|secret|token)=)[^\s&\"']+", r"\1***", text)
-
-
-def _check_reachable(uri: str) -> None:
-    """Ask briefly whether anything answers: MLflow itself would wait for minutes."""
-    scheme = uri.partition(":")[0]
     try:
-        if scheme in ("http", "https"):
-            parts = urlsplit(uri)
-            server = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-            with urllib.request.urlopen(f"{server.rstrip('/')}/health", timeout=CHECK_SECONDS):
-                return
-        if scheme.split("+")[0] in DATABASES:
-            url = sqlalchemy.make_url(uri)
-            if url.get_backend_name() == "sqlite" and url.database:
-                Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-            takes_timeout = url.get_backend_name() == "postgresql"
-            engine = sqlalchemy.create_engine(
-                url,
-                poolclass=sqlalchemy.NullPool,
-                connect_args={"connect_timeout": CHECK_SECONDS} if takes_timeout else {},
-            )
-            with engine.connect() as connection:
-                sqlalchemy.inspect(connection).get_table_names()
-            return
-    except urllib.error.HTTPError as error:
-        if error.code in (401, 403):
-            return  # MLflow's client brings the credentials
-        reason = f"it answered {error.code}"
-    except CHECK_ERRORS as error:
-        reason = str(getattr(error, "orig", None) or getattr(error, "reason", None) or error)
-        reason = shown(reason.strip().partition("\n")[0])[:200] or type(error).__name__
-    else:
-        reason = f"`{scheme[:40]}` is neither http nor a database ({', '.join(DATABASES)})"
-    raise TrackingError(
-        f"MLflow cannot be reached at {shown(uri)}: {reason}. "
-        "Start it, or correct MLFLOW_TRACKING_URI; without it a local SQLite file is used."
-    )
+        found = json.loads(text)
+        grades = tuple((str(letter), int(least)) for letter, least in found["grades"].items())
+        return Scale(float(found["base_log_odds"]), grades)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise TrackingError(
+            f"The tag {SCALE_TAG} of the registered model is no scale: {text[:80]!r}. "
+            "Put back what `leadscore models history --json` shows."
+        ) from None
 
 
 def _import_quietly() -> None:

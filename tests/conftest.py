@@ -5,8 +5,14 @@ import datetime
 import os
 import pwd
 import shutil
+import signal
+import socket
 import subprocess
+import sys
 import tempfile
+import time
+import urllib.error
+import urllib.request
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -115,6 +121,61 @@ def installed_postgres(data: Path) -> Iterator[str]:
         yield f"postgresql://postgres@/postgres?host={data}"
     finally:
         run("stop", "-m", "immediate")
+
+
+@pytest.fixture(scope="session")
+def empty_mlflow(tmp_path_factory) -> Path:
+    """An MLflow database with nothing in it; it takes seconds to make, and none to copy."""
+    from crm.project import load_project
+    from models.registry import Registry
+
+    folder = tmp_path_factory.mktemp("empty_mlflow")
+    (folder / "leadscore.toml").write_text(
+        '[project]\nname = "demo"\n[leads]\nsource = "leads.csv"\noutcome = "won"\n'
+        '[learn]\nwon = ["yes"]\nlost = ["no"]\n'
+    )
+    Registry(load_project(folder))
+    return folder / "mlflow.db"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def mlflow_server(empty_mlflow, tmp_path) -> Iterator[str]:
+    """A real MLflow server on loopback."""
+    shutil.copy(empty_mlflow, tmp_path / "server.db")
+    port = free_port()
+    command = [
+        sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port),
+        "--backend-store-uri", f"sqlite:///{tmp_path}/server.db",
+        "--artifacts-destination", str(tmp_path / "kept"), "--workers", "1",
+    ]  # fmt: skip
+    environment = {name: v for name, v in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
+    with (tmp_path / "server.log").open("wb") as log:
+        process = subprocess.Popen(
+            command,
+            cwd=tmp_path,
+            env=environment | {"MLFLOW_DISABLE_TELEMETRY": "true"},
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        for _ in range(300):
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1):
+                    break
+            except (urllib.error.URLError, OSError):
+                assert process.poll() is None, (tmp_path / "server.log").read_text()[-2000:]
+                time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(timeout=20)
 
 
 @pytest.fixture(scope="session")
