@@ -21,11 +21,15 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from crm.errors import LeadScoringError, SourceError
+from crm.errors import GateError, LeadScoringError, SourceError
 from crm.project import PROJECT_FILE, Project, TableKeys, load_project
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from crm.simulated_world import Simulation
+    from models.history import Event
+    from models.registry import Registry
     from training.tracking import TrackedModel
     from training.train import Trained
 
@@ -54,6 +58,16 @@ ProjectOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object for machines.")]
 HostOption = Annotated[str, typer.Option(help="The address to listen on.")]
+VersionArgument = Annotated[str, typer.Argument(help="A version's number, champion or challenger.")]
+BecauseOption = Annotated[str, typer.Option(help="Why; the history keeps it.")]
+WhoOption = Annotated[
+    str | None, typer.Option(help="Who decides; without it, the user who is logged in.")
+]
+
+models_app = typer.Typer(
+    help="What was trained, who is champion, and how it came to be.", no_args_is_help=True
+)
+app.add_typer(models_app, name="models")
 
 
 def main() -> None:
@@ -325,6 +339,154 @@ def demo(
             _wait_for_interrupt()
 
 
+@models_app.command("list")
+def list_models(project: ProjectOption = Path(PROJECT_FILE), json_: JsonOption = False) -> None:
+    """List the versions: alias, when, how good on their own test leads, digest."""
+    from models.registry import Registry
+    from reports.terminal import versions_table
+
+    rows = [version.to_json() for version in Registry(load_project(project)).versions()]
+    _show(rows, versions_table(rows), json_)
+
+
+@models_app.command("show")
+def show_model(
+    version: VersionArgument, project: ProjectOption = Path(PROJECT_FILE), json_: JsonOption = False
+) -> None:
+    """Show a version's card: what it learned from, how good it is, what it leaves out."""
+    from models.registry import Registry
+    from reports.terminal import card_summary
+
+    registry = Registry(load_project(project))
+    found = registry.resolve(version)
+    card = registry.load(found.version).scorer.card.to_json()
+    facts = found.to_json()
+    _show({"version": facts, "card": card}, card_summary(facts, card), json_)
+
+
+@models_app.command("compare")
+def compare_models(
+    one: VersionArgument,
+    other: VersionArgument,
+    project: ProjectOption = Path(PROJECT_FILE),
+    json_: JsonOption = False,
+) -> None:
+    """Compare two versions on the same newest leads, which neither of them learned from."""
+    from crm.records import read_records
+    from models.registry import Registry
+    from reports.terminal import comparison_table
+    from training.judging import compare
+
+    opened = load_project(project)
+    registry = Registry(opened)
+    versions = [registry.resolve(named).version for named in (one, other)]
+    records = read_records(opened, datetime.datetime.now(datetime.UTC))
+    found = compare(registry, opened, records, *versions).to_json()
+    _show(found, comparison_table(found), json_)
+
+
+@models_app.command("history")
+def show_history(project: ProjectOption = Path(PROJECT_FILE), json_: JsonOption = False) -> None:
+    """List what was promoted, refused or rolled back: when, by whom, and why."""
+    from models.history import history
+    from models.registry import Registry
+    from reports.terminal import history_table
+
+    rows = [event.to_json() for event in history(Registry(load_project(project)))]
+    _show(rows, history_table(rows), json_)
+
+
+@models_app.command("promote")
+def promote_model(
+    version: VersionArgument,
+    because: BecauseOption = "",
+    force: Annotated[
+        bool, typer.Option("--force", help="In spite of failed gates; needs --because.")
+    ] = False,
+    who: WhoOption = None,
+    project: ProjectOption = Path(PROJECT_FILE),
+    json_: JsonOption = False,
+) -> None:
+    """Put a challenger through its gates; if it passes all, it is the champion."""
+    from models.promotion import check_reason, promote, user_name
+    from models.registry import Registry
+    from reports.terminal import gates_table
+    from training.gate import Grounds, judge
+
+    check_reason(force, because)
+    opened = load_project(project)
+    registry = Registry(opened)
+    named = registry.resolve(version).version
+    grounds = Grounds.read(opened, datetime.datetime.now(datetime.UTC))
+    judgement = judge(registry, opened, grounds, named)
+    gates = [gate.to_json() for gate in judgement.gates]
+    if not json_:
+        out.print(gates_table(gates))
+    try:
+        event = promote(
+            registry,
+            judgement,
+            who=who or user_name(),
+            at=datetime.datetime.now(datetime.UTC),
+            because=because,
+            forced=force,
+        )
+    except GateError:
+        if json_:
+            print(json.dumps({"event": None, "gates": gates}))  # noqa: T201
+        raise
+    _crown(registry, event, gates, json_)
+
+
+@models_app.command("rollback")
+def rollback_model(
+    to: Annotated[
+        str | None, typer.Option(help="A version; without it, the champion before this one.")
+    ] = None,
+    because: BecauseOption = "",
+    who: WhoOption = None,
+    project: ProjectOption = Path(PROJECT_FILE),
+    json_: JsonOption = False,
+) -> None:
+    """Make an earlier champion the champion again, if it loads and answers."""
+    from models.history import previous_champion
+    from models.promotion import rollback, user_name
+    from models.registry import Registry
+    from training.gate import judge_return
+
+    registry = Registry(load_project(project))
+    version = registry.resolve(to).version if to else previous_champion(registry)
+    judgement = judge_return(registry, version)
+    event = rollback(
+        registry,
+        judgement,
+        who=who or user_name(),
+        at=datetime.datetime.now(datetime.UTC),
+        because=because,
+    )
+    _crown(registry, event, [gate.to_json() for gate in judgement.gates], json_)
+
+
+def _crown(registry: "Registry", event: "Event", gates: list[Any], json_: bool) -> None:
+    """Hand a new champion to BentoML's store, and say so."""
+    from serving.store import put_in_store
+
+    with registry.fetched(event.version) as folder:
+        tag = put_in_store(folder, registry.name, event.version)
+    was = f", instead of version {event.previous}" if event.previous else ""
+    said = f"{registry.name} version {event.version} is the champion now ({event.what}){was}."
+    page = _plain(f"{said} {event.said}".strip()) + f"\nIn BentoML's store: {tag}"
+    _show({"event": event.to_json(), "gates": gates, "store_tag": tag}, page, json_)
+
+
+def _show(facts: Any, page: "RenderableType", json_: bool) -> None:
+    """Print one JSON object for machines, or a page for people."""
+    if json_:
+        print(json.dumps(facts))  # noqa: T201
+    else:
+        out.print(page, soft_wrap=isinstance(page, str))
+
+
 def _simulate(settings: "Simulation", folder: Path, file_format: str) -> None:
     from crm.simulator import simulate as run
 
@@ -360,7 +522,8 @@ def _train(project: Project, quiet: bool) -> "tuple[Trained, TrackedModel, str |
     with tempfile.TemporaryDirectory(prefix="leadscore-") as work:
         artifact = Path(work) / ARTIFACT
         save_artifact(trained.scorer, trained.golden_leads, artifact, trained.golden_as_of)
-        tracked = track(registry, project, trained, artifact)
+        tracked_at = datetime.datetime.now(datetime.UTC)
+        tracked = track(registry, project, records, trained, artifact, tracked_at)
         tag = put_in_store(artifact, project.name, tracked.version) if tracked.is_champion else None
     return trained, tracked, tag
 
@@ -447,7 +610,18 @@ def _state(tracked: "TrackedModel") -> str:
     name = f"{tracked.name} version {tracked.version}"
     if tracked.is_champion:
         return f"{name} is the champion now."
-    return f"{name} is registered; the champion is still version {tracked.champion}."
+    said = f"{name} is registered as the challenger; "
+    if tracked.champion is None:
+        failed = [gate for gate in tracked.gates if not gate.passed]
+        reasons = "".join(f"\n  {gate.number} {gate.name}: {gate.evidence}" for gate in failed)
+        said += f"there is no champion yet. {tracked.refusal}{reasons}"
+    else:
+        said += (
+            f"the champion is still version {tracked.champion}.\n"
+            f"  {_command()} models compare champion {tracked.version}\n"
+            f"  {_command()} models promote {tracked.version}"
+        )
+    return _plain(said)
 
 
 def _demo_request(project: Project) -> str:

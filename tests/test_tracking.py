@@ -1,36 +1,44 @@
 """MLflow for real: one run per training, whole or not at all."""
 
+import datetime
 import json
 import os
 import shutil
-import signal
 import socket
 import sqlite3
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from crm.errors import ArtifactError, TrackingError
 from crm.project import Project, load_project
+from crm.records import Records, read_records
+from models.address import shown
 from models.artifact import load_artifact, save_artifact
-from models.registry import ARTIFACT, Registry, shown
+from models.history import Gate, Judgement, history
+from models.registry import ARTIFACT, CHALLENGER, Registry
+from training import tracking
 from training.evaluation import METRICS
+from training.gate import judge
+from training.gate_checks import GATES
+from training.judging import JUDGED_FILE, JudgedTable
 from training.tracking import track
 from training.train import Trained
+from training.tuning import Trial
 
 with warnings.catch_warnings(action="ignore"):  # mlflow, at import
     import mlflow
     import mlflow.pyfunc
 
 PASSWORD = "hunter2"
+NOW = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
 
 
 @dataclass(frozen=True)
@@ -38,6 +46,7 @@ class Work:
     """What is made once: a training, its artefact, and an empty MLflow database."""
 
     project: Project
+    records: Records
     trained: Trained
     artifact: Path
     digest: str
@@ -55,7 +64,8 @@ def work(simulated_crm, trained, tmp_path_factory) -> Work:
         trained.scorer, trained.golden_leads, folder / ARTIFACT, trained.golden_as_of
     )
     Registry(project)  # it takes seconds to make a database, and none to copy it
-    return Work(project, trained, folder / ARTIFACT, digest, folder / "mlflow.db")
+    records = read_records(load_project(simulated_crm))
+    return Work(project, records, trained, folder / ARTIFACT, digest, folder / "mlflow.db")
 
 
 @pytest.fixture
@@ -71,19 +81,34 @@ def registry(project) -> Registry:
     return Registry(project)
 
 
-def runs_of(registry: Registry) -> list:
-    client, experiment = registry.client, registry.client.get_experiment_by_name(registry.name)
-    return client.search_runs([experiment.experiment_id]) if experiment else []
+@pytest.fixture(autouse=True)
+def verdicts(monkeypatch) -> list[Gate]:
+    """Give what the gates say, for a test to change; test_gate.py tries the real ones."""
+    gates = [Gate("LG101", "log loss", True, "It is better.")]
+
+    def say(registry, project, grounds, version) -> Judgement:
+        scale = registry.load(version).scorer.scale
+        return Judgement(version, registry.find_champion(), tuple(gates), scale)
+
+    monkeypatch.setattr(tracking, "judge", say)
+    return gates
+
+
+def trainings_of(registry: Registry) -> list:
+    """The runs of trainings, without those of trials and of the history."""
+    experiment = registry.find_experiment()
+    runs = registry.client.search_runs([experiment]) if experiment else []
+    return [run for run in runs if run.info.run_name.startswith("train ")]
 
 
 # -- what a run holds ----------------------------------------------------------------------
 
 
 def test_a_run_holds_the_whole_training(work, project, registry, tmp_path) -> None:
-    tracked = track(registry, project, work.trained, work.artifact)
+    tracked = track(registry, project, work.records, work.trained, work.artifact, NOW)
     client = registry.client
     assert (tracked.name, tracked.version, tracked.digest) == ("demo", "1", work.digest)
-    (run,) = runs_of(registry)
+    (run,) = trainings_of(registry)
     assert run.info.run_id == tracked.run_id
     assert run.info.status == "FINISHED"
     assert run.info.run_name == "train demo"
@@ -95,9 +120,8 @@ def test_a_run_holds_the_whole_training(work, project, registry, tmp_path) -> No
     assert run.data.params["horizon_days"] == "90.0"
     assert run.data.params["test_is"] == "newest 20% of leads"
     assert run.data.params["features"] == str(len(card.features))
-    assert run.data.params["rounds"] == str(card.estimator["rounds"])
-    assert run.data.params["tree.learning_rate"] == "0.04"
-    assert run.data.params["tree.seed"] == "0"
+    assert run.data.params["estimator.kind"] == card.estimator["kind"]
+    assert run.data.params["estimator.parameters.learning_rate"] == "0.04"
 
     found = {"test": work.trained.test, **work.trained.baselines}
     expected = {
@@ -110,7 +134,7 @@ def test_a_run_holds_the_whole_training(work, project, registry, tmp_path) -> No
             (".high", evaluation.intervals[metric][1]),
         )
     }
-    assert len(expected) == 3 * 3 * len(METRICS)
+    assert len(expected) == 3 * len(found) * len(METRICS)
     facts = {f"data.{k}": v for k, v in card.learned_from.items() if isinstance(v, int | float)}
     assert facts["data.leads"] == 1_500
     assert run.data.metrics == pytest.approx(expected | facts)
@@ -138,8 +162,96 @@ def test_a_run_holds_the_whole_training(work, project, registry, tmp_path) -> No
     assert stored.replace("***", PASSWORD) == project.text
 
 
+def test_a_run_holds_the_moments_with_the_margins_it_was_judged_by(work, project, registry) -> None:
+    tracked = track(registry, project, work.records, work.trained, work.artifact, NOW)
+    content = registry.run_file(tracked.version, JUDGED_FILE)
+    table, split = JudgedTable.from_parquet(content), work.trained.split
+    assert dict(zip(*np.unique(table.role, return_counts=True), strict=True)) == {
+        "train": len(split.train), "test": len(split.test), "embargoed": split.embargoed
+    }  # fmt: skip
+    np.testing.assert_array_equal(table.margin[table.role == "test"], work.trained.test_margin)
+    np.testing.assert_array_equal(table.label, work.trained.moments.label)
+    assert np.isnan(table.margin[table.role != "test"]).all()
+    assert registry.run_file(tracked.version, "nothing.parquet") is None
+
+
+def test_the_cards_tables_are_csv_files(work, project, registry, tmp_path) -> None:
+    card = replace(
+        work.trained.scorer.card,
+        segments=[{"value": "=cmd()", "n": 3}, {"value": "Web", "interval": {"low": 0.5}}],
+        test={**work.trained.test.to_json(), "how": "so", "by_age": [{"age_days": 0.0, "n": 9}]},
+    )
+    trained = replace(work.trained, scorer=replace(work.trained.scorer, card=card))
+    tracked = track(registry, project, work.records, trained, work.artifact, NOW)
+    path = registry.client.download_artifacts(tracked.run_id, "tables", str(tmp_path))
+    tables = {file.name: file.read_text().splitlines() for file in Path(path).iterdir()}
+    assert tables == {
+        "by_age.csv": ["age_days,n", "0.0,9"],
+        "segments.csv": ["value,n,interval.low", "'=cmd(),3.0,", "Web,,0.5"],
+    }
+
+
+def test_every_trial_is_a_run_within_the_trainings(work, project, registry) -> None:
+    trained = replace(work.trained, trials=TRIALS)
+    tracked = track(registry, project, work.records, trained, work.artifact, NOW)
+    runs = registry.client.search_runs(
+        [registry.find_experiment()], f"tags.`mlflow.parentRunId` = '{tracked.run_id}'"
+    )
+    found = {run.info.run_name: run for run in runs}
+    assert found.keys() == {"trial 0", "trial 1"}
+    assert found["trial 0"].data.params == {"num_leaves": "31"}
+    assert found["trial 0"].data.metrics == {"log_loss": 0.41, "seconds": 2.5}
+    assert found["trial 1"].data.metrics == {"seconds": 0.5}
+    assert found["trial 1"].data.tags["leadscore.state"] == "pruned"
+
+
+# -- the first champion --------------------------------------------------------------------
+
+
+def test_the_first_model_is_put_through_the_gates_and_the_history_says_so(
+    work, project, registry, monkeypatch
+) -> None:
+    monkeypatch.setattr(tracking, "judge", judge)
+    tracked = track(registry, project, work.records, work.trained, work.artifact, NOW)
+    assert [gate.number for gate in tracked.gates] == list(GATES)
+    passed = all(gate.passed for gate in tracked.gates)
+    (event,) = history(registry)
+    assert (event.what, event.version, event.previous, event.at) == (
+        "first champion" if passed else "refused", "1", None, NOW
+    )  # fmt: skip
+    assert tracked.is_champion is passed
+    assert registry.find_champion() == ("1" if passed else None)
+
+
+def test_a_first_model_that_fails_a_gate_stays_a_challenger(
+    work, project, registry, verdicts
+) -> None:
+    verdicts[:] = [Gate("LG103", "calibration", False, "It is far off.")]
+    tracked = track(registry, project, work.records, work.trained, work.artifact, NOW)
+    assert (tracked.is_champion, tracked.champion) == (False, None)
+    assert tracked.gates == tuple(verdicts)
+    assert "LG103 calibration" in tracked.refusal
+    assert registry.find_champion() is None
+    assert registry.find_alias(CHALLENGER) == "1"
+    assert registry.pinned_scale() is None
+    assert [(event.what, event.failed) for event in history(registry)] == [
+        ("refused", ("LG103 calibration",))
+    ]
+
+
+def test_a_second_training_asks_for_no_gates(work, project, registry, verdicts) -> None:
+    track(registry, project, work.records, work.trained, work.artifact, NOW)
+    assert registry.find_alias(CHALLENGER) is None
+    assert registry.pinned_scale() == work.trained.scorer.scale
+    verdicts[:] = [Gate("LG103", "calibration", False, "It is far off.")]
+    second = track(registry, project, work.records, work.trained, work.artifact, NOW)
+    assert (second.gates, second.refusal, second.champion) == ((), "", "1")
+    assert registry.find_alias(CHALLENGER) == "2"
+    assert len(history(registry)) == 1
+
+
 def test_no_password_is_stored_anywhere(work, project, registry) -> None:
-    track(registry, project, work.trained, work.artifact)
+    track(registry, project, work.records, work.trained, work.artifact, NOW)
     for path in (*(project.folder / "mlartifacts").rglob("*"), project.folder / "mlflow.db"):
         if path.is_file():
             assert PASSWORD.encode() not in path.read_bytes(), path
@@ -147,8 +259,8 @@ def test_no_password_is_stored_anywhere(work, project, registry) -> None:
 
 def test_the_first_model_is_champion_and_the_second_is_not(work, project, registry) -> None:
     assert registry.find_champion() is None
-    first = track(registry, project, work.trained, work.artifact)
-    second = track(registry, project, work.trained, work.artifact)
+    first = track(registry, project, work.records, work.trained, work.artifact, NOW)
+    second = track(registry, project, work.records, work.trained, work.artifact, NOW)
     assert (first.version, first.is_champion, first.champion) == ("1", True, "1")
     assert (second.version, second.is_champion, second.champion) == ("2", False, "1")
     assert registry.champion() == "1"
@@ -162,7 +274,7 @@ def test_the_first_model_is_champion_and_the_second_is_not(work, project, regist
 
 
 def test_the_champion_that_comes_back_is_the_one_that_went(work, project, registry) -> None:
-    tracked = track(registry, project, work.trained, work.artifact)
+    tracked = track(registry, project, work.records, work.trained, work.artifact, NOW)
     loaded, version = registry.load_champion()
     assert (loaded.digest, version) == (work.digest, "1")
     assert loaded.scorer == work.trained.scorer
@@ -176,7 +288,7 @@ def test_the_champion_that_comes_back_is_the_one_that_went(work, project, regist
 
 
 def test_the_files_lie_beside_the_project(work, project, registry, tmp_path) -> None:
-    track(registry, project, work.trained, work.artifact)
+    track(registry, project, work.records, work.trained, work.artifact, NOW)
     assert {path.name for path in tmp_path.iterdir()} == {
         "leadscore.toml", "mlflow.db", "mlflow.db.lock", "mlartifacts"
     }  # fmt: skip
@@ -186,8 +298,8 @@ def test_an_altered_artefact_is_not_logged(work, project, registry, tmp_path) ->
     damaged = shutil.copytree(work.artifact, tmp_path / "work" / ARTIFACT)
     (damaged / "booster.txt").write_text("other trees")
     with pytest.raises(ArtifactError, match="is not the file that was saved"):
-        track(registry, project, work.trained, damaged)
-    assert runs_of(registry) == []
+        track(registry, project, work.records, work.trained, damaged, NOW)
+    assert trainings_of(registry) == []
 
 
 # -- whole or not at all -------------------------------------------------------------------
@@ -204,18 +316,30 @@ def _fail_at(monkeypatch, registry: Registry, step: str, failure: BaseException)
         "register": (registry, "register"),
         "find_champion": (registry, "find_champion"),
         "make_champion": (registry, "make_champion"),
+        "make_challenger": (registry, "make_challenger"),
+        "log_trial": (registry.client, "log_param"),
+        "judge": (tracking, "judge"),
+        "record": (registry.client, "log_dict"),
         "get_logged_model": (registry.client, "get_logged_model"),
     }[step]
     monkeypatch.setattr(*target, fail)
 
 
+TRIALS = (
+    Trial(0, {"num_leaves": 31}, 0.41, "complete", 2.5),
+    Trial(1, {"num_leaves": 7}, None, "pruned", 0.5),
+)
 STEPS = [
     "log_metrics",
     "log_artifacts",
     "log_model",
     "register",
+    "log_trial",
     "find_champion",
     "make_champion",
+    "make_challenger",
+    "judge",
+    "record",
     "get_logged_model",
 ]
 
@@ -224,11 +348,12 @@ STEPS = [
 def test_a_failure_at_any_step_leaves_nothing(
     work, project, registry, monkeypatch, step: str
 ) -> None:
+    trained = replace(work.trained, trials=TRIALS)
     failure = mlflow.MlflowException(f"the disk is full\nat {step}")
     with monkeypatch.context() as patch:
         _fail_at(patch, registry, step, failure)
         with pytest.raises(TrackingError, match=f"mlflow.db refused: the disk is full at {step}$"):
-            track(registry, project, work.trained, work.artifact)
+            track(registry, project, work.records, trained, work.artifact, NOW)
     assert mlflow.active_run() is None
     assert _left_over(registry, project) == {
         "runs": [], "models": [], "versions": [], "champion": None, "files": [],
@@ -242,18 +367,18 @@ def test_what_nobody_expected_is_taken_back_too(
     with monkeypatch.context() as patch:
         _fail_at(patch, registry, "make_champion", failure)
         with pytest.raises(type(failure), match=str(failure) or "^$"):
-            track(registry, project, work.trained, work.artifact)
+            track(registry, project, work.records, work.trained, work.artifact, NOW)
     assert not any(_left_over(registry, project).values())
-    assert track(registry, project, work.trained, work.artifact).is_champion
+    assert track(registry, project, work.records, work.trained, work.artifact, NOW).is_champion
 
 
 def test_a_failed_second_training_leaves_the_first(work, project, registry, monkeypatch) -> None:
-    track(registry, project, work.trained, work.artifact)
+    track(registry, project, work.records, work.trained, work.artifact, NOW)
     before = _left_over(registry, project)
     with monkeypatch.context() as patch:
         _fail_at(patch, registry, "get_logged_model", mlflow.MlflowException("gone"))
         with pytest.raises(TrackingError, match="refused: gone"):
-            track(registry, project, work.trained, work.artifact)
+            track(registry, project, work.records, work.trained, work.artifact, NOW)
     assert _left_over(registry, project) == before
     assert registry.load_champion()[0].digest == work.digest
 
@@ -270,7 +395,7 @@ def test_a_store_that_is_gone_does_not_hide_what_failed(
     for name in ("get_run", "delete_run", "search_logged_models"):
         monkeypatch.setattr(registry.client, name, gone)
     with pytest.raises(TrackingError, match="refused: the first failure"):
-        track(registry, project, work.trained, work.artifact)
+        track(registry, project, work.records, work.trained, work.artifact, NOW)
 
 
 def _left_over(registry: Registry, project: Project) -> dict[str, object]:
@@ -376,7 +501,7 @@ def test_two_registries_do_not_mix(work, project, registry, tmp_path) -> None:
     shutil.copy(work.project.path, tmp_path / "other")
     shutil.copy(work.database, tmp_path / "other")
     other = Registry(load_project(tmp_path / "other"))
-    tracked = track(registry, project, work.trained, work.artifact)
+    tracked = track(registry, project, work.records, work.trained, work.artifact, NOW)
     assert str(tmp_path / "mlartifacts") in tracked.artifact_uri
     assert "MLFLOW_TRACKING_URI" not in os.environ
     with pytest.raises(TrackingError, match="no champion"):
@@ -447,57 +572,29 @@ print(Registry(load_project(Path(sys.argv[1]))).find_champion())
     ] * 2, said
 
 
-@pytest.fixture
-def server(work, tmp_path) -> Iterator[str]:
-    """Run a real MLflow server on loopback."""
-    shutil.copy(work.database, tmp_path / "server.db")
-    port = free_port()
-    command = [
-        sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port),
-        "--backend-store-uri", f"sqlite:///{tmp_path}/server.db",
-        "--artifacts-destination", str(tmp_path / "kept"), "--workers", "1",
-    ]  # fmt: skip
-    environment = {name: v for name, v in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
-    with (tmp_path / "server.log").open("wb") as log:
-        process = subprocess.Popen(
-            command,
-            cwd=tmp_path,
-            env=environment | {"MLFLOW_DISABLE_TELEMETRY": "true"},
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    try:
-        for _ in range(300):
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1):
-                    break
-            except (urllib.error.URLError, OSError):
-                assert process.poll() is None, (tmp_path / "server.log").read_text()[-2000:]
-                time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(timeout=20)
-
-
-def test_a_server_takes_and_gives_models(work, project, server, monkeypatch, tmp_path) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+def test_a_server_takes_and_gives_models(
+    work, project, mlflow_server, monkeypatch, tmp_path
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server)
     registry = Registry(project)
     assert registry.find_champion() is None
-    tracked = track(registry, project, work.trained, work.artifact)
-    assert (tracked.tracking_uri, tracked.version, tracked.is_champion) == (server, "1", True)
+    tracked = track(registry, project, work.records, work.trained, work.artifact, NOW)
+    assert (tracked.tracking_uri, tracked.version, tracked.is_champion) == (
+        mlflow_server,
+        "1",
+        True,
+    )
     loaded, version = Registry(project).load_champion()
     assert (loaded.digest, version) == (work.digest, "1")
     assert loaded.scorer == work.trained.scorer
     assert not (tmp_path / "mlartifacts").exists()
     with monkeypatch.context() as patch:
         _fail_at(patch, registry, "log_model", mlflow.MlflowException("gone"))
-        with pytest.raises(TrackingError, match=f"at {server} refused: gone"):
-            track(registry, project, work.trained, work.artifact)
+        with pytest.raises(TrackingError, match=f"at {mlflow_server} refused: gone"):
+            track(registry, project, work.records, work.trained, work.artifact, NOW)
     versions = registry.client.search_model_versions("name='demo'")
     assert [str(made.version) for made in versions] == ["1"]
-    assert len(runs_of(registry)) == 1
+    assert len(trainings_of(registry)) == 1
 
 
 def test_a_postgresql_takes_and_gives_models(
@@ -509,8 +606,8 @@ def test_a_postgresql_takes_and_gives_models(
     with monkeypatch.context() as patch:
         _fail_at(patch, registry, "make_champion", mlflow.MlflowException("gone"))
         with pytest.raises(TrackingError, match="refused: gone"):
-            track(registry, project, work.trained, work.artifact)
+            track(registry, project, work.records, work.trained, work.artifact, NOW)
     assert not any(_left_over(registry, project).values())
     assert not [path for path in tmp_path.rglob("*") if path.name in ("card.json", "MLmodel")]
-    assert track(registry, project, work.trained, work.artifact).is_champion
+    assert track(registry, project, work.records, work.trained, work.artifact, NOW).is_champion
     assert Registry(project).load_champion()[0].digest == work.digest

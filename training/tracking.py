@@ -1,28 +1,38 @@
 """MLflow runs: one per training, whole or not at all."""
 
+import datetime
 import importlib.metadata
 import json
-import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
-from crm.errors import TrackingError
+import pandas as pd
+
+from crm.errors import GateError, TrackingError
 from crm.project import Project
+from crm.records import Records
+from models.address import shown
 from models.artifact import load_artifact
-from models.registry import ARTIFACT, Registry, shown
+from models.history import Gate
+from models.promotion import appoint_challenger, promote, user_name
+from models.registry import ARTIFACT, Registry
 from reports.charts import comparison_chart, gains_chart, reliability_chart
 from training.evaluation import METRICS, Evaluation
+from training.gate import Grounds, judge
+from training.judging import JUDGED_FILE, judged_table
 from training.train import Trained
+from training.tuning import Trial
 
 SCRIPT = Path(__file__).resolve().parent.parent / "models" / "pyfunc.py"
 PICTURE_PPI = 144
 DIGEST_CHARACTERS = 36  # the longest that MLflow takes for a data set
+FIRST = "There was no champion."
+CARD_TABLES = ("importance", "segments", "fairness")  # besides those in its `test`
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True)
@@ -36,9 +46,13 @@ class TrackedModel:
     digest : str
         Of the artefact.
     is_champion : bool
-        True if it became the champion, because there was none.
-    champion : str
-        The champion's version now.
+        True if it became the champion, because there was none and it passed its gates.
+    champion : str or None
+        The champion's version now; None if there is none, and the model did not pass.
+    gates : tuple of Gate
+        What was asked of it; empty if there was a champion, and nothing was asked.
+    refusal : str
+        Why it did not become the first champion; empty where there was no question.
     run_id, tracking_uri, artifact_uri : str
     """
 
@@ -46,14 +60,27 @@ class TrackedModel:
     version: str
     digest: str
     is_champion: bool
-    champion: str
+    champion: str | None
+    gates: tuple[Gate, ...]
+    refusal: str
     run_id: str
     tracking_uri: str
     artifact_uri: str
 
 
-def track(registry: Registry, project: Project, trained: Trained, artifact: Path) -> TrackedModel:
-    """Log a training as one MLflow run, register its model, and make the first one champion.
+def track(
+    registry: Registry,
+    project: Project,
+    records: Records,
+    trained: Trained,
+    artifact: Path,
+    at: datetime.datetime,
+) -> TrackedModel:
+    """Log a training as one MLflow run and register its model as the challenger.
+
+    Where there is no champion, the model is put through its gates against the base rate
+    (`training.gate`) and becomes the champion if it passes. If it does not, it stays the
+    challenger, and the history holds why.
 
     If anything fails on the way, the run, the model and the version are taken back.
 
@@ -61,10 +88,14 @@ def track(registry: Registry, project: Project, trained: Trained, artifact: Path
     ----------
     registry : Registry
     project : Project
+    records : Records
+        That the model was trained on.
     trained : Trained
     artifact : Path
         The saved model, in a folder called as `models.registry.ARTIFACT` says; it is
         verified before it is logged.
+    at : datetime, timezone-aware
+        Now, for the history.
 
     Returns
     -------
@@ -83,7 +114,7 @@ def track(registry: Registry, project: Project, trained: Trained, artifact: Path
     with registry.errors(), _taken_back_on_failure(registry) as made:
         registry.select()
         run = registry.client.create_run(
-            _experiment(registry), run_name=f"train {project.name}", tags=_tags(project, digest)
+            registry.experiment(), run_name=f"train {project.name}", tags=_tags(project, digest)
         )
         made.run_id = run.info.run_id
         with mlflow.start_run(run_id=made.run_id):
@@ -91,7 +122,7 @@ def track(registry: Registry, project: Project, trained: Trained, artifact: Path
             mlflow.log_metrics(_metrics(trained))
             _log_data(trained)
             with tempfile.TemporaryDirectory(prefix="leadscore-") as work:
-                _write_facts(Path(work), project, trained)
+                _write_facts(Path(work), project, records, trained)
                 mlflow.log_artifacts(work)
             logged = mlflow.pyfunc.log_model(
                 name=ARTIFACT,
@@ -100,22 +131,37 @@ def track(registry: Registry, project: Project, trained: Trained, artifact: Path
                 pip_requirements=_requirements(),
                 metadata={"digest": digest, "columns": trained.scorer.pipeline.names},
             )
-        made.version = registry.register(
+            for trial in trained.trials:
+                _log_trial(registry, made.run_id, trial)
+        version = made.version = registry.register(
             logged.model_uri, made.run_id, logged.model_id, {"digest": digest}
         )
+        stored = registry.client.get_logged_model(logged.model_id)
         champion = registry.find_champion()
+        appoint_challenger(registry)
+        gates: tuple[Gate, ...] = ()
+        refusal = ""
         if champion is None:
-            registry.make_champion(made.version)
-        version = registry.client.get_logged_model(logged.model_id)
+            grounds = Grounds(records, trained.moments, trained.audit)
+            judgement = judge(registry, project, grounds, version)
+            gates = judgement.gates
+            try:
+                promote(registry, judgement, who=user_name(), at=at, because=FIRST)
+                champion = version
+            except GateError as error:
+                refusal = str(error)
+                champion = registry.find_champion()  # somebody else may have been first
     return TrackedModel(
         name=project.name,
-        version=made.version,
+        version=version,
         digest=digest,
-        is_champion=champion is None,
-        champion=champion or made.version,
+        is_champion=champion == version,
+        champion=champion,
+        gates=gates,
+        refusal=refusal,
         run_id=made.run_id,
         tracking_uri=registry.tracking_uri,
-        artifact_uri=f"{version.artifact_location}/artifacts/{ARTIFACT}",
+        artifact_uri=f"{stored.artifact_location}/artifacts/{ARTIFACT}",
     )
 
 
@@ -137,37 +183,27 @@ def _taken_back_on_failure(registry: Registry) -> Iterator[_Made]:
         if made.version:
             with suppress(TrackingError), registry.errors():
                 registry.unregister(made.version)
+                appoint_challenger(registry)
         if made.run_id:
             with suppress(TrackingError), registry.errors():
-                _delete_run(registry, made.run_id)
+                registry.take_back_run(made.run_id)
         raise
 
 
-def _delete_run(registry: Registry, run_id: str) -> None:
+def _log_trial(registry: Registry, parent: str, trial: Trial) -> None:
+    """Log one setting that was tried as a run of its own, within the training's."""
     client = registry.client
-    run = client.get_run(run_id)
-    models = client.search_logged_models(
-        [run.info.experiment_id], filter_string=f"source_run_id='{run_id}'"
+    run = client.create_run(
+        registry.experiment(),
+        run_name=f"trial {trial.number}",
+        tags={"mlflow.parentRunId": parent, "leadscore.state": trial.state},
     )
-    for model in models:
-        client.delete_logged_model(model.model_id)
-    client.set_terminated(run_id, status="FAILED")
-    client.delete_run(run_id)
-    for location in (run.info.artifact_uri, *(model.artifact_location for model in models)):
-        if urlsplit(location).scheme in ("", "file"):  # a server keeps its files to itself
-            path = Path(url2pathname(urlsplit(location).path))
-            shutil.rmtree(path.parent, ignore_errors=True)
-
-
-def _experiment(registry: Registry) -> str:
-    found = registry.client.get_experiment_by_name(registry.name)
-    if found is not None:
-        return str(found.experiment_id)
-    return str(
-        registry.client.create_experiment(
-            registry.name, artifact_location=registry.artifact_location
-        )
-    )
+    for name, value in trial.parameters.items():
+        client.log_param(run.info.run_id, name, value)
+    client.log_metric(run.info.run_id, "seconds", trial.seconds)
+    if trial.log_loss is not None:
+        client.log_metric(run.info.run_id, "log_loss", trial.log_loss)
+    client.set_terminated(run.info.run_id, "FAILED" if trial.state == "failed" else "FINISHED")
 
 
 def _tags(project: Project, digest: str) -> dict[str, str]:
@@ -188,9 +224,16 @@ def _params(project: Project, trained: Trained) -> dict[str, Any]:
         "test_is": card.test["how"],
         "features": len(card.features),
         "left_out": len(card.left_out),
-        "rounds": card.estimator["rounds"],
-        **{f"tree.{name}": value for name, value in card.estimator["parameters"].items()},
+        **_flat("estimator", card.estimator),
     }
+
+
+def _flat(name: str, value: Any) -> dict[str, Any]:
+    """Name each figure within nested facts, `estimator.parameters.seed` for one."""
+    if not isinstance(value, Mapping):
+        return {name: value if isinstance(value, str | int | float) else str(value)}
+    parts = [_flat(f"{name}.{key}", inner) for key, inner in value.items()]
+    return {key: figure for part in parts for key, figure in part.items()}
 
 
 def _metrics(trained: Trained) -> dict[str, float]:
@@ -228,7 +271,11 @@ def _log_data(trained: Trained) -> None:
         )
 
 
-def _write_facts(folder: Path, project: Project, trained: Trained) -> None:
+def _write_facts(folder: Path, project: Project, records: Records, trained: Trained) -> None:
+    judged = judged_table(
+        project.name, records, trained.moments, trained.split, trained.test_margin
+    )
+    (folder / JUDGED_FILE).write_bytes(judged.to_parquet())
     card = trained.scorer.card
     (folder / "leadscore.toml").write_text(shown(project.text), encoding="utf-8")
     (folder / "card.json").write_text(json.dumps(card.to_json(), indent=1), encoding="utf-8")
@@ -236,6 +283,10 @@ def _write_facts(folder: Path, project: Project, trained: Trained) -> None:
         json.dumps(trained.audit.to_json(), indent=1), encoding="utf-8"
     )
     (folder / "environment.txt").write_text(_environment(), encoding="utf-8")
+    (folder / "tables").mkdir()
+    for name, rows in _tables(card.to_json()).items():
+        table = pd.json_normalize(rows)
+        table.map(_harmless).to_csv(folder / "tables" / f"{name}.csv", index=False)
     plots = folder / "plots"
     plots.mkdir()
     said = "SIMULATED leads, " if project.simulated else ""
@@ -251,6 +302,21 @@ def _write_facts(folder: Path, project: Project, trained: Trained) -> None:
     }
     for name, chart in charts.items():
         chart.save(plots / f"{name}.png", ppi=PICTURE_PPI)
+
+
+def _tables(card: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Find the tables in a card's figures: lists of dicts, by the names that they have there."""
+    figures = {**card["test"], **{name: card[name] for name in CARD_TABLES}}
+    return {
+        name: rows
+        for name, rows in figures.items()
+        if isinstance(rows, list) and rows and all(isinstance(row, dict) for row in rows)
+    }
+
+
+def _harmless(cell: Any) -> Any:
+    """Keep a spreadsheet from taking text from data for a formula."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
 
 
 def _environment() -> str:

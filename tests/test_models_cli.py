@@ -1,0 +1,100 @@
+"""`leadscore models …` as it is typed: what it prints, its exit codes, what it leaves."""
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import leadscore
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path) -> Run:
+    """Run `leadscore …`; give exit code, standard output and standard error in one line."""
+    monkeypatch.setenv("BENTOML_HOME", str(tmp_path / "bentoml"))
+    (tmp_path / "bentoml").mkdir()
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["leadscore", *map(str, arguments)])
+        code = 0
+        try:
+            leadscore.main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        said = capsys.readouterr()
+        return code, said.out, " ".join(said.err.split())
+
+    return call
+
+
+@pytest.fixture
+def crm(run: Run, simulated_crm: Path, tmp_path: Path) -> Path:
+    """A project with version 1, the champion, and version 2, the same again."""
+    shutil.copytree(simulated_crm, tmp_path / "crm")
+    for _ in range(2):
+        run("train", "-p", tmp_path / "crm", "--json")
+    _, out, _ = run("models", "list", "-p", tmp_path / "crm", "--json")
+    if not any("champion" in row["aliases"] for row in json.loads(out)):
+        run("models", "promote", 1, "-p", tmp_path / "crm", "--force", "--because", "a start")
+    return tmp_path / "crm"
+
+
+def test_from_challenger_to_champion_and_back(run: Run, crm: Path) -> None:
+    code, out, err = run("models", "promote", "challenger", "-p", crm, "--who", "ann", "--json")
+    assert (code, err) == (0, "")
+    facts = json.loads(out)
+    assert facts["event"]["version"] == "2"
+    assert [gate["number"] for gate in facts["gates"]] == [f"LG10{i}" for i in range(1, 8)]
+    assert facts["store_tag"].startswith("leadscore:demo-v2-")
+
+    code, out, err = run("models", "rollback", "-p", crm, "--because", "sales [complained]")
+    assert (code, err) == (0, "")
+    assert "demo version 1 is the champion now (rolled back), instead of version 2." in out
+
+    code, out, _ = run("models", "history", "-p", crm, "--json")
+    last = json.loads(out)[-2:]
+    assert [(event["what"], event["version"], event["because"]) for event in last] == [
+        ("promoted", "2", ""), ("rolled back", "1", "sales [complained]")
+    ]  # fmt: skip
+    assert last[0]["who"] == "ann"
+    code, out, _ = run("models", "list", "-p", crm, "--json")
+    assert [row["aliases"] for row in json.loads(out)] == [["champion"], []]
+
+
+def test_a_refused_challenger_ends_with_every_gate_and_exit_code_1(run: Run, crm: Path) -> None:
+    text = (crm / "leadscore.toml").read_text()
+    declared = text.replace("known_later = [", 'known_later = ["budget_eur", ')
+    assert declared != text
+    (crm / "leadscore.toml").write_text(declared)
+    code, out, err = run("models", "promote", "2", "-p", crm, "--json")
+    assert code == 1
+    assert "error: Version 2 of `demo` did not pass 1 of 7 gates: LG104 free of leaks." in err
+    facts = json.loads(out)
+    assert facts["event"] is None
+    assert [gate["number"] for gate in facts["gates"] if not gate["passed"]] == ["LG104"]
+
+    code, _, err = run("models", "promote", "2", "-p", crm, "--force")
+    assert (code, "A forced promotion needs a reason" in err) == (2, True)
+    code, out, _ = run("models", "promote", "2", "-p", crm, "--force", "--because", "as agreed")
+    assert code == 0
+    assert "`budget_eur`: the project says that it is known later" in " ".join(out.split())
+    assert "demo version 2 is the champion now (forced)" in out
+
+
+def test_versions_are_shown_and_compared(run: Run, crm: Path) -> None:
+    code, out, err = run("models", "compare", "champion", "2", "-p", crm, "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["verdict"] == "judged"
+    code, out, _ = run("models", "show", "challenger", "-p", crm)
+    assert code == 0
+    assert "demo version 2 (challenger)" in out
+    assert "Not for: Deciding on credit" in out
+    code, out, _ = run("models", "show", "1", "-p", crm, "--json")
+    assert json.loads(out)["card"]["name"] == "demo"
+    code, _, err = run("models", "show", "9", "-p", crm)
+    assert (code, "`demo` has no version '9'. There are: 1 (champion), 2" in err) == (2, True)

@@ -1,0 +1,174 @@
+"""The gates: what a challenger must pass to become champion.
+
+| gate | passed if |
+|---|---|
+| LG101 log loss | not worse: the 95 % interval of the paired difference reaches 0, or the difference is below 0.001 |
+| LG102 PR AUC | the same way |
+| LG103 calibration | stated and true shares differ by 0.05 at most, or by what chance makes of so few leads, or not more than the champion's beyond chance |
+| LG104 free of leaks | the leak audit of today's records finds no leak among the fields it looks at |
+| LG105 segments | for no value of a category is it worse than the champion or than the base rate, beyond chance and by more than a little |
+| LG106 loads and answers | it comes out of MLflow, verifies, and scores its golden leads as when it was saved |
+| LG107 same scale | its base odds and grades are the pinned ones |
+
+Both sides of LG101, LG102, LG103 and LG105 are judged on the same newest leads, by margins that
+neither learned from (`training.judging`). Where there is no champion yet, the base rate of the
+challenger's own training moments stands in. With fewer than ten leads of the rarer outcome there
+is nothing to judge by, and these four are not passed.
+"""  # noqa: E501  # a table is no table if it is wrapped
+
+import datetime
+from dataclasses import dataclass
+
+import numpy as np
+
+from crm.errors import ConfigError
+from crm.project import Project
+from crm.records import Records, read_records
+from features.audit import Audit, audit
+from features.moments import Moments, make_moments
+from models.estimators import BaseRate
+from models.history import Gate, Judgement
+from models.registry import Registry
+from models.scorer import LeadScorer
+from training.evaluation import FEWEST_TO_JUDGE
+from training.gate_checks import (
+    GATES,
+    calibrated,
+    free_of_leaks,
+    gate_of,
+    loads_and_answers,
+    no_segment_collapses,
+    not_worse,
+    same_scale,
+    segments,
+    too_few,
+)
+from training.judging import Contest, JudgedTable, differences, honest_margins, read_judged
+
+
+@dataclass(frozen=True)
+class Grounds:
+    """What a judgement stands on: the records as they are now.
+
+    Attributes
+    ----------
+    records : Records
+    moments : Moments
+        All mature ones of these records.
+    audit : Audit
+        Of these records.
+    """
+
+    records: Records
+    moments: Moments
+    audit: Audit
+
+    @classmethod
+    def read(cls, project: Project, now: datetime.datetime) -> "Grounds":
+        """Read a project's records, list their moments and audit them."""
+        records = read_records(project, now)
+        moments = make_moments(records, project.learn)
+        return cls(records, moments, audit(records, moments, project))
+
+
+def judge(registry: Registry, project: Project, grounds: Grounds, version: str) -> Judgement:
+    """Put a version through all gates, against the champion or, without one, the base rate.
+
+    Parameters
+    ----------
+    registry : Registry
+    project : Project
+    grounds : Grounds
+    version : str
+
+    Returns
+    -------
+    Judgement
+        With one gate for each of `GATES`, in their order.
+
+    Raises
+    ------
+    ConfigError
+        If the version is the champion.
+    TrackingError
+        If MLflow refuses.
+    """
+    with registry.errors():
+        champion = registry.find_champion()
+    if champion == version:
+        raise ConfigError(
+            f"Version {version} of `{registry.name}` is the champion already. "
+            "Name a challenger; `leadscore models list` shows them."
+        )
+    loads, loaded = loads_and_answers(registry, version)
+    if loaded is None:
+        unknown = "Not judged, because the version does not load."
+        gates = [Gate(number, name, False, unknown) for number, name in GATES.items()]
+        gates[list(GATES).index("LG106")] = loads
+        return Judgement(version, champion, tuple(gates), None)
+    scorer, seed = loaded.scorer, project.learn.seed
+    judged = read_judged(registry, version)
+    contest = _contest(registry, grounds, judged, scorer, champion)
+    against = f"version {champion}" if champion else "the base rate"
+    gates = [
+        *_relative_gates(contest, grounds, scorer, base_rate(judged), against, seed),
+        free_of_leaks(scorer, grounds.audit, project),
+        loads,
+        same_scale(scorer.scale, registry.pinned_scale()),
+    ]
+    gates.sort(key=lambda gate: gate.number)
+    return Judgement(version, champion, tuple(gates), scorer.scale)
+
+
+def judge_return(registry: Registry, version: str) -> Judgement:
+    """Ask of a version that is to come back only that it loads and answers."""
+    with registry.errors():
+        champion = registry.find_champion()
+    loads, loaded = loads_and_answers(registry, version)
+    return Judgement(version, champion, (loads,), loaded.scorer.scale if loaded else None)
+
+
+def base_rate(judged: JudgedTable | None) -> BaseRate:
+    """Learn the base rate from the training moments of a judged table."""
+    if judged is None:
+        return BaseRate(0.0)
+    label = judged.label[judged.role == "train"]
+    return BaseRate.fit(label, np.ones(len(label)))
+
+
+def _contest(
+    registry: Registry,
+    grounds: Grounds,
+    judged: JudgedTable | None,
+    scorer: LeadScorer,
+    champion: str | None,
+) -> Contest:
+    records, moments, name = grounds.records, grounds.moments, registry.name
+    ours = honest_margins(judged, scorer, records, moments, name)
+    if champion is None:
+        theirs = np.full(len(moments), base_rate(judged).log_odds)
+    else:
+        reigning = registry.load(champion).scorer
+        theirs = honest_margins(read_judged(registry, champion), reigning, records, moments, name)
+    return Contest.of(moments, ours, theirs)
+
+
+def _relative_gates(
+    contest: Contest,
+    grounds: Grounds,
+    scorer: LeadScorer,
+    base: BaseRate,
+    against: str,
+    seed: int,
+) -> list[Gate]:
+    if contest.rarer < FEWEST_TO_JUDGE:
+        said = too_few(contest, against)
+        return [gate_of(number, False, said) for number in ("LG101", "LG102", "LG103", "LG105")]
+    found = differences(contest, seed)
+    return [
+        not_worse("LG101", found["log_loss"], contest, against),
+        not_worse("LG102", found["pr_auc"], contest, against),
+        calibrated(found["ece"], contest, against, seed),
+        no_segment_collapses(contest, segments(scorer, grounds.records, contest.moments),
+                             base, against),
+    ]  # fmt: skip
