@@ -27,6 +27,7 @@ test: $(READY)  ## the tests, doctests included, with coverage
 
 bench: $(READY)  ## speed and memory against named peers
 	$(BIN)/python benchmarks/bench_features.py
+	$(BIN)/python benchmarks/bench_reasons.py
 
 $(PEERS_READY): benchmarks/requirements-peers.txt
 	@echo "Setting up $(PEERS), which only the benchmark of quality needs …"

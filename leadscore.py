@@ -122,9 +122,16 @@ def simulate(
 
 
 @app.command()
-def train(project: ProjectOption = Path(PROJECT_FILE), json_: JsonOption = False) -> None:
+def train(
+    project: ProjectOption = Path(PROJECT_FILE),
+    tune: Annotated[
+        float | None,
+        typer.Option(help="Minutes to search for better settings.", min=0.01, max=1440),
+    ] = None,
+    json_: JsonOption = False,
+) -> None:
     """Train a model, judge it on the newest leads, track and register it."""
-    trained, tracked, store_tag = _train(load_project(project), quiet=json_)
+    trained, tracked, store_tag = _train(load_project(project), quiet=json_, tune_minutes=tune)
     if json_:
         print(json.dumps(_train_facts(trained, tracked, store_tag)))  # noqa: T201
         return
@@ -503,7 +510,9 @@ def _command(name: str = "leadscore") -> str:
     return str(beside.relative_to(Path.cwd()))
 
 
-def _train(project: Project, quiet: bool) -> "tuple[Trained, TrackedModel, str | None]":
+def _train(
+    project: Project, quiet: bool, tune_minutes: float | None = None
+) -> "tuple[Trained, TrackedModel, str | None]":
     """Read, train, track, register; a new champion also goes into BentoML's store."""
     from crm.records import read_records
     from models.artifact import save_artifact
@@ -518,7 +527,10 @@ def _train(project: Project, quiet: bool) -> "tuple[Trained, TrackedModel, str |
     now = datetime.datetime.now(datetime.UTC)
     records = read_records(project, now)
     with _progress("Learning", quiet=quiet) as told:
-        trained = run(project, records, now=now, on_share=lambda what, share: told(share, what))
+        trained = run(
+            project, records, now=now, pinned=registry.pinned_scale(), tune_minutes=tune_minutes,
+            on_share=lambda what, share: told(share, what),
+        )  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="leadscore-") as work:
         artifact = Path(work) / ARTIFACT
         save_artifact(trained.scorer, trained.golden_leads, artifact, trained.golden_as_of)

@@ -100,7 +100,17 @@ class LearnKeys(Struct, frozen=True, forbid_unknown_fields=True):
     moments_days: Annotated[list[Age], Meta(min_length=1)] = field(default_factory=lambda: [0.0])
     observed_until: str | None = None
     test_share: Share = 0.2
+    half_life_days: Horizon | None = None
+    rising: list[str] = field(default_factory=list)
+    falling: list[str] = field(default_factory=list)
     seed: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
+
+
+class ScaleKeys(Struct, frozen=True, forbid_unknown_fields=True):
+    """`[scale]`: which share of wins scores 50, and which scores earn which grade."""
+
+    base_rate: Annotated[float, Meta(gt=0, lt=1)] | None = None
+    grades: dict[str, int] | None = None
 
 
 class ColumnsKeys(Struct, frozen=True, forbid_unknown_fields=True):
@@ -124,6 +134,7 @@ class _File(Struct, frozen=True, forbid_unknown_fields=True):
     stages: StagesKeys | None = None
     outcomes: OutcomesKeys | None = None
     columns: ColumnsKeys = field(default_factory=ColumnsKeys)
+    scale: ScaleKeys = field(default_factory=ScaleKeys)
 
 
 @dataclass(frozen=True)
@@ -143,6 +154,7 @@ class Project:
     leads, activities, stages, outcomes : table keys, or None where the table is absent
     learn : LearnKeys
     columns : ColumnsKeys
+    scale : ScaleKeys
     """
 
     path: Path
@@ -155,6 +167,7 @@ class Project:
     outcomes: OutcomesKeys | None
     learn: LearnKeys
     columns: ColumnsKeys
+    scale: ScaleKeys
 
     @property
     def folder(self) -> Path:
@@ -232,6 +245,7 @@ def load_project(path: Path) -> Project:
         outcomes=keys.outcomes,
         learn=keys.learn,
         columns=keys.columns,
+        scale=keys.scale,
     )
 
 
@@ -395,6 +409,9 @@ def _check_sense(file: str, keys: _File) -> None:
         raise ConfigError(
             f"{file}: [columns] {sorted(both)} cannot be both known_later and known_in_time."
         )
+    turning = set(keys.learn.rising) & set(keys.learn.falling)
+    if turning:
+        raise ConfigError(f"{file}: [learn] {sorted(turning)} cannot be both rising and falling.")
     kinds = set(keys.columns.number) & set(keys.columns.category)
     if kinds:
         raise ConfigError(f"{file}: [columns] {sorted(kinds)} cannot be both number and category.")

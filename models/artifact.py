@@ -3,9 +3,10 @@
     manifest.json      FORMAT, and size and SHA-256 of every other file
     card.json          ModelCard
     features.json      the fitted FeaturePipeline
-    booster.txt        LightGBM's own model text
-    calibration.json   calibration and scale
-    golden.json        made-up leads with the probabilities that the model gave them
+    estimator.json     the base rate; or the blend's weight and its logistic regression
+    booster.txt        the blend's trees, LightGBM's own model text; absent without trees
+    calibration.json   calibration, scale and grades
+    golden.json        made-up leads with the probabilities and points that they got
 
 No file holds code, a class path or a pickle. Loading checks the format, the sizes and
 the digests before anything is parsed, and the trees before LightGBM sees them; then it
@@ -13,7 +14,8 @@ scores the golden leads again and refuses on any difference: so a model is never
 run by code that reads it otherwise.
 
 FORMAT is one number. Raise it when a file is added, removed or read differently; keep
-the old reader, and keep an artefact of the old format in the tests.
+the old reader, and keep an artefact of the old format in tests/formats. In format 1 every
+model was boosted trees: there was no estimator.json, and the grades could not be set.
 """
 
 import hashlib
@@ -36,22 +38,33 @@ from features.pipeline import FeaturePipeline
 from models.booster_text import check_booster_text
 from models.calibration import Calibration
 from models.card import ModelCard
-from models.estimators import BoostedTrees
-from models.scale import Scale
+from models.estimators import BaseRate, Blend
+from models.logistic import Logistic
+from models.scale import GRADES, Scale, read_grades
 from models.scorer import LeadCells, LeadScorer
+from models.trees import BoostedTrees
 
-FORMAT = 1
+FORMAT = 2
+READABLE = (1, FORMAT)
 MANIFEST = "manifest.json"
 MAX_BYTES = {
     MANIFEST: 1 << 16,
     "card.json": 1 << 23,
     "features.json": 1 << 25,
+    "estimator.json": 1 << 25,
     "booster.txt": 1 << 28,
     "calibration.json": 1 << 16,
     "golden.json": 1 << 24,
 }
-MODEL_FILES = ("features.json", "booster.txt", "calibration.json")  # what decides a score
+MODEL_FILES = (
+    "features.json",
+    "estimator.json",
+    "booster.txt",
+    "calibration.json",
+)  # decide scores
+OPTIONAL = ("estimator.json", "booster.txt")
 GOLDEN_TOLERANCE = 1e-12
+POINTS_TOLERANCE = 1e-7
 READING_ERRORS = (
     AttributeError,
     KeyError,
@@ -103,7 +116,7 @@ def save_artifact(
     """
     if folder.exists():
         raise ArtifactError(f"{folder} exists already. Expected a new folder for the model.")
-    scores = scorer.score_leads(golden_leads, as_of)
+    golden = _golden(scorer, golden_leads, as_of)
     contents = {
         "card.json": _dump(scorer.card.to_json()),
         "features.json": _dump(
@@ -114,24 +127,31 @@ def save_artifact(
                 "time_format": scorer.time_format,
             }
         ),
-        "booster.txt": scorer.trees.text.encode(),
+        "estimator.json": _dump(_estimator_state(scorer.estimator)),
         "calibration.json": _dump(
             {
                 "slope": scorer.calibration.slope,
                 "intercept": scorer.calibration.intercept,
                 "base_log_odds": scorer.scale.base_log_odds,
+                "grades": [list(grade) for grade in scorer.scale.grades],
             }
         ),
         "golden.json": _dump(
             {
                 "as_of": as_of,
                 "leads": [
-                    {"lead": msgspec.to_builtins(lead), "probability": score.probability}
-                    for lead, score in zip(golden_leads, scores, strict=True)
+                    {
+                        "lead": msgspec.to_builtins(lead),
+                        "probability": probability,
+                        "points": points,
+                    }
+                    for lead, probability, points in zip(golden_leads, *golden, strict=True)
                 ],
             }
         ),
     }
+    if isinstance(scorer.estimator, Blend) and scorer.estimator.trees is not None:
+        contents["booster.txt"] = scorer.estimator.trees.text.encode()
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     manifest = {
         "format": FORMAT,
@@ -173,12 +193,14 @@ def load_artifact(folder: Path) -> LoadedModel:
     manifest = _parse(_read(folder, MANIFEST), MANIFEST)
     if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
         raise ArtifactError(f"{folder.name}/{MANIFEST} is no manifest of a leadscore model.")
-    if manifest.get("format") != FORMAT:
+    version = manifest.get("format")
+    if version not in READABLE:
         raise ArtifactError(
-            f"The model in {folder.name} has format {manifest.get('format')!r}; this leadscore "
-            f"reads format {FORMAT}. Use the leadscore that saved it, or train again."
+            f"The model in {folder.name} has format {version!r}; this leadscore reads formats "
+            f"{READABLE[0]} to {FORMAT}. Use the leadscore that saved it, or train again."
         )
-    contents = {name: _read(folder, name) for name in MAX_BYTES if name != MANIFEST}
+    present = {name for name in MAX_BYTES if name not in OPTIONAL or name in manifest["files"]}
+    contents = {name: _read(folder, name) for name in sorted(present - {MANIFEST})}
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     for name, digest in digests.items():
         stated = manifest["files"].get(name)
@@ -188,18 +210,22 @@ def load_artifact(folder: Path) -> LoadedModel:
                 "the manifest's. Fetch the model again from the registry."
             )
     try:
-        scorer = _build(contents)
+        scorer = _build(contents, version)
         golden = _parse(contents["golden.json"], "golden.json")
         leads = [msgspec.convert(made["lead"], LeadCells) for made in golden["leads"]]
-        expected = np.array([float(made["probability"]) for made in golden["leads"]])
-        scores = scorer.score_leads(leads, int(golden["as_of"]))
+        scores, points = _golden(scorer, leads, int(golden["as_of"]))
+        agree = bool(leads) and np.allclose(
+            scores, [made["probability"] for made in golden["leads"]], rtol=0, atol=GOLDEN_TOLERANCE
+        )
+        if version > 1:
+            expected = [made["points"] for made in golden["leads"]]
+            agree = agree and np.allclose(points, expected, rtol=0, atol=POINTS_TOLERANCE)
     except READING_ERRORS as error:
         raise ArtifactError(
             f"The model in {folder.name} cannot be read: {type(error).__name__}: {error}. "
             "Fetch it again from the registry, or train again."
         ) from None
-    probability = np.array([score.probability for score in scores])
-    if not leads or not np.allclose(probability, expected, rtol=0, atol=GOLDEN_TOLERANCE):
+    if not agree:
         raise ArtifactError(
             f"The model in {folder.name} does not score its golden leads as it did when it was "
             "saved. It needs the leadscore and LightGBM versions that its card names."
@@ -207,25 +233,61 @@ def load_artifact(folder: Path) -> LoadedModel:
     return LoadedModel(scorer=scorer, digest=_model_digest(digests))
 
 
-def _build(contents: Mapping[str, bytes]) -> LeadScorer:
+def _golden(
+    scorer: LeadScorer, leads: Sequence[LeadCells], as_of: int
+) -> tuple[list[float], list[list[float]]]:
+    """Score leads, and give the points of each one's signals."""
+    features = scorer.features_of(leads, as_of)
+    probability = [float(p) for p in scorer.probability(features)]
+    return probability, scorer.reasoner.parts(features).of_signals.tolist()
+
+
+def _build(contents: Mapping[str, bytes], version: int) -> LeadScorer:
     features = _parse(contents["features.json"], "features.json")
     numbers = _parse(contents["calibration.json"], "calibration.json")
     slope, intercept, base = (float(numbers[k]) for k in ("slope", "intercept", "base_log_odds"))
     if not all(map(math.isfinite, (slope, intercept, base))):
         raise ValueError("calibration.json holds a number that is not finite")
     pipeline = FeaturePipeline.from_json(features)
-    text = contents["booster.txt"].decode("utf-8")
-    check_booster_text(text, len(pipeline.names))
+    trees = None
+    if "booster.txt" in contents:
+        text = contents["booster.txt"].decode("utf-8")
+        check_booster_text(text, len(pipeline.names))
+        trees = BoostedTrees(text)
+    grades = GRADES if version == 1 else msgspec.convert(numbers["grades"], list[tuple[str, int]])
     return LeadScorer(
         pipeline=pipeline,
-        trees=BoostedTrees(text),
+        estimator=_estimator(contents, trees, len(pipeline.names)),
         calibration=Calibration(slope, intercept),
-        scale=Scale(base),
+        scale=Scale(base, read_grades(dict(grades))),
         roles={str(role): str(column) for role, column in features["roles"].items()},
         timezone=str(features["timezone"]),
         time_format=features["time_format"],
         card=ModelCard.from_json(_parse(contents["card.json"], "card.json")),
     )
+
+
+def _estimator_state(estimator: BaseRate | Blend) -> dict[str, Any]:
+    kind = "base rate" if isinstance(estimator, BaseRate) else "blend"
+    state = msgspec.to_builtins(estimator)
+    return {"kind": kind} | {name: value for name, value in state.items() if name != "trees"}
+
+
+def _estimator(
+    contents: Mapping[str, bytes], trees: BoostedTrees | None, n_features: int
+) -> BaseRate | Blend:
+    if "estimator.json" not in contents:  # format 1
+        return Blend(0.0, None, trees)
+    state = _parse(contents["estimator.json"], "estimator.json")
+    kind = state.pop("kind")
+    if kind == "base rate":
+        return msgspec.convert(state, BaseRate)
+    if kind != "blend":
+        raise ValueError(f"estimator.json holds an estimator of an unknown kind: {kind!r}")
+    logistic = msgspec.convert(state["logistic"], Logistic | None)
+    if logistic is not None:
+        logistic.check(n_features)
+    return Blend(float(state["logistic_weight"]), logistic, trees)
 
 
 def _read(folder: Path, name: str) -> bytes:
@@ -259,5 +321,5 @@ def _dump(value: Any) -> bytes:
 
 
 def _model_digest(digests: Mapping[str, str]) -> str:
-    joined = "\n".join(f"{name} {digests[name]}" for name in MODEL_FILES)
+    joined = "\n".join(f"{name} {digests[name]}" for name in MODEL_FILES if name in digests)
     return hashlib.sha256(joined.encode()).hexdigest()

@@ -1,40 +1,36 @@
-"""Estimators of the log-odds of a win: the base rate, a logistic regression, boosted trees."""
+"""The estimator: a logistic regression and bagged trees, blended in log-odds; or the base rate.
 
-from collections.abc import Callable
+Linear models extrapolate, and hold where few leads or a changing world leave the trees
+nothing to stand on; trees find what no line can. How much say each gets is not assumed but
+found on the newest part of the training data (docs/decisions/0009).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
-import lightgbm
 import numpy as np
-import scipy.sparse
 from numpy.typing import NDArray
-from scipy.special import logit
-from sklearn.linear_model import LogisticRegression
+from scipy.special import expit, logit
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from features.fitting import N_FOLDS, folds
+from models.logistic import Logistic, choose_logistic, fit_logistic, row_losses
+from models.trees import BoostedTrees, find_rounds, fit_trees
 
 Floats = NDArray[np.float64]
+Labels = NDArray[np.int8]
+Ints = NDArray[np.int64]
 
-MAX_ROUNDS = 800
-PATIENCE = 50
-LARGEST = 1e100
-MANY_ROWS = 50_000  # with fewer, threads that wait for a busy core cost far more than they save
-TREE_PARAMETERS: dict[str, Any] = {
-    "objective": "binary",
-    "learning_rate": 0.04,
-    "num_leaves": 15,
-    "min_data_in_leaf": 20,
-    "feature_fraction": 0.7,
-    "bagging_fraction": 0.8,
-    "bagging_freq": 1,
-    "lambda_l2": 1.0,
-    "cat_smooth": 10.0,
-    "max_cat_to_onehot": 8,
-    "deterministic": True,
-    "force_row_wise": True,
-    "verbosity": -1,
-}
+FEWEST_OUTCOMES = 20  # of the rarer class; with fewer nothing but the base rate is known
+ENOUGH_TO_WEIGH = 10  # of the rarer class among the newest rows, for them to choose the weight
+ENOUGH_TO_STOP = 100  # … and to say when the trees should stop growing
+NEWEST_SHARE = 0.15
+WEIGHTS = tuple(tenth / 10 for tenth in range(11))
+EVEN = 0.5
+DOUBT = 2.0  # standard errors by which a weight must be worse to be ruled out
 
 
 @dataclass(frozen=True)
@@ -44,210 +40,385 @@ class BaseRate:
     log_odds: float
 
     @classmethod
-    def fit(cls, label: NDArray[np.int8], weight: Floats) -> "BaseRate":
+    def fit(cls, label: Labels, weight: Floats) -> "BaseRate":
         """Learn the weighted share of wins; kept off 0 and 1 by half a lead."""
         won = float(weight @ label) + 0.5
         return cls(float(logit(won / (float(weight.sum()) + 1.0))))
+
+    @property
+    def constant(self) -> float:
+        """Log-odds where every feature's contribution is 0."""
+        return self.log_odds
 
     def margin(self, features: Floats) -> Floats:
         """Log-odds, shape (n,)."""
         return np.full(len(features), self.log_odds)
 
-
-@dataclass(frozen=True)
-class LogisticTerms:
-    """How feature columns become the columns of a linear model.
-
-    Numbers are standardised, their gaps filled with the median and marked by a column
-    of their own; absurdly large ones are held at `LARGEST`, whose square is still finite.
-    Categories become one column per code.
-    """
-
-    categorical: tuple[int, ...]
-    median: Floats
-    mean: Floats
-    scale: Floats
-    codes: tuple[Floats, ...]
-
-    @classmethod
-    def fit(cls, features: Floats, categorical: list[int]) -> "LogisticTerms":
-        """Learn medians, scales and codes from a feature matrix, shape (n, k)."""
-        numeric = [i for i in range(features.shape[1]) if i not in set(categorical)]
-        numbers = np.clip(features[:, numeric], -LARGEST, LARGEST)
-        is_empty = np.isnan(numbers).all(axis=0)
-        median = np.where(is_empty, 0.0, np.nanmedian(np.where(is_empty, 0.0, numbers), axis=0))
-        filled = np.where(np.isnan(numbers), median, numbers)
-        scale = filled.std(axis=0)
-        return cls(
-            categorical=tuple(categorical),
-            median=median,
-            mean=filled.mean(axis=0) if len(numeric) else np.empty(0),
-            scale=np.where(scale > 0, scale, 1.0),
-            codes=tuple(np.unique(features[:, i]) for i in categorical),
-        )
-
-    def design(self, features: Floats) -> scipy.sparse.csr_array:
-        """Build the linear model's matrix, shape (n, n_terms), sparse."""
-        numeric = [i for i in range(features.shape[1]) if i not in set(self.categorical)]
-        numbers = np.clip(features[:, numeric], -LARGEST, LARGEST)
-        is_missing = np.isnan(numbers)
-        filled = (np.where(is_missing, self.median, numbers) - self.mean) / self.scale
-        blocks: list[Any] = [
-            scipy.sparse.csr_array(filled),
-            scipy.sparse.csr_array(is_missing.astype(np.float64)),
-        ]
-        for column, codes in zip(self.categorical, self.codes, strict=True):
-            at = np.searchsorted(codes, features[:, column])
-            at_known = np.minimum(at, len(codes) - 1)
-            rows = np.flatnonzero(codes[at_known] == features[:, column])
-            shape = (len(features), len(codes))
-            ones = np.ones(len(rows))
-            blocks.append(scipy.sparse.csr_array((ones, (rows, at_known[rows])), shape=shape))
-        return scipy.sparse.csr_array(scipy.sparse.hstack(blocks, format="csr"))
+    def contributions(self, features: Floats) -> Floats:
+        """Give what each feature adds to `constant`: nothing; shape (n, k)."""
+        return np.zeros(features.shape)
 
 
 @dataclass(frozen=True)
-class Logistic:
-    """L2-regularised logistic regression on `LogisticTerms`."""
-
-    terms: LogisticTerms
-    coefficients: Floats
-    intercept: float
-
-    @classmethod
-    def fit(
-        cls, features: Floats, label: NDArray[np.int8], weight: Floats, categorical: list[int]
-    ) -> "Logistic":
-        """Fit to a feature matrix, shape (n, k), with labels and weights, shape (n,)."""
-        terms = LogisticTerms.fit(features, categorical)
-        model = LogisticRegression(C=1.0, max_iter=2000, solver="lbfgs")
-        model.fit(terms.design(features), label, sample_weight=weight)
-        return cls(terms, model.coef_[0], float(model.intercept_[0]))
-
-    def margin(self, features: Floats) -> Floats:
-        """Log-odds, shape (n,)."""
-        return np.asarray(self.terms.design(features) @ self.coefficients + self.intercept)
-
-
-@dataclass(frozen=True, repr=False)
-class BoostedTrees:
-    """LightGBM trees, held as LightGBM's own model text.
+class Blend:
+    """Log-odds = w · logistic regression + (1 − w) · boosted trees.
 
     Attributes
     ----------
-    text : str
-        As `lightgbm.Booster.model_to_string` writes it.
+    logistic_weight : float
+        w, from 0 to 1; a half without weight is None.
+    logistic : Logistic or None
+    trees : BoostedTrees or None
     """
 
-    text: str
+    logistic_weight: float
+    logistic: Logistic | None
+    trees: BoostedTrees | None
 
-    def __repr__(self) -> str:
-        """Name it without its text, which fills pages."""
-        return f"BoostedTrees({len(self.text):,} characters)"
+    def __post_init__(self) -> None:
+        """Refuse a half that is missing, or there in vain."""
+        shares = zip((self.logistic_weight, 1 - self.logistic_weight), (self.logistic, self.trees),
+                     strict=True)  # fmt: skip
+        if not 0 <= self.logistic_weight <= 1 or any((s > 0) != (h is not None) for s, h in shares):
+            raise ValueError("a half of the blend is missing, or has no weight")
 
-    @cached_property
-    def _booster(self) -> lightgbm.Booster:
-        return lightgbm.Booster(model_str=self.text)
+    @property
+    def _halves(self) -> list[tuple[float, Logistic | BoostedTrees]]:
+        halves = ((self.logistic_weight, self.logistic), (1 - self.logistic_weight, self.trees))
+        return [(share, half) for share, half in halves if half is not None]
+
+    @property
+    def constant(self) -> float:
+        """Log-odds where every feature's contribution is 0."""
+        return sum(share * half.constant for share, half in self._halves)
 
     def margin(self, features: Floats) -> Floats:
         """Log-odds, shape (n,), of a feature matrix, shape (n, k)."""
-        threads = 1 if len(features) < 256 else 0
-        return np.asarray(
-            self._booster.predict(features, raw_score=True, num_threads=threads), dtype=np.float64
-        )
+        found = np.zeros(len(features))
+        for share, half in self._halves:
+            found += share * half.margin(features)
+        return found
+
+    def contributions(self, features: Floats) -> Floats:
+        """Give what each feature adds to `constant`, in log-odds, shape (n, k), C order."""
+        found = np.zeros(features.shape)
+        for share, half in self._halves:
+            found += share * half.contributions(features)
+        return found
 
 
 @dataclass(frozen=True)
-class TreesFit:
-    """Boosted trees refitted on all rows, with what was found on the way.
+class Examples:
+    """Rows to learn from, in the order of time.
 
     Attributes
-    ----------
-    trees : BoostedTrees
-    rounds : int
-        Trees grown: the mean of what each fold's early stopping chose, raised in the
-        proportion in which all rows are more than a fold's training rows.
-    out_of_fold : ndarray of float64, shape (n,)
-        Each row's log-odds from trees that never saw its lead.
-    """
-
-    trees: BoostedTrees
-    rounds: int
-    out_of_fold: Floats
-
-
-def fit_trees(
-    features: Floats,
-    label: NDArray[np.int8],
-    weight: Floats,
-    lead: NDArray[np.int64],
-    categorical: list[int],
-    *,
-    seed: int,
-    on_share: Callable[[float], None] = lambda share: None,
-) -> TreesFit:
-    """Fit boosted trees: folds by lead find the number of rounds, then all rows are used.
-
-    Parameters
     ----------
     features : ndarray of float64, shape (n, k)
     label : ndarray of int8, shape (n,)
     weight : ndarray of float64, shape (n,)
     lead : ndarray of int64, shape (n,)
-        Rows of one lead stay in one fold.
-    categorical : list of int
-        Columns that hold codes.
+        Whose rows they are: rows of one lead are never parted.
+    """
+
+    features: Floats
+    label: Labels
+    weight: Floats
+    lead: Ints
+
+    def take(self, rows: NDArray[np.bool_]) -> "Examples":
+        """Keep some of the rows."""
+        return Examples(self.features[rows], self.label[rows], self.weight[rows], self.lead[rows])
+
+    @property
+    def rarer(self) -> int:
+        """Rows of the rarer class."""
+        won = int(self.label.sum())
+        return min(won, len(self.label) - won)
+
+
+@dataclass(frozen=True)
+class BlendSettings:
+    """What was found out before the final fit, and is kept for every later one.
+
+    Attributes
+    ----------
+    logistic_weight : float
+    strength, reach : float
+        Of the logistic regression: see `fit_logistic`.
+    rounds : int or None
+        Trees in each booster of the bag; None: each stops early on its own fold.
+    why : str
+        Where the weight comes from, in a sentence.
+    losses : tuple of (float, float)
+        Each weight that was tried, with its log loss on the rows that chose.
+    """
+
+    logistic_weight: float
+    strength: float
+    reach: float
+    rounds: int | None
+    why: str
+    losses: tuple[tuple[float, float], ...]
+
+
+class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Fits a `Blend` and obeys scikit-learn.
+
+    Parameters
+    ----------
+    categorical : sequence of int
+        Columns that hold category codes.
     seed : int
-        Same data and same seed give the same trees.
-    on_share : callable, optional
-        Called with the share of the work that is done, 0 … 1, for a progress bar.
+        Same data and same seed give the same blend.
+    settings : BlendSettings, optional
+        Found by an earlier fit; without it they are found on the newest rows.
+    tree_parameters : mapping, optional
+        LightGBM's, in place of the defaults.
+    directions : sequence of int
+        For each column 1 where it may only raise the log-odds, -1 where only lower them, else
+        0; empty for none.
+
+    Attributes
+    ----------
+    blend_ : Blend or BaseRate
+        The base rate where the rarer class has fewer than `FEWEST_OUTCOMES` rows.
+    settings_ : BlendSettings or None
+    out_of_fold_ : ndarray of float64, shape (n,)
+        Each row's log-odds from models that never saw its lead: what calibration learns from.
+    classes_ : ndarray, shape (2,)
+    n_features_in_ : int
+
+    Examples
+    --------
+    >>> generator = np.random.default_rng(0)
+    >>> X = generator.normal(size=(400, 2))
+    >>> y = X[:, 0] + generator.normal(size=400) > 0
+    >>> model = BlendClassifier().fit(X, y)
+    >>> model.predict(np.array([[3.0, 0.0], [-3.0, 0.0]])).tolist()
+    [True, False]
+    """
+
+    def __init__(
+        self,
+        categorical: Sequence[int] = (),
+        seed: int = 0,
+        settings: BlendSettings | None = None,
+        tree_parameters: Mapping[str, Any] | None = None,
+        directions: Sequence[int] = (),
+    ) -> None:
+        self.categorical = categorical
+        self.seed = seed
+        self.settings = settings
+        self.tree_parameters = tree_parameters
+        self.directions = directions
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        lead: Ints | None = None,
+        choosing: tuple[Examples, Examples] | None = None,
+        on_share: Callable[[float], None] = lambda share: None,
+    ) -> "BlendClassifier":
+        """Learn from rows in the order of time.
+
+        Parameters
+        ----------
+        X : array-like of float, shape (n, k)
+            nan where a number is missing.
+        y : array-like, shape (n,)
+            Two classes; the greater one is a win.
+        sample_weight : array-like of float, shape (n,), optional
+        lead : ndarray of int64, shape (n,), optional
+            Whose rows they are; without it each row is a lead of its own.
+        choosing : pair of Examples, optional
+            Older and newer rows that settings are found on; without it the newest
+            `NEWEST_SHARE` of the leads.
+        on_share : callable, optional
+            Told the share of the work that is done, 0 … 1.
+
+        Returns
+        -------
+        BlendClassifier
+
+        Raises
+        ------
+        ValueError
+            If X or y is not what scikit-learn calls valid, or y has other than two classes.
+        """
+        X, y = validate_data(self, X, y, dtype=np.float64, ensure_all_finite="allow-nan")
+        check_classification_targets(y)
+        weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        self.classes_ = np.unique(y)
+        if len(self.classes_) != 2:
+            raise ValueError(
+                f"Only binary classification is supported. y has {len(self.classes_)} "
+                f"class{'' if len(self.classes_) == 1 else 'es'}; expected lost and won."
+            )
+        label = (y == self.classes_[1]).astype(np.int8)
+        rows = Examples(X, label, weight, np.arange(len(y)) if lead is None else lead)
+        self.settings_: BlendSettings | None = None
+        self.blend_: Blend | BaseRate
+        if rows.rarer < FEWEST_OUTCOMES:
+            self.blend_ = BaseRate.fit(label, weight)
+            self.out_of_fold_ = self.blend_.margin(X)
+            return self
+        if self.settings is None:
+            older, newer = choosing or _newest(rows)
+            self.settings_ = self._choose(rows, older, newer, lambda s: on_share(0.5 * s))
+        else:
+            self.settings_ = self.settings
+        began = 0.5 if self.settings is None else 0.0
+        self._fit_halves(rows, lambda share: on_share(began + (1 - began) * share))
+        return self
+
+    def _choose(
+        self, rows: Examples, older: Examples, newer: Examples, on_share: Callable[[float], None]
+    ) -> BlendSettings:
+        strength, reach = choose_logistic(
+            rows.features, rows.label, rows.weight, rows.lead, list(self.categorical), self.seed
+        )
+        on_share(0.4)
+        if min(older.rarer, newer.rarer) < ENOUGH_TO_WEIGH:
+            how = f"too few outcomes among the newest leads ({newer.rarer}) to weigh the two halves"
+            return BlendSettings(EVEN, strength, reach, None, f"even, because {how}", ())
+        linear = fit_logistic(
+            older.features, older.label, older.weight, list(self.categorical),
+            strength=strength, reach=reach, directions=tuple(self.directions),
+        ).margin(newer.features)  # fmt: skip
+        rounds, grown = None, None
+        if newer.rarer >= ENOUGH_TO_STOP:
+            rounds, grown = find_rounds(
+                (older.features, older.label, older.weight),
+                (newer.features, newer.label, newer.weight),
+                list(self.categorical),
+                seed=self.seed, parameters=self.tree_parameters, directions=tuple(self.directions),
+            )  # fmt: skip
+        else:
+            grown = self._trees(older, None, lambda share: None).trees.margin(newer.features)
+        on_share(1.0)
+        weight, losses = choose_weight(linear, grown, newer.label, newer.weight)
+        why = (
+            f"found on the newest {len(newer.label):,} training moments: log loss "
+            f"{losses[-1][1]:.4f} for the logistic regression, {losses[0][1]:.4f} for the trees, "
+            f"{dict(losses)[weight]:.4f} for this blend"
+        )
+        return BlendSettings(weight, strength, reach, rounds, why, losses)
+
+    def _fit_halves(self, rows: Examples, on_share: Callable[[float], None]) -> None:
+        settings = self.settings_
+        assert settings is not None
+        weight = settings.logistic_weight
+        logistic = trees = None
+        self.out_of_fold_ = np.zeros(len(rows.label))
+        if weight > 0:
+            logistic = self._logistic(rows, settings)
+            self.out_of_fold_ += weight * self._out_of_fold(rows, settings)
+        on_share(0.2)
+        if weight < 1:
+            fit = self._trees(rows, settings.rounds, lambda share: on_share(0.2 + 0.8 * share))
+            trees = fit.trees
+            self.out_of_fold_ += (1 - weight) * fit.out_of_fold
+        on_share(1.0)
+        self.blend_ = Blend(weight, logistic, trees)
+
+    def _logistic(self, rows: Examples, settings: BlendSettings) -> Logistic:
+        return fit_logistic(
+            rows.features, rows.label, rows.weight, list(self.categorical),
+            strength=settings.strength, reach=settings.reach, directions=tuple(self.directions),
+        )  # fmt: skip
+
+    def _out_of_fold(self, rows: Examples, settings: BlendSettings) -> Floats:
+        """Log-odds of each row from logistic regressions that never saw its lead."""
+        fold_of = folds(rows.label, rows.lead, self.seed, N_FOLDS)
+        found = np.empty(len(rows.label))
+        for fold in range(int(fold_of.max()) + 1):
+            held = fold_of == fold
+            found[held] = self._logistic(rows.take(~held), settings).margin(rows.features[held])
+        return found
+
+    def _trees(self, rows: Examples, rounds: int | None, on_share: Callable[[float], None]) -> Any:
+        return fit_trees(
+            rows.features, rows.label, rows.weight, rows.lead, list(self.categorical),
+            seed=self.seed, rounds=rounds, parameters=self.tree_parameters,
+            directions=tuple(self.directions), on_share=on_share,
+        )  # fmt: skip
+
+    def decision_function(self, X: Any) -> Floats:
+        """Log-odds of a win, shape (n,)."""
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False)
+        return self.blend_.margin(X)
+
+    def predict_proba(self, X: Any) -> Floats:
+        """Uncalibrated probabilities of a loss and of a win, shape (n, 2)."""
+        won = expit(self.decision_function(X))
+        return np.column_stack([1 - won, won])
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Give the likelier class, shape (n,)."""
+        return np.asarray(self.classes_[(self.decision_function(X) > 0).astype(int)])
+
+    def __sklearn_tags__(self) -> Any:
+        """Tell scikit-learn that gaps are welcome, and that there are two classes."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.classifier_tags.multi_class = False
+        return tags
+
+
+def choose_weight(
+    linear: Floats, grown: Floats, label: Labels, weight: Floats
+) -> tuple[float, tuple[tuple[float, float], ...]]:
+    """Find the logistic regression's share of the blend.
+
+    Halves share evenly unless the rows speak against it: of all weights whose log loss is
+    within `DOUBT` standard errors of the best one's, the one nearest to even is taken.
+
+    Parameters
+    ----------
+    linear, grown : ndarray of float64, shape (n,)
+        Log-odds of the logistic regression and of the trees for rows that neither has seen.
+    label : ndarray of int8, shape (n,)
+    weight : ndarray of float64, shape (n,)
 
     Returns
     -------
-    TreesFit
+    float
+        One of `WEIGHTS`.
+    tuple of (float, float)
+        Every weight with its log loss.
 
-    References
-    ----------
-    Ke et al., "LightGBM: A Highly Efficient Gradient Boosting Decision Tree", 2017.
+    Notes
+    -----
+    The rule of one standard error (Breiman et al., "Classification and Regression Trees",
+    1984) with two, towards the middle: over fourteen public sets it lost least to the best
+    weight in hindsight.
+
+    Examples
+    --------
+    >>> label = np.array([1, 0] * 100, dtype=np.int8)
+    >>> good, bad = np.where(label == 1, 2.0, -2.0), np.zeros(200)
+    >>> [choose_weight(good, other, label, np.ones(200))[0] for other in (good, bad)]
+    [0.5, 1.0]
     """
-    threads = 1 if len(features) < MANY_ROWS else 0
-    parameters = TREE_PARAMETERS | {"seed": seed, "num_threads": threads}
-    fold_of = folds(label, lead, seed, N_FOLDS)
-    out_of_fold = np.empty(len(label))
-    rounds = []
+    rows = np.array([row_losses(w * linear + (1 - w) * grown, label) for w in WEIGHTS])
+    mean = np.average(rows, axis=1, weights=weight)
+    excess = rows - rows[mean.argmin()]
+    average = np.average(excess, axis=1, weights=weight)
+    spread = np.average((excess - average[:, None]) ** 2, axis=1, weights=weight)
+    error = np.sqrt(spread * (weight @ weight)) / weight.sum()
+    allowed = [i for i in range(len(WEIGHTS)) if average[i] <= DOUBT * error[i]]
+    chosen = min(allowed, key=lambda i: (abs(WEIGHTS[i] - EVEN), mean[i]))
+    losses = tuple((w, float(loss)) for w, loss in zip(WEIGHTS, mean, strict=True))
+    return WEIGHTS[chosen], losses
 
-    n_folds = int(fold_of.max()) + 1
 
-    def teller(fits_done: int, rounds: int) -> Callable[[Any], None]:
-        return lambda state: on_share((fits_done + (state.iteration + 1) / rounds) / (n_folds + 1))
-
-    for fold in range(n_folds):
-        held = fold_of == fold
-        training = lightgbm.Dataset(
-            features[~held],
-            label[~held],
-            weight=weight[~held],
-            categorical_feature=categorical,
-            params=parameters,
-        )
-        booster = lightgbm.train(
-            parameters,
-            training,
-            num_boost_round=MAX_ROUNDS,
-            valid_sets=[training.create_valid(features[held], label[held], weight=weight[held])],
-            callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False), teller(fold, MAX_ROUNDS)],
-        )
-        rounds.append(booster.best_iteration)
-        out_of_fold[held] = np.asarray(
-            booster.predict(features[held], raw_score=True, num_iteration=booster.best_iteration)
-        )
-    n_rounds = max(1, round(float(np.mean(rounds)) * N_FOLDS / (N_FOLDS - 1)))
-    booster = lightgbm.train(
-        parameters,
-        lightgbm.Dataset(
-            features, label, weight=weight, categorical_feature=categorical, params=parameters
-        ),
-        num_boost_round=n_rounds,
-        callbacks=[teller(n_folds, n_rounds)],
-    )
-    return TreesFit(BoostedTrees(booster.model_to_string()), n_rounds, out_of_fold)
+def _newest(rows: Examples) -> tuple[Examples, Examples]:
+    """Part the newest leads from the older ones."""
+    leads = np.unique(rows.lead)
+    newest = leads[-max(1, round(NEWEST_SHARE * len(leads))) :]
+    is_new = np.isin(rows.lead, newest)
+    return rows.take(~is_new), rows.take(is_new)

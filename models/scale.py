@@ -6,9 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logit
 
+from crm.errors import ConfigError
+
+Floats = NDArray[np.float64]
+
+MIDDLE = 50.0
 POINTS_PER_DOUBLING = 10.0
+POINTS = POINTS_PER_DOUBLING / float(np.log(2))  # per unit of log-odds
 GRADES = (("A", 65), ("B", 50), ("C", 35))
-LOWEST_GRADE = "D"
 
 
 @dataclass(frozen=True)
@@ -19,6 +24,9 @@ class Scale:
     ----------
     base_log_odds : float
         Log-odds of the average lead, which scores 50.
+    grades : tuple of (str, int)
+        Each grade and the least score that earns it, best first; the letter after the
+        last one is what everybody else gets.
 
     Examples
     --------
@@ -30,14 +38,55 @@ class Scale:
     """
 
     base_log_odds: float
+    grades: tuple[tuple[str, int], ...] = GRADES
 
-    def score(self, probability: NDArray[np.float64]) -> NDArray[np.int64]:
+    def unrounded(self, margin: Floats) -> Floats:
+        """Scores before rounding and holding, shape (n,), of calibrated log-odds, shape (n,)."""
+        return MIDDLE + POINTS * (margin - self.base_log_odds)
+
+    def score(self, probability: Floats) -> NDArray[np.int64]:
         """Scores 1 … 99, shape (n,), of probabilities, shape (n,)."""
-        log_odds = logit(np.clip(probability, 1e-15, 1 - 1e-15))
-        points = 50 + POINTS_PER_DOUBLING * (log_odds - self.base_log_odds) / np.log(2)
+        points = self.unrounded(logit(np.clip(probability, 1e-15, 1 - 1e-15)))
         return np.clip(np.rint(points), 1, 99).astype(np.int64)
 
     def grade(self, score: NDArray[np.int64]) -> NDArray[np.str_]:
-        """Grades A … D, shape (n,), of scores, shape (n,)."""
-        reached = [score >= at_least for _, at_least in GRADES]
-        return np.select(reached, [letter for letter, _ in GRADES], default=LOWEST_GRADE)
+        """Grades, shape (n,), of scores, shape (n,)."""
+        reached = [score >= at_least for _, at_least in self.grades]
+        letters = [letter for letter, _ in self.grades]
+        return np.select(reached, letters, default=self.lowest)
+
+    @property
+    def lowest(self) -> str:
+        """The grade of those that reach none."""
+        return chr(ord(self.grades[-1][0]) + 1)
+
+
+def read_grades(least: "dict[str, int]") -> tuple[tuple[str, int], ...]:
+    """Check grades as a person writes them: `{A = 70, B = 55}`.
+
+    Raises
+    ------
+    ConfigError
+        If they are not A, B, C … in order, with falling least scores from 2 to 99.
+
+    Examples
+    --------
+    >>> read_grades({"A": 70, "B": 55})
+    (('A', 70), ('B', 55))
+    >>> read_grades({"A": 50, "B": 55})
+    Traceback (most recent call last):
+        ...
+    crm.errors.ConfigError: [scale] grades are {'A': 50, 'B': 55}. Expected A, B, C and so on, \
+each with a lower least score than the one before, between 2 and 99.
+    """
+    grades = tuple(sorted(least.items()))
+    letters = [letter for letter, _ in grades]
+    scores = [score for _, score in grades]
+    in_order = letters == [chr(ord("A") + i) for i in range(len(grades))]
+    falling = all(2 <= score <= 99 for score in scores) and scores == sorted(set(scores))[::-1]
+    if not grades or len(grades) > 8 or not in_order or not falling:
+        raise ConfigError(
+            f"[scale] grades are {least}. Expected A, B, C and so on, each with a lower least "
+            "score than the one before, between 2 and 99."
+        )
+    return grades

@@ -2,12 +2,14 @@
 
 import datetime
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from crm.cells import cell_text, text_column
 from crm.project import TableKeys
@@ -17,7 +19,8 @@ from features.pipeline import FeaturePipeline
 from features.times import cell_time
 from models.calibration import Calibration
 from models.card import ModelCard
-from models.estimators import BoostedTrees
+from models.estimators import BaseRate, Blend
+from models.reasons import Reason, Reasoner
 from models.scale import Scale
 
 
@@ -57,6 +60,11 @@ class Score:
         A … D.
     warnings : list of str
         What was odd about the lead, in sentences.
+    reasons : list of Reason
+        The strongest first, as many as were asked for.
+    start : float or None
+        Where the average lead starts, if reasons were asked for; it and the points of all
+        signals add up to the score before it is rounded and held in 1 … 99.
     """
 
     lead_id: str | None
@@ -64,6 +72,8 @@ class Score:
     score: int
     grade: str
     warnings: list[str]
+    reasons: list[Reason] = field(default_factory=list)
+    start: float | None = None
 
 
 @dataclass(frozen=True)
@@ -73,7 +83,7 @@ class LeadScorer:
     Attributes
     ----------
     pipeline : FeaturePipeline
-    trees : BoostedTrees
+    estimator : BaseRate or Blend
     calibration : Calibration
     scale : Scale
     roles : mapping of str to str
@@ -85,7 +95,7 @@ class LeadScorer:
     """
 
     pipeline: FeaturePipeline
-    trees: BoostedTrees
+    estimator: BaseRate | Blend
     calibration: Calibration
     scale: Scale
     roles: Mapping[str, str]
@@ -93,11 +103,20 @@ class LeadScorer:
     timezone: str = "UTC"
     time_format: str | None = None
 
-    def probability(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Calibrated probabilities, shape (n,), of a feature matrix, shape (n, k)."""
+    def margin(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Calibrated log-odds, shape (n,), of a feature matrix, shape (n, k)."""
         if len(features) == 0:
             return np.empty(0)
-        return self.calibration.probability(self.trees.margin(features))
+        return self.calibration.margin(self.estimator.margin(features))
+
+    def probability(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Calibrated probabilities, shape (n,), of a feature matrix, shape (n, k)."""
+        return np.asarray(expit(self.margin(features)))
+
+    @cached_property
+    def reasoner(self) -> Reasoner:
+        """What takes this scorer's scores apart."""
+        return Reasoner(self.pipeline.features, self.estimator, self.calibration, self.scale)
 
     def score_table(
         self,
@@ -106,6 +125,7 @@ class LeadScorer:
         activities: pd.DataFrame | None = None,
         stages: pd.DataFrame | None = None,
         as_of: datetime.datetime | None = None,
+        n_reasons: int = 0,
     ) -> pd.DataFrame:
         """Score a table of leads under the CRM's own column names.
 
@@ -119,6 +139,9 @@ class LeadScorer:
             As `crm.records` gives them; what happened after `as_of` does not count.
         as_of : datetime, timezone-aware, optional
             The moment of scoring. Without it everything that depends on time is missing.
+        n_reasons : int
+            How many columns `reason_1` … to add: words and points, empty where there is
+            nothing more to say.
 
         Returns
         -------
@@ -132,17 +155,20 @@ class LeadScorer:
             pd.Series(text_column(ids)), self._created_at(leads), activities, stages
         )
         moment = NOT_A_TIME if as_of is None else cell_time(as_of)
-        probability = self.probability(self.pipeline.matrix(leads, history, moment))
+        features = self.pipeline.matrix(leads, history, moment)
+        probability = self.probability(features)
         score = self.scale.score(probability)
-        return pd.DataFrame(
-            {
-                "lead_id": leads[id_column] if id_column in leads.columns else None,
-                "probability": probability,
-                "score": score,
-                "grade": self.scale.grade(score),
-            },
-            index=leads.index,
-        )
+        columns: dict[str, Any] = {
+            "lead_id": leads[id_column] if id_column in leads.columns else None,
+            "probability": probability,
+            "score": score,
+            "grade": self.scale.grade(score),
+        }
+        if n_reasons:
+            reasons = self.reasoner.reasons(features, n_reasons)
+            for i in range(n_reasons):
+                columns[f"reason_{i + 1}"] = [str(r[i]) if i < len(r) else "" for r in reasons]
+        return pd.DataFrame(columns, index=leads.index)
 
     def _created_at(self, leads: pd.DataFrame) -> NDArray[np.int64]:
         column = self.roles.get("created_at")
@@ -151,7 +177,9 @@ class LeadScorer:
         keys = TableKeys("leads", timezone=self.timezone, time_format=self.time_format)
         return microseconds(parse_times(leads[column], keys, "leads")[0])
 
-    def score_leads(self, leads: Sequence[LeadCells], as_of: int = NOT_A_TIME) -> list[Score]:
+    def score_leads(
+        self, leads: Sequence[LeadCells], as_of: int = NOT_A_TIME, n_reasons: int = 0
+    ) -> list[Score]:
         """Score leads as a caller sends them, without a frame on the way.
 
         The same numbers as `score_table` gives.
@@ -161,18 +189,16 @@ class LeadScorer:
         leads : sequence of LeadCells
         as_of : int
             Microseconds since 1970 UTC.
+        n_reasons : int
+            How many reasons each gets at most.
 
         Returns
         -------
         list of Score
         """
-        history = self.pipeline.history_of_cells(
-            [self._created(lead) for lead in leads],
-            [lead.activities for lead in leads],
-            [lead.stages for lead in leads],
-        )
-        cells = [lead.cells for lead in leads]
-        probability = self.probability(self.pipeline.rows(cells, history, as_of))
+        features = self.features_of(leads, as_of)
+        probability = self.probability(features)
+        reasons = self.reasoner.reasons(features, n_reasons) if n_reasons else [[]] * len(leads)
         score = self.scale.score(probability)
         grade = self.scale.grade(score)
         return [
@@ -182,9 +208,22 @@ class LeadScorer:
                 score=int(score[i]),
                 grade=str(grade[i]),
                 warnings=self.complaints(lead.cells),
+                reasons=reasons[i],
+                start=self.reasoner.start if n_reasons else None,
             )
             for i, lead in enumerate(leads)
         ]
+
+    def features_of(
+        self, leads: Sequence[LeadCells], as_of: int = NOT_A_TIME
+    ) -> NDArray[np.float64]:
+        """Compute the feature matrix of leads as a caller sends them, shape (n, k)."""
+        history = self.pipeline.history_of_cells(
+            [self._created(lead) for lead in leads],
+            [lead.activities for lead in leads],
+            [lead.stages for lead in leads],
+        )
+        return self.pipeline.rows([lead.cells for lead in leads], history, as_of)
 
     def _created(self, lead: LeadCells) -> int:
         """When a lead was created: as its sender says, or as its own column says."""

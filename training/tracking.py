@@ -296,8 +296,8 @@ def _write_facts(folder: Path, project: Project, records: Records, trained: Trai
         for model, evaluation in {"leadscore": trained.test, **trained.baselines}.items()
     }
     charts = {
-        "reliability": reliability_chart(trained.reliability, subject),
-        "gains": gains_chart(trained.gains, subject),
+        "reliability": reliability_chart(card.test["reliability"], subject),
+        "gains": gains_chart(card.test["gains"], subject),
         "log_loss": comparison_chart(log_loss, "Log loss", subject),
     }
     for name, chart in charts.items():

@@ -1,40 +1,30 @@
 """Trains: learns from the older leads, is judged by the newest, then learns from all."""
 
-import importlib.metadata
-import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import logit
 
 from crm.project import Project
 from crm.records import Records
 from features.audit import Audit, Verdict, audit
-from features.fitting import fit_pipeline, role_columns, training_matrix
-from features.moments import MICROSECONDS_PER_DAY, Moments, make_moments, microseconds
+from features.fitting import role_columns, training_matrix
+from features.moments import Moments, make_moments
 from features.pipeline import FeaturePipeline
-from models.calibration import Calibration, fit_calibration
-from models.card import ModelCard
-from models.estimators import (
-    TREE_PARAMETERS,
-    BaseRate,
-    BoostedTrees,
-    Logistic,
-    fit_trees,
-)
-from models.scale import Scale
+from models.estimators import BaseRate
+from models.logistic import fit_logistic
+from models.scale import Scale, read_grades
 from models.scorer import LeadCells, LeadScorer
-from training.evaluation import Evaluation, evaluate, gains, reliability
+from training.describe import Findings, describe
+from training.evaluation import Evaluation, evaluate
+from training.fit import choosing, directions, fit
 from training.golden import golden_leads
 from training.split import Split, split_newest
-from training.tuning import Trial
-
-FEWEST_TO_JUDGE = 10  # outcomes of the rarer class
-PACKAGES = ("lightgbm", "numpy", "pandas", "scikit-learn", "scipy")
+from training.tuning import Trial, tune
 
 OnShare = Callable[[str, float], None]
 
@@ -57,8 +47,6 @@ class Trained:
         `base_rate` and `logistic`, on the same moments.
     audit : Audit
         What the leak audit found; the model does not look at leaks and suspects.
-    reliability, gains : list of dict
-        What the plots show.
     moments : Moments
         All that the scorer learned from.
     split : Split
@@ -75,25 +63,10 @@ class Trained:
     test: Evaluation
     baselines: dict[str, Evaluation]
     audit: Audit
-    reliability: list[dict[str, float]]
-    gains: list[dict[str, float]]
     moments: Moments
     split: Split
     test_margin: NDArray[np.float64]
     trials: tuple[Trial, ...] = ()
-
-
-@dataclass(frozen=True)
-class _Fitted:
-    """A pipeline, trees and calibration that were fitted on the same moments."""
-
-    pipeline: FeaturePipeline
-    trees: BoostedTrees
-    calibration: Calibration
-    rounds: int
-
-    def margin(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        return self.calibration.margin(self.trees.margin(features))
 
 
 def train(
@@ -101,6 +74,8 @@ def train(
     records: Records,
     *,
     now: datetime,
+    pinned: Scale | None = None,
+    tune_minutes: float | None = None,
     on_share: OnShare = lambda what, share: None,
 ) -> Trained:
     """Train a model for a project.
@@ -111,6 +86,10 @@ def train(
     records : Records
     now : datetime, timezone-aware
         Written into the card; nothing else depends on it.
+    pinned : Scale, optional
+        The scale of the champions so far; what the project file says of it goes first.
+    tune_minutes : float, optional
+        How long to search for better settings of the trees.
     on_share : callable, optional
         Told what is being done and the share of the whole that is done, 0 … 1.
 
@@ -124,70 +103,48 @@ def train(
         If there is nothing to learn.
     SchemaError
         If an attribute cannot be read.
+    ConfigError
+        If the project file's directions, half-life or grades do not fit the records.
     """
     seed = project.learn.seed
     moments = make_moments(records, project.learn)
+    scale, pinned_by = _scale(project, moments, pinned)
     on_share("Auditing for leaks", 0.0)
     audited = audit(records, moments, project)
-    later = _known_later(audited)
+    later = known_later(audited)
     split = split_newest(records, moments, project.learn.test_share, seed)
+    parameters, trials = _tuned(records, split, project, later, tune_minutes, on_share)
 
-    judged = _fit(
-        records, split.train, project, later, lambda share: on_share("Learning", 0.45 * share)
-    )
-    on_share("Judging on the newest leads", 0.45)
+    judged = fit(
+        records, split.train, project, later, tree_parameters=parameters,
+        on_share=lambda share: on_share("Learning", 0.55 * share),
+    )  # fmt: skip
+    on_share("Judging on the newest leads", 0.55)
     features = judged.pipeline.transform(records, split.test)
     margin = judged.margin(features)
     test = _evaluate(margin, split.test, seed)
     baselines = _baselines(records, split, judged.pipeline, features, seed)
-
-    final = _fit(
-        records,
-        moments,
-        project,
-        later,
-        lambda share: on_share("Learning from all leads", 0.55 + 0.45 * share),
-    )
-    base_rate = BaseRate.fit(moments.label, moments.weight)
+    final = fit(
+        records, moments, project, later, like=judged, tree_parameters=parameters,
+        on_share=lambda share: on_share("Learning from all leads", 0.65 + 0.35 * share),
+    )  # fmt: skip
     as_of = int(moments.as_of.max())  # NOT_A_TIME where there are no times
-    card = ModelCard(
-        name=project.name,
-        simulated=project.simulated,
-        trained_at=now.isoformat(timespec="seconds"),
-        learned_from=_learned_from(records, moments, split),
-        label={
-            "won": list(map(str, project.learn.won)),
-            "horizon_days": _horizon(records, project),
-        },
-        features=final.pipeline.names,
-        left_out=[
-            {"column": left.column, "reason": left.reason} for left in final.pipeline.left_out
-        ],
-        test={
-            **test.to_json(),
-            "how": split.how,
-            "by_age": _by_age(margin, records, split.test, seed),
-        },
-        baselines={name: found.to_json() for name, found in baselines.items()},
-        estimator={
-            "kind": "boosted trees, Platt-calibrated out of fold",
-            "rounds": final.rounds,
-            "parameters": TREE_PARAMETERS | {"seed": seed},
-            "calibration_slope": final.calibration.slope,
-        },
-        digests=dict(records.digests),
-        versions=_versions(),
-        notes=_notes(records, split),
-    )
     scorer = LeadScorer(
         pipeline=final.pipeline,
-        trees=final.trees,
+        estimator=final.estimator,
         calibration=final.calibration,
-        scale=Scale(base_rate.log_odds),
+        scale=scale,
         roles=role_columns(project),
         timezone=project.leads.timezone,
         time_format=project.leads.time_format,
-        card=card,
+        card=describe(
+            project,
+            records,
+            Findings(moments, split, audited, judged, final, margin, test, baselines, parameters),
+            scale=scale,
+            pinned_by=pinned_by,
+            now=now,
+        ),
     )
     on_share("Learning from all leads", 1.0)
     return Trained(
@@ -197,36 +154,14 @@ def train(
         audit=audited,
         test=test,
         baselines=baselines,
-        reliability=reliability(margin, split.test.label, split.test.weight),
-        gains=gains(margin, split.test.label, split.test.weight),
         moments=moments,
         split=split,
         test_margin=margin,
+        trials=trials,
     )
 
 
-def _fit(
-    records: Records,
-    moments: Moments,
-    project: Project,
-    known_later: Mapping[str, str],
-    on_share: Callable[[float], None],
-) -> _Fitted:
-    pipeline = fit_pipeline(records, moments, project, known_later)
-    found = fit_trees(
-        training_matrix(pipeline, records, moments, project.learn.seed),
-        moments.label,
-        moments.weight,
-        moments.lead,
-        pipeline.categorical,
-        seed=project.learn.seed,
-        on_share=on_share,
-    )
-    calibration = fit_calibration(found.out_of_fold, moments.label, moments.weight)
-    return _Fitted(pipeline, found.trees, calibration, found.rounds)
-
-
-def _known_later(audited: Audit) -> dict[str, str]:
+def known_later(audited: Audit) -> dict[str, str]:
     """Name the fields that the audit keeps out of the model, each with its evidence."""
     return {
         field.field: f"the leak audit calls it a {field.verdict}: "
@@ -240,6 +175,42 @@ def _known_later(audited: Audit) -> dict[str, str]:
     }
 
 
+def _scale(project: Project, moments: Moments, pinned: Scale | None) -> tuple[Scale, str]:
+    """Give the sales scale, and who or what holds it from version to version."""
+    own = Scale(BaseRate.fit(moments.label, moments.weight).log_odds)
+    scale, pinned_by = (pinned, "the first promotion") if pinned else (own, "nothing yet")
+    base, grades = scale.base_log_odds, scale.grades
+    if project.scale.base_rate is not None:
+        base, pinned_by = float(logit(project.scale.base_rate)), "the project file"
+    if project.scale.grades is not None:
+        grades = read_grades(project.scale.grades)
+    return Scale(base, grades), pinned_by
+
+
+def _tuned(
+    records: Records,
+    split: Split,
+    project: Project,
+    later: Mapping[str, str],
+    minutes: float | None,
+    on_share: OnShare,
+) -> tuple[Mapping[str, Any] | None, tuple[Trial, ...]]:
+    """Search for better settings of the trees, on training leads only."""
+    sides = choosing(records, split.train, project, later) if minutes else None
+    if minutes is None or sides is None:
+        return None, ()
+
+    def told(trial: Trial, share: float) -> None:
+        on_share(f"Tuning: trial {trial.number + 1}", 0.0)
+
+    older, newer, pipeline = sides
+    return tune(
+        older, newer, pipeline.categorical,
+        minutes=minutes, seed=project.learn.seed,
+        directions=directions(pipeline, project), on_trial=told,
+    )  # fmt: skip
+
+
 def _baselines(
     records: Records,
     split: Split,
@@ -249,9 +220,8 @@ def _baselines(
 ) -> dict[str, Evaluation]:
     label, weight = split.train.label, split.train.weight
     base_rate = BaseRate.fit(label, weight)
-    logistic = Logistic.fit(
-        training_matrix(pipeline, records, split.train, seed), label, weight, pipeline.categorical
-    )
+    matrix = training_matrix(pipeline, records, split.train, seed)
+    logistic = fit_logistic(matrix, label, weight, pipeline.categorical)
     return {
         "base_rate": _evaluate(base_rate.margin(test_features), split.test, seed),
         "logistic": _evaluate(logistic.margin(test_features), split.test, seed),
@@ -260,60 +230,3 @@ def _baselines(
 
 def _evaluate(margin: NDArray[np.float64], moments: Moments, seed: int) -> Evaluation:
     return evaluate(margin, moments.label, moments.weight, moments.lead, seed)
-
-
-def _by_age(
-    margin: NDArray[np.float64], records: Records, moments: Moments, seed: int
-) -> list[dict[str, Any]]:
-    """Judge moments of each age of the lead on their own; without times there is one age."""
-    if not moments.has_times:
-        return []
-    age = moments.as_of - microseconds(records.leads["created_at"])[moments.lead]
-    rows: list[dict[str, Any]] = []
-    for each in np.unique(age):
-        chosen = age == each
-        label, days = moments.label[chosen], float(each / MICROSECONDS_PER_DAY)
-        rarer = int(min(label.sum(), len(label) - label.sum()))
-        if rarer < FEWEST_TO_JUDGE:
-            rows.append({"age_days": days, "n": len(label), "verdict": "too few to judge"})
-            continue
-        found = _evaluate(margin[chosen], moments.take(chosen), seed)
-        rows.append({"age_days": days, **found.to_json()})
-    return rows
-
-
-def _learned_from(records: Records, moments: Moments, split: Split) -> dict[str, Any]:
-    facts: dict[str, Any] = {
-        **moments.counts,
-        "train_moments": len(split.train),
-        "test_moments": len(split.test),
-        "embargoed": split.embargoed,
-        "base_rate": float(np.average(moments.label, weights=moments.weight)),
-    }
-    if moments.has_times:
-        window = pd.to_datetime(moments.as_of[[0, -1]], unit="us", utc=True)
-        facts["from"], facts["to"] = (moment.isoformat() for moment in window)
-        facts["test_from"] = pd.Timestamp(split.test.as_of.min(), unit="us", tz="UTC").isoformat()
-        facts["observed_until"] = str(records.observed_until)
-    return facts
-
-
-def _horizon(records: Records, project: Project) -> float | None:
-    return project.learn.horizon_days if records.has_times else None
-
-
-def _notes(records: Records, split: Split) -> list[str]:
-    notes = list(records.notes)
-    if not records.has_times:
-        notes.append(
-            "The leads have no time of creation: nothing protects this model from having learned "
-            "what became known only after the moment of scoring. Name created_at if there is one."
-        )
-    if not records.in_order:
-        notes.append(f"The test leads are the {split.how}: expect the newest leads to be harder.")
-    return notes
-
-
-def _versions() -> dict[str, str]:
-    packages = {name: importlib.metadata.version(name) for name in PACKAGES}
-    return {"python": platform.python_version()} | packages

@@ -1,8 +1,19 @@
 """Searches settings of the trees within a time budget."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import lightgbm
+import numpy as np
+
+from features.fitting import N_FOLDS, folds
+from models.estimators import Examples
+from models.logistic import row_losses
+from models.trees import MAX_ROUNDS, PATIENCE, dataset, tree_settings
+
+OnTrial = Callable[["Trial", float], None]
 
 
 @dataclass(frozen=True)
@@ -12,12 +23,13 @@ class Trial:
     Attributes
     ----------
     number : int
-        From 0, in the order they were tried.
+        From 0, in the order they were tried; 0 are the defaults.
     parameters : mapping of str to number
-        What differs from the defaults.
+        LightGBM's.
     log_loss : float or None
-        On the newest part of the training data; None if it was given up early.
-    state : {"complete", "pruned", "failed"}
+        The mean of that on held-out folds of the older leads and that on the newest ones;
+        None if the trial was given up early.
+    state : {"complete", "pruned"}
     seconds : float
         What it took.
     """
@@ -27,3 +39,128 @@ class Trial:
     log_loss: float | None
     state: str
     seconds: float
+
+
+def tune(
+    older: Examples,
+    newer: Examples,
+    categorical: list[int],
+    *,
+    minutes: float,
+    seed: int,
+    directions: tuple[int, ...] = (),
+    on_trial: OnTrial = lambda trial, share: None,
+) -> tuple[Mapping[str, Any], tuple[Trial, ...]]:
+    """Try settings of the trees until the time is over.
+
+    A setting is judged by a bag of boosters fitted to folds of the older leads: half by
+    the folds they have not seen, half by the newest leads, so that neither the chance of
+    few new leads nor a world that has changed since decides alone. A trial that is worse
+    than the median of the others after as many folds is given up.
+
+    Parameters
+    ----------
+    older, newer : Examples
+        As `training.fit.choosing` parts them.
+    categorical : list of int
+        Columns that hold codes.
+    minutes : float
+        After this time no further fold is fitted.
+    seed : int
+    directions : tuple of int
+        As `fit_trees` takes them.
+    on_trial : callable, optional
+        Told each trial, and the share of the time that is used.
+
+    Returns
+    -------
+    parameters : mapping
+        Of the best trial.
+    trials : tuple of Trial
+        At least one: the defaults.
+
+    References
+    ----------
+    Akiba et al., "Optuna: A Next-generation Hyperparameter Optimization Framework", 2019.
+    """
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    began = time.monotonic()
+    ends = began + 60 * minutes
+    trials: list[Trial] = []
+    fold_of = folds(older.label, older.lead, seed, N_FOLDS)
+
+    def objective(trial: "optuna.Trial") -> float:
+        started = time.monotonic()
+        parameters = _suggest(trial) if trial.number else {}
+        kept: list[float] = []
+        value, state = None, "pruned"
+        try:
+            margins = np.zeros(len(newer.label))
+            for fold in range(int(fold_of.max()) + 1):
+                if trials and time.monotonic() > ends:
+                    raise optuna.TrialPruned
+                loss, margin = _fold(older, newer, fold_of == fold, categorical, parameters,
+                                     seed + fold, directions)  # fmt: skip
+                kept.append(loss)
+                margins += margin
+                new = np.average(row_losses(margins / len(kept), newer.label), weights=newer.weight)
+                trial.report((float(np.mean(kept)) + float(new)) / 2, fold)
+                if trials and trial.should_prune():
+                    raise optuna.TrialPruned
+            value, state = (float(np.mean(kept)) + float(new)) / 2, "complete"
+            return value
+        finally:
+            now = time.monotonic()
+            trials.append(Trial(trial.number, parameters, value, state, now - started))
+            on_trial(trials[-1], min(1.0, (now - began) / max(60 * minutes, 1e-9)))
+
+    study = optuna.create_study(
+        sampler=optuna.samplers.TPESampler(seed=seed, multivariate=True, n_startup_trials=8),
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1),
+    )
+    study.optimize(objective, n_trials=1)
+    while time.monotonic() < ends:
+        study.optimize(objective, n_trials=1)
+    complete = [trial for trial in trials if trial.log_loss is not None]
+    best = min(complete, key=lambda trial: (trial.log_loss, trial.number))
+    return best.parameters, tuple(trials)
+
+
+def _fold(
+    older: Examples,
+    newer: Examples,
+    held: Any,
+    categorical: list[int],
+    parameters: Mapping[str, Any],
+    seed: int,
+    directions: tuple[int, ...],
+) -> tuple[float, Any]:
+    settings = tree_settings(len(older.label), seed, parameters, directions)
+    seen, unseen = older.take(~held), older.take(held)
+    training = dataset(seen.features, seen.label, seen.weight, categorical, settings)
+    booster = lightgbm.train(
+        settings,
+        training,
+        num_boost_round=MAX_ROUNDS,
+        valid_sets=[training.create_valid(unseen.features, unseen.label, unseen.weight)],
+        callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False)],
+    )
+    loss = row_losses(np.asarray(booster.predict(unseen.features, raw_score=True)), unseen.label)
+    margin = np.asarray(booster.predict(newer.features, raw_score=True))
+    return float(np.average(loss, weights=unseen.weight)), margin
+
+
+def _suggest(trial: Any) -> dict[str, Any]:
+    return {
+        "learning_rate": trial.suggest_float("learning_rate", 0.02, 0.15, log=True),
+        "num_leaves": trial.suggest_int("num_leaves", 4, 48, log=True),
+        "min_data_in_leaf": trial.suggest_int("min_data_in_leaf", 5, 100, log=True),
+        "feature_fraction": trial.suggest_float("feature_fraction", 0.2, 1.0),
+        "bagging_fraction": trial.suggest_float("bagging_fraction", 0.5, 1.0),
+        "lambda_l2": trial.suggest_float("lambda_l2", 0.1, 50.0, log=True),
+        "cat_smooth": trial.suggest_float("cat_smooth", 1.0, 100.0, log=True),
+        "max_cat_to_onehot": trial.suggest_categorical("max_cat_to_onehot", [4, 32]),
+        "extra_trees": trial.suggest_categorical("extra_trees", [False, True]),
+    }

@@ -1,0 +1,134 @@
+"""Contributions against LightGBM's pred_contrib: the same leads, the same run.
+
+    make bench            (or: python benchmarks/bench_reasons.py [--leads 10000])
+
+Ours runs on one thread. LightGBM runs as it does by default, and for one lead on one thread
+too, whichever is faster. For one lead: the medians over 200 different leads. For many: the
+median of three runs; LightGBM explains a tenth of them, for it costs the same for each.
+Before anything is timed, both must agree to 1e-9.
+"""
+
+import argparse
+import resource
+import statistics
+import time
+from collections.abc import Callable
+
+import lightgbm
+import numpy as np
+
+from models.contributions import TreeContributions
+
+LIMIT = 10  # how many times faster we have to be
+RUNS = 3
+SINGLES = 200
+MISSING = 0.15
+PARAMETERS = {
+    "objective": "binary",
+    "learning_rate": 0.04,
+    "min_data_in_leaf": 20,
+    "feature_fraction": 0.7,
+    "bagging_fraction": 0.8,
+    "bagging_freq": 1,
+    "lambda_l2": 1.0,
+    "cat_smooth": 10.0,
+    "max_cat_to_onehot": 8,
+    "verbosity": -1,
+}
+
+
+def made_up(n: int, numeric: int, categorical: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Leads with numbers, skewed counts, codes and gaps, and how they ended."""
+    truth, generator = np.random.default_rng(7), np.random.default_rng(seed)
+    sizes = truth.integers(3, 30, categorical)
+    features = generator.normal(size=(n, numeric + categorical))
+    counts = features[:, : numeric // 3]
+    counts[:] = np.floor(np.exp(1.2 * counts))
+    margin = features[:, :numeric] @ truth.normal(size=numeric) * 0.15 - 1
+    margin += 0.3 * np.sin(features[:, 0]) * features[:, 1]
+    for column, size in enumerate(sizes, numeric):
+        codes = generator.geometric(min(0.9, 3 / size), n).clip(max=size) - 1
+        features[:, column] = codes
+        margin += (truth.normal(size=size) * 0.5)[codes]
+    label = generator.random(n) < 1 / (1 + np.exp(-margin))
+    features[generator.random(features.shape) < MISSING] = np.nan
+    return features, label.astype(np.int8)
+
+
+def grown(numeric: int, categorical: int, trees: int, leaves: int, rows: int) -> lightgbm.Booster:
+    features, label = made_up(rows, numeric, categorical, seed=0)
+    codes = list(range(numeric, numeric + categorical))
+    parameters = PARAMETERS | {"num_leaves": leaves}
+    booster = lightgbm.train(
+        parameters, lightgbm.Dataset(features, label, categorical_feature=codes), trees
+    )
+    return lightgbm.Booster(model_str=booster.model_to_string())
+
+
+MODELS = {
+    "400 trees x 47 leaves, 15 + 12 fields": (15, 12, 400, 47, 40_000),
+    "750 trees x 15 leaves, 23 + 7 fields": (23, 7, 750, 15, 12_000),
+    "750 trees x 15 leaves, 90 + 30 fields": (90, 30, 750, 15, 12_000),
+}
+
+
+def seconds(work: Callable[[np.ndarray], np.ndarray], batches: list[np.ndarray]) -> float:
+    """The median time that one batch takes."""
+    times = []
+    for batch in batches:
+        start = time.perf_counter()
+        work(batch)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def measured(name: str, n: int) -> None:
+    numeric, categorical, *_ = MODELS[name]
+    booster = grown(*MODELS[name])
+    text = booster.model_to_string()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    start = time.perf_counter()
+    ours = TreeContributions.from_text(text, numeric + categorical)
+    loading = time.perf_counter() - start
+    peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1e3
+    tables = sum(part.table.nbytes for parts in ours._tables.lookups for part in parts) / 1e6
+    leads, _ = made_up(n, numeric, categorical, seed=99)
+
+    def theirs(some: np.ndarray) -> np.ndarray:
+        return booster.predict(some, pred_contrib=True)
+
+    def theirs_on_one_thread(some: np.ndarray) -> np.ndarray:
+        return booster.predict(some, pred_contrib=True, num_threads=1)
+
+    tenth = leads[: n // 10]
+    gap = float(np.abs(ours.contributions(tenth) - theirs(tenth)).max())
+    assert gap < 1e-9, gap
+    singles = [leads[i : i + 1] for i in range(SINGLES)]
+    one = seconds(ours.contributions, singles)
+    one_theirs = min(seconds(theirs, singles), seconds(theirs_on_one_thread, singles))
+    many = seconds(ours.contributions, [leads] * RUNS)
+    many_theirs = 10 * seconds(theirs, [tenth] * RUNS)
+    print(
+        f"| {name} | {1e3 * one:.2f} | {1e3 * one_theirs:.2f} | {one_theirs / one:.1f} "
+        f"| {many:.2f} | {many_theirs:.1f} | {many_theirs / many:.1f} "
+        f"| {loading:.2f} | {tables:.0f} | {peak:.0f} | {gap:.0e} |",
+        flush=True,
+    )
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--leads", type=int, default=10_000)
+    n = arguments.parse_args().leads
+    print(f"contributions of one lead (ms) and of {n:,} (s), against LightGBM's pred_contrib")
+    print(
+        "| model | one: ours | LightGBM | times faster | many: ours | LightGBM | times faster "
+        "| loading, s | tables, MB | peak beyond, MB | largest gap |\n" + 11 * "|---" + "|"
+    )
+    for name in MODELS:
+        measured(name, n)
+    print(f"limit: {LIMIT} times faster")
+
+
+if __name__ == "__main__":
+    main()

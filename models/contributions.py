@@ -1,0 +1,179 @@
+"""Exact contributions of each feature to the margin of boosted trees, looked up in tables.
+
+The SHAP values that LightGBM's `pred_contrib` works out, at a fraction of its cost. What a
+leaf gives to the features on its path depends only on which of them let the lead pass. So
+`models.contribution_tables` works it out for every such pattern when a model is loaded, and
+for a lead it is looked up. docs/decisions/0008 says why so.
+
+References
+----------
+Lundberg, Erion, Lee, "Consistent Individualized Feature Attribution for Tree Ensembles",
+2018, for what is computed; Owen, "Multilinear Extensions of Games", 1972, for the integral
+that it is; Nadel, Wettenstein, "From Decision Trees to Boolean Logic: A Fast and Unified
+SHAP Algorithm", 2025, for tables by pattern.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from operator import getitem
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.contribution_tables import Bits, Floats, Ints, Tables, make_tables, multiplied
+from models.tree_blocks import read_trees
+from models.value_classes import Classifier
+
+MANY = 512  # leads: from so many on, going block by block costs less
+LEADS_AT_ONCE = 16_384
+
+
+@dataclass(frozen=True, repr=False)
+class TreeContributions:
+    """What each feature adds to the margin of boosted trees.
+
+    Attributes
+    ----------
+    expected : float
+        The mean margin over the trees' training rows, in log-odds: where contributions
+        start from.
+    n_features : int
+    """
+
+    expected: float
+    n_features: int
+    _classifier: Classifier
+    _tables: Tables
+
+    def __repr__(self) -> str:
+        """Name it without its tables."""
+        return f"TreeContributions({self.n_features} features, expected {self.expected:.4f})"
+
+    @classmethod
+    def from_text(cls, text: str, n_features: int) -> "TreeContributions":
+        """Make the tables of a model.
+
+        Parameters
+        ----------
+        text : str
+            As `lightgbm.Booster.model_to_string` writes it, and as
+            `models.booster_text.check_booster_text` lets it pass.
+        n_features : int
+            How many columns the trees will be given.
+
+        Returns
+        -------
+        TreeContributions
+
+        Raises
+        ------
+        ValueError
+            If branches of a tree meet again, or no training row came to a node.
+        """
+        trees = read_trees(text)
+        tables = make_tables(trees, n_features)
+        expected = float(sum(tree.expected for tree in trees))
+        return cls(expected, n_features, Classifier.of(tables.classes), tables)
+
+    def contributions(self, features: Floats) -> Floats:
+        """Explain the margins of leads.
+
+        A lead alone gets what it gets among a million, to the last bit: its numbers are
+        added one after the other, in the order of the tables.
+
+        Parameters
+        ----------
+        features : ndarray of float64, shape (n, n_features)
+            Missing values, unseen and negative codes go where LightGBM sends them.
+
+        Returns
+        -------
+        ndarray of float64, shape (n, n_features + 1)
+            In log-odds. The last column is `expected`; with it a row adds up to the margin
+            that the trees give.
+
+        Examples
+        --------
+        One node: three of four training rows went to the right, and so does a missing value.
+
+        >>> text = '''
+        ... Tree=0
+        ... num_cat=0
+        ... split_feature=0
+        ... decision_type=8
+        ... threshold=0.5
+        ... left_child=-1
+        ... right_child=-2
+        ... leaf_value=-1 3
+        ... leaf_count=1 3
+        ... internal_count=4
+        ... '''
+        >>> trees = TreeContributions.from_text(text, n_features=2)
+        >>> trees.contributions(np.array([[0.0, 7.0], [np.nan, 7.0]]))
+        array([[-3.,  0.,  2.],
+               [ 1.,  0.,  2.]])
+        """
+        given = np.empty((len(features), self.n_features + 1))
+        for start in range(0, len(features), LEADS_AT_ONCE):
+            some = slice(start, start + LEADS_AT_ONCE)
+            classes = self._classifier.classes(features[some])
+            explain = self._block_by_block if len(classes) >= MANY else self._lead_by_lead
+            given[some] = explain(classes)
+        given[:, -1] = self.expected
+        return given
+
+    def _lead_by_lead(self, classes: Ints) -> Floats:
+        """Explain all blocks of a lead at once; the last column means nothing yet."""
+        given = np.zeros((len(classes), self.n_features + 1))
+        none = np.zeros(1, dtype=np.uint16)  # what columns of no feature say
+        for total, row in zip(given, classes.tolist(), strict=True):
+            bits = np.concatenate([*map(getitem, self._tables.bits, row), none])
+            for parts in self._tables.lookups:
+                columns = multiplied([part.rows(bits) for part in parts])
+                for part, numbers in zip(parts, columns, strict=True):
+                    total += np.bincount(part.feature.ravel(), numbers.ravel(), len(total))
+        return given
+
+    def _block_by_block(self, classes: Ints) -> Floats:
+        """Explain all leads at once, making and adding each one's numbers as `_lead_by_lead`."""
+        classes_of = np.ascontiguousarray(classes.T)
+        said = [
+            (bits, of_lead)
+            for table, of_lead in zip(self._tables.bits, classes_of, strict=True)
+            for bits in np.ascontiguousarray(table.T)
+        ]
+        given = np.zeros((self.n_features + 1, len(classes)))
+        for parts in self._tables.lookups:
+            totals = [np.zeros_like(given) for _ in parts]
+            for block in range(parts[0].n_blocks):
+                rows = []
+                for part in parts:
+                    row = np.zeros(len(classes), dtype=np.uint16)
+                    for entry in part.entries[: part.n_used[block], block].tolist():
+                        bits, of_lead = said[entry]
+                        row |= bits.take(of_lead)
+                    rows.append(row)
+                at, columns = _columns(rows, [part.table_of(block) for part in parts])
+                for part, total, numbers in zip(parts, totals, columns, strict=True):
+                    features = part.feature[block, : part.n_used[block]].tolist()
+                    for feature, column in zip(features, numbers.T, strict=False):
+                        total[feature] += column.take(at)
+            for total in totals:
+                given += total
+        return given.T
+
+
+def _columns(rows: Sequence[Bits], tables: Sequence[Floats]) -> tuple[Ints, list[Floats]]:
+    """Give the columns of the parts of one block, and the place of each lead in them.
+
+    There is a place for each lead, or for what a lead can do in the block, if that is less.
+    """
+    sizes = list(map(len, tables))
+    if math.prod(sizes) > len(rows[0]):
+        at = np.arange(len(rows[0]))
+        each: Sequence[NDArray[np.integer]] = rows
+    else:
+        at = np.ravel_multi_index(tuple(row.astype(np.intp) for row in rows), sizes)
+        each = np.unravel_index(np.arange(math.prod(sizes)), sizes)
+    return at, multiplied([t.take(row, axis=0) for t, row in zip(tables, each, strict=True)])

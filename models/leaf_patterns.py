@@ -1,0 +1,93 @@
+"""What leaves give to the features on their paths, for every pattern of who lets the lead pass.
+
+What a feature gives to one leaf is an integral over the share t of the other features that
+are known. The integrand is the product of what these let through: a known one 1 or 0, an
+unknown one the training rows' share. It is a polynomial of t, so few nodes of Gauss-Legendre
+quadrature give the integral exactly.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Bits = NDArray[np.uint16]
+
+NUMBERS_AT_ONCE = 100_000  # more do not stay in the cache of a core
+
+
+@dataclass
+class Leaves:
+    """Leaves with equally many players, in parts with equally many bits.
+
+    A player is its column, the bits that matter, what these must be, and its share.
+    """
+
+    first_row: list[int] = field(default_factory=list)
+    value: list[float] = field(default_factory=list)
+    players: list[tuple[int, int, int, float]] = field(default_factory=list)
+
+
+def fill_table(table: Floats, leaves: Leaves, n_bits: int, n_nodes: int, *, is_last: bool) -> None:
+    """Add leaves to the tables of their parts; the last part carries the quadrature's weights."""
+    n_leaves = len(leaves.value)
+    players = np.array(leaves.players).reshape(n_leaves, -1, 4)
+    n_players = players.shape[1]
+    nodes, weights = np.polynomial.legendre.leggauss(n_nodes or max(1, -(-n_players // 2)))
+    nodes = (nodes + 1) / 2
+    weights = weights / 2 if is_last else np.ones(len(nodes))
+    at_once = max(1, NUMBERS_AT_ONCE // (max(1, n_players * n_nodes) << n_bits))
+    for start in range(0, n_leaves, at_once):
+        some = slice(start, start + at_once)
+        column, need, want = np.moveaxis(players[some, :, :3].astype(np.uint16), 2, 0)
+        product = np.array(leaves.value[some])[:, None, None] * weights
+        rows = _leaf_rows(product, players[some, :, 3], nodes, is_summed=n_nodes == 0)
+        if n_nodes:
+            column = np.concatenate([np.zeros_like(column[:, :1]), column + 1], axis=1)
+        pattern = _patterns(need, want, n_bits)
+        for i, first in enumerate(leaves.first_row[some]):
+            table[first : first + (1 << n_bits), column[i]] += rows[i].take(pattern[i], axis=0)
+
+
+def _patterns(need: Bits, want: Bits, n_bits: int) -> Bits:
+    """Tell which players let a lead pass, as bits, shape (n_leaves, 2 ** n_bits), by its row.
+
+    >>> _patterns(np.array([[1, 2]], np.uint16), np.array([[1, 0]], np.uint16), n_bits=2)
+    array([[2, 3, 0, 1]], dtype=uint16)
+    """
+    row = np.arange(1 << n_bits, dtype=np.uint16)
+    pattern = np.zeros((len(need), 1 << n_bits), dtype=np.uint16)
+    for i in range(need.shape[1]):
+        passes = (row ^ want[:, i, None]) & need[:, i, None] == 0
+        pattern |= passes.astype(np.uint16) << np.uint16(i)
+    return pattern
+
+
+def _leaf_rows(product: Floats, share: Floats, nodes: Floats, *, is_summed: bool) -> Floats:
+    """Make the rows of leaves by pattern.
+
+    Parameters
+    ----------
+    product : ndarray of float64, shape (n_leaves, 1, n_nodes)
+        What the product of the players begins with.
+    share : ndarray of float64, shape (n_leaves, n_players)
+    nodes : ndarray of float64, shape (n_nodes,)
+    is_summed : bool
+        Whether to sum over the nodes, or to keep them, with the product itself put first.
+    """
+    n_players = share.shape[1]
+    # At a node t a player stands for t times 1 or 0 and 1 - t times its share. Without it
+    # there is the product over that, and it gives 1 or 0 less its share.
+    through = share[:, :, None] + (1 - share[:, :, None]) * nodes
+    stopped = share[:, :, None] * (1 - nodes)
+    for i in range(n_players):
+        halves = [product * each[:, i, None, :] for each in (stopped, through)]
+        product = np.concatenate(halves, axis=1)
+    gain = (1 - share[:, :, None]) / through
+    loss = -1 / (1 - nodes)
+    passes = np.arange(1 << n_players)[:, None] >> np.arange(n_players) & 1 == 1
+    if is_summed:
+        return np.where(passes, product @ gain.transpose(0, 2, 1), (product @ loss)[:, :, None])
+    given = np.where(passes[:, :, None], gain[:, None], loss) * product[:, :, None]
+    return np.concatenate([product[:, :, None], given], axis=2)

@@ -1,0 +1,228 @@
+"""Writes a training's findings into the model card."""
+
+import importlib.metadata
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from crm.project import Project
+from crm.records import Records
+from features.audit import Audit
+from features.moments import MICROSECONDS_PER_DAY, Moments, microseconds
+from models.card import ModelCard
+from models.estimators import FEWEST_OUTCOMES, BaseRate
+from models.reasons import Reasoner
+from models.scale import Scale
+from models.trees import TREE_PARAMETERS
+from training.evaluation import (
+    FEWEST_TO_JUDGE,
+    Evaluation,
+    by_grade,
+    evaluate,
+    gains,
+    reliability,
+)
+from training.fit import Fitted
+from training.importance import judge_importance
+from training.intervals import share_interval
+from training.readiness import judge_readiness
+from training.segments import judge_fairness, judge_segments
+from training.split import Split
+
+PACKAGES = ("lightgbm", "numpy", "pandas", "scikit-learn", "scipy")
+SELECTED = 2  # the best grades, which sales is expected to work first
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a training found out, before it is written down.
+
+    Attributes
+    ----------
+    moments : Moments
+        All that are mature.
+    split : Split
+    audited : Audit
+    judged, final : Fitted
+        Fitted on `split.train`, and on all moments.
+    margin : ndarray of float64, shape (len(split.test),)
+        Calibrated log-odds of the test moments from `judged`.
+    test : Evaluation
+    baselines : mapping of str to Evaluation
+    parameters : mapping or None
+        LightGBM's, if they were tuned.
+    """
+
+    moments: Moments
+    split: Split
+    audited: Audit
+    judged: Fitted
+    final: Fitted
+    margin: NDArray[np.float64]
+    test: Evaluation
+    baselines: Mapping[str, Evaluation]
+    parameters: Mapping[str, Any] | None
+
+
+def describe(
+    project: Project,
+    records: Records,
+    found: Findings,
+    *,
+    scale: Scale,
+    pinned_by: str,
+    now: datetime,
+) -> ModelCard:
+    """Write the card of a model.
+
+    Parameters
+    ----------
+    project : Project
+    records : Records
+    found : Findings
+    scale : Scale
+    pinned_by : str
+        Who or what holds the scale from version to version.
+    now : datetime, timezone-aware
+
+    Returns
+    -------
+    ModelCard
+    """
+    seed, final, test = project.learn.seed, found.final, found.split.test
+    label, weight, lead = test.label, test.weight, test.lead
+    probability = expit(found.margin)
+    grade = scale.grade(scale.score(probability))
+    best = [letter for letter, _ in scale.grades[:SELECTED]]
+    pipeline = final.pipeline
+    audit_left_out = [field.field for field in found.audited.fields if field.line]
+    reasoner = Reasoner(pipeline.features, final.estimator, final.calibration, scale)
+    return ModelCard(
+        name=project.name,
+        simulated=project.simulated,
+        trained_at=now.isoformat(timespec="seconds"),
+        learned_from=_learned_from(records, found.moments, found.split),
+        label={
+            "won": list(map(str, project.learn.won)),
+            "horizon_days": project.learn.horizon_days if records.has_times else None,
+        },
+        features=pipeline.names,
+        left_out=[{"column": left.column, "reason": left.reason} for left in pipeline.left_out],
+        test={
+            **found.test.to_json(),
+            "how": found.split.how,
+            "by_age": _by_age(found.margin, records, test, seed),
+            "by_grade": by_grade(probability, grade, label, weight, lead),
+            "reliability": reliability(found.margin, label, weight, lead),
+            "gains": gains(found.margin, label, weight, lead, seed),
+        },
+        baselines={name: each.to_json() for name, each in found.baselines.items()},
+        estimator=_estimator(found, seed),
+        digests=dict(records.digests),
+        versions=_versions(),
+        notes=_notes(records, found.split),
+        readiness=judge_readiness(
+            found.test, found.baselines, found.split,
+            in_order=records.in_order, left_out=audit_left_out,
+        ).to_json(),
+        scale={
+            "base_rate": float(expit(scale.base_log_odds)),
+            "grades": [list(each) for each in scale.grades],
+            "pinned_by": pinned_by,
+        },
+        importance=judge_importance(
+            reasoner, pipeline.transform(records, test), seed
+        ),
+        segments=judge_segments(records, found.judged.pipeline, test, found.margin),
+        fairness=judge_fairness(records, project, test, found.margin, np.isin(grade, best)),
+        audit=found.audited.to_json()["fields"],
+    )  # fmt: skip
+
+
+def _estimator(found: Findings, seed: int) -> dict[str, Any]:
+    final, settings = found.final, found.final.settings
+    if isinstance(final.estimator, BaseRate) or settings is None:
+        moments = found.moments
+        low, high = share_interval(moments.label, moments.weight, moments.lead)
+        return {
+            "kind": "base rate",
+            "why": f"fewer than {FEWEST_OUTCOMES} training outcomes of the rarer kind: nothing but "
+            f"the share of wins is known, and that lies between {low:.1%} and {high:.1%}",
+            "low": low,
+            "high": high,
+        }
+    tuned = dict(found.parameters or {})
+    return {
+        "kind": "logistic regression and bagged boosted trees, blended in log-odds, "
+        "Platt-calibrated out of fold",
+        "logistic_weight": settings.logistic_weight,
+        "why": settings.why,
+        "weights_tried": [list(pair) for pair in settings.losses],
+        "logistic_strength": settings.strength,
+        "logistic_reach": settings.reach,
+        "rounds": settings.rounds,
+        "parameters": TREE_PARAMETERS | tuned | {"seed": seed},
+        "tuned": sorted(tuned),
+        "calibration_slope": final.calibration.slope,
+        "calibration_intercept": final.calibration.intercept,
+    }
+
+
+def _by_age(
+    margin: NDArray[np.float64], records: Records, moments: Moments, seed: int
+) -> list[dict[str, Any]]:
+    """Judge moments of each age of the lead on their own; without times there is one age."""
+    if not moments.has_times:
+        return []
+    age = moments.as_of - microseconds(records.leads["created_at"])[moments.lead]
+    rows: list[dict[str, Any]] = []
+    for each in np.unique(age):
+        chosen = age == each
+        label, days = moments.label[chosen], float(each / MICROSECONDS_PER_DAY)
+        rarer = int(min(label.sum(), len(label) - label.sum()))
+        if rarer < FEWEST_TO_JUDGE:
+            rows.append({"age_days": days, "n": len(label), "verdict": "too few to judge"})
+            continue
+        found = evaluate(margin[chosen], label, moments.weight[chosen], moments.lead[chosen], seed)
+        rows.append({"age_days": days, **found.to_json()})
+    return rows
+
+
+def _learned_from(records: Records, moments: Moments, split: Split) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        **moments.counts,
+        "train_moments": len(split.train),
+        "test_moments": len(split.test),
+        "embargoed": split.embargoed,
+        "base_rate": float(np.average(moments.label, weights=moments.weight)),
+    }
+    if moments.has_times:
+        window = pd.to_datetime(moments.as_of[[0, -1]], unit="us", utc=True)
+        facts["from"], facts["to"] = (moment.isoformat() for moment in window)
+        facts["test_from"] = pd.Timestamp(split.test.as_of.min(), unit="us", tz="UTC").isoformat()
+        facts["observed_until"] = str(records.observed_until)
+    return facts
+
+
+def _notes(records: Records, split: Split) -> list[str]:
+    notes = list(records.notes)
+    if not records.has_times:
+        notes.append(
+            "The leads have no time of creation: nothing protects this model from having learned "
+            "what became known only after the moment of scoring. Name created_at if there is one."
+        )
+    if not records.in_order:
+        notes.append(f"The test leads are the {split.how}: expect the newest leads to be harder.")
+    return notes
+
+
+def _versions() -> dict[str, str]:
+    packages = {name: importlib.metadata.version(name) for name in PACKAGES}
+    return {"python": platform.python_version()} | packages

@@ -1,0 +1,210 @@
+"""Fits everything that makes a score to some moments: pipeline, estimator, calibration."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crm.errors import ConfigError, LearningError
+from crm.project import Project, nearest
+from crm.records import Records
+from features.fitting import fit_pipeline, training_matrix
+from features.moments import MICROSECONDS_PER_DAY, Moments
+from features.pipeline import FeaturePipeline
+from models.calibration import Calibration, fit_calibration
+from models.estimators import (
+    NEWEST_SHARE,
+    BaseRate,
+    Blend,
+    BlendClassifier,
+    BlendSettings,
+    Examples,
+)
+from training.split import split_newest
+
+Floats = NDArray[np.float64]
+OnShare = Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A pipeline, an estimator and a calibration that were fitted on the same moments.
+
+    Attributes
+    ----------
+    pipeline : FeaturePipeline
+    estimator : Blend or BaseRate
+    calibration : Calibration
+    settings : BlendSettings or None
+        What was found out on the way; None for the base rate.
+    """
+
+    pipeline: FeaturePipeline
+    estimator: Blend | BaseRate
+    calibration: Calibration
+    settings: BlendSettings | None
+
+    def margin(self, features: Floats) -> Floats:
+        """Calibrated log-odds, shape (n,), of a feature matrix, shape (n, k)."""
+        return self.calibration.margin(self.estimator.margin(features))
+
+
+def fit(
+    records: Records,
+    moments: Moments,
+    project: Project,
+    known_later: Mapping[str, str],
+    *,
+    like: Fitted | None = None,
+    tree_parameters: Mapping[str, Any] | None = None,
+    on_share: OnShare = lambda share: None,
+) -> Fitted:
+    """Fit to moments; settings are found on their newest part, or taken from another fit.
+
+    The newest part is judged by what older leads teach, under the same embargo as the test:
+    a label that was not known yet when the newest part began teaches nothing. The pipeline
+    of the older leads is theirs alone.
+
+    Parameters
+    ----------
+    records : Records
+    moments : Moments
+    project : Project
+    known_later : mapping of str to str
+        Columns to leave out, with the reason.
+    like : Fitted, optional
+        Its settings are used, and nothing is found out again.
+    tree_parameters : mapping, optional
+        LightGBM's, in place of the defaults.
+    on_share : callable, optional
+        Told the share of the work that is done.
+
+    Returns
+    -------
+    Fitted
+
+    Raises
+    ------
+    ConfigError
+        If [learn] names a direction of what is no number, or a half-life without times.
+    LearningError
+        If no column is left to learn from.
+    """
+    seed = project.learn.seed
+    weight = learning_weight(moments, project)
+    pipeline = fit_pipeline(records, moments, project, known_later)
+    if like is not None and like.settings is None:
+        base_rate = BaseRate.fit(moments.label, weight)
+        return Fitted(pipeline, base_rate, Calibration(1.0, 0.0), None)
+    model = BlendClassifier(
+        categorical=pipeline.categorical,
+        seed=seed,
+        settings=like.settings if like else None,
+        tree_parameters=tree_parameters,
+        directions=directions(pipeline, project),
+    )
+    sides = None if like else choosing(records, moments, project, known_later)
+    model.fit(
+        training_matrix(pipeline, records, moments, seed),
+        moments.label,
+        weight,
+        lead=moments.lead,
+        choosing=None if like else sides and sides[:2],
+        on_share=on_share,
+    )
+    calibration = Calibration(1.0, 0.0)
+    if model.settings_ is not None:
+        calibration = fit_calibration(model.out_of_fold_, moments.label, weight)
+    return Fitted(pipeline, model.blend_, calibration, model.settings_)
+
+
+def choosing(
+    records: Records, moments: Moments, project: Project, known_later: Mapping[str, str]
+) -> tuple[Examples, Examples, FeaturePipeline] | None:
+    """Part the moments' newest leads from the older ones, as the test is parted.
+
+    Returns
+    -------
+    tuple of Examples, Examples and FeaturePipeline, or None
+        Older and newer rows, both as the older leads' pipeline sees them; None where one
+        side has a single outcome, or no column can be learned from.
+    """
+    try:
+        split = split_newest(records, moments, NEWEST_SHARE, project.learn.seed)
+        pipeline = fit_pipeline(records, split.train, project, known_later)
+    except LearningError:
+        return None
+    older = training_matrix(pipeline, records, split.train, project.learn.seed)
+    newer = pipeline.transform(records, split.test)
+    return (
+        Examples(older, split.train.label, learning_weight(split.train, project), split.train.lead),
+        Examples(newer, split.test.label, split.test.weight, split.test.lead),
+        pipeline,
+    )
+
+
+def learning_weight(moments: Moments, project: Project) -> Floats:
+    """Weigh moments for learning: with a half-life, older ones count less; shape (n,).
+
+    Raises
+    ------
+    ConfigError
+        If there is a half-life and there are no times.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> day = MICROSECONDS_PER_DAY
+    >>> moments = SimpleNamespace(as_of=np.array([0, 30 * day]), weight=np.ones(2), has_times=True)
+    >>> project = SimpleNamespace(learn=SimpleNamespace(half_life_days=30.0))
+    >>> learning_weight(moments, project)
+    array([0.5, 1. ])
+    """
+    half_life = project.learn.half_life_days
+    if half_life is None:
+        return moments.weight
+    if not moments.has_times:
+        raise ConfigError(
+            "[learn] half_life_days needs the leads' time of creation, and the project names "
+            "none. Name [leads] created_at, or take half_life_days out."
+        )
+    age = (moments.as_of.max() - moments.as_of) / MICROSECONDS_PER_DAY
+    return moments.weight * 0.5 ** (age / half_life)
+
+
+def directions(pipeline: FeaturePipeline, project: Project) -> tuple[int, ...]:
+    """Give each feature's direction as the project declares it: 1, -1 or 0; empty for none.
+
+    Raises
+    ------
+    ConfigError
+        If a name is neither a feature nor a column, or names what is no number.
+    """
+    wanted = dict.fromkeys(project.learn.rising, 1) | dict.fromkeys(project.learn.falling, -1)
+    if not wanted:
+        return ()
+    found = [0] * len(pipeline.features)
+    for name, direction in wanted.items():
+        places = [
+            i
+            for i, feature in enumerate(pipeline.features)
+            if name == feature.name or (feature.table, feature.column) == ("leads", name)
+        ]
+        left_out = {left.column: left.reason for left in pipeline.left_out}
+        if not places and name in left_out:
+            continue  # it cannot go the wrong way
+        if not places:
+            raise ConfigError(
+                f"[learn] rising or falling names `{name}`, which is no feature. "
+                f"{nearest(name, pipeline.names)}"
+            )
+        if any(i in pipeline.categorical for i in places):
+            raise ConfigError(
+                f"[learn] rising or falling names `{name}`, which is a category and has no "
+                "direction. Expected a number."
+            )
+        for i in places:
+            found[i] = direction
+    return tuple(found)
