@@ -130,6 +130,11 @@ class Examples:
         return Examples(self.features[rows], self.label[rows], self.weight[rows], self.lead[rows])
 
     @property
+    def columns(self) -> tuple[Floats, Labels, Floats, Ints]:
+        """Features, label, weight and lead."""
+        return self.features, self.label, self.weight, self.lead
+
+    @property
     def rarer(self) -> int:
         """Rows of the rarer class."""
         won = int(self.label.sum())
@@ -277,11 +282,13 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _choose(
         self, rows: Examples, older: Examples, newer: Examples, on_share: Callable[[float], None]
     ) -> BlendSettings:
+        can_weigh = min(older.rarer, newer.rarer) >= ENOUGH_TO_WEIGH
         strength, reach = choose_logistic(
-            rows.features, rows.label, rows.weight, rows.lead, list(self.categorical), self.seed
-        )
+            (older if can_weigh else rows).columns, newer.columns if can_weigh else None,
+            list(self.categorical), self.seed,
+        )  # fmt: skip
         on_share(0.4)
-        if min(older.rarer, newer.rarer) < ENOUGH_TO_WEIGH:
+        if not can_weigh:
             how = f"too few outcomes among the newest leads ({newer.rarer}) to weigh the two halves"
             return BlendSettings(EVEN, strength, reach, None, f"even, because {how}", ())
         linear = fit_logistic(
@@ -291,8 +298,8 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         rounds, grown = None, None
         if newer.rarer >= ENOUGH_TO_STOP:
             rounds, grown = find_rounds(
-                (older.features, older.label, older.weight),
-                (newer.features, newer.label, newer.weight),
+                older.columns[:3],
+                newer.columns[:3],
                 list(self.categorical),
                 seed=self.seed, parameters=self.tree_parameters, directions=tuple(self.directions),
             )  # fmt: skip

@@ -9,11 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_expit
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 
 from features.fitting import N_FOLDS, folds
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Rows = tuple[Floats, NDArray[np.int8], Floats, Ints]  # features, label, weight, lead
 
 STRENGTHS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)  # scikit-learn's C: smaller pulls more towards 0
 REACHES = (4.0, 20.0)  # standard deviations at which a number is held
@@ -249,7 +251,8 @@ def _fit_terms(
     coefficients = np.zeros(terms.n_terms)
     while True:
         model = LogisticRegression(C=strength, max_iter=1000, solver=solver)
-        model.fit(design[:, kept], label, sample_weight=weight)
+        with threadpool_limits(1):  # threads that wait for a busy core cost more than they save
+            model.fit(design[:, kept], label, sample_weight=weight)
         coefficients[:] = 0.0
         coefficients[kept] = model.coef_[0]
         against = wanted * coefficients < 0
@@ -263,23 +266,28 @@ def _fit_terms(
 
 
 def choose_logistic(
-    features: Floats,
-    label: NDArray[np.int8],
-    weight: Floats,
-    lead: Ints,
-    categorical: list[int],
-    seed: int,
+    older: Rows, newer: Rows | None, categorical: list[int], seed: int
 ) -> tuple[float, float]:
     """Find how strongly to pull the coefficients towards 0, and where to hold numbers.
 
-    Each pair is fitted to folds of whole leads and judged on what it had not seen. Of more
-    than `MANY_ROWS` rows a sample of leads is taken: with many rows it matters little.
+    Each pair is fitted to folds of whole leads of the older rows and judged half by what it
+    had not seen of them, half by the newer rows: the one tells what so few rows can carry,
+    the other what holds when the world changes. Of more than `MANY_ROWS` older rows a
+    sample of leads is taken: with many rows the choice matters little.
+
+    Parameters
+    ----------
+    older, newer : tuple of features, label, weight, lead
+        `newer` is None where there are too few to judge by.
+    categorical : list of int
+    seed : int
 
     Returns
     -------
     strength, reach : float
         The pair with the least log loss.
     """
+    features, label, weight, lead = older
     if len(label) > MANY_ROWS:
         leads = np.unique(lead)
         n_leads = max(1, int(MANY_ROWS * len(leads) / len(label)))
@@ -287,25 +295,28 @@ def choose_logistic(
         rows = np.isin(lead, chosen)
         features, label, weight, lead = features[rows], label[rows], weight[rows], lead[rows]
     fold_of = folds(label, lead, seed, N_FOLDS)
-    losses = dict.fromkeys(product(STRENGTHS, REACHES), 0.0)
-    for fold in range(int(fold_of.max()) + 1):
-        held = fold_of == fold
-        if len(np.unique(label[~held])) < 2:
-            continue
-        for reach in REACHES:
-            terms = LogisticTerms.fit(features[~held], categorical, reach)
-            design, unseen = terms.design(features[~held]), features[held]
-            for strength in STRENGTHS:
-                fitted = _fit_terms(terms, design, label[~held], weight[~held], strength)
-                losses[strength, reach] += log_loss(
-                    fitted.margin(unseen), label[held], weight[held]
-                )
+    kept = [
+        fold_of == fold for fold in np.unique(fold_of) if len(np.unique(label[fold_of != fold])) > 1
+    ]
+    losses: dict[tuple[float, float], float] = {}
+    for reach in REACHES:
+        terms = [LogisticTerms.fit(features[~held], categorical, reach) for held in kept]
+        designs = [each.design(features[~held]) for each, held in zip(terms, kept, strict=True)]
+        for strength in STRENGTHS:
+            fitted = [
+                _fit_terms(each, design, label[~held], weight[~held], strength)
+                for each, design, held in zip(terms, designs, kept, strict=True)
+            ]
+            unseen = np.concatenate([
+                weight[held] * row_losses(each.margin(features[held]), label[held])
+                for each, held in zip(fitted, kept, strict=True)
+            ])  # fmt: skip
+            losses[strength, reach] = float(unseen.sum() / weight[np.any(kept, axis=0)].sum())
+            if newer is not None:
+                margin = np.mean([each.margin(newer[0]) for each in fitted], axis=0)
+                new = np.average(row_losses(margin, newer[1]), weights=newer[2])
+                losses[strength, reach] += float(new)
     return min(losses, key=lambda pair: losses[pair])
-
-
-def log_loss(margin: Floats, label: NDArray[np.int8], weight: Floats) -> float:
-    """Sum of the weighted log losses of log-odds, shape (n,)."""
-    return float(weight @ row_losses(margin, label))
 
 
 def row_losses(margin: Floats, label: NDArray[np.int8]) -> Floats:
