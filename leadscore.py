@@ -207,6 +207,9 @@ def score(
     as_of: Annotated[
         datetime.datetime | None, typer.Option(help="The moment of scoring, UTC; now by default.")
     ] = None,
+    reasons: Annotated[
+        int, typer.Option(help="How many reasons to write beside each score.", min=0, max=20)
+    ] = 0,
     json_: JsonOption = False,
 ) -> None:
     """Score a file of leads with the champion, as of now or of the moment named."""
@@ -228,7 +231,9 @@ def score(
         loaded, version = Registry(opened).load_champion()
         events = read_events(opened, notes=[])
     with _progress(f"Scoring {leads.name}", quiet=json_, is_share=False) as told:
-        summary = score_file(loaded.scorer, table, output, as_of=moment, on_rows=told, **events)
+        summary = score_file(
+            loaded.scorer, table, output, as_of=moment, n_reasons=reasons, on_rows=told, **events
+        )
     card = loaded.scorer.card
     facts = {
         "rows": summary.rows,

@@ -22,6 +22,8 @@ MAX_CELL_CHARACTERS = 100_000
 _SPACES = re.compile(r"\s+")
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 
+FORMULA = re.compile(r"[\t\r]|\s*[=+\-@]")
+
 
 def cell_text(cell: Any) -> str | None:
     """Read a cell as text: trimmed, inner white space collapsed, None if there is nothing.
@@ -121,3 +123,15 @@ def number_column(column: pd.Series) -> NDArray[np.float64]:
 def text_column(column: pd.Series) -> NDArray[np.object_]:
     """Read a column as text, shape (n,), by the rule of `cell_text`."""
     return read_column(column, cell_text, object)
+
+
+def harmless(cell: Any) -> Any:
+    """Keep a spreadsheet from taking text from data for a formula.
+
+    Examples
+    --------
+    >>> harmless("=1+1"), harmless("Webinar"), harmless(-3.5)
+    ("'=1+1", 'Webinar', -3.5)
+    """
+    is_formula = isinstance(cell, str) and FORMULA.match(cell) is not None
+    return f"'{cell}" if is_formula else cell

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
-from crm.cells import text_column
+from crm.cells import harmless, text_column
 from crm.errors import SchemaError, SourceError
 from crm.project import TableKeys
 from crm.sources import iter_table, name_of
@@ -50,6 +50,7 @@ def score_file(
     activities: pd.DataFrame | None = None,
     stages: pd.DataFrame | None = None,
     as_of: datetime.datetime | None = None,
+    n_reasons: int = 0,
     on_rows: Callable[[int], None] = lambda rows: None,
 ) -> BatchSummary:
     """Score every lead of a table and write `lead_id, probability, score, grade`.
@@ -69,6 +70,8 @@ def score_file(
         As `crm.records` gives them.
     as_of : datetime, timezone-aware, optional
         The moment of scoring.
+    n_reasons : int
+        How many columns `reason_1` … to write.
     on_rows : callable, optional
         Told how many rows are done.
 
@@ -91,11 +94,13 @@ def score_file(
         raise SourceError(f"{target} holds the leads to be scored. Name another file to write.")
     summary = BatchSummary(0, [], [])
     rows = 0
-    with _whole_file(target) as write:
+    with _whole_file(target, n_reasons) as write:
         for chunk in iter_table(leads, Path(), CHUNK_ROWS):
             if rows == 0:
                 summary = _compare_columns(scorer, list(chunk.columns), name_of(leads))
-            scores = scorer.score_table(chunk, activities=activities, stages=stages, as_of=as_of)
+            scores = scorer.score_table(
+                chunk, activities=activities, stages=stages, as_of=as_of, n_reasons=n_reasons
+            )
             if scorer.roles["lead_id"] in chunk.columns:
                 scores["lead_id"] = text_column(scores["lead_id"])
             else:
@@ -124,7 +129,7 @@ def _compare_columns(scorer: LeadScorer, columns: list[str], source: str) -> Bat
 
 
 @contextmanager
-def _whole_file(target: Path) -> Iterator[Write]:
+def _whole_file(target: Path, n_reasons: int) -> Iterator[Write]:
     """Write beside the target and move there at the end, or leave no trace."""
     try:
         with tempfile.NamedTemporaryFile(
@@ -134,8 +139,8 @@ def _whole_file(target: Path) -> Iterator[Write]:
     except OSError as error:
         raise SourceError(f"{target} cannot be written: {error.strerror}.") from None
     try:
-        writer = _csv_writer if target.suffix.lower() == ".csv" else _parquet_writer
-        with writer(work) as write:
+        is_csv = target.suffix.lower() == ".csv"
+        with _csv_writer(work) if is_csv else _parquet_writer(work, n_reasons) as write:
             yield write
         work.chmod(0o644)
         work.replace(target)
@@ -152,6 +157,8 @@ def _csv_writer(path: Path) -> Iterator[Write]:
 
         def write(scores: pd.DataFrame) -> None:
             nonlocal is_first
+            told = [column for column in scores.columns if column.startswith("reason_")]
+            scores = scores.assign(**{column: scores[column].map(harmless) for column in told})
             scores.to_csv(file, index=False, header=is_first, quoting=csv.QUOTE_MINIMAL)
             is_first = False
 
@@ -159,13 +166,14 @@ def _csv_writer(path: Path) -> Iterator[Write]:
 
 
 @contextmanager
-def _parquet_writer(path: Path) -> Iterator[Write]:
+def _parquet_writer(path: Path, n_reasons: int) -> Iterator[Write]:
     schema = pa.schema(
         [
             ("lead_id", pa.string()),
             ("probability", pa.float64()),
             ("score", pa.int64()),
             ("grade", pa.string()),
+            *((f"reason_{i + 1}", pa.string()) for i in range(n_reasons)),
         ]
     )
     with pyarrow.parquet.ParquetWriter(path, schema) as writer:

@@ -5,12 +5,9 @@ block with too many bits for that is a product of parts, each with a table of it
 holds the part's factor at every node of quadrature.
 """
 
-from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from itertools import pairwise
-from operator import sub
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,8 +28,9 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 Bits = NDArray[np.uint16]
 
-MOST_BITS = 12  # of a block with a single table, or fewer:
-LARGEST_TABLES = 128_000_000  # bytes of all these
+MOST_BITS = 12  # of a block with a single table, or so many fewer that all these take
+LARGEST_TABLES = 128_000_000  # bytes, about
+SAMPLED_TREES = 50
 LEAST_COLUMNS = 4
 
 
@@ -113,53 +111,13 @@ class Tables:
     lookups: list[list[Lookup]]
 
 
-@dataclass(frozen=True)
-class _Placed:
-    """A block of a tree, and where each of its parts ends, counted in bits."""
-
-    tree: int
-    block: Block
-    ends: list[int]
-
-    @classmethod
-    def of(cls, tree: int, block: Block, most_bits: int) -> "_Placed":
-        """Cut the bits of a block; what its leaves do not all ask alike stays in the last part."""
-        n_bits = len(block.bits)
-        if n_bits <= most_bits:
-            return cls(tree, block, [n_bits])
-        before = min(block.n_common, n_bits - n_bits // -(-n_bits // PART_BITS))
-        n_before = -(-before // PART_BITS)
-        return cls(tree, block, [*(before * i // n_before for i in range(1, n_before + 1)), n_bits])
-
-    @cached_property
-    def features(self) -> list[list[int]]:
-        """The features of each part."""
-        return [
-            list(dict.fromkeys(feature for feature, _ in self.block.bits[start:end]))
-            for start, end in pairwise([0, *self.ends])
-        ]
-
-    @property
-    def kind(self) -> tuple[int, int]:
-        """How many parts, and columns if it is one: even ones, since each width costs calls."""
-        widths = list(map(len, self.features))
-        if len(widths) > 1:
-            return len(widths), 0
-        return 1, max(widths[0] + widths[0] % 2, LEAST_COLUMNS)
-
-    @property
-    def size(self) -> int:
-        """Bytes of the tables, at most."""
-        n_bits = self.ends[-1]
-        if len(self.ends) == 1:
-            return 8 * n_bits << n_bits
-        return sum(4 * (n_bits + 1) * (1 + n) << n for n in map(sub, self.ends, [0, *self.ends]))
-
-
 class _Entries:
-    """What each feature says of each part: some bits of the number of its row."""
+    """What each feature says of each part: some bits of the number of its row.
 
-    def __init__(self, trees: Sequence[Tree], placed: Sequence[_Placed], n_features: int) -> None:
+    An entry is numbered within its feature until all are known.
+    """
+
+    def __init__(self, trees: Sequence[Tree]) -> None:
         asked: dict[int, tuple[list[int], list[float | frozenset[int]]]] = {}
         self._row_of: list[list[int]] = []
         for tree in trees:
@@ -171,27 +129,33 @@ class _Entries:
                 thresholds.append(tree.threshold[node])
             self._row_of.append(rows)
         self.classes = {each: FeatureClasses.of_nodes(*asked[each]) for each in sorted(asked)}
-        counts = Counter(f for each in placed for part in each.features for f in part)
-        ends = np.cumsum([counts[feature] for feature in range(n_features)]).tolist()
-        self._next = [0, *ends[:-1]]
-        self.none = ends[-1]
-        self._tests: list[tuple[int, int, int, int, bool]] = []
+        self._n = dict.fromkeys(self.classes, 0)
+        self._tests: list[int] = []
 
     def add(self, tree: int, bits: Sequence[Bit]) -> dict[int, int]:
         """Add a part; give the entry of each of its features."""
         entry_of: dict[int, int] = {}
         for bit, (feature, tests) in enumerate(bits):
             if feature not in entry_of:
-                entry_of[feature] = self._next[feature]
-                self._next[feature] += 1
+                entry_of[feature] = self._n[feature]
+                self._n[feature] += 1
             for node, is_left in tests:
                 row = self._row_of[tree][node]
-                self._tests.append((feature, entry_of[feature], bit, row, is_left))
+                self._tests += (feature, entry_of[feature], bit, row, is_left)
         return entry_of
+
+    def starts(self) -> dict[int, int]:
+        """Tell how many entries stand before those of each feature."""
+        return dict(zip(self._n, accumulate(self._n.values(), initial=0), strict=False))
+
+    def n(self) -> int:
+        """Tell how many entries there are."""
+        return sum(self._n.values())
 
     def bits(self) -> list[Bits]:
         """Give the bits that each class of a feature sets, shape (n_classes, n_entries) each."""
-        feature_of, *rest = np.array(sorted(self._tests)).reshape(-1, 5).T
+        tests = np.array(self._tests, dtype=np.intp).reshape(-1, 5).T
+        feature_of, *rest = tests[:, np.lexsort(tests[2::-1])]
         found = []
         for feature, classes in self.classes.items():
             entry, bit, node, is_left = (each[feature_of == feature] for each in rest)
@@ -202,63 +166,6 @@ class _Entries:
             first = np.flatnonzero(np.diff(entry[first], prepend=-1))
             found.append(np.ascontiguousarray(np.bitwise_or.reduceat(values, first, axis=0).T))
         return found
-
-
-def make_tables(trees: Sequence[Tree], n_features: int) -> Tables:
-    """Make the tables of all trees, of as many bits as `LARGEST_TABLES` allows.
-
-    Parameters
-    ----------
-    trees : sequence of Tree
-    n_features : int
-
-    Returns
-    -------
-    Tables
-    """
-    placed = _place(trees, MOST_BITS)
-    sizes = np.zeros(MOST_BITS + 1)
-    for each in placed:
-        sizes[min(each.ends[-1], MOST_BITS)] += each.size
-    most_bits = max(int(np.sum(sizes.cumsum() <= LARGEST_TABLES)) - 1, PART_BITS)
-    if most_bits < MOST_BITS:
-        placed = _place(trees, most_bits)
-    entries = _Entries(trees, placed, n_features)
-    groups = defaultdict(list)
-    for each in placed:
-        groups[each.kind].append(each)
-    made = [_lookups(trees, groups[kind], entries, n_features) for kind in sorted(groups)]
-    return Tables(entries.classes, entries.bits(), made)
-
-
-def _place(trees: Sequence[Tree], most_bits: int) -> list[_Placed]:
-    return [
-        _Placed.of(i, block, most_bits)
-        for i, tree in enumerate(trees)
-        for block in cut_tree(tree, most_bits)
-    ]
-
-
-def _lookups(
-    trees: Sequence[Tree], placed: Sequence[_Placed], entries: _Entries, n_features: int
-) -> list[Lookup]:
-    """Make the lookups of blocks of one kind, one for each of their parts."""
-    (n_parts, width), n_nodes = placed[0].kind, 0
-    if n_parts > 1:
-        width = max(len(features) for each in placed for features in each.features)
-        n_nodes = -(-max(sum(map(len, each.features)) for each in placed) // 2)
-    drafts = [_Draft() for _ in range(n_parts)]
-    for each in placed:
-        found = list(leaves_of(trees[each.tree], each.block))
-        for draft, low, high in zip(drafts, [0, *each.ends[:-1]], each.ends, strict=True):
-            entry_of = entries.add(each.tree, each.block.bits[low:high])
-            # What is below the last part's bits, all leaves ask alike.
-            leaves = found if draft is drafts[-1] else [(1.0, found[0][1])]
-            draft.add(entry_of, leaves, low, high - low)
-    return [
-        draft.lookup(width, n_nodes, entries.none, n_features, is_last=draft is drafts[-1])
-        for draft in drafts
-    ]
 
 
 @dataclass
@@ -280,31 +187,94 @@ class _Draft:
         column_of = {feature: column for column, feature in enumerate(entry_of)}
         of_size = self.leaves.setdefault(n_bits, {})
         for value, players in leaves:
-            asked = [
-                (column_of[feature], need >> low, want >> low, share)
-                for feature, (need, want, share) in players.items()
-                if feature in column_of
-            ]
+            asked = column_of.keys() & players.keys()
             group = of_size.setdefault(len(asked), Leaves())
             group.first_row.append(self.first_row[-1])
             group.value.append(value)
-            group.players += asked
+            for feature in asked:
+                need, want, share = players[feature]
+                group.players += (column_of[feature], need >> low, want >> low, share)
         self.entry_of.append(entry_of)
         self.first_row.append(self.first_row[-1] + (1 << n_bits))
 
-    def lookup(
-        self, width: int, n_nodes: int, no_entry: int, n_features: int, *, is_last: bool
-    ) -> Lookup:
-        """Make the lookup; of parts at the nodes of quadrature, if there are nodes."""
-        entries = np.full((width, len(self.entry_of)), no_entry, dtype=np.intp)
-        feature = np.full((len(self.entry_of), width), n_features, dtype=np.intp)
-        for block, entry_of in enumerate(self.entry_of):
-            entries[: len(entry_of), block] = list(entry_of.values())
+
+def make_tables(trees: Sequence[Tree], n_features: int) -> Tables:
+    """Make the tables of all trees.
+
+    Parameters
+    ----------
+    trees : sequence of Tree
+    n_features : int
+
+    Returns
+    -------
+    Tables
+    """
+    most_bits = _most_bits(trees)
+    entries = _Entries(trees)
+    drafts: dict[tuple[int, int], list[_Draft]] = {}
+    for i, tree in enumerate(trees):
+        for block in cut_tree(tree, most_bits):
+            ends = _ends(block, most_bits)
+            found = list(leaves_of(tree, block))
+            width = 0
+            if len(ends) == 1:
+                # Widths are even: a wider table costs less than the calls for one more width.
+                n_players = len({bit.feature for bit in block.bits})
+                width = max(n_players + n_players % 2, LEAST_COLUMNS)
+            parts = drafts.setdefault((len(ends), width), [_Draft() for _ in ends])
+            for part, low, high in zip(parts, [0, *ends[:-1]], ends, strict=True):
+                # What is below the last part's bits, all leaves ask alike.
+                leaves = found if part is parts[-1] else [(1.0, found[0][1])]
+                part.add(entries.add(i, block.bits[low:high]), leaves, low, high - low)
+    lookups = [_lookups(drafts[kind], kind[1], entries, n_features) for kind in sorted(drafts)]
+    return Tables(entries.classes, entries.bits(), lookups)
+
+
+def _most_bits(trees: Sequence[Tree]) -> int:
+    """Find how many bits a single table may have, from a sample of the trees."""
+    step = max(1, len(trees) // SAMPLED_TREES)
+    sizes = np.zeros(MOST_BITS + 1)
+    for tree in trees[::step]:
+        for block in cut_tree(tree, MOST_BITS):
+            n_bits = len(block.bits)
+            n_players = len({bit.feature for bit in block.bits})
+            sizes[min(n_bits, MOST_BITS)] += step * 8 * n_players << min(n_bits, MOST_BITS)
+    return max(int(np.sum(sizes.cumsum() <= LARGEST_TABLES)) - 1, PART_BITS)
+
+
+def _ends(block: Block, most_bits: int) -> list[int]:
+    """Tell where the parts of a block end; what its leaves do not all ask alike is in the last."""
+    n_bits = len(block.bits)
+    if n_bits <= most_bits:
+        return [n_bits]
+    before = min(block.n_common, n_bits - n_bits // -(-n_bits // PART_BITS))
+    n_before = -(-before // PART_BITS)
+    return [*(before * i // n_before for i in range(1, n_before + 1)), n_bits]
+
+
+def _lookups(
+    parts: Sequence[_Draft], width: int, entries: _Entries, n_features: int
+) -> list[Lookup]:
+    """Make the lookups of blocks of one kind; of several parts, at the nodes of quadrature."""
+    n_used = [np.array(list(map(len, part.entry_of)), dtype=np.intp) for part in parts]
+    n_nodes = 0
+    if len(parts) > 1:
+        width = max(int(each.max()) for each in n_used)
+        n_nodes = -(-int(np.sum(n_used, axis=0).max()) // 2)
+    starts = entries.starts()
+    made = []
+    for part, used in zip(parts, n_used, strict=True):
+        entry = np.full((width, len(used)), entries.n(), dtype=np.intp)
+        feature = np.full((len(used), width), n_features, dtype=np.intp)
+        for block, entry_of in enumerate(part.entry_of):
+            entry[: len(entry_of), block] = [starts[f] + n for f, n in entry_of.items()]
             feature[block, : len(entry_of)] = list(entry_of)
         shape = (1 + width, n_nodes) if n_nodes else (width,)
-        table = np.zeros((self.first_row[-1], *shape))
-        for n_bits, of_size in self.leaves.items():
+        table = np.zeros((part.first_row[-1], *shape))
+        for n_bits, of_size in part.leaves.items():
             for leaves in of_size.values():
-                fill_table(table, leaves, n_bits, n_nodes, is_last=is_last)
-        n_used = np.array(list(map(len, self.entry_of)), dtype=np.intp)
-        return Lookup(entries, np.array(self.first_row, dtype=np.intp), table, feature, n_used)
+                fill_table(table, leaves, n_bits, n_nodes, is_last=part is parts[-1])
+        first_row = np.array(part.first_row, dtype=np.intp)
+        made.append(Lookup(entry, first_row, table, feature, used))
+    return made

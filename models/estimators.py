@@ -6,7 +6,7 @@ found on the newest part of the training data (docs/decisions/0009).
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -118,16 +118,28 @@ class Examples:
     weight : ndarray of float64, shape (n,)
     lead : ndarray of int64, shape (n,)
         Whose rows they are: rows of one lead are never parted.
+    categorical : tuple of int
+        Columns that hold codes.
+    directions : tuple of int, length k, or empty
+        1 where a column may only raise the log-odds, -1 where only lower them, else 0.
     """
 
     features: Floats
     label: Labels
     weight: Floats
     lead: Ints
+    categorical: tuple[int, ...] = ()
+    directions: tuple[int, ...] = ()
 
     def take(self, rows: NDArray[np.bool_]) -> "Examples":
         """Keep some of the rows."""
-        return Examples(self.features[rows], self.label[rows], self.weight[rows], self.lead[rows])
+        return replace(
+            self,
+            features=self.features[rows],
+            label=self.label[rows],
+            weight=self.weight[rows],
+            lead=self.lead[rows],
+        )
 
     @property
     def columns(self) -> tuple[Floats, Labels, Floats, Ints]:
@@ -239,8 +251,8 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         lead : ndarray of int64, shape (n,), optional
             Whose rows they are; without it each row is a lead of its own.
         choosing : pair of Examples, optional
-            Older and newer rows that settings are found on; without it the newest
-            `NEWEST_SHARE` of the leads.
+            Older and newer rows that settings are found on, with columns of their own;
+            without it the newest `NEWEST_SHARE` of the leads.
         on_share : callable, optional
             Told the share of the work that is done, 0 … 1.
 
@@ -263,7 +275,10 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 f"class{'' if len(self.classes_) == 1 else 'es'}; expected lost and won."
             )
         label = (y == self.classes_[1]).astype(np.int8)
-        rows = Examples(X, label, weight, np.arange(len(y)) if lead is None else lead)
+        rows = Examples(
+            X, label, weight, np.arange(len(y)) if lead is None else lead,
+            tuple(self.categorical), tuple(self.directions),
+        )  # fmt: skip
         self.settings_: BlendSettings | None = None
         self.blend_: Blend | BaseRate
         if rows.rarer < FEWEST_OUTCOMES:
@@ -285,28 +300,25 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         can_weigh = min(older.rarer, newer.rarer) >= ENOUGH_TO_WEIGH
         strength, reach = choose_logistic(
             (older if can_weigh else rows).columns, newer.columns if can_weigh else None,
-            list(self.categorical), self.seed,
+            list((older if can_weigh else rows).categorical), self.seed,
         )  # fmt: skip
         on_share(0.4)
         if not can_weigh:
             how = f"too few outcomes among the newest leads ({newer.rarer}) to weigh the two halves"
             return BlendSettings(EVEN, strength, reach, None, f"even, because {how}", ())
-        linear = fit_logistic(
-            older.features, older.label, older.weight, list(self.categorical),
-            strength=strength, reach=reach, directions=tuple(self.directions),
-        ).margin(newer.features)  # fmt: skip
+        linear = self._logistic(older, strength, reach).margin(newer.features)
         rounds, grown = None, None
         if newer.rarer >= ENOUGH_TO_STOP:
             rounds, grown = find_rounds(
                 older.columns[:3],
                 newer.columns[:3],
-                list(self.categorical),
-                seed=self.seed, parameters=self.tree_parameters, directions=tuple(self.directions),
+                list(older.categorical),
+                seed=self.seed, parameters=self.tree_parameters, directions=older.directions,
             )  # fmt: skip
         else:
             grown = self._trees(older, None, lambda share: None).trees.margin(newer.features)
         on_share(1.0)
-        weight, losses = choose_weight(linear, grown, newer.label, newer.weight)
+        weight, losses = choose_weight(linear, grown, newer.label, newer.weight, newer.lead)
         why = (
             f"found on the newest {len(newer.label):,} training moments: log loss "
             f"{losses[-1][1]:.4f} for the logistic regression, {losses[0][1]:.4f} for the trees, "
@@ -321,7 +333,7 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         logistic = trees = None
         self.out_of_fold_ = np.zeros(len(rows.label))
         if weight > 0:
-            logistic = self._logistic(rows, settings)
+            logistic = self._logistic(rows, settings.strength, settings.reach)
             self.out_of_fold_ += weight * self._out_of_fold(rows, settings)
         on_share(0.2)
         if weight < 1:
@@ -331,10 +343,10 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         on_share(1.0)
         self.blend_ = Blend(weight, logistic, trees)
 
-    def _logistic(self, rows: Examples, settings: BlendSettings) -> Logistic:
+    def _logistic(self, rows: Examples, strength: float, reach: float) -> Logistic:
         return fit_logistic(
-            rows.features, rows.label, rows.weight, list(self.categorical),
-            strength=settings.strength, reach=settings.reach, directions=tuple(self.directions),
+            rows.features, rows.label, rows.weight, list(rows.categorical),
+            strength=strength, reach=reach, directions=rows.directions,
         )  # fmt: skip
 
     def _out_of_fold(self, rows: Examples, settings: BlendSettings) -> Floats:
@@ -343,14 +355,15 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         found = np.empty(len(rows.label))
         for fold in range(int(fold_of.max()) + 1):
             held = fold_of == fold
-            found[held] = self._logistic(rows.take(~held), settings).margin(rows.features[held])
+            other = self._logistic(rows.take(~held), settings.strength, settings.reach)
+            found[held] = other.margin(rows.features[held])
         return found
 
     def _trees(self, rows: Examples, rounds: int | None, on_share: Callable[[float], None]) -> Any:
         return fit_trees(
-            rows.features, rows.label, rows.weight, rows.lead, list(self.categorical),
+            rows.features, rows.label, rows.weight, rows.lead, list(rows.categorical),
             seed=self.seed, rounds=rounds, parameters=self.tree_parameters,
-            directions=tuple(self.directions), on_share=on_share,
+            directions=rows.directions, on_share=on_share,
         )  # fmt: skip
 
     def decision_function(self, X: Any) -> Floats:
@@ -366,7 +379,8 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Give the likelier class, shape (n,)."""
-        return np.asarray(self.classes_[(self.decision_function(X) > 0).astype(int)])
+        is_won = self.decision_function(X) > 0
+        return np.asarray(self.classes_[is_won.astype(int)])
 
     def __sklearn_tags__(self) -> Any:
         """Tell scikit-learn that gaps are welcome, and that there are two classes."""
@@ -377,7 +391,7 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def choose_weight(
-    linear: Floats, grown: Floats, label: Labels, weight: Floats
+    linear: Floats, grown: Floats, label: Labels, weight: Floats, lead: Ints
 ) -> tuple[float, tuple[tuple[float, float], ...]]:
     """Find the logistic regression's share of the blend.
 
@@ -390,6 +404,8 @@ def choose_weight(
         Log-odds of the logistic regression and of the trees for rows that neither has seen.
     label : ndarray of int8, shape (n,)
     weight : ndarray of float64, shape (n,)
+    lead : ndarray of int64, shape (n,)
+        Rows of one lead err together, so the standard error is one of leads.
 
     Returns
     -------
@@ -408,15 +424,17 @@ def choose_weight(
     --------
     >>> label = np.array([1, 0] * 100, dtype=np.int8)
     >>> good, bad = np.where(label == 1, 2.0, -2.0), np.zeros(200)
-    >>> [choose_weight(good, other, label, np.ones(200))[0] for other in (good, bad)]
+    >>> [choose_weight(good, other, label, np.ones(200), np.arange(200))[0]
+    ...  for other in (good, bad)]
     [0.5, 1.0]
     """
     rows = np.array([row_losses(w * linear + (1 - w) * grown, label) for w in WEIGHTS])
     mean = np.average(rows, axis=1, weights=weight)
     excess = rows - rows[mean.argmin()]
     average = np.average(excess, axis=1, weights=weight)
-    spread = np.average((excess - average[:, None]) ** 2, axis=1, weights=weight)
-    error = np.sqrt(spread * (weight @ weight)) / weight.sum()
+    place = np.unique(lead, return_inverse=True)[1]
+    by_lead = np.array([np.bincount(place, each) for each in weight * (excess - average[:, None])])
+    error = np.sqrt((by_lead**2).sum(axis=1)) / weight.sum()
     allowed = [i for i in range(len(WEIGHTS)) if average[i] <= DOUBT * error[i]]
     chosen = min(allowed, key=lambda i: (abs(WEIGHTS[i] - EVEN), mean[i]))
     losses = tuple((w, float(loss)) for w, loss in zip(WEIGHTS, mean, strict=True))

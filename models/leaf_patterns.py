@@ -21,12 +21,13 @@ NUMBERS_AT_ONCE = 100_000  # more do not stay in the cache of a core
 class Leaves:
     """Leaves with equally many players, in parts with equally many bits.
 
-    A player is its column, the bits that matter, what these must be, and its share.
+    Each player is four numbers: its column, the bits that matter, what these must be, and its
+    share. They stand one after the other, for many small objects keep the collector busy.
     """
 
     first_row: list[int] = field(default_factory=list)
     value: list[float] = field(default_factory=list)
-    players: list[tuple[int, int, int, float]] = field(default_factory=list)
+    players: list[float] = field(default_factory=list)
 
 
 def fill_table(table: Floats, leaves: Leaves, n_bits: int, n_nodes: int, *, is_last: bool) -> None:

@@ -105,7 +105,7 @@ class ScoringApp:
 
     async def _score(self, model: ServedModel, body: bytes) -> dict[str, Any]:
         now = datetime.datetime.now(datetime.UTC)
-        sent, as_of = read_score_request(body, self.settings)
+        sent, as_of, n_reasons = read_score_request(body, self.settings)
         roles = model.scorer.roles
         leads = [_cells(lead, i, roles) for i, lead in enumerate(sent)]
         good = [lead for lead in leads if isinstance(lead, LeadCells)]
@@ -114,9 +114,11 @@ class ScoringApp:
             raise first_error
         moment = cell_time(now) if as_of == NOT_A_TIME else as_of
         if len(good) < IN_THREAD_FROM:
-            scores = model.scorer.score_leads(good, moment)
+            scores = model.scorer.score_leads(good, moment, n_reasons)
         else:
-            scores = await anyio.to_thread.run_sync(model.scorer.score_leads, good, moment)
+            scores = await anyio.to_thread.run_sync(
+                model.scorer.score_leads, good, moment, n_reasons
+            )
         waiting = iter(scores)
         items = [
             _item_error(lead) if isinstance(lead, RequestError) else score_body(next(waiting))

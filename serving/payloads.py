@@ -15,6 +15,7 @@ from serving.errors import RequestError
 from serving.settings import Settings
 
 Cell = str | int | float | bool | None
+DEFAULT_REASONS = 3
 Text = Annotated[str, Meta(max_length=1_000)]
 
 
@@ -51,11 +52,12 @@ class ScoreRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
     leads: list[msgspec.Raw]
     as_of: str | None = None
+    reasons: Annotated[int, Meta(ge=0, le=1_000)] = DEFAULT_REASONS
 
 
 def read_score_request(
     body: bytes, settings: Settings
-) -> tuple[list[LeadPayload | RequestError], int]:
+) -> tuple[list[LeadPayload | RequestError], int, int]:
     """Read the body of `POST /score`.
 
     Returns
@@ -64,6 +66,8 @@ def read_score_request(
         One per lead, in the order they were sent.
     int
         The moment of scoring in microseconds since 1970 UTC; `NOT_A_TIME` if none is named.
+    int
+        How many reasons each score shall have at most.
 
     Raises
     ------
@@ -73,7 +77,7 @@ def read_score_request(
     Examples
     --------
     >>> body = b'{"leads": [{"attributes": {"city": "Bonn"}}, {"attributes": {"city": []}}]}'
-    >>> (good, bad), as_of = read_score_request(body, Settings())
+    >>> (good, bad), as_of, n_reasons = read_score_request(body, Settings())
     >>> good.attributes
     {'city': 'Bonn'}
     >>> bad.field, bad.message
@@ -92,7 +96,8 @@ def read_score_request(
             "leads",
         )
     as_of = NOT_A_TIME if request.as_of is None else _time(request.as_of, "as_of")
-    return [_read_lead(raw, i, settings) for i, raw in enumerate(request.leads)], as_of
+    leads = [_read_lead(raw, i, settings) for i, raw in enumerate(request.leads)]
+    return leads, as_of, request.reasons
 
 
 def lead_cells(lead: LeadPayload, where: str, roles: Mapping[str, str]) -> LeadCells:
@@ -144,6 +149,11 @@ def score_body(score: Score) -> dict[str, Any]:
         "probability": score.probability,
         "score": score.score,
         "grade": score.grade,
+        "reasons": [
+            {"signal": reason.signal, "points": round(reason.points, 2), "text": reason.text}
+            for reason in score.reasons
+        ],
+        "start": None if score.start is None else round(score.start, 2),
         "warnings": score.warnings,
     }
 

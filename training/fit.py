@@ -105,13 +105,12 @@ def fit(
         tree_parameters=tree_parameters,
         directions=directions(pipeline, project),
     )
-    sides = None if like else choosing(records, moments, project, known_later)
     model.fit(
         training_matrix(pipeline, records, moments, seed),
         moments.label,
         weight,
         lead=moments.lead,
-        choosing=None if like else sides and sides[:2],
+        choosing=None if like else choosing(records, moments, project, known_later),
         on_share=on_share,
     )
     calibration = Calibration(1.0, 0.0)
@@ -122,12 +121,12 @@ def fit(
 
 def choosing(
     records: Records, moments: Moments, project: Project, known_later: Mapping[str, str]
-) -> tuple[Examples, Examples, FeaturePipeline] | None:
+) -> tuple[Examples, Examples] | None:
     """Part the moments' newest leads from the older ones, as the test is parted.
 
     Returns
     -------
-    tuple of Examples, Examples and FeaturePipeline, or None
+    pair of Examples, or None
         Older and newer rows, both as the older leads' pipeline sees them; None where one
         side has a single outcome, or no column can be learned from.
     """
@@ -138,10 +137,11 @@ def choosing(
         return None
     older = training_matrix(pipeline, records, split.train, project.learn.seed)
     newer = pipeline.transform(records, split.test)
+    columns = tuple(pipeline.categorical), directions(pipeline, project)
+    weight = learning_weight(split.train, project)
     return (
-        Examples(older, split.train.label, learning_weight(split.train, project), split.train.lead),
-        Examples(newer, split.test.label, split.test.weight, split.test.lead),
-        pipeline,
+        Examples(older, split.train.label, weight, split.train.lead, *columns),
+        Examples(newer, split.test.label, split.test.weight, split.test.lead, *columns),
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from crm.cells import harmless
 from crm.errors import GateError, TrackingError
 from crm.project import Project
 from crm.records import Records
@@ -32,7 +33,6 @@ PICTURE_PPI = 144
 DIGEST_CHARACTERS = 36  # the longest that MLflow takes for a data set
 FIRST = "There was no champion."
 CARD_TABLES = ("importance", "segments", "fairness")  # besides those in its `test`
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True)
@@ -286,7 +286,7 @@ def _write_facts(folder: Path, project: Project, records: Records, trained: Trai
     (folder / "tables").mkdir()
     for name, rows in _tables(card.to_json()).items():
         table = pd.json_normalize(rows)
-        table.map(_harmless).to_csv(folder / "tables" / f"{name}.csv", index=False)
+        table.map(harmless).to_csv(folder / "tables" / f"{name}.csv", index=False)
     plots = folder / "plots"
     plots.mkdir()
     said = "SIMULATED leads, " if project.simulated else ""
@@ -312,11 +312,6 @@ def _tables(card: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
         for name, rows in figures.items()
         if isinstance(rows, list) and rows and all(isinstance(row, dict) for row in rows)
     }
-
-
-def _harmless(cell: Any) -> Any:
-    """Keep a spreadsheet from taking text from data for a formula."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
 
 
 def _environment() -> str:

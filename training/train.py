@@ -21,7 +21,7 @@ from models.scale import Scale, read_grades
 from models.scorer import LeadCells, LeadScorer
 from training.describe import Findings, describe
 from training.evaluation import Evaluation, evaluate
-from training.fit import choosing, directions, fit
+from training.fit import choosing, fit
 from training.golden import golden_leads
 from training.split import Split, split_newest
 from training.tuning import Trial, tune
@@ -203,12 +203,7 @@ def _tuned(
     def told(trial: Trial, share: float) -> None:
         on_share(f"Tuning: trial {trial.number + 1}", 0.0)
 
-    older, newer, pipeline = sides
-    return tune(
-        older, newer, pipeline.categorical,
-        minutes=minutes, seed=project.learn.seed,
-        directions=directions(pipeline, project), on_trial=told,
-    )  # fmt: skip
+    return tune(*sides, minutes=minutes, seed=project.learn.seed, on_trial=told)
 
 
 def _baselines(

@@ -44,11 +44,9 @@ class Trial:
 def tune(
     older: Examples,
     newer: Examples,
-    categorical: list[int],
     *,
     minutes: float,
     seed: int,
-    directions: tuple[int, ...] = (),
     on_trial: OnTrial = lambda trial, share: None,
 ) -> tuple[Mapping[str, Any], tuple[Trial, ...]]:
     """Try settings of the trees until the time is over.
@@ -62,13 +60,9 @@ def tune(
     ----------
     older, newer : Examples
         As `training.fit.choosing` parts them.
-    categorical : list of int
-        Columns that hold codes.
     minutes : float
         After this time no further fold is fitted.
     seed : int
-    directions : tuple of int
-        As `fit_trees` takes them.
     on_trial : callable, optional
         Told each trial, and the share of the time that is used.
 
@@ -101,8 +95,7 @@ def tune(
             for fold in range(int(fold_of.max()) + 1):
                 if trials and time.monotonic() > ends:
                     raise optuna.TrialPruned
-                loss, margin = _fold(older, newer, fold_of == fold, categorical, parameters,
-                                     seed + fold, directions)  # fmt: skip
+                loss, margin = _fold(older, newer, fold_of == fold, parameters, seed + fold)
                 kept.append(loss)
                 margins += margin
                 new = np.average(row_losses(margins / len(kept), newer.label), weights=newer.weight)
@@ -132,14 +125,12 @@ def _fold(
     older: Examples,
     newer: Examples,
     held: Any,
-    categorical: list[int],
     parameters: Mapping[str, Any],
     seed: int,
-    directions: tuple[int, ...],
 ) -> tuple[float, Any]:
-    settings = tree_settings(len(older.label), seed, parameters, directions)
+    settings = tree_settings(len(older.label), seed, parameters, older.directions)
     seen, unseen = older.take(~held), older.take(held)
-    training = dataset(seen.features, seen.label, seen.weight, categorical, settings)
+    training = dataset(*seen.columns[:3], list(seen.categorical), settings)
     booster = lightgbm.train(
         settings,
         training,
