@@ -8,18 +8,14 @@ import datetime
 import logging
 import re
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
-import anyio.to_thread
 import msgspec
 
-from features.moments import NOT_A_TIME
-from features.times import cell_time, time_text
-from models.scorer import LeadCells, LeadScorer
+from serving.calls import Calls, ServedModel
 from serving.errors import RequestError, error_body
-from serving.payloads import LeadPayload, lead_cells, read_score_request, score_body
 from serving.settings import Settings
 
 Scope = MutableMapping[str, Any]
@@ -29,35 +25,10 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 CONTEXT = "leadscore"  # where a request's context lies in the ASGI scope
 DRAINED_BYTES = 16 * 1024 * 1024
-IN_THREAD_FROM = 32  # leads; fewer take less time than changing threads
 
 log = logging.getLogger("bentoml.leadscore")
 _encode = msgspec.json.Encoder().encode
 _request_id = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
-
-
-@dataclass(frozen=True)
-class ServedModel:
-    """The model that answers.
-
-    Attributes
-    ----------
-    scorer : LeadScorer
-    version : str
-        The registry's version, as the caller sees it.
-    digest : str
-        Of the artefact's deciding files.
-    """
-
-    scorer: LeadScorer
-    version: str
-    digest: str
-
-    def identity(self) -> dict[str, Any]:
-        """Who answers, for the body of every answer."""
-        card = self.scorer.card
-        named = {"name": card.name, "version": self.version, "digest": self.digest[:12]}
-        return named | {"simulated": True} if card.simulated else named
 
 
 @dataclass
@@ -77,23 +48,28 @@ class ScoringApp:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self.settings = settings
         self.model: ServedModel | None = None
-        self._calls = {"/score": self._score, "/model": self._model}
+        self.calls = Calls(settings)
+
+    def start(self, settings: Settings, model: ServedModel) -> None:
+        """Answer with a model from now on, within the limits of the settings."""
+        self.calls.settings = settings
+        self.model = model
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         context = context_of(scope)
         try:
-            call = self._calls.get(scope["path"].rstrip("/"))
+            call = self.calls.by_path.get(scope["path"].rstrip("/"))
             if call is None:
                 raise RequestError(404, "")
             if scope["method"] != "POST":
                 raise RequestError(405, "")
             if self.model is None:
                 raise RequestError(503, "")
-            body = await _read_body(scope, receive, self.settings.max_body_bytes)
-            answer = await call(self.model, body)
+            body = await _read_body(scope, receive, self.calls.settings.max_body_bytes)
+            now = datetime.datetime.now(datetime.UTC)
+            answer = await call(self.model, body, now)
         except RequestError as error:
             await send_error(send, context, error.status, error.message, error.field)
         except Exception:
@@ -102,34 +78,6 @@ class ScoringApp:
         else:
             answer |= {"model": self.model.identity(), "request_id": context.request_id}
             await _send(send, 200, _encode(answer))
-
-    async def _score(self, model: ServedModel, body: bytes) -> dict[str, Any]:
-        now = datetime.datetime.now(datetime.UTC)
-        sent, as_of, n_reasons = read_score_request(body, self.settings)
-        roles = model.scorer.roles
-        leads = [_cells(lead, i, roles) for i, lead in enumerate(sent)]
-        good = [lead for lead in leads if isinstance(lead, LeadCells)]
-        first_error = next((lead for lead in leads if isinstance(lead, RequestError)), None)
-        if not good and first_error is not None:
-            raise first_error
-        moment = cell_time(now) if as_of == NOT_A_TIME else as_of
-        if len(good) < IN_THREAD_FROM:
-            scores = model.scorer.score_leads(good, moment, n_reasons)
-        else:
-            scores = await anyio.to_thread.run_sync(
-                model.scorer.score_leads, good, moment, n_reasons
-            )
-        waiting = iter(scores)
-        items = [
-            _item_error(lead) if isinstance(lead, RequestError) else score_body(next(waiting))
-            for lead in leads
-        ]
-        return {"as_of": time_text(moment), "scores": items}
-
-    async def _model(self, model: ServedModel, body: bytes) -> dict[str, Any]:
-        if body.strip() not in (b"", b"{}"):
-            raise RequestError(422, "POST /model takes no fields. Send an empty body or {}.")
-        return {"card": model.scorer.card.to_json()}
 
 
 class OneErrorShape:
@@ -244,18 +192,3 @@ async def _read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
             413, f"The body is larger than {limit:,} bytes. Send fewer leads in one request."
         )
     return b"".join(parts)
-
-
-def _cells(
-    lead: LeadPayload | RequestError, position: int, roles: Mapping[str, str]
-) -> LeadCells | RequestError:
-    if isinstance(lead, RequestError):
-        return lead
-    try:
-        return lead_cells(lead, f"leads[{position}]", roles)
-    except RequestError as error:
-        return error
-
-
-def _item_error(error: RequestError) -> dict[str, Any]:
-    return {"error": {"code": "invalid", "message": error.message, "field": error.field}}

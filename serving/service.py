@@ -20,7 +20,8 @@ from bentoml.models import BentoModel
 
 from crm.errors import LeadScoringError
 from models.artifact import load_artifact
-from serving.app import OneErrorShape, ScoringApp, ServedModel
+from serving.app import OneErrorShape, ScoringApp
+from serving.calls import ServedModel
 from serving.settings import Settings, read_settings
 from serving.store import STORE_NAME
 
@@ -79,8 +80,8 @@ class Leadscore:
         model = _pinned_model()
         loaded = load_artifact(Path(model.path))
         facts = model.info.metadata
-        scoring.settings = read_settings(os.environ)
-        scoring.model = ServedModel(loaded.scorer, str(facts["version"]), loaded.digest)
+        served = ServedModel(loaded.scorer, str(facts["version"]), loaded.digest)
+        scoring.start(read_settings(os.environ), served)
         gc.collect()
         gc.freeze()
 

@@ -13,11 +13,13 @@ from features.attributes import CategoryAttribute, LeftOut, NumberAttribute
 from features.pipeline import FeaturePipeline
 from models.calibration import Calibration
 from models.card import ModelCard
-from models.estimators import fit_trees
+from models.estimators import Blend
 from models.scale import Scale
 from models.scorer import LeadCells, LeadScorer
-from serving import app as serving_app
-from serving.app import OneErrorShape, ScoringApp, ServedModel
+from models.trees import fit_trees
+from serving import calls as serving_calls
+from serving.app import OneErrorShape, ScoringApp
+from serving.calls import ServedModel
 from serving.errors import CODES
 from serving.settings import Settings
 
@@ -46,7 +48,9 @@ def scorer() -> LeadScorer:
         (LeftOut("tags", "it is known later than the moment of scoring"),),
     )
     roles = {"lead_id": "Prospect ID", "outcome": "Converted"}
-    return LeadScorer(pipeline, trees, Calibration(1.0, 0.0), Scale(-1.0), roles, card)
+    return LeadScorer(
+        pipeline, Blend(0.0, None, trees), Calibration(1.0, 0.0), Scale(-1.0), roles, card
+    )
 
 
 @pytest.fixture
@@ -115,7 +119,7 @@ def test_a_simulated_model_says_so_in_every_answer(service: ScoringApp, post: Po
     card = ModelCard.from_json(service.model.scorer.card.to_json() | {"simulated": True})
     scorer = service.model.scorer
     simulated = LeadScorer(
-        scorer.pipeline, scorer.trees, scorer.calibration, scorer.scale, scorer.roles, card
+        scorer.pipeline, scorer.estimator, scorer.calibration, scorer.scale, scorer.roles, card
     )
     service.model = ServedModel(simulated, "7", "0123456789abcdef")
     assert post("/score", GOOD).json()["model"]["simulated"] is True
@@ -309,7 +313,7 @@ def test_an_inner_fault_tells_nothing_of_the_inside(
     def broken(*_: Any) -> Any:
         raise RuntimeError("secret /etc/passwd")
 
-    monkeypatch.setattr(serving_app, "read_score_request", broken)
+    monkeypatch.setattr(serving_calls, "read_score_request", broken)
     response = post("/score", GOOD)
     assert response.status_code == 500
     assert "secret" not in response.text
@@ -344,3 +348,22 @@ def _get(app: Any) -> httpx.Response:
             return await client.get("/")
 
     return asyncio.run(call())
+
+
+def test_reasons_come_with_every_score_and_add_up(service: ScoringApp, post: Post) -> None:
+    def reasons_and_start(**more: int) -> tuple[list[Any], float | None]:
+        lead = {"attributes": {"visits": 3, "source": "Web"}}
+        (scored,) = post("/score", {"leads": [lead], **more}).json()["scores"]
+        return scored["reasons"], scored["start"]
+
+    assert service.model is not None
+    (whole,) = service.model.scorer.score_leads([LeadCells({"visits": 3, "source": "Web"})])
+    reasons, start = reasons_and_start(reasons=1000)
+    assert start is not None
+    assert {reason["signal"] for reason in reasons} == {"visits", "source"}
+    assert start + sum(reason["points"] for reason in reasons) == pytest.approx(
+        whole.score, abs=0.52
+    )
+    assert reasons_and_start(reasons=0) == ([], None)
+    assert len(reasons_and_start(reasons=1)[0]) <= 1
+    assert len(reasons_and_start()[0]) <= 3
