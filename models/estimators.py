@@ -5,6 +5,7 @@ nothing to stand on; trees find what no line can. How much say each gets is not 
 found on the newest part of the training data (docs/decisions/0009).
 """
 
+import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,7 +15,12 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_consistent_length,
+    check_is_fitted,
+    validate_data,
+)
 
 from features.fitting import N_FOLDS, folds
 from models.logistic import Logistic, choose_logistic, fit_logistic, row_losses
@@ -263,7 +269,8 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            If X or y is not what scikit-learn calls valid, or y has other than two classes.
+            If X or y is not what scikit-learn calls valid, y has other than two classes, or
+            the directions do not fit the columns.
         """
         X, y = validate_data(self, X, y, dtype=np.float64, ensure_all_finite="allow-nan")
         check_classification_targets(y)
@@ -275,10 +282,10 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 f"class{'' if len(self.classes_) == 1 else 'es'}; expected lost and won."
             )
         label = (y == self.classes_[1]).astype(np.int8)
-        rows = Examples(
-            X, label, weight, np.arange(len(y)) if lead is None else lead,
-            tuple(self.categorical), tuple(self.directions),
-        )  # fmt: skip
+        lead = np.arange(len(y)) if lead is None else lead
+        check_consistent_length(X, lead)
+        self._check_directions(X.shape[1])
+        rows = Examples(X, label, weight, lead, tuple(self.categorical), tuple(self.directions))
         self.settings_: BlendSettings | None = None
         self.blend_: Blend | BaseRate
         if rows.rarer < FEWEST_OUTCOMES:
@@ -293,6 +300,19 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         began = 0.5 if self.settings is None else 0.0
         self._fit_halves(rows, lambda share: on_share(began + (1 - began) * share))
         return self
+
+    def _check_directions(self, n_features: int) -> None:
+        """Refuse directions that LightGBM would end the process over."""
+        wanted = self.directions
+        if len(wanted) and (
+            len(wanted) != n_features
+            or not {-1, 0, 1}.issuperset(wanted)
+            or any(wanted[i] for i in self.categorical)
+        ):
+            raise ValueError(
+                f"The directions are {reprlib.repr(wanted)}; expected 1, -1 or 0 for each of "
+                f"{n_features} columns, and 0 for categories."
+            )
 
     def _choose(
         self, rows: Examples, older: Examples, newer: Examples, on_share: Callable[[float], None]
