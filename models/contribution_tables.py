@@ -29,7 +29,7 @@ Ints = NDArray[np.intp]
 Bits = NDArray[np.uint16]
 
 MOST_BITS = 12  # of a block with a single table, or so many fewer that all these take
-LARGEST_TABLES = 128_000_000  # bytes, about
+LARGEST_TABLES = 150_000_000  # bytes, about
 SAMPLED_TREES = 50
 LEAST_COLUMNS = 4
 

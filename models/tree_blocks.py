@@ -21,7 +21,7 @@ Bools = NDArray[np.bool_]
 IS_DEFAULT_LEFT = 2  # the second bit of a decision_type; the next two say what is missing
 MISSING_ZERO, MISSING_NAN = 1, 2
 ZERO = float(np.float32(1e-35))  # what is not larger counts as 0 to LightGBM
-GROWN_BITS = 8  # a block takes more leaves in up to this: each bit more doubles its table
+GROWN_BITS = 9  # a block takes more leaves in up to this: each bit more doubles its table
 PART_BITS = 6  # of one of the several tables of a block too deep for a single one
 
 
