@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from crm.simulated_world import Simulation
+    from models.card import ModelCard
     from models.history import Event
     from models.registry import Registry
     from training.tracking import TrackedModel
@@ -363,7 +364,12 @@ def list_models(project: ProjectOption = Path(PROJECT_FILE), json_: JsonOption =
 
 @models_app.command("show")
 def show_model(
-    version: VersionArgument, project: ProjectOption = Path(PROJECT_FILE), json_: JsonOption = False
+    version: VersionArgument,
+    html: Annotated[
+        Path | None, typer.Option(help="Write the card as a page that stands alone.")
+    ] = None,
+    project: ProjectOption = Path(PROJECT_FILE),
+    json_: JsonOption = False,
 ) -> None:
     """Show a version's card: what it learned from, how good it is, what it leaves out."""
     from models.registry import Registry
@@ -371,9 +377,22 @@ def show_model(
 
     registry = Registry(load_project(project))
     found = registry.resolve(version)
-    card = registry.load(found.version).scorer.card.to_json()
-    facts = found.to_json()
-    _show({"version": facts, "card": card}, card_summary(facts, card), json_)
+    card = registry.load(found.version).scorer.card
+    if html is not None:
+        _write_page(card, html)
+    facts, plain = found.to_json(), card.to_json()
+    _show({"version": facts, "card": plain}, card_summary(facts, plain), json_)
+
+
+def _write_page(card: "ModelCard", target: Path) -> None:
+    from reports.card_page import card_page
+    from reports.card_pictures import card_pictures
+
+    try:
+        target.write_text(card_page(card, pictures=card_pictures(card)), encoding="utf-8")
+    except OSError as error:
+        raise SourceError(f"{target} cannot be written: {error.strerror}.") from None
+    err.print(f"Wrote {target}.", soft_wrap=True)
 
 
 @models_app.command("compare")
@@ -395,6 +414,27 @@ def compare_models(
     records = read_records(opened, datetime.datetime.now(datetime.UTC))
     found = compare(registry, opened, records, *versions).to_json()
     _show(found, comparison_table(found), json_)
+
+
+@models_app.command("changes")
+def show_changes(
+    version: VersionArgument = "challenger",
+    project: ProjectOption = Path(PROJECT_FILE),
+    json_: JsonOption = False,
+) -> None:
+    """Show which open leads would change grade if a version became champion, and why."""
+    from crm.records import read_records
+    from models.registry import Registry
+    from reports.terminal import changes_table
+    from training.changes import find_changes
+
+    opened = load_project(project)
+    registry = Registry(opened)
+    after = registry.load(registry.resolve(version).version).scorer
+    before = registry.load(registry.champion()).scorer
+    now = datetime.datetime.now(datetime.UTC)
+    found = find_changes(before, after, read_records(opened, now), now).to_json()
+    _show(found, changes_table(found), json_)
 
 
 @models_app.command("history")
@@ -563,6 +603,8 @@ def _train_facts(
         },
         "test": card.test,
         "baselines": card.baselines,
+        "readiness": card.readiness,
+        "estimator": card.estimator,
         "learned_from": card.learned_from,
         "left_out": card.left_out,
         "notes": card.notes,
@@ -587,6 +629,14 @@ def _print_training(trained: "Trained") -> None:
         by_reason.setdefault(left["reason"], []).append(left["column"])
     for reason, columns in by_reason.items():
         out.print(f"Not a feature, {_plain(reason)}: {_plain(', '.join(columns))}", soft_wrap=True)
+    estimator = card.estimator
+    out.print(f"Model: {estimator['kind']}.", soft_wrap=True)
+    if "logistic_weight" in estimator:
+        weight = estimator["logistic_weight"]
+        out.print(f"Weight of the logistic regression {weight:.1f}: {estimator['why']}.",
+                  soft_wrap=True)  # fmt: skip
+    else:
+        out.print(f"Because there are {estimator['why']}.", soft_wrap=True)
     test = card.test
     out.print(f"Judged by the {test['how']}: {test['n']:,} moments, {test['base_rate']:.1%} won")
     table = Table(box=rich.box.SIMPLE, pad_edge=False, collapse_padding=True)
@@ -597,6 +647,9 @@ def _print_training(trained: "Trained") -> None:
         table.add_row(name.replace("_", " "), *(_cell(found, metric) for metric in TEST_COLUMNS))
     out.print(table)
     _print_ages(test["by_age"])
+    out.print(f"[bold]Verdict: {card.readiness['verdict']}.[/]")
+    for reason in card.readiness["reasons"]:
+        out.print(f"  {_plain(reason)}", soft_wrap=True)
 
 
 def _print_ages(by_age: list[Any]) -> None:
@@ -636,6 +689,7 @@ def _state(tracked: "TrackedModel") -> str:
         said += (
             f"the champion is still version {tracked.champion}.\n"
             f"  {_command()} models compare champion {tracked.version}\n"
+            f"  {_command()} models changes {tracked.version}\n"
             f"  {_command()} models promote {tracked.version}"
         )
     return _plain(said)

@@ -38,6 +38,7 @@ KINDS: dict[str, Any] = {
     )
 }
 CATEGORICAL = ("category", "email")
+GROWING = ("days", "hours", "count", "ratio")
 HOUR = 3_600_000_000
 LEAD_TIMES = (
     Feature("lead.age_days", "leads", "created_at", "days", "created {value} ago",
@@ -114,6 +115,11 @@ class FeaturePipeline:
     def categorical(self) -> list[int]:
         """Positions of the matrix's columns that hold category codes."""
         return [i for i, feature in enumerate(self.features) if feature.unit == "category"]
+
+    @cached_property
+    def growing(self) -> list[int]:
+        """Positions of the matrix's columns that grow as time passes."""
+        return [i for i, feature in enumerate(self.features) if feature.unit in GROWING]
 
     def transform(self, records: Records, moments: Moments) -> Floats:
         """Compute the features of moments.

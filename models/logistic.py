@@ -1,6 +1,7 @@
 """Logistic regression on the features: the half of the estimator that extrapolates."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -28,15 +29,16 @@ class LogisticTerms:
     """How feature columns become the terms of a linear model.
 
     Numbers are standardised and held at `reach` standard deviations from their mean, so
-    that a number far beyond anything learned from cannot outweigh all the rest; their gaps
-    are filled with the median and marked by a term of their own. Categories have one term
-    per code that occurred; other codes have none.
+    that a number far beyond anything learned from cannot outweigh all the rest. What grows
+    with time is held in the range that it had: a line drawn through young leads says nothing
+    of old ones. Gaps are filled with the median and marked by a term of their own. Categories
+    have one term per code that occurred; other codes have none.
 
     Attributes
     ----------
     numeric, categorical : tuple of int
         Columns of the matrix.
-    median, mean, scale : tuple of float, length n_numeric
+    low, high, median, mean, scale : tuple of float, length n_numeric
     reach : float
     codes : tuple of tuple of float
         Of each categorical column, ascending.
@@ -44,6 +46,8 @@ class LogisticTerms:
 
     numeric: tuple[int, ...]
     categorical: tuple[int, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
     median: tuple[float, ...]
     mean: tuple[float, ...]
     scale: tuple[float, ...]
@@ -51,17 +55,26 @@ class LogisticTerms:
     codes: tuple[tuple[float, ...], ...]
 
     @classmethod
-    def fit(cls, features: Floats, categorical: list[int], reach: float) -> "LogisticTerms":
-        """Learn medians, scales and codes from a feature matrix, shape (n, k)."""
+    def fit(
+        cls,
+        features: Floats,
+        categorical: Sequence[int],
+        reach: float,
+        growing: Sequence[int] = (),
+    ) -> "LogisticTerms":
+        """Learn ranges, medians, scales and codes from a feature matrix, shape (n, k)."""
         numeric = [i for i in range(features.shape[1]) if i not in set(categorical)]
         numbers = np.clip(features[:, numeric], -LARGEST, LARGEST)
         is_empty = np.isnan(numbers).all(axis=0)
         median = np.where(is_empty, 0.0, np.nanmedian(np.where(is_empty, 0.0, numbers), axis=0))
         filled = np.where(np.isnan(numbers), median, numbers)
         scale = filled.std(axis=0)
+        is_growing = np.isin(numeric, growing)
         return cls(
             numeric=tuple(numeric),
             categorical=tuple(categorical),
+            low=tuple(np.where(is_growing, filled.min(axis=0), -LARGEST).tolist()),
+            high=tuple(np.where(is_growing, filled.max(axis=0), LARGEST).tolist()),
             median=tuple(median.tolist()),
             mean=tuple(filled.mean(axis=0).tolist()),
             scale=tuple(np.where(scale > 0, scale, 1.0).tolist()),
@@ -71,16 +84,18 @@ class LogisticTerms:
 
     def numbers(self, features: Floats) -> tuple[Floats, NDArray[np.bool_]]:
         """Standardised numbers and where they were missing, each shape (n, n_numeric)."""
-        columns, median, mean, scale = self._arrays
+        columns, low, high, median, mean, scale = self._arrays
         numbers = features[:, columns]
         is_missing = np.isnan(numbers)
-        filled = np.where(is_missing, median, np.clip(numbers, -LARGEST, LARGEST))
+        filled = np.where(is_missing, median, np.clip(numbers, low, high))
         return np.clip((filled - mean) / scale, -self.reach, self.reach), is_missing
 
     @cached_property
-    def _arrays(self) -> tuple[Ints, Floats, Floats, Floats]:
+    def _arrays(self) -> tuple[Ints, Floats, Floats, Floats, Floats, Floats]:
         return (
             np.array(self.numeric, dtype=np.int64),
+            np.array(self.low),
+            np.array(self.high),
             np.array(self.median),
             np.array(self.mean),
             np.array(self.scale),
@@ -128,7 +143,7 @@ class Logistic:
         """
         terms = self.terms
         columns = (*terms.numeric, *terms.categorical)
-        per_number = (terms.median, terms.mean, terms.scale)
+        per_number = (terms.low, terms.high, terms.median, terms.mean, terms.scale)
         numbers = (*self.coefficients, *self.centre, self.intercept, terms.reach,
                    *(number for row in (*per_number, *terms.codes) for number in row))  # fmt: skip
         fits = (
@@ -201,8 +216,9 @@ def fit_logistic(
     features: Floats,
     label: NDArray[np.int8],
     weight: Floats,
-    categorical: list[int],
+    categorical: Sequence[int],
     *,
+    growing: Sequence[int] = (),
     strength: float = 1.0,
     reach: float = REACHES[-1],
     directions: tuple[int, ...] = (),
@@ -215,8 +231,10 @@ def fit_logistic(
     label : ndarray of int8, shape (n,)
         Both classes must be there.
     weight : ndarray of float64, shape (n,)
-    categorical : list of int
+    categorical : sequence of int
         Columns that hold codes.
+    growing : sequence of int
+        Columns that grow with time, to be held in the range that they have here.
     strength : float
         Scikit-learn's C.
     reach : float
@@ -229,7 +247,7 @@ def fit_logistic(
     -------
     Logistic
     """
-    terms = LogisticTerms.fit(features, categorical, reach)
+    terms = LogisticTerms.fit(features, categorical, reach, growing)
     return _fit_terms(terms, terms.design(features), label, weight, strength, directions)
 
 
@@ -265,7 +283,11 @@ def _fit_terms(
 
 
 def choose_logistic(
-    older: Rows, newer: Rows | None, categorical: list[int], seed: int
+    older: Rows,
+    newer: Rows | None,
+    categorical: Sequence[int],
+    seed: int,
+    growing: Sequence[int] = (),
 ) -> tuple[float, float]:
     """Find how strongly to pull the coefficients towards 0, and where to hold numbers.
 
@@ -278,8 +300,10 @@ def choose_logistic(
     ----------
     older, newer : tuple of features, label, weight, lead
         `newer` is None where there are too few to judge by.
-    categorical : list of int
+    categorical : sequence of int
     seed : int
+    growing : sequence of int
+        As `fit_logistic` takes them.
 
     Returns
     -------
@@ -299,7 +323,7 @@ def choose_logistic(
     ]
     losses: dict[tuple[float, float], float] = {}
     for reach in REACHES:
-        terms = [LogisticTerms.fit(features[~held], categorical, reach) for held in kept]
+        terms = [LogisticTerms.fit(features[~held], categorical, reach, growing) for held in kept]
         designs = [each.design(features[~held]) for each, held in zip(terms, kept, strict=True)]
         for strength in STRENGTHS:
             fitted = [

@@ -128,6 +128,31 @@ def comparison_table(found: Row) -> RenderableType:
     return Group(f"On {size}, {found['base_rate']:.1%} won:", table)
 
 
+def changes_table(found: Row) -> RenderableType:
+    """Show what a version would change for the open leads.
+
+    Parameters
+    ----------
+    found : mapping
+        As `training.changes.Changes.to_json` gives it.
+    """
+    if found["n"] == 0:
+        return "No lead is open, so nothing changes for any."
+    said = f"{found['n_changed']:,} of {found['n']:,} open leads change grade"
+    if not found["n_changed"]:
+        return f"{said}."
+    moves = ", ".join(f"{row['before']} to {row['after']}: {row['n']:,}" for row in found["moves"])
+    table = _table("lead", "grade", "score", "why")
+    for row in found["largest"]:
+        table.add_row(
+            escape(row["lead_id"]),
+            f"{row['before']} → {row['after']}",
+            f"{row['score_before']} → {row['score_after']}",
+            escape("\n".join(row["why"])),
+        )
+    return Group(f"{said} ({moves}). The largest changes, and why:", table)
+
+
 def card_summary(version: Row, card: Row) -> RenderableType:
     """Show a model card.
 

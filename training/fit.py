@@ -104,6 +104,7 @@ def fit(
         settings=like.settings if like else None,
         tree_parameters=tree_parameters,
         directions=directions(pipeline, project),
+        growing=pipeline.growing,
     )
     model.fit(
         training_matrix(pipeline, records, moments, seed),
@@ -137,7 +138,11 @@ def choosing(
         return None
     older = training_matrix(pipeline, records, split.train, project.learn.seed)
     newer = pipeline.transform(records, split.test)
-    columns = tuple(pipeline.categorical), directions(pipeline, project)
+    columns = (
+        tuple(pipeline.categorical),
+        directions(pipeline, project),
+        tuple(pipeline.growing),
+    )
     weight = learning_weight(split.train, project)
     return (
         Examples(older, split.train.label, weight, split.train.lead, *columns),

@@ -21,6 +21,8 @@ from models.artifact import load_artifact
 from models.history import Gate
 from models.promotion import appoint_challenger, promote, user_name
 from models.registry import ARTIFACT, Registry
+from reports.card_page import card_page
+from reports.card_pictures import card_pictures
 from reports.charts import comparison_chart, gains_chart, reliability_chart
 from training.evaluation import METRICS, Evaluation
 from training.gate import Grounds, judge
@@ -279,6 +281,8 @@ def _write_facts(folder: Path, project: Project, records: Records, trained: Trai
     card = trained.scorer.card
     (folder / "leadscore.toml").write_text(shown(project.text), encoding="utf-8")
     (folder / "card.json").write_text(json.dumps(card.to_json(), indent=1), encoding="utf-8")
+    page = card_page(card, pictures=card_pictures(card))
+    (folder / "card.html").write_text(page, encoding="utf-8")
     (folder / "audit.json").write_text(
         json.dumps(trained.audit.to_json(), indent=1), encoding="utf-8"
     )

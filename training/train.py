@@ -216,7 +216,7 @@ def _baselines(
     label, weight = split.train.label, split.train.weight
     base_rate = BaseRate.fit(label, weight)
     matrix = training_matrix(pipeline, records, split.train, seed)
-    logistic = fit_logistic(matrix, label, weight, pipeline.categorical)
+    logistic = fit_logistic(matrix, label, weight, pipeline.categorical, growing=pipeline.growing)
     return {
         "base_rate": _evaluate(base_rate.margin(test_features), split.test, seed),
         "logistic": _evaluate(logistic.margin(test_features), split.test, seed),
