@@ -36,10 +36,11 @@ from features.fitting import fit_pipeline
 from features.kinds import TargetAttribute
 from features.moments import Moments, make_moments
 from features.pipeline import FeaturePipeline
-from training import train as product
 from training.evaluation import Evaluation, evaluate, measure
+from training.fit import fit
 from training.intervals import percentiles, resamples
 from training.split import Split, split_newest
+from training.train import known_later, tuned_parameters
 
 HERE = Path(__file__).resolve().parent
 PEERS_PYTHON = HERE.parent / ".venv-bench" / "bin" / "python"
@@ -98,27 +99,26 @@ def read_contest(name: str) -> Contest:
     project = load_project(path)
     records = read_records(project)
     moments = make_moments(records, project.learn)
-    known_later = product._known_later(audit(records, moments, project))
+    later = known_later(audit(records, moments, project))
     split = split_newest(records, moments, project.learn.test_share, project.learn.seed)
-    return Contest(project.name, project, records, split, known_later)
+    return Contest(project.name, project, records, split, later)
 
 
 def leadscore_margin(
     project: Project,
     records: Records,
     split: Split,
-    known_later: Mapping[str, str],
+    later: Mapping[str, str],
     tune_minutes: float,
-) -> Answer | None:
-    """Fit as `train` does before it judges; None if that cannot be had."""
-    if tune_minutes:
-        return None
+) -> Answer:
+    """Fit as `train` does before it judges; the search for settings counts as fitting."""
     start = time.perf_counter()
-    judged = product._fit(records, split.train, project, known_later, lambda share: None)
+    parameters, trials = tuned_parameters(records, split, project, later, tune_minutes or None)
+    judged = fit(records, split.train, project, later, tree_parameters=parameters)
     fit_seconds = time.perf_counter() - start
     margin = judged.margin(judged.pipeline.transform(records, split.test))
-    weight = getattr(getattr(judged, "estimator", None), "logistic_weight", None)
-    return Answer(margin, fit_seconds, logistic_weight=weight)
+    weight = judged.settings.logistic_weight if judged.settings else None
+    return Answer(margin, fit_seconds, f"{len(trials)} trials" if trials else "", weight)
 
 
 # ---- the peers

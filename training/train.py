@@ -113,7 +113,7 @@ def train(
     audited = audit(records, moments, project)
     later = known_later(audited)
     split = split_newest(records, moments, project.learn.test_share, seed)
-    parameters, trials = _tuned(records, split, project, later, tune_minutes, on_share)
+    parameters, trials = tuned_parameters(records, split, project, later, tune_minutes, on_share)
 
     judged = fit(
         records, split.train, project, later, tree_parameters=parameters,
@@ -187,13 +187,13 @@ def _scale(project: Project, moments: Moments, pinned: Scale | None) -> tuple[Sc
     return Scale(base, grades), pinned_by
 
 
-def _tuned(
+def tuned_parameters(
     records: Records,
     split: Split,
     project: Project,
     later: Mapping[str, str],
     minutes: float | None,
-    on_share: OnShare,
+    on_share: OnShare = lambda what, share: None,
 ) -> tuple[Mapping[str, Any] | None, tuple[Trial, ...]]:
     """Search for better settings of the trees, on training leads only."""
     sides = choosing(records, split.train, project, later) if minutes else None
