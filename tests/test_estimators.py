@@ -147,9 +147,14 @@ def choose(linear, grown, label, weight=None, lead=None):
 
 
 def test_halves_that_say_the_same_share_evenly() -> None:
-    for n in (50, 5_000):
-        (half,), label = margins(n, 1.0)
-        assert choose(half, half, label)[0] == EVEN
+    label = np.array([1, 0] * 100, dtype=np.int8)
+    half = np.where(label == 1, 2.0, -1.0)
+    assert choose(half, half, label)[0] == EVEN
+    assert choose(np.zeros(200), np.zeros(200), label)[0] == EVEN
+    for seed in range(20):
+        (half,), label = margins(300, 1.0, seed=seed)
+        losses = [loss for _, loss in choose(half, half, label)[1]]
+        assert losses == pytest.approx([losses[0]] * len(WEIGHTS), rel=1e-12)
 
 
 def test_halves_that_are_equally_good_nearly_always_share_evenly() -> None:
