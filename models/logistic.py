@@ -139,7 +139,7 @@ class Logistic:
         Raises
         ------
         ValueError
-            If lengths differ, a column is not there, or a number is not finite.
+            If lengths differ, a column is not there, a number is not finite, or a range is none.
         """
         terms = self.terms
         columns = (*terms.numeric, *terms.categorical)
@@ -149,6 +149,7 @@ class Logistic:
         fits = (
             sorted(columns) == list(range(n_features))
             and all(len(row) == len(terms.numeric) for row in per_number)
+            and all(low <= high for low, high in zip(terms.low, terms.high, strict=True))
             and len(terms.codes) == len(terms.categorical)
             and all(list(codes) == sorted(set(codes)) != [] for codes in terms.codes)
             and len(self.coefficients) == len(self.centre) == terms.n_terms

@@ -69,6 +69,32 @@ def test_numbers_are_held_at_the_reach() -> None:
     assert is_missing[:, 0].tolist() == [False] * 5 + [True]
 
 
+def test_what_grows_with_time_is_held_in_the_range_that_it_had() -> None:
+    features = rows([1, 1, 7], [3, 3, 7], [np.nan, np.nan, 7], [2, 2, 7])
+    terms = LogisticTerms.fit(features, [2], 20.0, growing=[1, 2])
+    beyond = terms.numbers(rows([1e9, 1e9, 0], [-1e9, -1e9, 0]))[0]
+    ends = terms.numbers(rows([3, 3, 0], [1, 1, 0]))[0]
+    assert beyond[:, 1].tolist() == ends[:, 1].tolist()
+    assert beyond[:, 0].tolist() == [20.0, -20.0]
+    between = terms.numbers(rows([0, 1.5, 0], [0, 2.5, 0]))[0][:, 1]
+    assert ends[1, 1] < between[0] < between[1] < ends[0, 1]
+    assert terms.low[1] == 1
+    assert terms.high[1] == 3
+
+
+def test_a_growing_column_that_was_never_filled_is_nothing() -> None:
+    features = rows([np.nan, 0], [np.nan, 1], [np.nan, 0], [np.nan, 1])
+    label = np.array([0, 1, 1, 0], dtype=np.int8)
+    model = fit_logistic(features, label, np.ones(4), [], growing=[0])
+    model.check(2)
+    assert (
+        model.margin(rows([np.nan, 0]))
+        == model.margin(rows([1e6, 0]))
+        - model.contributions(rows([1e6, 0]))[:, 0]
+        + model.contributions(rows([np.nan, 0]))[:, 0]
+    )
+
+
 def test_columns_that_never_vary_or_are_never_filled_are_nothing() -> None:
     terms = LogisticTerms.fit(rows([7, np.nan], [7, np.nan]), [], 4.0)
     assert terms.design(rows([7, np.nan])).tolist() == [[0, 0, 0, 1]]
@@ -165,8 +191,8 @@ def test_a_stronger_pull_leaves_smaller_coefficients() -> None:
 
 def by_hand() -> Logistic:
     terms = LogisticTerms(
-        numeric=(1,), categorical=(0,), median=(3.0,), mean=(1.0,), scale=(2.0,), reach=4.0,
-        codes=((2.0, 5.0),),
+        numeric=(1,), categorical=(0,), low=(-5.0,), high=(50.0,), median=(3.0,), mean=(1.0,),
+        scale=(2.0,), reach=4.0, codes=((2.0, 5.0),),
     )  # fmt: skip
     # Terms: the number, its gap, code 2, code 5.
     return Logistic(terms, (0.5, -1.0, 0.2, -0.6), (0.1, 0.25, 0.75, 0.25), -2.0)
@@ -281,6 +307,9 @@ ALTERED = {
     "a scale below nothing": lambda m: replace(m, terms=replace(m.terms, scale=(-1.0,))),
     "a median that is none": lambda m: replace(m, terms=replace(m.terms, median=(np.nan,))),
     "two means": lambda m: replace(m, terms=replace(m.terms, mean=(1.0, 1.0))),
+    "a least number above the greatest": lambda m: replace(m, terms=replace(m.terms, low=(60.0,))),
+    "no least number": lambda m: replace(m, terms=replace(m.terms, low=())),
+    "an endless greatest number": lambda m: replace(m, terms=replace(m.terms, high=(np.inf,))),
     "no reach": lambda m: replace(m, terms=replace(m.terms, reach=0.0)),
     "an endless reach": lambda m: replace(m, terms=replace(m.terms, reach=np.inf)),
     "another column": lambda m: replace(m, terms=replace(m.terms, numeric=(2,))),
