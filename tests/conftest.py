@@ -199,3 +199,38 @@ def trained(simulated_crm):
     project = load_project(simulated_crm)
     now = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
     return train(project, read_records(project), now=now)
+
+
+@pytest.fixture(scope="session")
+def scorers(simulated_crm, trained):
+    """Scorers on the simulated CRM by name: blends of each weight, and the base rate.
+
+    What a training finds to be best is not for tests to count on; these are set by hand.
+    """
+    from dataclasses import replace
+
+    from crm.project import load_project
+    from crm.records import read_records
+    from models.calibration import Calibration
+    from models.estimators import BaseRate, BlendSettings
+    from training.fit import Fitted, fit
+    from training.train import known_later
+
+    project = load_project(simulated_crm)
+    records, left_out = read_records(project), known_later(trained.audit)
+    found = {}
+    for weight in (0.0, 0.3, 0.5, 1.0):
+        by_hand = BlendSettings(weight, 0.3, 4.0, 30, "set by hand", ())
+        like = Fitted(trained.scorer.pipeline, BaseRate(0.0), Calibration(1.0, 0.0), by_hand)
+        fitted = fit(records, trained.moments, project, left_out, like=like)
+        found[f"blend {weight}"] = replace(
+            trained.scorer,
+            pipeline=fitted.pipeline,
+            estimator=fitted.estimator,
+            calibration=fitted.calibration,
+        )
+    base_rate = BaseRate.fit(trained.moments.label, trained.moments.weight)
+    found["base rate"] = replace(
+        trained.scorer, estimator=base_rate, calibration=Calibration(1.0, 0.0)
+    )
+    return found
