@@ -62,7 +62,8 @@ MODEL_FILES = (
     "booster.txt",
     "calibration.json",
 )  # decide scores
-OPTIONAL = ("estimator.json", "booster.txt")
+OPTIONAL = "booster.txt"
+NEW_IN_2 = "estimator.json"
 GOLDEN_TOLERANCE = 1e-12
 POINTS_TOLERANCE = 1e-7
 READING_ERRORS = (
@@ -199,7 +200,8 @@ def load_artifact(folder: Path) -> LoadedModel:
             f"The model in {folder.name} has format {version!r}; this leadscore reads formats "
             f"{READABLE[0]} to {FORMAT}. Use the leadscore that saved it, or train again."
         )
-    present = {name for name in MAX_BYTES if name not in OPTIONAL or name in manifest["files"]}
+    present = {name for name in MAX_BYTES if name != OPTIONAL or name in manifest["files"]}
+    present -= {NEW_IN_2} if version == 1 else set()
     contents = {name: _read(folder, name) for name in sorted(present - {MANIFEST})}
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     for name, digest in digests.items():
@@ -276,12 +278,15 @@ def _estimator_state(estimator: BaseRate | Blend) -> dict[str, Any]:
 def _estimator(
     contents: Mapping[str, bytes], trees: BoostedTrees | None, n_features: int
 ) -> BaseRate | Blend:
-    if "estimator.json" not in contents:  # format 1
+    if NEW_IN_2 not in contents:
         return Blend(0.0, None, trees)
     state = _parse(contents["estimator.json"], "estimator.json")
     kind = state.pop("kind")
     if kind == "base rate":
-        return msgspec.convert(state, BaseRate)
+        base_rate = msgspec.convert(state, BaseRate)
+        if trees is not None or not math.isfinite(base_rate.log_odds):
+            raise ValueError("a base rate is one finite number, and has no trees")
+        return base_rate
     if kind != "blend":
         raise ValueError(f"estimator.json holds an estimator of an unknown kind: {kind!r}")
     logistic = msgspec.convert(state["logistic"], Logistic | None)

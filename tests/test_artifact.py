@@ -15,7 +15,8 @@ import pytest
 
 from crm.errors import ArtifactError
 from models import artifact
-from models.artifact import MANIFEST, MAX_BYTES, load_artifact, save_artifact
+from models.artifact import FORMAT, MANIFEST, MAX_BYTES, load_artifact, save_artifact
+from models.scorer import LeadScorer
 from training.golden import N_GOLDEN
 
 FILES = sorted(MAX_BYTES)
@@ -23,9 +24,15 @@ TO_CATEGORY = r"\nthreshold=\S+(.*\ndecision_type=)\S+"  # the first node of the
 
 
 @pytest.fixture(scope="module")
-def saved(trained, tmp_path_factory) -> Path:
+def scorer(scorers) -> LeadScorer:
+    """Give one that has everything that is ever saved."""
+    return scorers["blend 0.3"]
+
+
+@pytest.fixture(scope="module")
+def saved(scorer, trained, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("saved") / "scorer"
-    save_artifact(trained.scorer, trained.golden_leads, folder, trained.golden_as_of)
+    save_artifact(scorer, trained.golden_leads, folder, trained.golden_as_of)
     return folder
 
 
@@ -51,12 +58,11 @@ def change(folder: Path, name: str, **entries) -> None:
     reseal(folder)
 
 
-def test_a_loaded_model_is_the_saved_one(trained, saved) -> None:
+def test_a_loaded_model_is_the_saved_one(scorer, trained, saved) -> None:
     loaded = load_artifact(saved)
-    assert loaded.scorer == trained.scorer
-    assert loaded.scorer.score_leads(trained.golden_leads) == trained.scorer.score_leads(
-        trained.golden_leads
-    )
+    assert loaded.scorer == scorer
+    leads = trained.golden_leads
+    assert loaded.scorer.score_leads(leads, n_reasons=99) == scorer.score_leads(leads, n_reasons=99)
     golden = json.loads((saved / "golden.json").read_text())
     assert golden["as_of"] == trained.golden_as_of
     given = json.loads(msgspec.json.encode(trained.golden_leads))
@@ -74,10 +80,10 @@ def test_a_loaded_model_saves_to_the_same_bytes(trained, saved, tmp_path) -> Non
         assert (tmp_path / "again" / name).read_bytes() == (saved / name).read_bytes(), name
 
 
-def test_the_digest_is_of_what_decides_a_score(trained, saved, tmp_path) -> None:
+def test_the_digest_is_of_what_decides_a_score(scorer, trained, saved, tmp_path) -> None:
     digest = load_artifact(saved).digest
     assert json.loads((saved / MANIFEST).read_text())["model"] == digest
-    fewer = save_artifact(trained.scorer, trained.golden_leads[:3], tmp_path / "fewer")
+    fewer = save_artifact(scorer, trained.golden_leads[:3], tmp_path / "fewer")
     assert fewer == digest
 
 
@@ -133,10 +139,27 @@ def test_an_oversized_file_is_not_read(model, name: str) -> None:
         load_artifact(model)
 
 
-@pytest.mark.parametrize("found", [2, 0, "1", None, [1]])
+@pytest.mark.parametrize("name", FILES)
+def test_five_gigabytes_are_not_read(model, name: str, monkeypatch) -> None:
+    os.truncate(model / name, 5_000_000_000)  # a hole: it takes no room on the disk
+    reads: list[str] = []
+    open_file = Path.open
+
+    def spy(path: Path, *rest, **more):
+        reads.append(path.name)
+        return open_file(path, *rest, **more)
+
+    monkeypatch.setattr(Path, "open", spy)
+    with pytest.raises(ArtifactError, match=rf"{re.escape(name)} has 5,000,000,000 bytes; at most"):
+        load_artifact(model)
+    assert name not in reads
+
+
+@pytest.mark.parametrize("found", [FORMAT + 1, 10**30, 0, -1, "2", None, [2]])
 def test_another_format_is_refused_by_number(model, found) -> None:
     change(model, MANIFEST, format=found)
-    with pytest.raises(ArtifactError, match=rf"has format {re.escape(repr(found))}; .* format 1"):
+    match = rf"has format {re.escape(repr(found))}; this leadscore reads formats 1 to {FORMAT}\."
+    with pytest.raises(ArtifactError, match=match):
         load_artifact(model)
 
 
@@ -180,6 +203,10 @@ def test_json_of_another_shape_is_refused(model, name: str, content: str) -> Non
         ("calibration.json", {"slope": 10**400}),
         ("calibration.json", {"intercept": float("nan")}),
         ("calibration.json", {"base_log_odds": float("inf")}),
+        ("calibration.json", {"grades": [["A", 40], ["B", 50]]}),
+        ("calibration.json", {"grades": []}),
+        ("calibration.json", {"grades": {"A": 65}}),
+        ("calibration.json", {"grades": [["A", "65"]]}),
         ("features.json", {"roles": ["lead_id"]}),
         ("features.json", {"attributes": [{"column": "a", "kind": "code", "nothing": []}]}),
         ("features.json", {"attributes": [{"column": "a", "kind": "number", "nothing": []}]}),
@@ -258,6 +285,7 @@ def test_trees_for_other_features_are_refused(model) -> None:
         (r"tree_sizes=.*", "tree_sizes=", "`tree_sizes` does not hold only numbers"),
         (r"Tree=1\n", "Tree=2\n", "tree 1 does not stand where the header says"),
         (r"num_leaves=\d+", "num_leaves=4000", "tree 0 is damaged"),
+        (r"num_leaves=\d+", "num_leaves=1000000000", "tree 0 is damaged: it has 1000000000 leaves"),
         (r"num_leaves=\d+", "num_leaves=0", "tree 0 is damaged"),
         (r"num_leaves=\d+", "num_leaves=-7", "tree 0 is damaged"),
         (r"num_cat=\d+", "num_cat=99", "tree 0 is damaged"),
@@ -345,7 +373,7 @@ for _ in range(150):
     altered = bytearray(content)
     altered[generator.randrange(len(content))] = generator.choice(b"0123456789- =\\nxT")
     try:
-        _build(contents | {"booster.txt": bytes(altered)}).score_leads(golden)
+        _build(contents | {"booster.txt": bytes(altered)}, 2).score_leads(golden, n_reasons=3)
         found["loaded"] += 1
     except READING_ERRORS:
         found["refused"] += 1
@@ -415,11 +443,13 @@ def test_folders_on_the_way_are_made(trained, tmp_path) -> None:
 
 def test_this_test_knows_the_format() -> None:
     # Raise FORMAT together with a reader of the old one, and keep an old artefact here.
-    assert artifact.FORMAT == 1
+    assert FORMAT == 2
+    assert artifact.READABLE == (1, 2)
     assert FILES == [
         "booster.txt",
         "calibration.json",
         "card.json",
+        "estimator.json",
         "features.json",
         "golden.json",
         "manifest.json",
