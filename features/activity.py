@@ -74,12 +74,12 @@ class ActivityFeatures:
         found = []
         for kind in (None, *self.types):
             stem = "activity" if kind is None else f"activity[{kind}]"
-            what = "activities" if kind is None else f'"{braced(kind)}" activities'
+            what = "activities: {value}" if kind is None else f'{{value}} × "{braced(kind)}"'
             one = "activity" if kind is None else f'"{braced(kind)}"'
             column = "occurred_at" if kind is None else "type, occurred_at"
             never = f"no {one} yet".replace("{{", "{").replace("}}", "}")
             found.append(
-                Feature(f"{stem}.count", "activities", column, "count", f"{{value}} {what}",
+                Feature(f"{stem}.count", "activities", column, "count", what,
                         absent=never, signal=stem)
             )  # fmt: skip
             found += [
@@ -88,7 +88,7 @@ class ActivityFeatures:
                     "activities",
                     column,
                     "count",
-                    f"{{value}} {what} in the last {_days(days)}",
+                    f"{what} in the last {_days(days)}",
                     window_days=days,
                     absent=f"{never.removesuffix(' yet')} in the last {_days(days)}",
                     signal=stem,
@@ -102,10 +102,10 @@ class ActivityFeatures:
             ]  # fmt: skip
         found += [
             Feature("activity.contents_count", "activities", "content", "count",
-                    "{value} different contents seen", absent="no content seen yet",
+                    "different contents seen: {value}", absent="no content seen yet",
                     signal="activity"),
             Feature("activity.active_days_count", "activities", "occurred_at", "count",
-                    "active on {value} days", absent="no activity yet", signal="activity"),
+                    "days with an activity: {value}", absent="no activity yet", signal="activity"),
             Feature("activity.pace_7d_to_30d", "activities", "occurred_at", "ratio",
                     "{value} times the usual pace in the last 7 days", window_days=30,
                     absent="no activity in the last 30 days", signal="activity"),

@@ -53,7 +53,7 @@ class StageFeatures:
                     values=("", "one that is new", *self.stages)),
             Feature("stage.days_in", "stages", "entered_at", "days", "{value} in its stage",
                     absent="in no stage yet", signal="stage"),
-            Feature("stage.count", "stages", "stage", "count", "{value} stages entered",
+            Feature("stage.count", "stages", "stage", "count", "stages entered: {value}",
                     absent="in no stage yet", signal="stage"),
         ]  # fmt: skip
 
