@@ -12,6 +12,7 @@ command line into an exit code, the service into an HTTP status.
     - GateError      a model did not pass its gates; carries them                    exit 1
     - TrackingError  MLflow cannot be reached, or refuses                            exit 1
     - ServiceError   the service or its package cannot be built or started           exit 1
+    - LedgerError    the ledger cannot be read or written now        exit 1, HTTP 503
 
 A message has at most three sentences: what is wrong, what was expected, what to do.
 """
@@ -97,3 +98,7 @@ class TrackingError(LeadScoringError):
 
 class ServiceError(LeadScoringError):
     """The service or its package cannot be built or started."""
+
+
+class LedgerError(LeadScoringError):
+    """The ledger cannot be read or written now: its database is away, full or read only."""
