@@ -74,13 +74,14 @@ class ActivityFeatures:
         found = []
         for kind in (None, *self.types):
             stem = "activity" if kind is None else f"activity[{kind}]"
+            signal = "activities" if kind is None else f"activity: {kind}"
             what = "activities: {value}" if kind is None else f'{{value}} × "{braced(kind)}"'
             one = "activity" if kind is None else f'"{braced(kind)}"'
             column = "occurred_at" if kind is None else "type, occurred_at"
             never = f"no {one} yet".replace("{{", "{").replace("}}", "}")
             found.append(
                 Feature(f"{stem}.count", "activities", column, "count", what,
-                        absent=never, signal=stem)
+                        absent=never, signal=signal)
             )  # fmt: skip
             found += [
                 Feature(
@@ -91,27 +92,27 @@ class ActivityFeatures:
                     f"{what} in the last {_days(days)}",
                     window_days=days,
                     absent=f"{never.removesuffix(' yet')} in the last {_days(days)}",
-                    signal=stem,
+                    signal=signal,
                 )
                 for days in WINDOWS_DAYS
             ]
             found += [
                 Feature(f"{stem}.days_since_{end}", "activities", column, "days",
-                        f"{end} {one} {{value}} ago", absent=never, signal=stem)
+                        f"{end} {one} {{value}} ago", absent=never, signal=signal)
                 for end in ("last", "first")
             ]  # fmt: skip
         found += [
             Feature("activity.contents_count", "activities", "content", "count",
                     "different contents seen: {value}", absent="no content seen yet",
-                    signal="activity"),
+                    signal="activities"),
             Feature("activity.active_days_count", "activities", "occurred_at", "count",
-                    "days with an activity: {value}", absent="no activity yet", signal="activity"),
+                    "days with an activity: {value}", absent="no activity yet", signal="activities"),
             Feature("activity.pace_7d_to_30d", "activities", "occurred_at", "ratio",
                     "{value} times the usual pace in the last 7 days", window_days=30,
-                    absent="no activity in the last 30 days", signal="activity"),
+                    absent="no activity in the last 30 days", signal="activities"),
             Feature("activity.first_response_hours", "activities", "occurred_at", "hours",
                     "first activity {value} after creation", absent="no activity yet",
-                    signal="activity"),
+                    signal="activities"),
         ]  # fmt: skip
         found += [
             Feature(
@@ -121,7 +122,7 @@ class ActivityFeatures:
                 "share",
                 f'{{value}} of activities by "{braced(channel)}"',
                 absent=f'no activity by "{channel}" yet',
-                signal="activity.channel",
+                signal="channels of activities",
             )
             for channel in self.channels
         ]

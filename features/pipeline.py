@@ -42,11 +42,11 @@ GROWING = ("days", "hours", "count", "ratio")
 HOUR = 3_600_000_000
 LEAD_TIMES = (
     Feature("lead.age_days", "leads", "created_at", "days", "created {value} ago",
-            absent="created at an unknown time", signal="lead.created_at"),
+            absent="created at an unknown time", signal="age of the lead"),
     Feature("lead.created_weekday", "leads", "created_at", "weekday", "created on a {value}",
-            absent="created at an unknown time", signal="lead.created_at"),
+            absent="created at an unknown time", signal="age of the lead"),
     Feature("lead.created_hour", "leads", "created_at", "number", "created at {value}:00 UTC",
-            absent="created at an unknown time", signal="lead.created_at"),
+            absent="created at an unknown time", signal="age of the lead"),
 )  # fmt: skip
 
 

@@ -71,8 +71,9 @@ def _direction(feature: Any, values: Floats, points: Floats) -> str:
         )
     if len(np.unique(values[known])) < 2 or np.ptp(points[known]) == 0:
         return "whether it is known" if not known.all() else "no clear direction"
+    said = feature.sentence.format(value="…")
     ranks = [np.unique(x[known], return_inverse=True)[1].astype(float) for x in (values, points)]
     correlation = float(np.corrcoef(ranks[0], ranks[1])[0, 1])
     if abs(correlation) < CLEAR:
-        return f"{feature.name}: no single direction"
-    return f"{feature.name}: more {'raises' if correlation > 0 else 'lowers'} the score"
+        return f"{said}: no single direction"
+    return f"{said}: more {'raises' if correlation > 0 else 'lowers'} the score"
