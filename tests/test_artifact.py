@@ -1,25 +1,39 @@
 """The artefact: data only, loaded whole and unaltered or not at all."""
 
+import datetime
 import hashlib
 import json
 import os
+import pickle
+import pickletools
 import re
 import shutil
 import subprocess
 import sys
+import warnings
+from dataclasses import replace
 from pathlib import Path
 
+import cloudpickle
+import joblib
 import msgspec
 import numpy as np
 import pytest
 
 from crm.errors import ArtifactError
+from crm.project import load_project
+from crm.records import read_records
 from models import artifact
 from models.artifact import FORMAT, MANIFEST, MAX_BYTES, load_artifact, save_artifact
-from models.scorer import LeadScorer
+from models.history import Gate, Judgement
+from models.registry import ARTIFACT, Registry
+from models.scale import GRADES, Scale
+from models.scorer import LeadCells, LeadScorer
+from training import tracking
 from training.golden import N_GOLDEN
 
 FILES = sorted(MAX_BYTES)
+FORMATS = Path(__file__).parent / "formats"
 TO_CATEGORY = r"\nthreshold=\S+(.*\ndecision_type=)\S+"  # the first node of the first tree
 
 
@@ -230,6 +244,47 @@ def test_a_golden_lead_that_scores_differently_is_refused(model, shift: float) -
         load_artifact(model)
 
 
+@pytest.mark.parametrize("shift", [1e-6, -3.0])
+@pytest.mark.parametrize("signal", [0, -1])
+def test_golden_points_that_differ_are_refused(model, shift: float, signal: int) -> None:
+    golden = json.loads((model / "golden.json").read_text())
+    golden["leads"][3]["points"][signal] += shift
+    (model / "golden.json").write_text(json.dumps(golden))
+    reseal(model)
+    with pytest.raises(ArtifactError, match="does not score its golden leads as it did"):
+        load_artifact(model)
+
+
+def test_golden_points_are_those_of_the_reasons(scorer, trained, saved) -> None:
+    golden = json.loads((saved / "golden.json").read_text())["leads"]
+    leads, as_of = trained.golden_leads, trained.golden_as_of
+    for made, score in zip(golden, scorer.score_leads(leads, as_of, n_reasons=99), strict=True):
+        points = dict(zip(scorer.reasoner.signals, made["points"], strict=True))
+        assert {reason.signal: reason.points for reason in score.reasons} == points
+
+
+GOLDEN_POINTS = {
+    "missing": lambda made: made.pop("points"),
+    "none": lambda made: made.update(points=None),
+    "too few": lambda made: made["points"].pop(),
+    "words": lambda made: made.update(points=["many"] * len(made["points"])),
+    "not numbers": lambda made: made.update(points=[float("nan")] * len(made["points"])),
+    "no list": lambda made: made.update(points=3.0),
+}
+
+
+@pytest.mark.parametrize("alter", GOLDEN_POINTS.values(), ids=GOLDEN_POINTS)
+@pytest.mark.parametrize("which", ["one lead", "all leads"])
+def test_golden_points_that_are_none_are_refused(model, alter, which: str) -> None:
+    golden = json.loads((model / "golden.json").read_text())
+    for made in golden["leads"][: 1 if which == "one lead" else None]:
+        alter(made)
+    (model / "golden.json").write_text(json.dumps(golden))
+    reseal(model)
+    with pytest.raises(ArtifactError, match="cannot be read|does not score its golden leads"):
+        load_artifact(model)
+
+
 @pytest.mark.parametrize("probability", [None, "0.1", [0.1, 0.2], float("nan")])
 def test_a_golden_probability_that_is_none_is_refused(model, probability) -> None:
     golden = json.loads((model / "golden.json").read_text())
@@ -385,6 +440,269 @@ print(json.dumps(found))
     found = json.loads(done.stdout.splitlines()[-1])
     assert sum(found.values()) == 150
     assert min(found.values()) > 15
+
+
+# -- the estimator -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["base rate", "blend 0.0", "blend 0.3", "blend 0.5", "blend 1.0"])
+def test_every_kind_of_model_is_saved_and_loaded(scorers, trained, tmp_path, name: str) -> None:
+    scorer, leads, as_of = scorers[name], trained.golden_leads, trained.golden_as_of
+    digest = save_artifact(scorer, leads, tmp_path / "model", as_of)
+    loaded = load_artifact(tmp_path / "model")
+    assert loaded.digest == digest
+    assert loaded.scorer == scorer
+    assert loaded.scorer.score_leads(leads, as_of, n_reasons=99) == scorer.score_leads(
+        leads, as_of, n_reasons=99
+    )
+    has_trees = name not in ("base rate", "blend 1.0")
+    assert (tmp_path / "model" / "booster.txt").exists() == has_trees
+    state = json.loads((tmp_path / "model" / "estimator.json").read_text())
+    assert state["kind"] == name.rpartition(" ")[0] if name != "base rate" else "base rate"
+    assert "trees" not in state
+
+
+def test_models_of_different_kinds_have_different_digests(scorers, trained, tmp_path) -> None:
+    digests = {
+        save_artifact(scorer, trained.golden_leads[:2], tmp_path / name)
+        for name, scorer in scorers.items()
+    }
+    assert len(digests) == len(scorers) == 5
+
+
+def test_grades_and_base_odds_are_kept(scorer, trained, tmp_path) -> None:
+    scale = Scale(-1.25, (("A", 70), ("B", 55), ("C", 40), ("D", 20)))
+    other = replace(scorer, scale=scale)
+    digest = save_artifact(other, trained.golden_leads, tmp_path / "model", trained.golden_as_of)
+    loaded = load_artifact(tmp_path / "model")
+    assert loaded.scorer.scale == scale
+    assert digest != save_artifact(scorer, trained.golden_leads[:1], tmp_path / "other")
+
+
+ALTERED = {
+    "another kind": lambda state: state.update(kind="oracle"),
+    "no kind": lambda state: state.pop("kind"),
+    "a kind that is a list": lambda state: state.update(kind=["blend"]),
+    "a base rate with trees": lambda state: state.update(kind="base rate", log_odds=-1.0),
+    "no weight": lambda state: state.pop("logistic_weight"),
+    "a weight in words": lambda state: state.update(logistic_weight="half"),
+    "a weight that is none": lambda state: state.update(logistic_weight=float("nan")),
+    "a weight above all": lambda state: state.update(logistic_weight=1.5),
+    "a weight below nothing": lambda state: state.update(logistic_weight=-0.5),
+    "a weight that leaves the trees none": lambda state: state.update(logistic_weight=1.0),
+    "a weight that leaves the logistic none": lambda state: state.update(logistic_weight=0.0),
+    "another weight": lambda state: state.update(logistic_weight=0.30001),
+    "no logistic": lambda state: state.update(logistic=None),
+    "a logistic that is none": lambda state: state.update(logistic="strong"),
+    "a logistic without terms": lambda state: state["logistic"].pop("terms"),
+    "another intercept": lambda state: state["logistic"].update(intercept=0.0),
+    "an endless intercept": lambda state: state["logistic"].update(intercept=float("inf")),
+    "an intercept in words": lambda state: state["logistic"].update(intercept="0.1"),
+    "a coefficient too few": lambda state: state["logistic"]["coefficients"].pop(),
+    "a coefficient that is none": lambda state: state["logistic"]["coefficients"].__setitem__(
+        0, float("nan")
+    ),
+    "another coefficient": lambda state: state["logistic"]["coefficients"].__setitem__(0, 0.5),
+    "a centre too many": lambda state: state["logistic"]["centre"].append(0.0),
+    "another centre": lambda state: state["logistic"]["centre"].__setitem__(0, 0.5),
+    "a column that is not there": lambda state: _terms(state)["numeric"].__setitem__(0, 10**6),
+    "a column before the first": lambda state: _terms(state)["numeric"].__setitem__(0, -1),
+    "a column too few": lambda state: _terms(state)["categorical"].pop(),
+    "a column in half": lambda state: _terms(state)["numeric"].__setitem__(0, 0.5),
+    "a scale of nothing": lambda state: _terms(state)["scale"].__setitem__(0, 0.0),
+    "a range that is none": lambda state: _terms(state)["low"].__setitem__(0, 2e100),
+    "codes out of order": lambda state: _terms(state)["codes"][0].reverse(),
+    "codes in words": lambda state: _terms(state)["codes"].__setitem__(0, ["a", "b"]),
+    "a number beyond all numbers": lambda state: _terms(state)["mean"].__setitem__(0, 10**400),
+}
+
+
+def _terms(state):
+    return state["logistic"]["terms"]
+
+
+@pytest.mark.parametrize("alter", ALTERED.values(), ids=ALTERED)
+def test_an_estimator_that_was_altered_is_refused(model, alter) -> None:
+    state = json.loads((model / "estimator.json").read_text())
+    alter(state)
+    (model / "estimator.json").write_text(json.dumps(state))
+    reseal(model)
+    with pytest.raises(ArtifactError, match="cannot be read|does not score its golden leads"):
+        load_artifact(model)
+
+
+@pytest.mark.parametrize("log_odds", [None, "-1", float("inf"), float("nan"), -1.0])
+def test_a_base_rate_that_was_altered_is_refused(scorers, trained, tmp_path, log_odds) -> None:
+    leads = trained.golden_leads
+    save_artifact(scorers["base rate"], leads, tmp_path / "model", trained.golden_as_of)
+    change(tmp_path / "model", "estimator.json", log_odds=log_odds)
+    with pytest.raises(ArtifactError, match="cannot be read|does not score its golden leads"):
+        load_artifact(tmp_path / "model")
+
+
+def test_trees_that_the_blend_needs_and_nobody_names_are_missed(model) -> None:
+    manifest = json.loads((model / MANIFEST).read_text())
+    del manifest["files"]["booster.txt"]
+    (model / MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(ArtifactError, match="a half of the blend is missing, or has no weight"):
+        load_artifact(model)
+
+
+@pytest.mark.parametrize(
+    ("name", "match"),
+    [("base rate", "has no trees"), ("blend 1.0", "a half of the blend is missing, or has no")],
+)
+def test_trees_that_nobody_needs_are_refused(
+    scorers, trained, saved, tmp_path, name: str, match: str
+) -> None:
+    folder = tmp_path / "model"
+    save_artifact(scorers[name], trained.golden_leads, folder, trained.golden_as_of)
+    shutil.copy(saved / "booster.txt", folder)
+    manifest = json.loads((folder / MANIFEST).read_text())
+    manifest["files"]["booster.txt"] = {}
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+    reseal(folder)
+    with pytest.raises(ArtifactError, match=match):
+        load_artifact(folder)
+
+
+def test_an_estimator_that_nobody_names_is_missed(model) -> None:
+    manifest = json.loads((model / MANIFEST).read_text())
+    del manifest["files"]["estimator.json"]
+    (model / MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(ArtifactError, match=r"estimator\.json is not the file that was saved"):
+        load_artifact(model)
+    (model / "estimator.json").unlink()
+    with pytest.raises(ArtifactError, match=r"no complete model: estimator\.json is missing"):
+        load_artifact(model)
+
+
+# -- the format before -------------------------------------------------------------------------
+
+
+def test_a_model_of_format_1_loads_and_scores_as_it_did() -> None:
+    loaded = load_artifact(FORMATS / "1")
+    manifest = json.loads((FORMATS / "1" / MANIFEST).read_text())
+    assert manifest["format"] == 1
+    assert "estimator.json" not in manifest["files"]
+    scorer = loaded.scorer
+    assert scorer.estimator.logistic_weight == 0.0
+    assert scorer.estimator.logistic is None
+    assert scorer.scale.grades == GRADES
+    golden = json.loads((FORMATS / "1" / "golden.json").read_text())
+    leads = [msgspec.convert(made["lead"], LeadCells) for made in golden["leads"]]
+    scores = scorer.score_leads(leads, golden["as_of"])
+    expected = [made["probability"] for made in golden["leads"]]
+    assert [score.probability for score in scores] == pytest.approx(expected, rel=0, abs=1e-12)
+    assert len(expected) == N_GOLDEN + 4
+
+
+def test_a_model_of_format_1_gives_reasons_that_add_up() -> None:
+    scorer = load_artifact(FORMATS / "1").scorer
+    golden = json.loads((FORMATS / "1" / "golden.json").read_text())
+    leads = [msgspec.convert(made["lead"], LeadCells) for made in golden["leads"]]
+    features = scorer.features_of(leads, golden["as_of"])
+    parts = scorer.reasoner.parts(features)
+    unrounded = scorer.scale.unrounded(scorer.margin(features))
+    assert parts.start + parts.of_signals.sum(axis=1) == pytest.approx(unrounded, rel=0, abs=1e-9)
+    scores = scorer.score_leads(leads, golden["as_of"], n_reasons=3)
+    assert all(len(score.reasons) <= 3 and score.start == parts.start for score in scores)
+    assert {reason.text for score in scores for reason in score.reasons}
+
+
+def test_a_model_of_format_1_is_saved_in_todays(tmp_path) -> None:
+    scorer = load_artifact(FORMATS / "1").scorer
+    save_artifact(scorer, [LeadCells({})], tmp_path / "model")
+    assert json.loads((tmp_path / "model" / MANIFEST).read_text())["format"] == FORMAT
+    assert load_artifact(tmp_path / "model").scorer == scorer
+
+
+def test_an_estimator_is_no_part_of_format_1(model, tmp_path) -> None:
+    # Who names an older format gets what that format holds, and so other scores.
+    change(model, MANIFEST, format=1)
+    with pytest.raises(ArtifactError, match="does not score its golden leads"):
+        load_artifact(model)
+
+
+# -- nothing is executed -----------------------------------------------------------------------
+
+
+def is_pickle(content: bytes) -> bool:
+    """Whether pickle would read it to its end; or it is packed, and could hold one."""
+    if content.startswith(PACKED):
+        return True
+    try:
+        with warnings.catch_warnings(action="ignore"):  # what reads text as escapes
+            *_, (stop, _, at) = pickletools.genops(content)
+    except Exception:
+        return False
+    return stop.name == "STOP" and at == len(content) - 1
+
+
+ZLIB = (b"x\x01", b"x^", b"x\x9c", b"x\xda")
+PACKED = (b"PK", b"\x1f\x8b", b"BZh", b"\xfd7z", b"]\0\0", b"\x28\xb5\x2f\xfd", *ZLIB)
+
+
+def test_this_test_knows_pickles(tmp_path) -> None:
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        assert is_pickle(pickle.dumps({"a": [1, object]}, protocol))
+    for pack in (0, 1, 3, 9, ("gzip", 3), ("bz2", 3), ("lzma", 3)):
+        joblib.dump({"a": 1}, tmp_path / "dumped", compress=pack)
+        assert is_pickle((tmp_path / "dumped").read_bytes())
+    assert is_pickle(cloudpickle.dumps(lambda: 1))
+    assert not is_pickle(b'{"a": 1}')
+    assert not is_pickle(b"share,lift\n0.1,2.5\n")
+
+
+@pytest.mark.parametrize("name", ["base rate", "blend 0.0", "blend 0.3", "blend 1.0"])
+def test_no_file_of_a_model_is_a_pickle(scorers, trained, tmp_path, name: str) -> None:
+    folder = tmp_path / "model"
+    save_artifact(scorers[name], trained.golden_leads, folder, trained.golden_as_of)
+    files = list(folder.iterdir())
+    assert len(files) >= 6
+    assert [path.name for path in files if is_pickle(path.read_bytes())] == []
+
+
+def test_nothing_is_pickled_on_the_way(scorer, trained, tmp_path, monkeypatch) -> None:
+    def never(*given, **more):
+        raise AssertionError("something was pickled")
+
+    for module in (pickle, cloudpickle, joblib):
+        for function in ("dump", "dumps", "load", "loads", "Pickler", "Unpickler"):
+            if hasattr(module, function):
+                monkeypatch.setattr(module, function, never)
+    with pytest.raises(AssertionError, match="something was pickled"):
+        joblib.load("model")
+    save_artifact(scorer, trained.golden_leads, tmp_path / "model", trained.golden_as_of)
+    loaded = load_artifact(tmp_path / "model").scorer
+    assert loaded.score_leads(trained.golden_leads, n_reasons=3)
+    load_artifact(FORMATS / "1")
+
+
+def test_no_file_of_a_run_is_a_pickle(
+    simulated_crm, trained, empty_mlflow, tmp_path, monkeypatch
+) -> None:
+    text = (simulated_crm / "leadscore.toml").read_text()
+    (tmp_path / "leadscore.toml").write_text(text)
+    shutil.copy(empty_mlflow, tmp_path)
+    project = load_project(tmp_path)
+    records = read_records(load_project(simulated_crm))
+    registry = Registry(project)
+    save_artifact(trained.scorer, trained.golden_leads, tmp_path / ARTIFACT, trained.golden_as_of)
+    monkeypatch.setattr(
+        tracking, "judge", lambda registry, project, grounds, version: Judgement(
+            version, None, (Gate("LG101", "log loss", True, "It is better."),),
+            trained.scorer.scale,
+        ),
+    )  # fmt: skip
+    now = datetime.datetime(2026, 3, 1, tzinfo=datetime.UTC)
+    tracking.track(registry, project, records, trained, tmp_path / ARTIFACT, now)
+    files = [path for path in (tmp_path / "mlartifacts").rglob("*") if path.is_file()]
+    assert len(files) > 10
+    assert {"MLmodel", "booster.txt" if trained.scorer.estimator.trees else "estimator.json"} <= {
+        path.name for path in files
+    }
+    assert [path.name for path in files if is_pickle(path.read_bytes())] == []
 
 
 def test_nothing_in_an_artefact_is_executed(model, tmp_path) -> None:
