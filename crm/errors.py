@@ -101,4 +101,16 @@ class ServiceError(LeadScoringError):
 
 
 class LedgerError(LeadScoringError):
-    """The ledger cannot be read or written now: its database is away, full or read only."""
+    """The ledger cannot be read or written now: its database is away, full or read only.
+
+    Parameters
+    ----------
+    message : str
+        It names no lead and quotes no row.
+    is_passing : bool
+        Whether the same may succeed later.
+    """
+
+    def __init__(self, message: str, is_passing: bool = True) -> None:
+        self.is_passing = is_passing
+        super().__init__(message)

@@ -1,8 +1,7 @@
 """The ledger: what callers sent, every score given, every outcome. Rows are only ever added.
 
-An event (activity, stage, outcome) is one event however often it is sent. Two events of a
-lead are the same if they have the same id, or if one of them came without an id and they say
-the same. The first one stays.
+An event (activity, stage, outcome) is one event however often it is sent: see
+`crm.ledger_known`. The first one stays.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from crm.ledger_database import LedgerDatabase
+from crm.ledger_known import Known
 from crm.ledger_schema import (
     ERASURE_KEY,
     EVENTS,
@@ -109,8 +109,8 @@ class Ledger:
     ----------
     url : str
         `sqlite:///FILE` or `postgresql://USER:PASSWORD@HOST/DATABASE`.
-    folder : Path
-        What the file of a SQLite URL is relative to.
+    folder : Path, optional
+        What the file of a SQLite URL is relative to; without it the file has to be absolute.
 
     Raises
     ------
@@ -131,7 +131,7 @@ class Ledger:
     'erased'
     """
 
-    def __init__(self, url: str, folder: Path = Path()) -> None:
+    def __init__(self, url: str, folder: Path | None = None) -> None:
         self.database = LedgerDatabase(url, folder)
 
     def __enter__(self) -> Self:
@@ -293,7 +293,7 @@ def _add(connection: sa.Connection, kind: str, rows: Sequence[Row], now: int) ->
         return []
     erased = _erased(connection, {row["lead_id"] for row in rows})
     wanted = [
-        {"lead_id": row["lead_id"], event.id: row.get(event.id) or event.derived_id(row)}
+        {"lead_id": row["lead_id"], event.id: event.own_id(row) or event.derived_id(row)}
         | dict(zip(event.content, event.content_of(row), strict=True))
         | {"recorded_at": now}
         for row in rows
@@ -322,48 +322,6 @@ def _add(connection: sa.Connection, kind: str, rows: Sequence[Row], now: int) ->
         if len(inserted) < len(new):  # what was judged beside a row that came second
             added = {i: one for i, one in added.items() if one.status in ("accepted", "erased")}
     return [added[i] for i in range(len(wanted))]
-
-
-class Known:
-    """Which events of some leads are known, and whether another one is one of them.
-
-    Parameters
-    ----------
-    event : EventTable
-
-    Examples
-    --------
-    >>> known = Known(EVENTS["stages"])
-    >>> new = {"lead_id": "L1", "stage": "new", "entered_at": 0}
-    >>> known.learn(new | {"stage_id": "s1"})
-    >>> known.judge(new), known.judge(new | {"stage_id": "s2"})
-    ('duplicate', 'accepted')
-    """
-
-    def __init__(self, event: EventTable) -> None:
-        self._event = event
-        self._by_id: dict[tuple[str, str], tuple[Any, ...]] = {}
-        self._named: dict[tuple[str, tuple[Any, ...]], bool] = {}
-
-    def learn(self, row: Row) -> None:
-        """Take a row in."""
-        lead, name, content, is_named = self._read(row)
-        self._by_id[(lead, name)] = content
-        self._named[(lead, content)] = self._named.get((lead, content), True) and is_named
-
-    def judge(self, row: Row) -> str:
-        """Tell whether a row is "accepted", a "duplicate" or a "conflict"."""
-        lead, name, content, is_named = self._read(row)
-        if (lead, name) in self._by_id:
-            return "duplicate" if self._by_id[(lead, name)] == content else "conflict"
-        has_nameless_twin = not self._named.get((lead, content), True)
-        has_named_twin = (lead, content) in self._named and not is_named
-        return "duplicate" if has_nameless_twin or has_named_twin else "accepted"
-
-    def _read(self, row: Row) -> tuple[str, str, tuple[Any, ...], bool]:
-        derived = self._event.derived_id(row)
-        name = row.get(self._event.id) or derived
-        return row["lead_id"], name, self._event.content_of(row), name != derived
 
 
 def _alike(connection: sa.Connection, event: EventTable, rows: Sequence[Row]) -> Iterator[Row]:

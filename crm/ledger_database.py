@@ -12,7 +12,13 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import (
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    ProgrammingError,
+    SQLAlchemyError,
+)
 
 from crm.errors import ConfigError, LedgerError
 from crm.ledger_schema import SCHEMA_VERSION, VERSION_TABLE, metadata, version
@@ -22,6 +28,7 @@ PATIENCE_SECONDS: Final = 3  # for a connection, for a lock; callers wait 5 seco
 AWAY_SECONDS: Final = 1.0  # how long a database that could not be reached is not asked again
 ADVISORY_LOCK: Final = 0x1EAD5C0E  # PostgreSQL's name for the ledger as a whole
 FULL: Final = ("SQLITE_FULL", "53100", "SQLITE_IOERR_WRITE")
+NEVER_PASSING: Final = (DataError, IntegrityError, ProgrammingError)
 READ_ONLY: Final = ("SQLITE_READONLY", "25006")
 
 Found = TypeVar("Found")
@@ -36,8 +43,9 @@ class LedgerDatabase:
     ----------
     url : str
         `sqlite:///FILE` or `postgresql://USER:PASSWORD@HOST/DATABASE`.
-    folder : Path
-        What the file of a SQLite URL is relative to.
+    folder : Path, optional
+        What the file of a SQLite URL is relative to; without it the file has to be absolute,
+        because a service does not run where it was started.
 
     Raises
     ------
@@ -45,7 +53,7 @@ class LedgerDatabase:
         If the URL cannot be used.
     """
 
-    def __init__(self, url: str, folder: Path = Path()) -> None:
+    def __init__(self, url: str, folder: Path | None = None) -> None:
         self.engine = _engine(url, folder)
         self._is_prepared = False
         self._away_until = 0.0
@@ -151,7 +159,8 @@ class LedgerDatabase:
             shown = self.engine.url.set(query={}).render_as_string(hide_password=True)
             raise LedgerError(
                 f"The ledger's database {shown} {said} ({code}). "
-                "What was not acknowledged can be sent again; nothing is stored twice."
+                "What was not acknowledged can be sent again; nothing is stored twice.",
+                is_passing=not isinstance(error, NEVER_PASSING),
             ) from None
 
 
@@ -169,7 +178,7 @@ def _begun(engine: sa.Engine, purpose: str) -> Iterator[sa.Connection]:
         yield connection
 
 
-def _engine(url: str, folder: Path) -> sa.Engine:
+def _engine(url: str, folder: Path | None) -> sa.Engine:
     if url.startswith("postgresql://"):
         url = url.replace("postgresql://", "postgresql+psycopg://", 1)
     try:
@@ -178,11 +187,19 @@ def _engine(url: str, folder: Path) -> sa.Engine:
         if kind not in ("sqlite", "postgresql") or parsed.database in (None, "", ":memory:"):
             raise ValueError
         if kind == "sqlite":
-            parsed = parsed.set(database=str(folder / str(parsed.database)))
+            file = (folder or Path()) / str(parsed.database)
+            if folder is None and not file.is_absolute():
+                raise ConfigError(
+                    f"The ledger's URL names the file {file}, and it is not clear in which folder. "
+                    "Name it whole: sqlite:////folder/ledger.db has four slashes."
+                )
+            parsed = parsed.set(database=str(file))
         engine = sa.create_engine(
             parsed, hide_parameters=True, pool_size=8, max_overflow=0,
             pool_timeout=PATIENCE_SECONDS, connect_args=_arguments(kind),
         )  # fmt: skip
+    except ConfigError:
+        raise
     except (SQLAlchemyError, ImportError, ValueError):
         raise ConfigError(
             "The ledger's URL cannot be used. Expected sqlite:///FILE or "

@@ -69,6 +69,7 @@ version = sa.Table(VERSION_TABLE, sa.MetaData(), sa.Column("version_num", sa.Str
 
 OF_LEADS: Final = (activities, stages, outcomes, scores, leads)  # what an erasure empties
 ERASURE_KEY: Final = "erasure"
+DERIVED: Final = "sha256:"  # how an id begins that was made from the content
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class EventTable:
         return tuple(row.get(column) for column in self.content)
 
     def derived_id(self, row: Mapping[str, Any]) -> str:
-        """Make an id from the lead and the content, so that a repeated row is one row.
+        """Make an id from the lead and the content, for a row that came without one.
 
         Examples
         --------
@@ -105,7 +106,12 @@ class EventTable:
         'sha256:d6f9c0baab0d1'
         """
         said = msgspec.json.encode([row["lead_id"], *self.content_of(row)])
-        return f"sha256:{hashlib.sha256(said).hexdigest()}"
+        return DERIVED + hashlib.sha256(said).hexdigest()
+
+    def own_id(self, row: Mapping[str, Any]) -> str | None:
+        """Give the id that the caller gave a row; None if it came without."""
+        name = row.get(self.id)
+        return None if name is None or name.startswith(DERIVED) else name
 
 
 EVENTS: Final = {

@@ -102,6 +102,14 @@ def test_two_ids_that_say_the_same_are_two(ledger: Ledger) -> None:
     assert statuses(ledger, "activities", one, two) == ["accepted", "accepted"]
 
 
+def test_an_id_that_looks_like_a_made_one_counts_as_none(ledger: Ledger) -> None:
+    (made,) = ledger.add("activities", [CALL], 0)
+    assert made.id.startswith("sha256:")
+    again = CALL | {"activity_id": made.id}
+    other = again | {"occurred_at": 8}
+    assert statuses(ledger, "activities", again, other) == ["duplicate", "accepted"]
+
+
 def test_an_outcome_without_a_time_is_added_once(ledger: Ledger) -> None:
     undated = {"lead_id": "L1", "outcome": "lost"}
     assert statuses(ledger, "outcomes", undated, undated) == ["accepted", "duplicate"]
@@ -245,6 +253,11 @@ def test_tables_of_something_else_are_left_alone(ledger: Ledger, ledger_url: str
         ledger.add("activities", [CALL], 0)
 
 
+def test_a_file_without_a_folder_is_refused() -> None:
+    with pytest.raises(ConfigError, match="it is not clear in which folder"):
+        Ledger("sqlite:///ledger.db")
+
+
 @pytest.mark.parametrize(
     "url", ["ledger.db", "sqlite://", "sqlite:///:memory:", "mysql://x/y", "postgresql://host"]
 )
@@ -253,10 +266,10 @@ def test_an_address_that_cannot_be_used_is_refused(url: str) -> None:
         Ledger(url)
 
 
-def test_an_error_tells_no_password_and_no_data(tmp_path: Path) -> None:
-    ledger = Ledger("postgresql://ann:secret@127.0.0.1:9/db?password=hidden")
+def test_an_error_tells_no_password_and_no_data() -> None:
+    unreachable = Ledger("postgresql://ann:secret@127.0.0.1:9/db?password=hidden")
     with pytest.raises(LedgerError, match="cannot be reached") as caught:
-        ledger.add("activities", [CALL | {"lead_id": "anna@example.org"}], 0)
+        unreachable.add("activities", [CALL | {"lead_id": "anna@example.org"}], 0)
     for word in ("secret", "hidden", "anna"):
         assert word not in str(caught.value)
     assert caught.value.__cause__ is None
