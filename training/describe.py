@@ -35,6 +35,7 @@ from training.intervals import share_interval
 from training.readiness import judge_readiness
 from training.segments import judge_fairness, judge_segments
 from training.split import Split
+from training.tuning import Trial, best_of
 
 PACKAGES = ("lightgbm", "numpy", "pandas", "scikit-learn", "scipy")
 SELECTED = 2  # the best grades, which sales is expected to work first
@@ -56,8 +57,8 @@ class Findings:
         Calibrated log-odds of the test moments from `judged`.
     test : Evaluation
     baselines : mapping of str to Evaluation
-    parameters : mapping or None
-        LightGBM's, if they were tuned.
+    trials : tuple of Trial
+        Settings of the trees that were tried, if any were.
     """
 
     moments: Moments
@@ -68,7 +69,7 @@ class Findings:
     margin: NDArray[np.float64]
     test: Evaluation
     baselines: Mapping[str, Evaluation]
-    parameters: Mapping[str, Any] | None
+    trials: tuple[Trial, ...]
 
 
 def describe(
@@ -158,7 +159,16 @@ def _estimator(found: Findings, seed: int) -> dict[str, Any]:
             "low": low,
             "high": high,
         }
-    tuned = dict(found.parameters or {})
+    tuning: dict[str, Any] = {}
+    best: Mapping[str, Any] = {}
+    if found.trials:
+        winner = best_of(found.trials)
+        best = winner.parameters
+        tuning = {
+            "settings_tried": len(found.trials),
+            "log_loss_of_the_best": winner.log_loss,
+            "log_loss_of_the_defaults": found.trials[0].log_loss,
+        }
     return {
         "kind": "logistic regression and bagged boosted trees, blended in log-odds, "
         "Platt-calibrated out of fold",
@@ -168,8 +178,8 @@ def _estimator(found: Findings, seed: int) -> dict[str, Any]:
         "logistic_strength": settings.strength,
         "logistic_reach": settings.reach,
         "rounds": settings.rounds,
-        "parameters": TREE_PARAMETERS | tuned | {"seed": seed},
-        "tuned": sorted(tuned),
+        "parameters": TREE_PARAMETERS | dict(best) | {"seed": seed},
+        **tuning,
         "calibration_slope": final.calibration.slope,
         "calibration_intercept": final.calibration.intercept,
     }

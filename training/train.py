@@ -28,6 +28,8 @@ from training.tuning import Trial, tune
 
 OnShare = Callable[[str, float], None]
 
+TUNING_SHARE = 0.6  # of the whole, on a progress bar
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -114,19 +116,23 @@ def train(
     later = known_later(audited)
     split = split_newest(records, moments, project.learn.test_share, seed)
     parameters, trials = tuned_parameters(records, split, project, later, tune_minutes, on_share)
+    done = TUNING_SHARE if trials else 0.0
+
+    def told(what: str, share: float) -> None:
+        on_share(what, done + (1 - done) * share)
 
     judged = fit(
         records, split.train, project, later, tree_parameters=parameters,
-        on_share=lambda share: on_share("Learning", 0.55 * share),
+        on_share=lambda share: told("Learning", 0.55 * share),
     )  # fmt: skip
-    on_share("Judging on the newest leads", 0.55)
+    told("Judging on the newest leads", 0.55)
     features = judged.pipeline.transform(records, split.test)
     margin = judged.margin(features)
     test = _evaluate(margin, split.test, seed)
     baselines = _baselines(records, split, judged.pipeline, features, seed)
     final = fit(
         records, moments, project, later, like=judged, tree_parameters=parameters,
-        on_share=lambda share: on_share("Learning from all leads", 0.65 + 0.35 * share),
+        on_share=lambda share: told("Learning from all leads", 0.65 + 0.35 * share),
     )  # fmt: skip
     as_of = int(moments.as_of.max())  # NOT_A_TIME where there are no times
     scorer = LeadScorer(
@@ -140,13 +146,13 @@ def train(
         card=describe(
             project,
             records,
-            Findings(moments, split, audited, judged, final, margin, test, baselines, parameters),
+            Findings(moments, split, audited, judged, final, margin, test, baselines, trials),
             scale=scale,
             pinned_by=pinned_by,
             now=now,
         ),
     )
-    on_share("Learning from all leads", 1.0)
+    told("Learning from all leads", 1.0)
     return Trained(
         scorer=scorer,
         golden_leads=golden_leads(final.pipeline, records.leads, as_of, seed),
@@ -201,7 +207,7 @@ def tuned_parameters(
         return None, ()
 
     def told(trial: Trial, share: float) -> None:
-        on_share(f"Tuning: trial {trial.number + 1}", 0.0)
+        on_share(f"Tuning: setting {trial.number + 1}", TUNING_SHARE * share)
 
     return tune(*sides, minutes=minutes, seed=project.learn.seed, on_trial=told)
 

@@ -1,7 +1,7 @@
 """Searches settings of the trees within a time budget."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,9 +116,13 @@ def tune(
     study.optimize(objective, n_trials=1)
     while time.monotonic() < ends:
         study.optimize(objective, n_trials=1)
+    return best_of(trials).parameters, tuple(trials)
+
+
+def best_of(trials: Sequence[Trial]) -> Trial:
+    """Give the trial with the least log loss; of equals the first."""
     complete = [trial for trial in trials if trial.log_loss is not None]
-    best = min(complete, key=lambda trial: (trial.log_loss, trial.number))
-    return best.parameters, tuple(trials)
+    return min(complete, key=lambda trial: (trial.log_loss, trial.number))
 
 
 def _fold(
