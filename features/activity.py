@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from crm.cells import cell_text, text_column
 from features.events import NEVER, Floats, Ints, blocks, since
 from features.moments import MICROSECONDS_PER_DAY, NOT_A_TIME
-from features.names import Feature, braced
+from features.names import Feature, braced, shortened
 
 WINDOWS_DAYS = (90, 30, 7, 1)  # each inside the one before it
 PACE_DAYS = (7, 30)
@@ -78,7 +78,7 @@ class ActivityFeatures:
             what = "activities: {value}" if kind is None else f'{{value}} × "{braced(kind)}"'
             one = "activity" if kind is None else f'"{braced(kind)}"'
             column = "occurred_at" if kind is None else "type, occurred_at"
-            never = f"no {one} yet".replace("{{", "{").replace("}}", "}")
+            never = "no activity yet" if kind is None else f'no "{shortened(kind)}" yet'
             found.append(
                 Feature(f"{stem}.count", "activities", column, "count", what,
                         absent=never, signal=signal)
@@ -122,7 +122,7 @@ class ActivityFeatures:
                 "channel",
                 "share",
                 f'{{value}} of activities by "{braced(channel)}"',
-                absent=f'no activity by "{channel}" yet',
+                absent=f'no activity by "{shortened(channel)}" yet',
                 signal="channels of activities",
             )
             for channel in self.channels

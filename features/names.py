@@ -75,12 +75,12 @@ class Feature:
         ('source is "Web"', 'source is not known')
         """
         if math.isnan(value) or (self.unit in ("count", "share") and value == 0):
-            return self.absent or f"{_cut(self.column)} is not known"
+            return self.absent or f"{shortened(self.column)} is not known"
         if self.unit == "category":
             label = self.values[int(value)] if value < len(self.values) else ""
             if not label:
-                return self.absent or f"{_cut(self.column)} is not known"
-            return self.sentence.format(value=_cut(label))
+                return self.absent or f"{shortened(self.column)} is not known"
+            return self.sentence.format(value=shortened(label))
         return self.sentence.format(value=_in_words(self.unit, value))
 
 
@@ -92,7 +92,7 @@ def braced(name: str) -> str:
     >>> braced("a {strange} column")
     'a {{strange}} column'
     """
-    return _cut(name).replace("{", "{{").replace("}", "}}")
+    return shortened(name).replace("{", "{{").replace("}", "}}")
 
 
 def _in_words(unit: str, value: float) -> str:
@@ -105,14 +105,18 @@ def _in_words(unit: str, value: float) -> str:
     if unit == "share":
         return f"{value:.0%}"
     if unit == "log-odds":
-        return f"{1 / (1 + math.exp(-value)):.0%}"
+        return f"{0.5 + 0.5 * math.tanh(value / 2):.0%}"  # which overflows nowhere
     if unit == "weekday":
         return WEEKDAYS[int(value)]
     if unit == "month":
         return MONTHS[int(value) - 1]
     if unit == "ratio":
         return f"{value:.1f}"
-    return f"{value:,.0f}" if value == int(value) else f"{value:,.4g}"
+    if abs(value) >= 1e15:
+        return f"{value:.3g}"
+    if abs(value) >= 1000 or value == int(value):
+        return f"{value + 0.0:,.0f}"  # -0 is 0
+    return f"{value:.4g}"
 
 
 def _span(days: float) -> str:
@@ -123,5 +127,6 @@ def _span(days: float) -> str:
     return "less than a minute"
 
 
-def _cut(text: str) -> str:
+def shortened(text: str) -> str:
+    """Cut a text that is too long to be quoted in a sentence."""
     return text if len(text) <= MOST_CHARACTERS else f"{text[: MOST_CHARACTERS - 1]}…"
