@@ -8,6 +8,7 @@ import json
 import os
 import sys
 import tempfile
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,7 +22,14 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from crm.errors import GateError, LeadScoringError, SourceError
+from crm.errors import (
+    ArtifactError,
+    GateError,
+    LeadScoringError,
+    ServiceError,
+    SourceError,
+    TrackingError,
+)
 from crm.project import PROJECT_FILE, Project, TableKeys, load_project
 
 if TYPE_CHECKING:
@@ -69,6 +77,8 @@ models_app = typer.Typer(
     help="What was trained, who is champion, and how it came to be.", no_args_is_help=True
 )
 app.add_typer(models_app, name="models")
+keys_app = typer.Typer(help="Who may call the service.", no_args_is_help=True)
+app.add_typer(keys_app, name="keys")
 
 
 def main() -> None:
@@ -283,8 +293,14 @@ def serve(
     project: ProjectOption = Path(PROJECT_FILE),
     host: HostOption = "127.0.0.1",
     port: Annotated[int, typer.Option(help="The port to listen on.")] = 3000,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that answer.", min=1, max=64)
+    ] = None,
+    pinned: Annotated[
+        bool, typer.Option("--pinned", help="Stay with the Bento's model after a promotion.")
+    ] = False,
 ) -> None:
-    """Serve the newest Bento of the project until it is stopped."""
+    """Serve the newest Bento of the project, and each new champion, until it is stopped."""
     from serving.process import check_port, serve_command, serve_environment
     from serving.store import newest_bento
 
@@ -293,7 +309,40 @@ def serve(
     out.print(f"Serving {tag} on http://{host}:{port} (Ctrl+C stops it)", soft_wrap=True)
     sys.stdout.flush()
     command = serve_command(folder, host, port)
-    os.execvpe(command[0], command, serve_environment())
+    settings = {"LEADSCORE_TAKEOVER": "off"} if pinned else {}
+    settings |= {"LEADSCORE_WORKERS": str(workers)} if workers else {}
+    os.execvpe(command[0], command, serve_environment(host, settings))
+
+
+@app.command()
+def follow(
+    project: ProjectOption = Path(PROJECT_FILE),
+    every: Annotated[float, typer.Option(help="Seconds between two looks.", min=1)] = 10,
+    once: Annotated[bool, typer.Option("--once", help="Look once, and end.")] = False,
+) -> None:
+    """Bring the champion from MLflow's registry to the services on this machine."""
+    from models.registry import Registry
+    from serving.store import promote_in_store
+
+    opened = load_project(project)
+    seen: str | None = None
+    while True:
+        try:
+            registry = Registry(opened)
+            version = registry.champion()
+            if version != seen:
+                with registry.fetched(version) as folder:
+                    tag = promote_in_store(folder, opened.name, version)
+                seen = version
+                out.print(f"{opened.name} version {version} is served from {tag}", soft_wrap=True)
+        except (TrackingError, ArtifactError, ServiceError) as error:
+            if once:
+                raise
+            err.print(f"[bold red]error:[/] {_plain(str(error))}", soft_wrap=True)
+        if once:
+            return
+        sys.stdout.flush()
+        time.sleep(every)
 
 
 @app.command()
@@ -350,6 +399,58 @@ def demo(
         if keep_serving:
             out.print(f"The service is running on {url}; Ctrl+C stops it.")
             _wait_for_interrupt()
+
+
+@keys_app.command("add")
+def add_key(
+    name: Annotated[str, typer.Argument(help="Whose key it is; logs name it.")],
+    role: Annotated[
+        str,
+        typer.Option(
+            help="score: scores and looks up; write: also sends activities, stages and outcomes; "
+            "admin: also erases, and reads the metrics."
+        ),
+    ] = "score",
+    json_: JsonOption = False,
+) -> None:
+    """Make a key and show it, once: only its hash is kept."""
+    from serving.keys import add_key as run
+    from serving.settings import keys_file, read_settings
+
+    path = keys_file(read_settings(os.environ))
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    key = run(path, name, role, now)
+    if json_:
+        print(json.dumps({"name": name, "role": role, "key": key}))  # noqa: T201
+        return
+    print(key)  # noqa: T201
+    err.print(f"Keep it now: it is not shown again. Its hash is in {path}.", soft_wrap=True)
+
+
+@keys_app.command("list")
+def list_keys(json_: JsonOption = False) -> None:
+    """List the keys: name, role, and since when."""
+    from serving.keys import read_keys
+    from serving.settings import keys_file, read_settings
+
+    keys = read_keys(keys_file(read_settings(os.environ)))
+    rows = [{"name": key.name, "role": key.role, "created_at": key.created_at} for key in keys]
+    table = Table(box=rich.box.SIMPLE, pad_edge=False)
+    for heading in ("name", "role", "since"):
+        table.add_column(heading)
+    for row in rows:
+        table.add_row(*map(_plain, row.values()))
+    _show(rows, table, json_)
+
+
+@keys_app.command("revoke")
+def revoke_key(name: Annotated[str, typer.Argument(help="Whose key.")]) -> None:
+    """Take a key away; running services refuse it within a second."""
+    from serving.keys import revoke_key as run
+    from serving.settings import keys_file, read_settings
+
+    run(keys_file(read_settings(os.environ)), name)
+    out.print(f"The key of {_plain(name)} is revoked.")
 
 
 @models_app.command("list")
@@ -521,10 +622,10 @@ def rollback_model(
 
 def _crown(registry: "Registry", event: "Event", gates: list[Any], json_: bool) -> None:
     """Hand a new champion to BentoML's store, and say so."""
-    from serving.store import put_in_store
+    from serving.store import promote_in_store
 
     with registry.fetched(event.version) as folder:
-        tag = put_in_store(folder, registry.name, event.version)
+        tag = promote_in_store(folder, registry.name, event.version)
     was = f", instead of version {event.previous}" if event.previous else ""
     said = f"{registry.name} version {event.version} is the champion now ({event.what}){was}."
     page = _plain(f"{said} {event.said}".strip()) + f"\nIn BentoML's store: {tag}"
@@ -562,7 +663,7 @@ def _train(
     from crm.records import read_records
     from models.artifact import save_artifact
     from models.registry import ARTIFACT, Registry
-    from serving.store import put_in_store
+    from serving.store import promote_in_store
     from training.tracking import track
     from training.train import train as run
 
@@ -581,7 +682,9 @@ def _train(
         save_artifact(trained.scorer, trained.golden_leads, artifact, trained.golden_as_of)
         tracked_at = datetime.datetime.now(datetime.UTC)
         tracked = track(registry, project, records, trained, artifact, tracked_at)
-        tag = put_in_store(artifact, project.name, tracked.version) if tracked.is_champion else None
+        tag = None
+        if tracked.is_champion:
+            tag = promote_in_store(artifact, project.name, tracked.version)
     return trained, tracked, tag
 
 

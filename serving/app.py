@@ -1,194 +1,325 @@
 """The scoring service as a plain ASGI application: it knows HTTP and one model, no framework.
 
-BentoML mounts it (`serving.service`). It answers every path that BentoML does not, and
-turns every failure into the one shape of `serving.errors`.
+It answers every request itself (`serving.service` gives BentoML only the start and the end),
+and turns every failure into the one shape of `serving.errors`.
 """
 
+import asyncio
 import datetime
 import logging
 import re
+import time
 import uuid
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from serving.calls import Calls, ServedModel
+from serving.connection import BoundedConnection
+from serving.contract import contracts
 from serving.errors import RequestError, error_body
+from serving.hubspot import SIGNATURE, is_signed
+from serving.keys import KeyRing, Role
+from serving.logs import AccessLog
+from serving.metrics import Metrics, Series, exposition, quoted
+from serving.security import Guard, RateLimit, needed_role
 from serving.settings import Settings
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+Headers = Mapping[bytes, bytes]
 
-CONTEXT = "leadscore"  # where a request's context lies in the ASGI scope
+OTHER = "other"  # the route of every path that there is not
+HEALTH = frozenset({"/livez", "/healthz", "/readyz"})
+CONTRACT = ("/contract/openapi-3.0.json", "/contract/swagger-2.0.json")
 DRAINED_BYTES = 16 * 1024 * 1024
+BODIES_HELD = 16  # so many of the largest size may be half read at once
+CLOSING = (408, 413)  # the caller may still be sending
 
-log = logging.getLogger("bentoml.leadscore")
+log = logging.getLogger("leadscore")
 _encode = msgspec.json.Encoder().encode
-_request_id = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+_request_id = re.compile(r"(?!ls_)[A-Za-z0-9_.:-]{1,64}")
 
 
 @dataclass
 class RequestContext:
-    """What the layers share about one request."""
+    """What is noted about one request while it is answered."""
 
     request_id: str
-    is_shaped: bool = False
+    route: str
+    headers: Headers
+    key: str = ""
+    version: str = ""
 
 
 class ScoringApp:
-    """Answers the scoring calls with the model it was given.
+    """Answers the calls with the model it was given.
 
     Parameters
     ----------
     settings : Settings
+    keys : KeyRing, optional
+        Without one, callers on loopback need no key and others get no answer.
+    worker : str
+        Which of the workers this is.
+    access_log : AccessLog, optional
+        Where each request leaves a line.
+
+    Attributes
+    ----------
+    model : ServedModel or None
+        May be replaced at any time; a request keeps the one it began with.
+    fault : str or None
+        Why the champion is not the model that answers.
+    is_draining : bool
+        The service was told to end: it answers on, and says that it is not ready.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self.model: ServedModel | None = None
+    def __init__(
+        self,
+        settings: Settings,
+        keys: KeyRing | None = None,
+        worker: str = "1",
+        access_log: AccessLog | None = None,
+    ) -> None:
         self.calls = Calls(settings)
+        self.model: ServedModel | None = None
+        self.fault: str | None = None
+        self.is_draining = False
+        self.others: Callable[[], list[Series]] = list
+        self.configure(settings, keys, worker, access_log)
 
-    def start(self, settings: Settings, model: ServedModel) -> None:
-        """Answer with a model from now on, within the limits of the settings."""
-        self.calls.settings = settings
-        self.model = model
+    def configure(
+        self, settings: Settings, keys: KeyRing | None, worker: str, access_log: AccessLog | None
+    ) -> None:
+        """Answer within these settings from now on."""
+        self.calls.settings = self._settings = settings
+        limit = RateLimit(settings.requests_per_second, settings.request_burst)
+        opened = HEALTH | (frozenset(CONTRACT) if settings.contract_open else frozenset())
+        opened |= {"/metrics"} if settings.metrics_open else frozenset()
+        self.guard = Guard(keys, limit, opened)
+        self.metrics = Metrics(worker)
+        self._access_log = access_log
+        self._buffered = self._working = 0
+        self._pages: dict[str, Callable[[], tuple[int, bytes, bytes]]] = {
+            "/livez": partial(_page, b'{"alive":true}'),
+            "/healthz": partial(_page, b'{"alive":true}'),
+            "/readyz": self._readiness,
+            "/metrics": self._exposition,
+        }
+        for path, document in zip(CONTRACT, contracts(settings), strict=True):
+            self._pages[path] = partial(_page, document)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        context = context_of(scope)
-        try:
-            call = self.calls.by_path.get(scope["path"].rstrip("/"))
-            if call is None:
-                raise RequestError(404, "")
-            if scope["method"] != "POST":
-                raise RequestError(405, "")
-            if self.model is None:
-                raise RequestError(503, "")
-            body = await _read_body(scope, receive, self.calls.settings.max_body_bytes)
-            now = datetime.datetime.now(datetime.UTC)
-            answer = await call(self.model, body, now)
-        except RequestError as error:
-            await send_error(send, context, error.status, error.message, error.field)
-        except Exception:
-            log.exception("request failed", extra={"request_id": context.request_id})
-            await send_error(send, context, 500)
-        else:
-            answer |= {"model": self.model.identity(), "request_id": context.request_id}
-            await _send(send, 200, _encode(answer))
-
-
-class OneErrorShape:
-    """The outermost layer: whatever fails around the application is told in the same shape.
-
-    BentoML answers overload, time-outs and its own faults before or after our code;
-    their bodies are replaced here.
-
-    Parameters
-    ----------
-    app : ASGI application
-    """
-
-    def __init__(self, app: Application) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass one request on and watch its answer."""
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            await send({"type": "websocket.close", "code": 1008})
             return
-        context = context_of(scope)
-        has_started = is_replaced = False
-
-        async def send_with_id(message: MutableMapping[str, Any]) -> None:
-            nonlocal has_started
-            if message["type"] == "http.response.start":
-                has_started = True
-                header = (b"x-request-id", context.request_id.encode())
-                message["headers"] = [*message.get("headers", ()), header]
-            await send(message)
-
-        async def watch(message: MutableMapping[str, Any]) -> None:
-            nonlocal is_replaced
-            if is_replaced:
-                return
-            is_start = message["type"] == "http.response.start"
-            if is_start and message["status"] >= 400 and not context.is_shaped:
-                is_replaced = True
-                await send_error(send_with_id, context, message["status"])
-            else:
-                await send_with_id(message)
-
+        started = time.perf_counter()
+        headers = dict(scope["headers"])
+        path = scope["path"].rstrip("/") or "/"
+        is_known = path in self.calls.by_path or path in self._pages
+        context = RequestContext(_id_of(headers), path if is_known else OTHER, headers)
+        more: list[tuple[bytes, bytes]] = []
+        kind = b"application/json"
         try:
-            await self._app(scope, receive, watch)
+            status, kind, body = await self._answer(scope, receive, path, context)
+        except RequestError as error:
+            status, body = self._failure(error, context, more)
         except Exception:
             log.exception("request failed", extra={"request_id": context.request_id})
-            if has_started:
+            status, body = self._failure(RequestError(500, ""), context, more)
+        if status in CLOSING or self.is_draining:
+            more.append((b"connection", b"close"))
+        self._note(context, status, started)
+        head = [
+            (b"content-type", kind),
+            (b"content-length", str(len(body)).encode()),
+            (b"x-request-id", context.request_id.encode()),
+            *more,
+        ]
+        await send({"type": "http.response.start", "status": status, "headers": head})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _answer(
+        self, scope: Scope, receive: Receive, path: str, context: RequestContext
+    ) -> tuple[int, bytes, bytes]:
+        call, page = self.calls.by_path.get(path), self._pages.get(path)
+        if call is None and page is None:
+            raise RequestError(404, "")
+        if scope["method"] not in (("POST",) if page is None else ("GET", "HEAD")):
+            raise RequestError(405, "")
+        signed = SIGNATURE in context.headers and bool(self._settings.hubspot_secret)
+        if not signed:
+            server = (scope.get("server") or ("",))[0]
+            context.key = self.guard.admit(path, context.headers, server, time.monotonic())
+        if call is None:
+            return page()  # type: ignore[misc]
+        model = self.model
+        if model is None:
+            raise RequestError(503, "")
+        context.version = model.version
+        is_read = False
+        try:
+            async with asyncio.timeout(self._settings.body_seconds) as patience:
+                body = await self._read_body(receive, context.headers)
+                is_read = True
+                now = datetime.datetime.now(datetime.UTC)
+                if signed:
+                    self._check_signature(scope, path, context, body, now)
+                answer_seconds = self._settings.answer_seconds
+                patience.reschedule(asyncio.get_running_loop().time() + answer_seconds)
+                if self._working >= self._settings.max_requests_at_once:
+                    raise RequestError(503, "")
+                self._working += 1
+                try:
+                    answer = await call(model, body, now)
+                finally:
+                    self._working -= 1
+        except TimeoutError:
+            if not patience.expired():
                 raise
-            await send_error(send_with_id, context, 500)
+            raise RequestError(504 if is_read else 408, "") from None
+        self.metrics.count_scores(answer)
+        answer |= {"model": model.identity(), "request_id": context.request_id}
+        return 200, b"application/json", _encode(answer)
 
+    async def _read_body(self, receive: Receive, headers: Headers) -> bytes:
+        """Read a body of bounded size, whether or not its length was announced.
 
-def context_of(scope: Scope) -> RequestContext:
-    """Find the request's context, or make it from a sane X-Request-ID, or a new id."""
-    context = scope.get(CONTEXT)
-    if context is None:
-        given = dict(scope.get("headers", ())).get(b"x-request-id", b"").decode("latin-1")
-        is_sane = _request_id.fullmatch(given) is not None
-        context = scope[CONTEXT] = RequestContext(given if is_sane else uuid.uuid4().hex)
-    return context
-
-
-async def send_error(
-    send: Send,
-    context: RequestContext,
-    status: int,
-    message: str = "",
-    field: str | None = None,
-) -> None:
-    """Answer with a failure in the one shape."""
-    context.is_shaped = True
-    headers = [(b"retry-after", b"2")] if status in (429, 503, 504) else []
-    await _send(
-        send, status, _encode(error_body(status, message, context.request_id, field)), headers
-    )
-
-
-async def _send(
-    send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]] | None = None
-) -> None:
-    start = [
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(body)).encode()),
-        *(headers or []),
-    ]
-    await send({"type": "http.response.start", "status": status, "headers": start})
-    await send({"type": "http.response.body", "body": body})
-
-
-async def _read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
-    """Read a body of at most `limit` bytes, whether or not its length was announced.
-
-    Of a body that is too large some more is read and thrown away: a caller that is still
-    sending when the connection closes would never see the answer.
-    """
-    announced = dict(scope["headers"]).get(b"content-length", b"0")
-    size = int(announced) if announced.isdigit() else 0
-    parts: list[bytes] = []
-    received = 0
-    while max(size, received) <= limit + DRAINED_BYTES:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise RequestError(400, "The connection was closed before the whole body arrived.")
-        part = message.get("body", b"")
-        received += len(part)
-        if max(size, received) <= limit:
-            parts.append(part)
-        if not message.get("more_body", False):
-            break
-    if max(size, received) > limit:
-        raise RequestError(
+        Of a body that is too large some more is read and thrown away: a caller that is
+        still sending when the connection closes would never see the answer. One that asks
+        first whether it may send (`Expect: 100-continue`) hears no at once.
+        """
+        limit = self._settings.max_body_bytes
+        announced = headers.get(b"content-length", b"0")
+        size = int(announced) if announced.isdigit() else 0
+        too_large = RequestError(
             413, f"The body is larger than {limit:,} bytes. Send fewer leads in one request."
         )
-    return b"".join(parts)
+        if size > limit and b"expect" in headers:
+            raise too_large
+        parts: list[bytes] = []
+        received = held = 0
+        try:
+            while max(size, received) <= limit + DRAINED_BYTES:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise RequestError(400, "The connection closed before the whole body arrived.")
+                part = message.get("body", b"")
+                received += len(part)
+                if max(size, received) <= limit:
+                    parts.append(part)
+                if not message.get("more_body", False):
+                    break
+                if max(size, received) <= limit:
+                    held += len(part)
+                    self._buffered += len(part)
+                    if self._buffered > BODIES_HELD * limit:
+                        raise RequestError(503, "")
+        finally:
+            self._buffered -= held
+        if max(size, received) > limit:
+            raise too_large
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _check_signature(
+        self, scope: Scope, path: str, context: RequestContext, body: bytes, now: datetime.datetime
+    ) -> None:
+        """Admit a call that HubSpot signed, as a key of the role write would be."""
+        query = scope.get("query_string", b"").decode("latin-1")
+        raw_path = scope.get("raw_path", scope["path"].encode()).decode("latin-1")
+        uri = self._settings.public_url.rstrip("/") + raw_path + (f"?{query}" if query else "")
+        now_ms = int(now.timestamp() * 1_000)
+        secret = self._settings.hubspot_secret
+        if not is_signed(context.headers, secret, scope["method"], uri, body, now_ms):
+            raise RequestError(401, "HubSpot's signature does not fit this request, or is old.")
+        if needed_role(path) > Role.WRITE:
+            raise RequestError(403, f"{path} needs a key of the role admin.")
+        context.key = "hubspot"
+        self.guard.limit("hubspot", time.monotonic())
+
+    def _failure(
+        self, error: RequestError, context: RequestContext, more: list[tuple[bytes, bytes]]
+    ) -> tuple[int, bytes]:
+        """Build a failure's body, and add the headers that belong to it."""
+        if error.retry_after is not None:
+            is_hubspot = any(name.startswith(b"x-hubspot-signature") for name in context.headers)
+            wait = error.retry_after * (1_000 if is_hubspot else 1)  # HubSpot reads milliseconds
+            more.append((b"retry-after", str(wait).encode()))
+        if error.status == 401:
+            more.append((b"www-authenticate", b"Bearer"))
+        if error.status == 405:
+            is_page = context.route in self._pages
+            more.append((b"allow", b"GET, HEAD" if is_page else b"POST"))
+        shape = error_body(error.status, error.message, context.request_id, error.field)
+        return error.status, _encode(shape)
+
+    def _note(self, context: RequestContext, status: int, started: float) -> None:
+        seconds = time.perf_counter() - started
+        self.metrics.count(context.route, status, seconds)
+        if self._access_log is not None and context.route not in HEALTH:
+            self._access_log.add(
+                datetime.datetime.now(datetime.UTC), context.request_id, context.route, status,
+                1_000 * seconds, context.key, context.version,
+            )  # fmt: skip
+
+    def _readiness(self) -> tuple[int, bytes, bytes]:
+        """Say whether callers may be sent here, which model answers, and what is wrong."""
+        is_ready = self.model is not None and not self.is_draining
+        body = {
+            "ready": is_ready,
+            "draining": self.is_draining,
+            "model": self.model.identity() if self.model else None,
+            "fault": self.fault or self.guard.fault,
+        }
+        return 200 if is_ready else 503, b"application/json", _encode(body)
+
+    def _exposition(self) -> tuple[int, bytes, bytes]:
+        text = exposition([self.series(), *self.others()])
+        return 200, b"text/plain; version=0.0.4; charset=utf-8", text.encode()
+
+    def series(self) -> Series:
+        """Give the counts of this worker, and how it stands."""
+        more: dict[str, Any] = {
+            "leadscore_refused_total": {
+                f'status="{status}"': n for status, n in BoundedConnection.refused.items()
+            },
+            "leadscore_takeover_fault": int(self.fault is not None),
+            "leadscore_keys_fault": int(self.guard.fault is not None),
+            "leadscore_requests_in_progress": self._working,
+        }
+        if self.model is not None:
+            card = self.model.scorer.card
+            named = {"worker": self.metrics.worker, "name": card.name}
+            named |= {"version": self.model.version, "digest": self.model.digest[:12]}
+            labels = ",".join(f"{label}={quoted(value)}" for label, value in named.items())
+            trained_at = datetime.datetime.fromisoformat(card.trained_at)
+            age = datetime.datetime.now(datetime.UTC) - trained_at
+            more["leadscore_model_info"] = {labels: 1}
+            more["leadscore_model_age_seconds"] = age.total_seconds()
+        writer = getattr(self.calls, "score_writer", None)
+        if writer is not None:
+            more["leadscore_scores_written_total"] = writer.written
+            more["leadscore_scores_dropped_total"] = writer.dropped
+            more["leadscore_scores_queued"] = writer.queued
+        return self.metrics.series(more)
+
+    def flush(self) -> None:
+        """Write the lines of the log that wait."""
+        if self._access_log is not None:
+            self._access_log.flush()
+
+
+def _page(document: bytes) -> tuple[int, bytes, bytes]:
+    return 200, b"application/json", document
+
+
+def _id_of(headers: Headers) -> str:
+    """Take the caller's X-Request-ID if it is a sane one, or make one."""
+    given = headers.get(b"x-request-id", b"").decode("latin-1")
+    return given if _request_id.fullmatch(given) else uuid.uuid4().hex

@@ -11,23 +11,30 @@ from typing import Any
 CODES = {
     400: "bad_json",
     401: "unauthorized",
+    403: "forbidden",
     404: "not_found",
     405: "method_not_allowed",
+    408: "too_slow",
     413: "too_large",
     422: "invalid",
     429: "too_many_requests",
+    431: "too_large",
     500: "internal",
     503: "unavailable",
     504: "timeout",
 }
 MESSAGES = {
-    404: "There is no such path. POST /score scores leads; POST /model describes the model.",
-    405: "This path answers POST only.",
+    401: "This call needs a valid API key: send it as `Authorization: Bearer KEY` or `X-API-Key`.",
+    403: "This key may not make this call.",
+    404: "There is no such path. GET /contract/openapi-3.0.json lists the calls.",
+    405: "This path answers another method. GET /contract/openapi-3.0.json lists the calls.",
+    408: "The request did not arrive whole in time. Send it again.",
     429: "Too many requests at once. Wait a moment, then repeat the request.",
     500: "Something went wrong on our side; the log has it under this request_id.",
     503: "The service cannot answer now. Repeat the request in a few seconds.",
     504: "The answer took too long. Send fewer leads in one request, or repeat it.",
 }
+RETRY_SECONDS = {429: 1, 503: 2, 504: 2}
 
 
 class RequestError(Exception):
@@ -41,13 +48,18 @@ class RequestError(Exception):
         What is wrong, what was expected, what to do.
     field : str, optional
         Where in the request, such as `leads[3].attributes`.
+    retry_after : int, optional
+        Seconds after which the same request may succeed.
     """
 
-    def __init__(self, status: int, message: str, field: str | None = None) -> None:
+    def __init__(
+        self, status: int, message: str, field: str | None = None, retry_after: int | None = None
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         self.field = field
+        self.retry_after = RETRY_SECONDS.get(status) if retry_after is None else retry_after
 
 
 def error_body(

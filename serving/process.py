@@ -7,28 +7,46 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 import psutil
 
 from crm.errors import ServiceError
 
 START_SECONDS = 90
+GRACE_SECONDS = 30  # after the draining, for callers that do not read their answer
 
 
 def serve_command(bento: Path, host: str, port: int) -> list[str]:
     """Build the command that serves a Bento."""
     return [
         sys.executable, "-m", "bentoml", "serve", str(bento), "--host", host, "--port", str(port),
-        "--quiet",
+        "--timeout-graceful-shutdown", str(GRACE_SECONDS), "--quiet",
     ]  # fmt: skip
 
 
-def serve_environment() -> dict[str, str]:
-    """Give the environment of a served Bento: the caller's, with nothing phoning home."""
-    return os.environ | {"BENTOML_DO_NOT_TRACK": "True", "OTEL_SDK_DISABLED": "true"}
+def serve_environment(host: str, settings: Mapping[str, str]) -> dict[str, str]:
+    """Give the environment of a served Bento.
+
+    Parameters
+    ----------
+    host : str
+        The address it listens on, so that it can refuse to be open to the network.
+    settings : mapping of str to str
+        Hold whatever the caller's environment says.
+
+    Returns
+    -------
+    dict of str to str
+        The caller's environment and these, with nothing phoning home; new champions are
+        taken over unless either says otherwise.
+    """
+    quiet = {"BENTOML_DO_NOT_TRACK": "True", "OTEL_SDK_DISABLED": "true"}
+    told = {"LEADSCORE_TAKEOVER": "on", **os.environ, **settings}
+    return told | quiet | {"LEADSCORE_HOST": host}
 
 
 def check_port(host: str, port: int) -> None:
@@ -57,8 +75,10 @@ def free_port(host: str) -> int:
 
 
 @contextmanager
-def running_service(bento: Path, host: str, port: int) -> Iterator[str]:
-    """Serve a Bento while the context lasts.
+def running_service(
+    bento: Path, host: str, port: int, settings: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[str]:
+    """Serve a Bento while the context lasts; nobody else relies on it, so it ends at once.
 
     Yields
     ------
@@ -73,7 +93,7 @@ def running_service(bento: Path, host: str, port: int) -> Iterator[str]:
     check_port(host, port)
     process = subprocess.Popen(
         serve_command(bento, host, port),
-        env=serve_environment(),
+        env=serve_environment(host, {"LEADSCORE_DRAIN_SECONDS": "0", **settings}),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

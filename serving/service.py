@@ -1,14 +1,26 @@
 """The scoring service in BentoML's clothes; what it answers is in `serving.app`.
 
+BentoML packs the service, starts its workers and keeps the models. Requests go to
+`serving.app` without passing through its framework: docs/decisions/0013.
+
 A Bento is pinned to the model that was found when it was built: the one named by
 `bentoml build --arg model=TAG`, or the newest of the store. Outside a Bento the newest is
-served. The supervisor loads the model once before the
-service binds its port, so that a model which does not verify ends the start with one
-message.
+served. With the setting `takeover` the champion of the same name is served instead, from
+the start and after each promotion. The supervisor loads the pinned model once before the
+service binds its port, so that one that does not verify ends the start with one message.
 """
 
+import asyncio
+import atexit
+import contextlib
 import gc
+import logging
 import os
+import shutil
+import signal
+import sys
+import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +30,21 @@ from _bentoml_sdk import Service
 from bentoml.exceptions import BentoMLException
 from bentoml.models import BentoModel
 
-from crm.errors import LeadScoringError
-from models.artifact import load_artifact
-from serving.app import OneErrorShape, ScoringApp
-from serving.calls import ServedModel
-from serving.settings import Settings, read_settings
-from serving.store import STORE_NAME
+from crm.errors import ConfigError, LeadScoringError
+from serving.app import ScoringApp
+from serving.connection import bound_connections
+from serving.keys import KeyRing
+from serving.logs import AccessLog, configure_logs
+from serving.metrics import publish, published
+from serving.security import is_loopback
+from serving.settings import Settings, keys_file, read_settings
+from serving.store import STORE_NAME, load_from_store, named_champion
+from serving.takeover import TakeOver
 
-TIMEOUT_SECONDS = 5  # BentoML holds every request in memory this long: docs/decisions/0003
+COUNTS = "LEADSCORE_WORKERS_COUNTS"  # where the workers leave their counts for each other
+TICK_SECONDS = 0.5
+
+log = logging.getLogger("leadscore")
 
 
 class BuildArguments(pydantic.BaseModel):
@@ -34,33 +53,41 @@ class BuildArguments(pydantic.BaseModel):
     model: str = f"{STORE_NAME}:latest"
 
 
-class ShapedService(Service[Any]):  # type: ignore[misc]
-    """A BentoML service whose outermost layer is ours."""
+class DirectService(Service[Any]):  # type: ignore[misc]
+    """A BentoML service whose requests go to our application alone."""
 
     def to_asgi(self, is_main: bool = True) -> Any:
-        """Wrap everything that BentoML answers."""
-        return OneErrorShape(super().to_asgi(is_main=is_main))
+        """Leave the start and the end to BentoML, and nothing else."""
+        bound_connections()
+        framework = super().to_asgi(is_main=is_main)
+
+        async def application(scope: Any, receive: Any, send: Any) -> None:
+            answers = framework if scope["type"] == "lifespan" else scoring
+            await answers(scope, receive, send)
+
+        return application
+
+
+def _workers() -> int:
+    """Read how many workers there shall be; `check` refuses what is no number."""
+    try:
+        return read_settings(os.environ).workers
+    except ConfigError:
+        return 1
 
 
 arguments = bentoml.use_arguments(BuildArguments)
 scoring = ScoringApp(Settings())
 
 
-async def application(scope: Any, receive: Any, send: Any) -> None:
-    """Take all paths; BentoML would let a Starlette application have only its own."""
-    await scoring(scope, receive, send)
-
-
 @bentoml.service(
     name=STORE_NAME,
-    service_class=ShapedService,
-    workers=1,
-    traffic={"timeout": TIMEOUT_SECONDS, "max_concurrency": 256},
+    service_class=DirectService,
+    workers=_workers(),
     logging={"access": {"enabled": False}},
     metrics={"enabled": False},
     tracing={"excluded_urls": ".*"},
 )
-@bentoml.asgi_app(application, path="/")
 class Leadscore:
     """Scores leads by how likely they are to convert."""
 
@@ -68,26 +95,107 @@ class Leadscore:
 
     @bentoml.on_deployment  # type: ignore[untyped-decorator]
     def check() -> None:
-        """Refuse to start, once and with one message, if the model does not verify."""
+        """Refuse to start, once and with one message, if anything is wrong."""
         try:
-            read_settings(os.environ)
-            load_artifact(Path(_pinned_model().path))
+            settings = read_settings(os.environ)
+            keys = KeyRing(keys_file(settings))
+            if settings.host and not is_loopback(settings.host) and not len(keys):
+                raise ConfigError(
+                    f"{settings.host} can be reached from other machines, and there are no API "
+                    "keys. Add one with `leadscore keys add`, or listen on 127.0.0.1."
+                )
+            load_from_store(str(_pinned_model().tag))
         except LeadScoringError as error:
             raise BentoMLException(f"leadscore refuses to start: {error}") from None
+        configure_logs()
+        if settings.workers > 1:
+            os.environ[COUNTS] = tempfile.mkdtemp(prefix="leadscore-counts-")
+            atexit.register(shutil.rmtree, os.environ[COUNTS], ignore_errors=True)
 
     def __init__(self) -> None:
         """Load the model in the worker."""
-        model = _pinned_model()
-        loaded = load_artifact(Path(model.path))
-        facts = model.info.metadata
-        served = ServedModel(loaded.scorer, str(facts["version"]), loaded.digest)
-        scoring.start(read_settings(os.environ), served)
+        configure_logs()
+        settings = read_settings(os.environ)
+        keys = KeyRing(keys_file(settings))
+        worker = str(bentoml.server_context.worker_index or 1)
+        log = AccessLog(sys.stdout.fileno()) if settings.access_log else None
+        scoring.configure(settings, keys, worker, log)
+        pinned = str(_pinned_model().tag)
+        scoring.model = load_from_store(pinned)
+        self._tends = _Tending(scoring, keys, settings, pinned)
         gc.collect()
         gc.freeze()
 
-    def __is_ready__(self) -> bool:
-        """Tell BentoML's /readyz."""
-        return scoring.model is not None
+    @bentoml.on_startup  # type: ignore[untyped-decorator]
+    async def start(self) -> None:
+        """Begin to look after what changes, and to hear when to end."""
+        await self._tends.begin()
+
+    @bentoml.on_shutdown  # type: ignore[untyped-decorator]
+    async def end(self) -> None:
+        """Leave nothing unwritten."""
+        await self._tends.end()
+
+
+class _Tending:
+    """What a worker does beside answering: twice a second, and when it is told to end."""
+
+    def __init__(self, app: ScoringApp, keys: KeyRing, settings: Settings, pinned: str) -> None:
+        self._app = app
+        self._keys = keys
+        self._settings = settings
+        self._counts = Path(os.environ[COUNTS]) if COUNTS in os.environ else None
+        self._task: asyncio.Task[None] | None = None
+        assert app.model is not None
+        name = app.model.scorer.card.name
+        self._takeover = TakeOver(
+            named=partial(named_champion, name),
+            load=load_from_store,
+            swap=partial(setattr, app, "model"),
+            current=pinned,
+            count=app.metrics.happened,
+        )
+        if self._counts is not None:
+            app.others = partial(published, self._counts)
+
+    async def begin(self) -> None:
+        if self._settings.takeover:
+            await self._takeover.look()
+        self._task = asyncio.create_task(self._tick())
+        earlier = signal.getsignal(signal.SIGTERM)
+        loop = asyncio.get_running_loop()
+
+        def drain(number: int, frame: Any) -> None:
+            if self._app.is_draining or not callable(earlier):
+                return
+            self._app.is_draining = True
+            seconds = self._settings.drain_seconds
+            loop.call_soon_threadsafe(loop.call_later, seconds, earlier, number, frame)
+
+        with contextlib.suppress(ValueError):  # not the main thread: nobody signals us
+            signal.signal(signal.SIGTERM, drain)
+
+    async def end(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        self._app.flush()
+
+    async def _tick(self) -> None:
+        while True:
+            try:
+                await self._look_around()
+            except Exception:
+                log.exception("the worker could not look after itself")
+            await asyncio.sleep(TICK_SECONDS)
+
+    async def _look_around(self) -> None:
+        self._app.flush()
+        self._keys.refresh()
+        if self._settings.takeover:
+            await self._takeover.look()
+            self._app.fault = self._takeover.fault
+        if self._counts is not None:
+            publish(self._counts, self._app.series())
 
 
 def _pinned_model() -> bentoml.Model:

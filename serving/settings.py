@@ -1,11 +1,16 @@
 """The service's settings, read from the environment and checked at start."""
 
+import difflib
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
 
 from crm.errors import ConfigError
 
 PREFIX = "LEADSCORE_"
+ON_OFF = {"on": True, "off": False}
 
 
 @dataclass(frozen=True)
@@ -20,20 +25,61 @@ class Settings:
         Most leads in one request.
     max_string_characters : int
         Longest text in one attribute.
+    max_requests_at_once : int
+        Most requests that one worker works on; one more is answered with 503.
+    requests_per_second, request_burst : int
+        What one key may ask of one worker: in the long run, and at once.
+    body_seconds : int
+        Within so many seconds a request has to arrive whole.
+    answer_seconds : int
+        So long a whole request may take to answer.
+    drain_seconds : int
+        So long the service answers on after it was told to end, while `/readyz` says 503.
+    workers : int
+        Processes that answer.
+    takeover : bool
+        Whether a newly promoted champion is taken over without a restart.
+    access_log : bool
+        Whether every request leaves a line in the log.
+    metrics_open, contract_open : bool
+        Whether `/metrics` and `/contract/…` are given to callers without a key.
+    keys_file : str
+        Where the API keys are; empty: `leadscore/keys.json` in BentoML's home.
+    host : str
+        The address the service listens on; `leadscore serve` says it.
+    public_url : str
+        How callers reach the service, for the contract and for HubSpot's signatures.
+    hubspot_secret : str
+        The secret of the HubSpot app whose signed calls are answered without a key.
 
     Examples
     --------
-    >>> read_settings({"LEADSCORE_MAX_LEADS": "200"}).max_leads
+    >>> read_settings({"LEADSCORE_MAX_LEADS": "200", "LEADSCORE_TAKEOVER": "on"}).max_leads
     200
     >>> read_settings({"LEADSCORE_MAX_LEADS": "many"})
     Traceback (most recent call last):
         ...
-    crm.errors.ConfigError: LEADSCORE_MAX_LEADS is 'many'. Expected a whole number above 0.
+    crm.errors.ConfigError: LEADSCORE_MAX_LEADS is 'many'. Expected a whole number from 1.
     """
 
     max_body_bytes: int = 8 * 1024 * 1024
     max_leads: int = 1_000
     max_string_characters: int = 10_000
+    max_requests_at_once: int = 256
+    requests_per_second: int = 100
+    request_burst: int = 200
+    body_seconds: int = 10
+    answer_seconds: int = 10
+    drain_seconds: int = field(default=5, metadata={"least": 0})
+    workers: int = 1
+    takeover: bool = False
+    access_log: bool = True
+    metrics_open: bool = False
+    contract_open: bool = True
+    keys_file: str = ""
+    host: str = ""
+    public_url: str = ""
+    hubspot_secret: str = field(default="", repr=False)
 
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
@@ -42,15 +88,52 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     Raises
     ------
     ConfigError
-        If a value is not a whole number above 0.
+        If a value is not of its setting's kind, or a variable's name is nearly that of a
+        setting.
     """
-    given: dict[str, int] = {}
+    given: dict[str, Any] = {}
     for setting in fields(Settings):
         variable = PREFIX + setting.name.upper()
-        text = environ.get(variable)
-        if text is None:
-            continue
-        if not text.isdecimal() or int(text) == 0:
-            raise ConfigError(f"{variable} is {text!r}. Expected a whole number above 0.")
-        given[setting.name] = int(text)
-    return Settings(**given)
+        if variable in environ:
+            least = setting.metadata.get("least", 1)
+            given[setting.name] = _value(variable, environ[variable], setting.default, least)
+    _check_names(environ)
+    settings = Settings(**given)
+    if settings.hubspot_secret and not settings.public_url:
+        raise ConfigError(
+            "LEADSCORE_HUBSPOT_SECRET is set without LEADSCORE_PUBLIC_URL. HubSpot signs the "
+            "address it calls: set it too, such as https://scores.example.com."
+        )
+    return settings
+
+
+def home_folder(environ: Mapping[str, str]) -> Path:
+    """Give the folder in BentoML's home where the service keeps what is its own."""
+    home = environ.get("BENTOML_HOME") or Path("~/bentoml").expanduser()
+    return Path(home) / "leadscore"
+
+
+def keys_file(settings: Settings, environ: Mapping[str, str] = os.environ) -> Path:
+    """Give the file of the API keys."""
+    return Path(settings.keys_file or home_folder(environ) / "keys.json")
+
+
+def _value(variable: str, text: str, default: object, least: int) -> int | bool | str:
+    if isinstance(default, str):
+        return text
+    if isinstance(default, bool):
+        if text not in ON_OFF:
+            raise ConfigError(f"{variable} is {text[:60]!r}. Expected on or off.")
+        return ON_OFF[text]
+    if not (text.isascii() and text.isdecimal() and len(text) < 16 and int(text) >= least):
+        raise ConfigError(f"{variable} is {text[:60]!r}. Expected a whole number from {least}.")
+    return int(text)
+
+
+def _check_names(environ: Mapping[str, str]) -> None:
+    known = [PREFIX + setting.name.upper() for setting in fields(Settings)]
+    for variable in environ:
+        if variable.startswith(PREFIX) and variable not in known:
+            near = difflib.get_close_matches(variable, known, n=1, cutoff=0.85)
+            if near:
+                raise ConfigError(f"There is no setting {variable}. Did you mean {near[0]}?")

@@ -1,20 +1,107 @@
-"""BentoML's model store: where a champion goes to be served, and what a Bento pins."""
+"""BentoML's model store: where a champion goes to be served, and what a Bento pins.
 
+The store only grows, so it does not say which of a name's models is the champion; a small
+file beside it does, written whole at each promotion and rollback. The service watches it.
+"""
+
+import json
+import os
 import re
 import shutil
+import tempfile
 from pathlib import Path
 
 import bentoml
 from bentoml.exceptions import BentoMLException, NotFound
 
-from crm.errors import ServiceError
+from crm.errors import ArtifactError, ServiceError
 from models.artifact import load_artifact
+from serving.calls import ServedModel
+from serving.settings import home_folder
 
 STORE_NAME = "leadscore"
 
 
+def promote_in_store(artifact: Path, name: str, version: str) -> str:
+    """Put a verified model into BentoML's store and make it the one that services take over.
+
+    Parameters
+    ----------
+    artifact : Path
+        The directory that `models.artifact` wrote.
+    name, version : str
+        As the registry has them.
+
+    Returns
+    -------
+    str
+        The store's tag.
+
+    Raises
+    ------
+    ArtifactError
+        If the model does not load and verify.
+    ServiceError
+        If the store cannot be written.
+    """
+    tag = put_in_store(artifact, name, version)
+    pointer = champion_file(name)
+    try:
+        pointer.parent.mkdir(parents=True, exist_ok=True)
+        handle, made = tempfile.mkstemp(dir=pointer.parent, prefix=".champion-")
+        with open(handle, "w", encoding="utf-8") as file:
+            json.dump({"name": name, "version": version, "tag": tag}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(made, 0o644)  # the service may be run by another user than the one who promotes
+        os.replace(made, pointer)
+    except OSError as error:
+        raise ServiceError(
+            f"The champion cannot be named in {pointer}: {error.strerror}. The services go on "
+            "with the model they have; promote again when this is repaired."
+        ) from None
+    return tag
+
+
+def champion_file(name: str) -> Path:
+    """Give the file that names the champion among the models of a name."""
+    return home_folder(os.environ) / "champions" / f"{re.sub('[^A-Za-z0-9_.-]', '_', name)}.json"
+
+
+def named_champion(name: str) -> str | None:
+    """Give the tag of the champion that services shall take over; None if none is named.
+
+    Raises
+    ------
+    ServiceError
+        If the file that names it cannot be read.
+    """
+    try:
+        return str(json.loads(champion_file(name).read_text(encoding="utf-8"))["tag"])
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ServiceError("The file that names the champion cannot be read.") from None
+
+
+def load_from_store(tag: str) -> ServedModel:
+    """Load and verify a model of BentoML's store.
+
+    Raises
+    ------
+    ArtifactError
+        If it is not there, or does not verify.
+    """
+    try:
+        stored = bentoml.models.get(tag)
+    except BentoMLException:
+        raise ArtifactError(f"BentoML's store holds no model {tag}.") from None
+    loaded = load_artifact(Path(stored.path))
+    return ServedModel(loaded.scorer, str(stored.info.metadata["version"]), loaded.digest)
+
+
 def put_in_store(artifact: Path, name: str, version: str) -> str:
-    """Copy a verified model into BentoML's store; do nothing if it is there already.
+    """Copy a verified model into BentoML's store; one that is there and whole stays.
 
     Parameters
     ----------
@@ -38,10 +125,14 @@ def put_in_store(artifact: Path, name: str, version: str) -> str:
     digest = load_artifact(artifact).digest
     tag = bentoml.Tag(STORE_NAME, f"{name[:40]}-v{version}-{digest[:12]}")
     try:
-        if bentoml.models.get(tag).tag == tag:
+        stored = bentoml.models.get(tag)
+        if stored.tag == tag:
+            load_artifact(Path(stored.path))
             return str(tag)
     except NotFound:
         pass
+    except ArtifactError:
+        bentoml.models.delete(tag)  # damaged since it was copied
     except BentoMLException as error:
         raise ServiceError(f"BentoML's model store cannot be read: {error}.") from None
     facts = {"name": name, "version": version, "digest": digest}
