@@ -43,6 +43,27 @@ def test_a_whole_file_is_read(load, tmp_path):
     assert project.folder == tmp_path.resolve()
 
 
+def test_what_is_not_said_of_learning_and_scale_is_nothing(load):
+    project = load(WHOLE)
+    assert project.learn.half_life_days is None
+    assert project.learn.rising == project.learn.falling == []
+    assert project.scale.base_rate is None
+    assert project.scale.grades is None
+
+
+def test_learning_and_scale_are_read(load):
+    text = WHOLE + (
+        'half_life_days = 180\nrising = ["size"]\nfalling = ["age", "activity.count"]\n'
+        "[scale]\nbase_rate = 0.15\ngrades = {A = 70, B = 55}\n"
+    )
+    project = load(text)
+    assert project.learn.half_life_days == 180
+    assert project.learn.rising == ["size"]
+    assert project.learn.falling == ["age", "activity.count"]
+    assert project.scale.base_rate == 0.15
+    assert project.scale.grades == {"A": 70, "B": 55}
+
+
 def test_a_file_is_found_by_its_own_name_too(load, tmp_path):
     load(WHOLE)
     assert load_project(tmp_path / PROJECT_FILE).name == "acme"
@@ -157,6 +178,54 @@ REFUSED = {
     "a sensitive column allowed that is not listed": (
         ("= 30", '= 30\n[columns]\nallow_sensitive = ["Age"]'),
         r"allow_sensitive names \['Age'\], which `sensitive` does not list",
+    ),
+    "a half-life of nothing": (
+        ("= 30", "= 30\nhalf_life_days = 0"),
+        r"\[learn\] half_life_days: Expected a number > 0",
+    ),
+    "a half-life in words": (
+        ("= 30", '= 30\nhalf_life_days = "a year"'),
+        r"\[learn\] half_life_days: Expected a number, got text in quotes",
+    ),
+    "a half-life without end": (
+        ("= 30", "= 30\nhalf_life_days = 36526"),
+        r"half_life_days: Expected a number <= 36525",
+    ),
+    "a direction that is no list": (
+        ("= 30", '= 30\nrising = "size"'),
+        r"\[learn\] rising: Expected a list in brackets, got text in quotes",
+    ),
+    "a direction of a number": (
+        ("= 30", "= 30\nfalling = [1]"),
+        r"\[learn\] falling\[0\]: Expected text in quotes, got a whole number",
+    ),
+    "a column that rises and falls": (
+        ("= 30", '= 30\nrising = ["size", "age"]\nfalling = ["size"]'),
+        r"\[learn\] \['size'\] cannot be both rising and falling",
+    ),
+    "a base rate of nothing": (
+        ("= 30", "= 30\n[scale]\nbase_rate = 0"),
+        r"\[scale\] base_rate: Expected a number > 0",
+    ),
+    "a base rate of all": (
+        ("= 30", "= 30\n[scale]\nbase_rate = 1"),
+        r"\[scale\] base_rate: Expected a number < 1",
+    ),
+    "a base rate in per cent": (
+        ("= 30", '= 30\n[scale]\nbase_rate = "15 %"'),
+        r"\[scale\] base_rate: Expected a number, got text in quotes",
+    ),
+    "grades that are no section": (
+        ("= 30", "= 30\n[scale]\ngrades = [65, 50]"),
+        r"\[scale\] grades: Expected a section, got a list in brackets",
+    ),
+    "a grade in half points": (
+        ("= 30", "= 30\n[scale]\ngrades = {A = 65.5}"),
+        r"\[scale\] grades\[\.\.\.\]: Expected a whole number, got a number",
+    ),
+    "an unknown key of the scale": (
+        ("= 30", "= 30\n[scale]\nbase = 0.1"),
+        r"unknown key `base` in \[scale\]\.\nDid you mean `base_rate`\?",
     ),
     "a column of two kinds": (
         ("= 30", '= 30\n[columns]\nnumber = ["Age"]\ncategory = ["Age"]'),

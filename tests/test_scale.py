@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit, logit
 
-from models.scale import GRADES, LOWEST_GRADE, Scale
+from crm.errors import ConfigError
+from models.scale import GRADES, Scale, read_grades
 
 BASE = 0.15
 SCALE = Scale(base_log_odds=float(logit(BASE)))
@@ -52,4 +53,60 @@ def test_grades_change_at_their_edges(score: int, grade: str) -> None:
 def test_grades_are_listed_from_the_best() -> None:
     edges = [at_least for _, at_least in GRADES]
     assert edges == sorted(edges, reverse=True)
-    assert [*(letter for letter, _ in GRADES), LOWEST_GRADE] == ["A", "B", "C", "D"]
+    assert [*(letter for letter, _ in GRADES), SCALE.lowest] == ["A", "B", "C", "D"]
+
+
+def test_grades_can_be_set() -> None:
+    scale = Scale(0.0, (("A", 90), ("B", 2)))
+    assert scale.grade(np.array([99, 90, 89, 2, 1])).tolist() == ["A", "A", "B", "B", "C"]
+    assert scale.lowest == "C"
+    assert scale.grade(np.empty(0, dtype=np.int64)).shape == (0,)
+
+
+@given(st.floats(-300, 300), st.floats(-8, 8))
+def test_a_score_is_the_unrounded_one_rounded_and_held(margin: float, base: float) -> None:
+    scale = Scale(base)
+    unrounded = scale.unrounded(np.array([margin]))
+    # A probability next to 1 knows its odds to few digits; such scores are held anyway.
+    if abs(margin) < 12 and abs(unrounded[0] % 1 - 0.5) > 1e-6:
+        score = scale.score(expit(np.array([margin])))
+        assert score.tolist() == np.clip(np.rint(unrounded), 1, 99).tolist()
+    assert unrounded[0] == pytest.approx(50 + 10 * (margin - base) / np.log(2))
+
+
+@pytest.mark.parametrize(
+    ("written", "grades"),
+    [
+        ({"A": 65, "B": 50, "C": 35}, GRADES),
+        ({"B": 50, "A": 65}, (("A", 65), ("B", 50))),
+        ({"A": 99}, (("A", 99),)),
+        ({"A": 2}, (("A", 2),)),
+        ({letter: 90 - 10 * i for i, letter in enumerate("ABCDEFGH")},
+         tuple((letter, 90 - 10 * i) for i, letter in enumerate("ABCDEFGH"))),
+    ],
+)  # fmt: skip
+def test_grades_as_a_person_writes_them(written, grades) -> None:
+    assert read_grades(written) == grades
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        {},
+        {"A": 50, "B": 50},
+        {"A": 50, "B": 60},
+        {"A": 65, "C": 35},
+        {"B": 65, "C": 35},
+        {"a": 65},
+        {"A": 100},
+        {"A": 1},
+        {"A": 65, "B": 0},
+        {"A": 65, "B": -5},
+        {"A+": 65, "A": 60},
+        {"hot": 70, "cold": 30},
+        {letter: 99 - i for i, letter in enumerate("ABCDEFGHI")},
+    ],
+)
+def test_grades_that_are_none_are_refused(written) -> None:
+    with pytest.raises(ConfigError, match=r"grades are .*Expected A, B, C and so on, each with a"):
+        read_grades(written)
