@@ -86,7 +86,7 @@ def test_a_metric_fails_only_if_worse_beyond_chance_and_by_more_than_a_little(ca
 def calibration_gate(
     margin: np.ndarray, moments: Moments, other: float, low: float
 ) -> tuple[bool, str]:
-    from training.evaluation import measure
+    from models.evaluation import measure
 
     contest = Contest(moments, margin, margin)
     ours = measure(margin, moments.label, moments.weight)["ece"]
@@ -303,6 +303,18 @@ def test_with_too_few_outcomes_in_common_the_relative_gates_do_not_pass(
     assert [gate.number for gate in judgement.failed] == ["LG101", "LG102", "LG103", "LG105"]
     assert all("Too few to judge" in gate.evidence for gate in judgement.failed)
     assert "Wait for more outcomes, or train again" in judgement.failed[0].evidence
+
+
+def test_a_first_version_with_too_few_outcomes_passes_and_is_told_so(
+    registry, project, trained, monkeypatch
+) -> None:
+    few = trained.moments.take(np.arange(len(trained.moments) - 5, len(trained.moments)))
+    grounds = Grounds(read_records(project), few, trained.audit)
+    monkeypatch.setattr(registry, "find_champion", lambda: None)
+    judgement = judge(registry, project, grounds, "2")
+    judged = {gate.number: gate for gate in judgement.gates}
+    assert all(judged[number].passed for number in ("LG101", "LG102", "LG103", "LG105"))
+    assert "no champion that it could be worse than" in judged["LG101"].evidence
 
 
 def test_two_versions_are_compared_on_the_leads_that_neither_learned_from(

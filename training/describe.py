@@ -21,7 +21,7 @@ from models.estimators import FEWEST_OUTCOMES, BaseRate
 from models.reasons import Reasoner
 from models.scale import Scale
 from models.trees import TREE_PARAMETERS
-from training.evaluation import (
+from models.evaluation import (
     FEWEST_TO_JUDGE,
     Evaluation,
     by_grade,
@@ -30,8 +30,8 @@ from training.evaluation import (
     reliability,
 )
 from training.fit import Fitted
-from training.importance import judge_importance
-from training.intervals import share_interval
+from models.importance import judge_importance
+from models.intervals import share_interval
 from training.readiness import judge_readiness
 from training.segments import judge_fairness, judge_segments
 from training.split import Split

@@ -30,7 +30,7 @@ from models.estimators import BaseRate
 from models.history import Gate, Judgement
 from models.registry import Registry
 from models.scorer import LeadScorer
-from training.evaluation import FEWEST_TO_JUDGE
+from models.evaluation import FEWEST_TO_JUDGE
 from training.gate_checks import (
     GATES,
     calibrated,
@@ -74,6 +74,10 @@ class Grounds:
 def judge(registry: Registry, project: Project, grounds: Grounds, version: str) -> Judgement:
     """Put a version through all gates, against the champion or, without one, the base rate.
 
+    Without a champion the alternative is no score at all. So a first version with too few
+    outcomes to be judged passes, and its card says that nobody can tell how good it is; and
+    one that tells leads apart better than the base rate need not be as well calibrated.
+
     Parameters
     ----------
     registry : Registry
@@ -109,9 +113,9 @@ def judge(registry: Registry, project: Project, grounds: Grounds, version: str) 
     scorer, seed = loaded.scorer, project.learn.seed
     judged = read_judged(registry, version)
     contest = _contest(registry, grounds, judged, scorer, champion)
-    against = f"version {champion}" if champion else "the base rate"
+    base = base_rate(judged)
     gates = [
-        *_relative_gates(contest, grounds, scorer, base_rate(judged), against, seed),
+        *_relative_gates(contest, grounds, scorer, base, champion, seed),
         free_of_leaks(scorer, grounds.audit, project),
         loads,
         same_scale(scorer.scale, registry.pinned_scale()),
@@ -158,17 +162,20 @@ def _relative_gates(
     grounds: Grounds,
     scorer: LeadScorer,
     base: BaseRate,
-    against: str,
+    champion: str | None,
     seed: int,
 ) -> list[Gate]:
+    against = f"version {champion}" if champion else "the base rate"
+    is_first = champion is None
     if contest.rarer < FEWEST_TO_JUDGE:
-        said = too_few(contest, against)
-        return [gate_of(number, False, said) for number in ("LG101", "LG102", "LG103", "LG105")]
+        said = too_few(contest, against, is_first)
+        return [gate_of(number, is_first, said) for number in ("LG101", "LG102", "LG103", "LG105")]
     found = differences(contest, seed)
+    is_useful = is_first and found["log_loss"].high < 0
     return [
         not_worse("LG101", found["log_loss"], contest, against),
         not_worse("LG102", found["pr_auc"], contest, against),
-        calibrated(found["ece"], contest, against, seed),
+        calibrated(found["ece"], contest, against, seed, is_useful=is_useful),
         no_segment_collapses(contest, segments(scorer, grounds.records, contest.moments),
                              base, against),
     ]  # fmt: skip

@@ -19,9 +19,9 @@ from models.history import Gate
 from models.registry import Registry
 from models.scale import Scale
 from models.scorer import LeadScorer
-from training.evaluation import FEWEST_TO_JUDGE, measure
-from training.groups import groups_by_value
-from training.intervals import LEVEL, squares_by_lead
+from models.evaluation import FEWEST_TO_JUDGE, measure
+from features.groups import groups_by_value
+from models.intervals import LEVEL, squares_by_lead
 from training.judging import Contest, Difference
 
 Floats = NDArray[np.float64]
@@ -47,8 +47,13 @@ def gate_of(number: str, passed: bool, evidence: str) -> Gate:
     return Gate(number, GATES[number], bool(passed), evidence)
 
 
-def too_few(contest: Contest, against: str) -> str:
+def too_few(contest: Contest, against: str, is_first: bool) -> str:
     """Say that there is nothing to compare by, and what to do."""
+    if is_first:
+        return (
+            f"Too few to judge: {contest.rarer} leads of the rarer outcome, {FEWEST_TO_JUDGE} are "
+            "needed. There is no champion that it could be worse than."
+        )
     return (
         f"Too few to judge: it and {against} share {len(contest.moments):,} moments that neither "
         f"learned from, with {contest.rarer} leads of the rarer outcome; {FEWEST_TO_JUDGE} are "
@@ -101,7 +106,9 @@ def _size(contest: Contest) -> str:
     return f"{len(contest.moments):,} moments of {leads:,} leads"
 
 
-def calibrated(found: Difference, contest: Contest, against: str, seed: int) -> Gate:
+def calibrated(
+    found: Difference, contest: Contest, against: str, seed: int, *, is_useful: bool = False
+) -> Gate:
     """LG103. Ask whether probabilities can be taken literally, or at least as the champion's.
 
     The expected calibration error of a perfect model is not 0: in bins of a few leads the true
@@ -117,19 +124,23 @@ def calibrated(found: Difference, contest: Contest, against: str, seed: int) -> 
     against : str
         Whom it is compared with, in words.
     seed : int
+    is_useful : bool
+        Whether there is no champion and it is better than the base rate, which is calibrated
+        because it tells no lead from another.
 
     Returns
     -------
     Gate
     """
     by_chance = chance_error(contest.one, contest.moments.weight, contest.moments.lead, seed)
-    passed = found.one <= max(CALIBRATED, by_chance) or found.low <= 0
+    passed = found.one <= max(CALIBRATED, by_chance) or found.low <= 0 or is_useful
     return gate_of(
         "LG103",
         passed,
         f"Stated and true shares differ by {found.one:.3f} on average, {found.other:.3f} for "
         f"{against}: {found.value:+.3f} (95 % interval {found.low:+.3f} to {found.high:+.3f}). "
-        f"{CALIBRATED:g} is always allowed, and up to {by_chance:.3f} would be chance.",
+        f"{CALIBRATED:g} is always allowed, and up to {by_chance:.3f} would be chance."
+        + (" Its log loss is better than the base rate's all the same." if is_useful else ""),
     )
 
 

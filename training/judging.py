@@ -22,8 +22,8 @@ from crm.records import Records
 from features.moments import Moments, make_moments
 from models.registry import Registry
 from models.scorer import LeadScorer
-from training.evaluation import FEWEST_TO_JUDGE, METRICS, measure
-from training.intervals import percentiles, resamples
+from models.evaluation import FEWEST_TO_JUDGE, METRICS, measure
+from models.intervals import percentiles, resamples
 from training.split import Split
 
 Floats = NDArray[np.float64]

@@ -6,8 +6,8 @@ from typing import Literal
 
 import numpy as np
 
-from training.evaluation import FEWEST_TO_JUDGE, N_BINS, Evaluation
-from training.intervals import share_interval
+from models.evaluation import FEWEST_TO_JUDGE, N_BINS, Evaluation
+from models.intervals import share_interval
 from training.split import Split
 
 ENOUGH = 50  # leads of the rarer outcome: lift and conversion are then known to about a quarter

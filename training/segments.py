@@ -26,8 +26,8 @@ from crm.project import Project
 from crm.records import Records
 from features.moments import Moments
 from features.pipeline import FeaturePipeline
-from training.evaluation import FEWEST_TO_JUDGE, measure
-from training.groups import (
+from models.evaluation import FEWEST_TO_JUDGE, measure
+from features.groups import (
     FEWEST_LEADS,
     MOSTLY,
     NOT_ALIKE,
@@ -35,7 +35,7 @@ from training.groups import (
     groups_by_value,
     groups_of_persons,
 )
-from training.intervals import LEVEL, Floats, Ints, Z, share_interval, squares_by_lead
+from models.intervals import LEVEL, Floats, Ints, Z, share_interval, squares_by_lead
 
 Bools = NDArray[np.bool_]
 

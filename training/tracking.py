@@ -24,7 +24,7 @@ from models.registry import ARTIFACT, Registry
 from reports.card_page import card_page
 from reports.card_pictures import card_pictures
 from reports.charts import comparison_chart, gains_chart, reliability_chart
-from training.evaluation import METRICS, Evaluation
+from models.evaluation import METRICS, Evaluation
 from training.gate import Grounds, judge
 from training.judging import JUDGED_FILE, judged_table
 from training.train import Trained

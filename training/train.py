@@ -20,7 +20,7 @@ from models.logistic import fit_logistic
 from models.scale import Scale, read_grades
 from models.scorer import LeadCells, LeadScorer
 from training.describe import Findings, describe
-from training.evaluation import Evaluation, evaluate
+from models.evaluation import Evaluation, evaluate
 from training.fit import choosing, fit
 from training.golden import golden_leads
 from training.split import Split, split_newest
