@@ -36,9 +36,9 @@ from features.fitting import fit_pipeline
 from features.kinds import TargetAttribute
 from features.moments import Moments, make_moments
 from features.pipeline import FeaturePipeline
-from training.evaluation import Evaluation, evaluate, measure
+from models.evaluation import Evaluation, evaluate, measure
+from models.intervals import percentiles, resamples
 from training.fit import fit
-from training.intervals import percentiles, resamples
 from training.split import Split, split_newest
 from training.train import known_later, tuned_parameters
 

@@ -10,10 +10,10 @@ import pytest
 from scipy.special import expit
 
 from models.card import NOT_FOR, ModelCard
+from models.evaluation import by_grade, evaluate, gains, reliability
 from reports.card_page import card_page
 from reports.card_pictures import card_pictures
 from reports.page import Html, Picture, join, shown, table, to_html
-from training.evaluation import by_grade, evaluate, gains, reliability
 
 HOSTILE = [
     "<script>alert(1)</script>",

@@ -15,9 +15,9 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from training import intervals
-from training.evaluation import METRICS, by_grade, evaluate, gains, measure, reliability
-from training.intervals import resamples, share_interval, wilson
+from models import intervals
+from models.evaluation import METRICS, by_grade, evaluate, gains, measure, reliability
+from models.intervals import resamples, share_interval, wilson
 
 
 @pytest.fixture(scope="module", autouse=True)

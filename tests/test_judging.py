@@ -9,7 +9,7 @@ import pytest
 
 from crm.records import Records
 from features.moments import NOT_A_TIME, Moments
-from training.evaluation import METRICS, measure
+from models.evaluation import METRICS, measure
 from training.judging import (
     Contest,
     JudgedTable,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from features.moments import NOT_A_TIME, Moments
-from training.evaluation import Evaluation
+from models.evaluation import Evaluation
 from training.readiness import Readiness, judge_readiness
 from training.split import Split
 

@@ -13,11 +13,12 @@ from crm.project import load_project
 from crm.records import read_records
 from features.attributes import CategoryAttribute, NumberAttribute
 from features.fitting import fit_pipeline
+from features.groups import MISSING, OTHERS, UNSEEN, groups_by_value, groups_of_column
 from features.kinds import EmailAttribute, FlagAttribute, TargetAttribute
 from features.moments import Moments, make_moments
 from features.pipeline import FeaturePipeline
-from training.groups import MISSING, OTHERS, UNSEEN, groups_by_value, groups_of_persons
-from training.segments import holm, judge_fairness, judge_segments
+from models.intervals import holm
+from training.segments import judge_fairness, judge_segments
 
 PROJECT = """
 [project]
@@ -261,7 +262,7 @@ def test_long_names_are_cut() -> None:
 )
 def test_persons_are_grouped_by_bands_and_values(tmp_path, column: list, names) -> None:
     crm = Crm(tmp_path, pd.DataFrame({"won": ["yes", "no"]}))
-    groups = groups_of_persons(pd.Series(column, name="age", dtype=object), crm.project)
+    groups = groups_of_column(pd.Series(column, name="age", dtype=object), crm.project)
     assert groups.names == names
     assert len(groups.code) == len(column)
 
@@ -273,8 +274,8 @@ def test_the_project_says_what_is_a_category_and_what_a_number(tmp_path) -> None
         'category = ["zip"]\nnumber = ["age"]\n',
     )
     numbers = [*range(30), *["?"] * 30]
-    as_zip = groups_of_persons(pd.Series(numbers, name="zip", dtype=object), crm.project)
-    as_age = groups_of_persons(pd.Series(numbers, name="age", dtype=object), crm.project)
+    as_zip = groups_of_column(pd.Series(numbers, name="zip", dtype=object), crm.project)
+    as_age = groups_of_column(pd.Series(numbers, name="age", dtype=object), crm.project)
     assert as_zip.names == ("?", OTHERS)
     assert as_age.names == ("0 to 7", "8 to 14", "15 to 22", "23 to 29", MISSING)
 

@@ -22,10 +22,10 @@ from crm.project import Project, load_project
 from crm.records import Records, read_records
 from models.address import shown
 from models.artifact import load_artifact, save_artifact
+from models.evaluation import METRICS
 from models.history import Gate, Judgement, history
 from models.registry import ARTIFACT, CHALLENGER, Registry
 from training import tracking
-from training.evaluation import METRICS
 from training.gate import judge
 from training.gate_checks import GATES
 from training.judging import JUDGED_FILE, JudgedTable

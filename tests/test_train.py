@@ -18,8 +18,8 @@ from crm.simulator import Simulation, simulate
 from features.moments import make_moments
 from models.artifact import load_artifact, save_artifact
 from models.card import ModelCard
+from models.evaluation import METRICS
 from models.scorer import LeadCells
-from training.evaluation import METRICS
 from training.golden import N_GOLDEN
 from training.split import split_newest
 from training.train import Trained, train

@@ -18,9 +18,6 @@ from features.audit import Audit
 from features.moments import MICROSECONDS_PER_DAY, Moments, microseconds
 from models.card import ModelCard
 from models.estimators import FEWEST_OUTCOMES, BaseRate
-from models.reasons import Reasoner
-from models.scale import Scale
-from models.trees import TREE_PARAMETERS
 from models.evaluation import (
     FEWEST_TO_JUDGE,
     Evaluation,
@@ -29,9 +26,12 @@ from models.evaluation import (
     gains,
     reliability,
 )
-from training.fit import Fitted
 from models.importance import judge_importance
 from models.intervals import share_interval
+from models.reasons import Reasoner
+from models.scale import Scale
+from models.trees import TREE_PARAMETERS
+from training.fit import Fitted
 from training.readiness import judge_readiness
 from training.segments import judge_fairness, judge_segments
 from training.split import Split

@@ -27,10 +27,10 @@ from crm.records import Records, read_records
 from features.audit import Audit, audit
 from features.moments import Moments, make_moments
 from models.estimators import BaseRate
+from models.evaluation import FEWEST_TO_JUDGE
 from models.history import Gate, Judgement
 from models.registry import Registry
 from models.scorer import LeadScorer
-from models.evaluation import FEWEST_TO_JUDGE
 from training.gate_checks import (
     GATES,
     calibrated,

@@ -12,16 +12,16 @@ from crm.errors import ArtifactError, TrackingError
 from crm.project import Project
 from crm.records import Records
 from features.audit import Audit, Verdict
+from features.groups import groups_by_value
 from features.moments import Moments
 from models.artifact import LoadedModel
 from models.estimators import BaseRate
+from models.evaluation import FEWEST_TO_JUDGE, measure
 from models.history import Gate
+from models.intervals import LEVEL, squares_by_lead
 from models.registry import Registry
 from models.scale import Scale
 from models.scorer import LeadScorer
-from models.evaluation import FEWEST_TO_JUDGE, measure
-from features.groups import groups_by_value
-from models.intervals import LEVEL, squares_by_lead
 from training.judging import Contest, Difference
 
 Floats = NDArray[np.float64]

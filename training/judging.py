@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from crm.project import Project
 from crm.records import Records
 from features.moments import Moments, make_moments
-from models.registry import Registry
-from models.scorer import LeadScorer
 from models.evaluation import FEWEST_TO_JUDGE, METRICS, measure
 from models.intervals import percentiles, resamples
+from models.registry import Registry
+from models.scorer import LeadScorer
 from training.split import Split
 
 Floats = NDArray[np.float64]

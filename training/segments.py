@@ -11,7 +11,6 @@ from 0.
 
 References
 ----------
-Holm, "A Simple Sequentially Rejective Multiple Test Procedure", 1979.
 Kish, "Survey Sampling", 1965, for the design effect.
 """
 
@@ -24,18 +23,18 @@ from scipy.special import expit, ndtr
 
 from crm.project import Project
 from crm.records import Records
-from features.moments import Moments
-from features.pipeline import FeaturePipeline
-from models.evaluation import FEWEST_TO_JUDGE, measure
 from features.groups import (
     FEWEST_LEADS,
     MOSTLY,
     NOT_ALIKE,
     Groups,
     groups_by_value,
-    groups_of_persons,
+    groups_of_column,
 )
-from models.intervals import LEVEL, Floats, Ints, Z, share_interval, squares_by_lead
+from features.moments import Moments
+from features.pipeline import FeaturePipeline
+from models.evaluation import FEWEST_TO_JUDGE, measure
+from models.intervals import LEVEL, Floats, Ints, Z, holm, share_interval, squares_by_lead
 
 Bools = NDArray[np.bool_]
 
@@ -118,7 +117,7 @@ def judge_fairness(
     leads, of_lead = np.unique(moments.lead, return_inverse=True)
     rows: list[dict[str, Any]] = []
     for column in project.columns.sensitive:
-        groups = groups_of_persons(records.leads[column].iloc[leads], project)
+        groups = groups_of_column(records.leads[column].iloc[leads], project).shortened()
         found = []
         for row, chosen in _judge(groups, of_lead, moments, margin):
             found.append(row)
@@ -130,33 +129,6 @@ def judge_fairness(
         _compare([r for r in found if "selected" in r and r["value"] not in NOT_ALIKE])
         rows += found
     return _correct(rows)
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Correct p-values for their number, by Holm's step-down procedure.
-
-    Parameters
-    ----------
-    p_values : sequence of float
-        From 0 to 1.
-
-    Returns
-    -------
-    list of float
-        In the same order; reject where one is below the level.
-
-    Examples
-    --------
-    >>> [round(p, 3) for p in holm([0.01, 0.04, 0.03])]
-    [0.03, 0.06, 0.06]
-    >>> holm([])
-    []
-    """
-    order = np.argsort(p_values, kind="stable")
-    times = np.arange(len(order), 0, -1)
-    corrected = np.empty(len(order))
-    corrected[order] = np.minimum(np.maximum.accumulate(np.take(p_values, order) * times), 1.0)
-    return [float(p) for p in corrected]
 
 
 def _compare(rows: Sequence[dict[str, Any]]) -> None:

@@ -18,13 +18,13 @@ from crm.project import Project
 from crm.records import Records
 from models.address import shown
 from models.artifact import load_artifact
+from models.evaluation import METRICS, Evaluation
 from models.history import Gate
 from models.promotion import appoint_challenger, promote, user_name
 from models.registry import ARTIFACT, Registry
 from reports.card_page import card_page
 from reports.card_pictures import card_pictures
 from reports.charts import comparison_chart, gains_chart, reliability_chart
-from models.evaluation import METRICS, Evaluation
 from training.gate import Grounds, judge
 from training.judging import JUDGED_FILE, judged_table
 from training.train import Trained

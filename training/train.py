@@ -16,11 +16,11 @@ from features.fitting import role_columns, training_matrix
 from features.moments import Moments, make_moments
 from features.pipeline import FeaturePipeline
 from models.estimators import BaseRate
+from models.evaluation import Evaluation, evaluate
 from models.logistic import fit_logistic
 from models.scale import Scale, read_grades
 from models.scorer import LeadCells, LeadScorer
 from training.describe import Findings, describe
-from models.evaluation import Evaluation, evaluate
 from training.fit import choosing, fit
 from training.golden import golden_leads
 from training.split import Split, split_newest

@@ -1,0 +1,79 @@
+"""What drives the scores: how many points each signal moves them, and which way."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.reasons import Reasoner
+
+Floats = NDArray[np.float64]
+
+MANY_ROWS = 20_000
+CLEAR = 0.5  # rank correlation from which on a number is said to have a direction
+
+
+def judge_importance(reasoner: Reasoner, features: Floats, seed: int) -> list[dict[str, Any]]:
+    """Rank the signals by the points that they move scores on average.
+
+    Parameters
+    ----------
+    reasoner : Reasoner
+    features : ndarray of float64, shape (n, k)
+        Of the leads to look at; of more than `MANY_ROWS` a sample is taken.
+    seed : int
+        For the sample.
+
+    Returns
+    -------
+    list of dict
+        Strongest first: `signal`, `points` (mean distance from 0), `share` of all signals'
+        points, `direction` in words, from the feature that moves the signal most.
+    """
+    if len(features) > MANY_ROWS:
+        rows = np.random.default_rng(seed).choice(len(features), MANY_ROWS, replace=False)
+        features = features[np.sort(rows)]
+    parts = reasoner.parts(features)
+    strength = np.abs(parts.of_signals).mean(axis=0)
+    total = float(strength.sum()) or 1.0
+    mean_of_features = np.abs(parts.of_features).mean(axis=0)
+    found = []
+    for signal in np.argsort(-strength, kind="stable").tolist():
+        if strength[signal] == 0:
+            continue
+        mover = max(reasoner.members[signal], key=lambda j: float(mean_of_features[j]))
+        found.append(
+            {
+                "signal": reasoner.signals[signal],
+                "points": float(strength[signal]),
+                "share": float(strength[signal]) / total,
+                "direction": _direction(
+                    reasoner.features[mover], features[:, mover], parts.of_features[:, mover]
+                ),
+            }
+        )
+    return found
+
+
+def _direction(feature: Any, values: Floats, points: Floats) -> str:
+    """Say what raises and what lowers the score."""
+    known = np.isfinite(values)
+    if feature.unit in ("category", "yes/no", "weekday", "month"):
+        codes, place, counts = np.unique(values[known], return_inverse=True, return_counts=True)
+        mean = np.bincount(place, points[known]) / counts
+        common = np.flatnonzero(counts >= max(1, 0.01 * known.sum()))
+        if len(common) < 2:
+            return "one value says it all"
+        high, low = (int(common[pick(mean[common])]) for pick in (np.argmax, np.argmin))
+        return (
+            f"most for: {feature.say(float(codes[high]))} ({mean[high]:+.0f}); "
+            f"least for: {feature.say(float(codes[low]))} ({mean[low]:+.0f})"
+        )
+    if len(np.unique(values[known])) < 2 or np.ptp(points[known]) == 0:
+        return "whether it is known" if not known.all() else "no clear direction"
+    said = feature.sentence.format(value="…")
+    ranks = [np.unique(x[known], return_inverse=True)[1].astype(float) for x in (values, points)]
+    correlation = float(np.corrcoef(ranks[0], ranks[1])[0, 1])
+    if abs(correlation) < CLEAR:
+        return f"{said}: no single direction"
+    return f"{said}: more {'raises' if correlation > 0 else 'lowers'} the score"
