@@ -126,6 +126,32 @@ class ColumnsKeys(Struct, frozen=True, forbid_unknown_fields=True):
     category: list[str] = field(default_factory=list)
 
 
+Amount = Annotated[float, Meta(ge=0)]
+GradeAmounts = dict[str, Amount]
+
+
+class TargetKeys(Struct, frozen=True, forbid_unknown_fields=True):
+    """`[report.targets]`: what marketing and sales promise each other, by grade or a week."""
+
+    leads_per_week: GradeAmounts = field(default_factory=dict)
+    first_touch_hours: GradeAmounts = field(default_factory=dict)
+    worked_share: GradeAmounts = field(default_factory=dict)
+    won_share: GradeAmounts = field(default_factory=dict)
+    revenue_per_week: Amount | None = None
+
+
+class ReportKeys(Struct, frozen=True, forbid_unknown_fields=True):
+    """`[report]`: what the marketers' pages need to know of the columns, stages and activities."""
+
+    source: str | None = None
+    audience: Annotated[list[str], Meta(max_length=12)] = field(default_factory=list)
+    qualified_stage: str | None = None
+    stage_activities: list[str] = field(default_factory=list)
+    sales_activities: list[str] = field(default_factory=list)
+    leads_per_week: Annotated[int, Meta(ge=1)] | None = None
+    targets: TargetKeys = field(default_factory=TargetKeys)
+
+
 class _File(Struct, frozen=True, forbid_unknown_fields=True):
     project: ProjectKeys
     leads: LeadsKeys
@@ -135,6 +161,7 @@ class _File(Struct, frozen=True, forbid_unknown_fields=True):
     outcomes: OutcomesKeys | None = None
     columns: ColumnsKeys = field(default_factory=ColumnsKeys)
     scale: ScaleKeys = field(default_factory=ScaleKeys)
+    report: ReportKeys = field(default_factory=ReportKeys)
 
 
 @dataclass(frozen=True)
@@ -155,6 +182,7 @@ class Project:
     learn : LearnKeys
     columns : ColumnsKeys
     scale : ScaleKeys
+    report : ReportKeys
     """
 
     path: Path
@@ -167,7 +195,8 @@ class Project:
     outcomes: OutcomesKeys | None
     learn: LearnKeys
     columns: ColumnsKeys
-    scale: ScaleKeys
+    scale: ScaleKeys = ScaleKeys()
+    report: ReportKeys = ReportKeys()
 
     @property
     def folder(self) -> Path:
@@ -246,6 +275,7 @@ def load_project(path: Path) -> Project:
         learn=keys.learn,
         columns=keys.columns,
         scale=keys.scale,
+        report=keys.report,
     )
 
 

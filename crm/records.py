@@ -595,6 +595,13 @@ def _check_named_columns(project: Project, columns: list[str]) -> None:
             for column in getattr(rules, key)
             if column not in columns
         ]
+    report = project.report
+    problems += [
+        f"[report] {key}: `{column}`. {nearest(column, columns)}"
+        for key, named in (("source", [report.source]), ("audience", report.audience))
+        for column in named
+        if column is not None and column not in columns
+    ]
     if problems:
         lines = "\n".join(f"  - {problem}" for problem in problems)
         raise ConfigError(
