@@ -18,12 +18,13 @@ from models.scale import Scale
 from models.scorer import LeadCells, LeadScorer
 from models.trees import fit_trees
 from serving import calls as serving_calls
-from serving.app import OneErrorShape, ScoringApp
+from serving.app import ScoringApp
 from serving.calls import ServedModel
 from serving.errors import CODES
 from serving.settings import Settings
 
 Post = Callable[..., httpx.Response]
+LOCAL = "http://127.0.0.1"
 GOOD = {"leads": [{"lead_id": "L1", "attributes": {"visits": 3, "source": "Web"}}]}
 
 
@@ -66,8 +67,8 @@ def post(service: ScoringApp) -> Post:
         content = body if isinstance(body, bytes | type(None)) else json.dumps(body).encode()
 
         async def call() -> httpx.Response:
-            transport = httpx.ASGITransport(app=OneErrorShape(service))
-            async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+            transport = httpx.ASGITransport(app=service)
+            async with httpx.AsyncClient(transport=transport, base_url=LOCAL) as client:
                 return await client.request(method, path, content=content, headers=headers)
 
         return asyncio.run(call())
@@ -263,7 +264,8 @@ def test_absurd_cells_give_a_finite_probability(post: Post, value: Any) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [("GET", "/score", 405), ("DELETE", "/model", 405), ("POST", "/nowhere", 404),
-     ("GET", "/", 404), ("GET", "/docs.json", 404)],
+     ("POST", "/readyz", 405), ("GET", "/", 404), ("GET", "/docs.json", 404),
+     ("GET", "/schema.json", 404)],
 )  # fmt: skip
 def test_wrong_paths_and_methods_have_the_one_shape(
     post: Post, method: str, path: str, status: int
@@ -285,12 +287,7 @@ def test_a_body_without_a_length_is_bounded_too(service: ScoringApp) -> None:
         while True:
             yield b" " * 50_000
 
-    async def call() -> httpx.Response:
-        transport = httpx.ASGITransport(app=OneErrorShape(service))
-        async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
-            return await client.post("/score", content=endless())
-
-    assert error_of(asyncio.run(call()))["code"] == "too_large"
+    assert error_of(asyncio.run(_send(service, endless())))["code"] == "too_large"
 
 
 def test_a_sane_request_id_is_kept_and_another_replaced(post: Post) -> None:
@@ -307,6 +304,124 @@ def test_without_a_model_the_service_says_try_again(service: ScoringApp, post: P
     error_of(response)
 
 
+def test_readiness_says_which_model_answers_and_what_is_wrong(
+    service: ScoringApp, post: Post
+) -> None:
+    ready = post("/readyz", method="GET")
+    assert ready.status_code == 200
+    assert ready.json() == {
+        "ready": True,
+        "draining": False,
+        "model": {"name": "acme", "version": "7", "digest": "0123456789ab"},
+        "fault": None,
+    }
+    service.fault = "version 8 does not verify"
+    assert post("/readyz", method="GET").json()["fault"] == "version 8 does not verify"
+    service.is_draining = True
+    draining = post("/readyz", method="GET")
+    assert (draining.status_code, draining.json()["draining"]) == (503, True)
+    service.is_draining, service.model = False, None
+    assert post("/readyz", method="GET").status_code == 503
+    assert post("/livez", method="GET").status_code == 200
+
+
+def test_while_draining_answers_close_their_connection(service: ScoringApp, post: Post) -> None:
+    assert "connection" not in post("/score", GOOD).headers
+    service.is_draining = True
+    response = post("/score", GOOD)
+    assert (response.status_code, response.headers["connection"]) == (200, "close")
+
+
+def test_a_request_keeps_the_model_it_began_with(
+    service: ScoringApp, post: Post, scorer: LeadScorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def swapped(model: ServedModel, body: bytes, now: Any) -> dict[str, Any]:
+        service.model = ServedModel(scorer, "8", "f" * 16)
+        return {"seen": model.version}
+
+    monkeypatch.setitem(service.calls.by_path, "/score", swapped)
+    body = post("/score", GOOD).json()
+    assert (body["seen"], body["model"]["version"]) == ("7", "7")
+    assert post("/readyz", method="GET").json()["model"]["version"] == "8"
+
+
+def test_a_body_that_does_not_arrive_in_time_is_given_up(service: ScoringApp) -> None:
+    service.configure(Settings(body_seconds=1), None, "1", None)
+
+    async def slow() -> Any:
+        yield b'{"leads": '
+        await asyncio.sleep(30)
+
+    error = error_of(asyncio.run(_send(service, slow())))
+    assert error["code"] == "too_slow"
+
+
+def test_an_answer_that_takes_too_long_is_given_up(
+    service: ScoringApp, post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.configure(Settings(answer_seconds=1), None, "1", None)
+    monkeypatch.setitem(service.calls.by_path, "/score", lambda *_: asyncio.sleep(30))
+    response = post("/score", GOOD)
+    assert response.headers["retry-after"] == "2"
+    assert error_of(response)["code"] == "timeout"
+
+
+def test_more_requests_than_can_be_worked_on_are_told_to_come_again(
+    service: ScoringApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.configure(Settings(max_requests_at_once=2), None, "1", None)
+
+    async def working(*_: Any) -> dict[str, Any]:
+        await asyncio.sleep(0.2)
+        return {}
+
+    async def three() -> list[httpx.Response]:
+        calls = [_send(service, b"{}") for _ in range(3)]
+        return list(await asyncio.gather(*calls))
+
+    monkeypatch.setitem(service.calls.by_path, "/score", working)
+    answers = asyncio.run(three())
+    assert sorted(response.status_code for response in answers) == [200, 200, 503]
+    assert [r.headers["retry-after"] for r in answers if r.status_code == 503] == ["2"]
+
+
+def test_many_large_bodies_at_once_are_bounded_together(service: ScoringApp) -> None:
+    service.configure(Settings(max_body_bytes=1_000, body_seconds=1), None, "1", None)
+
+    async def half() -> Any:
+        yield b" " * 900
+        await asyncio.sleep(30)
+
+    async def twenty() -> list[int]:
+        calls = [_send(service, half()) for _ in range(20)]
+        return sorted(response.status_code for response in await asyncio.gather(*calls))
+
+    assert asyncio.run(twenty()) == [408] * 17 + [503] * 3
+    assert asyncio.run(_send(service, json.dumps(GOOD).encode())).status_code == 200
+
+
+def test_a_large_body_that_asks_first_hears_no_at_once(service: ScoringApp) -> None:
+    sent: list[Any] = []
+
+    async def never() -> Any:
+        raise AssertionError("the body was asked for")
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [(b"content-length", b"1000000000"), (b"expect", b"100-continue")]
+    scope = {"type": "http", "path": "/score", "method": "POST", "headers": headers}
+    asyncio.run(service(scope, never, send))
+    assert sent[0]["status"] == 413
+    assert (b"connection", b"close") in sent[0]["headers"]
+
+
+async def _send(service: ScoringApp, content: Any) -> httpx.Response:
+    transport = httpx.ASGITransport(app=service)
+    async with httpx.AsyncClient(transport=transport, base_url=LOCAL) as client:
+        return await client.post("/score", content=content)
+
+
 def test_an_inner_fault_tells_nothing_of_the_inside(
     post: Post, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -319,35 +434,6 @@ def test_an_inner_fault_tells_nothing_of_the_inside(
     assert "secret" not in response.text
     error = error_of(response)
     assert any(getattr(r, "request_id", None) == error["request_id"] for r in caplog.records)
-
-
-@pytest.mark.parametrize("status", [404, 429, 500, 503, 504])
-def test_what_the_framework_answers_is_brought_into_shape(status: int) -> None:
-    async def framework(scope: Any, receive: Any, send: Any) -> None:
-        await send({"type": "http.response.start", "status": status, "headers": []})
-        await send({"type": "http.response.body", "body": b"Traceback (most recent call last)"})
-
-    response = _get(OneErrorShape(framework))
-    assert response.status_code == status
-    error_of(response)
-
-
-def test_a_framework_that_raises_gives_a_500() -> None:
-    async def framework(scope: Any, receive: Any, send: Any) -> None:
-        raise ValueError("inside")
-
-    response = _get(OneErrorShape(framework))
-    assert response.status_code == 500
-    assert "inside" not in error_of(response)["message"]
-
-
-def _get(app: Any) -> httpx.Response:
-    async def call() -> httpx.Response:
-        transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
-            return await client.get("/")
-
-    return asyncio.run(call())
 
 
 def test_reasons_come_with_every_score_and_add_up(service: ScoringApp, post: Post) -> None:
