@@ -4,6 +4,7 @@ import copy
 import csv
 import io
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -21,9 +22,18 @@ NUMBERS = ("employees", "website_visits_before", "budget_eur")
 CATEGORIES = ("source", "industry", "country", "preferred_channel", "email_opt_in", "region")
 
 
+KINDS = ("base rate", "blend 0.0", "blend 0.3", "blend 1.0")
+
+
 @pytest.fixture(scope="module")
 def scorer(trained) -> LeadScorer:
     return trained.scorer
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def each(scorers, request) -> LeadScorer:
+    """Give a scorer of each kind."""
+    return scorers[request.param]
 
 
 @pytest.fixture(scope="module")
@@ -255,3 +265,73 @@ def test_scores_survive_a_round_trip_through_csv(scorer, leads) -> None:
     written = scores.to_csv(index=False)
     read = pd.read_csv(io.StringIO(written))
     assert numbers_of(read) == numbers_of(scores)
+
+
+# -- every kind of estimator -----------------------------------------------------------------
+
+
+def test_every_kind_scores_a_lead_alone_as_in_company(each, leads) -> None:
+    table = each.score_table(leads)
+    rows = leads.to_dict("records")
+    assert numbers_of(score_of(each, rows)) == numbers_of(table)
+    for row, probability in zip(rows[::9], table["probability"][::9], strict=True):
+        assert score_of(each, [row])[0].probability == probability
+
+
+def test_every_kind_answers_for_a_lead_of_whom_nothing_is_known(each) -> None:
+    for lead in ({}, dict.fromkeys(each.pipeline.columns, "a value that nobody has")):
+        (score,) = score_of(each, [lead])
+        assert 0 < score.probability < 1
+        assert 1 <= score.score <= 99
+
+
+@settings(max_examples=40)
+@given(table=tables(), n_reasons=st.integers(0, 40))
+def test_reasons_change_no_score_and_are_as_many_as_asked_for(scorer, table, n_reasons) -> None:
+    cells = [LeadCells(lead) for lead in table.to_dict("records")]
+    scores = scorer.score_leads(cells, n_reasons=n_reasons)
+    assert numbers_of(scores) == numbers_of(scorer.score_leads(cells))
+    columns = [f"reason_{i + 1}" for i in range(n_reasons)]
+    scored = scorer.score_table(table, n_reasons=n_reasons)
+    assert list(scored.columns) == ["lead_id", "probability", "score", "grade", *columns]
+    for score, said in zip(scores, scored[columns].to_numpy().tolist(), strict=True):
+        assert len(score.reasons) <= n_reasons
+        words = [str(reason) for reason in score.reasons]
+        assert said == words + [""] * (n_reasons - len(words))
+        assert (score.start is None) == (n_reasons == 0)
+
+
+def test_points_of_all_reasons_and_the_start_are_the_score(each, leads) -> None:
+    cells = [LeadCells(lead) for lead in leads.iloc[:200].to_dict("records")]
+    for score in each.score_leads(cells, n_reasons=10**6):
+        total = score.start + sum(reason.points for reason in score.reasons)
+        assert score.score == min(99, max(1, round(total)))
+
+
+def test_nobody_has_reasons_who_did_not_ask(scorer) -> None:
+    (score,) = score_of(scorer, [{"source": "Partner"}])
+    assert score.reasons == []
+    assert score.start is None
+
+
+def test_a_margin_is_the_log_odds_of_the_probability(each, leads) -> None:
+    features = each.pipeline.matrix(leads)
+    margin, probability = each.margin(features), each.probability(features)
+    assert margin == pytest.approx(np.log(probability / (1 - probability)))
+    assert each.margin(features[:0]).shape == (0,)
+
+
+def test_activities_speak_in_reasons(scorers) -> None:
+    # The simulator gives demos their weight; a lead with one has its words among the reasons.
+    scorer = scorers["blend 0.3"]
+    as_of = 1_750_000_000_000_000
+    day = 86_400_000_000
+    demo = {"type": "demo_request", "occurred_at": as_of - 2 * day}
+    types = scorer.pipeline.activities.types
+    assert types
+    demo["type"] = types[0]
+    lead = LeadCells({}, created_at=as_of - 9 * day, activities=[demo])
+    (score,) = scorer.score_leads([lead], as_of, n_reasons=10**6)
+    (reason,) = [each for each in score.reasons if each.signal.endswith(types[0])]
+    assert types[0] in reason.text
+    assert re.search(r"2 days ago|7 days ago|1 ×", reason.text)
