@@ -24,17 +24,19 @@ from rich.table import Table
 
 from crm.errors import (
     ArtifactError,
+    ConfigError,
     GateError,
     LeadScoringError,
     ServiceError,
     SourceError,
     TrackingError,
 )
-from crm.project import PROJECT_FILE, Project, TableKeys, load_project
+from crm.project import LEDGER_URL, PROJECT_FILE, Project, TableKeys, load_project, nearest
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from crm.ledger import Ledger
     from crm.simulated_world import Simulation
     from models.card import ModelCard
     from models.history import Event
@@ -79,6 +81,11 @@ models_app = typer.Typer(
 app.add_typer(models_app, name="models")
 keys_app = typer.Typer(help="Who may call the service.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
+ledger_app = typer.Typer(
+    help="What the service keeps: leads, activities, stages, outcomes, scores.",
+    no_args_is_help=True,
+)
+app.add_typer(ledger_app, name="ledger")
 
 
 def main() -> None:
@@ -618,6 +625,60 @@ def rollback_model(
         because=because,
     )
     _crown(registry, event, [gate.to_json() for gate in judgement.gates], json_)
+
+
+@ledger_app.command("export")
+def export_ledger(
+    folder: Annotated[Path, typer.Argument(help="Where to write one file for each table.")],
+    tables: Annotated[
+        list[str] | None, typer.Option("--table", help="Which tables; without it, all.")
+    ] = None,
+    file_format: Annotated[str, typer.Option("--format", help="csv or parquet.")] = "csv",
+    project: ProjectOption = Path(PROJECT_FILE),
+    json_: JsonOption = False,
+) -> None:
+    """Write the ledger's tables as files that `train` and `score` can read."""
+    from crm.ledger_export import TABLES, export_table
+    from features.fitting import role_columns
+
+    for name in tables or ():
+        if name not in TABLES:
+            raise ConfigError(f"The ledger has no table `{name}`. {nearest(name, list(TABLES))}")
+    opened = load_project(project)
+    roles = role_columns(opened)
+    names = {role: roles[role] for role in roles if role in ("lead_id", "created_at")}
+    folder.mkdir(parents=True, exist_ok=True)
+    with _ledger(opened) as ledger:
+        facts = {
+            name: export_table(ledger, name, folder / f"{name}.{file_format}", names)
+            for name in tables or TABLES
+        }
+    lines = [
+        f"Wrote {rows:,} {name} to {folder / name}.{file_format}" for name, rows in facts.items()
+    ]
+    _show({"rows": facts, "folder": str(folder)}, "\n".join(map(_plain, lines)), json_)
+
+
+@ledger_app.command("migrate")
+def migrate_ledger(project: ProjectOption = Path(PROJECT_FILE), json_: JsonOption = False) -> None:
+    """Bring the ledger's tables to this leadscore's schema; whatever opens it does so too."""
+    from crm.ledger_schema import SCHEMA_VERSION
+
+    with _ledger(load_project(project)) as ledger:
+        ledger.database.prepare()
+    _show({"schema": SCHEMA_VERSION}, f"The ledger has schema {SCHEMA_VERSION}.", json_)
+
+
+@contextmanager
+def _ledger(project: Project) -> Iterator["Ledger"]:
+    from crm.ledger_records import project_ledger
+
+    with project_ledger(project) as ledger:
+        if ledger is None:
+            raise ConfigError(
+                f"{project.path.name} names no ledger. Add [ledger] url, or set {LEDGER_URL}."
+            )
+        yield ledger
 
 
 def _crown(registry: "Registry", event: "Event", gates: list[Any], json_: bool) -> None:

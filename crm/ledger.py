@@ -99,6 +99,9 @@ class Batch:
     activities: Sequence[Row] = ()
     stages: Sequence[Row] = ()
 
+    def __len__(self) -> int:
+        return len(self.scores) + len(self.leads) + len(self.activities) + len(self.stages)
+
 
 class Ledger:
     """The append-only record of leads, activities, stages, outcomes and scores.
@@ -229,15 +232,12 @@ class Ledger:
 
         def work(connection: sa.Connection) -> list[GivenScore]:
             statement = (
-                sa.select(*(column for column in scores.c if column.name != "seq"))
+                sa.select(scores)
                 .where(scores.c.lead_id == lead_id)
                 .order_by(scores.c.seq.desc())
                 .limit(HISTORY_SCORES)
             )
-            return [
-                GivenScore(**{**row, "reasons": msgspec.json.decode(row["reasons"])})
-                for row in connection.execute(statement).mappings()
-            ]
+            return [GivenScore(**_plain(row)) for row in connection.execute(statement).mappings()]
 
         return self.database.read(work)
 
@@ -280,11 +280,34 @@ class Ledger:
             How many rows a piece has at most.
         """
         table = {t.name: t for t in (*OF_LEADS, erasures)}[kind]
-        statement = sa.select(table).order_by(table.c.seq)
+        return self._pieces_of(sa.select(table).order_by(table.c.seq), at_once)
+
+    def newest_leads(self, at_once: int = 10_000) -> Iterator[list[dict[str, Any]]]:
+        """Read each lead once, as it was sent last, in pieces."""
+        newest = sa.select(sa.func.max(leads.c.seq)).group_by(leads.c.lead_id)
+        statement = sa.select(leads).where(leads.c.seq.in_(newest)).order_by(leads.c.seq)
+        return self._pieces_of(statement, at_once)
+
+    def attribute_names(self) -> list[str]:
+        """Read the names of all attributes that were ever sent, sorted."""
+        return sorted(
+            {name for piece in self.rows("leads") for row in piece for name in row["attributes"]}
+        )
+
+    def _pieces_of(self, statement: sa.Select[Any], at_once: int) -> Iterator[list[dict[str, Any]]]:
         with self.database.reading() as connection:
             result = connection.execution_options(yield_per=at_once).execute(statement)
             for piece in result.mappings().partitions():
-                yield [dict(row) for row in piece]
+                yield [_plain(row) for row in piece]
+
+
+def _plain(row: sa.RowMapping) -> dict[str, Any]:
+    """Give a row with its JSON columns read."""
+    return {
+        name: msgspec.json.decode(cell) if name in ("attributes", "reasons") else cell
+        for name, cell in row.items()
+        if name != "seq"
+    }
 
 
 def _add(connection: sa.Connection, kind: str, rows: Sequence[Row], now: int) -> list[Added]:

@@ -4,6 +4,7 @@
 product reads TOML, and every key that it accepts is read by something.
 """
 
+import dataclasses
 import difflib
 import os
 import re
@@ -20,6 +21,8 @@ from crm.cells import cell_text
 from crm.errors import ConfigError
 
 PROJECT_FILE = "leadscore.toml"
+LEDGER_URL = "LEADSCORE_LEDGER_URL"
+LEDGER = "ledger"  # as the source of the leads: the ledger alone
 
 CENTURY = 36_525  # days; more would leave the range of times
 Horizon = Annotated[float, Meta(gt=0, le=CENTURY)]
@@ -88,6 +91,12 @@ class OutcomesKeys(TableKeys, frozen=True, forbid_unknown_fields=True):
     closed_at: str | None = None
     amount: str | None = None
     reason: str | None = None
+
+
+class LedgerKeys(Struct, frozen=True, forbid_unknown_fields=True):
+    """`[ledger]`: the service's own database, to learn from beside the files or alone."""
+
+    url: str | None = None
 
 
 class LearnKeys(Struct, frozen=True, forbid_unknown_fields=True):
@@ -159,6 +168,7 @@ class _File(Struct, frozen=True, forbid_unknown_fields=True):
     activities: ActivitiesKeys | None = None
     stages: StagesKeys | None = None
     outcomes: OutcomesKeys | None = None
+    ledger: LedgerKeys = field(default_factory=LedgerKeys)
     columns: ColumnsKeys = field(default_factory=ColumnsKeys)
     scale: ScaleKeys = field(default_factory=ScaleKeys)
     report: ReportKeys = field(default_factory=ReportKeys)
@@ -183,6 +193,8 @@ class Project:
     columns : ColumnsKeys
     scale : ScaleKeys
     report : ReportKeys
+    ledger_url : str or None
+        Of the service's own database: `[ledger] url`, or the setting `LEADSCORE_LEDGER_URL`.
     """
 
     path: Path
@@ -197,6 +209,7 @@ class Project:
     columns: ColumnsKeys
     scale: ScaleKeys = ScaleKeys()
     report: ReportKeys = ReportKeys()
+    ledger_url: str | None = dataclasses.field(default=None, repr=False)
 
     @property
     def folder(self) -> Path:
@@ -276,6 +289,7 @@ def load_project(path: Path) -> Project:
         columns=keys.columns,
         scale=keys.scale,
         report=keys.report,
+        ledger_url=_ledger_url(keys.ledger),
     )
 
 
@@ -354,6 +368,10 @@ def _refuse_unknown_keys(file: str, raw: Mapping[str, Any]) -> None:
             raise ConfigError(f"{file}: the section [{section}] is missing. It is required.")
 
 
+def _ledger_url(keys: LedgerKeys) -> str | None:
+    return expand_variables(keys.url) if keys.url else os.environ.get(LEDGER_URL)
+
+
 def _keys_of(hint: Any) -> list[str]:
     struct = next(
         kind
@@ -411,7 +429,13 @@ def _check_sense(file: str, keys: _File) -> None:
         raise ConfigError(
             f"{file}: outcomes are named twice, in [outcomes] and as [leads] outcome. Keep one."
         )
-    if keys.outcomes is None and keys.leads.outcome is None:
+    has_ledger = _ledger_url(keys.ledger) is not None
+    if keys.leads.source == LEDGER and not has_ledger:
+        raise ConfigError(
+            f'{file}: [leads] source = "{LEDGER}", but no ledger is named. '
+            f"Add [ledger] url, or set {LEDGER_URL}."
+        )
+    if keys.outcomes is None and keys.leads.outcome is None and not has_ledger:
         raise ConfigError(
             f"{file}: no outcomes are named. "
             "Add a section [outcomes], or name the column with [leads] outcome."

@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 
 from crm.cells import cell_text, number_column, read_column, text_column
 from crm.errors import ConfigError, SchemaError
-from crm.project import LearnKeys, OutcomesKeys, Project, TableKeys, nearest
+from crm.ledger import Ledger
+from crm.ledger_records import events_table, leads_table, project_ledger, with_events
+from crm.project import LEDGER, LearnKeys, OutcomesKeys, Project, TableKeys, nearest
 from crm.sources import name_of, read_table
 
 TIME_DTYPE: Final = "datetime64[us, UTC]"
@@ -126,21 +128,16 @@ def read_records(project: Project, now: datetime.datetime | None = None) -> Reco
         If the project file names columns that are not there.
     """
     notes: list[str] = []
-    leads_raw = read_table(project.leads, project.folder)
-    _check_named_columns(project, list(leads_raw.columns))
-    leads = shape_leads(leads_raw, project, notes)
+    with project_ledger(project) as ledger:
+        leads, leads_raw, outcomes, erased = _read_leads(project, ledger, notes)
     known = set(leads["lead_id"])
-    if project.outcomes is not None:
-        outcomes = _shape(project.outcomes, "outcomes", project, notes)
-    else:
-        outcomes = _flat_outcomes(leads_raw, leads["lead_id"], project, notes)
-    outcomes = _settle(outcomes, project.learn, name_of(project.outcomes or project.leads))
     tables: dict[str, pd.DataFrame | None] = {
         "outcomes": outcomes,
         **read_events(project, notes),
     }
     for name, shaped in tables.items():
         if shaped is not None:
+            shaped = shaped[~shaped["lead_id"].isin(erased)]
             tables[name] = _of_known_leads(name, shaped, known, notes)
     leads, in_order = _in_order_of_time(leads_raw, leads, project)
     assert tables["outcomes"] is not None
@@ -156,6 +153,84 @@ def read_records(project: Project, now: datetime.datetime | None = None) -> Reco
     _check_outcomes_follow_creation(records, project)
     records.digests.update(_digests(records))
     return records
+
+
+def _read_leads(
+    project: Project, ledger: Ledger | None, notes: list[str]
+) -> tuple[pd.DataFrame, pd.DataFrame | None, pd.DataFrame, set[str]]:
+    """Read the leads and their outcomes, from the file, the ledger, or both.
+
+    Returns
+    -------
+    leads : DataFrame
+    leads_raw : DataFrame or None
+        The file's, as read; without rows of other leads.
+    outcomes : DataFrame
+        Settled.
+    erased : set of str
+        Leads of the file that were erased.
+    """
+    leads_raw = leads = outcomes = None
+    erased: set[str] = set()
+    if project.leads.source != LEDGER:
+        leads_raw = read_table(project.leads, project.folder)
+        leads = shape_leads(leads_raw, project, notes)
+        if ledger is not None:
+            erased = ledger.erased(leads["lead_id"].tolist())
+            keep = ~leads["lead_id"].isin(erased)
+            if not keep.all():
+                notes.append(f"leads: {int((~keep).sum()):,} were erased and are left out.")
+            leads_raw, leads = (
+                frame[keep.to_numpy()].reset_index(drop=True) for frame in (leads_raw, leads)
+            )
+    if project.outcomes is not None:
+        outcomes = _shape(project.outcomes, "outcomes", project, notes)
+    elif leads is not None and leads_raw is not None and project.leads.outcome is not None:
+        outcomes = _flat_outcomes(leads_raw, leads["lead_id"], project, notes)
+    if ledger is not None:
+        outcomes = with_events("outcomes", outcomes, events_table(ledger, "outcomes"))
+    assert outcomes is not None
+    outcomes = _settle(outcomes, project.learn, name_of(project.outcomes or project.leads))
+    if ledger is not None:
+        leads = _with_sent_leads(project, ledger, leads, outcomes, notes)
+    assert leads is not None
+    columns = [] if leads_raw is None else list(leads_raw.columns)
+    if ledger is not None:
+        columns += [column for column in leads.columns if column not in columns]
+    _check_named_columns(project, columns)
+    return leads, leads_raw, outcomes, erased
+
+
+def _with_sent_leads(
+    project: Project,
+    ledger: Ledger,
+    leads: pd.DataFrame | None,
+    outcomes: pd.DataFrame,
+    notes: list[str],
+) -> pd.DataFrame:
+    """Add the leads that only the ledger knows; without times of creation only it can be alone."""
+    keys = project.leads
+    roles = {role: getattr(keys, role) for role in (
+        "lead_id", "created_at", "outcome", "closed_at", "amount", "reason")}  # fmt: skip
+    closed = outcomes.dropna(subset="closed_at").groupby("lead_id")["closed_at"].min()
+    closed_at = dict(zip(closed.index, closed.astype(TIME_DTYPE).astype("int64"), strict=True))
+    sent = leads_table(ledger, roles, closed_at)
+    if leads is None and not sent["created_at"].notna().any():
+        sent = sent.drop(columns="created_at")
+    elif leads is not None and "created_at" not in leads:
+        sent = sent.iloc[:0]
+    else:
+        without = int(sent["created_at"].isna().sum())
+        if without:
+            notes.append(f"ledger: {without:,} leads without a time of creation are left out.")
+        sent = sent[sent["created_at"].notna()]
+    if leads is None:
+        if sent.empty:
+            raise SchemaError("the ledger", ["it holds no leads. Score some through the service."])
+        return sent.reset_index(drop=True)
+    new = sent[~sent["lead_id"].isin(leads["lead_id"])]
+    notes.append(f"ledger: {len(new):,} leads that the file does not have.")
+    return leads if new.empty else pd.concat([leads, new], ignore_index=True)
 
 
 def read_events(project: Project, notes: list[str]) -> dict[str, pd.DataFrame | None]:
@@ -174,22 +249,28 @@ def read_events(project: Project, notes: list[str]) -> dict[str, pd.DataFrame | 
         that comes again for the same lead with the same id is there once, the earliest.
     """
     tables: dict[str, pd.DataFrame | None] = {}
-    for name, keys, time in (
-        ("activities", project.activities, "occurred_at"),
-        ("stages", project.stages, "entered_at"),
-    ):
-        if keys is None:
-            tables[name] = None
-            continue
-        table = _shape(keys, name, project, notes)
-        table = table.sort_values(["lead_id", time], kind="stable", ignore_index=True)
-        if name == "activities" and "activity_id" in table:
-            repeated = table["activity_id"].notna() & table.duplicated(["lead_id", "activity_id"])
-            if repeated.any():
-                notes.append(f"activities: {int(repeated.sum()):,} repeated ids, each kept once.")
-                table = table[~repeated].reset_index(drop=True)
-        tables[name] = table
+    with project_ledger(project) as ledger:
+        for name, keys, time in (
+            ("activities", project.activities, "occurred_at"),
+            ("stages", project.stages, "entered_at"),
+        ):
+            table = None if keys is None else _shape(keys, name, project, notes)
+            if ledger is not None:
+                held = events_table(ledger, name)
+                table = with_events(name, table, held) if len(held) else table
+            tables[name] = None if table is None else _in_order(name, table, time, notes)
     return tables
+
+
+def _in_order(name: str, table: pd.DataFrame, time: str, notes: list[str]) -> pd.DataFrame:
+    """Sort events by lead and time; of one lead's activities with the same id keep the earliest."""
+    table = table.sort_values(["lead_id", time], kind="stable", ignore_index=True)
+    if name == "activities" and "activity_id" in table:
+        repeated = table["activity_id"].notna() & table.duplicated(["lead_id", "activity_id"])
+        if repeated.any():
+            notes.append(f"activities: {int(repeated.sum()):,} repeated ids, each kept once.")
+            table = table[~repeated].reset_index(drop=True)
+    return table
 
 
 def shape_leads(table: pd.DataFrame, project: Project, notes: list[str]) -> pd.DataFrame:
@@ -501,17 +582,16 @@ def _of_known_leads(
         )
     if strangers:
         notes.append(f"{name}: {strangers:,} rows of unknown leads are left out.")
-        table = table[is_known].reset_index(drop=True)
-    return table
+    return table[is_known].reset_index(drop=True)
 
 
 def _in_order_of_time(
-    raw: pd.DataFrame, leads: pd.DataFrame, project: Project
+    raw: pd.DataFrame | None, leads: pd.DataFrame, project: Project
 ) -> tuple[pd.DataFrame, bool]:
     order = project.leads.order
     if "created_at" in leads:
         return leads.sort_values(["created_at", "lead_id"], ignore_index=True), True
-    if order is None:
+    if order is None or raw is None:
         return leads, False
     if order == "rows":
         return leads, True

@@ -219,13 +219,13 @@ class LeadScorer:
     ) -> NDArray[np.float64]:
         """Compute the feature matrix of leads as a caller sends them, shape (n, k)."""
         history = self.pipeline.history_of_cells(
-            [self._created(lead) for lead in leads],
+            [self.created_at_of(lead) for lead in leads],
             [lead.activities for lead in leads],
             [lead.stages for lead in leads],
         )
         return self.pipeline.rows([lead.cells for lead in leads], history, as_of)
 
-    def _created(self, lead: LeadCells) -> int:
+    def created_at_of(self, lead: LeadCells) -> int:
         """When a lead was created: as its sender says, or as its own column says."""
         if lead.created_at != NOT_A_TIME:
             return lead.created_at
