@@ -1,14 +1,17 @@
-"""A page that stands alone: HTML with pictures in it, no network and no scripts.
+"""A page that stands alone: HTML with pictures in it, no network, no scripts but our own.
 
 Every text is escaped and cut unless it is `Html`, which only this module's functions make
 from texts; so what comes from data cannot become markup by an oversight.
 """
 
+import base64
+import hashlib
 import html
 import io
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import altair as alt
 
@@ -37,14 +40,19 @@ class Picture:
 def picture_of(chart: alt.Chart | alt.LayerChart) -> Picture:
     """Draw a chart; its title becomes text, which wraps on a narrow screen."""
     title = chart.title
+    file = io.StringIO()
+    untitled(chart).save(file, format="svg")
+    return Picture(str(title.text), str(title.subtitle), file.getvalue())
+
+
+def untitled(chart: Any) -> Any:
+    """Give a chart in the page's letters and without its title, which stands beside it."""
     bare = chart.copy(deep=True)
     bare.title = alt.Undefined
     bare = bare.configure(font="sans-serif").configure_axis(
         labelFontSize=14, titleFontSize=14, titleFontWeight="normal", labelFlush=False
     )
-    file = io.StringIO()
-    bare.configure_legend(labelFontSize=14).configure_view(stroke=None).save(file, format="svg")
-    return Picture(str(title.text), str(title.subtitle), file.getvalue())
+    return bare.configure_legend(labelFontSize=14).configure_view(stroke=None)
 
 
 def shown(text: object, most: int = MOST_CHARACTERS) -> str:
@@ -210,15 +218,42 @@ def document(title: str, header: Html, sections: Mapping[str, Html], footer: Htm
         f'<li><a href="#{_anchor(part)}">{to_html(label)}</a></li>'
         for label, part in sections.items()
     )
+    body = (
+        f'<header>{header}</header><nav aria-label="Sections"><ul>{links}</ul></nav>'
+        f"<main>{join(sections.values())}</main><footer>{footer}</footer>"
+    )
+    return whole(title, STYLE, Html(body))
+
+
+def whole(title: str, style: str, body: Html, early: str = "", late: str = "") -> str:
+    """Put a file together that loads nothing, and runs no scripts but those given here.
+
+    Parameters
+    ----------
+    title : str
+        Of the window.
+    style : str
+        The style sheet.
+    body : Html
+    early, late : str
+        JavaScript before and after the body; made here, never from data.
+    """
+    scripts = [script for script in (early, late) if script]
+    allowed = " ".join(f"'sha256-{_sha256(script)}'" for script in scripts)
+    policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    policy += f"; script-src {allowed}" if allowed else ""
+    before, after = (f"<script>{script}</script>" if script else "" for script in (early, late))
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
-        "style-src 'unsafe-inline'; img-src data:\">"
-        f"<title>{to_html(title)}</title><style>{STYLE}</style></head><body>"
-        f'<header>{header}</header><nav aria-label="Sections"><ul>{links}</ul></nav>'
-        f"<main>{join(sections.values())}</main><footer>{footer}</footer></body></html>\n"
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+        f"<title>{to_html(title)}</title><style>{style}</style>{before}</head>"
+        f"<body>{body}{after}</body></html>\n"
     )
+
+
+def _sha256(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
 def _anchor(part: Html) -> str:

@@ -1,0 +1,276 @@
+"""A report as one HTML file that opens from disk: every page, chart and number in it."""
+
+import html
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from reports.content import Column, Figure, Page, Report, Row, Section, Takeaway
+from reports.drawings import Drawing
+from reports.forms_cells import is_number, written
+from reports.forms_script import EARLY, script
+from reports.forms_style import REPORT_STYLE, SHEET_STYLE
+from reports.page import (
+    MOST_PROSE,
+    STYLE,
+    Html,
+    bullets,
+    facts,
+    join,
+    more,
+    name,
+    paragraph,
+    shown,
+    table,
+    to_html,
+    whole,
+)
+
+MOST_BYTES = 3_000_000
+MOST_ROWS = 30  # of a table on a page; the CSV has all
+SPARE_BYTES = 100_000  # for what is counted late
+DEFINITIONS = "definitions"
+SHEET = "service-level"  # the slug of the page that is a print form too
+FACTS = {
+    "leads": "Leads",
+    "from": "From",
+    "to": "To",
+    "filters": "Only",
+    "model": "Model",
+}
+
+
+def html_of(report: Report, drawings: Mapping[str, Drawing]) -> str:
+    """Write the whole report as one file of at most 3 MB.
+
+    The charts come first as pictures; a script redraws those in sight from their
+    specifications, so that they fit the screen and answer to the pointer. Where all
+    specifications would not fit into the file, the last charts stay pictures.
+
+    Parameters
+    ----------
+    report : Report
+    drawings : mapping of str to Drawing
+        By the figure's name (`reports.drawings.draw`).
+    """
+    late = script()
+    room = MOST_BYTES - SPARE_BYTES - len(late.encode())
+    titles = {page.slug: page.title for page in report.pages}
+    pages = [_page(page, report, drawings, {}) for page in report.pages]
+    room -= sum(len(page.encode()) for page in pages)
+    live: dict[str, str] = {}
+    for figure_name, drawing in drawings.items():
+        text = for_script(drawing.specification)
+        if len(text.encode()) <= room:
+            live[figure_name] = text
+            room -= len(text.encode())
+    pages = [_page(page, report, drawings, live, i == 0) for i, page in enumerate(report.pages)]
+    pages.append(_definitions(report.metrics))
+    links = "".join(
+        f'<li><a href="#{html.escape(slug)}">{to_html(title)}</a></li>'
+        for slug, title in {**titles, DEFINITIONS: "Definitions"}.items()
+    )
+    body = join(
+        [
+            Html('<a class="skip" href="#content">To the content</a>'),
+            Html(f"<header>{_header(report)}</header>"),
+            Html(f'<nav aria-label="Pages"><ul>{links}</ul></nav>'),
+            Html(f'<main id="content" tabindex="-1">{join(pages)}</main>'),
+            Html(f"<footer>{_footer()}</footer>"),
+            Html('<div id="told" role="tooltip" hidden></div>'),
+        ]
+    )
+    return whole(f"{shown(report.name, 60)}: report", STYLE + REPORT_STYLE, body, EARLY, late)
+
+
+def sheet_of(report: Report, page: Page, drawings: Mapping[str, Drawing]) -> str:
+    """Write one page alone, without a script and definitions, to be printed on one sheet."""
+    alone = replace(page, takeaways=tuple(replace(t, figure="") for t in page.takeaways))
+    body = join(
+        [
+            Html(f"<header>{_header(report)}</header>"),
+            Html(f"<main>{_page(alone, report, drawings, {}, links=False)}</main>"),
+            Html(
+                '<footer class="signed"><p>Agreed for marketing: <span></span></p>'
+                "<p>Agreed for sales: <span></span></p><p>On: <span></span></p></footer>"
+            ),
+        ]
+    )
+    title = f"{shown(report.name, 60)}: {shown(page.title, 60)}"
+    return whole(title, STYLE + REPORT_STYLE + SHEET_STYLE, body)
+
+
+def for_script(text: str) -> str:
+    r"""Make JSON harmless within a script element: it cannot end it or begin a comment.
+
+    Examples
+    --------
+    >>> for_script('["</script>&\u2028"]')
+    '["\\u003c/script\\u003e\\u0026\\u2028"]'
+    """
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def _header(report: Report) -> Html:
+    simulated = "Simulated: made-up records. No figure here is about real leads."
+    return join(
+        [
+            paragraph(simulated, kind="banner") if report.about.get("simulated") else "",
+            Html(f"<h1>{name(report.name)}</h1>"),
+            paragraph(f"As of {written(report.as_of, 'time')} UTC", kind="note"),
+        ]
+    )
+
+
+def _footer() -> Html:
+    return paragraph(
+        "Every number has a definition; its column's heading leads there. All rows are in the "
+        "folder ",
+        Html("<code>csv</code>"),
+        " beside this file, for machines in ",
+        Html("<code>report.json</code>"),
+        ".",
+    )
+
+
+def _page(
+    page: Page,
+    report: Report,
+    drawings: Mapping[str, Drawing],
+    live: Mapping[str, str],
+    is_first: bool = False,
+    links: bool = True,
+) -> Html:
+    known = {str(metric["name"]) for metric in report.metrics} if links else set()
+    slug = html.escape(page.slug)
+    parts: list[object] = [
+        Html(f'<h2 id="{slug}-title" tabindex="-1">{to_html(page.title)}</h2>'),
+        paragraph(page.lead, kind="lead"),
+        _about(report) if is_first else "",
+        _takeaways(page.takeaways, known),
+        *(_section(section, drawings, live, known) for section in page.sections),
+    ]
+    if page.changed:
+        parts += [Html("<h3>Since the last report</h3>"), bullets(page.changed)]
+    opened = " is-open" if is_first else ""
+    return Html(
+        f'<article class="page{opened}" id="{slug}" aria-labelledby="{slug}-title">'
+        f"{join(parts)}</article>"
+    )
+
+
+def _about(report: Report) -> Html:
+    pairs = {label: report.about[key] for key, label in FACTS.items() if report.about.get(key)}
+    said = {k: f"{v:,}" if is_number(v) else name(v, 120) for k, v in pairs.items()}
+    return facts(said) if said else Html("")
+
+
+def _takeaways(takeaways: Sequence[Takeaway], known: set[str]) -> Html:
+    if not takeaways:
+        return Html("")
+    items = []
+    for takeaway in takeaways:
+        links = []
+        if takeaway.figure:
+            links.append(_link(f"fig-{takeaway.figure}", "see it"))
+        if takeaway.metric in known:
+            links.append(_link(f"metric-{takeaway.metric}", "how it is counted"))
+        more_of_it = f" <small>{join(links, ' · ')}</small>" if links else ""
+        items.append(Html(f"{to_html(shown(takeaway.sentence, MOST_PROSE))}{more_of_it}"))
+    return Html(f'<div class="takeaways">{bullets(items)}</div>')
+
+
+def _section(
+    section: Section, drawings: Mapping[str, Drawing], live: Mapping[str, str], known: set[str]
+) -> Html:
+    parts = [
+        Html(f"<h3>{to_html(section.heading)}</h3>"),
+        *(paragraph(text) for text in section.paragraphs),
+        paragraph(section.needs, kind="needs") if section.needs else "",
+        *(
+            _figure(figure, drawings.get(figure.name), live.get(figure.name), known)
+            for figure in section.figures
+        ),
+    ]
+    return Html(f'<div class="part">{join(parts)}</div>')
+
+
+def _figure(figure: Figure, drawing: Drawing | None, live: str | None, known: set[str]) -> Html:
+    anchor = html.escape(f"fig-{figure.name}")
+    note = paragraph(figure.note, kind="note") if figure.note else Html("")
+    if drawing is None:
+        return Html(f'<div class="alone" id="{anchor}">{join([_table(figure, known), note])}</div>')
+    label = html.escape(shown(f"{figure.finding}. {figure.about}", 600), quote=True)
+    still = (
+        drawing.svg
+        if drawing.is_light
+        else f'<img alt="" src="{drawing.png_address}" loading="lazy">'
+    )
+    script_part = f'<script type="application/json">{live}</script>' if live else ""
+    rows = f"{len(figure.rows):,} row" + ("" if len(figure.rows) == 1 else "s")
+    return Html(
+        f'<figure id="{anchor}"{" data-live" if live else ""}>'
+        f"<figcaption><strong>{to_html(shown(figure.finding, 300))}</strong>"
+        f"<span>{to_html(shown(figure.about, 300))}</span></figcaption>"
+        f'<div class="still" role="img" aria-label="{label}">{still}</div>'
+        f'<div class="live" role="img" aria-label="{label}"></div>{script_part}{note}'
+        f"{more(f'The numbers behind it, {rows}', _table(figure, known))}</figure>"
+    )
+
+
+def _table(figure: Figure, known: set[str]) -> Html:
+    header = [_heading(column, known) for column in figure.columns]
+    texts = [i for i, column in enumerate(figure.columns) if column.form in ("text", "time")]
+    rows = [[_cell(row, column) for column in figure.columns] for row in figure.rows[:MOST_ROWS]]
+    left = len(figure.rows) - len(rows)
+    whole_table = Html(
+        f'<p class="note">{f"{left:,} more rows are in " if left else "The same as a file: "}'
+        f'<a href="csv/{html.escape(figure.name)}.csv">{html.escape(figure.name)}.csv</a></p>'
+    )
+    caption = shown(f"{figure.finding}. {figure.about}".replace("..", "."), 400)
+    return join([table(caption, header, rows, texts), whole_table])
+
+
+def _heading(column: Column, known: set[str]) -> Html:
+    title = to_html(shown(column.title, 80))
+    if column.metric not in known:
+        return title
+    return Html(f'<a href="#metric-{html.escape(column.metric)}">{title}</a>')
+
+
+def _cell(row: Row, column: Column) -> object:
+    value = row.get(column.key)
+    text = written(value, column.form)
+    return name(text) if column.form == "text" and isinstance(value, str) else text
+
+
+def _link(anchor: str, text: str) -> Html:
+    return Html(f'<a href="#{html.escape(anchor)}">{to_html(text)}</a>')
+
+
+def _definitions(metrics: Sequence[Row]) -> Html:
+    parts = []
+    for metric in metrics:
+        anchor = html.escape(f"metric-{metric['name']}")
+        said = {
+            label: str(metric[key])
+            for key, label in (
+                ("denominator", "Of"),
+                ("window", "Window"),
+                ("maturity", "Counted when"),
+            )
+            if metric.get(key)
+        }
+        parts.append(
+            Html(
+                f'<div class="part" id="{anchor}"><h3>{to_html(metric["title"])}</h3>'
+                f"{paragraph(metric['definition'])}{facts(said) if said else ''}</div>"
+            )
+        )
+    return Html(
+        f'<article class="page" id="{DEFINITIONS}" aria-labelledby="{DEFINITIONS}-title">'
+        f'<h2 id="{DEFINITIONS}-title" tabindex="-1">Definitions</h2>'
+        f"{paragraph('How each number is counted, the same on every page.', kind='lead')}"
+        f"{join(parts)}</article>"
+    )

@@ -1,0 +1,79 @@
+"""What a report's page adds to the style sheet of `reports.page`."""
+
+REPORT_STYLE = """
+.skip { position: absolute; left: -100vw; padding: .5rem 1rem; background: #fff; }
+.skip:focus { left: .5rem; top: .5rem; z-index: 3; }
+main:focus, h2:focus { outline: none; }
+h2 { font-size: 1.6rem; margin-top: 1.2rem; }
+h3 { margin: 2rem 0 .4rem; font-size: 1.15rem; line-height: 1.3; }
+nav { position: sticky; top: 0; z-index: 2; background: #fff; }
+nav li { margin: 0; }
+nav a { text-decoration: none; padding: .2rem 0; border-bottom: 3px solid transparent; }
+nav a:hover { text-decoration: underline; }
+nav a[aria-current] { color: var(--ink); font-weight: 600; border-color: var(--blue); }
+.page { padding-bottom: 1rem; scroll-margin-top: 4rem; }
+.paged .page { display: none; }
+.paged .page.is-open { display: block; }
+html:not(.paged) .page { border-top: 1px solid var(--line); }
+.part, figure, .alone { scroll-margin-top: 4rem; }
+.takeaways { margin: 1rem 0; padding: .3rem 1.2rem; background: var(--wash);
+  border-left: .3rem solid var(--blue); }
+.takeaways li { font-size: 1.05rem; }
+.takeaways small { white-space: nowrap; }
+.needs { padding: .8rem 1rem; border: 1px dashed var(--soft); color: var(--soft); }
+figure { margin: 1.4rem 0 2rem; }
+figcaption { margin-bottom: .5rem; max-width: 46rem; }
+figcaption strong { font-size: 1.05rem; line-height: 1.35; }
+figure img { max-width: 100%; height: auto; display: block; }
+.live { display: none; }
+.live svg { overflow: visible; }
+.live .chart-wrapper { display: block; width: 100%; }
+.is-live > .live { display: block; }
+.is-live > .still { display: none; }
+.live details { display: none; }
+.scroll { background: linear-gradient(to right, #fff 40%, transparent) 0 0 / 2rem 100% no-repeat local,
+  linear-gradient(to left, #fff 40%, transparent) 100% 0 / 2rem 100% no-repeat local,
+  linear-gradient(to right, rgb(0 0 0 / 18%), transparent) 0 0 / .7rem 100% no-repeat scroll,
+  linear-gradient(to left, rgb(0 0 0 / 18%), transparent) 100% 0 / .7rem 100% no-repeat scroll; }
+thead a { color: inherit; text-decoration-style: dotted; text-underline-offset: .2em; }
+#told { position: fixed; z-index: 4; max-width: min(22rem, 90vw); padding: .5rem .7rem;
+  background: #fff; border: 1px solid var(--soft); border-radius: .3rem; font-size: .88rem;
+  box-shadow: 0 2px 8px rgb(0 0 0 / 20%); pointer-events: none; overflow-wrap: anywhere; }
+#told span { color: var(--soft); }
+a:focus-visible, summary:focus-visible, .scroll:focus-visible { outline: 3px solid var(--blue);
+  outline-offset: 2px; }
+@media (max-width: 40rem) {
+  nav { position: static; }
+  nav ul { gap: .1rem .9rem; }
+  nav a { display: inline-block; padding: .35rem 0; }
+  .page, .part, figure, .alone { scroll-margin-top: 1rem; }
+}
+@page { size: A4; margin: 15mm; }
+@media print {
+  .scroll { background: none; }
+  .skip, #told, .takeaways small, figure details { display: none !important; }
+  .paged .page, .page { display: block !important; break-before: page; }
+  header + nav + main .page:first-child { break-before: auto; }
+  .is-live > .still { display: block; }
+  .is-live > .live { display: none; }
+  figure svg, figure img { max-height: 200mm; }
+  h3, figcaption, .lead { break-after: avoid; }
+  a { color: inherit; text-decoration: none; }
+}
+"""
+
+SHEET_STYLE = """
+header { padding-top: 1rem; }
+header h1 { font-size: 1.3rem; }
+.page { border: 0 !important; }
+.signed { display: flex; gap: 2rem; flex-wrap: wrap; color: var(--ink); }
+.signed span { display: inline-block; width: 11rem; border-bottom: 1px solid; }
+figure svg, figure img { max-height: 60mm; }
+@media print {
+  body { font-size: 9pt; padding: 0; }
+  h2 { margin: 0; }
+  h3 { margin-top: .6rem; }
+  .page { break-before: auto !important; }
+  .alone .note { display: none; }
+}
+"""

@@ -1,0 +1,258 @@
+"""Reports made by hand, with every kind of part; and names as attackers write them."""
+
+import altair as alt
+import pandas as pd
+
+from reports.charts import gains_chart, importance_chart
+from reports.content import Column, Figure, Page, Report, Section, Takeaway
+
+HOSTILE = [
+    "<script>window.hacked = 1; alert(1)</script>",
+    "\"' onmouseover=alert(1) onfocus=alert(1) autofocus x='",
+    "</title></style></script></svg><img src=x onerror=alert(1)>",
+    "javascript:alert(1)",
+    "[click](javascript:alert(1)) ![x](https://evil.example/x.png)",
+    "<a href='https://evil.example'>x</a> https://evil.example www.evil.example",
+    "red; background: url(https://evil.example/x)} body { display: none } </style>",
+    "${alert(1)} {{constructor.constructor('alert(1)')()}} <%= 7*7 %>",
+    "datum.leads + warn('x') || (function(){alert(1)})()",
+    '"] = 1; alert(1); ["',
+    "\\\"+alert(1)+\\\"'+alert(1)+'",
+    "\u202egnp.exe\u2066 \u200fabc",
+    "=HYPERLINK(\"https://evil.example\")",
+    "+1+cmd|' /C calc'!A0",
+    "@SUM(1)",
+    "-2+3",
+    "| a | b |\n|---|---|\n# heading\n- item\n```js",
+    "<!-- leadscore: end --> ]]> <![CDATA[ --!> <!--",
+    "ze\u200bro\u200d wid\ufeffth",
+    "line\u2028separator\u2029\x00\x1b[31m\ud800",
+    "__proto__",
+    "constructor",
+    "&lt;b&gt; &amp; &#60;script&#62;",
+    "x" * 10_000,
+    "\u0645\u0631\u062d\u0628\u0627 \u05e9\u05dc\u05d5\u05dd 日本語",
+]  # fmt: skip
+
+SOURCES = [
+    {"source": name, "leads": n, "won": w, "low": w * 0.7, "high": w * 1.3, "days": d, "eur": e}
+    for name, n, w, d, e in (
+        ("Webinar", 312, 0.241, 21.4, 84_200.0),
+        ("Paid search", 1_204, 0.098, 34.0, 120_350.0),
+        ("Referral from a partner with quite a long name", 88, 0.31, 18.2, 64_000.0),
+        ("Organic", 2_034, 0.113, 40.9, 210_400.0),
+        ("Trade fair", 41, 0.122, None, None),
+    )
+]
+COLUMNS = (
+    Column("source", "Source"),
+    Column("leads", "Leads", "count", "leads"),
+    Column("won", "Won", "share", "win_rate"),
+    Column("low", "from", "share"),
+    Column("high", "to", "share"),
+    Column("days", "Time to close, days", "days", "days_to_close"),
+    Column("eur", "Revenue, EUR", "amount"),
+)
+METRICS = (
+    {
+        "name": "leads",
+        "title": "Leads",
+        "definition": "Leads created in the window.",
+        "denominator": "",
+        "window": "the last 12 months",
+        "maturity": "at once",
+    },
+    {
+        "name": "win_rate",
+        "title": "Won",
+        "definition": "Leads won within 90 days of their creation.",
+        "denominator": "leads whose 90 days have passed",
+        "window": "the last 12 months",
+        "maturity": "90 days after creation",
+    },
+    {
+        "name": "days_to_close",
+        "title": "Time to close",
+        "definition": "Median days from creation to the win.",
+        "denominator": "won leads",
+        "window": "the last 12 months",
+        "maturity": "90 days after creation",
+    },
+)
+
+
+def bars(rows) -> alt.LayerChart:
+    table = pd.DataFrame(rows)
+    base = alt.Chart(table).encode(
+        y=alt.Y("source", sort=[row["source"] for row in rows], title=None)
+    )
+    tooltip = ["source", alt.Tooltip("leads", title="leads"), alt.Tooltip("won", format=".1%")]
+    won = base.mark_bar(color="#0072B2").encode(
+        x=alt.X("won", title="Share that was won", axis=alt.Axis(format="%")), tooltip=tooltip
+    )
+    interval = base.mark_rule(color="black").encode(x="low", x2="high")
+    return (won + interval).properties(title="Won by source", width=420, height=30 * len(rows))
+
+
+def weeks() -> list[dict]:
+    return [
+        {"week": f"2026-{10 + i // 4:02d}-{1 + 7 * (i % 4):02d}", "leads": 40 + 7 * i, "grade": g}
+        for i in range(7)
+        for g in ("A", "B")
+    ]
+
+
+def funnel() -> Figure:
+    rows = [
+        {"stage": stage, "leads": n, "share": n / 3_679}
+        for stage, n in (("New", 3_679), ("Qualified", 1_602), ("Proposal", 604), ("Won", 431))
+    ]
+    chart = (
+        alt.Chart(pd.DataFrame(rows))
+        .mark_bar(color="#0072B2")
+        .encode(
+            y=alt.Y("stage", sort=None, title=None),
+            x=alt.X("leads", title="Leads"),
+            tooltip=["stage", "leads"],
+        )
+        .properties(title="Funnel", width=420, height=140)
+    )
+    columns = (
+        Column("stage", "Stage"),
+        Column("leads", "Leads", "count", "leads"),
+        Column("share", "Of all", "share"),
+    )
+    return Figure(
+        "funnel-stages",
+        "Most leads fall off between New and Qualified",
+        "Leads created from Jan to Aug 2026, n = 3,679",
+        columns,
+        tuple(rows),
+        chart,
+    )
+
+
+def made_report(simulated: bool = True) -> Report:
+    """A small report with every kind of part."""
+    curve = [{"share": i / 10, "gain": (i / 10) ** 0.5, "low": i / 12, "high": min(1, i / 8)}
+             for i in range(1, 11)]  # fmt: skip
+    drivers = [{"signal": "Asked for a demo", "share": 0.4}, {"signal": "Source", "share": 0.2},
+               {"signal": "Company size", "share": 0.1}]  # fmt: skip
+    takeaway = Takeaway(
+        "Webinar leads convert 2.4× the average (n = 312, 1.9 to 3.0×).",
+        {"value": 2.4, "low": 1.9, "high": 3.0, "n": 312},
+        "win_rate",
+        "sources-won",
+    )
+    share = Column("share", "Share", "share")
+    pages = (
+        Page(
+            "month",
+            "This month in one minute",
+            "What marketing and sales should know this month.",
+            (takeaway, Takeaway("Trade fair leads are too few to judge (n = 41).",
+                                {"value": None, "low": None, "high": None, "n": 41}, "leads")),
+            (Section("In numbers", ("3,679 leads came in, 431 were won.",), (funnel(),)),),
+            ("Webinar rose from 22.0 % to 24.1 %.",),
+        ),
+        Page(
+            "sources",
+            "Sources",
+            "Where leads come from, and which are won.",
+            (takeaway,),
+            (
+                Section(
+                    "Who is won",
+                    ("Sources with fewer than 50 mature leads are not judged.",),
+                    (
+                        Figure(
+                            "sources-won",
+                            "Leads from partners are won most often",
+                            "Leads created from Jan to Aug 2026, n = 3,679; lines: 95 % intervals",
+                            COLUMNS,
+                            tuple(SOURCES),
+                            bars(SOURCES),
+                            "The 214 leads of the last 90 days are not mature and left out.",
+                        ),
+                        Figure("sources-table", "All sources", "The same leads", COLUMNS,
+                               tuple(SOURCES)),
+                    ),
+                ),
+                Section("Cost", (), (), "Cost a lead would stand here; it needs a column of cost."),
+            ),
+        ),
+        Page(
+            "score",
+            "Does the score work?",
+            "Whether better scores win more often.",
+            (),
+            (
+                Section(
+                    "Work the best first",
+                    (),
+                    (
+                        Figure("gains", "The best fifth holds half of the wins", "n = 800",
+                               (share, Column("gain", "Wins found", "share")), tuple(curve),
+                               gains_chart(curve, "n = 800")),
+                        Figure("drivers", "Three signals move the score most", "n = 800",
+                               (Column("signal", "Signal"), share), tuple(drivers),
+                               importance_chart(drivers, "n = 800")),
+                    ),
+                ),
+            ),
+        ),
+        Page(
+            "service-level",
+            "Service level",
+            "What both teams agreed on, and how it goes.",
+            (),
+            (
+                Section(
+                    "By week and grade",
+                    (),
+                    (
+                        Figure("service-weeks", "Leads handed over", "The last 7 weeks",
+                               (Column("week", "Week of", "time"), Column("grade", "Grade"),
+                                Column("leads", "Leads", "count", "leads")), tuple(weeks())),
+                    ),
+                ),
+            ),
+        ),
+    )  # fmt: skip
+    about = {"leads": 3_679, "from": "2026-01-01", "to": "2026-08-31", "simulated": simulated,
+             "model": "demo 3"}  # fmt: skip
+    return Report("demo", "2026-11-24T06:00:00+00:00", about, pages, METRICS)
+
+
+def hostile_report() -> Report:
+    """The same shape with hostile names wherever a name can stand."""
+    rows = [
+        {"source": name, "leads": 10 + i, "won": 0.1 + i / 100, "low": 0.1, "high": 0.5,
+         "days": 1.0, "eur": 2.0}
+        for i, name in enumerate(HOSTILE)
+    ]  # fmt: skip
+    short = [  # no frame can hold half of a surrogate pair
+        {**row, "source": row["source"].encode(errors="replace").decode()}
+        for row in rows
+        if len(row["source"]) < 1_000
+    ]
+    pages = []
+    for i, name in enumerate(HOSTILE):
+        figures = ()
+        if i < 2:
+            figures = (
+                Figure(f"attack-{i}", name, name, COLUMNS, tuple(rows), bars(short[i::2]), name),
+                Figure(f"table-{i}", name, name, (Column("source", name), *COLUMNS[1:]),
+                       tuple(rows)),
+            )  # fmt: skip
+        evidence = {"value": name, "low": name, "high": name, "n": name}
+        pages.append(
+            Page(f"page-{i}", name, name, (Takeaway(name, evidence, name, ""),),
+                 (Section(name, (name,), figures, "" if figures else name),), (name,))
+        )  # fmt: skip
+    metrics = [
+        {"name": f"m{i}", "title": name, "definition": name, "denominator": name, "window": name}
+        for i, name in enumerate(HOSTILE)
+    ]
+    about = {"leads": HOSTILE[0], "from": HOSTILE[1], "filters": HOSTILE[2], "model": HOSTILE[4]}
+    return Report(HOSTILE[0], HOSTILE[1], about, tuple(pages), metrics)
