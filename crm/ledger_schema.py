@@ -1,7 +1,8 @@
 """The ledger's tables, the same in SQLite and PostgreSQL; `crm/migrations` builds them.
 
 Times are whole microseconds since 1970 UTC, so that both databases keep them alike. Rows
-are added and never changed; only `forget` deletes them. `seq` is the order of arrival.
+are added and never changed; only `forget` deletes them. `seq` is the order of arrival, of
+what came together the order of ids.
 """
 
 import hashlib

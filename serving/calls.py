@@ -1,20 +1,29 @@
 """What the service answers: one method a call. No HTTP here, and no framework."""
 
 import datetime
-from collections.abc import Awaitable, Callable, Mapping
+import itertools
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any
 
 import anyio.to_thread
 
+from crm.cells import cell_text
+from crm.ledger import Batch, GivenScore, Ledger, SentLead
 from features.moments import NOT_A_TIME
 from features.times import cell_time, time_text
-from models.scorer import LeadCells, LeadScorer
+from models.scorer import LeadScorer, Score
 from serving.errors import RequestError
-from serving.payloads import LeadPayload, lead_cells, read_score_request, score_body
+from serving.flat import REASONS, flat_body, names_by_identifier, read_flat
+from serving.joining import JoinedLead, join, used
+from serving.ledger_calls import LedgerCalls, item_error
+from serving.payloads import LeadPayload, read_score_request, reason_body, score_body
+from serving.score_writer import ScoreWriter
 from serving.settings import Settings
 
-Call = Callable[["ServedModel", bytes, datetime.datetime], Awaitable[dict[str, Any]]]
+Call = Callable[["ServedModel", bytes, datetime.datetime, str], Awaitable[dict[str, Any]]]
 
 IN_THREAD_FROM = 32  # leads; fewer take less time than changing threads
 
@@ -36,6 +45,14 @@ class ServedModel:
     version: str
     digest: str
 
+    @cached_property
+    def names_by_identifier(self) -> dict[str, str]:
+        """The CRM's names of columns, by what a flow can write."""
+        pipeline = self.scorer.pipeline
+        left_out = [left.column for left in pipeline.left_out]
+        columns = [*pipeline.columns, *left_out, *self.scorer.roles.values()]
+        return names_by_identifier(list(dict.fromkeys(columns)))
+
     def identity(self) -> dict[str, Any]:
         """Who answers, for the body of every answer."""
         card = self.scorer.card
@@ -44,61 +61,187 @@ class ServedModel:
 
 
 class Calls:
-    """The calls, by path: model, body and time in, the answer's body out.
+    """The calls, by path: model, body, time and request id in, the answer's body out.
 
     Parameters
     ----------
     settings : Settings
+    ledger : Ledger, optional
+        Without one, leads are scored from what is sent, and nothing is kept.
+
+    Attributes
+    ----------
+    score_writer : ScoreWriter or None
+        What writes scores behind the answers, where there is a ledger.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, ledger: Ledger | None = None) -> None:
         self.settings = settings
-        self.by_path: dict[str, Call] = {"/score": self.score, "/model": self.model}
+        self.by_path: dict[str, Call] = {
+            "/score": self.score,
+            "/score_lead": self.score_lead,
+            "/activities": partial(self._add, "activities"),
+            "/stages": partial(self._add, "stages"),
+            "/outcomes": partial(self._add, "outcomes"),
+            "/lead": self.lead,
+            "/erase": self.erase,
+            "/model": self.model,
+        }
+        self._score_ids = map(f"{uuid.uuid4().hex}-{{}}".format, itertools.count())
+        self.keep_in(ledger)
+
+    def keep_in(self, ledger: Ledger | None) -> None:
+        """Ask and fill this ledger from now on."""
+        self.ledger = LedgerCalls(ledger)
+        self.score_writer = ScoreWriter(ledger) if ledger else None
+
+    def close(self, seconds: float = 5.0) -> None:
+        """Write the scores that wait, for at most so many seconds, and let the ledger go."""
+        if self.score_writer is not None:
+            self.score_writer.close(seconds)
+        if self.ledger.ledger is not None:
+            self.ledger.ledger.close()
 
     async def score(
-        self, model: ServedModel, body: bytes, now: datetime.datetime
+        self, model: ServedModel, body: bytes, now: datetime.datetime, request_id: str
     ) -> dict[str, Any]:
         """Score 1 to `max_leads` leads: a result or an error for each, in their order."""
         sent, as_of, n_reasons = read_score_request(body, self.settings)
-        roles = model.scorer.roles
-        leads = [_cells(lead, i, roles) for i, lead in enumerate(sent)]
-        good = [lead for lead in leads if isinstance(lead, LeadCells)]
+        moment = cell_time(now) if as_of == NOT_A_TIME else as_of
+        leads = await self._joined(model, sent)
+        good = [lead for lead in leads if isinstance(lead, JoinedLead)]
         first_error = next((lead for lead in leads if isinstance(lead, RequestError)), None)
         if not good and first_error is not None:
             raise first_error
-        moment = cell_time(now) if as_of == NOT_A_TIME else as_of
-        if len(good) < IN_THREAD_FROM:
-            scores = model.scorer.score_leads(good, moment, n_reasons)
+        known = [lead.known for lead in good]
+        if len(known) < IN_THREAD_FROM:
+            scores = model.scorer.score_leads(known, moment, n_reasons)
         else:
             scores = await anyio.to_thread.run_sync(
-                model.scorer.score_leads, good, moment, n_reasons
+                model.scorer.score_leads, known, moment, n_reasons
             )
+        for lead, score in zip(good, scores, strict=True):
+            score.warnings.extend(lead.warnings)
         waiting = iter(scores)
         items = [
-            _item_error(lead) if isinstance(lead, RequestError) else score_body(next(waiting))
+            item_error(lead)
+            if isinstance(lead, RequestError)
+            else score_body(next(waiting)) | {"used": used(lead.known, moment)}
             for lead in leads
         ]
+        self._keep(model, good, scores, moment, cell_time(now), request_id)
         return {"as_of": time_text(moment), "scores": items}
 
+    async def score_lead(
+        self, model: ServedModel, body: bytes, now: datetime.datetime, request_id: str
+    ) -> dict[str, Any]:
+        """Score one lead: one flat object in, one flat object out."""
+        sent, as_of = read_flat(body, self.settings, model.names_by_identifier)
+        moment = cell_time(now) if as_of == NOT_A_TIME else as_of
+        (lead,) = await self._joined(model, [sent], is_batch=False)
+        if isinstance(lead, RequestError):
+            raise lead
+        (score,) = model.scorer.score_leads([lead.known], moment, REASONS)
+        score.warnings.extend(lead.warnings)
+        self._keep(model, [lead], [score], moment, cell_time(now), request_id)
+        return flat_body(score, used(lead.known, moment)) | {
+            "as_of": time_text(moment),
+            "model_name": model.scorer.card.name,
+            "model_version": model.version,
+        }
+
+    async def lead(
+        self, model: ServedModel, body: bytes, now: datetime.datetime, request_id: str
+    ) -> dict[str, Any]:
+        """Show what is held of a lead."""
+        return await self.ledger.lead(body)
+
+    async def erase(
+        self, model: ServedModel, body: bytes, now: datetime.datetime, request_id: str
+    ) -> dict[str, Any]:
+        """Forget a lead, here and in the next training."""
+        return await self.ledger.erase(body, cell_time(now))
+
     async def model(
-        self, model: ServedModel, body: bytes, now: datetime.datetime
+        self, model: ServedModel, body: bytes, now: datetime.datetime, request_id: str
     ) -> dict[str, Any]:
         """Give the card of the model that answers."""
         if body.strip() not in (b"", b"{}"):
             raise RequestError(422, "POST /model takes no fields. Send an empty body or {}.")
         return {"card": model.scorer.card.to_json()}
 
+    async def _add(
+        self,
+        kind: str,
+        model: ServedModel,
+        body: bytes,
+        now: datetime.datetime,
+        request_id: str,
+    ) -> dict[str, Any]:
+        return await self.ledger.add(kind, body, cell_time(now))
 
-def _cells(
-    lead: LeadPayload | RequestError, position: int, roles: Mapping[str, str]
-) -> LeadCells | RequestError:
-    if isinstance(lead, RequestError):
-        return lead
-    try:
-        return lead_cells(lead, f"leads[{position}]", roles)
-    except RequestError as error:
-        return error
+    async def _joined(
+        self, model: ServedModel, sent: Sequence[LeadPayload | RequestError], is_batch: bool = True
+    ) -> list[JoinedLead | RequestError]:
+        """Join each lead with what is held of it, where there is a ledger."""
+        ids = [cell_text(lead.lead_id) for lead in sent if isinstance(lead, LeadPayload)]
+        holdings = await self.ledger.held([lead_id for lead_id in ids if lead_id is not None])
+        joined: list[JoinedLead | RequestError] = []
+        for i, lead in enumerate(sent):
+            try:
+                if isinstance(lead, RequestError):
+                    raise lead
+                where = f"leads[{i}]" if is_batch else ""
+                joined.append(join(lead, where, model.scorer.roles, holdings))
+            except RequestError as error:
+                joined.append(error)
+        return joined
+
+    def _keep(
+        self,
+        model: ServedModel,
+        leads: Sequence[JoinedLead],
+        scores: Sequence[Score],
+        moment: int,
+        now: int,
+        request_id: str,
+    ) -> None:
+        """Have what was sent and answered written, of leads that have an id."""
+        if self.score_writer is None:
+            return
+        kept = [pair for pair in zip(leads, scores, strict=True) if pair[0].lead_id is not None]
+        batch = Batch(
+            scores=[
+                GivenScore(
+                    lead_id=str(lead.lead_id),
+                    score_id=next(self._score_ids),
+                    as_of=moment,
+                    probability=score.probability,
+                    score=score.score,
+                    grade=score.grade,
+                    model=model.scorer.card.name,
+                    version=model.version,
+                    digest=model.digest[:12],
+                    reasons=[reason_body(reason) for reason in score.reasons],
+                    request_id=request_id,
+                    recorded_at=now,
+                )
+                for lead, score in kept
+            ],
+            leads=[
+                (_sent_lead(lead, model.scorer), now) for lead, _ in kept if lead.has_attributes
+            ],
+            activities=[row for lead, _ in kept for row in lead.sent.activities],
+            stages=[row for lead, _ in kept for row in lead.sent.stages],
+        )
+        if len(batch):
+            self.score_writer.put(batch, now)
 
 
-def _item_error(error: RequestError) -> dict[str, Any]:
-    return {"error": {"code": "invalid", "message": error.message, "field": error.field}}
+def _sent_lead(lead: JoinedLead, scorer: LeadScorer) -> SentLead:
+    created_at, id_column = scorer.created_at_of(lead.known), scorer.roles["lead_id"]
+    return SentLead(
+        str(lead.lead_id),
+        None if created_at == NOT_A_TIME else created_at,
+        {name: cell for name, cell in lead.sent.cells.items() if name != id_column},
+    )

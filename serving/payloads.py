@@ -2,21 +2,28 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
 
+from crm.cells import cell_text
 from crm.project import nearest
 from features.moments import NOT_A_TIME
 from features.times import cell_time
+from models.reasons import Reason
 from models.scorer import LeadCells, Score
 from serving.errors import RequestError
 from serving.settings import Settings
 
 Cell = str | int | float | bool | None
+Kind = TypeVar("Kind", bound=Struct)
 DEFAULT_REASONS = 3
+ZERO = b"\\u0000"  # how JSON writes a zero character; unescaped it is no JSON
 Text = Annotated[str, Meta(max_length=1_000)]
+Id = Annotated[str, Meta(max_length=200)]
+Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+EARLIEST, LATEST = cell_time("1900-01-01"), cell_time("2200-01-01")
 
 
 class ActivityPayload(Struct, frozen=True, forbid_unknown_fields=True):
@@ -24,9 +31,9 @@ class ActivityPayload(Struct, frozen=True, forbid_unknown_fields=True):
 
     type: Text
     occurred_at: str
-    activity_id: Text | int | None = None
-    content: Text | int | None = None
-    channel: Text | int | None = None
+    activity_id: Id | Whole | None = None
+    content: Text | Whole | None = None
+    channel: Text | Whole | None = None
     value: float | None = None
 
 
@@ -35,13 +42,17 @@ class StagePayload(Struct, frozen=True, forbid_unknown_fields=True):
 
     stage: Text
     entered_at: str
+    stage_id: Id | Whole | None = None
 
 
 class LeadPayload(Struct, frozen=True, forbid_unknown_fields=True):
-    """One lead: its id as the CRM has it, its attributes under the CRM's names, its history."""
+    """One lead: its id as the CRM has it, its attributes under the CRM's names, its history.
 
-    attributes: Annotated[dict[str, Cell], Meta(max_length=1_000)]
-    lead_id: Annotated[str, Meta(max_length=200)] | int | None = None
+    Without `attributes` the ones that the ledger holds of the lead are used.
+    """
+
+    attributes: Annotated[dict[str, Cell], Meta(max_length=1_000)] | None = None
+    lead_id: Id | Whole | None = None
     created_at: str | None = None
     activities: Annotated[list[ActivityPayload], Meta(max_length=10_000)] = []
     stages: Annotated[list[StagePayload], Meta(max_length=1_000)] = []
@@ -83,21 +94,33 @@ def read_score_request(
     >>> bad.field, bad.message
     ('leads[1].attributes', '`city` is a list. Expected text, a number, true, false or null.')
     """
-    try:
-        request = msgspec.json.decode(body, type=ScoreRequest)
-    except msgspec.ValidationError as error:
-        raise _invalid(str(error), "", ScoreRequest) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise RequestError(400, f"The body is not valid JSON: {error}.") from None
+    request = read_body(body, ScoreRequest)
     if not 0 < len(request.leads) <= settings.max_leads:
         raise RequestError(
             422,
             f"`leads` holds {len(request.leads):,} leads. Expected 1 to {settings.max_leads:,}.",
             "leads",
         )
-    as_of = NOT_A_TIME if request.as_of is None else _time(request.as_of, "as_of")
-    leads = [_read_lead(raw, i, settings) for i, raw in enumerate(request.leads)]
+    as_of = NOT_A_TIME if request.as_of is None else read_time(request.as_of, "as_of")
+    has_zero = ZERO in body
+    leads = [_read_lead(raw, i, settings, has_zero) for i, raw in enumerate(request.leads)]
     return leads, as_of, request.reasons
+
+
+def read_body(body: bytes, kind: type[Kind]) -> Kind:
+    """Read a body as one kind of request.
+
+    Raises
+    ------
+    RequestError
+        400 if the body is no JSON; 422 if it is not what was expected.
+    """
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        raise invalid(str(error), "", kind) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise RequestError(400, f"The body is not valid JSON: {error}.") from None
 
 
 def lead_cells(lead: LeadPayload, where: str, roles: Mapping[str, str]) -> LeadCells:
@@ -106,39 +129,78 @@ def lead_cells(lead: LeadPayload, where: str, roles: Mapping[str, str]) -> LeadC
     Raises
     ------
     RequestError
-        422 if a time is no time.
+        422 if a time is no time, or an activity or a stage has no name.
     """
-    cells = {**lead.attributes, roles["lead_id"]: lead.lead_id}
+    cells = {**(lead.attributes or {}), roles["lead_id"]: lead.lead_id}
     created = lead.created_at
+    lead_id = cell_text(lead.lead_id)
     return LeadCells(
         cells=cells,
-        created_at=NOT_A_TIME if created is None else _time(created, f"{where}.created_at"),
+        created_at=(
+            NOT_A_TIME if created is None else read_time(created, f"{where}.created_at".lstrip("."))
+        ),
         activities=[
-            {
-                "type": activity.type,
-                "occurred_at": _time(activity.occurred_at, f"{where}.activities[{i}].occurred_at"),
-                "activity_id": activity.activity_id,
-                "content": activity.content,
-                "channel": activity.channel,
-            }
+            activity_row(activity, lead_id, f"{where}.activities[{i}]")
             for i, activity in enumerate(lead.activities)
         ],
         stages=[
-            {
-                "stage": entry.stage,
-                "entered_at": _time(entry.entered_at, f"{where}.stages[{i}].entered_at"),
-            }
-            for i, entry in enumerate(lead.stages)
+            stage_row(entry, lead_id, f"{where}.stages[{i}]") for i, entry in enumerate(lead.stages)
         ],
     )
 
 
-def _time(text: str, field: str) -> int:
+def activity_row(activity: ActivityPayload, lead_id: str | None, where: str) -> dict[str, Any]:
+    """Turn an activity into a row as the scorer and the ledger take it."""
+    return {
+        "lead_id": lead_id,
+        "type": read_text(activity.type, f"{where}.type"),
+        "occurred_at": read_time(activity.occurred_at, f"{where}.occurred_at"),
+        "activity_id": cell_text(activity.activity_id),
+        "content": cell_text(activity.content),
+        "channel": cell_text(activity.channel),
+        "value": activity.value,
+    }
+
+
+def stage_row(entry: StagePayload, lead_id: str | None, where: str) -> dict[str, Any]:
+    """Turn an entry into a stage into a row as the scorer and the ledger take it."""
+    return {
+        "lead_id": lead_id,
+        "stage": read_text(entry.stage, f"{where}.stage"),
+        "entered_at": read_time(entry.entered_at, f"{where}.entered_at"),
+        "stage_id": cell_text(entry.stage_id),
+    }
+
+
+def read_text(cell: Cell, field: str) -> str:
+    """Read a text that must say something.
+
+    Raises
+    ------
+    RequestError
+        422 if it is missing or blank.
+    """
+    text = cell_text(cell)
+    if text is None:
+        raise RequestError(422, f"`{field.rpartition('.')[2]}` is empty.", field)
+    return text
+
+
+def read_time(text: str, field: str) -> int:
+    """Read a time as microseconds since 1970 UTC.
+
+    Raises
+    ------
+    RequestError
+        422 if it is no time, or not one of the years 1900 to 2199.
+    """
     time = cell_time(text)
     if time == NOT_A_TIME:
         raise RequestError(
             422, f"{text[:60]!r} is no time. Expected ISO 8601 such as 2025-03-01T08:00:00Z.", field
         )
+    if not EARLIEST <= time < LATEST:
+        raise RequestError(422, f"{text[:60]!r} is not in the years 1900 to 2199.", field)
     return time
 
 
@@ -149,33 +211,59 @@ def score_body(score: Score) -> dict[str, Any]:
         "probability": score.probability,
         "score": score.score,
         "grade": score.grade,
-        "reasons": [
-            {"signal": reason.signal, "points": round(reason.points, 2), "text": reason.text}
-            for reason in score.reasons
-        ],
+        "reasons": [reason_body(reason) for reason in score.reasons],
         "start": None if score.start is None else round(score.start, 2),
         "warnings": score.warnings,
     }
 
 
-def _read_lead(raw: msgspec.Raw, position: int, settings: Settings) -> LeadPayload | RequestError:
+def reason_body(reason: Reason) -> dict[str, Any]:
+    """One reason in the answer."""
+    return {"signal": reason.signal, "points": round(reason.points, 2), "text": reason.text}
+
+
+def _read_lead(
+    raw: msgspec.Raw, position: int, settings: Settings, has_zero: bool
+) -> LeadPayload | RequestError:
     where = f"leads[{position}]"
     try:
         lead = msgspec.json.decode(raw, type=LeadPayload)
     except msgspec.ValidationError as error:
-        return _odd_cell(raw, where) or _invalid(str(error), where, LeadPayload)
+        return _odd_cell(raw, where) or invalid(str(error), where, LeadPayload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RequestError(400, f"The body is not valid JSON: {error}.", where) from None
+    if has_zero and (found := zero_character(raw, where)):
+        return found
+    return long_text(lead.attributes or {}, f"{where}.attributes", settings) or lead
+
+
+def long_text(cells: Mapping[str, Cell], where: str, settings: Settings) -> RequestError | None:
+    """Name the attribute whose name or text is too long, if there is one."""
     longest = settings.max_string_characters
-    for name, cell in lead.attributes.items():
+    for name, cell in cells.items():
         if len(name) > longest or (isinstance(cell, str) and len(cell) > longest):
             return RequestError(
                 422,
                 f"The text of `{name[:100]}` has {max(len(name), len(str(cell))):,} characters. "
                 f"Expected at most {longest:,}.",
-                f"{where}.attributes",
+                where,
             )
-    return lead
+    return None
+
+
+def zero_character(raw: bytes | msgspec.Raw, where: str) -> RequestError | None:
+    """Refuse a text with a zero character, which no database and no CSV file takes."""
+    waiting = [msgspec.json.decode(raw)]
+    while waiting:
+        found = waiting.pop()
+        if isinstance(found, dict):
+            waiting += [*found.keys(), *found.values()]
+        elif isinstance(found, list):
+            waiting += found
+        elif isinstance(found, str) and "\0" in found:
+            message = "A text holds a zero character (\\u0000). Take it out."
+            return RequestError(422, message, where or None)
+    return None
 
 
 def _odd_cell(raw: msgspec.Raw, where: str) -> RequestError | None:
@@ -190,7 +278,8 @@ def _odd_cell(raw: msgspec.Raw, where: str) -> RequestError | None:
     return None
 
 
-def _invalid(message: str, where: str, kind: type[Struct]) -> RequestError:
+def invalid(message: str, where: str, kind: type[Struct]) -> RequestError:
+    """Tell what msgspec found wrong, in our words and with our names of fields."""
     what, _, path = message.partition(" - at `$")
     field = (where + path.rstrip("`")).lstrip(".") or None
     unknown = re.search(r"unknown field `(.*)`", what)

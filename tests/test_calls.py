@@ -1,0 +1,447 @@
+"""The calls that ask and fill the ledger, without HTTP: what goes in, what comes out."""
+
+import asyncio
+import datetime
+import json
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from crm.errors import LedgerError
+from crm.ledger import Batch, GivenScore, Ledger
+from crm.project import load_project
+from crm.records import read_events
+from models.batch import score_file
+from serving.calls import Calls, ServedModel
+from serving.errors import RequestError
+from serving.score_writer import ScoreWriter
+from serving.settings import Settings
+
+NOW = datetime.datetime(2026, 1, 10, 12, tzinfo=datetime.UTC)
+LEAD = {
+    "lead_id": "L1",
+    "created_at": "2026-01-01T08:00:00Z",
+    "attributes": {"source": "Partner", "employees": 120, "country": "DE"},
+}
+CALL = {"lead_id": "L1", "type": "demo_requested", "occurred_at": "2026-01-09T08:00:00Z"}
+ENTRY = {"lead_id": "L1", "stage": "marketing_qualified", "entered_at": "2026-01-05T08:00:00Z"}
+Ask = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def model(trained: Any) -> ServedModel:
+    return ServedModel(trained.scorer, "7", "0123456789abcdef")
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with Ledger("sqlite:///ledger.db", tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def calls(ledger: Ledger) -> Iterator[Calls]:
+    made = Calls(Settings(max_leads=50), ledger)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def ask(calls: Calls, model: ServedModel) -> Ask:
+    return asker(calls, model)
+
+
+def asker(calls: Calls, model: ServedModel) -> Ask:
+    def send(path: str, body: Any, now: datetime.datetime = NOW) -> Any:
+        sent = body if isinstance(body, bytes) else json.dumps(body).encode()
+        answer: Any = asyncio.run(calls.by_path[path](model, sent, now, "r1"))  # type: ignore[arg-type]
+        return json.loads(json.dumps(answer))
+
+    return send
+
+
+def written(calls: Calls) -> None:
+    """Have the scores written that wait."""
+    assert calls.score_writer is not None
+    calls.score_writer.close()
+    assert calls.score_writer.dropped == 0
+    ledger = calls.ledger.ledger
+    calls.keep_in(ledger)
+
+
+def score_of(answer: Any) -> Any:
+    (found,) = answer["scores"]
+    return found
+
+
+def test_a_score_uses_what_the_ledger_holds_and_says_so(ask: Ask) -> None:
+    alone = score_of(ask("/score", {"leads": [LEAD]}))
+    assert alone["used"] == {"activities": 0, "newest": None, "stages": 0}
+    sent = LEAD | {
+        "activities": [{k: v for k, v in CALL.items() if k != "lead_id"}],
+        "stages": [{k: v for k, v in ENTRY.items() if k != "lead_id"}],
+    }
+    whole = score_of(ask("/score", {"leads": [sent | {"lead_id": "L2"}]}))
+    assert whole["used"] == {"activities": 1, "newest": "2026-01-09T08:00:00+00:00", "stages": 1}
+    ask("/activities", {"activities": [CALL]})
+    ask("/stages", {"stages": [ENTRY]})
+    held = score_of(ask("/score", {"leads": [LEAD]}))
+    assert held["used"] == whole["used"]
+    assert held["probability"] == whole["probability"] != alone["probability"]
+    both = score_of(ask("/score", {"leads": [sent]}))
+    assert (both["used"], both["probability"]) == (held["used"], held["probability"])
+
+
+def test_what_happened_after_the_moment_is_not_used(ask: Ask) -> None:
+    ask("/activities", {"activities": [CALL, CALL | {"occurred_at": "2026-01-02T08:00:00Z"}]})
+    found = score_of(ask("/score", {"leads": [LEAD], "as_of": "2026-01-03"}))
+    assert found["used"] == {"activities": 1, "newest": "2026-01-02T08:00:00+00:00", "stages": 0}
+
+
+def test_a_lead_without_attributes_is_scored_by_the_last_ones(ask: Ask, calls: Calls) -> None:
+    known = score_of(ask("/score", {"leads": [LEAD]}))
+    with pytest.raises(RequestError, match="required field `attributes`, and none are held"):
+        ask("/score", {"leads": [{"lead_id": "L9"}]})
+    written(calls)
+    again = score_of(ask("/score", {"leads": [{"lead_id": "L1"}]}))
+    assert again["probability"] == known["probability"]
+    other = score_of(ask("/score", {"leads": [{"lead_id": "L1", "attributes": {}}]}))
+    assert other["probability"] != known["probability"]
+
+
+def test_the_same_lead_offline_from_an_export_gives_the_same_number(
+    ask: Ask, calls: Calls, ledger: Ledger, model: ServedModel, simulated_crm: Path, tmp_path: Path
+) -> None:
+    from crm.ledger_export import export_table
+
+    leads = pd.read_csv(simulated_crm / "leads.csv", dtype=object, keep_default_na=False).head(40)
+    rows = leads.drop(columns=["lead_id", "created_at"]).to_dict("records")
+    sent = [
+        {"lead_id": lead_id, "created_at": created, "attributes": row}
+        for lead_id, created, row in zip(leads["lead_id"], leads["created_at"], rows, strict=True)
+    ]
+    for name, fields in (("activities", 7), ("stages", 3)):
+        table = pd.read_csv(simulated_crm / f"{name}.csv", dtype=object)
+        table = table[table["lead_id"].isin(leads["lead_id"])]
+        items = [
+            {k: float(v) if k == "value" else v for k, v in row.items() if isinstance(v, str)}
+            for row in table.to_dict("records")
+        ]
+        assert len(table.columns) == fields
+        answer = ask(f"/{name}", {name: items})
+        assert answer["accepted"] == len(items) > 40
+    moment = "2025-12-31T00:00:00+00:00"
+    online = ask("/score", {"leads": sent, "as_of": moment})["scores"]
+    assert sum(one["used"]["activities"] for one in online) > 40
+    written(calls)
+
+    for name in ("leads", "activities", "stages"):
+        export_table(ledger, name, tmp_path / f"{name}.csv")
+    text = (simulated_crm / "leadscore.toml").read_text()
+    (tmp_path / "leadscore.toml").write_text(text)
+    project = load_project(tmp_path)
+    score_file(
+        model.scorer, project.leads.__class__(source=str(tmp_path / "leads.csv")),
+        tmp_path / "scored.csv", as_of=datetime.datetime.fromisoformat(moment),
+        **read_events(project, []),
+    )  # fmt: skip
+    offline = pd.read_csv(tmp_path / "scored.csv").set_index("lead_id")["probability"].to_dict()
+    assert {one["lead_id"]: one["probability"] for one in online} == offline
+
+
+def test_score_lead_is_flat_and_equals_score(ask: Ask, model: ServedModel) -> None:
+    whole = score_of(ask("/score", {"leads": [LEAD]}))
+    flat = ask("/score_lead", {"lead_id": "L1", "created_at": LEAD["created_at"], "as_of": None}
+               | LEAD["attributes"])  # type: ignore[operator]  # fmt: skip
+    assert all(isinstance(value, str | int | float) for value in flat.values())
+    assert list(flat) == [
+        "lead_id", "probability", "score", "grade", "reason_1", "reason_2", "reason_3", "warnings",
+        "used_activities", "newest_activity", "used_stages", "as_of", "model_name", "model_version",
+    ]  # fmt: skip
+    assert flat["probability"] == whole["probability"]
+    assert flat["reason_1"].startswith(whole["reasons"][0]["text"])
+    assert (flat["model_name"], flat["model_version"]) == ("demo", "7")
+
+
+def test_score_lead_takes_names_that_a_flow_can_write(calls: Calls, model: ServedModel) -> None:
+    from serving.flat import names_by_identifier, read_flat
+
+    names = names_by_identifier(["Lead Source", "as_of", "Größe (m)"])
+    body = {
+        "Lead_Source": "Web",
+        "attribute_as_of": "x",
+        "Größe_m_": 3,
+        "other": None,
+        "lead_id": "",
+    }
+    lead, _ = read_flat(json.dumps(body).encode(), Settings(), names)
+    assert lead.attributes == {"Lead Source": "Web", "as_of": "x", "Größe (m)": 3, "other": None}
+    assert lead.lead_id is None
+
+
+FLAT_REFUSED = {
+    "a list": (b"[]", 422, "Expected one flat object", None),
+    "no JSON": (b"{", 400, "not valid JSON", None),
+    "nested": (b'{"source": {"a": 1}}', 422, "`source` is an object", "source"),
+    "bad time": (b'{"source": 1, "created_at": "soon"}', 422, "is no time", "created_at"),
+    "as_of no text": (b'{"source": 1, "as_of": 7}', 422, "`as_of` is no text", "as_of"),
+    "lead_id true": (b'{"source": 1, "lead_id": true}', 422, "got `bool`", "lead_id"),
+    "nothing": (b"{}", 422, "required field `attributes`", None),
+    "zero": (b'{"source": "a\\u0000"}', 422, "zero character", None),
+}
+
+
+@pytest.mark.parametrize("case", FLAT_REFUSED)
+def test_bad_flat_requests_are_refused(ask: Ask, case: str) -> None:
+    body, status, message, field = FLAT_REFUSED[case]
+    with pytest.raises(RequestError, match=message) as caught:
+        ask("/score_lead", body)
+    assert (caught.value.status, caught.value.field) == (status, field)
+
+
+def test_what_is_kept_is_told_item_by_item(ask: Ask) -> None:
+    named = CALL | {"activity_id": 7}
+    other = named | {"type": "call"}
+    answer = ask("/activities", {"activities": [named, named, other, {"lead_id": "L1"}, CALL]})
+    assert [item["status"] for item in answer["items"]] == [
+        "accepted", "duplicate", "conflict", "invalid", "duplicate"
+    ]  # fmt: skip
+    counts = {k: v for k, v in answer.items() if k != "items"}
+    assert counts == {"accepted": 1, "duplicate": 2, "conflict": 1, "erased": 0, "invalid": 1}
+    assert answer["items"][0]["id"] == "7"
+    assert answer["items"][3]["error"] == {
+        "code": "invalid",
+        "message": "The object lacks required field `type`.",
+        "field": "activities[3]",
+    }
+
+
+ITEMS_REFUSED = {
+    "no items": ({"activities": []}, "holds 0 items. Expected 1 to 1,000", "activities"),
+    "too many": ({"activities": [CALL] * 1_001}, "holds 1,001 items", "activities"),
+    "unknown field": ({"activity": []}, "Did you mean `activities`", "activity"),
+    "no lead": ({"activities": [CALL | {"lead_id": " "}]}, "is empty", "activities[0].lead_id"),
+    "null lead": ({"activities": [CALL | {"lead_id": None}]}, "got `null`",
+                  "activities[0].lead_id"),
+    "blank type": ({"activities": [CALL | {"type": ""}]}, "is empty", "activities[0].type"),
+    "long id": ({"activities": [CALL | {"activity_id": "x" * 201}]}, "length <= 200",
+                "activities[0].activity_id"),
+    "large number": ({"activities": [CALL | {"activity_id": 2**63}]}, "<= 9223372036854775807",
+                     "activities[0].activity_id"),
+    "zero": ({"activities": [CALL | {"content": "a\0b"}]}, "zero character", "activities[0]"),
+    "no time": ({"activities": [CALL | {"occurred_at": "9"}]}, "no time",
+                "activities[0].occurred_at"),
+    "late time": ({"activities": [CALL | {"occurred_at": "9999-12-31T23:59:59-14:00"}]},
+                  "not in the years", "activities[0].occurred_at"),
+    "early time": ({"activities": [CALL | {"occurred_at": "0001-01-01T00:00:00+14:00"}]},
+                   "not in the years", "activities[0].occurred_at"),
+    "infinite": (b'{"activities": [{"lead_id": 1, "type": "a", "occurred_at": "2026-01-01", '
+                 b'"value": 1e999}]}', "out of range", "activities[0].value"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ITEMS_REFUSED)
+def test_bad_items_are_refused(ask: Ask, case: str) -> None:
+    body, message, field = ITEMS_REFUSED[case]
+    with pytest.raises(RequestError, match=message) as caught:
+        ask("/activities", body)
+    assert (caught.value.status, caught.value.field) == (422, field)
+
+
+def test_half_a_character_is_no_json(ask: Ask) -> None:
+    with pytest.raises(RequestError, match="not valid JSON") as caught:
+        ask(
+            "/activities",
+            b'{"activities": [{"lead_id": "a\\ud800b", "type": "a", "occurred_at": ""}]}',
+        )
+    assert caught.value.status == 400
+
+
+def test_outcomes_take_the_crms_own_words(ask: Ask, ledger: Ledger) -> None:
+    items = [
+        {"lead_id": 1, "outcome": word, "closed_at": "2026-01-05", "amount": 10}
+        for word in ("Closed  Won ", 1, 0.5, True)
+    ]
+    assert ask("/outcomes", {"outcomes": items})["accepted"] == 4
+    held = ledger.held(["1"], with_outcomes=True)["1"].outcomes
+    assert {row["outcome"] for row in held} == {"Closed Won", "1", "0.5", "true"}
+
+
+def test_lead_shows_what_is_held(ask: Ask, calls: Calls) -> None:
+    ask("/activities", {"activities": [CALL]})
+    ask("/stages", {"stages": [ENTRY]})
+    ask("/outcomes", {"outcomes": [{"lead_id": "L1", "outcome": "won"}]})
+    scores = [
+        score_of(ask("/score", {"leads": [LEAD]}, NOW + datetime.timedelta(days=day)))
+        for day in range(3)
+    ]
+    written(calls)
+    shown = ask("/lead", {"lead_id": "L1"})
+    assert shown["created_at"] == "2026-01-01T08:00:00+00:00"
+    assert shown["attributes"] == LEAD["attributes"]
+    assert [one["probability"] for one in shown["history"]] == [
+        one["probability"] for one in reversed(scores)
+    ]
+    assert shown["last_score"]["reasons"] == scores[-1]["reasons"]
+    assert shown["last_score"]["model_version"] == "7"
+    assert shown["trend"]["direction"] in ("improving", "steady", "declining")
+    assert shown["activities"] == {"count": 1, "newest": "2026-01-09T08:00:00+00:00"}
+    assert [entry["stage"] for entry in shown["stages"]] == ["marketing_qualified"]
+    assert shown["outcomes"][0]["outcome"] == "won"
+    assert shown["outcomes"][0]["closed_at"] is None
+
+
+def test_a_lead_that_nothing_is_held_of_is_not_found(ask: Ask) -> None:
+    with pytest.raises(RequestError, match="holds nothing on this lead") as caught:
+        ask("/lead", {"lead_id": "L1"})
+    assert caught.value.status == 404
+
+
+def test_an_erased_lead_is_forgotten_and_still_scored(ask: Ask, calls: Calls) -> None:
+    ask("/activities", {"activities": [CALL]})
+    ask("/score", {"leads": [LEAD]})
+    written(calls)
+    answer = ask("/erase", {"lead_id": "L1"})
+    assert answer["erased"] is True
+    assert answer["deleted"] == {
+        "activities": 1, "stages": 0, "outcomes": 0, "scores": 1, "leads": 1
+    }  # fmt: skip
+    assert ask("/activities", {"activities": [CALL]})["erased"] == 1
+    assert score_of(ask("/score", {"leads": [LEAD]}))["used"]["activities"] == 0
+    written(calls)
+    with pytest.raises(RequestError, match="holds nothing"):
+        ask("/lead", {"lead_id": "L1"})
+
+
+@pytest.mark.parametrize("path", ["/activities", "/stages", "/outcomes", "/lead", "/erase"])
+def test_without_a_ledger_these_calls_say_so(model: ServedModel, path: str) -> None:
+    ask = asker(Calls(Settings()), model)
+    with pytest.raises(RequestError, match="Set LEADSCORE_LEDGER_URL") as caught:
+        ask(path, {})
+    assert caught.value.status == 404
+    assert score_of(ask("/score", {"leads": [LEAD]}))["used"]["activities"] == 0
+
+
+class Away(Ledger):
+    """A ledger whose database is away until it is back."""
+
+    is_away = True
+
+    def held(self, *args: Any, **more: Any) -> Any:
+        self._fail()
+        return super().held(*args, **more)
+
+    def add(self, *args: Any, **more: Any) -> Any:
+        self._fail()
+        return super().add(*args, **more)
+
+    def add_batch(self, *args: Any, **more: Any) -> Any:
+        self._fail()
+        return super().add_batch(*args, **more)
+
+    def _fail(self) -> None:
+        if self.is_away:
+            raise LedgerError("away")
+
+
+def test_scoring_goes_on_while_the_ledger_is_away_and_its_scores_come_later(
+    model: ServedModel, tmp_path: Path
+) -> None:
+    ledger = Away("sqlite:///ledger.db", tmp_path)
+    calls = Calls(Settings(), ledger)
+    ask = asker(calls, model)
+    answer = ask("/score", {"leads": [LEAD, {"lead_id": "L2"}]})
+    found, without = answer["scores"]
+    assert found["probability"] > 0
+    assert found["warnings"][-1].startswith("the ledger cannot be read now")
+    assert without["error"]["code"] == "unavailable"
+    with pytest.raises(RequestError, match="nothing of this request is acknowledged") as caught:
+        ask("/activities", {"activities": [CALL]})
+    assert caught.value.status == 503
+    assert calls.score_writer is not None
+    assert calls.score_writer.queued == 1
+    ledger.is_away = False
+    calls.score_writer.close()
+    assert (calls.score_writer.written, calls.score_writer.dropped) == (1, 0)
+    assert len(ledger.scores_of("L1")) == 1
+    ledger.close()
+
+
+def given(number: int) -> GivenScore:
+    return GivenScore(
+        lead_id="L1", score_id=f"s{number}", as_of=0, probability=0.5, score=50, grade="B",
+        model="m", version="1", digest="d", reasons=[], request_id="r", recorded_at=0,
+    )  # fmt: skip
+
+
+def test_the_score_writer_writes_everything_before_it_ends(ledger: Ledger) -> None:
+    writer = ScoreWriter(ledger)
+    for number in range(2_500):
+        writer.put(Batch(scores=[given(number)]), 0)
+    writer.close()
+    assert (writer.written, writer.dropped, writer.queued) == (2_500, 0, 0)
+    assert sum(map(len, ledger.rows("scores"))) == 2_500
+
+
+def test_the_score_writer_counts_what_it_cannot_hold_or_write(tmp_path: Path) -> None:
+    ledger = Away("sqlite:///ledger.db", tmp_path)
+    writer = ScoreWriter(ledger, max_queued=10)
+    for number in range(25):
+        writer.put(Batch(scores=[given(number)]), 0)
+    assert (writer.dropped, writer.queued) == (15, 10)
+    writer.close(seconds=0.1)
+    assert (writer.written, writer.dropped, writer.queued) == (0, 25, 0)
+    writer.put(Batch(scores=[given(99)]), 0)
+    assert writer.dropped == 26
+
+
+def test_a_batch_that_is_refused_for_good_holds_up_no_other(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = ScoreWriter(ledger)
+    tried = threading.Event()
+    add_batch = ledger.add_batch
+
+    def refuse_first(batch: Batch, now: int) -> int:
+        if not tried.is_set():
+            tried.set()
+            raise LedgerError("never", is_passing=False)
+        return add_batch(batch, now)
+
+    monkeypatch.setattr(ledger, "add_batch", refuse_first)
+    writer.put(Batch(scores=[given(1)]), 0)
+    assert tried.wait(5)
+    writer.put(Batch(scores=[given(2)]), 0)
+    writer.close()
+    assert (writer.written, writer.dropped) == (1, 1)
+
+
+def test_asking_the_ledger_holds_up_no_other_request(
+    calls: Calls, model: ServedModel, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_asked, go_on = threading.Event(), threading.Event()
+    add = ledger.add
+
+    def slow(*args: Any) -> Any:
+        is_asked.set()
+        assert go_on.wait(10)
+        return add(*args)
+
+    monkeypatch.setattr(ledger, "add", slow)
+
+    async def both() -> Any:
+        body = json.dumps({"activities": [CALL]}).encode()
+        kept = asyncio.create_task(calls.by_path["/activities"](model, body, NOW, "r"))  # type: ignore[arg-type]
+        while not is_asked.is_set():
+            await asyncio.sleep(0)
+        body = json.dumps({"leads": [LEAD]}).encode()
+        await calls.by_path["/score"](model, body, NOW, "r")
+        assert not kept.done()
+        go_on.set()
+        return await kept
+
+    assert asyncio.run(both())["accepted"] == 1
