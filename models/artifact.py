@@ -28,21 +28,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import lightgbm
 import msgspec
 import numpy as np
 
 from crm.errors import ArtifactError
 from features.moments import NOT_A_TIME
 from features.pipeline import FeaturePipeline
+from models.blend import BaseRate, Blend
+from models.boosted import BoostedTrees
 from models.booster_text import check_booster_text
 from models.calibration import Calibration
 from models.card import ModelCard
-from models.estimators import BaseRate, Blend
-from models.logistic import Logistic
+from models.linear import Logistic
 from models.scale import GRADES, Scale, read_grades
 from models.scorer import LeadCells, LeadScorer
-from models.trees import BoostedTrees
 
 FORMAT = 2
 READABLE = (1, FORMAT)
@@ -66,14 +65,7 @@ OPTIONAL = "booster.txt"
 NEW_IN_2 = "estimator.json"
 GOLDEN_TOLERANCE = 1e-12
 POINTS_TOLERANCE = 1e-7
-READING_ERRORS = (
-    AttributeError,
-    KeyError,
-    OverflowError,
-    TypeError,
-    ValueError,
-    lightgbm.basic.LightGBMError,
-)
+READING_ERRORS = (AttributeError, KeyError, OverflowError, TypeError, ValueError)
 
 
 @dataclass(frozen=True)

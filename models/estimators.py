@@ -1,4 +1,4 @@
-"""The estimator: a logistic regression and bagged trees, blended in log-odds; or the base rate.
+"""Fits the estimator: a logistic regression and bagged trees, blended in log-odds.
 
 Linear models extrapolate, and hold where few leads or a changing world leave the trees
 nothing to stand on; trees find what no line can. How much say each gets is not assumed but
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit
+from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
@@ -23,11 +23,11 @@ from sklearn.utils.validation import (
 )
 
 from features.fitting import N_FOLDS, folds
-from models.logistic import Logistic, choose_logistic, fit_logistic, row_losses
-from models.trees import BoostedTrees, find_rounds, fit_trees
+from models.blend import BaseRate, Blend, Floats, Labels
+from models.linear import Logistic
+from models.logistic import choose_logistic, fit_logistic, row_losses
+from models.trees import find_rounds, fit_trees
 
-Floats = NDArray[np.float64]
-Labels = NDArray[np.int8]
 Ints = NDArray[np.int64]
 
 FEWEST_OUTCOMES = 20  # of the rarer class; with fewer nothing but the base rate is known
@@ -37,80 +37,6 @@ NEWEST_SHARE = 0.15
 WEIGHTS = tuple(tenth / 10 for tenth in range(11))
 EVEN = 0.5
 DOUBT = 2.0  # standard errors by which a weight must be worse to be ruled out
-
-
-@dataclass(frozen=True)
-class BaseRate:
-    """The same log-odds for every lead: what is known without looking at it."""
-
-    log_odds: float
-
-    @classmethod
-    def fit(cls, label: Labels, weight: Floats) -> "BaseRate":
-        """Learn the weighted share of wins; kept off 0 and 1 by half a lead."""
-        won = float(weight @ label) + 0.5
-        return cls(float(logit(won / (float(weight.sum()) + 1.0))))
-
-    @property
-    def constant(self) -> float:
-        """Log-odds where every feature's contribution is 0."""
-        return self.log_odds
-
-    def margin(self, features: Floats) -> Floats:
-        """Log-odds, shape (n,)."""
-        return np.full(len(features), self.log_odds)
-
-    def contributions(self, features: Floats) -> Floats:
-        """Give what each feature adds to `constant`: nothing; shape (n, k)."""
-        return np.zeros(features.shape)
-
-
-@dataclass(frozen=True)
-class Blend:
-    """Log-odds = w · logistic regression + (1 − w) · boosted trees.
-
-    Attributes
-    ----------
-    logistic_weight : float
-        w, from 0 to 1; a half without weight is None.
-    logistic : Logistic or None
-    trees : BoostedTrees or None
-    """
-
-    logistic_weight: float
-    logistic: Logistic | None
-    trees: BoostedTrees | None
-
-    def __post_init__(self) -> None:
-        """Refuse a half that is missing, or there in vain."""
-        shares = zip((self.logistic_weight, 1 - self.logistic_weight), (self.logistic, self.trees),
-                     strict=True)  # fmt: skip
-        if not 0 <= self.logistic_weight <= 1 or any((s > 0) != (h is not None) for s, h in shares):
-            raise ValueError("a half of the blend is missing, or has no weight")
-
-    @property
-    def _halves(self) -> list[tuple[float, Logistic | BoostedTrees]]:
-        halves = ((self.logistic_weight, self.logistic), (1 - self.logistic_weight, self.trees))
-        return [(share, half) for share, half in halves if half is not None]
-
-    @property
-    def constant(self) -> float:
-        """Log-odds where every feature's contribution is 0."""
-        return sum(share * half.constant for share, half in self._halves)
-
-    def margin(self, features: Floats) -> Floats:
-        """Log-odds, shape (n,), of a feature matrix, shape (n, k)."""
-        found = np.zeros(len(features))
-        for share, half in self._halves:
-            found += share * half.margin(features)
-        return found
-
-    def contributions(self, features: Floats) -> Floats:
-        """Give what each feature adds to `constant`, in log-odds, shape (n, k), C order."""
-        found = np.zeros(features.shape)
-        for share, half in self._halves:
-            found += share * half.contributions(features)
-        return found
 
 
 @dataclass(frozen=True)
@@ -128,6 +54,8 @@ class Examples:
         Columns that hold codes.
     directions : tuple of int, length k, or empty
         1 where a column may only raise the log-odds, -1 where only lower them, else 0.
+    growing : tuple of int
+        Columns that grow with time: see `fit_logistic`.
     """
 
     features: Floats
@@ -136,6 +64,7 @@ class Examples:
     lead: Ints
     categorical: tuple[int, ...] = ()
     directions: tuple[int, ...] = ()
+    growing: tuple[int, ...] = ()
 
     def take(self, rows: NDArray[np.bool_]) -> "Examples":
         """Keep some of the rows."""
@@ -200,6 +129,8 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     directions : sequence of int
         For each column 1 where it may only raise the log-odds, -1 where only lower them, else
         0; empty for none.
+    growing : sequence of int
+        Columns that grow with time.
 
     Attributes
     ----------
@@ -228,12 +159,14 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         settings: BlendSettings | None = None,
         tree_parameters: Mapping[str, Any] | None = None,
         directions: Sequence[int] = (),
+        growing: Sequence[int] = (),
     ) -> None:
         self.categorical = categorical
         self.seed = seed
         self.settings = settings
         self.tree_parameters = tree_parameters
         self.directions = directions
+        self.growing = growing
 
     def fit(
         self,
@@ -285,7 +218,10 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         lead = np.arange(len(y)) if lead is None else lead
         check_consistent_length(X, lead)
         self._check_directions(X.shape[1])
-        rows = Examples(X, label, weight, lead, tuple(self.categorical), tuple(self.directions))
+        rows = Examples(
+            X, label, weight, lead,
+            tuple(self.categorical), tuple(self.directions), tuple(self.growing),
+        )  # fmt: skip
         self.settings_: BlendSettings | None = None
         self.blend_: Blend | BaseRate
         if rows.rarer < FEWEST_OUTCOMES:
@@ -320,7 +256,8 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         can_weigh = min(older.rarer, newer.rarer) >= ENOUGH_TO_WEIGH
         strength, reach = choose_logistic(
             (older if can_weigh else rows).columns, newer.columns if can_weigh else None,
-            list((older if can_weigh else rows).categorical), self.seed,
+            (older if can_weigh else rows).categorical, self.seed,
+            (older if can_weigh else rows).growing,
         )  # fmt: skip
         on_share(0.4)
         if not can_weigh:
@@ -365,7 +302,7 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _logistic(self, rows: Examples, strength: float, reach: float) -> Logistic:
         return fit_logistic(
-            rows.features, rows.label, rows.weight, list(rows.categorical),
+            rows.features, rows.label, rows.weight, rows.categorical, growing=rows.growing,
             strength=strength, reach=reach, directions=rows.directions,
         )  # fmt: skip
 

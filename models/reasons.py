@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.names import Feature
+from models.blend import BaseRate, Blend
 from models.calibration import Calibration
-from models.estimators import BaseRate, Blend
 from models.scale import POINTS, Scale
 
 Floats = NDArray[np.float64]

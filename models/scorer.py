@@ -17,9 +17,9 @@ from crm.records import parse_times
 from features.moments import NOT_A_TIME, microseconds
 from features.pipeline import FeaturePipeline
 from features.times import cell_time
+from models.blend import BaseRate, Blend
 from models.calibration import Calibration
 from models.card import ModelCard
-from models.estimators import BaseRate, Blend
 from models.reasons import Reason, Reasoner
 from models.scale import Scale
 

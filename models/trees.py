@@ -1,9 +1,8 @@
-"""Boosted trees: a bag of LightGBM models, folded into one for scoring."""
+"""Fits boosted trees: a bag of LightGBM models, folded into one for scoring."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import lightgbm
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.fitting import N_FOLDS, folds
-from models.contributions import TreeContributions
+from models.boosted import BoostedTrees
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -36,47 +35,6 @@ TREE_PARAMETERS: dict[str, Any] = {
     "verbosity": -1,
 }
 SCALED_LINES = re.compile(r"(?m)^(leaf_value|internal_value)=(.*)$")
-
-
-@dataclass(frozen=True, repr=False)
-class BoostedTrees:
-    """LightGBM trees, held as LightGBM's own model text.
-
-    Attributes
-    ----------
-    text : str
-        As `lightgbm.Booster.model_to_string` writes it.
-    """
-
-    text: str
-
-    def __repr__(self) -> str:
-        """Name it without its text, which fills pages."""
-        return f"BoostedTrees({len(self.text):,} characters)"
-
-    @cached_property
-    def _booster(self) -> lightgbm.Booster:
-        return lightgbm.Booster(model_str=self.text)
-
-    @cached_property
-    def _explained(self) -> TreeContributions:
-        return TreeContributions.from_text(self.text, self._booster.num_feature())
-
-    def margin(self, features: Floats) -> Floats:
-        """Log-odds, shape (n,), of a feature matrix, shape (n, k)."""
-        threads = 1 if len(features) < 256 else 0
-        return np.asarray(
-            self._booster.predict(features, raw_score=True, num_threads=threads), dtype=np.float64
-        )
-
-    @property
-    def constant(self) -> float:
-        """Log-odds where every feature's contribution is 0."""
-        return self._explained.expected
-
-    def contributions(self, features: Floats) -> Floats:
-        """Give exact SHAP values, what each feature adds to `constant`, shape (n, k)."""
-        return self._explained.contributions(features)[:, :-1]
 
 
 @dataclass(frozen=True)

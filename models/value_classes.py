@@ -95,7 +95,7 @@ class Classifier:
         places = np.repeat(np.arange(len(cuts)), n_cuts)
         return cls(
             features=np.array(list(classes_of), dtype=np.intp),
-            cuts=_complex(places, np.concatenate([*cuts, []])),
+            cuts=placed(places, np.concatenate([*cuts, []])),
             first=np.cumsum(n_cuts) - n_cuts,
             n_cuts=n_cuts,
         )
@@ -105,14 +105,14 @@ class Classifier:
         values = features[:, self.features]
         is_missing = np.isnan(values)
         of_feature = np.arange(len(self.features))
-        found = np.searchsorted(self.cuts, _complex(of_feature, np.where(is_missing, 0.0, values)))
+        found = np.searchsorted(self.cuts, placed(of_feature, np.where(is_missing, 0.0, values)))
         found = np.where(np.abs(values) <= ZERO, self.n_cuts + 1, found - self.first)
         return np.where(is_missing, self.n_cuts + 2, found)
 
 
-def _complex(real: Ints, imaginary: Floats) -> NDArray[np.complex128]:
-    """Put complex numbers together; arithmetic would make NaN of infinite parts."""
-    numbers = np.empty(imaginary.shape, dtype=np.complex128)
-    numbers.real = real
-    numbers.imag = imaginary
+def placed(place: Ints | Floats, value: Floats) -> NDArray[np.complex128]:
+    """Put complex numbers together, ordered by place first; arithmetic makes NaN of infinities."""
+    numbers = np.empty(value.shape, dtype=np.complex128)
+    numbers.real = place
+    numbers.imag = value
     return numbers

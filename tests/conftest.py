@@ -211,8 +211,9 @@ def scorers(simulated_crm, trained):
 
     from crm.project import load_project
     from crm.records import read_records
+    from models.blend import BaseRate
     from models.calibration import Calibration
-    from models.estimators import BaseRate, BlendSettings
+    from models.estimators import BlendSettings
     from training.fit import Fitted, fit
     from training.train import known_later
 

@@ -10,20 +10,21 @@ from scipy.special import expit, logit
 from sklearn.metrics import log_loss
 
 from models import estimators
+from models.blend import BaseRate, Blend
+from models.boosted import BoostedTrees
 from models.estimators import (
     ENOUGH_TO_WEIGH,
     EVEN,
     FEWEST_OUTCOMES,
     WEIGHTS,
-    BaseRate,
-    Blend,
     BlendClassifier,
     BlendSettings,
     Examples,
     choose_weight,
 )
-from models.logistic import Logistic, fit_logistic
-from models.trees import BoostedTrees, fit_trees
+from models.linear import Logistic
+from models.logistic import fit_logistic
+from models.trees import fit_trees
 
 
 def draw(n: int, seed: int = 0):

@@ -14,8 +14,9 @@ from crm.project import Project, load_project
 from crm.records import Records, read_records
 from features.fitting import fit_pipeline, training_matrix
 from features.moments import MICROSECONDS_PER_DAY, Moments, make_moments
+from models.blend import BaseRate, Blend
 from models.calibration import Calibration
-from models.estimators import FEWEST_OUTCOMES, NEWEST_SHARE, BaseRate, Blend, BlendSettings
+from models.estimators import FEWEST_OUTCOMES, NEWEST_SHARE, BlendSettings
 from training import fit as fit_module
 from training.fit import Fitted, choosing, directions, fit, learning_weight
 from training.split import split_newest

@@ -17,7 +17,7 @@ from features.audit import Audit, FieldAudit, Verdict
 from features.leak_checks import Check
 from features.moments import Moments
 from models.artifact import save_artifact
-from models.estimators import BaseRate
+from models.blend import BaseRate
 from models.registry import ARTIFACT, Registry
 from models.scale import Scale
 from training.gate import Grounds, base_rate, judge, judge_return

@@ -8,8 +8,8 @@ import pytest
 
 from features.names import Feature
 from models import importance
+from models.blend import BaseRate
 from models.calibration import Calibration
-from models.estimators import BaseRate
 from models.importance import judge_importance
 from models.reasons import Reasoner
 from models.scale import Scale

@@ -10,16 +10,8 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from models import logistic
-from models.logistic import (
-    LARGEST,
-    REACHES,
-    STRENGTHS,
-    Logistic,
-    LogisticTerms,
-    choose_logistic,
-    fit_logistic,
-    row_losses,
-)
+from models.linear import LARGEST, Logistic, LogisticTerms
+from models.logistic import REACHES, STRENGTHS, choose_logistic, fit_logistic, row_losses
 
 UNSEEN = 1.0
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from crm.project import load_project
 from crm.records import read_records
 from features.names import Feature
+from models.blend import BaseRate, Blend
 from models.calibration import Calibration
-from models.estimators import BaseRate, Blend
 from models.reasons import LEAST_POINTS, Reason, Reasoner
 from models.scale import POINTS, Scale
 

@@ -11,9 +11,9 @@ import pytest
 
 from features.attributes import CategoryAttribute, LeftOut, NumberAttribute
 from features.pipeline import FeaturePipeline
+from models.blend import Blend
 from models.calibration import Calibration
 from models.card import ModelCard
-from models.estimators import Blend
 from models.scale import Scale
 from models.scorer import LeadCells, LeadScorer
 from models.trees import fit_trees

@@ -14,7 +14,8 @@ from sklearn.model_selection import cross_val_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from models import estimators
-from models.estimators import BaseRate, Blend, BlendClassifier, BlendSettings
+from models.blend import BaseRate, Blend
+from models.estimators import BlendClassifier, BlendSettings
 
 CHECKS = 62  # that scikit-learn 1.9 has for such a classifier; fewer would be none at all
 

@@ -12,6 +12,7 @@ from scipy.special import expit, logit
 
 from features.fitting import folds
 from models import trees as trees_module
+from models.boosted import BoostedTrees
 from models.booster_text import check_booster_text
 from models.contributions import TreeContributions
 from models.trees import (
@@ -19,7 +20,6 @@ from models.trees import (
     N_FOLDS,
     PATIENCE,
     TREE_PARAMETERS,
-    BoostedTrees,
     TreesFit,
     find_rounds,
     fit_trees,

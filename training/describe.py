@@ -16,8 +16,9 @@ from crm.project import Project
 from crm.records import Records
 from features.audit import Audit
 from features.moments import MICROSECONDS_PER_DAY, Moments, microseconds
+from models.blend import BaseRate
 from models.card import ModelCard
-from models.estimators import FEWEST_OUTCOMES, BaseRate
+from models.estimators import FEWEST_OUTCOMES
 from models.evaluation import (
     FEWEST_TO_JUDGE,
     Evaluation,

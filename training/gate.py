@@ -26,7 +26,7 @@ from crm.project import Project
 from crm.records import Records, read_records
 from features.audit import Audit, audit
 from features.moments import Moments, make_moments
-from models.estimators import BaseRate
+from models.blend import BaseRate
 from models.evaluation import FEWEST_TO_JUDGE
 from models.history import Gate, Judgement
 from models.registry import Registry

@@ -15,7 +15,7 @@ from features.audit import Audit, Verdict
 from features.groups import groups_by_value
 from features.moments import Moments
 from models.artifact import LoadedModel
-from models.estimators import BaseRate
+from models.blend import BaseRate
 from models.evaluation import FEWEST_TO_JUDGE, measure
 from models.history import Gate
 from models.intervals import LEVEL, squares_by_lead

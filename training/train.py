@@ -15,7 +15,8 @@ from features.audit import Audit, Verdict, audit
 from features.fitting import role_columns, training_matrix
 from features.moments import Moments, make_moments
 from features.pipeline import FeaturePipeline
-from models.estimators import BaseRate
+from models.blend import BaseRate
+from models.estimators import FEWEST_OUTCOMES
 from models.evaluation import Evaluation, evaluate
 from models.logistic import fit_logistic
 from models.scale import Scale, read_grades
@@ -201,8 +202,10 @@ def tuned_parameters(
     minutes: float | None,
     on_share: OnShare = lambda what, share: None,
 ) -> tuple[Mapping[str, Any] | None, tuple[Trial, ...]]:
-    """Search for better settings of the trees, on training leads only."""
-    sides = choosing(records, split.train, project, later) if minutes else None
+    """Search for better settings of the trees, on training leads only; of a base rate for none."""
+    won = int(split.train.label.sum())
+    has_trees = min(won, len(split.train) - won) >= FEWEST_OUTCOMES
+    sides = choosing(records, split.train, project, later) if minutes and has_trees else None
     if minutes is None or sides is None:
         return None, ()
 
