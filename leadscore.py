@@ -308,15 +308,21 @@ def serve(
     ] = False,
 ) -> None:
     """Serve the newest Bento of the project, and each new champion, until it is stopped."""
+    from crm.ledger import Ledger
     from serving.process import check_port, serve_command, serve_environment
     from serving.store import newest_bento
 
-    tag, folder = newest_bento(load_project(project).name)
+    opened = load_project(project)
+    tag, folder = newest_bento(opened.name)
     check_port(host, port)
     out.print(f"Serving {tag} on http://{host}:{port} (Ctrl+C stops it)", soft_wrap=True)
     sys.stdout.flush()
     command = serve_command(folder, host, port)
     settings = {"LEADSCORE_TAKEOVER": "off"} if pinned else {}
+    if opened.ledger_url:
+        with Ledger(opened.ledger_url, opened.folder) as ledger:
+            url = ledger.database.engine.url  # whole, wherever the service runs
+            settings["LEADSCORE_LEDGER_URL"] = url.render_as_string(hide_password=False)
     settings |= {"LEADSCORE_WORKERS": str(workers)} if workers else {}
     os.execvpe(command[0], command, serve_environment(host, settings))
 

@@ -1,15 +1,14 @@
-"""What the calls take and give, for the contract: structs of the answers, words and examples.
+"""What the calls give, as structs, for the contract.
 
 The service writes its answers without these structs; tests/test_contract.py holds one to the
 other.
 """
 
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from serving.payloads import LeadPayload, ScoreRequest
+from serving.payloads import Cell
 
 
 class ModelIdentity(Struct):
@@ -37,6 +36,14 @@ class ItemError(Struct):
     field: str | None = None
 
 
+class Used(Struct):
+    """Which activities and stages, sent or held, the score looked at."""
+
+    activities: int
+    newest: str | None
+    stages: int
+
+
 class ScoredLead(Struct):
     """One lead's result; if it could not be scored, only `error` is there."""
 
@@ -47,6 +54,7 @@ class ScoredLead(Struct):
     reasons: list[ReasonAnswer] = []
     start: float | None = None
     warnings: list[str] = []
+    used: Used | None = None
     error: ItemError | None = None
 
 
@@ -55,6 +63,98 @@ class ScoreAnswer(Struct):
 
     as_of: str
     scores: list[ScoredLead]
+    model: ModelIdentity
+    request_id: str
+
+
+class FlatAnswer(Struct):
+    """One scored lead, flat; what is empty is an empty text."""
+
+    lead_id: str
+    probability: Annotated[float, Meta(ge=0, le=1)]
+    score: Annotated[int, Meta(ge=1, le=99)]
+    grade: str
+    reason_1: str
+    reason_2: str
+    reason_3: str
+    warnings: str
+    used_activities: int
+    newest_activity: str
+    used_stages: int
+    as_of: str
+    model_name: str
+    model_version: str
+    request_id: str
+
+
+class Kept(Struct):
+    """What became of one item."""
+
+    status: str
+    id: str | None = None
+    error: ItemError | None = None
+
+
+class KeptAnswer(Struct):
+    """How many items were kept, or why not, and each one in the order they were sent."""
+
+    accepted: int
+    duplicate: int
+    conflict: int
+    erased: int
+    invalid: int
+    items: list[Kept]
+    model: ModelIdentity
+    request_id: str
+
+
+class GivenAnswer(Struct):
+    """A score that the lead was given."""
+
+    as_of: str
+    probability: Annotated[float, Meta(ge=0, le=1)]
+    score: Annotated[int, Meta(ge=1, le=99)]
+    grade: str
+    model_version: str
+    reasons: list[ReasonAnswer] = []
+
+
+class Trend(Struct):
+    """Where the scores of a lead are going: improving, steady, declining, or too little to say."""
+
+    direction: str
+    points: float | None = None
+
+
+class Counted(Struct):
+    """How many there are, and when the newest was."""
+
+    count: int
+    newest: str | None = None
+
+
+class LeadAnswer(Struct):
+    """What is held of a lead."""
+
+    lead_id: str
+    created_at: str | None
+    attributes: dict[str, Cell] | None
+    last_score: GivenAnswer | None
+    trend: Trend
+    history: list[GivenAnswer]
+    activities: Counted
+    stages: list[dict[str, Any]]
+    outcomes: list[dict[str, Any]]
+    model: ModelIdentity
+    request_id: str
+
+
+class ErasedAnswer(Struct):
+    """A lead was forgotten, and how many rows of each kind were deleted."""
+
+    lead_id: str
+    erased: bool
+    deleted: dict[str, int]
     model: ModelIdentity
     request_id: str
 
@@ -84,74 +184,3 @@ class Failure(Struct):
 
 class NoFields(Struct, forbid_unknown_fields=True):
     """An empty object."""
-
-
-@dataclass(frozen=True)
-class Described:
-    """One call as the contract tells it.
-
-    Attributes
-    ----------
-    operation : str
-        Its name: letters and digits.
-    summary, description : str
-    takes, gives : type of Struct
-    asked, answered : dict
-        An example of each.
-    """
-
-    operation: str
-    summary: str
-    description: str
-    takes: type[Struct]
-    gives: type[Struct]
-    asked: dict[str, Any]
-    answered: dict[str, Any]
-
-
-MODEL = {"name": "acme", "version": "3", "digest": "15847aa0d60b"}
-REQUEST_ID = "5f0c2d1e9b7a4c3f8e6d5c4b3a291807"
-AS_OF = "2025-03-01T08:00:00+00:00"
-LEAD = {
-    "lead_id": "00Q5e00000AbCdE",
-    "created_at": "2025-02-20T09:30:00Z",
-    "attributes": {"Lead Source": "Webinar", "Employees": 250, "Country": "DE"},
-    "activities": [{"type": "page view", "occurred_at": "2025-02-28T10:00:00Z"}],
-}
-SCORED = {
-    "lead_id": "00Q5e00000AbCdE",
-    "probability": 0.31,
-    "score": 68,
-    "grade": "A",
-    "reasons": [{"signal": "Lead Source", "points": 7.5, "text": "Lead Source is Webinar (+8)"}],
-    "start": 48.2,
-    "warnings": [],
-}
-
-CALLS = {
-    "/score": Described(
-        operation="scoreLeads",
-        summary="Score leads",
-        description="Scores 1 to 1,000 leads as of now, or of the moment named. One lead that "
-        "cannot be read spoils no other.",
-        takes=ScoreRequest,
-        gives=ScoreAnswer,
-        asked={"leads": [LEAD], "reasons": 3},
-        answered={
-            "as_of": AS_OF, "scores": [SCORED], "model": MODEL, "request_id": REQUEST_ID,
-        },
-    ),
-    "/model": Described(
-        operation="describeModel",
-        summary="Describe the model",
-        description="Gives the card of the model that answers: what it learned from, how good it "
-        "is, what it leaves out.",
-        takes=NoFields,
-        gives=ModelAnswer,
-        asked={},
-        answered={"card": {"name": "acme"}, "model": MODEL, "request_id": REQUEST_ID},
-    ),
-}  # fmt: skip
-READ_ONE_BY_ONE: dict[type[Struct], tuple[str, type[Struct]]] = {
-    ScoreRequest: ("leads", LeadPayload),
-}  # fields whose items are read each on its own

@@ -19,7 +19,7 @@ import msgspec
 
 from serving.calls import Calls, ServedModel
 from serving.connection import BoundedConnection
-from serving.contract import contracts
+from serving.contract import contracts, flat_fields
 from serving.errors import RequestError, error_body
 from serving.hubspot import SIGNATURE, is_signed
 from serving.keys import KeyRing, Role
@@ -111,8 +111,10 @@ class ScoringApp:
             "/readyz": self._readiness,
             "/metrics": self._exposition,
         }
-        for path, document in zip(CONTRACT, contracts(settings), strict=True):
-            self._pages[path] = partial(_page, document)
+        for i, path in enumerate(CONTRACT):
+            self._pages[path] = partial(self._contract, i)
+        self._contracts: tuple[bytes, bytes] | None = None
+        self._contracts_of: ServedModel | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -177,7 +179,7 @@ class ScoringApp:
                     raise RequestError(503, "")
                 self._working += 1
                 try:
-                    answer = await call(model, body, now)
+                    answer = await call(model, body, now, context.request_id)
                 finally:
                     self._working -= 1
         except TimeoutError:
@@ -185,7 +187,9 @@ class ScoringApp:
                 raise
             raise RequestError(504 if is_read else 408, "") from None
         self.metrics.count_scores(answer)
-        answer |= {"model": model.identity(), "request_id": context.request_id}
+        answer["request_id"] = context.request_id
+        if "model_version" not in answer:  # a flat answer names the model flatly
+            answer["model"] = model.identity()
         return 200, b"application/json", _encode(answer)
 
     async def _read_body(self, receive: Receive, headers: Headers) -> bytes:
@@ -282,6 +286,14 @@ class ScoringApp:
     def _exposition(self) -> tuple[int, bytes, bytes]:
         text = exposition([self.series(), *self.others()])
         return 200, b"text/plain; version=0.0.4; charset=utf-8", text.encode()
+
+    def _contract(self, which: int) -> tuple[int, bytes, bytes]:
+        """Give the contract with the fields of the model that answers."""
+        if self._contracts is None or self._contracts_of is not self.model:
+            fields = flat_fields(self.model) if self.model else {}
+            self._contracts_of = self.model
+            self._contracts = contracts(self._settings, fields)
+        return _page(self._contracts[which])
 
     def series(self) -> Series:
         """Give the counts of this worker, and how it stands."""

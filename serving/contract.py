@@ -10,18 +10,23 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
-from msgspec import Struct
 
-from serving.answers import CALLS, READ_ONE_BY_ONE, REQUEST_ID, Described, Failure
+from features.attributes import NumberAttribute
+from serving.answers import Failure
+from serving.calls import ServedModel
+from serving.described import CALLS, READ_ONE_BY_ONE, REQUEST_ID, Described
 from serving.errors import CODES, MESSAGES, error_body
+from serving.flat import PREFIX, RESERVED
 from serving.settings import Settings
 
 VERSION = "1.0.0"
 REF = "#/components/schemas/"
+FLAT_LEAD = "FlatLead"
 FAILURES = {
     400: "The body is not valid JSON.",
     401: "",
     403: "",
+    404: "The lead, or the ledger that would hold it, is not there.",
     408: "",
     413: "The body is too large.",
     422: "A field is missing, unknown or of the wrong kind.",
@@ -39,27 +44,48 @@ DESCRIPTION = (
 )
 
 
-def contracts(settings: Settings) -> tuple[bytes, bytes]:
+def contracts(settings: Settings, fields: Mapping[str, str]) -> tuple[bytes, bytes]:
     """Give the contract as OpenAPI 3.0.3 and as Swagger 2.0, both JSON.
+
+    Parameters
+    ----------
+    settings : Settings
+    fields : mapping of str to str
+        What the model that answers looks at, as a flow writes it, and its kind: `number`
+        or `string`.
 
     Examples
     --------
-    >>> three, two = contracts(Settings(public_url="https://scores.example.com"))
+    >>> settings = Settings(public_url="https://scores.example.com")
+    >>> three, two = contracts(settings, {"Lead_Source": "string"})
     >>> b'"openapi":"3.0.3"' in three, b'"swagger":"2.0"' in two
     (True, True)
     """
-    document = openapi(settings.public_url or "http://127.0.0.1:3000")
+    document = openapi(settings.public_url or "http://127.0.0.1:3000", fields)
     return msgspec.json.encode(document), msgspec.json.encode(swagger(document))
 
 
-def openapi(url: str) -> dict[str, Any]:
+def flat_fields(model: ServedModel) -> dict[str, str]:
+    """Give what a model looks at, as a flow writes it: `number` or `string` by name."""
+    written = {column: name for name, column in reversed(model.names_by_identifier.items())}
+    return {
+        PREFIX + name if name in RESERVED else name: (
+            "number" if isinstance(attribute, NumberAttribute) else "string"
+        )
+        for attribute in model.scorer.pipeline.attributes
+        if (name := written.get(attribute.column))
+    }
+
+
+def openapi(url: str, fields: Mapping[str, str]) -> dict[str, Any]:
     """Build the contract as OpenAPI 3.0.3."""
-    kinds = {kind for call in CALLS.values() for kind in (call.takes, call.gives)}
+    kinds = {kind for call in CALLS.values() for kind in (call.takes, call.gives) if kind}
     kinds |= {kind for _, kind in READ_ONE_BY_ONE.values()} | {Failure}
     ordered = sorted(kinds, key=lambda kind: kind.__name__)
     _, schemas = msgspec.json.schema_components(ordered, ref_template=REF + "{name}")
     for kind, (field, item) in READ_ONE_BY_ONE.items():
         schemas[kind.__name__]["properties"][field]["items"] = {"$ref": REF + item.__name__}
+    schemas[FLAT_LEAD] = _flat_lead(fields)
     return {
         "openapi": "3.0.3",
         "info": {"title": "leadscore", "version": VERSION, "description": DESCRIPTION},
@@ -77,30 +103,52 @@ def openapi(url: str) -> dict[str, Any]:
     }
 
 
+def _flat_lead(fields: Mapping[str, str]) -> dict[str, Any]:
+    """Describe what `/score_lead` takes: the model's own fields by name, so flows can map them."""
+    own = {name: {"type": kind, "nullable": True} for name, kind in fields.items()}
+    told = {
+        "lead_id": "The lead's id in the CRM.",
+        "created_at": "When the lead was created: ISO 8601, UTC if it names no zone.",
+        "as_of": "The moment of scoring; now if it is missing.",
+    }
+    fixed = {
+        name: {"type": "string", "nullable": True, "description": text}
+        for name, text in told.items()
+    }
+    return {
+        "title": FLAT_LEAD,
+        "description": "One lead; fields that are not listed are ignored, with a warning.",
+        "type": "object",
+        "properties": own | fixed,
+        "additionalProperties": {"nullable": True},
+    }
+
+
 def _operation(call: Described) -> dict[str, Any]:
     answered: dict[str, Any] = {
         "description": f"{call.summary}: the answer.",
-        "content": _json(call.gives, call.answered),
+        "content": _json(call.gives.__name__, call.answered),
     }
+    takes = call.takes.__name__ if call.takes else FLAT_LEAD
     return {
         "operationId": call.operation,
         "summary": call.summary,
         "description": call.description,
-        "requestBody": {"required": True, "content": _json(call.takes, call.asked)},
+        "requestBody": {"required": True, "content": _json(takes, call.asked)},
         "responses": {"200": answered}
         | {str(s): {"$ref": f"#/components/responses/Failure{s}"} for s in FAILURES},
     }
 
 
-def _json(kind: type[Struct], example: Mapping[str, Any]) -> dict[str, Any]:
-    return {"application/json": {"schema": {"$ref": REF + kind.__name__}, "example": example}}
+def _json(name: str, example: Mapping[str, Any]) -> dict[str, Any]:
+    return {"application/json": {"schema": {"$ref": REF + name}, "example": example}}
 
 
 def _failure(status: int) -> dict[str, Any]:
     message = FAILURES[status] or MESSAGES[status]
     told: dict[str, Any] = {
         "description": f"{CODES[status]}: {message}",
-        "content": _json(Failure, error_body(status, message, REQUEST_ID)),
+        "content": _json(Failure.__name__, error_body(status, message, REQUEST_ID)),
     }
     if status in RETRIED:
         wait = {"description": "Seconds to wait.", "schema": {"type": "integer"}}
@@ -123,8 +171,10 @@ def _without_null(schema: Any) -> Any:
     plain = {
         key: value if key == "default" else _without_null(value)
         for key, value in schema.items()
-        if not (key == "default" and value is None)
+        if not (key == "default" and value is None) and not (key == "required" and value == [])
     }
+    if isinstance(plain.get("description"), str):
+        plain["description"] = " ".join(plain["description"].split())
     options = plain.get("anyOf")
     if not isinstance(options, list):
         return plain

@@ -89,7 +89,8 @@ class Metrics:
             grade = item.get("grade")
             if grade is not None:
                 self._grades[grade] += 1
-            for warning in item.get("warnings") or ():
+            warnings = item.get("warnings") or ()
+            for warning in warnings.split("; ") if isinstance(warnings, str) else warnings:
                 self._warnings[_kind(warning)] += 1
 
     def series(self, more: Mapping[str, float | Mapping[str, float]]) -> Series:

@@ -24,6 +24,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import anyio.to_thread
 import bentoml
 import pydantic
 from _bentoml_sdk import Service
@@ -31,6 +32,7 @@ from bentoml.exceptions import BentoMLException
 from bentoml.models import BentoModel
 
 from crm.errors import ConfigError, LeadScoringError
+from crm.ledger import Ledger
 from serving.app import ScoringApp
 from serving.connection import bound_connections
 from serving.keys import KeyRing
@@ -104,6 +106,8 @@ class Leadscore:
                     f"{settings.host} can be reached from other machines, and there are no API "
                     "keys. Add one with `leadscore keys add`, or listen on 127.0.0.1."
                 )
+            if settings.ledger_url:
+                Ledger(settings.ledger_url).close()
             load_from_store(str(_pinned_model().tag))
         except LeadScoringError as error:
             raise BentoMLException(f"leadscore refuses to start: {error}") from None
@@ -120,6 +124,7 @@ class Leadscore:
         worker = str(bentoml.server_context.worker_index or 1)
         log = AccessLog(sys.stdout.fileno()) if settings.access_log else None
         scoring.configure(settings, keys, worker, log)
+        scoring.calls.keep_in(Ledger(settings.ledger_url) if settings.ledger_url else None)
         pinned = str(_pinned_model().tag)
         scoring.model = load_from_store(pinned)
         self._tends = _Tending(scoring, keys, settings, pinned)
@@ -178,6 +183,7 @@ class _Tending:
     async def end(self) -> None:
         if self._task is not None:
             self._task.cancel()
+        await anyio.to_thread.run_sync(self._app.calls.close)
         self._app.flush()
 
     async def _tick(self) -> None:

@@ -49,6 +49,8 @@ class Settings:
         The address the service listens on; `leadscore serve` says it.
     public_url : str
         How callers reach the service, for the contract and for HubSpot's signatures.
+    ledger_url : str
+        The database that keeps what callers send and every score; empty: nothing is kept.
     hubspot_secret : str
         The secret of the HubSpot app whose signed calls are answered without a key.
 
@@ -79,6 +81,7 @@ class Settings:
     keys_file: str = ""
     host: str = ""
     public_url: str = ""
+    ledger_url: str = field(default="", repr=False)
     hubspot_secret: str = field(default="", repr=False)
 
 
