@@ -31,7 +31,8 @@ figure img { max-width: 100%; height: auto; display: block; }
 .is-live > .live { display: block; }
 .is-live > .still { display: none; }
 .live details { display: none; }
-.scroll { background: linear-gradient(to right, #fff 40%, transparent) 0 0 / 2rem 100% no-repeat local,
+.scroll { background:
+  linear-gradient(to right, #fff 40%, transparent) 0 0 / 2rem 100% no-repeat local,
   linear-gradient(to left, #fff 40%, transparent) 100% 0 / 2rem 100% no-repeat local,
   linear-gradient(to right, rgb(0 0 0 / 18%), transparent) 0 0 / .7rem 100% no-repeat scroll,
   linear-gradient(to left, rgb(0 0 0 / 18%), transparent) 100% 0 / .7rem 100% no-repeat scroll; }

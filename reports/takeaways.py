@@ -1,0 +1,124 @@
+"""The history that both teams write on: a dated page of takeaways, and an index of them."""
+
+import datetime
+import os
+import re
+from pathlib import Path
+
+from crm.errors import SourceError
+from reports.content import Report
+from reports.forms_cells import written
+from reports.forms_markdown import INDEX, escaped, takeaway_lines
+
+BEGIN = b"<!-- leadscore: begin. What stands up to the next mark is written anew. -->"
+END = b"<!-- leadscore: end. Everything else is yours and stays as it is. -->"
+FOLDER = "takeaways"
+
+_BEGINS, _ENDS = b"<!-- leadscore: begin", b"<!-- leadscore: end"
+_PAGE = re.compile(r"\d{4}-\d{2}-\d{2}\.md")
+_NOTES = b"""
+## Notes of marketing
+
+
+## Notes of sales
+
+
+## What we agreed, who does it, until when
+
+"""
+
+
+def share(report: Report, folder: Path, who: str, at: datetime.datetime) -> Path:
+    """Write the takeaways of a report on the page of its day, with space for notes.
+
+    What leadscore writes stands between two marks; a later run of the day writes that part
+    anew and leaves every other byte as people left it. The index, `README.md`, lists the
+    days in the same way.
+
+    Parameters
+    ----------
+    report : Report
+    folder : Path
+        Made if it is not there.
+    who : str
+        Who shares it.
+    at : datetime, timezone-aware
+        Now; its date names the page.
+
+    Returns
+    -------
+    Path
+        The page.
+
+    Raises
+    ------
+    SourceError
+        If a page has lost one of its marks, or cannot be written; nothing is changed then.
+    """
+    page = folder / f"{at:%Y-%m-%d}.md"
+    try:
+        days = {found.name for found in folder.glob("*.md") if _PAGE.fullmatch(found.name)}
+        text = _renewed(page, _page(report, who, at), _NOTES)
+        texts = {page: text, folder / INDEX: b""}
+        listed = {name: texts.get(folder / name) or (folder / name).read_bytes()
+                  for name in sorted({*days, page.name}, reverse=True)}  # fmt: skip
+        texts[folder / INDEX] = _renewed(folder / INDEX, _index(listed), b"")
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, content in texts.items():
+            beside = path.with_name(f".{path.name}.new")
+            beside.write_bytes(content)
+            os.replace(beside, path)
+    except OSError as error:
+        raise SourceError(
+            f"The takeaways cannot be written to {folder}: {error.strerror or error}."
+        ) from None
+    return page
+
+
+def _renewed(path: Path, ours: list[str], notes: bytes) -> bytes:
+    """Put our part into a file: between its marks, at its end if it has none, or into a new one."""
+    part = BEGIN + b"\n" + "\n".join(ours).encode(errors="replace") + b"\n" + END
+    if not path.exists():
+        return part + b"\n" + notes
+    text = path.read_bytes()
+    if _BEGINS not in text and _ENDS not in text:
+        return text.rstrip(b"\n") + b"\n\n" + part + b"\n" + notes
+    begin, end = text.find(_BEGINS), text.find(_ENDS)
+    close = text.find(b"-->", end)
+    if text.count(_BEGINS) != 1 or text.count(_ENDS) != 1 or not 0 <= begin < end < close:
+        raise SourceError(
+            f"{path} has lost one of the marks that leadscore writes between, or has one twice, "
+            "so it was left as it is. Put the marks back, or move the page away."
+        )
+    return text[:begin] + part + text[close + len(b"-->") :]
+
+
+def _page(report: Report, who: str, at: datetime.datetime) -> list[str]:
+    lines = [f"# Takeaways of {at:%Y-%m-%d}", ""]
+    if report.about.get("simulated"):
+        lines += ["**Simulated: made-up records. No figure here is about real leads.**", ""]
+    as_of = escaped(written(report.as_of, "time"))
+    shared = f"shared by {escaped(who, 80)} at {at:%H:%M} UTC"
+    lines += [f"{escaped(report.name, 80)}, as of {as_of} UTC, {shared}.", ""]
+    said: set[str] = set()
+    for page in report.pages:
+        found = [line for line in takeaway_lines(page.takeaways) if line not in said]
+        said.update(found)
+        if found:
+            lines += [f"## {escaped(page.title, 120)}", "", *found, ""]
+    if not said:
+        lines += ["No finding holds up yet: too few leads, or no difference beyond chance.", ""]
+    changed = [text for page in report.pages for text in page.changed]
+    if changed:
+        lines += ["## Since the last report", ""]
+        lines += [*(f"- {escaped(text)}" for text in dict.fromkeys(changed)), ""]
+    return lines
+
+
+def _index(pages: dict[str, bytes]) -> list[str]:
+    lines = ["# Takeaways", "", "The newest first; each page has space for notes.", ""]
+    for name, text in pages.items():
+        inside = text.partition(_BEGINS)[2].partition(_ENDS)[0].decode(errors="replace")
+        first = next((line for line in inside.splitlines() if line.startswith("- ")), "- ")
+        lines.append(f"- [{name.removesuffix('.md')}]({name}): {first[2:]}".rstrip(": "))
+    return [*lines, ""]
