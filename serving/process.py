@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -76,9 +77,23 @@ def free_port(host: str) -> int:
 
 @contextmanager
 def running_service(
-    bento: Path, host: str, port: int, settings: Mapping[str, str] = MappingProxyType({})
+    bento: Path,
+    host: str,
+    port: int,
+    settings: Mapping[str, str] = MappingProxyType({}),
+    log: Path | None = None,
 ) -> Iterator[str]:
     """Serve a Bento while the context lasts; nobody else relies on it, so it ends at once.
+
+    Parameters
+    ----------
+    bento : Path
+    host : str
+    port : int
+    settings : mapping of str to str
+        Hold whatever the caller's environment says.
+    log : Path, optional
+        The file that its log is written to.
 
     Yields
     ------
@@ -91,28 +106,31 @@ def running_service(
         If the port is taken, or the service ends or does not get ready.
     """
     check_port(host, port)
-    process = subprocess.Popen(
-        serve_command(bento, host, port),
-        env=serve_environment(host, {"LEADSCORE_DRAIN_SECONDS": "0", **settings}),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    url = f"http://{host}:{port}"
-    try:
-        _wait_until_ready(process, url)
-        yield url
-    finally:
-        _end(process)
+    with tempfile.TemporaryDirectory(prefix="leadscore-") as work:
+        log = log or Path(work) / "log"
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                serve_command(bento, host, port),
+                env=serve_environment(host, {"LEADSCORE_DRAIN_SECONDS": "0", **settings}),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        url = f"http://{host}:{port}"
+        try:
+            _wait_until_ready(process, url, log)
+            yield url
+        finally:
+            _end(process)
 
 
-def _wait_until_ready(process: "subprocess.Popen[bytes]", url: str) -> None:
+def _wait_until_ready(process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
     give_up = time.monotonic() + START_SECONDS
     while time.monotonic() < give_up:
         if process.poll() is not None:
-            said = process.stdout.read().decode(errors="replace") if process.stdout else ""
-            last = said.strip().splitlines()[-1] if said.strip() else "it said nothing"
+            said = log.read_text(encoding="utf-8", errors="replace").strip()
+            last = said.splitlines()[-1] if said else "it said nothing"
             raise ServiceError(f"The service ended at its start: {last}")
         try:
             with urllib.request.urlopen(f"{url}/readyz", timeout=2):
@@ -134,8 +152,6 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-    if process.stdout:
-        process.stdout.close()
     _, alive = psutil.wait_procs(family, timeout=2)
     for child in alive:
         child.kill()
