@@ -5,11 +5,14 @@ SQLite runs with a write-ahead log and a sync at every commit, PostgreSQL with
 database said of a statement, because that may hold somebody's data.
 """
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
+from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy.exc import (
@@ -57,6 +60,8 @@ class LedgerDatabase:
         self.engine = _engine(url, folder)
         self._is_prepared = False
         self._away_until = 0.0
+        if self.engine.dialect.name == "sqlite":
+            sa.event.listen(self.engine, "do_connect", self._open_what_is_there)
 
     def prepare(self) -> None:
         """Bring the tables to the newest schema, unless they are there already.
@@ -124,6 +129,12 @@ class LedgerDatabase:
         with self._faults_told(), _begun(self.engine, "reading") as connection:
             yield connection
 
+    def _open_what_is_there(self, _: Any, __: Any, arguments: Any, named: dict[str, Any]) -> None:
+        """Keep SQLite from making a new, empty file where the ledger was a moment ago."""
+        if self._is_prepared:
+            arguments[0] = f"file:{quote(arguments[0])}?mode=rw"
+            named["uri"] = True
+
     def _run(self, work: Callable[[sa.Connection], Found], purpose: str) -> Found:
         self.prepare()
         with self._faults_told():
@@ -171,11 +182,23 @@ def _begun(engine: sa.Engine, purpose: str) -> Iterator[sa.Connection]:
     if is_postgres:
         is_reading = purpose == "reading"
         options["isolation_level"] = "REPEATABLE READ" if is_reading else "READ COMMITTED"
-    with engine.connect().execution_options(**options) as connection, connection.begin():
-        if is_postgres and purpose != "reading":
-            shared = "_shared" if purpose == "writing" else ""
-            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock{shared}({ADVISORY_LOCK})")
-        yield connection
+    with engine.connect().execution_options(**options) as connection:
+        if not is_postgres and _file_of(engine) != connection.info["file"]:
+            connection.invalidate()  # the file was moved away; what is there now is opened
+        with connection.begin():
+            if is_postgres and purpose != "reading":
+                shared = "_shared" if purpose == "writing" else ""
+                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock{shared}({ADVISORY_LOCK})")
+            yield connection
+
+
+def _file_of(engine: sa.Engine) -> tuple[int, int] | None:
+    """Tell which file lies where the ledger should."""
+    try:
+        found = os.stat(str(engine.url.database))
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _engine(url: str, folder: Path | None) -> sa.Engine:
@@ -207,7 +230,7 @@ def _engine(url: str, folder: Path | None) -> sa.Engine:
             "%40 %3A %2F %25."
         ) from None
     if kind == "sqlite":
-        sa.event.listen(engine, "connect", _set_up_sqlite)
+        sa.event.listen(engine, "connect", partial(_set_up_sqlite, engine))
         sa.event.listen(engine, "begin", _begin_sqlite)
     else:
         sa.event.listen(engine, "connect", _set_up_postgres)
@@ -224,7 +247,7 @@ def _arguments(kind: str) -> dict[str, Any]:
     }
 
 
-def _set_up_sqlite(connection: Any, _: Any) -> None:
+def _set_up_sqlite(engine: sa.Engine, connection: Any, record: Any) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves
     give_up = time.monotonic() + PATIENCE_SECONDS
     while True:
@@ -237,6 +260,7 @@ def _set_up_sqlite(connection: Any, _: Any) -> None:
                 raise
             time.sleep(0.01)
     connection.execute("PRAGMA synchronous = FULL")
+    record.info["file"] = _file_of(engine)
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
