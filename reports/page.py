@@ -240,7 +240,8 @@ def whole(title: str, style: str, body: Html, early: str = "", late: str = "") -
     """
     scripts = [script for script in (early, late) if script]
     allowed = " ".join(f"'sha256-{_sha256(script)}'" for script in scripts)
-    policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    policy = "default-src 'none'; base-uri 'none'; form-action 'none'; "
+    policy += "style-src 'unsafe-inline'; img-src data:"
     policy += f"; script-src {allowed}" if allowed else ""
     before, after = (f"<script>{script}</script>" if script else "" for script in (early, late))
     return (

@@ -11,8 +11,9 @@ import re
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -25,6 +26,7 @@ from serving.hubspot import SIGNATURE, is_signed
 from serving.keys import KeyRing, Role
 from serving.logs import AccessLog
 from serving.metrics import Metrics, Series, exposition, quoted
+from serving.report_files import REPORT, in_report, is_own_host, read_report
 from serving.security import Guard, RateLimit, needed_role
 from serving.settings import Settings
 
@@ -38,6 +40,7 @@ HEALTH = frozenset({"/livez", "/healthz", "/readyz"})
 CONTRACT = ("/contract/openapi-3.0.json", "/contract/swagger-2.0.json")
 DRAINED_BYTES = 16 * 1024 * 1024
 BODIES_HELD = 16  # so many of the largest size may be half read at once
+BASIC = b'Basic realm="leadscore report", charset="UTF-8"'
 CLOSING = (408, 413)  # the caller may still be sending
 
 log = logging.getLogger("leadscore")
@@ -54,6 +57,7 @@ class RequestContext:
     headers: Headers
     key: str = ""
     version: str = ""
+    more: list[tuple[bytes, bytes]] = field(default_factory=list)
 
 
 class ScoringApp:
@@ -111,6 +115,8 @@ class ScoringApp:
             "/readyz": self._readiness,
             "/metrics": self._exposition,
         }
+        if settings.report_dir:
+            self._pages[REPORT] = partial(_page, b"")  # each of its files has a path of its own
         for i, path in enumerate(CONTRACT):
             self._pages[path] = partial(self._contract, i)
         self._contracts: tuple[bytes, bytes] | None = None
@@ -123,10 +129,10 @@ class ScoringApp:
             return
         started = time.perf_counter()
         headers = dict(scope["headers"])
-        path = scope["path"].rstrip("/") or "/"
+        path = REPORT if in_report(scope["path"]) else scope["path"].rstrip("/") or "/"
         is_known = path in self.calls.by_path or path in self._pages
         context = RequestContext(_id_of(headers), path if is_known else OTHER, headers)
-        more: list[tuple[bytes, bytes]] = []
+        more = context.more
         kind = b"application/json"
         try:
             status, kind, body = await self._answer(scope, receive, path, context)
@@ -155,10 +161,14 @@ class ScoringApp:
             raise RequestError(404, "")
         if scope["method"] not in (("POST",) if page is None else ("GET", "HEAD")):
             raise RequestError(405, "")
-        signed = SIGNATURE in context.headers and bool(self._settings.hubspot_secret)
+        # Only calls are signed: a page that took a header for a signature would be open to all.
+        may_sign = call is not None and bool(self._settings.hubspot_secret)
+        signed = may_sign and SIGNATURE in context.headers
         if not signed:
             server = (scope.get("server") or ("",))[0]
             context.key = self.guard.admit(path, context.headers, server, time.monotonic())
+        if path == REPORT:
+            return await self._report(scope["path"], context)
         if call is None:
             return page()  # type: ignore[misc]
         model = self.model
@@ -256,7 +266,8 @@ class ScoringApp:
             wait = error.retry_after * (1_000 if is_hubspot else 1)  # HubSpot reads milliseconds
             more.append((b"retry-after", str(wait).encode()))
         if error.status == 401:
-            more.append((b"www-authenticate", b"Bearer"))
+            is_page = context.route == REPORT  # a browser asks for the key, as the password
+            more.append((b"www-authenticate", BASIC if is_page else b"Bearer"))
         if error.status == 405:
             is_page = context.route in self._pages
             more.append((b"allow", b"GET, HEAD" if is_page else b"POST"))
@@ -286,6 +297,14 @@ class ScoringApp:
     def _exposition(self) -> tuple[int, bytes, bytes]:
         text = exposition([self.series(), *self.others()])
         return 200, b"text/plain; version=0.0.4; charset=utf-8", text.encode()
+
+    async def _report(self, path: str, context: RequestContext) -> tuple[int, bytes, bytes]:
+        """Give a file of the report; without a key only to those who ask this very machine."""
+        if not context.key and not is_own_host(context.headers):
+            raise RequestError(403, "Without a key the report is at http://localhost only.")
+        found = await asyncio.to_thread(read_report, Path(self._settings.report_dir), path)
+        context.more.extend(found.headers)
+        return found.status, found.kind, found.body
 
     def _contract(self, which: int) -> tuple[int, bytes, bytes]:
         """Give the contract with the fields of the model that answers."""

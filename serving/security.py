@@ -1,16 +1,19 @@
 """Who may call what, and how often."""
 
+import base64
 import math
 from collections.abc import Mapping
 
 from serving.errors import RequestError
 from serving.keys import KeyRing, Role
+from serving.report_files import REPORT
 
 NEEDED_ROLE = {
     "/score": Role.SCORE,
     "/score_lead": Role.SCORE,
     "/lead": Role.SCORE,
     "/model": Role.SCORE,
+    REPORT: Role.SCORE,
     "/activities": Role.WRITE,
     "/stages": Role.WRITE,
     "/outcomes": Role.WRITE,
@@ -112,7 +115,7 @@ class Guard:
                 "This service has no API keys yet, so it answers on loopback only. "
                 "Add one with `leadscore keys add`.",
             )
-        key = _sent_key(headers)
+        key = _sent_key(headers, is_page=path == REPORT)
         owner = self._keys.owner(key) if key else None
         if owner is None:
             raise RequestError(401, "")
@@ -158,8 +161,18 @@ def is_loopback(address: str) -> bool:
     return address in ("", "::1", "localhost") or address.startswith(("127.", "::ffff:127."))
 
 
-def _sent_key(headers: Mapping[bytes, bytes]) -> str:
+def _sent_key(headers: Mapping[bytes, bytes], is_page: bool) -> str:
+    """Find the key; a browser that opens a page sends it as a password, to pages only.
+
+    It would send the password along with what another site's page makes it post.
+    """
     sent = headers.get(b"authorization", b"")
     if sent[:7].lower() == b"bearer ":
         return sent[7:].strip().decode("latin-1")
+    if is_page and sent[:6].lower() == b"basic ":
+        try:
+            user_and_password = base64.b64decode(sent[6:].strip(), validate=True)
+        except ValueError:
+            return ""
+        return user_and_password.partition(b":")[2].decode("latin-1")
     return headers.get(b"x-api-key", b"").strip().decode("latin-1")

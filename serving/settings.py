@@ -51,6 +51,9 @@ class Settings:
         How callers reach the service, for the contract and for HubSpot's signatures.
     ledger_url : str
         The database that keeps what callers send and every score; empty: nothing is kept.
+    report_dir : str
+        The folder of the report that `/report/` shows, or of several, the newest of which it
+        shows; empty: none.
     hubspot_secret : str
         The secret of the HubSpot app whose signed calls are answered without a key.
 
@@ -82,6 +85,7 @@ class Settings:
     host: str = ""
     public_url: str = ""
     ledger_url: str = field(default="", repr=False)
+    report_dir: str = ""
     hubspot_secret: str = field(default="", repr=False)
 
 
