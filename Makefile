@@ -51,6 +51,7 @@ serve: $(READY)  ## the demo's service, until it is stopped
 docs: $(READY)  ## the pages that are generated from the code
 	$(BIN)/python -c 'from features.dictionary import data_dictionary; print(data_dictionary(), end="")' \
 	  > docs/data-dictionary.md
+	$(BIN)/python -c 'from reports.metrics import metrics_page; print(metrics_page(), end="")' > docs/metrics.md
 
 lock: $(READY)  ## newest versions that resolve together, with hashes and without addresses
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 \

@@ -46,6 +46,11 @@ class Groups:
     names: tuple[str, ...]
     code: Ints
 
+    @property
+    def of_leads(self) -> Texts:
+        """The name of each lead's group, shape (n_leads,)."""
+        return np.array(self.names, dtype=object)[self.code]
+
     def shortened(self) -> "Groups":
         """Cut long names, as a model card shows them."""
         return Groups(_cut(self.column), tuple(map(_cut, self.names)), self.code)

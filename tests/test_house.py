@@ -14,6 +14,7 @@ import pytest
 from crm import errors
 from crm.project import PROJECT_FILE
 from features.dictionary import data_dictionary
+from reports.metrics import metrics_page
 from serving.settings import PREFIX, Settings
 
 HERE = Path(__file__).resolve().parent.parent
@@ -133,6 +134,10 @@ def test_files_named_in_prose_exist() -> None:
 def test_the_data_dictionary_is_current() -> None:
     page = (HERE / "docs" / "data-dictionary.md").read_text()
     assert page == data_dictionary(), "run `make docs`"
+
+
+def test_the_metrics_are_current() -> None:
+    assert (HERE / "docs" / "metrics.md").read_text() == metrics_page(), "run `make docs`"
 
 
 def test_the_packing_list_takes_nothing_from_another_bento_in_the_tree() -> None:

@@ -1,0 +1,242 @@
+"""What leads did, and how far they came, up to a moment: activities and stages as arrays."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from crm.errors import ConfigError
+from crm.project import Project, nearest
+from crm.records import Records
+from features.events import NEVER, Ints
+from features.moments import microseconds
+from features.stages import StageFeatures, StageLog, fit_stages
+
+Codes = NDArray[np.int32]
+
+ENDING = 0.95  # of a stage's entries that come with the closing: the stage is the outcome
+CLOSE = 60_000_000  # microseconds
+MOST_NAMES_IN_A_MESSAGE = 12
+
+
+@dataclass(frozen=True)
+class Log:
+    """Activities up to the moment, sorted by lead and, within a lead, by time.
+
+    Attributes
+    ----------
+    lead : ndarray of int32, shape (n,)
+        Rows of the report.
+    at : ndarray of int64, shape (n,)
+        Microseconds since 1970 UTC.
+    kind, content, channel : ndarray of int32, shape (n,)
+        Positions in `kinds`, `contents` and `channels`; -1 for none.
+    kinds, contents, channels : tuple of str
+        Names as the CRM writes them.
+    """
+
+    lead: Codes
+    at: Ints
+    kind: Codes
+    content: Codes
+    channel: Codes
+    kinds: tuple[str, ...]
+    contents: tuple[str, ...]
+    channels: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.lead)
+
+    def counts(self, n: int) -> Ints:
+        """How many activities each of n leads has, shape (n,)."""
+        return np.bincount(self.lead, minlength=n).astype(np.int64)
+
+    def first_at(self, n: int) -> Ints:
+        """When each of n leads was first active, shape (n,); `NEVER` if it was not."""
+        first = np.full(n, NEVER)
+        begins = np.flatnonzero(np.diff(self.lead, prepend=-1))
+        first[self.lead[begins]] = self.at[begins]
+        return first
+
+    def last_at(self, n: int) -> Ints:
+        """When each of n leads was last active, shape (n,); `NEVER` if it was not."""
+        last = np.full(n, NEVER)
+        ends = np.flatnonzero(np.diff(self.lead, append=-1))
+        last[self.lead[ends]] = self.at[ends]
+        return last
+
+
+@dataclass(frozen=True)
+class Funnel:
+    """How far leads came.
+
+    Attributes
+    ----------
+    stages : tuple of str
+        In the funnel's order, without the stages that are the outcome itself.
+    entered : ndarray of int64, shape (n_leads, n_stages)
+        When each lead first entered each stage, in microseconds; `NEVER` if it did not.
+    endings : tuple of str
+        Stages that are the outcome itself, such as "won".
+    """
+
+    stages: tuple[str, ...]
+    entered: Ints
+    endings: tuple[str, ...] = ()
+
+    @cached_property
+    def reached(self) -> Ints:
+        """When each lead first entered each stage or a later one, shape (n_leads, n_stages)."""
+        return np.minimum.accumulate(self.entered[:, ::-1], axis=1)[:, ::-1]
+
+    @cached_property
+    def furthest(self) -> Ints:
+        """The furthest stage of each lead, shape (n_leads,); -1 if it entered none."""
+        return (self.reached != NEVER).sum(axis=1) - 1
+
+    @cached_property
+    def current(self) -> Ints:
+        """The stage that each lead entered last, shape (n_leads,); -1 if it entered none."""
+        at = np.where(self.entered == NEVER, -1, self.entered)
+        latest = at.shape[1] - 1 - np.argmax(at[:, ::-1], axis=1)
+        return np.where(at.max(axis=1, initial=-1) < 0, -1, latest)
+
+    def place(self, stage: str) -> int:
+        """Position of a stage that the project file names.
+
+        Raises
+        ------
+        ConfigError
+            If there is no such stage.
+        """
+        folded = [each.casefold() for each in self.stages]
+        if stage.casefold() not in folded:
+            raise ConfigError(
+                f"[report] qualified_stage: there is no stage `{stage}`. "
+                f"{nearest(stage, self.stages[:MOST_NAMES_IN_A_MESSAGE])}"
+            )
+        return folded.index(stage.casefold())
+
+
+def read_log(activities: pd.DataFrame | None, leads: pd.Index, as_of: int) -> Log | None:
+    """Turn the activities of some leads into arrays.
+
+    Parameters
+    ----------
+    activities : DataFrame or None
+        As `crm.records` gives it.
+    leads : Index of str, shape (n_leads,)
+        Ids, in the order of the rows.
+    as_of : int
+        Microseconds; what happened later does not count.
+
+    Returns
+    -------
+    Log or None
+        None without activities.
+    """
+    if activities is None or activities.empty:
+        return None
+    lead = leads.get_indexer(pd.Index(activities["lead_id"])).astype(np.int32)
+    at = microseconds(activities["occurred_at"])
+    counts = np.flatnonzero((lead >= 0) & (at <= as_of))
+    order = counts[np.argsort(lead[counts], kind="stable")]  # of one lead they stand in time
+    columns: dict[str, tuple[Codes, tuple[str, ...]]] = {}
+    for name in ("type", "content", "channel"):
+        if name in activities:
+            code, names = pd.factorize(activities[name], use_na_sentinel=True)
+            columns[name] = code.astype(np.int32)[order], tuple(map(str, names))
+        else:
+            columns[name] = np.full(len(order), -1, dtype=np.int32), ()
+    return Log(
+        lead=lead[order],
+        at=at[order],
+        kind=columns["type"][0],
+        content=columns["content"][0],
+        channel=columns["channel"][0],
+        kinds=columns["type"][1],
+        contents=columns["content"][1],
+        channels=columns["channel"][1],
+    )
+
+
+def read_funnel(
+    records: Records,
+    log: Log | None,
+    project: Project,
+    leads: pd.Index,
+    closed: Ints,
+    as_of: int,
+) -> Funnel | None:
+    """Find the funnel, and when each lead entered each of its stages.
+
+    The stages table, else the activities that the project names as stages, in that order;
+    nothing is inferred from other activities. A stage whose entries nearly all come with the
+    closing is the outcome itself and no step on the way to it.
+
+    Parameters
+    ----------
+    records : Records
+    log : Log or None
+    project : Project
+    leads : Index of str, shape (n_leads,)
+    closed : ndarray of int64, shape (n_leads,)
+        When each lead closed; `NEVER` if it has not.
+    as_of : int
+
+    Returns
+    -------
+    Funnel or None
+        None where there are no stages.
+
+    Raises
+    ------
+    ConfigError
+        If the project names activities as stages that do not occur.
+    """
+    if records.stages is not None and len(records.stages):
+        at = microseconds(records.stages["entered_at"])
+        table = records.stages if (at <= as_of).all() else records.stages[at <= as_of]
+        fitted = fit_stages(table)
+        entries = fitted.log_of_table(table, pd.Series(np.arange(len(leads)), index=leads))
+    elif project.report.stage_activities and log is not None:
+        fitted, entries = _acted_stages(log, project.report.stage_activities)
+    else:
+        return None
+    seen = entries.at <= as_of
+    lead, at, stage = entries.lead[seen], entries.at[seen], entries.stage[seen] - 2
+    kept: list[int] = []
+    endings: list[int] = []
+    for code in range(len(fitted.stages)):
+        whose = stage == code
+        ended = closed[lead[whose]]
+        is_ended = ended != NEVER
+        with_closing = np.abs(at[whose][is_ended] - ended[is_ended]) <= CLOSE
+        is_ending = is_ended.any() and is_ended.mean() >= ENDING and with_closing.mean() >= ENDING
+        (endings if is_ending else kept).append(code)
+    entered = np.full((len(leads), len(kept)), NEVER)
+    for column, code in enumerate(kept):
+        whose = np.flatnonzero(stage == code)
+        first = whose[np.flatnonzero(np.diff(lead[whose], prepend=-1))]  # of one lead in time
+        entered[lead[first], column] = at[first]
+    names = fitted.stages
+    return Funnel(tuple(names[c] for c in kept), entered, tuple(names[c] for c in endings))
+
+
+def _acted_stages(log: Log, wanted: list[str]) -> tuple[StageFeatures, StageLog]:
+    code = {kind.casefold(): i for i, kind in enumerate(log.kinds)}
+    absent = [name for name in wanted if name.casefold() not in code]
+    if absent:
+        raise ConfigError(
+            f"[report] stage_activities: there is no activity of type `{absent[0]}`. "
+            f"{nearest(absent[0], log.kinds)}"
+        )
+    stage_of_kind = np.full(len(log.kinds), -1)
+    for i, name in enumerate(wanted):
+        stage_of_kind[code[name.casefold()]] = i + 2
+    stage = stage_of_kind[log.kind]
+    acted = np.flatnonzero(stage >= 0)
+    entries = StageLog(log.lead[acted].astype(np.int64), log.at[acted], stage[acted])
+    return StageFeatures(tuple(wanted)), entries

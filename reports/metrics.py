@@ -1,0 +1,209 @@
+"""Every metric of the reports, defined once: what it counts, of whom, when, and when it counts."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+HEAD = """# Metrics
+
+Every number of a report, defined once, for marketing and for sales. Generated from the code by
+`make docs`; a report links each number to its line here.
+
+A report is as of one moment: the newest time in the records, or now if that is earlier. Nothing
+that was recorded later counts. The *horizon* is `[learn] horizon_days` of the project file. A
+lead is *mature* when its whole horizon has been watched; the newest leads are not, and are never
+averaged in, because those who will still be won would count as not won. Where leads have no time
+of creation, those with an outcome count as mature, and nothing can be said about time.
+
+Intervals are at 95 %. A difference is called one only if it is more than chance after Holm's
+correction for all values looked at together, and only among groups of at least 30 leads.
+"""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric.
+
+    Attributes
+    ----------
+    name : str
+        As columns and takeaways refer to it.
+    title : str
+        As people say it.
+    definition, denominator, window, maturity : str
+        What is counted, of whom, over which time, and which leads are too young.
+    """
+
+    name: str
+    title: str
+    definition: str
+    denominator: str
+    window: str
+    maturity: str
+
+
+_MATURE = "mature leads only"
+_NONE = "none: it is a fact once it has happened"
+_ALL = "from the first lead, or from --since"
+
+METRICS: dict[str, Metric] = {
+    each.name: each
+    for each in (
+        Metric("leads", "Leads", "leads created", "none: a count", _ALL, _NONE),
+        Metric("mature_leads", "Mature leads", "leads created at least one horizon ago",
+               "none: a count", _ALL, "what it counts"),
+        Metric("won_share", "Conversion", "leads won within the horizon after their creation",
+               "mature leads", _ALL, _MATURE),
+        Metric("won_ratio", "Conversion against the average",
+               "conversion of a group over the conversion of all leads", "mature leads", _ALL,
+               _MATURE),
+        Metric("qualified_share", "Qualified",
+               "leads that entered the qualified stage, or a later one, or were won, within the "
+               "horizon after their creation", "mature leads", _ALL, _MATURE),
+        Metric("qualified_won_share", "Won of the qualified",
+               "qualified leads that were won within the horizon after their creation",
+               "mature leads that were qualified", _ALL, _MATURE),
+        Metric("step_share", "Goes on",
+               "leads that reached this stage, or a later one, or were won, within the horizon "
+               "after their creation", "mature leads that reached the stage before", _ALL,
+               _MATURE),
+        Metric("reached_share", "Reached", "leads that reached this stage or a later one within "
+               "the horizon after their creation", "mature leads", _ALL, _MATURE),
+        Metric("step_days", "Days to the next stage",
+               "median days from reaching the stage before to reaching this one",
+               "mature leads that reached both within the horizon", _ALL, _MATURE),
+        Metric("stage_days", "Days in stage",
+               "median days from entering a stage to entering another, or to the closing",
+               "stays that have ended, of mature leads", _ALL, _MATURE),
+        Metric("lost_after", "Lost there", "leads whose furthest stage this is and that are lost",
+               "none: a count of mature leads", _ALL, _MATURE),
+        Metric("open_after", "Still there",
+               "leads whose furthest stage this is and that are neither won nor lost",
+               "none: a count of mature leads", _ALL, _MATURE),
+        Metric("won_at_age", "Won from this age on",
+               "leads won within one horizon after reaching this age",
+               "leads that were open at this age, one horizon or longer ago", _ALL,
+               "leads that reached the age at least one horizon ago"),
+        Metric("wins_by_age", "Wins already in",
+               "wins that had come by this age", "wins within the horizon of mature leads", _ALL,
+               _MATURE),
+        Metric("lost_reason_share", "Share of lost leads", "lost leads with this reason",
+               "lost leads that have a reason", _ALL, _NONE),
+        Metric("revenue", "Revenue", "amounts of the wins within the horizon after creation",
+               "none: a sum over mature leads", _ALL, _MATURE),
+        Metric("revenue_per_lead", "Revenue per lead",
+               "amounts of the wins within the horizon after creation",
+               "mature leads, won or not", _ALL, _MATURE),
+        Metric("days_to_win", "Days to win", "median days from creation to winning",
+               "wins within the horizon of mature leads", _ALL, _MATURE),
+        Metric("open_leads", "Open leads", "leads without an outcome", "none: a count",
+               "as of the moment", _NONE),
+        Metric("mean_score", "Average score", "mean score of open leads by the model of the report",
+               "open leads, or a random sample of them", "as of the moment", _NONE),
+        Metric("with_activity_share", "Conversion with it",
+               "leads won within one horizon after the look",
+               "leads that were open at the look and had such an activity before it; the look is "
+               "some days after creation, or after entering a stage, the same for all",
+               _ALL, "looks at least one horizon ago"),
+        Metric("without_activity_share", "Conversion without it",
+               "leads won within one horizon after the look",
+               "leads that were open at the look and had no such activity before it", _ALL,
+               "looks at least one horizon ago"),
+        Metric("activity_ratio", "With against all",
+               "conversion with the activity over the conversion of all leads open at the look",
+               "leads that were open at the look", _ALL, "looks at least one horizon ago"),
+        Metric("first_touch_share", "First touch",
+               "wins whose first activity up to the closing this was",
+               "won leads with an activity up to their closing", _ALL, _NONE),
+        Metric("last_touch_share", "Last touch",
+               "wins whose last activity up to the closing this was",
+               "won leads with an activity up to their closing", _ALL, _NONE),
+        Metric("linear_share", "Even shares",
+               "wins, each shared out evenly among the lead's activities up to the closing",
+               "won leads with an activity up to their closing", _ALL, _NONE),
+        Metric("decay_share", "Time decay",
+               "wins, each shared out among the lead's activities up to the closing, an activity "
+               "7 days earlier counting half", "won leads with an activity up to their closing",
+               _ALL, _NONE),
+        Metric("disagreement", "Disagreement",
+               "largest less smallest share among the four ways to attribute",
+               "won leads with an activity up to their closing", _ALL, _NONE),
+        Metric("contents_per_lead", "Activities with content per lead",
+               "activities with a content while the lead was in the stage",
+               "mature leads that entered the stage", _ALL, _MATURE),
+        Metric("signal_points", "Moves the score by", "mean distance from 0 of a signal's points",
+               "leads scored for the report", "as of the moment", _NONE),
+        Metric("value_points", "Points", "mean points that a feature adds to the score",
+               "leads scored for the report with this value", "as of the moment", _NONE),
+        Metric("fill_share", "Filled", "leads whose field holds something",
+               "open, won or lost leads, each apart", _ALL, _NONE),
+        Metric("grade_won_share", "Conversion of the grade",
+               "leads won within one horizon after being scored",
+               "leads that had the grade, scored at least one horizon ago", _ALL,
+               "leads scored at least one horizon ago"),
+        Metric("stated_share", "Stated", "mean probability that the model stated",
+               "leads scored at least one horizon ago", _ALL,
+               "leads scored at least one horizon ago"),
+        Metric("gain", "Wins found", "wins among the best-scored leads", "all wins of the leads "
+               "scored", _ALL, "leads scored at least one horizon ago"),
+        Metric("grade_share", "Share with the grade", "leads that have the grade at their creation",
+               "leads created in the month, or a random sample of them", "calendar months, UTC",
+               _NONE),
+        Metric("expected_wins", "Expected wins", "sum of the probabilities of the leads worked",
+               "none: an expectation", "a week of leads as in the last 13 weeks", _NONE),
+        Metric("handed_over", "Handed over",
+               "leads that reached the qualified stage, or were created if none is named",
+               "none: a count", "complete weeks from Monday, UTC", _NONE),
+        Metric("first_touch_hours", "Hours to first sales activity",
+               "median hours from being handed over to the first sales activity after it; leads "
+               "without one count as longer than any", "leads handed over", "complete weeks",
+               "leads handed over in the last 7 days are not in it"),
+        Metric("worked_share", "Worked",
+               "leads with a sales activity within 7 days after being handed over",
+               "leads handed over", "complete weeks",
+               "leads handed over in the last 7 days are not in it"),
+        Metric("handed_won_share", "Converted",
+               "leads won within one horizon after being handed over", "leads handed over",
+               "complete weeks", "leads handed over at least one horizon ago"),
+        Metric("week_revenue", "Revenue won", "amounts of the wins closed", "none: a sum",
+               "complete weeks from Monday, UTC", _NONE),
+        Metric("new_leads", "New leads", "leads created", "none: a count", "the last 30 days",
+               _NONE),
+        Metric("recent_wins", "Wins", "leads won, whenever they were created", "none: a count",
+               "the last 30 days", _NONE),
+        Metric("recent_revenue", "Revenue won", "amounts of the wins, whenever the leads were "
+               "created", "none: a sum", "the last 30 days", _NONE),
+        Metric("cohort_won_share", "Conversion of the newest mature leads",
+               "leads won within the horizon after their creation",
+               "the leads created in the 30 days that became mature last", "30 days", _MATURE),
+        Metric("month_won_share", "Conversion by month",
+               "leads won within the horizon after their creation",
+               "leads created in the month, all of them mature", "calendar months, UTC",
+               "months with a lead that is not mature have no value"),
+    )
+}  # fmt: skip
+
+
+def definitions() -> list[dict[str, Any]]:
+    """Give every definition as plain data."""
+    return [asdict(each) for each in METRICS.values()]
+
+
+def metrics_page() -> str:
+    """Write the definitions as Markdown.
+
+    Returns
+    -------
+    str
+    """
+    parts = [HEAD]
+    for each in METRICS.values():
+        parts.append(
+            f'## <a id="{each.name}"></a>{each.title} (`{each.name}`)\n\n'
+            f"{_sentence(each.definition)}\n\n"
+            f"- of: {each.denominator}\n- over: {each.window}\n- maturity: {each.maturity}\n"
+        )
+    return "\n".join(parts)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."

@@ -1,0 +1,130 @@
+"""Scores of many moments by one model, for the pages that look back.
+
+A report shows what the model of today would have said then, from what was known then. Where
+very many leads would have to be scored a random sample is, and the pages say so.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from crm.records import Records
+from features.events import Floats, Ints
+from features.moments import Moments
+from models.scorer import LeadScorer
+
+MOST_MOMENTS = 60_000
+CHUNK = 20_000
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Scores of leads as of moments.
+
+    Attributes
+    ----------
+    lead : ndarray of int64, shape (n,)
+        Rows of the report, ascending.
+    as_of : ndarray of int64, shape (n,)
+        Microseconds since 1970 UTC.
+    probability : ndarray of float64, shape (n,)
+    score : ndarray of int64, shape (n,)
+    grade : ndarray of str, shape (n,)
+    of : int
+        How many there were, of which these are a random sample; n if all were scored.
+    """
+
+    lead: Ints
+    as_of: Ints
+    probability: Floats
+    score: Ints
+    grade: NDArray[np.str_]
+    of: int
+
+    def __len__(self) -> int:
+        return len(self.lead)
+
+    @property
+    def is_sample(self) -> bool:
+        """Whether not all were scored."""
+        return len(self) < self.of
+
+
+def score_moments(
+    scorer: LeadScorer,
+    records: Records,
+    lead: Ints,
+    as_of: Ints,
+    most: int = MOST_MOMENTS,
+) -> Scored:
+    """Score leads as of moments; of more than `most` a random sample, always the same.
+
+    Parameters
+    ----------
+    scorer : LeadScorer
+    records : Records
+    lead, as_of : ndarray of int64, shape (n,)
+        Rows of `records.leads`, each at most once, and moments in microseconds.
+    most : int
+
+    Returns
+    -------
+    Scored
+    """
+    chosen = sample(len(lead), most)
+    picked, moment = lead[chosen], as_of[chosen]
+    order = np.argsort(picked, kind="stable")
+    picked, moment = picked[order], moment[order]
+    few = records_of(records, picked)  # once, so that a sample costs what a sample should
+    probability = np.empty(len(picked))
+    for start in range(0, len(picked), CHUNK):
+        part = np.arange(start, min(start + CHUNK, len(picked)))
+        probability[part] = scorer.probability(features_of(scorer, few, part, moment[part]))
+    score = scorer.scale.score(probability)
+    return Scored(picked, moment, probability, score, scorer.scale.grade(score), len(lead))
+
+
+def features_of(scorer: LeadScorer, records: Records, lead: Ints, as_of: Ints) -> Floats:
+    """Compute the feature matrix of leads as of moments, shape (n, k)."""
+    few = records_of(records, lead)
+    n = len(lead)
+    moments = Moments(
+        lead=np.arange(n),
+        as_of=as_of,
+        label=np.zeros(n, dtype=np.int8),
+        known_at=as_of,
+        weight=np.ones(n),
+        counts={},
+    )
+    return scorer.pipeline.transform(few, moments)
+
+
+def records_of(records: Records, lead: Ints) -> Records:
+    """Keep the records of some leads, in the order given."""
+    leads = records.leads.iloc[lead].reset_index(drop=True)
+    ids = pd.Index(leads["lead_id"])
+
+    def of_these(table: pd.DataFrame | None) -> pd.DataFrame | None:
+        return None if table is None else table[table["lead_id"].isin(ids)].reset_index(drop=True)
+
+    outcomes = of_these(records.outcomes)
+    assert outcomes is not None
+    return Records(
+        leads=leads,
+        outcomes=outcomes,
+        activities=of_these(records.activities),
+        stages=of_these(records.stages),
+        observed_until=records.observed_until,
+        in_order=records.in_order,
+        notes=records.notes,
+    )
+
+
+def sample(n: int, most: int) -> Ints:
+    """Draw `most` of n positions at random, always the same; all of them if there are fewer."""
+    if n <= most:
+        return np.arange(n)
+    return np.sort(np.random.default_rng(SEED).choice(n, most, replace=False))
