@@ -60,6 +60,8 @@ def cell_number(cell: Any) -> float:
     >>> cell_number(" 12.50 "), cell_number(True), cell_number("12 apples"), cell_number("inf")
     (12.5, 1.0, nan, nan)
     """
+    if type(cell) is float:
+        return cell if math.isfinite(cell) else math.nan
     if isinstance(cell, str):
         match = _NUMBER.fullmatch(cell.strip())
         value = float(match[0]) if match else math.nan

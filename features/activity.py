@@ -53,6 +53,9 @@ class ActivityLog:
         return len(self.lead)
 
 
+NOTHING_DONE = ActivityLog(*np.empty((5, 0), dtype=np.int64))
+
+
 @dataclass(frozen=True)
 class ActivityFeatures:
     """Features of activities, fitted to the types and channels that a CRM uses.
@@ -267,6 +270,8 @@ class ActivityFeatures:
         -------
         ActivityLog
         """
+        if not any(activities):
+            return NOTHING_DONE
         contents: dict[str, int] = {}
         rows = []
         for lead, events in enumerate(activities):

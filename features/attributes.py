@@ -62,9 +62,11 @@ class NumberAttribute:
     def encode(self, cell: Any) -> float:
         """Read one cell; nan if it holds no number, or one that means "no value"."""
         number = cell_number(cell)
-        if number in self.nothing_numbers or str(cell_text(cell)).casefold() in self.nothing:
+        if number in self.nothing_numbers:
             return math.nan
-        return number
+        if type(cell) in (float, int):  # of these `nothing_numbers` tells all that words could
+            return number
+        return math.nan if str(cell_text(cell)).casefold() in self.nothing else number
 
     def encode_column(self, column: pd.Series) -> NDArray[np.float64]:
         """Read a column, shape (n,), float64."""
@@ -119,8 +121,20 @@ class CategoryAttribute:
         codes = {value.casefold(): float(i) for i, value in enumerate(self.vocabulary, start=2)}
         return codes | dict.fromkeys(self.nothing, float(MISSING))
 
+    @cached_property
+    def _usual(self) -> dict[Any, float]:
+        """Codes by the very cells that most leads hold, which need no reading."""
+        return {None: float(MISSING)} | {value: self._read(value) for value in self.vocabulary}
+
     def encode(self, cell: Any) -> float:
         """Read one cell; the code of its value."""
+        if type(cell) is str or cell is None:
+            usual = self._usual.get(cell)
+            if usual is not None:
+                return usual
+        return self._read(cell)
+
+    def _read(self, cell: Any) -> float:
         text = cell_text(cell)
         return float(MISSING) if text is None else self._codes.get(text.casefold(), float(UNSEEN))
 

@@ -1,6 +1,6 @@
 """FeaturePipeline: the one path from records to a matrix, for one lead and for ten million."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -154,7 +154,6 @@ class FeaturePipeline:
         A column that is absent is missing; without a history nothing has happened.
         """
         lead = np.arange(len(leads))
-        history = history or self.no_history(len(leads))
         cells = self._attributes_of_table(leads)
         return self._complete(cells, history, lead, np.full(len(leads), as_of))
 
@@ -165,15 +164,26 @@ class FeaturePipeline:
         as_of: int = NOT_A_TIME,
     ) -> Floats:
         """Compute the features of leads as a caller sends them; equals their rows of `matrix`."""
-        history = history or self.no_history(len(leads))
         cells = np.array(
-            [
-                [attribute.encode(lead.get(attribute.column)) for attribute in self.attributes]
-                for lead in leads
-            ]
+            [[read(lead.get(column)) for column, read in self._readers] for lead in leads],
+            dtype=np.float64,
         ).reshape(len(leads), len(self.attributes))
         lead = np.arange(len(leads))
         return self._complete(cells, history, lead, np.full(len(leads), as_of))
+
+    @cached_property
+    def _readers(self) -> list[tuple[str, Callable[[Any], float]]]:
+        return [(attribute.column, attribute.encode) for attribute in self.attributes]
+
+    @cached_property
+    def _dates(self) -> list[tuple[int, DateAttribute]]:
+        pairs = enumerate(self.attributes)
+        return [(i, attribute) for i, attribute in pairs if isinstance(attribute, DateAttribute)]
+
+    @cached_property
+    def sees_history(self) -> bool:
+        """True if more than the attributes counts."""
+        return self.has_times or bool(self.activities) or bool(self.stages)
 
     def no_history(self, n_leads: int) -> History:
         """Give the history of leads of whom nothing but attributes is known."""
@@ -221,14 +231,15 @@ class FeaturePipeline:
                 values[:, i] = attribute.encode(None)
         return values
 
-    def _complete(self, cells: Floats, history: History, lead: Ints, as_of: Ints) -> Floats:
+    def _complete(self, cells: Floats, history: History | None, lead: Ints, as_of: Ints) -> Floats:
         """Put what depends on the moment beside the attributes' cells, shape (n, n_features)."""
-        has_moment = as_of != NOT_A_TIME
-        days = np.where(has_moment, as_of / MICROSECONDS_PER_DAY, np.nan)
-        for i, attribute in enumerate(self.attributes):
-            if isinstance(attribute, DateAttribute):
-                cells[:, i] = attribute.at(cells[:, i], days)
+        if not self._dates and not self.sees_history:
+            return cells
+        days = np.where(as_of != NOT_A_TIME, as_of / MICROSECONDS_PER_DAY, np.nan)
+        for i, attribute in self._dates:
+            cells[:, i] = attribute.at(cells[:, i], days)
         blocks = [cells]
+        history = history or self.no_history(len(cells))
         created = history.created_at[lead]
         if self.has_times:
             blocks.append(_lead_times(created, days))

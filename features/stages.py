@@ -32,6 +32,9 @@ class StageLog:
     stage: Ints
 
 
+NOTHING_ENTERED = StageLog(*np.empty((3, 0), dtype=np.int64))
+
+
 @dataclass(frozen=True)
 class StageFeatures:
     """Features of stages, fitted to the stages that a CRM uses.
@@ -108,6 +111,8 @@ class StageFeatures:
 
         Each is a mapping of `stage` and `entered_at`, microseconds since 1970 UTC.
         """
+        if not any(stages):
+            return NOTHING_ENTERED
         rows = [
             (lead, entry["entered_at"], self._code(entry["stage"]))
             for lead, entries in enumerate(stages)

@@ -66,9 +66,9 @@ class Lookup:
         return len(self.feature)
 
     def rows(self, bits: Bits) -> Floats:
-        """Look up the row of each block, shape (n_blocks, ...), for one lead's bits."""
-        row = np.bitwise_or.reduce(bits.take(self.entries), axis=0)
-        return self.table.take(self.first_row[:-1] + row, axis=0)
+        """Look up the row of each block, shape (n · n_blocks, ...), for the bits of n leads."""
+        row = np.bitwise_or.reduce(bits.take(self.entries, axis=1), axis=1)
+        return self.table.take((self.first_row[:-1] + row).ravel(), axis=0)
 
     def table_of(self, block: int) -> Floats:
         """Give the rows of one block."""

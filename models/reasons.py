@@ -118,14 +118,19 @@ class Reasoner:
 
     def parts(self, features: Floats) -> Parts:
         """Take the scores of a feature matrix, shape (n, k), apart."""
-        of_features = self._slope * np.ascontiguousarray(self._estimator.contributions(features))
-        if not self.signals or len(features) == 0:
-            return Parts(self.start, of_features, np.zeros((len(features), len(self.signals))))
+        return self._parts(self._estimator.contributions(features))
+
+    def _parts(self, contributions: Floats) -> Parts:
+        of_features = self._slope * np.ascontiguousarray(contributions)
+        if not self.signals or len(of_features) == 0:
+            return Parts(self.start, of_features, np.zeros((len(of_features), len(self.signals))))
         # A sum along rows in C order: each row by itself, so that company changes no bit.
         in_order = np.ascontiguousarray(of_features[:, self._order])
         return Parts(self.start, of_features, np.add.reduceat(in_order, self._first, axis=1))
 
-    def reasons(self, features: Floats, at_most: int) -> list[list[Reason]]:
+    def reasons(
+        self, features: Floats, at_most: int, contributions: Floats | None = None
+    ) -> list[list[Reason]]:
         """Give the strongest reasons of each lead.
 
         Parameters
@@ -134,13 +139,17 @@ class Reasoner:
         at_most : int
             Of each lead; what is below half a point is left out, unless all are asked for
             with the number of signals.
+        contributions : ndarray of float64, shape (n, k), optional
+            The estimator's, if they are known already.
 
         Returns
         -------
         list of list of Reason
             The strongest first, whichever way they point.
         """
-        parts = self.parts(features)
+        if contributions is None:
+            contributions = self._estimator.contributions(features)
+        parts = self._parts(contributions)
         at_most = min(at_most, len(self.signals))
         strongest = np.argsort(-np.abs(parts.of_signals), axis=1, kind="stable")[:, :at_most]
         wants_all = at_most == len(self.signals)

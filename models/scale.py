@@ -1,6 +1,7 @@
 """The sales scale: a probability as a score from 1 to 99 and a grade."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,14 +47,20 @@ class Scale:
 
     def score(self, probability: Floats) -> NDArray[np.int64]:
         """Scores 1 … 99, shape (n,), of probabilities, shape (n,)."""
-        points = self.unrounded(logit(np.clip(probability, 1e-15, 1 - 1e-15)))
-        return np.clip(np.rint(points), 1, 99).astype(np.int64)
+        points = self.unrounded(logit(np.minimum(np.maximum(probability, 1e-15), 1 - 1e-15)))
+        return np.minimum(np.maximum(np.rint(points), 1), 99).astype(np.int64)
 
     def grade(self, score: NDArray[np.int64]) -> NDArray[np.str_]:
         """Grades, shape (n,), of scores, shape (n,)."""
-        reached = [score >= at_least for _, at_least in self.grades]
-        letters = [letter for letter, _ in self.grades]
-        return np.select(reached, letters, default=self.lowest)
+        least, letters = self._ascending
+        return letters[np.searchsorted(least, score, side="right")]
+
+    @cached_property
+    def _ascending(self) -> tuple[NDArray[np.int64], NDArray[np.str_]]:
+        """The least scores of grades, the lowest first, and the letters below, between, above."""
+        ascending = self.grades[::-1]
+        letters = [self.lowest, *(letter for letter, _ in ascending)]
+        return np.array([least for _, least in ascending], dtype=np.int64), np.array(letters)
 
     @property
     def lowest(self) -> str:

@@ -1,7 +1,7 @@
 """LeadScorer: the model that people mean when they say model."""
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -156,7 +156,7 @@ class LeadScorer:
         )
         moment = NOT_A_TIME if as_of is None else cell_time(as_of)
         features = self.pipeline.matrix(leads, history, moment)
-        probability = self.probability(features)
+        probability, reasons = self._judged(features, n_reasons)
         score = self.scale.score(probability)
         columns: dict[str, Any] = {
             "lead_id": leads[id_column] if id_column in leads.columns else None,
@@ -164,10 +164,8 @@ class LeadScorer:
             "score": score,
             "grade": self.scale.grade(score),
         }
-        if n_reasons:
-            reasons = self.reasoner.reasons(features, n_reasons)
-            for i in range(n_reasons):
-                columns[f"reason_{i + 1}"] = [str(r[i]) if i < len(r) else "" for r in reasons]
+        for i in range(n_reasons):
+            columns[f"reason_{i + 1}"] = [str(r[i]) if i < len(r) else "" for r in reasons]
         return pd.DataFrame(columns, index=leads.index)
 
     def _created_at(self, leads: pd.DataFrame) -> NDArray[np.int64]:
@@ -196,33 +194,45 @@ class LeadScorer:
         -------
         list of Score
         """
-        features = self.features_of(leads, as_of)
-        probability = self.probability(features)
-        reasons = self.reasoner.reasons(features, n_reasons) if n_reasons else [[]] * len(leads)
+        probability, reasons = self._judged(self.features_of(leads, as_of), n_reasons)
         score = self.scale.score(probability)
         grade = self.scale.grade(score)
+        start = self.reasoner.start if n_reasons else None
+        judged = zip(probability.tolist(), score.tolist(), grade.tolist(), reasons, strict=True)
         return [
             Score(
                 lead_id=cell_text(lead.cells.get(self.roles["lead_id"])),
-                probability=float(probability[i]),
-                score=int(score[i]),
-                grade=str(grade[i]),
+                probability=chance,
+                score=points,
+                grade=letter,
                 warnings=self.complaints(lead.cells),
-                reasons=reasons[i],
-                start=self.reasoner.start if n_reasons else None,
+                reasons=why,
+                start=start,
             )
-            for i, lead in enumerate(leads)
+            for lead, (chance, points, letter, why) in zip(leads, judged, strict=True)
         ]
+
+    def _judged(
+        self, features: NDArray[np.float64], n_reasons: int
+    ) -> tuple[NDArray[np.float64], list[list[Reason]]]:
+        """Give `probability` and the reasons of each lead, without working anything out twice."""
+        if not n_reasons or len(features) == 0:
+            return self.probability(features), [[]] * len(features)
+        raw, contributions = self.estimator.explained(features)
+        probability = np.asarray(expit(self.calibration.margin(raw)))
+        return probability, self.reasoner.reasons(features, n_reasons, contributions)
 
     def features_of(
         self, leads: Sequence[LeadCells], as_of: int = NOT_A_TIME
     ) -> NDArray[np.float64]:
         """Compute the feature matrix of leads as a caller sends them, shape (n, k)."""
-        history = self.pipeline.history_of_cells(
-            [self.created_at_of(lead) for lead in leads],
-            [lead.activities for lead in leads],
-            [lead.stages for lead in leads],
-        )
+        history = None
+        if self.pipeline.sees_history:
+            history = self.pipeline.history_of_cells(
+                [self.created_at_of(lead) for lead in leads],
+                [lead.activities for lead in leads],
+                [lead.stages for lead in leads],
+            )
         return self.pipeline.rows([lead.cells for lead in leads], history, as_of)
 
     def created_at_of(self, lead: LeadCells) -> int:
@@ -239,12 +249,18 @@ class LeadScorer:
 
     def complaints(self, lead: Mapping[str, Any]) -> list[str]:
         """Say what is odd about one lead's cells, in sentences for its sender."""
-        known = {*self.pipeline.columns, *self.roles.values()}
-        known |= {left.column for left in self.pipeline.left_out}
+        known = self._known
         odd = [f"`{name[:100]}` is unknown and was ignored" for name in lead if name not in known]
         told = {
-            attribute.complaint(lead[attribute.column]): None
-            for attribute in self.pipeline.attributes
-            if attribute.column in lead
+            complaint(lead[column]): None for column, complaint in self._doubts if column in lead
         }
         return odd + [complaint for complaint in told if complaint is not None]
+
+    @cached_property
+    def _known(self) -> frozenset[str]:
+        left_out = (left.column for left in self.pipeline.left_out)
+        return frozenset([*self.pipeline.columns, *self.roles.values(), *left_out])
+
+    @cached_property
+    def _doubts(self) -> list[tuple[str, Callable[[Any], str | None]]]:
+        return [(attribute.column, attribute.complaint) for attribute in self.pipeline.attributes]

@@ -102,6 +102,28 @@ def test_the_points_of_trees_are_lightgbms(scorers, leads) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_asking_for_reasons_changes_no_bit_of_the_score(scorers, trained, kind: str) -> None:
+    scorer = scorers[kind]
+    leads, as_of = trained.golden_leads, trained.golden_as_of
+    expected = [score.probability for score in scorer.score_leads(leads, as_of)]
+    for n_reasons in (1, 3, 10**6):
+        told = scorer.score_leads(leads, as_of, n_reasons)
+        assert [score.probability for score in told] == expected
+    alone = [scorer.score_leads([lead], as_of, 3)[0].probability for lead in leads]
+    assert alone == expected
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_margin_and_contributions_at_once_are_those_of_each(scorers, kind: str) -> None:
+    scorer = scorers[kind]
+    features = draw(scorer.pipeline, 1_100, seed=6)
+    for n in (1, 2, 40, 1_100):
+        margin, contributions = scorer.estimator.explained(features[:n])
+        assert margin.tobytes() == scorer.estimator.margin(features[:n]).tobytes()
+        assert contributions.tobytes() == scorer.estimator.contributions(features[:n]).tobytes()
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_one_lead_gets_its_points_in_any_company_to_the_last_bit(scorers, kind: str) -> None:
     scorer = scorers[kind]
     features = draw(scorer.pipeline, 1_000, seed=5)
