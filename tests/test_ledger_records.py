@@ -1,5 +1,9 @@
 """Learning from the ledger alone, or beside files."""
 
+import datetime
+import json
+import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +17,8 @@ from crm.ledger import Batch, Ledger, SentLead
 from crm.ledger_export import TABLES, export_table
 from crm.project import load_project
 from crm.records import Records, read_records
+from features.times import cell_time
+from training.train import train
 
 DAY = 86_400_000_000
 FILES = """
@@ -262,3 +268,88 @@ def test_a_failed_export_leaves_what_was_there(ledger: Ledger, tmp_path: Path) -
     with pytest.raises(SourceError, match="cannot be written"):
         export_table(ledger, "leads", target)
     assert target.read_text() == "before"
+
+
+@pytest.fixture
+def filled(simulated_crm: Path, tmp_path: Path) -> Path:
+    """The simulated CRM as a service's ledger holds it, and a project file of the ledger alone."""
+    with Ledger("sqlite:///ledger.db", tmp_path) as ledger:
+        tables = {
+            name: pd.read_csv(simulated_crm / f"{name}.csv", dtype=object).to_dict("records")
+            for name in ("leads", "activities", "stages", "outcomes")
+        }
+        sent = []
+        for row in tables.pop("leads"):
+            cells = {name: cell for name, cell in row.items() if isinstance(cell, str)}
+            created_at = cell_time(cells.pop("created_at"))
+            sent.append((SentLead(cells.pop("lead_id"), created_at, cells), created_at))
+        ledger.add_batch(Batch(leads=sent), 0)
+        for kind, rows in tables.items():
+            ledger.add(kind, [event_row(row) for row in rows], 0)
+    text = (simulated_crm / "leadscore.toml").read_text()
+    tables_of_files = re.compile(r"(?ms)^\[(activities|stages|outcomes)\]\n.*?\n\n")
+    text = tables_of_files.sub("", text).replace('source = "leads.csv"', 'source = "ledger"')
+    (tmp_path / "leadscore.toml").write_text(text + '[ledger]\nurl = "sqlite:///ledger.db"\n')
+    return tmp_path
+
+
+def event_row(row: dict[str, Any]) -> dict[str, Any]:
+    told = {name: cell for name, cell in row.items() if isinstance(cell, str)}
+    read = {name: cell_time(cell) for name, cell in told.items() if name.endswith("_at")}
+    numbers = {name: float(cell) for name, cell in told.items() if name in ("value", "amount")}
+    return told | read | numbers
+
+
+def test_the_ledger_alone_holds_the_records_that_files_hold(
+    filled: Path, simulated_crm: Path
+) -> None:
+    held, read = read_records(load_project(filled)), read_records(load_project(simulated_crm))
+    assert held.leads["lead_id"].tolist() == read.leads["lead_id"].tolist()
+    for name in read.leads.columns:
+        assert texts(held.leads[name]) == texts(read.leads[name]), name
+    for table in ("activities", "stages", "outcomes"):
+        one, other = getattr(held, table), getattr(read, table)
+        order = list(other.columns)
+        one, other = (frame[order].sort_values(order, ignore_index=True) for frame in (one, other))
+        pd.testing.assert_frame_equal(one, other, check_dtype=False)
+    assert held.observed_until == read.observed_until
+
+
+def test_a_model_is_learned_from_the_ledger_alone(filled: Path, trained: Any) -> None:
+    project = load_project(filled)
+    now = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+    learned = train(project, read_records(project), now=now)
+    auc, auc_of_files = (one.scorer.card.test["roc_auc"] for one in (learned, trained))
+    assert auc == pytest.approx(auc_of_files, abs=0.03)
+    assert set(learned.scorer.pipeline.names) == set(trained.scorer.pipeline.names)
+
+
+def test_files_and_a_ledger_that_say_the_same_are_learned_from_once(
+    filled: Path, simulated_crm: Path
+) -> None:
+    for path in simulated_crm.glob("*.csv"):
+        shutil.copy(path, filled)
+    text = (simulated_crm / "leadscore.toml").read_text()
+    (filled / "leadscore.toml").write_text(text + '[ledger]\nurl = "sqlite:///ledger.db"\n')
+    both, files = read_records(load_project(filled)), read_records(load_project(simulated_crm))
+    assert both.digests == files.digests
+
+
+def test_the_command_exports_what_the_service_keeps(filled: Path) -> None:
+    from typer.testing import CliRunner
+
+    from leadscore import app
+
+    found = CliRunner().invoke(
+        app, ["ledger", "export", str(filled / "out"), "-p", str(filled), "--format", "parquet",
+              "--table", "leads", "--table", "stages", "--json"],
+    )  # fmt: skip
+    assert found.exit_code == 0, found.output
+    rows = json.loads(found.output)["rows"]
+    assert rows["leads"] == 1_500
+    assert sorted(path.name for path in (filled / "out").iterdir()) == [
+        "leads.parquet", "stages.parquet"
+    ]  # fmt: skip
+    assert len(pd.read_parquet(filled / "out" / "stages.parquet")) == rows["stages"]
+    migrated = CliRunner().invoke(app, ["ledger", "migrate", "-p", str(filled)])
+    assert "The ledger has schema 0002." in migrated.output
