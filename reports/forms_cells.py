@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from reports.numbers import percent, two_digits
-from reports.page import MOST_CHARACTERS, shown
+from reports.page import MOST_CHARACTERS, MOST_PROSE, shown
 
 NOTHING = "–"
 MOST_IN_TABLE = 60  # characters of a name
@@ -56,6 +56,18 @@ def written(value: Any, form: str, most: int = MOST_IN_TABLE) -> str:
         return f"{number:+.1f}".replace("-", "−")
     digits = {"count": 0, "amount": 0, "days": 1, "score": 0}.get(form, 2)
     return f"{number:,.{digits}f}".replace("-", "−")
+
+
+def sentence(text: Any) -> str:
+    """Begin a text with a capital and end it with a full stop.
+
+    Examples
+    --------
+    >>> sentence("leads won in time"), sentence("")
+    ('Leads won in time.', '')
+    """
+    words = shown(text, MOST_PROSE)
+    return f"{words[:1].upper()}{words[1:]}" + "." * (words[-1:] not in (".", "…", ""))
 
 
 def is_missing(value: Any) -> bool:

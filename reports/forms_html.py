@@ -2,11 +2,11 @@
 
 import html
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from reports.content import Column, Figure, Page, Report, Row, Section, Takeaway
 from reports.drawings import Drawing
-from reports.forms_cells import is_number, written
+from reports.forms_cells import is_number, sentence, written
 from reports.forms_script import EARLY, script
 from reports.forms_style import REPORT_STYLE, SHEET_STYLE
 from reports.page import (
@@ -43,8 +43,8 @@ def html_of(report: Report, drawings: Mapping[str, Drawing]) -> str:
     """Write the whole report as one file of at most 3 MB.
 
     The charts come first as pictures; a script redraws those in sight from their
-    specifications, so that they fit the screen and answer to the pointer. Where all
-    specifications would not fit into the file, the last charts stay pictures.
+    specifications, so that they fit the screen and answer to the pointer. Where all of it
+    would not fit into the file, the last charts stay pictures, or are links to them.
 
     Parameters
     ----------
@@ -53,18 +53,12 @@ def html_of(report: Report, drawings: Mapping[str, Drawing]) -> str:
         By the figure's name (`reports.drawings.draw`).
     """
     late = script()
-    room = MOST_BYTES - SPARE_BYTES - len(late.encode())
-    titles = {page.slug: page.title for page in report.pages}
-    pages = [_page(page, report, drawings, {}) for page in report.pages]
-    room -= sum(len(page.encode()) for page in pages)
-    live: dict[str, str] = {}
-    for figure_name, drawing in drawings.items():
-        text = for_script(drawing.specification)
-        if len(text.encode()) <= room:
-            live[figure_name] = text
-            room -= len(text.encode())
-    pages = [_page(page, report, drawings, live, i == 0) for i, page in enumerate(report.pages)]
+    bare = [_page(page, report, {name: Shown() for name in drawings}) for page in report.pages]
+    room = MOST_BYTES - SPARE_BYTES - sum(len(text.encode()) for text in (late, *bare))
+    charts = _fitting(drawings, room)
+    pages = [_page(page, report, charts, is_first=i == 0) for i, page in enumerate(report.pages)]
     pages.append(_definitions(report.metrics))
+    titles = {page.slug: shown(page.title, 60) for page in report.pages}
     links = "".join(
         f'<li><a href="#{html.escape(slug)}">{to_html(title)}</a></li>'
         for slug, title in {**titles, DEFINITIONS: "Definitions"}.items()
@@ -82,13 +76,45 @@ def html_of(report: Report, drawings: Mapping[str, Drawing]) -> str:
     return whole(f"{shown(report.name, 60)}: report", STYLE + REPORT_STYLE, body, EARLY, late)
 
 
+@dataclass(frozen=True)
+class Shown:
+    """What of a drawing is on the page; without a picture, a link to it."""
+
+    still: str = ""
+    live: str = ""
+
+
+def _fitting(drawings: Mapping[str, Drawing], room: int) -> dict[str, Shown]:
+    """Choose what fits into so many bytes: pictures first, then specifications, in order."""
+    charts = {}
+    for each, drawing in drawings.items():
+        still = (
+            drawing.svg
+            if drawing.is_light
+            else f'<img alt="" src="{drawing.png_address}" loading="lazy">'
+        )
+        size = len(still.encode())
+        charts[each] = Shown(still) if size <= room else Shown()
+        room -= size if size <= room else 0
+    for each, drawing in drawings.items():
+        live = for_script(drawing.specification)
+        size = len(live.encode())
+        if charts[each].still and size <= room:
+            charts[each] = replace(charts[each], live=live)
+            room -= size
+    return charts
+
+
 def sheet_of(report: Report, page: Page, drawings: Mapping[str, Drawing]) -> str:
     """Write one page alone, without a script and definitions, to be printed on one sheet."""
+    charts = {
+        name: replace(chart, live="") for name, chart in _fitting(drawings, MOST_BYTES).items()
+    }
     alone = replace(page, takeaways=tuple(replace(t, figure="") for t in page.takeaways))
     body = join(
         [
             Html(f"<header>{_header(report)}</header>"),
-            Html(f"<main>{_page(alone, report, drawings, {}, links=False)}</main>"),
+            Html(f"<main>{_page(alone, report, charts, links=False)}</main>"),
             Html(
                 '<footer class="signed"><p>Agreed for marketing: <span></span></p>'
                 "<p>Agreed for sales: <span></span></p><p>On: <span></span></p></footer>"
@@ -137,8 +163,7 @@ def _footer() -> Html:
 def _page(
     page: Page,
     report: Report,
-    drawings: Mapping[str, Drawing],
-    live: Mapping[str, str],
+    charts: Mapping[str, Shown],
     is_first: bool = False,
     links: bool = True,
 ) -> Html:
@@ -149,7 +174,7 @@ def _page(
         paragraph(page.lead, kind="lead"),
         _about(report) if is_first else "",
         _takeaways(page.takeaways, known),
-        *(_section(section, drawings, live, known) for section in page.sections),
+        *(_section(section, charts, known) for section in page.sections),
     ]
     if page.changed:
         parts += [Html("<h3>Since the last report</h3>"), bullets(page.changed)]
@@ -181,40 +206,39 @@ def _takeaways(takeaways: Sequence[Takeaway], known: set[str]) -> Html:
     return Html(f'<div class="takeaways">{bullets(items)}</div>')
 
 
-def _section(
-    section: Section, drawings: Mapping[str, Drawing], live: Mapping[str, str], known: set[str]
-) -> Html:
+def _section(section: Section, charts: Mapping[str, Shown], known: set[str]) -> Html:
     parts = [
         Html(f"<h3>{to_html(section.heading)}</h3>"),
         *(paragraph(text) for text in section.paragraphs),
         paragraph(section.needs, kind="needs") if section.needs else "",
-        *(
-            _figure(figure, drawings.get(figure.name), live.get(figure.name), known)
-            for figure in section.figures
-        ),
+        *(_figure(figure, charts.get(figure.name), known) for figure in section.figures),
     ]
     return Html(f'<div class="part">{join(parts)}</div>')
 
 
-def _figure(figure: Figure, drawing: Drawing | None, live: str | None, known: set[str]) -> Html:
+def _figure(figure: Figure, chart: Shown | None, known: set[str]) -> Html:
     anchor = html.escape(f"fig-{figure.name}")
     note = paragraph(figure.note, kind="note") if figure.note else Html("")
-    if drawing is None:
+    if chart is None:
         return Html(f'<div class="alone" id="{anchor}">{join([_table(figure, known), note])}</div>')
     label = html.escape(shown(f"{figure.finding}. {figure.about}", 600), quote=True)
-    still = (
-        drawing.svg
-        if drawing.is_light
-        else f'<img alt="" src="{drawing.png_address}" loading="lazy">'
+    picture = (
+        f'<div class="still" role="img" aria-label="{label}">{chart.still}</div>'
+        if chart.still
+        else f'<p class="note"><a href="pictures/{html.escape(figure.name)}.png">The chart</a></p>'
     )
-    script_part = f'<script type="application/json">{live}</script>' if live else ""
+    live = (
+        f'<div class="live" role="img" aria-label="{label}"></div>'
+        f'<script type="application/json">{chart.live}</script>'
+        if chart.live
+        else ""
+    )
     rows = f"{len(figure.rows):,} row" + ("" if len(figure.rows) == 1 else "s")
     return Html(
-        f'<figure id="{anchor}"{" data-live" if live else ""}>'
+        f'<figure id="{anchor}"{" data-live" if chart.live else ""}>'
         f"<figcaption><strong>{to_html(shown(figure.finding, 300))}</strong>"
         f"<span>{to_html(shown(figure.about, 300))}</span></figcaption>"
-        f'<div class="still" role="img" aria-label="{label}">{still}</div>'
-        f'<div class="live" role="img" aria-label="{label}"></div>{script_part}{note}'
+        f"{picture}{live}{note}"
         f"{more(f'The numbers behind it, {rows}', _table(figure, known))}</figure>"
     )
 
@@ -254,7 +278,7 @@ def _definitions(metrics: Sequence[Row]) -> Html:
     for metric in metrics:
         anchor = html.escape(f"metric-{metric['name']}")
         said = {
-            label: str(metric[key])
+            label: sentence(metric[key])
             for key, label in (
                 ("denominator", "Of"),
                 ("window", "Window"),
@@ -265,7 +289,7 @@ def _definitions(metrics: Sequence[Row]) -> Html:
         parts.append(
             Html(
                 f'<div class="part" id="{anchor}"><h3>{to_html(metric["title"])}</h3>'
-                f"{paragraph(metric['definition'])}{facts(said) if said else ''}</div>"
+                f"{paragraph(sentence(metric['definition']))}{facts(said) if said else ''}</div>"
             )
         )
     return Html(

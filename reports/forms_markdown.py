@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from reports.content import Column, Figure, Page, Report, Row, Section, Takeaway
 from reports.drawings import Drawing
-from reports.forms_cells import written
+from reports.forms_cells import sentence, written
 from reports.page import MOST_PROSE, shown
 
 MOST_ROWS = 30  # of a table in a file; the CSV has all
@@ -154,14 +154,14 @@ def _definitions(metrics: Sequence[Row]) -> str:
     for metric in metrics:
         name = str(metric["name"])
         lines += [f'## <a id="{_anchor(name)}"></a>{escaped(metric["title"])}', ""]
-        lines += [escaped(metric["definition"]), ""]
+        lines += [escaped(sentence(metric["definition"])), ""]
         for key, label in (
             ("denominator", "Of"),
             ("window", "Window"),
             ("maturity", "Counted when"),
         ):
             if metric.get(key):
-                lines.append(f"- {label}: {escaped(metric[key])}")
+                lines.append(f"- {label}: {escaped(sentence(metric[key]))}")
         lines.append("")
     lines += [f"[All pages]({INDEX})", ""]
     return "\n".join(lines)
