@@ -125,8 +125,8 @@ class Leadscore:
         log = AccessLog(sys.stdout.fileno()) if settings.access_log else None
         scoring.configure(settings, keys, worker, log)
         scoring.calls.keep_in(Ledger(settings.ledger_url) if settings.ledger_url else None)
-        pinned = str(_pinned_model().tag)
-        scoring.model = load_from_store(pinned)
+        pinned = _pinned_model()
+        scoring.model = load_from_store(str(pinned.tag))
         self._tends = _Tending(scoring, keys, settings, pinned)
         gc.collect()
         gc.freeze()
@@ -145,19 +145,19 @@ class Leadscore:
 class _Tending:
     """What a worker does beside answering: twice a second, and when it is told to end."""
 
-    def __init__(self, app: ScoringApp, keys: KeyRing, settings: Settings, pinned: str) -> None:
+    def __init__(
+        self, app: ScoringApp, keys: KeyRing, settings: Settings, pinned: bentoml.Model
+    ) -> None:
         self._app = app
         self._keys = keys
         self._settings = settings
         self._counts = Path(os.environ[COUNTS]) if COUNTS in os.environ else None
         self._task: asyncio.Task[None] | None = None
-        assert app.model is not None
-        name = app.model.scorer.card.name
         self._takeover = TakeOver(
-            named=partial(named_champion, name),
+            named=partial(named_champion, str(pinned.info.metadata["name"])),
             load=load_from_store,
             swap=partial(setattr, app, "model"),
-            current=pinned,
+            current=str(pinned.tag),
             count=app.metrics.happened,
         )
         if self._counts is not None:
