@@ -4,7 +4,7 @@ Two events of a lead are the same if they have the same id, or if one of them ca
 id and they say the same.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from crm.ledger_schema import EVENTS, EventTable
@@ -52,7 +52,7 @@ class Known:
         return "duplicate"
 
 
-def distinct(kind: str, rows: Iterable[Row]) -> list[Row]:
+def distinct(kind: str, rows: Sequence[Row]) -> Sequence[Row]:
     """Keep each event once, the first of those that are the same.
 
     Examples
@@ -61,6 +61,8 @@ def distinct(kind: str, rows: Iterable[Row]) -> list[Row]:
     >>> len(distinct("stages", [new, new, new | {"stage_id": "s1"}]))
     1
     """
+    if len(rows) < 2:
+        return rows
     known = Known(EVENTS[kind])
     kept = []
     for row in rows:

@@ -11,13 +11,13 @@ from typing import Any
 import anyio.to_thread
 
 from crm.cells import cell_text
-from crm.ledger import Batch, GivenScore, Ledger, SentLead
+from crm.ledger import Batch, GivenScore, Held, Ledger, SentLead
 from features.moments import NOT_A_TIME
 from features.times import cell_time, time_text
 from models.scorer import LeadScorer, Score
 from serving.errors import RequestError
 from serving.flat import REASONS, flat_body, names_by_identifier, read_flat
-from serving.joining import JoinedLead, join, used
+from serving.joining import JoinedLead, as_sent, join, used
 from serving.ledger_calls import LedgerCalls, item_error
 from serving.payloads import LeadPayload, read_score_request, reason_body, score_body
 from serving.score_writer import ScoreWriter
@@ -126,7 +126,7 @@ class Calls:
         items = [
             item_error(lead)
             if isinstance(lead, RequestError)
-            else score_body(next(waiting)) | {"used": used(lead.known, moment)}
+            else score_body(next(waiting), used(lead.known, moment))
             for lead in leads
         ]
         self._keep(model, good, scores, moment, cell_time(now), request_id)
@@ -184,18 +184,25 @@ class Calls:
         self, model: ServedModel, sent: Sequence[LeadPayload | RequestError], is_batch: bool = True
     ) -> list[JoinedLead | RequestError]:
         """Join each lead with what is held of it, where there is a ledger."""
-        ids = [cell_text(lead.lead_id) for lead in sent if isinstance(lead, LeadPayload)]
-        holdings = await self.ledger.held([lead_id for lead_id in ids if lead_id is not None])
+        roles, has_ledger = model.scorer.roles, self.score_writer is not None
+        holdings = await self._held(sent) if has_ledger else None
         joined: list[JoinedLead | RequestError] = []
         for i, lead in enumerate(sent):
+            where = f"leads[{i}]" if is_batch else ""
             try:
                 if isinstance(lead, RequestError):
-                    raise lead
-                where = f"leads[{i}]" if is_batch else ""
-                joined.append(join(lead, where, model.scorer.roles, holdings))
+                    joined.append(lead)
+                elif has_ledger:
+                    joined.append(join(lead, where, roles, holdings))
+                else:
+                    joined.append(as_sent(lead, where, roles))
             except RequestError as error:
                 joined.append(error)
         return joined
+
+    async def _held(self, sent: Sequence[LeadPayload | RequestError]) -> dict[str, Held] | None:
+        ids = [cell_text(lead.lead_id) for lead in sent if isinstance(lead, LeadPayload)]
+        return await self.ledger.held([lead_id for lead_id in ids if lead_id is not None])
 
     def _keep(
         self,

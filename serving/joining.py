@@ -1,8 +1,8 @@
 """Joins what a caller sends of a lead with what the ledger holds of it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final, NamedTuple
 
 from crm.cells import cell_text
 from crm.ledger import Held
@@ -11,14 +11,13 @@ from features.moments import NOT_A_TIME
 from features.times import time_text
 from models.scorer import LeadCells
 from serving.errors import RequestError
-from serving.payloads import LeadPayload, lead_cells
+from serving.payloads import LeadPayload, lead_cells, ledger_row
 
 AWAY: Final = "the ledger cannot be read now, so only what was sent with the lead counts"
 NOTHING_USED: Final[dict[str, Any]] = {"activities": 0, "newest": None, "stages": 0}
 
 
-@dataclass(frozen=True)
-class JoinedLead:
+class JoinedLead(NamedTuple):
     """A lead as it was sent, and as it is known with what the ledger holds.
 
     Attributes
@@ -27,15 +26,29 @@ class JoinedLead:
     sent, known : LeadCells
     has_attributes : bool
         Whether the caller sent attributes.
-    warnings : list of str
+    warnings : sequence of str
         What the caller should know of the joining.
     """
 
     lead_id: str | None
     sent: LeadCells
     known: LeadCells
-    has_attributes: bool
-    warnings: list[str] = field(default_factory=list)
+    has_attributes: bool = True
+    warnings: Sequence[str] = ()
+
+
+def as_sent(lead: LeadPayload, where: str, roles: Mapping[str, str]) -> JoinedLead:
+    """Take a lead as it was sent, where there is no ledger.
+
+    Raises
+    ------
+    RequestError
+        422 if the lead cannot be read, or has no attributes.
+    """
+    if lead.attributes is None:
+        raise RequestError(422, "The object lacks required field `attributes`.", where or None)
+    sent = lead_cells(lead, where, roles)
+    return JoinedLead(None, sent, sent)
 
 
 def join(
@@ -67,13 +80,19 @@ def join(
         422 if the lead cannot be read, or there are no attributes of it; 503 if the ledger
         is needed for them and cannot be read now.
     """
-    sent = lead_cells(lead, where, roles)
     lead_id = cell_text(lead.lead_id)
-    held = (holdings or {}).get(lead_id or "", Held())
-    is_away = holdings is None and lead_id is not None
-    known = sent
+    if lead_id is None:
+        return as_sent(lead, where, roles)
+    read = lead_cells(lead, where, roles)
+    sent = replace(
+        read,
+        activities=distinct("activities", [ledger_row(row, lead_id) for row in read.activities]),
+        stages=distinct("stages", [ledger_row(row, lead_id) for row in read.stages]),
+    )
+    held = Held() if holdings is None else holdings[lead_id]
+    cells, created_at = sent.cells, sent.created_at
     if lead.attributes is None:
-        if is_away:
+        if holdings is None:
             raise RequestError(503, f"It came without `attributes`, and {AWAY}.", where or None)
         if held.sent is None:
             raise RequestError(
@@ -81,25 +100,34 @@ def join(
                 "The object lacks required field `attributes`, and none are held of this lead.",
                 where or None,
             )
-        known = replace(known, cells={**held.sent.attributes, roles["lead_id"]: lead.lead_id})
-    if sent.created_at == NOT_A_TIME and held.sent and held.sent.created_at is not None:
-        known = replace(known, created_at=held.sent.created_at)
-    if sent.activities or held.activities:
-        activities = distinct("activities", [*held.activities, *sent.activities])
-        known = replace(known, activities=activities)
-    if sent.stages or held.stages:
-        known = replace(known, stages=distinct("stages", [*held.stages, *sent.stages]))
-    has_attributes = lead.attributes is not None
-    return JoinedLead(lead_id, sent, known, has_attributes, [AWAY] if is_away else [])
+        cells = {**held.sent.attributes, roles["lead_id"]: lead.lead_id}
+    if created_at == NOT_A_TIME and held.sent and held.sent.created_at is not None:
+        created_at = held.sent.created_at
+    known = LeadCells(
+        cells=cells,
+        created_at=created_at,
+        activities=distinct("activities", [*held.activities, *sent.activities]),
+        stages=distinct("stages", [*held.stages, *sent.stages]),
+    )
+    warnings = [AWAY] if holdings is None else []
+    return JoinedLead(lead_id, sent, known, lead.attributes is not None, warnings)
 
 
 def used(lead: LeadCells, as_of: int) -> dict[str, Any]:
     """Say which activities and stages a score looked at: those up to its moment."""
     if not lead.activities and not lead.stages:
         return NOTHING_USED
-    times = [row["occurred_at"] for row in lead.activities if row["occurred_at"] <= as_of]
+    ids: set[Any] = set()
+    count, newest = 0, NOT_A_TIME
+    for row in lead.activities:
+        name = row["activity_id"]
+        if row["occurred_at"] <= as_of and name not in ids:
+            count += 1
+            newest = max(newest, row["occurred_at"])
+            if name is not None:
+                ids.add(name)
     return {
-        "activities": len(times),
-        "newest": time_text(max(times)) if times else None,
+        "activities": count,
+        "newest": time_text(newest) if count else None,
         "stages": sum(row["entered_at"] <= as_of for row in lead.stages),
     }

@@ -6,7 +6,6 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta, Struct
 
-from crm.cells import cell_text
 from serving.errors import RequestError
 from serving.payloads import (
     ZERO,
@@ -17,6 +16,7 @@ from serving.payloads import (
     Whole,
     activity_row,
     invalid,
+    ledger_row,
     read_body,
     read_text,
     read_time,
@@ -141,23 +141,23 @@ def _read_item(
 
 
 def _activity(item: ActivityItem, where: str) -> dict[str, Any]:
-    return activity_row(item, read_text(item.lead_id, f"{where}.lead_id"), where)
+    return ledger_row(activity_row(item, where), read_text(item.lead_id, f"{where}.lead_id"))
 
 
 def _stage(item: StageItem, where: str) -> dict[str, Any]:
-    return stage_row(item, read_text(item.lead_id, f"{where}.lead_id"), where)
+    return ledger_row(stage_row(item, where), read_text(item.lead_id, f"{where}.lead_id"))
 
 
 def _outcome(item: OutcomeItem, where: str) -> dict[str, Any]:
     closed = item.closed_at
-    return {
-        "lead_id": read_text(item.lead_id, f"{where}.lead_id"),
+    row = {
         "outcome": read_text(item.outcome, f"{where}.outcome"),
         "closed_at": None if closed is None else read_time(closed, f"{where}.closed_at"),
-        "outcome_id": cell_text(item.outcome_id),
+        "outcome_id": item.outcome_id,
         "amount": item.amount,
-        "reason": cell_text(item.reason),
+        "reason": item.reason,
     }
+    return ledger_row(row, read_text(item.lead_id, f"{where}.lead_id"))
 
 
 _KINDS: Final[

@@ -23,6 +23,7 @@ ZERO = b"\\u0000"  # how JSON writes a zero character; unescaped it is no JSON
 Text = Annotated[str, Meta(max_length=1_000)]
 Id = Annotated[str, Meta(max_length=200)]
 Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+AS_IT_IS = frozenset({"occurred_at", "entered_at", "closed_at", "value", "amount"})
 EARLIEST, LATEST = cell_time("1900-01-01"), cell_time("2200-01-01")
 
 
@@ -133,43 +134,54 @@ def lead_cells(lead: LeadPayload, where: str, roles: Mapping[str, str]) -> LeadC
     """
     cells = {**(lead.attributes or {}), roles["lead_id"]: lead.lead_id}
     created = lead.created_at
-    lead_id = cell_text(lead.lead_id)
     return LeadCells(
         cells=cells,
         created_at=(
             NOT_A_TIME if created is None else read_time(created, f"{where}.created_at".lstrip("."))
         ),
         activities=[
-            activity_row(activity, lead_id, f"{where}.activities[{i}]")
+            activity_row(activity, f"{where}.activities[{i}]")
             for i, activity in enumerate(lead.activities)
         ],
-        stages=[
-            stage_row(entry, lead_id, f"{where}.stages[{i}]") for i, entry in enumerate(lead.stages)
-        ],
+        stages=[stage_row(entry, f"{where}.stages[{i}]") for i, entry in enumerate(lead.stages)],
     )
 
 
-def activity_row(activity: ActivityPayload, lead_id: str | None, where: str) -> dict[str, Any]:
-    """Turn an activity into a row as the scorer and the ledger take it."""
+def activity_row(activity: ActivityPayload, where: str) -> dict[str, Any]:
+    """Turn an activity into a row as the scorer takes it."""
+    if not activity.type.strip():
+        raise _empty(f"{where}.type")
     return {
-        "lead_id": lead_id,
-        "type": read_text(activity.type, f"{where}.type"),
+        "type": activity.type,
         "occurred_at": read_time(activity.occurred_at, f"{where}.occurred_at"),
-        "activity_id": cell_text(activity.activity_id),
-        "content": cell_text(activity.content),
-        "channel": cell_text(activity.channel),
+        "activity_id": activity.activity_id,
+        "content": activity.content,
+        "channel": activity.channel,
         "value": activity.value,
     }
 
 
-def stage_row(entry: StagePayload, lead_id: str | None, where: str) -> dict[str, Any]:
-    """Turn an entry into a stage into a row as the scorer and the ledger take it."""
+def stage_row(entry: StagePayload, where: str) -> dict[str, Any]:
+    """Turn an entry into a stage into a row as the scorer takes it."""
+    if not entry.stage.strip():
+        raise _empty(f"{where}.stage")
     return {
-        "lead_id": lead_id,
-        "stage": read_text(entry.stage, f"{where}.stage"),
+        "stage": entry.stage,
         "entered_at": read_time(entry.entered_at, f"{where}.entered_at"),
-        "stage_id": cell_text(entry.stage_id),
+        "stage_id": entry.stage_id,
     }
+
+
+def ledger_row(row: Mapping[str, Any], lead_id: str) -> dict[str, Any]:
+    """Turn an event's row into one as the ledger takes it: of a lead, texts in their one form.
+
+    Examples
+    --------
+    >>> ledger_row({"type": " Page  view", "occurred_at": 7, "activity_id": 1}, "L1")
+    {'lead_id': 'L1', 'type': 'Page view', 'occurred_at': 7, 'activity_id': '1'}
+    """
+    own = {name: cell if name in AS_IT_IS else cell_text(cell) for name, cell in row.items()}
+    return {"lead_id": lead_id} | own
 
 
 def read_text(cell: Cell, field: str) -> str:
@@ -182,8 +194,12 @@ def read_text(cell: Cell, field: str) -> str:
     """
     text = cell_text(cell)
     if text is None:
-        raise RequestError(422, f"`{field.rpartition('.')[2]}` is empty.", field)
+        raise _empty(field)
     return text
+
+
+def _empty(field: str) -> RequestError:
+    return RequestError(422, f"`{field.rpartition('.')[2]}` is empty.", field)
 
 
 def read_time(text: str, field: str) -> int:
@@ -204,8 +220,8 @@ def read_time(text: str, field: str) -> int:
     return time
 
 
-def score_body(score: Score) -> dict[str, Any]:
-    """One scored lead in the answer."""
+def score_body(score: Score, used: Mapping[str, Any]) -> dict[str, Any]:
+    """One scored lead in the answer, with which activities and stages it looked at."""
     return {
         "lead_id": score.lead_id,
         "probability": score.probability,
@@ -214,6 +230,7 @@ def score_body(score: Score) -> dict[str, Any]:
         "reasons": [reason_body(reason) for reason in score.reasons],
         "start": None if score.start is None else round(score.start, 2),
         "warnings": score.warnings,
+        "used": used,
     }
 
 
