@@ -36,6 +36,7 @@ ENOUGH_TO_STOP = 100  # … and to say when the trees should stop growing
 NEWEST_SHARE = 0.15
 WEIGHTS = tuple(tenth / 10 for tenth in range(11))
 EVEN = 0.5
+ROUNDING = 1e-12
 DOUBT = 2.0  # standard errors by which a weight must be worse to be ruled out
 
 
@@ -392,8 +393,8 @@ def choose_weight(
     place = np.unique(lead, return_inverse=True)[1]
     by_lead = np.array([np.bincount(place, each) for each in weight * (excess - average[:, None])])
     error = np.sqrt((by_lead**2).sum(axis=1)) / weight.sum()
-    allowed = [i for i in range(len(WEIGHTS)) if average[i] <= DOUBT * error[i]]
-    chosen = min(allowed, key=lambda i: (abs(WEIGHTS[i] - EVEN), mean[i]))
+    allowed = [i for i in range(len(WEIGHTS)) if average[i] <= DOUBT * error[i] + ROUNDING]
+    chosen = min(allowed, key=lambda i: (round(abs(WEIGHTS[i] - EVEN), 9), mean[i]))
     losses = tuple((w, float(loss)) for w, loss in zip(WEIGHTS, mean, strict=True))
     return WEIGHTS[chosen], losses
 

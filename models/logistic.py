@@ -57,7 +57,8 @@ def fit_logistic(
     Logistic
     """
     terms = LogisticTerms.fit(features, categorical, reach, growing)
-    return _fit_terms(terms, terms.design(features), label, weight, strength, directions)
+    with threadpool_limits(1):  # threads that wait for a busy core cost more than they save
+        return _fit_terms(terms, terms.design(features), label, weight, strength, directions)
 
 
 def _fit_terms(
@@ -77,8 +78,7 @@ def _fit_terms(
     coefficients = np.zeros(terms.n_terms)
     while True:
         model = LogisticRegression(C=strength, max_iter=1000, solver=solver)
-        with threadpool_limits(1):  # threads that wait for a busy core cost more than they save
-            model.fit(design[:, kept], label, sample_weight=weight)
+        model.fit(design[:, kept], label, sample_weight=weight)
         coefficients[:] = 0.0
         coefficients[kept] = model.coef_[0]
         against = wanted * coefficients < 0
@@ -131,23 +131,26 @@ def choose_logistic(
         fold_of == fold for fold in np.unique(fold_of) if len(np.unique(label[fold_of != fold])) > 1
     ]
     losses: dict[tuple[float, float], float] = {}
-    for reach in REACHES:
-        terms = [LogisticTerms.fit(features[~held], categorical, reach, growing) for held in kept]
-        designs = [each.design(features[~held]) for each, held in zip(terms, kept, strict=True)]
-        for strength in STRENGTHS:
-            fitted = [
-                _fit_terms(each, design, label[~held], weight[~held], strength)
-                for each, design, held in zip(terms, designs, kept, strict=True)
+    with threadpool_limits(1):
+        for reach in REACHES:
+            terms = [
+                LogisticTerms.fit(features[~held], categorical, reach, growing) for held in kept
             ]
-            unseen = np.concatenate([
-                weight[held] * row_losses(each.margin(features[held]), label[held])
-                for each, held in zip(fitted, kept, strict=True)
-            ])  # fmt: skip
-            losses[strength, reach] = float(unseen.sum() / weight[np.any(kept, axis=0)].sum())
-            if newer is not None:
-                margin = np.mean([each.margin(newer[0]) for each in fitted], axis=0)
-                new = np.average(row_losses(margin, newer[1]), weights=newer[2])
-                losses[strength, reach] += float(new)
+            designs = [each.design(features[~held]) for each, held in zip(terms, kept, strict=True)]
+            for strength in STRENGTHS:
+                fitted = [
+                    _fit_terms(each, design, label[~held], weight[~held], strength)
+                    for each, design, held in zip(terms, designs, kept, strict=True)
+                ]
+                unseen = np.concatenate([
+                    weight[held] * row_losses(each.margin(features[held]), label[held])
+                    for each, held in zip(fitted, kept, strict=True)
+                ])  # fmt: skip
+                losses[strength, reach] = float(unseen.sum() / weight[np.any(kept, axis=0)].sum())
+                if newer is not None:
+                    margin = np.mean([each.margin(newer[0]) for each in fitted], axis=0)
+                    new = np.average(row_losses(margin, newer[1]), weights=newer[2])
+                    losses[strength, reach] += float(new)
     return min(losses, key=lambda pair: losses[pair])
 
 

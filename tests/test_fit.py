@@ -18,7 +18,7 @@ from models.blend import BaseRate, Blend
 from models.calibration import Calibration
 from models.estimators import FEWEST_OUTCOMES, NEWEST_SHARE, BlendSettings
 from training import fit as fit_module
-from training.fit import Fitted, choosing, directions, fit, learning_weight
+from training.fit import Fitted, check_directions, choosing, directions, fit, learning_weight
 from training.split import split_newest
 
 BY_HAND = BlendSettings(0.5, 1.0, 4.0, 15, "set by hand", ())
@@ -294,7 +294,13 @@ def test_features_are_named_as_the_data_dictionary_names_them(tmp_path) -> None:
 def test_directions_of_what_is_no_number_are_refused(tmp_path, learn: str, match: str) -> None:
     pipeline, project = pipeline_of(tmp_path, learn)
     with pytest.raises(ConfigError, match=rf"^\[learn\] rising or falling {match}"):
-        directions(pipeline, project)
+        check_directions(pipeline, project)
+
+
+def test_what_older_leads_rarely_did_is_passed_over(tmp_path) -> None:
+    pipeline, project = pipeline_of(tmp_path, 'rising = ["activity[demo].count", "size"]')
+    found = dict(zip(pipeline.names, directions(pipeline, project), strict=True))
+    assert {name for name, direction in found.items() if direction} == {"size"}
 
 
 @pytest.mark.parametrize("column", ["note", "age"], ids=["constant", "ignored"])

@@ -82,7 +82,7 @@ def fit(
     Raises
     ------
     ConfigError
-        If [learn] names a direction of what is no number, or a half-life without times.
+        If [learn] names a half-life and there are no times.
     LearningError
         If no column is left to learn from.
     """
@@ -176,34 +176,48 @@ def learning_weight(moments: Moments, project: Project) -> Floats:
 def directions(pipeline: FeaturePipeline, project: Project) -> tuple[int, ...]:
     """Give each feature's direction as the project declares it: 1, -1 or 0; empty for none.
 
-    Raises
-    ------
-    ConfigError
-        If a name is neither a feature nor a column, or names what is no number.
+    A name that this pipeline has no number for is passed over: what older leads rarely did is
+    no feature of theirs. `check_directions` asks once for all leads.
     """
     wanted = dict.fromkeys(project.learn.rising, 1) | dict.fromkeys(project.learn.falling, -1)
     if not wanted:
         return ()
     found = [0] * len(pipeline.features)
     for name, direction in wanted.items():
-        places = [
-            i
-            for i, feature in enumerate(pipeline.features)
-            if name == feature.name or (feature.table, feature.column) == ("leads", name)
-        ]
-        left_out = {left.column: left.reason for left in pipeline.left_out}
-        if not places and name in left_out:
-            continue  # it cannot go the wrong way
-        if not places:
-            raise ConfigError(
-                f"[learn] rising or falling names `{name}`, which is no feature. "
-                f"{nearest(name, pipeline.names)}"
-            )
+        places = _places(pipeline, name)
+        for i in places:
+            if i not in pipeline.categorical:
+                found[i] = direction
+    return tuple(found)
+
+
+def check_directions(pipeline: FeaturePipeline, project: Project) -> None:
+    """Refuse directions of what is no number to the pipeline of all leads.
+
+    Raises
+    ------
+    ConfigError
+        If a name is neither a feature nor a column that is left out, or is a category.
+    """
+    left_out = {left.column for left in pipeline.left_out}  # it cannot go the wrong way
+    for name in (*project.learn.rising, *project.learn.falling):
+        places = _places(pipeline, name)
         if any(i in pipeline.categorical for i in places):
             raise ConfigError(
                 f"[learn] rising or falling names `{name}`, which is a category and has no "
                 "direction. Expected a number."
             )
-        for i in places:
-            found[i] = direction
-    return tuple(found)
+        if not places and name not in left_out:
+            raise ConfigError(
+                f"[learn] rising or falling names `{name}`, which is no feature. "
+                f"{nearest(name, pipeline.names)}"
+            )
+
+
+def _places(pipeline: FeaturePipeline, name: str) -> list[int]:
+    """Find the features that a name of the project file stands for."""
+    return [
+        i
+        for i, feature in enumerate(pipeline.features)
+        if name == feature.name or (feature.table, feature.column) == ("leads", name)
+    ]

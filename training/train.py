@@ -12,7 +12,7 @@ from scipy.special import logit
 from crm.project import Project
 from crm.records import Records
 from features.audit import Audit, Verdict, audit
-from features.fitting import role_columns, training_matrix
+from features.fitting import fit_pipeline, role_columns, training_matrix
 from features.moments import Moments, make_moments
 from features.pipeline import FeaturePipeline
 from models.blend import BaseRate
@@ -22,7 +22,7 @@ from models.logistic import fit_logistic
 from models.scale import Scale, read_grades
 from models.scorer import LeadCells, LeadScorer
 from training.describe import Findings, describe
-from training.fit import choosing, fit
+from training.fit import check_directions, choosing, fit
 from training.golden import golden_leads
 from training.split import Split, split_newest
 from training.tuning import Trial, tune
@@ -115,6 +115,8 @@ def train(
     on_share("Auditing for leaks", 0.0)
     audited = audit(records, moments, project)
     later = known_later(audited)
+    if project.learn.rising or project.learn.falling:
+        check_directions(fit_pipeline(records, moments, project, later), project)
     split = split_newest(records, moments, project.learn.test_share, seed)
     parameters, trials = tuned_parameters(records, split, project, later, tune_minutes, on_share)
     done = TUNING_SHARE if trials else 0.0
