@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 from reports.content import Column, Figure, Page, Report, Row, Section, Takeaway
 from reports.drawings import Drawing
-from reports.forms_cells import is_number, sentence, written
+from reports.forms_about import about_of, notes_of
+from reports.forms_cells import sentence, written
 from reports.forms_script import EARLY, script
 from reports.forms_style import REPORT_STYLE, SHEET_STYLE
 from reports.page import (
@@ -30,13 +31,6 @@ MOST_ROWS = 30  # of a table on a page; the CSV has all
 SPARE_BYTES = 100_000  # for what is counted late
 DEFINITIONS = "definitions"
 SHEET = "service-level"  # the slug of the page that is a print form too
-FACTS = {
-    "leads": "Leads",
-    "from": "From",
-    "to": "To",
-    "filters": "Only",
-    "model": "Model",
-}
 
 
 def html_of(report: Report, drawings: Mapping[str, Drawing]) -> str:
@@ -186,9 +180,14 @@ def _page(
 
 
 def _about(report: Report) -> Html:
-    pairs = {label: report.about[key] for key, label in FACTS.items() if report.about.get(key)}
-    said = {k: f"{v:,}" if is_number(v) else name(v, 120) for k, v in pairs.items()}
-    return facts(said) if said else Html("")
+    said = {label: name(text, 140) for label, text in about_of(report.about).items()}
+    notes = notes_of(report.about)
+    return join(
+        [
+            facts(said) if said else "",
+            more(f"Notes on the data, {len(notes)}", bullets(notes)) if notes else "",
+        ]
+    )
 
 
 def _takeaways(takeaways: Sequence[Takeaway], known: set[str]) -> Html:

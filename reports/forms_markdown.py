@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from reports.content import Column, Figure, Page, Report, Row, Section, Takeaway
 from reports.drawings import Drawing
+from reports.forms_about import about_of, notes_of
 from reports.forms_cells import sentence, written
 from reports.page import MOST_PROSE, shown
 
@@ -67,6 +68,8 @@ def _index(report: Report) -> str:
     for page in report.pages:
         lines.append(f"- [{escaped(page.title)}]({page.slug}.md): {escaped(page.lead)}")
     lines += [f"- [Definitions]({DEFINITIONS}): how each number is counted", ""]
+    lines += [*(f"- {k}: {escaped(text)}" for k, text in about_of(report.about).items()), ""]
+    lines += [*(f"- {escaped(note)}" for note in notes_of(report.about)), ""]
     if report.pages and report.pages[0].takeaways:
         lines += ["## In short", "", *takeaway_lines(report.pages[0].takeaways), ""]
     return "\n".join(lines)

@@ -219,8 +219,11 @@ def made_report(simulated: bool = True) -> Report:
             ),
         ),
     )  # fmt: skip
-    about = {"leads": 3_679, "from": "2026-01-01", "to": "2026-08-31", "simulated": simulated,
-             "model": "demo 3"}  # fmt: skip
+    about = {"leads": 3_679, "mature": 3_465, "won": 431, "open": 902, "horizon_days": 90.0,
+             "from": "2026-01-01T00:00:00+00:00", "to": "2026-08-31T09:00:00+00:00",
+             "since": "2026-01-01T00:00:00+00:00", "segment": ["industry", "Software"],
+             "model": {"name": "demo", "trained_at": "2026-11-20T00:00:00+00:00"},
+             "notes": ["2 leads had no time of creation."], "simulated": simulated}  # fmt: skip
     return Report("demo", "2026-11-24T06:00:00+00:00", about, pages, METRICS)
 
 
@@ -254,5 +257,7 @@ def hostile_report() -> Report:
         {"name": f"m{i}", "title": name, "definition": name, "denominator": name, "window": name}
         for i, name in enumerate(HOSTILE)
     ]
-    about = {"leads": HOSTILE[0], "from": HOSTILE[1], "filters": HOSTILE[2], "model": HOSTILE[4]}
+    about = {"leads": HOSTILE[0], "from": HOSTILE[1], "to": HOSTILE[2], "notes": HOSTILE,
+             "segment": [HOSTILE[2], HOSTILE[4]], "since": HOSTILE[3],
+             "model": {"name": HOSTILE[5], "trained_at": HOSTILE[6]}}  # fmt: skip
     return Report(HOSTILE[0], HOSTILE[1], about, tuple(pages), metrics)

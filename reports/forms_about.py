@@ -1,0 +1,50 @@
+"""Whose leads a report is of, in words, for every form."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from reports.forms_cells import is_number, written
+from reports.page import shown
+
+COUNTS = {"leads": "Leads", "mature": "Mature", "won": "Won of the mature", "open": "Open"}
+
+
+def about_of(about: Mapping[str, Any]) -> dict[str, str]:
+    """Put a report's `about` into words; what it does not say is left out.
+
+    Examples
+    --------
+    >>> about_of({"leads": 3679, "since": None, "segment": ["industry", "Software"]})
+    {'Leads': '3,679', 'Only': 'industry = Software'}
+    """
+    said = {label: written(about[key], "count") for key, label in COUNTS.items() if about.get(key)}
+    if about.get("from"):
+        said["Created"] = f"{_day(about['from'])} to {_day(about.get('to'))}"
+    if is_number(about.get("horizon_days")):
+        said["Horizon"] = f"{float(about['horizon_days']):g} days"
+    only = _filters(about)
+    if only:
+        said["Only"] = "; ".join(only)
+    model = about.get("model")
+    if isinstance(model, Mapping):
+        trained = f", trained {_day(model['trained_at'])}" if model.get("trained_at") else ""
+        said["Scores by"] = f"{shown(model.get('name', ''), 60)}{trained}"
+    return said
+
+
+def notes_of(about: Mapping[str, Any]) -> list[str]:
+    """Give what is to be known of the data."""
+    notes = about.get("notes") or ()
+    return [shown(note, 400) for note in notes] if isinstance(notes, list | tuple) else []
+
+
+def _filters(about: Mapping[str, Any]) -> list[str]:
+    only = [f"created since {_day(about['since'])}"] if about.get("since") else []
+    segment = about.get("segment")
+    if isinstance(segment, Sequence) and len(segment) == 2:
+        only.append(f"{shown(segment[0], 60)} = {shown(segment[1], 60)}")
+    return only
+
+
+def _day(moment: object) -> str:
+    return written(moment, "time")[:10]
