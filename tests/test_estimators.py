@@ -154,7 +154,9 @@ def test_halves_that_say_the_same_share_evenly() -> None:
     assert choose(np.zeros(200), np.zeros(200), label)[0] == EVEN
     for seed in range(20):
         (half,), label = margins(300, 1.0, seed=seed)
-        losses = [loss for _, loss in choose(half, half, label)[1]]
+        weight, tried = choose(half, half, label)
+        losses = [loss for _, loss in tried]
+        assert weight == EVEN
         assert losses == pytest.approx([losses[0]] * len(WEIGHTS), rel=1e-12)
 
 
