@@ -1,0 +1,442 @@
+"""The service from its built Bento, beside what others write: one run, one machine, one model.
+
+    make bench-serving            (or: python benchmarks/bench_serving.py [--fast])
+
+A model of 300 trees and 31 leaves on 15 numbers and 12 categories; ours with a logistic
+regression beside the trees, as a training makes it. One worker each, alone on the machine, put
+under load by wrk on loopback with 500 different leads in turn. Every server has a log file;
+the peers' access logs are off, ours is on. Only processes that are started here are ended.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import joblib
+import lightgbm
+import numpy as np
+import pandas as pd
+import psutil
+from bench_reasons import PARAMETERS, made_up
+
+from features.attributes import CategoryAttribute, NumberAttribute
+from features.pipeline import FeaturePipeline
+from models.artifact import load_artifact, save_artifact
+from models.blend import Blend
+from models.boosted import BoostedTrees
+from models.calibration import Calibration
+from models.card import ModelCard
+from models.logistic import fit_logistic
+from models.scale import Scale
+from models.scorer import LeadCells, LeadScorer
+from serving.process import free_port, serve_command, serve_environment
+from serving.store import build_bento, newest_bento, put_in_store
+
+HERE = Path(__file__).parent
+HOST = "127.0.0.1"
+NUMERIC, CATEGORICAL, TREES, LEAVES, ROWS = 15, 12, 300, 31, 40_000
+LEADS = 500  # different ones that are sent in turn
+BATCH = 100
+CONNECTIONS = (1, 32)
+HALF_LOAD_CONNECTIONS = 8
+START_SECONDS = 120
+SLOW_MS = 100.0
+
+
+# ---- the model
+
+
+def make_models(folder: Path) -> list[dict[str, Any]]:
+    """Write our artefact, the peers' model and MLflow's into a folder; give leads to ask for."""
+    features, label = made_up(ROWS, NUMERIC, CATEGORICAL, seed=0)
+    columns = [f"number {i}" for i in range(NUMERIC)]
+    columns += [f"category {i}" for i in range(CATEGORICAL)]
+    sizes = [int(np.nanmax(features[:, i])) + 1 for i in range(NUMERIC, len(columns))]
+    words = [tuple(f"value {code}" for code in range(size)) for size in sizes]
+    settings = PARAMETERS | {"num_leaves": LEAVES, "seed": 0}
+
+    codes = features.copy()  # as our pipeline makes them: 0 is missing, 1 new, then the values
+    codes[:, NUMERIC:] = np.nan_to_num(features[:, NUMERIC:] + 2)
+    categorical = list(range(NUMERIC, len(columns)))
+    booster = lightgbm.train(
+        settings, lightgbm.Dataset(codes, label, categorical_feature=categorical), TREES
+    )
+    logistic = fit_logistic(codes[:8_000], label[:8_000], np.ones(8_000), categorical)
+    numbers = [NumberAttribute(name, frozenset({"unknown"}), 0.0) for name in columns[:NUMERIC]]
+    others = [
+        CategoryAttribute(name, frozenset({"unknown"}), values)
+        for name, values in zip(columns[NUMERIC:], words, strict=True)
+    ]
+    card = ModelCard(
+        name="bench", simulated=True, trained_at="2026-01-01T00:00:00+00:00", learned_from={},
+        label={}, features=columns, left_out=[], test={}, baselines={}, estimator={}, digests={},
+        versions={},
+    )  # fmt: skip
+    scorer = LeadScorer(
+        FeaturePipeline((*numbers, *others), ()),
+        Blend(0.5, logistic, BoostedTrees(booster.model_to_string())),
+        Calibration(1.0, 0.0), Scale(-1.0), {"lead_id": "Record ID"}, card,
+    )  # fmt: skip
+
+    def told(rows: np.ndarray) -> list[dict[str, Any]]:
+        return [
+            {
+                name: None if np.isnan(cell) else
+                cell if i < NUMERIC else words[i - NUMERIC][min(int(cell), sizes[i - NUMERIC] - 1)]
+                for i, (name, cell) in enumerate(zip(columns, row.tolist(), strict=True))
+            }
+            for row in rows
+        ]  # fmt: skip
+
+    leads = told(made_up(LEADS, NUMERIC, CATEGORICAL, seed=99)[0])
+    save_artifact(scorer, [LeadCells(lead) for lead in leads[:24]], folder / "artifact")
+    categories = dict.fromkeys(columns[:NUMERIC], np.dtype(float)) | {
+        name: pd.CategoricalDtype(values)
+        for name, values in zip(columns[NUMERIC:], words, strict=True)
+    }
+    frame = pd.DataFrame(told(features), columns=columns).astype(categories)
+    model = lightgbm.LGBMClassifier(n_estimators=TREES, n_jobs=1, **settings).fit(frame, label)
+    kept = {"model": model, "columns": columns, "categories": categories}
+    joblib.dump(kept, folder / "frame.joblib")
+    return leads
+
+
+# ---- the servers
+
+
+@dataclass
+class Server:
+    """One of those that are compared: how it is started, and what it is asked."""
+
+    name: str
+    command: list[str]
+    environment: dict[str, str]
+    path: str
+    bodies: dict[str, list[Any]]  # by row of the table
+    found: dict[str, Any] = field(default_factory=dict)
+
+
+def servers(folder: Path, leads: list[dict[str, Any]], port: int) -> list[Server]:
+    quiet = dict(os.environ) | {"OMP_NUM_THREADS": "1", "BENCH_FOLDER": str(folder)}
+    quiet |= {"MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONPATH": str(HERE.parent)}
+    several = [[leads[(i + j) % LEADS] for j in range(BATCH)] for i in range(0, LEADS, 20)]
+
+    def uvicorn(app: str, *more: str) -> list[str]:
+        return [
+            sys.executable, "-m", "uvicorn", f"serving_peers:{app}", "--app-dir", str(HERE), *more,
+            "--host", HOST, "--port", str(port), "--loop", "uvloop", "--http", "httptools",
+            "--no-access-log", "--log-level", "warning",
+        ]  # fmt: skip
+
+    def ours(some: list[dict[str, Any]], reasons: int) -> dict[str, Any]:
+        sent = [{"lead_id": f"L{i}", "attributes": lead} for i, lead in enumerate(some)]
+        return {"leads": sent, "reasons": reasons}
+
+    def plain(some: list[dict[str, Any]], reasons: int = 0) -> dict[str, Any]:
+        return {"leads": some, "reasons": reasons}
+
+    def all_rows(body: Any) -> dict[str, list[Any]]:
+        return {
+            "one lead, three reasons": [body([lead], 3) for lead in leads],
+            "one lead": [body([lead], 0) for lead in leads],
+            f"{BATCH} leads, three reasons": [body(some, 3) for some in several],
+            f"{BATCH} leads": [body(some, 0) for some in several],
+        }
+
+    tag = put_in_store(folder / "artifact", "bench", "1")
+    build_bento(HERE.parent, tag)
+    _, bento = newest_bento("bench")
+    served = serve_environment(HOST, {"LEADSCORE_TAKEOVER": "off"})
+    ledger = f"sqlite:///{folder / 'ledger.db'}"
+    mlflow_model = save_for_mlflow(folder)
+    return [
+        Server("leadscore", serve_command(bento, HOST, port), served, "/score", all_rows(ours)),
+        Server(
+            "leadscore with its ledger", serve_command(bento, HOST, port),
+            served | {"LEADSCORE_LEDGER_URL": ledger}, "/score",
+            {"one lead, three reasons": [ours([lead], 3) for lead in leads]},
+        ),
+        Server(
+            "bare echo", uvicorn("echo"), quiet, "/",
+            {"one lead": [ours([lead], 0) for lead in leads]},
+        ),
+        Server("FastAPI, same scorer", uvicorn("scorer", "--factory"), quiet, "/score",
+               all_rows(plain)),
+        Server(
+            "FastAPI, frame", uvicorn("frame", "--factory"), quiet, "/score",
+            {
+                "one lead": [plain([lead]) for lead in leads],
+                f"{BATCH} leads": [plain(some) for some in several],
+            },
+        ),
+        Server(
+            "mlflow models serve",
+            [sys.executable, "-m", "mlflow", "models", "serve", "--model-uri", str(mlflow_model),
+             "--env-manager", "local", "--host", HOST, "--port", str(port), "--workers", "1"],
+            quiet | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+            "/invocations",
+            {
+                "one lead": [{"dataframe_records": [lead]} for lead in leads],
+                f"{BATCH} leads": [{"dataframe_records": some} for some in several],
+            },
+        ),
+    ]  # fmt: skip
+
+
+def save_for_mlflow(folder: Path) -> Path:
+    """Write the model as `leadscore train` registers it."""
+    import mlflow
+
+    path = folder / "mlflow_model"
+    mlflow.pyfunc.save_model(
+        path,
+        python_model=str(HERE.parent / "models" / "pyfunc.py"),
+        artifacts={"scorer": str(folder / "artifact")},
+        pip_requirements=[],
+    )
+    return path
+
+
+@contextlib.contextmanager
+def running(server: Server, url: str, log: Path) -> Iterator[psutil.Process]:
+    """Run a server until the context ends; it is ready when it has scored a lead."""
+    first = json.dumps(next(iter(server.bodies.values()))[0]).encode()
+    started = time.perf_counter()
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            server.command, env=server.environment, cwd=log.parent, stdin=subprocess.DEVNULL,
+            stdout=output, stderr=output, start_new_session=True,
+        )  # fmt: skip
+    try:
+        while not answers(url + server.path, first):
+            if process.poll() is not None or time.perf_counter() - started > START_SECONDS:
+                sys.exit(f"{server.name} did not start:\n{log.read_text()[-3000:]}")
+            time.sleep(0.02)
+        server.found["start seconds"] = time.perf_counter() - started
+        yield psutil.Process(process.pid)
+    finally:
+        family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(True)]
+        for member in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                member.terminate()
+        _, alive = psutil.wait_procs(family, timeout=15)
+        for member in alive:
+            member.kill()
+        process.wait()
+
+
+def answers(url: str, body: bytes) -> bool:
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return bool(response.read())
+    except urllib.error.HTTPError as error:
+        sys.exit(f"{url} answered {error.code}: {error.read()[:500]!r}")
+    except OSError:
+        return False
+
+
+def memory(process: psutil.Process) -> float:
+    """Megabytes that a server and its children hold, shared pages counted once."""
+    family = [process, *process.children(recursive=True)]
+    return sum(member.memory_full_info().pss for member in family) / 1e6
+
+
+# ---- the load
+
+
+def load(url: str, server: Server, row: str, folder: Path, connections: int, seconds: float,
+         delay_ms: float = 0.0) -> dict[str, Any]:  # fmt: skip
+    file = folder / "bodies.txt"
+    file.write_text("\n".join(json.dumps(body) for body in server.bodies[row]) + "\n")
+    command = [
+        "wrk", "--threads", "1", "--connections", str(connections), "--duration", f"{seconds:.0f}s",
+        "--timeout", "30s", "--script", str(HERE / "wrk_bodies.lua"), url,
+        "--", str(file), server.path, f"{delay_ms:.3f}",
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 90)
+    line = next((ln for ln in done.stdout.splitlines() if ln.startswith("RESULT ")), None)
+    if line is None:
+        sys.exit(f"wrk failed: {done.stdout}{done.stderr}")
+    found = json.loads(line.removeprefix("RESULT "))
+    milliseconds = {key: found[key] / 1_000 for key in ("p50", "p99", "p999", "max")}
+    return milliseconds | {
+        "per second": found["requests"] / (found["microseconds"] / 1e6),
+        "requests": found["requests"],
+        "failed": found["refused"] + found["broken"],
+    }
+
+
+def measured(server: Server, given: argparse.Namespace, folder: Path, url: str) -> None:
+    print(f"… {server.name}", file=sys.stderr, flush=True)
+    with running(server, url, folder / "server.log") as process:
+        rows = list(server.bodies)
+        for row in rows:  # everything has been asked for once before anything is measured
+            load(url, server, row, folder, 4, 2)
+        server.found["memory"] = memory(process)
+        for row in rows:
+            for connections in CONNECTIONS:
+                found = load(url, server, row, folder, connections, given.seconds)
+                server.found[f"{row}, {connections}"] = found
+        if server.name == "leadscore" and not given.fast:
+            half = server.found[f"{rows[0]}, {CONNECTIONS[-1]}"]["per second"] / 2
+            delay_ms = 1_000 * HALF_LOAD_CONNECTIONS / half
+            server.found["half load"] = load(
+                url, server, rows[0], folder, HALF_LOAD_CONNECTIONS, given.half_load, delay_ms
+            )
+            server.found["soak"] = soak(process, url, server, rows[0], folder, given.soak)
+
+
+def soak(process: psutil.Process, url: str, server: Server, row: str, folder: Path,
+         requests: int) -> list[tuple[int, float]]:  # fmt: skip
+    """Memory after so many requests, at ten points on the way."""
+    sent, found = 0, [(0, memory(process))]
+    rate = server.found[f"{row}, {CONNECTIONS[-1]}"]["per second"]
+    while sent < requests:
+        seconds = max(1.0, min(requests / 10, requests - sent) / rate)
+        sent += load(url, server, row, folder, CONNECTIONS[-1], seconds)["requests"]
+        found.append((sent, memory(process)))
+    return found
+
+
+def bare(folder: Path, leads: list[dict[str, Any]], seconds: float) -> dict[str, float]:
+    """What the scorer alone does in one process: calls a second, by row of the table."""
+    scorer = load_artifact(folder / "artifact").scorer
+    cells = [LeadCells(lead) for lead in leads]
+    found = {}
+    for n, name in ((1, "one lead"), (BATCH, f"{BATCH} leads")):
+        for n_reasons, ending in ((3, ", three reasons"), (0, "")):
+            calls, end = 0, time.perf_counter() + seconds
+            begun = time.perf_counter()
+            while time.perf_counter() < end:
+                start = calls * n % (LEADS - n + 1)
+                scorer.score_leads(cells[start : start + n], time.time_ns() // 1_000, n_reasons)
+                calls += 1
+            found[name + ending] = calls / (time.perf_counter() - begun)
+    return found
+
+
+# ---- what is printed
+
+
+def table(compared: list[Server], alone: dict[str, float]) -> str:
+    rows = list(compared[0].bodies)
+    heads = [f"{row}: req/s (p50, p99 ms)" for row in rows]
+    lines = ["| server | connections | " + " | ".join(heads) + " | start s | memory MB |",
+             "|" + "---|" * (len(rows) + 4)]  # fmt: skip
+    for server in compared:
+        for connections in CONNECTIONS:
+            cells = [_cell(server.found.get(f"{row}, {connections}")) for row in rows]
+            facts = [f"{server.found['start seconds']:.1f}", f"{server.found['memory']:.0f}"]
+            lines.append(
+                f"| {server.name} | {connections} | " + " | ".join([*cells, *facts]) + " |"
+            )
+    cells = [f"{alone[row]:,.0f}" for row in rows]
+    lines.append("| the scorer alone, no HTTP | – | " + " | ".join([*cells, "–", "–"]) + " |")
+    return "\n".join(lines)
+
+
+def _cell(found: dict[str, Any] | None) -> str:
+    if found is None:
+        return "–"
+    failed = f", **{found['failed']} failed**" if found["failed"] else ""
+    return f"{found['per second']:,.0f} ({found['p50']:.2f}, {found['p99']:.2f}{failed})"
+
+
+def verdicts(compared: list[Server], alone: dict[str, float]) -> list[tuple[str, str, bool]]:
+    """Each goal: what it says, what was found, whether it is met."""
+    by_name = {server.name: server.found for server in compared}
+    ours = by_name["leadscore"]
+    reasons, none = "one lead, three reasons", "one lead"
+    many = f"{BATCH} leads"
+    found: list[tuple[str, str, bool]] = []
+
+    def goal(
+        says: str, value: float, least: float | None = None, most: float | None = None
+    ) -> None:
+        is_met = value >= least if least is not None else value <= (most or 0.0)
+        found.append((says, f"{value:,.2f}", is_met))
+
+    for name, times in (("FastAPI, frame", 5), ("mlflow models serve", 10)):
+        for connections in CONNECTIONS:
+            if name in by_name:
+                theirs = by_name[name][f"{none}, {connections}"]["per second"]
+                mine = ours[f"{reasons}, {connections}"]["per second"]
+                goal(f"with reasons, times {name} without, {connections} conn.: ≥ {times}",
+                     mine / theirs, least=times)  # fmt: skip
+    for connections in CONNECTIONS:
+        theirs = by_name["FastAPI, same scorer"][f"{none}, {connections}"]["per second"]
+        mine = ours[f"{none}, {connections}"]["per second"]
+        goal(f"without reasons, times the same scorer behind FastAPI, {connections} conn.: ≥ 1",
+             mine / theirs, least=1)  # fmt: skip
+    for connections, most in zip(CONNECTIONS, (2.0, 25.0), strict=True):
+        goal(f"p99 with reasons at {connections} conn., ms: ≤ {most:.0f}",
+             ours[f"{reasons}, {connections}"]["p99"], most=most)  # fmt: skip
+    for row in (f"{many}, three reasons", many):
+        best = max(ours[f"{row}, {connections}"]["per second"] for connections in CONNECTIONS)
+        goal(f"{row} in one request, of what the scorer alone does: ≥ 0.8",
+             best / alone[row], least=0.8)  # fmt: skip
+    goal("start to ready, s: ≤ 6", ours["start seconds"], most=6)
+    if "half load" in ours:
+        half = ours["half load"]
+        how = f"slowest of {half['requests']:,} requests at half load ({half['per second']:,.0f}/s)"
+        goal(f"{how}, ms: ≤ {SLOW_MS:.0f}", half["max"], most=SLOW_MS)
+        first, (sent, last) = ours["soak"][1][1], ours["soak"][-1]
+        goal(f"memory after {sent:,} requests, of that after a tenth of them: ≤ 1.02",
+             last / first, most=1.02)  # fmt: skip
+    return found
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("--fast", action="store_true", help="2 s each, no half load, no soak")
+    arguments.add_argument("--seconds", type=float, default=8.0, help="of load for each figure")
+    arguments.add_argument("--half-load", type=float, default=60.0, metavar="SECONDS")
+    arguments.add_argument("--soak", type=int, default=50_000, metavar="REQUESTS")
+    arguments.add_argument("--servers", nargs="+", metavar="NAME", help="only these")
+    arguments.add_argument("--json", type=Path, metavar="FILE")
+    given = arguments.parse_args()
+    if given.fast:
+        given.seconds = 2.0
+    if shutil.which("wrk") is None:
+        sys.exit("wrk is not installed. On Debian: apt-get install wrk.")
+    with tempfile.TemporaryDirectory(prefix="bench_serving.") as name:
+        folder, port = Path(name), free_port(HOST)
+        os.environ["BENTOML_HOME"] = str(folder / "bentoml")
+        leads = make_models(folder)
+        compared = servers(folder, leads, port)
+        if given.servers:
+            compared = [server for server in compared if server.name in given.servers]
+        for server in compared:
+            measured(server, given, folder, f"http://{HOST}:{port}")
+        alone = bare(folder, leads, min(given.seconds, 4.0))
+    busy = ", ".join(f"{load:.1f}" for load in os.getloadavg())
+    print(f"\n{TREES} trees × {LEAVES} leaves, {NUMERIC} numbers and {CATEGORICAL} categories; "
+          f"{given.seconds:.0f} s a figure; {os.cpu_count()} cores, load {busy}\n")  # fmt: skip
+    print(table(compared, alone))
+    found: list[tuple[str, str, bool]] = []
+    if not given.servers:
+        found = verdicts(compared, alone)
+        print("\n| goal | found | |\n|---|---|---|")
+        for says, value, is_met in found:
+            print(f"| {says} | {value} | {'met' if is_met else '**not met**'} |")
+    if given.json:
+        facts = {server.name: server.found for server in compared}
+        kept = {"servers": facts, "scorer alone": alone, "goals": found}
+        given.json.write_text(json.dumps(kept, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
