@@ -273,3 +273,16 @@ def test_an_error_tells_no_password_and_no_data() -> None:
     for word in ("secret", "hidden", "anna"):
         assert word not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+def test_the_bento_packs_the_migrations() -> None:
+    import yaml
+    from bentoml._internal.bento.build_config import BentoPathSpec
+
+    here = Path(__file__).resolve().parent.parent
+    packed = yaml.safe_load((here / "bentofile.yaml").read_text())
+    chosen = BentoPathSpec(packed["include"], packed["exclude"], str(here))
+    steps = [path.relative_to(here).as_posix() for path in (here / "crm").rglob("v0*.py")]
+    assert len(steps) == int(SCHEMA_VERSION)
+    assert all(chosen.includes(step) for step in [*steps, "crm/ledger.py"])
+    assert not chosen.includes("demo/crm/migrations/versions/v0001_x.py")
