@@ -4,13 +4,14 @@ The database is asked in threads of its own, never on the event loop, so that on
 or away holds up nothing else.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
 import anyio
 import anyio.to_thread
 
-from crm.errors import LedgerError
+from crm.errors import LeadScoringError, LedgerError
 from crm.ledger import GivenScore, Held, Ledger
 from crm.trend import trend
 from features.times import time_text
@@ -22,6 +23,8 @@ SHOWN_SCORES: Final = 50
 STATUSES: Final = ("accepted", "duplicate", "conflict", "erased", "invalid")
 
 Found = TypeVar("Found")
+
+log = logging.getLogger("leadscore")
 
 
 class LedgerCalls:
@@ -35,6 +38,7 @@ class LedgerCalls:
 
     def __init__(self, ledger: Ledger | None) -> None:
         self.ledger = ledger
+        self._is_away = False
         self._threads = anyio.CapacityLimiter(THREADS)
 
     async def add(self, kind: str, body: bytes, now: int) -> dict[str, Any]:
@@ -112,11 +116,14 @@ class LedgerCalls:
             return {}
         ledger, distinct_ids = self.ledger, list(dict.fromkeys(lead_ids))
         try:
-            return await self._in_thread(lambda: ledger.held(distinct_ids))
-        except LedgerError as error:
-            if not error.is_passing:
-                raise
+            held = await self._in_thread(lambda: ledger.held(distinct_ids))
+        except LeadScoringError as error:
+            if not self._is_away:
+                log.error("the ledger cannot be read", extra={"fault": str(error)})
+            self._is_away = True
             return None
+        self._is_away = False
+        return held
 
     def _open(self) -> Ledger:
         if self.ledger is None:

@@ -11,10 +11,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from crm.errors import LedgerError
+from crm.errors import ConfigError, LedgerError
 from crm.ledger import Batch, GivenScore, Ledger
 from crm.project import load_project
 from crm.records import read_events
+from crm.trend import trend
 from models.batch import score_file
 from serving.calls import Calls, ServedModel
 from serving.errors import RequestError
@@ -369,6 +370,43 @@ def test_scoring_goes_on_while_the_ledger_is_away_and_its_scores_come_later(
     assert (calls.score_writer.written, calls.score_writer.dropped) == (1, 0)
     assert len(ledger.scores_of("L1")) == 1
     ledger.close()
+
+
+def test_scoring_goes_on_beside_a_ledger_of_a_newer_schema(
+    model: ServedModel, ledger: Ledger, tmp_path: Path
+) -> None:
+    ledger.database.prepare()
+    with ledger.database.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE ledger_version SET version_num = '9999'")
+    newer = Calls(Settings(), Ledger("sqlite:///ledger.db", tmp_path))
+    found = score_of(asker(newer, model)("/score", {"leads": [LEAD]}))
+    assert found["probability"] > 0
+    assert found["warnings"][-1].startswith("the ledger cannot be read now")
+    with pytest.raises(ConfigError, match="has schema 9999"):
+        asker(newer, model)("/activities", {"activities": [CALL]})
+    newer.close()
+
+
+DAY = 86_400_000_000
+TRENDS = {
+    "none": ([], "too little to say", None),
+    "two days": ([(0, 10), (DAY, 90)], "too little to say", None),
+    "one day again and again": ([(i, 10 * i) for i in range(5)], "too little to say", None),
+    "up by five": ([(0, 40), (DAY, 42), (2 * DAY, 45)], "improving", 5.0),
+    "down by five": ([(0, 45), (DAY, 43), (2 * DAY, 40)], "declining", -5.0),
+    "nearly flat": ([(0, 40), (DAY, 42), (2 * DAY, 44)], "steady", 4.0),
+    "the last of a day counts": ([(0, 99), (1, 40), (DAY, 40), (2 * DAY, 40)], "steady", 0.0),
+    "only the last five days": ([(0, 1)] + [(d * DAY, 50) for d in range(1, 6)], "steady", 0.0),
+    "too long ago": ([(0, 1), (1 * DAY, 1), (40 * DAY, 50), (41 * DAY, 50)],
+                     "too little to say", None),
+    "in any order": ([(2 * DAY, 46), (0, 40), (DAY, 43)], "improving", 6.0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", TRENDS)
+def test_a_trend_is_a_line_through_the_last_days(case: str) -> None:
+    scores, direction, points = TRENDS[case]
+    assert trend(scores) == (direction, points)
 
 
 def given(number: int) -> GivenScore:
