@@ -7,7 +7,7 @@ PEERS := .venv-bench
 PEERS_READY := $(PEERS)/ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test bench bench-quality check serve docs lock
+.PHONY: demo test bench bench-quality fuzz check serve docs lock
 .DEFAULT_GOAL := demo
 
 $(READY): requirements.lock pyproject.toml
@@ -37,6 +37,10 @@ $(PEERS_READY): benchmarks/requirements-peers.txt
 
 bench-quality: $(READY) $(PEERS_READY)  ## how good the scores are beside named peers, on public data
 	$(BIN)/python benchmarks/bench_quality.py
+
+fuzz: $(READY)  ## 10,000 generated requests against the contract, and 100,000 that are no HTTP or no JSON
+	CONTRACT_CASES=10000 $(BIN)/python -m pytest tests/test_contract.py -q -k breaks
+	$(BIN)/python benchmarks/fault_malformed.py
 
 check: $(READY)  ## lint, format, types, import rules, and that pyproject and lock agree
 	$(BIN)/ruff check .

@@ -102,12 +102,14 @@ class Guard:
         Raises
         ------
         RequestError
-            401 without a valid key, 403 if its role does not suffice, 429 if it called too
-            often.
+            401 without a valid key, 403 if its role does not suffice or a web page calls a
+            service without keys, 429 if it called too often.
         """
         if path in self._open:
             return ""
         if self._keys is None or not self._keys.is_needed:
+            if b"origin" in headers:  # some web page, in a browser on this machine
+                raise RequestError(403, "Without API keys no web page may call this service.")
             if is_loopback(server):
                 return ""
             raise RequestError(

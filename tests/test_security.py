@@ -120,7 +120,7 @@ def test_two_at_once_lose_no_key(path: Path) -> None:
 
 
 NEEDED = [
-    ("/score", 1), ("/score_lead", 1), ("/lead", 1), ("/model", 1), ("/activities", 2),
+    ("/score", 1), ("/score_lead", 1), ("/lead", 1), ("/model", 1), ("/report", 1), ("/activities", 2),
     ("/stages", 2), ("/outcomes", 2), ("/erase", 3), ("/metrics", 3), ("/anything/new", 3),
 ]  # fmt: skip
 
@@ -135,7 +135,7 @@ def test_each_role_may_do_what_it_may(
 
 
 def test_the_roles_are_all_tried() -> None:
-    assert len(NEEDED) == 10
+    assert len(NEEDED) == 11
     assert set(NEEDED_ROLE) == {called for called, least in NEEDED if least < 3}
 
 
@@ -167,6 +167,14 @@ def test_without_any_keys_only_loopback_is_answered(
     path: Path, server: str, expected: str | int
 ) -> None:
     assert admitted(guard(path), "/score", server=server) == expected
+
+
+def test_without_any_keys_no_web_page_may_call(path: Path) -> None:
+    asked = guard(path)
+    for origin in (b"https://evil.example", b"null", b"http://localhost:3000"):
+        with pytest.raises(RequestError, match="no web page") as refused:
+            asked.admit("/erase", {b"origin": origin}, "127.0.0.1", 0.0)
+        assert refused.value.status == 403
 
 
 def test_keys_come_and_go_while_the_service_runs(path: Path) -> None:
