@@ -219,8 +219,12 @@ def _figure(figure: Figure, chart: Shown | None, known: set[str]) -> Html:
     anchor = html.escape(f"fig-{figure.name}")
     note = paragraph(figure.note, kind="note") if figure.note else Html("")
     if chart is None:
-        return Html(f'<div class="alone" id="{anchor}">{join([_table(figure, known), note])}</div>')
-    label = html.escape(shown(f"{figure.finding}. {figure.about}", 600), quote=True)
+        return Html(
+            f'<div class="alone" id="{anchor}"><p class="finding">{_finding(figure)}</p>'
+            f"{join([note, _table(figure, known)])}</div>"
+        )
+    said = shown(f"{sentence(figure.finding)} {sentence(figure.about)}", 600)
+    label = html.escape(said, quote=True)
     picture = (
         f'<div class="still" role="img" aria-label="{label}">{chart.still}</div>'
         if chart.still
@@ -235,11 +239,15 @@ def _figure(figure: Figure, chart: Shown | None, known: set[str]) -> Html:
     rows = f"{len(figure.rows):,} row" + ("" if len(figure.rows) == 1 else "s")
     return Html(
         f'<figure id="{anchor}"{" data-live" if chart.live else ""}>'
-        f"<figcaption><strong>{to_html(shown(figure.finding, 300))}</strong>"
-        f"<span>{to_html(shown(figure.about, 300))}</span></figcaption>"
+        f"<figcaption>{_finding(figure)}</figcaption>"
         f"{picture}{live}{note}"
         f"{more(f'The numbers behind it, {rows}', _table(figure, known))}</figure>"
     )
+
+
+def _finding(figure: Figure) -> Html:
+    about = f"<span>{to_html(shown(sentence(figure.about), 300))}</span>" if figure.about else ""
+    return Html(f"<strong>{to_html(shown(figure.finding, 300))}</strong>{about}")
 
 
 def _table(figure: Figure, known: set[str]) -> Html:
@@ -251,7 +259,7 @@ def _table(figure: Figure, known: set[str]) -> Html:
         f'<p class="note">{f"{left:,} more rows are in " if left else "The same as a file: "}'
         f'<a href="csv/{html.escape(figure.name)}.csv">{html.escape(figure.name)}.csv</a></p>'
     )
-    caption = shown(f"{figure.finding}. {figure.about}".replace("..", "."), 400)
+    caption = shown(f"{sentence(figure.finding)} {sentence(figure.about)}", 400)
     return join([table(caption, header, rows, texts), whole_table])
 
 

@@ -32,6 +32,7 @@ function tell(handler, event, item, value) {
   }
   const pairs = typeof value === "object" ? Object.entries(value) : [["", value]];
   for (const [key, said] of pairs) {
+    if (said === null || said === "null" || said === "") continue;
     const line = document.createElement("div");
     const term = document.createElement("span");
     const what = document.createElement("bdi");
@@ -62,7 +63,9 @@ function shortened(part, most) {
 }
 
 function fitted(specification, room) {
-  specification.config.mark = {...specification.config.mark, tooltip: true};
+  if (!JSON.stringify(specification).includes('"tooltip":')) {
+    specification.config.mark = {...specification.config.mark, tooltip: true};
+  }
   const single = specification.mark || specification.layer;
   if (!single) return specification;
   const wide = typeof specification.width === "number" ? specification.width + 260 : 680;

@@ -23,7 +23,12 @@ html:not(.paged) .page { border-top: 1px solid var(--line); }
 .needs { padding: .8rem 1rem; border: 1px dashed var(--soft); color: var(--soft); }
 figure { margin: 1.4rem 0 2rem; }
 figcaption { margin-bottom: .5rem; max-width: 46rem; }
-figcaption strong { font-size: 1.05rem; line-height: 1.35; }
+.finding { margin: 1.2rem 0 .5rem; max-width: 46rem; }
+.finding span { color: var(--soft); font-size: .88rem; }
+.finding strong, .finding span { display: block; }
+.page caption { position: absolute; width: 1px; height: 1px; overflow: hidden;
+  clip-path: inset(50%); white-space: nowrap; }
+figcaption strong, .finding strong { font-size: 1.05rem; line-height: 1.35; }
 figure img { max-width: 100%; height: auto; display: block; }
 .live { display: none; }
 .live svg { overflow: visible; }
@@ -45,6 +50,7 @@ a:focus-visible, summary:focus-visible, .scroll:focus-visible { outline: 3px sol
   outline-offset: 2px; }
 @media (max-width: 40rem) {
   nav { position: static; }
+  th[scope=row], td.words { min-width: 9rem; }
   nav ul { gap: .1rem .9rem; }
   nav a { display: inline-block; padding: .35rem 0; }
   .page, .part, figure, .alone { scroll-margin-top: 1rem; }

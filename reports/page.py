@@ -67,7 +67,7 @@ def shown(text: object, most: int = MOST_CHARACTERS) -> str:
     'Paid search…'
     """
     start = str(text)[: 4 * most]  # so that a text of megabytes costs nothing
-    line = " ".join(_seen(start).split())
+    line = " ".join(filter(None, _seen(start).split(" ")))
     return line if len(line) <= most else line[: most - 1].rstrip() + "…"
 
 
