@@ -37,6 +37,7 @@ from serving.errors import CODES
 from serving.settings import Settings
 
 CASES = int(os.environ.get("CONTRACT_CASES", "480"))
+HERE = Path(__file__).resolve().parent.parent
 FIELDS = {"Lead_Source": "string", "Employees": "number"}
 PATHS = {"/score", "/score_lead", "/activities", "/stages", "/outcomes", "/lead", "/erase",
          "/model"}  # fmt: skip
@@ -196,6 +197,21 @@ def test_a_generated_client_scores_a_lead(
     (scored,) = answer.scores
     assert (scored.lead_id, 1 <= scored.score <= 99) == ("L1", True)
     assert (flat.score, flat.grade) == (scored.score, scored.grade)
+
+
+def test_the_calls_of_the_guide_work(served: str, capsys: pytest.CaptureFixture[str]) -> None:
+    guide = (HERE / "docs" / "connect-your-crm.md").read_text()
+    (python,) = re.findall(r"(?s)```python\n(.*?)```", guide)
+    names: dict[str, Any] = {}
+    exec(python.replace("https://scores.example.com", served), names)
+    names["scores"].close()
+    assert re.search(r"\('L1', \d+, '[A-D]'\)", capsys.readouterr().out)
+    curls = re.findall(r"curl -s https://scores.example.com(\S+) .*\\\n\s+-d '(.*)'", guide)
+    assert [path for path, _ in curls] == ["/score_lead", "/outcomes"]
+    for path, body in curls:
+        answer = httpx.post(served + path, content=body)
+        assert answer.status_code == 200, answer.text
+    assert answer.json()["accepted"] + answer.json()["duplicate"] == 1
 
 
 @pytest.mark.parametrize("path", sorted(PATHS))
