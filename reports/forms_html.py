@@ -28,6 +28,7 @@ from reports.page import (
 
 MOST_BYTES = 3_000_000
 MOST_ROWS = 30  # of a table on a page; the CSV has all
+MOST_AT_ONCE = 12  # of them before the others are folded away
 SPARE_BYTES = 100_000  # for what is counted late
 DEFINITIONS = "definitions"
 SHEET = "service-level"  # the slug of the page that is a print form too
@@ -221,7 +222,7 @@ def _figure(figure: Figure, chart: Shown | None, known: set[str]) -> Html:
     if chart is None:
         return Html(
             f'<div class="alone" id="{anchor}"><p class="finding">{_finding(figure)}</p>'
-            f"{join([note, _table(figure, known)])}</div>"
+            f"{join([note, _table(figure, known, is_alone=bool(known))])}</div>"
         )
     said = shown(f"{sentence(figure.finding)} {sentence(figure.about)}", 600)
     label = html.escape(said, quote=True)
@@ -250,17 +251,25 @@ def _finding(figure: Figure) -> Html:
     return Html(f"<strong>{to_html(shown(figure.finding, 300))}</strong>{about}")
 
 
-def _table(figure: Figure, known: set[str]) -> Html:
+def _table(figure: Figure, known: set[str], is_alone: bool = False) -> Html:
     header = [_heading(column, known) for column in figure.columns]
     texts = [i for i, column in enumerate(figure.columns) if column.form in ("text", "time")]
     rows = [[_cell(row, column) for column in figure.columns] for row in figure.rows[:MOST_ROWS]]
     left = len(figure.rows) - len(rows)
+    at_once, folded = rows, rows[:0]
+    if is_alone and len(rows) > MOST_AT_ONCE + 3:
+        at_once, folded = rows[:MOST_AT_ONCE], rows[MOST_AT_ONCE:]
     whole_table = Html(
         f'<p class="note">{f"{left:,} more rows are in " if left else "The same as a file: "}'
         f'<a href="csv/{html.escape(figure.name)}.csv">{html.escape(figure.name)}.csv</a></p>'
     )
     caption = shown(f"{sentence(figure.finding)} {sentence(figure.about)}", 400)
-    return join([table(caption, header, rows, texts), whole_table])
+    parts = [table(caption, header, at_once, texts)]
+    if folded:
+        parts.append(
+            more(f"{len(folded)} more rows", table(f"{caption} More.", header, folded, texts))
+        )
+    return join([*parts, whole_table])
 
 
 def _heading(column: Column, known: set[str]) -> Html:

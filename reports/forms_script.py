@@ -57,6 +57,7 @@ function shortened(part, most) {
     for (const [key, inner] of Object.entries(part)) {
       if (key === "datasets" || key === "data") continue;
       if (key === "axis" && inner) inner.labelLimit = Math.min(inner.labelLimit || 180, most);
+      if (key === "legend" && inner) inner.columns = 1;
       shortened(inner, most);
     }
   }
@@ -76,6 +77,8 @@ function fitted(specification, room) {
     shortened(specification, Math.floor(room * 0.34));
     const axis = specification.config.axis || {};
     specification.config.axis = {...axis, labelFontSize: 12, titleFontSize: 12};
+    const legend = specification.config.legend || {};
+    specification.config.legend = {...legend, columns: 1, labelFontSize: 12, labelLimit: room - 60};
     specification.config.axisX = {...specification.config.axisX, labelOverlap: true, tickCount: 4};
   }
   return specification;

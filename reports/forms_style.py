@@ -26,6 +26,7 @@ figcaption { margin-bottom: .5rem; max-width: 46rem; }
 .finding { margin: 1.2rem 0 .5rem; max-width: 46rem; }
 .finding span { color: var(--soft); font-size: .88rem; }
 .finding strong, .finding span { display: block; }
+.page th[scope=row] { min-width: 11rem; }
 .page caption { position: absolute; width: 1px; height: 1px; overflow: hidden;
   clip-path: inset(50%); white-space: nowrap; }
 figcaption strong, .finding strong { font-size: 1.05rem; line-height: 1.35; }
@@ -50,7 +51,7 @@ a:focus-visible, summary:focus-visible, .scroll:focus-visible { outline: 3px sol
   outline-offset: 2px; }
 @media (max-width: 40rem) {
   nav { position: static; }
-  th[scope=row], td.words { min-width: 9rem; }
+  .page th[scope=row], .page td.words { min-width: 9rem; }
   nav ul { gap: .1rem .9rem; }
   nav a { display: inline-block; padding: .35rem 0; }
   .page, .part, figure, .alone { scroll-margin-top: 1rem; }

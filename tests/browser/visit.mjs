@@ -60,7 +60,8 @@ async function drawn(page) {
     live: one.classList.contains("is-live"),
     marks: one.querySelectorAll(".live svg [class*='mark-']:not(.role-axis-domain) path, "
       + ".live svg .mark-rect path, .live svg .mark-rule line").length,
-    wide: one.querySelector(".live svg")?.getBoundingClientRect().right ?? 0,
+    wide: Math.max(0, ...Array.from(one.querySelectorAll(".live svg, .live svg text"),
+      (part) => part.getBoundingClientRect().right)),
     still: one.querySelectorAll(".still svg, .still img").length,
   })));
 }
