@@ -23,7 +23,7 @@ from features.moments import MICROSECONDS_PER_DAY, NOT_A_TIME, microseconds
 from features.times import cell_time
 from models.scorer import LeadScorer
 from reports.columns import audience_columns, sales_types, source_column
-from reports.journeys import Funnel, Log, read_funnel, read_log
+from reports.journeys import CLOSE, ENDING, Funnel, Log, read_funnel, read_log
 from reports.scored import Scored, records_of, score_moments
 
 Bools = NDArray[np.bool_]
@@ -137,6 +137,22 @@ class ReportRows:
         closed = self.closed[lead]
         in_time = (closed > as_of) & (closed - self.horizon <= as_of)
         return self.is_won[lead] & in_time
+
+    @cached_property
+    def is_touch(self) -> Bools:
+        """Which types of activity are touches: neither stages nor the outcome, shape (n_kinds,).
+
+        A type nearly all of whose activities come with the closing is the outcome itself.
+        """
+        if self.log is None:
+            return np.zeros(0, dtype=bool)
+        named = {name.casefold() for name in self.project.report.stage_activities}
+        k = len(self.log.kinds)
+        with_closing = np.abs(self.log.at - self.closed[self.log.lead]) <= CLOSE
+        n = np.bincount(self.log.kind, minlength=k)
+        share = np.bincount(self.log.kind[with_closing], minlength=k) / np.maximum(n, 1)
+        is_stage = np.array([kind.casefold() in named for kind in self.log.kinds], dtype=bool)
+        return ~is_stage & (share < ENDING)
 
     @cached_property
     def first_sales_at(self) -> Ints:

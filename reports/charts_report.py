@@ -1,0 +1,277 @@
+"""The charts of the reports' pages: one Altair specification each, for the page and the picture.
+
+Colours are those of Okabe and Ito, and shapes tell series apart as well. Column names in the
+data are fixed here, so that no name from data becomes part of a specification's grammar.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from reports.charts import BLUE, GREY, ORANGE
+from reports.content import Row
+from reports.page import shown
+
+GREEN, PINK, SKY, YELLOW = "#009E73", "#CC79A7", "#56B4E9", "#E69F00"
+PALETTE = [BLUE, ORANGE, GREEN, PINK, SKY, YELLOW]
+SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down"]
+WIDTH = 440
+MOST_BARS = 16
+LONGEST = 34
+
+
+def rates_chart(
+    rows: Sequence[Row], title: str, about: str, *, what: str, base: float | None, form: str = "%"
+) -> alt.LayerChart:
+    """Draw a share or mean of each group with its interval, beside that of all leads.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        `name`, `n`, `value`, `low`, `high`, and `verdict` where groups were compared.
+    title, about : str
+        The finding, and whose leads these are.
+    what : str
+        Title of the axis, with its unit.
+    base : float or None
+        Of all leads; a dashed line.
+    form : str
+        d3 format of the axis.
+    """
+    table = _named(rows, ["value", "low", "high", "n"])
+    table["found"] = [
+        "within chance or too few"
+        if str(row.get("verdict", "within chance")) in ("within chance", "too few to judge", "")
+        else "more than chance"
+        for row in list(rows)[:MOST_BARS]
+    ]
+    kinds, legend = ["more than chance", "within chance or too few"], _legend()
+    axis = alt.Axis(format=form, tickCount=6)
+    y = alt.Y("label:N", sort=list(table["label"]), title=None, axis=alt.Axis(labelLimit=320))
+    color = alt.Color("found:N", scale=alt.Scale(domain=kinds, range=[ORANGE, BLUE]), legend=legend)
+    shape = alt.Shape(
+        "found:N", scale=alt.Scale(domain=kinds, range=["circle", "square"]), legend=legend
+    )
+    source = alt.Chart(table)
+    interval = source.mark_rule(strokeWidth=2).encode(
+        y=y, x=alt.X("low:Q", title=what, axis=axis), x2="high:Q", color=color
+    )
+    points = source.mark_point(filled=True, size=70, opacity=1).encode(
+        y=y,
+        x=alt.X("value:Q", title=what, axis=axis),
+        color=color,
+        shape=shape,
+        tooltip=[
+            alt.Tooltip("full:N", title="group"),
+            alt.Tooltip("value:Q", title=what, format=_fine(form)),
+            alt.Tooltip("low:Q", title="from", format=_fine(form)),
+            alt.Tooltip("high:Q", title="to", format=_fine(form)),
+            alt.Tooltip("n:Q", title="n", format=","),
+        ],
+    )
+    layers: list[Any] = [interval, points]
+    if base is not None:
+        line = alt.Chart(pd.DataFrame({"x": [base]})).mark_rule(color=GREY, strokeDash=[4, 4])
+        layers.insert(0, line.encode(x="x:Q"))
+        about += "; dashed: all leads"
+    about += "; lines: 95 % intervals"
+    return _titled(alt.layer(*layers), title, about, height=max(60, 26 * len(table)))
+
+
+def funnel_chart(rows: Sequence[Row], title: str, about: str) -> alt.LayerChart:
+    """Draw how many leads reached each step: `name`, `reached`, `reached_share`."""
+    table = pd.DataFrame(
+        [
+            {
+                "label": shown(r["name"], LONGEST),
+                "reached": r["wins"],
+                "share": r["reached_share"],
+                "said": f"{r['wins']:,} ({100 * r['reached_share']:.0f} %)",
+            }
+            for r in rows
+        ]
+    )
+    y = alt.Y("label:N", sort=list(table["label"]), title=None, axis=alt.Axis(labelLimit=260))
+    most = float(table["reached"].max()) * 1.25
+    x = alt.X("reached:Q", title="Mature leads that reached it", scale=alt.Scale(domain=[0, most]))
+    bars = alt.Chart(table).mark_bar(color=BLUE, height=20).encode(
+        y=y, x=x, tooltip=[
+            alt.Tooltip("label:N", title="step"),
+            alt.Tooltip("reached:Q", title="leads", format=","),
+            alt.Tooltip("share:Q", title="of all", format=".1%"),
+        ],
+    )  # fmt: skip
+    texts = alt.Chart(table).mark_text(align="left", dx=5, fontSize=13).encode(
+        y=y, x="reached:Q", text="said:N"
+    )  # fmt: skip
+    return _titled(bars + texts, title, about, height=32 * len(table))
+
+
+def months_chart(
+    rows: Sequence[Row], title: str, about: str, *, what: str, base: float | None
+) -> alt.LayerChart:
+    """Draw a share by month with its interval; months that are not mature stay empty.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        `name` (such as "2025-03"), `value`, `low`, `high` (None if not mature), `n`.
+    """
+    table = pd.DataFrame([{**_figures(r), "month": r["name"]} for r in rows])
+    x = alt.X("month:O", title="Created in (UTC)", axis=alt.Axis(labelAngle=-60, labelOverlap=True))
+    axis = alt.Axis(format="%", tickCount=6)
+    seen = alt.Chart(table.dropna(subset=["value"]))
+    band = seen.mark_rule(color=SKY, strokeWidth=5, opacity=0.7).encode(
+        x=x, y=alt.Y("low:Q", title=what, axis=axis, scale=alt.Scale(zero=True)), y2="high:Q"
+    )
+    line = seen.mark_line(color=BLUE, point=True).encode(
+        x=x,
+        y=alt.Y("value:Q", title=what, axis=axis),
+        tooltip=[
+            alt.Tooltip("month:O", title="month"),
+            alt.Tooltip("value:Q", title=what, format=".1%"),
+            alt.Tooltip("n:Q", title="n", format=","),
+        ],
+    )
+    layers: list[Any] = [band, line]
+    if base is not None:
+        dashed = alt.Chart(pd.DataFrame({"y": [base]})).mark_rule(color=GREY, strokeDash=[4, 4])
+        layers.insert(0, dashed.encode(y="y:Q"))
+        about += "; dashed: all mature leads"
+    return _titled(alt.layer(*layers), title, f"{about}; bars: 95 % intervals", height=260)
+
+
+def lines_chart(
+    rows: Sequence[Row], title: str, about: str, *, x: str, y: str, form: str = "%",
+    x_form: str | None = None,
+) -> alt.LayerChart | alt.Chart:  # fmt: skip
+    """Draw several series over numbers or names in order: `x`, `series`, `value`, `n`.
+
+    A row may hold `low` and `high`: an interval.
+    """
+    table = pd.DataFrame([{**_figures(r), "x": r["x"], "series": shown(r["series"], LONGEST)}
+                          for r in rows])  # fmt: skip
+    series = list(dict.fromkeys(table["series"]))
+    is_number = pd.api.types.is_numeric_dtype(table["x"])
+    axis = alt.Axis(format=x_form) if x_form else alt.Axis(labelAngle=0 if is_number else -60)
+    across: Any = alt.X("x:Q" if is_number else "x:O", title=x, axis=axis, sort=None)
+    scale = alt.Scale(domain=series, range=PALETTE[: len(series)])
+    legend = _legend()
+    lines = (
+        alt.Chart(table.dropna(subset=["value"]))
+        .mark_line(point=alt.OverlayMarkDef(size=45))
+        .encode(
+            x=across,
+            y=alt.Y("value:Q", title=y, axis=alt.Axis(format=form, tickCount=6)),
+            color=alt.Color("series:N", scale=scale, legend=legend),
+            shape=alt.Shape(
+                "series:N",
+                scale=alt.Scale(domain=series, range=SHAPES[: len(series)]),
+                legend=legend,
+            ),
+            tooltip=[
+                alt.Tooltip("series:N", title="series"),
+                alt.Tooltip("x", title=x),
+                alt.Tooltip("value:Q", title=y, format=_fine(form)),
+                alt.Tooltip("n:Q", title="n", format=","),
+            ],
+        )
+    )
+    if table["low"].isna().all():
+        return _titled(lines, title, about, height=260)
+    band = (
+        alt.Chart(table.dropna(subset=["low"]))
+        .mark_rule(opacity=0.6)
+        .encode(
+            x=across,
+            y=alt.Y("low:Q", title=y),
+            y2="high:Q",
+            color=alt.Color("series:N", scale=scale, legend=legend),
+        )
+    )
+    return _titled(band + lines, title, f"{about}; lines: 95 % intervals", height=260)
+
+
+def series_chart(
+    rows: Sequence[Row], title: str, about: str, *, what: str, series: Sequence[tuple[str, str]],
+    form: str = "%",
+) -> alt.Chart:  # fmt: skip
+    """Draw several figures of each group side by side, told apart by shape and colour.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        `name`, `n`, and the keys of `series`.
+    series : sequence of (str, str)
+        Key and title of each figure.
+    """
+    table = pd.DataFrame(
+        [
+            {"label": _label(r), "full": shown(r["name"]), "series": said, "value": r[key],
+             "n": r.get("n")}
+            for r in list(rows)[:MOST_BARS]
+            for key, said in series
+            if r[key] is not None
+        ]
+    )  # fmt: skip
+    names, legend = [said for _, said in series], _legend()
+    order = list(dict.fromkeys(table["label"]))
+    chart = (
+        alt.Chart(table)
+        .mark_point(filled=True, size=75, opacity=0.85)
+        .encode(
+            y=alt.Y("label:N", sort=order, title=None, axis=alt.Axis(labelLimit=320)),
+            x=alt.X("value:Q", title=what, axis=alt.Axis(format=form, tickCount=6)),
+            color=alt.Color(
+                "series:N",
+                scale=alt.Scale(domain=names, range=PALETTE[: len(names)]),
+                legend=legend,
+            ),
+            shape=alt.Shape(
+                "series:N", scale=alt.Scale(domain=names, range=SHAPES[: len(names)]), legend=legend
+            ),
+            tooltip=[
+                alt.Tooltip("full:N", title="group"),
+                alt.Tooltip("series:N", title="figure"),
+                alt.Tooltip("value:Q", title=what, format=_fine(form)),
+                alt.Tooltip("n:Q", title="n", format=","),
+            ],
+        )
+    )
+    return _titled(chart, title, about, height=max(60, 26 * len(order)))
+
+
+def _named(rows: Sequence[Row], keys: Sequence[str]) -> pd.DataFrame:
+    """Take the rows that fit into a chart, with labels that tell them apart."""
+    kept = list(rows)[:MOST_BARS]
+    table = pd.DataFrame([{key: row.get(key) for key in keys} for row in kept])
+    labels = [_label(row) for row in kept]
+    table["label"] = [
+        label if labels.count(label) == 1 else f"{label} #{i + 1}" for i, label in enumerate(labels)
+    ]
+    table["full"] = [shown(row["name"]) for row in kept]
+    return table
+
+
+def _label(row: Row) -> str:
+    n = row.get("n")
+    return shown(row["name"], LONGEST) + ("" if n is None else f" (n = {n:,})")
+
+
+def _figures(row: Row) -> dict[str, Any]:
+    return {key: row.get(key) for key in ("value", "low", "high", "n")}
+
+
+def _fine(form: str) -> str:
+    return ".1%" if form.endswith("%") else ",.2f" if form == "" else form
+
+
+def _legend() -> Any:
+    return alt.Legend(title=None, orient="bottom", columns=3, labelLimit=260)
+
+
+def _titled(chart: Any, title: str, about: str, *, height: int) -> Any:
+    text = alt.TitleParams(shown(title, 300), subtitle=shown(about, 300), anchor="start")
+    return chart.properties(title=text, width=WIDTH, height=height)

@@ -1,0 +1,304 @@
+"""Features: what drives the score, which way, how well fields are filled, and what is left out."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from crm.cells import cell_text, read_column
+from crm.errors import LearningError
+from features.audit import audit
+from features.events import Floats
+from features.moments import NOT_A_TIME, make_moments
+from features.names import Feature
+from models.importance import judge_importance
+from models.intervals import Z, holm
+from models.reasons import Parts, Reasoner
+from models.scorer import LeadScorer
+from reports.charts_report import lines_chart, rates_chart, series_chart
+from reports.content import Column, Figure, Page, Section, Takeaway
+from reports.numbers import percent
+from reports.page import shown
+from reports.pages_score import NO_MODEL
+from reports.rows import DAY, ReportRows
+from reports.scored import features_of, records_of, sample
+from reports.statistics import CHANCE, FEWEST_LEADS, two_shares
+from reports.telling import quoted
+
+SLUG, TITLE = "features", "Features"
+LEAD = "What drives the score, which way, and which fields are left out and why?"
+MOST_LEADS = 10_000  # looked at for importance
+MOST_AUDITED = 30_000
+MOST_SIGNALS = 25
+MOST_CURVES = 6
+N_BINS = 8
+FEWEST_IN_BIN = 20
+CODED = ("category", "yes/no", "weekday", "month")
+
+
+def features_page(rows: ReportRows) -> Page:
+    """Tell what the model looks at, and how each field is filled."""
+    sections: list[Section] = []
+    told: list[Takeaway] = []
+    if rows.scorer is None:
+        sections.append(Section("What drives the score", needs=NO_MODEL))
+    else:
+        found, takeaways = _drivers(rows, rows.scorer)
+        sections += found
+        told += takeaways
+    filled, takeaways = _filled(rows)
+    sections += [filled, _left_out(rows)]
+    return Page(SLUG, TITLE, LEAD, (*told, *takeaways), tuple(sections))
+
+
+def _drivers(rows: ReportRows, scorer: LeadScorer) -> tuple[list[Section], list[Takeaway]]:
+    heading = "What drives the score"
+    chosen = sample(len(rows), MOST_LEADS)
+    when = np.full(len(chosen), NOT_A_TIME)
+    if rows.has_times:  # as of a day within each lead's open life: its look a week after creation
+        week = rows.created[chosen] + 7 * DAY
+        is_open = rows.open_at(chosen, week) & (week <= rows.as_of)
+        when = np.where(is_open, week, rows.created[chosen])
+    few = records_of(rows.records, chosen)
+    features = features_of(scorer, few, np.arange(len(chosen)), when)
+    reasoner = scorer.reasoner
+    parts = reasoner.parts(features)
+    ranked = judge_importance(reasoner, features, seed=0)[:MOST_SIGNALS]
+    if not ranked:
+        needs = "More outcomes: the model states the base rate, and nothing drives it."
+        return [Section(heading, needs=needs)], []
+    table = []
+    for row in ranked:
+        strength = np.abs(parts.of_signals[:, reasoner.signals.index(row["signal"])])
+        half = Z * float(strength.std()) / np.sqrt(len(strength))
+        table.append(
+            {"name": row["signal"], "n": len(strength), "value": row["points"],
+             "low": max(row["points"] - half, 0.0), "high": row["points"] + half,
+             "share": row["share"], "direction": row["direction"]}
+        )  # fmt: skip
+    age = "a week after creation, or at creation if closed by then" if rows.has_times else "now"
+    about = f"leads scored {age}, n = {len(chosen):,}"
+    if len(chosen) < len(rows):
+        about += f", a random sample of {len(rows):,}"
+    first = table[:3]
+    finding = (
+        f"{percent(sum(row['share'] for row in first), 0)} of what moves the score comes from "
+        + ", ".join(quoted(row["name"]) for row in first)
+    )
+    columns = (
+        Column("name", "Signal"), Column("value", "Moves the score by", "points", "signal_points"),
+        Column("low", "from (95 %)", "points"), Column("high", "to (95 %)", "points"),
+        Column("share", "Share of all", "share"), Column("direction", "Which way"),
+    )  # fmt: skip
+    chart = rates_chart(table, finding, about, what="Points moved on average", base=None,
+                        form=".1f")  # fmt: skip
+    figure = Figure("features-importance", finding, about, columns, tuple(table), chart)
+    told = [
+        Takeaway(
+            f"{quoted(row['name'])} moves the score most: by {row['value']:.1f} points on average "
+            f"(n = {row['n']:,}, {row['low']:.1f} to {row['high']:.1f}); {row['direction']}.",
+            {key: row[key] for key in ("name", "value", "low", "high", "n")},
+            "signal_points",
+            "features-importance",
+        )
+        for row in table[:1]
+        if len(table) == 1 or row["low"] > table[1]["high"]
+    ]
+    curves = _curves(reasoner, features, parts, [row["signal"] for row in ranked], about)
+    return [
+        Section(heading, ("Points add up to the score; this is what each signal moves it by.",),
+                (figure,)),
+        Section("How points depend on values", (), tuple(curves)),
+    ], told  # fmt: skip
+
+
+def _curves(
+    reasoner: Reasoner, features: Floats, parts: Parts, signals: Sequence[str], about: str
+) -> list[Figure]:
+    """Show the points of the strongest features over their values."""
+    figures = []
+    strength = np.abs(parts.of_features).mean(axis=0)
+    for i, signal in enumerate(signals[:MOST_CURVES]):
+        members = reasoner.members[reasoner.signals.index(signal)]
+        mover = max(members, key=lambda j: float(strength[j]))
+        feature = reasoner.features[mover]
+        table = _dependence(feature, features[:, mover], parts.of_features[:, mover])
+        if len(table) < 2:
+            continue
+        most, least = (pick(table, key=lambda r: r["value"]) for pick in (max, min))
+        finding = (
+            f"{quoted(feature.name)}: {most['value']:+.0f} points for {shown(most['name'], 60)}, "
+            f"{least['value']:+.0f} for {shown(least['name'], 60)}"
+        )
+        columns = (
+            Column("name", "Value"), Column("n", "Leads", "count"),
+            Column("value", "Points", "points", "value_points"),
+            Column("low", "from (95 %)", "points"), Column("high", "to (95 %)", "points"),
+        )  # fmt: skip
+        chart: Any
+        if feature.unit in CODED or any(r["x"] is None for r in table):
+            chart = rates_chart(table, finding, about, what="Points", base=0.0, form="+.0f")
+        else:
+            drawn = [{**row, "series": feature.name} for row in table]
+            chart = lines_chart(drawn, finding, about, x=f"{shown(feature.name, 60)}, "
+                                f"{feature.unit}", y="Points", form="+.0f")  # fmt: skip
+        figures.append(Figure(f"features-{i + 1}", finding, about, columns, tuple(table), chart))
+    return figures
+
+
+def _dependence(feature: Feature, values: Floats, points: Floats) -> list[dict[str, Any]]:
+    known = np.isfinite(values)
+    table: list[dict[str, Any]] = []
+    groups: list[tuple[str, float | None, Floats]]
+    if feature.unit in CODED:
+        codes, place = np.unique(values[known], return_inverse=True)
+        groups = [(feature.say(float(code)), None, points[known][place == k])
+                  for k, code in enumerate(codes)]  # fmt: skip
+    else:
+        edges = np.unique(np.quantile(values[known], np.arange(1, N_BINS) / N_BINS)) if (
+            known.any()
+        ) else np.zeros(0)  # fmt: skip
+        place = np.searchsorted(edges, values[known], side="left")
+        groups = []
+        for k in np.unique(place):
+            inside = values[known][place == k]
+            low, high = float(inside.min()), float(inside.max())
+            name = f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}"
+            groups.append((name, float(np.median(inside)), points[known][place == k]))
+    if (~known).any():
+        groups.append(("missing", None, points[~known]))
+    for name, x, part in groups:
+        if len(part) >= FEWEST_IN_BIN:
+            half = Z * float(part.std()) / np.sqrt(len(part))
+            mean = float(part.mean())
+            table.append({"name": name, "x": x, "n": len(part), "value": mean,
+                          "low": mean - half, "high": mean + half})  # fmt: skip
+    return sorted(table, key=lambda r: -r["value"]) if feature.unit in CODED else table
+
+
+def _filled(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
+    """Compare how often fields are filled for open, won and lost leads."""
+    leads = rows.records.leads
+    nothing = {str(cell_text(word)).casefold() for word in rows.project.columns.nothing}
+    roles = {"lead_id", "created_at"}
+    kinds = {"open": rows.is_open, "won": rows.is_won, "lost": rows.is_lost}
+    counts = {name: int(mask.sum()) for name, mask in kinds.items()}
+    table: list[dict[str, Any]] = []
+    for column in leads.columns:
+        if column in roles:
+            continue
+        filled = _is_filled(leads[column], nothing)
+        shares = {
+            name: (int(filled[mask].sum()) if counts[name] else 0) for name, mask in kinds.items()
+        }
+        row: dict[str, Any] = {"name": column, "n": len(leads)}
+        for name in kinds:
+            row[name] = shares[name] / counts[name] if counts[name] else None
+        row["p"] = None
+        closed_n, closed = counts["won"] + counts["lost"], shares["won"] + shares["lost"]
+        if min(counts["open"], closed_n) >= FEWEST_LEADS:
+            row["p"] = two_shares(shares["open"], counts["open"], closed, closed_n)
+            row["closed"] = closed / closed_n
+        table.append(row)
+    judged = [row for row in table if row["p"] is not None]
+    for row, p in zip(judged, holm([row["p"] for row in judged]), strict=True):
+        row["p"] = p
+    table.sort(key=lambda r: -abs((r.get("closed") or 0) - (r["open"] or 0)))
+    far = [r for r in judged if r["p"] < CHANCE and abs(r["closed"] - (r["open"] or 0)) >= 0.1]
+    about = ", ".join(f"{name} leads, n = {n:,}" for name, n in counts.items())
+    finding = (
+        f"{len(far)} of {len(table)} fields are filled otherwise for closed than for open leads, "
+        "by 10 points or more"
+    )
+    columns = (
+        Column("name", "Field"), Column("open", "Filled, open", "share", "fill_share"),
+        Column("won", "Filled, won", "share", "fill_share"),
+        Column("lost", "Filled, lost", "share", "fill_share"),
+        Column("p", "p of open against closed, corrected", "ratio"),
+    )  # fmt: skip
+    kept = [name for name in kinds if counts[name]]
+    chart = series_chart(table, finding, about, what="Share of leads with the field filled",
+                         series=[(name, name) for name in kept]) if table else None  # fmt: skip
+    told = [
+        Takeaway(
+            f"{quoted(row['name'])} is filled for {percent(row['open'])} of the open and "
+            f"{percent(row['closed'])} of the closed leads: what is filled on closing says nothing "
+            "about a new lead.",
+            {"value": row["open"], "low": None, "high": None, "n": row["n"],
+             "closed": row["closed"], "p": row["p"]},
+            "fill_share",
+            "features-filled",
+        )
+        for row in sorted(far, key=lambda r: -(r["closed"] - r["open"]))[:1]
+        if row["closed"] > row["open"]
+    ]  # fmt: skip
+    figure = Figure("features-filled", finding, about, columns, tuple(table), chart)
+    return Section("How fields are filled", (), (figure,)), told
+
+
+def _is_filled(column: pd.Series, nothing: set[str]) -> Any:
+    if not nothing and column.dtype != object:
+        return column.notna().to_numpy()
+
+    def filled(cell: Any) -> bool:
+        text = cell_text(cell)
+        return text is not None and text.casefold() not in nothing
+
+    return read_column(column, filled, np.bool_)
+
+
+def _left_out(rows: ReportRows) -> Section:
+    """List the fields that the model does not look at, with the audit's evidence."""
+    heading = "What is left out, and why"
+    table: list[dict[str, Any]] = []
+    if rows.scorer is not None:
+        card = rows.scorer.card
+        evidence = {each["field"]: each for each in card.audit}
+        for left in card.left_out:
+            table.append(_left(left["column"], left["reason"], evidence.get(left["column"])))
+    known = {row["name"] for row in table}
+    again, said = _audited_again(rows)
+    for name, each in again.items():
+        if name in known:
+            row = next(row for row in table if row["name"] == name)
+            row["today"] = _said(each)
+        else:
+            table.append({**_left(name, "the audit of today's records objects", None),
+                          "today": _said(each)})  # fmt: skip
+    columns = (
+        Column("name", "Field"), Column("reason", "Why"), Column("evidence", "Evidence then"),
+        Column("today", "Evidence in today's records"), Column("line", "To put it right"),
+    )  # fmt: skip
+    if not table:
+        return Section(heading, ("Nothing is left out. " + said,))
+    finding = f"{len(table)} fields are left out"
+    about = "fields of the leads that the model does not look at"
+    figure = Figure("features-left-out", finding, about, columns, tuple(table))
+    return Section(heading, (said,), (figure,))
+
+
+def _left(name: str, reason: str, found: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {
+        "name": name,
+        "reason": reason,
+        "evidence": None if found is None else _said(found),
+        "today": None,
+        "line": None if found is None else found.get("line"),
+    }
+
+
+def _said(found: Mapping[str, Any]) -> str:
+    return " ".join(f"{each['number']}: {each['evidence']}" for each in found["checks"])
+
+
+def _audited_again(rows: ReportRows) -> tuple[dict[str, Mapping[str, Any]], str]:
+    chosen = sample(len(rows), MOST_AUDITED)
+    few = rows.records if len(chosen) == len(rows) else records_of(rows.records, chosen)
+    try:
+        found = audit(few, make_moments(few, rows.project.learn), rows.project)
+    except LearningError:
+        return {}, "Today's records hold too few outcomes for a new audit."
+    objections = {each["field"]: each for each in found.to_json()["fields"] if each["line"]}
+    said = f"The leak audit was run again on {len(chosen):,} leads of today's records."
+    return objections, said

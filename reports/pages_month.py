@@ -1,0 +1,134 @@
+"""The month in one minute: what happened in the last 30 days, and what holds up elsewhere."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from features.events import NEVER
+from models.intervals import holm
+from reports.content import Column, Figure, Page, Section, Takeaway
+from reports.numbers import percent
+from reports.rows import DAY, Bools, ReportRows
+from reports.statistics import CHANCE, FEWEST_LEADS, two_counts, two_shares
+from reports.telling import interval_row, share_words
+
+SLUG, TITLE = "month", "This month in one minute"
+LEAD = "What happened in the last 30 days, and what holds up on the other pages?"
+DAYS = 30
+BEFORE = "before"
+
+
+def month_page(rows: ReportRows, others: Sequence[Page]) -> Page:
+    """Tell the last 30 days beside the 30 before, and the surest takeaways of the other pages.
+
+    Parameters
+    ----------
+    rows : ReportRows
+    others : sequence of Page
+        Whose first takeaways are repeated here.
+    """
+    sections: list[Section] = []
+    told: list[Takeaway] = []
+    if rows.has_times:
+        section, told = _last_days(rows)
+        sections.append(section)
+    else:
+        needs = (
+            "New leads, wins and revenue of the last 30 days beside the 30 before. That needs "
+            "times: [leads] created_at and closed_at of the outcomes."
+        )
+        sections.append(Section("The last 30 days", needs=needs))
+    best = [page.takeaways[0] for page in others if page.takeaways]
+    wins, n = rows.rate
+    row = interval_row("all", wins, n)
+    paragraphs = []
+    if n:
+        paragraphs.append(
+            f"All in all {share_words(row['value'], row['low'], row['high'], n)} of the mature "
+            f"leads are won; {int(rows.is_open.sum()):,} of {len(rows):,} leads are open."
+        )
+    empty = [page.title for page in others if not page.takeaways]
+    if empty:
+        paragraphs.append(f"Nothing holds up beyond chance on: {', '.join(empty)}.")
+    sections.append(Section("Where things stand", tuple(paragraphs)))
+    return Page(SLUG, TITLE, LEAD, (*told, *best), tuple(sections))
+
+
+def _last_days(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
+    now, span = rows.as_of, DAYS * DAY
+    windows = [(now - span, now), (now - 2 * span, now - span)]
+    if (rows.created < windows[1][0]).sum() == 0:
+        return Section("The last 30 days", needs="Records of at least 60 days."), []
+    created = [_within(rows.created, *window) for window in windows]
+    closed = [rows.is_won & _within(rows.closed, *window) for window in windows]
+    mature = [_within(rows.created, a - rows.horizon, b - rows.horizon) for a, b in windows]
+    table: list[dict[str, Any]] = []
+    looks: list[tuple[float, int]] = []
+    for name, counts, metric in (
+        ("New leads", created, "new_leads"),
+        ("Wins", closed, "recent_wins"),
+    ):
+        new, old = (int(each.sum()) for each in counts)
+        looks.append((two_counts(new, old), len(table)))
+        table.append({"name": name, "value": float(new), BEFORE: float(old), "metric": metric})
+    earned = [float(rows.amount[each].sum()) for each in closed]
+    if sum(earned):
+        table.append({"name": "Revenue won", "value": earned[0], BEFORE: earned[1],
+                      "metric": "recent_revenue"})  # fmt: skip
+    shares = [(int(rows.won[each].sum()), int(each.sum())) for each in mature]
+    if min(n for _, n in shares) >= FEWEST_LEADS:
+        looks.append((two_shares(*shares[0], *shares[1]), len(table)))
+        new_share, old_share = (100 * wins / n for wins, n in shares)
+        name = "Conversion of the leads that became mature, %"
+        table.append({"name": name, "value": new_share, BEFORE: old_share,
+                      "metric": "cohort_won_share"})  # fmt: skip
+    for p, (_, i) in zip(holm([p for p, _ in looks]), looks, strict=True):
+        table[i]["p"] = p
+        table[i]["verdict"] = "changed" if p < CHANCE else "within chance"
+    told = _told(table, shares)
+    columns = (
+        Column("name", "What"), Column("value", "Last 30 days", "ratio"),
+        Column(BEFORE, "The 30 days before", "ratio"), Column("p", "p, corrected", "ratio"),
+        Column("verdict", "Verdict"), Column("metric", "Defined as"),
+    )  # fmt: skip
+    finding = (
+        f"{table[0]['value']:,.0f} new leads and {table[1]['value']:,.0f} wins in 30 days; "
+        f"{table[0][BEFORE]:,.0f} and {table[1][BEFORE]:,.0f} in the 30 before"
+    )
+    about = f"30 days to {np.datetime64(now, 'us').astype('datetime64[D]')}, all leads"
+    figure = Figure("month-figures", finding, about, columns, tuple(table))
+    return Section("The last 30 days", (), (figure,)), told
+
+
+def _within(at: Any, begin: int, end: int) -> Bools:
+    return (at > begin) & (at <= end) & (at != NEVER)
+
+
+def _told(table: list[dict[str, Any]], shares: list[tuple[int, int]]) -> list[Takeaway]:
+    told = []
+    for row in table:
+        if row.get("verdict") != "changed":
+            continue
+        way = "more" if row["value"] > row[BEFORE] else "fewer"
+        said = (
+            f"{row['name']}: {row['value']:,.0f} in the last 30 days, {way} than the "
+            f"{row[BEFORE]:,.0f} in the 30 before."
+        )
+        low = high = None
+        n = int(row["value"])
+        if row["metric"] == "cohort_won_share":
+            new = interval_row("", *shares[0])
+            low, high, n = new["low"], new["high"], new["n"]
+            said = (
+                f"The leads that became mature in the last 30 days converted "
+                f"{'better' if way == 'more' else 'worse'}: "
+                f"{share_words(new['value'], low, high, n)} against "
+                f"{percent(shares[1][0] / shares[1][1])} of those before."
+            )
+        told.append(
+            Takeaway(said, {"value": row["value"], "low": low, "high": high, "n": n,
+                            "before": row[BEFORE], "p": row["p"]}, row["metric"],
+                     "month-figures")
+        )  # fmt: skip
+    return told

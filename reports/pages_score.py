@@ -1,0 +1,350 @@
+"""Does the score work? Conversion by grade and band, reliability, gains, and inflation."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy.special import logit
+
+from features.times import cell_time
+from models.card import ModelCard
+from models.evaluation import FEWEST_TO_JUDGE, by_grade, gains, reliability
+from models.intervals import holm
+from reports.charts import gains_chart, grades_chart, reliability_chart
+from reports.charts_report import lines_chart, rates_chart
+from reports.content import Column, Figure, Page, Row, Section, Takeaway
+from reports.numbers import percent
+from reports.page import NO_BREAK, shown
+from reports.rows import Bools, ReportRows
+from reports.scored import Scored
+from reports.statistics import CHANCE, FEWEST_LEADS, p_of, trend, two_shares
+from reports.telling import interval_row, month_name, months_of, share_words
+
+SLUG, TITLE = "score", "Does the score work?"
+LEAD = "Do leads with better grades convert better, as often as stated, and is that still so?"
+BAND = 10
+MOST_MONTHS = 24
+NO_MODEL = (
+    "Grades, and what became of leads that had them. That needs a model: train one with "
+    "`leadscore train`."
+)
+GRADE_COLUMNS = (
+    Column("name", "Grade"), Column("n", "Leads", "count"), Column("wins", "Won", "count"),
+    Column("value", "Conversion", "share", "grade_won_share"),
+    Column("low", "from (95 %)", "share"), Column("high", "to (95 %)", "share"),
+    Column("stated", "Stated", "share", "stated_share"),
+    Column("share", "Of all leads", "share"),
+)  # fmt: skip
+
+
+def score_page(rows: ReportRows) -> Page:
+    """Tell whether grades and probabilities come true."""
+    if rows.scorer is None:
+        return Page(SLUG, TITLE, LEAD, sections=(Section("Grades", needs=NO_MODEL),))
+    told: list[Takeaway] = []
+    sections: list[Section] = []
+    for section, takeaways in (
+        _of_the_card(rows.scorer.card),
+        _back_test(rows, rows.scorer.card),
+        _bands(rows),
+        _months(rows),
+    ):
+        sections.append(section)
+        told += takeaways
+    return Page(SLUG, TITLE, LEAD, tuple(told), tuple(sections))
+
+
+def _of_the_card(card: ModelCard) -> tuple[Section, list[Takeaway]]:
+    """Show the figures of leads that the judged model had not seen: the honest ones."""
+    heading, test = "On leads that it had not seen", card.test
+    said = (
+        "From the model card: the model was judged on leads that it had not learned from, then "
+        "fitted again on all leads."
+    )
+    about = f"{shown(test.get('how', 'test leads'))}, n = {test.get('n_leads', 0):,} leads"
+    figures: list[Figure] = []
+    told: list[Takeaway] = []
+    rows = test.get("by_grade", ())
+    if rows:
+        figure, told = _grades(rows, "score-test-grades", about)
+        figures.append(figure)
+    figures += _curves(test.get("reliability", ()), test.get("gains", ()), "score-test", about)
+    if not figures:
+        return Section(heading, needs="Figures of a test. This model card holds none."), []
+    return Section(heading, (said,), tuple(figures)), told
+
+
+def _grades(rows: Sequence[Row], name: str, about: str) -> tuple[Figure, list[Takeaway]]:
+    table = tuple(
+        {**{key: row[key] for key in ("stated", "low", "high", "share")}, "name": row["grade"],
+         "n": int(row["n"]), "wins": int(row["wins"]), "value": row["won"]}
+        for row in rows
+    )  # fmt: skip
+    chart = grades_chart(rows, about)
+    finding = str(chart.title.text)
+    judged = [row for row in table if row["n"] >= FEWEST_LEADS]
+    told = []
+    if len(judged) > 1:
+        best, worst = judged[0], judged[-1]
+        p = two_shares(best["wins"], best["n"], worst["wins"], worst["n"])
+        if p < CHANCE:
+            times = (
+                f"{best['value'] / worst['value']:.1f} times as often as grade {worst['name']}"
+                if worst["value"]
+                else f"while none of grade {worst['name']} does"
+            )
+            told.append(
+                Takeaway(
+                    f"Grade {best['name']} converts {times}: "
+                    f"{share_words(best['value'], best['low'], best['high'], best['n'])} against "
+                    f"{share_words(worst['value'], worst['low'], worst['high'], worst['n'])}; "
+                    f"{about.partition(',')[0]}.",
+                    {**best, "other": worst["value"], "p": p},
+                    "grade_won_share",
+                    name,
+                )
+            )
+    return Figure(name, finding, about, GRADE_COLUMNS, table, chart), told
+
+
+def _curves(bins: Sequence[Row], found: Sequence[Row], name: str, about: str) -> list[Figure]:
+    figures = []
+    columns: tuple[Column, ...]
+    if len(bins) > 1:
+        chart = reliability_chart(bins, about)
+        columns = (
+            Column("bin", "Bin, best first"), Column("n", "Leads", "count"),
+            Column("stated", "Stated", "share", "stated_share"),
+            Column("won", "Won", "share", "grade_won_share"),
+            Column("low", "from (95 %)", "share"), Column("high", "to (95 %)", "share"),
+        )  # fmt: skip
+        figures.append(Figure(f"{name}-reliability", str(chart.title.text), about, columns,
+                              tuple(bins), chart))  # fmt: skip
+    if found:
+        chart = gains_chart(found, about)
+        columns = (
+            Column("share", "Leads worked, best first", "share"),
+            Column("gain", "Wins found", "share", "gain"),
+            Column("low", "from (95 %)", "share"), Column("high", "to (95 %)", "share"),
+            Column("lift", "Against random order", "ratio"),
+        )  # fmt: skip
+        figures.append(Figure(f"{name}-gains", str(chart.title.text), about, columns,
+                              tuple(found), chart))  # fmt: skip
+    return figures
+
+
+def _back_test(rows: ReportRows, card: ModelCard) -> tuple[Section, list[Takeaway]]:
+    """Score the leads that were open one horizon ago as of then, and look what became of them."""
+    days = f"{rows.horizon_days:g}{NO_BREAK}days"
+    heading = f"Scores of {rows.horizon_days:g} days ago" if rows.has_times else "Scores of then"
+    before = rows.before
+    if before is None or not rows.has_times:
+        needs = "What became of leads scored some time ago. That needs times, which are missing."
+        return Section(heading, needs=needs), []
+    won = rows.won_within(before.lead, before.as_of)
+    unseen = _not_learned_from(rows, card, before)
+    flatters = not _enough(won[unseen])
+    chosen = np.ones(len(before), dtype=bool) if flatters else unseen
+    label = won[chosen].astype(np.int8)
+    if not _enough(won[chosen]):
+        needs = (
+            f"At least {FEWEST_TO_JUDGE} wins and as many others among the leads that were open "
+            f"{days} ago; there are {int(label.sum()):,} wins of {len(label):,} leads."
+        )
+        return Section(heading, needs=needs), []
+    said = (
+        f"Today's model scored the leads that were open {days} ago from what was known then. "
+        + (
+            "It has since learned from these very leads, which flatters it: read the figures of "
+            "unseen leads above first."
+            if flatters
+            else "Only leads that it has not learned from are shown."
+        )
+    )
+    if before.is_sample:
+        said += f" They are a random sample of {len(before):,} of {before.of:,}."
+    about = f"leads open {days} ago, n = {len(label):,}"
+    probability, lead = before.probability[chosen], before.lead[chosen]
+    weight = np.ones(len(label))
+    margin = logit(np.clip(probability, 1e-12, 1 - 1e-12))
+    grades = by_grade(probability, before.grade[chosen], label, weight, lead)
+    figure, told = _grades(grades, "score-back-grades", about)
+    told = [] if flatters else told + _calibration(probability, label, about)
+    bins, found = reliability(margin, label, weight, lead), gains(margin, label, weight, lead)
+    figures = [figure, *_curves(bins, found, "score-back", about)]
+    return Section(heading, (said,), tuple(figures)), told
+
+
+def _enough(won: Bools) -> bool:
+    return min(int(won.sum()), len(won) - int(won.sum())) >= FEWEST_TO_JUDGE
+
+
+def _not_learned_from(rows: ReportRows, card: ModelCard, scored: Scored) -> Bools:
+    """Tell which leads were created after the last moment that the model learned from."""
+    last = card.learned_from.get("to")
+    if last is None:
+        return np.zeros(len(scored), dtype=bool)
+    return rows.created[scored.lead] > cell_time(str(last))
+
+
+def _calibration(probability: Any, label: Any, about: str) -> list[Takeaway]:
+    """Say so if what was stated differs from what happened by more than chance."""
+    stated, won, n = float(probability.mean()), float(label.mean()), len(label)
+    deviation = float(np.sqrt((probability * (1 - probability)).sum())) / n
+    p = p_of((won - stated) / max(deviation, 1e-12))
+    if p >= CHANCE:
+        return []
+    row = interval_row("", int(label.sum()), n)
+    way = "more" if stated > won else "less"
+    return [
+        Takeaway(
+            f"The score states {way} than comes true: {percent(stated)} on average, while "
+            f"{share_words(won, row['low'], row['high'], n)} were won; {about.partition(',')[0]}. "
+            "Train again.",
+            {**row, "stated": stated, "p": p},
+            "stated_share",
+            "score-back-reliability",
+        )
+    ]
+
+
+def _mature(rows: ReportRows) -> tuple[Scored | None, Bools, Bools]:
+    """Give the scores at creation, which of them are mature, and which were won."""
+    scored = rows.arrival
+    if scored is None:
+        return None, np.zeros(0, dtype=bool), np.zeros(0, dtype=bool)
+    return scored, rows.is_mature[scored.lead], rows.won[scored.lead]
+
+
+def _bands(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
+    heading = "By score"
+    scored, mature, won = _mature(rows)
+    if scored is None or not mature.any():
+        return Section(heading, needs="Leads whose outcome is certain."), []
+    band = scored.score // BAND
+    table = tuple(
+        interval_row(f"{max(b * BAND, 1)} to {b * BAND + BAND - 1}",
+                     int((won & mature & (band == b)).sum()), int((mature & (band == b)).sum()))
+        for b in np.unique(band[mature])[::-1]
+    )  # fmt: skip
+    columns = (
+        Column("name", "Score"), Column("n", "Leads", "count"), Column("wins", "Won", "count"),
+        Column("value", "Conversion", "share", "grade_won_share"),
+        Column("low", "from (95 %)", "share"), Column("high", "to (95 %)", "share"),
+    )  # fmt: skip
+    about = f"mature leads scored as of their creation, n = {int(mature.sum()):,}"
+    if scored.is_sample:
+        about += f", a random sample of all {scored.of:,} leads"
+    finding = (
+        f"{percent(table[0]['value'] or 0)} of the leads that score {table[0]['name']} are won, "
+        f"{percent(table[-1]['value'] or 0)} of those that score {table[-1]['name']}"
+    )
+    base = float(won[mature].mean())
+    chart = rates_chart(table, finding, about, what="Conversion", base=base)
+    note = "The model has learned from most of these leads, which flatters it."
+    return Section(heading, (), (Figure("score-bands", finding, about, columns, table, chart,
+                                        note),)), []  # fmt: skip
+
+
+def _months(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
+    """Watch for inflation: more good grades, and fewer wins among them."""
+    heading = "Is a grade still worth the same?"
+    scored, mature, won = _mature(rows)
+    if scored is None or not rows.has_times:
+        needs = "Grades by month of creation. That needs [leads] created_at."
+        return Section(heading, needs=needs), []
+    month = months_of(rows.created[scored.lead])
+    months = np.unique(month)[-MOST_MONTHS:]
+    grades = sorted(set(scored.grade.tolist()))
+    shares, conversions = [], []
+    for m in months:
+        here = month == m
+        whole = bool(mature[here].all())
+        for grade in grades:
+            chosen = here & (scored.grade == grade)
+            wins, n = int((won & chosen).sum()), int(chosen.sum())
+            key = {"x": month_name(int(m)), "series": f"grade {grade}"}
+            shares.append({**interval_row(f"{key['x']} {grade}", n, int(here.sum())), **key})
+            row = {**interval_row(f"{key['x']} {grade}", wins, n), **key}
+            if not whole or n == 0:
+                row |= {"wins": None, "value": None, "low": None, "high": None}
+            conversions.append(row)
+    told, alarm = _inflation(shares, conversions, grades)
+    about = f"leads scored by today's model as of their creation, n = {len(scored):,}"
+    figures = []
+    for name, table, metric, what, finding in (
+        ("score-months-share", shares, "grade_share", "Share of the month's leads", alarm[0]),
+        ("score-months-won", conversions, "grade_won_share", "Conversion", alarm[1]),
+    ):
+        columns = (
+            Column("name", "Month and grade"), Column("x", "Month"), Column("series", "Grade"),
+            Column("n", "Of", "count"), Column("wins", "Leads", "count"),
+            Column("value", what, "share", metric),
+            Column("low", "from (95 %)", "share"), Column("high", "to (95 %)", "share"),
+        )  # fmt: skip
+        drawn = [{**row, "low": None, "high": None} for row in table]
+        seen = any(row["value"] is not None for row in table)
+        chart = lines_chart(drawn, finding, about, x="Created in (UTC)", y=what) if seen else None
+        note = "Months with leads that are not mature have no conversion."
+        figures.append(Figure(name, finding, about, columns, tuple(table), chart, note))
+    said = (
+        "Inflation is when more and more leads get a good grade and fewer and fewer of them are "
+        "won. One model scored all months here, so a change is a change of the leads."
+    )
+    return Section(heading, (said,), tuple(figures)), told
+
+
+def _inflation(
+    shares: Sequence[Row], conversions: Sequence[Row], grades: Sequence[str]
+) -> tuple[list[Takeaway], tuple[str, str]]:
+    def series(rows: Sequence[Row], grade: str) -> list[Row]:
+        return [r for r in rows if r["series"] == f"grade {grade}" and r["value"] is not None]
+
+    best = grades[0]
+    looks: list[tuple[float, float]] = []
+    for rows in (shares, conversions):
+        found = series(rows, best)
+        z = 0.0
+        if len(found) >= 3 and sum(r["wins"] for r in found):
+            z = trend(*(np.array([r[key] for r in found]) for key in ("wins", "n")))
+        looks.append((z, p_of(z)))
+    corrected = holm([p for _, p in looks])
+    ways = []
+    for (z, _), p in zip(looks, corrected, strict=True):
+        ways.append(("rises" if z > 0 else "falls") if p < CHANCE else "shows no trend")
+    titles = (
+        f"The share of grade {best} {ways[0]} over the months",
+        f"The conversion of grade {best} {ways[1]} over the months",
+    )
+    if ways[0] == "rises" and ways[1] == "falls":
+        row = series(shares, best)[-1]
+        return [
+            Takeaway(
+                f"Inflation: more leads get grade {best} month by month "
+                f"({percent(row['value'])} in {row['x']}) and fewer of them are won. Train again, "
+                "or raise the least score of the grade.",
+                dict(row),
+                "grade_share",
+                "score-months-share",
+            )
+        ], titles
+    if ways[1] == "falls":
+        rows = series(conversions, best)
+        first, last = _pooled(rows[: len(rows) // 2]), _pooled(rows[-(len(rows) // 2) :])
+        return [
+            Takeaway(
+                f"Grade {best} is worth less than it was: its conversion falls over the months, "
+                f"{percent(first['value'])} up to {first['name']}, "
+                f"{share_words(last['value'], last['low'], last['high'], last['n'])} of the last "
+                f"{len(rows) // 2} months.",
+                dict(last),
+                "grade_won_share",
+                "score-months-won",
+            )
+        ], titles
+    return [], titles
+
+
+def _pooled(rows: Sequence[Row]) -> dict[str, Any]:
+    """Put months together, under the name of the last."""
+    return interval_row(rows[-1]["x"], sum(r["wins"] for r in rows), sum(r["n"] for r in rows))

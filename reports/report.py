@@ -1,0 +1,177 @@
+"""Builds a report: all pages from one set of rows, as of one moment."""
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from crm.project import Project
+from crm.records import Records
+from features.moments import NOT_A_TIME
+from models.scorer import LeadScorer
+from reports.changed import measures_of, what_changed
+from reports.content import Figure, Page, Report, Row
+from reports.metrics import METRICS, definitions
+from reports.pages_activities import activities_page
+from reports.pages_age import age_page
+from reports.pages_audience import audience_page
+from reports.pages_capacity import capacity_page
+from reports.pages_features import features_page
+from reports.pages_funnel import funnel_page
+from reports.pages_month import month_page
+from reports.pages_score import score_page
+from reports.pages_service import service_page
+from reports.pages_sources import sources_page
+from reports.rows import ReportRows, make_rows
+
+PAGES = (
+    funnel_page,
+    age_page,
+    sources_page,
+    activities_page,
+    audience_page,
+    features_page,
+    score_page,
+    capacity_page,
+    service_page,
+)
+
+
+def build_report(
+    project: Project,
+    records: Records,
+    now: datetime.datetime,
+    scorer: LeadScorer | None = None,
+    since: datetime.datetime | None = None,
+    segment: tuple[str, str] | None = None,
+    previous: Mapping[str, Any] | None = None,
+) -> Report:
+    """Build a report.
+
+    Parameters
+    ----------
+    project : Project
+    records : Records
+    now : datetime, timezone-aware
+        What was recorded later does not count.
+    scorer : LeadScorer, optional
+        Whose scores are shown; without it the pages about scores say what they need.
+    since : datetime, timezone-aware, optional
+        Only leads created at or after it.
+    segment : tuple of str, optional
+        Only leads with this value in this column.
+    previous : mapping, optional
+        The last report's `report.json`, to say what changed.
+
+    Returns
+    -------
+    Report
+        Names from data stand in it as they are: a form has to escape them. `about` holds
+        `leads`, `mature`, `won`, `open`, `from`, `to`, `horizon_days`, `since`, `segment`,
+        `model`, `simulated`, `notes`, and `measures`, the shares that the next report is
+        compared with.
+
+    Raises
+    ------
+    ConfigError
+        If a filter or the project file names something that is not there.
+    LearningError
+        If no lead is left.
+    """
+    rows = make_rows(project, records, now, scorer, since=since, segment=segment)
+    about = _about(rows, since, segment)
+    pages = [page(rows) for page in PAGES]
+    pages = [_plain(page) for page in (month_page(rows, pages), *pages)]
+    about["measures"] = measures_of(pages)
+    changed = what_changed(pages, about, previous)
+    pages = [_with_changes(page, changed, pages[0].slug) for page in pages]
+    return Report(
+        name=project.name,
+        as_of=_iso(rows.as_of) or now.astimezone(datetime.UTC).isoformat(timespec="seconds"),
+        about=about,
+        pages=tuple(pages),
+        metrics=[each for each in definitions() if each["name"] in _used(pages)],
+    )
+
+
+def _about(
+    rows: ReportRows, since: datetime.datetime | None, segment: tuple[str, str] | None
+) -> dict[str, Any]:
+    wins, mature = rows.rate
+    card = None if rows.scorer is None else rows.scorer.card
+    return {
+        "leads": len(rows),
+        "mature": mature,
+        "won": wins,
+        "open": int(rows.is_open.sum()),
+        "from": _iso(int(rows.created.min())) if rows.has_times else None,
+        "to": _iso(int(rows.created.max())) if rows.has_times else None,
+        "horizon_days": rows.horizon_days if rows.has_times else None,
+        "since": None if since is None else since.astimezone(datetime.UTC).isoformat(),
+        "segment": None if segment is None else list(segment),
+        "model": None if card is None else {"name": card.name, "trained_at": card.trained_at},
+        "simulated": rows.project.simulated,
+        "notes": list(rows.records.notes),
+    }
+
+
+def _plain(page: Page) -> Page:
+    """Make every cell a number, a text or None, and give each row a cell for each column."""
+    sections = tuple(
+        replace(
+            section,
+            figures=tuple(
+                replace(figure, rows=tuple(_plain_row(figure, row) for row in figure.rows))
+                for figure in section.figures
+            ),
+        )
+        for section in page.sections
+    )
+    takeaways = tuple(
+        replace(each, evidence={key: _cell(value) for key, value in each.evidence.items()})
+        for each in page.takeaways
+    )
+    return replace(page, sections=sections, takeaways=takeaways)
+
+
+def _plain_row(figure: Figure, row: Row) -> dict[str, Any]:
+    cells = {column.key: None for column in figure.columns} | dict(row)
+    return {key: _cell(value) for key, value in cells.items()}
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def _with_changes(page: Page, changed: Mapping[str, tuple[str, ...]], first: str) -> Page:
+    """Put what changed below a page; the first page names what changed anywhere."""
+    said = changed.get(page.slug, ())
+    if page.slug == first and changed:
+        told = [
+            sentence
+            for sentences in changed.values()
+            for sentence in sentences
+            if not sentence.startswith(("Nothing changed", "The last report"))
+        ]
+        said = tuple(dict.fromkeys(told)) or said
+    return replace(page, changed=said)
+
+
+def _used(pages: list[Page]) -> set[str]:
+    used = {takeaway.metric for page in pages for takeaway in page.takeaways}
+    for page in pages:
+        for section in page.sections:
+            for figure in section.figures:
+                used |= {column.metric for column in figure.columns}
+    return used & set(METRICS)
+
+
+def _iso(at: int) -> str | None:
+    if at == NOT_A_TIME:
+        return None
+    return pd.Timestamp(np.int64(at), unit="us", tz="UTC").isoformat(timespec="seconds")
