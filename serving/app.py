@@ -6,10 +6,11 @@ and turns every failure into the one shape of `serving.errors`.
 
 import asyncio
 import datetime
+import itertools
 import logging
 import re
+import secrets
 import time
-import uuid
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,6 +22,7 @@ import msgspec
 from serving.calls import Calls, ServedModel
 from serving.connection import BoundedConnection
 from serving.contract import contracts, flat_fields
+from serving.deadlines import Deadlines
 from serving.errors import RequestError, error_body
 from serving.hubspot import SIGNATURE, is_signed
 from serving.keys import KeyRing, Role
@@ -45,6 +47,7 @@ CLOSING = (408, 413)  # the caller may still be sending
 
 log = logging.getLogger("leadscore")
 _encode = msgspec.json.Encoder().encode
+_process, _number = secrets.token_hex(10), itertools.count(1)
 _request_id = re.compile(r"(?!ls_)[A-Za-z0-9_.:-]{1,64}")
 
 
@@ -109,6 +112,7 @@ class ScoringApp:
         self.metrics = Metrics(worker)
         self._access_log = access_log
         self._buffered = self._working = 0
+        self._deadlines = Deadlines()
         self._pages: dict[str, Callable[[], tuple[int, bytes, bytes]]] = {
             "/livez": partial(_page, b'{"alive":true}'),
             "/healthz": partial(_page, b'{"alive":true}'),
@@ -176,26 +180,28 @@ class ScoringApp:
             raise RequestError(503, "")
         context.version = model.version
         is_read = False
+        deadline = self._deadlines.open(self._settings.body_seconds)
         try:
-            async with asyncio.timeout(self._settings.body_seconds) as patience:
-                body = await self._read_body(receive, context.headers)
-                is_read = True
-                now = datetime.datetime.now(datetime.UTC)
-                if signed:
-                    self._check_signature(scope, path, context, body, now)
-                answer_seconds = self._settings.answer_seconds
-                patience.reschedule(asyncio.get_running_loop().time() + answer_seconds)
-                if self._working >= self._settings.max_requests_at_once:
-                    raise RequestError(503, "")
-                self._working += 1
-                try:
-                    answer = await call(model, body, now, context.request_id)
-                finally:
-                    self._working -= 1
-        except TimeoutError:
-            if not patience.expired():
+            body = await self._read_body(receive, context.headers)
+            is_read = True
+            deadline.at = time.monotonic() + self._settings.answer_seconds
+            now = datetime.datetime.now(datetime.UTC)
+            if signed:
+                self._check_signature(scope, path, context, body, now)
+            if self._working >= self._settings.max_requests_at_once:
+                raise RequestError(503, "")
+            self._working += 1
+            try:
+                answer = await call(model, body, now, context.request_id)
+            finally:
+                self._working -= 1
+        except asyncio.CancelledError:
+            if not deadline.is_over:
                 raise
+            deadline.task.uncancel()
             raise RequestError(504 if is_read else 408, "") from None
+        finally:
+            self._deadlines.close(deadline)
         self.metrics.count_scores(answer)
         answer["request_id"] = context.request_id
         if "model_version" not in answer:  # a flat answer names the model flatly
@@ -353,4 +359,4 @@ def _page(document: bytes) -> tuple[int, bytes, bytes]:
 def _id_of(headers: Headers) -> str:
     """Take the caller's X-Request-ID if it is a sane one, or make one."""
     given = headers.get(b"x-request-id", b"").decode("latin-1")
-    return given if _request_id.fullmatch(given) else uuid.uuid4().hex
+    return given if _request_id.fullmatch(given) else f"{_process}{next(_number):012x}"
