@@ -7,7 +7,8 @@ PEERS := .venv-bench
 PEERS_READY := $(PEERS)/ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test bench bench-quality fuzz check serve docs lock
+# The machine should have nothing else to do while a benchmark runs.
+.PHONY: demo test bench bench-quality bench-serving fuzz check serve docs lock
 .DEFAULT_GOAL := demo
 
 $(READY): requirements.lock pyproject.toml
@@ -41,6 +42,9 @@ bench-quality: $(READY) $(PEERS_READY)  ## how good the scores are beside named 
 fuzz: $(READY)  ## 10,000 generated requests against the contract, and 100,000 that are no HTTP or no JSON
 	CONTRACT_CASES=10000 $(BIN)/python -m pytest tests/test_contract.py -q -k breaks
 	$(BIN)/python benchmarks/fault_malformed.py
+
+bench-serving: $(READY)  ## the service beside what others write, under load; needs wrk
+	$(BIN)/python benchmarks/bench_serving.py
 
 check: $(READY)  ## lint, format, types, import rules, and that pyproject and lock agree
 	$(BIN)/ruff check .

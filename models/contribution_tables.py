@@ -28,7 +28,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 Bits = NDArray[np.uint16]
 
-MOST_BITS = 12  # of a block with a single table, or so many fewer that all these take
+MOST_BITS = 14  # of a block with a single table, or so many fewer that all these take
 LARGEST_TABLES = 150_000_000  # bytes, about
 SAMPLED_TREES = 50
 LEAST_COLUMNS = 4

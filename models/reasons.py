@@ -152,25 +152,21 @@ class Reasoner:
         parts = self._parts(contributions)
         at_most = min(at_most, len(self.signals))
         strongest = np.argsort(-np.abs(parts.of_signals), axis=1, kind="stable")[:, :at_most]
-        wants_all = at_most == len(self.signals)
+        least = 0.0 if at_most == len(self.signals) else LEAST_POINTS
+        rows = zip(strongest, parts.of_signals, parts.of_features, features, strict=True)
         return [
             [
-                self._reason(signal, row, parts, features)
-                for signal in chosen
-                if wants_all or abs(parts.of_signals[row, signal]) >= LEAST_POINTS
+                self._reason(signal, points, of_features, values)
+                for signal, points in zip(chosen.tolist(), of_signals[chosen].tolist(), strict=True)
+                if abs(points) >= least
             ]
-            for row, chosen in enumerate(strongest.tolist())
+            for chosen, of_signals, of_features, values in rows
         ]
 
-    def _reason(self, signal: int, row: int, parts: Parts, features: Floats) -> Reason:
+    def _reason(self, signal: int, points: float, of_features: Floats, values: Floats) -> Reason:
         """Let the feature speak that moved its signal most in the signal's own direction."""
-        points = float(parts.of_signals[row, signal])
         direction = -1.0 if points < 0 else 1.0
-        mover = max(
-            self.members[signal], key=lambda j: direction * float(parts.of_features[row, j])
-        )
-        return Reason(
-            signal=self.signals[signal],
-            points=points,
-            text=self.features[mover].say(float(features[row, mover])),
-        )
+        mover, *others = self.members[signal]
+        if others:
+            mover = max(self.members[signal], key=lambda j: direction * float(of_features[j]))
+        return Reason(self.signals[signal], points, self.features[mover].say(float(values[mover])))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
+import anyio
 import anyio.to_thread
 
 from crm.cells import cell_text
@@ -87,6 +88,8 @@ class Calls:
             "/erase": self.erase,
             "/model": self.model,
         }
+        # More threads would score no faster, and keep the one that answers from its turn.
+        self._one_thread = anyio.CapacityLimiter(1)
         self._score_ids = map(f"{uuid.uuid4().hex}-{{}}".format, itertools.count())
         self.keep_in(ledger)
 
@@ -118,7 +121,7 @@ class Calls:
             scores = model.scorer.score_leads(known, moment, n_reasons)
         else:
             scores = await anyio.to_thread.run_sync(
-                model.scorer.score_leads, known, moment, n_reasons
+                model.scorer.score_leads, known, moment, n_reasons, limiter=self._one_thread
             )
         for lead, score in zip(good, scores, strict=True):
             score.warnings.extend(lead.warnings)

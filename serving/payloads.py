@@ -251,6 +251,8 @@ def _read_lead(
         raise RequestError(400, f"The body is not valid JSON: {error}.", where) from None
     if has_zero and (found := zero_character(raw, where)):
         return found
+    if len(raw) <= settings.max_string_characters:
+        return lead  # so no text in it is longer
     return long_text(lead.attributes or {}, f"{where}.attributes", settings) or lead
 
 
