@@ -39,6 +39,9 @@ def service_page(rows: ReportRows) -> Page:
     last = (rows.as_of - MONDAY) // WEEK * WEEK + MONDAY
     first = last - WEEKS * WEEK
     inside = (handed >= first) & (handed < last)
+    if not inside.any():
+        needs = f"Leads handed over in the last {WEEKS} complete weeks; there is none. {how}"
+        return Page(SLUG, TITLE, LEAD, sections=(Section(heading, needs=needs),))
     grade = _grades(rows, handed, inside)
     touched = rows.first_sales_after(np.where(handed == NEVER, rows.as_of, handed))
     worked = (touched != NEVER) & (touched - handed <= TO_WORK)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from crm.records import Records
@@ -105,10 +107,13 @@ def features_of(scorer: LeadScorer, records: Records, lead: Ints, as_of: Ints) -
 def records_of(records: Records, lead: Ints) -> Records:
     """Keep the records of some leads, in the order given."""
     leads = records.leads.iloc[lead].reset_index(drop=True)
-    ids = pd.Index(leads["lead_id"])
+    ids = pa.array(leads["lead_id"])
 
     def of_these(table: pd.DataFrame | None) -> pd.DataFrame | None:
-        return None if table is None else table[table["lead_id"].isin(ids)].reset_index(drop=True)
+        if table is None:
+            return None
+        kept = pc.is_in(pa.array(table["lead_id"]), value_set=ids)  # pandas takes ten times longer
+        return table[kept.to_numpy(zero_copy_only=False)].reset_index(drop=True)
 
     outcomes = of_these(records.outcomes)
     assert outcomes is not None
