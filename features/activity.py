@@ -164,9 +164,18 @@ class ActivityFeatures:
         (1.0, 2.0)
         """
         values = np.empty((len(lead), len(self.features)))
+        if len(log) == 0:
+            values[:] = self._of_nothing
+            return values
         for rows, events in blocks(log.lead, lead):
             values[rows] = self._block(log, events, lead[rows], as_of[rows], created[rows])
         return values
+
+    @cached_property
+    def _of_nothing(self) -> Floats:
+        """What a lead gets that has done nothing, whatever the moment; shape (1, n_features)."""
+        one = np.zeros(1, dtype=np.int64)
+        return self._block(NOTHING_DONE, slice(0, 0), one, one, one)
 
     def _block(
         self, log: ActivityLog, events: slice, lead: Ints, as_of: Ints, created: Ints
@@ -195,18 +204,18 @@ class ActivityFeatures:
         totals = [count.sum(axis=1) for count in counts]
 
         days_since = MICROSECONDS_PER_DAY
-        columns: list[Any] = [
-            *totals,
-            since(as_of, last_of_all, days_since),
-            since(as_of, first_of_all, days_since),
-        ]
-        for kind in range(n_types - 1):
-            columns += [count[:, kind] for count in counts]
-            columns.append(since(as_of, last_by_type[:, kind], days_since))
-            columns.append(since(as_of, first_by_type[:, kind], days_since))
+        of_types = np.empty((n, n_types, len(counts) + 2))  # all activities, then each own type
+        for i, (total, count) in enumerate(zip(totals, counts, strict=True)):
+            of_types[:, 0, i], of_types[:, 1:, i] = total, count[:, :-1]
+        for i, (all_at, type_at) in enumerate(
+            ((last_of_all, last_by_type), (first_of_all, first_by_type)), start=len(counts)
+        ):
+            of_types[:, 0, i] = since(as_of, all_at, days_since)
+            of_types[:, 1:, i] = since(as_of[:, None], type_at[:, :-1], days_since)
         by_window = dict(zip((None, *WINDOWS_DAYS), totals, strict=True))
         short, long = (by_window[days] for days in PACE_DAYS)
-        columns += [
+        columns: list[Any] = [
+            of_types.reshape(n, -1),
             np.bincount(of_event[_first_of_content(log, events, is_seen)], minlength=n),
             np.bincount(of_event[_first_of_day(of_event, at)], minlength=n),
             np.divide(short * PACE_DAYS[1], long * PACE_DAYS[0],

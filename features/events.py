@@ -37,6 +37,10 @@ def blocks(event_lead: Ints, lead: Ints) -> Iterator[tuple[Ints, slice]]:
     >>> [(rows.tolist(), (events.start, events.stop)) for rows, events in found]
     [([1, 0], (0, 3)), ([2], (0, 3))]
     """
+    if 0 < len(lead) <= BLOCK_EVENTS >= len(event_lead) and (lead[1:] > lead[:-1]).all():
+        begin, end = np.searchsorted(event_lead, [lead[0], lead[-1] + 1])
+        yield np.arange(len(lead)), slice(int(begin), int(end))
+        return
     order = np.argsort(lead, kind="stable")
     ordered = lead[order]
     begins = np.searchsorted(event_lead, ordered, side="left")

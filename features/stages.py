@@ -78,6 +78,9 @@ class StageFeatures:
             `stage.current` is a code; days are nan before the first stage.
         """
         values = np.empty((len(lead), len(self.features)))
+        if len(log.lead) == 0:
+            values[:] = MISSING, np.nan, 0.0
+            return values
         for rows, events in blocks(log.lead, lead):
             whose, now = lead[rows], as_of[rows]
             of_event = np.minimum(np.searchsorted(whose, log.lead[events]), len(whose) - 1)
