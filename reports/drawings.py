@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import zlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,9 +76,31 @@ def _drawing(figure: Figure) -> Drawing:
     own_names = _ID.sub(rf"\g<1>{figure.name}-", svg)
     return Drawing(
         own_names.replace("<svg ", '<svg aria-hidden="true" ', 1),
-        vl_convert.svg_to_png(svg, ppi=PICTURE_PPI),
+        _packed(vl_convert.svg_to_png(svg, ppi=PICTURE_PPI)),
         json.dumps(chart, separators=(",", ":")),
     )
+
+
+def _packed(png: bytes) -> bytes:
+    """Compress the pixels of a PNG well; they come compressed in a hurry.
+
+    A PNG is its signature and chunks of length, kind, content and checksum; the pixels are the
+    contents of all IDAT chunks, one stream of zlib.
+    """
+    parts, pixels, at = [png[:8]], b"", 8
+    while at < len(png):
+        end = at + 12 + int.from_bytes(png[at : at + 4], "big")
+        kind = png[at + 4 : at + 8]
+        if kind == b"IDAT":
+            pixels += png[at + 8 : end - 4]
+        elif kind == b"IEND":
+            content = b"IDAT" + zlib.compress(zlib.decompress(pixels), 6)
+            parts += [(len(content) - 4).to_bytes(4, "big"), content,
+                      zlib.crc32(content).to_bytes(4, "big"), png[at:end]]  # fmt: skip
+        else:
+            parts.append(png[at:end])
+        at = end
+    return b"".join(parts)
 
 
 def _harmless(part: Any) -> Any:

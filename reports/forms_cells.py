@@ -35,7 +35,7 @@ def written(value: Any, form: str, most: int = MOST_IN_TABLE) -> str:
     Examples
     --------
     >>> [written(0.125, "share"), written(2.4, "ratio"), written(None, "count")]
-    ['12.5\xa0%', '2.40×', '–']
+    ['12.5\xa0%', '2.40', '–']
     >>> written(1234.4, "amount"), written(-3.2, "points"), written("too few", "share")
     ('1,234', '−3.2', 'too few')
     """
@@ -51,11 +51,21 @@ def written(value: Any, form: str, most: int = MOST_IN_TABLE) -> str:
     if form == "share":
         return percent(number)
     if form == "ratio":
-        return f"{two_digits(number)}×"
+        return _free(number)
     if form == "points":
         return f"{number:+.1f}".replace("-", "−")
     digits = {"count": 0, "amount": 0, "days": 1, "score": 0}.get(form, 2)
     return f"{number:,.{digits}f}".replace("-", "−")
+
+
+def _free(number: float) -> str:
+    """Write a number of no known size: a ratio, a p-value, a figure among others."""
+    size = abs(number)
+    if 0 < size < 0.01:
+        text = f"{number:.1g}" if size >= 0.0001 else "< 0.0001"
+    else:
+        text = f"{number:,.0f}" if size >= 1_000 or number.is_integer() else two_digits(number)
+    return text.replace("-", "−")
 
 
 def sentence(text: Any) -> str:

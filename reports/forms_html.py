@@ -30,8 +30,9 @@ MOST_BYTES = 3_000_000
 MOST_ROWS = 30  # of a table on a page; the CSV has all
 MOST_AT_ONCE = 12  # of them before the others are folded away
 SPARE_BYTES = 100_000  # for what is counted late
+MOST_ON_SHEET = 15
 DEFINITIONS = "definitions"
-SHEET = "service-level"  # the slug of the page that is a print form too
+SHEET = "service-levels"  # the slug of the page that is a print form too
 
 
 def html_of(report: Report, drawings: Mapping[str, Drawing]) -> str:
@@ -102,9 +103,10 @@ def _fitting(drawings: Mapping[str, Drawing], room: int) -> dict[str, Shown]:
 
 def sheet_of(report: Report, page: Page, drawings: Mapping[str, Drawing]) -> str:
     """Write one page alone, without a script and definitions, to be printed on one sheet."""
-    charts = {
-        name: replace(chart, live="") for name, chart in _fitting(drawings, MOST_BYTES).items()
-    }
+    # One sheet has room for the numbers of a short table, and for the chart of a long one.
+    long = {f.name for part in page.sections for f in part.figures if len(f.rows) > MOST_ON_SHEET}
+    fitting = _fitting(drawings, MOST_BYTES)
+    charts = {each: Shown(chart.still) for each, chart in fitting.items() if each in long}
     alone = replace(page, takeaways=tuple(replace(t, figure="") for t in page.takeaways))
     body = join(
         [

@@ -58,7 +58,15 @@ a:focus-visible, summary:focus-visible, .scroll:focus-visible { outline: 3px sol
 }
 @page { size: A4; margin: 15mm; }
 @media print {
+  html { font-size: 10pt; }
+  body { padding: 0; }
   .scroll { background: none; }
+  table { font-size: 7.5pt; }
+  thead th { font-size: 7pt; overflow-wrap: normal !important; }
+  .page th, .page td { padding: .15rem .35rem .15rem 0; min-width: 0; white-space: normal;
+    font-size: inherit; }
+  .page td:not(.words) { white-space: nowrap; }
+  .page th[scope=row], .page td.words { min-width: 0; }
   .skip, #told, .takeaways small, figure details { display: none !important; }
   .paged .page, .page { display: block !important; break-before: page; }
   header + nav + main .page:first-child { break-before: auto; }
@@ -76,12 +84,20 @@ header h1 { font-size: 1.3rem; }
 .page { border: 0 !important; }
 .signed { display: flex; gap: 2rem; flex-wrap: wrap; color: var(--ink); }
 .signed span { display: inline-block; width: 11rem; border-bottom: 1px solid; }
-figure svg, figure img { max-height: 60mm; }
+figure details, .alone > .note:last-child { display: none; }
+@page { size: A4; margin: 12mm; }
 @media print {
-  body { font-size: 9pt; padding: 0; }
+  body { font-size: 9pt; line-height: 1.35; }
+  header { padding: 0; }
+  .banner { margin: 0 0 .4rem; padding: .3rem .6rem; }
+  .lead { font-size: 1rem; }
+  .takeaways { padding: 0 .8rem; margin: .4rem 0; }
+  .takeaways li { font-size: .95rem; }
+  figure, .scroll { margin: .3rem 0; }
+  figure svg, figure img { max-height: 60mm; max-width: 150mm; }
+  .needs { padding: .3rem .6rem; }
   h2 { margin: 0; }
   h3 { margin-top: .6rem; }
-  .page { break-before: auto !important; }
-  .alone .note { display: none; }
+  .page { break-before: auto !important; padding: 0; }
 }
 """

@@ -51,7 +51,7 @@ def write_report(report: Report, folder: Path, *, at: datetime.datetime) -> Writ
 
     `index.html` holds all pages and opens from disk; beside it lie a Markdown file a page
     with `README.md` as their index, `pictures/` and `csv/` with a file for each figure,
-    `report.json`, and `service-level.html`, if the report has that page.
+    `report.json`, and `service-levels.html`, if the report has that page.
 
     A report that is in the folder already is replaced at once, when the new one is whole.
 

@@ -202,8 +202,8 @@ def made_report(simulated: bool = True) -> Report:
             ),
         ),
         Page(
-            "service-level",
-            "Service level",
+            "service-levels",
+            "Service levels",
             "What both teams agreed on, and how it goes.",
             (),
             (

@@ -94,7 +94,7 @@ def test_nothing_but_the_files_themselves_is_loaded(seen):
     assert len(seen["requests"]) >= 3
     assert {address.rpartition("/")[2] for address in seen["requests"]} <= {
         "index.html",
-        "service-level.html",
+        "service-levels.html",
     }
     assert all(address.startswith("file:///") for address in seen["requests"])
 
@@ -156,10 +156,12 @@ def test_print_holds_all_pages_and_the_charts_as_pictures(seen):
     assert all(seen["print"]["still"])
     assert not any(seen["print"]["live"])
     assert seen["print"]["sheets"] >= len(seen["slugs"])
+    assert seen["print"]["wider"] == 0
 
 
 def test_the_service_level_is_one_sheet(made):
     assert made["sheets"] == 1
+    assert made["sheetWider"] == 0
 
 
 def test_without_scripts_all_of_it_is_there(seen):

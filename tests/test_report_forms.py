@@ -27,8 +27,8 @@ from tests.made_reports import COLUMNS, HOSTILE, SOURCES, bars, hostile_report, 
 
 AT = datetime.datetime(2026, 11, 24, 7, tzinfo=datetime.UTC)
 FILES = {
-    "index.html", "report.json", "README.md", "definitions.md", "service-level.html", "month.md",
-    "sources.md", "score.md", "service-level.md", "csv/funnel-stages.csv", "csv/sources-won.csv",
+    "index.html", "report.json", "README.md", "definitions.md", "service-levels.html", "month.md",
+    "sources.md", "score.md", "service-levels.md", "csv/funnel-stages.csv", "csv/sources-won.csv",
     "csv/sources-table.csv", "csv/gains.csv", "csv/drivers.csv", "csv/service-weeks.csv",
     "pictures/funnel-stages.png", "pictures/sources-won.png", "pictures/gains.png",
     "pictures/drivers.png",
@@ -84,6 +84,16 @@ def test_a_report_is_one_folder_with_a_file_behind_every_figure(tmp_path):
     assert done.files == {name: len(text) for name, text in files_of(done.folder).items()}
     assert done.total_bytes == sum(done.files.values())
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["report"]
+
+
+def test_the_service_levels_are_a_form_with_the_numbers_of_each_grade(made):
+    text = (made / "service-levels.html").read_text()
+    tags = Tags(text).found
+    assert "Agreed for marketing" in text
+    assert "<script" not in text
+    assert [attrs["href"] for tag, attrs in tags if tag == "a"] == ["csv/service-weeks.csv"]
+    assert sum(tag == "tr" for tag, _ in tags) == 1 + 14
+    assert sum(tag == "figure" for tag, _ in tags) == 0
 
 
 def test_an_earlier_report_is_replaced_whole(tmp_path):
@@ -210,7 +220,7 @@ def test_the_page_says_what_a_section_needs_that_cannot_be_shown(made):
 
 
 def test_simulated_records_are_said_to_be_on_every_form(made, tmp_path):
-    for name in ("index.html", "service-level.html", "README.md", "sources.md"):
+    for name in ("index.html", "service-levels.html", "README.md", "sources.md"):
         assert "Simulated: made-up records" in (made / name).read_text()
     write_report(made_report(simulated=False), tmp_path / "real", at=AT)
     assert "Simulated" not in (tmp_path / "real" / "index.html").read_text()
@@ -245,14 +255,14 @@ def test_a_page_is_at_most_3_mb_however_much_its_charts_hold():
     columns = (Column("source", "Source"), Column("leads", "Leads", "count"))
     chart = alt.Chart(pd.DataFrame(rows)).mark_point().encode(x="leads", y="won", color="source")
     chart = chart.properties(title="t")
-    figures = tuple(Figure(f"heavy-{i}", "f", "a", columns, tuple(rows), chart) for i in range(8))
+    figures = tuple(Figure(f"heavy-{i}", "f", "a", columns, tuple(rows), chart) for i in range(40))
     page = Page("one", "One", "", (), (Section("Part", (), figures),))
     report = replace(made_report(), pages=(page,))
     drawing = draw(report_of(figures[0]))["heavy-0"]
     text = html_of(report, {figure.name: drawing for figure in figures})
     assert len(text.encode()) <= MOST_BYTES
-    assert 0 < text.count('class="still"') < 8
-    assert text.count('class="still"') + text.count(">The chart</a>") == 8
+    assert 0 < text.count('class="still"') < 40
+    assert text.count('class="still"') + text.count(">The chart</a>") == 40
     small = html_of(made_report(), draw(made_report()))
     assert small.count('class="still"') == small.count(" data-live") == 4
 
@@ -343,7 +353,11 @@ def test_a_specification_cannot_end_its_script(attacked):
         (1234567, "count", "1,234,567"),
         (12.34, "days", "12.3"),
         (1234.5, "amount", "1,234"),
-        (2.4, "ratio", "2.40×"),
+        (2.4, "ratio", "2.40"),
+        (209.0, "ratio", "209"),
+        (636_134.46, "ratio", "636,134"),
+        (0.0042, "ratio", "0.004"),
+        (3e-9, "ratio", "< 0.0001"),
         (73, "score", "73"),
         (-4.25, "points", "−4.2"),
         ("2026-11-24T06:00:00+00:00", "time", "2026-11-24 06:00"),
@@ -367,5 +381,5 @@ def test_values_of_numpy_and_times_become_plain():
 
 def test_the_index_leads_to_every_page():
     pages = pages_of(made_report(), {})
-    for slug in ("month", "sources", "score", "service-level"):
+    for slug in ("month", "sources", "score", "service-levels"):
         assert f"]({slug}.md)" in pages["README.md"]

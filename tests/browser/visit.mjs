@@ -11,7 +11,7 @@ const require = createRequire(import.meta.url);
 const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 const [folder, screenshots, executablePath = "/usr/bin/chromium"] = process.argv.slice(2);
 const address = pathToFileURL(join(folder, "index.html")).href;
-const sheet = pathToFileURL(join(folder, "service-level.html")).href;
+const sheet = pathToFileURL(join(folder, "service-levels.html")).href;
 const sizes = { desktop: { width: 1280, height: 900 }, phone: { width: 390, height: 844 } };
 
 const browser = await chromium.launch({
@@ -148,11 +148,13 @@ for (const [name, size] of Object.entries(sizes)) {
   seen.hacked ||= await page.evaluate(() => "hacked" in window);
   if (name === "desktop") {
     await page.emulateMedia({ media: "print" });
+    await page.setViewportSize({ width: 680, height: 1000 }); // A4 less its margins
     seen.print = await page.evaluate(() => ({
       pages: Array.from(document.querySelectorAll(".page"), (one) => one.checkVisibility()),
       still: Array.from(document.querySelectorAll("figure"), (one) =>
         one.querySelector(".still").checkVisibility()),
       live: Array.from(document.querySelectorAll("figure .live"), (one) => one.checkVisibility()),
+      wider: document.documentElement.scrollWidth - document.documentElement.clientWidth,
     }));
     const pdf = await page.pdf({ format: "A4", path: screenshots ? join(screenshots, "print.pdf") : undefined });
     seen.print.sheets = (pdf.toString("latin1").match(/\/Type\s*\/Page\b/g) || []).length;
@@ -175,10 +177,15 @@ for (const [name, size] of Object.entries(sizes)) {
   const { context, page } = await opened(sizes.desktop);
   const answer = await page.goto(sheet).catch(() => null);
   if (answer) {
-    await faults(page, "service-level sheet");
-    const pdf = await page.pdf({ format: "A4", path: screenshots ? join(screenshots, "service-level.pdf") : undefined });
+    await faults(page, "service-levels sheet");
+    await page.emulateMedia({ media: "print" });
+    await page.setViewportSize({ width: 700, height: 1030 });
+    seen.sheetWider = await page.evaluate(() =>
+      document.documentElement.scrollWidth - document.documentElement.clientWidth);
+    const path = screenshots ? join(screenshots, "service-levels.pdf") : undefined;
+    const pdf = await page.pdf({ preferCSSPageSize: true, path });
     seen.sheets = (pdf.toString("latin1").match(/\/Type\s*\/Page\b/g) || []).length;
-    if (screenshots) await page.screenshot({ path: join(screenshots, "service-level-sheet.png"), fullPage: true });
+    if (screenshots) await page.screenshot({ path: join(screenshots, "service-levels-sheet.png"), fullPage: true });
   }
   await context.close();
 }
