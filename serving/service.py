@@ -20,6 +20,7 @@ import shutil
 import signal
 import sys
 import tempfile
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from _bentoml_sdk import Service
 from bentoml.exceptions import BentoMLException
 from bentoml.models import BentoModel
 
-from crm.errors import ConfigError, LeadScoringError
+from crm.errors import ConfigError, LeadScoringError, LedgerError
 from crm.ledger import Ledger
 from serving.app import ScoringApp
 from serving.connection import bound_connections
@@ -107,7 +108,10 @@ class Leadscore:
                     "keys. Add one with `leadscore keys add`, or listen on 127.0.0.1."
                 )
             if settings.ledger_url:
-                Ledger(settings.ledger_url).close()
+                ledger = Ledger(settings.ledger_url)
+                with suppress(LedgerError):  # a database that is away now may come back
+                    ledger.database.prepare()
+                ledger.close()
             load_from_store(str(_pinned_model().tag))
         except LeadScoringError as error:
             raise BentoMLException(f"leadscore refuses to start: {error}") from None
