@@ -29,7 +29,7 @@ from reports.telling import quoted
 SLUG, TITLE = "features", "Features"
 LEAD = "What drives the score, which way, and which fields are left out and why?"
 MOST_LEADS = 10_000  # looked at for importance
-MOST_AUDITED = 30_000
+MOST_AUDITED = 20_000
 MOST_SIGNALS = 25
 MOST_CURVES = 6
 N_BINS = 8

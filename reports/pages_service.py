@@ -24,6 +24,7 @@ TO_WORK = 7 * DAY  # how long a lead may wait to count as worked
 MONDAY = 4 * DAY  # 1 January 1970 was a Thursday
 HOURS = 24.0
 ALL = "all"
+MOST_GRADED = 300_000  # the rest would be "not scored"
 
 
 def service_page(rows: ReportRows) -> Page:
@@ -74,7 +75,7 @@ def _grades(rows: ReportRows, handed: Ints, inside: Bools) -> Any:
     grade = np.full(len(rows), ALL, dtype=object)
     if rows.scorer is not None:
         lead = np.flatnonzero(inside)
-        scored = score_moments(rows.scorer, rows.records, lead, handed[lead])
+        scored = score_moments(rows.scorer, rows.records, lead, handed[lead], MOST_GRADED)
         grade[lead] = "not scored"
         grade[scored.lead] = scored.grade
     return grade

@@ -17,7 +17,7 @@ from features.events import Floats, Ints
 from features.moments import Moments
 from models.scorer import LeadScorer
 
-MOST_MOMENTS = 60_000
+MOST_MOMENTS = 30_000  # shares of so many are known to half a point
 CHUNK = 20_000
 SEED = 0
 
