@@ -198,9 +198,10 @@ def test_a_bad_champion_is_refused_by_every_worker_and_shows(
     tag = built.promote("1")
     until(lambda: set(running.versions().values()) == {"1"}, 30)
     bad = built.run(PROMOTE, built.models["2"], "3")
+    until(lambda: set(running.versions().values()) == {"3"}, 30)
     pointer = built.home / "leadscore" / "champions" / "simulated.json"
     pointer.write_text(json.dumps({"tag": tag}))
-    until(lambda: running.get("/readyz")[1]["fault"] is None, 30)
+    until(lambda: set(running.versions().values()) == {"1"}, 30)
     stored = built.home / "models" / "leadscore" / bad.partition(":")[2] / "card.json"
     stored.write_text("{}")
     answers: list[Any] = []
