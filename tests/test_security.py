@@ -120,7 +120,8 @@ def test_two_at_once_lose_no_key(path: Path) -> None:
 
 
 NEEDED = [
-    ("/score", 1), ("/score_lead", 1), ("/lead", 1), ("/model", 1), ("/report", 1), ("/activities", 2),
+    ("/score", 1), ("/score_lead", 1), ("/lead", 1), ("/model", 1), ("/report", 1),
+    ("/activities", 2),
     ("/stages", 2), ("/outcomes", 2), ("/erase", 3), ("/metrics", 3), ("/anything/new", 3),
 ]  # fmt: skip
 
