@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 MAX_CELL_CHARACTERS = 100_000
 
-_SPACES = re.compile(r"\s+")
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 
 FORMULA = re.compile(r"[\t\r]|\s*[=+\-@]")
@@ -39,7 +38,7 @@ def cell_text(cell: Any) -> str | None:
     if cell is None or cell is pd.NaT or cell is pd.NA:
         return None
     if isinstance(cell, str):
-        return _SPACES.sub(" ", cell).strip() or None
+        return " ".join(cell.split()) or None
     if isinstance(cell, bool | np.bool_):
         return "true" if cell else "false"
     if isinstance(cell, float | np.floating | decimal.Decimal):
