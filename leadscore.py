@@ -146,10 +146,15 @@ def train(
         float | None,
         typer.Option(help="Minutes to search for better settings.", min=0.01, max=1440),
     ] = None,
+    with_report: Annotated[
+        bool, typer.Option("--report", help="Keep the report with the run in MLflow as well.")
+    ] = False,
     json_: JsonOption = False,
 ) -> None:
     """Train a model, judge it on the newest leads, track and register it."""
-    trained, tracked, store_tag = _train(load_project(project), quiet=json_, tune_minutes=tune)
+    trained, tracked, store_tag = _train(
+        load_project(project), quiet=json_, tune_minutes=tune, with_report=with_report
+    )
     if json_:
         print(json.dumps(_train_facts(trained, tracked, store_tag)))  # noqa: T201
         return
@@ -273,6 +278,91 @@ def score(
     ):
         if columns:
             out.print(f"Columns {what}: {_plain(', '.join(columns))}", soft_wrap=True)
+
+
+@app.command()
+def report(
+    project: ProjectOption = Path(PROJECT_FILE),
+    output: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="The folder to write; `report` beside the project file."),
+    ] = None,
+    since: Annotated[
+        datetime.datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="Only leads created on this day or later, UTC."),
+    ] = None,
+    segment: Annotated[
+        str | None, typer.Option(help="Only leads with this value, such as industry=Software.")
+    ] = None,
+    share: Annotated[
+        str | None,
+        typer.Option(help="Who shares it: put the takeaways on a page of today for both teams."),
+    ] = None,
+    json_: JsonOption = False,
+) -> None:
+    """Write the report: a page that opens from disk, Markdown with pictures, CSV and JSON."""
+    from crm.records import read_records
+    from models.registry import Registry
+    from reports.report import build_report
+    from reports.takeaways import FOLDER
+    from reports.takeaways import share as share_takeaways
+    from reports.write import check_folder, read_previous, write_report
+
+    opened = load_project(project)
+    folder = output or opened.folder / "report"
+    check_folder(folder)
+    previous = read_previous(folder)
+    now = datetime.datetime.now(datetime.UTC)
+    registry = Registry(opened)
+    champion = registry.find_champion()
+    scorer = None if champion is None else registry.load(champion).scorer
+    if not json_:
+        err.print(f"Reading the records of {opened.name} …", soft_wrap=True)
+    records = read_records(opened, now)
+    with _progress("Counting", quiet=json_) as told:
+        content = build_report(
+            opened, records, now, scorer,
+            since=None if since is None else since.replace(tzinfo=datetime.UTC),
+            segment=None if segment is None else _column_and_value(segment),
+            previous=previous,
+        )  # fmt: skip
+        told(0.5, "Drawing")
+        written = write_report(content, folder, at=now)
+    page = None
+    if share is not None:
+        page = share_takeaways(content, written.folder.parent / FOLDER, share, now)
+    if json_:
+        facts = {
+            "folder": str(written.folder),
+            "as_of": content.as_of,
+            "model": None if champion is None else champion,
+            "files": dict(written.files),
+            "takeaways": None if page is None else str(page),
+        }
+        print(json.dumps(facts))  # noqa: T201
+        return
+    first = next(iter(content.pages), None)
+    for takeaway in first.takeaways if first else ():
+        out.print(f"- {_plain(takeaway.sentence)}", soft_wrap=True)
+    if champion is None:
+        out.print("There is no champion yet, so the report says nothing of scores.")
+    megabytes = written.total_bytes / 1_000_000
+    out.print(f"Wrote {len(written.files)} files, {megabytes:.1f} MB. Where to look:")
+    where = {"pages": written.folder / "index.html", "wiki": written.folder / "README.md",
+             "numbers": written.folder / "csv"}  # fmt: skip
+    where |= {} if page is None else {"takeaways": page}
+    for what, place in where.items():
+        out.print(f"  {what:<9} {place}", markup=False, soft_wrap=True)
+
+
+def _column_and_value(segment: str) -> tuple[str, str]:
+    column, equals, value = segment.partition("=")
+    if not (column.strip() and equals):
+        raise ConfigError(
+            f"--segment is {segment[:60]!r}. Expected a column and its value, such as "
+            "industry=Software."
+        )
+    return column.strip(), value.strip()
 
 
 @app.command()
@@ -724,7 +814,7 @@ def _command(name: str = "leadscore") -> str:
 
 
 def _train(
-    project: Project, quiet: bool, tune_minutes: float | None = None
+    project: Project, quiet: bool, tune_minutes: float | None = None, with_report: bool = False
 ) -> "tuple[Trained, TrackedModel, str | None]":
     """Read, train, track, register; a new champion also goes into BentoML's store."""
     from crm.records import read_records
@@ -748,7 +838,7 @@ def _train(
         artifact = Path(work) / ARTIFACT
         save_artifact(trained.scorer, trained.golden_leads, artifact, trained.golden_as_of)
         tracked_at = datetime.datetime.now(datetime.UTC)
-        tracked = track(registry, project, records, trained, artifact, tracked_at)
+        tracked = track(registry, project, records, trained, artifact, tracked_at, with_report)
         tag = None
         if tracked.is_champion:
             tag = promote_in_store(artifact, project.name, tracked.version)

@@ -11,7 +11,10 @@ from typing import Any
 
 import pytest
 
+from crm.project import load_project
+from crm.records import read_records
 from reports.content import Report
+from reports.report import build_report
 from reports.write import write_report
 from tests.made_reports import HOSTILE, hostile_report, made_report
 
@@ -77,7 +80,15 @@ def attacked(visit: Visit) -> dict[str, Any]:
     return visit(hostile_report(), "attacked")
 
 
-@pytest.fixture(params=["made", "attacked"])
+@pytest.fixture(scope="module")
+def simulated(visit: Visit, simulated_crm: Path, trained: Any) -> dict[str, Any]:
+    """The report as people get it, of a simulated CRM."""
+    records = read_records(load_project(simulated_crm))
+    report = build_report(load_project(simulated_crm), records, AT, trained.scorer)
+    return visit(report, "simulated")
+
+
+@pytest.fixture(params=["made", "attacked", "simulated"])
 def seen(request: pytest.FixtureRequest) -> dict[str, Any]:
     return request.getfixturevalue(request.param)
 
@@ -137,9 +148,11 @@ def test_no_page_is_wider_than_the_screen_and_every_table_has_a_caption(seen):
         assert page["captions"] == 0, where
 
 
-def test_the_keyboard_reaches_everything_and_shows_where_it_is(made):
-    tried = [page["keyboard"] for page in made["pages"].values() if page["keyboard"]]
-    assert len(tried) == len(made["slugs"])
+@pytest.mark.parametrize("name", ["made", "simulated"])
+def test_the_keyboard_reaches_everything_and_shows_where_it_is(request, name):
+    found = request.getfixturevalue(name)
+    tried = [page["keyboard"] for page in found["pages"].values() if page["keyboard"]]
+    assert len(tried) == len(found["slugs"])
     for keyboard in tried:
         assert keyboard["wanted"] > 5
         assert keyboard["reached"] == keyboard["wanted"]
@@ -159,9 +172,11 @@ def test_print_holds_all_pages_and_the_charts_as_pictures(seen):
     assert seen["print"]["wider"] == 0
 
 
-def test_the_service_level_is_one_sheet(made):
-    assert made["sheets"] == 1
-    assert made["sheetWider"] == 0
+@pytest.mark.parametrize("name", ["made", "simulated"])
+def test_the_service_levels_are_one_sheet(request, name):
+    found = request.getfixturevalue(name)
+    assert found["sheets"] == 1
+    assert found["sheetWider"] == 0
 
 
 def test_without_scripts_all_of_it_is_there(seen):

@@ -25,6 +25,8 @@ from models.registry import ARTIFACT, Registry
 from reports.card_page import card_page
 from reports.card_pictures import card_pictures
 from reports.charts import comparison_chart, gains_chart, reliability_chart
+from reports.report import build_report
+from reports.write import write_report
 from training.gate import Grounds, judge
 from training.judging import JUDGED_FILE, judged_table
 from training.train import Trained
@@ -77,6 +79,7 @@ def track(
     trained: Trained,
     artifact: Path,
     at: datetime.datetime,
+    with_report: bool = False,
 ) -> TrackedModel:
     """Log a training as one MLflow run and register its model as the challenger.
 
@@ -98,6 +101,9 @@ def track(
         verified before it is logged.
     at : datetime, timezone-aware
         Now, for the history.
+    with_report : bool
+        Whether the run holds the marketers' report of these records as well; drawing it takes
+        some seconds.
 
     Returns
     -------
@@ -125,6 +131,9 @@ def track(
             _log_data(trained)
             with tempfile.TemporaryDirectory(prefix="leadscore-") as work:
                 _write_facts(Path(work), project, records, trained)
+                if with_report:
+                    report = build_report(project, records, at, trained.scorer)
+                    write_report(report, Path(work) / "report", at=at)
                 mlflow.log_artifacts(work)
             logged = mlflow.pyfunc.log_model(
                 name=ARTIFACT,
