@@ -1,0 +1,154 @@
+"""kill -9 of the service at random moments under load: is anything acknowledged lost, or doubled?
+
+    python benchmarks/fault_kill.py [--rounds 20] [--postgres URL]
+
+Serves the demo's Bento (`make demo` builds it) on a free port of loopback with a ledger of its
+own. Callers send activities and outcomes, each batch again if no answer came, as a CRM does;
+after a random time every process of the service is killed, and it is started anew. In the end
+each id that was acknowledged must be in the ledger, and none twice.
+"""
+
+import argparse
+import contextlib
+import http.client
+import json
+import os
+import random
+import subprocess
+import tempfile
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from crm.ledger import Ledger
+from serving.process import free_port, serve_command, serve_environment
+from serving.store import newest_bento
+
+HERE = Path(__file__).resolve().parent.parent
+HOST = "127.0.0.1"
+CALLERS = 6
+BATCH = 5
+LONGEST_SECONDS = 2.0  # of load before a kill
+START_SECONDS = 60
+
+
+@dataclass
+class Caller:
+    """One caller: what it sent, and what was acknowledged."""
+
+    number: int
+    port: int
+    acknowledged: dict[str, set[str]] = field(
+        default_factory=lambda: {"activities": set(), "outcomes": set()}
+    )
+    sent: int = 0
+
+    def run(self, stop: threading.Event) -> None:
+        pending: tuple[str, list[dict[str, str]]] | None = None
+        while not stop.is_set():
+            kind, items = pending or self._next()
+            pending = (kind, items)
+            with contextlib.suppress(OSError, http.client.HTTPException, ValueError):
+                if self._post(kind, items) == 200:
+                    key = "activity_id" if kind == "activities" else "outcome_id"
+                    self.acknowledged[kind] |= {item[key] for item in items}
+                    pending = None
+            if pending:
+                time.sleep(0.02)
+
+    def _next(self) -> tuple[str, list[dict[str, str]]]:
+        self.sent += 1
+        names = [f"{self.number}-{self.sent}-{i}" for i in range(BATCH)]
+        if self.sent % 4 == 0:
+            return "outcomes", [
+                {"lead_id": f"K{name}", "outcome": "won", "outcome_id": name} for name in names
+            ]
+        return "activities", [
+            {"lead_id": f"K{name}", "type": "demo", "occurred_at": "2026-01-01T00:00:00Z",
+             "activity_id": name} for name in names
+        ]  # fmt: skip
+
+    def _post(self, kind: str, items: list[dict[str, str]]) -> int:
+        connection = http.client.HTTPConnection(HOST, self.port, timeout=5)
+        with contextlib.closing(connection):
+            connection.request("POST", f"/{kind}", json.dumps({kind: items}))
+            response = connection.getresponse()
+            answer = json.loads(response.read())
+            if response.status == 200 and answer["invalid"]:
+                raise SystemExit(f"refused: {answer}")
+            return response.status
+
+
+def start(bento: Path, port: int, url: str, log: Path) -> "subprocess.Popen[bytes]":
+    settings = {"LEADSCORE_LEDGER_URL": url, "LEADSCORE_ACCESS_LOG": "off"}
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            serve_command(bento, HOST, port), env=serve_environment(HOST, settings),
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
+        )  # fmt: skip
+    give_up = time.monotonic() + START_SECONDS
+    while time.monotonic() < give_up:
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            connection = http.client.HTTPConnection(HOST, port, timeout=2)
+            connection.request("GET", "/readyz")
+            if connection.getresponse().status == 200:
+                return process
+        time.sleep(0.1)
+    raise SystemExit(f"the service did not start: {log.read_text(errors='replace')[-2000:]}")
+
+
+def kill(process: "subprocess.Popen[bytes]") -> None:
+    """End every process of the service at once, as a power cut does."""
+    family = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
+    for each in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            each.kill()
+    process.wait()
+    psutil.wait_procs(family, timeout=10)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--postgres", help="a URL; without it the ledger is SQLite")
+    parser.add_argument("--seed", type=int, default=0)
+    asked = parser.parse_args()
+    os.environ.setdefault("BENTOML_HOME", str(HERE / "demo" / "bentoml"))
+    _, bento = newest_bento("demo")
+    generator = random.Random(asked.seed)
+    with tempfile.TemporaryDirectory(prefix="leadscore-") as work:
+        url = asked.postgres or f"sqlite:///{work}/ledger.db"
+        port = free_port(HOST)
+        callers = [Caller(i, port) for i in range(CALLERS)]
+        stop = threading.Event()
+        threads = [threading.Thread(target=caller.run, args=(stop,)) for caller in callers]
+        log = Path(work) / "log"
+        process = start(bento, port, url, log)
+        for thread in threads:
+            thread.start()
+        for _ in range(asked.rounds):
+            time.sleep(generator.uniform(0.05, LONGEST_SECONDS))
+            kill(process)
+            process = start(bento, port, url, log)
+        time.sleep(1)
+        stop.set()
+        for thread in threads:
+            thread.join()
+        kill(process)
+        ledger = Ledger(url)
+        for kind, key in (("activities", "activity_id"), ("outcomes", "outcome_id")):
+            kept = Counter(str(row[key]) for rows in ledger.rows(kind) for row in rows)
+            acknowledged = set().union(*(caller.acknowledged[kind] for caller in callers))
+            lost = acknowledged - kept.keys()
+            doubled = [name for name, n in kept.items() if n > 1]
+            print(f"{kind}: {asked.rounds} kills, {len(acknowledged):,} acknowledged, "
+                  f"{len(lost)} lost, {len(doubled)} doubled")  # fmt: skip
+        ledger.close()
+
+
+if __name__ == "__main__":
+    main()
