@@ -45,15 +45,7 @@ if TYPE_CHECKING:
     from training.train import Trained
 
 HERE = Path(__file__).resolve().parent
-TEST_COLUMNS = {
-    "roc_auc": "ROC AUC",
-    "pr_auc": "PR AUC",
-    "log_loss": "log loss",
-    "ece": "calib.err",
-    "lift_at_10": "lift@10 %",
-}
 
-DROPPED = ("not_mature", "closed_before_the_moment", "without_outcome", "embargoed")
 
 app = typer.Typer(
     help="Lead scoring that marketing and sales can both believe.",
@@ -152,13 +144,15 @@ def train(
     json_: JsonOption = False,
 ) -> None:
     """Train a model, judge it on the newest leads, track and register it."""
+    from reports.terminal_training import training_summary
+
     trained, tracked, store_tag = _train(
         load_project(project), quiet=json_, tune_minutes=tune, with_report=with_report
     )
     if json_:
         print(json.dumps(_train_facts(trained, tracked, store_tag)))  # noqa: T201
         return
-    _print_training(trained)
+    out.print(training_summary(trained.scorer.card.to_json()), soft_wrap=True)
     out.print(_state(tracked))
     out.print(
         f"Next:\n"
@@ -301,58 +295,64 @@ def report(
     json_: JsonOption = False,
 ) -> None:
     """Write the report: a page that opens from disk, Markdown with pictures, CSV and JSON."""
+    opened = load_project(project)
+    facts, page = _report(
+        opened,
+        output or opened.folder / "report",
+        quiet=json_,
+        since=None if since is None else since.replace(tzinfo=datetime.UTC),
+        segment=None if segment is None else _column_and_value(segment),
+        share=share,
+    )
+    _show(facts, page, json_)
+
+
+def _report(
+    project: Project,
+    folder: Path,
+    *,
+    quiet: bool,
+    since: datetime.datetime | None = None,
+    segment: tuple[str, str] | None = None,
+    share: str | None = None,
+) -> "tuple[dict[str, Any], RenderableType]":
+    """Write a report; give the facts for machines, and what to tell people."""
     from crm.records import read_records
     from models.registry import Registry
     from reports.report import build_report
     from reports.takeaways import FOLDER
     from reports.takeaways import share as share_takeaways
+    from reports.terminal import report_summary
     from reports.write import check_folder, read_previous, write_report
 
-    opened = load_project(project)
-    folder = output or opened.folder / "report"
     check_folder(folder)
     previous = read_previous(folder)
     now = datetime.datetime.now(datetime.UTC)
-    registry = Registry(opened)
+    registry = Registry(project)
     champion = registry.find_champion()
     scorer = None if champion is None else registry.load(champion).scorer
-    if not json_:
-        err.print(f"Reading the records of {opened.name} …", soft_wrap=True)
-    records = read_records(opened, now)
-    with _progress("Counting", quiet=json_) as told:
+    if not quiet:
+        err.print(f"Reading the records of {project.name} …", soft_wrap=True)
+    records = read_records(project, now)
+    with _progress("Counting", quiet=quiet) as told:
         content = build_report(
-            opened, records, now, scorer,
-            since=None if since is None else since.replace(tzinfo=datetime.UTC),
-            segment=None if segment is None else _column_and_value(segment),
-            previous=previous,
-        )  # fmt: skip
+            project, records, now, scorer, since=since, segment=segment, previous=previous
+        )
         told(0.5, "Drawing")
         written = write_report(content, folder, at=now)
     page = None
     if share is not None:
         page = share_takeaways(content, written.folder.parent / FOLDER, share, now)
-    if json_:
-        facts = {
-            "folder": str(written.folder),
-            "as_of": content.as_of,
-            "model": None if champion is None else champion,
-            "files": dict(written.files),
-            "takeaways": None if page is None else str(page),
-        }
-        print(json.dumps(facts))  # noqa: T201
-        return
+    facts: dict[str, Any] = {
+        "folder": str(written.folder),
+        "as_of": content.as_of,
+        "model": champion,
+        "files": dict(written.files),
+        "takeaways": None if page is None else str(page),
+    }
     first = next(iter(content.pages), None)
-    for takeaway in first.takeaways if first else ():
-        out.print(f"- {_plain(takeaway.sentence)}", soft_wrap=True)
-    if champion is None:
-        out.print("There is no champion yet, so the report says nothing of scores.")
-    megabytes = written.total_bytes / 1_000_000
-    out.print(f"Wrote {len(written.files)} files, {megabytes:.1f} MB. Where to look:")
-    where = {"pages": written.folder / "index.html", "wiki": written.folder / "README.md",
-             "numbers": written.folder / "csv"}  # fmt: skip
-    where |= {} if page is None else {"takeaways": page}
-    for what, place in where.items():
-        out.print(f"  {what:<9} {place}", markup=False, soft_wrap=True)
+    sentences = [takeaway.sentence for takeaway in first.takeaways] if first else []
+    return facts, report_summary(facts, sentences, written.total_bytes)
 
 
 def _column_and_value(segment: str) -> tuple[str, str]:
@@ -458,15 +458,19 @@ def demo(
     os.environ["BENTOML_HOME"] = str(folder.resolve() / "bentoml")
     (folder / "bentoml").mkdir(parents=True, exist_ok=True)
     from crm.simulated_world import Simulation
+    from reports.terminal_training import scores_table, training_summary
 
     out.rule("1  a simulated CRM", align="left")
     _simulate(Simulation(leads=leads, drift_at=1.0), folder / "crm", "csv")
     opened = load_project(folder / "crm")
     out.rule("2  learn, judge on the newest leads, track in MLflow", align="left")
     trained, tracked, _ = _train(opened, quiet=False)
-    _print_training(trained)
+    out.print(training_summary(trained.scorer.card.to_json()), soft_wrap=True)
     out.print(_state(tracked))
-    out.rule("3  pack a Bento, serve it, score over HTTP", align="left")
+    out.rule("3  the report for marketing and sales", align="left")
+    _, said = _report(opened, folder / "report", quiet=False)
+    out.print(said, soft_wrap=True)
+    out.rule("4  pack a Bento, serve it, score over HTTP", align="left")
 
     from models.registry import Registry
     from serving.process import check_port, free_port, running_service
@@ -487,11 +491,12 @@ def demo(
         port = free_port(host)
     with running_service(newest_bento(opened.name)[1], host, port) as url:
         answer = _post(f"{url}/score", body)
-        _print_scores(answer)
+        out.print(scores_table(answer))
         out.rule("All of this is SIMULATED. Where to look", align="left")
         where = {
             "tables": folder / "crm",
             "MLflow": f"{_command('mlflow')} ui --backend-store-uri {tracked.tracking_uri}",
+            "report": folder / "report" / "index.html",
             "artefact": tracked.artifact_uri.removeprefix("file://"),
             "service": f"BENTOML_HOME={folder / 'bentoml'} {_command()} serve "
             f"--project {folder / 'crm'} --port {port}",
@@ -871,71 +876,6 @@ def _train_facts(
     }
 
 
-def _print_training(trained: "Trained") -> None:
-    card = trained.scorer.card
-    if card.simulated:
-        out.print("[bold]SIMULATED records:[/] the figures are about no real business.")
-    for note in card.notes:
-        out.print(f"[yellow]note:[/] {_plain(note)}", soft_wrap=True)
-    facts = card.learned_from
-    dropped = [f"{facts[key]:,} {key.replace('_', ' ')}" for key in DROPPED if facts.get(key)]
-    out.print(
-        f"Learned from {facts['moments']:,} moments of {facts['leads']:,} leads, "
-        f"{facts['base_rate']:.1%} won; left out: {', '.join(dropped) or 'none'}.",
-        soft_wrap=True,
-    )
-    by_reason: dict[str, list[str]] = {}
-    for left in card.left_out:
-        by_reason.setdefault(left["reason"], []).append(left["column"])
-    for reason, columns in by_reason.items():
-        out.print(f"Not a feature, {_plain(reason)}: {_plain(', '.join(columns))}", soft_wrap=True)
-    estimator = card.estimator
-    out.print(f"Model: {estimator['kind']}.", soft_wrap=True)
-    if "logistic_weight" in estimator:
-        weight = estimator["logistic_weight"]
-        out.print(f"Weight of the logistic regression {weight:.1f}: {estimator['why']}.",
-                  soft_wrap=True)  # fmt: skip
-    else:
-        out.print(f"Because there are {estimator['why']}.", soft_wrap=True)
-    test = card.test
-    out.print(f"Judged by the {test['how']}: {test['n']:,} moments, {test['base_rate']:.1%} won")
-    table = Table(box=rich.box.SIMPLE, pad_edge=False, collapse_padding=True)
-    table.add_column("model")
-    for heading in TEST_COLUMNS.values():
-        table.add_column(heading, justify="right", no_wrap=True)
-    for name, found in (("leadscore", card.test), *card.baselines.items()):
-        table.add_row(name.replace("_", " "), *(_cell(found, metric) for metric in TEST_COLUMNS))
-    out.print(table)
-    _print_ages(test["by_age"])
-    out.print(f"[bold]Verdict: {card.readiness['verdict']}.[/]")
-    for reason in card.readiness["reasons"]:
-        out.print(f"  {_plain(reason)}", soft_wrap=True)
-
-
-def _print_ages(by_age: list[Any]) -> None:
-    """Show how good the model is at each age of the lead, where there is more than one."""
-    if len(by_age) < 2:
-        return
-    table = Table(box=rich.box.SIMPLE, pad_edge=False, collapse_padding=True)
-    table.add_column("age of the lead")
-    for heading in ("n", "won", *TEST_COLUMNS.values()):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for row in by_age:
-        days = row["age_days"]
-        age = f"{days:g} days" if days == 0 or days >= 1 else f"{24 * days:.2g} hours"
-        if "verdict" in row:
-            table.add_row(age, f"{row['n']:,}", row["verdict"])
-            continue
-        values = (f"{row[metric]:.3f}" for metric in TEST_COLUMNS)
-        table.add_row(age, f"{row['n']:,}", f"{row['base_rate']:.1%}", *values)
-    out.print(table)
-
-
-def _cell(found: Any, metric: str) -> str:
-    low, high = found["intervals"][metric]
-    return f"{found[metric]:.3f} ±{(high - low) / 2:.3f}".replace("±0.", "±.")
-
-
 def _state(tracked: "TrackedModel") -> str:
     name = f"{tracked.name} version {tracked.version}"
     if tracked.is_champion:
@@ -974,19 +914,6 @@ def _post(url: str, body: str) -> Any:
     request = urllib.request.Request(url, data=body.encode(), method="POST")
     with urllib.request.urlopen(request, timeout=30) as response:
         return json.load(response)
-
-
-def _print_scores(answer: Any) -> None:
-    model = answer["model"]
-    out.print(f"Scores over HTTP by {model['name']} version {model['version']}:")
-    table = Table(box=rich.box.SIMPLE, pad_edge=False)
-    for heading in ("lead", "probability", "score", "grade"):
-        table.add_column(heading, justify="left" if heading == "lead" else "right")
-    for item in answer["scores"]:
-        table.add_row(
-            item["lead_id"], f"{item['probability']:.1%}", str(item["score"]), item["grade"]
-        )
-    out.print(table)
 
 
 @contextmanager

@@ -128,6 +128,30 @@ def comparison_table(found: Row) -> RenderableType:
     return Group(f"On {size}, {found['base_rate']:.1%} won:", table)
 
 
+def report_summary(facts: Row, sentences: Sequence[str], total_bytes: int) -> RenderableType:
+    """Show the takeaways of a report, and where to look.
+
+    Parameters
+    ----------
+    facts : mapping
+        `folder`, `files`, `model` and `takeaways`, as `--json` prints them.
+    sentences : sequence of str
+        Of the first page.
+    total_bytes : int
+        Of all files.
+    """
+    lines = [f"- {escape(sentence)}" for sentence in sentences]
+    if facts["model"] is None:
+        lines.append("There is no champion yet, so the report says nothing of scores.")
+    size = f"{len(facts['files'])} files, {total_bytes / 1_000_000:.1f} MB"
+    lines.append(f"Wrote {size}. Where to look:")
+    folder = facts["folder"]
+    where = {"pages": f"{folder}/index.html", "wiki": f"{folder}/README.md",
+             "numbers": f"{folder}/csv", "takeaways": facts["takeaways"]}  # fmt: skip
+    lines += [f"  {what:<9} {escape(place)}" for what, place in where.items() if place]
+    return "\n".join(lines)
+
+
 def changes_table(found: Row) -> RenderableType:
     """Show what a version would change for the open leads.
 

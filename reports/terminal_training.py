@@ -1,0 +1,126 @@
+"""What the command line shows of a training, and of the scores that it led to.
+
+Like `reports.terminal`, from plain data, with every text from data or people escaped.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import rich.box
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+
+Row = Mapping[str, Any]
+
+METRICS = {
+    "roc_auc": "ROC AUC",
+    "pr_auc": "PR AUC",
+    "log_loss": "log loss",
+    "ece": "calib.err",
+    "lift_at_10": "lift@10 %",
+}
+DROPPED = ("not_mature", "closed_before_the_moment", "without_outcome", "embargoed")
+
+
+def training_summary(card: Row) -> RenderableType:
+    """Show what was learned, from what, how good it is, and the verdict.
+
+    Parameters
+    ----------
+    card : mapping
+        As `ModelCard.to_json` gives it.
+    """
+    return Group(*_parts(card))
+
+
+def _parts(card: Row) -> Iterator[RenderableType]:
+    if card["simulated"]:
+        yield "[bold]SIMULATED records:[/] the figures are about no real business."
+    yield from (f"[yellow]note:[/] {escape(note)}" for note in card["notes"])
+    facts = card["learned_from"]
+    dropped = [f"{facts[key]:,} {key.replace('_', ' ')}" for key in DROPPED if facts.get(key)]
+    yield (
+        f"Learned from {facts['moments']:,} moments of {facts['leads']:,} leads, "
+        f"{facts['base_rate']:.1%} won; left out: {', '.join(dropped) or 'none'}."
+    )
+    by_reason: dict[str, list[str]] = {}
+    for left in card["left_out"]:
+        by_reason.setdefault(left["reason"], []).append(left["column"])
+    for reason, columns in by_reason.items():
+        yield f"Not a feature, {escape(reason)}: {escape(', '.join(columns))}"
+    estimator = card["estimator"]
+    yield f"Model: {estimator['kind']}."
+    if "logistic_weight" in estimator:
+        weight = estimator["logistic_weight"]
+        yield f"Weight of the logistic regression {weight:.1f}: {estimator['why']}."
+    else:
+        yield f"Because there are {estimator['why']}."
+    if "settings_tried" in estimator:
+        yield (
+            f"Settings tried: {estimator['settings_tried']}; log loss "
+            f"{estimator['log_loss_of_the_best']:.4f} with the best, "
+            f"{estimator['log_loss_of_the_defaults']:.4f} with the defaults."
+        )
+    test = card["test"]
+    yield f"Judged by the {test['how']}: {test['n']:,} moments, {test['base_rate']:.1%} won"
+    table = _table("model", *METRICS.values())
+    for name, found in (("leadscore", test), *card["baselines"].items()):
+        table.add_row(name.replace("_", " "), *(_with_interval(found, each) for each in METRICS))
+    yield table
+    if len(test["by_age"]) > 1:
+        yield _ages(test["by_age"])
+    yield f"[bold]Verdict: {card['readiness']['verdict']}.[/]"
+    yield from (f"  {escape(reason)}" for reason in card["readiness"]["reasons"])
+
+
+def _ages(by_age: list[Row]) -> Table:
+    """Show how good the model is at each age of the lead."""
+    table = _table("age of the lead", "n", "won", *METRICS.values())
+    for row in by_age:
+        days = row["age_days"]
+        age = f"{days:g} days" if days == 0 or days >= 1 else f"{24 * days:.2g} hours"
+        if "verdict" in row:
+            table.add_row(age, f"{row['n']:,}", row["verdict"])
+            continue
+        values = (f"{row[metric]:.3f}" for metric in METRICS)
+        table.add_row(age, f"{row['n']:,}", f"{row['base_rate']:.1%}", *values)
+    return table
+
+
+def scores_table(answer: Row) -> RenderableType:
+    """Show what `POST /score` answered: each lead's score, grade and strongest reasons.
+
+    Parameters
+    ----------
+    answer : mapping
+        The answer's body.
+    """
+    model = answer["model"]
+    table = Table(box=rich.box.SIMPLE, pad_edge=False)
+    for heading in ("lead", "probability", "score", "grade", "why"):
+        is_text = heading in ("lead", "why")
+        table.add_column(heading, justify="left" if is_text else "right")
+    for item in answer["scores"]:
+        reasons = (f"{each['text']} ({each['points']:+.0f})" for each in item["reasons"])
+        table.add_row(
+            escape(item["lead_id"]),
+            f"{item['probability']:.1%}",
+            str(item["score"]),
+            item["grade"],
+            escape("\n".join(reasons)),
+        )
+    return Group(f"Scores over HTTP by {model['name']} version {model['version']}:", table)
+
+
+def _table(first: str, *headings: str) -> Table:
+    table = Table(box=rich.box.SIMPLE, pad_edge=False, collapse_padding=True)
+    table.add_column(first)
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
+    return table
+
+
+def _with_interval(found: Row, metric: str) -> str:
+    low, high = found["intervals"][metric]
+    return f"{found[metric]:.3f} ±{(high - low) / 2:.3f}".replace("±0.", "±.")
