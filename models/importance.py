@@ -71,7 +71,7 @@ def _direction(feature: Any, values: Floats, points: Floats) -> str:
         )
     if len(np.unique(values[known])) < 2 or np.ptp(points[known]) == 0:
         return "whether it is known" if not known.all() else "no clear direction"
-    said = feature.sentence.format(value="…")
+    said = feature.sentence.format(value="…").removesuffix(" is …")
     ranks = [np.unique(x[known], return_inverse=True)[1].astype(float) for x in (values, points)]
     correlation = float(np.corrcoef(ranks[0], ranks[1])[0, 1])
     if abs(correlation) < CLEAR:
