@@ -17,7 +17,6 @@ from typing import Annotated, Any, get_args, get_type_hints
 import msgspec
 from msgspec import Meta, Struct, field
 
-from crm.cells import cell_text
 from crm.errors import ConfigError
 
 PROJECT_FILE = "leadscore.toml"
@@ -407,6 +406,8 @@ def _in_toml_words(message: str) -> str:
 
 
 def _check_sense(file: str, keys: _File) -> None:
+    from crm.cells import cell_text  # pandas comes with it, and `leadscore --help` needs none
+
     for name in ("leads", "activities", "stages", "outcomes"):
         table: TableKeys | None = getattr(keys, name)
         if table is None:
