@@ -15,10 +15,10 @@ from features.moments import NOT_A_TIME
 from models.scorer import Score
 from serving.errors import RequestError
 from serving.payloads import (
-    ZERO,
     LeadPayload,
     invalid,
     long_text,
+    read_body,
     read_time,
     zero_character,
 )
@@ -75,13 +75,8 @@ def read_flat(body: bytes, settings: Settings, names: Mapping[str, str]) -> tupl
     >>> lead.lead_id, lead.attributes, as_of == NOT_A_TIME
     (7, {'Lead Source': 'Web'}, True)
     """
-    try:
-        fields = msgspec.json.decode(body, type=dict[str, Any])
-    except msgspec.ValidationError as error:
-        raise RequestError(422, f"{error}. Expected one flat object.") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise RequestError(400, f"The body is not valid JSON: {error}.") from None
-    if ZERO in body and (found := zero_character(body, "")):
+    fields, has_zero = read_body(body, dict[str, Any])
+    if has_zero and (found := zero_character(fields, "")):
         raise found
     given = {name: fields.pop(name, None) for name in RESERVED}
     attributes: dict[str, Any] = {}

@@ -8,7 +8,6 @@ from msgspec import Meta, Struct
 
 from serving.errors import RequestError
 from serving.payloads import (
-    ZERO,
     ActivityPayload,
     Id,
     StagePayload,
@@ -17,6 +16,7 @@ from serving.payloads import (
     activity_row,
     invalid,
     ledger_row,
+    no_json,
     read_body,
     read_text,
     read_time,
@@ -82,8 +82,8 @@ def read_lead_id(body: bytes) -> str:
     RequestError
         400 if the body is no JSON; 422 if it names no lead.
     """
-    request = read_body(body, LeadRequest)
-    if ZERO in body and (found := zero_character(body, "lead_id")):
+    request, has_zero = read_body(body, LeadRequest)
+    if has_zero and (found := zero_character(request.lead_id, "lead_id")):
         raise found
     return read_text(request.lead_id, "lead_id")
 
@@ -111,12 +111,12 @@ def read_items(kind: str, body: bytes) -> list[dict[str, Any] | RequestError]:
     ('outcomes[1].lead_id', '`lead_id` is empty.')
     """
     request, item, row = _KINDS[kind]
-    raws = getattr(read_body(body, request), kind)
+    sent, has_zero = read_body(body, request)
+    raws = getattr(sent, kind)
     if not 0 < len(raws) <= MAX_ITEMS:
         raise RequestError(
             422, f"`{kind}` holds {len(raws):,} items. Expected 1 to {MAX_ITEMS:,}.", kind
         )
-    has_zero = ZERO in body
     return [_read_item(raw, f"{kind}[{i}]", item, row, has_zero) for i, raw in enumerate(raws)]
 
 
@@ -129,7 +129,7 @@ def _read_item(
 ) -> dict[str, Any] | RequestError:
     try:
         read = msgspec.json.decode(raw, type=item)
-        if has_zero and (found := zero_character(raw, where)):
+        if has_zero and (found := zero_character(msgspec.json.decode(raw), where)):
             return found
         return row(read, where)
     except msgspec.ValidationError as error:
@@ -137,7 +137,7 @@ def _read_item(
     except RequestError as error:
         return error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise RequestError(400, f"The body is not valid JSON: {error}.", where) from None
+        return no_json(raw, error, where)
 
 
 def _activity(item: ActivityItem, where: str) -> dict[str, Any]:

@@ -17,9 +17,17 @@ from serving.errors import RequestError
 from serving.settings import Settings
 
 Cell = str | int | float | bool | None
-Kind = TypeVar("Kind", bound=Struct)
+Kind = TypeVar("Kind")
 DEFAULT_REASONS = 3
 ZERO = b"\\u0000"  # how JSON writes a zero character; unescaped it is no JSON
+BOM = b"\xef\xbb\xbf"  # what some Windows programs put before UTF-8
+SURROGATES = re.compile(  # a backslash of the text itself, a whole pair, or half a one
+    rb"""\\\\
+    | \\u d[89ab][0-9a-f]{2} \\u d[c-f][0-9a-f]{2}
+    | (?P<half> \\u d[89a-f][0-9a-f]{2} )""",
+    re.IGNORECASE | re.VERBOSE,
+)
+TIMES = ("_at", "as_of")  # how the names of fields end that hold a time
 Text = Annotated[str, Meta(max_length=1_000)]
 Id = Annotated[str, Meta(max_length=200)]
 Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
@@ -95,7 +103,7 @@ def read_score_request(
     >>> bad.field, bad.message
     ('leads[1].attributes', '`city` is a list. Expected text, a number, true, false or null.')
     """
-    request = read_body(body, ScoreRequest)
+    request, has_zero = read_body(body, ScoreRequest)
     if not 0 < len(request.leads) <= settings.max_leads:
         raise RequestError(
             422,
@@ -103,25 +111,65 @@ def read_score_request(
             "leads",
         )
     as_of = NOT_A_TIME if request.as_of is None else read_time(request.as_of, "as_of")
-    has_zero = ZERO in body
     leads = [_read_lead(raw, i, settings, has_zero) for i, raw in enumerate(request.leads)]
     return leads, as_of, request.reasons
 
 
-def read_body(body: bytes, kind: type[Kind]) -> Kind:
+def read_body(body: bytes, kind: type[Kind]) -> tuple[Kind, bool]:
     """Read a body as one kind of request.
+
+    Half a surrogate pair, which JSON can write and no text can hold, is read as a zero
+    character: it is refused where it stands, and spoils nothing else of a request.
+
+    Returns
+    -------
+    Kind
+    bool
+        Whether a text in it may hold a zero character.
 
     Raises
     ------
     RequestError
         400 if the body is no JSON; 422 if it is not what was expected.
+
+    Examples
+    --------
+    >>> read_body(b'{"lead_id": "A7"}', dict[str, str])
+    ({'lead_id': 'A7'}, False)
+    >>> read_body(b"lead_id=A7", dict[str, str])
+    Traceback (most recent call last):
+        ...
+    serving.errors.RequestError: The body does not begin like a JSON object, {…}. Is it a form, ...
     """
     try:
-        return msgspec.json.decode(body, type=kind)
+        return msgspec.json.decode(body, type=kind), ZERO in body
     except msgspec.ValidationError as error:
         raise invalid(str(error), "", kind) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise RequestError(400, f"The body is not valid JSON: {error}.") from None
+        mended = SURROGATES.sub(lambda found: ZERO if found["half"] else found[0], body)
+        mended = mended.removeprefix(BOM)
+        if mended != body:
+            return read_body(mended, kind)
+        raise no_json(body, error) from None
+
+
+def no_json(body: bytes | msgspec.Raw, error: Exception, where: str = "") -> RequestError:
+    """Say why a text is no JSON, and what a caller most likely did."""
+    text = bytes(body).strip()
+    if isinstance(error, UnicodeDecodeError):
+        said = "is not UTF-8. Send its text in UTF-8, or escape what is not ASCII."
+    elif isinstance(error, RecursionError):
+        said = "is nested too deeply. Expected what the contract shows."
+    elif not text:
+        said = "is empty. Expected a JSON object, {…}."
+    elif not text.startswith(b"{"):
+        said = (
+            "does not begin like a JSON object, {…}. Is it a form, XML, compressed, or UTF-16? "
+            "Expected plain JSON in UTF-8."
+        )
+    else:
+        said = f"is not valid JSON: {error}."
+    return RequestError(400, f"The {'lead' if where else 'body'} {said}", where or None)
 
 
 def lead_cells(lead: LeadPayload, where: str, roles: Mapping[str, str]) -> LeadCells:
@@ -248,8 +296,8 @@ def _read_lead(
     except msgspec.ValidationError as error:
         return _odd_cell(raw, where) or invalid(str(error), where, LeadPayload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise RequestError(400, f"The body is not valid JSON: {error}.", where) from None
-    if has_zero and (found := zero_character(raw, where)):
+        return no_json(raw, error, where)
+    if has_zero and (found := zero_character(msgspec.json.decode(raw), where)):
         return found
     if len(raw) <= settings.max_string_characters:
         return lead  # so no text in it is longer
@@ -270,9 +318,12 @@ def long_text(cells: Mapping[str, Cell], where: str, settings: Settings) -> Requ
     return None
 
 
-def zero_character(raw: bytes | msgspec.Raw, where: str) -> RequestError | None:
-    """Refuse a text with a zero character, which no database and no CSV file takes."""
-    waiting = [msgspec.json.decode(raw)]
+def zero_character(sent: Any, where: str) -> RequestError | None:
+    """Refuse a text with a zero character, which no database and no CSV file takes.
+
+    `read_body` reads half a surrogate pair as one.
+    """
+    waiting = [sent]
     while waiting:
         found = waiting.pop()
         if isinstance(found, dict):
@@ -280,14 +331,20 @@ def zero_character(raw: bytes | msgspec.Raw, where: str) -> RequestError | None:
         elif isinstance(found, list):
             waiting += found
         elif isinstance(found, str) and "\0" in found:
-            message = "A text holds a zero character (\\u0000). Take it out."
+            message = (
+                "A text holds a zero character (\\u0000) or half of a surrogate pair, such as "
+                "\\ud83d without its second half. Take it out."
+            )
             return RequestError(422, message, where or None)
     return None
 
 
 def _odd_cell(raw: msgspec.Raw, where: str) -> RequestError | None:
     """Name the attribute that holds no single value; msgspec does not."""
-    lead = msgspec.json.decode(raw)
+    try:
+        lead = msgspec.json.decode(raw)
+    except msgspec.ValidationError:  # a number such as 1e999, which it does name
+        return None
     attributes = lead.get("attributes") if isinstance(lead, dict) else None
     for name, cell in attributes.items() if isinstance(attributes, dict) else ():
         if isinstance(cell, dict | list):
@@ -297,7 +354,7 @@ def _odd_cell(raw: msgspec.Raw, where: str) -> RequestError | None:
     return None
 
 
-def invalid(message: str, where: str, kind: type[Struct]) -> RequestError:
+def invalid(message: str, where: str, kind: Any) -> RequestError:
     """Tell what msgspec found wrong, in our words and with our names of fields."""
     what, _, path = message.partition(" - at `$")
     field = (where + path.rstrip("`")).lstrip(".") or None
@@ -309,4 +366,8 @@ def invalid(message: str, where: str, kind: type[Struct]) -> RequestError:
     elif "missing required field" in what:
         what = what.replace("Object missing", "The object lacks the")
         what = what.replace("the required field", "required field")
+    elif what.startswith("Expected `str") and str(field).endswith(TIMES):
+        what = f"A time is text, such as 2025-03-01T08:00:00Z. {what}"
+    elif what == "Number out of range":
+        what = "A number is larger than 1.8e308, which no number here can be."
     return RequestError(422, what if what.endswith(("?", ".")) else what + ".", field)

@@ -172,14 +172,31 @@ def test_one_bad_lead_does_not_spoil_the_batch(post: Post) -> None:
 
 REFUSED = {
     "no JSON": (b"{", 400, "not valid JSON", None),
-    "empty body": (b"", 400, "not valid JSON", None),
-    "no UTF-8": (
-        b'{"leads": [{"attributes": {"a": "\xff"}}]}', 400, "not valid JSON", "leads[0]"
+    "empty body": (b"", 400, "is empty", None),
+    "a form": (b"lead_id=L1&visits=3", 400, "Is it a form", None),
+    "compressed": (b"\x1f\x8b\x08\x00\x00\x00", 400, "compressed", None),
+    "UTF-16": ('{"leads": []}'.encode("utf-16"), 400, "UTF-16", None),
+    "no UTF-8": (b'{"leads": [{"attributes": {"a": "\xff"}}]}', 400, "is not UTF-8", "leads[0]"),
+    "half a character": (
+        rb'{"leads": [{"attributes": {"a": "\udc00"}}]}', 422, "surrogate pair", "leads[0]"
+    ),
+    "half a character in a name": (
+        rb'{"leads": [{"attributes": {"\uD83D": 1}}]}', 422, "surrogate pair", "leads[0]"
+    ),
+    "half a character for a time": (
+        rb'{"leads": [{"attributes": {}}], "as_of": "\ud83d"}', 422, "is no time", "as_of"
+    ),
+    "a number for a time": (
+        b'{"leads": [{"attributes": {}}], "as_of": 1735689600000}', 422, "A time is text", "as_of"
+    ),
+    "a number too large": (
+        b'{"leads": [{"attributes": {"visits": 1e999}}]}', 422, "larger than 1.8e308",
+        "leads[0].attributes[...]",
     ),
     "NaN": (b'{"leads": [{"attributes": {"visits": NaN}}]}', 400, "not valid JSON", None),
     "Infinity": (b'{"leads": [{"attributes": {"a": Infinity}}]}', 400, "not valid JSON", None),
     "two documents": (b'{"leads": []}{}', 400, "not valid JSON", None),
-    "deep nesting": (b'{"leads":' + b"[" * 60_000, 400, "not valid JSON", None),
+    "deep nesting": (b'{"leads":' + b"[" * 60_000, 400, "nested too deeply", None),
     "a list": (b"[]", 422, "Expected `object`, got `array`", None),
     "no leads": (b"{}", 422, "required field `leads`", None),
     "leads is a number": (b'{"leads": 3}', 422, "Expected `array`, got `int`", "leads"),
@@ -254,7 +271,7 @@ def test_bad_requests_are_refused_in_one_shape(post: Post, case: str) -> None:
 
 
 def test_refusals_are_all_tried() -> None:
-    assert len(REFUSED) == 24
+    assert len(REFUSED) == 32
 
 
 @pytest.mark.parametrize("value", [1e308, -1e308, 10**400, "1e999", "", " ", True, 0])
