@@ -1,0 +1,98 @@
+"""`leadscore demo`: the whole thing on a simulated CRM."""
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from commands.console import as_typed, out
+from commands.records import write_simulation
+from commands.report import make_report
+from commands.serve import pack
+from commands.train import show_training, train_and_track
+from crm.errors import LeadScoringError
+from crm.project import Project, load_project
+
+
+def demo(
+    folder: Annotated[Path, typer.Option(help="Where everything goes.")] = Path("demo"),
+    leads: Annotated[int, typer.Option(help="How many simulated leads.")] = 5_000,
+    keep_serving: Annotated[bool, typer.Option(help="Leave the service running.")] = False,
+) -> None:
+    """Run the whole thing on a SIMULATED CRM: train, track, pack, serve, score over HTTP."""
+    os.environ["BENTOML_HOME"] = str(folder.resolve() / "bentoml")
+    (folder / "bentoml").mkdir(parents=True, exist_ok=True)
+    from crm.simulated_world import Simulation
+    from reports.terminal_training import scores_table
+
+    out.rule("1  a simulated CRM", align="left")
+    write_simulation(Simulation(leads=leads, drift_at=1.0), folder / "crm", "csv")
+    opened = load_project(folder / "crm")
+    out.rule("2  learn, judge on the newest leads, track in MLflow", align="left")
+    trained, tracked, _ = train_and_track(opened, quiet=False)
+    show_training(trained, tracked)
+    out.rule("3  the report for marketing and sales", align="left")
+    _, said = make_report(opened, folder / "report", quiet=False)
+    out.print(said, soft_wrap=True)
+    out.rule("4  pack a Bento, serve it, score over HTTP", align="left")
+    from serving.process import check_port, free_port, running_service
+    from serving.store import newest_bento
+
+    bento, _ = pack(opened)
+    out.print(f"Built the Bento {bento}; starting it …", soft_wrap=True)
+    body = _newest_leads(opened)
+    (folder / "leads.json").write_text(body)
+    host, port = "127.0.0.1", 3000
+    try:
+        check_port(host, port)
+    except LeadScoringError:
+        port = free_port(host)
+    with running_service(newest_bento(opened.name)[1], host, port) as url:
+        answer = _post(f"{url}/score", body)
+        out.print(scores_table(answer))
+        out.rule("All of this is SIMULATED. Where to look", align="left")
+        where = {
+            "tables": folder / "crm",
+            "MLflow": f"{as_typed('mlflow')} ui --backend-store-uri {tracked.tracking_uri}",
+            "report": folder / "report" / "index.html",
+            "artefact": tracked.artifact_uri.removeprefix("file://"),
+            "service": f"BENTOML_HOME={folder / 'bentoml'} {as_typed()} serve "
+            f"--project {folder / 'crm'} --port {port}",
+            "then try": f"curl -s http://{host}:{port}/score -d @{folder / 'leads.json'}",
+        }
+        for what, place in where.items():
+            out.print(f"  {what:<9} {place}", soft_wrap=True)
+        if keep_serving:
+            out.print(f"The service is running on {url}; Ctrl+C stops it.")
+            _wait_for_interrupt()
+
+
+def _newest_leads(project: Project) -> str:
+    """Write the five newest simulated leads as a CRM would send them."""
+    from crm.records import read_records
+
+    records = read_records(project)
+    newest = records.leads.tail(5)
+    attributes = newest.drop(columns=["lead_id", "created_at"]).astype(object)
+    rows = attributes.where(attributes.notna(), None).to_dict("records")
+    leads = [
+        {"lead_id": lead_id, "created_at": created.isoformat(), "attributes": row}
+        for lead_id, created, row in zip(newest["lead_id"], newest["created_at"], rows, strict=True)
+    ]
+    return json.dumps({"leads": leads}, indent=1)
+
+
+def _post(url: str, body: str) -> Any:
+    import urllib.request
+
+    request = urllib.request.Request(url, data=body.encode(), method="POST")
+    with urllib.request.urlopen(request, timeout=30) as response:
+        return json.load(response)
+
+
+def _wait_for_interrupt() -> None:
+    import signal
+
+    signal.sigwait({signal.SIGINT, signal.SIGTERM})

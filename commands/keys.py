@@ -1,0 +1,63 @@
+"""`leadscore keys …`: who may call the service."""
+
+import datetime
+import json
+import os
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from commands.console import JsonOption, err, headed, out, show
+
+app = typer.Typer(help="Who may call the service.", no_args_is_help=True)
+
+
+@app.command("add")
+def add_key(
+    name: Annotated[str, typer.Argument(help="Whose key it is; logs name it.")],
+    role: Annotated[
+        str,
+        typer.Option(
+            help="score: scores and looks up; write: also sends activities, stages and outcomes; "
+            "admin: also erases, and reads the metrics."
+        ),
+    ] = "score",
+    json_: JsonOption = False,
+) -> None:
+    """Make a key and show it, once: only its hash is kept."""
+    from serving.keys import add_key as run
+    from serving.settings import keys_file, read_settings
+
+    path = keys_file(read_settings(os.environ))
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    key = run(path, name, role, now)
+    if json_:
+        print(json.dumps({"name": name, "role": role, "key": key}))  # noqa: T201
+        return
+    print(key)  # noqa: T201
+    err.print(f"Keep it now: it is not shown again. Its hash is in {path}.", soft_wrap=True)
+
+
+@app.command("list")
+def list_keys(json_: JsonOption = False) -> None:
+    """List the keys: name, role, and since when."""
+    from serving.keys import read_keys
+    from serving.settings import keys_file, read_settings
+
+    keys = read_keys(keys_file(read_settings(os.environ)))
+    rows = [{"name": key.name, "role": key.role, "created_at": key.created_at} for key in keys]
+    table = headed("name", "role", "since")
+    for row in rows:
+        table.add_row(*map(escape, row.values()))
+    show(rows, table, json_)
+
+
+@app.command("revoke")
+def revoke_key(name: Annotated[str, typer.Argument(help="Whose key.")]) -> None:
+    """Take a key away; running services refuse it within a second."""
+    from serving.keys import revoke_key as run
+    from serving.settings import keys_file, read_settings
+
+    run(keys_file(read_settings(os.environ)), name)
+    out.print(f"The key of {escape(name)} is revoked.")

@@ -1,0 +1,207 @@
+"""`leadscore models …`: what was trained, who is champion, and how it came to be."""
+
+import datetime
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from commands.console import JsonOption, ProjectOption, err, out, show
+from crm.errors import GateError, SourceError
+from crm.project import PROJECT_FILE, load_project
+
+if TYPE_CHECKING:
+    from models.card import ModelCard
+    from models.history import Event
+    from models.registry import Registry
+
+VersionArgument = Annotated[str, typer.Argument(help="A version's number, champion or challenger.")]
+BecauseOption = Annotated[str, typer.Option(help="Why; the history keeps it.")]
+WhoOption = Annotated[
+    str | None, typer.Option(help="Who decides; without it, the user who is logged in.")
+]
+
+app = typer.Typer(
+    help="What was trained, who is champion, and how it came to be.", no_args_is_help=True
+)
+
+
+@app.command("list")
+def list_models(project: ProjectOption = Path(PROJECT_FILE), json_: JsonOption = False) -> None:
+    """List the versions: alias, when, how good on their own test leads, digest."""
+    from models.registry import Registry
+    from reports.terminal import versions_table
+
+    rows = [version.to_json() for version in Registry(load_project(project)).versions()]
+    show(rows, versions_table(rows), json_)
+
+
+@app.command("show")
+def show_model(
+    version: VersionArgument,
+    html: Annotated[
+        Path | None, typer.Option(help="Write the card as a page that stands alone.")
+    ] = None,
+    project: ProjectOption = Path(PROJECT_FILE),
+    json_: JsonOption = False,
+) -> None:
+    """Show a version's card: what it learned from, how good it is, what it leaves out."""
+    from models.registry import Registry
+    from reports.terminal import card_summary
+
+    registry = Registry(load_project(project))
+    found = registry.resolve(version)
+    card = registry.load(found.version).scorer.card
+    if html is not None:
+        _write_page(card, html)
+    facts, plain = found.to_json(), card.to_json()
+    show({"version": facts, "card": plain}, card_summary(facts, plain), json_)
+
+
+def _write_page(card: "ModelCard", target: Path) -> None:
+    from reports.card_page import card_page
+    from reports.card_pictures import card_pictures
+
+    try:
+        target.write_text(card_page(card, pictures=card_pictures(card)), encoding="utf-8")
+    except OSError as error:
+        raise SourceError(f"{target} cannot be written: {error.strerror}.") from None
+    err.print(f"Wrote {target}.", soft_wrap=True)
+
+
+@app.command("compare")
+def compare_models(
+    one: VersionArgument,
+    other: VersionArgument,
+    project: ProjectOption = Path(PROJECT_FILE),
+    json_: JsonOption = False,
+) -> None:
+    """Compare two versions on the same newest leads, which neither of them learned from."""
+    from crm.records import read_records
+    from models.registry import Registry
+    from reports.terminal import comparison_table
+    from training.judging import compare
+
+    opened = load_project(project)
+    registry = Registry(opened)
+    versions = [registry.resolve(named).version for named in (one, other)]
+    records = read_records(opened, datetime.datetime.now(datetime.UTC))
+    found = compare(registry, opened, records, *versions).to_json()
+    show(found, comparison_table(found), json_)
+
+
+@app.command("changes")
+def show_changes(
+    version: VersionArgument = "challenger",
+    project: ProjectOption = Path(PROJECT_FILE),
+    json_: JsonOption = False,
+) -> None:
+    """Show which open leads would change grade if a version became champion, and why."""
+    from crm.records import read_records
+    from models.registry import Registry
+    from reports.terminal import changes_table
+    from training.changes import find_changes
+
+    opened = load_project(project)
+    registry = Registry(opened)
+    after = registry.load(registry.resolve(version).version).scorer
+    before = registry.load(registry.champion()).scorer
+    now = datetime.datetime.now(datetime.UTC)
+    found = find_changes(before, after, read_records(opened, now), now).to_json()
+    show(found, changes_table(found), json_)
+
+
+@app.command("history")
+def show_history(project: ProjectOption = Path(PROJECT_FILE), json_: JsonOption = False) -> None:
+    """List what was promoted, refused or rolled back: when, by whom, and why."""
+    from models.history import history
+    from models.registry import Registry
+    from reports.terminal import history_table
+
+    rows = [event.to_json() for event in history(Registry(load_project(project)))]
+    show(rows, history_table(rows), json_)
+
+
+@app.command("promote")
+def promote_model(
+    version: VersionArgument,
+    because: BecauseOption = "",
+    force: Annotated[
+        bool, typer.Option("--force", help="In spite of failed gates; needs --because.")
+    ] = False,
+    who: WhoOption = None,
+    project: ProjectOption = Path(PROJECT_FILE),
+    json_: JsonOption = False,
+) -> None:
+    """Put a challenger through its gates; if it passes all, it is the champion."""
+    from models.promotion import check_reason, promote, user_name
+    from models.registry import Registry
+    from reports.terminal import gates_table
+    from training.gate import Grounds, judge
+
+    check_reason(force, because)
+    opened = load_project(project)
+    registry = Registry(opened)
+    named = registry.resolve(version).version
+    grounds = Grounds.read(opened, datetime.datetime.now(datetime.UTC))
+    judgement = judge(registry, opened, grounds, named)
+    gates = [gate.to_json() for gate in judgement.gates]
+    if not json_:
+        out.print(gates_table(gates))
+    try:
+        event = promote(
+            registry,
+            judgement,
+            who=who or user_name(),
+            at=datetime.datetime.now(datetime.UTC),
+            because=because,
+            forced=force,
+        )
+    except GateError:
+        if json_:
+            print(json.dumps({"event": None, "gates": gates}))  # noqa: T201
+        raise
+    _crown(registry, event, gates, json_)
+
+
+@app.command("rollback")
+def rollback_model(
+    to: Annotated[
+        str | None, typer.Option(help="A version; without it, the champion before this one.")
+    ] = None,
+    because: BecauseOption = "",
+    who: WhoOption = None,
+    project: ProjectOption = Path(PROJECT_FILE),
+    json_: JsonOption = False,
+) -> None:
+    """Make an earlier champion the champion again, if it loads and answers."""
+    from models.history import previous_champion
+    from models.promotion import rollback, user_name
+    from models.registry import Registry
+    from training.gate import judge_return
+
+    registry = Registry(load_project(project))
+    version = registry.resolve(to).version if to else previous_champion(registry)
+    judgement = judge_return(registry, version)
+    event = rollback(
+        registry,
+        judgement,
+        who=who or user_name(),
+        at=datetime.datetime.now(datetime.UTC),
+        because=because,
+    )
+    _crown(registry, event, [gate.to_json() for gate in judgement.gates], json_)
+
+
+def _crown(registry: "Registry", event: "Event", gates: list[Any], json_: bool) -> None:
+    """Hand a new champion to BentoML's store, and say so."""
+    from serving.store import promote_in_store
+
+    with registry.fetched(event.version) as folder:
+        tag = promote_in_store(folder, registry.name, event.version)
+    was = f", instead of version {event.previous}" if event.previous else ""
+    said = f"{registry.name} version {event.version} is the champion now ({event.what}){was}."
+    page = escape(f"{said} {event.said}".strip()) + f"\nIn BentoML's store: {tag}"
+    show({"event": event.to_json(), "gates": gates, "store_tag": tag}, page, json_)

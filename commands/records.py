@@ -1,0 +1,84 @@
+"""The records before there is a model: simulate some, draft a project file, audit the fields."""
+
+import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from commands.console import JsonOption, ProjectOption, as_typed, headed, out, progress, show
+from crm.errors import SourceError
+from crm.project import PROJECT_FILE, load_project
+
+if TYPE_CHECKING:
+    from crm.simulated_world import Simulation
+
+
+def init(
+    sources: Annotated[list[str], typer.Argument(help="CSV or Parquet files of the CRM.")],
+    project: ProjectOption = Path(PROJECT_FILE),
+    name: Annotated[str | None, typer.Option(help="The model's name.")] = None,
+) -> None:
+    """Write a first, commented project file from the data."""
+    from crm.drafting import draft_project
+
+    target = project / PROJECT_FILE if project.is_dir() else project
+    if target.exists():
+        raise SourceError(f"{target} exists already. Move it away, or name another --project.")
+    text = draft_project(sources, target.resolve().parent, name)
+    target.write_text(text, encoding="utf-8")
+    out.print(f"Wrote {target}. Read its comments, change what is wrong, then:")
+    out.print(f"  {as_typed()} train --project {target}", soft_wrap=True)
+
+
+def simulate(
+    folder: Annotated[Path, typer.Argument(help="Where to write the tables.")],
+    leads: Annotated[int, typer.Option(help="How many leads.")] = 5_000,
+    activities_per_lead: Annotated[float, typer.Option(help="Mean per lead.")] = 8.0,
+    seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
+    drift_at: Annotated[
+        float, typer.Option(help="Share of the time after which the world changes; 1: never.")
+    ] = 0.75,
+    file_format: Annotated[str, typer.Option(help="csv or parquet.")] = "csv",
+) -> None:
+    """Write a SIMULATED B2B CRM with a known truth."""
+    from crm.simulated_world import Simulation
+
+    settings = Simulation(
+        leads=leads, activities_per_lead=activities_per_lead, seed=seed, drift_at=drift_at
+    )
+    write_simulation(settings, folder, file_format)
+    out.print(f"Next:\n  {as_typed()} train --project {folder}", soft_wrap=True)
+
+
+def audit(project: ProjectOption = Path(PROJECT_FILE), json_: JsonOption = False) -> None:
+    """Judge every field of the leads: leak, suspect or fine, with the evidence."""
+    from crm.records import read_records
+    from features.audit import Verdict
+    from features.audit import audit as run
+    from features.moments import make_moments
+
+    opened = load_project(project)
+    records = read_records(opened, datetime.datetime.now(datetime.UTC))
+    found = run(records, make_moments(records, opened.learn), opened)
+    table = headed("field", "verdict", "evidence")
+    for field in sorted(found.fields, key=lambda field: list(Verdict).index(field.verdict)):
+        evidence = "\n".join(f"{check.number} {check.evidence}" for check in field.checks)
+        table.add_row(escape(field.field[:60]), field.verdict.value, escape(evidence))
+    show(found.to_json(), table, json_)
+    lines = [field.line for field in found.fields if field.line]
+    if lines and not json_:
+        out.print("Leaks and suspects are left out of the model. To settle them for good, put into")
+        out.print(f"[columns] of {escape(str(opened.path.name))}:", markup=False)
+        for line in lines:
+            out.print(f"  {line}", markup=False, soft_wrap=True)
+
+
+def write_simulation(settings: "Simulation", folder: Path, file_format: str) -> None:
+    """Write a simulated CRM with a progress bar, and say so."""
+    from crm.simulator import simulate as run
+
+    with progress("Simulating", quiet=False) as told:
+        run(settings, folder, file_format=file_format, on_chunk=lambda n, total: told(n / total))  # type: ignore[arg-type]
+    out.print(f"Wrote a SIMULATED CRM of {settings.leads:,} leads to {folder}.", soft_wrap=True)

@@ -1,0 +1,104 @@
+"""`leadscore report`: the pages for marketing and sales."""
+
+import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from commands.console import JsonOption, ProjectOption, err, progress, show
+from crm.errors import ConfigError
+from crm.project import PROJECT_FILE, Project, load_project
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+def report(
+    project: ProjectOption = Path(PROJECT_FILE),
+    output: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="The folder to write; `report` beside the project file."),
+    ] = None,
+    since: Annotated[
+        datetime.datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="Only leads created on this day or later, UTC."),
+    ] = None,
+    segment: Annotated[
+        str | None, typer.Option(help="Only leads with this value, such as industry=Software.")
+    ] = None,
+    share: Annotated[
+        str | None,
+        typer.Option(help="Who shares it: put the takeaways on a page of today for both teams."),
+    ] = None,
+    json_: JsonOption = False,
+) -> None:
+    """Write the report: a page that opens from disk, Markdown with pictures, CSV and JSON."""
+    opened = load_project(project)
+    facts, page = make_report(
+        opened,
+        output or opened.folder / "report",
+        quiet=json_,
+        since=None if since is None else since.replace(tzinfo=datetime.UTC),
+        segment=None if segment is None else _column_and_value(segment),
+        share=share,
+    )
+    show(facts, page, json_)
+
+
+def make_report(
+    project: Project,
+    folder: Path,
+    *,
+    quiet: bool,
+    since: datetime.datetime | None = None,
+    segment: tuple[str, str] | None = None,
+    share: str | None = None,
+) -> "tuple[dict[str, Any], RenderableType]":
+    """Write a report; give the facts for machines, and what to tell people."""
+    from crm.records import read_records
+    from models.registry import Registry
+    from reports.report import build_report
+    from reports.takeaways import FOLDER
+    from reports.takeaways import share as share_takeaways
+    from reports.terminal import report_summary
+    from reports.write import check_folder, read_previous, write_report
+
+    check_folder(folder)
+    previous = read_previous(folder)
+    now = datetime.datetime.now(datetime.UTC)
+    registry = Registry(project)
+    champion = registry.find_champion()
+    scorer = None if champion is None else registry.load(champion).scorer
+    if not quiet:
+        err.print(f"Reading the records of {project.name} …", soft_wrap=True)
+    records = read_records(project, now)
+    with progress("Counting", quiet=quiet) as told:
+        content = build_report(
+            project, records, now, scorer, since=since, segment=segment, previous=previous
+        )
+        told(0.5, "Drawing")
+        written = write_report(content, folder, at=now)
+    page = None
+    if share is not None:
+        page = share_takeaways(content, written.folder.parent / FOLDER, share, now)
+    facts: dict[str, Any] = {
+        "folder": str(written.folder),
+        "as_of": content.as_of,
+        "model": champion,
+        "files": dict(written.files),
+        "takeaways": None if page is None else str(page),
+    }
+    first = next(iter(content.pages), None)
+    sentences = [takeaway.sentence for takeaway in first.takeaways] if first else []
+    return facts, report_summary(facts, sentences, written.total_bytes)
+
+
+def _column_and_value(segment: str) -> tuple[str, str]:
+    column, equals, value = segment.partition("=")
+    if not (column.strip() and equals):
+        raise ConfigError(
+            f"--segment is {segment[:60]!r}. Expected a column and its value, such as "
+            "industry=Software."
+        )
+    return column.strip(), value.strip()

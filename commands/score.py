@@ -1,0 +1,84 @@
+"""The champion at work: the scores of a file, and the features that it looks at."""
+
+import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.console import Group
+from rich.markup import escape
+
+from commands.console import JsonOption, ProjectOption, headed, progress, show
+from crm.project import PROJECT_FILE, TableKeys, load_project
+
+
+def score(
+    leads: Annotated[Path, typer.Argument(help="The leads, CSV or Parquet.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="CSV or Parquet to write.")],
+    project: ProjectOption = Path(PROJECT_FILE),
+    model: Annotated[
+        Path | None, typer.Option(help="A saved model's folder, instead of the champion.")
+    ] = None,
+    as_of: Annotated[
+        datetime.datetime | None, typer.Option(help="The moment of scoring, UTC; now by default.")
+    ] = None,
+    reasons: Annotated[
+        int, typer.Option(help="How many reasons to write beside each score.", min=0, max=20)
+    ] = 0,
+    json_: JsonOption = False,
+) -> None:
+    """Score a file of leads with the champion, as of now or of the moment named."""
+    from crm.records import read_events
+    from models.artifact import load_artifact
+    from models.batch import score_file
+    from models.registry import Registry
+
+    table = TableKeys(source=str(leads))
+    moment = (as_of or datetime.datetime.now(datetime.UTC)).replace(tzinfo=datetime.UTC)
+    events: dict[str, Any] = {}
+    if model is not None:
+        loaded, version = load_artifact(model), model.name
+    else:
+        opened = load_project(project)
+        table = msgspec.structs.replace(
+            opened.leads, source=str(leads), table=None, query=None, order=None
+        )
+        loaded, version = Registry(opened).load_champion()
+        events = read_events(opened, notes=[])
+    with progress(f"Scoring {leads.name}", quiet=json_, is_share=False) as told:
+        summary = score_file(
+            loaded.scorer, table, output, as_of=moment, n_reasons=reasons, on_rows=told, **events
+        )
+    card = loaded.scorer.card
+    facts = {
+        "rows": summary.rows,
+        "output": str(output),
+        "as_of": moment.isoformat(timespec="seconds"),
+        "model": {"name": card.name, "version": version, "digest": loaded.digest[:12]},
+        "absent": summary.absent,
+        "unknown": summary.unknown,
+    }
+    lines = [f"Scored {summary.rows:,} leads with {card.name} {version} into {output}."]
+    for what, columns in (
+        ("absent, so they counted as missing", summary.absent),
+        ("unknown to the model and ignored", summary.unknown),
+    ):
+        if columns:
+            lines.append(f"Columns {what}: {escape(', '.join(columns))}")
+    show(facts, "\n".join(lines), json_)
+
+
+def features(project: ProjectOption = Path(PROJECT_FILE), json_: JsonOption = False) -> None:
+    """List what the champion looks at: source, window and unit of every feature."""
+    from models.registry import Registry
+
+    loaded, version = Registry(load_project(project)).load_champion()
+    rows = loaded.scorer.pipeline.features
+    table = headed("feature", "from", "window", "unit", "in words")
+    for row in rows:
+        window = f"{row.window_days:g} days" if row.window_days else ""
+        source = f"{row.table}: {row.column}"
+        table.add_row(*map(escape, (row.name, source, window, row.unit, row.sentence)))
+    said = f"{loaded.scorer.card.name} {version} looks at {len(rows)} features:"
+    show([msgspec.to_builtins(row) for row in rows], Group(said, table), json_)

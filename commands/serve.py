@@ -1,0 +1,99 @@
+"""The service: pack it, run it, and bring it each new champion."""
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from commands.console import JsonOption, ProjectOption, as_typed, out, show, show_error
+from crm.errors import ArtifactError, ServiceError, TrackingError
+from crm.project import PROJECT_FILE, Project, load_project
+
+HERE = Path(__file__).resolve().parent.parent
+
+
+def build(project: ProjectOption = Path(PROJECT_FILE), json_: JsonOption = False) -> None:
+    """Pack the service and the champion into a Bento."""
+    bento, model = pack(load_project(project))
+    said = (
+        f"Built the Bento {bento}. Serve it:\n"
+        f"  {as_typed()} serve --project {project}\n"
+        f"  {as_typed('bentoml')} serve {bento}"
+    )
+    show({"bento": bento, "model": model}, said, json_)
+
+
+def pack(project: Project) -> tuple[str, str]:
+    """Build a Bento of the service and the champion; give its tag and the model's."""
+    from models.registry import Registry
+    from serving.store import build_bento, put_in_store
+
+    registry = Registry(project)
+    version = registry.champion()
+    with registry.fetched(version) as folder:
+        model = put_in_store(folder, project.name, version)
+    return build_bento(HERE, model), model
+
+
+def serve(
+    project: ProjectOption = Path(PROJECT_FILE),
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port to listen on.")] = 3000,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that answer.", min=1, max=64)
+    ] = None,
+    pinned: Annotated[
+        bool, typer.Option("--pinned", help="Stay with the Bento's model after a promotion.")
+    ] = False,
+) -> None:
+    """Serve the newest Bento of the project, and each new champion, until it is stopped."""
+    from crm.ledger import Ledger
+    from serving.process import check_port, serve_command, serve_environment
+    from serving.store import newest_bento
+
+    opened = load_project(project)
+    tag, folder = newest_bento(opened.name)
+    check_port(host, port)
+    out.print(f"Serving {tag} on http://{host}:{port} (Ctrl+C stops it)", soft_wrap=True)
+    sys.stdout.flush()
+    command = serve_command(folder, host, port)
+    settings = {"LEADSCORE_TAKEOVER": "off"} if pinned else {}
+    if opened.ledger_url:
+        with Ledger(opened.ledger_url, opened.folder) as ledger:
+            url = ledger.database.engine.url  # whole, wherever the service runs
+            settings["LEADSCORE_LEDGER_URL"] = url.render_as_string(hide_password=False)
+    settings |= {"LEADSCORE_WORKERS": str(workers)} if workers else {}
+    os.execvpe(command[0], command, serve_environment(host, settings))
+
+
+def follow(
+    project: ProjectOption = Path(PROJECT_FILE),
+    every: Annotated[float, typer.Option(help="Seconds between two looks.", min=1)] = 10,
+    once: Annotated[bool, typer.Option("--once", help="Look once, and end.")] = False,
+) -> None:
+    """Bring the champion from MLflow's registry to the services on this machine."""
+    from models.registry import Registry
+    from serving.store import promote_in_store
+
+    opened = load_project(project)
+    seen: str | None = None
+    while True:
+        try:
+            registry = Registry(opened)
+            version = registry.champion()
+            if version != seen:
+                with registry.fetched(version) as folder:
+                    tag = promote_in_store(folder, opened.name, version)
+                seen = version
+                out.print(f"{opened.name} version {version} is served from {tag}", soft_wrap=True)
+        except (TrackingError, ArtifactError, ServiceError) as error:
+            if once:
+                raise
+            show_error(error)
+        if once:
+            return
+        sys.stdout.flush()
+        time.sleep(every)
