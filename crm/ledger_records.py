@@ -52,8 +52,8 @@ def events_table(ledger: Ledger, kind: str) -> pd.DataFrame:
             cells[name] += [row[name] for row in piece]
     table = pd.DataFrame({name: np.array(of, dtype=object) for name, of in cells.items()})
     table[event.time] = utc(table[event.time])
-    for name in set(columns) & set(NUMBERS):
-        table[name] = table[name].astype("float64")
+    for name in set(columns) - {event.time}:
+        table[name] = table[name].astype("float64" if name in NUMBERS else "str")
     if kind != "activities":
         return table.drop(columns=event.id)
     is_made = table[event.id].str.startswith(DERIVED).fillna(value=False).astype(bool)

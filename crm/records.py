@@ -10,6 +10,7 @@ import hashlib
 import reprlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -18,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from crm.cells import cell_text, number_column, read_column, text_column
+from crm.cells import cell_text, number_column, read_column, text_column, text_series
 from crm.errors import ConfigError, SchemaError
 from crm.ledger import Ledger
 from crm.ledger_records import events_table, leads_table, project_ledger, with_events
@@ -86,8 +87,6 @@ class Records:
         The moment up to which the records were watched; None without times.
     in_order : bool
         True if the leads stand in the order of time.
-    digests : dict of str to str
-        SHA-256 of each table's content.
     notes : list of str
         What was repaired or left out while reading, in sentences for a person.
     """
@@ -98,13 +97,20 @@ class Records:
     stages: pd.DataFrame | None = None
     observed_until: pd.Timestamp | None = None
     in_order: bool = False
-    digests: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     @property
     def has_times(self) -> bool:
         """True if the leads have a time of creation."""
         return "created_at" in self.leads.columns
+
+    @cached_property
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of each table's content; seconds where there are millions of rows."""
+        tables = {
+            name: getattr(self, name) for name in ("leads", "activities", "stages", "outcomes")
+        }
+        return {name: digest(table) for name, table in tables.items() if table is not None}
 
 
 def read_records(project: Project, now: datetime.datetime | None = None) -> Records:
@@ -132,14 +138,14 @@ def read_records(project: Project, now: datetime.datetime | None = None) -> Reco
     notes: list[str] = []
     with project_ledger(project) as ledger:
         leads, leads_raw, outcomes, erased = _read_leads(project, ledger, notes)
-    known = set(leads["lead_id"])
+    known = pa.Array.from_pandas(leads["lead_id"]).cast(pa.large_string())
     tables: dict[str, pd.DataFrame | None] = {
         "outcomes": outcomes,
         **read_events(project, notes),
     }
     for name, shaped in tables.items():
         if shaped is not None:
-            shaped = shaped[~shaped["lead_id"].isin(erased)]
+            shaped = shaped[~shaped["lead_id"].isin(erased)] if erased else shaped
             tables[name] = _of_known_leads(name, shaped, known, notes)
     leads, in_order = _in_order_of_time(leads_raw, leads, project)
     assert tables["outcomes"] is not None
@@ -153,7 +159,6 @@ def read_records(project: Project, now: datetime.datetime | None = None) -> Reco
         notes=notes,
     )
     _check_outcomes_follow_creation(records, project)
-    records.digests.update(_digests(records))
     return records
 
 
@@ -266,9 +271,12 @@ def read_events(project: Project, notes: list[str]) -> dict[str, pd.DataFrame | 
 
 def _in_order(name: str, table: pd.DataFrame, time: str, notes: list[str]) -> pd.DataFrame:
     """Sort events by lead and time; of one lead's activities with the same id keep the earliest."""
-    table = table.sort_values(["lead_id", time], kind="stable", ignore_index=True)
+    lead = pd.factorize(table["lead_id"], sort=True)[0]  # half the time of `sort_values`
+    order = np.lexsort((table[time].to_numpy(dtype="datetime64[us]"), lead))
+    table = table.iloc[order].reset_index(drop=True)
     if name == "activities" and "activity_id" in table:
-        repeated = table["activity_id"].notna() & table.duplicated(["lead_id", "activity_id"])
+        repeated = table["activity_id"].notna() & table["activity_id"].duplicated(keep=False)
+        repeated[repeated] = table.loc[repeated, ["lead_id", "activity_id"]].duplicated()
         if repeated.any():
             notes.append(f"activities: {int(repeated.sum()):,} repeated ids, each kept once.")
             table = table[~repeated].reset_index(drop=True)
@@ -341,7 +349,7 @@ def shape_table(table: pd.DataFrame, name: str, keys: TableKeys, notes: list[str
         elif role.kind == "number":
             shaped[role.name] = number_column(cells)
         else:
-            shaped[role.name] = text_column(cells)
+            shaped[role.name] = text_series(cells)
     result = pd.DataFrame(shaped, index=table.index)
     problems = list(_contract_failures(table, result, name, found))
     if problems:
@@ -378,7 +386,7 @@ def parse_times(column: pd.Series, keys: TableKeys, subject: str) -> tuple[pd.Se
     if pd.api.types.is_datetime64_dtype(column.dtype):
         return _localize(column, keys.timezone, subject), bool(column.notna().any())
     if keys.time_format is not None:
-        text = pd.Series(text_column(column), index=column.index)
+        text = text_series(column)
         is_zoned = "%z" in keys.time_format.lower()
         try:
             parsed = pd.to_datetime(text, format=keys.time_format, errors="coerce", utc=is_zoned)
@@ -390,7 +398,7 @@ def parse_times(column: pd.Series, keys: TableKeys, subject: str) -> tuple[pd.Se
         if is_zoned:
             return parsed.astype(TIME_DTYPE), False
         return _localize(parsed, keys.timezone, subject), bool(parsed.notna().any())
-    text = pd.Series(text_column(column), index=column.index, dtype="str")
+    text = text_series(column)
     text = text.where(text.str.match(r"\d{4}-\d|\d{8}(?:[T ]|$)", na=False))  # else pandas guesses
     zoned = text.str.contains(r"\d[T ].*(?:Z|[+-][\d:]+)$", regex=True, na=False).astype(bool)
     result = pd.Series(pd.NaT, index=column.index, dtype=TIME_DTYPE)
@@ -571,11 +579,11 @@ def _settle(outcomes: pd.DataFrame, learn: LearnKeys, subject: str) -> pd.DataFr
 
 
 def _of_known_leads(
-    name: str, table: pd.DataFrame, known: set[str], notes: list[str]
+    name: str, table: pd.DataFrame, known: pa.Array, notes: list[str]
 ) -> pd.DataFrame:
     # Arrow's own look-up takes an eighth of the time that pandas' takes on text.
-    ids, names = pa.Array.from_pandas(table["lead_id"]), pa.array(list(known), pa.large_string())
-    is_known = pc.is_in(ids.cast(pa.large_string()), value_set=names).to_numpy(zero_copy_only=False)
+    ids = pa.Array.from_pandas(table["lead_id"]).cast(pa.large_string())
+    is_known = pc.is_in(ids, value_set=known).to_numpy(zero_copy_only=False)
     strangers = int((~is_known).sum())
     if strangers and strangers == len(table):
         raise SchemaError(
@@ -587,7 +595,7 @@ def _of_known_leads(
         )
     if strangers:
         notes.append(f"{name}: {strangers:,} rows of unknown leads are left out.")
-    return table[is_known].reset_index(drop=True)
+    return table[is_known].reset_index(drop=True) if strangers else table
 
 
 def _in_order_of_time(
@@ -693,13 +701,6 @@ def _check_named_columns(project: Project, columns: list[str]) -> None:
             f"{project.path.name} names columns that {name_of(project.leads)} "
             f"does not have:\n{lines}"
         )
-
-
-def _digests(records: Records) -> dict[str, str]:
-    tables = {
-        name: getattr(records, name) for name in ("leads", "activities", "stages", "outcomes")
-    }
-    return {name: digest(table) for name, table in tables.items() if table is not None}
 
 
 def digest(table: pd.DataFrame) -> str:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crm.cells import cell_number, cell_text, number_column, text_column
+from crm.cells import cell_number, cell_text, number_column, text_column, text_series
 
 BERLIN = datetime.timezone(datetime.timedelta(hours=1))
 MORNING = datetime.datetime(2025, 1, 1, 8, tzinfo=datetime.UTC)
@@ -125,7 +125,16 @@ def test_a_column_is_read_as_its_cells_are(dtype, data):
     np.testing.assert_array_equal(numbers, np.array([cell_number(c) for c in cells], dtype=float))
     assert numbers.dtype == np.float64
     assert read.tolist() == [cell_text(cell) for cell in cells]
+    expected = pd.Series(read, index=column.index, dtype="str")
+    pd.testing.assert_series_equal(text_series(column), expected)
     pd.testing.assert_series_equal(column, before)
+
+
+def test_every_kind_of_white_space_is_tidied():
+    spaces = [chr(code) for code in range(0x110000) if chr(code).isspace()]
+    column = pd.Series([f"a{space}{space}b{space}" for space in spaces], dtype="str")
+    assert len(spaces) > 20
+    assert set(text_series(column)) == {"a b"}
 
 
 def test_equal_cells_are_not_always_the_same():
