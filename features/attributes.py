@@ -25,7 +25,7 @@ MIN_ROWS_PER_VALUE = 5
 SMALL_VOCABULARY = 50
 MOSTLY = 0.99
 NEARLY_UNIQUE = 0.9
-TRUTHS = {"true", "false"}
+TRUTHS = {"true": 1.0, "false": 0.0}
 
 
 @dataclass(frozen=True)
@@ -60,13 +60,19 @@ class NumberAttribute:
         return frozenset(filter(math.isfinite, map(cell_number, self.nothing)))
 
     def encode(self, cell: Any) -> float:
-        """Read one cell; nan if it holds no number, or one that means "no value"."""
+        """Read one cell; nan if it holds no number, or one that means "no value".
+
+        True is 1 and false 0, whether they come as booleans or as words.
+        """
         number = cell_number(cell)
-        if number in self.nothing_numbers:
-            return math.nan
         if type(cell) in (float, int):  # of these `nothing_numbers` tells all that words could
-            return number
-        return math.nan if str(cell_text(cell)).casefold() in self.nothing else number
+            return math.nan if number in self.nothing_numbers else number
+        word = str(cell_text(cell)).casefold()
+        if word in self.nothing:
+            return math.nan
+        if word in TRUTHS:
+            return TRUTHS[word]
+        return math.nan if number in self.nothing_numbers else number
 
     def encode_column(self, column: pd.Series) -> NDArray[np.float64]:
         """Read a column, shape (n,), float64."""
@@ -78,10 +84,10 @@ class NumberAttribute:
 
     def complaint(self, cell: Any) -> str | None:
         """Say what is odd about a cell, or None."""
-        if not math.isnan(cell_number(cell)):
-            return None
         text = cell_text(cell)
-        if text is None or text.casefold() in self.nothing:
+        if text is None or text.casefold() in self.nothing | TRUTHS.keys():
+            return None
+        if not math.isnan(cell_number(cell)):
             return None
         return f"`{self.column}` is no number and counts as missing"
 
@@ -196,7 +202,8 @@ def fit_attribute(
     texts = text_column(column)
     reader = NumberAttribute(name, folded, math.nan)
     texts[np.isin(_fold(texts), list(folded))] = None
-    texts[np.isin(number_column(column), list(reader.nothing_numbers))] = None
+    is_truth = np.isin(_fold(texts), list(TRUTHS))
+    texts[np.isin(number_column(column), list(reader.nothing_numbers)) & ~is_truth] = None
     filled = np.array([text is not None for text in texts], dtype=bool)
     n_filled = int(filled.sum())
     if n_filled == 0:
@@ -206,9 +213,10 @@ def fit_attribute(
         return LeftOut(name, f"it is always {str(counts.index[0])[:40]!r}")
     numbers = reader.encode_column(column)
     infinite = read_column(pd.Series(texts), _is_infinite, np.bool_)
-    share = float((np.isfinite(numbers) | infinite)[filled].mean())
-    if kind is None and {str(text).casefold() for text in counts.index} <= TRUTHS:
-        kind = "category"  # the words and the booleans alike, wherever they were read from
+    is_number = np.isfinite(numbers) | infinite
+    if not is_number[~is_truth].any():  # true and false are numbers only beside others
+        is_number &= ~is_truth
+    share = float(is_number[filled].mean())
     if kind is None:
         kind = _kind(name, share, n_distinct=len(counts), n=n_filled)
     if kind == "number":

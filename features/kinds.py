@@ -191,7 +191,7 @@ class DateAttribute:
 
     def encode(self, cell: Any) -> float:
         """Read one cell as days since 1970; `at` makes it what the moment sees."""
-        time = cell_time(cell)
+        time = cell_time(cell_text(cell))  # 20250301 is the same day as a number and as a word
         return math.nan if time == NOT_A_TIME else time / MICROSECONDS_PER_DAY
 
     def encode_column(self, column: pd.Series) -> NDArray[np.float64]:
@@ -214,7 +214,7 @@ class DateAttribute:
     def complaint(self, cell: Any) -> str | None:
         """Say what is odd about a cell, or None."""
         word = cell_text(cell)
-        if word is None or word.casefold() in self.nothing or cell_time(cell) != NOT_A_TIME:
+        if word is None or word.casefold() in self.nothing or cell_time(word) != NOT_A_TIME:
             return None
         return f"`{self.column}` is no ISO 8601 time and counts as missing"
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crm.cells import cell_text
 from crm.errors import LearningError, SchemaError
 from crm.project import PROJECT_FILE, load_project
 from crm.records import Records
@@ -30,6 +31,19 @@ def fit(cells, kind=None, nothing=(), dtype=None):
 
 
 # -- what a column is
+
+
+@pytest.mark.parametrize("truths", [(True, False), ("TRUE", "False")])
+def test_true_and_false_are_words_alone_and_numbers_beside_numbers(truths):
+    assert fit([*truths] * 20).kind == "category"
+    assert fit([*truths, "perhaps"] * 20).kind == "category"
+    assert fit([*truths] * 20, nothing=["0"]).vocabulary == fit([*truths] * 20).vocabulary
+    found = fit([*truths, 1, 0, 7] * 20)
+    assert (found.kind, found.median) == ("number", 1)
+    assert [found.encode(truth) for truth in truths] == [1, 0]
+    assert fit([*truths] * 20, kind="number").median == 0.5
+    assert found.complaint(truths[0]) is None
+    assert math.isnan(fit([*truths, 5] * 20, nothing=["false"]).encode(truths[1]))
 
 
 @pytest.mark.parametrize("dtype", ["str", "object", "float", "Float64"])
@@ -220,6 +234,14 @@ def test_a_column_is_encoded_as_its_cells_are(attribute, column):
     assert encoded.dtype == np.float64
     np.testing.assert_array_equal(encoded, [attribute.encode(cell) for cell in column.tolist()])
     pd.testing.assert_series_equal(column, before)
+
+
+@given(attributes, cells)
+def test_a_cell_is_encoded_as_its_text_is(attribute, cell):
+    """A lead scores the same from JSON as from a file of text that it was written to."""
+    written = cell_text(cell)
+    np.testing.assert_array_equal(attribute.encode(written), attribute.encode(cell))
+    assert attribute.complaint(written) == attribute.complaint(cell)
 
 
 @given(columns, nothings, st.sampled_from([None, "number", "category"]))

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crm.cells import cell_text
 from crm.project import PROJECT_FILE, load_project
 from crm.records import Records
 from features import fitting
@@ -102,6 +103,7 @@ def at(cell, part: str, as_of: int = NOW) -> float:
         ("1969-12-31T12:00:00Z", 20_149, 2, 12),
         ("1970-01-01T12:00:00Z", 20_148, 3, 1),
         (" 20250223T120000Z ", 6, 6, 2),
+        (20250223, 6.5, 6, 2),
     ],
 )
 def test_a_date_by_hand(cell, age: float, weekday: int, month: int) -> None:
@@ -117,7 +119,7 @@ def test_a_date_by_hand(cell, age: float, weekday: int, month: int) -> None:
     [
         (MISSING_CELLS, None),
         (
-            ("soon", 20250301, 1.7e9, "12:00", True),
+            ("soon", 1.7e9, "12:00", True, 2025),
             "`signed` is no ISO 8601 time and counts as missing",
         ),
     ],
@@ -261,6 +263,14 @@ def test_a_column_is_read_as_its_cells_are(attribute, column) -> None:
     pd.testing.assert_series_equal(column, before)
     for cell in column.tolist():
         assert attribute.complaint(cell) is None or str(cell).strip()
+
+
+@given(attributes, odd | st.integers(20240101, 20241231))
+def test_a_cell_is_read_as_its_text_is(attribute, cell) -> None:
+    """A lead scores the same from JSON as from a file of text that it was written to."""
+    written = cell_text(cell)
+    np.testing.assert_array_equal(attribute.encode(written), attribute.encode(cell))
+    assert attribute.complaint(written) == attribute.complaint(cell)
 
 
 # -- what a column is taken for
