@@ -13,7 +13,7 @@ import pytest
 
 from crm.errors import ConfigError, LedgerError
 from crm.ledger import Batch, GivenScore, Ledger
-from crm.project import load_project
+from crm.project import TableKeys, load_project
 from crm.records import read_events
 from crm.trend import trend
 from models.batch import score_file
@@ -152,6 +152,48 @@ def test_the_same_lead_offline_from_an_export_gives_the_same_number(
     )  # fmt: skip
     offline = pd.read_csv(tmp_path / "scored.csv").set_index("lead_id")["probability"].to_dict()
     assert {one["lead_id"]: one["probability"] for one in online} == offline
+
+
+ODD_CELLS = [
+    True, False, "true", "FALSE", 1, 0, 3, 3.5, -0.0, 5e-324, 1e22, 1e308, 2**53 + 1, 10**30,
+    10**400, "12", " 12.50 ", "1e3", "1.200,50", None, "", "  ", "NA", "null", "None", "nan", "inf",
+    "Select", "unknown", 20250301, "2025-03-01  08:00", "DE", " de ", "Paid  search", "Müller",
+    "M\u0075\u0308ller", "\N{GRINNING FACE}", "\N{NO-BREAK SPACE}DE", "=1+1", 'a"b,c;d',
+    "first\nsecond\r\nthird", "\ufeffDE", "007", "x" * 5_000,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("file_format", ["csv", "parquet"])
+def test_odd_cells_score_the_same_offline_from_an_export(
+    ask: Ask, calls: Calls, ledger: Ledger, model: ServedModel, tmp_path: Path, file_format: str
+) -> None:
+    from crm.ledger_export import export_table
+
+    calls.settings = Settings()
+    columns = model.scorer.pipeline.columns
+    kinds = {type(column).kind for column in model.scorer.pipeline.attributes}
+    assert {"number", "category", "flag"} <= kinds
+    sent = [
+        {"lead_id": f"{column} {i}", "attributes": {"country": "DE", column: cell}}
+        for column in columns
+        for i, cell in enumerate(ODD_CELLS)
+    ]
+    moment = "2026-01-09T00:00:00+00:00"
+    online = {}
+    for at in range(0, len(sent), 500):
+        answer = ask("/score", {"leads": sent[at : at + 500], "as_of": moment})
+        online |= {one["lead_id"]: one["probability"] for one in answer["scores"]}
+    assert len(set(online.values())) > 3 * len(columns)
+    written(calls)
+    file = tmp_path / f"leads.{file_format}"
+    assert export_table(ledger, "leads", file) == len(sent) == len(online)
+    score_file(
+        model.scorer, TableKeys(source=str(file)), tmp_path / "scored.parquet",
+        as_of=datetime.datetime.fromisoformat(moment),
+    )  # fmt: skip
+    offline = pd.read_parquet(tmp_path / "scored.parquet").set_index("lead_id")["probability"]
+    differing = {name for name in online if offline[name] != online[name]}
+    assert differing == set()
 
 
 def test_score_lead_is_flat_and_equals_score(ask: Ask, model: ServedModel) -> None:
