@@ -81,7 +81,7 @@ class Feature:
             if not label:
                 return self.absent or f"{shortened(self.column)} is not known"
             return self.sentence.format(value=shortened(label))
-        return self.sentence.format(value=_in_words(self.unit, value))
+        return self.sentence.format(value=in_words(self.unit, value))
 
 
 def braced(name: str) -> str:
@@ -95,7 +95,14 @@ def braced(name: str) -> str:
     return shortened(name).replace("{", "{{").replace("}", "}}")
 
 
-def _in_words(unit: str, value: float) -> str:
+def in_words(unit: str, value: float) -> str:
+    """Write a value that is not missing, without the sentence around it.
+
+    Examples
+    --------
+    >>> in_words("days", 0.125), in_words("number", 12_600.0)
+    ('3 hours', '12,600')
+    """
     if unit == "days":
         return _span(value)
     if unit == "hours":

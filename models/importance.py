@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.reasons import Reasoner
+from models.signal_words import CODED, measured
 
 Floats = NDArray[np.float64]
 
@@ -58,7 +59,7 @@ def judge_importance(reasoner: Reasoner, features: Floats, seed: int) -> list[di
 def _direction(feature: Any, values: Floats, points: Floats) -> str:
     """Say what raises and what lowers the score."""
     known = np.isfinite(values)
-    if feature.unit in ("category", "yes/no", "weekday", "month"):
+    if feature.unit in CODED:
         codes, place, counts = np.unique(values[known], return_inverse=True, return_counts=True)
         mean = np.bincount(place, points[known]) / counts
         common = np.flatnonzero(counts >= max(1, 0.01 * known.sum()))
@@ -71,7 +72,7 @@ def _direction(feature: Any, values: Floats, points: Floats) -> str:
         )
     if len(np.unique(values[known])) < 2 or np.ptp(points[known]) == 0:
         return "whether it is known" if not known.all() else "no clear direction"
-    said = feature.sentence.format(value="…").removesuffix(" is …")
+    said = measured(feature)
     ranks = [np.unique(x[known], return_inverse=True)[1].astype(float) for x in (values, points)]
     correlation = float(np.corrcoef(ranks[0], ranks[1])[0, 1])
     if abs(correlation) < CLEAR:

@@ -23,8 +23,9 @@ LONGEST = 34
 
 
 def rates_chart(
-    rows: Sequence[Row], title: str, about: str, *, what: str, base: float | None, form: str = "%"
-) -> alt.LayerChart:
+    rows: Sequence[Row], title: str, about: str, *, what: str, base: float | None, form: str = "%",
+    base_name: str = "all leads",
+) -> alt.LayerChart:  # fmt: skip
     """Draw a share or mean of each group with its interval, beside that of all leads.
 
     Parameters
@@ -36,24 +37,17 @@ def rates_chart(
     what : str
         Title of the axis, with its unit.
     base : float or None
-        Of all leads; a dashed line.
+        A dashed line.
     form : str
-        d3 format of the axis.
+        d3 format of the axis; without digits, as many as tell its ticks apart.
+    base_name : str
+        What the line stands for.
     """
     table = _named(rows, ["value", "low", "high", "n"])
-    table["found"] = [
-        "within chance or too few"
-        if str(row.get("verdict", "within chance")) in ("within chance", "too few to judge", "")
-        else "more than chance"
-        for row in list(rows)[:MOST_BARS]
-    ]
-    kinds, legend = ["more than chance", "within chance or too few"], _legend()
+    form = _with_digits(form, [table["low"].min(), table["high"].max()])
     axis = alt.Axis(format=form, tickCount=6)
     y = alt.Y("label:N", sort=list(table["label"]), title=None, axis=alt.Axis(labelLimit=320))
-    color = alt.Color("found:N", scale=alt.Scale(domain=kinds, range=[ORANGE, BLUE]), legend=legend)
-    shape = alt.Shape(
-        "found:N", scale=alt.Scale(domain=kinds, range=["circle", "square"]), legend=legend
-    )
+    color, shape = _found(table, list(rows)[:MOST_BARS])
     source = alt.Chart(table)
     interval = source.mark_rule(strokeWidth=2).encode(
         y=y, x=alt.X("low:Q", title=what, axis=axis), x2="high:Q", color=color
@@ -75,9 +69,28 @@ def rates_chart(
     if base is not None:
         line = alt.Chart(pd.DataFrame({"x": [base]})).mark_rule(color=GREY, strokeDash=[4, 4])
         layers.insert(0, line.encode(x="x:Q"))
-        about += "; dashed: all leads"
+        about += f"; dashed: {base_name}"
     about += "; lines: 95 % intervals"
     return _titled(alt.layer(*layers), title, about, height=max(60, 26 * len(table)))
+
+
+def _found(table: pd.DataFrame, rows: Sequence[Row]) -> tuple[Any, Any]:
+    """Tell groups that differ from the others; where none were compared all look alike."""
+    if not any(row.get("verdict") for row in rows):
+        return alt.value(BLUE), alt.value("circle")
+    table["found"] = [
+        "within chance, or too few leads"
+        if str(row.get("verdict")) in ("within chance", "too few to judge", "None", "")
+        else "more than chance"
+        for row in rows
+    ]
+    kinds, legend = ["more than chance", "within chance, or too few leads"], _legend()
+    return (
+        alt.Color("found:N", scale=alt.Scale(domain=kinds, range=[ORANGE, BLUE]), legend=legend),
+        alt.Shape(
+            "found:N", scale=alt.Scale(domain=kinds, range=["circle", "square"]), legend=legend
+        ),
+    )
 
 
 def funnel_chart(rows: Sequence[Row], title: str, about: str) -> alt.LayerChart:
@@ -155,10 +168,14 @@ def lines_chart(
                           for r in rows])  # fmt: skip
     series = list(dict.fromkeys(table["series"]))
     is_number = pd.api.types.is_numeric_dtype(table["x"])
-    axis = alt.Axis(format=x_form) if x_form else alt.Axis(labelAngle=0 if is_number else -60)
+    form = _with_digits(form, [table[["value", "low"]].min().min(),
+                               table[["value", "high"]].max().max()])  # fmt: skip
+    axis = alt.Axis(labelAngle=0 if is_number else -60)
+    if x_form is not None:
+        axis = alt.Axis(format=_with_digits(x_form, [table["x"].min(), table["x"].max()]))
     across: Any = alt.X("x:Q" if is_number else "x:O", title=x, axis=axis, sort=None)
     scale = alt.Scale(domain=series, range=PALETTE[: len(series)])
-    legend = _legend()
+    legend = _legend() if len(series) > 1 else None  # the axis names a line alone
     lines = (
         alt.Chart(table.dropna(subset=["value"]))
         .mark_line(point=alt.OverlayMarkDef(size=45))
@@ -207,6 +224,8 @@ def series_chart(
     series : sequence of (str, str)
         Key and title of each figure.
     """
+    values = [r[key] for r in list(rows)[:MOST_BARS] for key, _ in series if r[key] is not None]
+    form = _with_digits(form, [min(values, default=0.0), max(values, default=0.0)])
     table = pd.DataFrame(
         [
             {"label": _label(r), "full": shown(r["name"]), "series": said, "value": r[key],
@@ -262,6 +281,21 @@ def _label(row: Row) -> str:
 
 def _figures(row: Row) -> dict[str, Any]:
     return {key: row.get(key) for key in ("value", "low", "high", "n")}
+
+
+def _with_digits(form: str, ends: Sequence[float]) -> str:
+    """Complete a d3 format, "+" or ",", with the digits that tell about six ticks apart.
+
+    Examples
+    --------
+    >>> _with_digits(",", [0.0, 2.2]), _with_digits("+", [-40.0, 12.0]), _with_digits("%", [0, 1])
+    (',.1f', '+.0f', '%')
+    """
+    if form not in ("+", ","):
+        return form
+    step = (max(ends) - min(ends)) / 6
+    digits = 0 if not step > 0 or step >= 0.8 else 1 if step >= 0.08 else 2
+    return f"{form}.{digits}f"
 
 
 def _fine(form: str) -> str:

@@ -134,6 +134,21 @@ METRICS: dict[str, Metric] = {
                "leads scored for the report", "as of the moment", _NONE),
         Metric("value_points", "Points", "mean points that a feature adds to the score",
                "leads scored for the report with this value", "as of the moment", _NONE),
+        Metric("pair_points", "Points beside another signal",
+               "points by which what is named first moves the score, among leads where what is "
+               "named second is true, and among all others",
+               "a sample of the leads scored for the report, each mixed with others",
+               "as of the moment", _NONE),
+        Metric("pair_strength", "Beyond both parts",
+               "points that two signals move the score by beyond what each does alone: root of "
+               "the mean square",
+               "a sample of the leads scored for the report, each mixed with others",
+               "as of the moment", _NONE),
+        Metric("pair_share", "Of the pair's effect",
+               "part of what two signals move the score by that is not the sum of what each does "
+               "alone: the squared H statistic of Friedman and Popescu",
+               "a sample of the leads scored for the report, each mixed with others",
+               "as of the moment", _NONE),
         Metric("fill_share", "Filled", "leads whose field holds something",
                "open, won or lost leads, each apart", _ALL, _NONE),
         Metric("grade_won_share", "Conversion of the grade",

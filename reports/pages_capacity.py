@@ -55,7 +55,7 @@ def capacity_page(rows: ReportRows) -> Page:
         for row in table
     ]
     chart = lines_chart(lines, finding, about, x="Leads worked a week", y="Expected wins a week",
-                        form=",.0f", x_form=",.0f")  # fmt: skip
+                        form=",", x_form=",")  # fmt: skip
     columns = (
         Column("name", "Leads worked a week"), Column("share", "Of all", "share"),
         Column("expected", "Expected wins, best first", "ratio", "expected_wins"),

@@ -9,32 +9,37 @@ import pandas as pd
 from crm.cells import cell_text, read_column
 from crm.errors import LearningError
 from features.audit import audit
-from features.events import Floats
+from features.events import Floats, Ints
 from features.moments import NOT_A_TIME, make_moments
-from features.names import Feature
+from features.names import Feature, in_words
 from models.importance import judge_importance
 from models.intervals import Z, holm
 from models.reasons import Parts, Reasoner
 from models.scorer import LeadScorer
+from models.signal_words import CODED, measured, range_words
 from reports.charts_report import lines_chart, rates_chart, series_chart
 from reports.content import Column, Figure, Page, Section, Takeaway
 from reports.numbers import percent
 from reports.page import shown
 from reports.pages_score import NO_MODEL
-from reports.rows import DAY, ReportRows
+from reports.pairs import pairs_section
+from reports.rows import DAY, Bools, ReportRows
 from reports.scored import features_of, records_of, sample
 from reports.statistics import CHANCE, FEWEST_LEADS, two_shares
 from reports.telling import quoted
 
 SLUG, TITLE = "features", "Features"
-LEAD = "What drives the score, which way, and which fields are left out and why?"
+LEAD = (
+    "What drives the score, which way, what signals do together, and which fields are left out "
+    "and why?"
+)
 MOST_LEADS = 10_000  # looked at for importance
 MOST_AUDITED = 20_000
 MOST_SIGNALS = 25
 MOST_CURVES = 6
 N_BINS = 8
 FEWEST_IN_BIN = 20
-CODED = ("category", "yes/no", "weekday", "month")
+FEWEST_ON_LINE = 4
 
 
 def features_page(rows: ReportRows) -> Page:
@@ -77,6 +82,7 @@ def _drivers(rows: ReportRows, scorer: LeadScorer) -> tuple[list[Section], list[
              "low": max(row["points"] - half, 0.0), "high": row["points"] + half,
              "share": row["share"], "direction": row["direction"]}
         )  # fmt: skip
+    known, won = _ended(rows, chosen, when)
     age = "a week after creation, or at creation if closed by then" if rows.has_times else "now"
     about = f"leads scored {age}, n = {len(chosen):,}"
     if len(chosen) < len(rows):
@@ -91,8 +97,9 @@ def _drivers(rows: ReportRows, scorer: LeadScorer) -> tuple[list[Section], list[
         Column("low", "from (95 %)", "points"), Column("high", "to (95 %)", "points"),
         Column("share", "Share of all", "share"), Column("direction", "Which way"),
     )  # fmt: skip
-    chart = rates_chart(table, finding, about, what="Points moved on average", base=None,
-                        form=".1f")  # fmt: skip
+    drawn = [{**row, "n": None} for row in table]  # the same for all
+    chart = rates_chart(drawn, finding, about, what="Points moved on average", base=None,
+                        form=",")  # fmt: skip
     figure = Figure("features-importance", finding, about, columns, tuple(table), chart)
     told = [
         Takeaway(
@@ -105,12 +112,24 @@ def _drivers(rows: ReportRows, scorer: LeadScorer) -> tuple[list[Section], list[
         for row in table[:1]
         if len(table) == 1 or row["low"] > table[1]["high"]
     ]
-    curves = _curves(reasoner, features, parts, [row["signal"] for row in ranked], about)
+    signals = [row["signal"] for row in ranked]
+    curves = _curves(reasoner, features, parts, signals, about)
+    together, more = pairs_section(scorer, features, signals, known, won, about)
     return [
-        Section(heading, ("Points add up to the score; this is what each signal moves it by.",),
-                (figure,)),
-        Section("How points depend on values", (), tuple(curves)),
-    ], told  # fmt: skip
+        Section(heading, ("The score of a lead is a sum of points, and ten points are twice the "
+                          "odds. This is how far each signal moves it, up or down.",), (figure,)),
+        Section("How points depend on values", (
+            "Each signal is shown by the one of its measures that moves the score most.",),
+            tuple(curves)),
+        together,
+    ], told + more  # fmt: skip
+
+
+def _ended(rows: ReportRows, lead: Ints, when: Ints) -> tuple[Bools, Bools]:
+    """Tell of which leads scored then the end is known, and which of these were won."""
+    if not rows.has_times:
+        return rows.is_mature[lead], rows.won[lead]
+    return when + rows.horizon <= rows.as_of, rows.won_within(lead, when)
 
 
 def _curves(
@@ -127,22 +146,27 @@ def _curves(
         if len(table) < 2:
             continue
         most, least = (pick(table, key=lambda r: r["value"]) for pick in (max, min))
+        what = _title(feature)
+        digits = 0 if most["value"] - least["value"] >= 3 else 1
+        high, low = (f"{row['value']:+.{digits}f}" for row in (most, least))
         finding = (
-            f"{quoted(feature.name)}: {most['value']:+.0f} points for {shown(most['name'], 60)}, "
-            f"{least['value']:+.0f} for {shown(least['name'], 60)}"
-        )
+            f"{shown(what, 90)}: {high} points for {shown(most['name'], 60)}, "
+            f"{low} for {shown(least['name'], 60)}"
+        ).replace("-", "−")
         columns = (
-            Column("name", "Value"), Column("n", "Leads", "count"),
+            Column("name", shown(what, 60)), Column("n", "Leads", "count"),
             Column("value", "Points", "points", "value_points"),
             Column("low", "from (95 %)", "points"), Column("high", "to (95 %)", "points"),
         )  # fmt: skip
         chart: Any
-        if feature.unit in CODED or any(r["x"] is None for r in table):
-            chart = rates_chart(table, finding, about, what="Points", base=0.0, form="+.0f")
+        if any(row["x"] is None for row in table) or len(table) < FEWEST_ON_LINE:
+            chart = rates_chart(table, finding, about, what="Points", base=0.0, form="+",
+                                base_name="no points")  # fmt: skip
         else:
-            drawn = [{**row, "series": feature.name} for row in table]
-            chart = lines_chart(drawn, finding, about, x=f"{shown(feature.name, 60)}, "
-                                f"{feature.unit}", y="Points", form="+.0f")  # fmt: skip
+            unit = f", {feature.unit}" if feature.unit in ("days", "hours") else ""
+            drawn = [{**row, "series": what} for row in table]
+            chart = lines_chart(drawn, finding, about, x=f"{shown(what, 60)}{unit}", y="Points",
+                                form="+")  # fmt: skip
         figures.append(Figure(f"features-{i + 1}", finding, about, columns, tuple(table), chart))
     return figures
 
@@ -160,14 +184,9 @@ def _dependence(feature: Feature, values: Floats, points: Floats) -> list[dict[s
             known.any()
         ) else np.zeros(0)  # fmt: skip
         place = np.searchsorted(edges, values[known], side="left")
-        groups = []
-        for k in np.unique(place):
-            inside = values[known][place == k]
-            low, high = float(inside.min()), float(inside.max())
-            name = f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}"
-            groups.append((name, float(np.median(inside)), points[known][place == k]))
+        groups = _ranges(feature, values[known], points[known], place)
     if (~known).any():
-        groups.append(("missing", None, points[~known]))
+        groups.append((feature.say(np.nan), None, points[~known]))
     for name, x, part in groups:
         if len(part) >= FEWEST_IN_BIN:
             half = Z * float(part.std()) / np.sqrt(len(part))
@@ -175,6 +194,29 @@ def _dependence(feature: Feature, values: Floats, points: Floats) -> list[dict[s
             table.append({"name": name, "x": x, "n": len(part), "value": mean,
                           "low": mean - half, "high": mean + half})  # fmt: skip
     return sorted(table, key=lambda r: -r["value"]) if feature.unit in CODED else table
+
+
+def _ranges(
+    feature: Feature, values: Floats, points: Floats, place: Ints
+) -> list[tuple[str, float | None, Floats]]:
+    """Make groups of bins; bins that would be named alike are one."""
+    ends = {k: in_words(feature.unit, float(values[place == k].max())) for k in np.unique(place)}
+    names = list(dict.fromkeys(ends.values()))
+    group = np.array([names.index(ends[k]) for k in place], dtype=np.int64)
+    found: list[tuple[str, float | None, Floats]] = []
+    for each in range(len(names)):
+        inside = values[group == each]
+        name = range_words(feature, float(inside.min()), float(inside.max()))
+        if feature.unit in ("count", "share") and not inside.any():
+            name = feature.say(0.0)
+        found.append((name, float(np.median(inside)), points[group == each]))
+    return found
+
+
+def _title(feature: Feature) -> str:
+    """Name what a feature measures at the beginning of a sentence; names from data stay."""
+    name = measured(feature)
+    return quoted(name) if name == feature.column else name[:1].upper() + name[1:]
 
 
 def _filled(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
@@ -208,9 +250,14 @@ def _filled(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
     far = [r for r in judged if r["p"] < CHANCE and abs(r["closed"] - (r["open"] or 0)) >= 0.1]
     about = ", ".join(f"{name} leads, n = {n:,}" for name, n in counts.items())
     finding = (
-        f"{len(far)} of {len(table)} fields are filled otherwise for closed than for open leads, "
-        "by 10 points or more"
+        f"{len(far) or 'No'} field{'s are' if len(far) > 1 else ' is'} filled more often, or less, "
+        "for closed leads than for open ones, by 10 points or more"
     )
+    is_full = all(row[name] in (1.0, None) for row in table for name in kinds)
+    if is_full:
+        finding = "Every field is filled for every lead"
+    elif not judged:
+        finding = "How often each field is filled; open and closed leads are too few to compare"
     columns = (
         Column("name", "Field"), Column("open", "Filled, open", "share", "fill_share"),
         Column("won", "Filled, won", "share", "fill_share"),
@@ -219,7 +266,7 @@ def _filled(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
     )  # fmt: skip
     kept = [name for name in kinds if counts[name]]
     chart = series_chart(table, finding, about, what="Share of leads with the field filled",
-                         series=[(name, name) for name in kept]) if table else None  # fmt: skip
+                         series=[(name, name) for name in kept]) if not is_full else None  # fmt: skip
     told = [
         Takeaway(
             f"{quoted(row['name'])} is filled for {percent(row['open'])} of the open and "
@@ -272,7 +319,7 @@ def _left_out(rows: ReportRows) -> Section:
     )  # fmt: skip
     if not table:
         return Section(heading, ("Nothing is left out. " + said,))
-    finding = f"{len(table)} fields are left out"
+    finding = "1 field is left out" if len(table) == 1 else f"{len(table)} fields are left out"
     about = "fields of the leads that the model does not look at"
     figure = Figure("features-left-out", finding, about, columns, tuple(table))
     return Section(heading, (said,), (figure,))
