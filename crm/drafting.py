@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from crm.contracts import CONTRACTS
 from crm.outcomes import Values, ended_leads, sort_values
 from crm.project import TableKeys
-from crm.records import CONTRACTS, parse_times
 from crm.roles import assign_tables, find_order, find_roles
 from crm.samples import Column, Table, nothing_words, read_sample, time_format
 from crm.suspects import MIN_OUTCOMES, Judge, sort_columns
+from crm.times import parse_times
 from crm.toml_text import comment, listed, noted_list, quote, values_list
 
 SAMPLE_ROWS = 50_000

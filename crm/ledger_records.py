@@ -13,9 +13,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from crm.cells import text_column
+from crm.errors import SchemaError
 from crm.ledger import Ledger
 from crm.ledger_schema import DERIVED, EVENTS
 from crm.project import Project
+from crm.times import TIME_DTYPE
 
 MATCHED: Final = {  # what makes two rows one, where one of them has no id
     "activities": ("lead_id", "type", "occurred_at", "content", "channel", "value"),
@@ -94,7 +96,62 @@ def with_events(kind: str, table: pd.DataFrame | None, held: pd.DataFrame) -> pd
     return table if new.empty else pd.concat([table, new], ignore_index=True)
 
 
-def leads_table(
+def with_leads(
+    project: Project,
+    ledger: Ledger,
+    leads: pd.DataFrame | None,
+    outcomes: pd.DataFrame,
+    notes: list[str],
+) -> pd.DataFrame:
+    """Add to a file's leads those that only the ledger knows.
+
+    Where the file has no times of creation, none is added.
+
+    Parameters
+    ----------
+    project : Project
+    ledger : Ledger
+    leads : DataFrame or None
+        The file's, shaped by its contract; None if the ledger is to be alone.
+    outcomes : DataFrame
+        How leads ended, by file and ledger.
+    notes : list of str
+        Receives what was added or left out.
+
+    Returns
+    -------
+    DataFrame
+
+    Raises
+    ------
+    SchemaError
+        If the ledger is alone and holds no leads.
+    """
+    keys = project.leads
+    roles = {role: getattr(keys, role) for role in (
+        "lead_id", "created_at", "outcome", "closed_at", "amount", "reason")}  # fmt: skip
+    closed = outcomes.dropna(subset="closed_at").groupby("lead_id")["closed_at"].min()
+    closed_at = dict(zip(closed.index, closed.astype(TIME_DTYPE).astype("int64"), strict=True))
+    sent = _sent_leads(ledger, roles, closed_at)
+    if leads is None and not sent["created_at"].notna().any():
+        sent = sent.drop(columns="created_at")
+    elif leads is not None and "created_at" not in leads:
+        sent = sent.iloc[:0]
+    else:
+        without = int(sent["created_at"].isna().sum())
+        if without:
+            notes.append(f"ledger: {without:,} leads without a time of creation are left out.")
+        sent = sent[sent["created_at"].notna()]
+    if leads is None:
+        if sent.empty:
+            raise SchemaError("the ledger", ["it holds no leads. Score some through the service."])
+        return sent.reset_index(drop=True)
+    new = sent[~sent["lead_id"].isin(leads["lead_id"])]
+    notes.append(f"ledger: {len(new):,} leads that the file does not have.")
+    return leads if new.empty else pd.concat([leads, new], ignore_index=True)
+
+
+def _sent_leads(
     ledger: Ledger, roles: Mapping[str, str | None], closed_at: Mapping[str, int]
 ) -> pd.DataFrame:
     """Read the leads as they were sent, one row each: what was known while they were open.
@@ -141,7 +198,7 @@ def leads_table(
 def utc(times: pd.Series) -> pd.Series:
     """Turn microseconds since 1970 UTC into times; None into missing ones."""
     known = times.notna()
-    found = pd.Series(pd.NaT, index=times.index, dtype="datetime64[us, UTC]")
+    found = pd.Series(pd.NaT, index=times.index, dtype=TIME_DTYPE)
     moments = pd.Series(times[known].to_numpy(dtype=np.int64).view("datetime64[us]"))
     found[known] = moments.dt.tz_localize("UTC").to_numpy()
     return found

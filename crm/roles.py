@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy.stats import rankdata
 
+from crm.contracts import CONTRACTS, Role
 from crm.errors import ConfigError
 from crm.outcomes import sort_values
-from crm.records import CONTRACTS, Role
 from crm.samples import Column, Table, words_of
 from crm.suspects import LATER_NAME, SENSITIVE_NAME, personal
 from crm.toml_text import listed

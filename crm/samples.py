@@ -12,10 +12,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from crm.cells import number_column, text_column
+from crm.contracts import CONTRACTS
 from crm.errors import SchemaError
 from crm.project import TableKeys
-from crm.records import CONTRACTS, parse_times
 from crm.sources import iter_table
+from crm.times import parse_times
 
 DAYS = ("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%d.%m.%y",
         "%d/%m/%y", "%m/%d/%y", "%d %b %Y", "%d-%b-%Y")  # fmt: skip

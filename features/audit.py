@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from crm.contracts import CONTRACTS
 from crm.project import Project
-from crm.records import CONTRACTS, Records
+from crm.records import Records
 from crm.toml_text import quote
 from features.evidence import Bools, Comparison, Field, Floats, Sample, read_field, read_sample
 from features.fitting import role_columns

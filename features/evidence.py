@@ -17,7 +17,8 @@ from scipy.stats import rankdata
 
 from crm.cells import cell_text, number_column, text_column
 from crm.project import Project
-from crm.records import TIME_DTYPE, Records
+from crm.records import Records
+from crm.times import TIME_DTYPE
 from features.attributes import MOSTLY
 from features.moments import NOT_A_TIME, Moments
 

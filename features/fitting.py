@@ -9,9 +9,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from crm.cells import cell_text, text_column
+from crm.contracts import CONTRACTS
 from crm.errors import LearningError
 from crm.project import Project
-from crm.records import CONTRACTS, Records
+from crm.records import Records
 from features.activity import fit_activities
 from features.attributes import CategoryAttribute, LeftOut, fit_attribute
 from features.events import Floats

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from crm.errors import LearningError
 from crm.project import LearnKeys
-from crm.records import TIME_DTYPE, Records
+from crm.records import Records
+from crm.times import TIME_DTYPE
 
 NOT_A_TIME = np.iinfo(np.int64).min  # how numpy stores a missing time
 MICROSECONDS_PER_DAY = 86_400_000_000

@@ -13,7 +13,7 @@ from scipy.special import expit
 
 from crm.cells import cell_text, text_column
 from crm.project import TableKeys
-from crm.records import parse_times
+from crm.times import parse_times
 from features.moments import NOT_A_TIME, microseconds
 from features.pipeline import FeaturePipeline
 from features.times import cell_time

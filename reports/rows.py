@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from crm.cells import cell_text, read_column
 from crm.errors import ConfigError, LearningError
 from crm.project import Project, nearest
-from crm.records import TIME_DTYPE, Records
-from features.events import NEVER, Floats, Ints
+from crm.records import Records
+from crm.times import TIME_DTYPE
+from features.events import NEVER, Floats, Ints, places
 from features.groups import Groups, groups_of_column
 from features.moments import MICROSECONDS_PER_DAY, NOT_A_TIME, microseconds
 from features.times import cell_time
@@ -328,7 +329,7 @@ def _with_outcomes(
     n, horizon = len(leads), int(project.learn.horizon_days * DAY)
     has_times = as_of != NOT_A_TIME
     created = microseconds(leads["created_at"]) if has_times else np.full(n, NOT_A_TIME)
-    lead = pd.Index(leads["lead_id"]).get_indexer(pd.Index(outcomes["lead_id"]))
+    lead = places(outcomes["lead_id"], leads["lead_id"])
     at = microseconds(outcomes["closed_at"])
     is_win = (outcomes["outcome"] == "won").to_numpy()
     known = lead >= 0

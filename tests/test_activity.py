@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crm.project import Project, load_project
-from crm.records import TIME_DTYPE, Records, read_records
+from crm.records import Records, read_records
 from crm.simulated_world import Simulation
 from crm.simulator import simulate
+from crm.times import TIME_DTYPE
 from features import events
 from features.activity import (
     MAX_TYPES,

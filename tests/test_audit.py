@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from crm.project import ColumnsKeys, LeadsKeys, LearnKeys, Project, load_project
-from crm.records import TIME_DTYPE, Records, read_records
+from crm.records import Records, read_records
 from crm.simulator import Simulation, simulate
+from crm.times import TIME_DTYPE
 from features.audit import CHECKS, Audit, Verdict, audit
 from features.evidence import Comparison, read_field
 from features.moments import NOT_A_TIME, make_moments

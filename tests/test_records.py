@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from crm.errors import ConfigError, SchemaError, SourceError
 from crm.project import PROJECT_FILE, TableKeys, load_project
-from crm.records import TIME_DTYPE, digest, parse_times, read_records
+from crm.records import digest, read_records
+from crm.times import TIME_DTYPE, parse_times
 
 PROJECT = """
 [project]

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from crm.errors import LearningError
 from crm.project import LearnKeys
-from crm.records import TIME_DTYPE, Records
+from crm.records import Records
+from crm.times import TIME_DTYPE
 from features.moments import make_moments
 from training.split import LEAST_LEADS, split_newest
 

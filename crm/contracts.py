@@ -1,0 +1,218 @@
+"""The contracts of the four tables: what each must look like, and the checks that it does.
+
+A table is brought into the product's own column names and types, and checked. All failures
+of a table come in one message; if there is one, nothing is kept.
+"""
+
+import reprlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from crm.cells import number_column, text_column, text_series
+from crm.errors import SchemaError
+from crm.project import Project, TableKeys, nearest
+from crm.sources import name_of
+from crm.times import parse_times
+
+
+@dataclass(frozen=True)
+class Role:
+    """One column of a contract: its name, what it holds, and whether it must be there."""
+
+    name: str
+    kind: str  # "id" | "text" | "time" | "number"
+    required: bool = False
+    nullable: bool = False
+
+
+CONTRACTS: dict[str, tuple[Role, ...]] = {
+    "leads": (
+        Role("lead_id", "id"),
+        Role("created_at", "time"),
+    ),
+    "activities": (
+        Role("lead_id", "id", required=True),
+        Role("type", "text", required=True),
+        Role("occurred_at", "time", required=True),
+        Role("activity_id", "text", nullable=True),
+        Role("content", "text", nullable=True),
+        Role("channel", "text", nullable=True),
+        Role("value", "number", nullable=True),
+    ),
+    "stages": (
+        Role("lead_id", "id", required=True),
+        Role("stage", "text", required=True),
+        Role("entered_at", "time", required=True),
+    ),
+    "outcomes": (
+        Role("lead_id", "id", required=True),
+        Role("outcome", "text", required=True, nullable=True),
+        Role("closed_at", "time", nullable=True),
+        Role("amount", "number", nullable=True),
+        Role("reason", "text", nullable=True),
+    ),
+}
+
+
+def shape_leads(table: pd.DataFrame, project: Project, notes: list[str]) -> pd.DataFrame:
+    """Bring a raw leads table into the product's names, types and checks.
+
+    Columns that play another role (outcome, closing date, order) and the ones that
+    the project ignores or knows to be later knowledge stay: leaving them out of the
+    features is the pipeline's decision.
+    """
+    keys = project.leads
+    if keys.lead_id is None and "lead_id" not in table.columns:
+        table = table.assign(lead_id=[f"row-{i}" for i in range(1, len(table) + 1)])
+        notes.append("leads: no id column is named, so leads are numbered as they stand.")
+    shaped = shape_table(table, "leads", keys, notes)
+    roles = {getattr(keys, role.name) or role.name for role in CONTRACTS["leads"]}
+    attributes = table[[column for column in table.columns if column not in roles]]
+    clash = sorted(set(attributes.columns) & set(shaped.columns))
+    if clash:
+        raise SchemaError(
+            name_of(keys),
+            [
+                f"an attribute is called {clash}, which is a role that another column plays. "
+                "Rename it in the export."
+            ],
+        )
+    return pd.concat([shaped, attributes], axis=1)
+
+
+def shape_table(table: pd.DataFrame, name: str, keys: TableKeys, notes: list[str]) -> pd.DataFrame:
+    """Map a raw table's columns to its contract's roles, parse them, and check them.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As read, under the source's own column names.
+    name : str
+        Which contract: "leads", "activities", "stages" or "outcomes".
+    keys : TableKeys
+        Which column plays which role; a role without a key takes the column of its name.
+    notes : list of str
+        Receives what was assumed, such as the zone of times without one.
+
+    Returns
+    -------
+    DataFrame
+        The contract's columns only; optional ones where the source has them.
+
+    Raises
+    ------
+    SchemaError
+        With every failure of the table.
+    """
+    found, problems = _find_roles(table, name, keys)
+    if problems:
+        raise SchemaError(name_of(keys), problems)
+    shaped: dict[str, Any] = {}
+    for role, column in found.items():
+        cells = table[column]
+        if role.kind == "time":
+            shaped[role.name], assumed = parse_times(cells, keys, name_of(keys))
+            if assumed:
+                notes.append(
+                    f"{name}: times in `{column}` name no zone; read as {keys.timezone} "
+                    "(set the table's `timezone` to change that)."
+                )
+        elif role.kind == "number":
+            shaped[role.name] = number_column(cells)
+        else:
+            shaped[role.name] = text_series(cells)
+    result = pd.DataFrame(shaped, index=table.index)
+    problems = list(_contract_failures(table, result, name, found))
+    if problems:
+        raise SchemaError(name_of(keys), problems)
+    return result
+
+
+def _find_roles(
+    table: pd.DataFrame, name: str, keys: TableKeys
+) -> tuple[dict[Role, str], list[str]]:
+    columns = list(table.columns)
+    found, problems = {}, []
+    for role in CONTRACTS[name]:
+        wanted = getattr(keys, role.name, None)
+        column = wanted or role.name
+        if column in columns:
+            found[role] = column
+        elif wanted is not None or role.required or role.name == "lead_id":
+            hint = nearest(column, columns)
+            if len(columns) == 1:
+                hint = (
+                    "The file has one column only: name its `delimiter`, "
+                    "and make sure its first line is the header."
+                )
+            problems.append(f"there is no column `{column}` for the role `{role.name}`. {hint}")
+    return found, problems
+
+
+def _contract_failures(
+    raw: pd.DataFrame, shaped: pd.DataFrame, name: str, found: dict[Role, str]
+) -> Iterator[str]:
+    """Check the shaped table with pandera and say each failure in one sentence."""
+    import pandera.pandas as pandera  # a second to import, and never needed to score a request
+
+    checks: dict[str, pandera.Column] = {}
+    unparsed: dict[str, pd.Series] = {}
+    for role in found:
+        is_unparsed = shaped[role.name].isna()  # and yet the cell says something
+        is_unparsed[is_unparsed] = pd.notna(text_column(raw[found[role]][is_unparsed]))
+        unparsed[role.name] = is_unparsed
+        parsed = pandera.Check(
+            lambda column, no=is_unparsed: ~no.reindex(column.index, fill_value=False),
+            name="parses",
+            ignore_na=False,
+        )
+        checks[role.name] = pandera.Column(
+            nullable=role.nullable,
+            unique=name == "leads" and role.kind == "id",
+            checks=[parsed] if role.kind in ("time", "number") else [],
+        )
+    try:
+        pandera.DataFrameSchema(checks).validate(shaped, lazy=True)
+    except pandera.errors.SchemaErrors as failure:
+        cases = failure.failure_cases
+        for (column, check), rows in cases.groupby(["column", "check"], sort=True):
+            role = next(role for role in found if role.name == column)
+            positions = np.sort(rows["index"].to_numpy(dtype=np.int64))
+            if check == "not_nullable":  # a cell that says something is not missing
+                positions = positions[~unparsed[role.name].to_numpy()[positions]]
+            if len(positions):
+                yield _failure_sentence(str(check), role, found[role], raw, positions)
+
+
+def _failure_sentence(
+    check: str, role: Role, column: str, raw: pd.DataFrame, positions: NDArray[np.int64]
+) -> str:
+    where = f"{len(positions):,} of {len(raw):,} rows (row {first_few(positions + 1)})"
+    examples = first_few(raw[column].iloc[positions[:3]].tolist())
+    if check == "not_nullable":
+        return f"`{column}` is missing in {where}. Every row needs its {role.name}."
+    if check.startswith("field_uniqueness"):
+        return (
+            f"`{column}` repeats in {where}: {examples}. Each lead may stand there once; "
+            "keep one row of each, or name another id column."
+        )
+    if role.kind == "time":
+        return (
+            f"`{column}` is no time in {where}: {examples}. Expected ISO 8601 such as "
+            "2025-03-01T08:00:00Z, not seconds since 1970; name another `time_format` otherwise."
+        )
+    return (
+        f"`{column}` is no finite number in {where}: {examples}. Expected numbers or empty cells; "
+        'set the table\'s decimal = "," if they are written with a comma.'
+    )
+
+
+def first_few(values: Any) -> str:
+    """Name the first few of some values, such as cells or rows."""
+    texts = [reprlib.repr(value) if isinstance(value, str) else str(value) for value in values]
+    return ", ".join(texts[:5]) + (", …" if len(texts) > 5 else "")

@@ -1,0 +1,80 @@
+"""How leads ended: outcomes from a table of their own or a column of the leads, as won and lost."""
+
+import reprlib
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from crm.cells import cell_text, read_column
+from crm.contracts import CONTRACTS, shape_table
+from crm.errors import SchemaError
+from crm.project import LearnKeys, OutcomesKeys, Project, nearest
+from crm.sources import name_of
+from crm.times import TIME_DTYPE
+
+
+def flat_outcomes(
+    raw: pd.DataFrame, lead_id: pd.Series, project: Project, notes: list[str]
+) -> pd.DataFrame:
+    """Take outcomes out of the leads table, by their contract; `lead_id` is that of its rows."""
+    keys = project.leads
+    named = {
+        role.name: column
+        for role in CONTRACTS["outcomes"]
+        if role.name != "lead_id" and (column := getattr(keys, role.name)) is not None
+    }
+    missing = [column for column in named.values() if column not in raw.columns]
+    if missing:
+        raise SchemaError(
+            name_of(keys),
+            [
+                f"there is no column `{column}` ([leads]). {nearest(column, list(raw.columns))}"
+                for column in missing
+            ],
+        )
+    flat = raw[list(dict.fromkeys(named.values()))].assign(lead_id=lead_id.to_numpy())
+    roles = OutcomesKeys(
+        source=keys.source,
+        table=keys.table,
+        query=keys.query,
+        timezone=keys.timezone,
+        time_format=keys.time_format,
+        **named,
+    )
+    return shape_table(flat, "outcomes", roles, notes)
+
+
+def settle(outcomes: pd.DataFrame, learn: LearnKeys, subject: str) -> pd.DataFrame:
+    """Turn the CRM's outcome values into won and lost; open and empty ones are no outcome."""
+    meaning: dict[str, str] = {}
+    for word, values in (("won", learn.won), ("lost", learn.lost), ("open", learn.open)):
+        meaning.update({str(cell_text(value)).casefold(): word for value in values})
+
+    def read(cell: Any) -> str | None:
+        text = cell_text(cell)
+        return None if text is None else meaning.get(text.casefold(), "undeclared")
+
+    settled = read_column(outcomes["outcome"], read, object)
+    undeclared = settled == "undeclared"
+    if undeclared.any():
+        values = outcomes["outcome"][undeclared].value_counts()
+        named = ", ".join(
+            f"{reprlib.repr(value)} ({count:,} rows)" for value, count in values.head(8).items()
+        )
+        raise SchemaError(
+            subject,
+            [
+                f"outcome values that nobody declared: {named}. "
+                "Put each into won, lost or open in [learn]."
+            ],
+        )
+    outcomes = outcomes.assign(outcome=settled)
+    outcomes = outcomes[outcomes["outcome"].isin(["won", "lost"])]
+    absent: dict[str, Any] = {
+        "closed_at": pd.Series(pd.NaT, index=outcomes.index, dtype=TIME_DTYPE),
+        "amount": np.nan,
+        "reason": None,
+    }
+    outcomes = outcomes.assign(**{k: v for k, v in absent.items() if k not in outcomes})
+    return outcomes.reset_index(drop=True)[[role.name for role in CONTRACTS["outcomes"]]]

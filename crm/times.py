@@ -1,0 +1,80 @@
+"""A column of cells as times, UTC."""
+
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from crm.cells import text_series
+from crm.errors import ConfigError
+from crm.project import TableKeys
+
+TIME_DTYPE: Final = "datetime64[us, UTC]"
+
+
+def parse_times(column: pd.Series, keys: TableKeys, subject: str) -> tuple[pd.Series, bool]:
+    """Parse times to UTC; what cannot be parsed becomes missing.
+
+    Times without a zone are taken to be in the table's `timezone`. Where clocks were
+    turned back, the ambiguous hour is read as the earlier one (before the change);
+    an hour that a clock change skipped is read as the hour after it.
+
+    Returns
+    -------
+    Series of datetime64, UTC
+    bool
+        True if any time came without a zone.
+
+    Examples
+    --------
+    >>> keys = TableKeys(source="leads.csv", timezone="Europe/Berlin")
+    >>> parse_times(pd.Series(["2025-01-01 08:00", "2025-01-01T08:00Z", "soon"]), keys, "leads")
+    (0   2025-01-01 07:00:00+00:00
+    1   2025-01-01 08:00:00+00:00
+    2                         NaT
+    dtype: datetime64[us, UTC], True)
+    """
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        return pd.Series(pd.NaT, index=column.index, dtype=TIME_DTYPE), False
+    if isinstance(column.dtype, pd.DatetimeTZDtype):
+        return column.dt.tz_convert("UTC").astype(TIME_DTYPE), False
+    if pd.api.types.is_datetime64_dtype(column.dtype):
+        return _localize(column, keys.timezone, subject), bool(column.notna().any())
+    if keys.time_format is not None:
+        text = text_series(column)
+        is_zoned = "%z" in keys.time_format.lower()
+        try:
+            parsed = pd.to_datetime(text, format=keys.time_format, errors="coerce", utc=is_zoned)
+        except ValueError as error:
+            raise ConfigError(
+                f"{subject}: `{keys.time_format}` cannot be read as a time_format: {error}. "
+                "Expected directives such as %d.%m.%Y %H:%M."
+            ) from None
+        if is_zoned:
+            return parsed.astype(TIME_DTYPE), False
+        return _localize(parsed, keys.timezone, subject), bool(parsed.notna().any())
+    text = text_series(column)
+    text = text.where(text.str.match(r"\d{4}-\d|\d{8}(?:[T ]|$)", na=False))  # else pandas guesses
+    zoned = text.str.contains(r"\d[T ].*(?:Z|[+-][\d:]+)$", regex=True, na=False).astype(bool)
+    result = pd.Series(pd.NaT, index=column.index, dtype=TIME_DTYPE)
+    if zoned.any():
+        with_zone = pd.to_datetime(text[zoned], format="ISO8601", errors="coerce", utc=True)
+        result[zoned] = with_zone.astype(TIME_DTYPE)
+    if (~zoned).any():
+        bare = pd.to_datetime(text[~zoned], format="ISO8601", errors="coerce")
+        result[~zoned] = _localize(bare, keys.timezone, subject)
+    return result, bool((~zoned & result.notna()).any())
+
+
+def _localize(times: pd.Series, zone: str, subject: str) -> pd.Series:
+    try:
+        aware = times.dt.tz_localize(
+            zone,
+            ambiguous=np.ones(len(times), dtype=bool),
+            nonexistent="shift_forward",
+        )
+    except (LookupError, ValueError, OSError):
+        raise ConfigError(
+            f"{subject}: `{zone}` is no time zone. Expected a name such as Europe/Berlin or UTC."
+        ) from None
+    return aware.dt.tz_convert("UTC").astype(TIME_DTYPE)
