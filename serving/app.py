@@ -163,14 +163,18 @@ class ScoringApp:
         call, page = self.calls.by_path.get(path), self._pages.get(path)
         if call is None and page is None:
             raise RequestError(404, "")
-        if scope["method"] not in (("POST",) if page is None else ("GET", "HEAD")):
-            raise RequestError(405, "")
+        methods = ("POST",) if page is None else ("GET", "HEAD")
+        if scope["method"] not in methods:
+            raise RequestError(405, f"{path} answers {methods[0]}, and no {scope['method'][:20]}.")
         # Only calls are signed: a page that took a header for a signature would be open to all.
         may_sign = call is not None and bool(self._settings.hubspot_secret)
         signed = may_sign and SIGNATURE in context.headers
         if not signed:
             server = (scope.get("server") or ("",))[0]
-            context.key = self.guard.admit(path, context.headers, server, time.monotonic())
+            owner = self.guard.identify(path, context.headers, server)
+            if owner is not None:
+                context.key = owner.name  # the log names it, if it is refused as well
+                self.guard.admit(owner, path, time.monotonic())
         if path == REPORT:
             return await self._report(scope["path"], context)
         if call is None:
@@ -258,9 +262,9 @@ class ScoringApp:
         secret = self._settings.hubspot_secret
         if not is_signed(context.headers, secret, scope["method"], uri, body, now_ms):
             raise RequestError(401, "HubSpot's signature does not fit this request, or is old.")
+        context.key = "hubspot"
         if needed_role(path) > Role.WRITE:
             raise RequestError(403, f"{path} needs a key of the role admin.")
-        context.key = "hubspot"
         self.guard.limit("hubspot", time.monotonic())
 
     def _failure(

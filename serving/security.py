@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping
 
 from serving.errors import RequestError
-from serving.keys import KeyRing, Role
+from serving.keys import ApiKey, KeyRing, Role
 from serving.report_files import REPORT
 
 NEEDED_ROLE = {
@@ -80,8 +80,8 @@ class Guard:
         is_faulty = self._keys is not None and self._keys.fault is not None
         return "The API keys have changed and cannot be read." if is_faulty else None
 
-    def admit(self, path: str, headers: Mapping[bytes, bytes], server: str, now: float) -> str:
-        """Check the key, its role and its rate.
+    def identify(self, path: str, headers: Mapping[bytes, bytes], server: str) -> ApiKey | None:
+        """Find whose key a request came with; None if it needs none.
 
         Parameters
         ----------
@@ -91,27 +91,19 @@ class Guard:
             Names in lower case.
         server : str
             The address that the caller reached.
-        now : float
-            Seconds of a clock that never goes back.
-
-        Returns
-        -------
-        str
-            The key's name; empty if none was needed.
 
         Raises
         ------
         RequestError
-            401 without a valid key, 403 if its role does not suffice or a web page calls a
-            service without keys, 429 if it called too often.
+            401 without a valid key, 403 if a web page calls a service without keys.
         """
         if path in self._open:
-            return ""
+            return None
         if self._keys is None or not self._keys.is_needed:
             if b"origin" in headers:  # some web page, in a browser on this machine
                 raise RequestError(403, "Without API keys no web page may call this service.")
             if is_loopback(server):
-                return ""
+                return None
             raise RequestError(
                 401,
                 "This service has no API keys yet, so it answers on loopback only. "
@@ -121,13 +113,29 @@ class Guard:
         owner = self._keys.owner(key) if key else None
         if owner is None:
             raise RequestError(401, "")
+        return owner
+
+    def admit(self, owner: ApiKey, path: str, now: float) -> None:
+        """Check a key's role and its rate.
+
+        Parameters
+        ----------
+        owner : ApiKey
+        path : str
+        now : float
+            Seconds of a clock that never goes back.
+
+        Raises
+        ------
+        RequestError
+            403 if its role does not suffice, 429 if it called too often.
+        """
         if Role[owner.role.upper()] < needed_role(path):
             needed = needed_role(path).name.lower()
             raise RequestError(
                 403, f"This key has the role {owner.role}; {path} needs the role {needed}."
             )
         self.limit(owner.name, now)
-        return owner.name
 
     def limit(self, name: str, now: float) -> None:
         """Take one request from a caller's allowance.

@@ -52,9 +52,13 @@ def guard(path: Path, **settings: Any) -> Guard:
 def admitted(asked: Guard, path: str, key: str = "", server: str = "10.0.0.5") -> str | int:
     headers = {b"x-api-key": key.encode()} if key else {}
     try:
-        return asked.admit(path, headers, server, 0.0)
+        owner = asked.identify(path, headers, server)
+        if owner is None:
+            return ""
+        asked.admit(owner, path, 0.0)
     except RequestError as error:
         return error.status
+    return owner.name
 
 
 def test_a_key_is_kept_as_a_hash_in_a_file_of_its_owner(path: Path) -> None:
@@ -157,7 +161,9 @@ def test_a_key_may_come_as_bearer_or_in_its_own_header(path: Path, keys: dict[st
         {b"authorization": b"bearer  " + keys["score"].encode() + b" "},
         {b"x-api-key": keys["score"].encode()},
     ):
-        assert asked.admit("/score", headers, "10.0.0.5", 0.0) == "the-score"
+        owner = asked.identify("/score", headers, "10.0.0.5")
+        assert owner is not None
+        assert owner.name == "the-score"
 
 
 @pytest.mark.parametrize(
@@ -174,7 +180,7 @@ def test_without_any_keys_no_web_page_may_call(path: Path) -> None:
     asked = guard(path)
     for origin in (b"https://evil.example", b"null", b"http://localhost:3000"):
         with pytest.raises(RequestError, match="no web page") as refused:
-            asked.admit("/erase", {b"origin": origin}, "127.0.0.1", 0.0)
+            asked.identify("/erase", {b"origin": origin}, "127.0.0.1")
         assert refused.value.status == 403
 
 
@@ -212,9 +218,11 @@ def test_a_key_that_calls_too_often_waits_and_others_do_not(
     asked = guard(path, per_second=2, burst=3)
 
     def ask(role: str, now: float) -> object:
-        headers = {b"x-api-key": keys[role].encode()}
+        owner = asked.identify("/score", {b"x-api-key": keys[role].encode()}, "")
+        assert owner is not None
         try:
-            return asked.admit("/score", headers, "", now)
+            asked.admit(owner, "/score", now)
+            return owner.name
         except RequestError as error:
             return (error.status, error.retry_after)
 
@@ -330,6 +338,19 @@ def test_refusals_have_the_one_shape_and_their_headers(call: Call, keys: dict[st
     assert (often.status_code, often.headers["retry-after"]) == (429, "1")
     hubspot = call("/score", x_api_key=keys["score"], x_hubspot_signature="of version 2")
     assert (hubspot.status_code, hubspot.headers["retry-after"]) == (429, "1000")
+
+
+def test_a_key_that_is_refused_is_named_in_the_log(
+    call: Call, keys: dict[str, str], tmp_path: Path
+) -> None:
+    call("/erase", x_api_key=keys["score"])
+    call("/erase", x_api_key=keys["score"] + "x")
+    for _ in range(21):
+        call("/score", x_api_key=keys["write"])
+    lines = [json.loads(line) for line in (tmp_path / "access.log").read_text().splitlines()]
+    assert [(line["status"], line["key"]) for line in lines] == [
+        (403, "the-score"), (401, ""), *[(200, "the-write")] * 20, (429, "the-write")
+    ]  # fmt: skip
 
 
 def test_a_call_that_hubspot_signed_needs_no_key(call: Call) -> None:
