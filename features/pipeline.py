@@ -161,9 +161,12 @@ class FeaturePipeline:
         self,
         leads: Sequence[Mapping[str, Any]],
         history: History | None = None,
-        as_of: int = NOT_A_TIME,
+        as_of: int | Ints = NOT_A_TIME,
     ) -> Floats:
-        """Compute the features of leads as a caller sends them; equals their rows of `matrix`."""
+        """Compute the features of leads as a caller sends them; equals their rows of `matrix`.
+
+        `as_of` is one moment for all leads, or one for each.
+        """
         cells = np.array(
             [[read(lead.get(column)) for column, read in self._readers] for lead in leads],
             dtype=np.float64,

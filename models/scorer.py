@@ -176,7 +176,10 @@ class LeadScorer:
         return microseconds(parse_times(leads[column], keys, "leads")[0])
 
     def score_leads(
-        self, leads: Sequence[LeadCells], as_of: int = NOT_A_TIME, n_reasons: int = 0
+        self,
+        leads: Sequence[LeadCells],
+        as_of: int | NDArray[np.int64] = NOT_A_TIME,
+        n_reasons: int = 0,
     ) -> list[Score]:
         """Score leads as a caller sends them, without a frame on the way.
 
@@ -185,8 +188,8 @@ class LeadScorer:
         Parameters
         ----------
         leads : sequence of LeadCells
-        as_of : int
-            Microseconds since 1970 UTC.
+        as_of : int, or ndarray of int64, shape (n,)
+            Microseconds since 1970 UTC; of all leads, or of each.
         n_reasons : int
             How many reasons each gets at most.
 
@@ -223,7 +226,7 @@ class LeadScorer:
         return probability, self.reasoner.reasons(features, n_reasons, contributions)
 
     def features_of(
-        self, leads: Sequence[LeadCells], as_of: int = NOT_A_TIME
+        self, leads: Sequence[LeadCells], as_of: int | NDArray[np.int64] = NOT_A_TIME
     ) -> NDArray[np.float64]:
         """Compute the feature matrix of leads as a caller sends them, shape (n, k)."""
         history = None

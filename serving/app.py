@@ -93,7 +93,7 @@ class ScoringApp:
         worker: str = "1",
         access_log: AccessLog | None = None,
     ) -> None:
-        self.calls = Calls(settings)
+        self.calls = Calls(settings, has_company=BoundedConnection.has_company)
         self.model: ServedModel | None = None
         self.fault: str | None = None
         self.is_draining = False

@@ -23,6 +23,7 @@ from serving.ledger_calls import LedgerCalls, item_error
 from serving.payloads import LeadPayload, read_score_request, reason_body, score_body
 from serving.score_writer import ScoreWriter
 from serving.settings import Settings
+from serving.together import Together
 
 Call = Callable[["ServedModel", bytes, datetime.datetime, str], Awaitable[dict[str, Any]]]
 
@@ -69,6 +70,8 @@ class Calls:
     settings : Settings
     ledger : Ledger, optional
         Without one, leads are scored from what is sent, and nothing is kept.
+    has_company : callable, optional
+        Tells whether several requests are at work, which are then scored together.
 
     Attributes
     ----------
@@ -76,7 +79,12 @@ class Calls:
         What writes scores behind the answers, where there is a ledger.
     """
 
-    def __init__(self, settings: Settings, ledger: Ledger | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        ledger: Ledger | None = None,
+        has_company: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.settings = settings
         self.by_path: dict[str, Call] = {
             "/score": self.score,
@@ -90,6 +98,7 @@ class Calls:
         }
         # More threads would score no faster, and keep the one that answers from its turn.
         self._one_thread = anyio.CapacityLimiter(1)
+        self._together = Together(has_company)
         self._score_ids = map(f"{uuid.uuid4().hex}-{{}}".format, itertools.count())
         self.keep_in(ledger)
 
@@ -118,7 +127,7 @@ class Calls:
             raise first_error
         known = [lead.known for lead in good]
         if len(known) < IN_THREAD_FROM:
-            scores = model.scorer.score_leads(known, moment, n_reasons)
+            scores = await self._together.score(model.scorer, known, moment, n_reasons)
         else:
             scores = await anyio.to_thread.run_sync(
                 model.scorer.score_leads, known, moment, n_reasons, limiter=self._one_thread
@@ -144,7 +153,7 @@ class Calls:
         (lead,) = await self._joined(model, [sent], is_batch=False)
         if isinstance(lead, RequestError):
             raise lead
-        (score,) = model.scorer.score_leads([lead.known], moment, REASONS)
+        (score,) = await self._together.score(model.scorer, [lead.known], moment, REASONS)
         score.warnings.extend(lead.warnings)
         self._keep(model, [lead], [score], moment, cell_time(now), request_id)
         return flat_body(score, used(lead.known, moment)) | {

@@ -7,6 +7,7 @@ plain text.
 import asyncio
 import uuid
 from collections import Counter
+from collections.abc import Collection
 from typing import ClassVar
 
 import msgspec
@@ -31,10 +32,17 @@ class BoundedConnection(HttpToolsProtocol):
     """
 
     refused: ClassVar[Counter[int]] = Counter()
+    _at_work: ClassVar[Collection["asyncio.Task[None]"]] = ()  # of all connections
+
+    @classmethod
+    def has_company(cls) -> bool:
+        """Tell whether more than one request is being answered or about to be."""
+        return len(cls._at_work) > 1
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Give the first request its time."""
         super().connection_made(transport)  # type: ignore[arg-type]
+        BoundedConnection._at_work = self.tasks
         self._head_since: float | None = self.loop.time()
         self._head_bytes = 0
         self._timer = self.loop.call_later(HEAD_SECONDS, self._look)

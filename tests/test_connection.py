@@ -15,12 +15,11 @@ from serving.connection import BoundedConnection
 from serving.settings import Settings
 
 
-@pytest.fixture
-def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    monkeypatch.setattr(serving_connection, "HEAD_SECONDS", 0.4)
+@contextlib.contextmanager
+def serving(app: ScoringApp) -> Iterator[int]:
+    """Serve an application on loopback, on the port that is given."""
     config = uvicorn.Config(
-        ScoringApp(Settings()), host="127.0.0.1", port=0, log_level="critical", lifespan="off",
-        http=BoundedConnection,
+        app, host="127.0.0.1", port=0, log_level="critical", lifespan="off", http=BoundedConnection
     )  # fmt: skip
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
@@ -30,6 +29,13 @@ def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     yield int(server.servers[0].sockets[0].getsockname()[1])
     server.should_exit = True
     thread.join(10)
+
+
+@pytest.fixture
+def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    monkeypatch.setattr(serving_connection, "HEAD_SECONDS", 0.4)
+    with serving(ScoringApp(Settings())) as found:
+        yield found
 
 
 def answer(port: int, *parts: bytes) -> bytes:
