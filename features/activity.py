@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from crm.cells import cell_text, text_column
-from features.events import NEVER, Floats, Ints, blocks, since
+from features.events import NEVER, Floats, Ints, blocks, places, since
 from features.moments import MICROSECONDS_PER_DAY, NOT_A_TIME
 from features.names import Feature, braced, shortened
 
@@ -249,9 +249,10 @@ class ActivityFeatures:
         -------
         ActivityLog
         """
-        lead = activities["lead_id"].map(position)
-        activities = activities[lead.notna().to_numpy()]
-        lead_of = lead.dropna().to_numpy(dtype=np.int64)
+        place = places(activities["lead_id"], position.index)
+        if (place < 0).any():
+            activities, place = activities[place >= 0], place[place >= 0]
+        lead_of = position.to_numpy(dtype=np.int64)[place]
         at = activities["occurred_at"].to_numpy(dtype="datetime64[us]").astype(np.int64)
         order = np.lexsort((at, lead_of))
         content = np.full(len(at), -1)

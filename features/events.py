@@ -1,8 +1,11 @@
-"""Events of leads as sorted arrays: walking them block by block, and times between them."""
+"""Events of leads as sorted arrays: whose they are, walking them block by block, and times."""
 
 from collections.abc import Iterator
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from features.moments import NOT_A_TIME
@@ -12,6 +15,20 @@ Floats = NDArray[np.float64]
 
 NEVER = np.iinfo(np.int64).max
 BLOCK_EVENTS = 250_000
+
+
+def places(ids: pd.Series, leads: pd.Index | pd.Series) -> Ints:
+    """Look up where ids stand among those of leads, each there once; -1 where they do not.
+
+    Examples
+    --------
+    >>> places(pd.Series(["L2", "L9", "L1"]), pd.Series(["L1", "L2"])).tolist()
+    [1, -1, 0]
+    """
+    # Arrow's own look-up takes a tenth of the time that pandas' takes on text.
+    kind = pa.large_string()
+    found = pc.index_in(pa.array(ids.array, kind), value_set=pa.array(leads.array, kind))
+    return found.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
 
 
 def blocks(event_lead: Ints, lead: Ints) -> Iterator[tuple[Ints, slice]]:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from crm.cells import cell_text, read_column
 from features.attributes import MISSING, UNSEEN
-from features.events import Floats, Ints, blocks, since
+from features.events import Floats, Ints, blocks, places, since
 from features.moments import MICROSECONDS_PER_DAY, NOT_A_TIME
 from features.names import Feature
 
@@ -101,9 +101,10 @@ class StageFeatures:
 
     def log_of_table(self, stages: pd.DataFrame, position: pd.Series) -> StageLog:
         """Turn a stages table, as `crm.records` gives it, into arrays."""
-        lead = stages["lead_id"].map(position)
-        stages = stages[lead.notna().to_numpy()]
-        whose = lead.dropna().to_numpy(dtype=np.int64)
+        place = places(stages["lead_id"], position.index)
+        if (place < 0).any():
+            stages, place = stages[place >= 0], place[place >= 0]
+        whose = position.to_numpy(dtype=np.int64)[place]
         at = stages["entered_at"].to_numpy(dtype="datetime64[us]").astype(np.int64)
         codes = read_column(stages["stage"], self._code, np.int64)
         order = np.lexsort((codes, at, whose))
@@ -145,9 +146,20 @@ def fit_stages(stages: pd.DataFrame) -> StageFeatures:
     -------
     StageFeatures
     """
-    number = stages.groupby("lead_id").cumcount()
-    place = number.groupby(stages["stage"].str.casefold()).agg(["mean", "size"])
-    spelling = stages.groupby(stages["stage"].str.casefold())["stage"].agg(lambda s: s.mode()[0])
-    common = place.sort_values("size", ascending=False).head(MAX_STAGES)
-    ordered = sorted(common.index, key=lambda stage: (common.loc[stage, "mean"], stage))
-    return StageFeatures(tuple(str(spelling[stage]) for stage in ordered))
+    lead = pd.factorize(stages["lead_id"])[0]
+    nth = pd.Series(lead).groupby(lead).cumcount().to_numpy()
+    code, spelled = pd.factorize(stages["stage"])
+    words = pd.DataFrame(
+        {
+            "stage": [str(word).casefold() for word in spelled],
+            "word": spelled,
+            "n": np.bincount(code, minlength=len(spelled)),
+            "nth": np.bincount(code, weights=nth, minlength=len(spelled)),
+        }
+    )
+    of_stage = words.groupby("stage")
+    usual = words.sort_values(["n", "word"], ascending=[False, True]).groupby("stage").first()
+    common = of_stage[["n", "nth"]].sum().sort_values("n", ascending=False).head(MAX_STAGES)
+    mean = common["nth"] / common["n"]
+    ordered = sorted(common.index, key=lambda stage: (mean[stage], stage))
+    return StageFeatures(tuple(str(usual.loc[stage, "word"]) for stage in ordered))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from crm.errors import ConfigError
 from crm.project import Project, nearest
 from crm.records import Records
-from features.events import NEVER, Ints
+from features.events import NEVER, Ints, places
 from features.moments import microseconds
 from features.stages import StageFeatures, StageLog, fit_stages
 
@@ -139,7 +139,7 @@ def read_log(activities: pd.DataFrame | None, leads: pd.Index, as_of: int) -> Lo
     """
     if activities is None or activities.empty:
         return None
-    lead = leads.get_indexer(pd.Index(activities["lead_id"])).astype(np.int32)
+    lead = places(activities["lead_id"], leads).astype(np.int32)
     at = microseconds(activities["occurred_at"])
     counts = np.flatnonzero((lead >= 0) & (at <= as_of))
     order = counts[np.argsort(lead[counts], kind="stable")]  # of one lead they stand in time
