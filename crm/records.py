@@ -186,22 +186,25 @@ def read_events(project: Project, notes: list[str]) -> dict[str, pd.DataFrame | 
             if ledger is not None:
                 held = events_table(ledger, name)
                 table = with_events(name, table, held) if len(held) else table
-            tables[name] = None if table is None else _in_order(name, table, time, notes)
+            if table is not None:  # half the time of `sort_values`, and a table less at once
+                lead = pd.factorize(table["lead_id"], sort=True)[0]
+                order = np.lexsort((table[time].to_numpy(dtype="datetime64[us]"), lead))
+                table = table.iloc[order].reset_index(drop=True)
+                if name == "activities" and "activity_id" in table:
+                    table = _each_id_once(table, notes)
+            tables[name] = table
     return tables
 
 
-def _in_order(name: str, table: pd.DataFrame, time: str, notes: list[str]) -> pd.DataFrame:
-    """Sort events by lead and time; of one lead's activities with the same id keep the earliest."""
-    lead = pd.factorize(table["lead_id"], sort=True)[0]  # half the time of `sort_values`
-    order = np.lexsort((table[time].to_numpy(dtype="datetime64[us]"), lead))
-    table = table.iloc[order].reset_index(drop=True)
-    if name == "activities" and "activity_id" in table:
-        repeated = table["activity_id"].notna() & table["activity_id"].duplicated(keep=False)
-        repeated[repeated] = table.loc[repeated, ["lead_id", "activity_id"]].duplicated()
-        if repeated.any():
-            notes.append(f"activities: {int(repeated.sum()):,} repeated ids, each kept once.")
-            table = table[~repeated].reset_index(drop=True)
-    return table
+def _each_id_once(activities: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
+    """Keep the earliest of one lead's activities with the same id; they stand in order."""
+    ids = activities["activity_id"]
+    is_again = ids.notna() & ids.duplicated(keep=False)
+    is_again[is_again] = activities.loc[is_again, ["lead_id", "activity_id"]].duplicated()
+    if not is_again.any():
+        return activities
+    notes.append(f"activities: {int(is_again.sum()):,} repeated ids, each kept once.")
+    return activities[~is_again].reset_index(drop=True)
 
 
 def _shape(keys: TableKeys, name: str, project: Project, notes: list[str]) -> pd.DataFrame:
