@@ -24,7 +24,8 @@ demo: $(READY)  ## the whole thing on a simulated CRM
 	@$(BIN)/leadscore demo
 
 test: $(READY)  ## the tests, doctests included, with coverage
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered -q
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile \
+	  --cov --cov-report=term:skip-covered -q
 
 bench: $(READY)  ## speed and memory against named peers
 	$(BIN)/python benchmarks/bench_features.py

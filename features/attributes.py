@@ -46,6 +46,7 @@ class NumberAttribute:
     nothing: frozenset[str]
     median: float
     kind: ClassVar[Literal["number"]] = "number"
+    odd: ClassVar[float] = math.nan  # what a cell is read as that there is a complaint about
 
     @property
     def feature(self) -> Feature:
@@ -112,6 +113,7 @@ class CategoryAttribute:
     nothing: frozenset[str]
     vocabulary: tuple[str, ...]
     kind: ClassVar[Literal["category"]] = "category"
+    odd: ClassVar[float] = float(UNSEEN)
 
     @property
     def feature(self) -> Feature:

@@ -129,6 +129,7 @@ class FlagAttribute:
     column: str
     nothing: frozenset[str]
     kind: ClassVar[Literal["flag"]] = "flag"
+    odd: ClassVar[float] = math.nan
 
     @property
     def feature(self) -> Feature:
@@ -175,6 +176,7 @@ class DateAttribute:
     nothing: frozenset[str]
     part: Literal["age_days", "weekday", "month"]
     kind: ClassVar[Literal["date"]] = "date"
+    odd: ClassVar[float] = math.nan
 
     @property
     def feature(self) -> Feature:
@@ -233,6 +235,7 @@ class EmailAttribute:
     column: str
     nothing: frozenset[str]
     kind: ClassVar[Literal["email"]] = "email"
+    odd: ClassVar[float] = 1.0
     vocabulary: ClassVar[tuple[str, ...]] = MAIL_KINDS[2:]
 
     @property
@@ -293,6 +296,11 @@ class TargetAttribute:
     log_odds: Mapping[str, float] = field(repr=False)
     average: float
     kind: ClassVar[Literal["target"]] = "target"
+
+    @property
+    def odd(self) -> float:
+        """What a value is read as that was unseen in training."""
+        return self.average
 
     @property
     def feature(self) -> Feature:

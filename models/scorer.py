@@ -23,6 +23,8 @@ from models.card import ModelCard
 from models.reasons import Reason, Reasoner
 from models.scale import Scale
 
+Complaint = tuple[str, Callable[[Any], str | None]]  # of which column, and what is said of a cell
+
 
 @dataclass(frozen=True)
 class LeadCells:
@@ -197,22 +199,26 @@ class LeadScorer:
         -------
         list of Score
         """
-        probability, reasons = self._judged(self.features_of(leads, as_of), n_reasons)
+        features = self.features_of(leads, as_of)
+        probability, reasons = self._judged(features, n_reasons)
+        warnings = self._warnings([lead.cells for lead in leads], features)
         score = self.scale.score(probability)
         grade = self.scale.grade(score)
         start = self.reasoner.start if n_reasons else None
-        judged = zip(probability.tolist(), score.tolist(), grade.tolist(), reasons, strict=True)
+        numbers = (probability.tolist(), score.tolist(), grade.tolist())
         return [
             Score(
                 lead_id=cell_text(lead.cells.get(self.roles["lead_id"])),
                 probability=chance,
                 score=points,
                 grade=letter,
-                warnings=self.complaints(lead.cells),
+                warnings=odd,
                 reasons=why,
                 start=start,
             )
-            for lead, (chance, points, letter, why) in zip(leads, judged, strict=True)
+            for lead, chance, points, letter, odd, why in zip(
+                leads, *numbers, warnings, reasons, strict=True
+            )
         ]
 
     def _judged(
@@ -250,14 +256,32 @@ class LeadScorer:
                 return NOT_A_TIME
         return cell_time(cell, self.timezone)
 
-    def complaints(self, lead: Mapping[str, Any]) -> list[str]:
-        """Say what is odd about one lead's cells, in sentences for its sender."""
+    def _warnings(
+        self, leads: Sequence[Mapping[str, Any]], features: NDArray[np.float64]
+    ) -> list[list[str]]:
+        """Say what is odd about leads' cells, in sentences for their sender.
+
+        Cells are looked at again only where they were read as what odd ones are read as.
+        """
         known = self._known
-        odd = [f"`{name[:100]}` is unknown and was ignored" for name in lead if name not in known]
-        told = {
-            complaint(lead[column]): None for column, complaint in self._doubts if column in lead
-        }
-        return odd + [complaint for complaint in told if complaint is not None]
+        warnings = [
+            []
+            if lead.keys() <= known
+            else [
+                f"`{name[:100]}` is unknown and was ignored" for name in lead if name not in known
+            ]
+            for lead in leads
+        ]
+        odd, is_odd_gap, doubts = self._doubts
+        cells = features[:, : len(odd)]
+        rows, columns = np.nonzero((cells == odd) | (np.isnan(cells) & is_odd_gap))
+        for row, place in zip(rows.tolist(), columns.tolist(), strict=True):
+            column, complaint = doubts[place]
+            if column in leads[row]:
+                told = complaint(leads[row][column])
+                if told is not None and told not in warnings[row]:
+                    warnings[row].append(told)
+        return warnings
 
     @cached_property
     def _known(self) -> frozenset[str]:
@@ -265,5 +289,10 @@ class LeadScorer:
         return frozenset([*self.pipeline.columns, *self.roles.values(), *left_out])
 
     @cached_property
-    def _doubts(self) -> list[tuple[str, Callable[[Any], str | None]]]:
-        return [(attribute.column, attribute.complaint) for attribute in self.pipeline.attributes]
+    def _doubts(self) -> tuple[NDArray[np.float64], NDArray[np.bool_], list[Complaint]]:
+        """What each attribute reads an odd cell as, whether as a gap, and who complains of it."""
+        attributes = self.pipeline.attributes
+        odd = np.array([attribute.odd for attribute in attributes], dtype=np.float64)
+        complaints: list[Complaint] = [(each.column, each.complaint) for each in attributes]
+        is_gap: NDArray[np.bool_] = np.isnan(odd)
+        return odd, is_gap, complaints

@@ -242,6 +242,8 @@ def test_a_cell_is_encoded_as_its_text_is(attribute, cell):
     written = cell_text(cell)
     np.testing.assert_array_equal(attribute.encode(written), attribute.encode(cell))
     assert attribute.complaint(written) == attribute.complaint(cell)
+    if attribute.complaint(cell) is not None:
+        np.testing.assert_equal(attribute.encode(cell), attribute.odd)
 
 
 @given(columns, nothings, st.sampled_from([None, "number", "category"]))

@@ -271,6 +271,8 @@ def test_a_cell_is_read_as_its_text_is(attribute, cell) -> None:
     written = cell_text(cell)
     np.testing.assert_array_equal(attribute.encode(written), attribute.encode(cell))
     assert attribute.complaint(written) == attribute.complaint(cell)
+    if attribute.complaint(cell) is not None:
+        np.testing.assert_equal(attribute.encode(cell), attribute.odd)
 
 
 # -- what a column is taken for
