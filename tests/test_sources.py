@@ -18,12 +18,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crm import sources
+from crm import sources_csv
 from crm.cells import number_column, text_column
 from crm.errors import ConfigError, LeadScoringError, SchemaError, SourceError
 from crm.project import TableKeys, load_project
 from crm.records import read_records
-from crm.sources import count_rows, decimal_point, iter_table, name_of, read_table
+from crm.sources import count_rows, iter_table, name_of, read_table
+from crm.sources_csv import decimal_point
 from features.fitting import fit_pipeline
 from features.moments import make_moments
 
@@ -239,7 +240,7 @@ def test_an_encoding_that_cannot_be_told(read):
 
 
 def test_bytes_that_are_no_utf8_are_found_wherever_they_are(read, monkeypatch):
-    monkeypatch.setattr(sources, "SAMPLE_BYTES", 100)
+    monkeypatch.setattr(sources_csv, "SAMPLE_BYTES", 100)
     table = read(("id,name\n" + "1,Bonn\n" * 50 + "2,Köln\n").encode("latin-1"))
     assert table["name"].iloc[-1] == "Köln"
 
@@ -347,7 +348,7 @@ def test_a_giant_cell_is_named_by_its_row_in_the_whole_table(read, tmp_path):
 
 @pytest.mark.parametrize("quote", ["", '"'])
 def test_a_row_above_the_block_size(read, monkeypatch, quote):
-    monkeypatch.setattr(sources, "CSV_BLOCK_BYTES", 1 << 20)
+    monkeypatch.setattr(sources_csv, "CSV_BLOCK_BYTES", 1 << 20)
     giant = "x" * (3 << 20)
     message = r"line 3 on has more than 1 MB, as if a quote were left open|cell of 3,145,728 char"
     with pytest.raises(LeadScoringError, match=message):
@@ -355,7 +356,7 @@ def test_a_row_above_the_block_size(read, monkeypatch, quote):
 
 
 def test_chunks_join_without_a_seam(read, tmp_path, monkeypatch):
-    monkeypatch.setattr(sources, "CSV_BLOCK_BYTES", 256)
+    monkeypatch.setattr(sources_csv, "CSV_BLOCK_BYTES", 256)
     whole = read("id,note\n" + "".join(f'{i},"n\n{i}"\n' for i in range(500)))
     keys = TableKeys(source="leads.csv")
     for chunk_rows in (1, 7, 500, 501):
