@@ -20,12 +20,12 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from features.names import Feature, in_words
+from features.names import Feature
 from models.blend import BaseRate
 from models.intervals import percentiles, resamples
 from models.scale import POINTS
 from models.scorer import LeadScorer
-from models.signal_words import CODED, measured, missing_words
+from models.signal_words import CODED, condition, condition_above
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -183,16 +183,16 @@ def split_of(feature: Feature, signal: str, values: Floats, points: Floats) -> S
     >>> size = Feature("size", "leads", "size", "number", "size is {value}")
     >>> values = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0])
     >>> split_of(size, "size", values, np.where(values > 4, 5.0, -5.0)).words
-    'size is above 4'
+    '“size” above 4'
     """
     is_missing = np.isnan(values)
     known = values[~is_missing]
-    parts: list[tuple[str, Bools]] = [(missing_words(feature), is_missing)]
+    parts: list[tuple[str, Bools]] = [(condition(feature, np.nan), is_missing)]
     if feature.unit in CODED:
-        parts += [(feature.say(float(code)), values == code) for code in np.unique(known)]
+        parts += [(condition(feature, float(code)), values == code) for code in np.unique(known)]
     elif len(known):
         for limit in np.unique(np.quantile(known, (0.25, 0.5, 0.75), method="lower")).tolist():
-            parts.append((_above(feature, limit), values > limit))
+            parts.append((condition_above(feature, limit), values > limit))
     best, widest = None, 0.0
     for words, is_in in parts:
         share = float(is_in.mean())
@@ -202,12 +202,6 @@ def split_of(feature: Feature, signal: str, values: Floats, points: Floats) -> S
         if share * (1 - share) * gap**2 > widest:
             best, widest = Split(signal, words, is_in), share * (1 - share) * gap**2
     return best
-
-
-def _above(feature: Feature, limit: float) -> str:
-    if feature.unit == "count":
-        return f"{measured(feature)}: at least {limit + 1:,.0f}"
-    return f"{measured(feature)} is above {in_words(feature.unit, limit)}"
 
 
 def _in_order(

@@ -2,10 +2,11 @@
 
 import math
 
-from features.names import Feature, in_words
+from features.names import Feature, in_words, shortened
 
 CODED = ("category", "yes/no", "weekday", "month")  # units whose values have no more or less
 
+FIRST_NAME = 2  # codes below are of what is missing, rare or new
 _HOLE = "\0"
 
 
@@ -66,6 +67,56 @@ def range_words(feature: Feature, low: float, high: float) -> str:
     return f"{first} to {last}"
 
 
-def missing_words(feature: Feature) -> str:
-    """Say that a value is missing, as a reason says it."""
-    return feature.say(math.nan)
+def value_words(feature: Feature, value: float) -> str:
+    """Write a value alone, beside the name of what it is a value of.
+
+    Examples
+    --------
+    >>> source = Feature("source", "leads", "source", "category", 'source is "{value}"',
+    ...                  values=("", "a rare value", "Web"))
+    >>> value_words(source, 2.0), value_words(source, 0.0), value_words(source, math.nan)
+    ('Web', 'not known', 'not known')
+    """
+    if math.isnan(value):
+        return feature.absent or "not known"
+    if feature.unit != "category":
+        return in_words(feature.unit, value)
+    label = feature.values[int(value)] if value < len(feature.values) else ""
+    return shortened(label) or feature.absent or "not known"
+
+
+def condition(feature: Feature, value: float) -> str:
+    """Say of which leads a value is true, with names from data in quotation marks.
+
+    Examples
+    --------
+    >>> source = Feature("source", "leads", "source", "category", 'source is "{value}"',
+    ...                  values=("", "a rare value", "Web"))
+    >>> condition(source, 2.0), condition(source, 0.0)
+    ('“source” “Web”', '“source” not known')
+    """
+    words = value_words(feature, value)
+    if words == feature.absent:
+        return words
+    is_name = feature.unit == "category" and value >= FIRST_NAME
+    return f"{_named(feature)} {f'“{words}”' if is_name else words}"
+
+
+def condition_above(feature: Feature, limit: float) -> str:
+    """Say that a value is above a limit.
+
+    Examples
+    --------
+    >>> size = Feature("size", "leads", "size", "number", "size is {value}")
+    >>> demos = Feature("n", "activities", "type", "count", '{value} × "demo"')
+    >>> condition_above(size, 4.0), condition_above(demos, 0.0)
+    ('“size” above 4', 'number of "demo" at least 1')
+    """
+    if feature.unit == "count":
+        return f"{_named(feature)} at least {limit + 1:,.0f}"
+    return f"{_named(feature)} above {in_words(feature.unit, limit)}"
+
+
+def _named(feature: Feature) -> str:
+    name = measured(feature)
+    return f"“{name}”" if name == feature.column else name

@@ -108,10 +108,13 @@ def what_changed(
     for page in pages:
         n = sum(look[1].page == page.slug for look in looks)
         sentences = [text for _, text in sorted(found[page.slug])[:MOST_TOLD]]
-        told[page.slug] = tuple(sentences) or (
-            f"Nothing changed by more than chance since the report of {when}; {n:,} figures with "
-            f"at least {FEWEST_LEADS} leads more were compared.",
-        )
+        nothing = f"No figure here has {FEWEST_LEADS} more leads than in the report of {when}."
+        if n:
+            nothing = (
+                f"Nothing changed by more than chance since the report of {when}; {n:,} "
+                f"figure{' was' if n == 1 else 's were'} compared."
+            )
+        told[page.slug] = tuple(sentences) or (nothing,)
     return told
 
 

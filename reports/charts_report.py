@@ -13,6 +13,7 @@ import pandas as pd
 from reports.charts import BLUE, GREY, ORANGE
 from reports.content import Row
 from reports.page import shown
+from reports.statistics import FEWEST_LEADS
 
 GREEN, PINK, SKY, YELLOW = "#009E73", "#CC79A7", "#56B4E9", "#E69F00"
 PALETTE = [BLUE, ORANGE, GREEN, PINK, SKY, YELLOW]
@@ -25,8 +26,10 @@ LONGEST = 34
 def rates_chart(
     rows: Sequence[Row], title: str, about: str, *, what: str, base: float | None, form: str = "%",
     base_name: str = "all leads",
-) -> alt.LayerChart:  # fmt: skip
+) -> alt.LayerChart | None:  # fmt: skip
     """Draw a share or mean of each group with its interval, beside that of all leads.
+
+    A group with too few leads to say anything of its share is left out; None if all are.
 
     Parameters
     ----------
@@ -43,11 +46,18 @@ def rates_chart(
     base_name : str
         What the line stands for.
     """
-    table = _named(rows, ["value", "low", "high", "n"])
+    drawn = [row for row in rows if not (form == "%" and _is_too_few(row))]
+    if not drawn:
+        return None
+    if len(drawn) < len(rows):
+        about += f"; {len(rows) - len(drawn)} with fewer than {FEWEST_LEADS} leads not drawn"
+    if len(drawn) > MOST_BARS:
+        about += f"; the first {MOST_BARS} of {len(drawn)}"
+    table = _named(drawn, ["value", "low", "high", "n"])
     form = _with_digits(form, [table["low"].min(), table["high"].max()])
     axis = alt.Axis(format=form, tickCount=6)
     y = alt.Y("label:N", sort=list(table["label"]), title=None, axis=alt.Axis(labelLimit=320))
-    color, shape = _found(table, list(rows)[:MOST_BARS])
+    color, shape = _found(table, drawn[:MOST_BARS])
     source = alt.Chart(table)
     interval = source.mark_rule(strokeWidth=2).encode(
         y=y, x=alt.X("low:Q", title=what, axis=axis), x2="high:Q", color=color
@@ -74,17 +84,22 @@ def rates_chart(
     return _titled(alt.layer(*layers), title, about, height=max(60, 26 * len(table)))
 
 
+def _is_too_few(row: Row) -> bool:
+    n = row.get("n")
+    return n is not None and n < FEWEST_LEADS
+
+
 def _found(table: pd.DataFrame, rows: Sequence[Row]) -> tuple[Any, Any]:
     """Tell groups that differ from the others; where none were compared all look alike."""
     if not any(row.get("verdict") for row in rows):
         return alt.value(BLUE), alt.value("circle")
     table["found"] = [
-        "within chance, or too few leads"
-        if str(row.get("verdict")) in ("within chance", "too few to judge", "None", "")
+        "within chance"
+        if str(row.get("verdict") or "within chance").startswith(("within chance", "too few"))
         else "more than chance"
         for row in rows
     ]
-    kinds, legend = ["more than chance", "within chance, or too few leads"], _legend()
+    kinds, legend = ["more than chance", "within chance"], _legend()
     return (
         alt.Color("found:N", scale=alt.Scale(domain=kinds, range=[ORANGE, BLUE]), legend=legend),
         alt.Shape(
@@ -125,12 +140,13 @@ def funnel_chart(rows: Sequence[Row], title: str, about: str) -> alt.LayerChart:
 def months_chart(
     rows: Sequence[Row], title: str, about: str, *, what: str, base: float | None
 ) -> alt.LayerChart:
-    """Draw a share by month with its interval; months that are not mature stay empty.
+    """Draw a share by month with its interval; months without one stay empty.
 
     Parameters
     ----------
     rows : sequence of mapping
-        `name` (such as "2025-03"), `value`, `low`, `high` (None if not mature), `n`.
+        `name` (such as "2025-03"), `value`, `low`, `high` (None if not mature or of too few
+        leads), `n`.
     """
     table = pd.DataFrame([{**_figures(r), "month": r["name"]} for r in rows])
     x = alt.X("month:O", title="Created in (UTC)", axis=alt.Axis(labelAngle=-60, labelOverlap=True))
@@ -162,8 +178,12 @@ def lines_chart(
 ) -> alt.LayerChart | alt.Chart:  # fmt: skip
     """Draw several series over numbers or names in order: `x`, `series`, `value`, `n`.
 
-    A row may hold `low` and `high`: an interval.
+    A row may hold `low` and `high`: an interval. A share of too few leads is left out.
     """
+    few = form == "%" and any(_is_too_few(row) and row["value"] is not None for row in rows)
+    if few:
+        about += f"; shares of fewer than {FEWEST_LEADS} leads not drawn"
+        rows = [{**row, "value": None} if _is_too_few(row) else row for row in rows]
     table = pd.DataFrame([{**_figures(r), "x": r["x"], "series": shown(r["series"], LONGEST)}
                           for r in rows])  # fmt: skip
     series = list(dict.fromkeys(table["series"]))

@@ -32,6 +32,8 @@ MOST_AT_ONCE = 12  # of them before the others are folded away
 SPARE_BYTES = 100_000  # for what is counted late
 MOST_ON_SHEET = 15
 DEFINITIONS = "definitions"
+SAME = "The same as a file: "
+ARROWS = "The arrow keys read its points."
 SHEET = "service-levels"  # the slug of the page that is a print form too
 
 
@@ -66,7 +68,7 @@ def html_of(report: Report, drawings: Mapping[str, Drawing]) -> str:
             Html(f'<nav aria-label="Pages"><ul>{links}</ul></nav>'),
             Html(f'<main id="content" tabindex="-1">{join(pages)}</main>'),
             Html(f"<footer>{_footer()}</footer>"),
-            Html('<div id="told" role="tooltip" hidden></div>'),
+            Html('<div id="told" role="status" hidden></div>'),
         ]
     )
     return whole(f"{shown(report.name, 60)}: report", STYLE + REPORT_STYLE, body, EARLY, late)
@@ -234,7 +236,7 @@ def _figure(figure: Figure, chart: Shown | None, known: set[str]) -> Html:
         else f'<p class="note"><a href="pictures/{html.escape(figure.name)}.png">The chart</a></p>'
     )
     live = (
-        f'<div class="live" role="img" aria-label="{label}"></div>'
+        f'<div class="live" role="img" tabindex="0" aria-label="{label} {ARROWS}"></div>'
         f'<script type="application/json">{chart.live}</script>'
         if chart.live
         else ""
@@ -261,8 +263,9 @@ def _table(figure: Figure, known: set[str], is_alone: bool = False) -> Html:
     at_once, folded = rows, rows[:0]
     if is_alone and len(rows) > MOST_AT_ONCE + 3:
         at_once, folded = rows[:MOST_AT_ONCE], rows[MOST_AT_ONCE:]
+    kind, said = ("note", f"{left:,} more rows are in ") if left else ("note same", SAME)
     whole_table = Html(
-        f'<p class="note">{f"{left:,} more rows are in " if left else "The same as a file: "}'
+        f'<p class="{kind}">{said}'
         f'<a href="csv/{html.escape(figure.name)}.csv">{html.escape(figure.name)}.csv</a></p>'
     )
     caption = shown(f"{sentence(figure.finding)} {sentence(figure.about)}", 400)

@@ -1,4 +1,4 @@
-"""The script of a report's page: pages one at a time, charts that answer to the pointer.
+"""The script of a report's page: pages one at a time, charts that answer to pointer and keys.
 
 Without it the page is whole as well: all pages below each other, every chart as a picture.
 What it draws comes from the specifications on the page. Vega's own language is walked, never
@@ -98,11 +98,37 @@ async function drawChart(figure) {
     if (old) old.finalize();
     figure.view = drawn;
     box.querySelector("svg").setAttribute("aria-hidden", "true");
+    figure.read = -1;
     figure.classList.add("is-live");
   } catch (error) {
     console.error("The chart " + figure.id + " stays a picture.", error);
   }
 }
+
+function pointsOf(box) {
+  const marks = Array.from(box.querySelectorAll("svg .role-mark path"));
+  return marks.filter((mark) => mark.__data__ && mark.__data__.tooltip);
+}
+
+function readPoint(event) {
+  const step = {ArrowRight: 1, ArrowLeft: -1}[event.key];
+  const box = event.currentTarget;
+  const points = pointsOf(box);
+  if (!step || !points.length) return;
+  event.preventDefault();
+  const figure = box.closest("figure");
+  const first = step > 0 ? 0 : points.length - 1;
+  figure.read = figure.read < 0 ? first : (figure.read + step + points.length) % points.length;
+  const point = points[figure.read];
+  const at = point.getBoundingClientRect();
+  const middle = {clientX: at.x + at.width / 2, clientY: at.y + at.height / 2};
+  tell(null, middle, point.__data__, point.__data__.tooltip);
+}
+
+document.querySelectorAll("figure .live").forEach((box) => {
+  box.addEventListener("keydown", readPoint);
+  box.addEventListener("blur", () => { told.hidden = true; });
+});
 
 const charts = document.querySelectorAll("figure[data-live]");
 const near = new IntersectionObserver((seen) => {

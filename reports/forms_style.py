@@ -47,7 +47,7 @@ thead a { color: inherit; text-decoration-style: dotted; text-underline-offset: 
   background: #fff; border: 1px solid var(--soft); border-radius: .3rem; font-size: .88rem;
   box-shadow: 0 2px 8px rgb(0 0 0 / 20%); pointer-events: none; overflow-wrap: anywhere; }
 #told span { color: var(--soft); }
-a:focus-visible, summary:focus-visible, .scroll:focus-visible { outline: 3px solid var(--blue);
+:is(a, summary, .scroll, .live):focus-visible { outline: 3px solid var(--blue);
   outline-offset: 2px; }
 @media (max-width: 40rem) {
   nav { position: static; }
@@ -66,14 +66,23 @@ a:focus-visible, summary:focus-visible, .scroll:focus-visible { outline: 3px sol
   .page th, .page td { padding: .15rem .35rem .15rem 0; min-width: 0; white-space: normal;
     font-size: inherit; }
   .page td:not(.words) { white-space: nowrap; }
-  .page th[scope=row], .page td.words { min-width: 0; }
+  .page th[scope=row] { min-width: 11em; }
+  .page td.words { min-width: 6em; }
   .skip, #told, .takeaways small, figure details { display: none !important; }
+  .alone summary, .same { display: none; }
+  .takeaways, .needs, dl > div, .part > p { break-inside: avoid; }
+  .takeaways { margin: .6rem 0; }
+  .takeaways li { margin: .15rem 0; font-size: .95rem; }
+  .lead { font-size: 1.05rem; }
+  h3 { margin-top: 1.2rem; }
+  figure { margin: .8rem 0 1rem; }
+  p, li { orphans: 3; widows: 3; }
   .paged .page, .page { display: block !important; break-before: page; }
   header + nav + main .page:first-child { break-before: auto; }
   .is-live > .still { display: block; }
   .is-live > .live { display: none; }
   figure svg, figure img { max-height: 200mm; }
-  h3, figcaption, .lead { break-after: avoid; }
+  h3, figcaption, .lead, .finding, .alone > .note, .part > h3 + p { break-after: avoid; }
   a { color: inherit; text-decoration: none; }
 }
 """

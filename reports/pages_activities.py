@@ -20,7 +20,7 @@ from reports.journeys import Codes, Funnel, Log
 from reports.metrics import METRICS
 from reports.numbers import percent
 from reports.rows import DAY, Bools, ReportRows
-from reports.statistics import Contrast
+from reports.statistics import CHANCE, Contrast
 from reports.telling import (
     contrast_rows,
     correct_families,
@@ -80,13 +80,15 @@ def activities_page(rows: ReportRows) -> Page:
             needs = "Contents, such as pages, mails and webinars: map [activities] content."
             sections.append(Section(heading, needs=needs))
             continue
+        column = content_column(rows) if place else ""
         section, takeaways = _early(
-            heading, [names[c] for c in codes], families[place], about, days, f"activities-{place}"
-        )
+            heading, [names[c] for c in codes], families[place], about, days,
+            f"activities-{place}", column,
+        )  # fmt: skip
         sections.append(section)
         told += takeaways
     if funnel is not None and funnel.stages:
-        section, takeaways = _by_stage(rows, funnel, log, kinds, families[2:], days)
+        section, takeaways = _by_stage(rows, funnel, log, kinds, families[2:], days, told)
         sections.append(section)
         told += takeaways
     sections += _attribution(rows, log)
@@ -128,14 +130,28 @@ def _look(
             for w, m in zip(wins, n, strict=True)], all_n  # fmt: skip
 
 
+def content_column(rows: ReportRows) -> str:
+    """Give the CRM's own name of what the project maps as content; empty if it says so itself."""
+    activities = rows.project.activities
+    name = None if activities is None else activities.content
+    return "" if name is None or name.casefold() == "content" else name
+
+
 def _early(
-    heading: str, names: Sequence[str], found: list[Contrast], about: str, days: float, slug: str
+    heading: str,
+    names: Sequence[str],
+    found: list[Contrast],
+    about: str,
+    days: float,
+    slug: str,
+    column: str = "",
 ) -> tuple[Section, tuple[Takeaway, ...]]:
+    named = f"{quoted(column)} " if column else ""
     base = next((each.value / each.ratio for each in found if each.ratio), 0.0)
     did = f"in their first {days:g} days"
     told = strongest(
         zip(names, found, strict=True),
-        lambda name, each: f"Leads with {quoted(name)} {did} convert {ratio_words(each)}.",
+        lambda name, each: f"Leads with {named}{quoted(name)} {did} convert {ratio_words(each)}.",
         "activity_ratio",
         slug,
         most=3,
@@ -154,7 +170,8 @@ def _early(
         ratio="activity_ratio",
         note="Goes with, not causes: whoever is about to buy also does more.",
     )
-    return Section(heading, (), (figure,)), told
+    said = (f"Content here is what the activities name as {quoted(column)}.",) if column else ()
+    return Section(heading, said, (figure,)), told
 
 
 def _by_stage(
@@ -164,6 +181,7 @@ def _by_stage(
     kinds: Ints,
     families: list[list[Contrast]],
     days: float,
+    before: Sequence[Takeaway],
 ) -> tuple[Section, tuple[Takeaway, ...]]:
     items, table = [], []
     for stage, found in zip(funnel.stages, families, strict=True):
@@ -185,9 +203,16 @@ def _by_stage(
             "activities-stages",
         )
     ]
+    known = {tuple(t.evidence[key] for key in ("name", "n", "wins")) for t in before}
+    told = [t for t in told if tuple(t.evidence[key] for key in ("name", "n", "wins")) not in known]
     told.sort(key=lambda t: -max(t.evidence["ratio_low"] or 0, 1 / (t.evidence["ratio_high"] or 1)))
     held = sum(each.holds for _, each in items)
-    finding = f"At {held} of {len(items)} stages an activity goes with more or fewer wins"
+    table.sort(key=lambda row: -abs(np.log(row["ratio"])) if row["p"] and row["p"] < CHANCE and
+               row["ratio"] else 0.0)  # fmt: skip
+    finding = (
+        f"{held or 'None'} of {len(items)} pairs of a stage and an activity go with more wins, or "
+        "with fewer, by more than chance"
+    )
     columns = (
         Column("name", "Stage and activity"), Column("n", "Leads with it", "count"),
         Column("wins", "Won", "count"),
@@ -319,8 +344,8 @@ def _gaps(rows: ReportRows, log: Log) -> tuple[Section, tuple[Takeaway, ...]]:
         Column("verdict", "Verdict"),
     )  # fmt: skip
     finding = (
-        f"{len(told)} of {len(rows_)} kinds of leads in a stage go on less often than the others "
-        "and see less content than usual"
+        f"{len(told) or 'None'} of {len(rows_)} kinds of leads in a stage go on less often than "
+        "the others and see less content than usual"
     )
     figure = Figure(
         "activities-gaps", finding, "mature leads that entered the stage within the horizon",

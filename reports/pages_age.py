@@ -102,7 +102,7 @@ def _age_name(days: float) -> str:
 
 
 def _month_rows(rows: ReportRows) -> list[dict[str, Any]]:
-    """Give the conversion of each month of creation; months that are not mature have none."""
+    """Give the conversion of each month; months not mature or with few leads have none."""
     month = months_of(rows.created)
     first = int(month.min())
     k = int(month.max()) - first + 1
@@ -113,11 +113,12 @@ def _month_rows(rows: ReportRows) -> list[dict[str, Any]]:
     for i in range(k):
         if n[i] == 0:
             continue
-        whole = mature[i] == n[i]
+        whole, few = mature[i] == n[i], n[i] < FEWEST_LEADS
         row = interval_row(month_name(first + i), int(wins[i]), int(n[i]))
-        if not whole:
+        if few or not whole:
             row |= {"wins": None, "value": None, "low": None, "high": None}
-        table.append({**row, "mature": "yes" if whole else f"no: {mature[i]:,} of {n[i]:,}"})
+        said = "too few leads" if few else "yes" if whole else f"no: {mature[i]:,} of {n[i]:,}"
+        table.append({**row, "mature": said})
     return table[-MOST_MONTHS:]
 
 
@@ -137,7 +138,7 @@ def _months(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
             early = interval_row("", int(wins[:half].sum()), int(n[:half].sum()))
             late = interval_row("", int(wins[-half:].sum()), int(n[-half:].sum()))
             way = "rises" if z > 0 else "falls"
-            finding = f"Conversion {way} over the {len(seen)} mature months"
+            finding = f"Conversion {way} over {len(seen)} mature months"
             told.append(
                 Takeaway(
                     f"{finding}: {percent(early['value'])} in the first half (to "
@@ -156,7 +157,9 @@ def _months(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
         Column("mature", "Mature"),
     )  # fmt: skip
     base = rows.rate[0] / max(rows.rate[1], 1)
-    about = f"{about_mature(rows)}; months with younger leads are left empty"
+    about = (
+        f"{about_mature(rows)}; months with younger leads, or fewer than {FEWEST_LEADS}, are empty"
+    )
     chart = months_chart(table, finding, about, what="Conversion", base=base) if seen else None
     said = _season(seen)
     figure = Figure("age-months", finding, about, columns, tuple(table), chart)

@@ -123,6 +123,8 @@ def _together(rows: ReportRows) -> tuple[Section, tuple[Takeaway, ...]]:
             f"Of {len(looked):,} pairs of values none converts otherwise than its two values alone "
             "suggest by more than chance."
         )
+        if not looked:
+            said = "No two values of different columns occur together in enough leads to compare."
         return Section(heading, (said,)), ()
     whole = rows.rate
     table, takeaways = [], []

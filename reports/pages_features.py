@@ -16,8 +16,8 @@ from models.importance import judge_importance
 from models.intervals import Z, holm
 from models.reasons import Parts, Reasoner
 from models.scorer import LeadScorer
-from models.signal_words import CODED, measured, range_words
-from reports.charts_report import lines_chart, rates_chart, series_chart
+from models.signal_words import CODED, measured, range_words, value_words
+from reports.charts_report import MOST_BARS, lines_chart, rates_chart, series_chart
 from reports.content import Column, Figure, Page, Section, Takeaway
 from reports.numbers import percent
 from reports.page import shown
@@ -160,7 +160,10 @@ def _curves(
         )  # fmt: skip
         chart: Any
         if any(row["x"] is None for row in table) or len(table) < FEWEST_ON_LINE:
-            chart = rates_chart(table, finding, about, what="Points", base=0.0, form="+",
+            half = MOST_BARS // 2  # the best and the worst values of many
+            drawn = table if len(table) <= MOST_BARS else [*table[:half], *table[-half:]]
+            note = f"; the {half} best and worst values" if len(drawn) < len(table) else ""
+            chart = rates_chart(drawn, finding, about + note, what="Points", base=0.0, form="+",
                                 base_name="no points")  # fmt: skip
         else:
             unit = f", {feature.unit}" if feature.unit in ("days", "hours") else ""
@@ -177,7 +180,7 @@ def _dependence(feature: Feature, values: Floats, points: Floats) -> list[dict[s
     groups: list[tuple[str, float | None, Floats]]
     if feature.unit in CODED:
         codes, place = np.unique(values[known], return_inverse=True)
-        groups = [(feature.say(float(code)), None, points[known][place == k])
+        groups = [(value_words(feature, float(code)), None, points[known][place == k])
                   for k, code in enumerate(codes)]  # fmt: skip
     else:
         edges = np.unique(np.quantile(values[known], np.arange(1, N_BINS) / N_BINS)) if (
@@ -186,7 +189,7 @@ def _dependence(feature: Feature, values: Floats, points: Floats) -> list[dict[s
         place = np.searchsorted(edges, values[known], side="left")
         groups = _ranges(feature, values[known], points[known], place)
     if (~known).any():
-        groups.append((feature.say(np.nan), None, points[~known]))
+        groups.append((value_words(feature, np.nan), None, points[~known]))
     for name, x, part in groups:
         if len(part) >= FEWEST_IN_BIN:
             half = Z * float(part.std()) / np.sqrt(len(part))
@@ -222,8 +225,9 @@ def _title(feature: Feature) -> str:
 def _filled(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
     """Compare how often fields are filled for open, won and lost leads."""
     leads = rows.records.leads
+    outcome = rows.project.leads.outcome
     nothing = {str(cell_text(word)).casefold() for word in rows.project.columns.nothing}
-    roles = {"lead_id", "created_at"}
+    roles = {"lead_id", "created_at", outcome}
     kinds = {"open": rows.is_open, "won": rows.is_won, "lost": rows.is_lost}
     counts = {name: int(mask.sum()) for name, mask in kinds.items()}
     table: list[dict[str, Any]] = []
@@ -246,18 +250,22 @@ def _filled(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
     judged = [row for row in table if row["p"] is not None]
     for row, p in zip(judged, holm([row["p"] for row in judged]), strict=True):
         row["p"] = p
-    table.sort(key=lambda r: -abs((r.get("closed") or 0) - (r["open"] or 0)))
+    table.sort(key=lambda r: -abs(r["closed"] - r["open"]) if r["p"] is not None
+               else -abs((r["won"] or 0) - (r["lost"] or 0)))  # fmt: skip
     far = [r for r in judged if r["p"] < CHANCE and abs(r["closed"] - (r["open"] or 0)) >= 0.1]
     about = ", ".join(f"{name} leads, n = {n:,}" for name, n in counts.items())
     finding = (
         f"{len(far) or 'No'} field{'s are' if len(far) > 1 else ' is'} filled more often, or less, "
         "for closed leads than for open ones, by 10 points or more"
     )
-    is_full = all(row[name] in (1.0, None) for row in table for name in kinds)
-    if is_full:
+    if all(row[name] in (1.0, None) for row in table for name in kinds):
         finding = "Every field is filled for every lead"
     elif not judged:
-        finding = "How often each field is filled; open and closed leads are too few to compare"
+        first = table[0]
+        finding = (
+            f"{quoted(first['name'])} is filled for {percent(first['won'] or 0, 0)} of the won and "
+            f"{percent(first['lost'] or 0, 0)} of the lost leads; too few are open to compare"
+        )
     columns = (
         Column("name", "Field"), Column("open", "Filled, open", "share", "fill_share"),
         Column("won", "Filled, won", "share", "fill_share"),
@@ -265,8 +273,12 @@ def _filled(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
         Column("p", "p of open against closed, corrected", "ratio"),
     )  # fmt: skip
     kept = [name for name in kinds if counts[name]]
-    chart = series_chart(table, finding, about, what="Share of leads with the field filled",
-                         series=[(name, name) for name in kept]) if not is_full else None  # fmt: skip
+    gaps = [
+        {**row, "n": None} for row in table if any(row[name] not in (1.0, None) for name in kinds)
+    ]
+    chart = series_chart(gaps, finding, f"{about}; fields that some leads lack",
+                         what="Share of leads with the field filled",
+                         series=[(name, name) for name in kept]) if gaps else None  # fmt: skip
     told = [
         Takeaway(
             f"{quoted(row['name'])} is filled for {percent(row['open'])} of the open and "

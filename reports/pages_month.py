@@ -8,6 +8,7 @@ import numpy as np
 from features.events import NEVER
 from models.intervals import holm
 from reports.content import Column, Figure, Page, Section, Takeaway
+from reports.metrics import METRICS
 from reports.numbers import percent
 from reports.rows import DAY, Bools, ReportRows
 from reports.statistics import CHANCE, FEWEST_LEADS, two_counts, two_shares
@@ -86,11 +87,13 @@ def _last_days(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
     for p, (_, i) in zip(holm([p for p, _ in looks]), looks, strict=True):
         table[i]["p"] = p
         table[i]["verdict"] = "changed" if p < CHANCE else "within chance"
+    for row in table:
+        row["counted"] = METRICS[row["metric"]].definition
     told = _told(table, shares)
     columns = (
         Column("name", "What"), Column("value", "Last 30 days", "ratio"),
         Column(BEFORE, "The 30 days before", "ratio"), Column("p", "p, corrected", "ratio"),
-        Column("verdict", "Verdict"), Column("metric", "Defined as"),
+        Column("verdict", "Verdict"), Column("counted", "What is counted"),
     )  # fmt: skip
     finding = (
         f"{table[0]['value']:,.0f} new leads and {table[1]['value']:,.0f} wins in 30 days; "

@@ -114,10 +114,14 @@ def pairs_section(
 
 def words_of(found: Interaction) -> str:
     """Say in a sentence what two signals do together."""
+    first, second = (shown(each.words, 130) for each in (found.first, found.second))
+    inside, outside = (
+        f"{points:+.0f}".replace("-", "−") for points in (found.inside, found.outside)
+    )
     return (
-        f"“{shown(found.first.words, 90)}” moves the score by {found.inside:+.0f} points where "
-        f"“{shown(found.second.words, 90)}”, by {found.outside:+.0f} elsewhere"
-    ).replace("-", "−")
+        f"{first[:1].upper()}{first[1:]} moves the score by {inside} points beside {second}, by "
+        f"{outside} elsewhere"
+    )
 
 
 def _is_worth_telling(found: Interaction) -> bool:

@@ -156,7 +156,7 @@ def _with_changes(page: Page, changed: Mapping[str, tuple[str, ...]], first: str
             sentence
             for sentences in changed.values()
             for sentence in sentences
-            if not sentence.startswith(("Nothing changed", "The last report"))
+            if not sentence.startswith(("Nothing changed", "No figure here", "The last report"))
         ]
         said = tuple(dict.fromkeys(told)) or said
     return replace(page, changed=said)

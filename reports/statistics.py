@@ -74,7 +74,7 @@ class Contrast:
 
 def _verdict(found: Contrast) -> str:
     if found.p is None:
-        return "too few to judge"
+        return "too few to judge" if found.n < FEWEST_LEADS else "too few others to judge"
     if not found.holds:
         return "within chance"
     return "above the others" if (found.ratio or 0.0) > 1 else "below the others"

@@ -3,6 +3,7 @@
 import datetime
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import pytest
 from crm.project import load_project
 from crm.records import read_records
 from reports.content import Report
+from reports.forms_html import MOST_ROWS
 from reports.report import build_report
 from reports.write import write_report
 from tests.made_reports import HOSTILE, hostile_report, made_report
@@ -22,6 +24,7 @@ HERE = Path(__file__).resolve().parent
 SCREENSHOTS = HERE.parent / "build" / "screenshots"
 AT = datetime.datetime(2026, 11, 24, 7, tzinfo=datetime.UTC)
 BAD = ("serious", "critical")
+A4_LESS_MARGINS = 1_009  # pixels of 1/96 inch: a taller figure cannot stay whole
 
 Visit = Callable[[Report, str], dict[str, Any]]
 
@@ -142,6 +145,32 @@ def test_charts_answer_to_the_pointer_in_texts_only(seen):
         assert tooltip["elements"] == 0
 
 
+@pytest.mark.parametrize("name", ["made", "simulated"])
+def test_charts_answer_to_the_arrow_keys_as_to_the_pointer(request, name):
+    found = request.getfixturevalue(name)
+    read = {
+        figure: arrows
+        for page in found["pages"].values()
+        for figure, arrows in page["arrows"].items()
+    }
+    assert len(read) >= 4
+    for figure, arrows in read.items():
+        assert all(": " in said for said in arrows["said"]), (figure, arrows)
+        assert arrows["hidden"], figure
+
+
+@pytest.mark.parametrize("name", ["made", "simulated"])
+def test_the_keyboard_opens_the_numbers_behind_every_chart(request, name):
+    found = request.getfixturevalue(name)
+    opened = {
+        figure: rows for page in found["pages"].values() for figure, rows in page["rows"].items()
+    }
+    assert len(opened) >= 4
+    for figure, rows in opened.items():
+        n = int(re.search(r"([\d,]+) rows?$", rows["promised"])[1].replace(",", ""))
+        assert rows["rows"] == min(n, MOST_ROWS), (figure, rows)
+
+
 def test_no_page_is_wider_than_the_screen_and_every_table_has_a_caption(seen):
     for where, page in seen["pages"].items():
         assert page["wider"] == 0, where
@@ -170,6 +199,14 @@ def test_print_holds_all_pages_and_the_charts_as_pictures(seen):
     assert not any(seen["print"]["live"])
     assert seen["print"]["sheets"] >= len(seen["slugs"])
     assert seen["print"]["wider"] == 0
+    assert seen["print"]["beyond"] == []
+
+
+def test_print_breaks_no_chart_row_or_card_and_leaves_no_heading_alone(seen):
+    assert len(seen["print"]["whole"]) > 5
+    assert set(seen["print"]["whole"]) == {"avoid"}
+    assert set(seen["print"]["followed"]) == {"avoid"}
+    assert 0 < seen["print"]["tallest"] < A4_LESS_MARGINS
 
 
 @pytest.mark.parametrize("name", ["made", "simulated"])

@@ -95,11 +95,34 @@ async function tooltip(page, figure) {
   return null;
 }
 
+// Reads the points of a chart with the arrow keys, and gives what is said of the first three.
+async function byArrows(page, figure) {
+  await page.locator(`#${figure} .live`).focus();
+  const said = [];
+  for (let i = 0; i < 3; i++) {
+    await page.keyboard.press("ArrowRight");
+    said.push(await page.locator("#told").isVisible() ? await page.locator("#told").innerText() : "");
+  }
+  await page.evaluate(() => document.activeElement.blur());
+  return { said, hidden: !(await page.locator("#told").isVisible()) };
+}
+
+// Opens what is folded below a chart with the enter key, and gives the rows that then are there.
+async function unfolded(page, figure) {
+  const fold = page.locator(`#${figure} details > summary`);
+  if (!(await fold.count())) return null;
+  await fold.focus();
+  await page.keyboard.press("Enter");
+  const rows = await page.locator(`#${figure} details tbody tr:visible`).count();
+  return { rows, promised: await fold.innerText() };
+}
+
 // Goes on with the tabulator key until it is back at the start; gives what had the focus.
 async function byKeyboard(page) {
   await page.evaluate(() => { document.activeElement?.blur(); window.scrollTo(0, 0); });
   const wanted = await page.evaluate(() => {
     const all = Array.from(document.querySelectorAll("a[href], summary, button, input, [tabindex='0']"));
+    all.forEach((one) => { delete one.dataset.wanted; });
     const shown = all.filter((one) => one.checkVisibility());
     shown.forEach((one, i) => { one.dataset.wanted = String(i); });
     return shown.length;
@@ -144,15 +167,30 @@ for (const [name, size] of Object.entries(sizes)) {
     await page.mouse.move(0, 0);
     const judged = name === "desktop" ? few || figures.length : slugs.length < 8;
     if (judged) await faults(page, `${slug} ${name}`); // it takes its time
+    const arrows = {}, rows = {};
+    if (name === "desktop" && few) {
+      for (const figure of figures) {
+        if (figure.live) arrows[figure.id] = await byArrows(page, figure.id);
+        rows[figure.id] = await unfolded(page, figure.id);
+      }
+    }
     const keyboard = name === "desktop" && few ? await byKeyboard(page) : null;
+    await page.evaluate(() => document.querySelectorAll("figure details[open]")
+      .forEach((fold) => { fold.open = false; }));
     await page.evaluate(() => { document.activeElement?.blur(); window.scrollTo(0, 0); });
     if (screenshots && (few || figures.length)) {
       await page.screenshot({ path: join(screenshots, `${slug}-${name}.png`), fullPage: true });
     }
-    seen.pages[`${slug} ${name}`] = { ...facts, figures, told, keyboard };
+    seen.pages[`${slug} ${name}`] = { ...facts, figures, told, arrows, rows, keyboard };
   }
   seen.hacked ||= await page.evaluate(() => "hacked" in window);
   if (name === "desktop") {
+    await page.evaluate(() => {
+      window.beyondTheSheet = () => Array.from(document.querySelectorAll("main *"))
+        .filter((one) => one.checkVisibility() && !one.closest("caption")
+          && one.getBoundingClientRect().right > window.innerWidth + 1)
+        .map((one) => one.outerHTML.slice(0, 200)).slice(0, 5);
+    });
     await page.emulateMedia({ media: "print" });
     await page.setViewportSize({ width: 680, height: 1000 }); // A4 less its margins
     seen.print = await page.evaluate(() => ({
@@ -161,6 +199,13 @@ for (const [name, size] of Object.entries(sizes)) {
         one.querySelector(".still").checkVisibility()),
       live: Array.from(document.querySelectorAll("figure .live"), (one) => one.checkVisibility()),
       wider: document.documentElement.scrollWidth - document.documentElement.clientWidth,
+      beyond: beyondTheSheet(),
+      whole: Array.from(document.querySelectorAll("figure, .takeaways, .needs, .page tr"), (one) =>
+        getComputedStyle(one).breakInside),
+      followed: Array.from(document.querySelectorAll(".page h2, .page h3, figcaption, .finding"),
+        (one) => getComputedStyle(one).breakAfter),
+      tallest: Math.max(...Array.from(document.querySelectorAll("figure"), (one) =>
+        one.getBoundingClientRect().height)),
     }));
     const pdf = await page.pdf({ format: "A4", path: screenshots ? join(screenshots, "print.pdf") : undefined });
     seen.print.sheets = (pdf.toString("latin1").match(/\/Type\s*\/Page\b/g) || []).length;
