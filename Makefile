@@ -8,7 +8,7 @@ PEERS_READY := $(PEERS)/ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # The machine should have nothing else to do while a benchmark runs.
-.PHONY: demo test bench bench-quality bench-serving fuzz check serve docs lock
+.PHONY: demo test bench bench-quality bench-report bench-serving fuzz check serve docs lock
 .DEFAULT_GOAL := demo
 
 $(READY): requirements.lock pyproject.toml
@@ -43,6 +43,9 @@ bench-quality: $(READY) $(PEERS_READY)  ## how good the scores are beside named 
 fuzz: $(READY)  ## 10,000 generated requests against the contract, and 100,000 that are no HTTP or no JSON
 	CONTRACT_CASES=10000 $(BIN)/python -m pytest tests/test_contract.py -q -k breaks
 	$(BIN)/python benchmarks/fault_malformed.py
+
+bench-report: $(READY)  ## a report of a million leads against its limits of time, memory and size
+	$(BIN)/python benchmarks/bench_report.py
 
 bench-serving: $(READY)  ## the service beside what others write, under load; needs wrk
 	$(BIN)/python benchmarks/bench_serving.py

@@ -1,0 +1,106 @@
+"""A report of a million leads against its limits: 2 minutes, 4 GB, a page of 3 MB.
+
+    make bench-report     (or: python benchmarks/bench_report.py [--leads 1000000] [--runs 3])
+
+Simulates a CRM with five activities a lead, and trains a champion on another CRM of the same
+world with a twentieth of the leads, so that every page has something to show. Then
+`leadscore report` is run as a user would run it, each time in a process of its own: the
+medians of wall time, CPU time and peak memory of the whole process are told, as ratios to
+the limits. CPU time says more than wall time where the machine has other things to do.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+LIMITS = {"wall_s": 120, "peak_gb": 4.0, "page_mb": 3.0}
+WORDS = {"wall_s": "wall time, s", "peak_gb": "peak memory, GB", "page_mb": "index.html, MB"}
+ACTIVITIES_PER_LEAD = 5
+LEARNED_FROM = 20  # a twentieth of the leads
+LEADSCORE = [sys.executable, "-c", "from leadscore import main; main()"]
+NEED_A_CHAMPION = ("features", "score", "capacity")
+
+
+def run(command: list[str], environment: dict[str, str]) -> dict[str, float]:
+    """Run a command to its end; what the whole process took."""
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        [*LEADSCORE, *command], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    assert process.stdout is not None
+    said = process.stdout.read().decode()
+    _, status, used = os.wait4(process.pid, 0)
+    if status:
+        sys.exit(f"leadscore {' '.join(command)} failed:\n{said}")
+    return {
+        "wall_s": time.perf_counter() - start,
+        "cpu_s": used.ru_utime + used.ru_stime,
+        "peak_gb": used.ru_maxrss * 1024 / 1e9,
+    }
+
+
+def simulated(folder: Path, leads: int, seed: int, environment: dict[str, str]) -> Path:
+    number = ["--leads", str(leads), "--activities-per-lead", str(ACTIVITIES_PER_LEAD)]
+    run(["simulate", str(folder), *number, "--seed", str(seed)], environment)
+    return folder
+
+
+def rows_of(table: Path) -> int:
+    with table.open("rb") as lines:
+        return sum(1 for _ in lines) - 1
+
+
+def check(report: dict[str, Any], leads: int) -> None:
+    """Make sure that what was measured is a whole report."""
+    assert report["about"]["leads"] == leads
+    assert report["about"]["model"] is not None
+    pages = {page["slug"]: page for page in report["pages"]}
+    for slug in NEED_A_CHAMPION:
+        assert any(section["figures"] for section in pages[slug]["sections"]), slug
+
+
+def measure(folder: Path, leads: int, runs: int) -> None:
+    environment = os.environ | {
+        "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
+        "BENTOML_HOME": str(folder / "bentoml"),
+    }
+    learned_from = simulated(folder / "learned_from", leads // LEARNED_FROM, 1, environment)
+    trained = run(["train", "--project", str(learned_from)], environment)
+    crm = simulated(folder / "crm", leads, 0, environment)
+    activities = rows_of(crm / "activities.csv")
+    print(
+        f"{leads:,} leads, {activities:,} activities; champion of {leads // LEARNED_FROM:,} leads "
+        f"({trained['cpu_s']:.0f} CPU s to train)",
+        flush=True,
+    )
+    found = []
+    for i in range(runs):
+        written = folder / f"report-{i}"
+        found.append(run(["report", "--project", str(crm), "--out", str(written)], environment))
+        check(json.loads((written / "report.json").read_bytes()), leads)
+        found[-1]["page_mb"] = (written / "index.html").stat().st_size / 1e6
+    print("| | median | limit | ratio |\n|---|---|---|---|")
+    for name, limit in LIMITS.items():
+        median = statistics.median(each[name] for each in found)
+        print(f"| {WORDS[name]} | {median:.2f} | {limit:g} | {median / limit:.2f} |")
+    print(f"| CPU time, s | {statistics.median(each['cpu_s'] for each in found):.2f} | | |")
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--leads", type=int, default=1_000_000)
+    arguments.add_argument("--runs", type=int, default=3)
+    given = arguments.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        measure(Path(folder), given.leads, given.runs)
+
+
+if __name__ == "__main__":
+    main()
