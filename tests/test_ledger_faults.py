@@ -3,14 +3,18 @@
 Writers are processes of their own, so that they can be killed.
 """
 
+import asyncio
 import contextlib
 import itertools
+import json
+import os
 import random
 import resource
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -24,6 +28,8 @@ import sqlalchemy as sa
 import crm.ledger_database as database
 from crm.errors import LedgerError
 from crm.ledger import Batch, GivenScore, Ledger, SentLead
+from serving.errors import RequestError
+from serving.ledger_calls import LedgerCalls
 
 HERE = Path(__file__).resolve().parent.parent
 KILLS = 20
@@ -308,6 +314,80 @@ def test_a_full_disk_refuses_and_keeps_what_it_acknowledged(tmp_path: Path) -> N
         assert max(found.values()) == 1
         with ledger.database.reading() as connection:
             assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
+
+
+@pytest.fixture
+def small_disk() -> Iterator[Path]:
+    """A file system of its own with little room, and a file in it that can be deleted."""
+    with tempfile.TemporaryDirectory(prefix="leadscore-disk-") as name:
+        folder = Path(name)
+        mount = ["mount", "-t", "tmpfs", "-o", "size=14m", "leadscore", name]
+        try:
+            subprocess.run(mount, check=True, capture_output=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            pytest.skip(f"no file system can be mounted here: {error}")
+        try:
+            (folder / "ballast").write_bytes(bytes(2 << 20))
+            yield folder
+        finally:
+            subprocess.run(["umount", "--lazy", name], check=True)
+
+
+@pytest.fixture
+def ledger_on_small_disk(postgres_url: str, small_disk: Path) -> Iterator[str]:
+    """The address of an empty database of PostgreSQL whose tables lie on the small disk."""
+    engine = sa.create_engine(postgres_url.replace("postgresql://", "postgresql+psycopg://", 1))
+    with engine.connect() as connection:
+        owner = Path(str(connection.exec_driver_sql("SHOW data_directory").scalar())).stat()
+    engine.dispose()
+    place = small_disk / "tables"
+    place.mkdir()
+    for folder in (small_disk, place):
+        os.chown(folder, owner.st_uid, owner.st_gid)
+    on_server(
+        postgres_url,
+        f"CREATE TABLESPACE small LOCATION '{place}'",
+        "CREATE DATABASE small TABLESPACE small",
+    )
+    yield sa.make_url(postgres_url).set(database="small").render_as_string(hide_password=False)
+    on_server(postgres_url, "DROP DATABASE small WITH (FORCE)", "DROP TABLESPACE small")
+
+
+def test_a_full_disk_under_postgres_answers_503_and_loses_nothing_acknowledged(
+    ledger_on_small_disk: str, small_disk: Path
+) -> None:
+    async def call_until_it_is_full(calls: LedgerCalls) -> tuple[list[str], RequestError]:
+        acknowledged: list[str] = []
+        for number in itertools.count():
+            item = {"lead_id": f"L{number % 7}", "type": "call", "content": "x" * 900,
+                    "occurred_at": "2026-01-01T00:00:00Z"}  # fmt: skip
+            items = [item | {"activity_id": f"{number}-{i}"} for i in range(100)]
+            try:
+                answer = await calls.add(
+                    "activities", json.dumps({"activities": items}).encode(), 0
+                )
+            except RequestError as error:
+                return acknowledged, error
+            acknowledged += [one["id"] for one in answer["items"]]
+        raise AssertionError
+
+    def there(ledger: Ledger) -> Counter[str]:
+        with ledger.database.reading() as connection:  # in no order: sorting takes room as well
+            return Counter(connection.scalars(sa.text("SELECT activity_id FROM activities")))
+
+    with Ledger(ledger_on_small_disk) as ledger:
+        calls = LedgerCalls(ledger)
+        acknowledged, refused = asyncio.run(call_until_it_is_full(calls))
+        assert refused.status == 503
+        assert "is full, or its disk is (53100)" in str(refused.__cause__)
+        assert shutil.disk_usage(small_disk).free < 100_000
+        assert len(acknowledged) > 100
+        assert there(ledger) == Counter(acknowledged)
+        assert len(ledger.held(["L1"])["L1"].activities) > 10  # scoring goes on
+        (small_disk / "ballast").unlink()  # somebody makes room
+        more, _ = asyncio.run(call_until_it_is_full(calls))  # repeats what is there, and goes on
+        assert len(more) > len(acknowledged) + 100
+        assert there(ledger) == Counter(more)
 
 
 def test_a_database_that_is_read_only_is_read_and_refuses_to_be_written(ledger: Ledger) -> None:
