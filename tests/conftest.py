@@ -14,7 +14,7 @@ import time
 import urllib.error
 import urllib.request
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -47,6 +47,29 @@ def isolated_session() -> Iterator[None]:
 def isolated_test(monkeypatch: pytest.MonkeyPatch) -> None:
     """What one test left in the environment reaches no other."""
     isolate(monkeypatch)
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path) -> Callable[..., tuple[int, str, str]]:
+    """Run `leadscore …`; give exit code, standard output, and standard error in one line."""
+    import leadscore
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BENTOML_HOME", str(tmp_path / "bentoml"))
+    (tmp_path / "bentoml").mkdir()
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["leadscore", *map(str, arguments)])
+        code = 0
+        try:
+            leadscore.main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        said = capsys.readouterr()
+        assert "Traceback" not in said.err
+        return code, said.out, " ".join(said.err.split())
+
+    return call
 
 
 @pytest.fixture(scope="session")

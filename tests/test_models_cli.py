@@ -2,34 +2,12 @@
 
 import json
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-import leadscore
-
 Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path) -> Run:
-    """Run `leadscore …`; give exit code, standard output and standard error in one line."""
-    monkeypatch.setenv("BENTOML_HOME", str(tmp_path / "bentoml"))
-    (tmp_path / "bentoml").mkdir()
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["leadscore", *map(str, arguments)])
-        code = 0
-        try:
-            leadscore.main()
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        said = capsys.readouterr()
-        return code, said.out, " ".join(said.err.split())
-
-    return call
 
 
 @pytest.fixture
