@@ -1,6 +1,7 @@
 """The champion at work: the scores of a file, and the features that it looks at."""
 
 import datetime
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,6 +30,7 @@ def score(
     json_: JsonOption = False,
 ) -> None:
     """Score a file of leads with the champion, as of now or of the moment named."""
+    from crm.ledger_records import project_ledger
     from crm.records import read_events
     from models.artifact import load_artifact
     from models.batch import score_file
@@ -37,6 +39,7 @@ def score(
     table = TableKeys(source=str(leads))
     moment = (as_of or datetime.datetime.now(datetime.UTC)).replace(tzinfo=datetime.UTC)
     events: dict[str, Any] = {}
+    opened = None
     if model is not None:
         loaded, version = load_artifact(model), model.name
     else:
@@ -46,13 +49,18 @@ def score(
         )
         loaded, version = Registry(opened).load_champion()
         events = read_events(opened, notes=[])
-    with progress(f"Scoring {leads.name}", quiet=json_, is_share=False) as told:
+    with ExitStack() as stack:
+        ledger = None if opened is None else stack.enter_context(project_ledger(opened))
+        if ledger is not None:
+            events["erased"] = ledger.erased
+        told = stack.enter_context(progress(f"Scoring {leads.name}", quiet=json_, is_share=False))
         summary = score_file(
             loaded.scorer, table, output, as_of=moment, n_reasons=reasons, on_rows=told, **events
         )
     card = loaded.scorer.card
     facts = {
         "rows": summary.rows,
+        "erased": summary.erased,
         "output": str(output),
         "as_of": moment.isoformat(timespec="seconds"),
         "model": {"name": card.name, "version": version, "digest": loaded.digest[:12]},
@@ -60,6 +68,8 @@ def score(
         "unknown": summary.unknown,
     }
     lines = [f"Scored {summary.rows:,} leads with {card.name} {version} into {output}."]
+    if summary.erased:
+        lines.append(f"Left out {summary.erased:,} leads that were erased from the ledger.")
     for what, columns in (
         ("absent, so they counted as missing", summary.absent),
         ("unknown to the model and ignored", summary.unknown),

@@ -3,7 +3,7 @@
 import csv
 import datetime
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,11 +35,14 @@ class BatchSummary:
         Columns that the model uses and the file lacks; they counted as missing.
     unknown : list of str
         Columns that the model does not know; they were ignored.
+    erased : int
+        Leads that were left out because they were erased.
     """
 
     rows: int
     absent: list[str]
     unknown: list[str]
+    erased: int = 0
 
 
 def score_file(
@@ -52,6 +55,7 @@ def score_file(
     as_of: datetime.datetime | None = None,
     n_reasons: int = 0,
     on_rows: Callable[[int], None] = lambda rows: None,
+    erased: Callable[[Sequence[str]], Collection[str]] = lambda lead_ids: (),
 ) -> BatchSummary:
     """Score every lead of a table and write `lead_id, probability, score, grade`.
 
@@ -74,6 +78,8 @@ def score_file(
         How many columns `reason_1` … to write.
     on_rows : callable, optional
         Told how many rows are done.
+    erased : callable, optional
+        Tells which of some leads were erased; they are left out.
 
     Returns
     -------
@@ -93,7 +99,7 @@ def score_file(
     if target.exists() and Path(leads.source).resolve() == target.resolve():
         raise SourceError(f"{target} holds the leads to be scored. Name another file to write.")
     summary = BatchSummary(0, [], [])
-    rows = 0
+    rows = n_erased = 0
     with _whole_file(target, n_reasons) as write:
         for chunk in iter_table(leads, Path(), CHUNK_ROWS):
             if rows == 0:
@@ -103,6 +109,9 @@ def score_file(
             )
             if scorer.roles["lead_id"] in chunk.columns:
                 scores["lead_id"] = text_column(scores["lead_id"])
+                gone = scores["lead_id"].isin(erased(scores["lead_id"].dropna().tolist()))
+                scores = scores[~gone]
+                n_erased += int(gone.sum())
             else:
                 scores["lead_id"] = [str(row) for row in range(rows + 1, rows + len(chunk) + 1)]
             write(scores)
@@ -110,7 +119,7 @@ def score_file(
             on_rows(rows)
         if rows == 0:
             raise SchemaError(name_of(leads), ["it has no rows, so there is nothing to score."])
-    return BatchSummary(rows, summary.absent, summary.unknown)
+    return BatchSummary(rows - n_erased, summary.absent, summary.unknown, n_erased)
 
 
 def _compare_columns(scorer: LeadScorer, columns: list[str], source: str) -> BatchSummary:

@@ -98,6 +98,29 @@ def test_score_names_absent_and_unknown_columns(run: Run, tmp_path: Path) -> Non
     assert "unknown to the model and ignored: shoe size" in out
 
 
+def test_score_leaves_out_the_leads_that_were_erased_from_the_ledger(
+    run: Run, tmp_path: Path
+) -> None:
+    folder = flat(tmp_path / "flat")
+    run("train", "-p", folder, "--json")
+    project = folder / "leadscore.toml"
+    project.write_text(project.read_text() + '[ledger]\nurl = "sqlite:///ledger.db"\n')
+    with Ledger("sqlite:///ledger.db", folder) as ledger:
+        for erased in ("L3", "L7", "gone before"):
+            ledger.forget(erased, 0)
+    (tmp_path / "some.csv").write_text("id,visits\nL7,3\nL8,3\n L3 ,4\n,5\n")
+    code, out, _ = run("score", tmp_path / "some.csv", "-o", tmp_path / "s.csv", "-p", folder)
+    assert code == 0
+    assert "Scored 2 leads" in out
+    assert "Left out 2 leads that were erased from the ledger." in out
+    assert pd.read_csv(tmp_path / "s.csv")["lead_id"].tolist() == ["L8", np.nan]
+    (folder / "ledger.db").write_text("no database")  # who was erased cannot be told
+    code, _, err = run("score", tmp_path / "some.csv", "-o", tmp_path / "t.csv", "-p", folder)
+    assert code == 1
+    assert "The ledger's database" in err
+    assert not (tmp_path / "t.csv").exists()
+
+
 def test_init_then_train_works_unedited(run: Run, tmp_path: Path) -> None:
     folder = flat(tmp_path / "flat")
     (folder / "leadscore.toml").unlink()
