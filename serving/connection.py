@@ -1,18 +1,22 @@
-"""How one connection is read: uvicorn's own way, with limits that it lacks.
+"""How one connection is read and written: uvicorn's own way, with limits that it lacks.
 
-It reads a request's head of any size, waits for it for ever, and answers what is no HTTP in
-plain text.
+It reads a request's head of any size, waits for it for ever, answers what is no HTTP in
+plain text, and writes an answer in two pieces.
 """
 
 import asyncio
 import uuid
 from collections import Counter
 from collections.abc import Collection
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import msgspec
 from uvicorn.protocols.http import auto
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 from serving.errors import error_body
 
@@ -20,6 +24,58 @@ HEAD_SECONDS = 10.0
 HEAD_BYTES = 65_536
 
 _encode = msgspec.json.Encoder().encode
+
+
+class OnePiece:
+    """Sends the head of an answer together with its body.
+
+    uvicorn hands over one after the other: two packets, and a reader who is woken by the
+    first takes the processor from whoever is about to write the second.
+
+    Parameters
+    ----------
+    cycle : RequestResponseCycle
+        Of the request that is answered.
+    """
+
+    def __init__(self, cycle: RequestResponseCycle) -> None:
+        self._cycle = cycle
+        self._send = cycle.send
+        self._head: Any = None
+
+    async def __call__(self, message: Any) -> None:
+        """Keep the head, or send what has been kept and this."""
+        if message["type"] == "http.response.start":
+            self._head = message
+            return
+        head, self._head = self._head, None
+        if head is None:
+            await self._send(message)
+            return
+        transport, written = self._cycle.transport, _Written()
+        self._cycle.transport = written  # type: ignore[assignment]
+        try:
+            await self._send(head)
+            await self._send(message)
+        finally:
+            self._cycle.transport = transport
+        transport.write(b"".join(written.parts))
+        if written.is_closed:
+            transport.close()
+
+
+class _Written:
+    """What is written to it, and whether it was closed after that."""
+
+    def __init__(self) -> None:
+        self.parts: list[bytes] = []
+        self.is_closed = False
+
+    def write(self, part: bytes) -> None:
+        self.parts.append(part)
+
+    def close(self) -> None:
+        self.is_closed = True
 
 
 class BoundedConnection(HttpToolsProtocol):
@@ -67,9 +123,12 @@ class BoundedConnection(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """Note that the head is there."""
+        """Note that the head is there, and have the answer sent in one piece."""
+        before = self.cycle
         super().on_headers_complete()
         self._head_since = None
+        if self.cycle is not before:
+            self.cycle.send = OnePiece(self.cycle)  # type: ignore[method-assign]
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP in the one shape."""

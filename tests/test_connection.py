@@ -5,6 +5,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import uvicorn
@@ -83,3 +84,32 @@ def test_several_requests_in_one_connection_are_answered(port: int) -> None:
     one = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
     last = b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
     assert answer(port, one, one + one, last).count(b"HTTP/1.1 200") == 4
+
+
+def test_an_answer_is_one_piece_with_or_without_a_body(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pieces: list[bytes] = []
+    made = BoundedConnection.connection_made
+
+    class Noting:
+        def __init__(self, transport: Any) -> None:
+            self._transport = transport
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._transport, name)
+
+        def write(self, piece: bytes) -> None:
+            pieces.append(piece)
+            self._transport.write(piece)
+
+    def noted(self: BoundedConnection, transport: Any) -> None:
+        made(self, Noting(transport))
+
+    monkeypatch.setattr(BoundedConnection, "connection_made", noted)
+    head = b"HEAD /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+    last = b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    said = answer(port, head + last)
+    assert said == b"".join(pieces)
+    assert [piece.endswith(b'{"alive":true}') for piece in pieces] == [False, True]
+    assert all(piece.startswith(b"HTTP/1.1 200 ") for piece in pieces)
