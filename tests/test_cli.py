@@ -4,9 +4,11 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from crm.ledger import Ledger
 from crm.simulator import Simulation, simulate
 
 Run = Callable[..., tuple[int, str, str]]
