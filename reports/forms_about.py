@@ -6,7 +6,8 @@ from typing import Any
 from reports.forms_cells import is_number, written
 from reports.page import shown
 
-COUNTS = {"leads": "Leads", "mature": "Mature", "won": "Won of the mature", "open": "Open"}
+COUNTS = {"leads": "Leads", "mature": "Mature: watched long enough", "won": "Won of the mature",
+          "open": "Open"}  # fmt: skip
 
 
 def about_of(about: Mapping[str, Any]) -> dict[str, str]:
@@ -21,7 +22,7 @@ def about_of(about: Mapping[str, Any]) -> dict[str, str]:
     if about.get("from"):
         said["Created"] = f"{_day(about['from'])} to {_day(about.get('to'))}"
     if is_number(about.get("horizon_days")):
-        said["Horizon"] = f"{float(about['horizon_days']):g} days"
+        said["A win counts if it comes within"] = f"{float(about['horizon_days']):g} days"
     only = _filters(about)
     if only:
         said["Only"] = "; ".join(only)

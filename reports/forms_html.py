@@ -211,13 +211,15 @@ def _takeaways(takeaways: Sequence[Takeaway], known: set[str]) -> Html:
 
 
 def _section(section: Section, charts: Mapping[str, Shown], known: set[str]) -> Html:
-    parts = [
+    top: list[object] = [
         Html(f"<h3>{to_html(section.heading)}</h3>"),
         *(paragraph(text) for text in section.paragraphs),
         paragraph(section.needs, kind="needs") if section.needs else "",
-        *(_figure(figure, charts.get(figure.name), known) for figure in section.figures),
     ]
-    return Html(f'<div class="part">{join(parts)}</div>')
+    figures = [_figure(figure, charts.get(figure.name), known) for figure in section.figures]
+    if figures and section.figures[0].name in charts:  # a heading is printed with its chart
+        top.append(figures.pop(0))
+    return Html(f'<div class="part"><div class="whole">{join(top)}</div>{join(figures)}</div>')
 
 
 def _figure(figure: Figure, chart: Shown | None, known: set[str]) -> Html:

@@ -70,19 +70,22 @@ thead a { color: inherit; text-decoration-style: dotted; text-underline-offset: 
   .page td.words { min-width: 6em; }
   .skip, #told, .takeaways small, figure details { display: none !important; }
   .alone summary, .same { display: none; }
-  .takeaways, .needs, dl > div, .part > p { break-inside: avoid; }
+  .takeaways, .needs, dl > div, .whole { break-inside: avoid; }
   .takeaways { margin: .6rem 0; }
   .takeaways li { margin: .15rem 0; font-size: .95rem; }
   .lead { font-size: 1.05rem; }
   h3 { margin-top: 1.2rem; }
   figure { margin: .8rem 0 1rem; }
+  .part { orphans: 1; widows: 1; }
   p, li { orphans: 3; widows: 3; }
   .paged .page, .page { display: block !important; break-before: page; }
   header + nav + main .page:first-child { break-before: auto; }
   .is-live > .still { display: block; }
   .is-live > .live { display: none; }
   figure svg, figure img { max-height: 200mm; }
-  h3, figcaption, .lead, .finding, .alone > .note, .part > h3 + p { break-after: avoid; }
+  h3, figcaption, .lead, .finding, .alone > .note { break-after: avoid; }
+  .whole:not(:has(figure)) { break-after: avoid; }
+  figure, .whole:has(figure) { display: inline-block; width: 100%; vertical-align: top; }
   a { color: inherit; text-decoration: none; }
 }
 """

@@ -149,6 +149,11 @@ METRICS: dict[str, Metric] = {
                "alone: the squared H statistic of Friedman and Popescu",
                "a sample of the leads scored for the report, each mixed with others",
                "as of the moment", _NONE),
+        Metric("chance", "p, corrected",
+               "how often chance alone would make a difference this large where there is none; "
+               "below 0.05 a difference is called one",
+               "all values looked at together: p is corrected for their number",
+               "that of the figure", _NONE),
         Metric("fill_share", "Filled", "leads whose field holds something",
                "open, won or lost leads, each apart", _ALL, _NONE),
         Metric("grade_won_share", "Conversion of the grade",

@@ -220,7 +220,7 @@ def _by_stage(
         Column("low", "from (95 %)", "share"), Column("high", "to (95 %)", "share"),
         Column("ratio", "Against all in the stage", "ratio", "activity_ratio"),
         Column("ratio_low", "from (95 %)", "ratio"), Column("ratio_high", "to (95 %)", "ratio"),
-        Column("p", "p, corrected", "ratio"), Column("verdict", "Verdict"),
+        Column("p", "p, corrected", "ratio", "chance"), Column("verdict", "Verdict"),
     )  # fmt: skip
     about = f"leads still open {days:g} days after entering the stage, looked at then"
     figure = Figure("activities-stages", finding, about, columns, tuple(table))

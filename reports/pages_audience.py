@@ -153,7 +153,8 @@ def _together(rows: ReportRows) -> tuple[Section, tuple[Takeaway, ...]]:
         Column("wins", "Won", "count"), Column("value", "Conversion", "share", "won_share"),
         Column("low", "from (95 %)", "share"), Column("high", "to (95 %)", "share"),
         Column("expected", "If each value had its own effect only", "share"),
-        Column("ratio", "Against all", "ratio", "won_ratio"), Column("p", "p, corrected", "ratio"),
+        Column("ratio", "Against all", "ratio", "won_ratio"),
+        Column("p", "p, corrected", "ratio", "chance"),
     )  # fmt: skip
     figure = Figure("audience-pairs", finding, about, columns_, tuple(table))
     said = (

@@ -270,7 +270,7 @@ def _filled(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
         Column("name", "Field"), Column("open", "Filled, open", "share", "fill_share"),
         Column("won", "Filled, won", "share", "fill_share"),
         Column("lost", "Filled, lost", "share", "fill_share"),
-        Column("p", "p of open against closed, corrected", "ratio"),
+        Column("p", "p of open against closed, corrected", "ratio", "chance"),
     )  # fmt: skip
     kept = [name for name in kinds if counts[name]]
     gaps = [

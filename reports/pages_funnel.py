@@ -195,7 +195,8 @@ def _steps_by_source(
         Column("name", "Source and step"), Column("n", "Reached the stage before", "count"),
         Column("wins", "Go on", "count"), Column("value", "Goes on", "share", "step_share"),
         Column("low", "from (95 %)", "share"), Column("high", "to (95 %)", "share"),
-        Column("ratio", "Against all sources", "ratio"), Column("p", "p, corrected", "ratio"),
+        Column("ratio", "Against all sources", "ratio"),
+        Column("p", "p, corrected", "ratio", "chance"),
         Column("verdict", "Verdict"),
     )  # fmt: skip
     told = [

@@ -92,7 +92,8 @@ def _last_days(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
     told = _told(table, shares)
     columns = (
         Column("name", "What"), Column("value", "Last 30 days", "ratio"),
-        Column(BEFORE, "The 30 days before", "ratio"), Column("p", "p, corrected", "ratio"),
+        Column(BEFORE, "The 30 days before", "ratio"),
+        Column("p", "p, corrected", "ratio", "chance"),
         Column("verdict", "Verdict"), Column("counted", "What is counted"),
     )  # fmt: skip
     finding = (

@@ -61,7 +61,10 @@ def _of_the_card(card: ModelCard) -> tuple[Section, list[Takeaway]]:
         "From the model card: the model was judged on leads that it had not learned from, then "
         "fitted again on all leads."
     )
-    about = f"{shown(test.get('how', 'test leads'))}, n = {test.get('n_leads', 0):,} leads"
+    n, looks = test.get("n_leads", 0), test.get("n", 0)
+    about = f"{shown(test.get('how', 'test leads'))}, n = {n:,} leads"
+    if looks > n:
+        about += f", scored {looks:,} times at several ages"
     figures: list[Figure] = []
     told: list[Takeaway] = []
     rows = test.get("by_grade", ())
@@ -235,10 +238,13 @@ def _bands(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
     about = f"mature leads scored as of their creation, n = {int(mature.sum()):,}"
     if scored.is_sample:
         about += f", a random sample of all {scored.of:,} leads"
-    finding = (
-        f"{percent(table[0]['value'] or 0)} of the leads that score {table[0]['name']} are won, "
-        f"{percent(table[-1]['value'] or 0)} of those that score {table[-1]['name']}"
-    )
+    enough = [row for row in table if row["n"] >= FEWEST_LEADS]
+    finding = f"No band of scores has {FEWEST_LEADS} leads or more"
+    if enough:
+        best, worst = enough[0], enough[-1]
+        finding = f"{percent(best['value'])} of the leads that score {best['name']} are won"
+        if len(enough) > 1:
+            finding += f", {percent(worst['value'])} of those that score {worst['name']}"
     base = float(won[mature].mean())
     chart = rates_chart(table, finding, about, what="Conversion", base=base)
     note = "The model has learned from most of these leads, which flatters it."

@@ -89,7 +89,7 @@ def pairs_section(
         Column("low", "from (95 %)", "points"), Column("high", "to (95 %)", "points"),
         Column("strength", "Beyond both parts", "points", "pair_strength"),
         Column("share", "Of the pair's effect", "share", "pair_share"),
-        Column("verdict", "In the outcomes"), Column("p", "p, corrected", "ratio"),
+        Column("verdict", "In the outcomes"), Column("p", "p, corrected", "ratio", "chance"),
         Column("n", "Leads with outcome", "count"),
     )  # fmt: skip
     about += f"; the model was asked about {found[0].n:,} of them"

@@ -124,7 +124,11 @@ def _plain(page: Page) -> Page:
         replace(
             section,
             figures=tuple(
-                replace(figure, rows=tuple(_plain_row(figure, row) for row in figure.rows))
+                replace(
+                    figure,
+                    about=_under_title(figure),
+                    rows=tuple(_plain_row(figure, row) for row in figure.rows),
+                )
                 for figure in section.figures
             ),
         )
@@ -135,6 +139,13 @@ def _plain(page: Page) -> Page:
         for each in page.takeaways
     )
     return replace(page, sections=sections, takeaways=takeaways)
+
+
+def _under_title(figure: Figure) -> str:
+    """Take what a chart says of its own lines and colours: its title stands in the page."""
+    if figure.chart is None:
+        return figure.about
+    return str(figure.chart.title.subtitle)
 
 
 def _plain_row(figure: Figure, row: Row) -> dict[str, Any]:

@@ -151,7 +151,7 @@ def rate_columns(label: str, metric: str, ratio: str = "", value: str = "") -> t
         Column("ratio", "Against all", "ratio", ratio),
         Column("ratio_low", "from (95 %)", "ratio"),
         Column("ratio_high", "to (95 %)", "ratio"),
-        Column("p", "p, corrected", "ratio"),
+        Column("p", "p, corrected", "ratio", "chance"),
         Column("verdict", "Verdict"),
     )
 

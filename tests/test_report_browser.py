@@ -205,6 +205,7 @@ def test_print_holds_all_pages_and_the_charts_as_pictures(seen):
 def test_print_breaks_no_chart_row_or_card_and_leaves_no_heading_alone(seen):
     assert len(seen["print"]["whole"]) > 5
     assert set(seen["print"]["whole"]) == {"avoid"}
+    assert set(seen["print"]["blocks"]) == {"inline-block"}
     assert set(seen["print"]["followed"]) == {"avoid"}
     assert 0 < seen["print"]["tallest"] < A4_LESS_MARGINS
 

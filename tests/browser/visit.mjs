@@ -202,6 +202,8 @@ for (const [name, size] of Object.entries(sizes)) {
       beyond: beyondTheSheet(),
       whole: Array.from(document.querySelectorAll("figure, .takeaways, .needs, .page tr"), (one) =>
         getComputedStyle(one).breakInside),
+      // Chromium splits a block after its heading all the same, but no inline block.
+      blocks: Array.from(document.querySelectorAll("figure"), (one) => getComputedStyle(one).display),
       followed: Array.from(document.querySelectorAll(".page h2, .page h3, figcaption, .finding"),
         (one) => getComputedStyle(one).breakAfter),
       tallest: Math.max(...Array.from(document.querySelectorAll("figure"), (one) =>
