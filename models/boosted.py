@@ -51,4 +51,6 @@ class BoostedTrees:
 
     def explained(self, features: Floats) -> tuple[Floats, Floats]:
         """Give `margin` and `contributions` at once."""
-        return self.margin(features), self.contributions(features)
+        return self._explained.explained(features) or (
+            self.margin(features), self.contributions(features)
+        )  # fmt: skip

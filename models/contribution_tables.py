@@ -30,7 +30,7 @@ Ints = NDArray[np.intp]
 Bits = NDArray[np.uint16]
 
 MOST_BITS = 14  # of a block with a single table, or so many fewer that all these take
-LARGEST_TABLES = 150_000_000  # bytes, about
+LARGEST_TABLES = 170_000_000  # bytes, about
 SAMPLED_TREES = 50
 LEAST_COLUMNS = 4
 LINE_BYTES = 64  # of the processor's cache
@@ -42,16 +42,18 @@ class Lookup:
 
     Attributes
     ----------
-    entries : ndarray of intp, shape (n_columns, n_blocks)
+    entries : ndarray of intp, shape (n_entries, n_blocks)
         Which of a lead's bits make the row of a block.
     first_row : ndarray of intp, shape (n_blocks + 1,)
         The last is the number of rows.
     table : ndarray of float64
-        Contributions, shape (n_rows, n_columns). Or, where a block has several parts, factors
-        at the nodes of quadrature, shape (n_rows, 1 + n_columns, n_nodes): of the part as a
-        whole, and with one feature's contribution in place of what it lets through.
+        Contributions, and last the value of the leaf that is reached or 0, shape (n_rows,
+        n_columns). Or, where a block has several parts, factors at the nodes of quadrature,
+        shape (n_rows, 1 + n_columns, n_nodes): of the part as a whole, and with one feature's
+        contribution in place of what it lets through.
     feature : ndarray of intp, shape (n_blocks, n_columns)
-        Which feature a column is of; `n_features` where it is of none.
+        Which feature a column is of; `n_features` where it is of none, and `n_features + 1 +`
+        the tree where it is the value of one of its leaves.
     n_used : ndarray of intp, shape (n_blocks,)
         How many columns are of a feature; these come first.
     """
@@ -106,11 +108,19 @@ class Tables:
         What each class of these features says of the blocks.
     lookups : list of list of Lookup
         The parts of blocks that have equally many.
+    of_stumps : ndarray of float64, shape (n_trees,)
+        What trees without nodes give to every lead; 0 of others.
     """
 
     classes: dict[int, FeatureClasses]
     bits: list[Bits]
     lookups: list[list[Lookup]]
+    of_stumps: Floats
+
+    @property
+    def has_leaves(self) -> bool:
+        """Tell whether the value of each leaf is in a table: no block has several parts."""
+        return all(len(parts) == 1 for parts in self.lookups)
 
 
 class _Entries:
@@ -174,18 +184,20 @@ class _Entries:
 class _Draft:
     """What a lookup is made of, gathered block by block."""
 
+    tree_of: list[int] = field(default_factory=list)
     entry_of: list[dict[int, int]] = field(default_factory=list)
     first_row: list[int] = field(default_factory=lambda: [0])
     leaves: dict[int, dict[int, Leaves]] = field(default_factory=dict)
 
     def add(
         self,
+        tree: int,
         entry_of: dict[int, int],
         leaves: Sequence[tuple[float, dict[int, Player]]],
         low: int,
         n_bits: int,
     ) -> None:
-        """Add the part of a block that has `n_bits` bits from the bit `low` on."""
+        """Add the part of a tree's block that has `n_bits` bits from the bit `low` on."""
         column_of = {feature: column for column, feature in enumerate(entry_of)}
         of_size = self.leaves.setdefault(n_bits, {})
         for value, players in leaves:
@@ -196,6 +208,7 @@ class _Draft:
             for feature in asked:
                 need, want, share = players[feature]
                 group.players += (column_of[feature], need >> low, want >> low, share)
+        self.tree_of.append(tree)
         self.entry_of.append(entry_of)
         self.first_row.append(self.first_row[-1] + (1 << n_bits))
 
@@ -222,15 +235,16 @@ def make_tables(trees: Sequence[Tree], n_features: int) -> Tables:
             width = 0
             if len(ends) == 1:
                 # Widths are even: a wider table costs less than the calls for one more width.
-                n_players = len({bit.feature for bit in block.bits})
-                width = max(n_players + n_players % 2, LEAST_COLUMNS)
+                n_columns = len({bit.feature for bit in block.bits}) + 1  # and the leaf's value
+                width = max(n_columns + n_columns % 2, LEAST_COLUMNS)
             parts = drafts.setdefault((len(ends), width), [_Draft() for _ in ends])
             for part, low, high in zip(parts, [0, *ends[:-1]], ends, strict=True):
                 # What is below the last part's bits, all leaves ask alike.
                 leaves = found if part is parts[-1] else [(1.0, found[0][1])]
-                part.add(entries.add(i, block.bits[low:high]), leaves, low, high - low)
+                part.add(i, entries.add(i, block.bits[low:high]), leaves, low, high - low)
     lookups = [_lookups(drafts[kind], kind[1], entries, n_features) for kind in sorted(drafts)]
-    return Tables(entries.classes, entries.bits(), lookups)
+    of_stumps = np.array([0.0 if tree.feature else tree.leaf_value[0] for tree in trees])
+    return Tables(entries.classes, entries.bits(), lookups, of_stumps)
 
 
 def _most_bits(trees: Sequence[Tree]) -> int:
@@ -241,7 +255,7 @@ def _most_bits(trees: Sequence[Tree]) -> int:
         for block in cut_tree(tree, MOST_BITS):
             n_bits = len(block.bits)
             n_players = len({bit.feature for bit in block.bits})
-            sizes[min(n_bits, MOST_BITS)] += step * 8 * n_players << min(n_bits, MOST_BITS)
+            sizes[min(n_bits, MOST_BITS)] += step * 8 * (n_players + 1) << min(n_bits, MOST_BITS)
     return max(int(np.sum(sizes.cumsum() <= LARGEST_TABLES)) - 1, PART_BITS)
 
 
@@ -267,11 +281,13 @@ def _lookups(
     starts = entries.starts()
     made = []
     for part, used in zip(parts, n_used, strict=True):
-        entry = np.full((width, len(used)), entries.n(), dtype=np.intp)
+        entry = np.full((int(used.max()), len(used)), entries.n(), dtype=np.intp)
         feature = np.full((len(used), width), n_features, dtype=np.intp)
         for block, entry_of in enumerate(part.entry_of):
             entry[: len(entry_of), block] = [starts[f] + n for f, n in entry_of.items()]
             feature[block, : len(entry_of)] = list(entry_of)
+        if not n_nodes:
+            feature[:, -1] = n_features + 1 + np.array(part.tree_of)
         shape = (1 + width, n_nodes) if n_nodes else (width,)
         table = _zeros((part.first_row[-1], *shape))
         for n_bits, of_size in part.leaves.items():

@@ -119,18 +119,51 @@ class TreeContributions:
         for start in range(0, len(features), LEADS_AT_ONCE):
             some = slice(start, start + LEADS_AT_ONCE)
             classes = self._classifier.classes(features[some])
-            explain = self._block_by_block if len(classes) >= MANY else self._few_by_few
-            given[some] = explain(classes)
+            if len(classes) >= MANY:
+                given[some] = self._block_by_block(classes)
+            else:
+                given[some] = self._few_by_few(classes)[:, : self.n_features + 1]
         given[:, -1] = self.expected
         return given
 
+    def explained(self, features: Floats) -> tuple[Floats, Floats] | None:
+        """Give the margins too, where they cost next to nothing beside the contributions.
+
+        Parameters
+        ----------
+        features : ndarray of float64, shape (n, n_features)
+
+        Returns
+        -------
+        margin : ndarray of float64, shape (n,)
+            Values of leaves, added in the order of the trees: to the last bit what LightGBM gives.
+        contributions : ndarray of float64, shape (n, n_features)
+            Without `expected`.
+
+        None if there are no leads or many, or leaves whose values are in no table.
+        """
+        if not self._has_leaves or not 0 < len(features) < MANY:
+            return None
+        given = self._few_by_few(self._classifier.classes(features))
+        of_trees = given[:, self.n_features + 1 :] + self._tables.of_stumps
+        return of_trees.cumsum(axis=1)[:, -1], given[:, : self.n_features]
+
+    @cached_property
+    def _has_leaves(self) -> bool:
+        return self._tables.has_leaves
+
+    @cached_property
+    def _width(self) -> int:
+        """Columns of what is looked up: of each feature, of none, and of each tree."""
+        return self.n_features + 1 + len(self._tables.of_stumps)
+
     def _few_by_few(self, classes: Ints) -> Floats:
-        """Explain all blocks of a few leads at once; the last column means nothing yet."""
+        """Explain all blocks of a few leads at once, shape (n, `_width`)."""
         starts = range(0, len(classes), FEW_AT_ONCE)
         return np.concatenate([self._few(classes[i : i + FEW_AT_ONCE]) for i in starts])
 
     def _few(self, classes: Ints) -> Floats:
-        n, width = len(classes), self.n_features + 1
+        n, width = len(classes), self._width
         said = [
             bits.take(of_lead, axis=0)
             for bits, of_lead in zip(self._tables.bits, classes.T, strict=True)
@@ -147,7 +180,7 @@ class TreeContributions:
     @cached_property
     def _places(self) -> list[list[Ints]]:
         """Where `_few` adds each column of each part, for each of its leads."""
-        first = np.arange(FEW_AT_ONCE)[:, None] * (self.n_features + 1)
+        first = np.arange(FEW_AT_ONCE)[:, None] * self._width
         return [[first + part.feature.ravel() for part in parts] for parts in self._tables.lookups]
 
     def _block_by_block(self, classes: Ints) -> Floats:

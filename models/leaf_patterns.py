@@ -31,7 +31,10 @@ class Leaves:
 
 
 def fill_table(table: Floats, leaves: Leaves, n_bits: int, n_nodes: int, *, is_last: bool) -> None:
-    """Add leaves to the tables of their parts; the last part carries the quadrature's weights."""
+    """Add leaves to the tables of their parts; the last part carries the quadrature's weights.
+
+    Without nodes of quadrature the table's last column is the value of the leaf that is reached.
+    """
     n_leaves = len(leaves.value)
     players = np.array(leaves.players).reshape(n_leaves, -1, 4)
     n_players = players.shape[1]
@@ -49,6 +52,9 @@ def fill_table(table: Floats, leaves: Leaves, n_bits: int, n_nodes: int, *, is_l
         pattern = _patterns(need, want, n_bits)
         for i, first in enumerate(leaves.first_row[some]):
             table[first : first + (1 << n_bits), column[i]] += rows[i].take(pattern[i], axis=0)
+            if not n_nodes:
+                is_reached = pattern[i] == (1 << n_players) - 1
+                table[first + np.flatnonzero(is_reached), -1] = leaves.value[start + i]
 
 
 def _patterns(need: Bits, want: Bits, n_bits: int) -> Bits:

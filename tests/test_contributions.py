@@ -110,7 +110,12 @@ def test_contributions_are_those_of_lightgbm(settings, seed: int) -> None:
     features, label = draw(900, seed=seed)
     booster = grow(features, label, **settings)
     asked = with_awkward(features[:150], seed)
-    assert ours(booster).contributions(asked) == pytest.approx(theirs(booster, asked), abs=CLOSE)
+    trees = ours(booster)
+    assert trees.contributions(asked) == pytest.approx(theirs(booster, asked), abs=CLOSE)
+    explained = trees.explained(asked)
+    assert explained is not None
+    assert explained[0].tobytes() == booster.predict(asked, raw_score=True).tobytes()
+    assert explained[1].tobytes() == trees.contributions(asked)[:, :-1].tobytes()
 
 
 @given(
@@ -173,8 +178,11 @@ def test_one_leaf_trees_stand_among_others() -> None:
     sizes = " ".join(str(len(block)) for block in (blocks[1], stump, blocks[3]))
     blocks[0] = re.sub(r"tree_sizes=.*", f"tree_sizes={sizes}", blocks[0])
     booster = lightgbm.Booster(model_str="".join([*blocks[:2], stump, *blocks[3:]]))
-    found = ours(booster).contributions(features)
-    assert found == pytest.approx(theirs(booster, features), abs=CLOSE)
+    trees = ours(booster)
+    assert trees.contributions(features) == pytest.approx(theirs(booster, features), abs=CLOSE)
+    explained = trees.explained(features)
+    assert explained is not None
+    assert explained[0].tobytes() == booster.predict(features, raw_score=True).tobytes()
 
 
 @pytest.mark.parametrize("memory", [contribution_tables.LARGEST_TABLES, 0])
@@ -192,6 +200,8 @@ def test_one_lead_equals_the_same_lead_among_many_to_the_last_bit(monkeypatch, m
     assert trees.contributions(features[:777]).tobytes() == together[:777].tobytes()
     order = np.random.default_rng(0).permutation(len(features))
     assert trees.contributions(features[order]).tobytes() == together[order].tobytes()
+    assert (trees.explained(features[:5]) is None) == (memory == 0)
+    assert trees.explained(features) is trees.explained(features[:0]) is None
 
 
 def test_batches_are_cut_without_a_trace(monkeypatch) -> None:
