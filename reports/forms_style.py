@@ -67,7 +67,7 @@ thead a { color: inherit; text-decoration-style: dotted; text-underline-offset: 
     font-size: inherit; }
   .page td:not(.words) { white-space: nowrap; }
   .page th[scope=row] { min-width: 11em; }
-  .page td.words { min-width: 6em; }
+  .page td.words { min-width: 8em; }
   .skip, #told, .takeaways small, figure details { display: none !important; }
   .alone summary, .same { display: none; }
   .takeaways, .needs, dl > div, .whole { break-inside: avoid; }

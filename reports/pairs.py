@@ -11,6 +11,7 @@ from features.events import Floats
 from models.blend import BaseRate
 from models.interactions import Interaction, judge_interactions
 from models.intervals import holm
+from models.scale import POINTS
 from models.scorer import LeadScorer
 from reports.charts_report import series_chart
 from reports.content import Column, Figure, Section, Takeaway
@@ -24,6 +25,7 @@ LEAST_POINTS = 1.0  # of difference, to be told at all
 MOST_PAIRS = 12
 AGREES, SILENT = "the outcomes agree", "not beyond chance in the outcomes"
 OPPOSED, FEW = "the outcomes say the opposite", "too few leads to tell"
+UNLEARNED = "only in the outcomes"
 
 
 @dataclass(frozen=True)
@@ -33,17 +35,17 @@ class Judged:
     Attributes
     ----------
     found : Interaction
+    seen : float or None
+        Points of difference in the outcomes; None with too few leads.
     p : float or None
-        Of the outcomes' answer, corrected; None with too few leads.
+        Of that by chance alone, corrected.
     verdict : str
-    n : int
-        Leads with an outcome.
     """
 
     found: Interaction
+    seen: float | None
     p: float | None
     verdict: str
-    n: int
 
 
 def pairs_section(
@@ -89,10 +91,13 @@ def pairs_section(
         Column("low", "from (95 %)", "points"), Column("high", "to (95 %)", "points"),
         Column("strength", "Beyond both parts", "points", "pair_strength"),
         Column("share", "Of the pair's effect", "share", "pair_share"),
-        Column("verdict", "In the outcomes"), Column("p", "p, corrected", "ratio", "chance"),
-        Column("n", "Leads with outcome", "count"),
+        Column("seen", "Difference in the outcomes", "points"),
+        Column("p", "p, corrected", "ratio", "chance"), Column("verdict", "Verdict"),
     )  # fmt: skip
-    about += f"; the model was asked about {found[0].n:,} of them"
+    about += (
+        f"; the model was asked about {found[0].n:,} of them, the outcomes are those of "
+        f"{int(known.sum()):,}"
+    )
     chart = series_chart(
         [_row(each) | {"n": None} for each in told[:MOST_PAIRS]], finding, about,
         what="Points that the first signal moves the score by", form="+",
@@ -109,7 +114,9 @@ def pairs_section(
         f"{LEAST_POINTS:g} point or more"
         + (f", and with {len(sure) or 'none'} the outcomes agree beyond chance." if told else ".")
     )
-    return Section(HEADING, (said,), (figure,)), [_takeaway(each) for each in sure[:1]]
+    return Section(HEADING, (said,), (figure,)), [
+        _takeaway(each, int(known.sum())) for each in sure[:1]
+    ]
 
 
 def words_of(found: Interaction) -> str:
@@ -140,12 +147,15 @@ def _judged(found: Sequence[Interaction], known: Bools, won: Bools) -> list[Judg
     corrected = iter(holm([answer[1] for answer in answers if answer is not None]))
     judged = []
     for each, answer in zip(found, answers, strict=True):
-        p, verdict = None, FEW
-        if answer is not None:
-            p, verdict = next(corrected), SILENT
-            if p < CHANCE:
-                verdict = AGREES if answer[0] * each.difference > 0 else OPPOSED
-        judged.append(Judged(each, p, verdict, int(known.sum())))
+        if answer is None:
+            judged.append(Judged(each, None, None, FEW))
+            continue
+        p, verdict = next(corrected), SILENT
+        if p < CHANCE and not _is_worth_telling(each):
+            verdict = UNLEARNED
+        elif p < CHANCE:
+            verdict = AGREES if answer[0] * each.difference > 0 else OPPOSED
+        judged.append(Judged(each, POINTS * answer[0], p, verdict))
     return sorted(judged, key=lambda each: -abs(each.found.difference))
 
 
@@ -158,16 +168,16 @@ def _row(each: Judged) -> dict[str, Any]:
         "difference": found.difference, "low": found.low, "high": found.high,
         "strength": found.strength, "strength_low": found.strength_low,
         "strength_high": found.strength_high, "share": found.share,
-        "verdict": each.verdict, "p": each.p, "n": each.n,
+        "seen": each.seen, "p": each.p, "verdict": each.verdict,
     }  # fmt: skip
 
 
-def _takeaway(each: Judged) -> Takeaway:
+def _takeaway(each: Judged, n: int) -> Takeaway:
     found = each.found
     return Takeaway(
         f"{words_of(found)}: a difference of {abs(found.difference):.1f} points (model looked at "
         f"with {found.n:,} leads, {min(abs(found.low), abs(found.high)):.1f} to "
-        f"{max(abs(found.low), abs(found.high)):.1f}), and the outcomes of {each.n:,} leads differ "
+        f"{max(abs(found.low), abs(found.high)):.1f}), and the outcomes of {n:,} leads differ "
         "the same way by more than chance.",
         {"value": found.difference, "low": found.low, "high": found.high, "n": found.n,
          "first": found.first.words, "second": found.second.words, "inside": found.inside,
