@@ -193,7 +193,10 @@ def lines_chart(
     axis = alt.Axis(labelAngle=0 if is_number else -60)
     if x_form is not None:
         axis = alt.Axis(format=_with_digits(x_form, [table["x"].min(), table["x"].max()]))
-    across: Any = alt.X("x:Q" if is_number else "x:O", title=x, axis=axis, sort=None)
+    scaled: Any = alt.Undefined
+    if is_number:
+        scaled = alt.Scale(zero=bool(2 * table["x"].min() <= table["x"].max()))
+    across: Any = alt.X("x:Q" if is_number else "x:O", title=x, axis=axis, sort=None, scale=scaled)
     scale = alt.Scale(domain=series, range=PALETTE[: len(series)])
     legend = _legend() if len(series) > 1 else None  # the axis names a line alone
     lines = (

@@ -56,7 +56,10 @@ function shortened(part, most) {
   } else if (part && typeof part === "object") {
     for (const [key, inner] of Object.entries(part)) {
       if (key === "datasets" || key === "data") continue;
-      if (key === "axis" && inner) inner.labelLimit = Math.min(inner.labelLimit || 180, most);
+      if (key === "axis" && inner) {
+        inner.labelLimit = Math.min(inner.labelLimit || 180, most);
+        inner.labelExpr = "split(datum.label, ' (n = ')[0]"; // n is told on touch and below
+      }
       if (key === "legend" && inner) inner.columns = 1;
       shortened(inner, most);
     }
@@ -74,7 +77,7 @@ function fitted(specification, room) {
   specification.padding = {left: 4, top: 5, bottom: 5, right: 24};
   specification.autosize = {type: "fit-x", contains: "padding"};
   if (room < narrow) {
-    shortened(specification, Math.floor(room * 0.34));
+    shortened(specification, Math.floor(room * 0.42));
     const axis = specification.config.axis || {};
     specification.config.axis = {...axis, labelFontSize: 12, titleFontSize: 12};
     const legend = specification.config.legend || {};

@@ -49,9 +49,14 @@ def month_page(rows: ReportRows, others: Sequence[Page]) -> Page:
             f"All in all {share_words(row['value'], row['low'], row['high'], n)} of the mature "
             f"leads are won; {int(rows.is_open.sum()):,} of {len(rows):,} leads are open."
         )
-    empty = [page.title for page in others if not page.takeaways]
-    if empty:
-        paragraphs.append(f"Nothing holds up beyond chance on: {', '.join(empty)}.")
+    silent = [page for page in others if not page.takeaways]
+    bare = [page for page in silent if not any(part.figures for part in page.sections)]
+    by_chance = [page.title for page in silent if page not in bare]
+    if by_chance:
+        paragraphs.append(f"Nothing holds up beyond chance on: {', '.join(by_chance)}.")
+    if bare:
+        titles = ", ".join(page.title for page in bare)
+        paragraphs.append(f"These pages lack records, and say which: {titles}.")
     sections.append(Section("Where things stand", tuple(paragraphs)))
     return Page(SLUG, TITLE, LEAD, (*told, *best), tuple(sections))
 
