@@ -464,6 +464,26 @@ def test_a_time_written_with_its_offset_is_itself(moment, zone):
 # -- the end of the time watched
 
 
+@given(
+    st.lists(
+        st.builds(
+            "{:%Y-%m-%d}{}{:%H:%M}{}{}".format,
+            st.dates(),
+            st.sampled_from("T "),
+            st.times(),
+            st.sampled_from(["", ":07", ":59.5", ":00.123456", ":00.123456789", ":60"]),
+            st.sampled_from(["Z", "+01", "+0130", "-11:59", "+14:00", "-00:00", "+25:00"]),
+        ),
+        min_size=1,
+    )
+)
+def test_an_odd_cell_does_not_change_how_others_are_read(texts):
+    keys = TableKeys(source="", timezone="Europe/Berlin")
+    alone, _ = parse_times(pd.Series(texts, dtype="str"), keys, "")
+    among_odd, _ = parse_times(pd.Series([*texts, "soon"], dtype="str"), keys, "")
+    pd.testing.assert_series_equal(alone, among_odd[:-1])
+
+
 def test_the_time_watched_may_be_declared(read):
     declared = PROJECT + 'observed_until = "2025-06-01"\n'
     assert read(project=declared).observed_until == pd.Timestamp("2025-06-01", tz="UTC")
