@@ -77,4 +77,5 @@ def _direction(feature: Any, values: Floats, points: Floats) -> str:
     correlation = float(np.corrcoef(ranks[0], ranks[1])[0, 1])
     if abs(correlation) < CLEAR:
         return f"{said}: no single direction"
-    return f"{said}: more {'raises' if correlation > 0 else 'lowers'} the score"
+    more = "longer" if feature.unit in ("days", "hours") else "more"
+    return f"{said}: {more} {'raises' if correlation > 0 else 'lowers'} the score"

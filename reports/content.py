@@ -22,8 +22,8 @@ class Column:
     title : str
         With its unit, where it has one.
     form : str
-        How a value is written: "text", "count", "share", "days", "amount", "ratio", "score",
-        "points", "time".
+        How a value is written: "text", "prose" (a longer one), "count", "share", "days", "amount",
+        "ratio", "score", "points", "time".
     metric : str
         Name of its definition in `reports.metrics`; empty for a label.
     """

@@ -10,6 +10,7 @@ import numpy as np
 from reports.numbers import percent, two_digits
 from reports.page import MOST_CHARACTERS, MOST_PROSE, shown
 
+WORDS = ("text", "prose", "time")  # forms that stand to the left
 NOTHING = "–"
 MOST_IN_TABLE = 60  # characters of a name
 
@@ -43,6 +44,8 @@ def written(value: Any, form: str, most: int = MOST_IN_TABLE) -> str:
         return NOTHING
     if form == "time":
         return shown(value, MOST_CHARACTERS)[:16].replace("T", " ")
+    if form == "prose":
+        return shown(value, MOST_CHARACTERS)
     if not is_number(value) or form == "text":
         return shown(value, most)
     number = float(value)

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from reports.content import Column, Figure, Page, Report, Row, Section, Takeaway
 from reports.drawings import Drawing
 from reports.forms_about import about_of, notes_of
-from reports.forms_cells import sentence, written
+from reports.forms_cells import WORDS, sentence, written
 from reports.forms_script import EARLY, script
 from reports.forms_style import REPORT_STYLE, SHEET_STYLE
 from reports.page import (
+    MOST_CHARACTERS,
     MOST_PROSE,
     STYLE,
     Html,
@@ -259,7 +260,7 @@ def _finding(figure: Figure) -> Html:
 
 def _table(figure: Figure, known: set[str], is_alone: bool = False) -> Html:
     header = [_heading(column, known) for column in figure.columns]
-    texts = [i for i, column in enumerate(figure.columns) if column.form in ("text", "time")]
+    texts = [i for i, column in enumerate(figure.columns) if column.form in WORDS]
     rows = [[_cell(row, column) for column in figure.columns] for row in figure.rows[:MOST_ROWS]]
     left = len(figure.rows) - len(rows)
     at_once, folded = rows, rows[:0]
@@ -289,7 +290,8 @@ def _heading(column: Column, known: set[str]) -> Html:
 def _cell(row: Row, column: Column) -> object:
     value = row.get(column.key)
     text = written(value, column.form)
-    return name(text) if column.form == "text" and isinstance(value, str) else text
+    is_name = column.form in ("text", "prose") and isinstance(value, str)
+    return name(text, MOST_CHARACTERS) if is_name else text
 
 
 def _link(anchor: str, text: str) -> Html:

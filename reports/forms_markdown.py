@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from reports.content import Column, Figure, Page, Report, Row, Section, Takeaway
 from reports.drawings import Drawing
 from reports.forms_about import about_of, notes_of
-from reports.forms_cells import sentence, written
+from reports.forms_cells import WORDS, sentence, written
 from reports.page import MOST_PROSE, shown
 
 MOST_ROWS = 30  # of a table in a file; the CSV has all
@@ -129,7 +129,7 @@ def _table(figure: Figure, known: set[str]) -> list[str]:
         "| " + " | ".join(_cell(row, column) for column in figure.columns) + " |"
         for row in figure.rows[:MOST_ROWS]
     ]
-    sides = ["---" if column.form in ("text", "time") else "---:" for column in figure.columns]
+    sides = ["---" if column.form in WORDS else "---:" for column in figure.columns]
     return [
         "| " + " | ".join(_heading(column, known) for column in figure.columns) + " |",
         "| " + " | ".join(sides) + " |",

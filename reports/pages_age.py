@@ -116,8 +116,11 @@ def _month_rows(rows: ReportRows) -> list[dict[str, Any]]:
         whole, few = mature[i] == n[i], n[i] < FEWEST_LEADS
         row = interval_row(month_name(first + i), int(wins[i]), int(n[i]))
         if few or not whole:
-            row |= {"wins": None, "value": None, "low": None, "high": None}
-        said = "too few leads" if few else "yes" if whole else f"no: {mature[i]:,} of {n[i]:,}"
+            row |= {"value": None, "low": None, "high": None}
+        if not whole:
+            row["wins"] = None
+        said = "yes" if whole else f"no: {mature[i]:,} of {n[i]:,}"
+        said = "yes, but too few leads" if whole and few else said
         table.append({**row, "mature": said})
     return table[-MOST_MONTHS:]
 

@@ -93,9 +93,9 @@ def _drivers(rows: ReportRows, scorer: LeadScorer) -> tuple[list[Section], list[
         + ", ".join(quoted(row["name"]) for row in first)
     )
     columns = (
-        Column("name", "Signal"), Column("value", "Moves the score by", "points", "signal_points"),
-        Column("low", "from (95 %)", "points"), Column("high", "to (95 %)", "points"),
-        Column("share", "Share of all", "share"), Column("direction", "Which way"),
+        Column("name", "Signal"), Column("value", "Moves the score by", "ratio", "signal_points"),
+        Column("low", "from (95 %)", "ratio"), Column("high", "to (95 %)", "ratio"),
+        Column("share", "Share of all", "share"), Column("direction", "Which way", "prose"),
     )  # fmt: skip
     drawn = [{**row, "n": None} for row in table]  # the same for all
     chart = rates_chart(drawn, finding, about, what="Points moved on average", base=None,
@@ -326,8 +326,10 @@ def _left_out(rows: ReportRows) -> Section:
             table.append({**_left(name, "the audit of today's records objects", None),
                           "today": _said(each)})  # fmt: skip
     columns = (
-        Column("name", "Field"), Column("reason", "Why"), Column("evidence", "Evidence then"),
-        Column("today", "Evidence in today's records"), Column("line", "To put it right"),
+        Column("name", "Field"), Column("reason", "Why", "prose"),
+        Column("evidence", "Evidence then", "prose"),
+        Column("today", "Evidence in today's records", "prose"),
+        Column("line", "To put it right", "prose"),
     )  # fmt: skip
     if not table:
         return Section(heading, ("Nothing is left out. " + said,))

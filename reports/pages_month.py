@@ -99,7 +99,7 @@ def _last_days(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
         Column("name", "What"), Column("value", "Last 30 days", "ratio"),
         Column(BEFORE, "The 30 days before", "ratio"),
         Column("p", "p, corrected", "ratio", "chance"),
-        Column("verdict", "Verdict"), Column("counted", "What is counted"),
+        Column("verdict", "Verdict"), Column("counted", "What is counted", "prose"),
     )  # fmt: skip
     finding = (
         f"{table[0]['value']:,.0f} new leads and {table[1]['value']:,.0f} wins in 30 days; "

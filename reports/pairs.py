@@ -84,12 +84,13 @@ def pairs_section(
         finding += "; the outcomes agree" if sure else "; the outcomes do not confirm it"
     rows = [_row(each) for each in judged[:MOST_PAIRS]]
     columns = (
-        Column("first", "What moves the score"), Column("second", "Beside what"),
+        Column("first", "What moves the score", "prose"),
+        Column("second", "Beside what", "prose"),
         Column("inside", "Points, beside it", "points", "pair_points"),
         Column("outside", "Points elsewhere", "points", "pair_points"),
         Column("difference", "Difference", "points"),
         Column("low", "from (95 %)", "points"), Column("high", "to (95 %)", "points"),
-        Column("strength", "Beyond both parts", "points", "pair_strength"),
+        Column("strength", "Beyond both parts", "ratio", "pair_strength"),
         Column("share", "Of the pair's effect", "share", "pair_share"),
         Column("seen", "Difference in the outcomes", "points"),
         Column("p", "p, corrected", "ratio", "chance"), Column("verdict", "Verdict"),

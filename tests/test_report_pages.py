@@ -210,4 +210,4 @@ def test_a_report_compared_with_itself_shows_no_change(report, simulated_crm) ->
     previous = {"as_of": report.as_of, "about": report.about}
     again = build_report(project, read_records(project), NOW, previous=previous)
     assert len(again.pages[3].changed) == 1
-    assert again.pages[3].changed[0].startswith("Nothing changed by more than chance")
+    assert again.pages[3].changed[0].startswith("No figure here has 30 more leads")
