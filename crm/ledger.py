@@ -32,6 +32,22 @@ IDS_AT_ONCE: Final = 5_000  # SQLite takes 32,766 parameters in one statement
 
 Row = Mapping[str, Any]
 
+# Statements that every scored lead needs, built once.
+_LEAD_IDS: Final[sa.BindParameter[str]] = sa.bindparam("lead_ids", expanding=True)
+EVENTS_OF_LEADS: Final = {
+    name: sa.select(*(event.table.c[each] for each in ("lead_id", event.id, *event.content)))
+    .where(event.table.c.lead_id.in_(_LEAD_IDS))
+    .order_by(event.table.c.seq)
+    for name, event in EVENTS.items()
+}
+NEWEST_OF_LEADS: Final = sa.select(leads.c.lead_id, leads.c.created_at, leads.c.attributes).where(
+    leads.c.seq.in_(
+        sa.select(sa.func.max(leads.c.seq))
+        .where(leads.c.lead_id.in_(_LEAD_IDS))
+        .group_by(leads.c.lead_id)
+    )
+)
+
 
 @dataclass(frozen=True)
 class Added:
@@ -216,12 +232,9 @@ class Ledger:
             sent = _newest_leads(connection, lead_ids)
             found = {lead_id: Held(sent.get(lead_id)) for lead_id in lead_ids}
             for name in names:
-                event = EVENTS[name]
-                columns = [event.table.c[c] for c in ("lead_id", event.id, *event.content)]
-                statement = sa.select(*columns).order_by(event.table.c.seq)
                 for some in _pieces(lead_ids):
-                    picked = statement.where(event.table.c.lead_id.in_(some))
-                    for row in connection.execute(picked).mappings():
+                    rows = connection.execute(EVENTS_OF_LEADS[name], {"lead_ids": some})
+                    for row in rows.mappings():
                         getattr(found[row["lead_id"]], name).append(dict(row))
             return found
 
@@ -411,13 +424,8 @@ def _add_leads(connection: sa.Connection, sent: Sequence[tuple[SentLead, int]]) 
 def _newest_leads(connection: sa.Connection, lead_ids: Sequence[str]) -> dict[str, SentLead]:
     found: dict[str, SentLead] = {}
     for some in _pieces(lead_ids):
-        newest = (sa.select(sa.func.max(leads.c.seq)).where(leads.c.lead_id.in_(some))).group_by(
-            leads.c.lead_id
-        )
-        columns = (leads.c.lead_id, leads.c.created_at, leads.c.attributes)
-        for lead_id, created_at, attributes in connection.execute(
-            sa.select(*columns).where(leads.c.seq.in_(newest))
-        ):
+        rows = connection.execute(NEWEST_OF_LEADS, {"lead_ids": some})
+        for lead_id, created_at, attributes in rows:
             found[lead_id] = SentLead(lead_id, created_at, msgspec.json.decode(attributes))
     return found
 

@@ -4,6 +4,7 @@ The database is asked in threads of its own, never on the event loop, so that on
 or away holds up nothing else.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
@@ -40,6 +41,9 @@ class LedgerCalls:
         self.ledger = ledger
         self._is_away = False
         self._threads = anyio.CapacityLimiter(THREADS)
+        self._asked: dict[str, None] = {}  # of which leads the next reading tells
+        self._next_reading: asyncio.Task[dict[str, Held]] | None = None
+        self._one_reading = asyncio.Lock()
 
     async def add(self, kind: str, body: bytes, now: int) -> dict[str, Any]:
         """Keep activities, stages or outcomes: what became of each, in their order.
@@ -111,12 +115,19 @@ class LedgerCalls:
         return {"lead_id": lead_id, "erased": True, "deleted": deleted}
 
     async def held(self, lead_ids: Sequence[str]) -> dict[str, Held] | None:
-        """Read what is held of leads that are to be scored; None if it cannot be read now."""
+        """Read what is held of leads that are to be scored; None if it cannot be read now.
+
+        Whoever asks while the ledger is being read is read with all others that do: of many
+        leads it takes little longer than of one. So the answer may tell of more leads.
+        """
         if self.ledger is None or not lead_ids:
             return {}
-        ledger, distinct_ids = self.ledger, list(dict.fromkeys(lead_ids))
+        self._asked |= dict.fromkeys(lead_ids)
+        if self._next_reading is None:
+            self._next_reading = asyncio.create_task(self._read_asked(self.ledger))
+            self._next_reading.add_done_callback(_look_at_failure)
         try:
-            held = await self._in_thread(lambda: ledger.held(distinct_ids))
+            held = await asyncio.shield(self._next_reading)
         except LeadScoringError as error:
             if not self._is_away:
                 log.error("the ledger cannot be read", extra={"fault": str(error)})
@@ -124,6 +135,11 @@ class LedgerCalls:
             return None
         self._is_away = False
         return held
+
+    async def _read_asked(self, ledger: Ledger) -> dict[str, Held]:
+        async with self._one_reading:
+            lead_ids, self._asked, self._next_reading = list(self._asked), {}, None
+            return await self._in_thread(lambda: ledger.held(lead_ids))
 
     def _open(self) -> Ledger:
         if self.ledger is None:
@@ -152,6 +168,12 @@ def item_error(error: RequestError) -> dict[str, Any]:
     """Tell of one item what a failure tells of a whole request."""
     told = {"code": CODES[error.status], "message": error.message, "field": error.field}
     return {"error": told}
+
+
+def _look_at_failure(reading: "asyncio.Task[dict[str, Held]]") -> None:
+    """Take note of it even if all who asked have gone."""
+    if not reading.cancelled():
+        reading.exception()
 
 
 def _shown(score: GivenScore) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import asyncio
 import datetime
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from crm.trend import trend
 from models.batch import score_file
 from serving.calls import Calls, ServedModel
 from serving.errors import RequestError
+from serving.joining import AWAY
 from serving.score_writer import ScoreWriter
 from serving.settings import Settings
 
@@ -538,3 +539,49 @@ def test_asking_the_ledger_holds_up_no_other_request(
         return await kept
 
     assert asyncio.run(both())["accepted"] == 1
+
+
+def test_who_asks_while_the_ledger_is_read_is_read_with_the_others(
+    calls: Calls, model: ServedModel, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leads = [LEAD | {"lead_id": f"L{i}"} for i in range(20)]
+    asyncio.run(
+        calls.by_path["/activities"](
+            model, json.dumps({"activities": [CALL | {"lead_id": "L7"}]}).encode(), NOW, "r"
+        )  # type: ignore[arg-type]
+    )
+    readings: list[int] = []
+    held = ledger.held
+
+    def noted(lead_ids: Sequence[str], with_outcomes: bool = False) -> Any:
+        readings.append(len(lead_ids))
+        if readings[0] == 1 == len(readings):
+            others_have_asked.wait(20)
+        if len(readings) == 3:
+            raise LedgerError("it is away")
+        return held(lead_ids, with_outcomes)
+
+    others_have_asked = threading.Event()
+    monkeypatch.setattr(ledger, "held", noted)
+
+    async def run() -> list[Any]:
+        async def ask(lead: dict[str, Any]) -> Any:
+            return await calls.by_path["/score"](
+                model, json.dumps({"leads": [lead]}).encode(), NOW, "r"
+            )  # type: ignore[arg-type]
+
+        first = asyncio.create_task(ask(leads[0]))
+        while not readings:
+            await asyncio.sleep(0.01)
+        others = [asyncio.create_task(ask(lead)) for lead in leads[1:]]
+        gone = asyncio.create_task(ask(LEAD | {"lead_id": "gone"}))
+        await asyncio.sleep(0.05)
+        gone.cancel()
+        others_have_asked.set()
+        return [*await asyncio.gather(first, *others), await ask(leads[7])]
+
+    answers = asyncio.run(run())
+    assert readings == [1, 20, 1]
+    used = [score_of(answer)["used"]["activities"] for answer in answers]
+    assert used == [int(i == 7) for i in range(20)] + [0]
+    assert AWAY in score_of(answers[-1])["warnings"]
