@@ -79,7 +79,7 @@ def follow(
     from serving.store import promote_in_store
 
     opened = load_project(project)
-    seen: str | None = None
+    seen = told = None
     while True:
         try:
             registry = Registry(opened)
@@ -92,7 +92,11 @@ def follow(
         except (TrackingError, ArtifactError, ServiceError) as error:
             if once:
                 raise
-            show_error(error)
+            if str(error) != told:  # once, however long it lasts
+                show_error(error)
+            told = str(error)
+        else:
+            told = None
         if once:
             return
         sys.stdout.flush()

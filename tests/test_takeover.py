@@ -1,6 +1,7 @@
 """Taking over a champion: when it is swapped in, when it is refused, and who named it."""
 
 import asyncio
+import datetime
 import gc
 import json
 import os
@@ -8,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import weakref
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,10 +17,16 @@ from typing import Any
 import pytest
 
 from crm.errors import ArtifactError, ServiceError
+from crm.project import load_project
+from crm.records import read_records
 from models.artifact import save_artifact
+from models.calibration import Calibration
+from models.registry import ARTIFACT, Registry
 from serving import takeover as serving_takeover
+from serving.process import free_port
 from serving.store import champion_file, named_champion
 from serving.takeover import TakeOver
+from training.tracking import track
 
 HERE = Path(__file__).resolve().parent.parent
 
@@ -164,6 +172,78 @@ def test_the_champion_is_named_whole_beside_the_store(
             named_champion("acme")
     path.write_text(json.dumps({"tag": "leadscore:acme-v1-0"}))
     assert named_champion("acme") == "leadscore:acme-v1-0"
+
+
+# Follows the registry; instead of waiting for the next look it changes the world, and says what
+# is named to the services.
+FOLLOW = """
+import json, os, sys
+from pathlib import Path
+from types import SimpleNamespace
+import commands.serve
+from crm.project import load_project
+from models.registry import Registry
+
+folder, closed_port, (booster, altered) = Path(sys.argv[1]), sys.argv[2], sys.argv[3:]
+pointer = Path(os.environ["BENTOML_HOME"], "leadscore", "champions", "demo.json")
+registry = Registry(load_project(folder))
+whole = Path(booster).read_bytes()
+away = f"http://127.0.0.1:{closed_port}"
+steps = iter([
+    lambda: os.environ.pop("MLFLOW_TRACKING_URI"),
+    lambda: registry.make_champion("1"),
+    lambda: (registry.make_champion("2"), Path(booster).write_bytes(altered.encode())),
+    lambda: None,
+    lambda: Path(booster).write_bytes(whole),
+    lambda: os.environ.update(MLFLOW_TRACKING_URI=away),
+    lambda: (os.environ.pop("MLFLOW_TRACKING_URI"), registry.make_champion("1")),
+    sys.exit,
+])
+
+def sleep(seconds):
+    print("named", json.loads(pointer.read_text())["version"] if pointer.is_file() else None)
+    next(steps)()
+
+commands.serve.time = SimpleNamespace(sleep=sleep)
+os.environ["MLFLOW_TRACKING_URI"] = away
+commands.serve.follow(folder, every=5, once=False)
+"""
+
+
+def test_following_brings_each_champion_that_verifies_and_outlives_what_does_not(
+    trained: Any, simulated_crm: Path, empty_mlflow: Path, tmp_path: Path
+) -> None:
+    shutil.copy(simulated_crm / "leadscore.toml", tmp_path)
+    shutil.copy(empty_mlflow, tmp_path / "mlflow.db")
+    project = load_project(tmp_path)
+    registry = Registry(project)
+    records = read_records(load_project(simulated_crm))
+    for version in ("1", "2"):
+        artifact = tmp_path / version / ARTIFACT
+        slope = Calibration(float(version), 0.0)  # so that they differ
+        scorer = replace(trained.scorer, calibration=slope)
+        save_artifact(scorer, trained.golden_leads, artifact, trained.golden_as_of)
+        now = datetime.datetime(2026, 3, int(version), tzinfo=datetime.UTC)
+        assert track(registry, project, records, trained, artifact, now).version == version
+    registry.make_champion(None)
+    boosters = (tmp_path / "mlartifacts").rglob("booster.txt")
+    newest = max(boosters, key=lambda path: path.stat().st_mtime)
+    home = tmp_path / "home"
+    home.mkdir()
+    port = free_port("127.0.0.1")
+    done = subprocess.run(
+        [sys.executable, "-c", FOLLOW, tmp_path, str(port), newest, "altered"],
+        env=os.environ | {"BENTOML_HOME": str(home), "COLUMNS": "500"}, cwd=HERE, text=True,
+        capture_output=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    said = [line for line in done.stdout.splitlines() if line.startswith("named")]
+    assert said == [f"named {version}" for version in (None, None, 1, 1, 1, 2, 2, 1)]
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+    assert [line.split(":", 1)[1][:30].strip() for line in errors] == [
+        "MLflow cannot be reached at h", "`demo` has no champion in MLf",
+        "scorer/booster.txt is not the", "MLflow cannot be reached at h",
+    ], errors  # fmt: skip
 
 
 def test_promoting_names_the_champion_again_and_mends_the_store(
