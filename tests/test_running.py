@@ -25,6 +25,7 @@ import pytest
 
 from models.artifact import save_artifact
 from models.calibration import Calibration
+from serving.keys import add_key, revoke_key
 from serving.process import free_port, running_service
 
 HERE = Path(__file__).resolve().parent.parent
@@ -336,6 +337,39 @@ def test_the_log_is_lines_of_json_and_tells_nothing_of_the_leads(running: Runnin
     assert {"request_id", "route", "status", "ms", "model_version"} <= set(lines[-1])
     assert "L1" not in text
     assert "120000" not in text
+
+
+def test_keys_open_what_their_role_may_until_they_are_revoked(built: Built, tmp_path: Path) -> None:
+    keys_file = tmp_path / "keys.json"
+    keys = {role: add_key(keys_file, f"the-{role}", role, "2026") for role in ("score", "admin")}
+    log = tmp_path / "log"
+    with run(built, log, workers="2", keys_file=str(keys_file)) as service:
+        url = f"http://127.0.0.1:{service.port}"
+
+        def status(path: str, key: str = "", body: bytes | None = None) -> int:
+            request = urllib.request.Request(url + path, body, {"X-API-Key": key} if key else {})
+            try:
+                with urllib.request.urlopen(request, timeout=30) as response:
+                    return int(response.status)
+            except urllib.error.HTTPError as refused:
+                return refused.code
+
+        assert status("/readyz") == 200
+        assert [status(path, body=b"{}") for path in ("/model", "/erase")] == [401, 401]
+        assert status("/metrics") == 401
+        assert status("/score", keys["score"], LEAD) == 200
+        assert status("/score", keys["score"] + "x", LEAD) == 401
+        assert status("/erase", keys["score"], b'{"lead_id": "L1"}') == 403
+        assert status("/metrics", keys["admin"]) == 200
+        revoke_key(keys_file, "the-score")
+        until(lambda: {status("/score", keys["score"], LEAD) for _ in range(8)} == {401}, 30)
+        revoke_key(keys_file, "the-admin")  # the last one, which opens nothing
+        until(lambda: {status("/metrics", keys["admin"]) for _ in range(8)} == {401}, 30)
+        assert status("/score", body=LEAD) == 401
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    refused = {(line["status"], line["key"]) for line in lines if line.get("route") == "/erase"}
+    assert refused == {(401, ""), (403, "the-score")}
+    assert [key for key in keys.values() if key in log.read_text()] == []
 
 
 def test_told_to_end_it_answers_on_says_so_and_resets_nobody(built: Built, tmp_path: Path) -> None:
