@@ -333,10 +333,14 @@ def small_disk() -> Iterator[Path]:
             subprocess.run(["umount", "--lazy", name], check=True)
 
 
-@pytest.fixture
-def ledger_on_small_disk(postgres_url: str, small_disk: Path) -> Iterator[str]:
-    """The address of an empty database of PostgreSQL whose tables lie on the small disk."""
-    engine = sa.create_engine(postgres_url.replace("postgresql://", "postgresql+psycopg://", 1))
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger_on_small_disk(request: pytest.FixtureRequest, small_disk: Path) -> Iterator[str]:
+    """The address of an empty database that lies on the small disk: of PostgreSQL the tables."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{small_disk}/ledger.db"
+        return
+    server = str(request.getfixturevalue("postgres_url"))
+    engine = sa.create_engine(server.replace("postgresql://", "postgresql+psycopg://", 1))
     with engine.connect() as connection:
         owner = Path(str(connection.exec_driver_sql("SHOW data_directory").scalar())).stat()
     engine.dispose()
@@ -345,15 +349,15 @@ def ledger_on_small_disk(postgres_url: str, small_disk: Path) -> Iterator[str]:
     for folder in (small_disk, place):
         os.chown(folder, owner.st_uid, owner.st_gid)
     on_server(
-        postgres_url,
+        server,
         f"CREATE TABLESPACE small LOCATION '{place}'",
         "CREATE DATABASE small TABLESPACE small",
     )
-    yield sa.make_url(postgres_url).set(database="small").render_as_string(hide_password=False)
-    on_server(postgres_url, "DROP DATABASE small WITH (FORCE)", "DROP TABLESPACE small")
+    yield sa.make_url(server).set(database="small").render_as_string(hide_password=False)
+    on_server(server, "DROP DATABASE small WITH (FORCE)", "DROP TABLESPACE small")
 
 
-def test_a_full_disk_under_postgres_answers_503_and_loses_nothing_acknowledged(
+def test_a_full_disk_answers_503_and_loses_nothing_acknowledged(
     ledger_on_small_disk: str, small_disk: Path
 ) -> None:
     async def call_until_it_is_full(calls: LedgerCalls) -> tuple[list[str], RequestError]:
@@ -379,8 +383,8 @@ def test_a_full_disk_under_postgres_answers_503_and_loses_nothing_acknowledged(
         calls = LedgerCalls(ledger)
         acknowledged, refused = asyncio.run(call_until_it_is_full(calls))
         assert refused.status == 503
-        assert "is full, or its disk is (53100)" in str(refused.__cause__)
-        assert shutil.disk_usage(small_disk).free < 100_000
+        assert "is full, or its disk is" in str(refused.__cause__)
+        assert shutil.disk_usage(small_disk).free < 300_000
         assert len(acknowledged) > 100
         assert there(ledger) == Counter(acknowledged)
         assert len(ledger.held(["L1"])["L1"].activities) > 10  # scoring goes on
