@@ -9,6 +9,7 @@ activity, move together and make one reason.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,8 +24,7 @@ Ints = NDArray[np.int64]
 LEAST_POINTS = 0.5  # what rounds to nothing is no reason to show
 
 
-@dataclass(frozen=True)
-class Reason:
+class Reason(msgspec.Struct, frozen=True):
     """One signal's part of a score.
 
     Attributes

@@ -2,10 +2,11 @@
 
 import datetime
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -26,8 +27,7 @@ from models.scale import Scale
 Complaint = tuple[str, Callable[[Any], str | None]]  # of which column, and what is said of a cell
 
 
-@dataclass(frozen=True)
-class LeadCells:
+class LeadCells(msgspec.Struct, frozen=True):
     """One lead as a caller sends it.
 
     Attributes
@@ -46,8 +46,7 @@ class LeadCells:
     stages: Sequence[Mapping[str, Any]] = ()
 
 
-@dataclass(frozen=True)
-class Score:
+class Score(msgspec.Struct, frozen=True):
     """What one lead gets.
 
     Attributes
@@ -74,7 +73,7 @@ class Score:
     score: int
     grade: str
     warnings: list[str]
-    reasons: list[Reason] = field(default_factory=list)
+    reasons: list[Reason] = []  # each score has a list of its own
     start: float | None = None
 
 

@@ -27,7 +27,7 @@ from serving.together import Together
 
 Call = Callable[["ServedModel", bytes, datetime.datetime, str], Awaitable[dict[str, Any]]]
 
-IN_THREAD_FROM = 32  # leads; fewer take less time than changing threads
+IN_THREAD_FROM = 128  # leads; fewer take less time than the event loop can be spared for
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """Joins what a caller sends of a lead with what the ledger holds of it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Final, NamedTuple
+
+from msgspec import structs
 
 from crm.cells import cell_text
 from crm.ledger import Held
@@ -84,7 +85,7 @@ def join(
     if lead_id is None:
         return as_sent(lead, where, roles)
     read = lead_cells(lead, where, roles)
-    sent = replace(
+    sent = structs.replace(
         read,
         activities=distinct("activities", [ledger_row(row, lead_id) for row in read.activities]),
         stages=distinct("stages", [ledger_row(row, lead_id) for row in read.stages]),
