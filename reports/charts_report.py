@@ -200,7 +200,7 @@ def lines_chart(
     scale = alt.Scale(domain=series, range=PALETTE[: len(series)])
     legend = _legend() if len(series) > 1 else None  # the axis names a line alone
     lines = (
-        alt.Chart(table.dropna(subset=["value"]))
+        alt.Chart(table)  # with its gaps: no line goes over them
         .mark_line(point=alt.OverlayMarkDef(size=45))
         .encode(
             x=across,
@@ -322,7 +322,7 @@ def _with_digits(form: str, ends: Sequence[float]) -> str:
 
 
 def _fine(form: str) -> str:
-    return ".1%" if form.endswith("%") else ",.2f" if form == "" else form
+    return ".1%" if form.endswith("%") else form
 
 
 def _legend() -> Any:

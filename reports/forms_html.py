@@ -29,6 +29,7 @@ from reports.page import (
 
 MOST_BYTES = 3_000_000
 MOST_ROWS = 30  # of a table on a page; the CSV has all
+SHORT = 8  # rows of a table that is printed on one sheet
 MOST_AT_ONCE = 12  # of them before the others are folded away
 SPARE_BYTES = 100_000  # for what is counted late
 MOST_ON_SHEET = 15
@@ -218,17 +219,24 @@ def _section(section: Section, charts: Mapping[str, Shown], known: set[str]) -> 
         paragraph(section.needs, kind="needs") if section.needs else "",
     ]
     figures = [_figure(figure, charts.get(figure.name), known) for figure in section.figures]
-    if figures and section.figures[0].name in charts:  # a heading is printed with its chart
+    kind = "top"
+    if figures and (section.figures[0].name in charts or _is_short(section.figures[0])):
+        kind = "whole"  # a heading is printed with its chart
         top.append(figures.pop(0))
-    return Html(f'<div class="part"><div class="whole">{join(top)}</div>{join(figures)}</div>')
+    return Html(f'<div class="part"><div class="{kind}">{join(top)}</div>{join(figures)}</div>')
+
+
+def _is_short(figure: Figure) -> bool:
+    return len(figure.rows) <= SHORT
 
 
 def _figure(figure: Figure, chart: Shown | None, known: set[str]) -> Html:
     anchor = html.escape(f"fig-{figure.name}")
     note = paragraph(figure.note, kind="note") if figure.note else Html("")
     if chart is None:
+        kind = "alone short" if _is_short(figure) else "alone"
         return Html(
-            f'<div class="alone" id="{anchor}"><p class="finding">{_finding(figure)}</p>'
+            f'<div class="{kind}" id="{anchor}"><p class="finding">{_finding(figure)}</p>'
             f"{join([note, _table(figure, known, is_alone=bool(known))])}</div>"
         )
     said = shown(f"{sentence(figure.finding)} {sentence(figure.about)}", 600)

@@ -109,7 +109,7 @@ async function drawChart(figure) {
 }
 
 function pointsOf(box) {
-  const marks = Array.from(box.querySelectorAll("svg .role-mark path"));
+  const marks = Array.from(box.querySelectorAll("svg :is(.mark-symbol, .mark-rect) path"));
   return marks.filter((mark) => mark.__data__ && mark.__data__.tooltip);
 }
 

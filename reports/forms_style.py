@@ -70,7 +70,7 @@ thead a { color: inherit; text-decoration-style: dotted; text-underline-offset: 
   .page td.words { min-width: 8em; }
   .skip, #told, .takeaways small, figure details { display: none !important; }
   .alone summary, .same { display: none; }
-  .takeaways, .needs, dl > div, .whole { break-inside: avoid; }
+  .takeaways, .needs, dl > div { break-inside: avoid; }
   .takeaways { margin: .6rem 0; }
   .takeaways li { margin: .15rem 0; font-size: .95rem; }
   .lead { font-size: 1.05rem; }
@@ -84,8 +84,9 @@ thead a { color: inherit; text-decoration-style: dotted; text-underline-offset: 
   .is-live > .live { display: none; }
   figure svg, figure img { max-height: 200mm; }
   h3, figcaption, .lead, .finding, .alone > .note { break-after: avoid; }
-  .whole:not(:has(figure)) { break-after: avoid; }
-  figure, .whole:has(figure) { display: inline-block; width: 100%; vertical-align: top; }
+  .top { break-after: avoid; }
+  figure, .whole, .short, #definitions .part { display: inline-block; width: 100%;
+    vertical-align: top; }
   a { color: inherit; text-decoration: none; }
 }
 """
@@ -111,5 +112,6 @@ figure details, .alone > .note:last-child { display: none; }
   h2 { margin: 0; }
   h3 { margin-top: .6rem; }
   .page { break-before: auto !important; padding: 0; }
+  .page th[scope=row], .page td.words { min-width: 0; }
 }
 """

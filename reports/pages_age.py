@@ -79,7 +79,8 @@ def _ages(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
                 f"Of the leads still open {far['name']}, "
                 f"{share_words(far['value'], far['low'], far['high'], far['n'])} are won within "
                 f"{rows.horizon_days:g} days from then; of new ones {percent(new['value'])} are. "
-                f"By then {percent(far['in_by'] or 0.0, 0)} of the wins are in.",
+                f"By then {percent(far['in_by'] or 0.0, 0)} of the wins that come within "
+                f"{rows.horizon_days:g} days of creation are in.",
                 {**far, "new": new["value"]},
                 "won_at_age",
                 "age-ages",

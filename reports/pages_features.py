@@ -159,7 +159,8 @@ def _curves(
             Column("low", "from (95 %)", "points"), Column("high", "to (95 %)", "points"),
         )  # fmt: skip
         chart: Any
-        if any(row["x"] is None for row in table) or len(table) < FEWEST_ON_LINE:
+        in_line = len(table) >= FEWEST_ON_LINE and feature.unit != "log-odds"
+        if not in_line or any(row["x"] is None for row in table):
             half = MOST_BARS // 2  # the best and the worst values of many
             drawn = table if len(table) <= MOST_BARS else [*table[:half], *table[-half:]]
             note = f"; the {half} best and worst values" if len(drawn) < len(table) else ""

@@ -270,7 +270,7 @@ def _stays(rows: ReportRows, funnel: Funnel) -> tuple[Section, list[Takeaway]]:
                 "funnel-stays",
             )
         )
-    chart = rates_chart(shown, finding, about, what="Median days", base=None, form="")
+    chart = rates_chart(shown, finding, about, what="Median days", base=None, form=",")
     note = "Stays that have not ended are not in the medians: where many are open, it is longer."
     return Section(
         "Time in stage", (), (Figure("funnel-stays", finding, about, columns, tuple(table),

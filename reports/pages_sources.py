@@ -280,7 +280,7 @@ def _speed(rows: ReportRows, groups: Groups) -> tuple[Section, tuple[Takeaway, .
     )
     about = f"wins within {rows.horizon_days:g} days of mature leads, n = {len(days):,}"
     chart = rates_chart(
-        rows_, finding, about, what="Median days to win", base=overall.value, form=""
+        rows_, finding, about, what="Median days to win", base=overall.value, form=","
     )
     figure = Figure("sources-speed", finding, about, columns, rows_, chart)
     return Section(heading, (), (figure,)), takeaways

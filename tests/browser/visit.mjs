@@ -98,6 +98,7 @@ async function tooltip(page, figure) {
 // Reads the points of a chart with the arrow keys, and gives what is said of the first three.
 async function byArrows(page, figure) {
   await page.locator(`#${figure} .live`).focus();
+  await page.waitForTimeout(100); // it scrolls, which hides what was said
   const said = [];
   for (let i = 0; i < 3; i++) {
     await page.keyboard.press("ArrowRight");
@@ -203,7 +204,7 @@ for (const [name, size] of Object.entries(sizes)) {
       whole: Array.from(document.querySelectorAll("figure, .takeaways, .needs, .page tr"), (one) =>
         getComputedStyle(one).breakInside),
       // Chromium splits a block after its heading all the same, but no inline block.
-      blocks: Array.from(document.querySelectorAll("figure"), (one) => getComputedStyle(one).display),
+      blocks: Array.from(document.querySelectorAll("figure, .whole, .short"), (one) => getComputedStyle(one).display),
       followed: Array.from(document.querySelectorAll(".page h2, .page h3, figcaption, .finding"),
         (one) => getComputedStyle(one).breakAfter),
       tallest: Math.max(...Array.from(document.querySelectorAll("figure"), (one) =>
