@@ -130,7 +130,7 @@ def _moment(as_of: str | None) -> int:
 def _whole_request(longest: int) -> msgspec.json.Decoder[Any]:
     """Read a request in which all is well at once, without reading each lead a second time."""
     text: Any = Annotated[str, Meta(max_length=longest)]
-    cell = text | int | float | bool | None
+    cell: Any = text | int | float | bool | None
     attributes = Annotated[dict[text, cell], Meta(max_length=1_000)] | None
     lead: Any = msgspec.defstruct("Lead", [("attributes", attributes, None)], bases=(LeadPayload,))
     whole = msgspec.defstruct("Request", [("leads", list[lead])], bases=(ScoreRequest,))
