@@ -270,6 +270,18 @@ def test_bad_requests_are_refused_in_one_shape(post: Post, case: str) -> None:
     assert error["field"] == field
 
 
+def test_a_byte_order_mark_and_a_name_that_stands_twice_are_read(post: Post) -> None:
+    twice = b'\xef\xbb\xbf{"leads": [{"attributes": {"visits": "none", "visits": 3}}]}'
+    (score,) = post("/score", twice).json()["scores"]
+    assert (
+        score["probability"]
+        == post("/score", {"leads": [{"attributes": {"visits": 3}}]}).json()["scores"][0][
+            "probability"
+        ]
+    )
+    assert score["warnings"] == []
+
+
 def test_refusals_are_all_tried() -> None:
     assert len(REFUSED) == 32
 
