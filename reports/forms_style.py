@@ -113,5 +113,9 @@ figure details, .alone > .note:last-child { display: none; }
   h3 { margin-top: .6rem; }
   .page { break-before: auto !important; padding: 0; }
   .page th[scope=row], .page td.words { min-width: 0; }
+  figure, .whole, .short { display: block; }
+  table { font-size: 6.8pt; }
+  thead th { font-size: 6.5pt; }
+  .page th, .page td { padding-right: .25rem; }
 }
 """
