@@ -35,7 +35,7 @@ MOST_SIGNALS = 8
 MOST_LEADS = 500
 MEETINGS = 4  # other leads that each lead meets
 MOST_CELLS = 10_000_000  # of all the copies together: fewer leads where a model is wide
-FEWEST_TOGETHER = 10  # leads looked at in each of the four groups of a pair
+FEWEST_TOGETHER = 5  # leads looked at in each of the four groups of a pair
 LEAST_SHARE = 0.05  # of the leads in the smaller part of a split
 
 
