@@ -136,8 +136,10 @@ def servers(folder: Path, leads: list[dict[str, Any]]) -> list[Server]:
     several = [[leads[(i + j) % LEADS] for j in range(BATCH)] for i in range(0, LEADS, 20)]
     ports = [free_port(HOST) for _ in range(6)]
 
+    number = {id(lead): i for i, lead in enumerate(leads)}
+
     def ours(some: list[dict[str, Any]], reasons: int) -> dict[str, Any]:
-        sent = [{"lead_id": f"L{i}", "attributes": lead} for i, lead in enumerate(some)]
+        sent = [{"lead_id": f"L{number[id(lead)]}", "attributes": lead} for lead in some]
         return {"leads": sent, "reasons": reasons}
 
     def plain(some: list[dict[str, Any]], reasons: int = 0) -> dict[str, Any]:

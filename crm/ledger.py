@@ -40,13 +40,17 @@ EVENTS_OF_LEADS: Final = {
     .order_by(event.table.c.seq)
     for name, event in EVENTS.items()
 }
-NEWEST_OF_LEADS: Final = sa.select(leads.c.lead_id, leads.c.created_at, leads.c.attributes).where(
-    leads.c.seq.in_(
-        sa.select(sa.func.max(leads.c.seq))
-        .where(leads.c.lead_id.in_(_LEAD_IDS))
-        .group_by(leads.c.lead_id)
+NEWEST_OF_LEADS: Final = {  # the last entry of an index, however often a lead was sent before
+    dialect: sa.text(
+        "SELECT leads.lead_id, leads.created_at, leads.attributes "
+        f"FROM (SELECT {asked}) AS asked JOIN leads ON leads.seq = "
+        "(SELECT max(earlier.seq) FROM leads AS earlier WHERE earlier.lead_id = asked.lead_id)"
     )
-)
+    for dialect, asked in {
+        "sqlite": "value AS lead_id FROM json_each(:lead_ids)",
+        "postgresql": "json_array_elements_text(CAST(:lead_ids AS json)) AS lead_id",
+    }.items()
+}
 
 
 @dataclass(frozen=True)
@@ -423,10 +427,10 @@ def _add_leads(connection: sa.Connection, sent: Sequence[tuple[SentLead, int]]) 
 
 def _newest_leads(connection: sa.Connection, lead_ids: Sequence[str]) -> dict[str, SentLead]:
     found: dict[str, SentLead] = {}
-    for some in _pieces(lead_ids):
-        rows = connection.execute(NEWEST_OF_LEADS, {"lead_ids": some})
-        for lead_id, created_at, attributes in rows:
-            found[lead_id] = SentLead(lead_id, created_at, msgspec.json.decode(attributes))
+    statement = NEWEST_OF_LEADS[connection.dialect.name]
+    asked = msgspec.json.encode(list(lead_ids)).decode()
+    for lead_id, created_at, attributes in connection.execute(statement, {"lead_ids": asked}):
+        found[lead_id] = SentLead(lead_id, created_at, msgspec.json.decode(attributes))
     return found
 
 
