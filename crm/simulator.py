@@ -182,12 +182,13 @@ closed_at = "closed_at"
 amount = "amount"
 reason = "reason"
 
-# What is learned: the chance of a win within 90 days, judged on the newest fifth of the leads.
+# What is learned: the chance of a win within 90 days, from leads as they were at these ages, so
+# that a score holds for old leads too; judged on the newest fifth of the leads.
 [learn]
 won = ["won"]
 lost = ["lost"]
 horizon_days = 90
-moments_days = [0]
+moments_days = [0, 7, 30]
 test_share = 0.2
 seed = 0
 

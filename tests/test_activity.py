@@ -641,7 +641,7 @@ def project(tmp_path_factory) -> Project:
     folder = tmp_path_factory.mktemp("crm")
     simulate(Simulation(leads=1_000, activities_per_lead=8, seed=1), folder)
     text = (folder / "leadscore.toml").read_text()
-    changed = text.replace("moments_days = [0]", "moments_days = [0, 7.5, 21]")
+    changed = text.replace("moments_days = [0, 7, 30]", "moments_days = [0, 7.5, 21]")
     assert changed != text
     (folder / "leadscore.toml").write_text(changed)
     return load_project(folder)

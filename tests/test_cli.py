@@ -70,7 +70,8 @@ def test_train_json_gives_machines_the_same_facts(run: Run, crm: Path) -> None:
     )
     assert set(facts["baselines"]) == {"base_rate", "logistic"}
     learned = facts["learned_from"]
-    assert learned["moments"] + learned["not_mature"] == learned["leads"] == 800
+    assert learned["leads"] == 800
+    assert 800 < learned["moments"] + learned["not_mature"] <= 3 * 800  # three ages, while open
     code, out, _ = run("train", "--project", crm, "--json")
     again = json.loads(out)
     assert again["model"]["version"] == "2"
