@@ -1,11 +1,14 @@
 """Does the score work? Conversion by grade and band, reliability, gains, and inflation."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from scipy.special import logit
 
+from features.events import Ints
+from features.moments import MICROSECONDS_PER_DAY
 from features.times import cell_time
 from models.card import ModelCard
 from models.evaluation import FEWEST_TO_JUDGE, by_grade, gains, reliability
@@ -24,6 +27,8 @@ SLUG, TITLE = "score", "Does the score work?"
 LEAD = "Do leads with better grades convert better, as often as stated, and is that still so?"
 BAND = 10
 MOST_MONTHS = 24
+MUCH = 1.5  # times what comes true: too much for what was stated to be of use
+OLDER_DAYS = 30  # than the oldest lead that a model learned from: too old for it to judge
 NO_MODEL = (
     "Grades, and what became of leads that had them. That needs a model: train one with "
     "`leadscore train`."
@@ -172,10 +177,35 @@ def _back_test(rows: ReportRows, card: ModelCard) -> tuple[Section, list[Takeawa
     margin = logit(np.clip(probability, 1e-12, 1 - 1e-12))
     grades = by_grade(probability, before.grade[chosen], label, weight, lead)
     figure, told = _grades(grades, "score-back-grades", about)
-    told = [] if flatters else told + _calibration(probability, label, about)
+    off = _calibration(probability, label, about)
+    if off and not 1 / MUCH < probability.mean() / label.mean() < MUCH:
+        said += unlearned_age((before.as_of - rows.created[before.lead])[chosen], card)
+    told = [] if flatters else told + off
     bins, found = reliability(margin, label, weight, lead), gains(margin, label, weight, lead)
     figures = [figure, *_curves(bins, found, "score-back", about)]
     return Section(heading, (said,), tuple(figures)), told
+
+
+def unlearned_age(age: Ints, card: ModelCard) -> str:
+    """Say so if most leads were older than all that the model knows, which explains a lot.
+
+    Parameters
+    ----------
+    age : ndarray of int64, shape (n,)
+        Of the leads when they were scored, in microseconds.
+    card : ModelCard
+    """
+    learned = [row["age_days"] for row in card.test.get("by_age", ())]
+    oldest = max(learned, default=math.inf)
+    share = float((age > (oldest + OLDER_DAYS) * MICROSECONDS_PER_DAY).mean())
+    if share < 0.5:
+        return ""
+    known = " and ".join(f"{days:g}" for days in learned)
+    return (
+        f" What it states does not fit them: {percent(share)} were older than any lead that it "
+        f"learned from; it knows leads of {known}{NO_BREAK}days. Name more ages in "
+        "`moments_days`, and train again."
+    )
 
 
 def _enough(won: Bools) -> bool:

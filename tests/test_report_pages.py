@@ -2,6 +2,7 @@
 
 import datetime
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,11 @@ import pytest
 
 from crm.project import load_project
 from crm.records import read_records
+from features.moments import MICROSECONDS_PER_DAY
 from reports.changed import what_changed
 from reports.content import Column, Figure, Page, Section
 from reports.metrics import METRICS
+from reports.pages_score import unlearned_age
 from reports.report import build_report
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
@@ -94,6 +97,17 @@ def test_without_a_model_the_pages_about_scores_say_what_they_need(simulated_crm
     found = needs_of(build_report(project, read_records(project), NOW))
     for slug in ("features", "score", "capacity"):
         assert "train one with `leadscore train`" in found[slug][0]
+
+
+def test_a_model_that_knows_new_leads_only_is_told_to_learn_of_old_ones(trained) -> None:
+    def said(*learned: float) -> str:
+        by_age = [{"age_days": days} for days in learned]
+        return unlearned_age(age, replace(trained.scorer.card, test={"by_age": by_age}))
+
+    age = np.arange(40, 400) * MICROSECONDS_PER_DAY
+    assert "it knows leads of 0 and 7" in said(0, 7)
+    assert "Name more ages in `moments_days`" in said(0)
+    assert said(0, 200) == said() == ""
 
 
 def test_x_education_says_what_it_lacks(public_data) -> None:
