@@ -24,7 +24,7 @@ demo: $(READY)  ## the whole thing on a simulated CRM
 	@$(BIN)/leadscore demo
 
 test: $(READY)  ## the tests, doctests included, with coverage
-	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile \
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile \
 	  --cov --cov-report=term:skip-covered -q
 
 bench: $(READY)  ## speed and memory against named peers
