@@ -8,12 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import rich.box
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -38,14 +36,6 @@ def show(facts: Any, page: "RenderableType", json_: bool) -> None:
 def show_error(error: Exception) -> None:
     """Say on standard error what was refused, and why."""
     err.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
-
-
-def headed(*headings: str) -> Table:
-    """Begin a table with these headings."""
-    table = Table(box=rich.box.SIMPLE, pad_edge=False)
-    for heading in headings:
-        table.add_column(heading)
-    return table
 
 
 def as_typed(name: str = "leadscore") -> str:

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from commands.console import JsonOption, err, headed, out, show
+from commands.console import JsonOption, err, out, show
+from reports.terminal import headed
 
 app = typer.Typer(help="Who may call the service.", no_args_is_help=True)
 

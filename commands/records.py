@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from commands.console import JsonOption, ProjectOption, as_typed, headed, out, progress, show
+from commands.console import JsonOption, ProjectOption, as_typed, out, progress, show
 from crm.errors import SourceError
 from crm.project import PROJECT_FILE, load_project
+from reports.terminal import headed
 
 if TYPE_CHECKING:
     from crm.simulated_world import Simulation

@@ -10,8 +10,9 @@ import typer
 from rich.console import Group
 from rich.markup import escape
 
-from commands.console import JsonOption, ProjectOption, headed, progress, show
+from commands.console import JsonOption, ProjectOption, progress, show
 from crm.project import PROJECT_FILE, TableKeys, load_project
+from reports.terminal import headed
 
 
 def score(

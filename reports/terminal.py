@@ -38,7 +38,7 @@ def versions_table(rows: Sequence[Row]) -> RenderableType:
     if not rows:
         return "There is no version yet. Train one with `leadscore train`."
     shown = ("log_loss", "pr_auc", "ece")
-    table = _table("version", "alias", "trained (UTC)", *(METRICS[m] for m in shown), "digest")
+    table = headed("version", "alias", "trained (UTC)", *(METRICS[m] for m in shown), "digest")
     for row in rows:
         metrics = (row["test"].get(metric) for metric in shown)
         table.add_row(
@@ -62,7 +62,7 @@ def history_table(rows: Sequence[Row]) -> RenderableType:
     """
     if not rows:
         return "Nothing has happened yet: no version was promoted or refused."
-    table = _table("when (UTC)", "what", "version", "instead of", "who", "why", "gates failed")
+    table = headed("when (UTC)", "what", "version", "instead of", "who", "why", "gates failed")
     for row in rows:
         numbers = ", ".join(name.partition(" ")[0] for name in row["failed"])
         is_plain = row["what"] == "refused" and row["failed"]  # the last column says it
@@ -87,7 +87,7 @@ def gates_table(rows: Sequence[Row]) -> RenderableType:
     rows : sequence of mapping
         As `models.history.Gate.to_json` gives them.
     """
-    table = _table("gate", "", "passed", "evidence")
+    table = headed("gate", "", "passed", "evidence")
     for row in rows:
         passed = "[green]yes[/]" if row["passed"] else "[bold red]no[/]"
         table.add_row(row["number"], row["name"], passed, escape(row["evidence"]))
@@ -110,7 +110,7 @@ def comparison_table(found: Row) -> RenderableType:
             f"leads of the rarer outcome; {found['n_needed']} are needed.\n"
             "Wait for more outcomes, or train again, so that the newest leads judge."
         )
-    table = _table("metric", f"version {one}", f"version {other}", "difference", "95 % interval",
+    table = headed("metric", f"version {one}", f"version {other}", "difference", "95 % interval",
                    "verdict", right=(1, 2, 3, 4))  # fmt: skip
     for row in found["metrics"]:
         low, high = row["interval"]
@@ -166,7 +166,7 @@ def changes_table(found: Row) -> RenderableType:
     if not found["n_changed"]:
         return f"{said}."
     moves = ", ".join(f"{row['before']} to {row['after']}: {row['n']:,}" for row in found["moves"])
-    table = _table("lead", "grade", "score", "why")
+    table = headed("lead", "grade", "score", "why")
     for row in found["largest"]:
         table.add_row(
             escape(row["lead_id"]),
@@ -204,7 +204,7 @@ def card_summary(version: Row, card: Row) -> RenderableType:
     if ready:
         lines.append(f"[bold]{escape(ready['verdict'].capitalize())}:[/] "
                      f"{escape(' '.join(ready['reasons']))}")  # fmt: skip
-    table = _table("model", *METRICS.values(), right=range(1, 1 + len(METRICS)))
+    table = headed("model", *METRICS.values(), right=range(1, 1 + len(METRICS)))
     for name, figures in (("leadscore", test), *card["baselines"].items()):
         values = (f"{figures[metric]:.3f}" for metric in METRICS)
         table.add_row(escape(name.replace("_", " ")), *values)
@@ -226,7 +226,8 @@ def card_summary(version: Row, card: Row) -> RenderableType:
     return Group(*lines, table, *after)
 
 
-def _table(*headings: str, right: Sequence[int] = ()) -> Table:
+def headed(*headings: str, right: Sequence[int] = ()) -> Table:
+    """Begin a table with these headings, those of the places `right` at the right."""
     table = Table(box=rich.box.SIMPLE, pad_edge=False, collapse_padding=True)
     for i, heading in enumerate(headings):
         table.add_column(heading, justify="right" if i in right else "left")
