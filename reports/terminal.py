@@ -227,10 +227,11 @@ def card_summary(version: Row, card: Row) -> RenderableType:
 
 
 def headed(*headings: str, right: Sequence[int] = ()) -> Table:
-    """Begin a table with these headings, those of the places `right` at the right."""
+    """Begin a table with these headings; at the places `right` stand numbers, never wrapped."""
     table = Table(box=rich.box.SIMPLE, pad_edge=False, collapse_padding=True)
     for i, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if i in right else "left")
+        is_right = i in right
+        table.add_column(heading, justify="right" if is_right else "left", no_wrap=is_right)
     return table
 
 

@@ -6,20 +6,15 @@ Like `reports.terminal`, from plain data, with every text from data or people es
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import rich.box
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
+from reports.terminal import METRICS, headed
+
 Row = Mapping[str, Any]
 
-METRICS = {
-    "roc_auc": "ROC AUC",
-    "pr_auc": "PR AUC",
-    "log_loss": "log loss",
-    "ece": "calib.err",
-    "lift_at_10": "lift@10 %",
-}
+SHOWN = {metric: name for metric, name in METRICS.items() if metric != "brier"}
 DROPPED = ("not_mature", "closed_before_the_moment", "without_outcome", "embargoed")
 
 
@@ -64,9 +59,9 @@ def _parts(card: Row) -> Iterator[RenderableType]:
         )
     test = card["test"]
     yield f"Judged by the {test['how']}: {test['n']:,} moments, {test['base_rate']:.1%} won"
-    table = _table("model", *METRICS.values())
+    table = headed("model", *SHOWN.values(), right=range(1, 1 + len(SHOWN)))
     for name, found in (("leadscore", test), *card["baselines"].items()):
-        table.add_row(name.replace("_", " "), *(_with_interval(found, each) for each in METRICS))
+        table.add_row(name.replace("_", " "), *(_with_interval(found, each) for each in SHOWN))
     yield table
     if len(test["by_age"]) > 1:
         yield _ages(test["by_age"])
@@ -76,14 +71,14 @@ def _parts(card: Row) -> Iterator[RenderableType]:
 
 def _ages(by_age: list[Row]) -> Table:
     """Show how good the model is at each age of the lead."""
-    table = _table("age of the lead", "n", "won", *METRICS.values())
+    table = headed("age of the lead", "n", "won", *SHOWN.values(), right=range(1, 3 + len(SHOWN)))
     for row in by_age:
         days = row["age_days"]
         age = f"{days:g} days" if days == 0 or days >= 1 else f"{24 * days:.2g} hours"
         if "verdict" in row:
             table.add_row(age, f"{row['n']:,}", row["verdict"])
             continue
-        values = (f"{row[metric]:.3f}" for metric in METRICS)
+        values = (f"{row[metric]:.3f}" for metric in SHOWN)
         table.add_row(age, f"{row['n']:,}", f"{row['base_rate']:.1%}", *values)
     return table
 
@@ -97,10 +92,7 @@ def scores_table(answer: Row) -> RenderableType:
         The answer's body.
     """
     model = answer["model"]
-    table = Table(box=rich.box.SIMPLE, pad_edge=False)
-    for heading in ("lead", "probability", "score", "grade", "why"):
-        is_text = heading in ("lead", "why")
-        table.add_column(heading, justify="left" if is_text else "right")
+    table = headed("lead", "probability", "score", "grade", "why", right=range(1, 4))
     for item in answer["scores"]:
         reasons = (f"{each['text']} ({each['points']:+.0f})" for each in item["reasons"])
         table.add_row(
@@ -111,14 +103,6 @@ def scores_table(answer: Row) -> RenderableType:
             escape("\n".join(reasons)),
         )
     return Group(f"Scores over HTTP by {model['name']} version {model['version']}:", table)
-
-
-def _table(first: str, *headings: str) -> Table:
-    table = Table(box=rich.box.SIMPLE, pad_edge=False, collapse_padding=True)
-    table.add_column(first)
-    for heading in headings:
-        table.add_column(heading, justify="right", no_wrap=True)
-    return table
 
 
 def _with_interval(found: Row, metric: str) -> str:
