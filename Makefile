@@ -16,8 +16,9 @@ $(READY): requirements.lock pyproject.toml
 	  { echo "leadscore needs Python 3.11 or newer. Name one: make PYTHON=python3.12"; exit 1; }
 	@echo "Setting up $(VENV) from requirements.lock (a minute or two) …"
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet --require-hashes -r requirements.lock
+	@$(BIN)/pip install --quiet --require-hashes --no-deps -r requirements.lock
 	@$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	@$(BIN)/pip check
 	@touch $(READY)
 
 demo: $(READY)  ## the whole thing on a simulated CRM
@@ -67,5 +68,5 @@ docs: $(READY)  ## the pages that are generated from the code
 
 lock: $(READY)  ## newest versions that resolve together, with hashes and without addresses
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 \
-	  --generate-hashes --no-emit-index-url --no-annotate --no-header --upgrade --quiet \
-	  --output-file requirements.lock
+	  --generate-hashes --no-emit-index-url --no-annotate --no-header --no-strip-extras \
+	  --upgrade --quiet --output-file requirements.lock
