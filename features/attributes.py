@@ -6,6 +6,7 @@ a file cannot come out differently.
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,11 +27,13 @@ SMALL_VOCABULARY = 50
 MOSTLY = 0.99
 NEARLY_UNIQUE = 0.9
 TRUTHS = {"true": 1.0, "false": 0.0}
+NUMBERS = frozenset({float, int, type(None)})
+TEXTS = frozenset({str, type(None)})
 
 
 @dataclass(frozen=True)
-class NumberAttribute:
-    """A number as it is; nan where it is missing or not a number.
+class Attribute(ABC):
+    """How one column of the leads table is read.
 
     Attributes
     ----------
@@ -38,15 +41,51 @@ class NumberAttribute:
         The column of the leads table.
     nothing : frozenset of str
         Casefolded strings that mean "no value".
-    median : float
-        Of the training leads; for models that cannot take a gap.
     """
 
     column: str
     nothing: frozenset[str]
+    kind: ClassVar[str]
+
+    @property
+    def odd(self) -> float:
+        """What a cell is read as that there is a complaint about."""
+        return math.nan
+
+    @property
+    @abstractmethod
+    def feature(self) -> Feature:
+        """Describe the column of the matrix."""
+
+    @abstractmethod
+    def encode(self, cell: Any) -> float:
+        """Read one cell."""
+
+    def encode_cells(self, cells: Sequence[Any]) -> Sequence[float] | NDArray[np.float64]:
+        """Read the cells of some leads, length n, each as `encode` does."""
+        return [self.encode(cell) for cell in cells]
+
+    def encode_column(self, column: pd.Series) -> NDArray[np.float64]:
+        """Read a column, shape (n,), each cell as `encode` does."""
+        return read_column(column, self.encode, np.float64)
+
+    @abstractmethod
+    def complaint(self, cell: Any) -> str | None:
+        """Say what is odd about a cell, or None."""
+
+
+@dataclass(frozen=True)
+class NumberAttribute(Attribute):
+    """A number as it is; nan where it is missing or not a number.
+
+    Attributes
+    ----------
+    median : float
+        Of the training leads; for models that cannot take a gap.
+    """
+
     median: float
-    kind: ClassVar[Literal["number"]] = "number"
-    odd: ClassVar[float] = math.nan  # what a cell is read as that there is a complaint about
+    kind: ClassVar[str] = "number"
 
     @property
     def feature(self) -> Feature:
@@ -75,12 +114,26 @@ class NumberAttribute:
             return TRUTHS[word]
         return math.nan if number in self.nothing_numbers else number
 
+    def encode_cells(self, cells: Sequence[Any]) -> Sequence[float] | NDArray[np.float64]:
+        """Read the cells of some leads; at once where all are numbers or None."""
+        if not NUMBERS.issuperset(map(type, cells)):
+            return super().encode_cells(cells)
+        try:
+            numbers = np.array(cells, dtype=np.float64)
+        except OverflowError:  # an integer too long
+            return super().encode_cells(cells)
+        numbers[~np.isfinite(numbers)] = np.nan
+        return self._without_nothing(numbers)
+
     def encode_column(self, column: pd.Series) -> NDArray[np.float64]:
         """Read a column, shape (n,), float64."""
         if not pd.api.types.is_any_real_numeric_dtype(column.dtype):
             return read_column(column, self.encode, np.float64)
-        numbers = number_column(column)
-        numbers[np.isin(numbers, list(self.nothing_numbers))] = np.nan
+        return self._without_nothing(number_column(column))
+
+    def _without_nothing(self, numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+        if self.nothing_numbers:
+            numbers[np.isin(numbers, list(self.nothing_numbers))] = np.nan
         return numbers
 
     def complaint(self, cell: Any) -> str | None:
@@ -94,26 +147,24 @@ class NumberAttribute:
 
 
 @dataclass(frozen=True)
-class CategoryAttribute:
+class CategoryAttribute(Attribute):
     """A category by its vocabulary; code 0 is missing, code 1 a value not in it.
 
     Spelling differences in case and white space do not make another category.
 
     Attributes
     ----------
-    column : str
-        The column of the leads table.
-    nothing : frozenset of str
-        Casefolded strings that mean "no value".
     vocabulary : tuple of str
         The values, in their most frequent spelling; value i has the code i + 2.
     """
 
-    column: str
-    nothing: frozenset[str]
     vocabulary: tuple[str, ...]
-    kind: ClassVar[Literal["category"]] = "category"
-    odd: ClassVar[float] = float(UNSEEN)
+    kind: ClassVar[str] = "category"
+
+    @property
+    def odd(self) -> float:
+        """The code of a value that is not in the vocabulary."""
+        return float(UNSEEN)
 
     @property
     def feature(self) -> Feature:
@@ -146,9 +197,15 @@ class CategoryAttribute:
         text = cell_text(cell)
         return float(MISSING) if text is None else self._codes.get(text.casefold(), float(UNSEEN))
 
-    def encode_column(self, column: pd.Series) -> NDArray[np.float64]:
-        """Read a column, shape (n,), float64 codes."""
-        return read_column(column, self.encode, np.float64)
+    def encode_cells(self, cells: Sequence[Any]) -> Sequence[float]:
+        """Read the cells of some leads; at once where all are usual ones."""
+        if not TEXTS.issuperset(map(type, cells)):
+            return [self.encode(cell) for cell in cells]
+        codes = [self._usual.get(cell) for cell in cells]
+        return [
+            self._read(cell) if code is None else code
+            for cell, code in zip(cells, codes, strict=True)
+        ]
 
     def complaint(self, cell: Any) -> str | None:
         """Say what is odd about a cell, or None."""

@@ -14,7 +14,7 @@ from crm.errors import LearningError
 from crm.project import Project
 from crm.records import Records
 from features.activity import fit_activities
-from features.attributes import CategoryAttribute, LeftOut, fit_attribute
+from features.attributes import Attribute, CategoryAttribute, LeftOut, fit_attribute
 from features.events import Floats
 from features.kinds import (
     NO,
@@ -26,7 +26,7 @@ from features.kinds import (
     fit_target,
 )
 from features.moments import NOT_A_TIME, Moments, microseconds
-from features.pipeline import Attribute, FeaturePipeline
+from features.pipeline import FeaturePipeline
 from features.stages import fit_stages
 from features.times import cell_time
 

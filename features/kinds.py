@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from crm.cells import cell_text, read_column
+from features.attributes import Attribute
 from features.moments import MICROSECONDS_PER_DAY, NOT_A_TIME
 from features.names import Feature, braced
 from features.times import cell_time
@@ -112,24 +113,15 @@ DISPOSABLE_MAIL = frozenset(
     ]
 )
 MAIL_KINDS = ("missing", "no address", "company", "free", "disposable")
+NO_ADDRESS = 1.0  # its code
 PRIOR_ROWS = 20.0
 
 
 @dataclass(frozen=True)
-class FlagAttribute:
-    """Yes or no, such as a consent: 1, 0, or nan where neither is said.
+class FlagAttribute(Attribute):
+    """Yes or no, such as a consent: 1, 0, or nan where neither is said."""
 
-    Attributes
-    ----------
-    column : str
-    nothing : frozenset of str
-        Casefolded strings that mean "no value".
-    """
-
-    column: str
-    nothing: frozenset[str]
-    kind: ClassVar[Literal["flag"]] = "flag"
-    odd: ClassVar[float] = math.nan
+    kind: ClassVar[str] = "flag"
 
     @property
     def feature(self) -> Feature:
@@ -145,10 +137,6 @@ class FlagAttribute:
             return math.nan
         return 1.0 if word in YES else 0.0 if word in NO else math.nan
 
-    def encode_column(self, column: pd.Series) -> NDArray[np.float64]:
-        """Read a column, shape (n,), float64."""
-        return read_column(column, self.encode, np.float64)
-
     def complaint(self, cell: Any) -> str | None:
         """Say what is odd about a cell, or None."""
         word = (cell_text(cell) or "").casefold()
@@ -158,25 +146,19 @@ class FlagAttribute:
 
 
 @dataclass(frozen=True)
-class DateAttribute:
+class DateAttribute(Attribute):
     """A date, as its age in days at the moment, or as the weekday or month it falls in.
 
     A date later than the moment was not known then and is missing.
 
     Attributes
     ----------
-    column : str
-    nothing : frozenset of str
-        Casefolded strings that mean "no value".
     part : {"age_days", "weekday", "month"}
         Weekdays from 0, Monday; months from 1; both in UTC.
     """
 
-    column: str
-    nothing: frozenset[str]
     part: Literal["age_days", "weekday", "month"]
-    kind: ClassVar[Literal["date"]] = "date"
-    odd: ClassVar[float] = math.nan
+    kind: ClassVar[str] = "date"
 
     @property
     def feature(self) -> Feature:
@@ -195,10 +177,6 @@ class DateAttribute:
         """Read one cell as days since 1970; `at` makes it what the moment sees."""
         time = cell_time(cell_text(cell))  # 20250301 is the same day as a number and as a word
         return math.nan if time == NOT_A_TIME else time / MICROSECONDS_PER_DAY
-
-    def encode_column(self, column: pd.Series) -> NDArray[np.float64]:
-        """Read a column, shape (n,), as `encode` does."""
-        return read_column(column, self.encode, np.float64)
 
     def at(self, days: NDArray[np.float64], as_of_days: NDArray[np.float64]) -> NDArray[np.float64]:
         """Turn days since 1970 into the part, seen from moments; shape (n,)."""
@@ -222,21 +200,16 @@ class DateAttribute:
 
 
 @dataclass(frozen=True)
-class EmailAttribute:
-    """An e-mail address, of which only the kind of its domain is looked at.
+class EmailAttribute(Attribute):
+    """An e-mail address, of which only the kind of its domain is looked at."""
 
-    Attributes
-    ----------
-    column : str
-    nothing : frozenset of str
-        Casefolded strings that mean "no value".
-    """
-
-    column: str
-    nothing: frozenset[str]
-    kind: ClassVar[Literal["email"]] = "email"
-    odd: ClassVar[float] = 1.0
+    kind: ClassVar[str] = "email"
     vocabulary: ClassVar[tuple[str, ...]] = MAIL_KINDS[2:]
+
+    @property
+    def odd(self) -> float:
+        """The code of what is no address."""
+        return NO_ADDRESS
 
     @property
     def feature(self) -> Feature:
@@ -254,22 +227,18 @@ class EmailAttribute:
             return 0.0
         _, at, domain = text.rpartition("@")
         if not at or "." not in domain:
-            return 1.0
+            return NO_ADDRESS
         if domain in DISPOSABLE_MAIL:
             return 4.0
         return 3.0 if domain in FREE_MAIL else 2.0
 
-    def encode_column(self, column: pd.Series) -> NDArray[np.float64]:
-        """Read a column, shape (n,), float64 codes."""
-        return read_column(column, self.encode, np.float64)
-
     def complaint(self, cell: Any) -> str | None:
         """Say what is odd about a cell, or None."""
-        return f"`{self.column}` is no e-mail address" if self.encode(cell) == 1.0 else None
+        return f"`{self.column}` is no e-mail address" if self.encode(cell) == NO_ADDRESS else None
 
 
 @dataclass(frozen=True)
-class TargetAttribute:
+class TargetAttribute(Attribute):
     """A category with many values, as the smoothed log-odds of a win among each value's leads.
 
     A value that was not seen in training, and a missing one, have an estimate of their own
@@ -277,9 +246,6 @@ class TargetAttribute:
 
     Attributes
     ----------
-    column : str
-    nothing : frozenset of str
-        Casefolded strings that mean "no value".
     log_odds : mapping of str to float
         By casefolded value; the empty string is "missing".
     average : float
@@ -291,11 +257,9 @@ class TargetAttribute:
     Classification and Prediction Problems", SIGKDD Explorations, 2001.
     """
 
-    column: str
-    nothing: frozenset[str]
     log_odds: Mapping[str, float] = field(repr=False)
     average: float
-    kind: ClassVar[Literal["target"]] = "target"
+    kind: ClassVar[str] = "target"
 
     @property
     def odd(self) -> float:
@@ -324,10 +288,6 @@ class TargetAttribute:
     def encode(self, cell: Any) -> float:
         """Read one cell as the log-odds of its value."""
         return self.log_odds.get(self._word(cell), self.average)
-
-    def encode_column(self, column: pd.Series) -> NDArray[np.float64]:
-        """Read a column, shape (n,), float64."""
-        return read_column(column, self.encode, np.float64)
 
     def complaint(self, cell: Any) -> str | None:
         """Say what is odd about a cell, or None."""

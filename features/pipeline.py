@@ -11,22 +11,14 @@ import pandas as pd
 
 from crm.records import Records
 from features.activity import ActivityFeatures, ActivityLog
-from features.attributes import CategoryAttribute, LeftOut, NumberAttribute
+from features.attributes import Attribute, CategoryAttribute, LeftOut, NumberAttribute
 from features.events import Floats, Ints
 from features.kinds import DateAttribute, EmailAttribute, FlagAttribute, TargetAttribute
 from features.moments import MICROSECONDS_PER_DAY, NOT_A_TIME, Moments, microseconds
 from features.names import Feature
 from features.stages import StageFeatures, StageLog
 
-Attribute = (
-    NumberAttribute
-    | CategoryAttribute
-    | FlagAttribute
-    | DateAttribute
-    | EmailAttribute
-    | TargetAttribute
-)
-KINDS: dict[str, Any] = {
+KINDS: dict[str, type[Attribute]] = {
     kind.kind: kind
     for kind in (
         NumberAttribute,
@@ -39,6 +31,7 @@ KINDS: dict[str, Any] = {
 }
 CATEGORICAL = ("category", "email")
 GROWING = ("days", "hours", "count", "ratio")
+MANY_LEADS = 8  # of so many a column is read faster than a lead
 HOUR = 3_600_000_000
 LEAD_TIMES = (
     Feature("lead.age_days", "leads", "created_at", "days", "created {value} ago",
@@ -167,12 +160,14 @@ class FeaturePipeline:
 
         `as_of` is one moment for all leads, or one for each.
         """
-        cells = np.array(
-            [[read(lead.get(column)) for column, read in self._readers] for lead in leads],
-            dtype=np.float64,
-        ).reshape(len(leads), len(self.attributes))
-        lead = np.arange(len(leads))
-        return self._complete(cells, history, lead, np.full(len(leads), as_of))
+        cells = np.empty((len(leads), len(self.attributes)))
+        if 0 < len(leads) < MANY_LEADS:
+            for row, lead in zip(cells, leads, strict=True):
+                row[:] = [read(lead.get(column)) for column, read in self._readers]
+        else:
+            for i, attribute in enumerate(self.attributes):
+                cells[:, i] = attribute.encode_cells([lead.get(attribute.column) for lead in leads])
+        return self._complete(cells, history, np.arange(len(leads)), np.full(len(leads), as_of))
 
     @cached_property
     def _readers(self) -> list[tuple[str, Callable[[Any], float]]]:

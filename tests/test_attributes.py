@@ -202,6 +202,7 @@ cells = st.one_of(
     st.sampled_from(["EU", "eu ", "-1", "-1.0", "None", "1e400", "Select", "true", " ", "inf"]),
     st.text(max_size=4),
     st.integers(),
+    st.just(10**400),
 )
 columns = st.one_of(
     st.lists(cells, max_size=12).map(lambda c: pd.Series(c, dtype=object, name="x")),
@@ -234,6 +235,13 @@ def test_a_column_is_encoded_as_its_cells_are(attribute, column):
     assert encoded.dtype == np.float64
     np.testing.assert_array_equal(encoded, [attribute.encode(cell) for cell in column.tolist()])
     pd.testing.assert_series_equal(column, before)
+
+
+@given(attributes, st.lists(cells, max_size=12))
+def test_cells_are_encoded_as_each_is(attribute, cells):
+    """A lead scores the same among others as alone, whatever the others send."""
+    together = np.asarray(attribute.encode_cells(cells), dtype=np.float64)
+    np.testing.assert_array_equal(together, [attribute.encode(cell) for cell in cells])
 
 
 @given(attributes, cells)

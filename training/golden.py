@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from crm.cells import number_column
-from features.attributes import NumberAttribute
+from features.attributes import Attribute, CategoryAttribute, NumberAttribute
 from features.kinds import (
     DateAttribute,
     EmailAttribute,
@@ -15,7 +15,7 @@ from features.kinds import (
     TargetAttribute,
 )
 from features.moments import MICROSECONDS_PER_DAY, NOT_A_TIME
-from features.pipeline import Attribute, FeaturePipeline
+from features.pipeline import FeaturePipeline
 from models.scorer import LeadCells
 
 N_GOLDEN = 24
@@ -72,7 +72,9 @@ def _choices(attribute: Attribute, leads: pd.DataFrame, as_of: int) -> Sequence[
     if isinstance(attribute, DateAttribute):
         last = pd.Timestamp(0 if as_of == NOT_A_TIME else as_of, unit="us", tz="UTC")
         return [(last - pd.Timedelta(days=days)).isoformat() for days in (0.5, 3, 40, 400)]
-    return attribute.vocabulary
+    if isinstance(attribute, CategoryAttribute):
+        return attribute.vocabulary
+    raise TypeError(f"nobody knows what a {attribute.kind} may hold")
 
 
 def _with_history(
