@@ -201,11 +201,8 @@ class CategoryAttribute(Attribute):
         """Read the cells of some leads; at once where all are usual ones."""
         if not TEXTS.issuperset(map(type, cells)):
             return [self.encode(cell) for cell in cells]
-        codes = [self._usual.get(cell) for cell in cells]
-        return [
-            self._read(cell) if code is None else code
-            for cell, code in zip(cells, codes, strict=True)
-        ]
+        usual = self._usual
+        return [usual[cell] if cell in usual else self._read(cell) for cell in cells]
 
     def complaint(self, cell: Any) -> str | None:
         """Say what is odd about a cell, or None."""

@@ -31,7 +31,7 @@ KINDS: dict[str, type[Attribute]] = {
 }
 CATEGORICAL = ("category", "email")
 GROWING = ("days", "hours", "count", "ratio")
-MANY_LEADS = 8  # of so many a column is read faster than a lead
+MANY_LEADS = 12  # of so many a column is read faster than a lead
 HOUR = 3_600_000_000
 LEAD_TIMES = (
     Feature("lead.age_days", "leads", "created_at", "days", "created {value} ago",
