@@ -8,7 +8,7 @@ PEERS_READY := $(PEERS)/ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # The machine should have nothing else to do while a benchmark runs.
-.PHONY: demo test bench bench-quality bench-report bench-serving fuzz check serve docs lock
+.PHONY: demo test coverage bench bench-quality bench-report bench-serving fuzz check serve docs lock
 .DEFAULT_GOAL := demo
 
 $(READY): requirements.lock pyproject.toml
@@ -24,9 +24,14 @@ $(READY): requirements.lock pyproject.toml
 demo: $(READY)  ## the whole thing on a simulated CRM
 	@$(BIN)/leadscore demo
 
-test: $(READY)  ## the tests, doctests included, with coverage
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile \
-	  --cov --cov-report=term:skip-covered -q
+TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --numprocesses logical --maxprocesses 4 \
+  --dist loadfile
+
+test: $(READY)  ## the tests, doctests included
+	$(TESTS)
+
+coverage: $(READY)  ## the lines that the tests do not reach; takes twice as long
+	$(TESTS) --cov --cov-report=term:skip-covered
 
 bench: $(READY)  ## speed and memory against named peers
 	$(BIN)/python benchmarks/bench_features.py
