@@ -9,7 +9,6 @@ from scipy.special import logit
 
 from features.events import Ints
 from features.moments import MICROSECONDS_PER_DAY
-from features.times import cell_time
 from models.card import ModelCard
 from models.evaluation import FEWEST_TO_JUDGE, by_grade, gains, reliability
 from models.intervals import holm
@@ -19,7 +18,7 @@ from reports.content import Column, Figure, Page, Row, Section, Takeaway
 from reports.numbers import percent
 from reports.page import NO_BREAK, shown
 from reports.rows import Bools, ReportRows
-from reports.scored import Scored
+from reports.scored import Scored, not_learned_from
 from reports.statistics import CHANCE, FEWEST_LEADS, p_of, trend, two_shares
 from reports.telling import interval_row, month_name, months_of, share_words
 
@@ -150,7 +149,7 @@ def _back_test(rows: ReportRows, card: ModelCard) -> tuple[Section, list[Takeawa
         needs = "What became of leads scored some time ago. That needs times, which are missing."
         return Section(heading, needs=needs), []
     won = rows.won_within(before.lead, before.as_of)
-    unseen = _not_learned_from(rows, card, before)
+    unseen = not_learned_from(rows.created[before.lead], card)
     flatters = not _enough(won[unseen])
     chosen = np.ones(len(before), dtype=bool) if flatters else unseen
     label = won[chosen].astype(np.int8)
@@ -210,14 +209,6 @@ def unlearned_age(age: Ints, card: ModelCard) -> str:
 
 def _enough(won: Bools) -> bool:
     return min(int(won.sum()), len(won) - int(won.sum())) >= FEWEST_TO_JUDGE
-
-
-def _not_learned_from(rows: ReportRows, card: ModelCard, scored: Scored) -> Bools:
-    """Tell which leads were created after the last moment that the model learned from."""
-    last = card.learned_from.get("to")
-    if last is None:
-        return np.zeros(len(scored), dtype=bool)
-    return rows.created[scored.lead] > cell_time(str(last))
 
 
 def _calibration(probability: Any, label: Any, about: str) -> list[Takeaway]:

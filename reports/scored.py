@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from crm.records import Records
 from features.events import Floats, Ints
 from features.moments import Moments
+from features.times import cell_time
+from models.card import ModelCard
 from models.scorer import LeadScorer
 
 MOST_MOMENTS = 30_000  # shares of so many are known to half a point
@@ -87,6 +89,26 @@ def score_moments(
         probability[part] = scorer.probability(features_of(scorer, few, part, moment[part]))
     score = scorer.scale.score(probability)
     return Scored(picked, moment, probability, score, scorer.scale.grade(score), len(lead))
+
+
+def not_learned_from(created: Ints, card: ModelCard) -> NDArray[np.bool_]:
+    """Tell which leads were created after the last moment that the model learned from.
+
+    Parameters
+    ----------
+    created : ndarray of int64, shape (n,)
+        Microseconds since 1970 UTC.
+    card : ModelCard
+
+    Returns
+    -------
+    ndarray of bool, shape (n,)
+        None of them where the card does not say when that was.
+    """
+    last = card.learned_from.get("to")
+    if last is None:
+        return np.zeros(len(created), dtype=bool)
+    return created > cell_time(str(last))
 
 
 def features_of(scorer: LeadScorer, records: Records, lead: Ints, as_of: Ints) -> Floats:
