@@ -33,6 +33,7 @@ LEAD = (
     "What drives the score, which way, what signals do together, and which fields are left out "
     "and why?"
 )
+LOOK_DAYS = 7  # after creation
 MOST_LEADS = 10_000  # looked at for importance
 MOST_AUDITED = 20_000
 MOST_SIGNALS = 25
@@ -60,11 +61,7 @@ def features_page(rows: ReportRows) -> Page:
 def _drivers(rows: ReportRows, scorer: LeadScorer) -> tuple[list[Section], list[Takeaway]]:
     heading = "What drives the score"
     chosen = sample(len(rows), MOST_LEADS)
-    when = np.full(len(chosen), NOT_A_TIME)
-    if rows.has_times:  # as of a day within each lead's open life: its look a week after creation
-        week = rows.created[chosen] + 7 * DAY
-        is_open = rows.open_at(chosen, week) & (week <= rows.as_of)
-        when = np.where(is_open, week, rows.created[chosen])
+    when, is_late = looks(rows, chosen)
     few = records_of(rows.records, chosen)
     features = features_of(scorer, few, np.arange(len(chosen)), when)
     reasoner = scorer.reasoner
@@ -82,7 +79,7 @@ def _drivers(rows: ReportRows, scorer: LeadScorer) -> tuple[list[Section], list[
              "low": max(row["points"] - half, 0.0), "high": row["points"] + half,
              "share": row["share"], "direction": row["direction"]}
         )  # fmt: skip
-    known, won = _ended(rows, chosen, when)
+    known, won = ended(rows, chosen, when, is_late)
     age = "a week after creation, or at creation if closed by then" if rows.has_times else "now"
     about = f"leads scored {age}, n = {len(chosen):,}"
     if len(chosen) < len(rows):
@@ -114,7 +111,10 @@ def _drivers(rows: ReportRows, scorer: LeadScorer) -> tuple[list[Section], list[
     ]
     signals = [row["signal"] for row in ranked]
     curves = _curves(reasoner, features, parts, signals, about)
-    together, more = pairs_section(scorer, features, signals, known, won, about)
+    judged = f"{about}; only those open after the week are judged by their outcomes"
+    together, more = pairs_section(
+        scorer, features, signals, known, won, judged if rows.has_times else about
+    )
     return [
         Section(heading, ("The score of a lead is a sum of points, and ten points are twice the "
                           "odds. This is how far each signal moves it, up or down.",), (figure,)),
@@ -125,11 +125,27 @@ def _drivers(rows: ReportRows, scorer: LeadScorer) -> tuple[list[Section], list[
     ], told + more  # fmt: skip
 
 
-def _ended(rows: ReportRows, lead: Ints, when: Ints) -> tuple[Bools, Bools]:
-    """Tell of which leads scored then the end is known, and which of these were won."""
+def looks(rows: ReportRows, lead: Ints) -> tuple[Ints, Bools]:
+    """Tell when leads are scored, and which of them a week after their creation.
+
+    Those that had closed by then, or are younger, are scored as of their creation.
+    """
+    if not rows.has_times:
+        return np.full(len(lead), NOT_A_TIME), np.zeros(len(lead), dtype=bool)
+    week = rows.created[lead] + LOOK_DAYS * DAY
+    is_late = rows.open_at(lead, week) & (week <= rows.as_of)
+    return np.where(is_late, week, rows.created[lead]), is_late
+
+
+def ended(rows: ReportRows, lead: Ints, when: Ints, is_late: Bools) -> tuple[Bools, Bools]:
+    """Tell of which leads scored then the outcome may be compared, and which of these were won.
+
+    Leads of two ages are not: those scored at creation because they closed within the week
+    have ended otherwise than those that were still open.
+    """
     if not rows.has_times:
         return rows.is_mature[lead], rows.won[lead]
-    return when + rows.horizon <= rows.as_of, rows.won_within(lead, when)
+    return is_late & (when + rows.horizon <= rows.as_of), rows.won_within(lead, when)
 
 
 def _curves(

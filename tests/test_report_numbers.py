@@ -7,6 +7,7 @@ import datetime
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pytest
 
 from crm.project import load_project
@@ -16,6 +17,7 @@ from crm.simulator import simulate
 from reports.pages_activities import activities_page, look_days
 from reports.pages_age import age_page
 from reports.pages_audience import audience_page
+from reports.pages_features import ended, looks
 from reports.pages_funnel import funnel_page
 from reports.pages_service import service_page
 from reports.pages_sources import sources_page
@@ -157,6 +159,18 @@ def test_the_chance_of_leads_that_are_still_open_at_some_age(oracle) -> None:
             WHERE (closed IS NULL OR closed > {at}) AND {at} + {rows.horizon} <= {rows.as_of}
         """)
         assert (row["n"], row["wins"]) == (n, wins)
+
+
+def test_outcomes_of_pairs_are_those_of_leads_of_one_age(oracle) -> None:
+    rows, week = oracle.rows, 7 * DAY
+    expected = oracle.one(f"""
+        SELECT count(*), count(*) FILTER (won AND closed <= created + {week} + {rows.horizon})
+        FROM base WHERE (closed IS NULL OR closed > created + {week})
+            AND created + {week} + {rows.horizon} <= {rows.as_of}
+    """)
+    lead = np.arange(len(rows))
+    known, won = ended(rows, lead, *looks(rows, lead))
+    assert (known.sum(), won[known].sum()) == expected
 
 
 def test_conversion_by_month_and_months_that_are_not_mature(oracle) -> None:
