@@ -102,7 +102,7 @@ def _steps(rows: ReportRows, funnel: Funnel) -> tuple[Section, list[Takeaway]]:
         Column("open", "Still open before it", "count", "open_after"),
         Column("late", "Won too late to count", "count"),
     )  # fmt: skip
-    takeaways = _narrowest(table)
+    takeaways = _narrowest(table, rows.horizon_days)
     finding = (
         takeaways[0].sentence.partition(":")[0]
         if takeaways
@@ -122,7 +122,7 @@ def _steps(rows: ReportRows, funnel: Funnel) -> tuple[Section, list[Takeaway]]:
     return Section("The way through the stages", paragraphs, tuple(figures)), takeaways
 
 
-def _narrowest(table: list[dict[str, Any]]) -> list[Takeaway]:
+def _narrowest(table: list[dict[str, Any]], horizon_days: float) -> list[Takeaway]:
     """Name the step where the smallest share goes on, if it is the smallest beyond doubt."""
     judged = sorted((r for r in table if r["n"] >= FEWEST_LEADS), key=lambda r: r["value"])
     if len(judged) < 2 or judged[0]["high"] >= judged[1]["low"]:
@@ -131,7 +131,10 @@ def _narrowest(table: list[dict[str, Any]]) -> list[Takeaway]:
     fate = ""
     gone = worst["n"] - worst["wins"]
     if gone:
-        fate = f" Of the {gone:,} others {worst['lost']:,} are lost and {worst['open']:,} open."
+        fate = (
+            f" The {gone:,} others: {worst['lost']:,} lost, {worst['open']:,} open, "
+            f"{worst['late']:,} won after more than {horizon_days:g} days."
+        )
     return [
         Takeaway(
             f"The narrowest step is from {quoted(worst['after'])} to {quoted(worst['name'])}: "

@@ -130,6 +130,8 @@ def test_the_bank_is_told_where_applications_fall_off(public_data) -> None:
     first = pages["funnel"].takeaways[0]
     assert first.sentence.startswith("The narrowest step is from “A_FINALIZED” to “won”")
     assert (first.evidence["n"], first.evidence["wins"]) == (4_338, 1_813)
+    fates = "The 2,525 others: 2,280 lost, 57 open, 188 won after more than 30 days."
+    assert first.sentence.endswith(fates)
     waiting = pages["age"].takeaways[0]
     assert (waiting.evidence["n"], waiting.evidence["wins"]) == (4_414, 1_714)
     assert pages["activities"].takeaways
