@@ -18,6 +18,8 @@ from reports.statistics import FEWEST_LEADS
 GREEN, PINK, SKY, YELLOW = "#009E73", "#CC79A7", "#56B4E9", "#E69F00"
 PALETTE = [BLUE, ORANGE, GREEN, PINK, SKY, YELLOW]
 SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down"]
+BEYOND, WITHIN, UNJUDGED = "more than chance", "within chance", "too few to judge"
+VERDICTS = {BEYOND: (ORANGE, "circle"), WITHIN: (BLUE, "square"), UNJUDGED: (GREY, "diamond")}
 WIDTH = 440
 MOST_BARS = 16
 LONGEST = 34
@@ -93,19 +95,21 @@ def _found(table: pd.DataFrame, rows: Sequence[Row]) -> tuple[Any, Any]:
     """Tell groups that differ from the others; where none were compared all look alike."""
     if not any(row.get("verdict") for row in rows):
         return alt.value(BLUE), alt.value("circle")
-    table["found"] = [
-        "within chance"
-        if str(row.get("verdict") or "within chance").startswith(("within chance", "too few"))
-        else "more than chance"
-        for row in rows
-    ]
-    kinds, legend = ["more than chance", "within chance"], _legend()
+    table["found"] = [_verdict(row) for row in rows]
+    kinds = [kind for kind in VERDICTS if kind != UNJUDGED or kind in set(table["found"])]
+    colors, shapes = zip(*(VERDICTS[kind] for kind in kinds), strict=True)
+    legend = _legend()
     return (
-        alt.Color("found:N", scale=alt.Scale(domain=kinds, range=[ORANGE, BLUE]), legend=legend),
-        alt.Shape(
-            "found:N", scale=alt.Scale(domain=kinds, range=["circle", "square"]), legend=legend
-        ),
+        alt.Color("found:N", scale=alt.Scale(domain=kinds, range=list(colors)), legend=legend),
+        alt.Shape("found:N", scale=alt.Scale(domain=kinds, range=list(shapes)), legend=legend),
     )
+
+
+def _verdict(row: Row) -> str:
+    said = str(row.get("verdict") or WITHIN)
+    if said.startswith("too few"):
+        return UNJUDGED
+    return WITHIN if said == WITHIN else BEYOND
 
 
 def funnel_chart(rows: Sequence[Row], title: str, about: str) -> alt.LayerChart:

@@ -241,10 +241,12 @@ def _speed(rows: ReportRows, groups: Groups) -> tuple[Section, tuple[Takeaway, .
         found = middle(days[code == i])
         if found is None:
             continue
-        judged = found.n >= FEWEST_WINS and len(days) - found.n >= FEWEST_WINS
+        others = len(days) - found.n
+        judged = found.n >= FEWEST_WINS and others >= FEWEST_WINS
         p = ranks_differ(days, code == i) if judged else None
         ratio = found.value / overall.value if overall.value else None
-        looks.append(Contrast(found.n, found.n, found.value, found.low, found.high, ratio, p=p))
+        each = (found.n, found.n, found.value, found.low, found.high, ratio)
+        looks.append(Contrast(*each, p=p, others=others))
         names.append(name)
         table.append({"late": found.late})
     looks = corrected(looks)

@@ -39,6 +39,8 @@ class Contrast:
     p : float or None
         Of a difference to the other leads this large by chance: of this look alone, or, from
         `corrected`, of all of them. None if there are too few to judge.
+    others : int
+        Leads that are not of the group.
     """
 
     n: int
@@ -50,6 +52,7 @@ class Contrast:
     ratio_low: float | None = None
     ratio_high: float | None = None
     p: float | None = None
+    others: int = 0
 
     @property
     def holds(self) -> bool:
@@ -74,7 +77,10 @@ class Contrast:
 
 def _verdict(found: Contrast) -> str:
     if found.p is None:
-        return "too few to judge" if found.n < FEWEST_LEADS else "too few others to judge"
+        if found.n < FEWEST_LEADS:
+            return "too few to judge"
+        few = "others" if found.others < FEWEST_LEADS else "wins"
+        return f"too few {few} to judge"
     if not found.holds:
         return "within chance"
     return "above the others" if (found.ratio or 0.0) > 1 else "below the others"
@@ -109,7 +115,7 @@ def contrast(wins: int, n: int, all_wins: int, all_n: int) -> Contrast:
     True
     """
     low, high = wilson(wins / n, n)
-    found = Contrast(n, wins, wins / n, low, high)
+    found = Contrast(n, wins, wins / n, low, high, others=all_n - n)
     if all_wins == 0:
         return found
     base = all_wins / all_n
@@ -379,7 +385,7 @@ def mean_ratio(values: Floats, is_in: NDArray[np.bool_]) -> Contrast | None:
     rest_error = float(rest.var(ddof=1)) / rest_n if rest_n > 1 else 0.0
     low, high = max(0.0, mean - Z * np.sqrt(error)), mean + Z * np.sqrt(error)
     wins = int((own != 0).sum())
-    found = Contrast(n, wins, mean, float(low), float(high), mean / base)
+    found = Contrast(n, wins, mean, float(low), float(high), mean / base, others=rest_n)
     if wins < FEWEST_LEADS or mean <= 0 or rest_n < FEWEST_LEADS:
         return found  # a few large amounts say little
     spread_of_log = (1 / mean - part / base) ** 2 * error + ((1 - part) / base) ** 2 * rest_error

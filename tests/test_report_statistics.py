@@ -9,6 +9,7 @@ from scipy import stats
 
 from crm.project import load_project
 from crm.records import read_records
+from reports.charts_report import rates_chart
 from reports.report import build_report
 from reports.statistics import (
     additive,
@@ -84,6 +85,24 @@ def test_nobody_won_is_no_ratio() -> None:
 def test_few_leads_are_not_judged() -> None:
     assert contrast(20, 29, 100, 1_000).p is None
     assert corrected([contrast(20, 29, 100, 1_000)])[0].row()["verdict"] == "too few to judge"
+
+
+def test_a_large_group_with_few_wins_is_told_apart_from_one_with_few_others() -> None:
+    amounts = np.zeros(1_000)
+    amounts[:13] = amounts[400:460] = 500.0
+    is_in = np.arange(1_000) < 374
+    found = mean_ratio(amounts, is_in)
+    assert found is not None
+    assert (found.n, found.wins, found.p) == (374, 13, None)
+    assert found.row()["verdict"] == "too few wins to judge"
+    assert contrast(90, 980, 100, 1_000).row()["verdict"] == "too few others to judge"
+    row = {**found.row(), "name": "Cold list"}
+    chart = rates_chart([row], "", "", what="Revenue per lead", base=1.0, form=",").to_dict()
+    (kinds,) = {tuple(layer["encoding"]["color"]["scale"]["domain"])
+                for layer in chart["layer"] if "color" in layer["encoding"]}  # fmt: skip
+    assert kinds[-1] == "too few to judge"
+    (drawn,) = (row for rows in chart["datasets"].values() for row in rows if "found" in row)
+    assert drawn["found"] == "too few to judge"
 
 
 def test_correction_keeps_any_false_finding_below_5_percent() -> None:
