@@ -11,7 +11,7 @@ from reports.content import Column, Figure, Page, Section, Takeaway
 from reports.journeys import Funnel
 from reports.numbers import percent
 from reports.rows import DAY, ReportRows
-from reports.statistics import CHANCE, FEWEST_LEADS, middle, two_shares
+from reports.statistics import CHANCE, FEWEST_LEADS, middle, two_counts, two_shares
 from reports.telling import (
     about_mature,
     correct_families,
@@ -282,6 +282,15 @@ def _stays(rows: ReportRows, funnel: Funnel) -> tuple[Section, list[Takeaway]]:
 
 
 def _reasons(rows: ReportRows) -> Section:
+    """Tell how often each reason is named.
+
+    The first is called the most frequent only if a binomial test tells it from the second, which
+    is enough, however many there are.
+
+    References
+    ----------
+    Hung and Fithian, "Rank Verification for Exponential Families", 2019.
+    """
     heading = "Why leads are lost"
     said = rows.reason[rows.is_lost]
     known = np.array([each for each in said if each is not None], dtype=object)
@@ -291,10 +300,11 @@ def _reasons(rows: ReportRows) -> Section:
     names, counts = np.unique(known.astype(str), return_counts=True)
     order = np.argsort(-counts, kind="stable")[:MOST_REASONS]
     table = tuple(interval_row(str(names[i]), int(counts[i]), len(known)) for i in order)
-    finding = (
-        f"{quoted(table[0]['name'])} is named for {percent(table[0]['value'])} of the lost leads "
-        "with a reason"
-    )
+    first = f"{quoted(table[0]['name'])} for {percent(table[0]['value'])} of the lost leads"
+    finding = f"Named most often is {first} with a reason"
+    if len(table) > 1 and two_counts(table[0]["wins"], table[1]["wins"]) >= CHANCE:
+        second = f"{quoted(table[1]['name'])} for {percent(table[1]['value'])}"
+        finding = f"No reason is named most by more than chance: {first}, {second}"
     about = f"lost leads with a reason, n = {len(known):,} of {int(rows.is_lost.sum()):,}"
     columns = (
         Column("name", "Reason"), Column("wins", "Lost leads", "count"),
