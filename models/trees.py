@@ -35,6 +35,7 @@ TREE_PARAMETERS: dict[str, Any] = {
     "verbosity": -1,
 }
 SCALED_LINES = re.compile(r"(?m)^(leaf_value|internal_value)=(.*)$")
+FITTING_LINES = re.compile(r"(?m)^monotone_constraints=.*\n")  # they say nothing of a score
 
 
 @dataclass(frozen=True)
@@ -220,7 +221,7 @@ def fold_texts(texts: Sequence[str]) -> str:
                 lambda line: f"{line[1]}={_divided(line[2], len(texts))}", tree.partition("\n")[2]
             )
             blocks.append(f"Tree={len(blocks)}\n{body.rstrip()}\n\n\n")
-    head = texts[0].partition("\n\nTree=")[0]
+    head = FITTING_LINES.sub("", texts[0].partition("\n\nTree=")[0])
     sizes = " ".join(str(len(block)) for block in blocks)
     head = re.sub(r"(?m)^tree_sizes=.*$", f"tree_sizes={sizes}", head)
     return f"{head}\n\n{''.join(blocks)}end of trees\n"

@@ -628,6 +628,22 @@ def test_directions_hold_in_the_model_that_is_kept(tmp_path) -> None:
     assert high > low + 0.1
 
 
+def test_directions_hold_after_saving_and_loading(tmp_path) -> None:
+    leads = small(400).assign(age=np.random.default_rng(5).integers(18, 70, 400))
+    trained = train(*flat(tmp_path, leads, rising=["size"], falling=["age"]), now=NOW)
+    assert trained.scorer.estimator.trees is not None
+    folder = tmp_path / "scorer"
+    save_artifact(trained.scorer, trained.golden_leads, folder, trained.golden_as_of)
+    loaded = load_artifact(folder).scorer
+    assert loaded == trained.scorer
+    for column, direction in (("size", 1), ("age", -1)):
+        scanned = [
+            loaded.score_table(leads.head(60).assign(**{column: value}))["probability"]
+            for value in range(-50, 300, 25)
+        ]
+        assert (direction * np.diff(scanned, axis=0) >= -1e-12).all()
+
+
 @pytest.mark.parametrize("key", ["rising", "falling"])
 @pytest.mark.parametrize(
     ("name", "match"), [("sise", r"Did you mean `size`\?"), ("colour", "which is a category")]
