@@ -10,7 +10,7 @@ from reports.page import NO_BREAK
 from reports.pages_score import NO_MODEL
 from reports.rows import DAY, ReportRows
 from reports.statistics import CHANCE, FEWEST_LEADS, two_shares
-from reports.telling import interval_row, share_words
+from reports.telling import day_name, interval_row, share_words
 
 SLUG, TITLE = "capacity", "Capacity"
 LEAD = "If sales can work so many leads a week, how many wins are in them, best first?"
@@ -29,10 +29,10 @@ def capacity_page(rows: ReportRows) -> Page:
             "needs [leads] created_at."
         )
         return Page(SLUG, TITLE, LEAD, sections=(Section(heading, needs=needs),))
-    since = rows.as_of - WEEKS * 7 * DAY
-    weeks = min(WEEKS, (rows.as_of - int(rows.created.min())) / DAY / 7)
-    a_week = int((rows.created >= since).sum()) / max(weeks, 1.0)
-    recent = rows.created[rows.arrival.lead] >= since
+    since = rows.leads_until - WEEKS * 7 * DAY
+    weeks = min(WEEKS, (rows.leads_until - int(rows.created.min())) / DAY / 7)
+    a_week = int((rows.created > since).sum()) / max(weeks, 1.0)
+    recent = rows.created[rows.arrival.lead] > since
     probability = np.sort(rows.arrival.probability[recent])[::-1]
     if len(probability) < FEWEST_LEADS or a_week < 1:
         needs = f"At least {FEWEST_LEADS} leads in the last {WEEKS} weeks."
@@ -46,8 +46,8 @@ def capacity_page(rows: ReportRows) -> Page:
         f"{at['expected']:.1f} wins, random order {at['random']:.1f}"
     )
     about = (
-        f"leads of the last {weeks:.0f} weeks as scored at creation, n = {len(probability):,}; "
-        "wins as the probabilities state them"
+        f"leads of the {weeks:.0f} weeks to {day_name(rows.leads_until)}, the newest lead, as "
+        f"scored at creation, n = {len(probability):,}; wins as the probabilities state them"
     )
     lines = [
         {"x": row["x"], "series": series, "value": row[key], "n": len(probability)}

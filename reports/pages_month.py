@@ -3,20 +3,19 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from features.events import NEVER
+from features.events import NEVER, Ints
 from models.intervals import holm
 from reports.content import Column, Figure, Page, Section, Takeaway
 from reports.metrics import METRICS
 from reports.numbers import percent
 from reports.rows import DAY, Bools, ReportRows
 from reports.statistics import CHANCE, FEWEST_LEADS, two_counts, two_shares
-from reports.telling import interval_row, share_words
+from reports.telling import day_name, interval_row, share_words
 
 SLUG, TITLE = "month", "This month in one minute"
 LEAD = "What happened in the last 30 days, and what holds up on the other pages?"
 DAYS = 30
+LAST = "in the last 30 days"
 BEFORE = "before"
 
 
@@ -62,22 +61,22 @@ def month_page(rows: ReportRows, others: Sequence[Page]) -> Page:
 
 
 def _last_days(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
-    now, span = rows.as_of, DAYS * DAY
-    windows = [(now - span, now), (now - 2 * span, now - span)]
-    if (rows.created < windows[1][0]).sum() == 0:
-        return Section("The last 30 days", needs="Records of at least 60 days."), []
-    created = [_within(rows.created, *window) for window in windows]
-    closed = [rows.is_won & _within(rows.closed, *window) for window in windows]
-    mature = [_within(rows.created, a - rows.horizon, b - rows.horizon) for a, b in windows]
+    if (rows.created < rows.leads_until - 2 * DAYS * DAY).sum() == 0:
+        return Section("The last 30 days", needs="Leads of at least 60 days."), []
+    created = _last_and_before(rows.created, rows.leads_until)
+    closed = [rows.is_won & each for each in _last_and_before(rows.closed, rows.as_of)]
+    mature = _last_and_before(rows.created, min(rows.as_of - rows.horizon, rows.leads_until))
+    when = f"in the 30 days to {day_name(rows.leads_until)}" if rows.leads_end_early else LAST
     table: list[dict[str, Any]] = []
     looks: list[tuple[float, int]] = []
-    for name, counts, metric in (
-        ("New leads", created, "new_leads"),
-        ("Wins", closed, "recent_wins"),
+    for name, counts, metric, days in (
+        ("New leads", created, "new_leads", when),
+        ("Wins", closed, "recent_wins", LAST),
     ):
         new, old = (int(each.sum()) for each in counts)
         looks.append((two_counts(new, old), len(table)))
-        table.append({"name": name, "value": float(new), BEFORE: float(old), "metric": metric})
+        table.append({"name": name, "value": float(new), BEFORE: float(old), "metric": metric,
+                      "when": days})  # fmt: skip
     earned = [float(rows.amount[each].sum()) for each in closed]
     if sum(earned):
         table.append({"name": "Revenue won", "value": earned[0], BEFORE: earned[1],
@@ -105,13 +104,22 @@ def _last_days(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
         f"{table[0]['value']:,.0f} new leads and {table[1]['value']:,.0f} wins in 30 days; "
         f"{table[0][BEFORE]:,.0f} and {table[1][BEFORE]:,.0f} in the 30 before"
     )
-    about = f"30 days to {np.datetime64(now, 'us').astype('datetime64[D]')}, all leads"
+    about = f"30 days to {day_name(rows.as_of)}, all leads"
+    said = []
+    if rows.leads_end_early:
+        about += f"; new leads: 30 days to {day_name(rows.leads_until)}"
+        said.append(
+            f"The newest lead is of {day_name(rows.leads_until)}, other records go on to "
+            f"{day_name(rows.as_of)}: new leads are counted up to the newest."
+        )
     figure = Figure("month-figures", finding, about, columns, tuple(table))
-    return Section("The last 30 days", (), (figure,)), told
+    return Section("The last 30 days", tuple(said), (figure,)), told
 
 
-def _within(at: Any, begin: int, end: int) -> Bools:
-    return (at > begin) & (at <= end) & (at != NEVER)
+def _last_and_before(at: Ints, end: int) -> list[Bools]:
+    """Tell which times lie in the 30 days up to an end, and which in the 30 before."""
+    return [(at > last - DAYS * DAY) & (at <= last) & (at != NEVER)
+            for last in (end, end - DAYS * DAY)]  # fmt: skip
 
 
 def _told(table: list[dict[str, Any]], shares: list[tuple[int, int]]) -> list[Takeaway]:
@@ -121,7 +129,7 @@ def _told(table: list[dict[str, Any]], shares: list[tuple[int, int]]) -> list[Ta
             continue
         way = "more" if row["value"] > row[BEFORE] else "fewer"
         said = (
-            f"{row['name']}: {row['value']:,.0f} in the last 30 days, {way} than the "
+            f"{row['name']}: {row['value']:,.0f} {row.get('when', LAST)}, {way} than the "
             f"{row[BEFORE]:,.0f} in the 30 before."
         )
         low = high = None

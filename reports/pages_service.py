@@ -13,7 +13,7 @@ from reports.pages_sources import qualified_stage
 from reports.rows import DAY, Bools, ReportRows
 from reports.scored import score_moments
 from reports.statistics import CHANCE, FEWEST_LEADS, middle, two_shares
-from reports.telling import interval_row, quoted, share_words
+from reports.telling import day_name, interval_row, quoted, share_words
 
 SLUG, TITLE = "service-levels", "Service levels"
 LEAD = "How many leads are handed over, how fast and how many of them does sales work, and is \
@@ -22,6 +22,7 @@ WEEKS = 13
 WEEK = 7 * DAY
 TO_WORK = 7 * DAY  # how long a lead may wait to count as worked
 MONDAY = 4 * DAY  # 1 January 1970 was a Thursday
+QUIET = 3 * DAY  # a week is complete though no lead came on its last days
 HOURS = 24.0
 ALL = "all"
 MOST_GRADED = 300_000  # the rest would be "not scored"
@@ -37,8 +38,14 @@ def service_page(rows: ReportRows) -> Page:
         )
         return Page(SLUG, TITLE, LEAD, sections=(Section(heading, needs=needs),))
     handed, how = _handed_over(rows)
-    last = (rows.as_of - MONDAY) // WEEK * WEEK + MONDAY
+    end = min(rows.as_of, rows.leads_until + QUIET)
+    last = (end - MONDAY) // WEEK * WEEK + MONDAY
     first = last - WEEKS * WEEK
+    if end < rows.as_of:
+        how += (
+            f" The newest lead is of {day_name(rows.leads_until)}, other records go on to "
+            f"{day_name(rows.as_of)}: weeks are shown up to the newest lead."
+        )
     inside = (handed >= first) & (handed < last)
     if not inside.any():
         needs = f"Leads handed over in the last {WEEKS} complete weeks; there is none. {how}"
@@ -47,7 +54,9 @@ def service_page(rows: ReportRows) -> Page:
     touched = rows.first_sales_after(np.where(handed == NEVER, rows.as_of, handed))
     worked = (touched != NEVER) & (touched - handed <= TO_WORK)
     grades = sorted(set(grade[inside].tolist()))
-    about = f"leads handed over in {WEEKS} weeks to {_day(last - DAY)}, n = {int(inside.sum()):,}"
+    about = (
+        f"leads handed over in {WEEKS} weeks to {day_name(last - DAY)}, n = {int(inside.sum()):,}"
+    )
     table = [_row(rows, g, inside & (grade == g), handed, touched, worked) for g in grades]
     if len(grades) > 1:
         table.append(_row(rows, ALL, inside, handed, touched, worked))
@@ -225,14 +234,14 @@ def _weeks(
         begin = last - (WEEKS - i) * WEEK
         week = inside & (handed >= begin) & (handed < begin + WEEK)
         closed = rows.is_won & (rows.closed >= begin) & (rows.closed < begin + WEEK)
-        for name in grades:
+        for name in grades if grades != [ALL] else ():
             row = _row(rows, name, week & (grade == name), handed, touched, worked)
-            table.append({**row, "name": f"{_day(begin)} {name}", "week": _day(begin),
+            table.append({**row, "name": f"{day_name(begin)} {name}", "week": day_name(begin),
                           "grade": name})  # fmt: skip
         whole = _row(rows, ALL, week, handed, touched, worked)
         earned = {"revenue": float(rows.amount[closed].sum()), "deals": int(closed.sum())}
-        name = f"{_day(begin)} {ALL}"
-        table.append({**whole, **earned, "name": name, "week": _day(begin), "grade": ALL})
+        name = f"{day_name(begin)} {ALL}"
+        table.append({**whole, **earned, "name": name, "week": day_name(begin), "grade": ALL})
     columns = (
         Column("name", "Week and grade"), Column("week", "Week from"), Column("grade", "Grade"),
         Column("handed", "Handed over", "count", "handed_over"),
@@ -283,7 +292,3 @@ def _told(
             "service-grades",
         ),
     )
-
-
-def _day(at: int) -> str:
-    return str(np.datetime64(int(at), "us").astype("datetime64[D]"))

@@ -45,6 +45,9 @@ class ReportRows:
     scorer : LeadScorer or None
     as_of : int
         Microseconds since 1970 UTC; `NOT_A_TIME` where leads have no time of creation.
+    leads_until : int
+        When the newest lead was created, whether the filters keep it or not: where the leads
+        end before the other records do, what counts new leads ends there. As `as_of`.
     horizon : int
         Microseconds.
     created, closed : ndarray of int64, shape (n,)
@@ -74,6 +77,7 @@ class ReportRows:
     records: Records
     scorer: LeadScorer | None
     as_of: int
+    leads_until: int
     horizon: int
     created: Ints
     closed: Ints
@@ -109,6 +113,11 @@ class ReportRows:
     def horizon_days(self) -> float:
         """The horizon in days."""
         return self.horizon / DAY
+
+    @property
+    def leads_end_early(self) -> bool:
+        """True if no lead was created on the day of the moment."""
+        return self.leads_until // DAY < self.as_of // DAY
 
     @cached_property
     def age_days(self) -> Floats:
@@ -254,6 +263,10 @@ def make_rows(
         seen = NOT_A_TIME if until is None else int(microseconds(pd.Series([until]))[0])
         as_of = cell_time(now) if seen == NOT_A_TIME else min(cell_time(now), seen)
     kept = _kept(records, as_of, since, segment)
+    leads_until = NOT_A_TIME
+    if records.has_times:
+        created = microseconds(records.leads["created_at"])
+        leads_until = int(created[created <= as_of].max(initial=NOT_A_TIME))
     if not kept.any():
         raise LearningError(
             "No lead is left to report on: none was created up to the moment of the report with "
@@ -262,7 +275,7 @@ def make_rows(
     if not kept.all():
         records = records_of(records, np.flatnonzero(kept))
     leads = records.leads
-    rows = _with_outcomes(project, records, scorer, as_of)
+    rows = _with_outcomes(project, records, scorer, as_of, leads_until)
     source = source_column(leads, project)
     rows = replace(
         rows,
@@ -323,7 +336,7 @@ def _kept(
 
 
 def _with_outcomes(
-    project: Project, records: Records, scorer: LeadScorer | None, as_of: int
+    project: Project, records: Records, scorer: LeadScorer | None, as_of: int, leads_until: int
 ) -> ReportRows:
     leads, outcomes = records.leads, records.outcomes
     n, horizon = len(leads), int(project.learn.horizon_days * DAY)
@@ -355,8 +368,8 @@ def _with_outcomes(
         won = is_won & ((closed == NEVER) | (closed - horizon <= created))
         is_mature = created + horizon <= as_of
     return ReportRows(
-        project, records, scorer, as_of, horizon, created, closed, is_won, is_lost, won,
-        is_mature, amount, reason, None, (),
+        project, records, scorer, as_of, leads_until, horizon, created, closed, is_won, is_lost,
+        won, is_mature, amount, reason, None, (),
     )  # fmt: skip
 
 

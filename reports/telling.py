@@ -231,6 +231,17 @@ def month_name(month: int) -> str:
     return str(np.datetime64(int(month), "M"))
 
 
+def day_name(at: int) -> str:
+    """Write the day, UTC, of a time in microseconds.
+
+    Examples
+    --------
+    >>> day_name(0)
+    '1970-01-01'
+    """
+    return str(np.datetime64(int(at), "us").astype("datetime64[D]"))
+
+
 def days_words(days: float) -> str:
     """Write a time span as people say it.
 
