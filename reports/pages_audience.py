@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
+from scipy.special import logit
 
 from features.groups import NOT_ALIKE, Groups
 from models.intervals import holm, wilson
@@ -104,6 +105,13 @@ class _Pair:
     expected: float
     p: float
 
+    @property
+    def effect(self) -> float:
+        """How far the odds surely are from those expected, on the log scale; 0 if they may be."""
+        low, high = logit(wilson(self.wins / self.n, self.n))
+        expected = float(logit(self.expected))
+        return float(max(low - expected, expected - high, 0.0))
+
 
 def _together(rows: ReportRows) -> tuple[Section, tuple[Takeaway, ...]]:
     """Find pairs of values that convert otherwise than the two values alone would."""
@@ -114,7 +122,7 @@ def _together(rows: ReportRows) -> tuple[Section, tuple[Takeaway, ...]]:
     corrected = holm([pair.p for pair in looked])
     found = sorted(
         ((p, pair) for p, pair in zip(corrected, looked, strict=True) if p < CHANCE),
-        key=lambda item: item[0],
+        key=lambda item: (-item[1].effect, item[0]),
     )[:MOST_PAIRS]
     about = f"{about_mature(rows)}; {len(looked):,} pairs of values looked at"
     heading = "What goes together"
@@ -137,9 +145,13 @@ def _together(rows: ReportRows) -> tuple[Section, tuple[Takeaway, ...]]:
             {"name": name, "n": pair.n, "wins": pair.wins, "value": value, "low": low,
              "high": high, "expected": pair.expected, "ratio": beside.ratio, "p": p}
         )  # fmt: skip
+        kinds = " and ".join(
+            f"{quoted(column)} {quoted(value)}"
+            for column, value in zip(pair.columns, pair.names, strict=True)
+        )
         takeaways.append(
             Takeaway(
-                f"{quoted(pair.names[0])} with {quoted(pair.names[1])} converts "
+                f"Leads with {kinds} convert "
                 f"{'better' if value > pair.expected else 'worse'} than the two alone suggest: "
                 f"{share_words(value, low, high, pair.n)} against {percent(pair.expected)}.",
                 evidence_of(beside, p=p, expected=pair.expected, name=name),
@@ -159,7 +171,8 @@ def _together(rows: ReportRows) -> tuple[Section, tuple[Takeaway, ...]]:
     figure = Figure("audience-pairs", finding, about, columns_, tuple(table))
     said = (
         "Pairs that convert otherwise than an own effect of each value (in odds) would give, "
-        "after correction for all pairs looked at."
+        "after correction for all pairs looked at. First comes what surely differs most, not "
+        "what most leads have."
     )
     return Section(heading, (said,), (figure,)), tuple(takeaways[:2])
 

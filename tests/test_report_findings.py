@@ -8,6 +8,8 @@ import pytest
 
 from crm.project import load_project
 from crm.records import read_records
+from features.groups import Groups
+from reports.pages_audience import audience_page
 from reports.pages_funnel import funnel_page
 from reports.rows import make_rows
 
@@ -42,3 +44,25 @@ def test_a_reason_is_the_most_frequent_only_beyond_chance(rows, counts, said) ->
     reason[lost[: sum(counts)]] = np.repeat(["price", "time"], counts)
     page = funnel_page(replace(rows, reason=reason))
     assert figure_of(page, "funnel-reasons").finding == said
+
+
+def test_the_pair_that_surely_differs_most_comes_first_not_the_commonest(rows) -> None:
+    """Few leads with a large effect beside many with a small one that is as sure."""
+    cells = [  # place and size of company, leads, wins
+        (0, 0, 300, 150), (0, 1, 300, 30), (1, 0, 300, 30), (1, 1, 300, 30),
+        (2, 2, 20_000, 8_000), (2, 3, 20_000, 7_000),
+        (3, 2, 20_000, 7_000), (3, 3, 20_000, 8_000),
+    ]  # fmt: skip
+    n = np.array([cell[2] for cell in cells])
+    place, size = (np.repeat([cell[k] for cell in cells], n) for k in (0, 1))
+    won = np.concatenate([np.arange(leads) < wins for _, _, leads, wins in cells])
+    groups = [Groups(name, tuple("abcd"), code) for name, code in
+              (("place", place), ("size", size))]  # fmt: skip
+    empty = np.zeros(len(won), dtype=np.int64)
+    many = replace(
+        rows, created=empty, won=won, is_won=won, is_lost=~won, is_mature=np.ones_like(won),
+        source=None, audience=tuple(groups),
+    )  # fmt: skip
+    page = audience_page(many)
+    assert [row["n"] for row in figure_of(page, "audience-pairs").rows] == 4 * [300] + 4 * [20_000]
+    assert page.takeaways[-1].sentence.startswith("Leads with “place” “")
