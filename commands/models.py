@@ -169,7 +169,7 @@ def promote_model(
 @app.command("rollback")
 def rollback_model(
     to: Annotated[
-        str | None, typer.Option(help="A version; without it, the champion before this one.")
+        str | None, typer.Option(help="An earlier champion; without it, the one before this one.")
     ] = None,
     because: BecauseOption = "",
     who: WhoOption = None,

@@ -14,7 +14,8 @@ from crm.errors import ConfigError, TrackingError
 from models.registry import Registry
 from models.scale import Scale
 
-ENTHRONING = ("first champion", "promoted", "forced", "rolled back")
+PROMOTING = ("first champion", "promoted", "forced")
+ENTHRONING = (*PROMOTING, "rolled back")
 REFUSED = "refused"
 TAG = "leadscore."
 PAGE = 1_000
@@ -115,6 +116,15 @@ def history(registry: Registry) -> list[Event]:
     return sorted(found, key=lambda event: event.at)
 
 
+def reigned(registry: Registry) -> list[str]:
+    """List the versions that a promotion made champion, each once, in the order of the first time.
+
+    Only these can come back: they passed their gates, or were forced with a reason.
+    """
+    promoted = (event.version for event in history(registry) if event.what in PROMOTING)
+    return list(dict.fromkeys(promoted))
+
+
 def previous_champion(registry: Registry) -> str:
     """Give the version that was champion before the one that is.
 
@@ -130,7 +140,7 @@ def previous_champion(registry: Registry) -> str:
     for event in history(registry):
         if event.what == "rolled back" and event.version in reigns:
             del reigns[reigns.index(event.version) + 1 :]
-        elif event.what in ENTHRONING:
+        elif event.what in PROMOTING:
             reigns = [version for version in reigns if version != event.version] + [event.version]
     champion = registry.champion()
     if champion in reigns:

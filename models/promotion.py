@@ -25,6 +25,7 @@ from models.history import (
     begin_record,
     event_runs,
     history,
+    reigned,
 )
 from models.registry import Registry, scale_of_text, text_of_scale
 
@@ -91,10 +92,19 @@ def check_reason(forced: bool, because: str) -> None:
 def rollback(
     registry: Registry, judgement: Judgement, *, who: str, at: datetime.datetime, because: str = ""
 ) -> Event:
-    """Make an earlier version the champion again; of the gates only its loading counts.
+    """Make an earlier champion the champion again; of the gates only its loading counts.
 
-    Parameters and errors as of `promote`.
+    Parameters and errors as of `promote`; and a ConfigError if the version never was champion
+    by a promotion, so that nothing passes the gates by this way.
     """
+    earlier = reigned(registry)
+    if judgement.version not in earlier:
+        there = [version for version in earlier if version != judgement.against]
+        raise ConfigError(
+            f"Version {judgement.version} of `{registry.name}` never was champion, so there is no "
+            f"way back to it. Versions to go back to: {', '.join(there) or 'none'}. Put it "
+            f"through its gates: leadscore models promote {judgement.version}"
+        )
     event = _event("rolled back", judgement, who, at, because)
     with _refusals_recorded(registry, event, judgement):
         if judgement.failed or judgement.scale is None:
@@ -104,8 +114,7 @@ def rollback(
 
 def appoint_challenger(registry: Registry) -> None:
     """Point the alias `challenger` at the newest version that never was champion."""
-    enthroned = {event.version for event in history(registry) if event.what in ENTHRONING}
-    enthroned.add(registry.find_champion() or "")
+    enthroned = [*reigned(registry), registry.find_champion()]
     waiting = [v.version for v in registry.versions() if v.version not in enthroned]
     registry.make_challenger(waiting[-1] if waiting else None)
 

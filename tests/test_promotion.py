@@ -215,6 +215,17 @@ def test_what_was_promoted_after_a_rollback_goes_back_to_its_own_predecessor(reg
     assert previous_champion(registry) == "1"
 
 
+def test_only_what_was_promoted_before_comes_back(registry) -> None:
+    reign(registry, "1", "2")
+    with pytest.raises(GateError):
+        promote(registry, judged("3", "2", FAILED), who="bob", at=at(5))
+    way_back = r"Version 3 .* never was champion.* back to: 1\. .*leadscore models promote 3"
+    with pytest.raises(ConfigError, match=way_back):
+        rollback(registry, judged("3", "2"), who="bob", at=at(6))
+    assert registry.champion() == "2"
+    assert told(registry)[-1] == ("refused", "3", "2")
+
+
 def test_a_version_that_does_not_load_does_not_come_back(registry) -> None:
     reign(registry, "1", "2")
     with pytest.raises(GateError, match="did not pass 1 of 1 gates"):
