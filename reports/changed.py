@@ -2,31 +2,40 @@
 
 Most leads of this report stood in the last one too. So what is compared is the leads that have
 come to a figure since then with those that it rested on then: two sets that share no lead.
+
+That holds only for figures that keep the leads they once had. Those of the score come from a
+model that may be another one now, and move on with the leads that are scored; those of the last
+weeks move on with the weeks. They are not compared.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from features.groups import NOT_ALIKE
 from models.intervals import holm
-from reports.content import Figure, Page
+from reports.content import Page
 from reports.metrics import METRICS
 from reports.numbers import percent
+from reports.page import shown
 from reports.statistics import CHANCE, FEWEST_LEADS, two_shares
 from reports.telling import interval_row, quoted, share_words
 
 MOST_TOLD = 8
-SAME = ("since", "segment", "horizon_days")  # of reports that can be compared
-NOT_COMPARED = "age-months"  # a month's share is final
+SAME = ("project", "since", "segment", "horizon_days")  # of reports that can be compared
+MOVING = ("score", "capacity", "service-levels")  # pages whose figures lose leads
+FINAL = "age-months"  # a month's share stays as it is
+OVERLAPPING = "age-ages"  # nearly the same leads in each row: one is told
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A share in a report: `wins` of `n` leads, named `name` in a figure of a page."""
+    """A share in a report: `wins` of `n` leads, named `name` under `label` in a figure."""
 
     page: str
     figure: str
     metric: str
+    label: str
     name: str
     wins: int
     n: int
@@ -38,28 +47,32 @@ def measures_of(pages: Sequence[Page]) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        `page`, `figure`, `metric`, `name`, `wins`, `n`.
+        `page`, `figure`, `metric`, `label`, `name`, `wins`, `n`.
     """
     return [vars(each) for page in pages for each in _measures(page)]
 
 
 def _measures(page: Page) -> Iterator[Measure]:
+    """Give the shares of a page that can be compared, each once."""
+    if page.slug in MOVING:
+        return
+    given = set()
     for section in page.sections:
         for figure in section.figures:
-            metric = _metric_of(figure)
-            if metric is None or figure.name == NOT_COMPARED:
+            columns = {column.key: column for column in figure.columns}
+            if figure.name == FINAL or not {"name", "value"} <= columns.keys():
+                continue
+            label, value = columns["name"].title, columns["value"]
+            if value.form != "share" or not value.metric:
                 continue
             for row in figure.rows:
-                n, wins = row.get("n"), row.get("wins")
-                if isinstance(n, int) and isinstance(wins, int) and 0 <= wins <= n:
-                    yield Measure(page.slug, figure.name, metric, str(row["name"]), wins, n)
-
-
-def _metric_of(figure: Figure) -> str | None:
-    for column in figure.columns:
-        if column.key == "value" and column.form == "share" and column.metric:
-            return column.metric
-    return None
+                n, wins, name = row.get("n"), row.get("wins"), str(row["name"])
+                if not (isinstance(n, int) and isinstance(wins, int) and 0 <= wins <= n):
+                    continue
+                said = value.metric, label, name, wins, n
+                if name not in NOT_ALIKE and said not in given:
+                    given.add(said)
+                    yield Measure(page.slug, figure.name, *said)
 
 
 def what_changed(
@@ -88,33 +101,42 @@ def what_changed(
     when = str(previous.get("as_of", "an unknown time"))[:10]
     if any(before.get(key) != about.get(key) for key in SAME):
         return _everywhere(
-            pages, f"The last report, of {when}, is not compared: its filters or horizon differ."
+            pages,
+            f"The last report, of {when}, is not compared: its project, filters or horizon differ.",
         )
     old = dict(_old_measures(before["measures"]))
     looks = []
     for page in pages:
         for each in _measures(page):
-            known = old.get((each.figure, each.metric, each.name))
+            known = old.get((each.figure, each.metric, each.label, each.name))
             if known is None:
                 continue
             wins, n = each.wins - known[0], each.n - known[1]
             if 0 <= wins <= n and n >= FEWEST_LEADS <= known[1]:
                 looks.append((two_shares(wins, n, *known), each, (wins, n), known))
-    found: dict[str, list[tuple[float, str]]] = {page.slug: [] for page in pages}
-    for p, (_, each, new, known) in zip(holm([look[0] for look in looks]), looks, strict=True):
-        if p < CHANCE:
-            found[each.page].append((p, _sentence(each, new, known, when)))
-    told = {}
+    found: dict[str, list[str]] = {page.slug: [] for page in pages}
+    by_p = sorted(zip(holm([look[0] for look in looks]), looks, strict=True), key=lambda x: x[0])
+    is_told = False
+    for p, (_, each, new, known) in by_p:
+        if p < CHANCE and not (each.figure == OVERLAPPING and is_told):
+            is_told |= each.figure == OVERLAPPING
+            found[each.page].append(_sentence(each, new, known, when))
+    told: dict[str, tuple[str, ...]] = {}
     for page in pages:
+        if page.slug in MOVING:
+            told[page.slug] = (
+                f"Not compared with the report of {when}: these figures move on with the weeks, or "
+                "with the model, and do not keep the leads they had.",
+            )
+            continue
         n = sum(look[1].page == page.slug for look in looks)
-        sentences = [text for _, text in sorted(found[page.slug])[:MOST_TOLD]]
         nothing = f"No figure here has {FEWEST_LEADS} more leads than in the report of {when}."
         if n:
             nothing = (
                 f"Nothing changed by more than chance since the report of {when}; {n:,} "
                 f"figure{' was' if n == 1 else 's were'} compared."
             )
-        told[page.slug] = tuple(sentences) or (nothing,)
+        told[page.slug] = tuple(found[page.slug][:MOST_TOLD]) or (nothing,)
     return told
 
 
@@ -122,14 +144,19 @@ def _everywhere(pages: Sequence[Page], said: str) -> dict[str, tuple[str, ...]]:
     return {page.slug: (said,) for page in pages}
 
 
-def _old_measures(rows: Sequence[Any]) -> Iterator[tuple[tuple[str, str, str], tuple[int, int]]]:
+def _old_measures(
+    rows: Sequence[Any],
+) -> Iterator[tuple[tuple[str, str, str, str], tuple[int, int]]]:
     """Read the last report's figures; what is none is passed over."""
     for row in rows:
         if not isinstance(row, Mapping):
             continue
         wins, n = row.get("wins"), row.get("n")
         if isinstance(wins, int) and isinstance(n, int) and 0 <= wins <= n:
-            yield (str(row.get("figure")), str(row.get("metric")), str(row.get("name"))), (wins, n)
+            figure, metric, label, name = (
+                str(row.get(part)) for part in ("figure", "metric", "label", "name")
+            )
+            yield (figure, metric, label, name), (wins, n)
 
 
 def _sentence(each: Measure, new: tuple[int, int], old: tuple[int, int], when: str) -> str:
@@ -137,7 +164,7 @@ def _sentence(each: Measure, new: tuple[int, int], old: tuple[int, int], when: s
     title = METRICS[each.metric].title if each.metric in METRICS else each.metric
     way = "up" if row["value"] > old[0] / old[1] else "down"
     return (
-        f"{title}, {quoted(each.name)}: {way} to "
+        f"{title}, {shown(each.label, 60)} {quoted(each.name)}: {way} to "
         f"{share_words(row['value'], row['low'], row['high'], row['n'])} of the leads that came to "
         f"it since {when}, from {percent(old[0] / old[1])} of the {old[1]:,} before."
     )

@@ -70,9 +70,9 @@ def build_report(
     -------
     Report
         Names from data stand in it as they are: a form has to escape them. `about` holds
-        `leads`, `mature`, `won`, `open`, `from`, `to`, `horizon_days`, `since`, `segment`,
-        `model`, `simulated`, `notes`, and `measures`, the shares that the next report is
-        compared with.
+        `project`, `leads`, `mature`, `won`, `open`, `from`, `to`, `horizon_days`, `since`,
+        `segment`, `model`, `simulated`, `notes`, and `measures`, the shares that the next
+        report is compared with.
 
     Raises
     ------
@@ -103,6 +103,7 @@ def _about(
     wins, mature = rows.rate
     card = None if rows.scorer is None else rows.scorer.card
     return {
+        "project": rows.project.name,
         "leads": len(rows),
         "mature": mature,
         "won": wins,
@@ -167,7 +168,9 @@ def _with_changes(page: Page, changed: Mapping[str, tuple[str, ...]], first: str
             sentence
             for sentences in changed.values()
             for sentence in sentences
-            if not sentence.startswith(("Nothing changed", "No figure here", "The last report"))
+            if not sentence.startswith(
+                ("Nothing changed", "No figure here", "The last report", "Not compared")
+            )
         ]
         said = tuple(dict.fromkeys(told)) or said
     return replace(page, changed=said)

@@ -12,7 +12,7 @@ import pytest
 from crm.project import load_project
 from crm.records import read_records
 from features.moments import MICROSECONDS_PER_DAY
-from reports.changed import what_changed
+from reports.changed import measures_of, what_changed
 from reports.content import Column, Figure, Page, Section
 from reports.metrics import METRICS
 from reports.pages_score import unlearned_age
@@ -181,12 +181,12 @@ def page_with(wins: int, n: int) -> Page:
     return Page("sources", "Sources", "…", sections=(Section("…", figures=(figure,)),))
 
 
-ABOUT = {"since": None, "segment": None, "horizon_days": 90.0}
+ABOUT = {"project": "acme", "since": None, "segment": None, "horizon_days": 90.0}
 
 
 def last(wins: int, n: int, **about):
-    measure = {"page": "sources", "figure": "sources-won", "metric": "won_share", "name": "Fair",
-               "wins": wins, "n": n}  # fmt: skip
+    measure = {"page": "sources", "figure": "sources-won", "metric": "won_share",
+               "label": "Source", "name": "Fair", "wins": wins, "n": n}  # fmt: skip
     return {"as_of": "2025-11-01T00:00:00", "about": ABOUT | about | {"measures": [measure]}}
 
 
@@ -197,8 +197,8 @@ def test_without_a_last_report_nothing_changed() -> None:
 def test_only_the_leads_since_then_are_compared_with_those_before() -> None:
     said = what_changed([page_with(100 + 60, 1_000 + 200)], ABOUT, last(100, 1_000))["sources"]
     assert [text.replace("\u00a0", " ") for text in said] == [
-        "Conversion, “Fair”: up to 30.0 % (n = 200, 24.1 to 36.7 %) of the leads that came to it "
-        "since 2025-11-01, from 10.0 % of the 1,000 before."
+        "Conversion, Source “Fair”: up to 30.0 % (n = 200, 24.1 to 36.7 %) of the leads that came "
+        "to it since 2025-11-01, from 10.0 % of the 1,000 before."
     ]
 
 
@@ -207,10 +207,34 @@ def test_what_chance_explains_is_no_change() -> None:
     assert said[0].startswith("Nothing changed by more than chance since the report of 2025-11-01")
 
 
-def test_reports_with_other_filters_are_not_compared() -> None:
-    before = last(100, 1_000, segment=["country", "DE"])
-    said = what_changed([page_with(160, 1_200)], ABOUT, before)["sources"]
-    assert "its filters or horizon differ" in said[0]
+@pytest.mark.parametrize("other", [
+    {"segment": ["country", "DE"]}, {"project": "another"}, {"horizon_days": 30.0},
+])  # fmt: skip
+def test_reports_of_other_leads_are_not_compared(other) -> None:
+    said = what_changed([page_with(160, 1_200)], ABOUT, last(100, 1_000, **other))["sources"]
+    assert "its project, filters or horizon differ" in said[0]
+
+
+def test_figures_that_do_not_keep_their_leads_are_not_compared() -> None:
+    """A retrained model's card, grades, and windows of weeks: what they gained is not new leads."""
+    (page,) = [page_with(160, 1_200)]
+    (rows,) = [f.rows for s in page.sections for f in s.figures]
+    for slug in ("score", "capacity", "service-levels"):
+        moving = replace(page, slug=slug)
+        assert measures_of([moving]) == []
+        assert what_changed([moving], ABOUT, last(100, 1_000))[slug][0].startswith("Not compared")
+    figure = replace(page.sections[0].figures[0], rows=({**rows[0], "name": "(other values)"},))
+    assert measures_of([replace(page, sections=(Section("…", figures=(figure,)),))]) == []
+
+
+def test_of_ages_that_share_their_leads_one_is_told() -> None:
+    columns = (Column("name", "Age"), Column("value", "Won", "share", "won_at_age"))
+    rows = [{"name": name, "n": 1_200, "wins": 160} for name in ("at creation", "after 1 day")]
+    figure = Figure("age-ages", "…", "…", columns, tuple(rows))
+    page = Page("age", "Age", "…", sections=(Section("…", figures=(figure,)),))
+    before = [row | {"wins": 100, "n": 1_000} for row in measures_of([page])]
+    previous = {"as_of": "2025-11-01", "about": ABOUT | {"measures": before}}
+    assert len(what_changed([page], ABOUT, previous)["age"]) == 1
 
 
 @pytest.mark.parametrize("previous", [
