@@ -4,11 +4,14 @@ from typing import Any
 
 import numpy as np
 
+from models.card import ModelCard
+from models.evaluation import FEWEST_TO_JUDGE
 from reports.charts_report import lines_chart
 from reports.content import Column, Figure, Page, Section, Takeaway
 from reports.page import NO_BREAK
 from reports.pages_score import NO_MODEL
 from reports.rows import DAY, ReportRows
+from reports.scored import not_learned_from
 from reports.statistics import CHANCE, FEWEST_LEADS, two_shares
 from reports.telling import day_name, interval_row, share_words
 
@@ -74,7 +77,7 @@ def capacity_page(rows: ReportRows) -> Page:
         "right; whether they are is on the page about the score.",
     )
     figure = Figure("capacity-week", finding, about, columns, tuple(table), chart)
-    check, told = _check(rows, capacity / a_week)
+    check, told = _check(rows, rows.scorer.card, capacity / a_week)
     section = Section(heading, paragraphs, (figure,))
     return Page(SLUG, TITLE, LEAD, told, (section, check))
 
@@ -91,13 +94,25 @@ def _row(share: float, a_week: float, probability: Any) -> dict[str, Any]:
             "least": least}  # fmt: skip
 
 
-def _check(rows: ReportRows, share: float) -> tuple[Section, tuple[Takeaway, ...]]:
+def _check(rows: ReportRows, card: ModelCard, share: float) -> tuple[Section, tuple[Takeaway, ...]]:
     """Look what the same share of the leads of one horizon ago brought."""
     heading, scored = "What it would have brought", rows.before
     if scored is None or len(scored) < FEWEST_LEADS:
         return Section(heading, needs="Leads that were open one horizon ago."), ()
+    days = f"{rows.horizon_days:g}{NO_BREAK}days"
     won = rows.won_within(scored.lead, scored.as_of)
-    order = np.argsort(-scored.probability, kind="stable")
+    unseen = not_learned_from(rows.created[scored.lead], card)
+    rarer = min(int(won[unseen].sum()), int((~won[unseen]).sum()))
+    flatters = rarer < FEWEST_TO_JUDGE
+    chosen = np.ones(len(won), dtype=bool) if flatters else unseen
+    said = (
+        "Today's model has since learned from these very leads, which flatters it: this is no "
+        "proof of what it is worth. Leads that it had not seen are on the page about the score."
+        if flatters
+        else "Only leads that the model has not learned from are shown."
+    )
+    won = won[chosen]
+    order = np.argsort(-scored.probability[chosen], kind="stable")
     cut = max(round(share * len(order)), 1)
     best, rest = won[order[:cut]], won[order[cut:]]
     table, words = [], []
@@ -111,24 +126,23 @@ def _check(rows: ReportRows, share: float) -> tuple[Section, tuple[Takeaway, ...
         Column("value", "Conversion", "share", "grade_won_share"),
         Column("low", "from (95 %)", "share"), Column("high", "to (95 %)", "share"),
     )  # fmt: skip
-    days = f"{rows.horizon_days:g}{NO_BREAK}days"
     about = f"leads open {days} ago, scored as of then by today's model, n = {len(won):,}"
     finding = (
         f"The best-scored {100 * share:.0f}{NO_BREAK}% of the leads of {days} ago held "
         f"{int(best.sum()):,} of {int(won.sum()):,} wins"
     )
     told: tuple[Takeaway, ...] = ()
-    if min(len(best), len(rest)) >= FEWEST_LEADS:
+    if not flatters and min(len(best), len(rest)) >= FEWEST_LEADS:
         p = two_shares(int(best.sum()), len(best), int(rest.sum()), len(rest))
         if p < CHANCE:
             told = (
                 Takeaway(
                     f"{finding}: {words[0]} of them were won, {words[1]} of the others. The model "
-                    "may have learned from these leads.",
+                    "has not learned from these leads.",
                     {**table[0], "other": table[1]["value"], "p": p},
                     "grade_won_share",
                     "capacity-check",
                 ),
             )
     figure = Figure("capacity-check", finding, about, columns, tuple(table))
-    return Section(heading, (), (figure,)), told
+    return Section(heading, (said,), (figure,)), told

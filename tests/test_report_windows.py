@@ -1,4 +1,4 @@
-"""Which days the pages count: where the leads end before the other records do, and by the week."""
+"""Which days and which leads the pages count, and which they do not."""
 
 import datetime
 from dataclasses import replace
@@ -12,6 +12,7 @@ from reports.pages_capacity import capacity_page
 from reports.pages_month import month_page
 from reports.pages_service import service_page
 from reports.rows import DAY, make_rows
+from reports.statistics import FEWEST_LEADS
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 PROJECT = """
@@ -89,3 +90,22 @@ def test_leads_a_week_are_those_of_the_weeks_up_to_the_newest(simulated_crm, tra
     last = rows.created.max()
     assert rows.as_of - last > 30 * DAY
     assert everyone["x"] == pytest.approx((rows.created > last - 91 * DAY).sum() / 13)
+
+
+@pytest.mark.parametrize("learned_to", ["2024-01-01", "2025-12-01"])
+def test_leads_that_the_model_learned_from_prove_nothing(
+    simulated_crm, trained, learned_to
+) -> None:
+    project = load_project(simulated_crm)
+    then = datetime.datetime(2025, 8, 1, tzinfo=datetime.UTC)
+    card = replace(trained.scorer.card, learned_from={"to": f"{learned_to}T00:00:00+00:00"})
+    scorer = replace(trained.scorer, card=card)
+    page = capacity_page(make_rows(project, read_records(project), then, scorer))
+    (said,) = page.sections[1].paragraphs
+    assert figure(page, "capacity-check").rows[0]["n"] > FEWEST_LEADS
+    if learned_to.startswith("2025"):
+        assert page.takeaways == ()
+        assert "which flatters it" in said
+    else:
+        assert page.takeaways[0].sentence.endswith("The model has not learned from these leads.")
+        assert said == "Only leads that the model has not learned from are shown."
