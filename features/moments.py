@@ -55,6 +55,11 @@ class Moments:
         """True if the moments stand in time."""
         return bool(len(self)) and bool(self.as_of[0] != NOT_A_TIME)
 
+    @property
+    def rarer(self) -> int:
+        """How many leads have the rarer outcome."""
+        return leads_of_rarer(self.label, self.lead)
+
     def take(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> "Moments":
         """Keep some of the moments."""
         return Moments(
@@ -65,6 +70,21 @@ class Moments:
             weight=self.weight[rows],
             counts=self.counts,
         )
+
+
+def leads_of_rarer(label: NDArray[np.int8], lead: NDArray[np.int64]) -> int:
+    """Count the leads that have the rarer outcome; a lead may have moments of both.
+
+    How often a lead was looked at tells nothing new of how it ended: leads are counted,
+    wherever it is asked whether outcomes are enough.
+
+    Examples
+    --------
+    >>> label = np.array([1, 1, 1, 0, 0, 0], dtype=np.int8)
+    >>> leads_of_rarer(label, np.array([7, 7, 7, 7, 8, 9]))
+    1
+    """
+    return min(len(np.unique(lead[label == outcome])) for outcome in (0, 1))
 
 
 def make_moments(records: Records, learn: LearnKeys) -> Moments:

@@ -23,6 +23,7 @@ from sklearn.utils.validation import (
 )
 
 from features.fitting import N_FOLDS, folds
+from features.moments import leads_of_rarer
 from models.blend import BaseRate, Blend, Floats, Labels
 from models.linear import Logistic
 from models.logistic import choose_logistic, fit_logistic, row_losses
@@ -30,8 +31,8 @@ from models.trees import find_rounds, fit_trees
 
 Ints = NDArray[np.int64]
 
-FEWEST_OUTCOMES = 20  # of the rarer class; with fewer nothing but the base rate is known
-ENOUGH_TO_WEIGH = 10  # of the rarer class among the newest rows, for them to choose the weight
+FEWEST_OUTCOMES = 20  # leads of the rarer class; with fewer only the base rate is known
+ENOUGH_TO_WEIGH = 10  # of them among the newest leads, for these to choose the weight
 ENOUGH_TO_STOP = 100  # … and to say when the trees should stop growing
 NEWEST_SHARE = 0.15
 WEIGHTS = tuple(tenth / 10 for tenth in range(11))
@@ -84,9 +85,8 @@ class Examples:
 
     @property
     def rarer(self) -> int:
-        """Rows of the rarer class."""
-        won = int(self.label.sum())
-        return min(won, len(self.label) - won)
+        """How many leads have the rarer outcome."""
+        return leads_of_rarer(self.label, self.lead)
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     Attributes
     ----------
     blend_ : Blend or BaseRate
-        The base rate where the rarer class has fewer than `FEWEST_OUTCOMES` rows.
+        The base rate where the rarer class has fewer than `FEWEST_OUTCOMES` leads.
     settings_ : BlendSettings or None
     out_of_fold_ : ndarray of float64, shape (n,)
         Each row's log-odds from models that never saw its lead: what calibration learns from.

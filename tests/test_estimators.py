@@ -256,6 +256,20 @@ def test_from_twenty_outcomes_on_there_is_a_blend() -> None:
     assert model.decision_function(features)[label == 1].min() > np.log(20 / 280)
 
 
+def test_a_lead_that_was_looked_at_often_is_one_outcome() -> None:
+    features, label = labelled(300, FEWEST_OUTCOMES - 1)
+    thrice, lead = np.repeat(features, 3, axis=0), np.repeat(np.arange(300), 3)
+    model = BlendClassifier(categorical=[2]).fit(thrice, np.repeat(label, 3), lead=lead)
+    assert isinstance(model.blend_, BaseRate)
+    # ... and nine leads that were won are too few to weigh by, though their rows are 27.
+    features, label = labelled(200, 30)
+    label[170:] = 0
+    label[170:170 + ENOUGH_TO_WEIGH - 1] = 1  # fmt: skip
+    thrice, lead = np.repeat(features, 3, axis=0), np.repeat(np.arange(200), 3)
+    model = BlendClassifier(categorical=[2]).fit(thrice, np.repeat(label, 3), lead=lead)
+    assert "too few outcomes among the newest leads (9)" in model.settings_.why
+
+
 def test_too_few_new_outcomes_leave_the_halves_even_and_say_so() -> None:
     features, label = labelled(200, 30)
     newest = slice(170, 200)

@@ -163,8 +163,7 @@ def _judge_one(moments: Moments, margin: Floats) -> dict[str, Any]:
         "n_leads": len(np.unique(lead)),
         "wins": int(label.sum()),
     }
-    rarer = min(len(np.unique(lead[label == outcome])) for outcome in (0, 1))
-    if rarer < FEWEST_TO_JUDGE or facts["n_leads"] < FEWEST_LEADS:
+    if moments.rarer < FEWEST_TO_JUDGE or facts["n_leads"] < FEWEST_LEADS:
         return facts | {"verdict": TOO_FEW}
     probability = expit(margin)
     won, stated = (float(np.average(x, weights=weight)) for x in (label, probability))

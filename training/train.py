@@ -205,8 +205,7 @@ def tuned_parameters(
     on_share: OnShare = lambda what, share: None,
 ) -> tuple[Mapping[str, Any] | None, tuple[Trial, ...]]:
     """Search for better settings of the trees, on training leads only; of a base rate for none."""
-    won = int(split.train.label.sum())
-    has_trees = min(won, len(split.train) - won) >= FEWEST_OUTCOMES
+    has_trees = split.train.rarer >= FEWEST_OUTCOMES
     sides = choosing(records, split.train, project, later) if minutes and has_trees else None
     if minutes is None or sides is None:
         return None, ()
