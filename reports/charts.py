@@ -45,14 +45,14 @@ def reliability_chart(rows: Sequence[Mapping[str, float]], subject: str) -> alt.
         x=x,
         y=y,
         tooltip=[
-            alt.Tooltip("n", title="leads"),
+            alt.Tooltip("n", title="scores"),
             alt.Tooltip("stated", title="stated", format=".1%"),
             alt.Tooltip("won", title="won", format=".1%"),
         ],
     )
     title = f"Stated probabilities are off by {100 * gap:.1f} points on average"
     return (diagonal + interval + points).properties(
-        title=_title(title, f"{subject}, ten bins of {int(table['n'].median()):,} leads"),
+        title=_title(title, f"{subject}, ten bins of {int(table['n'].median()):,} scores"),
         width=420,
         height=320,
     )

@@ -158,7 +158,8 @@ METRICS: dict[str, Metric] = {
                "open, won or lost leads, each apart", _ALL, _NONE),
         Metric("grade_won_share", "Conversion of the grade",
                "leads won within one horizon after being scored",
-               "leads that had the grade, scored at least one horizon ago", _ALL,
+               "leads that had the grade, scored at least one horizon ago; a lead scored at "
+               "several ages counts each time, and its interval knows that it is one lead", _ALL,
                "leads scored at least one horizon ago"),
         Metric("stated_share", "Stated", "mean probability that the model stated",
                "leads scored at least one horizon ago", _ALL,

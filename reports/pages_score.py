@@ -32,13 +32,6 @@ NO_MODEL = (
     "Grades, and what became of leads that had them. That needs a model: train one with "
     "`leadscore train`."
 )
-GRADE_COLUMNS = (
-    Column("name", "Grade"), Column("n", "Leads", "count"), Column("wins", "Won", "count"),
-    Column("value", "Conversion", "share", "grade_won_share"),
-    Column("low", "from (95 %)", "share"), Column("high", "to (95 %)", "share"),
-    Column("stated", "Stated", "share", "stated_share"),
-    Column("share", "Of all leads", "share"),
-)  # fmt: skip
 
 
 def score_page(rows: ReportRows) -> Page:
@@ -84,16 +77,17 @@ def _of_the_card(card: ModelCard) -> tuple[Section, list[Takeaway]]:
 def _grades(rows: Sequence[Row], name: str, about: str) -> tuple[Figure, list[Takeaway]]:
     table = tuple(
         {**{key: row[key] for key in ("stated", "low", "high", "share")}, "name": row["grade"],
-         "n": int(row["n"]), "wins": int(row["wins"]), "value": row["won"]}
+         "n": int(row["n"]), "n_leads": int(row["n_leads"]), "wins": int(row["wins"]),
+         "value": row["won"]}
         for row in rows
     )  # fmt: skip
-    chart = grades_chart(rows, about)
+    chart = grades_chart([{**row, "n": row["n_leads"]} for row in rows], about)
     finding = str(chart.title.text)
-    judged = [row for row in table if row["n"] >= FEWEST_LEADS]
+    judged = [row for row in table if row["n_leads"] >= FEWEST_LEADS]
     told = []
     if len(judged) > 1:
         best, worst = judged[0], judged[-1]
-        p = two_shares(best["wins"], best["n"], worst["wins"], worst["n"])
+        p = two_shares(*_as_leads(best), *_as_leads(worst))
         if p < CHANCE:
             times = (
                 f"{best['value'] / worst['value']:.1f} times as often as grade {worst['name']}"
@@ -102,16 +96,47 @@ def _grades(rows: Sequence[Row], name: str, about: str) -> tuple[Figure, list[Ta
             )
             told.append(
                 Takeaway(
-                    f"Grade {best['name']} converts {times}: "
-                    f"{share_words(best['value'], best['low'], best['high'], best['n'])} against "
-                    f"{share_words(worst['value'], worst['low'], worst['high'], worst['n'])}; "
-                    f"{about.partition(',')[0]}.",
+                    f"Grade {best['name']} converts {times}: {_won_words(best)} against "
+                    f"{_won_words(worst)}; {about.partition(',')[0]}.",
                     {**best, "other": worst["value"], "p": p},
                     "grade_won_share",
                     name,
                 )
             )
-    return Figure(name, finding, about, GRADE_COLUMNS, table, chart), told
+    columns = (
+        Column("name", "Grade"), *_counts(table),
+        Column("value", "Conversion", "share", "grade_won_share"),
+        Column("low", "from (95 %)", "share"), Column("high", "to (95 %)", "share"),
+        Column("stated", "Stated", "share", "stated_share"),
+        Column("share", "Of all", "share"),
+    )  # fmt: skip
+    return Figure(name, finding, about, columns, table, chart), told
+
+
+def _is_repeated(row: Row) -> bool:
+    """Whether leads were scored several times, at several ages."""
+    return bool(row["n"] > row["n_leads"])
+
+
+def _counts(table: Sequence[Row]) -> tuple[Column, ...]:
+    leads = Column("n_leads", "Leads", "count")
+    if any(_is_repeated(row) for row in table):
+        return Column("n", "Scores", "count"), leads, Column("wins", "Before a win", "count")
+    return leads, Column("wins", "Won", "count")
+
+
+def _as_leads(row: Row) -> tuple[int, int]:
+    """Give wins and n as if each lead had been scored once: more scores tell no more of it."""
+    return round(row["value"] * row["n_leads"]), row["n_leads"]
+
+
+def _won_words(row: Row) -> str:
+    if not _is_repeated(row):
+        return share_words(row["value"], row["low"], row["high"], row["n"])
+    return (
+        f"{percent(row['value'])} ({row['n']:,} scores of {row['n_leads']:,} leads, "
+        f"{100 * row['low']:.1f} to {percent(row['high'])})"
+    )
 
 
 def _curves(bins: Sequence[Row], found: Sequence[Row], name: str, about: str) -> list[Figure]:
@@ -120,7 +145,7 @@ def _curves(bins: Sequence[Row], found: Sequence[Row], name: str, about: str) ->
     if len(bins) > 1:
         chart = reliability_chart(bins, about)
         columns = (
-            Column("bin", "Bin, best first"), Column("n", "Leads", "count"),
+            Column("bin", "Bin, best first"), Column("n", "Scores", "count"),
             Column("stated", "Stated", "share", "stated_share"),
             Column("won", "Won", "share", "grade_won_share"),
             Column("low", "from (95 %)", "share"), Column("high", "to (95 %)", "share"),
@@ -130,7 +155,7 @@ def _curves(bins: Sequence[Row], found: Sequence[Row], name: str, about: str) ->
     if found:
         chart = gains_chart(found, about)
         columns = (
-            Column("share", "Leads worked, best first", "share"),
+            Column("share", "Worked, best first", "share"),
             Column("gain", "Wins found", "share", "gain"),
             Column("low", "from (95 %)", "share"), Column("high", "to (95 %)", "share"),
             Column("lift", "Against random order", "ratio"),
