@@ -41,7 +41,7 @@ def score_page(rows: ReportRows) -> Page:
     told: list[Takeaway] = []
     sections: list[Section] = []
     for section, takeaways in (
-        _of_the_card(rows.scorer.card),
+        _of_the_card(rows.scorer.card, rows.is_part),
         _back_test(rows, rows.scorer.card),
         _bands(rows),
         _months(rows),
@@ -51,8 +51,11 @@ def score_page(rows: ReportRows) -> Page:
     return Page(SLUG, TITLE, LEAD, tuple(told), tuple(sections))
 
 
-def _of_the_card(card: ModelCard) -> tuple[Section, list[Takeaway]]:
-    """Show the figures of leads that the judged model had not seen: the honest ones."""
+def _of_the_card(card: ModelCard, is_part: bool) -> tuple[Section, list[Takeaway]]:
+    """Show the figures of leads that the judged model had not seen: the honest ones.
+
+    They are of all leads, so a report of a part of them takes nothing away from them.
+    """
     heading, test = "On leads that it had not seen", card.test
     said = (
         "From the model card: the model was judged on leads that it had not learned from, then "
@@ -60,6 +63,10 @@ def _of_the_card(card: ModelCard) -> tuple[Section, list[Takeaway]]:
     )
     n, looks = test.get("n_leads", 0), test.get("n", 0)
     about = f"{shown(test.get('how', 'test leads'))}, n = {n:,} leads"
+    if is_part:
+        heading = "On leads that it had not seen, of all kinds"
+        said += " These are all leads of its test, not only those that this report is of."
+        about = f"all kinds of leads: {about}"
     if looks > n:
         about += f", scored {looks:,} times at several ages"
     figures: list[Figure] = []
@@ -71,7 +78,7 @@ def _of_the_card(card: ModelCard) -> tuple[Section, list[Takeaway]]:
     figures += _curves(test.get("reliability", ()), test.get("gains", ()), "score-test", about)
     if not figures:
         return Section(heading, needs="Figures of a test. This model card holds none."), []
-    return Section(heading, (said,), tuple(figures)), told
+    return Section(heading, (said,), tuple(figures)), [] if is_part else told
 
 
 def _grades(rows: Sequence[Row], name: str, about: str) -> tuple[Figure, list[Takeaway]]:

@@ -71,6 +71,8 @@ class ReportRows:
     now, before, arrival : Scored or None
         Scores by this report's model: of open leads as of the moment; of leads open one
         horizon ago, as of then; of leads as of their creation.
+    is_part : bool
+        Whether these are some of the leads only, chosen by `since` or `segment`.
     """
 
     project: Project
@@ -95,6 +97,7 @@ class ReportRows:
     now: Scored | None = None
     before: Scored | None = None
     arrival: Scored | None = None
+    is_part: bool = False
 
     def __len__(self) -> int:
         return len(self.created)
@@ -279,6 +282,7 @@ def make_rows(
     source = source_column(leads, project)
     rows = replace(
         rows,
+        is_part=since is not None or segment is not None,
         source=None if source is None else groups_of_column(leads[source], project, MOST_SOURCES),
         audience=tuple(
             groups_of_column(leads[column], project)

@@ -48,3 +48,12 @@ def test_a_lead_scored_at_several_ages_is_one_lead(rows) -> None:
     _, few = judged(rows, grade("A", 18, 40), grade("D", 10, 40))
     _, often = judged(rows, grade("A", 180, 400, n_leads=40), grade("D", 100, 400, n_leads=40))
     assert few == often == []
+
+
+def test_a_report_of_some_leads_takes_nothing_away_from_the_test_of_all(rows) -> None:
+    grades = grade("A", 100, 200), grade("D", 10, 200)
+    assert judged(rows, *grades)[1]
+    section, told = judged(replace(rows, is_part=True), *grades)
+    assert told == []
+    assert "not only those that this report is of" in section.paragraphs[0]
+    assert section.figures[0].about.startswith("all kinds of leads: newest leads")
