@@ -4,7 +4,8 @@ import re
 
 import pandas as pd
 
-from crm.project import Project
+from crm.errors import ConfigError
+from crm.project import Project, nearest
 from crm.samples import words_of
 from features.fitting import role_columns
 
@@ -78,6 +79,32 @@ def sales_types(types: tuple[str, ...], project: Project) -> tuple[str, ...]:
     if named:
         return tuple(each for each in types if each.casefold() in named)
     return tuple(each for each in types if SALES.search(words_of(each)))
+
+
+def check_sales_channels(activities: pd.DataFrame | None, project: Project) -> None:
+    """Refuse channels of sales' work that no activity has.
+
+    Raises
+    ------
+    ConfigError
+        If the project names a channel that does not occur.
+    """
+    named = project.report.sales_channels
+    if not named or activities is None or activities.empty:
+        return
+    if "channel" not in activities:
+        raise ConfigError(
+            "[report] sales_channels: the activities have no channel. "
+            "Name its column with [activities] channel, or leave sales_channels out."
+        )
+    there = [str(each) for each in activities["channel"].dropna().unique()]
+    folded = {each.casefold() for each in there}
+    for each in named:
+        if each.casefold() not in folded:
+            raise ConfigError(
+                f"[report] sales_channels: no activity has the channel `{each}`. "
+                f"{nearest(each, there)}"
+            )
 
 
 def _open_columns(leads: pd.DataFrame, project: Project) -> list[str]:

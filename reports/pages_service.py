@@ -155,7 +155,11 @@ def _by_grade(rows: ReportRows, table: list[dict[str, Any]], about: str, how: st
         columns = tuple(c for c in columns if not c.key.startswith(("hours", "untouched"))
                         and c.key not in ("value", "low", "high", "n", "wins"))  # fmt: skip
     else:
-        paragraphs.append("Sales activities: " + ", ".join(map(quoted, rows.sales)) + ".")
+        said = "Sales activities: " + ", ".join(map(quoted, rows.sales))
+        channels = rows.project.report.sales_channels
+        if channels:
+            said += "; of them only those whose channel is " + " or ".join(map(quoted, channels))
+        paragraphs.append(f"{said}.")
     if not any(row["mature"] for row in table):
         paragraphs.append("None of these leads is mature, so nothing is said of their conversion.")
     shown = [row for row in table if row["value"] is not None]
@@ -190,7 +194,8 @@ def _promises(
             found.append(_kept(f"Grade {grade}: {title}", target, actual, more_is_better))
     if targets.revenue_per_week is not None:
         closed = (rows.closed >= last - WEEKS * WEEK) & (rows.closed < last) & rows.is_won
-        actual = float(rows.amount[closed].sum()) / WEEKS
+        earned = _earned(rows, closed)
+        actual = None if earned is None else earned / WEEKS
         found.append(_kept("Revenue won a week", targets.revenue_per_week, actual, True))
     if not found:
         needs = (
@@ -209,6 +214,11 @@ def _promises(
     return Section(
         heading, (), (Figure("service-promises", finding, about, columns, tuple(found)),)
     )
+
+
+def _earned(rows: ReportRows, won: Bools) -> float | None:
+    """Add amounts up; None where no win has one."""
+    return float(rows.amount[won].sum()) if rows.amount.any() else None
 
 
 def _kept(name: str, target: float, actual: float | None, more_is_better: bool) -> dict[str, Any]:
@@ -239,7 +249,7 @@ def _weeks(
             table.append({**row, "name": f"{day_name(begin)} {name}", "week": day_name(begin),
                           "grade": name})  # fmt: skip
         whole = _row(rows, ALL, week, handed, touched, worked)
-        earned = {"revenue": float(rows.amount[closed].sum()), "deals": int(closed.sum())}
+        earned = {"revenue": _earned(rows, closed), "deals": int(closed.sum())}
         name = f"{day_name(begin)} {ALL}"
         table.append({**whole, **earned, "name": name, "week": day_name(begin), "grade": ALL})
     columns = (

@@ -23,7 +23,12 @@ from features.groups import Groups, groups_of_column
 from features.moments import MICROSECONDS_PER_DAY, NOT_A_TIME, microseconds
 from features.times import cell_time
 from models.scorer import LeadScorer
-from reports.columns import audience_columns, sales_types, source_column
+from reports.columns import (
+    audience_columns,
+    check_sales_channels,
+    sales_types,
+    source_column,
+)
 from reports.journeys import CLOSE, ENDING, Funnel, Log, read_funnel, read_log
 from reports.scored import Scored, records_of, score_moments
 
@@ -67,7 +72,8 @@ class ReportRows:
     funnel : Funnel or None
     log : Log or None
     sales : tuple of str
-        The types of activity that say that sales worked a lead.
+        The types of activity that say that sales worked a lead, by the channels that the
+        project names, if it does.
     now, before, arrival : Scored or None
         Scores by this report's model: of open leads as of the moment; of leads open one
         horizon ago, as of then; of leads as of their creation.
@@ -178,6 +184,10 @@ class ReportRows:
         if self.log is not None and self.sales:
             kinds = np.array([kind in self.sales for kind in self.log.kinds])
             counts = kinds[self.log.kind] & (self.log.at >= times[self.log.lead])
+            by = {channel.casefold() for channel in self.project.report.sales_channels}
+            if by:
+                channels = [*(each.casefold() in by for each in self.log.channels), False]
+                counts &= np.array(channels)[self.log.channel]  # -1, no channel, is the last
             whose, at = self.log.lead[counts], self.log.at[counts]
             begins = np.flatnonzero(np.diff(whose, prepend=-1))
             first[whose[begins]] = at[begins]
@@ -255,8 +265,8 @@ def make_rows(
     Raises
     ------
     ConfigError
-        If `segment` names a column or a value that is not there, or `since` is given for leads
-        without a time of creation.
+        If `segment` or the project file names something that is not there, or `since` is given
+        for leads without a time of creation.
     LearningError
         If no lead is left.
     """
@@ -265,6 +275,7 @@ def make_rows(
         until = records.observed_until
         seen = NOT_A_TIME if until is None else int(microseconds(pd.Series([until]))[0])
         as_of = cell_time(now) if seen == NOT_A_TIME else min(cell_time(now), seen)
+    check_sales_channels(records.activities, project)
     kept = _kept(records, as_of, since, segment)
     leads_until = NOT_A_TIME
     if records.has_times:

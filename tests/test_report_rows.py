@@ -116,6 +116,25 @@ def test_sales_activities_are_told_by_their_names(rows) -> None:
     assert later.tolist() == [at("2025-01-03"), *[NEVER] * 4]
 
 
+def test_only_the_channels_that_the_project_names_are_sales_work(tmp_path) -> None:
+    head, *lines = ACTIVITIES.splitlines()
+    channels = ("Phone", "Robot", "phone", "", "Phone")
+    text = "\n".join([f"{head},channel", *map(",".join, zip(lines, channels, strict=True))])
+    with_channel = PROJECT.replace('"activities.csv"', '"spoken.csv"')
+    (tmp_path / "spoken.csv").write_text(text)
+    first = make_rows(*crm(tmp_path, with_channel), NOW).first_sales_at
+    assert first.tolist() == [at("2025-01-02"), *[NEVER] * 4]
+    named = 'report = {sales_activities = ["call", "mail"], sales_channels = ["PHONE"]}\n'
+    rows = make_rows(*crm(tmp_path, with_channel + named), NOW)
+    after = rows.first_sales_after(rows.created + DAY)
+    assert after.tolist() == [at("2025-01-03"), *[NEVER] * 3, at("2025-05-21")]
+    wrong = with_channel + 'report = {sales_channels = ["Phon"]}\n'
+    with pytest.raises(ConfigError, match="the channel `Phon`. Did you mean `phone`"):
+        make_rows(*crm(tmp_path, wrong), NOW)
+    with pytest.raises(ConfigError, match="the activities have no channel"):
+        make_rows(*crm(tmp_path, PROJECT + named), NOW)
+
+
 def test_first_and_last_activities(rows) -> None:
     assert rows.log is not None
     assert rows.log.counts(5).tolist() == [3, 1, 0, 0, 1]

@@ -68,6 +68,7 @@ def test_weeks_without_an_export_of_leads_are_not_shown_as_empty(exported) -> No
     weeks = figure(page, "service-weeks").rows
     assert [row["handed"] for row in weeks] == [28] * 13
     assert weeks[-1]["week"] == "2025-04-21"
+    assert all(row["deals"] and row["revenue"] is None for row in weeks)  # no amounts at all
     assert "weeks are shown up to the newest lead" in page.sections[0].paragraphs[0]
 
 
