@@ -11,6 +11,7 @@ from rich.console import Group
 from rich.markup import escape
 
 from commands.console import JsonOption, ProjectOption, progress, show
+from crm.errors import ConfigError
 from crm.project import PROJECT_FILE, TableKeys, load_project
 from reports.terminal import headed
 
@@ -23,7 +24,12 @@ def score(
         Path | None, typer.Option(help="A saved model's folder, instead of the champion.")
     ] = None,
     as_of: Annotated[
-        datetime.datetime | None, typer.Option(help="The moment of scoring, UTC; now by default.")
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="The moment of scoring, ISO 8601 as the service writes it, UTC if it names no "
+            "zone; now by default.",
+        ),
     ] = None,
     reasons: Annotated[
         int, typer.Option(help="How many reasons to write beside each score.", min=0, max=20)
@@ -38,7 +44,7 @@ def score(
     from models.registry import Registry
 
     table = TableKeys(source=str(leads))
-    moment = (as_of or datetime.datetime.now(datetime.UTC)).replace(tzinfo=datetime.UTC)
+    moment = datetime.datetime.now(datetime.UTC) if as_of is None else _moment(as_of)
     events: dict[str, Any] = {}
     opened = None
     if model is not None:
@@ -63,7 +69,7 @@ def score(
         "rows": summary.rows,
         "erased": summary.erased,
         "output": str(output),
-        "as_of": moment.isoformat(timespec="seconds"),
+        "as_of": moment.isoformat(),
         "model": {"name": card.name, "version": version, "digest": loaded.digest[:12]},
         "absent": summary.absent,
         "unknown": summary.unknown,
@@ -78,6 +84,18 @@ def score(
         if columns:
             lines.append(f"Columns {what}: {escape(', '.join(columns))}")
     show(facts, "\n".join(lines), json_)
+
+
+def _moment(text: str) -> datetime.datetime:
+    """Read `--as-of` as the service reads its `as_of`, so that its scores can be had again."""
+    from features.times import cell_time, time_text
+
+    try:
+        return datetime.datetime.fromisoformat(time_text(cell_time(text)))
+    except OverflowError:  # no time, or in no year that has a number here
+        raise ConfigError(
+            f"--as-of is {text[:60]!r}. Expected a time, ISO 8601 such as 2025-03-01T08:00:00Z."
+        ) from None
 
 
 def features(project: ProjectOption = Path(PROJECT_FILE), json_: JsonOption = False) -> None:

@@ -101,6 +101,22 @@ def test_score_names_absent_and_unknown_columns(run: Run, tmp_path: Path) -> Non
     assert "unknown to the model and ignored: shoe size" in out
 
 
+def test_score_repeats_the_moments_that_the_service_names(run: Run, tmp_path: Path) -> None:
+    folder = flat(tmp_path / "flat")
+    run("train", "-p", folder, "--json")
+    said = set()
+    for moment in ("2026-01-10T12:00:25.025380+00:00", "2026-01-10T13:00:25.02538+01:00",
+                   "2026-01-10T12:00:25.025380Z"):  # fmt: skip
+        asked = ("score", folder / "leads.csv", "-o", tmp_path / "s.csv", "-p", folder, "--json")
+        code, out, err = run(*asked, "--as-of", moment)
+        assert code == 0, err
+        said.add(json.loads(out)["as_of"])
+    assert said == {"2026-01-10T12:00:25.025380+00:00"}
+    for no_time in ("yesterday", "0001-01-01T00:00+01:00"):
+        code, _, err = run(*asked, "--as-of", no_time)
+        assert (code, "Expected a time" in err) == (2, True), err
+
+
 def test_score_leaves_out_the_leads_that_were_erased_from_the_ledger(
     run: Run, tmp_path: Path
 ) -> None:
