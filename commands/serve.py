@@ -21,7 +21,7 @@ def build(project: ProjectOption = Path(PROJECT_FILE), json_: JsonOption = False
     said = (
         f"Built the Bento {bento}. Serve it:\n"
         f"  {as_typed()} serve --project {project}\n"
-        f"  {as_typed('bentoml')} serve {bento}"
+        f"  BENTOML_DO_NOT_TRACK=True {as_typed('bentoml')} serve {bento}"
     )
     show({"bento": bento, "model": model}, said, json_)
 

@@ -29,6 +29,7 @@ import anyio.to_thread
 import bentoml
 import pydantic
 from _bentoml_sdk import Service
+from bentoml._internal.utils.analytics.usage_stats import do_not_track
 from bentoml.exceptions import BentoMLException
 from bentoml.models import BentoModel
 
@@ -71,6 +72,12 @@ class DirectService(Service[Any]):  # type: ignore[misc]
         return application
 
 
+def _tell_nobody() -> None:
+    """Keep BentoML from reporting this service; its command line remembers what it asked before."""
+    os.environ["BENTOML_DO_NOT_TRACK"] = "True"
+    do_not_track.cache_clear()
+
+
 def _workers() -> int:
     """Read how many workers there shall be; `check` refuses what is no number."""
     try:
@@ -79,6 +86,7 @@ def _workers() -> int:
         return 1
 
 
+_tell_nobody()
 arguments = bentoml.use_arguments(BuildArguments)
 scoring = ScoringApp(Settings())
 

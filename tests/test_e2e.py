@@ -127,7 +127,6 @@ def isolated_environment(home: Path) -> dict[str, str]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "BENTOML_"))}
     return kept | {
         "BENTOML_HOME": str(home / "bentoml"),
-        "BENTOML_DO_NOT_TRACK": "True",
         "PYTHONPATH": str(lock),
         "TERM": "dumb",
     }

@@ -42,6 +42,18 @@ import sys; from pathlib import Path; from serving.store import promote_in_store
 print(promote_in_store(Path(sys.argv[1]), "simulated", sys.argv[2]))
 """
 
+LISTENS = """
+import os, sys
+def hook(event, args):
+    if event == "socket.getaddrinfo":
+        with open(os.environ["ASKED"], "a") as file:
+            file.write(f"{args[0]}\\n")
+        if args[0] not in (None, "", "127.0.0.1", "localhost"):
+            raise OSError(f"this test has no network: {args[0]}")
+sys.addaudithook(hook)
+import socket; socket.getaddrinfo("127.0.0.1", 1)
+"""
+
 
 @dataclass(frozen=True)
 class Built:
@@ -122,7 +134,7 @@ def built(trained: Any, tmp_path_factory: pytest.TempPathFactory) -> Built:
     save_artifact(trained.scorer, trained.golden_leads, models["1"], trained.golden_as_of)
     save_artifact(other, trained.golden_leads, models["2"], trained.golden_as_of)
     kept = {name: v for name, v in os.environ.items() if not name.startswith("BENTOML_")}
-    environment = kept | {"BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "True"}
+    environment = kept | {"BENTOML_HOME": str(home)}
     made = Built(home, Path(), models, environment)
     name, _, version = made.run(BUILD, models["1"], HERE).splitlines()[-1].partition(":")
     return replace(made, bento=home / "bentos" / name / version)
@@ -409,6 +421,34 @@ def test_a_pinned_bento_stays_with_its_model(built: Built, tmp_path: Path) -> No
     assert "leadscore.access" not in (tmp_path / "log").read_text()
     with run(built, tmp_path / "log") as service:
         assert service.score()["model"]["version"] == "2"
+
+
+def test_bentoml_serve_reports_to_nobody_though_nobody_told_it_not_to(
+    built: Built, tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(LISTENS)
+    asked, port = tmp_path / "asked", free_port("127.0.0.1")
+    listened = {"PYTHONPATH": str(tmp_path), "ASKED": str(asked)}
+    assert "BENTOML_DO_NOT_TRACK" not in built.environment
+    with subprocess.Popen(
+        [sys.executable, "-m", "bentoml", "serve", built.bento, "--host", "127.0.0.1",
+         "--port", str(port), "--quiet"],
+        env=built.environment | listened | {"LEADSCORE_DRAIN_SECONDS": "0"}, cwd=built.home,
+    ) as process:  # fmt: skip
+        service = Running(port, tmp_path / "log")
+
+        def is_ready() -> bool:
+            with contextlib.suppress(OSError):
+                return bool(service.get("/readyz")[0] == 200)
+            return False
+
+        try:
+            until(is_ready)
+            assert service.score()["scores"]
+        finally:
+            process.terminate()
+            process.wait(30)
+    assert set(asked.read_text().split()) == {"127.0.0.1"}
 
 
 @pytest.mark.parametrize(
