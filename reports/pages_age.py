@@ -9,7 +9,7 @@ from reports.charts_report import lines_chart, months_chart
 from reports.content import Column, Figure, Page, Section, Takeaway
 from reports.numbers import percent
 from reports.rows import DAY, ReportRows
-from reports.statistics import CHANCE, FEWEST_LEADS, additive, p_of, trend
+from reports.statistics import CHANCE, FEWEST_LEADS, additive, lasting_trend
 from reports.telling import about_mature, interval_row, month_name, months_of, share_words
 
 SLUG, TITLE = "age", "Age and time"
@@ -134,11 +134,11 @@ def _months(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
     table = _month_rows(rows)
     seen = [row for row in table if row["value"] is not None]
     told: list[Takeaway] = []
-    finding = "Conversion shows no trend beyond chance"
+    finding = "Conversion shows no trend that lasts"
     if len(seen) >= 3:
         wins, n = (np.array([row[key] for row in seen]) for key in ("wins", "n"))
-        z, half = trend(wins, n), len(seen) // 2
-        if p_of(z) < CHANCE:
+        (z, p), half = lasting_trend(wins, n), len(seen) // 2
+        if p < CHANCE:
             early = interval_row("", int(wins[:half].sum()), int(n[:half].sum()))
             late = interval_row("", int(wins[-half:].sum()), int(n[-half:].sum()))
             way = "rises" if z > 0 else "falls"
@@ -149,7 +149,7 @@ def _months(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
                     f"{seen[half - 1]['name']}), "
                     f"{share_words(late['value'], late['low'], late['high'], late['n'])} in the "
                     f"last (from {seen[-half]['name']}).",
-                    {**late, "first_half": early["value"], "p": p_of(z)},
+                    {**late, "first_half": early["value"], "p": p},
                     "month_won_share",
                     "age-months",
                 )

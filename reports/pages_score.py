@@ -19,7 +19,7 @@ from reports.numbers import percent
 from reports.page import NO_BREAK, shown
 from reports.rows import Bools, ReportRows
 from reports.scored import Scored, not_learned_from
-from reports.statistics import CHANCE, FEWEST_LEADS, p_of, trend, two_shares
+from reports.statistics import CHANCE, FEWEST_LEADS, lasting_trend, p_of, two_shares
 from reports.telling import interval_row, month_name, months_of, share_words
 
 SLUG, TITLE = "score", "Does the score work?"
@@ -360,17 +360,15 @@ def _inflation(
         return [r for r in rows if r["series"] == f"grade {grade}" and r["value"] is not None]
 
     best = grades[0]
-    looks: list[tuple[float, float]] = []
+    looks = []
     for rows in (shares, conversions):
         found = series(rows, best)
-        z = 0.0
-        if len(found) >= 3 and sum(r["wins"] for r in found):
-            z = trend(*(np.array([r[key] for r in found]) for key in ("wins", "n")))
-        looks.append((z, p_of(z)))
+        wins, n = (np.array([r[key] for r in found]) for key in ("wins", "n"))
+        looks.append(lasting_trend(wins, n))
     corrected = holm([p for _, p in looks])
     ways = []
     for (z, _), p in zip(looks, corrected, strict=True):
-        ways.append(("rises" if z > 0 else "falls") if p < CHANCE else "shows no trend")
+        ways.append(("rises" if z > 0 else "falls") if p < CHANCE else "shows no lasting trend")
     titles = (
         f"The share of grade {best} {ways[0]} over the months",
         f"The conversion of grade {best} {ways[1]} over the months",

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, ndtr
 from scipy.stats import binom, hypergeom
+from scipy.stats import t as student
 
 from features.events import Floats, Ints
 from models.intervals import LEVEL, Z, holm, wilson
@@ -265,6 +266,43 @@ def trend(wins: Ints, n: Ints) -> float:
     centre = (n * x).sum() / n.sum()
     variance = share * (1 - share) * (n * (x - centre) ** 2).sum()
     return float((wins * (x - centre)).sum() / np.sqrt(variance)) if variance > 0 else 0.0
+
+
+def lasting_trend(wins: Ints, n: Ints) -> tuple[float, float]:
+    """Give z of a trend of a share over months, and the p-value of one that lasts.
+
+    One month that stands out makes a trend of few months. So the trend is judged by how far the
+    months lie from their line, where that is more than chance explains, and the first and the
+    last half, which share no lead, have to differ the same way: p is the larger of both.
+
+    Parameters
+    ----------
+    wins, n : ndarray of int64, shape (k,)
+        By month; with fewer than three months there is no trend, and p is 1.
+
+    Examples
+    --------
+    >>> n = np.full(6, 1_000)
+    >>> z, p = lasting_trend(np.array([100, 110, 120, 130, 140, 150]), n)
+    >>> z > 3, p < 0.05
+    (True, True)
+    >>> z, p = lasting_trend(np.array([200, 140, 140, 140, 140, 140]), n)  # the first month alone
+    >>> z < -2.5, p > 0.1
+    (True, True)
+    """
+    k, half = len(n), len(n) // 2
+    share = wins.sum() / max(n.sum(), 1)
+    if k < 3 or not 0 < share < 1:
+        return 0.0, 1.0
+    z = trend(wins, n)
+    x = np.arange(k) - (n * np.arange(k)).sum() / n.sum()
+    line = share + x * (wins * x).sum() / (n * x**2).sum()
+    scatter = float(((wins - n * line) ** 2 / (n * share * (1 - share))).sum()) / (k - 2)
+    p = float(2 * student.sf(abs(z) / np.sqrt(max(scatter, 1.0)), k - 2))
+    first, last = ((int(wins[part].sum()), int(n[part].sum()))
+                   for part in (slice(half), slice(k - half, k)))  # fmt: skip
+    way = last[0] / last[1] - first[0] / first[1]
+    return z, max(p, two_shares(*first, *last)) if way * z > 0 else 1.0
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from reports.statistics import (
     additive,
     contrast,
     corrected,
+    lasting_trend,
     mean_ratio,
     middle,
     ranks_differ,
@@ -58,6 +59,19 @@ def test_a_trend_has_the_sign_of_its_direction() -> None:
     assert trend(np.array([30, 20, 10]), n) == -trend(np.array([10, 20, 30]), n) < -3
     assert trend(np.array([20, 20, 20]), n) == 0
     assert trend(np.zeros(3, dtype=int), n) == 0
+
+
+def test_months_that_stand_out_by_themselves_are_no_trend() -> None:
+    rng = np.random.default_rng(0)
+    n, steps = np.full(12, 1_000), np.linspace(0.05, -0.05, 12)
+
+    def found(trending: bool) -> float:
+        share = 0.15 + 0.02 * rng.standard_normal((400, 12)) + steps * trending
+        return float(np.mean([lasting_trend(rng.binomial(n, row), n)[1] < 0.05 for row in share]))
+
+    assert found(trending=False) < 0.08
+    assert found(trending=True) > 0.9
+    assert lasting_trend(n[:2] // 2, n[:2]) == lasting_trend(n * 0, n) == (0.0, 1.0)
 
 
 def test_the_interval_of_a_ratio_holds_it_19_times_of_20() -> None:
