@@ -197,8 +197,8 @@ def mlflow_server(empty_mlflow, tmp_path) -> Iterator[str]:
                 time.sleep(0.1)
         yield f"http://127.0.0.1:{port}"
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(timeout=20)
+        os.killpg(process.pid, signal.SIGKILL)  # it has nothing to bring to an end
+        process.wait()
 
 
 @pytest.fixture(scope="session")
