@@ -26,6 +26,7 @@ SLUG, TITLE = "score", "Does the score work?"
 LEAD = "Do leads with better grades convert better, as often as stated, and is that still so?"
 BAND = 10
 MOST_MONTHS = 24
+MATTERS = 1.1  # times what was stated: less is not worth a sentence
 MUCH = 1.5  # times what comes true: too much for what was stated to be of use
 OLDER_DAYS = 30  # than the oldest lead that a model learned from: too old for it to judge
 NO_MODEL = (
@@ -74,6 +75,7 @@ def _of_the_card(card: ModelCard, is_part: bool) -> tuple[Section, list[Takeaway
     rows = test.get("by_grade", ())
     if rows:
         figure, told = _grades(rows, "score-test-grades", about)
+        told += _misstated(figure.rows, figure.name, about)
         figures.append(figure)
     figures += _curves(test.get("reliability", ()), test.get("gains", ()), "score-test", about)
     if not figures:
@@ -118,6 +120,37 @@ def _grades(rows: Sequence[Row], name: str, about: str) -> tuple[Figure, list[Ta
         Column("share", "Of all", "share"),
     )  # fmt: skip
     return Figure(name, finding, about, columns, table, chart), told
+
+
+def _misstated(table: Sequence[Row], name: str, about: str) -> list[Takeaway]:
+    """Say so if what grades state differs from what happened, by more than chance and by a tenth.
+
+    The surest of them is named, with how many are off the same way.
+    """
+    judged = [row for row in table if row["n_leads"] >= FEWEST_LEADS and 0 < row["stated"] < 1]
+    spread = [np.sqrt(row["stated"] * (1 - row["stated"]) / row["n_leads"]) for row in judged]
+    z = [(row["value"] - row["stated"]) / d for row, d in zip(judged, spread, strict=True)]
+    off = [
+        (abs(each), p, row)
+        for each, p, row in zip(z, holm([p_of(each) for each in z]), judged, strict=True)
+        if p < CHANCE and not 1 / MATTERS < row["value"] / row["stated"] < MATTERS
+    ]
+    if not off:
+        return []
+    _, p, worst = max(off, key=lambda found: found[0])
+    is_less = worst["stated"] < worst["value"]
+    alike = sum((row["stated"] < row["value"]) == is_less for _, _, row in off)
+    return [
+        Takeaway(
+            f"Grade {worst['name']} states {percent(worst['stated'])}, while {_won_words(worst)} "
+            f"were won; {alike} of {len(judged)} grades state{'s' if alike == 1 else ''} "
+            f"{'less' if is_less else 'more'} than comes true: go by their order, not by the "
+            f"percentages; {about.partition(',')[0]}.",
+            {**worst, "p": p},
+            "stated_share",
+            name,
+        )
+    ]
 
 
 def _is_repeated(row: Row) -> bool:

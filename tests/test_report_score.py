@@ -57,3 +57,16 @@ def test_a_report_of_some_leads_takes_nothing_away_from_the_test_of_all(rows) ->
     assert told == []
     assert "not only those that this report is of" in section.paragraphs[0]
     assert section.figures[0].about.startswith("all kinds of leads: newest leads")
+
+
+def test_grades_that_state_less_than_comes_true_are_told(rows) -> None:
+    grades = (
+        grade("A", 1_342, 2_372, stated=0.495), grade("B", 763, 2_357, stated=0.176),
+        grade("C", 403, 3_141, stated=0.076), grade("D", 32, 368, stated=0.086),
+    )  # fmt: skip
+    assert judged(rows, *grades)[1][1] == (
+        "Grade B states 17.6 %, while 32.4 % (n = 2,357, 30.5 to 34.3 %) were won; 3 of 4 grades "
+        "state less than comes true: go by their order, not by the percentages; newest leads."
+    )
+    right = grade("A", 550, 1_000, stated=0.53), grade("D", 50, 1_000)  # 0.55 is within chance
+    assert len(judged(rows, *right)[1]) == 1
