@@ -180,7 +180,3 @@ class Failure(Struct):
     """The one shape of every failure."""
 
     error: FailureDetail
-
-
-class NoFields(Struct, forbid_unknown_fields=True):
-    """An empty object."""

@@ -20,7 +20,14 @@ from serving.errors import RequestError
 from serving.flat import REASONS, flat_body, names_by_identifier, read_flat
 from serving.joining import JoinedLead, as_sent, join, used
 from serving.ledger_calls import LedgerCalls, item_error
-from serving.payloads import LeadPayload, read_score_request, reason_body, score_body
+from serving.payloads import (
+    LeadPayload,
+    NoFields,
+    read_body,
+    read_score_request,
+    reason_body,
+    score_body,
+)
 from serving.score_writer import ScoreWriter
 from serving.settings import Settings
 from serving.together import Together
@@ -105,7 +112,7 @@ class Calls:
     def keep_in(self, ledger: Ledger | None) -> None:
         """Ask and fill this ledger from now on."""
         self.ledger = LedgerCalls(ledger)
-        self.score_writer = ScoreWriter(ledger) if ledger else None
+        self.score_writer = ScoreWriter(ledger, self.ledger.faults) if ledger else None
 
     def close(self, seconds: float = 5.0) -> None:
         """Write the scores that wait, for at most so many seconds, and let the ledger go."""
@@ -178,8 +185,8 @@ class Calls:
         self, model: ServedModel, body: bytes, now: datetime.datetime, request_id: str
     ) -> dict[str, Any]:
         """Give the card of the model that answers."""
-        if body.strip() not in (b"", b"{}"):
-            raise RequestError(422, "POST /model takes no fields. Send an empty body or {}.")
+        if body.strip():
+            read_body(body, NoFields)
         return {"card": model.scorer.card.to_json()}
 
     async def _add(

@@ -11,7 +11,6 @@ from serving.answers import (
     KeptAnswer,
     LeadAnswer,
     ModelAnswer,
-    NoFields,
     ScoreAnswer,
 )
 from serving.ledger_payloads import (
@@ -23,7 +22,7 @@ from serving.ledger_payloads import (
     StageItem,
     StagesRequest,
 )
-from serving.payloads import LeadPayload, ScoreRequest
+from serving.payloads import LeadPayload, NoFields, ScoreRequest
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from functools import cache
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -64,8 +64,8 @@ class LeadPayload(Struct, frozen=True, forbid_unknown_fields=True):
     attributes: Annotated[dict[str, Cell], Meta(max_length=1_000)] | None = None
     lead_id: Id | Whole | None = None
     created_at: str | None = None
-    activities: Annotated[list[ActivityPayload], Meta(max_length=10_000)] = []
-    stages: Annotated[list[StagePayload], Meta(max_length=1_000)] = []
+    activities: Annotated[list[ActivityPayload], Meta(max_length=10_000)] | None = None
+    stages: Annotated[list[StagePayload], Meta(max_length=1_000)] | None = None
 
 
 class ScoreRequest(Struct, frozen=True, forbid_unknown_fields=True):
@@ -73,7 +73,14 @@ class ScoreRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
     leads: list[msgspec.Raw]
     as_of: str | None = None
-    reasons: Annotated[int, Meta(ge=0, le=1_000)] = DEFAULT_REASONS
+    reasons: Annotated[int, Meta(ge=0, le=1_000)] | None = DEFAULT_REASONS
+
+
+class NoFields(Struct, forbid_unknown_fields=True):
+    """An empty object."""
+
+
+NESTED: Final[dict[str, Any]] = {"activities": ActivityPayload, "stages": StagePayload}
 
 
 def read_score_request(
@@ -107,7 +114,7 @@ def read_score_request(
     try:
         whole = _whole_request(settings.max_string_characters).decode(body)
         if ZERO not in body and 0 < len(whole.leads) <= settings.max_leads:
-            return [*whole.leads], _moment(whole.as_of), whole.reasons
+            return [*whole.leads], _moment(whole.as_of), _number_of(whole.reasons)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass  # what is wrong, and with which lead, is told below
     request, has_zero = read_body(body, ScoreRequest)
@@ -119,7 +126,11 @@ def read_score_request(
         )
     as_of = _moment(request.as_of)
     leads = [_read_lead(raw, i, settings, has_zero) for i, raw in enumerate(request.leads)]
-    return leads, as_of, request.reasons
+    return leads, as_of, _number_of(request.reasons)
+
+
+def _number_of(reasons: int | None) -> int:
+    return DEFAULT_REASONS if reasons is None else reasons
 
 
 def _moment(as_of: str | None) -> int:
@@ -212,9 +223,11 @@ def lead_cells(lead: LeadPayload, where: str, roles: Mapping[str, str]) -> LeadC
         ),
         activities=[
             activity_row(activity, f"{where}.activities[{i}]")
-            for i, activity in enumerate(lead.activities)
+            for i, activity in enumerate(lead.activities or ())
         ],
-        stages=[stage_row(entry, f"{where}.stages[{i}]") for i, entry in enumerate(lead.stages)],
+        stages=[
+            stage_row(entry, f"{where}.stages[{i}]") for i, entry in enumerate(lead.stages or ())
+        ],
     )
 
 
@@ -383,9 +396,12 @@ def invalid(message: str, where: str, kind: Any) -> RequestError:
     field = (where + path.rstrip("`")).lstrip(".") or None
     unknown = re.search(r"unknown field `(.*)`", what)
     if unknown:
-        known = [entry.name for entry in msgspec.structs.fields(kind)]
+        inner = re.match(r"\.(\w+)\[", path)
+        known = [
+            entry.name for entry in msgspec.structs.fields(NESTED[inner[1]] if inner else kind)
+        ]
         what = f"Unknown field `{unknown[1][:100]}`. {nearest(unknown[1], known)}"
-        field = f"{where}.{unknown[1][:100]}".lstrip(".")
+        field = f"{field or ''}.{unknown[1][:100]}".lstrip(".")
     elif "missing required field" in what:
         what = what.replace("Object missing", "The object lacks the")
         what = what.replace("the required field", "required field")

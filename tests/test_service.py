@@ -149,6 +149,15 @@ def test_missing_values_score_without_a_warning(post: Post) -> None:
     assert all(score["warnings"] == [] for score in scores)
 
 
+def test_null_is_absent_in_every_field_that_may_be_absent(post: Post) -> None:
+    (bare,) = post("/score", {"leads": [{"attributes": {}}]}).json()["scores"]
+    nulls = dict.fromkeys(("lead_id", "created_at", "activities", "stages"))
+    for others in ([], [{"attributes": {"visits": []}}]):  # read at once, and one by one
+        leads = [nulls | {"attributes": {}}, *others]
+        answer = post("/score", {"leads": leads, "as_of": None, "reasons": None}).json()
+        assert answer["scores"][0] == bare
+
+
 def test_role_columns_among_the_attributes_are_no_surprise(post: Post) -> None:
     lead = {"lead_id": 17, "attributes": {"Converted": 1, "Prospect ID": "other"}}
     (score,) = post("/score", {"leads": [lead]}).json()["scores"]
@@ -220,6 +229,12 @@ REFUSED = {
         "Unknown field `attributs`. Did you mean `attributes`?",
         "leads[0].attributs",
     ),
+    "unknown field in an activity": (
+        b'{"leads": [{"activities": [{"type": "call", "occured_at": "2025-01-01"}]}]}',
+        422,
+        "Unknown field `occured_at`. Did you mean `occurred_at`?",
+        "leads[0].activities[0].occured_at",
+    ),
     "lead is text": (b'{"leads": ["L1"]}', 422, "Expected `object`, got `str`", "leads[0]"),
     "lead without attributes": (
         b'{"leads": [{"lead_id": "L1"}]}',
@@ -283,7 +298,7 @@ def test_a_byte_order_mark_and_a_name_that_stands_twice_are_read(post: Post) -> 
 
 
 def test_refusals_are_all_tried() -> None:
-    assert len(REFUSED) == 32
+    assert len(REFUSED) == 33
 
 
 @pytest.mark.parametrize("value", [1e308, -1e308, 10**400, "1e999", "", " ", True, 0])
@@ -308,7 +323,7 @@ def test_wrong_paths_and_methods_have_the_one_shape(
 
 
 def test_model_gives_the_card(post: Post) -> None:
-    body = post("/model", {}).json()
+    body = post("/model", b"{ }\n").json()
     assert body["card"]["name"] == "acme"
     assert body["model"]["version"] == "7"
     assert error_of(post("/model", {"x": 1}))["code"] == "invalid"
