@@ -156,6 +156,7 @@ class ReportKeys(Struct, frozen=True, forbid_unknown_fields=True):
     qualified_stage: str | None = None
     stage_activities: list[str] = field(default_factory=list)
     sales_activities: list[str] = field(default_factory=list)
+    content_is_people: bool = False
     sales_channels: list[str] = field(default_factory=list)
     leads_per_week: Annotated[int, Meta(ge=1)] | None = None
     targets: TargetKeys = field(default_factory=TargetKeys)

@@ -7,12 +7,15 @@ counts is what came afterwards.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from features.events import NEVER, Ints
 from features.groups import Groups
+from models.intervals import holm
 from reports.attribution import WAYS, share_out, touches
 from reports.charts_report import series_chart
 from reports.content import Column, Figure, Page, Section, Takeaway
@@ -20,12 +23,13 @@ from reports.journeys import Codes, Funnel, Log
 from reports.metrics import METRICS
 from reports.numbers import percent
 from reports.rows import DAY, Bools, ReportRows
-from reports.statistics import CHANCE, Contrast
+from reports.statistics import CHANCE, FEWEST_LEADS, Contrast, p_of
 from reports.telling import (
     contrast_rows,
     correct_families,
     evidence_of,
     finding_of,
+    group_contrasts,
     one_contrast,
     quoted,
     rates_figure,
@@ -33,11 +37,16 @@ from reports.telling import (
     strongest,
 )
 
+Bits = NDArray[np.uint8]
+
 SLUG, TITLE = "activities", "Activities and content"
 LEAD = "Which activities and contents lead to wins, at which stage, and where is content missing?"
 LOOK_DAYS = 7.0
 MOST_KINDS = 40
 MOST_CONTENTS = 40
+MOST_TOLD = 3
+MOST_TWINS = 3
+SAME_LEADS = 0.5  # of the leads of two groups in both: telling of the second is no news
 NO_CONTENT = "(none)"
 
 
@@ -51,13 +60,14 @@ def activities_page(rows: ReportRows) -> Page:
         if not rows.has_times:
             needs += "; and the time at which each lead was created"
         return Page(SLUG, TITLE, LEAD, sections=(Section("Activities", needs=f"{needs}."),))
-    log, days = rows.log, look_days(rows)
+    log, days = _without_people(rows, rows.log), look_days(rows)
     kinds, contents = _most(log.kind, MOST_KINDS), _most(log.content, MOST_CONTENTS)
     kinds = kinds[rows.is_touch[kinds]]
     at = rows.created + int(days * DAY)
+    ever = np.full(len(rows), np.iinfo(np.int64).min)
     looks = [
-        _look(rows, log, np.full(len(rows), np.iinfo(np.int64).min), at, log.kind, kinds),
-        _look(rows, log, np.full(len(rows), np.iinfo(np.int64).min), at, log.content, contents),
+        _look(rows, log, ever, at, log.kind, kinds),
+        _look(rows, log, ever, at, log.content, contents),
     ]
     funnel = rows.funnel
     if funnel is not None:
@@ -65,35 +75,52 @@ def activities_page(rows: ReportRows) -> Page:
             entered = funnel.entered[:, k]
             later = np.where(entered == NEVER, NEVER, entered + int(days * DAY))
             looks.append(_look(rows, log, entered, later, log.kind, kinds))
-    families = correct_families([look for look, _ in looks])
+    families = correct_families([look.found for look in looks])
     about = (
-        f"leads still open {days:g} days after creation, looked at then, n = {looks[0][1]:,}; "
+        f"leads still open {days:g} days after creation, looked at then, n = {looks[0].n:,}; "
         f"won within {rows.horizon_days:g} days from then"
     )
     sections: list[Section] = []
     told: list[Takeaway] = []
+    known: list[Bits] = []
     for heading, names, codes, place in (
         ("Activities by type", log.kinds, kinds, 0),
         ("Contents", log.contents, contents, 1),
     ):
         if not len(codes):
-            needs = "Contents, such as pages, mails and webinars: map [activities] content."
-            sections.append(Section(heading, needs=needs))
+            sections.append(Section(heading, needs=_contents_needed(rows)))
             continue
         column = content_column(rows) if place else ""
         section, takeaways = _early(
-            heading, [names[c] for c in codes], families[place], about, days,
-            f"activities-{place}", column,
+            heading, [names[c] for c in codes], families[place], looks[place].had, known, about,
+            days, f"activities-{place}", column,
         )  # fmt: skip
         sections.append(section)
         told += takeaways
     if funnel is not None and funnel.stages:
-        section, takeaways = _by_stage(rows, funnel, log, kinds, families[2:], days, told)
+        had = [look.had for look in looks[2:]]
+        section, takeaways = _by_stage(funnel, log, kinds, families[2:], had, known, days)
         sections.append(section)
         told += takeaways
     sections += _attribution(rows, log)
     gaps, missing = _gaps(rows, log)
     return Page(SLUG, TITLE, LEAD, (*told, *missing), (*sections, gaps))
+
+
+def _without_people(rows: ReportRows, log: Log) -> Log:
+    """Take contents out that say who did something: people are neither ranked nor credited."""
+    if not rows.project.report.content_is_people:
+        return log
+    return replace(log, content=np.full_like(log.content, -1), contents=())
+
+
+def _contents_needed(rows: ReportRows) -> str:
+    if rows.project.report.content_is_people:
+        return (
+            "Contents, such as pages, mails and webinars. What the activities have as content are "
+            "people ([report] content_is_people), who are not ranked here."
+        )
+    return "Contents, such as pages, mails and webinars: map [activities] content."
 
 
 def look_days(rows: ReportRows) -> float:
@@ -107,9 +134,26 @@ def _most(code: Codes, most: int) -> Ints:
     return np.argsort(-n, kind="stable")[:most][: int((n > 0).sum())]
 
 
-def _look(
-    rows: ReportRows, log: Log, since: Ints, at: Ints, code: Codes, codes: Ints
-) -> tuple[list[Contrast], int]:
+@dataclass(frozen=True)
+class _Look:
+    """All leads that were open at a look, and those of them that had each activity by then.
+
+    Attributes
+    ----------
+    found : list of Contrast
+        By activity, not corrected.
+    n : int
+        Leads open at the look.
+    had : ndarray of uint8, shape (k, ceil(n_leads / 8))
+        Which leads had each activity: a bit a lead.
+    """
+
+    found: list[Contrast]
+    n: int
+    had: Bits
+
+
+def _look(rows: ReportRows, log: Log, since: Ints, at: Ints, code: Codes, codes: Ints) -> _Look:
     """Compare leads that had each activity in [since, at] with all that were open at `at`."""
     lead = np.arange(len(rows))
     there = (at < NEVER) & (since < NEVER)
@@ -122,12 +166,29 @@ def _look(
     seen = (
         (column >= 0) & there[log.lead] & (log.at >= since[log.lead]) & (log.at <= when[log.lead])
     )
-    had = np.zeros((len(rows), len(codes)), dtype=bool)
-    had[log.lead[seen], column[seen]] = True
-    n, wins = had.sum(axis=0), had[won].sum(axis=0)
+    had = np.zeros((len(codes), len(rows)), dtype=bool)
+    had[column[seen], log.lead[seen]] = True
+    n, wins = had.sum(axis=1), had[:, won].sum(axis=1)
     all_n, all_wins = int(there.sum()), int(won.sum())
-    return [one_contrast(int(w), int(m), all_wins, all_n)
-            for w, m in zip(wins, n, strict=True)], all_n  # fmt: skip
+    found = [one_contrast(int(w), int(m), all_wins, all_n) for w, m in zip(wins, n, strict=True)]
+    return _Look(found, all_n, np.packbits(had, axis=1))
+
+
+def _is_news(had: Bits, known: list[Bits]) -> bool:
+    """Tell whether a group of leads is another than those told of, and note it down if so."""
+    for other in known:
+        both, either = np.bitwise_count(had & other).sum(), np.bitwise_count(had | other).sum()
+        if both > SAME_LEADS * either:
+            return False
+    known.append(had)
+    return True
+
+
+def _twins(names: Sequence[str], had: Bits, i: int) -> str:
+    """Name an activity, and up to two others that the very same leads had."""
+    same = [k for k in range(len(names)) if k != i and (had[k] == had[i]).all()]
+    *first, last = (quoted(names[k]) for k in (i, *same[: MOST_TWINS - 1]))
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def content_column(rows: ReportRows) -> str:
@@ -141,21 +202,28 @@ def _early(
     heading: str,
     names: Sequence[str],
     found: list[Contrast],
+    had: Bits,
+    known: list[Bits],
     about: str,
     days: float,
     slug: str,
     column: str = "",
-) -> tuple[Section, tuple[Takeaway, ...]]:
+) -> tuple[Section, list[Takeaway]]:
     named = f"{quoted(column)} " if column else ""
     base = next((each.value / each.ratio for each in found if each.ratio), 0.0)
     did = f"in their first {days:g} days"
-    told = strongest(
+    place = {name: i for i, name in enumerate(names)}
+    held = strongest(
         zip(names, found, strict=True),
-        lambda name, each: f"Leads with {named}{quoted(name)} {did} convert {ratio_words(each)}.",
+        lambda name, each: (
+            f"Leads with {named}{_twins(names, had, place[name])} {did} convert "
+            f"{ratio_words(each)}."
+        ),
         "activity_ratio",
         slug,
-        most=3,
+        most=len(names),
     )
+    told = [t for t in held if _is_news(had[place[t.evidence["name"]]], known)][:MOST_TOLD]
     order = sorted(range(len(names)), key=lambda i: -(found[i].ratio or 0))
     rows = contrast_rows([names[i] for i in order], [found[i] for i in order])
     figure = rates_figure(
@@ -175,37 +243,41 @@ def _early(
 
 
 def _by_stage(
-    rows: ReportRows,
     funnel: Funnel,
     log: Log,
     kinds: Ints,
     families: list[list[Contrast]],
+    had: list[Bits],
+    known: list[Bits],
     days: float,
-    before: Sequence[Takeaway],
-) -> tuple[Section, tuple[Takeaway, ...]]:
-    items, table = [], []
-    for stage, found in zip(funnel.stages, families, strict=True):
-        for code, each in zip(kinds, found, strict=True):
-            kind = log.kinds[code]
+) -> tuple[Section, list[Takeaway]]:
+    names = [log.kinds[code] for code in kinds]
+    items: list[tuple[str, Contrast]] = []
+    table: list[dict[str, Any]] = []
+    places: dict[str, tuple[int, int]] = {}
+    for k, (stage, found) in enumerate(zip(funnel.stages, families, strict=True)):
+        for i, (kind, each) in enumerate(zip(names, found, strict=True)):
             if each.n:
-                items.append(((stage, kind), each))
-                table.append({**each.row(), "name": f"{stage}: {kind}", "stage": stage})
-    told = [
-        takeaway
-        for (stage, kind), each in items
-        for takeaway in strongest(
-            [(kind, each)],
-            lambda name, found, stage=stage: (
-                f"In the first {days:g} days in {quoted(stage)}, leads with {quoted(name)} "
-                f"convert {ratio_words(found)} of the leads in that stage."
-            ),
-            "activity_ratio",
-            "activities-stages",
+                name = f"{stage}: {kind}"
+                items.append((name, each))
+                places[name] = k, i
+                table.append({**each.row(), "name": name, "stage": stage})
+
+    def sentence(name: str, each: Contrast) -> str:
+        k, i = places[name]
+        return (
+            f"In the first {days:g} days in {quoted(funnel.stages[k])}, leads with "
+            f"{_twins(names, had[k], i)} convert {ratio_words(each)} of the leads in that stage."
         )
-    ]
-    known = {tuple(t.evidence[key] for key in ("name", "n", "wins")) for t in before}
-    told = [t for t in told if tuple(t.evidence[key] for key in ("name", "n", "wins")) not in known]
-    told.sort(key=lambda t: -max(t.evidence["ratio_low"] or 0, 1 / (t.evidence["ratio_high"] or 1)))
+
+    ranked = strongest(items, sentence, "activity_ratio", "activities-stages", most=len(items))
+    told: list[Takeaway] = []
+    kinds_told: set[int] = set()
+    for takeaway in ranked:
+        k, i = places[takeaway.evidence["name"]]
+        if i not in kinds_told and _is_news(had[k][i], known):
+            kinds_told.add(i)
+            told.append(takeaway)
     held = sum(each.holds for _, each in items)
     table.sort(key=lambda row: -abs(np.log(row["ratio"])) if row["p"] and row["p"] < CHANCE and
                row["ratio"] else 0.0)  # fmt: skip
@@ -224,7 +296,7 @@ def _by_stage(
     )  # fmt: skip
     about = f"leads still open {days:g} days after entering the stage, looked at then"
     figure = Figure("activities-stages", finding, about, columns, tuple(table))
-    return Section("At which stage", (), (figure,)), tuple(told[:2])
+    return Section("At which stage", (), (figure,)), told[:2]
 
 
 def _attribution(rows: ReportRows, log: Log) -> list[Section]:
@@ -253,9 +325,11 @@ def _attribution(rows: ReportRows, log: Log) -> list[Section]:
                      strict=True)), "disagreement": float(each.max() - each.min())}
                 )  # fmt: skip
         widest = max(table, key=lambda row: row["disagreement"])
+        most, least = (pick(WAYS, key=lambda way: widest[way]) for pick in (max, min))
         finding = (
-            f"{quoted(widest['name'])} gets {percent(min(widest[w] for w in WAYS))} or "
-            f"{percent(max(widest[w] for w in WAYS))} of the wins, by how they are shared out"
+            f"{quoted(widest['name'])} gets {percent(widest[most])} of the wins by "
+            f"{METRICS[most].title.lower()}, {percent(widest[least])} by "
+            f"{METRICS[least].title.lower()}"
         )
         columns = (
             Column("name", label),
@@ -276,7 +350,7 @@ def _attribution(rows: ReportRows, log: Log) -> list[Section]:
 
 def _gaps(rows: ReportRows, log: Log) -> tuple[Section, tuple[Takeaway, ...]]:
     """Find stages and kinds of leads with low conversion and little content."""
-    heading = "Where content is missing"
+    heading = "Where few go on and see little content"
     segments = [each for each in (rows.source, *rows.audience[:1]) if each is not None]
     funnel = rows.funnel
     if funnel is None or not funnel.stages or not segments or not (log.content >= 0).any():
@@ -285,47 +359,52 @@ def _gaps(rows: ReportRows, log: Log) -> tuple[Section, tuple[Takeaway, ...]]:
             "stages, contents of activities ([activities] content), and a source or audience."
         )
         return Section(heading, needs=needs), ()
-    table, families = [], []
+    table: list[dict[str, Any]] = []
+    families: list[list[Contrast]] = []
     limit = rows.created + rows.horizon
     following = np.column_stack([funnel.reached[:, 1:], rows.closed])
     for k, stage in enumerate(funnel.stages):
-        inside = rows.is_mature & (funnel.entered[:, k] <= limit)
+        entered = funnel.entered[:, [k]]
+        reached = rows.is_mature & ((funnel.reached[:, k] <= limit) | rows.won)
         goes_on = (following[:, k] <= limit) if k + 1 < len(funnel.stages) else rows.won
-        goes_on = goes_on | rows.won
-        later = np.where(
-            following > funnel.entered[:, [k]], following, NEVER
-        ).min(axis=1)  # fmt: skip
+        inside = rows.is_mature & (entered[:, 0] <= limit)
+        left = np.where(following > entered, following, NEVER).min(axis=1)
         seen = (
             (log.content >= 0)
             & inside[log.lead]
-            & (log.at >= funnel.entered[log.lead, k])
-            & (log.at < later[log.lead])
+            & (log.at >= entered[log.lead, 0])
+            & (log.at < left[log.lead])
         )
-        per_lead = np.bincount(log.lead[seen], minlength=len(rows))
         for groups in segments:
-            found, more = _stage_by_group(groups, inside, goes_on, per_lead, log, seen)
-            families.append(found)
+            families.append(group_contrasts(groups, reached, goes_on | rows.won))
             table += [
-                {"stage": stage, "segment": groups.column, "group": name, **extra}
-                for name, extra in zip(groups.names, more, strict=True)
+                {"stage": stage, "segment": groups.column, "group": name, **contents}
+                for name, contents in zip(
+                    groups.names, _contents_seen(groups, inside, log, seen), strict=True
+                )
             ]
     corrected = [each for family in correct_families(families) for each in family]
+    few = holm([row["p_contents"] for row in table])
     rows_, told = [], []
-    for row, each in zip(table, corrected, strict=True):
+    for row, each, p in zip(table, corrected, few, strict=True):
         if not each.n:
             continue
-        is_gap = each.holds and (each.ratio or 1) < 1 and row["per_lead"] < row["usual"]
+        sees_less = p < CHANCE and row["per_lead"] < row["usual"]
+        is_gap = each.holds and (each.ratio or 1) < 1 and sees_less
         name = f"{row['stage']} × {row['segment']}: {row['group']}"
-        rows_.append({**each.row(), "name": name, "per_lead": row["per_lead"],
-                      "contents": row["contents"], "usual": row["usual"],
-                      "gap": "yes" if is_gap else "no"})  # fmt: skip
+        contents = {key: row[key] for key in ("per_lead", "usual", "contents")}
+        rows_.append(
+            {**each.row(), "name": name, **contents, "p_contents": p,
+             "gap": "yes" if is_gap else "no"}
+        )  # fmt: skip
         if is_gap:
             told.append(
                 Takeaway(
-                    f"Content is missing for {quoted(row['group'])} in {quoted(row['stage'])}: "
-                    f"they go on {ratio_words(each)}, and see {row['per_lead']:.2f} contents a "
-                    f"lead there, against {row['usual']:.2f} of all.",
-                    evidence_of(each, name=name, per_lead=row["per_lead"], usual=row["usual"]),
+                    f"Leads of {quoted(row['segment'])} {quoted(row['group'])} in "
+                    f"{quoted(row['stage'])} see {row['per_lead']:.2f} contents each there, "
+                    f"against {row['usual']:.2f} of all, and go on {ratio_words(each)}. Less "
+                    "content may be the cause of that, or its consequence.",
+                    evidence_of(each, name=name, **contents),
                     "contents_per_lead",
                     "activities-gaps",
                 )
@@ -333,42 +412,55 @@ def _gaps(rows: ReportRows, log: Log) -> tuple[Section, tuple[Takeaway, ...]]:
     rows_.sort(key=lambda row: (row["gap"] != "yes", row["ratio"] or 1))
     told.sort(key=lambda t: t.evidence["ratio_high"] or 1)
     columns = (
-        Column("name", "Stage and kind of lead"), Column("gap", "Content missing"),
-        Column("n", "Leads in the stage", "count"), Column("wins", "Go on", "count"),
+        Column("name", "Stage and kind of lead"), Column("gap", "Less of both"),
+        Column("n", "Reached the stage", "count"), Column("wins", "Go on", "count"),
         Column("value", "Goes on", "share", "step_share"),
         Column("low", "from (95 %)", "share"), Column("high", "to (95 %)", "share"),
-        Column("ratio", "Against all in the stage", "ratio"),
+        Column("ratio", "Against all in the stage", "ratio"), Column("verdict", "Verdict"),
         Column("per_lead", "Contents a lead", "ratio", "contents_per_lead"),
         Column("usual", "Contents a lead, all", "ratio"),
+        Column("p_contents", "p of contents, corrected", "ratio", "chance"),
         Column("contents", "Different contents seen", "count"),
-        Column("verdict", "Verdict"),
     )  # fmt: skip
     finding = (
         f"{len(told) or 'None'} of {len(rows_)} kinds of leads in a stage go on less often than "
-        "the others and see less content than usual"
+        "the others and see less content, both by more than chance"
     )
     figure = Figure(
-        "activities-gaps", finding, "mature leads that entered the stage within the horizon",
+        "activities-gaps", finding, "mature leads that reached the stage within the horizon; "
+        "contents seen in it by those that entered it",
         columns, tuple(rows_),
         note="Less content may be the cause of fewer going on, or its consequence.",
     )  # fmt: skip
     return Section(heading, (), (figure,)), tuple(told[:2])
 
 
-def _stage_by_group(
-    groups: Groups, inside: Bools, goes_on: Bools, per_lead: Ints, log: Log, seen: Bools
-) -> tuple[list[Contrast], list[dict[str, Any]]]:
-    k = len(groups.names)
-    n = np.bincount(groups.code[inside], minlength=k)
-    wins = np.bincount(groups.code[inside & goes_on], minlength=k)
-    contents = np.bincount(groups.code[inside], per_lead[inside], minlength=k)
-    usual = float(per_lead[inside].mean()) if inside.any() else 0.0
+def _contents_seen(groups: Groups, inside: Bools, log: Log, seen: Bools) -> list[dict[str, Any]]:
+    """Give each group's contents a lead in a stage, all leads' too, and the chance of that.
+
+    Parameters
+    ----------
+    groups : Groups
+    inside : ndarray of bool, shape (n_leads,)
+        Which leads entered the stage.
+    log : Log
+    seen : ndarray of bool, shape (n_activities,)
+        Which activities count.
+    """
+    code, k = groups.code[inside], len(groups.names)
+    per_lead = np.bincount(log.lead[seen], minlength=len(inside))[inside].astype(np.float64)
     pairs = np.unique(groups.code[log.lead[seen]] * (len(log.contents) + 1) + log.content[seen])
     different = np.bincount(pairs // (len(log.contents) + 1), minlength=k)
-    found = [one_contrast(int(w), int(m), int(wins.sum()), int(n.sum()))
-             for w, m in zip(wins, n, strict=True)]  # fmt: skip
-    more = [
-        {"per_lead": float(c / max(m, 1)), "usual": usual, "contents": int(d)}
-        for c, m, d in zip(contents, n, different, strict=True)
-    ]
-    return found, more
+    usual = float(per_lead.mean()) if len(per_lead) else 0.0
+    found = []
+    for i in range(k):
+        own, others = per_lead[code == i], per_lead[code != i]
+        p = 1.0
+        if min(len(own), len(others)) >= FEWEST_LEADS:
+            error = own.var(ddof=1) / len(own) + others.var(ddof=1) / len(others)
+            p = p_of((own.mean() - others.mean()) / np.sqrt(error)) if error > 0 else 1.0
+        mean = float(own.mean()) if len(own) else 0.0
+        found.append(
+            {"per_lead": mean, "usual": usual, "p_contents": p, "contents": int(different[i])}
+        )
+    return found

@@ -3,12 +3,16 @@
 import datetime
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 
 from crm.project import load_project
 from crm.records import read_records
 from features.groups import Groups
+from features.moments import MICROSECONDS_PER_DAY
+from reports.journeys import Log
+from reports.pages_activities import activities_page
 from reports.pages_audience import audience_page
 from reports.pages_funnel import funnel_page
 from reports.rows import make_rows
@@ -70,3 +74,46 @@ def test_the_pair_that_surely_differs_most_comes_first_not_the_commonest(rows) -
     assert common
     assert max(row["p"] for row in common) < first["p"]
     assert page.takeaways[-1].sentence.startswith("Leads with “place” “")
+
+
+def test_activities_that_the_same_leads_had_are_told_of_once(rows) -> None:
+    """Leads that were won after their first week had a trial before, and a second name of it."""
+    log, day = rows.log, MICROSECONDS_PER_DAY
+    later = rows.won & (rows.closed > rows.created + 8 * day) & rows.is_mature
+    had = np.repeat(np.flatnonzero(later), 2).astype(np.int32)
+    order = np.argsort(np.concatenate([log.lead, had]), kind="stable")
+    kind = len(log.kinds) + np.arange(len(had), dtype=np.int32) % 2
+    none = np.full_like(had, -1)
+    more = Log(
+        np.concatenate([log.lead, had])[order],
+        np.concatenate([log.at, rows.created[had] + day])[order],
+        *(np.concatenate(pair)[order] for pair in
+          ((log.kind, kind), (log.content, none), (log.channel, none))),
+        (*log.kinds, "trial", "test drive"), log.contents, log.channels,
+    )  # fmt: skip
+    told = activities_page(replace(rows, log=more)).takeaways
+    assert "Leads with “trial” and “test drive” in their first 7 days" in told[0].sentence
+    assert sum("in their first 7 days" in each.sentence and "trial" in each.sentence
+               for each in told) == 1  # fmt: skip
+    assert not any("test drive" in each.sentence and "trial" not in each.sentence for each in told)
+
+
+def test_contents_that_are_people_are_neither_ranked_nor_credited(rows) -> None:
+    keys = msgspec.structs.replace(rows.project.report, content_is_people=True)
+    page = activities_page(replace(rows, project=replace(rows.project, report=keys)))
+    figures = {f.name for section in page.sections for f in section.figures}
+    assert "attribution-type" in figures
+    assert not figures & {"activities-1", "attribution-content", "activities-gaps"}
+    assert any("people" in section.needs for section in page.sections)
+
+
+def test_a_source_goes_on_as_often_on_one_page_as_on_the_other(rows) -> None:
+    steps = figure_of(funnel_page(rows), "funnel-sources").rows
+    expected = {f"{r['name'].split(' → ')[0]}": (r["n"], r["wins"], r["ratio"]) for r in steps}
+    found = {}
+    for row in figure_of(activities_page(rows), "activities-gaps").rows:
+        stage, _, group = row["name"].partition(" × source: ")
+        if group:
+            found[f"{group}: {stage}"] = (row["n"], row["wins"], row["ratio"])
+    assert len(found) > 20
+    assert found == {key: expected[key] for key in found}
