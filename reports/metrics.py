@@ -12,7 +12,8 @@ A report is as of one moment: the newest time in the records, or now if that is 
 that was recorded later counts. The *horizon* is `[learn] horizon_days` of the project file. A
 lead is *mature* when its whole horizon has been watched; the newest leads are not, and are never
 averaged in, because those who will still be won would count as not won. Where leads have no time
-of creation, those with an outcome count as mature, and nothing can be said about time.
+of creation, those with an outcome count as mature, and nothing can be said about time; the
+definitions in their report say it that way.
 
 Intervals are at 95 %. A difference is called one only if it is more than chance after Holm's
 correction for all values looked at together, and only among groups of at least 30 leads.
@@ -184,8 +185,14 @@ METRICS: dict[str, Metric] = {
                "leads handed over", "complete weeks",
                "leads handed over in the last 7 days are not in it"),
         Metric("handed_won_share", "Converted",
-               "leads won within one horizon after being handed over", "leads handed over",
-               "complete weeks", "leads handed over at least one horizon ago"),
+               "leads won within one horizon after being handed over",
+               "leads that became mature: handed over one horizon before",
+               "complete weeks from Monday, UTC, up to the newest lead", "what it counts"),
+        Metric("handed_mature", "Became mature",
+               "leads whose horizon after being handed over has ended", "none: a count",
+               "complete weeks from Monday, UTC, up to the newest lead", "what it counts"),
+        Metric("week_deals", "Deals won", "leads won, whenever they were handed over",
+               "none: a count", "complete weeks from Monday, UTC, up to the newest lead", _NONE),
         Metric("week_revenue", "Revenue won", "amounts of the wins closed", "none: a sum",
                "complete weeks from Monday, UTC", _NONE),
         Metric("new_leads", "New leads", "leads created", "none: a count",
@@ -205,9 +212,44 @@ METRICS: dict[str, Metric] = {
 }  # fmt: skip
 
 
-def definitions() -> list[dict[str, Any]]:
-    """Give every definition as plain data."""
-    return [asdict(each) for each in METRICS.values()]
+WITHOUT_TIMES = (  # what is said of leads that do not stand in time; longer phrases first
+    ("leads created at least one horizon ago", "leads with an outcome"),
+    (", scored at least one horizon ago", " and have an outcome"),
+    ("leads scored at least one horizon ago", "leads with an outcome"),
+    (" within the horizon after their creation", ""),
+    (" within one horizon after being scored", ""),
+    ("Mature leads", "Leads with an outcome"),
+    ("mature leads", "leads with an outcome"),
+    ("from the first lead, or from --since", "all leads of the table"),
+    ("as of the moment", "as the table stands"),
+    ("leads created", "leads in the table"),
+)
+
+
+def definitions(has_times: bool = True) -> list[dict[str, Any]]:
+    """Give every definition as plain data.
+
+    Parameters
+    ----------
+    has_times : bool
+        Whether the leads stand in time; of others no definition speaks of it.
+
+    Examples
+    --------
+    >>> conversion = definitions(has_times=False)[2]
+    >>> conversion["definition"], conversion["denominator"]
+    ('leads won', 'leads with an outcome')
+    """
+    found = [asdict(each) for each in METRICS.values()]
+    return found if has_times else [_without_times(each) for each in found]
+
+
+def _without_times(metric: dict[str, Any]) -> dict[str, Any]:
+    said = dict(metric)
+    for key in said.keys() - {"name"}:
+        for phrase, instead in WITHOUT_TIMES:
+            said[key] = said[key].replace(phrase, instead)
+    return said
 
 
 def metrics_page() -> str:

@@ -1,19 +1,22 @@
 """Service levels: what marketing hands over and how sales works it, by grade and week."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from features.events import NEVER, Ints
+from features.events import NEVER, Floats, Ints
 from reports.charts_report import lines_chart, rates_chart
 from reports.content import Column, Figure, Page, Section, Takeaway
 from reports.page import NO_BREAK
 from reports.pages_sources import qualified_stage
 from reports.rows import DAY, Bools, ReportRows
-from reports.scored import score_moments
+from reports.scored import not_learned_from, score_moments
 from reports.statistics import CHANCE, FEWEST_LEADS, middle, two_shares
-from reports.telling import day_name, interval_row, quoted, share_words
+from reports.telling import day_name, finite, interval_row, quoted, share_words
 
 SLUG, TITLE = "service-levels", "Service levels"
 LEAD = "How many leads are handed over, how fast and how many of them does sales work, and is \
@@ -23,9 +26,95 @@ WEEK = 7 * DAY
 TO_WORK = 7 * DAY  # how long a lead may wait to count as worked
 MONDAY = 4 * DAY  # 1 January 1970 was a Thursday
 QUIET = 3 * DAY  # a week is complete though no lead came on its last days
-HOURS = 24.0
+HOUR = DAY // 24
 ALL = "all"
+NOT_SCORED = "not scored"
 MOST_GRADED = 300_000  # the rest would be "not scored"
+
+
+@dataclass(frozen=True)
+class _Handed:
+    """Leads as they were handed over to sales.
+
+    Attributes
+    ----------
+    rows : ReportRows
+    at : ndarray of int64, shape (n,)
+        When each was handed over; `NEVER` if it was not.
+    last : int
+        The end of the last complete week, in microseconds.
+    grade : ndarray of object, shape (n,)
+        When it was handed over, by the model of the report; `ALL` without one.
+    """
+
+    rows: ReportRows
+    at: Ints
+    last: int
+    grade: NDArray[np.object_]
+
+    @property
+    def first(self) -> int:
+        """The beginning of the first week shown."""
+        return self.last - WEEKS * WEEK
+
+    @cached_property
+    def grades(self) -> list[str]:
+        """The grades that leads of these weeks have, and those that something is promised of."""
+        return sorted({*self.grade[self.within(self.first, self.last)], *_promised(self.rows)})
+
+    @cached_property
+    def touched(self) -> Ints:
+        """When sales first worked each lead after that; `NEVER` if it has not."""
+        return self.rows.first_sales_after(np.where(self.at == NEVER, self.rows.as_of, self.at))
+
+    @cached_property
+    def hours(self) -> Floats:
+        """From being handed over to being worked; infinite where that has not come."""
+        came = self.touched != NEVER
+        return np.where(came, (np.where(came, self.touched, 0) - self.at) / HOUR, np.inf)
+
+    def within(self, begin: int, end: int, grade: str = ALL) -> Bools:
+        """Tell which leads were handed over in a time, with a grade."""
+        inside = (self.at >= begin) & (self.at < end)
+        return inside if grade == ALL else inside & (self.grade == grade)
+
+    def watched(self, begin: int, end: int, grade: str = ALL, span: int = TO_WORK) -> Bools:
+        """Tell which of these leads have been watched for so long, to say if they were worked."""
+        return self.within(begin, end, grade) & (np.minimum(self.at, end) + span <= self.rows.as_of)
+
+    def matured(self, begin: int, end: int, grade: str = ALL) -> Bools:
+        """Tell which leads became mature in a time: were handed over one horizon before it."""
+        return self.within(begin - self.rows.horizon, end - self.rows.horizon, grade)
+
+    def row(self, grade: str, begin: int, end: int) -> dict[str, Any]:
+        """Count what was handed over, worked and converted in a time."""
+        came = self.within(begin, end, grade)
+        old = self.watched(begin, end, grade)
+        waits = middle(self.hours[old])
+        work = interval_row(grade, int((self.hours[old] <= TO_WORK / HOUR).sum()), int(old.sum()))
+        mature = np.flatnonzero(self.matured(begin, end, grade))
+        won = self.rows.won_within(mature, self.at[mature])
+        close = interval_row(grade, int(won.sum()), len(mature))
+        return {
+            "name": grade,
+            "handed": int(came.sum()),
+            "a_week": float(came.sum() / WEEKS),
+            "n": work["n"],
+            "wins": work["wins"],
+            "hours": finite(waits.value) if waits else None,
+            "hours_low": finite(waits.low) if waits else None,
+            "hours_high": finite(waits.high) if waits else None,
+            "hours_late": finite(waits.late) if waits else None,
+            "untouched": int((self.touched[old] == NEVER).sum()),
+            "value": work["value"],
+            "low": work["low"],
+            "high": work["high"],
+            "mature": close["n"],
+            "won": close["wins"],
+            "won_share": close["value"],
+            "won_low": close["low"],
+            "won_high": close["high"],
+        }
 
 
 def service_page(rows: ReportRows) -> Page:
@@ -37,33 +126,22 @@ def service_page(rows: ReportRows) -> Page:
             "worked, converted, and revenue. That needs the time at which each lead was created."
         )
         return Page(SLUG, TITLE, LEAD, sections=(Section(heading, needs=needs),))
-    handed, how = _handed_over(rows)
+    at, how = _handed_over(rows)
     end = min(rows.as_of, rows.leads_until + QUIET)
     last = (end - MONDAY) // WEEK * WEEK + MONDAY
-    first = last - WEEKS * WEEK
     if end < rows.as_of:
         how += (
             f" The newest lead is of {day_name(rows.leads_until)}, other records go on to "
             f"{day_name(rows.as_of)}: weeks are shown up to the newest lead."
         )
-    inside = (handed >= first) & (handed < last)
-    if not inside.any():
+    handed = _Handed(rows, at, last, _grades(rows, at, last))
+    if not handed.within(handed.first, last).any():
         needs = f"Leads handed over in the last {WEEKS} complete weeks; there is none. {how}"
         return Page(SLUG, TITLE, LEAD, sections=(Section(heading, needs=needs),))
-    grade = _grades(rows, handed, inside)
-    touched = rows.first_sales_after(np.where(handed == NEVER, rows.as_of, handed))
-    worked = (touched != NEVER) & (touched - handed <= TO_WORK)
-    grades = sorted(set(grade[inside].tolist()))
-    about = (
-        f"leads handed over in {WEEKS} weeks to {day_name(last - DAY)}, n = {int(inside.sum()):,}"
-    )
-    table = [_row(rows, g, inside & (grade == g), handed, touched, worked) for g in grades]
-    if len(grades) > 1:
-        table.append(_row(rows, ALL, inside, handed, touched, worked))
-    sections = [_by_grade(rows, table, about, how), _promises(rows, table, inside, last)]
-    sections.append(_weeks(rows, inside, handed, touched, worked, grade, grades, last))
-    told = _told(rows, inside, handed, worked, grade, grades)
-    return Page(SLUG, TITLE, LEAD, told, tuple(sections))
+    names = handed.grades if handed.grades == [ALL] else [*handed.grades, ALL]
+    table = [handed.row(grade, handed.first, last) for grade in names]
+    sections = (_by_grade(handed, table, how), _promises(handed, table), _weeks(handed))
+    return Page(SLUG, TITLE, LEAD, _told(handed), sections)
 
 
 def _handed_over(rows: ReportRows) -> tuple[Ints, str]:
@@ -79,59 +157,30 @@ def _handed_over(rows: ReportRows) -> tuple[Ints, str]:
     )
 
 
-def _grades(rows: ReportRows, handed: Ints, inside: Bools) -> Any:
-    """Give each lead's grade when it was handed over, by the model of the report."""
+def _grades(rows: ReportRows, at: Ints, last: int) -> NDArray[np.object_]:
+    """Give the grades of leads that were handed over, or became mature, in the weeks."""
     grade = np.full(len(rows), ALL, dtype=object)
     if rows.scorer is not None:
-        lead = np.flatnonzero(inside)
-        scored = score_moments(rows.scorer, rows.records, lead, handed[lead], MOST_GRADED)
-        grade[lead] = "not scored"
+        ends = np.array([last, last - rows.horizon])[:, None]
+        lead = np.flatnonzero(((at >= ends - WEEKS * WEEK) & (at < ends)).any(axis=0))
+        scored = score_moments(rows.scorer, rows.records, lead, at[lead], MOST_GRADED)
+        grade[lead] = NOT_SCORED
         grade[scored.lead] = scored.grade
     return grade
 
 
-def _row(
-    rows: ReportRows, name: str, chosen: Bools, handed: Ints, touched: Ints, worked: Bools
-) -> dict[str, Any]:
-    when = np.where(handed == NEVER, 0, handed)
-    old_enough = chosen & (when + TO_WORK <= rows.as_of)
-    waits = middle(_hours(handed[old_enough], touched[old_enough]))
-    mature = chosen & (when + rows.horizon <= rows.as_of)
-    won = rows.won_within(np.arange(len(rows)), when) & mature
-    work = interval_row(name, int((worked & old_enough).sum()), int(old_enough.sum()))
-    close = interval_row(name, int(won.sum()), int(mature.sum()))
-    return {
-        "name": name,
-        "handed": int(chosen.sum()),
-        "a_week": float(chosen.sum() / WEEKS),
-        "n": work["n"],
-        "wins": work["wins"],
-        "hours": _finite(waits.value) if waits else None,
-        "hours_low": _finite(waits.low) if waits else None,
-        "hours_high": _finite(waits.high) if waits else None,
-        "hours_late": _finite(waits.late) if waits else None,
-        "untouched": int((old_enough & (touched == NEVER)).sum()),
-        "value": work["value"],
-        "low": work["low"],
-        "high": work["high"],
-        "mature": close["n"],
-        "won": close["wins"],
-        "won_share": close["value"],
-        "won_low": close["low"],
-        "won_high": close["high"],
-    }
+def _promised(rows: ReportRows) -> set[str]:
+    """Name the grades of the model that something is promised of."""
+    if rows.scorer is None:
+        return set()
+    targets, scale = rows.project.report.targets, rows.scorer.scale
+    named = {*targets.leads_per_week, *targets.first_touch_hours}
+    named |= {*targets.worked_share, *targets.won_share}
+    return named & {*(grade for grade, _ in scale.grades), scale.lowest}
 
 
-def _hours(handed: Ints, touched: Ints) -> Any:
-    came = touched != NEVER
-    return np.where(came, (np.where(came, touched, 0) - handed) / DAY * HOURS, np.inf)
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
-
-
-def _by_grade(rows: ReportRows, table: list[dict[str, Any]], about: str, how: str) -> Section:
+def _by_grade(handed: _Handed, table: list[dict[str, Any]], how: str) -> Section:
+    rows = handed.rows
     columns: tuple[Column, ...] = (
         Column("name", "Grade"), Column("handed", "Handed over", "count", "handed_over"),
         Column("a_week", "A week", "ratio", "handed_over"),
@@ -142,7 +191,8 @@ def _by_grade(rows: ReportRows, table: list[dict[str, Any]], about: str, how: st
         Column("value", "Worked within 7 days", "share", "worked_share"),
         Column("low", "from (95 %)", "share"), Column("high", "to (95 %)", "share"),
         Column("untouched", "Not worked at all", "count"),
-        Column("mature", "Mature", "count"), Column("won", "Won", "count"),
+        Column("mature", "Became mature", "count", "handed_mature"),
+        Column("won", "Won of these", "count"),
         Column("won_share", "Converted", "share", "handed_won_share"),
         Column("won_low", "from (95 %)", "share"), Column("won_high", "to (95 %)", "share"),
     )  # fmt: skip
@@ -160,12 +210,21 @@ def _by_grade(rows: ReportRows, table: list[dict[str, Any]], about: str, how: st
         if channels:
             said += "; of them only those whose channel is " + " or ".join(map(quoted, channels))
         paragraphs.append(f"{said}.")
-    if not any(row["mature"] for row in table):
-        paragraphs.append("None of these leads is mature, so nothing is said of their conversion.")
+    whole = table[-1]
+    before = f"{rows.horizon_days:g}{NO_BREAK}days before"
+    if whole["mature"]:
+        paragraphs.append(
+            f"What converted is told of the {whole['mature']:,} leads that became mature in these "
+            f"weeks: they were handed over {before}.{_flattered(handed)}"
+        )
+    else:
+        paragraphs.append(
+            f"No lead was handed over {before}, so nothing is said of what converted."
+        )
+    about = f"leads handed over in {_window(handed)}, n = {whole['handed']:,}"
     shown = [row for row in table if row["value"] is not None]
-    chart, finding = None, f"{table[-1]['handed'] if table else 0:,} leads were handed over"
+    chart, finding = None, f"{whole['handed']:,} leads were handed over"
     if rows.sales and shown:
-        whole = table[-1]
         finding = (
             f"{100 * (whole['value'] or 0):.0f}{NO_BREAK}% of the leads handed over are worked "
             "within 7 days"
@@ -176,27 +235,48 @@ def _by_grade(rows: ReportRows, table: list[dict[str, Any]], about: str, how: st
     return Section("By grade", tuple(paragraphs), (figure,))
 
 
-def _promises(
-    rows: ReportRows, table: Sequence[dict[str, Any]], inside: Bools, last: int
-) -> Section:
+def _window(handed: _Handed) -> str:
+    return f"{WEEKS} weeks to {day_name(handed.last - DAY)}"
+
+
+def _flattered(handed: _Handed) -> str:
+    """Say so if the model that gives the grades has learned what became of most such leads."""
+    if handed.rows.scorer is None:
+        return ""
+    mature = handed.matured(handed.first, handed.last)
+    unseen = not_learned_from(handed.rows.created[mature], handed.rows.scorer.card)
+    if unseen.mean() >= 0.5:
+        return ""
+    return (
+        " The model that gives the grades has learned from most of them, which makes good grades "
+        "look better than they are on new leads."
+    )
+
+
+def _promises(handed: _Handed, table: Sequence[dict[str, Any]]) -> Section:
     """Hold what was promised against what was done."""
-    heading, targets = "What was promised", rows.project.report.targets
+    heading, rows = "What was promised", handed.rows
+    targets = rows.project.report.targets
     by_name = {row["name"]: row for row in table}
     found: list[dict[str, Any]] = []
-    for title, promised, key, more_is_better in (
-        ("leads handed over a week", targets.leads_per_week, "a_week", True),
-        ("median hours to the first sales activity", targets.first_touch_hours, "hours", False),
-        ("share worked within 7 days", targets.worked_share, "value", True),
-        ("share converted", targets.won_share, "won_share", True),
+    for grade, target in sorted(targets.leads_per_week.items()):
+        actual = by_name.get(grade, {}).get("a_week")
+        found.append(_at_least(f"Grade {grade}: leads handed over a week", target, actual))
+    for grade, target in sorted(targets.first_touch_hours.items()):
+        found.append(_waited(handed, grade, target, grade in by_name))
+    for title, promised, key, count in (
+        ("share worked within 7 days", targets.worked_share, "value", "n"),
+        ("share converted", targets.won_share, "won_share", "mature"),
     ):
         for grade, target in sorted(promised.items()):
-            actual = by_name.get(grade, {}).get(key)
-            found.append(_kept(f"Grade {grade}: {title}", target, actual, more_is_better))
+            row = {} if key == "value" and not rows.sales else by_name.get(grade, {})
+            name = f"Grade {grade}: {title}"
+            found.append(_at_least(name, target, row.get(key), row.get(count)))
     if targets.revenue_per_week is not None:
-        closed = (rows.closed >= last - WEEKS * WEEK) & (rows.closed < last) & rows.is_won
+        closed = (rows.closed >= handed.first) & (rows.closed < handed.last) & rows.is_won
         earned = _earned(rows, closed)
         actual = None if earned is None else earned / WEEKS
-        found.append(_kept("Revenue won a week", targets.revenue_per_week, actual, True))
+        found.append(_at_least("Revenue won a week", targets.revenue_per_week, actual))
     if not found:
         needs = (
             "What both teams promised, beside what was done. Write the promises into "
@@ -206,14 +286,51 @@ def _promises(
         return Section(heading, needs=needs)
     columns = (
         Column("name", "Promise"), Column("target", "Target", "ratio"),
-        Column("actual", "Was", "ratio"), Column("kept", "Kept"),
+        Column("actual", "Was", "ratio"), Column("n", "Leads", "count"), Column("kept", "Kept"),
     )  # fmt: skip
-    n = sum(row["kept"] == "yes" for row in found)
-    finding = f"{n} of {len(found)} promises are kept"
-    about = f"the last {WEEKS} complete weeks, n = {int(inside.sum()):,} leads handed over"
+    kept, broken = (sum(row["kept"] == word for row in found) for word in ("yes", "no"))
+    finding = f"{kept} of {len(found)} promises are kept"
+    if kept + broken < len(found):
+        finding += f", {len(found) - kept - broken} cannot be judged"
+    note = ""
+    if any(row["kept"] == "no" and row["actual"] is None for row in found):
+        note = "Where a promise of hours is broken and no median is given, most leads still wait."
     return Section(
-        heading, (), (Figure("service-promises", finding, about, columns, tuple(found)),)
+        heading,
+        (),
+        (Figure("service-promises", finding, _window(handed), columns, tuple(found), note=note),),
     )
+
+
+def _waited(handed: _Handed, grade: str, target: float, is_known: bool) -> dict[str, Any]:
+    """Hold a promise of hours against the median wait of leads watched for longer than that.
+
+    Where most of them still wait the median is not known, but it is beyond what was promised.
+    """
+    name = f"Grade {grade}: median hours to the first sales activity"
+    if not handed.rows.sales or not is_known:
+        return _promise(name, target, None, None)
+    span = max(TO_WORK, int(target * HOUR))
+    waits = handed.hours[handed.watched(handed.first, handed.last, grade, span)]
+    found = middle(waits)
+    median = np.inf if found is None else found.value
+    return _promise(name, target, finite(median), median <= target, len(waits))
+
+
+def _at_least(
+    name: str, target: float, actual: float | None, n: int | None = None
+) -> dict[str, Any]:
+    return _promise(name, target, actual, None if actual is None else actual >= target, n)
+
+
+def _promise(
+    name: str, target: float, actual: float | None, is_kept: bool | None, n: int | None = None
+) -> dict[str, Any]:
+    """Make a row of a promise; `n` are the leads that it is judged by, where it needs some."""
+    kept = "not known" if is_kept is None else "yes" if is_kept else "no"
+    if n is not None and n < FEWEST_LEADS:
+        kept = "too few leads"
+    return {"name": name, "target": target, "actual": actual, "n": n, "kept": kept}
 
 
 def _earned(rows: ReportRows, won: Bools) -> float | None:
@@ -221,69 +338,79 @@ def _earned(rows: ReportRows, won: Bools) -> float | None:
     return float(rows.amount[won].sum()) if rows.amount.any() else None
 
 
-def _kept(name: str, target: float, actual: float | None, more_is_better: bool) -> dict[str, Any]:
-    if actual is None:
-        kept = "not known"
-    else:
-        kept = "yes" if (actual >= target) == more_is_better or actual == target else "no"
-    return {"name": name, "target": target, "actual": actual, "kept": kept}
-
-
-def _weeks(
-    rows: ReportRows,
-    inside: Bools,
-    handed: Ints,
-    touched: Ints,
-    worked: Bools,
-    grade: Any,
-    grades: Sequence[str],
-    last: int,
-) -> Section:
-    table: list[dict[str, Any]] = []
-    for i in range(WEEKS):
-        begin = last - (WEEKS - i) * WEEK
-        week = inside & (handed >= begin) & (handed < begin + WEEK)
+def _weeks(handed: _Handed) -> Section:
+    """Show the weeks one by one, of all leads and by grade."""
+    rows, grades = handed.rows, handed.grades
+    weeks: list[dict[str, Any]] = []
+    by_grade: list[dict[str, Any]] = []
+    for begin in range(handed.first, handed.last, WEEK):
+        day = day_name(begin)
         closed = rows.is_won & (rows.closed >= begin) & (rows.closed < begin + WEEK)
-        for name in grades if grades != [ALL] else ():
-            row = _row(rows, name, week & (grade == name), handed, touched, worked)
-            table.append({**row, "name": f"{day_name(begin)} {name}", "week": day_name(begin),
-                          "grade": name})  # fmt: skip
-        whole = _row(rows, ALL, week, handed, touched, worked)
-        earned = {"revenue": _earned(rows, closed), "deals": int(closed.sum())}
-        name = f"{day_name(begin)} {ALL}"
-        table.append({**whole, **earned, "name": name, "week": day_name(begin), "grade": ALL})
-    columns = (
-        Column("name", "Week and grade"), Column("week", "Week from"), Column("grade", "Grade"),
+        earned = {"deals": int(closed.sum()), "revenue": _earned(rows, closed)}
+        weeks.append({**handed.row(ALL, begin, begin + WEEK), **earned, "name": day})
+        for grade in grades if grades != [ALL] else ():
+            row = handed.row(grade, begin, begin + WEEK)
+            by_grade.append({**row, "name": f"{day} {grade}", "week": day, "grade": grade})
+    columns: tuple[Column, ...] = (
         Column("handed", "Handed over", "count", "handed_over"),
         Column("hours", "Median hours to first sales activity", "ratio", "first_touch_hours"),
         Column("value", "Worked within 7 days", "share", "worked_share"),
-        Column("mature", "Mature", "count"),
+        Column("mature", "Became mature", "count", "handed_mature"),
         Column("won_share", "Converted", "share", "handed_won_share"),
-        Column("deals", "Deals won in the week", "count"),
-        Column("revenue", "Revenue won in the week", "amount", "week_revenue"),
-    )  # fmt: skip
-    lines = [
-        {"x": row["week"], "series": f"grade {row['grade']}" if row["grade"] != ALL else ALL,
-         "value": row["handed"], "n": row["handed"]}
-        for row in table
-        if row["grade"] != ALL or grades == [ALL]
-    ]  # fmt: skip
-    finding = f"{int(inside.sum()) / WEEKS:,.0f} leads a week are handed over"
-    about = f"{WEEKS} complete weeks from Monday, UTC, n = {int(inside.sum()):,}"
-    chart = lines_chart(lines, finding, about, x="Week from", y="Leads handed over", form=",.0f")
-    note = "Leads of the newest weeks are not mature: their conversion is empty."
-    figure = Figure("service-weeks", finding, about, columns, tuple(table), chart, note)
-    return Section("Week by week", (), (figure,))
+    )
+    if not rows.sales:
+        columns = tuple(column for column in columns if column.key not in ("hours", "value"))
+    n = sum(row["handed"] for row in weeks)
+    finding = f"{n / WEEKS:,.0f} leads a week are handed over"
+    about = f"{WEEKS} complete weeks from Monday, UTC, n = {n:,}"
+    drawn = [{"x": row["week"], "series": f"grade {row['grade']}", "value": row["handed"],
+              "n": row["handed"]} for row in by_grade]  # fmt: skip
+    if not drawn:
+        drawn = [{"x": row["name"], "series": ALL, "value": row["handed"], "n": row["handed"]}
+                 for row in weeks]  # fmt: skip
+    chart = lines_chart(drawn, finding, about, x="Week from", y="Leads handed over", form=",.0f")
+    note = (
+        "Worked: leads handed over in the week; empty where that is less than 7 days ago. "
+        f"Converted: leads handed over {rows.horizon_days:g}{NO_BREAK}days before."
+    )
+    figures = [
+        Figure(
+            "service-weeks",
+            finding,
+            about,
+            (
+                Column("name", "Week from"),
+                *columns,
+                Column("deals", "Deals won in the week", "count", "week_deals"),
+                Column("revenue", "Revenue won in the week", "amount", "week_revenue"),
+            ),
+            tuple(weeks),
+            None if by_grade else chart,
+            note,
+        )
+    ]
+    if by_grade:
+        named = (Column("name", "Week and grade"), Column("week", "Week from"),
+                 Column("grade", "Grade"))  # fmt: skip
+        best = sum(row["handed"] for row in by_grade if row["grade"] == grades[0]) / WEEKS
+        title = f"{best:,.0f} of {n / WEEKS:,.0f} leads a week are handed over as grade {grades[0]}"
+        chart = lines_chart(drawn, title, about, x="Week from", y="Leads handed over",
+                            form=",.0f")  # fmt: skip
+        figures.append(
+            Figure("service-weeks-grades", title, about, (*named, *columns), tuple(by_grade),
+                   chart)
+        )  # fmt: skip
+    return Section("Week by week", (), tuple(figures))
 
 
-def _told(
-    rows: ReportRows, inside: Bools, handed: Ints, worked: Bools, grade: Any, grades: Sequence[str]
-) -> tuple[Takeaway, ...]:
+def _told(handed: _Handed) -> tuple[Takeaway, ...]:
     """Say whether leads of the best grade are worked more often than the others."""
-    if not rows.sales or len(grades) < 2:
+    grades = handed.grades
+    if not handed.rows.sales or len(grades) < 2:
         return ()
-    old = inside & (np.where(handed == NEVER, 0, handed) + TO_WORK <= rows.as_of)
-    is_best = grade == grades[0]
+    is_best = handed.grade == grades[0]
+    old = handed.watched(handed.first, handed.last)
+    worked = handed.hours <= TO_WORK / HOUR
     sides = [old & is_best, old & ~is_best]
     best, rest = (interval_row("", int((worked & side).sum()), int(side.sum())) for side in sides)
     if min(best["n"], rest["n"]) < FEWEST_LEADS:

@@ -276,9 +276,21 @@ def test_service_levels_of_the_simulated_leads(simulated) -> None:
             {rows.as_of}), count(*) FILTER (tm + {7 * DAY} <= {rows.as_of})
         FROM recent LEFT JOIN touched USING (id)
     """)
-    (row,) = figure(service_page(rows), "service-grades").rows
+    page = service_page(rows)
+    (row,) = figure(page, "service-grades").rows
     assert (row["handed"], row["wins"], row["n"]) == (n, worked, old)
     assert n > 100
+    expected = simulated.all(f"""
+        WITH handed AS (SELECT id, min(tm) AS tm FROM stages
+            WHERE stage IN ('sales_accepted', 'opportunity') GROUP BY id)
+        SELECT count(*), count(*) FILTER (b.won AND b.closed > tm AND b.closed <= tm +
+            {rows.horizon}) FROM handed JOIN base b USING (id)
+        WHERE tm + {rows.horizon} >= {last - 91 * DAY} AND tm + {rows.horizon} < {last}
+        GROUP BY (tm + {rows.horizon} - {last}) // {7 * DAY} ORDER BY min(tm)
+    """)
+    weeks = figure(page, "service-weeks").rows
+    assert [(week["mature"], week["won"]) for week in weeks] == expected
+    assert sum(won for _, won in expected) > 20
 
 
 def test_bands_of_the_amount_at_the_bank(bank) -> None:

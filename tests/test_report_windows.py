@@ -67,7 +67,7 @@ def test_weeks_without_an_export_of_leads_are_not_shown_as_empty(exported) -> No
     page = service_page(make_rows(*exported, NOW))
     weeks = figure(page, "service-weeks").rows
     assert [row["handed"] for row in weeks] == [28] * 13
-    assert weeks[-1]["week"] == "2025-04-21"
+    assert weeks[-1]["name"] == "2025-04-21"
     assert all(row["deals"] and row["revenue"] is None for row in weeks)  # no amounts at all
     assert "weeks are shown up to the newest lead" in page.sections[0].paragraphs[0]
 
@@ -77,7 +77,7 @@ def test_a_week_is_complete_though_no_lead_came_at_its_weekend(exported) -> None
     until_friday = records.leads["created_at"] < pd.Timestamp("2025-04-26", tz="UTC")
     cut = replace(records, leads=records.leads[until_friday].reset_index(drop=True))
     weeks = figure(service_page(make_rows(project, cut, NOW)), "service-weeks").rows
-    assert weeks[-1]["week"] == "2025-04-21"
+    assert weeks[-1]["name"] == "2025-04-21"
     assert weeks[-1]["handed"] == 20
 
 
@@ -91,6 +91,61 @@ def test_leads_a_week_are_those_of_the_weeks_up_to_the_newest(simulated_crm, tra
     last = rows.created.max()
     assert rows.as_of - last > 30 * DAY
     assert everyone["x"] == pytest.approx((rows.created > last - 91 * DAY).sum() / 13)
+
+
+def promises(folder, **changed):
+    """What was promised of leads of which every fifth is called after an hour, and none else."""
+    project = load_project(folder)
+    records = read_records(project, NOW)
+    called = records.leads[::5].assign(type="call")
+    called["occurred_at"] = called["created_at"] + pd.Timedelta("1h")
+    columns = ["lead_id", "type", "occurred_at"]
+    activities = pd.concat([records.activities[columns], called[columns]]).sort_values(columns[2])
+    records = replace(records, activities=activities.reset_index(drop=True), **changed)
+    page = service_page(make_rows(project, records, NOW))
+    return page, {
+        row["name"].partition(": ")[2]: row for row in figure(page, "service-promises").rows
+    }
+
+
+TARGETS = """
+[report.targets]
+leads_per_week = {all = 29}
+first_touch_hours = {all = 24}
+worked_share = {all = 0.2}
+won_share = {all = 0.2}
+"""
+
+
+def test_a_median_that_has_not_come_breaks_its_promise_and_old_leads_tell_conversion(
+    exported, tmp_path
+) -> None:
+    project = PROJECT.replace("horizon_days = 30", "horizon_days = 91") + TARGETS
+    (tmp_path / "leadscore.toml").write_text(project)
+    page, found = promises(tmp_path)
+    assert {name: row["kept"] for name, row in found.items()} == {
+        "leads handed over a week": "no",
+        "median hours to the first sales activity": "no",
+        "share worked within 7 days": "yes",
+        "share converted": "yes",
+    }
+    waited = found["median hours to the first sales activity"]
+    assert waited["actual"] is None
+    assert "most leads still wait" in figure(page, "service-promises").note
+    mature = 4 * 26  # created from 1 January to 26 January, 91 days before 27 April
+    assert found["share converted"]["n"] == mature
+    weeks = figure(page, "service-weeks").rows
+    assert sum(row["mature"] for row in weeks) == mature
+    assert weeks[-1]["won_share"] == pytest.approx(0.2, abs=0.05)
+
+
+def test_promises_are_not_judged_by_a_few_leads(exported, tmp_path) -> None:
+    (tmp_path / "leadscore.toml").write_text(PROJECT + TARGETS)
+    leads = exported[1].leads
+    _, found = promises(tmp_path, leads=leads[::30].reset_index(drop=True))
+    assert {row["kept"] for row in found.values()} == {"no", "too few leads"}
+    assert found["leads handed over a week"]["kept"] == "no"
+    assert found["share converted"]["n"] in range(1, 30)
 
 
 @pytest.mark.parametrize("learned_to", ["2024-01-01", "2025-12-01"])
