@@ -8,6 +8,7 @@ from reports.page import shown
 
 COUNTS = {"leads": "Leads", "mature": "Mature: watched long enough", "won": "Won of the mature",
           "open": "Open"}  # fmt: skip
+WITHOUT_TIMES = {"mature": "With an outcome", "won": "Won"}
 
 
 def about_of(about: Mapping[str, Any]) -> dict[str, str]:
@@ -17,11 +18,15 @@ def about_of(about: Mapping[str, Any]) -> dict[str, str]:
     --------
     >>> about_of({"leads": 3679, "since": None, "segment": ["industry", "Software"]})
     {'Leads': '3,679', 'Only': 'industry = Software'}
+    >>> about_of({"leads": 40, "mature": 30, "won": 9, "horizon_days": None})
+    {'Leads': '40', 'With an outcome': '30', 'Won': '9'}
     """
-    said = {label: written(about[key], "count") for key, label in COUNTS.items() if about.get(key)}
+    has_times = is_number(about.get("horizon_days"))
+    labels = COUNTS if has_times else COUNTS | WITHOUT_TIMES
+    said = {label: written(about[key], "count") for key, label in labels.items() if about.get(key)}
     if about.get("from"):
         said["Created"] = f"{_day(about['from'])} to {_day(about.get('to'))}"
-    if is_number(about.get("horizon_days")):
+    if has_times:
         said["A win counts if it comes within"] = f"{float(about['horizon_days']):g} days"
     only = _filters(about)
     if only:

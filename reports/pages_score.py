@@ -321,7 +321,10 @@ def _bands(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
         Column("value", "Conversion", "share", "grade_won_share"),
         Column("low", "from (95 %)", "share"), Column("high", "to (95 %)", "share"),
     )  # fmt: skip
-    about = f"mature leads scored as of their creation, n = {int(mature.sum()):,}"
+    about = "leads with an outcome, scored by what the table holds of them now"
+    if rows.has_times:
+        about = "mature leads scored as of their creation"
+    about += f", n = {int(mature.sum()):,}"
     if scored.is_sample:
         about += f", a random sample of all {scored.of:,} leads"
     enough = [row for row in table if row["n"] >= FEWEST_LEADS]

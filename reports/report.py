@@ -93,7 +93,7 @@ def build_report(
         as_of=_iso(rows.as_of) or now.astimezone(datetime.UTC).isoformat(timespec="seconds"),
         about=about,
         pages=tuple(pages),
-        metrics=[each for each in definitions() if each["name"] in _used(pages)],
+        metrics=[each for each in definitions(rows.has_times) if each["name"] in _used(pages)],
     )
 
 

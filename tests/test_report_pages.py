@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from crm.records import read_records
 from features.moments import MICROSECONDS_PER_DAY
 from reports.changed import measures_of, what_changed
 from reports.content import Column, Figure, Page, Section
-from reports.metrics import METRICS
+from reports.metrics import METRICS, definitions
 from reports.pages_score import unlearned_age
 from reports.report import build_report
 
@@ -121,6 +122,24 @@ def test_x_education_says_what_it_lacks(public_data) -> None:
     assert not found["audience"]
     said = [t.sentence for page in report.pages if page.slug == "sources" for t in page.takeaways]
     assert said[0].startswith("Leads from “Welingak Website” convert 2.6× the average")
+
+
+def test_leads_without_times_are_told_without_them(tmp_path) -> None:
+    (tmp_path / "leads.csv").write_text("lead_id,won\n" + "".join(f"{i},yes\n{i}x,no\n" for i in
+                                        range(40)))  # fmt: skip
+    (tmp_path / "leadscore.toml").write_text("""
+        project.name = "acme"
+        leads = {source = "leads.csv", outcome = "won"}
+        learn = {won = ["yes"], lost = ["no"]}
+    """)
+    project = load_project(tmp_path)
+    used = build_report(project, read_records(project), NOW).metrics
+    texts = [text for each in [*used, *definitions(has_times=False)[:4]] for text in each.values()]
+    score = {"gain", "stated_share", "grade_won_share"}
+    texts += [t for each in definitions(False) if each["name"] in score for t in each.values()]
+    assert len(texts) > 40
+    for text in texts:
+        assert not re.search(r"horizon|ago\b|creat|moment|since", text), text
 
 
 def test_the_bank_is_told_where_applications_fall_off(public_data) -> None:
