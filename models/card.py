@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+from crm.project import Project
+
 NOT_FOR = (
     "Deciding on credit, insurance, employment, housing, education or any other right of a "
     "person. It says how likely a sale is, and nothing else.",
@@ -16,6 +18,38 @@ NOT_FOR = (
     "Telling causes. That leads with some value win more often does not say that giving others "
     "this value would make them win.",
 )
+
+
+def question_of(project: Project, has_times: bool) -> dict[str, Any]:
+    """Give the question that a project's scores answer, as the card's `label` holds it."""
+    return {
+        "won": list(map(str, project.learn.won)),
+        "horizon_days": project.learn.horizon_days if has_times else None,
+    }
+
+
+def same_question(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Tell whether two labels count the same as won, within the same time.
+
+    Examples
+    --------
+    >>> same_question({"won": ["a", "b"], "horizon_days": 90.0},
+    ...               {"won": ["b", "a"], "horizon_days": 90})
+    True
+    """
+    return (set(one["won"]), one["horizon_days"]) == (set(other["won"]), other["horizon_days"])
+
+
+def question_in_words(label: Mapping[str, Any]) -> str:
+    """Say a label.
+
+    Examples
+    --------
+    >>> question_in_words({"won": ["won", "signed"], "horizon_days": 90.0})
+    'signed or won within 90 days'
+    """
+    horizon = f" within {label['horizon_days']:g} days" if label["horizon_days"] else ""
+    return f"{' or '.join(sorted(label['won']))}{horizon}"
 
 
 @dataclass(frozen=True)
@@ -40,7 +74,8 @@ class ModelCard:
         Columns it does not look at: `column`, `reason`.
     test : dict
         Metrics on the newest leads, each with its interval; `how` they were chosen; and the
-        rows of `by_age`, `by_grade`, `reliability` and `gains`, where they were made.
+        rows of `by_age`, `by_grade`, `reliability` and `gains`, where they were made. Where
+        nobody could be held out to judge, `not_judged` alone: why.
     baselines : dict of dict
         The metrics of the base rate and a logistic regression on the same leads.
     estimator : dict

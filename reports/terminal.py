@@ -104,11 +104,13 @@ def comparison_table(found: Row) -> RenderableType:
     """
     one, other = found["one"], found["other"]
     size = f"{found['n']:,} moments of {found['n_leads']:,} leads that neither learned from"
+    warnings = [f"[yellow]warning:[/] {escape(each)}" for each in found["warnings"]]
     if not found["metrics"]:
-        return (
+        return Group(
+            *warnings,
             f"Too few to judge: versions {one} and {other} share {size}, with {found['n_rarer']} "
             f"leads of the rarer outcome; {found['n_needed']} are needed.\n"
-            "Wait for more outcomes, or train again, so that the newest leads judge."
+            "Wait for more outcomes, or train again, so that the newest leads judge.",
         )
     table = headed("metric", f"version {one}", f"version {other}", "difference", "95 % interval",
                    "verdict", right=(1, 2, 3, 4))  # fmt: skip
@@ -117,6 +119,7 @@ def comparison_table(found: Row) -> RenderableType:
         is_better = high < 0 if row["metric"] in BETTER_LOWER else low > 0
         is_worse = low > 0 if row["metric"] in BETTER_LOWER else high < 0
         verdict = f"{one} is better" if is_better else f"{other} is better" if is_worse else "even"
+        verdict = "not fair" if warnings else verdict
         table.add_row(
             METRICS[row["metric"]],
             f"{row['one']:.4f}",
@@ -125,7 +128,7 @@ def comparison_table(found: Row) -> RenderableType:
             f"{low:+.4f} to {high:+.4f}",
             verdict,
         )
-    return Group(f"On {size}, {found['base_rate']:.1%} won:", table)
+    return Group(*warnings, f"On {size}, {found['base_rate']:.1%} won:", table)
 
 
 def report_summary(facts: Row, sentences: Sequence[str], total_bytes: int) -> RenderableType:
@@ -198,14 +201,16 @@ def card_summary(version: Row, card: Row) -> RenderableType:
     won = ", ".join(label["won"])
     horizon = f" within {label['horizon_days']:g} days" if label["horizon_days"] else ""
     lines.append(f"Won means: {escape(won)}{horizon}.")
-    lines.append(f"Judged by the {escape(test['how'])}: {test['n']:,} moments, "
-                 f"{test['base_rate']:.1%} won.")  # fmt: skip
+    is_judged = "not_judged" not in test
+    if is_judged:
+        lines.append(f"Judged by the {escape(test['how'])}: {test['n']:,} moments, "
+                     f"{test['base_rate']:.1%} won.")  # fmt: skip
     ready = card["readiness"]
     if ready:
         lines.append(f"[bold]{escape(ready['verdict'].capitalize())}:[/] "
                      f"{escape(' '.join(ready['reasons']))}")  # fmt: skip
     table = headed("model", *METRICS.values(), right=range(1, 1 + len(METRICS)))
-    for name, figures in (("leadscore", test), *card["baselines"].items()):
+    for name, figures in (("leadscore", test), *card["baselines"].items()) if is_judged else ():
         values = (f"{figures[metric]:.3f}" for metric in METRICS)
         table.add_row(escape(name.replace("_", " ")), *values)
     after = [f"Estimator: {escape(str(card['estimator'].get('kind', '')))}."]
@@ -223,7 +228,7 @@ def card_summary(version: Row, card: Row) -> RenderableType:
     after += [f"[yellow]note:[/] {escape(note)}" for note in card["notes"]]
     after += [f"Not for: {escape(sentence)}" for sentence in card["not_for"]]
     after.append(f"Digest {version['digest']}; MLflow run {version['run_id']}.")
-    return Group(*lines, table, *after)
+    return Group(*lines, *([table] if is_judged else []), *after)
 
 
 def headed(*headings: str, right: Sequence[int] = ()) -> Table:

@@ -161,13 +161,32 @@ def test_a_field_that_the_project_has_since_declared_known_later_is_a_leak() -> 
 
 def test_the_scale_is_the_pinned_one() -> None:
     pinned = Scale(-1.5)
-    assert same_scale(Scale(-1.5), pinned).passed
-    assert same_scale(Scale(-0.5), None).passed
-    assert not same_scale(Scale(-1.4), pinned).passed
-    other = same_scale(Scale(-1.5, (("A", 70), ("B", 50), ("C", 35))), pinned)
+    asks = {"won": ["won"], "horizon_days": 90.0}
+    assert same_scale(Scale(-1.5), pinned, asks, asks).passed
+    assert same_scale(Scale(-0.5), None, asks, None).passed
+    assert not same_scale(Scale(-1.4), pinned, asks, asks).passed
+    other = same_scale(Scale(-1.5, (("A", 70), ("B", 50), ("C", 35))), pinned, asks, asks)
     assert not other.passed
     assert "A from 70" in other.evidence
     assert "A from 65" in other.evidence
+
+
+@pytest.mark.parametrize(
+    ("asks", "said"),
+    [
+        ({"won": ["won"], "horizon_days": 14.0}, "won within 14 days"),
+        ({"won": ["won", "trial"], "horizon_days": 90.0}, "trial or won within 90 days"),
+        ({"won": ["won"], "horizon_days": None}, "another question: won. The"),
+    ],
+)
+def test_a_score_that_answers_another_question_is_on_no_scale_of_the_champions(
+    asks: dict, said: str
+) -> None:
+    pinned = Scale(-1.5)
+    gate = same_scale(Scale(-1.5), pinned, asks, {"won": ["won"], "horizon_days": 90.0})
+    assert not gate.passed
+    assert said in gate.evidence
+    assert "The champion's is: won within 90 days" in gate.evidence
 
 
 # -- LG105 ---------------------------------------------------------------------------------
@@ -326,6 +345,26 @@ def test_two_versions_are_compared_on_the_leads_that_neither_learned_from(
     log_loss = next(row for row in found["metrics"] if row["metric"] == "log_loss")
     assert log_loss["one"] == pytest.approx(trained.test.values["log_loss"])
     assert log_loss["difference"] == 0
+
+
+@pytest.fixture
+def asked_again(project) -> Project:
+    """Give the project with another horizon than the versions were trained for."""
+    file = project.folder / "leadscore.toml"
+    file.write_text(file.read_text().replace("horizon_days = 90", "horizon_days = 14"))
+    return load_project(project.folder)
+
+
+def test_versions_that_answer_another_question_than_is_asked_now_do_not_pass(
+    registry, asked_again, trained
+) -> None:
+    judgement = judge(registry, asked_again, Grounds.read(asked_again, NOW), "2")
+    assert [gate.number for gate in judgement.failed] == ["LG101", "LG102", "LG103", "LG105"]
+    assert "Version 2 answers another question, won within 90 days" in judgement.failed[0].evidence
+    found = compare(registry, asked_again, read_records(asked_again), "1", "2").to_json()
+    assert [said[:34] for said in found["warnings"]] == [
+        f"Version {version} answers another question" for version in "12"
+    ]
 
 
 def test_the_base_rate_is_that_of_the_training_moments() -> None:

@@ -13,6 +13,7 @@ from models.evaluation import METRICS, measure
 from training.judging import (
     Contest,
     JudgedTable,
+    Side,
     differences,
     honest_margins,
     judged_table,
@@ -85,7 +86,7 @@ def test_a_table_comes_back_as_it_went_and_names_nobody(judged) -> None:
 def test_test_moments_have_the_margin_from_then_and_new_leads_the_deployed_one(judged) -> None:
     scorer = Deployed()
     now = moments_of([0, 2, 3, 3, 4, 5], [10, 30, 40, 50, 60, 70], [0, 0, 1, 0, 1, 1])
-    found = honest_margins(judged, scorer, records_of(*NAMES), now, "acme")
+    found = honest_margins(Side("1", scorer, judged), records_of(*NAMES), now, "acme")
     np.testing.assert_array_equal(found, [np.nan, np.nan, 0.4, 0.5, 0.6, 9.0])
     assert scorer.asked == [5]
 
@@ -93,13 +94,13 @@ def test_test_moments_have_the_margin_from_then_and_new_leads_the_deployed_one(j
 def test_leads_are_found_again_wherever_they_stand_in_the_records(judged) -> None:
     records = records_of("L5", "new", "L4")
     now = moments_of([0, 1, 2], [60, 60, 40], [1, 0, 1])
-    found = honest_margins(judged, Deployed(), records, now, "acme")
+    found = honest_margins(Side("1", Deployed(), judged), records, now, "acme")
     np.testing.assert_array_equal(found, [0.6, 9.0, 0.4])
 
 
 def test_a_test_lead_at_another_moment_or_with_another_label_has_no_honest_margin(judged) -> None:
     now = moments_of([3, 3, 4], [40, 45, 60], [1, 1, 0])
-    found = honest_margins(judged, Deployed(), records_of(*NAMES), now, "acme")
+    found = honest_margins(Side("1", Deployed(), judged), records_of(*NAMES), now, "acme")
     np.testing.assert_array_equal(found, [0.4, np.nan, np.nan])
 
 
@@ -107,13 +108,14 @@ def test_without_times_a_lead_is_its_one_moment() -> None:
     moments = moments_of([0, 1, 2], [NOT_A_TIME] * 3, [0, 1, 1])
     split = Split(moments.take(np.array([0, 1])), moments.take(np.array([2])), 0, "newest")
     judged = judged_table("acme", records_of(*NAMES), moments, split, np.array([0.3]))
-    found = honest_margins(judged, Deployed(), records_of(*NAMES), moments, "acme")
+    found = honest_margins(Side("1", Deployed(), judged), records_of(*NAMES), moments, "acme")
     np.testing.assert_array_equal(found, [np.nan, np.nan, 0.3])
 
 
 def test_a_version_without_a_table_has_no_honest_margin() -> None:
     now = moments_of([0], [10], [0])
-    assert np.isnan(honest_margins(None, Deployed(), records_of(*NAMES), now, "acme")).all()
+    side = Side("1", Deployed(), None)
+    assert np.isnan(honest_margins(side, records_of(*NAMES), now, "acme")).all()
 
 
 def test_the_same_lead_has_another_key_in_another_project() -> None:

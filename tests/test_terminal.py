@@ -18,10 +18,11 @@ def shown(page: RenderableType) -> str:
     return console.file.getvalue()
 
 
-def comparison(metric: str, low: float, high: float) -> str:
+def comparison(metric: str, low: float, high: float, *warnings: str) -> str:
     row = {"metric": metric, "one": 0.5, "other": 0.4, "difference": 0.1, "interval": [low, high]}
     found = {"one": "3", "other": "1", "n": 1200, "n_leads": 900, "n_rarer": 50, "n_needed": 10,
-             "base_rate": 0.25, "verdict": "judged", "metrics": [row]}  # fmt: skip
+             "base_rate": 0.25, "verdict": "judged", "warnings": list(warnings),
+             "metrics": [row]}  # fmt: skip
     return shown(comparison_table(found))
 
 
@@ -32,6 +33,12 @@ def test_of_a_loss_less_is_better_and_of_a_rank_more() -> None:
     assert "even" in comparison("pr_auc", -0.05, 0.15)
 
 
+def test_nobody_is_better_where_the_comparison_is_not_fair() -> None:
+    page = comparison("log_loss", 0.05, 0.15, "Version 1 [x] answers another question.")
+    assert "warning: Version 1 [x] answers another question." in page
+    assert "is better" not in page
+
+
 def test_a_comparison_says_on_what() -> None:
     page = comparison("pr_auc", 0.05, 0.15)
     assert "On 1,200 moments of 900 leads that neither learned from, 25.0% won:" in page
@@ -40,7 +47,7 @@ def test_a_comparison_says_on_what() -> None:
 
 def test_too_few_to_judge_says_what_to_do() -> None:
     found = {"one": "3", "other": "1", "n": 7, "n_leads": 6, "n_rarer": 2, "n_needed": 10,
-             "base_rate": 0.3, "verdict": "too few to judge", "metrics": []}  # fmt: skip
+             "base_rate": 0.3, "verdict": "too few to judge", "warnings": [], "metrics": []}  # fmt: skip
     page = shown(comparison_table(found))
     assert "Too few to judge: versions 3 and 1 share 7 moments of 6 leads" in page
     assert "Wait for more outcomes" in page

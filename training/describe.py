@@ -17,7 +17,7 @@ from crm.records import Records
 from features.audit import Audit
 from features.moments import MICROSECONDS_PER_DAY, Moments, microseconds
 from models.blend import BaseRate
-from models.card import ModelCard
+from models.card import ModelCard, question_of
 from models.estimators import FEWEST_OUTCOMES
 from models.evaluation import (
     FEWEST_TO_JUDGE,
@@ -111,10 +111,7 @@ def describe(
         simulated=project.simulated,
         trained_at=now.isoformat(timespec="seconds"),
         learned_from=_learned_from(records, found.moments, found.split),
-        label={
-            "won": list(map(str, project.learn.won)),
-            "horizon_days": project.learn.horizon_days if records.has_times else None,
-        },
+        label=question_of(project, records.has_times),
         features=pipeline.names,
         left_out=[{"column": left.column, "reason": left.reason} for left in pipeline.left_out],
         test={

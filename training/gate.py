@@ -8,12 +8,13 @@
 | LG104 free of leaks | the leak audit of today's records finds no leak among the fields it looks at |
 | LG105 segments | for no value of a category is it worse than the champion or than the base rate, beyond chance and by more than a little |
 | LG106 loads and answers | it comes out of MLflow, verifies, and scores its golden leads as when it was saved |
-| LG107 same scale | its base odds and grades are the pinned ones |
+| LG107 same scale | its base odds and grades are the pinned ones, and it answers the champion's question: what counts as won, within how many days |
 
 Both sides of LG101, LG102, LG103 and LG105 are judged on the same newest leads, by margins that
 neither learned from (`training.judging`). Where there is no champion yet, the base rate of the
 challenger's own training moments stands in. With fewer than ten leads of the rarer outcome there
-is nothing to judge by, and these four are not passed.
+is nothing to judge by, and these four are not passed; nor are they where the comparison would not
+be fair, because one side is judged by labels of another question.
 """  # noqa: E501  # a table is no table if it is wrapped
 
 import datetime
@@ -30,9 +31,9 @@ from models.blend import BaseRate
 from models.evaluation import FEWEST_TO_JUDGE
 from models.history import Gate, Judgement
 from models.registry import Registry
-from models.scorer import LeadScorer
 from training.gate_checks import (
     GATES,
+    RELATIVE,
     calibrated,
     free_of_leaks,
     gate_of,
@@ -42,8 +43,16 @@ from training.gate_checks import (
     same_scale,
     segments,
     too_few,
+    unfair,
 )
-from training.judging import Contest, JudgedTable, differences, honest_margins, read_judged
+from training.judging import (
+    Contest,
+    JudgedTable,
+    Side,
+    differences,
+    honest_margins,
+    why_unfair,
+)
 
 
 @dataclass(frozen=True)
@@ -110,15 +119,15 @@ def judge(registry: Registry, project: Project, grounds: Grounds, version: str) 
         gates = [Gate(number, name, False, unknown) for number, name in GATES.items()]
         gates[list(GATES).index("LG106")] = loads
         return Judgement(version, champion, tuple(gates), None)
-    scorer, seed = loaded.scorer, project.learn.seed
-    judged = read_judged(registry, version)
-    contest = _contest(registry, grounds, judged, scorer, champion)
-    base = base_rate(judged)
+    scorer = loaded.scorer
+    challenger = Side.read(registry, version, loaded)
+    rival = Side.read(registry, champion) if champion else None
+    asked = rival.scorer.card.label if rival else None
     gates = [
-        *_relative_gates(contest, grounds, scorer, base, champion, seed),
+        *_relative_gates(challenger, rival, grounds, project),
         free_of_leaks(scorer, grounds.audit, project),
         loads,
-        same_scale(scorer.scale, registry.pinned_scale()),
+        same_scale(scorer.scale, registry.pinned_scale(), scorer.card.label, asked),
     ]
     gates.sort(key=lambda gate: gate.number)
     return Judgement(version, champion, tuple(gates), scorer.scale)
@@ -140,42 +149,36 @@ def base_rate(judged: JudgedTable | None) -> BaseRate:
     return BaseRate.fit(label, np.ones(len(label)))
 
 
-def _contest(
-    registry: Registry,
-    grounds: Grounds,
-    judged: JudgedTable | None,
-    scorer: LeadScorer,
-    champion: str | None,
-) -> Contest:
-    records, moments, name = grounds.records, grounds.moments, registry.name
-    ours = honest_margins(judged, scorer, records, moments, name)
-    if champion is None:
-        theirs = np.full(len(moments), base_rate(judged).log_odds)
-    else:
-        reigning = registry.load(champion).scorer
-        theirs = honest_margins(read_judged(registry, champion), reigning, records, moments, name)
-    return Contest.of(moments, ours, theirs)
-
-
 def _relative_gates(
-    contest: Contest,
-    grounds: Grounds,
-    scorer: LeadScorer,
-    base: BaseRate,
-    champion: str | None,
-    seed: int,
+    challenger: Side, rival: Side | None, grounds: Grounds, project: Project
 ) -> list[Gate]:
-    against = f"version {champion}" if champion else "the base rate"
-    is_first = champion is None
+    records, is_first = grounds.records, rival is None
+    against = f"version {rival.version}" if rival else "the base rate"
+    reasons = [why for side in (challenger, rival) if side
+               for why in why_unfair(side, records, project)]  # fmt: skip
+    if reasons:
+        return unfair(reasons, against)
+    contest = _contest(challenger, rival, grounds, project)
     if contest.rarer < FEWEST_TO_JUDGE:
         said = too_few(contest, against, is_first)
-        return [gate_of(number, is_first, said) for number in ("LG101", "LG102", "LG103", "LG105")]
+        return [gate_of(number, is_first, said) for number in RELATIVE]
+    seed = project.learn.seed
     found = differences(contest, seed)
     is_useful = is_first and found["log_loss"].high < 0
     return [
         not_worse("LG101", found["log_loss"], contest, against),
         not_worse("LG102", found["pr_auc"], contest, against),
         calibrated(found["ece"], contest, against, seed, is_useful=is_useful),
-        no_segment_collapses(contest, segments(scorer, grounds.records, contest.moments),
-                             base, against),
+        no_segment_collapses(contest, segments(challenger.scorer, records, contest.moments),
+                             base_rate(challenger.judged), against),
     ]  # fmt: skip
+
+
+def _contest(challenger: Side, rival: Side | None, grounds: Grounds, project: Project) -> Contest:
+    moments = grounds.moments
+    ours = honest_margins(challenger, grounds.records, moments, project.name)
+    if rival is None:
+        theirs = np.full(len(moments), base_rate(challenger.judged).log_odds)
+    else:
+        theirs = honest_margins(rival, grounds.records, moments, project.name)
+    return Contest.of(moments, ours, theirs)

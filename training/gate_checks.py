@@ -1,7 +1,8 @@
 """The numbered checks behind the gates; `training.gate` says when each is passed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.stats
@@ -16,6 +17,7 @@ from features.groups import groups_by_value
 from features.moments import Moments
 from models.artifact import LoadedModel
 from models.blend import BaseRate
+from models.card import question_in_words, same_question
 from models.evaluation import FEWEST_TO_JUDGE, measure
 from models.history import Gate
 from models.intervals import LEVEL, squares_by_lead
@@ -35,6 +37,7 @@ GATES = {
     "LG106": "loads and answers",
     "LG107": "same scale",
 }
+RELATIVE = ("LG101", "LG102", "LG103", "LG105")  # judged side by side with a rival
 TINY = 0.001  # of log loss or PR AUC; no sales team would see it
 COLLAPSE = 0.01  # of log loss, in one segment
 CALIBRATED = 0.05
@@ -59,6 +62,16 @@ def too_few(contest: Contest, against: str, is_first: bool) -> str:
         f"learned from, with {contest.rarer} leads of the rarer outcome; {FEWEST_TO_JUDGE} are "
         "needed. Wait for more outcomes, or train again, so that the newest leads judge."
     )
+
+
+def unfair(reasons: Sequence[str], against: str) -> list[Gate]:
+    """Fail what compares two sides, LG101, LG102, LG103 and LG105, and say once why."""
+    said = f"It cannot be compared fairly with {against}. {' '.join(reasons)}"
+    first, *others = RELATIVE
+    return [
+        gate_of(first, False, said),
+        *(gate_of(number, False, f"Not compared, as {first} says.") for number in others),
+    ]
 
 
 def not_worse(number: str, found: Difference, contest: Contest, against: str) -> Gate:
@@ -178,8 +191,31 @@ def free_of_leaks(scorer: LeadScorer, audited: Audit, project: Project) -> Gate:
     )
 
 
-def same_scale(scale: Scale, pinned: Scale | None) -> Gate:
-    """LG107. Ask whether scores mean what they have meant so far."""
+def same_scale(
+    scale: Scale,
+    pinned: Scale | None,
+    asks: Mapping[str, Any],
+    asked: Mapping[str, Any] | None,
+) -> Gate:
+    """LG107. Ask whether scores mean what they have meant so far.
+
+    Parameters
+    ----------
+    scale : Scale
+    pinned : Scale or None
+    asks : mapping
+        The question that the version answers: its card's `label`.
+    asked : mapping or None
+        The champion's; None if there is none, or it cannot be read.
+    """
+    if asked is not None and not same_question(asks, asked):
+        return gate_of(
+            "LG107",
+            False,
+            f"It answers another question: {question_in_words(asks)}. The champion's is: "
+            f"{question_in_words(asked)}. The same score would promise something else. Put [learn] "
+            "back and train again; or overrule this, and set [scale] base_rate for the new one.",
+        )
     if pinned is None:
         return gate_of("LG107", True, f"Nothing is pinned yet; this would be: {_shown(scale)}.")
     same_odds = abs(scale.base_log_odds - pinned.base_log_odds) < SAME_ODDS

@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from crm.project import Project
 from crm.records import Records
 from features.moments import Moments, make_moments
+from models.artifact import LoadedModel
+from models.card import question_in_words, question_of, same_question
 from models.evaluation import FEWEST_TO_JUDGE, METRICS, measure
 from models.intervals import percentiles, resamples
 from models.registry import Registry
@@ -136,9 +138,58 @@ def lead_keys(lead_id: pd.Series, name: str) -> NDArray[np.uint64]:
     return np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64)
 
 
-def honest_margins(
-    judged: JudgedTable | None, scorer: LeadScorer, records: Records, moments: Moments, name: str
-) -> Floats:
+@dataclass(frozen=True)
+class Side:
+    """A version that is compared.
+
+    Attributes
+    ----------
+    version : str
+    scorer : LeadScorer
+        As it is deployed.
+    judged : JudgedTable or None
+        None if its training left none, and then nothing is honest.
+    """
+
+    version: str
+    scorer: LeadScorer
+    judged: JudgedTable | None
+
+    @classmethod
+    def read(cls, registry: Registry, version: str, loaded: LoadedModel | None = None) -> "Side":
+        """Fetch a version, if it is not loaded already, and its table."""
+        content = registry.run_file(version, JUDGED_FILE)
+        judged = None if content is None else JudgedTable.from_parquet(content)
+        return cls(version, (loaded or registry.load(version)).scorer, judged)
+
+
+def why_unfair(side: Side, records: Records, project: Project) -> list[str]:
+    """Say why today's records cannot judge a version fairly, and what to do; empty if they can.
+
+    Parameters
+    ----------
+    side : Side
+    records : Records
+        As they are now.
+    project : Project
+
+    Returns
+    -------
+    list of str
+        Sentences.
+    """
+    said = []
+    asks, asked = side.scorer.card.label, question_of(project, records.has_times)
+    if not same_question(asks, asked):
+        said.append(
+            f"Version {side.version} answers another question, {question_in_words(asks)}, than "
+            f"the project file asks now, by which leads are judged: {question_in_words(asked)}. "
+            "Put [learn] back, or take versions that answer the new one."
+        )
+    return said
+
+
+def honest_margins(side: Side, records: Records, moments: Moments, name: str) -> Floats:
     """Give what a version says of moments that it cannot have learned from.
 
     A moment that judged the version, and still has the label that it had then, has the margin
@@ -147,10 +198,8 @@ def honest_margins(
 
     Parameters
     ----------
-    judged : JudgedTable or None
-        Of the version; None if its training left none, and then nothing is honest.
-    scorer : LeadScorer
-        The version, as it is deployed.
+    side : Side
+        The version.
     records : Records
         As they are now.
     moments : Moments, length n
@@ -163,7 +212,7 @@ def honest_margins(
     ndarray of float64, shape (n,)
         Calibrated log-odds; nan where there is no honest answer.
     """
-    margin = np.full(len(moments), np.nan)
+    margin, judged, scorer = np.full(len(moments), np.nan), side.judged, side.scorer
     if judged is None:
         return margin
     keys = lead_keys(records.leads["lead_id"], name)[moments.lead]
@@ -178,12 +227,6 @@ def honest_margins(
         features = scorer.pipeline.transform(records, moments.take(is_new))
         margin[is_new] = scorer.margin(features)
     return margin
-
-
-def read_judged(registry: Registry, version: str) -> JudgedTable | None:
-    """Read the table that a version's training left; None if there is none."""
-    content = registry.run_file(version, JUDGED_FILE)
-    return None if content is None else JudgedTable.from_parquet(content)
 
 
 @dataclass(frozen=True)
@@ -283,12 +326,15 @@ class Comparison:
     contest : Contest
     differences : mapping of str to Difference
         By metric; empty where there are too few to judge.
+    warnings : tuple of str
+        Why the comparison is not fair; empty if it is.
     """
 
     one: str
     other: str
     contest: Contest
     differences: Mapping[str, Difference]
+    warnings: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Give the comparison as plain data."""
@@ -302,6 +348,7 @@ class Comparison:
             "n_needed": FEWEST_TO_JUDGE,
             "base_rate": float(moments.label.mean()) if len(moments) else None,
             "verdict": "judged" if self.differences else "too few to judge",
+            "warnings": list(self.warnings),
             "metrics": [
                 {
                     "metric": found.metric,
@@ -334,17 +381,10 @@ def compare(
     Comparison
     """
     moments = make_moments(records, project.learn)
-    margins = [
-        honest_margins(
-            read_judged(registry, version),
-            registry.load(version).scorer,
-            records,
-            moments,
-            project.name,
-        )
-        for version in (one, other)
-    ]
+    sides = [Side.read(registry, version) for version in (one, other)]
+    warnings = tuple(why for side in sides for why in why_unfair(side, records, project))
+    margins = [honest_margins(side, records, moments, project.name) for side in sides]
     contest = Contest.of(moments, margins[0], margins[1])
-    if contest.rarer < FEWEST_TO_JUDGE:
-        return Comparison(one, other, contest, {})
-    return Comparison(one, other, contest, differences(contest, project.learn.seed))
+    is_enough = contest.rarer >= FEWEST_TO_JUDGE
+    found = differences(contest, project.learn.seed) if is_enough else {}
+    return Comparison(one, other, contest, found, warnings)
