@@ -74,13 +74,19 @@ def _ages(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
             f"Leads still open {far['name']} are won {far['value'] / new['value']:.1f}× as often "
             "as new ones"
         )
+        said = (
+            f"Of the leads still open {far['name']}, "
+            f"{share_words(far['value'], far['low'], far['high'], far['n'])} are won within "
+            f"{rows.horizon_days:g} days from then; of new ones {percent(new['value'])} are."
+        )
+        if far["in_by"] is not None and far["x"] < rows.horizon_days:
+            said += (
+                f" By then {percent(far['in_by'], 0)} of the wins that come within "
+                f"{rows.horizon_days:g} days of creation are in."
+            )
         told.append(
             Takeaway(
-                f"Of the leads still open {far['name']}, "
-                f"{share_words(far['value'], far['low'], far['high'], far['n'])} are won within "
-                f"{rows.horizon_days:g} days from then; of new ones {percent(new['value'])} are. "
-                f"By then {percent(far['in_by'] or 0.0, 0)} of the wins that come within "
-                f"{rows.horizon_days:g} days of creation are in.",
+                said,
                 {**far, "new": new["value"]},
                 "won_at_age",
                 "age-ages",

@@ -142,6 +142,12 @@ def test_leads_without_times_are_told_without_them(tmp_path) -> None:
         assert not re.search(r"horizon|ago\b|creat|moment|since", text), text
 
 
+def test_at_the_horizon_it_goes_without_saying_that_all_wins_are_in(report) -> None:
+    (waiting,) = [t for p in report.pages if p.slug == "age" for t in p.takeaways]
+    assert "still open after 90 days" in waiting.sentence
+    assert "are in" not in waiting.sentence
+
+
 def test_the_bank_is_told_where_applications_fall_off(public_data) -> None:
     project = load_project(EXAMPLES / "bpic2012.toml")
     report = build_report(project, read_records(project), NOW)
@@ -153,6 +159,7 @@ def test_the_bank_is_told_where_applications_fall_off(public_data) -> None:
     assert first.sentence.endswith(fates)
     (waiting,) = pages["age"].takeaways  # October alone is no trend of four months
     assert (waiting.evidence["n"], waiting.evidence["wins"]) == (4_414, 1_714)
+    assert waiting.sentence.endswith("of the wins that come within 30 days of creation are in.")
     assert pages["activities"].takeaways
 
 
