@@ -34,6 +34,8 @@ def report(
     json_: JsonOption = False,
 ) -> None:
     """Write the report: a page that opens from disk, Markdown with pictures, CSV and JSON."""
+    if share is not None and not share.strip():
+        raise ConfigError("--share is empty. Say who shares the report, such as --share Ada.")
     opened = load_project(project)
     facts, page = make_report(
         opened,

@@ -46,6 +46,7 @@ def test_filters_are_said_on_the_report(run, crm, tmp_path):
         (("--segment", "industry"), "Expected a column and its value"),
         (("--segment", "industri=Software"), "the leads have no column"),
         (("--out", "."), "is no part of a report"),
+        (("--share", " "), "--share is empty"),
     ],
 )
 def test_what_cannot_be_done_is_refused_in_words(run, crm, monkeypatch, options, message):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from crm.errors import SourceError
-from reports.takeaways import BEGIN, END, share
+from reports.takeaways import END, share
 from tests.made_reports import hostile_report, made_report
 
 MORNING = datetime.datetime(2026, 11, 24, 8, 30, tzinfo=datetime.UTC)
@@ -39,7 +39,7 @@ def test_a_later_run_writes_its_part_anew_and_keeps_every_byte_of_the_others(tmp
     )
     page.write_bytes(before + ours.removesuffix(after) + edited + b"\tno line end")
     share(made_report(simulated=False), tmp_path, "Bob", EVENING)
-    head, _, rest = page.read_bytes().partition(BEGIN)
+    head, _, rest = page.read_bytes().partition(b"<!-- leadscore: begin of ")
     part, _, tail = rest.partition(END)
     assert head == before
     assert tail == edited + b"\tno line end"
@@ -61,6 +61,22 @@ def test_every_day_has_a_page_and_the_index_lists_them_newest_first(tmp_path):
     assert (tmp_path / "2026-11-24.md").read_bytes() == first
 
 
+def test_a_report_of_another_project_or_of_other_leads_has_its_own_page(tmp_path):
+    made = made_report()
+    few = replace(made, about={**made.about, "segment": ["industry", "Retail"]})
+    reports = (made, replace(made, name="other"), few)
+    pages = [share(report, tmp_path, "Ada", MORNING) for report in reports]
+    assert [page.name for page in pages] == ["2026-11-24.md", "2026-11-24-2.md", "2026-11-24-3.md"]
+    notes = pages[1].read_bytes() + b"We call A leads first.\n"
+    pages[1].write_bytes(notes)
+    assert [share(report, tmp_path, "Bob", EVENING) for report in reports] == pages
+    assert pages[1].read_bytes() == notes.replace(b"Ada at 08:30", b"Bob at 17:30")
+    index = (tmp_path / "README.md").read_text()
+    assert "[2026-11-24](2026-11-24.md): demo, " in index
+    assert "[2026-11-24-3](2026-11-24-3.md): demo, " in index
+    assert "industry = Retail: " in index
+
+
 def test_a_readme_of_others_gets_the_list_at_its_end(tmp_path):
     (tmp_path / "README.md").write_text("# Mine\n")
     share(made_report(), tmp_path, "Ada", MORNING)
@@ -71,8 +87,8 @@ def test_a_readme_of_others_gets_the_list_at_its_end(tmp_path):
     "broken",
     [
         lambda text: text.replace(END, b""),
-        lambda text: text.replace(BEGIN, b""),
-        lambda text: text + BEGIN,
+        lambda text: text[text.index(b"\n") :],
+        lambda text: text + b"<!-- leadscore: begin -->",
         lambda text: END + text.replace(END, b""),
     ],
 )
