@@ -60,6 +60,7 @@ class LedgerDatabase:
         self.engine = _engine(url, folder)
         self._is_prepared = False
         self._away_until = 0.0
+        self._last_fault = ""
         if self.engine.dialect.name == "sqlite":
             sa.event.listen(self.engine, "do_connect", self._open_what_is_there)
 
@@ -153,7 +154,7 @@ class LedgerDatabase:
     def _faults_told(self) -> Iterator[None]:
         """Turn what the driver raises into a `LedgerError`; spare a database that is away."""
         if time.monotonic() < self._away_until:
-            raise LedgerError("The ledger's database could not be reached a moment ago.")
+            raise LedgerError(self._last_fault)
         try:
             yield
         except SQLAlchemyError as error:
@@ -168,11 +169,12 @@ class LedgerDatabase:
                 said = "cannot be reached"
                 self._away_until = time.monotonic() + AWAY_SECONDS
             shown = self.engine.url.set(query={}).render_as_string(hide_password=True)
-            raise LedgerError(
+            message = (
                 f"The ledger's database {shown} {said} ({code}). "
-                "What was not acknowledged can be sent again; nothing is stored twice.",
-                is_passing=not isinstance(error, NEVER_PASSING),
-            ) from None
+                "What was not acknowledged can be sent again; nothing is stored twice."
+            )
+            self._last_fault = message
+            raise LedgerError(message, is_passing=not isinstance(error, NEVER_PASSING)) from None
 
 
 @contextmanager

@@ -296,11 +296,12 @@ class ScoringApp:
     def _readiness(self) -> tuple[int, bytes, bytes]:
         """Say whether callers may be sent here, which model answers, and what is wrong."""
         is_ready = self.model is not None and not self.is_draining
+        faults = (self.fault, self.guard.fault, self.calls.ledger.faults.told)
         body = {
             "ready": is_ready,
             "draining": self.is_draining,
             "model": self.model.identity() if self.model else None,
-            "fault": self.fault or self.guard.fault,
+            "fault": " ".join(filter(None, faults)) or None,
         }
         return 200 if is_ready else 503, b"application/json", _encode(body)
 
@@ -348,6 +349,7 @@ class ScoringApp:
             more["leadscore_scores_written_total"] = writer.written
             more["leadscore_scores_dropped_total"] = writer.dropped
             more["leadscore_scores_queued"] = writer.queued
+            more["leadscore_ledger_fault"] = int(self.calls.ledger.faults.told is not None)
         return self.metrics.series(more)
 
     def flush(self) -> None:

@@ -5,7 +5,6 @@ or away holds up nothing else.
 """
 
 import asyncio
-import logging
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
@@ -17,6 +16,7 @@ from crm.ledger import GivenScore, Held, Ledger
 from crm.trend import trend
 from features.times import time_text
 from serving.errors import CODES, RequestError
+from serving.ledger_faults import LedgerFaults, Work
 from serving.ledger_payloads import read_items, read_lead_id
 
 THREADS: Final = 8  # as many as the ledger has connections
@@ -24,8 +24,6 @@ SHOWN_SCORES: Final = 50
 STATUSES: Final = ("accepted", "duplicate", "conflict", "erased", "invalid")
 
 Found = TypeVar("Found")
-
-log = logging.getLogger("leadscore")
 
 
 class LedgerCalls:
@@ -35,11 +33,16 @@ class LedgerCalls:
     ----------
     ledger : Ledger or None
         None: every call says that there is none.
+
+    Attributes
+    ----------
+    faults : LedgerFaults
+        What the ledger cannot do at the moment.
     """
 
     def __init__(self, ledger: Ledger | None) -> None:
         self.ledger = ledger
-        self._is_away = False
+        self.faults = LedgerFaults()
         self._threads = anyio.CapacityLimiter(THREADS)
         self._asked: dict[str, None] = {}  # of which leads the next reading tells
         self._next_reading: asyncio.Task[dict[str, Held]] | None = None
@@ -59,7 +62,7 @@ class LedgerCalls:
         first_error = next((item for item in items if isinstance(item, RequestError)), None)
         if not rows and first_error is not None:
             raise first_error
-        added = iter(await self._ask(lambda: ledger.add(kind, rows, now)))
+        added = iter(await self._ask(lambda: ledger.add(kind, rows, now), "written"))
         answers: list[dict[str, Any]] = []
         for item in items:
             if isinstance(item, RequestError):
@@ -84,7 +87,7 @@ class LedgerCalls:
         def read() -> tuple[Held, list[GivenScore]]:
             return ledger.held([lead_id], with_outcomes=True)[lead_id], ledger.scores_of(lead_id)
 
-        held, scores = await self._ask(read)
+        held, scores = await self._ask(read, "read")
         if held == Held() and not scores:
             raise RequestError(404, "The ledger holds nothing on this lead.", "lead_id")
         direction, points = trend((score.as_of, score.score) for score in reversed(scores))
@@ -111,7 +114,7 @@ class LedgerCalls:
         """
         ledger = self._open()
         lead_id = read_lead_id(body)
-        deleted = await self._ask(lambda: ledger.forget(lead_id, now))
+        deleted = await self._ask(lambda: ledger.forget(lead_id, now), "written")
         return {"lead_id": lead_id, "erased": True, "deleted": deleted}
 
     async def held(self, lead_ids: Sequence[str]) -> dict[str, Held] | None:
@@ -129,11 +132,9 @@ class LedgerCalls:
         try:
             held = await asyncio.shield(self._next_reading)
         except LeadScoringError as error:
-            if not self._is_away:
-                log.error("the ledger cannot be read", extra={"fault": str(error)})
-            self._is_away = True
+            self.faults.failed("read", error)
             return None
-        self._is_away = False
+        self.faults.worked("read")
         return held
 
     async def _read_asked(self, ledger: Ledger) -> dict[str, Held]:
@@ -148,17 +149,20 @@ class LedgerCalls:
             )
         return self.ledger
 
-    async def _ask(self, work: Callable[[], Found]) -> Found:
+    async def _ask(self, ask: Callable[[], Found], work: Work) -> Found:
         try:
-            return await self._in_thread(work)
+            found = await self._in_thread(ask)
         except LedgerError as error:
             if not error.is_passing:
                 raise
+            self.faults.failed(work, error)
             raise RequestError(
                 503,
                 "The ledger cannot answer now, so nothing of this request is acknowledged. "
                 "Repeat it in a few seconds; what is stored already is not stored twice.",
             ) from error
+        self.faults.worked(work)
+        return found
 
     async def _in_thread(self, work: Callable[[], Found]) -> Found:
         return await anyio.to_thread.run_sync(work, limiter=self._threads, abandon_on_cancel=True)

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-EXTRA = ("request_id", "model", "fault", "worker")
+EXTRA = ("request_id", "model", "fault", "worker", "count")
 LONGEST = 300
 PIPE_BYTES = 4096  # a pipe takes so much in one piece, whoever else writes to it
 FULL = 200

@@ -32,6 +32,7 @@ FAMILIES = {
     "leadscore_scores_written_total": ("counter", "Scores written to the ledger."),
     "leadscore_scores_dropped_total": ("counter", "Scores that the ledger did not get."),
     "leadscore_scores_queued": ("gauge", "Scores waiting to be written."),
+    "leadscore_ledger_fault": ("gauge", "1 while the ledger cannot be read or written."),
     "leadscore_takeovers_total": ("counter", "New champions taken over."),
     "leadscore_takeover_faults_total": ("counter", "New champions refused."),
     "leadscore_takeover_fault": ("gauge", "1 while the champion is not the model that answers."),

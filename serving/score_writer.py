@@ -13,6 +13,7 @@ from typing import Final
 
 from crm.errors import LedgerError
 from crm.ledger import Batch, Ledger
+from serving.ledger_faults import LedgerFaults
 
 MAX_QUEUED: Final = 50_000  # rows of all kinds
 AT_ONCE: Final = 1_000
@@ -28,6 +29,8 @@ class ScoreWriter:
     Parameters
     ----------
     ledger : Ledger
+    faults : LedgerFaults, optional
+        Where it is told that nothing can be written.
     max_queued : int
         Most rows that wait.
 
@@ -39,10 +42,13 @@ class ScoreWriter:
         written, and nothing is lost.
     """
 
-    def __init__(self, ledger: Ledger, max_queued: int = MAX_QUEUED) -> None:
+    def __init__(
+        self, ledger: Ledger, faults: LedgerFaults | None = None, max_queued: int = MAX_QUEUED
+    ) -> None:
         self.written = 0
         self.dropped = 0
         self._ledger = ledger
+        self._faults = faults or LedgerFaults()
         self._max_queued = max_queued
         self._waiting: deque[tuple[Batch, int]] = deque()
         self._rows = self._queued = 0
@@ -124,8 +130,10 @@ class ScoreWriter:
         try:
             written = self._ledger.add_batch(joined, taken[-1][1])
             lost = 0
+            self._faults.worked("written")
         except LedgerError as error:
             if error.is_passing:
+                self._faults.failed("written", error)
                 return False
             lost = len(joined.scores)
             log.error("scores were refused", extra={"count": lost, "fault": str(error)})

@@ -20,7 +20,6 @@ import shutil
 import signal
 import sys
 import tempfile
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -116,10 +115,7 @@ class Leadscore:
                     "keys. Add one with `leadscore keys add`, or listen on 127.0.0.1."
                 )
             if settings.ledger_url:
-                ledger = Ledger(settings.ledger_url)
-                with suppress(LedgerError):  # a database that is away now may come back
-                    ledger.database.prepare()
-                ledger.close()
+                _open_ledger(settings.ledger_url)
             load_from_store(str(_pinned_model().tag))
         except LeadScoringError as error:
             raise BentoMLException(f"leadscore refuses to start: {error}") from None
@@ -152,6 +148,16 @@ class Leadscore:
     async def end(self) -> None:
         """Leave nothing unwritten."""
         await self._tends.end()
+
+
+def _open_ledger(url: str) -> None:
+    """Prepare the ledger; a database that is away now may come back."""
+    with Ledger(url) as ledger:
+        try:
+            ledger.database.prepare()
+        except LedgerError as error:
+            configure_logs()
+            log.error("the ledger cannot be opened at the start", extra={"fault": str(error)})
 
 
 class _Tending:

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+import logging
 import os
 import random
 import resource
@@ -30,6 +31,7 @@ from crm.errors import LedgerError
 from crm.ledger import Batch, GivenScore, Ledger, SentLead
 from serving.errors import RequestError
 from serving.ledger_calls import LedgerCalls
+from serving.score_writer import ScoreWriter
 
 HERE = Path(__file__).resolve().parent.parent
 KILLS = 20
@@ -239,13 +241,61 @@ def test_a_database_that_is_gone_refuses_and_takes_again_when_it_is_back(
             time.sleep(0.3)
         with pytest.raises(LedgerError):
             ledger.held(["L1"])
-        with pytest.raises(LedgerError, match="could not be reached a moment ago"):
-            ledger.held(["L1"])  # not asked again at once
+        asked: list[Any] = []
+        sa.event.listen(ledger.database.engine, "do_connect", lambda *_: asked.append(1))
+        with pytest.raises(LedgerError, match="cannot be reached"):
+            ledger.held(["L1"])
+        assert asked == []  # not asked again at once
     time.sleep(0.3)
     assert [a.status for a in ledger.add("activities", [call(1), call(2)], 0)] == [
         "duplicate", "accepted"
     ]  # fmt: skip
     assert ids(ledger) == {"1": 1, "2": 1}
+
+
+@pytest.fixture
+def told() -> Iterator[list[logging.LogRecord]]:
+    """What the service logs."""
+    records: list[logging.LogRecord] = []
+    handler = logging.Handler()
+    handler.emit = records.append  # type: ignore[method-assign, assignment]
+    log = logging.getLogger("leadscore")
+    level = log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    yield records
+    log.removeHandler(handler)
+    log.setLevel(level)
+
+
+def test_an_outage_is_told_once_with_its_cause_and_so_is_its_end(
+    ledger: Ledger, tmp_path: Path, told: list[logging.LogRecord]
+) -> None:
+    calls = LedgerCalls(ledger)
+    writer = ScoreWriter(ledger, calls.faults)
+    body = json.dumps({"outcomes": [{"lead_id": "L1", "outcome": "won"}]}).encode()
+
+    async def meet_it() -> None:
+        for _ in range(3):
+            with pytest.raises(RequestError, match="nothing of this request is acknowledged"):
+                await calls.add("outcomes", body, 0)
+            assert await calls.held(["L1"]) is None
+
+    with gone(ledger, tmp_path):
+        asyncio.run(meet_it())
+        writer.put(Batch(leads=[(SentLead("L1", None, {}), 0)]), 0)
+        asyncio.run(meet_it())
+        assert calls.faults.told == "The ledger cannot be read or written; the log says why."
+    time.sleep(0.3)
+    writer.close()
+    assert asyncio.run(calls.held(["L1"]))
+    assert calls.faults.told is None
+    assert Counter(record.getMessage() for record in told) == {
+        "the ledger cannot be written": 1, "the ledger cannot be read": 1,
+        "the ledger can be written again": 1, "the ledger can be read again": 1,
+    }  # fmt: skip
+    causes = [str(getattr(record, "fault", "")) for record in told]
+    assert ["cannot be reached" in cause for cause in causes] == [True, True, False, False]
 
 
 def test_a_deleted_file_is_not_written_on_and_not_made_anew(tmp_path: Path) -> None:
@@ -384,6 +434,7 @@ def test_a_full_disk_answers_503_and_loses_nothing_acknowledged(
         acknowledged, refused = asyncio.run(call_until_it_is_full(calls))
         assert refused.status == 503
         assert "is full, or its disk is" in str(refused.__cause__)
+        assert calls.faults.told == "The ledger cannot be written; the log says why."
         assert shutil.disk_usage(small_disk).free < 300_000
         assert len(acknowledged) > 100
         assert there(ledger) == Counter(acknowledged)
@@ -392,6 +443,7 @@ def test_a_full_disk_answers_503_and_loses_nothing_acknowledged(
         more, _ = asyncio.run(call_until_it_is_full(calls))  # repeats what is there, and goes on
         assert len(more) > len(acknowledged) + 100
         assert there(ledger) == Counter(more)
+        assert calls.faults.told is not None  # it is full again
 
 
 def test_a_database_that_is_read_only_is_read_and_refuses_to_be_written(ledger: Ledger) -> None:

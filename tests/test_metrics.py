@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from crm.errors import LedgerError
 from serving.app import ScoringApp
 from serving.errors import RequestError
 from serving.metrics import BUCKETS, FAMILIES, Metrics, exposition, publish, published
@@ -151,7 +152,8 @@ def test_metrics_tell_the_model_its_age_and_the_queue(app: ScoringApp) -> None:
     app.calls.score_writer = SimpleNamespace(  # type: ignore[assignment]
         written=12, dropped=3, queued=4
     )
-    app.fault = "version 8 does not verify"
+    app.fault = "Version 8 does not verify."
+    app.calls.ledger.faults.failed("written", LedgerError("/home/ada/ledger.db is full"))
     response = ask(app, "GET", "/metrics")
     assert response.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     found = values(response.text)
@@ -162,6 +164,14 @@ def test_metrics_tell_the_model_its_age_and_the_queue(app: ScoringApp) -> None:
     assert found["leadscore_scores_written_total"] == 12
     assert found["leadscore_scores_dropped_total"] == 3
     assert found['leadscore_scores_queued{worker="1"}'] == 4
+    assert found['leadscore_ledger_fault{worker="1"}'] == 1
+    ready = ask(app, "GET", "/readyz")
+    assert ready.status_code == 200
+    assert ready.json()["fault"] == (
+        "Version 8 does not verify. The ledger cannot be written; the log says why."
+    )
+    app.calls.ledger.faults.worked("written")
+    assert values(ask(app, "GET", "/metrics").text)['leadscore_ledger_fault{worker="1"}'] == 0
 
 
 def test_refusals_and_faults_are_counted_by_their_status(
@@ -179,7 +189,7 @@ def test_refusals_and_faults_are_counted_by_their_status(
 
 
 def test_every_family_is_typed_and_explained() -> None:
-    assert len(FAMILIES) == 15
+    assert len(FAMILIES) == 16
     for family, (kind, meaning) in FAMILIES.items():
         assert family.startswith("leadscore_")
         assert family.endswith("_total") == (kind == "counter")
