@@ -262,7 +262,8 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         )  # fmt: skip
         on_share(0.4)
         if not can_weigh:
-            how = f"too few outcomes among the newest leads ({newer.rarer}) to weigh the two halves"
+            few, n = min(("newest", newer.rarer), ("older", older.rarer), key=lambda side: side[1])
+            how = f"too few outcomes among the {few} leads ({n}) to weigh the two halves"
             return BlendSettings(EVEN, strength, reach, None, f"even, because {how}", ())
         linear = self._logistic(older, strength, reach).margin(newer.features)
         rounds, grown = None, None

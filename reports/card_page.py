@@ -66,13 +66,7 @@ def card_page(card: ModelCard, *, pictures: Mapping[str, Picture]) -> str:
         _header(card),
         {
             "What it is": _about(card),
-            "Quality": judgement.quality(card, pictures),
-            "Probabilities": judgement.probabilities(card, pictures),
-            "Whom to call first": judgement.gains(card, pictures),
-            "Grades": judgement.grades(card, pictures),
-            "Age of the lead": judgement.ages(card, pictures),
-            "Segments": judgement.segments(card, pictures),
-            "Fairness": judgement.fairness(card, pictures),
+            **_judgement(card, pictures),
             "What drives it": _drivers(card, pictures),
             "Left out": _left_out(card),
             "How it was fitted": _fitted(card),
@@ -80,9 +74,34 @@ def card_page(card: ModelCard, *, pictures: Mapping[str, Picture]) -> str:
             "Versions": _versions(card),
         },
         paragraph(
-            "Each figure is of leads that the judged model had not seen; the model that answers "
-            "was then fitted again, on all leads."
+            "The model has learned from all leads, and was judged by none."
+            if "not_judged" in card.test
+            else "Each figure is of leads that the judged model had not seen; the model that "
+            "answers was then fitted again, on all leads."
         ),
+    )
+
+
+def _judgement(card: ModelCard, pictures: Mapping[str, Picture]) -> dict[str, Html]:
+    """Say how good the model is, and for whom; or that nobody can tell, and why."""
+    if "not_judged" in card.test:
+        return {"Quality": _not_judged(card), "Grades": judgement.grades(card, pictures)}
+    return {
+        "Quality": judgement.quality(card, pictures),
+        "Probabilities": judgement.probabilities(card, pictures),
+        "Whom to call first": judgement.gains(card, pictures),
+        "Grades": judgement.grades(card, pictures),
+        "Age of the lead": judgement.ages(card, pictures),
+        "Segments": judgement.segments(card, pictures),
+        "Fairness": judgement.fairness(card, pictures),
+    }
+
+
+def _not_judged(card: ModelCard) -> Html:
+    return section(
+        "quality",
+        "How good it is",
+        paragraph("Nobody can tell: ", shown(card.test["not_judged"], MOST_OF_A_SENTENCE)),
     )
 
 
@@ -119,7 +138,7 @@ def _about(card: ModelCard) -> Html:
         "Moments from": f"{_day(known['from'])} to {_day(known['to'])}"
         if "from" in known
         else "not known: the leads have no times",
-        "Judged by": subject_of(card),
+        "Judged by": "nobody" if "not_judged" in card.test else subject_of(card),
         "Trained": f"{shown(card.trained_at)[:16].replace('T', ' ')} UTC",
     }
     if "test_from" in known:

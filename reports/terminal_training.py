@@ -57,16 +57,21 @@ def _parts(card: Row) -> Iterator[RenderableType]:
             f"{estimator['log_loss_of_the_best']:.4f} with the best, "
             f"{estimator['log_loss_of_the_defaults']:.4f} with the defaults."
         )
-    test = card["test"]
+    if "not_judged" not in card["test"]:
+        yield from _judged(card["test"], card["baselines"])
+    yield f"[bold]Verdict: {card['readiness']['verdict']}.[/]"
+    yield from (f"  {escape(reason)}" for reason in card["readiness"]["reasons"])
+
+
+def _judged(test: Row, baselines: Mapping[str, Row]) -> Iterator[RenderableType]:
+    """Show how good the model is, beside the baselines."""
     yield f"Judged by the {test['how']}: {test['n']:,} moments, {test['base_rate']:.1%} won"
     table = headed("model", *SHOWN.values(), right=range(1, 1 + len(SHOWN)))
-    for name, found in (("leadscore", test), *card["baselines"].items()):
+    for name, found in (("leadscore", test), *baselines.items()):
         table.add_row(name.replace("_", " "), *(_with_interval(found, each) for each in SHOWN))
     yield table
     if len(test["by_age"]) > 1:
         yield _ages(test["by_age"])
-    yield f"[bold]Verdict: {card['readiness']['verdict']}.[/]"
-    yield from (f"  {escape(reason)}" for reason in card["readiness"]["reasons"])
 
 
 def _ages(by_age: list[Row]) -> Table:

@@ -84,12 +84,20 @@ def test_settings_are_found_once_and_used_again(tmp_path, monkeypatch) -> None:
     assert again.estimator != first.estimator
 
 
-def test_what_was_too_little_once_gives_the_base_rate_again(tmp_path) -> None:
+def test_what_was_too_little_once_may_be_enough_for_all(tmp_path) -> None:
     project, records, moments = crm(tmp_path, table(400))
     fitted = fit(records, moments, project, {}, like=like(None))
-    assert fitted.estimator == BaseRate.fit(moments.label, moments.weight)
-    assert fitted.calibration == Calibration(1.0, 0.0)
-    assert fitted.settings is None
+    assert isinstance(fitted.estimator, Blend)
+    assert fitted.settings == fit(records, moments, project, {}).settings
+
+
+def test_where_no_label_was_known_in_time_the_halves_share_evenly(tmp_path) -> None:
+    leads = table(200)
+    leads["created_at"] = leads["created_at"].iloc[0]  # none was known when the newest began
+    project, records, moments = crm(tmp_path, leads)
+    assert choosing(records, moments, project, {}) is None
+    fitted = fit(records, moments, project, {})
+    assert fitted.settings.why.startswith("even, because too few outcomes among the")
 
 
 def test_the_newest_leads_judge_by_what_older_ones_could_know(tmp_path) -> None:

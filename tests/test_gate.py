@@ -343,7 +343,7 @@ def test_two_versions_are_compared_on_the_leads_that_neither_learned_from(
     assert (found["one"], found["other"], found["verdict"]) == ("1", "2", "judged")
     assert found["n"] == len(trained.split.test)
     log_loss = next(row for row in found["metrics"] if row["metric"] == "log_loss")
-    assert log_loss["one"] == pytest.approx(trained.test.values["log_loss"])
+    assert log_loss["one"] == pytest.approx(trained.judged.test.values["log_loss"])
     assert log_loss["difference"] == 0
 
 

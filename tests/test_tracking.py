@@ -124,7 +124,7 @@ def test_a_run_holds_the_whole_training(work, project, registry, tmp_path) -> No
     assert run.data.params["estimator.kind"] == card.estimator["kind"]
     assert run.data.params["estimator.parameters.learning_rate"] == "0.06"
 
-    found = {"test": work.trained.test, **work.trained.baselines}
+    found = work.trained.evaluations
     expected = {
         f"{model}.{metric}{suffix}": value
         for model, evaluation in found.items()

@@ -22,11 +22,14 @@ from models.artifact import load_artifact, save_artifact
 from models.blend import BaseRate, Blend
 from models.calibration import Calibration
 from models.card import ModelCard
+from models.estimators import FEWEST_OUTCOMES
 from models.evaluation import METRICS
 from models.intervals import wilson
 from models.scale import Scale
 from models.scorer import LeadCells
 from models.trees import TREE_PARAMETERS
+from reports.card_page import card_page
+from reports.card_pictures import card_pictures
 from training.golden import N_GOLDEN
 from training.split import split_newest
 from training.train import Trained, train
@@ -120,9 +123,10 @@ QUALITY = {
 
 
 def test_quality_is_within_its_table(session) -> None:
-    values = session.trained.test.values
+    values = session.trained.judged.test.values
     base, logistic = (
-        session.trained.baselines[name].values["log_loss"] for name in ("base_rate", "logistic")
+        session.trained.judged.baselines[name].values["log_loss"]
+        for name in ("base_rate", "logistic")
     )
     oracle = log_loss(session.label, session.truth)
     reached = {
@@ -139,14 +143,14 @@ def test_quality_is_within_its_table(session) -> None:
 
 
 def test_the_model_beats_the_base_rate_beyond_chance(session) -> None:
-    trained = session.trained
-    _, high = trained.test.intervals["roc_auc"]
-    low, _ = trained.test.intervals["roc_auc"]
+    judged = session.trained.judged
+    _, high = judged.test.intervals["roc_auc"]
+    low, _ = judged.test.intervals["roc_auc"]
     assert low > 0.5
     assert high < 1
-    assert trained.baselines["base_rate"].values["roc_auc"] == 0.5
-    assert trained.test.values["log_loss"] < trained.baselines["base_rate"].values["log_loss"]
-    assert trained.baselines.keys() == {"base_rate", "logistic"}
+    assert judged.baselines["base_rate"].values["roc_auc"] == 0.5
+    assert judged.test.values["log_loss"] < judged.baselines["base_rate"].values["log_loss"]
+    assert judged.baselines.keys() == {"base_rate", "logistic"}
 
 
 def test_the_final_model_has_seen_the_newest_leads(session) -> None:
@@ -168,7 +172,7 @@ def test_what_is_known_later_is_not_used(session) -> None:
         "column": "contract_type",
         "reason": "it is known later than the moment of scoring",
     } in (trained.scorer.card.left_out)
-    assert trained.test.values["roc_auc"] < 0.84
+    assert trained.judged.test.values["roc_auc"] < 0.84
     with_it = trained.scorer.score_table(leads.assign(contract_type="Standard"))
     without = trained.scorer.score_table(leads.drop(columns="contract_type"))
     assert with_it["probability"].equals(without["probability"])
@@ -179,7 +183,7 @@ def test_a_column_that_says_nearly_everything_is_found(tmp_path) -> None:
     leads["hint"] = np.where(leads["outcome"] == "yes", 1.0, 0.0)
     leads.loc[::7, "hint"] = 0.5
     trained = train(*flat(tmp_path, leads, vouched=("hint",)), now=NOW)
-    assert trained.test.values["roc_auc"] > 0.9
+    assert trained.judged.test.values["roc_auc"] > 0.9
 
 
 def test_a_column_that_says_nearly_everything_is_a_leak_unless_vouched_for(tmp_path) -> None:
@@ -294,8 +298,8 @@ def test_the_card_agrees_with_what_was_found(session) -> None:
     assert columns | roles == set(session.records.leads.columns)
     assert [row["age_days"] for row in card.test["by_age"]] == session.project.learn.moments_days
     rows = {name: card.test[name] for name in ("by_age", "by_grade", "reliability", "gains")}
-    assert card.test == {**trained.test.to_json(), "how": "newest 20% of leads", **rows}
-    assert card.baselines == {n: e.to_json() for n, e in trained.baselines.items()}
+    assert card.test == {**trained.judged.test.to_json(), "how": "newest 20% of leads", **rows}
+    assert card.baselines == {n: e.to_json() for n, e in trained.judged.baselines.items()}
     assert card.test["n"] == card.learned_from["test_moments"]
     assert card.digests == session.records.digests
     assert card.digests.keys() == {"leads", "activities", "stages", "outcomes"}
@@ -317,8 +321,8 @@ def test_the_rows_of_the_card_are_those_of_the_test(session) -> None:
     card, trained = session.trained.scorer.card, session.trained
     rows = card.test["reliability"]
     gap = sum(row["n"] * abs(row["stated"] - row["won"]) for row in rows)
-    assert gap / sum(row["n"] for row in rows) == pytest.approx(trained.test.values["ece"])
-    assert card.test["gains"][0]["lift"] == pytest.approx(trained.test.values["lift_at_10"])
+    assert gap / sum(row["n"] for row in rows) == pytest.approx(trained.judged.test.values["ece"])
+    assert card.test["gains"][0]["lift"] == pytest.approx(trained.judged.test.values["lift_at_10"])
     by_grade = card.test["by_grade"]
     assert [row["grade"] for row in by_grade] == ["A", "B", "C", "D"]
     scores = trained.scorer.scale.score(expit(trained.test_margin))
@@ -494,6 +498,32 @@ def test_zero_leads_are_refused(session) -> None:
         train(session.project, none, now=NOW)
 
 
+def test_a_model_that_nobody_can_judge_is_kept_and_says_so(tmp_path) -> None:
+    # 130 days of leads are mature; as the test began, the outcome was known of 14 days.
+    leads = _dated(600, days=200).assign(outcome="no")
+    won = np.random.default_rng(4).random(600) < 0.1 + 0.002 * leads["size"]
+    leads.loc[won, "outcome"] = "yes"
+    leads["closed_at"] = (pd.to_datetime(leads["created_at"]) + pd.Timedelta(days=5)).astype(str)
+    known = {"observed_until": "2025-08-09", "horizon_days": 90}
+    project, records = flat(tmp_path, leads, **known)
+    trained = train(project, records, now=NOW)
+    card = trained.scorer.card
+    assert trained.judged is None
+    assert split_newest(records, trained.moments, 0.2, 0).train.rarer < FEWEST_OUTCOMES
+    assert isinstance(trained.scorer.estimator, Blend)
+    high, low = (trained.scorer.score_table(leads.assign(size=s))["probability"] for s in (95, 5))
+    assert high.mean() > low.mean() + 0.02
+    assert card.test.keys() == {"not_judged"}
+    assert card.readiness["verdict"] == "not ready"
+    told = card.readiness["reasons"][0]
+    assert told.startswith("Nobody can tell how good it is. Before the test began, ")
+    n, won = len(trained.moments), trained.moments.rarer
+    assert f"learned from all {n} leads, {won} of them with the rarer outcome" in told
+    assert "Nobody can tell:" in card_page(card, pictures=card_pictures(card))
+    save_artifact(trained.scorer, trained.golden_leads, tmp_path / "model", trained.golden_as_of)
+    assert load_artifact(tmp_path / "model").scorer == trained.scorer
+
+
 def test_twenty_leads_are_enough(tmp_path) -> None:
     leads = small(20, seed=2).assign(outcome=["yes", "no"] * 10)
     trained = train(*flat(tmp_path, leads), now=NOW)
@@ -665,8 +695,8 @@ def test_a_half_life_changes_the_model_and_not_its_judges(tmp_path) -> None:
         found.append(train(*flat(tmp_path, _dated(400, days=400), **known), now=NOW))
     plain, recent = found
     assert recent.scorer.estimator != plain.scorer.estimator
-    assert recent.test.n == plain.test.n
-    assert recent.test.base_rate == plain.test.base_rate
+    assert recent.judged.test.n == plain.judged.test.n
+    assert recent.judged.test.base_rate == plain.judged.test.base_rate
     assert recent.moments.weight.tolist() == [1.0] * len(recent.moments)
 
 

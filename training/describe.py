@@ -33,13 +33,33 @@ from models.reasons import Reasoner
 from models.scale import Scale
 from models.trees import TREE_PARAMETERS
 from training.fit import Fitted
-from training.readiness import judge_readiness
+from training.readiness import Readiness, judge_readiness, not_judged
 from training.segments import judge_fairness, judge_segments
 from training.split import Split
 from training.tuning import Trial, best_of
 
 PACKAGES = ("lightgbm", "numpy", "pandas", "scikit-learn", "scipy")
 SELECTED = 2  # the best grades, which sales is expected to work first
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A model that learned from the training moments only, judged by the test moments.
+
+    Attributes
+    ----------
+    fitted : Fitted
+    margin : ndarray of float64, shape (len(split.test),)
+        Calibrated log-odds of the test moments.
+    test : Evaluation
+    baselines : dict of str to Evaluation
+        `base_rate` and `logistic`, on the same moments.
+    """
+
+    fitted: Fitted
+    margin: NDArray[np.float64]
+    test: Evaluation
+    baselines: dict[str, Evaluation]
 
 
 @dataclass(frozen=True)
@@ -52,12 +72,10 @@ class Findings:
         All that are mature.
     split : Split
     audited : Audit
-    judged, final : Fitted
-        Fitted on `split.train`, and on all moments.
-    margin : ndarray of float64, shape (len(split.test),)
-        Calibrated log-odds of the test moments from `judged`.
-    test : Evaluation
-    baselines : mapping of str to Evaluation
+    judged : Judged or None
+        None where nobody could be held out to judge.
+    final : Fitted
+        On all moments.
     trials : tuple of Trial
         Settings of the trees that were tried, if any were.
     """
@@ -65,11 +83,8 @@ class Findings:
     moments: Moments
     split: Split
     audited: Audit
-    judged: Fitted
+    judged: Judged | None
     final: Fitted
-    margin: NDArray[np.float64]
-    test: Evaluation
-    baselines: Mapping[str, Evaluation]
     trials: tuple[Trial, ...]
 
 
@@ -98,14 +113,10 @@ def describe(
     -------
     ModelCard
     """
-    seed, final, test = project.learn.seed, found.final, found.split.test
-    label, weight, lead = test.label, test.weight, test.lead
-    probability = expit(found.margin)
-    grade = scale.grade(scale.score(probability))
-    best = [letter for letter, _ in scale.grades[:SELECTED]]
+    seed, final, judged = project.learn.seed, found.final, found.judged
     pipeline = final.pipeline
-    audit_left_out = [field.field for field in found.audited.fields if field.line]
     reasoner = Reasoner(pipeline.features, final.estimator, final.calibration, scale)
+    looked_at = found.split.test if judged else found.moments
     return ModelCard(
         name=project.name,
         simulated=project.simulated,
@@ -114,35 +125,68 @@ def describe(
         label=question_of(project, records.has_times),
         features=pipeline.names,
         left_out=[{"column": left.column, "reason": left.reason} for left in pipeline.left_out],
-        test={
-            **found.test.to_json(),
-            "how": found.split.how,
-            "by_age": _by_age(found.margin, records, test, seed),
-            "by_grade": by_grade(probability, grade, label, weight, lead),
-            "reliability": reliability(found.margin, label, weight, lead),
-            "gains": gains(found.margin, label, weight, lead, seed),
-        },
-        baselines={name: each.to_json() for name, each in found.baselines.items()},
+        test=_test(records, found.split, judged, scale, seed),
+        baselines={n: each.to_json() for n, each in judged.baselines.items()} if judged else {},
         estimator=_estimator(found, seed),
         digests=dict(records.digests),
         versions=_versions(),
         notes=_notes(records, found.split),
-        readiness=judge_readiness(
-            found.test, found.baselines, found.split,
-            in_order=records.in_order, left_out=audit_left_out,
-        ).to_json(),
+        readiness=_readiness(records, found).to_json(),
         scale={
             "base_rate": float(expit(scale.base_log_odds)),
             "grades": [list(each) for each in scale.grades],
             "pinned_by": pinned_by,
         },
-        importance=judge_importance(
-            reasoner, pipeline.transform(records, test), seed
-        ),
-        segments=judge_segments(records, found.judged.pipeline, test, found.margin),
-        fairness=judge_fairness(records, project, test, found.margin, np.isin(grade, best)),
+        importance=judge_importance(reasoner, pipeline.transform(records, looked_at), seed),
+        segments=_segments(records, found.split.test, judged),
+        fairness=_fairness(records, project, found.split.test, judged, scale),
         audit=found.audited.to_json()["fields"],
+    )
+
+
+def _test(
+    records: Records, split: Split, judged: Judged | None, scale: Scale, seed: int
+) -> dict[str, Any]:
+    if judged is None:
+        return {"not_judged": split.how}
+    margin, test = judged.margin, split.test
+    label, weight, lead = test.label, test.weight, test.lead
+    probability = expit(margin)
+    grade = scale.grade(scale.score(probability))
+    return {
+        **judged.test.to_json(),
+        "how": split.how,
+        "by_age": _by_age(margin, records, test, seed),
+        "by_grade": by_grade(probability, grade, label, weight, lead),
+        "reliability": reliability(margin, label, weight, lead),
+        "gains": gains(margin, label, weight, lead, seed),
+    }
+
+
+def _readiness(records: Records, found: Findings) -> Readiness:
+    left_out = [field.field for field in found.audited.fields if field.line]
+    if found.judged is None:
+        return not_judged(found.split, left_out=left_out)
+    return judge_readiness(
+        found.judged.test, found.judged.baselines, found.split,
+        in_order=records.in_order, left_out=left_out,
     )  # fmt: skip
+
+
+def _segments(records: Records, test: Moments, judged: Judged | None) -> list[dict[str, Any]]:
+    if judged is None:
+        return []
+    return judge_segments(records, judged.fitted.pipeline, test, judged.margin)
+
+
+def _fairness(
+    records: Records, project: Project, test: Moments, judged: Judged | None, scale: Scale
+) -> list[dict[str, Any]]:
+    if judged is None:
+        return []
+    grade = scale.grade(scale.score(expit(judged.margin)))
+    best = [letter for letter, _ in scale.grades[:SELECTED]]
+    return judge_fairness(records, project, test, judged.margin, np.isin(grade, best))
 
 
 def _estimator(found: Findings, seed: int) -> dict[str, Any]:
@@ -214,7 +258,10 @@ def _learned_from(records: Records, moments: Moments, split: Split) -> dict[str,
     if moments.has_times:
         window = pd.to_datetime(moments.as_of[[0, -1]], unit="us", utc=True)
         facts["from"], facts["to"] = (moment.isoformat() for moment in window)
-        facts["test_from"] = pd.Timestamp(split.test.as_of.min(), unit="us", tz="UTC").isoformat()
+        if split.is_judged:
+            facts["test_from"] = pd.Timestamp(
+                split.test.as_of.min(), unit="us", tz="UTC"
+            ).isoformat()
         facts["observed_until"] = str(records.observed_until)
     return facts
 
@@ -226,7 +273,7 @@ def _notes(records: Records, split: Split) -> list[str]:
             "The leads have no time of creation: nothing protects this model from having learned "
             "what became known only after the moment of scoring. Name created_at if there is one."
         )
-    if not records.in_order:
+    if split.is_judged and not records.in_order:
         notes.append(f"The test leads are the {split.how}: expect the newest leads to be harder.")
     return notes
 

@@ -21,6 +21,11 @@ from training.split import split_newest
 Floats = NDArray[np.float64]
 OnShare = Callable[[float], None]
 
+_NOBODY = Examples(
+    np.empty((0, 0)), np.empty(0, dtype=np.int8), np.empty(0), np.empty(0, dtype=np.int64)
+)
+UNKNOWN = (_NOBODY, _NOBODY)  # nothing to find settings on: no label was known in time
+
 
 @dataclass(frozen=True)
 class Fitted:
@@ -69,7 +74,7 @@ def fit(
     known_later : mapping of str to str
         Columns to leave out, with the reason.
     like : Fitted, optional
-        Its settings are used, and nothing is found out again.
+        Its settings, if it has any, are used, and nothing is found out again.
     tree_parameters : mapping, optional
         LightGBM's, in place of the defaults.
     on_share : callable, optional
@@ -89,13 +94,11 @@ def fit(
     seed = project.learn.seed
     weight = learning_weight(moments, project)
     pipeline = fit_pipeline(records, moments, project, known_later)
-    if like is not None and like.settings is None:
-        base_rate = BaseRate.fit(moments.label, weight)
-        return Fitted(pipeline, base_rate, Calibration(1.0, 0.0), None)
+    settings = like.settings if like else None
     model = BlendClassifier(
         categorical=pipeline.categorical,
         seed=seed,
-        settings=like.settings if like else None,
+        settings=settings,
         tree_parameters=tree_parameters,
         directions=directions(pipeline, project),
         growing=pipeline.growing,
@@ -105,7 +108,7 @@ def fit(
         moments.label,
         weight,
         lead=moments.lead,
-        choosing=None if like else choosing(records, moments, project, known_later),
+        choosing=None if settings else choosing(records, moments, project, known_later) or UNKNOWN,
         on_share=on_share,
     )
     calibration = Calibration(1.0, 0.0)

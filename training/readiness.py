@@ -15,6 +15,10 @@ CALIBRATED = 0.05
 CHANCE_TIMES = 2.0
 SHIFT = 1.5
 TOO_GOOD = 0.98
+NO_TIMES = (
+    "The leads have no time of creation: nothing protects it from having learned what became "
+    "known only after the moment of scoring."
+)
 
 Level = Literal["ready", "usable", "not ready"]
 
@@ -105,6 +109,22 @@ def judge_readiness(
     return Readiness(verdict, [*fatal, *reservations, *supports])
 
 
+def not_judged(split: Split, *, left_out: Sequence[str] = ()) -> Readiness:
+    """Say of a model that nobody judged that it is not ready, and why nobody did.
+
+    Parameters
+    ----------
+    split : Split
+        Whose test is empty.
+    left_out : sequence of str
+        Columns that the leak audit keeps out.
+    """
+    reasons = [f"Nobody can tell how good it is. {split.how}"]
+    if not split.train.has_times:
+        reasons.append(NO_TIMES)
+    return Readiness("not ready", [*reasons, *_leaks(left_out)])
+
+
 def _fatal(test: Evaluation, split: Split) -> Iterator[str]:
     n, word = _rarer(split)
     if n < FEWEST_TO_JUDGE:
@@ -152,10 +172,7 @@ def _reservations(
             "for a field that is filled after the outcome."
         )
     if not split.test.has_times:
-        yield (
-            "The leads have no time of creation: nothing protects it from having learned what "
-            "became known only after the moment of scoring."
-        )
+        yield NO_TIMES
     if not in_order:
         yield (
             "The test leads are not the newest but drawn at random: expect newer ones to be harder."
@@ -178,6 +195,10 @@ def _supports(
             "Stated probabilities are off by "
             f"{100 * test.values['ece']:.1f} points on average, which is little."
         )
+    yield from _leaks(left_out)
+
+
+def _leaks(left_out: Sequence[str]) -> Iterator[str]:
     if left_out:
         fields = "field" if len(left_out) == 1 else "fields"
         yield f"The leak audit left out {len(left_out)} {fields} that may know too much."

@@ -6,8 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crm.errors import LearningError
+from crm.project import LearnKeys
 from crm.records import Records
 from features.moments import Moments
+from models.estimators import FEWEST_OUTCOMES
 
 LEAST_LEADS = 20
 
@@ -19,17 +21,57 @@ class Split:
     Attributes
     ----------
     train, test : Moments
+        The test is empty where nobody can be held out to judge.
     embargoed : int
         Training moments that were dropped because their label was not known yet when
         the test period began.
     how : str
-        In words, for the card.
+        In words, for the card: which leads judge, or why none do.
     """
 
     train: Moments
     test: Moments
     embargoed: int
     how: str
+
+    @property
+    def is_judged(self) -> bool:
+        """True if there are leads to judge by."""
+        return len(self.test) > 0
+
+
+def hold_out(records: Records, moments: Moments, learn: LearnKeys) -> Split:
+    """Hold the newest leads out to judge by, unless the model that they judged were another.
+
+    Without the test leads, and without those whose outcome was not known when the test began,
+    outcomes may be too few for more than a base rate, while all of them together teach a
+    model. Then that model is worth more than the judgement of a base rate, and is not judged.
+
+    Parameters
+    ----------
+    records : Records
+    moments : Moments
+        All mature ones.
+    learn : LearnKeys
+    """
+    split = split_newest(records, moments, learn.test_share, learn.seed)
+    if split.train.rarer < FEWEST_OUTCOMES <= moments.rarer:
+        return _unjudged(moments, _too_few(split, moments))
+    return split
+
+
+def _unjudged(moments: Moments, why: str) -> Split:
+    return Split(moments, moments.take(np.zeros(len(moments), dtype=bool)), 0, why)
+
+
+def _too_few(split: Split, moments: Moments) -> str:
+    horizon = ", or shorten horizon_days" if moments.has_times else ""
+    return (
+        f"Before the test began, {split.train.rarer} leads with the rarer outcome were known, and "
+        f"from fewer than {FEWEST_OUTCOMES} no model is learned. So this one has learned from all "
+        f"{len(np.unique(moments.lead)):,} leads, {moments.rarer} of them with the rarer outcome, "
+        f"and none are left to judge it. Export a longer history{horizon}."
+    )
 
 
 def split_newest(records: Records, moments: Moments, test_share: float, seed: int) -> Split:

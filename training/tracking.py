@@ -18,7 +18,7 @@ from crm.project import Project
 from crm.records import Records
 from models.address import shown
 from models.artifact import load_artifact
-from models.evaluation import METRICS, Evaluation
+from models.evaluation import METRICS
 from models.history import Gate
 from models.promotion import appoint_challenger, promote, user_name
 from models.registry import ARTIFACT, Registry
@@ -232,7 +232,7 @@ def _params(project: Project, trained: Trained) -> dict[str, Any]:
         "horizon_days": project.learn.horizon_days,
         "moments_days": str(project.learn.moments_days),
         "test_share": project.learn.test_share,
-        "test_is": card.test["how"],
+        "test_is": card.test.get("how", "nobody"),
         "features": len(card.features),
         "left_out": len(card.left_out),
         **_flat("estimator", card.estimator),
@@ -250,10 +250,9 @@ def _flat(name: str, value: Any) -> dict[str, Any]:
 def _metrics(trained: Trained) -> dict[str, float]:
     facts = trained.scorer.card.learned_from
     counts = {f"data.{k}": float(v) for k, v in facts.items() if isinstance(v, int | float)}
-    found = _by_model(trained)
     return counts | {
         f"{model}.{metric}{suffix}": value
-        for model, evaluation in found.items()
+        for model, evaluation in trained.evaluations.items()
         for metric in METRICS
         for suffix, value in zip(
             ("", ".low", ".high"),
@@ -261,10 +260,6 @@ def _metrics(trained: Trained) -> dict[str, float]:
             strict=True,
         )
     }
-
-
-def _by_model(trained: Trained) -> dict[str, Evaluation]:
-    return {"test": trained.test, **trained.baselines}
 
 
 def _log_data(trained: Trained) -> None:
@@ -300,21 +295,29 @@ def _write_facts(folder: Path, project: Project, records: Records, trained: Trai
     for name, rows in _tables(card.to_json()).items():
         table = pd.json_normalize(rows)
         table.map(harmless).to_csv(folder / "tables" / f"{name}.csv", index=False)
-    plots = folder / "plots"
-    plots.mkdir()
+    if trained.judged:
+        _draw(folder / "plots", project, trained)
+
+
+def _draw(folder: Path, project: Project, trained: Trained) -> None:
+    """Draw how good the model is."""
+    folder.mkdir()
+    test = trained.scorer.card.test
     said = "SIMULATED leads, " if project.simulated else ""
-    subject = f"{said}{card.test['how']}, n = {card.test['n']:,}"
+    subject = f"{said}{test['how']}, n = {test['n']:,}"
     log_loss = {
-        model: (evaluation.values["log_loss"], *evaluation.intervals["log_loss"])
-        for model, evaluation in {"leadscore": trained.test, **trained.baselines}.items()
-    }
+        "leadscore" if model == "test" else model: (
+            found.values["log_loss"], *found.intervals["log_loss"]
+        )
+        for model, found in trained.evaluations.items()
+    }  # fmt: skip
     charts = {
-        "reliability": reliability_chart(card.test["reliability"], subject),
-        "gains": gains_chart(card.test["gains"], subject),
+        "reliability": reliability_chart(test["reliability"], subject),
+        "gains": gains_chart(test["gains"], subject),
         "log_loss": comparison_chart(log_loss, "Log loss", subject),
     }
     for name, chart in charts.items():
-        chart.save(plots / f"{name}.png", ppi=PICTURE_PPI)
+        chart.save(folder / f"{name}.png", ppi=PICTURE_PPI)
 
 
 def _tables(card: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:

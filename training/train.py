@@ -21,15 +21,16 @@ from models.evaluation import Evaluation, evaluate
 from models.logistic import fit_logistic
 from models.scale import Scale, read_grades
 from models.scorer import LeadCells, LeadScorer
-from training.describe import Findings, describe
+from training.describe import Findings, Judged, describe
 from training.fit import check_directions, choosing, fit
 from training.golden import golden_leads
-from training.split import Split, split_newest
+from training.split import Split, hold_out
 from training.tuning import Trial, tune
 
 OnShare = Callable[[str, float], None]
 
 TUNING_SHARE = 0.6  # of the whole, on a progress bar
+JUDGING_SHARE = 0.65  # of the rest, to learn from the older leads and be judged
 
 
 @dataclass(frozen=True)
@@ -44,18 +45,15 @@ class Trained:
         Made-up leads for the artefact.
     golden_as_of : int
         Their moment of scoring.
-    test : Evaluation
-        Of the model fitted on the training moments only.
-    baselines : dict of str to Evaluation
-        `base_rate` and `logistic`, on the same moments.
+    judged : Judged or None
+        The model fitted on the training moments only, with its figures; None where nobody
+        could be held out to judge.
     audit : Audit
         What the leak audit found; the model does not look at leaks and suspects.
     moments : Moments
         All that the scorer learned from.
     split : Split
         Which of them judged, and which were learned from to be judged.
-    test_margin : ndarray of float64, shape (len(split.test),)
-        Calibrated log-odds of the test moments, from the model that never saw them.
     trials : tuple of Trial
         Settings that were tried, if any were.
     """
@@ -63,13 +61,21 @@ class Trained:
     scorer: LeadScorer
     golden_leads: list[LeadCells]
     golden_as_of: int
-    test: Evaluation
-    baselines: dict[str, Evaluation]
+    judged: Judged | None
     audit: Audit
     moments: Moments
     split: Split
-    test_margin: NDArray[np.float64]
     trials: tuple[Trial, ...] = ()
+
+    @property
+    def test_margin(self) -> NDArray[np.float64]:
+        """Calibrated log-odds of the test moments, from the model that never saw them."""
+        return self.judged.margin if self.judged else np.empty(0)
+
+    @property
+    def evaluations(self) -> dict[str, Evaluation]:
+        """What was judged, on the same moments: the model is `test`, then the baselines."""
+        return {"test": self.judged.test, **self.judged.baselines} if self.judged else {}
 
 
 def train(
@@ -117,25 +123,21 @@ def train(
     later = known_later(audited)
     if project.learn.rising or project.learn.falling:
         check_directions(fit_pipeline(records, moments, project, later), project)
-    split = split_newest(records, moments, project.learn.test_share, seed)
+    split = hold_out(records, moments, project.learn)
     parameters, trials = tuned_parameters(records, split, project, later, tune_minutes, on_share)
     done = TUNING_SHARE if trials else 0.0
 
     def told(what: str, share: float) -> None:
         on_share(what, done + (1 - done) * share)
 
-    judged = fit(
-        records, split.train, project, later, tree_parameters=parameters,
-        on_share=lambda share: told("Learning", 0.55 * share),
-    )  # fmt: skip
-    told("Judging on the newest leads", 0.55)
-    features = judged.pipeline.transform(records, split.test)
-    margin = judged.margin(features)
-    test = _evaluate(margin, split.test, seed)
-    baselines = _baselines(records, split, judged.pipeline, features, seed)
+    judged = None
+    if split.is_judged:
+        judged = _judge(records, split, project, later, parameters, told)
+    began = JUDGING_SHARE if judged else 0.0
     final = fit(
-        records, moments, project, later, like=judged, tree_parameters=parameters,
-        on_share=lambda share: told("Learning from all leads", 0.65 + 0.35 * share),
+        records, moments, project, later,
+        like=judged.fitted if judged else None, tree_parameters=parameters,
+        on_share=lambda share: told("Learning from all leads", began + (1 - began) * share),
     )  # fmt: skip
     as_of = int(moments.as_of.max())  # NOT_A_TIME where there are no times
     scorer = LeadScorer(
@@ -149,7 +151,7 @@ def train(
         card=describe(
             project,
             records,
-            Findings(moments, split, audited, judged, final, margin, test, baselines, trials),
+            Findings(moments, split, audited, judged, final, trials),
             scale=scale,
             pinned_by=pinned_by,
             now=now,
@@ -160,12 +162,10 @@ def train(
         scorer=scorer,
         golden_leads=golden_leads(final.pipeline, records.leads, as_of, seed),
         golden_as_of=as_of,
+        judged=judged,
         audit=audited,
-        test=test,
-        baselines=baselines,
         moments=moments,
         split=split,
-        test_margin=margin,
         trials=trials,
     )
 
@@ -214,6 +214,27 @@ def tuned_parameters(
         on_share(f"Tuning: setting {trial.number + 1}", TUNING_SHARE * share)
 
     return tune(*sides, minutes=minutes, seed=project.learn.seed, on_trial=told)
+
+
+def _judge(
+    records: Records,
+    split: Split,
+    project: Project,
+    later: Mapping[str, str],
+    parameters: Mapping[str, Any] | None,
+    told: OnShare,
+) -> Judged:
+    """Fit to the training moments, and judge by the test moments, beside the baselines."""
+    seed = project.learn.seed
+    fitted = fit(
+        records, split.train, project, later, tree_parameters=parameters,
+        on_share=lambda share: told("Learning", 0.55 * share),
+    )  # fmt: skip
+    told("Judging on the newest leads", 0.55)
+    features = fitted.pipeline.transform(records, split.test)
+    margin = fitted.margin(features)
+    test = _evaluate(margin, split.test, seed)
+    return Judged(fitted, margin, test, _baselines(records, split, fitted.pipeline, features, seed))
 
 
 def _baselines(
