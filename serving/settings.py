@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -11,6 +12,7 @@ from crm.errors import ConfigError
 
 PREFIX = "LEADSCORE_"
 ON_OFF = {"on": True, "off": False}
+PUBLIC_URL = re.compile(r"https?://[A-Za-z0-9_.-]+(:[0-9]{1,5})?(/[A-Za-z0-9_.~%/-]*)?")
 
 
 @dataclass(frozen=True)
@@ -95,8 +97,8 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     Raises
     ------
     ConfigError
-        If a value is not of its setting's kind, or a variable's name is nearly that of a
-        setting.
+        If a value is not of its setting's kind, the folder of the report is not there, or a
+        variable's name is nearly that of a setting.
     """
     given: dict[str, Any] = {}
     for setting in fields(Settings):
@@ -106,6 +108,17 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
             given[setting.name] = _value(variable, environ[variable], setting.default, least)
     _check_names(environ)
     settings = Settings(**given)
+    if settings.public_url and not PUBLIC_URL.fullmatch(settings.public_url):
+        raise ConfigError(
+            f"LEADSCORE_PUBLIC_URL is {settings.public_url[:60]!r}. Expected http:// or https://, "
+            "a host, and perhaps a port and a path, such as https://scores.example.com."
+        )
+    folder = Path(settings.report_dir)
+    if settings.report_dir and not (folder.is_absolute() and folder.is_dir()):
+        raise ConfigError(
+            f"LEADSCORE_REPORT_DIR is {settings.report_dir[:200]!r}. Expected a folder that is "
+            "there, with its whole path: the service does not run where it was started."
+        )
     if settings.hubspot_secret and not settings.public_url:
         raise ConfigError(
             "LEADSCORE_HUBSPOT_SECRET is set without LEADSCORE_PUBLIC_URL. HubSpot signs the "

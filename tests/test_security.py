@@ -275,11 +275,22 @@ def test_hubspots_secret_needs_the_public_address() -> None:
     [("MAX_LEADS", "0", "whole number from 1"), ("MAX_LEADS", "-5", "whole number"),
      ("MAX_LEADS", "9" * 40, "whole number"), ("DRAIN_SECONDS", "x", "whole number from 0"),
      ("ACCESS_LOG", "yes", "Expected on or off"), ("TAKEOVER", "", "Expected on or off"),
-     ("MAX_LEAD", "5", "Did you mean LEADSCORE_MAX_LEADS")],
+     ("MAX_LEAD", "5", "Did you mean LEADSCORE_MAX_LEADS"),
+     ("PUBLIC_URL", "scores.example.com", "http:// or https://, a host"),
+     ("PUBLIC_URL", "https:///v1", "a host"), ("PUBLIC_URL", "ftp://x.example", "https://"),
+     ("PUBLIC_URL", "https://x.example/?a=b", "a host"),
+     ("REPORT_DIR", "/nowhere/at/all", "a folder that is there"),
+     ("REPORT_DIR", "tests", "with its whole path"), ("REPORT_DIR", __file__, "a folder")],
 )  # fmt: skip
 def test_settings_are_checked(variable: str, value: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         read_settings({f"LEADSCORE_{variable}": value})
+
+
+def test_addresses_and_folders_that_can_be_are_taken(tmp_path: Path) -> None:
+    for url in ("", "http://127.0.0.1:3000", "https://scores.example.com/v1/"):
+        given = {"LEADSCORE_PUBLIC_URL": url, "LEADSCORE_REPORT_DIR": str(tmp_path)}
+        assert read_settings(given).public_url == url
 
 
 def test_keys_on_the_command_line(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
