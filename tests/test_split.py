@@ -11,7 +11,7 @@ from crm.project import LearnKeys
 from crm.records import Records
 from crm.times import TIME_DTYPE
 from features.moments import make_moments
-from training.split import LEAST_LEADS, split_newest
+from training.split import LEAST_LEADS, hold_out, split_newest
 
 START = pd.Timestamp("2025-01-01", tz="UTC")
 
@@ -90,14 +90,35 @@ def test_no_training_label_is_known_in_time():
 @pytest.mark.parametrize(
     ("won", "message"),
     [
-        (np.arange(50) % 2 * (np.arange(50) < 40), r"All 10 test leads are unwon, so nothing can"),
-        (np.arange(50) >= 40, r"All 31 training leads are unwon.*or change test_share"),
+        (
+            np.arange(50) % 2 * (np.arange(50) < 40),
+            r"All 10 test leads are unwon, so they cannot",
+        ),
+        (np.arange(50) >= 40, r"All 31 training leads are unwon, so .*or change test_share"),
         (np.arange(50) != 45, r"All 31 training leads are won"),
     ],
 )
 def test_one_outcome_on_one_side(won, message):
     with pytest.raises(LearningError, match=message):
         split(crm(range(50), won), learn())
+
+
+def test_leads_that_cannot_judge_are_learned_from():
+    for days, won, why in (
+        (range(12), np.arange(12) % 2, "Only 12 leads"),
+        (range(100), np.arange(100) < 30, "All 20 test leads are unwon"),
+        (np.arange(100) / 100, np.arange(100) % 2, "No training leads are left"),
+        (range(100), np.arange(100) % 4 == 0, "Before the test began, 18 leads"),
+    ):
+        records = crm(days, won)
+        moments = make_moments(records, learn())
+        found = hold_out(records, moments, learn())
+        assert not found.is_judged
+        assert (len(found.train), len(found.test), found.embargoed) == (len(moments), 0, 0)
+        assert found.how.startswith(why)
+    records = crm(range(200), np.arange(200) % 2)
+    moments = make_moments(records, learn())
+    assert hold_out(records, moments, learn()).test.lead.tolist() == list(range(160, 200))
 
 
 @given(

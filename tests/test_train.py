@@ -284,7 +284,8 @@ def test_the_counts_of_an_undated_export_add_up(tmp_path) -> None:
     assert (facts["leads"], facts["moments"], facts["without_outcome"]) == (200, 190, 10)
     assert facts["train_moments"] + facts["test_moments"] + facts["embargoed"] == 190
     assert facts["embargoed"] == 0
-    assert trained.scorer.card.label == {"won": ["yes"], "horizon_days": None}
+    label = {"won": ["yes"], "lost": ["no"], "open": [], "horizon_days": None}
+    assert trained.scorer.card.label == label
     assert any("no time of creation" in note for note in trained.scorer.card.notes)
 
 
@@ -447,22 +448,6 @@ UNLEARNABLE = {
         small().assign(outcome=["open"] * 200), {"open": ["open"]},
         r"None of the 200 leads has a known outcome\. Check \[learn\] won and lost",
     ),
-    "too few": (
-        small(12, seed=1), {},
-        r"Only 12 leads have a certain outcome; at least 20 are needed",
-    ),
-    "wins among the oldest only": (
-        small().assign(outcome=["yes", "no"] * 50 + ["no"] * 100), {},
-        r"All 40 test leads are unwon, .* change test_share",
-    ),
-    "wins among the newest only": (
-        small().assign(outcome=["no"] * 170 + ["yes"] * 30), {},
-        r"All 160 training leads are unwon, .* change test_share",
-    ),
-    "all embargoed": (
-        _dated(100, days=10), {"observed_until": "2026-01-01", "horizon_days": 90},
-        r"No training leads are left: the labels of all 80 were not yet known when .* horizon_days",
-    ),
     "none mature": (
         _dated(100, days=10), {"observed_until": "2025-01-20", "horizon_days": 90},
         r"None of the 100 leads is old enough to learn from: each needs 90 days",
@@ -484,6 +469,55 @@ def test_what_cannot_be_learned_is_refused(case: str, tmp_path) -> None:
     project, records = flat(tmp_path, leads, **learn)
     with pytest.raises(LearningError, match=match):
         train(project, records, now=NOW)
+
+
+UNJUDGEABLE = {
+    "too few": (
+        small(12, seed=1), {},
+        r"Only 12 leads have a certain outcome; at least 20 are needed",
+    ),
+    "wins among the oldest only": (
+        small().assign(outcome=["yes", "no"] * 50 + ["no"] * 100), {},
+        r"All 40 test leads are unwon, .* change test_share",
+    ),
+    "wins among the newest only": (
+        small().assign(outcome=["no"] * 170 + ["yes"] * 30), {},
+        r"All 160 training leads are unwon, .* change test_share",
+    ),
+    "five wins, all old": (
+        small(400).assign(outcome=["yes" if i in (5, 50, 100, 150, 200) else "no"
+                                   for i in range(400)]), {},
+        r"All 80 test leads are unwon, .* change test_share",
+    ),
+    "older leads that are all alike": (
+        small().assign(colour="red", size=lambda t: t["size"].where(t.index >= 160, 3)), {},
+        r"From the training leads alone nothing is learned: No column of the leads is left",
+    ),
+    "all embargoed": (
+        _dated(100, days=10), {"observed_until": "2026-01-01", "horizon_days": 90},
+        r"No training leads are left: the labels of all 80 were not yet known when .* horizon_days",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", UNJUDGEABLE)
+def test_what_cannot_be_judged_is_learned_from_all_the_same(case: str, tmp_path) -> None:
+    leads, learn, why = UNJUDGEABLE[case]
+    trained = train(*flat(tmp_path, leads, **learn), now=NOW)
+    assert trained.judged is None
+    card = trained.scorer.card
+    assert re.search(why, card.test["not_judged"])
+    assert card.readiness["verdict"] == "not ready"
+    assert card.readiness["reasons"][0].endswith(card.test["not_judged"])
+    enough = trained.moments.rarer >= FEWEST_OUTCOMES
+    assert isinstance(trained.scorer.estimator, Blend if enough else BaseRate)
+    share = trained.moments.label.mean()
+    if not enough:
+        assert card.estimator["low"] < share < card.estimator["high"]
+    found = trained.scorer.score_table(leads)["probability"]
+    assert found.mean() == pytest.approx(share, abs=0.05)
+    assert card_page(card, pictures=card_pictures(card))
+    assert json.dumps(card.to_json(), allow_nan=False)
 
 
 def test_zero_leads_are_refused(session) -> None:

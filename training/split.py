@@ -46,6 +46,7 @@ def hold_out(records: Records, moments: Moments, learn: LearnKeys) -> Split:
     Without the test leads, and without those whose outcome was not known when the test began,
     outcomes may be too few for more than a base rate, while all of them together teach a
     model. Then that model is worth more than the judgement of a base rate, and is not judged.
+    Nor is it where the test leads cannot judge, or nothing can be learned without them.
 
     Parameters
     ----------
@@ -54,13 +55,17 @@ def hold_out(records: Records, moments: Moments, learn: LearnKeys) -> Split:
         All mature ones.
     learn : LearnKeys
     """
-    split = split_newest(records, moments, learn.test_share, learn.seed)
+    try:
+        split = split_newest(records, moments, learn.test_share, learn.seed)
+    except LearningError as error:
+        return unjudged(moments, str(error))
     if split.train.rarer < FEWEST_OUTCOMES <= moments.rarer:
-        return _unjudged(moments, _too_few(split, moments))
+        return unjudged(moments, _too_few(split, moments))
     return split
 
 
-def _unjudged(moments: Moments, why: str) -> Split:
+def unjudged(moments: Moments, why: str) -> Split:
+    """Hold nobody out: everything is learned from."""
     return Split(moments, moments.take(np.zeros(len(moments), dtype=bool)), 0, why)
 
 
@@ -117,10 +122,20 @@ def split_newest(records: Records, moments: Moments, test_share: float, seed: in
     train = moments.take(~is_test & known)
     test = moments.take(is_test)
     embargoed = int((~is_test & ~known).sum())
+    if len(train) == 0:
+        raise LearningError(
+            "No training leads are left: the labels of all "
+            f"{len(np.unique(moments.lead[~is_test])):,} were not yet known when the test period "
+            "began. Export a longer history, or shorten horizon_days."
+        )
     for name, side in (("training", train), ("test", test)):
-        won = int(side.label.sum())
-        if won in (0, len(side)):
-            raise LearningError(_one_sided(name, len(side), won, embargoed))
+        if side.label.min() == side.label.max():
+            won = "won" if side.label[0] else "unwon"
+            raise LearningError(
+                f"All {len(np.unique(side.lead)):,} {name} leads are {won}, so they cannot "
+                f"{'judge' if side is test else 'teach what is to be judged'}. Export a longer "
+                "history, or change test_share."
+            )
     return Split(train=train, test=test, embargoed=embargoed, how=how)
 
 
@@ -136,16 +151,4 @@ def _stratified(moments: Moments, n_test: int, seed: int) -> NDArray[np.int64]:
                 leads[~won], size=min(n_test - n_won, int((~won).sum())), replace=False
             ),
         ]
-    )
-
-
-def _one_sided(side: str, n: int, won: int, embargoed: int) -> str:
-    if n == 0:
-        return (
-            f"No {side} leads are left: the labels of all {embargoed:,} were not yet known when "
-            "the test period began. Export a longer history, or shorten horizon_days."
-        )
-    return (
-        f"All {n:,} {side} leads are {'won' if won else 'unwon'}, so nothing can be learned or "
-        "judged. Export a longer history, or change test_share."
     )

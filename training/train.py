@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logit
 
+from crm.errors import LearningError
 from crm.project import Project
 from crm.records import Records
 from features.audit import Audit, Verdict, audit
@@ -24,7 +25,7 @@ from models.scorer import LeadCells, LeadScorer
 from training.describe import Findings, Judged, describe
 from training.fit import check_directions, choosing, fit
 from training.golden import golden_leads
-from training.split import Split, hold_out
+from training.split import Split, hold_out, unjudged
 from training.tuning import Trial, tune
 
 OnShare = Callable[[str, float], None]
@@ -109,7 +110,8 @@ def train(
     Raises
     ------
     LearningError
-        If there is nothing to learn.
+        If there is nothing to learn: no outcome is certain, all leads have the same, or no
+        column tells two of them apart.
     SchemaError
         If an attribute cannot be read.
     ConfigError
@@ -132,7 +134,10 @@ def train(
 
     judged = None
     if split.is_judged:
-        judged = _judge(records, split, project, later, parameters, told)
+        try:
+            judged = _judge(records, split, project, later, parameters, told)
+        except LearningError as error:
+            split = unjudged(moments, f"From the training leads alone nothing is learned: {error}")
     began = JUDGING_SHARE if judged else 0.0
     final = fit(
         records, moments, project, later,
