@@ -182,22 +182,29 @@ def lines_chart(
 ) -> alt.LayerChart | alt.Chart:  # fmt: skip
     """Draw several series over numbers or names in order: `x`, `series`, `value`, `n`.
 
-    A row may hold `low` and `high`: an interval. A share of too few leads is left out.
+    A row may hold `low` and `high`: an interval. A share of too few leads is left out; over
+    names, such as months, it is drawn with those after it as one point.
     """
+    names = list(dict.fromkeys(row["x"] for row in rows))
+    series = list(dict.fromkeys(shown(row["series"], LONGEST) for row in rows))
+    is_number = not isinstance(names[0], str)
     few = form == "%" and any(_is_too_few(row) and row["value"] is not None for row in rows)
-    if few:
+    if few and is_number:
         about += f"; shares of fewer than {FEWEST_LEADS} leads not drawn"
         rows = [{**row, "value": None} if _is_too_few(row) else row for row in rows]
-    table = pd.DataFrame([{**_figures(r), "x": r["x"], "series": shown(r["series"], LONGEST)}
-                          for r in rows])  # fmt: skip
-    series = list(dict.fromkeys(table["series"]))
-    is_number = pd.api.types.is_numeric_dtype(table["x"])
+    elif few:
+        about += f"; points of fewer than {FEWEST_LEADS} leads drawn as one with the next"
+        rows = _pooled(rows)
+    table = pd.DataFrame(
+        [{**_figures(r), "x": r["x"], "series": shown(r["series"], LONGEST),
+          "span": r.get("span", r["x"])} for r in rows]
+    )  # fmt: skip
     form = _with_digits(form, [table[["value", "low"]].min().min(),
                                table[["value", "high"]].max().max()])  # fmt: skip
     axis = alt.Axis(labelAngle=0 if is_number else -60)
     if x_form is not None:
         axis = alt.Axis(format=_with_digits(x_form, [table["x"].min(), table["x"].max()]))
-    scaled: Any = alt.Undefined
+    scaled: Any = alt.Scale(domain=names)
     if is_number:
         scaled = alt.Scale(zero=bool(2 * table["x"].min() <= table["x"].max()))
     across: Any = alt.X("x:Q" if is_number else "x:O", title=x, axis=axis, sort=None, scale=scaled)
@@ -217,7 +224,7 @@ def lines_chart(
             ),
             tooltip=[
                 alt.Tooltip("series:N", title="series"),
-                alt.Tooltip("x", title=x),
+                alt.Tooltip("span", title=x),
                 alt.Tooltip("value:Q", title=y, format=_fine(form)),
                 alt.Tooltip("n:Q", title="n", format=","),
             ],
@@ -236,6 +243,50 @@ def lines_chart(
         )
     )
     return _titled(band + lines, title, f"{about}; lines: 95 % intervals", height=260)
+
+
+def _pooled(rows: Sequence[Row]) -> list[Row]:
+    """Join neighbours of a series into shares of enough leads; each stands at its last name.
+
+    Too few at the end of a series, or before a gap, join the point before them.
+
+    Examples
+    --------
+    >>> rows = [{"x": x, "series": "A", "value": value, "n": n}
+    ...         for x, value, n in (("May", 0.5, 20), ("June", 0.1, 20), ("July", 0.4, 10))]
+    >>> [(row["span"], round(row["value"], 2), row["n"]) for row in _pooled(rows)]
+    [('May to July', 0.32, 50)]
+    """
+    runs: list[list[list[Row]]] = []  # what each point is made of, in runs without a gap
+    gaps: list[Row] = []
+    for name in dict.fromkeys(row["series"] for row in rows):
+        is_over = True
+        for row in (each for each in rows if each["series"] == name):
+            if row["value"] is None:
+                gaps.append(row)
+            elif is_over:
+                runs.append([[row]])
+            elif _leads(runs[-1][-1]) < FEWEST_LEADS:
+                runs[-1][-1].append(row)
+            else:
+                runs[-1].append([row])
+            is_over = row["value"] is None
+    for run in runs:
+        if len(run) > 1 and _leads(run[-1]) < FEWEST_LEADS:
+            run[-2:] = [run[-2] + run[-1]]
+    points = [_point(part) for run in runs for part in run if _leads(part) >= FEWEST_LEADS]
+    return [*gaps, *points]
+
+
+def _leads(rows: Sequence[Row]) -> int:
+    return sum(int(row["n"]) for row in rows)
+
+
+def _point(rows: Sequence[Row]) -> Row:
+    n = _leads(rows)
+    value = sum(row["value"] * row["n"] for row in rows) / n
+    span = rows[0]["x"] if len(rows) == 1 else f"{rows[0]['x']} to {rows[-1]['x']}"
+    return {**rows[-1], "value": value, "n": n, "span": span, "low": None, "high": None}
 
 
 def series_chart(

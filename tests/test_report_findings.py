@@ -11,6 +11,7 @@ from crm.project import load_project
 from crm.records import read_records
 from features.groups import Groups
 from features.moments import MICROSECONDS_PER_DAY
+from reports.charts_report import lines_chart
 from reports.journeys import Log
 from reports.pages_activities import activities_page
 from reports.pages_audience import audience_page
@@ -117,3 +118,18 @@ def test_a_source_goes_on_as_often_on_one_page_as_on_the_other(rows) -> None:
             found[f"{group}: {stage}"] = (row["n"], row["wins"], row["ratio"])
     assert len(found) > 20
     assert found == {key: expected[key] for key in found}
+
+
+def test_a_grade_of_few_leads_a_month_is_a_line_all_the_same() -> None:
+    months = [(20, 0.5), (25, 0.1), (40, 0.2), (12, None), (35, 0.3), (5, 0.9)]
+    drawn = [{"x": f"2025-0{i}", "series": "grade A", "n": n, "value": value}
+             for i, (n, value) in enumerate(months, start=1)]  # fmt: skip
+    chart = lines_chart(drawn, "", "", x="Month", y="Conversion").to_dict()
+    (data,) = chart["datasets"].values()
+    points = {row["span"]: (row["n"], row["value"]) for row in data}
+    assert points.pop("2025-04") == (12, None)
+    assert points == {
+        "2025-01 to 2025-02": (45, pytest.approx((10 + 2.5) / 45)),
+        "2025-03": (40, pytest.approx(0.2)),
+        "2025-05 to 2025-06": (40, pytest.approx((10.5 + 4.5) / 40)),
+    }
