@@ -16,7 +16,7 @@ from crm.errors import ConfigError, SchemaError
 from crm.ledger import Ledger
 from crm.ledger_records import events_table, project_ledger, with_events, with_leads
 from crm.project import LEDGER, Project, TableKeys, nearest
-from crm.settling import flat_outcomes, settle
+from crm.settling import declared_only, flat_outcomes, settle, undeclared
 from crm.sources import name_of, read_table
 from crm.times import parse_times
 
@@ -90,7 +90,7 @@ def read_records(project: Project, now: datetime.datetime | None = None) -> Reco
     """
     notes: list[str] = []
     with project_ledger(project) as ledger:
-        leads, leads_raw, outcomes, erased = _read_leads(project, ledger, notes)
+        leads, leads_raw, outcomes, left_out = _read_leads(project, ledger, notes)
     known = pa.Array.from_pandas(leads["lead_id"]).cast(pa.large_string())
     tables: dict[str, pd.DataFrame | None] = {
         "outcomes": outcomes,
@@ -98,7 +98,7 @@ def read_records(project: Project, now: datetime.datetime | None = None) -> Reco
     }
     for name, shaped in tables.items():
         if shaped is not None:
-            shaped = shaped[~shaped["lead_id"].isin(erased)] if erased else shaped
+            shaped = shaped[~shaped["lead_id"].isin(left_out)] if left_out else shaped
             tables[name] = _of_known_leads(name, shaped, known, notes)
     leads, in_order = _in_order_of_time(leads_raw, leads, project)
     assert tables["outcomes"] is not None
@@ -127,38 +127,69 @@ def _read_leads(
         The file's, as read; without rows of other leads.
     outcomes : DataFrame
         Settled.
-    erased : set of str
-        Leads of the file that were erased.
+    left_out : set of str
+        Leads that were erased, or whose end the ledger tells in words that nobody declared.
     """
     leads_raw = leads = outcomes = None
-    erased: set[str] = set()
+    left_out: set[str] = set()
     if project.leads.source != LEDGER:
         leads_raw = read_table(project.leads, project.folder)
         leads = shape_leads(leads_raw, project, notes)
         if ledger is not None:
-            erased = ledger.erased(leads["lead_id"].tolist())
-            keep = ~leads["lead_id"].isin(erased)
-            if not keep.all():
-                notes.append(f"leads: {int((~keep).sum()):,} were erased and are left out.")
-            leads_raw, leads = (
-                frame[keep.to_numpy()].reset_index(drop=True) for frame in (leads_raw, leads)
-            )
+            left_out = ledger.erased(leads["lead_id"].tolist())
+            if left_out:
+                notes.append(f"leads: {len(left_out):,} were erased and are left out.")
+            leads, leads_raw = _without(left_out, leads, leads_raw)
     if project.outcomes is not None:
         outcomes = _shape(project.outcomes, "outcomes", project, notes)
     elif leads is not None and leads_raw is not None and project.leads.outcome is not None:
         outcomes = flat_outcomes(leads_raw, leads["lead_id"], project, notes)
     if ledger is not None:
-        outcomes = with_events("outcomes", outcomes, events_table(ledger, "outcomes"))
+        held, stray = declared_only(events_table(ledger, "outcomes"), project.learn)
+        outcomes = with_events("outcomes", outcomes, held)
     assert outcomes is not None
     outcomes = settle(outcomes, project.learn, name_of(project.outcomes or project.leads))
     if ledger is not None:
         leads = with_leads(project, ledger, leads, outcomes, notes)
+        unclear = _of_unclear_end(stray, outcomes, leads, notes)
+        leads, leads_raw = _without(unclear, leads, leads_raw)
+        left_out |= unclear
     assert leads is not None
     columns = [] if leads_raw is None else list(leads_raw.columns)
     if ledger is not None:
         columns += [column for column in leads.columns if column not in columns]
     _check_named_columns(project, columns)
-    return leads, leads_raw, outcomes, erased
+    return leads, leads_raw, outcomes, left_out
+
+
+def _of_unclear_end(
+    stray: pd.DataFrame, outcomes: pd.DataFrame, leads: pd.DataFrame, notes: list[str]
+) -> set[str]:
+    """Find the leads whose end is told in words that nobody declared, and in no others.
+
+    To learn from them as leads that were not won would be wrong if they were.
+    """
+    if stray.empty:
+        return set()
+    if outcomes.empty:
+        raise SchemaError("the ledger", [undeclared(stray)])
+    unclear = {*stray["lead_id"]}.intersection(leads["lead_id"]).difference(outcomes["lead_id"])
+    notes.append(
+        f"the ledger: {undeclared(stray)} Until then these rows are left out, of leads such as "
+        f"{first_few(stray['lead_id'].unique()[:3])}, and with them {len(unclear):,} leads whose "
+        "end nothing else tells."
+    )
+    return unclear
+
+
+def _without(
+    left_out: set[str], leads: pd.DataFrame, raw: pd.DataFrame | None
+) -> tuple[pd.DataFrame, pd.DataFrame | None]:
+    """Leave leads out, of the file's rows too; these come first, and others may follow."""
+    keep = (~leads["lead_id"].isin(left_out)).to_numpy()
+    if raw is not None:
+        raw = raw[keep[: len(raw)]].reset_index(drop=True)
+    return leads[keep].reset_index(drop=True), raw
 
 
 def read_events(project: Project, notes: list[str]) -> dict[str, pd.DataFrame | None]:

@@ -1,7 +1,8 @@
 """How leads ended: outcomes from a table of their own or a column of the leads, as won and lost."""
 
 import reprlib
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,8 @@ from crm.errors import SchemaError
 from crm.project import LearnKeys, OutcomesKeys, Project, nearest
 from crm.sources import name_of
 from crm.times import TIME_DTYPE
+
+UNDECLARED: Final = "undeclared"
 
 
 def flat_outcomes(
@@ -45,30 +48,18 @@ def flat_outcomes(
     return shape_table(flat, "outcomes", roles, notes)
 
 
+def declared_only(outcomes: pd.DataFrame, learn: LearnKeys) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Part outcomes that a caller sent: those in words that are declared, and the others."""
+    is_stray = _read(outcomes, learn) == UNDECLARED
+    return outcomes[~is_stray], outcomes[is_stray]
+
+
 def settle(outcomes: pd.DataFrame, learn: LearnKeys, subject: str) -> pd.DataFrame:
     """Turn the CRM's outcome values into won and lost; open and empty ones are no outcome."""
-    meaning: dict[str, str] = {}
-    for word, values in (("won", learn.won), ("lost", learn.lost), ("open", learn.open)):
-        meaning.update({str(cell_text(value)).casefold(): word for value in values})
-
-    def read(cell: Any) -> str | None:
-        text = cell_text(cell)
-        return None if text is None else meaning.get(text.casefold(), "undeclared")
-
-    settled = read_column(outcomes["outcome"], read, object)
-    undeclared = settled == "undeclared"
-    if undeclared.any():
-        values = outcomes["outcome"][undeclared].value_counts()
-        named = ", ".join(
-            f"{reprlib.repr(value)} ({count:,} rows)" for value, count in values.head(8).items()
-        )
-        raise SchemaError(
-            subject,
-            [
-                f"outcome values that nobody declared: {named}. "
-                "Put each into won, lost or open in [learn]."
-            ],
-        )
+    settled = _read(outcomes, learn)
+    is_stray = settled == UNDECLARED
+    if is_stray.any():
+        raise SchemaError(subject, [undeclared(outcomes[is_stray])])
     outcomes = outcomes.assign(outcome=settled)
     outcomes = outcomes[outcomes["outcome"].isin(["won", "lost"])]
     absent: dict[str, Any] = {
@@ -78,3 +69,36 @@ def settle(outcomes: pd.DataFrame, learn: LearnKeys, subject: str) -> pd.DataFra
     }
     outcomes = outcomes.assign(**{k: v for k, v in absent.items() if k not in outcomes})
     return outcomes.reset_index(drop=True)[[role.name for role in CONTRACTS["outcomes"]]]
+
+
+def undeclared(outcomes: pd.DataFrame) -> str:
+    """Say what to do about outcomes in words that nobody declared."""
+    counts = outcomes["outcome"].value_counts().head(8)
+    named = ", ".join(f"{reprlib.repr(word)} ({count:,} rows)" for word, count in counts.items())
+    return (
+        f"outcome values that nobody declared: {named}. Put each into won, lost or open in [learn]."
+    )
+
+
+def meanings(won: Iterable[Any], lost: Iterable[Any], open_: Iterable[Any]) -> dict[str, str]:
+    """Map a CRM's words for how leads end to won, lost and open; case and spaces do not count.
+
+    Examples
+    --------
+    >>> meanings(["Closed  Won"], [0], [])
+    {'closed won': 'won', '0': 'lost'}
+    """
+    words = {"won": won, "lost": lost, "open": open_}
+    return {
+        str(cell_text(value)).casefold(): word for word, values in words.items() for value in values
+    }
+
+
+def _read(outcomes: pd.DataFrame, learn: LearnKeys) -> pd.Series:
+    meaning = meanings(learn.won, learn.lost, learn.open)
+
+    def read(cell: Any) -> str | None:
+        text = cell_text(cell)
+        return None if text is None else meaning.get(text.casefold(), UNDECLARED)
+
+    return read_column(outcomes["outcome"], read, object)

@@ -21,10 +21,14 @@ NOT_FOR = (
 
 
 def question_of(project: Project, has_times: bool) -> dict[str, Any]:
-    """Give the question that a project's scores answer, as the card's `label` holds it."""
-    return {
-        "won": list(map(str, project.learn.won)),
-        "horizon_days": project.learn.horizon_days if has_times else None,
+    """Give the question that a project's scores answer, as the card's `label` holds it.
+
+    The words for losses and open leads are there for the service to tell an unknown word by.
+    """
+    learn = project.learn
+    words = {"won": learn.won, "lost": learn.lost, "open": learn.open}
+    return {word: list(map(str, values)) for word, values in words.items()} | {
+        "horizon_days": learn.horizon_days if has_times else None
     }
 
 
@@ -67,7 +71,7 @@ class ModelCard:
     learned_from : dict
         Counts of leads and moments, the window of time, what was left out and why.
     label : dict
-        What counts as won, and within how many days.
+        What counts as won, lost and open, and within how many days.
     features : list of str
         What the model looks at.
     left_out : list of dict

@@ -92,6 +92,7 @@ class Kept(Struct):
 
     status: str
     id: str | None = None
+    warnings: list[str] = []
     error: ItemError | None = None
 
 

@@ -13,6 +13,7 @@ import anyio.to_thread
 
 from crm.cells import cell_text
 from crm.ledger import Batch, GivenScore, Held, Ledger, SentLead
+from crm.settling import meanings
 from features.moments import NOT_A_TIME
 from features.times import cell_time, time_text
 from models.scorer import LeadScorer, Score
@@ -61,6 +62,14 @@ class ServedModel:
         left_out = [left.column for left in pipeline.left_out]
         columns = [*pipeline.columns, *left_out, *self.scorer.roles.values()]
         return names_by_identifier(list(dict.fromkeys(columns)))
+
+    @cached_property
+    def outcome_words(self) -> dict[str, str]:
+        """What the CRM's words for how leads end mean; empty if the card does not say all."""
+        label = self.scorer.card.label
+        if not {"lost", "open"} <= label.keys():
+            return {}
+        return meanings(label["won"], label["lost"], label["open"])
 
     def identity(self) -> dict[str, Any]:
         """Who answers, for the body of every answer."""
@@ -197,7 +206,7 @@ class Calls:
         now: datetime.datetime,
         request_id: str,
     ) -> dict[str, Any]:
-        return await self.ledger.add(kind, body, cell_time(now))
+        return await self.ledger.add(kind, body, cell_time(now), model.outcome_words)
 
     async def _joined(
         self, model: ServedModel, sent: Sequence[LeadPayload | RequestError], is_batch: bool = True

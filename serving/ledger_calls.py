@@ -5,7 +5,7 @@ or away holds up nothing else.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final, TypeVar
 
 import anyio
@@ -48,8 +48,13 @@ class LedgerCalls:
         self._next_reading: asyncio.Task[dict[str, Held]] | None = None
         self._one_reading = asyncio.Lock()
 
-    async def add(self, kind: str, body: bytes, now: int) -> dict[str, Any]:
+    async def add(
+        self, kind: str, body: bytes, now: int, outcome_words: Collection[str] = ()
+    ) -> dict[str, Any]:
         """Keep activities, stages or outcomes: what became of each, in their order.
+
+        An outcome that is none of `outcome_words`, folded, is kept with a warning; where there
+        are none, nobody knows better.
 
         Raises
         ------
@@ -70,6 +75,12 @@ class LedgerCalls:
             else:
                 one = next(added)
                 answers.append({"id": one.id, "status": one.status})
+                word = item.get("outcome")
+                if word is not None and outcome_words and word.casefold() not in outcome_words:
+                    answers[-1]["warnings"] = [
+                        f"`{word[:100]}` is no outcome that the model's project declares: training "
+                        "leaves it out until it is put into won, lost or open"
+                    ]
         counts = {status: sum(a["status"] == status for a in answers) for status in STATUSES}
         return {**counts, "items": answers}
 

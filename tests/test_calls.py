@@ -1,6 +1,7 @@
 """The calls that ask and fill the ledger, without HTTP: what goes in, what comes out."""
 
 import asyncio
+import dataclasses
 import datetime
 import json
 import threading
@@ -326,6 +327,22 @@ def test_outcomes_take_the_crms_own_words(ask: Ask, ledger: Ledger) -> None:
     assert ask("/outcomes", {"outcomes": items})["accepted"] == 4
     held = ledger.held(["1"], with_outcomes=True)["1"].outcomes
     assert {row["outcome"] for row in held} == {"Closed Won", "1", "0.5", "true"}
+
+
+def test_an_outcome_that_nobody_declared_is_kept_with_a_warning(
+    ask: Ask, calls: Calls, model: ServedModel
+) -> None:
+    items = [
+        {"lead_id": 1, "outcome": word, "outcome_id": word} for word in (" WON ", "Closed Won")
+    ]
+    declared, stray = ask("/outcomes", {"outcomes": items})["items"]
+    assert "warnings" not in declared
+    (warning,) = stray["warnings"]
+    assert (stray["status"], "`Closed Won` is no outcome that" in warning) == ("accepted", True)
+    label = {"won": ["won"], "horizon_days": 90.0}  # as cards were that do not know all words
+    card = dataclasses.replace(model.scorer.card, label=label)
+    older = ServedModel(dataclasses.replace(model.scorer, card=card), "7", "0123456789abcdef")
+    assert "warnings" not in asker(calls, older)("/outcomes", {"outcomes": items})["items"][1]
 
 
 def test_lead_shows_what_is_held(ask: Ask, calls: Calls) -> None:

@@ -168,6 +168,35 @@ def test_attributes_are_those_that_were_sent_before_the_lead_closed(
     assert sizes == {"L1": 2, "L2": 1, "L3": 3}
 
 
+def test_an_outcome_in_words_that_nobody_declared_stops_nothing_and_teaches_nothing(
+    read: Read, ledger: Ledger
+) -> None:
+    before = read(FILES)
+    ended = [("L1", "1.5"), ("L2", "Closed Won"), ("L2", "signed"), ("nobody", "1.5")]
+    rows = [{"lead_id": lead_id, "outcome": word, "closed_at": 9 * DAY} for lead_id, word in ended]
+    ledger.add("outcomes", rows, 0)
+    ledger.add("stages", [{"lead_id": "L2", "stage": "new", "entered_at": DAY}], 0)
+    records = read(FILES)
+    assert records.leads["lead_id"].tolist() == ["L1"]  # L2 may be won: it is no example of a loss
+    pd.testing.assert_frame_equal(records.outcomes, before.outcomes)
+    (note,) = (note for note in records.notes if note.startswith("the ledger: "))
+    assert "declared: '1.5' (2 rows), " in note
+    assert "'Closed Won' (1 rows)" in note
+    assert "of leads such as 'L1', 'L2', 'nobody', and with them 1 leads whose end" in note
+    assert read(FILES.replace('["won"]', '["won", "signed"]')).leads["lead_id"].tolist() == [
+        "L1", "L2"
+    ]  # fmt: skip
+
+
+def test_a_ledger_alone_whose_outcomes_nobody_declared_is_refused(
+    read: Read, ledger: Ledger
+) -> None:
+    send(ledger, "L1", 0, DAY, Source="Web")
+    ledger.add("outcomes", [{"lead_id": "L1", "outcome": "Closed Won"}], 0)
+    with pytest.raises(SchemaError, match=r"the ledger: outcome values .*'Closed Won' \(1 rows\)"):
+        read(ALONE)
+
+
 def test_columns_that_play_a_role_are_no_attributes_of_the_ledger(
     read: Read, ledger: Ledger
 ) -> None:
