@@ -152,7 +152,7 @@ def _header(report: Report) -> Html:
 
 def _footer() -> Html:
     return paragraph(
-        "Every number has a definition; its column's heading leads there. All rows are in the "
+        "Every column of numbers has a definition; its heading leads there. All rows are in the "
         "folder ",
         Html("<code>csv</code>"),
         " beside this file, for machines in ",

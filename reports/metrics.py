@@ -45,6 +45,7 @@ class Metric:
 _MATURE = "mature leads only"
 _NONE = "none: it is a fact once it has happened"
 _ALL = "from the first lead, or from --since"
+_BESIDE = "that of the figure", "that of the figure"
 
 METRICS: dict[str, Metric] = {
     each.name: each
@@ -208,11 +209,81 @@ METRICS: dict[str, Metric] = {
                "leads won within the horizon after their creation",
                "leads created in the month, all of them mature", "calendar months, UTC",
                "months with a lead that is not mature have no value"),
+        Metric("month_figure", "Last 30 days", "what the row says in its last column",
+               "none: a figure of its own", "30 days, and the 30 before", "that of the row"),
+        Metric("counted", "Counted", "leads that a row rests on, or scores where leads were "
+               "scored several times", "none: a count", *_BESIDE),
+        Metric("counted_wins", "Of them", "those counted that did what the share beside it says",
+               "none: a count", *_BESIDE),
+        Metric("interval", "from, to (95 %)",
+               "ends of the interval that holds the value beside it in 19 of 20 such reports, if "
+               "leads differ by chance alone", "that of the value", *_BESIDE),
+        Metric("against_all", "Against all", "share of the row over that of all in its figure",
+               "that of the share", *_BESIDE),
+        Metric("nine_of_ten", "Nine of ten within",
+               "time within which nine of ten were done", "those that the median is of", *_BESIDE),
+        Metric("late_wins", "Won too late to count",
+               "leads won later than one horizon after their creation", "none: a count", _ALL,
+               _MATURE),
+        Metric("open_days", "Their median days in it",
+               "median days since leads entered the stage that they are in", "open leads in it",
+               "as of the moment", _NONE),
+        Metric("contents_seen", "Different contents", "different contents of the activities while "
+               "leads were in the stage", "none: a count of names", _ALL, _MATURE),
+        Metric("expected_share", "If each value had its own effect only",
+               "conversion that the two values give together if neither does more beside the "
+               "other", "mature leads with both values", _ALL, _MATURE),
+        Metric("lead_share", "Of all leads", "mature leads of the source",
+               "mature leads of all sources", _ALL, _MATURE),
+        Metric("revenue_share", "Of all revenue", "revenue of the source",
+               "revenue of all sources", _ALL, _MATURE),
+        Metric("score_part", "Of all", "scores with this grade", "scores of all grades", *_BESIDE),
+        Metric("best_part", "Part worked", "leads worked, the best scored first",
+               "leads scored", *_BESIDE),
+        Metric("lift", "Against random order", "wins found over those that as many leads in "
+               "random order hold", "leads worked, the best scored first", *_BESIDE),
+        Metric("least_probability", "Least probability worked",
+               "probability of the last lead that is worked", "none: of one lead",
+               "a week of leads as in the 13 weeks up to the newest lead", _NONE),
+        Metric("signal_share", "Share of all", "points by which a signal moves scores",
+               "points by which all signals move them", "as of the moment", _NONE),
+        Metric("pair_outcomes", "Difference in the outcomes",
+               "points by which what is named first goes with more wins among leads where what is "
+               "named second is true than among all others; ten points are twice the odds",
+               "leads still open a week after creation, or with an outcome where there are no "
+               "times", "one horizon from then", _MATURE),
+        Metric("untouched", "Not worked at all", "leads without a sales activity after being "
+               "handed over", "none: a count", "complete weeks",
+               "leads handed over in the last 7 days are not in it"),
+        Metric("target", "Target, and what was", "what [report.targets] of the project file "
+               "promises, and what came of it", "that of the promise", "complete weeks",
+               "that of the promise"),
     )
 }  # fmt: skip
 
+OF_KEYS = {  # the same in every table
+    "n": "counted", "n_leads": "counted", "wins": "counted_wins", "ratio": "against_all",
+    "lift": "lift",
+}  # fmt: skip
+ENDS = ("low", "high")  # of an interval
+
+
+def metric_of(key: str) -> str:
+    """Name the definition of a column that is the same in every table; empty if there is none.
+
+    Examples
+    --------
+    >>> metric_of("wins"), metric_of("ratio_low"), metric_of("stage")
+    ('counted_wins', 'interval', '')
+    """
+    return "interval" if key.split("_")[-1] in ENDS else OF_KEYS.get(key, "")
+
 
 WITHOUT_TIMES = (  # what is said of leads that do not stand in time; longer phrases first
+    (
+        "leads still open a week after creation, or with an outcome where there are no times",
+        "leads with an outcome",
+    ),
     ("leads created at least one horizon ago", "leads with an outcome"),
     (", scored at least one horizon ago", " and have an outcome"),
     ("leads scored at least one horizon ago", "leads with an outcome"),
@@ -222,6 +293,7 @@ WITHOUT_TIMES = (  # what is said of leads that do not stand in time; longer phr
     ("mature leads", "leads with an outcome"),
     ("from the first lead, or from --since", "all leads of the table"),
     ("as of the moment", "as the table stands"),
+    ("one horizon from then", "all leads of the table"),
     ("leads created", "leads in the table"),
 )
 

@@ -418,9 +418,9 @@ def _gaps(rows: ReportRows, log: Log) -> tuple[Section, tuple[Takeaway, ...]]:
         Column("low", "from (95 %)", "share"), Column("high", "to (95 %)", "share"),
         Column("ratio", "Against all in the stage", "ratio"), Column("verdict", "Verdict"),
         Column("per_lead", "Contents a lead", "ratio", "contents_per_lead"),
-        Column("usual", "Contents a lead, all", "ratio"),
+        Column("usual", "Contents a lead, all", "ratio", "contents_per_lead"),
         Column("p_contents", "p of contents, corrected", "ratio", "chance"),
-        Column("contents", "Different contents seen", "count"),
+        Column("contents", "Different contents seen", "count", "contents_seen"),
     )  # fmt: skip
     finding = (
         f"{len(told) or 'None'} of {len(rows_)} kinds of leads in a stage go on less often than "

@@ -164,7 +164,7 @@ def _together(rows: ReportRows) -> tuple[Section, tuple[Takeaway, ...]]:
         Column("name", "Pair"), Column("n", "Leads", "count", "mature_leads"),
         Column("wins", "Won", "count"), Column("value", "Conversion", "share", "won_share"),
         Column("low", "from (95 %)", "share"), Column("high", "to (95 %)", "share"),
-        Column("expected", "If each value had its own effect only", "share"),
+        Column("expected", "If each value had its own effect only", "share", "expected_share"),
         Column("ratio", "Against all", "ratio", "won_ratio"),
         Column("p", "p, corrected", "ratio", "chance"),
     )  # fmt: skip

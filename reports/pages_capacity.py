@@ -60,11 +60,11 @@ def capacity_page(rows: ReportRows) -> Page:
     chart = lines_chart(lines, finding, about, x="Leads worked a week", y="Expected wins a week",
                         form=",", x_form=",")  # fmt: skip
     columns = (
-        Column("name", "Leads worked a week"), Column("share", "Of all", "share"),
+        Column("name", "Leads worked a week"), Column("share", "Of all", "share", "best_part"),
         Column("expected", "Expected wins, best first", "ratio", "expected_wins"),
         Column("random", "In random order", "ratio", "expected_wins"),
         Column("lift", "Against random order", "ratio"),
-        Column("least", "Least probability worked", "share"),
+        Column("least", "Least probability worked", "share", "least_probability"),
     )  # fmt: skip
     paragraphs = (
         (

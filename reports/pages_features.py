@@ -92,7 +92,8 @@ def _drivers(rows: ReportRows, scorer: LeadScorer) -> tuple[list[Section], list[
     columns = (
         Column("name", "Signal"), Column("value", "Moves the score by", "ratio", "signal_points"),
         Column("low", "from (95 %)", "ratio"), Column("high", "to (95 %)", "ratio"),
-        Column("share", "Share of all", "share"), Column("direction", "Which way", "prose"),
+        Column("share", "Share of all", "share", "signal_share"),
+        Column("direction", "Which way", "prose"),
     )  # fmt: skip
     drawn = [{**row, "n": None} for row in table]  # the same for all
     chart = rates_chart(drawn, finding, about, what="Points moved on average", base=None,

@@ -97,10 +97,10 @@ def _steps(rows: ReportRows, funnel: Funnel) -> tuple[Section, list[Takeaway]]:
         Column("value", "Goes on", "share", "step_share"),
         Column("low", "from (95 %)", "share"), Column("high", "to (95 %)", "share"),
         Column("days", "Median days", "days", "step_days"),
-        Column("days_late", "Nine of ten within", "days"),
+        Column("days_late", "Nine of ten within", "days", "nine_of_ten"),
         Column("lost", "Lost before it", "count", "lost_after"),
         Column("open", "Still open before it", "count", "open_after"),
-        Column("late", "Won too late to count", "count"),
+        Column("late", "Won too late to count", "count", "late_wins"),
     )  # fmt: skip
     takeaways = _narrowest(table, rows.horizon_days)
     finding = (
@@ -249,9 +249,9 @@ def _stays(rows: ReportRows, funnel: Funnel) -> tuple[Section, list[Takeaway]]:
         Column("name", "Stage"), Column("n", "Stays that ended", "count"),
         Column("value", "Median days", "days", "stage_days"),
         Column("low", "from (95 %)", "days"), Column("high", "to (95 %)", "days"),
-        Column("late", "Nine of ten within", "days"),
+        Column("late", "Nine of ten within", "days", "nine_of_ten"),
         Column("open", "Open leads in it now", "count", "open_leads"),
-        Column("open_days", "Their median days in it", "days"),
+        Column("open_days", "Their median days in it", "days", "open_days"),
     )  # fmt: skip
     about = f"stays of mature leads that have ended, n = {sum(r['n'] for r in table):,}"
     told = []

@@ -95,8 +95,8 @@ def _last_days(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
         row["counted"] = METRICS[row["metric"]].definition
     told = _told(table, shares)
     columns = (
-        Column("name", "What"), Column("value", "Last 30 days", "ratio"),
-        Column(BEFORE, "The 30 days before", "ratio"),
+        Column("name", "What"), Column("value", "Last 30 days", "ratio", "month_figure"),
+        Column(BEFORE, "The 30 days before", "ratio", "month_figure"),
         Column("p", "p, corrected", "ratio", "chance"),
         Column("verdict", "Verdict"), Column("counted", "What is counted", "prose"),
     )  # fmt: skip

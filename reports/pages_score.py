@@ -117,7 +117,7 @@ def _grades(rows: Sequence[Row], name: str, about: str) -> tuple[Figure, list[Ta
         Column("value", "Conversion", "share", "grade_won_share"),
         Column("low", "from (95 %)", "share"), Column("high", "to (95 %)", "share"),
         Column("stated", "Stated", "share", "stated_share"),
-        Column("share", "Of all", "share"),
+        Column("share", "Of all", "share", "score_part"),
     )  # fmt: skip
     return Figure(name, finding, about, columns, table, chart), told
 
@@ -195,7 +195,7 @@ def _curves(bins: Sequence[Row], found: Sequence[Row], name: str, about: str) ->
     if found:
         chart = gains_chart(found, about)
         columns = (
-            Column("share", "Worked, best first", "share"),
+            Column("share", "Worked, best first", "share", "best_part"),
             Column("gain", "Wins found", "share", "gain"),
             Column("low", "from (95 %)", "share"), Column("high", "to (95 %)", "share"),
             Column("lift", "Against random order", "ratio"),

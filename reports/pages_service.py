@@ -186,11 +186,11 @@ def _by_grade(handed: _Handed, table: list[dict[str, Any]], how: str) -> Section
         Column("a_week", "A week", "ratio", "handed_over"),
         Column("hours", "Median hours to first sales activity", "ratio", "first_touch_hours"),
         Column("hours_low", "from (95 %)", "ratio"), Column("hours_high", "to (95 %)", "ratio"),
-        Column("hours_late", "Hours, nine of ten", "ratio"),
+        Column("hours_late", "Hours, nine of ten", "ratio", "nine_of_ten"),
         Column("n", "Old enough to be worked", "count"), Column("wins", "Worked", "count"),
         Column("value", "Worked within 7 days", "share", "worked_share"),
         Column("low", "from (95 %)", "share"), Column("high", "to (95 %)", "share"),
-        Column("untouched", "Not worked at all", "count"),
+        Column("untouched", "Not worked at all", "count", "untouched"),
         Column("mature", "Became mature", "count", "handed_mature"),
         Column("won", "Won of these", "count"),
         Column("won_share", "Converted", "share", "handed_won_share"),
@@ -285,8 +285,9 @@ def _promises(handed: _Handed, table: Sequence[dict[str, Any]]) -> Section:
         )
         return Section(heading, needs=needs)
     columns = (
-        Column("name", "Promise"), Column("target", "Target", "ratio"),
-        Column("actual", "Was", "ratio"), Column("n", "Leads", "count"), Column("kept", "Kept"),
+        Column("name", "Promise"), Column("target", "Target", "ratio", "target"),
+        Column("actual", "Was", "ratio", "target"), Column("n", "Leads", "count"),
+        Column("kept", "Kept"),
     )  # fmt: skip
     kept, broken = (sum(row["kept"] == word for row in found) for word in ("yes", "no"))
     finding = f"{kept} of {len(found)} promises are kept"

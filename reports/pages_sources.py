@@ -133,7 +133,7 @@ def _way(
         Column("n", "Mature", "count", "mature_leads"),
         *(
             (
-                Column("qualified", "Qualified", "count"),
+                Column("qualified", "Qualified", "count", "counted_wins"),
                 Column("qualified_share", "Qualified", "share", "qualified_share"),
                 Column("qualified_won", "Won of them", "share", "qualified_won_share"),
             )
@@ -197,8 +197,8 @@ def _revenue(rows: ReportRows, groups: Groups) -> tuple[Section, tuple[Takeaway,
         Column("name", "Source"), Column("n", "Leads", "count", "mature_leads"),
         Column("wins", "Wins with an amount", "count"),
         Column("revenue", "Revenue", "amount", "revenue"),
-        Column("revenue_share", "Of all revenue", "share"),
-        Column("lead_share", "Of all leads", "share"),
+        Column("revenue_share", "Of all revenue", "share", "revenue_share"),
+        Column("lead_share", "Of all leads", "share", "lead_share"),
         Column("value", "Revenue per lead", "amount", "revenue_per_lead"),
         Column("low", "from (95 %)", "amount"), Column("high", "to (95 %)", "amount"),
         Column("ratio", "Against all", "ratio"), Column("verdict", "Verdict"),
@@ -258,7 +258,7 @@ def _speed(rows: ReportRows, groups: Groups) -> tuple[Section, tuple[Takeaway, .
         Column("name", "Source"), Column("n", "Wins", "count"),
         Column("value", "Median days to win", "days", "days_to_win"),
         Column("low", "from (95 %)", "days"), Column("high", "to (95 %)", "days"),
-        Column("late", "Nine of ten within", "days"), Column("verdict", "Verdict"),
+        Column("late", "Nine of ten within", "days", "nine_of_ten"), Column("verdict", "Verdict"),
     )  # fmt: skip
     held = sorted(
         (pair for pair in zip(names, looks, strict=True) if pair[1].holds),

@@ -88,11 +88,11 @@ def pairs_section(
         Column("second", "Beside what", "prose"),
         Column("inside", "Points, beside it", "points", "pair_points"),
         Column("outside", "Points elsewhere", "points", "pair_points"),
-        Column("difference", "Difference", "points"),
+        Column("difference", "Difference", "points", "pair_points"),
         Column("low", "from (95 %)", "points"), Column("high", "to (95 %)", "points"),
         Column("strength", "Beyond both parts", "ratio", "pair_strength"),
         Column("share", "Of the pair's effect", "share", "pair_share"),
-        Column("seen", "Difference in the outcomes", "points"),
+        Column("seen", "Difference in the outcomes", "points", "pair_outcomes"),
         Column("p", "p, corrected", "ratio", "chance"), Column("verdict", "Verdict"),
     )  # fmt: skip
     about += (

@@ -13,8 +13,8 @@ from crm.records import Records
 from features.moments import NOT_A_TIME
 from models.scorer import LeadScorer
 from reports.changed import measures_of, what_changed
-from reports.content import Figure, Page, Report, Row
-from reports.metrics import METRICS, definitions
+from reports.content import Column, Figure, Page, Report, Row
+from reports.metrics import METRICS, definitions, metric_of
 from reports.pages_activities import activities_page
 from reports.pages_age import age_page
 from reports.pages_audience import audience_page
@@ -120,7 +120,7 @@ def _about(
 
 
 def _plain(page: Page) -> Page:
-    """Make every cell a number, a text or None, and give each row a cell for each column."""
+    """Make every cell a number, a text or None; give rows all columns, and columns a definition."""
     sections = tuple(
         replace(
             section,
@@ -128,6 +128,7 @@ def _plain(page: Page) -> Page:
                 replace(
                     figure,
                     about=_under_title(figure),
+                    columns=tuple(_defined(column) for column in figure.columns),
                     rows=tuple(_plain_row(figure, row) for row in figure.rows),
                 )
                 for figure in section.figures
@@ -140,6 +141,13 @@ def _plain(page: Page) -> Page:
         for each in page.takeaways
     )
     return replace(page, sections=sections, takeaways=takeaways)
+
+
+def _defined(column: Column) -> Column:
+    is_number = column.form not in ("text", "prose", "time")
+    if column.metric or not is_number:
+        return column
+    return replace(column, metric=metric_of(column.key))
 
 
 def _under_title(figure: Figure) -> str:

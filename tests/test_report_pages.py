@@ -71,6 +71,13 @@ def test_every_metric_is_defined_in_the_report(report) -> None:
     assert len(used) > 25
 
 
+def test_every_column_of_numbers_has_a_definition(report) -> None:
+    columns = [(f.name, c) for _, f in figures_of(report) for c in f.columns]
+    numbers = [(name, c) for name, c in columns if c.form not in ("text", "prose", "time")]
+    assert len(numbers) > 200
+    assert [(name, c.key) for name, c in numbers if not c.metric] == []
+
+
 def test_every_takeaway_has_its_numbers_and_its_figure(report) -> None:
     names = {figure.name for _, figure in figures_of(report)}
     takeaways = [t for page in report.pages for t in page.takeaways]
