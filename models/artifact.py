@@ -145,15 +145,7 @@ def save_artifact(
     }
     if isinstance(scorer.estimator, Blend) and scorer.estimator.trees is not None:
         contents["booster.txt"] = scorer.estimator.trees.text.encode()
-    digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
-    manifest = {
-        "format": FORMAT,
-        "model": _model_digest(digests),
-        "files": {
-            name: {"bytes": len(content), "sha256": digests[name]}
-            for name, content in contents.items()
-        },
-    }
+    manifest = _manifest(contents, FORMAT)
     try:
         _write_whole(contents | {MANIFEST: _dump(manifest)}, folder)
     except OSError as error:
@@ -195,14 +187,18 @@ def load_artifact(folder: Path) -> LoadedModel:
     present = {name for name in MAX_BYTES if name != OPTIONAL or name in manifest["files"]}
     present -= {NEW_IN_2} if version == 1 else set()
     contents = {name: _read(folder, name) for name in sorted(present - {MANIFEST})}
-    digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
-    for name, digest in digests.items():
-        stated = manifest["files"].get(name)
-        if not isinstance(stated, dict) or stated.get("sha256") != digest:
+    whole = _manifest(contents, version)
+    for name, stated in whole["files"].items():
+        if manifest["files"].get(name) != stated:
             raise ArtifactError(
-                f"{folder.name}/{name} is not the file that was saved: its digest differs from "
-                "the manifest's. Fetch the model again from the registry."
+                f"{folder.name}/{name} is not the file that was saved: its size or digest differs "
+                "from the manifest's. Fetch the model again from the registry."
             )
+    if manifest != whole:
+        raise ArtifactError(
+            f"{folder.name}/{MANIFEST} is not the file that was saved: it says more or other than "
+            "what belongs to the files. Fetch the model again from the registry."
+        )
     try:
         scorer = _build(contents, version)
         golden = _parse(contents["golden.json"], "golden.json")
@@ -224,7 +220,13 @@ def load_artifact(folder: Path) -> LoadedModel:
             f"The model in {folder.name} does not score its golden leads as it did when it was "
             "saved. It needs the leadscore and LightGBM versions that its card names."
         )
-    return LoadedModel(scorer=scorer, digest=_model_digest(digests))
+    return LoadedModel(scorer=scorer, digest=whole["model"])
+
+
+def model_digest(folder: Path) -> str:
+    """Give the digest of a saved model from its files as they lie there; nothing is parsed."""
+    present = [name for name in MODEL_FILES if (folder / name).is_file()]
+    return _model_digest({name: _sha256(_read(folder, name)) for name in present})
 
 
 def _golden(
@@ -315,6 +317,19 @@ def _parse(content: bytes, name: str) -> Any:
 
 def _dump(value: Any) -> bytes:
     return (json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
+
+
+def _manifest(contents: Mapping[str, bytes], version: int) -> dict[str, Any]:
+    """Say what belongs into the manifest of these files."""
+    digests = {name: _sha256(content) for name, content in contents.items()}
+    files = {
+        name: {"bytes": len(content), "sha256": digests[name]} for name, content in contents.items()
+    }
+    return {"format": version, "model": _model_digest(digests), "files": files}
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _model_digest(digests: Mapping[str, str]) -> str:

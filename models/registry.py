@@ -25,10 +25,10 @@ import filelock
 import sqlalchemy
 from sqlalchemy.exc import SQLAlchemyError
 
-from crm.errors import ConfigError, TrackingError
+from crm.errors import ArtifactError, ConfigError, TrackingError
 from crm.project import Project
 from models.address import check_reachable, shown
-from models.artifact import LoadedModel, load_artifact
+from models.artifact import LoadedModel, load_artifact, model_digest
 from models.scale import Scale
 
 CHAMPION, CHALLENGER = "champion", "challenger"
@@ -321,7 +321,13 @@ class Registry:
 
     @contextmanager
     def fetched(self, version: str) -> Iterator[Path]:
-        """Fetch a version's artefact into a folder that lasts as long as the context."""
+        """Fetch a version's artefact into a folder that lasts as long as the context.
+
+        Raises
+        ------
+        ArtifactError
+            If it is not the model that was registered under this version.
+        """
         import mlflow
 
         with tempfile.TemporaryDirectory(prefix="leadscore-") as work:
@@ -331,10 +337,26 @@ class Registry:
                     artifact_uri=f"models:/{self.name}/{version}/artifacts/{ARTIFACT}",
                     dst_path=work,
                 )
+                tags = self.client.get_model_version(self.name, version).tags
+            registered, found = tags.get("digest"), model_digest(Path(path))
+            if registered not in (None, found):
+                raise ArtifactError(
+                    f"Version {version} of `{self.name}` is not the model that was registered: "
+                    f"its files have the digest {found[:12]}, the registry has {registered[:12]}. "
+                    "Put back the files that it was registered with."
+                )
             yield Path(path)
 
     def load(self, version: str) -> LoadedModel:
-        """Fetch, load and verify a version."""
+        """Fetch, load and verify a version.
+
+        Raises
+        ------
+        ArtifactError
+            If it is damaged, or not the model that was registered.
+        TrackingError
+            If MLflow does not give it.
+        """
         with self.fetched(version) as folder:
             return load_artifact(folder)
 

@@ -24,7 +24,7 @@ from crm.errors import ArtifactError
 from crm.project import load_project
 from crm.records import read_records
 from models import artifact
-from models.artifact import FORMAT, MANIFEST, MAX_BYTES, load_artifact, save_artifact
+from models.artifact import FORMAT, MANIFEST, MAX_BYTES, load_artifact, model_digest, save_artifact
 from models.history import Gate, Judgement
 from models.registry import ARTIFACT, Registry
 from models.scale import GRADES, Scale
@@ -59,6 +59,7 @@ def model(saved, tmp_path) -> Path:
 def reseal(folder: Path) -> None:
     """Make the manifest agree with the files, as somebody would who means to deceive."""
     manifest = json.loads((folder / MANIFEST).read_text())
+    manifest["model"] = model_digest(folder)
     for name in manifest["files"]:
         content = (folder / name).read_bytes()
         sha256 = hashlib.sha256(content).hexdigest()
@@ -69,6 +70,15 @@ def reseal(folder: Path) -> None:
 def change(folder: Path, name: str, **entries) -> None:
     state = json.loads((folder / name).read_text())
     (folder / name).write_text(json.dumps(state | entries))
+    reseal(folder)
+
+
+def forget(folder: Path, name: str) -> None:
+    """Leave a file out, and let the manifest know nothing of it."""
+    manifest = json.loads((folder / MANIFEST).read_text())
+    del manifest["files"][name]
+    (folder / name).unlink()
+    (folder / MANIFEST).write_text(json.dumps(manifest))
     reseal(folder)
 
 
@@ -124,6 +134,16 @@ def test_a_flipped_byte_is_found(model, name: str) -> None:
     (model / name).write_bytes(content)
     with pytest.raises(ArtifactError, match="is not the file that was saved"):
         load_artifact(model)
+
+
+def test_whatever_flips_in_the_manifest_is_found(model) -> None:
+    content = (model / MANIFEST).read_bytes()
+    for at in range(len(content)):
+        flipped = bytearray(content)
+        flipped[at] ^= 1 << at % 8
+        (model / MANIFEST).write_bytes(flipped)
+        with pytest.raises(ArtifactError):
+            load_artifact(model)
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -541,9 +561,7 @@ def test_a_base_rate_that_was_altered_is_refused(scorers, trained, tmp_path, log
 
 
 def test_trees_that_the_blend_needs_and_nobody_names_are_missed(model) -> None:
-    manifest = json.loads((model / MANIFEST).read_text())
-    del manifest["files"]["booster.txt"]
-    (model / MANIFEST).write_text(json.dumps(manifest))
+    forget(model, "booster.txt")
     with pytest.raises(ArtifactError, match="a half of the blend is missing, or has no weight"):
         load_artifact(model)
 
@@ -619,6 +637,7 @@ def test_a_model_of_format_1_is_saved_in_todays(tmp_path) -> None:
 
 def test_an_estimator_is_no_part_of_format_1(model, tmp_path) -> None:
     # Who names an older format gets what that format holds, and so other scores.
+    forget(model, "estimator.json")
     change(model, MANIFEST, format=1)
     with pytest.raises(ArtifactError, match="does not score its golden leads"):
         load_artifact(model)

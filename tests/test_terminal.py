@@ -47,7 +47,8 @@ def test_a_comparison_says_on_what() -> None:
 
 def test_too_few_to_judge_says_what_to_do() -> None:
     found = {"one": "3", "other": "1", "n": 7, "n_leads": 6, "n_rarer": 2, "n_needed": 10,
-             "base_rate": 0.3, "verdict": "too few to judge", "warnings": [], "metrics": []}  # fmt: skip
+             "base_rate": 0.3, "verdict": "too few to judge", "warnings": [],
+             "metrics": []}  # fmt: skip
     page = shown(comparison_table(found))
     assert "Too few to judge: versions 3 and 1 share 7 moments of 6 leads" in page
     assert "Wait for more outcomes" in page

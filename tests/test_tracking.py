@@ -286,6 +286,18 @@ def test_the_champion_that_comes_back_is_the_one_that_went(work, project, regist
     assert load_artifact(kept).digest == work.digest
 
 
+def test_another_model_in_a_versions_place_is_refused(work, project, registry, tmp_path) -> None:
+    tracked = track(registry, project, work.records, work.trained, work.artifact, NOW)
+    trained = work.trained
+    slope = trained.scorer.calibration.slope / 2
+    other = replace(trained.scorer, calibration=replace(trained.scorer.calibration, slope=slope))
+    shutil.rmtree(kept := Path(tracked.artifact_uri.removeprefix("file://")))
+    digest = save_artifact(other, trained.golden_leads, kept, trained.golden_as_of)
+    said = f"Version 1 of `demo` is not the model .* digest {digest[:12]}, the registry has "
+    with pytest.raises(ArtifactError, match=said):
+        registry.load_champion()
+
+
 def test_the_files_lie_beside_the_project(work, project, registry, tmp_path) -> None:
     track(registry, project, work.records, work.trained, work.artifact, NOW)
     assert {path.name for path in tmp_path.iterdir()} == {
