@@ -1,8 +1,8 @@
 """Counters of the service as Prometheus reads them, in dictionaries of our own.
 
 A count costs a fraction of a microsecond, and the series are known beforehand: what callers
-ask for beside the known paths is counted as one route. With more than one worker each leaves
-its counts in a file twice a second, and whichever is asked adds them up.
+ask for beside the known paths is counted as one route. Each worker leaves its counts in a file
+twice a second, and whichever is asked adds them up.
 """
 
 import bisect
@@ -154,12 +154,29 @@ def published(folder: Path) -> list[Series]:
     """Read the counts of the other workers; of one that died, what it had counted."""
     found: list[Series] = []
     for path in sorted(folder.glob("*.json")):
+        if path.stem == str(os.getpid()):
+            continue
         series = msgspec.json.decode(path.read_bytes(), type=Series)
-        if not psutil.pid_exists(int(path.stem)):
-            series = {f: values for f, values in series.items() if FAMILIES[f][0] != "gauge"}
-        if path.stem != str(os.getpid()):
-            found.append(series)
+        found.append(series if _is_alive(int(path.stem)) else _left_by_the_dead(series))
     return found
+
+
+def _is_alive(process: int) -> bool:
+    """Tell whether a process runs; one that was killed is there until its parent looks."""
+    try:
+        return bool(psutil.Process(process).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _left_by_the_dead(series: Series) -> Series:
+    """Give what outlives a worker: its counters, and the scores that nobody will write now."""
+    left = {f: values for f, values in series.items() if FAMILIES[f][0] != "gauge"}
+    queued = sum(series.get("leadscore_scores_queued", {}).values())
+    if queued:
+        dropped = left.get("leadscore_scores_dropped_total", {}).get("", 0)
+        left["leadscore_scores_dropped_total"] = {"": dropped + queued}
+    return left
 
 
 def quoted(value: object) -> str:

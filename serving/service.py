@@ -44,7 +44,7 @@ from serving.settings import Settings, keys_file, read_settings
 from serving.store import STORE_NAME, load_from_store, named_champion
 from serving.takeover import TakeOver
 
-COUNTS = "LEADSCORE_WORKERS_COUNTS"  # where the workers leave their counts for each other
+COUNTS = "LEADSCORE_WORKERS_COUNTS"  # where workers leave their counts for each other, and later
 TICK_SECONDS = 0.5
 
 log = logging.getLogger("leadscore")
@@ -120,9 +120,8 @@ class Leadscore:
         except LeadScoringError as error:
             raise BentoMLException(f"leadscore refuses to start: {error}") from None
         configure_logs()
-        if settings.workers > 1:
-            os.environ[COUNTS] = tempfile.mkdtemp(prefix="leadscore-counts-")
-            atexit.register(shutil.rmtree, os.environ[COUNTS], ignore_errors=True)
+        os.environ[COUNTS] = tempfile.mkdtemp(prefix="leadscore-counts-")
+        atexit.register(shutil.rmtree, os.environ[COUNTS], ignore_errors=True)
 
     def __init__(self) -> None:
         """Load the model in the worker."""
@@ -203,6 +202,7 @@ class _Tending:
             self._task.cancel()
         await anyio.to_thread.run_sync(self._app.calls.close)
         self._app.flush()
+        self._publish()
 
     async def _tick(self) -> None:
         while True:
@@ -218,6 +218,9 @@ class _Tending:
         if self._settings.takeover:
             await self._takeover.look()
             self._app.fault = self._takeover.fault
+        self._publish()
+
+    def _publish(self) -> None:
         if self._counts is not None:
             publish(self._counts, self._app.series())
 

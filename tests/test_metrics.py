@@ -102,21 +102,28 @@ def test_counts_of_workers_are_summed_and_what_they_are_stays_apart() -> None:
     assert found['leadscore_keys_fault{worker="2"}'] == 1
 
 
-def test_a_worker_that_died_leaves_its_counts_and_nothing_else(tmp_path: Path) -> None:
+def test_a_worker_that_died_leaves_its_counts_and_its_queue_is_lost(tmp_path: Path) -> None:
     code = """
 import sys; from pathlib import Path; from serving.metrics import Metrics, publish
 metrics = Metrics("1"); metrics.count("/score", 200, 0.002)
-publish(Path(sys.argv[1]), metrics.series({"leadscore_keys_fault": 1}))
+counts = {"leadscore_keys_fault": 1, "leadscore_scores_queued": 5,
+          "leadscore_scores_written_total": 7, "leadscore_scores_dropped_total": 2}
+publish(Path(sys.argv[1]), metrics.series(counts))
 """
     here = Path(__file__).resolve().parent.parent
-    subprocess.run([sys.executable, "-c", code, tmp_path], check=True, cwd=here)
+    dead = subprocess.Popen([sys.executable, "-c", code, tmp_path], cwd=here)
+    os.waitid(os.P_PID, dead.pid, os.WEXITED | os.WNOWAIT)  # its parent has not looked yet
     own = Metrics("1")
     own.count("/score", 200, 0.002)
     publish(tmp_path, own.series({"leadscore_keys_fault": 0}))
     assert (tmp_path / f"{os.getpid()}.json").exists()
     found = values(exposition([own.series({}), *published(tmp_path)]))
     assert found['leadscore_requests_total{route="/score",status="200"}'] == 2
-    assert not [name for name in found if name.startswith("leadscore_keys_fault")]
+    assert found["leadscore_scores_written_total"] == 7
+    assert found["leadscore_scores_dropped_total"] == 5 + 2
+    assert not [name for name in found if "{worker" in name]
+    assert dead.wait() == 0
+    assert values(exposition([own.series({}), *published(tmp_path)])) == found
 
 
 def ask(app: ScoringApp, method: str, path: str, **more: Any) -> httpx.Response:
