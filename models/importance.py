@@ -67,8 +67,8 @@ def _direction(feature: Any, values: Floats, points: Floats) -> str:
             return "one value says it all"
         high, low = (int(common[pick(mean[common])]) for pick in (np.argmax, np.argmin))
         return (
-            f"most for: {feature.say(float(codes[high]))} ({mean[high]:+.0f}); "
-            f"least for: {feature.say(float(codes[low]))} ({mean[low]:+.0f})"
+            f"most for: {feature.say(float(codes[high]))} ({_points(mean[high])}); "
+            f"least for: {feature.say(float(codes[low]))} ({_points(mean[low])})"
         )
     if len(np.unique(values[known])) < 2 or np.ptp(points[known]) == 0:
         return "whether it is known" if not known.all() else "no clear direction"
@@ -79,3 +79,9 @@ def _direction(feature: Any, values: Floats, points: Floats) -> str:
         return f"{said}: no single direction"
     more = "longer" if feature.unit in ("days", "hours") else "more"
     return f"{said}: {more} {'raises' if correlation > 0 else 'lowers'} the score"
+
+
+def _points(mean: float) -> str:
+    """Write points: less than one with a digit more, and nothing without a sign."""
+    text = f"{mean:+.{0 if abs(mean) >= 1 else 1}f}"
+    return text if float(text) else "0"

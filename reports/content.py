@@ -23,7 +23,7 @@ class Column:
         With its unit, where it has one.
     form : str
         How a value is written: "text", "prose" (a longer one), "count", "share", "days", "amount",
-        "ratio", "score", "points", "time".
+        "ratio", "number" (two digits, however small), "score", "points", "time".
     metric : str
         Name of its definition in `reports.metrics`; empty for a label.
     """

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from reports.numbers import percent, two_digits
+from reports.numbers import percent, signed, two_digits
 from reports.page import MOST_CHARACTERS, MOST_PROSE, shown
 
 WORDS = ("text", "prose", "time")  # forms that stand to the left
@@ -56,16 +56,24 @@ def written(value: Any, form: str, most: int = MOST_IN_TABLE) -> str:
     if form == "ratio":
         return _free(number)
     if form == "points":
-        return f"{number:+.1f}".replace("-", "−")
+        return signed(number)
     digits = {"count": 0, "amount": 0, "days": 1, "score": 0}.get(form, 2)
-    return f"{number:,.{digits}f}".replace("-", "−")
+    text = f"{number:,.{digits}f}"
+    return text.replace("-", "−") if float(text.replace(",", "")) else text.removeprefix("-")
 
 
 def _free(number: float) -> str:
-    """Write a number of no known size: a ratio, a p-value, a figure among others."""
+    """Write a number of no known size: a ratio, a p-value, a figure among others.
+
+    Examples
+    --------
+    >>> _free(0.00002), _free(-0.00002), _free(0.0031), _free(1_234.0)
+    ('< 0.0001', '> −0.0001', '0.003', '1,234')
+    """
     size = abs(number)
     if 0 < size < 0.01:
-        text = f"{number:.1g}" if size >= 0.0001 else "< 0.0001"
+        near_zero = "< 0.0001" if number > 0 else "> -0.0001"
+        text = f"{number:.1g}" if size >= 0.0001 else near_zero
     else:
         text = f"{number:,.0f}" if size >= 1_000 or number.is_integer() else two_digits(number)
     return text.replace("-", "−")

@@ -53,6 +53,18 @@ def age_of(days: float) -> str:
     return f"after {text} {unit}" + ("" if text == "1" else "s")
 
 
+def signed(value: float, digits: int = 1) -> str:
+    """Write a number with its sign; what is rounded to nothing has none.
+
+    Examples
+    --------
+    >>> signed(-3.21), signed(7.6, 0), signed(-0.04)
+    ('−3.2', '+8', '0.0')
+    """
+    text = f"{value:+.{digits}f}"
+    return text.replace("-", "−") if float(text) else text[1:]
+
+
 def signed_points(share: float) -> str:
     """Write a difference of shares in points.
 
@@ -61,7 +73,7 @@ def signed_points(share: float) -> str:
     >>> signed_points(-0.0512), signed_points(0.2)
     ('−5.1', '+20.0')
     """
-    return f"{100 * share:+.1f}".replace("-", "−")
+    return signed(100 * share)
 
 
 def between(

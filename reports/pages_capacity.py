@@ -122,7 +122,7 @@ def _check(rows: ReportRows, card: ModelCard, share: float) -> tuple[Section, tu
         if row["n"]:
             words.append(share_words(row["value"], row["low"], row["high"], row["n"]))
     columns = (
-        Column("name", "Leads"), Column("n", "Leads", "count"), Column("wins", "Won", "count"),
+        Column("name", "Which"), Column("n", "Leads", "count"), Column("wins", "Won", "count"),
         Column("value", "Conversion", "share", "grade_won_share"),
         Column("low", "from (95 %)", "share"), Column("high", "to (95 %)", "share"),
     )  # fmt: skip

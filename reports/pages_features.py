@@ -19,7 +19,7 @@ from models.scorer import LeadScorer
 from models.signal_words import CODED, measured, range_words, value_words
 from reports.charts_report import MOST_BARS, lines_chart, rates_chart, series_chart
 from reports.content import Column, Figure, Page, Section, Takeaway
-from reports.numbers import percent
+from reports.numbers import percent, signed
 from reports.page import shown
 from reports.pages_score import NO_MODEL
 from reports.pairs import pairs_section
@@ -90,8 +90,8 @@ def _drivers(rows: ReportRows, scorer: LeadScorer) -> tuple[list[Section], list[
         + ", ".join(quoted(row["name"]) for row in first)
     )
     columns = (
-        Column("name", "Signal"), Column("value", "Moves the score by", "ratio", "signal_points"),
-        Column("low", "from (95 %)", "ratio"), Column("high", "to (95 %)", "ratio"),
+        Column("name", "Signal"), Column("value", "Moves the score by", "number", "signal_points"),
+        Column("low", "from (95 %)", "number"), Column("high", "to (95 %)", "number"),
         Column("share", "Share of all", "share", "signal_share"),
         Column("direction", "Which way", "prose"),
     )  # fmt: skip
@@ -165,11 +165,11 @@ def _curves(
         most, least = (pick(table, key=lambda r: r["value"]) for pick in (max, min))
         what = _title(feature)
         digits = 0 if most["value"] - least["value"] >= 3 else 1
-        high, low = (f"{row['value']:+.{digits}f}" for row in (most, least))
-        finding = (
-            f"{shown(what, 90)}: {high} points for {shown(most['name'], 60)}, "
-            f"{low} for {shown(least['name'], 60)}"
-        ).replace("-", "−")
+        high, low = (signed(row["value"], digits) for row in (most, least))
+        best, worst = (shown(row["name"], 60) for row in (most, least))
+        if feature.unit not in CODED:  # numbers, and no names with a hyphen
+            best, worst = best.replace("-", "−"), worst.replace("-", "−")
+        finding = f"{shown(what, 90)}: {high} points for {best}, {low} for {worst}"
         columns = (
             Column("name", shown(what, 60)), Column("n", "Leads", "count"),
             Column("value", "Points", "points", "value_points"),

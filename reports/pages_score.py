@@ -31,7 +31,7 @@ MUCH = 1.5  # times what comes true: too much for what was stated to be of use
 OLDER_DAYS = 30  # than the oldest lead that a model learned from: too old for it to judge
 NO_MODEL = (
     "Grades, and what became of leads that had them. That needs a model: train one with "
-    "`leadscore train`."
+    "leadscore train."
 )
 
 
@@ -268,7 +268,7 @@ def unlearned_age(age: Ints, card: ModelCard) -> str:
     return (
         f" What it states does not fit them: {percent(share)} were older than any lead that it "
         f"learned from; it knows leads of {known}{NO_BREAK}days. Name more ages in "
-        "`moments_days`, and train again."
+        "[learn] moments_days, and train again."
     )
 
 
@@ -367,13 +367,15 @@ def _months(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
     told, alarm = _inflation(shares, conversions, grades)
     about = f"leads scored by today's model as of their creation, n = {len(scored):,}"
     figures = []
-    for name, table, metric, what, finding in (
-        ("score-months-share", shares, "grade_share", "Share of the month's leads", alarm[0]),
-        ("score-months-won", conversions, "grade_won_share", "Conversion", alarm[1]),
-    ):
+    for name, table, metric, what, counted, finding in (
+        ("score-months-share", shares, "grade_share", "Share of the month's leads",
+         ("Leads of the month", "With the grade"), alarm[0]),
+        ("score-months-won", conversions, "grade_won_share", "Conversion",
+         ("Leads with the grade", "Won"), alarm[1]),
+    ):  # fmt: skip
         columns = (
             Column("name", "Month and grade"), Column("x", "Month"), Column("series", "Grade"),
-            Column("n", "Of", "count"), Column("wins", "Leads", "count"),
+            Column("n", counted[0], "count"), Column("wins", counted[1], "count"),
             Column("value", what, "share", metric),
             Column("low", "from (95 %)", "share"), Column("high", "to (95 %)", "share"),
         )  # fmt: skip

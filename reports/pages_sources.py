@@ -134,7 +134,7 @@ def _way(
         *(
             (
                 Column("qualified", "Qualified", "count", "counted_wins"),
-                Column("qualified_share", "Qualified", "share", "qualified_share"),
+                Column("qualified_share", "Share qualified", "share", "qualified_share"),
                 Column("qualified_won", "Won of them", "share", "qualified_won_share"),
             )
             if has_qualified

@@ -15,6 +15,7 @@ from models.scale import POINTS
 from models.scorer import LeadScorer
 from reports.charts_report import series_chart
 from reports.content import Column, Figure, Section, Takeaway
+from reports.numbers import signed
 from reports.page import shown
 from reports.statistics import CHANCE, FEWEST_LEADS, effects_differ
 
@@ -123,9 +124,7 @@ def pairs_section(
 def words_of(found: Interaction) -> str:
     """Say in a sentence what two signals do together."""
     first, second = (shown(each.words, 130) for each in (found.first, found.second))
-    inside, outside = (
-        f"{points:+.0f}".replace("-", "−") for points in (found.inside, found.outside)
-    )
+    inside, outside = (signed(points, 0) for points in (found.inside, found.outside))
     return (
         f"{first[:1].upper()}{first[1:]} moves the score by {inside} points beside {second}, by "
         f"{outside} elsewhere"

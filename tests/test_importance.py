@@ -130,6 +130,11 @@ def test_the_direction_of_a_category_names_its_best_and_worst_value() -> None:
     )
 
 
+def test_points_below_one_have_a_digit_and_none_have_no_sign() -> None:
+    (found,) = judge(column(0, 0, 1, 1), lambda x: 0.03 * (x - 1), feature("yes/no"))
+    assert found["direction"] == "most for: size is yes (0); least for: size is no (-0.3)"
+
+
 def test_a_value_that_hardly_anybody_has_is_not_named() -> None:
     described = feature("category", sentence="{value}", values=("", "rare", "Web", "Fair", "Odd"))
     points = {2.0: 0.3, 3.0: -0.2, 4.0: 9.0}

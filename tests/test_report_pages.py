@@ -78,6 +78,12 @@ def test_every_column_of_numbers_has_a_definition(report) -> None:
     assert [(name, c.key) for name, c in numbers if not c.metric] == []
 
 
+def test_no_two_columns_of_a_table_have_the_same_heading(report) -> None:
+    for _, figure in figures_of(report):
+        titles = [c.title for c in figure.columns if not c.title.startswith(("from", "to"))]
+        assert len(titles) == len(set(titles)), figure.name
+
+
 def test_every_takeaway_has_its_numbers_and_its_figure(report) -> None:
     names = {figure.name for _, figure in figures_of(report)}
     takeaways = [t for page in report.pages for t in page.takeaways]
@@ -104,7 +110,7 @@ def test_without_a_model_the_pages_about_scores_say_what_they_need(simulated_crm
     project = load_project(simulated_crm)
     found = needs_of(build_report(project, read_records(project), NOW))
     for slug in ("features", "score", "capacity"):
-        assert "train one with `leadscore train`" in found[slug][0]
+        assert "train one with leadscore train" in found[slug][0]
 
 
 def test_a_model_that_knows_new_leads_only_is_told_to_learn_of_old_ones(trained) -> None:
@@ -114,7 +120,7 @@ def test_a_model_that_knows_new_leads_only_is_told_to_learn_of_old_ones(trained)
 
     age = np.arange(40, 400) * MICROSECONDS_PER_DAY
     assert "it knows leads of 0 and 7" in said(0, 7)
-    assert "Name more ages in `moments_days`" in said(0)
+    assert "Name more ages in [learn] moments_days" in said(0)
     assert said(0, 200) == said() == ""
 
 
