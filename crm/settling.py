@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from crm.cells import cell_text, read_column
 from crm.contracts import CONTRACTS, shape_table
@@ -94,7 +95,7 @@ def meanings(won: Iterable[Any], lost: Iterable[Any], open_: Iterable[Any]) -> d
     }
 
 
-def _read(outcomes: pd.DataFrame, learn: LearnKeys) -> pd.Series:
+def _read(outcomes: pd.DataFrame, learn: LearnKeys) -> NDArray[Any]:
     meaning = meanings(learn.won, learn.lost, learn.open)
 
     def read(cell: Any) -> str | None:

@@ -1,5 +1,6 @@
 """A column of cells as times, UTC."""
 
+import re
 from typing import Final
 
 import numpy as np
@@ -12,6 +13,7 @@ from crm.errors import ConfigError
 from crm.project import TableKeys
 
 TIME_DTYPE: Final = "datetime64[us, UTC]"
+MILLISECONDS: Final = re.compile("[1-9][0-9]{12}")  # since 1970: from 2001 to 2286
 
 
 def parse_times(column: pd.Series, keys: TableKeys, subject: str) -> tuple[pd.Series, bool]:
@@ -19,7 +21,8 @@ def parse_times(column: pd.Series, keys: TableKeys, subject: str) -> tuple[pd.Se
 
     Times without a zone are taken to be in the table's `timezone`. Where clocks were
     turned back, the ambiguous hour is read as the earlier one (before the change);
-    an hour that a clock change skipped is read as the hour after it.
+    an hour that a clock change skipped is read as the hour after it. Whole numbers of 13 digits
+    are milliseconds since 1970, as HubSpot writes times; other numbers are no times.
 
     Returns
     -------
@@ -37,7 +40,7 @@ def parse_times(column: pd.Series, keys: TableKeys, subject: str) -> tuple[pd.Se
     dtype: datetime64[us, UTC], True)
     """
     if pd.api.types.is_numeric_dtype(column.dtype):
-        return pd.Series(pd.NaT, index=column.index, dtype=TIME_DTYPE), False
+        return _of_milliseconds(text_series(column)), False
     if isinstance(column.dtype, pd.DatetimeTZDtype):
         return column.dt.tz_convert("UTC").astype(TIME_DTYPE), False
     if pd.api.types.is_datetime64_dtype(column.dtype):
@@ -61,16 +64,27 @@ def parse_times(column: pd.Series, keys: TableKeys, subject: str) -> tuple[pd.Se
         return pd.Series(found, index=column.index).dt.tz_localize("UTC"), False
     except pa.ArrowInvalid:
         pass
+    result = _of_milliseconds(text)
     text = text.where(text.str.match(r"\d{4}-\d|\d{8}(?:[T ]|$)", na=False))  # else pandas guesses
     zoned = text.str.contains(r"\d[T ].*(?:Z|[+-][\d:]+)$", regex=True, na=False).astype(bool)
-    result = pd.Series(pd.NaT, index=column.index, dtype=TIME_DTYPE)
     if zoned.any():
         with_zone = pd.to_datetime(text[zoned], format="ISO8601", errors="coerce", utc=True)
         result[zoned] = with_zone.astype(TIME_DTYPE)
-    if (~zoned).any():
-        bare = pd.to_datetime(text[~zoned], format="ISO8601", errors="coerce")
-        result[~zoned] = _localize(bare, keys.timezone, subject)
-    return result, bool((~zoned & result.notna()).any())
+    bare = text.notna() & ~zoned
+    if bare.any():
+        local = pd.to_datetime(text[bare], format="ISO8601", errors="coerce")
+        result[bare] = _localize(local, keys.timezone, subject)
+    return result, bool((bare & result.notna()).any())
+
+
+def _of_milliseconds(text: pd.Series) -> pd.Series:
+    """Read the cells that are milliseconds since 1970; others are missing."""
+    result = pd.Series(pd.NaT, index=text.index, dtype=TIME_DTYPE)
+    is_one = text.str.fullmatch(MILLISECONDS.pattern).fillna(value=False).astype(bool)
+    if is_one.any():
+        moments = text[is_one].astype("int64").to_numpy() * 1_000
+        result[is_one] = pd.Series(moments.view("datetime64[us]")).dt.tz_localize("UTC").to_numpy()
+    return result
 
 
 def _localize(times: pd.Series, zone: str, subject: str) -> pd.Series:

@@ -13,6 +13,7 @@ from crm.contracts import CONTRACTS
 from crm.errors import LearningError
 from crm.project import Project
 from crm.records import Records
+from crm.times import MILLISECONDS
 from features.activity import fit_activities
 from features.attributes import Attribute, CategoryAttribute, LeftOut, fit_attribute
 from features.events import Floats
@@ -33,6 +34,7 @@ from features.times import cell_time
 MANY_VALUES = 25  # native categories up to here, target encoding above (docs/decisions/0007)
 N_FOLDS = 5
 SAMPLE = 1_000
+LATE = cell_time("2050-01-01")
 
 
 def fit_pipeline(
@@ -174,7 +176,7 @@ def _fit_column(
     )
     if declared is None:
         words = _sample(of_leads, folded)
-        if len(words) and all(cell_time(word) != NOT_A_TIME for word in words):
+        if len(words) and all(map(_is_date, words)):
             return [DateAttribute(name, folded, part) for part in ("age_days", "weekday", "month")]
         if len(words) and np.mean([_is_mail(word) for word in words]) >= 0.8:
             return [EmailAttribute(name, folded)]
@@ -195,6 +197,12 @@ def _sample(column: pd.Series, nothing: frozenset[str]) -> list[str]:
     """Take the distinct values, at most `SAMPLE` of them, that say something."""
     words = pd.Series(text_column(column), dtype=object).dropna().drop_duplicates()
     return [word for word in words.head(SAMPLE) if word.casefold() not in nothing]
+
+
+def _is_date(word: str) -> bool:
+    """Tell whether a word is a date; 13 digits of a later time are a number of something else."""
+    time = cell_time(word)
+    return time != NOT_A_TIME and (time < LATE or not MILLISECONDS.fullmatch(word))
 
 
 def _is_mail(word: str) -> bool:

@@ -6,6 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from crm.cells import cell_text
+from crm.times import MILLISECONDS
 from features.moments import NOT_A_TIME
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
@@ -15,21 +17,28 @@ _MICROSECOND = datetime.timedelta(microseconds=1)
 def cell_time(cell: Any, zone: str = "UTC") -> int:
     """Read a cell as microseconds since 1970 UTC; `NOT_A_TIME` if it is no time.
 
-    A time without a zone is taken to be in `zone`, a date is its midnight. Numbers are no times:
-    they could be seconds, milliseconds or days.
+    A time without a zone is taken to be in `zone`, a date is its midnight. A whole number of 13
+    digits is milliseconds since 1970, as HubSpot writes times, whether it came as a number or as
+    text; other numbers are no times: they could be seconds or days.
 
     Examples
     --------
     >>> cell_time("1970-01-01T01:00:00+01:00"), cell_time("1970-01-02"), cell_time("00:00:01Z")
     (0, 86400000000, -9223372036854775808)
+    >>> cell_time(1735689600000) == cell_time("1735689600000") == cell_time("2025-01-01")
+    True
     """
     if isinstance(cell, str):
+        cell = cell.strip()
+        if len(cell) == 13 and MILLISECONDS.fullmatch(cell):  # Python would take some for a date
+            return int(cell) * 1_000
         try:
-            cell = datetime.datetime.fromisoformat(cell.strip())
+            cell = datetime.datetime.fromisoformat(cell)
         except ValueError:
             return NOT_A_TIME
     if cell is pd.NaT or not isinstance(cell, datetime.date):
-        return NOT_A_TIME
+        text = cell_text(cell) or ""
+        return int(text) * 1_000 if MILLISECONDS.fullmatch(text) else NOT_A_TIME
     if isinstance(cell, pd.Timestamp):
         cell = cell.to_pydatetime(warn=False)
     elif not isinstance(cell, datetime.datetime):

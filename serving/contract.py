@@ -108,8 +108,9 @@ def _flat_lead(fields: Mapping[str, str]) -> dict[str, Any]:
     own = {name: {"type": kind, "nullable": True} for name, kind in fields.items()}
     told = {
         "lead_id": "The lead's id in the CRM.",
-        "created_at": "When the lead was created: ISO 8601, UTC if it names no zone.",
-        "as_of": "The moment of scoring; now if it is missing.",
+        "created_at": "When the lead was created: ISO 8601, UTC if it names no zone, or "
+        "milliseconds since 1970 of 13 digits.",
+        "as_of": "The moment of scoring, written alike; now if it is missing.",
     }
     fixed = {
         name: {"type": "string", "nullable": True, "description": text}

@@ -91,7 +91,7 @@ def read_flat(body: bytes, settings: Settings, names: Mapping[str, str]) -> tupl
         raise RequestError(422, found.message)
     sent = {name: cell for name, cell in given.items() if cell not in (None, "")}
     as_of = sent.pop("as_of", None)
-    if as_of is not None and not isinstance(as_of, str):
+    if isinstance(as_of, bool) or not isinstance(as_of, str | int | None):
         raise RequestError(422, "`as_of` is no text. Expected an ISO 8601 time.", "as_of")
     try:
         lead = msgspec.convert(sent | {"attributes": attributes or None}, LeadPayload)

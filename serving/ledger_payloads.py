@@ -12,6 +12,7 @@ from serving.payloads import (
     Id,
     StagePayload,
     Text,
+    Time,
     Whole,
     activity_row,
     invalid,
@@ -44,7 +45,7 @@ class OutcomeItem(Struct, frozen=True, forbid_unknown_fields=True):
 
     lead_id: Id | Whole
     outcome: Text | Whole | float | bool
-    closed_at: str | None = None
+    closed_at: Time | None = None
     outcome_id: Id | Whole | None = None
     amount: float | None = None
     reason: Text | Whole | None = None

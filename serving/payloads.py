@@ -32,15 +32,18 @@ TIMES = ("_at", "as_of")  # how the names of fields end that hold a time
 Text = Annotated[str, Meta(max_length=1_000)]
 Id = Annotated[str, Meta(max_length=200)]
 Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+Time = Annotated[
+    str | Whole, Meta(description="ISO 8601, or milliseconds since 1970 of 13 digits.")
+]
 AS_IT_IS = frozenset({"occurred_at", "entered_at", "closed_at", "value", "amount"})
 EARLIEST, LATEST = cell_time("1900-01-01"), cell_time("2200-01-01")
 
 
 class ActivityPayload(Struct, frozen=True, forbid_unknown_fields=True):
-    """One activity; its time is ISO 8601, and UTC where it names no zone."""
+    """One activity; its time is UTC where it names no zone."""
 
     type: Text
-    occurred_at: str
+    occurred_at: Time
     activity_id: Id | Whole | None = None
     content: Text | Whole | None = None
     channel: Text | Whole | None = None
@@ -51,7 +54,7 @@ class StagePayload(Struct, frozen=True, forbid_unknown_fields=True):
     """One entry into a stage of the funnel."""
 
     stage: Text
-    entered_at: str
+    entered_at: Time
     stage_id: Id | Whole | None = None
 
 
@@ -63,7 +66,7 @@ class LeadPayload(Struct, frozen=True, forbid_unknown_fields=True):
 
     attributes: Annotated[dict[str, Cell], Meta(max_length=1_000)] | None = None
     lead_id: Id | Whole | None = None
-    created_at: str | None = None
+    created_at: Time | None = None
     activities: Annotated[list[ActivityPayload], Meta(max_length=10_000)] | None = None
     stages: Annotated[list[StagePayload], Meta(max_length=1_000)] | None = None
 
@@ -72,7 +75,7 @@ class ScoreRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """`POST /score`. Each lead is read on its own, so that one bad lead spoils no batch."""
 
     leads: list[msgspec.Raw]
-    as_of: str | None = None
+    as_of: Time | None = None
     reasons: Annotated[int, Meta(ge=0, le=1_000)] | None = DEFAULT_REASONS
 
 
@@ -133,7 +136,7 @@ def _number_of(reasons: int | None) -> int:
     return DEFAULT_REASONS if reasons is None else reasons
 
 
-def _moment(as_of: str | None) -> int:
+def _moment(as_of: str | int | None) -> int:
     return NOT_A_TIME if as_of is None else read_time(as_of, "as_of")
 
 
@@ -286,7 +289,7 @@ def _empty(field: str) -> RequestError:
     return RequestError(422, f"`{field.rpartition('.')[2]}` is empty.", field)
 
 
-def read_time(text: str, field: str) -> int:
+def read_time(sent: str | int, field: str) -> int:
     """Read a time as microseconds since 1970 UTC.
 
     Raises
@@ -294,13 +297,17 @@ def read_time(text: str, field: str) -> int:
     RequestError
         422 if it is no time, or not one of the years 1900 to 2199.
     """
-    time = cell_time(text)
+    time = cell_time(sent)
+    named = repr(sent)[:60]
     if time == NOT_A_TIME:
         raise RequestError(
-            422, f"{text[:60]!r} is no time. Expected ISO 8601 such as 2025-03-01T08:00:00Z.", field
+            422,
+            f"{named} is no time. Expected ISO 8601 such as 2025-03-01T08:00:00Z, or milliseconds "
+            "since 1970, which have 13 digits.",
+            field,
         )
     if not EARLIEST <= time < LATEST:
-        raise RequestError(422, f"{text[:60]!r} is not in the years 1900 to 2199.", field)
+        raise RequestError(422, f"{named} is not in the years 1900 to 2199.", field)
     return time
 
 
@@ -405,8 +412,8 @@ def invalid(message: str, where: str, kind: Any) -> RequestError:
     elif "missing required field" in what:
         what = what.replace("Object missing", "The object lacks the")
         what = what.replace("the required field", "required field")
-    elif what.startswith("Expected `str") and str(field).endswith(TIMES):
-        what = f"A time is text, such as 2025-03-01T08:00:00Z. {what}"
+    elif what.startswith("Expected `") and str(field).endswith(TIMES):
+        what = f"A time is text such as 2025-03-01T08:00:00Z, or 13 digits. {what}"
     elif what == "Number out of range":
         what = "A number is larger than 1.8e308, which no number here can be."
     return RequestError(422, what if what.endswith(("?", ".")) else what + ".", field)

@@ -212,6 +212,22 @@ def test_score_lead_is_flat_and_equals_score(ask: Ask, model: ServedModel) -> No
     assert (flat["model_name"], flat["model_version"]) == ("demo", "7")
 
 
+def test_milliseconds_are_the_time_that_they_say(ask: Ask, ledger: Ledger) -> None:
+    """As HubSpot sends times: as a number, or as text where it makes texts of all."""
+    moment = 1_768_046_400_000
+    rows = []
+    for time in (moment, str(moment), "2026-01-10T12:00:00Z"):
+        lead = LEAD | {"created_at": time, "activities": [{"type": "call", "occurred_at": time}]}
+        nested = ask("/score", {"leads": [lead], "as_of": time})
+        sent = {"lead_id": "L9", "created_at": time, "as_of": time}
+        flat = ask("/score_lead", sent | LEAD["attributes"])
+        outcome = {"lead_id": "L1", "outcome": "won", "closed_at": time}
+        kept = ask("/outcomes", {"outcomes": [outcome]})["items"][0]["id"]
+        rows.append((nested, flat, kept))
+    assert rows[0] == rows[1] == rows[2]
+    assert rows[0][0]["as_of"] == "2026-01-10T12:00:00+00:00"
+
+
 def test_score_lead_takes_names_that_a_flow_can_write(calls: Calls, model: ServedModel) -> None:
     from serving.flat import names_by_identifier, read_flat
 
@@ -233,7 +249,7 @@ FLAT_REFUSED = {
     "no JSON": (b"{", 400, "not valid JSON", None),
     "nested": (b'{"source": {"a": 1}}', 422, "`source` is an object", "source"),
     "bad time": (b'{"source": 1, "created_at": "soon"}', 422, "is no time", "created_at"),
-    "as_of no text": (b'{"source": 1, "as_of": 7}', 422, "`as_of` is no text", "as_of"),
+    "as_of no text": (b'{"source": 1, "as_of": 7.5}', 422, "`as_of` is no text", "as_of"),
     "lead_id true": (b'{"source": 1, "lead_id": true}', 422, "got `bool`", "lead_id"),
     "nothing": (b"{}", 422, "required field `attributes`", None),
     "zero": (b'{"source": "a\\u0000"}', 422, "zero character", None),

@@ -13,6 +13,8 @@ from crm.errors import ConfigError, SchemaError, SourceError
 from crm.project import PROJECT_FILE, TableKeys, load_project
 from crm.records import digest, read_records
 from crm.times import TIME_DTYPE, parse_times
+from features.moments import microseconds
+from features.times import cell_time
 
 PROJECT = """
 [project]
@@ -367,9 +369,11 @@ def utc(*texts, keys=None, dtype=None):
         ("2025-03-30 02:30", "03-30 01:00:00", True),  # skipped by the clocks: the hour after
         ("2025-10-26 02:30", "10-26 00:30:00", True),  # twice on the clocks: the earlier one
         ("2025-10-26T02:30+01:00", "10-26 01:30:00", False),
+        (" 1735689600500 ", "01-01 00:00:00", False),  # milliseconds, as HubSpot writes them
+        ("2025010110800", "03-03 14:48:30", False),  # and no date, though Python takes it for one
         *((text, None, False) for text in
           ("soon", "", "31.12.2025", "12/31/2025", "2025-13-01", "2025-02-30", "1735689600",
-           "1735689600000", "2025", ".1", "08:00", "2025-01-01T25:00Z", "2025-01-01 08:00 CET")),
+           "0735689600000", "2025", ".1", "08:00", "2025-01-01T25:00Z", "2025-01-01 08:00 CET")),
     ],
 )  # fmt: skip
 def test_a_time(text, expected, assumed):
@@ -394,6 +398,17 @@ def test_times_that_come_typed():
         ["01-01 07:00:00", "12-31 23:00:00", "01-01 06:00:00"],
         True,
     )
+
+
+@pytest.mark.parametrize("dtype", ["int64", "float64", "Int64", "str", "object"])
+def test_milliseconds_are_the_same_time_in_a_column_as_in_a_cell(dtype):
+    cells = [1735689600123, 9999999999999, 1735689600, 999999999999, 0]
+    column = pd.Series([str(cell) for cell in cells] if dtype == "str" else cells, dtype=dtype)
+    times, assumed = parse_times(column, TableKeys(source=""), "")
+    assert microseconds(times).tolist() == [cell_time(cell) for cell in column]
+    assert microseconds(times)[:2].tolist() == [1735689600123000, 9999999999999000]
+    assert times[2:].isna().all()
+    assert not assumed
 
 
 def test_numbers_are_no_times(read):

@@ -196,7 +196,10 @@ REFUSED = {
         rb'{"leads": [{"attributes": {}}], "as_of": "\ud83d"}', 422, "is no time", "as_of"
     ),
     "a number for a time": (
-        b'{"leads": [{"attributes": {}}], "as_of": 1735689600000}', 422, "A time is text", "as_of"
+        b'{"leads": [{"attributes": {}}], "as_of": 17356896e2}', 422, "A time is text", "as_of"
+    ),
+    "seconds for a time": (
+        b'{"leads": [{"attributes": {}}], "as_of": 1735689600}', 422, "have 13 digits", "as_of"
     ),
     "a number too large": (
         b'{"leads": [{"attributes": {"visits": 1e999}}]}', 422, "larger than 1.8e308",
@@ -298,7 +301,7 @@ def test_a_byte_order_mark_and_a_name_that_stands_twice_are_read(post: Post) -> 
 
 
 def test_refusals_are_all_tried() -> None:
-    assert len(REFUSED) == 33
+    assert len(REFUSED) == 34
 
 
 @pytest.mark.parametrize("value", [1e308, -1e308, 10**400, "1e999", "", " ", True, 0])
