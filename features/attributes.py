@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from crm.cells import cell_number, cell_text, number_column, read_column, text_column
 from crm.errors import SchemaError
+from features import complaints
 from features.names import Feature, braced
 
 MISSING, UNSEEN = 0, 1  # codes of the two buckets that every category has
@@ -143,7 +144,7 @@ class NumberAttribute(Attribute):
             return None
         if not math.isnan(cell_number(cell)):
             return None
-        return f"`{self.column}` is no number and counts as missing"
+        return f"`{self.column}` {complaints.NO_NUMBER}"
 
 
 @dataclass(frozen=True)
@@ -208,7 +209,7 @@ class CategoryAttribute(Attribute):
         """Say what is odd about a cell, or None."""
         if self.encode(cell) != UNSEEN:
             return None
-        return f"`{self.column}` has a value that was rare or unseen in training"
+        return f"`{self.column}` {complaints.RARE}"
 
 
 @dataclass(frozen=True)

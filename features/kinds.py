@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from crm.cells import cell_text, read_column
+from features import complaints
 from features.attributes import Attribute
 from features.moments import MICROSECONDS_PER_DAY, NOT_A_TIME
 from features.names import Feature, braced
@@ -142,7 +143,7 @@ class FlagAttribute(Attribute):
         word = (cell_text(cell) or "").casefold()
         if not word or word in self.nothing or word in YES | NO:
             return None
-        return f"`{self.column}` is neither yes nor no and counts as missing"
+        return f"`{self.column}` {complaints.NO_FLAG}"
 
 
 @dataclass(frozen=True)
@@ -196,7 +197,7 @@ class DateAttribute(Attribute):
         word = cell_text(cell)
         if word is None or word.casefold() in self.nothing or cell_time(word) != NOT_A_TIME:
             return None
-        return f"`{self.column}` is no ISO 8601 time and counts as missing"
+        return f"`{self.column}` {complaints.NO_TIME}"
 
 
 @dataclass(frozen=True)
@@ -234,7 +235,8 @@ class EmailAttribute(Attribute):
 
     def complaint(self, cell: Any) -> str | None:
         """Say what is odd about a cell, or None."""
-        return f"`{self.column}` is no e-mail address" if self.encode(cell) == NO_ADDRESS else None
+        is_odd = self.encode(cell) == NO_ADDRESS
+        return f"`{self.column}` {complaints.NO_ADDRESS}" if is_odd else None
 
 
 @dataclass(frozen=True)
@@ -294,7 +296,7 @@ class TargetAttribute(Attribute):
         word = self._word(cell)
         if not word or word in self.log_odds:
             return None
-        return f"`{self.column}` has a value that was unseen in training"
+        return f"`{self.column}` {complaints.UNSEEN}"
 
 
 def fit_target(

@@ -15,6 +15,7 @@ from scipy.special import expit
 from crm.cells import cell_text, text_column
 from crm.project import TableKeys
 from crm.times import parse_times
+from features import complaints
 from features.moments import NOT_A_TIME, microseconds
 from features.pipeline import FeaturePipeline
 from features.times import cell_time
@@ -266,9 +267,7 @@ class LeadScorer:
         warnings = [
             []
             if lead.keys() <= known
-            else [
-                f"`{name[:100]}` is unknown and was ignored" for name in lead if name not in known
-            ]
+            else [f"`{name[:100]}` {complaints.UNKNOWN}" for name in lead if name not in known]
             for lead in leads
         ]
         odd, is_odd_gap, doubts = self._doubts

@@ -16,12 +16,20 @@ from typing import Any
 import msgspec
 import psutil
 
+from features import complaints
+from serving.joining import AWAY
+
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 LE = (*(f"{bound:g}" for bound in BUCKETS), "+Inf")
 WARNINGS = {
-    "has a value that was rare or unseen in training": "unseen_value",
-    "is no number and counts as missing": "no_number",
-    "is unknown and was ignored": "unknown_attribute",
+    complaints.RARE: "unseen_value",
+    complaints.UNSEEN: "unseen_value",
+    complaints.NO_NUMBER: "no_number",
+    complaints.NO_FLAG: "no_flag",
+    complaints.NO_TIME: "no_time",
+    complaints.NO_ADDRESS: "no_address",
+    complaints.UNKNOWN: "unknown_attribute",
+    AWAY: "ledger_away",
 }
 FAMILIES = {
     "leadscore_requests_total": ("counter", "Requests answered, by route and status."),

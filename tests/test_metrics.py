@@ -14,9 +14,11 @@ import httpx
 import pytest
 
 from crm.errors import LedgerError
+from features.attributes import Attribute, CategoryAttribute, NumberAttribute
+from features.kinds import DateAttribute, EmailAttribute, FlagAttribute, TargetAttribute
 from serving.app import ScoringApp
 from serving.errors import RequestError
-from serving.metrics import BUCKETS, FAMILIES, Metrics, exposition, publish, published
+from serving.metrics import BUCKETS, FAMILIES, WARNINGS, Metrics, exposition, publish, published
 from serving.settings import Settings
 
 LINE = re.compile(r'(\w+)(\{(?:\w+="(?:[^"\\]|\\.)*",?)*\})? (\S+)')
@@ -76,16 +78,30 @@ def test_grades_and_warnings_are_counted_for_a_batch_and_for_a_flat_lead() -> No
         assert found[f'leadscore_warnings_total{{kind="{kind}"}}'] == count
 
 
-def test_the_sentences_of_warnings_are_those_of_the_scorer() -> None:
-    from features.attributes import CategoryAttribute, NumberAttribute
-    from serving.metrics import WARNINGS
+ODD_CELLS = [
+    (NumberAttribute("x", frozenset(), 1.0), "many", "no_number"),
+    (CategoryAttribute("x", frozenset(), ("a",)), "b", "unseen_value"),
+    (TargetAttribute("x", frozenset(), {"a": 0.1}, 0.0), "b", "unseen_value"),
+    (FlagAttribute("x", frozenset()), "perhaps", "no_flag"),
+    (DateAttribute("x", frozenset(), "age_days"), "soon", "no_time"),
+    (EmailAttribute("x", frozenset()), "ada", "no_address"),
+]
 
-    here = Path(__file__).resolve().parent.parent
-    said = [NumberAttribute("x", frozenset(), 1.0), CategoryAttribute("x", frozenset(), ("a",))]
-    assert len(said) == 2
-    source = (here / "features" / "attributes.py").read_text()
-    source += (here / "models" / "scorer.py").read_text()
-    assert [ending for ending in WARNINGS if ending not in source] == []
+
+@pytest.mark.parametrize(("attribute", "cell", "kind"), ODD_CELLS)
+def test_each_complaint_of_a_cell_is_counted_by_its_kind(
+    attribute: Attribute, cell: str, kind: str
+) -> None:
+    metrics = Metrics("1")
+    metrics.count_scores({"scores": [{"grade": "A", "warnings": [attribute.complaint(cell)]}]})
+    assert metrics.series({})["leadscore_warnings_total"] == {f'{{kind="{kind}"}}': 1}
+
+
+def test_every_kind_of_attribute_complains_in_a_way_that_is_counted() -> None:
+    assert {type(attribute) for attribute, _, _ in ODD_CELLS} == set(Attribute.__subclasses__())
+    assert set(WARNINGS.values()) - {kind for _, _, kind in ODD_CELLS} == {
+        "unknown_attribute", "ledger_away"
+    }  # fmt: skip
 
 
 def test_counts_of_workers_are_summed_and_what_they_are_stays_apart() -> None:
