@@ -33,6 +33,7 @@ SHORT = 8  # rows of a table that is printed on one sheet
 MOST_AT_ONCE = 12  # of them before the others are folded away
 SPARE_BYTES = 100_000  # for what is counted late
 MOST_ON_SHEET = 15
+ROWS_AT_FULL_SIZE = 30  # of all tables on a sheet; more are printed smaller, so that they fit
 DEFINITIONS = "definitions"
 SAME = "The same as a file: "
 ARROWS = "The arrow keys read its points."
@@ -105,17 +106,22 @@ def _fitting(drawings: Mapping[str, Drawing], room: int) -> dict[str, Shown]:
     return charts
 
 
-def sheet_of(report: Report, page: Page, drawings: Mapping[str, Drawing]) -> str:
+def sheet_of(report: Report, page: Page) -> str:
     """Write one page alone, without a script and definitions, to be printed on one sheet."""
-    # One sheet has room for the numbers of a short table, and for the chart of a long one.
-    long = {f.name for part in page.sections for f in part.figures if len(f.rows) > MOST_ON_SHEET}
-    fitting = _fitting(drawings, MOST_BYTES)
-    charts = {each: Shown(chart.still) for each, chart in fitting.items() if each in long}
-    alone = replace(page, takeaways=tuple(replace(t, figure="") for t in page.takeaways))
+    # One sheet has room for the numbers of short tables; the chart of a long one is in the report.
+    alone = replace(
+        page,
+        takeaways=tuple(replace(each, figure="") for each in page.takeaways),
+        sections=tuple(
+            replace(part, figures=tuple(f for f in part.figures if not _is_long_chart(f)))
+            for part in page.sections
+        ),
+        changed=(),
+    )
     body = join(
         [
             Html(f"<header>{_header(report)}</header>"),
-            Html(f"<main>{_page(alone, report, charts, links=False)}</main>"),
+            Html(f"<main>{_page(alone, report, {}, links=False)}</main>"),
             Html(
                 '<footer class="signed"><p>Agreed for marketing: <span></span></p>'
                 "<p>Agreed for sales: <span></span></p><p>On: <span></span></p></footer>"
@@ -123,7 +129,14 @@ def sheet_of(report: Report, page: Page, drawings: Mapping[str, Drawing]) -> str
         ]
     )
     title = f"{shown(report.name, 60)}: {shown(page.title, 60)}"
-    return whole(title, STYLE + REPORT_STYLE + SHEET_STYLE, body)
+    rows = sum(len(figure.rows) for part in alone.sections for figure in part.figures)
+    size = min(1.0, ROWS_AT_FULL_SIZE / max(rows, 1))
+    smaller = f"@media print {{ main {{ zoom: {size:.2f}; }} }}"
+    return whole(title, STYLE + REPORT_STYLE + SHEET_STYLE + smaller, body)
+
+
+def _is_long_chart(figure: Figure) -> bool:
+    return figure.chart is not None and len(figure.rows) > MOST_ON_SHEET
 
 
 def for_script(text: str) -> str:

@@ -4,6 +4,7 @@ REPORT_STYLE = """
 .skip { position: absolute; left: -100vw; padding: .5rem 1rem; background: #fff; }
 .skip:focus { left: .5rem; top: .5rem; z-index: 3; }
 main:focus, h2:focus { outline: none; }
+html { scroll-padding-top: 6rem; }
 h2 { font-size: 1.6rem; margin-top: 1.2rem; }
 h3 { margin: 2rem 0 .4rem; font-size: 1.15rem; line-height: 1.3; }
 nav { position: sticky; top: 0; z-index: 2; background: #fff; }
@@ -11,11 +12,11 @@ nav li { margin: 0; }
 nav a { text-decoration: none; padding: .2rem 0; border-bottom: 3px solid transparent; }
 nav a:hover { text-decoration: underline; }
 nav a[aria-current] { color: var(--ink); font-weight: 600; border-color: var(--blue); }
-.page { padding-bottom: 1rem; scroll-margin-top: 4rem; }
+.page { padding-bottom: 1rem; }
 .paged .page { display: none; }
 .paged .page.is-open { display: block; }
 html:not(.paged) .page { border-top: 1px solid var(--line); }
-.part, figure, .alone { scroll-margin-top: 4rem; }
+.page, .part, figure, .alone { scroll-margin-top: 1rem; }
 .takeaways { margin: 1rem 0; padding: .3rem 1.2rem; background: var(--wash);
   border-left: .3rem solid var(--blue); }
 .takeaways li { font-size: 1.05rem; }
@@ -27,6 +28,7 @@ figcaption { margin-bottom: .5rem; max-width: 46rem; }
 .finding span { color: var(--soft); font-size: .88rem; }
 .finding strong, .finding span { display: block; }
 .page th[scope=row] { min-width: 11rem; }
+.page :is(th[scope=row], td.words) { overflow-wrap: break-word; max-width: 20rem; }
 .page caption { position: absolute; width: 1px; height: 1px; overflow: hidden;
   clip-path: inset(50%); white-space: nowrap; }
 figcaption strong, .finding strong { font-size: 1.05rem; line-height: 1.35; }
@@ -51,10 +53,10 @@ thead a { color: inherit; text-decoration-style: dotted; text-underline-offset: 
   outline-offset: 2px; }
 @media (max-width: 40rem) {
   nav { position: static; }
-  .page th[scope=row], .page td.words { min-width: 9rem; }
+  html { scroll-padding-top: 0; }
+  .page :is(th[scope=row], td.words) { min-width: 9rem; max-width: 12rem; }
   nav ul { gap: .1rem .9rem; }
   nav a { display: inline-block; padding: .35rem 0; }
-  .page, .part, figure, .alone { scroll-margin-top: 1rem; }
 }
 @page { size: A4; margin: 15mm; }
 @media print {
@@ -66,6 +68,7 @@ thead a { color: inherit; text-decoration-style: dotted; text-underline-offset: 
   .page th, .page td { padding: .15rem .35rem .15rem 0; min-width: 0; white-space: normal;
     font-size: inherit; }
   .page td:not(.words) { white-space: nowrap; }
+  .page :is(th[scope=row], td.words) { overflow-wrap: anywhere; max-width: none; }
   .page th[scope=row] { min-width: 11em; }
   .page td.words { min-width: 8em; }
   .skip, #told, .takeaways small, figure details { display: none !important; }
@@ -95,27 +98,32 @@ SHEET_STYLE = """
 header { padding-top: 1rem; }
 header h1 { font-size: 1.3rem; }
 .page { border: 0 !important; }
-.signed { display: flex; gap: 2rem; flex-wrap: wrap; color: var(--ink); }
-.signed span { display: inline-block; width: 11rem; border-bottom: 1px solid; }
-figure details, .alone > .note:last-child { display: none; }
+.signed { display: flex; gap: .4rem 1.5rem; flex-wrap: wrap; color: var(--ink); }
+.signed span { display: inline-block; width: 8rem; border-bottom: 1px solid; }
+.alone > .note:last-child { display: none; }
 @page { size: A4; margin: 12mm; }
 @media print {
   body { font-size: 9pt; line-height: 1.35; }
   header { padding: 0; }
+  header h1, header .note { display: inline; margin-right: .6rem; }
   .banner { margin: 0 0 .4rem; padding: .3rem .6rem; }
   .lead { font-size: 1rem; }
+  .page p { max-width: none; margin: .2rem 0; }
+  .page p:not(.lead) { font-size: 8.4pt; }
+  .finding strong, .finding span { display: inline; }
+  .finding strong::after { content: ". "; }
   .takeaways { padding: 0 .8rem; margin: .4rem 0; }
   .takeaways li { font-size: .95rem; }
-  figure, .scroll { margin: .3rem 0; }
-  figure svg, figure img { max-height: 60mm; max-width: 150mm; }
+  .scroll { margin: .3rem 0; }
   .needs { padding: .3rem .6rem; }
   h2 { margin: 0; }
-  h3 { margin-top: .6rem; }
+  h3 { margin: .6rem 0 .2rem; }
   .page { break-before: auto !important; padding: 0; }
   .page th[scope=row], .page td.words { min-width: 0; }
-  figure, .whole, .short { display: block; }
+  .page th[scope=row] { white-space: nowrap; }
+  .whole, .short { display: block; }
   table { font-size: 6.8pt; }
   thead th { font-size: 6.5pt; }
-  .page th, .page td { padding-right: .25rem; }
+  .page th, .page td { padding: .1rem .25rem .1rem 0; line-height: 1.2; }
 }
 """

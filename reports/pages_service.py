@@ -192,7 +192,7 @@ def _by_grade(handed: _Handed, table: list[dict[str, Any]], how: str) -> Section
         Column("low", "from (95 %)", "share"), Column("high", "to (95 %)", "share"),
         Column("untouched", "Not worked at all", "count", "untouched"),
         Column("mature", "Became mature", "count", "handed_mature"),
-        Column("won", "Won of these", "count"),
+        Column("won", "Won of these", "count", "counted_wins"),
         Column("won_share", "Converted", "share", "handed_won_share"),
         Column("won_low", "from (95 %)", "share"), Column("won_high", "to (95 %)", "share"),
     )  # fmt: skip
@@ -348,12 +348,14 @@ def _weeks(handed: _Handed) -> Section:
         day = day_name(begin)
         closed = rows.is_won & (rows.closed >= begin) & (rows.closed < begin + WEEK)
         earned = {"deals": int(closed.sum()), "revenue": _earned(rows, closed)}
-        weeks.append({**handed.row(ALL, begin, begin + WEEK), **earned, "name": day})
+        week = {**handed.row(ALL, begin, begin + WEEK), **earned, "name": day}
         for grade in grades if grades != [ALL] else ():
             row = handed.row(grade, begin, begin + WEEK)
             by_grade.append({**row, "name": f"{day} {grade}", "week": day, "grade": grade})
+            week[f"handed_{grade}"] = row["handed"]
+        weeks.append(week)
+    came = Column("handed", "Handed over", "count", "handed_over")
     columns: tuple[Column, ...] = (
-        Column("handed", "Handed over", "count", "handed_over"),
         Column("hours", "Median hours to first sales activity", "ratio", "first_touch_hours"),
         Column("value", "Worked within 7 days", "share", "worked_share"),
         Column("mature", "Became mature", "count", "handed_mature"),
@@ -364,7 +366,7 @@ def _weeks(handed: _Handed) -> Section:
     n = sum(row["handed"] for row in weeks)
     finding = f"{n / WEEKS:,.0f} leads a week are handed over"
     about = f"{WEEKS} complete weeks from Monday, UTC, n = {n:,}"
-    drawn = [{"x": row["week"], "series": f"grade {row['grade']}", "value": row["handed"],
+    drawn = [{"x": row["week"], "series": _words(row["grade"]), "value": row["handed"],
               "n": row["handed"]} for row in by_grade]  # fmt: skip
     if not drawn:
         drawn = [{"x": row["name"], "series": ALL, "value": row["handed"], "n": row["handed"]}
@@ -381,6 +383,12 @@ def _weeks(handed: _Handed) -> Section:
             about,
             (
                 Column("name", "Week from"),
+                came,
+                *(
+                    Column(f"handed_{grade}", _words(grade), "count", "handed_over")
+                    for grade in grades
+                    if by_grade
+                ),
                 *columns,
                 Column("deals", "Deals won in the week", "count", "week_deals"),
                 Column("revenue", "Revenue won in the week", "amount", "week_revenue"),
@@ -398,10 +406,15 @@ def _weeks(handed: _Handed) -> Section:
         chart = lines_chart(drawn, title, about, x="Week from", y="Leads handed over",
                             form=",.0f")  # fmt: skip
         figures.append(
-            Figure("service-weeks-grades", title, about, (*named, *columns), tuple(by_grade),
+            Figure("service-weeks-grades", title, about, (*named, came, *columns), tuple(by_grade),
                    chart)
         )  # fmt: skip
     return Section("Week by week", (), tuple(figures))
+
+
+def _words(grade: str) -> str:
+    """Name a grade where nothing else says that it is one."""
+    return grade.capitalize() if grade == NOT_SCORED else f"Grade {grade}"
 
 
 def _told(handed: _Handed) -> tuple[Takeaway, ...]:

@@ -171,7 +171,7 @@ def _write_all(report: Report, folder: Path, at: str) -> None:
     }
     for page in report.pages:
         if page.slug == SHEET:
-            texts[f"{SHEET}.html"] = sheet_of(report, page, drawings)
+            texts[f"{SHEET}.html"] = sheet_of(report, page)
         for section in page.sections:
             for figure in section.figures:
                 texts[f"csv/{figure.name}.csv"] = csv_of(figure)

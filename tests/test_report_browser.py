@@ -7,12 +7,14 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
-from crm.project import load_project
+from crm.project import TargetKeys, load_project
 from crm.records import read_records
 from reports.content import Report
 from reports.forms_html import MOST_ROWS
@@ -85,9 +87,12 @@ def attacked(visit: Visit) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def simulated(visit: Visit, simulated_crm: Path, trained: Any) -> dict[str, Any]:
-    """The report as people get it, of a simulated CRM."""
-    records = read_records(load_project(simulated_crm))
-    report = build_report(load_project(simulated_crm), records, AT, trained.scorer)
+    """The report as people get it, of a simulated CRM with all that can be promised."""
+    promised = dict.fromkeys("ABCD", 0.5)
+    targets = TargetKeys(promised, promised, promised, promised, revenue_per_week=9_000.0)
+    project = load_project(simulated_crm)
+    project = replace(project, report=structs.replace(project.report, targets=targets))
+    report = build_report(project, read_records(project), AT, trained.scorer)
     return visit(report, "simulated")
 
 

@@ -20,7 +20,7 @@ from reports import write
 from reports.content import Column, Figure, Page, Section
 from reports.drawings import INHERITED, draw
 from reports.forms_cells import plain, written
-from reports.forms_html import MOST_BYTES, html_of
+from reports.forms_html import MOST_BYTES, html_of, sheet_of
 from reports.forms_markdown import escaped, pages_of
 from reports.write import check_folder, read_previous, write_report
 from tests.made_reports import COLUMNS, HOSTILE, SOURCES, bars, hostile_report, made_report
@@ -94,6 +94,19 @@ def test_the_service_levels_are_a_form_with_the_numbers_of_each_grade(made):
     assert [attrs["href"] for tag, attrs in tags if tag == "a"] == ["csv/service-weeks.csv"]
     assert sum(tag == "tr" for tag, _ in tags) == 1 + 14
     assert sum(tag == "figure" for tag, _ in tags) == 0
+
+
+def test_the_sheet_of_service_levels_has_the_short_tables_and_leaves_long_charts_out():
+    report = made_report()
+    figures = {f.name: f for page in report.pages for s in page.sections for f in s.figures}
+    short, drawn = figures["service-weeks"], figures["funnel-stages"]
+    long = replace(drawn, rows=drawn.rows * 10, finding="A long one")
+    section = Section("Part", (), (short, long))
+    page = replace(report.pages[-1], sections=(section,), changed=("It changed.",))
+    text = sheet_of(report, page)
+    assert sum(tag == "tr" for tag, _ in Tags(text).found) == 1 + len(short.rows)
+    assert "A long one" not in text
+    assert "It changed" not in text
 
 
 def test_an_earlier_report_is_replaced_whole(tmp_path):
