@@ -5,12 +5,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from features.names import Feature
 from models.reasons import Reasoner
 from models.signal_words import CODED, measured
 
 Floats = NDArray[np.float64]
 
 MANY_ROWS = 20_000
+COMMON = 0.01  # of the leads have a value, at least, for it to be named
 CLEAR = 0.5  # rank correlation from which on a number is said to have a direction
 
 
@@ -56,20 +58,11 @@ def judge_importance(reasoner: Reasoner, features: Floats, seed: int) -> list[di
     return found
 
 
-def _direction(feature: Any, values: Floats, points: Floats) -> str:
+def _direction(feature: Feature, values: Floats, points: Floats) -> str:
     """Say what raises and what lowers the score."""
     known = np.isfinite(values)
     if feature.unit in CODED:
-        codes, place, counts = np.unique(values[known], return_inverse=True, return_counts=True)
-        mean = np.bincount(place, points[known]) / counts
-        common = np.flatnonzero(counts >= max(1, 0.01 * known.sum()))
-        if len(common) < 2:
-            return "one value says it all"
-        high, low = (int(common[pick(mean[common])]) for pick in (np.argmax, np.argmin))
-        return (
-            f"most for: {feature.say(float(codes[high]))} ({_points(mean[high])}); "
-            f"least for: {feature.say(float(codes[low]))} ({_points(mean[low])})"
-        )
+        return _best_and_worst(feature, values, points)
     if len(np.unique(values[known])) < 2 or np.ptp(points[known]) == 0:
         return "whether it is known" if not known.all() else "no clear direction"
     said = measured(feature)
@@ -79,6 +72,22 @@ def _direction(feature: Any, values: Floats, points: Floats) -> str:
         return f"{said}: no single direction"
     more = "longer" if feature.unit in ("days", "hours") else "more"
     return f"{said}: {more} {'raises' if correlation > 0 else 'lowers'} the score"
+
+
+def _best_and_worst(feature: Feature, values: Floats, points: Floats) -> str:
+    """Name the value with the most points and that with the fewest; not known is one as well."""
+    codes, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    mean = np.bincount(place, points) / counts
+    if len(codes) < 2:
+        return "the same for all leads"
+    common = np.flatnonzero(counts >= COMMON * np.isfinite(values).sum())
+    if len(common) < 2:
+        common = np.arange(len(codes))  # what few leads have is all that differs
+    high, low = (int(common[pick(mean[common])]) for pick in (np.argmax, np.argmin))
+    return (
+        f"most for: {feature.say(float(codes[high]))} ({_points(mean[high])}); "
+        f"least for: {feature.say(float(codes[low]))} ({_points(mean[low])})"
+    )
 
 
 def _points(mean: float) -> str:

@@ -155,9 +155,21 @@ def test_the_direction_of_few_values(unit: str, direction: str) -> None:
     assert found["direction"] == direction
 
 
-def test_one_value_says_it_all() -> None:
+def test_one_value_for_all_has_no_direction() -> None:
     (found,) = judge(column(1, 1, 1), lambda x: x, feature("yes/no"))
-    assert found["direction"] == "one value says it all"
+    assert found["direction"] == "the same for all leads"
+
+
+def test_not_known_is_a_value_too() -> None:
+    rows = column(*[1.0] * 8, math.nan, math.nan)
+    (found,) = judge(rows, lambda x: np.where(np.isnan(x), -0.2, 0.1), feature("yes/no"))
+    assert found["direction"] == "most for: size is yes (+1); least for: size is not known (-2)"
+
+
+def test_what_few_leads_have_is_named_if_it_is_all_that_differs() -> None:
+    rows = column(*[0.0] * 300, 1.0)
+    (found,) = judge(rows, lambda x: 0.4 * x, feature("yes/no"))
+    assert found["direction"] == "most for: size is yes (+4); least for: size is no (0)"
 
 
 def test_nobody_whose_value_is_known_says_nothing() -> None:
