@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, log_expit
 
+from models.calibration_error import calibration_error
 from models.intervals import percentiles, resamples, share_interval
 
 Floats = NDArray[np.float64]
@@ -33,7 +34,9 @@ class Evaluation:
     values : dict of str to float
         One per name in `METRICS`.
     intervals : dict of str to (float, float)
-        95 % bootstrap intervals.
+        95 % intervals: by bootstrap, but for the calibration error (`calibration_error`).
+    error_by_chance : float
+        The calibration error that right probabilities would show in as many leads.
     """
 
     n: int
@@ -41,6 +44,7 @@ class Evaluation:
     base_rate: float
     values: Mapping[str, float]
     intervals: Mapping[str, tuple[float, float]]
+    error_by_chance: float
 
     def to_json(self) -> dict[str, Any]:
         """Flat values by name, with counts and `intervals` beside them."""
@@ -49,6 +53,7 @@ class Evaluation:
             "n_leads": self.n_leads,
             "base_rate": self.base_rate,
             **self.values,
+            "ece_by_chance": self.error_by_chance,
             "intervals": {name: list(interval) for name, interval in self.intervals.items()},
         }
 
@@ -87,12 +92,15 @@ def evaluate(
         for drawn in (weight * times for times in resamples(lead, seed))
         if 0 < (drawn * ranked.label).sum() < drawn.sum()
     ]
+    intervals = {name: percentiles([draw[name] for draw in draws]) for name in METRICS}
+    error = calibration_error(ranked.probability, ranked.label, weight, lead, ranked.bins(weight))
     return Evaluation(
         n=len(label),
         n_leads=len(np.unique(lead)),
         base_rate=float(np.average(ranked.label, weights=weight)),
         values=ranked.metrics(weight),
-        intervals={name: percentiles([draw[name] for draw in draws]) for name in METRICS},
+        intervals=intervals | {"ece": (error.low, error.high)},
+        error_by_chance=error.by_chance,
     )
 
 

@@ -58,6 +58,12 @@ def quality(card: ModelCard, pictures: Pictures) -> Html:
             "same, and simpler models on the same leads."
         ),
         figures if rows else missing("figures of the test"),
+        paragraph(
+            f"Right probabilities would show a calibration error of "
+            f"{100 * card.test['ece_by_chance']:.1f} points in as many leads, by chance."
+        )
+        if "ece_by_chance" in card.test
+        else "",
         drawn(pictures, "log_loss"),
     )
 

@@ -70,6 +70,10 @@ def _judged(test: Row, baselines: Mapping[str, Row]) -> Iterator[RenderableType]
     for name, found in (("leadscore", test), *baselines.items()):
         table.add_row(name.replace("_", " "), *(_with_interval(found, each) for each in SHOWN))
     yield table
+    yield (
+        f"Right probabilities would show a calibration error of {test['ece_by_chance']:.3f} in as "
+        "many leads, by chance."
+    )
     if len(test["by_age"]) > 1:
         yield _ages(test["by_age"])
 
@@ -112,4 +116,6 @@ def scores_table(answer: Row) -> RenderableType:
 
 def _with_interval(found: Row, metric: str) -> str:
     low, high = found["intervals"][metric]
+    if metric == "ece":  # whose interval reaches further on one side
+        return f"{found[metric]:.3f} {low:.3f}–{high:.3f}".replace(" 0.", " .").replace("–0.", "–.")
     return f"{found[metric]:.3f} ±{(high - low) / 2:.3f}".replace("±0.", "±.")

@@ -27,6 +27,7 @@ def figures(log_loss=(0.40, 0.38, 0.42), roc_auc=(0.80, 0.77, 0.83), ece=0.02) -
         base_rate=0.2,
         values={name: three[0] for name, three in metrics.items()},
         intervals={name: three[1:] for name, three in metrics.items()},
+        error_by_chance=0.03,
     )
 
 
@@ -50,7 +51,8 @@ def test_a_good_model_is_ready_and_says_by_which_figures() -> None:
             "Better than the base rate beyond chance: log loss 0.400 against 0.500.",
             "It orders the leads better than chance: ROC AUC 0.800 (0.770 to 0.830), where "
             "chance has 0.5.",
-            "Stated probabilities are off by 2.0 points on average, which is little.",
+            "Stated probabilities are off by 2.0 points on average (0.0 to 10.0); right ones would "
+            "seem to be off by 3.0: that is little.",
         ],
     )
 
@@ -108,7 +110,7 @@ def judged(split: Split, won: int, n: int = 1_000) -> Split:
         (
             {"test": figures(ece=0.07)},
             "usable",
-            "off by 7.0 points on average; right ones would seem to be off by 3.2.",
+            "off by 7.0 points on average (0.0 to 10.0); right ones would seem to be off by 3.0.",
         ),
         ({"test": figures(roc_auc=(0.98, 0.97, 0.99))}, "usable", "ROC AUC 0.980 is too good to"),
         (
@@ -148,10 +150,9 @@ def test_what_speaks_against_it_comes_first() -> None:
 
 
 def test_an_error_of_calibration_that_chance_explains_is_none() -> None:
-    # In bins of 100 leads right probabilities seem to be off by sqrt(2 / pi * 0.2 * 0.8 / 100),
-    # 3.2 points, and 6 are less than twice that; in bins of 160 it is 2.5.
+    # 6 points are twice the 3 that right probabilities would show, but more than twice 2.5.
     assert judge(figures(ece=0.06)).verdict == "ready"
-    found = judge(dataclasses.replace(figures(ece=0.06), n_leads=1_600))
+    found = judge(dataclasses.replace(figures(ece=0.06), error_by_chance=0.025))
     assert "right ones would seem to be off by 2.5." in found.reasons[0]
 
 

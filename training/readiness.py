@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from models.evaluation import FEWEST_TO_JUDGE, N_BINS, Evaluation
+from models.evaluation import FEWEST_TO_JUDGE, Evaluation
 from models.intervals import share_interval
 from training.split import Split
 
@@ -96,7 +96,8 @@ def judge_readiness(
     >>> label = np.array([0, 1] * 30, dtype=np.int8)
     >>> moments = Moments(np.arange(60), np.arange(60), label, np.arange(60), np.ones(60), {})
     >>> chance = Evaluation(60, 60, 0.5, {"roc_auc": 0.5, "log_loss": 0.70, "ece": 0.0},
-    ...                     {"roc_auc": (0.42, 0.58), "log_loss": (0.69, 0.71)})
+    ...                     {"roc_auc": (0.42, 0.58), "log_loss": (0.69, 0.71),
+    ...                      "ece": (0.0, 0.1)}, 0.05)
     >>> found = judge_readiness(chance, {"base_rate": chance}, Split(moments, moments, 0, ""),
     ...                         in_order=True)
     >>> found.verdict, found.reasons[0]
@@ -160,12 +161,8 @@ def _reservations(
         holds = ", the order of the leads still holds" if _ranks(test) else ""
         yield f"{shift}: probabilities are stale{holds}."
     error = test.values["ece"]
-    by_chance = _error_by_chance(test)
-    if error > CALIBRATED and error > CHANCE_TIMES * by_chance:
-        yield (
-            f"Stated probabilities are off by {100 * error:.1f} points on average; right ones "
-            f"would seem to be off by {100 * by_chance:.1f}."
-        )
+    if error > CALIBRATED and error > CHANCE_TIMES * test.error_by_chance:
+        yield f"Stated probabilities are off by {_error(test)}."
     if test.values["roc_auc"] >= TOO_GOOD:
         yield (
             f"ROC AUC {test.values['roc_auc']:.3f} is too good to be true in most sales: look "
@@ -191,10 +188,7 @@ def _supports(
             "chance has 0.5."
         )
     if test.values["ece"] <= CALIBRATED:
-        yield (
-            "Stated probabilities are off by "
-            f"{100 * test.values['ece']:.1f} points on average, which is little."
-        )
+        yield f"Stated probabilities are off by {_error(test)}: that is little."
     yield from _leaks(left_out)
 
 
@@ -239,11 +233,9 @@ def _percent(share: float) -> str:
     return f"{100 * share:.0f} %" if share >= 0.02 else f"{100 * share:.1f} %"
 
 
-def _error_by_chance(test: Evaluation) -> float:
-    """Give the calibration error that right probabilities would have, by chance.
-
-    The mean distance of a bin's share of wins from its expectation, sqrt(2 / pi) standard
-    deviations, at the base rate: a little more than where probabilities are spread.
-    """
-    variance = test.base_rate * (1 - test.base_rate) / (test.n_leads / N_BINS)
-    return float(np.sqrt(2 / np.pi * variance))
+def _error(test: Evaluation) -> str:
+    low, high = test.intervals["ece"]
+    return (
+        f"{100 * test.values['ece']:.1f} points on average ({100 * low:.1f} to {100 * high:.1f}); "
+        f"right ones would seem to be off by {100 * test.error_by_chance:.1f}"
+    )
