@@ -1,10 +1,10 @@
 """Intervals, all at 95 %, for figures about leads that were looked at once or several times.
 
 Metrics get the percentiles of a bootstrap that draws leads, not moments: what becomes of a
-lead is one fact, however often it was looked at. (The calibration error, which no draw makes less,
-has an interval of its own: `models.calibration_error`.) Shares get Wilson's interval over the number
-of independent leads that would be as uncertain; it says something where nothing or everything
-was won, which no resample can.
+lead is one fact, however often it was looked at. (The calibration error, which no draw makes
+less, has an interval of its own: `models.calibration_error`.) Shares get Wilson's interval over
+the number of independent leads that would be as uncertain; it says something where nothing or
+everything was won, which no resample can.
 """
 
 from collections.abc import Iterator, Sequence
