@@ -26,8 +26,9 @@ from crm.ledger_schema import (
     leads,
     scores,
 )
+from crm.trend import DAYS, MICROSECONDS_PER_DAY
 
-HISTORY_SCORES: Final = 200
+HISTORY_SCORES: Final = 50
 IDS_AT_ONCE: Final = 5_000  # SQLite takes 32,766 parameters in one statement
 
 Row = Mapping[str, Any]
@@ -245,7 +246,7 @@ class Ledger:
         return self.database.read(work)
 
     def scores_of(self, lead_id: str) -> list[GivenScore]:
-        """Read the last scores of a lead, at most 200, the last given first."""
+        """Read the last scores of a lead, at most 50, the last given first."""
 
         def work(connection: sa.Connection) -> list[GivenScore]:
             statement = (
@@ -255,6 +256,26 @@ class Ledger:
                 .limit(HISTORY_SCORES)
             )
             return [GivenScore(**_plain(row)) for row in connection.execute(statement).mappings()]
+
+        return self.database.read(work)
+
+    def scores_by_day(self, lead_id: str) -> list[tuple[int, int]]:
+        """Read moment and score of the newest days (UTC) of a lead, as `crm.trend` looks at them.
+
+        Of each day the score that was given last, however many there are.
+        """
+
+        def work(connection: sa.Connection) -> list[tuple[int, int]]:
+            last_of_days = (
+                sa.select(sa.func.max(scores.c.seq))
+                .where(scores.c.lead_id == lead_id)
+                .group_by(scores.c.as_of // MICROSECONDS_PER_DAY)
+                .order_by(sa.func.max(scores.c.as_of).desc())
+                .limit(DAYS)
+            )
+            statement = sa.select(scores.c.as_of, scores.c.score)
+            found = connection.execute(statement.where(scores.c.seq.in_(last_of_days)))
+            return [(as_of, score) for as_of, score in found]
 
         return self.database.read(work)
 

@@ -20,7 +20,6 @@ from serving.ledger_faults import LedgerFaults, Work
 from serving.ledger_payloads import read_items, read_lead_id
 
 THREADS: Final = 8  # as many as the ledger has connections
-SHOWN_SCORES: Final = 50
 STATUSES: Final = ("accepted", "duplicate", "conflict", "erased", "invalid")
 
 Found = TypeVar("Found")
@@ -95,13 +94,14 @@ class LedgerCalls:
         ledger = self._open()
         lead_id = read_lead_id(body)
 
-        def read() -> tuple[Held, list[GivenScore]]:
-            return ledger.held([lead_id], with_outcomes=True)[lead_id], ledger.scores_of(lead_id)
+        def read() -> tuple[Held, list[GivenScore], list[tuple[int, int]]]:
+            held = ledger.held([lead_id], with_outcomes=True)[lead_id]
+            return held, ledger.scores_of(lead_id), ledger.scores_by_day(lead_id)
 
-        held, scores = await self._ask(read, "read")
+        held, scores, by_day = await self._ask(read, "read")
         if held == Held() and not scores:
             raise RequestError(404, "The ledger holds nothing on this lead.", "lead_id")
-        direction, points = trend((score.as_of, score.score) for score in reversed(scores))
+        direction, points = trend(by_day)
         created_at = held.sent.created_at if held.sent else None
         return {
             "lead_id": lead_id,
@@ -109,7 +109,7 @@ class LedgerCalls:
             "attributes": dict(held.sent.attributes) if held.sent else None,
             "last_score": _shown(scores[0]) | {"reasons": scores[0].reasons} if scores else None,
             "trend": {"direction": direction, "points": points},
-            "history": [_shown(score) for score in scores[:SHOWN_SCORES]],
+            "history": [_shown(score) for score in scores],
             "activities": _counted(held.activities, "occurred_at"),
             "stages": _told(held.stages, "entered_at"),
             "outcomes": _told(held.outcomes, "closed_at"),

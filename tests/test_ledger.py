@@ -1,6 +1,8 @@
 """The ledger on both databases: what is added once, what is read back, what is forgotten."""
 
+import asyncio
 import itertools
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,12 +13,14 @@ import sqlalchemy as sa
 from crm.errors import ConfigError, LedgerError
 from crm.ledger import Batch, GivenScore, Ledger, SentLead
 from crm.ledger_schema import EVENTS, SCHEMA_VERSION, metadata
+from serving.ledger_calls import LedgerCalls
 
 MakeUrl = Callable[[], str]
 _numbers = itertools.count()
 
 CALL = {"lead_id": "L1", "type": "call", "occurred_at": 7, "content": None, "value": 2.5}
 ENTRY = {"lead_id": "L1", "stage": "new", "entered_at": 5}
+DAY = 86_400_000_000
 WIN = {"lead_id": "L1", "outcome": "won", "closed_at": 9, "amount": 100.0, "reason": "price"}
 
 
@@ -163,6 +167,21 @@ def test_scores_come_back_the_last_given_first(ledger: Ledger) -> None:
     assert ledger.add_batch(batch, 11) == 0  # after a commit of which the answer was lost
     assert [score.score for score in ledger.scores_of("L1")] == [60, 40]
     assert ledger.scores_of("L1")[0] == given("L1", 2, 60, 3)
+
+
+def test_a_lead_that_is_scored_often_has_the_trend_of_one_that_is_not(ledger: Ledger) -> None:
+    per_day = {"rarely": 1, "often": 110}
+    for lead, times in per_day.items():
+        for day in range(7):
+            of_day = [given(lead, 1_000 * day + i, 90, day * DAY + i) for i in range(times - 1)]
+            last = given(lead, 1_000 * day + 999, 40 + 2 * day, day * DAY + 5)
+            ledger.add_batch(Batch(scores=[*of_day, last]), 0)
+        asked = json.dumps({"lead_id": lead}).encode()
+        answer = asyncio.run(LedgerCalls(ledger).lead(asked))
+        assert answer["trend"] == {"direction": "improving", "points": 8.0}
+        assert len(answer["history"]) == min(7 * times, 50)
+    assert len(ledger.scores_by_day("often")) == 5
+    assert ledger.scores_by_day("never") == []
 
 
 def test_forgetting_deletes_every_row_and_keeps_no_id(ledger: Ledger, ledger_url: str) -> None:
