@@ -26,6 +26,8 @@ from crm.errors import ConfigError
 KEY = re.compile(r"ls_([0-9a-f]{8})_[A-Za-z0-9_-]{43}")
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,60}")
 ABSENT = "0" * 64
+UNREADABLE = "The API keys have changed and cannot be read; those known before still hold."
+GONE = "The file of API keys is gone: every key is refused."
 
 log = logging.getLogger("leadscore")
 
@@ -182,7 +184,7 @@ class KeyRing:
     is_needed : bool
         Whether callers need a key: there is a file of keys, or was when the service started.
     fault : str or None
-        Why the keys that changed were not read; those known before still hold.
+        What is wrong with the keys, for everyone to see: the log says more.
 
     Raises
     ------
@@ -209,11 +211,13 @@ class KeyRing:
         try:
             self._by_id = {key.id: key for key in read_keys(self._path)}
         except ConfigError as error:
-            self.fault = str(error)
-            log.error("the API keys cannot be read again; those known before still hold")
-        else:
-            self.fault = None
-            self.is_needed = self.is_needed or state is not None
+            self.fault = UNREADABLE
+            log.error(UNREADABLE, extra={"fault": str(error)})
+            return
+        self.is_needed = self.is_needed or state is not None
+        self.fault = GONE if state is None else None
+        if self.fault:
+            log.error(GONE, extra={"fault": f"There is no {self._path}."})
 
     def owner(self, key: str) -> ApiKey | None:
         """Find whose key this is, in a time that tells nothing of the keys."""

@@ -76,9 +76,8 @@ class Guard:
 
     @property
     def fault(self) -> str | None:
-        """Why changed keys were not read, for everyone to see; None if all is well."""
-        is_faulty = self._keys is not None and self._keys.fault is not None
-        return "The API keys have changed and cannot be read." if is_faulty else None
+        """What is wrong with the keys, for everyone to see; None if all is well."""
+        return self._keys.fault if self._keys is not None else None
 
     def identify(self, path: str, headers: Mapping[bytes, bytes], server: str) -> ApiKey | None:
         """Find whose key a request came with; None if it needs none.

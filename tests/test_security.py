@@ -198,18 +198,29 @@ def test_keys_come_and_go_while_the_service_runs(path: Path) -> None:
     assert admitted(asked, "/score", server="127.0.0.1") == 401  # the last key's end opens nothing
 
 
-def test_a_file_that_is_gone_or_broken_opens_nothing(path: Path, keys: dict[str, str]) -> None:
+def test_a_file_that_is_gone_or_broken_opens_nothing_and_is_told(
+    path: Path, keys: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = path.read_text()
     ring = KeyRing(path)
     asked = Guard(ring, RateLimit(100, 100), frozenset())
     path.write_text("{")
     ring.refresh()
-    assert ring.fault is not None
-    assert asked.fault is not None
+    assert "cannot be read" in str(asked.fault)
     assert admitted(asked, "/score", keys["score"]) == "the-score"
     path.unlink()
+    for _ in range(3):
+        ring.refresh()
+        assert "is gone" in str(asked.fault)
+        assert str(path) not in str(asked.fault)
+        assert admitted(asked, "/score", keys["score"]) == 401
+        assert admitted(asked, "/score", server="127.0.0.1") == 401
+    path.write_text(whole)
     ring.refresh()
-    assert admitted(asked, "/score", keys["score"]) == 401
-    assert admitted(asked, "/score", server="127.0.0.1") == 401
+    assert asked.fault is None
+    assert admitted(asked, "/score", keys["score"]) == "the-score"
+    causes = [vars(record)["fault"] for record in caplog.records]
+    assert [str(path) in cause for cause in causes] == [True, True]
 
 
 def test_a_key_that_calls_too_often_waits_and_others_do_not(
