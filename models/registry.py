@@ -358,7 +358,10 @@ class Registry:
             If MLflow does not give it.
         """
         with self.fetched(version) as folder:
-            return load_artifact(folder)
+            try:
+                return load_artifact(folder)
+            except ArtifactError as error:
+                raise ArtifactError(f"Version {version} of `{self.name}`: {error}") from None
 
     def load_champion(self) -> tuple[LoadedModel, str]:
         """Load and verify the champion; give it with its version."""

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from scipy.special import logit
 
-from crm.errors import ConfigError
+from crm.errors import ConfigError, GateError
 from crm.project import Project, load_project
 from crm.records import read_records
 from features.audit import Audit, FieldAudit, Verdict
@@ -18,12 +18,15 @@ from features.leak_checks import Check
 from features.moments import Moments
 from models.artifact import save_artifact
 from models.blend import BaseRate
+from models.history import history
+from models.promotion import promote
 from models.registry import ARTIFACT, Registry
 from models.scale import Scale
 from training.gate import Grounds, base_rate, judge, judge_return
 from training.gate_checks import (
     COLLAPSE,
     GATES,
+    RELATIVE,
     TINY,
     Segment,
     calibrated,
@@ -33,10 +36,11 @@ from training.gate_checks import (
     not_worse,
     same_scale,
 )
-from training.judging import Contest, Difference, JudgedTable, compare
+from training.judging import JUDGED_FILE, Contest, Difference, JudgedTable, compare
 from training.tracking import track
 
 NOW = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
+MINUTE = datetime.timedelta(minutes=1)
 
 
 def moments_of(label: np.ndarray) -> Moments:
@@ -305,6 +309,39 @@ def test_a_version_that_does_not_load_fails_every_gate(registry, project, traine
     loads = next(gate for gate in judgement.gates if gate.number == "LG106")
     assert "is not the file that was saved" in loads.evidence
     assert judge_return(registry, "2").gates == (loads,)
+
+
+def saved(registry: Registry, version: str) -> Path:
+    """The folder that a version's artefact lies in."""
+    source = registry.client.get_model_version(registry.name, version).source
+    model = registry.client.get_logged_model(source.removeprefix("models:/"))
+    return Path(model.artifact_location.removeprefix("file://")) / "artifacts" / ARTIFACT
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("card.json", "Version 1 of `demo`: scorer/card.json is not the file that was saved"),
+        ("features.json", "Version 1 of `demo` is not the model that was registered"),
+        (JUDGED_FILE, "which the training of version 1 left, is damaged"),
+    ],
+)
+def test_a_damaged_champion_is_named_and_can_be_replaced_on_record(
+    registry, project, trained, name: str, said: str
+) -> None:
+    run = registry.client.get_run(registry.resolve("1").run_id)
+    run_files = Path(run.info.artifact_uri.removeprefix("file://"))
+    (run_files if name == JUDGED_FILE else saved(registry, "1")).joinpath(name).write_text("{}")
+    judgement = judge(registry, project, grounds_of(project, trained), "2")
+    assert [gate.number for gate in judgement.failed] == list(RELATIVE)
+    assert "The champion cannot be judged: " in judgement.failed[0].evidence
+    assert said in judgement.failed[0].evidence
+    with pytest.raises(GateError, match="did not pass 4 of 7 gates"):
+        promote(registry, judgement, who="ann", at=NOW + MINUTE)
+    at = NOW + 2 * MINUTE
+    promote(registry, judgement, who="ann", at=at, because="1 is damaged", forced=True)
+    assert registry.champion() == "2"
+    assert [event.what for event in history(registry)][-2:] == ["refused", "forced"]
 
 
 def test_a_version_that_comes_back_is_asked_only_whether_it_loads(registry) -> None:

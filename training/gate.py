@@ -14,7 +14,7 @@ Both sides of LG101, LG102, LG103 and LG105 are judged on the same newest leads,
 neither learned from (`training.judging`). Where there is no champion yet, the base rate of the
 challenger's own training moments stands in. With fewer than ten leads of the rarer outcome there
 is nothing to judge by, and these four are not passed; nor are they where the comparison would not
-be fair, because one side is judged by labels of another question.
+be fair, because one side is judged by labels of another question, or the champion is damaged.
 """  # noqa: E501  # a table is no table if it is wrapped
 
 import datetime
@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from crm.errors import ConfigError
+from crm.errors import ArtifactError, ConfigError, TrackingError
 from crm.project import Project
 from crm.records import Records, read_records
 from features.audit import Audit, audit
@@ -121,10 +121,17 @@ def judge(registry: Registry, project: Project, grounds: Grounds, version: str) 
         return Judgement(version, champion, tuple(gates), None)
     scorer = loaded.scorer
     challenger = Side.read(registry, version, loaded)
-    rival = Side.read(registry, champion) if champion else None
+    rival, lost = _champion(registry, champion)
+    reasons = [*lost, *(why for side in (challenger, rival) if side
+                        for why in why_unfair(side, grounds.records, project))]  # fmt: skip
+    against = f"version {champion}" if champion else "the base rate"
     asked = rival.scorer.card.label if rival else None
     gates = [
-        *_relative_gates(challenger, rival, grounds, project),
+        *(
+            unfair(reasons, against)
+            if reasons
+            else _relative_gates(challenger, rival, against, grounds, project)
+        ),
         free_of_leaks(scorer, grounds.audit, project),
         loads,
         same_scale(scorer.scale, registry.pinned_scale(), scorer.card.label, asked),
@@ -149,15 +156,23 @@ def base_rate(judged: JudgedTable | None) -> BaseRate:
     return BaseRate.fit(label, np.ones(len(label)))
 
 
+def _champion(registry: Registry, version: str | None) -> tuple[Side | None, list[str]]:
+    """Fetch the champion, if there is one; if it is damaged, say so."""
+    if version is None:
+        return None, []
+    try:
+        return Side.read(registry, version), []
+    except (ArtifactError, TrackingError) as error:
+        return None, [
+            f"The champion cannot be judged: {error} Put it back whole, or make an earlier one the "
+            "champion with `leadscore models rollback`, and judge again."
+        ]
+
+
 def _relative_gates(
-    challenger: Side, rival: Side | None, grounds: Grounds, project: Project
+    challenger: Side, rival: Side | None, against: str, grounds: Grounds, project: Project
 ) -> list[Gate]:
-    records, is_first = grounds.records, rival is None
-    against = f"version {rival.version}" if rival else "the base rate"
-    reasons = [why for side in (challenger, rival) if side
-               for why in why_unfair(side, records, project)]  # fmt: skip
-    if reasons:
-        return unfair(reasons, against)
+    is_first = rival is None
     contest = _contest(challenger, rival, grounds, project)
     if contest.rarer < FEWEST_TO_JUDGE:
         said = too_few(contest, against, is_first)
@@ -169,7 +184,7 @@ def _relative_gates(
         not_worse("LG101", found["log_loss"], contest, against),
         not_worse("LG102", found["pr_auc"], contest, against),
         calibrated(found["ece"], contest, against, seed, is_useful=is_useful),
-        no_segment_collapses(contest, segments(challenger.scorer, records, contest.moments),
+        no_segment_collapses(contest, segments(challenger.scorer, grounds.records, contest.moments),
                              base_rate(challenger.judged), against),
     ]  # fmt: skip
 

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from crm.errors import TrackingError
 from crm.project import Project
 from crm.records import Records
 from features.moments import Moments, make_moments
@@ -159,7 +160,13 @@ class Side:
     def read(cls, registry: Registry, version: str, loaded: LoadedModel | None = None) -> "Side":
         """Fetch a version, if it is not loaded already, and its table."""
         content = registry.run_file(version, JUDGED_FILE)
-        judged = None if content is None else JudgedTable.from_parquet(content)
+        try:
+            judged = None if content is None else JudgedTable.from_parquet(content)
+        except (KeyError, TypeError, ValueError):
+            raise TrackingError(
+                f"{JUDGED_FILE}, which the training of version {version} left, is damaged. "
+                "Put it back into its MLflow run, or train again."
+            ) from None
         return cls(version, (loaded or registry.load(version)).scorer, judged)
 
 
