@@ -104,6 +104,52 @@ def evaluate(
     )
 
 
+def loss_difference(
+    margin: Floats,
+    other: Floats,
+    label: NDArray[np.int8],
+    weight: Floats,
+    lead: Ints,
+    seed: int,
+) -> tuple[float, float, float]:
+    """Compare the log loss of two models on the same moments.
+
+    Parameters
+    ----------
+    margin, other : ndarray of float64, shape (n,)
+        Calibrated log-odds of both.
+    label, weight, lead, seed
+        As of `evaluate`.
+
+    Returns
+    -------
+    tuple of float
+        The loss of the first less that of the other, with its 95 % bootstrap interval, low and
+        high. The difference is taken within each resample, so that what makes leads hard for
+        both cancels out: the intervals of two models overlap long before they are as good.
+
+    Examples
+    --------
+    >>> label = np.array([1, 0] * 50, dtype=np.int8)
+    >>> good = np.where(label == 1, 1.0, -1.0)
+    >>> found = loss_difference(good, 0.9 * good, label, np.ones(100), np.arange(100), seed=0)
+    >>> [round(part, 3) for part in found]
+    [-0.028, -0.028, -0.028]
+    """
+    excess = _loss(margin, label) - _loss(other, label)
+    draws = [
+        float(drawn @ excess / drawn.sum())
+        for drawn in (weight * times for times in resamples(lead, seed))
+        if 0 < drawn @ label < drawn.sum()
+    ]
+    return float(weight @ excess / weight.sum()), *percentiles(draws)
+
+
+def _loss(margin: Floats, label: NDArray[Any]) -> Floats:
+    """Give the log loss of each moment."""
+    return np.asarray(-(label * log_expit(margin) + (1 - label) * log_expit(-margin)))
+
+
 def measure(margin: Floats, label: NDArray[np.int8], weight: Floats) -> dict[str, float]:
     """Give the metrics alone, without intervals; parameters as of `evaluate`."""
     order, ranked = _rank(margin, label)
@@ -121,7 +167,7 @@ class _Ranked:
     def __init__(self, margin: Floats, label: Floats) -> None:
         self.label = label
         self.probability = expit(margin)
-        self._loss = -(label * log_expit(margin) + (1 - label) * log_expit(-margin))
+        self._loss = _loss(margin, label)
         self._squared = (self.probability - label) ** 2
         self._last_of_tie = np.append(np.flatnonzero(np.diff(margin)), len(margin) - 1)
         self._first_of_tie = np.append(0, self._last_of_tie[:-1] + 1)

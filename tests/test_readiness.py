@@ -35,20 +35,23 @@ BASELINES = {
     "base_rate": figures((0.5, 0.48, 0.52), (0.5, 0.5, 0.5)),
     "logistic": figures((0.39, 0.37, 0.41)),
 }
+GAINED = {"base_rate": (-0.1, -0.12, -0.08), "logistic": (0.01, -0.01, 0.03)}
 GOOD = Split(side(800, 4_000), side(200, 1_000), 0, "newest 20% of leads")
 
 
-def judge(test=None, split=GOOD, baselines=BASELINES, in_order=True, left_out=()) -> Readiness:
+def judge(test=None, split=GOOD, gained=None, in_order=True, left_out=()) -> Readiness:
     return judge_readiness(
-        test or figures(), baselines, split, in_order=in_order, left_out=left_out
-    )
+        test or figures(), BASELINES, GAINED | (gained or {}), split,
+        in_order=in_order, left_out=left_out,
+    )  # fmt: skip
 
 
 def test_a_good_model_is_ready_and_says_by_which_figures() -> None:
     assert judge() == Readiness(
         "ready",
         [
-            "Better than the base rate beyond chance: log loss 0.400 against 0.500.",
+            "Better than the base rate beyond chance: log loss 0.400 against 0.500, a difference "
+            "of -0.1000 (-0.1200 to -0.0800).",
             "It orders the leads better than chance: ROC AUC 0.800 (0.770 to 0.830), where "
             "chance has 0.5.",
             "Stated probabilities are off by 2.0 points on average (0.0 to 10.0); right ones would "
@@ -85,16 +88,16 @@ def judged(split: Split, won: int, n: int = 1_000) -> Split:
             "Only 14 of the 1,000 test leads were won: intervals are wide.",
         ),
         (
-            {"test": figures(log_loss=(0.47, 0.37, 0.5))},
+            {"gained": {"base_rate": (-0.1, -0.21, 0.01)}},
             "usable",
-            "not better than the base rate beyond chance: log loss 0.470 (0.370 to 0.500) "
-            "against 0.500.",
+            "not better than the base rate beyond chance: log loss 0.400 against 0.500, a "
+            "difference of -0.1000 (-0.2100 to +0.0100).",
         ),
         (
-            {"baselines": BASELINES | {"logistic": figures((0.37, 0.35, 0.39))}},
+            {"gained": {"logistic": (0.01, 0.002, 0.018)}},
             "usable",
-            "A simpler model (logistic) does better beyond chance: log loss 0.370 against 0.400 "
-            "(0.380 to 0.420).",
+            "A simpler model (logistic) does better beyond chance: log loss 0.400 against 0.390, "
+            "a difference of +0.0100 (+0.0020 to +0.0180).",
         ),
         (
             {"split": Split(side(240, 4_000), side(310, 1_000), 0, "")},

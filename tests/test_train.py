@@ -31,6 +31,7 @@ from models.trees import TREE_PARAMETERS
 from reports.card_page import card_page
 from reports.card_pictures import card_pictures
 from training.golden import N_GOLDEN
+from training.judging import Contest, differences
 from training.split import split_newest
 from training.train import Trained, train
 from training.tuning import Trial
@@ -151,6 +152,17 @@ def test_the_model_beats_the_base_rate_beyond_chance(session) -> None:
     assert judged.baselines["base_rate"].values["roc_auc"] == 0.5
     assert judged.test.values["log_loss"] < judged.baselines["base_rate"].values["log_loss"]
     assert judged.baselines.keys() == {"base_rate", "logistic"}
+
+
+def test_the_card_compares_losses_as_the_gates_do(session) -> None:
+    trained, split = session.trained, session.trained.split
+    base = BaseRate.fit(split.train.label, split.train.weight).log_odds
+    contest = Contest(split.test, trained.test_margin, np.full(len(split.test), base))
+    gate = differences(contest, session.project.learn.seed)["log_loss"]
+    found = trained.judged.gained["base_rate"]
+    assert found == pytest.approx((gate.value, gate.low, gate.high), abs=1e-12)
+    said = f"a difference of {gate.value:+.4f} ({gate.low:+.4f} to {gate.high:+.4f})"
+    assert any(said in reason for reason in trained.scorer.card.readiness["reasons"])
 
 
 def test_the_final_model_has_seen_the_newest_leads(session) -> None:

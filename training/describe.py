@@ -54,12 +54,15 @@ class Judged:
     test : Evaluation
     baselines : dict of str to Evaluation
         `base_rate` and `logistic`, on the same moments.
+    gained : dict of str to (float, float, float)
+        For each of them the model's log loss less its own, with the interval.
     """
 
     fitted: Fitted
     margin: NDArray[np.float64]
     test: Evaluation
     baselines: dict[str, Evaluation]
+    gained: dict[str, tuple[float, float, float]]
 
 
 @dataclass(frozen=True)
@@ -168,7 +171,7 @@ def _readiness(records: Records, found: Findings) -> Readiness:
     if found.judged is None:
         return not_judged(found.split, left_out=left_out)
     return judge_readiness(
-        found.judged.test, found.judged.baselines, found.split,
+        found.judged.test, found.judged.baselines, found.judged.gained, found.split,
         in_order=records.in_order, left_out=left_out,
     )  # fmt: skip
 

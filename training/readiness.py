@@ -20,6 +20,7 @@ NO_TIMES = (
     "known only after the moment of scoring."
 )
 
+Difference = tuple[float, float, float]  # the value, and the ends of its interval
 Level = Literal["ready", "usable", "not ready"]
 
 
@@ -46,6 +47,7 @@ class Readiness:
 def judge_readiness(
     test: Evaluation,
     baselines: Mapping[str, Evaluation],
+    gained: Mapping[str, Difference],
     split: Split,
     *,
     in_order: bool,
@@ -62,7 +64,8 @@ def judge_readiness(
 
     - fewer than `ENOUGH` test leads have the rarer outcome, or
     - its log loss is not better than the base rate's beyond chance, or another baseline's is
-      better than its own beyond chance: the baseline's value lies outside its interval, or
+      better than its own beyond chance: the interval of the paired difference, which is the
+      one that the gates ask for, does not lie on that side of 0, or
     - stated probabilities are off by more than `CALIBRATED` on average, and by more than
       `CHANCE_TIMES` what right ones would seem to be off, or
     - the share of wins differs between training and test by a factor of `SHIFT`, and beyond
@@ -79,6 +82,8 @@ def judge_readiness(
         On the test moments.
     baselines : mapping of str to Evaluation
         On the same moments; `base_rate` must be there.
+    gained : mapping of str to (float, float, float)
+        For each baseline the model's log loss less the baseline's, with its interval.
     split : Split
         What was learned from to be judged, and what judged.
     in_order : bool
@@ -98,14 +103,15 @@ def judge_readiness(
     >>> chance = Evaluation(60, 60, 0.5, {"roc_auc": 0.5, "log_loss": 0.70, "ece": 0.0},
     ...                     {"roc_auc": (0.42, 0.58), "log_loss": (0.69, 0.71),
     ...                      "ece": (0.0, 0.1)}, 0.05)
-    >>> found = judge_readiness(chance, {"base_rate": chance}, Split(moments, moments, 0, ""),
-    ...                         in_order=True)
+    >>> found = judge_readiness(chance, {"base_rate": chance},
+    ...                         {"base_rate": (0.0, -0.01, 0.01)},
+    ...                         Split(moments, moments, 0, ""), in_order=True)
     >>> found.verdict, found.reasons[0]
     ('not ready', 'It orders the leads no better than chance: ROC AUC 0.500 (0.420 to 0.580).')
     """
     fatal = list(_fatal(test, split))
-    reservations = list(_reservations(test, baselines, split, in_order))
-    supports = list(_supports(test, baselines, left_out))
+    reservations = list(_reservations(test, baselines, gained, split, in_order))
+    supports = list(_supports(test, baselines, gained, left_out))
     verdict: Level = "not ready" if fatal else "usable" if reservations else "ready"
     return Readiness(verdict, [*fatal, *reservations, *supports])
 
@@ -138,24 +144,24 @@ def _fatal(test: Evaluation, split: Split) -> Iterator[str]:
 
 
 def _reservations(
-    test: Evaluation, baselines: Mapping[str, Evaluation], split: Split, in_order: bool
+    test: Evaluation,
+    baselines: Mapping[str, Evaluation],
+    gained: Mapping[str, Difference],
+    split: Split,
+    in_order: bool,
 ) -> Iterator[str]:
     n, word = _rarer(split)
     if FEWEST_TO_JUDGE <= n < ENOUGH:
         yield f"Only {n} of the {test.n_leads:,} test leads {word}: intervals are wide."
-    loss, (low, high) = test.values["log_loss"], test.intervals["log_loss"]
-    base = baselines["base_rate"].values["log_loss"]
-    if high >= base:
+    losses = {name: _losses(test, other, gained[name]) for name, other in baselines.items()}
+    if not _is_better(gained["base_rate"]):
         yield (
-            "Its probabilities are not better than the base rate beyond chance: log loss "
-            f"{loss:.3f} ({low:.3f} to {high:.3f}) against {base:.3f}."
+            "Its probabilities are not better than the base rate beyond chance: "
+            f"{losses['base_rate']}."
         )
-    for name, other in baselines.items():
-        if name != "base_rate" and other.values["log_loss"] < low:
-            yield (
-                f"A simpler model ({name}) does better beyond chance: log loss "
-                f"{other.values['log_loss']:.3f} against {loss:.3f} ({low:.3f} to {high:.3f})."
-            )
+    for name, (_, low, _) in gained.items():
+        if name != "base_rate" and low > 0:
+            yield f"A simpler model ({name}) does better beyond chance: {losses[name]}."
     shift = _shift(split)
     if shift:
         holds = ", the order of the leads still holds" if _ranks(test) else ""
@@ -177,11 +183,14 @@ def _reservations(
 
 
 def _supports(
-    test: Evaluation, baselines: Mapping[str, Evaluation], left_out: Sequence[str]
+    test: Evaluation,
+    baselines: Mapping[str, Evaluation],
+    gained: Mapping[str, Difference],
+    left_out: Sequence[str],
 ) -> Iterator[str]:
-    loss, base = test.values["log_loss"], baselines["base_rate"].values["log_loss"]
-    if test.intervals["log_loss"][1] < base:
-        yield f"Better than the base rate beyond chance: log loss {loss:.3f} against {base:.3f}."
+    if _is_better(gained["base_rate"]):
+        losses = _losses(test, baselines["base_rate"], gained["base_rate"])
+        yield f"Better than the base rate beyond chance: {losses}."
     if _ranks(test):
         yield (
             f"It orders the leads better than chance: ROC AUC {_with_interval(test)}, where "
@@ -196,6 +205,18 @@ def _leaks(left_out: Sequence[str]) -> Iterator[str]:
     if left_out:
         fields = "field" if len(left_out) == 1 else "fields"
         yield f"The leak audit left out {len(left_out)} {fields} that may know too much."
+
+
+def _is_better(gained: Difference) -> bool:
+    return gained[2] < 0
+
+
+def _losses(test: Evaluation, other: Evaluation, gained: Difference) -> str:
+    value, low, high = gained
+    return (
+        f"log loss {test.values['log_loss']:.3f} against {other.values['log_loss']:.3f}, "
+        f"a difference of {value:+.4f} ({low:+.4f} to {high:+.4f})"
+    )
 
 
 def _ranks(test: Evaluation) -> bool:

@@ -18,7 +18,7 @@ from features.moments import Moments, make_moments
 from features.pipeline import FeaturePipeline
 from models.blend import BaseRate
 from models.estimators import FEWEST_OUTCOMES
-from models.evaluation import Evaluation, evaluate
+from models.evaluation import Evaluation, evaluate, loss_difference
 from models.logistic import fit_logistic
 from models.scale import Scale, read_grades
 from models.scorer import LeadCells, LeadScorer
@@ -238,8 +238,15 @@ def _judge(
     told("Judging on the newest leads", 0.55)
     features = fitted.pipeline.transform(records, split.test)
     margin = fitted.margin(features)
-    test = _evaluate(margin, split.test, seed)
-    return Judged(fitted, margin, test, _baselines(records, split, fitted.pipeline, features, seed))
+    baselines = _baselines(records, split, fitted.pipeline, features, seed)
+    judges = (split.test.label, split.test.weight, split.test.lead, seed)
+    return Judged(
+        fitted=fitted,
+        margin=margin,
+        test=evaluate(margin, *judges),
+        baselines={name: evaluate(other, *judges) for name, other in baselines.items()},
+        gained={name: loss_difference(margin, other, *judges) for name, other in baselines.items()},
+    )
 
 
 def _baselines(
@@ -248,16 +255,13 @@ def _baselines(
     pipeline: FeaturePipeline,
     test_features: NDArray[np.float64],
     seed: int,
-) -> dict[str, Evaluation]:
+) -> dict[str, NDArray[np.float64]]:
+    """Give what simpler models say of the test moments."""
     label, weight = split.train.label, split.train.weight
     base_rate = BaseRate.fit(label, weight)
     matrix = training_matrix(pipeline, records, split.train, seed)
     logistic = fit_logistic(matrix, label, weight, pipeline.categorical, growing=pipeline.growing)
     return {
-        "base_rate": _evaluate(base_rate.margin(test_features), split.test, seed),
-        "logistic": _evaluate(logistic.margin(test_features), split.test, seed),
+        "base_rate": base_rate.margin(test_features),
+        "logistic": logistic.margin(test_features),
     }
-
-
-def _evaluate(margin: NDArray[np.float64], moments: Moments, seed: int) -> Evaluation:
-    return evaluate(margin, moments.label, moments.weight, moments.lead, seed)
