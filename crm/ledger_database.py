@@ -8,7 +8,7 @@ database said of a statement, because that may hold somebody's data.
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -62,7 +62,7 @@ class LedgerDatabase:
         self._away_until = 0.0
         self._last_fault = ""
         if self.engine.dialect.name == "sqlite":
-            sa.event.listen(self.engine, "do_connect", self._open_what_is_there)
+            sa.event.listen(self.engine, "do_connect", self._make_or_open)
 
     def prepare(self) -> None:
         """Bring the tables to the newest schema, unless they are there already.
@@ -130,11 +130,16 @@ class LedgerDatabase:
         with self._faults_told(), _begun(self.engine, "reading") as connection:
             yield connection
 
-    def _open_what_is_there(self, _: Any, __: Any, arguments: Any, named: dict[str, Any]) -> None:
-        """Keep SQLite from making a new, empty file where the ledger was a moment ago."""
-        if self._is_prepared:
-            arguments[0] = f"file:{quote(arguments[0])}?mode=rw"
-            named["uri"] = True
+    def _make_or_open(self, _: Any, __: Any, arguments: Any, named: dict[str, Any]) -> None:
+        """Have SQLite open a file that only its owner may read, and never make one itself.
+
+        Where the ledger was a moment ago no new, empty one shall be made.
+        """
+        if not self._is_prepared:
+            with suppress(OSError):  # it is there already, or SQLite will say what is wrong
+                os.close(os.open(arguments[0], os.O_CREAT | os.O_EXCL, 0o600))
+        arguments[0] = f"file:{quote(arguments[0])}?mode=rw"
+        named["uri"] = True
 
     def _run(self, work: Callable[[sa.Connection], Found], purpose: str) -> Found:
         self.prepare()

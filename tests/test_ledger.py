@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -182,6 +183,21 @@ def test_a_lead_that_is_scored_often_has_the_trend_of_one_that_is_not(ledger: Le
         assert len(answer["history"]) == min(7 * times, 50)
     assert len(ledger.scores_by_day("often")) == 5
     assert ledger.scores_by_day("never") == []
+
+
+def test_a_new_file_may_be_read_by_its_owner_only(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        with Ledger("sqlite:///ledger.db", tmp_path) as ledger:
+            ledger.add("activities", [CALL], 0)
+            modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    finally:
+        os.umask(before)
+    assert modes == {"ledger.db": 0o600, "ledger.db-wal": 0o600, "ledger.db-shm": 0o600}
+    (tmp_path / "ledger.db").chmod(0o640)
+    with Ledger("sqlite:///ledger.db", tmp_path) as ledger:
+        assert sum(map(len, ledger.rows("activities"))) == 1
+    assert (tmp_path / "ledger.db").stat().st_mode & 0o777 == 0o640  # what somebody chose stays
 
 
 def test_forgetting_deletes_every_row_and_keeps_no_id(ledger: Ledger, ledger_url: str) -> None:
