@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from models.card import ModelCard
+from models.card import NOT_PINNED, ModelCard
 from reports.card_pictures import by_gap, judged_models, subject_of
 from reports.numbers import (
     METRICS,
@@ -72,7 +72,7 @@ def probabilities(card: ModelCard, pictures: Pictures) -> Html:
     """Stated against true shares of wins."""
     rows = card.test.get("reliability", ())
     bins = table(
-        "Stated and true share of wins in bins of as many leads, best first",
+        "Stated and true share of wins in bins of as many moments, best first",
         ["Bin", "n", "Stated", "Won", INTERVAL],
         (
             [r["bin"], f"{r['n']:,.0f}", percent(r["stated"]), percent(r["won"]), between(r)]
@@ -146,13 +146,20 @@ def _scale(scale: Row) -> Html:
     if scale.get("base_rate") is None:
         return missing("description of the scale")
     pinned = scale.get("pinned_by")
+    if pinned == NOT_PINNED:
+        said = (
+            ". Nothing had pinned the scale when this version was trained. Once a version is the "
+            "first champion, its scale is pinned, and a 70 means the same odds in every later one."
+        )
+    elif pinned:
+        said = f". The scale is pinned by {shown(pinned, 60)}: a 70 means the same odds in every version."
+    else:
+        said = ". The scale is not pinned: another training may move it."
     return paragraph(
         f"A score of 50 is the odds of the average lead, {percent(scale['base_rate'])}; ten "
         "points more are twice the odds. Grades: ",
         ", ".join(f"{shown(letter, 20)} from {least}" for letter, least in scale["grades"]),
-        f". The scale is pinned by {shown(pinned, 60)}: a 70 means the same odds in every version."
-        if pinned
-        else ". The scale is not pinned: another training may move it.",
+        said,
     )
 
 

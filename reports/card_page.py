@@ -38,7 +38,6 @@ APART = {
     "not_mature": "too young: their outcome is not certain yet",
     "without_outcome": "without an outcome",
     "closed_before_the_moment": "closed before the moment",
-    "embargoed": "unknown when the test began, so not learned from to be judged",
     "undated_outcomes": "with an outcome that has no date",
 }
 
@@ -132,7 +131,7 @@ def _about(card: ModelCard) -> Html:
     known = card.learned_from
     pairs: dict[str, object] = {
         "Counts as won": join(map(name, card.label.get("won", ())), ", ") or "not said",
-        "Learned from": f"{count(known.get('leads'))} leads, {count(known.get('moments'))} "
+        "Learned from": f"{_leads(known)}, {count(known.get('moments'))} "
         f"moments, {count(known.get('won'))} of them won",
         "Share of wins": percent(known["base_rate"]) if "base_rate" in known else "not said",
         "Moments from": f"{_day(known['from'])} to {_day(known['to'])}"
@@ -148,10 +147,24 @@ def _about(card: ModelCard) -> Html:
         "about",
         "What it is and what it learned from",
         facts(pairs),
-        paragraph("Left aside: ", "; ".join(apart), ".", kind="note") if apart else "",
+        paragraph("Moments left aside: ", "; ".join(apart), ".", kind="note") if apart else "",
+        paragraph(
+            f"The judged model did without {known['embargoed']:,} moments more, whose outcome was "
+            "not known when the test began; the model that answers has learned from them.",
+            kind="note",
+        )
+        if known.get("embargoed")
+        else "",
         paragraph("Notes on the data:") if card.notes else "",
         bullets(shown(note, MOST_OF_A_SENTENCE) for note in card.notes) if card.notes else "",
     )
+
+
+def _leads(known: Row) -> str:
+    """Say how many leads were learned from, of how many; an older card does not hold the first."""
+    if "learned_leads" not in known:
+        return f"{count(known.get('leads'))} leads"
+    return f"{known['learned_leads']:,} of {known['leads']:,} leads"
 
 
 def _drivers(card: ModelCard, pictures: Mapping[str, Picture]) -> Html:

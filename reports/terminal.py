@@ -197,7 +197,7 @@ def card_summary(version: Row, card: Row) -> RenderableType:
         lines.append("[bold]SIMULATED records:[/] the figures are about no real business.")
     window = f", {facts['from'][:10]} to {facts['to'][:10]}" if "from" in facts else ""
     lines.append(f"Trained {_minute(card['trained_at'])} UTC on {facts['moments']:,} moments of "
-                 f"{facts['leads']:,} leads{window}; {facts['base_rate']:.1%} won.")  # fmt: skip
+                 f"{facts.get('learned_leads', facts['leads']):,} leads{window}; {facts['base_rate']:.1%} won.")  # fmt: skip
     won = ", ".join(label["won"])
     horizon = f" within {label['horizon_days']:g} days" if label["horizon_days"] else ""
     lines.append(f"Won means: {escape(won)}{horizon}.")

@@ -15,7 +15,7 @@ from reports.terminal import METRICS, headed
 Row = Mapping[str, Any]
 
 SHOWN = {metric: name for metric, name in METRICS.items() if metric != "brier"}
-DROPPED = ("not_mature", "closed_before_the_moment", "without_outcome", "embargoed")
+DROPPED = ("not_mature", "closed_before_the_moment", "without_outcome")
 
 
 def training_summary(card: Row) -> RenderableType:
@@ -36,8 +36,9 @@ def _parts(card: Row) -> Iterator[RenderableType]:
     facts = card["learned_from"]
     dropped = [f"{facts[key]:,} {key.replace('_', ' ')}" for key in DROPPED if facts.get(key)]
     yield (
-        f"Learned from {facts['moments']:,} moments of {facts['leads']:,} leads, "
-        f"{facts['base_rate']:.1%} won; left out: {', '.join(dropped) or 'none'}."
+        f"Learned from {facts['moments']:,} moments of {facts['learned_leads']:,} of "
+        f"{facts['leads']:,} leads, {facts['base_rate']:.1%} won; moments left out: "
+        f"{', '.join(dropped) or 'none'}."
     )
     by_reason: dict[str, list[str]] = {}
     for left in card["left_out"]:
@@ -58,14 +59,21 @@ def _parts(card: Row) -> Iterator[RenderableType]:
             f"{estimator['log_loss_of_the_defaults']:.4f} with the defaults."
         )
     if "not_judged" not in card["test"]:
-        yield from _judged(card["test"], card["baselines"])
+        yield from _judged(card["test"], card["baselines"], facts["embargoed"])
     yield f"[bold]Verdict: {card['readiness']['verdict']}.[/]"
     yield from (f"  {escape(reason)}" for reason in card["readiness"]["reasons"])
 
 
-def _judged(test: Row, baselines: Mapping[str, Row]) -> Iterator[RenderableType]:
+def _judged(test: Row, baselines: Mapping[str, Row], embargoed: int) -> Iterator[RenderableType]:
     """Show how good the model is, beside the baselines."""
-    yield f"Judged by the {test['how']}: {test['n']:,} moments, {test['base_rate']:.1%} won"
+    kept_out = (
+        f"; {embargoed:,} moments whose outcome was not known when these began were kept out of "
+        "the judged model, and are in the one that was then fitted on all"
+    )
+    yield (
+        f"Judged by the {test['how']}: {test['n']:,} moments, {test['base_rate']:.1%} won"
+        f"{kept_out if embargoed else ''}."
+    )
     table = headed("model", *SHOWN.values(), right=range(1, 1 + len(SHOWN)))
     for name, found in (("leadscore", test), *baselines.items()):
         table.add_row(name.replace("_", " "), *(_with_interval(found, each) for each in SHOWN))

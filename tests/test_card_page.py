@@ -104,7 +104,13 @@ def full_card(name: str = "acme", word: str = "web", **changes) -> ModelCard:
         old,
         **{
             "name": name,
-            "learned_from": old.learned_from | {"from": "2024-05-06T00", "to": "2025-07-08T00"},
+            "learned_from": old.learned_from
+            | {
+                "learned_leads": 3_900,
+                "from": "2024-05-06T00",
+                "to": "2025-07-08T00",
+                "embargoed": 1_571,
+            },
             "label": {"won": [word], "horizon_days": 30.0},
             "features": [word],
             "left_out": [{"column": word, "reason": word}],
@@ -199,7 +205,8 @@ def test_a_card_without_a_name_is_refused() -> None:
         "Usable, with reservations",
         "Only 14 wins",
         "Tells how likely it is that a lead is won within 30 days of being scored",
-        "5,000 leads, 4,000 moments, 800 of them won",
+        "3,900 of 5,000 leads, 4,000 moments, 800 of them won",
+        "did without 1,571 moments more",
         "2024-05-06 to 2025-07-08",
         "2026-01-01 12:30 UTC",
         "A score of 50 is the odds of the average lead, 20.0 %",

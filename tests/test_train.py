@@ -279,6 +279,7 @@ def test_the_counts_of_a_dated_export_add_up(session) -> None:
     accounted = facts["moments"] + facts["not_mature"] + facts["closed_before_the_moment"]
     assert accounted == ages * facts["leads"]
     assert facts["train_moments"] + facts["test_moments"] + facts["embargoed"] == facts["moments"]
+    assert facts["learned_leads"] == len(np.unique(session.trained.moments.lead)) < 4_000
     assert 0 < facts["won"] < facts["moments"]
     assert facts["base_rate"] == pytest.approx(facts["won"] / facts["moments"])
     assert facts["test_moments"] == len(session.label)

@@ -253,6 +253,7 @@ def _by_age(
 def _learned_from(records: Records, moments: Moments, split: Split) -> dict[str, Any]:
     facts: dict[str, Any] = {
         **moments.counts,
+        "learned_leads": len(np.unique(moments.lead)),
         "train_moments": len(split.train),
         "test_moments": len(split.test),
         "embargoed": split.embargoed,
