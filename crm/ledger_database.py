@@ -30,7 +30,7 @@ MIGRATIONS: Final = Path(__file__).resolve().parent / "migrations"
 PATIENCE_SECONDS: Final = 3  # for a connection, for a lock; callers wait 5 seconds at least
 AWAY_SECONDS: Final = 1.0  # how long a database that could not be reached is not asked again
 ADVISORY_LOCK: Final = 0x1EAD5C0E  # PostgreSQL's name for the ledger as a whole
-FULL: Final = ("SQLITE_FULL", "53100", "SQLITE_IOERR_WRITE")
+FULL: Final = ("SQLITE_FULL", "53100", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE")
 NEVER_PASSING: Final = (DataError, IntegrityError, ProgrammingError)
 READ_ONLY: Final = ("SQLITE_READONLY", "25006")
 
