@@ -3,10 +3,10 @@
 import datetime
 import itertools
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import anyio
 import anyio.to_thread
@@ -31,7 +31,7 @@ from serving.payloads import (
 )
 from serving.score_writer import ScoreWriter
 from serving.settings import Settings
-from serving.together import Together
+from serving.together import EVENTS_LIKE_A_LEAD, Together
 
 Call = Callable[["ServedModel", bytes, datetime.datetime, str], Awaitable[dict[str, Any]]]
 
@@ -136,28 +136,16 @@ class Calls:
         """Score 1 to `max_leads` leads: a result or an error for each, in their order."""
         sent, as_of, n_reasons = read_score_request(body, self.settings)
         moment = cell_time(now) if as_of == NOT_A_TIME else as_of
-        leads = await self._joined(model, sent)
-        good = [lead for lead in leads if isinstance(lead, JoinedLead)]
-        first_error = next((lead for lead in leads if isinstance(lead, RequestError)), None)
+        found = await self._scored(model, sent, moment, n_reasons)
+        good = [one for one in found if isinstance(one, Scored)]
+        first_error = next((one for one in found if isinstance(one, RequestError)), None)
         if not good and first_error is not None:
             raise first_error
-        known = [lead.known for lead in good]
-        if len(known) < IN_THREAD_FROM:
-            scores = await self._together.score(model.scorer, known, moment, n_reasons)
-        else:
-            scores = await anyio.to_thread.run_sync(
-                model.scorer.score_leads, known, moment, n_reasons, limiter=self._one_thread
-            )
-        for lead, score in zip(good, scores, strict=True):
-            score.warnings.extend(lead.warnings)
-        waiting = iter(scores)
         items = [
-            item_error(lead)
-            if isinstance(lead, RequestError)
-            else score_body(next(waiting), used(lead.known, moment))
-            for lead in leads
+            score_body(one.score, one.used) if isinstance(one, Scored) else item_error(one)
+            for one in found
         ]
-        self._keep(model, good, scores, moment, cell_time(now), request_id)
+        self._keep(model, good, moment, cell_time(now), request_id)
         return {"as_of": time_text(moment), "scores": items}
 
     async def score_lead(
@@ -166,13 +154,11 @@ class Calls:
         """Score one lead: one flat object in, one flat object out."""
         sent, as_of = read_flat(body, self.settings, model.names_by_identifier)
         moment = cell_time(now) if as_of == NOT_A_TIME else as_of
-        (lead,) = await self._joined(model, [sent], is_batch=False)
-        if isinstance(lead, RequestError):
-            raise lead
-        (score,) = await self._together.score(model.scorer, [lead.known], moment, REASONS)
-        score.warnings.extend(lead.warnings)
-        self._keep(model, [lead], [score], moment, cell_time(now), request_id)
-        return flat_body(score, used(lead.known, moment)) | {
+        (found,) = await self._scored(model, [sent], moment, REASONS, is_batch=False)
+        if isinstance(found, RequestError):
+            raise found
+        self._keep(model, [found], moment, cell_time(now), request_id)
+        return flat_body(found.score, found.used) | {
             "as_of": time_text(moment),
             "model_name": model.scorer.card.name,
             "model_version": model.version,
@@ -208,12 +194,42 @@ class Calls:
     ) -> dict[str, Any]:
         return await self.ledger.add(kind, body, cell_time(now), model.outcome_words)
 
-    async def _joined(
-        self, model: ServedModel, sent: Sequence[LeadPayload | RequestError], is_batch: bool = True
+    async def _scored(
+        self,
+        model: ServedModel,
+        sent: Sequence[LeadPayload | RequestError],
+        moment: int,
+        n_reasons: int,
+        is_batch: bool = True,
+    ) -> list["Scored | RequestError"]:
+        """Join each lead with what is held of it, and score those that can be.
+
+        Much is done in the thread, from the joining on: nobody else waits for it.
+        """
+        holdings = await self._held(sent) if self.score_writer is not None else None
+        if _leads_worth(sent, holdings) < IN_THREAD_FROM:
+            joined = self._joined(model, sent, holdings, is_batch)
+            known = [lead.known for lead in joined if isinstance(lead, JoinedLead)]
+            scores = await self._together.score(model.scorer, known, moment, n_reasons)
+            return _with_scores(joined, scores, moment)
+
+        def work() -> list[Scored | RequestError]:
+            joined = self._joined(model, sent, holdings, is_batch)
+            known = [lead.known for lead in joined if isinstance(lead, JoinedLead)]
+            scores = model.scorer.score_leads(known, moment, n_reasons)
+            return _with_scores(joined, scores, moment)
+
+        return await anyio.to_thread.run_sync(work, limiter=self._one_thread)
+
+    def _joined(
+        self,
+        model: ServedModel,
+        sent: Sequence[LeadPayload | RequestError],
+        holdings: Mapping[str, Held] | None,
+        is_batch: bool,
     ) -> list[JoinedLead | RequestError]:
         """Join each lead with what is held of it, where there is a ledger."""
         roles, has_ledger = model.scorer.roles, self.score_writer is not None
-        holdings = await self._held(sent) if has_ledger else None
         joined: list[JoinedLead | RequestError] = []
         for i, lead in enumerate(sent):
             where = f"leads[{i}]" if is_batch else ""
@@ -230,13 +246,14 @@ class Calls:
 
     async def _held(self, sent: Sequence[LeadPayload | RequestError]) -> dict[str, Held] | None:
         ids = [cell_text(lead.lead_id) for lead in sent if isinstance(lead, LeadPayload)]
-        return await self.ledger.held([lead_id for lead_id in ids if lead_id is not None])
+        named = [lead_id for lead_id in ids if lead_id is not None]
+        held = await self.ledger.held(named)
+        return None if held is None else {lead_id: held[lead_id] for lead_id in named}
 
     def _keep(
         self,
         model: ServedModel,
-        leads: Sequence[JoinedLead],
-        scores: Sequence[Score],
+        found: Sequence["Scored"],
         moment: int,
         now: int,
         request_id: str,
@@ -244,7 +261,7 @@ class Calls:
         """Have what was sent and answered written, of leads that have an id."""
         if self.score_writer is None:
             return
-        kept = [pair for pair in zip(leads, scores, strict=True) if pair[0].lead_id is not None]
+        kept = [(one.lead, one.score) for one in found if one.lead.lead_id is not None]
         batch = Batch(
             scores=[
                 GivenScore(
@@ -271,6 +288,42 @@ class Calls:
         )
         if len(batch):
             self.score_writer.put(batch, now)
+
+
+class Scored(NamedTuple):
+    """A lead as it was joined, its score, and what the answer says was used."""
+
+    lead: JoinedLead
+    score: Score
+    used: dict[str, Any]
+
+
+def _with_scores(
+    joined: Sequence[JoinedLead | RequestError], scores: Sequence[Score], moment: int
+) -> list[Scored | RequestError]:
+    waiting = iter(scores)
+    found: list[Scored | RequestError] = []
+    for lead in joined:
+        if isinstance(lead, RequestError):
+            found.append(lead)
+        else:
+            score = next(waiting)
+            score.warnings.extend(lead.warnings)
+            found.append(Scored(lead, score, used(lead.known, moment)))
+    return found
+
+
+def _leads_worth(
+    sent: Sequence[LeadPayload | RequestError], holdings: Mapping[str, Held] | None
+) -> float:
+    """Say of how many leads a request is worth the work, their events counted in."""
+    events = 0
+    for lead in sent:
+        if isinstance(lead, LeadPayload):
+            events += len(lead.activities or ()) + len(lead.stages or ())
+    for held in (holdings or {}).values():
+        events += len(held.activities) + len(held.stages)
+    return len(sent) + events / EVENTS_LIKE_A_LEAD
 
 
 def _sent_lead(lead: JoinedLead, scorer: LeadScorer) -> SentLead:

@@ -9,13 +9,15 @@ import logging
 import threading
 import time
 from collections import deque
+from collections.abc import Iterator
 from typing import Final
 
 from crm.errors import LedgerError
 from crm.ledger import Batch, Ledger
 from serving.ledger_faults import LedgerFaults
 
-MAX_QUEUED: Final = 50_000  # rows of all kinds
+MAX_QUEUED: Final = 50_000  # scores and leads; of activities and stages more, being smaller
+EVENTS_LIKE_A_SCORE: Final = 4
 AT_ONCE: Final = 1_000
 GATHER_SECONDS: Final = 0.2
 RETRY_SECONDS: Final = (0.5, 1.0, 2.0, 5.0)
@@ -32,7 +34,7 @@ class ScoreWriter:
     faults : LedgerFaults, optional
         Where it is told that nothing can be written.
     max_queued : int
-        Most rows that wait.
+        Most scores and leads that wait, the events that came with them counted in.
 
     Attributes
     ----------
@@ -52,6 +54,7 @@ class ScoreWriter:
         self._max_queued = max_queued
         self._waiting: deque[tuple[Batch, int]] = deque()
         self._rows = self._queued = 0
+        self._load = 0.0
         self._changed = threading.Condition()
         self._end_by: float | None = None
         self._is_closed = False
@@ -65,6 +68,8 @@ class ScoreWriter:
     def put(self, batch: Batch, now: int) -> None:
         """Take a batch to be written soon, or drop it if too much waits; never waits itself.
 
+        One alone is never too much, and one that is too much for a transaction goes into several.
+
         Parameters
         ----------
         batch : Batch
@@ -72,11 +77,13 @@ class ScoreWriter:
             Microseconds since 1970 UTC.
         """
         with self._changed:
-            if self._end_by is not None or self._rows + len(batch) > self._max_queued:
+            is_full = self._load + _load(batch) > self._max_queued
+            if self._end_by is not None or (is_full and self._waiting):
                 self.dropped += len(batch.scores)
                 return
-            self._waiting.append((batch, now))
+            self._waiting.extend((piece, now) for piece in _pieces(batch))
             self._rows += len(batch)
+            self._load += _load(batch)
             self._queued += len(batch.scores)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="score-writer", daemon=True)
@@ -98,6 +105,7 @@ class ScoreWriter:
                 log.error("scores were not written", extra={"count": self._queued})
             self._waiting.clear()
             self._rows = self._queued = 0
+            self._load = 0.0
 
     def _run(self) -> None:
         failures = 0
@@ -146,6 +154,7 @@ class ScoreWriter:
             for _ in taken:
                 self._waiting.popleft()
             self._rows -= len(joined)
+            self._load -= _load(joined)
             self._queued -= len(joined.scores)
             self.written += written
             self.dropped += lost
@@ -167,3 +176,20 @@ class ScoreWriter:
 
     def _is_worth_it(self) -> bool:
         return self._rows >= AT_ONCE or self._is_ending()
+
+
+def _load(batch: Batch) -> float:
+    """Say of how many scores a batch takes the memory."""
+    events = len(batch.activities) + len(batch.stages)
+    return len(batch.scores) + len(batch.leads) + events / EVENTS_LIKE_A_SCORE
+
+
+def _pieces(batch: Batch) -> Iterator[Batch]:
+    """Cut a batch that is too large for one transaction."""
+    if len(batch) <= AT_ONCE:
+        yield batch
+        return
+    for kind in ("leads", "activities", "stages", "scores"):
+        rows = getattr(batch, kind)
+        for at in range(0, len(rows), AT_ONCE):
+            yield Batch(**{kind: rows[at : at + AT_ONCE]})

@@ -13,14 +13,16 @@ import numpy as np
 from models.scorer import LeadCells, LeadScorer, Score
 
 LEADS_AT_ONCE = 64  # more would hold up the answers of those that are done
+EVENTS_LIKE_A_LEAD = 8  # so many activities and stages take as long as a lead
 
 
 @dataclass(frozen=True)
 class Asked:
-    """The leads of one request, and where their scores are awaited."""
+    """The leads of one request, of how many they are worth the work, and who awaits them."""
 
     scorer: LeadScorer
     leads: Sequence[LeadCells]
+    worth: float
     as_of: int
     n_reasons: int
     scores: "asyncio.Future[list[Score]]"
@@ -48,11 +50,13 @@ class Together:
         if not self._waiting and not self._has_company():
             return scorer.score_leads(leads, as_of, n_reasons)
         loop = asyncio.get_running_loop()
-        asked = Asked(scorer, leads, as_of, n_reasons, loop.create_future())
+        events = sum(len(lead.activities) + len(lead.stages) for lead in leads)
+        worth = len(leads) + events / EVENTS_LIKE_A_LEAD
+        asked = Asked(scorer, leads, worth, as_of, n_reasons, loop.create_future())
         if not self._waiting:
             loop.call_soon(self._score_all)  # after the requests that are ready to be read
         self._waiting.append(asked)
-        if sum(len(other.leads) for other in self._waiting) >= LEADS_AT_ONCE:
+        if sum(other.worth for other in self._waiting) >= LEADS_AT_ONCE:
             self._score_all()
         return await asked.scores
 

@@ -17,10 +17,11 @@ from crm.ledger import Batch, GivenScore, Ledger
 from crm.project import TableKeys, load_project
 from crm.records import read_events
 from crm.trend import trend
+from features.times import cell_time
 from models.batch import score_file
 from serving.calls import Calls, ServedModel
 from serving.errors import RequestError
-from serving.joining import AWAY
+from serving.joining import AWAY, join
 from serving.score_writer import ScoreWriter
 from serving.settings import Settings
 
@@ -524,6 +525,41 @@ def test_the_score_writer_counts_what_it_cannot_hold_or_write(tmp_path: Path) ->
     assert (writer.written, writer.dropped, writer.queued) == (0, 25, 0)
     writer.put(Batch(scores=[given(99)]), 0)
     assert writer.dropped == 26
+
+
+def many_calls(count: int) -> list[dict[str, Any]]:
+    at = cell_time(CALL["occurred_at"])
+    return [CALL | {"activity_id": str(i), "occurred_at": at} for i in range(count)]
+
+
+def test_a_request_that_is_large_alone_is_written_whole(ledger: Ledger) -> None:
+    writer = ScoreWriter(ledger, max_queued=100)
+    writer.put(Batch(scores=[given(1)], activities=many_calls(2_500)), 0)
+    writer.put(Batch(scores=[given(2)] * 100), 0)  # and no more besides
+    writer.close()
+    assert (writer.written, writer.dropped, writer.queued) == (1, 100, 0)
+    assert len(ledger.held(["L1"])["L1"].activities) == 2_500
+
+
+@pytest.mark.parametrize("path", ["/score", "/score_lead"])
+def test_leads_with_many_events_are_joined_and_scored_where_nobody_waits_for_them(
+    ask: Ask, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    joined_in: list[str] = []
+
+    def noting(*args: Any) -> Any:
+        joined_in.append(threading.current_thread().name)
+        return join(*args)
+
+    monkeypatch.setattr("serving.calls.join", noting)
+    lead = {"lead_id": "L1", "created_at": LEAD["created_at"], "as_of": "2026-01-10"}
+    body = lead | LEAD["attributes"] if path == "/score_lead" else {"leads": [LEAD]}
+    ask(path, body)
+    ledger.add("activities", many_calls(1_100), 0)
+    answer = ask(path, body)
+    assert joined_in[0] == threading.main_thread().name != joined_in[1]
+    used = score_of(answer)["used"]["activities"] if path == "/score" else answer["used_activities"]
+    assert used == 1_100
 
 
 def test_a_batch_that_is_refused_for_good_holds_up_no_other(
