@@ -19,6 +19,8 @@ NOT_FOR = (
     "this value would make them win.",
 )
 
+NOT_PINNED = "nothing yet"  # `scale["pinned_by"]` of what is trained before the first champion
+
 
 def question_of(project: Project, has_times: bool) -> dict[str, Any]:
     """Give the question that a project's scores answer, as the card's `label` holds it.

@@ -152,7 +152,8 @@ def _scale(scale: Row) -> Html:
             "first champion, its scale is pinned, and a 70 means the same odds in every later one."
         )
     elif pinned:
-        said = f". The scale is pinned by {shown(pinned, 60)}: a 70 means the same odds in every version."
+        by = shown(pinned, 60)
+        said = f". The scale is pinned by {by}: a 70 means the same odds in every version."
     else:
         said = ". The scale is not pinned: another training may move it."
     return paragraph(
@@ -243,8 +244,13 @@ def _segment(row: Row) -> list[object]:
         percent(row["won"]),
         percent(row["stated"]),
         gap_of(row),
-        two_digits(row["roc_auc"]),
-        f"{row['log_loss']:.3f}",
+        with_interval(
+            two_digits(row["roc_auc"]), between(row, "roc_auc_low", "roc_auc_high", two_digits)
+        ),
+        with_interval(
+            f"{row['log_loss']:.3f}",
+            between(row, "log_loss_low", "log_loss_high", lambda loss: f"{loss:.3f}"),
+        ),
     ]
 
 
@@ -289,7 +295,10 @@ def _persons(row: Row) -> list[object]:
     if "gap" not in row:
         return [*cells, TOO_FEW, None, None, None]
     won, stated = percent(row["won"]), percent(row["stated"])
-    return [*cells, won, stated, gap_of(row), two_digits(row["roc_auc"])]
+    auc = with_interval(
+        two_digits(row["roc_auc"]), between(row, "roc_auc_low", "roc_auc_high", two_digits)
+    )
+    return [*cells, won, stated, gap_of(row), auc]
 
 
 def _group(row: Row) -> Html:

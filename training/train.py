@@ -17,6 +17,7 @@ from features.fitting import fit_pipeline, role_columns, training_matrix
 from features.moments import Moments, make_moments
 from features.pipeline import FeaturePipeline
 from models.blend import BaseRate
+from models.card import NOT_PINNED
 from models.estimators import FEWEST_OUTCOMES
 from models.evaluation import Evaluation, evaluate, loss_difference
 from models.logistic import fit_logistic
@@ -192,7 +193,7 @@ def known_later(audited: Audit) -> dict[str, str]:
 def _scale(project: Project, moments: Moments, pinned: Scale | None) -> tuple[Scale, str]:
     """Give the sales scale, and who or what holds it from version to version."""
     own = Scale(BaseRate.fit(moments.label, moments.weight).log_odds)
-    scale, pinned_by = (pinned, "the first promotion") if pinned else (own, "nothing yet")
+    scale, pinned_by = (pinned, "the first promotion") if pinned else (own, NOT_PINNED)
     base, grades = scale.base_log_odds, scale.grades
     if project.scale.base_rate is not None:
         base, pinned_by = float(logit(project.scale.base_rate)), "the project file"
