@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from models.card import NOT_FOR, ModelCard
+from models.card import NOT_FOR, NOT_PINNED, ModelCard
 from models.evaluation import by_grade, evaluate, gains, reliability
 from reports.card_page import card_page
 from reports.card_pictures import card_pictures
@@ -194,6 +194,13 @@ def test_a_card_without_a_name_is_refused() -> None:
     del state["name"]
     with pytest.raises(ValueError, match="name"):
         ModelCard.from_json(state)
+
+
+def test_a_first_version_is_not_said_to_be_pinned(trained) -> None:
+    page = card_page(trained.scorer.card, pictures={})
+    assert trained.scorer.card.scale["pinned_by"] == NOT_PINNED
+    assert "Nothing had pinned the scale when this version was trained" in page
+    assert "pinned by" not in page
 
 
 # -- what the page says --------------------------------------------------------------------
