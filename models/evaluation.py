@@ -136,7 +136,7 @@ def loss_difference(
     >>> [round(part, 3) for part in found]
     [-0.028, -0.028, -0.028]
     """
-    excess = _loss(margin, label) - _loss(other, label)
+    excess = log_losses(margin, label) - log_losses(other, label)
     draws = [
         float(drawn @ excess / drawn.sum())
         for drawn in (weight * times for times in resamples(lead, seed))
@@ -145,7 +145,7 @@ def loss_difference(
     return float(weight @ excess / weight.sum()), *percentiles(draws)
 
 
-def _loss(margin: Floats, label: NDArray[Any]) -> Floats:
+def log_losses(margin: Floats, label: NDArray[Any]) -> Floats:
     """Give the log loss of each moment."""
     return np.asarray(-(label * log_expit(margin) + (1 - label) * log_expit(-margin)))
 
@@ -167,7 +167,7 @@ class _Ranked:
     def __init__(self, margin: Floats, label: Floats) -> None:
         self.label = label
         self.probability = expit(margin)
-        self._loss = _loss(margin, label)
+        self._loss = log_losses(margin, label)
         self._squared = (self.probability - label) ** 2
         self._last_of_tie = np.append(np.flatnonzero(np.diff(margin)), len(margin) - 1)
         self._first_of_tie = np.append(0, self._last_of_tie[:-1] + 1)

@@ -17,7 +17,8 @@ from features.groups import MISSING, OTHERS, UNSEEN, groups_by_value, groups_of_
 from features.kinds import EmailAttribute, FlagAttribute, TargetAttribute
 from features.moments import Moments, make_moments
 from features.pipeline import FeaturePipeline
-from models.intervals import holm
+from models.evaluation import log_losses
+from models.intervals import auc_interval, holm, mean_interval
 from training.segments import judge_fairness, judge_segments
 
 PROJECT = """
@@ -64,6 +65,29 @@ def judge_sources(folder, source: list[str], won: list[int], probability: list[f
 # -- the figures ---------------------------------------------------------------------------
 
 
+def test_the_metrics_of_a_segment_have_intervals_that_hold_the_true_ones() -> None:
+    generator = np.random.default_rng(2)
+
+    def world(n: int):
+        margin = generator.normal(-0.5, 1.2, n)
+        return margin, (generator.random(n) < expit(margin)).astype(int)
+
+    margin, won = world(200_000)
+    true = {"roc_auc": roc_auc_score(won, margin), "log_loss": log_loss(won, expit(margin))}
+    runs, held = 200, dict.fromkeys(true, 0)
+    for _ in range(runs):
+        margin, won = (np.repeat(each, 2) for each in world(80))  # each lead has two moments
+        lead = np.repeat(np.arange(80), 2)
+        ones = np.ones(160)
+        found = {
+            "roc_auc": auc_interval(margin, won, ones, lead),
+            "log_loss": mean_interval(log_losses(margin, won), ones, lead),
+        }
+        for metric, (low, high) in found.items():
+            held[metric] += low <= true[metric] <= high
+    assert min(held.values()) >= 0.9 * runs
+
+
 def test_a_segment_by_hand(tmp_path) -> None:
     # Fair: 40 leads stated at 0.5, 20 won. Mail: 60 leads stated at 0.25, 30 won.
     won = [1] * 20 + [0] * 20 + [1] * 30 + [0] * 30
@@ -80,6 +104,8 @@ def test_a_segment_by_hand(tmp_path) -> None:
     assert mail["p"] == pytest.approx(2 * (2 * ndtr(-0.25 / deviation)))  # times two segments
     assert mail["is_off"]
     assert mail["roc_auc"] == pytest.approx(0.5)
+    assert mail["roc_auc_low"] < 0.5 < mail["roc_auc_high"]
+    assert mail["log_loss_low"] < mail["log_loss"] < mail["log_loss_high"]
     assert mail["log_loss"] == pytest.approx(-(math.log(0.25) + math.log(0.75)) / 2)
     assert (fair["gap"], fair["p"], fair["is_off"]) == (pytest.approx(0.0), 1.0, False)
 

@@ -33,8 +33,18 @@ from features.groups import (
 )
 from features.moments import Moments
 from features.pipeline import FeaturePipeline
-from models.evaluation import FEWEST_TO_JUDGE, measure
-from models.intervals import LEVEL, Floats, Ints, Z, holm, share_interval, squares_by_lead
+from models.evaluation import FEWEST_TO_JUDGE, log_losses, measure
+from models.intervals import (
+    LEVEL,
+    Floats,
+    Ints,
+    Z,
+    auc_interval,
+    holm,
+    mean_interval,
+    share_interval,
+    squares_by_lead,
+)
 
 Bools = NDArray[np.bool_]
 
@@ -66,7 +76,8 @@ def judge_segments(
         few to judge": fewer than `FEWEST_LEADS` leads, or fewer than `FEWEST_TO_JUDGE` of the
         rarer outcome) or `won` (true share), `stated` (mean probability), `gap` (stated less
         true) with its 95 % interval `low`, `high`, `p` (of a gap this large by chance, after
-        the correction), `is_off` (p below 5 %), `roc_auc`, `log_loss`.
+        the correction), `is_off` (p below 5 %), `roc_auc` and `log_loss`, each with its 95 %
+        interval, `roc_auc_low` and so on.
     """
     leads, of_lead = np.unique(moments.lead, return_inverse=True)
     rows: list[dict[str, Any]] = []
@@ -170,6 +181,8 @@ def _judge_one(moments: Moments, margin: Floats) -> dict[str, Any]:
     gap = stated - won
     deviation = _deviation(probability, label, weight, lead)
     metrics = measure(margin, label, weight)
+    auc = auc_interval(margin, label, weight, lead)
+    loss = mean_interval(log_losses(margin, label), weight, lead)
     return facts | {
         "won": won,
         "stated": stated,
@@ -178,7 +191,11 @@ def _judge_one(moments: Moments, margin: Floats) -> dict[str, Any]:
         "high": gap + Z * deviation,
         "p": float(2 * ndtr(-abs(gap) / deviation)),
         "roc_auc": metrics["roc_auc"],
+        "roc_auc_low": auc[0],
+        "roc_auc_high": auc[1],
         "log_loss": metrics["log_loss"],
+        "log_loss_low": max(0.0, loss[0]),
+        "log_loss_high": loss[1],
     }
 
 
