@@ -67,7 +67,7 @@ def shape_leads(table: pd.DataFrame, project: Project, notes: list[str]) -> pd.D
     features is the pipeline's decision.
     """
     keys = project.leads
-    if keys.lead_id is None and "lead_id" not in table.columns:
+    if not has_ids(table, project):
         table = table.assign(lead_id=[f"row-{i}" for i in range(1, len(table) + 1)])
         notes.append("leads: no id column is named, so leads are numbered as they stand.")
     shaped = shape_table(table, "leads", keys, notes)
@@ -83,6 +83,11 @@ def shape_leads(table: pd.DataFrame, project: Project, notes: list[str]) -> pd.D
             ],
         )
     return pd.concat([shaped, attributes], axis=1)
+
+
+def has_ids(table: pd.DataFrame, project: Project) -> bool:
+    """Tell whether a raw leads table has a column that names its leads."""
+    return project.leads.lead_id is not None or "lead_id" in table.columns
 
 
 def shape_table(table: pd.DataFrame, name: str, keys: TableKeys, notes: list[str]) -> pd.DataFrame:

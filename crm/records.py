@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from crm.cells import number_column
-from crm.contracts import first_few, shape_leads, shape_table
+from crm.contracts import first_few, has_ids, shape_leads, shape_table
 from crm.errors import ConfigError, SchemaError
 from crm.ledger import Ledger
 from crm.ledger_records import events_table, project_ledger, with_events, with_leads
@@ -42,6 +42,9 @@ class Records:
         True if the leads stand in the order of time.
     notes : list of str
         What was repaired or left out while reading, in sentences for a person.
+    has_ids : bool
+        False if the leads are numbered as they stand, because no column names them: the same
+        number may be another lead's in the next export.
     """
 
     leads: pd.DataFrame
@@ -51,6 +54,7 @@ class Records:
     observed_until: pd.Timestamp | None = None
     in_order: bool = False
     notes: list[str] = field(default_factory=list)
+    has_ids: bool = True
 
     @property
     def has_times(self) -> bool:
@@ -110,6 +114,7 @@ def read_records(project: Project, now: datetime.datetime | None = None) -> Reco
         observed_until=_observed_until(project, leads, tables, now, notes),
         in_order=in_order,
         notes=notes,
+        has_ids=leads_raw is None or has_ids(leads_raw, project),
     )
     _check_outcomes_follow_creation(records, project)
     return records

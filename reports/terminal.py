@@ -105,12 +105,13 @@ def comparison_table(found: Row) -> RenderableType:
     one, other = found["one"], found["other"]
     size = f"{found['n']:,} moments of {found['n_leads']:,} leads that neither learned from"
     warnings = [f"[yellow]warning:[/] {escape(each)}" for each in found["warnings"]]
+    if found["verdict"] == "cannot be compared":
+        return Group(*warnings, f"Versions {one} and {other} cannot be compared.")
     if not found["metrics"]:
-        return Group(
-            *warnings,
+        return (
             f"Too few to judge: versions {one} and {other} share {size}, with {found['n_rarer']} "
             f"leads of the rarer outcome; {found['n_needed']} are needed.\n"
-            "Wait for more outcomes, or train again, so that the newest leads judge.",
+            "Wait for more outcomes, or train again, so that the newest leads judge."
         )
     table = headed("metric", f"version {one}", f"version {other}", "difference", "95 % interval",
                    "verdict", right=(1, 2, 3, 4))  # fmt: skip
@@ -197,7 +198,8 @@ def card_summary(version: Row, card: Row) -> RenderableType:
         lines.append("[bold]SIMULATED records:[/] the figures are about no real business.")
     window = f", {facts['from'][:10]} to {facts['to'][:10]}" if "from" in facts else ""
     lines.append(f"Trained {_minute(card['trained_at'])} UTC on {facts['moments']:,} moments of "
-                 f"{facts.get('learned_leads', facts['leads']):,} leads{window}; {facts['base_rate']:.1%} won.")  # fmt: skip
+                 f"{facts.get('learned_leads', facts['leads']):,} leads{window}; "
+                 f"{facts['base_rate']:.1%} won.")  # fmt: skip
     won = ", ".join(label["won"])
     horizon = f" within {label['horizon_days']:g} days" if label["horizon_days"] else ""
     lines.append(f"Won means: {escape(won)}{horizon}.")

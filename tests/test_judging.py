@@ -18,10 +18,13 @@ from training.judging import (
     honest_margins,
     judged_table,
     lead_keys,
+    why_unfair,
 )
 from training.split import Split
 
 NAMES = ["anna@example.com", "L2", "L3", "L4", "L5", "L6"]
+
+ASKS = {"won": ["won"], "horizon_days": None}
 
 
 def records_of(*names: str) -> Records:
@@ -48,7 +51,7 @@ class Deployed:
 
     @property
     def pipeline(self) -> SimpleNamespace:
-        return SimpleNamespace(transform=self._transform)
+        return SimpleNamespace(transform=self._transform, columns=[], features=[])
 
     def _transform(self, records: Records, moments: Moments) -> np.ndarray:
         self.asked += moments.lead.tolist()
@@ -116,6 +119,23 @@ def test_a_version_without_a_table_has_no_honest_margin() -> None:
     now = moments_of([0], [10], [0])
     side = Side("1", Deployed(), None)
     assert np.isnan(honest_margins(side, records_of(*NAMES), now, "acme")).all()
+
+
+def test_leads_without_ids_are_found_again_in_the_same_table_only(judged) -> None:
+    now = moments_of([3, 4, 5], [40, 60, 70], [1, 1, 1])
+    same = replace(records_of(*NAMES), has_ids=False)
+    later = replace(records_of(*NAMES[1:], "L7"), has_ids=False)
+    scorer = Deployed()
+    scorer.card = SimpleNamespace(digests=same.digests, label=ASKS)
+    side = Side("7", scorer, judged)
+    np.testing.assert_array_equal(honest_margins(side, same, now, "acme"), [0.4, 0.6, 9.0])
+    assert np.isnan(honest_margins(side, later, now, "acme")).all()
+    learn = SimpleNamespace(won=["won"], lost=[], open=[], horizon_days=90.0)
+    project = SimpleNamespace(learn=learn)
+    assert why_unfair(side, same, project) == []
+    (why,) = why_unfair(side, later, project)
+    assert "version 7 learned from another table than today's" in why
+    assert "Name [leads] lead_id and train again" in why
 
 
 def test_the_same_lead_has_another_key_in_another_project() -> None:

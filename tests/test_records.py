@@ -143,6 +143,7 @@ def test_leads_without_an_id_are_numbered(read):
     records = read(project=project, files={"leads.csv": FLAT_LEADS})
     assert set(records.leads["lead_id"]) == {"row-1", "row-2", "row-3"}
     assert records.notes[0] == "leads: no id column is named, so leads are numbered as they stand."
+    assert not records.has_ids
 
 
 def test_row_order_does_not_change_the_records(read):

@@ -39,6 +39,15 @@ def test_nobody_is_better_where_the_comparison_is_not_fair() -> None:
     assert "is better" not in page
 
 
+def test_what_cannot_be_compared_is_said_with_the_reason() -> None:
+    found = {"one": "3", "other": "1", "n": 0, "n_leads": 0, "n_rarer": 0, "n_needed": 10,
+             "base_rate": None, "verdict": "cannot be compared", "warnings": ["They have no id."],
+             "metrics": []}  # fmt: skip
+    page = shown(comparison_table(found))
+    assert "warning: They have no id." in page
+    assert "Versions 3 and 1 cannot be compared." in page
+
+
 def test_a_comparison_says_on_what() -> None:
     page = comparison("pr_auc", 0.05, 0.15)
     assert "On 1,200 moments of 900 leads that neither learned from, 25.0% won:" in page

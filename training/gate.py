@@ -14,7 +14,8 @@ Both sides of LG101, LG102, LG103 and LG105 are judged on the same newest leads,
 neither learned from (`training.judging`). Where there is no champion yet, the base rate of the
 challenger's own training moments stands in. With fewer than ten leads of the rarer outcome there
 is nothing to judge by, and these four are not passed; nor are they where the comparison would not
-be fair, because one side is judged by labels of another question, or the champion is damaged.
+be fair, because one side is judged by labels of another question, nobody can tell which leads it
+knows, or the champion is damaged.
 """  # noqa: E501  # a table is no table if it is wrapped
 
 import datetime

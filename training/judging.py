@@ -193,7 +193,19 @@ def why_unfair(side: Side, records: Records, project: Project) -> list[str]:
             f"the project file asks now, by which leads are judged: {question_in_words(asked)}. "
             "Put [learn] back, or take versions that answer the new one."
         )
+    if not _knows_who_is_who(side, records):
+        said.append(
+            "The leads have no id, only the numbers of their rows, and version "
+            f"{side.version} learned from another table than today's: nobody can tell which of "
+            "today's leads it knows. Name [leads] lead_id and train again; without ids, versions "
+            "are compared only on the very table that they learned from."
+        )
     return said
+
+
+def _knows_who_is_who(side: Side, records: Records) -> bool:
+    """Tell whether leads can be found again that a version learned from."""
+    return records.has_ids or side.scorer.card.digests.get("leads") == records.digests["leads"]
 
 
 def honest_margins(side: Side, records: Records, moments: Moments, name: str) -> Floats:
@@ -220,7 +232,7 @@ def honest_margins(side: Side, records: Records, moments: Moments, name: str) ->
         Calibrated log-odds; nan where there is no honest answer.
     """
     margin, judged, scorer = np.full(len(moments), np.nan), side.judged, side.scorer
-    if judged is None:
+    if judged is None or not _knows_who_is_who(side, records):
         return margin
     keys = lead_keys(records.leads["lead_id"], name)[moments.lead]
     is_test = judged.role == "test"
@@ -343,6 +355,12 @@ class Comparison:
     differences: Mapping[str, Difference]
     warnings: tuple[str, ...]
 
+    @property
+    def _verdict(self) -> str:
+        if self.differences:
+            return "judged"
+        return "cannot be compared" if self.warnings else "too few to judge"
+
     def to_json(self) -> dict[str, Any]:
         """Give the comparison as plain data."""
         moments = self.contest.moments
@@ -354,7 +372,7 @@ class Comparison:
             "n_rarer": self.contest.rarer,
             "n_needed": FEWEST_TO_JUDGE,
             "base_rate": float(moments.label.mean()) if len(moments) else None,
-            "verdict": "judged" if self.differences else "too few to judge",
+            "verdict": self._verdict,
             "warnings": list(self.warnings),
             "metrics": [
                 {
