@@ -54,6 +54,29 @@ def test_only_leads_that_change_grade_are_told_the_farthest_first(trained, recor
     assert all(len(row["why"]) <= 2 for row in found.largest)
 
 
+def test_a_change_by_little_has_a_reason_too(trained, records) -> None:
+    scorer = trained.scorer
+    moved = replace(scorer, scale=Scale(scorer.scale.base_log_odds - 0.05 * np.log(2)))
+    found = find_changes(scorer, moved, records, NOW)
+    assert found.largest
+    for row in found.largest:  # half a point
+        (why,) = row["why"]
+        assert why.startswith("where every lead starts: ")
+        before, after = (float(part.split(" ")[0]) for part in why.partition(": ")[2].split(", "))
+        assert after - before == pytest.approx(0.5, abs=0.011)
+
+
+def test_where_only_grades_begin_elsewhere_that_is_the_reason(trained, records) -> None:
+    scorer = trained.scorer
+    stricter = (("A", 66), ("B", 51), ("C", 36))
+    found = find_changes(scorer, replace(scorer, scale=replace(scorer.scale, grades=stricter)),
+                         records, NOW)  # fmt: skip
+    assert found.largest
+    assert {why for row in found.largest for why in row["why"]} == {
+        "every signal gives the same points: grades begin at other scores"
+    }
+
+
 def test_without_open_leads_nothing_can_change(trained, records) -> None:
     ended = records.leads["lead_id"].isin(records.outcomes["lead_id"])
     closed = replace(records, leads=records.leads[ended].reset_index(drop=True))

@@ -121,20 +121,24 @@ class _Scored:
 def _why(
     before: Mapping[str, tuple[float, str]], after: Mapping[str, tuple[float, str]]
 ) -> list[str]:
-    """Name the signals whose points differ most."""
+    """Name the signals whose points differ most; the strongest however little it is."""
     signals = dict.fromkeys([*before, *after])
     differences = {
         signal: after.get(signal, (0.0, ""))[0] - before.get(signal, (0.0, ""))[0]
         for signal in signals
     }
     strongest = sorted(signals, key=lambda signal: -abs(differences[signal]))
-    said = []
+    said: list[str] = []
+    if differences[strongest[0]] == 0:
+        return ["every signal gives the same points: grades begin at other scores"]
     for signal in strongest[:REASONS]:
-        if abs(differences[signal]) < LEAST_POINTS:
+        is_small = abs(differences[signal]) < LEAST_POINTS
+        if said and is_small:
             break
         old, new = (side.get(signal, (0.0, "")) for side in (before, after))
-        base = 50.0 if signal == "" else 0.0
-        said.append(f"{new[1] or old[1]}: {old[0] - base:+.0f} before, {new[0] - base:+.0f} now")
+        base, digits = 50.0 if signal == "" else 0.0, 2 if is_small else 0
+        points = [f"{each[0] - base:+.{digits}f}" for each in (old, new)]
+        said.append(f"{new[1] or old[1]}: {points[0]} before, {points[1]} now")
     return said
 
 
