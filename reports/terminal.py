@@ -166,9 +166,10 @@ def changes_table(found: Row) -> RenderableType:
     """
     if found["n"] == 0:
         return "No lead is open, so nothing changes for any."
+    warnings = [f"[yellow]warning:[/] {escape(each)}" for each in found["warnings"]]
     said = f"{found['n_changed']:,} of {found['n']:,} open leads change grade"
     if not found["n_changed"]:
-        return f"{said}."
+        return Group(*warnings, f"{said}.")
     moves = ", ".join(f"{row['before']} to {row['after']}: {row['n']:,}" for row in found["moves"])
     table = headed("lead", "grade", "score", "why")
     for row in found["largest"]:
@@ -178,7 +179,7 @@ def changes_table(found: Row) -> RenderableType:
             f"{row['score_before']} → {row['score_after']}",
             escape("\n".join(row["why"])),
         )
-    return Group(f"{said} ({moves}). The largest changes, and why:", table)
+    return Group(*warnings, f"{said} ({moves}). The largest changes, and why:", table)
 
 
 def card_summary(version: Row, card: Row) -> RenderableType:

@@ -77,8 +77,25 @@ def test_where_only_grades_begin_elsewhere_that_is_the_reason(trained, records) 
     }
 
 
+def test_a_column_that_is_gone_is_warned_of(trained, records) -> None:
+    scorer = trained.scorer
+    assert find_changes(scorer, scorer, records, NOW).warnings == []
+    gone = replace(records, leads=records.leads.drop(columns="budget_eur"), stages=None)
+    one, other = find_changes(scorer, scorer, gone, NOW).warnings
+    assert one.startswith("The champion learned from `budget_eur`, the table stages, which today's")
+    assert other.startswith("The other version learned from `budget_eur`")
+
+
+def test_versions_that_answer_different_questions_are_warned_of(trained, records) -> None:
+    scorer = trained.scorer
+    label = dict(scorer.card.label) | {"horizon_days": 14.0}
+    other = replace(scorer, card=replace(scorer.card, label=label))
+    (said,) = find_changes(scorer, other, records, NOW).warnings
+    assert "The champion answers won within 90 days, the other version won within 14 days" in said
+
+
 def test_without_open_leads_nothing_can_change(trained, records) -> None:
     ended = records.leads["lead_id"].isin(records.outcomes["lead_id"])
     closed = replace(records, leads=records.leads[ended].reset_index(drop=True))
     found = find_changes(trained.scorer, trained.scorer, closed, NOW)
-    assert found.to_json() == {"n": 0, "n_changed": 0, "moves": [], "largest": []}
+    assert found.to_json() == {"n": 0, "n_changed": 0, "moves": [], "largest": [], "warnings": []}

@@ -2,6 +2,7 @@
 
 import datetime
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -382,6 +383,23 @@ def test_two_versions_are_compared_on_the_leads_that_neither_learned_from(
     log_loss = next(row for row in found["metrics"] if row["metric"] == "log_loss")
     assert log_loss["one"] == pytest.approx(trained.judged.test.values["log_loss"])
     assert log_loss["difference"] == 0
+
+
+@pytest.mark.parametrize("how", ["dropped", "emptied"])
+def test_a_champion_that_learned_from_a_column_that_is_gone_is_no_fair_rival(
+    registry, project, trained, how: str
+) -> None:
+    grounds = grounds_of(project, trained)
+    leads = grounds.records.leads
+    leads = leads.drop(columns="source") if how == "dropped" else leads.assign(source=None)
+    records = replace(grounds.records, leads=leads)
+    judgement = judge(registry, project, replace(grounds, records=records), "2")
+    assert [gate.number for gate in judgement.failed] == list(RELATIVE)
+    assert "Version 1 learned from `source`, which today's records lack" in (
+        judgement.failed[0].evidence
+    )
+    (*_, last) = compare(registry, project, records, "1", "2").to_json()["warnings"]
+    assert "Version 2 learned from `source`" in last
 
 
 @pytest.fixture

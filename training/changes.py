@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from crm.records import Records
 from features.moments import NOT_A_TIME, Moments
 from features.times import cell_time
+from models.card import question_in_words, same_question
 from models.scorer import LeadScorer
+from training.judging import lacking
 
 MOST = 10
 REASONS = 2
@@ -34,12 +36,15 @@ class Changes:
         Of those that change grade the ones whose score moves most: `lead_id`, `before`,
         `after`, `score_before`, `score_after`, and `why`: sentences on the signals whose
         points differ most.
+    warnings : list of str
+        Why the two do not see the leads alike.
     """
 
     n: int
     n_changed: int
     moves: list[dict[str, Any]]
     largest: list[dict[str, Any]]
+    warnings: list[str]
 
     def to_json(self) -> dict[str, Any]:
         """Give it as plain data."""
@@ -68,7 +73,7 @@ def find_changes(
     is_open = ~records.leads["lead_id"].isin(records.outcomes["lead_id"])
     lead = np.flatnonzero(is_open.to_numpy())
     if len(lead) == 0:
-        return Changes(0, 0, [], [])
+        return Changes(0, 0, [], [], [])
     moments = _as_of_now(lead, cell_time(as_of) if records.has_times else NOT_A_TIME)
     one, other = (_Scored(scorer, records, moments) for scorer in (before, after))
     changed = np.flatnonzero(one.grade != other.grade)
@@ -96,7 +101,23 @@ def find_changes(
             }
             for row in largest.tolist()
         ],
+        warnings=_warnings(before, after, records),
     )
+
+
+def _warnings(before: LeadScorer, after: LeadScorer, records: Records) -> list[str]:
+    asked, asks = before.card.label, after.card.label
+    said = [
+        f"{who} learned from {', '.join(gone)}, which today's records lack: it is asked without."
+        for who, scorer in (("The champion", before), ("The other version", after))
+        if (gone := lacking(scorer, records))
+    ]
+    if not same_question(asked, asks):
+        said.append(
+            f"The champion answers {question_in_words(asked)}, the other version "
+            f"{question_in_words(asks)}: their scores do not mean the same."
+        )
+    return said
 
 
 class _Scored:

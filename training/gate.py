@@ -15,7 +15,7 @@ neither learned from (`training.judging`). Where there is no champion yet, the b
 challenger's own training moments stands in. With fewer than ten leads of the rarer outcome there
 is nothing to judge by, and these four are not passed; nor are they where the comparison would not
 be fair, because one side is judged by labels of another question, nobody can tell which leads it
-knows, or the champion is damaged.
+knows, a column that it learned from is gone, or the champion is damaged.
 """  # noqa: E501  # a table is no table if it is wrapped
 
 import datetime

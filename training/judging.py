@@ -200,7 +200,24 @@ def why_unfair(side: Side, records: Records, project: Project) -> list[str]:
             "today's leads it knows. Name [leads] lead_id and train again; without ids, versions "
             "are compared only on the very table that they learned from."
         )
+    gone = lacking(side.scorer, records)
+    if gone:
+        said.append(
+            f"Version {side.version} learned from {', '.join(gone)}, which today's records lack, "
+            "so it is judged by less than it knew. Put back what is missing from the export; what "
+            "models shall do without stays there and is named in [columns] ignore. What is gone "
+            "for good is a reason to overrule this on record."
+        )
     return said
+
+
+def lacking(scorer: LeadScorer, records: Records) -> list[str]:
+    """Name the columns and tables that a model looks at and that hold nothing any more."""
+    leads = records.leads
+    columns = [f"`{column}`" for column in scorer.pipeline.columns
+               if column not in leads.columns or leads[column].isna().all()]  # fmt: skip
+    tables = dict.fromkeys(feature.table for feature in scorer.pipeline.features)
+    return columns + [f"the table {name}" for name in tables if getattr(records, name) is None]
 
 
 def _knows_who_is_who(side: Side, records: Records) -> bool:
