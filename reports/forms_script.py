@@ -145,6 +145,15 @@ window.addEventListener("resize", () => {
   waiting = setTimeout(() => document.querySelectorAll("figure.is-live").forEach(drawChart), 200);
 });
 
+const nav = document.querySelector("nav[aria-label='Pages']");
+
+function makeRoom() { // so that a link's target stands below the links, however many rows they fill
+  const covers = getComputedStyle(nav).position === "sticky";
+  document.documentElement.style.scrollPaddingTop = (covers ? nav.offsetHeight : 0) + "px";
+}
+
+window.addEventListener("resize", makeRoom);
+
 const pages = Array.from(document.querySelectorAll(".page"));
 const links = Array.from(document.querySelectorAll("nav[aria-label='Pages'] a"));
 const windowTitle = document.title;
@@ -160,6 +169,7 @@ function show(isFirst) {
     if (link.hash === "#" + page.id) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   });
+  makeRoom(); // the link of the page is bold now, which may take another row
   const heading = page.querySelector("h2");
   document.title = heading.textContent + " · " + windowTitle;
   if (target && target !== page) {

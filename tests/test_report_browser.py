@@ -182,6 +182,12 @@ def test_no_page_is_wider_than_the_screen_and_every_table_has_a_caption(seen):
         assert page["captions"] == 0, where
 
 
+def test_no_figure_that_an_address_leads_to_is_hidden_behind_the_links(seen):
+    assert sum(len(page["figures"]) for page in seen["pages"].values()) > 1
+    for where, page in seen["pages"].items():
+        assert page["hidden"] == [], where
+
+
 @pytest.mark.parametrize("name", ["made", "simulated"])
 def test_the_keyboard_reaches_everything_and_shows_where_it_is(request, name):
     found = request.getfixturevalue(name)

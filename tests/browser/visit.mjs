@@ -36,6 +36,19 @@ async function opened(size, more = {}) {
   return { context, page };
 }
 
+// Which of some figures stand below the links to the pages when an address leads to them.
+async function hiddenBehindLinks(page, ids) {
+  const hidden = [];
+  for (const id of ids) {
+    await page.evaluate((hash) => { location.hash = hash; }, id);
+    await page.waitForFunction((at) => document.getElementById(at).getBoundingClientRect().top
+      < window.innerHeight, id);
+    if (await page.evaluate((at) => document.getElementById(at).getBoundingClientRect().top
+      < document.querySelector("nav").getBoundingClientRect().bottom, id)) hidden.push(id);
+  }
+  return hidden;
+}
+
 // What axe-core finds, and what it looked at.
 async function faults(page, where) {
   await page.evaluate(axe);
@@ -176,13 +189,14 @@ for (const [name, size] of Object.entries(sizes)) {
       }
     }
     const keyboard = name === "desktop" && few ? await byKeyboard(page) : null;
+    const hidden = figures.length ? await hiddenBehindLinks(page, figures.map((one) => one.id)) : [];
     await page.evaluate(() => document.querySelectorAll("figure details[open]")
       .forEach((fold) => { fold.open = false; }));
     await page.evaluate(() => { document.activeElement?.blur(); window.scrollTo(0, 0); });
     if (screenshots && (few || figures.length)) {
       await page.screenshot({ path: join(screenshots, `${slug}-${name}.png`), fullPage: true });
     }
-    seen.pages[`${slug} ${name}`] = { ...facts, figures, told, arrows, rows, keyboard };
+    seen.pages[`${slug} ${name}`] = { ...facts, figures, told, arrows, rows, keyboard, hidden };
   }
   seen.hacked ||= await page.evaluate(() => "hacked" in window);
   if (name === "desktop") {
