@@ -2,11 +2,12 @@
 
 A count costs a fraction of a microsecond, and the series are known beforehand: what callers
 ask for beside the known paths is counted as one route. Each worker leaves its counts in a file
-twice a second, and whichever is asked adds them up.
+twice a second, and how many scores wait at every moment; whichever is asked adds them up.
 """
 
 import bisect
 import itertools
+import mmap
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -21,6 +22,7 @@ from serving.joining import AWAY
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 LE = (*(f"{bound:g}" for bound in BUCKETS), "+Inf")
+QUEUED = ".queued"  # how a file ends that says how many scores wait
 WARNINGS = {
     complaints.RARE: "unseen_value",
     complaints.UNSEEN: "unseen_value",
@@ -165,8 +167,37 @@ def published(folder: Path) -> list[Series]:
         if path.stem == str(os.getpid()):
             continue
         series = msgspec.json.decode(path.read_bytes(), type=Series)
-        found.append(series if _is_alive(int(path.stem)) else _left_by_the_dead(series))
+        if not _is_alive(int(path.stem)):
+            series = _left_by_the_dead(series, _queued(path.with_suffix(QUEUED)))
+        found.append(series)
     return found
+
+
+class QueuedScores:
+    """How many scores wait in this process, where others find it if it is killed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     QueuedScores(Path(folder)).tell(300)
+    ...     [_queued(path) for path in Path(folder).iterdir()]
+    [300]
+    """
+
+    def __init__(self, folder: Path) -> None:
+        path = folder / f"{os.getpid()}{QUEUED}"
+        path.write_bytes(bytes(8))
+        with path.open("r+b") as file:
+            self._bytes = mmap.mmap(file.fileno(), 8)
+
+    def tell(self, queued: int) -> None:
+        """Note how many wait now; what stands in the memory of a file outlives its process."""
+        self._bytes[:] = queued.to_bytes(8, "little")
+
+
+def _queued(path: Path) -> int:
+    return int.from_bytes(path.read_bytes(), "little") if path.exists() else 0
 
 
 def _is_alive(process: int) -> bool:
@@ -177,10 +208,9 @@ def _is_alive(process: int) -> bool:
         return False
 
 
-def _left_by_the_dead(series: Series) -> Series:
+def _left_by_the_dead(series: Series, queued: int) -> Series:
     """Give what outlives a worker: its counters, and the scores that nobody will write now."""
     left = {f: values for f, values in series.items() if FAMILIES[f][0] != "gauge"}
-    queued = sum(series.get("leadscore_scores_queued", {}).values())
     if queued:
         dropped = left.get("leadscore_scores_dropped_total", {}).get("", 0)
         left["leadscore_scores_dropped_total"] = {"": dropped + queued}

@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from crm.errors import LedgerError
@@ -42,6 +42,8 @@ class ScoreWriter:
         Scores written, and scores lost: the queue was full, the database refused them for
         good, or the service ended while the database was away. Of erased leads nothing is
         written, and nothing is lost.
+    tell_queued : callable
+        Told how many scores wait, whenever that changes.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class ScoreWriter:
     ) -> None:
         self.written = 0
         self.dropped = 0
+        self.tell_queued: Callable[[int], None] = lambda queued: None
         self._ledger = ledger
         self._faults = faults or LedgerFaults()
         self._max_queued = max_queued
@@ -84,7 +87,7 @@ class ScoreWriter:
             self._waiting.extend((piece, now) for piece in _pieces(batch))
             self._rows += len(batch)
             self._load += _load(batch)
-            self._queued += len(batch.scores)
+            self._count_queued(len(batch.scores))
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="score-writer", daemon=True)
                 self._thread.start()
@@ -104,7 +107,8 @@ class ScoreWriter:
             if self._queued:
                 log.error("scores were not written", extra={"count": self._queued})
             self._waiting.clear()
-            self._rows = self._queued = 0
+            self._rows = 0
+            self._count_queued(-self._queued)
             self._load = 0.0
 
     def _run(self) -> None:
@@ -155,10 +159,14 @@ class ScoreWriter:
                 self._waiting.popleft()
             self._rows -= len(joined)
             self._load -= _load(joined)
-            self._queued -= len(joined.scores)
+            self._count_queued(-len(joined.scores))
             self.written += written
             self.dropped += lost
         return True
+
+    def _count_queued(self, more: int) -> None:
+        self._queued += more
+        self.tell_queued(self._queued)
 
     def _taken(self) -> list[tuple[Batch, int]]:
         """Look at the oldest batches, as many as go into one transaction; at least one."""

@@ -38,7 +38,7 @@ from serving.app import ScoringApp
 from serving.connection import bound_connections
 from serving.keys import KeyRing
 from serving.logs import AccessLog, configure_logs
-from serving.metrics import publish, published
+from serving.metrics import QueuedScores, publish, published
 from serving.security import is_loopback
 from serving.settings import Settings, keys_file, read_settings
 from serving.store import STORE_NAME, load_from_store, named_champion
@@ -179,6 +179,8 @@ class _Tending:
         )
         if self._counts is not None:
             app.others = partial(published, self._counts)
+            if app.calls.score_writer is not None:
+                app.calls.score_writer.tell_queued = QueuedScores(self._counts).tell
 
     async def begin(self) -> None:
         if self._settings.takeover:

@@ -120,11 +120,13 @@ def test_counts_of_workers_are_summed_and_what_they_are_stays_apart() -> None:
 
 def test_a_worker_that_died_leaves_its_counts_and_its_queue_is_lost(tmp_path: Path) -> None:
     code = """
-import sys; from pathlib import Path; from serving.metrics import Metrics, publish
+import os, sys; from pathlib import Path; from serving.metrics import Metrics, QueuedScores, publish
 metrics = Metrics("1"); metrics.count("/score", 200, 0.002)
-counts = {"leadscore_keys_fault": 1, "leadscore_scores_queued": 5,
+counts = {"leadscore_keys_fault": 1, "leadscore_scores_queued": 3,
           "leadscore_scores_written_total": 7, "leadscore_scores_dropped_total": 2}
 publish(Path(sys.argv[1]), metrics.series(counts))
+QueuedScores(Path(sys.argv[1])).tell(5)
+os.kill(os.getpid(), 9)
 """
     here = Path(__file__).resolve().parent.parent
     dead = subprocess.Popen([sys.executable, "-c", code, tmp_path], cwd=here)
@@ -138,7 +140,7 @@ publish(Path(sys.argv[1]), metrics.series(counts))
     assert found["leadscore_scores_written_total"] == 7
     assert found["leadscore_scores_dropped_total"] == 5 + 2
     assert not [name for name in found if "{worker" in name]
-    assert dead.wait() == 0
+    assert dead.wait() == -9
     assert values(exposition([own.series({}), *published(tmp_path)])) == found
 
 
