@@ -228,8 +228,6 @@ METRICS: dict[str, Metric] = {
         Metric("open_days", "Their median days in it",
                "median days since leads entered the stage that they are in", "open leads in it",
                "as of the moment", _NONE),
-        Metric("contents_seen", "Different contents", "different contents of the activities while "
-               "leads were in the stage", "none: a count of names", _ALL, _MATURE),
         Metric("expected_share", "If each value had its own effect only",
                "conversion that the two values give together if neither does more beside the "
                "other", "mature leads with both values", _ALL, _MATURE),

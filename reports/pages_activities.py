@@ -392,7 +392,7 @@ def _gaps(rows: ReportRows, log: Log) -> tuple[Section, tuple[Takeaway, ...]]:
         sees_less = p < CHANCE and row["per_lead"] < row["usual"]
         is_gap = each.holds and (each.ratio or 1) < 1 and sees_less
         name = f"{row['stage']} × {row['segment']}: {row['group']}"
-        contents = {key: row[key] for key in ("per_lead", "usual", "contents")}
+        contents = {key: row[key] for key in ("per_lead", "usual")}
         rows_.append(
             {**each.row(), "name": name, **contents, "p_contents": p,
              "gap": "yes" if is_gap else "no"}
@@ -420,7 +420,6 @@ def _gaps(rows: ReportRows, log: Log) -> tuple[Section, tuple[Takeaway, ...]]:
         Column("per_lead", "Contents a lead", "ratio", "contents_per_lead"),
         Column("usual", "Contents a lead, all", "ratio", "contents_per_lead"),
         Column("p_contents", "p of contents, corrected", "ratio", "chance"),
-        Column("contents", "Different contents seen", "count", "contents_seen"),
     )  # fmt: skip
     finding = (
         f"{len(told) or 'None'} of {len(rows_)} kinds of leads in a stage go on less often than "
@@ -449,8 +448,6 @@ def _contents_seen(groups: Groups, inside: Bools, log: Log, seen: Bools) -> list
     """
     code, k = groups.code[inside], len(groups.names)
     per_lead = np.bincount(log.lead[seen], minlength=len(inside))[inside].astype(np.float64)
-    pairs = np.unique(groups.code[log.lead[seen]] * (len(log.contents) + 1) + log.content[seen])
-    different = np.bincount(pairs // (len(log.contents) + 1), minlength=k)
     usual = float(per_lead.mean()) if len(per_lead) else 0.0
     found = []
     for i in range(k):
@@ -460,7 +457,5 @@ def _contents_seen(groups: Groups, inside: Bools, log: Log, seen: Bools) -> list
             error = own.var(ddof=1) / len(own) + others.var(ddof=1) / len(others)
             p = p_of((own.mean() - others.mean()) / np.sqrt(error)) if error > 0 else 1.0
         mean = float(own.mean()) if len(own) else 0.0
-        found.append(
-            {"per_lead": mean, "usual": usual, "p_contents": p, "contents": int(different[i])}
-        )
+        found.append({"per_lead": mean, "usual": usual, "p_contents": p})
     return found

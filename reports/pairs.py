@@ -86,7 +86,7 @@ def pairs_section(
     rows = [_row(each) for each in judged[:MOST_PAIRS]]
     columns = (
         Column("first", "What moves the score", "prose"),
-        Column("second", "Beside what", "prose"),
+        Column("second", "Beside what", "prose"), Column("verdict", "Verdict"),
         Column("inside", "Points, beside it", "points", "pair_points"),
         Column("outside", "Points elsewhere", "points", "pair_points"),
         Column("difference", "Difference", "points", "pair_points"),
@@ -94,7 +94,7 @@ def pairs_section(
         Column("strength", "Beyond both parts", "ratio", "pair_strength"),
         Column("share", "Of the pair's effect", "share", "pair_share"),
         Column("seen", "Difference in the outcomes", "points", "pair_outcomes"),
-        Column("p", "p, corrected", "ratio", "chance"), Column("verdict", "Verdict"),
+        Column("p", "p, corrected", "ratio", "chance"),
     )  # fmt: skip
     about += (
         f"; the model was asked about {found[0].n:,} of them, the outcomes are those of "
