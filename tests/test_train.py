@@ -802,6 +802,8 @@ def test_the_base_rate_is_not_tuned(tmp_path, monkeypatch) -> None:
     trained = train(*flat(tmp_path, with_wins(300, every=20)), now=NOW, tune_minutes=60)
     assert trained.trials == ()
     assert isinstance(trained.scorer.estimator, BaseRate)
+    (note,) = [note for note in trained.scorer.card.notes if "tuned" in note]
+    assert note.startswith("Nothing was tuned, though it was asked for: fewer than 20 leads")
 
 
 def test_leads_in_no_order_are_held_out_at_random_and_the_card_says_so(tmp_path) -> None:

@@ -81,6 +81,8 @@ class Findings:
         On all moments.
     trials : tuple of Trial
         Settings of the trees that were tried, if any were.
+    untuned : str
+        Why none were, though it was asked for; else empty.
     """
 
     moments: Moments
@@ -89,6 +91,7 @@ class Findings:
     judged: Judged | None
     final: Fitted
     trials: tuple[Trial, ...]
+    untuned: str
 
 
 def describe(
@@ -133,7 +136,7 @@ def describe(
         estimator=_estimator(found, seed),
         digests=dict(records.digests),
         versions=_versions(),
-        notes=_notes(records, found.split),
+        notes=_notes(records, found),
         readiness=_readiness(records, found).to_json(),
         scale={
             "base_rate": float(expit(scale.base_log_odds)),
@@ -270,15 +273,17 @@ def _learned_from(records: Records, moments: Moments, split: Split) -> dict[str,
     return facts
 
 
-def _notes(records: Records, split: Split) -> list[str]:
-    notes = list(records.notes)
+def _notes(records: Records, found: Findings) -> list[str]:
+    notes = [*records.notes, *([found.untuned] if found.untuned else [])]
     if not records.has_times:
         notes.append(
             "The leads have no time of creation: nothing protects this model from having learned "
             "what became known only after the moment of scoring. Name created_at if there is one."
         )
-    if split.is_judged and not records.in_order:
-        notes.append(f"The test leads are the {split.how}: expect the newest leads to be harder.")
+    if found.judged and not records.in_order:
+        notes.append(
+            f"The test leads are the {found.split.how}: expect the newest leads to be harder."
+        )
     return notes
 
 

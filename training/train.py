@@ -128,6 +128,7 @@ def train(
         check_directions(fit_pipeline(records, moments, project, later), project)
     split = hold_out(records, moments, project.learn)
     parameters, trials = tuned_parameters(records, split, project, later, tune_minutes, on_share)
+    untuned = _untuned(split) if tune_minutes is not None and not trials else ""
     done = TUNING_SHARE if trials else 0.0
 
     def told(what: str, share: float) -> None:
@@ -157,7 +158,7 @@ def train(
         card=describe(
             project,
             records,
-            Findings(moments, split, audited, judged, final, trials),
+            Findings(moments, split, audited, judged, final, trials, untuned),
             scale=scale,
             pinned_by=pinned_by,
             now=now,
@@ -220,6 +221,21 @@ def tuned_parameters(
         on_share(f"Tuning: setting {trial.number + 1}", TUNING_SHARE * share)
 
     return tune(*sides, minutes=minutes, seed=project.learn.seed, on_trial=told)
+
+
+def _untuned(split: Split) -> str:
+    """Say why a search that was asked for did not take place."""
+    if split.train.rarer < FEWEST_OUTCOMES:
+        why = (
+            f"fewer than {FEWEST_OUTCOMES} leads of the rarer outcome teach the base rate, which "
+            "has no settings"
+        )
+    else:
+        why = (
+            "the newest training leads and those whose outcome was known before do not both hold "
+            "wins and losses, so there is nothing to compare settings by"
+        )
+    return f"Nothing was tuned, though it was asked for: {why}."
 
 
 def _judge(
