@@ -75,7 +75,7 @@ def gains_chart(rows: Sequence[Mapping[str, float]], subject: str) -> alt.LayerC
     """
     table = pd.DataFrame([{"share": 0.0, "gain": 0.0, "low": 0.0, "high": 0.0}, *rows])
     at_20 = float(np.interp(0.2, table["share"], table["gain"]))
-    x = alt.X("share", title="Share of leads worked, best first", axis=alt.Axis(format="%"))
+    x = alt.X("share", title="Share worked, best first", axis=alt.Axis(format="%"))
     found = (
         alt.Chart(table)
         .mark_line(color=BLUE, point=True)
@@ -83,7 +83,7 @@ def gains_chart(rows: Sequence[Mapping[str, float]], subject: str) -> alt.LayerC
             x=x,
             y=alt.Y("gain", title="Share of wins found", axis=alt.Axis(format="%")),
             tooltip=[
-                alt.Tooltip("share", title="leads worked", format=".0%"),
+                alt.Tooltip("share", title="worked", format=".0%"),
                 alt.Tooltip("gain", title="wins found", format=".1%"),
             ],
         )
@@ -94,7 +94,7 @@ def gains_chart(rows: Sequence[Mapping[str, float]], subject: str) -> alt.LayerC
         .encode(x=x, y=alt.Y("low", title="Share of wins found"), y2="high")
     )
     random = alt.Chart(table).mark_line(color=GREY, strokeDash=[4, 4]).encode(x=x, y="share")
-    title = f"The best-scored fifth of the leads holds {at_20:.0%} of the wins"
+    title = f"The best-scored fifth holds {at_20:.0%} of the wins"
     said = f"{subject}; band: 95 % interval; dashed: random order"
     return (random + interval + found).properties(title=_title(title, said), width=420, height=320)
 

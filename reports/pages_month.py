@@ -45,8 +45,9 @@ def month_page(rows: ReportRows, others: Sequence[Page]) -> Page:
     paragraphs = []
     if n:
         paragraphs.append(
-            f"All in all {share_words(row['value'], row['low'], row['high'], n)} of the mature "
-            f"leads are won; {int(rows.is_open.sum()):,} of {len(rows):,} leads are open."
+            f"All in all {share_words(row['value'], row['low'], row['high'], n)} of the "
+            f"{'mature leads' if rows.has_times else 'leads with an outcome'} are won; "
+            f"{int(rows.is_open.sum()):,} of {len(rows):,} leads are open."
         )
     silent = [page for page in others if not page.takeaways]
     bare = [page for page in silent if not any(part.figures for part in page.sections)]
