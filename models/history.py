@@ -86,6 +86,8 @@ class Event:
     at : datetime, UTC
     failed : tuple of str
         Gates that were not passed, by number and name.
+    forced : bool
+        True if somebody overruled the failed gates, or meant to and was refused all the same.
     said : str
         Why it was refused, or what else happened.
     run_id : str
@@ -99,6 +101,7 @@ class Event:
     because: str
     at: datetime.datetime
     failed: tuple[str, ...]
+    forced: bool
     said: str
     run_id: str
 
@@ -163,7 +166,7 @@ def begin_record(
         "version": event.version,
         "who": event.who,
         "because": event.because,
-        "forced": str(event.what == "forced").lower(),
+        "forced": str(event.forced).lower(),
         "failed": "; ".join(event.failed),
         "said": event.said,
         **({} if event.previous is None else {"previous": event.previous}),
@@ -216,6 +219,7 @@ def _event_of_run(run: Any) -> Event:
         because=tags["because"],
         at=datetime.datetime.fromtimestamp(run.info.start_time / 1000, datetime.UTC),
         failed=tuple(filter(None, tags["failed"].split("; "))),
+        forced=tags["forced"] == "true",
         said=tags["said"],
         run_id=run.info.run_id,
     )

@@ -73,7 +73,7 @@ def promote(
     check_reason(forced, because)
     failed = judgement.failed
     what = "forced" if failed else "promoted" if judgement.against else "first champion"
-    event = _event(what, judgement, who, at, because)
+    event = _event(what, judgement, who, at, because, forced=bool(forced and failed))
     with _refusals_recorded(registry, event, judgement):
         if judgement.scale is None or (failed and not forced):
             raise GateError(_not_passed(registry, judgement), judgement.gates)
@@ -238,7 +238,15 @@ def _refusals_recorded(registry: Registry, event: Event, judgement: Judgement) -
         raise
 
 
-def _event(what: str, judgement: Judgement, who: str, at: datetime.datetime, because: str) -> Event:
+def _event(
+    what: str,
+    judgement: Judgement,
+    who: str,
+    at: datetime.datetime,
+    because: str,
+    *,
+    forced: bool = False,
+) -> Event:
     return Event(
         what=what,
         version=judgement.version,
@@ -247,6 +255,7 @@ def _event(what: str, judgement: Judgement, who: str, at: datetime.datetime, bec
         because=because.strip(),
         at=at,
         failed=tuple(f"{gate.number} {gate.name}" for gate in judgement.failed),
+        forced=forced,
         said="",
         run_id="",
     )

@@ -65,11 +65,12 @@ def history_table(rows: Sequence[Row]) -> RenderableType:
     table = headed("when (UTC)", "what", "version", "instead of", "who", "why", "gates failed")
     for row in rows:
         numbers = ", ".join(name.partition(" ")[0] for name in row["failed"])
-        is_plain = row["what"] == "refused" and row["failed"]  # the last column says it
+        is_refused = row["what"] == "refused"
+        is_plain = is_refused and row["failed"] and not row["forced"]  # the last column says it
         why = filter(None, (row["because"], "" if is_plain else row["said"]))
         table.add_row(
             _minute(row["at"]),
-            row["what"],
+            f"{row['what']}, though forced" if is_refused and row["forced"] else row["what"],
             row["version"],
             row["previous"] or "",
             escape(row["who"]),

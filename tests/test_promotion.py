@@ -129,7 +129,7 @@ def test_a_forced_promotion_is_recorded_as_such(registry) -> None:
     promote(registry, judgement, who="bob", at=at(5), because="the fair is over", forced=True)
     assert registry.champion() == "2"
     last = history(registry)[-1]
-    assert (last.what, last.because) == ("forced", "the fair is over")
+    assert (last.what, last.forced, last.because) == ("forced", True, "the fair is over")
     assert last.failed == ("LG103 calibration",)
     assert registry.client.get_run(last.run_id).data.tags["leadscore.forced"] == "true"
 
@@ -342,6 +342,18 @@ def test_two_at_once_on_a_server(registry, mlflow_server, monkeypatch, tmp_path)
     check_race(there, tmp_path)
 
 
+def test_of_a_forced_promotion_that_comes_too_late_both_are_recorded(registry) -> None:
+    reign(registry, "1", "2")
+    with pytest.raises(GateError, match="was made champion by ann"):
+        promote(registry, judged("3", "1", FAILED), who="bob", at=at(5), because="now", forced=True)
+    last = history(registry)[-1]
+    assert (last.what, last.forced, last.because) == ("refused", True, "now")
+    assert last.failed == ("LG103 calibration",)
+    assert "was made champion by ann" in last.said
+    assert last.to_json()["forced"] is True
+    assert [event.forced for event in history(registry)[:-1]] == [False, False]
+
+
 def test_gates_judged_against_another_champion_do_not_count(registry) -> None:
     reign(registry, "1", "2")
     first = "^Version 2 .* by ann at 2026-03-01 12:01:00 UTC, while version 3 was judged against"
@@ -418,7 +430,9 @@ def test_what_a_killed_promotion_left_is_undone_by_the_next(registry) -> None:
     reign(registry, "1")
     judgement = judged("2", "1", scale=Scale(-0.5))
     tags = {"scale": text_of_scale(Scale(-0.5)), "scale_before": text_of_scale(SCALE)}
-    begin_record(registry, _event("forced", judgement, "carl", at(3), "b"), judgement, tags)
+    begin_record(
+        registry, _event("forced", judgement, "carl", at(3), "b", forced=True), judgement, tags
+    )
     registry.pin_scale(Scale(-0.5))
     assert told(registry) == [("first champion", "1", None)]
     promote(registry, judged("3", "1"), who="bob", at=at(5))

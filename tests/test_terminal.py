@@ -8,7 +8,7 @@ from reports.terminal import comparison_table, gates_table, history_table, versi
 
 EVENT = {
     "what": "promoted", "version": "2", "previous": "1", "who": "ann", "because": "newer [b]",
-    "at": "2026-03-01T12:05:30+00:00", "failed": [], "said": "", "run_id": "r",
+    "at": "2026-03-01T12:05:30+00:00", "failed": [], "forced": False, "said": "", "run_id": "r",
 }  # fmt: skip
 
 
@@ -73,6 +73,9 @@ def test_a_history_says_why_and_which_gates_failed() -> None:
     assert "Did not pass" not in shown(history_table([refused]))
     assert "Bob was first." in shown(history_table([overtaken]))
     assert "The scale moved." in shown(history_table([moved]))
+    late = refused | {"forced": True, "said": "Bob was first."}
+    assert "refused, though forced" in shown(history_table([late]))
+    assert "Bob was first." in shown(history_table([late]))
 
 
 def test_what_comes_from_people_is_no_markup() -> None:
