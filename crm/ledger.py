@@ -26,6 +26,7 @@ from crm.ledger_schema import (
     leads,
     scores,
 )
+from crm.sources_checks import named_cells
 from crm.trend import DAYS, MICROSECONDS_PER_DAY
 
 HISTORY_SCORES: Final = 50
@@ -341,11 +342,17 @@ class Ledger:
 
 def _plain(row: sa.RowMapping) -> dict[str, Any]:
     """Give a row with its JSON columns read."""
-    return {
-        name: msgspec.json.decode(cell) if name in ("attributes", "reasons") else cell
-        for name, cell in row.items()
-        if name != "seq"
-    }
+    plain = {name: cell for name, cell in row.items() if name != "seq"}
+    if "attributes" in plain:
+        plain["attributes"] = _attributes(plain["attributes"])
+    if "reasons" in plain:
+        plain["reasons"] = msgspec.json.decode(plain["reasons"])
+    return plain
+
+
+def _attributes(text: str) -> Mapping[str, Any]:
+    """Read attributes as they were stored, of which older ones may have any names."""
+    return named_cells(msgspec.json.decode(text))
 
 
 def _add(connection: sa.Connection, kind: str, rows: Sequence[Row], now: int) -> list[Added]:
@@ -451,7 +458,7 @@ def _newest_leads(connection: sa.Connection, lead_ids: Sequence[str]) -> dict[st
     statement = NEWEST_OF_LEADS[connection.dialect.name]
     asked = msgspec.json.encode(list(lead_ids)).decode()
     for lead_id, created_at, attributes in connection.execute(statement, {"lead_ids": asked}):
-        found[lead_id] = SentLead(lead_id, created_at, msgspec.json.decode(attributes))
+        found[lead_id] = SentLead(lead_id, created_at, _attributes(attributes))
     return found
 
 

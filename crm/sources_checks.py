@@ -1,7 +1,9 @@
 """What is refused of any source: no file, no usable header, cells of absurd size."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -11,6 +13,8 @@ from crm.errors import SchemaError, SourceError
 from crm.project import nearest
 
 MAX_NAME_CHARACTERS = 1_000
+# What is no part of a name where it stands at its ends: a byte order mark, and all white space.
+_AROUND: Final = "\ufeff" + "".join(filter(str.isspace, map(chr, range(0x3001))))
 
 
 def check_file(path: Path) -> None:
@@ -37,7 +41,7 @@ def check_header(name: str, header: list[str]) -> list[str]:
                 f"{MAX_NAME_CHARACTERS:,}. Is a quote left open in the first line?"
             ],
         )
-    columns = [column.strip().lstrip("\ufeff") for column in header]
+    columns = [column_name(column) for column in header]
     columns = [column or f"column {i}" for i, column in enumerate(columns, start=1)]
     if len(columns) > 1 and all(re.fullmatch(r"[\d.,:+\-/ ]*", column) for column in columns):
         raise SchemaError(
@@ -51,6 +55,39 @@ def check_header(name: str, header: list[str]) -> list[str]:
     if twice:
         raise SchemaError(name, [f"two columns share a name: {twice}. Rename one of each."])
     return columns
+
+
+def column_name(text: str) -> str:
+    """Give a column's name as it counts: without white space around it.
+
+    Examples
+    --------
+    >>> column_name("\ufeff Lead  Source ")
+    'Lead  Source'
+    """
+    return text.strip(_AROUND)
+
+
+def named_cells(cells: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Give cells under names that can be columns' names, each once.
+
+    What stands under a blank or too long name is left out. Of names that differ only in white
+    space around them the one without counts, or else the first.
+
+    Examples
+    --------
+    >>> named_cells({"size ": 1, " size": 2, "": 3, "city ": "Bonn", "city": "Ulm"})
+    {'size': 1, 'city': 'Ulm'}
+    """
+    if all(name and column_name(name) == name and len(name) <= MAX_NAME_CHARACTERS
+           for name in cells):  # fmt: skip
+        return cells
+    found: dict[str, Any] = {}
+    for name, cell in cells.items():
+        bare = column_name(name)
+        if 0 < len(bare) <= MAX_NAME_CHARACTERS and (bare == name or bare not in found):
+            found[bare] = cell
+    return found
 
 
 def check_cells(name: str, table: pd.DataFrame, first_row: int) -> None:

@@ -3,7 +3,7 @@
 import datetime
 import itertools
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, NamedTuple
@@ -56,12 +56,16 @@ class ServedModel:
     digest: str
 
     @cached_property
-    def names_by_identifier(self) -> dict[str, str]:
-        """The CRM's names of columns, by what a flow can write."""
+    def known(self) -> Set[str]:
+        """The CRM's names of columns that the model knows, in its order."""
         pipeline = self.scorer.pipeline
         left_out = [left.column for left in pipeline.left_out]
-        columns = [*pipeline.columns, *left_out, *self.scorer.roles.values()]
-        return names_by_identifier(list(dict.fromkeys(columns)))
+        return dict.fromkeys([*pipeline.columns, *left_out, *self.scorer.roles.values()]).keys()
+
+    @cached_property
+    def names_by_identifier(self) -> dict[str, str]:
+        """The CRM's names of columns, by what a flow can write."""
+        return names_by_identifier(self.known)
 
     @cached_property
     def outcome_words(self) -> dict[str, str]:
@@ -237,9 +241,9 @@ class Calls:
                 if isinstance(lead, RequestError):
                     joined.append(lead)
                 elif has_ledger:
-                    joined.append(join(lead, where, roles, holdings))
+                    joined.append(join(lead, where, roles, model.known, holdings))
                 else:
-                    joined.append(as_sent(lead, where, roles))
+                    joined.append(as_sent(lead, where, roles, model.known))
             except RequestError as error:
                 joined.append(error)
         return joined

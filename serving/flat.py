@@ -18,6 +18,7 @@ from serving.payloads import (
     LeadPayload,
     invalid,
     long_text,
+    named,
     read_body,
     read_time,
     zero_character,
@@ -79,6 +80,8 @@ def read_flat(body: bytes, settings: Settings, names: Mapping[str, str]) -> tupl
     if has_zero and (found := zero_character(fields, "")):
         raise found
     given = {name: fields.pop(name, None) for name in RESERVED}
+    if not fields.keys() <= names.keys():
+        fields = named(fields, None)
     attributes: dict[str, Any] = {}
     for name, cell in fields.items():
         if isinstance(cell, dict | list):

@@ -1,6 +1,6 @@
 """Joins what a caller sends of a lead with what the ledger holds of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, Final, NamedTuple
 
 from msgspec import structs
@@ -38,8 +38,8 @@ class JoinedLead(NamedTuple):
     warnings: Sequence[str] = ()
 
 
-def as_sent(lead: LeadPayload, where: str, roles: Mapping[str, str]) -> JoinedLead:
-    """Take a lead as it was sent, where there is no ledger.
+def as_sent(lead: LeadPayload, where: str, roles: Mapping[str, str], known: Set[str]) -> JoinedLead:
+    """Take a lead as it was sent, where there is no ledger; arguments are those of `lead_cells`.
 
     Raises
     ------
@@ -48,12 +48,16 @@ def as_sent(lead: LeadPayload, where: str, roles: Mapping[str, str]) -> JoinedLe
     """
     if lead.attributes is None:
         raise RequestError(422, "The object lacks required field `attributes`.", where or None)
-    sent = lead_cells(lead, where, roles)
+    sent = lead_cells(lead, where, roles, known)
     return JoinedLead(None, sent, sent)
 
 
 def join(
-    lead: LeadPayload, where: str, roles: Mapping[str, str], holdings: Mapping[str, Held] | None
+    lead: LeadPayload,
+    where: str,
+    roles: Mapping[str, str],
+    known: Set[str],
+    holdings: Mapping[str, Held] | None,
 ) -> JoinedLead:
     """Join a lead as it was sent with what is held of it.
 
@@ -63,11 +67,8 @@ def join(
 
     Parameters
     ----------
-    lead : LeadPayload
-    where : str
-        Its place in the request.
-    roles : mapping of str to str
-        As `LeadScorer` has them.
+    lead, where, roles, known
+        As `lead_cells` takes them.
     holdings : mapping of str to Held, or None
         What is held of each lead that has an id; None if the ledger cannot be read now.
 
@@ -83,8 +84,8 @@ def join(
     """
     lead_id = cell_text(lead.lead_id)
     if lead_id is None:
-        return as_sent(lead, where, roles)
-    read = lead_cells(lead, where, roles)
+        return as_sent(lead, where, roles, known)
+    read = lead_cells(lead, where, roles, known)
     sent = structs.replace(
         read,
         activities=distinct("activities", [ledger_row(row, lead_id) for row in read.activities]),
@@ -104,14 +105,14 @@ def join(
         cells = {**held.sent.attributes, roles["lead_id"]: lead.lead_id}
     if created_at == NOT_A_TIME and held.sent and held.sent.created_at is not None:
         created_at = held.sent.created_at
-    known = LeadCells(
+    whole = LeadCells(
         cells=cells,
         created_at=created_at,
         activities=distinct("activities", [*held.activities, *sent.activities]),
         stages=distinct("stages", [*held.stages, *sent.stages]),
     )
     warnings = [AWAY] if holdings is None else []
-    return JoinedLead(lead_id, sent, known, lead.attributes is not None, warnings)
+    return JoinedLead(lead_id, sent, whole, lead.attributes is not None, warnings)
 
 
 def used(lead: LeadCells, as_of: int) -> dict[str, Any]:

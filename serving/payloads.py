@@ -1,7 +1,7 @@
 """What callers send and get: read strictly, answered plainly."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from functools import cache
 from typing import Annotated, Any, Final, TypeVar
 
@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 
 from crm.cells import cell_text
 from crm.project import nearest
+from crm.sources_checks import MAX_NAME_CHARACTERS, column_name
 from features.moments import NOT_A_TIME
 from features.times import cell_time
 from models.reasons import Reason
@@ -208,15 +209,30 @@ def no_json(body: bytes | msgspec.Raw, error: Exception, where: str = "") -> Req
     return RequestError(400, f"The {'lead' if where else 'body'} {said}", where or None)
 
 
-def lead_cells(lead: LeadPayload, where: str, roles: Mapping[str, str]) -> LeadCells:
+def lead_cells(
+    lead: LeadPayload, where: str, roles: Mapping[str, str], known: Set[str]
+) -> LeadCells:
     """Turn a lead as it was sent into what the scorer takes.
+
+    Parameters
+    ----------
+    lead : LeadPayload
+    where : str
+        Its place in the request.
+    roles : mapping of str to str
+        As `LeadScorer` has them.
+    known : set of str
+        Names of attributes that need no look.
 
     Raises
     ------
     RequestError
-        422 if a time is no time, or an activity or a stage has no name.
+        422 if an attribute's name cannot be a column's, a time is no time, or an activity or a
+        stage has no name.
     """
     cells: dict[str, Any] = {} if lead.attributes is None else lead.attributes
+    if not cells.keys() <= known:
+        cells = named(cells, f"{where}.attributes" if where else None)
     cells[roles["lead_id"]] = lead.lead_id  # in the dictionary that was made for this lead alone
     created = lead.created_at
     return LeadCells(
@@ -232,6 +248,41 @@ def lead_cells(lead: LeadPayload, where: str, roles: Mapping[str, str]) -> LeadC
             stage_row(entry, f"{where}.stages[{i}]") for i, entry in enumerate(lead.stages or ())
         ],
     )
+
+
+def named(cells: Mapping[str, Any], where: str | None) -> dict[str, Any]:
+    """Give attributes under names that can be columns' names: a ledger's export has them so.
+
+    Raises
+    ------
+    RequestError
+        422 if a name is blank, too long, or there twice but for white space around it.
+
+    Examples
+    --------
+    >>> named({" size": 3}, None)
+    {'size': 3}
+    """
+    found: dict[str, Any] = {}
+    for name, cell in cells.items():
+        bare = column_name(name)
+        if not bare:
+            raise RequestError(422, f"The name of an attribute is blank: {name[:100]!r}.", where)
+        if len(bare) > MAX_NAME_CHARACTERS:
+            raise RequestError(
+                422,
+                f"The name `{bare[:100]}` has {len(bare):,} characters. "
+                f"Expected at most {MAX_NAME_CHARACTERS:,}.",
+                where,
+            )
+        if bare in found:
+            raise RequestError(
+                422,
+                f"`{bare[:100]}` stands twice, with other white space around it. Send it once.",
+                where,
+            )
+        found[bare] = cell
+    return found
 
 
 def activity_row(activity: ActivityPayload, where: str) -> dict[str, Any]:

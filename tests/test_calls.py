@@ -13,7 +13,8 @@ import pandas as pd
 import pytest
 
 from crm.errors import ConfigError, LedgerError
-from crm.ledger import Batch, GivenScore, Ledger
+from crm.ledger import Batch, GivenScore, Ledger, SentLead
+from crm.ledger_export import export_table
 from crm.project import TableKeys, load_project
 from crm.records import read_events
 from crm.trend import trend
@@ -120,8 +121,6 @@ def test_a_lead_without_attributes_is_scored_by_the_last_ones(ask: Ask, calls: C
 def test_the_same_lead_offline_from_an_export_gives_the_same_number(
     ask: Ask, calls: Calls, ledger: Ledger, model: ServedModel, simulated_crm: Path, tmp_path: Path
 ) -> None:
-    from crm.ledger_export import export_table
-
     leads = pd.read_csv(simulated_crm / "leads.csv", dtype=object, keep_default_na=False).head(40)
     rows = leads.drop(columns=["lead_id", "created_at"]).to_dict("records")
     sent = [
@@ -170,8 +169,6 @@ ODD_CELLS = [
 def test_odd_cells_score_the_same_offline_from_an_export(
     ask: Ask, calls: Calls, ledger: Ledger, model: ServedModel, tmp_path: Path, file_format: str
 ) -> None:
-    from crm.ledger_export import export_table
-
     calls.settings = Settings()
     columns = model.scorer.pipeline.columns
     kinds = {type(column).kind for column in model.scorer.pipeline.attributes}
@@ -197,6 +194,44 @@ def test_odd_cells_score_the_same_offline_from_an_export(
     offline = pd.read_parquet(tmp_path / "scored.parquet").set_index("lead_id")["probability"]
     differing = {name for name in online if offline[name] != online[name]}
     assert differing == set()
+
+
+ODD_NAMES = {"employees ": 120, "two\nlines": 1, "\ufeffcomma,": "x", 'quote"': 2, "x" * 1_000: 3}
+
+
+@pytest.mark.parametrize("file_format", ["csv", "parquet"])
+def test_names_with_white_space_are_read_alike_offline(
+    ask: Ask, calls: Calls, ledger: Ledger, model: ServedModel, tmp_path: Path, file_format: str
+) -> None:
+    calls.settings = Settings()
+    spoilt = [{" employees": 1, "employees": 2}, {" \n": 1}, {"x" * 1_001: 1}]
+    leads = [LEAD | {"lead_id": f"L{i}", "attributes": LEAD["attributes"] | {"employees": 9} | odd}
+             for i, odd in enumerate(spoilt)]  # fmt: skip
+    bare = {k: v for k, v in LEAD["attributes"].items() if k != "employees"}
+    leads += [LEAD, LEAD | {"lead_id": "L9", "attributes": bare | ODD_NAMES}]
+    *errors, plain, odd = ask("/score", {"leads": leads})["scores"]
+    said = ["stands twice", "is blank", "has 1,001 characters"]
+    for one, words in zip(errors, said, strict=True):
+        assert words in one["error"]["message"]
+    assert {one["error"]["field"].partition(".")[2] for one in errors} == {"attributes"}
+    assert odd["probability"] == plain["probability"]
+    flat = {"lead_id": "L9", "created_at": LEAD["created_at"]}
+    assert ask("/score_lead", flat | bare | {" employees ": 120})["score"] == plain["score"]
+    written(calls)
+    stored = {" country": "FR", "employees ": 5, "employees": 120, "": 1, "y" * 1_001: 2} | bare
+    old = SentLead("old", cell_time(LEAD["created_at"]), stored)  # as it was before names were read
+    ledger.add_batch(Batch(leads=[(old, 0)]), 0)
+    online = score_of(ask("/score", {"leads": [{"lead_id": "old"}], "as_of": "2026-01-10"}))
+    file = tmp_path / f"leads.{file_format}"
+    assert export_table(ledger, "leads", file) == 3
+    score_file(
+        model.scorer, TableKeys(source=str(file)), tmp_path / "scored.parquet",
+        as_of=datetime.datetime(2026, 1, 10, tzinfo=datetime.UTC),
+    )  # fmt: skip
+    offline = pd.read_parquet(tmp_path / "scored.parquet").set_index("lead_id")["probability"]
+    assert offline["old"] == online["probability"]
+    now = ask("/score", {"leads": leads[-1:], "as_of": "2026-01-10"})
+    assert offline["L9"] == score_of(now)["probability"]
 
 
 def test_score_lead_is_flat_and_equals_score(ask: Ask, model: ServedModel) -> None:
