@@ -41,8 +41,8 @@ def export_table(
     """Write one table; the file appears when it is whole.
 
     Of `leads` each lead is there once, with the attributes that were sent last, one column
-    each, as text; names are as `crm.sources_checks.named_cells` gives them. Cells stand as they were sent: a program that takes text for formulas, as
-    spreadsheets do, is not what this is for.
+    each, as text, under names as `crm.sources_checks.named_cells` gives them. Cells stand as they
+    were sent: a program that takes text for formulas, as spreadsheets do, is not what this is for.
 
     Parameters
     ----------
