@@ -165,8 +165,8 @@ def _champion(registry: Registry, version: str | None) -> tuple[Side | None, lis
         return Side.read(registry, version), []
     except (ArtifactError, TrackingError) as error:
         return None, [
-            f"The champion cannot be judged: {error} Put it back whole, or make an earlier one the "
-            "champion with `leadscore models rollback`, and judge again."
+            f"The champion cannot be judged: {error} Or make an earlier one the champion with "
+            "`leadscore models rollback`, and judge again."
         ]
 
 
