@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from features.moments import leads_of_rarer
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -172,8 +174,8 @@ def auc_interval(
         label == 1, weight * (below - area) / won.sum(), weight * (above - area) / lost.sum()
     )
     variance = squares_by_lead(parts, lead)
-    rarer = min(len(np.unique(lead[label == outcome])) for outcome in (0, 1))
-    return wilson(area, area * (1 - area) / variance if variance > 0 else rarer)
+    n = area * (1 - area) / variance if variance > 0 else leads_of_rarer(label, lead)
+    return wilson(area, n)
 
 
 def squares_by_lead(values: Floats, lead: Ints) -> float:

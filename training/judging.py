@@ -289,8 +289,7 @@ class Contest:
     @property
     def rarer(self) -> int:
         """How many leads have the rarer outcome; a lead may have moments of both."""
-        lead, label = self.moments.lead, self.moments.label
-        return min(len(np.unique(lead[label == each])) for each in (0, 1))
+        return self.moments.rarer
 
 
 @dataclass(frozen=True)
