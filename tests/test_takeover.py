@@ -242,7 +242,7 @@ def test_following_brings_each_champion_that_verifies_and_outlives_what_does_not
     errors = [line for line in done.stderr.splitlines() if line.startswith("error:")]
     assert [line.split(":", 1)[1][:30].strip() for line in errors] == [
         "MLflow cannot be reached at h", "`demo` has no champion in MLf",
-        "scorer/booster.txt is not the", "MLflow cannot be reached at h",
+        "Version 2 of `demo` is not th", "MLflow cannot be reached at h",
     ], errors  # fmt: skip
 
 
