@@ -51,9 +51,9 @@ def month_page(rows: ReportRows, others: Sequence[Page]) -> Page:
         )
     silent = [page for page in others if not page.takeaways]
     bare = [page for page in silent if not any(part.figures for part in page.sections)]
-    by_chance = [page.title for page in silent if page not in bare]
-    if by_chance:
-        paragraphs.append(f"Nothing holds up beyond chance on: {', '.join(by_chance)}.")
+    plain = [page.title for page in silent if page not in bare]
+    if plain:
+        paragraphs.append(f"These pages have figures and no takeaway: {', '.join(plain)}.")
     if bare:
         titles = ", ".join(page.title for page in bare)
         paragraphs.append(f"These pages lack records, and say which: {titles}.")
