@@ -203,7 +203,6 @@ BAD_TRAINING = {
     "undeclared outcome": (lambda f: flat(f, won="maybe"), 2, "that nobody declared: 'maybe'"),
     "one class": (lambda f: flat(f, won="yes"), 1, "All 200 leads with a certain outcome are won"),
     "no outcomes": (lambda f: flat(f, won=None), 1, "has a known outcome"),
-    "too few leads": (lambda f: flat(f, rows=12), 1, "at least 20 are needed"),
     "infinity": (
         lambda f: flat(f, visits=["inf", *range(199)]),
         2,
@@ -226,6 +225,15 @@ def edit(folder: Path, old: str, new: str) -> None:
     text = (folder / "leadscore.toml").read_text()
     assert old in text
     (folder / "leadscore.toml").write_text(text.replace(old, new))
+
+
+def test_a_dozen_leads_give_a_base_rate_that_nobody_judged(run: Run, tmp_path: Path) -> None:
+    code, out, _ = run("train", "--project", flat(tmp_path / "flat", rows=12))
+    assert code == 0
+    assert "Verdict: not ready" in out
+    assert "base rate" in out
+    code, out, _ = run("models", "show", "1", "--project", tmp_path / "flat")
+    assert "Not ready" in out
 
 
 @pytest.mark.parametrize("case", BAD_TRAINING)
