@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -79,8 +80,7 @@ def named_cells(cells: Mapping[str, Any]) -> Mapping[str, Any]:
     >>> named_cells({"size ": 1, " size": 2, "": 3, "city ": "Bonn", "city": "Ulm"})
     {'size': 1, 'city': 'Ulm'}
     """
-    if all(name and column_name(name) == name and len(name) <= MAX_NAME_CHARACTERS
-           for name in cells):  # fmt: skip
+    if all(map(_is_column_name, cells)):
         return cells
     found: dict[str, Any] = {}
     for name, cell in cells.items():
@@ -88,6 +88,11 @@ def named_cells(cells: Mapping[str, Any]) -> Mapping[str, Any]:
         if 0 < len(bare) <= MAX_NAME_CHARACTERS and (bare == name or bare not in found):
             found[bare] = cell
     return found
+
+
+@lru_cache(4_096)  # the same few names come with every lead
+def _is_column_name(name: str) -> bool:
+    return 0 < len(name) <= MAX_NAME_CHARACTERS and column_name(name) == name
 
 
 def check_cells(name: str, table: pd.DataFrame, first_row: int) -> None:
