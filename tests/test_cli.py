@@ -249,10 +249,6 @@ def test_bad_input_ends_training_with_one_message(run: Run, tmp_path: Path, case
     assert left_behind(folder) <= {"mlflow.db", "mlflow.db.lock"}
 
 
-def test_bad_trainings_are_all_tried() -> None:
-    assert len(BAD_TRAINING) == 15
-
-
 def test_an_mlflow_that_is_down_is_told_before_training(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
