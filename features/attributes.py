@@ -198,10 +198,10 @@ class CategoryAttribute(Attribute):
         text = cell_text(cell)
         return float(MISSING) if text is None else self._codes.get(text.casefold(), float(UNSEEN))
 
-    def encode_cells(self, cells: Sequence[Any]) -> Sequence[float]:
-        """Read the cells of some leads; at once where all are usual ones."""
+    def encode_cells(self, cells: Sequence[Any]) -> Sequence[float] | NDArray[np.float64]:
+        """Read the cells of some leads; a usual one is looked up, not read."""
         if not TEXTS.issuperset(map(type, cells)):
-            return [self.encode(cell) for cell in cells]
+            return super().encode_cells(cells)
         usual = self._usual
         return [usual[cell] if cell in usual else self._read(cell) for cell in cells]
 
