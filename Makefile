@@ -47,7 +47,7 @@ bench-quality: $(READY) $(PEERS_READY)  ## how good the scores are beside named 
 	$(BIN)/python benchmarks/bench_quality.py
 
 fuzz: $(READY)  ## 10,000 generated requests against the contract, and 100,000 that are no HTTP or no JSON
-	CONTRACT_CASES=10000 $(BIN)/python -m pytest tests/test_contract.py -q -k breaks
+	CONTRACT_CASES=10000 $(BIN)/python -m pytest tests/test_serving_contract.py -q -k breaks
 	$(BIN)/python benchmarks/fault_malformed.py
 
 bench-report: $(READY)  ## a report of a million leads against its limits of time, memory and size

@@ -30,14 +30,14 @@ from crm.cells import text_column
 from crm.errors import LeadScoringError
 from crm.project import Project, load_project
 from crm.records import Records, read_records
-from features.attributes import CategoryAttribute
-from features.audit import audit
+from features.attributes.attribute import CategoryAttribute
+from features.attributes.kinds import TargetAttribute
 from features.fitting import fit_pipeline
-from features.kinds import TargetAttribute
+from features.leaks.audit import audit
 from features.moments import Moments, make_moments
 from features.pipeline import FeaturePipeline
-from models.evaluation import Evaluation, evaluate, measure
-from models.intervals import percentiles, resamples
+from models.evaluation.intervals import percentiles, resamples
+from models.evaluation.metrics import Evaluation, evaluate, measure
 from training.fit import fit
 from training.split import Split, split_newest
 from training.train import known_later, tuned_parameters

@@ -16,7 +16,7 @@ from collections.abc import Callable
 import lightgbm
 import numpy as np
 
-from models.contributions import TreeContributions
+from models.contributions.tree_contributions import TreeContributions
 
 LIMIT = 10  # how many times faster we have to be
 RUNS = 3

@@ -31,18 +31,18 @@ import pandas as pd
 import psutil
 from bench_reasons import PARAMETERS, made_up
 
-from features.attributes import CategoryAttribute, NumberAttribute
+from features.attributes.attribute import CategoryAttribute, NumberAttribute
 from features.pipeline import FeaturePipeline
 from models.artifact import load_artifact, save_artifact
-from models.blend import Blend
-from models.boosted import BoostedTrees
 from models.calibration import Calibration
 from models.card import ModelCard
-from models.logistic import fit_logistic
+from models.estimator.blend import Blend
+from models.estimator.trees import BoostedTrees
+from models.fitting.logistic import fit_logistic
 from models.scale import Scale
 from models.scorer import LeadCells, LeadScorer
-from serving.process import free_port, serve_command, serve_environment
-from serving.store import build_bento, newest_bento, put_in_store
+from serving.bento.process import free_port, serve_command, serve_environment
+from serving.bento.store import build_bento, newest_bento, put_in_store
 
 HERE = Path(__file__).parent
 HOST = "127.0.0.1"

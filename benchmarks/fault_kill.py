@@ -24,9 +24,9 @@ from pathlib import Path
 
 import psutil
 
-from crm.ledger import Ledger
-from serving.process import free_port, serve_command, serve_environment
-from serving.store import newest_bento
+from crm.ledger.ledger import Ledger
+from serving.bento.process import free_port, serve_command, serve_environment
+from serving.bento.store import newest_bento
 
 HERE = Path(__file__).resolve().parent.parent
 HOST = "127.0.0.1"

@@ -36,8 +36,8 @@ MALFORMED = [
 
 def main(count: int = 100_000) -> None:
     os.environ.setdefault("BENTOML_HOME", str(HERE / "demo" / "bentoml"))
-    from serving.process import free_port, running_service
-    from serving.store import newest_bento
+    from serving.bento.process import free_port, running_service
+    from serving.bento.store import newest_bento
 
     tag, bento = newest_bento("demo")
     port = free_port("127.0.0.1")

@@ -24,8 +24,8 @@ def demo(
     """Run the whole thing on a SIMULATED CRM: train, track, pack, serve, score over HTTP."""
     os.environ["BENTOML_HOME"] = str(folder.resolve() / "bentoml")
     (folder / "bentoml").mkdir(parents=True, exist_ok=True)
-    from crm.simulated_world import Simulation
-    from reports.terminal_training import scores_table
+    from commands.terminal.training import scores_table
+    from crm.simulation.world import Simulation
 
     out.rule("1  a simulated CRM", align="left")
     write_simulation(Simulation(leads=leads, drift_at=1.0), folder / "crm", "csv")
@@ -37,8 +37,8 @@ def demo(
     _, said = make_report(opened, folder / "report", quiet=False)
     out.print(said, soft_wrap=True)
     out.rule("4  pack a Bento, serve it, score over HTTP", align="left")
-    from serving.process import check_port, free_port, running_service
-    from serving.store import newest_bento
+    from serving.bento.process import check_port, free_port, running_service
+    from serving.bento.store import newest_bento
 
     bento, _ = pack(opened)
     out.print(f"Built the Bento {bento}; starting it …", soft_wrap=True)

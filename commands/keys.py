@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from commands.console import JsonOption, err, out, show
-from reports.terminal import headed
+from commands.terminal.models import headed
 
 app = typer.Typer(help="Who may call the service.", no_args_is_help=True)
 
@@ -27,7 +27,7 @@ def add_key(
     json_: JsonOption = False,
 ) -> None:
     """Make a key and show it, once: only its hash is kept."""
-    from serving.keys import add_key as run
+    from serving.http.keys import add_key as run
     from serving.settings import keys_file, read_settings
 
     path = keys_file(read_settings(os.environ))
@@ -43,7 +43,7 @@ def add_key(
 @app.command("list")
 def list_keys(json_: JsonOption = False) -> None:
     """List the keys: name, role, and since when."""
-    from serving.keys import read_keys
+    from serving.http.keys import read_keys
     from serving.settings import keys_file, read_settings
 
     keys = read_keys(keys_file(read_settings(os.environ)))
@@ -57,7 +57,7 @@ def list_keys(json_: JsonOption = False) -> None:
 @app.command("revoke")
 def revoke_key(name: Annotated[str, typer.Argument(help="Whose key.")]) -> None:
     """Take a key away; running services refuse it within a second."""
-    from serving.keys import revoke_key as run
+    from serving.http.keys import revoke_key as run
     from serving.settings import keys_file, read_settings
 
     run(keys_file(read_settings(os.environ)), name)

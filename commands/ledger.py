@@ -13,7 +13,7 @@ from crm.errors import ConfigError
 from crm.project import LEDGER_URL, PROJECT_FILE, Project, load_project, nearest
 
 if TYPE_CHECKING:
-    from crm.ledger import Ledger
+    from crm.ledger.ledger import Ledger
 
 app = typer.Typer(
     help="What the service keeps: leads, activities, stages, outcomes, scores.",
@@ -32,7 +32,7 @@ def export_ledger(
     json_: JsonOption = False,
 ) -> None:
     """Write the ledger's tables as files that `train` and `score` can read."""
-    from crm.ledger_export import TABLES, export_table
+    from crm.ledger.export import TABLES, export_table
     from features.fitting import role_columns
 
     for name in tables or ():
@@ -56,7 +56,7 @@ def export_ledger(
 @app.command("migrate")
 def migrate_ledger(project: ProjectOption = Path(PROJECT_FILE), json_: JsonOption = False) -> None:
     """Bring the ledger's tables to this leadscore's schema; whatever opens it does so too."""
-    from crm.ledger_schema import SCHEMA_VERSION
+    from crm.ledger.schema import SCHEMA_VERSION
 
     with _ledger(load_project(project)) as ledger:
         ledger.database.prepare()
@@ -65,7 +65,7 @@ def migrate_ledger(project: ProjectOption = Path(PROJECT_FILE), json_: JsonOptio
 
 @contextmanager
 def _ledger(project: Project) -> Iterator["Ledger"]:
-    from crm.ledger_records import project_ledger
+    from crm.ledger.records import project_ledger
 
     with project_ledger(project) as ledger:
         if ledger is None:

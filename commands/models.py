@@ -14,8 +14,8 @@ from crm.project import PROJECT_FILE, load_project
 
 if TYPE_CHECKING:
     from models.card import ModelCard
-    from models.history import Event
-    from models.registry import Registry
+    from models.registry.history import Event
+    from models.registry.registry import Registry
 
 VersionArgument = Annotated[str, typer.Argument(help="A version's number, champion or challenger.")]
 BecauseOption = Annotated[str, typer.Option(help="Why; the history keeps it.")]
@@ -31,8 +31,8 @@ app = typer.Typer(
 @app.command("list")
 def list_models(project: ProjectOption = Path(PROJECT_FILE), json_: JsonOption = False) -> None:
     """List the versions: alias, when, how good on their own test leads, digest."""
-    from models.registry import Registry
-    from reports.terminal import versions_table
+    from commands.terminal.models import versions_table
+    from models.registry.registry import Registry
 
     rows = [version.to_json() for version in Registry(load_project(project)).versions()]
     show(rows, versions_table(rows), json_)
@@ -48,8 +48,8 @@ def show_model(
     json_: JsonOption = False,
 ) -> None:
     """Show a version's card: what it learned from, how good it is, what it leaves out."""
-    from models.registry import Registry
-    from reports.terminal import card_summary
+    from commands.terminal.models import card_summary
+    from models.registry.registry import Registry
 
     registry = Registry(load_project(project))
     found = registry.resolve(version)
@@ -61,8 +61,8 @@ def show_model(
 
 
 def _write_page(card: "ModelCard", target: Path) -> None:
-    from reports.card_page import card_page
-    from reports.card_pictures import card_pictures
+    from reports.card.page import card_page
+    from reports.card.pictures import card_pictures
 
     try:
         target.write_text(card_page(card, pictures=card_pictures(card)), encoding="utf-8")
@@ -79,10 +79,10 @@ def compare_models(
     json_: JsonOption = False,
 ) -> None:
     """Compare two versions on the same newest leads, which neither of them learned from."""
+    from commands.terminal.models import comparison_table
     from crm.records import read_records
-    from models.registry import Registry
-    from reports.terminal import comparison_table
-    from training.judging import compare
+    from models.registry.registry import Registry
+    from training.comparison.comparison import compare
 
     opened = load_project(project)
     registry = Registry(opened)
@@ -99,9 +99,9 @@ def show_changes(
     json_: JsonOption = False,
 ) -> None:
     """Show which open leads would change grade if a version became champion, and why."""
+    from commands.terminal.models import changes_table
     from crm.records import read_records
-    from models.registry import Registry
-    from reports.terminal import changes_table
+    from models.registry.registry import Registry
     from training.changes import find_changes
 
     opened = load_project(project)
@@ -116,9 +116,9 @@ def show_changes(
 @app.command("history")
 def show_history(project: ProjectOption = Path(PROJECT_FILE), json_: JsonOption = False) -> None:
     """List what was promoted, refused or rolled back: when, by whom, and why."""
-    from models.history import history
-    from models.registry import Registry
-    from reports.terminal import history_table
+    from commands.terminal.models import history_table
+    from models.registry.history import history
+    from models.registry.registry import Registry
 
     rows = [event.to_json() for event in history(Registry(load_project(project)))]
     show(rows, history_table(rows), json_)
@@ -136,10 +136,10 @@ def promote_model(
     json_: JsonOption = False,
 ) -> None:
     """Put a challenger through its gates; if it passes all, it is the champion."""
-    from models.promotion import check_reason, promote, user_name
-    from models.registry import Registry
-    from reports.terminal import gates_table
-    from training.gate import Grounds, judge
+    from commands.terminal.models import gates_table
+    from models.registry.promotion import check_reason, promote, user_name
+    from models.registry.registry import Registry
+    from training.gates.gates import Grounds, judge
 
     check_reason(force, because)
     opened = load_project(project)
@@ -177,10 +177,10 @@ def rollback_model(
     json_: JsonOption = False,
 ) -> None:
     """Make an earlier champion the champion again, if it loads and answers."""
-    from models.history import previous_champion
-    from models.promotion import rollback, user_name
-    from models.registry import Registry
-    from training.gate import judge_return
+    from models.registry.history import previous_champion
+    from models.registry.promotion import rollback, user_name
+    from models.registry.registry import Registry
+    from training.gates.gates import judge_return
 
     registry = Registry(load_project(project))
     version = registry.resolve(to).version if to else previous_champion(registry)
@@ -197,7 +197,7 @@ def rollback_model(
 
 def _crown(registry: "Registry", event: "Event", gates: list[Any], json_: bool) -> None:
     """Hand a new champion to BentoML's store, and say so."""
-    from serving.store import promote_in_store
+    from serving.bento.store import promote_in_store
 
     with registry.fetched(event.version) as folder:
         tag = promote_in_store(folder, registry.name, event.version)

@@ -8,12 +8,12 @@ import typer
 from rich.markup import escape
 
 from commands.console import JsonOption, ProjectOption, as_typed, out, progress, show
+from commands.terminal.models import headed
 from crm.errors import SourceError
 from crm.project import PROJECT_FILE, load_project
-from reports.terminal import headed
 
 if TYPE_CHECKING:
-    from crm.simulated_world import Simulation
+    from crm.simulation.world import Simulation
 
 
 def init(
@@ -22,7 +22,7 @@ def init(
     name: Annotated[str | None, typer.Option(help="The model's name.")] = None,
 ) -> None:
     """Write a first, commented project file from the data."""
-    from crm.drafting import draft_project
+    from drafting.draft import draft_project
 
     target = project / PROJECT_FILE if project.is_dir() else project
     if target.exists():
@@ -44,7 +44,7 @@ def simulate(
     file_format: Annotated[str, typer.Option(help="csv or parquet.")] = "csv",
 ) -> None:
     """Write a SIMULATED B2B CRM with a known truth."""
-    from crm.simulated_world import Simulation
+    from crm.simulation.world import Simulation
 
     settings = Simulation(
         leads=leads, activities_per_lead=activities_per_lead, seed=seed, drift_at=drift_at
@@ -56,8 +56,8 @@ def simulate(
 def audit(project: ProjectOption = Path(PROJECT_FILE), json_: JsonOption = False) -> None:
     """Judge every field of the leads: leak, suspect or fine, with the evidence."""
     from crm.records import read_records
-    from features.audit import Verdict
-    from features.audit import audit as run
+    from features.leaks.audit import Verdict
+    from features.leaks.audit import audit as run
     from features.moments import make_moments
 
     opened = load_project(project)
@@ -78,7 +78,7 @@ def audit(project: ProjectOption = Path(PROJECT_FILE), json_: JsonOption = False
 
 def write_simulation(settings: "Simulation", folder: Path, file_format: str) -> None:
     """Write a simulated CRM with a progress bar, and say so."""
-    from crm.simulator import simulate as run
+    from crm.simulation.simulator import simulate as run
 
     with progress("Simulating", quiet=False) as told:
         run(settings, folder, file_format=file_format, on_chunk=lambda n, total: told(n / total))  # type: ignore[arg-type]

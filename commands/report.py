@@ -58,13 +58,13 @@ def make_report(
     share: str | None = None,
 ) -> "tuple[dict[str, Any], RenderableType]":
     """Write a report; give the facts for machines, and what to tell people."""
+    from commands.terminal.models import report_summary
     from crm.records import read_records
-    from models.registry import Registry
+    from models.registry.registry import Registry
+    from reports.forms.folder import check_folder, read_previous, write_report
+    from reports.forms.wiki_diary import FOLDER
+    from reports.forms.wiki_diary import share as share_takeaways
     from reports.report import build_report
-    from reports.takeaways import FOLDER
-    from reports.takeaways import share as share_takeaways
-    from reports.terminal import report_summary
-    from reports.write import check_folder, read_previous, write_report
 
     check_folder(folder)
     previous = read_previous(folder)

@@ -11,9 +11,9 @@ from rich.console import Group
 from rich.markup import escape
 
 from commands.console import JsonOption, ProjectOption, progress, show
+from commands.terminal.models import headed
 from crm.errors import ConfigError
 from crm.project import PROJECT_FILE, TableKeys, load_project
-from reports.terminal import headed
 
 
 def score(
@@ -37,11 +37,11 @@ def score(
     json_: JsonOption = False,
 ) -> None:
     """Score a file of leads with the champion, as of now or of the moment named."""
-    from crm.ledger_records import project_ledger
+    from crm.ledger.records import project_ledger
     from crm.records import read_events
     from models.artifact import load_artifact
     from models.batch import score_file
-    from models.registry import Registry
+    from models.registry.registry import Registry
 
     table = TableKeys(source=str(leads))
     moment = datetime.datetime.now(datetime.UTC) if as_of is None else _moment(as_of)
@@ -100,7 +100,7 @@ def _moment(text: str) -> datetime.datetime:
 
 def features(project: ProjectOption = Path(PROJECT_FILE), json_: JsonOption = False) -> None:
     """List what the champion looks at: source, window and unit of every feature."""
-    from models.registry import Registry
+    from models.registry.registry import Registry
 
     loaded, version = Registry(load_project(project)).load_champion()
     rows = loaded.scorer.pipeline.features

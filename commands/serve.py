@@ -28,8 +28,8 @@ def build(project: ProjectOption = Path(PROJECT_FILE), json_: JsonOption = False
 
 def pack(project: Project) -> tuple[str, str]:
     """Build a Bento of the service and the champion; give its tag and the model's."""
-    from models.registry import Registry
-    from serving.store import build_bento, put_in_store
+    from models.registry.registry import Registry
+    from serving.bento.store import build_bento, put_in_store
 
     registry = Registry(project)
     version = registry.champion()
@@ -50,9 +50,9 @@ def serve(
     ] = False,
 ) -> None:
     """Serve the newest Bento of the project, and each new champion, until it is stopped."""
-    from crm.ledger import Ledger
-    from serving.process import check_port, serve_command, serve_environment
-    from serving.store import newest_bento
+    from crm.ledger.ledger import Ledger
+    from serving.bento.process import check_port, serve_command, serve_environment
+    from serving.bento.store import newest_bento
 
     opened = load_project(project)
     tag, folder = newest_bento(opened.name)
@@ -75,8 +75,8 @@ def follow(
     once: Annotated[bool, typer.Option("--once", help="Look once, and end.")] = False,
 ) -> None:
     """Bring the champion from MLflow's registry to the services on this machine."""
-    from models.registry import Registry
-    from serving.store import promote_in_store
+    from models.registry.registry import Registry
+    from serving.bento.store import promote_in_store
 
     opened = load_project(project)
     seen = told = None

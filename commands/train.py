@@ -48,8 +48,8 @@ def train_and_track(
     """Read, train, track, register; a new champion also goes into BentoML's store."""
     from crm.records import read_records
     from models.artifact import save_artifact
-    from models.registry import ARTIFACT, Registry
-    from serving.store import promote_in_store
+    from models.registry.registry import ARTIFACT, Registry
+    from serving.bento.store import promote_in_store
     from training.tracking import track
     from training.train import train as run
 
@@ -76,7 +76,7 @@ def train_and_track(
 
 def show_training(trained: "Trained", tracked: "TrackedModel") -> None:
     """Show what was learned, how good it is, and whether it is the champion."""
-    from reports.terminal_training import training_summary
+    from commands.terminal.training import training_summary
 
     out.print(training_summary(trained.scorer.card.to_json()), soft_wrap=True)
     out.print(_standing(tracked))

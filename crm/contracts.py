@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from crm.cells import number_column, text_column, text_series
 from crm.errors import SchemaError
 from crm.project import Project, TableKeys, nearest
-from crm.sources import name_of
+from crm.sources.source import name_of
 from crm.times import parse_times
 
 

@@ -83,7 +83,7 @@ class GateError(LeadScoringError):
     Parameters
     ----------
     message : str
-    gates : sequence of models.history.Gate
+    gates : sequence of models.registry.history.Gate
         All of them, the ones that were passed too.
     """
 

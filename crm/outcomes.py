@@ -1,101 +1,105 @@
-"""What the values of an outcome mean, and how each lead of a sample ended."""
+"""How leads ended: outcomes from a table of their own or a column of the leads, as won and lost."""
 
-import re
-from typing import NamedTuple
+import reprlib
+from collections.abc import Iterable
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from crm.cells import cell_number
-from crm.samples import NOTHING, Column, time_format, words_of
+from crm.cells import cell_text, read_column
+from crm.contracts import CONTRACTS, shape_table
+from crm.errors import SchemaError
+from crm.project import LearnKeys, OutcomesKeys, Project, nearest
+from crm.sources.source import name_of
+from crm.times import TIME_DTYPE
 
-MAX_VALUES = 30
-WON_VALUE = (r"^(yes|y|true|t|ok)$|\b(won|win|approved|converted|accepted|sold|customer|signed|"
-             r"purchased|bought|subscribed|enrolled|granted|funded|success(ful)?)\b")  # fmt: skip
-LOST_VALUE = (r"^(no|n|false|f|dead|junk)$|\b(not|non|never|lost|declined|rejected|refused|"
-              r"cancell?ed|denied|disqualified|unqualified|unsuccessful|failed|failure|abandoned|"
-              r"expired|withdrawn|churned)\b")  # fmt: skip
-OPEN_VALUE = r"\b(open|pending|new|progress|working|active|hold|waiting|negotiation)\b"
-
-
-class Values(NamedTuple):
-    """What an outcome's values mean, and what of that was guessed."""
-
-    won: list[str]
-    lost: list[str]
-    still_open: list[str]
-    guess: str
+UNDECLARED: Final = "undeclared"
 
 
-def sort_values(column: Column) -> Values | None:
-    """Sort an outcome's values into won, lost and open; None if nothing says won.
-
-    Of values that differ only in case the most frequent spelling is kept. Of two values
-    that do not say won, the rarer is guessed to, unless it sounds open.
-    """
-    if len(column.counts) > MAX_VALUES:
-        return None
-    spelled: dict[str, str] = {}
-    for value in column.counts.index:  # the most frequent first
-        spelled.setdefault(value.casefold(), value)
-    values = list(spelled.values())
-    binary = {cell_number(value) for value in values} <= {-1.0, 0.0, 1.0}
-    means = {value: _meaning(value, binary) for value in values}
-    won, lost, unclear = ([v for v in values if means[v] == word] for word in ("won", "lost", None))
-    guess = ""
-    can_guess = not won and len(unclear) > 0 and len(values) == 2
-    if can_guess and not re.search(OPEN_VALUE, words_of(unclear[-1])):
-        won, guess = [unclear.pop()], "no value says won, so the rarer unclear one was taken"
-    if won and not lost and len(unclear) == 1 and unclear[0].casefold() not in NOTHING:
-        lost, unclear, guess = unclear, [], guess or "no value says lost, so the other was taken"
-    return Values(won, lost, unclear, guess) if won else None
-
-
-def _meaning(value: str, binary: bool) -> str | None:
-    if np.isfinite(number := cell_number(value)):
-        return ("won" if number == 1 else "lost") if binary else None
-    if re.search(LOST_VALUE, words_of(value)):
-        return "lost"
-    return "won" if re.search(WON_VALUE, words_of(value)) else None
-
-
-def ended_leads(
-    leads: dict[str, Column], outcomes: dict[str, Column] | None, values: Values, is_whole: bool
+def flat_outcomes(
+    raw: pd.DataFrame, lead_id: pd.Series, project: Project, notes: list[str]
 ) -> pd.DataFrame:
-    """Tell how each lead of the sample ended.
+    """Take outcomes out of the leads table, by their contract; `lead_id` is that of its rows."""
+    keys = project.leads
+    named = {
+        role.name: column
+        for role in CONTRACTS["outcomes"]
+        if role.name != "lead_id" and (column := getattr(keys, role.name)) is not None
+    }
+    missing = [column for column in named.values() if column not in raw.columns]
+    if missing:
+        raise SchemaError(
+            name_of(keys),
+            [
+                f"there is no column `{column}` ([leads]). {nearest(column, list(raw.columns))}"
+                for column in missing
+            ],
+        )
+    flat = raw[list(dict.fromkeys(named.values()))].assign(lead_id=lead_id.to_numpy())
+    roles = OutcomesKeys(
+        source=keys.source,
+        table=keys.table,
+        query=keys.query,
+        timezone=keys.timezone,
+        time_format=keys.time_format,
+        **named,
+    )
+    return shape_table(flat, "outcomes", roles, notes)
 
-    Parameters
-    ----------
-    leads, outcomes : dict of str to Column
-        The columns in their roles; no `outcomes` if the leads table holds the outcome.
-    values : Values
-        What the outcome's values mean.
-    is_whole : bool
-        Whether every outcome is in the sample, so that a lead without one is open.
 
-    Returns
-    -------
-    DataFrame of shape (n_leads,)
-        `won` is 1, 0 or missing; `is_open` tells where missing surely means open;
-        `created` and `closed` are times, UTC; `days` lie between them.
+def declared_only(outcomes: pd.DataFrame, learn: LearnKeys) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Part outcomes that a caller sent: those in words that are declared, and the others."""
+    is_stray = _read(outcomes, learn) == UNDECLARED
+    return outcomes[~is_stray], outcomes[is_stray]
+
+
+def settle(outcomes: pd.DataFrame, learn: LearnKeys, subject: str) -> pd.DataFrame:
+    """Turn the CRM's outcome values into won and lost; open and empty ones are no outcome."""
+    settled = _read(outcomes, learn)
+    is_stray = settled == UNDECLARED
+    if is_stray.any():
+        raise SchemaError(subject, [undeclared(outcomes[is_stray])])
+    outcomes = outcomes.assign(outcome=settled)
+    outcomes = outcomes[outcomes["outcome"].isin(["won", "lost"])]
+    absent: dict[str, Any] = {
+        "closed_at": pd.Series(pd.NaT, index=outcomes.index, dtype=TIME_DTYPE),
+        "amount": np.nan,
+        "reason": None,
+    }
+    outcomes = outcomes.assign(**{k: v for k, v in absent.items() if k not in outcomes})
+    return outcomes.reset_index(drop=True)[[role.name for role in CONTRACTS["outcomes"]]]
+
+
+def undeclared(outcomes: pd.DataFrame) -> str:
+    """Say what to do about outcomes in words that nobody declared."""
+    counts = outcomes["outcome"].value_counts().head(8)
+    named = ", ".join(f"{reprlib.repr(word)} ({count:,} rows)" for word, count in counts.items())
+    return (
+        f"outcome values that nobody declared: {named}. Put each into won, lost or open in [learn]."
+    )
+
+
+def meanings(won: Iterable[Any], lost: Iterable[Any], open_: Iterable[Any]) -> dict[str, str]:
+    """Map a CRM's words for how leads end to won, lost and open; case and spaces do not count.
+
+    Examples
+    --------
+    >>> meanings(["Closed  Won"], [0], [])
+    {'closed won': 'won', '0': 'lost'}
     """
-    table = outcomes or leads
-    words = dict.fromkeys(map(str.casefold, values.lost), 0.0)
-    words |= dict.fromkeys(map(str.casefold, values.won), 1.0)
-    texts = pd.Series(table["outcome"].texts, dtype=object)
-    ended = pd.DataFrame({"won": texts.str.casefold().map(words).astype(float)})
-    ended["closed"] = _times(table, "closed_at", len(ended))
-    if outcomes:
-        ended.index = pd.Index(outcomes["lead_id"].texts)
-        ended = ended[~ended.index.duplicated()].reindex(leads["lead_id"].texts)
-        ended = ended.reset_index(drop=True)
-    ended["is_open"] = ended["won"].isna() & is_whole
-    ended["created"] = _times(leads, "created_at", len(ended))
-    ended["days"] = (ended["closed"] - ended["created"]).dt.total_seconds() / 86_400
-    return ended
+    words = {"won": won, "lost": lost, "open": open_}
+    return {
+        str(cell_text(value)).casefold(): word for word, values in words.items() for value in values
+    }
 
 
-def _times(roles: dict[str, Column], role: str, rows: int) -> pd.Series:
-    if role not in roles:
-        return pd.Series(pd.NaT, index=range(rows), dtype="datetime64[us, UTC]")
-    return roles[role].times(time_format(roles.values()))
+def _read(outcomes: pd.DataFrame, learn: LearnKeys) -> NDArray[Any]:
+    meaning = meanings(learn.won, learn.lost, learn.open)
+
+    def read(cell: Any) -> str | None:
+        text = cell_text(cell)
+        return None if text is None else meaning.get(text.casefold(), UNDECLARED)
+
+    return read_column(outcomes["outcome"], read, object)

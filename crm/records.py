@@ -13,11 +13,11 @@ import pyarrow.compute as pc
 from crm.cells import number_column
 from crm.contracts import first_few, has_ids, shape_leads, shape_table
 from crm.errors import ConfigError, SchemaError
-from crm.ledger import Ledger
-from crm.ledger_records import events_table, project_ledger, with_events, with_leads
+from crm.ledger.ledger import Ledger
+from crm.ledger.records import events_table, project_ledger, with_events, with_leads
+from crm.outcomes import declared_only, flat_outcomes, settle, undeclared
 from crm.project import LEDGER, Project, TableKeys, nearest
-from crm.settling import declared_only, flat_outcomes, settle, undeclared
-from crm.sources import name_of, read_table
+from crm.sources.source import name_of, read_table
 from crm.times import parse_times
 
 

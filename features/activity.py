@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from crm.cells import cell_text, text_column
 from features.events import NEVER, Floats, Ints, blocks, places, since
+from features.feature import Feature, braced, shortened
 from features.moments import MICROSECONDS_PER_DAY, NOT_A_TIME
-from features.names import Feature, braced, shortened
 
 WINDOWS_DAYS = (90, 30, 7, 1)  # each inside the one before it
 PACE_DAYS = (7, 30)

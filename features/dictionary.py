@@ -1,10 +1,10 @@
 """The data dictionary: every kind of feature, from the same facts that reasons speak from."""
 
 from features.activity import ActivityFeatures
-from features.attributes import Attribute, CategoryAttribute, NumberAttribute
+from features.attributes.attribute import Attribute, CategoryAttribute, NumberAttribute
+from features.attributes.kinds import DateAttribute, EmailAttribute, FlagAttribute, TargetAttribute
+from features.feature import Feature
 from features.fitting import MANY_VALUES
-from features.kinds import DateAttribute, EmailAttribute, FlagAttribute, TargetAttribute
-from features.names import Feature
 from features.pipeline import LEAD_TIMES
 from features.stages import StageFeatures
 

@@ -15,9 +15,8 @@ from crm.project import Project
 from crm.records import Records
 from crm.times import MILLISECONDS
 from features.activity import fit_activities
-from features.attributes import Attribute, CategoryAttribute, LeftOut, fit_attribute
-from features.events import Floats
-from features.kinds import (
+from features.attributes.attribute import Attribute, CategoryAttribute, LeftOut, fit_attribute
+from features.attributes.kinds import (
     NO,
     YES,
     DateAttribute,
@@ -26,6 +25,7 @@ from features.kinds import (
     TargetAttribute,
     fit_target,
 )
+from features.events import Floats
 from features.moments import NOT_A_TIME, Moments, microseconds
 from features.pipeline import FeaturePipeline
 from features.stages import fit_stages

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from crm.cells import cell_text, number_column, read_column, text_column
 from crm.project import Project
-from features.attributes import Attribute, CategoryAttribute
+from features.attributes.attribute import Attribute, CategoryAttribute
+from features.attributes.kinds import EmailAttribute, FlagAttribute, TargetAttribute
 from features.events import Floats, Ints
-from features.kinds import EmailAttribute, FlagAttribute, TargetAttribute
 from features.moments import NOT_A_TIME
 from features.times import cell_time
 

@@ -11,11 +11,11 @@ import pandas as pd
 
 from crm.records import Records
 from features.activity import ActivityFeatures, ActivityLog
-from features.attributes import Attribute, CategoryAttribute, LeftOut, NumberAttribute
+from features.attributes.attribute import Attribute, CategoryAttribute, LeftOut, NumberAttribute
+from features.attributes.kinds import DateAttribute, EmailAttribute, FlagAttribute, TargetAttribute
 from features.events import Floats, Ints
-from features.kinds import DateAttribute, EmailAttribute, FlagAttribute, TargetAttribute
+from features.feature import Feature
 from features.moments import MICROSECONDS_PER_DAY, NOT_A_TIME, Moments, microseconds
-from features.names import Feature
 from features.stages import StageFeatures, StageLog
 
 KINDS: dict[str, type[Attribute]] = {

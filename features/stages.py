@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from crm.cells import cell_text, read_column
-from features.attributes import MISSING, UNSEEN
+from features.attributes.attribute import MISSING, UNSEEN
 from features.events import Floats, Ints, blocks, places, since
+from features.feature import Feature
 from features.moments import MICROSECONDS_PER_DAY, NOT_A_TIME
-from features.names import Feature
 
 MAX_STAGES = 40
 

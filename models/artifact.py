@@ -34,12 +34,12 @@ import numpy as np
 from crm.errors import ArtifactError
 from features.moments import NOT_A_TIME
 from features.pipeline import FeaturePipeline
-from models.blend import BaseRate, Blend
-from models.boosted import BoostedTrees
-from models.booster_text import check_booster_text
 from models.calibration import Calibration
 from models.card import ModelCard
-from models.linear import Logistic
+from models.contributions.booster_text import check_booster_text
+from models.estimator.blend import BaseRate, Blend
+from models.estimator.logistic import Logistic
+from models.estimator.trees import BoostedTrees
 from models.scale import GRADES, Scale, read_grades
 from models.scorer import LeadCells, LeadScorer
 

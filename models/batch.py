@@ -15,7 +15,7 @@ import pyarrow.parquet
 from crm.cells import harmless, text_column
 from crm.errors import SchemaError, SourceError
 from crm.project import TableKeys
-from crm.sources import iter_table, name_of
+from crm.sources.source import iter_table, name_of
 from models.scorer import LeadScorer
 
 CHUNK_ROWS = 20_000

@@ -13,9 +13,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from features.names import Feature
-from models.blend import BaseRate, Blend
+from features.feature import Feature
 from models.calibration import Calibration
+from models.estimator.blend import BaseRate, Blend
 from models.scale import POINTS, Scale
 
 Floats = NDArray[np.float64]

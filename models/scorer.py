@@ -15,13 +15,13 @@ from scipy.special import expit
 from crm.cells import cell_text, text_column
 from crm.project import TableKeys
 from crm.times import parse_times
-from features import complaints
+from features import cell_warnings as complaints
 from features.moments import NOT_A_TIME, microseconds
 from features.pipeline import FeaturePipeline
 from features.times import cell_time
-from models.blend import BaseRate, Blend
 from models.calibration import Calibration
 from models.card import ModelCard
+from models.estimator.blend import BaseRate, Blend
 from models.reasons import Reason, Reasoner
 from models.scale import Scale
 

@@ -2,7 +2,7 @@
 
 import math
 
-from features.names import Feature, in_words, shortened
+from features.feature import Feature, in_words, shortened
 
 CODED = ("category", "yes/no", "weekday", "month")  # units whose values have no more or less
 

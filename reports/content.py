@@ -50,7 +50,7 @@ class Figure:
     rows : tuple of mapping
         What the CSV holds; cells are numbers, texts or None.
     chart : Any
-        An Altair chart of `reports.charts`, or None for a table alone.
+        An Altair chart of `reports.charts.card`, or None for a table alone.
     note : str
         What to mind: immature cohorts, small numbers.
     """

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from reports.page import NO_BREAK, Html, join
+from reports.forms.html_page import NO_BREAK, Html, join
 
 Row = Mapping[str, Any]
 

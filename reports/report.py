@@ -12,20 +12,20 @@ from crm.project import Project
 from crm.records import Records
 from features.moments import NOT_A_TIME
 from models.scorer import LeadScorer
-from reports.changed import measures_of, what_changed
 from reports.content import Column, Figure, Page, Report, Row
 from reports.metrics import METRICS, definitions, metric_of
-from reports.pages_activities import activities_page
-from reports.pages_age import age_page
-from reports.pages_audience import audience_page
-from reports.pages_capacity import capacity_page
-from reports.pages_features import features_page
-from reports.pages_funnel import funnel_page
-from reports.pages_month import month_page
-from reports.pages_score import score_page
-from reports.pages_service import service_page
-from reports.pages_sources import sources_page
-from reports.rows import ReportRows, make_rows
+from reports.pages.activities import activities_page
+from reports.pages.age import age_page
+from reports.pages.audience import audience_page
+from reports.pages.capacity import capacity_page
+from reports.pages.features import features_page
+from reports.pages.funnel import funnel_page
+from reports.pages.month import month_page
+from reports.pages.score import score_page
+from reports.pages.service_levels import service_page
+from reports.pages.sources import sources_page
+from reports.rows.rows import ReportRows, make_rows
+from reports.since_last import measures_of, what_changed
 
 PAGES = (
     funnel_page,

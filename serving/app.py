@@ -20,16 +20,16 @@ from typing import Any
 import msgspec
 
 from serving.calls import Calls, ServedModel
-from serving.connection import BoundedConnection
-from serving.contract import contracts, flat_fields
-from serving.deadlines import Deadlines
+from serving.contract.openapi import contracts, flat_fields
 from serving.errors import RequestError, error_body
-from serving.hubspot import SIGNATURE, is_signed
-from serving.keys import KeyRing, Role
-from serving.logs import AccessLog
-from serving.metrics import Metrics, Series, exposition, quoted
-from serving.report_files import REPORT, in_report, is_own_host, read_report
-from serving.security import Guard, RateLimit, needed_role
+from serving.http.connection import BoundedConnection
+from serving.http.deadlines import Deadlines
+from serving.http.hubspot import SIGNATURE, is_signed
+from serving.http.keys import KeyRing, Role
+from serving.http.logs import AccessLog
+from serving.http.prometheus import Metrics, Series, exposition, quoted
+from serving.http.report_files import REPORT, in_report, is_own_host, read_report
+from serving.http.security import Guard, RateLimit, needed_role
 from serving.settings import Settings
 
 Scope = MutableMapping[str, Any]

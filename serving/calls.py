@@ -12,16 +12,18 @@ import anyio
 import anyio.to_thread
 
 from crm.cells import cell_text
-from crm.ledger import Batch, GivenScore, Held, Ledger, SentLead
-from crm.settling import meanings
+from crm.ledger.ledger import Batch, GivenScore, Held, Ledger, SentLead
+from crm.outcomes import meanings
 from features.moments import NOT_A_TIME
 from features.times import cell_time, time_text
 from models.scorer import LeadScorer, Score
+from serving.batching import EVENTS_LIKE_A_LEAD, Together
 from serving.errors import RequestError
-from serving.flat import REASONS, flat_body, names_by_identifier, read_flat
-from serving.joining import JoinedLead, as_sent, join, used
-from serving.ledger_calls import LedgerCalls, item_error
-from serving.payloads import (
+from serving.ledger.calls import LedgerCalls, item_error
+from serving.ledger.joining import JoinedLead, as_sent, join, used
+from serving.ledger.score_writer import ScoreWriter
+from serving.payloads.flat_lead import REASONS, flat_body, names_by_identifier, read_flat
+from serving.payloads.score import (
     LeadPayload,
     NoFields,
     read_body,
@@ -29,9 +31,7 @@ from serving.payloads import (
     reason_body,
     score_body,
 )
-from serving.score_writer import ScoreWriter
 from serving.settings import Settings
-from serving.together import EVENTS_LIKE_A_LEAD, Together
 
 Call = Callable[["ServedModel", bytes, datetime.datetime, str], Awaitable[dict[str, Any]]]
 

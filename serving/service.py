@@ -33,16 +33,16 @@ from bentoml.exceptions import BentoMLException
 from bentoml.models import BentoModel
 
 from crm.errors import ConfigError, LeadScoringError, LedgerError
-from crm.ledger import Ledger
+from crm.ledger.ledger import Ledger
 from serving.app import ScoringApp
-from serving.connection import bound_connections
-from serving.keys import KeyRing
-from serving.logs import AccessLog, configure_logs
-from serving.metrics import QueuedScores, publish, published
-from serving.security import is_loopback
+from serving.bento.store import STORE_NAME, load_from_store, named_champion
+from serving.bento.takeover import TakeOver
+from serving.http.connection import bound_connections
+from serving.http.keys import KeyRing
+from serving.http.logs import AccessLog, configure_logs
+from serving.http.prometheus import QueuedScores, publish, published
+from serving.http.security import is_loopback
 from serving.settings import Settings, keys_file, read_settings
-from serving.store import STORE_NAME, load_from_store, named_champion
-from serving.takeover import TakeOver
 
 COUNTS = "LEADSCORE_WORKERS_COUNTS"  # where workers leave their counts for each other, and later
 TICK_SECONDS = 0.5

@@ -150,7 +150,7 @@ def installed_postgres(data: Path) -> Iterator[str]:
 def empty_mlflow(tmp_path_factory) -> Path:
     """An MLflow database with nothing in it; it takes seconds to make, and none to copy."""
     from crm.project import load_project
-    from models.registry import Registry
+    from models.registry.registry import Registry
 
     folder = tmp_path_factory.mktemp("empty_mlflow")
     (folder / "leadscore.toml").write_text(
@@ -204,8 +204,8 @@ def mlflow_server(empty_mlflow, tmp_path) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def simulated_crm(tmp_path_factory) -> Path:
     """The folder of a small simulated CRM with its project file; to be read only."""
-    from crm.simulated_world import Simulation
-    from crm.simulator import simulate
+    from crm.simulation.simulator import simulate
+    from crm.simulation.world import Simulation
 
     folder = tmp_path_factory.mktemp("simulated_crm")
     simulate(Simulation(leads=1_500, activities_per_lead=2, seed=1), folder)
@@ -237,9 +237,9 @@ def scorers(simulated_crm, trained):
 
     from crm.project import load_project
     from crm.records import read_records
-    from models.blend import BaseRate
     from models.calibration import Calibration
-    from models.estimators import BlendSettings
+    from models.estimator.blend import BaseRate
+    from models.fitting.blend import BlendSettings
     from training.fit import Fitted, fit
     from training.train import known_later
 

@@ -3,7 +3,7 @@
 import altair as alt
 import pandas as pd
 
-from reports.charts import gains_chart, importance_chart
+from reports.charts.card import gains_chart, importance_chart
 from reports.content import Column, Figure, Page, Report, Section, Takeaway
 
 HOSTILE = [

@@ -13,7 +13,7 @@ from features.moments import NOT_A_TIME, Moments
 from features.times import cell_time
 from models.card import question_in_words, same_question
 from models.scorer import LeadScorer
-from training.judging import lacking
+from training.comparison.comparison import lacking
 
 MOST = 10
 REASONS = 2

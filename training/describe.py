@@ -14,12 +14,13 @@ from scipy.special import expit
 
 from crm.project import Project
 from crm.records import Records
-from features.audit import Audit
+from features.leaks.audit import Audit
 from features.moments import MICROSECONDS_PER_DAY, Moments, microseconds
-from models.blend import BaseRate
 from models.card import ModelCard, question_of
-from models.estimators import FEWEST_OUTCOMES
-from models.evaluation import (
+from models.estimator.blend import BaseRate
+from models.evaluation.importance import judge_importance
+from models.evaluation.intervals import share_interval
+from models.evaluation.metrics import (
     FEWEST_TO_JUDGE,
     Evaluation,
     by_grade,
@@ -27,11 +28,10 @@ from models.evaluation import (
     gains,
     reliability,
 )
-from models.importance import judge_importance
-from models.intervals import share_interval
+from models.fitting.blend import FEWEST_OUTCOMES
+from models.fitting.trees import TREE_PARAMETERS
 from models.reasons import Reasoner
 from models.scale import Scale
-from models.trees import TREE_PARAMETERS
 from training.fit import Fitted
 from training.readiness import Readiness, judge_readiness, not_judged
 from training.segments import judge_fairness, judge_segments

@@ -13,9 +13,9 @@ from crm.records import Records
 from features.fitting import fit_pipeline, training_matrix
 from features.moments import MICROSECONDS_PER_DAY, Moments
 from features.pipeline import FeaturePipeline
-from models.blend import BaseRate, Blend
 from models.calibration import Calibration, fit_calibration
-from models.estimators import NEWEST_SHARE, BlendClassifier, BlendSettings, Examples
+from models.estimator.blend import BaseRate, Blend
+from models.fitting.blend import NEWEST_SHARE, BlendClassifier, BlendSettings, Examples
 from training.split import split_newest
 
 Floats = NDArray[np.float64]

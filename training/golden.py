@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from crm.cells import number_column
-from features.attributes import Attribute, CategoryAttribute, NumberAttribute
-from features.kinds import (
+from features.attributes.attribute import Attribute, CategoryAttribute, NumberAttribute
+from features.attributes.kinds import (
     DateAttribute,
     EmailAttribute,
     FlagAttribute,

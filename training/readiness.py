@@ -6,8 +6,8 @@ from typing import Literal
 
 import numpy as np
 
-from models.evaluation import FEWEST_TO_JUDGE, Evaluation
-from models.intervals import share_interval
+from models.evaluation.intervals import share_interval
+from models.evaluation.metrics import FEWEST_TO_JUDGE, Evaluation
 from training.split import Split
 
 ENOUGH = 50  # leads of the rarer outcome: lift and conversion are then known to about a quarter

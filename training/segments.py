@@ -33,8 +33,7 @@ from features.groups import (
 )
 from features.moments import Moments
 from features.pipeline import FeaturePipeline
-from models.evaluation import FEWEST_TO_JUDGE, log_losses, measure
-from models.intervals import (
+from models.evaluation.intervals import (
     LEVEL,
     Floats,
     Ints,
@@ -45,6 +44,7 @@ from models.intervals import (
     share_interval,
     squares_by_lead,
 )
+from models.evaluation.metrics import FEWEST_TO_JUDGE, log_losses, measure
 
 Bools = NDArray[np.bool_]
 

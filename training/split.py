@@ -9,7 +9,7 @@ from crm.errors import LearningError
 from crm.project import LearnKeys
 from crm.records import Records
 from features.moments import Moments
-from models.estimators import FEWEST_OUTCOMES
+from models.fitting.blend import FEWEST_OUTCOMES
 
 LEAST_LEADS = 20
 

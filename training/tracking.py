@@ -16,19 +16,19 @@ from crm.cells import harmless
 from crm.errors import GateError, TrackingError
 from crm.project import Project
 from crm.records import Records
-from models.address import shown
 from models.artifact import load_artifact
-from models.evaluation import METRICS
-from models.history import Gate
-from models.promotion import appoint_challenger, promote, user_name
-from models.registry import ARTIFACT, Registry
-from reports.card_page import card_page
-from reports.card_pictures import card_pictures
-from reports.charts import comparison_chart, gains_chart, reliability_chart
+from models.evaluation.metrics import METRICS
+from models.registry.history import Gate
+from models.registry.promotion import appoint_challenger, promote, user_name
+from models.registry.reachable import shown
+from models.registry.registry import ARTIFACT, Registry
+from reports.card.page import card_page
+from reports.card.pictures import card_pictures
+from reports.charts.card import comparison_chart, gains_chart, reliability_chart
+from reports.forms.folder import write_report
 from reports.report import build_report
-from reports.write import write_report
-from training.gate import Grounds, judge
-from training.judging import JUDGED_FILE, judged_table
+from training.comparison.comparison import JUDGED_FILE, judged_table
+from training.gates.gates import Grounds, judge
 from training.train import Trained
 from training.tuning import Trial
 
@@ -84,7 +84,7 @@ def track(
     """Log a training as one MLflow run and register its model as the challenger.
 
     Where there is no champion, the model is put through its gates against the base rate
-    (`training.gate`) and becomes the champion if it passes. If it does not, it stays the
+    (`training.gates.gates`) and becomes the champion if it passes. If it does not, it stays the
     challenger, and the history holds why.
 
     If anything fails on the way, the run, the model and the version are taken back.
@@ -97,7 +97,7 @@ def track(
         That the model was trained on.
     trained : Trained
     artifact : Path
-        The saved model, in a folder called as `models.registry.ARTIFACT` says; it is
+        The saved model, in a folder called as `models.registry.registry.ARTIFACT` says; it is
         verified before it is logged.
     at : datetime, timezone-aware
         Now, for the history.

@@ -12,15 +12,15 @@ from scipy.special import logit
 from crm.errors import LearningError
 from crm.project import Project
 from crm.records import Records
-from features.audit import Audit, Verdict, audit
 from features.fitting import fit_pipeline, role_columns, training_matrix
+from features.leaks.audit import Audit, Verdict, audit
 from features.moments import Moments, make_moments
 from features.pipeline import FeaturePipeline
-from models.blend import BaseRate
 from models.card import NOT_PINNED
-from models.estimators import FEWEST_OUTCOMES
-from models.evaluation import Evaluation, evaluate, loss_difference
-from models.logistic import fit_logistic
+from models.estimator.blend import BaseRate
+from models.evaluation.metrics import Evaluation, evaluate, loss_difference
+from models.fitting.blend import FEWEST_OUTCOMES
+from models.fitting.logistic import fit_logistic
 from models.scale import Scale, read_grades
 from models.scorer import LeadCells, LeadScorer
 from training.describe import Findings, Judged, describe

@@ -9,9 +9,9 @@ import lightgbm
 import numpy as np
 
 from features.fitting import N_FOLDS, folds
-from models.estimators import Examples
-from models.logistic import row_losses
-from models.trees import MAX_ROUNDS, PATIENCE, dataset, tree_settings
+from models.fitting.blend import Examples
+from models.fitting.logistic import row_losses
+from models.fitting.trees import MAX_ROUNDS, PATIENCE, dataset, tree_settings
 
 OnTrial = Callable[["Trial", float], None]
 

@@ -1,6 +1,6 @@
 // Opens one written report in Chromium, from disk and with the network off, and says what it saw.
 //   node visit.mjs REPORT_FOLDER SCREENSHOTS_FOLDER [CHROMIUM]
-// Prints one JSON object; tests/test_report_browser.py judges it.
+// Prints one JSON object; tests/test_reports_browser.py judges it.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";

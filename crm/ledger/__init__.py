@@ -1,0 +1,1 @@
+"""The ledger: what callers sent, every score, every outcome."""

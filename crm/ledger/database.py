@@ -1,0 +1,341 @@
+"""The ledger's database: opened, migrated under a lock, and its faults told in one way.
+
+SQLite runs with a write-ahead log and a sync at every commit, PostgreSQL with
+`synchronous_commit`: what was committed is on the disk. An error never quotes what a
+database said of a statement, because that may hold somebody's data.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, TypeVar
+from urllib.parse import quote
+
+import sqlalchemy as sa
+from sqlalchemy.exc import (
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    ProgrammingError,
+    SQLAlchemyError,
+)
+
+from crm.errors import ConfigError, LedgerError
+from crm.ledger.schema import SCHEMA_VERSION, VERSION_TABLE, metadata, version
+
+MIGRATIONS: Final = Path(__file__).resolve().parent / "migrations"
+PATIENCE_SECONDS: Final = 3  # for a connection, for a lock; callers wait 5 seconds at least
+AWAY_SECONDS: Final = 1.0  # how long a database that could not be reached is not asked again
+ADVISORY_LOCK: Final = 0x1EAD5C0E  # PostgreSQL's name for the ledger as a whole
+FULL: Final = ("SQLITE_FULL", "53100", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE")
+NEVER_PASSING: Final = (DataError, IntegrityError, ProgrammingError)
+READ_ONLY: Final = ("SQLITE_READONLY", "25006")
+
+Found = TypeVar("Found")
+
+
+class LedgerDatabase:
+    """A database that holds a ledger, or will hold one.
+
+    Nothing is connected before the first use.
+
+    Parameters
+    ----------
+    url : str
+        `sqlite:///FILE` or `postgresql://USER:PASSWORD@HOST/DATABASE`.
+    folder : Path, optional
+        What the file of a SQLite URL is relative to; without it the file has to be absolute,
+        because a service does not run where it was started.
+
+    Raises
+    ------
+    ConfigError
+        If the URL cannot be used.
+    """
+
+    def __init__(self, url: str, folder: Path | None = None) -> None:
+        self.engine = _engine(url, folder)
+        self._is_prepared = False
+        self._away_until = 0.0
+        self._last_fault = ""
+        if self.engine.dialect.name == "sqlite":
+            sa.event.listen(self.engine, "do_connect", self._make_or_open)
+
+    def prepare(self) -> None:
+        """Bring the tables to the newest schema, unless they are there already.
+
+        Two that open an empty database at once wait for each other.
+
+        Raises
+        ------
+        LedgerError
+            If the database cannot be reached or written.
+        ConfigError
+            If its schema is newer than this leadscore, or the tables are somebody else's.
+        """
+        if self._is_prepared:
+            return
+
+        def migrated(connection: sa.Connection) -> None:
+            found = _found_version(connection)
+            if found != SCHEMA_VERSION:
+                _migrate(connection, found)
+
+        with self._faults_told():
+            with self.engine.connect() as connection:
+                found = _found_version(connection)
+            if found != SCHEMA_VERSION:
+                self._transaction(migrated, "migrating")
+        self._is_prepared = True
+
+    def write(self, work: Callable[[sa.Connection], Found], *, alone: bool = False) -> Found:
+        """Do something in one transaction, committed and on the disk when this returns.
+
+        A connection that turns out to be dead is replaced once, so `work` may run twice.
+
+        Parameters
+        ----------
+        work : callable
+        alone : bool
+            Whether no other writer may be at work meanwhile; SQLite knows nothing else.
+
+        Raises
+        ------
+        LedgerError
+            If it cannot be done now. What was to be written may be written or not.
+        """
+        return self._run(work, "alone" if alone else "writing")
+
+    def read(self, work: Callable[[sa.Connection], Found]) -> Found:
+        """Read in one transaction that sees one state of the ledger.
+
+        Raises
+        ------
+        LedgerError
+            If it cannot be read now.
+        """
+        return self._run(work, "reading")
+
+    def close(self) -> None:
+        """Close all connections; a later use opens new ones."""
+        self.engine.dispose()
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """Read as `read` does, row by row, for as long as the context lasts."""
+        self.prepare()
+        with self._faults_told(), _begun(self.engine, "reading") as connection:
+            yield connection
+
+    def _make_or_open(self, _: Any, __: Any, arguments: Any, named: dict[str, Any]) -> None:
+        """Have SQLite open a file that only its owner may read, and never make one itself.
+
+        Where the ledger was a moment ago no new, empty one shall be made.
+        """
+        if not self._is_prepared:
+            with suppress(OSError):  # it is there already, or SQLite will say what is wrong
+                os.close(os.open(arguments[0], os.O_CREAT | os.O_EXCL, 0o600))
+        arguments[0] = f"file:{quote(arguments[0])}?mode=rw"
+        named["uri"] = True
+
+    def _run(self, work: Callable[[sa.Connection], Found], purpose: str) -> Found:
+        self.prepare()
+        with self._faults_told():
+            try:
+                return self._transaction(work, purpose)
+            except DBAPIError as error:
+                if not error.connection_invalidated:
+                    raise
+            return self._transaction(work, purpose)
+
+    def _transaction(self, work: Callable[[sa.Connection], Found], purpose: str) -> Found:
+        with _begun(self.engine, purpose) as connection:
+            return work(connection)
+
+    @contextmanager
+    def _faults_told(self) -> Iterator[None]:
+        """Turn what the driver raises into a `LedgerError`; spare a database that is away."""
+        if time.monotonic() < self._away_until:
+            raise LedgerError(self._last_fault)
+        try:
+            yield
+        except SQLAlchemyError as error:
+            code = _code(error)
+            if code in FULL:
+                said = "is full, or its disk is"
+            elif code.startswith(READ_ONLY):
+                said = "is read only"
+            elif isinstance(error, DBAPIError) and not _is_away(error):
+                said = "refuses or is busy"
+            else:
+                said = "cannot be reached"
+                self._away_until = time.monotonic() + AWAY_SECONDS
+            shown = self.engine.url.set(query={}).render_as_string(hide_password=True)
+            message = (
+                f"The ledger's database {shown} {said} ({code}). "
+                "What was not acknowledged can be sent again; nothing is stored twice."
+            )
+            self._last_fault = message
+            raise LedgerError(message, is_passing=not isinstance(error, NEVER_PASSING)) from None
+
+
+@contextmanager
+def _begun(engine: sa.Engine, purpose: str) -> Iterator[sa.Connection]:
+    is_postgres = engine.dialect.name == "postgresql"
+    options: dict[str, Any] = {"leadscore_purpose": purpose}
+    if is_postgres:
+        is_reading = purpose == "reading"
+        options["isolation_level"] = "REPEATABLE READ" if is_reading else "READ COMMITTED"
+    with engine.connect().execution_options(**options) as connection:
+        if not is_postgres and _file_of(engine) != connection.info["file"]:
+            connection.invalidate()  # the file was moved away; what is there now is opened
+        with connection.begin():
+            if is_postgres and purpose != "reading":
+                shared = "_shared" if purpose == "writing" else ""
+                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock{shared}({ADVISORY_LOCK})")
+            yield connection
+
+
+def _file_of(engine: sa.Engine) -> tuple[int, int] | None:
+    """Tell which file lies where the ledger should."""
+    try:
+        found = os.stat(str(engine.url.database))
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _engine(url: str, folder: Path | None) -> sa.Engine:
+    if url.startswith("postgresql://"):
+        url = url.replace("postgresql://", "postgresql+psycopg://", 1)
+    try:
+        parsed = sa.make_url(url)
+        kind = parsed.get_backend_name()
+        if kind not in ("sqlite", "postgresql") or parsed.database in (None, "", ":memory:"):
+            raise ValueError
+        if kind == "sqlite":
+            file = (folder or Path()) / str(parsed.database)
+            if folder is None and not file.is_absolute():
+                raise ConfigError(
+                    f"The ledger's URL names the file {file}, and it is not clear in which folder. "
+                    "Name it whole: sqlite:////folder/ledger.db has four slashes."
+                )
+            parsed = parsed.set(database=str(file))
+        engine = sa.create_engine(
+            parsed, hide_parameters=True, pool_size=8, max_overflow=0,
+            pool_timeout=PATIENCE_SECONDS, connect_args=_arguments(kind),
+        )  # fmt: skip
+    except ConfigError:
+        raise
+    except (SQLAlchemyError, ImportError, ValueError):
+        raise ConfigError(
+            "The ledger's URL cannot be used. Expected sqlite:///FILE or "
+            "postgresql://USER:PASSWORD@HOST/DATABASE, with @ : / % in a password written as "
+            "%40 %3A %2F %25."
+        ) from None
+    if kind == "sqlite":
+        sa.event.listen(engine, "connect", partial(_set_up_sqlite, engine))
+        sa.event.listen(engine, "begin", _begin_sqlite)
+    else:
+        sa.event.listen(engine, "connect", _set_up_postgres)
+    return engine
+
+
+def _arguments(kind: str) -> dict[str, Any]:
+    if kind == "sqlite":
+        return {"timeout": PATIENCE_SECONDS, "check_same_thread": False}
+    return {
+        "connect_timeout": PATIENCE_SECONDS,
+        "tcp_user_timeout": PATIENCE_SECONDS * 1000,
+        "options": f"-c lock_timeout={PATIENCE_SECONDS}s",
+    }
+
+
+def _set_up_sqlite(engine: sa.Engine, connection: Any, record: Any) -> None:
+    connection.isolation_level = None  # we say BEGIN ourselves
+    give_up = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            break
+        except connection.OperationalError as error:  # another one is switching it on just now
+            is_locked = getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY")
+            if not is_locked or time.monotonic() > give_up:
+                raise
+            time.sleep(0.01)
+    connection.execute("PRAGMA synchronous = FULL")
+    record.info["file"] = _file_of(engine)
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    purpose = connection.get_execution_options().get("leadscore_purpose", "reading")
+    connection.exec_driver_sql("BEGIN" if purpose == "reading" else "BEGIN IMMEDIATE")
+
+
+def _set_up_postgres(connection: Any, _: Any) -> None:
+    connection.execute(
+        "SELECT set_config('synchronous_commit', 'on', false) "
+        "WHERE current_setting('synchronous_commit') = 'off'"
+    )
+    connection.commit()
+
+
+def _found_version(connection: sa.Connection) -> str | None:
+    """Find which schema the database has; None if it has nothing of a ledger."""
+    inspector = sa.inspect(connection)
+    if inspector.has_table(VERSION_TABLE):
+        return connection.scalar(sa.select(version.c.version_num))
+    strangers = sorted(set(inspector.get_table_names()) & set(metadata.tables))
+    if strangers:
+        raise ConfigError(
+            f"The ledger's database has tables of something else: {', '.join(strangers)}. "
+            "Give the ledger a database of its own."
+        )
+    return None
+
+
+def _migrate(connection: sa.Connection, found: str | None) -> None:
+    from alembic.config import Config  # only here: it takes a while to import
+    from alembic.runtime.environment import EnvironmentContext
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    script = ScriptDirectory.from_config(config)
+    known = {step.revision for step in script.walk_revisions()}
+    if found is not None and found not in known:
+        raise ConfigError(
+            f"The ledger has schema {found}; this leadscore knows {SCHEMA_VERSION} and older. "
+            "Use the leadscore that wrote it, or a newer one."
+        )
+
+    def steps(revision: Any, _: Any) -> Any:
+        return script._upgrade_revs(SCHEMA_VERSION, revision)
+
+    with EnvironmentContext(config, script, fn=steps) as environment:
+        environment.configure(
+            connection=connection, version_table=VERSION_TABLE, transactional_ddl=True
+        )
+        with environment.begin_transaction():
+            environment.run_migrations()
+
+
+def _code(error: SQLAlchemyError) -> str:
+    """Name an error by the database's own code, which says nothing of the rows."""
+    cause = getattr(error, "orig", None)
+    named = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None)
+    return str(named or type(cause or error).__name__)
+
+
+def _is_away(error: DBAPIError) -> bool:
+    """Whether there is no database behind an error: no connection, or none any more."""
+    code = _code(error)
+    return (
+        error.connection_invalidated
+        or error.statement is None
+        or code.startswith(("08", "57P", "SQLITE_CANTOPEN"))
+    )

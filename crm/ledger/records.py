@@ -1,0 +1,226 @@
+"""The ledger's tables as `crm.records` takes them, to learn from alone or beside files.
+
+Where both know an event, the file's row stays; where both know a lead, the file's attributes.
+Leads that were erased are left out, of files too.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from crm.cells import text_column
+from crm.errors import SchemaError
+from crm.ledger.ledger import Ledger
+from crm.ledger.schema import DERIVED, EVENTS
+from crm.project import Project
+from crm.times import TIME_DTYPE
+
+MATCHED: Final = {  # what makes two rows one, where one of them has no id
+    "activities": ("lead_id", "type", "occurred_at", "content", "channel", "value"),
+    "stages": ("lead_id", "stage", "entered_at"),
+    "outcomes": ("lead_id", "outcome", "closed_at"),
+}
+TIMES: Final = ("occurred_at", "entered_at", "closed_at")
+NUMBERS: Final = ("value", "amount")
+
+
+@contextmanager
+def project_ledger(project: Project) -> Iterator[Ledger | None]:
+    """Open the ledger that a project names, while the context lasts; None without one."""
+    if project.ledger_url is None:
+        yield None
+        return
+    with Ledger(project.ledger_url, project.folder) as ledger:
+        yield ledger
+
+
+def events_table(ledger: Ledger, kind: str) -> pd.DataFrame:
+    """Read the ledger's activities, stages or outcomes under the names of their contract.
+
+    Returns
+    -------
+    DataFrame
+        Times as datetime64, UTC; an activity's id is missing where it came without.
+    """
+    event = EVENTS[kind]
+    columns = ["lead_id", event.id, *event.content]
+    cells: dict[str, list[Any]] = {name: [] for name in columns}
+    for piece in ledger.rows(kind):
+        for name in columns:
+            cells[name] += [row[name] for row in piece]
+    table = pd.DataFrame({name: np.array(of, dtype=object) for name, of in cells.items()})
+    table[event.time] = utc(table[event.time])
+    for name in set(columns) - {event.time}:
+        table[name] = table[name].astype("float64" if name in NUMBERS else "str")
+    if kind != "activities":
+        return table.drop(columns=event.id)
+    is_made = table[event.id].str.startswith(DERIVED).fillna(value=False).astype(bool)
+    return table.assign(**{event.id: table[event.id].where(~is_made, None)})
+
+
+def with_events(kind: str, table: pd.DataFrame | None, held: pd.DataFrame) -> pd.DataFrame:
+    """Add to a file's rows what only the ledger has.
+
+    A row of the ledger is left out if the file has one of the same lead with the same id, or
+    if one of the two has no id and they say the same (of outcomes: the same word at the same
+    time).
+
+    Parameters
+    ----------
+    kind : str
+    table : DataFrame or None
+        The file's, shaped by its contract; None if the project has no such file.
+    held : DataFrame
+        From `events_table`.
+
+    Returns
+    -------
+    DataFrame
+    """
+    if table is None:
+        return held
+    name = EVENTS[kind].id
+    is_named = _is_named(table, name)
+    held_is_named = _is_named(held, name)
+    key, held_key = _hashes(table, MATCHED[kind]), _hashes(held, MATCHED[kind])
+    is_there = np.isin(held_key, key[~is_named]) | (np.isin(held_key, key) & ~held_is_named)
+    if is_named.any():
+        ids, held_ids = (_hashes(rows, ("lead_id", name)) for rows in (table, held))
+        is_there |= held_is_named & np.isin(held_ids, ids[is_named])
+    new = held[~is_there]
+    new = new[[column for column in new.columns if column in table.columns or column != name]]
+    return table if new.empty else pd.concat([table, new], ignore_index=True)
+
+
+def with_leads(
+    project: Project,
+    ledger: Ledger,
+    leads: pd.DataFrame | None,
+    outcomes: pd.DataFrame,
+    notes: list[str],
+) -> pd.DataFrame:
+    """Add to a file's leads those that only the ledger knows.
+
+    Where the file has no times of creation, none is added.
+
+    Parameters
+    ----------
+    project : Project
+    ledger : Ledger
+    leads : DataFrame or None
+        The file's, shaped by its contract; None if the ledger is to be alone.
+    outcomes : DataFrame
+        How leads ended, by file and ledger.
+    notes : list of str
+        Receives what was added or left out.
+
+    Returns
+    -------
+    DataFrame
+
+    Raises
+    ------
+    SchemaError
+        If the ledger is alone and holds no leads.
+    """
+    keys = project.leads
+    roles = {role: getattr(keys, role) for role in (
+        "lead_id", "created_at", "outcome", "closed_at", "amount", "reason")}  # fmt: skip
+    closed = outcomes.dropna(subset="closed_at").groupby("lead_id")["closed_at"].min()
+    closed_at = dict(zip(closed.index, closed.astype(TIME_DTYPE).astype("int64"), strict=True))
+    sent = _sent_leads(ledger, roles, closed_at)
+    if leads is None and not sent["created_at"].notna().any():
+        sent = sent.drop(columns="created_at")
+    elif leads is not None and "created_at" not in leads:
+        sent = sent.iloc[:0]
+    else:
+        without = int(sent["created_at"].isna().sum())
+        if without:
+            notes.append(f"ledger: {without:,} leads without a time of creation are left out.")
+        sent = sent[sent["created_at"].notna()]
+    if leads is None:
+        if sent.empty:
+            raise SchemaError("the ledger", ["it holds no leads. Score some through the service."])
+        return sent.reset_index(drop=True)
+    new = sent[~sent["lead_id"].isin(leads["lead_id"])]
+    notes.append(f"ledger: {len(new):,} leads that the file does not have.")
+    return leads if new.empty else pd.concat([leads, new], ignore_index=True)
+
+
+def _sent_leads(
+    ledger: Ledger, roles: Mapping[str, str | None], closed_at: Mapping[str, int]
+) -> pd.DataFrame:
+    """Read the leads as they were sent, one row each: what was known while they were open.
+
+    Of the times that a lead was sent, the newest one counts that came before the lead was
+    closed; what a CRM knows of a lead after that would give its outcome away. If none did,
+    the first one counts.
+
+    Parameters
+    ----------
+    ledger : Ledger
+    roles : mapping of str to str or None
+        Which of the CRM's columns play a role; they are no attributes.
+    closed_at : mapping of str to int
+        When each closed lead was closed first, in microseconds since 1970 UTC.
+
+    Returns
+    -------
+    DataFrame
+        `lead_id`, `created_at` (datetime64, UTC, missing where it was not sent), and every
+        attribute that was ever sent, as it was sent.
+    """
+    chosen: dict[str, dict[str, Any]] = {}
+    for piece in ledger.rows("leads"):
+        for row in piece:
+            lead_id = row["lead_id"]
+            if lead_id not in chosen or row["recorded_at"] <= closed_at.get(lead_id, 2**63):
+                chosen[lead_id] = row
+    names = {*roles.values(), "lead_id", "created_at"}
+    attributes = pd.DataFrame(
+        [
+            {name: cell for name, cell in row["attributes"].items() if name not in names}
+            for row in chosen.values()
+        ],
+        index=range(len(chosen)),
+    )
+    created_at = pd.Series([row["created_at"] for row in chosen.values()], dtype=object)
+    own = pd.DataFrame(
+        {"lead_id": pd.Series(list(chosen), dtype=object), "created_at": utc(created_at)}
+    )
+    return pd.concat([own, attributes], axis=1)
+
+
+def utc(times: pd.Series) -> pd.Series:
+    """Turn microseconds since 1970 UTC into times; None into missing ones."""
+    known = times.notna()
+    found = pd.Series(pd.NaT, index=times.index, dtype=TIME_DTYPE)
+    moments = pd.Series(times[known].to_numpy(dtype=np.int64).view("datetime64[us]"))
+    found[known] = moments.dt.tz_localize("UTC").to_numpy()
+    return found
+
+
+def _is_named(table: pd.DataFrame, name: str) -> NDArray[np.bool_]:
+    if name not in table.columns:
+        return np.zeros(len(table), dtype=bool)
+    return table[name].notna().to_numpy(dtype=bool)
+
+
+def _hashes(table: pd.DataFrame, columns: tuple[str, ...]) -> NDArray[np.uint64]:
+    """Hash what rows say, shape (n,), the same for a file's rows as for the ledger's."""
+    plain: dict[str, Any] = {}
+    for name in columns:
+        if name in TIMES:
+            column = table[name] if name in table else pd.Series(pd.NaT, index=table.index)
+            plain[name] = column.to_numpy(dtype="datetime64[us]").astype(np.int64)
+        elif name in NUMBERS:
+            plain[name] = table[name].to_numpy(dtype=float) if name in table else np.nan
+        else:
+            text = text_column(table[name]) if name in table else np.full(len(table), None)
+            plain[name] = ["" if cell is None else cell for cell in text]
+    frame = pd.DataFrame(plain, index=range(len(table)))
+    return np.asarray(pd.util.hash_pandas_object(frame, index=False), dtype=np.uint64)

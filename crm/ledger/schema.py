@@ -1,0 +1,135 @@
+"""The ledger's tables, the same in SQLite and PostgreSQL; `crm/ledger/migrations` builds them.
+
+Times are whole microseconds since 1970 UTC, so that both databases keep them alike. Rows
+are added and never changed; only `forget` deletes them. `seq` is the order of arrival, of
+what came together the order of ids.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+import sqlalchemy as sa
+
+SCHEMA_VERSION: Final = "0002"  # the newest of crm/ledger/migrations/versions
+VERSION_TABLE: Final = "ledger_version"
+
+metadata = sa.MetaData()
+Seq = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def _seq() -> sa.Column[int]:
+    return sa.Column("seq", Seq, primary_key=True, autoincrement=True)
+
+
+def _text(name: str, nullable: bool = False) -> sa.Column[str]:
+    return sa.Column(name, sa.Text, nullable=nullable)
+
+
+def _time(name: str, nullable: bool = False) -> sa.Column[int]:
+    return sa.Column(name, sa.BigInteger, nullable=nullable)
+
+
+def _number(name: str, nullable: bool = True) -> sa.Column[float]:
+    return sa.Column(name, sa.Double, nullable=nullable)
+
+
+activities = sa.Table(
+    "activities", metadata, _seq(), _text("lead_id"), _text("activity_id"), _text("type"),
+    _time("occurred_at"), _text("content", True), _text("channel", True), _number("value"),
+    _time("recorded_at"), sa.UniqueConstraint("lead_id", "activity_id"),
+)  # fmt: skip
+stages = sa.Table(
+    "stages", metadata, _seq(), _text("lead_id"), _text("stage_id"), _text("stage"),
+    _time("entered_at"), _time("recorded_at"), sa.UniqueConstraint("lead_id", "stage_id"),
+)  # fmt: skip
+outcomes = sa.Table(
+    "outcomes", metadata, _seq(), _text("lead_id"), _text("outcome_id"), _text("outcome"),
+    _time("closed_at", True), _number("amount"), _text("reason", True), _time("recorded_at"),
+    sa.UniqueConstraint("lead_id", "outcome_id"),
+)  # fmt: skip
+scores = sa.Table(
+    "scores", metadata, _seq(), _text("lead_id"), _text("score_id"), _time("as_of"),
+    _number("probability", False), sa.Column("score", sa.Integer, nullable=False), _text("grade"),
+    _text("model"), _text("version"), _text("digest"), _text("reasons"), _text("request_id"),
+    _time("recorded_at"), sa.UniqueConstraint("lead_id", "score_id"),
+)  # fmt: skip
+leads = sa.Table(
+    "leads", metadata, _seq(), _text("lead_id"), _time("created_at", True), _text("attributes"),
+    _time("recorded_at"), sa.Index("leads_by_lead", "lead_id", "seq"),
+)  # fmt: skip
+erasures = sa.Table(
+    "erasures", metadata, _seq(), _text("lead_hash"), _time("erased_at"),
+    sa.UniqueConstraint("lead_hash"),
+)  # fmt: skip
+keys = sa.Table("ledger_keys", metadata, _text("purpose"), _text("key"))
+version = sa.Table(VERSION_TABLE, sa.MetaData(), sa.Column("version_num", sa.String(32)))
+
+OF_LEADS: Final = (activities, stages, outcomes, scores, leads)  # what an erasure empties
+ERASURE_KEY: Final = "erasure"
+DERIVED: Final = "sha256:"  # how an id begins that was made from the content
+
+
+@dataclass(frozen=True)
+class EventTable:
+    """A table whose rows callers add by id: activities, stages or outcomes.
+
+    Attributes
+    ----------
+    table : Table
+    id : str
+        The column of the id that the caller gives, or that is made from the content.
+    time : str
+        The column of the time that it happened.
+    content : tuple of str
+        The columns that say what happened; the time is one of them.
+    """
+
+    table: sa.Table
+    id: str
+    time: str
+    content: tuple[str, ...]
+
+    def content_of(self, row: Mapping[str, Any]) -> tuple[Any, ...]:
+        """Give what a row says, without its id."""
+        return tuple(row.get(column) for column in self.content)
+
+    def derived_id(self, row: Mapping[str, Any]) -> str:
+        """Make an id from the lead and the content, for a row that came without one.
+
+        Examples
+        --------
+        >>> row = {"lead_id": "L1", "stage": "new", "entered_at": 0}
+        >>> EVENTS["stages"].derived_id(row)[:20]
+        'sha256:d6f9c0baab0d1'
+        """
+        said = msgspec.json.encode([row["lead_id"], *self.content_of(row)])
+        return DERIVED + hashlib.sha256(said).hexdigest()
+
+    def own_id(self, row: Mapping[str, Any]) -> str | None:
+        """Give the id that the caller gave a row; None if it came without."""
+        name = row.get(self.id)
+        return None if name is None or name.startswith(DERIVED) else name
+
+
+EVENTS: Final = {
+    "activities": EventTable(
+        activities, "activity_id", "occurred_at",
+        ("type", "occurred_at", "content", "channel", "value"),
+    ),
+    "stages": EventTable(stages, "stage_id", "entered_at", ("stage", "entered_at")),
+    "outcomes": EventTable(
+        outcomes, "outcome_id", "closed_at", ("outcome", "closed_at", "amount", "reason")
+    ),
+}  # fmt: skip
+
+
+def lead_hash(key: str, lead_id: str) -> str:
+    """Hash a lead's id for a tombstone: HMAC-SHA256 with the ledger's own key.
+
+    It hides the id from sight, not from someone who has the ledger and a list of ids.
+    """
+    return hmac.new(bytes.fromhex(key), lead_id.encode(), hashlib.sha256).hexdigest()

@@ -1,1 +1,0 @@
-"""Builds the ledger's tables, step by step, with Alembic; `crm.ledger_database` runs it."""

@@ -1,0 +1,1 @@
+"""Simulates the records of a CRM."""

@@ -1,0 +1,205 @@
+"""A simulated B2B CRM with a known truth, for the demo, the tests and the benchmarks.
+
+Nothing here is real: no company, no person, no result. Every table is drawn from the
+effects in `crm.simulation.effects` by `crm.simulation.world`, so a model can be held against
+the probability it tries to find.
+"""
+
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from crm.errors import ConfigError
+from crm.simulation.world import HORIZON_DAYS, Simulation, chunks
+
+_MARK = "SIMULATED by leadscore: no company, person or result in this folder is real."
+_TABLES = ("leads", "activities", "stages", "outcomes", "truth")
+
+
+def simulate(
+    settings: Simulation,
+    folder: Path,
+    *,
+    file_format: Literal["csv", "parquet"] = "csv",
+    on_chunk: Callable[[int, int], None] | None = None,
+) -> dict[str, Path]:
+    """Write a simulated CRM: five tables, a README.txt and a leadscore.toml.
+
+    Tables are drawn and written some thousand leads at a time, so memory stays small
+    however many there are. Files appear in `folder` once all are complete; a break
+    leaves what was there before. The clock is that of the settings, never the machine's.
+
+    Parameters
+    ----------
+    settings : Simulation
+        What to simulate.
+    folder : Path
+        Where to write; made if absent. A former simulation in it is replaced.
+    file_format : {"csv", "parquet"}
+        Format of the tables.
+    on_chunk : callable, optional
+        Called as `on_chunk(leads_done, leads_in_all)` after each chunk.
+
+    Returns
+    -------
+    dict of str to Path
+        The files of leads, activities, stages, outcomes and truth (`lead_id` and
+        `true_probability`, the probability at creation of a win within 90 days).
+
+    Raises
+    ------
+    ConfigError
+        If the format is unknown, or `folder` holds files of these names that no
+        simulation wrote.
+
+    Examples
+    --------
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     files = simulate(Simulation(leads=500), Path(folder))
+    ...     header = files["truth"].read_text().splitlines()[0]
+    >>> list(files), header
+    (['leads', 'activities', 'stages', 'outcomes', 'truth'], 'lead_id,true_probability')
+    """
+    if file_format not in ("csv", "parquet"):
+        raise ConfigError(
+            f"`file_format` is {file_format!r}. Expected 'csv' or 'parquet'. Pass one."
+        )
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{folder} is a file. Expected a folder. Choose another name.")
+    files = {table: f"{table}.{file_format}" for table in _TABLES}
+    # README.txt goes first and the project file last: half a move can be told, and repeated.
+    names = ["README.txt", *files.values(), "leadscore.toml"]
+    former = _former_simulation(folder)
+    foreign = [name for name in names if (folder / name).exists() and name not in former]
+    if foreign:
+        raise ConfigError(
+            f"{folder} already holds {', '.join(foreign)}, not written by a simulation. "
+            "Expected an empty folder or a former simulation. Choose another folder."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".simulating-", dir=folder) as made:
+        paths = {table: Path(made, name) for table, name in files.items()}
+        _write_tables(settings, paths, on_chunk or (lambda done, total: None))
+        Path(made, "README.txt").write_text(_readme(settings, names), encoding="utf-8")
+        project = _PROJECT.format(mark=_MARK, ext=file_format)
+        Path(made, "leadscore.toml").write_text(project, encoding="utf-8")
+        for name in names:
+            Path(made, name).replace(folder / name)
+    for name in former - set(names):
+        (folder / name).unlink(missing_ok=True)
+    return {table: folder / name for table, name in files.items()}
+
+
+def _former_simulation(folder: Path) -> set[str]:
+    """Names of the files that an earlier simulation wrote into this folder."""
+    readme = folder / "README.txt"
+    if not readme.is_file():
+        return set()
+    first, *lines = readme.read_text(encoding="utf-8", errors="replace").splitlines() or [""]
+    if first != _MARK:
+        return set()
+    ours = {"README.txt", "leadscore.toml"}
+    ours |= {f"{table}.{ending}" for table in _TABLES for ending in ("csv", "parquet")}
+    return {name for name in ours if f"- {name}" in lines}
+
+
+def _write_tables(
+    settings: Simulation, paths: dict[str, Path], on_chunk: Callable[[int, int], None]
+) -> None:
+    with ExitStack() as stack:
+        writers: dict[str, Any] = {}
+        for done, chunk in chunks(settings):
+            for table, path in paths.items():
+                if table not in writers:
+                    writers[table] = stack.enter_context(_writer(path, chunk[table].schema))
+                writers[table].write_table(chunk[table])
+            on_chunk(done, settings.leads)
+
+
+def _writer(path: Path, schema: Any) -> Any:
+    if path.suffix == ".parquet":
+        return pq.ParquetWriter(path, schema)
+    unquoted = pa_csv.WriteOptions(quoting_style="none", quoting_header="none")
+    return pa_csv.CSVWriter(path, schema, write_options=unquoted)
+
+
+def _readme(settings: Simulation, names: list[str]) -> str:
+    chosen = "\n".join(f"  {f.name} = {getattr(settings, f.name)}" for f in fields(settings))
+    listed = "\n".join(f"- {name}" for name in names)
+    return (
+        f"{_MARK}\n\nA CRM export as of {settings.as_of:%Y-%m-%d %H:%M} UTC, drawn with:\n"
+        f"{chosen}\n\n"
+        "The truth table holds what no CRM knows: the probability, at a lead's creation, of a\n"
+        f"win within {HORIZON_DAYS} days. It is for checking a model, never for training one.\n\n"
+        f"Files:\n{listed}\n"
+    )
+
+
+_PROJECT = """\
+# {mark}
+# How leadscore reads this export: which table is where, and which column plays which role.
+
+[project]
+name = "demo"
+simulated = true
+
+# One row per lead. Columns not named here are attributes: what a lead says of itself.
+[leads]
+source = "leads.{ext}"
+lead_id = "lead_id"
+created_at = "created_at"
+
+# What leads did, and when: mails opened, pages seen, calls, meetings.
+[activities]
+source = "activities.{ext}"
+lead_id = "lead_id"
+type = "type"
+occurred_at = "occurred_at"
+activity_id = "activity_id"
+content = "content"
+channel = "channel"
+value = "value"
+
+# The way through the funnel.
+[stages]
+source = "stages.{ext}"
+lead_id = "lead_id"
+stage = "stage"
+entered_at = "entered_at"
+
+# How leads ended. A lead without a row is still open.
+[outcomes]
+source = "outcomes.{ext}"
+lead_id = "lead_id"
+outcome = "outcome"
+closed_at = "closed_at"
+amount = "amount"
+reason = "reason"
+
+# What is learned: the chance of a win within 90 days, from leads as they were at these ages, so
+# that a score holds for old leads too; judged on the newest fifth of the leads.
+[learn]
+won = ["won"]
+lost = ["lost"]
+horizon_days = 90
+moments_days = [0, 7, 30]
+test_share = 0.2
+seed = 0
+
+[columns]
+# Words that people type when they know nothing.
+nothing = ["unknown", "-", "Select"]
+# Personal data and names: no features.
+ignore = ["email", "company_name"]
+# Sales fills contract_type once a deal is won. A model that sees it would look perfect and be
+# useless on new leads, where it is always empty. It was planted here to show just that.
+known_later = ["contract_type"]
+# Not a feature; used to compare how the model treats groups of people.
+sensitive = ["age_band"]
+"""

@@ -1,0 +1,142 @@
+"""Reads tables whose cells have types: Parquet and databases."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
+import sqlalchemy
+from sqlalchemy.exc import SQLAlchemyError
+
+from crm.errors import ConfigError, SourceError
+from crm.project import TableKeys, nearest
+from crm.sources.checks import check_file, check_header
+
+PANDAS_INDEX = "__index_level_"  # what pandas calls an index without a name
+
+
+def iter_parquet(path: Path, chunk_rows: int) -> Iterator[pd.DataFrame]:
+    """Read a Parquet file in chunks of at most `chunk_rows` rows."""
+    with _parquet_errors(path), pyarrow.parquet.ParquetFile(path) as file:
+        columns = check_header(path.name, list(file.schema_arrow.names))
+        for batch in file.iter_batches(batch_size=chunk_rows):
+            # Without pandas' own metadata, a column that was once an index is a column.
+            table = batch.to_pandas(ignore_metadata=True).set_axis(columns, axis=1)
+            yield _plain(table.drop(columns=[c for c in columns if c.startswith(PANDAS_INDEX)]))
+
+
+def count_parquet(path: Path) -> int:
+    """Count the rows of a Parquet file without reading them."""
+    with _parquet_errors(path):
+        return int(pyarrow.parquet.read_metadata(path).num_rows)
+
+
+def iter_database(
+    keys: TableKeys, name: str, url: str, folder: Path, chunk_rows: int
+) -> Iterator[pd.DataFrame]:
+    """Read a table or query of a database in chunks, and change nothing there.
+
+    Parameters
+    ----------
+    keys : TableKeys
+        Which `table` or `query`.
+    name : str
+        What messages call it.
+    url : str
+        Of the database, its variables expanded; a SQLite file is relative to `folder`.
+    folder : Path
+    chunk_rows : int
+
+    Yields
+    ------
+    DataFrame
+        At most `chunk_rows` rows.
+    """
+    if keys.table is None and keys.query is None:
+        raise ConfigError("A source that is a database needs `table` or `query` beside it.")
+    if url.startswith("postgresql://"):
+        url = url.replace("postgresql://", "postgresql+psycopg://", 1)
+    try:
+        parsed = sqlalchemy.make_url(url)
+        is_sqlite = parsed.drivername.startswith("sqlite")
+        if is_sqlite:
+            parsed = parsed.set(database=str(folder / (parsed.database or "")))
+            check_file(Path(str(parsed.database)))
+        engine = sqlalchemy.create_engine(parsed)
+    except (SQLAlchemyError, ImportError, ValueError):
+        raise ConfigError(
+            "A database URL in the project file cannot be used. Expected sqlite:///FILE or "
+            "postgresql://USER:PASSWORD@HOST/DATABASE, with @ : / % in a password written as "
+            "%40 %3A %2F %25."
+        ) from None
+    options = {"stream_results": True, "postgresql_readonly": True}
+    try:
+        with engine.connect().execution_options(**options) as connection:
+            if is_sqlite:
+                connection.exec_driver_sql("PRAGMA query_only = ON")
+            if keys.table:
+                statement: Any = _select_all(connection, keys.table)
+            else:  # a colon in a query is a colon, not SQLAlchemy's sign for a parameter
+                statement = sqlalchemy.text(re.sub(r"(?<![:\w]):(?=\w)", r"\:", str(keys.query)))
+            result = connection.execute(statement)
+            columns = check_header(name, list(result.keys()))
+            while rows := result.fetchmany(chunk_rows):
+                table = pd.DataFrame.from_records(rows, columns=columns)
+                yield _plain(table)
+    except SQLAlchemyError as error:
+        cause = str(getattr(error, "orig", None) or error).splitlines()[0][:300]
+        for secret in filter(None, (parsed.password, parsed.query.get("password"))):
+            cause = cause.replace(str(secret), "***").replace(quote(str(secret)), "***")
+        shown = parsed.set(query={}).render_as_string(hide_password=True)
+        raise SourceError(
+            f"{name} cannot be read from {shown}: {cause}. Check `source`, and `table` or `query`."
+        ) from None
+    finally:
+        engine.dispose()
+
+
+def _select_all(connection: sqlalchemy.Connection, name: str) -> sqlalchemy.Select[Any]:
+    """Select every column as the driver gives it: no declared type can refuse a cell."""
+    schema, _, table = name.rpartition(".")
+    inspector = sqlalchemy.inspect(connection)
+    known = [
+        *inspector.get_table_names(schema=schema or None),
+        *inspector.get_view_names(schema=schema or None),
+    ]
+    if table not in known:
+        raise SourceError(f"The database has no table `{name}`. {nearest(table, known)}")
+    found = sqlalchemy.table(table, schema=schema or None)
+    return sqlalchemy.select(sqlalchemy.text("*")).select_from(found)
+
+
+@contextmanager
+def _parquet_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        raise SourceError(
+            f"{path.name} is not a whole Parquet file: {str(error).splitlines()[0][:200]} "
+            "Is it cut off? Write or copy it again."
+        ) from None
+
+
+def _plain(table: pd.DataFrame) -> pd.DataFrame:
+    """Unpack what is more than a cell: dictionary columns, bytes, lists and objects."""
+    for column in table.columns:
+        if table[column].dtype == "category":
+            table[column] = table[column].astype(table[column].cat.categories.dtype)
+        if table[column].dtype == object:
+            table[column] = table[column].map(_plain_cell)
+    return table
+
+
+def _plain_cell(cell: Any) -> Any:
+    if isinstance(cell, bytes | memoryview):
+        return bytes(cell).decode("utf-8", errors="replace")
+    return None if isinstance(cell, dict | list | tuple | set | np.ndarray) else cell

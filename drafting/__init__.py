@@ -1,0 +1,1 @@
+"""Writes a first project file from a company's data (`leadscore init`)."""

@@ -1,0 +1,267 @@
+"""Which file is which table, and which of its columns plays which role.
+
+Names propose, cells confirm: a column called "created" that holds no times is no time.
+"""
+
+import itertools
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from scipy.stats import rankdata
+
+from crm.contracts import CONTRACTS, Role
+from crm.errors import ConfigError
+from crm.text import listed, words_of
+from drafting.outcome_words import sort_values
+from drafting.samples import Column, Table
+from drafting.suspects import LATER_NAME, SENSITIVE_NAME, personal
+
+# Which names play which role, the best first; searched in the name's lower-case words.
+_OWNER = r"(lead|prospect|contact|customer|client|case|person|deal|opportunity|applica\w+|user)s?"
+_WHEN = r"(at|on|date|time|datetime|timestamp|day)"
+ROLE_NAMES: dict[str, tuple[str, ...]] = {
+    "lead_id": (r"^lead id$", rf"^{_OWNER} (id|uuid|guid|key)$", rf"^{_OWNER} (number|no|nr|ref)$",
+                r"^(id|uuid|guid|key|index)$", r"\bid$"),
+    "created_at": (r"^created at$", rf"\b(created?|creation) {_WHEN}\b|\b{_WHEN} created\b",
+                   r"\bcreated\b", rf"\b(registered|submitted|received|sign ?up|lead) {_WHEN}\b",
+                   rf"^{_WHEN}$"),
+    "type": (r"^type$", r"\b(activity|event|interaction|action|touch\w*) (type|name|kind)\b",
+             r"^(activity|event|interaction|action|kind)$", r"\btype$"),
+    "occurred_at": (r"^occurred at$", r"\b(occurred|happened)\b",
+                    rf"\b(activity|event|interaction|action) {_WHEN}\b", rf"^{_WHEN}$",
+                    rf"\bcreated\b|\b{_WHEN}$"),
+    "activity_id": (r"^activity id$", r"^(event|interaction|action|touch\w*) (id|key|number)$",
+                    r"^(id|uuid|guid)$"),
+    "content": (r"^content$", r"\b(content|page|url|asset|subject|title|campaign)\b"),
+    "channel": (r"^channel$", r"\b(channel|medium)\b"),
+    "value": (r"^value$", r"\b(value|duration|seconds|minutes|amount)\b"),
+    "stage": (r"^stage$", r"\b(to|new) (stage|status)\b", r"\bstage\b",
+              r"\b(status|phase|step|state)\b"),
+    "entered_at": (r"^entered at$", r"\b(entered|entry)\b", r"\b(changed|moved)\b",
+                   rf"^{_WHEN}$", rf"\b{_WHEN}$"),
+    "outcome": (r"^outcome$", r"^(is )?(converted|conversion|won)$",
+                r"(?<!previous )(?<!prior )(?<!last )\b(outcome|converted|won)$",
+                r"^(y|target|label|class|response|success|subscribed|purchased|deal)$",
+                r"^(\w+ )?(status|result|stage)$"),
+    "closed_at": (r"^closed at$", rf"\b(closed?|closing|won|decided|decision|converted|"
+                  rf"conversion|ended) {_WHEN}\b", rf"\b{_WHEN} (closed|won|converted)\b",
+                  rf"^{_WHEN}$"),
+    "amount": (r"^amount$", r"^(deal|won|closed|sales?|order|contract) (amount|value|size)$",
+               r"^revenue$"),
+    "reason": (r"^reason$", r"\breason\b"),
+}  # fmt: skip
+GUESSABLE_OUTCOME_NAMES = 4  # under the first of these names, two unknown values are an outcome
+FILE_HINTS = {
+    "leads": r"\b(leads?|contacts?|prospects?)\b",
+    "activities": r"\b(activit\w+|events?|interactions?|touch\w*|engagements?)\b",
+    "stages": r"\b(stages?|funnel|pipeline|history)\b",
+    "outcomes": r"\b(outcomes?|deals?|results?|opportunit\w+|sales)\b",
+}
+NO_RANK = 9  # of a name that does not tell of the role
+
+
+def assign_tables(tables: Sequence[Table]) -> dict[str, Table]:
+    """Decide which file is which table.
+
+    Parameters
+    ----------
+    tables : sequence of Table
+        At most one of each kind.
+
+    Returns
+    -------
+    dict of str to Table
+        By kind; `leads` is always among them.
+
+    Raises
+    ------
+    ConfigError
+        If no assignment is possible, or two are about as likely.
+    """
+    likeness = [{kind: _likeness(t, kind, len(tables)) for kind in CONTRACTS} for t in tables]
+    ranked = []
+    for kinds in itertools.permutations(CONTRACTS, len(tables)):
+        scores = [likely[kind] for kind, likely in zip(kinds, likeness, strict=True)]
+        if "leads" in kinds and all(scores):
+            chosen = dict(zip(kinds, tables, strict=True))
+            if set(_id_columns(chosen)) >= set(chosen) - {"leads"}:
+                ranked.append((sum(scores), chosen))
+    ranked.sort(key=lambda pair: -pair[0])
+    if ranked and (len(ranked) == 1 or ranked[0][0] - ranked[1][0] >= 0.1):
+        return ranked[0][1]
+    seen = [f"{t.path.name} ({listed(c.name for c in t.columns)})" for t in tables]
+    raise ConfigError(
+        f"It is not clear which file is which table: {'; '.join(seen) or 'none is named'}. "
+        "Expected one file of leads, one row each, and at most one each of activities, stages "
+        "(a type or stage and a time, many rows per lead) and outcomes that share the leads' ids. "
+        "Say which is which, as in: leads=people.csv activities=calls.csv"
+    )
+
+
+def find_roles(tables: Mapping[str, Table]) -> dict[str, dict[str, Column]]:
+    """Find the columns that play the roles of each table.
+
+    Parameters
+    ----------
+    tables : mapping of str to Table
+        By kind.
+
+    Returns
+    -------
+    dict of str to dict of str to Column
+        By kind and role. Without a table of outcomes their roles are played in `leads`.
+
+    Raises
+    ------
+    ConfigError
+        If a role that is required is not played.
+    """
+    ids = _id_columns(tables)
+    roles = {}
+    for kind, table in tables.items():
+        found = _play(table.columns, kind)
+        if kind in ids:
+            rest = {role: column for role, column in found.items() if column is not ids[kind]}
+            found = {"lead_id": ids[kind]} | rest
+        _refuse_missing(table, kind, found)
+        roles[kind] = found
+    if "outcomes" not in tables:
+        roles["leads"] |= _flat_outcome(tables["leads"], roles["leads"])
+    return roles
+
+
+def find_order(leads: Table) -> Column | None:
+    """Find a whole number that grows with time, for leads without a time of creation.
+
+    Its values run with the rows, or its name says that it counts.
+    """
+    rows = np.arange(leads.rows)
+    for column in leads.columns:
+        whole = column.is_key and column.is_number and (column.numbers % 1 == 0).all()
+        if whole and not personal(column) and leads.rows > 1:
+            runs = abs(np.corrcoef(rows, rankdata(column.numbers))[0, 1]) >= 0.99
+            counts = re.search(r"\b(number|no|nr|seq\w*|serial|index|order)\b", column.words)
+            if runs or counts:
+                return column
+    return None
+
+
+def _likeness(table: Table, kind: str, files: int) -> float:
+    """How much a file looks like a table, 0 if it cannot be it."""
+    if table.kind is not None or (kind == "leads" and files == 1):
+        return float(table.kind in (None, kind))
+    said = 0.5 * bool(re.search(FILE_HINTS[kind], words_of(table.path.name.partition(".")[0])))
+    if kind == "leads":
+        others = max(_share_in_roles(table, other) for other in CONTRACTS if other != "leads")
+        rest = said + 1.05 - others
+        return rest if rest >= 0.3 and any(column.is_key for column in table.columns) else 0.0
+    share = _share_in_roles(table, kind)
+    return said + share if share else 0.0
+
+
+def _share_in_roles(table: Table, kind: str) -> float:
+    """Share of a file's columns that play a role of a table, 0 if a required one is missing."""
+    found = _play(table.columns, kind)
+    if not {role.name for role in CONTRACTS[kind][1:] if role.required} <= set(found):
+        return 0.0
+    strength = sum(1 - 0.1 * _rank(name, column) for name, column in found.items())
+    return strength / max(1, len(table.columns) - 1)
+
+
+def _play(columns: Sequence[Column], kind: str) -> dict[str, Column]:
+    """Find the columns for a table's roles, but for the leads' id."""
+    found: dict[str, Column] = {}
+    for role in CONTRACTS[kind][1:]:
+        free = [column for column in columns if column not in found.values()]
+        fit = [column for column in free if _can_play(role, column)]
+        best = min(fit, key=lambda column: _rank(role.name, column), default=None)
+        only_time = len(fit) == 1 and role.kind == "time" and kind != "leads"
+        if best and (only_time or _rank(role.name, best) < NO_RANK):
+            found[role.name] = best
+    return found
+
+
+def _refuse_missing(table: Table, kind: str, roles: dict[str, Column]) -> None:
+    missing = [role.name for role in CONTRACTS[kind] if role.required and role.name not in roles]
+    if missing:
+        raise ConfigError(
+            f"{table.path.name} cannot be the table of {kind}: no column looks like "
+            f"{', '.join(missing)}. Seen are: {listed(c.name for c in table.columns)}. "
+            "Rename the columns in the export, or leave the file out."
+        )
+
+
+def _can_play(role: Role, column: Column) -> bool:
+    values = len(column.counts)
+    if values == 0 or (column.has_gaps and not role.nullable):
+        return False
+    if role.kind == "time":
+        other = SENSITIVE_NAME.search(column.words)
+        if role.name == "created_at":
+            other = other or LATER_NAME.search(column.words)
+        return bool(column.time_formats) and not other
+    if role.kind == "number":
+        return column.is_number
+    if role.name == "outcome":
+        settled = sort_values(column)
+        strong = _rank("outcome", column) < GUESSABLE_OUTCOME_NAMES
+        return settled is not None and (strong or not settled.guess)
+    if role.name in ("type", "stage"):
+        return values <= max(12, min(500, len(column.cells) // 2))
+    return role.name != "activity_id" or values >= 0.95 * len(column.cells)
+
+
+def _rank(role: str, column: Column) -> int:
+    """Place of a column's name among those that tell of a role."""
+    patterns = enumerate(ROLE_NAMES[role])
+    return next((place for place, name in patterns if re.search(name, column.words)), NO_RANK)
+
+
+def _id_columns(tables: Mapping[str, Table]) -> dict[str, Column]:
+    """Find the leads' id in as many tables as possible, by kind."""
+    leads = tables["leads"]
+    others = {kind: table for kind, table in tables.items() if kind != "leads"}
+    keys = [column for column in leads.columns if column.is_key]
+    keys.sort(key=lambda column: _rank("lead_id", column))
+    if not others:
+        return {"leads": keys[0]} if keys and _rank("lead_id", keys[0]) < NO_RANK else {}
+    links = []
+    for key in keys:
+        shared = {kind: _shared(key, leads, kind, other) for kind, other in others.items()}
+        links.append({"leads": key} | {kind: found for kind, found in shared.items() if found})
+    return max(links, key=len, default={})
+
+
+def _shared(key: Column, leads: Table, kind: str, other: Table) -> Column | None:
+    """Find the column of another table that holds the leads' ids."""
+    ids, best = set(key.counts.index), []
+    for column in other.columns:
+        repeats = len(column.counts) < len(column.cells) or kind == "outcomes" or bool(other.kind)
+        share = float(column.counts.index.isin(ids).mean()) if len(column.counts) else 0.0
+        likely = share >= 0.5 or (share > 0 and (column.name == key.name or not leads.is_whole))
+        if repeats and likely and not column.has_gaps:
+            best.append((-_rank("lead_id", column), column.name == key.name, share, column))
+    return max(best, key=lambda row: row[:3])[3] if best else None
+
+
+def _flat_outcome(leads: Table, roles: dict[str, Column]) -> dict[str, Column]:
+    """Find the outcome in the leads table itself."""
+    rest = [column for column in leads.columns if column not in roles.values()]
+    found = _play(rest, "outcomes")
+    if "outcome" not in found:
+        few = listed(column.name for column in rest if 2 <= len(column.counts) <= 20)
+        raise ConfigError(
+            f"No column of {leads.path.name} tells how leads ended; few values have: "
+            f"{few or 'none'}. Expected one called such as converted, won, outcome or "
+            "status, with values such as yes and no. Rename it to `outcome`, or name a further "
+            "file as outcomes=FILE."
+        )
+    created, closed = roles.get("created_at"), found.get("closed_at")
+    if closed:
+        one_format = not created or set(created.time_formats) & set(closed.time_formats)
+        if _rank("closed_at", closed) > 2 or not one_format:
+            del found["closed_at"]
+    if "amount" in found and _rank("amount", found["amount"]) == 0:
+        del found["amount"]  # may be what the lead asked for
+    return found

@@ -1,0 +1,1 @@
+"""The leak audit: which attributes know too much, and why."""

@@ -1,0 +1,1 @@
+"""Computes what each feature adds to the margin of the trees."""

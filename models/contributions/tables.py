@@ -1,0 +1,306 @@
+"""Makes the tables of contributions that `models.contributions.tree_contributions` looks up.
+
+Each block of `models.contributions.tree_blocks` has a table with a row for all that a lead can
+do in it. A block with too many bits for that is a product of parts. Each part has its own
+table, which holds the factor of the part at every node of quadrature.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.contributions.leaf_patterns import Leaves, fill_table
+from models.contributions.tree_blocks import (
+    PART_BITS,
+    Bit,
+    Block,
+    Player,
+    Tree,
+    cut_tree,
+    leaves_of,
+)
+from models.contributions.value_classes import FeatureClasses
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.intp]
+Bits = NDArray[np.uint16]
+
+MOST_BITS = 14  # of a block with a single table, or so many fewer that all these take
+LARGEST_TABLES = 170_000_000  # bytes, about
+SAMPLED_TREES = 50
+LEAST_COLUMNS = 4
+LINE_BYTES = 64  # of the processor's cache
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """The tables of one part of many blocks, one below the other.
+
+    Attributes
+    ----------
+    entries : ndarray of intp, shape (n_entries, n_blocks)
+        Which of a lead's bits make the row of a block.
+    first_row : ndarray of intp, shape (n_blocks + 1,)
+        The last is the number of rows.
+    table : ndarray of float64
+        Contributions, and last the value of the leaf that is reached or 0, shape (n_rows,
+        n_columns). Or, where a block has several parts, factors at the nodes of quadrature,
+        shape (n_rows, 1 + n_columns, n_nodes): of the part as a whole, and with one feature's
+        contribution in place of what it lets through.
+    feature : ndarray of intp, shape (n_blocks, n_columns)
+        Which feature a column is of; `n_features` where it is of none, and `n_features + 1 +`
+        the tree where it is the value of one of its leaves.
+    n_used : ndarray of intp, shape (n_blocks,)
+        How many columns are of a feature; these come first.
+    """
+
+    entries: Ints
+    first_row: Ints
+    table: Floats
+    feature: Ints
+    n_used: Ints
+
+    @property
+    def n_blocks(self) -> int:
+        """How many blocks there are."""
+        return len(self.feature)
+
+    def rows(self, bits: Bits) -> Floats:
+        """Look up the row of each block, shape (n · n_blocks, ...), for the bits of n leads."""
+        row = np.bitwise_or.reduce(bits.take(self.entries, axis=1), axis=1)
+        return self.table.take((self.first_row[:-1] + row).ravel(), axis=0)
+
+    def table_of(self, block: int) -> Floats:
+        """Give the rows of one block."""
+        return self.table[self.first_row[block] : self.first_row[block + 1]]
+
+
+def multiplied(parts: Sequence[Floats]) -> list[Floats]:
+    """Give the contributions, shape (n, n_columns) of each part, from rows of all parts.
+
+    Rows of a single part are contributions. Of several, the factor of all others is
+    multiplied in at each node of quadrature, and these are added.
+    """
+    if len(parts) == 1:
+        return list(parts)
+    given = []
+    for i, rows in enumerate(parts):
+        first, *others = (other[:, 0] for j, other in enumerate(parts) if j != i)
+        for other in others:
+            first = first * other
+        given.append(np.einsum("ncq,nq->nc", rows[:, 1:], first))
+    return given
+
+
+@dataclass(frozen=True)
+class Tables:
+    """All that is looked up for a lead.
+
+    Attributes
+    ----------
+    classes : dict of int to FeatureClasses
+        Of each feature that some node asks for, in order.
+    bits : list of ndarray of uint16, shape (n_classes, n_entries)
+        What each class of these features says of the blocks.
+    lookups : list of list of Lookup
+        The parts of blocks that have equally many.
+    of_stumps : ndarray of float64, shape (n_trees,)
+        What trees without nodes give to every lead; 0 of others.
+    """
+
+    classes: dict[int, FeatureClasses]
+    bits: list[Bits]
+    lookups: list[list[Lookup]]
+    of_stumps: Floats
+
+    @property
+    def has_leaves(self) -> bool:
+        """Tell whether the value of each leaf is in a table: no block has several parts."""
+        return all(len(parts) == 1 for parts in self.lookups)
+
+
+class _Entries:
+    """What each feature says of each part: some bits of the number of its row.
+
+    An entry is numbered within its feature until all are known.
+    """
+
+    def __init__(self, trees: Sequence[Tree]) -> None:
+        asked: dict[int, tuple[list[int], list[float | frozenset[int]]]] = {}
+        self._row_of: list[list[int]] = []
+        for tree in trees:
+            rows = []
+            for node, feature in enumerate(tree.feature):
+                decisions, thresholds = asked.setdefault(feature, ([], []))
+                rows.append(len(decisions))
+                decisions.append(tree.decision[node])
+                thresholds.append(tree.threshold[node])
+            self._row_of.append(rows)
+        self.classes = {each: FeatureClasses.of_nodes(*asked[each]) for each in sorted(asked)}
+        self._n = dict.fromkeys(self.classes, 0)
+        self._tests: list[int] = []
+
+    def add(self, tree: int, bits: Sequence[Bit]) -> dict[int, int]:
+        """Add a part; give the entry of each of its features."""
+        entry_of: dict[int, int] = {}
+        for bit, (feature, tests) in enumerate(bits):
+            if feature not in entry_of:
+                entry_of[feature] = self._n[feature]
+                self._n[feature] += 1
+            for node, is_left in tests:
+                row = self._row_of[tree][node]
+                self._tests += (feature, entry_of[feature], bit, row, is_left)
+        return entry_of
+
+    def starts(self) -> dict[int, int]:
+        """Tell how many entries stand before those of each feature."""
+        return dict(zip(self._n, accumulate(self._n.values(), initial=0), strict=False))
+
+    def n(self) -> int:
+        """Tell how many entries there are."""
+        return sum(self._n.values())
+
+    def bits(self) -> list[Bits]:
+        """Give the bits that each class of a feature sets, shape (n_classes, n_entries) each."""
+        tests = np.array(self._tests, dtype=np.intp).reshape(-1, 5).T
+        feature_of, *rest = tests[:, np.lexsort(tests[2::-1])]
+        found = []
+        for feature, classes in self.classes.items():
+            entry, bit, node, is_left = (each[feature_of == feature] for each in rest)
+            passed = classes.is_left[node] == (is_left[:, None] == 1)
+            first = np.flatnonzero(np.diff(entry * 16 + bit, prepend=-1))
+            passed = np.logical_and.reduceat(passed, first, axis=0)
+            values = passed.astype(np.uint16) << bit[first, None].astype(np.uint16)
+            first = np.flatnonzero(np.diff(entry[first], prepend=-1))
+            found.append(np.ascontiguousarray(np.bitwise_or.reduceat(values, first, axis=0).T))
+        return found
+
+
+@dataclass
+class _Draft:
+    """What a lookup is made of, gathered block by block."""
+
+    tree_of: list[int] = field(default_factory=list)
+    entry_of: list[dict[int, int]] = field(default_factory=list)
+    first_row: list[int] = field(default_factory=lambda: [0])
+    leaves: dict[int, dict[int, Leaves]] = field(default_factory=dict)
+
+    def add(
+        self,
+        tree: int,
+        entry_of: dict[int, int],
+        leaves: Sequence[tuple[float, dict[int, Player]]],
+        low: int,
+        n_bits: int,
+    ) -> None:
+        """Add the part of a tree's block that has `n_bits` bits from the bit `low` on."""
+        column_of = {feature: column for column, feature in enumerate(entry_of)}
+        of_size = self.leaves.setdefault(n_bits, {})
+        for value, players in leaves:
+            asked = column_of.keys() & players.keys()
+            group = of_size.setdefault(len(asked), Leaves())
+            group.first_row.append(self.first_row[-1])
+            group.value.append(value)
+            for feature in asked:
+                need, want, share = players[feature]
+                group.players += (column_of[feature], need >> low, want >> low, share)
+        self.tree_of.append(tree)
+        self.entry_of.append(entry_of)
+        self.first_row.append(self.first_row[-1] + (1 << n_bits))
+
+
+def make_tables(trees: Sequence[Tree], n_features: int) -> Tables:
+    """Make the tables of all trees.
+
+    Parameters
+    ----------
+    trees : sequence of Tree
+    n_features : int
+
+    Returns
+    -------
+    Tables
+    """
+    most_bits = _most_bits(trees)
+    entries = _Entries(trees)
+    drafts: dict[tuple[int, int], list[_Draft]] = {}
+    for i, tree in enumerate(trees):
+        for block in cut_tree(tree, most_bits):
+            ends = _ends(block, most_bits)
+            found = list(leaves_of(tree, block))
+            width = 0
+            if len(ends) == 1:
+                # Widths are even: a wider table costs less than the calls for one more width.
+                n_columns = len({bit.feature for bit in block.bits}) + 1  # and the leaf's value
+                width = max(n_columns + n_columns % 2, LEAST_COLUMNS)
+            parts = drafts.setdefault((len(ends), width), [_Draft() for _ in ends])
+            for part, low, high in zip(parts, [0, *ends[:-1]], ends, strict=True):
+                # What is below the last part's bits, all leaves ask alike.
+                leaves = found if part is parts[-1] else [(1.0, found[0][1])]
+                part.add(i, entries.add(i, block.bits[low:high]), leaves, low, high - low)
+    lookups = [_lookups(drafts[kind], kind[1], entries, n_features) for kind in sorted(drafts)]
+    of_stumps = np.array([0.0 if tree.feature else tree.leaf_value[0] for tree in trees])
+    return Tables(entries.classes, entries.bits(), lookups, of_stumps)
+
+
+def _most_bits(trees: Sequence[Tree]) -> int:
+    """Find how many bits a single table may have, from a sample of the trees."""
+    step = max(1, len(trees) // SAMPLED_TREES)
+    sizes = np.zeros(MOST_BITS + 1)
+    for tree in trees[::step]:
+        for block in cut_tree(tree, MOST_BITS):
+            n_bits = len(block.bits)
+            n_players = len({bit.feature for bit in block.bits})
+            sizes[min(n_bits, MOST_BITS)] += step * 8 * (n_players + 1) << min(n_bits, MOST_BITS)
+    return max(int(np.sum(sizes.cumsum() <= LARGEST_TABLES)) - 1, PART_BITS)
+
+
+def _ends(block: Block, most_bits: int) -> list[int]:
+    """Tell where the parts of a block end; what its leaves do not all ask alike is in the last."""
+    n_bits = len(block.bits)
+    if n_bits <= most_bits:
+        return [n_bits]
+    before = min(block.n_common, n_bits - n_bits // -(-n_bits // PART_BITS))
+    n_before = -(-before // PART_BITS)
+    return [*(before * i // n_before for i in range(1, n_before + 1)), n_bits]
+
+
+def _lookups(
+    parts: Sequence[_Draft], width: int, entries: _Entries, n_features: int
+) -> list[Lookup]:
+    """Make the lookups of blocks of one kind; of several parts, at the nodes of quadrature."""
+    n_used = [np.array(list(map(len, part.entry_of)), dtype=np.intp) for part in parts]
+    n_nodes = 0
+    if len(parts) > 1:
+        width = max(int(each.max()) for each in n_used)
+        n_nodes = -(-int(np.sum(n_used, axis=0).max()) // 2)
+    starts = entries.starts()
+    made = []
+    for part, used in zip(parts, n_used, strict=True):
+        entry = np.full((int(used.max()), len(used)), entries.n(), dtype=np.intp)
+        feature = np.full((len(used), width), n_features, dtype=np.intp)
+        for block, entry_of in enumerate(part.entry_of):
+            entry[: len(entry_of), block] = [starts[f] + n for f, n in entry_of.items()]
+            feature[block, : len(entry_of)] = list(entry_of)
+        if not n_nodes:
+            feature[:, -1] = n_features + 1 + np.array(part.tree_of)
+        shape = (1 + width, n_nodes) if n_nodes else (width,)
+        table = _zeros((part.first_row[-1], *shape))
+        for n_bits, of_size in part.leaves.items():
+            for leaves in of_size.values():
+                fill_table(table, leaves, n_bits, n_nodes, is_last=part is parts[-1])
+        first_row = np.array(part.first_row, dtype=np.intp)
+        made.append(Lookup(entry, first_row, table, feature, used))
+    return made
+
+
+def _zeros(shape: tuple[int, ...]) -> Floats:
+    """Make a table that begins where a line of the cache does, so that rows cross fewer lines."""
+    n_bytes = 8 * math.prod(shape)
+    memory = np.zeros(n_bytes + LINE_BYTES, dtype=np.uint8)
+    begin = -memory.ctypes.data % LINE_BYTES
+    return memory[begin : begin + n_bytes].view(np.float64).reshape(shape)

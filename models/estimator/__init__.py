@@ -1,0 +1,1 @@
+"""The fitted estimator, as it scores; imports neither scikit-learn nor LightGBM's Python."""

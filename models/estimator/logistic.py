@@ -1,0 +1,225 @@
+"""The logistic regression as it scores: terms made of columns, and what each column adds."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.contributions.value_classes import placed
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+LARGEST = 1e100  # larger numbers are held here: their squares are still finite
+
+
+@dataclass(frozen=True)
+class LogisticTerms:
+    """How feature columns become the terms of a linear model.
+
+    Numbers are standardised and held at `reach` standard deviations from their mean, so
+    that a number far beyond anything learned from cannot outweigh all the rest. What grows
+    with time is held in the range that it had: a line drawn through young leads says nothing
+    of old ones. Gaps are filled with the median and marked by a term of their own. Categories
+    have one term per code that occurred; other codes have none.
+
+    Attributes
+    ----------
+    numeric, categorical : tuple of int
+        Columns of the matrix.
+    low, high, median, mean, scale : tuple of float, length n_numeric
+    reach : float
+    codes : tuple of tuple of float
+        Of each categorical column, ascending.
+    """
+
+    numeric: tuple[int, ...]
+    categorical: tuple[int, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    median: tuple[float, ...]
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
+    reach: float
+    codes: tuple[tuple[float, ...], ...]
+
+    @classmethod
+    def fit(
+        cls,
+        features: Floats,
+        categorical: Sequence[int],
+        reach: float,
+        growing: Sequence[int] = (),
+    ) -> "LogisticTerms":
+        """Learn ranges, medians, scales and codes from a feature matrix, shape (n, k)."""
+        numeric = [i for i in range(features.shape[1]) if i not in set(categorical)]
+        numbers = np.clip(features[:, numeric], -LARGEST, LARGEST)
+        is_empty = np.isnan(numbers).all(axis=0)
+        median = np.where(is_empty, 0.0, np.nanmedian(np.where(is_empty, 0.0, numbers), axis=0))
+        filled = np.where(np.isnan(numbers), median, numbers)
+        scale = filled.std(axis=0)
+        is_growing = np.isin(numeric, growing)
+        return cls(
+            numeric=tuple(numeric),
+            categorical=tuple(categorical),
+            low=tuple(np.where(is_growing, filled.min(axis=0), -LARGEST).tolist()),
+            high=tuple(np.where(is_growing, filled.max(axis=0), LARGEST).tolist()),
+            median=tuple(median.tolist()),
+            mean=tuple(filled.mean(axis=0).tolist()),
+            scale=tuple(np.where(scale > 0, scale, 1.0).tolist()),
+            reach=reach,
+            codes=tuple(tuple(np.unique(features[:, i]).tolist()) for i in categorical),
+        )
+
+    def numbers(self, features: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+        """Standardised numbers and where they were missing, each shape (n, n_numeric)."""
+        low, high, median, mean, scale = self._arrays
+        numbers = features[:, self.columns[0]]
+        is_missing = np.isnan(numbers)
+        filled = np.where(is_missing, median, np.minimum(np.maximum(numbers, low), high))
+        standardised = (filled - mean) / scale
+        return np.minimum(np.maximum(standardised, -self.reach), self.reach), is_missing
+
+    @cached_property
+    def columns(self) -> tuple[Ints, Ints]:
+        """Columns of the matrix with numbers, and with categories."""
+        return np.array(self.numeric, dtype=np.int64), np.array(self.categorical, dtype=np.int64)
+
+    @cached_property
+    def _arrays(self) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+        return (
+            np.array(self.low),
+            np.array(self.high),
+            np.array(self.median),
+            np.array(self.mean),
+            np.array(self.scale),
+        )
+
+    def design(self, features: Floats) -> Floats:
+        """Build the linear model's matrix: numbers, gaps, codes; shape (n, n_terms)."""
+        standardised, is_missing = self.numbers(features)
+        blocks = [standardised, is_missing.astype(np.float64)]
+        for column, codes in zip(self.categorical, self.codes, strict=True):
+            blocks.append((features[:, [column]] == np.array(codes)).astype(np.float64))
+        return np.hstack(blocks)
+
+    @property
+    def n_terms(self) -> int:
+        """Columns of `design`."""
+        return 2 * len(self.numeric) + sum(map(len, self.codes))
+
+
+@dataclass(frozen=True)
+class Logistic:
+    """A fitted logistic regression.
+
+    Attributes
+    ----------
+    terms : LogisticTerms
+    coefficients : tuple of float, length n_terms
+    centre : tuple of float, length n_terms
+        Mean of each term over the rows it was fitted on: where the average lead starts.
+    intercept : float
+    """
+
+    terms: LogisticTerms
+    coefficients: tuple[float, ...]
+    centre: tuple[float, ...]
+    intercept: float
+
+    def check(self, n_features: int) -> None:
+        """Refuse state that does not fit together, as an altered file may hold it.
+
+        Raises
+        ------
+        ValueError
+            If lengths differ, a column is not there, a number is not finite, or a range is none.
+        """
+        terms = self.terms
+        columns = (*terms.numeric, *terms.categorical)
+        per_number = (terms.low, terms.high, terms.median, terms.mean, terms.scale)
+        numbers = (*self.coefficients, *self.centre, self.intercept, terms.reach,
+                   *(number for row in (*per_number, *terms.codes) for number in row))  # fmt: skip
+        fits = (
+            sorted(columns) == list(range(n_features))
+            and all(len(row) == len(terms.numeric) for row in per_number)
+            and all(low <= high for low, high in zip(terms.low, terms.high, strict=True))
+            and len(terms.codes) == len(terms.categorical)
+            and all(list(codes) == sorted(set(codes)) != [] for codes in terms.codes)
+            and len(self.coefficients) == len(self.centre) == terms.n_terms
+            and all(map(math.isfinite, numbers))
+            and min((*terms.scale, terms.reach), default=1.0) > 0
+        )
+        if not fits:
+            raise ValueError("the logistic regression's numbers do not fit together")
+
+    @cached_property
+    def constant(self) -> float:
+        """Log-odds of a lead whose every term is average."""
+        return self.intercept + float(np.array(self.coefficients) @ np.array(self.centre))
+
+    def contributions(self, features: Floats) -> Floats:
+        """Give what each feature adds to `constant`, in log-odds.
+
+        For a linear model these are its exact Shapley values, features taken as
+        independent.
+
+        Parameters
+        ----------
+        features : ndarray of float64, shape (n, k)
+
+        Returns
+        -------
+        ndarray of float64, shape (n, k), C order
+
+        References
+        ----------
+        Štrumbelj and Kononenko, "Explaining prediction models and individual predictions
+        with feature contributions", Knowledge and Information Systems, 2014.
+        """
+        found = np.empty(features.shape)
+        standardised, is_missing = self.terms.numbers(features)
+        slope, centre, present, missing = self._of_numbers
+        of_numbers = slope * (standardised - centre)
+        of_numbers += np.where(is_missing, missing, present)
+        found[:, self.terms.columns[0]] = of_numbers
+        codes, own, average = self._of_codes
+        columns = self.terms.columns[1]
+        asked = placed(np.arange(len(columns)), features[:, columns])
+        at = np.searchsorted(codes, asked)
+        found[:, columns] = np.where(codes[at] == asked, own[at], 0.0) - average
+        return found
+
+    @cached_property
+    def _of_numbers(self) -> tuple[Floats, Floats, Floats, Floats]:
+        """Each number's slope and centre, and what its gap's term adds where there is none."""
+        n = len(self.terms.numeric)
+        slope, of_gap = np.array(self.coefficients[: 2 * n]).reshape(2, n)
+        centre, gaps = np.array(self.centre[: 2 * n]).reshape(2, n)
+        return slope, centre, of_gap * (0.0 - gaps), of_gap * (1.0 - gaps)
+
+    @cached_property
+    def _of_codes(self) -> tuple[NDArray[np.complex128], Floats, Floats]:
+        """Codes of all categories with their coefficients, and the average of each category's."""
+        start = 2 * len(self.terms.numeric)
+        n_codes = list(map(len, self.terms.codes))
+        place = np.repeat(np.arange(len(n_codes)), n_codes)
+        codes = placed(place, np.concatenate([*self.terms.codes, []]))
+        own = np.array(self.coefficients[start:])
+        held = own * np.array(self.centre[start:])
+        average = np.asarray(np.bincount(place, held, len(n_codes)), dtype=np.float64)
+        beyond_all = placed(np.array([np.nan]), np.array([np.nan]))  # a missing code too
+        return np.concatenate([codes, beyond_all]), np.append(own, 0.0), average
+
+    def margin(self, features: Floats) -> Floats:
+        """Log-odds, shape (n,)."""
+        return self.explained(features)[0]
+
+    def explained(self, features: Floats) -> tuple[Floats, Floats]:
+        """Give `margin` and `contributions` at once."""
+        contributions = self.contributions(features)
+        # Along rows of a matrix in C order numpy adds each row up by itself, in one order.
+        return self.constant + contributions.sum(axis=1), contributions

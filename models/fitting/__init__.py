@@ -1,0 +1,1 @@
+"""Fits the estimator with scikit-learn and LightGBM."""

@@ -1,0 +1,408 @@
+"""Fits the estimator: a logistic regression and bagged trees, blended in log-odds.
+
+Linear models extrapolate, and hold where few leads or a changing world leave the trees
+nothing to stand on; trees find what no line can. How much say each gets is not assumed but
+found on the newest part of the training data (docs/decisions/0009).
+"""
+
+import reprlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_consistent_length,
+    check_is_fitted,
+    validate_data,
+)
+
+from features.fitting import N_FOLDS, folds
+from features.moments import leads_of_rarer
+from models.estimator.blend import BaseRate, Blend, Floats, Labels
+from models.estimator.logistic import Logistic
+from models.fitting.logistic import choose_logistic, fit_logistic, row_losses
+from models.fitting.trees import find_rounds, fit_trees
+
+Ints = NDArray[np.int64]
+
+FEWEST_OUTCOMES = 20  # leads of the rarer class; with fewer only the base rate is known
+ENOUGH_TO_WEIGH = 10  # of them among the newest leads, for these to choose the weight
+ENOUGH_TO_STOP = 100  # … and to say when the trees should stop growing
+NEWEST_SHARE = 0.15
+WEIGHTS = tuple(tenth / 10 for tenth in range(11))
+EVEN = 0.5
+ROUNDING = 1e-12
+DOUBT = 2.0  # standard errors by which a weight must be worse to be ruled out
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Rows to learn from, in the order of time.
+
+    Attributes
+    ----------
+    features : ndarray of float64, shape (n, k)
+    label : ndarray of int8, shape (n,)
+    weight : ndarray of float64, shape (n,)
+    lead : ndarray of int64, shape (n,)
+        Whose rows they are: rows of one lead are never parted.
+    categorical : tuple of int
+        Columns that hold codes.
+    directions : tuple of int, length k, or empty
+        1 where a column may only raise the log-odds, -1 where only lower them, else 0.
+    growing : tuple of int
+        Columns that grow with time: see `fit_logistic`.
+    """
+
+    features: Floats
+    label: Labels
+    weight: Floats
+    lead: Ints
+    categorical: tuple[int, ...] = ()
+    directions: tuple[int, ...] = ()
+    growing: tuple[int, ...] = ()
+
+    def take(self, rows: NDArray[np.bool_]) -> "Examples":
+        """Keep some of the rows."""
+        return replace(
+            self,
+            features=self.features[rows],
+            label=self.label[rows],
+            weight=self.weight[rows],
+            lead=self.lead[rows],
+        )
+
+    @property
+    def columns(self) -> tuple[Floats, Labels, Floats, Ints]:
+        """Features, label, weight and lead."""
+        return self.features, self.label, self.weight, self.lead
+
+    @property
+    def rarer(self) -> int:
+        """How many leads have the rarer outcome."""
+        return leads_of_rarer(self.label, self.lead)
+
+
+@dataclass(frozen=True)
+class BlendSettings:
+    """What was found out before the final fit, and is kept for every later one.
+
+    Attributes
+    ----------
+    logistic_weight : float
+    strength, reach : float
+        Of the logistic regression: see `fit_logistic`.
+    rounds : int or None
+        Trees in each booster of the bag; None: each stops early on its own fold.
+    why : str
+        Where the weight comes from, in a sentence.
+    losses : tuple of (float, float)
+        Each weight that was tried, with its log loss on the rows that chose.
+    """
+
+    logistic_weight: float
+    strength: float
+    reach: float
+    rounds: int | None
+    why: str
+    losses: tuple[tuple[float, float], ...]
+
+
+class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Fits a `Blend` and obeys scikit-learn.
+
+    Parameters
+    ----------
+    categorical : sequence of int
+        Columns that hold category codes.
+    seed : int
+        Same data and same seed give the same blend.
+    settings : BlendSettings, optional
+        Found by an earlier fit; without it they are found on the newest rows.
+    tree_parameters : mapping, optional
+        LightGBM's, in place of the defaults.
+    directions : sequence of int
+        For each column 1 where it may only raise the log-odds, -1 where only lower them, else
+        0; empty for none.
+    growing : sequence of int
+        Columns that grow with time.
+
+    Attributes
+    ----------
+    blend_ : Blend or BaseRate
+        The base rate where the rarer class has fewer than `FEWEST_OUTCOMES` leads.
+    settings_ : BlendSettings or None
+    out_of_fold_ : ndarray of float64, shape (n,)
+        Each row's log-odds from models that never saw its lead: what calibration learns from.
+    classes_ : ndarray, shape (2,)
+    n_features_in_ : int
+
+    Examples
+    --------
+    >>> generator = np.random.default_rng(0)
+    >>> X = generator.normal(size=(400, 2))
+    >>> y = X[:, 0] + generator.normal(size=400) > 0
+    >>> model = BlendClassifier().fit(X, y)
+    >>> model.predict(np.array([[3.0, 0.0], [-3.0, 0.0]])).tolist()
+    [True, False]
+    """
+
+    def __init__(
+        self,
+        categorical: Sequence[int] = (),
+        seed: int = 0,
+        settings: BlendSettings | None = None,
+        tree_parameters: Mapping[str, Any] | None = None,
+        directions: Sequence[int] = (),
+        growing: Sequence[int] = (),
+    ) -> None:
+        self.categorical = categorical
+        self.seed = seed
+        self.settings = settings
+        self.tree_parameters = tree_parameters
+        self.directions = directions
+        self.growing = growing
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        lead: Ints | None = None,
+        choosing: tuple[Examples, Examples] | None = None,
+        on_share: Callable[[float], None] = lambda share: None,
+    ) -> "BlendClassifier":
+        """Learn from rows in the order of time.
+
+        Parameters
+        ----------
+        X : array-like of float, shape (n, k)
+            nan where a number is missing.
+        y : array-like, shape (n,)
+            Two classes; the greater one is a win.
+        sample_weight : array-like of float, shape (n,), optional
+        lead : ndarray of int64, shape (n,), optional
+            Whose rows they are; without it each row is a lead of its own.
+        choosing : pair of Examples, optional
+            Older and newer rows that settings are found on, with columns of their own;
+            without it the newest `NEWEST_SHARE` of the leads.
+        on_share : callable, optional
+            Told the share of the work that is done, 0 … 1.
+
+        Returns
+        -------
+        BlendClassifier
+
+        Raises
+        ------
+        ValueError
+            If X or y is not what scikit-learn calls valid, y has other than two classes, or
+            the directions do not fit the columns.
+        """
+        X, y = validate_data(self, X, y, dtype=np.float64, ensure_all_finite="allow-nan")
+        check_classification_targets(y)
+        weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        self.classes_ = np.unique(y)
+        if len(self.classes_) != 2:
+            raise ValueError(
+                f"Only binary classification is supported. y has {len(self.classes_)} "
+                f"class{'' if len(self.classes_) == 1 else 'es'}; expected lost and won."
+            )
+        label = (y == self.classes_[1]).astype(np.int8)
+        lead = np.arange(len(y)) if lead is None else lead
+        check_consistent_length(X, lead)
+        self._check_directions(X.shape[1])
+        rows = Examples(
+            X, label, weight, lead,
+            tuple(self.categorical), tuple(self.directions), tuple(self.growing),
+        )  # fmt: skip
+        self.settings_: BlendSettings | None = None
+        self.blend_: Blend | BaseRate
+        if rows.rarer < FEWEST_OUTCOMES:
+            self.blend_ = BaseRate.fit(label, weight)
+            self.out_of_fold_ = self.blend_.margin(X)
+            return self
+        if self.settings is None:
+            older, newer = choosing or _newest(rows)
+            self.settings_ = self._choose(rows, older, newer, lambda s: on_share(0.5 * s))
+        else:
+            self.settings_ = self.settings
+        began = 0.5 if self.settings is None else 0.0
+        self._fit_halves(rows, lambda share: on_share(began + (1 - began) * share))
+        return self
+
+    def _check_directions(self, n_features: int) -> None:
+        """Refuse directions that LightGBM would end the process over."""
+        wanted = self.directions
+        if len(wanted) and (
+            len(wanted) != n_features
+            or not {-1, 0, 1}.issuperset(wanted)
+            or any(wanted[i] for i in self.categorical)
+        ):
+            raise ValueError(
+                f"The directions are {reprlib.repr(wanted)}; expected 1, -1 or 0 for each of "
+                f"{n_features} columns, and 0 for categories."
+            )
+
+    def _choose(
+        self, rows: Examples, older: Examples, newer: Examples, on_share: Callable[[float], None]
+    ) -> BlendSettings:
+        can_weigh = min(older.rarer, newer.rarer) >= ENOUGH_TO_WEIGH
+        strength, reach = choose_logistic(
+            (older if can_weigh else rows).columns, newer.columns if can_weigh else None,
+            (older if can_weigh else rows).categorical, self.seed,
+            (older if can_weigh else rows).growing,
+        )  # fmt: skip
+        on_share(0.4)
+        if not can_weigh:
+            few, n = min(("newest", newer.rarer), ("older", older.rarer), key=lambda side: side[1])
+            how = f"too few outcomes among the {few} leads ({n}) to weigh the two halves"
+            return BlendSettings(EVEN, strength, reach, None, f"even, because {how}", ())
+        linear = self._logistic(older, strength, reach).margin(newer.features)
+        rounds, grown = None, None
+        if newer.rarer >= ENOUGH_TO_STOP:
+            rounds, grown = find_rounds(
+                older.columns[:3],
+                newer.columns[:3],
+                list(older.categorical),
+                seed=self.seed, parameters=self.tree_parameters, directions=older.directions,
+            )  # fmt: skip
+        else:
+            grown = self._trees(older, None, lambda share: None).trees.margin(newer.features)
+        on_share(1.0)
+        weight, losses = choose_weight(linear, grown, newer.label, newer.weight, newer.lead)
+        why = (
+            f"found on the newest {len(newer.label):,} training moments: log loss "
+            f"{losses[-1][1]:.4f} for the logistic regression, {losses[0][1]:.4f} for the trees, "
+            f"{dict(losses)[weight]:.4f} for this blend"
+        )
+        return BlendSettings(weight, strength, reach, rounds, why, losses)
+
+    def _fit_halves(self, rows: Examples, on_share: Callable[[float], None]) -> None:
+        settings = self.settings_
+        assert settings is not None
+        weight = settings.logistic_weight
+        logistic = trees = None
+        self.out_of_fold_ = np.zeros(len(rows.label))
+        if weight > 0:
+            logistic = self._logistic(rows, settings.strength, settings.reach)
+            self.out_of_fold_ += weight * self._out_of_fold(rows, settings)
+        on_share(0.2)
+        if weight < 1:
+            fit = self._trees(rows, settings.rounds, lambda share: on_share(0.2 + 0.8 * share))
+            trees = fit.trees
+            self.out_of_fold_ += (1 - weight) * fit.out_of_fold
+        on_share(1.0)
+        self.blend_ = Blend(weight, logistic, trees)
+
+    def _logistic(self, rows: Examples, strength: float, reach: float) -> Logistic:
+        return fit_logistic(
+            rows.features, rows.label, rows.weight, rows.categorical, growing=rows.growing,
+            strength=strength, reach=reach, directions=rows.directions,
+        )  # fmt: skip
+
+    def _out_of_fold(self, rows: Examples, settings: BlendSettings) -> Floats:
+        """Log-odds of each row from logistic regressions that never saw its lead."""
+        fold_of = folds(rows.label, rows.lead, self.seed, N_FOLDS)
+        found = np.empty(len(rows.label))
+        for fold in range(int(fold_of.max()) + 1):
+            held = fold_of == fold
+            other = self._logistic(rows.take(~held), settings.strength, settings.reach)
+            found[held] = other.margin(rows.features[held])
+        return found
+
+    def _trees(self, rows: Examples, rounds: int | None, on_share: Callable[[float], None]) -> Any:
+        return fit_trees(
+            rows.features, rows.label, rows.weight, rows.lead, list(rows.categorical),
+            seed=self.seed, rounds=rounds, parameters=self.tree_parameters,
+            directions=rows.directions, on_share=on_share,
+        )  # fmt: skip
+
+    def decision_function(self, X: Any) -> Floats:
+        """Log-odds of a win, shape (n,)."""
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False)
+        return self.blend_.margin(X)
+
+    def predict_proba(self, X: Any) -> Floats:
+        """Uncalibrated probabilities of a loss and of a win, shape (n, 2)."""
+        won = expit(self.decision_function(X))
+        return np.column_stack([1 - won, won])
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Give the likelier class, shape (n,)."""
+        is_won = self.decision_function(X) > 0
+        return np.asarray(self.classes_[is_won.astype(int)])
+
+    def __sklearn_tags__(self) -> Any:
+        """Tell scikit-learn that gaps are welcome, and that there are two classes."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.classifier_tags.multi_class = False
+        return tags
+
+
+def choose_weight(
+    linear: Floats, grown: Floats, label: Labels, weight: Floats, lead: Ints
+) -> tuple[float, tuple[tuple[float, float], ...]]:
+    """Find the logistic regression's share of the blend.
+
+    Halves share evenly unless the rows speak against it: of all weights whose log loss is
+    within `DOUBT` standard errors of the best one's, the one nearest to even is taken.
+
+    Parameters
+    ----------
+    linear, grown : ndarray of float64, shape (n,)
+        Log-odds of the logistic regression and of the trees for rows that neither has seen.
+    label : ndarray of int8, shape (n,)
+    weight : ndarray of float64, shape (n,)
+    lead : ndarray of int64, shape (n,)
+        Rows of one lead err together, so the standard error is one of leads.
+
+    Returns
+    -------
+    float
+        One of `WEIGHTS`.
+    tuple of (float, float)
+        Every weight with its log loss.
+
+    Notes
+    -----
+    The rule of one standard error (Breiman et al., "Classification and Regression Trees",
+    1984) with two, towards the middle: over fourteen public sets it lost least to the best
+    weight in hindsight.
+
+    Examples
+    --------
+    >>> label = np.array([1, 0] * 100, dtype=np.int8)
+    >>> good, bad = np.where(label == 1, 2.0, -2.0), np.zeros(200)
+    >>> [choose_weight(good, other, label, np.ones(200), np.arange(200))[0]
+    ...  for other in (good, bad)]
+    [0.5, 1.0]
+    """
+    rows = np.array([row_losses(w * linear + (1 - w) * grown, label) for w in WEIGHTS])
+    mean = np.average(rows, axis=1, weights=weight)
+    excess = rows - rows[mean.argmin()]
+    average = np.average(excess, axis=1, weights=weight)
+    place = np.unique(lead, return_inverse=True)[1]
+    by_lead = np.array([np.bincount(place, each) for each in weight * (excess - average[:, None])])
+    error = np.sqrt((by_lead**2).sum(axis=1)) / weight.sum()
+    allowed = [i for i in range(len(WEIGHTS)) if average[i] <= DOUBT * error[i] + ROUNDING]
+    chosen = min(allowed, key=lambda i: (round(abs(WEIGHTS[i] - EVEN), 9), mean[i]))
+    losses = tuple((w, float(loss)) for w, loss in zip(WEIGHTS, mean, strict=True))
+    return WEIGHTS[chosen], losses
+
+
+def _newest(rows: Examples) -> tuple[Examples, Examples]:
+    """Part the newest leads from the older ones."""
+    leads = np.unique(rows.lead)
+    newest = leads[-max(1, round(NEWEST_SHARE * len(leads))) :]
+    is_new = np.isin(rows.lead, newest)
+    return rows.take(~is_new), rows.take(is_new)

@@ -1,0 +1,1 @@
+"""MLflow's registry: versions, promotion and history."""

@@ -1,0 +1,305 @@
+"""Sections of a model card's page that say how good the model is, and for whom."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from models.card import NOT_PINNED, ModelCard
+from reports.card.pictures import by_gap, judged_models, subject_of
+from reports.forms.html_page import (
+    Html,
+    Picture,
+    drawn,
+    join,
+    missing,
+    more,
+    name,
+    paragraph,
+    section,
+    shown,
+    side_by_side,
+    table,
+)
+from reports.numbers import (
+    METRICS,
+    age_of,
+    between,
+    count,
+    gap_of,
+    metric_of,
+    percent,
+    two_digits,
+    with_interval,
+)
+
+Row = Mapping[str, Any]
+Pictures = Mapping[str, Picture]
+
+INTERVAL = "95\u00a0% interval"
+TOO_FEW = "too few to judge"
+
+
+def quality(card: ModelCard, pictures: Pictures) -> Html:
+    """Metrics beside those of the base rate and of simpler models."""
+    models = judged_models(card)
+    rows = [
+        [
+            join([words, Html("<small>"), meaning, Html("</small>")]),
+            *(metric_of(metric, found) for found in models.values()),
+        ]
+        for metric, (words, meaning) in METRICS.items()
+        if metric in card.test
+    ]
+    figures = table(f"Metrics, each with its {INTERVAL}", ["Metric", *map(name, models)], rows)
+    return section(
+        "quality",
+        "How good it is",
+        paragraph(
+            f"Judged by the {subject_of(card)}, beside the base rate, which tells every lead the "
+            "same, and simpler models on the same leads."
+        ),
+        figures if rows else missing("figures of the test"),
+        paragraph(
+            f"Right probabilities would show a calibration error of "
+            f"{100 * card.test['ece_by_chance']:.1f} points in as many leads, by chance."
+        )
+        if "ece_by_chance" in card.test
+        else "",
+        drawn(pictures, "log_loss"),
+    )
+
+
+def probabilities(card: ModelCard, pictures: Pictures) -> Html:
+    """Stated against true shares of wins."""
+    rows = card.test.get("reliability", ())
+    bins = table(
+        "Stated and true share of wins in bins of as many moments, best first",
+        ["Bin", "n", "Stated", "Won", INTERVAL],
+        (
+            [r["bin"], f"{r['n']:,.0f}", percent(r["stated"]), percent(r["won"]), between(r)]
+            for r in rows
+        ),
+    )
+    found = side_by_side(drawn(pictures, "reliability"), bins)
+    return section(
+        "probabilities",
+        "Does what it states come true?",
+        found if rows else missing("comparison of stated and true shares"),
+    )
+
+
+def gains(card: ModelCard, pictures: Pictures) -> Html:
+    """Wins found among the best-scored leads."""
+    rows = card.test.get("gains", ())
+    deciles = table(
+        "Wins found when the best-scored share of the leads is worked",
+        ["Leads worked", "Wins found", "Lift"],
+        (
+            [
+                percent(r["share"], 0),
+                with_interval(percent(r["gain"]), between(r)),
+                with_interval(
+                    two_digits(r["lift"]), between(r, "lift_low", "lift_high", two_digits)
+                ),
+            ]
+            for r in rows
+        ),
+    )
+    found = side_by_side(drawn(pictures, "gains"), deciles)
+    return section(
+        "gains", "What is won by calling the best first", found if rows else missing("gains")
+    )
+
+
+def grades(card: ModelCard, pictures: Pictures) -> Html:
+    """Meaning of a score, and the share of wins in each grade."""
+    rows = card.test.get("by_grade", ())
+    by_grade = table(
+        "Share of wins in each grade",
+        ["Grade", "Leads", "Share of all", "Stated", "Won", INTERVAL],
+        (
+            [
+                name(r["grade"]),
+                count(r["n_leads"]),
+                percent(r["share"]),
+                percent(r["stated"]),
+                percent(r["won"]),
+                between(r),
+            ]
+            for r in rows
+        ),
+    )
+    reached = {row["grade"] for row in rows}
+    unmet = [g for g, _ in card.scale.get("grades", ()) if g not in reached]
+    return section(
+        "grades",
+        "What a score and a grade mean",
+        _scale(card.scale),
+        drawn(pictures, "grades"),
+        by_grade if rows else missing("conversion per grade"),
+        paragraph("No test lead reached grade ", join(map(name, unmet), ", "), ".")
+        if rows and unmet
+        else "",
+    )
+
+
+def _scale(scale: Row) -> Html:
+    if scale.get("base_rate") is None:
+        return missing("description of the scale")
+    pinned = scale.get("pinned_by")
+    if pinned == NOT_PINNED:
+        said = (
+            ". Nothing had pinned the scale when this version was trained. Once a version is the "
+            "first champion, its scale is pinned, and a 70 means the same odds in every later one."
+        )
+    elif pinned:
+        by = shown(pinned, 60)
+        said = f". The scale is pinned by {by}: a 70 means the same odds in every version."
+    else:
+        said = ". The scale is not pinned: another training may move it."
+    return paragraph(
+        f"A score of 50 is the odds of the average lead, {percent(scale['base_rate'])}; ten "
+        "points more are twice the odds. Grades: ",
+        ", ".join(f"{shown(letter, 20)} from {least}" for letter, least in scale["grades"]),
+        said,
+    )
+
+
+def ages(card: ModelCard, pictures: Pictures) -> Html:
+    """Quality by age of the lead."""
+    title, rows = "How it fares as leads grow older", card.test.get("by_age", ())
+    if not rows:
+        said = "Nothing to compare: the leads have no time of creation, or the card is an old one."
+        return section("ages", title, paragraph(said))
+    by_age = table(
+        "Quality by age of the lead",
+        ["Scored", "Leads", "Share of wins", "ROC AUC", "Log loss"],
+        (
+            [
+                age_of(r["age_days"]),
+                count(r["n"]),
+                percent(r["base_rate"]) if "base_rate" in r else TOO_FEW,
+                metric_of("roc_auc", r),
+                metric_of("log_loss", r),
+            ]
+            for r in rows
+        ),
+    )
+    return section("ages", title, drawn(pictures, "ages"), by_age)
+
+
+def segments(card: ModelCard, pictures: Pictures) -> Html:
+    """Where the model is off, by the values that it looks at."""
+    if not card.segments:
+        said = "No kinds of leads were judged: it looks at no category, or the card is an old one."
+        return section("segments", "Kinds of leads", paragraph(said))
+    judged = by_gap(card.segments)
+    n_off, few = sum(row["is_off"] for row in judged), len(card.segments) - len(judged)
+    rows = [*judged, *(row for row in card.segments if "gap" not in row)]
+    told = (
+        f"In {n_off} of {len(judged)} segments what is stated differs from what was won by more "
+        "than chance, their number allowed for."
+    )
+    return section(
+        "segments",
+        "Kinds of leads",
+        paragraph(
+            told if judged else "No segment has enough outcomes to be judged.",
+            f" {few} more {'has' if few == 1 else 'have'} too few outcomes to be judged."
+            if judged and few
+            else "",
+        ),
+        _gap_of_all(card) if judged else "",
+        drawn(pictures, "segments"),
+        more(
+            f"All {len(rows)} segments",
+            table(
+                "Segments, the widest gap first; marked: off by more than chance",
+                ["Segment", "Leads", "Won", "Stated", "Gap, points", "ROC AUC", "Log loss"],
+                map(_segment, rows),
+                marked=range(n_off),
+            ),
+        ),
+    )
+
+
+def _gap_of_all(card: ModelCard) -> Html:
+    """Say how far all leads together are off: the yardstick for a segment's gap."""
+    rows: Sequence[Row] = card.test.get("reliability", ())
+    n = sum(row["n"] for row in rows)
+    if not n:
+        return Html("")
+    gap = sum(row["n"] * (row["stated"] - row["won"]) for row in rows) / n
+    return paragraph(
+        f"Over all test leads {abs(100 * gap):.1f} points too {'much' if gap > 0 else 'little'} "
+        "are stated: read a segment's gap beside that."
+    )
+
+
+def _segment(row: Row) -> list[object]:
+    cells: list[object] = [_group(row), count(row["n_leads"])]
+    if "gap" not in row:
+        return [*cells, TOO_FEW, None, None, None, None]
+    return [
+        *cells,
+        percent(row["won"]),
+        percent(row["stated"]),
+        gap_of(row),
+        with_interval(
+            two_digits(row["roc_auc"]), between(row, "roc_auc_low", "roc_auc_high", two_digits)
+        ),
+        with_interval(
+            f"{row['log_loss']:.3f}",
+            between(row, "log_loss_low", "log_loss_high", lambda loss: f"{loss:.3f}"),
+        ),
+    ]
+
+
+def fairness(card: ModelCard, pictures: Pictures) -> Html:
+    """How groups of persons are treated."""
+    title = "Groups of persons"
+    if not card.fairness:
+        said = "No groups were compared: the project names no sensitive columns."
+        return section("fairness", title, paragraph(said))
+    below = [i for i, row in enumerate(card.fairness) if row.get("is_below_four_fifths")]
+    groups = "group is" if len(below) == 1 else "groups are"
+    return section(
+        "fairness",
+        title,
+        paragraph(
+            "Grades A and B are worked first. A known yardstick, the four-fifths rule (29 CFR "
+            "1607.4 D), asks to look closer where a group is worked first less than 0.8 times "
+            "as often as the group that is worked first most often. It is no verdict on the "
+            "law, and the table does not say why groups differ."
+        ),
+        paragraph(f"{len(below)} {groups} below it." if below else "No group is below it."),
+        table(
+            "Groups by sensitive columns; marked: below four fifths",
+            ["Group", "Leads", "Worked first", "Ratio", "Won", "Stated", "Gap, points", "ROC AUC"],
+            map(_persons, card.fairness),
+            marked=below,
+        ),
+        drawn(pictures, "fairness"),
+    )
+
+
+def _persons(row: Row) -> list[object]:
+    selected, ratio = row.get("selected"), row.get("ratio")
+    cells: list[object] = [
+        _group(row),
+        count(row["n_leads"]),
+        None
+        if selected is None
+        else with_interval(percent(selected), between(row, "selected_low", "selected_high")),
+        None if ratio is None else two_digits(ratio),
+    ]
+    if "gap" not in row:
+        return [*cells, TOO_FEW, None, None, None]
+    won, stated = percent(row["won"]), percent(row["stated"])
+    auc = with_interval(
+        two_digits(row["roc_auc"]), between(row, "roc_auc_low", "roc_auc_high", two_digits)
+    )
+    return [*cells, won, stated, gap_of(row), auc]
+
+
+def _group(row: Row) -> Html:
+    return join([name(row["column"]), ": ", name(row["value"])])

@@ -1,0 +1,84 @@
+"""The pictures of a model card."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from models.card import ModelCard
+from reports.charts.card import (
+    ages_chart,
+    comparison_chart,
+    gains_chart,
+    gaps_chart,
+    grades_chart,
+    importance_chart,
+    reliability_chart,
+)
+from reports.forms.html_page import Picture, picture_of, shown
+from reports.numbers import count
+
+Row = Mapping[str, Any]
+
+MOST_ROWS = 12
+MODELS = {"base_rate": "base rate", "logistic": "logistic regression"}
+
+
+def card_pictures(card: ModelCard) -> dict[str, Picture]:
+    """Draw the pictures of a card's page, those for which the card holds the figures.
+
+    Returns
+    -------
+    dict of str to Picture
+        `log_loss`, `reliability`, `gains`, `grades`, `ages`, `segments`, `fairness`,
+        `importance`.
+    """
+    test = card.test
+    subject = subject_of(card)
+    losses = {
+        model: (found["log_loss"], *found["intervals"]["log_loss"])
+        for model, found in judged_models(card).items()
+        if "log_loss" in found.get("intervals", {})
+    }
+    ages = [row for row in test.get("by_age", ()) if "intervals" in row]
+    charts: dict[str, Any] = {}
+    if losses:
+        charts["log_loss"] = comparison_chart(losses, "Log loss", subject)
+    if test.get("reliability"):
+        charts["reliability"] = reliability_chart(test["reliability"], subject)
+    if test.get("gains"):
+        charts["gains"] = gains_chart(test["gains"], subject)
+    if test.get("by_grade"):
+        grades = [{**row, "grade": shown(row["grade"], 20)} for row in test["by_grade"]]
+        charts["grades"] = grades_chart(grades, subject)
+    if len(ages) > 1:
+        charts["ages"] = ages_chart(ages, subject)
+    for each, rows in (("segments", card.segments), ("fairness", card.fairness)):
+        found = [_with_short_names(row) for row in by_gap(rows)[:MOST_ROWS]]
+        if found:
+            charts[each] = gaps_chart(found, subject)
+    if card.importance:
+        drivers = [{**r, "signal": shown(r["signal"], 32)} for r in card.importance[:MOST_ROWS]]
+        charts["importance"] = importance_chart(drivers, subject)
+    return {each: picture_of(chart) for each, chart in charts.items()}
+
+
+def judged_models(card: ModelCard) -> dict[str, Row]:
+    """Give the metrics of the model and of what stands beside it, by names for people."""
+    beside = {shown(MODELS.get(name, name), 30): found for name, found in card.baselines.items()}
+    return {"leadscore": card.test, **beside}
+
+
+def subject_of(card: ModelCard) -> str:
+    """Say which leads the figures are of, and how many there are."""
+    n, n_leads = card.test.get("n"), card.test.get("n_leads")
+    moments = "" if n is None or n == n_leads else f" at {n:,} moments"
+    return f"{shown(card.test.get('how', 'test leads'))}, n = {count(n_leads)}{moments}"
+
+
+def by_gap(rows: Sequence[Row]) -> list[Row]:
+    """Take the groups that were judged, those off by more than chance and the widest first."""
+    judged = [row for row in rows if "gap" in row]
+    return sorted(judged, key=lambda row: (not row["is_off"], -abs(row["gap"])))
+
+
+def _with_short_names(row: Row) -> dict[str, Any]:
+    return {**row, "column": shown(row["column"], 18), "value": shown(row["value"], 22)}

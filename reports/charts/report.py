@@ -1,0 +1,389 @@
+"""The charts of the reports' pages: one Altair specification each, for the page and the picture.
+
+Colours are those of Okabe and Ito, and shapes tell series apart as well. Column names in the
+data are fixed here, so that no name from data becomes part of a specification's grammar.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from models.evaluation.comparisons import FEWEST_LEADS
+from reports.charts.card import BLUE, GREY, ORANGE
+from reports.content import Row
+from reports.forms.html_page import shown
+
+GREEN, PINK, SKY, YELLOW = "#009E73", "#CC79A7", "#56B4E9", "#E69F00"
+PALETTE = [BLUE, ORANGE, GREEN, PINK, SKY, YELLOW]
+SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down"]
+BEYOND, WITHIN, UNJUDGED = "more than chance", "within chance", "too few to judge"
+VERDICTS = {BEYOND: (ORANGE, "circle"), WITHIN: (BLUE, "square"), UNJUDGED: (GREY, "diamond")}
+WIDTH = 440
+MOST_BARS = 16
+LONGEST = 34
+
+
+def rates_chart(
+    rows: Sequence[Row], title: str, about: str, *, what: str, base: float | None, form: str = "%",
+    base_name: str = "all leads",
+) -> alt.LayerChart | None:  # fmt: skip
+    """Draw a share or mean of each group with its interval, beside that of all leads.
+
+    A group with too few leads to say anything of its share is left out; None if all are.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        `name`, `n`, `value`, `low`, `high`, and `verdict` where groups were compared.
+    title, about : str
+        The finding, and whose leads these are.
+    what : str
+        Title of the axis, with its unit.
+    base : float or None
+        A dashed line.
+    form : str
+        d3 format of the axis; without digits, as many as tell its ticks apart.
+    base_name : str
+        What the line stands for.
+    """
+    drawn = [row for row in rows if not (form == "%" and _is_too_few(row))]
+    if not drawn:
+        return None
+    if len(drawn) < len(rows):
+        about += f"; {len(rows) - len(drawn)} with fewer than {FEWEST_LEADS} leads not drawn"
+    if len(drawn) > MOST_BARS:
+        about += f"; the first {MOST_BARS} of {len(drawn)}"
+    table = _named(drawn, ["value", "low", "high", "n"])
+    form = _with_digits(form, [table["low"].min(), table["high"].max()])
+    axis = alt.Axis(format=form, tickCount=6)
+    y = alt.Y("label:N", sort=list(table["label"]), title=None, axis=alt.Axis(labelLimit=320))
+    color, shape = _found(table, drawn[:MOST_BARS])
+    source = alt.Chart(table)
+    interval = source.mark_rule(strokeWidth=2).encode(
+        y=y, x=alt.X("low:Q", title=what, axis=axis), x2="high:Q", color=color
+    )
+    points = source.mark_point(filled=True, size=70, opacity=1).encode(
+        y=y,
+        x=alt.X("value:Q", title=what, axis=axis),
+        color=color,
+        shape=shape,
+        tooltip=[
+            alt.Tooltip("full:N", title="group"),
+            alt.Tooltip("value:Q", title=what, format=_fine(form)),
+            alt.Tooltip("low:Q", title="from", format=_fine(form)),
+            alt.Tooltip("high:Q", title="to", format=_fine(form)),
+            alt.Tooltip("n:Q", title="n", format=","),
+        ],
+    )
+    layers: list[Any] = [interval, points]
+    if base is not None:
+        line = alt.Chart(pd.DataFrame({"x": [base]})).mark_rule(color=GREY, strokeDash=[4, 4])
+        layers.insert(0, line.encode(x="x:Q"))
+        about += f"; dashed: {base_name}"
+    about += "; lines: 95 % intervals"
+    return _titled(alt.layer(*layers), title, about, height=max(60, 26 * len(table)))
+
+
+def _is_too_few(row: Row) -> bool:
+    n = row.get("n")
+    return n is not None and n < FEWEST_LEADS
+
+
+def _found(table: pd.DataFrame, rows: Sequence[Row]) -> tuple[Any, Any]:
+    """Tell groups that differ from the others; where none were compared all look alike."""
+    if not any(row.get("verdict") for row in rows):
+        return alt.value(BLUE), alt.value("circle")
+    table["found"] = [_verdict(row) for row in rows]
+    kinds = [kind for kind in VERDICTS if kind != UNJUDGED or kind in set(table["found"])]
+    colors, shapes = zip(*(VERDICTS[kind] for kind in kinds), strict=True)
+    legend = _legend()
+    return (
+        alt.Color("found:N", scale=alt.Scale(domain=kinds, range=list(colors)), legend=legend),
+        alt.Shape("found:N", scale=alt.Scale(domain=kinds, range=list(shapes)), legend=legend),
+    )
+
+
+def _verdict(row: Row) -> str:
+    said = str(row.get("verdict") or WITHIN)
+    if said.startswith("too few"):
+        return UNJUDGED
+    return WITHIN if said == WITHIN else BEYOND
+
+
+def funnel_chart(rows: Sequence[Row], title: str, about: str) -> alt.LayerChart:
+    """Draw how many leads reached each step: `name`, `reached`, `reached_share`."""
+    table = pd.DataFrame(
+        [
+            {
+                "label": shown(r["name"], LONGEST),
+                "reached": r["wins"],
+                "share": r["reached_share"],
+                "said": f"{r['wins']:,} ({100 * r['reached_share']:.0f} %)",
+            }
+            for r in rows
+        ]
+    )
+    y = alt.Y("label:N", sort=list(table["label"]), title=None, axis=alt.Axis(labelLimit=260))
+    most = float(table["reached"].max()) * 1.25
+    x = alt.X("reached:Q", title="Mature leads that reached it", scale=alt.Scale(domain=[0, most]))
+    bars = alt.Chart(table).mark_bar(color=BLUE, height=20).encode(
+        y=y, x=x, tooltip=[
+            alt.Tooltip("label:N", title="step"),
+            alt.Tooltip("reached:Q", title="leads", format=","),
+            alt.Tooltip("share:Q", title="of all", format=".1%"),
+        ],
+    )  # fmt: skip
+    texts = alt.Chart(table).mark_text(align="left", dx=5, fontSize=13).encode(
+        y=y, x="reached:Q", text="said:N"
+    )  # fmt: skip
+    return _titled(bars + texts, title, about, height=32 * len(table))
+
+
+def months_chart(
+    rows: Sequence[Row], title: str, about: str, *, what: str, base: float | None
+) -> alt.LayerChart:
+    """Draw a share by month with its interval; months without one stay empty.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        `name` (such as "2025-03"), `value`, `low`, `high` (None if not mature or of too few
+        leads), `n`.
+    """
+    table = pd.DataFrame([{**_figures(r), "month": r["name"]} for r in rows])
+    x = alt.X("month:O", title="Created in (UTC)", axis=alt.Axis(labelAngle=-60, labelOverlap=True))
+    axis = alt.Axis(format="%", tickCount=6)
+    seen = alt.Chart(table.dropna(subset=["value"]))
+    band = seen.mark_rule(color=SKY, strokeWidth=5, opacity=0.7).encode(
+        x=x, y=alt.Y("low:Q", title=what, axis=axis, scale=alt.Scale(zero=True)), y2="high:Q"
+    )
+    line = seen.mark_line(color=BLUE, point=True).encode(
+        x=x,
+        y=alt.Y("value:Q", title=what, axis=axis),
+        tooltip=[
+            alt.Tooltip("month:O", title="month"),
+            alt.Tooltip("value:Q", title=what, format=".1%"),
+            alt.Tooltip("n:Q", title="n", format=","),
+        ],
+    )
+    layers: list[Any] = [band, line]
+    if base is not None:
+        dashed = alt.Chart(pd.DataFrame({"y": [base]})).mark_rule(color=GREY, strokeDash=[4, 4])
+        layers.insert(0, dashed.encode(y="y:Q"))
+        about += "; dashed: all mature leads"
+    return _titled(alt.layer(*layers), title, f"{about}; bars: 95 % intervals", height=260)
+
+
+def lines_chart(
+    rows: Sequence[Row], title: str, about: str, *, x: str, y: str, form: str = "%",
+    x_form: str | None = None,
+) -> alt.LayerChart | alt.Chart:  # fmt: skip
+    """Draw several series over numbers or names in order: `x`, `series`, `value`, `n`.
+
+    A row may hold `low` and `high`: an interval. A share of too few leads is left out; over
+    names, such as months, it is drawn with those after it as one point.
+    """
+    names = list(dict.fromkeys(row["x"] for row in rows))
+    series = list(dict.fromkeys(shown(row["series"], LONGEST) for row in rows))
+    is_number = not isinstance(names[0], str)
+    few = form == "%" and any(_is_too_few(row) and row["value"] is not None for row in rows)
+    if few and is_number:
+        about += f"; shares of fewer than {FEWEST_LEADS} leads not drawn"
+        rows = [{**row, "value": None} if _is_too_few(row) else row for row in rows]
+    elif few:
+        about += f"; points of fewer than {FEWEST_LEADS} leads drawn as one with the next"
+        rows = _pooled(rows)
+    table = pd.DataFrame(
+        [{**_figures(r), "x": r["x"], "series": shown(r["series"], LONGEST),
+          "span": r.get("span", r["x"])} for r in rows]
+    )  # fmt: skip
+    form = _with_digits(form, [table[["value", "low"]].min().min(),
+                               table[["value", "high"]].max().max()])  # fmt: skip
+    axis = alt.Axis(labelAngle=0 if is_number else -60)
+    if x_form is not None:
+        axis = alt.Axis(format=_with_digits(x_form, [table["x"].min(), table["x"].max()]))
+    scaled: Any = alt.Scale(domain=names)
+    if is_number:
+        scaled = alt.Scale(zero=bool(2 * table["x"].min() <= table["x"].max()))
+    across: Any = alt.X("x:Q" if is_number else "x:O", title=x, axis=axis, sort=None, scale=scaled)
+    scale = alt.Scale(domain=series, range=PALETTE[: len(series)])
+    legend = _legend() if len(series) > 1 else None  # the axis names a line alone
+    lines = (
+        alt.Chart(table)  # with its gaps: no line goes over them
+        .mark_line(point=alt.OverlayMarkDef(size=45))
+        .encode(
+            x=across,
+            y=alt.Y("value:Q", title=y, axis=alt.Axis(format=form, tickCount=6)),
+            color=alt.Color("series:N", scale=scale, legend=legend),
+            shape=alt.Shape(
+                "series:N",
+                scale=alt.Scale(domain=series, range=SHAPES[: len(series)]),
+                legend=legend,
+            ),
+            tooltip=[
+                alt.Tooltip("series:N", title="series"),
+                alt.Tooltip("span", title=x),
+                alt.Tooltip("value:Q", title=y, format=_fine(form)),
+                alt.Tooltip("n:Q", title="n", format=","),
+            ],
+        )
+    )
+    if table["low"].isna().all():
+        return _titled(lines, title, about, height=260)
+    band = (
+        alt.Chart(table.dropna(subset=["low"]))
+        .mark_rule(opacity=0.6)
+        .encode(
+            x=across,
+            y=alt.Y("low:Q", title=y),
+            y2="high:Q",
+            color=alt.Color("series:N", scale=scale, legend=legend),
+        )
+    )
+    return _titled(band + lines, title, f"{about}; lines: 95 % intervals", height=260)
+
+
+def _pooled(rows: Sequence[Row]) -> list[Row]:
+    """Join neighbours of a series into shares of enough leads; each stands at its last name.
+
+    Too few at the end of a series, or before a gap, join the point before them.
+
+    Examples
+    --------
+    >>> rows = [{"x": x, "series": "A", "value": value, "n": n}
+    ...         for x, value, n in (("May", 0.5, 20), ("June", 0.1, 20), ("July", 0.4, 10))]
+    >>> [(row["span"], round(row["value"], 2), row["n"]) for row in _pooled(rows)]
+    [('May to July', 0.32, 50)]
+    """
+    runs: list[list[list[Row]]] = []  # what each point is made of, in runs without a gap
+    gaps: list[Row] = []
+    for name in dict.fromkeys(row["series"] for row in rows):
+        is_over = True
+        for row in (each for each in rows if each["series"] == name):
+            if row["value"] is None:
+                gaps.append(row)
+            elif is_over:
+                runs.append([[row]])
+            elif _leads(runs[-1][-1]) < FEWEST_LEADS:
+                runs[-1][-1].append(row)
+            else:
+                runs[-1].append([row])
+            is_over = row["value"] is None
+    for run in runs:
+        if len(run) > 1 and _leads(run[-1]) < FEWEST_LEADS:
+            run[-2:] = [run[-2] + run[-1]]
+    points = [_point(part) for run in runs for part in run if _leads(part) >= FEWEST_LEADS]
+    return [*gaps, *points]
+
+
+def _leads(rows: Sequence[Row]) -> int:
+    return sum(int(row["n"]) for row in rows)
+
+
+def _point(rows: Sequence[Row]) -> Row:
+    n = _leads(rows)
+    value = sum(row["value"] * row["n"] for row in rows) / n
+    span = rows[0]["x"] if len(rows) == 1 else f"{rows[0]['x']} to {rows[-1]['x']}"
+    return {**rows[-1], "value": value, "n": n, "span": span, "low": None, "high": None}
+
+
+def series_chart(
+    rows: Sequence[Row], title: str, about: str, *, what: str, series: Sequence[tuple[str, str]],
+    form: str = "%",
+) -> alt.Chart:  # fmt: skip
+    """Draw several figures of each group side by side, told apart by shape and colour.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        `name`, `n`, and the keys of `series`.
+    series : sequence of (str, str)
+        Key and title of each figure.
+    """
+    values = [r[key] for r in list(rows)[:MOST_BARS] for key, _ in series if r[key] is not None]
+    form = _with_digits(form, [min(values, default=0.0), max(values, default=0.0)])
+    table = pd.DataFrame(
+        [
+            {"label": _label(r), "full": shown(r["name"]), "series": said, "value": r[key],
+             "n": r.get("n")}
+            for r in list(rows)[:MOST_BARS]
+            for key, said in series
+            if r[key] is not None
+        ]
+    )  # fmt: skip
+    names, legend = [said for _, said in series], _legend()
+    order = list(dict.fromkeys(table["label"]))
+    chart = (
+        alt.Chart(table)
+        .mark_point(filled=True, size=75, opacity=0.85)
+        .encode(
+            y=alt.Y("label:N", sort=order, title=None, axis=alt.Axis(labelLimit=320)),
+            x=alt.X("value:Q", title=what, axis=alt.Axis(format=form, tickCount=6)),
+            color=alt.Color(
+                "series:N",
+                scale=alt.Scale(domain=names, range=PALETTE[: len(names)]),
+                legend=legend,
+            ),
+            shape=alt.Shape(
+                "series:N", scale=alt.Scale(domain=names, range=SHAPES[: len(names)]), legend=legend
+            ),
+            tooltip=[
+                alt.Tooltip("full:N", title="group"),
+                alt.Tooltip("series:N", title="figure"),
+                alt.Tooltip("value:Q", title=what, format=_fine(form)),
+                alt.Tooltip("n:Q", title="n", format=","),
+            ],
+        )
+    )
+    return _titled(chart, title, about, height=max(60, 26 * len(order)))
+
+
+def _named(rows: Sequence[Row], keys: Sequence[str]) -> pd.DataFrame:
+    """Take the rows that fit into a chart, with labels that tell them apart."""
+    kept = list(rows)[:MOST_BARS]
+    table = pd.DataFrame([{key: row.get(key) for key in keys} for row in kept])
+    labels = [_label(row) for row in kept]
+    table["label"] = [
+        label if labels.count(label) == 1 else f"{label} #{i + 1}" for i, label in enumerate(labels)
+    ]
+    table["full"] = [shown(row["name"]) for row in kept]
+    return table
+
+
+def _label(row: Row) -> str:
+    n = row.get("n")
+    return shown(row["name"], LONGEST) + ("" if n is None else f" (n = {n:,})")
+
+
+def _figures(row: Row) -> dict[str, Any]:
+    return {key: row.get(key) for key in ("value", "low", "high", "n")}
+
+
+def _with_digits(form: str, ends: Sequence[float]) -> str:
+    """Complete a d3 format, "+" or ",", with the digits that tell about six ticks apart.
+
+    Examples
+    --------
+    >>> _with_digits(",", [0.0, 2.2]), _with_digits("+", [-40.0, 12.0]), _with_digits("%", [0, 1])
+    (',.1f', '+.0f', '%')
+    """
+    if form not in ("+", ","):
+        return form
+    step = (max(ends) - min(ends)) / 6
+    digits = 0 if not step > 0 or step >= 0.8 else 1 if step >= 0.08 else 2
+    return f"{form}.{digits}f"
+
+
+def _fine(form: str) -> str:
+    return ".1%" if form.endswith("%") else form
+
+
+def _legend() -> Any:
+    return alt.Legend(title=None, orient="bottom", columns=3, labelLimit=260)
+
+
+def _titled(chart: Any, title: str, about: str, *, height: int) -> Any:
+    text = alt.TitleParams(shown(title, 300), subtitle=shown(about, 300), anchor="start")
+    return chart.properties(title=text, width=WIDTH, height=height)

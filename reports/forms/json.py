@@ -1,0 +1,75 @@
+"""A report as JSON: for machines, and for the next report to tell what changed."""
+
+import json
+from typing import Any
+
+from reports.content import Figure, Page, Report, Takeaway
+from reports.forms.cells import plain
+
+FORMAT = "leadscore report 1"  # rises when a key changes its meaning or goes
+
+Json = dict[str, Any]
+
+
+def json_of(report: Report, at: str) -> str:
+    """Write a report with all its rows, texts whole, as one JSON object.
+
+    Parameters
+    ----------
+    report : Report
+    at : str
+        When it was written, ISO 8601 UTC.
+    """
+    facts = {
+        "format": FORMAT,
+        "name": report.name,
+        "as_of": report.as_of,
+        "written_at": at,
+        "about": report.about,
+        "pages": [_page(page) for page in report.pages],
+        "metrics": [dict(metric) for metric in report.metrics],
+    }
+    return json.dumps(plain(facts), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+
+
+def _page(page: Page) -> Json:
+    return {
+        "slug": page.slug,
+        "title": page.title,
+        "lead": page.lead,
+        "takeaways": [_takeaway(takeaway) for takeaway in page.takeaways],
+        "sections": [
+            {
+                "heading": section.heading,
+                "paragraphs": list(section.paragraphs),
+                "figures": [_figure(figure) for figure in section.figures],
+                "needs": section.needs,
+            }
+            for section in page.sections
+        ],
+        "changed": list(page.changed),
+    }
+
+
+def _takeaway(takeaway: Takeaway) -> Json:
+    return {
+        "sentence": takeaway.sentence,
+        "evidence": dict(takeaway.evidence),
+        "metric": takeaway.metric,
+        "figure": takeaway.figure,
+    }
+
+
+def _figure(figure: Figure) -> Json:
+    columns = [
+        {"key": c.key, "title": c.title, "form": c.form, "metric": c.metric} for c in figure.columns
+    ]
+    keys = [column.key for column in figure.columns]
+    return {
+        "name": figure.name,
+        "finding": figure.finding,
+        "about": figure.about,
+        "note": figure.note,
+        "columns": columns,
+        "rows": [{key: row.get(key) for key in keys} for row in figure.rows],
+    }

@@ -1,0 +1,174 @@
+"""A report as Markdown for a wiki or git: one file a page, with pictures, and an index."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from reports.content import Column, Figure, Page, Report, Row, Section, Takeaway
+from reports.forms.about import about_of, notes_of
+from reports.forms.cells import WORDS, sentence, written
+from reports.forms.drawings import Drawing
+from reports.forms.html_page import MOST_PROSE, shown
+
+MOST_ROWS = 30  # of a table in a file; the CSV has all
+INDEX = "README.md"
+DEFINITIONS = "definitions.md"
+
+_MARKS = re.compile(r"[\\`*_{}\[\]#|~$]")
+_ENTITY = re.compile(r"&(?=#?\w+;)")
+_ADDRESS = re.compile(r"(?i)\b(www(?=\.)|[a-z][a-z0-9+]*(?=:\S))")
+_LINE_START = re.compile(r"^(?:([-+=])|(\d+)([.)])(?=\s))")
+
+
+def escaped(text: object, most: int = MOST_PROSE) -> str:
+    r"""Make a text harmless in Markdown: one line, cut, no markup, no HTML, no address.
+
+    What cannot be seen is left out, marks of the direction of writing too.
+
+    Examples
+    --------
+    >>> print(escaped("<b>[x](javascript:alert(1))</b> | `y`"))
+    &lt;b&gt;\[x\](javascript&#58;alert(1))&lt;/b&gt; \| \`y\`
+    >>> print(escaped("1. www.evil.example &amp; 2 * 3"))
+    1\. www&#46;evil.example &amp;amp; 2 \* 3
+    """
+    line = _ENTITY.sub("&amp;", shown(text, most))
+    line = _MARKS.sub(lambda mark: "\\" + mark[0], line)
+    line = line.replace("<", "&lt;").replace(">", "&gt;")
+    line = _ADDRESS.sub(lambda found: found[1] + "\0", line)
+    line = line.replace("\0.", "&#46;").replace("\0:", "&#58;")
+    return _LINE_START.sub(
+        lambda found: f"\\{found[1]}" if found[1] else f"{found[2]}\\{found[3]}", line
+    )
+
+
+def pages_of(report: Report, drawings: Mapping[str, Drawing]) -> dict[str, str]:
+    """Write a report's files, by name; pictures lie in `pictures/`, rows in `csv/`.
+
+    Parameters
+    ----------
+    report : Report
+    drawings : mapping of str to Drawing
+        By the figure's name.
+    """
+    known = {str(metric["name"]) for metric in report.metrics}
+    files = {INDEX: _index(report)}
+    for page in report.pages:
+        files[f"{page.slug}.md"] = _page(page, report, drawings, known)
+    files[DEFINITIONS] = _definitions(report.metrics)
+    return files
+
+
+def takeaway_lines(takeaways: Sequence[Takeaway]) -> list[str]:
+    """Write takeaways as a list, without links, for a page that stands elsewhere."""
+    return [f"- {escaped(takeaway.sentence)}" for takeaway in takeaways]
+
+
+def _index(report: Report) -> str:
+    lines = [f"# {escaped(report.name)}", "", *_stamp(report), ""]
+    for page in report.pages:
+        lines.append(f"- [{escaped(page.title)}]({page.slug}.md): {escaped(page.lead)}")
+    lines += [f"- [Definitions]({DEFINITIONS}): how each number is counted", ""]
+    lines += [*(f"- {k}: {escaped(text)}" for k, text in about_of(report.about).items()), ""]
+    lines += [*(f"- {escaped(note)}" for note in notes_of(report.about)), ""]
+    if report.pages and report.pages[0].takeaways:
+        lines += ["## In short", "", *takeaway_lines(report.pages[0].takeaways), ""]
+    return "\n".join(lines)
+
+
+def _stamp(report: Report) -> list[str]:
+    stamp = f"As of {escaped(written(report.as_of, 'time'))} UTC."
+    if not report.about.get("simulated"):
+        return [stamp]
+    return ["**Simulated: made-up records. No figure here is about real leads.**", "", stamp]
+
+
+def _page(page: Page, report: Report, drawings: Mapping[str, Drawing], known: set[str]) -> str:
+    lines = [f"# {escaped(page.title)}", "", escaped(page.lead), "", *_stamp(report), ""]
+    for takeaway in page.takeaways:
+        link = (
+            f" ([definition]({DEFINITIONS}#{_anchor(takeaway.metric)}))"
+            if takeaway.metric in known
+            else ""
+        )
+        lines.append(f"- {escaped(takeaway.sentence)}{link}")
+    lines += [""] * bool(page.takeaways)
+    for section in page.sections:
+        lines += _section(section, drawings, known)
+    if page.changed:
+        lines += ["## Since the last report", ""]
+        lines += [*(f"- {escaped(text)}" for text in page.changed), ""]
+    lines += [f"[All pages]({INDEX})", ""]
+    return "\n".join(lines)
+
+
+def _section(section: Section, drawings: Mapping[str, Drawing], known: set[str]) -> list[str]:
+    lines = [f"## {escaped(section.heading)}", ""]
+    for text in section.paragraphs:
+        lines += [escaped(text), ""]
+    if section.needs:
+        lines += [f"> {escaped(section.needs)}", ""]
+    for figure in section.figures:
+        lines += _figure(figure, figure.name in drawings, known)
+    return lines
+
+
+def _figure(figure: Figure, is_drawn: bool, known: set[str]) -> list[str]:
+    lines = [f"### {escaped(figure.finding, 300)}", "", escaped(figure.about, 300), ""]
+    if is_drawn:
+        alt = escaped(f"{figure.finding}. {figure.about}", 300)
+        lines += [f"![{alt}](pictures/{figure.name}.png)", ""]
+    if figure.note:
+        lines += [escaped(figure.note), ""]
+    lines += _table(figure, known)
+    return lines
+
+
+def _table(figure: Figure, known: set[str]) -> list[str]:
+    left = len(figure.rows) - MOST_ROWS
+    rows = [
+        "| " + " | ".join(_cell(row, column) for column in figure.columns) + " |"
+        for row in figure.rows[:MOST_ROWS]
+    ]
+    sides = ["---" if column.form in WORDS else "---:" for column in figure.columns]
+    return [
+        "| " + " | ".join(_heading(column, known) for column in figure.columns) + " |",
+        "| " + " | ".join(sides) + " |",
+        *rows,
+        "",
+        f"{f'{left:,} more rows are in ' if left > 0 else 'As a file: '}"
+        f"[{figure.name}.csv](csv/{figure.name}.csv)",
+        "",
+    ]
+
+
+def _heading(column: Column, known: set[str]) -> str:
+    title = escaped(column.title, 80)
+    if column.metric not in known:
+        return title
+    return f"[{title}]({DEFINITIONS}#{_anchor(column.metric)})"
+
+
+def _cell(row: Row, column: Column) -> str:
+    return escaped(written(row.get(column.key), column.form))
+
+
+def _definitions(metrics: Sequence[Row]) -> str:
+    lines = ["# Definitions", "", "How each number is counted, the same on every page.", ""]
+    for metric in metrics:
+        name = str(metric["name"])
+        lines += [f'## <a id="{_anchor(name)}"></a>{escaped(metric["title"])}', ""]
+        lines += [escaped(sentence(metric["definition"])), ""]
+        for key, label in (
+            ("denominator", "Of"),
+            ("window", "Window"),
+            ("maturity", "Counted when"),
+        ):
+            if metric.get(key):
+                lines.append(f"- {label}: {escaped(sentence(metric[key]))}")
+        lines.append("")
+    lines += [f"[All pages]({INDEX})", ""]
+    return "\n".join(lines)
+
+
+def _anchor(metric: str) -> str:
+    return "metric-" + re.sub(r"[^a-z0-9]+", "-", metric.casefold()).strip("-")

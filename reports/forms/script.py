@@ -1,0 +1,197 @@
+"""The script of a report's page: pages one at a time, charts that answer to pointer and keys.
+
+Without it the page is whole as well: all pages below each other, every chart as a picture.
+What it draws comes from the specifications on the page. Vega's own language is walked, never
+compiled, and nothing can be loaded; the page's policy forbids both anyway.
+"""
+
+import functools
+
+import vl_convert
+
+from reports.forms.drawings import VEGA_LITE
+
+EARLY = 'document.documentElement.className = "paged";'
+
+_OURS = r"""
+const narrow = 480;
+const refuse = () => Promise.reject(new Error("A report loads nothing."));
+const loader = {load: refuse, sanitize: refuse, http: refuse, file: refuse};
+const told = document.getElementById("told");
+
+function cut(text) {
+  const characters = Array.from(String(text));
+  return characters.length > 120 ? characters.slice(0, 119).join("") + "…" : characters.join("");
+}
+
+function tell(handler, event, item, value) {
+  told.replaceChildren();
+  if (value === null || value === undefined || value === "") {
+    told.hidden = true;
+    return;
+  }
+  const pairs = typeof value === "object" ? Object.entries(value) : [["", value]];
+  for (const [key, said] of pairs) {
+    if (said === null || said === "null" || said === "") continue;
+    const line = document.createElement("div");
+    const term = document.createElement("span");
+    const what = document.createElement("bdi");
+    term.textContent = key ? cut(key) + ": " : "";
+    what.textContent = cut(said);
+    line.append(term, what);
+    told.append(line);
+  }
+  told.hidden = false;
+  const room = 12;
+  const box = told.getBoundingClientRect();
+  const right = document.documentElement.clientWidth - box.width - room;
+  const below = event.clientY + room + box.height < window.innerHeight;
+  told.style.left = Math.max(room, Math.min(event.clientX + room, right)) + "px";
+  told.style.top = (below ? event.clientY + room : event.clientY - box.height - room) + "px";
+}
+
+function shortened(part, most) {
+  if (Array.isArray(part)) {
+    part.forEach((inner) => shortened(inner, most));
+  } else if (part && typeof part === "object") {
+    for (const [key, inner] of Object.entries(part)) {
+      if (key === "datasets" || key === "data") continue;
+      if (key === "axis" && inner) {
+        inner.labelLimit = Math.min(inner.labelLimit || 180, most);
+        inner.labelExpr = "split(datum.label, ' (n = ')[0]"; // n is told on touch and below
+      }
+      if (key === "legend" && inner) inner.columns = 1;
+      shortened(inner, most);
+    }
+  }
+}
+
+function fitted(specification, room) {
+  if (!JSON.stringify(specification).includes('"tooltip":')) {
+    specification.config.mark = {...specification.config.mark, tooltip: true};
+  }
+  const single = specification.mark || specification.layer;
+  if (!single) return specification;
+  const wide = typeof specification.width === "number" ? specification.width + 260 : 680;
+  specification.width = Math.min(room, wide);
+  specification.padding = {left: 4, top: 5, bottom: 5, right: 24};
+  specification.autosize = {type: "fit-x", contains: "padding"};
+  if (room < narrow) {
+    shortened(specification, Math.floor(room * 0.42));
+    const axis = specification.config.axis || {};
+    specification.config.axis = {...axis, labelFontSize: 12, titleFontSize: 12};
+    const legend = specification.config.legend || {};
+    specification.config.legend = {...legend, columns: 1, labelFontSize: 12, labelLimit: room - 60};
+    specification.config.axisX = {...specification.config.axisX, labelOverlap: true, tickCount: 4};
+  }
+  return specification;
+}
+
+async function drawChart(figure) {
+  const room = Math.floor(figure.clientWidth);
+  if (!room || figure.dataset.room === String(room)) return;
+  figure.dataset.room = String(room);
+  const box = figure.querySelector(".live");
+  const text = figure.querySelector("script[type='application/json']").textContent;
+  try {
+    const old = figure.view;
+    const drawn = await vegaEmbed(box, fitted(JSON.parse(text), room), {
+      ast: true, actions: false, renderer: "svg", mode: "vega-lite", tooltip: tell, loader,
+    });
+    if (old) old.finalize();
+    figure.view = drawn;
+    box.querySelector("svg").setAttribute("aria-hidden", "true");
+    figure.read = -1;
+    figure.classList.add("is-live");
+  } catch (error) {
+    console.error("The chart " + figure.id + " stays a picture.", error);
+  }
+}
+
+function pointsOf(box) {
+  const marks = Array.from(box.querySelectorAll("svg :is(.mark-symbol, .mark-rect) path"));
+  return marks.filter((mark) => mark.__data__ && mark.__data__.tooltip);
+}
+
+function readPoint(event) {
+  const step = {ArrowRight: 1, ArrowLeft: -1}[event.key];
+  const box = event.currentTarget;
+  const points = pointsOf(box);
+  if (!step || !points.length) return;
+  event.preventDefault();
+  const figure = box.closest("figure");
+  const first = step > 0 ? 0 : points.length - 1;
+  figure.read = figure.read < 0 ? first : (figure.read + step + points.length) % points.length;
+  const point = points[figure.read];
+  const at = point.getBoundingClientRect();
+  const middle = {clientX: at.x + at.width / 2, clientY: at.y + at.height / 2};
+  tell(null, middle, point.__data__, point.__data__.tooltip);
+}
+
+document.querySelectorAll("figure .live").forEach((box) => {
+  box.addEventListener("keydown", readPoint);
+  box.addEventListener("blur", () => { told.hidden = true; });
+});
+
+const charts = document.querySelectorAll("figure[data-live]");
+const near = new IntersectionObserver((seen) => {
+  seen.filter((one) => one.isIntersecting).forEach((one) => drawChart(one.target));
+}, {rootMargin: "400px"});
+charts.forEach((figure) => near.observe(figure));
+
+let waiting = 0;
+window.addEventListener("resize", () => {
+  clearTimeout(waiting);
+  waiting = setTimeout(() => document.querySelectorAll("figure.is-live").forEach(drawChart), 200);
+});
+
+const nav = document.querySelector("nav[aria-label='Pages']");
+
+function makeRoom() { // so that a link's target stands below the links, however many rows they fill
+  const covers = getComputedStyle(nav).position === "sticky";
+  document.documentElement.style.scrollPaddingTop = (covers ? nav.offsetHeight : 0) + "px";
+}
+
+window.addEventListener("resize", makeRoom);
+
+const pages = Array.from(document.querySelectorAll(".page"));
+const links = Array.from(document.querySelectorAll("nav[aria-label='Pages'] a"));
+const windowTitle = document.title;
+
+function show(isFirst) {
+  const name = location.hash.slice(1);
+  const target = name ? document.getElementById(name) : null;
+  const page = (target && target.closest(".page")) || (isFirst || !name ? pages[0] : null);
+  if (!page) return;
+  told.hidden = true;
+  pages.forEach((each) => each.classList.toggle("is-open", each === page));
+  links.forEach((link) => {
+    if (link.hash === "#" + page.id) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  });
+  makeRoom(); // the link of the page is bold now, which may take another row
+  const heading = page.querySelector("h2");
+  document.title = heading.textContent + " · " + windowTitle;
+  if (target && target !== page) {
+    const fold = target.closest("details");
+    if (fold) fold.open = true;
+    target.scrollIntoView();
+  } else if (!isFirst) {
+    window.scrollTo(0, 0);
+    heading.focus({preventScroll: true});
+  }
+}
+
+window.addEventListener("hashchange", () => show(false));
+window.addEventListener("keydown", (event) => { if (event.key === "Escape") told.hidden = true; });
+window.addEventListener("scroll", () => { told.hidden = true; }, {passive: true});
+show(true);
+"""
+
+
+@functools.cache
+def script() -> str:
+    """Give the whole script: Vega, Vega-Lite, and what the page does with them; 0.9 MB."""
+    # In modules `</script` could stand in a text; in a page it would end the script there.
+    bundle: str = vl_convert.javascript_bundle(_OURS, vl_version=VEGA_LITE)
+    return bundle.replace("</script", r"<\/script").replace("<!--", r"<\!--")

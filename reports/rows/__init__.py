@@ -1,0 +1,1 @@
+"""The rows that every page of a report counts."""

@@ -1,0 +1,415 @@
+"""One set of rows for every page: a row a lead, as of one moment, and its events as arrays.
+
+Nothing that was recorded after the moment counts. A lead is mature when its whole horizon has
+been watched by then; the others are marked, and no page averages them in.
+"""
+
+import datetime
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from crm.cells import cell_text, read_column
+from crm.errors import ConfigError, LearningError
+from crm.project import Project, nearest
+from crm.records import Records
+from crm.times import TIME_DTYPE
+from features.events import NEVER, Floats, Ints, places
+from features.groups import Groups, groups_of_column
+from features.moments import MICROSECONDS_PER_DAY, NOT_A_TIME, microseconds
+from features.times import cell_time
+from models.scorer import LeadScorer
+from reports.rows.columns import (
+    audience_columns,
+    check_sales_channels,
+    sales_types,
+    source_column,
+)
+from reports.rows.journeys import CLOSE, ENDING, Funnel, Log, read_funnel, read_log
+from reports.rows.scored import Scored, records_of, score_moments
+
+Bools = NDArray[np.bool_]
+
+MOST_SOURCES = 40
+DAY = MICROSECONDS_PER_DAY
+
+
+@dataclass(frozen=True)
+class ReportRows:
+    """One row per lead as of one moment.
+
+    Attributes
+    ----------
+    project : Project
+    records : Records
+        Of these leads only, in the order of the rows.
+    scorer : LeadScorer or None
+    as_of : int
+        Microseconds since 1970 UTC; `NOT_A_TIME` where leads have no time of creation.
+    leads_until : int
+        When the newest lead was created, whether the filters keep it or not: where the leads
+        end before the other records do, what counts new leads ends there. As `as_of`.
+    horizon : int
+        Microseconds.
+    created, closed : ndarray of int64, shape (n,)
+        Microseconds; `closed` is `NEVER` where the lead is open or its closing has no date.
+    is_won, is_lost : ndarray of bool, shape (n,)
+        How it ended up to the moment, however late; a lead that is neither is open.
+    won : ndarray of bool, shape (n,)
+        Won within the horizon after creation.
+    is_mature : ndarray of bool, shape (n,)
+        Created at least one horizon ago; without times, ended.
+    amount : ndarray of float64, shape (n,)
+        Of the win; 0 without one.
+    reason : ndarray of object, shape (n,)
+        Why it was lost, as the CRM says; None where it does not.
+    source : Groups or None
+    audience : tuple of Groups
+    funnel : Funnel or None
+    log : Log or None
+    sales : tuple of str
+        The types of activity that say that sales worked a lead, by the channels that the
+        project names, if it does.
+    now, before, arrival : Scored or None
+        Scores by this report's model: of open leads as of the moment; of leads open one
+        horizon ago, as of then; of leads as of their creation.
+    is_part : bool
+        Whether these are some of the leads only, chosen by `since` or `segment`.
+    """
+
+    project: Project
+    records: Records
+    scorer: LeadScorer | None
+    as_of: int
+    leads_until: int
+    horizon: int
+    created: Ints
+    closed: Ints
+    is_won: Bools
+    is_lost: Bools
+    won: Bools
+    is_mature: Bools
+    amount: Floats
+    reason: NDArray[np.object_]
+    source: Groups | None
+    audience: tuple[Groups, ...]
+    funnel: Funnel | None = None
+    log: Log | None = None
+    sales: tuple[str, ...] = ()
+    now: Scored | None = None
+    before: Scored | None = None
+    arrival: Scored | None = None
+    is_part: bool = False
+
+    def __len__(self) -> int:
+        return len(self.created)
+
+    @property
+    def has_times(self) -> bool:
+        """True if the leads stand in time."""
+        return self.as_of != NOT_A_TIME
+
+    @property
+    def is_open(self) -> Bools:
+        """Whether a lead has no outcome yet, shape (n,)."""
+        return ~(self.is_won | self.is_lost)
+
+    @property
+    def horizon_days(self) -> float:
+        """The horizon in days."""
+        return self.horizon / DAY
+
+    @property
+    def leads_end_early(self) -> bool:
+        """True if no lead was created on the day of the moment."""
+        return self.leads_until // DAY < self.as_of // DAY
+
+    @cached_property
+    def age_days(self) -> Floats:
+        """Age of each lead at the moment, in days, shape (n,); nan without times."""
+        if not self.has_times:
+            return np.full(len(self), np.nan)
+        return (self.as_of - self.created) / DAY
+
+    @cached_property
+    def days_to_close(self) -> Floats:
+        """Days from creation to closing, shape (n,); infinite where it has not come."""
+        closed = self.closed != NEVER
+        return np.where(closed, (np.where(closed, self.closed, 0) - self.created) / DAY, np.inf)
+
+    @cached_property
+    def rate(self) -> tuple[int, int]:
+        """Wins among the mature leads, and how many these are."""
+        return int(self.won[self.is_mature].sum()), int(self.is_mature.sum())
+
+    def open_at(self, lead: Ints, as_of: Ints) -> Bools:
+        """Whether leads were there and open at moments, shape of `lead`."""
+        undated = (self.is_won | self.is_lost)[lead] & (self.closed[lead] == NEVER)
+        return (self.created[lead] <= as_of) & (self.closed[lead] > as_of) & ~undated
+
+    def won_within(self, lead: Ints, as_of: Ints) -> Bools:
+        """Whether leads were won within one horizon after moments, shape of `lead`."""
+        closed = self.closed[lead]
+        in_time = (closed > as_of) & (closed - self.horizon <= as_of)
+        return self.is_won[lead] & in_time
+
+    @cached_property
+    def is_touch(self) -> Bools:
+        """Which types of activity are touches: neither stages nor the outcome, shape (n_kinds,).
+
+        A type nearly all of whose activities come with the closing is the outcome itself.
+        """
+        if self.log is None:
+            return np.zeros(0, dtype=bool)
+        named = {name.casefold() for name in self.project.report.stage_activities}
+        k = len(self.log.kinds)
+        with_closing = np.abs(self.log.at - self.closed[self.log.lead]) <= CLOSE
+        n = np.bincount(self.log.kind, minlength=k)
+        share = np.bincount(self.log.kind[with_closing], minlength=k) / np.maximum(n, 1)
+        is_stage = np.array([kind.casefold() in named for kind in self.log.kinds], dtype=bool)
+        return ~is_stage & (share < ENDING)
+
+    @cached_property
+    def first_sales_at(self) -> Ints:
+        """When sales first worked each lead after its creation; `NEVER` if it has not."""
+        return self.first_sales_after(self.created)
+
+    def first_sales_after(self, times: Ints) -> Ints:
+        """When sales first worked each lead at or after a time of its own, shape (n,)."""
+        first = np.full(len(self), NEVER)
+        if self.log is not None and self.sales:
+            kinds = np.array([kind in self.sales for kind in self.log.kinds])
+            counts = kinds[self.log.kind] & (self.log.at >= times[self.log.lead])
+            by = {channel.casefold() for channel in self.project.report.sales_channels}
+            if by:
+                channels = [*(each.casefold() in by for each in self.log.channels), False]
+                counts &= np.array(channels)[self.log.channel]  # -1, no channel, is the last
+            whose, at = self.log.lead[counts], self.log.at[counts]
+            begins = np.flatnonzero(np.diff(whose, prepend=-1))
+            first[whose[begins]] = at[begins]
+        return first
+
+    def table(self) -> pd.DataFrame:
+        """Give a row a lead, for people who want to look a number up.
+
+        Returns
+        -------
+        DataFrame, n rows
+            `lead_id`, `source`, `created_at`, `age_days`, `outcome`, `closed_at`, `amount`,
+            `is_mature`, `won_in_time`, `stage`, `furthest_stage`, `activities`,
+            `first_activity_at`, `last_activity_at`, `first_sales_at`, and `probability`,
+            `score`, `grade` as of the moment; what is not known is missing.
+        """
+        outcome = np.select([self.is_won, self.is_lost], ["won", "lost"], default="open")
+        columns: dict[str, Any] = {
+            "lead_id": self.records.leads["lead_id"].to_numpy(),
+            "source": None if self.source is None else self.source.of_leads,
+            "created_at": _times(self.created),
+            "age_days": self.age_days,
+            "outcome": outcome,
+            "closed_at": _times(self.closed),
+            "amount": self.amount,
+            "is_mature": self.is_mature,
+            "won_in_time": self.won,
+        }
+        if self.funnel is not None:
+            names = np.array([*self.funnel.stages, None], dtype=object)
+            columns["stage"] = names[self.funnel.current]
+            columns["furthest_stage"] = names[self.funnel.furthest]
+        if self.log is not None:
+            columns["activities"] = self.log.counts(len(self))
+            columns["first_activity_at"] = _times(self.log.first_at(len(self)))
+            columns["last_activity_at"] = _times(self.log.last_at(len(self)))
+            columns["first_sales_at"] = _times(self.first_sales_at)
+        found = pd.DataFrame(columns)
+        if self.now is not None:
+            for name in ("probability", "score", "grade"):
+                found.loc[self.now.lead, name] = getattr(self.now, name)
+        return found
+
+
+def make_rows(
+    project: Project,
+    records: Records,
+    now: datetime.datetime,
+    scorer: LeadScorer | None = None,
+    *,
+    since: datetime.datetime | None = None,
+    segment: tuple[str, str] | None = None,
+) -> ReportRows:
+    """Make the rows of a report.
+
+    The moment is `now`, or the newest time in the records if that is earlier: an export of
+    last month says nothing of this one.
+
+    Parameters
+    ----------
+    project : Project
+    records : Records
+    now : datetime, timezone-aware
+    scorer : LeadScorer, optional
+        Without it the rows have no scores.
+    since : datetime, timezone-aware, optional
+        Only leads created at or after it.
+    segment : tuple of str, optional
+        A column of the leads table and its value; case does not matter.
+
+    Returns
+    -------
+    ReportRows
+
+    Raises
+    ------
+    ConfigError
+        If `segment` or the project file names something that is not there, or `since` is given
+        for leads without a time of creation.
+    LearningError
+        If no lead is left.
+    """
+    as_of = NOT_A_TIME
+    if records.has_times:
+        until = records.observed_until
+        seen = NOT_A_TIME if until is None else int(microseconds(pd.Series([until]))[0])
+        as_of = cell_time(now) if seen == NOT_A_TIME else min(cell_time(now), seen)
+    check_sales_channels(records.activities, project)
+    kept = _kept(records, as_of, since, segment)
+    leads_until = NOT_A_TIME
+    if records.has_times:
+        created = microseconds(records.leads["created_at"])
+        leads_until = int(created[created <= as_of].max(initial=NOT_A_TIME))
+    if not kept.any():
+        raise LearningError(
+            "No lead is left to report on: none was created up to the moment of the report with "
+            "these filters. Take --since or --segment out, or check the export."
+        )
+    if not kept.all():
+        records = records_of(records, np.flatnonzero(kept))
+    leads = records.leads
+    rows = _with_outcomes(project, records, scorer, as_of, leads_until)
+    source = source_column(leads, project)
+    rows = replace(
+        rows,
+        is_part=since is not None or segment is not None,
+        source=None if source is None else groups_of_column(leads[source], project, MOST_SOURCES),
+        audience=tuple(
+            groups_of_column(leads[column], project)
+            for column in audience_columns(leads, project)
+            if column != source
+        ),
+    )
+    if rows.has_times:
+        position = pd.Index(leads["lead_id"])
+        log = read_log(records.activities, position, as_of)
+        rows = replace(
+            rows,
+            log=log,
+            funnel=read_funnel(records, log, project, position, rows.closed, as_of),
+            sales=() if log is None else sales_types(log.kinds, project),
+        )
+    return rows if scorer is None else _with_scores(rows, scorer)
+
+
+def _kept(
+    records: Records,
+    as_of: int,
+    since: datetime.datetime | None,
+    segment: tuple[str, str] | None,
+) -> Bools:
+    leads = records.leads
+    kept = np.ones(len(leads), dtype=bool)
+    if records.has_times:
+        created = microseconds(leads["created_at"])
+        kept &= created <= as_of
+        if since is not None:
+            kept &= created >= cell_time(since)
+    elif since is not None:
+        raise ConfigError(
+            "--since needs a time of creation, which these leads do not have. "
+            "Name it with [leads] created_at, or leave --since out."
+        )
+    if segment is not None:
+        column, value = segment
+        if column not in leads.columns:
+            raise ConfigError(
+                f"--segment: the leads have no column `{column}`.\n"
+                f"{nearest(column, list(leads.columns))}"
+            )
+        wanted = str(cell_text(value)).casefold()
+        texts = read_column(leads[column], lambda cell: str(cell_text(cell)).casefold(), object)
+        found = texts == wanted
+        if not found.any():
+            common = [str(each) for each in leads[column].value_counts().head(50).index]
+            raise ConfigError(
+                f"--segment: no lead has `{column}` = `{value}`.\n{nearest(value, common)}"
+            )
+        kept &= found
+    return kept
+
+
+def _with_outcomes(
+    project: Project, records: Records, scorer: LeadScorer | None, as_of: int, leads_until: int
+) -> ReportRows:
+    leads, outcomes = records.leads, records.outcomes
+    n, horizon = len(leads), int(project.learn.horizon_days * DAY)
+    has_times = as_of != NOT_A_TIME
+    created = microseconds(leads["created_at"]) if has_times else np.full(n, NOT_A_TIME)
+    lead = places(outcomes["lead_id"], leads["lead_id"])
+    at = microseconds(outcomes["closed_at"])
+    is_win = (outcomes["outcome"] == "won").to_numpy()
+    known = lead >= 0
+    if has_times:
+        known &= (at == NOT_A_TIME) | (at <= as_of)
+    lead, at, is_win = lead[known], np.where(at == NOT_A_TIME, NEVER, at)[known], is_win[known]
+    place = np.flatnonzero(known)
+    # The first win of a lead counts before any loss; of several losses the first.
+    order = np.lexsort((at, ~is_win, lead))
+    first = order[np.flatnonzero(np.diff(lead[order], prepend=-1))]
+    is_won, is_lost = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
+    closed, amount = np.full(n, NEVER), np.zeros(n)
+    reason = np.full(n, None, dtype=object)
+    whose = lead[first]
+    is_won[whose], is_lost[whose], closed[whose] = is_win[first], ~is_win[first], at[first]
+    sums = outcomes["amount"].to_numpy(dtype=np.float64)[place[first]]
+    amount[whose] = np.where(is_win[first], np.nan_to_num(sums), 0.0)
+    said = outcomes["reason"].to_numpy(dtype=object)[place[first]]
+    reason[whose] = [None if pd.isna(each) else each for each in said]
+    if not has_times:
+        won, is_mature = is_won, is_won | is_lost
+    else:
+        won = is_won & ((closed == NEVER) | (closed - horizon <= created))
+        is_mature = created + horizon <= as_of
+    return ReportRows(
+        project, records, scorer, as_of, leads_until, horizon, created, closed, is_won, is_lost,
+        won, is_mature, amount, reason, None, (),
+    )  # fmt: skip
+
+
+def _with_scores(rows: ReportRows, scorer: LeadScorer) -> ReportRows:
+    everyone = np.arange(len(rows))
+    if not rows.has_times:
+        timeless = np.full(len(rows), NOT_A_TIME)
+        open_leads = everyone[rows.is_open]
+        return replace(
+            rows,
+            now=score_moments(scorer, rows.records, open_leads, timeless[open_leads]),
+            arrival=score_moments(scorer, rows.records, everyone, timeless),
+        )
+    moment, back = np.full(len(rows), rows.as_of), np.full(len(rows), rows.as_of - rows.horizon)
+    now, before = everyone[rows.is_open], everyone[rows.open_at(everyone, back)]
+    return replace(
+        rows,
+        now=score_moments(scorer, rows.records, now, moment[now]),
+        before=score_moments(scorer, rows.records, before, back[before]),
+        arrival=score_moments(scorer, rows.records, everyone, rows.created),
+    )
+
+
+def _times(at: Ints) -> pd.Series:
+    known = (at != NEVER) & (at != NOT_A_TIME)
+    times = pd.Series(pd.NaT, index=range(len(at)), dtype=TIME_DTYPE)
+    times[known] = pd.to_datetime(at[known], unit="us", utc=True).astype(TIME_DTYPE)
+    return times

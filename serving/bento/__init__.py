@@ -1,0 +1,1 @@
+"""BentoML: model store, processes, new champions."""

@@ -1,0 +1,255 @@
+"""The service's contract: OpenAPI 3.0 and Swagger 2.0, made from the structs that are read.
+
+Two documents, because Salesforce and most generators take 3.0 and Power Platform takes 2.0
+only. Neither knows `"type": "null"`, so a value that may be null says so in their way. Names
+of operations are letters and digits, because Apex makes method names of them.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from features.attributes.attribute import NumberAttribute
+from serving.calls import ServedModel
+from serving.contract.operations import CALLS, READ_ONE_BY_ONE, REQUEST_ID, Described
+from serving.errors import CODES, MESSAGES, error_body
+from serving.payloads.answers import Failure
+from serving.payloads.flat_lead import PREFIX, RESERVED
+from serving.settings import Settings
+
+VERSION = "1.0.0"
+REF = "#/components/schemas/"
+FLAT_LEAD = "FlatLead"
+FAILURES = {
+    400: "The body is not valid JSON.",
+    401: "",
+    403: "",
+    404: "The lead, or the ledger that would hold it, is not there.",
+    408: "",
+    413: "The body is too large.",
+    422: "A field is missing, unknown or of the wrong kind.",
+    429: "",
+    500: "",
+    503: "",
+    504: "",
+}
+RETRIED = (429, 503, 504)
+DESCRIPTION = (
+    "Scores leads by how likely they are to convert. Every answer carries the model's version "
+    "and a request id in its body; every failure has one shape. A status of 4xx is the caller's "
+    "fault, and the message says what to change; 429, 503 and 504 pass: repeat the request after "
+    "as many seconds as Retry-After says."
+)
+
+
+def contracts(settings: Settings, fields: Mapping[str, str]) -> tuple[bytes, bytes]:
+    """Give the contract as OpenAPI 3.0.3 and as Swagger 2.0, both JSON.
+
+    Parameters
+    ----------
+    settings : Settings
+    fields : mapping of str to str
+        What the model that answers looks at, as a flow writes it, and its kind: `number`
+        or `string`.
+
+    Examples
+    --------
+    >>> settings = Settings(public_url="https://scores.example.com")
+    >>> three, two = contracts(settings, {"Lead_Source": "string"})
+    >>> b'"openapi":"3.0.3"' in three, b'"swagger":"2.0"' in two
+    (True, True)
+    """
+    document = openapi(settings.public_url or "http://127.0.0.1:3000", fields)
+    return msgspec.json.encode(document), msgspec.json.encode(swagger(document))
+
+
+def flat_fields(model: ServedModel) -> dict[str, str]:
+    """Give what a model looks at, as a flow writes it: `number` or `string` by name."""
+    written = {column: name for name, column in reversed(model.names_by_identifier.items())}
+    return {
+        PREFIX + name if name in RESERVED else name: (
+            "number" if isinstance(attribute, NumberAttribute) else "string"
+        )
+        for attribute in model.scorer.pipeline.attributes
+        if (name := written.get(attribute.column))
+    }
+
+
+def openapi(url: str, fields: Mapping[str, str]) -> dict[str, Any]:
+    """Build the contract as OpenAPI 3.0.3."""
+    kinds = {kind for call in CALLS.values() for kind in (call.takes, call.gives) if kind}
+    kinds |= {kind for _, kind in READ_ONE_BY_ONE.values()} | {Failure}
+    ordered = sorted(kinds, key=lambda kind: kind.__name__)
+    _, schemas = msgspec.json.schema_components(ordered, ref_template=REF + "{name}")
+    for kind, (field, item) in READ_ONE_BY_ONE.items():
+        schemas[kind.__name__]["properties"][field]["items"] = {"$ref": REF + item.__name__}
+    schemas[FLAT_LEAD] = _flat_lead(fields)
+    return {
+        "openapi": "3.0.3",
+        "info": {"title": "leadscore", "version": VERSION, "description": DESCRIPTION},
+        "servers": [{"url": url.rstrip("/")}],
+        "security": [{"apiKey": []}, {"bearer": []}],
+        "paths": {path: {"post": _operation(call)} for path, call in CALLS.items()},
+        "components": {
+            "schemas": {name: _without_null(schema) for name, schema in sorted(schemas.items())},
+            "responses": {f"Failure{status}": _failure(status) for status in FAILURES},
+            "securitySchemes": {
+                "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+                "bearer": {"type": "http", "scheme": "bearer"},
+            },
+        },
+    }
+
+
+def _flat_lead(fields: Mapping[str, str]) -> dict[str, Any]:
+    """Describe what `/score_lead` takes: the model's own fields by name, so flows can map them."""
+    own = {name: {"type": kind, "nullable": True} for name, kind in fields.items()}
+    told = {
+        "lead_id": "The lead's id in the CRM.",
+        "created_at": "When the lead was created: ISO 8601, UTC if it names no zone, or "
+        "milliseconds since 1970 of 13 digits.",
+        "as_of": "The moment of scoring, written alike; now if it is missing.",
+    }
+    fixed = {
+        name: {"type": "string", "nullable": True, "description": text}
+        for name, text in told.items()
+    }
+    return {
+        "title": FLAT_LEAD,
+        "description": "One lead; fields that are not listed are ignored, with a warning.",
+        "type": "object",
+        "properties": own | fixed,
+        "additionalProperties": {"nullable": True},
+    }
+
+
+def _operation(call: Described) -> dict[str, Any]:
+    answered: dict[str, Any] = {
+        "description": f"{call.summary}: the answer.",
+        "content": _json(call.gives.__name__, call.answered),
+    }
+    takes = call.takes.__name__ if call.takes else FLAT_LEAD
+    return {
+        "operationId": call.operation,
+        "summary": call.summary,
+        "description": call.description,
+        "requestBody": {"required": True, "content": _json(takes, call.asked)},
+        "responses": {"200": answered}
+        | {str(s): {"$ref": f"#/components/responses/Failure{s}"} for s in FAILURES},
+    }
+
+
+def _json(name: str, example: Mapping[str, Any]) -> dict[str, Any]:
+    return {"application/json": {"schema": {"$ref": REF + name}, "example": example}}
+
+
+def _failure(status: int) -> dict[str, Any]:
+    message = FAILURES[status] or MESSAGES[status]
+    told: dict[str, Any] = {
+        "description": f"{CODES[status]}: {message}",
+        "content": _json(Failure.__name__, error_body(status, message, REQUEST_ID)),
+    }
+    if status in RETRIED:
+        wait = {"description": "Seconds to wait.", "schema": {"type": "integer"}}
+        told["headers"] = {"Retry-After": wait}
+    return told
+
+
+def _without_null(schema: Any) -> Any:
+    """Say `nullable` where JSON Schema says that a value may be null.
+
+    Examples
+    --------
+    >>> _without_null({"anyOf": [{"type": "string"}, {"type": "null"}], "default": None})
+    {'type': 'string', 'nullable': True}
+    """
+    if isinstance(schema, list):
+        return [_without_null(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    plain = {
+        key: value if key == "default" else _without_null(value)
+        for key, value in schema.items()
+        if not (key == "default" and value is None) and not (key == "required" and value == [])
+    }
+    if isinstance(plain.get("description"), str):
+        plain["description"] = " ".join(plain["description"].split())
+    options = plain.get("anyOf")
+    if not isinstance(options, list):
+        return plain
+    left = [option for option in options if option.get("type") != "null"]
+    may_be_null = len(left) < len(options)
+    rest = {key: value for key, value in plain.items() if key != "anyOf"}
+    if len(left) == 1:
+        rest |= {"allOf": left} if "$ref" in left[0] else left[0]
+    else:
+        rest["anyOf"] = left
+    return rest | {"nullable": True} if may_be_null else rest
+
+
+def swagger(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn the contract into Swagger 2.0, which has one kind for a value and no bearer."""
+    url = urlsplit(document["servers"][0]["url"])
+    components = document["components"]
+    return {
+        "swagger": "2.0",
+        "info": document["info"],
+        "host": url.netloc,
+        "basePath": url.path or "/",
+        "schemes": [url.scheme],
+        "consumes": ["application/json"],
+        "produces": ["application/json"],
+        "securityDefinitions": {"apiKey": components["securitySchemes"]["apiKey"]},
+        "security": [{"apiKey": []}],
+        "paths": {
+            path: {"post": _operation_2(methods["post"])}
+            for path, methods in document["paths"].items()
+        },
+        "definitions": _deep(components["schemas"], _schema_2),
+        "responses": {name: _response_2(told) for name, told in components["responses"].items()},
+    }
+
+
+def _operation_2(operation: Mapping[str, Any]) -> dict[str, Any]:
+    body = operation["requestBody"]["content"]["application/json"]["schema"]
+    kept = {key: operation[key] for key in ("operationId", "summary", "description")}
+    return kept | {
+        "parameters": [
+            {"name": "body", "in": "body", "required": True, "schema": _deep(body, _schema_2)}
+        ],
+        "responses": {
+            status: _deep(told, _schema_2) if "$ref" in told else _response_2(told)
+            for status, told in operation["responses"].items()
+        },
+    }
+
+
+def _response_2(told: Mapping[str, Any]) -> dict[str, Any]:
+    content = told["content"]["application/json"]
+    response = {
+        "description": told["description"],
+        "schema": _deep(content["schema"], _schema_2),
+        "examples": {"application/json": content["example"]},
+    }
+    if "headers" in told:
+        wait = {"type": "integer", "description": "Seconds to wait."}
+        response["headers"] = {"Retry-After": wait}
+    return response
+
+
+def _schema_2(schema: dict[str, Any]) -> dict[str, Any]:
+    kept = {key: value for key, value in schema.items() if key not in ("anyOf", "nullable")}
+    if "$ref" in kept:
+        reference = kept["$ref"].replace("#/components/schemas/", "#/definitions/")
+        kept["$ref"] = reference.replace("#/components/responses/", "#/responses/")
+    return kept | {"x-nullable": True} if schema.get("nullable") else kept
+
+
+def _deep(value: Any, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
+    if isinstance(value, list):
+        return [_deep(part, change) for part in value]
+    if isinstance(value, dict):
+        return change({key: _deep(part, change) for key, part in value.items()})
+    return value

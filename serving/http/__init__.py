@@ -1,0 +1,1 @@
+"""HTTP: connections, keys, limits, logs and metrics."""

@@ -1,0 +1,187 @@
+"""Who may call what, and how often."""
+
+import base64
+import math
+from collections.abc import Mapping
+
+from serving.errors import RequestError
+from serving.http.keys import ApiKey, KeyRing, Role
+from serving.http.report_files import REPORT
+
+NEEDED_ROLE = {
+    "/score": Role.SCORE,
+    "/score_lead": Role.SCORE,
+    "/lead": Role.SCORE,
+    "/model": Role.SCORE,
+    REPORT: Role.SCORE,
+    "/activities": Role.WRITE,
+    "/stages": Role.WRITE,
+    "/outcomes": Role.WRITE,
+}  # every other path needs ADMIN
+
+
+class RateLimit:
+    """One token bucket for each key: so many requests at once, so many a second after that.
+
+    Parameters
+    ----------
+    per_second, burst : int
+
+    Examples
+    --------
+    >>> limit = RateLimit(per_second=2, burst=1)
+    >>> limit.wait("crm", 10.0), limit.wait("crm", 10.0), limit.wait("crm", 10.5)
+    (0.0, 0.5, 0.0)
+    """
+
+    def __init__(self, per_second: int, burst: int) -> None:
+        self._per_second = per_second
+        self._burst = burst
+        self._buckets: dict[str, tuple[float, float]] = {}
+
+    def wait(self, name: str, now: float) -> float:
+        """Take one request; 0 if it may go on, else the seconds to wait.
+
+        Parameters
+        ----------
+        name : str
+        now : float
+            Seconds of a clock that never goes back.
+        """
+        tokens, at = self._buckets.get(name, (float(self._burst), now))
+        tokens = min(tokens + (now - at) * self._per_second, self._burst)
+        if tokens >= 1.0:
+            self._buckets[name] = (tokens - 1.0, now)
+            return 0.0
+        self._buckets[name] = (tokens, now)
+        return (1.0 - tokens) / self._per_second
+
+
+class Guard:
+    """Admits a request, or says why not.
+
+    Parameters
+    ----------
+    keys : KeyRing or None
+        None: there is no file of keys, and callers on loopback need none.
+    limit : RateLimit
+    open_paths : frozenset of str
+        What needs no key.
+    """
+
+    def __init__(self, keys: KeyRing | None, limit: RateLimit, open_paths: frozenset[str]) -> None:
+        self._keys = keys
+        self._limit = limit
+        self._open = open_paths
+
+    @property
+    def fault(self) -> str | None:
+        """What is wrong with the keys, for everyone to see; None if all is well."""
+        return self._keys.fault if self._keys is not None else None
+
+    def identify(self, path: str, headers: Mapping[bytes, bytes], server: str) -> ApiKey | None:
+        """Find whose key a request came with; None if it needs none.
+
+        Parameters
+        ----------
+        path : str
+            One that the service answers.
+        headers : mapping of bytes to bytes
+            Names in lower case.
+        server : str
+            The address that the caller reached.
+
+        Raises
+        ------
+        RequestError
+            401 without a valid key, 403 if a web page calls a service without keys.
+        """
+        if path in self._open:
+            return None
+        if self._keys is None or not self._keys.is_needed:
+            if b"origin" in headers:  # some web page, in a browser on this machine
+                raise RequestError(403, "Without API keys no web page may call this service.")
+            if is_loopback(server):
+                return None
+            raise RequestError(
+                401,
+                "This service has no API keys yet, so it answers on loopback only. "
+                "Add one with `leadscore keys add`.",
+            )
+        key = _sent_key(headers, is_page=path == REPORT)
+        owner = self._keys.owner(key) if key else None
+        if owner is None:
+            raise RequestError(401, "")
+        return owner
+
+    def admit(self, owner: ApiKey, path: str, now: float) -> None:
+        """Check a key's role and its rate.
+
+        Parameters
+        ----------
+        owner : ApiKey
+        path : str
+        now : float
+            Seconds of a clock that never goes back.
+
+        Raises
+        ------
+        RequestError
+            403 if its role does not suffice, 429 if it called too often.
+        """
+        if Role[owner.role.upper()] < needed_role(path):
+            needed = needed_role(path).name.lower()
+            raise RequestError(
+                403, f"This key has the role {owner.role}; {path} needs the role {needed}."
+            )
+        self.limit(owner.name, now)
+
+    def limit(self, name: str, now: float) -> None:
+        """Take one request from a caller's allowance.
+
+        Raises
+        ------
+        RequestError
+            429 if nothing is left of it.
+        """
+        wait = self._limit.wait(name, now)
+        if wait:
+            raise RequestError(
+                429,
+                "This key calls too often. Wait as long as Retry-After says, then go on more "
+                "slowly, or send more leads in one request.",
+                retry_after=math.ceil(wait),
+            )
+
+
+def needed_role(path: str) -> Role:
+    """Give the least role that may call a path."""
+    return NEEDED_ROLE.get(path, Role.ADMIN)
+
+
+def is_loopback(address: str) -> bool:
+    """Tell whether an address is this machine's own; an empty one is a socket in a file.
+
+    Examples
+    --------
+    >>> is_loopback("127.0.0.1"), is_loopback("::1"), is_loopback("10.0.0.5")
+    (True, True, False)
+    """
+    return address in ("", "::1", "localhost") or address.startswith(("127.", "::ffff:127."))
+
+
+def _sent_key(headers: Mapping[bytes, bytes], is_page: bool) -> str:
+    """Find the key; a browser that opens a page sends it as a password, to pages only.
+
+    It would send the password along with what another site's page makes it post.
+    """
+    sent = headers.get(b"authorization", b"")
+    if sent[:7].lower() == b"bearer ":
+        return sent[7:].strip().decode("latin-1")
+    if is_page and sent[:6].lower() == b"basic ":
+        try:
+            user_and_password = base64.b64decode(sent[6:].strip(), validate=True)
+        except ValueError:
+            return ""
+        return user_and_password.partition(b":")[2].decode("latin-1")
+    return headers.get(b"x-api-key", b"").strip().decode("latin-1")

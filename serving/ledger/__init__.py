@@ -1,0 +1,1 @@
+"""The ledger as the service uses it."""

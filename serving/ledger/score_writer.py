@@ -1,0 +1,203 @@
+"""Writes scores to the ledger behind the answers: in batches, from a bounded queue.
+
+Nobody was told that a score is stored. While the database is away the queue holds what it
+can, and what it cannot hold is counted. With a score go the attributes, activities and
+stages that its lead was sent with.
+"""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from crm.errors import LedgerError
+from crm.ledger.ledger import Batch, Ledger
+from serving.ledger.faults import LedgerFaults
+
+MAX_QUEUED: Final = 50_000  # scores and leads; of activities and stages more, being smaller
+EVENTS_LIKE_A_SCORE: Final = 4
+AT_ONCE: Final = 1_000
+GATHER_SECONDS: Final = 0.2
+RETRY_SECONDS: Final = (0.5, 1.0, 2.0, 5.0)
+
+log = logging.getLogger("leadscore")
+
+
+class ScoreWriter:
+    """Takes what was answered, and has a thread write it.
+
+    Parameters
+    ----------
+    ledger : Ledger
+    faults : LedgerFaults, optional
+        Where it is told that nothing can be written.
+    max_queued : int
+        Most scores and leads that wait, the events that came with them counted in.
+
+    Attributes
+    ----------
+    written, dropped : int
+        Scores written, and scores lost: the queue was full, the database refused them for
+        good, or the service ended while the database was away. Of erased leads nothing is
+        written, and nothing is lost.
+    tell_queued : callable
+        Told how many scores wait, whenever that changes.
+    """
+
+    def __init__(
+        self, ledger: Ledger, faults: LedgerFaults | None = None, max_queued: int = MAX_QUEUED
+    ) -> None:
+        self.written = 0
+        self.dropped = 0
+        self.tell_queued: Callable[[int], None] = lambda queued: None
+        self._ledger = ledger
+        self._faults = faults or LedgerFaults()
+        self._max_queued = max_queued
+        self._waiting: deque[tuple[Batch, int]] = deque()
+        self._rows = self._queued = 0
+        self._load = 0.0
+        self._changed = threading.Condition()
+        self._end_by: float | None = None
+        self._is_closed = False
+        self._thread: threading.Thread | None = None
+
+    @property
+    def queued(self) -> int:
+        """How many scores wait to be written."""
+        return self._queued
+
+    def put(self, batch: Batch, now: int) -> None:
+        """Take a batch to be written soon, or drop it if too much waits; never waits itself.
+
+        One alone is never too much, and one that is too much for a transaction goes into several.
+
+        Parameters
+        ----------
+        batch : Batch
+        now : int
+            Microseconds since 1970 UTC.
+        """
+        with self._changed:
+            is_full = self._load + _load(batch) > self._max_queued
+            if self._end_by is not None or (is_full and self._waiting):
+                self.dropped += len(batch.scores)
+                return
+            self._waiting.extend((piece, now) for piece in _pieces(batch))
+            self._rows += len(batch)
+            self._load += _load(batch)
+            self._count_queued(len(batch.scores))
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="score-writer", daemon=True)
+                self._thread.start()
+            if len(self._waiting) == 1 or self._rows >= AT_ONCE:
+                self._changed.notify()
+
+    def close(self, seconds: float = 5.0) -> None:
+        """Write what waits, for at most so many seconds; count what could not be written."""
+        with self._changed:
+            self._end_by = time.monotonic() + seconds
+            self._changed.notify()
+        if self._thread is not None:
+            self._thread.join(seconds + 1)
+        with self._changed:
+            self._is_closed = True
+            self.dropped += self._queued
+            if self._queued:
+                log.error("scores were not written", extra={"count": self._queued})
+            self._waiting.clear()
+            self._rows = 0
+            self._count_queued(-self._queued)
+            self._load = 0.0
+
+    def _run(self) -> None:
+        failures = 0
+        while True:
+            with self._changed:
+                if failures:
+                    self._changed.wait_for(self._is_ending, RETRY_SECONDS[min(failures, 4) - 1])
+                else:
+                    self._changed.wait_for(lambda: self._waiting or self._is_ending())
+                    self._changed.wait_for(self._is_worth_it, GATHER_SECONDS)
+                taken = self._taken()
+                if not taken and self._is_ending():
+                    return
+            if taken:
+                failures = 0 if self._write(taken) else failures + 1
+            if failures and self._end_by is not None:
+                if time.monotonic() > self._end_by:
+                    return
+                time.sleep(0.1)
+
+    def _write(self, taken: list[tuple[Batch, int]]) -> bool:
+        """Write some batches; give whether they are done with, one way or another."""
+        joined = Batch(
+            scores=[score for batch, _ in taken for score in batch.scores],
+            leads=[lead for batch, _ in taken for lead in batch.leads],
+            activities=[row for batch, _ in taken for row in batch.activities],
+            stages=[row for batch, _ in taken for row in batch.stages],
+        )
+        written = 0
+        try:
+            written = self._ledger.add_batch(joined, taken[-1][1])
+            lost = 0
+            self._faults.worked("written")
+        except LedgerError as error:
+            if error.is_passing:
+                self._faults.failed("written", error)
+                return False
+            lost = len(joined.scores)
+            log.error("scores were refused", extra={"count": lost, "fault": str(error)})
+        except Exception as error:
+            lost = len(joined.scores)
+            log.error("scores were refused", extra={"count": lost, "fault": type(error).__name__})
+        with self._changed:
+            if self._is_closed:  # it took longer than the end could wait, and is counted
+                return True
+            for _ in taken:
+                self._waiting.popleft()
+            self._rows -= len(joined)
+            self._load -= _load(joined)
+            self._count_queued(-len(joined.scores))
+            self.written += written
+            self.dropped += lost
+        return True
+
+    def _count_queued(self, more: int) -> None:
+        self._queued += more
+        self.tell_queued(self._queued)
+
+    def _taken(self) -> list[tuple[Batch, int]]:
+        """Look at the oldest batches, as many as go into one transaction; at least one."""
+        taken: list[tuple[Batch, int]] = []
+        rows = 0
+        for waiting in self._waiting:
+            rows += len(waiting[0])
+            if taken and rows > AT_ONCE:
+                break
+            taken.append(waiting)
+        return taken
+
+    def _is_ending(self) -> bool:
+        return self._end_by is not None
+
+    def _is_worth_it(self) -> bool:
+        return self._rows >= AT_ONCE or self._is_ending()
+
+
+def _load(batch: Batch) -> float:
+    """Say of how many scores a batch takes the memory."""
+    events = len(batch.activities) + len(batch.stages)
+    return len(batch.scores) + len(batch.leads) + events / EVENTS_LIKE_A_SCORE
+
+
+def _pieces(batch: Batch) -> Iterator[Batch]:
+    """Cut a batch that is too large for one transaction."""
+    if len(batch) <= AT_ONCE:
+        yield batch
+        return
+    for kind in ("leads", "activities", "stages", "scores"):
+        rows = getattr(batch, kind)
+        for at in range(0, len(rows), AT_ONCE):
+            yield Batch(**{kind: rows[at : at + AT_ONCE]})

@@ -1,0 +1,120 @@
+"""`POST /score_lead`: one lead as one flat object, for CRM flows that cannot nest.
+
+Beside `lead_id`, `created_at` and `as_of` every field is an attribute. Flows that allow
+letters, digits and _ only write `Lead_Source` for `Lead Source`; an attribute whose name is
+taken is sent with `attribute_` before it.
+"""
+
+import re
+from collections.abc import Collection, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from features.moments import NOT_A_TIME
+from models.scorer import Score
+from serving.errors import RequestError
+from serving.payloads.score import (
+    LeadPayload,
+    invalid,
+    long_text,
+    named,
+    read_body,
+    read_time,
+    zero_character,
+)
+from serving.settings import Settings
+
+RESERVED: Final = ("lead_id", "created_at", "as_of")
+PREFIX: Final = "attribute_"
+REASONS: Final = 3
+
+
+def names_by_identifier(columns: Collection[str]) -> dict[str, str]:
+    """Map what a flow can write to the CRM's own names; what would be two names is none.
+
+    Examples
+    --------
+    >>> names_by_identifier(["Lead Source", "a b", "a-b"])
+    {'Lead_Source': 'Lead Source', 'Lead Source': 'Lead Source', 'a b': 'a b', 'a-b': 'a-b'}
+    """
+    by_identifier: dict[str, list[str]] = {}
+    for column in columns:
+        by_identifier.setdefault(re.sub(r"\W+", "_", column), []).append(column)
+    clear = {written: of[0] for written, of in by_identifier.items() if len(of) == 1}
+    return clear | {column: column for column in columns}
+
+
+def read_flat(body: bytes, settings: Settings, names: Mapping[str, str]) -> tuple[LeadPayload, int]:
+    """Read the body of `POST /score_lead`.
+
+    Nulls are missing, and so is an empty text for one of the three fields.
+
+    Parameters
+    ----------
+    body : bytes
+    settings : Settings
+    names : mapping of str to str
+        From `names_by_identifier`.
+
+    Returns
+    -------
+    LeadPayload
+        Without attributes if there was no field for one.
+    int
+        The moment of scoring in microseconds since 1970 UTC; `NOT_A_TIME` if none is named.
+
+    Raises
+    ------
+    RequestError
+        400 if the body is no JSON; 422 if it is not understood.
+
+    Examples
+    --------
+    >>> names = names_by_identifier(["Lead Source"])
+    >>> lead, as_of = read_flat(b'{"lead_id": 7, "Lead_Source": "Web"}', Settings(), names)
+    >>> lead.lead_id, lead.attributes, as_of == NOT_A_TIME
+    (7, {'Lead Source': 'Web'}, True)
+    """
+    fields, has_zero = read_body(body, dict[str, Any])
+    if has_zero and (found := zero_character(fields, "")):
+        raise found
+    given = {name: fields.pop(name, None) for name in RESERVED}
+    if not fields.keys() <= names.keys():
+        fields = named(fields, None)
+    attributes: dict[str, Any] = {}
+    for name, cell in fields.items():
+        if isinstance(cell, dict | list):
+            kind = "a list" if isinstance(cell, list) else "an object"
+            message = f"`{name[:100]}` is {kind}. Expected text, a number, true, false or null."
+            raise RequestError(422, message, name[:100])
+        bare = name.removeprefix(PREFIX)
+        attributes[names.get(name) or names.get(bare) or name] = cell
+    if found := long_text(attributes, "", settings):
+        raise RequestError(422, found.message)
+    sent = {name: cell for name, cell in given.items() if cell not in (None, "")}
+    as_of = sent.pop("as_of", None)
+    if isinstance(as_of, bool) or not isinstance(as_of, str | int | None):
+        raise RequestError(422, "`as_of` is no text. Expected an ISO 8601 time.", "as_of")
+    try:
+        lead = msgspec.convert(sent | {"attributes": attributes or None}, LeadPayload)
+    except msgspec.ValidationError as error:
+        raise invalid(str(error), "", LeadPayload) from None
+    return lead, NOT_A_TIME if as_of is None else read_time(as_of, "as_of")
+
+
+def flat_body(score: Score, used: Mapping[str, Any]) -> dict[str, Any]:
+    """One scored lead as one flat object: every field is always there, "" where it is empty."""
+    reasons = [str(reason) for reason in score.reasons[:REASONS]]
+    reasons += [""] * (REASONS - len(reasons))
+    return {
+        "lead_id": score.lead_id or "",
+        "probability": score.probability,
+        "score": score.score,
+        "grade": score.grade,
+        **{f"reason_{i}": reason for i, reason in enumerate(reasons, start=1)},
+        "warnings": "; ".join(score.warnings),
+        "used_activities": used["activities"],
+        "newest_activity": used["newest"] or "",
+        "used_stages": used["stages"],
+    }

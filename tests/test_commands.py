@@ -1,0 +1,297 @@
+"""The command line in this process: what it prints, its exit codes, and what it leaves."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from crm.ledger.ledger import Ledger
+from crm.simulation.simulator import Simulation, simulate
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def crm(tmp_path: Path) -> Path:
+    simulate(Simulation(leads=800, drift_at=1.0), tmp_path / "crm")
+    return tmp_path / "crm"
+
+
+def flat(folder: Path, rows: int = 200, **changes: object) -> Path:
+    """A small flat export with an order, and a project file for it."""
+    folder.mkdir(exist_ok=True)
+    leads = pd.DataFrame(
+        {
+            "id": [f"L{i}" for i in range(rows)],
+            "nr": range(rows),
+            "visits": [(i * 7) % 11 for i in range(rows)],
+            "source": [["Web", "Fair", "Call"][i % 3] for i in range(rows)],
+            "won": ["yes" if ((i * 7) % 11 > 6) != (i % 5 == 0) else "no" for i in range(rows)],
+        }
+    ).assign(**changes)
+    leads.to_csv(folder / "leads.csv", index=False)
+    (folder / "leadscore.toml").write_text(
+        '[project]\nname = "flat"\n'
+        '[leads]\nsource = "leads.csv"\nlead_id = "id"\norder = "nr"\noutcome = "won"\n'
+        '[learn]\nwon = ["yes"]\nlost = ["no"]\n'
+    )
+    return folder
+
+
+def left_behind(folder: Path) -> set[str]:
+    """What lies in a project's folder besides its records."""
+    known = {"leads.csv", "leadscore.toml"}
+    return {path.name for path in folder.iterdir() if path.name not in known}
+
+
+def test_train_prints_a_table_and_what_to_do_next(run: Run, crm: Path) -> None:
+    code, out, _ = run("train", "--project", crm)
+    assert code == 0
+    assert "SIMULATED" in out
+    assert "Judged by the newest 20% of leads" in out
+    for row in ("leadscore", "base rate", "logistic"):
+        assert row in out
+    assert "demo version 1 is the champion now." in out
+    assert "score leads.csv -o scored.csv" in out
+
+
+def test_train_json_gives_machines_the_same_facts(run: Run, crm: Path) -> None:
+    code, out, err = run("train", "--project", crm, "--json")
+    assert (code, err) == (0, "")
+    facts = json.loads(out)
+    assert facts["model"]["name"] == "demo"
+    assert facts["model"]["is_champion"] is True
+    assert facts["model"]["simulated"] is True
+    assert {"n", "roc_auc", "pr_auc", "log_loss", "brier", "ece", "lift_at_10"} <= set(
+        facts["test"]
+    )
+    assert set(facts["baselines"]) == {"base_rate", "logistic"}
+    learned = facts["learned_from"]
+    assert learned["leads"] == 800
+    assert 800 < learned["moments"] + learned["not_mature"] <= 3 * 800  # three ages, while open
+    code, out, _ = run("train", "--project", crm, "--json")
+    again = json.loads(out)
+    assert again["model"]["version"] == "2"
+    assert again["model"]["is_champion"] is False
+    assert again["model"]["digest"] == facts["model"]["digest"]
+
+
+def test_score_writes_every_lead_in_its_order(run: Run, crm: Path, tmp_path: Path) -> None:
+    run("train", "--project", crm, "--json")
+    code, out, _ = run("score", crm / "leads.csv", "-o", tmp_path / "s.csv", "-p", crm)
+    assert code == 0
+    assert "Scored 800 leads with demo 1" in out
+    scored = pd.read_csv(tmp_path / "s.csv")
+    assert list(scored.columns) == ["lead_id", "probability", "score", "grade"]
+    assert scored["lead_id"].tolist() == pd.read_csv(crm / "leads.csv")["lead_id"].tolist()
+    truth = pd.read_csv(crm / "truth.csv")["true_probability"]
+    assert scored["probability"].corr(truth) > 0.5
+
+
+def test_score_names_absent_and_unknown_columns(run: Run, tmp_path: Path) -> None:
+    folder = flat(tmp_path / "flat")
+    run("train", "-p", folder, "--json")
+    (tmp_path / "some.csv").write_text("id,visits,shoe size\nA,3,42\n")
+    code, out, _ = run("score", tmp_path / "some.csv", "-o", tmp_path / "s.csv", "-p", folder)
+    assert code == 0
+    assert "absent, so they counted as missing: source" in out
+    assert "unknown to the model and ignored: shoe size" in out
+
+
+def test_score_repeats_the_moments_that_the_service_names(run: Run, tmp_path: Path) -> None:
+    folder = flat(tmp_path / "flat")
+    run("train", "-p", folder, "--json")
+    said = set()
+    for moment in ("2026-01-10T12:00:25.025380+00:00", "2026-01-10T13:00:25.02538+01:00",
+                   "2026-01-10T12:00:25.025380Z"):  # fmt: skip
+        asked = ("score", folder / "leads.csv", "-o", tmp_path / "s.csv", "-p", folder, "--json")
+        code, out, err = run(*asked, "--as-of", moment)
+        assert code == 0, err
+        said.add(json.loads(out)["as_of"])
+    assert said == {"2026-01-10T12:00:25.025380+00:00"}
+    for no_time in ("yesterday", "0001-01-01T00:00+01:00"):
+        code, _, err = run(*asked, "--as-of", no_time)
+        assert (code, "Expected a time" in err) == (2, True), err
+
+
+def test_score_leaves_out_the_leads_that_were_erased_from_the_ledger(
+    run: Run, tmp_path: Path
+) -> None:
+    folder = flat(tmp_path / "flat")
+    run("train", "-p", folder, "--json")
+    project = folder / "leadscore.toml"
+    project.write_text(project.read_text() + '[ledger]\nurl = "sqlite:///ledger.db"\n')
+    with Ledger("sqlite:///ledger.db", folder) as ledger:
+        for erased in ("L3", "L7", "gone before"):
+            ledger.forget(erased, 0)
+    (tmp_path / "some.csv").write_text("id,visits\nL7,3\nL8,3\n L3 ,4\n,5\n")
+    code, out, _ = run("score", tmp_path / "some.csv", "-o", tmp_path / "s.csv", "-p", folder)
+    assert code == 0
+    assert "Scored 2 leads" in out
+    assert "Left out 2 leads that were erased from the ledger." in out
+    assert pd.read_csv(tmp_path / "s.csv")["lead_id"].tolist() == ["L8", np.nan]
+    (folder / "ledger.db").write_text("no database")  # who was erased cannot be told
+    code, _, err = run("score", tmp_path / "some.csv", "-o", tmp_path / "t.csv", "-p", folder)
+    assert code == 1
+    assert "The ledger's database" in err
+    assert not (tmp_path / "t.csv").exists()
+
+
+def test_init_then_train_works_unedited(run: Run, tmp_path: Path) -> None:
+    folder = flat(tmp_path / "flat")
+    (folder / "leadscore.toml").unlink()
+    code, out, _ = run("init", folder / "leads.csv", "--project", folder)
+    assert code == 0
+    assert "leadscore train" in out
+    code, out, _ = run("train", "--project", folder, "--json")
+    assert code == 0, out
+    facts = json.loads(out)
+    assert facts["test"]["roc_auc"] > 0.7  # a fifth of the outcomes is turned round: 0.73
+    assert facts["test"]["log_loss"] < facts["baselines"]["base_rate"]["log_loss"]
+
+
+def test_a_column_that_decides_the_outcome_is_learned_from_if_vouched_for(
+    run: Run, tmp_path: Path
+) -> None:
+    decided = ["yes" if (i * 7) % 11 > 6 else "no" for i in range(200)]
+    folder = flat(tmp_path / "flat", won=decided)
+    _, out, _ = run("train", "--project", folder, "--json")
+    assert [left["column"] for left in json.loads(out)["left_out"]] == ["visits"]
+    with (folder / "leadscore.toml").open("a") as file:
+        file.write('[columns]\nknown_in_time = ["visits"]\n')
+    code, out, _ = run("train", "--project", folder, "--json")
+    assert code == 0, out
+    assert json.loads(out)["test"]["roc_auc"] > 0.9
+
+
+def test_init_keeps_a_project_file_that_is_there(run: Run, tmp_path: Path) -> None:
+    folder = flat(tmp_path / "flat")
+    before = (folder / "leadscore.toml").read_text()
+    code, _, err = run("init", folder / "leads.csv", "--project", folder)
+    assert code == 2
+    assert "exists already" in err
+    assert (folder / "leadscore.toml").read_text() == before
+
+
+def test_help_names_every_command(run: Run) -> None:
+    code, out, _ = run("--help")
+    assert code == 0
+    for command in ("init", "simulate", "train", "score", "build", "serve", "demo"):
+        assert command in out
+
+
+BAD_TRAINING = {
+    "no project file": (lambda f: (f / "leadscore.toml").unlink(), 2, "leadscore init"),
+    "no table": (lambda f: (f / "leads.csv").unlink(), 2, "There is no file"),
+    "empty table": (lambda f: (f / "leads.csv").write_text(""), 2, "leads.csv is empty"),
+    "header only": (lambda f: (f / "leads.csv").write_text("id,nr,visits,won\n"), 2, "no rows"),
+    "no header": (
+        lambda f: (f / "leads.csv").write_text("1,1,2,3\n2,2,3,4\n"),
+        2,
+        "looks like data",
+    ),
+    "wrong delimiter": (
+        lambda f: edit(f, 'order = "nr"', 'order = "nr"\ndelimiter = ";"'),
+        2,
+        "delimiter",
+    ),
+    "unknown key": (lambda f: edit(f, "[learn]", "[learn]\nhorizont_days = 3"), 2, "horizon_days"),
+    "duplicate ids": (lambda f: flat(f, id="L1"), 2, "repeats in 200 of 200 rows"),
+    "undeclared outcome": (lambda f: flat(f, won="maybe"), 2, "that nobody declared: 'maybe'"),
+    "one class": (lambda f: flat(f, won="yes"), 1, "All 200 leads with a certain outcome are won"),
+    "no outcomes": (lambda f: flat(f, won=None), 1, "has a known outcome"),
+    "infinity": (
+        lambda f: flat(f, visits=["inf", *range(199)]),
+        2,
+        "`visits` is infinite in 1 rows",
+    ),
+    "half numbers": (
+        lambda f: flat(f, visits=[i if i % 2 else f"v{i}" for i in range(200)]),
+        2,
+        "a number in 50% and text in 50%",
+    ),
+    "nothing to learn from": (
+        lambda f: flat(f, visits=1, source="Web"),
+        1,
+        "No column of the leads is left to learn from",
+    ),
+}
+
+
+def edit(folder: Path, old: str, new: str) -> None:
+    text = (folder / "leadscore.toml").read_text()
+    assert old in text
+    (folder / "leadscore.toml").write_text(text.replace(old, new))
+
+
+def test_a_dozen_leads_give_a_base_rate_that_nobody_judged(run: Run, tmp_path: Path) -> None:
+    code, out, _ = run("train", "--project", flat(tmp_path / "flat", rows=12))
+    assert code == 0
+    assert "Verdict: not ready" in out
+    assert "base rate" in out
+    code, out, _ = run("models", "show", "1", "--project", tmp_path / "flat")
+    assert "Not ready" in out
+
+
+@pytest.mark.parametrize("case", BAD_TRAINING)
+def test_bad_input_ends_training_with_one_message(run: Run, tmp_path: Path, case: str) -> None:
+    break_it, expected_code, message = BAD_TRAINING[case]
+    folder = flat(tmp_path / "flat")
+    break_it(folder)
+    code, out, err = run("train", "--project", folder)
+    assert code == expected_code, err
+    assert message in err
+    assert err.count("error:") == 1
+    assert "is the champion" not in out
+    assert left_behind(folder) <= {"mlflow.db", "mlflow.db.lock"}
+
+
+def test_an_mlflow_that_is_down_is_told_before_training(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    folder = flat(tmp_path / "flat")
+    code, out, err = run("train", "--project", folder)
+    assert code == 1
+    assert "MLflow cannot be reached at http://127.0.0.1:9" in err
+    assert "Reading the records" not in out + err
+    assert left_behind(folder) == set()
+
+
+def test_scoring_without_a_champion_says_what_to_do(run: Run, tmp_path: Path) -> None:
+    folder = flat(tmp_path / "flat")
+    code, _, err = run("score", folder / "leads.csv", "-o", tmp_path / "s.csv", "-p", folder)
+    assert code == 1
+    assert "`flat` has no champion" in err
+    assert "leadscore train" in err
+    assert not (tmp_path / "s.csv").exists()
+
+
+def test_serving_without_a_bento_says_what_to_do(run: Run, tmp_path: Path) -> None:
+    code, _, err = run("serve", "--project", flat(tmp_path / "flat"))
+    assert code == 1
+    assert "leadscore build" in err
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "is empty"),
+        ("a,b\n1,2\n", "none of its columns"),
+        ("id,visits\n", "no rows"),
+        ("id,visits\n1,2,3\n", "uneven"),
+    ],
+)
+def test_bad_leads_leave_no_scores(run: Run, tmp_path: Path, content: str, message: str) -> None:
+    folder = flat(tmp_path / "flat")
+    run("train", "-p", folder, "--json")
+    (tmp_path / "bad.csv").write_text(content)
+    (tmp_path / "s.csv").write_text("kept")
+    code, _, err = run("score", tmp_path / "bad.csv", "-o", tmp_path / "s.csv", "-p", folder)
+    assert code == 2
+    assert message in err
+    assert (tmp_path / "s.csv").read_text() == "kept"
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".s.csv")]

@@ -1,0 +1,68 @@
+"""`leadscore report` and `leadscore train --report`: what they print, write, keep and refuse."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from crm.simulation.simulator import Simulation, simulate
+
+
+@pytest.fixture
+def crm(tmp_path: Path) -> Path:
+    simulate(Simulation(leads=700, activities_per_lead=2, drift_at=1.0), tmp_path / "crm")
+    return tmp_path / "crm"
+
+
+def test_a_report_says_where_to_look_and_keeps_what_people_wrote(run, crm):
+    code, out, _ = run("report", "--project", crm, "--share", "Ada")
+    assert code == 0
+    assert "There is no champion yet" in out
+    for place in ("report/index.html", "report/README.md", "report/csv", "takeaways/"):
+        assert f"{crm / place}" in out
+    assert (crm / "report" / "index.html").stat().st_size < 3_000_000
+    (page,) = (crm / "takeaways").glob("2*.md")
+    page.write_text(page.read_text() + "We agreed.\n")
+    code, out, _ = run("report", "--project", crm, "--share", "Bob", "--json")
+    facts = json.loads(out)
+    assert facts["takeaways"] == str(page)
+    assert facts["model"] is None
+    assert facts["files"]["index.html"] > 900_000
+    assert page.read_text().endswith("We agreed.\n")
+    assert "shared by Bob" in page.read_text()
+
+
+def test_filters_are_said_on_the_report(run, crm, tmp_path):
+    folder = tmp_path / "other"
+    options = ("--since", "2024-06-01", "--segment", "industry=Software", "--out", folder)
+    code, _, _ = run("report", "--project", crm, *options)
+    assert code == 0
+    assert "created since 2024-06-01; industry = Software" in (folder / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--segment", "industry"), "Expected a column and its value"),
+        (("--segment", "industri=Software"), "the leads have no column"),
+        (("--out", "."), "is no part of a report"),
+        (("--share", " "), "--share is empty"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_in_words(run, crm, monkeypatch, options, message):
+    monkeypatch.chdir(crm)
+    code, _, err = run("report", *options)
+    assert code == 2
+    assert message in err
+    assert not (crm / "report").exists()
+
+
+def test_a_training_keeps_the_report_with_its_run_if_asked(run, crm):
+    from crm.project import load_project
+    from models.registry.registry import Registry
+
+    code, out, _ = run("train", "--project", crm, "--report", "--json")
+    assert code == 0
+    registry = Registry(load_project(crm))
+    kept = registry.client.list_artifacts(json.loads(out)["model"]["run_id"], "report")
+    assert {"report/index.html", "report/report.json"} <= {file.path for file in kept}

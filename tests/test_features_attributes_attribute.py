@@ -1,0 +1,392 @@
+"""What a lead says of itself becomes the same numbers for one lead and for a million."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crm.cells import cell_text
+from crm.errors import LearningError, SchemaError
+from crm.project import PROJECT_FILE, load_project
+from crm.records import Records
+from features.attributes.attribute import (
+    MAX_VOCABULARY,
+    MISSING,
+    UNSEEN,
+    CategoryAttribute,
+    LeftOut,
+    NumberAttribute,
+    fit_attribute,
+)
+from features.fitting import fit_pipeline
+from features.moments import make_moments
+from features.pipeline import FeaturePipeline
+
+
+def fit(cells, kind=None, nothing=(), dtype=None):
+    return fit_attribute(pd.Series(cells, name="x", dtype=dtype), nothing=list(nothing), kind=kind)
+
+
+# -- what a column is
+
+
+@pytest.mark.parametrize("truths", [(True, False), ("TRUE", "False")])
+def test_true_and_false_are_words_alone_and_numbers_beside_numbers(truths):
+    assert fit([*truths] * 20).kind == "category"
+    assert fit([*truths, "perhaps"] * 20).kind == "category"
+    assert fit([*truths] * 20, nothing=["0"]).vocabulary == fit([*truths] * 20).vocabulary
+    found = fit([*truths, 1, 0, 7] * 20)
+    assert (found.kind, found.median) == ("number", 1)
+    assert [found.encode(truth) for truth in truths] == [1, 0]
+    assert fit([*truths] * 20, kind="number").median == 0.5
+    assert found.complaint(truths[0]) is None
+    assert math.isnan(fit([*truths, 5] * 20, nothing=["false"]).encode(truths[1]))
+
+
+@pytest.mark.parametrize("dtype", ["str", "object", "float", "Float64"])
+def test_numbers(dtype):
+    cells = pd.Series([1.5, 2, None, 4] * 20).astype(dtype)
+    assert fit(cells) == NumberAttribute("x", frozenset(), median=2.0)
+
+
+def test_a_few_words_among_numbers_count_as_missing():
+    found = fit(["7", "9"] * 100 + ["n/a"])
+    assert (found.kind, found.median) == ("number", 8)
+    assert math.isnan(found.encode("n/a"))
+    assert found.complaint("n/a") == "`x` is no number and counts as missing"
+    assert found.complaint("9") is found.complaint(None) is found.complaint("") is None
+
+
+def test_words_for_nothing_are_missing_whatever_the_kind():
+    found = fit(["1", "2.5", "Select", " SELECT "] * 20, nothing=["Select"])
+    assert found == NumberAttribute("x", frozenset({"select"}), median=1.75)
+    assert found.complaint("select") is None
+    found = fit(["EU", "US", "not  given"] * 20, nothing=["Not given "])
+    assert found.vocabulary == ("EU", "US")
+    assert found.encode("NOT GIVEN") == MISSING
+    assert found.complaint("not given") is None
+
+
+def test_numbers_for_nothing_are_missing():
+    for cells in ([-1, 5, 7, -1] * 20, ["-1", "5", "7", "-1.0"] * 20, [-1.0, 5, 7, -1] * 20):
+        found = fit(cells, nothing=["-1"])
+        assert found.median == 6
+        assert found.encode_column(pd.Series(cells[:4])).tolist() == pytest.approx(
+            [math.nan, 5, 7, math.nan], nan_ok=True
+        )
+        assert math.isnan(found.encode(-1))
+    odoo = fit(["12.5", "False", "7"] * 20, nothing=["False"])
+    assert odoo.median == 9.75
+    assert math.isnan(odoo.encode(False))
+
+
+def test_categories_are_their_most_frequent_spelling():
+    cells = ["EU", "eu ", "US", "EU", None] * 20 + ["APAC"] * 4
+    found = fit(cells)
+    assert found == CategoryAttribute("x", frozenset(), vocabulary=("EU", "US"))
+    encoded = [found.encode(cell) for cell in (None, "", "APAC", " eU", "us")]
+    assert encoded == [MISSING, MISSING, UNSEEN, 2, 3]
+    assert found.complaint("APAC") == "`x` has a value that was rare or unseen in training"
+    assert found.complaint("eu") is found.complaint(None) is None
+
+
+def test_truth_values_are_the_same_category_as_their_words():
+    for cells in ([True, False], ["True", "false"], np.array([True, False])):
+        assert fit(list(cells) * 20).vocabulary in (("true", "false"), ("True", "false"))
+    found = fit([True, False, None] * 20, dtype=object)
+    assert [found.encode(cell) for cell in (True, "TRUE", False, None)] == [2, 2, 3, MISSING]
+
+
+def test_few_values_that_are_half_numbers_are_categories():
+    assert fit(["1", "2", "3", "4+"] * 20).vocabulary == ("1", "2", "3", "4+")
+
+
+def test_half_numbers_half_text():
+    cells = [str(i) for i in range(60)] + [f"t{i}" for i in range(60)]
+    message = (
+        r"leads: `x` is a number in 50% and text in 50% of 240 rows\. Say which it is: list it in "
+        r"\[columns\] number .*, category or ignore"
+    )
+    with pytest.raises(SchemaError, match=message):
+        fit(cells * 2)
+    assert fit(cells * 2, kind="number").median == 29.5
+    assert fit(cells * 9, kind="category").kind == "category"
+
+
+INFINITE = {
+    "text": ["1", "inf", "-Infinity"] * 40,
+    "float": [1.0, math.inf, -math.inf] * 40,
+    "nothing else": [math.inf, -math.inf] * 60,
+}
+
+
+@pytest.mark.parametrize(("cells"), INFINITE.values(), ids=INFINITE)
+def test_infinities_in_a_number_column(cells):
+    message = (
+        r"leads: `x` is infinite in \d+ rows\. Expected finite numbers or empty cells; "
+        r"mend the export, or list the word in \[columns\] nothing"
+    )
+    with pytest.raises(SchemaError, match=message):
+        fit(cells)
+    with pytest.raises(SchemaError, match=message):
+        fit(cells, kind="number")
+
+
+def test_infinities_may_be_nothing():
+    assert fit(INFINITE["float"] + [3.0], nothing=["inf", "-inf"]).median == 1
+    assert fit(INFINITE["text"] + ["3"], nothing=["INF", "-infinity"]).median == 1
+
+
+def test_a_company_may_be_called_infinity():
+    assert "Infinity" in fit(["Infinity", "Acme", "Initech"] * 20).vocabulary
+
+
+# -- what is left out
+
+
+@pytest.mark.parametrize(
+    ("cells", "nothing", "reason"),
+    [
+        ([None] * 30, [], "it is empty"),
+        (["", " ", None] * 10, [], "it is empty"),
+        (["-", "?", None] * 10, ["-", "?"], "it is empty"),
+        (["EU"] * 30, [], "it is always 'EU'"),
+        ([7.0] * 30, [], "it is always '7'"),
+        (["y" * 99] * 30, [], f"it is always '{'y' * 40}'"),
+        (range(100), [], "each lead has a number of its own: an identifier"),
+        ([f"n{i}" for i in range(100)], [], "nearly each lead has a value of its own: an ident"),
+    ],
+)
+def test_columns_that_say_nothing_are_left_out(cells, nothing, reason):
+    found = fit(list(cells), nothing=nothing)
+    assert isinstance(found, LeftOut)
+    assert found.reason.startswith(reason)
+
+
+def test_a_number_column_that_holds_none_is_left_out():
+    found = fit(["a", "b"] * 20, kind="number")
+    assert found == LeftOut("x", "it is listed as a number and holds none")
+
+
+def test_one_value_with_gaps_says_something():
+    assert fit(["EU", None] * 20).vocabulary == ("EU",)
+    assert fit([7.0, None] * 20).median == 7
+
+
+@pytest.mark.parametrize("repeats", [1, 2, 7])
+def test_a_hundred_thousand_categories_are_bounded(repeats):
+    found = fit([f"c{i}" for i in range(100_000)] * repeats)
+    if repeats == 1:
+        assert isinstance(found, LeftOut)
+    else:
+        assert len(found.vocabulary) == MAX_VOCABULARY
+        assert found.encode("c99999") == UNSEEN
+
+
+def test_rare_values_are_unseen():
+    found = fit(["EU"] * 20 + ["US"] * 5 + ["APAC"] * 4)
+    assert found.vocabulary == ("EU", "US")
+    assert fit(["a", "b", "b"]).vocabulary == ("b",)
+
+
+# -- laws
+
+cells = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 3),
+    st.floats(allow_infinity=False),
+    st.sampled_from(["EU", "eu ", "-1", "-1.0", "None", "1e400", "Select", "true", " ", "inf"]),
+    st.text(max_size=4),
+    st.integers(),
+    st.just(10**400),
+)
+columns = st.one_of(
+    st.lists(cells, max_size=12).map(lambda c: pd.Series(c, dtype=object, name="x")),
+    st.lists(st.none() | st.text(max_size=4), max_size=12).map(
+        lambda c: pd.Series(c, dtype="str", name="x")
+    ),
+    st.lists(st.none() | st.integers(-3, 3), max_size=12).map(
+        lambda c: pd.Series(c, dtype="Int64", name="x")
+    ),
+    st.lists(st.floats(), max_size=12).map(lambda c: pd.Series(c, dtype=float, name="x")),
+    st.lists(st.booleans(), max_size=12).map(lambda c: pd.Series(c, dtype=bool, name="x")),
+    st.lists(st.sampled_from(["EU", "-1", "Select"]), max_size=12).map(
+        lambda c: pd.Series(c, dtype="category", name="x")
+    ),
+)
+nothings = st.frozensets(st.sampled_from(["-1", "select", "false", "none", "0", "inf"]))
+attributes = st.one_of(
+    st.builds(NumberAttribute, st.just("x"), nothings, st.just(0.0)),
+    st.builds(
+        CategoryAttribute, st.just("x"), nothings, st.just(("EU", "true", "1", "-1", "None"))
+    ),
+)
+
+
+@given(attributes, columns)
+def test_a_column_is_encoded_as_its_cells_are(attribute, column):
+    """Encoding a column equals encoding each of its cells, and leaves the column as it was."""
+    before = column.copy(deep=True)
+    encoded = attribute.encode_column(column)
+    assert encoded.dtype == np.float64
+    np.testing.assert_array_equal(encoded, [attribute.encode(cell) for cell in column.tolist()])
+    pd.testing.assert_series_equal(column, before)
+
+
+@given(attributes, st.lists(cells, max_size=12))
+def test_cells_are_encoded_as_each_is(attribute, cells):
+    """A lead scores the same among others as alone, whatever the others send."""
+    together = np.asarray(attribute.encode_cells(cells), dtype=np.float64)
+    np.testing.assert_array_equal(together, [attribute.encode(cell) for cell in cells])
+
+
+@given(attributes, cells)
+def test_a_cell_is_encoded_as_its_text_is(attribute, cell):
+    """A lead scores the same from JSON as from a file of text that it was written to."""
+    written = cell_text(cell)
+    np.testing.assert_array_equal(attribute.encode(written), attribute.encode(cell))
+    assert attribute.complaint(written) == attribute.complaint(cell)
+    if attribute.complaint(cell) is not None:
+        np.testing.assert_equal(attribute.encode(cell), attribute.odd)
+
+
+@given(columns, nothings, st.sampled_from([None, "number", "category"]))
+def test_fitting_answers_for_every_column(column, nothing, kind):
+    """A column is a feature, is left out, or is refused; the column stays as it was."""
+    before = column.copy(deep=True)
+    try:
+        found = fit_attribute(column, nothing=sorted(nothing), kind=kind)
+    except SchemaError as refusal:
+        if "infinite" not in str(refusal):
+            raise
+        return
+    pd.testing.assert_series_equal(column, before)
+    if isinstance(found, NumberAttribute):
+        assert math.isfinite(found.median)
+    elif isinstance(found, CategoryAttribute):
+        assert found.vocabulary
+        folded = [value.casefold() for value in found.vocabulary]
+        assert len(set(folded)) == len(folded)
+        assert not set(folded) & found.nothing
+
+
+# -- the pipeline
+
+PROJECT = """
+[project]
+name = "acme"
+[leads]
+source = "leads.csv"
+lead_id = "Id"
+outcome = "Status"
+reason = "Why"
+[learn]
+won = ["yes"]
+[columns]
+nothing = ["Select", "-1"]
+ignore = ["Note"]
+known_later = ["Last Call"]
+sensitive = ["Age", "Gender"]
+allow_sensitive = ["Age"]
+category = ["Plan"]
+"""
+
+
+@pytest.fixture
+def project(tmp_path):
+    (tmp_path / PROJECT_FILE).write_text(PROJECT)
+    return load_project(tmp_path)
+
+
+@pytest.fixture
+def records():
+    n = 60
+    generator = np.random.default_rng(3)
+    ids = [str(i) for i in range(n)]
+    leads = pd.DataFrame(
+        {
+            "lead_id": ids,
+            "Id": ids,
+            "Status": generator.choice(["yes", "no"], n),
+            "Why": "price",
+            "Note": [f"note {i}" for i in range(n)],
+            "Last Call": generator.random(n),
+            "Age": generator.integers(18, 80, n).astype(str),
+            "Gender": generator.choice(["f", "m"], n),
+            "Plan": generator.integers(1, 4, n),
+            "Region": generator.choice(["EU", "eu", "US", "Select", None], n),
+            "Size": generator.choice([-1, 5, 10.5, np.nan], n),
+            "Always": "x",
+        }
+    )
+    outcomes = pd.DataFrame({"lead_id": ids, "outcome": generator.choice(["won", "lost"], n)})
+    return Records(leads=leads, outcomes=outcomes.assign(closed_at=pd.NaT))
+
+
+def fitted(records, project):
+    return fit_pipeline(records, make_moments(records, project.learn), project)
+
+
+def test_the_project_says_what_is_a_feature(records, project):
+    pipeline = fitted(records, project)
+    kinds = {attribute.column: attribute.kind for attribute in pipeline.attributes}
+    assert kinds == {"Age": "number", "Plan": "category", "Region": "category", "Size": "number"}
+    assert {left.column: left.reason for left in pipeline.left_out} == {
+        "Note": "the project ignores it",
+        "Last Call": "it is known later than the moment of scoring",
+        "Gender": "it is sensitive, and the project does not allow it as a feature",
+        "Always": "it is always 'x'",
+    }
+
+
+def test_one_lead_is_encoded_as_it_is_among_all(records, project):
+    pipeline = fitted(records, project)
+    matrix = pipeline.matrix(records.leads)
+    rows = [pipeline.rows([lead])[0] for lead in records.leads.astype(object).to_dict("records")]
+    np.testing.assert_array_equal(matrix, rows)
+    backwards = pipeline.matrix(records.leads[::-1][records.leads.columns[::-1]])
+    np.testing.assert_array_equal(backwards, matrix[::-1])
+    np.testing.assert_array_equal(pipeline.matrix(records.leads.iloc[[7]]), matrix[[7]])
+
+
+def test_absent_columns_are_missing(records, project):
+    pipeline = fitted(records, project)
+    bare = pipeline.matrix(records.leads[["lead_id"]])
+    np.testing.assert_array_equal(bare, [pipeline.rows([{}])[0]] * len(records.leads))
+
+
+def test_fitting_and_transforming_change_no_input(records, project):
+    before = records.leads.copy(deep=True)
+    moments = make_moments(records, project.learn)
+    fit_pipeline(records, moments, project).transform(records, moments)
+    pd.testing.assert_frame_equal(records.leads, before)
+
+
+def test_a_pipeline_sees_the_leads_of_its_moments_only(records, project):
+    moments = make_moments(records, project.learn)
+    first = moments.take(moments.lead < 40)
+    other = records.leads.copy()
+    other.loc[40:, "Region"] = "Mars"
+    changed = Records(leads=other, outcomes=records.outcomes)
+    assert fit_pipeline(changed, first, project) == fit_pipeline(records, first, project)
+
+
+def test_a_pipeline_survives_as_plain_data(records, project):
+    pipeline = fitted(records, project)
+    again = FeaturePipeline.from_json(pipeline.to_json())
+    assert again == pipeline
+    np.testing.assert_array_equal(again.matrix(records.leads), pipeline.matrix(records.leads))
+
+
+def test_no_column_is_left(records, project):
+    bare = Records(leads=records.leads[["lead_id", "Note", "Always"]], outcomes=records.outcomes)
+    message = (
+        r"No column of the leads is left to learn from\. `Note`: the project ignores it; "
+        r"`Always`: it is always 'x'\. Export attributes with the leads, or loosen \[columns\]"
+    )
+    with pytest.raises(LearningError, match=message):
+        fitted(bare, project)

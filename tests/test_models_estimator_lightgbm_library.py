@@ -1,0 +1,101 @@
+"""LightGBM's library, asked without its Python: the same numbers, for every shape of a matrix."""
+
+import copy
+import pickle
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import lightgbm
+import numpy as np
+import pytest
+
+from models.estimator.lightgbm_library import MANY_ROWS, LoadedBooster
+
+
+@pytest.fixture(scope="module")
+def text() -> str:
+    features, label = draw(600, seed=0)
+    parameters = {"objective": "binary", "verbosity": -1, "num_threads": 1, "num_leaves": 20}
+    training = lightgbm.Dataset(features, label, categorical_feature=[3])
+    return lightgbm.train(parameters, training, 30).model_to_string()
+
+
+def draw(n: int, seed: int):
+    generator = np.random.default_rng(seed)
+    features = generator.normal(size=(n, 4))
+    features[:, 3] = generator.integers(0, 9, n)
+    label = (features[:, 0] + features[:, 3] / 4 + generator.normal(size=n) > 1).astype(np.int8)
+    features[generator.random(features.shape) < 0.15] = np.nan
+    return features, label
+
+
+@pytest.mark.parametrize("n", [1, 2, 100, MANY_ROWS - 1, MANY_ROWS, 1_000])
+def test_margins_are_those_of_lightgbms_python_to_the_last_bit(text: str, n: int) -> None:
+    features, _ = draw(n, seed=1)
+    expected = lightgbm.Booster(model_str=text).predict(features, raw_score=True)
+    assert LoadedBooster(text).margin(features).tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("n", [1, 3, 300])
+def test_how_a_matrix_lies_in_memory_changes_nothing(text: str, n: int) -> None:
+    features, _ = draw(n, seed=2)
+    booster = LoadedBooster(text)
+    expected = booster.margin(features).tolist()
+    wider = np.full((2 * n, 8), 7.0)
+    wider[::2, 1::2] = features
+    for same in (np.asfortranarray(features), wider[::2, 1::2], features[::-1][::-1]):
+        assert booster.margin(same).tolist() == expected
+
+
+def test_a_row_alone_is_as_among_others(text: str) -> None:
+    features, _ = draw(400, seed=3)
+    booster = LoadedBooster(text)
+    alone = [booster.margin(features[[row]])[0] for row in range(400)]
+    assert alone == booster.margin(features).tolist()
+
+
+def test_no_rows_have_no_margins(text: str) -> None:
+    assert LoadedBooster(text).margin(np.empty((0, 4))).shape == (0,)
+
+
+def test_other_columns_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="the trees expect 4 features; got 5"):
+        LoadedBooster(text).margin(np.zeros((1, 5)))
+
+
+def test_a_text_that_is_no_model_is_refused() -> None:
+    with pytest.raises(ValueError, match="LightGBM cannot use the trees: .*classes"):
+        LoadedBooster("nonsense")
+
+
+def test_a_copy_is_loaded_anew(text: str) -> None:
+    features, _ = draw(9, seed=4)
+    booster = LoadedBooster(text)
+    expected = booster.margin(features).tolist()
+    copies = [copy.deepcopy(booster), pickle.loads(pickle.dumps(booster))]
+    del booster
+    for each in copies:
+        assert each.margin(features).tolist() == expected
+
+
+def test_threads_do_not_disturb_each_other(text: str) -> None:
+    features, _ = draw(2_000, seed=5)
+    booster = LoadedBooster(text)
+    expected = booster.margin(features)
+
+    def ask(start: int) -> bool:
+        rows = slice(start, start + 1 + start % 40)
+        return booster.margin(features[rows]).tolist() == expected[rows].tolist()
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(ask, range(1_900))) == 1_900
+
+
+def test_the_service_needs_neither_scikit_learn_nor_lightgbms_python() -> None:
+    asked = (
+        "import sys, models.artifact; "
+        "print([name for name in ('lightgbm', 'sklearn') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,308 @@
+"""The metrics, held against scikit-learn and against sums done by hand."""
+
+from unittest.mock import patch
+
+import hypothesis.extra.numpy as arrays
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import expit, logit
+from sklearn.metrics import (
+    average_precision_score,
+    brier_score_loss,
+    log_loss,
+    roc_auc_score,
+)
+
+from models.evaluation import intervals
+from models.evaluation.intervals import resamples, share_interval, wilson
+from models.evaluation.metrics import METRICS, by_grade, evaluate, gains, measure, reliability
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_resamples():
+    """Most tests look at the values; those of the intervals ask for the full number."""
+    with patch.object(intervals, "N_RESAMPLES", 20):
+        yield
+
+
+@pytest.fixture
+def all_resamples(monkeypatch):
+    monkeypatch.setattr(intervals, "N_RESAMPLES", 300)
+
+
+@st.composite
+def judged_moments(draw):
+    """Margins with heavy ties, labels of both classes, weights, and whose moments they are."""
+    n = draw(st.integers(2, 60))
+    steps = draw(st.sampled_from([1, 2, 4, 1_000]))
+    margin = draw(arrays.arrays(np.int64, n, elements=st.integers(-4 * steps, 4 * steps))) / steps
+    label = draw(arrays.arrays(np.int8, n, elements=st.integers(0, 1)))
+    label[:2] = (0, 1)
+    weight = draw(arrays.arrays(np.float64, n, elements=st.sampled_from([0.25, 1 / 3, 0.5, 1.0])))
+    lead = draw(arrays.arrays(np.int64, n, elements=st.integers(2, 30)))
+    lead[:2] = (0, 1)
+    return margin, label, weight, lead
+
+
+@settings(deadline=None, max_examples=60)
+@given(moments=judged_moments())
+def test_metrics_equal_scikit_learn(moments) -> None:
+    margin, label, weight, lead = moments
+    values = evaluate(margin, label, weight, lead, seed=0).values
+    probability = expit(margin)
+    expected = {
+        "roc_auc": roc_auc_score(label, margin, sample_weight=weight),
+        "pr_auc": average_precision_score(label, margin, sample_weight=weight),
+        "log_loss": log_loss(label, probability, sample_weight=weight),
+        "brier": brier_score_loss(label, probability, sample_weight=weight),
+    }
+    assert {name: values[name] for name in expected} == pytest.approx(expected, abs=1e-12)
+
+
+@settings(deadline=None, max_examples=60)
+@given(moments=judged_moments(), seed=st.integers(0, 9))
+def test_the_order_of_moments_does_not_matter(moments, seed: int) -> None:
+    margin, label, weight, _ = moments
+    shuffled = np.random.default_rng(seed).permutation(len(margin))
+    lead = np.arange(len(margin))
+    one = evaluate(margin, label, weight, lead, seed=0).values
+    other = evaluate(margin[shuffled], label[shuffled], weight[shuffled], lead, seed=0).values
+    # Which bin holds the middle of a tie may hang on the last bit of a sum.
+    one, other = ({k: v for k, v in values.items() if k != "ece"} for values in (one, other))
+    assert one == pytest.approx(other, abs=1e-12)
+
+
+def test_calibration_error_by_hand() -> None:
+    # Two tied groups of ten: 0.8 stated and 6 won, 0.2 stated and 3 won.
+    margin = np.repeat(logit([0.8, 0.2]), 10)
+    label = np.array([1] * 6 + [0] * 4 + [1] * 3 + [0] * 7, dtype=np.int8)
+    found = evaluate(margin, label, np.ones(20), np.arange(20), seed=0)
+    assert found.values["ece"] == pytest.approx((10 * 0.2 + 10 * 0.1) / 20)
+    assert found.base_rate == pytest.approx(9 / 20)
+    assert (found.n, found.n_leads) == (20, 20)
+
+
+def test_a_certain_and_right_forecast_has_no_calibration_error() -> None:
+    margin = np.repeat([40.0, -40.0], 5)
+    label = np.repeat(np.array([1, 0], dtype=np.int8), 5)
+    values = evaluate(margin, label, np.ones(10), np.arange(10), seed=0).values
+    assert values["ece"] == pytest.approx(0.0, abs=1e-12)
+    assert values["log_loss"] == pytest.approx(0.0, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("margin", "won", "lift"),
+    [
+        # Of 20 leads the best two are worked; 4 are won in all, so random order finds 0.4.
+        (np.arange(20, 0, -1.0), [0, 1, 2, 3], 2 / 0.4),
+        (np.arange(20, 0, -1.0), [0, 5, 6, 7], 1 / 0.4),
+        (np.arange(20, 0, -1.0), [16, 17, 18, 19], 0.0),
+        # The best four are tied and hold two wins: two of the four find one of them.
+        (np.array([9.0] * 4 + [1.0] * 16), [0, 3, 10, 11], 1 / 0.4),
+        (np.zeros(20), [0, 1, 2, 3], 1.0),
+    ],
+    ids=["all on top", "one on top", "none on top", "tied top", "all tied"],
+)
+def test_lift_by_hand(margin, won: list[int], lift: float) -> None:
+    label = np.zeros(20, dtype=np.int8)
+    label[won] = 1
+    values = evaluate(margin, label, np.ones(20), np.arange(20), seed=0).values
+    assert values["lift_at_10"] == pytest.approx(lift)
+
+
+@pytest.mark.usefixtures("all_resamples")
+def test_intervals_hold_the_value_and_narrow_with_more_leads() -> None:
+    width = {}
+    for n in (200, 3_200):
+        generator = np.random.default_rng(7)
+        margin = generator.normal(-1.5, 1.0, n)
+        # Half as steep as stated: also the calibration error is away from its lower end.
+        label = (generator.random(n) < expit(0.5 * margin)).astype(np.int8)
+        found = evaluate(margin, label, np.ones(n), np.arange(n), seed=0)
+        for name in METRICS:
+            low, high = found.intervals[name]
+            assert low <= found.values[name] <= high, name
+            width[name, n] = high - low
+    for name in METRICS:
+        assert 2.5 < width[name, 200] / width[name, 3_200] < 6, name  # the square root of 16 is 4
+
+
+def test_the_bootstrap_draws_leads_and_not_moments() -> None:
+    generator = np.random.default_rng(3)
+    margin = generator.normal(-1.0, 1.0, 300)
+    label = (generator.random(300) < expit(margin)).astype(np.int8)
+    once = evaluate(margin, label, np.ones(300), np.arange(300), seed=0)
+    thrice = evaluate(
+        np.repeat(margin, 3), np.repeat(label, 3), np.full(900, 1 / 3), np.arange(900) // 3, seed=0
+    )
+    assert (thrice.n, thrice.n_leads) == (900, 300)
+    for name in set(METRICS) - {"ece"}:  # whose bins may end elsewhere
+        assert thrice.values[name] == pytest.approx(once.values[name])
+        assert thrice.intervals[name] == pytest.approx(once.intervals[name])
+
+
+def test_the_same_seed_gives_the_same_intervals() -> None:
+    label = np.tile(np.array([0, 1, 0], dtype=np.int8), 30)
+    margin = np.linspace(-2, 1, 90)
+    same = [evaluate(margin, label, np.ones(90), np.arange(90), seed=5) for _ in range(2)]
+    other = evaluate(margin, label, np.ones(90), np.arange(90), seed=6)
+    assert same[0] == same[1]
+    assert same[0].intervals != other.intervals
+
+
+def test_an_evaluation_is_plain_data() -> None:
+    label = np.array([0, 1, 0, 1], dtype=np.int8)
+    stated = evaluate(np.arange(4.0), label, np.ones(4), np.arange(4), seed=0).to_json()
+    assert stated.keys() == {
+        "n", "n_leads", "base_rate", "ece_by_chance", "intervals", *METRICS
+    }  # fmt: skip
+    assert stated["intervals"].keys() == set(METRICS)
+    assert all(isinstance(stated[name], float) for name in METRICS)
+
+
+@settings(deadline=None, max_examples=60)
+@given(moments=judged_moments())
+def test_reliability_rows_are_the_bins_of_the_calibration_error(moments) -> None:
+    margin, label, weight, lead = moments
+    rows = reliability(margin, label, weight)
+    bins = [row["bin"] for row in rows]
+    assert bins == sorted(set(bins))
+    assert 1 <= len(rows) <= 10
+    assert sum(row["n"] for row in rows) == pytest.approx(weight.sum())
+    for row in rows:
+        assert 0 <= row["low"] <= row["won"] + 1e-12
+        assert row["won"] - 1e-12 <= row["high"] <= 1
+    stated = [row["stated"] for row in rows]
+    assert stated == sorted(stated, reverse=True)
+    gap = sum(row["n"] * abs(row["stated"] - row["won"]) for row in rows) / weight.sum()
+    assert gap == pytest.approx(evaluate(margin, label, weight, lead, seed=0).values["ece"])
+
+
+def test_reliability_by_hand() -> None:
+    margin = np.repeat(logit([0.9, 0.1]), 50)
+    label = np.array([1] * 40 + [0] * 10 + [1] * 5 + [0] * 45, dtype=np.int8)
+    top, bottom = reliability(margin, label, np.ones(100))
+    assert (top["stated"], top["won"], top["n"]) == pytest.approx((0.9, 0.8, 50))
+    assert (bottom["stated"], bottom["won"], bottom["n"]) == pytest.approx((0.1, 0.1, 50))
+    assert (top["low"], top["high"]) == pytest.approx(wilson(0.8, 50))
+
+
+@settings(deadline=None, max_examples=60)
+@given(moments=judged_moments())
+def test_gains_climb_to_one_and_start_with_the_lift(moments) -> None:
+    margin, label, weight, lead = moments
+    rows = gains(margin, label, weight)
+    assert [row["share"] for row in rows] == [tenths / 10 for tenths in range(1, 11)]
+    found = [row["gain"] for row in rows]
+    assert found == sorted(found)
+    assert found[0] >= 0
+    assert found[-1] == pytest.approx(1.0)
+    lift = evaluate(margin, label, weight, lead, seed=0).values["lift_at_10"]
+    assert rows[0]["lift"] == pytest.approx(lift)
+
+
+def test_gains_share_out_what_is_tied() -> None:
+    label = np.array([1, 1, 0, 0, 0, 0, 0, 0, 0, 0], dtype=np.int8)
+    rows = gains(np.zeros(10), label, np.ones(10))
+    assert [row["gain"] for row in rows] == pytest.approx([row["share"] for row in rows])
+
+
+@pytest.mark.parametrize(
+    ("share", "n", "low", "high"),
+    [(0.5, 100, 0.4038, 0.5962), (0.1, 10, 0.0179, 0.4042), (1.0, 10, 0.7225, 1.0)],
+)
+def test_wilson_gives_published_intervals(share: float, n: int, low: float, high: float) -> None:
+    assert wilson(share, n) == pytest.approx((low, high), abs=1e-4)
+
+
+@pytest.mark.usefixtures("all_resamples")
+def test_gains_and_lifts_have_intervals_that_close_where_all_is_worked() -> None:
+    generator = np.random.default_rng(7)
+    margin = generator.normal(-1.5, 1.0, 800)
+    label = (generator.random(800) < expit(margin)).astype(np.int8)
+    rows = gains(margin, label, np.ones(800), np.arange(800), seed=0)
+    for row in rows[:-1]:
+        assert row["low"] < row["gain"] < row["high"]
+        assert row["lift_low"] == pytest.approx(row["low"] / row["share"])
+        assert row["lift_high"] == pytest.approx(row["high"] / row["share"])
+    assert (rows[-1]["low"], rows[-1]["high"]) == pytest.approx((1.0, 1.0))
+    lift = evaluate(margin, label, np.ones(800), np.arange(800), seed=0).intervals["lift_at_10"]
+    assert (rows[0]["lift_low"], rows[0]["lift_high"]) == pytest.approx(lift)
+
+
+def test_measured_metrics_are_those_of_the_evaluation() -> None:
+    generator = np.random.default_rng(1)
+    margin, weight = generator.normal(size=90), generator.uniform(0.5, 1, 90)
+    label = (generator.random(90) < 0.3).astype(np.int8)
+    whole = evaluate(margin, label, weight, np.arange(90), seed=0)
+    assert measure(margin, label, weight) == whole.values
+
+
+@pytest.mark.parametrize(
+    ("n_moments", "n_resamples"), [(10, 300), (500_000, 200), (2_000_000, 100)]
+)
+@pytest.mark.usefixtures("all_resamples")
+def test_more_moments_are_drawn_less_often(n_moments: int, n_resamples: int) -> None:
+    lead = np.zeros(n_moments, dtype=np.int64)  # one lead: what is counted costs nothing
+    assert sum(1 for _ in resamples(lead, seed=0)) == n_resamples
+
+
+def test_a_resample_draws_as_many_leads_as_there_are_and_each_whole() -> None:
+    lead = np.array([4, 9, 4, 4, 9, 2])
+    times = list(resamples(lead, seed=0))
+    assert len(times) == 20
+    for drawn in times:
+        assert drawn[0] == drawn[2] == drawn[3]
+        assert drawn[1] == drawn[4]
+        assert drawn[0] + drawn[1] + drawn[5] == 3
+
+
+def test_grades_by_hand() -> None:
+    # Two A leads of which one is won; of three D leads, one twice, none is.
+    rows = by_grade(
+        np.array([0.1, 0.5, 0.2, 0.7, 0.2, 0.1]),
+        np.array(["D", "A", "D", "A", "D", "D"]),
+        np.array([0, 0, 0, 1, 0, 0], dtype=np.int8),
+        np.ones(6),
+        np.array([0, 1, 2, 3, 2, 4]),
+    )
+    best, worst = rows
+    assert (best["grade"], best["n"], best["n_leads"], best["wins"]) == ("A", 2, 2, 1)
+    assert (best["share"], best["stated"], best["won"]) == pytest.approx((2 / 6, 0.6, 0.5))
+    assert (best["low"], best["high"]) == pytest.approx(wilson(0.5, 2))
+    assert (worst["grade"], worst["n"], worst["n_leads"], worst["wins"]) == ("D", 4, 3, 0)
+    assert (worst["share"], worst["stated"], worst["won"]) == pytest.approx((4 / 6, 0.15, 0.0))
+    assert (worst["low"], worst["high"]) == pytest.approx(wilson(0.0, 3))
+
+
+def test_grades_stand_from_the_best_to_the_worst_whatever_their_letters() -> None:
+    grade = np.array(["cold", "hot", "warm"])
+    rows = by_grade(
+        np.array([0.1, 0.9, 0.5]), grade, np.array([0, 1, 0], np.int8), np.ones(3), np.arange(3)
+    )
+    assert [row["grade"] for row in rows] == ["hot", "warm", "cold"]
+
+
+def test_a_share_of_leads_that_were_looked_at_twice_is_as_uncertain_as_of_leads() -> None:
+    won = np.array([1] * 30 + [0] * 70)
+    once = share_interval(won, np.ones(100), np.arange(100))
+    twice = share_interval(np.repeat(won, 2), np.ones(200), np.repeat(np.arange(100), 2))
+    assert once == pytest.approx(wilson(0.3, 100))
+    assert twice == pytest.approx(once)
+
+
+def test_a_share_is_as_certain_as_its_moments_where_those_of_a_lead_are_unlike() -> None:
+    # Each lead is won at one of its two moments: it tells nothing of itself.
+    low, high = share_interval(np.tile([0, 1], 50), np.ones(100), np.arange(100) // 2)
+    assert (low, high) == pytest.approx(wilson(0.5, 50))
+
+
+def test_a_bin_of_moments_of_few_leads_has_a_wide_interval() -> None:
+    margin = np.repeat(logit([0.5, 0.1]), 100)
+    label = np.tile([1] * 5 + [0] * 5, 20).astype(np.int8)
+    alone, *_ = reliability(margin, label, np.ones(200))
+    shared, *_ = reliability(margin, label, np.ones(200), np.arange(200) // 5)
+    assert (alone["low"], alone["high"]) == pytest.approx(wilson(0.5, 100))
+    assert (shared["low"], shared["high"]) == pytest.approx(wilson(0.5, 20))

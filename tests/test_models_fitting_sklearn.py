@@ -1,0 +1,187 @@
+"""BlendClassifier obeys scikit-learn: its own checks, each expected failure with its reason.
+
+Most of these checks bring fewer than twenty leads, of which leadscore learns the base rate.
+So they run twice: as the product is, and on blends that are made of however few leads.
+"""
+
+import re
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import cross_val_score
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from models.estimator.blend import BaseRate, Blend
+from models.fitting import blend as estimators
+from models.fitting.blend import BlendClassifier, BlendSettings
+
+CHECKS = 62  # that scikit-learn 1.9 has for such a classifier; fewer would be none at all
+
+
+def settled(logistic_weight: float) -> BlendClassifier:
+    settings = BlendSettings(logistic_weight, 1.0, 4.0, 10, "set by hand", ())
+    return BlendClassifier(settings=settings, tree_parameters={"min_data_in_leaf": 1})
+
+
+AS_IT_IS = parametrize_with_checks([BlendClassifier()])
+OF_FEW = parametrize_with_checks(
+    [settled(0.0), settled(0.5), settled(1.0)],
+    expected_failed_checks=lambda estimator: {
+        "check_sample_weight_equivalence_on_dense_data": "a row of weight 2 is one lead, not two: "
+        "folds, the scale of numbers and the draws of each tree count leads and not weights"
+    },
+)
+
+
+@AS_IT_IS
+def test_the_classifier_obeys_scikit_learn(estimator, check) -> None:
+    check(estimator)
+
+
+@OF_FEW
+def test_a_blend_of_few_leads_obeys_scikit_learn(estimator, check, monkeypatch) -> None:
+    monkeypatch.setattr(estimators, "FEWEST_OUTCOMES", 1)
+    check(estimator)
+
+
+@pytest.mark.parametrize(("checks", "n"), [(AS_IT_IS, 1), (OF_FEW, 3)], ids=["as it is", "of few"])
+def test_no_check_got_lost(checks, n: int) -> None:
+    collected = [getattr(each, "values", each)[1] for each in checks.args[1]]
+    assert len(collected) == n * CHECKS
+    names = {getattr(check, "func", check).__name__ for check in collected}
+    assert names >= {
+        "check_classifiers_train",
+        "check_estimators_unfitted",
+        "check_n_features_in_after_fitting",
+        "check_sample_weights_shape",
+        "check_sample_weight_equivalence_on_dense_data",
+        "check_supervised_y_no_nan",
+        "check_fit1d",
+        "check_classifier_not_supporting_multiclass",
+    }
+
+
+# -- what those checks do not ask -------------------------------------------------------------
+
+
+def draw(n: int = 120):
+    generator = np.random.default_rng(0)
+    X = generator.normal(size=(n, 3))
+    return X, np.where(X[:, 0] + generator.normal(size=n) > 0, "won", "lost")
+
+
+def test_words_are_classes_and_the_greater_one_is_a_win() -> None:
+    X, y = draw()
+    model = settled(0.5).fit(X, y)
+    assert model.classes_.tolist() == ["lost", "won"]
+    found = model.predict(X)
+    assert set(found) == {"lost", "won"}
+    assert (found == y).mean() > 0.7
+    assert model.score(X, y) == (found == y).mean()
+    won = model.predict_proba(X)[:, 1]
+    assert won[y == "won"].mean() > won[y == "lost"].mean() + 0.2
+    assert ((model.decision_function(X) > 0) == (found == "won")).all()
+
+
+def test_gaps_are_welcome_and_infinities_are_not() -> None:
+    X, y = draw()
+    X[::3, 1] = np.nan
+    model = settled(0.5).fit(X, y)
+    assert np.isfinite(model.predict_proba(X)).all()
+    X[5, 2] = np.inf
+    with pytest.raises(ValueError, match="Input X contains infinity"):
+        settled(0.5).fit(X, y)
+    with pytest.raises(ValueError, match="Input X contains infinity"):
+        model.predict(X)
+
+
+WRONG = {
+    "one class": (lambda X, y: (X, ["won"] * len(X)), {}, r"y has 1 class; expected lost and won"),
+    "three classes": (
+        lambda X, y: (X, (["won", "lost", "open"] * len(X))[: len(X)]), {},
+        r"Only binary classification is supported\. y has 3 classes; expected lost and won",
+    ),
+    "numbers for labels": (lambda X, y: (X, X[:, 0]), {}, r"Unknown label type: continuous"),
+    "one dimension": (lambda X, y: (X[:, 0], y), {}, r"Expected 2D array, got 1D array"),
+    "no rows": (lambda X, y: (X[:0], y[:0]), {}, r"Found array with 0 sample\(s\)"),
+    "no columns": (lambda X, y: (X[:, :0], y), {}, r"Found array with 0 feature\(s\)"),
+    "labels short of rows": (lambda X, y: (X, y[:-1]), {}, r"inconsistent numbers of samples"),
+    "weights short of rows": (
+        lambda X, y: (X, y), {"sample_weight": np.ones(7)},
+        r"sample_weight\.shape == \(7,\), expected \(120,\)",
+    ),
+    "weights below nothing": (
+        lambda X, y: (X, y), {"sample_weight": np.r_[-1.0, np.ones(119)]},
+        r"Negative values in data passed to `sample_weight`",
+    ),
+    "weights that are none": (
+        lambda X, y: (X, y), {"sample_weight": np.zeros(120)},
+        r"Sample weights must contain at least one non-zero number",
+    ),
+    "leads short of rows": (
+        lambda X, y: (X, y), {"lead": np.arange(7)}, r"inconsistent numbers of samples"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "more", "match"), WRONG.values(), ids=WRONG)
+def test_what_cannot_be_fitted_is_refused_in_words(change, more, match: str) -> None:
+    X, y = change(*draw())
+    with pytest.raises(ValueError, match=match):
+        settled(0.5).fit(X, y, **more)
+
+
+@pytest.mark.parametrize("directions", [(1,), (0, 1, 0, 0), (0, 2, 0), (0, 1, 0)])
+def test_directions_that_fit_no_columns_are_refused(directions) -> None:
+    # The last one names a direction of a category.
+    X, y = draw()
+    X[:, 1] = np.arange(120) % 4
+    model = settled(0.5).set_params(directions=directions, categorical=[1])
+    with pytest.raises(ValueError, match=r"directions are .*; expected 1, -1 or 0 for each of 3"):
+        model.fit(X, y)
+
+
+def test_another_number_of_columns_is_refused_by_name() -> None:
+    model = settled(0.5).fit(*draw())
+    for ask in (model.predict, model.predict_proba, model.decision_function):
+        with pytest.raises(
+            ValueError, match="X has 2 features, but BlendClassifier is expecting 3"
+        ):
+            ask(np.zeros((4, 2)))
+
+
+@pytest.mark.parametrize("ask", ["predict", "predict_proba", "decision_function"])
+def test_what_was_not_fitted_does_not_answer(ask: str) -> None:
+    with pytest.raises(NotFittedError, match="BlendClassifier instance is not fitted yet"):
+        getattr(BlendClassifier(), ask)(np.zeros((4, 2)))
+
+
+def test_a_clone_knows_nothing_and_learns_the_same() -> None:
+    X, y = draw()
+    model = settled(0.5).fit(X, y)
+    again = clone(model)
+    assert not hasattr(again, "blend_")
+    assert again.get_params() == model.get_params()
+    assert again.fit(X, y).blend_ == model.blend_
+
+
+def test_scikit_learn_can_cross_validate_it() -> None:
+    X, y = draw(200)
+    assert cross_val_score(settled(0.5), X, y, cv=3, scoring="roc_auc").mean() > 0.7
+
+
+def test_fitting_anew_forgets_the_fit_before() -> None:
+    X, y = draw()
+    model = BlendClassifier().fit(X, y)
+    assert isinstance(model.blend_, Blend)
+    model.fit(X[:30], y[:30])
+    assert isinstance(model.blend_, BaseRate)
+    assert model.settings_ is None
+    assert len(model.out_of_fold_) == 30
+
+
+def test_a_classifier_is_shown_with_what_was_set() -> None:
+    shown = repr(BlendClassifier(seed=3, categorical=[1]))
+    assert re.fullmatch(r"BlendClassifier\(categorical=\[1\], seed=3\)", shown)

@@ -1,0 +1,485 @@
+"""Promotions for real: one at a time, on record, and with a way back."""
+
+import datetime
+import json
+import shutil
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+
+from crm.errors import ConfigError, GateError, TrackingError
+from crm.project import load_project
+from models.registry.history import Gate, Judgement, begin_record, history, previous_champion
+from models.registry.promotion import (
+    ABANDONED_AFTER,
+    SCALE_MOVED,
+    _event,
+    appoint_challenger,
+    promote,
+    rollback,
+    user_name,
+)
+from models.registry.registry import CHALLENGER, SCALE_TAG, Registry, text_of_scale
+from models.scale import Scale
+
+with warnings.catch_warnings(action="ignore"):  # mlflow, at import
+    import mlflow
+
+NOON = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
+PASSED = Gate("LG101", "log loss", True, "It is better.")
+FAILED = Gate("LG103", "calibration", False, "It is far off.")
+SCALE = Scale(-1.5)
+
+
+@pytest.fixture
+def registry(empty_mlflow, tmp_path) -> Registry:
+    """Give a registry with versions 1, 2 and 3, whose artefacts nobody looks at."""
+    shutil.copy(empty_mlflow, tmp_path)
+    shutil.copy(empty_mlflow.with_name("leadscore.toml"), tmp_path)
+    registry = Registry(load_project(tmp_path))
+    register(registry, 3)
+    return registry
+
+
+def register(registry: Registry, n: int) -> None:
+    for _ in range(n):
+        run = registry.client.create_run(registry.experiment())
+        source = f"{run.info.artifact_uri}/scorer"
+        registry.register(source, run.info.run_id, None, {"digest": "d"})
+
+
+def judged(version: str, against: str | None, *gates: Gate, scale: Scale | None = SCALE):
+    return Judgement(version, against, gates or (PASSED,), scale)
+
+
+def at(minutes: float = 0) -> datetime.datetime:
+    return NOON + datetime.timedelta(minutes=minutes)
+
+
+def reign(registry: Registry, *versions: str) -> None:
+    """Let versions become champion one after the other."""
+    against = registry.find_champion()
+    for i, version in enumerate(versions):
+        promote(registry, judged(version, against), who="ann", at=at(i))
+        against = version
+
+
+def told(registry: Registry) -> list[tuple[str, str, str | None]]:
+    return [(event.what, event.version, event.previous) for event in history(registry)]
+
+
+def names_left(registry: Registry) -> list[str]:
+    """The project's own name, and locks that nobody released."""
+    names = [model.name for model in registry.client.search_registered_models()]
+    return [name for name in names if name.startswith(registry.name)]
+
+
+# -- promoting -----------------------------------------------------------------------------
+
+
+def test_a_challenger_that_passes_becomes_champion(registry) -> None:
+    reign(registry, "1")
+    event = promote(registry, judged("2", "1"), who="bob", at=at(5), because="newer data")
+    assert registry.champion() == "2"
+    assert (event.what, event.version, event.previous, event.who) == ("promoted", "2", "1", "bob")
+    assert history(registry)[-1] == event
+    assert names_left(registry) == ["demo"]
+
+
+def test_an_event_is_a_run_that_says_who_when_why_and_every_verdict(registry, tmp_path) -> None:
+    reign(registry, "1")
+    event = promote(registry, judged("2", "1"), who="bob", at=at(5), because=" newer data ")
+    run = registry.client.get_run(event.run_id)
+    assert (run.info.run_name, run.info.status) == ("promote version 2", "FINISHED")
+    assert run.info.start_time == at(5).timestamp() * 1000
+    tags = {k: v for k, v in run.data.tags.items() if k.startswith("leadscore.")}
+    assert tags == {
+        "leadscore.event": "promoted", "leadscore.version": "2", "leadscore.previous": "1",
+        "leadscore.who": "bob", "leadscore.because": "newer data", "leadscore.forced": "false",
+        "leadscore.failed": "", "leadscore.said": "",
+    }  # fmt: skip
+    assert run.data.tags["mlflow.user"] == "bob"
+    path = registry.client.download_artifacts(event.run_id, "gates.json", str(tmp_path))
+    assert json.loads(Path(path).read_text()) == {
+        "against": "1",
+        "gates": [
+            {"number": "LG101", "name": "log loss", "passed": True, "evidence": "It is better."}
+        ],
+    }
+
+
+def test_a_challenger_that_fails_stays_one_and_the_refusal_is_recorded(registry) -> None:
+    reign(registry, "1")
+    with pytest.raises(GateError, match=r"1 of 2 gates: LG103 calibration\..*--because") as refused:
+        promote(registry, judged("2", "1", PASSED, FAILED), who="bob", at=at(5))
+    assert refused.value.gates == (PASSED, FAILED)
+    assert registry.champion() == "1"
+    assert registry.find_alias(CHALLENGER) == "3"
+    last = history(registry)[-1]
+    assert (last.what, last.version, last.failed) == ("refused", "2", ("LG103 calibration",))
+    assert last.said == str(refused.value)
+
+
+def test_a_forced_promotion_is_recorded_as_such(registry) -> None:
+    reign(registry, "1")
+    judgement = judged("2", "1", FAILED)
+    promote(registry, judgement, who="bob", at=at(5), because="the fair is over", forced=True)
+    assert registry.champion() == "2"
+    last = history(registry)[-1]
+    assert (last.what, last.forced, last.because) == ("forced", True, "the fair is over")
+    assert last.failed == ("LG103 calibration",)
+    assert registry.client.get_run(last.run_id).data.tags["leadscore.forced"] == "true"
+
+
+def test_force_that_was_not_needed_is_an_ordinary_promotion(registry) -> None:
+    reign(registry, "1")
+    promote(registry, judged("2", "1"), who="bob", at=at(5), because="to be sure", forced=True)
+    assert told(registry)[-1] == ("promoted", "2", "1")
+
+
+@pytest.mark.parametrize("because", ["", "  "])
+def test_force_without_a_reason_is_refused(registry, because: str) -> None:
+    with pytest.raises(ConfigError, match="needs a reason"):
+        promote(registry, judged("2", None), who="bob", at=NOON, because=because, forced=True)
+    assert history(registry) == []
+
+
+def test_what_does_not_load_cannot_even_be_forced(registry) -> None:
+    judgement = judged("2", None, FAILED, scale=None)
+    with pytest.raises(GateError, match="does not load cannot be made champion"):
+        promote(registry, judgement, who="bob", at=NOON, because="please", forced=True)
+    assert registry.find_champion() is None
+    assert told(registry) == [("refused", "2", None)]
+
+
+def test_the_champion_is_not_promoted_again(registry) -> None:
+    reign(registry, "1")
+    with pytest.raises(ConfigError, match="is the champion already"):
+        promote(registry, judged("1", "1"), who="bob", at=at(5))
+
+
+# -- challengers ---------------------------------------------------------------------------
+
+
+def test_the_challenger_is_the_newest_version_that_never_reigned(registry) -> None:
+    appoint_challenger(registry)
+    assert registry.find_alias(CHALLENGER) == "3"
+    reign(registry, "1", "3")
+    assert registry.find_alias(CHALLENGER) == "2"
+    rollback(registry, judged("1", "3"), who="ann", at=at(9))
+    assert registry.find_alias(CHALLENGER) == "2"
+    reign(registry, "2")
+    assert registry.find_alias(CHALLENGER) is None
+
+
+def test_versions_are_found_by_number_and_alias(registry) -> None:
+    reign(registry, "1")
+    assert registry.resolve("champion").version == "1"
+    assert registry.resolve("challenger").version == "3"
+    assert registry.resolve("2").aliases == ()
+    with pytest.raises(ConfigError, match=r"no version '9'\. .* 1 \(champion\), 2, 3 \(chall"):
+        registry.resolve("9")
+
+
+# -- the way back --------------------------------------------------------------------------
+
+
+def test_a_rollback_makes_the_champion_before_champion_again(registry) -> None:
+    reign(registry, "1", "2")
+    assert previous_champion(registry) == "1"
+    rollback(registry, judged("1", "2"), who="bob", at=at(5), because="sales complained")
+    assert registry.champion() == "1"
+    assert told(registry) == [
+        ("first champion", "1", None), ("promoted", "2", "1"), ("rolled back", "1", "2")
+    ]  # fmt: skip
+    event = history(registry)[-1]
+    assert registry.client.get_run(event.run_id).info.run_name == "roll back to version 1"
+
+
+def test_a_second_rollback_goes_further_back_and_not_forth(registry) -> None:
+    reign(registry, "1", "2", "3")
+    rollback(registry, judged("2", "3"), who="bob", at=at(5))
+    assert previous_champion(registry) == "1"
+    rollback(registry, judged("1", "2"), who="bob", at=at(6))
+    with pytest.raises(ConfigError, match="Version 1 .* is the first champion"):
+        previous_champion(registry)
+
+
+def test_what_was_promoted_after_a_rollback_goes_back_to_its_own_predecessor(registry) -> None:
+    reign(registry, "1", "2")
+    rollback(registry, judged("1", "2"), who="bob", at=at(5))
+    promote(registry, judged("3", "1"), who="bob", at=at(6))
+    assert previous_champion(registry) == "1"
+
+
+def test_only_what_was_promoted_before_comes_back(registry) -> None:
+    reign(registry, "1", "2")
+    with pytest.raises(GateError):
+        promote(registry, judged("3", "2", FAILED), who="bob", at=at(5))
+    way_back = r"Version 3 .* never was champion.* back to: 1\. .*leadscore models promote 3"
+    with pytest.raises(ConfigError, match=way_back):
+        rollback(registry, judged("3", "2"), who="bob", at=at(6))
+    assert registry.champion() == "2"
+    assert told(registry)[-1] == ("refused", "3", "2")
+
+
+def test_a_version_that_does_not_load_does_not_come_back(registry) -> None:
+    reign(registry, "1", "2")
+    with pytest.raises(GateError, match="did not pass 1 of 1 gates"):
+        rollback(registry, judged("1", "2", FAILED, scale=None), who="bob", at=at(5))
+    assert registry.champion() == "2"
+    assert told(registry)[-1] == ("refused", "1", "2")
+
+
+# -- the scale -----------------------------------------------------------------------------
+
+
+def test_the_first_promotion_pins_the_scale(registry) -> None:
+    assert registry.pinned_scale() is None
+    reign(registry, "1")
+    assert registry.pinned_scale() == SCALE
+    tag = registry.client.get_registered_model("demo").tags[SCALE_TAG]
+    assert json.loads(tag) == {"base_log_odds": -1.5, "grades": {"A": 65, "B": 50, "C": 35}}
+
+
+def test_a_forced_promotion_moves_the_pin_and_says_so(registry) -> None:
+    reign(registry, "1")
+    other = Scale(-0.5, (("A", 70), ("B", 50), ("C", 35)))
+    judgement = judged("2", "1", FAILED, scale=other)
+    event = promote(registry, judgement, who="bob", at=at(5), because="new market", forced=True)
+    assert event.said == SCALE_MOVED
+    assert registry.pinned_scale() == other
+    rollback(registry, judged("1", "2"), who="bob", at=at(6))
+    assert registry.pinned_scale() == SCALE
+
+
+def test_a_pin_that_is_no_scale_is_refused(registry) -> None:
+    registry.client.set_registered_model_tag("demo", SCALE_TAG, '{"grades": []}')
+    with pytest.raises(TrackingError, match="is no scale"):
+        registry.pinned_scale()
+
+
+# -- two at once ---------------------------------------------------------------------------
+
+RACER = """
+import datetime, sys
+from pathlib import Path
+from crm.errors import GateError
+from crm.project import load_project
+from models.registry.history import Gate, Judgement
+from models.registry.promotion import promote
+from models.registry.registry import Registry
+from models.scale import Scale
+folder, version, who = sys.argv[1:]
+registry = Registry(load_project(Path(folder)))
+judgement = Judgement(version, "1", (Gate("LG101", "log loss", True, ""),), Scale(-1.5))
+print("ready", flush=True)
+sys.stdin.readline()
+try:
+    promote(registry, judgement, who=who, at=datetime.datetime.now(datetime.UTC))
+    print("won")
+except GateError as refused:
+    print("lost", refused)
+"""
+
+
+def race(folder: Path) -> dict[str, str]:
+    """Let two processes promote versions 2 and 3 at the same time; what each said."""
+    racers = {
+        who: subprocess.Popen(
+            [sys.executable, "-c", RACER, str(folder), version, who],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for version, who in (("2", "ann"), ("3", "bob"))
+    }  # fmt: skip
+    for process in racers.values():
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n", process.communicate()[1]
+    for process in racers.values():
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    said = {who: process.communicate(timeout=60) for who, process in racers.items()}
+    assert [err for _, err in said.values()] == ["", ""]
+    return {who: out.strip() for who, (out, _) in said.items()}
+
+
+def check_race(registry: Registry, folder: Path) -> None:
+    reign(registry, "1")
+    said = race(folder)
+    (winner,) = [who for who, out in said.items() if out == "won"]
+    (loser,) = [who for who, out in said.items() if out.startswith("lost")]
+    assert winner in said[loser]
+    version = {"ann": "2", "bob": "3"}
+    assert registry.champion() == version[winner]
+    assert sorted((e.what, e.version, e.who) for e in history(registry)[1:]) == [
+        ("promoted", version[winner], winner), ("refused", version[loser], loser)
+    ]  # fmt: skip
+    assert names_left(registry) == [registry.name]
+
+
+def test_of_two_promotions_at_once_one_wins_and_the_other_is_told(registry, tmp_path) -> None:
+    check_race(registry, tmp_path)
+
+
+def test_two_at_once_on_postgresql(registry, postgres_url, monkeypatch, tmp_path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", postgres_url)
+    file = tmp_path / "leadscore.toml"  # other tests have a `demo` in the same database
+    file.write_text(file.read_text().replace('"demo"', '"race"'))
+    there = Registry(load_project(tmp_path))
+    register(there, 3)
+    check_race(there, tmp_path)
+
+
+def test_two_at_once_on_a_server(registry, mlflow_server, monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server)
+    there = Registry(load_project(tmp_path))
+    register(there, 3)
+    check_race(there, tmp_path)
+
+
+def test_of_a_forced_promotion_that_comes_too_late_both_are_recorded(registry) -> None:
+    reign(registry, "1", "2")
+    with pytest.raises(GateError, match="was made champion by ann"):
+        promote(registry, judged("3", "1", FAILED), who="bob", at=at(5), because="now", forced=True)
+    last = history(registry)[-1]
+    assert (last.what, last.forced, last.because) == ("refused", True, "now")
+    assert last.failed == ("LG103 calibration",)
+    assert "was made champion by ann" in last.said
+    assert last.to_json()["forced"] is True
+    assert [event.forced for event in history(registry)[:-1]] == [False, False]
+
+
+def test_gates_judged_against_another_champion_do_not_count(registry) -> None:
+    reign(registry, "1", "2")
+    first = "^Version 2 .* by ann at 2026-03-01 12:01:00 UTC, while version 3 was judged against"
+    with pytest.raises(GateError, match=rf"{first} version 1\. Run the command again"):
+        promote(registry, judged("3", "1"), who="bob", at=at(5))
+    assert registry.champion() == "2"
+    assert told(registry)[-1] == ("refused", "3", "1")
+
+
+def hold(registry: Registry, name: str = "demo.promoting", token: str = "dead") -> None:
+    tags = {"leadscore.who": "carl", "leadscore.token": token}
+    assert registry.claim(name, tags)
+
+
+def now(minutes: float = 0) -> datetime.datetime:
+    """The lock's age is told by MLflow's clock, so these tests need the real one."""
+    return datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=minutes)
+
+
+def test_who_comes_while_another_promotes_is_told_who(registry) -> None:
+    hold(registry)
+    with pytest.raises(GateError, match="^carl is changing the champion .* right now, since "):
+        promote(registry, judged("2", None), who="bob", at=now())
+    assert registry.find_champion() is None
+    assert told(registry) == [("refused", "2", None)]
+    assert "demo.promoting" in names_left(registry)
+
+
+def test_the_lock_of_one_who_died_is_taken_over(registry) -> None:
+    hold(registry)
+    hold(registry, "demo.promoting.dead", "dead too")
+    promote(registry, judged("2", None), who="bob", at=now(ABANDONED_AFTER.total_seconds() / 60))
+    assert registry.champion() == "2"
+    assert names_left(registry) == ["demo"]
+
+
+def test_only_one_takes_an_abandoned_lock_over(registry) -> None:
+    hold(registry)
+    registry.client.create_registered_model(
+        "demo.promoting.dead", tags={"leadscore.who": "dora", "leadscore.token": "alive"}
+    )
+    with pytest.raises(GateError, match="^(carl|dora) is changing"):
+        promote(registry, judged("2", None), who="bob", at=now())
+
+
+# -- what fails halfway --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("step", ["pin_scale", "make_champion", "make_challenger"])
+def test_a_promotion_that_fails_leaves_nothing(registry, monkeypatch, step: str) -> None:
+    reign(registry, "1")
+    appoint_challenger(registry)
+    other = judged("2", "1", FAILED, scale=Scale(-0.5))
+    real, calls = getattr(registry, step), []
+
+    def fail_once(*arguments):
+        calls.append(arguments)
+        if len(calls) == 1:
+            raise mlflow.MlflowException("gone")
+        real(*arguments)
+
+    monkeypatch.setattr(registry, step, fail_once)
+    with pytest.raises(TrackingError, match="refused: gone"):
+        promote(registry, other, who="bob", at=at(5), because="b", forced=True)
+    assert calls
+    assert registry.champion() == "1"
+    assert registry.find_alias(CHALLENGER) == "3"
+    assert registry.pinned_scale() == SCALE
+    assert told(registry) == [("first champion", "1", None)]
+    assert names_left(registry) == ["demo"]
+
+
+def test_what_a_killed_promotion_left_is_undone_by_the_next(registry) -> None:
+    reign(registry, "1")
+    judgement = judged("2", "1", scale=Scale(-0.5))
+    tags = {"scale": text_of_scale(Scale(-0.5)), "scale_before": text_of_scale(SCALE)}
+    begin_record(
+        registry, _event("forced", judgement, "carl", at(3), "b", forced=True), judgement, tags
+    )
+    registry.pin_scale(Scale(-0.5))
+    assert told(registry) == [("first champion", "1", None)]
+    promote(registry, judged("3", "1"), who="bob", at=at(5))
+    assert told(registry) == [("first champion", "1", None), ("promoted", "3", "1")]
+    assert registry.pinned_scale() == SCALE
+
+
+def test_what_a_killed_promotion_had_done_is_finished_by_the_next(registry) -> None:
+    reign(registry, "1")
+    judgement = judged("2", "1")
+    begin_record(registry, _event("promoted", judgement, "carl", at(3), ""), judgement, {})
+    registry.make_champion("2")
+    promote(registry, judged("3", "2"), who="bob", at=at(5))
+    assert told(registry)[1:] == [("promoted", "2", "1"), ("promoted", "3", "2")]
+
+
+def test_the_history_only_grows(registry) -> None:
+    seen: list = []
+    reign(registry, "1")
+    for step in (
+        lambda: promote(registry, judged("2", "1", FAILED), who="b", at=at(2)),
+        lambda: promote(registry, judged("3", "1"), who="b", at=at(3)),
+        lambda: rollback(registry, judged("1", "3"), who="b", at=at(4)),
+        lambda: promote(registry, judged("2", "1"), who="b", at=at(5)),
+    ):
+        before = history(registry)
+        try:
+            step()
+        except GateError as refused:
+            seen.append(refused)
+        after = history(registry)
+        assert after[:-1] == before
+    assert len(seen) == 1
+
+
+def test_a_project_without_a_history_has_none(empty_mlflow, tmp_path) -> None:
+    shutil.copy(empty_mlflow, tmp_path)
+    shutil.copy(empty_mlflow.with_name("leadscore.toml"), tmp_path)
+    registry = Registry(load_project(tmp_path))
+    assert history(registry) == []
+    assert registry.versions() == []
+    assert registry.client.get_experiment_by_name("demo") is None
+
+
+def test_mlflows_user_is_who_decides(monkeypatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "dora")
+    assert user_name() == "dora"
+    monkeypatch.delenv("MLFLOW_TRACKING_USERNAME")
+    monkeypatch.setenv("LOGNAME", "ann")
+    assert user_name() == "ann"

@@ -1,0 +1,135 @@
+"""What the titles and takeaways of pages may say of what their tables hold."""
+
+import datetime
+from dataclasses import replace
+
+import msgspec
+import numpy as np
+import pytest
+
+from crm.project import load_project
+from crm.records import read_records
+from features.groups import Groups
+from features.moments import MICROSECONDS_PER_DAY
+from reports.charts.report import lines_chart
+from reports.pages.activities import activities_page
+from reports.pages.audience import audience_page
+from reports.pages.funnel import funnel_page
+from reports.rows.journeys import Log
+from reports.rows.rows import make_rows
+
+NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+
+
+@pytest.fixture(scope="module")
+def rows(simulated_crm):
+    project = load_project(simulated_crm)
+    return make_rows(project, read_records(project), NOW)
+
+
+def figure_of(page, name):
+    (found,) = (f for section in page.sections for f in section.figures if f.name == name)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        ((60, 30), "Named most often is “price” for 66.7\u00a0% of the lost leads with a reason"),
+        (
+            (33, 30),
+            "No reason is named most by more than chance: “price” for 52.4\u00a0% of the lost "
+            "leads, “time” for 47.6\u00a0%",
+        ),
+    ],
+)
+def test_a_reason_is_the_most_frequent_only_beyond_chance(rows, counts, said) -> None:
+    reason = np.full(len(rows), None, dtype=object)
+    lost = np.flatnonzero(rows.is_lost)
+    reason[lost[: sum(counts)]] = np.repeat(["price", "time"], counts)
+    page = funnel_page(replace(rows, reason=reason))
+    assert figure_of(page, "funnel-reasons").finding == said
+
+
+def test_the_pair_that_surely_differs_most_comes_first_not_the_commonest(rows) -> None:
+    """Few leads with a large effect beside many with a small one that is surer."""
+    cells = [  # place and size of company, leads, wins
+        (0, 0, 300, 150), (0, 1, 300, 30), (1, 0, 300, 30), (1, 1, 300, 30),
+        (2, 2, 20_000, 8_000), (2, 3, 20_000, 7_000),
+        (3, 2, 20_000, 7_000), (3, 3, 20_000, 8_000),
+    ]  # fmt: skip
+    n = np.array([cell[2] for cell in cells])
+    place, size = (np.repeat([cell[k] for cell in cells], n) for k in (0, 1))
+    won = np.concatenate([np.arange(leads) < wins for _, _, leads, wins in cells])
+    groups = [Groups(name, tuple("abcd"), code) for name, code in
+              (("place", place), ("size", size))]  # fmt: skip
+    empty = np.zeros(len(won), dtype=np.int64)
+    many = replace(
+        rows, created=empty, won=won, is_won=won, is_lost=~won, is_mature=np.ones_like(won),
+        source=None, audience=tuple(groups),
+    )  # fmt: skip
+    page = audience_page(many)
+    first, *others = figure_of(page, "audience-pairs").rows
+    common = [row for row in others if row["n"] == 20_000]
+    assert first["n"] == 300
+    assert common
+    assert max(row["p"] for row in common) < first["p"]
+    assert page.takeaways[-1].sentence.startswith("Leads with “place” “")
+
+
+def test_activities_that_the_same_leads_had_are_told_of_once(rows) -> None:
+    """Leads that were won after their first week had a trial before, and a second name of it."""
+    log, day = rows.log, MICROSECONDS_PER_DAY
+    later = rows.won & (rows.closed > rows.created + 8 * day) & rows.is_mature
+    had = np.repeat(np.flatnonzero(later), 2).astype(np.int32)
+    order = np.argsort(np.concatenate([log.lead, had]), kind="stable")
+    kind = len(log.kinds) + np.arange(len(had), dtype=np.int32) % 2
+    none = np.full_like(had, -1)
+    more = Log(
+        np.concatenate([log.lead, had])[order],
+        np.concatenate([log.at, rows.created[had] + day])[order],
+        *(np.concatenate(pair)[order] for pair in
+          ((log.kind, kind), (log.content, none), (log.channel, none))),
+        (*log.kinds, "trial", "test drive"), log.contents, log.channels,
+    )  # fmt: skip
+    told = activities_page(replace(rows, log=more)).takeaways
+    assert "Leads with “trial” and “test drive” in their first 7 days" in told[0].sentence
+    assert sum("in their first 7 days" in each.sentence and "trial" in each.sentence
+               for each in told) == 1  # fmt: skip
+    assert not any("test drive" in each.sentence and "trial" not in each.sentence for each in told)
+
+
+def test_contents_that_are_people_are_neither_ranked_nor_credited(rows) -> None:
+    keys = msgspec.structs.replace(rows.project.report, content_is_people=True)
+    page = activities_page(replace(rows, project=replace(rows.project, report=keys)))
+    figures = {f.name for section in page.sections for f in section.figures}
+    assert "attribution-type" in figures
+    assert not figures & {"activities-1", "attribution-content", "activities-gaps"}
+    assert any("people" in section.needs for section in page.sections)
+
+
+def test_a_source_goes_on_as_often_on_one_page_as_on_the_other(rows) -> None:
+    steps = figure_of(funnel_page(rows), "funnel-sources").rows
+    expected = {f"{r['name'].split(' → ')[0]}": (r["n"], r["wins"], r["ratio"]) for r in steps}
+    found = {}
+    for row in figure_of(activities_page(rows), "activities-gaps").rows:
+        stage, _, group = row["name"].partition(" × source: ")
+        if group:
+            found[f"{group}: {stage}"] = (row["n"], row["wins"], row["ratio"])
+    assert len(found) > 20
+    assert found == {key: expected[key] for key in found}
+
+
+def test_a_grade_of_few_leads_a_month_is_a_line_all_the_same() -> None:
+    months = [(20, 0.5), (25, 0.1), (40, 0.2), (12, None), (35, 0.3), (5, 0.9)]
+    drawn = [{"x": f"2025-0{i}", "series": "grade A", "n": n, "value": value}
+             for i, (n, value) in enumerate(months, start=1)]  # fmt: skip
+    chart = lines_chart(drawn, "", "", x="Month", y="Conversion").to_dict()
+    (data,) = chart["datasets"].values()
+    points = {row["span"]: (row["n"], row["value"]) for row in data}
+    assert points.pop("2025-04") == (12, None)
+    assert points == {
+        "2025-01 to 2025-02": (45, pytest.approx((10 + 2.5) / 45)),
+        "2025-03": (40, pytest.approx(0.2)),
+        "2025-05 to 2025-06": (40, pytest.approx((10.5 + 4.5) / 40)),
+    }

@@ -1,0 +1,398 @@
+"""A report in its forms: whole or not at all, every number in each, and names that stay names."""
+
+import csv
+import datetime
+import io
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import altair as alt
+import pandas as pd
+import pytest
+from markdown_it import MarkdownIt
+
+from crm.cells import FORMULA
+from crm.errors import SourceError
+from reports.content import Column, Figure, Page, Section
+from reports.forms import folder as write
+from reports.forms.cells import plain, written
+from reports.forms.drawings import INHERITED, draw
+from reports.forms.folder import check_folder, read_previous, write_report
+from reports.forms.html import MOST_BYTES, html_of, sheet_of
+from reports.forms.markdown import escaped, pages_of
+from tests.made_reports import COLUMNS, HOSTILE, SOURCES, bars, hostile_report, made_report
+
+AT = datetime.datetime(2026, 11, 24, 7, tzinfo=datetime.UTC)
+FILES = {
+    "index.html", "report.json", "README.md", "definitions.md", "service-levels.html", "month.md",
+    "sources.md", "score.md", "service-levels.md", "csv/funnel-stages.csv", "csv/sources-won.csv",
+    "csv/sources-table.csv", "csv/gains.csv", "csv/drivers.csv", "csv/service-weeks.csv",
+    "pictures/funnel-stages.png", "pictures/sources-won.png", "pictures/gains.png",
+    "pictures/drivers.png",
+}  # fmt: skip
+
+
+class Tags(HTMLParser):
+    """All tags of a text, with their attributes."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("made") / "report"
+    write_report(made_report(), folder, at=AT)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def attacked(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("attacked") / "report"
+    write_report(hostile_report(), folder, at=AT)
+    return folder
+
+
+def report_of(figure: Figure):
+    page = Page("one", "One", "", (), (Section("Part", (), (figure,)),))
+    return replace(made_report(), pages=(page,))
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+# The folder.
+
+
+def test_a_report_is_one_folder_with_a_file_behind_every_figure(tmp_path):
+    done = write_report(made_report(), tmp_path / "deep" / "report", at=AT)
+    assert set(done.files) == FILES
+    assert done.files == {name: len(text) for name, text in files_of(done.folder).items()}
+    assert done.total_bytes == sum(done.files.values())
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["report"]
+
+
+def test_the_service_levels_are_a_form_with_the_numbers_of_each_grade(made):
+    text = (made / "service-levels.html").read_text()
+    tags = Tags(text).found
+    assert "Agreed for marketing" in text
+    assert "<script" not in text
+    assert [attrs["href"] for tag, attrs in tags if tag == "a"] == ["csv/service-weeks.csv"]
+    assert sum(tag == "tr" for tag, _ in tags) == 1 + 14
+    assert sum(tag == "figure" for tag, _ in tags) == 0
+
+
+def test_the_sheet_of_service_levels_has_the_short_tables_and_leaves_long_charts_out():
+    report = made_report()
+    figures = {f.name: f for page in report.pages for s in page.sections for f in s.figures}
+    short, drawn = figures["service-weeks"], figures["funnel-stages"]
+    long = replace(drawn, rows=drawn.rows * 10, finding="A long one")
+    section = Section("Part", (), (short, long))
+    page = replace(report.pages[-1], sections=(section,), changed=("It changed.",))
+    text = sheet_of(report, page)
+    assert sum(tag == "tr" for tag, _ in Tags(text).found) == 1 + len(short.rows)
+    assert "A long one" not in text
+    assert "It changed" not in text
+
+
+def test_an_earlier_report_is_replaced_whole(tmp_path):
+    folder = tmp_path / "report"
+    write_report(made_report(), folder, at=AT)
+    fewer = replace(made_report(), pages=made_report().pages[:1])
+    write_report(fewer, folder, at=AT)
+    assert set(files_of(folder)) == {
+        "index.html", "report.json", "README.md", "definitions.md", "month.md",
+        "csv/funnel-stages.csv", "pictures/funnel-stages.png",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["notes.md", "csv/mine.csv", ".git/config", "pictures/csv/x.png"])
+def test_a_folder_with_anything_of_others_is_refused_and_left_as_it_is(tmp_path, name):
+    write_report(made_report(), tmp_path, at=AT)
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_text("mine")
+    there = files_of(tmp_path)
+    with pytest.raises(SourceError, match="is no part of a report"):
+        write_report(made_report(), tmp_path, at=AT)
+    assert files_of(tmp_path) == there
+
+
+def test_a_folder_without_a_report_is_refused(tmp_path):
+    (tmp_path / "index.html").write_text("a site of mine")
+    with pytest.raises(SourceError, match=r"'index.html', which is no part of a report"):
+        write_report(made_report(), tmp_path, at=AT)
+
+
+def test_a_file_is_no_folder(tmp_path):
+    (tmp_path / "report").write_text("")
+    with pytest.raises(SourceError, match="is no folder"):
+        check_folder(tmp_path / "report")
+
+
+def test_what_fails_half_way_leaves_the_earlier_report(tmp_path, monkeypatch):
+    folder = tmp_path / "report"
+    write_report(made_report(), folder, at=AT)
+    there = files_of(folder)
+
+    def full(*_: object) -> str:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(write, "csv_of", full)
+    with pytest.raises(SourceError, match="cannot be written to .*: No space left on device"):
+        write_report(made_report(), folder, at=AT)
+    assert files_of(folder) == there
+    assert [path.name for path in tmp_path.iterdir()] == ["report"]
+
+
+def test_if_the_new_one_cannot_be_put_there_the_earlier_one_is_back(tmp_path, monkeypatch):
+    folder = tmp_path / "report"
+    write_report(made_report(), folder, at=AT)
+    there = files_of(folder)
+    rename = Path.rename
+
+    def refusing(path: Path, target: Path) -> Path:
+        if path.name == "new":
+            raise OSError(13, "Permission denied")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", refusing)
+    with pytest.raises(SourceError, match="Permission denied"):
+        write_report(made_report(), folder, at=AT)
+    assert files_of(folder) == there
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "A", "", "x" * 90, "a b", "-a"])
+def test_a_name_that_is_no_name_of_a_file_is_refused(tmp_path, name):
+    figure = Figure(name, "f", "a", COLUMNS, ())
+    with pytest.raises(ValueError, match="is no name of a file"):
+        write_report(report_of(figure), tmp_path / "report", at=AT)
+    assert list(tmp_path.iterdir()) == []
+
+
+# Every number in each form.
+
+
+def test_the_record_is_what_the_next_report_reads(made):
+    found = read_previous(made)
+    assert found is not None
+    assert found["as_of"] == "2026-11-24T06:00:00+00:00"
+    assert found["written_at"] == "2026-11-24T07:00:00+00:00"
+    takeaway = found["pages"][0]["takeaways"][0]
+    assert takeaway["evidence"] == {"value": 2.4, "low": 1.9, "high": 3.0, "n": 312}
+    rows = found["pages"][1]["sections"][0]["figures"][0]["rows"]
+    assert rows == SOURCES
+
+
+def test_without_an_earlier_report_there_is_nothing_to_compare_with(tmp_path):
+    assert read_previous(tmp_path) is None
+    (tmp_path / "report.json").write_text('{"format": "leadscore report 0"}')
+    assert read_previous(tmp_path) is None
+
+
+def test_a_damaged_record_is_told(tmp_path):
+    (tmp_path / "report.json").write_text("{")
+    with pytest.raises(SourceError, match="cannot be read"):
+        read_previous(tmp_path)
+
+
+def test_the_csv_holds_all_rows_as_numbers(made):
+    text = (made / "csv" / "sources-won.csv").read_bytes().decode()
+    rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    assert [row["source"] for row in rows] == [row["source"] for row in SOURCES]
+    assert rows[0]["won"] == "0.241"
+    assert rows[4]["days"] == ""
+
+
+def test_the_page_links_each_number_to_its_definition_and_each_figure_to_its_file(made):
+    tags = Tags((made / "index.html").read_text()).found
+    ids = {attrs["id"] for _, attrs in tags if attrs.get("id")}
+    links = [attrs["href"] for tag, attrs in tags if tag == "a"]
+    assert "#metric-win_rate" in links
+    assert "#fig-sources-won" in links
+    for link in links:
+        assert link[1:] in ids - {""} if link.startswith("#") else (made / link).is_file(), link
+
+
+def test_the_page_says_what_a_section_needs_that_cannot_be_shown(made):
+    assert "it needs a column of cost" in (made / "index.html").read_text()
+    assert "> Cost a lead would stand here" in (made / "sources.md").read_text()
+
+
+def test_simulated_records_are_said_to_be_on_every_form(made, tmp_path):
+    for name in ("index.html", "service-levels.html", "README.md", "sources.md"):
+        assert "Simulated: made-up records" in (made / name).read_text()
+    write_report(made_report(simulated=False), tmp_path / "real", at=AT)
+    assert "Simulated" not in (tmp_path / "real" / "index.html").read_text()
+
+
+def test_every_link_and_picture_of_the_markdown_is_there(made):
+    seen = 0
+    for path in made.glob("*.md"):
+        html = MarkdownIt("commonmark").enable("table").render(path.read_text())
+        for tag, attrs in Tags(html).found:
+            address = attrs.get("href") or attrs.get("src")
+            if tag in ("a", "img") and address:
+                file, _, anchor = address.partition("#")
+                assert (made / file).is_file(), address
+                assert not anchor or f'<a id="{anchor}">' in (made / file).read_text(), address
+                seen += 1
+    assert seen > 20
+
+
+def test_one_drawing_makes_the_picture_and_the_chart(made):
+    page = (made / "index.html").read_text()
+    assert page.count('<script type="application/json">') == 4
+    assert page.count("<figure ") == page.count('<svg aria-hidden="true"') == 4
+    for picture in (made / "pictures").iterdir():
+        assert picture.read_bytes().startswith(b"\x89PNG")
+    ids = re.findall(r' id="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+
+
+def test_a_page_is_at_most_3_mb_however_much_its_charts_hold():
+    rows = [{"source": f"{i:06d} {'y' * 60}", "won": 0.5, "leads": i} for i in range(4_000)]
+    columns = (Column("source", "Source"), Column("leads", "Leads", "count"))
+    chart = alt.Chart(pd.DataFrame(rows)).mark_point().encode(x="leads", y="won", color="source")
+    chart = chart.properties(title="t")
+    figures = tuple(Figure(f"heavy-{i}", "f", "a", columns, tuple(rows), chart) for i in range(40))
+    page = Page("one", "One", "", (), (Section("Part", (), figures),))
+    report = replace(made_report(), pages=(page,))
+    drawing = draw(report_of(figures[0]))["heavy-0"]
+    text = html_of(report, {figure.name: drawing for figure in figures})
+    assert len(text.encode()) <= MOST_BYTES
+    assert 0 < text.count('class="still"') < 40
+    assert text.count('class="still"') + text.count(">The chart</a>") == 40
+    small = html_of(made_report(), draw(made_report()))
+    assert small.count('class="still"') == small.count(" data-live") == 4
+
+
+# Names that stay names.
+
+
+def test_no_name_becomes_markup_on_the_page(attacked):
+    tags = Tags((attacked / "index.html").read_text()).found
+    assert len(tags) > 500
+    assert sum(tag == "script" for tag, _ in tags) == 2 + 2  # ours, and the data of two charts
+    for tag, attrs in tags:
+        assert tag not in ("iframe", "object", "embed", "form", "input", "link", "base"), tag
+        assert not [name for name in attrs if name.startswith("on")], attrs
+        for name in ("href", "src", "xlink:href"):
+            address = attrs.get(name) or ""
+            assert address.startswith(("#", "csv/", "data:image/png;base64,", "")), address
+            assert ":" not in address.removeprefix("data:image/png;base64,"), address
+
+
+def test_no_name_becomes_markup_in_markdown(attacked):
+    allowed = {"h1", "h2", "h3", "p", "ul", "li", "a", "img", "table", "thead", "tbody", "tr",
+               "th", "td", "blockquote"}  # fmt: skip
+    pages = list(attacked.glob("*.md"))
+    assert len(pages) == len(HOSTILE) + 2
+    for path in pages:
+        html = MarkdownIt("commonmark").enable("table").render(path.read_text())
+        for tag, attrs in Tags(html).found:
+            assert tag in allowed, (path, tag)
+            address = attrs.get("href") or attrs.get("src") or ""
+            assert re.fullmatch(r"[a-zA-Z0-9/.#-]*", address), (path, address)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_an_escaped_name_reads_in_markdown_as_it_is_shown(name):
+    html = MarkdownIt("commonmark").render(f"x {escaped(name)}")
+    text = re.sub(r"</?p>", "", html)
+    assert Tags(text).found == []
+
+
+def test_no_cell_of_a_csv_begins_a_formula_and_texts_are_whole(attacked):
+    for name in ("attack-0", "attack-1", "table-0"):
+        text = (attacked / "csv" / f"{name}.csv").read_bytes().decode()
+        rows = list(csv.reader(io.StringIO(text, newline="")))
+        assert len(rows) == 1 + len(HOSTILE)
+        for row in rows[1:]:
+            assert FORMULA.match(row[0]) is None
+        assert [row[0].removeprefix("'") for row in rows[1:] if FORMULA.match(row[0][1:])]
+        assert max(len(row[0]) for row in rows) == 10_000
+
+
+def test_marks_that_turn_the_direction_of_writing_are_on_no_page(attacked):
+    for path in [attacked / "index.html", *attacked.glob("*.md")]:
+        assert not set(path.read_text()) & set("\u202e\u2066\u200f\u200b\u2028\ufeff"), path
+
+
+def test_a_name_is_text_to_vega_even_if_javascript_knows_it():
+    names = [*INHERITED, "datum.won + 1", '"] = 1; ["', "a\u2028b", "\\"]
+    rows = [{**SOURCES[0], "source": name} for name in sorted(names)]
+    for chart in (
+        bars(rows),
+        alt.Chart(pd.DataFrame(rows)).mark_bar().encode(x="won", y="source", color="source"),
+    ):
+        figure = Figure("names", "f", "a", COLUMNS, tuple(rows), chart.properties(title="t"))
+        drawing = draw(report_of(figure))["names"]
+        for name in ("constructor", "datum.won + 1", "a b"):
+            assert name in drawing.svg
+        values = next(iter(json.loads(drawing.specification)["datasets"].values()))
+        assert {row["source"].strip() for row in values} >= {"constructor", "datum.won + 1"}
+
+
+def test_a_specification_cannot_end_its_script(attacked):
+    page = (attacked / "index.html").read_text()
+    found = re.findall(r'<script type="application/json">(.*?)</script>', page, re.S)
+    assert len(found) == 2
+    for text in found:
+        assert not set(text) & set("<>&\u2028")
+        json.loads(text)
+
+
+# One cell.
+
+
+@pytest.mark.parametrize(
+    ("value", "form", "text"),
+    [
+        (0.1234, "share", "12.3\u00a0%"),
+        (1234567, "count", "1,234,567"),
+        (12.34, "days", "12.3"),
+        (1234.5, "amount", "1,234"),
+        (2.4, "ratio", "2.40"),
+        (209.0, "ratio", "209"),
+        (636_134.46, "ratio", "636,134"),
+        (0.0042, "ratio", "0.004"),
+        (3e-9, "ratio", "< 0.0001"),
+        (73, "score", "73"),
+        (-4.25, "points", "−4.2"),
+        ("2026-11-24T06:00:00+00:00", "time", "2026-11-24 06:00"),
+        (None, "text", "–"),
+        (float("nan"), "share", "–"),
+        (float("inf"), "amount", "–"),
+        ("too few", "share", "too few"),
+        (True, "text", "True"),
+        ("x" * 100, "text", "x" * 59 + "…"),
+    ],
+)
+def test_a_cell_is_written_by_its_columns_form(value, form, text):
+    assert written(value, form) == text
+
+
+def test_values_of_numpy_and_times_become_plain():
+    table = pd.DataFrame({"n": [1], "x": [0.5], "at": [pd.Timestamp("2026-11-24", tz="UTC")]})
+    row = table.iloc[0].to_dict()
+    assert plain(row) == {"n": 1, "x": 0.5, "at": "2026-11-24T00:00:00+00:00"}
+
+
+def test_the_index_leads_to_every_page():
+    pages = pages_of(made_report(), {})
+    for slug in ("month", "sources", "score", "service-levels"):
+        assert f"]({slug}.md)" in pages["README.md"]

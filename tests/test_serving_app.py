@@ -1,0 +1,505 @@
+"""The scoring service as an ASGI application, in this process, without BentoML around it."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from features.attributes.attribute import CategoryAttribute, LeftOut, NumberAttribute
+from features.pipeline import FeaturePipeline
+from models.calibration import Calibration
+from models.card import ModelCard
+from models.estimator.blend import Blend
+from models.fitting.trees import fit_trees
+from models.scale import Scale
+from models.scorer import LeadCells, LeadScorer
+from serving import calls as serving_calls
+from serving.app import ScoringApp
+from serving.calls import ServedModel
+from serving.errors import CODES
+from serving.settings import Settings
+
+Post = Callable[..., httpx.Response]
+LOCAL = "http://127.0.0.1"
+GOOD = {"leads": [{"lead_id": "L1", "attributes": {"visits": 3, "source": "Web"}}]}
+
+
+@pytest.fixture(scope="module")
+def scorer() -> LeadScorer:
+    random = np.random.default_rng(0)
+    features = np.column_stack(
+        [random.integers(0, 9, 400).astype(float), random.integers(0, 4, 400).astype(float)]
+    )
+    label = (random.random(400) < features[:, 0] / 10).astype(np.int8)
+    trees = fit_trees(features, label, np.ones(400), np.arange(400), [1], seed=0).trees
+    card = ModelCard(
+        name="acme", simulated=False, trained_at="2026-01-01T00:00:00+00:00", learned_from={},
+        label={}, features=["visits", "source"], left_out=[], test={}, baselines={}, estimator={},
+        digests={}, versions={},
+    )  # fmt: skip
+    pipeline = FeaturePipeline(
+        (
+            NumberAttribute("visits", frozenset({"select"}), 4.0),
+            CategoryAttribute("source", frozenset({"select"}), ("Web", "Fair")),
+        ),
+        (LeftOut("tags", "it is known later than the moment of scoring"),),
+    )
+    roles = {"lead_id": "Prospect ID", "outcome": "Converted"}
+    return LeadScorer(
+        pipeline, Blend(0.0, None, trees), Calibration(1.0, 0.0), Scale(-1.0), roles, card
+    )
+
+
+@pytest.fixture
+def service(scorer: LeadScorer) -> ScoringApp:
+    app = ScoringApp(Settings(max_body_bytes=100_000, max_leads=50, max_string_characters=200))
+    app.model = ServedModel(scorer, "7", "0123456789abcdef")
+    return app
+
+
+@pytest.fixture
+def post(service: ScoringApp) -> Post:
+    def send(path: str, body: Any = None, method: str = "POST", **headers: str) -> httpx.Response:
+        content = body if isinstance(body, bytes | type(None)) else json.dumps(body).encode()
+
+        async def call() -> httpx.Response:
+            transport = httpx.ASGITransport(app=service)
+            async with httpx.AsyncClient(transport=transport, base_url=LOCAL) as client:
+                return await client.request(method, path, content=content, headers=headers)
+
+        return asyncio.run(call())
+
+    return send
+
+
+def error_of(response: httpx.Response) -> dict[str, Any]:
+    """The error, after checking that it has the one shape."""
+    body = response.json()
+    assert set(body) == {"error"}
+    assert set(body["error"]) == {"code", "message", "field", "request_id"}
+    assert body["error"]["code"] == CODES[response.status_code]
+    assert body["error"]["message"]
+    assert response.headers["x-request-id"] == body["error"]["request_id"]
+    return dict(body["error"])
+
+
+def test_score_answers_with_number_grade_model_and_request_id(post: Post) -> None:
+    response = post("/score", GOOD)
+    assert response.status_code == 200
+    body = response.json()
+    assert body["model"] == {"name": "acme", "version": "7", "digest": "0123456789ab"}
+    assert body["request_id"] == response.headers["x-request-id"]
+    assert body["as_of"].endswith("+00:00")
+    (score,) = body["scores"]
+    assert score["lead_id"] == "L1"
+    assert 0 < score["probability"] < 1
+    assert 1 <= score["score"] <= 99
+    assert score["grade"] in "ABCD"
+    assert score["warnings"] == []
+
+
+def test_score_equals_the_scorer_for_one_lead_and_for_a_batch(
+    post: Post, scorer: LeadScorer
+) -> None:
+    cells = [{"visits": i % 9, "source": ["Web", "Fair", "?", None][i % 4]} for i in range(50)]
+    expected = [
+        score.probability for score in scorer.score_leads([LeadCells(lead) for lead in cells])
+    ]
+    batch = post("/score", {"leads": [{"attributes": lead} for lead in cells]}).json()["scores"]
+    assert [score["probability"] for score in batch] == expected
+    one = post("/score", {"leads": [{"attributes": cells[3]}]}).json()["scores"]
+    assert one[0]["probability"] == expected[3]
+
+
+def test_a_simulated_model_says_so_in_every_answer(service: ScoringApp, post: Post) -> None:
+    assert service.model is not None
+    card = ModelCard.from_json(service.model.scorer.card.to_json() | {"simulated": True})
+    scorer = service.model.scorer
+    simulated = LeadScorer(
+        scorer.pipeline, scorer.estimator, scorer.calibration, scorer.scale, scorer.roles, card
+    )
+    service.model = ServedModel(simulated, "7", "0123456789abcdef")
+    assert post("/score", GOOD).json()["model"]["simulated"] is True
+    assert post("/model").json()["model"]["simulated"] is True
+
+
+def test_odd_values_score_and_warn(post: Post) -> None:
+    lead = {"attributes": {"visits": "many", "source": "Moon", "shoe size": 42, "tags": "x"}}
+    (score,) = post("/score", {"leads": [lead]}).json()["scores"]
+    assert score["lead_id"] is None
+    assert score["warnings"] == [
+        "`shoe size` is unknown and was ignored",
+        "`visits` is no number and counts as missing",
+        "`source` has a value that was rare or unseen in training",
+    ]
+
+
+def test_missing_values_score_without_a_warning(post: Post) -> None:
+    leads = [
+        {"attributes": {}},
+        {"attributes": {"visits": None, "source": None}},
+        {"attributes": {"visits": "Select", "source": " SELECT "}},
+    ]
+    scores = post("/score", {"leads": leads}).json()["scores"]
+    assert len({score["probability"] for score in scores}) == 1
+    assert all(score["warnings"] == [] for score in scores)
+
+
+def test_null_is_absent_in_every_field_that_may_be_absent(post: Post) -> None:
+    (bare,) = post("/score", {"leads": [{"attributes": {}}]}).json()["scores"]
+    nulls = dict.fromkeys(("lead_id", "created_at", "activities", "stages"))
+    for others in ([], [{"attributes": {"visits": []}}]):  # read at once, and one by one
+        leads = [nulls | {"attributes": {}}, *others]
+        answer = post("/score", {"leads": leads, "as_of": None, "reasons": None}).json()
+        assert answer["scores"][0] == bare
+
+
+def test_role_columns_among_the_attributes_are_no_surprise(post: Post) -> None:
+    lead = {"lead_id": 17, "attributes": {"Converted": 1, "Prospect ID": "other"}}
+    (score,) = post("/score", {"leads": [lead]}).json()["scores"]
+    assert score["lead_id"] == "17"
+    assert score["warnings"] == []
+
+
+def test_one_bad_lead_does_not_spoil_the_batch(post: Post) -> None:
+    leads = [GOOD["leads"][0], {"attributes": {"visits": [1]}}, {"attribute": {}}]
+    response = post("/score", {"leads": leads})
+    assert response.status_code == 200
+    good, nested, misspelt = response.json()["scores"]
+    assert good["probability"] > 0
+    assert nested["error"] == {
+        "code": "invalid",
+        "message": "`visits` is a list. Expected text, a number, true, false or null.",
+        "field": "leads[1].attributes",
+    }
+    assert "Did you mean `attributes`?" in misspelt["error"]["message"]
+
+
+REFUSED = {
+    "no JSON": (b"{", 400, "not valid JSON", None),
+    "empty body": (b"", 400, "is empty", None),
+    "a form": (b"lead_id=L1&visits=3", 400, "Is it a form", None),
+    "compressed": (b"\x1f\x8b\x08\x00\x00\x00", 400, "compressed", None),
+    "UTF-16": ('{"leads": []}'.encode("utf-16"), 400, "UTF-16", None),
+    "no UTF-8": (b'{"leads": [{"attributes": {"a": "\xff"}}]}', 400, "is not UTF-8", "leads[0]"),
+    "half a character": (
+        rb'{"leads": [{"attributes": {"a": "\udc00"}}]}', 422, "surrogate pair", "leads[0]"
+    ),
+    "half a character in a name": (
+        rb'{"leads": [{"attributes": {"\uD83D": 1}}]}', 422, "surrogate pair", "leads[0]"
+    ),
+    "half a character for a time": (
+        rb'{"leads": [{"attributes": {}}], "as_of": "\ud83d"}', 422, "is no time", "as_of"
+    ),
+    "a number for a time": (
+        b'{"leads": [{"attributes": {}}], "as_of": 17356896e2}', 422, "A time is text", "as_of"
+    ),
+    "seconds for a time": (
+        b'{"leads": [{"attributes": {}}], "as_of": 1735689600}', 422, "have 13 digits", "as_of"
+    ),
+    "a number too large": (
+        b'{"leads": [{"attributes": {"visits": 1e999}}]}', 422, "larger than 1.8e308",
+        "leads[0].attributes[...]",
+    ),
+    "NaN": (b'{"leads": [{"attributes": {"visits": NaN}}]}', 400, "not valid JSON", None),
+    "Infinity": (b'{"leads": [{"attributes": {"a": Infinity}}]}', 400, "not valid JSON", None),
+    "two documents": (b'{"leads": []}{}', 400, "not valid JSON", None),
+    "deep nesting": (b'{"leads":' + b"[" * 60_000, 400, "nested too deeply", None),
+    "a list": (b"[]", 422, "Expected `object`, got `array`", None),
+    "no leads": (b"{}", 422, "required field `leads`", None),
+    "leads is a number": (b'{"leads": 3}', 422, "Expected `array`, got `int`", "leads"),
+    "leads is null": (b'{"leads": null}', 422, "Expected `array`, got `null`", "leads"),
+    "empty list": (b'{"leads": []}', 422, "holds 0 leads. Expected 1 to 50", "leads"),
+    "too many": (
+        json.dumps({"leads": [{"attributes": {}}] * 51}).encode(),
+        422,
+        "holds 51 leads. Expected 1 to 50",
+        "leads",
+    ),
+    "unknown field": (
+        b'{"leads": [{"attributes": {}}], "lead": 1}',
+        422,
+        "Unknown field `lead`. Did you mean `leads`?",
+        "lead",
+    ),
+    "unknown field in a lead": (
+        b'{"leads": [{"attributs": {}}]}',
+        422,
+        "Unknown field `attributs`. Did you mean `attributes`?",
+        "leads[0].attributs",
+    ),
+    "unknown field in an activity": (
+        b'{"leads": [{"activities": [{"type": "call", "occured_at": "2025-01-01"}]}]}',
+        422,
+        "Unknown field `occured_at`. Did you mean `occurred_at`?",
+        "leads[0].activities[0].occured_at",
+    ),
+    "lead is text": (b'{"leads": ["L1"]}', 422, "Expected `object`, got `str`", "leads[0]"),
+    "lead without attributes": (
+        b'{"leads": [{"lead_id": "L1"}]}',
+        422,
+        "required field `attributes`",
+        "leads[0]",
+    ),
+    "attributes is a list": (
+        b'{"leads": [{"attributes": []}]}',
+        422,
+        "Expected `object | null`, got `array`",
+        "leads[0].attributes",
+    ),
+    "an object in an attribute": (
+        b'{"leads": [{"attributes": {"visits": {"a": 1}}}]}',
+        422,
+        "`visits` is an object",
+        "leads[0].attributes",
+    ),
+    "lead_id is true": (b'{"leads": [{"lead_id": true, "attributes": {}}]}', 422, "got `bool`",
+                        "leads[0].lead_id"),
+    "long text": (
+        json.dumps({"leads": [{"attributes": {"source": "x" * 201}}]}).encode(),
+        422,
+        "The text of `source` has 201 characters. Expected at most 200",
+        "leads[0].attributes",
+    ),
+    "long lead_id": (
+        json.dumps({"leads": [{"lead_id": "x" * 201, "attributes": {}}]}).encode(),
+        422,
+        "length <= 200",
+        "leads[0].lead_id",
+    ),
+    "a zero character": (
+        b'{"leads": [{"attributes": {"source": "\\u0000"}}]}', 422, "zero character", "leads[0]"
+    ),
+    "oversized body": (b" " * 100_001, 413, "larger than 100,000 bytes", None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_bad_requests_are_refused_in_one_shape(post: Post, case: str) -> None:
+    body, status, message, field = REFUSED[case]
+    response = post("/score", body)
+    assert response.status_code == status, response.text
+    error = error_of(response)
+    assert message in error["message"]
+    assert error["field"] == field
+
+
+def test_a_byte_order_mark_and_a_name_that_stands_twice_are_read(post: Post) -> None:
+    twice = b'\xef\xbb\xbf{"leads": [{"attributes": {"visits": "none", "visits": 3}}]}'
+    (score,) = post("/score", twice).json()["scores"]
+    assert (
+        score["probability"]
+        == post("/score", {"leads": [{"attributes": {"visits": 3}}]}).json()["scores"][0][
+            "probability"
+        ]
+    )
+    assert score["warnings"] == []
+
+
+def test_refusals_are_all_tried() -> None:
+    assert len(REFUSED) == 34
+
+
+@pytest.mark.parametrize("value", [1e308, -1e308, 10**400, "1e999", "", " ", True, 0])
+def test_absurd_cells_give_a_finite_probability(post: Post, value: Any) -> None:
+    response = post("/score", {"leads": [{"attributes": {"visits": value, "source": value}}]})
+    assert response.status_code == 200, response.text
+    assert 0 < response.json()["scores"][0]["probability"] < 1
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/score", 405), ("DELETE", "/model", 405), ("POST", "/nowhere", 404),
+     ("POST", "/readyz", 405), ("GET", "/", 404), ("GET", "/docs.json", 404),
+     ("GET", "/schema.json", 404)],
+)  # fmt: skip
+def test_wrong_paths_and_methods_have_the_one_shape(
+    post: Post, method: str, path: str, status: int
+) -> None:
+    response = post(path, method=method)
+    assert response.status_code == status
+    error_of(response)
+
+
+def test_model_gives_the_card(post: Post) -> None:
+    body = post("/model", b"{ }\n").json()
+    assert body["card"]["name"] == "acme"
+    assert body["model"]["version"] == "7"
+    assert error_of(post("/model", {"x": 1}))["code"] == "invalid"
+
+
+def test_a_body_without_a_length_is_bounded_too(service: ScoringApp) -> None:
+    async def endless() -> Any:
+        while True:
+            yield b" " * 50_000
+
+    assert error_of(asyncio.run(_send(service, endless())))["code"] == "too_large"
+
+
+def test_a_sane_request_id_is_kept_and_another_replaced(post: Post) -> None:
+    assert post("/score", GOOD, **{"x-request-id": "abc-1"}).json()["request_id"] == "abc-1"
+    made = post("/score", GOOD, **{"x-request-id": "a b\t<script>"}).json()["request_id"]
+    assert len(made) == 32
+
+
+def test_without_a_model_the_service_says_try_again(service: ScoringApp, post: Post) -> None:
+    service.model = None
+    response = post("/score", GOOD)
+    assert response.status_code == 503
+    assert response.headers["retry-after"] == "2"
+    error_of(response)
+
+
+def test_readiness_says_which_model_answers_and_what_is_wrong(
+    service: ScoringApp, post: Post
+) -> None:
+    ready = post("/readyz", method="GET")
+    assert ready.status_code == 200
+    assert ready.json() == {
+        "ready": True,
+        "draining": False,
+        "model": {"name": "acme", "version": "7", "digest": "0123456789ab"},
+        "fault": None,
+    }
+    service.fault = "version 8 does not verify"
+    assert post("/readyz", method="GET").json()["fault"] == "version 8 does not verify"
+    service.is_draining = True
+    draining = post("/readyz", method="GET")
+    assert (draining.status_code, draining.json()["draining"]) == (503, True)
+    service.is_draining, service.model = False, None
+    assert post("/readyz", method="GET").status_code == 503
+    assert post("/livez", method="GET").status_code == 200
+
+
+def test_while_draining_answers_close_their_connection(service: ScoringApp, post: Post) -> None:
+    assert "connection" not in post("/score", GOOD).headers
+    service.is_draining = True
+    response = post("/score", GOOD)
+    assert (response.status_code, response.headers["connection"]) == (200, "close")
+
+
+def test_a_request_keeps_the_model_it_began_with(
+    service: ScoringApp, post: Post, scorer: LeadScorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def swapped(model: ServedModel, *_: Any) -> dict[str, Any]:
+        service.model = ServedModel(scorer, "8", "f" * 16)
+        return {"seen": model.version}
+
+    monkeypatch.setitem(service.calls.by_path, "/score", swapped)
+    body = post("/score", GOOD).json()
+    assert (body["seen"], body["model"]["version"]) == ("7", "7")
+    assert post("/readyz", method="GET").json()["model"]["version"] == "8"
+
+
+def test_a_body_that_does_not_arrive_in_time_is_given_up(service: ScoringApp) -> None:
+    service.configure(Settings(body_seconds=1), None, "1", None)
+
+    async def slow() -> Any:
+        yield b'{"leads": '
+        await asyncio.sleep(30)
+
+    error = error_of(asyncio.run(_send(service, slow())))
+    assert error["code"] == "too_slow"
+
+
+def test_an_answer_that_takes_too_long_is_given_up(
+    service: ScoringApp, post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.configure(Settings(answer_seconds=1), None, "1", None)
+    monkeypatch.setitem(service.calls.by_path, "/score", lambda *_: asyncio.sleep(30))
+    response = post("/score", GOOD)
+    assert response.headers["retry-after"] == "2"
+    assert error_of(response)["code"] == "timeout"
+
+
+def test_more_requests_than_can_be_worked_on_are_told_to_come_again(
+    service: ScoringApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.configure(Settings(max_requests_at_once=2), None, "1", None)
+
+    async def working(*_: Any) -> dict[str, Any]:
+        await asyncio.sleep(0.2)
+        return {}
+
+    async def three() -> list[httpx.Response]:
+        calls = [_send(service, b"{}") for _ in range(3)]
+        return list(await asyncio.gather(*calls))
+
+    monkeypatch.setitem(service.calls.by_path, "/score", working)
+    answers = asyncio.run(three())
+    assert sorted(response.status_code for response in answers) == [200, 200, 503]
+    assert [r.headers["retry-after"] for r in answers if r.status_code == 503] == ["2"]
+
+
+def test_many_large_bodies_at_once_are_bounded_together(service: ScoringApp) -> None:
+    service.configure(Settings(max_body_bytes=1_000, body_seconds=1), None, "1", None)
+
+    async def half() -> Any:
+        yield b" " * 900
+        await asyncio.sleep(30)
+
+    async def twenty() -> list[int]:
+        calls = [_send(service, half()) for _ in range(20)]
+        return sorted(response.status_code for response in await asyncio.gather(*calls))
+
+    assert asyncio.run(twenty()) == [408] * 17 + [503] * 3
+    assert asyncio.run(_send(service, json.dumps(GOOD).encode())).status_code == 200
+
+
+def test_a_large_body_that_asks_first_hears_no_at_once(service: ScoringApp) -> None:
+    sent: list[Any] = []
+
+    async def never() -> Any:
+        raise AssertionError("the body was asked for")
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [(b"content-length", b"1000000000"), (b"expect", b"100-continue")]
+    scope = {"type": "http", "path": "/score", "method": "POST", "headers": headers}
+    asyncio.run(service(scope, never, send))
+    assert sent[0]["status"] == 413
+    assert (b"connection", b"close") in sent[0]["headers"]
+
+
+async def _send(service: ScoringApp, content: Any) -> httpx.Response:
+    transport = httpx.ASGITransport(app=service)
+    async with httpx.AsyncClient(transport=transport, base_url=LOCAL) as client:
+        return await client.post("/score", content=content)
+
+
+def test_an_inner_fault_tells_nothing_of_the_inside(
+    post: Post, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: Any) -> Any:
+        raise RuntimeError("secret /etc/passwd")
+
+    monkeypatch.setattr(serving_calls, "read_score_request", broken)
+    response = post("/score", GOOD)
+    assert response.status_code == 500
+    assert "secret" not in response.text
+    error = error_of(response)
+    assert any(getattr(r, "request_id", None) == error["request_id"] for r in caplog.records)
+
+
+def test_reasons_come_with_every_score_and_add_up(service: ScoringApp, post: Post) -> None:
+    def reasons_and_start(**more: int) -> tuple[list[Any], float | None]:
+        lead = {"attributes": {"visits": 3, "source": "Web"}}
+        (scored,) = post("/score", {"leads": [lead], **more}).json()["scores"]
+        return scored["reasons"], scored["start"]
+
+    assert service.model is not None
+    (whole,) = service.model.scorer.score_leads([LeadCells({"visits": 3, "source": "Web"})])
+    reasons, start = reasons_and_start(reasons=1000)
+    assert start is not None
+    assert {reason["signal"] for reason in reasons} == {"visits", "source"}
+    assert start + sum(reason["points"] for reason in reasons) == pytest.approx(
+        whole.score, abs=0.52
+    )
+    assert reasons_and_start(reasons=0) == ([], None)
+    assert len(reasons_and_start(reasons=1)[0]) <= 1
+    assert len(reasons_and_start()[0]) <= 3

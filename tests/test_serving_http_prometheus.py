@@ -1,0 +1,232 @@
+"""Counters: what is counted, in series that callers cannot add to, and summed over workers."""
+
+import asyncio
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+
+from crm.errors import LedgerError
+from features.attributes.attribute import Attribute, CategoryAttribute, NumberAttribute
+from features.attributes.kinds import DateAttribute, EmailAttribute, FlagAttribute, TargetAttribute
+from serving.app import ScoringApp
+from serving.errors import RequestError
+from serving.http.prometheus import (
+    BUCKETS,
+    FAMILIES,
+    WARNINGS,
+    Metrics,
+    exposition,
+    publish,
+    published,
+)
+from serving.settings import Settings
+
+LINE = re.compile(r'(\w+)(\{(?:\w+="(?:[^"\\]|\\.)*",?)*\})? (\S+)')
+
+
+def values(text: str) -> dict[str, float]:
+    """What an exposition says, after checking that Prometheus could read it."""
+    found: dict[str, float] = {}
+    typed: set[str] = set()
+    for line in text.splitlines():
+        if line.startswith("# TYPE"):
+            _, _, family, kind = line.split()
+            assert family not in typed, "a family must stand in one place"
+            typed.add(family)
+            assert kind in ("counter", "gauge", "histogram")
+        elif not line.startswith("#"):
+            parsed = LINE.fullmatch(line)
+            assert parsed, line
+            name = re.sub("_(bucket|sum|count)$", "", parsed[1])
+            assert name in typed or parsed[1] in typed, line
+            assert line.rpartition(" ")[0] not in found, "a series must stand once"
+            found[line.rpartition(" ")[0]] = float(parsed[3])
+    return found
+
+
+def test_requests_are_counted_by_route_and_status_with_their_time() -> None:
+    metrics = Metrics("1")
+    for seconds in (0.0005, 0.001, 0.02, 99.0):
+        metrics.count("/score", 200, seconds)
+    metrics.count("/score", 422, 0.0001)
+    found = values(exposition([metrics.series({})]))
+    assert found['leadscore_requests_total{route="/score",status="200"}'] == 4
+    assert found['leadscore_requests_total{route="/score",status="422"}'] == 1
+    bucket = 'leadscore_request_seconds_bucket{{route="/score",le="{}"}}'.format
+    assert [found[bucket(le)] for le in ("0.001", "0.01", "0.025", "10", "+Inf")] == [3, 3, 4, 4, 5]
+    assert found['leadscore_request_seconds_count{route="/score"}'] == 5
+    assert found['leadscore_request_seconds_sum{route="/score"}'] == pytest.approx(99.0216)
+    assert sum(name.startswith("leadscore_request_seconds_bucket") for name in found) == 14
+    assert len(BUCKETS) == 13
+
+
+def test_grades_and_warnings_are_counted_for_a_batch_and_for_a_flat_lead() -> None:
+    metrics = Metrics("1")
+    unseen = "`source` has a value that was rare or unseen in training"
+    metrics.count_scores(
+        {"scores": [{"grade": "A", "warnings": [unseen, "`x` is unknown and was ignored"]},
+                    {"grade": "A", "warnings": []}, {"error": {}}]}
+    )  # fmt: skip
+    metrics.count_scores({"grade": "D", "warnings": f"{unseen}; `n` is odd"})
+    metrics.count_scores({"grade": "D", "warnings": ""})
+    metrics.count_scores({"card": {}})
+    found = values(exposition([metrics.series({})]))
+    assert found['leadscore_scores_total{grade="A"}'] == 2
+    assert found['leadscore_scores_total{grade="D"}'] == 2
+    kinds = {"unseen_value": 2, "unknown_attribute": 1, "other": 1}
+    for kind, count in kinds.items():
+        assert found[f'leadscore_warnings_total{{kind="{kind}"}}'] == count
+
+
+ODD_CELLS = [
+    (NumberAttribute("x", frozenset(), 1.0), "many", "no_number"),
+    (CategoryAttribute("x", frozenset(), ("a",)), "b", "unseen_value"),
+    (TargetAttribute("x", frozenset(), {"a": 0.1}, 0.0), "b", "unseen_value"),
+    (FlagAttribute("x", frozenset()), "perhaps", "no_flag"),
+    (DateAttribute("x", frozenset(), "age_days"), "soon", "no_time"),
+    (EmailAttribute("x", frozenset()), "ada", "no_address"),
+]
+
+
+@pytest.mark.parametrize(("attribute", "cell", "kind"), ODD_CELLS)
+def test_each_complaint_of_a_cell_is_counted_by_its_kind(
+    attribute: Attribute, cell: str, kind: str
+) -> None:
+    metrics = Metrics("1")
+    metrics.count_scores({"scores": [{"grade": "A", "warnings": [attribute.complaint(cell)]}]})
+    assert metrics.series({})["leadscore_warnings_total"] == {f'{{kind="{kind}"}}': 1}
+
+
+def test_every_kind_of_attribute_complains_in_a_way_that_is_counted() -> None:
+    assert {type(attribute) for attribute, _, _ in ODD_CELLS} == set(Attribute.__subclasses__())
+    assert set(WARNINGS.values()) - {kind for _, _, kind in ODD_CELLS} == {
+        "unknown_attribute", "ledger_away"
+    }  # fmt: skip
+
+
+def test_counts_of_workers_are_summed_and_what_they_are_stays_apart() -> None:
+    one, two = Metrics("1"), Metrics("2")
+    one.count("/score", 200, 0.002)
+    two.count("/score", 200, 0.02)
+    two.happened("leadscore_takeovers_total")
+    series = [one.series({"leadscore_keys_fault": 0}), two.series({"leadscore_keys_fault": 1})]
+    found = values(exposition(series))
+    assert found['leadscore_requests_total{route="/score",status="200"}'] == 2
+    assert found['leadscore_request_seconds_count{route="/score"}'] == 2
+    assert found["leadscore_takeovers_total"] == 1
+    assert found['leadscore_keys_fault{worker="1"}'] == 0
+    assert found['leadscore_keys_fault{worker="2"}'] == 1
+
+
+def test_a_worker_that_died_leaves_its_counts_and_its_queue_is_lost(tmp_path: Path) -> None:
+    code = """
+import os, sys; from pathlib import Path
+from serving.http.prometheus import Metrics, QueuedScores, publish
+metrics = Metrics("1"); metrics.count("/score", 200, 0.002)
+counts = {"leadscore_keys_fault": 1, "leadscore_scores_queued": 3,
+          "leadscore_scores_written_total": 7, "leadscore_scores_dropped_total": 2}
+publish(Path(sys.argv[1]), metrics.series(counts))
+QueuedScores(Path(sys.argv[1])).tell(5)
+os.kill(os.getpid(), 9)
+"""
+    here = Path(__file__).resolve().parent.parent
+    dead = subprocess.Popen([sys.executable, "-c", code, tmp_path], cwd=here)
+    os.waitid(os.P_PID, dead.pid, os.WEXITED | os.WNOWAIT)  # its parent has not looked yet
+    own = Metrics("1")
+    own.count("/score", 200, 0.002)
+    publish(tmp_path, own.series({"leadscore_keys_fault": 0}))
+    assert (tmp_path / f"{os.getpid()}.json").exists()
+    found = values(exposition([own.series({}), *published(tmp_path)]))
+    assert found['leadscore_requests_total{route="/score",status="200"}'] == 2
+    assert found["leadscore_scores_written_total"] == 7
+    assert found["leadscore_scores_dropped_total"] == 5 + 2
+    assert not [name for name in found if "{worker" in name]
+    assert dead.wait() == -9
+    assert values(exposition([own.series({}), *published(tmp_path)])) == found
+
+
+def ask(app: ScoringApp, method: str, path: str, **more: Any) -> httpx.Response:
+    async def send() -> httpx.Response:
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            return await client.request(method, path, **more)
+
+    return asyncio.run(send())
+
+
+@pytest.fixture
+def app() -> ScoringApp:
+    made = ScoringApp(Settings())
+    card = SimpleNamespace(name='a "b"\\', trained_at="2026-01-01T00:00:00+00:00")
+    made.model = SimpleNamespace(  # type: ignore[assignment]
+        version="7", digest="0123456789abcdef", identity=dict, scorer=SimpleNamespace(card=card)
+    )
+    return made
+
+
+def test_what_callers_ask_for_makes_no_new_series(app: ScoringApp) -> None:
+    for i in range(300):
+        ask(app, "POST", f"/made-up-{i}")
+        ask(app, "GET", f"/score/{i}?q={i}")
+    found = values(ask(app, "GET", "/metrics").text)
+    routes = {name for name in found if name.startswith("leadscore_requests_total")}
+    assert routes == {'leadscore_requests_total{route="other",status="404"}'}
+    assert found[routes.pop()] == 600
+
+
+def test_metrics_tell_the_model_its_age_and_the_queue(app: ScoringApp) -> None:
+    app.calls.score_writer = SimpleNamespace(  # type: ignore[assignment]
+        written=12, dropped=3, queued=4
+    )
+    app.fault = "Version 8 does not verify."
+    app.calls.ledger.faults.failed("written", LedgerError("/home/ada/ledger.db is full"))
+    response = ask(app, "GET", "/metrics")
+    assert response.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    found = values(response.text)
+    info = 'leadscore_model_info{worker="1",name="a \\"b\\"\\\\",version="7",digest="0123456789ab"}'
+    assert found[info] == 1
+    assert found['leadscore_model_age_seconds{worker="1"}'] > 0
+    assert found['leadscore_takeover_fault{worker="1"}'] == 1
+    assert found["leadscore_scores_written_total"] == 12
+    assert found["leadscore_scores_dropped_total"] == 3
+    assert found['leadscore_scores_queued{worker="1"}'] == 4
+    assert found['leadscore_ledger_fault{worker="1"}'] == 1
+    ready = ask(app, "GET", "/readyz")
+    assert ready.status_code == 200
+    assert ready.json()["fault"] == (
+        "Version 8 does not verify. The ledger cannot be written; the log says why."
+    )
+    app.calls.ledger.faults.worked("written")
+    assert values(ask(app, "GET", "/metrics").text)['leadscore_ledger_fault{worker="1"}'] == 0
+
+
+def test_refusals_and_faults_are_counted_by_their_status(
+    app: ScoringApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: object) -> dict[str, Any]:
+        raise RequestError(422, "no")
+
+    monkeypatch.setitem(app.calls.by_path, "/score", refuse)
+    ask(app, "POST", "/score", content=json.dumps({}))
+    monkeypatch.setitem(app.calls.by_path, "/score", None)
+    assert ask(app, "POST", "/score").status_code == 404
+    found = values(ask(app, "GET", "/metrics").text)
+    assert found['leadscore_requests_total{route="/score",status="422"}'] == 1
+
+
+def test_every_family_is_typed_and_explained() -> None:
+    assert len(FAMILIES) == 16
+    for family, (kind, meaning) in FAMILIES.items():
+        assert family.startswith("leadscore_")
+        assert family.endswith("_total") == (kind == "counter")
+        assert meaning.endswith(".")
+    documented = (Path(__file__).resolve().parent.parent / "docs" / "operations.md").read_text()
+    assert [family for family in FAMILIES if family not in documented] == []

@@ -1,0 +1,188 @@
+"""The report in the service: its files and nothing else, behind a key or on loopback."""
+
+import asyncio
+import base64
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from reports.forms.html_page import Html, whole
+from serving.app import ScoringApp
+from serving.http.hubspot import SIGNATURE
+from serving.http.keys import KeyRing, add_key
+from serving.settings import Settings
+
+Get = Callable[..., httpx.Response]
+LOCAL = "http://127.0.0.1:3000"
+NOW = "2026-11-24T07:00:00+00:00"
+
+
+def write_folder(folder: Path, says: str = "hello") -> Path:
+    (folder / "csv").mkdir(parents=True)
+    (folder / "pictures").mkdir()
+    (folder / "index.html").write_text(whole("t", "", Html(says), late="1;"))
+    (folder / "report.json").write_text("{}")
+    (folder / "funnel.md").write_text("# Funnel")
+    (folder / "csv" / "sources-won.csv").write_text("source\r\n")
+    (folder / "pictures" / "gains.png").write_bytes(b"\x89PNG")
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_folder(tmp_path / "report")
+
+
+def getter(app: ScoringApp) -> Get:
+    def get(path: str, base: str = LOCAL, method: str = "GET", **headers: str) -> httpx.Response:
+        async def call() -> httpx.Response:
+            transport = httpx.ASGITransport(app=app)
+            async with httpx.AsyncClient(transport=transport, base_url=base) as client:
+                return await client.request(method, path, headers=headers)
+
+        return asyncio.run(call())
+
+    return get
+
+
+@pytest.fixture
+def get(folder: Path) -> Get:
+    return getter(ScoringApp(Settings(report_dir=str(folder))))
+
+
+def test_the_page_is_given_with_a_policy_and_no_sniffing(get):
+    answer = get("/report/")
+    assert answer.status_code == 200
+    assert "hello" in answer.text
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    policy = answer.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none';")
+    assert "script-src 'sha256-" in policy
+    assert "unsafe-eval" not in policy
+    assert "frame-ancestors 'none'" in policy
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("index.html", "text/html; charset=utf-8"),
+        ("funnel.md", "text/markdown; charset=utf-8"),
+        ("csv/sources-won.csv", "text/csv; charset=utf-8"),
+        ("pictures/gains.png", "image/png"),
+        ("report.json", "application/json"),
+    ],
+)
+def test_each_file_has_its_kind(get, folder, name, kind):
+    answer = get(f"/report/{name}")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == kind
+    assert answer.content == (folder / name).read_bytes()
+
+
+def test_the_path_without_a_slash_leads_to_the_one_with_it(get):
+    answer = get("/report")
+    assert answer.status_code == 308
+    assert answer.headers["location"] == "report/"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/report/../secret.txt",
+        "/report/%2e%2e/secret.txt",
+        "/report/..%2fsecret.txt",
+        "/report/csv/../../secret.txt",
+        "/report/csv/%2e%2e/%2e%2e/secret.md",
+        "/report//etc/passwd",
+        "/report/%2fetc%2fpasswd",
+        "/report/..\\secret.txt",
+        "/report/.git/config",
+        "/report/csv",
+        "/report/csv/",
+        "/report/nothing.html",
+        "/report/secret.txt",
+        "/report/index.html%00.png",
+        "/report/index.html/",
+        "/report/link.md",
+        "/report/csv/nested/x.csv",
+    ],
+)
+def test_no_path_leaves_the_report(get, folder, path):
+    (folder.parent / "secret.txt").write_text("secret")
+    (folder.parent / "secret.md").write_text("secret")
+    (folder / "secret.txt").write_text("secret")
+    (folder / "link.md").symlink_to(folder.parent / "secret.md")
+    answer = get(path)
+    assert answer.status_code == 404
+    assert "secret" not in answer.text.replace("secret.", "")
+    assert answer.json()["error"]["code"]
+
+
+def test_it_is_read_only(get):
+    answer = get("/report/", method="POST")
+    assert answer.status_code == 405
+    assert answer.headers["allow"] == "GET, HEAD"
+
+
+def test_of_several_reports_the_newest_is_given(tmp_path):
+    for i, name in enumerate(("2026-10", "2026-11", "2026-09")):
+        record = write_folder(tmp_path / name, f"report of {name}") / "report.json"
+        os.utime(record, (i % 2, i % 2))
+    get = getter(ScoringApp(Settings(report_dir=str(tmp_path))))
+    assert "report of 2026-11" in get("/report/").text
+
+
+def test_without_the_setting_there_is_no_report():
+    assert getter(ScoringApp(Settings()))("/report/").status_code == 404
+
+
+def test_a_folder_without_a_report_says_so(tmp_path):
+    answer = getter(ScoringApp(Settings(report_dir=str(tmp_path / "none"))))("/report/")
+    assert answer.status_code == 404
+    assert "GET /report/" in answer.json()["error"]["message"]
+
+
+def test_without_keys_only_loopback_by_its_own_name_may_read(get):
+    assert get("/report/", base="http://10.0.0.5:3000").status_code == 401
+    assert get("/report/", host="evil.example:3000").status_code == 403
+    assert get("/report/", host="localhost:3000").status_code == 200
+
+
+@pytest.fixture
+def keyed(folder: Path, tmp_path: Path) -> tuple[Get, str]:
+    path = tmp_path / "keys.json"
+    key = add_key(path, "marketing", "score", NOW)
+    settings = Settings(
+        report_dir=str(folder), hubspot_secret="s", public_url="https://scores.example.com"
+    )
+    return getter(ScoringApp(settings, KeyRing(path))), key
+
+
+def test_with_keys_a_key_is_needed_and_a_browser_may_send_it_as_a_password(keyed):
+    get, key = keyed
+    password = base64.b64encode(f"anyone:{key}".encode()).decode()
+    refused = get("/report/")
+    assert refused.status_code == 401
+    assert refused.headers["www-authenticate"].startswith("Basic ")
+    assert get("/report/", authorization=f"Bearer {key}").status_code == 200
+    assert get("/report/csv/sources-won.csv", authorization=f"Basic {password}").status_code == 200
+    for wrong in ("Basic !", f"Basic {password[:-8]}", "Basic " + "A" * 8):
+        assert get("/report/", authorization=wrong).status_code == 401
+
+
+def test_calls_take_no_password(keyed):
+    get, key = keyed
+    password = base64.b64encode(f"anyone:{key}".encode()).decode()
+    answer = get("/model", method="POST", authorization=f"Basic {password}")
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("path", ["/report/", "/report/report.json", "/metrics"])
+def test_a_header_like_a_signature_opens_no_page(keyed, path):
+    get, _ = keyed
+    assert get(path, **{SIGNATURE.decode(): "x"}).status_code == 401

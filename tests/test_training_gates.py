@@ -1,0 +1,448 @@
+"""The gates: what each lets through, and what a version that does not load gets."""
+
+import datetime
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import logit
+
+from crm.errors import ConfigError, GateError
+from crm.project import Project, load_project
+from crm.records import read_records
+from features.leaks.audit import Audit, FieldAudit, Verdict
+from features.leaks.checks import Check
+from features.moments import Moments
+from models.artifact import save_artifact
+from models.estimator.blend import BaseRate
+from models.registry.history import history
+from models.registry.promotion import promote
+from models.registry.registry import ARTIFACT, Registry
+from models.scale import Scale
+from training.comparison.comparison import JUDGED_FILE, Contest, Difference, JudgedTable, compare
+from training.gates.checks import (
+    COLLAPSE,
+    GATES,
+    RELATIVE,
+    TINY,
+    Segment,
+    calibrated,
+    chance_error,
+    free_of_leaks,
+    no_segment_collapses,
+    not_worse,
+    same_scale,
+)
+from training.gates.gates import Grounds, base_rate, judge, judge_return
+from training.tracking import track
+
+NOW = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
+MINUTE = datetime.timedelta(minutes=1)
+
+
+def moments_of(label: np.ndarray) -> Moments:
+    n = len(label)
+    return Moments(
+        np.arange(n), np.zeros(n, np.int64), label.astype(np.int8), np.zeros(n, np.int64),
+        np.ones(n), {},
+    )  # fmt: skip
+
+
+def world(n: int = 2_000, seed: int = 0) -> tuple[np.ndarray, Moments]:
+    """True log-odds and what came of them."""
+    generator = np.random.default_rng(seed)
+    truth = generator.normal(-1, 1.5, n)
+    return truth, moments_of(generator.random(n) < 1 / (1 + np.exp(-truth)))
+
+
+EMPTY = Contest(moments_of(np.zeros(0)), np.zeros(0), np.zeros(0))
+
+
+# -- LG101, LG102 --------------------------------------------------------------------------
+
+NOT_WORSE = {
+    "lower log loss": ("LG101", 0.40, 0.45, -0.06, -0.04, True),
+    "higher log loss, perhaps by chance": ("LG101", 0.45, 0.40, -0.01, 0.11, True),
+    "higher log loss beyond chance": ("LG101", 0.45, 0.40, 0.01, 0.09, False),
+    "higher beyond chance but tiny": ("LG101", 0.40 + TINY / 2, 0.40, 1e-5, TINY, True),
+    "equal": ("LG101", 0.40, 0.40, 0.0, 0.0, True),
+    "higher PR AUC": ("LG102", 0.60, 0.50, 0.05, 0.15, True),
+    "lower PR AUC, perhaps by chance": ("LG102", 0.50, 0.60, -0.21, 0.01, True),
+    "lower PR AUC beyond chance": ("LG102", 0.50, 0.60, -0.15, -0.05, False),
+    "lower beyond chance but tiny": ("LG102", 0.5, 0.5 + TINY / 2, -TINY, -1e-5, True),
+}
+
+
+@pytest.mark.parametrize("case", NOT_WORSE)
+def test_a_metric_fails_only_if_worse_beyond_chance_and_by_more_than_a_little(case: str) -> None:
+    number, one, other, low, high, passed = NOT_WORSE[case]
+    gate = not_worse(number, Difference("", one, other, low, high), EMPTY, "version 1")
+    assert (gate.number, gate.passed) == (number, passed)
+    assert f"{one:.4f} against {other:.4f} of version 1" in gate.evidence
+
+
+# -- LG103 ---------------------------------------------------------------------------------
+
+
+def calibration_gate(
+    margin: np.ndarray, moments: Moments, other: float, low: float
+) -> tuple[bool, str]:
+    from models.evaluation.metrics import measure
+
+    contest = Contest(moments, margin, margin)
+    ours = measure(margin, moments.label, moments.weight)["ece"]
+    found = Difference("ece", ours, other, low, low + 0.1)
+    gate = calibrated(found, contest, "version 1", seed=0)
+    return gate.passed, gate.evidence
+
+
+def test_true_probabilities_are_calibrated_even_if_the_champion_looks_better() -> None:
+    truth, moments = world()
+    assert calibration_gate(truth, moments, other=0.0, low=0.001)[0]
+
+
+def test_overconfidence_is_not_calibrated() -> None:
+    truth, moments = world()
+    passed, evidence = calibration_gate(4 * truth, moments, other=0.01, low=0.05)
+    assert not passed
+    assert "0.05 is always allowed" in evidence
+
+
+def test_what_is_off_passes_where_the_champion_is_as_far_off() -> None:
+    truth, moments = world()
+    assert calibration_gate(4 * truth, moments, other=0.12, low=-0.01)[0]
+
+
+def test_chance_allows_more_with_fewer_leads() -> None:
+    truth, moments = world(4_000)
+    by_chance = [
+        chance_error(truth[:n], moments.weight[:n], moments.lead[:n], seed=0)
+        for n in (40, 400, 4_000)
+    ]
+    assert by_chance[0] > 0.1 > by_chance[1] > 0.03 > by_chance[2] > 0
+
+
+def test_looking_often_at_a_lead_does_not_lower_what_chance_allows() -> None:
+    truth, moments = world(200)
+    once = chance_error(truth, moments.weight, moments.lead, seed=0)
+    often = chance_error(truth.repeat(6), np.ones(1_200), moments.lead.repeat(6), seed=0)
+    assert often == pytest.approx(once, rel=0.15)
+
+
+# -- LG104, LG107 --------------------------------------------------------------------------
+
+
+def audited(**verdicts: Verdict) -> Audit:
+    check = Check("LS101", Verdict.LEAK, "Filled late.")
+    return Audit(tuple(FieldAudit(name, v, (check,), None) for name, v in verdicts.items()))
+
+
+def looking_at(*columns: str) -> SimpleNamespace:
+    return SimpleNamespace(pipeline=SimpleNamespace(columns=list(columns)))
+
+
+def project_with(*known_later: str) -> SimpleNamespace:
+    return SimpleNamespace(columns=SimpleNamespace(known_later=list(known_later)))
+
+
+def test_a_leak_counts_only_if_the_model_looks_at_it() -> None:
+    found = audited(contract=Verdict.LEAK, source=Verdict.FINE, notes=Verdict.SUSPECT)
+    fine = free_of_leaks(looking_at("source", "notes"), found, project_with())
+    leaking = free_of_leaks(looking_at("source", "contract"), found, project_with())
+    assert fine.passed
+    assert not leaking.passed
+    assert "`contract`: LS101 Filled late." in leaking.evidence
+
+
+def test_a_field_that_the_project_has_since_declared_known_later_is_a_leak() -> None:
+    gate = free_of_leaks(looking_at("contract"), audited(), project_with("contract"))
+    assert not gate.passed
+    assert "`contract`: the project says that it is known later" in gate.evidence
+
+
+def test_the_scale_is_the_pinned_one() -> None:
+    pinned = Scale(-1.5)
+    asks = {"won": ["won"], "horizon_days": 90.0}
+    assert same_scale(Scale(-1.5), pinned, asks, asks).passed
+    assert same_scale(Scale(-0.5), None, asks, None).passed
+    assert not same_scale(Scale(-1.4), pinned, asks, asks).passed
+    other = same_scale(Scale(-1.5, (("A", 70), ("B", 50), ("C", 35))), pinned, asks, asks)
+    assert not other.passed
+    assert "A from 70" in other.evidence
+    assert "A from 65" in other.evidence
+
+
+@pytest.mark.parametrize(
+    ("asks", "said"),
+    [
+        ({"won": ["won"], "horizon_days": 14.0}, "won within 14 days"),
+        ({"won": ["won", "trial"], "horizon_days": 90.0}, "trial or won within 90 days"),
+        ({"won": ["won"], "horizon_days": None}, "another question: won. The"),
+    ],
+)
+def test_a_score_that_answers_another_question_is_on_no_scale_of_the_champions(
+    asks: dict, said: str
+) -> None:
+    pinned = Scale(-1.5)
+    gate = same_scale(Scale(-1.5), pinned, asks, {"won": ["won"], "horizon_days": 90.0})
+    assert not gate.passed
+    assert said in gate.evidence
+    assert "The champion's is: won within 90 days" in gate.evidence
+
+
+# -- LG105 ---------------------------------------------------------------------------------
+
+
+def cut(rows: np.ndarray) -> list[Segment]:
+    return [Segment("source", "Web", rows), Segment("source", "Fair", ~rows)]
+
+
+def test_a_model_that_is_right_everywhere_has_no_fallen_segment() -> None:
+    truth, moments = world()
+    contest = Contest(moments, truth, truth)
+    rows = np.arange(len(truth)) % 4 == 0
+    gate = no_segment_collapses(contest, iter(cut(rows)), BaseRate(-1.0), "version 1")
+    assert gate.passed
+    assert "None of 2 segments" in gate.evidence
+
+
+def test_a_segment_that_is_turned_round_fails_though_the_whole_is_better() -> None:
+    truth, moments = world()
+    rows = np.arange(len(truth)) % 10 == 0
+    ours = np.where(rows, -truth, truth)
+    contest = Contest(moments, ours, 0.5 * truth - 2)
+    gate = no_segment_collapses(contest, iter(cut(rows)), BaseRate(-1.0), "version 1")
+    assert not gate.passed
+    assert "source = 'Web'" in gate.evidence
+    assert "'Fair'" not in gate.evidence
+    assert "against version 1" in gate.evidence
+    assert "against the base rate" in gate.evidence
+
+
+def test_a_little_worse_is_no_collapse_however_certain() -> None:
+    truth, moments = world()
+    loss_apart = 1e-4
+    contest = Contest(moments, truth - loss_apart, truth)
+    rows = np.ones(len(truth), dtype=bool)
+    assert loss_apart < COLLAPSE
+    assert no_segment_collapses(contest, iter(cut(rows)), BaseRate(-1.0), "version 1").passed
+
+
+def test_segments_with_few_outcomes_are_not_judged() -> None:
+    truth, moments = world(400)
+    rows = np.arange(400) < 12
+    contest = Contest(moments, np.where(rows, -9.0 * truth, truth), truth)
+    gate = no_segment_collapses(contest, iter(cut(rows)[:1]), BaseRate(-1.0), "version 1")
+    assert gate.passed
+    assert "No segment has enough outcomes" in gate.evidence
+
+
+def test_of_many_segments_of_pure_chance_none_falls() -> None:
+    truth, moments = world(4_000, seed=3)
+    generator = np.random.default_rng(1)
+    noisy = [truth + generator.normal(0, 0.3, 4_000) for _ in range(2)]
+    contest = Contest(moments, *noisy)
+    of = generator.integers(0, 40, 4_000)
+    many = [Segment("city", str(i), of == i) for i in range(40)]
+    gate = no_segment_collapses(contest, iter(many), BaseRate(-1.0), "version 1")
+    assert gate.passed, gate.evidence
+
+
+# -- all of them ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def project(simulated_crm, empty_mlflow, tmp_path) -> Project:
+    shutil.copytree(simulated_crm, tmp_path, dirs_exist_ok=True)
+    shutil.copy(empty_mlflow, tmp_path)
+    return load_project(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def artifact(trained, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("saved") / ARTIFACT
+    save_artifact(trained.scorer, trained.golden_leads, folder, trained.golden_as_of)
+    return folder
+
+
+@pytest.fixture
+def registry(project, trained, artifact) -> Registry:
+    """Give a registry with version 1, the champion, and the same again as version 2."""
+    registry, records = Registry(project), read_records(project)
+    track(registry, project, records, trained, artifact, NOW)
+    if registry.find_champion() is None:  # whether the first passes is not the question here
+        registry.make_champion("1")
+    track(registry, project, records, trained, artifact, NOW)
+    return registry
+
+
+def grounds_of(project: Project, trained) -> Grounds:
+    return Grounds(read_records(project), trained.moments, trained.audit)
+
+
+def test_the_same_model_again_passes_every_gate(registry, project, trained) -> None:
+    judgement = judge(registry, project, grounds_of(project, trained), "2")
+    assert [gate.number for gate in judgement.gates] == list(GATES)
+    assert [gate.name for gate in judgement.gates] == list(GATES.values())
+    assert judgement.failed == ()
+    assert (judgement.version, judgement.against) == ("2", "1")
+    assert judgement.scale == trained.scorer.scale
+    assert f"on {len(trained.split.test):,} moments of" in judgement.gates[0].evidence
+
+
+def test_the_champion_is_not_judged_again(registry, project, trained) -> None:
+    with pytest.raises(ConfigError, match="Version 1 of `demo` is the champion already"):
+        judge(registry, project, grounds_of(project, trained), "1")
+
+
+def test_a_version_that_does_not_load_fails_every_gate(registry, project, trained) -> None:
+    cards = [*(project.folder / "mlartifacts").rglob("scorer/card.json")]
+    assert len(cards) == 2
+    for card in cards:
+        card.write_text("{}")
+    judgement = judge(registry, project, grounds_of(project, trained), "2")
+    assert len(judgement.failed) == len(GATES)
+    assert judgement.scale is None
+    loads = next(gate for gate in judgement.gates if gate.number == "LG106")
+    assert "is not the file that was saved" in loads.evidence
+    assert judge_return(registry, "2").gates == (loads,)
+
+
+def saved(registry: Registry, version: str) -> Path:
+    """The folder that a version's artefact lies in."""
+    source = registry.client.get_model_version(registry.name, version).source
+    model = registry.client.get_logged_model(source.removeprefix("models:/"))
+    return Path(model.artifact_location.removeprefix("file://")) / "artifacts" / ARTIFACT
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("card.json", "Version 1 of `demo`: scorer/card.json is not the file that was saved"),
+        ("features.json", "Version 1 of `demo` is not the model that was registered"),
+        (JUDGED_FILE, "which the training of version 1 left, is damaged"),
+    ],
+)
+def test_a_damaged_champion_is_named_and_can_be_replaced_on_record(
+    registry, project, trained, name: str, said: str
+) -> None:
+    run = registry.client.get_run(registry.resolve("1").run_id)
+    run_files = Path(run.info.artifact_uri.removeprefix("file://"))
+    (run_files if name == JUDGED_FILE else saved(registry, "1")).joinpath(name).write_text("{}")
+    judgement = judge(registry, project, grounds_of(project, trained), "2")
+    assert [gate.number for gate in judgement.failed] == list(RELATIVE)
+    assert "The champion cannot be judged: " in judgement.failed[0].evidence
+    assert said in judgement.failed[0].evidence
+    with pytest.raises(GateError, match="did not pass 4 of 7 gates"):
+        promote(registry, judgement, who="ann", at=NOW + MINUTE)
+    at = NOW + 2 * MINUTE
+    promote(registry, judgement, who="ann", at=at, because="1 is damaged", forced=True)
+    assert registry.champion() == "2"
+    assert [event.what for event in history(registry)][-2:] == ["refused", "forced"]
+
+
+def test_a_version_that_comes_back_is_asked_only_whether_it_loads(registry) -> None:
+    judgement = judge_return(registry, "2")
+    assert [(gate.number, gate.passed) for gate in judgement.gates] == [("LG106", True)]
+    assert judgement.against == "1"
+
+
+def test_with_too_few_outcomes_in_common_the_relative_gates_do_not_pass(
+    registry, project, trained
+) -> None:
+    few = trained.moments.take(np.arange(len(trained.moments) - 5, len(trained.moments)))
+    grounds = Grounds(read_records(project), few, trained.audit)
+    judgement = judge(registry, project, grounds, "2")
+    assert [gate.number for gate in judgement.failed] == ["LG101", "LG102", "LG103", "LG105"]
+    assert all("Too few to judge" in gate.evidence for gate in judgement.failed)
+    assert "Wait for more outcomes, or train again" in judgement.failed[0].evidence
+
+
+def test_a_first_version_with_too_few_outcomes_passes_and_is_told_so(
+    registry, project, trained, monkeypatch
+) -> None:
+    few = trained.moments.take(np.arange(len(trained.moments) - 5, len(trained.moments)))
+    grounds = Grounds(read_records(project), few, trained.audit)
+    monkeypatch.setattr(registry, "find_champion", lambda: None)
+    judgement = judge(registry, project, grounds, "2")
+    judged = {gate.number: gate for gate in judgement.gates}
+    assert all(judged[number].passed for number in ("LG101", "LG102", "LG103", "LG105"))
+    assert "no champion that it could be worse than" in judged["LG101"].evidence
+
+
+def test_two_versions_are_compared_on_the_leads_that_neither_learned_from(
+    registry, project, trained
+) -> None:
+    found = compare(registry, project, read_records(project), "1", "2").to_json()
+    assert (found["one"], found["other"], found["verdict"]) == ("1", "2", "judged")
+    assert found["n"] == len(trained.split.test)
+    log_loss = next(row for row in found["metrics"] if row["metric"] == "log_loss")
+    assert log_loss["one"] == pytest.approx(trained.judged.test.values["log_loss"])
+    assert log_loss["difference"] == 0
+
+
+@pytest.mark.parametrize("how", ["dropped", "emptied"])
+def test_a_champion_that_learned_from_a_column_that_is_gone_is_no_fair_rival(
+    registry, project, trained, how: str
+) -> None:
+    grounds = grounds_of(project, trained)
+    leads = grounds.records.leads
+    leads = leads.drop(columns="source") if how == "dropped" else leads.assign(source=None)
+    records = replace(grounds.records, leads=leads)
+    judgement = judge(registry, project, replace(grounds, records=records), "2")
+    assert [gate.number for gate in judgement.failed] == list(RELATIVE)
+    assert "Version 1 learned from `source`, which today's records lack" in (
+        judgement.failed[0].evidence
+    )
+    (*_, last) = compare(registry, project, records, "1", "2").to_json()["warnings"]
+    assert "Version 2 learned from `source`" in last
+
+
+@pytest.fixture
+def asked_again(project) -> Project:
+    """Give the project with another horizon than the versions were trained for."""
+    file = project.folder / "leadscore.toml"
+    file.write_text(file.read_text().replace("horizon_days = 90", "horizon_days = 14"))
+    return load_project(project.folder)
+
+
+def test_versions_that_answer_another_question_than_is_asked_now_do_not_pass(
+    registry, asked_again, trained
+) -> None:
+    judgement = judge(registry, asked_again, Grounds.read(asked_again, NOW), "2")
+    assert [gate.number for gate in judgement.failed] == ["LG101", "LG102", "LG103", "LG105"]
+    assert "Version 2 answers another question, won within 90 days" in judgement.failed[0].evidence
+    found = compare(registry, asked_again, read_records(asked_again), "1", "2").to_json()
+    assert [said[:34] for said in found["warnings"]] == [
+        f"Version {version} answers another question" for version in "12"
+    ]
+
+
+def test_the_base_rate_is_that_of_the_training_moments() -> None:
+    judged = JudgedTable(
+        lead=np.arange(101, dtype=np.uint64),
+        as_of=np.zeros(101, np.int64),
+        role=np.array(["train"] * 99 + ["test", "embargoed"]),
+        label=np.array([1] * 24 + [0] * 75 + [1, 1], dtype=np.int8),
+        margin=np.full(101, np.nan),
+    )
+    assert base_rate(judged).log_odds == pytest.approx(logit(24.5 / 100))
+
+
+def test_every_gate_is_documented() -> None:
+    import training.gates.gates
+
+    rows = [line for line in training.gates.gates.__doc__.splitlines() if line.startswith("| LG")]
+    named = [tuple(row.strip("| ").split(" | ")[0].split(" ", 1)) for row in rows]
+    assert named == list(GATES.items())
+
+
+def test_grounds_are_read_from_the_project(project, trained) -> None:
+    grounds = Grounds.read(project, NOW)
+    pd.testing.assert_frame_equal(grounds.records.leads, read_records(project).leads)
+    np.testing.assert_array_equal(grounds.moments.label, trained.moments.label)
+    assert grounds.audit == trained.audit

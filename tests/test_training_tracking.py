@@ -1,0 +1,624 @@
+"""MLflow for real: one run per training, whole or not at all."""
+
+import datetime
+import json
+import os
+import shutil
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from crm.errors import ArtifactError, TrackingError
+from crm.project import Project, load_project
+from crm.records import Records, read_records
+from models.artifact import load_artifact, save_artifact
+from models.evaluation.metrics import METRICS
+from models.registry.history import Gate, Judgement, history
+from models.registry.reachable import shown
+from models.registry.registry import ARTIFACT, CHALLENGER, Registry
+from training import tracking
+from training.comparison.comparison import JUDGED_FILE, JudgedTable
+from training.gates.checks import GATES
+from training.gates.gates import judge
+from training.tracking import track
+from training.train import Trained
+from training.tuning import Trial
+
+with warnings.catch_warnings(action="ignore"):  # mlflow, at import
+    import mlflow
+    import mlflow.pyfunc
+
+PASSWORD = "hunter2"
+NOW = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is made once: a training, its artefact, and an empty MLflow database."""
+
+    project: Project
+    records: Records
+    trained: Trained
+    artifact: Path
+    digest: str
+    database: Path
+
+
+@pytest.fixture(scope="module")
+def work(simulated_crm, trained, tmp_path_factory) -> Work:
+    folder = tmp_path_factory.mktemp("work")
+    text = (simulated_crm / "leadscore.toml").read_text()
+    text += f"# was: postgresql://crm:{PASSWORD}@db.example/crm\n"
+    (folder / "leadscore.toml").write_text(text)
+    project = load_project(folder)
+    digest = save_artifact(
+        trained.scorer, trained.golden_leads, folder / ARTIFACT, trained.golden_as_of
+    )
+    Registry(project)  # it takes seconds to make a database, and none to copy it
+    records = read_records(load_project(simulated_crm))
+    return Work(project, records, trained, folder / ARTIFACT, digest, folder / "mlflow.db")
+
+
+@pytest.fixture
+def project(work, tmp_path) -> Project:
+    """Give a project of its own, with an empty MLflow beside it."""
+    shutil.copy(work.project.path, tmp_path)
+    shutil.copy(work.database, tmp_path)
+    return load_project(tmp_path)
+
+
+@pytest.fixture
+def registry(project) -> Registry:
+    return Registry(project)
+
+
+@pytest.fixture(autouse=True)
+def verdicts(monkeypatch) -> list[Gate]:
+    """Give what the gates say, for a test to change; test_gate.py tries the real ones."""
+    gates = [Gate("LG101", "log loss", True, "It is better.")]
+
+    def say(registry, project, grounds, version) -> Judgement:
+        scale = registry.load(version).scorer.scale
+        return Judgement(version, registry.find_champion(), tuple(gates), scale)
+
+    monkeypatch.setattr(tracking, "judge", say)
+    return gates
+
+
+def trainings_of(registry: Registry) -> list:
+    """The runs of trainings, without those of trials and of the history."""
+    experiment = registry.find_experiment()
+    runs = registry.client.search_runs([experiment]) if experiment else []
+    return [run for run in runs if run.info.run_name.startswith("train ")]
+
+
+# -- what a run holds ----------------------------------------------------------------------
+
+
+def test_a_run_holds_the_whole_training(work, project, registry, tmp_path) -> None:
+    tracked = track(registry, project, work.records, work.trained, work.artifact, NOW)
+    client = registry.client
+    assert (tracked.name, tracked.version, tracked.digest) == ("demo", "1", work.digest)
+    (run,) = trainings_of(registry)
+    assert run.info.run_id == tracked.run_id
+    assert run.info.status == "FINISHED"
+    assert run.info.run_name == "train demo"
+    assert run.data.tags["leadscore.digest"] == work.digest
+    assert run.data.tags["leadscore.simulated"] == "true"
+
+    card = work.trained.scorer.card
+    assert run.data.params["won"] == "won"
+    assert run.data.params["horizon_days"] == "90.0"
+    assert run.data.params["test_is"] == "newest 20% of leads"
+    assert run.data.params["features"] == str(len(card.features))
+    assert run.data.params["estimator.kind"] == card.estimator["kind"]
+    assert run.data.params["estimator.parameters.learning_rate"] == "0.06"
+
+    found = work.trained.evaluations
+    expected = {
+        f"{model}.{metric}{suffix}": value
+        for model, evaluation in found.items()
+        for metric in METRICS
+        for suffix, value in (
+            ("", evaluation.values[metric]),
+            (".low", evaluation.intervals[metric][0]),
+            (".high", evaluation.intervals[metric][1]),
+        )
+    }
+    assert len(expected) == 3 * len(found) * len(METRICS)
+    facts = {f"data.{k}": v for k, v in card.learned_from.items() if isinstance(v, int | float)}
+    assert facts["data.leads"] == 1_500
+    assert run.data.metrics == pytest.approx(expected | facts)
+
+    inputs = {given.dataset.name: given.dataset.digest for given in run.inputs.dataset_inputs}
+    assert inputs == {table: digest[:36] for table, digest in card.digests.items()}
+    assert len(inputs) == 4
+
+    folder = Path(client.download_artifacts(run.info.run_id, "", str(tmp_path)))
+    logged = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert logged >= {
+        "leadscore.toml", "card.json", "environment.txt",
+        "plots/reliability.png", "plots/gains.png", "plots/log_loss.png",
+    }  # fmt: skip
+    for plot in (folder / "plots").iterdir():
+        content = plot.read_bytes()
+        assert content.startswith(b"\x89PNG\r\n")
+        assert len(content) > 5_000
+    assert json.loads((folder / "card.json").read_text()) == card.to_json()
+    environment = (folder / "environment.txt").read_text().splitlines()
+    assert f"mlflow=={mlflow.__version__}" in environment
+    assert any(line.startswith("lightgbm==") for line in environment)
+    stored = (folder / "leadscore.toml").read_text()
+    assert "postgresql://crm:***@db.example/crm" in stored
+    assert stored.replace("***", PASSWORD) == project.text
+
+
+def test_a_run_holds_the_moments_with_the_margins_it_was_judged_by(work, project, registry) -> None:
+    tracked = track(registry, project, work.records, work.trained, work.artifact, NOW)
+    content = registry.run_file(tracked.version, JUDGED_FILE)
+    table, split = JudgedTable.from_parquet(content), work.trained.split
+    assert dict(zip(*np.unique(table.role, return_counts=True), strict=True)) == {
+        "train": len(split.train), "test": len(split.test), "embargoed": split.embargoed
+    }  # fmt: skip
+    np.testing.assert_array_equal(table.margin[table.role == "test"], work.trained.test_margin)
+    np.testing.assert_array_equal(table.label, work.trained.moments.label)
+    assert np.isnan(table.margin[table.role != "test"]).all()
+    assert registry.run_file(tracked.version, "nothing.parquet") is None
+
+
+def test_the_cards_tables_are_csv_files(work, project, registry, tmp_path) -> None:
+    card = work.trained.scorer.card
+    evil, *others = card.segments
+    card = replace(card, segments=[{**evil, "value": "=cmd()"}, *others])
+    trained = replace(work.trained, scorer=replace(work.trained.scorer, card=card))
+    tracked = track(registry, project, work.records, trained, work.artifact, NOW)
+    path = registry.client.download_artifacts(tracked.run_id, "tables", str(tmp_path))
+    tables = {file.stem: pd.read_csv(file) for file in Path(path).iterdir()}
+    assert tables.keys() >= {"by_age", "by_grade", "reliability", "gains", "segments"}
+    assert list(tables["segments"]["value"])[0] == "'=cmd()"
+    assert list(tables["segments"]["n"]) == [row["n"] for row in card.segments]
+    assert list(tables["by_age"]["age_days"]) == [row["age_days"] for row in card.test["by_age"]]
+
+
+def test_every_trial_is_a_run_within_the_trainings(work, project, registry) -> None:
+    trained = replace(work.trained, trials=TRIALS)
+    tracked = track(registry, project, work.records, trained, work.artifact, NOW)
+    runs = registry.client.search_runs(
+        [registry.find_experiment()], f"tags.`mlflow.parentRunId` = '{tracked.run_id}'"
+    )
+    found = {run.info.run_name: run for run in runs}
+    assert found.keys() == {"trial 0", "trial 1"}
+    assert found["trial 0"].data.params == {"num_leaves": "31"}
+    assert found["trial 0"].data.metrics == {"log_loss": 0.41, "seconds": 2.5}
+    assert found["trial 1"].data.metrics == {"seconds": 0.5}
+    assert found["trial 1"].data.tags["leadscore.state"] == "pruned"
+
+
+# -- the first champion --------------------------------------------------------------------
+
+
+def test_the_first_model_is_put_through_the_gates_and_the_history_says_so(
+    work, project, registry, monkeypatch
+) -> None:
+    monkeypatch.setattr(tracking, "judge", judge)
+    tracked = track(registry, project, work.records, work.trained, work.artifact, NOW)
+    assert [gate.number for gate in tracked.gates] == list(GATES)
+    passed = all(gate.passed for gate in tracked.gates)
+    (event,) = history(registry)
+    assert (event.what, event.version, event.previous, event.at) == (
+        "first champion" if passed else "refused", "1", None, NOW
+    )  # fmt: skip
+    assert tracked.is_champion is passed
+    assert registry.find_champion() == ("1" if passed else None)
+
+
+def test_a_first_model_that_fails_a_gate_stays_a_challenger(
+    work, project, registry, verdicts
+) -> None:
+    verdicts[:] = [Gate("LG103", "calibration", False, "It is far off.")]
+    tracked = track(registry, project, work.records, work.trained, work.artifact, NOW)
+    assert (tracked.is_champion, tracked.champion) == (False, None)
+    assert tracked.gates == tuple(verdicts)
+    assert "LG103 calibration" in tracked.refusal
+    assert registry.find_champion() is None
+    assert registry.find_alias(CHALLENGER) == "1"
+    assert registry.pinned_scale() is None
+    assert [(event.what, event.failed) for event in history(registry)] == [
+        ("refused", ("LG103 calibration",))
+    ]
+
+
+def test_a_second_training_asks_for_no_gates(work, project, registry, verdicts) -> None:
+    track(registry, project, work.records, work.trained, work.artifact, NOW)
+    assert registry.find_alias(CHALLENGER) is None
+    assert registry.pinned_scale() == work.trained.scorer.scale
+    verdicts[:] = [Gate("LG103", "calibration", False, "It is far off.")]
+    second = track(registry, project, work.records, work.trained, work.artifact, NOW)
+    assert (second.gates, second.refusal, second.champion) == ((), "", "1")
+    assert registry.find_alias(CHALLENGER) == "2"
+    assert len(history(registry)) == 1
+
+
+def test_no_password_is_stored_anywhere(work, project, registry) -> None:
+    track(registry, project, work.records, work.trained, work.artifact, NOW)
+    for path in (*(project.folder / "mlartifacts").rglob("*"), project.folder / "mlflow.db"):
+        if path.is_file():
+            assert PASSWORD.encode() not in path.read_bytes(), path
+
+
+def test_the_first_model_is_champion_and_the_second_is_not(work, project, registry) -> None:
+    assert registry.find_champion() is None
+    first = track(registry, project, work.records, work.trained, work.artifact, NOW)
+    second = track(registry, project, work.records, work.trained, work.artifact, NOW)
+    assert (first.version, first.is_champion, first.champion) == ("1", True, "1")
+    assert (second.version, second.is_champion, second.champion) == ("2", False, "1")
+    assert registry.champion() == "1"
+    versions = registry.client.search_model_versions("name='demo'")
+    assert {str(made.version): made.tags["digest"] for made in versions} == {
+        "1": work.digest, "2": work.digest
+    }  # fmt: skip
+    assert {made.run_id for made in versions} == {first.run_id, second.run_id}
+    registry.make_champion("2")
+    assert registry.champion() == "2"
+
+
+def test_the_champion_that_comes_back_is_the_one_that_went(work, project, registry) -> None:
+    tracked = track(registry, project, work.records, work.trained, work.artifact, NOW)
+    loaded, version = registry.load_champion()
+    assert (loaded.digest, version) == (work.digest, "1")
+    assert loaded.scorer == work.trained.scorer
+    with registry.fetched(version) as folder:
+        assert sorted(p.name for p in folder.iterdir()) == sorted(
+            p.name for p in work.artifact.iterdir()
+        )
+    assert not folder.exists()
+    kept = Path(tracked.artifact_uri.removeprefix("file://"))
+    assert load_artifact(kept).digest == work.digest
+
+
+def test_another_model_in_a_versions_place_is_refused(work, project, registry, tmp_path) -> None:
+    tracked = track(registry, project, work.records, work.trained, work.artifact, NOW)
+    trained = work.trained
+    slope = trained.scorer.calibration.slope / 2
+    other = replace(trained.scorer, calibration=replace(trained.scorer.calibration, slope=slope))
+    shutil.rmtree(kept := Path(tracked.artifact_uri.removeprefix("file://")))
+    digest = save_artifact(other, trained.golden_leads, kept, trained.golden_as_of)
+    said = f"Version 1 of `demo` is not the model .* digest {digest[:12]}, the registry has "
+    with pytest.raises(ArtifactError, match=said):
+        registry.load_champion()
+
+
+def test_the_files_lie_beside_the_project(work, project, registry, tmp_path) -> None:
+    track(registry, project, work.records, work.trained, work.artifact, NOW)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "leadscore.toml", "mlflow.db", "mlflow.db.lock", "mlartifacts"
+    }  # fmt: skip
+
+
+def test_an_altered_artefact_is_not_logged(work, project, registry, tmp_path) -> None:
+    damaged = shutil.copytree(work.artifact, tmp_path / "work" / ARTIFACT)
+    (damaged / "booster.txt").write_text("other trees")
+    with pytest.raises(ArtifactError, match="is not the file that was saved"):
+        track(registry, project, work.records, work.trained, damaged, NOW)
+    assert trainings_of(registry) == []
+
+
+# -- whole or not at all -------------------------------------------------------------------
+
+
+def _fail_at(monkeypatch, registry: Registry, step: str, failure: BaseException) -> None:
+    def fail(*args, **kwargs):
+        raise failure
+
+    target = {
+        "log_metrics": (mlflow, "log_metrics"),
+        "log_artifacts": (mlflow, "log_artifacts"),
+        "log_model": (mlflow.pyfunc, "log_model"),
+        "register": (registry, "register"),
+        "find_champion": (registry, "find_champion"),
+        "make_champion": (registry, "make_champion"),
+        "make_challenger": (registry, "make_challenger"),
+        "log_trial": (registry.client, "log_param"),
+        "judge": (tracking, "judge"),
+        "record": (registry.client, "log_dict"),
+        "get_logged_model": (registry.client, "get_logged_model"),
+    }[step]
+    monkeypatch.setattr(*target, fail)
+
+
+TRIALS = (
+    Trial(0, {"num_leaves": 31}, 0.41, "complete", 2.5),
+    Trial(1, {"num_leaves": 7}, None, "pruned", 0.5),
+)
+STEPS = [
+    "log_metrics",
+    "log_artifacts",
+    "log_model",
+    "register",
+    "log_trial",
+    "find_champion",
+    "make_champion",
+    "make_challenger",
+    "judge",
+    "record",
+    "get_logged_model",
+]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_failure_at_any_step_leaves_nothing(
+    work, project, registry, monkeypatch, step: str
+) -> None:
+    trained = replace(work.trained, trials=TRIALS)
+    failure = mlflow.MlflowException(f"the disk is full\nat {step}")
+    with monkeypatch.context() as patch:
+        _fail_at(patch, registry, step, failure)
+        with pytest.raises(TrackingError, match=f"mlflow.db refused: the disk is full at {step}$"):
+            track(registry, project, work.records, trained, work.artifact, NOW)
+    assert mlflow.active_run() is None
+    assert _left_over(registry, project) == {
+        "runs": [], "models": [], "versions": [], "champion": None, "files": [],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("failure", [KeyboardInterrupt(), RuntimeError("a bug")])
+def test_what_nobody_expected_is_taken_back_too(
+    work, project, registry, monkeypatch, failure: BaseException
+) -> None:
+    with monkeypatch.context() as patch:
+        _fail_at(patch, registry, "make_champion", failure)
+        with pytest.raises(type(failure), match=str(failure) or "^$"):
+            track(registry, project, work.records, work.trained, work.artifact, NOW)
+    assert not any(_left_over(registry, project).values())
+    assert track(registry, project, work.records, work.trained, work.artifact, NOW).is_champion
+
+
+def test_a_failed_second_training_leaves_the_first(work, project, registry, monkeypatch) -> None:
+    track(registry, project, work.records, work.trained, work.artifact, NOW)
+    before = _left_over(registry, project)
+    with monkeypatch.context() as patch:
+        _fail_at(patch, registry, "get_logged_model", mlflow.MlflowException("gone"))
+        with pytest.raises(TrackingError, match="refused: gone"):
+            track(registry, project, work.records, work.trained, work.artifact, NOW)
+    assert _left_over(registry, project) == before
+    assert registry.load_champion()[0].digest == work.digest
+
+
+def test_a_store_that_is_gone_does_not_hide_what_failed(
+    work, project, registry, monkeypatch
+) -> None:
+    def gone(*args, **kwargs):
+        raise mlflow.MlflowException("the store is gone")
+
+    _fail_at(monkeypatch, registry, "make_champion", mlflow.MlflowException("the first failure"))
+    for name in ("unregister",):
+        monkeypatch.setattr(registry, name, gone)
+    for name in ("get_run", "delete_run", "search_logged_models"):
+        monkeypatch.setattr(registry.client, name, gone)
+    with pytest.raises(TrackingError, match="refused: the first failure"):
+        track(registry, project, work.records, work.trained, work.artifact, NOW)
+
+
+def _left_over(registry: Registry, project: Project) -> dict[str, object]:
+    client = registry.client
+    experiment = client.get_experiment_by_name(registry.name)
+    ids = [experiment.experiment_id] if experiment else []
+    files = (project.folder / "mlartifacts").rglob("*")
+    return {
+        "runs": [run.info.run_id for run in client.search_runs(ids)] if ids else [],
+        "models": [model.model_id for model in client.search_logged_models(ids)] if ids else [],
+        "versions": [str(made.version) for made in client.search_model_versions("name='demo'")],
+        "champion": registry.find_champion(),
+        "files": sorted(str(path) for path in files if path.is_file()),
+    }
+
+
+# -- where MLflow is -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def talker() -> Iterator[int]:
+    """Something that listens and speaks no HTTP."""
+    program = (
+        "import socket; s = socket.create_server(('127.0.0.1', 0)); "
+        "print(s.getsockname()[1], flush=True)\n"
+        "while True: c, _ = s.accept(); c.sendall(b'SSH-2.0-OpenSSH_9.6\\r\\n'); c.close()"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        yield int(process.stdout.readline())
+        process.kill()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.mark.parametrize(
+    ("uri", "match"),
+    [
+        ("http://127.0.0.1:{port}", "at http://127.0.0.1:{port}: .*Connection refused"),
+        ("https://127.0.0.1:{port}/", "Connection refused"),
+        ("http://me:pw@127.0.0.1:{port}", r"at http://me:\*\*\*@127.0.0.1:{port}: .*refused"),
+        ("http://127.0.0.1:{talker}", "SSH-2.0-OpenSSH"),
+        ("http://", "no host given"),
+        ("http://[bad", "Invalid IPv6 URL"),
+        ("http://a b/", "control characters"),
+        ("postgresql://me:pw@127.0.0.1:{port}/ml", r"me:\*\*\*@127.0.0.1:{port}/ml: .*refused"),
+        ("postgresql+psycopg://me:pw@127.0.0.1:{port}/ml", "refused"),
+        ("postgresql://me:pw@127.0.0.1:port/ml", "invalid literal"),
+        ("postgresql+nothing://me:pw@127.0.0.1/ml", "Can't load plugin"),
+        ("gopher://127.0.0.1", "`gopher` is neither http nor a database"),
+        ("file:///tmp/mlruns", "`file` is neither http nor a database"),
+        ("databricks", "`databricks` is neither http nor a database"),
+        ("sqlite:///{folder}/leadscore.toml", "file is not a database"),
+        ("sqlite:///{folder}/leadscore.toml/mlflow.db", "Not a directory|File exists"),
+        ("sqlite:///{folder}", "unable to open database file"),
+    ],
+)
+def test_an_address_that_does_not_answer_is_refused_at_once(
+    project, monkeypatch, talker, tmp_path, uri: str, match: str
+) -> None:
+    names = {"port": free_port(), "talker": talker, "folder": tmp_path}
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri.format(**names))
+    began = time.monotonic()
+    with pytest.raises(TrackingError, match=match.format(**names)) as refused:
+        Registry(project)
+    assert time.monotonic() - began < 5
+    assert "MLflow cannot be reached at" in str(refused.value)
+    assert "correct MLFLOW_TRACKING_URI" in str(refused.value)
+    assert ":pw@" not in str(refused.value)
+
+
+def test_a_database_of_something_else_is_refused(project, tmp_path, monkeypatch) -> None:
+    with sqlite3.connect(tmp_path / "other.db") as other:
+        other.execute("create table alembic_version (version_num text)")
+        other.execute("insert into alembic_version values ('of another product')")
+    other.close()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/other.db")
+    with pytest.raises(TrackingError, match="other.db refused: .*'of another product'"):
+        Registry(project)
+
+
+def test_a_project_without_a_champion_says_what_to_do(registry) -> None:
+    with pytest.raises(TrackingError, match="`demo` has no champion in MLflow .*leadscore train"):
+        registry.champion()
+    with pytest.raises(TrackingError, match="has no champion"):
+        registry.load_champion()
+
+
+def test_a_version_that_is_not_there_is_refused(registry) -> None:
+    with (
+        pytest.raises(TrackingError, match="mlflow.db refused: .*not found"),
+        registry.fetched("7"),
+    ):
+        pass
+
+
+def test_two_registries_do_not_mix(work, project, registry, tmp_path) -> None:
+    (tmp_path / "other").mkdir()
+    shutil.copy(work.project.path, tmp_path / "other")
+    shutil.copy(work.database, tmp_path / "other")
+    other = Registry(load_project(tmp_path / "other"))
+    tracked = track(registry, project, work.records, work.trained, work.artifact, NOW)
+    assert str(tmp_path / "mlartifacts") in tracked.artifact_uri
+    assert "MLFLOW_TRACKING_URI" not in os.environ
+    with pytest.raises(TrackingError, match="no champion"):
+        other.load_champion()
+    assert registry.load_champion()[0].digest == work.digest
+
+
+def test_mlflow_does_not_phone_home(project, tmp_path) -> None:
+    program = """
+import sys
+from pathlib import Path
+from crm.project import load_project
+from models.registry.registry import Registry
+assert "mlflow" not in sys.modules
+Registry(load_project(Path(sys.argv[1])))
+from mlflow.telemetry.client import get_telemetry_client
+print(get_telemetry_client())
+"""
+    signs = ("PYTEST", "CI", "GITHUB")  # of a test, where MLflow would be silent anyway
+    environment = {name: v for name, v in os.environ.items() if not name.startswith(signs)}
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "None\n", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("sqlite:///mlflow.db", "sqlite:///mlflow.db"),
+        ("http://host:5000/a", "http://host:5000/a"),
+        ("http://me@host:5000", "http://me@host:5000"),
+        ("postgresql://me:p@ss@host/db", "postgresql://me:***@host/db"),
+        ("postgresql://me:p'w\"x@host/db", "postgresql://me:***@host/db"),
+        ("postgresql://:secret@host/db", "postgresql://:***@host/db"),
+        (
+            "postgresql://host/db?user=me&password=secret",
+            "postgresql://host/db?user=me&password=***",
+        ),
+        ("a = 'b://c:d@e'\nf = 'g://h:i@j'", "a = 'b://c:***@e'\nf = 'g://h:***@j'"),
+    ],
+)
+def test_what_is_shown_holds_no_password(text: str, expected: str) -> None:
+    assert shown(text) == expected
+
+
+def test_two_first_openings_at_once_both_succeed(work, tmp_path) -> None:
+    shutil.copy(work.project.path, tmp_path)
+    program = """
+import sys
+from pathlib import Path
+from crm.project import load_project
+from models.registry.registry import Registry
+print(Registry(load_project(Path(sys.argv[1]))).find_champion())
+"""
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    both = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    said = [process.communicate(timeout=60) for process in both]
+    assert [(process.returncode, out) for process, (out, _) in zip(both, said, strict=True)] == [
+        (0, "None\n")
+    ] * 2, said
+
+
+def test_a_server_takes_and_gives_models(
+    work, project, mlflow_server, monkeypatch, tmp_path
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server)
+    registry = Registry(project)
+    assert registry.find_champion() is None
+    tracked = track(registry, project, work.records, work.trained, work.artifact, NOW)
+    assert (tracked.tracking_uri, tracked.version, tracked.is_champion) == (
+        mlflow_server,
+        "1",
+        True,
+    )
+    loaded, version = Registry(project).load_champion()
+    assert (loaded.digest, version) == (work.digest, "1")
+    assert loaded.scorer == work.trained.scorer
+    assert not (tmp_path / "mlartifacts").exists()
+    with monkeypatch.context() as patch:
+        _fail_at(patch, registry, "log_model", mlflow.MlflowException("gone"))
+        with pytest.raises(TrackingError, match=f"at {mlflow_server} refused: gone"):
+            track(registry, project, work.records, work.trained, work.artifact, NOW)
+    versions = registry.client.search_model_versions("name='demo'")
+    assert [str(made.version) for made in versions] == ["1"]
+    assert len(trainings_of(registry)) == 1
+
+
+def test_a_postgresql_takes_and_gives_models(
+    work, project, postgres_url, monkeypatch, tmp_path
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where MLflow keeps the files if nobody says otherwise
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", postgres_url)
+    registry = Registry(project)
+    with monkeypatch.context() as patch:
+        _fail_at(patch, registry, "make_champion", mlflow.MlflowException("gone"))
+        with pytest.raises(TrackingError, match="refused: gone"):
+            track(registry, project, work.records, work.trained, work.artifact, NOW)
+    assert not any(_left_over(registry, project).values())
+    assert not [path for path in tmp_path.rglob("*") if path.name in ("card.json", "MLmodel")]
+    assert track(registry, project, work.records, work.trained, work.artifact, NOW).is_champion
+    assert Registry(project).load_champion()[0].digest == work.digest

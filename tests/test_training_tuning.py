@@ -1,0 +1,222 @@
+"""The search for settings: at least the defaults, within its time, the best of what was tried."""
+
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from models.fitting.blend import BlendClassifier, BlendSettings, Examples
+from models.fitting.trees import TREE_PARAMETERS
+from training import tuning
+from training.tuning import Trial, best_of, tune
+
+RANGES = {
+    "learning_rate": (0.02, 0.15),
+    "num_leaves": (4, 48),
+    "min_data_in_leaf": (5, 100),
+    "feature_fraction": (0.2, 1.0),
+    "bagging_fraction": (0.5, 1.0),
+    "lambda_l2": (0.1, 50.0),
+    "cat_smooth": (1.0, 100.0),
+    "max_cat_to_onehot": (4, 32),
+    "extra_trees": (False, True),
+}
+
+
+def draw(n: int, seed: int = 0, **more) -> Examples:
+    generator = np.random.default_rng(seed)
+    number = generator.normal(size=(n, 2))
+    code = generator.integers(2, 6, n).astype(np.float64)
+    chance = expit(number[:, 0] + 0.8 * (code == 3) - 0.7)
+    label = (generator.random(n) < chance).astype(np.int8)
+    features = np.column_stack([number, code])
+    return Examples(features, label, np.ones(n), np.arange(n) + 10_000 * seed, (2,), **more)
+
+
+class Clock:
+    """A clock that ticks whenever it is asked, so that no test waits."""
+
+    def __init__(self, step: float) -> None:
+        self.now, self.step = 0.0, step
+
+    def monotonic(self) -> float:
+        self.now += self.step
+        return self.now
+
+
+@pytest.fixture
+def told_losses(monkeypatch):
+    """Stand in for the boosters of a fold: losses are told by a function of the parameters."""
+
+    def set_up(loss_of) -> list[tuple[dict, int]]:
+        asked: list[tuple[dict, int]] = []
+
+        def fold(older, newer, held, parameters, seed):
+            asked.append((dict(parameters), seed))
+            return loss_of(parameters), np.zeros(len(newer.label))
+
+        monkeypatch.setattr(tuning, "_fold", fold)
+        return asked
+
+    return set_up
+
+
+def search(monkeypatch, trials: float, seed: int = 0, **more):
+    """Search as long as about so many whole trials take."""
+    clock = Clock(1.0)
+    monkeypatch.setattr(tuning.time, "monotonic", clock.monotonic)
+    # A trial asks the clock when it begins, before each of 5 folds, and when it ends.
+    return tune(draw(200), draw(60, 1), minutes=trials * 8 / 60, seed=seed, **more)
+
+
+# -- at least the defaults -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("minutes", [0.0, 1e-9, -1.0])
+def test_without_time_only_the_defaults_are_tried(minutes: float) -> None:
+    parameters, trials = tune(draw(200), draw(60, 1), minutes=minutes, seed=0)
+    assert parameters == {}
+    (trial,) = trials
+    assert (trial.number, trial.parameters, trial.state) == (0, {}, "complete")
+    assert 0.3 < trial.log_loss < 0.8
+    assert trial.seconds > 0
+
+
+def test_the_defaults_are_judged_as_the_product_would_fit_them() -> None:
+    older, newer = draw(300), draw(100, 1)
+    _, (trial,) = tune(older, newer, minutes=0, seed=3)
+    settings = BlendSettings(0.0, 1.0, 4.0, None, "", ())
+    model = BlendClassifier([2], seed=3, settings=settings)
+    model.fit(older.features, older.label, older.weight, lead=older.lead)
+    seen = -np.mean(np.log(expit(np.where(older.label, 1, -1) * model.out_of_fold_)))
+    margin = model.decision_function(newer.features)
+    new = -np.mean(np.log(expit(np.where(newer.label, 1, -1) * margin)))
+    assert trial.log_loss == pytest.approx((seen + new) / 2, abs=1e-6)
+
+
+def test_time_that_is_over_ends_the_search(monkeypatch) -> None:
+    parameters, trials = search(monkeypatch, 3.5)
+    assert [trial.number for trial in trials] == list(range(len(trials)))
+    assert 3 <= len(trials) <= 6
+    assert parameters == best_of(trials).parameters
+    assert best_of(trials).log_loss <= trials[0].log_loss
+
+
+def test_a_trial_that_time_cuts_short_is_given_up(monkeypatch, told_losses) -> None:
+    told_losses(lambda parameters: 0.5)
+    _, trials = search(monkeypatch, 3.5)
+    assert trials[-1].state == "pruned"
+    assert trials[-1].log_loss is None
+    assert trials[0].state == "complete"
+    assert len(trials) >= 3
+
+
+# -- the best of what was tried --------------------------------------------------------------
+
+
+def test_the_best_parameters_are_given_back(monkeypatch, told_losses) -> None:
+    told_losses(lambda parameters: 0.3 + abs(parameters.get("feature_fraction", 0.9) - 0.5))
+    parameters, trials = search(monkeypatch, 40)
+    complete = [trial for trial in trials if trial.state == "complete"]
+    best = min(complete, key=lambda trial: trial.log_loss)
+    assert parameters == best.parameters
+    assert best.number > 0
+    assert abs(parameters["feature_fraction"] - 0.5) < 0.2
+
+
+def test_where_nothing_is_better_the_defaults_stay(monkeypatch, told_losses) -> None:
+    told_losses(lambda parameters: 0.5 if parameters else 0.4)
+    parameters, trials = search(monkeypatch, 12)
+    assert parameters == {}
+    assert len(trials) > 5
+
+
+def test_what_is_hopeless_is_given_up_early(monkeypatch, told_losses) -> None:
+    asked = told_losses(lambda parameters: 5.0 if parameters.get("extra_trees") else 0.4)
+    _, trials = search(monkeypatch, 40)
+    hopeless = [trial for trial in trials[8:] if trial.parameters["extra_trees"]]
+    pruned = [trial for trial in hopeless if trial.state == "pruned"]
+    assert len(pruned) >= 1
+    assert len(asked) < 5 * len(trials)
+    assert all(trial.log_loss is None for trial in pruned)
+
+
+def test_of_equals_the_first_is_the_best() -> None:
+    trials = [
+        Trial(0, {}, 0.5, "complete", 1.0),
+        Trial(1, {"num_leaves": 5}, None, "pruned", 1.0),
+        Trial(2, {"num_leaves": 6}, 0.4, "complete", 1.0),
+        Trial(3, {"num_leaves": 7}, 0.4, "complete", 1.0),
+    ]
+    assert best_of(trials).number == 2
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_all_that_is_tried_is_valid(monkeypatch, told_losses, seed: int) -> None:
+    told_losses(lambda parameters: 0.5 + 0.01 * parameters.get("num_leaves", 12))
+    _, trials = search(monkeypatch, 30, seed=seed)
+    assert len(trials) > 20
+    assert trials[0].parameters == {}
+    for trial in trials[1:]:
+        assert trial.parameters.keys() == RANGES.keys()
+        for name, (low, high) in RANGES.items():
+            assert low <= trial.parameters[name] <= high, name
+        assert trial.state in ("complete", "pruned")
+        assert (trial.log_loss is None) == (trial.state == "pruned")
+    assert RANGES.keys() - {"extra_trees"} <= TREE_PARAMETERS.keys()
+
+
+def test_the_same_seed_tries_the_same(monkeypatch, told_losses) -> None:
+    told_losses(lambda parameters: 0.5 + 0.01 * parameters.get("num_leaves", 12))
+    tried = [
+        [trial.parameters for trial in search(monkeypatch, 20, seed=seed)[1]] for seed in (7, 7, 8)
+    ]
+    assert tried[0] == tried[1]
+    assert tried[0] != tried[2]
+
+
+def test_lightgbm_takes_what_is_tried() -> None:
+    older, newer = draw(200), draw(60, 1)
+    corners = [{name: bounds[end] for name, bounds in RANGES.items()} for end in (0, 1)]
+    for parameters in corners:
+        loss, margin = tuning._fold(older, newer, older.lead % 5 == 0, parameters, 0)
+        assert np.isfinite(loss)
+        assert np.isfinite(margin).all()
+        assert margin.shape == newer.label.shape
+
+
+def test_directions_hold_while_tuning() -> None:
+    older = draw(400, directions=(-1, 0, 0))  # the first column truly rises
+    newer = draw(41, 1, directions=(-1, 0, 0))
+    newer.features[:] = [0.0, 0.0, 2.0]
+    newer.features[:, 0] = np.linspace(-3, 3, 41)
+    _, margin = tuning._fold(older, newer, older.lead % 5 == 0, {}, 0)
+    assert (np.diff(margin) <= 1e-12).all()
+
+
+def test_each_fold_has_a_seed_of_its_own(monkeypatch, told_losses) -> None:
+    asked = told_losses(lambda parameters: 0.5)
+    search(monkeypatch, 0, seed=20)
+    assert asked == [({}, 20 + fold) for fold in range(5)]
+
+
+# -- what is told ----------------------------------------------------------------------------
+
+
+def test_every_trial_is_told_with_the_share_of_the_time(monkeypatch, told_losses) -> None:
+    told_losses(lambda parameters: 0.5)
+    told: list[tuple[Trial, float]] = []
+    _, trials = search(monkeypatch, 10, on_trial=lambda *what: told.append(what))
+    assert tuple(trial for trial, _ in told) == trials
+    shares = [share for _, share in told]
+    assert shares == sorted(shares)
+    assert 0 < shares[0] < 0.3
+    assert shares[-1] == 1.0
+
+
+def test_a_trial_that_fails_is_not_hidden(monkeypatch, told_losses) -> None:
+    def fail(parameters):
+        raise ValueError("LightGBM refuses")
+
+    told_losses(fail)
+    with pytest.raises(ValueError, match="LightGBM refuses"):
+        tune(draw(200), draw(60, 1), minutes=0, seed=0)
