@@ -23,9 +23,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (
-    init, simulate, train, audit, features, score, report, build, serve, follow, demo
-):  # fmt: skip
+for command in (init, simulate, train, audit, features, score, report, build, serve, follow, demo):
     app.command()(command)
 for group, name in ((models.app, "models"), (keys.app, "keys"), (ledger.app, "ledger")):
     app.add_typer(group, name=name)

@@ -56,8 +56,15 @@ def ours(log: ActivityLog, n_leads: int) -> tuple[float, int]:
 def duckdb(log: ActivityLog, n_leads: int) -> tuple[float, int]:
     import duckdb
 
-    table = pd.DataFrame({"lead": log.lead, "time": log.at, "type": log.type,
-                          "channel": log.channel, "content": log.content})  # fmt: skip
+    table = pd.DataFrame(
+        {
+            "lead": log.lead,
+            "time": log.at,
+            "type": log.type,
+            "channel": log.channel,
+            "content": log.content,
+        }
+    )
     columns = []
     for kind in (None, *range(len(TYPES))):
         of_kind = "" if kind is None else f" AND type = {kind}"
@@ -69,8 +76,10 @@ def duckdb(log: ActivityLog, n_leads: int) -> tuple[float, int]:
             f"max(time) FILTER (WHERE true{of_kind})",
             f"min(time) FILTER (WHERE true{of_kind})",
         ]
-    columns += ["count(DISTINCT content) FILTER (WHERE content >= 0)",
-                f"count(DISTINCT time // {DAY})"]  # fmt: skip
+    columns += [
+        "count(DISTINCT content) FILTER (WHERE content >= 0)",
+        f"count(DISTINCT time // {DAY})",
+    ]
     columns += [f"count(*) FILTER (WHERE channel = {i}) / count(*)" for i in range(len(CHANNELS))]
     listed = ", ".join(f"{column} AS f{i}" for i, column in enumerate(columns))
     connection = duckdb.connect()

@@ -51,8 +51,12 @@ PEERS = {
     "catboost": "CatBoost defaults",
     "autogluon": "AutoGluon medium quality",
 }
-MODELS = {"base_rate": "base rate", **PEERS, "leadscore": "leadscore",
-          "leadscore_tuned": "leadscore tuned"}  # fmt: skip
+MODELS = {
+    "base_rate": "base rate",
+    **PEERS,
+    "leadscore": "leadscore",
+    "leadscore_tuned": "leadscore tuned",
+}
 OUR_MODELS = ("leadscore", "leadscore_tuned")
 SIZES = (25, 100, 400)
 CERTAIN = 1e-7  # no probability is nearer to 0 or 1: one sure error must not decide a mean
@@ -188,9 +192,12 @@ def _answer(contest: Contest, model: str, folder: Path, tune_minutes: float) -> 
     if model in PEERS:
         return peer_answer(model, folder)
     return leadscore_margin(
-        contest.project, contest.records, contest.split, contest.known_later,
+        contest.project,
+        contest.records,
+        contest.split,
+        contest.known_later,
         tune_minutes if model == "leadscore_tuned" else 0.0,
-    )  # fmt: skip
+    )
 
 
 def difference(ours: Row, other: Row, moments: Moments) -> tuple[float, float, float]:
@@ -262,17 +269,23 @@ def in_words(verdict: dict[str, Any]) -> str:
     if "difference" in verdict:
         gap, low, high = verdict["difference"]
         judged = "not worse" if gap <= 0 else "worse, by less than chance" if low <= 0 else "WORSE"
-        said.append(f"log loss less the best peer's ({MODELS[verdict['best_peer']]}) "
-                    f"{gap:+.4f} ({low:+.4f} … {high:+.4f}): {judged}")  # fmt: skip
+        said.append(
+            f"log loss less the best peer's ({MODELS[verdict['best_peer']]}) "
+            f"{gap:+.4f} ({low:+.4f} … {high:+.4f}): {judged}"
+        )
     trained, tested = verdict["base_rate"]
     goal = verdict.get("calibration_goal")
     said.append(
         f"base rate {trained:.3f} → {tested:.3f} ({'holds' if verdict['holds'] else 'drifts'}), "
         f"calibration error {verdict['calibration_error']:.3f} "
         f"({verdict['by_chance']:.3f} if all were true)"
-        + ("" if goal is None else f", goal {goal:.3f}: "
-           + ("met" if verdict["calibration_error"] <= goal else "NOT MET"))
-    )  # fmt: skip
+        + (
+            ""
+            if goal is None
+            else f", goal {goal:.3f}: "
+            + ("met" if verdict["calibration_error"] <= goal else "NOT MET")
+        )
+    )
     if "of_autogluons_time" in verdict:
         said.append(f"fit time {verdict['of_autogluons_time']:.2f} of AutoGluon's, goal 0.10")
     return f"{MODELS[verdict['model']]}: " + "; ".join(said) + "."
@@ -281,8 +294,10 @@ def in_words(verdict: dict[str, Any]) -> str:
 def judge_set(contest: Contest, models: Iterable[str], tune_minutes: float) -> dict[str, Any]:
     split = contest.split
     rows = compete(contest, models, tune_minutes)
-    print(f"\n## {contest.name}: learned from {len(split.train):,} moments, judged by "
-          f"{len(split.test):,} ({split.how}; {split.embargoed:,} embargoed)\n")  # fmt: skip
+    print(
+        f"\n## {contest.name}: learned from {len(split.train):,} moments, judged by "
+        f"{len(split.test):,} ({split.how}; {split.embargoed:,} embargoed)\n"
+    )
     print(table(rows) + "\n")
     found = verdicts(contest, rows)
     print(*map(in_words, found), sep="\n")
@@ -297,8 +312,12 @@ def judge_sizes(contest: Contest, sizes: Iterable[int]) -> dict[str, Any]:
     """Learn from ever more of the newest training leads, judged by the same test leads."""
     models = ("base_rate", "logistic", "lightgbm", "leadscore")
     print(f"\n## {contest.name}: log loss by outcomes of the rarer kind\n")
-    print("| outcomes | leads | logistic's weight | leadscore | " + " | ".join(
-        MODELS[model] for model in models[:-1]) + " |\n|" + "---|" * 7)  # fmt: skip
+    print(
+        "| outcomes | leads | logistic's weight | leadscore | "
+        + " | ".join(MODELS[model] for model in models[:-1])
+        + " |\n|"
+        + "---|" * 7
+    )
     found = []
     for size in (*sizes, None):
         train = contest.split.train if size is None else _newest(contest.split.train, size)
@@ -308,9 +327,13 @@ def judge_sizes(contest: Contest, sizes: Iterable[int]) -> dict[str, Any]:
         loss = {row.model: f"{row.test.values['log_loss']:.3f}" for row in rows}
         weight = rows[-1].answer.logistic_weight
         rarer = min(won, len(train) - won)
-        print(f"| {'all, ' if size is None else ''}{rarer:,} | {n_leads:,} "
-              f"| {'–' if weight is None else f'{weight:.2f}'} | {loss['leadscore']} | "
-              + " | ".join(loss[model] for model in models[:-1]) + " |", flush=True)  # fmt: skip
+        print(
+            f"| {'all, ' if size is None else ''}{rarer:,} | {n_leads:,} "
+            f"| {'–' if weight is None else f'{weight:.2f}'} | {loss['leadscore']} | "
+            + " | ".join(loss[model] for model in models[:-1])
+            + " |",
+            flush=True,
+        )
         found.append({"outcomes": rarer, "leads": n_leads, "rows": [_plain(row) for row in rows]})
     return {"set": contest.name, "sizes": found}
 
@@ -333,8 +356,13 @@ def _plain(row: Row) -> dict[str, Any]:
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("--sets", nargs="+", default=SETS, metavar="SET",
-                           help="names in examples/, or paths of project files")  # fmt: skip
+    arguments.add_argument(
+        "--sets",
+        nargs="+",
+        default=SETS,
+        metavar="SET",
+        help="names in examples/, or paths of project files",
+    )
     arguments.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
     arguments.add_argument("--fast", action="store_true", help="without AutoGluon")
     arguments.add_argument("--tune", type=float, default=5.0, metavar="MINUTES")
@@ -350,8 +378,9 @@ def main() -> None:
             contest = read_contest(name)
         except LeadScoringError as error:
             sys.exit(f"{name}: {error}")
-        found.append(judge_sizes(contest, SIZES) if given.sizes
-                     else judge_set(contest, models, given.tune))  # fmt: skip
+        found.append(
+            judge_sizes(contest, SIZES) if given.sizes else judge_set(contest, models, given.tune)
+        )
     if given.json:
         given.json.write_text(json.dumps(found, indent=1) + "\n")
 

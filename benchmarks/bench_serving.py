@@ -80,25 +80,40 @@ def make_models(folder: Path) -> list[dict[str, Any]]:
         for name, values in zip(columns[NUMERIC:], words, strict=True)
     ]
     card = ModelCard(
-        name="bench", simulated=True, trained_at="2026-01-01T00:00:00+00:00", learned_from={},
-        label={}, features=columns, left_out=[], test={}, baselines={}, estimator={}, digests={},
+        name="bench",
+        simulated=True,
+        trained_at="2026-01-01T00:00:00+00:00",
+        learned_from={},
+        label={},
+        features=columns,
+        left_out=[],
+        test={},
+        baselines={},
+        estimator={},
+        digests={},
         versions={},
-    )  # fmt: skip
+    )
     scorer = LeadScorer(
         FeaturePipeline((*numbers, *others), ()),
         Blend(0.5, logistic, BoostedTrees(booster.model_to_string())),
-        Calibration(1.0, 0.0), Scale(-1.0), {"lead_id": "Record ID"}, card,
-    )  # fmt: skip
+        Calibration(1.0, 0.0),
+        Scale(-1.0),
+        {"lead_id": "Record ID"},
+        card,
+    )
 
     def told(rows: np.ndarray) -> list[dict[str, Any]]:
         return [
             {
-                name: None if np.isnan(cell) else
-                cell if i < NUMERIC else words[i - NUMERIC][min(int(cell), sizes[i - NUMERIC] - 1)]
+                name: None
+                if np.isnan(cell)
+                else cell
+                if i < NUMERIC
+                else words[i - NUMERIC][min(int(cell), sizes[i - NUMERIC] - 1)]
                 for i, (name, cell) in enumerate(zip(columns, row.tolist(), strict=True))
             }
             for row in rows
-        ]  # fmt: skip
+        ]
 
     leads = told(made_up(LEADS, NUMERIC, CATEGORICAL, seed=99)[0])
     save_artifact(scorer, [LeadCells(lead) for lead in leads[:24]], folder / "artifact")
@@ -159,9 +174,20 @@ def servers(folder: Path, leads: list[dict[str, Any]]) -> list[Server]:
 
     def uvicorn(app: str, *more: str) -> list[str]:
         return [
-            "-m", "uvicorn", f"serving_peers:{app}", "--app-dir", str(HERE), *more,
-            "--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning",
-        ]  # fmt: skip
+            "-m",
+            "uvicorn",
+            f"serving_peers:{app}",
+            "--app-dir",
+            str(HERE),
+            *more,
+            "--loop",
+            "uvloop",
+            "--http",
+            "httptools",
+            "--no-access-log",
+            "--log-level",
+            "warning",
+        ]
 
     def peer(name: str, command: list[str], path: str, asked: dict[str, list[Any]]) -> Server:
         port = ports.pop()
@@ -179,8 +205,18 @@ def servers(folder: Path, leads: list[dict[str, Any]]) -> list[Server]:
     _, bento = newest_bento("bench")
     ledger = f"sqlite:///{folder / 'ledger.db'}"
     with_ledger = {"one lead, three reasons": bodies(ours)["one lead, three reasons"]}
-    mlflow = ["-m", "mlflow", "models", "serve", "--model-uri", str(save_for_mlflow(folder)),
-              "--env-manager", "local", "--workers", "1"]  # fmt: skip
+    mlflow = [
+        "-m",
+        "mlflow",
+        "models",
+        "serve",
+        "--model-uri",
+        str(save_for_mlflow(folder)),
+        "--env-manager",
+        "local",
+        "--workers",
+        "1",
+    ]
     return [
         our("leadscore", bodies(ours)),
         our("leadscore with its ledger", with_ledger, LEADSCORE_LEDGER_URL=ledger),
@@ -212,9 +248,14 @@ def running(server: Server, log: Path) -> Iterator[psutil.Process]:
     started = time.perf_counter()
     with log.open("wb") as output:
         process = subprocess.Popen(
-            server.command, env=server.environment, cwd=log.parent, stdin=subprocess.DEVNULL,
-            stdout=output, stderr=output, start_new_session=True,
-        )  # fmt: skip
+            server.command,
+            env=server.environment,
+            cwd=log.parent,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
     try:
         while not answers(server.url + server.path, first):
             if process.poll() is not None or time.perf_counter() - started > START_SECONDS:
@@ -269,16 +310,36 @@ def cpu_seconds(process: psutil.Process) -> float:
 # ---- the load
 
 
-def load(process: psutil.Process, server: Server, row: str, folder: Path, connections: int,
-         seconds: float, delay_ms: float = 0.0) -> dict[str, Any]:  # fmt: skip
+def load(
+    process: psutil.Process,
+    server: Server,
+    row: str,
+    folder: Path,
+    connections: int,
+    seconds: float,
+    delay_ms: float = 0.0,
+) -> dict[str, Any]:
     settle(process)
     file = folder / "bodies.txt"
     file.write_text("\n".join(json.dumps(body) for body in server.bodies[row]) + "\n")
     command = [
-        "wrk", "--threads", "1", "--connections", str(connections), "--duration", f"{seconds:.0f}s",
-        "--timeout", "30s", "--script", str(HERE / "wrk_bodies.lua"), server.url,
-        "--", str(file), server.path, f"{delay_ms:.3f}",
-    ]  # fmt: skip
+        "wrk",
+        "--threads",
+        "1",
+        "--connections",
+        str(connections),
+        "--duration",
+        f"{seconds:.0f}s",
+        "--timeout",
+        "30s",
+        "--script",
+        str(HERE / "wrk_bodies.lua"),
+        server.url,
+        "--",
+        str(file),
+        server.path,
+        f"{delay_ms:.3f}",
+    ]
     spent = cpu_seconds(process)
     done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 90)
     settle(process)  # what still waits has not been counted by wrk, but is worked on
@@ -328,14 +389,20 @@ def compare(compared: list[Server], given: argparse.Namespace, folder: Path) -> 
                 half = server.found[f"{rows[0]}, {CONNECTIONS[-1]}"]["per second"] / 2
                 delay_ms = 1_000 * HALF_LOAD_CONNECTIONS / half
                 server.found["half load"] = load(
-                    process, server, rows[0], folder, HALF_LOAD_CONNECTIONS, given.half_load,
+                    process,
+                    server,
+                    rows[0],
+                    folder,
+                    HALF_LOAD_CONNECTIONS,
+                    given.half_load,
                     delay_ms,
-                )  # fmt: skip
+                )
                 server.found["soak"] = soak(process, server, rows[0], folder, given.soak)
 
 
-def soak(process: psutil.Process, server: Server, row: str, folder: Path, requests: int
-         ) -> list[tuple[int, float]]:  # fmt: skip
+def soak(
+    process: psutil.Process, server: Server, row: str, folder: Path, requests: int
+) -> list[tuple[int, float]]:
     """Memory after so many requests, at ten points on the way."""
     sent, found = 0, [(0, memory(process))]
     rate = server.found[f"{row}, {CONNECTIONS[-1]}"]["per second"]
@@ -372,8 +439,10 @@ def bare(folder: Path, leads: list[dict[str, Any]], seconds: float) -> dict[str,
 def table(compared: list[Server], alone: dict[str, dict[str, float]]) -> str:
     rows = list(compared[0].bodies)
     heads = [f"{row}: req/s (p50, p99 ms)" for row in rows]
-    lines = ["| server | connections | " + " | ".join(heads) + " | start s | memory MB |",
-             "|" + "---|" * (len(rows) + 4)]  # fmt: skip
+    lines = [
+        "| server | connections | " + " | ".join(heads) + " | start s | memory MB |",
+        "|" + "---|" * (len(rows) + 4),
+    ]
     for server in compared:
         for connections in CONNECTIONS:
             cells = [_cell(server.found.get(f"{row}, {connections}")) for row in rows]
@@ -389,8 +458,10 @@ def table(compared: list[Server], alone: dict[str, dict[str, float]]) -> str:
 def cpu_table(compared: list[Server], alone: dict[str, dict[str, float]]) -> str:
     """What a request costs whoever runs the server; of this, others on the machine change less."""
     rows = list(compared[0].bodies)
-    lines = ["| CPU ms a request, 32 connections | " + " | ".join(rows) + " |",
-             "|" + "---|" * (len(rows) + 1)]  # fmt: skip
+    lines = [
+        "| CPU ms a request, 32 connections | " + " | ".join(rows) + " |",
+        "|" + "---|" * (len(rows) + 1),
+    ]
     for server in compared:
         found = [server.found.get(f"{row}, {CONNECTIONS[-1]}") for row in rows]
         cells = [f"{each['cpu ms']:.2f}" if each else "–" for each in found]
@@ -428,28 +499,43 @@ def verdicts(
             if name in by_name:
                 theirs = by_name[name][f"{none}, {connections}"]["per second"]
                 mine = ours[f"{reasons}, {connections}"]["per second"]
-                goal(f"with reasons, times {name} without, {connections} conn.: ≥ {times}",
-                     mine / theirs, least=times)  # fmt: skip
+                goal(
+                    f"with reasons, times {name} without, {connections} conn.: ≥ {times}",
+                    mine / theirs,
+                    least=times,
+                )
     for connections in CONNECTIONS:
         theirs = by_name["FastAPI, same scorer"][f"{none}, {connections}"]["per second"]
         mine = ours[f"{none}, {connections}"]["per second"]
-        goal(f"without reasons, times the same scorer behind FastAPI, {connections} conn.: ≥ 1",
-             mine / theirs, least=1)  # fmt: skip
+        goal(
+            f"without reasons, times the same scorer behind FastAPI, {connections} conn.: ≥ 1",
+            mine / theirs,
+            least=1,
+        )
     for connections, most in zip(CONNECTIONS, (2.0, 25.0), strict=True):
-        goal(f"p99 with reasons at {connections} conn., ms: ≤ {most:.0f}",
-             ours[f"{reasons}, {connections}"]["p99"], most=most)  # fmt: skip
+        goal(
+            f"p99 with reasons at {connections} conn., ms: ≤ {most:.0f}",
+            ours[f"{reasons}, {connections}"]["p99"],
+            most=most,
+        )
     for row in (f"{many}, three reasons", many):
         best = max(ours[f"{row}, {connections}"]["per second"] for connections in CONNECTIONS)
-        goal(f"{row} in one request, of what the scorer alone does: ≥ 0.8",
-             best / alone[row]["per second"], least=0.8)  # fmt: skip
+        goal(
+            f"{row} in one request, of what the scorer alone does: ≥ 0.8",
+            best / alone[row]["per second"],
+            least=0.8,
+        )
     goal("start to ready, s: ≤ 6", ours["start seconds"], most=6)
     if "half load" in ours:
         half = ours["half load"]
         how = f"slowest of {half['requests']:,} requests at half load ({half['per second']:,.0f}/s)"
         goal(f"{how}, ms: ≤ {SLOW_MS:.0f}", half["max"], most=SLOW_MS)
         first, (sent, last) = ours["soak"][1][1], ours["soak"][-1]
-        goal(f"memory after {sent:,} requests, of that after a tenth of them: ≤ 1.02",
-             last / first, most=1.02)  # fmt: skip
+        goal(
+            f"memory after {sent:,} requests, of that after a tenth of them: ≤ 1.02",
+            last / first,
+            most=1.02,
+        )
     return found
 
 

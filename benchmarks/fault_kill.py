@@ -68,9 +68,14 @@ class Caller:
                 {"lead_id": f"K{name}", "outcome": "won", "outcome_id": name} for name in names
             ]
         return "activities", [
-            {"lead_id": f"K{name}", "type": "demo", "occurred_at": "2026-01-01T00:00:00Z",
-             "activity_id": name} for name in names
-        ]  # fmt: skip
+            {
+                "lead_id": f"K{name}",
+                "type": "demo",
+                "occurred_at": "2026-01-01T00:00:00Z",
+                "activity_id": name,
+            }
+            for name in names
+        ]
 
     def _post(self, kind: str, items: list[dict[str, str]]) -> int:
         connection = http.client.HTTPConnection(HOST, self.port, timeout=5)
@@ -87,9 +92,13 @@ def start(bento: Path, port: int, url: str, log: Path) -> "subprocess.Popen[byte
     settings = {"LEADSCORE_LEDGER_URL": url, "LEADSCORE_ACCESS_LOG": "off"}
     with log.open("ab") as output:
         process = subprocess.Popen(
-            serve_command(bento, HOST, port), env=serve_environment(HOST, settings),
-            stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
-        )  # fmt: skip
+            serve_command(bento, HOST, port),
+            env=serve_environment(HOST, settings),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
     give_up = time.monotonic() + START_SECONDS
     while time.monotonic() < give_up:
         with contextlib.suppress(OSError, http.client.HTTPException):
@@ -145,8 +154,10 @@ def main() -> None:
             acknowledged = set().union(*(caller.acknowledged[kind] for caller in callers))
             lost = acknowledged - kept.keys()
             doubled = [name for name, n in kept.items() if n > 1]
-            print(f"{kind}: {asked.rounds} kills, {len(acknowledged):,} acknowledged, "
-                  f"{len(lost)} lost, {len(doubled)} doubled")  # fmt: skip
+            print(
+                f"{kind}: {asked.rounds} kills, {len(acknowledged):,} acknowledged, "
+                f"{len(lost)} lost, {len(doubled)} doubled"
+            )
         ledger.close()
 
 

@@ -73,13 +73,18 @@ def auto_gluon(features: pd.DataFrame, outcome: pd.Series, folder: Path) -> tupl
     from autogluon.tabular import TabularPredictor
 
     model = TabularPredictor(
-        OUTCOME, problem_type="binary", eval_metric="log_loss", path=folder / "autogluon",
+        OUTCOME,
+        problem_type="binary",
+        eval_metric="log_loss",
+        path=folder / "autogluon",
         verbosity=0,
-    )  # fmt: skip
+    )
     model.fit(
-        features.assign(**{OUTCOME: outcome}), presets="medium_quality",
-        num_cpus=THREADS, num_gpus=0,
-    )  # fmt: skip
+        features.assign(**{OUTCOME: outcome}),
+        presets="medium_quality",
+        num_cpus=THREADS,
+        num_gpus=0,
+    )
     absent = [name for name in ("torch", "fastai") if importlib.util.find_spec(name) is None]
     about = f"of {', '.join(model.model_names())}"
     if absent:

@@ -67,11 +67,13 @@ def scorer() -> Any:
         return {
             "scores": [
                 {
-                    "probability": score.probability, "score": score.score, "grade": score.grade,
+                    "probability": score.probability,
+                    "score": score.score,
+                    "grade": score.grade,
                     "reasons": [str(reason) for reason in score.reasons],
                 }
                 for score in found
             ]
-        }  # fmt: skip
+        }
 
     return app

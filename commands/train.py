@@ -60,9 +60,13 @@ def train_and_track(
     records = read_records(project, now)
     with progress("Learning", quiet=quiet) as told:
         trained = run(
-            project, records, now=now, pinned=registry.pinned_scale(), tune_minutes=tune_minutes,
+            project,
+            records,
+            now=now,
+            pinned=registry.pinned_scale(),
+            tune_minutes=tune_minutes,
             on_share=lambda what, share: told(share, what),
-        )  # fmt: skip
+        )
     with tempfile.TemporaryDirectory(prefix="leadscore-") as work:
         artifact = Path(work) / ARTIFACT
         save_artifact(trained.scorer, trained.golden_leads, artifact, trained.golden_as_of)

@@ -349,9 +349,7 @@ def _check_named_columns(project: Project, columns: list[str]) -> None:
     problems = []
     if project.leads.order not in (None, "rows", *columns):
         problems.append(f"[leads] order: `{project.leads.order}`.")
-    for key in (
-        "ignore", "known_later", "known_in_time", "sensitive", "number", "category"
-    ):  # fmt: skip
+    for key in ("ignore", "known_later", "known_in_time", "sensitive", "number", "category"):
         problems += [
             f"[columns] {key}: `{column}`. {nearest(column, columns)}"
             for column in getattr(rules, key)

@@ -11,11 +11,15 @@ from crm.text import words_of
 from drafting.samples import NOTHING, Column, time_format
 
 MAX_VALUES = 30
-WON_VALUE = (r"^(yes|y|true|t|ok)$|\b(won|win|approved|converted|accepted|sold|customer|signed|"
-             r"purchased|bought|subscribed|enrolled|granted|funded|success(ful)?)\b")  # fmt: skip
-LOST_VALUE = (r"^(no|n|false|f|dead|junk)$|\b(not|non|never|lost|declined|rejected|refused|"
-              r"cancell?ed|denied|disqualified|unqualified|unsuccessful|failed|failure|abandoned|"
-              r"expired|withdrawn|churned)\b")  # fmt: skip
+WON_VALUE = (
+    r"^(yes|y|true|t|ok)$|\b(won|win|approved|converted|accepted|sold|customer|signed|"
+    r"purchased|bought|subscribed|enrolled|granted|funded|success(ful)?)\b"
+)
+LOST_VALUE = (
+    r"^(no|n|false|f|dead|junk)$|\b(not|non|never|lost|declined|rejected|refused|"
+    r"cancell?ed|denied|disqualified|unqualified|unsuccessful|failed|failure|abandoned|"
+    r"expired|withdrawn|churned)\b"
+)
 OPEN_VALUE = r"\b(open|pending|new|progress|working|active|hold|waiting|negotiation)\b"
 
 

@@ -21,36 +21,75 @@ from drafting.suspects import LATER_NAME, SENSITIVE_NAME, personal
 _OWNER = r"(lead|prospect|contact|customer|client|case|person|deal|opportunity|applica\w+|user)s?"
 _WHEN = r"(at|on|date|time|datetime|timestamp|day)"
 ROLE_NAMES: dict[str, tuple[str, ...]] = {
-    "lead_id": (r"^lead id$", rf"^{_OWNER} (id|uuid|guid|key)$", rf"^{_OWNER} (number|no|nr|ref)$",
-                r"^(id|uuid|guid|key|index)$", r"\bid$"),
-    "created_at": (r"^created at$", rf"\b(created?|creation) {_WHEN}\b|\b{_WHEN} created\b",
-                   r"\bcreated\b", rf"\b(registered|submitted|received|sign ?up|lead) {_WHEN}\b",
-                   rf"^{_WHEN}$"),
-    "type": (r"^type$", r"\b(activity|event|interaction|action|touch\w*) (type|name|kind)\b",
-             r"^(activity|event|interaction|action|kind)$", r"\btype$"),
-    "occurred_at": (r"^occurred at$", r"\b(occurred|happened)\b",
-                    rf"\b(activity|event|interaction|action) {_WHEN}\b", rf"^{_WHEN}$",
-                    rf"\bcreated\b|\b{_WHEN}$"),
-    "activity_id": (r"^activity id$", r"^(event|interaction|action|touch\w*) (id|key|number)$",
-                    r"^(id|uuid|guid)$"),
+    "lead_id": (
+        r"^lead id$",
+        rf"^{_OWNER} (id|uuid|guid|key)$",
+        rf"^{_OWNER} (number|no|nr|ref)$",
+        r"^(id|uuid|guid|key|index)$",
+        r"\bid$",
+    ),
+    "created_at": (
+        r"^created at$",
+        rf"\b(created?|creation) {_WHEN}\b|\b{_WHEN} created\b",
+        r"\bcreated\b",
+        rf"\b(registered|submitted|received|sign ?up|lead) {_WHEN}\b",
+        rf"^{_WHEN}$",
+    ),
+    "type": (
+        r"^type$",
+        r"\b(activity|event|interaction|action|touch\w*) (type|name|kind)\b",
+        r"^(activity|event|interaction|action|kind)$",
+        r"\btype$",
+    ),
+    "occurred_at": (
+        r"^occurred at$",
+        r"\b(occurred|happened)\b",
+        rf"\b(activity|event|interaction|action) {_WHEN}\b",
+        rf"^{_WHEN}$",
+        rf"\bcreated\b|\b{_WHEN}$",
+    ),
+    "activity_id": (
+        r"^activity id$",
+        r"^(event|interaction|action|touch\w*) (id|key|number)$",
+        r"^(id|uuid|guid)$",
+    ),
     "content": (r"^content$", r"\b(content|page|url|asset|subject|title|campaign)\b"),
     "channel": (r"^channel$", r"\b(channel|medium)\b"),
     "value": (r"^value$", r"\b(value|duration|seconds|minutes|amount)\b"),
-    "stage": (r"^stage$", r"\b(to|new) (stage|status)\b", r"\bstage\b",
-              r"\b(status|phase|step|state)\b"),
-    "entered_at": (r"^entered at$", r"\b(entered|entry)\b", r"\b(changed|moved)\b",
-                   rf"^{_WHEN}$", rf"\b{_WHEN}$"),
-    "outcome": (r"^outcome$", r"^(is )?(converted|conversion|won)$",
-                r"(?<!previous )(?<!prior )(?<!last )\b(outcome|converted|won)$",
-                r"^(y|target|label|class|response|success|subscribed|purchased|deal)$",
-                r"^(\w+ )?(status|result|stage)$"),
-    "closed_at": (r"^closed at$", rf"\b(closed?|closing|won|decided|decision|converted|"
-                  rf"conversion|ended) {_WHEN}\b", rf"\b{_WHEN} (closed|won|converted)\b",
-                  rf"^{_WHEN}$"),
-    "amount": (r"^amount$", r"^(deal|won|closed|sales?|order|contract) (amount|value|size)$",
-               r"^revenue$"),
+    "stage": (
+        r"^stage$",
+        r"\b(to|new) (stage|status)\b",
+        r"\bstage\b",
+        r"\b(status|phase|step|state)\b",
+    ),
+    "entered_at": (
+        r"^entered at$",
+        r"\b(entered|entry)\b",
+        r"\b(changed|moved)\b",
+        rf"^{_WHEN}$",
+        rf"\b{_WHEN}$",
+    ),
+    "outcome": (
+        r"^outcome$",
+        r"^(is )?(converted|conversion|won)$",
+        r"(?<!previous )(?<!prior )(?<!last )\b(outcome|converted|won)$",
+        r"^(y|target|label|class|response|success|subscribed|purchased|deal)$",
+        r"^(\w+ )?(status|result|stage)$",
+    ),
+    "closed_at": (
+        r"^closed at$",
+        rf"\b(closed?|closing|won|decided|decision|converted|"
+        rf"conversion|ended) {_WHEN}\b",
+        rf"\b{_WHEN} (closed|won|converted)\b",
+        rf"^{_WHEN}$",
+    ),
+    "amount": (
+        r"^amount$",
+        r"^(deal|won|closed|sales?|order|contract) (amount|value|size)$",
+        r"^revenue$",
+    ),
     "reason": (r"^reason$", r"\breason\b"),
-}  # fmt: skip
+}
 GUESSABLE_OUTCOME_NAMES = 4  # under the first of these names, two unknown values are an outcome
 FILE_HINTS = {
     "leads": r"\b(leads?|contacts?|prospects?)\b",

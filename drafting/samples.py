@@ -19,13 +19,27 @@ from crm.sources.source import iter_table
 from crm.text import words_of
 from crm.times import parse_times
 
-DAYS = ("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%d.%m.%y",
-        "%d/%m/%y", "%m/%d/%y", "%d %b %Y", "%d-%b-%Y")  # fmt: skip
+DAYS = (
+    "%d/%m/%Y",
+    "%m/%d/%Y",
+    "%d.%m.%Y",
+    "%d-%m-%Y",
+    "%m-%d-%Y",
+    "%Y/%m/%d",
+    "%d.%m.%y",
+    "%d/%m/%y",
+    "%m/%d/%y",
+    "%d %b %Y",
+    "%d-%b-%Y",
+)
 CLOCKS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
 TIME_FORMATS = tuple(day + clock for day in DAYS for clock in CLOCKS)
-NOTHING = frozenset("""select|unknown|n/a|na|#n/a|none|null|nil|nan|-|--|---|?|.|nonexistent|
-not available|not specified|unspecified|undefined|(blank)|inf|-inf|keine angabe""".replace("\n", "")
-                    .split("|"))  # fmt: skip
+NOTHING = frozenset(
+    """select|unknown|n/a|na|#n/a|none|null|nil|nan|-|--|---|?|.|nonexistent|
+not available|not specified|unspecified|undefined|(blank)|inf|-inf|keine angabe""".replace(
+        "\n", ""
+    ).split("|")
+)
 
 
 class Column:

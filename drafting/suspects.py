@@ -19,8 +19,10 @@ MIN_OUTCOMES = 20  # of the rarer kind; with fewer, fields are judged by name on
 MIN_LEADS = 30  # for a share among open leads, or among those that have a value
 MIN_ROWS_PER_VALUE = 20
 
-LATER_NAME = re.compile(r"\b(last|latest|modified|updated|closed?|closing|won|lost|convert\w*|"
-                        r"conversion|reason|disposition|churn\w*|signed|invoiced?)\b")  # fmt: skip
+LATER_NAME = re.compile(
+    r"\b(last|latest|modified|updated|closed?|closing|won|lost|convert\w*|"
+    r"conversion|reason|disposition|churn\w*|signed|invoiced?)\b"
+)
 SENSITIVE_NAME = re.compile(
     r"(?<!lead )(?<!account )(?<!domain )(?<!company )\bage\b(?! (in )?days)|"
     r"\b(gender|sex|sexual|marital|married|nationality|citizenship|religio\w+|ethnic\w*|race|"
@@ -28,7 +30,8 @@ SENSITIVE_NAME = re.compile(
 )
 PERSON_NAME = re.compile(
     r"\b(first|last|middle|full|given|family|contact|person|customer|client|lead|user|company|"
-    r"account)s? ?name\b|^((sur)?name|company)$|\b(street|address)\b")  # fmt: skip
+    r"account)s? ?name\b|^((sur)?name|company)$|\b(street|address)\b"
+)
 PHONE_NAME = re.compile(r"\b(tele)?(phone|mobile|fax|cell|whatsapp)\b")
 TEXT_NAME = re.compile(r"\b(comments?|notes?|remarks?|messages?|descriptions?|feedback)\b")
 PERSONAL_CELLS = {
@@ -59,8 +62,11 @@ def sort_columns(
         Under `ignore`, `known_later`, `sensitive` and `category`: the reason by column name.
     """
     rules: dict[str, dict[str, str]] = {
-        "ignore": {}, "known_later": {}, "sensitive": {}, "category": {}
-    }  # fmt: skip
+        "ignore": {},
+        "known_later": {},
+        "sensitive": {},
+        "category": {},
+    }
     for column in columns:
         numbers = column.number_share(nothing)
         if reason := personal(column):
@@ -166,8 +172,10 @@ class Judge:
     def _filled_at_one_time(self, filled: NDArray[np.bool_]) -> str:
         shares = pd.Series(filled).groupby(self.tenths).mean()
         if self.in_time and shares.max() - shares.min() >= 0.5:
-            return (f"filled for {shares.min():.0%} of leads in one tenth of the time, "
-                    f"{shares.max():.0%} in another")  # fmt: skip
+            return (
+                f"filled for {shares.min():.0%} of leads in one tenth of the time, "
+                f"{shares.max():.0%} in another"
+            )
         return ""
 
     def _values_tell(self, column: Column, filled: NDArray[np.bool_]) -> str:

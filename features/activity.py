@@ -83,9 +83,16 @@ class ActivityFeatures:
             column = "occurred_at" if kind is None else "type, occurred_at"
             never = "no activity yet" if kind is None else f'no "{shortened(kind)}" yet'
             found.append(
-                Feature(f"{stem}.count", "activities", column, "count", what,
-                        absent=never, signal=signal)
-            )  # fmt: skip
+                Feature(
+                    f"{stem}.count",
+                    "activities",
+                    column,
+                    "count",
+                    what,
+                    absent=never,
+                    signal=signal,
+                )
+            )
             found += [
                 Feature(
                     f"{stem}.count_{days}d",
@@ -100,24 +107,56 @@ class ActivityFeatures:
                 for days in WINDOWS_DAYS
             ]
             found += [
-                Feature(f"{stem}.days_since_{end}", "activities", column, "days",
-                        f"{end} {one} {{value}} ago", absent=never, signal=signal)
+                Feature(
+                    f"{stem}.days_since_{end}",
+                    "activities",
+                    column,
+                    "days",
+                    f"{end} {one} {{value}} ago",
+                    absent=never,
+                    signal=signal,
+                )
                 for end in ("last", "first")
-            ]  # fmt: skip
+            ]
         found += [
-            Feature("activity.contents_count", "activities", "content", "count",
-                    "different contents seen: {value}", absent="no content seen yet",
-                    signal="activities"),
-            Feature("activity.active_days_count", "activities", "occurred_at", "count",
-                    "days with an activity: {value}", absent="no activity yet",
-                    signal="activities"),
-            Feature("activity.pace_7d_to_30d", "activities", "occurred_at", "ratio",
-                    "{value} times the usual pace in the last 7 days", window_days=30,
-                    absent="no activity in the last 30 days", signal="activities"),
-            Feature("activity.first_response_hours", "activities", "occurred_at", "hours",
-                    "first activity {value} after creation", absent="no activity yet",
-                    signal="activities"),
-        ]  # fmt: skip
+            Feature(
+                "activity.contents_count",
+                "activities",
+                "content",
+                "count",
+                "different contents seen: {value}",
+                absent="no content seen yet",
+                signal="activities",
+            ),
+            Feature(
+                "activity.active_days_count",
+                "activities",
+                "occurred_at",
+                "count",
+                "days with an activity: {value}",
+                absent="no activity yet",
+                signal="activities",
+            ),
+            Feature(
+                "activity.pace_7d_to_30d",
+                "activities",
+                "occurred_at",
+                "ratio",
+                "{value} times the usual pace in the last 7 days",
+                window_days=30,
+                absent="no activity in the last 30 days",
+                signal="activities",
+            ),
+            Feature(
+                "activity.first_response_hours",
+                "activities",
+                "occurred_at",
+                "hours",
+                "first activity {value} after creation",
+                absent="no activity yet",
+                signal="activities",
+            ),
+        ]
         found += [
             Feature(
                 f"activity.channel[{channel}].share",
@@ -218,10 +257,11 @@ class ActivityFeatures:
             of_types.reshape(n, -1),
             np.bincount(of_event[_first_of_content(log, events, is_seen)], minlength=n),
             np.bincount(of_event[_first_of_day(of_event, at)], minlength=n),
-            np.divide(short * PACE_DAYS[1], long * PACE_DAYS[0],
-                      out=np.full(n, np.nan), where=long > 0),
+            np.divide(
+                short * PACE_DAYS[1], long * PACE_DAYS[0], out=np.full(n, np.nan), where=long > 0
+            ),
             self._first_response(of_event, at, created),
-        ]  # fmt: skip
+        ]
         if self.channels:
             n_channels = len(self.channels) + 1
             used = of_event * n_channels + log.channel[events][is_seen]

@@ -34,13 +34,34 @@ GROWING = ("days", "hours", "count", "ratio")
 MANY_LEADS = 12  # of so many a column is read faster than a lead
 HOUR = 3_600_000_000
 LEAD_TIMES = (
-    Feature("lead.age_days", "leads", "created_at", "days", "created {value} ago",
-            absent="created at an unknown time", signal="age of the lead"),
-    Feature("lead.created_weekday", "leads", "created_at", "weekday", "created on a {value}",
-            absent="created at an unknown time", signal="age of the lead"),
-    Feature("lead.created_hour", "leads", "created_at", "number", "created at {value}:00 UTC",
-            absent="created at an unknown time", signal="age of the lead"),
-)  # fmt: skip
+    Feature(
+        "lead.age_days",
+        "leads",
+        "created_at",
+        "days",
+        "created {value} ago",
+        absent="created at an unknown time",
+        signal="age of the lead",
+    ),
+    Feature(
+        "lead.created_weekday",
+        "leads",
+        "created_at",
+        "weekday",
+        "created on a {value}",
+        absent="created at an unknown time",
+        signal="age of the lead",
+    ),
+    Feature(
+        "lead.created_hour",
+        "leads",
+        "created_at",
+        "number",
+        "created at {value}:00 UTC",
+        absent="created at an unknown time",
+        signal="age of the lead",
+    ),
+)
 
 
 @dataclass(frozen=True)

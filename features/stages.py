@@ -51,14 +51,35 @@ class StageFeatures:
     def features(self) -> list[Feature]:
         """Describe the columns that `compute` makes, in their order."""
         return [
-            Feature("stage.current", "stages", "stage", "category", 'in stage "{value}"',
-                    absent="in no stage yet", signal="stage",
-                    values=("", "one that is new", *self.stages)),
-            Feature("stage.days_in", "stages", "entered_at", "days", "{value} in its stage",
-                    absent="in no stage yet", signal="stage"),
-            Feature("stage.count", "stages", "stage", "count", "stages entered: {value}",
-                    absent="in no stage yet", signal="stage"),
-        ]  # fmt: skip
+            Feature(
+                "stage.current",
+                "stages",
+                "stage",
+                "category",
+                'in stage "{value}"',
+                absent="in no stage yet",
+                signal="stage",
+                values=("", "one that is new", *self.stages),
+            ),
+            Feature(
+                "stage.days_in",
+                "stages",
+                "entered_at",
+                "days",
+                "{value} in its stage",
+                absent="in no stage yet",
+                signal="stage",
+            ),
+            Feature(
+                "stage.count",
+                "stages",
+                "stage",
+                "count",
+                "stages entered: {value}",
+                absent="in no stage yet",
+                signal="stage",
+            ),
+        ]
 
     def compute(self, log: StageLog, lead: Ints, as_of: Ints) -> Floats:
         """Compute the features of moments, shape (n, 3).

@@ -289,9 +289,14 @@ class ScoringApp:
         self.metrics.count(context.route, status, seconds)
         if self._access_log is not None and context.route not in HEALTH:
             self._access_log.add(
-                datetime.datetime.now(datetime.UTC), context.request_id, context.route, status,
-                1_000 * seconds, context.key, context.version,
-            )  # fmt: skip
+                datetime.datetime.now(datetime.UTC),
+                context.request_id,
+                context.route,
+                status,
+                1_000 * seconds,
+                context.key,
+                context.version,
+            )
 
     def _readiness(self) -> tuple[int, bytes, bytes]:
         """Say whether callers may be sent here, which model answers, and what is wrong."""

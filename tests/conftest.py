@@ -173,10 +173,21 @@ def mlflow_server(empty_mlflow, tmp_path) -> Iterator[str]:
     shutil.copy(empty_mlflow, tmp_path / "server.db")
     port = free_port()
     command = [
-        sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port),
-        "--backend-store-uri", f"sqlite:///{tmp_path}/server.db",
-        "--artifacts-destination", str(tmp_path / "kept"), "--workers", "1",
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--backend-store-uri",
+        f"sqlite:///{tmp_path}/server.db",
+        "--artifacts-destination",
+        str(tmp_path / "kept"),
+        "--workers",
+        "1",
+    ]
     environment = {name: v for name, v in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
     with (tmp_path / "server.log").open("wb") as log:
         process = subprocess.Popen(

@@ -19,7 +19,7 @@ HOSTILE = [
     '"] = 1; alert(1); ["',
     "\\\"+alert(1)+\\\"'+alert(1)+'",
     "\u202egnp.exe\u2066 \u200fabc",
-    "=HYPERLINK(\"https://evil.example\")",
+    '=HYPERLINK("https://evil.example")',
     "+1+cmd|' /C calc'!A0",
     "@SUM(1)",
     "-2+3",
@@ -32,7 +32,7 @@ HOSTILE = [
     "&lt;b&gt; &amp; &#60;script&#62;",
     "x" * 10_000,
     "\u0645\u0631\u062d\u0628\u0627 \u05e9\u05dc\u05d5\u05dd 日本語",
-]  # fmt: skip
+]
 
 SOURCES = [
     {"source": name, "leads": n, "won": w, "low": w * 0.7, "high": w * 1.3, "days": d, "eur": e}
@@ -134,10 +134,15 @@ def funnel() -> Figure:
 
 def made_report(simulated: bool = True) -> Report:
     """A small report with every kind of part."""
-    curve = [{"share": i / 10, "gain": (i / 10) ** 0.5, "low": i / 12, "high": min(1, i / 8)}
-             for i in range(1, 11)]  # fmt: skip
-    drivers = [{"signal": "Asked for a demo", "share": 0.4}, {"signal": "Source", "share": 0.2},
-               {"signal": "Company size", "share": 0.1}]  # fmt: skip
+    curve = [
+        {"share": i / 10, "gain": (i / 10) ** 0.5, "low": i / 12, "high": min(1, i / 8)}
+        for i in range(1, 11)
+    ]
+    drivers = [
+        {"signal": "Asked for a demo", "share": 0.4},
+        {"signal": "Source", "share": 0.2},
+        {"signal": "Company size", "share": 0.1},
+    ]
     takeaway = Takeaway(
         "Webinar leads convert 2.4× the average (n = 312, 1.9 to 3.0×).",
         {"value": 2.4, "low": 1.9, "high": 3.0, "n": 312},
@@ -150,8 +155,14 @@ def made_report(simulated: bool = True) -> Report:
             "month",
             "This month in one minute",
             "What marketing and sales should know this month.",
-            (takeaway, Takeaway("Trade fair leads are too few to judge (n = 41).",
-                                {"value": None, "low": None, "high": None, "n": 41}, "leads")),
+            (
+                takeaway,
+                Takeaway(
+                    "Trade fair leads are too few to judge (n = 41).",
+                    {"value": None, "low": None, "high": None, "n": 41},
+                    "leads",
+                ),
+            ),
             (Section("In numbers", ("3,679 leads came in, 431 were won.",), (funnel(),)),),
             ("Webinar rose from 22.0 % to 24.1 %.",),
         ),
@@ -174,8 +185,13 @@ def made_report(simulated: bool = True) -> Report:
                             bars(SOURCES),
                             "The 214 leads of the last 90 days are not mature and left out.",
                         ),
-                        Figure("sources-table", "All sources", "The same leads", COLUMNS,
-                               tuple(SOURCES)),
+                        Figure(
+                            "sources-table",
+                            "All sources",
+                            "The same leads",
+                            COLUMNS,
+                            tuple(SOURCES),
+                        ),
                     ),
                 ),
                 Section("Cost", (), (), "Cost a lead would stand here; it needs a column of cost."),
@@ -191,12 +207,22 @@ def made_report(simulated: bool = True) -> Report:
                     "Work the best first",
                     (),
                     (
-                        Figure("gains", "The best fifth holds half of the wins", "n = 800",
-                               (share, Column("gain", "Wins found", "share")), tuple(curve),
-                               gains_chart(curve, "n = 800")),
-                        Figure("drivers", "Three signals move the score most", "n = 800",
-                               (Column("signal", "Signal"), share), tuple(drivers),
-                               importance_chart(drivers, "n = 800")),
+                        Figure(
+                            "gains",
+                            "The best fifth holds half of the wins",
+                            "n = 800",
+                            (share, Column("gain", "Wins found", "share")),
+                            tuple(curve),
+                            gains_chart(curve, "n = 800"),
+                        ),
+                        Figure(
+                            "drivers",
+                            "Three signals move the score most",
+                            "n = 800",
+                            (Column("signal", "Signal"), share),
+                            tuple(drivers),
+                            importance_chart(drivers, "n = 800"),
+                        ),
                     ),
                 ),
             ),
@@ -211,29 +237,53 @@ def made_report(simulated: bool = True) -> Report:
                     "By week and grade",
                     (),
                     (
-                        Figure("service-weeks", "Leads handed over", "The last 7 weeks",
-                               (Column("week", "Week of", "time"), Column("grade", "Grade"),
-                                Column("leads", "Leads", "count", "leads")), tuple(weeks())),
+                        Figure(
+                            "service-weeks",
+                            "Leads handed over",
+                            "The last 7 weeks",
+                            (
+                                Column("week", "Week of", "time"),
+                                Column("grade", "Grade"),
+                                Column("leads", "Leads", "count", "leads"),
+                            ),
+                            tuple(weeks()),
+                        ),
                     ),
                 ),
             ),
         ),
-    )  # fmt: skip
-    about = {"leads": 3_679, "mature": 3_465, "won": 431, "open": 902, "horizon_days": 90.0,
-             "from": "2026-01-01T00:00:00+00:00", "to": "2026-08-31T09:00:00+00:00",
-             "since": "2026-01-01T00:00:00+00:00", "segment": ["industry", "Software"],
-             "model": {"name": "demo", "trained_at": "2026-11-20T00:00:00+00:00"},
-             "notes": ["2 leads had no time of creation."], "simulated": simulated}  # fmt: skip
+    )
+    about = {
+        "leads": 3_679,
+        "mature": 3_465,
+        "won": 431,
+        "open": 902,
+        "horizon_days": 90.0,
+        "from": "2026-01-01T00:00:00+00:00",
+        "to": "2026-08-31T09:00:00+00:00",
+        "since": "2026-01-01T00:00:00+00:00",
+        "segment": ["industry", "Software"],
+        "model": {"name": "demo", "trained_at": "2026-11-20T00:00:00+00:00"},
+        "notes": ["2 leads had no time of creation."],
+        "simulated": simulated,
+    }
     return Report("demo", "2026-11-24T06:00:00+00:00", about, pages, METRICS)
 
 
 def hostile_report() -> Report:
     """The same shape with hostile names wherever a name can stand."""
     rows = [
-        {"source": name, "leads": 10 + i, "won": 0.1 + i / 100, "low": 0.1, "high": 0.5,
-         "days": 1.0, "eur": 2.0}
+        {
+            "source": name,
+            "leads": 10 + i,
+            "won": 0.1 + i / 100,
+            "low": 0.1,
+            "high": 0.5,
+            "days": 1.0,
+            "eur": 2.0,
+        }
         for i, name in enumerate(HOSTILE)
-    ]  # fmt: skip
+    ]
     short = [  # no frame can hold half of a surrogate pair
         {**row, "source": row["source"].encode(errors="replace").decode()}
         for row in rows
@@ -245,19 +295,32 @@ def hostile_report() -> Report:
         if i < 2:
             figures = (
                 Figure(f"attack-{i}", name, name, COLUMNS, tuple(rows), bars(short[i::2]), name),
-                Figure(f"table-{i}", name, name, (Column("source", name), *COLUMNS[1:]),
-                       tuple(rows)),
-            )  # fmt: skip
+                Figure(
+                    f"table-{i}", name, name, (Column("source", name), *COLUMNS[1:]), tuple(rows)
+                ),
+            )
         evidence = {"value": name, "low": name, "high": name, "n": name}
         pages.append(
-            Page(f"page-{i}", name, name, (Takeaway(name, evidence, name, ""),),
-                 (Section(name, (name,), figures, "" if figures else name),), (name,))
-        )  # fmt: skip
+            Page(
+                f"page-{i}",
+                name,
+                name,
+                (Takeaway(name, evidence, name, ""),),
+                (Section(name, (name,), figures, "" if figures else name),),
+                (name,),
+            )
+        )
     metrics = [
         {"name": f"m{i}", "title": name, "definition": name, "denominator": name, "window": name}
         for i, name in enumerate(HOSTILE)
     ]
-    about = {"leads": HOSTILE[0], "from": HOSTILE[1], "to": HOSTILE[2], "notes": HOSTILE,
-             "segment": [HOSTILE[2], HOSTILE[4]], "since": HOSTILE[3],
-             "model": {"name": HOSTILE[5], "trained_at": HOSTILE[6]}}  # fmt: skip
+    about = {
+        "leads": HOSTILE[0],
+        "from": HOSTILE[1],
+        "to": HOSTILE[2],
+        "notes": HOSTILE,
+        "segment": [HOSTILE[2], HOSTILE[4]],
+        "since": HOSTILE[3],
+        "model": {"name": HOSTILE[5], "trained_at": HOSTILE[6]},
+    }
     return Report(HOSTILE[0], HOSTILE[1], about, tuple(pages), metrics)

@@ -105,8 +105,11 @@ def test_score_repeats_the_moments_that_the_service_names(run: Run, tmp_path: Pa
     folder = flat(tmp_path / "flat")
     run("train", "-p", folder, "--json")
     said = set()
-    for moment in ("2026-01-10T12:00:25.025380+00:00", "2026-01-10T13:00:25.02538+01:00",
-                   "2026-01-10T12:00:25.025380Z"):  # fmt: skip
+    for moment in (
+        "2026-01-10T12:00:25.025380+00:00",
+        "2026-01-10T13:00:25.02538+01:00",
+        "2026-01-10T12:00:25.025380Z",
+    ):
         asked = ("score", folder / "leads.csv", "-o", tmp_path / "s.csv", "-p", folder, "--json")
         code, out, err = run(*asked, "--as-of", moment)
         assert code == 0, err

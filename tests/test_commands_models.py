@@ -37,8 +37,9 @@ def test_from_challenger_to_champion_and_back(run: Run, crm: Path) -> None:
     code, out, _ = run("models", "history", "-p", crm, "--json")
     last = json.loads(out)[-2:]
     assert [(event["what"], event["version"], event["because"]) for event in last] == [
-        ("promoted", "2", ""), ("rolled back", "1", "sales [complained]")
-    ]  # fmt: skip
+        ("promoted", "2", ""),
+        ("rolled back", "1", "sales [complained]"),
+    ]
     assert last[0]["who"] == "ann"
     code, out, _ = run("models", "list", "-p", crm, "--json")
     assert [row["aliases"] for row in json.loads(out)] == [["champion"], []]

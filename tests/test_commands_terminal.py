@@ -7,9 +7,17 @@ from rich.console import Console, RenderableType
 from commands.terminal.models import comparison_table, gates_table, history_table, versions_table
 
 EVENT = {
-    "what": "promoted", "version": "2", "previous": "1", "who": "ann", "because": "newer [b]",
-    "at": "2026-03-01T12:05:30+00:00", "failed": [], "forced": False, "said": "", "run_id": "r",
-}  # fmt: skip
+    "what": "promoted",
+    "version": "2",
+    "previous": "1",
+    "who": "ann",
+    "because": "newer [b]",
+    "at": "2026-03-01T12:05:30+00:00",
+    "failed": [],
+    "forced": False,
+    "said": "",
+    "run_id": "r",
+}
 
 
 def shown(page: RenderableType) -> str:
@@ -20,9 +28,18 @@ def shown(page: RenderableType) -> str:
 
 def comparison(metric: str, low: float, high: float, *warnings: str) -> str:
     row = {"metric": metric, "one": 0.5, "other": 0.4, "difference": 0.1, "interval": [low, high]}
-    found = {"one": "3", "other": "1", "n": 1200, "n_leads": 900, "n_rarer": 50, "n_needed": 10,
-             "base_rate": 0.25, "verdict": "judged", "warnings": list(warnings),
-             "metrics": [row]}  # fmt: skip
+    found = {
+        "one": "3",
+        "other": "1",
+        "n": 1200,
+        "n_leads": 900,
+        "n_rarer": 50,
+        "n_needed": 10,
+        "base_rate": 0.25,
+        "verdict": "judged",
+        "warnings": list(warnings),
+        "metrics": [row],
+    }
     return shown(comparison_table(found))
 
 
@@ -40,9 +57,18 @@ def test_nobody_is_better_where_the_comparison_is_not_fair() -> None:
 
 
 def test_what_cannot_be_compared_is_said_with_the_reason() -> None:
-    found = {"one": "3", "other": "1", "n": 0, "n_leads": 0, "n_rarer": 0, "n_needed": 10,
-             "base_rate": None, "verdict": "cannot be compared", "warnings": ["They have no id."],
-             "metrics": []}  # fmt: skip
+    found = {
+        "one": "3",
+        "other": "1",
+        "n": 0,
+        "n_leads": 0,
+        "n_rarer": 0,
+        "n_needed": 10,
+        "base_rate": None,
+        "verdict": "cannot be compared",
+        "warnings": ["They have no id."],
+        "metrics": [],
+    }
     page = shown(comparison_table(found))
     assert "warning: They have no id." in page
     assert "Versions 3 and 1 cannot be compared." in page
@@ -55,9 +81,18 @@ def test_a_comparison_says_on_what() -> None:
 
 
 def test_too_few_to_judge_says_what_to_do() -> None:
-    found = {"one": "3", "other": "1", "n": 7, "n_leads": 6, "n_rarer": 2, "n_needed": 10,
-             "base_rate": 0.3, "verdict": "too few to judge", "warnings": [],
-             "metrics": []}  # fmt: skip
+    found = {
+        "one": "3",
+        "other": "1",
+        "n": 7,
+        "n_leads": 6,
+        "n_rarer": 2,
+        "n_needed": 10,
+        "base_rate": 0.3,
+        "verdict": "too few to judge",
+        "warnings": [],
+        "metrics": [],
+    }
     page = shown(comparison_table(found))
     assert "Too few to judge: versions 3 and 1 share 7 moments of 6 leads" in page
     assert "Wait for more outcomes" in page
@@ -89,8 +124,14 @@ def test_nothing_says_that_there_is_nothing() -> None:
 
 
 def test_versions_are_listed_with_what_is_known_of_them() -> None:
-    row = {"version": "1", "aliases": ["champion"], "registered_at": "2026-03-01T12:05:30+00:00",
-           "digest": "0123456789abcdef", "run_id": "r", "test": {"log_loss": 0.3}}  # fmt: skip
+    row = {
+        "version": "1",
+        "aliases": ["champion"],
+        "registered_at": "2026-03-01T12:05:30+00:00",
+        "digest": "0123456789abcdef",
+        "run_id": "r",
+        "test": {"log_loss": 0.3},
+    }
     page = shown(versions_table([row]))
     assert "champion" in page
     assert "0.3000" in page

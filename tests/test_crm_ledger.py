@@ -56,10 +56,19 @@ def statuses(ledger: Ledger, kind: str, *rows: Any, now: int = 100) -> list[str]
 
 def given(lead_id: str, number: int, score: int = 50, as_of: int = 0) -> GivenScore:
     return GivenScore(
-        lead_id=lead_id, score_id=f"s{number}", as_of=as_of, probability=0.25, score=score,
-        grade="B", model="acme", version="3", digest="abc", reasons=[{"text": "why", "points": 2}],
-        request_id="r", recorded_at=as_of,
-    )  # fmt: skip
+        lead_id=lead_id,
+        score_id=f"s{number}",
+        as_of=as_of,
+        probability=0.25,
+        score=score,
+        grade="B",
+        model="acme",
+        version="3",
+        digest="abc",
+        reasons=[{"text": "why", "points": 2}],
+        request_id="r",
+        recorded_at=as_of,
+    )
 
 
 @pytest.mark.parametrize(
@@ -98,8 +107,9 @@ def test_an_event_with_an_id_is_the_one_that_said_the_same_without(ledger: Ledge
     assert statuses(ledger, "activities", named, named) == ["duplicate", "duplicate"]
     late = CALL | {"occurred_at": 8}
     assert statuses(ledger, "activities", late | {"activity_id": "y"}, late) == [
-        "accepted", "duplicate"
-    ]  # fmt: skip
+        "accepted",
+        "duplicate",
+    ]
 
 
 def test_two_ids_that_say_the_same_are_two(ledger: Ledger) -> None:
@@ -123,10 +133,14 @@ def test_an_outcome_without_a_time_is_added_once(ledger: Ledger) -> None:
 
 def test_numbers_and_texts_come_back_as_they_were(ledger: Ledger) -> None:
     odd = {
-        "lead_id": "Lé'ad;--", "activity_id": "1" * 200, "type": "größer\n\t\"'",
-        "channel": "\U0001f600", "occurred_at": -(2**60),
-        "content": "x" * 1_000, "value": 0.1 + 0.2,
-    }  # fmt: skip
+        "lead_id": "Lé'ad;--",
+        "activity_id": "1" * 200,
+        "type": "größer\n\t\"'",
+        "channel": "\U0001f600",
+        "occurred_at": -(2**60),
+        "content": "x" * 1_000,
+        "value": 0.1 + 0.2,
+    }
     ledger.add("activities", [odd], 0)
     assert ledger.held(["Lé'ad;--"])["Lé'ad;--"].activities == [odd]
 
@@ -219,8 +233,9 @@ def test_forgetting_deletes_every_row_and_keeps_no_id(ledger: Ledger, ledger_url
             assert len(rows) == 1, table
             assert person not in str(rows)
     assert statuses(ledger, "activities", CALL | mine, CALL | {"lead_id": "L3"}) == [
-        "erased", "accepted"
-    ]  # fmt: skip
+        "erased",
+        "accepted",
+    ]
     batch = Batch([given(person, 2)], [(SentLead(person, None, {}), 0)], [CALL | mine])
     assert ledger.add_batch(batch, 0) == 0
     assert ledger.held([person])[person].activities == []

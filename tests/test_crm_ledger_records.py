@@ -103,32 +103,50 @@ def test_events_of_files_and_ledger_are_joined_by_id_or_by_what_they_say(
 ) -> None:
     call = {"lead_id": "L1", "type": "call", "occurred_at": 3 * DAY}
     mail = {"lead_id": "L1", "type": "mail", "occurred_at": 4 * DAY, "content": "news"}
-    ledger.add("activities", [
-        call | {"activity_id": "a1", "occurred_at": 9 * DAY},  # the file's id: the file's row stays
-        mail | {"activity_id": "m7"},  # says what the file says without an id
-        call | {"activity_id": "a2"},  # another id: another one, though it says the same
-        call | {"type": "meeting"},  # says what the file says with an id
-        mail | {"occurred_at": 6 * DAY},
-    ], 0)  # fmt: skip
-    ledger.add("stages", [
-        {"lead_id": "L1", "stage": "new", "entered_at": DAY, "stage_id": "s1"},
-        {"lead_id": "L1", "stage": "met", "entered_at": 5 * DAY},
-    ], 0)  # fmt: skip
-    ledger.add("outcomes", [
-        {"lead_id": "L1", "outcome": "won", "closed_at": 8 * DAY, "amount": 5.0},
-        {"lead_id": "L2", "outcome": "lost", "closed_at": 8 * DAY, "amount": 7.0},
-    ], 0)  # fmt: skip
+    ledger.add(
+        "activities",
+        [
+            call
+            | {"activity_id": "a1", "occurred_at": 9 * DAY},  # the file's id: the file's row stays
+            mail | {"activity_id": "m7"},  # says what the file says without an id
+            call | {"activity_id": "a2"},  # another id: another one, though it says the same
+            call | {"type": "meeting"},  # says what the file says with an id
+            mail | {"occurred_at": 6 * DAY},
+        ],
+        0,
+    )
+    ledger.add(
+        "stages",
+        [
+            {"lead_id": "L1", "stage": "new", "entered_at": DAY, "stage_id": "s1"},
+            {"lead_id": "L1", "stage": "met", "entered_at": 5 * DAY},
+        ],
+        0,
+    )
+    ledger.add(
+        "outcomes",
+        [
+            {"lead_id": "L1", "outcome": "won", "closed_at": 8 * DAY, "amount": 5.0},
+            {"lead_id": "L2", "outcome": "lost", "closed_at": 8 * DAY, "amount": 7.0},
+        ],
+        0,
+    )
     records = read(FILES)
     assert records.activities is not None
     assert records.stages is not None
     found = records.activities[["type", "occurred_at"]].astype(str).to_numpy().tolist()
     assert [(kind, time[8:10]) for kind, time in found] == [
-        ("call", "04"), ("meeting", "04"), ("call", "04"), ("mail", "05"), ("mail", "07")
-    ]  # fmt: skip
+        ("call", "04"),
+        ("meeting", "04"),
+        ("call", "04"),
+        ("mail", "05"),
+        ("mail", "07"),
+    ]
     assert records.stages["stage"].tolist() == ["new", "met"]
     assert records.outcomes[["lead_id", "outcome"]].to_numpy().tolist() == [
-        ["L1", "won"], ["L2", "lost"]
-    ]  # fmt: skip
+        ["L1", "won"],
+        ["L2", "lost"],
+    ]
     assert records.outcomes["amount"].tolist()[1] == 7.0
 
 
@@ -160,10 +178,14 @@ def test_attributes_are_those_that_were_sent_before_the_lead_closed(
         send(ledger, "L1", at * DAY, DAY, Size=size)
         send(ledger, "L2", at * DAY, DAY, Size=size)
         send(ledger, "L3", at * DAY, DAY, Size=size)
-    ledger.add("outcomes", [
-        {"lead_id": "L1", "outcome": "won", "closed_at": 5 * DAY},
-        {"lead_id": "L2", "outcome": "lost", "closed_at": DAY},
-    ], 0)  # fmt: skip
+    ledger.add(
+        "outcomes",
+        [
+            {"lead_id": "L1", "outcome": "won", "closed_at": 5 * DAY},
+            {"lead_id": "L2", "outcome": "lost", "closed_at": DAY},
+        ],
+        0,
+    )
     sizes = read(ALONE).leads.set_index("lead_id")["Size"].to_dict()
     assert sizes == {"L1": 2, "L2": 1, "L3": 3}
 
@@ -184,8 +206,9 @@ def test_an_outcome_in_words_that_nobody_declared_stops_nothing_and_teaches_noth
     assert "'Closed Won' (1 rows)" in note
     assert "of leads such as 'L1', 'L2', 'nobody', and with them 1 leads whose end" in note
     assert read(FILES.replace('["won"]', '["won", "signed"]')).leads["lead_id"].tolist() == [
-        "L1", "L2"
-    ]  # fmt: skip
+        "L1",
+        "L2",
+    ]
 
 
 def test_a_ledger_alone_whose_outcomes_nobody_declared_is_refused(
@@ -254,10 +277,14 @@ def test_an_export_is_read_back_as_the_ledger_is(
     send(ledger, "L1", 0, DAY + 1, Source=' "odd", \n', Size=1.5, **{"a;b": True})
     send(ledger, "L1", 1, DAY + 1, Source=' "odd", \n', Size=2.5, **{"a;b": True})
     send(ledger, "L2", 0, 2 * DAY, Source="=1+1", Size=None, more=3)
-    ledger.add("activities", [
-        {"lead_id": "L1", "type": "call", "occurred_at": 3 * DAY, "value": 0.1 + 0.2},
-        {"lead_id": "L2", "type": "mail", "occurred_at": 4, "activity_id": "7", "content": "c"},
-    ], 0)  # fmt: skip
+    ledger.add(
+        "activities",
+        [
+            {"lead_id": "L1", "type": "call", "occurred_at": 3 * DAY, "value": 0.1 + 0.2},
+            {"lead_id": "L2", "type": "mail", "occurred_at": 4, "activity_id": "7", "content": "c"},
+        ],
+        0,
+    )
     ledger.add("stages", [{"lead_id": "L1", "stage": "new", "entered_at": DAY}], 0)
     ledger.add("outcomes", [{"lead_id": "L2", "outcome": "won", "amount": 1e9}], 0)
     alone = read(ALONE)
@@ -266,8 +293,13 @@ def test_an_export_is_read_back_as_the_ledger_is(
         name: export_table(ledger, name, tmp_path / f"{name}.{suffix}", names) for name in TABLES
     }
     assert rows == {
-        "leads": 2, "activities": 2, "stages": 1, "outcomes": 1, "scores": 0, "erasures": 0
-    }  # fmt: skip
+        "leads": 2,
+        "activities": 2,
+        "stages": 1,
+        "outcomes": 1,
+        "scores": 0,
+        "erasures": 0,
+    }
     again = read(
         FILES.replace(".csv", f".{suffix}").replace('[ledger]\nurl = "sqlite:///ledger.db"\n', "")
     )
@@ -370,15 +402,29 @@ def test_the_command_exports_what_the_service_keeps(filled: Path) -> None:
     from leadscore import app
 
     found = CliRunner().invoke(
-        app, ["ledger", "export", str(filled / "out"), "-p", str(filled), "--format", "parquet",
-              "--table", "leads", "--table", "stages", "--json"],
-    )  # fmt: skip
+        app,
+        [
+            "ledger",
+            "export",
+            str(filled / "out"),
+            "-p",
+            str(filled),
+            "--format",
+            "parquet",
+            "--table",
+            "leads",
+            "--table",
+            "stages",
+            "--json",
+        ],
+    )
     assert found.exit_code == 0, found.output
     rows = json.loads(found.output)["rows"]
     assert rows["leads"] == 1_500
     assert sorted(path.name for path in (filled / "out").iterdir()) == [
-        "leads.parquet", "stages.parquet"
-    ]  # fmt: skip
+        "leads.parquet",
+        "stages.parquet",
+    ]
     assert len(pd.read_parquet(filled / "out" / "stages.parquet")) == rows["stages"]
     migrated = CliRunner().invoke(app, ["ledger", "migrate", "-p", str(filled)])
     assert "The ledger has schema 0002." in migrated.output

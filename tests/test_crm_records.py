@@ -326,9 +326,11 @@ def test_activities_of_unknown_leads_only(read):
 
 def test_repeated_activity_ids_are_kept_once(read):
     records = read(
-        {"activities.csv": FILES["activities.csv"] + "2,call,2025-01-05T08:00Z,a,\n"
-         "3,call,2025-01-05T08:00Z,,\n4,call,2025-01-05T08:00Z,,\n"}
-    )  # fmt: skip
+        {
+            "activities.csv": FILES["activities.csv"] + "2,call,2025-01-05T08:00Z,a,\n"
+            "3,call,2025-01-05T08:00Z,,\n4,call,2025-01-05T08:00Z,,\n"
+        }
+    )
     assert records.activities["lead_id"].tolist() == ["1", "1", "2", "3", "4"]
     assert records.notes == ["activities: 1 repeated ids, each kept once."]
 
@@ -372,11 +374,26 @@ def utc(*texts, keys=None, dtype=None):
         ("2025-10-26T02:30+01:00", "10-26 01:30:00", False),
         (" 1735689600500 ", "01-01 00:00:00", False),  # milliseconds, as HubSpot writes them
         ("2025010110800", "03-03 14:48:30", False),  # and no date, though Python takes it for one
-        *((text, None, False) for text in
-          ("soon", "", "31.12.2025", "12/31/2025", "2025-13-01", "2025-02-30", "1735689600",
-           "0735689600000", "2025", ".1", "08:00", "2025-01-01T25:00Z", "2025-01-01 08:00 CET")),
+        *(
+            (text, None, False)
+            for text in (
+                "soon",
+                "",
+                "31.12.2025",
+                "12/31/2025",
+                "2025-13-01",
+                "2025-02-30",
+                "1735689600",
+                "0735689600000",
+                "2025",
+                ".1",
+                "08:00",
+                "2025-01-01T25:00Z",
+                "2025-01-01 08:00 CET",
+            )
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_time(text, expected, assumed):
     assert utc(text) == ([expected], assumed)
 
@@ -426,12 +443,15 @@ def test_numbers_are_no_times(read):
     ("time_format", "texts", "expected"),
     [
         ("%d.%m.%Y %H:%M", ("31.12.2025 08:00", "2025-12-31"), ["12-31 07:00:00", None]),
-        ("%d.%m.%Y %z", ("31.12.2025 +0100", "31.12.2025 Z", None), ["12-30 23:00:00",
-                                                                  "12-31 00:00:00", None]),
+        (
+            "%d.%m.%Y %z",
+            ("31.12.2025 +0100", "31.12.2025 Z", None),
+            ["12-30 23:00:00", "12-31 00:00:00", None],
+        ),
         ("%d.%m.%Y", (None,), [None]),
         ("DD.MM.YYYY", ("31.12.2025",), [None]),
     ],
-)  # fmt: skip
+)
 def test_another_format(time_format, texts, expected):
     keys = TableKeys(source="leads.csv", timezone="Europe/Berlin", time_format=time_format)
     assert utc(*texts, keys=keys)[0] == expected

@@ -277,8 +277,17 @@ def test_leads_are_as_dirty_as_in_a_crm(crm):
     assert set(NOTHING) <= set(industry)
     assert (industry != industry.str.strip()).any()
     assert industry.str.strip().str.lower().nunique() == 10 + len(NOTHING)
-    missing = ["industry", "employees", "campaign", "job_title", "preferred_channel",
-               "email_opt_in", "phone_opt_in", "budget_eur", "age_band"]  # fmt: skip
+    missing = [
+        "industry",
+        "employees",
+        "campaign",
+        "job_title",
+        "preferred_channel",
+        "email_opt_in",
+        "phone_opt_in",
+        "budget_eur",
+        "age_band",
+    ]
     assert leads[missing].isna().any().all()
     assert leads["source"].nunique() == 8
     assert 55 <= leads["campaign"].nunique() <= 65

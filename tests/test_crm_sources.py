@@ -460,12 +460,14 @@ PARQUET = {
         [np.nan] * 2,
     ),
     "duration": (
-        pa.array([datetime.timedelta(days=1), None]), ["1 day, 0:00:00", None], [np.nan] * 2
+        pa.array([datetime.timedelta(days=1), None]),
+        ["1 day, 0:00:00", None],
+        [np.nan] * 2,
     ),
     "list": (pa.array([[1], [2, 3]]), [None, None], [np.nan] * 2),
     "struct": (pa.array([{"a": 1}, None]), [None, None], [np.nan] * 2),
     "nothing": (pa.nulls(2), [None, None], [np.nan] * 2),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("array", "texts", "numbers"), PARQUET.values(), ids=PARQUET)

@@ -144,8 +144,11 @@ def test_gzip_utf_16_semicolons_and_decimal_commas_are_read(tmp_path):
 def test_two_tables_that_look_alike_are_refused(tmp_path):
     for name in ("a.csv", "b.csv"):
         write(tmp_path, name, {"id": ["1", "2"], "city": ["x", "y"]})
-    with pytest.raises(ConfigError, match=r"(?s)not clear which file.*a\.csv \(\"id\", \"city\"\).*"
-                       "activities=calls.csv"):  # fmt: skip
+    with pytest.raises(
+        ConfigError,
+        match=r"(?s)not clear which file.*a\.csv \(\"id\", \"city\"\).*"
+        "activities=calls.csv",
+    ):
         draft_project([str(tmp_path / "a.csv"), str(tmp_path / "b.csv")], tmp_path)
 
 
@@ -168,10 +171,13 @@ def test_a_named_table_decides(tmp_path):
         (["outcomes=leads.csv"], "not clear which file"),
         (["leads=leads.csv", "leads=leads.csv"], "not clear which file"),
         (["leads.csv"] * 5, "not clear which file"),
-        (["leads=leads.csv", "activities=other.csv"], r"cannot be the table of activities: no "
-         r"column looks like type, occurred_at\. Seen are: \"lead_id\""),
+        (
+            ["leads=leads.csv", "activities=other.csv"],
+            r"cannot be the table of activities: no "
+            r"column looks like type, occurred_at\. Seen are: \"lead_id\"",
+        ),
     ],
-)  # fmt: skip
+)
 def test_sources_that_make_no_project_are_refused(tmp_path, monkeypatch, sources, message):
     monkeypatch.chdir(tmp_path)
     write(tmp_path, "leads.csv", flat())
@@ -408,9 +414,18 @@ def test_numbers_mixed_with_text_become_a_category(tmp_path):
 
 
 HOSTILE = [
-    'a "quoted" one', "back\\slash", "two\nlines\nname = 1", "Größe 日本 😀", "tab\there",
-    "]\n[learn]", "# no comment", "del\x7f bell\x07", "'''", "last\u2028line", "\\u0041 last",
-]  # fmt: skip
+    'a "quoted" one',
+    "back\\slash",
+    "two\nlines\nname = 1",
+    "Größe 日本 😀",
+    "tab\there",
+    "]\n[learn]",
+    "# no comment",
+    "del\x7f bell\x07",
+    "'''",
+    "last\u2028line",
+    "\\u0041 last",
+]
 
 
 def test_hostile_names_and_values_do_not_break_out(tmp_path):
@@ -462,9 +477,15 @@ def test_sources_inside_the_folder_are_relative(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("Acme Ltd.", "acme-ltd"), ("2024", "leads-2024"), ("---", "leads"), ("x" * 99, "x" * 63),
-     ("Maße & Größen_1", "mae-groen_1"), ("日本", "leads")],
-)  # fmt: skip
+    [
+        ("Acme Ltd.", "acme-ltd"),
+        ("2024", "leads-2024"),
+        ("---", "leads"),
+        ("x" * 99, "x" * 63),
+        ("Maße & Größen_1", "mae-groen_1"),
+        ("日本", "leads"),
+    ],
+)
 def test_names_are_made_fit(tmp_path, name, expected):
     project, _, _ = drafted(tmp_path, write(tmp_path, "leads.csv", flat()), name)
     assert project.name == expected

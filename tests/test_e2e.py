@@ -59,9 +59,17 @@ CASES = {
         id_column="Prospect ID",
         auc_at_least=0.88,
         auc_at_most=0.94,
-        leaks=("Tags", "Lead Quality", "Lead Profile", "Asymmetrique Activity Index",
-               "Asymmetrique Profile Index", "Asymmetrique Activity Score",
-               "Asymmetrique Profile Score", "Last Activity", "Last Notable Activity"),
+        leaks=(
+            "Tags",
+            "Lead Quality",
+            "Lead Profile",
+            "Asymmetrique Activity Index",
+            "Asymmetrique Profile Index",
+            "Asymmetrique Activity Score",
+            "Asymmetrique Profile Score",
+            "Last Activity",
+            "Last Notable Activity",
+        ),
     ),
     "bank_marketing": Case(
         example="bank_marketing.toml",
@@ -72,7 +80,7 @@ CASES = {
         auc_at_most=0.80,
         leaks=("duration",),
     ),
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)
@@ -138,8 +146,12 @@ def command(
     """Run `leadscore …` in a folder that is not the repository."""
     done = subprocess.run(
         [sys.executable, "-m", "leadscore", *map(str, arguments)],
-        env=env, cwd=env["BENTOML_HOME"], text=True, capture_output=True, timeout=300,
-    )  # fmt: skip
+        env=env,
+        cwd=env["BENTOML_HOME"],
+        text=True,
+        capture_output=True,
+        timeout=300,
+    )
     assert done.returncode == expect, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done
@@ -154,10 +166,12 @@ def ask(url: str, body: Any) -> Any:
 def as_leads(journey: Journey, rows: list[dict[str, str]]) -> list[dict[str, Any]]:
     column = journey.case.id_column
     return [
-        {"lead_id": row[column] if column else None, "attributes": {k: v or None for k, v in
-                                                                    row.items()}}
+        {
+            "lead_id": row[column] if column else None,
+            "attributes": {k: v or None for k, v in row.items()},
+        }
         for row in rows
-    ]  # fmt: skip
+    ]
 
 
 def test_training_is_honest(journey: Journey) -> None:
@@ -223,8 +237,10 @@ def test_the_model_tells_what_it_is(journey: Journey) -> None:
 
 
 def test_the_bento_holds_what_serves_and_nothing_else(journey: Journey) -> None:
-    packed = {str(path.relative_to(journey.bento / "src")) for path in
-              (journey.bento / "src").rglob("*.py")}  # fmt: skip
+    packed = {
+        str(path.relative_to(journey.bento / "src"))
+        for path in (journey.bento / "src").rglob("*.py")
+    }
     folders = {path.split("/")[0] for path in packed}
     assert folders == {"crm", "features", "models", "serving"}
     assert (
@@ -279,10 +295,21 @@ model.predict(frame).to_csv(sys.argv[5], index=False)
     target = journey.project.parent / "pyfunc.csv"
     model = journey.trained["model"]
     subprocess.run(
-        [sys.executable, "-c", code, model["tracking_uri"], model["name"],
-         f"{data}/{journey.case.source}", journey.case.delimiter, str(target)],
-        env=journey.environment, cwd=journey.project.parent, check=True, timeout=120,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-c",
+            code,
+            model["tracking_uri"],
+            model["name"],
+            f"{data}/{journey.case.source}",
+            journey.case.delimiter,
+            str(target),
+        ],
+        env=journey.environment,
+        cwd=journey.project.parent,
+        check=True,
+        timeout=120,
+    )
     predicted = pd.read_csv(target)["probability"]
     assert (predicted - journey.scored["probability"]).abs().max() <= 1e-12
 
@@ -311,8 +338,17 @@ def bank_log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any
     project = home / "bpic2012.toml"
     shutil.copy(HERE / "examples" / "bpic2012.toml", project)
     trained = json.loads(command("train", "-p", project, "--json", env=environment).stdout)
-    command("score", f"{data}/bpic2012/leads.csv", "-o", home / "scored.csv", "-p", project,
-            "--as-of", BPIC_AS_OF, env=environment)  # fmt: skip
+    command(
+        "score",
+        f"{data}/bpic2012/leads.csv",
+        "-o",
+        home / "scored.csv",
+        "-p",
+        project,
+        "--as-of",
+        BPIC_AS_OF,
+        env=environment,
+    )
     built = json.loads(command("build", "-p", project, "--json", env=environment).stdout)
     name, _, version = built["bento"].partition(":")
     with pytest.MonkeyPatch.context() as patch:
@@ -347,13 +383,17 @@ def test_one_lead_equals_a_million_over_http(bank_log: dict[str, Any]) -> None:
             "created_at": lead.registered_at,
             "attributes": {"amount_requested": lead.amount_requested},
             "activities": [
-                {"type": event.activity, "channel": event.lifecycle, "occurred_at":
-                 event.occurred_at, "content": None if pd.isna(event.resource) else event.resource}
+                {
+                    "type": event.activity,
+                    "channel": event.lifecycle,
+                    "occurred_at": event.occurred_at,
+                    "content": None if pd.isna(event.resource) else event.resource,
+                }
                 for event in history[lead.case_id].itertuples()
             ][:: -1 if i % 2 else 1],
         }
         for i, lead in enumerate(existing.itertuples())
-    ]  # fmt: skip
+    ]
     assert len(payloads) == 200
     assert any(e["occurred_at"] > BPIC_AS_OF for lead in payloads for e in lead["activities"])
     offline = bank_log["scored"].set_index("lead_id")["probability"]

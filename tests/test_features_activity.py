@@ -283,11 +283,17 @@ def test_a_lead_nothing_happened_to() -> None:
         assert found.pop("stage.current") == MISSING
         nothing = {name for name, value in found.items() if np.isnan(value)}
         assert nothing == {
-            "asked_at.age_days", "asked_at.weekday", "stage.days_in", "activity.pace_7d_to_30d",
+            "asked_at.age_days",
+            "asked_at.weekday",
+            "stage.days_in",
+            "activity.pace_7d_to_30d",
             "activity.first_response_hours",
-            *(f"{stem}.days_since_{end}" for end in ("last", "first")
-              for stem in ("activity", "activity[call]", "activity[E-Mail]")),
-        }  # fmt: skip
+            *(
+                f"{stem}.days_since_{end}"
+                for end in ("last", "first")
+                for stem in ("activity", "activity[call]", "activity[E-Mail]")
+            ),
+        }
         assert {found[name] for name in found.keys() - nothing} == {0.0}
 
 
@@ -403,9 +409,13 @@ def test_the_moment_itself_counts_and_nothing_after_it(step: int, counts: int) -
 
 def test_a_history_by_hand() -> None:
     told = [
-        ("call", -100, "phone", "guide"), ("E-mail", -20, "web", "guide"), ("e-mail", -6, None, ""),
-        ("visit", -2.5, "web", "prices"), ("CALL", -2.4, "fax", None), ("call", 0.1, "web", "x"),
-    ]  # fmt: skip
+        ("call", -100, "phone", "guide"),
+        ("E-mail", -20, "web", "guide"),
+        ("e-mail", -6, None, ""),
+        ("visit", -2.5, "web", "prices"),
+        ("CALL", -2.4, "fax", None),
+        ("call", 0.1, "web", "x"),
+    ]
     log = ACTIVITIES.log_of_cells(
         [
             [
@@ -416,20 +426,34 @@ def test_a_history_by_hand() -> None:
     )
     found = by_name(compute(log, [(0, NOW)], [NOW - 21 * DAY]), ACTIVITIES)
     expected = {
-        "activity.count": 5, "activity.count_90d": 4, "activity.count_30d": 4,
-        "activity.count_7d": 3, "activity.count_1d": 0,
-        "activity.days_since_last": 2.4, "activity.days_since_first": 100,
-        "activity[call].count": 2, "activity[call].count_90d": 1, "activity[call].count_30d": 1,
-        "activity[call].count_7d": 1, "activity[call].count_1d": 0,
-        "activity[call].days_since_last": 2.4, "activity[call].days_since_first": 100,
-        "activity[E-Mail].count": 2, "activity[E-Mail].count_90d": 2,
-        "activity[E-Mail].count_30d": 2, "activity[E-Mail].count_7d": 1,
+        "activity.count": 5,
+        "activity.count_90d": 4,
+        "activity.count_30d": 4,
+        "activity.count_7d": 3,
+        "activity.count_1d": 0,
+        "activity.days_since_last": 2.4,
+        "activity.days_since_first": 100,
+        "activity[call].count": 2,
+        "activity[call].count_90d": 1,
+        "activity[call].count_30d": 1,
+        "activity[call].count_7d": 1,
+        "activity[call].count_1d": 0,
+        "activity[call].days_since_last": 2.4,
+        "activity[call].days_since_first": 100,
+        "activity[E-Mail].count": 2,
+        "activity[E-Mail].count_90d": 2,
+        "activity[E-Mail].count_30d": 2,
+        "activity[E-Mail].count_7d": 1,
         "activity[E-Mail].count_1d": 0,
-        "activity[E-Mail].days_since_last": 6, "activity[E-Mail].days_since_first": 20,
-        "activity.contents_count": 2, "activity.active_days_count": 4,
-        "activity.pace_7d_to_30d": (3 / 7) / (4 / 30), "activity.first_response_hours": 24,
-        "activity.channel[web].share": 0.4, "activity.channel[Phone].share": 0.2,
-    }  # fmt: skip
+        "activity[E-Mail].days_since_last": 6,
+        "activity[E-Mail].days_since_first": 20,
+        "activity.contents_count": 2,
+        "activity.active_days_count": 4,
+        "activity.pace_7d_to_30d": (3 / 7) / (4 / 30),
+        "activity.first_response_hours": 24,
+        "activity.channel[web].share": 0.4,
+        "activity.channel[Phone].share": 0.2,
+    }
     assert found == pytest.approx(expected)
 
 
@@ -575,10 +599,13 @@ def features_of(export, folder, write, zone: str = "", known_as: str = "export")
     (folder / known_as).mkdir()
     for name, rows in export.items():
         written = {
-            column: [write(i, datetime.datetime.fromisoformat(time_text(at))) for i, at in
-                     enumerate(rows[column].tolist())]
-            for column in TIMES if column in rows
-        }  # fmt: skip
+            column: [
+                write(i, datetime.datetime.fromisoformat(time_text(at)))
+                for i, at in enumerate(rows[column].tolist())
+            ]
+            for column in TIMES
+            if column in rows
+        }
         rows.assign(**written).to_csv(folder / known_as / f"{name}.csv", index=False)
     path = folder / f"{known_as}.toml"
     path.write_text(PROJECT.format(at=known_as, zone=f'timezone = "{zone}"' if zone else ""))
@@ -606,8 +633,9 @@ def test_an_export_may_write_its_times_in_any_zone_or_order_or_twice(export, tmp
         found = features_of(told, tmp_path, mixed, known_as=known_as)
         assert found[0] == pipeline
         same(found[2], expected)
-    dateless = {name: rows.drop(columns="asked_at", errors="ignore") for name, rows in
-                export.items()}  # fmt: skip
+    dateless = {
+        name: rows.drop(columns="asked_at", errors="ignore") for name, rows in export.items()
+    }
     plain = features_of(dateless, tmp_path, lambda i, at: at.isoformat(), known_as="dateless")
     tokyo = lambda i, at: at.astimezone(ZoneInfo("Asia/Tokyo")).strftime("%Y-%m-%d %H:%M:%S.%f")  # noqa: E731
     there = features_of(dateless, tmp_path, tokyo, "Asia/Tokyo", "tokyo")
@@ -663,9 +691,11 @@ def test_a_request_gets_the_score_of_the_table(scorer, crm) -> None:
     records, leads = crm, crm.leads.iloc[-150:]
     as_of = records.observed_until - pd.Timedelta(days=20)
     table = scorer.score_table(
-        leads, activities=records.activities, stages=records.stages,
+        leads,
+        activities=records.activities,
+        stages=records.stages,
         as_of=as_of.tz_convert("Asia/Tokyo"),
-    )  # fmt: skip
+    )
     histories = {
         name: dict(list(events.groupby("lead_id")))
         for name, events in (("activities", records.activities), ("stages", records.stages))

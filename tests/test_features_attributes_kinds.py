@@ -47,13 +47,30 @@ FLAG = FlagAttribute("consent", NOTHING)
 @pytest.mark.parametrize(
     ("yes", "no"),
     [
-        ("yes", "no"), ("Y", "N"), ("TRUE", "False"), (True, False), (1, 0), (1.0, 0.0),
-        ("1", "0"), ("ja", "nein"), ("oui", "non"), ("sí", "no"), ("si", "no"), ("sì", "no"),
-        ("ja", "nee"), ("sim", "não"), ("on", "off"), ("granted", "refused"), ("agreed", "denied"),
-        ("subscribed", "unsubscribed"), ("Opted in", "opted  out"), ("opt-in", "opt-out"),
-        ("opted-in", "Opted-Out "), (np.True_, np.False_),
+        ("yes", "no"),
+        ("Y", "N"),
+        ("TRUE", "False"),
+        (True, False),
+        (1, 0),
+        (1.0, 0.0),
+        ("1", "0"),
+        ("ja", "nein"),
+        ("oui", "non"),
+        ("sí", "no"),
+        ("si", "no"),
+        ("sì", "no"),
+        ("ja", "nee"),
+        ("sim", "não"),
+        ("on", "off"),
+        ("granted", "refused"),
+        ("agreed", "denied"),
+        ("subscribed", "unsubscribed"),
+        ("Opted in", "opted  out"),
+        ("opt-in", "opt-out"),
+        ("opted-in", "Opted-Out "),
+        (np.True_, np.False_),
     ],
-)  # fmt: skip
+)
 def test_a_consent_is_given_or_refused_in_many_words(yes, no) -> None:
     assert (FLAG.encode(yes), FLAG.encode(no)) == (1.0, 0.0)
     assert FLAG.complaint(yes) is FLAG.complaint(no) is None
@@ -156,15 +173,23 @@ MAIL = EmailAttribute("email", NOTHING)
     ("cell", "kind"),
     [
         *((cell, "missing") for cell in MISSING_CELLS),
-        ("nobody", "no address"), ("@", "no address"), ("a@localhost", "no address"),
-        (12, "no address"), ("gmail.com", "no address"),
-        ("a@acme.example", "company"), ("A.B+c@Sub.Acme.co.uk", "company"),
-        ("a@notgmail.com", "company"), ("a@gmail.com.acme.example", "company"),
-        ("a@gmail.com", "free"), (" A@GMail.COM ", "free"), ("x@web.de", "free"),
+        ("nobody", "no address"),
+        ("@", "no address"),
+        ("a@localhost", "no address"),
+        (12, "no address"),
+        ("gmail.com", "no address"),
+        ("a@acme.example", "company"),
+        ("A.B+c@Sub.Acme.co.uk", "company"),
+        ("a@notgmail.com", "company"),
+        ("a@gmail.com.acme.example", "company"),
+        ("a@gmail.com", "free"),
+        (" A@GMail.COM ", "free"),
+        ("x@web.de", "free"),
         ('"a@b"@yahoo.com', "free"),
-        ("a@mailinator.com", "disposable"), ("a@YOPmail.com", "disposable"),
+        ("a@mailinator.com", "disposable"),
+        ("a@YOPmail.com", "disposable"),
     ],
-)  # fmt: skip
+)
 def test_an_address_is_of_the_kind_of_its_domain(cell, kind: str) -> None:
     assert MAIL_KINDS[int(MAIL.encode(cell))] == kind
     expected = "`email` is no e-mail address" if kind == "no address" else None
@@ -227,12 +252,33 @@ def test_one_outcome_only_gives_finite_log_odds(won: int) -> None:
 
 odd = st.one_of(
     st.sampled_from(
-        ["yes", "NO ", "Ja", "1", "a@gmail.com", "b@acme.example", "x@", "Bonn", "bonn", "Select",
-         "-", "2025-03-01", "2025-03-01T01:00:00+02:00", "soon", "2025-13-01", ""]
+        [
+            "yes",
+            "NO ",
+            "Ja",
+            "1",
+            "a@gmail.com",
+            "b@acme.example",
+            "x@",
+            "Bonn",
+            "bonn",
+            "Select",
+            "-",
+            "2025-03-01",
+            "2025-03-01T01:00:00+02:00",
+            "soon",
+            "2025-13-01",
+            "",
+        ]
     ),
-    st.none(), st.booleans(), st.integers(-2, 2), st.floats(), st.text(max_size=5),
-    st.dates(), st.datetimes(timezones=st.none() | st.just(datetime.UTC)),
-)  # fmt: skip
+    st.none(),
+    st.booleans(),
+    st.integers(-2, 2),
+    st.floats(),
+    st.text(max_size=5),
+    st.dates(),
+    st.datetimes(timezones=st.none() | st.just(datetime.UTC)),
+)
 columns = st.one_of(
     st.lists(odd, max_size=8).map(lambda cells: pd.Series(cells, dtype=object)),
     st.lists(st.none() | st.booleans(), max_size=8).map(lambda c: pd.Series(c, dtype="boolean")),

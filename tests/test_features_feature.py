@@ -15,9 +15,18 @@ from features.pipeline import LEAD_TIMES, FeaturePipeline
 from features.stages import StageFeatures
 
 UNITS = (
-    "count", "days", "hours", "share", "ratio", "number", "yes/no", "category", "log-odds",
-    "weekday", "month",
-)  # fmt: skip
+    "count",
+    "days",
+    "hours",
+    "share",
+    "ratio",
+    "number",
+    "yes/no",
+    "category",
+    "log-odds",
+    "weekday",
+    "month",
+)
 NAN = math.nan
 
 
@@ -78,9 +87,16 @@ def test_a_missing_value_in_words(unit: str) -> None:
 
 @pytest.mark.parametrize(
     ("unit", "words"),
-    [("count", "none yet"), ("share", "none yet"), ("number", "it is 0"), ("ratio", "it is 0.0"),
-     ("days", "it is less than a minute"), ("yes/no", "it is no"), ("weekday", "it is Monday")],
-)  # fmt: skip
+    [
+        ("count", "none yet"),
+        ("share", "none yet"),
+        ("number", "it is 0"),
+        ("ratio", "it is 0.0"),
+        ("days", "it is less than a minute"),
+        ("yes/no", "it is no"),
+        ("weekday", "it is Monday"),
+    ],
+)
 def test_nothing_is_absence_where_it_is_counted(unit: str, words: str) -> None:
     assert feature(unit, absent="none yet").say(0.0) == words
 

@@ -62,17 +62,27 @@ class World:
     def audit(self, field=None, name="field") -> Audit:
         leads = self.leads if field is None else self.leads.assign(**{name: field})
         kept = ~self.is_open
-        outcomes = pd.DataFrame({
-            "lead_id": self.lead_id,
-            "outcome": np.where(self.won, "won", "lost"),
-            "closed_at": pd.Series(self.closed, index=range(self.n), dtype=TIME_DTYPE),
-        })[kept]  # fmt: skip
+        outcomes = pd.DataFrame(
+            {
+                "lead_id": self.lead_id,
+                "outcome": np.where(self.won, "won", "lost"),
+                "closed_at": pd.Series(self.closed, index=range(self.n), dtype=TIME_DTYPE),
+            }
+        )[kept]
         until = None if self.created is None else START + pd.Timedelta(days=800)
         records = Records(leads, outcomes, observed_until=until, in_order=self.in_order)
         project = Project(
-            Path("leadscore.toml"), "", "acme", False, LeadsKeys(source="leads.csv"),
-            None, None, None, LearnKeys(won=["won"]), ColumnsKeys(**self.columns),
-        )  # fmt: skip
+            Path("leadscore.toml"),
+            "",
+            "acme",
+            False,
+            LeadsKeys(source="leads.csv"),
+            None,
+            None,
+            None,
+            LearnKeys(won=["won"]),
+            ColumnsKeys(**self.columns),
+        )
         return audit(records, make_moments(records, project.learn), project)
 
     def judge(self, field, name="field"):
@@ -212,20 +222,61 @@ def test_ls106_values_that_settle_the_outcome():
 
 
 LATER = [
-    "Last Activity", "Last Notable Activity", "lastModifiedDate", "Recent Conversion",
-    "updated_at", "Converted", "ConvertedOpportunityId", "closed_won_at", "close_date",
-    "lost_reason", "Loss Reason", "Reason", "churned", "contract_signed", "invoice_no",
-    "Lead Status", "Lifecycle Stage", "stage", "customer_since", "Is Customer", "call_outcome",
-    "letzte_aktivität", "Verlustgrund", "geändert am", "date de clôture", "última visita",
-]  # fmt: skip
+    "Last Activity",
+    "Last Notable Activity",
+    "lastModifiedDate",
+    "Recent Conversion",
+    "updated_at",
+    "Converted",
+    "ConvertedOpportunityId",
+    "closed_won_at",
+    "close_date",
+    "lost_reason",
+    "Loss Reason",
+    "Reason",
+    "churned",
+    "contract_signed",
+    "invoice_no",
+    "Lead Status",
+    "Lifecycle Stage",
+    "stage",
+    "customer_since",
+    "Is Customer",
+    "call_outcome",
+    "letzte_aktivität",
+    "Verlustgrund",
+    "geändert am",
+    "date de clôture",
+    "última visita",
+]
 HONEST = [
-    "Last Name", "name_last", "last_year_revenue", "First Conversion", "previous_outcome",
-    "poutcome", "Update me on Supply Chain Content", "Get updates on DM Content",
-    "Receive More Updates About Our Courses", "signed_up_from", "marital_status",
-    "reason_for_contact", "contact_reason", "duration", "contract_type", "campaign", "pdays",
-    "close_competitors", "days_since_last_contact_before", "customer_segment", "winery", "glasses",
-    "Lead Source", "employment status", "stage_of_life", "erster Kontakt",
-]  # fmt: skip
+    "Last Name",
+    "name_last",
+    "last_year_revenue",
+    "First Conversion",
+    "previous_outcome",
+    "poutcome",
+    "Update me on Supply Chain Content",
+    "Get updates on DM Content",
+    "Receive More Updates About Our Courses",
+    "signed_up_from",
+    "marital_status",
+    "reason_for_contact",
+    "contact_reason",
+    "duration",
+    "contract_type",
+    "campaign",
+    "pdays",
+    "close_competitors",
+    "days_since_last_contact_before",
+    "customer_segment",
+    "winery",
+    "glasses",
+    "Lead Source",
+    "employment status",
+    "stage_of_life",
+    "erster Kontakt",
+]
 
 
 def test_ls107_names_that_say_so():
@@ -284,8 +335,9 @@ def test_ls109_two_fields_that_only_together_tell_everything():
     world.leads["noise"] = noise
     found = world.audit(noise + world.won)
     assert {f.field: verdicts(f) for f in found.fields if f.checks} == {
-        "noise": {"LS109": Verdict.SUSPECT}, "field": {"LS109": Verdict.SUSPECT}
-    }  # fmt: skip
+        "noise": {"LS109": Verdict.SUSPECT},
+        "field": {"LS109": Verdict.SUSPECT},
+    }
 
 
 def test_ls109_says_nothing_of_a_strong_field_in_a_plausible_model():
@@ -370,8 +422,9 @@ def test_a_handful_of_outcomes_is_judged_by_name_only():
 def test_forty_fields_of_noise_raise_no_alarm(n, seed):
     world = World(n=n, seed=seed, still_open=0.2)
     rng = world.rng
-    noise = {f"number_{i}": np.where(rng.random(n) < 0.7, rng.normal(size=n), np.nan)
-             for i in range(20)}  # fmt: skip
+    noise = {
+        f"number_{i}": np.where(rng.random(n) < 0.7, rng.normal(size=n), np.nan) for i in range(20)
+    }
     noise |= {f"word_{i}": world.pick(list("abcdefgh"), rng.random(n) < 0.6) for i in range(20)}
     world.leads = world.leads.assign(**noise)
     found = world.audit()
@@ -387,8 +440,11 @@ def test_only_what_would_become_a_feature_is_judged():
     leak = world.pick("xy", world.won)
     world.leads = world.leads.assign(a=leak, b=leak, c=leak, d=leak, e=leak)
     world.columns = {
-        "ignore": ["a"], "known_later": ["b"], "sensitive": ["c", "d"], "allow_sensitive": ["d"]
-    }  # fmt: skip
+        "ignore": ["a"],
+        "known_later": ["b"],
+        "sensitive": ["c", "d"],
+        "allow_sensitive": ["d"],
+    }
     assert [field.field for field in world.audit().fields] == ["visits", "source", "d", "e"]
 
 
@@ -418,8 +474,10 @@ def test_to_json_is_plain_data():
     assert json.loads(json.dumps(state)) == state
     leak = state["fields"][-1]
     assert [set(leak), leak["field"], leak["verdict"]] == [
-        {"field", "verdict", "checks", "line"}, "field", "leak"
-    ]  # fmt: skip
+        {"field", "verdict", "checks", "line"},
+        "field",
+        "leak",
+    ]
     assert set(leak["checks"][0]) == {"number", "verdict", "evidence"}
     assert state["fields"][0] == {"field": "visits", "verdict": "fine", "checks": [], "line": None}
 
@@ -459,9 +517,11 @@ def test_auc_within_slices_equals_the_share_of_pairs():
 
 def test_shares_hold_time_alike():
     pairs = Comparison(
-        np.arange(6), np.array([1, 1, 0, 1, 0, 0], bool), np.array([0, 0, 0, 1, 1, 1]),
+        np.arange(6),
+        np.array([1, 1, 0, 1, 0, 0], bool),
+        np.array([0, 0, 0, 1, 1, 1]),
         np.zeros(6, int),
-    )  # fmt: skip
+    )
     assert pairs.shares(np.array([1, 0, 0, 1, 1, 0])) == pytest.approx((0.75, 0.25))
 
 
@@ -483,9 +543,17 @@ def test_rates_of_a_constant_tell_nothing():
 )
 def test_dates_are_read_however_they_are_written(cells, expected):
     project = Project(
-        Path("leadscore.toml"), "", "acme", False, LeadsKeys(source="leads.csv"),
-        None, None, None, LearnKeys(won=["won"]), ColumnsKeys(nothing=["-"]),
-    )  # fmt: skip
+        Path("leadscore.toml"),
+        "",
+        "acme",
+        False,
+        LeadsKeys(source="leads.csv"),
+        None,
+        None,
+        None,
+        LearnKeys(won=["won"]),
+        ColumnsKeys(nothing=["-"]),
+    )
     field = read_field(pd.Series(cells, name="x"), project, np.full(len(cells), NOT_A_TIME))
     times = [None if at == NOT_A_TIME else pd.Timestamp(at, unit="us") for at in field.times]
     assert times == [None if text is None else pd.Timestamp(text) for text in expected]
@@ -494,9 +562,17 @@ def test_dates_are_read_however_they_are_written(cells, expected):
 @pytest.mark.parametrize("cells", [["12.5", "3"], ["2024-13-45", "2024-02-01"], ["soon"], []])
 def test_other_cells_are_no_dates(cells):
     project = Project(
-        Path("leadscore.toml"), "", "acme", False, LeadsKeys(source="l.csv", time_format="%d%m%Y"),
-        None, None, None, LearnKeys(won=["won"]), ColumnsKeys(),
-    )  # fmt: skip
+        Path("leadscore.toml"),
+        "",
+        "acme",
+        False,
+        LeadsKeys(source="l.csv", time_format="%d%m%Y"),
+        None,
+        None,
+        None,
+        LearnKeys(won=["won"]),
+        ColumnsKeys(),
+    )
     column = pd.Series(cells, name="x", dtype="str")
     assert read_field(column, project, np.full(len(cells), NOT_A_TIME)).times is None
 
@@ -602,8 +678,9 @@ def test_every_known_leak_of_xeducation_is_found(tmp_path):
     known = set(load_project(EXAMPLES / "xeducation.toml").columns.known_later)
     assert len(known) == 9
     filled_during_the_sales_call = {
-        "What is your current occupation", "What matters most to you in choosing a course"
-    }  # fmt: skip
+        "What is your current occupation",
+        "What matters most to you in choosing a course",
+    }
     assert alarms(public(tmp_path, "xeducation")) == known | filled_during_the_sales_call
 
 

@@ -709,11 +709,15 @@ def test_no_file_of_a_run_is_a_pickle(
     registry = Registry(project)
     save_artifact(trained.scorer, trained.golden_leads, tmp_path / ARTIFACT, trained.golden_as_of)
     monkeypatch.setattr(
-        tracking, "judge", lambda registry, project, grounds, version: Judgement(
-            version, None, (Gate("LG101", "log loss", True, "It is better."),),
+        tracking,
+        "judge",
+        lambda registry, project, grounds, version: Judgement(
+            version,
+            None,
+            (Gate("LG101", "log loss", True, "It is better."),),
             trained.scorer.scale,
         ),
-    )  # fmt: skip
+    )
     now = datetime.datetime(2026, 3, 1, tzinfo=datetime.UTC)
     tracking.track(registry, project, records, trained, tmp_path / ARTIFACT, now)
     files = [path for path in (tmp_path / "mlartifacts").rglob("*") if path.is_file()]

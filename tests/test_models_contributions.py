@@ -17,9 +17,28 @@ from models.contributions.tree_contributions import TreeContributions
 CLOSE = 1e-9
 ZERO = float(np.float32(1e-35))
 AWKWARD = (
-    math.nan, 0.0, -0.0, ZERO, 2 * ZERO, -ZERO, math.inf, -math.inf, 1e300, -1e300, 0.5, -0.5,
-    -1.0, -7.0, 2.0**31, 2.0**31 + 3, 2.0**32 + 1, 2.7, 31.0, 32.0, 1e6,
-)  # fmt: skip
+    math.nan,
+    0.0,
+    -0.0,
+    ZERO,
+    2 * ZERO,
+    -ZERO,
+    math.inf,
+    -math.inf,
+    1e300,
+    -1e300,
+    0.5,
+    -0.5,
+    -1.0,
+    -7.0,
+    2.0**31,
+    2.0**31 + 3,
+    2.0**32 + 1,
+    2.7,
+    31.0,
+    32.0,
+    1e6,
+)
 
 # x0 <= 0.5, then x1 <= 1.5 on the left; rows: 2 and 2 in the left leaves, 4 in the right one.
 BY_HAND = """

@@ -73,9 +73,12 @@ def test_what_is_far_off_is_known_to_be() -> None:
 def test_bins_in_which_all_ended_alike_are_no_certainty(won: float) -> None:
     n = 30
     found = calibration_error(
-        np.full(n, 0.1 if won == 0 else 0.9), np.full(n, won), np.ones(n), np.arange(n),
+        np.full(n, 0.1 if won == 0 else 0.9),
+        np.full(n, won),
+        np.ones(n),
+        np.arange(n),
         np.arange(n) * N_BINS // n,
-    )  # fmt: skip
+    )
     assert found.value == pytest.approx(0.1)
     assert found.low == 0
     assert found.high > 0.15

@@ -80,9 +80,10 @@ def test_the_interval_of_a_ratio_holds_it_19_times_of_20() -> None:
     true = 0.2 / (0.1 * 0.2 + 0.9 * 0.1)
     held = [
         found.ratio_low <= true <= found.ratio_high
-        for found in (contrast(int(a), 300, int(a + b), 3_000) for a, b in zip(own, rest,
-                                                                               strict=True))
-    ]  # fmt: skip
+        for found in (
+            contrast(int(a), 300, int(a + b), 3_000) for a, b in zip(own, rest, strict=True)
+        )
+    ]
     assert np.mean(held) == pytest.approx(0.95, abs=0.015)
 
 
@@ -112,8 +113,11 @@ def test_a_large_group_with_few_wins_is_told_apart_from_one_with_few_others() ->
     assert contrast(90, 980, 100, 1_000).row()["verdict"] == "too few others to judge"
     row = {**found.row(), "name": "Cold list"}
     chart = rates_chart([row], "", "", what="Revenue per lead", base=1.0, form=",").to_dict()
-    (kinds,) = {tuple(layer["encoding"]["color"]["scale"]["domain"])
-                for layer in chart["layer"] if "color" in layer["encoding"]}  # fmt: skip
+    (kinds,) = {
+        tuple(layer["encoding"]["color"]["scale"]["domain"])
+        for layer in chart["layer"]
+        if "color" in layer["encoding"]
+    }
     assert kinds[-1] == "too few to judge"
     (drawn,) = (row for rows in chart["datasets"].values() for row in rows if "found" in row)
     assert drawn["found"] == "too few to judge"
@@ -161,9 +165,10 @@ def test_a_mean_is_compared_as_a_share_is() -> None:
     rng = np.random.default_rng(3)
     values = (rng.random(5_000) < 0.1).astype(float)
     is_in = np.arange(5_000) < 1_000
-    mean, share = mean_ratio(values, is_in), contrast(
-        int(values[is_in].sum()), 1_000, int(values.sum()), 5_000
-    )  # fmt: skip
+    mean, share = (
+        mean_ratio(values, is_in),
+        contrast(int(values[is_in].sum()), 1_000, int(values.sum()), 5_000),
+    )
     assert mean is not None
     assert mean.ratio_low == pytest.approx(share.ratio_low, rel=0.01)
     assert mean.p == pytest.approx(share.p, abs=0.02)
@@ -174,16 +179,23 @@ def test_nothing_is_said_of_leads_whose_outcomes_are_drawn_at_random(tmp_path) -
     n = 3_000
     created = pd.Timestamp("2024-01-01", tz="UTC") + pd.to_timedelta(rng.integers(0, 500, n), "D")
     won = rng.random(n) < 0.2
-    leads = pd.DataFrame({
-        "lead_id": [f"l{i}" for i in range(n)], "created_at": created,
-        "source": rng.choice(list("abcdefghijkl"), n), "industry": rng.choice(list("mnopqrst"), n),
-        "country": rng.choice(list("uvwxyz"), n),
-    })  # fmt: skip
+    leads = pd.DataFrame(
+        {
+            "lead_id": [f"l{i}" for i in range(n)],
+            "created_at": created,
+            "source": rng.choice(list("abcdefghijkl"), n),
+            "industry": rng.choice(list("mnopqrst"), n),
+            "country": rng.choice(list("uvwxyz"), n),
+        }
+    )
     leads.to_csv(tmp_path / "leads.csv", index=False)
-    pd.DataFrame({
-        "lead_id": leads["lead_id"], "outcome": np.where(won, "won", "lost"),
-        "closed_at": created + pd.to_timedelta(rng.exponential(20, n) + 1, "D"),
-    }).to_csv(tmp_path / "outcomes.csv", index=False)  # fmt: skip
+    pd.DataFrame(
+        {
+            "lead_id": leads["lead_id"],
+            "outcome": np.where(won, "won", "lost"),
+            "closed_at": created + pd.to_timedelta(rng.exponential(20, n) + 1, "D"),
+        }
+    ).to_csv(tmp_path / "outcomes.csv", index=False)
     (tmp_path / "leadscore.toml").write_text("""
         project.name = "acme"
         leads = {source = "leads.csv"}

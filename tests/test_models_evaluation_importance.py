@@ -119,9 +119,11 @@ def test_a_number_that_is_known_or_not_says_just_that() -> None:
 
 def test_the_direction_of_a_category_names_its_best_and_worst_value() -> None:
     described = feature(
-        "category", sentence='source is "{value}"', absent="no source",
+        "category",
+        sentence='source is "{value}"',
+        absent="no source",
         values=("", "a value that is rare or new", "Web", "Fair", "Call"),
-    )  # fmt: skip
+    )
     points = {2.0: 0.3, 3.0: -0.2, 4.0: 0.1}
     rows = column(*[2.0] * 10, *[3.0] * 10, *[4.0] * 10)
     (found,) = judge(rows, lambda x: np.vectorize(points.get)(x), described)

@@ -155,9 +155,7 @@ def test_the_same_seed_gives_the_same_intervals() -> None:
 def test_an_evaluation_is_plain_data() -> None:
     label = np.array([0, 1, 0, 1], dtype=np.int8)
     stated = evaluate(np.arange(4.0), label, np.ones(4), np.arange(4), seed=0).to_json()
-    assert stated.keys() == {
-        "n", "n_leads", "base_rate", "ece_by_chance", "intervals", *METRICS
-    }  # fmt: skip
+    assert stated.keys() == {"n", "n_leads", "base_rate", "ece_by_chance", "intervals", *METRICS}
     assert stated["intervals"].keys() == set(METRICS)
     assert all(isinstance(stated[name], float) for name in METRICS)
 

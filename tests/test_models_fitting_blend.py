@@ -264,7 +264,7 @@ def test_a_lead_that_was_looked_at_often_is_one_outcome() -> None:
     # ... and nine leads that were won are too few to weigh by, though their rows are 27.
     features, label = labelled(200, 30)
     label[170:] = 0
-    label[170:170 + ENOUGH_TO_WEIGH - 1] = 1  # fmt: skip
+    label[170 : 170 + ENOUGH_TO_WEIGH - 1] = 1
     thrice, lead = np.repeat(features, 3, axis=0), np.repeat(np.arange(200), 3)
     model = BlendClassifier(categorical=[2]).fit(thrice, np.repeat(label, 3), lead=lead)
     assert "too few outcomes among the newest leads (9)" in model.settings_.why
@@ -274,7 +274,7 @@ def test_too_few_new_outcomes_leave_the_halves_even_and_say_so() -> None:
     features, label = labelled(200, 30)
     newest = slice(170, 200)
     label[newest] = 0
-    label[170:170 + ENOUGH_TO_WEIGH - 1] = 1  # fmt: skip
+    label[170 : 170 + ENOUGH_TO_WEIGH - 1] = 1
     model = BlendClassifier(categorical=[2]).fit(features, label)
     assert model.settings_.logistic_weight == model.blend_.logistic_weight == EVEN
     assert model.settings_.why == (

@@ -167,9 +167,16 @@ def test_a_stronger_pull_leaves_smaller_coefficients() -> None:
 
 def by_hand() -> Logistic:
     terms = LogisticTerms(
-        numeric=(1,), categorical=(0,), low=(-5.0,), high=(50.0,), median=(3.0,), mean=(1.0,),
-        scale=(2.0,), reach=4.0, codes=((2.0, 5.0),),
-    )  # fmt: skip
+        numeric=(1,),
+        categorical=(0,),
+        low=(-5.0,),
+        high=(50.0,),
+        median=(3.0,),
+        mean=(1.0,),
+        scale=(2.0,),
+        reach=4.0,
+        codes=((2.0, 5.0),),
+    )
     # Terms: the number, its gap, code 2, code 5.
     return Logistic(terms, (0.5, -1.0, 0.2, -0.6), (0.1, 0.25, 0.75, 0.25), -2.0)
 
@@ -353,9 +360,14 @@ def test_of_very_many_rows_some_are_looked_at(monkeypatch) -> None:
 
 @pytest.mark.parametrize(
     ("margin", "label", "loss"),
-    [(0.0, 1, np.log(2)), (np.log(3), 1, -np.log(0.75)), (np.log(3), 0, -np.log(0.25)),
-     (900.0, 0, 900.0), (-900.0, 0, 0.0)],
-)  # fmt: skip
+    [
+        (0.0, 1, np.log(2)),
+        (np.log(3), 1, -np.log(0.75)),
+        (np.log(3), 0, -np.log(0.25)),
+        (900.0, 0, 900.0),
+        (-900.0, 0, 0.0),
+    ],
+)
 def test_the_log_loss_of_a_row_by_hand(margin: float, label: int, loss: float) -> None:
     found = row_losses(np.array([margin]), np.array([label], dtype=np.int8))
     assert found == pytest.approx([loss])

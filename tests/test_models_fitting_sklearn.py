@@ -100,7 +100,8 @@ def test_gaps_are_welcome_and_infinities_are_not() -> None:
 WRONG = {
     "one class": (lambda X, y: (X, ["won"] * len(X)), {}, r"y has 1 class; expected lost and won"),
     "three classes": (
-        lambda X, y: (X, (["won", "lost", "open"] * len(X))[: len(X)]), {},
+        lambda X, y: (X, (["won", "lost", "open"] * len(X))[: len(X)]),
+        {},
         r"Only binary classification is supported\. y has 3 classes; expected lost and won",
     ),
     "numbers for labels": (lambda X, y: (X, X[:, 0]), {}, r"Unknown label type: continuous"),
@@ -109,21 +110,26 @@ WRONG = {
     "no columns": (lambda X, y: (X[:, :0], y), {}, r"Found array with 0 feature\(s\)"),
     "labels short of rows": (lambda X, y: (X, y[:-1]), {}, r"inconsistent numbers of samples"),
     "weights short of rows": (
-        lambda X, y: (X, y), {"sample_weight": np.ones(7)},
+        lambda X, y: (X, y),
+        {"sample_weight": np.ones(7)},
         r"sample_weight\.shape == \(7,\), expected \(120,\)",
     ),
     "weights below nothing": (
-        lambda X, y: (X, y), {"sample_weight": np.r_[-1.0, np.ones(119)]},
+        lambda X, y: (X, y),
+        {"sample_weight": np.r_[-1.0, np.ones(119)]},
         r"Negative values in data passed to `sample_weight`",
     ),
     "weights that are none": (
-        lambda X, y: (X, y), {"sample_weight": np.zeros(120)},
+        lambda X, y: (X, y),
+        {"sample_weight": np.zeros(120)},
         r"Sample weights must contain at least one non-zero number",
     ),
     "leads short of rows": (
-        lambda X, y: (X, y), {"lead": np.arange(7)}, r"inconsistent numbers of samples"
+        lambda X, y: (X, y),
+        {"lead": np.arange(7)},
+        r"inconsistent numbers of samples",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("change", "more", "match"), WRONG.values(), ids=WRONG)

@@ -239,9 +239,10 @@ def test_the_fold_gives_the_mean_of_its_boosters(sizes, seed: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rounds", "least"), [((1,), 3), ((1, 1), 3), ((1, 9), 3), ((4, 2), 500), ((1,), 500)],
+    ("rounds", "least"),
+    [((1,), 3), ((1, 1), 3), ((1, 9), 3), ((4, 2), 500), ((1,), 500)],
     ids=["one tree", "two of one", "one and nine", "one leaf each", "one leaf alone"],
-)  # fmt: skip
+)
 def test_the_smallest_boosters_fold_too(rounds, least: int) -> None:
     grown = [booster(200, i, n, min_data_in_leaf=least) for i, n in enumerate(rounds)]
     folded = fold_texts([each.model_to_string() for each in grown])
@@ -304,9 +305,16 @@ def test_a_declared_direction_is_never_broken(seed: int) -> None:
     chance = expit(2 - 2 * features[:, 0] ** 2 - features[:, 1])
     label = (generator.random(300) < chance).astype(np.int8)
     fit = fit_trees(
-        features, label, np.ones(300), np.arange(300), [], seed=seed, rounds=40,
-        parameters={"min_data_in_leaf": 3, "num_leaves": 16}, directions=(1, -1, 0),
-    )  # fmt: skip
+        features,
+        label,
+        np.ones(300),
+        np.arange(300),
+        [],
+        seed=seed,
+        rounds=40,
+        parameters={"min_data_in_leaf": 3, "num_leaves": 16},
+        directions=(1, -1, 0),
+    )
     grid = np.linspace(-4, 4, 81)
     for row in generator.normal(size=(20, 3)):
         for column, direction in ((0, 1), (1, -1)):
@@ -314,9 +322,15 @@ def test_a_declared_direction_is_never_broken(seed: int) -> None:
             scanned[:, column] = grid
             assert (direction * np.diff(fit.trees.margin(scanned)) >= -1e-12).all()
     free = fit_trees(
-        features, label, np.ones(300), np.arange(300), [], seed=seed, rounds=40,
+        features,
+        label,
+        np.ones(300),
+        np.arange(300),
+        [],
+        seed=seed,
+        rounds=40,
         parameters={"min_data_in_leaf": 3, "num_leaves": 16},
-    )  # fmt: skip
+    )
     scanned = np.zeros((len(grid), 3))
     scanned[:, 0] = grid
     assert (np.diff(free.trees.margin(scanned)) < -0.01).any()

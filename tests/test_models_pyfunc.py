@@ -86,7 +86,7 @@ def frames(leads: pd.DataFrame) -> dict[str, pd.DataFrame]:
         "more_columns": leads.assign(mood="good", shoe_size=43, email="x@example.com"),
         "no_known_column": leads[["lead_id", "company_name"]],
         "no_id": leads.drop(columns="lead_id"),
-    }  # fmt: skip
+    }
 
 
 def test_mlflow_gives_the_scores_that_we_give(crm, scorer, tmp_path) -> None:
@@ -126,8 +126,9 @@ def test_what_mlflow_keeps_is_data_and_one_script(crm, digest) -> None:
     assert {Path(name).suffix for name in files} == {".py", ".json", ".txt", ".yaml", ""}
     files.pop("artifacts/registered_model_meta", None)  # put there when it is first fetched
     assert {name for name in files if Path(name).suffix in (".py", "")} == {
-        "artifacts/pyfunc.py", "artifacts/MLmodel"
-    }  # fmt: skip
+        "artifacts/pyfunc.py",
+        "artifacts/MLmodel",
+    }
     for name, path in files.items():
         content = path.read_bytes()
         assert not content.startswith((b"\x80", b"PK", b"\x93NUMPY")), name

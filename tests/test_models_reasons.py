@@ -150,9 +150,12 @@ def test_reasons_are_the_same_alone_in_a_batch_and_in_a_table(
     )
     said = scored[["reason_1", "reason_2", "reason_3"]].to_numpy().tolist()
     some = scorer.score_table(
-        table.iloc[::-40], activities=records.activities, stages=records.stages, as_of=as_of,
+        table.iloc[::-40],
+        activities=records.activities,
+        stages=records.stages,
+        as_of=as_of,
         n_reasons=3,
-    )  # fmt: skip
+    )
     assert some[["reason_1", "reason_2", "reason_3"]].to_numpy().tolist() == said[::-40]
     assert any(all(row) for row in said) == (kind != "base rate")
 
@@ -185,13 +188,33 @@ class Told:
 
 FEATURES = (
     Feature("size", "leads", "size", "number", "size is {value}"),
-    Feature("demo.count", "activities", "type", "count", '{value} × "demo"',
-            absent='no "demo" yet', signal="demos"),
-    Feature("colour", "leads", "colour", "category", 'colour is "{value}"',
-            values=("", "a value that is rare or new", "red")),
-    Feature("demo.days", "activities", "type", "days", 'last "demo" {value} ago',
-            absent='no "demo" yet', signal="demos"),
-)  # fmt: skip
+    Feature(
+        "demo.count",
+        "activities",
+        "type",
+        "count",
+        '{value} × "demo"',
+        absent='no "demo" yet',
+        signal="demos",
+    ),
+    Feature(
+        "colour",
+        "leads",
+        "colour",
+        "category",
+        'colour is "{value}"',
+        values=("", "a value that is rare or new", "red"),
+    ),
+    Feature(
+        "demo.days",
+        "activities",
+        "type",
+        "days",
+        'last "demo" {value} ago',
+        absent='no "demo" yet',
+        signal="demos",
+    ),
+)
 DOUBLING = math.log(2)  # in log-odds: ten points
 
 
@@ -202,9 +225,11 @@ def reasoner(*given, slope: float = 1.0, intercept: float = 0.0, base: float = 0
 
 def test_points_by_hand() -> None:
     found = reasoner(
-        (DOUBLING, 0.5 * DOUBLING, 0.0, 0.25 * DOUBLING), slope=2.0, intercept=DOUBLING,
+        (DOUBLING, 0.5 * DOUBLING, 0.0, 0.25 * DOUBLING),
+        slope=2.0,
+        intercept=DOUBLING,
         base=-DOUBLING,
-    )  # fmt: skip
+    )
     # The constant: 2 · (−1) + 1 = −1 doubling, which is the base.
     assert found.start == pytest.approx(50)
     assert found.signals == ("size", "demos", "colour")
@@ -218,8 +243,10 @@ def test_windows_of_one_activity_make_one_reason() -> None:
     given = (0.0, 0.7 * DOUBLING, 0.0, 0.5 * DOUBLING)
     (reasons,) = reasoner(given).reasons(np.array([[1.0, 3.0, 2.0, 4.0]]), 9)
     assert [(reason.signal, round(reason.points, 9)) for reason in reasons] == [
-        ("demos", 12.0), ("size", 0.0), ("colour", 0.0)
-    ]  # fmt: skip
+        ("demos", 12.0),
+        ("size", 0.0),
+        ("colour", 0.0),
+    ]
     assert str(reasons[0]) == '3 × "demo" (+12)'
 
 
@@ -249,8 +276,10 @@ def test_the_strongest_come_first_whichever_way_they_point() -> None:
     (reasons,) = reasoner(given).reasons(row, 3)
     assert [reason.signal for reason in reasons] == ["demos", "colour", "size"]
     assert [str(reason) for reason in reasons] == [
-        '3 × "demo" (-4)', 'colour is "red" (+3)', "size is 1 (+2)"
-    ]  # fmt: skip
+        '3 × "demo" (-4)',
+        'colour is "red" (+3)',
+        "size is 1 (+2)",
+    ]
 
 
 @pytest.mark.parametrize("at_most", [0, 1, 2, 3, 4, 10**9])
@@ -274,8 +303,10 @@ def test_each_lead_has_its_own_words() -> None:
     rows = np.array([[1.0, 3.0, 2.0, 4.0], [1.0, 0.0, 2.0, np.nan], [1.0, 3.0, 1.0, 4.0]])
     said = [str(reason) for (reason,) in reasoner(*given).reasons(rows, 1)]
     assert said == [
-        "size is 1 (+10)", 'no "demo" yet (-10)', 'colour is "a value that is rare or new" (+10)'
-    ]  # fmt: skip
+        "size is 1 (+10)",
+        'no "demo" yet (-10)',
+        'colour is "a value that is rare or new" (+10)',
+    ]
 
 
 def test_the_base_rate_has_no_reasons_but_a_start() -> None:

@@ -97,10 +97,15 @@ def test_an_event_is_a_run_that_says_who_when_why_and_every_verdict(registry, tm
     assert run.info.start_time == at(5).timestamp() * 1000
     tags = {k: v for k, v in run.data.tags.items() if k.startswith("leadscore.")}
     assert tags == {
-        "leadscore.event": "promoted", "leadscore.version": "2", "leadscore.previous": "1",
-        "leadscore.who": "bob", "leadscore.because": "newer data", "leadscore.forced": "false",
-        "leadscore.failed": "", "leadscore.said": "",
-    }  # fmt: skip
+        "leadscore.event": "promoted",
+        "leadscore.version": "2",
+        "leadscore.previous": "1",
+        "leadscore.who": "bob",
+        "leadscore.because": "newer data",
+        "leadscore.forced": "false",
+        "leadscore.failed": "",
+        "leadscore.said": "",
+    }
     assert run.data.tags["mlflow.user"] == "bob"
     path = registry.client.download_artifacts(event.run_id, "gates.json", str(tmp_path))
     assert json.loads(Path(path).read_text()) == {
@@ -193,8 +198,10 @@ def test_a_rollback_makes_the_champion_before_champion_again(registry) -> None:
     rollback(registry, judged("1", "2"), who="bob", at=at(5), because="sales complained")
     assert registry.champion() == "1"
     assert told(registry) == [
-        ("first champion", "1", None), ("promoted", "2", "1"), ("rolled back", "1", "2")
-    ]  # fmt: skip
+        ("first champion", "1", None),
+        ("promoted", "2", "1"),
+        ("rolled back", "1", "2"),
+    ]
     event = history(registry)[-1]
     assert registry.client.get_run(event.run_id).info.run_name == "roll back to version 1"
 
@@ -291,10 +298,13 @@ def race(folder: Path) -> dict[str, str]:
     racers = {
         who: subprocess.Popen(
             [sys.executable, "-c", RACER, str(folder), version, who],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         for version, who in (("2", "ann"), ("3", "bob"))
-    }  # fmt: skip
+    }
     for process in racers.values():
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n", process.communicate()[1]
@@ -316,8 +326,9 @@ def check_race(registry: Registry, folder: Path) -> None:
     version = {"ann": "2", "bob": "3"}
     assert registry.champion() == version[winner]
     assert sorted((e.what, e.version, e.who) for e in history(registry)[1:]) == [
-        ("promoted", version[winner], winner), ("refused", version[loser], loser)
-    ]  # fmt: skip
+        ("promoted", version[winner], winner),
+        ("refused", version[loser], loser),
+    ]
     assert names_left(registry) == [registry.name]
 
 

@@ -81,10 +81,12 @@ def test_a_score_is_the_unrounded_one_rounded_and_held(margin: float, base: floa
         ({"B": 50, "A": 65}, (("A", 65), ("B", 50))),
         ({"A": 99}, (("A", 99),)),
         ({"A": 2}, (("A", 2),)),
-        ({letter: 90 - 10 * i for i, letter in enumerate("ABCDEFGH")},
-         tuple((letter, 90 - 10 * i) for i, letter in enumerate("ABCDEFGH"))),
+        (
+            {letter: 90 - 10 * i for i, letter in enumerate("ABCDEFGH")},
+            tuple((letter, 90 - 10 * i) for i, letter in enumerate("ABCDEFGH")),
+        ),
     ],
-)  # fmt: skip
+)
 def test_grades_as_a_person_writes_them(written, grades) -> None:
     assert read_grades(written) == grades
 

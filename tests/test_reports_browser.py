@@ -49,8 +49,11 @@ def driver() -> Path:
     if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
         done = subprocess.run(
             ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
-            cwd=folder, capture_output=True, text=True, timeout=300,
-        )  # fmt: skip
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
         if done.returncode:
             missing(f"npm ci failed: {done.stderr[-500:]}")
         os.utime(installed)

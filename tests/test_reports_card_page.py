@@ -71,15 +71,19 @@ def older_card(**changes) -> ModelCard:
     intervals = {name: [value - 0.01, value + 0.01] for name, value in metrics.items()}
     test = {"n": 1_000, "n_leads": 1_000, "how": "newest 20% of leads", **metrics}
     state = {
-        "name": "acme", "simulated": False, "trained_at": "2026-01-01T12:30:00+00:00",
+        "name": "acme",
+        "simulated": False,
+        "trained_at": "2026-01-01T12:30:00+00:00",
         "learned_from": {"leads": 5_000, "moments": 4_000, "won": 800, "base_rate": 0.2},
-        "label": {"won": ["yes"], "horizon_days": 30.0}, "features": ["source", "visits"],
+        "label": {"won": ["yes"], "horizon_days": 30.0},
+        "features": ["source", "visits"],
         "left_out": [{"column": "phone", "reason": "the project ignores it"}],
         "test": {**test, "intervals": intervals},
         "baselines": {"base_rate": {**metrics, "log_loss": 0.5}},
         "estimator": {"kind": "trees", "parameters": {"leaves": 7}},
-        "digests": {"leads": "ab" * 32}, "versions": {"python": "3.11.7"},
-    }  # fmt: skip
+        "digests": {"leads": "ab" * 32},
+        "versions": {"python": "3.11.7"},
+    }
     return ModelCard.from_json(json.loads(json.dumps(state | changes)))
 
 
@@ -92,10 +96,21 @@ def full_card(name: str = "acme", word: str = "web", **changes) -> ModelCard:
     ones = np.ones(600)
     found = evaluate(margin, label, ones, lead, seed=0)
     row = {
-        "column": word, "value": word, "n": 300, "n_leads": 290, "wins": 80, "won": 0.25,
-        "stated": 0.36, "gap": 0.1149, "low": 0.0449, "high": 0.185, "p": 0.001, "is_off": True,
-        "roc_auc": 0.77, "log_loss": 0.41,
-    }  # fmt: skip
+        "column": word,
+        "value": word,
+        "n": 300,
+        "n_leads": 290,
+        "wins": 80,
+        "won": 0.25,
+        "stated": 0.36,
+        "gap": 0.1149,
+        "low": 0.0449,
+        "high": 0.185,
+        "p": 0.001,
+        "is_off": True,
+        "roc_auc": 0.77,
+        "log_loss": 0.41,
+    }
     few = {"column": word, "value": "rare", "n": 35, "n_leads": 35, "wins": 2}
     selected = {"selected": 0.2, "selected_low": 0.15, "selected_high": 0.26, "ratio": 0.71}
     old = older_card()
@@ -300,9 +315,18 @@ def test_what_an_older_card_lacks_is_said_and_not_shown_empty() -> None:
 
 def test_a_card_of_the_least_can_be_shown() -> None:
     card = older_card(
-        learned_from={}, label={}, features=[], left_out=[], test={}, baselines={},
-        estimator={}, digests={}, versions={}, not_for=[], readiness={"verdict": "ready"},
-    )  # fmt: skip
+        learned_from={},
+        label={},
+        features=[],
+        left_out=[],
+        test={},
+        baselines={},
+        estimator={},
+        digests={},
+        versions={},
+        not_for=[],
+        readiness={"verdict": "ready"},
+    )
     page = Reader(card_page(card, pictures=card_pictures(card)))
     assert "holds no figures of the test" in page.text
 
@@ -342,8 +366,15 @@ def test_each_picture_says_what_it_found_and_of_how_many() -> None:
     card = full_card()
     pictures = card_pictures(card)
     assert set(pictures) == {
-        "log_loss", "reliability", "gains", "grades", "ages", "segments", "fairness", "importance",
-    }  # fmt: skip
+        "log_loss",
+        "reliability",
+        "gains",
+        "grades",
+        "ages",
+        "segments",
+        "fairness",
+        "importance",
+    }
     best = card.test["by_grade"][0]
     assert pictures["grades"].title.startswith(f"{best['won']:.0%} of grade A were won")
     assert pictures["segments"].title == "Widest gap: 11.5 points too much are stated for web web"

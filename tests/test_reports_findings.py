@@ -54,20 +54,32 @@ def test_a_reason_is_the_most_frequent_only_beyond_chance(rows, counts, said) ->
 def test_the_pair_that_surely_differs_most_comes_first_not_the_commonest(rows) -> None:
     """Few leads with a large effect beside many with a small one that is surer."""
     cells = [  # place and size of company, leads, wins
-        (0, 0, 300, 150), (0, 1, 300, 30), (1, 0, 300, 30), (1, 1, 300, 30),
-        (2, 2, 20_000, 8_000), (2, 3, 20_000, 7_000),
-        (3, 2, 20_000, 7_000), (3, 3, 20_000, 8_000),
-    ]  # fmt: skip
+        (0, 0, 300, 150),
+        (0, 1, 300, 30),
+        (1, 0, 300, 30),
+        (1, 1, 300, 30),
+        (2, 2, 20_000, 8_000),
+        (2, 3, 20_000, 7_000),
+        (3, 2, 20_000, 7_000),
+        (3, 3, 20_000, 8_000),
+    ]
     n = np.array([cell[2] for cell in cells])
     place, size = (np.repeat([cell[k] for cell in cells], n) for k in (0, 1))
     won = np.concatenate([np.arange(leads) < wins for _, _, leads, wins in cells])
-    groups = [Groups(name, tuple("abcd"), code) for name, code in
-              (("place", place), ("size", size))]  # fmt: skip
+    groups = [
+        Groups(name, tuple("abcd"), code) for name, code in (("place", place), ("size", size))
+    ]
     empty = np.zeros(len(won), dtype=np.int64)
     many = replace(
-        rows, created=empty, won=won, is_won=won, is_lost=~won, is_mature=np.ones_like(won),
-        source=None, audience=tuple(groups),
-    )  # fmt: skip
+        rows,
+        created=empty,
+        won=won,
+        is_won=won,
+        is_lost=~won,
+        is_mature=np.ones_like(won),
+        source=None,
+        audience=tuple(groups),
+    )
     page = audience_page(many)
     first, *others = figure_of(page, "audience-pairs").rows
     common = [row for row in others if row["n"] == 20_000]
@@ -88,14 +100,20 @@ def test_activities_that_the_same_leads_had_are_told_of_once(rows) -> None:
     more = Log(
         np.concatenate([log.lead, had])[order],
         np.concatenate([log.at, rows.created[had] + day])[order],
-        *(np.concatenate(pair)[order] for pair in
-          ((log.kind, kind), (log.content, none), (log.channel, none))),
-        (*log.kinds, "trial", "test drive"), log.contents, log.channels,
-    )  # fmt: skip
+        *(
+            np.concatenate(pair)[order]
+            for pair in ((log.kind, kind), (log.content, none), (log.channel, none))
+        ),
+        (*log.kinds, "trial", "test drive"),
+        log.contents,
+        log.channels,
+    )
     told = activities_page(replace(rows, log=more)).takeaways
     assert "Leads with “trial” and “test drive” in their first 7 days" in told[0].sentence
-    assert sum("in their first 7 days" in each.sentence and "trial" in each.sentence
-               for each in told) == 1  # fmt: skip
+    assert (
+        sum("in their first 7 days" in each.sentence and "trial" in each.sentence for each in told)
+        == 1
+    )
     assert not any("test drive" in each.sentence and "trial" not in each.sentence for each in told)
 
 
@@ -122,8 +140,10 @@ def test_a_source_goes_on_as_often_on_one_page_as_on_the_other(rows) -> None:
 
 def test_a_grade_of_few_leads_a_month_is_a_line_all_the_same() -> None:
     months = [(20, 0.5), (25, 0.1), (40, 0.2), (12, None), (35, 0.3), (5, 0.9)]
-    drawn = [{"x": f"2025-0{i}", "series": "grade A", "n": n, "value": value}
-             for i, (n, value) in enumerate(months, start=1)]  # fmt: skip
+    drawn = [
+        {"x": f"2025-0{i}", "series": "grade A", "n": n, "value": value}
+        for i, (n, value) in enumerate(months, start=1)
+    ]
     chart = lines_chart(drawn, "", "", x="Month", y="Conversion").to_dict()
     (data,) = chart["datasets"].values()
     points = {row["span"]: (row["n"], row["value"]) for row in data}

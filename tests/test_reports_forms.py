@@ -27,12 +27,26 @@ from tests.made_reports import COLUMNS, HOSTILE, SOURCES, bars, hostile_report, 
 
 AT = datetime.datetime(2026, 11, 24, 7, tzinfo=datetime.UTC)
 FILES = {
-    "index.html", "report.json", "README.md", "definitions.md", "service-levels.html", "month.md",
-    "sources.md", "score.md", "service-levels.md", "csv/funnel-stages.csv", "csv/sources-won.csv",
-    "csv/sources-table.csv", "csv/gains.csv", "csv/drivers.csv", "csv/service-weeks.csv",
-    "pictures/funnel-stages.png", "pictures/sources-won.png", "pictures/gains.png",
+    "index.html",
+    "report.json",
+    "README.md",
+    "definitions.md",
+    "service-levels.html",
+    "month.md",
+    "sources.md",
+    "score.md",
+    "service-levels.md",
+    "csv/funnel-stages.csv",
+    "csv/sources-won.csv",
+    "csv/sources-table.csv",
+    "csv/gains.csv",
+    "csv/drivers.csv",
+    "csv/service-weeks.csv",
+    "pictures/funnel-stages.png",
+    "pictures/sources-won.png",
+    "pictures/gains.png",
     "pictures/drivers.png",
-}  # fmt: skip
+}
 
 
 class Tags(HTMLParser):
@@ -115,9 +129,14 @@ def test_an_earlier_report_is_replaced_whole(tmp_path):
     fewer = replace(made_report(), pages=made_report().pages[:1])
     write_report(fewer, folder, at=AT)
     assert set(files_of(folder)) == {
-        "index.html", "report.json", "README.md", "definitions.md", "month.md",
-        "csv/funnel-stages.csv", "pictures/funnel-stages.png",
-    }  # fmt: skip
+        "index.html",
+        "report.json",
+        "README.md",
+        "definitions.md",
+        "month.md",
+        "csv/funnel-stages.csv",
+        "pictures/funnel-stages.png",
+    }
 
 
 @pytest.mark.parametrize("name", ["notes.md", "csv/mine.csv", ".git/config", "pictures/csv/x.png"])
@@ -297,8 +316,23 @@ def test_no_name_becomes_markup_on_the_page(attacked):
 
 
 def test_no_name_becomes_markup_in_markdown(attacked):
-    allowed = {"h1", "h2", "h3", "p", "ul", "li", "a", "img", "table", "thead", "tbody", "tr",
-               "th", "td", "blockquote"}  # fmt: skip
+    allowed = {
+        "h1",
+        "h2",
+        "h3",
+        "p",
+        "ul",
+        "li",
+        "a",
+        "img",
+        "table",
+        "thead",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+        "blockquote",
+    }
     pages = list(attacked.glob("*.md"))
     assert len(pages) == len(HOSTILE) + 2
     for path in pages:

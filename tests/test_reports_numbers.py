@@ -64,7 +64,9 @@ def simulated(tmp_path_factory):
     simulate(Simulation(leads=4_000, activities_per_lead=5, seed=7), folder)
     project = load_project(folder)
     rows = make_rows(project, read_records(project, NOW), NOW)
-    return Oracle(rows, f"""
+    return Oracle(
+        rows,
+        f"""
         CREATE VIEW leads AS SELECT lead_id AS id, epoch_us(created_at) AS created, source,
             country FROM read_csv('{folder}/leads.csv');
         CREATE VIEW events AS SELECT lead_id AS id, type, content, epoch_us(occurred_at) AS tm
@@ -74,7 +76,9 @@ def simulated(tmp_path_factory):
             FROM read_csv('{folder}/stages.csv');
         CREATE VIEW outcomes AS SELECT lead_id AS id, outcome = 'won' AS won, amount,
             epoch_us(closed_at) AS closed FROM read_csv('{folder}/outcomes.csv');
-    """, SIMULATED_STAGES)  # fmt: skip
+    """,
+        SIMULATED_STAGES,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +86,9 @@ def bank(public_data):
     project = load_project(EXAMPLES / "bpic2012.toml")
     rows = make_rows(project, read_records(project, NOW), NOW)
     folder = public_data / "bpic2012"
-    return Oracle(rows, f"""
+    return Oracle(
+        rows,
+        f"""
         CREATE VIEW leads AS SELECT case_id::VARCHAR AS id, epoch_us(registered_at) AS created,
             amount_requested FROM read_csv('{folder}/leads.csv');
         CREATE VIEW events AS SELECT case_id::VARCHAR AS id, activity AS type,
@@ -92,7 +98,9 @@ def bank(public_data):
             type IN {BANK_STAGES};
         CREATE VIEW outcomes AS SELECT case_id::VARCHAR AS id, outcome = 'approved' AS won,
             0.0 AS amount, epoch_us(closed_at) AS closed FROM read_csv('{folder}/outcomes.csv');
-    """, BANK_STAGES)  # fmt: skip
+    """,
+        BANK_STAGES,
+    )
 
 
 @pytest.fixture(params=["simulated", "bank"])
@@ -243,12 +251,14 @@ def test_sources_of_the_simulated_leads(simulated) -> None:
 
 
 def test_qualified_leads_of_the_simulated_sources(simulated) -> None:
-    expected = dict(simulated.all(f"""
+    expected = dict(
+        simulated.all(f"""
         SELECT b.source, count(*) FILTER (b.in_time OR s.tm <= b.created + {simulated.rows.horizon})
         FROM base b LEFT JOIN (SELECT id, min(tm) AS tm FROM stages
             WHERE stage IN ('sales_accepted', 'opportunity') GROUP BY id) s USING (id)
         WHERE mature GROUP BY b.source
-    """))  # fmt: skip
+    """)
+    )
     found = by_name(sources_page(simulated.rows), "sources-way")
     assert {name: row["qualified"] for name, row in found.items()} == expected
 

@@ -21,8 +21,18 @@ from reports.since_last import measures_of, what_changed
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
-SLUGS = ["month", "funnel", "age", "sources", "activities", "audience", "features", "score",
-         "capacity", "service-levels"]  # fmt: skip
+SLUGS = [
+    "month",
+    "funnel",
+    "age",
+    "sources",
+    "activities",
+    "audience",
+    "features",
+    "score",
+    "capacity",
+    "service-levels",
+]
 
 
 @pytest.fixture(scope="module")
@@ -138,8 +148,9 @@ def test_x_education_says_what_it_lacks(public_data) -> None:
 
 
 def test_leads_without_times_are_told_without_them(tmp_path) -> None:
-    (tmp_path / "leads.csv").write_text("lead_id,won\n" + "".join(f"{i},yes\n{i}x,no\n" for i in
-                                        range(40)))  # fmt: skip
+    (tmp_path / "leads.csv").write_text(
+        "lead_id,won\n" + "".join(f"{i},yes\n{i}x,no\n" for i in range(40))
+    )
     (tmp_path / "leadscore.toml").write_text("""
         project.name = "acme"
         leads = {source = "leads.csv", outcome = "won"}
@@ -177,25 +188,32 @@ def test_the_bank_is_told_where_applications_fall_off(public_data) -> None:
 
 
 def test_promises_are_held_against_what_was_done(simulated_crm, tmp_path) -> None:
-    text = (simulated_crm / "leadscore.toml").read_text().replace(
-        'source = "', f'source = "{simulated_crm}/'
-    )  # fmt: skip
+    text = (
+        (simulated_crm / "leadscore.toml")
+        .read_text()
+        .replace('source = "', f'source = "{simulated_crm}/')
+    )
     text += "[report.targets]\nworked_share = {all = 0.9}\nrevenue_per_week = 1\n"
     (tmp_path / "leadscore.toml").write_text(text)
     project = load_project(tmp_path)
     report = build_report(project, read_records(project), NOW)
     (rows,) = [f.rows for _, f in figures_of(report) if f.name == "service-promises"]
     assert [(row["name"], row["kept"]) for row in rows] == [
-        ("Grade all: share worked within 7 days", "no"), ("Revenue won a week", "yes"),
-    ]  # fmt: skip
+        ("Grade all: share worked within 7 days", "no"),
+        ("Revenue won a week", "yes"),
+    ]
 
 
 def test_names_from_data_stand_whole_in_rows_and_cut_in_sentences(tmp_path) -> None:
     evil = "<script>alert(1)</script>" + "x" * 9_975
     n = 400
-    pd.DataFrame({
-        "lead_id": range(n), "source": [evil, "Mail"] * (n // 2), "won": ["yes", "no"] * (n // 2),
-    }).to_csv(tmp_path / "leads.csv", index=False)  # fmt: skip
+    pd.DataFrame(
+        {
+            "lead_id": range(n),
+            "source": [evil, "Mail"] * (n // 2),
+            "won": ["yes", "no"] * (n // 2),
+        }
+    ).to_csv(tmp_path / "leads.csv", index=False)
     (tmp_path / "leadscore.toml").write_text("""
         project.name = "acme"
         leads = {source = "leads.csv", outcome = "won"}
@@ -205,8 +223,9 @@ def test_names_from_data_stand_whole_in_rows_and_cut_in_sentences(tmp_path) -> N
     report = build_report(project, read_records(project), NOW)
     (rows,) = [f.rows for _, f in figures_of(report) if f.name == "sources-won"]
     assert evil in {row["name"] for row in rows}
-    (said,) = [t.sentence for t in report.pages[SLUGS.index("sources")].takeaways if "<" in
-               t.sentence]  # fmt: skip
+    (said,) = [
+        t.sentence for t in report.pages[SLUGS.index("sources")].takeaways if "<" in t.sentence
+    ]
     assert len(said) < 250
 
 
@@ -224,8 +243,15 @@ ABOUT = {"project": "acme", "since": None, "segment": None, "horizon_days": 90.0
 
 
 def last(wins: int, n: int, **about):
-    measure = {"page": "sources", "figure": "sources-won", "metric": "won_share",
-               "label": "Source", "name": "Fair", "wins": wins, "n": n}  # fmt: skip
+    measure = {
+        "page": "sources",
+        "figure": "sources-won",
+        "metric": "won_share",
+        "label": "Source",
+        "name": "Fair",
+        "wins": wins,
+        "n": n,
+    }
     return {"as_of": "2025-11-01T00:00:00", "about": ABOUT | about | {"measures": [measure]}}
 
 
@@ -246,9 +272,14 @@ def test_what_chance_explains_is_no_change() -> None:
     assert said[0].startswith("Nothing changed by more than chance since the report of 2025-11-01")
 
 
-@pytest.mark.parametrize("other", [
-    {"segment": ["country", "DE"]}, {"project": "another"}, {"horizon_days": 30.0},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"segment": ["country", "DE"]},
+        {"project": "another"},
+        {"horizon_days": 30.0},
+    ],
+)
 def test_reports_of_other_leads_are_not_compared(other) -> None:
     said = what_changed([page_with(160, 1_200)], ABOUT, last(100, 1_000, **other))["sources"]
     assert "its project, filters or horizon differ" in said[0]
@@ -276,9 +307,15 @@ def test_of_ages_that_share_their_leads_one_is_told() -> None:
     assert len(what_changed([page], ABOUT, previous)["age"]) == 1
 
 
-@pytest.mark.parametrize("previous", [
-    {}, {"about": 3}, {"about": {"measures": "x"}}, {"about": ABOUT | {"measures": [3, {"n": "x"}]}}
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "previous",
+    [
+        {},
+        {"about": 3},
+        {"about": {"measures": "x"}},
+        {"about": ABOUT | {"measures": [3, {"n": "x"}]}},
+    ],
+)
 def test_a_broken_last_report_does_no_harm(previous) -> None:
     said = what_changed([page_with(160, 1_200)], ABOUT, previous)["sources"]
     assert len(said) == 1

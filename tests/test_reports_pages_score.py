@@ -25,24 +25,35 @@ def judged(rows, *grades: dict):
     test = {"n": 1_000, "n_leads": 500, "how": "newest leads", "by_grade": grades}
     scorer = replace(rows.scorer, card=replace(rows.scorer.card, test=test))
     page = score_page(replace(rows, scorer=scorer))
-    told = [t.sentence.replace("\u00a0", " ") for t in page.takeaways
-            if t.figure == "score-test-grades"]  # fmt: skip
+    told = [
+        t.sentence.replace("\u00a0", " ") for t in page.takeaways if t.figure == "score-test-grades"
+    ]
     return page.sections[0], told
 
 
 def grade(name: str, wins: int, n: int, *, n_leads: int = 0, stated: float = 0.0) -> dict:
     n_leads = n_leads or n
     low, high = wilson(wins / n, n_leads)
-    return {"grade": name, "n": n, "n_leads": n_leads, "wins": wins, "share": 0.5,
-            "stated": stated or wins / n, "won": wins / n, "low": low, "high": high}  # fmt: skip
+    return {
+        "grade": name,
+        "n": n,
+        "n_leads": n_leads,
+        "wins": wins,
+        "share": 0.5,
+        "stated": stated or wins / n,
+        "won": wins / n,
+        "low": low,
+        "high": high,
+    }
 
 
 def test_a_lead_scored_at_several_ages_is_one_lead(rows) -> None:
     section, told = judged(
         rows, grade("A", 300, 500, n_leads=200), grade("D", 50, 500, n_leads=300)
     )
-    assert told[0].startswith("Grade A converts 6.0 times as often as grade D: 60.0 % (500 scores "
-                              "of 200 leads, ")  # fmt: skip
+    assert told[0].startswith(
+        "Grade A converts 6.0 times as often as grade D: 60.0 % (500 scores of 200 leads, "
+    )
     titles = [column.title for column in section.figures[0].columns]
     assert titles[:4] == ["Grade", "Scores", "Leads", "Before a win"]
     _, few = judged(rows, grade("A", 18, 40), grade("D", 10, 40))
@@ -61,9 +72,11 @@ def test_a_report_of_some_leads_takes_nothing_away_from_the_test_of_all(rows) ->
 
 def test_grades_that_state_less_than_comes_true_are_told(rows) -> None:
     grades = (
-        grade("A", 1_342, 2_372, stated=0.495), grade("B", 763, 2_357, stated=0.176),
-        grade("C", 403, 3_141, stated=0.076), grade("D", 32, 368, stated=0.086),
-    )  # fmt: skip
+        grade("A", 1_342, 2_372, stated=0.495),
+        grade("B", 763, 2_357, stated=0.176),
+        grade("C", 403, 3_141, stated=0.076),
+        grade("D", 32, 368, stated=0.086),
+    )
     assert judged(rows, *grades)[1][1] == (
         "Grade B states 17.6 %, while 32.4 % (n = 2,357, 30.5 to 34.3 %) were won; 3 of 4 grades "
         "state less than comes true: go by their order, not by the percentages; newest leads."

@@ -93,8 +93,9 @@ def test_amounts_and_reasons_are_those_of_the_outcome(rows) -> None:
 
 def test_spellings_of_a_source_are_one_source(tmp_path) -> None:
     project, records = crm(tmp_path)
-    many = pd.concat([records.leads.assign(lead_id=records.leads["lead_id"] + str(i))
-                      for i in range(40)])  # fmt: skip
+    many = pd.concat(
+        [records.leads.assign(lead_id=records.leads["lead_id"] + str(i)) for i in range(40)]
+    )
     found = make_rows(project, replace(records, leads=many.reset_index(drop=True)), NOW)
     assert found.source is not None
     assert found.source.names == ("Fair", "Mail")

@@ -37,10 +37,19 @@ def scorer() -> LeadScorer:
     label = (random.random(400) < features[:, 0] / 10).astype(np.int8)
     trees = fit_trees(features, label, np.ones(400), np.arange(400), [1], seed=0).trees
     card = ModelCard(
-        name="acme", simulated=False, trained_at="2026-01-01T00:00:00+00:00", learned_from={},
-        label={}, features=["visits", "source"], left_out=[], test={}, baselines={}, estimator={},
-        digests={}, versions={},
-    )  # fmt: skip
+        name="acme",
+        simulated=False,
+        trained_at="2026-01-01T00:00:00+00:00",
+        learned_from={},
+        label={},
+        features=["visits", "source"],
+        left_out=[],
+        test={},
+        baselines={},
+        estimator={},
+        digests={},
+        versions={},
+    )
     pipeline = FeaturePipeline(
         (
             NumberAttribute("visits", frozenset({"select"}), 4.0),
@@ -187,22 +196,39 @@ REFUSED = {
     "UTF-16": ('{"leads": []}'.encode("utf-16"), 400, "UTF-16", None),
     "no UTF-8": (b'{"leads": [{"attributes": {"a": "\xff"}}]}', 400, "is not UTF-8", "leads[0]"),
     "half a character": (
-        rb'{"leads": [{"attributes": {"a": "\udc00"}}]}', 422, "surrogate pair", "leads[0]"
+        rb'{"leads": [{"attributes": {"a": "\udc00"}}]}',
+        422,
+        "surrogate pair",
+        "leads[0]",
     ),
     "half a character in a name": (
-        rb'{"leads": [{"attributes": {"\uD83D": 1}}]}', 422, "surrogate pair", "leads[0]"
+        rb'{"leads": [{"attributes": {"\uD83D": 1}}]}',
+        422,
+        "surrogate pair",
+        "leads[0]",
     ),
     "half a character for a time": (
-        rb'{"leads": [{"attributes": {}}], "as_of": "\ud83d"}', 422, "is no time", "as_of"
+        rb'{"leads": [{"attributes": {}}], "as_of": "\ud83d"}',
+        422,
+        "is no time",
+        "as_of",
     ),
     "a number for a time": (
-        b'{"leads": [{"attributes": {}}], "as_of": 17356896e2}', 422, "A time is text", "as_of"
+        b'{"leads": [{"attributes": {}}], "as_of": 17356896e2}',
+        422,
+        "A time is text",
+        "as_of",
     ),
     "seconds for a time": (
-        b'{"leads": [{"attributes": {}}], "as_of": 1735689600}', 422, "have 13 digits", "as_of"
+        b'{"leads": [{"attributes": {}}], "as_of": 1735689600}',
+        422,
+        "have 13 digits",
+        "as_of",
     ),
     "a number too large": (
-        b'{"leads": [{"attributes": {"visits": 1e999}}]}', 422, "larger than 1.8e308",
+        b'{"leads": [{"attributes": {"visits": 1e999}}]}',
+        422,
+        "larger than 1.8e308",
         "leads[0].attributes[...]",
     ),
     "NaN": (b'{"leads": [{"attributes": {"visits": NaN}}]}', 400, "not valid JSON", None),
@@ -257,8 +283,12 @@ REFUSED = {
         "`visits` is an object",
         "leads[0].attributes",
     ),
-    "lead_id is true": (b'{"leads": [{"lead_id": true, "attributes": {}}]}', 422, "got `bool`",
-                        "leads[0].lead_id"),
+    "lead_id is true": (
+        b'{"leads": [{"lead_id": true, "attributes": {}}]}',
+        422,
+        "got `bool`",
+        "leads[0].lead_id",
+    ),
     "long text": (
         json.dumps({"leads": [{"attributes": {"source": "x" * 201}}]}).encode(),
         422,
@@ -272,10 +302,13 @@ REFUSED = {
         "leads[0].lead_id",
     ),
     "a zero character": (
-        b'{"leads": [{"attributes": {"source": "\\u0000"}}]}', 422, "zero character", "leads[0]"
+        b'{"leads": [{"attributes": {"source": "\\u0000"}}]}',
+        422,
+        "zero character",
+        "leads[0]",
     ),
     "oversized body": (b" " * 100_001, 413, "larger than 100,000 bytes", None),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", REFUSED)
@@ -313,10 +346,16 @@ def test_absurd_cells_give_a_finite_probability(post: Post, value: Any) -> None:
 
 @pytest.mark.parametrize(
     ("method", "path", "status"),
-    [("GET", "/score", 405), ("DELETE", "/model", 405), ("POST", "/nowhere", 404),
-     ("POST", "/readyz", 405), ("GET", "/", 404), ("GET", "/docs.json", 404),
-     ("GET", "/schema.json", 404)],
-)  # fmt: skip
+    [
+        ("GET", "/score", 405),
+        ("DELETE", "/model", 405),
+        ("POST", "/nowhere", 404),
+        ("POST", "/readyz", 405),
+        ("GET", "/", 404),
+        ("GET", "/docs.json", 404),
+        ("GET", "/schema.json", 404),
+    ],
+)
 def test_wrong_paths_and_methods_have_the_one_shape(
     post: Post, method: str, path: str, status: int
 ) -> None:

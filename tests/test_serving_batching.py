@@ -24,12 +24,20 @@ LEADS = [
     LeadCells(
         {"source": source, "employees": size, "country": "DE"},
         created_at=START - size,
-        activities=[{"type": "demo_requested", "occurred_at": START + size, "activity_id": None,
-                     "content": None, "channel": None, "value": None}],
+        activities=[
+            {
+                "type": "demo_requested",
+                "occurred_at": START + size,
+                "activity_id": None,
+                "content": None,
+                "channel": None,
+                "value": None,
+            }
+        ],
     )
     for source in ("Partner", "Webinar", None, "never seen")
     for size in range(1, 1_000_000_000, 90_000_007)
-]  # fmt: skip
+]
 MOMENTS = [START + 7 * 86_400_000_000 * (i % 5) for i in range(len(LEADS))]
 
 

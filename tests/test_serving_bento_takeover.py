@@ -143,9 +143,12 @@ def test_the_old_model_goes_when_nothing_holds_it(trained: Any, tmp_path: Path) 
     old = weakref.ref(answering[0].scorer)
     named = iter(["v2", "v3"])
     over = TakeOver(
-        lambda: next(named), load, lambda model: answering.__setitem__(0, model), "v1",
+        lambda: next(named),
+        load,
+        lambda model: answering.__setitem__(0, model),
+        "v1",
         lambda _: None,
-    )  # fmt: skip
+    )
     gc.collect()
     gc.freeze()
     try:
@@ -233,17 +236,22 @@ def test_following_brings_each_champion_that_verifies_and_outlives_what_does_not
     port = free_port("127.0.0.1")
     done = subprocess.run(
         [sys.executable, "-c", FOLLOW, tmp_path, str(port), newest, "altered"],
-        env=os.environ | {"BENTOML_HOME": str(home), "COLUMNS": "500"}, cwd=HERE, text=True,
-        capture_output=True, timeout=120,
-    )  # fmt: skip
+        env=os.environ | {"BENTOML_HOME": str(home), "COLUMNS": "500"},
+        cwd=HERE,
+        text=True,
+        capture_output=True,
+        timeout=120,
+    )
     assert done.returncode == 0, done.stderr
     said = [line for line in done.stdout.splitlines() if line.startswith("named")]
     assert said == [f"named {version}" for version in (None, None, 1, 1, 1, 2, 2, 1)]
     errors = [line for line in done.stderr.splitlines() if line.startswith("error:")]
     assert [line.split(":", 1)[1][:30].strip() for line in errors] == [
-        "MLflow cannot be reached at h", "`demo` has no champion in MLf",
-        "Version 2 of `demo` is not th", "MLflow cannot be reached at h",
-    ], errors  # fmt: skip
+        "MLflow cannot be reached at h",
+        "`demo` has no champion in MLf",
+        "Version 2 of `demo` is not th",
+        "MLflow cannot be reached at h",
+    ], errors
 
 
 def test_promoting_names_the_champion_again_and_mends_the_store(
@@ -262,9 +270,12 @@ def test_promoting_names_the_champion_again_and_mends_the_store(
         )
         done = subprocess.run(
             [sys.executable, "-c", code, artifact, version],
-            env=os.environ | {"BENTOML_HOME": str(home)}, cwd=HERE, text=True,
-            capture_output=True, timeout=120,
-        )  # fmt: skip
+            env=os.environ | {"BENTOML_HOME": str(home)},
+            cwd=HERE,
+            text=True,
+            capture_output=True,
+            timeout=120,
+        )
         assert done.returncode == expect, done.stderr
         return done.stdout.strip()
 

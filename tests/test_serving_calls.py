@@ -148,21 +148,62 @@ def test_the_same_lead_offline_from_an_export_gives_the_same_number(
     (tmp_path / "leadscore.toml").write_text(text)
     project = load_project(tmp_path)
     score_file(
-        model.scorer, project.leads.__class__(source=str(tmp_path / "leads.csv")),
-        tmp_path / "scored.csv", as_of=datetime.datetime.fromisoformat(moment),
+        model.scorer,
+        project.leads.__class__(source=str(tmp_path / "leads.csv")),
+        tmp_path / "scored.csv",
+        as_of=datetime.datetime.fromisoformat(moment),
         **read_events(project, []),
-    )  # fmt: skip
+    )
     offline = pd.read_csv(tmp_path / "scored.csv").set_index("lead_id")["probability"].to_dict()
     assert {one["lead_id"]: one["probability"] for one in online} == offline
 
 
 ODD_CELLS = [
-    True, False, "true", "FALSE", 1, 0, 3, 3.5, -0.0, 5e-324, 1e22, 1e308, 2**53 + 1, 10**30,
-    10**400, "12", " 12.50 ", "1e3", "1.200,50", None, "", "  ", "NA", "null", "None", "nan", "inf",
-    "Select", "unknown", 20250301, "2025-03-01  08:00", "DE", " de ", "Paid  search", "Müller",
-    "M\u0075\u0308ller", "\N{GRINNING FACE}", "\N{NO-BREAK SPACE}DE", "=1+1", 'a"b,c;d',
-    "first\nsecond\r\nthird", "\ufeffDE", "007", "x" * 5_000,
-]  # fmt: skip
+    True,
+    False,
+    "true",
+    "FALSE",
+    1,
+    0,
+    3,
+    3.5,
+    -0.0,
+    5e-324,
+    1e22,
+    1e308,
+    2**53 + 1,
+    10**30,
+    10**400,
+    "12",
+    " 12.50 ",
+    "1e3",
+    "1.200,50",
+    None,
+    "",
+    "  ",
+    "NA",
+    "null",
+    "None",
+    "nan",
+    "inf",
+    "Select",
+    "unknown",
+    20250301,
+    "2025-03-01  08:00",
+    "DE",
+    " de ",
+    "Paid  search",
+    "Müller",
+    "M\u0075\u0308ller",
+    "\N{GRINNING FACE}",
+    "\N{NO-BREAK SPACE}DE",
+    "=1+1",
+    'a"b,c;d',
+    "first\nsecond\r\nthird",
+    "\ufeffDE",
+    "007",
+    "x" * 5_000,
+]
 
 
 @pytest.mark.parametrize("file_format", ["csv", "parquet"])
@@ -188,9 +229,11 @@ def test_odd_cells_score_the_same_offline_from_an_export(
     file = tmp_path / f"leads.{file_format}"
     assert export_table(ledger, "leads", file) == len(sent) == len(online)
     score_file(
-        model.scorer, TableKeys(source=str(file)), tmp_path / "scored.parquet",
+        model.scorer,
+        TableKeys(source=str(file)),
+        tmp_path / "scored.parquet",
         as_of=datetime.datetime.fromisoformat(moment),
-    )  # fmt: skip
+    )
     offline = pd.read_parquet(tmp_path / "scored.parquet").set_index("lead_id")["probability"]
     differing = {name for name in online if offline[name] != online[name]}
     assert differing == set()
@@ -205,8 +248,10 @@ def test_names_with_white_space_are_read_alike_offline(
 ) -> None:
     calls.settings = Settings()
     spoilt = [{" employees": 1, "employees": 2}, {" \n": 1}, {"x" * 1_001: 1}]
-    leads = [LEAD | {"lead_id": f"L{i}", "attributes": LEAD["attributes"] | {"employees": 9} | odd}
-             for i, odd in enumerate(spoilt)]  # fmt: skip
+    leads = [
+        LEAD | {"lead_id": f"L{i}", "attributes": LEAD["attributes"] | {"employees": 9} | odd}
+        for i, odd in enumerate(spoilt)
+    ]
     bare = {k: v for k, v in LEAD["attributes"].items() if k != "employees"}
     leads += [LEAD, LEAD | {"lead_id": "L9", "attributes": bare | ODD_NAMES}]
     *errors, plain, odd = ask("/score", {"leads": leads})["scores"]
@@ -225,9 +270,11 @@ def test_names_with_white_space_are_read_alike_offline(
     file = tmp_path / f"leads.{file_format}"
     assert export_table(ledger, "leads", file) == 3
     score_file(
-        model.scorer, TableKeys(source=str(file)), tmp_path / "scored.parquet",
+        model.scorer,
+        TableKeys(source=str(file)),
+        tmp_path / "scored.parquet",
         as_of=datetime.datetime(2026, 1, 10, tzinfo=datetime.UTC),
-    )  # fmt: skip
+    )
     offline = pd.read_parquet(tmp_path / "scored.parquet").set_index("lead_id")["probability"]
     assert offline["old"] == online["probability"]
     now = ask("/score", {"leads": leads[-1:], "as_of": "2026-01-10"})
@@ -236,13 +283,27 @@ def test_names_with_white_space_are_read_alike_offline(
 
 def test_score_lead_is_flat_and_equals_score(ask: Ask, model: ServedModel) -> None:
     whole = score_of(ask("/score", {"leads": [LEAD]}))
-    flat = ask("/score_lead", {"lead_id": "L1", "created_at": LEAD["created_at"], "as_of": None}
-               | LEAD["attributes"])  # type: ignore[operator]  # fmt: skip
+    flat = ask(
+        "/score_lead",
+        {"lead_id": "L1", "created_at": LEAD["created_at"], "as_of": None} | LEAD["attributes"],
+    )  # type: ignore[operator]
     assert all(isinstance(value, str | int | float) for value in flat.values())
     assert list(flat) == [
-        "lead_id", "probability", "score", "grade", "reason_1", "reason_2", "reason_3", "warnings",
-        "used_activities", "newest_activity", "used_stages", "as_of", "model_name", "model_version",
-    ]  # fmt: skip
+        "lead_id",
+        "probability",
+        "score",
+        "grade",
+        "reason_1",
+        "reason_2",
+        "reason_3",
+        "warnings",
+        "used_activities",
+        "newest_activity",
+        "used_stages",
+        "as_of",
+        "model_name",
+        "model_version",
+    ]
     assert flat["probability"] == whole["probability"]
     assert flat["reason_1"].startswith(whole["reasons"][0]["text"])
     assert (flat["model_name"], flat["model_version"]) == ("demo", "7")
@@ -305,8 +366,12 @@ def test_what_is_kept_is_told_item_by_item(ask: Ask) -> None:
     other = named | {"type": "call"}
     answer = ask("/activities", {"activities": [named, named, other, {"lead_id": "L1"}, CALL]})
     assert [item["status"] for item in answer["items"]] == [
-        "accepted", "duplicate", "conflict", "invalid", "duplicate"
-    ]  # fmt: skip
+        "accepted",
+        "duplicate",
+        "conflict",
+        "invalid",
+        "duplicate",
+    ]
     counts = {k: v for k, v in answer.items() if k != "items"}
     assert counts == {"accepted": 1, "duplicate": 2, "conflict": 1, "erased": 0, "invalid": 1}
     assert answer["items"][0]["id"] == "7"
@@ -322,23 +387,45 @@ ITEMS_REFUSED = {
     "too many": ({"activities": [CALL] * 1_001}, "holds 1,001 items", "activities"),
     "unknown field": ({"activity": []}, "Did you mean `activities`", "activity"),
     "no lead": ({"activities": [CALL | {"lead_id": " "}]}, "is empty", "activities[0].lead_id"),
-    "null lead": ({"activities": [CALL | {"lead_id": None}]}, "got `null`",
-                  "activities[0].lead_id"),
+    "null lead": (
+        {"activities": [CALL | {"lead_id": None}]},
+        "got `null`",
+        "activities[0].lead_id",
+    ),
     "blank type": ({"activities": [CALL | {"type": ""}]}, "is empty", "activities[0].type"),
-    "long id": ({"activities": [CALL | {"activity_id": "x" * 201}]}, "length <= 200",
-                "activities[0].activity_id"),
-    "large number": ({"activities": [CALL | {"activity_id": 2**63}]}, "<= 9223372036854775807",
-                     "activities[0].activity_id"),
+    "long id": (
+        {"activities": [CALL | {"activity_id": "x" * 201}]},
+        "length <= 200",
+        "activities[0].activity_id",
+    ),
+    "large number": (
+        {"activities": [CALL | {"activity_id": 2**63}]},
+        "<= 9223372036854775807",
+        "activities[0].activity_id",
+    ),
     "zero": ({"activities": [CALL | {"content": "a\0b"}]}, "zero character", "activities[0]"),
-    "no time": ({"activities": [CALL | {"occurred_at": "9"}]}, "no time",
-                "activities[0].occurred_at"),
-    "late time": ({"activities": [CALL | {"occurred_at": "9999-12-31T23:59:59-14:00"}]},
-                  "not in the years", "activities[0].occurred_at"),
-    "early time": ({"activities": [CALL | {"occurred_at": "0001-01-01T00:00:00+14:00"}]},
-                   "not in the years", "activities[0].occurred_at"),
-    "infinite": (b'{"activities": [{"lead_id": 1, "type": "a", "occurred_at": "2026-01-01", '
-                 b'"value": 1e999}]}', "larger than", "activities[0].value"),
-}  # fmt: skip
+    "no time": (
+        {"activities": [CALL | {"occurred_at": "9"}]},
+        "no time",
+        "activities[0].occurred_at",
+    ),
+    "late time": (
+        {"activities": [CALL | {"occurred_at": "9999-12-31T23:59:59-14:00"}]},
+        "not in the years",
+        "activities[0].occurred_at",
+    ),
+    "early time": (
+        {"activities": [CALL | {"occurred_at": "0001-01-01T00:00:00+14:00"}]},
+        "not in the years",
+        "activities[0].occurred_at",
+    ),
+    "infinite": (
+        b'{"activities": [{"lead_id": 1, "type": "a", "occurred_at": "2026-01-01", '
+        b'"value": 1e999}]}',
+        "larger than",
+        "activities[0].value",
+    ),
+}
 
 
 @pytest.mark.parametrize("case", ITEMS_REFUSED)
@@ -434,8 +521,12 @@ def test_an_erased_lead_is_forgotten_and_still_scored(ask: Ask, calls: Calls) ->
     answer = ask("/erase", {"lead_id": "L1"})
     assert answer["erased"] is True
     assert answer["deleted"] == {
-        "activities": 1, "stages": 0, "outcomes": 0, "scores": 1, "leads": 1
-    }  # fmt: skip
+        "activities": 1,
+        "stages": 0,
+        "outcomes": 0,
+        "scores": 1,
+        "leads": 1,
+    }
     assert ask("/activities", {"activities": [CALL]})["erased"] == 1
     assert score_of(ask("/score", {"leads": [LEAD]}))["used"]["activities"] == 0
     written(calls)
@@ -522,10 +613,13 @@ TRENDS = {
     "nearly flat": ([(0, 40), (DAY, 42), (2 * DAY, 44)], "steady", 4.0),
     "the last of a day counts": ([(0, 99), (1, 40), (DAY, 40), (2 * DAY, 40)], "steady", 0.0),
     "only the last five days": ([(0, 1)] + [(d * DAY, 50) for d in range(1, 6)], "steady", 0.0),
-    "too long ago": ([(0, 1), (1 * DAY, 1), (40 * DAY, 50), (41 * DAY, 50)],
-                     "too little to say", None),
+    "too long ago": (
+        [(0, 1), (1 * DAY, 1), (40 * DAY, 50), (41 * DAY, 50)],
+        "too little to say",
+        None,
+    ),
     "in any order": ([(2 * DAY, 46), (0, 40), (DAY, 43)], "improving", 6.0),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", TRENDS)
@@ -536,9 +630,19 @@ def test_a_trend_is_a_line_through_the_last_days(case: str) -> None:
 
 def given(number: int) -> GivenScore:
     return GivenScore(
-        lead_id="L1", score_id=f"s{number}", as_of=0, probability=0.5, score=50, grade="B",
-        model="m", version="1", digest="d", reasons=[], request_id="r", recorded_at=0,
-    )  # fmt: skip
+        lead_id="L1",
+        score_id=f"s{number}",
+        as_of=0,
+        probability=0.5,
+        score=50,
+        grade="B",
+        model="m",
+        version="1",
+        digest="d",
+        reasons=[],
+        request_id="r",
+        recorded_at=0,
+    )
 
 
 def test_the_score_writer_writes_everything_before_it_ends(ledger: Ledger) -> None:

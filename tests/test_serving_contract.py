@@ -39,11 +39,24 @@ from serving.settings import Settings
 CASES = int(os.environ.get("CONTRACT_CASES", "480"))
 HERE = Path(__file__).resolve().parent.parent
 FIELDS = {"Lead_Source": "string", "Employees": "number"}
-PATHS = {"/score", "/score_lead", "/activities", "/stages", "/outcomes", "/lead", "/erase",
-         "/model"}  # fmt: skip
+PATHS = {
+    "/score",
+    "/score_lead",
+    "/activities",
+    "/stages",
+    "/outcomes",
+    "/lead",
+    "/erase",
+    "/model",
+}
 EACH = -(-CASES // (len(PATHS) - 1))  # of /model there are few different ones
-CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance,
-          response_headers_conformance, response_schema_conformance]  # fmt: skip
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
 
 
 @pytest.fixture(scope="module")
@@ -97,8 +110,10 @@ def test_the_contract_is_fit_for_power_platform(documents: tuple[Any, dict[str, 
     three, two = documents
     assert two["swagger"] == "2.0"
     assert (two["host"], two["basePath"], two["schemes"]) == (
-        "scores.example.com", "/v1", ["https"],
-    )  # fmt: skip
+        "scores.example.com",
+        "/v1",
+        ["https"],
+    )
     assert list(two["securityDefinitions"]) == ["apiKey"]
     unknown = {"nullable", "anyOf", "oneOf", "requestBody", "components"}
     assert not [node for node in nodes(two) if unknown & set(node)]
@@ -172,11 +187,23 @@ def test_a_generated_client_scores_a_lead(
     contract = tmp_path / "contract.json"
     contract.write_bytes(httpx.get(f"{served}/contract/openapi-3.0.json").content)
     done = subprocess.run(
-        [Path(sys.executable).parent / "openapi-python-client", "generate", "--path", contract,
-         "--output-path", tmp_path / "made", "--meta", "none", "--fail-on-warning"],
-        capture_output=True, text=True, cwd=tmp_path, timeout=120,
+        [
+            Path(sys.executable).parent / "openapi-python-client",
+            "generate",
+            "--path",
+            contract,
+            "--output-path",
+            tmp_path / "made",
+            "--meta",
+            "none",
+            "--fail-on-warning",
+        ],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=120,
         env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     monkeypatch.syspath_prepend(tmp_path)
     made = {

@@ -21,7 +21,7 @@ def serving(app: ScoringApp) -> Iterator[int]:
     """Serve an application on loopback, on the port that is given."""
     config = uvicorn.Config(
         app, host="127.0.0.1", port=0, log_level="critical", lifespan="off", http=BoundedConnection
-    )  # fmt: skip
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

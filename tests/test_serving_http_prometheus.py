@@ -72,9 +72,14 @@ def test_grades_and_warnings_are_counted_for_a_batch_and_for_a_flat_lead() -> No
     metrics = Metrics("1")
     unseen = "`source` has a value that was rare or unseen in training"
     metrics.count_scores(
-        {"scores": [{"grade": "A", "warnings": [unseen, "`x` is unknown and was ignored"]},
-                    {"grade": "A", "warnings": []}, {"error": {}}]}
-    )  # fmt: skip
+        {
+            "scores": [
+                {"grade": "A", "warnings": [unseen, "`x` is unknown and was ignored"]},
+                {"grade": "A", "warnings": []},
+                {"error": {}},
+            ]
+        }
+    )
     metrics.count_scores({"grade": "D", "warnings": f"{unseen}; `n` is odd"})
     metrics.count_scores({"grade": "D", "warnings": ""})
     metrics.count_scores({"card": {}})
@@ -108,8 +113,9 @@ def test_each_complaint_of_a_cell_is_counted_by_its_kind(
 def test_every_kind_of_attribute_complains_in_a_way_that_is_counted() -> None:
     assert {type(attribute) for attribute, _, _ in ODD_CELLS} == set(Attribute.__subclasses__())
     assert set(WARNINGS.values()) - {kind for _, _, kind in ODD_CELLS} == {
-        "unknown_attribute", "ledger_away"
-    }  # fmt: skip
+        "unknown_attribute",
+        "ledger_away",
+    }
 
 
 def test_counts_of_workers_are_summed_and_what_they_are_stays_apart() -> None:

@@ -76,17 +76,31 @@ def test_keys_of_one_name_differ_and_only_the_whole_key_is_known(path: Path) -> 
     one, other = (add_key(path, name, "score", AT) for name in ("one", "other"))
     ring = KeyRing(path)
     assert [owner.name for key in (one, other) if (owner := ring.owner(key))] == ["one", "other"]
-    wrong = [one[:-1], one + "a", one[:-1] + ("a" if one[-1] != "a" else "b"), one.upper(),
-             one[:12] + other[12:], "", "ls_", one[3:11], "é" * 55, " " + one]  # fmt: skip
+    wrong = [
+        one[:-1],
+        one + "a",
+        one[:-1] + ("a" if one[-1] != "a" else "b"),
+        one.upper(),
+        one[:12] + other[12:],
+        "",
+        "ls_",
+        one[3:11],
+        "é" * 55,
+        " " + one,
+    ]
     assert [key for key in wrong if ring.owner(key)] == []
 
 
 @pytest.mark.parametrize(
     ("name", "role", "message"),
-    [("a b", "score", "letters, digits"), ("", "score", "letters, digits"),
-     ("x" * 61, "score", "letters, digits"), ("crm", "owner", "Expected score, write or admin"),
-     ("the-score", "score", "already")],
-)  # fmt: skip
+    [
+        ("a b", "score", "letters, digits"),
+        ("", "score", "letters, digits"),
+        ("x" * 61, "score", "letters, digits"),
+        ("crm", "owner", "Expected score, write or admin"),
+        ("the-score", "score", "already"),
+    ],
+)
 def test_keys_that_cannot_be_are_refused(
     path: Path, keys: dict[str, str], name: str, role: str, message: str
 ) -> None:
@@ -96,8 +110,17 @@ def test_keys_that_cannot_be_are_refused(
     assert path.read_text() == before
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"keys": 3}', '{"keys": [{"name": "x"}]}',
-    '{"keys": [{"name":"a","role":"root","id":"1","sha256":"2","created_at":"3"}]}'])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        '{"keys": 3}',
+        '{"keys": [{"name": "x"}]}',
+        '{"keys": [{"name":"a","role":"root","id":"1","sha256":"2","created_at":"3"}]}',
+    ],
+)
 def test_a_file_that_is_none_of_keys_is_refused_and_not_written_over(path: Path, text: str) -> None:
     path.parent.mkdir()
     path.write_text(text)
@@ -124,10 +147,18 @@ def test_two_at_once_lose_no_key(path: Path) -> None:
 
 
 NEEDED = [
-    ("/score", 1), ("/score_lead", 1), ("/lead", 1), ("/model", 1), ("/report", 1),
+    ("/score", 1),
+    ("/score_lead", 1),
+    ("/lead", 1),
+    ("/model", 1),
+    ("/report", 1),
     ("/activities", 2),
-    ("/stages", 2), ("/outcomes", 2), ("/erase", 3), ("/metrics", 3), ("/anything/new", 3),
-]  # fmt: skip
+    ("/stages", 2),
+    ("/outcomes", 2),
+    ("/erase", 3),
+    ("/metrics", 3),
+    ("/anything/new", 3),
+]
 
 
 @pytest.mark.parametrize(("called", "least"), NEEDED)
@@ -249,12 +280,16 @@ HOOK = ("POST", "https://www.example.com/webhook_uri", b"{'example_field':'examp
 
 @pytest.mark.parametrize(
     ("sent_at", "signature"),
-    [(1693657560000, b"K36dawei4A+QBNolUOqo7s91KQDWQ5MXZ/QufNYuk/Y="),
-     (1700000300000, b"RnbPH7+UMKVkbV32P8bz450N4M56aPmcru1+D3kSDtw=")],
-)  # fmt: skip
+    [
+        (1693657560000, b"K36dawei4A+QBNolUOqo7s91KQDWQ5MXZ/QufNYuk/Y="),
+        (1700000300000, b"RnbPH7+UMKVkbV32P8bz450N4M56aPmcru1+D3kSDtw="),
+    ],
+)
 def test_hubspots_signatures_are_known(sent_at: int, signature: bytes) -> None:
-    headers = {b"x-hubspot-request-timestamp": str(sent_at).encode(),
-               b"x-hubspot-signature-v3": signature}  # fmt: skip
+    headers = {
+        b"x-hubspot-request-timestamp": str(sent_at).encode(),
+        b"x-hubspot-signature-v3": signature,
+    }
     assert is_signed(headers, SECRET, *HOOK, now_ms=sent_at)
     assert is_signed(headers, SECRET, *HOOK, now_ms=sent_at + MAX_AGE_MS)
     assert not is_signed(headers, SECRET, *HOOK, now_ms=sent_at + MAX_AGE_MS + 1)
@@ -283,16 +318,23 @@ def test_hubspots_secret_needs_the_public_address() -> None:
 
 @pytest.mark.parametrize(
     ("variable", "value", "message"),
-    [("MAX_LEADS", "0", "whole number from 1"), ("MAX_LEADS", "-5", "whole number"),
-     ("MAX_LEADS", "9" * 40, "whole number"), ("DRAIN_SECONDS", "x", "whole number from 0"),
-     ("ACCESS_LOG", "yes", "Expected on or off"), ("TAKEOVER", "", "Expected on or off"),
-     ("MAX_LEAD", "5", "Did you mean LEADSCORE_MAX_LEADS"),
-     ("PUBLIC_URL", "scores.example.com", "http:// or https://, a host"),
-     ("PUBLIC_URL", "https:///v1", "a host"), ("PUBLIC_URL", "ftp://x.example", "https://"),
-     ("PUBLIC_URL", "https://x.example/?a=b", "a host"),
-     ("REPORT_DIR", "/nowhere/at/all", "a folder that is there"),
-     ("REPORT_DIR", "tests", "with its whole path"), ("REPORT_DIR", __file__, "a folder")],
-)  # fmt: skip
+    [
+        ("MAX_LEADS", "0", "whole number from 1"),
+        ("MAX_LEADS", "-5", "whole number"),
+        ("MAX_LEADS", "9" * 40, "whole number"),
+        ("DRAIN_SECONDS", "x", "whole number from 0"),
+        ("ACCESS_LOG", "yes", "Expected on or off"),
+        ("TAKEOVER", "", "Expected on or off"),
+        ("MAX_LEAD", "5", "Did you mean LEADSCORE_MAX_LEADS"),
+        ("PUBLIC_URL", "scores.example.com", "http:// or https://, a host"),
+        ("PUBLIC_URL", "https:///v1", "a host"),
+        ("PUBLIC_URL", "ftp://x.example", "https://"),
+        ("PUBLIC_URL", "https://x.example/?a=b", "a host"),
+        ("REPORT_DIR", "/nowhere/at/all", "a folder that is there"),
+        ("REPORT_DIR", "tests", "with its whole path"),
+        ("REPORT_DIR", __file__, "a folder"),
+    ],
+)
 def test_settings_are_checked(variable: str, value: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         read_settings({f"LEADSCORE_{variable}": value})
@@ -322,9 +364,12 @@ def test_keys_on_the_command_line(path: Path, monkeypatch: pytest.MonkeyPatch) -
 def call(path: Path, keys: dict[str, str], tmp_path: Path) -> Iterator[Call]:
     """The whole application, with keys, writing its logs to a file."""
     settings = Settings(
-        requests_per_second=2, request_burst=20, max_body_bytes=10_000,
-        hubspot_secret=SECRET, public_url="https://www.example.com",
-    )  # fmt: skip
+        requests_per_second=2,
+        request_burst=20,
+        max_body_bytes=10_000,
+        hubspot_secret=SECRET,
+        public_url="https://www.example.com",
+    )
     with (tmp_path / "access.log").open("wb") as log:
         app = ScoringApp(settings, KeyRing(path), "1", AccessLog(log.fileno()))
         app.model = SimpleNamespace(version="7", identity=dict)  # type: ignore[assignment]
@@ -371,8 +416,11 @@ def test_a_key_that_is_refused_is_named_in_the_log(
         call("/score", x_api_key=keys["write"])
     lines = [json.loads(line) for line in (tmp_path / "access.log").read_text().splitlines()]
     assert [(line["status"], line["key"]) for line in lines] == [
-        (403, "the-score"), (401, ""), *[(200, "the-write")] * 20, (429, "the-write")
-    ]  # fmt: skip
+        (403, "the-score"),
+        (401, ""),
+        *[(200, "the-write")] * 20,
+        (429, "the-write"),
+    ]
 
 
 def test_a_call_that_hubspot_signed_needs_no_key(call: Call) -> None:
@@ -393,12 +441,21 @@ PERSONAL = ["Max.Mustermann@example.com", "+49 170 1234567", "Müller", "DE89370
 
 
 def test_no_log_line_holds_a_key_or_what_a_caller_sent(
-    call: Call, keys: dict[str, str], tmp_path: Path, capfd: pytest.CaptureFixture[str],
+    call: Call,
+    keys: dict[str, str],
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     loggers = ("", "leadscore", "bentoml", "circus", "uvicorn.error", "uvicorn.access")
-    kept = {name: (logging.getLogger(name or None).handlers, logging.getLogger(name or None).level,
-                   logging.getLogger(name or None).propagate) for name in loggers}  # fmt: skip
+    kept = {
+        name: (
+            logging.getLogger(name or None).handlers,
+            logging.getLogger(name or None).level,
+            logging.getLogger(name or None).propagate,
+        )
+        for name in loggers
+    }
     configure_logs()
     try:
         for said in PERSONAL:

@@ -248,8 +248,9 @@ def test_a_database_that_is_gone_refuses_and_takes_again_when_it_is_back(
         assert asked == []  # not asked again at once
     time.sleep(0.3)
     assert [a.status for a in ledger.add("activities", [call(1), call(2)], 0)] == [
-        "duplicate", "accepted"
-    ]  # fmt: skip
+        "duplicate",
+        "accepted",
+    ]
     assert ids(ledger) == {"1": 1, "2": 1}
 
 
@@ -291,9 +292,11 @@ def test_an_outage_is_told_once_with_its_cause_and_so_is_its_end(
     assert asyncio.run(calls.held(["L1"]))
     assert calls.faults.told is None
     assert Counter(record.getMessage() for record in told) == {
-        "the ledger cannot be written": 1, "the ledger cannot be read": 1,
-        "the ledger can be written again": 1, "the ledger can be read again": 1,
-    }  # fmt: skip
+        "the ledger cannot be written": 1,
+        "the ledger cannot be read": 1,
+        "the ledger can be written again": 1,
+        "the ledger can be read again": 1,
+    }
     causes = [str(getattr(record, "fault", "")) for record in told]
     assert ["cannot be reached" in cause for cause in causes] == [True, True, False, False]
 
@@ -413,8 +416,12 @@ def test_a_full_disk_answers_503_and_loses_nothing_acknowledged(
     async def call_until_it_is_full(calls: LedgerCalls) -> tuple[list[str], RequestError]:
         acknowledged: list[str] = []
         for number in itertools.count():
-            item = {"lead_id": f"L{number % 7}", "type": "call", "content": "x" * 900,
-                    "occurred_at": "2026-01-01T00:00:00Z"}  # fmt: skip
+            item = {
+                "lead_id": f"L{number % 7}",
+                "type": "call",
+                "content": "x" * 900,
+                "occurred_at": "2026-01-01T00:00:00Z",
+            }
             items = [item | {"activity_id": f"{number}-{i}"} for i in range(100)]
             try:
                 answer = await calls.add(
@@ -489,9 +496,19 @@ def test_a_database_that_another_one_locks_is_read_and_refuses_after_a_while(
 def test_a_clock_that_goes_backwards_changes_no_order(ledger: Ledger) -> None:
     for now, size in ((300, 1), (200, 2), (100, 3)):
         score = GivenScore(
-            lead_id="L1", score_id=str(now), as_of=now, probability=0.5, score=size, grade="B",
-            model="m", version="1", digest="d", reasons=[], request_id="r", recorded_at=now,
-        )  # fmt: skip
+            lead_id="L1",
+            score_id=str(now),
+            as_of=now,
+            probability=0.5,
+            score=size,
+            grade="B",
+            model="m",
+            version="1",
+            digest="d",
+            reasons=[],
+            request_id="r",
+            recorded_at=now,
+        )
         ledger.add_batch(Batch([score], [(SentLead("L1", None, {"size": size}), now)]), now)
         assert ledger.add("activities", [call(size)], now)[0].status == "accepted"
         assert ledger.add("activities", [call(size)], now - 50)[0].status == "duplicate"

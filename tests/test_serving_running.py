@@ -67,8 +67,12 @@ class Built:
     def run(self, code: str, *arguments: object) -> str:
         done = subprocess.run(
             [sys.executable, "-c", code, *map(str, arguments)],
-            env=self.environment, cwd=HERE, text=True, capture_output=True, timeout=120,
-        )  # fmt: skip
+            env=self.environment,
+            cwd=HERE,
+            text=True,
+            capture_output=True,
+            timeout=120,
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
@@ -171,8 +175,9 @@ def load(running: Running, answers: list[Any]) -> Iterator[None]:
                 connection.request("POST", "/score", LEAD)
                 response = connection.getresponse()
                 body = json.loads(response.read())
-                answers.append((response.status, body["model"]["version"],
-                                body["scores"][0]["probability"]))  # fmt: skip
+                answers.append(
+                    (response.status, body["model"]["version"], body["scores"][0]["probability"])
+                )
             except Exception as error:
                 answers.append(repr(error))
                 connection.close()
@@ -307,17 +312,23 @@ def test_a_body_of_a_gigabyte_is_refused_early_and_held_nowhere(running: Running
 
 
 MALFORMED = [
-    b"\x00\x01\x02\r\n\r\n", b"GET\r\n\r\n", b"POST /score HTTP/9.9\r\n\r\n", b"{}\r\n\r\n",
-    b"GET / HTTP/1.1\r\nHost x\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    b"\x00\x01\x02\r\n\r\n",
+    b"GET\r\n\r\n",
+    b"POST /score HTTP/9.9\r\n\r\n",
+    b"{}\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost x\r\n\r\n",
+    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
     b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
     b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
     b"POST /score HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
     b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n{{{",
-    b"GET /%ff%fe HTTP/1.1\r\nHost: x\r\n\r\n", b"GET \xff HTTP/1.1\r\n\r\n",
+    b"GET /%ff%fe HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET \xff HTTP/1.1\r\n\r\n",
     b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
     b"Sec-WebSocket-Key: eA==\r\nSec-WebSocket-Version: 13\r\n\r\n",
-    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n",
-]  # fmt: skip
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    b"CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n",
+]
 
 
 def test_malformed_requests_are_refused_and_a_good_one_is_answered_after(running: Running) -> None:
@@ -431,10 +442,21 @@ def test_bentoml_serve_reports_to_nobody_though_nobody_told_it_not_to(
     listened = {"PYTHONPATH": str(tmp_path), "ASKED": str(asked)}
     assert "BENTOML_DO_NOT_TRACK" not in built.environment
     with subprocess.Popen(
-        [sys.executable, "-m", "bentoml", "serve", built.bento, "--host", "127.0.0.1",
-         "--port", str(port), "--quiet"],
-        env=built.environment | listened | {"LEADSCORE_DRAIN_SECONDS": "0"}, cwd=built.home,
-    ) as process:  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "bentoml",
+            "serve",
+            built.bento,
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(port),
+            "--quiet",
+        ],
+        env=built.environment | listened | {"LEADSCORE_DRAIN_SECONDS": "0"},
+        cwd=built.home,
+    ) as process:
         service = Running(port, tmp_path / "log")
 
         def is_ready() -> bool:
@@ -453,20 +475,35 @@ def test_bentoml_serve_reports_to_nobody_though_nobody_told_it_not_to(
 
 @pytest.mark.parametrize(
     ("settings", "message"),
-    [({"LEADSCORE_HOST": "0.0.0.0"}, "there are no API keys. Add one with `leadscore keys add`"),
-     ({"LEADSCORE_MAX_LEADS": "many"}, "LEADSCORE_MAX_LEADS is 'many'"),
-     ({"LEADSCORE_LEDGER_URL": "sqlite:///ledger.db"}, "not clear in which folder")],
-)  # fmt: skip
+    [
+        ({"LEADSCORE_HOST": "0.0.0.0"}, "there are no API keys. Add one with `leadscore keys add`"),
+        ({"LEADSCORE_MAX_LEADS": "many"}, "LEADSCORE_MAX_LEADS is 'many'"),
+        ({"LEADSCORE_LEDGER_URL": "sqlite:///ledger.db"}, "not clear in which folder"),
+    ],
+)
 def test_what_is_set_wrongly_ends_the_start_with_one_message(
     built: Built, settings: dict[str, str], message: str
 ) -> None:
     port = free_port("127.0.0.1")
     done = subprocess.run(
-        [sys.executable, "-m", "bentoml", "serve", built.bento, "--host", "127.0.0.1",
-         "--port", str(port), "--quiet"],
-        env=built.environment | settings, cwd=built.home, text=True, capture_output=True,
+        [
+            sys.executable,
+            "-m",
+            "bentoml",
+            "serve",
+            built.bento,
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(port),
+            "--quiet",
+        ],
+        env=built.environment | settings,
+        cwd=built.home,
+        text=True,
+        capture_output=True,
         timeout=60,
-    )  # fmt: skip
+    )
     said = done.stdout + done.stderr
     assert done.returncode == 1
     assert message in " ".join(said.split())

@@ -39,8 +39,10 @@ def test_changes_are_counted_and_the_largest_told_with_reasons(trained, records)
         assert row["score_after"] - row["score_before"] in (9, 10, 11)
         (why,) = row["why"]
         assert why.startswith("where every lead starts: ")
-    before, after = (int(part.split(" ")[0]) for part in why.removeprefix(
-        "where every lead starts: ").split(", "))  # fmt: skip
+    before, after = (
+        int(part.split(" ")[0])
+        for part in why.removeprefix("where every lead starts: ").split(", ")
+    )
     assert after - before == pytest.approx(10, abs=1)
 
 
@@ -69,8 +71,9 @@ def test_a_change_by_little_has_a_reason_too(trained, records) -> None:
 def test_where_only_grades_begin_elsewhere_that_is_the_reason(trained, records) -> None:
     scorer = trained.scorer
     stricter = (("A", 66), ("B", 51), ("C", 36))
-    found = find_changes(scorer, replace(scorer, scale=replace(scorer.scale, grades=stricter)),
-                         records, NOW)  # fmt: skip
+    found = find_changes(
+        scorer, replace(scorer, scale=replace(scorer.scale, grades=stricter)), records, NOW
+    )
     assert found.largest
     assert {why for row in found.largest for why in row["why"]} == {
         "every signal gives the same points: grades begin at other scores"

@@ -47,9 +47,13 @@ MINUTE = datetime.timedelta(minutes=1)
 def moments_of(label: np.ndarray) -> Moments:
     n = len(label)
     return Moments(
-        np.arange(n), np.zeros(n, np.int64), label.astype(np.int8), np.zeros(n, np.int64),
-        np.ones(n), {},
-    )  # fmt: skip
+        np.arange(n),
+        np.zeros(n, np.int64),
+        label.astype(np.int8),
+        np.zeros(n, np.int64),
+        np.ones(n),
+        {},
+    )
 
 
 def world(n: int = 2_000, seed: int = 0) -> tuple[np.ndarray, Moments]:

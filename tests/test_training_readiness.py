@@ -41,9 +41,13 @@ GOOD = Split(side(800, 4_000), side(200, 1_000), 0, "newest 20% of leads")
 
 def judge(test=None, split=GOOD, gained=None, in_order=True, left_out=()) -> Readiness:
     return judge_readiness(
-        test or figures(), BASELINES, GAINED | (gained or {}), split,
-        in_order=in_order, left_out=left_out,
-    )  # fmt: skip
+        test or figures(),
+        BASELINES,
+        GAINED | (gained or {}),
+        split,
+        in_order=in_order,
+        left_out=left_out,
+    )
 
 
 def test_a_good_model_is_ready_and_says_by_which_figures() -> None:
@@ -124,10 +128,20 @@ def judged(split: Split, won: int, n: int = 1_000) -> Split:
         ({"in_order": False}, "usable", "not the newest but drawn at random"),
     ],
     ids=[
-        "few wins", "few losses", "no order", "some wins", "no gain", "simpler", "rise", "fall",
-        "off", "too good", "no times", "random test",
+        "few wins",
+        "few losses",
+        "no order",
+        "some wins",
+        "no gain",
+        "simpler",
+        "rise",
+        "fall",
+        "off",
+        "too good",
+        "no times",
+        "random test",
     ],
-)  # fmt: skip
+)
 def test_each_rule_alone_decides(given, verdict: str, reason: str) -> None:
     found = judge(**given)
     assert found.verdict == verdict

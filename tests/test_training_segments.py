@@ -128,9 +128,13 @@ def test_a_segment_with_few_of_one_outcome_is_not_judged(tmp_path, wins: int) ->
     won = [1] * wins + [0] * (50 - wins) + [1, 0] * 30
     mail, fair = judge_sources(tmp_path, ["Fair"] * 50 + ["Mail"] * 60, won, [0.4] * 110)
     assert fair == {
-        "column": "source", "value": "Fair", "n": 50, "n_leads": 50, "wins": wins,
+        "column": "source",
+        "value": "Fair",
+        "n": 50,
+        "n_leads": 50,
+        "wins": wins,
         "verdict": "too few to judge",
-    }  # fmt: skip
+    }
     assert "verdict" not in mail
 
 
@@ -164,9 +168,13 @@ def test_where_all_is_well_an_alarm_is_rare(tmp_path) -> None:
         margin = generator.normal(-1, 1, n)
         label = (generator.random(n) < expit(margin)).astype(np.int8)
         moments = Moments(
-            crm.moments.lead, crm.moments.as_of, label, crm.moments.known_at,
-            crm.moments.weight, {},
-        )  # fmt: skip
+            crm.moments.lead,
+            crm.moments.as_of,
+            label,
+            crm.moments.known_at,
+            crm.moments.weight,
+            {},
+        )
         rows = judge_segments(crm.records, pipeline, moments, margin)
         assert len(rows) == 40
         alarms += any(row["is_off"] for row in rows)

@@ -147,9 +147,13 @@ def test_a_run_holds_the_whole_training(work, project, registry, tmp_path) -> No
     folder = Path(client.download_artifacts(run.info.run_id, "", str(tmp_path)))
     logged = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     assert logged >= {
-        "leadscore.toml", "card.json", "environment.txt",
-        "plots/reliability.png", "plots/gains.png", "plots/log_loss.png",
-    }  # fmt: skip
+        "leadscore.toml",
+        "card.json",
+        "environment.txt",
+        "plots/reliability.png",
+        "plots/gains.png",
+        "plots/log_loss.png",
+    }
     for plot in (folder / "plots").iterdir():
         content = plot.read_bytes()
         assert content.startswith(b"\x89PNG\r\n")
@@ -168,8 +172,10 @@ def test_a_run_holds_the_moments_with_the_margins_it_was_judged_by(work, project
     content = registry.run_file(tracked.version, JUDGED_FILE)
     table, split = JudgedTable.from_parquet(content), work.trained.split
     assert dict(zip(*np.unique(table.role, return_counts=True), strict=True)) == {
-        "train": len(split.train), "test": len(split.test), "embargoed": split.embargoed
-    }  # fmt: skip
+        "train": len(split.train),
+        "test": len(split.test),
+        "embargoed": split.embargoed,
+    }
     np.testing.assert_array_equal(table.margin[table.role == "test"], work.trained.test_margin)
     np.testing.assert_array_equal(table.label, work.trained.moments.label)
     assert np.isnan(table.margin[table.role != "test"]).all()
@@ -216,8 +222,11 @@ def test_the_first_model_is_put_through_the_gates_and_the_history_says_so(
     passed = all(gate.passed for gate in tracked.gates)
     (event,) = history(registry)
     assert (event.what, event.version, event.previous, event.at) == (
-        "first champion" if passed else "refused", "1", None, NOW
-    )  # fmt: skip
+        "first champion" if passed else "refused",
+        "1",
+        None,
+        NOW,
+    )
     assert tracked.is_champion is passed
     assert registry.find_champion() == ("1" if passed else None)
 
@@ -265,8 +274,9 @@ def test_the_first_model_is_champion_and_the_second_is_not(work, project, regist
     assert registry.champion() == "1"
     versions = registry.client.search_model_versions("name='demo'")
     assert {str(made.version): made.tags["digest"] for made in versions} == {
-        "1": work.digest, "2": work.digest
-    }  # fmt: skip
+        "1": work.digest,
+        "2": work.digest,
+    }
     assert {made.run_id for made in versions} == {first.run_id, second.run_id}
     registry.make_champion("2")
     assert registry.champion() == "2"
@@ -301,8 +311,11 @@ def test_another_model_in_a_versions_place_is_refused(work, project, registry, t
 def test_the_files_lie_beside_the_project(work, project, registry, tmp_path) -> None:
     track(registry, project, work.records, work.trained, work.artifact, NOW)
     assert {path.name for path in tmp_path.iterdir()} == {
-        "leadscore.toml", "mlflow.db", "mlflow.db.lock", "mlartifacts"
-    }  # fmt: skip
+        "leadscore.toml",
+        "mlflow.db",
+        "mlflow.db.lock",
+        "mlartifacts",
+    }
 
 
 def test_an_altered_artefact_is_not_logged(work, project, registry, tmp_path) -> None:
@@ -367,8 +380,12 @@ def test_a_failure_at_any_step_leaves_nothing(
             track(registry, project, work.records, trained, work.artifact, NOW)
     assert mlflow.active_run() is None
     assert _left_over(registry, project) == {
-        "runs": [], "models": [], "versions": [], "champion": None, "files": [],
-    }  # fmt: skip
+        "runs": [],
+        "models": [],
+        "versions": [],
+        "champion": None,
+        "files": [],
+    }
 
 
 @pytest.mark.parametrize("failure", [KeyboardInterrupt(), RuntimeError("a bug")])

@@ -81,16 +81,24 @@ def flat(
     named = [
         f"{role} = {json.dumps(column)}"
         for role, column in (
-            ("outcome", "outcome"), ("created_at", "created_at"), ("closed_at", "closed_at")
+            ("outcome", "outcome"),
+            ("created_at", "created_at"),
+            ("closed_at", "closed_at"),
         )
         if column in leads
-    ]  # fmt: skip
+    ]
     order = [] if "created_at" in leads else ['order = "rows"']
     keys = {"won": ["yes"], "lost": ["no"], **learn}
     text = [
-        "[project]", 'name = "flat"', "[leads]", 'source = "leads.csv"', *named, *order,
-        "[learn]", *(f"{key} = {json.dumps(value)}" for key, value in keys.items()),
-    ]  # fmt: skip
+        "[project]",
+        'name = "flat"',
+        "[leads]",
+        'source = "leads.csv"',
+        *named,
+        *order,
+        "[learn]",
+        *(f"{key} = {json.dumps(value)}" for key, value in keys.items()),
+    ]
     if vouched:
         text += ["[columns]", f"known_in_time = {json.dumps(list(vouched))}"]
     (folder / "leadscore.toml").write_text("\n".join(text))
@@ -319,8 +327,13 @@ def test_the_card_agrees_with_what_was_found(session) -> None:
     assert card.digests.keys() == {"leads", "activities", "stages", "outcomes"}
     assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in card.digests.values())
     assert card.versions.keys() == {
-        "python", "lightgbm", "numpy", "pandas", "scikit-learn", "scipy"
-    }  # fmt: skip
+        "python",
+        "lightgbm",
+        "numpy",
+        "pandas",
+        "scikit-learn",
+        "scipy",
+    }
     for metric in METRICS:
         low, high = card.test["intervals"][metric]
         assert low < high
@@ -396,8 +409,9 @@ def test_the_final_model_has_the_settings_of_the_judged_one(tmp_path, monkeypatc
     assert trained.scorer.estimator is final.estimator
     assert final.estimator.logistic_weight == judged.settings.logistic_weight
     assert final.estimator != judged.estimator
-    margin = judged.margin(judged.pipeline.transform(read_records(
-        load_project(tmp_path)), trained.split.test))  # fmt: skip
+    margin = judged.margin(
+        judged.pipeline.transform(read_records(load_project(tmp_path)), trained.split.test)
+    )
     assert trained.test_margin.tobytes() == margin.tobytes()
 
 
@@ -450,30 +464,36 @@ def _dated(n: int, *, days: float) -> pd.DataFrame:
 
 UNLEARNABLE = {
     "only wins": (
-        small().assign(outcome="yes"), {},
+        small().assign(outcome="yes"),
+        {},
         r"All 200 leads with a certain outcome are won\. Both kinds are needed",
     ),
     "only losses": (
-        small().assign(outcome="no"), {},
+        small().assign(outcome="no"),
+        {},
         r"All 200 leads with a certain outcome are lost or unwon\. Both kinds are needed",
     ),
     "no outcomes": (
-        small().assign(outcome=["open"] * 200), {"open": ["open"]},
+        small().assign(outcome=["open"] * 200),
+        {"open": ["open"]},
         r"None of the 200 leads has a known outcome\. Check \[learn\] won and lost",
     ),
     "none mature": (
-        _dated(100, days=10), {"observed_until": "2025-01-20", "horizon_days": 90},
+        _dated(100, days=10),
+        {"observed_until": "2025-01-20", "horizon_days": 90},
         r"None of the 100 leads is old enough to learn from: each needs 90 days",
     ),
     "no attributes": (
-        small()[["outcome"]], {},
+        small()[["outcome"]],
+        {},
         r"No column of the leads is left to learn from\. There is none\.",
     ),
     "constant attributes": (
-        small().assign(size=3, colour="red"), {},
+        small().assign(size=3, colour="red"),
+        {},
         r"No column of the leads is left to learn from\. `size`: it is always '3'; `colour`",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", UNLEARNABLE)
@@ -486,31 +506,38 @@ def test_what_cannot_be_learned_is_refused(case: str, tmp_path) -> None:
 
 UNJUDGEABLE = {
     "too few": (
-        small(12, seed=1), {},
+        small(12, seed=1),
+        {},
         r"Only 12 leads have a certain outcome; at least 20 are needed",
     ),
     "wins among the oldest only": (
-        small().assign(outcome=["yes", "no"] * 50 + ["no"] * 100), {},
+        small().assign(outcome=["yes", "no"] * 50 + ["no"] * 100),
+        {},
         r"All 40 test leads are unwon, .* change test_share",
     ),
     "wins among the newest only": (
-        small().assign(outcome=["no"] * 170 + ["yes"] * 30), {},
+        small().assign(outcome=["no"] * 170 + ["yes"] * 30),
+        {},
         r"All 160 training leads are unwon, .* change test_share",
     ),
     "five wins, all old": (
-        small(400).assign(outcome=["yes" if i in (5, 50, 100, 150, 200) else "no"
-                                   for i in range(400)]), {},
+        small(400).assign(
+            outcome=["yes" if i in (5, 50, 100, 150, 200) else "no" for i in range(400)]
+        ),
+        {},
         r"All 80 test leads are unwon, .* change test_share",
     ),
     "older leads that are all alike": (
-        small().assign(colour="red", size=lambda t: t["size"].where(t.index >= 160, 3)), {},
+        small().assign(colour="red", size=lambda t: t["size"].where(t.index >= 160, 3)),
+        {},
         r"From the training leads alone nothing is learned: No column of the leads is left",
     ),
     "all embargoed": (
-        _dated(100, days=10), {"observed_until": "2026-01-01", "horizon_days": 90},
+        _dated(100, days=10),
+        {"observed_until": "2026-01-01", "horizon_days": 90},
         r"No training leads are left: the labels of all 80 were not yet known when .* horizon_days",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", UNJUDGEABLE)
@@ -594,8 +621,9 @@ def with_wins(n: int, every: int) -> pd.DataFrame:
     """Give leads of whom each so many is won, the larger ones of each lot."""
     leads = small(n)
     lots = leads["size"].to_numpy().reshape(-1, every)
-    won = (lots == lots.max(axis=1, keepdims=True)) & (np.cumsum(
-        lots == lots.max(axis=1, keepdims=True), axis=1) == 1)  # fmt: skip
+    won = (lots == lots.max(axis=1, keepdims=True)) & (
+        np.cumsum(lots == lots.max(axis=1, keepdims=True), axis=1) == 1
+    )
     return leads.assign(outcome=np.where(won.ravel(), "yes", "no"))
 
 
@@ -658,11 +686,15 @@ def test_a_pinned_scale_stays(tmp_path) -> None:
     ("keys", "base_rate", "grades", "pinned_by"),
     [
         ("base_rate = 0.25", 0.25, [["A", 80], ["B", 60]], "the project file"),
-        ("grades = {A = 70, B = 40, C = 20}", float(expit(-2.5)),
-         [["A", 70], ["B", 40], ["C", 20]], "the first promotion"),
+        (
+            "grades = {A = 70, B = 40, C = 20}",
+            float(expit(-2.5)),
+            [["A", 70], ["B", 40], ["C", 20]],
+            "the first promotion",
+        ),
         ("base_rate = 0.1\ngrades = {A = 51}", 0.1, [["A", 51]], "the project file"),
     ],
-)  # fmt: skip
+)
 def test_the_project_file_goes_before_the_pinned_scale(
     tmp_path, keys: str, base_rate: float, grades, pinned_by: str
 ) -> None:
@@ -672,8 +704,10 @@ def test_the_project_file_goes_before_the_pinned_scale(
     pinned = Scale(-2.5, (("A", 80), ("B", 60)))
     trained = train(project, read_records(project), now=NOW, pinned=pinned)
     assert trained.scorer.card.scale == {
-        "base_rate": pytest.approx(base_rate), "grades": grades, "pinned_by": pinned_by
-    }  # fmt: skip
+        "base_rate": pytest.approx(base_rate),
+        "grades": grades,
+        "pinned_by": pinned_by,
+    }
     assert [list(each) for each in trained.scorer.scale.grades] == grades
     assert trained.scorer.scale.base_log_odds == pytest.approx(logit(base_rate))
 
@@ -777,9 +811,11 @@ def test_the_best_parameters_are_those_of_the_model(tmp_path, monkeypatch) -> No
     monkeypatch.setattr(training.train, "tune", tune)
     told: list[tuple[str, float]] = []
     trained = train(
-        *flat(tmp_path, small(300)), now=NOW, tune_minutes=3,
+        *flat(tmp_path, small(300)),
+        now=NOW,
+        tune_minutes=3,
         on_share=lambda *what: told.append(what),
-    )  # fmt: skip
+    )
     assert trained.trials == trials
     card = trained.scorer.card.estimator
     assert card["settings_tried"] == 2

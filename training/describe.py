@@ -174,9 +174,13 @@ def _readiness(records: Records, found: Findings) -> Readiness:
     if found.judged is None:
         return not_judged(found.split, left_out=left_out)
     return judge_readiness(
-        found.judged.test, found.judged.baselines, found.judged.gained, found.split,
-        in_order=records.in_order, left_out=left_out,
-    )  # fmt: skip
+        found.judged.test,
+        found.judged.baselines,
+        found.judged.gained,
+        found.split,
+        in_order=records.in_order,
+        left_out=left_out,
+    )
 
 
 def _segments(records: Records, test: Moments, judged: Judged | None) -> list[dict[str, Any]]:

@@ -307,10 +307,11 @@ def _draw(folder: Path, project: Project, trained: Trained) -> None:
     subject = f"{said}{test['how']}, n = {test['n']:,}"
     log_loss = {
         "leadscore" if model == "test" else model: (
-            found.values["log_loss"], *found.intervals["log_loss"]
+            found.values["log_loss"],
+            *found.intervals["log_loss"],
         )
         for model, found in trained.evaluations.items()
-    }  # fmt: skip
+    }
     charts = {
         "reliability": reliability_chart(test["reliability"], subject),
         "gains": gains_chart(test["gains"], subject),

@@ -142,10 +142,14 @@ def train(
             split = unjudged(moments, f"From the training leads alone nothing is learned: {error}")
     began = JUDGING_SHARE if judged else 0.0
     final = fit(
-        records, moments, project, later,
-        like=judged.fitted if judged else None, tree_parameters=parameters,
+        records,
+        moments,
+        project,
+        later,
+        like=judged.fitted if judged else None,
+        tree_parameters=parameters,
         on_share=lambda share: told("Learning from all leads", began + (1 - began) * share),
-    )  # fmt: skip
+    )
     as_of = int(moments.as_of.max())  # NOT_A_TIME where there are no times
     scorer = LeadScorer(
         pipeline=final.pipeline,
@@ -249,9 +253,13 @@ def _judge(
     """Fit to the training moments, and judge by the test moments, beside the baselines."""
     seed = project.learn.seed
     fitted = fit(
-        records, split.train, project, later, tree_parameters=parameters,
+        records,
+        split.train,
+        project,
+        later,
+        tree_parameters=parameters,
         on_share=lambda share: told("Learning", 0.55 * share),
-    )  # fmt: skip
+    )
     told("Judging on the newest leads", 0.55)
     features = fitted.pipeline.transform(records, split.test)
     margin = fitted.margin(features)

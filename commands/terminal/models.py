@@ -114,8 +114,15 @@ def comparison_table(found: Row) -> RenderableType:
             f"leads of the rarer outcome; {found['n_needed']} are needed.\n"
             "Wait for more outcomes, or train again, so that the newest leads judge."
         )
-    table = headed("metric", f"version {one}", f"version {other}", "difference", "95 % interval",
-                   "verdict", right=(1, 2, 3, 4))  # fmt: skip
+    table = headed(
+        "metric",
+        f"version {one}",
+        f"version {other}",
+        "difference",
+        "95 % interval",
+        "verdict",
+        right=(1, 2, 3, 4),
+    )
     for row in found["metrics"]:
         low, high = row["interval"]
         is_better = high < 0 if row["metric"] in BETTER_LOWER else low > 0
@@ -151,8 +158,12 @@ def report_summary(facts: Row, sentences: Sequence[str], total_bytes: int) -> Re
     size = f"{len(facts['files'])} files, {total_bytes / 1_000_000:.1f} MB"
     lines.append(f"Wrote {size}. Where to look:")
     folder = facts["folder"]
-    where = {"pages": f"{folder}/index.html", "wiki": f"{folder}/README.md",
-             "numbers": f"{folder}/csv", "takeaways": facts["takeaways"]}  # fmt: skip
+    where = {
+        "pages": f"{folder}/index.html",
+        "wiki": f"{folder}/README.md",
+        "numbers": f"{folder}/csv",
+        "takeaways": facts["takeaways"],
+    }
     lines += [f"  {what:<9} {escape(place)}" for what, place in where.items() if place]
     return "\n".join(lines)
 
@@ -199,20 +210,26 @@ def card_summary(version: Row, card: Row) -> RenderableType:
     if card["simulated"]:
         lines.append("[bold]SIMULATED records:[/] the figures are about no real business.")
     window = f", {facts['from'][:10]} to {facts['to'][:10]}" if "from" in facts else ""
-    lines.append(f"Trained {_minute(card['trained_at'])} UTC on {facts['moments']:,} moments of "
-                 f"{facts.get('learned_leads', facts['leads']):,} leads{window}; "
-                 f"{facts['base_rate']:.1%} won.")  # fmt: skip
+    lines.append(
+        f"Trained {_minute(card['trained_at'])} UTC on {facts['moments']:,} moments of "
+        f"{facts.get('learned_leads', facts['leads']):,} leads{window}; "
+        f"{facts['base_rate']:.1%} won."
+    )
     won = ", ".join(label["won"])
     horizon = f" within {label['horizon_days']:g} days" if label["horizon_days"] else ""
     lines.append(f"Won means: {escape(won)}{horizon}.")
     is_judged = "not_judged" not in test
     if is_judged:
-        lines.append(f"Judged by the {escape(test['how'])}: {test['n']:,} moments, "
-                     f"{test['base_rate']:.1%} won.")  # fmt: skip
+        lines.append(
+            f"Judged by the {escape(test['how'])}: {test['n']:,} moments, "
+            f"{test['base_rate']:.1%} won."
+        )
     ready = card["readiness"]
     if ready:
-        lines.append(f"[bold]{escape(ready['verdict'].capitalize())}:[/] "
-                     f"{escape(' '.join(ready['reasons']))}")  # fmt: skip
+        lines.append(
+            f"[bold]{escape(ready['verdict'].capitalize())}:[/] "
+            f"{escape(' '.join(ready['reasons']))}"
+        )
     table = headed("model", *METRICS.values(), right=range(1, 1 + len(METRICS)))
     for name, figures in (("leadscore", test), *card["baselines"].items()) if is_judged else ():
         values = (f"{figures[metric]:.3f}" for metric in METRICS)

@@ -225,9 +225,13 @@ def _engine(url: str, folder: Path | None) -> sa.Engine:
                 )
             parsed = parsed.set(database=str(file))
         engine = sa.create_engine(
-            parsed, hide_parameters=True, pool_size=8, max_overflow=0,
-            pool_timeout=PATIENCE_SECONDS, connect_args=_arguments(kind),
-        )  # fmt: skip
+            parsed,
+            hide_parameters=True,
+            pool_size=8,
+            max_overflow=0,
+            pool_timeout=PATIENCE_SECONDS,
+            connect_args=_arguments(kind),
+        )
     except ConfigError:
         raise
     except (SQLAlchemyError, ImportError, ValueError):

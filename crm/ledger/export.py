@@ -17,20 +17,54 @@ from crm.ledger.ledger import Ledger
 
 EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 FORMATS: Final = ("csv", "parquet")
-TIMES: Final = ("occurred_at", "entered_at", "closed_at", "created_at", "as_of", "recorded_at",
-                "erased_at")  # fmt: skip
+TIMES: Final = (
+    "occurred_at",
+    "entered_at",
+    "closed_at",
+    "created_at",
+    "as_of",
+    "recorded_at",
+    "erased_at",
+)
 NUMBERS: Final = ("value", "amount", "probability", "score")
 TABLES: Final = {
     "leads": ("lead_id", "created_at"),
-    "activities": ("lead_id", "activity_id", "type", "occurred_at", "content", "channel", "value",
-                   "recorded_at"),
+    "activities": (
+        "lead_id",
+        "activity_id",
+        "type",
+        "occurred_at",
+        "content",
+        "channel",
+        "value",
+        "recorded_at",
+    ),
     "stages": ("lead_id", "stage_id", "stage", "entered_at", "recorded_at"),
-    "outcomes": ("lead_id", "outcome_id", "outcome", "closed_at", "amount", "reason",
-                 "recorded_at"),
-    "scores": ("lead_id", "as_of", "probability", "score", "grade", "reasons", "model", "version",
-               "digest", "request_id", "score_id", "recorded_at"),
+    "outcomes": (
+        "lead_id",
+        "outcome_id",
+        "outcome",
+        "closed_at",
+        "amount",
+        "reason",
+        "recorded_at",
+    ),
+    "scores": (
+        "lead_id",
+        "as_of",
+        "probability",
+        "score",
+        "grade",
+        "reasons",
+        "model",
+        "version",
+        "digest",
+        "request_id",
+        "score_id",
+        "recorded_at",
+    ),
     "erasures": ("lead_hash", "erased_at"),
-}  # fmt: skip
+}
 
 Rows = list[dict[str, Any]]
 

@@ -446,9 +446,13 @@ def _add_leads(connection: sa.Connection, sent: Sequence[tuple[SentLead, int]]) 
         if last.get(lead.lead_id) != said:
             last[lead.lead_id] = said
             rows.append(
-                {"lead_id": lead.lead_id, "created_at": said[0], "attributes": said[1],
-                 "recorded_at": at}
-            )  # fmt: skip
+                {
+                    "lead_id": lead.lead_id,
+                    "created_at": said[0],
+                    "attributes": said[1],
+                    "recorded_at": at,
+                }
+            )
     if rows:
         connection.execute(sa.insert(leads), rows)
 

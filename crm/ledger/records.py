@@ -128,8 +128,10 @@ def with_leads(
         If the ledger is alone and holds no leads.
     """
     keys = project.leads
-    roles = {role: getattr(keys, role) for role in (
-        "lead_id", "created_at", "outcome", "closed_at", "amount", "reason")}  # fmt: skip
+    roles = {
+        role: getattr(keys, role)
+        for role in ("lead_id", "created_at", "outcome", "closed_at", "amount", "reason")
+    }
     closed = outcomes.dropna(subset="closed_at").groupby("lead_id")["closed_at"].min()
     closed_at = dict(zip(closed.index, closed.astype(TIME_DTYPE).astype("int64"), strict=True))
     sent = _sent_leads(ledger, roles, closed_at)

@@ -38,33 +38,79 @@ def _number(name: str, nullable: bool = True) -> sa.Column[float]:
 
 
 activities = sa.Table(
-    "activities", metadata, _seq(), _text("lead_id"), _text("activity_id"), _text("type"),
-    _time("occurred_at"), _text("content", True), _text("channel", True), _number("value"),
-    _time("recorded_at"), sa.UniqueConstraint("lead_id", "activity_id"),
-)  # fmt: skip
+    "activities",
+    metadata,
+    _seq(),
+    _text("lead_id"),
+    _text("activity_id"),
+    _text("type"),
+    _time("occurred_at"),
+    _text("content", True),
+    _text("channel", True),
+    _number("value"),
+    _time("recorded_at"),
+    sa.UniqueConstraint("lead_id", "activity_id"),
+)
 stages = sa.Table(
-    "stages", metadata, _seq(), _text("lead_id"), _text("stage_id"), _text("stage"),
-    _time("entered_at"), _time("recorded_at"), sa.UniqueConstraint("lead_id", "stage_id"),
-)  # fmt: skip
+    "stages",
+    metadata,
+    _seq(),
+    _text("lead_id"),
+    _text("stage_id"),
+    _text("stage"),
+    _time("entered_at"),
+    _time("recorded_at"),
+    sa.UniqueConstraint("lead_id", "stage_id"),
+)
 outcomes = sa.Table(
-    "outcomes", metadata, _seq(), _text("lead_id"), _text("outcome_id"), _text("outcome"),
-    _time("closed_at", True), _number("amount"), _text("reason", True), _time("recorded_at"),
+    "outcomes",
+    metadata,
+    _seq(),
+    _text("lead_id"),
+    _text("outcome_id"),
+    _text("outcome"),
+    _time("closed_at", True),
+    _number("amount"),
+    _text("reason", True),
+    _time("recorded_at"),
     sa.UniqueConstraint("lead_id", "outcome_id"),
-)  # fmt: skip
+)
 scores = sa.Table(
-    "scores", metadata, _seq(), _text("lead_id"), _text("score_id"), _time("as_of"),
-    _number("probability", False), sa.Column("score", sa.Integer, nullable=False), _text("grade"),
-    _text("model"), _text("version"), _text("digest"), _text("reasons"), _text("request_id"),
-    _time("recorded_at"), sa.UniqueConstraint("lead_id", "score_id"),
-)  # fmt: skip
+    "scores",
+    metadata,
+    _seq(),
+    _text("lead_id"),
+    _text("score_id"),
+    _time("as_of"),
+    _number("probability", False),
+    sa.Column("score", sa.Integer, nullable=False),
+    _text("grade"),
+    _text("model"),
+    _text("version"),
+    _text("digest"),
+    _text("reasons"),
+    _text("request_id"),
+    _time("recorded_at"),
+    sa.UniqueConstraint("lead_id", "score_id"),
+)
 leads = sa.Table(
-    "leads", metadata, _seq(), _text("lead_id"), _time("created_at", True), _text("attributes"),
-    _time("recorded_at"), sa.Index("leads_by_lead", "lead_id", "seq"),
-)  # fmt: skip
+    "leads",
+    metadata,
+    _seq(),
+    _text("lead_id"),
+    _time("created_at", True),
+    _text("attributes"),
+    _time("recorded_at"),
+    sa.Index("leads_by_lead", "lead_id", "seq"),
+)
 erasures = sa.Table(
-    "erasures", metadata, _seq(), _text("lead_hash"), _time("erased_at"),
+    "erasures",
+    metadata,
+    _seq(),
+    _text("lead_hash"),
+    _time("erased_at"),
     sa.UniqueConstraint("lead_hash"),
-)  # fmt: skip
+)
 keys = sa.Table("ledger_keys", metadata, _text("purpose"), _text("key"))
 version = sa.Table(VERSION_TABLE, sa.MetaData(), sa.Column("version_num", sa.String(32)))
 
@@ -117,14 +163,16 @@ class EventTable:
 
 EVENTS: Final = {
     "activities": EventTable(
-        activities, "activity_id", "occurred_at",
+        activities,
+        "activity_id",
+        "occurred_at",
         ("type", "occurred_at", "content", "channel", "value"),
     ),
     "stages": EventTable(stages, "stage_id", "entered_at", ("stage", "entered_at")),
     "outcomes": EventTable(
         outcomes, "outcome_id", "closed_at", ("outcome", "closed_at", "amount", "reason")
     ),
-}  # fmt: skip
+}
 
 
 def lead_hash(key: str, lead_id: str) -> str:

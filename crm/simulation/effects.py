@@ -27,44 +27,103 @@ class Choice:
 # The world: value: (weight, effect on the log-odds of a win within 90 days).
 INTERCEPT = -3.15
 CHOICES = {
-    "source": Choice({
-        "Webinar": (14, 0.5), "Organic search": (20, 0.2), "Paid search": (18, 0.5),
-        "Referral": (8, 1.1), "Partner": (8, 0.8), "Trade fair": (9, 0.1),
-        "Cold list": (11, -1.2), "Content download": (12, -0.5),
-    }),
-    "industry": Choice({
-        "Manufacturing": (20, 0.8), "Software": (14, 0.6), "Retail": (12, -0.4),
-        "Healthcare": (10, 0.1), "Finance": (9, 0.3), "Logistics": (9, 0.2),
-        "Construction": (8, -0.3), "Education": (6, -0.9), "Energy": (6, 0.5),
-        "Public sector": (6, -0.8), None: (0, -0.5),
-    }),
-    "country": Choice({
-        "DE": (40, 0.1), "AT": (10, 0.2), "CH": (10, 0.3), "FR": (10, -0.2),
-        "NL": (8, 0.0), "GB": (8, -0.1), "PL": (7, -0.2), "US": (7, -0.5),
-    }),
-    "preferred_channel": Choice({
-        "email": (50, 0.0), "phone": (18, 0.4), "none": (14, -0.5), None: (18, -0.1),
-    }),
+    "source": Choice(
+        {
+            "Webinar": (14, 0.5),
+            "Organic search": (20, 0.2),
+            "Paid search": (18, 0.5),
+            "Referral": (8, 1.1),
+            "Partner": (8, 0.8),
+            "Trade fair": (9, 0.1),
+            "Cold list": (11, -1.2),
+            "Content download": (12, -0.5),
+        }
+    ),
+    "industry": Choice(
+        {
+            "Manufacturing": (20, 0.8),
+            "Software": (14, 0.6),
+            "Retail": (12, -0.4),
+            "Healthcare": (10, 0.1),
+            "Finance": (9, 0.3),
+            "Logistics": (9, 0.2),
+            "Construction": (8, -0.3),
+            "Education": (6, -0.9),
+            "Energy": (6, 0.5),
+            "Public sector": (6, -0.8),
+            None: (0, -0.5),
+        }
+    ),
+    "country": Choice(
+        {
+            "DE": (40, 0.1),
+            "AT": (10, 0.2),
+            "CH": (10, 0.3),
+            "FR": (10, -0.2),
+            "NL": (8, 0.0),
+            "GB": (8, -0.1),
+            "PL": (7, -0.2),
+            "US": (7, -0.5),
+        }
+    ),
+    "preferred_channel": Choice(
+        {
+            "email": (50, 0.0),
+            "phone": (18, 0.4),
+            "none": (14, -0.5),
+            None: (18, -0.1),
+        }
+    ),
     "email_opt_in": Choice({"yes": (52, 0.25), "no": (28, -0.35), None: (20, 0.0)}),
     "phone_opt_in": Choice({"yes": (22, 0.5), "no": (48, -0.15), None: (30, 0.0)}),
-}  # fmt: skip
+}
 REGIONS = ["North", "Middle", "South"]
 # A job title is a level of a function: 12 x 25 titles.
-LEVELS = Choice({
-    "Director {}": (5, 0.8), "VP {}": (3, 0.8), "Head of {}": (12, 0.9),
-    "Senior Manager {}": (8, 0.6), "Manager {}": (16, 0.4), "Team Lead {}": (12, 0.2),
-    "{} Specialist": (14, -0.1), "{} Consultant": (6, -0.4), "{} Analyst": (8, -0.3),
-    "{} Assistant": (7, -0.6), "{} Intern": (4, -1.2), "{} Student": (3, -1.5),
-})  # fmt: skip
-FUNCTIONS = Choice({
-    "Purchasing": (8, 0.4), "Marketing": (9, 0.3), "Sales": (9, 0.4), "IT": (9, 0.2),
-    "Operations": (7, 0.2), "Finance": (5, 0.0), "HR": (4, -0.5), "Logistics": (4, 0.1),
-    "Quality": (3, 0.0), "Production": (4, 0.2), "Engineering": (5, 0.0), "Legal": (2, -0.6),
-    "Controlling": (3, 0.1), "Service": (4, 0.1), "Research": (2, -0.5), "Data": (3, 0.3),
-    "Security": (2, 0.0), "Facility": (2, -0.3), "Supply Chain": (3, 0.2), "Product": (3, 0.2),
-    "E-Commerce": (3, 0.4), "Communications": (2, -0.2), "Training": (1, -0.4),
-    "Strategy": (2, 0.1), "Maintenance": (1, -0.1),
-})  # fmt: skip
+LEVELS = Choice(
+    {
+        "Director {}": (5, 0.8),
+        "VP {}": (3, 0.8),
+        "Head of {}": (12, 0.9),
+        "Senior Manager {}": (8, 0.6),
+        "Manager {}": (16, 0.4),
+        "Team Lead {}": (12, 0.2),
+        "{} Specialist": (14, -0.1),
+        "{} Consultant": (6, -0.4),
+        "{} Analyst": (8, -0.3),
+        "{} Assistant": (7, -0.6),
+        "{} Intern": (4, -1.2),
+        "{} Student": (3, -1.5),
+    }
+)
+FUNCTIONS = Choice(
+    {
+        "Purchasing": (8, 0.4),
+        "Marketing": (9, 0.3),
+        "Sales": (9, 0.4),
+        "IT": (9, 0.2),
+        "Operations": (7, 0.2),
+        "Finance": (5, 0.0),
+        "HR": (4, -0.5),
+        "Logistics": (4, 0.1),
+        "Quality": (3, 0.0),
+        "Production": (4, 0.2),
+        "Engineering": (5, 0.0),
+        "Legal": (2, -0.6),
+        "Controlling": (3, 0.1),
+        "Service": (4, 0.1),
+        "Research": (2, -0.5),
+        "Data": (3, 0.3),
+        "Security": (2, 0.0),
+        "Facility": (2, -0.3),
+        "Supply Chain": (3, 0.2),
+        "Product": (3, 0.2),
+        "E-Commerce": (3, 0.4),
+        "Communications": (2, -0.2),
+        "Training": (1, -0.4),
+        "Strategy": (2, 0.1),
+        "Maintenance": (1, -0.1),
+    }
+)
 TITLES = [level.format(name) for level in LEVELS.names for name in FUNCTIONS.names] + [None]
 TITLE_EFFECTS = np.append(np.add.outer(LEVELS.effects, FUNCTIONS.effects), -0.4)
 # Eight campaigns of each source, with fixed effects; the last is missing.

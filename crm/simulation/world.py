@@ -248,9 +248,13 @@ def _fate(
     recorded = (won | lost) & (created + life <= settings.as_of.timestamp())
     engagement = rng.normal(0.9 * in_time + 0.6 * late - 0.1 * lost, 1.0)
     return {
-        "won": won, "lost": lost, "life": life, "closed": created + life, "recorded": recorded,
+        "won": won,
+        "lost": lost,
+        "life": life,
+        "closed": created + life,
+        "recorded": recorded,
         "engagement": engagement,
-    }  # fmt: skip
+    }
 
 
 def _leads(
@@ -275,27 +279,34 @@ def _leads(
     # The planted leak: sales writes it down once a deal is won.
     leak = np.where(fate["won"], 0.97, 0.01) * fate["recorded"]
     contract = np.where(rng.random(n) < leak, rng.integers(4, size=n), 4)
-    return pa.table({
-        "lead_id": lead_id,
-        "created_at": _times(created),
-        "email": _join("simulated.", pc.utf8_lower(lead_id), "@", domain),
-        "company_name": _join("Example ", word, " ", number, " ", legal_form),
-        **columns,
-        "region": _join(columns["country"], " ", _take(REGIONS, traits["region"])),
-        "employees": _whole(traits["employees"]),
-        "campaign": _take(CAMPAIGNS, traits["campaign"]),
-        "job_title": _take(TITLES, traits["title"]),
-        "website_visits_before": _whole(traits["visits"]),
-        "budget_eur": _whole(traits["budget"]),
-        "age_band": _take(AGES, age),
-        "contract_type": _take(CONTRACTS, contract),
-    })  # fmt: skip
+    return pa.table(
+        {
+            "lead_id": lead_id,
+            "created_at": _times(created),
+            "email": _join("simulated.", pc.utf8_lower(lead_id), "@", domain),
+            "company_name": _join("Example ", word, " ", number, " ", legal_form),
+            **columns,
+            "region": _join(columns["country"], " ", _take(REGIONS, traits["region"])),
+            "employees": _whole(traits["employees"]),
+            "campaign": _take(CAMPAIGNS, traits["campaign"]),
+            "job_title": _take(TITLES, traits["title"]),
+            "website_visits_before": _whole(traits["visits"]),
+            "budget_eur": _whole(traits["budget"]),
+            "age_band": _take(AGES, age),
+            "contract_type": _take(CONTRACTS, contract),
+        }
+    )
 
 
 def _activities(
-    rng: np.random.Generator, settings: Simulation, lead_id: Any, created: NDArray[Any],
-    traits: Arrays, fate: Arrays, number: int,
-) -> Any:  # fmt: skip
+    rng: np.random.Generator,
+    settings: Simulation,
+    lead_id: Any,
+    created: NDArray[Any],
+    traits: Arrays,
+    fate: Arrays,
+    number: int,
+) -> Any:
     """Draw activities between creation and closing, and the few that lie outside."""
     rate = settings.activities_per_lead * 0.78 * np.exp(0.6 * fate["engagement"])
     owner = np.repeat(np.arange(len(created)), rng.poisson(rate))
@@ -325,41 +336,54 @@ def _activities(
     serial = np.arange(len(rows)) + number * 10_000_000
     twice = np.repeat(np.arange(len(rows)), 1 + (rng.random(len(rows)) < 0.005))
     rows, serial = rows[twice], serial[twice]
-    return pa.table({
-        "activity_id": _label("A", serial + 1),
-        "lead_id": lead_id.take(pa.array(owner[rows])),
-        "type": _take(TYPE_NAMES, kind[rows]),
-        "occurred_at": _times(at[rows]),
-        "content": _take(CONTENT_NAMES, content[rows]),
-        "channel": _take(CHANNELS, kind[rows]),
-        "value": pa.array(value[rows], from_pandas=True),
-    })  # fmt: skip
+    return pa.table(
+        {
+            "activity_id": _label("A", serial + 1),
+            "lead_id": lead_id.take(pa.array(owner[rows])),
+            "type": _take(TYPE_NAMES, kind[rows]),
+            "occurred_at": _times(at[rows]),
+            "content": _take(CONTENT_NAMES, content[rows]),
+            "channel": _take(CHANNELS, kind[rows]),
+            "value": pa.array(value[rows], from_pandas=True),
+        }
+    )
 
 
 def _stages(
-    rng: np.random.Generator, settings: Simulation, lead_id: Any, created: NDArray[Any],
+    rng: np.random.Generator,
+    settings: Simulation,
+    lead_id: Any,
+    created: NDArray[Any],
     fate: Arrays,
-) -> Any:  # fmt: skip
+) -> Any:
     """Draw the way through the funnel: `new` at creation, up to three stages, the closing."""
     n, life, won = len(created), fate["life"][:, None], fate["won"]
-    depth = np.where(fate["lost"], rng.choice(4, n, p=[0.25, 0.35, 0.25, 0.15]),
-                     rng.choice(4, n, p=[0.5, 0.3, 0.15, 0.05]))  # fmt: skip
+    depth = np.where(
+        fate["lost"],
+        rng.choice(4, n, p=[0.25, 0.35, 0.25, 0.15]),
+        rng.choice(4, n, p=[0.5, 0.3, 0.15, 0.05]),
+    )
     depth = np.where(won, 3, depth)
     share = np.sort(rng.random((n, 3)) ** 1.3, axis=1)
     between = created[:, None] + (share * (life - 5)).astype(np.int64) + [1, 2, 3]
     at = np.column_stack([created, between, fate["closed"]])
     stage = np.tile(np.arange(5), (n, 1))
     stage[:, 4] += won
-    entered = np.column_stack([
-        np.ones(n, bool), (depth[:, None] > [0, 1, 2]) & (rng.random((n, 3)) < 0.97),
-        won | fate["lost"],
-    ])  # fmt: skip
+    entered = np.column_stack(
+        [
+            np.ones(n, bool),
+            (depth[:, None] > [0, 1, 2]) & (rng.random((n, 3)) < 0.97),
+            won | fate["lost"],
+        ]
+    )
     lead, step = np.nonzero(entered & (at <= settings.as_of.timestamp()))
-    return pa.table({
-        "lead_id": lead_id.take(pa.array(lead)),
-        "stage": _take(STAGES, stage[lead, step]),
-        "entered_at": _times(at[lead, step]),
-    })  # fmt: skip
+    return pa.table(
+        {
+            "lead_id": lead_id.take(pa.array(lead)),
+            "stage": _take(STAGES, stage[lead, step]),
+            "entered_at": _times(at[lead, step]),
+        }
+    )
 
 
 def _outcomes(rng: np.random.Generator, lead_id: Any, traits: Arrays, fate: Arrays) -> Any:
@@ -368,13 +392,15 @@ def _outcomes(rng: np.random.Generator, lead_id: Any, traits: Arrays, fate: Arra
     size = np.nan_to_num(traits["employees"][rows], nan=100.0)
     amount = np.round(rng.lognormal(np.log(1_500 * size**0.4), 0.7), 2)
     reason = np.where(won, len(REASONS) - 1, rng.integers(len(REASONS), size=len(rows)))
-    return pa.table({
-        "lead_id": lead_id.take(pa.array(rows)),
-        "outcome": _take(["lost", "won"], won.astype(int)),
-        "closed_at": _times(fate["closed"][rows]),
-        "amount": pa.array(np.where(won, amount, np.nan), from_pandas=True),
-        "reason": _take(REASONS, reason),
-    })  # fmt: skip
+    return pa.table(
+        {
+            "lead_id": lead_id.take(pa.array(rows)),
+            "outcome": _take(["lost", "won"], won.astype(int)),
+            "closed_at": _times(fate["closed"][rows]),
+            "amount": pa.array(np.where(won, amount, np.nan), from_pandas=True),
+            "reason": _take(REASONS, reason),
+        }
+    )
 
 
 def _take(names: list[Any], codes: NDArray[Any]) -> Any:

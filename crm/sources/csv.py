@@ -29,11 +29,18 @@ DELIMITERS = ",;\t|"
 SAMPLE_BYTES = 1 << 18
 CSV_BLOCK_BYTES = 1 << 24
 MIN_FOREIGN_BYTES = 50  # fewer tell no code page from another
-OTHER_ENCODINGS = [*(f"cp{page}" for page in (*range(1250, 1252), *range(1253, 1258), 932, 949)),
-                   "euc_jp", "gb18030", "big5", "koi8_r", "mac_roman"]  # fmt: skip
+OTHER_ENCODINGS = [
+    *(f"cp{page}" for page in (*range(1250, 1252), *range(1253, 1258), 932, 949)),
+    "euc_jp",
+    "gb18030",
+    "big5",
+    "koi8_r",
+    "mac_roman",
+]
 # What Western European text does not hold when read as Windows-1252: these characters, long runs.
 _NO_WESTERN_TEXT = re.compile(
-    r"[^\x00-\x7f€‚„…‘’“”•–—™Œœ\xa0¡£§©ª«®°²´µ·º»¿À-ÏÑ-ÖØ-Üß-ïñ-öø-üÿ]|[À-ÿ]{4}")  # fmt: skip
+    r"[^\x00-\x7f€‚„…‘’“”•–—™Œœ\xa0¡£§©ª«®°²´µ·º»¿À-ÏÑ-ÖØ-Üß-ïñ-öø-üÿ]|[À-ÿ]{4}"
+)
 
 
 def iter_csv(path: Path, keys: TableKeys, chunk_rows: int) -> Iterator[pd.DataFrame]:

@@ -172,9 +172,13 @@ class CategoryAttribute(Attribute):
         """Describe the column of the matrix."""
         name = braced(self.column)
         return Feature(
-            self.column, "leads", self.column, "category", f'{name} is "{{value}}"',
+            self.column,
+            "leads",
+            self.column,
+            "category",
+            f'{name} is "{{value}}"',
             values=("", "a value that is rare or new", *self.vocabulary),
-        )  # fmt: skip
+        )
 
     @cached_property
     def _codes(self) -> dict[str, float]:

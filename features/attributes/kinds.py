@@ -170,9 +170,13 @@ class DateAttribute(Attribute):
                 name, "leads", self.column, "days", f"{said} {{value}} ago", signal=self.column
             )
         return Feature(
-            name, "leads", self.column, self.part, f"{said} in {{value}}"
-            if self.part == "month" else f"{said} on a {{value}}", signal=self.column
-        )  # fmt: skip
+            name,
+            "leads",
+            self.column,
+            self.part,
+            f"{said} in {{value}}" if self.part == "month" else f"{said} on a {{value}}",
+            signal=self.column,
+        )
 
     def encode(self, cell: Any) -> float:
         """Read one cell as days since 1970; `at` makes it what the moment sees."""
@@ -216,10 +220,15 @@ class EmailAttribute(Attribute):
     def feature(self) -> Feature:
         """Describe the column of the matrix."""
         return Feature(
-            f"{self.column}.domain_kind", "leads", self.column, "category",
-            "{value} e-mail address", absent="no e-mail address", signal=self.column,
+            f"{self.column}.domain_kind",
+            "leads",
+            self.column,
+            "category",
+            "{value} e-mail address",
+            absent="no e-mail address",
+            signal=self.column,
             values=("", "unreadable", *MAIL_KINDS[2:]),
-        )  # fmt: skip
+        )
 
     def encode(self, cell: Any) -> float:
         """Read one cell as a code of `MAIL_KINDS`."""
@@ -272,10 +281,13 @@ class TargetAttribute(Attribute):
     def feature(self) -> Feature:
         """Describe the column of the matrix."""
         return Feature(
-            f"{self.column}.win_log_odds", "leads", self.column, "log-odds",
+            f"{self.column}.win_log_odds",
+            "leads",
+            self.column,
+            "log-odds",
             f"leads with this {braced(self.column)} are won in {{value}} of cases",
             signal=self.column,
-        )  # fmt: skip
+        )
 
     @cached_property
     def _word(self) -> Any:

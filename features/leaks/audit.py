@@ -147,8 +147,10 @@ def _conclude(name: str, checks: list[Check], vouched: bool) -> FieldAudit:
         verdict = Verdict.FINE
     elif verdict is not Verdict.FINE:
         quoted = quote(name)
-        line = (f"known_later = [{quoted}]  # or, if a person vouches for it: "
-                f"known_in_time = [{quoted}]")  # fmt: skip
+        line = (
+            f"known_later = [{quoted}]  # or, if a person vouches for it: "
+            f"known_in_time = [{quoted}]"
+        )
     return FieldAudit(name, verdict, tuple(found), line)
 
 
@@ -199,9 +201,16 @@ def _check_model(fields: Sequence[Field], sample: Sample) -> Iterator[tuple[str,
     for i, field in enumerate(fields):
         without = ranked(owner != i)
         if whole - without >= 0.1:
-            yield field.name, Check("LS109", Verdict.SUSPECT, "All fields together rank "
-                                    f"{whole:.0%} of pairs rightly, {without:.0%} without "
-                                    "it.")  # fmt: skip
+            yield (
+                field.name,
+                Check(
+                    "LS109",
+                    Verdict.SUSPECT,
+                    "All fields together rank "
+                    f"{whole:.0%} of pairs rightly, {without:.0%} without "
+                    "it.",
+                ),
+            )
 
 
 def _model_columns(field: Field, pairs: Comparison) -> Floats:

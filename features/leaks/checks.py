@@ -74,8 +74,12 @@ class Check:
 def check_field(field: Field, sample: Sample) -> Iterator[Check]:
     """Put one field through every check that looks at it alone; yields what was found."""
     looks: list[Callable[[Field, Sample], Check | None]] = [
-        _named, _dated_later, _identifier_or_constant, _filled_at_closing, _moved_by_closing
-    ]  # fmt: skip
+        _named,
+        _dated_later,
+        _identifier_or_constant,
+        _filled_at_closing,
+        _moved_by_closing,
+    ]
     if sample.ended.rarer >= FEW:
         looks += [_filled_means_one_outcome, _filling_tells, _tells_alone, _values_settle]
         looks += [_filled_at_times] * sample.in_order
@@ -103,8 +107,12 @@ def _filled_at_closing(field: Field, sample: Sample) -> Check | None:
     else:
         return None
     n, m = pairs.is_first.sum(), (~pairs.is_first).sum()
-    return Check("LS101", verdict, f"Filled for {closed:.0%} of {n:,} closed leads and "
-                 f"{still_open:.0%} of {m:,} open ones{_same_time(sample)}.")  # fmt: skip
+    return Check(
+        "LS101",
+        verdict,
+        f"Filled for {closed:.0%} of {n:,} closed leads and "
+        f"{still_open:.0%} of {m:,} open ones{_same_time(sample)}.",
+    )
 
 
 def _same_time(sample: Sample) -> str:
@@ -121,8 +129,12 @@ def _filled_means_one_outcome(field: Field, sample: Sample) -> Check | None:
         low = wilson(hits, filled.sum())[0]
         if hits >= 0.95 * filled.sum() and low >= 0.85 and base <= 0.7:
             verdict = _graded(sample, is_leak=low >= 0.9 and hits >= 0.1 * kind.sum())
-            return Check("LS102", verdict, f"{hits:,} of the {filled.sum():,} leads that have it "
-                         f"filled were {word}; {base:.0%} of all were.")  # fmt: skip
+            return Check(
+                "LS102",
+                verdict,
+                f"{hits:,} of the {filled.sum():,} leads that have it "
+                f"filled were {word}; {base:.0%} of all were.",
+            )
     return None
 
 
@@ -133,13 +145,19 @@ def _filling_tells(field: Field, sample: Sample) -> Check | None:
         if told.value < 0.65 or told.low < 0.62:
             continue
         won, lost = sample.ended.shares(filled[sample.ended.rows])
-        evidence = (f"Filled for {won:.0%} of won leads and {lost:.0%} of the others"
-                    f"{_same_time(sample)}, which ranks {told.value:.0%} of pairs "
-                    "rightly")  # fmt: skip
+        evidence = (
+            f"Filled for {won:.0%} of won leads and {lost:.0%} of the others"
+            f"{_same_time(sample)}, which ranks {told.value:.0%} of pairs "
+            "rightly"
+        )
         closed, still_open = sample.standing.shares(filled[sample.standing.rows])
         if sample.standing.rarer >= ENOUGH and still_open >= 0.8 * closed:
-            return Check("LS103", Verdict.FINE, f"{evidence}; but open leads have it filled as "
-                         f"often as closed ones, {still_open:.0%} and {closed:.0%}.")  # fmt: skip
+            return Check(
+                "LS103",
+                Verdict.FINE,
+                f"{evidence}; but open leads have it filled as "
+                f"often as closed ones, {still_open:.0%} and {closed:.0%}.",
+            )
         verdict = _graded(sample, is_leak=told.value >= 0.8 and told.low >= 0.75)
         return Check("LS103", verdict, f"{evidence}.")
     return None
@@ -181,8 +199,12 @@ def _filled_at_times(field: Field, sample: Sample) -> Check | None:
         rises = (np.maximum.accumulate(rates) - rates).max() <= 0.15
         # A word for nothing may be what was written at that time: it has to tell something.
         if told >= 0.55 or (is_cell and not rises):
-            return Check("LS105", Verdict.SUSPECT, f"Filled for {rates.min():.0%} of leads in one "
-                         f"slice of the time and {rates.max():.0%} in another.")  # fmt: skip
+            return Check(
+                "LS105",
+                Verdict.SUSPECT,
+                f"Filled for {rates.min():.0%} of leads in one "
+                f"slice of the time and {rates.max():.0%} in another.",
+            )
     return None
 
 
@@ -193,9 +215,7 @@ def _values_settle(field: Field, sample: Sample) -> Check | None:
     count, won = np.bincount(codes, minlength=size), np.bincount(codes, pairs.is_first, size)
     expected = np.bincount(codes, pairs.base, size) / np.maximum(count, 1)
     sides = []
-    for kind, hits, base in (
-        ("wins", won, expected), ("losses", count - won, 1 - expected)
-    ):  # fmt: skip
+    for kind, hits, base in (("wins", won, expected), ("losses", count - won, 1 - expected)):
         bounds = np.array([wilson(h, c)[0] for h, c in zip(hits, count, strict=True)])
         settled = (count >= ENOUGH) & (hits >= 0.98 * count) & (bounds >= 0.95) & (base <= 0.8)
         settled[-1] = False  # nothing is no value
@@ -205,31 +225,41 @@ def _values_settle(field: Field, sample: Sample) -> Check | None:
         return None
     share, kind, codes, hits = max(sides, key=lambda side: side[0])
     names = sorted(codes, key=lambda code: (-count[code], code))[:3]
-    listed = ", ".join(f"{quote(field.values[c][:40])} ({hits[c]:,.0f} of {count[c]:,})"
-                       for c in names)  # fmt: skip
+    listed = ", ".join(
+        f"{quote(field.values[c][:40])} ({hits[c]:,.0f} of {count[c]:,})" for c in names
+    )
     verdict = Verdict.SUSPECT if share >= 0.25 else Verdict.FINE
-    return Check("LS106", verdict, f"Values that hold {share:.0%} of all {kind} and hardly "
-                 f"anything else: {listed}.")  # fmt: skip
+    return Check(
+        "LS106",
+        verdict,
+        f"Values that hold {share:.0%} of all {kind} and hardly anything else: {listed}.",
+    )
 
 
-EARLIER = re.compile(r"\b(previous(ly)?|prior|former|past|first|initial|original|before|earlier|"
-                     r"vorherig\w*|erste[rs]?|premiere?|anterior|primer[ao]?)\b")  # fmt: skip
+EARLIER = re.compile(
+    r"\b(previous(ly)?|prior|former|past|first|initial|original|before|earlier|"
+    r"vorherig\w*|erste[rs]?|premiere?|anterior|primer[ao]?)\b"
+)
 LATER_NAMES = (
-    re.compile(r"\b(last|latest|recent)\b(?! (name|year|quarter|month|funding|round|employer|job|"
-               r"school|degree|mile|digits?)\b)|\b(modified|updated|changed)\b|"
-               r"\b(letzte[nrs]?|zuletzt|geandert|aktualisiert|derniere?|modifiee?|ultim[ao]|"
-               r"modificad[ao])\b"),
-    re.compile(r"\b(convert\w*|conversion|closed|closing|won|lost|churn\w*|signed(?! up)|"
-               r"invoiced?|disposition|disqualif\w+|rejected|rejection|outcome)\b|"
-               r"\bclose (date|day|time|reason|at|on)\b|\b(cancel\w*|cancelled) (date|reason|at)\b|"
-               r"\b(loss|win|exit|decline) reason\b|^reason$|^reason (closed|code)$|"
-               r"\b(customer|client) since\b|\b(became|is) (a )?(customer|client)\b|"
-               r"\b(lead|deal|opportunity|sales|life ?cycle|pipeline|funnel) (status|stage)\b|"
-               r"^(status|stage)$|"
-               r"\b(gewonnen|verloren|abgeschlossen|abschluss(datum)?|verlustgrund|gekundigt|"
-               r"rechnung\w*|gagnee?|perdue?|cloture\w*|facture|ganad[ao]|perdid[ao]|cerrad[ao]|"
-               r"factura)\b"),
-)  # fmt: skip
+    re.compile(
+        r"\b(last|latest|recent)\b(?! (name|year|quarter|month|funding|round|employer|job|"
+        r"school|degree|mile|digits?)\b)|\b(modified|updated|changed)\b|"
+        r"\b(letzte[nrs]?|zuletzt|geandert|aktualisiert|derniere?|modifiee?|ultim[ao]|"
+        r"modificad[ao])\b"
+    ),
+    re.compile(
+        r"\b(convert\w*|conversion|closed|closing|won|lost|churn\w*|signed(?! up)|"
+        r"invoiced?|disposition|disqualif\w+|rejected|rejection|outcome)\b|"
+        r"\bclose (date|day|time|reason|at|on)\b|\b(cancel\w*|cancelled) (date|reason|at)\b|"
+        r"\b(loss|win|exit|decline) reason\b|^reason$|^reason (closed|code)$|"
+        r"\b(customer|client) since\b|\b(became|is) (a )?(customer|client)\b|"
+        r"\b(lead|deal|opportunity|sales|life ?cycle|pipeline|funnel) (status|stage)\b|"
+        r"^(status|stage)$|"
+        r"\b(gewonnen|verloren|abgeschlossen|abschluss(datum)?|verlustgrund|gekundigt|"
+        r"rechnung\w*|gagnee?|perdue?|cloture\w*|facture|ganad[ao]|perdid[ao]|cerrad[ao]|"
+        r"factura)\b"
+    ),
+)
 
 
 def _named(field: Field, sample: Sample) -> Check | None:
@@ -261,8 +291,12 @@ def _dated_later(field: Field, sample: Sample) -> Check | None:
         return Check("LS108", verdict, f"{evidence} of their lead.")
     told = field.told(sample.ended).value
     verdict = Verdict.SUSPECT if told >= 0.65 else Verdict.FINE
-    return Check("LS108", verdict, f"{evidence} of their lead, {beyond:,} of them beyond the "
-                 f"export: a plan, which ranks {told:.0%} of pairs rightly.")  # fmt: skip
+    return Check(
+        "LS108",
+        verdict,
+        f"{evidence} of their lead, {beyond:,} of them beyond the "
+        f"export: a plan, which ranks {told:.0%} of pairs rightly.",
+    )
 
 
 def _dated_at_closing(times: Ints, dated: Bools, sample: Sample) -> Check | None:
@@ -272,8 +306,11 @@ def _dated_at_closing(times: Ints, dated: Bools, sample: Sample) -> Check | None
     near = known & (np.abs(times - np.where(known, sample.closed, 0)) <= DAY)
     if near.sum() < FEW or near.sum() < 0.5 * known.sum():
         return None
-    return Check("LS108", Verdict.LEAK, f"{near.sum():,} of {known.sum():,} dates of closed leads "
-                 "lie within a day of the closing.")  # fmt: skip
+    return Check(
+        "LS108",
+        Verdict.LEAK,
+        f"{near.sum():,} of {known.sum():,} dates of closed leads lie within a day of the closing.",
+    )
 
 
 def _moved_by_closing(field: Field, sample: Sample) -> Check | None:
@@ -286,8 +323,11 @@ def _moved_by_closing(field: Field, sample: Sample) -> Check | None:
     if told.low < 0.85 or told.value < by_time + 0.1:
         return None
     verdict = Verdict.LEAK if told.low >= 0.95 and sample.in_order else Verdict.SUSPECT
-    return Check("LS110", verdict, f"Its values tell closed from open leads"
-                 f"{_same_time(sample)} in {told.value:.0%} of pairs.")  # fmt: skip
+    return Check(
+        "LS110",
+        verdict,
+        f"Its values tell closed from open leads{_same_time(sample)} in {told.value:.0%} of pairs.",
+    )
 
 
 def _identifier_or_constant(field: Field, sample: Sample) -> Check | None:

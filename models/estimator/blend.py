@@ -65,8 +65,11 @@ class Blend:
 
     def __post_init__(self) -> None:
         """Refuse a half that is missing, or there in vain."""
-        shares = zip((self.logistic_weight, 1 - self.logistic_weight), (self.logistic, self.trees),
-                     strict=True)  # fmt: skip
+        shares = zip(
+            (self.logistic_weight, 1 - self.logistic_weight),
+            (self.logistic, self.trees),
+            strict=True,
+        )
         if not 0 <= self.logistic_weight <= 1 or any((s > 0) != (h is not None) for s, h in shares):
             raise ValueError("a half of the blend is missing, or has no weight")
 

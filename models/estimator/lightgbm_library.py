@@ -29,15 +29,33 @@ SIGNATURES: dict[str, tuple[Any, ...]] = {
     "LGBM_BoosterLoadModelFromString": (_text, _pointer, _pointer),
     "LGBM_BoosterGetNumFeature": (_pointer, _pointer),
     "LGBM_BoosterPredictForMat": (
-        _pointer, _pointer, _int, _int32, _int32, _int, _int, _int, _int, _text, _pointer, _pointer,
+        _pointer,
+        _pointer,
+        _int,
+        _int32,
+        _int32,
+        _int,
+        _int,
+        _int,
+        _int,
+        _text,
+        _pointer,
+        _pointer,
     ),
     "LGBM_BoosterPredictForMatSingleRowFastInit": (
-        _pointer, _int, _int, _int, _int, _int32, _text, _pointer,
+        _pointer,
+        _int,
+        _int,
+        _int,
+        _int,
+        _int32,
+        _text,
+        _pointer,
     ),
     "LGBM_BoosterPredictForMatSingleRowFast": (_pointer, _pointer, _pointer, _pointer),
     "LGBM_FastConfigFree": (_pointer,),
     "LGBM_BoosterFree": (_pointer,),
-}  # fmt: skip
+}
 
 
 class LoadedBooster:
@@ -64,16 +82,25 @@ class LoadedBooster:
         self._booster, count = _pointer(), _int()
         _call(
             "LGBM_BoosterLoadModelFromString",
-            text.encode(), ctypes.byref(count), ctypes.byref(self._booster),
-        )  # fmt: skip
+            text.encode(),
+            ctypes.byref(count),
+            ctypes.byref(self._booster),
+        )
         weakref.finalize(self, _call, "LGBM_BoosterFree", self._booster)
         _call("LGBM_BoosterGetNumFeature", self._booster, ctypes.byref(count))
         self.n_features = count.value
         self._one_row = _pointer()
         _call(
-            "LGBM_BoosterPredictForMatSingleRowFastInit", self._booster, RAW_SCORE, FIRST, ALL,
-            FLOAT64, self.n_features, _parameters(1), ctypes.byref(self._one_row),
-        )  # fmt: skip
+            "LGBM_BoosterPredictForMatSingleRowFastInit",
+            self._booster,
+            RAW_SCORE,
+            FIRST,
+            ALL,
+            FLOAT64,
+            self.n_features,
+            _parameters(1),
+            ctypes.byref(self._one_row),
+        )
         weakref.finalize(self, _call, "LGBM_FastConfigFree", self._one_row)  # before the booster
         self._predict_one = _library().LGBM_BoosterPredictForMatSingleRowFast
 
@@ -96,15 +123,27 @@ class LoadedBooster:
         rows = np.require(features, np.float64, "C" if is_by_rows else "F")
         found, length = np.empty(n), _int64()
         if n == 1:
-            _check(self._predict_one(
-                self._one_row, rows.ctypes.data, ctypes.byref(length), found.ctypes.data
-            ))  # fmt: skip
+            _check(
+                self._predict_one(
+                    self._one_row, rows.ctypes.data, ctypes.byref(length), found.ctypes.data
+                )
+            )
         elif n:
             _call(
-                "LGBM_BoosterPredictForMat", self._booster, rows.ctypes.data, FLOAT64, n, width,
-                is_by_rows, RAW_SCORE, FIRST, ALL, _parameters(1 if n < MANY_ROWS else 0),
-                ctypes.byref(length), found.ctypes.data,
-            )  # fmt: skip
+                "LGBM_BoosterPredictForMat",
+                self._booster,
+                rows.ctypes.data,
+                FLOAT64,
+                n,
+                width,
+                is_by_rows,
+                RAW_SCORE,
+                FIRST,
+                ALL,
+                _parameters(1 if n < MANY_ROWS else 0),
+                ctypes.byref(length),
+                found.ctypes.data,
+            )
         return found
 
 

@@ -141,8 +141,13 @@ class Logistic:
         terms = self.terms
         columns = (*terms.numeric, *terms.categorical)
         per_number = (terms.low, terms.high, terms.median, terms.mean, terms.scale)
-        numbers = (*self.coefficients, *self.centre, self.intercept, terms.reach,
-                   *(number for row in (*per_number, *terms.codes) for number in row))  # fmt: skip
+        numbers = (
+            *self.coefficients,
+            *self.centre,
+            self.intercept,
+            terms.reach,
+            *(number for row in (*per_number, *terms.codes) for number in row),
+        )
         fits = (
             sorted(columns) == list(range(n_features))
             and all(len(row) == len(terms.numeric) for row in per_number)

@@ -52,5 +52,6 @@ class BoostedTrees:
     def explained(self, features: Floats) -> tuple[Floats, Floats]:
         """Give `margin` and `contributions` at once."""
         return self._explained.explained(features) or (
-            self.margin(features), self.contributions(features)
-        )  # fmt: skip
+            self.margin(features),
+            self.contributions(features),
+        )

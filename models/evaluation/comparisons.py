@@ -299,8 +299,9 @@ def lasting_trend(wins: Ints, n: Ints) -> tuple[float, float]:
     line = share + x * (wins * x).sum() / (n * x**2).sum()
     scatter = float(((wins - n * line) ** 2 / (n * share * (1 - share))).sum()) / (k - 2)
     p = float(2 * student.sf(abs(z) / np.sqrt(max(scatter, 1.0)), k - 2))
-    first, last = ((int(wins[part].sum()), int(n[part].sum()))
-                   for part in (slice(half), slice(k - half, k)))  # fmt: skip
+    first, last = (
+        (int(wins[part].sum()), int(n[part].sum())) for part in (slice(half), slice(k - half, k))
+    )
     way = last[0] / last[1] - first[0] / first[1]
     return z, max(p, two_shares(*first, *last)) if way * z > 0 else 1.0
 

@@ -123,8 +123,12 @@ def judge_interactions(
         members = scorer.reasoner.members[place]
         strength = np.abs(of_signals.of_features[:, members]).mean(axis=0)
         mover = members[int(strength.argmax())]
-        split = split_of(scorer.reasoner.features[mover], signal, features[:, mover],
-                         of_signals.of_signals[:, place])  # fmt: skip
+        split = split_of(
+            scorer.reasoner.features[mover],
+            signal,
+            features[:, mover],
+            of_signals.of_signals[:, place],
+        )
         if split is not None:
             splits.append((split, members))
     splits = splits[:MOST_SIGNALS]
@@ -141,8 +145,11 @@ def judge_interactions(
             continue
         own = alone[a] if first is splits[a] else alone[b]
         joint = drawn.effect([*first[1], *second[1]])
-        found.append(_interaction(first[0], second[0], own, joint, alone[a] + alone[b], together,
-                                  drawn.weights))  # fmt: skip
+        found.append(
+            _interaction(
+                first[0], second[0], own, joint, alone[a] + alone[b], together, drawn.weights
+            )
+        )
     return sorted(found, key=lambda each: -each.strength)
 
 
@@ -217,9 +224,14 @@ def _fewest_together(first: Bools, second: Bools) -> int:
 
 
 def _interaction(
-    first: Split, second: Split, own: Floats, joint: Floats, apart: Floats,
-    together: list[Bools], weights: Floats,
-) -> Interaction:  # fmt: skip
+    first: Split,
+    second: Split,
+    own: Floats,
+    joint: Floats,
+    apart: Floats,
+    together: list[Bools],
+    weights: Floats,
+) -> Interaction:
     beyond = joint - apart
     of_lead = beyond.mean(axis=1)
     squares, all_squares = _squares(beyond), _squares(joint)
@@ -248,10 +260,19 @@ def _interaction(
     moved = own_points[in_first].mean() - own_points[~in_first].mean()
     inside = moved + extra[in_first & in_second].mean() - extra[~in_first & in_second].mean()
     return Interaction(
-        first, second, float(inside), float(inside) - gap, gap, low, high,
-        float(np.sqrt(square)), float(weakest), float(strongest),
-        float(np.clip(square / spread, 0.0, 1.0)) if spread > 0 else 0.0, len(of_lead),
-    )  # fmt: skip
+        first,
+        second,
+        float(inside),
+        float(inside) - gap,
+        gap,
+        low,
+        high,
+        float(np.sqrt(square)),
+        float(weakest),
+        float(strongest),
+        float(np.clip(square / spread, 0.0, 1.0)) if spread > 0 else 0.0,
+        len(of_lead),
+    )
 
 
 def _squares(met: Floats) -> Floats:

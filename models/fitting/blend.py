@@ -220,9 +220,14 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_consistent_length(X, lead)
         self._check_directions(X.shape[1])
         rows = Examples(
-            X, label, weight, lead,
-            tuple(self.categorical), tuple(self.directions), tuple(self.growing),
-        )  # fmt: skip
+            X,
+            label,
+            weight,
+            lead,
+            tuple(self.categorical),
+            tuple(self.directions),
+            tuple(self.growing),
+        )
         self.settings_: BlendSettings | None = None
         self.blend_: Blend | BaseRate
         if rows.rarer < FEWEST_OUTCOMES:
@@ -256,10 +261,12 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     ) -> BlendSettings:
         can_weigh = min(older.rarer, newer.rarer) >= ENOUGH_TO_WEIGH
         strength, reach = choose_logistic(
-            (older if can_weigh else rows).columns, newer.columns if can_weigh else None,
-            (older if can_weigh else rows).categorical, self.seed,
+            (older if can_weigh else rows).columns,
+            newer.columns if can_weigh else None,
+            (older if can_weigh else rows).categorical,
+            self.seed,
             (older if can_weigh else rows).growing,
-        )  # fmt: skip
+        )
         on_share(0.4)
         if not can_weigh:
             few, n = min(("newest", newer.rarer), ("older", older.rarer), key=lambda side: side[1])
@@ -272,8 +279,10 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 older.columns[:3],
                 newer.columns[:3],
                 list(older.categorical),
-                seed=self.seed, parameters=self.tree_parameters, directions=older.directions,
-            )  # fmt: skip
+                seed=self.seed,
+                parameters=self.tree_parameters,
+                directions=older.directions,
+            )
         else:
             grown = self._trees(older, None, lambda share: None).trees.margin(newer.features)
         on_share(1.0)
@@ -304,9 +313,15 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _logistic(self, rows: Examples, strength: float, reach: float) -> Logistic:
         return fit_logistic(
-            rows.features, rows.label, rows.weight, rows.categorical, growing=rows.growing,
-            strength=strength, reach=reach, directions=rows.directions,
-        )  # fmt: skip
+            rows.features,
+            rows.label,
+            rows.weight,
+            rows.categorical,
+            growing=rows.growing,
+            strength=strength,
+            reach=reach,
+            directions=rows.directions,
+        )
 
     def _out_of_fold(self, rows: Examples, settings: BlendSettings) -> Floats:
         """Log-odds of each row from logistic regressions that never saw its lead."""
@@ -320,10 +335,17 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _trees(self, rows: Examples, rounds: int | None, on_share: Callable[[float], None]) -> Any:
         return fit_trees(
-            rows.features, rows.label, rows.weight, rows.lead, list(rows.categorical),
-            seed=self.seed, rounds=rounds, parameters=self.tree_parameters,
-            directions=rows.directions, on_share=on_share,
-        )  # fmt: skip
+            rows.features,
+            rows.label,
+            rows.weight,
+            rows.lead,
+            list(rows.categorical),
+            seed=self.seed,
+            rounds=rounds,
+            parameters=self.tree_parameters,
+            directions=rows.directions,
+            on_share=on_share,
+        )
 
     def decision_function(self, X: Any) -> Floats:
         """Log-odds of a win, shape (n,)."""

@@ -142,10 +142,12 @@ def choose_logistic(
                     _fit_terms(each, design, label[~held], weight[~held], strength)
                     for each, design, held in zip(terms, designs, kept, strict=True)
                 ]
-                unseen = np.concatenate([
-                    weight[held] * row_losses(each.margin(features[held]), label[held])
-                    for each, held in zip(fitted, kept, strict=True)
-                ])  # fmt: skip
+                unseen = np.concatenate(
+                    [
+                        weight[held] * row_losses(each.margin(features[held]), label[held])
+                        for each, held in zip(fitted, kept, strict=True)
+                    ]
+                )
                 losses[strength, reach] = float(unseen.sum() / weight[np.any(kept, axis=0)].sum())
                 if newer is not None:
                     margin = np.mean([each.margin(newer[0]) for each in fitted], axis=0)

@@ -26,9 +26,15 @@ LONGEST = 34
 
 
 def rates_chart(
-    rows: Sequence[Row], title: str, about: str, *, what: str, base: float | None, form: str = "%",
+    rows: Sequence[Row],
+    title: str,
+    about: str,
+    *,
+    what: str,
+    base: float | None,
+    form: str = "%",
     base_name: str = "all leads",
-) -> alt.LayerChart | None:  # fmt: skip
+) -> alt.LayerChart | None:
     """Draw a share or mean of each group with its interval, beside that of all leads.
 
     A group with too few leads to say anything of its share is left out; None if all are.
@@ -128,16 +134,24 @@ def funnel_chart(rows: Sequence[Row], title: str, about: str) -> alt.LayerChart:
     y = alt.Y("label:N", sort=list(table["label"]), title=None, axis=alt.Axis(labelLimit=260))
     most = float(table["reached"].max()) * 1.25
     x = alt.X("reached:Q", title="Mature leads that reached it", scale=alt.Scale(domain=[0, most]))
-    bars = alt.Chart(table).mark_bar(color=BLUE, height=20).encode(
-        y=y, x=x, tooltip=[
-            alt.Tooltip("label:N", title="step"),
-            alt.Tooltip("reached:Q", title="leads", format=","),
-            alt.Tooltip("share:Q", title="of all", format=".1%"),
-        ],
-    )  # fmt: skip
-    texts = alt.Chart(table).mark_text(align="left", dx=5, fontSize=13).encode(
-        y=y, x="reached:Q", text="said:N"
-    )  # fmt: skip
+    bars = (
+        alt.Chart(table)
+        .mark_bar(color=BLUE, height=20)
+        .encode(
+            y=y,
+            x=x,
+            tooltip=[
+                alt.Tooltip("label:N", title="step"),
+                alt.Tooltip("reached:Q", title="leads", format=","),
+                alt.Tooltip("share:Q", title="of all", format=".1%"),
+            ],
+        )
+    )
+    texts = (
+        alt.Chart(table)
+        .mark_text(align="left", dx=5, fontSize=13)
+        .encode(y=y, x="reached:Q", text="said:N")
+    )
     return _titled(bars + texts, title, about, height=32 * len(table))
 
 
@@ -177,9 +191,15 @@ def months_chart(
 
 
 def lines_chart(
-    rows: Sequence[Row], title: str, about: str, *, x: str, y: str, form: str = "%",
+    rows: Sequence[Row],
+    title: str,
+    about: str,
+    *,
+    x: str,
+    y: str,
+    form: str = "%",
     x_form: str | None = None,
-) -> alt.LayerChart | alt.Chart:  # fmt: skip
+) -> alt.LayerChart | alt.Chart:
     """Draw several series over numbers or names in order: `x`, `series`, `value`, `n`.
 
     A row may hold `low` and `high`: an interval. A share of too few leads is left out; over
@@ -196,11 +216,19 @@ def lines_chart(
         about += f"; points of fewer than {FEWEST_LEADS} leads drawn as one with the next"
         rows = _pooled(rows)
     table = pd.DataFrame(
-        [{**_figures(r), "x": r["x"], "series": shown(r["series"], LONGEST),
-          "span": r.get("span", r["x"])} for r in rows]
-    )  # fmt: skip
-    form = _with_digits(form, [table[["value", "low"]].min().min(),
-                               table[["value", "high"]].max().max()])  # fmt: skip
+        [
+            {
+                **_figures(r),
+                "x": r["x"],
+                "series": shown(r["series"], LONGEST),
+                "span": r.get("span", r["x"]),
+            }
+            for r in rows
+        ]
+    )
+    form = _with_digits(
+        form, [table[["value", "low"]].min().min(), table[["value", "high"]].max().max()]
+    )
     axis = alt.Axis(labelAngle=0 if is_number else -60)
     if x_form is not None:
         axis = alt.Axis(format=_with_digits(x_form, [table["x"].min(), table["x"].max()]))
@@ -290,9 +318,14 @@ def _point(rows: Sequence[Row]) -> Row:
 
 
 def series_chart(
-    rows: Sequence[Row], title: str, about: str, *, what: str, series: Sequence[tuple[str, str]],
+    rows: Sequence[Row],
+    title: str,
+    about: str,
+    *,
+    what: str,
+    series: Sequence[tuple[str, str]],
     form: str = "%",
-) -> alt.Chart:  # fmt: skip
+) -> alt.Chart:
     """Draw several figures of each group side by side, told apart by shape and colour.
 
     Parameters
@@ -306,13 +339,18 @@ def series_chart(
     form = _with_digits(form, [min(values, default=0.0), max(values, default=0.0)])
     table = pd.DataFrame(
         [
-            {"label": _label(r), "full": shown(r["name"]), "series": said, "value": r[key],
-             "n": r.get("n")}
+            {
+                "label": _label(r),
+                "full": shown(r["name"]),
+                "series": said,
+                "value": r[key],
+                "n": r.get("n"),
+            }
             for r in list(rows)[:MOST_BARS]
             for key, said in series
             if r[key] is not None
         ]
-    )  # fmt: skip
+    )
     names, legend = [said for _, said in series], _legend()
     order = list(dict.fromkeys(table["label"]))
     chart = (

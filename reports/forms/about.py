@@ -6,8 +6,12 @@ from typing import Any
 from reports.forms.cells import is_number, written
 from reports.forms.html_page import shown
 
-COUNTS = {"leads": "Leads", "mature": "Mature: watched long enough", "won": "Won of the mature",
-          "open": "Open"}  # fmt: skip
+COUNTS = {
+    "leads": "Leads",
+    "mature": "Mature: watched long enough",
+    "won": "Won of the mature",
+    "open": "Open",
+}
 WITHOUT_TIMES = {"mature": "With an outcome", "won": "Won"}
 
 

@@ -17,11 +17,20 @@ PICTURE_PPI = 144
 MOST_TEXT = 10_000  # characters; expressions of our own are far shorter
 INHERITED = frozenset(  # what every object of JavaScript has
     (
-        "constructor", "hasOwnProperty", "isPrototypeOf", "propertyIsEnumerable", "toLocaleString",
-        "toString", "valueOf", "__defineGetter__", "__defineSetter__", "__lookupGetter__",
-        "__lookupSetter__", "__proto__",
+        "constructor",
+        "hasOwnProperty",
+        "isPrototypeOf",
+        "propertyIsEnumerable",
+        "toLocaleString",
+        "toString",
+        "valueOf",
+        "__defineGetter__",
+        "__defineSetter__",
+        "__lookupGetter__",
+        "__lookupSetter__",
+        "__proto__",
     )
-)  # fmt: skip
+)
 VEGA_LITE = alt.SCHEMA_VERSION.rpartition(".")[0]  # v6.4 of v6.4.1
 
 _ID = re.compile(r'(\bid="|url\(#)(?=(clip|gradient)[\w-]*["()])')
@@ -95,8 +104,12 @@ def _packed(png: bytes) -> bytes:
             pixels += png[at + 8 : end - 4]
         elif kind == b"IEND":
             content = b"IDAT" + zlib.compress(zlib.decompress(pixels), 6)
-            parts += [(len(content) - 4).to_bytes(4, "big"), content,
-                      zlib.crc32(content).to_bytes(4, "big"), png[at:end]]  # fmt: skip
+            parts += [
+                (len(content) - 4).to_bytes(4, "big"),
+                content,
+                zlib.crc32(content).to_bytes(4, "big"),
+                png[at:end],
+            ]
         else:
             parts.append(png[at:end])
         at = end

@@ -155,11 +155,15 @@ def _files_of_report(folder: Path) -> set[str]:
     except (OSError, ValueError, KeyError, TypeError):
         return set()
     return {
-        PAGE, RECORD, INDEX, DEFINITIONS, f"{SHEET}.html",
+        PAGE,
+        RECORD,
+        INDEX,
+        DEFINITIONS,
+        f"{SHEET}.html",
         *(f"{slug}.md" for slug in slugs),
         *(f"csv/{name}.csv" for name in figures),
         *(f"pictures/{name}.png" for name in figures),
-    }  # fmt: skip
+    }
 
 
 def _write_all(report: Report, folder: Path, at: str) -> None:

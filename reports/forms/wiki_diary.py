@@ -67,8 +67,10 @@ def share(report: Report, folder: Path, who: str, at: datetime.datetime) -> Path
         days = {found.name for found in folder.glob("*.md") if _PAGE.fullmatch(found.name)}
         text = _renewed(page, BEGIN % (b" of " + of), _page(report, who, at), _NOTES)
         texts = {page: text, folder / INDEX: b""}
-        listed = {name: texts.get(folder / name) or (folder / name).read_bytes()
-                  for name in sorted({*days, page.name}, reverse=True)}  # fmt: skip
+        listed = {
+            name: texts.get(folder / name) or (folder / name).read_bytes()
+            for name in sorted({*days, page.name}, reverse=True)
+        }
         texts[folder / INDEX] = _renewed(folder / INDEX, BEGIN % b"", _index(listed), b"")
         folder.mkdir(parents=True, exist_ok=True)
         for path, content in texts.items():

@@ -92,9 +92,16 @@ def activities_page(rows: ReportRows) -> Page:
             continue
         column = content_column(rows) if place else ""
         section, takeaways = _early(
-            heading, [names[c] for c in codes], families[place], looks[place].had, known, about,
-            days, f"activities-{place}", column,
-        )  # fmt: skip
+            heading,
+            [names[c] for c in codes],
+            families[place],
+            looks[place].had,
+            known,
+            about,
+            days,
+            f"activities-{place}",
+            column,
+        )
         sections.append(section)
         told += takeaways
     if funnel is not None and funnel.stages:
@@ -279,21 +286,28 @@ def _by_stage(
             kinds_told.add(i)
             told.append(takeaway)
     held = sum(each.holds for _, each in items)
-    table.sort(key=lambda row: -abs(np.log(row["ratio"])) if row["p"] and row["p"] < CHANCE and
-               row["ratio"] else 0.0)  # fmt: skip
+    table.sort(
+        key=lambda row: (
+            -abs(np.log(row["ratio"])) if row["p"] and row["p"] < CHANCE and row["ratio"] else 0.0
+        )
+    )
     finding = (
         f"{held or 'None'} of {len(items)} pairs of a stage and an activity go with more wins, or "
         "with fewer, by more than chance"
     )
     columns = (
-        Column("name", "Stage and activity"), Column("n", "Leads with it", "count"),
+        Column("name", "Stage and activity"),
+        Column("n", "Leads with it", "count"),
         Column("wins", "Won", "count"),
         Column("value", "Conversion with it", "share", "with_activity_share"),
-        Column("low", "from (95 %)", "share"), Column("high", "to (95 %)", "share"),
+        Column("low", "from (95 %)", "share"),
+        Column("high", "to (95 %)", "share"),
         Column("ratio", "Against all in the stage", "ratio", "activity_ratio"),
-        Column("ratio_low", "from (95 %)", "ratio"), Column("ratio_high", "to (95 %)", "ratio"),
-        Column("p", "p, corrected", "ratio", "chance"), Column("verdict", "Verdict"),
-    )  # fmt: skip
+        Column("ratio_low", "from (95 %)", "ratio"),
+        Column("ratio_high", "to (95 %)", "ratio"),
+        Column("p", "p, corrected", "ratio", "chance"),
+        Column("verdict", "Verdict"),
+    )
     about = f"leads still open {days:g} days after entering the stage, looked at then"
     figure = Figure("activities-stages", finding, about, columns, tuple(table))
     return Section("At which stage", (), (figure,)), told[:2]
@@ -321,9 +335,12 @@ def _attribution(rows: ReportRows, log: Log) -> list[Section]:
             if stacked[:, i].max() > 0:
                 each = stacked[:, i]
                 table.append(
-                    {"name": [*names, NO_CONTENT][i], **dict(zip(WAYS, map(float, each),
-                     strict=True)), "disagreement": float(each.max() - each.min())}
-                )  # fmt: skip
+                    {
+                        "name": [*names, NO_CONTENT][i],
+                        **dict(zip(WAYS, map(float, each), strict=True)),
+                        "disagreement": float(each.max() - each.min()),
+                    }
+                )
         widest = max(table, key=lambda row: row["disagreement"])
         most, least = (pick(WAYS, key=lambda way: widest[way]) for pick in (max, min))
         finding = (
@@ -338,13 +355,23 @@ def _attribution(rows: ReportRows, log: Log) -> list[Section]:
         )
         about = f"won leads with an activity up to their closing, n = {found.n_wins:,}"
         chart = series_chart(
-            table, finding, about, what="Share of the wins",
+            table,
+            finding,
+            about,
+            what="Share of the wins",
             series=[(way, METRICS[way].title) for way in WAYS],
-        )  # fmt: skip
+        )
         figures.append(
-            Figure(f"attribution-{name}", finding, about, columns, tuple(table), chart,
-                   "Four conventions, no causes. Where they disagree, none is the right one.")
-        )  # fmt: skip
+            Figure(
+                f"attribution-{name}",
+                finding,
+                about,
+                columns,
+                tuple(table),
+                chart,
+                "Four conventions, no causes. Where they disagree, none is the right one.",
+            )
+        )
     return [Section(heading, (), tuple(figures))]
 
 
@@ -394,9 +421,14 @@ def _gaps(rows: ReportRows, log: Log) -> tuple[Section, tuple[Takeaway, ...]]:
         name = f"{row['stage']} × {row['segment']}: {row['group']}"
         contents = {key: row[key] for key in ("per_lead", "usual")}
         rows_.append(
-            {**each.row(), "name": name, **contents, "p_contents": p,
-             "gap": "yes" if is_gap else "no"}
-        )  # fmt: skip
+            {
+                **each.row(),
+                "name": name,
+                **contents,
+                "p_contents": p,
+                "gap": "yes" if is_gap else "no",
+            }
+        )
         if is_gap:
             told.append(
                 Takeaway(
@@ -412,25 +444,32 @@ def _gaps(rows: ReportRows, log: Log) -> tuple[Section, tuple[Takeaway, ...]]:
     rows_.sort(key=lambda row: (row["gap"] != "yes", row["ratio"] or 1))
     told.sort(key=lambda t: t.evidence["ratio_high"] or 1)
     columns = (
-        Column("name", "Stage and kind of lead"), Column("gap", "Less of both"),
-        Column("n", "Reached the stage", "count"), Column("wins", "Go on", "count"),
+        Column("name", "Stage and kind of lead"),
+        Column("gap", "Less of both"),
+        Column("n", "Reached the stage", "count"),
+        Column("wins", "Go on", "count"),
         Column("value", "Goes on", "share", "step_share"),
-        Column("low", "from (95 %)", "share"), Column("high", "to (95 %)", "share"),
-        Column("ratio", "Against all in the stage", "ratio"), Column("verdict", "Verdict"),
+        Column("low", "from (95 %)", "share"),
+        Column("high", "to (95 %)", "share"),
+        Column("ratio", "Against all in the stage", "ratio"),
+        Column("verdict", "Verdict"),
         Column("per_lead", "Contents a lead", "ratio", "contents_per_lead"),
         Column("usual", "Contents a lead, all", "ratio", "contents_per_lead"),
         Column("p_contents", "p of contents, corrected", "ratio", "chance"),
-    )  # fmt: skip
+    )
     finding = (
         f"{len(told) or 'None'} of {len(rows_)} kinds of leads in a stage go on less often than "
         "the others and see less content, both by more than chance"
     )
     figure = Figure(
-        "activities-gaps", finding, "mature leads that reached the stage within the horizon; "
+        "activities-gaps",
+        finding,
+        "mature leads that reached the stage within the horizon; "
         "contents seen in it by those that entered it",
-        columns, tuple(rows_),
+        columns,
+        tuple(rows_),
         note="Less content may be the cause of fewer going on, or its consequence.",
-    )  # fmt: skip
+    )
     return Section(heading, (), (figure,)), tuple(told[:2])
 
 

@@ -16,8 +16,20 @@ SLUG, TITLE = "age", "Age and time"
 LEAD = "How long is a lead worth waiting for, and does conversion change over time?"
 AGES = (0.0, 1 / 24, 0.5, 1.0, 3.0, 7.0, 14.0, 30.0, 60.0, 90.0, 180.0)
 MOST_MONTHS = 36
-MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September",
-          "October", "November", "December")  # fmt: skip
+MONTHS = (
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+)
 
 
 def age_page(rows: ReportRows) -> Page:
@@ -49,20 +61,26 @@ def _ages(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
         won = rows.won_within(lead, at)
         table.append(
             interval_row(
-                _age_name(age), int((there & won).sum()), int(there.sum()), x=age,
+                _age_name(age),
+                int((there & won).sum()),
+                int(there.sum()),
+                x=age,
                 series="won within a horizon from then",
                 in_by=float((days <= age).mean()) if len(days) else None,
             )
-        )  # fmt: skip
+        )
     table = [row for row in table if row["n"]]
     if not table:
         return Section(heading, needs="Leads that were watched for a whole horizon."), []
     columns = (
-        Column("name", "Age"), Column("n", "Open then", "count"), Column("wins", "Won", "count"),
+        Column("name", "Age"),
+        Column("n", "Open then", "count"),
+        Column("wins", "Won", "count"),
         Column("value", "Won from then on", "share", "won_at_age"),
-        Column("low", "from (95 %)", "share"), Column("high", "to (95 %)", "share"),
+        Column("low", "from (95 %)", "share"),
+        Column("high", "to (95 %)", "share"),
         Column("in_by", "Wins already in", "share", "wins_by_age"),
-    )  # fmt: skip
+    )
     told = []
     new = table[0]
     judged = [r for r in table[1:] if r["n"] >= FEWEST_LEADS]
@@ -93,8 +111,11 @@ def _ages(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
             )
         )
     about = f"leads open at that age, watched for {rows.horizon_days:g} days from then"
-    chart = lines_chart(table, finding, about, x="Age of the lead, days",
-                        y="Won from then on") if len(table) > 1 else None  # fmt: skip
+    chart = (
+        lines_chart(table, finding, about, x="Age of the lead, days", y="Won from then on")
+        if len(table) > 1
+        else None
+    )
     figure = Figure("age-ages", finding, about, columns, tuple(table), chart)
     return Section(heading, (), (figure,)), told
 
@@ -161,11 +182,14 @@ def _months(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
                 )
             )
     columns = (
-        Column("name", "Month"), Column("n", "Leads", "count", "leads"),
-        Column("wins", "Won", "count"), Column("value", "Conversion", "share", "month_won_share"),
-        Column("low", "from (95 %)", "share"), Column("high", "to (95 %)", "share"),
+        Column("name", "Month"),
+        Column("n", "Leads", "count", "leads"),
+        Column("wins", "Won", "count"),
+        Column("value", "Conversion", "share", "month_won_share"),
+        Column("low", "from (95 %)", "share"),
+        Column("high", "to (95 %)", "share"),
         Column("mature", "Mature"),
-    )  # fmt: skip
+    )
     base = rows.rate[0] / max(rows.rate[1], 1)
     about = (
         f"{about_mature(rows)}; months with younger leads, or fewer than {FEWEST_LEADS}, are empty"

@@ -142,9 +142,18 @@ def _together(rows: ReportRows) -> tuple[Section, tuple[Takeaway, ...]]:
         beside = contrast(pair.wins, pair.n, *whole)
         name = f"{pair.columns[0]}: {pair.names[0]} × {pair.columns[1]}: {pair.names[1]}"
         table.append(
-            {"name": name, "n": pair.n, "wins": pair.wins, "value": value, "low": low,
-             "high": high, "expected": pair.expected, "ratio": beside.ratio, "p": p}
-        )  # fmt: skip
+            {
+                "name": name,
+                "n": pair.n,
+                "wins": pair.wins,
+                "value": value,
+                "low": low,
+                "high": high,
+                "expected": pair.expected,
+                "ratio": beside.ratio,
+                "p": p,
+            }
+        )
         kinds = " and ".join(
             f"{quoted(column)} {quoted(value)}"
             for column, value in zip(pair.columns, pair.names, strict=True)
@@ -161,13 +170,16 @@ def _together(rows: ReportRows) -> tuple[Section, tuple[Takeaway, ...]]:
         )
     finding = takeaways[0].sentence.partition(":")[0]
     columns_ = (
-        Column("name", "Pair"), Column("n", "Leads", "count", "mature_leads"),
-        Column("wins", "Won", "count"), Column("value", "Conversion", "share", "won_share"),
-        Column("low", "from (95 %)", "share"), Column("high", "to (95 %)", "share"),
+        Column("name", "Pair"),
+        Column("n", "Leads", "count", "mature_leads"),
+        Column("wins", "Won", "count"),
+        Column("value", "Conversion", "share", "won_share"),
+        Column("low", "from (95 %)", "share"),
+        Column("high", "to (95 %)", "share"),
         Column("expected", "If each value had its own effect only", "share", "expected_share"),
         Column("ratio", "Against all", "ratio", "won_ratio"),
         Column("p", "p, corrected", "ratio", "chance"),
-    )  # fmt: skip
+    )
     figure = Figure("audience-pairs", finding, about, columns_, tuple(table))
     said = (
         "Pairs that convert otherwise than an own effect of each value (in odds) would give, "

@@ -57,15 +57,23 @@ def capacity_page(rows: ReportRows) -> Page:
         for series, key in (("best first", "expected"), ("random order", "random"))
         for row in table
     ]
-    chart = lines_chart(lines, finding, about, x="Leads worked a week", y="Expected wins a week",
-                        form=",", x_form=",")  # fmt: skip
+    chart = lines_chart(
+        lines,
+        finding,
+        about,
+        x="Leads worked a week",
+        y="Expected wins a week",
+        form=",",
+        x_form=",",
+    )
     columns = (
-        Column("name", "Leads worked a week"), Column("share", "Of all", "share", "best_part"),
+        Column("name", "Leads worked a week"),
+        Column("share", "Of all", "share", "best_part"),
         Column("expected", "Expected wins, best first", "ratio", "expected_wins"),
         Column("random", "In random order", "ratio", "expected_wins"),
         Column("lift", "Against random order", "ratio"),
         Column("least", "Least probability worked", "share", "least_probability"),
-    )  # fmt: skip
+    )
     paragraphs = (
         (
             f"[report] leads_per_week says that sales can work {named:,} leads a week."
@@ -89,9 +97,15 @@ def _row(share: float, a_week: float, probability: Any) -> dict[str, Any]:
     expected = float(np.interp(place, np.arange(len(total)), total)) / len(probability) * a_week
     random = float(probability.mean()) * share * a_week
     least = float(probability[min(max(int(np.ceil(place)) - 1, 0), len(probability) - 1)])
-    return {"name": f"{share * a_week:,.1f}", "x": float(share * a_week), "share": float(share),
-            "expected": expected, "random": random, "lift": expected / max(random, 1e-12),
-            "least": least}  # fmt: skip
+    return {
+        "name": f"{share * a_week:,.1f}",
+        "x": float(share * a_week),
+        "share": float(share),
+        "expected": expected,
+        "random": random,
+        "lift": expected / max(random, 1e-12),
+        "least": least,
+    }
 
 
 def _check(rows: ReportRows, card: ModelCard, share: float) -> tuple[Section, tuple[Takeaway, ...]]:
@@ -122,10 +136,13 @@ def _check(rows: ReportRows, card: ModelCard, share: float) -> tuple[Section, tu
         if row["n"]:
             words.append(share_words(row["value"], row["low"], row["high"], row["n"]))
     columns = (
-        Column("name", "Which"), Column("n", "Leads", "count"), Column("wins", "Won", "count"),
+        Column("name", "Which"),
+        Column("n", "Leads", "count"),
+        Column("wins", "Won", "count"),
         Column("value", "Conversion", "share", "grade_won_share"),
-        Column("low", "from (95 %)", "share"), Column("high", "to (95 %)", "share"),
-    )  # fmt: skip
+        Column("low", "from (95 %)", "share"),
+        Column("high", "to (95 %)", "share"),
+    )
     about = f"leads open {days} ago, scored as of then by today's model, n = {len(won):,}"
     finding = (
         f"The best-scored {100 * share:.0f}{NO_BREAK}% of the leads of {days} ago held "

@@ -75,10 +75,16 @@ def _drivers(rows: ReportRows, scorer: LeadScorer) -> tuple[list[Section], list[
         strength = np.abs(parts.of_signals[:, reasoner.signals.index(row["signal"])])
         half = Z * float(strength.std()) / np.sqrt(len(strength))
         table.append(
-            {"name": row["signal"], "n": len(strength), "value": row["points"],
-             "low": max(row["points"] - half, 0.0), "high": row["points"] + half,
-             "share": row["share"], "direction": row["direction"]}
-        )  # fmt: skip
+            {
+                "name": row["signal"],
+                "n": len(strength),
+                "value": row["points"],
+                "low": max(row["points"] - half, 0.0),
+                "high": row["points"] + half,
+                "share": row["share"],
+                "direction": row["direction"],
+            }
+        )
     known, won = ended(rows, chosen, when, is_late)
     age = "a week after creation, or at creation if closed by then" if rows.has_times else "now"
     about = f"leads scored {age}, n = {len(chosen):,}"
@@ -90,14 +96,15 @@ def _drivers(rows: ReportRows, scorer: LeadScorer) -> tuple[list[Section], list[
         + ", ".join(quoted(row["name"]) for row in first)
     )
     columns = (
-        Column("name", "Signal"), Column("value", "Moves the score by", "number", "signal_points"),
-        Column("low", "from (95 %)", "number"), Column("high", "to (95 %)", "number"),
+        Column("name", "Signal"),
+        Column("value", "Moves the score by", "number", "signal_points"),
+        Column("low", "from (95 %)", "number"),
+        Column("high", "to (95 %)", "number"),
         Column("share", "Share of all", "share", "signal_share"),
         Column("direction", "Which way", "prose"),
-    )  # fmt: skip
+    )
     drawn = [{**row, "n": None} for row in table]  # the same for all
-    chart = rates_chart(drawn, finding, about, what="Points moved on average", base=None,
-                        form=",")  # fmt: skip
+    chart = rates_chart(drawn, finding, about, what="Points moved on average", base=None, form=",")
     figure = Figure("features-importance", finding, about, columns, tuple(table), chart)
     told = [
         Takeaway(
@@ -117,13 +124,21 @@ def _drivers(rows: ReportRows, scorer: LeadScorer) -> tuple[list[Section], list[
         scorer, features, signals, known, won, judged if rows.has_times else about
     )
     return [
-        Section(heading, ("The score of a lead is a sum of points, and ten points are twice the "
-                          "odds. This is how far each signal moves it, up or down.",), (figure,)),
-        Section("How points depend on values", (
-            "Each signal is shown by the one of its measures that moves the score most.",),
-            tuple(curves)),
+        Section(
+            heading,
+            (
+                "The score of a lead is a sum of points, and ten points are twice the "
+                "odds. This is how far each signal moves it, up or down.",
+            ),
+            (figure,),
+        ),
+        Section(
+            "How points depend on values",
+            ("Each signal is shown by the one of its measures that moves the score most.",),
+            tuple(curves),
+        ),
         together,
-    ], told + more  # fmt: skip
+    ], told + more
 
 
 def looks(rows: ReportRows, lead: Ints) -> tuple[Ints, Bools]:
@@ -171,23 +186,33 @@ def _curves(
             best, worst = best.replace("-", "−"), worst.replace("-", "−")
         finding = f"{shown(what, 90)}: {high} points for {best}, {low} for {worst}"
         columns = (
-            Column("name", shown(what, 60)), Column("n", "Leads", "count"),
+            Column("name", shown(what, 60)),
+            Column("n", "Leads", "count"),
             Column("value", "Points", "points", "value_points"),
-            Column("low", "from (95 %)", "points"), Column("high", "to (95 %)", "points"),
-        )  # fmt: skip
+            Column("low", "from (95 %)", "points"),
+            Column("high", "to (95 %)", "points"),
+        )
         chart: Any
         in_line = len(table) >= FEWEST_ON_LINE and feature.unit != "log-odds"
         if not in_line or any(row["x"] is None for row in table):
             half = MOST_BARS // 2  # the best and the worst values of many
             drawn = table if len(table) <= MOST_BARS else [*table[:half], *table[-half:]]
             note = f"; the {half} best and worst values" if len(drawn) < len(table) else ""
-            chart = rates_chart(drawn, finding, about + note, what="Points", base=0.0, form="+",
-                                base_name="no points")  # fmt: skip
+            chart = rates_chart(
+                drawn,
+                finding,
+                about + note,
+                what="Points",
+                base=0.0,
+                form="+",
+                base_name="no points",
+            )
         else:
             unit = f", {feature.unit}" if feature.unit in ("days", "hours") else ""
             drawn = [{**row, "series": what} for row in table]
-            chart = lines_chart(drawn, finding, about, x=f"{shown(what, 60)}{unit}", y="Points",
-                                form="+")  # fmt: skip
+            chart = lines_chart(
+                drawn, finding, about, x=f"{shown(what, 60)}{unit}", y="Points", form="+"
+            )
         figures.append(Figure(f"features-{i + 1}", finding, about, columns, tuple(table), chart))
     return figures
 
@@ -198,12 +223,16 @@ def _dependence(feature: Feature, values: Floats, points: Floats) -> list[dict[s
     groups: list[tuple[str, float | None, Floats]]
     if feature.unit in CODED:
         codes, place = np.unique(values[known], return_inverse=True)
-        groups = [(value_words(feature, float(code)), None, points[known][place == k])
-                  for k, code in enumerate(codes)]  # fmt: skip
+        groups = [
+            (value_words(feature, float(code)), None, points[known][place == k])
+            for k, code in enumerate(codes)
+        ]
     else:
-        edges = np.unique(np.quantile(values[known], np.arange(1, N_BINS) / N_BINS)) if (
-            known.any()
-        ) else np.zeros(0)  # fmt: skip
+        edges = (
+            np.unique(np.quantile(values[known], np.arange(1, N_BINS) / N_BINS))
+            if (known.any())
+            else np.zeros(0)
+        )
         place = np.searchsorted(edges, values[known], side="left")
         groups = _ranges(feature, values[known], points[known], place)
     if (~known).any():
@@ -212,8 +241,16 @@ def _dependence(feature: Feature, values: Floats, points: Floats) -> list[dict[s
         if len(part) >= FEWEST_IN_BIN:
             half = Z * float(part.std()) / np.sqrt(len(part))
             mean = float(part.mean())
-            table.append({"name": name, "x": x, "n": len(part), "value": mean,
-                          "low": mean - half, "high": mean + half})  # fmt: skip
+            table.append(
+                {
+                    "name": name,
+                    "x": x,
+                    "n": len(part),
+                    "value": mean,
+                    "low": mean - half,
+                    "high": mean + half,
+                }
+            )
     return sorted(table, key=lambda r: -r["value"]) if feature.unit in CODED else table
 
 
@@ -268,8 +305,13 @@ def _filled(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
     judged = [row for row in table if row["p"] is not None]
     for row, p in zip(judged, holm([row["p"] for row in judged]), strict=True):
         row["p"] = p
-    table.sort(key=lambda r: -abs(r["closed"] - r["open"]) if r["p"] is not None
-               else -abs((r["won"] or 0) - (r["lost"] or 0)))  # fmt: skip
+    table.sort(
+        key=lambda r: (
+            -abs(r["closed"] - r["open"])
+            if r["p"] is not None
+            else -abs((r["won"] or 0) - (r["lost"] or 0))
+        )
+    )
     far = [r for r in judged if r["p"] < CHANCE and abs(r["closed"] - (r["open"] or 0)) >= 0.1]
     about = ", ".join(f"{name} leads, n = {n:,}" for name, n in counts.items())
     finding = (
@@ -285,31 +327,46 @@ def _filled(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
             f"{percent(first['lost'] or 0, 0)} of the lost leads; too few are open to compare"
         )
     columns = (
-        Column("name", "Field"), Column("open", "Filled, open", "share", "fill_share"),
+        Column("name", "Field"),
+        Column("open", "Filled, open", "share", "fill_share"),
         Column("won", "Filled, won", "share", "fill_share"),
         Column("lost", "Filled, lost", "share", "fill_share"),
         Column("p", "p of open against closed, corrected", "ratio", "chance"),
-    )  # fmt: skip
+    )
     kept = [name for name in kinds if counts[name]]
     gaps = [
         {**row, "n": None} for row in table if any(row[name] not in (1.0, None) for name in kinds)
     ]
-    chart = series_chart(gaps, finding, f"{about}; fields that some leads lack",
-                         what="Share of leads with the field filled",
-                         series=[(name, name) for name in kept]) if gaps else None  # fmt: skip
+    chart = (
+        series_chart(
+            gaps,
+            finding,
+            f"{about}; fields that some leads lack",
+            what="Share of leads with the field filled",
+            series=[(name, name) for name in kept],
+        )
+        if gaps
+        else None
+    )
     told = [
         Takeaway(
             f"{quoted(row['name'])} is filled for {percent(row['open'])} of the open and "
             f"{percent(row['closed'])} of the closed leads: what is filled on closing says nothing "
             "about a new lead.",
-            {"value": row["open"], "low": None, "high": None, "n": row["n"],
-             "closed": row["closed"], "p": row["p"]},
+            {
+                "value": row["open"],
+                "low": None,
+                "high": None,
+                "n": row["n"],
+                "closed": row["closed"],
+                "p": row["p"],
+            },
             "fill_share",
             "features-filled",
         )
         for row in sorted(far, key=lambda r: -(r["closed"] - r["open"]))[:1]
         if row["closed"] > row["open"]
-    ]  # fmt: skip
+    ]
     figure = Figure("features-filled", finding, about, columns, tuple(table), chart)
     return Section("How fields are filled", (), (figure,)), told
 
@@ -341,14 +398,16 @@ def _left_out(rows: ReportRows) -> Section:
             row = next(row for row in table if row["name"] == name)
             row["today"] = _said(each)
         else:
-            table.append({**_left(name, "the audit of today's records objects", None),
-                          "today": _said(each)})  # fmt: skip
+            table.append(
+                {**_left(name, "the audit of today's records objects", None), "today": _said(each)}
+            )
     columns = (
-        Column("name", "Field"), Column("reason", "Why", "prose"),
+        Column("name", "Field"),
+        Column("reason", "Why", "prose"),
         Column("evidence", "Evidence then", "prose"),
         Column("today", "Evidence in today's records", "prose"),
         Column("line", "To put it right", "prose"),
-    )  # fmt: skip
+    )
     if not table:
         return Section(heading, ("Nothing is left out. " + said,))
     finding = "1 field is left out" if len(table) == 1 else f"{len(table)} fields are left out"

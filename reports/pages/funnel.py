@@ -81,27 +81,33 @@ def _steps(rows: ReportRows, funnel: Funnel) -> tuple[Section, list[Takeaway]]:
         stuck = before & ~reached[k]
         table.append(
             interval_row(
-                names[k], int(now.sum()), int(before.sum()),
-                reached_share=float(now.sum() / max(n_all, 1)), after=names[k - 1],
+                names[k],
+                int(now.sum()),
+                int(before.sum()),
+                reached_share=float(now.sum() / max(n_all, 1)),
+                after=names[k - 1],
                 days=None if took is None else took.value,
                 days_late=None if took is None else took.late,
                 lost=int((stuck & lost).sum()),
                 open=int((stuck & ~lost & ~rows.is_won).sum()),
                 late=int((stuck & rows.is_won).sum()),
             )
-        )  # fmt: skip
+        )
     columns = (
-        Column("name", "Step"), Column("after", "After"),
-        Column("n", "Reached the one before", "count"), Column("wins", "Reached it", "count"),
+        Column("name", "Step"),
+        Column("after", "After"),
+        Column("n", "Reached the one before", "count"),
+        Column("wins", "Reached it", "count"),
         Column("reached_share", "Of all", "share", "reached_share"),
         Column("value", "Goes on", "share", "step_share"),
-        Column("low", "from (95 %)", "share"), Column("high", "to (95 %)", "share"),
+        Column("low", "from (95 %)", "share"),
+        Column("high", "to (95 %)", "share"),
         Column("days", "Median days", "days", "step_days"),
         Column("days_late", "Nine of ten within", "days", "nine_of_ten"),
         Column("lost", "Lost before it", "count", "lost_after"),
         Column("open", "Still open before it", "count", "open_after"),
         Column("late", "Won too late to count", "count", "late_wins"),
-    )  # fmt: skip
+    )
     takeaways = _narrowest(table, rows.horizon_days)
     finding = (
         takeaways[0].sentence.partition(":")[0]
@@ -110,8 +116,17 @@ def _steps(rows: ReportRows, funnel: Funnel) -> tuple[Section, list[Takeaway]]:
     )
     about = f"{about_mature(rows)}; within {rows.horizon_days:g} days of creation"
     chart = funnel_chart(table, finding, about)
-    figures = [Figure("funnel-steps", finding, about, columns, tuple(table), chart,
-                      "A lead that skipped a stage counts as having reached it.")]  # fmt: skip
+    figures = [
+        Figure(
+            "funnel-steps",
+            finding,
+            about,
+            columns,
+            tuple(table),
+            chart,
+            "A lead that skipped a stage counts as having reached it.",
+        )
+    ]
     by_source, told = _steps_by_source(rows, names, reached)
     figures += by_source
     takeaways += _steps_over_time(rows, names, reached) + told
@@ -157,8 +172,10 @@ def _steps_over_time(rows: ReportRows, names: list[str], reached: list[Any]) -> 
     looks = []
     for k in range(1, len(names)):
         before = rows.is_mature & reached[k - 1]
-        sides = [(int((before & s & reached[k]).sum()), int((before & s).sum()))
-                 for s in (is_new, ~is_new)]  # fmt: skip
+        sides = [
+            (int((before & s & reached[k]).sum()), int((before & s).sum()))
+            for s in (is_new, ~is_new)
+        ]
         if min(n for _, n in sides) >= FEWEST_LEADS:
             looks.append((two_shares(*sides[0], *sides[1]), names[k - 1], names[k], sides))
     told = []
@@ -166,12 +183,20 @@ def _steps_over_time(rows: ReportRows, names: list[str], reached: list[Any]) -> 
         if p < CHANCE:
             row = interval_row(name, *sides[0])
             old = interval_row(name, *sides[1])
-            told.append((abs(row["value"] - old["value"]), Takeaway(
-                f"From {quoted(before)} to {quoted(name)} "
-                f"{share_words(row['value'], row['low'], row['high'], row['n'])} of the newer half "
-                f"of the mature leads go on, {percent(old['value'])} of the older half.",
-                {**row, "older": old["value"], "p": p}, "step_share", "funnel-steps",
-            )))  # fmt: skip
+            told.append(
+                (
+                    abs(row["value"] - old["value"]),
+                    Takeaway(
+                        f"From {quoted(before)} to {quoted(name)} "
+                        f"{share_words(row['value'], row['low'], row['high'], row['n'])} "
+                        "of the newer half "
+                        f"of the mature leads go on, {percent(old['value'])} of the older half.",
+                        {**row, "older": old["value"], "p": p},
+                        "step_share",
+                        "funnel-steps",
+                    ),
+                )
+            )
     return [takeaway for _, takeaway in sorted(told, key=lambda pair: -pair[0])[:1]]
 
 
@@ -195,13 +220,16 @@ def _steps_by_source(
                 table.append({**each.row(), "name": label, "source": name, "step": names[k]})
                 items.append(((name, names[k - 1], names[k]), each))
     columns = (
-        Column("name", "Source and step"), Column("n", "Reached the stage before", "count"),
-        Column("wins", "Go on", "count"), Column("value", "Goes on", "share", "step_share"),
-        Column("low", "from (95 %)", "share"), Column("high", "to (95 %)", "share"),
+        Column("name", "Source and step"),
+        Column("n", "Reached the stage before", "count"),
+        Column("wins", "Go on", "count"),
+        Column("value", "Goes on", "share", "step_share"),
+        Column("low", "from (95 %)", "share"),
+        Column("high", "to (95 %)", "share"),
         Column("ratio", "Against all sources", "ratio"),
         Column("p", "p, corrected", "ratio", "chance"),
         Column("verdict", "Verdict"),
-    )  # fmt: skip
+    )
     told = [
         takeaway
         for (name, before, step), each in items
@@ -246,13 +274,15 @@ def _stays(rows: ReportRows, funnel: Funnel) -> tuple[Section, list[Takeaway]]:
         )
     shown = [row for row in table if row["value"] is not None]
     columns = (
-        Column("name", "Stage"), Column("n", "Stays that ended", "count"),
+        Column("name", "Stage"),
+        Column("n", "Stays that ended", "count"),
         Column("value", "Median days", "days", "stage_days"),
-        Column("low", "from (95 %)", "days"), Column("high", "to (95 %)", "days"),
+        Column("low", "from (95 %)", "days"),
+        Column("high", "to (95 %)", "days"),
         Column("late", "Nine of ten within", "days", "nine_of_ten"),
         Column("open", "Open leads in it now", "count", "open_leads"),
         Column("open_days", "Their median days in it", "days", "open_days"),
-    )  # fmt: skip
+    )
     about = f"stays of mature leads that have ended, n = {sum(r['n'] for r in table):,}"
     told = []
     ranked = sorted((r for r in shown if r["n"] >= FEWEST_LEADS), key=lambda r: -r["value"])
@@ -276,9 +306,20 @@ def _stays(rows: ReportRows, funnel: Funnel) -> tuple[Section, list[Takeaway]]:
     chart = rates_chart(shown, finding, about, what="Median days", base=None, form=",")
     note = "Stays that have not ended are not in the medians: where many are open, it is longer."
     return Section(
-        "Time in stage", (), (Figure("funnel-stays", finding, about, columns, tuple(table),
-                                     chart if shown else None, note),)
-    ), told  # fmt: skip
+        "Time in stage",
+        (),
+        (
+            Figure(
+                "funnel-stays",
+                finding,
+                about,
+                columns,
+                tuple(table),
+                chart if shown else None,
+                note,
+            ),
+        ),
+    ), told
 
 
 def _reasons(rows: ReportRows) -> Section:
@@ -307,9 +348,11 @@ def _reasons(rows: ReportRows) -> Section:
         finding = f"No reason is named most by more than chance: {first}, {second}"
     about = f"lost leads with a reason, n = {len(known):,} of {int(rows.is_lost.sum()):,}"
     columns = (
-        Column("name", "Reason"), Column("wins", "Lost leads", "count"),
+        Column("name", "Reason"),
+        Column("wins", "Lost leads", "count"),
         Column("value", "Share", "share", "lost_reason_share"),
-        Column("low", "from (95 %)", "share"), Column("high", "to (95 %)", "share"),
-    )  # fmt: skip
+        Column("low", "from (95 %)", "share"),
+        Column("high", "to (95 %)", "share"),
+    )
     chart = rates_chart(table, finding, about, what="Share of lost leads", base=None)
     return Section(heading, (), (Figure("funnel-reasons", finding, about, columns, table, chart),))

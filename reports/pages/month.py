@@ -76,19 +76,27 @@ def _last_days(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
     ):
         new, old = (int(each.sum()) for each in counts)
         looks.append((two_counts(new, old), len(table)))
-        table.append({"name": name, "value": float(new), BEFORE: float(old), "metric": metric,
-                      "when": days})  # fmt: skip
+        table.append(
+            {"name": name, "value": float(new), BEFORE: float(old), "metric": metric, "when": days}
+        )
     earned = [float(rows.amount[each].sum()) for each in closed]
     if sum(earned):
-        table.append({"name": "Revenue won", "value": earned[0], BEFORE: earned[1],
-                      "metric": "recent_revenue"})  # fmt: skip
+        table.append(
+            {
+                "name": "Revenue won",
+                "value": earned[0],
+                BEFORE: earned[1],
+                "metric": "recent_revenue",
+            }
+        )
     shares = [(int(rows.won[each].sum()), int(each.sum())) for each in mature]
     if min(n for _, n in shares) >= FEWEST_LEADS:
         looks.append((two_shares(*shares[0], *shares[1]), len(table)))
         new_share, old_share = (100 * wins / n for wins, n in shares)
         name = "Conversion of the leads that became mature, %"
-        table.append({"name": name, "value": new_share, BEFORE: old_share,
-                      "metric": "cohort_won_share"})  # fmt: skip
+        table.append(
+            {"name": name, "value": new_share, BEFORE: old_share, "metric": "cohort_won_share"}
+        )
     for p, (_, i) in zip(holm([p for p, _ in looks]), looks, strict=True):
         table[i]["p"] = p
         table[i]["verdict"] = "changed" if p < CHANCE else "within chance"
@@ -96,11 +104,13 @@ def _last_days(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
         row["counted"] = METRICS[row["metric"]].definition
     told = _told(table, shares)
     columns = (
-        Column("name", "What"), Column("value", "Last 30 days", "ratio", "month_figure"),
+        Column("name", "What"),
+        Column("value", "Last 30 days", "ratio", "month_figure"),
         Column(BEFORE, "The 30 days before", "ratio", "month_figure"),
         Column("p", "p, corrected", "ratio", "chance"),
-        Column("verdict", "Verdict"), Column("counted", "What is counted", "prose"),
-    )  # fmt: skip
+        Column("verdict", "Verdict"),
+        Column("counted", "What is counted", "prose"),
+    )
     finding = (
         f"{table[0]['value']:,.0f} new leads and {table[1]['value']:,.0f} wins in 30 days; "
         f"{table[0][BEFORE]:,.0f} and {table[1][BEFORE]:,.0f} in the 30 before"
@@ -119,8 +129,9 @@ def _last_days(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
 
 def _last_and_before(at: Ints, end: int) -> list[Bools]:
     """Tell which times lie in the 30 days up to an end, and which in the 30 before."""
-    return [(at > last - DAYS * DAY) & (at <= last) & (at != NEVER)
-            for last in (end, end - DAYS * DAY)]  # fmt: skip
+    return [
+        (at > last - DAYS * DAY) & (at <= last) & (at != NEVER) for last in (end, end - DAYS * DAY)
+    ]
 
 
 def _told(table: list[dict[str, Any]], shares: list[tuple[int, int]]) -> list[Takeaway]:
@@ -145,8 +156,18 @@ def _told(table: list[dict[str, Any]], shares: list[tuple[int, int]]) -> list[Ta
                 f"{percent(shares[1][0] / shares[1][1])} of those before."
             )
         told.append(
-            Takeaway(said, {"value": row["value"], "low": low, "high": high, "n": n,
-                            "before": row[BEFORE], "p": row["p"]}, row["metric"],
-                     "month-figures")
-        )  # fmt: skip
+            Takeaway(
+                said,
+                {
+                    "value": row["value"],
+                    "low": low,
+                    "high": high,
+                    "n": n,
+                    "before": row[BEFORE],
+                    "p": row["p"],
+                },
+                row["metric"],
+                "month-figures",
+            )
+        )
     return told

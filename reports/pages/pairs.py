@@ -78,33 +78,44 @@ def pairs_section(
     judged = _judged(found, known, won)
     told = [each for each in judged if _is_worth_telling(each.found)]
     sure = [each for each in told if each.verdict == AGREES]
-    finding = f"No two of the strongest signals move the score by {LEAST_POINTS:g} point or more " \
-              "beyond what each does alone"  # fmt: skip
+    finding = (
+        f"No two of the strongest signals move the score by {LEAST_POINTS:g} point or more "
+        "beyond what each does alone"
+    )
     if told:
         finding = words_of((sure or told)[0].found)
         finding += "; the outcomes agree" if sure else "; the outcomes do not confirm it"
     rows = [_row(each) for each in judged[:MOST_PAIRS]]
     columns = (
         Column("first", "What moves the score", "prose"),
-        Column("second", "Beside what", "prose"), Column("verdict", "Verdict"),
+        Column("second", "Beside what", "prose"),
+        Column("verdict", "Verdict"),
         Column("inside", "Points, beside it", "points", "pair_points"),
         Column("outside", "Points elsewhere", "points", "pair_points"),
         Column("difference", "Difference", "points", "pair_points"),
-        Column("low", "from (95 %)", "points"), Column("high", "to (95 %)", "points"),
+        Column("low", "from (95 %)", "points"),
+        Column("high", "to (95 %)", "points"),
         Column("strength", "Beyond both parts", "ratio", "pair_strength"),
         Column("share", "Of the pair's effect", "share", "pair_share"),
         Column("seen", "Difference in the outcomes", "points", "pair_outcomes"),
         Column("p", "p, corrected", "ratio", "chance"),
-    )  # fmt: skip
+    )
     about += (
         f"; the model was asked about {found[0].n:,} of them, the outcomes are those of "
         f"{int(known.sum()):,}"
     )
-    chart = series_chart(
-        [_row(each) | {"n": None} for each in told[:MOST_PAIRS]], finding, about,
-        what="Points that the first signal moves the score by", form="+",
-        series=[("inside", "beside the second"), ("outside", "elsewhere")],
-    ) if told else None  # fmt: skip
+    chart = (
+        series_chart(
+            [_row(each) | {"n": None} for each in told[:MOST_PAIRS]],
+            finding,
+            about,
+            what="Points that the first signal moves the score by",
+            form="+",
+            series=[("inside", "beside the second"), ("outside", "elsewhere")],
+        )
+        if told
+        else None
+    )
     note = (
         "Signals of one lead often come together; what the model would say of mixtures that "
         "hardly occur counts here as well. The model may have learned from these outcomes."
@@ -163,13 +174,21 @@ def _row(each: Judged) -> dict[str, Any]:
     found = each.found
     return {
         "name": f"{shown(found.first.signal, 17)} × {shown(found.second.signal, 14)}",
-        "first": found.first.words, "second": found.second.words,
-        "inside": found.inside, "outside": found.outside,
-        "difference": found.difference, "low": found.low, "high": found.high,
-        "strength": found.strength, "strength_low": found.strength_low,
-        "strength_high": found.strength_high, "share": found.share,
-        "seen": each.seen, "p": each.p, "verdict": each.verdict,
-    }  # fmt: skip
+        "first": found.first.words,
+        "second": found.second.words,
+        "inside": found.inside,
+        "outside": found.outside,
+        "difference": found.difference,
+        "low": found.low,
+        "high": found.high,
+        "strength": found.strength,
+        "strength_low": found.strength_low,
+        "strength_high": found.strength_high,
+        "share": found.share,
+        "seen": each.seen,
+        "p": each.p,
+        "verdict": each.verdict,
+    }
 
 
 def _takeaway(each: Judged, n: int) -> Takeaway:
@@ -179,9 +198,18 @@ def _takeaway(each: Judged, n: int) -> Takeaway:
         f"with {found.n:,} leads, {min(abs(found.low), abs(found.high)):.1f} to "
         f"{max(abs(found.low), abs(found.high)):.1f}), and the outcomes of {n:,} leads differ "
         "the same way by more than chance.",
-        {"value": found.difference, "low": found.low, "high": found.high, "n": found.n,
-         "first": found.first.words, "second": found.second.words, "inside": found.inside,
-         "outside": found.outside, "share": found.share, "p": each.p},
+        {
+            "value": found.difference,
+            "low": found.low,
+            "high": found.high,
+            "n": found.n,
+            "first": found.first.words,
+            "second": found.second.words,
+            "inside": found.inside,
+            "outside": found.outside,
+            "share": found.share,
+            "p": each.p,
+        },
         "pair_points",
         "features-pairs",
-    )  # fmt: skip
+    )

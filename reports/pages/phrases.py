@@ -65,9 +65,12 @@ def evidence_of(found: Contrast, **more: Any) -> dict[str, Any]:
 
 
 def strongest(
-    items: Iterable[tuple[str, Contrast]], sentence: Any, metric: str, figure: str,
+    items: Iterable[tuple[str, Contrast]],
+    sentence: Any,
+    metric: str,
+    figure: str,
     most: int = MOST_TAKEAWAYS,
-) -> tuple[Takeaway, ...]:  # fmt: skip
+) -> tuple[Takeaway, ...]:
     """Make takeaways of the contrasts that hold, the surest ones first.
 
     How sure one can be is the ratio's interval: its end nearest to 1 counts, not the ratio.
@@ -116,8 +119,10 @@ def group_contrasts(groups: Groups, of: Bools, did: Bools) -> list[Contrast]:
     k = len(groups.names)
     n = np.bincount(groups.code[of], minlength=k)
     wins = np.bincount(groups.code[of & did], minlength=k)
-    return [one_contrast(int(w), int(m), int(wins.sum()), int(n.sum()))
-            for w, m in zip(wins, n, strict=True)]  # fmt: skip
+    return [
+        one_contrast(int(w), int(m), int(wins.sum()), int(n.sum()))
+        for w, m in zip(wins, n, strict=True)
+    ]
 
 
 def one_contrast(wins: int, n: int, all_wins: int, all_n: int) -> Contrast:
@@ -252,8 +257,11 @@ def days_words(days: float) -> str:
     """
     if not np.isfinite(days):
         return "not yet"
-    for limit, unit, per_day in ((1 / 1440, "seconds", 86_400), (1 / 24, "minutes", 1_440),
-                                 (1.5, "hours", 24)):  # fmt: skip
+    for limit, unit, per_day in (
+        (1 / 1440, "seconds", 86_400),
+        (1 / 24, "minutes", 1_440),
+        (1.5, "hours", 24),
+    ):
         if days < limit:
             return f"{days * per_day:.0f}{NO_BREAK}{unit}"
     return f"{days:.1f}{NO_BREAK}days" if days < 10 else f"{days:.0f}{NO_BREAK}days"

@@ -85,11 +85,16 @@ def _of_the_card(card: ModelCard, is_part: bool) -> tuple[Section, list[Takeaway
 
 def _grades(rows: Sequence[Row], name: str, about: str) -> tuple[Figure, list[Takeaway]]:
     table = tuple(
-        {**{key: row[key] for key in ("stated", "low", "high", "share")}, "name": row["grade"],
-         "n": int(row["n"]), "n_leads": int(row["n_leads"]), "wins": int(row["wins"]),
-         "value": row["won"]}
+        {
+            **{key: row[key] for key in ("stated", "low", "high", "share")},
+            "name": row["grade"],
+            "n": int(row["n"]),
+            "n_leads": int(row["n_leads"]),
+            "wins": int(row["wins"]),
+            "value": row["won"],
+        }
         for row in rows
-    )  # fmt: skip
+    )
     chart = grades_chart([{**row, "n": row["n_leads"]} for row in rows], about)
     finding = str(chart.title.text)
     judged = [row for row in table if row["n_leads"] >= FEWEST_LEADS]
@@ -113,12 +118,14 @@ def _grades(rows: Sequence[Row], name: str, about: str) -> tuple[Figure, list[Ta
                 )
             )
     columns = (
-        Column("name", "Grade"), *_counts(table),
+        Column("name", "Grade"),
+        *_counts(table),
         Column("value", "Conversion", "share", "grade_won_share"),
-        Column("low", "from (95 %)", "share"), Column("high", "to (95 %)", "share"),
+        Column("low", "from (95 %)", "share"),
+        Column("high", "to (95 %)", "share"),
         Column("stated", "Stated", "share", "stated_share"),
         Column("share", "Of all", "share", "score_part"),
-    )  # fmt: skip
+    )
     return Figure(name, finding, about, columns, table, chart), told
 
 
@@ -185,23 +192,28 @@ def _curves(bins: Sequence[Row], found: Sequence[Row], name: str, about: str) ->
     if len(bins) > 1:
         chart = reliability_chart(bins, about)
         columns = (
-            Column("bin", "Bin, best first"), Column("n", "Scores", "count"),
+            Column("bin", "Bin, best first"),
+            Column("n", "Scores", "count"),
             Column("stated", "Stated", "share", "stated_share"),
             Column("won", "Won", "share", "grade_won_share"),
-            Column("low", "from (95 %)", "share"), Column("high", "to (95 %)", "share"),
-        )  # fmt: skip
-        figures.append(Figure(f"{name}-reliability", str(chart.title.text), about, columns,
-                              tuple(bins), chart))  # fmt: skip
+            Column("low", "from (95 %)", "share"),
+            Column("high", "to (95 %)", "share"),
+        )
+        figures.append(
+            Figure(f"{name}-reliability", str(chart.title.text), about, columns, tuple(bins), chart)
+        )
     if found:
         chart = gains_chart(found, about)
         columns = (
             Column("share", "Worked, best first", "share", "best_part"),
             Column("gain", "Wins found", "share", "gain"),
-            Column("low", "from (95 %)", "share"), Column("high", "to (95 %)", "share"),
+            Column("low", "from (95 %)", "share"),
+            Column("high", "to (95 %)", "share"),
             Column("lift", "Against random order", "ratio"),
-        )  # fmt: skip
-        figures.append(Figure(f"{name}-gains", str(chart.title.text), about, columns,
-                              tuple(found), chart))  # fmt: skip
+        )
+        figures.append(
+            Figure(f"{name}-gains", str(chart.title.text), about, columns, tuple(found), chart)
+        )
     return figures
 
 
@@ -312,15 +324,21 @@ def _bands(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
         return Section(heading, needs="Leads whose outcome is certain."), []
     band = scored.score // BAND
     table = tuple(
-        interval_row(f"{max(b * BAND, 1)} to {b * BAND + BAND - 1}",
-                     int((won & mature & (band == b)).sum()), int((mature & (band == b)).sum()))
+        interval_row(
+            f"{max(b * BAND, 1)} to {b * BAND + BAND - 1}",
+            int((won & mature & (band == b)).sum()),
+            int((mature & (band == b)).sum()),
+        )
         for b in np.unique(band[mature])[::-1]
-    )  # fmt: skip
+    )
     columns = (
-        Column("name", "Score"), Column("n", "Leads", "count"), Column("wins", "Won", "count"),
+        Column("name", "Score"),
+        Column("n", "Leads", "count"),
+        Column("wins", "Won", "count"),
         Column("value", "Conversion", "share", "grade_won_share"),
-        Column("low", "from (95 %)", "share"), Column("high", "to (95 %)", "share"),
-    )  # fmt: skip
+        Column("low", "from (95 %)", "share"),
+        Column("high", "to (95 %)", "share"),
+    )
     about = "leads with an outcome, scored by what the table holds of them now"
     if rows.has_times:
         about = "mature leads scored as of their creation"
@@ -337,8 +355,9 @@ def _bands(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
     base = float(won[mature].mean())
     chart = rates_chart(table, finding, about, what="Conversion", base=base)
     note = "The model has learned from most of these leads, which flatters it."
-    return Section(heading, (), (Figure("score-bands", finding, about, columns, table, chart,
-                                        note),)), []  # fmt: skip
+    return Section(
+        heading, (), (Figure("score-bands", finding, about, columns, table, chart, note),)
+    ), []
 
 
 def _months(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
@@ -368,17 +387,33 @@ def _months(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
     about = f"leads scored by today's model as of their creation, n = {len(scored):,}"
     figures = []
     for name, table, metric, what, counted, finding in (
-        ("score-months-share", shares, "grade_share", "Share of the month's leads",
-         ("Leads of the month", "With the grade"), alarm[0]),
-        ("score-months-won", conversions, "grade_won_share", "Conversion",
-         ("Leads with the grade", "Won"), alarm[1]),
-    ):  # fmt: skip
+        (
+            "score-months-share",
+            shares,
+            "grade_share",
+            "Share of the month's leads",
+            ("Leads of the month", "With the grade"),
+            alarm[0],
+        ),
+        (
+            "score-months-won",
+            conversions,
+            "grade_won_share",
+            "Conversion",
+            ("Leads with the grade", "Won"),
+            alarm[1],
+        ),
+    ):
         columns = (
-            Column("name", "Month and grade"), Column("x", "Month"), Column("series", "Grade"),
-            Column("n", counted[0], "count"), Column("wins", counted[1], "count"),
+            Column("name", "Month and grade"),
+            Column("x", "Month"),
+            Column("series", "Grade"),
+            Column("n", counted[0], "count"),
+            Column("wins", counted[1], "count"),
             Column("value", what, "share", metric),
-            Column("low", "from (95 %)", "share"), Column("high", "to (95 %)", "share"),
-        )  # fmt: skip
+            Column("low", "from (95 %)", "share"),
+            Column("high", "to (95 %)", "share"),
+        )
         drawn = [{**row, "low": None, "high": None} for row in table]
         seen = any(row["value"] is not None for row in table)
         chart = lines_chart(drawn, finding, about, x="Created in (UTC)", y=what) if seen else None

@@ -182,28 +182,37 @@ def _promised(rows: ReportRows) -> set[str]:
 def _by_grade(handed: _Handed, table: list[dict[str, Any]], how: str) -> Section:
     rows = handed.rows
     columns: tuple[Column, ...] = (
-        Column("name", "Grade"), Column("handed", "Handed over", "count", "handed_over"),
+        Column("name", "Grade"),
+        Column("handed", "Handed over", "count", "handed_over"),
         Column("a_week", "A week", "ratio", "handed_over"),
         Column("hours", "Median hours to first sales activity", "ratio", "first_touch_hours"),
-        Column("hours_low", "from (95 %)", "ratio"), Column("hours_high", "to (95 %)", "ratio"),
+        Column("hours_low", "from (95 %)", "ratio"),
+        Column("hours_high", "to (95 %)", "ratio"),
         Column("hours_late", "Hours, nine of ten", "ratio", "nine_of_ten"),
-        Column("n", "Old enough to be worked", "count"), Column("wins", "Worked", "count"),
+        Column("n", "Old enough to be worked", "count"),
+        Column("wins", "Worked", "count"),
         Column("value", "Worked within 7 days", "share", "worked_share"),
-        Column("low", "from (95 %)", "share"), Column("high", "to (95 %)", "share"),
+        Column("low", "from (95 %)", "share"),
+        Column("high", "to (95 %)", "share"),
         Column("untouched", "Not worked at all", "count", "untouched"),
         Column("mature", "Became mature", "count", "handed_mature"),
         Column("won", "Won of these", "count", "counted_wins"),
         Column("won_share", "Converted", "share", "handed_won_share"),
-        Column("won_low", "from (95 %)", "share"), Column("won_high", "to (95 %)", "share"),
-    )  # fmt: skip
+        Column("won_low", "from (95 %)", "share"),
+        Column("won_high", "to (95 %)", "share"),
+    )
     paragraphs = [how]
     if not rows.sales:
         paragraphs.append(
             "Which activities are sales' work is not known, so nothing is said of the time to "
             'them: name them with [report] sales_activities = ["…"].'
         )
-        columns = tuple(c for c in columns if not c.key.startswith(("hours", "untouched"))
-                        and c.key not in ("value", "low", "high", "n", "wins"))  # fmt: skip
+        columns = tuple(
+            c
+            for c in columns
+            if not c.key.startswith(("hours", "untouched"))
+            and c.key not in ("value", "low", "high", "n", "wins")
+        )
     else:
         said = "Sales activities: " + ", ".join(map(quoted, rows.sales))
         channels = rows.project.report.sales_channels
@@ -230,8 +239,15 @@ def _by_grade(handed: _Handed, table: list[dict[str, Any]], how: str) -> Section
             "within 7 days"
         )
         chart = rates_chart(shown, finding, about, what="Worked within 7 days", base=None)
-    figure = Figure("service-grades", finding, about, columns, tuple(table), chart,
-                    "Medians are empty where most leads have no sales activity yet.")  # fmt: skip
+    figure = Figure(
+        "service-grades",
+        finding,
+        about,
+        columns,
+        tuple(table),
+        chart,
+        "Medians are empty where most leads have no sales activity yet.",
+    )
     return Section("By grade", tuple(paragraphs), (figure,))
 
 
@@ -285,10 +301,12 @@ def _promises(handed: _Handed, table: Sequence[dict[str, Any]]) -> Section:
         )
         return Section(heading, needs=needs)
     columns = (
-        Column("name", "Promise"), Column("target", "Target", "ratio", "target"),
-        Column("actual", "Was", "ratio", "target"), Column("n", "Leads", "count"),
+        Column("name", "Promise"),
+        Column("target", "Target", "ratio", "target"),
+        Column("actual", "Was", "ratio", "target"),
+        Column("n", "Leads", "count"),
         Column("kept", "Kept"),
-    )  # fmt: skip
+    )
     kept, broken = (sum(row["kept"] == word for row in found) for word in ("yes", "no"))
     finding = f"{kept} of {len(found)} promises are kept"
     if kept + broken < len(found):
@@ -366,11 +384,20 @@ def _weeks(handed: _Handed) -> Section:
     n = sum(row["handed"] for row in weeks)
     finding = f"{n / WEEKS:,.0f} leads a week are handed over"
     about = f"{WEEKS} complete weeks from Monday, UTC, n = {n:,}"
-    drawn = [{"x": row["week"], "series": _words(row["grade"]), "value": row["handed"],
-              "n": row["handed"]} for row in by_grade]  # fmt: skip
+    drawn = [
+        {
+            "x": row["week"],
+            "series": _words(row["grade"]),
+            "value": row["handed"],
+            "n": row["handed"],
+        }
+        for row in by_grade
+    ]
     if not drawn:
-        drawn = [{"x": row["name"], "series": ALL, "value": row["handed"], "n": row["handed"]}
-                 for row in weeks]  # fmt: skip
+        drawn = [
+            {"x": row["name"], "series": ALL, "value": row["handed"], "n": row["handed"]}
+            for row in weeks
+        ]
     chart = lines_chart(drawn, finding, about, x="Week from", y="Leads handed over", form=",.0f")
     note = (
         "Worked: leads handed over in the week; empty where that is less than 7 days ago. "
@@ -399,16 +426,24 @@ def _weeks(handed: _Handed) -> Section:
         )
     ]
     if by_grade:
-        named = (Column("name", "Week and grade"), Column("week", "Week from"),
-                 Column("grade", "Grade"))  # fmt: skip
+        named = (
+            Column("name", "Week and grade"),
+            Column("week", "Week from"),
+            Column("grade", "Grade"),
+        )
         best = sum(row["handed"] for row in by_grade if row["grade"] == grades[0]) / WEEKS
         title = f"{best:,.0f} of {n / WEEKS:,.0f} leads a week are handed over as grade {grades[0]}"
-        chart = lines_chart(drawn, title, about, x="Week from", y="Leads handed over",
-                            form=",.0f")  # fmt: skip
+        chart = lines_chart(drawn, title, about, x="Week from", y="Leads handed over", form=",.0f")
         figures.append(
-            Figure("service-weeks-grades", title, about, (*named, came, *columns), tuple(by_grade),
-                   chart)
-        )  # fmt: skip
+            Figure(
+                "service-weeks-grades",
+                title,
+                about,
+                (*named, came, *columns),
+                tuple(by_grade),
+                chart,
+            )
+        )
     return Section("Week by week", (), tuple(figures))
 
 

@@ -118,14 +118,24 @@ def _way(
     for i, name in enumerate(groups.names):
         won = families[0][i]
         row: dict[str, Any] = {
-            "name": name, "leads": int(everyone[i]), "n": won.n, "wins": won.wins,
-            "value": finite(won.value), "open": int(is_open[i]), "score": finite(score[i]),
-            "qualified": None, "qualified_share": None, "qualified_won": None,
-        }  # fmt: skip
+            "name": name,
+            "leads": int(everyone[i]),
+            "n": won.n,
+            "wins": won.wins,
+            "value": finite(won.value),
+            "open": int(is_open[i]),
+            "score": finite(score[i]),
+            "qualified": None,
+            "qualified_share": None,
+            "qualified_won": None,
+        }
         if has_qualified:
             reached, closed = families[1][i], families[2][i]
-            row |= {"qualified": reached.wins, "qualified_share": finite(reached.value),
-                    "qualified_won": finite(closed.value)}  # fmt: skip
+            row |= {
+                "qualified": reached.wins,
+                "qualified_share": finite(reached.value),
+                "qualified_won": finite(closed.value),
+            }
         table.append(row)
     columns = [
         Column("name", "Source"),
@@ -154,8 +164,11 @@ def _way(
             f"{percent(n_qualified / max(int(mature.sum()), 1))} of the leads come as far as "
             f"{stage}, {percent(rows.rate[0] / max(rows.rate[1], 1))} are won"
         )
-        series = (("qualified_share", "qualified"), ("qualified_won", "won of the qualified"),
-                  ("value", "won"))  # fmt: skip
+        series = (
+            ("qualified_share", "qualified"),
+            ("qualified_won", "won of the qualified"),
+            ("value", "won"),
+        )
         chart = series_chart(
             shown, finding, about_mature(rows), what="Share of leads", series=series
         )
@@ -189,20 +202,28 @@ def _revenue(rows: ReportRows, groups: Groups) -> tuple[Section, tuple[Takeaway,
     named = list(zip([n for n, _ in named], corrected([f for _, f in named]), strict=True))
     total, n_all = float(earned.sum()), len(earned)
     table = tuple(
-        {"name": name, **each.row(), "revenue": each.value * each.n,
-         "revenue_share": each.value * each.n / total, "lead_share": each.n / n_all}
+        {
+            "name": name,
+            **each.row(),
+            "revenue": each.value * each.n,
+            "revenue_share": each.value * each.n / total,
+            "lead_share": each.n / n_all,
+        }
         for name, each in named
-    )  # fmt: skip
+    )
     columns = (
-        Column("name", "Source"), Column("n", "Leads", "count", "mature_leads"),
+        Column("name", "Source"),
+        Column("n", "Leads", "count", "mature_leads"),
         Column("wins", "Wins with an amount", "count"),
         Column("revenue", "Revenue", "amount", "revenue"),
         Column("revenue_share", "Of all revenue", "share", "revenue_share"),
         Column("lead_share", "Of all leads", "share", "lead_share"),
         Column("value", "Revenue per lead", "amount", "revenue_per_lead"),
-        Column("low", "from (95 %)", "amount"), Column("high", "to (95 %)", "amount"),
-        Column("ratio", "Against all", "ratio"), Column("verdict", "Verdict"),
-    )  # fmt: skip
+        Column("low", "from (95 %)", "amount"),
+        Column("high", "to (95 %)", "amount"),
+        Column("ratio", "Against all", "ratio"),
+        Column("verdict", "Verdict"),
+    )
     held = strongest(
         named,
         lambda name, each: (
@@ -255,11 +276,14 @@ def _speed(rows: ReportRows, groups: Groups) -> tuple[Section, tuple[Takeaway, .
         for name, each, more in zip(names, looks, table, strict=True)
     )
     columns = (
-        Column("name", "Source"), Column("n", "Wins", "count"),
+        Column("name", "Source"),
+        Column("n", "Wins", "count"),
         Column("value", "Median days to win", "days", "days_to_win"),
-        Column("low", "from (95 %)", "days"), Column("high", "to (95 %)", "days"),
-        Column("late", "Nine of ten within", "days", "nine_of_ten"), Column("verdict", "Verdict"),
-    )  # fmt: skip
+        Column("low", "from (95 %)", "days"),
+        Column("high", "to (95 %)", "days"),
+        Column("late", "Nine of ten within", "days", "nine_of_ten"),
+        Column("verdict", "Verdict"),
+    )
     held = sorted(
         (pair for pair in zip(names, looks, strict=True) if pair[1].holds),
         key=lambda pair: pair[1].p or 0.0,

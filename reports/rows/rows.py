@@ -383,9 +383,23 @@ def _with_outcomes(
         won = is_won & ((closed == NEVER) | (closed - horizon <= created))
         is_mature = created + horizon <= as_of
     return ReportRows(
-        project, records, scorer, as_of, leads_until, horizon, created, closed, is_won, is_lost,
-        won, is_mature, amount, reason, None, (),
-    )  # fmt: skip
+        project,
+        records,
+        scorer,
+        as_of,
+        leads_until,
+        horizon,
+        created,
+        closed,
+        is_won,
+        is_lost,
+        won,
+        is_mature,
+        amount,
+        reason,
+        None,
+        (),
+    )
 
 
 def _with_scores(rows: ReportRows, scorer: LeadScorer) -> ReportRows:

@@ -24,9 +24,19 @@ GRACE_SECONDS = 30  # after the draining, for callers that do not read their ans
 def serve_command(bento: Path, host: str, port: int) -> list[str]:
     """Build the command that serves a Bento."""
     return [
-        sys.executable, "-m", "bentoml", "serve", str(bento), "--host", host, "--port", str(port),
-        "--timeout-graceful-shutdown", str(GRACE_SECONDS), "--quiet",
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "bentoml",
+        "serve",
+        str(bento),
+        "--host",
+        host,
+        "--port",
+        str(port),
+        "--timeout-graceful-shutdown",
+        str(GRACE_SECONDS),
+        "--quiet",
+    ]
 
 
 def serve_environment(host: str, settings: Mapping[str, str]) -> dict[str, str]:

@@ -70,16 +70,32 @@ SCORED = {
     "used": {"activities": 1, "newest": "2025-02-28T10:00:00+00:00", "stages": 0},
 }
 FLAT = {
-    "lead_id": "00Q5e00000AbCdE", "probability": 0.31, "score": 68, "grade": "A",
-    "reason_1": "Lead Source is Webinar (+8)", "reason_2": "", "reason_3": "", "warnings": "",
-    "used_activities": 1, "newest_activity": "2025-02-28T10:00:00+00:00", "used_stages": 0,
-    "as_of": AS_OF, "model_name": "acme", "model_version": "3", "request_id": REQUEST_ID,
-}  # fmt: skip
+    "lead_id": "00Q5e00000AbCdE",
+    "probability": 0.31,
+    "score": 68,
+    "grade": "A",
+    "reason_1": "Lead Source is Webinar (+8)",
+    "reason_2": "",
+    "reason_3": "",
+    "warnings": "",
+    "used_activities": 1,
+    "newest_activity": "2025-02-28T10:00:00+00:00",
+    "used_stages": 0,
+    "as_of": AS_OF,
+    "model_name": "acme",
+    "model_version": "3",
+    "request_id": REQUEST_ID,
+}
 BY = {"model": MODEL, "request_id": REQUEST_ID}
 KEPT = {
-    "accepted": 1, "duplicate": 0, "conflict": 0, "erased": 0, "invalid": 0,
-    "items": [{"id": "E1", "status": "accepted"}], **BY,
-}  # fmt: skip
+    "accepted": 1,
+    "duplicate": 0,
+    "conflict": 0,
+    "erased": 0,
+    "invalid": 0,
+    "items": [{"id": "E1", "status": "accepted"}],
+    **BY,
+}
 GIVEN = {"as_of": AS_OF, "probability": 0.31, "score": 68, "grade": "A", "model_version": "3"}
 KEEPING = (
     " is kept once, by its id, however often it is sent; the answer comes when it is on the disk. "
@@ -115,8 +131,12 @@ CALLS = {
         gives=KeptAnswer,
         asked={
             "activities": [
-                {"lead_id": "00Q5e00000AbCdE", "activity_id": "E1", "type": "page view",
-                 "occurred_at": "2025-02-28T10:00:00Z"}
+                {
+                    "lead_id": "00Q5e00000AbCdE",
+                    "activity_id": "E1",
+                    "type": "page view",
+                    "occurred_at": "2025-02-28T10:00:00Z",
+                }
             ]
         },
         answered=KEPT,
@@ -129,8 +149,12 @@ CALLS = {
         gives=KeptAnswer,
         asked={
             "stages": [
-                {"lead_id": "00Q5e00000AbCdE", "stage_id": "E1", "stage": "Qualified",
-                 "entered_at": "2025-02-28T10:00:00Z"}
+                {
+                    "lead_id": "00Q5e00000AbCdE",
+                    "stage_id": "E1",
+                    "stage": "Qualified",
+                    "entered_at": "2025-02-28T10:00:00Z",
+                }
             ]
         },
         answered=KEPT,
@@ -143,8 +167,13 @@ CALLS = {
         gives=KeptAnswer,
         asked={
             "outcomes": [
-                {"lead_id": "00Q5e00000AbCdE", "outcome_id": "E1", "outcome": "Closed Won",
-                 "closed_at": "2025-02-28T10:00:00Z", "amount": 12000}
+                {
+                    "lead_id": "00Q5e00000AbCdE",
+                    "outcome_id": "E1",
+                    "outcome": "Closed Won",
+                    "closed_at": "2025-02-28T10:00:00Z",
+                    "amount": 12000,
+                }
             ]
         },
         answered=KEPT,
@@ -157,10 +186,16 @@ CALLS = {
         gives=LeadAnswer,
         asked={"lead_id": "00Q5e00000AbCdE"},
         answered={
-            "lead_id": "00Q5e00000AbCdE", "created_at": None, "attributes": None,
-            "last_score": GIVEN, "trend": {"direction": "steady", "points": 0.5},
-            "history": [GIVEN], "activities": {"count": 0, "newest": None}, "stages": [],
-            "outcomes": [], **BY,
+            "lead_id": "00Q5e00000AbCdE",
+            "created_at": None,
+            "attributes": None,
+            "last_score": GIVEN,
+            "trend": {"direction": "steady", "points": 0.5},
+            "history": [GIVEN],
+            "activities": {"count": 0, "newest": None},
+            "stages": [],
+            "outcomes": [],
+            **BY,
         },
     ),
     "/erase": Described(
@@ -172,7 +207,10 @@ CALLS = {
         gives=ErasedAnswer,
         asked={"lead_id": "00Q5e00000AbCdE"},
         answered={
-            "lead_id": "00Q5e00000AbCdE", "erased": True, "deleted": {"activities": 1}, **BY,
+            "lead_id": "00Q5e00000AbCdE",
+            "erased": True,
+            "deleted": {"activities": 1},
+            **BY,
         },
     ),
     "/model": Described(
@@ -185,7 +223,7 @@ CALLS = {
         asked={},
         answered={"card": {"name": "acme"}, **BY},
     ),
-}  # fmt: skip
+}
 READ_ONE_BY_ONE: dict[type[Struct], tuple[str, type[Struct]]] = {
     ScoreRequest: ("leads", LeadPayload),
     ActivitiesRequest: ("activities", ActivityItem),

@@ -214,8 +214,11 @@ def why_unfair(side: Side, records: Records, project: Project) -> list[str]:
 def lacking(scorer: LeadScorer, records: Records) -> list[str]:
     """Name the columns and tables that a model looks at and that hold nothing any more."""
     leads = records.leads
-    columns = [f"`{column}`" for column in scorer.pipeline.columns
-               if column not in leads.columns or leads[column].isna().all()]  # fmt: skip
+    columns = [
+        f"`{column}`"
+        for column in scorer.pipeline.columns
+        if column not in leads.columns or leads[column].isna().all()
+    ]
     tables = dict.fromkeys(feature.table for feature in scorer.pipeline.features)
     return columns + [f"the table {name}" for name in tables if getattr(records, name) is None]
 

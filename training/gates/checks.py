@@ -179,8 +179,11 @@ def chance_error(margin: Floats, weight: Floats, lead: NDArray[np.int64], seed: 
 def free_of_leaks(scorer: LeadScorer, audited: Audit, project: Project) -> Gate:
     """LG104. Ask whether the version looks at a field that today's audit calls a leak."""
     looked_at = set(scorer.pipeline.columns)
-    leaks = {field.field: field.checks for field in audited.fields
-             if field.verdict is Verdict.LEAK and field.field in looked_at}  # fmt: skip
+    leaks = {
+        field.field: field.checks
+        for field in audited.fields
+        if field.verdict is Verdict.LEAK and field.field in looked_at
+    }
     declared = sorted(looked_at & set(project.columns.known_later))
     said = [f"`{name}`: {checks[0].number} {checks[0].evidence}" for name, checks in leaks.items()]
     said += [f"`{name}`: the project says that it is known later." for name in declared]
@@ -293,8 +296,10 @@ def no_segment_collapses(
         >= FEWEST_TO_JUDGE
     ]
     ours = _loss(contest.one, label)
-    rivals = {against: _loss(contest.other, label),
-              "the base rate": _loss(np.full(len(label), base.log_odds), label)}  # fmt: skip
+    rivals = {
+        against: _loss(contest.other, label),
+        "the base rate": _loss(np.full(len(label), base.log_odds), label),
+    }
     fallen = []
     for segment in enough:
         rows = segment.rows
@@ -303,14 +308,20 @@ def no_segment_collapses(
                 (ours - theirs)[rows], weight[rows], lead[rows], 0.025 / len(enough) / len(rivals)
             )
             if low > 0 and excess > COLLAPSE:
-                fallen.append(f"{segment.column} = {segment.value!r}: log loss {excess:+.3f} "
-                              f"against {rival} (at least {low:+.3f})")  # fmt: skip
+                fallen.append(
+                    f"{segment.column} = {segment.value!r}: log loss {excess:+.3f} "
+                    f"against {rival} (at least {low:+.3f})"
+                )
     if not enough:
         return gate_of("LG105", True, "No segment has enough outcomes to be judged by itself.")
     if fallen:
         return gate_of("LG105", False, f"It fails in: {'; '.join(fallen[:5])}.")
-    return gate_of("LG105", True, f"None of {len(enough)} segments with enough outcomes is worse "
-                 f"than {against} or the base rate beyond chance.")  # fmt: skip
+    return gate_of(
+        "LG105",
+        True,
+        f"None of {len(enough)} segments with enough outcomes is worse "
+        f"than {against} or the base rate beyond chance.",
+    )
 
 
 def _loss(margin: Floats, label: NDArray[np.int8]) -> Floats:

@@ -123,8 +123,15 @@ def judge(registry: Registry, project: Project, grounds: Grounds, version: str) 
     scorer = loaded.scorer
     challenger = Side.read(registry, version, loaded)
     rival, lost = _champion(registry, champion)
-    reasons = [*lost, *(why for side in (challenger, rival) if side
-                        for why in why_unfair(side, grounds.records, project))]  # fmt: skip
+    reasons = [
+        *lost,
+        *(
+            why
+            for side in (challenger, rival)
+            if side
+            for why in why_unfair(side, grounds.records, project)
+        ),
+    ]
     against = f"version {champion}" if champion else "the base rate"
     asked = rival.scorer.card.label if rival else None
     gates = [
@@ -185,9 +192,13 @@ def _relative_gates(
         not_worse("LG101", found["log_loss"], contest, against),
         not_worse("LG102", found["pr_auc"], contest, against),
         calibrated(found["ece"], contest, against, seed, is_useful=is_useful),
-        no_segment_collapses(contest, segments(challenger.scorer, grounds.records, contest.moments),
-                             base_rate(challenger.judged), against),
-    ]  # fmt: skip
+        no_segment_collapses(
+            contest,
+            segments(challenger.scorer, grounds.records, contest.moments),
+            base_rate(challenger.judged),
+            against,
+        ),
+    ]
 
 
 def _contest(challenger: Side, rival: Side | None, grounds: Grounds, project: Project) -> Contest:
