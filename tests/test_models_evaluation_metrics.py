@@ -15,8 +15,9 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
+from features.intervals import wilson
 from models.evaluation import intervals
-from models.evaluation.intervals import resamples, share_interval, wilson
+from models.evaluation.intervals import resamples, share_interval
 from models.evaluation.metrics import METRICS, by_grade, evaluate, gains, measure, reliability
 
 
@@ -205,14 +206,6 @@ def test_gains_share_out_what_is_tied() -> None:
     label = np.array([1, 1, 0, 0, 0, 0, 0, 0, 0, 0], dtype=np.int8)
     rows = gains(np.zeros(10), label, np.ones(10))
     assert [row["gain"] for row in rows] == pytest.approx([row["share"] for row in rows])
-
-
-@pytest.mark.parametrize(
-    ("share", "n", "low", "high"),
-    [(0.5, 100, 0.4038, 0.5962), (0.1, 10, 0.0179, 0.4042), (1.0, 10, 0.7225, 1.0)],
-)
-def test_wilson_gives_published_intervals(share: float, n: int, low: float, high: float) -> None:
-    assert wilson(share, n) == pytest.approx((low, high), abs=1e-4)
 
 
 @pytest.mark.usefixtures("all_resamples")

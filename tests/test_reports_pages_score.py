@@ -7,7 +7,7 @@ import pytest
 
 from crm.project import load_project
 from crm.records import read_records
-from models.evaluation.intervals import wilson
+from features.intervals import wilson
 from reports.pages.score import score_page
 from reports.rows.rows import make_rows
 

@@ -17,12 +17,12 @@ from crm.errors import ConfigError, LearningError
 from crm.project import Project, load_project
 from crm.records import Records, read_records
 from crm.simulation.simulator import Simulation, simulate
+from features.intervals import wilson
 from features.moments import make_moments
 from models.artifact import load_artifact, save_artifact
 from models.calibration import Calibration
 from models.card import ModelCard
 from models.estimator.blend import BaseRate, Blend
-from models.evaluation.intervals import wilson
 from models.evaluation.metrics import METRICS
 from models.fitting.blend import FEWEST_OUTCOMES
 from models.fitting.trees import TREE_PARAMETERS

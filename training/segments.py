@@ -31,13 +31,12 @@ from features.groups import (
     groups_by_value,
     groups_of_column,
 )
+from features.intervals import LEVEL, Z
 from features.moments import Moments
 from features.pipeline import FeaturePipeline
 from models.evaluation.intervals import (
-    LEVEL,
     Floats,
     Ints,
-    Z,
     auc_interval,
     holm,
     mean_interval,

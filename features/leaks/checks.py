@@ -16,6 +16,7 @@ import numpy as np
 
 from crm.text import quote, words_of
 from features.attributes.attribute import NEARLY_UNIQUE
+from features.intervals import wilson
 from features.leaks.measures import (
     DAY,
     Bools,
@@ -126,7 +127,7 @@ def _filled_means_one_outcome(field: Field, sample: Sample) -> Check | None:
         return None
     for word, kind in (("won", pairs.is_first), ("lost or unwon", ~pairs.is_first)):
         hits, base = int(kind[filled].sum()), float(kind.mean())
-        low = wilson(hits, filled.sum())[0]
+        low = _at_least(hits, int(filled.sum()))
         if hits >= 0.95 * filled.sum() and low >= 0.85 and base <= 0.7:
             verdict = _graded(sample, is_leak=low >= 0.9 and hits >= 0.1 * kind.sum())
             return Check(
@@ -216,7 +217,7 @@ def _values_settle(field: Field, sample: Sample) -> Check | None:
     expected = np.bincount(codes, pairs.base, size) / np.maximum(count, 1)
     sides = []
     for kind, hits, base in (("wins", won, expected), ("losses", count - won, 1 - expected)):
-        bounds = np.array([wilson(h, c)[0] for h, c in zip(hits, count, strict=True)])
+        bounds = np.array([_at_least(h, c) for h, c in zip(hits, count, strict=True)])
         settled = (count >= ENOUGH) & (hits >= 0.98 * count) & (bounds >= 0.95) & (base <= 0.8)
         settled[-1] = False  # nothing is no value
         if settled.any():
@@ -346,18 +347,6 @@ def _whole(numbers: Floats) -> bool:
     return bool((numbers[np.isfinite(numbers)] % 1 == 0).all())
 
 
-def wilson(hits: float, count: float) -> tuple[float, float]:
-    """Bound a share from below and above (Wilson, JASA 22, 1927), at 95 %.
-
-    Examples
-    --------
-    >>> low, high = wilson(30, 30)
-    >>> round(low, 2), round(high, 2)
-    (0.89, 1.0)
-    """
-    if not count:
-        return 0.0, 1.0
-    z, share = 1.96, hits / count
-    middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
-    half = z / (1 + z**2 / count) * np.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)
-    return float(middle - half), float(middle + half)
+def _at_least(hits: float, count: int) -> float:
+    """Return the lower bound of a share; z is 1.96, with which the thresholds were chosen."""
+    return wilson(hits / max(1, count), count, z=1.96)[0]

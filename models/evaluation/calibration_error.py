@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.evaluation.intervals import LEVEL
+from features.intervals import LEVEL
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -17,7 +17,8 @@ from scipy.stats import binom, hypergeom
 from scipy.stats import t as student
 
 from features.events import Floats, Ints
-from models.evaluation.intervals import LEVEL, Z, holm, wilson
+from features.intervals import LEVEL, Z, wilson
+from models.evaluation.intervals import holm
 
 FEWEST_LEADS = 30  # of a value, to compare it; fewer say nothing of a share
 FEWEST_EXPECTED = 5.0  # wins and losses; below, the exact test is used

@@ -13,13 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from features.intervals import LEVEL, Z, wilson
 from features.moments import leads_of_rarer
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-LEVEL = 0.95
-Z = 1.959964  # standard deviations to either side that hold it
 N_RESAMPLES = 300
 FEWEST_RESAMPLES = 100
 MOMENTS_TO_DRAW = 100_000_000  # in all resamples together: fewer of them where moments are many
@@ -98,25 +97,6 @@ def share_interval(label: NDArray[Any], weight: Floats, lead: Ints) -> tuple[flo
     if uncertainty == 0:
         return wilson(share, len(np.unique(lead)))
     return wilson(share, min(share * (1 - share) / uncertainty, len(label)))
-
-
-def wilson(share: float, n: float) -> tuple[float, float]:
-    """95 % interval of a share of `n`.
-
-    References
-    ----------
-    Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", 1927.
-
-    Examples
-    --------
-    >>> low, high = wilson(0.0, 10)
-    >>> low, round(high, 2)
-    (0.0, 0.28)
-    """
-    z = Z
-    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return max(0.0, float(centre - half)), min(1.0, float(centre + half))
 
 
 def mean_interval(values: Floats, weight: Floats, lead: Ints) -> tuple[float, float]:

@@ -7,8 +7,9 @@ import numpy as np
 from scipy.special import logit
 
 from features.groups import NOT_ALIKE, Groups
+from features.intervals import wilson
 from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, Contrast, additive, contrast, p_of
-from models.evaluation.intervals import holm, wilson
+from models.evaluation.intervals import holm
 from reports.content import Column, Figure, Page, Section, Takeaway
 from reports.numbers import percent
 from reports.pages.phrases import (

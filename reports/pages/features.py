@@ -10,11 +10,12 @@ from crm.cells import cell_text, read_column
 from crm.errors import LearningError
 from features.events import Floats, Ints
 from features.feature import Feature, in_words
+from features.intervals import Z
 from features.leaks.audit import audit
 from features.moments import NOT_A_TIME, make_moments
 from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, two_shares
 from models.evaluation.importance import judge_importance
-from models.evaluation.intervals import Z, holm
+from models.evaluation.intervals import holm
 from models.reasons import Parts, Reasoner
 from models.scorer import LeadScorer
 from models.signal_words import CODED, measured, range_words, value_words

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from features.events import Floats, Ints
 from features.groups import NOT_ALIKE, Groups
+from features.intervals import wilson
 from models.evaluation.comparisons import Contrast, contrast, corrected
-from models.evaluation.intervals import wilson
 from reports.charts.report import rates_chart
 from reports.content import Column, Figure, Takeaway
 from reports.forms.html_page import NO_BREAK, shown

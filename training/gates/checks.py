@@ -13,12 +13,13 @@ from crm.errors import ArtifactError, TrackingError
 from crm.project import Project
 from crm.records import Records
 from features.groups import groups_by_value
+from features.intervals import LEVEL
 from features.leaks.audit import Audit, Verdict
 from features.moments import Moments
 from models.artifact import LoadedModel
 from models.card import question_in_words, same_question
 from models.estimator.blend import BaseRate
-from models.evaluation.intervals import LEVEL, squares_by_lead
+from models.evaluation.intervals import squares_by_lead
 from models.evaluation.metrics import FEWEST_TO_JUDGE, measure
 from models.registry.history import Gate
 from models.registry.registry import Registry
