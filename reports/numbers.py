@@ -1,20 +1,11 @@
-"""Figures as a page writes them."""
+"""Formats numbers for sentences and tables."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from reports.forms.html_page import NO_BREAK, Html, join
+from reports.text import NO_BREAK
 
 Row = Mapping[str, Any]
-
-METRICS = {
-    "log_loss": ("Log loss", "lower is better; surprise at what happened"),
-    "roc_auc": ("ROC AUC", "higher is better; chance has 0.5"),
-    "pr_auc": ("PR AUC", "higher is better; chance has the share of wins"),
-    "brier": ("Brier score", "lower is better"),
-    "ece": ("Calibration error, points", "lower is better; mean gap of stated and true share"),
-    "lift_at_10": ("Lift in the best tenth", "higher is better; chance has 1"),
-}
 
 
 def percent(share: float, digits: int = 1) -> str:
@@ -81,32 +72,3 @@ def between(
 ) -> str:
     """Write the interval of a row; a dash if there is none."""
     return f"{write(row[low])} to {write(row[high])}" if low in row else "–"
-
-
-def with_interval(value: str, interval: str) -> Html:
-    """Put an interval below its value."""
-    return join([value, Html("<small>"), interval, Html("</small>")])
-
-
-def metric_of(name: str, found: Row) -> object:
-    """Write a metric with its interval; None if it is not there."""
-    if name not in found:
-        return None
-    write = {"ece": _points, "lift_at_10": two_digits}.get(name, _three_digits)
-    if name not in found.get("intervals", {}):
-        return write(found[name])
-    low, high = found["intervals"][name]
-    return with_interval(write(found[name]), f"{write(low)} to {write(high)}")
-
-
-def gap_of(row: Row) -> Html:
-    """Write the gap of a group, in points, with its interval."""
-    return with_interval(signed_points(row["gap"]), between(row, write=signed_points))
-
-
-def _points(share: float) -> str:
-    return f"{100 * share:.1f}"
-
-
-def _three_digits(value: float) -> str:
-    return f"{value:.3f}"

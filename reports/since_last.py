@@ -16,10 +16,10 @@ from features.groups import NOT_ALIKE
 from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, two_shares
 from models.evaluation.intervals import holm
 from reports.content import Page
-from reports.forms.html_page import shown
 from reports.metrics import METRICS
 from reports.numbers import percent
-from reports.pages.phrases import interval_row, quoted, share_words
+from reports.pages.phrases import interval_row, share_words
+from reports.text import printable, quoted_name
 
 MOST_TOLD = 8
 SAME = ("project", "since", "segment", "horizon_days")  # of reports that can be compared
@@ -164,7 +164,7 @@ def _sentence(each: Measure, new: tuple[int, int], old: tuple[int, int], when: s
     title = METRICS[each.metric].title if each.metric in METRICS else each.metric
     way = "up" if row["value"] > old[0] / old[1] else "down"
     return (
-        f"{title}, {shown(each.label, 60)} {quoted(each.name)}: {way} to "
+        f"{title}, {printable(each.label, 60)} {quoted_name(each.name)}: {way} to "
         f"{share_words(row['value'], row['low'], row['high'], row['n'])} of the leads that came to "
         f"it since {when}, from {percent(old[0] / old[1])} of the {old[1]:,} before."
     )

@@ -13,7 +13,8 @@ from models.card import NOT_FOR, NOT_PINNED, ModelCard
 from models.evaluation.metrics import by_grade, evaluate, gains, reliability
 from reports.card.page import card_page
 from reports.card.pictures import card_pictures
-from reports.forms.html_page import Html, Picture, join, shown, table, to_html
+from reports.forms.html_page import Html, Picture, join, table, to_html
+from reports.text import printable
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -404,9 +405,9 @@ def test_a_name_is_shown_cut_and_whole_where_it_is_short() -> None:
     assert to_html("<b>") == "&lt;b&gt;"
     assert to_html(Html("<b>")) == "<b>"
     assert join(["<", Html("<br>")], " & ") == "&lt; &amp; <br>"
-    assert shown("a" * 300) == "a" * 199 + "…"
-    assert shown(" two \n words ") == "two words"
-    assert shown("العربية") == "العربية"
+    assert printable("a" * 300) == "a" * 199 + "…"
+    assert printable(" two \n words ") == "two words"
+    assert printable("العربية") == "العربية"
     assert len(to_html("y" * 5_000)) <= 1_000
 
 

@@ -15,25 +15,23 @@ from reports.forms.html_page import (
     name,
     paragraph,
     section,
-    shown,
     side_by_side,
     table,
 )
-from reports.numbers import (
-    METRICS,
-    age_of,
-    between,
-    count,
-    gap_of,
-    metric_of,
-    percent,
-    two_digits,
-    with_interval,
-)
+from reports.numbers import age_of, between, count, percent, signed_points, two_digits
+from reports.text import printable
 
 Row = Mapping[str, Any]
 Pictures = Mapping[str, Picture]
 
+METRIC_LABELS = {
+    "log_loss": ("Log loss", "lower is better; surprise at what happened"),
+    "roc_auc": ("ROC AUC", "higher is better; chance has 0.5"),
+    "pr_auc": ("PR AUC", "higher is better; chance has the share of wins"),
+    "brier": ("Brier score", "lower is better"),
+    "ece": ("Calibration error, points", "lower is better; mean gap of stated and true share"),
+    "lift_at_10": ("Lift in the best tenth", "higher is better; chance has 1"),
+}
 INTERVAL = "95\u00a0% interval"
 TOO_FEW = "too few to judge"
 
@@ -44,9 +42,9 @@ def quality(card: ModelCard, pictures: Pictures) -> Html:
     rows = [
         [
             join([words, Html("<small>"), meaning, Html("</small>")]),
-            *(metric_of(metric, found) for found in models.values()),
+            *(_metric_cell(metric, found) for found in models.values()),
         ]
-        for metric, (words, meaning) in METRICS.items()
+        for metric, (words, meaning) in METRIC_LABELS.items()
         if metric in card.test
     ]
     figures = table(f"Metrics, each with its {INTERVAL}", ["Metric", *map(name, models)], rows)
@@ -96,8 +94,8 @@ def gains(card: ModelCard, pictures: Pictures) -> Html:
         (
             [
                 percent(r["share"], 0),
-                with_interval(percent(r["gain"]), between(r)),
-                with_interval(
+                _with_interval(percent(r["gain"]), between(r)),
+                _with_interval(
                     two_digits(r["lift"]), between(r, "lift_low", "lift_high", two_digits)
                 ),
             ]
@@ -152,14 +150,14 @@ def _scale(scale: Row) -> Html:
             "first champion, its scale is pinned, and a 70 means the same odds in every later one."
         )
     elif pinned:
-        by = shown(pinned, 60)
+        by = printable(pinned, 60)
         said = f". The scale is pinned by {by}: a 70 means the same odds in every version."
     else:
         said = ". The scale is not pinned: another training may move it."
     return paragraph(
         f"A score of 50 is the odds of the average lead, {percent(scale['base_rate'])}; ten "
         "points more are twice the odds. Grades: ",
-        ", ".join(f"{shown(letter, 20)} from {least}" for letter, least in scale["grades"]),
+        ", ".join(f"{printable(letter, 20)} from {least}" for letter, least in scale["grades"]),
         said,
     )
 
@@ -178,8 +176,8 @@ def ages(card: ModelCard, pictures: Pictures) -> Html:
                 age_of(r["age_days"]),
                 count(r["n"]),
                 percent(r["base_rate"]) if "base_rate" in r else TOO_FEW,
-                metric_of("roc_auc", r),
-                metric_of("log_loss", r),
+                _metric_cell("roc_auc", r),
+                _metric_cell("log_loss", r),
             ]
             for r in rows
         ),
@@ -243,11 +241,11 @@ def _segment(row: Row) -> list[object]:
         *cells,
         percent(row["won"]),
         percent(row["stated"]),
-        gap_of(row),
-        with_interval(
+        _gap_cell(row),
+        _with_interval(
             two_digits(row["roc_auc"]), between(row, "roc_auc_low", "roc_auc_high", two_digits)
         ),
-        with_interval(
+        _with_interval(
             f"{row['log_loss']:.3f}",
             between(row, "log_loss_low", "log_loss_high", lambda loss: f"{loss:.3f}"),
         ),
@@ -289,17 +287,46 @@ def _persons(row: Row) -> list[object]:
         count(row["n_leads"]),
         None
         if selected is None
-        else with_interval(percent(selected), between(row, "selected_low", "selected_high")),
+        else _with_interval(percent(selected), between(row, "selected_low", "selected_high")),
         None if ratio is None else two_digits(ratio),
     ]
     if "gap" not in row:
         return [*cells, TOO_FEW, None, None, None]
     won, stated = percent(row["won"]), percent(row["stated"])
-    auc = with_interval(
+    auc = _with_interval(
         two_digits(row["roc_auc"]), between(row, "roc_auc_low", "roc_auc_high", two_digits)
     )
-    return [*cells, won, stated, gap_of(row), auc]
+    return [*cells, won, stated, _gap_cell(row), auc]
 
 
 def _group(row: Row) -> Html:
     return join([name(row["column"]), ": ", name(row["value"])])
+
+
+def _with_interval(value: str, interval: str) -> Html:
+    """Format a value with its interval below it."""
+    return join([value, Html("<small>"), interval, Html("</small>")])
+
+
+def _metric_cell(metric: str, figures: Row) -> object:
+    """Format a metric with its interval; None if `figures` has no such metric."""
+    if metric not in figures:
+        return None
+    write = {"ece": _points, "lift_at_10": two_digits}.get(metric, _three_digits)
+    if metric not in figures.get("intervals", {}):
+        return write(figures[metric])
+    low, high = figures["intervals"][metric]
+    return _with_interval(write(figures[metric]), f"{write(low)} to {write(high)}")
+
+
+def _gap_cell(row: Row) -> Html:
+    """Format the gap of a group, in points, with its interval."""
+    return _with_interval(signed_points(row["gap"]), between(row, write=signed_points))
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:.1f}"
+
+
+def _three_digits(value: float) -> str:
+    return f"{value:.3f}"

@@ -20,11 +20,11 @@ from reports.forms.html_page import (
     name,
     paragraph,
     section,
-    shown,
     side_by_side,
     table,
 )
 from reports.numbers import count, percent
+from reports.text import printable
 
 Row = Mapping[str, Any]
 
@@ -61,7 +61,7 @@ def card_page(card: ModelCard, *, pictures: Mapping[str, Picture]) -> str:
         HTML, without scripts and without anything to fetch.
     """
     return document(
-        f"{shown(card.name, 60)}: model card",
+        f"{printable(card.name, 60)}: model card",
         _header(card),
         {
             "What it is": _about(card),
@@ -100,7 +100,7 @@ def _not_judged(card: ModelCard) -> Html:
     return section(
         "quality",
         "How good it is",
-        paragraph("Nobody can tell: ", shown(card.test["not_judged"], MOST_OF_A_SENTENCE)),
+        paragraph("Nobody can tell: ", printable(card.test["not_judged"], MOST_OF_A_SENTENCE)),
     )
 
 
@@ -120,7 +120,7 @@ def _header(card: ModelCard) -> Html:
                 kind="lead",
             ),
             paragraph(said, kind=f"verdict {kind}".strip()),
-            bullets(shown(reason, MOST_OF_A_SENTENCE) for reason in card.readiness["reasons"])
+            bullets(printable(reason, MOST_OF_A_SENTENCE) for reason in card.readiness["reasons"])
             if card.readiness.get("reasons")
             else "",
         ]
@@ -138,7 +138,7 @@ def _about(card: ModelCard) -> Html:
         if "from" in known
         else "not known: the leads have no times",
         "Judged by": "nobody" if "not_judged" in card.test else subject_of(card),
-        "Trained": f"{shown(card.trained_at)[:16].replace('T', ' ')} UTC",
+        "Trained": f"{printable(card.trained_at)[:16].replace('T', ' ')} UTC",
     }
     if "test_from" in known:
         pairs["Test leads from"] = _day(known["test_from"])
@@ -156,7 +156,7 @@ def _about(card: ModelCard) -> Html:
         if known.get("embargoed")
         else "",
         paragraph("Notes on the data:") if card.notes else "",
-        bullets(shown(note, MOST_OF_A_SENTENCE) for note in card.notes) if card.notes else "",
+        bullets(printable(note, MOST_OF_A_SENTENCE) for note in card.notes) if card.notes else "",
     )
 
 
@@ -172,7 +172,7 @@ def _drivers(card: ModelCard, pictures: Mapping[str, Picture]) -> Html:
         "Signals, the strongest first",
         ["Signal", "Share", "Direction"],
         (
-            [name(row["signal"]), percent(row["share"]), shown(row.get("direction") or "–")]
+            [name(row["signal"]), percent(row["share"]), printable(row.get("direction") or "–")]
             for row in card.importance
         ),
         texts=[2],
@@ -202,7 +202,7 @@ def _left_out(card: ModelCard) -> Html:
     kept_out = table(
         "Fields that the leak audit keeps out: they may know the outcome",
         ["Field", "Verdict", "Evidence", "To settle it, in the project file"],
-        ([name(f["field"]), shown(f["verdict"]), _evidence(f), _line(f)] for f in leaks),
+        ([name(f["field"]), printable(f["verdict"]), _evidence(f), _line(f)] for f in leaks),
         texts=[1, 2, 3],
     )
     trusted = table(
@@ -214,7 +214,7 @@ def _left_out(card: ModelCard) -> Html:
     rest = table(
         "Other columns that it does not look at",
         ["Column", "Why"],
-        ([name(left["column"]), shown(left["reason"], 300)] for left in others),
+        ([name(left["column"]), printable(left["reason"], 300)] for left in others),
         texts=[1],
     )
     if not card.audit:
@@ -231,8 +231,9 @@ def _left_out(card: ModelCard) -> Html:
 
 
 def _evidence(field: Row) -> Html:
-    told = (f"{shown(c['number'], 10)}: {shown(c['evidence'], 300)}" for c in field["checks"])
-    return join(told, " ")
+    checks = field["checks"]
+    evidence = (f"{printable(c['number'], 10)}: {printable(c['evidence'], 300)}" for c in checks)
+    return join(evidence, " ")
 
 
 def _line(field: Row) -> Html:
@@ -246,8 +247,8 @@ def _fitted(card: ModelCard) -> Html:
     return section(
         "fitted",
         "How it was fitted",
-        paragraph(shown(kind, 300), ".") if kind else "",
-        paragraph(shown(why, MOST_OF_A_SENTENCE)) if why else "",
+        paragraph(printable(kind, 300), ".") if kind else "",
+        paragraph(printable(why, MOST_OF_A_SENTENCE)) if why else "",
         more(
             "All settings",
             table("Settings of the estimator", ["Setting", "Value"], _flat(settings), [1]),
@@ -264,7 +265,7 @@ def _flat(settings: Row, before: str = "") -> list[list[object]]:
             rows += _flat(value, f"{before}{key}.")
         else:
             text = f"{value:.6g}" if isinstance(value, float) else value
-            rows.append([name(f"{before}{key}"), shown(text, 300)])
+            rows.append([name(f"{before}{key}"), printable(text, 300)])
     return rows
 
 
@@ -272,7 +273,7 @@ def _not_for(card: ModelCard) -> Html:
     return section(
         "not-for",
         "What it must not be used for",
-        bullets(shown(use, MOST_OF_A_SENTENCE) for use in card.not_for),
+        bullets(printable(use, MOST_OF_A_SENTENCE) for use in card.not_for),
     )
 
 
@@ -284,9 +285,9 @@ def _versions(card: ModelCard) -> Html:
         table("SHA-256 of the tables it learned from", ["Table", "Digest"], digests, [1])
         if card.digests
         else missing("digests of the tables"),
-        facts({package: shown(version, 40) for package, version in card.versions.items()}),
+        facts({package: printable(version, 40) for package, version in card.versions.items()}),
     )
 
 
 def _day(moment: str) -> str:
-    return shown(moment)[:10]
+    return printable(moment)[:10]

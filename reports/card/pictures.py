@@ -13,8 +13,9 @@ from reports.charts.card import (
     importance_chart,
     reliability_chart,
 )
-from reports.forms.html_page import Picture, picture_of, shown
+from reports.forms.html_page import Picture, picture_of
 from reports.numbers import count
+from reports.text import printable
 
 Row = Mapping[str, Any]
 
@@ -47,7 +48,7 @@ def card_pictures(card: ModelCard) -> dict[str, Picture]:
     if test.get("gains"):
         charts["gains"] = gains_chart(test["gains"], subject)
     if test.get("by_grade"):
-        grades = [{**row, "grade": shown(row["grade"], 20)} for row in test["by_grade"]]
+        grades = [{**row, "grade": printable(row["grade"], 20)} for row in test["by_grade"]]
         charts["grades"] = grades_chart(grades, subject)
     if len(ages) > 1:
         charts["ages"] = ages_chart(ages, subject)
@@ -56,22 +57,22 @@ def card_pictures(card: ModelCard) -> dict[str, Picture]:
         if found:
             charts[each] = gaps_chart(found, subject)
     if card.importance:
-        drivers = [{**r, "signal": shown(r["signal"], 32)} for r in card.importance[:MOST_ROWS]]
+        drivers = [{**r, "signal": printable(r["signal"], 32)} for r in card.importance[:MOST_ROWS]]
         charts["importance"] = importance_chart(drivers, subject)
     return {each: picture_of(chart) for each, chart in charts.items()}
 
 
 def judged_models(card: ModelCard) -> dict[str, Row]:
     """Give the metrics of the model and of what stands beside it, by names for people."""
-    beside = {shown(MODELS.get(name, name), 30): found for name, found in card.baselines.items()}
-    return {"leadscore": card.test, **beside}
+    baselines = {printable(MODELS.get(name, name), 30): row for name, row in card.baselines.items()}
+    return {"leadscore": card.test, **baselines}
 
 
 def subject_of(card: ModelCard) -> str:
     """Say which leads the figures are of, and how many there are."""
     n, n_leads = card.test.get("n"), card.test.get("n_leads")
     moments = "" if n is None or n == n_leads else f" at {n:,} moments"
-    return f"{shown(card.test.get('how', 'test leads'))}, n = {count(n_leads)}{moments}"
+    return f"{printable(card.test.get('how', 'test leads'))}, n = {count(n_leads)}{moments}"
 
 
 def by_gap(rows: Sequence[Row]) -> list[Row]:
@@ -81,4 +82,4 @@ def by_gap(rows: Sequence[Row]) -> list[Row]:
 
 
 def _with_short_names(row: Row) -> dict[str, Any]:
-    return {**row, "column": shown(row["column"], 18), "value": shown(row["value"], 22)}
+    return {**row, "column": printable(row["column"], 18), "value": printable(row["value"], 22)}

@@ -13,7 +13,7 @@ import pandas as pd
 from models.evaluation.comparisons import FEWEST_LEADS
 from reports.charts.card import BLUE, GREY, ORANGE
 from reports.content import Row
-from reports.forms.html_page import shown
+from reports.text import printable
 
 GREEN, PINK, SKY, YELLOW = "#009E73", "#CC79A7", "#56B4E9", "#E69F00"
 PALETTE = [BLUE, ORANGE, GREEN, PINK, SKY, YELLOW]
@@ -123,7 +123,7 @@ def funnel_chart(rows: Sequence[Row], title: str, about: str) -> alt.LayerChart:
     table = pd.DataFrame(
         [
             {
-                "label": shown(r["name"], LONGEST),
+                "label": printable(r["name"], LONGEST),
                 "reached": r["wins"],
                 "share": r["reached_share"],
                 "said": f"{r['wins']:,} ({100 * r['reached_share']:.0f} %)",
@@ -206,7 +206,7 @@ def lines_chart(
     names, such as months, it is drawn with those after it as one point.
     """
     names = list(dict.fromkeys(row["x"] for row in rows))
-    series = list(dict.fromkeys(shown(row["series"], LONGEST) for row in rows))
+    series = list(dict.fromkeys(printable(row["series"], LONGEST) for row in rows))
     is_number = not isinstance(names[0], str)
     few = form == "%" and any(_is_too_few(row) and row["value"] is not None for row in rows)
     if few and is_number:
@@ -220,7 +220,7 @@ def lines_chart(
             {
                 **_figures(r),
                 "x": r["x"],
-                "series": shown(r["series"], LONGEST),
+                "series": printable(r["series"], LONGEST),
                 "span": r.get("span", r["x"]),
             }
             for r in rows
@@ -341,7 +341,7 @@ def series_chart(
         [
             {
                 "label": _label(r),
-                "full": shown(r["name"]),
+                "full": printable(r["name"]),
                 "series": said,
                 "value": r[key],
                 "n": r.get("n"),
@@ -386,13 +386,13 @@ def _named(rows: Sequence[Row], keys: Sequence[str]) -> pd.DataFrame:
     table["label"] = [
         label if labels.count(label) == 1 else f"{label} #{i + 1}" for i, label in enumerate(labels)
     ]
-    table["full"] = [shown(row["name"]) for row in kept]
+    table["full"] = [printable(row["name"]) for row in kept]
     return table
 
 
 def _label(row: Row) -> str:
     n = row.get("n")
-    return shown(row["name"], LONGEST) + ("" if n is None else f" (n = {n:,})")
+    return printable(row["name"], LONGEST) + ("" if n is None else f" (n = {n:,})")
 
 
 def _figures(row: Row) -> dict[str, Any]:
@@ -423,5 +423,5 @@ def _legend() -> Any:
 
 
 def _titled(chart: Any, title: str, about: str, *, height: int) -> Any:
-    text = alt.TitleParams(shown(title, 300), subtitle=shown(about, 300), anchor="start")
+    text = alt.TitleParams(printable(title, 300), subtitle=printable(about, 300), anchor="start")
     return chart.properties(title=text, width=WIDTH, height=height)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reports.forms.cells import is_number, written
-from reports.forms.html_page import shown
+from reports.text import printable
 
 COUNTS = {
     "leads": "Leads",
@@ -38,21 +38,21 @@ def about_of(about: Mapping[str, Any]) -> dict[str, str]:
     model = about.get("model")
     if isinstance(model, Mapping):
         trained = f", trained {_day(model['trained_at'])}" if model.get("trained_at") else ""
-        said["Scores by"] = f"{shown(model.get('name', ''), 60)}{trained}"
+        said["Scores by"] = f"{printable(model.get('name', ''), 60)}{trained}"
     return said
 
 
 def notes_of(about: Mapping[str, Any]) -> list[str]:
     """Give what is to be known of the data."""
     notes = about.get("notes") or ()
-    return [shown(note, 400) for note in notes] if isinstance(notes, list | tuple) else []
+    return [printable(note, 400) for note in notes] if isinstance(notes, list | tuple) else []
 
 
 def _filters(about: Mapping[str, Any]) -> list[str]:
     only = [f"created since {_day(about['since'])}"] if about.get("since") else []
     segment = about.get("segment")
     if isinstance(segment, Sequence) and len(segment) == 2:
-        only.append(f"{shown(segment[0], 60)} = {shown(segment[1], 60)}")
+        only.append(f"{printable(segment[0], 60)} = {printable(segment[1], 60)}")
     return only
 
 

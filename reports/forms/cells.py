@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from reports.forms.html_page import MOST_CHARACTERS, MOST_PROSE, shown
 from reports.numbers import percent, signed, two_digits
+from reports.text import MOST_CHARACTERS, MOST_PROSE, printable
 
 WORDS = ("text", "prose", "time")  # forms that stand to the left
 NOTHING = "–"
@@ -43,11 +43,11 @@ def written(value: Any, form: str, most: int = MOST_IN_TABLE) -> str:
     if is_missing(value):
         return NOTHING
     if form == "time":
-        return shown(value, MOST_CHARACTERS)[:16].replace("T", " ")
+        return printable(value, MOST_CHARACTERS)[:16].replace("T", " ")
     if form == "prose":
-        return shown(value, MOST_CHARACTERS)
+        return printable(value, MOST_CHARACTERS)
     if not is_number(value) or form == "text":
-        return shown(value, most)
+        return printable(value, most)
     number = float(value)
     if not math.isfinite(number):
         return NOTHING
@@ -87,7 +87,7 @@ def sentence(text: Any) -> str:
     >>> sentence("leads won in time"), sentence("")
     ('Leads won in time.', '')
     """
-    words = shown(text, MOST_PROSE)
+    words = printable(text, MOST_PROSE)
     return f"{words[:1].upper()}{words[1:]}" + "." * (words[-1:] not in (".", "…", ""))
 
 

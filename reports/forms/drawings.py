@@ -11,7 +11,8 @@ import altair as alt
 import vl_convert
 
 from reports.content import Figure, Report
-from reports.forms.html_page import NO_BREAK, shown, untitled
+from reports.forms.html_page import untitled
+from reports.text import NO_BREAK, printable
 
 PICTURE_PPI = 144
 MOST_TEXT = 10_000  # characters; expressions of our own are far shorter
@@ -132,5 +133,5 @@ def _harmless(part: Any) -> Any:
 
 
 def _name(text: str) -> str:
-    seen = shown(text, MOST_TEXT)
+    seen = printable(text, MOST_TEXT)
     return seen + NO_BREAK if seen in INHERITED else seen

@@ -9,8 +9,6 @@ from reports.forms.about import about_of, notes_of
 from reports.forms.cells import WORDS, sentence, written
 from reports.forms.drawings import Drawing
 from reports.forms.html_page import (
-    MOST_CHARACTERS,
-    MOST_PROSE,
     STYLE,
     Html,
     bullets,
@@ -19,13 +17,13 @@ from reports.forms.html_page import (
     more,
     name,
     paragraph,
-    shown,
     table,
     to_html,
     whole,
 )
 from reports.forms.script import EARLY, script
 from reports.forms.style import REPORT_STYLE, SHEET_STYLE
+from reports.text import MOST_CHARACTERS, MOST_PROSE, printable
 
 MOST_BYTES = 3_000_000
 MOST_ROWS = 30  # of a table on a page; the CSV has all
@@ -59,7 +57,7 @@ def html_of(report: Report, drawings: Mapping[str, Drawing]) -> str:
     charts = _fitting(drawings, room)
     pages = [_page(page, report, charts, is_first=i == 0) for i, page in enumerate(report.pages)]
     pages.append(_definitions(report.metrics))
-    titles = {page.slug: shown(page.title, 60) for page in report.pages}
+    titles = {page.slug: printable(page.title, 60) for page in report.pages}
     links = "".join(
         f'<li><a href="#{html.escape(slug)}">{to_html(title)}</a></li>'
         for slug, title in {**titles, DEFINITIONS: "Definitions"}.items()
@@ -74,7 +72,7 @@ def html_of(report: Report, drawings: Mapping[str, Drawing]) -> str:
             Html('<div id="told" role="status" hidden></div>'),
         ]
     )
-    return whole(f"{shown(report.name, 60)}: report", STYLE + REPORT_STYLE, body, EARLY, late)
+    return whole(f"{printable(report.name, 60)}: report", STYLE + REPORT_STYLE, body, EARLY, late)
 
 
 @dataclass(frozen=True)
@@ -128,7 +126,7 @@ def sheet_of(report: Report, page: Page) -> str:
             ),
         ]
     )
-    title = f"{shown(report.name, 60)}: {shown(page.title, 60)}"
+    title = f"{printable(report.name, 60)}: {printable(page.title, 60)}"
     rows = sum(len(figure.rows) for part in alone.sections for figure in part.figures)
     size = min(1.0, ROWS_AT_FULL_SIZE / max(rows, 1))
     smaller = f"@media print {{ main {{ zoom: {size:.2f}; }} }}"
@@ -221,7 +219,7 @@ def _takeaways(takeaways: Sequence[Takeaway], known: set[str]) -> Html:
         if takeaway.metric in known:
             links.append(_link(f"metric-{takeaway.metric}", "how it is counted"))
         more_of_it = f" <small>{join(links, ' · ')}</small>" if links else ""
-        items.append(Html(f"{to_html(shown(takeaway.sentence, MOST_PROSE))}{more_of_it}"))
+        items.append(Html(f"{to_html(printable(takeaway.sentence, MOST_PROSE))}{more_of_it}"))
     return Html(f'<div class="takeaways">{bullets(items)}</div>')
 
 
@@ -252,7 +250,7 @@ def _figure(figure: Figure, chart: Shown | None, known: set[str]) -> Html:
             f'<div class="{kind}" id="{anchor}"><p class="finding">{_finding(figure)}</p>'
             f"{join([note, _table(figure, known, is_alone=bool(known))])}</div>"
         )
-    said = shown(f"{sentence(figure.finding)} {sentence(figure.about)}", 600)
+    said = printable(f"{sentence(figure.finding)} {sentence(figure.about)}", 600)
     label = html.escape(said, quote=True)
     picture = (
         f'<div class="still" role="img" aria-label="{label}">{chart.still}</div>'
@@ -275,8 +273,10 @@ def _figure(figure: Figure, chart: Shown | None, known: set[str]) -> Html:
 
 
 def _finding(figure: Figure) -> Html:
-    about = f"<span>{to_html(shown(sentence(figure.about), 300))}</span>" if figure.about else ""
-    return Html(f"<strong>{to_html(shown(figure.finding, 300))}</strong>{about}")
+    about = ""
+    if figure.about:
+        about = f"<span>{to_html(printable(sentence(figure.about), 300))}</span>"
+    return Html(f"<strong>{to_html(printable(figure.finding, 300))}</strong>{about}")
 
 
 def _table(figure: Figure, known: set[str], is_alone: bool = False) -> Html:
@@ -292,7 +292,7 @@ def _table(figure: Figure, known: set[str], is_alone: bool = False) -> Html:
         f'<p class="{kind}">{said}'
         f'<a href="csv/{html.escape(figure.name)}.csv">{html.escape(figure.name)}.csv</a></p>'
     )
-    caption = shown(f"{sentence(figure.finding)} {sentence(figure.about)}", 400)
+    caption = printable(f"{sentence(figure.finding)} {sentence(figure.about)}", 400)
     parts = [table(caption, header, at_once, texts)]
     if folded:
         parts.append(
@@ -302,7 +302,7 @@ def _table(figure: Figure, known: set[str], is_alone: bool = False) -> Html:
 
 
 def _heading(column: Column, known: set[str]) -> Html:
-    title = to_html(shown(column.title, 80))
+    title = to_html(printable(column.title, 80))
     if column.metric not in known:
         return title
     return Html(f'<a href="#metric-{html.escape(column.metric)}">{title}</a>')

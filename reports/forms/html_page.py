@@ -8,17 +8,14 @@ import base64
 import hashlib
 import html
 import io
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
 
-MOST_CHARACTERS = 200  # of a text from data
-MOST_PROSE = 1_000  # of anything
-UNSEEN = ("Cc", "Cf", "Cs", "Co", "Cn")  # control, format, surrogate, private and unassigned
-NO_BREAK = "\u00a0"
+from reports.text import MOST_PROSE, printable, visible
+
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
 
@@ -55,46 +52,24 @@ def untitled(chart: Any) -> Any:
     return bare.configure_legend(labelFontSize=14).configure_view(stroke=None)
 
 
-def shown(text: object, most: int = MOST_CHARACTERS) -> str:
-    r"""Give a text from data as it can be shown: on one line, cut, without what cannot be seen.
-
-    Marks that turn the direction of writing are left out: they would turn the rest of the
-    page as well.
-
-    Examples
-    --------
-    >>> shown("Paid\nsearch \u202eevil", most=12)
-    'Paid search…'
-    """
-    start = str(text)[: 4 * most]  # so that a text of megabytes costs nothing
-    line = " ".join(filter(None, _seen(start).split(" ")))
-    return line if len(line) <= most else line[: most - 1].rstrip() + "…"
-
-
-def _seen(text: str) -> str:
-    return "".join(
-        character if character == NO_BREAK else " " if character.isspace() else character
-        for character in text
-        if character.isspace() or unicodedata.category(character) not in UNSEEN
-    )
-
-
 def to_html(part: object) -> Html:
     """Escape a text; markup stays as it is."""
     if isinstance(part, Html):
         return part
     text = str(part)
-    return Html(html.escape(_seen(text if len(text) <= MOST_PROSE else shown(text, MOST_PROSE))))
+    if len(text) > MOST_PROSE:
+        text = printable(text, MOST_PROSE)
+    return Html(html.escape(visible(text)))
 
 
 def name(text: object, most: int = 60) -> Html:
     """Mark up a name that comes from data, whatever its direction of writing."""
-    return Html(f"<bdi>{html.escape(shown(text, most))}</bdi>")
+    return Html(f"<bdi>{html.escape(printable(text, most))}</bdi>")
 
 
 def code(text: object) -> Html:
     """Mark up what is to be typed or compared letter by letter."""
-    return Html(f"<code>{html.escape(shown(text, 300))}</code>")
+    return Html(f"<code>{html.escape(printable(text, 300))}</code>")
 
 
 def join(parts: Iterable[object], between: str = "") -> Html:
@@ -149,7 +124,7 @@ def table(
         cells = "".join(f"<td{_words(j, texts)}>{cell}</td>" for j, cell in enumerate(rest, 1))
         kind = ' class="marked"' if i in marked else ""
         body.append(f'<tr{kind}><th scope="row">{first}</th>{cells}</tr>')
-    label = html.escape(shown(caption), quote=True)
+    label = html.escape(printable(caption), quote=True)
     return Html(
         f'<div class="scroll" role="region" tabindex="0" aria-label="{label}"><table>'
         f"<caption>{to_html(caption)}</caption><thead><tr>{head}</tr></thead>"
@@ -170,7 +145,7 @@ def side_by_side(*parts: object) -> Html:
 
 def figure(picture: Picture) -> Html:
     """Show a picture with its title, which is its text for those who cannot see it."""
-    label = html.escape(shown(f"{picture.title}. {picture.subtitle}", 600), quote=True)
+    label = html.escape(printable(f"{picture.title}. {picture.subtitle}", 600), quote=True)
     return Html(
         f"<figure><figcaption><strong>{to_html(picture.title)}</strong>"
         f"<span>{to_html(picture.subtitle)}</span></figcaption>"

@@ -7,7 +7,7 @@ from reports.content import Column, Figure, Page, Report, Row, Section, Takeaway
 from reports.forms.about import about_of, notes_of
 from reports.forms.cells import WORDS, sentence, written
 from reports.forms.drawings import Drawing
-from reports.forms.html_page import MOST_PROSE, shown
+from reports.text import MOST_PROSE, printable
 
 MOST_ROWS = 30  # of a table in a file; the CSV has all
 INDEX = "README.md"
@@ -31,7 +31,7 @@ def escaped(text: object, most: int = MOST_PROSE) -> str:
     >>> print(escaped("1. www.evil.example &amp; 2 * 3"))
     1\. www&#46;evil.example &amp;amp; 2 \* 3
     """
-    line = _ENTITY.sub("&amp;", shown(text, most))
+    line = _ENTITY.sub("&amp;", printable(text, most))
     line = _MARKS.sub(lambda mark: "\\" + mark[0], line)
     line = line.replace("<", "&lt;").replace(">", "&gt;")
     line = _ADDRESS.sub(lambda found: found[1] + "\0", line)

@@ -28,7 +28,6 @@ from reports.pages.phrases import (
     finding_of,
     group_contrasts,
     one_contrast,
-    quoted,
     rates_figure,
     ratio_words,
     strongest,
@@ -36,6 +35,7 @@ from reports.pages.phrases import (
 from reports.rows.attribution import WAYS, share_out, touches
 from reports.rows.journeys import Codes, Funnel, Log
 from reports.rows.rows import DAY, Bools, ReportRows
+from reports.text import quoted_name
 
 Bits = NDArray[np.uint8]
 
@@ -194,7 +194,7 @@ def _is_news(had: Bits, known: list[Bits]) -> bool:
 def _twins(names: Sequence[str], had: Bits, i: int) -> str:
     """Name an activity, and up to two others that the very same leads had."""
     same = [k for k in range(len(names)) if k != i and (had[k] == had[i]).all()]
-    *first, last = (quoted(names[k]) for k in (i, *same[: MOST_TWINS - 1]))
+    *first, last = (quoted_name(names[k]) for k in (i, *same[: MOST_TWINS - 1]))
     return f"{', '.join(first)} and {last}" if first else last
 
 
@@ -216,7 +216,7 @@ def _early(
     slug: str,
     column: str = "",
 ) -> tuple[Section, list[Takeaway]]:
-    named = f"{quoted(column)} " if column else ""
+    named = f"{quoted_name(column)} " if column else ""
     base = next((each.value / each.ratio for each in found if each.ratio), 0.0)
     did = f"in their first {days:g} days"
     place = {name: i for i, name in enumerate(names)}
@@ -245,8 +245,10 @@ def _early(
         ratio="activity_ratio",
         note="Goes with, not causes: whoever is about to buy also does more.",
     )
-    said = (f"Content here is what the activities name as {quoted(column)}.",) if column else ()
-    return Section(heading, said, (figure,)), told
+    paragraphs: tuple[str, ...] = ()
+    if column:
+        paragraphs = (f"“Content” means the column {quoted_name(column)} of the activities.",)
+    return Section(heading, paragraphs, (figure,)), told
 
 
 def _by_stage(
@@ -273,7 +275,7 @@ def _by_stage(
     def sentence(name: str, each: Contrast) -> str:
         k, i = places[name]
         return (
-            f"In the first {days:g} days in {quoted(funnel.stages[k])}, leads with "
+            f"In the first {days:g} days in {quoted_name(funnel.stages[k])}, leads with "
             f"{_twins(names, had[k], i)} convert {ratio_words(each)} of the leads in that stage."
         )
 
@@ -344,7 +346,7 @@ def _attribution(rows: ReportRows, log: Log) -> list[Section]:
         widest = max(table, key=lambda row: row["disagreement"])
         most, least = (pick(WAYS, key=lambda way: widest[way]) for pick in (max, min))
         finding = (
-            f"{quoted(widest['name'])} gets {percent(widest[most])} of the wins by "
+            f"{quoted_name(widest['name'])} gets {percent(widest[most])} of the wins by "
             f"{METRICS[most].title.lower()}, {percent(widest[least])} by "
             f"{METRICS[least].title.lower()}"
         )
@@ -432,8 +434,8 @@ def _gaps(rows: ReportRows, log: Log) -> tuple[Section, tuple[Takeaway, ...]]:
         if is_gap:
             told.append(
                 Takeaway(
-                    f"Leads of {quoted(row['segment'])} {quoted(row['group'])} in "
-                    f"{quoted(row['stage'])} see {row['per_lead']:.2f} contents each there, "
+                    f"Leads of {quoted_name(row['segment'])} {quoted_name(row['group'])} in "
+                    f"{quoted_name(row['stage'])} see {row['per_lead']:.2f} contents each there, "
                     f"against {row['usual']:.2f} of all, and go on {ratio_words(each)}. Less "
                     "content may be the cause of that, or its consequence.",
                     evidence_of(each, name=name, **contents),

@@ -19,13 +19,13 @@ from reports.pages.phrases import (
     evidence_of,
     finding_of,
     group_contrasts,
-    quoted,
     rates_figure,
     ratio_words,
     share_words,
     strongest,
 )
 from reports.rows.rows import ReportRows
+from reports.text import quoted_name
 
 SLUG, TITLE = "audience", "Audience"
 LEAD = "Who converts: by industry, place, size, and how they like to be reached?"
@@ -61,7 +61,7 @@ def audience_page(rows: ReportRows) -> Page:
                 (
                     rates_figure(
                         figure,
-                        f"{quoted(groups.column)}: {title[0].lower()}{title[1:]}",
+                        f"{quoted_name(groups.column)}: {title[0].lower()}{title[1:]}",
                         about_mature(rows),
                         contrast_rows(groups.names, found),
                         label=groups.column,
@@ -79,7 +79,8 @@ def audience_page(rows: ReportRows) -> Page:
         for takeaway in strongest(
             [(key[1], each)],
             lambda name, found, column=key[0]: (
-                f"Leads with {quoted(column)} {quoted(name)} convert {ratio_words(found)}."
+                f"Leads with {quoted_name(column)} {quoted_name(name)} convert "
+                f"{ratio_words(found)}."
             ),
             "won_ratio",
             key[2],
@@ -156,7 +157,7 @@ def _together(rows: ReportRows) -> tuple[Section, tuple[Takeaway, ...]]:
             }
         )
         kinds = " and ".join(
-            f"{quoted(column)} {quoted(value)}"
+            f"{quoted_name(column)} {quoted_name(value)}"
             for column, value in zip(pair.columns, pair.names, strict=True)
         )
         takeaways.append(

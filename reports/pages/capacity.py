@@ -9,11 +9,11 @@ from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, two_shares
 from models.evaluation.metrics import FEWEST_TO_JUDGE
 from reports.charts.report import lines_chart
 from reports.content import Column, Figure, Page, Section, Takeaway
-from reports.forms.html_page import NO_BREAK
 from reports.pages.phrases import day_name, interval_row, share_words
 from reports.pages.score import NO_MODEL
 from reports.rows.rows import DAY, ReportRows
 from reports.rows.scored import not_learned_from
+from reports.text import NO_BREAK
 
 SLUG, TITLE = "capacity", "Capacity"
 LEAD = "If sales can work so many leads a week, how many wins are in them, best first?"

@@ -21,13 +21,12 @@ from models.scorer import LeadScorer
 from models.signal_words import CODED, measured, range_words, value_words
 from reports.charts.report import MOST_BARS, lines_chart, rates_chart, series_chart
 from reports.content import Column, Figure, Page, Section, Takeaway
-from reports.forms.html_page import shown
 from reports.numbers import percent, signed
 from reports.pages.pairs import pairs_section
-from reports.pages.phrases import quoted
 from reports.pages.score import NO_MODEL
 from reports.rows.rows import DAY, Bools, ReportRows
 from reports.rows.scored import features_of, records_of, sample
+from reports.text import printable, quoted_name
 
 SLUG, TITLE = "features", "Features"
 LEAD = (
@@ -94,7 +93,7 @@ def _drivers(rows: ReportRows, scorer: LeadScorer) -> tuple[list[Section], list[
     first = table[:3]
     finding = (
         f"{percent(sum(row['share'] for row in first), 0)} of what moves the score comes from "
-        + ", ".join(quoted(row["name"]) for row in first)
+        + ", ".join(quoted_name(row["name"]) for row in first)
     )
     columns = (
         Column("name", "Signal"),
@@ -109,8 +108,9 @@ def _drivers(rows: ReportRows, scorer: LeadScorer) -> tuple[list[Section], list[
     figure = Figure("features-importance", finding, about, columns, tuple(table), chart)
     told = [
         Takeaway(
-            f"{quoted(row['name'])} moves the score most: by {row['value']:.1f} points on average "
-            f"(n = {row['n']:,}, {row['low']:.1f} to {row['high']:.1f}); {row['direction']}.",
+            f"{quoted_name(row['name'])} moves the score most: by {row['value']:.1f} points on "
+            f"average (n = {row['n']:,}, {row['low']:.1f} to {row['high']:.1f}); "
+            f"{row['direction']}.",
             {key: row[key] for key in ("name", "value", "low", "high", "n")},
             "signal_points",
             "features-importance",
@@ -182,12 +182,12 @@ def _curves(
         what = _title(feature)
         digits = 0 if most["value"] - least["value"] >= 3 else 1
         high, low = (signed(row["value"], digits) for row in (most, least))
-        best, worst = (shown(row["name"], 60) for row in (most, least))
+        best, worst = (printable(row["name"], 60) for row in (most, least))
         if feature.unit not in CODED:  # numbers, and no names with a hyphen
             best, worst = best.replace("-", "−"), worst.replace("-", "−")
-        finding = f"{shown(what, 90)}: {high} points for {best}, {low} for {worst}"
+        finding = f"{printable(what, 90)}: {high} points for {best}, {low} for {worst}"
         columns = (
-            Column("name", shown(what, 60)),
+            Column("name", printable(what, 60)),
             Column("n", "Leads", "count"),
             Column("value", "Points", "points", "value_points"),
             Column("low", "from (95 %)", "points"),
@@ -212,7 +212,7 @@ def _curves(
             unit = f", {feature.unit}" if feature.unit in ("days", "hours") else ""
             drawn = [{**row, "series": what} for row in table]
             chart = lines_chart(
-                drawn, finding, about, x=f"{shown(what, 60)}{unit}", y="Points", form="+"
+                drawn, finding, about, x=f"{printable(what, 60)}{unit}", y="Points", form="+"
             )
         figures.append(Figure(f"features-{i + 1}", finding, about, columns, tuple(table), chart))
     return figures
@@ -275,7 +275,7 @@ def _ranges(
 def _title(feature: Feature) -> str:
     """Name what a feature measures at the beginning of a sentence; names from data stay."""
     name = measured(feature)
-    return quoted(name) if name == feature.column else name[:1].upper() + name[1:]
+    return quoted_name(name) if name == feature.column else name[:1].upper() + name[1:]
 
 
 def _filled(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
@@ -324,8 +324,9 @@ def _filled(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
     elif not judged:
         first = table[0]
         finding = (
-            f"{quoted(first['name'])} is filled for {percent(first['won'] or 0, 0)} of the won and "
-            f"{percent(first['lost'] or 0, 0)} of the lost leads; too few are open to compare"
+            f"{quoted_name(first['name'])} is filled for {percent(first['won'] or 0, 0)} of the "
+            f"won and {percent(first['lost'] or 0, 0)} of the lost leads; too few are open to "
+            "compare"
         )
     columns = (
         Column("name", "Field"),
@@ -351,7 +352,7 @@ def _filled(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
     )
     told = [
         Takeaway(
-            f"{quoted(row['name'])} is filled for {percent(row['open'])} of the open and "
+            f"{quoted_name(row['name'])} is filled for {percent(row['open'])} of the open and "
             f"{percent(row['closed'])} of the closed leads: what is filled on closing says nothing "
             "about a new lead.",
             {

@@ -16,13 +16,13 @@ from reports.pages.phrases import (
     days_words,
     group_contrasts,
     interval_row,
-    quoted,
     ratio_words,
     share_words,
     strongest,
 )
 from reports.rows.journeys import Funnel
 from reports.rows.rows import DAY, ReportRows
+from reports.text import quoted_name
 
 SLUG, TITLE = "funnel", "Funnel"
 LEAD = "How far do leads come, how long does it take, and where do they fall off?"
@@ -132,7 +132,7 @@ def _steps(rows: ReportRows, funnel: Funnel) -> tuple[Section, list[Takeaway]]:
     takeaways += _steps_over_time(rows, names, reached) + told
     paragraphs: tuple[str, ...] = ()
     if funnel.endings:
-        named = ", ".join(map(quoted, funnel.endings))
+        named = ", ".join(map(quoted_name, funnel.endings))
         paragraphs = (f"Not shown as steps, because they come with the outcome: {named}.",)
     return Section("The way through the stages", paragraphs, tuple(figures)), takeaways
 
@@ -152,9 +152,10 @@ def _narrowest(table: list[dict[str, Any]], horizon_days: float) -> list[Takeawa
         )
     return [
         Takeaway(
-            f"The narrowest step is from {quoted(worst['after'])} to {quoted(worst['name'])}: "
+            f"The narrowest step is from {quoted_name(worst['after'])} to "
+            f"{quoted_name(worst['name'])}: "
             f"{share_words(worst['value'], worst['low'], worst['high'], worst['n'])} go on; at "
-            f"the next narrowest step, to {quoted(next_worst['name'])}, "
+            f"the next narrowest step, to {quoted_name(next_worst['name'])}, "
             f"{percent(next_worst['value'])} do.{fate}",
             {key: worst[key] for key in ("name", "value", "low", "high", "n", "wins")},
             "step_share",
@@ -187,7 +188,7 @@ def _steps_over_time(rows: ReportRows, names: list[str], reached: list[Any]) -> 
                 (
                     abs(row["value"] - old["value"]),
                     Takeaway(
-                        f"From {quoted(before)} to {quoted(name)} "
+                        f"From {quoted_name(before)} to {quoted_name(name)} "
                         f"{share_words(row['value'], row['low'], row['high'], row['n'])} "
                         "of the newer half "
                         f"of the mature leads go on, {percent(old['value'])} of the older half.",
@@ -236,8 +237,8 @@ def _steps_by_source(
         for takeaway in strongest(
             [(name, each)],
             lambda name, found, before=before, step=step: (
-                f"Leads from {quoted(name)} go on from {quoted(before)} to {quoted(step)} "
-                f"{ratio_words(found)}."
+                f"Leads from {quoted_name(name)} go on from {quoted_name(before)} to "
+                f"{quoted_name(step)} {ratio_words(found)}."
             ),
             "step_share",
             "funnel-sources",
@@ -290,14 +291,15 @@ def _stays(rows: ReportRows, funnel: Funnel) -> tuple[Section, list[Takeaway]]:
     if len(ranked) > 1 and ranked[0]["low"] > ranked[1]["high"]:
         slow = ranked[0]
         finding = (
-            f"Leads stay longest in {quoted(slow['name'])}: {days_words(slow['value'])} for half "
-            "of them"
+            f"Leads stay longest in {quoted_name(slow['name'])}: {days_words(slow['value'])} for "
+            "half of them"
         )
         told.append(
             Takeaway(
                 f"{finding} (n = {slow['n']:,}, {days_words(slow['low'])} to "
                 f"{days_words(slow['high'])}), {days_words(slow['late'])} for nine of ten; next "
-                f"longest is {quoted(ranked[1]['name'])} with {days_words(ranked[1]['value'])}.",
+                f"longest is {quoted_name(ranked[1]['name'])} with "
+                f"{days_words(ranked[1]['value'])}.",
                 {key: slow[key] for key in ("name", "value", "low", "high", "n")},
                 "stage_days",
                 "funnel-stays",
@@ -341,10 +343,10 @@ def _reasons(rows: ReportRows) -> Section:
     names, counts = np.unique(known.astype(str), return_counts=True)
     order = np.argsort(-counts, kind="stable")[:MOST_REASONS]
     table = tuple(interval_row(str(names[i]), int(counts[i]), len(known)) for i in order)
-    first = f"{quoted(table[0]['name'])} for {percent(table[0]['value'])} of the lost leads"
+    first = f"{quoted_name(table[0]['name'])} for {percent(table[0]['value'])} of the lost leads"
     finding = f"Named most often is {first} with a reason"
     if len(table) > 1 and two_counts(table[0]["wins"], table[1]["wins"]) >= CHANCE:
-        second = f"{quoted(table[1]['name'])} for {percent(table[1]['value'])}"
+        second = f"{quoted_name(table[1]['name'])} for {percent(table[1]['value'])}"
         finding = f"No reason is named most by more than chance: {first}, {second}"
     about = f"lost leads with a reason, n = {len(known):,} of {int(rows.is_lost.sum()):,}"
     columns = (

@@ -16,8 +16,8 @@ from models.scale import POINTS
 from models.scorer import LeadScorer
 from reports.charts.report import series_chart
 from reports.content import Column, Figure, Section, Takeaway
-from reports.forms.html_page import shown
 from reports.numbers import signed
+from reports.text import printable
 
 Bools = NDArray[np.bool_]
 
@@ -134,7 +134,7 @@ def pairs_section(
 
 def words_of(found: Interaction) -> str:
     """Say in a sentence what two signals do together."""
-    first, second = (shown(each.words, 130) for each in (found.first, found.second))
+    first, second = (printable(each.words, 130) for each in (found.first, found.second))
     inside, outside = (signed(points, 0) for points in (found.inside, found.outside))
     return (
         f"{first[:1].upper()}{first[1:]} moves the score by {inside} points beside {second}, by "
@@ -173,7 +173,7 @@ def _judged(found: Sequence[Interaction], known: Bools, won: Bools) -> list[Judg
 def _row(each: Judged) -> dict[str, Any]:
     found = each.found
     return {
-        "name": f"{shown(found.first.signal, 17)} × {shown(found.second.signal, 14)}",
+        "name": f"{printable(found.first.signal, 17)} × {printable(found.second.signal, 14)}",
         "first": found.first.words,
         "second": found.second.words,
         "inside": found.inside,

@@ -12,19 +12,13 @@ from features.intervals import wilson
 from models.evaluation.comparisons import Contrast, contrast, corrected
 from reports.charts.report import rates_chart
 from reports.content import Column, Figure, Takeaway
-from reports.forms.html_page import NO_BREAK, shown
 from reports.numbers import percent
 from reports.rows.rows import ReportRows
+from reports.text import NO_BREAK, quoted_name
 
 Bools = NDArray[np.bool_]
 
 MOST_TAKEAWAYS = 5
-NAME = 60  # characters of a name from data in a sentence
-
-
-def quoted(name: object) -> str:
-    """Write a name from data into a sentence."""
-    return f"“{shown(name, NAME)}”"
 
 
 def ratio_words(found: Contrast) -> str:
@@ -198,7 +192,7 @@ def finding_of(names: Sequence[str], found: Sequence[Contrast], what: str, base:
     if not held:
         return f"No group differs from the average of {percent(base)} by more than chance"
     name, best = max(held, key=lambda pair: _surely(pair[1]))
-    return f"{quoted(name)} leads {what} {_times(best.ratio)} the average of {percent(base)}"
+    return f"{quoted_name(name)} leads {what} {_times(best.ratio)} the average of {percent(base)}"
 
 
 def about_mature(rows: ReportRows) -> str:

@@ -16,11 +16,11 @@ from models.evaluation.metrics import FEWEST_TO_JUDGE, by_grade, gains, reliabil
 from reports.charts.card import gains_chart, grades_chart, reliability_chart
 from reports.charts.report import lines_chart, rates_chart
 from reports.content import Column, Figure, Page, Row, Section, Takeaway
-from reports.forms.html_page import NO_BREAK, shown
 from reports.numbers import percent
 from reports.pages.phrases import interval_row, month_name, months_of, share_words
 from reports.rows.rows import Bools, ReportRows
 from reports.rows.scored import Scored, not_learned_from
+from reports.text import NO_BREAK, printable
 
 SLUG, TITLE = "score", "Does the score work?"
 LEAD = "Do leads with better grades convert better, as often as stated, and is that still so?"
@@ -63,7 +63,7 @@ def _of_the_card(card: ModelCard, is_part: bool) -> tuple[Section, list[Takeaway
         "fitted again on all leads."
     )
     n, looks = test.get("n_leads", 0), test.get("n", 0)
-    about = f"{shown(test.get('how', 'test leads'))}, n = {n:,} leads"
+    about = f"{printable(test.get('how', 'test leads'))}, n = {n:,} leads"
     if is_part:
         heading = "On leads that it had not seen, of all kinds"
         said += " These are all leads of its test, not only those that this report is of."

@@ -12,11 +12,11 @@ from features.events import NEVER, Floats, Ints
 from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, middle, two_shares
 from reports.charts.report import lines_chart, rates_chart
 from reports.content import Column, Figure, Page, Section, Takeaway
-from reports.forms.html_page import NO_BREAK
-from reports.pages.phrases import day_name, finite, interval_row, quoted, share_words
+from reports.pages.phrases import day_name, finite, interval_row, share_words
 from reports.pages.sources import qualified_stage
 from reports.rows.rows import DAY, Bools, ReportRows
 from reports.rows.scored import not_learned_from, score_moments
+from reports.text import NO_BREAK, quoted_name
 
 SLUG, TITLE = "service-levels", "Service levels"
 LEAD = "How many leads are handed over, how fast and how many of them does sales work, and is \
@@ -153,7 +153,7 @@ def _handed_over(rows: ReportRows) -> tuple[Ints, str]:
             "name one with [report] qualified_stage."
         )
     return rows.funnel.reached[:, rows.funnel.place(stage)], (
-        f"A lead counts as handed over when it enters {quoted(stage)} or a later stage."
+        f"A lead counts as handed over when it enters {quoted_name(stage)} or a later stage."
     )
 
 
@@ -214,10 +214,11 @@ def _by_grade(handed: _Handed, table: list[dict[str, Any]], how: str) -> Section
             and c.key not in ("value", "low", "high", "n", "wins")
         )
     else:
-        said = "Sales activities: " + ", ".join(map(quoted, rows.sales))
+        said = "Sales activities: " + ", ".join(map(quoted_name, rows.sales))
         channels = rows.project.report.sales_channels
         if channels:
-            said += "; of them only those whose channel is " + " or ".join(map(quoted, channels))
+            channel_names = " or ".join(map(quoted_name, channels))
+            said += f"; of them only those whose channel is {channel_names}"
         paragraphs.append(f"{said}.")
     whole = table[-1]
     before = f"{rows.horizon_days:g}{NO_BREAK}days before"

@@ -21,12 +21,12 @@ from reports.pages.phrases import (
     finite,
     group_contrasts,
     means_by,
-    quoted,
     rates_figure,
     ratio_words,
     strongest,
 )
 from reports.rows.rows import ReportRows
+from reports.text import quoted_name
 
 SLUG, TITLE = "sources", "Sources"
 LEAD = "Which sources bring leads that are qualified and won, how much, and how fast?"
@@ -54,7 +54,7 @@ def sources_page(rows: ReportRows) -> Page:
     base = rows.rate[0] / max(rows.rate[1], 1)
     takeaways = strongest(
         zip(groups.names, won, strict=True),
-        lambda name, found: f"Leads from {quoted(name)} convert {ratio_words(found)}.",
+        lambda name, found: f"Leads from {quoted_name(name)} convert {ratio_words(found)}.",
         "won_ratio",
         "sources-won",
         most=4,
@@ -102,7 +102,7 @@ def qualified_stage(rows: ReportRows) -> str | None:
 
 
 def _read_from(groups: Groups) -> str:
-    return f"The source of a lead is what its column {quoted(groups.column)} says."
+    return f"The source of a lead is what its column {quoted_name(groups.column)} says."
 
 
 def _way(
@@ -158,7 +158,7 @@ def _way(
     chart, finding = None, "What became of the leads of each source"
     if has_qualified:
         shown = [row for row in table if row["qualified_share"] is not None]
-        stage = quoted(qualified_stage(rows))
+        stage = quoted_name(qualified_stage(rows))
         n_qualified = sum(row["qualified"] or 0 for row in table)
         finding = (
             f"{percent(n_qualified / max(int(mature.sum()), 1))} of the leads come as far as "
@@ -227,7 +227,7 @@ def _revenue(rows: ReportRows, groups: Groups) -> tuple[Section, tuple[Takeaway,
     held = strongest(
         named,
         lambda name, each: (
-            f"A lead from {quoted(name)} brings {ratio_words(each)} in revenue: "
+            f"A lead from {quoted_name(name)} brings {ratio_words(each)} in revenue: "
             f"{each.value:,.0f} a lead against {base:,.0f}."
         ),
         "revenue_per_lead",
@@ -290,7 +290,7 @@ def _speed(rows: ReportRows, groups: Groups) -> tuple[Section, tuple[Takeaway, .
     )
     takeaways = tuple(
         Takeaway(
-            f"Leads from {quoted(name)} that are won take {days_words(each.value)} to win "
+            f"Leads from {quoted_name(name)} that are won take {days_words(each.value)} to win "
             f"(median of {each.n:,}, {days_words(each.low)} to {days_words(each.high)}), against "
             f"{days_words(overall.value)} of all wins.",
             evidence_of(each, name=name),
