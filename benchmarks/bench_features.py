@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from crm.times import DAY
 from features.activity import WINDOWS_DAYS, ActivityFeatures, ActivityLog
 
-DAY = 86_400_000_000
 TYPES = tuple("abcdefghij")
 CHANNELS = tuple("wxyz")
 AS_OF = 600 * DAY

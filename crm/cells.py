@@ -19,6 +19,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from crm.arrays import Floats, Objects
+
 MAX_CELL_CHARACTERS = 100_000
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
@@ -121,7 +123,7 @@ def _is_uniform(column: pd.Series) -> bool:
     return column.dtype != object or pd.api.types.infer_dtype(column) in ("string", "empty")
 
 
-def number_column(column: pd.Series) -> NDArray[np.float64]:
+def number_column(column: pd.Series) -> Floats:
     """Read a column as numbers, shape (n,), by the rule of `cell_number`."""
     if pd.api.types.is_numeric_dtype(column.dtype):
         values = column.to_numpy(dtype=np.float64, na_value=np.nan)
@@ -129,7 +131,7 @@ def number_column(column: pd.Series) -> NDArray[np.float64]:
     return read_column(column, cell_number, np.float64)
 
 
-def text_column(column: pd.Series) -> NDArray[np.object_]:
+def text_column(column: pd.Series) -> Objects:
     """Read a column as text, shape (n,), by the rule of `cell_text`."""
     return read_column(column, cell_text, object)
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from crm.arrays import Ints
 from crm.cells import number_column, text_column, text_series
 from crm.errors import SchemaError
 from crm.project import Project, TableKeys, nearest
@@ -195,7 +195,7 @@ def _contract_failures(
 
 
 def _failure_sentence(
-    check: str, role: Role, column: str, raw: pd.DataFrame, positions: NDArray[np.int64]
+    check: str, role: Role, column: str, raw: pd.DataFrame, positions: Ints
 ) -> str:
     where = f"{len(positions):,} of {len(raw):,} rows (row {first_few(positions + 1)})"
     examples = first_few(raw[column].iloc[positions[:3]].tolist())

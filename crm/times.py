@@ -1,4 +1,4 @@
-"""A column of cells as times, UTC."""
+"""Times as microseconds since 1970 UTC, and how a column of cells is read as times."""
 
 import re
 from typing import Final
@@ -8,11 +8,29 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from crm.arrays import Ints
 from crm.cells import text_series
 from crm.errors import ConfigError
 from crm.project import TableKeys
 
 TIME_DTYPE: Final = "datetime64[us, UTC]"
+NOT_A_TIME: Final = np.iinfo(np.int64).min  # as NumPy writes a missing time
+HOUR: Final = 3_600_000_000  # microseconds, as all durations between times are
+DAY: Final = 24 * HOUR
+MONTHS: Final = (
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+)
 MILLISECONDS: Final = re.compile("[1-9][0-9]{12}")  # since 1970: from 2001 to 2286
 
 
@@ -75,6 +93,11 @@ def parse_times(column: pd.Series, keys: TableKeys, subject: str) -> tuple[pd.Se
         local = pd.to_datetime(text[bare], format="ISO8601", errors="coerce")
         result[bare] = _localize(local, keys.timezone, subject)
     return result, bool((bare & result.notna()).any())
+
+
+def microseconds(times: pd.Series) -> Ints:
+    """Return times as microseconds since 1970 UTC, shape (n,); `NOT_A_TIME` where missing."""
+    return times.astype(TIME_DTYPE).to_numpy(dtype="datetime64[us]").astype(np.int64)
 
 
 def _of_milliseconds(text: pd.Series) -> pd.Series:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from crm.arrays import Bools
 from crm.cells import number_column, text_column
 from crm.contracts import CONTRACTS
 from crm.errors import SchemaError
@@ -60,7 +60,7 @@ class Column:
         self.is_key = not self.has_gaps and len(self.counts) == len(cells)
         self.is_number = self.number_share() == 1
 
-    def filled(self, nothing: Collection[str] = ()) -> NDArray[np.bool_]:
+    def filled(self, nothing: Collection[str] = ()) -> Bools:
         """Tell which rows hold something, shape (n_rows,); `nothing` are case-folded words."""
         empty = {text for text in self.counts.index if text.casefold() in nothing}
         return np.array([text is not None and text not in empty for text in self.texts], bool)

@@ -9,9 +9,9 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from crm.arrays import Bools, Floats
 from crm.text import quote
 from drafting.samples import Column
 
@@ -141,7 +141,7 @@ class Judge:
         ]
         return [reason for reason in found if reason][:2]
 
-    def _filled_for_wins(self, filled: NDArray[np.bool_]) -> str:
+    def _filled_for_wins(self, filled: Bools) -> str:
         won = self.won[filled & self.closed]
         if filled.mean() < 0.95 and len(won) >= MIN_LEADS and won.mean() >= 0.95:
             return (
@@ -149,7 +149,7 @@ class Judge:
             )
         return ""
 
-    def _filling_tells(self, filled: NDArray[np.bool_], touched: NDArray[np.bool_]) -> str:
+    def _filling_tells(self, filled: Bools, touched: Bools) -> str:
         """Look at words for nothing both ways: one may be what nobody has changed yet."""
         pairs = max(self._auc(each[self.closed].astype(float)) for each in (filled, touched))
         before, after = self._filled_shares(filled)
@@ -157,19 +157,19 @@ class Judge:
             return f"being filled or not tells won from lost in {pairs:.0%} of pairs"
         return ""
 
-    def _filled_at_the_end(self, filled: NDArray[np.bool_]) -> str:
+    def _filled_at_the_end(self, filled: Bools) -> str:
         before, after = self._filled_shares(filled)
         if before is not None and before < 0.02 and after >= 0.1:
             return f"filled for {after:.0%} of ended leads, {before:.0%} of open ones"
         return ""
 
-    def _filled_shares(self, filled: NDArray[np.bool_]) -> tuple[float | None, float]:
+    def _filled_shares(self, filled: Bools) -> tuple[float | None, float]:
         """Share of open leads (None if they are few) and of ended ones that have it filled."""
         few = self.is_open.sum() < MIN_LEADS
         before = None if few else float(filled[self.is_open].mean())
         return before, float(filled[self.closed].mean())
 
-    def _filled_at_one_time(self, filled: NDArray[np.bool_]) -> str:
+    def _filled_at_one_time(self, filled: Bools) -> str:
         shares = pd.Series(filled).groupby(self.tenths).mean()
         if self.in_time and shares.max() - shares.min() >= 0.5:
             return (
@@ -178,11 +178,11 @@ class Judge:
             )
         return ""
 
-    def _values_tell(self, column: Column, filled: NDArray[np.bool_]) -> str:
+    def _values_tell(self, column: Column, filled: Bools) -> str:
         pairs = self._auc(self._win_shares(column, filled))
         return f"by itself it tells won from lost in {pairs:.0%} of pairs" if pairs >= 0.8 else ""
 
-    def _win_shares(self, column: Column, filled: NDArray[np.bool_]) -> NDArray[np.float64]:
+    def _win_shares(self, column: Column, filled: Bools) -> Floats:
         """Each ended lead's share of wins among leads of its value; rare values are pooled."""
         cells, numbers = pd.Series(column.texts, dtype=object).str.casefold(), column.numbers
         if np.isfinite(numbers[filled]).mean() >= 0.99 and len(column.counts) > 20:
@@ -194,7 +194,7 @@ class Judge:
         won = pd.Series(self.won[self.closed], index=cells.index)
         return won.groupby(cells).transform("mean").to_numpy(dtype=float)
 
-    def _auc(self, scores: NDArray[np.float64]) -> float:
+    def _auc(self, scores: Floats) -> float:
         """Share of pairs of won and lost, within a tenth of the time, that scores rank alike."""
         right, pairs = 0.0, 0.0
         for part in range(10):

@@ -12,19 +12,18 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from crm.arrays import Bools, Floats, Ints
 from crm.cells import cell_text, text_column
-from features.events import NEVER, Floats, Ints, blocks, places, since
+from crm.times import DAY, HOUR, NOT_A_TIME
+from features.events import NEVER, blocks, places, since
 from features.feature import Feature, braced, shortened
-from features.moments import MICROSECONDS_PER_DAY, NOT_A_TIME
 
 WINDOWS_DAYS = (90, 30, 7, 1)  # each inside the one before it
 PACE_DAYS = (7, 30)
 MAX_TYPES = 24
 MAX_CHANNELS = 8
 MIN_LEADS_PER_VALUE = 20
-MICROSECONDS_PER_HOUR = 3_600_000_000
 
 
 @dataclass(frozen=True)
@@ -194,7 +193,7 @@ class ActivityFeatures:
 
         Examples
         --------
-        >>> day = MICROSECONDS_PER_DAY
+        >>> day = DAY
         >>> features = ActivityFeatures(types=("call",), channels=())
         >>> log = features.log_of_cells([[{"type": "call", "occurred_at": 3 * day}]])
         >>> found = features.compute(log, np.array([0]), np.array([5 * day]), np.array([0]))
@@ -237,12 +236,12 @@ class ActivityFeatures:
 
         counts = [np.bincount(code, minlength=n * n_types).reshape(n, n_types)]
         for days in WINDOWS_DAYS:
-            inside = age < days * MICROSECONDS_PER_DAY
+            inside = age < days * DAY
             code, age = code[inside], age[inside]
             counts.append(np.bincount(code, minlength=n * n_types).reshape(n, n_types))
         totals = [count.sum(axis=1) for count in counts]
 
-        days_since = MICROSECONDS_PER_DAY
+        days_since = DAY
         of_types = np.empty((n, n_types, len(counts) + 2))  # all activities, then each own type
         for i, (total, count) in enumerate(zip(totals, counts, strict=True)):
             of_types[:, 0, i], of_types[:, 1:, i] = total, count[:, :-1]
@@ -273,7 +272,7 @@ class ActivityFeatures:
         after = (at >= created[of_event]) & (created[of_event] != NOT_A_TIME)
         first = np.full(len(created), NEVER)
         first[of_event[after][::-1]] = at[after][::-1]
-        return -since(created, first, MICROSECONDS_PER_HOUR)
+        return -since(created, first, HOUR)
 
     def log_of_table(self, activities: pd.DataFrame, position: pd.Series) -> ActivityLog:
         """Turn an activities table into arrays.
@@ -391,7 +390,7 @@ def _days(days: int) -> str:
     return "day" if days == 1 else f"{days} days"
 
 
-def _first_of_content(log: ActivityLog, events: slice, is_seen: NDArray[np.bool_]) -> Ints:
+def _first_of_content(log: ActivityLog, events: slice, is_seen: Bools) -> Ints:
     """Positions, among the seen events, at which a lead meets a content for the first time."""
     content, lead = log.content[events][is_seen], log.lead[events][is_seen]
     has_content = np.flatnonzero(content >= 0)
@@ -403,9 +402,9 @@ def _first_of_content(log: ActivityLog, events: slice, is_seen: NDArray[np.bool_
     return has_content[first]
 
 
-def _first_of_day(of_event: Ints, at: Ints) -> NDArray[np.bool_]:
+def _first_of_day(of_event: Ints, at: Ints) -> Bools:
     """Whether an event is its lead's first on that day, UTC."""
-    day = at // MICROSECONDS_PER_DAY
+    day = at // DAY
     is_first = np.ones(len(at), dtype=bool)
     is_first[1:] = (of_event[1:] != of_event[:-1]) | (day[1:] != day[:-1])
     return is_first

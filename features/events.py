@@ -6,12 +6,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
-from features.moments import NOT_A_TIME
-
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
+from crm.arrays import Floats, Ints
+from crm.times import NOT_A_TIME
 
 NEVER = np.iinfo(np.int64).max
 BLOCK_EVENTS = 250_000

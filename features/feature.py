@@ -4,22 +4,10 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
+from crm.times import MONTHS
+
 MOST_CHARACTERS = 60  # of a value that is quoted in a sentence
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-MONTHS = (
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-)
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,14 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from crm.arrays import Floats, Ints, Labels
 from crm.cells import cell_text, text_column
 from crm.contracts import CONTRACTS
 from crm.errors import LearningError
 from crm.project import Project
 from crm.records import Records
-from crm.times import MILLISECONDS
+from crm.times import MILLISECONDS, NOT_A_TIME, microseconds
 from features.activity import fit_activities
 from features.attributes.attribute import Attribute, CategoryAttribute, LeftOut, fit_attribute
 from features.attributes.kinds import (
@@ -25,8 +25,7 @@ from features.attributes.kinds import (
     TargetAttribute,
     fit_target,
 )
-from features.events import Floats
-from features.moments import NOT_A_TIME, Moments, microseconds
+from features.moments import Moments
 from features.pipeline import FeaturePipeline
 from features.stages import fit_stages
 from features.times import cell_time
@@ -128,9 +127,7 @@ def training_matrix(
     return values
 
 
-def folds(
-    label: NDArray[np.int8], lead: NDArray[np.int64], seed: int, n_folds: int
-) -> NDArray[np.int64]:
+def folds(label: Labels, lead: Ints, seed: int, n_folds: int) -> Ints:
     """Cut moments into folds of whole leads, with the same share of wins in each.
 
     Returns

@@ -6,17 +6,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from crm.arrays import Floats, Ints, Objects
 from crm.cells import cell_text, number_column, read_column, text_column
 from crm.project import Project
+from crm.times import NOT_A_TIME
 from features.attributes.attribute import Attribute, CategoryAttribute
 from features.attributes.kinds import EmailAttribute, FlagAttribute, TargetAttribute
-from features.events import Floats, Ints
-from features.moments import NOT_A_TIME
 from features.times import cell_time
-
-Texts = NDArray[np.object_]
 
 MOST_VALUES = 12
 FEWEST_LEADS = 30  # a value of fewer is one of the others
@@ -46,7 +43,7 @@ class Groups:
     code: Ints
 
     @property
-    def of_leads(self) -> Texts:
+    def of_leads(self) -> Objects:
         """The name of each lead's group, shape (n_leads,)."""
         return np.array(self.names, dtype=object)[self.code]
 
@@ -116,7 +113,7 @@ def groups_of_column(column: pd.Series, project: Project, most_values: int = MOS
     return _common(name, texts, most_values)
 
 
-def _common(column: str, texts: Texts, most_values: int) -> Groups:
+def _common(column: str, texts: Objects, most_values: int) -> Groups:
     """Keep the values that enough leads have; the rest are others."""
     counts = pd.Series(texts).value_counts(sort=True)
     kept = [str(value) for value in counts[counts >= FEWEST_LEADS].head(most_values).index]
@@ -137,7 +134,7 @@ def _bands(column: str, numbers: Floats) -> Groups:
     return _grouped(column, texts, names)
 
 
-def _grouped(column: str, texts: Texts, kept: Sequence[str]) -> Groups:
+def _grouped(column: str, texts: Objects, kept: Sequence[str]) -> Groups:
     codes, values = pd.factorize(texts)
     is_alone = {*kept, MISSING}
     named = [str(value) if value in is_alone else OTHERS for value in values]
@@ -152,28 +149,28 @@ def _cut(text: str) -> str:
     return text if len(text) <= MOST_CHARACTERS else text[: MOST_CHARACTERS - 1] + "…"
 
 
-def _read_category(attribute: CategoryAttribute, column: pd.Series) -> Texts:
+def _read_category(attribute: CategoryAttribute, column: pd.Series) -> Objects:
     names = np.array([MISSING, UNSEEN, *attribute.vocabulary], dtype=object)
     return names[attribute.encode_column(column).astype(np.int64)]
 
 
-def _read_email(attribute: EmailAttribute, column: pd.Series) -> Texts:
+def _read_email(attribute: EmailAttribute, column: pd.Series) -> Objects:
     names = np.array([MISSING, "no address", *attribute.vocabulary], dtype=object)
     return names[attribute.encode_column(column).astype(np.int64)]
 
 
-def _read_flag(attribute: FlagAttribute, column: pd.Series) -> Texts:
+def _read_flag(attribute: FlagAttribute, column: pd.Series) -> Objects:
     code = np.nan_to_num(attribute.encode_column(column), nan=2.0).astype(np.int64)
     return np.array(["no", "yes", MISSING], dtype=object)[code]
 
 
-def _read_many(attribute: TargetAttribute, column: pd.Series) -> Texts:
+def _read_many(attribute: TargetAttribute, column: pd.Series) -> Objects:
     texts = _spelled(column, attribute.nothing)
     is_seen = [t == MISSING or t.casefold() in attribute.log_odds for t in texts]
     return np.where(is_seen, texts, UNSEEN).astype(object)
 
 
-_READERS: dict[type[Any], Callable[[Any, pd.Series], Texts]] = {
+_READERS: dict[type[Any], Callable[[Any, pd.Series], Objects]] = {
     CategoryAttribute: _read_category,
     EmailAttribute: _read_email,
     FlagAttribute: _read_flag,
@@ -181,7 +178,7 @@ _READERS: dict[type[Any], Callable[[Any, pd.Series], Texts]] = {
 }
 
 
-def _spelled(column: pd.Series, nothing: frozenset[str]) -> Texts:
+def _spelled(column: pd.Series, nothing: frozenset[str]) -> Objects:
     """Read texts; spellings that differ in case or white space become the first of them."""
     first: dict[str, str] = {}
 

@@ -8,15 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from crm.arrays import Bools, Floats, Ints, Labels
 from crm.errors import LearningError
 from crm.project import LearnKeys
 from crm.records import Records
-from crm.times import TIME_DTYPE
-
-NOT_A_TIME = np.iinfo(np.int64).min  # how numpy stores a missing time
-MICROSECONDS_PER_DAY = 86_400_000_000
+from crm.times import DAY, NOT_A_TIME, TIME_DTYPE, microseconds
 
 
 @dataclass(frozen=True)
@@ -40,11 +37,11 @@ class Moments:
         How many leads and moments there were, and why others are not here.
     """
 
-    lead: NDArray[np.int64]
-    as_of: NDArray[np.int64]
-    label: NDArray[np.int8]
-    known_at: NDArray[np.int64]
-    weight: NDArray[np.float64]
+    lead: Ints
+    as_of: Ints
+    label: Labels
+    known_at: Ints
+    weight: Floats
     counts: dict[str, int]
 
     def __len__(self) -> int:
@@ -60,7 +57,7 @@ class Moments:
         """How many leads have the rarer outcome."""
         return leads_of_rarer(self.label, self.lead)
 
-    def take(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> "Moments":
+    def take(self, rows: Bools | Ints) -> "Moments":
         """Keep some of the moments."""
         return Moments(
             lead=self.lead[rows],
@@ -72,7 +69,7 @@ class Moments:
         )
 
 
-def leads_of_rarer(label: NDArray[np.int8], lead: NDArray[np.int64]) -> int:
+def leads_of_rarer(label: Labels, lead: Ints) -> int:
     """Count the leads that have the rarer outcome; a lead may have moments of both.
 
     How often a lead was looked at tells nothing new of how it ended: leads are counted,
@@ -155,11 +152,9 @@ def _timed(records: Records, learn: LearnKeys) -> Moments:
     undated_loss = np.zeros(len(created), dtype=bool)
     undated_loss[of_lead[~is_dated & ~won]] = True
 
-    horizon = int(learn.horizon_days * MICROSECONDS_PER_DAY)
+    horizon = int(learn.horizon_days * DAY)
     until = microseconds(pd.Series([records.observed_until], dtype=TIME_DTYPE))[0]
-    ages = np.array(
-        sorted({int(days * MICROSECONDS_PER_DAY) for days in learn.moments_days}), dtype=np.int64
-    )
+    ages = np.array(sorted({int(days * DAY) for days in learn.moments_days}), dtype=np.int64)
     lead = np.repeat(np.arange(len(created)), len(ages))
     as_of = (created[:, None] + ages[None, :]).ravel()
     was_open = first_close[lead] > as_of
@@ -194,12 +189,12 @@ def _timed(records: Records, learn: LearnKeys) -> Moments:
 
 
 def _won_within(
-    win_lead: NDArray[np.int64],
-    win_at: NDArray[np.int64],
-    lead: NDArray[np.int64],
-    as_of: NDArray[np.int64],
+    win_lead: Ints,
+    win_at: Ints,
+    lead: Ints,
+    as_of: Ints,
     horizon: int,
-) -> NDArray[np.bool_]:
+) -> Bools:
     """Whether any win of the moment's lead lies in (as_of, as_of + horizon]."""
     order = np.lexsort((win_at, win_lead))
     keys = np.rec.fromarrays([win_lead[order], win_at[order]])
@@ -208,15 +203,10 @@ def _won_within(
     return np.asarray(within > after)
 
 
-def _earliest(lead: NDArray[np.int64], at: NDArray[np.int64], n_leads: int) -> NDArray[np.int64]:
+def _earliest(lead: Ints, at: Ints, n_leads: int) -> Ints:
     first = np.full(n_leads, np.iinfo(np.int64).max)
     np.minimum.at(first, lead, at)
     return first
-
-
-def microseconds(times: pd.Series) -> NDArray[np.int64]:
-    """Give times as microseconds since 1970 UTC, shape (n,); `NOT_A_TIME` where missing."""
-    return times.astype(TIME_DTYPE).to_numpy(dtype="datetime64[us]").astype(np.int64)
 
 
 def _nothing_mature(counts: dict[str, int], learn: LearnKeys) -> str:

@@ -9,13 +9,14 @@ import msgspec
 import numpy as np
 import pandas as pd
 
+from crm.arrays import Floats, Ints
 from crm.records import Records
+from crm.times import DAY, HOUR, NOT_A_TIME, microseconds
 from features.activity import ActivityFeatures, ActivityLog
 from features.attributes.attribute import Attribute, CategoryAttribute, LeftOut, NumberAttribute
 from features.attributes.kinds import DateAttribute, EmailAttribute, FlagAttribute, TargetAttribute
-from features.events import Floats, Ints
 from features.feature import Feature
-from features.moments import MICROSECONDS_PER_DAY, NOT_A_TIME, Moments, microseconds
+from features.moments import Moments
 from features.stages import StageFeatures, StageLog
 
 KINDS: dict[str, type[Attribute]] = {
@@ -32,7 +33,6 @@ KINDS: dict[str, type[Attribute]] = {
 CATEGORICAL = ("category", "email")
 GROWING = ("days", "hours", "count", "ratio")
 MANY_LEADS = 12  # of so many a column is read faster than a lead
-HOUR = 3_600_000_000
 LEAD_TIMES = (
     Feature(
         "lead.age_days",
@@ -254,7 +254,7 @@ class FeaturePipeline:
         """Put what depends on the moment beside the attributes' cells, shape (n, n_features)."""
         if not self._dates and not self.sees_history:
             return cells
-        days = np.where(as_of != NOT_A_TIME, as_of / MICROSECONDS_PER_DAY, np.nan)
+        days = np.where(as_of != NOT_A_TIME, as_of / DAY, np.nan)
         for i, attribute in self._dates:
             cells[:, i] = attribute.at(cells[:, i], days)
         blocks = [cells]
@@ -309,7 +309,7 @@ class FeaturePipeline:
 
 def _lead_times(created: Ints, as_of_days: Floats) -> Floats:
     is_known = created != NOT_A_TIME
-    created_days = np.where(is_known, created / MICROSECONDS_PER_DAY, np.nan)
+    created_days = np.where(is_known, created / DAY, np.nan)
     hour = np.where(is_known, created // HOUR % 24, np.nan)
     return np.column_stack([as_of_days - created_days, np.floor(created_days + 3) % 7, hour])
 

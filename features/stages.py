@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from crm.arrays import Floats, Ints
 from crm.cells import cell_text, read_column
+from crm.times import DAY, NOT_A_TIME
 from features.attributes.attribute import MISSING, UNSEEN
-from features.events import Floats, Ints, blocks, places, since
+from features.events import blocks, places, since
 from features.feature import Feature
-from features.moments import MICROSECONDS_PER_DAY, NOT_A_TIME
 
 MAX_STAGES = 40
 
@@ -114,7 +115,7 @@ class StageFeatures:
             values[rows] = np.column_stack(
                 [
                     current,
-                    since(now, entered, MICROSECONDS_PER_DAY),
+                    since(now, entered, DAY),
                     np.bincount(of_event[is_seen], minlength=len(whose)),
                 ]
             )

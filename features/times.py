@@ -7,8 +7,7 @@ from typing import Any
 import pandas as pd
 
 from crm.cells import cell_text
-from crm.times import MILLISECONDS
-from features.moments import NOT_A_TIME
+from crm.times import MILLISECONDS, NOT_A_TIME
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _MICROSECOND = datetime.timedelta(microseconds=1)

@@ -32,7 +32,7 @@ import msgspec
 import numpy as np
 
 from crm.errors import ArtifactError
-from features.moments import NOT_A_TIME
+from crm.times import NOT_A_TIME
 from features.pipeline import FeaturePipeline
 from models.calibration import Calibration
 from models.card import ModelCard

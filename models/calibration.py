@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit, log_expit
 
-Floats = NDArray[np.float64]
+from crm.arrays import Floats, Labels
 
 SLOPE_RANGE = (0.2, 2.0)
 
@@ -36,7 +35,7 @@ class Calibration:
         return np.asarray(expit(self.margin(raw)))
 
 
-def fit_calibration(raw: Floats, label: NDArray[np.int8], weight: Floats) -> Calibration:
+def fit_calibration(raw: Floats, label: Labels, weight: Floats) -> Calibration:
     """Fit Platt's map to margins that were made out of fold.
 
     The slope is held in `SLOPE_RANGE`: fitted freely on few leads it can come out

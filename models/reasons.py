@@ -11,15 +11,12 @@ from dataclasses import dataclass
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
+from crm.arrays import Floats
 from features.feature import Feature
 from models.calibration import Calibration
 from models.estimator.blend import BaseRate, Blend
 from models.scale import POINTS, Scale
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 LEAST_POINTS = 0.5  # what rounds to nothing is no reason to show
 

@@ -4,12 +4,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import logit
 
+from crm.arrays import Floats, Ints, Strings
 from crm.errors import ConfigError
-
-Floats = NDArray[np.float64]
 
 MIDDLE = 50.0
 POINTS_PER_DOUBLING = 10.0
@@ -45,18 +43,18 @@ class Scale:
         """Scores before rounding and holding, shape (n,), of calibrated log-odds, shape (n,)."""
         return MIDDLE + POINTS * (margin - self.base_log_odds)
 
-    def score(self, probability: Floats) -> NDArray[np.int64]:
+    def score(self, probability: Floats) -> Ints:
         """Scores 1 … 99, shape (n,), of probabilities, shape (n,)."""
         points = self.unrounded(logit(np.minimum(np.maximum(probability, 1e-15), 1 - 1e-15)))
         return np.minimum(np.maximum(np.rint(points), 1), 99).astype(np.int64)
 
-    def grade(self, score: NDArray[np.int64]) -> NDArray[np.str_]:
+    def grade(self, score: Ints) -> Strings:
         """Grades, shape (n,), of scores, shape (n,)."""
         least, letters = self._ascending
         return letters[np.searchsorted(least, score, side="right")]
 
     @cached_property
-    def _ascending(self) -> tuple[NDArray[np.int64], NDArray[np.str_]]:
+    def _ascending(self) -> tuple[Ints, Strings]:
         """The least scores of grades, the lowest first, and the letters below, between, above."""
         ascending = self.grades[::-1]
         letters = [self.lowest, *(letter for letter, _ in ascending)]

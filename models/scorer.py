@@ -9,14 +9,13 @@ from typing import Any
 import msgspec
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.special import expit
 
+from crm.arrays import Bools, Floats, Ints
 from crm.cells import cell_text, text_column
 from crm.project import TableKeys
-from crm.times import parse_times
+from crm.times import NOT_A_TIME, microseconds, parse_times
 from features import cell_warnings as complaints
-from features.moments import NOT_A_TIME, microseconds
 from features.pipeline import FeaturePipeline
 from features.times import cell_time
 from models.calibration import Calibration
@@ -105,13 +104,13 @@ class LeadScorer:
     timezone: str = "UTC"
     time_format: str | None = None
 
-    def margin(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+    def margin(self, features: Floats) -> Floats:
         """Calibrated log-odds, shape (n,), of a feature matrix, shape (n, k)."""
         if len(features) == 0:
             return np.empty(0)
         return self.calibration.margin(self.estimator.margin(features))
 
-    def probability(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+    def probability(self, features: Floats) -> Floats:
         """Calibrated probabilities, shape (n,), of a feature matrix, shape (n, k)."""
         return np.asarray(expit(self.margin(features)))
 
@@ -170,7 +169,7 @@ class LeadScorer:
             columns[f"reason_{i + 1}"] = [str(r[i]) if i < len(r) else "" for r in reasons]
         return pd.DataFrame(columns, index=leads.index)
 
-    def _created_at(self, leads: pd.DataFrame) -> NDArray[np.int64]:
+    def _created_at(self, leads: pd.DataFrame) -> Ints:
         column = self.roles.get("created_at")
         if column is None or column not in leads.columns:
             return np.full(len(leads), NOT_A_TIME)
@@ -180,7 +179,7 @@ class LeadScorer:
     def score_leads(
         self,
         leads: Sequence[LeadCells],
-        as_of: int | NDArray[np.int64] = NOT_A_TIME,
+        as_of: int | Ints = NOT_A_TIME,
         n_reasons: int = 0,
     ) -> list[Score]:
         """Score leads as a caller sends them, without a frame on the way.
@@ -221,9 +220,7 @@ class LeadScorer:
             )
         ]
 
-    def _judged(
-        self, features: NDArray[np.float64], n_reasons: int
-    ) -> tuple[NDArray[np.float64], list[list[Reason]]]:
+    def _judged(self, features: Floats, n_reasons: int) -> tuple[Floats, list[list[Reason]]]:
         """Give `probability` and the reasons of each lead, without working anything out twice."""
         if not n_reasons or len(features) == 0:
             return self.probability(features), [[]] * len(features)
@@ -231,9 +228,7 @@ class LeadScorer:
         probability = np.asarray(expit(self.calibration.margin(raw)))
         return probability, self.reasoner.reasons(features, n_reasons, contributions)
 
-    def features_of(
-        self, leads: Sequence[LeadCells], as_of: int | NDArray[np.int64] = NOT_A_TIME
-    ) -> NDArray[np.float64]:
+    def features_of(self, leads: Sequence[LeadCells], as_of: int | Ints = NOT_A_TIME) -> Floats:
         """Compute the feature matrix of leads as a caller sends them, shape (n, k)."""
         history = None
         if self.pipeline.sees_history:
@@ -256,9 +251,7 @@ class LeadScorer:
                 return NOT_A_TIME
         return cell_time(cell, self.timezone)
 
-    def _warnings(
-        self, leads: Sequence[Mapping[str, Any]], features: NDArray[np.float64]
-    ) -> list[list[str]]:
+    def _warnings(self, leads: Sequence[Mapping[str, Any]], features: Floats) -> list[list[str]]:
         """Say what is odd about leads' cells, in sentences for their sender.
 
         Cells are looked at again only where they were read as what odd ones are read as.
@@ -287,10 +280,10 @@ class LeadScorer:
         return frozenset([*self.pipeline.columns, *self.roles.values(), *left_out])
 
     @cached_property
-    def _doubts(self) -> tuple[NDArray[np.float64], NDArray[np.bool_], list[Complaint]]:
+    def _doubts(self) -> tuple[Floats, Bools, list[Complaint]]:
         """What each attribute reads an odd cell as, whether as a gap, and who complains of it."""
         attributes = self.pipeline.attributes
         odd = np.array([attribute.odd for attribute in attributes], dtype=np.float64)
         complaints: list[Complaint] = [(each.column, each.complaint) for each in attributes]
-        is_gap: NDArray[np.bool_] = np.isnan(odd)
+        is_gap: Bools = np.isnan(odd)
         return odd, is_gap, complaints

@@ -10,7 +10,7 @@ import pandas as pd
 
 from crm.project import Project
 from crm.records import Records
-from features.moments import NOT_A_TIME
+from crm.times import NOT_A_TIME
 from models.scorer import LeadScorer
 from reports.content import Column, Figure, Page, Report, Row
 from reports.metrics import METRICS, definitions, metric_of

@@ -14,7 +14,7 @@ import anyio.to_thread
 from crm.cells import cell_text
 from crm.ledger.ledger import Batch, GivenScore, Held, Ledger, SentLead
 from crm.outcomes import meanings
-from features.moments import NOT_A_TIME
+from crm.times import NOT_A_TIME
 from features.times import cell_time, time_text
 from models.scorer import LeadScorer, Score
 from serving.batching import EVENTS_LIKE_A_LEAD, Together

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from crm.errors import ConfigError, LedgerError
 from crm.ledger.ledger import Batch, GivenScore, Ledger, SentLead
 from crm.ledger.schema import EVENTS, SCHEMA_VERSION, metadata
+from crm.times import DAY
 from serving.ledger.calls import LedgerCalls
 
 MakeUrl = Callable[[], str]
@@ -21,7 +22,6 @@ _numbers = itertools.count()
 
 CALL = {"lead_id": "L1", "type": "call", "occurred_at": 7, "content": None, "value": 2.5}
 ENTRY = {"lead_id": "L1", "stage": "new", "entered_at": 5}
-DAY = 86_400_000_000
 WIN = {"lead_id": "L1", "outcome": "won", "closed_at": 9, "amount": 100.0, "reason": "price"}
 
 

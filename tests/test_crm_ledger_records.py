@@ -17,10 +17,10 @@ from crm.ledger.export import TABLES, export_table
 from crm.ledger.ledger import Batch, Ledger, SentLead
 from crm.project import load_project
 from crm.records import Records, read_records
+from crm.times import DAY
 from features.times import cell_time
 from training.train import train
 
-DAY = 86_400_000_000
 FILES = """
 [project]
 name = "acme"

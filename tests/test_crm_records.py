@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from crm.errors import ConfigError, SchemaError, SourceError
 from crm.project import PROJECT_FILE, TableKeys, load_project
 from crm.records import digest, read_records
-from crm.times import TIME_DTYPE, parse_times
-from features.moments import microseconds
+from crm.times import TIME_DTYPE, microseconds, parse_times
 from features.times import cell_time
 
 PROJECT = """

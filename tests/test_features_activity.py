@@ -17,7 +17,7 @@ from crm.project import Project, load_project
 from crm.records import Records, read_records
 from crm.simulation.simulator import simulate
 from crm.simulation.world import Simulation
-from crm.times import TIME_DTYPE
+from crm.times import DAY, HOUR, NOT_A_TIME, TIME_DTYPE
 from features import events
 from features.activity import (
     MAX_TYPES,
@@ -30,15 +30,13 @@ from features.activity import (
 from features.attributes.attribute import MISSING, UNSEEN
 from features.attributes.kinds import DateAttribute
 from features.fitting import fit_pipeline
-from features.moments import MICROSECONDS_PER_DAY as DAY
-from features.moments import NOT_A_TIME, Moments, make_moments
+from features.moments import Moments, make_moments
 from features.pipeline import FeaturePipeline
 from features.stages import StageFeatures, fit_stages
 from features.times import cell_time, time_text
 from models.scorer import LeadCells, LeadScorer
 from training.train import train
 
-HOUR = DAY // 24
 NOW = cell_time("2025-01-01T08:30:00Z")
 ACTIVITIES = ActivityFeatures(types=("call", "E-Mail"), channels=("web", "Phone"))
 STAGES = StageFeatures(("New", "Offer", "Signed"))

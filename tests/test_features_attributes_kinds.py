@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from crm.cells import cell_text
 from crm.project import PROJECT_FILE, load_project
 from crm.records import Records
+from crm.times import DAY, NOT_A_TIME
 from features import fitting
 from features.attributes.attribute import CategoryAttribute, NumberAttribute
 from features.attributes.kinds import (
@@ -30,8 +31,7 @@ from features.attributes.kinds import (
     fit_target,
 )
 from features.fitting import MANY_VALUES, N_FOLDS, fit_pipeline, folds, training_matrix
-from features.moments import MICROSECONDS_PER_DAY as DAY
-from features.moments import NOT_A_TIME, Moments
+from features.moments import Moments
 from features.pipeline import FeaturePipeline
 from features.times import cell_time, time_text
 

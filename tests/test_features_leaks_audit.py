@@ -18,10 +18,10 @@ from scipy.stats import norm
 from crm.project import ColumnsKeys, LeadsKeys, LearnKeys, Project, load_project
 from crm.records import Records, read_records
 from crm.simulation.simulator import Simulation, simulate
-from crm.times import TIME_DTYPE
+from crm.times import NOT_A_TIME, TIME_DTYPE
 from features.leaks.audit import CHECKS, Audit, Verdict, audit
 from features.leaks.measures import Comparison, read_field
-from features.moments import NOT_A_TIME, make_moments
+from features.moments import make_moments
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 PUBLIC_DATA = os.environ.get("LEADSCORE_PUBLIC_DATA")

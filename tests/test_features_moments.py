@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from crm.errors import LearningError
 from crm.project import LearnKeys
 from crm.records import Records
-from crm.times import TIME_DTYPE
-from features.moments import MICROSECONDS_PER_DAY, NOT_A_TIME, make_moments
+from crm.times import DAY as MICROSECONDS_PER_DAY
+from crm.times import NOT_A_TIME, TIME_DTYPE
+from features.moments import make_moments
 
 DAY = pd.Timedelta(days=1)
 START = pd.Timestamp("2025-01-01", tz="UTC")

@@ -9,8 +9,8 @@ import pytest
 
 from crm.project import load_project
 from crm.records import read_records
+from crm.times import DAY
 from features.groups import Groups
-from features.moments import MICROSECONDS_PER_DAY
 from reports.charts.report import lines_chart
 from reports.pages.activities import activities_page
 from reports.pages.audience import audience_page
@@ -91,7 +91,7 @@ def test_the_pair_that_surely_differs_most_comes_first_not_the_commonest(rows) -
 
 def test_activities_that_the_same_leads_had_are_told_of_once(rows) -> None:
     """Leads that were won after their first week had a trial before, and a second name of it."""
-    log, day = rows.log, MICROSECONDS_PER_DAY
+    log, day = rows.log, DAY
     later = rows.won & (rows.closed > rows.created + 8 * day) & rows.is_mature
     had = np.repeat(np.flatnonzero(later), 2).astype(np.int32)
     order = np.argsort(np.concatenate([log.lead, had]), kind="stable")

@@ -14,6 +14,7 @@ from crm.project import load_project
 from crm.records import read_records
 from crm.simulation.simulator import simulate
 from crm.simulation.world import Simulation
+from crm.times import DAY
 from models.evaluation.comparisons import FEWEST_LEADS
 from reports.pages.activities import activities_page, look_days
 from reports.pages.age import age_page
@@ -22,7 +23,7 @@ from reports.pages.features import ended, looks
 from reports.pages.funnel import funnel_page
 from reports.pages.service_levels import service_page
 from reports.pages.sources import sources_page
-from reports.rows.rows import DAY, make_rows
+from reports.rows.rows import make_rows
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"

@@ -12,7 +12,7 @@ import pytest
 
 from crm.project import load_project
 from crm.records import read_records
-from features.moments import MICROSECONDS_PER_DAY
+from crm.times import DAY
 from reports.content import Column, Figure, Page, Section
 from reports.metrics import METRICS, definitions
 from reports.pages.score import unlearned_age
@@ -128,7 +128,7 @@ def test_a_model_that_knows_new_leads_only_is_told_to_learn_of_old_ones(trained)
         by_age = [{"age_days": days} for days in learned]
         return unlearned_age(age, replace(trained.scorer.card, test={"by_age": by_age}))
 
-    age = np.arange(40, 400) * MICROSECONDS_PER_DAY
+    age = np.arange(40, 400) * DAY
     assert "it knows leads of 0 and 7" in said(0, 7)
     assert "Name more ages in [learn] moments_days" in said(0)
     assert said(0, 200) == said() == ""

@@ -11,9 +11,9 @@ import pytest
 from crm.errors import ConfigError, LearningError
 from crm.project import load_project
 from crm.records import read_records
+from crm.times import DAY, NOT_A_TIME
 from features.events import NEVER
-from features.moments import NOT_A_TIME
-from reports.rows.rows import DAY, make_rows
+from reports.rows.rows import make_rows
 from reports.rows.scored import sample
 
 NOW = datetime.datetime(2025, 6, 1, tzinfo=datetime.UTC)

@@ -8,11 +8,12 @@ import pytest
 
 from crm.project import load_project
 from crm.records import read_records
+from crm.times import DAY
 from models.evaluation.comparisons import FEWEST_LEADS
 from reports.pages.capacity import capacity_page
 from reports.pages.month import month_page
 from reports.pages.service_levels import service_page
-from reports.rows.rows import DAY, make_rows
+from reports.rows.rows import make_rows
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 PROJECT = """

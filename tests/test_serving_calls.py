@@ -18,6 +18,7 @@ from crm.ledger.ledger import Batch, GivenScore, Ledger, SentLead
 from crm.ledger.trend import trend
 from crm.project import TableKeys, load_project
 from crm.records import read_events
+from crm.times import DAY
 from features.times import cell_time
 from models.batch import score_file
 from serving.calls import Calls, ServedModel
@@ -603,7 +604,6 @@ def test_scoring_goes_on_beside_a_ledger_of_a_newer_schema(
     newer.close()
 
 
-DAY = 86_400_000_000
 TRENDS = {
     "none": ([], "too little to say", None),
     "two days": ([(0, 10), (DAY, 90)], "too little to say", None),

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from crm.records import Records
-from features.moments import NOT_A_TIME, Moments
+from crm.times import NOT_A_TIME
+from features.moments import Moments
 from models.evaluation.metrics import METRICS, measure
 from training.comparison.comparison import (
     Contest,

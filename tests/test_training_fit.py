@@ -12,8 +12,9 @@ from scipy.special import expit
 from crm.errors import ConfigError
 from crm.project import Project, load_project
 from crm.records import Records, read_records
+from crm.times import DAY
 from features.fitting import fit_pipeline, training_matrix
-from features.moments import MICROSECONDS_PER_DAY, Moments, make_moments
+from features.moments import Moments, make_moments
 from models.calibration import Calibration
 from models.estimator.blend import BaseRate, Blend
 from models.fitting.blend import FEWEST_OUTCOMES, NEWEST_SHARE, BlendSettings
@@ -193,7 +194,7 @@ def test_progress_climbs_to_all(tmp_path) -> None:
 def moments_at(*days: float, weight=None) -> Moments:
     n = len(days)
     none = np.zeros(n, dtype=np.int64)
-    at = (np.array(days) * MICROSECONDS_PER_DAY).astype(np.int64)
+    at = (np.array(days) * DAY).astype(np.int64)
     return Moments(
         np.arange(n), at, none.astype(np.int8), none, np.ones(n) if weight is None else weight, {}
     )

@@ -6,7 +6,8 @@ import re
 import numpy as np
 import pytest
 
-from features.moments import NOT_A_TIME, Moments
+from crm.times import NOT_A_TIME
+from features.moments import Moments
 from models.evaluation.metrics import Evaluation
 from training.readiness import Readiness, judge_readiness
 from training.split import Split

@@ -6,10 +6,11 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from crm.arrays import Ints
 from crm.records import Records
-from features.moments import NOT_A_TIME, Moments
+from crm.times import NOT_A_TIME
+from features.moments import Moments
 from features.times import cell_time
 from models.card import question_in_words, same_question
 from models.scorer import LeadScorer
@@ -127,7 +128,7 @@ class _Scored:
         self._reasoner = scorer.reasoner
         self._features = scorer.pipeline.transform(records, moments)
         probability = scorer.probability(self._features)
-        self.score: NDArray[np.int64] = scorer.scale.score(probability)
+        self.score: Ints = scorer.scale.score(probability)
         self.grade = scorer.scale.grade(self.score)
         self.unrounded = scorer.scale.unrounded(scorer.margin(self._features))
 
@@ -163,7 +164,7 @@ def _why(
     return said
 
 
-def _as_of_now(lead: NDArray[np.int64], as_of: int) -> Moments:
+def _as_of_now(lead: Ints, as_of: int) -> Moments:
     n = len(lead)
     return Moments(
         lead=lead,

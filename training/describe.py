@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.special import expit
 
+from crm.arrays import Floats
 from crm.project import Project
 from crm.records import Records
+from crm.times import DAY, microseconds
 from features.leaks.audit import Audit
-from features.moments import MICROSECONDS_PER_DAY, Moments, microseconds
+from features.moments import Moments
 from models.card import ModelCard, question_of
 from models.estimator.blend import BaseRate
 from models.evaluation.importance import judge_importance
@@ -59,7 +60,7 @@ class Judged:
     """
 
     fitted: Fitted
-    margin: NDArray[np.float64]
+    margin: Floats
     test: Evaluation
     baselines: dict[str, Evaluation]
     gained: dict[str, tuple[float, float, float]]
@@ -237,9 +238,7 @@ def _estimator(found: Findings, seed: int) -> dict[str, Any]:
     }
 
 
-def _by_age(
-    margin: NDArray[np.float64], records: Records, moments: Moments, seed: int
-) -> list[dict[str, Any]]:
+def _by_age(margin: Floats, records: Records, moments: Moments, seed: int) -> list[dict[str, Any]]:
     """Judge moments of each age of the lead on their own; without times there is one age."""
     if not moments.has_times:
         return []
@@ -247,7 +246,7 @@ def _by_age(
     rows: list[dict[str, Any]] = []
     for each in np.unique(age):
         chosen = age == each
-        label, days = moments.label[chosen], float(each / MICROSECONDS_PER_DAY)
+        label, days = moments.label[chosen], float(each / DAY)
         rarer = int(min(label.sum(), len(label) - label.sum()))
         if rarer < FEWEST_TO_JUDGE:
             rows.append({"age_days": days, "n": len(label), "verdict": "too few to judge"})

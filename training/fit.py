@@ -5,20 +5,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from crm.arrays import Floats
 from crm.errors import ConfigError, LearningError
 from crm.project import Project, nearest
 from crm.records import Records
+from crm.times import DAY
 from features.fitting import fit_pipeline, training_matrix
-from features.moments import MICROSECONDS_PER_DAY, Moments
+from features.moments import Moments
 from features.pipeline import FeaturePipeline
 from models.calibration import Calibration, fit_calibration
 from models.estimator.blend import BaseRate, Blend
 from models.fitting.blend import NEWEST_SHARE, BlendClassifier, BlendSettings, Examples
 from training.split import split_newest
 
-Floats = NDArray[np.float64]
 OnShare = Callable[[float], None]
 
 _NOBODY = Examples(
@@ -158,7 +158,7 @@ def learning_weight(moments: Moments, project: Project) -> Floats:
     Examples
     --------
     >>> from types import SimpleNamespace
-    >>> day = MICROSECONDS_PER_DAY
+    >>> day = DAY
     >>> moments = SimpleNamespace(as_of=np.array([0, 30 * day]), weight=np.ones(2), has_times=True)
     >>> project = SimpleNamespace(learn=SimpleNamespace(half_life_days=30.0))
     >>> learning_weight(moments, project)
@@ -172,7 +172,7 @@ def learning_weight(moments: Moments, project: Project) -> Floats:
             "[learn] half_life_days needs the leads' time of creation, and the project names "
             "none. Name [leads] created_at, or take half_life_days out."
         )
-    age = (moments.as_of.max() - moments.as_of) / MICROSECONDS_PER_DAY
+    age = (moments.as_of.max() - moments.as_of) / DAY
     return moments.weight * 0.5 ** (age / half_life)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from crm.cells import number_column
+from crm.times import DAY, NOT_A_TIME
 from features.attributes.attribute import Attribute, CategoryAttribute, NumberAttribute
 from features.attributes.kinds import (
     DateAttribute,
@@ -14,7 +15,6 @@ from features.attributes.kinds import (
     FlagAttribute,
     TargetAttribute,
 )
-from features.moments import MICROSECONDS_PER_DAY, NOT_A_TIME
 from features.pipeline import FeaturePipeline
 from models.scorer import LeadCells
 
@@ -82,7 +82,7 @@ def _with_history(
 ) -> LeadCells:
     if as_of == NOT_A_TIME or not pipeline.has_times:
         return LeadCells(cells)
-    age = int(generator.integers(1, 120) * MICROSECONDS_PER_DAY)
+    age = int(generator.integers(1, 120) * DAY)
     created = as_of - age
 
     def some(names: Sequence[str], noun: str, time: str) -> list[dict[str, Any]]:

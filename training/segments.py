@@ -18,9 +18,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import expit, ndtr
 
+from crm.arrays import Bools, Floats, Ints, Labels
 from crm.project import Project
 from crm.records import Records
 from features.groups import (
@@ -35,8 +35,6 @@ from features.intervals import LEVEL, Z
 from features.moments import Moments
 from features.pipeline import FeaturePipeline
 from models.evaluation.intervals import (
-    Floats,
-    Ints,
     auc_interval,
     holm,
     mean_interval,
@@ -44,8 +42,6 @@ from models.evaluation.intervals import (
     squares_by_lead,
 )
 from models.evaluation.metrics import FEWEST_TO_JUDGE, log_losses, measure
-
-Bools = NDArray[np.bool_]
 
 FOUR_FIFTHS = 0.8
 LEAST_DEVIATION = 1e-6  # certain probabilities that are right are no alarm for their rounding
@@ -198,7 +194,7 @@ def _judge_one(moments: Moments, margin: Floats) -> dict[str, Any]:
     }
 
 
-def _deviation(probability: Floats, label: NDArray[np.int8], weight: Floats, lead: Ints) -> float:
+def _deviation(probability: Floats, label: Labels, weight: Floats, lead: Ints) -> float:
     """Give the standard deviation of the gap if the probabilities were right."""
     if_right = (weight**2 * probability * (1 - probability)).sum()
     rest = weight * (probability - label - np.average(probability - label, weights=weight))

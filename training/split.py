@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from crm.arrays import Ints
 from crm.errors import LearningError
 from crm.project import LearnKeys
 from crm.records import Records
@@ -139,7 +139,7 @@ def split_newest(records: Records, moments: Moments, test_share: float, seed: in
     return Split(train=train, test=test, embargoed=embargoed, how=how)
 
 
-def _stratified(moments: Moments, n_test: int, seed: int) -> NDArray[np.int64]:
+def _stratified(moments: Moments, n_test: int, seed: int) -> Ints:
     leads, first = np.unique(moments.lead, return_index=True)
     won = moments.label[first] == 1
     generator = np.random.default_rng(seed)

@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import logit
 
+from crm.arrays import Floats
 from crm.errors import LearningError
 from crm.project import Project
 from crm.records import Records
@@ -70,7 +70,7 @@ class Trained:
     trials: tuple[Trial, ...] = ()
 
     @property
-    def test_margin(self) -> NDArray[np.float64]:
+    def test_margin(self) -> Floats:
         """Calibrated log-odds of the test moments, from the model that never saw them."""
         return self.judged.margin if self.judged else np.empty(0)
 
@@ -278,9 +278,9 @@ def _baselines(
     records: Records,
     split: Split,
     pipeline: FeaturePipeline,
-    test_features: NDArray[np.float64],
+    test_features: Floats,
     seed: int,
-) -> dict[str, NDArray[np.float64]]:
+) -> dict[str, Floats]:
     """Give what simpler models say of the test moments."""
     label, weight = split.train.label, split.train.weight
     base_rate = BaseRate.fit(label, weight)

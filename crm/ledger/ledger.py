@@ -26,8 +26,9 @@ from crm.ledger.schema import (
     leads,
     scores,
 )
-from crm.ledger.trend import DAYS, MICROSECONDS_PER_DAY
+from crm.ledger.trend import DAYS
 from crm.sources.checks import named_cells
+from crm.times import DAY
 
 HISTORY_SCORES: Final = 50
 IDS_AT_ONCE: Final = 5_000  # SQLite takes 32,766 parameters in one statement
@@ -270,7 +271,7 @@ class Ledger:
             last_of_days = (
                 sa.select(sa.func.max(scores.c.seq))
                 .where(scores.c.lead_id == lead_id)
-                .group_by(scores.c.as_of // MICROSECONDS_PER_DAY)
+                .group_by(scores.c.as_of // DAY)
                 .order_by(sa.func.max(scores.c.as_of).desc())
                 .limit(DAYS)
             )

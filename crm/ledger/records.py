@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from crm.arrays import Bools, Hashes
 from crm.cells import text_column
 from crm.errors import SchemaError
 from crm.ledger.ledger import Ledger
@@ -206,13 +206,13 @@ def utc(times: pd.Series) -> pd.Series:
     return found
 
 
-def _is_named(table: pd.DataFrame, name: str) -> NDArray[np.bool_]:
+def _is_named(table: pd.DataFrame, name: str) -> Bools:
     if name not in table.columns:
         return np.zeros(len(table), dtype=bool)
     return table[name].notna().to_numpy(dtype=bool)
 
 
-def _hashes(table: pd.DataFrame, columns: tuple[str, ...]) -> NDArray[np.uint64]:
+def _hashes(table: pd.DataFrame, columns: tuple[str, ...]) -> Hashes:
     """Hash what rows say, shape (n,), the same for a file's rows as for the ledger's."""
     plain: dict[str, Any] = {}
     for name in columns:

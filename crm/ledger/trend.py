@@ -3,11 +3,12 @@
 from collections.abc import Iterable
 from typing import Final
 
+from crm.times import DAY
+
 DAYS: Final = 5  # so many days on which the lead was scored, the newest ones
 WITHIN_DAYS: Final = 30
 MIN_DAYS: Final = 3
 POINTS: Final = 5  # ten points are twice the odds
-MICROSECONDS_PER_DAY: Final = 86_400_000_000
 
 
 def trend(scores: Iterable[tuple[int, int]]) -> tuple[str, float | None]:
@@ -34,13 +35,13 @@ def trend(scores: Iterable[tuple[int, int]]) -> tuple[str, float | None]:
 
     Examples
     --------
-    >>> day = MICROSECONDS_PER_DAY
+    >>> day = DAY
     >>> trend([(0, 40), (day, 43), (2 * day, 46)])
     ('improving', 6.0)
     >>> trend([(0, 40), (60, 99), (day, 99)])
     ('too little to say', None)
     """
-    by_day = {moment // MICROSECONDS_PER_DAY: score for moment, score in scores}
+    by_day = {moment // DAY: score for moment, score in scores}
     days = sorted(by_day)[-DAYS:]
     days = [day for day in days if day >= days[-1] - WITHIN_DAYS]
     if len(days) < MIN_DAYS:

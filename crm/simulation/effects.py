@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from crm.arrays import Ints
 
 
 class Choice:
@@ -19,7 +20,7 @@ class Choice:
         weights, effects = np.array(list(table.values())).T
         self.shares, self.effects = weights / weights.sum(), effects
 
-    def draw(self, rng: np.random.Generator, size: int) -> NDArray[np.int64]:
+    def draw(self, rng: np.random.Generator, size: int) -> Ints:
         """Draw positions in `names`, shape (size,)."""
         return rng.choice(len(self.names), size, p=self.shares)
 

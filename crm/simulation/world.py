@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from crm.arrays import Bools
 from crm.errors import ConfigError
 from crm.simulation.effects import (
     AGES,
@@ -227,7 +228,7 @@ def _log_odds(settings: Simulation, traits: Arrays, created: NDArray[Any]) -> ND
     return np.asarray(effects)
 
 
-def _are(traits: Arrays, column: str, value: str | None) -> NDArray[np.bool_]:
+def _are(traits: Arrays, column: str, value: str | None) -> Bools:
     return np.equal(traits[column], CHOICES[column].names.index(value))
 
 

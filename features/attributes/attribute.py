@@ -14,8 +14,8 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from crm.arrays import Floats, Objects
 from crm.cells import cell_number, cell_text, number_column, read_column, text_column
 from crm.errors import SchemaError
 from features import cell_warnings as complaints
@@ -62,11 +62,11 @@ class Attribute(ABC):
     def encode(self, cell: Any) -> float:
         """Read one cell."""
 
-    def encode_cells(self, cells: Sequence[Any]) -> Sequence[float] | NDArray[np.float64]:
+    def encode_cells(self, cells: Sequence[Any]) -> Sequence[float] | Floats:
         """Read the cells of some leads, length n, each as `encode` does."""
         return [self.encode(cell) for cell in cells]
 
-    def encode_column(self, column: pd.Series) -> NDArray[np.float64]:
+    def encode_column(self, column: pd.Series) -> Floats:
         """Read a column, shape (n,), each cell as `encode` does."""
         return read_column(column, self.encode, np.float64)
 
@@ -115,7 +115,7 @@ class NumberAttribute(Attribute):
             return TRUTHS[word]
         return math.nan if number in self.nothing_numbers else number
 
-    def encode_cells(self, cells: Sequence[Any]) -> Sequence[float] | NDArray[np.float64]:
+    def encode_cells(self, cells: Sequence[Any]) -> Sequence[float] | Floats:
         """Read the cells of some leads; at once where all are numbers or None."""
         if not NUMBERS.issuperset(map(type, cells)):
             return super().encode_cells(cells)
@@ -126,13 +126,13 @@ class NumberAttribute(Attribute):
         numbers[~np.isfinite(numbers)] = np.nan
         return self._without_nothing(numbers)
 
-    def encode_column(self, column: pd.Series) -> NDArray[np.float64]:
+    def encode_column(self, column: pd.Series) -> Floats:
         """Read a column, shape (n,), float64."""
         if not pd.api.types.is_any_real_numeric_dtype(column.dtype):
             return read_column(column, self.encode, np.float64)
         return self._without_nothing(number_column(column))
 
-    def _without_nothing(self, numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _without_nothing(self, numbers: Floats) -> Floats:
         if self.nothing_numbers:
             numbers[np.isin(numbers, list(self.nothing_numbers))] = np.nan
         return numbers
@@ -202,7 +202,7 @@ class CategoryAttribute(Attribute):
         text = cell_text(cell)
         return float(MISSING) if text is None else self._codes.get(text.casefold(), float(UNSEEN))
 
-    def encode_cells(self, cells: Sequence[Any]) -> Sequence[float] | NDArray[np.float64]:
+    def encode_cells(self, cells: Sequence[Any]) -> Sequence[float] | Floats:
         """Read the cells of some leads; a usual one is looked up, not read."""
         if not TEXTS.issuperset(map(type, cells)):
             return super().encode_cells(cells)
@@ -325,6 +325,6 @@ def _is_infinite(cell: Any) -> bool:
     return cell is not None and cell.lower().lstrip("+-") in ("inf", "infinity")
 
 
-def _fold(texts: NDArray[np.object_]) -> NDArray[np.object_]:
+def _fold(texts: Objects) -> Objects:
     fold: Callable[[Any], Any] = lambda text: None if text is None else text.casefold()  # noqa: E731
     return read_column(pd.Series(texts, dtype=object), fold, object)

@@ -8,13 +8,13 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from crm.arrays import Floats, Labels
 from crm.cells import cell_text, read_column
+from crm.times import DAY, NOT_A_TIME
 from features import cell_warnings as complaints
 from features.attributes.attribute import Attribute
 from features.feature import Feature, braced
-from features.moments import MICROSECONDS_PER_DAY, NOT_A_TIME
 from features.times import cell_time
 
 YES = frozenset(
@@ -181,9 +181,9 @@ class DateAttribute(Attribute):
     def encode(self, cell: Any) -> float:
         """Read one cell as days since 1970; `at` makes it what the moment sees."""
         time = cell_time(cell_text(cell))  # 20250301 is the same day as a number and as a word
-        return math.nan if time == NOT_A_TIME else time / MICROSECONDS_PER_DAY
+        return math.nan if time == NOT_A_TIME else time / DAY
 
-    def at(self, days: NDArray[np.float64], as_of_days: NDArray[np.float64]) -> NDArray[np.float64]:
+    def at(self, days: Floats, as_of_days: Floats) -> Floats:
         """Turn days since 1970 into the part, seen from moments; shape (n,)."""
         age = as_of_days - days
         if self.part == "age_days":
@@ -314,8 +314,8 @@ class TargetAttribute(Attribute):
 def fit_target(
     column: pd.Series,
     nothing: frozenset[str],
-    label: NDArray[np.int8],
-    weight: NDArray[np.float64],
+    label: Labels,
+    weight: Floats,
 ) -> TargetAttribute:
     """Learn the smoothed log-odds of a win of each value.
 

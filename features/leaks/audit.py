@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from crm.arrays import Bools, Floats
 from crm.contracts import CONTRACTS
 from crm.project import Project
 from crm.records import Records
@@ -19,10 +20,8 @@ from crm.text import quote
 from features.fitting import role_columns
 from features.leaks.checks import CHECKS, ENOUGH, Check, Verdict, check_field
 from features.leaks.measures import (
-    Bools,
     Comparison,
     Field,
-    Floats,
     Sample,
     read_field,
     read_sample,

@@ -14,18 +14,15 @@ from enum import StrEnum
 
 import numpy as np
 
+from crm.arrays import Bools, Floats, Ints
 from crm.text import quote, words_of
+from crm.times import DAY, NOT_A_TIME
 from features.attributes.attribute import NEARLY_UNIQUE
 from features.intervals import wilson
 from features.leaks.measures import (
-    DAY,
-    Bools,
     Field,
-    Floats,
-    Ints,
     Sample,
 )
-from features.moments import NOT_A_TIME
 
 CHECKS = {
     "LS101": "Filled for closed leads and hardly for open ones of the same time.",

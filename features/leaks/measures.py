@@ -15,18 +15,14 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from crm.arrays import Bools, Floats, Ints, Objects
 from crm.cells import cell_text, number_column, text_column
 from crm.project import Project
 from crm.records import Records
-from crm.times import TIME_DTYPE
+from crm.times import DAY, NOT_A_TIME, TIME_DTYPE, microseconds
 from features.attributes.attribute import MOSTLY
-from features.moments import NOT_A_TIME, Moments
+from features.moments import Moments
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
-
-DAY = 86_400_000_000  # microseconds
 SLICES = 10
 LEADS_PER_SLICE = 50
 FOLDS = 5
@@ -180,7 +176,7 @@ class Field:
     """
 
     name: str
-    values: NDArray[np.object_]
+    values: Objects
     codes: Ints
     written: Bools
     numbers: Floats | None = None
@@ -253,11 +249,6 @@ def _times(field: Field, time_format: str | None) -> Ints | None:
     if times.notna().mean() < MOSTLY:
         return None
     return np.append(microseconds(times), NOT_A_TIME)[field.codes]
-
-
-def microseconds(times: pd.Series) -> Ints:
-    """Read times as microseconds since 1970 UTC, `NOT_A_TIME` where missing."""
-    return times.astype(TIME_DTYPE).to_numpy(dtype="datetime64[us]").astype(np.int64)
 
 
 @dataclass(frozen=True)

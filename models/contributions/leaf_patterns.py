@@ -9,10 +9,8 @@ quadrature give the integral exactly.
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Bits = NDArray[np.uint16]
+from crm.arrays import Bits, Floats
 
 NUMBERS_AT_ONCE = 100_000  # more do not stay in the cache of a core
 

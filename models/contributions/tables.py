@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 
 import numpy as np
-from numpy.typing import NDArray
 
+from crm.arrays import Bits, Floats, Indexes
 from models.contributions.leaf_patterns import Leaves, fill_table
 from models.contributions.tree_blocks import (
     PART_BITS,
@@ -24,10 +24,6 @@ from models.contributions.tree_blocks import (
     leaves_of,
 )
 from models.contributions.value_classes import FeatureClasses
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.intp]
-Bits = NDArray[np.uint16]
 
 MOST_BITS = 14  # of a block with a single table, or so many fewer that all these take
 LARGEST_TABLES = 170_000_000  # bytes, about
@@ -58,11 +54,11 @@ class Lookup:
         How many columns are of a feature; these come first.
     """
 
-    entries: Ints
-    first_row: Ints
+    entries: Indexes
+    first_row: Indexes
     table: Floats
-    feature: Ints
-    n_used: Ints
+    feature: Indexes
+    n_used: Indexes
 
     @property
     def n_blocks(self) -> int:

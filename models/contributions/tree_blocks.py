@@ -11,12 +11,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from crm.arrays import Bools, Floats
 from models.contributions.booster_text import IS_CATEGORICAL
-
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
 IS_DEFAULT_LEFT = 2  # the second bit of a decision_type; the next two say what is missing
 MISSING_ZERO, MISSING_NAN = 1, 2

@@ -21,7 +21,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from models.contributions.tables import Bits, Floats, Ints, Tables, make_tables, multiplied
+from crm.arrays import Bits, Floats, Indexes
+from models.contributions.tables import Tables, make_tables, multiplied
 from models.contributions.tree_blocks import read_trees
 from models.contributions.value_classes import Classifier
 
@@ -157,12 +158,12 @@ class TreeContributions:
         """Columns of what is looked up: of each feature, of none, and of each tree."""
         return self.n_features + 1 + len(self._tables.of_stumps)
 
-    def _few_by_few(self, classes: Ints) -> Floats:
+    def _few_by_few(self, classes: Indexes) -> Floats:
         """Explain all blocks of a few leads at once, shape (n, `_width`)."""
         starts = range(0, len(classes), FEW_AT_ONCE)
         return np.concatenate([self._few(classes[i : i + FEW_AT_ONCE]) for i in starts])
 
-    def _few(self, classes: Ints) -> Floats:
+    def _few(self, classes: Indexes) -> Floats:
         n, width = len(classes), self._width
         said = [
             bits.take(of_lead, axis=0)
@@ -178,12 +179,12 @@ class TreeContributions:
         return given.reshape(n, width)
 
     @cached_property
-    def _places(self) -> list[list[Ints]]:
+    def _places(self) -> list[list[Indexes]]:
         """Where `_few` adds each column of each part, for each of its leads."""
         first = np.arange(FEW_AT_ONCE)[:, None] * self._width
         return [[first + part.feature.ravel() for part in parts] for parts in self._tables.lookups]
 
-    def _block_by_block(self, classes: Ints) -> Floats:
+    def _block_by_block(self, classes: Indexes) -> Floats:
         """Explain all leads at once, making and adding each one's numbers as `_few`."""
         classes_of = np.ascontiguousarray(classes.T)
         said = [
@@ -212,7 +213,7 @@ class TreeContributions:
         return given.T
 
 
-def _columns(rows: Sequence[Bits], tables: Sequence[Floats]) -> tuple[Ints, list[Floats]]:
+def _columns(rows: Sequence[Bits], tables: Sequence[Floats]) -> tuple[Indexes, list[Floats]]:
     """Give the columns of the parts of one block, and the place of each lead in them.
 
     There is a place for each lead, or for what a lead can do in the block, if that is less.

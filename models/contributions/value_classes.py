@@ -7,11 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from crm.arrays import Bools, Floats, Indexes
 from models.contributions.tree_blocks import ZERO, goes_left
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.intp]
-Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -82,10 +79,10 @@ class Classifier:
         Where in `cuts` those of a feature stand.
     """
 
-    features: Ints
+    features: Indexes
     cuts: NDArray[np.complex128]
-    first: Ints
-    n_cuts: Ints
+    first: Indexes
+    n_cuts: Indexes
 
     @classmethod
     def of(cls, classes_of: Mapping[int, FeatureClasses]) -> "Classifier":
@@ -100,7 +97,7 @@ class Classifier:
             n_cuts=n_cuts,
         )
 
-    def classes(self, features: Floats) -> Ints:
+    def classes(self, features: Floats) -> Indexes:
         """Find the class of each value, shape (n, n_used), in a matrix, shape (n, n_features)."""
         values = features[:, self.features]
         is_missing = np.isnan(values)
@@ -110,7 +107,7 @@ class Classifier:
         return np.where(is_missing, self.n_cuts + 2, found)
 
 
-def placed(place: Ints | Floats, value: Floats) -> NDArray[np.complex128]:
+def placed(place: Indexes | Floats, value: Floats) -> NDArray[np.complex128]:
     """Put complex numbers together, ordered by place first; arithmetic makes NaN of infinities."""
     numbers = np.empty(value.shape, dtype=np.complex128)
     numbers.real = place

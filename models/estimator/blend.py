@@ -7,14 +7,11 @@ LightGBM's Python, which take longer to import than all the rest.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import logit
 
+from crm.arrays import Floats, Labels
 from models.estimator.logistic import Logistic
 from models.estimator.trees import BoostedTrees
-
-Floats = NDArray[np.float64]
-Labels = NDArray[np.int8]
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from crm.arrays import Floats
 
 FLOAT64 = 1  # C_API_DTYPE_FLOAT64
 RAW_SCORE = 1  # C_API_PREDICT_RAW_SCORE

@@ -8,10 +8,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from crm.arrays import Bools, Floats, Ints
 from models.contributions.value_classes import placed
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 LARGEST = 1e100  # larger numbers are held here: their squares are still finite
 
@@ -74,7 +72,7 @@ class LogisticTerms:
             codes=tuple(tuple(np.unique(features[:, i]).tolist()) for i in categorical),
         )
 
-    def numbers(self, features: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+    def numbers(self, features: Floats) -> tuple[Floats, Bools]:
         """Standardised numbers and where they were missing, each shape (n, n_numeric)."""
         low, high, median, mean, scale = self._arrays
         numbers = features[:, self.columns[0]]

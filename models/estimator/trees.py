@@ -3,13 +3,9 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
-from numpy.typing import NDArray
-
+from crm.arrays import Floats
 from models.contributions.tree_contributions import TreeContributions
 from models.estimator.lightgbm_library import LoadedBooster
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, repr=False)

@@ -15,12 +15,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from crm.arrays import Floats, Ints
 from features.intervals import LEVEL
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 N_DRAWS = 4_000
 LUCKY = 0.05  # no test is taken for a luckier one: draws do not tell how rare it is

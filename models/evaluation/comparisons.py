@@ -16,7 +16,7 @@ from scipy.special import expit, ndtr
 from scipy.stats import binom, hypergeom
 from scipy.stats import t as student
 
-from features.events import Floats, Ints
+from crm.arrays import Bools, Floats, Ints
 from features.intervals import LEVEL, Z, wilson
 from models.evaluation.intervals import holm
 
@@ -234,7 +234,7 @@ def _place(share: float, n: int) -> int:
     return min(int(np.ceil(share * n)) - 1, n - 1)
 
 
-def ranks_differ(values: Floats, is_in: NDArray[np.bool_]) -> float:
+def ranks_differ(values: Floats, is_in: Bools) -> float:
     """Give the p-value of Mann and Whitney's test that a group's values differ from the others'.
 
     Parameters
@@ -410,7 +410,7 @@ def p_of(z: float) -> float:
     return float(2 * ndtr(-abs(z)))
 
 
-def mean_ratio(values: Floats, is_in: NDArray[np.bool_]) -> Contrast | None:
+def mean_ratio(values: Floats, is_in: Bools) -> Contrast | None:
     """Compare a group's mean with that of all leads, as `contrast` compares shares.
 
     `value`, `low` and `high` are the mean with its interval; `wins` counts what is not 0.

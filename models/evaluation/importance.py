@@ -3,13 +3,11 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from crm.arrays import Floats
 from features.feature import Feature
 from models.reasons import Reasoner
 from models.signal_words import CODED, measured
-
-Floats = NDArray[np.float64]
 
 MANY_ROWS = 20_000
 COMMON = 0.01  # of the leads have a value, at least, for it to be named

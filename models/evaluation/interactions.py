@@ -18,18 +18,14 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from crm.arrays import Bools, Floats
 from features.feature import Feature
 from models.estimator.blend import BaseRate
 from models.evaluation.intervals import percentiles, resamples
 from models.scale import POINTS
 from models.scorer import LeadScorer
 from models.signal_words import CODED, condition, condition_above
-
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
-Ints = NDArray[np.int64]
 
 MOST_SIGNALS = 8
 MOST_LEADS = 500

@@ -13,11 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from crm.arrays import Floats, Ints
 from features.intervals import LEVEL, Z, wilson
 from features.moments import leads_of_rarer
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 N_RESAMPLES = 300
 FEWEST_RESAMPLES = 100

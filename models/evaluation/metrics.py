@@ -8,11 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, log_expit
 
+from crm.arrays import Floats, Ints, Labels, Strings
 from models.evaluation.calibration_error import calibration_error
 from models.evaluation.intervals import percentiles, resamples, share_interval
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 METRICS = ("roc_auc", "pr_auc", "log_loss", "brier", "ece", "lift_at_10")
 N_BINS = 10
@@ -58,9 +56,7 @@ class Evaluation:
         }
 
 
-def evaluate(
-    margin: Floats, label: NDArray[np.int8], weight: Floats, lead: NDArray[np.int64], seed: int
-) -> Evaluation:
+def evaluate(margin: Floats, label: Labels, weight: Floats, lead: Ints, seed: int) -> Evaluation:
     """Judge log-odds against what happened.
 
     Parameters
@@ -107,7 +103,7 @@ def evaluate(
 def loss_difference(
     margin: Floats,
     other: Floats,
-    label: NDArray[np.int8],
+    label: Labels,
     weight: Floats,
     lead: Ints,
     seed: int,
@@ -150,13 +146,13 @@ def log_losses(margin: Floats, label: NDArray[Any]) -> Floats:
     return np.asarray(-(label * log_expit(margin) + (1 - label) * log_expit(-margin)))
 
 
-def measure(margin: Floats, label: NDArray[np.int8], weight: Floats) -> dict[str, float]:
+def measure(margin: Floats, label: Labels, weight: Floats) -> dict[str, float]:
     """Give the metrics alone, without intervals; parameters as of `evaluate`."""
     order, ranked = _rank(margin, label)
     return ranked.metrics(weight[order])
 
 
-def _rank(margin: Floats, label: NDArray[np.int8]) -> tuple[NDArray[np.int64], "_Ranked"]:
+def _rank(margin: Floats, label: Labels) -> tuple[Ints, "_Ranked"]:
     order = np.argsort(-margin, kind="stable")
     return order, _Ranked(margin[order], label[order].astype(np.float64))
 
@@ -217,7 +213,7 @@ def _gain(seen: Floats, wins: Floats, share: Floats) -> Floats:
 
 
 def reliability(
-    margin: Floats, label: NDArray[np.int8], weight: Floats, lead: Ints | None = None
+    margin: Floats, label: Labels, weight: Floats, lead: Ints | None = None
 ) -> list[dict[str, float]]:
     """Stated against true share of wins, in up to ten bins of equal mass, best first.
 
@@ -261,7 +257,7 @@ def reliability(
 
 def gains(
     margin: Floats,
-    label: NDArray[np.int8],
+    label: Labels,
     weight: Floats,
     lead: Ints | None = None,
     seed: int = 0,
@@ -304,8 +300,8 @@ def gains(
 
 def by_grade(
     probability: Floats,
-    grade: NDArray[np.str_],
-    label: NDArray[np.int8],
+    grade: Strings,
+    label: Labels,
     weight: Floats,
     lead: Ints,
 ) -> list[dict[str, Any]]:

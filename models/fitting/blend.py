@@ -22,14 +22,13 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from crm.arrays import Bools, Floats, Ints, Labels
 from features.fitting import N_FOLDS, folds
 from features.moments import leads_of_rarer
-from models.estimator.blend import BaseRate, Blend, Floats, Labels
+from models.estimator.blend import BaseRate, Blend
 from models.estimator.logistic import Logistic
 from models.fitting.logistic import choose_logistic, fit_logistic, row_losses
 from models.fitting.trees import find_rounds, fit_trees
-
-Ints = NDArray[np.int64]
 
 FEWEST_OUTCOMES = 20  # leads of the rarer class; with fewer only the base rate is known
 ENOUGH_TO_WEIGH = 10  # of them among the newest leads, for these to choose the weight
@@ -68,7 +67,7 @@ class Examples:
     directions: tuple[int, ...] = ()
     growing: tuple[int, ...] = ()
 
-    def take(self, rows: NDArray[np.bool_]) -> "Examples":
+    def take(self, rows: Bools) -> "Examples":
         """Keep some of the rows."""
         return replace(
             self,

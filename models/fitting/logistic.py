@@ -3,17 +3,15 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import log_expit
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
+from crm.arrays import Floats, Ints, Labels
 from features.fitting import N_FOLDS, folds
 from models.estimator.logistic import Logistic, LogisticTerms
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Rows = tuple[Floats, NDArray[np.int8], Floats, Ints]  # features, label, weight, lead
+Rows = tuple[Floats, Labels, Floats, Ints]  # features, label, weight, lead
 
 STRENGTHS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)  # scikit-learn's C: smaller pulls more towards 0
 REACHES = (4.0, 20.0)  # standard deviations at which a number is held
@@ -23,7 +21,7 @@ MANY_CELLS = 2e10  # rows · terms²: above it Newton's steps cost more than the
 
 def fit_logistic(
     features: Floats,
-    label: NDArray[np.int8],
+    label: Labels,
     weight: Floats,
     categorical: Sequence[int],
     *,
@@ -64,7 +62,7 @@ def fit_logistic(
 def _fit_terms(
     terms: LogisticTerms,
     design: Floats,
-    label: NDArray[np.int8],
+    label: Labels,
     weight: Floats,
     strength: float,
     directions: tuple[int, ...] = (),
@@ -156,6 +154,6 @@ def choose_logistic(
     return min(losses, key=lambda pair: losses[pair])
 
 
-def row_losses(margin: Floats, label: NDArray[np.int8]) -> Floats:
+def row_losses(margin: Floats, label: Labels) -> Floats:
     """Log loss of each row, shape (n,)."""
     return -np.asarray(label * log_expit(margin) + (1 - label) * log_expit(-margin))

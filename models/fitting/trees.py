@@ -7,13 +7,11 @@ from typing import Any
 
 import lightgbm
 import numpy as np
-from numpy.typing import NDArray
 
+from crm.arrays import Floats, Ints, Labels
 from features.fitting import N_FOLDS, folds
 from models.estimator.trees import BoostedTrees
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 OnShare = Callable[[float], None]
 
 MAX_ROUNDS = 800
@@ -59,7 +57,7 @@ class TreesFit:
 
 def fit_trees(
     features: Floats,
-    label: NDArray[np.int8],
+    label: Labels,
     weight: Floats,
     lead: Ints,
     categorical: list[int],
@@ -136,8 +134,8 @@ def fit_trees(
 
 
 def find_rounds(
-    older: tuple[Floats, NDArray[np.int8], Floats],
-    newer: tuple[Floats, NDArray[np.int8], Floats],
+    older: tuple[Floats, Labels, Floats],
+    newer: tuple[Floats, Labels, Floats],
     categorical: list[int],
     *,
     seed: int,
@@ -188,7 +186,7 @@ def tree_settings(
 
 def dataset(
     features: Floats,
-    label: NDArray[np.int8],
+    label: Labels,
     weight: Floats,
     categorical: list[int],
     settings: Mapping[str, Any],

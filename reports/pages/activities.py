@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from features.events import NEVER, Ints
+from crm.arrays import Bools, Codes, Ints, PackedBits
+from crm.times import DAY
+from features.events import NEVER
 from features.groups import Groups
 from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, Contrast, p_of
 from models.evaluation.intervals import holm
@@ -33,11 +34,9 @@ from reports.pages.phrases import (
     strongest,
 )
 from reports.rows.attribution import WAYS, share_out, touches
-from reports.rows.journeys import Codes, Funnel, Log
-from reports.rows.rows import DAY, Bools, ReportRows
+from reports.rows.journeys import Funnel, Log
+from reports.rows.rows import ReportRows
 from reports.text import quoted_name
-
-Bits = NDArray[np.uint8]
 
 SLUG, TITLE = "activities", "Activities and content"
 LEAD = "Which activities and contents lead to wins, at which stage, and where is content missing?"
@@ -82,7 +81,7 @@ def activities_page(rows: ReportRows) -> Page:
     )
     sections: list[Section] = []
     told: list[Takeaway] = []
-    known: list[Bits] = []
+    known: list[PackedBits] = []
     for heading, names, codes, place in (
         ("Activities by type", log.kinds, kinds, 0),
         ("Contents", log.contents, contents, 1),
@@ -157,7 +156,7 @@ class _Look:
 
     found: list[Contrast]
     n: int
-    had: Bits
+    had: PackedBits
 
 
 def _look(rows: ReportRows, log: Log, since: Ints, at: Ints, code: Codes, codes: Ints) -> _Look:
@@ -181,7 +180,7 @@ def _look(rows: ReportRows, log: Log, since: Ints, at: Ints, code: Codes, codes:
     return _Look(found, all_n, np.packbits(had, axis=1))
 
 
-def _is_news(had: Bits, known: list[Bits]) -> bool:
+def _is_news(had: PackedBits, known: list[PackedBits]) -> bool:
     """Tell whether a group of leads is another than those told of, and note it down if so."""
     for other in known:
         both, either = np.bitwise_count(had & other).sum(), np.bitwise_count(had | other).sum()
@@ -191,7 +190,7 @@ def _is_news(had: Bits, known: list[Bits]) -> bool:
     return True
 
 
-def _twins(names: Sequence[str], had: Bits, i: int) -> str:
+def _twins(names: Sequence[str], had: PackedBits, i: int) -> str:
     """Name an activity, and up to two others that the very same leads had."""
     same = [k for k in range(len(names)) if k != i and (had[k] == had[i]).all()]
     *first, last = (quoted_name(names[k]) for k in (i, *same[: MOST_TWINS - 1]))
@@ -209,8 +208,8 @@ def _early(
     heading: str,
     names: Sequence[str],
     found: list[Contrast],
-    had: Bits,
-    known: list[Bits],
+    had: PackedBits,
+    known: list[PackedBits],
     about: str,
     days: float,
     slug: str,
@@ -256,8 +255,8 @@ def _by_stage(
     log: Log,
     kinds: Ints,
     families: list[list[Contrast]],
-    had: list[Bits],
-    known: list[Bits],
+    had: list[PackedBits],
+    known: list[PackedBits],
     days: float,
 ) -> tuple[Section, list[Takeaway]]:
     names = [log.kinds[code] for code in kinds]

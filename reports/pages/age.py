@@ -5,31 +5,18 @@ from typing import Any
 import numpy as np
 from scipy.stats import chi2
 
+from crm.times import DAY, MONTHS
 from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, additive, lasting_trend
 from reports.charts.report import lines_chart, months_chart
 from reports.content import Column, Figure, Page, Section, Takeaway
 from reports.numbers import percent
 from reports.pages.phrases import about_mature, interval_row, month_name, months_of, share_words
-from reports.rows.rows import DAY, ReportRows
+from reports.rows.rows import ReportRows
 
 SLUG, TITLE = "age", "Age and time"
 LEAD = "How long is a lead worth waiting for, and does conversion change over time?"
 AGES = (0.0, 1 / 24, 0.5, 1.0, 3.0, 7.0, 14.0, 30.0, 60.0, 90.0, 180.0)
 MOST_MONTHS = 36
-MONTHS = (
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-)
 
 
 def age_page(rows: ReportRows) -> Page:

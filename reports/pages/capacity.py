@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from crm.times import DAY
 from models.card import ModelCard
 from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, two_shares
 from models.evaluation.metrics import FEWEST_TO_JUDGE
@@ -11,7 +12,7 @@ from reports.charts.report import lines_chart
 from reports.content import Column, Figure, Page, Section, Takeaway
 from reports.pages.phrases import day_name, interval_row, share_words
 from reports.pages.score import NO_MODEL
-from reports.rows.rows import DAY, ReportRows
+from reports.rows.rows import ReportRows
 from reports.rows.scored import not_learned_from
 from reports.text import NO_BREAK
 

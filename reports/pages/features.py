@@ -6,13 +6,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from crm.arrays import Bools, Floats, Ints
 from crm.cells import cell_text, read_column
 from crm.errors import LearningError
-from features.events import Floats, Ints
+from crm.times import DAY, NOT_A_TIME
 from features.feature import Feature, in_words
 from features.intervals import Z
 from features.leaks.audit import audit
-from features.moments import NOT_A_TIME, make_moments
+from features.moments import make_moments
 from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, two_shares
 from models.evaluation.importance import judge_importance
 from models.evaluation.intervals import holm
@@ -24,7 +25,7 @@ from reports.content import Column, Figure, Page, Section, Takeaway
 from reports.numbers import percent, signed
 from reports.pages.pairs import pairs_section
 from reports.pages.score import NO_MODEL
-from reports.rows.rows import DAY, Bools, ReportRows
+from reports.rows.rows import ReportRows
 from reports.rows.scored import features_of, records_of, sample
 from reports.text import printable, quoted_name
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from crm.times import DAY
 from features.events import NEVER
 from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, middle, two_counts, two_shares
 from models.evaluation.intervals import holm
@@ -21,7 +22,7 @@ from reports.pages.phrases import (
     strongest,
 )
 from reports.rows.journeys import Funnel
-from reports.rows.rows import DAY, ReportRows
+from reports.rows.rows import ReportRows
 from reports.text import quoted_name
 
 SLUG, TITLE = "funnel", "Funnel"

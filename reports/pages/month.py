@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 from typing import Any
 
-from features.events import NEVER, Ints
+from crm.arrays import Bools, Ints
+from crm.times import DAY
+from features.events import NEVER
 from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, two_counts, two_shares
 from models.evaluation.intervals import holm
 from reports.content import Column, Figure, Page, Section, Takeaway
 from reports.metrics import METRICS
 from reports.numbers import percent
 from reports.pages.phrases import day_name, interval_row, share_words
-from reports.rows.rows import DAY, Bools, ReportRows
+from reports.rows.rows import ReportRows
 
 SLUG, TITLE = "month", "This month in one minute"
 LEAD = "What happened in the last 30 days, and what holds up on the other pages?"

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from features.events import Floats
+from crm.arrays import Bools, Floats
 from models.estimator.blend import BaseRate
 from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, effects_differ
 from models.evaluation.interactions import Interaction, judge_interactions
@@ -18,8 +17,6 @@ from reports.charts.report import series_chart
 from reports.content import Column, Figure, Section, Takeaway
 from reports.numbers import signed
 from reports.text import printable
-
-Bools = NDArray[np.bool_]
 
 HEADING = "What signals do together"
 LEAST_POINTS = 1.0  # of difference, to be told at all

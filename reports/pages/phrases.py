@@ -4,9 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from features.events import Floats, Ints
+from crm.arrays import Bools, Floats, Ints
 from features.groups import NOT_ALIKE, Groups
 from features.intervals import wilson
 from models.evaluation.comparisons import Contrast, contrast, corrected
@@ -15,8 +14,6 @@ from reports.content import Column, Figure, Takeaway
 from reports.numbers import percent
 from reports.rows.rows import ReportRows
 from reports.text import NO_BREAK, quoted_name
-
-Bools = NDArray[np.bool_]
 
 MOST_TAKEAWAYS = 5
 
@@ -214,7 +211,7 @@ def interval_row(name: str, wins: int, n: int, **more: Any) -> dict[str, Any]:
     return {"name": name, "n": n, "wins": wins, "value": value, "low": low, "high": high, **more}
 
 
-def months_of(times: Ints) -> NDArray[np.int64]:
+def months_of(times: Ints) -> Ints:
     """Give the calendar month, UTC, of times in microseconds: months since 1970."""
     return times.astype("datetime64[us]").astype("datetime64[M]").astype(np.int64)
 

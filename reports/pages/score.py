@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from scipy.special import logit
 
-from features.events import Ints
-from features.moments import MICROSECONDS_PER_DAY
+from crm.arrays import Bools, Ints
+from crm.times import DAY
 from models.card import ModelCard
 from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, lasting_trend, p_of, two_shares
 from models.evaluation.intervals import holm
@@ -18,7 +18,7 @@ from reports.charts.report import lines_chart, rates_chart
 from reports.content import Column, Figure, Page, Row, Section, Takeaway
 from reports.numbers import percent
 from reports.pages.phrases import interval_row, month_name, months_of, share_words
-from reports.rows.rows import Bools, ReportRows
+from reports.rows.rows import ReportRows
 from reports.rows.scored import Scored, not_learned_from
 from reports.text import NO_BREAK, printable
 
@@ -273,7 +273,7 @@ def unlearned_age(age: Ints, card: ModelCard) -> str:
     """
     learned = [row["age_days"] for row in card.test.get("by_age", ())]
     oldest = max(learned, default=math.inf)
-    share = float((age > (oldest + OLDER_DAYS) * MICROSECONDS_PER_DAY).mean())
+    share = float((age > (oldest + OLDER_DAYS) * DAY).mean())
     if share < 0.5:
         return ""
     known = " and ".join(f"{days:g}" for days in learned)

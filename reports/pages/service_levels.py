@@ -6,15 +6,16 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from features.events import NEVER, Floats, Ints
+from crm.arrays import Bools, Floats, Ints, Objects
+from crm.times import DAY, HOUR
+from features.events import NEVER
 from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, middle, two_shares
 from reports.charts.report import lines_chart, rates_chart
 from reports.content import Column, Figure, Page, Section, Takeaway
 from reports.pages.phrases import day_name, finite, interval_row, share_words
 from reports.pages.sources import qualified_stage
-from reports.rows.rows import DAY, Bools, ReportRows
+from reports.rows.rows import ReportRows
 from reports.rows.scored import not_learned_from, score_moments
 from reports.text import NO_BREAK, quoted_name
 
@@ -26,7 +27,6 @@ WEEK = 7 * DAY
 TO_WORK = 7 * DAY  # how long a lead may wait to count as worked
 MONDAY = 4 * DAY  # 1 January 1970 was a Thursday
 QUIET = 3 * DAY  # a week is complete though no lead came on its last days
-HOUR = DAY // 24
 ALL = "all"
 NOT_SCORED = "not scored"
 MOST_GRADED = 300_000  # the rest would be "not scored"
@@ -50,7 +50,7 @@ class _Handed:
     rows: ReportRows
     at: Ints
     last: int
-    grade: NDArray[np.object_]
+    grade: Objects
 
     @property
     def first(self) -> int:
@@ -157,7 +157,7 @@ def _handed_over(rows: ReportRows) -> tuple[Ints, str]:
     )
 
 
-def _grades(rows: ReportRows, at: Ints, last: int) -> NDArray[np.object_]:
+def _grades(rows: ReportRows, at: Ints, last: int) -> Objects:
     """Give the grades of leads that were handed over, or became mature, in the weeks."""
     grade = np.full(len(rows), ALL, dtype=object)
     if rows.scorer is not None:

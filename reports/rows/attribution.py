@@ -8,9 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from features.events import NEVER, Floats, Ints
-from reports.rows.journeys import Codes, Log
-from reports.rows.rows import DAY, ReportRows
+from crm.arrays import Codes, Floats, Ints
+from crm.times import DAY
+from features.events import NEVER
+from reports.rows.journeys import Log
+from reports.rows.rows import ReportRows
 
 HALF_LIFE_DAYS = 7.0
 WAYS = ("first_touch_share", "last_touch_share", "linear_share", "decay_share")

@@ -5,16 +5,14 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from crm.arrays import Codes, Ints
 from crm.errors import ConfigError
 from crm.project import Project, nearest
 from crm.records import Records
-from features.events import NEVER, Ints, places
-from features.moments import microseconds
+from crm.times import microseconds
+from features.events import NEVER, places
 from features.stages import StageFeatures, StageLog, fit_stages
-
-Codes = NDArray[np.int32]
 
 ENDING = 0.95  # of a stage's entries that come with the closing: the stage is the outcome
 CLOSE = 60_000_000  # microseconds

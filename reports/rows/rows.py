@@ -11,16 +11,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from crm.arrays import Bools, Floats, Ints, Objects
 from crm.cells import cell_text, read_column
 from crm.errors import ConfigError, LearningError
 from crm.project import Project, nearest
 from crm.records import Records
-from crm.times import TIME_DTYPE
-from features.events import NEVER, Floats, Ints, places
+from crm.times import DAY, NOT_A_TIME, TIME_DTYPE, microseconds
+from features.events import NEVER, places
 from features.groups import Groups, groups_of_column
-from features.moments import MICROSECONDS_PER_DAY, NOT_A_TIME, microseconds
 from features.times import cell_time
 from models.scorer import LeadScorer
 from reports.rows.columns import (
@@ -32,10 +31,7 @@ from reports.rows.columns import (
 from reports.rows.journeys import CLOSE, ENDING, Funnel, Log, read_funnel, read_log
 from reports.rows.scored import Scored, records_of, score_moments
 
-Bools = NDArray[np.bool_]
-
 MOST_SOURCES = 40
-DAY = MICROSECONDS_PER_DAY
 
 
 @dataclass(frozen=True)
@@ -94,7 +90,7 @@ class ReportRows:
     won: Bools
     is_mature: Bools
     amount: Floats
-    reason: NDArray[np.object_]
+    reason: Objects
     source: Groups | None
     audience: tuple[Groups, ...]
     funnel: Funnel | None = None

@@ -10,10 +10,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
+from crm.arrays import Bools, Floats, Ints, Strings
 from crm.records import Records
-from features.events import Floats, Ints
 from features.moments import Moments
 from features.times import cell_time
 from models.card import ModelCard
@@ -45,7 +44,7 @@ class Scored:
     as_of: Ints
     probability: Floats
     score: Ints
-    grade: NDArray[np.str_]
+    grade: Strings
     of: int
 
     def __len__(self) -> int:
@@ -91,7 +90,7 @@ def score_moments(
     return Scored(picked, moment, probability, score, scorer.scale.grade(score), len(lead))
 
 
-def not_learned_from(created: Ints, card: ModelCard) -> NDArray[np.bool_]:
+def not_learned_from(created: Ints, card: ModelCard) -> Bools:
     """Tell which leads were created after the last moment that the model learned from.
 
     Parameters

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import anyio.to_thread
 
 from crm.errors import LeadScoringError
-from features.moments import NOT_A_TIME
+from crm.times import NOT_A_TIME
 from models.scorer import LeadCells
 from serving.calls import ServedModel
 

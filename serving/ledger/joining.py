@@ -8,7 +8,7 @@ from msgspec import structs
 from crm.cells import cell_text
 from crm.ledger.deduplication import distinct
 from crm.ledger.ledger import Held
-from features.moments import NOT_A_TIME
+from crm.times import NOT_A_TIME
 from features.times import time_text
 from models.scorer import LeadCells
 from serving.errors import RequestError

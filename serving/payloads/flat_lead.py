@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from features.moments import NOT_A_TIME
+from crm.times import NOT_A_TIME
 from models.scorer import Score
 from serving.errors import RequestError
 from serving.payloads.score import (

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 from crm.cells import cell_text
 from crm.project import nearest
 from crm.sources.checks import MAX_NAME_CHARACTERS, column_name
-from features.moments import NOT_A_TIME
+from crm.times import NOT_A_TIME
 from features.times import cell_time
 from models.reasons import Reason
 from models.scorer import LeadCells, Score

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from crm.arrays import Floats, Hashes, Ints, Labels, Strings
 from crm.errors import TrackingError
 from crm.project import Project
 from crm.records import Records
@@ -28,8 +28,6 @@ from models.evaluation.metrics import FEWEST_TO_JUDGE, METRICS, measure
 from models.registry.registry import Registry
 from models.scorer import LeadScorer
 from training.split import Split
-
-Floats = NDArray[np.float64]
 
 JUDGED_FILE = "moments.parquet"
 
@@ -52,10 +50,10 @@ class JudgedTable:
         moments only; nan elsewhere.
     """
 
-    lead: NDArray[np.uint64]
-    as_of: NDArray[np.int64]
-    role: NDArray[np.str_]
-    label: NDArray[np.int8]
+    lead: Hashes
+    as_of: Ints
+    role: Strings
+    label: Labels
     margin: Floats
 
     def to_parquet(self) -> bytes:
@@ -113,7 +111,7 @@ def _pairs(moments: Moments) -> pd.MultiIndex:
     return pd.MultiIndex.from_arrays([moments.lead, moments.as_of])
 
 
-def lead_keys(lead_id: pd.Series, name: str) -> NDArray[np.uint64]:
+def lead_keys(lead_id: pd.Series, name: str) -> Hashes:
     """Give each lead a number that names it within a project, and nowhere else.
 
     Parameters

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import scipy.stats
-from numpy.typing import NDArray
 from scipy.special import expit, log_expit
 
+from crm.arrays import Bools, Floats, Ints, Labels
 from crm.errors import ArtifactError, TrackingError
 from crm.project import Project
 from crm.records import Records
@@ -26,8 +26,6 @@ from models.registry.registry import Registry
 from models.scale import Scale
 from models.scorer import LeadScorer
 from training.comparison.comparison import Contest, Difference
-
-Floats = NDArray[np.float64]
 
 GATES = {
     "LG101": "log loss",
@@ -158,7 +156,7 @@ def calibrated(
     )
 
 
-def chance_error(margin: Floats, weight: Floats, lead: NDArray[np.int64], seed: int) -> float:
+def chance_error(margin: Floats, weight: Floats, lead: Ints, seed: int) -> float:
     """Give the calibration error that a perfect model stays under in 19 of 20 cases.
 
     Outcomes are drawn from the model's own probabilities, one draw for each lead.
@@ -263,7 +261,7 @@ class Segment:
 
     column: str
     value: str
-    rows: NDArray[np.bool_]
+    rows: Bools
 
 
 def segments(scorer: LeadScorer, records: Records, moments: Moments) -> Iterator[Segment]:
@@ -325,13 +323,11 @@ def no_segment_collapses(
     )
 
 
-def _loss(margin: Floats, label: NDArray[np.int8]) -> Floats:
+def _loss(margin: Floats, label: Labels) -> Floats:
     return np.asarray(-np.where(label == 1, log_expit(margin), log_expit(-margin)))
 
 
-def lower_bound(
-    values: Floats, weight: Floats, lead: NDArray[np.int64], tail: float
-) -> tuple[float, float]:
+def lower_bound(values: Floats, weight: Floats, lead: Ints, tail: float) -> tuple[float, float]:
     """Give a weighted mean and the bound above which it truly lies but for a chance of `tail`.
 
     Examples
