@@ -1,14 +1,15 @@
-"""The front door: the `leadscore` command. Assembles what `commands/` holds.
+"""The `leadscore` command. Assembles the commands of `commands/`.
 
 Heavy packages are imported by the command that needs them, so that `--help` is quick.
 """
 
 import sys
+from typing import Annotated
 
 import typer
 
 from commands import keys, ledger, models
-from commands.console import err, show_error
+from commands.console import err, resolve_bentoml_home, show_error, show_version
 from commands.demo import demo
 from commands.records import audit, init, simulate
 from commands.report import report
@@ -18,7 +19,7 @@ from commands.train import train
 from crm.errors import LeadScoringError
 
 app = typer.Typer(
-    help="Lead scoring that marketing and sales can both believe.",
+    help="Rank sales leads by their chance to become customers.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -29,8 +30,19 @@ for group, name in ((models.app, "models"), (keys.app, "keys"), (ledger.app, "le
     app.add_typer(group, name=name)
 
 
+@app.callback()
+def read_options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", callback=show_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Read the options that come before a command."""
+
+
 def main() -> None:
-    """Run the command line; every refusal becomes one message and an exit code."""
+    """Run the command line; print an expected error as one message, and exit with its code."""
+    resolve_bentoml_home()
     try:
         app()
     except LeadScoringError as error:

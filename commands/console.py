@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from crm.version import VERSION
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
@@ -36,6 +38,24 @@ def show(facts: Any, page: "RenderableType", json_: bool) -> None:
 def show_error(error: Exception) -> None:
     """Say on standard error what was refused, and why."""
     err.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
+
+
+def show_version(is_wanted: bool) -> None:
+    """Print the version of leadscore, and end the command."""
+    if is_wanted:
+        out.print(f"leadscore {VERSION}")
+        raise typer.Exit
+
+
+def resolve_bentoml_home() -> None:
+    """Make a relative `BENTOML_HOME` absolute.
+
+    BentoML changes into the folder of a Bento before it reads the variable, so a relative path
+    would lead elsewhere.
+    """
+    home = os.environ.get("BENTOML_HOME")
+    if home:
+        os.environ["BENTOML_HOME"] = os.path.abspath(os.path.expanduser(home))
 
 
 def as_typed(name: str = "leadscore") -> str:

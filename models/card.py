@@ -89,7 +89,7 @@ class ModelCard:
     digests : dict of str to str
         SHA-256 of each table it learned from.
     versions : dict of str to str
-        Of Python and the packages that shape the result.
+        Versions of leadscore, Python and the packages that shape the result.
     notes : list of str
         What was repaired while reading, and other warnings.
     readiness : dict

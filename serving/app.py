@@ -19,6 +19,7 @@ from typing import Any
 
 import msgspec
 
+from crm.version import VERSION
 from serving.calls import Calls, ServedModel
 from serving.contract.openapi import contracts, flat_fields
 from serving.errors import RequestError, error_body
@@ -305,6 +306,7 @@ class ScoringApp:
         body = {
             "ready": is_ready,
             "draining": self.is_draining,
+            "leadscore": VERSION,
             "model": self.model.identity() if self.model else None,
             "fault": " ".join(filter(None, faults)) or None,
         }
@@ -332,7 +334,9 @@ class ScoringApp:
 
     def series(self) -> Series:
         """Give the counts of this worker, and how it stands."""
+        build = f"worker={quoted(self.metrics.worker)},version={quoted(VERSION)}"
         more: dict[str, Any] = {
+            "leadscore_build_info": {build: 1},
             "leadscore_refused_total": {
                 f'status="{status}"': n for status, n in BoundedConnection.refused.items()
             },

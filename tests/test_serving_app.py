@@ -9,6 +9,7 @@ import httpx
 import numpy as np
 import pytest
 
+from crm.version import VERSION
 from features.attributes.attribute import CategoryAttribute, LeftOut, NumberAttribute
 from features.pipeline import FeaturePipeline
 from models.calibration import Calibration
@@ -401,6 +402,7 @@ def test_readiness_says_which_model_answers_and_what_is_wrong(
     assert ready.json() == {
         "ready": True,
         "draining": False,
+        "leadscore": VERSION,
         "model": {"name": "acme", "version": "7", "digest": "0123456789ab"},
         "fault": None,
     }

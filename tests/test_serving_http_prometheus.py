@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from crm.errors import LedgerError
+from crm.version import VERSION
 from features.attributes.attribute import Attribute, CategoryAttribute, NumberAttribute
 from features.attributes.kinds import DateAttribute, EmailAttribute, FlagAttribute, TargetAttribute
 from serving.app import ScoringApp
@@ -199,6 +200,8 @@ def test_metrics_tell_the_model_its_age_and_the_queue(app: ScoringApp) -> None:
     found = values(response.text)
     info = 'leadscore_model_info{worker="1",name="a \\"b\\"\\\\",version="7",digest="0123456789ab"}'
     assert found[info] == 1
+    build = f'leadscore_build_info{{worker="1",version="{VERSION}"}}'
+    assert found[build] == 1
     assert found['leadscore_model_age_seconds{worker="1"}'] > 0
     assert found['leadscore_takeover_fault{worker="1"}'] == 1
     assert found["leadscore_scores_written_total"] == 12
@@ -229,7 +232,7 @@ def test_refusals_and_faults_are_counted_by_their_status(
 
 
 def test_every_family_is_typed_and_explained() -> None:
-    assert len(FAMILIES) == 16
+    assert len(FAMILIES) == 17
     for family, (kind, meaning) in FAMILIES.items():
         assert family.startswith("leadscore_")
         assert family.endswith("_total") == (kind == "counter")

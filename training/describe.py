@@ -15,6 +15,7 @@ from crm.arrays import Floats
 from crm.project import Project
 from crm.records import Records
 from crm.times import DAY, microseconds
+from crm.version import VERSION
 from features.leaks.audit import Audit
 from features.moments import Moments
 from models.card import ModelCard, question_of
@@ -292,4 +293,4 @@ def _notes(records: Records, found: Findings) -> list[str]:
 
 def _versions() -> dict[str, str]:
     packages = {name: importlib.metadata.version(name) for name in PACKAGES}
-    return {"python": platform.python_version()} | packages
+    return {"leadscore": VERSION, "python": platform.python_version()} | packages

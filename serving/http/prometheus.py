@@ -47,6 +47,7 @@ FAMILIES = {
     "leadscore_takeover_faults_total": ("counter", "New champions refused."),
     "leadscore_takeover_fault": ("gauge", "1 while the champion is not the model that answers."),
     "leadscore_keys_fault": ("gauge", "1 while API keys cannot be read, or their file is gone."),
+    "leadscore_build_info": ("gauge", "1, with the version of leadscore."),
     "leadscore_model_info": ("gauge", "1, with the model that answers."),
     "leadscore_model_age_seconds": ("gauge", "Since the model that answers was trained."),
     "leadscore_requests_in_progress": ("gauge", "Requests being worked on."),
