@@ -13,7 +13,7 @@ from crm.records import Records
 from crm.times import NOT_A_TIME
 from models.scorer import LeadScorer
 from reports.content import Column, Figure, Page, Report, Row
-from reports.metrics import METRICS, definitions, metric_of
+from reports.metrics import DEFINITIONS, definitions, shared_metric
 from reports.pages.activities import activities_page
 from reports.pages.age import age_page
 from reports.pages.audience import audience_page
@@ -147,7 +147,7 @@ def _defined(column: Column) -> Column:
     is_number = column.form not in ("text", "prose", "time")
     if column.metric or not is_number:
         return column
-    return replace(column, metric=metric_of(column.key))
+    return replace(column, metric=shared_metric(column.key))
 
 
 def _under_title(figure: Figure) -> str:
@@ -190,7 +190,7 @@ def _used(pages: list[Page]) -> set[str]:
         for section in page.sections:
             for figure in section.figures:
                 used |= {column.metric for column in figure.columns}
-    return used & set(METRICS)
+    return used & set(DEFINITIONS)
 
 
 def _iso(at: int) -> str | None:

@@ -16,7 +16,7 @@ from features.groups import NOT_ALIKE
 from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, two_shares
 from models.evaluation.intervals import holm
 from reports.content import Page
-from reports.metrics import METRICS
+from reports.metrics import DEFINITIONS
 from reports.numbers import percent
 from reports.pages.phrases import interval_row, share_words
 from reports.text import printable, quoted_name
@@ -161,7 +161,7 @@ def _old_measures(
 
 def _sentence(each: Measure, new: tuple[int, int], old: tuple[int, int], when: str) -> str:
     row = interval_row(each.name, *new)
-    title = METRICS[each.metric].title if each.metric in METRICS else each.metric
+    title = DEFINITIONS[each.metric].title if each.metric in DEFINITIONS else each.metric
     way = "up" if row["value"] > old[0] / old[1] else "down"
     return (
         f"{title}, {printable(each.label, 60)} {quoted_name(each.name)}: {way} to "

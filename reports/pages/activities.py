@@ -20,7 +20,7 @@ from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, Contrast, p_of
 from models.evaluation.intervals import holm
 from reports.charts.report import series_chart
 from reports.content import Column, Figure, Page, Section, Takeaway
-from reports.metrics import METRICS
+from reports.metrics import DEFINITIONS
 from reports.numbers import percent
 from reports.pages.phrases import (
     contrast_rows,
@@ -346,12 +346,12 @@ def _attribution(rows: ReportRows, log: Log) -> list[Section]:
         most, least = (pick(WAYS, key=lambda way: widest[way]) for pick in (max, min))
         finding = (
             f"{quoted_name(widest['name'])} gets {percent(widest[most])} of the wins by "
-            f"{METRICS[most].title.lower()}, {percent(widest[least])} by "
-            f"{METRICS[least].title.lower()}"
+            f"{DEFINITIONS[most].title.lower()}, {percent(widest[least])} by "
+            f"{DEFINITIONS[least].title.lower()}"
         )
         columns = (
             Column("name", label),
-            *(Column(way, METRICS[way].title, "share", way) for way in WAYS),
+            *(Column(way, DEFINITIONS[way].title, "share", way) for way in WAYS),
             Column("disagreement", "Disagreement", "share", "disagreement"),
         )
         about = f"won leads with an activity up to their closing, n = {found.n_wins:,}"
@@ -360,7 +360,7 @@ def _attribution(rows: ReportRows, log: Log) -> list[Section]:
             finding,
             about,
             what="Share of the wins",
-            series=[(way, METRICS[way].title) for way in WAYS],
+            series=[(way, DEFINITIONS[way].title) for way in WAYS],
         )
         figures.append(
             Figure(

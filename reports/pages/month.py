@@ -9,7 +9,7 @@ from features.events import NEVER
 from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, two_counts, two_shares
 from models.evaluation.intervals import holm
 from reports.content import Column, Figure, Page, Section, Takeaway
-from reports.metrics import METRICS
+from reports.metrics import DEFINITIONS
 from reports.numbers import percent
 from reports.pages.phrases import day_name, interval_row, share_words
 from reports.rows.rows import ReportRows
@@ -103,7 +103,7 @@ def _last_days(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
         table[i]["p"] = p
         table[i]["verdict"] = "changed" if p < CHANCE else "within chance"
     for row in table:
-        row["counted"] = METRICS[row["metric"]].definition
+        row["counted"] = DEFINITIONS[row["metric"]].definition
     told = _told(table, shares)
     columns = (
         Column("name", "What"),
