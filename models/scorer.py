@@ -15,7 +15,7 @@ from crm.arrays import Bools, Floats, Ints
 from crm.cells import cell_text, text_column
 from crm.project import TableKeys
 from crm.times import NOT_A_TIME, microseconds, parse_times
-from features import cell_warnings as complaints
+from features.cell_warnings import CellWarning, cell_warning
 from features.pipeline import FeaturePipeline
 from features.times import cell_time
 from models.calibration import Calibration
@@ -24,7 +24,7 @@ from models.estimator.blend import BaseRate, Blend
 from models.reasons import Reason, Reasoner
 from models.scale import Scale
 
-Complaint = tuple[str, Callable[[Any], str | None]]  # of which column, and what is said of a cell
+CellCheck = tuple[str, Callable[[Any], CellWarning | None]]  # a column, and its cells' check
 
 
 class LeadCells(msgspec.Struct, frozen=True):
@@ -59,8 +59,8 @@ class Score(msgspec.Struct, frozen=True):
         1 … 99 on the sales scale.
     grade : str
         A … D.
-    warnings : list of str
-        What was odd about the lead, in sentences.
+    warnings : list of CellWarning
+        About the lead's cells, in the order of its unknown columns and then of the model's.
     reasons : list of Reason
         The strongest first, as many as were asked for.
     start : float or None
@@ -72,7 +72,7 @@ class Score(msgspec.Struct, frozen=True):
     probability: float
     score: int
     grade: str
-    warnings: list[str]
+    warnings: list[CellWarning]
     reasons: list[Reason] = []  # each score has a list of its own
     start: float | None = None
 
@@ -251,27 +251,30 @@ class LeadScorer:
                 return NOT_A_TIME
         return cell_time(cell, self.timezone)
 
-    def _warnings(self, leads: Sequence[Mapping[str, Any]], features: Floats) -> list[list[str]]:
-        """Say what is odd about leads' cells, in sentences for their sender.
+    def _warnings(
+        self, leads: Sequence[Mapping[str, Any]], features: Floats
+    ) -> list[list[CellWarning]]:
+        """Collect the warnings about each lead's cells.
 
-        Cells are looked at again only where they were read as what odd ones are read as.
+        A cell is checked only if it was encoded as the value that triggers a warning.
         """
         known = self._known
         warnings = [
             []
             if lead.keys() <= known
-            else [f"`{name[:100]}` {complaints.UNKNOWN}" for name in lead if name not in known]
+            else [cell_warning("unknown_attribute", name) for name in lead if name not in known]
             for lead in leads
         ]
-        odd, is_odd_gap, doubts = self._doubts
-        cells = features[:, : len(odd)]
-        rows, columns = np.nonzero((cells == odd) | (np.isnan(cells) & is_odd_gap))
-        for row, place in zip(rows.tolist(), columns.tolist(), strict=True):
-            column, complaint = doubts[place]
+        odd_values, are_missing, checks = self._cell_checks
+        encoded = features[:, : len(odd_values)]
+        is_odd = (encoded == odd_values) | (np.isnan(encoded) & are_missing)
+        rows, places = np.nonzero(is_odd)
+        for row, place in zip(rows.tolist(), places.tolist(), strict=True):
+            column, check = checks[place]
             if column in leads[row]:
-                told = complaint(leads[row][column])
-                if told is not None and told not in warnings[row]:
-                    warnings[row].append(told)
+                warning = check(leads[row][column])
+                if warning is not None and warning not in warnings[row]:
+                    warnings[row].append(warning)
         return warnings
 
     @cached_property
@@ -280,10 +283,12 @@ class LeadScorer:
         return frozenset([*self.pipeline.columns, *self.roles.values(), *left_out])
 
     @cached_property
-    def _doubts(self) -> tuple[Floats, Bools, list[Complaint]]:
-        """What each attribute reads an odd cell as, whether as a gap, and who complains of it."""
+    def _cell_checks(self) -> tuple[Floats, Bools, list[CellCheck]]:
+        """Return the odd value of each attribute, whether that is missing, and its check."""
         attributes = self.pipeline.attributes
-        odd = np.array([attribute.odd for attribute in attributes], dtype=np.float64)
-        complaints: list[Complaint] = [(each.column, each.complaint) for each in attributes]
-        is_gap: Bools = np.isnan(odd)
-        return odd, is_gap, complaints
+        odd_values = np.array([attribute.odd_value for attribute in attributes], dtype=np.float64)
+        checks: list[CellCheck] = [
+            (attribute.column, attribute.warning) for attribute in attributes
+        ]
+        are_missing: Bools = np.isnan(odd_values)
+        return odd_values, are_missing, checks

@@ -20,9 +20,9 @@ from typing import Any
 import msgspec
 
 from crm.version import VERSION
-from serving.calls import Calls, ServedModel
+from serving.calls import Calls
 from serving.contract.openapi import contracts, flat_fields
-from serving.errors import RequestError, error_body
+from serving.errors import RequestError, failure
 from serving.http.connection import BoundedConnection
 from serving.http.deadlines import Deadlines
 from serving.http.hubspot import SIGNATURE, is_signed
@@ -31,6 +31,7 @@ from serving.http.logs import AccessLog
 from serving.http.prometheus import Metrics, Series, exposition, quoted
 from serving.http.report_files import REPORT, in_report, is_own_host, read_report
 from serving.http.security import Guard, RateLimit, needed_role
+from serving.served_model import ServedModel
 from serving.settings import Settings
 
 Scope = MutableMapping[str, Any]
@@ -94,7 +95,7 @@ class ScoringApp:
         worker: str = "1",
         access_log: AccessLog | None = None,
     ) -> None:
-        self.calls = Calls(settings, has_company=BoundedConnection.has_company)
+        self.calls = Calls(settings, others_in_flight=BoundedConnection.others_in_flight)
         self.model: ServedModel | None = None
         self.fault: str | None = None
         self.is_draining = False
@@ -111,6 +112,7 @@ class ScoringApp:
         opened |= {"/metrics"} if settings.metrics_open else frozenset()
         self.guard = Guard(keys, limit, opened)
         self.metrics = Metrics(worker)
+        self.calls.count_score = self.metrics.count_score
         self._access_log = access_log
         self._buffered = self._working = 0
         self._deadlines = Deadlines()
@@ -207,10 +209,6 @@ class ScoringApp:
             raise RequestError(504 if is_read else 408, "") from None
         finally:
             self._deadlines.close(deadline)
-        self.metrics.count_scores(answer)
-        answer["request_id"] = context.request_id
-        if "model_version" not in answer:  # a flat answer names the model flatly
-            answer["model"] = model.identity()
         return 200, b"application/json", _encode(answer)
 
     async def _read_body(self, receive: Receive, headers: Headers) -> bytes:
@@ -282,8 +280,8 @@ class ScoringApp:
         if error.status == 405:
             is_page = context.route in self._pages
             more.append((b"allow", b"GET, HEAD" if is_page else b"POST"))
-        shape = error_body(error.status, error.message, context.request_id, error.field)
-        return error.status, _encode(shape)
+        body = failure(error.status, error.message, context.request_id, error.field)
+        return error.status, _encode(body)
 
     def _note(self, context: RequestContext, status: int, started: float) -> None:
         seconds = time.perf_counter() - started
@@ -307,7 +305,7 @@ class ScoringApp:
             "ready": is_ready,
             "draining": self.is_draining,
             "leadscore": VERSION,
-            "model": self.model.identity() if self.model else None,
+            "model": self.model.identity if self.model else None,
             "fault": " ".join(filter(None, faults)) or None,
         }
         return 200 if is_ready else 503, b"application/json", _encode(body)
@@ -353,7 +351,7 @@ class ScoringApp:
             age = datetime.datetime.now(datetime.UTC) - trained_at
             more["leadscore_model_info"] = {labels: 1}
             more["leadscore_model_age_seconds"] = age.total_seconds()
-        writer = getattr(self.calls, "score_writer", None)
+        writer = self.calls.score_writer
         if writer is not None:
             more["leadscore_scores_written_total"] = writer.written
             more["leadscore_scores_dropped_total"] = writer.dropped

@@ -1,7 +1,8 @@
-"""Scores what arrived together in one go: a lead among others costs half of what it costs alone.
+"""Micro-batches: requests that have arrived together are scored together.
 
-Nobody waits for others to come. Where several requests have arrived already, each leaves its
-leads and lets the next one be read; when all are read, all are scored.
+A lead in a batch costs half of what it costs alone. No request waits for later ones: if several
+requests have arrived already, each adds its leads to the batch and lets the event loop read the
+next one. When all of them are read, the batch is scored.
 """
 
 import asyncio
@@ -12,80 +13,101 @@ import numpy as np
 
 from models.scorer import LeadCells, LeadScorer, Score
 
-LEADS_AT_ONCE = 64  # more would hold up the answers of those that are done
-EVENTS_LIKE_A_LEAD = 8  # so many activities and stages take as long as a lead
+MAX_BATCH_COST = 64  # in leads; a larger batch would delay the answers that are ready
+EVENTS_PER_LEAD = 8  # so many activities and stages take as long to score as one lead
 
 
 @dataclass(frozen=True)
-class Asked:
-    """The leads of one request, of how many they are worth the work, and who awaits them."""
+class PendingRequest:
+    """A pending request: its leads, their cost, and the future that gets the scores."""
 
     scorer: LeadScorer
     leads: Sequence[LeadCells]
-    worth: float
+    cost: float
     as_of: int
     n_reasons: int
     scores: "asyncio.Future[list[Score]]"
 
 
-class Together:
-    """Scores the leads of requests, of several at once where several have arrived.
+class MicroBatcher:
+    """Scores the leads of requests, several requests at once if several have arrived.
 
-    Each lead gets what it would get alone, to the last bit: that is a law of the scorer.
+    Each lead gets the same score as alone, to the last bit: the scorer guarantees it.
 
     Parameters
     ----------
-    has_company : callable
-        Tells whether other requests are at work as well.
+    others_in_flight : callable
+        Returns whether other requests are being answered too.
     """
 
-    def __init__(self, has_company: Callable[[], bool]) -> None:
-        self._has_company = has_company
-        self._waiting: list[Asked] = []
+    def __init__(self, others_in_flight: Callable[[], bool]) -> None:
+        self._others_in_flight = others_in_flight
+        self._pending: list[PendingRequest] = []
 
     async def score(
         self, scorer: LeadScorer, leads: Sequence[LeadCells], as_of: int, n_reasons: int
     ) -> list[Score]:
-        """Score leads as of one moment; arguments are those of `LeadScorer.score_leads`."""
-        if not self._waiting and not self._has_company():
+        """Score leads as of one moment. The arguments are those of `LeadScorer.score_leads`."""
+        if not self._pending and not self._others_in_flight():
             return scorer.score_leads(leads, as_of, n_reasons)
         loop = asyncio.get_running_loop()
-        events = sum(len(lead.activities) + len(lead.stages) for lead in leads)
-        worth = len(leads) + events / EVENTS_LIKE_A_LEAD
-        asked = Asked(scorer, leads, worth, as_of, n_reasons, loop.create_future())
-        if not self._waiting:
-            loop.call_soon(self._score_all)  # after the requests that are ready to be read
-        self._waiting.append(asked)
-        if sum(other.worth for other in self._waiting) >= LEADS_AT_ONCE:
-            self._score_all()
-        return await asked.scores
+        n_events = sum(len(lead.activities) + len(lead.stages) for lead in leads)
+        cost = cost_in_leads(len(leads), n_events)
+        request = PendingRequest(
+            scorer=scorer,
+            leads=leads,
+            cost=cost,
+            as_of=as_of,
+            n_reasons=n_reasons,
+            scores=loop.create_future(),
+        )
+        if not self._pending:
+            loop.call_soon(self._score_pending)  # after the requests that are ready to be read
+        self._pending.append(request)
+        if sum(pending.cost for pending in self._pending) >= MAX_BATCH_COST:
+            self._score_pending()
+        return await request.scores
 
-    def _score_all(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        alike: dict[tuple[int, int], list[Asked]] = {}
-        for asked in waiting:
-            if not asked.scores.done():  # else its caller has gone
-                alike.setdefault((id(asked.scorer), asked.n_reasons), []).append(asked)
-        for some in alike.values():
+    def _score_pending(self) -> None:
+        pending, self._pending = self._pending, []
+        batches: dict[tuple[int, int], list[PendingRequest]] = {}
+        for request in pending:
+            if not request.scores.done():  # a caller that has gone cancels its future
+                batches.setdefault((id(request.scorer), request.n_reasons), []).append(request)
+        for batch in batches.values():
             try:
-                _score(some)
-            except Exception:  # whoever it was, the others get their scores
-                for asked in some:
-                    _score_alone(asked)
+                _score_batch(batch)
+            except Exception:  # one request fails; the others still get their scores
+                for request in batch:
+                    _score_alone(request)
 
 
-def _score(some: Sequence[Asked]) -> None:
-    first = some[0]
-    leads = [lead for asked in some for lead in asked.leads]
-    as_of = np.repeat([asked.as_of for asked in some], [len(asked.leads) for asked in some])
-    scores = iter(first.scorer.score_leads(leads, as_of, first.n_reasons))
-    found = [[next(scores) for _ in asked.leads] for asked in some]
-    for asked, own in zip(some, found, strict=True):
-        asked.scores.set_result(own)
+def cost_in_leads(n_leads: int, n_events: int) -> float:
+    """Estimate the cost of scoring, in leads.
+
+    Examples
+    --------
+    >>> cost_in_leads(n_leads=2, n_events=12)
+    3.5
+    """
+    return n_leads + n_events / EVENTS_PER_LEAD
 
 
-def _score_alone(asked: Asked) -> None:
+def _score_batch(batch: Sequence[PendingRequest]) -> None:
+    """Score the leads of requests with the same scorer and the same number of reasons."""
+    scorer, n_reasons = batch[0].scorer, batch[0].n_reasons
+    leads = [lead for request in batch for lead in request.leads]
+    as_of = np.repeat(
+        [request.as_of for request in batch], [len(request.leads) for request in batch]
+    )
+    scores = iter(scorer.score_leads(leads, as_of, n_reasons))
+    scores_by_request = [[next(scores) for _ in request.leads] for request in batch]
+    for request, own_scores in zip(batch, scores_by_request, strict=True):
+        request.scores.set_result(own_scores)
+
+
+def _score_alone(request: PendingRequest) -> None:
     try:
-        _score([asked])
+        _score_batch([request])
     except Exception as error:
-        asked.scores.set_exception(error)
+        request.scores.set_exception(error)

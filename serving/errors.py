@@ -1,12 +1,12 @@
-"""One shape for every failure that a caller can see.
+"""Failures that callers see, in one shape.
 
     {"error": {"code": …, "message": …, "field": …, "request_id": …}}
 
-4xx is the caller's fault and says what to change; 5xx is ours and tells nothing of the
-inside.
+4xx is the caller's fault, and the message says what to change. 5xx is the service's fault, and
+the message contains no internals.
 """
 
-from typing import Any
+from msgspec import Struct
 
 CODES = {
     400: "bad_json",
@@ -62,16 +62,29 @@ class RequestError(Exception):
         self.retry_after = RETRY_SECONDS.get(status) if retry_after is None else retry_after
 
 
-def error_body(
-    status: int, message: str | None, request_id: str, field: str | None = None
-) -> dict[str, Any]:
-    """Build the body of a failure.
+class FailureDetail(Struct, frozen=True):
+    """What is wrong, what was expected, and what to do."""
+
+    code: str
+    message: str
+    field: str | None
+    request_id: str
+
+
+class Failure(Struct, frozen=True):
+    """The body of every failure."""
+
+    error: FailureDetail
+
+
+def failure(status: int, message: str, request_id: str, field: str | None = None) -> Failure:
+    """Build the body of a failure. An empty message stands for the status' usual one.
 
     Examples
     --------
-    >>> error_body(413, "The body is too large.", "r1")["error"]["code"]
+    >>> failure(413, "The body is too large.", "r1").error.code
     'too_large'
     """
     code = CODES.get(status, "invalid" if status < 500 else "internal")
     message = message or MESSAGES.get(status) or MESSAGES[500 if status >= 500 else 404]
-    return {"error": {"code": code, "message": message, "field": field, "request_id": request_id}}
+    return Failure(FailureDetail(code, message, field, request_id))

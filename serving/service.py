@@ -131,7 +131,7 @@ class Leadscore:
         worker = str(bentoml.server_context.worker_index or 1)
         log = AccessLog(sys.stdout.fileno()) if settings.access_log else None
         scoring.configure(settings, keys, worker, log)
-        scoring.calls.keep_in(Ledger(settings.ledger_url) if settings.ledger_url else None)
+        scoring.calls.use_ledger(Ledger(settings.ledger_url) if settings.ledger_url else None)
         pinned = _pinned_model()
         scoring.model = load_from_store(str(pinned.tag))
         self._tends = _Tending(scoring, keys, settings, pinned)

@@ -21,6 +21,7 @@ from features.attributes.attribute import (
     NumberAttribute,
     fit_attribute,
 )
+from features.cell_warnings import cell_warning
 from features.fitting import fit_pipeline
 from features.moments import make_moments
 from features.pipeline import FeaturePipeline
@@ -42,7 +43,7 @@ def test_true_and_false_are_words_alone_and_numbers_beside_numbers(truths):
     assert (found.kind, found.median) == ("number", 1)
     assert [found.encode(truth) for truth in truths] == [1, 0]
     assert fit([*truths] * 20, kind="number").median == 0.5
-    assert found.complaint(truths[0]) is None
+    assert found.warning(truths[0]) is None
     assert math.isnan(fit([*truths, 5] * 20, nothing=["false"]).encode(truths[1]))
 
 
@@ -56,18 +57,18 @@ def test_a_few_words_among_numbers_count_as_missing():
     found = fit(["7", "9"] * 100 + ["n/a"])
     assert (found.kind, found.median) == ("number", 8)
     assert math.isnan(found.encode("n/a"))
-    assert found.complaint("n/a") == "`x` is no number and counts as missing"
-    assert found.complaint("9") is found.complaint(None) is found.complaint("") is None
+    assert found.warning("n/a") == cell_warning("not_a_number", "x")
+    assert found.warning("9") is found.warning(None) is found.warning("") is None
 
 
 def test_words_for_nothing_are_missing_whatever_the_kind():
     found = fit(["1", "2.5", "Select", " SELECT "] * 20, nothing=["Select"])
     assert found == NumberAttribute("x", frozenset({"select"}), median=1.75)
-    assert found.complaint("select") is None
+    assert found.warning("select") is None
     found = fit(["EU", "US", "not  given"] * 20, nothing=["Not given "])
     assert found.vocabulary == ("EU", "US")
     assert found.encode("NOT GIVEN") == MISSING
-    assert found.complaint("not given") is None
+    assert found.warning("not given") is None
 
 
 def test_numbers_for_nothing_are_missing():
@@ -89,8 +90,8 @@ def test_categories_are_their_most_frequent_spelling():
     assert found == CategoryAttribute("x", frozenset(), vocabulary=("EU", "US"))
     encoded = [found.encode(cell) for cell in (None, "", "APAC", " eU", "us")]
     assert encoded == [MISSING, MISSING, UNSEEN, 2, 3]
-    assert found.complaint("APAC") == "`x` has a value that was rare or unseen in training"
-    assert found.complaint("eu") is found.complaint(None) is None
+    assert found.warning("APAC") == cell_warning("unseen_value", "x")
+    assert found.warning("eu") is found.warning(None) is None
 
 
 def test_truth_values_are_the_same_category_as_their_words():
@@ -249,9 +250,9 @@ def test_a_cell_is_encoded_as_its_text_is(attribute, cell):
     """A lead scores the same from JSON as from a file of text that it was written to."""
     written = cell_text(cell)
     np.testing.assert_array_equal(attribute.encode(written), attribute.encode(cell))
-    assert attribute.complaint(written) == attribute.complaint(cell)
-    if attribute.complaint(cell) is not None:
-        np.testing.assert_equal(attribute.encode(cell), attribute.odd)
+    assert attribute.warning(written) == attribute.warning(cell)
+    if attribute.warning(cell) is not None:
+        np.testing.assert_equal(attribute.encode(cell), attribute.odd_value)
 
 
 @given(columns, nothings, st.sampled_from([None, "number", "category"]))

@@ -6,6 +6,7 @@ import io
 import math
 import re
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from crm.project import TableKeys, load_project
 from crm.records import read_records
 from crm.sources.source import read_table
+from features.cell_warnings import CellWarningCode, cell_warning
 from models.scorer import LeadCells, LeadScorer, Score
 
 NUMBERS = ("employees", "website_visits_before", "budget_eur")
@@ -219,17 +221,26 @@ def test_ids_are_read_from_the_crms_own_column(scorer, leads) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lead", "warning"),
+    ("lead", "code"),
     [
-        ({"surprise": 1}, "`surprise` is unknown and was ignored"),
-        ({"x" * 300: 1}, f"`{'x' * 100}` is unknown and was ignored"),
-        ({"employees": "many"}, "`employees` is no number and counts as missing"),
-        ({"employees": "inf"}, "`employees` is no number and counts as missing"),
-        ({"source": "Carrier pigeon"}, "`source` has a value that was rare or unseen in training"),
+        ({"surprise": 1}, "unknown_attribute"),
+        ({"x" * 300: 1}, "unknown_attribute"),
+        ({"employees": "many"}, "not_a_number"),
+        ({"employees": "inf"}, "not_a_number"),
+        ({"source": "Carrier pigeon"}, "unseen_value"),
     ],
 )
-def test_odd_cells_are_told_to_the_sender(scorer, lead, warning: str) -> None:
-    assert score_of(scorer, [lead])[0].warnings == [warning]
+def test_odd_cell_has_a_warning(
+    scorer: LeadScorer, lead: dict[str, Any], code: CellWarningCode
+) -> None:
+    (column,) = lead
+    assert score_of(scorer, [lead])[0].warnings == [cell_warning(code, column)]
+
+
+def test_warning_shortens_a_long_column_name_in_its_message(scorer: LeadScorer) -> None:
+    (warning,) = score_of(scorer, [{"x" * 300: 1}])[0].warnings
+    assert warning.column == "x" * 300
+    assert warning.message.startswith(f"`{'x' * 100}` ")
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,8 @@ from models.scale import Scale
 from models.scorer import LeadCells, LeadScorer
 from serving import calls as serving_calls
 from serving.app import ScoringApp
-from serving.calls import ServedModel
 from serving.errors import CODES
+from serving.served_model import ServedModel
 from serving.settings import Settings
 
 Post = Callable[..., httpx.Response]
@@ -141,11 +141,12 @@ def test_odd_values_score_and_warn(post: Post) -> None:
     lead = {"attributes": {"visits": "many", "source": "Moon", "shoe size": 42, "tags": "x"}}
     (score,) = post("/score", {"leads": [lead]}).json()["scores"]
     assert score["lead_id"] is None
-    assert score["warnings"] == [
-        "`shoe size` is unknown and was ignored",
-        "`visits` is no number and counts as missing",
-        "`source` has a value that was rare or unseen in training",
+    assert [(warning["code"], warning["column"]) for warning in score["warnings"]] == [
+        ("unknown_attribute", "shoe size"),
+        ("not_a_number", "visits"),
+        ("unseen_value", "source"),
     ]
+    assert score["warnings"][1]["message"] == "`visits` is not a number and counts as missing"
 
 
 def test_missing_values_score_without_a_warning(post: Post) -> None:
@@ -423,16 +424,17 @@ def test_while_draining_answers_close_their_connection(service: ScoringApp, post
     assert (response.status_code, response.headers["connection"]) == (200, "close")
 
 
-def test_a_request_keeps_the_model_it_began_with(
+def test_request_keeps_the_model_that_it_began_with(
     service: ScoringApp, post: Post, scorer: LeadScorer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def swapped(model: ServedModel, *_: Any) -> dict[str, Any]:
-        service.model = ServedModel(scorer, "8", "f" * 16)
-        return {"seen": model.version}
+    score = service.calls.by_path["/score"]
 
-    monkeypatch.setitem(service.calls.by_path, "/score", swapped)
-    body = post("/score", GOOD).json()
-    assert (body["seen"], body["model"]["version"]) == ("7", "7")
+    async def replace_model_and_score(model: ServedModel, *rest: Any) -> Any:
+        service.model = ServedModel(scorer, "8", "f" * 16)
+        return await score(model, *rest)
+
+    monkeypatch.setitem(service.calls.by_path, "/score", replace_model_and_score)
+    assert post("/score", GOOD).json()["model"]["version"] == "7"
     assert post("/readyz", method="GET").json()["model"]["version"] == "8"
 
 

@@ -10,14 +10,14 @@ from http.client import HTTPConnection
 from typing import Any
 
 import pytest
-from tests.test_connection import serving
 
 from features.times import cell_time
 from models.scorer import LeadCells, LeadScorer, Score
 from serving.app import ScoringApp
-from serving.batching import LEADS_AT_ONCE, Together
-from serving.calls import ServedModel
+from serving.batching import MAX_BATCH_COST, MicroBatcher
+from serving.served_model import ServedModel
 from serving.settings import Settings
+from tests.test_serving_http_connection import serving
 
 START = cell_time("2025-12-01")
 LEADS = [
@@ -55,9 +55,9 @@ class Counting:
         return self.scorer.score_leads(leads, as_of, n_reasons)
 
 
-async def ask_all(together: Together, scorer: Any, leads: Sequence[LeadCells]) -> list[Any]:
+async def ask_all(batcher: MicroBatcher, scorer: Any, leads: Sequence[LeadCells]) -> list[Any]:
     calls = (
-        together.score(scorer, [lead], moment, 3)
+        batcher.score(scorer, [lead], moment, 3)
         for lead, moment in zip(leads, MOMENTS, strict=False)
     )
     return await asyncio.gather(*calls, return_exceptions=True)
@@ -66,16 +66,16 @@ async def ask_all(together: Together, scorer: Any, leads: Sequence[LeadCells]) -
 def test_each_lead_gets_among_others_what_it_gets_alone(scorers: dict[str, LeadScorer]) -> None:
     for scorer in scorers.values():
         counting = Counting(scorer)
-        found = asyncio.run(ask_all(Together(lambda: True), counting, LEADS))
+        found = asyncio.run(ask_all(MicroBatcher(lambda: True), counting, LEADS))
         alone = [scorer.score_leads([lead], at, 3) for lead, at in zip(LEADS, MOMENTS, strict=True)]
         assert found == alone
         assert counting.asked == [len(LEADS)]
-    assert len(LEADS) < LEADS_AT_ONCE
+    assert len(LEADS) < MAX_BATCH_COST
 
 
 def test_who_is_alone_waits_for_nobody(trained: Any) -> None:
     counting = Counting(trained.scorer)
-    call = Together(lambda: False).score(counting, LEADS[:1], MOMENTS[0], 0)  # type: ignore[arg-type]
+    call = MicroBatcher(lambda: False).score(counting, LEADS[:1], MOMENTS[0], 0)  # type: ignore[arg-type]
     with pytest.raises(StopIteration):  # no turn of an event loop is needed
         call.send(None)
     assert counting.asked == [1]
@@ -83,7 +83,7 @@ def test_who_is_alone_waits_for_nobody(trained: Any) -> None:
 
 def test_who_spoils_the_scoring_spoils_it_for_nobody_else(trained: Any) -> None:
     leads = [*LEADS[:3], LeadCells({"spoil": 1}), *LEADS[3:6]]
-    found = asyncio.run(ask_all(Together(lambda: True), Counting(trained.scorer), leads))
+    found = asyncio.run(ask_all(MicroBatcher(lambda: True), Counting(trained.scorer), leads))
     assert [type(each) for each in found].count(ValueError) == 1
     assert isinstance(found[3], ValueError)
     assert found[4] == trained.scorer.score_leads([LEADS[3]], MOMENTS[4], 3)
@@ -93,9 +93,9 @@ def test_who_has_gone_is_not_scored_and_too_many_are_scored_in_pieces(trained: A
     counting = Counting(trained.scorer)
 
     async def run() -> None:
-        together = Together(lambda: True)
+        batcher = MicroBatcher(lambda: True)
         tasks = [
-            asyncio.create_task(together.score(counting, LEADS[:10], START, 0))  # type: ignore[arg-type]
+            asyncio.create_task(batcher.score(counting, LEADS[:10], START, 0))  # type: ignore[arg-type]
             for _ in range(10)
         ]
         await asyncio.sleep(0)

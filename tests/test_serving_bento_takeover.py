@@ -130,7 +130,7 @@ def test_a_champion_that_is_not_named_readably_changes_nothing() -> None:
 
 def test_the_old_model_goes_when_nothing_holds_it(trained: Any, tmp_path: Path) -> None:
     from models.artifact import load_artifact
-    from serving.calls import ServedModel
+    from serving.served_model import ServedModel
 
     folder = tmp_path / "model"
     save_artifact(trained.scorer, trained.golden_leads, folder, trained.golden_as_of)

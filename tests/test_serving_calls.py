@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pandas as pd
 import pytest
 
@@ -21,10 +22,11 @@ from crm.records import read_events
 from crm.times import DAY
 from features.times import cell_time
 from models.batch import score_file
-from serving.calls import Calls, ServedModel
+from serving.calls import Calls
 from serving.errors import RequestError
-from serving.ledger.joining import AWAY, join
+from serving.ledger.joining import join
 from serving.ledger.score_writer import ScoreWriter
+from serving.served_model import ServedModel
 from serving.settings import Settings
 
 NOW = datetime.datetime(2026, 1, 10, 12, tzinfo=datetime.UTC)
@@ -65,7 +67,7 @@ def asker(calls: Calls, model: ServedModel) -> Ask:
     def send(path: str, body: Any, now: datetime.datetime = NOW) -> Any:
         sent = body if isinstance(body, bytes) else json.dumps(body).encode()
         answer: Any = asyncio.run(calls.by_path[path](model, sent, now, "r1"))  # type: ignore[arg-type]
-        return json.loads(json.dumps(answer))
+        return json.loads(msgspec.json.encode(answer))
 
     return send
 
@@ -76,12 +78,12 @@ def written(calls: Calls) -> None:
     calls.score_writer.close()
     assert calls.score_writer.dropped == 0
     ledger = calls.ledger.ledger
-    calls.keep_in(ledger)
+    calls.use_ledger(ledger)
 
 
 def score_of(answer: Any) -> Any:
-    (found,) = answer["scores"]
-    return found
+    (score,) = answer["scores"] if isinstance(answer, dict) else answer.scores
+    return score
 
 
 def test_a_score_uses_what_the_ledger_holds_and_says_so(ask: Ask) -> None:
@@ -110,7 +112,7 @@ def test_what_happened_after_the_moment_is_not_used(ask: Ask) -> None:
 
 def test_a_lead_without_attributes_is_scored_by_the_last_ones(ask: Ask, calls: Calls) -> None:
     known = score_of(ask("/score", {"leads": [LEAD]}))
-    with pytest.raises(RequestError, match="required field `attributes`, and none are held"):
+    with pytest.raises(RequestError, match="required field `attributes`, and the ledger has none"):
         ask("/score", {"leads": [{"lead_id": "L9"}]})
     written(calls)
     again = score_of(ask("/score", {"leads": [{"lead_id": "L1"}]}))
@@ -304,6 +306,7 @@ def test_score_lead_is_flat_and_equals_score(ask: Ask, model: ServedModel) -> No
         "as_of",
         "model_name",
         "model_version",
+        "request_id",
     ]
     assert flat["probability"] == whole["probability"]
     assert flat["reason_1"].startswith(whole["reasons"][0]["text"])
@@ -373,7 +376,7 @@ def test_what_is_kept_is_told_item_by_item(ask: Ask) -> None:
         "invalid",
         "duplicate",
     ]
-    counts = {k: v for k, v in answer.items() if k != "items"}
+    counts = {k: v for k, v in answer.items() if k not in ("items", "request_id", "model")}
     assert counts == {"accepted": 1, "duplicate": 2, "conflict": 1, "erased": 0, "invalid": 1}
     assert answer["items"][0]["id"] == "7"
     assert answer["items"][3]["error"] == {
@@ -478,7 +481,9 @@ def test_an_outcome_that_nobody_declared_is_kept_with_a_warning(
     declared, stray = ask("/outcomes", {"outcomes": items})["items"]
     assert "warnings" not in declared
     (warning,) = stray["warnings"]
-    assert (stray["status"], "`Closed Won` is no outcome that" in warning) == ("accepted", True)
+    assert stray["status"] == "accepted"
+    assert (warning["code"], warning["column"]) == ("undeclared_outcome", "outcome")
+    assert warning["message"].startswith("`Closed Won` is not an outcome that")
     label = {"won": ["won"], "horizon_days": 90.0}  # as cards were that do not know all words
     card = dataclasses.replace(model.scorer.card, label=label)
     older = ServedModel(dataclasses.replace(model.scorer, card=card), "7", "0123456789abcdef")
@@ -510,7 +515,7 @@ def test_lead_shows_what_is_held(ask: Ask, calls: Calls) -> None:
 
 
 def test_a_lead_that_nothing_is_held_of_is_not_found(ask: Ask) -> None:
-    with pytest.raises(RequestError, match="holds nothing on this lead") as caught:
+    with pytest.raises(RequestError, match="has no data about this lead") as caught:
         ask("/lead", {"lead_id": "L1"})
     assert caught.value.status == 404
 
@@ -531,7 +536,7 @@ def test_an_erased_lead_is_forgotten_and_still_scored(ask: Ask, calls: Calls) ->
     assert ask("/activities", {"activities": [CALL]})["erased"] == 1
     assert score_of(ask("/score", {"leads": [LEAD]}))["used"]["activities"] == 0
     written(calls)
-    with pytest.raises(RequestError, match="holds nothing"):
+    with pytest.raises(RequestError, match="has no data"):
         ask("/lead", {"lead_id": "L1"})
 
 
@@ -575,7 +580,7 @@ def test_scoring_goes_on_while_the_ledger_is_away_and_its_scores_come_later(
     answer = ask("/score", {"leads": [LEAD, {"lead_id": "L2"}]})
     found, without = answer["scores"]
     assert found["probability"] > 0
-    assert found["warnings"][-1].startswith("the ledger cannot be read now")
+    assert found["warnings"][-1]["code"] == "ledger_unavailable"
     assert without["error"]["code"] == "unavailable"
     with pytest.raises(RequestError, match="nothing of this request is acknowledged") as caught:
         ask("/activities", {"activities": [CALL]})
@@ -598,7 +603,7 @@ def test_scoring_goes_on_beside_a_ledger_of_a_newer_schema(
     newer = Calls(Settings(), Ledger("sqlite:///ledger.db", tmp_path))
     found = score_of(asker(newer, model)("/score", {"leads": [LEAD]}))
     assert found["probability"] > 0
-    assert found["warnings"][-1].startswith("the ledger cannot be read now")
+    assert found["warnings"][-1]["code"] == "ledger_unavailable"
     with pytest.raises(ConfigError, match="has schema 9999"):
         asker(newer, model)("/activities", {"activities": [CALL]})
     newer.close()
@@ -746,7 +751,7 @@ def test_asking_the_ledger_holds_up_no_other_request(
         go_on.set()
         return await kept
 
-    assert asyncio.run(both())["accepted"] == 1
+    assert asyncio.run(both()).accepted == 1
 
 
 def test_who_asks_while_the_ledger_is_read_is_read_with_the_others(
@@ -790,6 +795,6 @@ def test_who_asks_while_the_ledger_is_read_is_read_with_the_others(
 
     answers = asyncio.run(run())
     assert readings == [1, 20, 1]
-    used = [score_of(answer)["used"]["activities"] for answer in answers]
+    used = [score_of(answer).used.activities for answer in answers]
     assert used == [int(i == 7) for i in range(20)] + [0]
-    assert AWAY in score_of(answers[-1])["warnings"]
+    assert [warning.code for warning in score_of(answers[-1]).warnings] == ["ledger_unavailable"]

@@ -31,9 +31,9 @@ from schemathesis.specs.openapi.checks import (
 
 from crm.ledger.ledger import Ledger
 from serving.app import ScoringApp
-from serving.calls import ServedModel
 from serving.contract.openapi import contracts
 from serving.errors import CODES
+from serving.served_model import ServedModel
 from serving.settings import Settings
 
 CASES = int(os.environ.get("CONTRACT_CASES", "480"))
@@ -143,7 +143,7 @@ def app(trained: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scor
     """The application with a trained model and a ledger of its own."""
     made = ScoringApp(Settings(max_body_bytes=1_000_000))
     made.model = ServedModel(trained.scorer, "7", "0123456789abcdef")
-    made.calls.keep_in(Ledger(f"sqlite:///{tmp_path_factory.mktemp('ledger')}/ledger.db"))
+    made.calls.use_ledger(Ledger(f"sqlite:///{tmp_path_factory.mktemp('ledger')}/ledger.db"))
     yield made
     made.calls.close()
 

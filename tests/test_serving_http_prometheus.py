@@ -15,19 +15,17 @@ import pytest
 
 from crm.errors import LedgerError
 from crm.version import VERSION
-from features.attributes.attribute import Attribute, CategoryAttribute, NumberAttribute
-from features.attributes.kinds import DateAttribute, EmailAttribute, FlagAttribute, TargetAttribute
 from serving.app import ScoringApp
 from serving.errors import RequestError
 from serving.http.prometheus import (
     BUCKETS,
     FAMILIES,
-    WARNINGS,
     Metrics,
     exposition,
     publish,
     published,
 )
+from serving.served_model import ServedModel
 from serving.settings import Settings
 
 LINE = re.compile(r'(\w+)(\{(?:\w+="(?:[^"\\]|\\.)*",?)*\})? (\S+)')
@@ -69,54 +67,23 @@ def test_requests_are_counted_by_route_and_status_with_their_time() -> None:
     assert len(BUCKETS) == 13
 
 
-def test_grades_and_warnings_are_counted_for_a_batch_and_for_a_flat_lead() -> None:
+def test_scores_are_counted_by_grade() -> None:
     metrics = Metrics("1")
-    unseen = "`source` has a value that was rare or unseen in training"
-    metrics.count_scores(
-        {
-            "scores": [
-                {"grade": "A", "warnings": [unseen, "`x` is unknown and was ignored"]},
-                {"grade": "A", "warnings": []},
-                {"error": {}},
-            ]
-        }
-    )
-    metrics.count_scores({"grade": "D", "warnings": f"{unseen}; `n` is odd"})
-    metrics.count_scores({"grade": "D", "warnings": ""})
-    metrics.count_scores({"card": {}})
-    found = values(exposition([metrics.series({})]))
-    assert found['leadscore_scores_total{grade="A"}'] == 2
-    assert found['leadscore_scores_total{grade="D"}'] == 2
-    kinds = {"unseen_value": 2, "unknown_attribute": 1, "other": 1}
-    for kind, count in kinds.items():
-        assert found[f'leadscore_warnings_total{{kind="{kind}"}}'] == count
+    for grade in "AAD":
+        metrics.count_score(grade, [])
+    samples = values(exposition([metrics.series({})]))
+    assert samples['leadscore_scores_total{grade="A"}'] == 2
+    assert samples['leadscore_scores_total{grade="D"}'] == 1
 
 
-ODD_CELLS = [
-    (NumberAttribute("x", frozenset(), 1.0), "many", "no_number"),
-    (CategoryAttribute("x", frozenset(), ("a",)), "b", "unseen_value"),
-    (TargetAttribute("x", frozenset(), {"a": 0.1}, 0.0), "b", "unseen_value"),
-    (FlagAttribute("x", frozenset()), "perhaps", "no_flag"),
-    (DateAttribute("x", frozenset(), "age_days"), "soon", "no_time"),
-    (EmailAttribute("x", frozenset()), "ada", "no_address"),
-]
-
-
-@pytest.mark.parametrize(("attribute", "cell", "kind"), ODD_CELLS)
-def test_each_complaint_of_a_cell_is_counted_by_its_kind(
-    attribute: Attribute, cell: str, kind: str
-) -> None:
+def test_warnings_are_counted_by_code() -> None:
     metrics = Metrics("1")
-    metrics.count_scores({"scores": [{"grade": "A", "warnings": [attribute.complaint(cell)]}]})
-    assert metrics.series({})["leadscore_warnings_total"] == {f'{{kind="{kind}"}}': 1}
-
-
-def test_every_kind_of_attribute_complains_in_a_way_that_is_counted() -> None:
-    assert {type(attribute) for attribute, _, _ in ODD_CELLS} == set(Attribute.__subclasses__())
-    assert set(WARNINGS.values()) - {kind for _, _, kind in ODD_CELLS} == {
-        "unknown_attribute",
-        "ledger_away",
-    }
+    metrics.count_score("A", ["unseen_value", "unknown_attribute"])
+    metrics.count_score("D", ["unseen_value"])
+    metrics.count_score("D", [])
+    samples = values(exposition([metrics.series({})]))
+    assert samples['leadscore_warnings_total{code="unseen_value"}'] == 2
+    assert samples['leadscore_warnings_total{code="unknown_attribute"}'] == 1
 
 
 def test_counts_of_workers_are_summed_and_what_they_are_stays_apart() -> None:
@@ -172,10 +139,10 @@ def ask(app: ScoringApp, method: str, path: str, **more: Any) -> httpx.Response:
 @pytest.fixture
 def app() -> ScoringApp:
     made = ScoringApp(Settings())
-    card = SimpleNamespace(name='a "b"\\', trained_at="2026-01-01T00:00:00+00:00")
-    made.model = SimpleNamespace(  # type: ignore[assignment]
-        version="7", digest="0123456789abcdef", identity=dict, scorer=SimpleNamespace(card=card)
-    )
+    trained_at = "2026-01-01T00:00:00+00:00"
+    card = SimpleNamespace(name='a "b"\\', trained_at=trained_at, simulated=False)
+    scorer: Any = SimpleNamespace(card=card)
+    made.model = ServedModel(scorer, version="7", digest="0123456789abcdef")
     return made
 
 

@@ -18,7 +18,7 @@ import pandas as pd
 from crm.arrays import Floats, Objects
 from crm.cells import cell_number, cell_text, number_column, read_column, text_column
 from crm.errors import SchemaError
-from features import cell_warnings as complaints
+from features.cell_warnings import CellWarning, cell_warning
 from features.feature import Feature, braced
 
 MISSING, UNSEEN = 0, 1  # codes of the two buckets that every category has
@@ -49,8 +49,8 @@ class Attribute(ABC):
     kind: ClassVar[str]
 
     @property
-    def odd(self) -> float:
-        """What a cell is read as that there is a complaint about."""
+    def odd_value(self) -> float:
+        """The encoded value that triggers a warning."""
         return math.nan
 
     @property
@@ -71,8 +71,8 @@ class Attribute(ABC):
         return read_column(column, self.encode, np.float64)
 
     @abstractmethod
-    def complaint(self, cell: Any) -> str | None:
-        """Say what is odd about a cell, or None."""
+    def warning(self, cell: Any) -> CellWarning | None:
+        """Return the warning about a cell, or None."""
 
 
 @dataclass(frozen=True)
@@ -137,14 +137,14 @@ class NumberAttribute(Attribute):
             numbers[np.isin(numbers, list(self.nothing_numbers))] = np.nan
         return numbers
 
-    def complaint(self, cell: Any) -> str | None:
-        """Say what is odd about a cell, or None."""
+    def warning(self, cell: Any) -> CellWarning | None:
+        """Return the warning about a cell, or None."""
         text = cell_text(cell)
         if text is None or text.casefold() in self.nothing | TRUTHS.keys():
             return None
         if not math.isnan(cell_number(cell)):
             return None
-        return f"`{self.column}` {complaints.NO_NUMBER}"
+        return cell_warning("not_a_number", self.column)
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ class CategoryAttribute(Attribute):
     kind: ClassVar[str] = "category"
 
     @property
-    def odd(self) -> float:
+    def odd_value(self) -> float:
         """The code of a value that is not in the vocabulary."""
         return float(UNSEEN)
 
@@ -209,11 +209,11 @@ class CategoryAttribute(Attribute):
         usual = self._usual
         return [usual[cell] if cell in usual else self._read(cell) for cell in cells]
 
-    def complaint(self, cell: Any) -> str | None:
-        """Say what is odd about a cell, or None."""
+    def warning(self, cell: Any) -> CellWarning | None:
+        """Return the warning about a cell, or None."""
         if self.encode(cell) != UNSEEN:
             return None
-        return f"`{self.column}` {complaints.RARE}"
+        return cell_warning("unseen_value", self.column)
 
 
 @dataclass(frozen=True)

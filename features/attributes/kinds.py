@@ -12,8 +12,8 @@ import pandas as pd
 from crm.arrays import Floats, Labels
 from crm.cells import cell_text, read_column
 from crm.times import DAY, NOT_A_TIME
-from features import cell_warnings as complaints
 from features.attributes.attribute import Attribute
+from features.cell_warnings import CellWarning, cell_warning
 from features.feature import Feature, braced
 from features.times import cell_time
 
@@ -138,12 +138,12 @@ class FlagAttribute(Attribute):
             return math.nan
         return 1.0 if word in YES else 0.0 if word in NO else math.nan
 
-    def complaint(self, cell: Any) -> str | None:
-        """Say what is odd about a cell, or None."""
+    def warning(self, cell: Any) -> CellWarning | None:
+        """Return the warning about a cell, or None."""
         word = (cell_text(cell) or "").casefold()
         if not word or word in self.nothing or word in YES | NO:
             return None
-        return f"`{self.column}` {complaints.NO_FLAG}"
+        return cell_warning("not_yes_or_no", self.column)
 
 
 @dataclass(frozen=True)
@@ -196,12 +196,12 @@ class DateAttribute(Attribute):
         month = day.astype("datetime64[M]").astype(np.int64) % 12 + 1
         return np.where(is_known, month, np.nan)
 
-    def complaint(self, cell: Any) -> str | None:
-        """Say what is odd about a cell, or None."""
+    def warning(self, cell: Any) -> CellWarning | None:
+        """Return the warning about a cell, or None."""
         word = cell_text(cell)
         if word is None or word.casefold() in self.nothing or cell_time(word) != NOT_A_TIME:
             return None
-        return f"`{self.column}` {complaints.NO_TIME}"
+        return cell_warning("unreadable_time", self.column)
 
 
 @dataclass(frozen=True)
@@ -212,7 +212,7 @@ class EmailAttribute(Attribute):
     vocabulary: ClassVar[tuple[str, ...]] = MAIL_KINDS[2:]
 
     @property
-    def odd(self) -> float:
+    def odd_value(self) -> float:
         """The code of what is no address."""
         return NO_ADDRESS
 
@@ -242,10 +242,11 @@ class EmailAttribute(Attribute):
             return 4.0
         return 3.0 if domain in FREE_MAIL else 2.0
 
-    def complaint(self, cell: Any) -> str | None:
-        """Say what is odd about a cell, or None."""
-        is_odd = self.encode(cell) == NO_ADDRESS
-        return f"`{self.column}` {complaints.NO_ADDRESS}" if is_odd else None
+    def warning(self, cell: Any) -> CellWarning | None:
+        """Return the warning about a cell, or None."""
+        if self.encode(cell) != NO_ADDRESS:
+            return None
+        return cell_warning("not_an_email_address", self.column)
 
 
 @dataclass(frozen=True)
@@ -273,7 +274,7 @@ class TargetAttribute(Attribute):
     kind: ClassVar[str] = "target"
 
     @property
-    def odd(self) -> float:
+    def odd_value(self) -> float:
         """What a value is read as that was unseen in training."""
         return self.average
 
@@ -303,12 +304,12 @@ class TargetAttribute(Attribute):
         """Read one cell as the log-odds of its value."""
         return self.log_odds.get(self._word(cell), self.average)
 
-    def complaint(self, cell: Any) -> str | None:
-        """Say what is odd about a cell, or None."""
+    def warning(self, cell: Any) -> CellWarning | None:
+        """Return the warning about a cell, or None."""
         word = self._word(cell)
         if not word or word in self.log_odds:
             return None
-        return f"`{self.column}` {complaints.UNSEEN}"
+        return cell_warning("unseen_value", self.column)
 
 
 def fit_target(

@@ -16,7 +16,7 @@ from bentoml.exceptions import BentoMLException, NotFound
 
 from crm.errors import ArtifactError, ServiceError
 from models.artifact import load_artifact
-from serving.calls import ServedModel
+from serving.served_model import ServedModel
 from serving.settings import home_folder
 
 STORE_NAME = "leadscore"

@@ -10,7 +10,7 @@ import anyio.to_thread
 from crm.errors import LeadScoringError
 from crm.times import NOT_A_TIME
 from models.scorer import LeadCells
-from serving.calls import ServedModel
+from serving.served_model import ServedModel
 
 RETRY_SECONDS = 30.0
 

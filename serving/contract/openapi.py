@@ -12,14 +12,13 @@ from urllib.parse import urlsplit
 import msgspec
 
 from features.attributes.attribute import NumberAttribute
-from serving.calls import ServedModel
 from serving.contract.operations import CALLS, READ_ONE_BY_ONE, REQUEST_ID, Described
-from serving.errors import CODES, MESSAGES, error_body
-from serving.payloads.answers import Failure
+from serving.errors import CODES, MESSAGES, Failure, failure
 from serving.payloads.flat_lead import PREFIX, RESERVED
+from serving.served_model import ServedModel
 from serving.settings import Settings
 
-VERSION = "1.0.0"
+VERSION = "2.0.0"
 REF = "#/components/schemas/"
 FLAT_LEAD = "FlatLead"
 FAILURES = {
@@ -147,14 +146,15 @@ def _json(name: str, example: Mapping[str, Any]) -> dict[str, Any]:
 
 def _failure(status: int) -> dict[str, Any]:
     message = FAILURES[status] or MESSAGES[status]
-    told: dict[str, Any] = {
+    example = msgspec.to_builtins(failure(status, message, REQUEST_ID))
+    response: dict[str, Any] = {
         "description": f"{CODES[status]}: {message}",
-        "content": _json(Failure.__name__, error_body(status, message, REQUEST_ID)),
+        "content": _json(Failure.__name__, example),
     }
     if status in RETRIED:
         wait = {"description": "Seconds to wait.", "schema": {"type": "integer"}}
-        told["headers"] = {"Retry-After": wait}
-    return told
+        response["headers"] = {"Retry-After": wait}
+    return response
 
 
 def _without_null(schema: Any) -> Any:

@@ -8,10 +8,10 @@ from msgspec import Struct
 from serving.payloads.answers import (
     ErasedAnswer,
     FlatAnswer,
-    KeptAnswer,
     LeadAnswer,
     ModelAnswer,
     ScoreAnswer,
+    StoredAnswer,
 )
 from serving.payloads.events import (
     ActivitiesRequest,
@@ -128,7 +128,7 @@ CALLS = {
         summary="Keep activities",
         description="What a lead did" + KEEPING,
         takes=ActivitiesRequest,
-        gives=KeptAnswer,
+        gives=StoredAnswer,
         asked={
             "activities": [
                 {
@@ -146,7 +146,7 @@ CALLS = {
         summary="Keep stages",
         description="When a lead entered a stage" + KEEPING,
         takes=StagesRequest,
-        gives=KeptAnswer,
+        gives=StoredAnswer,
         asked={
             "stages": [
                 {
@@ -164,7 +164,7 @@ CALLS = {
         summary="Keep outcomes",
         description="How a lead ended" + KEEPING,
         takes=OutcomesRequest,
-        gives=KeptAnswer,
+        gives=StoredAnswer,
         asked={
             "outcomes": [
                 {

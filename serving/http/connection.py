@@ -18,7 +18,7 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
-from serving.errors import error_body
+from serving.errors import failure
 
 HEAD_SECONDS = 10.0
 HEAD_BYTES = 65_536
@@ -91,7 +91,7 @@ class BoundedConnection(HttpToolsProtocol):
     _at_work: ClassVar[Collection["asyncio.Task[None]"]] = ()  # of all connections
 
     @classmethod
-    def has_company(cls) -> bool:
+    def others_in_flight(cls) -> bool:
         """Tell whether more than one request is being answered or about to be."""
         return len(cls._at_work) > 1
 
@@ -143,7 +143,7 @@ class BoundedConnection(HttpToolsProtocol):
 
     def _refuse(self, status: int, message: str) -> None:
         self.refused[status] += 1
-        body = _encode(error_body(status, message, uuid.uuid4().hex))
+        body = _encode(failure(status, message, uuid.uuid4().hex))
         head = (
             b"content-type: application/json\r\nconnection: close\r\n"
             b"content-length: %d\r\n\r\n" % len(body)

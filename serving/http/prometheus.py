@@ -12,33 +12,19 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import psutil
 
-from features import cell_warnings as complaints
-from serving.ledger.joining import AWAY
-
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 LE = (*(f"{bound:g}" for bound in BUCKETS), "+Inf")
 QUEUED = ".queued"  # how a file ends that says how many scores wait
-WARNINGS = {
-    complaints.RARE: "unseen_value",
-    complaints.UNSEEN: "unseen_value",
-    complaints.NO_NUMBER: "no_number",
-    complaints.NO_FLAG: "no_flag",
-    complaints.NO_TIME: "no_time",
-    complaints.NO_ADDRESS: "no_address",
-    complaints.UNKNOWN: "unknown_attribute",
-    AWAY: "ledger_away",
-}
 FAMILIES = {
     "leadscore_requests_total": ("counter", "Requests answered, by route and status."),
     "leadscore_request_seconds": ("histogram", "From the head of a request to its answer."),
     "leadscore_refused_total": ("counter", "Connections closed because they spoke no HTTP."),
     "leadscore_scores_total": ("counter", "Leads scored, by grade."),
-    "leadscore_warnings_total": ("counter", "What was odd about scored leads, by kind."),
+    "leadscore_warnings_total": ("counter", "Warnings about scored leads, by code."),
     "leadscore_scores_written_total": ("counter", "Scores written to the ledger."),
     "leadscore_scores_dropped_total": ("counter", "Scores that the ledger did not get."),
     "leadscore_scores_queued": ("gauge", "Scores waiting to be written."),
@@ -68,7 +54,7 @@ class Metrics:
     --------
     >>> metrics = Metrics("1")
     >>> metrics.count("/score", 200, 0.002)
-    >>> metrics.count_scores({"scores": [{"grade": "A", "warnings": ["`x` is …"]}]})
+    >>> metrics.count_score("A", ["unseen_value"])
     >>> print(exposition([metrics.series({})]).splitlines()[2])
     leadscore_requests_total{route="/score",status="200"} 1
     """
@@ -95,15 +81,10 @@ class Metrics:
         """Count an event that has no labels."""
         self._events[family] += 1
 
-    def count_scores(self, answer: Mapping[str, Any]) -> None:
-        """Count the grades and the warnings of an answer, of one lead or of many."""
-        for item in answer.get("scores", ()) if "grade" not in answer else (answer,):
-            grade = item.get("grade")
-            if grade is not None:
-                self._grades[grade] += 1
-            warnings = item.get("warnings") or ()
-            for warning in warnings.split("; ") if isinstance(warnings, str) else warnings:
-                self._warnings[_kind(warning)] += 1
+    def count_score(self, grade: str, warning_codes: Iterable[str]) -> None:
+        """Count one score by its grade, and its warnings by their codes."""
+        self._grades[grade] += 1
+        self._warnings.update(warning_codes)
 
     def series(self, more: Mapping[str, float | Mapping[str, float]]) -> Series:
         """Give all counts, and more that others counted, by family.
@@ -120,7 +101,7 @@ class Metrics:
             },
             "leadscore_request_seconds": dict(self._histogram()),
             "leadscore_scores_total": {f'{{grade="{g}"}}': n for g, n in self._grades.items()},
-            "leadscore_warnings_total": {f'{{kind="{k}"}}': n for k, n in self._warnings.items()},
+            "leadscore_warnings_total": {f'{{code="{c}"}}': n for c, n in self._warnings.items()},
         }
         for family, value in (self._events | dict(more)).items():
             if isinstance(value, Mapping):
@@ -228,10 +209,3 @@ def quoted(value: object) -> str:
     """
     text = str(value).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{text}"'
-
-
-def _kind(warning: str) -> str:
-    for ending, kind in WARNINGS.items():
-        if warning.endswith(ending):
-            return kind
-    return "other"

@@ -1,37 +1,51 @@
-"""The calls that keep, show and erase: what the service answers of the ledger.
+"""The calls that store, show and erase leads in the ledger.
 
-The database is asked in threads of its own, never on the event loop, so that one that is slow
-or away holds up nothing else.
+The database is asked in threads of its own, never on the event loop, so that a slow or
+unavailable database delays no other request.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import anyio
 import anyio.to_thread
+from msgspec import UNSET, UnsetType
 
 from crm.errors import LeadScoringError, LedgerError
 from crm.ledger.ledger import GivenScore, Held, Ledger
 from crm.ledger.trend import trend
 from features.times import time_text
-from serving.errors import CODES, RequestError
+from serving.errors import RequestError
 from serving.ledger.faults import LedgerFaults, Work
+from serving.payloads.answers import (
+    ActivityCount,
+    ErasedAnswer,
+    ItemWarning,
+    LeadAnswer,
+    PastScore,
+    ReasonAnswer,
+    StoredAnswer,
+    StoredItem,
+    Trend,
+    item_error,
+)
 from serving.payloads.events import read_items, read_lead_id
+from serving.served_model import ServedModel
 
 THREADS: Final = 8  # as many as the ledger has connections
-STATUSES: Final = ("accepted", "duplicate", "conflict", "erased", "invalid")
 
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
 
 class LedgerCalls:
-    """Asks the ledger, and answers the calls about it.
+    """Answers the calls about the ledger.
 
     Parameters
     ----------
     ledger : Ledger or None
-        None: every call says that there is none.
+        None: every call is refused, because there is no ledger.
 
     Attributes
     ----------
@@ -43,53 +57,57 @@ class LedgerCalls:
         self.ledger = ledger
         self.faults = LedgerFaults()
         self._threads = anyio.CapacityLimiter(THREADS)
-        self._asked: dict[str, None] = {}  # of which leads the next reading tells
-        self._next_reading: asyncio.Task[dict[str, Held]] | None = None
-        self._one_reading = asyncio.Lock()
+        self._next_lead_ids: dict[str, None] = {}  # an ordered set
+        self._next_read: asyncio.Task[dict[str, Held]] | None = None
+        self._one_read = asyncio.Lock()
 
     async def add(
-        self, kind: str, body: bytes, now: int, outcome_words: Collection[str] = ()
-    ) -> dict[str, Any]:
-        """Keep activities, stages or outcomes: what became of each, in their order.
+        self, table: str, model: ServedModel, body: bytes, now: int, request_id: str
+    ) -> StoredAnswer:
+        """Store activities, stages or outcomes. The answer has the status of each, in order.
 
-        An outcome that is none of `outcome_words`, folded, is kept with a warning; where there
-        are none, nobody knows better.
+        An outcome that is none of the model's `outcome_words` is stored with a warning, unless
+        the model's card does not list them.
 
         Raises
         ------
         RequestError
-            422 if no item can be read; 503 if the ledger cannot take them now.
+            422 if no item can be read; 503 if the ledger cannot store them now.
         """
         ledger = self._open()
-        items = read_items(kind, body)
+        items = read_items(table, body)
         rows = [item for item in items if not isinstance(item, RequestError)]
-        first_error = next((item for item in items if isinstance(item, RequestError)), None)
-        if not rows and first_error is not None:
-            raise first_error
-        added = iter(await self._ask(lambda: ledger.add(kind, rows, now), "written"))
-        answers: list[dict[str, Any]] = []
+        errors = [item for item in items if isinstance(item, RequestError)]
+        if errors and not rows:
+            raise errors[0]
+        added = iter(await self._ask(lambda: ledger.add(table, rows, now), "written"))
+        answers: list[StoredItem] = []
         for item in items:
             if isinstance(item, RequestError):
-                answers.append({"id": None, "status": "invalid", **item_error(item)})
+                answers.append(StoredItem(None, "invalid", error=item_error(item)))
             else:
-                one = next(added)
-                answers.append({"id": one.id, "status": one.status})
-                word = item.get("outcome")
-                if word is not None and outcome_words and word.casefold() not in outcome_words:
-                    answers[-1]["warnings"] = [
-                        f"`{word[:100]}` is no outcome that the model's project declares: training "
-                        "leaves it out until it is put into won, lost or open"
-                    ]
-        counts = {status: sum(a["status"] == status for a in answers) for status in STATUSES}
-        return {**counts, "items": answers}
+                row = next(added)
+                warning = _outcome_warning(item.get("outcome"), model.outcome_words)
+                answers.append(StoredItem(row.id, row.status, warnings=warning))
+        counts = Counter(answer.status for answer in answers)
+        return StoredAnswer(
+            accepted=counts["accepted"],
+            duplicate=counts["duplicate"],
+            conflict=counts["conflict"],
+            erased=counts["erased"],
+            invalid=counts["invalid"],
+            items=answers,
+            request_id=request_id,
+            model=model.identity,
+        )
 
-    async def lead(self, body: bytes) -> dict[str, Any]:
-        """Show what is held of a lead: last score and its reasons, trend, history, events.
+    async def lead(self, model: ServedModel, body: bytes, request_id: str) -> LeadAnswer:
+        """Return everything stored about a lead: last score, reasons, trend, history, events.
 
         Raises
         ------
         RequestError
-            404 if nothing is held; 503 if the ledger cannot be read now.
+            404 if nothing is stored; 503 if the ledger cannot be read now.
         """
         ledger = self._open()
         lead_id = read_lead_id(body)
@@ -100,113 +118,127 @@ class LedgerCalls:
 
         held, scores, by_day = await self._ask(read, "read")
         if held == Held() and not scores:
-            raise RequestError(404, "The ledger holds nothing on this lead.", "lead_id")
+            raise RequestError(404, "The ledger has no data about this lead.", "lead_id")
         direction, points = trend(by_day)
         created_at = held.sent.created_at if held.sent else None
-        return {
-            "lead_id": lead_id,
-            "created_at": None if created_at is None else time_text(created_at),
-            "attributes": dict(held.sent.attributes) if held.sent else None,
-            "last_score": _shown(scores[0]) | {"reasons": scores[0].reasons} if scores else None,
-            "trend": {"direction": direction, "points": points},
-            "history": [_shown(score) for score in scores],
-            "activities": _counted(held.activities, "occurred_at"),
-            "stages": _told(held.stages, "entered_at"),
-            "outcomes": _told(held.outcomes, "closed_at"),
-        }
+        return LeadAnswer(
+            lead_id=lead_id,
+            created_at=None if created_at is None else time_text(created_at),
+            attributes=dict(held.sent.attributes) if held.sent else None,
+            last_score=_past_score(scores[0], with_reasons=True) if scores else None,
+            trend=Trend(direction, points),
+            history=[_past_score(score) for score in scores],
+            activities=_activity_count(held.activities),
+            stages=_rows_by_time(held.stages, "entered_at"),
+            outcomes=_rows_by_time(held.outcomes, "closed_at"),
+            request_id=request_id,
+            model=model.identity,
+        )
 
-    async def erase(self, body: bytes, now: int) -> dict[str, Any]:
-        """Forget a lead; whether anything was held of it or not, nothing is from now on.
+    async def erase(
+        self, model: ServedModel, body: bytes, now: int, request_id: str
+    ) -> ErasedAnswer:
+        """Erase a lead. Nothing about it is stored from now on, whether or not anything was.
 
         Raises
         ------
         RequestError
-            503 if the ledger cannot do it now.
+            503 if the ledger cannot erase it now.
         """
         ledger = self._open()
         lead_id = read_lead_id(body)
         deleted = await self._ask(lambda: ledger.forget(lead_id, now), "written")
-        return {"lead_id": lead_id, "erased": True, "deleted": deleted}
+        return ErasedAnswer(lead_id, True, deleted, request_id, model.identity)
 
     async def held(self, lead_ids: Sequence[str]) -> dict[str, Held] | None:
-        """Read what is held of leads that are to be scored; None if it cannot be read now.
+        """Read what the ledger stores about leads to be scored; None if it cannot be read now.
 
-        Whoever asks while the ledger is being read is read with all others that do: of many
-        leads it takes little longer than of one. So the answer may tell of more leads.
+        Requests that arrive during a read share the next one: reading many leads takes little
+        longer than reading one. So the result may contain more leads than were asked for.
         """
         if self.ledger is None or not lead_ids:
             return {}
-        self._asked |= dict.fromkeys(lead_ids)
-        if self._next_reading is None:
-            self._next_reading = asyncio.create_task(self._read_asked(self.ledger))
-            self._next_reading.add_done_callback(_look_at_failure)
+        self._next_lead_ids |= dict.fromkeys(lead_ids)
+        if self._next_read is None:
+            self._next_read = asyncio.create_task(self._read_next(self.ledger))
+            self._next_read.add_done_callback(_retrieve_exception)
         try:
-            held = await asyncio.shield(self._next_reading)
+            held = await asyncio.shield(self._next_read)
         except LeadScoringError as error:
             self.faults.failed("read", error)
             return None
         self.faults.worked("read")
         return held
 
-    async def _read_asked(self, ledger: Ledger) -> dict[str, Held]:
-        async with self._one_reading:
-            lead_ids, self._asked, self._next_reading = list(self._asked), {}, None
+    async def _read_next(self, ledger: Ledger) -> dict[str, Held]:
+        async with self._one_read:
+            lead_ids, self._next_lead_ids, self._next_read = list(self._next_lead_ids), {}, None
             return await self._in_thread(lambda: ledger.held(lead_ids))
 
     def _open(self) -> Ledger:
         if self.ledger is None:
             raise RequestError(
-                404, "This service keeps nothing: it has no ledger. Set LEADSCORE_LEDGER_URL."
+                404,
+                "This service stores nothing, because it has no ledger. Set LEADSCORE_LEDGER_URL.",
             )
         return self.ledger
 
-    async def _ask(self, ask: Callable[[], Found], work: Work) -> Found:
+    async def _ask(self, work: Callable[[], Result], kind: Work) -> Result:
         try:
-            found = await self._in_thread(ask)
+            result = await self._in_thread(work)
         except LedgerError as error:
             if not error.is_passing:
                 raise
-            self.faults.failed(work, error)
+            self.faults.failed(kind, error)
             raise RequestError(
                 503,
                 "The ledger cannot answer now, so nothing of this request is acknowledged. "
                 "Repeat it in a few seconds; what is stored already is not stored twice.",
             ) from error
-        self.faults.worked(work)
-        return found
+        self.faults.worked(kind)
+        return result
 
-    async def _in_thread(self, work: Callable[[], Found]) -> Found:
+    async def _in_thread(self, work: Callable[[], Result]) -> Result:
         return await anyio.to_thread.run_sync(work, limiter=self._threads, abandon_on_cancel=True)
 
 
-def item_error(error: RequestError) -> dict[str, Any]:
-    """Tell of one item what a failure tells of a whole request."""
-    told = {"code": CODES[error.status], "message": error.message, "field": error.field}
-    return {"error": told}
+def _outcome_warning(
+    outcome: str | None, outcome_words: Collection[str]
+) -> list[ItemWarning] | UnsetType:
+    """Return the warning about an undeclared outcome; UNSET if there is nothing to warn about."""
+    if outcome is None or not outcome_words or outcome.casefold() in outcome_words:
+        return UNSET
+    message = (
+        f"`{outcome[:100]}` is not an outcome that the model's project declares: training leaves "
+        "it out until the project file lists it under won, lost or open"
+    )
+    return [ItemWarning("undeclared_outcome", "outcome", message)]
 
 
-def _look_at_failure(reading: "asyncio.Task[dict[str, Held]]") -> None:
-    """Take note of it even if all who asked have gone."""
-    if not reading.cancelled():
-        reading.exception()
+def _retrieve_exception(read: "asyncio.Task[dict[str, Held]]") -> None:
+    """Retrieve a read's exception, in case all requests that wait for it have been cancelled."""
+    if not read.cancelled():
+        read.exception()
 
 
-def _shown(score: GivenScore) -> dict[str, Any]:
-    return {
-        "as_of": time_text(score.as_of),
-        "probability": score.probability,
-        "score": score.score,
-        "grade": score.grade,
-        "model_version": score.version,
-    }
+def _past_score(score: GivenScore, with_reasons: bool = False) -> PastScore:
+    return PastScore(
+        as_of=time_text(score.as_of),
+        probability=score.probability,
+        score=score.score,
+        grade=score.grade,
+        model_version=score.version,
+        reasons=[ReasonAnswer(**reason) for reason in score.reasons] if with_reasons else UNSET,
+    )
 
 
-def _counted(rows: Sequence[dict[str, Any]], time: str) -> dict[str, Any]:
-    times = [row[time] for row in rows]
-    return {"count": len(times), "newest": time_text(max(times)) if times else None}
+def _activity_count(rows: Sequence[Mapping[str, Any]]) -> ActivityCount:
+    times = [row["occurred_at"] for row in rows]
+    return ActivityCount(len(times), time_text(max(times)) if times else None)
 
 
-def _told(rows: Sequence[dict[str, Any]], time: str) -> list[dict[str, Any]]:
+def _rows_by_time(rows: Sequence[dict[str, Any]], time: str) -> list[dict[str, Any]]:
+    """Return a lead's rows in the order of their times, without the lead's id."""
     ordered = sorted(rows, key=lambda row: row[time] or 0)
     return [
         {

@@ -1,4 +1,4 @@
-"""Joins what a caller sends of a lead with what the ledger holds of it."""
+"""Joins what a caller sends about a lead with what the ledger stores about it."""
 
 from collections.abc import Mapping, Sequence, Set
 from typing import Any, Final, NamedTuple
@@ -12,14 +12,19 @@ from crm.times import NOT_A_TIME
 from features.times import time_text
 from models.scorer import LeadCells
 from serving.errors import RequestError
+from serving.payloads.answers import ItemWarning, Used
 from serving.payloads.score import LeadPayload, lead_cells, ledger_row
 
-AWAY: Final = "the ledger cannot be read now, so only what was sent with the lead counts"
-NOTHING_USED: Final[dict[str, Any]] = {"activities": 0, "newest": None, "stages": 0}
+LEDGER_UNAVAILABLE: Final = ItemWarning(
+    "ledger_unavailable",
+    None,
+    "the ledger cannot be read now, so only what was sent with the lead counts",
+)
+NO_EVENTS: Final = Used(activities=0, newest=None, stages=0)
 
 
 class JoinedLead(NamedTuple):
-    """A lead as it was sent, and as it is known with what the ledger holds.
+    """A lead as it was sent, and as it is known together with the ledger.
 
     Attributes
     ----------
@@ -27,19 +32,19 @@ class JoinedLead(NamedTuple):
     sent, known : LeadCells
     has_attributes : bool
         Whether the caller sent attributes.
-    warnings : sequence of str
-        What the caller should know of the joining.
+    warnings : sequence of ItemWarning
+        Warnings about the joining.
     """
 
     lead_id: str | None
     sent: LeadCells
     known: LeadCells
     has_attributes: bool = True
-    warnings: Sequence[str] = ()
+    warnings: Sequence[ItemWarning] = ()
 
 
 def as_sent(lead: LeadPayload, where: str, roles: Mapping[str, str], known: Set[str]) -> JoinedLead:
-    """Take a lead as it was sent, where there is no ledger; arguments are those of `lead_cells`.
+    """Read a lead as it was sent, without a ledger. The arguments are those of `lead_cells`.
 
     Raises
     ------
@@ -57,20 +62,21 @@ def join(
     where: str,
     roles: Mapping[str, str],
     known: Set[str],
-    holdings: Mapping[str, Held] | None,
+    stored: Mapping[str, Held] | None,
 ) -> JoinedLead:
-    """Join a lead as it was sent with what is held of it.
+    """Join a lead as it was sent with what the ledger stores about it.
 
-    Attributes are never mixed: the sent ones, or if none were sent, the last that were. The
-    time of creation is the sent one, or else the last. Activities and stages are those of
-    both, each once by the rule of `crm.ledger.deduplication`, and what is held goes first.
+    Attributes are never mixed: the sent ones count, or if none were sent, the last stored ones.
+    The time of creation is the sent one, or else the last stored one. Activities and stages are
+    those of both, without duplicates by the rule of `crm.ledger.deduplication`, the stored ones
+    first.
 
     Parameters
     ----------
     lead, where, roles, known
         As `lead_cells` takes them.
-    holdings : mapping of str to Held, or None
-        What is held of each lead that has an id; None if the ledger cannot be read now.
+    stored : mapping of str to Held, or None
+        The content of the ledger by lead id; None if the ledger cannot be read now.
 
     Returns
     -------
@@ -79,8 +85,8 @@ def join(
     Raises
     ------
     RequestError
-        422 if the lead cannot be read, or there are no attributes of it; 503 if the ledger
-        is needed for them and cannot be read now.
+        422 if the lead cannot be read, or its attributes are neither sent nor stored; 503 if
+        they are not sent and the ledger cannot be read now.
     """
     lead_id = cell_text(lead.lead_id)
     if lead_id is None:
@@ -91,45 +97,51 @@ def join(
         activities=distinct("activities", [ledger_row(row, lead_id) for row in read.activities]),
         stages=distinct("stages", [ledger_row(row, lead_id) for row in read.stages]),
     )
-    held = Held() if holdings is None else holdings[lead_id]
+    held = Held() if stored is None else stored[lead_id]
     cells, created_at = sent.cells, sent.created_at
     if lead.attributes is None:
-        if holdings is None:
-            raise RequestError(503, f"It came without `attributes`, and {AWAY}.", where or None)
+        if stored is None:
+            raise RequestError(
+                503,
+                "The lead was sent without `attributes`, and the ledger cannot be read now. Send "
+                "the attributes, or repeat the request in a few seconds.",
+                where or None,
+            )
         if held.sent is None:
             raise RequestError(
                 422,
-                "The object lacks required field `attributes`, and none are held of this lead.",
+                "The object lacks required field `attributes`, and the ledger has none of this "
+                "lead.",
                 where or None,
             )
         cells = {**held.sent.attributes, roles["lead_id"]: lead.lead_id}
     if created_at == NOT_A_TIME and held.sent and held.sent.created_at is not None:
         created_at = held.sent.created_at
-    whole = LeadCells(
+    joined = LeadCells(
         cells=cells,
         created_at=created_at,
         activities=distinct("activities", [*held.activities, *sent.activities]),
         stages=distinct("stages", [*held.stages, *sent.stages]),
     )
-    warnings = [AWAY] if holdings is None else []
-    return JoinedLead(lead_id, sent, whole, lead.attributes is not None, warnings)
+    warnings = [LEDGER_UNAVAILABLE] if stored is None else []
+    return JoinedLead(lead_id, sent, joined, lead.attributes is not None, warnings)
 
 
-def used(lead: LeadCells, as_of: int) -> dict[str, Any]:
-    """Say which activities and stages a score looked at: those up to its moment."""
+def used_events(lead: LeadCells, as_of: int) -> Used:
+    """Count the activities and stages that a score used: those up to its moment."""
     if not lead.activities and not lead.stages:
-        return NOTHING_USED
+        return NO_EVENTS
     ids: set[Any] = set()
     count, newest = 0, NOT_A_TIME
     for row in lead.activities:
-        name = row["activity_id"]
-        if row["occurred_at"] <= as_of and name not in ids:
+        activity_id = row["activity_id"]
+        if row["occurred_at"] <= as_of and activity_id not in ids:
             count += 1
             newest = max(newest, row["occurred_at"])
-            if name is not None:
-                ids.add(name)
-    return {
-        "activities": count,
-        "newest": time_text(newest) if count else None,
-        "stages": sum(row["entered_at"] <= as_of for row in lead.stages),
-    }
+            if activity_id is not None:
+                ids.add(activity_id)
+    return Used(
+        activities=count,
+        newest=time_text(newest) if count else None,
+        stages=sum(row["entered_at"] <= as_of for row in lead.stages),
+    )

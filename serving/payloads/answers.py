@@ -1,18 +1,25 @@
-"""What the calls give, as structs, for the contract.
+"""The answers of the calls. The service encodes these structs, and the contract describes them.
 
-The service writes its answers without these structs; tests/test_serving_contract.py holds
-one to the other.
+Fields are encoded in the order in which they are declared. A field that is `UNSET` is left out.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
+from features.cell_warnings import CellWarning, CellWarningCode
+from models.reasons import Reason
+from models.scorer import Score
+from serving.errors import CODES, RequestError
 from serving.payloads.score import Cell
 
+WarningCode = Literal[CellWarningCode, "ledger_unavailable", "undeclared_outcome"]
+Probability = Annotated[float, Meta(ge=0, le=1)]
+ScorePoints = Annotated[int, Meta(ge=1, le=99)]
 
-class ModelIdentity(Struct):
-    """The model that answered."""
+
+class ModelIdentity(Struct, frozen=True, omit_defaults=True):
+    """The model that answered. `simulated` is true if it was trained on simulated leads."""
 
     name: str
     version: str
@@ -20,59 +27,67 @@ class ModelIdentity(Struct):
     simulated: bool = False
 
 
-class ReasonAnswer(Struct):
-    """Why a lead has its score: a signal, the points it gives or takes, and words for it."""
+class ReasonAnswer(Struct, frozen=True):
+    """One reason of a score: a signal, the points that it adds or takes, and a text."""
 
     signal: str
     points: float
     text: str
 
 
-class ItemError(Struct):
-    """Why one lead of several was not scored."""
+class ItemWarning(Struct, frozen=True):
+    """A warning about one item. Programs read `code`; the text of `message` may change."""
+
+    code: WarningCode
+    column: str | None
+    message: str
+
+
+class ItemError(Struct, frozen=True):
+    """The reason why one item of several could not be used."""
 
     code: str
     message: str
-    field: str | None = None
+    field: str | None
 
 
-class Used(Struct):
-    """Which activities and stages, sent or held, the score looked at."""
+class Used(Struct, frozen=True):
+    """The activities and stages, sent or stored, that the score used."""
 
     activities: int
     newest: str | None
     stages: int
 
 
-class ScoredLead(Struct):
-    """One lead's result; if it could not be scored, only `error` is there."""
+class ScoredLead(Struct, frozen=True):
+    """The result for one lead. If it could not be scored, only `error` is present."""
 
-    lead_id: str | None = None
-    probability: Annotated[float, Meta(ge=0, le=1)] | None = None
-    score: Annotated[int, Meta(ge=1, le=99)] | None = None
-    grade: str | None = None
-    reasons: list[ReasonAnswer] = []
-    start: float | None = None
-    warnings: list[str] = []
-    used: Used | None = None
-    error: ItemError | None = None
+    lead_id: str | None | UnsetType = UNSET
+    probability: Probability | UnsetType = UNSET
+    score: ScorePoints | UnsetType = UNSET
+    grade: str | UnsetType = UNSET
+    reasons: list[ReasonAnswer] | UnsetType = UNSET
+    start: float | None | UnsetType = UNSET
+    warnings: list[ItemWarning] | UnsetType = UNSET
+    used: Used | UnsetType = UNSET
+    error: ItemError | UnsetType = UNSET
 
 
-class ScoreAnswer(Struct):
-    """A result or an error for each lead, in the order in which they were sent."""
+class ScoreAnswer(Struct, frozen=True):
+    """A result or an error for each lead, in the order in which the leads were sent."""
 
     as_of: str
     scores: list[ScoredLead]
-    model: ModelIdentity
     request_id: str
+    model: ModelIdentity
 
 
-class FlatAnswer(Struct):
-    """One scored lead, flat; what is empty is an empty text."""
+class FlatAnswer(Struct, frozen=True):
+    """One scored lead as a flat object. A text without a value is empty."""
 
     lead_id: str
-    probability: Annotated[float, Meta(ge=0, le=1)]
-    score: Annotated[int, Meta(ge=1, le=99)]
+    probability: Probability
+    score: ScorePoints
     grade: str
     reason_1: str
     reason_2: str
@@ -87,97 +102,111 @@ class FlatAnswer(Struct):
     request_id: str
 
 
-class Kept(Struct):
-    """What became of one item."""
+class StoredItem(Struct, frozen=True):
+    """What happened to one item. `id` is null if the item could not be read."""
 
+    id: str | None
     status: str
-    id: str | None = None
-    warnings: list[str] = []
-    error: ItemError | None = None
+    warnings: list[ItemWarning] | UnsetType = UNSET
+    error: ItemError | UnsetType = UNSET
 
 
-class KeptAnswer(Struct):
-    """How many items were kept, or why not, and each one in the order they were sent."""
+class StoredAnswer(Struct, frozen=True):
+    """The number of items by status, and each item in the order in which they were sent."""
 
     accepted: int
     duplicate: int
     conflict: int
     erased: int
     invalid: int
-    items: list[Kept]
-    model: ModelIdentity
+    items: list[StoredItem]
     request_id: str
+    model: ModelIdentity
 
 
-class GivenAnswer(Struct):
-    """A score that the lead was given."""
+class PastScore(Struct, frozen=True):
+    """A score that an earlier answer contained. Only the last one has its reasons."""
 
     as_of: str
-    probability: Annotated[float, Meta(ge=0, le=1)]
-    score: Annotated[int, Meta(ge=1, le=99)]
+    probability: Probability
+    score: ScorePoints
     grade: str
     model_version: str
-    reasons: list[ReasonAnswer] = []
+    reasons: list[ReasonAnswer] | UnsetType = UNSET
 
 
-class Trend(Struct):
-    """Where the scores of a lead are going: improving, steady, declining, or too little to say."""
+class Trend(Struct, frozen=True):
+    """The direction of a lead's scores: improving, steady, declining or too little to say."""
 
     direction: str
-    points: float | None = None
+    points: float | None
 
 
-class Counted(Struct):
-    """How many there are, and when the newest was."""
+class ActivityCount(Struct, frozen=True):
+    """The number of activities, and the time of the newest."""
 
     count: int
-    newest: str | None = None
+    newest: str | None
 
 
-class LeadAnswer(Struct):
-    """What is held of a lead."""
+class LeadAnswer(Struct, frozen=True):
+    """Everything that the ledger stores about a lead."""
 
     lead_id: str
     created_at: str | None
     attributes: dict[str, Cell] | None
-    last_score: GivenAnswer | None
+    last_score: PastScore | None
     trend: Trend
-    history: list[GivenAnswer]
-    activities: Counted
+    history: list[PastScore]
+    activities: ActivityCount
     stages: list[dict[str, Any]]
     outcomes: list[dict[str, Any]]
-    model: ModelIdentity
     request_id: str
+    model: ModelIdentity
 
 
-class ErasedAnswer(Struct):
-    """A lead was forgotten, and how many rows of each kind were deleted."""
+class ErasedAnswer(Struct, frozen=True):
+    """Confirms that a lead was erased, with the number of deleted rows by table."""
 
     lead_id: str
     erased: bool
     deleted: dict[str, int]
-    model: ModelIdentity
     request_id: str
+    model: ModelIdentity
 
 
-class ModelAnswer(Struct):
+class ModelAnswer(Struct, frozen=True):
     """The card of the model that answers."""
 
     card: dict[str, Any]
+    request_id: str
     model: ModelIdentity
-    request_id: str
 
 
-class FailureDetail(Struct):
-    """What is wrong, what was expected, what to do."""
+def scored_lead(score: Score, used: Used, warnings: list[ItemWarning]) -> ScoredLead:
+    """Build the result for one scored lead."""
+    return ScoredLead(
+        lead_id=score.lead_id,
+        probability=score.probability,
+        score=score.score,
+        grade=score.grade,
+        reasons=[reason_answer(reason) for reason in score.reasons],
+        start=None if score.start is None else round(score.start, 2),
+        warnings=warnings,
+        used=used,
+    )
 
-    code: str
-    message: str
-    request_id: str
-    field: str | None = None
+
+def reason_answer(reason: Reason) -> ReasonAnswer:
+    """Build one reason, its points rounded to two decimals."""
+    return ReasonAnswer(reason.signal, round(reason.points, 2), reason.text)
 
 
-class Failure(Struct):
-    """The one shape of every failure."""
+def item_warning(warning: CellWarning) -> ItemWarning:
+    """Build the answer's warning from the scorer's."""
+    return ItemWarning(warning.code, warning.column, warning.message)
 
-    error: FailureDetail
+
+def item_error(error: RequestError) -> ItemError:
+    """Build the error of one item from the error that would refuse a whole request."""
+    return ItemError(CODES[error.status], error.message, error.field)

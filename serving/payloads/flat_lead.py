@@ -6,14 +6,16 @@ taken is sent with `attribute_` before it.
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from crm.times import NOT_A_TIME
+from features.times import time_text
 from models.scorer import Score
 from serving.errors import RequestError
+from serving.payloads.answers import FlatAnswer, ItemWarning, ModelIdentity, Used
 from serving.payloads.score import (
     LeadPayload,
     invalid,
@@ -27,7 +29,7 @@ from serving.settings import Settings
 
 RESERVED: Final = ("lead_id", "created_at", "as_of")
 PREFIX: Final = "attribute_"
-REASONS: Final = 3
+MAX_REASONS: Final = 3
 
 
 def names_by_identifier(columns: Collection[str]) -> dict[str, str]:
@@ -103,18 +105,31 @@ def read_flat(body: bytes, settings: Settings, names: Mapping[str, str]) -> tupl
     return lead, NOT_A_TIME if as_of is None else read_time(as_of, "as_of")
 
 
-def flat_body(score: Score, used: Mapping[str, Any]) -> dict[str, Any]:
-    """One scored lead as one flat object: every field is always there, "" where it is empty."""
-    reasons = [str(reason) for reason in score.reasons[:REASONS]]
-    reasons += [""] * (REASONS - len(reasons))
-    return {
-        "lead_id": score.lead_id or "",
-        "probability": score.probability,
-        "score": score.score,
-        "grade": score.grade,
-        **{f"reason_{i}": reason for i, reason in enumerate(reasons, start=1)},
-        "warnings": "; ".join(score.warnings),
-        "used_activities": used["activities"],
-        "newest_activity": used["newest"] or "",
-        "used_stages": used["stages"],
-    }
+def flat_answer(
+    score: Score,
+    used: Used,
+    warnings: Sequence[ItemWarning],
+    moment: int,
+    model: ModelIdentity,
+    request_id: str,
+) -> FlatAnswer:
+    """Build the answer for one scored lead. Every field is always present, "" if it is empty."""
+    reasons = [str(reason) for reason in score.reasons[:MAX_REASONS]]
+    reasons += [""] * (MAX_REASONS - len(reasons))
+    return FlatAnswer(
+        lead_id=score.lead_id or "",
+        probability=score.probability,
+        score=score.score,
+        grade=score.grade,
+        reason_1=reasons[0],
+        reason_2=reasons[1],
+        reason_3=reasons[2],
+        warnings="; ".join(warning.message for warning in warnings),
+        used_activities=used.activities,
+        newest_activity=used.newest or "",
+        used_stages=used.stages,
+        as_of=time_text(moment),
+        model_name=model.name,
+        model_version=model.version,
+        request_id=request_id,
+    )

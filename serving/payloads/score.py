@@ -13,8 +13,7 @@ from crm.project import nearest
 from crm.sources.checks import MAX_NAME_CHARACTERS, column_name
 from crm.times import NOT_A_TIME
 from features.times import cell_time
-from models.reasons import Reason
-from models.scorer import LeadCells, Score
+from models.scorer import LeadCells
 from serving.errors import RequestError
 from serving.settings import Settings
 
@@ -360,25 +359,6 @@ def read_time(sent: str | int, field: str) -> int:
     if not EARLIEST <= time < LATEST:
         raise RequestError(422, f"{named} is not in the years 1900 to 2199.", field)
     return time
-
-
-def score_body(score: Score, used: Mapping[str, Any]) -> dict[str, Any]:
-    """One scored lead in the answer, with which activities and stages it looked at."""
-    return {
-        "lead_id": score.lead_id,
-        "probability": score.probability,
-        "score": score.score,
-        "grade": score.grade,
-        "reasons": [reason_body(reason) for reason in score.reasons],
-        "start": None if score.start is None else round(score.start, 2),
-        "warnings": score.warnings,
-        "used": used,
-    }
-
-
-def reason_body(reason: Reason) -> dict[str, Any]:
-    """One reason in the answer."""
-    return {"signal": reason.signal, "points": round(reason.points, 2), "text": reason.text}
 
 
 def _read_lead(

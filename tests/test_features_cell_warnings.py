@@ -1,0 +1,36 @@
+"""Warnings about cells: each kind of attribute has a code for what it cannot read."""
+
+from typing import Any, get_args
+
+import pytest
+
+from features.attributes.attribute import Attribute, CategoryAttribute, NumberAttribute
+from features.attributes.kinds import DateAttribute, EmailAttribute, FlagAttribute, TargetAttribute
+from features.cell_warnings import CellWarningCode, cell_warning
+
+UNREADABLE: list[tuple[Attribute, str, CellWarningCode]] = [
+    (NumberAttribute("x", frozenset(), 1.0), "many", "not_a_number"),
+    (CategoryAttribute("x", frozenset(), ("a",)), "b", "unseen_value"),
+    (TargetAttribute("x", frozenset(), {"a": 0.1}, 0.0), "b", "unseen_value"),
+    (FlagAttribute("x", frozenset()), "perhaps", "not_yes_or_no"),
+    (DateAttribute("x", frozenset(), "age_days"), "soon", "unreadable_time"),
+    (EmailAttribute("x", frozenset()), "ada", "not_an_email_address"),
+]
+
+
+@pytest.mark.parametrize(("attribute", "cell", "code"), UNREADABLE)
+def test_unreadable_cell_has_the_code_of_its_kind(
+    attribute: Attribute, cell: Any, code: CellWarningCode
+) -> None:
+    assert attribute.warning(cell) == cell_warning(code, "x")
+
+
+def test_unreadable_cells_cover_every_attribute_and_code() -> None:
+    assert {type(attribute) for attribute, _, _ in UNREADABLE} == set(Attribute.__subclasses__())
+    codes = {code for _, _, code in UNREADABLE}
+    assert codes | {"unknown_attribute"} == set(get_args(CellWarningCode))
+
+
+@pytest.mark.parametrize("code", get_args(CellWarningCode))
+def test_message_begins_with_the_column(code: CellWarningCode) -> None:
+    assert cell_warning(code, "Lead Source").message.startswith("`Lead Source` ")
