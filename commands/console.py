@@ -2,6 +2,8 @@
 
 import json
 import os
+import shlex
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -58,12 +60,37 @@ def resolve_bentoml_home() -> None:
         os.environ["BENTOML_HOME"] = os.path.abspath(os.path.expanduser(home))
 
 
-def as_typed(name: str = "leadscore") -> str:
-    """Name a command of this environment as it can be typed where we are."""
-    beside = Path(sys.executable).parent / name
-    if os.environ.get("VIRTUAL_ENV") or not beside.is_relative_to(Path.cwd()):
-        return name
-    return str(beside.relative_to(Path.cwd()))
+def command_line(program: str, *arguments: object) -> str:
+    """Format a command of this environment, quoted, as it can be typed in the current folder.
+
+    Parameters
+    ----------
+    program : str
+        `leadscore`, or a program that is installed next to it, such as `mlflow`.
+    *arguments : object
+        A path of the current folder is printed relative to it.
+    """
+    here = Path.cwd()
+    installed = Path(sys.executable).absolute().parent / program
+    on_path = shutil.which(program)
+    if on_path is None or Path(on_path).absolute() != installed:
+        program = str(installed)
+        if installed.is_relative_to(here) and installed.parent != here:
+            program = str(installed.relative_to(here))
+    words = [
+        str(word.relative_to(here))
+        if isinstance(word, Path) and word.is_relative_to(here)
+        else word
+        for word in arguments
+    ]
+    return shlex.join([program, *map(str, words)])
+
+
+def show_commands(heading: str, *commands: str) -> None:
+    """Print commands that can be run next, one line each, under a heading."""
+    out.print(heading, soft_wrap=True, markup=False)
+    for command in commands:
+        out.print(f"  {command}", soft_wrap=True, markup=False)
 
 
 @contextmanager

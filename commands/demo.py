@@ -2,12 +2,13 @@
 
 import json
 import os
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from commands.console import as_typed, out
+from commands.console import command_line, out
 from commands.records import write_simulation
 from commands.report import make_report
 from commands.serve import pack
@@ -55,15 +56,17 @@ def demo(
         out.rule("All of this is SIMULATED. Where to look", align="left")
         where = {
             "tables": folder / "crm",
-            "MLflow": f"{as_typed('mlflow')} ui --backend-store-uri {tracked.tracking_uri}",
+            "MLflow": command_line("mlflow", "ui", "--backend-store-uri", tracked.tracking_uri),
             "report": folder / "report" / "index.html",
             "artefact": tracked.artifact_uri.removeprefix("file://"),
-            "service": f"BENTOML_HOME={folder / 'bentoml'} {as_typed()} serve "
-            f"--project {folder / 'crm'} --port {port}",
-            "then try": f"curl -s http://{host}:{port}/score -d @{folder / 'leads.json'}",
+            "service": f"BENTOML_HOME={shlex.quote(str(folder / 'bentoml'))} "
+            + command_line("leadscore", "serve", "--project", folder / "crm", "--port", port),
+            "then try": shlex.join(
+                ["curl", "-s", f"http://{host}:{port}/score", "-d", f"@{folder / 'leads.json'}"]
+            ),
         }
         for what, place in where.items():
-            out.print(f"  {what:<9} {place}", soft_wrap=True)
+            out.print(f"  {what:<9} {place}", soft_wrap=True, markup=False)
         if keep_serving:
             out.print(f"The service is running on {url}; Ctrl+C stops it.")
             _wait_for_interrupt()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from commands.console import JsonOption, ProjectOption, err, out, show
+from commands.console import JsonOption, ProjectOption, command_line, err, out, show, show_commands
 from crm.errors import GateError, SourceError
 from crm.project import PROJECT_FILE, load_project
 
@@ -36,6 +36,12 @@ def list_models(project: ProjectOption = Path(PROJECT_FILE), json_: JsonOption =
 
     rows = [version.to_json() for version in Registry(load_project(project)).versions()]
     show(rows, versions_table(rows), json_)
+    if len(rows) > 1 and not json_:
+        newest = [row["version"] for row in rows[-2:]]
+        show_commands(
+            "To compare two versions on the same leads:",
+            command_line("leadscore", "models", "compare", *newest, "--project", project),
+        )
 
 
 @app.command("show")

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from commands.console import JsonOption, ProjectOption, as_typed, out, progress, show
+from commands.console import (
+    JsonOption,
+    ProjectOption,
+    command_line,
+    out,
+    progress,
+    show,
+    show_commands,
+)
 from commands.terminal.models import headed
 from crm.errors import SourceError
 from crm.project import PROJECT_FILE, load_project
@@ -29,8 +37,10 @@ def init(
         raise SourceError(f"{target} exists already. Move it away, or name another --project.")
     text = draft_project(sources, target.resolve().parent, name)
     target.write_text(text, encoding="utf-8")
-    out.print(f"Wrote {target}. Read its comments, change what is wrong, then:")
-    out.print(f"  {as_typed()} train --project {target}", soft_wrap=True)
+    show_commands(
+        f"Wrote {target}. Read its comments, correct what is wrong, then:",
+        command_line("leadscore", "train", "--project", target),
+    )
 
 
 def simulate(
@@ -50,7 +60,7 @@ def simulate(
         leads=leads, activities_per_lead=activities_per_lead, seed=seed, drift_at=drift_at
     )
     write_simulation(settings, folder, file_format)
-    out.print(f"Next:\n  {as_typed()} train --project {folder}", soft_wrap=True)
+    show_commands("Next:", command_line("leadscore", "train", "--project", folder))
 
 
 def audit(project: ProjectOption = Path(PROJECT_FILE), json_: JsonOption = False) -> None:

@@ -8,7 +8,15 @@ from typing import Annotated
 
 import typer
 
-from commands.console import JsonOption, ProjectOption, as_typed, out, show, show_error
+from commands.console import (
+    JsonOption,
+    ProjectOption,
+    command_line,
+    out,
+    show,
+    show_commands,
+    show_error,
+)
 from crm.errors import ArtifactError, ServiceError, TrackingError
 from crm.project import PROJECT_FILE, Project, load_project
 
@@ -18,12 +26,14 @@ HERE = Path(__file__).resolve().parent.parent
 def build(project: ProjectOption = Path(PROJECT_FILE), json_: JsonOption = False) -> None:
     """Pack the service and the champion into a Bento."""
     bento, model = pack(load_project(project))
-    said = (
-        f"Built the Bento {bento}. Serve it:\n"
-        f"  {as_typed()} serve --project {project}\n"
-        f"  BENTOML_DO_NOT_TRACK=True {as_typed('bentoml')} serve {bento}"
+    if json_:
+        show({"bento": bento, "model": model}, "", json_)
+        return
+    show_commands(
+        f"Built the Bento {bento}. Serve it by one of:",
+        command_line("leadscore", "serve", "--project", project),
+        f"BENTOML_DO_NOT_TRACK=True {command_line('bentoml', 'serve', bento)}",
     )
-    show({"bento": bento, "model": model}, said, json_)
 
 
 def pack(project: Project) -> tuple[str, str]:

@@ -2,14 +2,24 @@
 
 import datetime
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 
-from commands.console import JsonOption, ProjectOption, as_typed, err, out, progress, show
-from crm.project import PROJECT_FILE, Project, load_project
+from commands.console import (
+    JsonOption,
+    ProjectOption,
+    command_line,
+    err,
+    out,
+    progress,
+    show,
+    show_commands,
+)
+from crm.project import PROJECT_FILE, Project, expand_variables, load_project
 
 if TYPE_CHECKING:
     from training.tracking import TrackedModel
@@ -28,18 +38,15 @@ def train(
     json_: JsonOption = False,
 ) -> None:
     """Train a model, judge it on the newest leads, track and register it."""
+    opened = load_project(project)
     trained, tracked, store_tag = train_and_track(
-        load_project(project), quiet=json_, tune_minutes=tune, with_report=with_report
+        opened, quiet=json_, tune_minutes=tune, with_report=with_report
     )
-    if not json_:
-        show_training(trained, tracked)
-    following = (
-        f"Next:\n"
-        f"  {as_typed()} score leads.csv -o scored.csv --project {project}\n"
-        f"  {as_typed()} build --project {project} && {as_typed()} serve --project {project}\n"
-        f"  {as_typed('mlflow')} ui --backend-store-uri {tracked.tracking_uri}"
-    )
-    show(_facts(trained, tracked, store_tag), following, json_)
+    if json_:
+        show(_facts(trained, tracked, store_tag), "", json_)
+        return
+    show_training(trained, tracked)
+    show_commands("Next:", *_next_commands(project, opened, tracked))
 
 
 def train_and_track(
@@ -86,6 +93,23 @@ def show_training(trained: "Trained", tracked: "TrackedModel") -> None:
     out.print(_standing(tracked))
 
 
+def _next_commands(path: Path, project: Project, tracked: "TrackedModel") -> Iterator[str]:
+    """Format the commands that can be run after a training."""
+    at = ("--project", path)
+    if tracked.champion not in (None, tracked.version):
+        yield command_line("leadscore", "models", "compare", "champion", tracked.version, *at)
+        yield command_line("leadscore", "models", "changes", tracked.version, *at)
+        yield command_line("leadscore", "models", "promote", tracked.version, *at)
+    if tracked.champion is not None:
+        leads = project.folder / Path(expand_variables(project.leads.source)).expanduser()
+        if leads.is_file():
+            yield command_line("leadscore", "score", leads, "-o", "scored.csv", *at)
+        build = command_line("leadscore", "build", *at)
+        yield f"{build} && {command_line('leadscore', 'serve', *at)}"
+    if not tracked.tracking_uri.startswith("http"):
+        yield command_line("mlflow", "ui", "--backend-store-uri", tracked.tracking_uri)
+
+
 def _facts(trained: "Trained", tracked: "TrackedModel", store_tag: str | None) -> dict[str, Any]:
     card = trained.scorer.card
     return {
@@ -120,10 +144,5 @@ def _standing(tracked: "TrackedModel") -> str:
         reasons = "".join(f"\n  {gate.number} {gate.name}: {gate.evidence}" for gate in failed)
         said += f"there is no champion yet. {tracked.refusal}{reasons}"
     else:
-        said += (
-            f"the champion is still version {tracked.champion}.\n"
-            f"  {as_typed()} models compare champion {tracked.version}\n"
-            f"  {as_typed()} models changes {tracked.version}\n"
-            f"  {as_typed()} models promote {tracked.version}"
-        )
+        said += f"the champion is still version {tracked.champion}."
     return escape(said)

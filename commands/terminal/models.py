@@ -48,8 +48,7 @@ def versions_table(rows: Sequence[Row]) -> RenderableType:
             *("" if value is None else f"{value:.4f}" for value in metrics),
             row["digest"][:SHORT_DIGEST],
         )
-    said = "Figures are about each version's own test leads; to compare two on the same leads: "
-    return Group(table, f"{said}leadscore models compare A B")
+    return Group(table, "The figures are those of each version's own test leads.")
 
 
 def history_table(rows: Sequence[Row]) -> RenderableType:
