@@ -21,8 +21,6 @@ model was boosted trees: there was no estimator.json, and the grades could not b
 import hashlib
 import json
 import math
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +30,7 @@ import msgspec
 import numpy as np
 
 from crm.errors import ArtifactError
+from crm.files import whole_folder
 from crm.times import NOT_A_TIME
 from features.pipeline import FeaturePipeline
 from models.calibration import Calibration
@@ -147,23 +146,13 @@ def save_artifact(
         contents["booster.txt"] = scorer.estimator.trees.text.encode()
     manifest = _manifest(contents, FORMAT)
     try:
-        _write_whole(contents | {MANIFEST: _dump(manifest)}, folder)
+        with whole_folder(folder) as work:
+            for name, content in (contents | {MANIFEST: _dump(manifest)}).items():
+                (work / name).write_bytes(content)
+            work.chmod(0o755)
     except OSError as error:
         raise ArtifactError(f"The model cannot be saved in {folder}: {error.strerror}.") from None
     return str(manifest["model"])
-
-
-def _write_whole(contents: Mapping[str, bytes], folder: Path) -> None:
-    """Write beside the folder and move there at the end, or leave no trace."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".saving-"))
-    try:
-        for name, content in contents.items():
-            (work / name).write_bytes(content)
-        work.chmod(0o755)
-        work.rename(folder)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
 
 
 def load_artifact(folder: Path) -> LoadedModel:

@@ -2,7 +2,6 @@
 
 import csv
 import datetime
-import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import pyarrow.parquet
 
 from crm.cells import harmless, text_column
 from crm.errors import SchemaError, SourceError
+from crm.files import whole_file
 from crm.project import TableKeys
 from crm.sources.source import iter_table, name_of
 from models.scorer import LeadScorer
@@ -140,23 +140,15 @@ def _compare_columns(scorer: LeadScorer, columns: list[str], source: str) -> Bat
 @contextmanager
 def _whole_file(target: Path, n_reasons: int) -> Iterator[Write]:
     """Write beside the target and move there at the end, or leave no trace."""
+    is_csv = target.suffix.lower() == ".csv"
     try:
-        with tempfile.NamedTemporaryFile(
-            dir=target.parent, prefix=f".{target.name}-", delete=False
-        ) as opened:
-            work = Path(opened.name)
-    except OSError as error:
-        raise SourceError(f"{target} cannot be written: {error.strerror}.") from None
-    try:
-        is_csv = target.suffix.lower() == ".csv"
-        with _csv_writer(work) if is_csv else _parquet_writer(work, n_reasons) as write:
+        with (
+            whole_file(target, mode=0o644) as work,
+            _csv_writer(work) if is_csv else _parquet_writer(work, n_reasons) as write,
+        ):
             yield write
-        work.chmod(0o644)
-        work.replace(target)
     except OSError as error:
-        raise SourceError(f"{target} cannot be written: {error}.") from None
-    finally:
-        work.unlink(missing_ok=True)
+        raise SourceError(f"{target} cannot be written: {error.strerror or error}.") from None
 
 
 @contextmanager

@@ -320,15 +320,22 @@ def test_an_export_is_read_back_as_the_ledger_is(
     assert texts(again.leads["more"]) == ["", "3"]
 
 
-def test_a_failed_export_leaves_what_was_there(ledger: Ledger, tmp_path: Path) -> None:
+def test_a_failed_export_leaves_what_was_there(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     target = tmp_path / "leads.csv"
     target.write_text("before")
     with pytest.raises(ConfigError, match=r"ending in \.csv or \.parquet"):
         export_table(ledger, "leads", tmp_path / "leads.xlsx")
-    (tmp_path / ".leads.csv-part").mkdir()
-    with pytest.raises(SourceError, match="cannot be written"):
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(SourceError, match=r"cannot be written: No space left on device\."):
         export_table(ledger, "leads", target)
     assert target.read_text() == "before"
+    assert not list(tmp_path.glob(".leads.csv-*"))
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import pyarrow.parquet
 
 from crm.cells import cell_text
 from crm.errors import ConfigError, SourceError
+from crm.files import whole_file
 from crm.ledger.ledger import Ledger
 
 EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
@@ -111,19 +112,17 @@ def export_table(
     if kind == "leads":
         taken = {*columns, *columns.values()}
         attributes = [name for name in ledger.attribute_names() if name not in taken]
-    work = target.with_name(f".{target.name}-part")
     count = 0
     try:
-        with _writer(work, suffix, columns, attributes) as write:
+        with (
+            whole_file(target) as work,
+            _writer(work, suffix, columns, attributes) as write,
+        ):
             for rows in ledger.newest_leads() if kind == "leads" else ledger.rows(kind):
                 write(rows)
                 count += len(rows)
-        work.replace(target)
     except OSError as error:
         raise SourceError(f"{target} cannot be written: {error.strerror or error}.") from None
-    finally:
-        if work.is_file():
-            work.unlink()
     return count
 
 

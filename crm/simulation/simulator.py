@@ -5,7 +5,6 @@ effects in `crm.simulation.effects` by `crm.simulation.world`, so a model can be
 the probability it tries to find.
 """
 
-import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import fields
@@ -16,6 +15,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from crm.errors import ConfigError
+from crm.files import whole_files
 from crm.simulation.world import HORIZON_DAYS, Simulation, chunks
 
 _MARK = "SIMULATED by leadscore: no company, person or result in this folder is real."
@@ -60,6 +60,7 @@ def simulate(
 
     Examples
     --------
+    >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     files = simulate(Simulation(leads=500), Path(folder))
     ...     header = files["truth"].read_text().splitlines()[0]
@@ -73,7 +74,8 @@ def simulate(
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder} is a file. Expected a folder. Choose another name.")
     files = {table: f"{table}.{file_format}" for table in _TABLES}
-    # README.txt goes first and the project file last: half a move can be told, and repeated.
+    # README.txt is moved first and the project file last. After a crash between them, the folder
+    # is known as a simulation and can be written again.
     names = ["README.txt", *files.values(), "leadscore.toml"]
     former = _former_simulation(folder)
     foreign = [name for name in names if (folder / name).exists() and name not in former]
@@ -83,14 +85,12 @@ def simulate(
             "Expected an empty folder or a former simulation. Choose another folder."
         )
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".simulating-", dir=folder) as made:
-        paths = {table: Path(made, name) for table, name in files.items()}
+    with whole_files(folder, names) as made:
+        paths = {table: made / name for table, name in files.items()}
         _write_tables(settings, paths, on_chunk or (lambda done, total: None))
-        Path(made, "README.txt").write_text(_readme(settings, names), encoding="utf-8")
+        (made / "README.txt").write_text(_readme(settings, names), encoding="utf-8")
         project = _PROJECT.format(mark=_MARK, ext=file_format)
-        Path(made, "leadscore.toml").write_text(project, encoding="utf-8")
-        for name in names:
-            Path(made, name).replace(folder / name)
+        (made / "leadscore.toml").write_text(project, encoding="utf-8")
     for name in former - set(names):
         (folder / name).unlink(missing_ok=True)
     return {table: folder / name for table, name in files.items()}

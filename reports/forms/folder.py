@@ -3,14 +3,13 @@
 import datetime
 import json
 import re
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from crm.errors import SourceError
+from crm.files import whole_folder
 from reports.content import Report
 from reports.forms.csv import csv_of
 from reports.forms.drawings import draw
@@ -78,17 +77,13 @@ def write_report(report: Report, folder: Path, *, at: datetime.datetime) -> Writ
     check_folder(folder)
     folder = folder.resolve()
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as work:
-            made = Path(work) / "new"
-            made.mkdir()
+        with whole_folder(folder, replaces=True) as made:
             _write_all(report, made, at.isoformat(timespec="seconds"))
             files = {
                 path.relative_to(made).as_posix(): path.stat().st_size
                 for path in sorted(made.rglob("*"))
                 if path.is_file()
             }
-            _replace(folder, made, Path(work) / "old")
     except OSError as error:
         raise SourceError(
             f"The report cannot be written to {folder}: {error.strerror or error}."
@@ -186,20 +181,6 @@ def _write_all(report: Report, folder: Path, at: str) -> None:
         (folder / name).write_bytes(text.encode("utf-8", errors="replace"))
     for name, drawing in drawings.items():
         (folder / "pictures" / f"{name}.png").write_bytes(drawing.png)
-
-
-def _replace(folder: Path, made: Path, old: Path) -> None:
-    """Put what was made where the folder is; if that fails, what was there is there again."""
-    if folder.exists():
-        folder.rename(old)
-    try:
-        made.rename(folder)
-    except OSError:
-        if old.exists():
-            old.rename(folder)
-        raise
-    if old.exists():
-        shutil.rmtree(old, ignore_errors=True)
 
 
 def _check_names(report: Report) -> None:

@@ -4,11 +4,11 @@ import datetime
 import hashlib
 import itertools
 import json
-import os
 import re
 from pathlib import Path
 
 from crm.errors import SourceError
+from crm.files import whole_file
 from reports.content import Report
 from reports.forms.about import about_of
 from reports.forms.cells import written
@@ -74,9 +74,8 @@ def share(report: Report, folder: Path, who: str, at: datetime.datetime) -> Path
         texts[folder / INDEX] = _renewed(folder / INDEX, BEGIN % b"", _index(listed), b"")
         folder.mkdir(parents=True, exist_ok=True)
         for path, content in texts.items():
-            beside = path.with_name(f".{path.name}.new")
-            beside.write_bytes(content)
-            os.replace(beside, path)
+            with whole_file(path) as work:
+                work.write_bytes(content)
     except OSError as error:
         raise SourceError(
             f"The takeaways cannot be written to {folder}: {error.strerror or error}."

@@ -8,13 +8,13 @@ import json
 import os
 import re
 import shutil
-import tempfile
 from pathlib import Path
 
 import bentoml
 from bentoml.exceptions import BentoMLException, NotFound
 
 from crm.errors import ArtifactError, ServiceError
+from crm.files import whole_file
 from models.artifact import load_artifact
 from serving.served_model import ServedModel
 from serving.settings import home_folder
@@ -48,13 +48,9 @@ def promote_in_store(artifact: Path, name: str, version: str) -> str:
     pointer = champion_file(name)
     try:
         pointer.parent.mkdir(parents=True, exist_ok=True)
-        handle, made = tempfile.mkstemp(dir=pointer.parent, prefix=".champion-")
-        with open(handle, "w", encoding="utf-8") as file:
-            json.dump({"name": name, "version": version, "tag": tag}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(made, 0o644)  # the service may be run by another user than the one who promotes
-        os.replace(made, pointer)
+        # The service may run as another user than the one who promotes: all may read the file.
+        with whole_file(pointer, mode=0o644, is_synced=True) as work:
+            work.write_text(json.dumps({"name": name, "version": version, "tag": tag}))
     except OSError as error:
         raise ServiceError(
             f"The champion cannot be named in {pointer}: {error.strerror}. The services go on "

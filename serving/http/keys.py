@@ -10,10 +10,8 @@ import hashlib
 import hmac
 import json
 import logging
-import os
 import re
 import secrets
-import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from enum import IntEnum
@@ -22,6 +20,7 @@ from pathlib import Path
 import filelock
 
 from crm.errors import ConfigError
+from crm.files import whole_file
 
 KEY = re.compile(r"ls_([0-9a-f]{8})_[A-Za-z0-9_-]{43}")
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,60}")
@@ -154,16 +153,8 @@ def _changing(path: Path) -> Iterator[list[ApiKey]]:
         with filelock.FileLock(f"{path}.lock", mode=0o600):
             keys = read_keys(path)
             yield keys
-            handle, made = tempfile.mkstemp(dir=path.parent, prefix=".keys-")  # its mode is 0600
-            try:
-                with open(handle, "w", encoding="utf-8") as file:
-                    json.dump({"keys": [asdict(key) for key in keys]}, file, indent=1)
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.replace(made, path)
-            except BaseException:
-                os.unlink(made)
-                raise
+            with whole_file(path, mode=0o600, is_synced=True) as work:
+                work.write_text(json.dumps({"keys": [asdict(key) for key in keys]}, indent=1))
     except OSError as error:
         raise ConfigError(f"The API keys in {path} cannot be kept: {error.strerror}.") from None
 

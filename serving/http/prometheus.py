@@ -16,6 +16,8 @@ from pathlib import Path
 import msgspec
 import psutil
 
+from crm.files import whole_file
+
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 LE = (*(f"{bound:g}" for bound in BUCKETS), "+Inf")
 QUEUED = ".queued"  # how a file ends that says how many scores wait
@@ -137,9 +139,8 @@ def exposition(workers: Iterable[Series]) -> str:
 
 def publish(folder: Path, series: Series) -> None:
     """Leave this process's counts where the other workers find them."""
-    made = folder / f".{os.getpid()}"
-    made.write_bytes(msgspec.json.encode(series))
-    os.replace(made, folder / f"{os.getpid()}.json")
+    with whole_file(folder / f"{os.getpid()}.json") as work:
+        work.write_bytes(msgspec.json.encode(series))
 
 
 def published(folder: Path) -> list[Series]:
