@@ -10,7 +10,8 @@ from rich.markup import escape
 
 from commands.console import JsonOption, ProjectOption, show
 from crm.errors import ConfigError
-from crm.project import LEDGER_URL, PROJECT_FILE, Project, load_project, nearest
+from crm.project import LEDGER_URL, PROJECT_FILE, Project, load_project
+from crm.suggest import nearest
 
 if TYPE_CHECKING:
     from crm.ledger.ledger import Ledger

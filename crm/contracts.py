@@ -15,8 +15,9 @@ import pandas as pd
 from crm.arrays import Ints
 from crm.cells import number_column, text_column, text_series
 from crm.errors import SchemaError
-from crm.project import Project, TableKeys, nearest
+from crm.project import Project, TableKeys
 from crm.sources.source import name_of
+from crm.suggest import nearest
 from crm.times import parse_times
 
 

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from crm.cells import cell_text, read_column
 from crm.contracts import CONTRACTS, shape_table
 from crm.errors import SchemaError
-from crm.project import LearnKeys, OutcomesKeys, Project, nearest
+from crm.project import LearnKeys, OutcomesKeys, Project
 from crm.sources.source import name_of
+from crm.suggest import nearest
 from crm.times import TIME_DTYPE
 
 UNDECLARED: Final = "undeclared"

@@ -5,11 +5,10 @@ product reads TOML, and every key that it accepts is read by something.
 """
 
 import dataclasses
-import difflib
 import os
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_type_hints
@@ -18,6 +17,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from crm.errors import ConfigError
+from crm.suggest import nearest
 
 PROJECT_FILE = "leadscore.toml"
 LEDGER_URL = "LEADSCORE_LEDGER_URL"
@@ -233,7 +233,7 @@ def load_project(path: Path) -> Project:
     Raises
     ------
     ConfigError
-        If the file is missing, is no TOML, has an unknown key, or a value is out of range.
+        If the file is missing, is not valid TOML, has an unknown key, or a value is out of range.
 
     Examples
     --------
@@ -327,26 +327,6 @@ def expand_variables(text: str) -> str:
     return re.sub(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", value_of, text)
 
 
-def nearest(name: str, known: Sequence[str]) -> str:
-    """Say which known name may have been meant.
-
-    Examples
-    --------
-    >>> nearest("LeadSource", ["Lead Source", "City"])
-    'Did you mean `Lead Source`?'
-    >>> nearest("zzz", ["Lead Source", "City"])
-    'Known are: Lead Source, City.'
-    """
-    folded = {candidate.casefold(): candidate for candidate in known}
-    match = difflib.get_close_matches(name.casefold(), list(folded), n=1, cutoff=0.6)
-    if match:
-        return f"Did you mean `{folded[match[0]]}`?"
-    if not known:
-        return "There is none at all."
-    listed = ", ".join(known[:12]) + (", …" if len(known) > 12 else "")
-    return f"Known are: {listed}."
-
-
 def _refuse_unknown_keys(file: str, raw: Mapping[str, Any]) -> None:
     sections = get_type_hints(_File)
     for section, content in raw.items():
@@ -408,67 +388,80 @@ def _in_toml_words(message: str) -> str:
 
 
 def _check_sense(file: str, keys: _File) -> None:
-    from crm.cells import cell_text  # pandas comes with it, and `leadscore --help` needs none
-
+    """Check what no single key can show: that the keys agree with each other."""
     for name in ("leads", "activities", "stages", "outcomes"):
-        table: TableKeys | None = getattr(keys, name)
-        if table is None:
-            continue
-        is_database = (
-            "://" in table.source
-            or table.source.startswith("${")
-            and (table.table is not None or table.query is not None)
+        _check_source(file, name, getattr(keys, name))
+    _check_outcomes(file, keys)
+    _check_outcome_values(file, keys.learn)
+    _check_columns(file, keys)
+
+
+def _check_source(file: str, name: str, table: TableKeys | None) -> None:
+    if table is None:
+        return
+    has_table_or_query = table.table is not None or table.query is not None
+    is_database = "://" in table.source or (table.source.startswith("${") and has_table_or_query)
+    if is_database and (table.table is None) == (table.query is None):
+        raise ConfigError(
+            f"{file}: [{name}] reads from a database and needs `table` or `query`, not both."
         )
-        if is_database and (table.table is None) == (table.query is None):
-            raise ConfigError(
-                f"{file}: [{name}] reads from a database and needs `table` or `query`, not both."
-            )
-        if not is_database and (table.table or table.query):
-            raise ConfigError(
-                f"{file}: [{name}] has `table` or `query`, but its source is a file. "
-                "Give a database URL as `source`, or take the key out."
-            )
+    if not is_database and (table.table or table.query):
+        raise ConfigError(
+            f"{file}: [{name}] has `table` or `query`, but its source is a file. "
+            "Give a database URL as `source`, or remove the key."
+        )
+
+
+def _check_outcomes(file: str, keys: _File) -> None:
     if keys.outcomes is not None and keys.leads.outcome is not None:
         raise ConfigError(
             f"{file}: outcomes are named twice, in [outcomes] and as [leads] outcome. Keep one."
         )
-    has_ledger = _ledger_url(keys.ledger) is not None
-    if keys.leads.source == LEDGER and not has_ledger:
+    if _ledger_url(keys.ledger) is not None:
+        return
+    if keys.leads.source == LEDGER:
         raise ConfigError(
             f'{file}: [leads] source = "{LEDGER}", but no ledger is named. '
             f"Add [ledger] url, or set {LEDGER_URL}."
         )
-    if keys.outcomes is None and keys.leads.outcome is None and not has_ledger:
+    if keys.outcomes is None and keys.leads.outcome is None:
         raise ConfigError(
             f"{file}: no outcomes are named. "
             "Add a section [outcomes], or name the column with [leads] outcome."
         )
-    declared = (*keys.learn.won, *keys.learn.lost, *keys.learn.open)
-    if any(cell_text(value) is None for value in declared):
+
+
+def _check_outcome_values(file: str, learn: LearnKeys) -> None:
+    from crm.cells import cell_text  # it imports pandas, which `leadscore --help` does not need
+
+    texts = [cell_text(value) for value in (*learn.won, *learn.lost, *learn.open)]
+    if None in texts:
         raise ConfigError(
             f"{file}: [learn] won, lost or open lists an empty value. An empty cell always "
             "means still open; write another value into the export where it means lost."
         )
-    spoken = [str(cell_text(value)).casefold() for value in declared]
-    twice = sorted({value for value in spoken if spoken.count(value) > 1})
-    if twice:
+    folded = [str(text).casefold() for text in texts]
+    repeated = sorted({text for text in folded if folded.count(text) > 1})
+    if repeated:
         raise ConfigError(
-            f"{file}: [learn] declares {twice} more than once among won, lost and open."
+            f"{file}: [learn] declares {repeated} more than once among won, lost and open."
         )
-    unknown = set(keys.columns.allow_sensitive) - set(keys.columns.sensitive)
-    if unknown:
+
+
+def _check_columns(file: str, keys: _File) -> None:
+    columns, learn = keys.columns, keys.learn
+    unlisted = sorted(set(columns.allow_sensitive) - set(columns.sensitive))
+    if unlisted:
         raise ConfigError(
-            f"{file}: [columns] allow_sensitive names {sorted(unknown)}, "
+            f"{file}: [columns] allow_sensitive names {unlisted}, "
             "which `sensitive` does not list. List them there too."
         )
-    both = set(keys.columns.known_later) & set(keys.columns.known_in_time)
-    if both:
-        raise ConfigError(
-            f"{file}: [columns] {sorted(both)} cannot be both known_later and known_in_time."
-        )
-    turning = set(keys.learn.rising) & set(keys.learn.falling)
-    if turning:
-        raise ConfigError(f"{file}: [learn] {sorted(turning)} cannot be both rising and falling.")
-    kinds = set(keys.columns.number) & set(keys.columns.category)
-    if kinds:
-        raise ConfigError(f"{file}: [columns] {sorted(kinds)} cannot be both number and category.")
+    opposites = (
+        ("columns", "known_later", columns.known_later, "known_in_time", columns.known_in_time),
+        ("learn", "rising", learn.rising, "falling", learn.falling),
+        ("columns", "number", columns.number, "category", columns.category),
+    )
+    for section, key, names, opposite, opposite_names in opposites:
+        both = sorted(set(names) & set(opposite_names))
+        if both:
+            raise ConfigError(f"{file}: [{section}] {both} cannot be both {key} and {opposite}.")

@@ -16,8 +16,9 @@ from crm.errors import ConfigError, SchemaError
 from crm.ledger.ledger import Ledger
 from crm.ledger.records import events_table, project_ledger, with_events, with_leads
 from crm.outcomes import declared_only, flat_outcomes, settle, undeclared
-from crm.project import LEDGER, Project, TableKeys, nearest
+from crm.project import LEDGER, Project, TableKeys
 from crm.sources.source import name_of, read_table
+from crm.suggest import nearest
 from crm.times import parse_times
 
 

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from crm.errors import ConfigError
-from crm.project import PROJECT_FILE, TableKeys, expand_variables, load_project, nearest
+from crm.project import PROJECT_FILE, TableKeys, expand_variables, load_project
 
 WHOLE = """
 [project]
@@ -268,19 +268,6 @@ def test_a_variable_that_is_not_set(monkeypatch):
 def test_a_variable_may_hold_a_database(load):
     project = load(WHOLE.replace('"leads.csv"', '"${CRM_URL}"\ntable = "leads"'))
     assert project.leads.table == "leads"
-
-
-@pytest.mark.parametrize(
-    ("name", "known", "hint"),
-    [
-        ("lead source", ["Lead Source", "City"], "Did you mean `Lead Source`?"),
-        ("zzz", ["Lead Source", "City"], "Known are: Lead Source, City."),
-        ("zzz", [f"c{i}" for i in range(13)], ", c11, …."),
-        ("zzz", [], "There is none at all."),
-    ],
-)
-def test_the_nearest_name(name, known, hint):
-    assert nearest(name, known).endswith(hint)
 
 
 def test_table_keys_can_be_compared():

@@ -57,7 +57,7 @@ def test_a_missing_file_names_its_nearest_sibling(read, tmp_path):
 
 
 def test_a_missing_file_beside_nothing(tmp_path):
-    with pytest.raises(SourceError, match=r"There is no file .*leads\.csv\. There is none at all"):
+    with pytest.raises(SourceError, match=r"There is no file .*leads\.csv\. There are none"):
         read_table(TableKeys(source="leads.csv"), tmp_path)
 
 

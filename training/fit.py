@@ -8,8 +8,9 @@ import numpy as np
 
 from crm.arrays import Floats
 from crm.errors import ConfigError, LearningError
-from crm.project import Project, nearest
+from crm.project import Project
 from crm.records import Records
+from crm.suggest import nearest
 from crm.times import DAY
 from features.fitting import fit_pipeline, training_matrix
 from features.moments import Moments

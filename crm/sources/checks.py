@@ -11,7 +11,7 @@ import pandas as pd
 
 from crm.cells import MAX_CELL_CHARACTERS
 from crm.errors import SchemaError, SourceError
-from crm.project import nearest
+from crm.suggest import nearest
 
 MAX_NAME_CHARACTERS = 1_000
 # What is no part of a name where it stands at its ends: a byte order mark, and all white space.

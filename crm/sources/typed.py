@@ -15,8 +15,9 @@ import sqlalchemy
 from sqlalchemy.exc import SQLAlchemyError
 
 from crm.errors import ConfigError, SourceError
-from crm.project import TableKeys, nearest
+from crm.project import TableKeys
 from crm.sources.checks import check_file, check_header
+from crm.suggest import nearest
 
 PANDAS_INDEX = "__index_level_"  # what pandas calls an index without a name
 

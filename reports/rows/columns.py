@@ -5,7 +5,8 @@ import re
 import pandas as pd
 
 from crm.errors import ConfigError
-from crm.project import Project, nearest
+from crm.project import Project
+from crm.suggest import nearest
 from crm.text import words_of
 from features.fitting import role_columns
 

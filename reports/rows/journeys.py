@@ -8,8 +8,9 @@ import pandas as pd
 
 from crm.arrays import Codes, Ints
 from crm.errors import ConfigError
-from crm.project import Project, nearest
+from crm.project import Project
 from crm.records import Records
+from crm.suggest import nearest
 from crm.times import microseconds
 from features.events import NEVER, places
 from features.stages import StageFeatures, StageLog, fit_stages

@@ -15,8 +15,9 @@ import pandas as pd
 from crm.arrays import Bools, Floats, Ints, Objects
 from crm.cells import cell_text, read_column
 from crm.errors import ConfigError, LearningError
-from crm.project import Project, nearest
+from crm.project import Project
 from crm.records import Records
+from crm.suggest import nearest
 from crm.times import DAY, NOT_A_TIME, TIME_DTYPE, microseconds
 from features.events import NEVER, places
 from features.groups import Groups, groups_of_column

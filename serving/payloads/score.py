@@ -9,8 +9,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from crm.cells import cell_text
-from crm.project import nearest
 from crm.sources.checks import MAX_NAME_CHARACTERS, column_name
+from crm.suggest import nearest
 from crm.times import NOT_A_TIME
 from features.times import cell_time
 from models.scorer import LeadCells

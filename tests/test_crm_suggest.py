@@ -1,0 +1,19 @@
+import pytest
+
+from crm.suggest import nearest
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "hint"),
+    [
+        ("lead source", ["Lead Source", "City"], "Did you mean `Lead Source`?"),
+        ("zzz", ["Lead Source", "City"], "Known are: Lead Source, City."),
+        ("zzz", [f"c{i}" for i in range(12)], "c10, c11."),
+        ("zzz", [f"c{i}" for i in range(13)], ", c11, …."),
+        ("zzz", [], "There are none."),
+    ],
+)
+def test_nearest_suggests_one_name_or_lists_the_known_ones(
+    name: str, known: list[str], hint: str
+) -> None:
+    assert nearest(name, known).endswith(hint)
