@@ -1,4 +1,4 @@
-# What people and CI run. Everything is set up in .venv from requirements.lock at first use.
+# The commands for people and CI. The first one installs requirements.lock in .venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,8 +7,8 @@ PEERS := .venv-bench
 PEERS_READY := $(PEERS)/ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-# The machine should have nothing else to do while a benchmark runs.
-.PHONY: demo test coverage bench bench-quality bench-report bench-serving fuzz check serve docs lock
+# Run benchmarks on a machine that does nothing else.
+.PHONY: demo test coverage bench bench-quality bench-report bench-serving fuzz check serve docs lock help
 .DEFAULT_GOAL := demo
 
 $(READY): requirements.lock pyproject.toml
@@ -21,57 +21,61 @@ $(READY): requirements.lock pyproject.toml
 	@$(BIN)/pip check
 	@touch $(READY)
 
-demo: $(READY)  ## the whole thing on a simulated CRM
+demo: $(READY)  ## train, report, pack and serve on a simulated CRM
 	@$(BIN)/leadscore demo
 
 TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --numprocesses logical --maxprocesses 4 \
   --dist loadfile
 
-test: $(READY)  ## the tests, doctests included
+test: $(READY)  ## the tests, with doctests
 	$(TESTS)
 
-coverage: $(READY)  ## the lines that the tests do not reach; takes twice as long
+coverage: $(READY)  ## the lines that the tests do not run; takes twice as long
 	$(TESTS) --cov --cov-report=term:skip-covered
 
-bench: $(READY)  ## speed and memory against named peers
+bench: $(READY)  ## speed and memory, compared with other packages
 	$(BIN)/python benchmarks/bench_features.py
 	$(BIN)/python benchmarks/bench_reasons.py
 
 $(PEERS_READY): benchmarks/requirements-peers.txt
-	@echo "Setting up $(PEERS), which only the benchmark of quality needs …"
+	@echo "Setting up $(PEERS) for the benchmark of quality …"
 	@$(PYTHON) -m venv $(PEERS)
 	@$(PEERS)/bin/pip install --quiet --requirement $<
 	@touch $@
 
-bench-quality: $(READY) $(PEERS_READY)  ## how good the scores are beside named peers, on public data
+bench-quality: $(READY) $(PEERS_READY)  ## quality of the scores, compared with other packages, on public data
 	$(BIN)/python benchmarks/bench_quality.py
 
-fuzz: $(READY)  ## 10,000 generated requests against the contract, and 100,000 that are no HTTP or no JSON
+fuzz: $(READY)  ## 10,000 generated requests against the contract, 100,000 malformed ones
 	CONTRACT_CASES=10000 $(BIN)/python -m pytest tests/test_serving_contract.py -q -k breaks
 	$(BIN)/python benchmarks/fault_malformed.py
 
-bench-report: $(READY)  ## a report of a million leads against its limits of time, memory and size
+bench-report: $(READY)  ## a report of a million leads: time, memory and size within their limits
 	$(BIN)/python benchmarks/bench_report.py
 
-bench-serving: $(READY)  ## the service beside what others write, under load; needs wrk
+bench-serving: $(READY)  ## the service under load, compared with other servers; needs wrk
 	$(BIN)/python benchmarks/bench_serving.py
 
-check: $(READY)  ## lint, format, types, import rules, and that pyproject and lock agree
+check: $(READY)  ## lint, format, types, import rules, and the installed packages
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pip check
 
-serve: $(READY)  ## the demo's service, until it is stopped
+serve: $(READY)  ## the demo's service, until you stop it
 	BENTOML_HOME=demo/bentoml $(BIN)/leadscore serve --project demo/crm
 
 docs: $(READY)  ## the pages that are generated from the code
+	$(BIN)/typer leadscore.py utils docs --name leadscore --title Commands --output docs/commands.md
 	$(BIN)/python -c 'from features.dictionary import data_dictionary; print(data_dictionary(), end="")' \
 	  > docs/data-dictionary.md
 	$(BIN)/python -c 'from reports.metrics import metrics_page; print(metrics_page(), end="")' > docs/metrics.md
 
-lock: $(READY)  ## newest versions that resolve together, with hashes and without addresses
+help:  ## the targets
+	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST)
+
+lock: $(READY)  ## the newest versions that work together, with hashes, without host names
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-annotate --no-header --no-strip-extras \
 	  --upgrade --quiet --output-file requirements.lock

@@ -1,17 +1,23 @@
 """The house rules that no linter knows."""
 
 import ast
+import dataclasses
 import importlib
 import importlib.metadata
 import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
+import msgspec
 import pytest
+import typer
 
-from crm import errors
+import leadscore
+from crm import errors, project
 from crm.project import PROJECT_FILE
 from features.dictionary import data_dictionary
 from reports.metrics import metrics_page
@@ -89,10 +95,85 @@ def test_every_error_stands_in_the_tree_of_the_module_docstring() -> None:
     assert [name for name in kinds if name not in tree] == []
 
 
-def test_every_setting_is_documented() -> None:
-    readme = (HERE / "README.md").read_text()
-    variables = [PREFIX + name.upper() for name in Settings.__dataclass_fields__]
-    assert [variable for variable in variables if variable not in readme] == []
+def documented_defaults(page: str) -> dict[str, dict[str, str]]:
+    """Read the tables of a page: the default of each name, by section."""
+    sections: dict[str, dict[str, str]] = {"": {}}
+    section = ""
+    for line in (HERE / "docs" / page).read_text().splitlines():
+        if line.startswith("## "):
+            section = line.removeprefix("## ").strip("[]")
+            sections[section] = {}
+        elif row := re.match(r"\| `(\w+)` \| ([^|]+) \|", line):
+            sections[section][row[1]] = row[2].strip("` ")
+    return sections
+
+
+def test_every_setting_is_documented_with_its_default() -> None:
+    def shown(default: object) -> str:
+        words = {True: "on", False: "off", "": "empty"}
+        return words[default] if isinstance(default, bool | str) else str(default)
+
+    in_code = {
+        PREFIX + setting.name.upper(): shown(setting.default)
+        for setting in dataclasses.fields(Settings)
+    }
+    in_docs = documented_defaults("settings.md")[""]
+    others = {"MLFLOW_TRACKING_URI", "BENTOML_HOME"}
+    assert set(in_docs) - set(in_code) == others
+    assert {name: in_docs.get(name) for name in in_code} == in_code
+
+
+def test_every_key_of_the_project_file_is_documented() -> None:
+    in_docs = {name: set(rows) for name, rows in documented_defaults("project-file.md").items()}
+    shared = in_docs.pop("Every table")
+    in_code = {section: set(keys) for section, keys in project_keys().items()}
+    for table in ("leads", "activities", "stages", "outcomes"):
+        assert shared <= in_code[table]
+        in_code[table] -= shared
+    in_code["report"] -= {"targets"}
+    assert {section: keys for section, keys in in_docs.items() if section} == in_code
+
+
+def project_keys() -> dict[str, list[str]]:
+    """List the keys of each section of a project file."""
+    sections: dict[str, list[str]] = {}
+
+    def add(section: str, kind: msgspec.inspect.Type) -> None:
+        kinds = kind.types if isinstance(kind, msgspec.inspect.UnionType) else (kind,)
+        for struct in kinds:
+            if isinstance(struct, msgspec.inspect.StructType):
+                sections[section] = [key.encode_name for key in struct.fields]
+                for key in struct.fields:
+                    add(f"{section}.{key.encode_name}".lstrip("."), key.type)
+
+    add("", msgspec.inspect.type_info(project._File))
+    del sections[""]
+    return sections
+
+
+def test_every_command_and_option_has_help() -> None:
+    def without_help(command: click.Command, path: str) -> Iterator[str]:
+        if not command.help:
+            yield path
+        for parameter in command.params:
+            if parameter.name != "help" and not getattr(parameter, "help", None):
+                yield f"{path} {parameter.name}"
+        for name, nested in getattr(command, "commands", {}).items():
+            yield from without_help(nested, f"{path} {name}")
+
+    command = typer.main.get_command(leadscore.app)
+    assert len(command.commands) > 10
+    assert list(without_help(command, "leadscore")) == []
+
+
+def test_the_page_of_commands_is_current() -> None:
+    docs = ["-m", "typer", "leadscore.py", "utils", "docs"]
+    arguments = [*docs, "--name", "leadscore", "--title", "Commands"]
+    made = subprocess.run(
+        [sys.executable, *arguments], cwd=HERE, capture_output=True, text=True, check=True
+    )
+    page = (HERE / "docs" / "commands.md").read_text()
+    assert made.stdout.strip() == page.strip(), "run `make docs`"
 
 
 def test_every_folder_and_module_of_a_room_is_in_the_map() -> None:
