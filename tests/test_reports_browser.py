@@ -20,6 +20,7 @@ from reports.content import Report
 from reports.forms.folder import write_report
 from reports.forms.html import MOST_ROWS
 from reports.report import build_report
+from tests.fonts import only_font
 from tests.made_reports import HOSTILE, hostile_report, made_report
 
 HERE = Path(__file__).resolve().parent
@@ -73,7 +74,7 @@ def visit(driver: Path, tmp_path_factory: pytest.TempPathFactory) -> Visit:
         command = ["node", str(driver), str(folder), str(screenshots), shutil.which("chromium")]
         done = subprocess.run(command, capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, done.stderr[-3000:]
-        return json.loads(done.stdout)
+        return json.loads(done.stdout) | {"folder": str(folder)}
 
     return seen
 
@@ -141,6 +142,29 @@ def test_every_chart_is_drawn_at_both_widths(seen):
         assert figure["marks"] > 3, (where, figure)
         assert figure["still"] == 1, (where, figure)
         assert figure["wide"] <= (390 if where.endswith("phone") else 1280), (where, figure)
+
+
+@pytest.mark.parametrize("name", ["made", "simulated"])
+def test_layout_is_the_same_with_narrow_and_wide_fonts(
+    request: pytest.FixtureRequest, driver: Path, tmp_path: Path, name: str
+) -> None:
+    folder = request.getfixturevalue(name)["folder"]
+    command = ["node", str(driver.with_name("layout.mjs")), folder, shutil.which("chromium")]
+    layouts = []
+    for width in (0.8, 1.4):
+        (tmp_path / str(width)).mkdir()
+        fonts = os.environ | only_font(tmp_path / str(width), width)
+        done = subprocess.run(command, env=fonts, capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0, done.stderr[-3000:]
+        layouts.append(json.loads(done.stdout))
+    narrow, wide = layouts
+    assert narrow == wide
+    assert set(wide) == {"390", "1280"}
+    for width, charts in wide.items():
+        assert len(charts) >= 4
+        for chart in charts:
+            assert chart["right"] <= int(width), chart["id"]
+            assert chart["cut"] == [], chart["id"]
 
 
 def test_charts_answer_to_the_pointer_in_texts_only(seen):

@@ -1,10 +1,14 @@
 """A report in its forms: whole or not at all, every number in each, and names that stay names."""
 
+import base64
 import csv
 import datetime
 import io
 import json
+import os
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -13,6 +17,7 @@ import altair as alt
 import pandas as pd
 import pytest
 from markdown_it import MarkdownIt
+from PIL import Image, ImageChops
 
 from crm.cells import FORMULA
 from crm.errors import SourceError
@@ -23,6 +28,7 @@ from reports.forms.drawings import INHERITED, draw
 from reports.forms.folder import check_folder, read_previous, write_report
 from reports.forms.html import MOST_BYTES, html_of, sheet_of
 from reports.forms.markdown import escaped, pages_of
+from tests.fonts import only_font
 from tests.made_reports import COLUMNS, HOSTILE, SOURCES, bars, hostile_report, made_report
 
 AT = datetime.datetime(2026, 11, 24, 7, tzinfo=datetime.UTC)
@@ -280,6 +286,38 @@ def test_one_drawing_makes_the_picture_and_the_chart(made):
         assert picture.read_bytes().startswith(b"\x89PNG")
     ids = re.findall(r' id="([^"]+)"', page)
     assert len(ids) == len(set(ids))
+
+
+DRAW = """
+import base64, json
+from reports.forms.drawings import draw
+from tests.made_reports import made_report
+drawings = draw(made_report())
+print(json.dumps({k: [d.svg, base64.b64encode(d.png).decode()] for k, d in drawings.items()}))
+"""
+
+
+def test_pictures_are_the_same_with_wide_fonts(tmp_path: Path) -> None:
+    environment = os.environ | only_font(tmp_path, 1.4)
+    done = subprocess.run(
+        [sys.executable, "-c", DRAW], env=environment, capture_output=True, check=True, timeout=300
+    )
+    drawings = draw(made_report())
+    assert json.loads(done.stdout) == {
+        name: [drawing.svg, base64.b64encode(drawing.png).decode()]
+        for name, drawing in drawings.items()
+    }
+
+
+def test_no_label_reaches_the_edge_of_a_picture(made: Path) -> None:
+    pictures = list((made / "pictures").glob("*.png"))
+    assert len(pictures) == 4
+    for path in pictures:
+        with Image.open(path) as image:
+            inked = ImageChops.invert(image.convert("L")).getbbox()
+            assert inked is not None
+            left, top, right, bottom = inked
+            assert min(left, top, image.width - right, image.height - bottom) >= 3, path.name
 
 
 def test_a_page_is_at_most_3_mb_however_much_its_charts_hold():

@@ -11,6 +11,7 @@ import altair as alt
 import vl_convert
 
 from reports.content import Figure, Report
+from reports.forms.fonts import register_font
 from reports.forms.html_page import untitled
 from reports.text import NO_BREAK, printable
 
@@ -78,6 +79,7 @@ def draw(report: Report) -> dict[str, Drawing]:
 
 
 def _drawing(figure: Figure) -> Drawing:
+    register_font()
     with alt.data_transformers.enable("default", max_rows=None):
         chart: dict[str, Any] = _harmless(untitled(figure.chart).to_dict())
     chart.setdefault("config", {})["aria"] = False  # the page says in one text what is to be seen

@@ -14,9 +14,10 @@ from typing import Any
 
 import altair as alt
 
+from reports.forms.fonts import FAMILY, font_faces, register_font
 from reports.text import MOST_PROSE, printable, visible
 
-_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+_FONT = f"'{FAMILY}', system-ui, sans-serif"
 
 
 class Html(str):
@@ -36,6 +37,7 @@ class Picture:
 
 def picture_of(chart: alt.Chart | alt.LayerChart) -> Picture:
     """Draw a chart; its title becomes text, which wraps on a narrow screen."""
+    register_font()
     title = chart.title
     file = io.StringIO()
     untitled(chart).save(file, format="svg")
@@ -46,7 +48,7 @@ def untitled(chart: Any) -> Any:
     """Give a chart in the page's letters and without its title, which stands beside it."""
     bare = chart.copy(deep=True)
     bare.title = alt.Undefined
-    bare = bare.configure(font="sans-serif").configure_axis(
+    bare = bare.configure(font=f"{FAMILY}, sans-serif").configure_axis(
         labelFontSize=14, titleFontSize=14, titleFontWeight="normal", labelFlush=False
     )
     return bare.configure_legend(labelFontSize=14).configure_view(stroke=None)
@@ -216,8 +218,9 @@ def whole(title: str, style: str, body: Html, early: str = "", late: str = "") -
     scripts = [script for script in (early, late) if script]
     allowed = " ".join(f"'sha256-{_sha256(script)}'" for script in scripts)
     policy = "default-src 'none'; base-uri 'none'; form-action 'none'; "
-    policy += "style-src 'unsafe-inline'; img-src data:"
+    policy += "style-src 'unsafe-inline'; img-src data:; font-src data:"
     policy += f"; script-src {allowed}" if allowed else ""
+    style = f"{font_faces()}\n{style}"
     before, after = (f"<script>{script}</script>" if script else "" for script in (early, late))
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -271,7 +274,7 @@ dd {{ margin: 0; font-weight: 500; }}
 figure {{ margin: 1rem 0; }}
 figcaption strong, figcaption span {{ display: block; }}
 figcaption span {{ font-size: .88rem; margin-bottom: .4rem; }}
-figure svg {{ max-width: 100%; height: auto; display: block; }}
+figure svg {{ max-width: 100%; height: auto; display: block; overflow: visible; }}
 .scroll {{ overflow-x: auto; margin: 1rem 0; }}
 table {{ border-collapse: collapse; width: 100%; font-size: .93rem; line-height: 1.35;
   font-variant-numeric: tabular-nums; }}

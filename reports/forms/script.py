@@ -87,22 +87,37 @@ function fitted(specification, room) {
   return specification;
 }
 
+// Returns by how many pixels the widest text of a chart goes beyond the right edge of its box.
+function overhang(box) {
+  const edge = box.getBoundingClientRect().right;
+  const texts = Array.from(box.querySelectorAll("svg text"));
+  const beyond = texts.map((text) => text.getBoundingClientRect().right - edge);
+  return Math.ceil(Math.max(0, ...beyond));
+}
+
 async function drawChart(figure) {
   const room = Math.floor(figure.clientWidth);
   if (!room || figure.dataset.room === String(room)) return;
   figure.dataset.room = String(room);
   const box = figure.querySelector(".live");
   const text = figure.querySelector("script[type='application/json']").textContent;
+  const options = {
+    ast: true, actions: false, renderer: "svg", mode: "vega-lite", tooltip: tell, loader,
+  };
   try {
-    const old = figure.view;
-    const drawn = await vegaEmbed(box, fitted(JSON.parse(text), room), {
-      ast: true, actions: false, renderer: "svg", mode: "vega-lite", tooltip: tell, loader,
-    });
-    if (old) old.finalize();
-    figure.view = drawn;
+    await document.fonts.ready; // Vega measures its texts in the font of the page
+    if (figure.view) figure.view.finalize();
+    const specification = fitted(JSON.parse(text), room);
+    figure.view = await vegaEmbed(box, specification, options);
+    figure.classList.add("is-live");
+    const beyond = specification.padding ? overhang(box) : 0;
+    if (beyond) {
+      figure.view.finalize();
+      specification.padding.right += beyond;
+      figure.view = await vegaEmbed(box, specification, options);
+    }
     box.querySelector("svg").setAttribute("aria-hidden", "true");
     figure.read = -1;
-    figure.classList.add("is-live");
   } catch (error) {
     console.error("The chart " + figure.id + " stays a picture.", error);
   }

@@ -1,0 +1,57 @@
+// Opens a written report in Chromium at two widths and measures its charts.
+//   node layout.mjs REPORT_FOLDER [CHROMIUM]
+// Prints one JSON object: for each width, the measures of each chart.
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { chromium } from "playwright-core";
+
+const [folder, executablePath = "/usr/bin/chromium"] = process.argv.slice(2);
+const address = pathToFileURL(join(folder, "index.html")).href;
+const browser = await chromium.launch({
+  executablePath,
+  args: ["--no-sandbox", "--disable-background-networking", "--disable-gpu"],
+});
+const measures = {};
+for (const width of [390, 1280]) {
+  const context = await browser.newContext({ viewport: { width, height: 900 }, offline: true });
+  const page = await context.newPage();
+  await page.goto(address);
+  // All pages below each other, each still picture measured before its chart replaces it.
+  await page.evaluate(() => document.documentElement.classList.remove("paged"));
+  measures[width] = await page.evaluate(async () => {
+    await document.fonts.ready;
+    const charts = [];
+    for (const figure of document.querySelectorAll("figure")) {
+      const still = figure.querySelector(".still svg");
+      const frame = still?.getBoundingClientRect();
+      const cut = Array.from(still?.querySelectorAll("text") ?? []).filter((text) => {
+        const box = text.getBoundingClientRect();
+        return box.width && (box.left < frame.left - 1 || box.right > frame.right + 1);
+      });
+      charts.push({ id: figure.id, cut: cut.map((text) => text.textContent) });
+    }
+    return charts;
+  });
+  for (const chart of measures[width]) {
+    const figure = page.locator(`[id="${chart.id}"]`);
+    await figure.scrollIntoViewIfNeeded();
+    await page.waitForFunction(
+      (id) => document.getElementById(id).querySelector(".live svg[aria-hidden]"),
+      chart.id,
+    );
+    chart.parts = await figure.evaluate((element) => {
+      const left = element.getBoundingClientRect().left;
+      const round = (value) => Math.round(10 * value) / 10;
+      return Array.from(element.querySelectorAll(".live svg, .live svg text"), (part) => {
+        const box = part.getBoundingClientRect();
+        return [part.tagName === "text" ? part.textContent : "", round(box.left - left), round(box.width)];
+      });
+    });
+    chart.right = await figure.evaluate((element) =>
+      Math.max(...Array.from(element.querySelectorAll(".live svg, .live svg text"), (part) =>
+        part.getBoundingClientRect().right)));
+  }
+  await context.close();
+}
+await browser.close();
+console.log(JSON.stringify(measures));
