@@ -34,7 +34,7 @@ def export_ledger(
 ) -> None:
     """Write the ledger's tables as files that `train` and `score` can read."""
     from crm.ledger.export import TABLES, export_table
-    from features.fitting import role_columns
+    from crm.project import role_columns
 
     for name in tables or ():
         if name not in TABLES:

@@ -1,12 +1,11 @@
-"""The contracts of the four tables: what each must look like, and the checks that it does.
+"""Checks tables against their declarations in `crm.tables`.
 
-A table is brought into the product's own column names and types, and checked. All failures
-of a table come in one message; if there is one, nothing is kept.
+A table is brought into the product's own column names and types, and checked. One message names
+all failures of a table; if there is one, nothing of the table is used.
 """
 
 import reprlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,46 +17,8 @@ from crm.errors import SchemaError
 from crm.project import Project, TableKeys
 from crm.sources.source import name_of
 from crm.suggest import nearest
+from crm.tables import TABLES, DeclaredColumn
 from crm.times import parse_times
-
-
-@dataclass(frozen=True)
-class Role:
-    """One column of a contract: its name, what it holds, and whether it must be there."""
-
-    name: str
-    kind: str  # "id" | "text" | "time" | "number"
-    required: bool = False
-    nullable: bool = False
-
-
-CONTRACTS: dict[str, tuple[Role, ...]] = {
-    "leads": (
-        Role("lead_id", "id"),
-        Role("created_at", "time"),
-    ),
-    "activities": (
-        Role("lead_id", "id", required=True),
-        Role("type", "text", required=True),
-        Role("occurred_at", "time", required=True),
-        Role("activity_id", "text", nullable=True),
-        Role("content", "text", nullable=True),
-        Role("channel", "text", nullable=True),
-        Role("value", "number", nullable=True),
-    ),
-    "stages": (
-        Role("lead_id", "id", required=True),
-        Role("stage", "text", required=True),
-        Role("entered_at", "time", required=True),
-    ),
-    "outcomes": (
-        Role("lead_id", "id", required=True),
-        Role("outcome", "text", required=True, nullable=True),
-        Role("closed_at", "time", nullable=True),
-        Role("amount", "number", nullable=True),
-        Role("reason", "text", nullable=True),
-    ),
-}
 
 
 def shape_leads(table: pd.DataFrame, project: Project, notes: list[str]) -> pd.DataFrame:
@@ -72,7 +33,7 @@ def shape_leads(table: pd.DataFrame, project: Project, notes: list[str]) -> pd.D
         table = table.assign(lead_id=[f"row-{i}" for i in range(1, len(table) + 1)])
         notes.append("leads: no id column is named, so leads are numbered as they stand.")
     shaped = shape_table(table, "leads", keys, notes)
-    roles = {getattr(keys, role.name) or role.name for role in CONTRACTS["leads"]}
+    roles = {keys.column_of(role.name) or role.name for role in TABLES["leads"].file_columns}
     attributes = table[[column for column in table.columns if column not in roles]]
     clash = sorted(set(attributes.columns) & set(shaped.columns))
     if clash:
@@ -88,7 +49,7 @@ def shape_leads(table: pd.DataFrame, project: Project, notes: list[str]) -> pd.D
 
 def has_ids(table: pd.DataFrame, project: Project) -> bool:
     """Tell whether a raw leads table has a column that names its leads."""
-    return project.leads.lead_id is not None or "lead_id" in table.columns
+    return project.leads.column_of("lead_id") is not None or "lead_id" in table.columns
 
 
 def shape_table(table: pd.DataFrame, name: str, keys: TableKeys, notes: list[str]) -> pd.DataFrame:
@@ -141,11 +102,11 @@ def shape_table(table: pd.DataFrame, name: str, keys: TableKeys, notes: list[str
 
 def _find_roles(
     table: pd.DataFrame, name: str, keys: TableKeys
-) -> tuple[dict[Role, str], list[str]]:
+) -> tuple[dict[DeclaredColumn, str], list[str]]:
     columns = list(table.columns)
     found, problems = {}, []
-    for role in CONTRACTS[name]:
-        wanted = getattr(keys, role.name, None)
+    for role in TABLES[name].file_columns:
+        wanted = keys.column_of(role.name)
         column = wanted or role.name
         if column in columns:
             found[role] = column
@@ -161,7 +122,7 @@ def _find_roles(
 
 
 def _contract_failures(
-    raw: pd.DataFrame, shaped: pd.DataFrame, name: str, found: dict[Role, str]
+    raw: pd.DataFrame, shaped: pd.DataFrame, name: str, found: dict[DeclaredColumn, str]
 ) -> Iterator[str]:
     """Check the shaped table with pandera and say each failure in one sentence."""
     import pandera.pandas as pandera  # a second to import, and never needed to score a request
@@ -179,7 +140,7 @@ def _contract_failures(
         )
         checks[role.name] = pandera.Column(
             nullable=role.nullable,
-            unique=name == "leads" and role.kind == "id",
+            unique=name == "leads" and role.name == "lead_id",
             checks=[parsed] if role.kind in ("time", "number") else [],
         )
     try:
@@ -196,7 +157,7 @@ def _contract_failures(
 
 
 def _failure_sentence(
-    check: str, role: Role, column: str, raw: pd.DataFrame, positions: Ints
+    check: str, role: DeclaredColumn, column: str, raw: pd.DataFrame, positions: Ints
 ) -> str:
     where = f"{len(positions):,} of {len(raw):,} rows (row {first_few(positions + 1)})"
     examples = first_few(raw[column].iloc[positions[:3]].tolist())

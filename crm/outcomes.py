@@ -9,11 +9,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from crm.cells import cell_text, read_column
-from crm.contracts import CONTRACTS, shape_table
+from crm.contracts import shape_table
 from crm.errors import SchemaError
-from crm.project import LearnKeys, OutcomesKeys, Project
+from crm.project import TABLE_KEYS, LearnKeys, Project
 from crm.sources.source import name_of
 from crm.suggest import nearest
+from crm.tables import TABLES
 from crm.times import TIME_DTYPE
 
 UNDECLARED: Final = "undeclared"
@@ -26,8 +27,8 @@ def flat_outcomes(
     keys = project.leads
     named = {
         role.name: column
-        for role in CONTRACTS["outcomes"]
-        if role.name != "lead_id" and (column := getattr(keys, role.name)) is not None
+        for role in TABLES["outcomes"].file_columns[1:]
+        if (column := keys.column_of(role.name)) is not None
     }
     missing = [column for column in named.values() if column not in raw.columns]
     if missing:
@@ -39,7 +40,7 @@ def flat_outcomes(
             ],
         )
     flat = raw[list(dict.fromkeys(named.values()))].assign(lead_id=lead_id.to_numpy())
-    roles = OutcomesKeys(
+    roles = TABLE_KEYS["outcomes"](
         source=keys.source,
         table=keys.table,
         query=keys.query,
@@ -64,13 +65,16 @@ def settle(outcomes: pd.DataFrame, learn: LearnKeys, subject: str) -> pd.DataFra
         raise SchemaError(subject, [undeclared(outcomes[is_stray])])
     outcomes = outcomes.assign(outcome=settled)
     outcomes = outcomes[outcomes["outcome"].isin(["won", "lost"])]
-    absent: dict[str, Any] = {
-        "closed_at": pd.Series(pd.NaT, index=outcomes.index, dtype=TIME_DTYPE),
-        "amount": np.nan,
-        "reason": None,
+    columns = TABLES["outcomes"].file_columns
+    missing: dict[str, Any] = {
+        "time": pd.Series(pd.NaT, index=outcomes.index, dtype=TIME_DTYPE),
+        "number": np.nan,
+        "text": None,
     }
-    outcomes = outcomes.assign(**{k: v for k, v in absent.items() if k not in outcomes})
-    return outcomes.reset_index(drop=True)[[role.name for role in CONTRACTS["outcomes"]]]
+    outcomes = outcomes.assign(
+        **{role.name: missing[role.kind] for role in columns if role.name not in outcomes}
+    )
+    return outcomes.reset_index(drop=True)[[role.name for role in columns]]
 
 
 def undeclared(outcomes: pd.DataFrame) -> str:

@@ -11,13 +11,15 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_type_hints
+from typing import Annotated, Any, Final, cast
 
 import msgspec
 from msgspec import Meta, Struct, field
+from msgspec.structs import fields
 
 from crm.errors import ConfigError
 from crm.suggest import nearest
+from crm.tables import TABLES, DeclaredTable
 
 PROJECT_FILE = "leadscore.toml"
 LEDGER_URL = "LEADSCORE_LEDGER_URL"
@@ -41,7 +43,10 @@ class ProjectKeys(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TableKeys(Struct, frozen=True, forbid_unknown_fields=True):
-    """What every table may say of where and how it is stored."""
+    """The keys that every table has: where it is and how it is stored.
+
+    The keys that name the columns are derived from `crm.tables`; `column_of` reads them.
+    """
 
     source: str
     table: str | None = None
@@ -51,45 +56,28 @@ class TableKeys(Struct, frozen=True, forbid_unknown_fields=True):
     decimal: OneCharacter = "."
     timezone: str = "UTC"
     time_format: str | None = None
-    lead_id: str | None = None
+
+    def column_of(self, role: str) -> str | None:
+        """Return the name of the column that plays a role; None if the keys do not name it."""
+        named: str | None = getattr(self, role, None)
+        return named
 
 
-class LeadsKeys(TableKeys, frozen=True, forbid_unknown_fields=True):
-    """`[leads]`; a flat export names its outcome column here as well."""
-
-    created_at: str | None = None
-    order: str | None = None
-    outcome: str | None = None
-    closed_at: str | None = None
-    amount: str | None = None
-    reason: str | None = None
-
-
-class ActivitiesKeys(TableKeys, frozen=True, forbid_unknown_fields=True):
-    """`[activities]`: what leads did and what was done with them."""
-
-    type: str | None = None
-    occurred_at: str | None = None
-    activity_id: str | None = None
-    content: str | None = None
-    channel: str | None = None
-    value: str | None = None
+def _table_keys(table: DeclaredTable) -> type[TableKeys]:
+    roles = [column.name for column in table.file_columns]
+    if table.name == "leads":  # a flat export has its outcomes in the same table
+        roles += ["order", *(column.name for column in TABLES["outcomes"].file_columns[1:])]
+    keys = msgspec.defstruct(
+        f"{table.name.title()}Keys",
+        [(role, str | None, None) for role in roles],
+        bases=(TableKeys,),
+        frozen=True,
+        forbid_unknown_fields=True,
+    )
+    return cast(type[TableKeys], keys)
 
 
-class StagesKeys(TableKeys, frozen=True, forbid_unknown_fields=True):
-    """`[stages]`: the funnel."""
-
-    stage: str | None = None
-    entered_at: str | None = None
-
-
-class OutcomesKeys(TableKeys, frozen=True, forbid_unknown_fields=True):
-    """`[outcomes]`: how it ended."""
-
-    outcome: str | None = None
-    closed_at: str | None = None
-    amount: str | None = None
-    reason: str | None = None
+TABLE_KEYS: Final = {name: _table_keys(table) for name, table in TABLES.items()}
 
 
 class LedgerKeys(Struct, frozen=True, forbid_unknown_fields=True):
@@ -162,17 +150,20 @@ class ReportKeys(Struct, frozen=True, forbid_unknown_fields=True):
     targets: TargetKeys = field(default_factory=TargetKeys)
 
 
-class _File(Struct, frozen=True, forbid_unknown_fields=True):
+class _Settings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The sections of the project file that are not tables."""
+
     project: ProjectKeys
-    leads: LeadsKeys
     learn: LearnKeys
-    activities: ActivitiesKeys | None = None
-    stages: StagesKeys | None = None
-    outcomes: OutcomesKeys | None = None
     ledger: LedgerKeys = field(default_factory=LedgerKeys)
     columns: ColumnsKeys = field(default_factory=ColumnsKeys)
     scale: ScaleKeys = field(default_factory=ScaleKeys)
     report: ReportKeys = field(default_factory=ReportKeys)
+
+
+_TABLE_SECTIONS: Final = msgspec.defstruct(
+    "_TableSections", [(name, keys | None, None) for name, keys in TABLE_KEYS.items()]
+)
 
 
 @dataclass(frozen=True)
@@ -202,10 +193,10 @@ class Project:
     text: str
     name: str
     simulated: bool
-    leads: LeadsKeys
-    activities: ActivitiesKeys | None
-    stages: StagesKeys | None
-    outcomes: OutcomesKeys | None
+    leads: TableKeys
+    activities: TableKeys | None
+    stages: TableKeys | None
+    outcomes: TableKeys | None
     learn: LearnKeys
     columns: ColumnsKeys
     scale: ScaleKeys = ScaleKeys()
@@ -273,25 +264,47 @@ def load_project(path: Path) -> Project:
         raise ConfigError(f"{path.name} is not valid TOML: {error}.") from None
     _refuse_unknown_keys(path.name, raw)
     try:
-        keys = msgspec.convert(raw, _File)
+        tables: Any = msgspec.convert(
+            {name: content for name, content in raw.items() if name in TABLES}, _TABLE_SECTIONS
+        )
+        settings = msgspec.convert(
+            {name: content for name, content in raw.items() if name not in TABLES}, _Settings
+        )
     except msgspec.ValidationError as error:
         raise ConfigError(f"{path.name}: {_in_toml_words(str(error))}.") from None
-    _check_sense(path.name, keys)
-    return Project(
+    project = Project(
         path=path.resolve(),
         text=text,
-        name=keys.project.name,
-        simulated=keys.project.simulated,
-        leads=keys.leads,
-        activities=keys.activities,
-        stages=keys.stages,
-        outcomes=keys.outcomes,
-        learn=keys.learn,
-        columns=keys.columns,
-        scale=keys.scale,
-        report=keys.report,
-        ledger_url=_ledger_url(keys.ledger),
+        name=settings.project.name,
+        simulated=settings.project.simulated,
+        leads=tables.leads,
+        activities=tables.activities,
+        stages=tables.stages,
+        outcomes=tables.outcomes,
+        learn=settings.learn,
+        columns=settings.columns,
+        scale=settings.scale,
+        report=settings.report,
+        ledger_url=_ledger_url(settings.ledger),
     )
+    _check_sense(path.name, project)
+    return project
+
+
+def role_columns(project: Project) -> dict[str, str]:
+    """Return the columns of the leads table that play a role and so are not attributes, by role.
+
+    They have the CRM's own names, as a caller sends them and a file has them.
+    """
+    keys = project.leads
+    columns = {
+        "lead_id": keys.column_of("lead_id") or "lead_id",
+        "created_at": keys.column_of("created_at") or "created_at",
+        "order": None if keys.column_of("order") == "rows" else keys.column_of("order"),
+    }
+    for column in TABLES["outcomes"].file_columns[1:]:
+        columns[column.name] = keys.column_of(column.name)
+    return {role: name for role, name in columns.items() if name is not None}
 
 
 def expand_variables(text: str) -> str:
@@ -328,7 +341,7 @@ def expand_variables(text: str) -> str:
 
 
 def _refuse_unknown_keys(file: str, raw: Mapping[str, Any]) -> None:
-    sections = get_type_hints(_File)
+    sections = {**{key.name: key.type for key in fields(_Settings)}, **TABLE_KEYS}
     for section, content in raw.items():
         if section not in sections:
             raise ConfigError(
@@ -338,7 +351,7 @@ def _refuse_unknown_keys(file: str, raw: Mapping[str, Any]) -> None:
             raise ConfigError(
                 f"{file}: `{section}` must be a section, [{section}], not a single value."
             )
-        known = _keys_of(sections[section])
+        known = [key.name for key in fields(sections[section])]
         for key in content:
             if key not in known:
                 raise ConfigError(
@@ -351,15 +364,6 @@ def _refuse_unknown_keys(file: str, raw: Mapping[str, Any]) -> None:
 
 def _ledger_url(keys: LedgerKeys) -> str | None:
     return expand_variables(keys.url) if keys.url else os.environ.get(LEDGER_URL)
-
-
-def _keys_of(hint: Any) -> list[str]:
-    struct = next(
-        kind
-        for kind in (hint, *get_args(hint))
-        if isinstance(kind, type) and kind is not type(None)
-    )
-    return list(get_type_hints(struct))
 
 
 _KINDS = {
@@ -387,13 +391,13 @@ def _in_toml_words(message: str) -> str:
     return f"[{section}] {key}: {what}" if key else f"[{section}]: {what}"
 
 
-def _check_sense(file: str, keys: _File) -> None:
+def _check_sense(file: str, project: Project) -> None:
     """Check what no single key can show: that the keys agree with each other."""
-    for name in ("leads", "activities", "stages", "outcomes"):
-        _check_source(file, name, getattr(keys, name))
-    _check_outcomes(file, keys)
-    _check_outcome_values(file, keys.learn)
-    _check_columns(file, keys)
+    for name in TABLES:
+        _check_source(file, name, getattr(project, name))
+    _check_outcomes(file, project)
+    _check_outcome_values(file, project.learn)
+    _check_columns(file, project)
 
 
 def _check_source(file: str, name: str, table: TableKeys | None) -> None:
@@ -412,19 +416,19 @@ def _check_source(file: str, name: str, table: TableKeys | None) -> None:
         )
 
 
-def _check_outcomes(file: str, keys: _File) -> None:
-    if keys.outcomes is not None and keys.leads.outcome is not None:
+def _check_outcomes(file: str, project: Project) -> None:
+    if project.outcomes is not None and project.leads.column_of("outcome") is not None:
         raise ConfigError(
             f"{file}: outcomes are named twice, in [outcomes] and as [leads] outcome. Keep one."
         )
-    if _ledger_url(keys.ledger) is not None:
+    if project.ledger_url is not None:
         return
-    if keys.leads.source == LEDGER:
+    if project.leads.source == LEDGER:
         raise ConfigError(
             f'{file}: [leads] source = "{LEDGER}", but no ledger is named. '
             f"Add [ledger] url, or set {LEDGER_URL}."
         )
-    if keys.outcomes is None and keys.leads.outcome is None:
+    if project.outcomes is None and project.leads.column_of("outcome") is None:
         raise ConfigError(
             f"{file}: no outcomes are named. "
             "Add a section [outcomes], or name the column with [leads] outcome."
@@ -448,8 +452,8 @@ def _check_outcome_values(file: str, learn: LearnKeys) -> None:
         )
 
 
-def _check_columns(file: str, keys: _File) -> None:
-    columns, learn = keys.columns, keys.learn
+def _check_columns(file: str, project: Project) -> None:
+    columns, learn = project.columns, project.learn
     unlisted = sorted(set(columns.allow_sensitive) - set(columns.sensitive))
     if unlisted:
         raise ConfigError(

@@ -148,7 +148,11 @@ def _read_leads(
             leads, leads_raw = _without(left_out, leads, leads_raw)
     if project.outcomes is not None:
         outcomes = _shape(project.outcomes, "outcomes", project, notes)
-    elif leads is not None and leads_raw is not None and project.leads.outcome is not None:
+    elif (
+        leads is not None
+        and leads_raw is not None
+        and project.leads.column_of("outcome") is not None
+    ):
         outcomes = flat_outcomes(leads_raw, leads["lead_id"], project, notes)
     if ledger is not None:
         held, stray = declared_only(events_table(ledger, "outcomes"), project.learn)
@@ -271,7 +275,7 @@ def _of_known_leads(
 def _in_order_of_time(
     raw: pd.DataFrame | None, leads: pd.DataFrame, project: Project
 ) -> tuple[pd.DataFrame, bool]:
-    order = project.leads.order
+    order = project.leads.column_of("order")
     if "created_at" in leads:
         return leads.sort_values(["created_at", "lead_id"], ignore_index=True), True
     if order is None or raw is None:
@@ -348,8 +352,8 @@ def _check_outcomes_follow_creation(records: Records, project: Project) -> None:
 def _check_named_columns(project: Project, columns: list[str]) -> None:
     rules = project.columns
     problems = []
-    if project.leads.order not in (None, "rows", *columns):
-        problems.append(f"[leads] order: `{project.leads.order}`.")
+    if project.leads.column_of("order") not in (None, "rows", *columns):
+        problems.append(f"[leads] order: `{project.leads.column_of('order')}`.")
     for key in ("ignore", "known_later", "known_in_time", "sensitive", "number", "category"):
         problems += [
             f"[columns] {key}: `{column}`. {nearest(column, columns)}"

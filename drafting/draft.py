@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from crm.contracts import CONTRACTS
 from crm.project import TableKeys
+from crm.tables import TABLES
 from crm.text import listed, quote
 from crm.times import parse_times
 from drafting.outcome_words import Values, ended_leads, sort_values
@@ -109,7 +109,7 @@ def draft_project(sources: Sequence[str], folder: Path, name: str | None = None)
     ended = ended_leads(leads, roles.get("outcomes"), values, is_whole)
 
     lines = _opening_lines(tables, name or folder.resolve().name)
-    for kind in (kind for kind in CONTRACTS if kind in assigned):
+    for kind in (kind for kind in TABLES if kind in assigned):
         lines += ["", *comment(HEADINGS[kind]), f"[{kind}]"]
         lines += _table_lines(assigned[kind], roles[kind])
         if kind == "leads" and not has_times:
@@ -142,7 +142,7 @@ def _table_lines(table: Table, roles: dict[str, Column]) -> list[str]:
     if "lead_id" not in roles:
         lines.append('# lead_id = "…"  # no id was found: leads are numbered as they stand')
     for role, column in roles.items():
-        lines.append(f"{role} = {quote(column.name)}  # {ROLE_NOTES[role]}")
+        lines.append(f"{role} = {quote(column.name)}  # {ROLE_NOTES.get(role, 'a further column')}")
     return lines
 
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy.stats import rankdata
 
-from crm.contracts import CONTRACTS, Role
 from crm.errors import ConfigError
+from crm.tables import TABLES, DeclaredColumn
 from crm.text import listed, words_of
 from drafting.outcome_words import sort_values
 from drafting.samples import Column, Table
@@ -118,9 +118,9 @@ def assign_tables(tables: Sequence[Table]) -> dict[str, Table]:
     ConfigError
         If no assignment is possible, or two are about as likely.
     """
-    likeness = [{kind: _likeness(t, kind, len(tables)) for kind in CONTRACTS} for t in tables]
+    likeness = [{kind: _likeness(t, kind, len(tables)) for kind in TABLES} for t in tables]
     ranked = []
-    for kinds in itertools.permutations(CONTRACTS, len(tables)):
+    for kinds in itertools.permutations(TABLES, len(tables)):
         scores = [likely[kind] for kind, likely in zip(kinds, likeness, strict=True)]
         if "leads" in kinds and all(scores):
             chosen = dict(zip(kinds, tables, strict=True))
@@ -192,7 +192,7 @@ def _likeness(table: Table, kind: str, files: int) -> float:
         return float(table.kind in (None, kind))
     said = 0.5 * bool(re.search(FILE_HINTS[kind], words_of(table.path.name.partition(".")[0])))
     if kind == "leads":
-        others = max(_share_in_roles(table, other) for other in CONTRACTS if other != "leads")
+        others = max(_share_in_roles(table, other) for other in TABLES if other != "leads")
         rest = said + 1.05 - others
         return rest if rest >= 0.3 and any(column.is_key for column in table.columns) else 0.0
     share = _share_in_roles(table, kind)
@@ -202,7 +202,7 @@ def _likeness(table: Table, kind: str, files: int) -> float:
 def _share_in_roles(table: Table, kind: str) -> float:
     """Share of a file's columns that play a role of a table, 0 if a required one is missing."""
     found = _play(table.columns, kind)
-    if not {role.name for role in CONTRACTS[kind][1:] if role.required} <= set(found):
+    if not {role.name for role in TABLES[kind].file_columns[1:] if role.required} <= set(found):
         return 0.0
     strength = sum(1 - 0.1 * _rank(name, column) for name, column in found.items())
     return strength / max(1, len(table.columns) - 1)
@@ -211,7 +211,7 @@ def _share_in_roles(table: Table, kind: str) -> float:
 def _play(columns: Sequence[Column], kind: str) -> dict[str, Column]:
     """Find the columns for a table's roles, but for the leads' id."""
     found: dict[str, Column] = {}
-    for role in CONTRACTS[kind][1:]:
+    for role in TABLES[kind].file_columns[1:]:
         free = [column for column in columns if column not in found.values()]
         fit = [column for column in free if _can_play(role, column)]
         best = min(fit, key=lambda column: _rank(role.name, column), default=None)
@@ -222,7 +222,9 @@ def _play(columns: Sequence[Column], kind: str) -> dict[str, Column]:
 
 
 def _refuse_missing(table: Table, kind: str, roles: dict[str, Column]) -> None:
-    missing = [role.name for role in CONTRACTS[kind] if role.required and role.name not in roles]
+    missing = [
+        role.name for role in TABLES[kind].file_columns if role.required and role.name not in roles
+    ]
     if missing:
         raise ConfigError(
             f"{table.path.name} cannot be the table of {kind}: no column looks like "
@@ -231,7 +233,7 @@ def _refuse_missing(table: Table, kind: str, roles: dict[str, Column]) -> None:
         )
 
 
-def _can_play(role: Role, column: Column) -> bool:
+def _can_play(role: DeclaredColumn, column: Column) -> bool:
     values = len(column.counts)
     if values == 0 or (column.has_gaps and not role.nullable):
         return False
@@ -253,7 +255,7 @@ def _can_play(role: Role, column: Column) -> bool:
 
 def _rank(role: str, column: Column) -> int:
     """Place of a column's name among those that tell of a role."""
-    patterns = enumerate(ROLE_NAMES[role])
+    patterns = enumerate(ROLE_NAMES.get(role, (f"^{role.replace('_', ' ')}$",)))
     return next((place for place, name in patterns if re.search(name, column.words)), NO_RANK)
 
 

@@ -12,10 +12,10 @@ import pandas as pd
 
 from crm.arrays import Bools
 from crm.cells import number_column, text_column
-from crm.contracts import CONTRACTS
 from crm.errors import SchemaError
 from crm.project import TableKeys
 from crm.sources.source import iter_table
+from crm.tables import TABLES
 from crm.text import words_of
 from crm.times import parse_times
 
@@ -133,7 +133,7 @@ def read_sample(source: str, folder: Path, limit: int) -> Table:
         If the file cannot be read, or has no rows.
     """
     said, _, rest = source.partition("=")
-    kind = said if rest and said in CONTRACTS else None
+    kind = said if rest and said in TABLES else None
     path = Path(os.path.abspath(Path(rest if kind else source).expanduser()))
     home = Path(os.path.abspath(folder))
     written = path.relative_to(home) if path.is_relative_to(home) else path

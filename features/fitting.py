@@ -9,10 +9,10 @@ import pandas as pd
 
 from crm.arrays import Floats, Ints, Labels
 from crm.cells import cell_text, text_column
-from crm.contracts import CONTRACTS
 from crm.errors import LearningError
-from crm.project import Project
+from crm.project import Project, role_columns
 from crm.records import Records
+from crm.tables import TABLES
 from crm.times import MILLISECONDS, NOT_A_TIME, microseconds
 from features.activity import fit_activities
 from features.attributes.attribute import Attribute, CategoryAttribute, LeftOut, fit_attribute
@@ -145,24 +145,6 @@ def folds(label: Labels, lead: Ints, seed: int, n_folds: int) -> Ints:
     return np.asarray(fold_of_lead[np.searchsorted(leads, lead)])
 
 
-def role_columns(project: Project) -> dict[str, str]:
-    """Columns of the leads table that play a role and so are no attributes, by role.
-
-    Named as the CRM names them, which is how a caller or a file to be scored has them.
-    """
-    keys = project.leads
-    named = {
-        "lead_id": keys.lead_id or "lead_id",
-        "created_at": keys.created_at or "created_at",
-        "order": None if keys.order == "rows" else keys.order,
-        "outcome": keys.outcome,
-        "closed_at": keys.closed_at,
-        "amount": keys.amount,
-        "reason": keys.reason,
-    }
-    return {role: column for role, column in named.items() if column is not None}
-
-
 def _fit_column(
     of_leads: pd.Series, of_all: pd.Series, moments: Moments, project: Project
 ) -> "list[Attribute] | LeftOut":
@@ -217,7 +199,7 @@ def _seen(records: Records, name: str, moments: Moments) -> pd.DataFrame:
 
 
 def _attribute_columns(leads: pd.DataFrame, project: Project) -> list[str]:
-    roles = {*role_columns(project).values(), *(role.name for role in CONTRACTS["leads"])}
+    roles = {*role_columns(project).values(), *(column.name for column in TABLES["leads"].columns)}
     return [column for column in leads.columns if column not in roles]
 
 

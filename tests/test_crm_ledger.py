@@ -1,8 +1,6 @@
 """The ledger on both databases: what is added once, what is read back, what is forgotten."""
 
-import asyncio
 import itertools
-import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,8 +12,8 @@ import sqlalchemy as sa
 from crm.errors import ConfigError, LedgerError
 from crm.ledger.ledger import Batch, GivenScore, Ledger, SentLead
 from crm.ledger.schema import EVENTS, SCHEMA_VERSION, metadata
+from crm.ledger.trend import trend
 from crm.times import DAY
-from serving.ledger.calls import LedgerCalls
 
 MakeUrl = Callable[[], str]
 _numbers = itertools.count()
@@ -191,10 +189,8 @@ def test_a_lead_that_is_scored_often_has_the_trend_of_one_that_is_not(ledger: Le
             of_day = [given(lead, 1_000 * day + i, 90, day * DAY + i) for i in range(times - 1)]
             last = given(lead, 1_000 * day + 999, 40 + 2 * day, day * DAY + 5)
             ledger.add_batch(Batch(scores=[*of_day, last]), 0)
-        asked = json.dumps({"lead_id": lead}).encode()
-        answer = asyncio.run(LedgerCalls(ledger).lead(asked))
-        assert answer["trend"] == {"direction": "improving", "points": 8.0}
-        assert len(answer["history"]) == min(7 * times, 50)
+        assert trend(ledger.scores_by_day(lead)) == ("improving", 8.0)
+        assert len(ledger.scores_of(lead)) == min(7 * times, 50)
     assert len(ledger.scores_by_day("often")) == 5
     assert ledger.scores_by_day("never") == []
 

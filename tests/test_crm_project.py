@@ -34,7 +34,7 @@ def load(tmp_path):
 def test_a_whole_file_is_read(load, tmp_path):
     project = load(WHOLE)
     assert (project.name, project.simulated) == ("acme", False)
-    assert project.leads.created_at == "Created"
+    assert project.leads.column_of("created_at") == "Created"
     assert project.outcomes.source == "outcomes.csv"
     assert project.activities is None
     assert project.learn.horizon_days == 30

@@ -90,12 +90,15 @@ def test_tables_and_roles_are_found_whatever_the_files_are_called(tmp_path):
     project, records, _ = drafted(tmp_path, [files[k] for k in ("outcomes", "stages", "leads")])
     assert project.activities is None
     project, records, _ = drafted(tmp_path, list(files.values())[::-1])
-    assert (project.leads.source, project.leads.lead_id) == ("a.csv", "Contact ID")
-    assert project.leads.created_at == "Create Date"
+    assert (project.leads.source, project.leads.column_of("lead_id")) == ("a.csv", "Contact ID")
+    assert project.leads.column_of("created_at") == "Create Date"
     found = project.activities
     assert (found.source, found.type, found.occurred_at) == ("b.csv", "Event Type", "Timestamp")
     assert (found.activity_id, found.content, found.value) == ("Event ID", "Page URL", "Duration")
-    assert (project.stages.stage, project.stages.entered_at) == ("Stage", "Entered")
+    assert (project.stages.column_of("stage"), project.stages.column_of("entered_at")) == (
+        "Stage",
+        "Entered",
+    )
     found = project.outcomes
     assert (found.outcome, found.closed_at) == ("Result", "Close Date")
     assert (found.amount, found.reason) == ("Deal Value", "Loss Reason")
@@ -113,9 +116,12 @@ def test_one_file_holds_leads_and_outcome(tmp_path):
         close_date=[day if i % 2 == 0 else None for i, day in enumerate(days(N, "2024-02-01"))],
     )
     project, records, text = draft_of(tmp_path, leads)
-    assert project.leads.outcome == "converted"
-    assert (project.leads.created_at, project.leads.closed_at) == ("created_on", "close_date")
-    assert project.leads.amount == "deal_amount"
+    assert project.leads.column_of("outcome") == "converted"
+    assert (project.leads.column_of("created_at"), project.leads.column_of("closed_at")) == (
+        "created_on",
+        "close_date",
+    )
+    assert project.leads.column_of("amount") == "deal_amount"
     assert project.learn.horizon_days == 60  # every win came within 31 days
     assert "100% of the wins seen came within 60" in text
     assert project.learn.moments_days == [0]
@@ -160,7 +166,7 @@ def test_a_named_table_decides(tmp_path):
     with pytest.raises(ConfigError, match="not clear which file"):
         draft_project([leads, calls], tmp_path)
     project, records, _ = drafted(tmp_path, [leads, f"activities={calls}"])
-    assert (project.activities.source, project.leads.outcome) == ("y.csv", "status")
+    assert (project.activities.source, project.leads.column_of("outcome")) == ("y.csv", "status")
     assert len(records.activities) == 20
 
 
@@ -238,7 +244,7 @@ def test_outcome_values_are_sorted(tmp_path, values, won, lost, still_open):
 def test_outcome_is_found_by_its_name(tmp_path, name):
     leads = {"id": range(8), "opt_in": ["yes", "no"] * 4, name: ["yes", "no"] * 4}
     project, _, _ = draft_of(tmp_path, leads)
-    assert project.leads.outcome == name
+    assert project.leads.column_of("outcome") == name
 
 
 @pytest.mark.parametrize("values", [["open", "lost"], ["1", "2", "3"], ["red", "green", "blue"]])
@@ -263,7 +269,7 @@ def test_times_are_read_in_common_formats(tmp_path, form, expected, doubtful):
     times = days(N, form=form)[:12] if doubtful else days(N, form=form)
     times = [f"{i:02d}/{i:02d}/2024" for i in range(1, 13)] * 40 if doubtful else times
     project, records, text = draft_of(tmp_path, flat(created=times[:N]))
-    assert project.leads.created_at == "created"
+    assert project.leads.column_of("created_at") == "created"
     assert project.leads.time_format == expected
     assert ('"%m/%d/%Y" fits as well' in text) == doubtful
     assert 'timezone = "UTC"  # times name no zone' in text
@@ -273,7 +279,7 @@ def test_times_are_read_in_common_formats(tmp_path, form, expected, doubtful):
 def test_a_time_with_gaps_or_of_later_is_no_creation(tmp_path):
     gaps = [None, *days(N - 1)]
     project, _, text = draft_of(tmp_path, flat(created=gaps, last_modified=days(N), dob=days(N)))
-    assert project.leads.created_at is None
+    assert project.leads.column_of("created_at") is None
     assert project.columns.known_later == ["last_modified"]
     assert project.columns.sensitive == ["dob"]
     assert '# created_at = "…"' in text
@@ -292,14 +298,14 @@ def test_a_time_with_gaps_or_of_later_is_no_creation(tmp_path):
 )
 def test_a_number_that_runs_with_the_rows_is_the_order(tmp_path, column, order):
     project, records, text = draft_of(tmp_path, flat(n=column))
-    assert project.leads.order == order
+    assert project.leads.column_of("order") == order
     assert records.in_order == (order is not None)
     assert ('# order = "rows"' in text) == (order is None)
 
 
 def test_a_lead_number_is_the_order_in_whatever_order_it_stands(tmp_path):
     project, _, _ = draft_of(tmp_path, flat(**{"Lead Number": np.arange(N) * 7 % N}))
-    assert project.leads.order == "Lead Number"
+    assert project.leads.column_of("order") == "Lead Number"
 
 
 # --- columns
@@ -357,7 +363,7 @@ def test_names_that_tell_of_later_are_suspects(tmp_path):
     names = ["Last Activity", "closedBy", "lost_reason", "conversion page", "lasting", "enclosed"]
     leads = flat(**dict.fromkeys(names, third()))
     project, _, text = draft_of(tmp_path, leads)
-    assert project.leads.reason == "lost_reason"
+    assert project.leads.column_of("reason") == "lost_reason"
     assert project.columns.known_later == ["Last Activity", "closedBy", "conversion page"]
     assert '"last" in its name' in text
 
@@ -443,7 +449,7 @@ def test_hostile_role_and_file_names_do_not_break_out(tmp_path):
     folder.mkdir()
     columns = {'lead "no"\n id': range(6), 'is\n"won"\\': ["yes", "no"] * 3}
     project, records, _ = drafted(folder, write(folder, 'le"a\\ds\n.csv', columns))
-    assert project.leads.lead_id == 'lead "no"\n id'
+    assert project.leads.column_of("lead_id") == 'lead "no"\n id'
     assert project.leads.source == 'le"a\\ds\n.csv'
     assert len(records.outcomes) == 6
 
@@ -520,8 +526,15 @@ def test_simulation_is_drafted_as_its_own_project_says(tmp_path, file_format, se
 def test_xeducation_leaks_are_set_aside(tmp_path):
     project, records, _ = drafted(tmp_path, f"{PUBLIC}/xeducation/Leads.csv")
     own = load_project(Path(__file__).parent.parent / "examples" / "xeducation.toml")
-    assert (project.leads.lead_id, project.leads.order) == ("Prospect ID", "Lead Number")
-    assert (project.leads.outcome, project.learn.won, project.learn.lost) == ("Converted", [1], [0])
+    assert (project.leads.column_of("lead_id"), project.leads.column_of("order")) == (
+        "Prospect ID",
+        "Lead Number",
+    )
+    assert (project.leads.column_of("outcome"), project.learn.won, project.learn.lost) == (
+        "Converted",
+        [1],
+        [0],
+    )
     # Filled during the sales call: suspects, and no false alarms in the strict sense.
     suspects = {
         "What is your current occupation",
@@ -538,7 +551,7 @@ def test_bank_marketing_leak_is_set_aside(tmp_path):
     source = f"{PUBLIC}/bank_marketing/bank-additional-full.csv.gz"
     project, records, text = drafted(tmp_path, source)
     own = load_project(Path(__file__).parent.parent / "examples" / "bank_marketing.toml")
-    assert (project.leads.outcome, project.leads.order) == ("y", None)
+    assert (project.leads.column_of("outcome"), project.leads.column_of("order")) == ("y", None)
     assert '# order = "rows"' in text
     assert project.columns == own.columns
     assert len(records.outcomes) == 41_188
@@ -548,9 +561,18 @@ def test_bank_marketing_leak_is_set_aside(tmp_path):
 def test_bpic2012_tables_are_found(tmp_path):
     sources = sorted(str(path) for path in Path(PUBLIC, "bpic2012").iterdir())
     project, records, text = drafted(tmp_path, sources)
-    assert (project.leads.lead_id, project.leads.created_at) == ("case_id", "registered_at")
-    assert (project.activities.type, project.activities.occurred_at) == ("activity", "occurred_at")
-    assert (project.outcomes.outcome, project.outcomes.closed_at) == ("outcome", "closed_at")
+    assert (project.leads.column_of("lead_id"), project.leads.column_of("created_at")) == (
+        "case_id",
+        "registered_at",
+    )
+    assert (project.activities.column_of("type"), project.activities.column_of("occurred_at")) == (
+        "activity",
+        "occurred_at",
+    )
+    assert (project.outcomes.column_of("outcome"), project.outcomes.column_of("closed_at")) == (
+        "outcome",
+        "closed_at",
+    )
     assert (project.learn.won, project.learn.lost) == (["approved"], ["declined", "cancelled"])
     assert project.columns.known_later == project.columns.ignore == []
     assert "only the first 50,000 rows" in text.replace("\n# ", " ")

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from crm.project import ColumnsKeys, LeadsKeys, LearnKeys, Project, load_project
+from crm.project import ColumnsKeys, LearnKeys, Project, TableKeys, load_project
 from crm.records import Records, read_records
 from crm.simulation.simulator import Simulation, simulate
 from crm.times import NOT_A_TIME, TIME_DTYPE
@@ -76,7 +76,7 @@ class World:
             "",
             "acme",
             False,
-            LeadsKeys(source="leads.csv"),
+            TableKeys(source="leads.csv"),
             None,
             None,
             None,
@@ -547,7 +547,7 @@ def test_dates_are_read_however_they_are_written(cells, expected):
         "",
         "acme",
         False,
-        LeadsKeys(source="leads.csv"),
+        TableKeys(source="leads.csv"),
         None,
         None,
         None,
@@ -566,7 +566,7 @@ def test_other_cells_are_no_dates(cells):
         "",
         "acme",
         False,
-        LeadsKeys(source="l.csv", time_format="%d%m%Y"),
+        TableKeys(source="l.csv", time_format="%d%m%Y"),
         None,
         None,
         None,

@@ -10,9 +10,9 @@ from scipy.special import logit
 
 from crm.arrays import Floats
 from crm.errors import LearningError
-from crm.project import Project
+from crm.project import Project, role_columns
 from crm.records import Records
-from features.fitting import fit_pipeline, role_columns, training_matrix
+from features.fitting import fit_pipeline, training_matrix
 from features.leaks.audit import Audit, Verdict, audit
 from features.moments import Moments, make_moments
 from features.pipeline import FeaturePipeline

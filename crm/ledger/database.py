@@ -24,7 +24,7 @@ from sqlalchemy.exc import (
 )
 
 from crm.errors import ConfigError, LedgerError
-from crm.ledger.schema import SCHEMA_VERSION, VERSION_TABLE, metadata, version
+from crm.ledger.schema import EVENTS, SCHEMA_VERSION, VERSION_TABLE, metadata, version
 
 MIGRATIONS: Final = Path(__file__).resolve().parent / "migrations"
 PATIENCE_SECONDS: Final = 3  # for a connection, for a lock; callers wait 5 seconds at least
@@ -79,16 +79,20 @@ class LedgerDatabase:
         if self._is_prepared:
             return
 
-        def migrated(connection: sa.Connection) -> None:
-            found = _found_version(connection)
-            if found != SCHEMA_VERSION:
-                _migrate(connection, found)
+        def migrate(connection: sa.Connection) -> None:
+            version = _found_version(connection)
+            if version != SCHEMA_VERSION:
+                _migrate(connection, version)
+            for column in _missing_columns(connection):
+                _add_column(connection, column)
 
         with self._faults_told():
             with self.engine.connect() as connection:
-                found = _found_version(connection)
-            if found != SCHEMA_VERSION:
-                self._transaction(migrated, "migrating")
+                is_current = _found_version(connection) == SCHEMA_VERSION and not _missing_columns(
+                    connection
+                )
+            if not is_current:
+                self._transaction(migrate, "migrating")
         self._is_prepared = True
 
     def write(self, work: Callable[[sa.Connection], Found], *, alone: bool = False) -> Found:
@@ -326,6 +330,30 @@ def _migrate(connection: sa.Connection, found: str | None) -> None:
         )
         with environment.begin_transaction():
             environment.run_migrations()
+
+
+def _missing_columns(connection: sa.Connection) -> list[sa.Column[Any]]:
+    """Return the columns of events that `crm.tables` declares and the database lacks."""
+    inspector = sa.inspect(connection)
+    missing: list[sa.Column[Any]] = []
+    for event in EVENTS.values():
+        stored = {column["name"] for column in inspector.get_columns(event.table.name)}
+        missing += [column for column in event.table.columns if column.name not in stored]
+    return missing
+
+
+def _add_column(connection: sa.Connection, column: sa.Column[Any]) -> None:
+    """Add a column that was declared after the tables were created; older rows have no value."""
+    from alembic.operations import Operations  # only here: it takes a while to import
+    from alembic.runtime.migration import MigrationContext
+
+    if not column.nullable:
+        raise ConfigError(
+            f"The ledger's table {column.table.name} has no column {column.name}, and rows that "
+            "are stored already have no value for it. Declare it as optional in crm/tables.py."
+        )
+    operations = Operations(MigrationContext.configure(connection))
+    operations.add_column(column.table.name, sa.Column(column.name, column.type))
 
 
 def _code(error: SQLAlchemyError) -> str:

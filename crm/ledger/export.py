@@ -2,7 +2,7 @@
 
 import csv
 import datetime
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -10,46 +10,22 @@ from typing import Any, Final
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet
+import sqlalchemy as sa
 
 from crm.cells import cell_text
 from crm.errors import ConfigError, SourceError
 from crm.files import whole_file
 from crm.ledger.ledger import Ledger
+from crm.ledger.schema import EVENTS, metadata
 
 EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 FORMATS: Final = ("csv", "parquet")
-TIMES: Final = (
-    "occurred_at",
-    "entered_at",
-    "closed_at",
-    "created_at",
-    "as_of",
-    "recorded_at",
-    "erased_at",
-)
-NUMBERS: Final = ("value", "amount", "probability", "score")
+TIME: Final = pa.timestamp("us", "UTC")
 TABLES: Final = {
     "leads": ("lead_id", "created_at"),
-    "activities": (
-        "lead_id",
-        "activity_id",
-        "type",
-        "occurred_at",
-        "content",
-        "channel",
-        "value",
-        "recorded_at",
-    ),
-    "stages": ("lead_id", "stage_id", "stage", "entered_at", "recorded_at"),
-    "outcomes": (
-        "lead_id",
-        "outcome_id",
-        "outcome",
-        "closed_at",
-        "amount",
-        "reason",
-        "recorded_at",
-    ),
+    **{
+        name: ("lead_id", event.id, *event.content, "recorded_at") for name, event in EVENTS.items()
+    },
     "scores": (
         "lead_id",
         "as_of",
@@ -103,8 +79,7 @@ def export_table(
     SourceError
         If the file cannot be written.
     """
-    suffix = target.suffix.lower()
-    if suffix.lstrip(".") not in FORMATS:
+    if target.suffix.lower().lstrip(".") not in FORMATS:
         raise ConfigError(f"{target.name}: expected a name ending in .csv or .parquet.")
     names = dict(names or {}) if kind == "leads" else {}
     columns = {column: names.get(column, column) for column in TABLES[kind]}
@@ -116,7 +91,7 @@ def export_table(
     try:
         with (
             whole_file(target) as work,
-            _writer(work, suffix, columns, attributes) as write,
+            _writer(target, work, kind, columns, attributes) as write,
         ):
             for rows in ledger.newest_leads() if kind == "leads" else ledger.rows(kind):
                 write(rows)
@@ -128,17 +103,21 @@ def export_table(
 
 @contextmanager
 def _writer(
-    path: Path, suffix: str, columns: Mapping[str, str], attributes: list[str]
+    target: Path, work: Path, kind: str, columns: Mapping[str, str], attributes: list[str]
 ) -> Iterator[Callable[[Rows], None]]:
-    if suffix == ".csv":
-        with path.open("w", encoding="utf-8", newline="") as file:
+    types = {column: _arrow_type(kind, column) for column in columns}
+    if target.suffix.lower() == ".csv":
+        times = {column for column, arrow_type in types.items() if arrow_type == TIME}
+        with work.open("w", encoding="utf-8", newline="") as file:
             out = csv.writer(file)
             out.writerow([*columns.values(), *attributes])
-            yield lambda rows: out.writerows(_texts(row, columns, attributes) for row in rows)
+            yield lambda rows: out.writerows(
+                _texts(row, columns, times, attributes) for row in rows
+            )
         return
-    fields = [pa.field(name, _kind(column)) for column, name in columns.items()]
+    fields = [pa.field(name, types[column]) for column, name in columns.items()]
     schema = pa.schema([*fields, *(pa.field(name, pa.string()) for name in attributes)])
-    with pyarrow.parquet.ParquetWriter(path, schema) as writer:
+    with pyarrow.parquet.ParquetWriter(work, schema) as writer:
 
         def write(rows: Rows) -> None:
             cells = {name: [_cell(row[column]) for row in rows] for column, name in columns.items()}
@@ -149,8 +128,10 @@ def _writer(
         yield write
 
 
-def _texts(row: Mapping[str, Any], columns: Mapping[str, str], attributes: list[str]) -> list[Any]:
-    own = [_time(row[column]) if column in TIMES else _cell(row[column]) for column in columns]
+def _texts(
+    row: Mapping[str, Any], columns: Iterable[str], times: Set[str], attributes: list[str]
+) -> list[Any]:
+    own = [_time(row[column]) if column in times else _cell(row[column]) for column in columns]
     return own + [cell_text(row["attributes"].get(name)) for name in attributes]
 
 
@@ -162,7 +143,8 @@ def _time(time: int | None) -> str | None:
     return None if time is None else (EPOCH + datetime.timedelta(microseconds=time)).isoformat()
 
 
-def _kind(column: str) -> pa.DataType:
-    if column in TIMES:
-        return pa.timestamp("us", "UTC")
-    return pa.float64() if column in NUMBERS else pa.string()
+def _arrow_type(kind: str, column: str) -> pa.DataType:
+    sql_type = metadata.tables[kind].c[column].type
+    if isinstance(sql_type, sa.BigInteger):
+        return TIME
+    return pa.float64() if isinstance(sql_type, sa.Double | sa.Integer) else pa.string()

@@ -4,9 +4,9 @@ Where both know an event, the file's row stays; where both know a lead, the file
 Leads that were erased are left out, of files too.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,17 +15,10 @@ from crm.arrays import Bools, Hashes
 from crm.cells import text_column
 from crm.errors import SchemaError
 from crm.ledger.ledger import Ledger
-from crm.ledger.schema import DERIVED, EVENTS
-from crm.project import Project
+from crm.ledger.schema import DERIVED
+from crm.project import Project, role_columns
+from crm.tables import EVENT_TABLES, DeclaredColumn
 from crm.times import TIME_DTYPE
-
-MATCHED: Final = {  # what makes two rows one, where one of them has no id
-    "activities": ("lead_id", "type", "occurred_at", "content", "channel", "value"),
-    "stages": ("lead_id", "stage", "entered_at"),
-    "outcomes": ("lead_id", "outcome", "closed_at"),
-}
-TIMES: Final = ("occurred_at", "entered_at", "closed_at")
-NUMBERS: Final = ("value", "amount")
 
 
 @contextmanager
@@ -46,20 +39,23 @@ def events_table(ledger: Ledger, kind: str) -> pd.DataFrame:
     DataFrame
         Times as datetime64, UTC; an activity's id is missing where it came without.
     """
-    event = EVENTS[kind]
-    columns = ["lead_id", event.id, *event.content]
-    cells: dict[str, list[Any]] = {name: [] for name in columns}
+    event = EVENT_TABLES[kind]
+    cells: dict[str, list[Any]] = {column.name: [] for column in event.file_columns}
     for piece in ledger.rows(kind):
-        for name in columns:
-            cells[name] += [row[name] for row in piece]
+        for name, of_column in cells.items():
+            of_column += [row[name] for row in piece]
     table = pd.DataFrame({name: np.array(of, dtype=object) for name, of in cells.items()})
-    table[event.time] = utc(table[event.time])
-    for name in set(columns) - {event.time}:
-        table[name] = table[name].astype("float64" if name in NUMBERS else "str")
-    if kind != "activities":
-        return table.drop(columns=event.id)
-    is_made = table[event.id].str.startswith(DERIVED).fillna(value=False).astype(bool)
-    return table.assign(**{event.id: table[event.id].where(~is_made, None)})
+    for column in event.file_columns:
+        if column.kind == "time":
+            table[column.name] = utc(table[column.name])
+        elif column.kind == "number":
+            table[column.name] = table[column.name].astype("float64")
+        else:
+            table[column.name] = table[column.name].astype("str")
+    if event.event_id not in table:
+        return table
+    is_made = table[event.event_id].str.startswith(DERIVED).fillna(value=False).astype(bool)
+    return table.assign(**{event.event_id: table[event.event_id].where(~is_made, None)})
 
 
 def with_events(kind: str, table: pd.DataFrame | None, held: pd.DataFrame) -> pd.DataFrame:
@@ -83,13 +79,16 @@ def with_events(kind: str, table: pd.DataFrame | None, held: pd.DataFrame) -> pd
     """
     if table is None:
         return held
-    name = EVENTS[kind].id
+    declared = EVENT_TABLES[kind]
+    name = declared.event_id
+    matched = [declared.columns[0], *(column for column in declared.content if column.identifies)]
     is_named = _is_named(table, name)
     held_is_named = _is_named(held, name)
-    key, held_key = _hashes(table, MATCHED[kind]), _hashes(held, MATCHED[kind])
+    key, held_key = _hashes(table, matched), _hashes(held, matched)
     is_there = np.isin(held_key, key[~is_named]) | (np.isin(held_key, key) & ~held_is_named)
     if is_named.any():
-        ids, held_ids = (_hashes(rows, ("lead_id", name)) for rows in (table, held))
+        both_ids = [column for column in declared.columns if column.kind == "id"]
+        ids, held_ids = (_hashes(rows, both_ids) for rows in (table, held))
         is_there |= held_is_named & np.isin(held_ids, ids[is_named])
     new = held[~is_there]
     new = new[[column for column in new.columns if column in table.columns or column != name]]
@@ -127,11 +126,8 @@ def with_leads(
     SchemaError
         If the ledger is alone and holds no leads.
     """
-    keys = project.leads
-    roles = {
-        role: getattr(keys, role)
-        for role in ("lead_id", "created_at", "outcome", "closed_at", "amount", "reason")
-    }
+    roles = role_columns(project)
+    roles.pop("order", None)  # leads are put in order by it, so it must stay
     closed = outcomes.dropna(subset="closed_at").groupby("lead_id")["closed_at"].min()
     closed_at = dict(zip(closed.index, closed.astype(TIME_DTYPE).astype("int64"), strict=True))
     sent = _sent_leads(ledger, roles, closed_at)
@@ -154,7 +150,7 @@ def with_leads(
 
 
 def _sent_leads(
-    ledger: Ledger, roles: Mapping[str, str | None], closed_at: Mapping[str, int]
+    ledger: Ledger, roles: Mapping[str, str], closed_at: Mapping[str, int]
 ) -> pd.DataFrame:
     """Read the leads as they were sent, one row each: what was known while they were open.
 
@@ -165,7 +161,7 @@ def _sent_leads(
     Parameters
     ----------
     ledger : Ledger
-    roles : mapping of str to str or None
+    roles : mapping of str to str
         Which of the CRM's columns play a role; they are no attributes.
     closed_at : mapping of str to int
         When each closed lead was closed first, in microseconds since 1970 UTC.
@@ -212,14 +208,15 @@ def _is_named(table: pd.DataFrame, name: str) -> Bools:
     return table[name].notna().to_numpy(dtype=bool)
 
 
-def _hashes(table: pd.DataFrame, columns: tuple[str, ...]) -> Hashes:
+def _hashes(table: pd.DataFrame, columns: Sequence[DeclaredColumn]) -> Hashes:
     """Hash what rows say, shape (n,), the same for a file's rows as for the ledger's."""
     plain: dict[str, Any] = {}
-    for name in columns:
-        if name in TIMES:
-            column = table[name] if name in table else pd.Series(pd.NaT, index=table.index)
-            plain[name] = column.to_numpy(dtype="datetime64[us]").astype(np.int64)
-        elif name in NUMBERS:
+    for column in columns:
+        name = column.name
+        if column.kind == "time":
+            times = table[name] if name in table else pd.Series(pd.NaT, index=table.index)
+            plain[name] = times.to_numpy(dtype="datetime64[us]").astype(np.int64)
+        elif column.kind == "number":
             plain[name] = table[name].to_numpy(dtype=float) if name in table else np.nan
         else:
             text = text_column(table[name]) if name in table else np.full(len(table), None)

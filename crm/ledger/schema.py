@@ -14,6 +14,8 @@ from typing import Any, Final
 import msgspec
 import sqlalchemy as sa
 
+from crm.tables import EVENT_TABLES, DeclaredTable, Kind
+
 SCHEMA_VERSION: Final = "0002"  # the newest of crm/ledger/migrations/versions
 VERSION_TABLE: Final = "ledger_version"
 
@@ -21,60 +23,43 @@ metadata = sa.MetaData()
 Seq = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
+SQL_TYPES: Final[dict[Kind, type[sa.types.TypeEngine[Any]]]] = {
+    "id": sa.Text,
+    "text": sa.Text,
+    "value": sa.Text,
+    "time": sa.BigInteger,
+    "number": sa.Double,
+}
+
+
 def _seq() -> sa.Column[int]:
     return sa.Column("seq", Seq, primary_key=True, autoincrement=True)
 
 
-def _text(name: str, nullable: bool = False) -> sa.Column[str]:
-    return sa.Column(name, sa.Text, nullable=nullable)
+def _text(name: str) -> sa.Column[str]:
+    return sa.Column(name, sa.Text, nullable=False)
 
 
 def _time(name: str, nullable: bool = False) -> sa.Column[int]:
     return sa.Column(name, sa.BigInteger, nullable=nullable)
 
 
-def _number(name: str, nullable: bool = True) -> sa.Column[float]:
-    return sa.Column(name, sa.Double, nullable=nullable)
+def _event_table(table: DeclaredTable) -> sa.Table:
+    return sa.Table(
+        table.name,
+        metadata,
+        _seq(),
+        _text("lead_id"),
+        _text(table.event_id),
+        *(
+            sa.Column(column.name, SQL_TYPES[column.kind], nullable=not column.required)
+            for column in table.content
+        ),
+        _time("recorded_at"),
+        sa.UniqueConstraint("lead_id", table.event_id),
+    )
 
 
-activities = sa.Table(
-    "activities",
-    metadata,
-    _seq(),
-    _text("lead_id"),
-    _text("activity_id"),
-    _text("type"),
-    _time("occurred_at"),
-    _text("content", True),
-    _text("channel", True),
-    _number("value"),
-    _time("recorded_at"),
-    sa.UniqueConstraint("lead_id", "activity_id"),
-)
-stages = sa.Table(
-    "stages",
-    metadata,
-    _seq(),
-    _text("lead_id"),
-    _text("stage_id"),
-    _text("stage"),
-    _time("entered_at"),
-    _time("recorded_at"),
-    sa.UniqueConstraint("lead_id", "stage_id"),
-)
-outcomes = sa.Table(
-    "outcomes",
-    metadata,
-    _seq(),
-    _text("lead_id"),
-    _text("outcome_id"),
-    _text("outcome"),
-    _time("closed_at", True),
-    _number("amount"),
-    _text("reason", True),
-    _time("recorded_at"),
-    sa.UniqueConstraint("lead_id", "outcome_id"),
-)
 scores = sa.Table(
     "scores",
     metadata,
@@ -82,7 +67,7 @@ scores = sa.Table(
     _text("lead_id"),
     _text("score_id"),
     _time("as_of"),
-    _number("probability", False),
+    sa.Column("probability", sa.Double, nullable=False),
     sa.Column("score", sa.Integer, nullable=False),
     _text("grade"),
     _text("model"),
@@ -114,7 +99,6 @@ erasures = sa.Table(
 keys = sa.Table("ledger_keys", metadata, _text("purpose"), _text("key"))
 version = sa.Table(VERSION_TABLE, sa.MetaData(), sa.Column("version_num", sa.String(32)))
 
-OF_LEADS: Final = (activities, stages, outcomes, scores, leads)  # what an erasure empties
 ERASURE_KEY: Final = "erasure"
 DERIVED: Final = "sha256:"  # how an id begins that was made from the content
 
@@ -143,6 +127,20 @@ class EventTable:
         """Give what a row says, without its id."""
         return tuple(row.get(column) for column in self.content)
 
+    def hashed_content_of(self, row: Mapping[str, Any]) -> list[Any]:
+        """Return what an id is made from: a row's content, as the first release hashed it.
+
+        A column that was declared later counts only where it has a value, so that the ids of
+        older events stay what they are.
+        """
+        first = FIRST_CONTENT[self.table.name]
+        later = [
+            [column, row[column]]
+            for column in self.content
+            if column not in first and row.get(column) is not None
+        ]
+        return [*(row.get(column) for column in first), *later]
+
     def derived_id(self, row: Mapping[str, Any]) -> str:
         """Make an id from the lead and the content, for a row that came without one.
 
@@ -152,7 +150,7 @@ class EventTable:
         >>> EVENTS["stages"].derived_id(row)[:20]
         'sha256:d6f9c0baab0d1'
         """
-        said = msgspec.json.encode([row["lead_id"], *self.content_of(row)])
+        said = msgspec.json.encode([row["lead_id"], *self.hashed_content_of(row)])
         return DERIVED + hashlib.sha256(said).hexdigest()
 
     def own_id(self, row: Mapping[str, Any]) -> str | None:
@@ -161,18 +159,21 @@ class EventTable:
         return None if name is None or name.startswith(DERIVED) else name
 
 
-EVENTS: Final = {
-    "activities": EventTable(
-        activities,
-        "activity_id",
-        "occurred_at",
-        ("type", "occurred_at", "content", "channel", "value"),
-    ),
-    "stages": EventTable(stages, "stage_id", "entered_at", ("stage", "entered_at")),
-    "outcomes": EventTable(
-        outcomes, "outcome_id", "closed_at", ("outcome", "closed_at", "amount", "reason")
-    ),
+FIRST_CONTENT: Final = {  # as the first release declared it; stored ids depend on it
+    "activities": ("type", "occurred_at", "content", "channel", "value"),
+    "stages": ("stage", "entered_at"),
+    "outcomes": ("outcome", "closed_at", "amount", "reason"),
 }
+EVENTS: Final = {
+    name: EventTable(
+        _event_table(table),
+        table.event_id,
+        table.event_time,
+        tuple(column.name for column in table.content),
+    )
+    for name, table in EVENT_TABLES.items()
+}
+OF_LEADS: Final = (*(event.table for event in EVENTS.values()), scores, leads)  # for an erasure
 
 
 def lead_hash(key: str, lead_id: str) -> str:

@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 
 from crm.arrays import Bools, Floats
-from crm.contracts import CONTRACTS
-from crm.project import Project
+from crm.project import Project, role_columns
 from crm.records import Records
+from crm.tables import TABLES
 from crm.text import quote
-from features.fitting import role_columns
 from features.leaks.checks import CHECKS, ENOUGH, Check, Verdict, check_field
 from features.leaks.measures import (
     Comparison,
@@ -132,7 +131,10 @@ def audit(records: Records, moments: Moments, project: Project) -> Audit:
 
 def _judged_columns(records: Records, project: Project) -> list[str]:
     rules = project.columns
-    excluded = {*role_columns(project).values(), *(role.name for role in CONTRACTS["leads"])}
+    excluded = {
+        *role_columns(project).values(),
+        *(column.name for column in TABLES["leads"].columns),
+    }
     excluded |= {*rules.ignore, *rules.known_later}
     excluded |= set(rules.sensitive) - set(rules.allow_sensitive)
     return [column for column in records.leads.columns if column not in excluded]

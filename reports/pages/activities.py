@@ -200,7 +200,7 @@ def _twins(names: Sequence[str], had: PackedBits, i: int) -> str:
 def content_column(rows: ReportRows) -> str:
     """Give the CRM's own name of what the project maps as content; empty if it says so itself."""
     activities = rows.project.activities
-    name = None if activities is None else activities.content
+    name = None if activities is None else activities.column_of("content")
     return "" if name is None or name.casefold() == "content" else name
 
 

@@ -282,7 +282,7 @@ def _title(feature: Feature) -> str:
 def _filled(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
     """Compare how often fields are filled for open, won and lost leads."""
     leads = rows.records.leads
-    outcome = rows.project.leads.outcome
+    outcome = rows.project.leads.column_of("outcome")
     nothing = {str(cell_text(word)).casefold() for word in rows.project.columns.nothing}
     roles = {"lead_id", "created_at", outcome}
     kinds = {"open": rows.is_open, "won": rows.is_won, "lost": rows.is_lost}

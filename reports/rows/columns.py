@@ -5,10 +5,9 @@ import re
 import pandas as pd
 
 from crm.errors import ConfigError
-from crm.project import Project
+from crm.project import Project, role_columns
 from crm.suggest import nearest
 from crm.text import words_of
-from features.fitting import role_columns
 
 SOURCES = (
     r"^(lead|utm|original|first|traffic|acquisition) source$",
