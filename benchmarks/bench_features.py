@@ -1,10 +1,10 @@
-"""Activity features against DuckDB: the same counts and recency, the same cores, one run.
+"""Compare activity features with DuckDB: the same counts and recency, the same cores, one run.
 
     make bench            (or: python benchmarks/bench_features.py [--rows 5000000])
 
-Each way runs in a process of its own, three times; the median time and the peak memory of
-the process are told, as ratios to DuckDB. Then one lead alone, and the growth of the cost
-from 100,000 to 10 million activities, with a picture.
+Each method runs three times, in its own process. The benchmark prints the median time and the
+peak memory of the process as ratios to DuckDB. Then it times one lead, and draws how the cost
+grows from 100,000 to 10 million activities.
 """
 
 import argparse
@@ -30,7 +30,7 @@ PICTURE = Path(__file__).parent / "features.svg"
 
 
 def made_up(rows: int) -> ActivityLog:
-    """Activities of rows / 5 leads, sorted as `log_of_table` leaves them."""
+    """Make activities of rows / 5 leads, sorted as `log_of_table` sorts them."""
     generator = np.random.default_rng(0)
     lead = generator.integers(0, rows // 5, rows)
     at = generator.integers(0, 700 * DAY, rows)
@@ -44,7 +44,7 @@ def made_up(rows: int) -> ActivityLog:
     )
 
 
-def ours(log: ActivityLog, n_leads: int) -> tuple[float, int]:
+def leadscore(log: ActivityLog, n_leads: int) -> tuple[float, int]:
     features = ActivityFeatures(TYPES, CHANNELS)
     start = time.perf_counter()
     values = features.compute(
@@ -66,15 +66,16 @@ def duckdb(log: ActivityLog, n_leads: int) -> tuple[float, int]:
         }
     )
     columns = []
-    for kind in (None, *range(len(TYPES))):
-        of_kind = "" if kind is None else f" AND type = {kind}"
-        columns.append(f"count(*) FILTER (WHERE true{of_kind})")
+    for activity_type in (None, *range(len(TYPES))):
+        condition = "" if activity_type is None else f" AND type = {activity_type}"
+        columns.append(f"count(*) FILTER (WHERE true{condition})")
         columns += [
-            f"count(*) FILTER (WHERE time > {AS_OF - days * DAY}{of_kind})" for days in WINDOWS_DAYS
+            f"count(*) FILTER (WHERE time > {AS_OF - days * DAY}{condition})"
+            for days in WINDOWS_DAYS
         ]
         columns += [
-            f"max(time) FILTER (WHERE true{of_kind})",
-            f"min(time) FILTER (WHERE true{of_kind})",
+            f"max(time) FILTER (WHERE true{condition})",
+            f"min(time) FILTER (WHERE true{condition})",
         ]
     columns += [
         "count(DISTINCT content) FILTER (WHERE content >= 0)",
@@ -86,30 +87,30 @@ def duckdb(log: ActivityLog, n_leads: int) -> tuple[float, int]:
     connection.execute("SET threads = 2")
     connection.register("activities", table)
     start = time.perf_counter()
-    found = connection.execute(
+    result = connection.execute(
         f"SELECT lead, {listed} FROM activities WHERE time <= {AS_OF} GROUP BY lead"
     ).fetchnumpy()
-    return time.perf_counter() - start, int(found["f0"].sum())
+    return time.perf_counter() - start, int(result["f0"].sum())
 
 
-WAYS = {"leadscore": ours, "DuckDB": duckdb}
+METHODS = {"leadscore": leadscore, "DuckDB": duckdb}
 
 
-def measured(way: str, rows: int) -> dict[str, float]:
-    """Run one way in a process of its own; seconds, checksum, and memory beyond the input."""
-    command = [sys.executable, __file__, "--way", way, "--rows", str(rows)]
+def measured(method: str, rows: int) -> dict[str, float]:
+    """Run one method in its own process; return seconds, checksum and peak memory."""
+    command = [sys.executable, __file__, "--method", method, "--rows", str(rows)]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-def one_way(way: str, rows: int) -> None:
+def one_method(method: str, rows: int) -> None:
     log = made_up(rows)
-    seconds, checksum = WAYS[way](log, rows // 5)
+    seconds, checksum = METHODS[method](log, rows // 5)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(json.dumps({"seconds": seconds, "checksum": checksum, "peak_gb": peak / 1e9}))
 
 
 def one_lead() -> float:
-    """Milliseconds for one lead with 50 activities, from a caller's dicts to the row."""
+    """Measure the milliseconds for one lead with 50 activities, from dicts to the row."""
     features = ActivityFeatures(TYPES, CHANNELS)
     events = [
         {"type": TYPES[i % 10], "occurred_at": i * DAY, "content": f"c{i % 7}", "channel": "w"}
@@ -127,20 +128,24 @@ def one_lead() -> float:
 def main() -> None:
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--rows", type=int, default=5_000_000)
-    arguments.add_argument("--way", choices=WAYS)
+    arguments.add_argument("--method", choices=METHODS)
     given = arguments.parse_args()
-    if given.way:
-        one_way(given.way, given.rows)
+    if given.method:
+        one_method(given.method, given.rows)
         return
     n_features = len(ActivityFeatures(TYPES, CHANNELS).features)
     print(f"{n_features} features of {given.rows // 5:,} leads from {given.rows:,} activities")
-    runs = {way: [measured(way, given.rows) for _ in range(RUNS)] for way in WAYS}
-    assert len({run["checksum"] for found in runs.values() for run in found}) == 1
-    median = {w: statistics.median(run["seconds"] for run in found) for w, found in runs.items()}
-    print("| way | seconds | ratio to DuckDB | peak GB, input included |\n|---|---|---|---|")
-    for way, found in runs.items():
-        peak = max(run["peak_gb"] for run in found)
-        print(f"| {way} | {median[way]:.2f} | {median[way] / median['DuckDB']:.2f} | {peak:.2f} |")
+    runs = {method: [measured(method, given.rows) for _ in range(RUNS)] for method in METHODS}
+    assert len({run["checksum"] for method_runs in runs.values() for run in method_runs}) == 1
+    median = {
+        method: statistics.median(run["seconds"] for run in method_runs)
+        for method, method_runs in runs.items()
+    }
+    print("| method | seconds | ratio to DuckDB | peak GB, input included |\n|---|---|---|---|")
+    for method, method_runs in runs.items():
+        peak = max(run["peak_gb"] for run in method_runs)
+        ratio = median[method] / median["DuckDB"]
+        print(f"| {method} | {median[method]:.2f} | {ratio:.2f} | {peak:.2f} |")
     print(f"\none lead with 50 activities: {one_lead():.2f} ms (limit 1 ms)")
     growth = []
     for rows in (100_000, 300_000, 1_000_000, 3_000_000, 10_000_000):

@@ -1,12 +1,12 @@
-"""A report of a million leads against its limits: 2 minutes, 4 GB, a page of 3 MB.
+"""Compare a report of a million leads with its limits: 2 minutes, 4 GB, a page of 3 MB.
 
     make bench-report     (or: python benchmarks/bench_report.py [--leads 1000000] [--runs 3])
 
-Simulates a CRM with five activities a lead, and trains a champion on another CRM of the same
-world with a twentieth of the leads, so that every page has something to show. Then
-`leadscore report` is run as a user would run it, each time in a process of its own: the
-medians of wall time, CPU time and peak memory of the whole process are told, as ratios to
-the limits. CPU time says more than wall time where the machine has other things to do.
+The benchmark simulates a CRM with five activities for each lead, and trains a champion on another
+simulated CRM with a twentieth of the leads, so that every page has content. Then it runs
+`leadscore report` as a user would, each time in its own process. It prints the medians of wall
+time, CPU time and peak memory of the whole process as ratios to the limits. On a busy machine, CPU
+time is more reliable than wall time.
 """
 
 import argparse
@@ -29,16 +29,16 @@ NEED_A_CHAMPION = ("features", "score", "capacity")
 
 
 def run(command: list[str], environment: dict[str, str]) -> dict[str, float]:
-    """Run a command to its end; what the whole process took."""
+    """Run a command to its end; return its time and peak memory."""
     start = time.perf_counter()
     process = subprocess.Popen(
         [*LEADSCORE, *command], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     assert process.stdout is not None
-    said = process.stdout.read().decode()
+    output = process.stdout.read().decode()
     _, status, used = os.wait4(process.pid, 0)
     if status:
-        sys.exit(f"leadscore {' '.join(command)} failed:\n{said}")
+        sys.exit(f"leadscore {' '.join(command)} failed:\n{output}")
     return {
         "wall_s": time.perf_counter() - start,
         "cpu_s": used.ru_utime + used.ru_stime,
@@ -58,7 +58,7 @@ def rows_of(table: Path) -> int:
 
 
 def check(report: dict[str, Any], leads: int) -> None:
-    """Make sure that what was measured is a whole report."""
+    """Check that the measured report is complete."""
     assert report["about"]["leads"] == leads
     assert report["about"]["model"] is not None
     pages = {page["slug"]: page for page in report["pages"]}
@@ -80,17 +80,20 @@ def measure(folder: Path, leads: int, runs: int) -> None:
         f"({trained['cpu_s']:.0f} CPU s to train)",
         flush=True,
     )
-    found = []
+    measurements = []
     for i in range(runs):
         written = folder / f"report-{i}"
-        found.append(run(["report", "--project", str(crm), "--out", str(written)], environment))
+        measurements.append(
+            run(["report", "--project", str(crm), "--out", str(written)], environment)
+        )
         check(json.loads((written / "report.json").read_bytes()), leads)
-        found[-1]["page_mb"] = (written / "index.html").stat().st_size / 1e6
+        measurements[-1]["page_mb"] = (written / "index.html").stat().st_size / 1e6
     print("| | median | limit | ratio |\n|---|---|---|---|")
     for name, limit in LIMITS.items():
-        median = statistics.median(each[name] for each in found)
+        median = statistics.median(measured[name] for measured in measurements)
         print(f"| {WORDS[name]} | {median:.2f} | {limit:g} | {median / limit:.2f} |")
-    print(f"| CPU time, s | {statistics.median(each['cpu_s'] for each in found):.2f} | | |")
+    cpu = statistics.median(measured["cpu_s"] for measured in measurements)
+    print(f"| CPU time, s | {cpu:.2f} | | |")
 
 
 def main() -> None:

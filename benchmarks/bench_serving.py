@@ -1,11 +1,12 @@
-"""The service from its built Bento, beside what others write: one run, one machine, one model.
+"""Compare the service with common alternatives: one run, one machine, one model.
 
     make bench-serving            (or: python benchmarks/bench_serving.py [--fast])
 
-A model of 300 trees and 31 leaves on 15 numbers and 12 categories; ours with a logistic
-regression beside the trees, as a training makes it. One worker each. wrk asks them on
-loopback, one after the other, with 500 different leads in turn. Every server has a log file;
-the peers' access logs are off, ours is on. Only processes that are started here are ended.
+The model has 300 trees with 31 leaves on 15 numbers and 12 categories. leadscore's model also has a
+logistic regression, as after a training. Each server has one worker. wrk sends requests on
+loopback to one server after the other, with 500 different leads in turn. Every server writes a log
+file. The peers' access logs are off, and leadscore's is on. The benchmark ends only processes that
+it started.
 """
 
 import argparse
@@ -47,7 +48,7 @@ from serving.bento.store import build_bento, newest_bento, put_in_store
 HERE = Path(__file__).parent
 HOST = "127.0.0.1"
 NUMERIC, CATEGORICAL, TREES, LEAVES, ROWS = 15, 12, 300, 31, 40_000
-LEADS = 500  # different ones that are sent in turn
+LEADS = 500  # different leads that are sent in turn
 BATCH = 100
 CONNECTIONS = (1, 32)
 HALF_LOAD_CONNECTIONS = 8
@@ -59,7 +60,7 @@ SLOW_MS = 100.0
 
 
 def make_models(folder: Path) -> list[dict[str, Any]]:
-    """Write our artefact, the peers' model and MLflow's into a folder; give leads to ask for."""
+    """Write leadscore's and the peers' models into a folder; return leads to score."""
     features, label = made_up(ROWS, NUMERIC, CATEGORICAL, seed=0)
     columns = [f"number {i}" for i in range(NUMERIC)]
     columns += [f"category {i}" for i in range(CATEGORICAL)]
@@ -67,7 +68,7 @@ def make_models(folder: Path) -> list[dict[str, Any]]:
     words = [tuple(f"value {code}" for code in range(size)) for size in sizes]
     settings = PARAMETERS | {"num_leaves": LEAVES, "seed": 0}
 
-    codes = features.copy()  # as our pipeline makes them: 0 is missing, 1 new, then the values
+    codes = features.copy()  # as the pipeline encodes: 0 is missing, 1 is unseen, then values
     codes[:, NUMERIC:] = np.nan_to_num(features[:, NUMERIC:] + 2)
     categorical = list(range(NUMERIC, len(columns)))
     booster = lightgbm.train(
@@ -102,7 +103,7 @@ def make_models(folder: Path) -> list[dict[str, Any]]:
         card,
     )
 
-    def told(rows: np.ndarray) -> list[dict[str, Any]]:
+    def as_cells(rows: np.ndarray) -> list[dict[str, Any]]:
         return [
             {
                 name: None
@@ -115,16 +116,16 @@ def make_models(folder: Path) -> list[dict[str, Any]]:
             for row in rows
         ]
 
-    leads = told(made_up(LEADS, NUMERIC, CATEGORICAL, seed=99)[0])
+    leads = as_cells(made_up(LEADS, NUMERIC, CATEGORICAL, seed=99)[0])
     save_artifact(scorer, [LeadCells(lead) for lead in leads[:24]], folder / "artifact")
     categories = dict.fromkeys(columns[:NUMERIC], np.dtype(float)) | {
         name: pd.CategoricalDtype(values)
         for name, values in zip(columns[NUMERIC:], words, strict=True)
     }
-    frame = pd.DataFrame(told(features), columns=columns).astype(categories)
+    frame = pd.DataFrame(as_cells(features), columns=columns).astype(categories)
     model = lightgbm.LGBMClassifier(n_estimators=TREES, n_jobs=1, **settings).fit(frame, label)
-    kept = {"model": model, "columns": columns, "categories": categories}
-    joblib.dump(kept, folder / "frame.joblib")
+    saved = {"model": model, "columns": columns, "categories": categories}
+    joblib.dump(saved, folder / "frame.joblib")
     return leads
 
 
@@ -133,7 +134,7 @@ def make_models(folder: Path) -> list[dict[str, Any]]:
 
 @dataclass
 class Server:
-    """One of those that are compared: how it is started, and what it is asked."""
+    """A server in the comparison: its command and its requests."""
 
     name: str
     url: str
@@ -141,45 +142,45 @@ class Server:
     environment: dict[str, str]
     path: str
     bodies: dict[str, list[Any]]  # by row of the table
-    found: dict[str, Any] = field(default_factory=dict)
+    results: dict[str, Any] = field(default_factory=dict)
 
 
 def servers(folder: Path, leads: list[dict[str, Any]]) -> list[Server]:
     quiet = dict(os.environ) | {"OMP_NUM_THREADS": "1", "BENCH_FOLDER": str(folder)}
     quiet |= {"MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONPATH": str(HERE.parent)}
     quiet |= {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    several = [[leads[(i + j) % LEADS] for j in range(BATCH)] for i in range(0, LEADS, 20)]
+    batches = [[leads[(i + j) % LEADS] for j in range(BATCH)] for i in range(0, LEADS, 20)]
     ports = [free_port(HOST) for _ in range(6)]
 
     number = {id(lead): i for i, lead in enumerate(leads)}
 
-    def ours(some: list[dict[str, Any]], reasons: int) -> dict[str, Any]:
-        sent = [{"lead_id": f"L{number[id(lead)]}", "attributes": lead} for lead in some]
+    def leadscore_body(batch: list[dict[str, Any]], reasons: int) -> dict[str, Any]:
+        sent = [{"lead_id": f"L{number[id(lead)]}", "attributes": lead} for lead in batch]
         return {"leads": sent, "reasons": reasons}
 
-    def plain(some: list[dict[str, Any]], reasons: int = 0) -> dict[str, Any]:
-        return {"leads": some, "reasons": reasons}
+    def plain_body(batch: list[dict[str, Any]], reasons: int = 0) -> dict[str, Any]:
+        return {"leads": batch, "reasons": reasons}
 
-    def records(some: list[dict[str, Any]], reasons: int = 0) -> dict[str, Any]:
-        return {"dataframe_records": some}
+    def records_body(batch: list[dict[str, Any]], reasons: int = 0) -> dict[str, Any]:
+        return {"dataframe_records": batch}
 
     def bodies(body: Any, has_reasons: bool = True) -> dict[str, list[Any]]:
         rows = {
             "one lead, three reasons": [body([lead], 3) for lead in leads],
             "one lead": [body([lead], 0) for lead in leads],
-            f"{BATCH} leads, three reasons": [body(some, 3) for some in several],
-            f"{BATCH} leads": [body(some, 0) for some in several],
+            f"{BATCH} leads, three reasons": [body(batch, 3) for batch in batches],
+            f"{BATCH} leads": [body(batch, 0) for batch in batches],
         }
         return {row: asked for row, asked in rows.items() if has_reasons or "reasons" not in row}
 
-    def uvicorn(app: str, *more: str) -> list[str]:
+    def uvicorn(app: str, *options: str) -> list[str]:
         return [
             "-m",
             "uvicorn",
             f"serving_peers:{app}",
             "--app-dir",
             str(HERE),
-            *more,
+            *options,
             "--loop",
             "uvloop",
             "--http",
@@ -194,9 +195,9 @@ def servers(folder: Path, leads: list[dict[str, Any]]) -> list[Server]:
         command = [sys.executable, *command, "--host", HOST, "--port", str(port)]
         return Server(name, f"http://{HOST}:{port}", command, quiet, path, asked)
 
-    def our(name: str, asked: dict[str, list[Any]], **more: str) -> Server:
+    def leadscore(name: str, asked: dict[str, list[Any]], **options: str) -> Server:
         port = ports.pop()
-        settings = serve_environment(HOST, {"LEADSCORE_TAKEOVER": "off", **more})
+        settings = serve_environment(HOST, {"LEADSCORE_TAKEOVER": "off", **options})
         command = serve_command(bento, HOST, port)
         return Server(name, f"http://{HOST}:{port}", command, settings, "/score", asked)
 
@@ -204,7 +205,7 @@ def servers(folder: Path, leads: list[dict[str, Any]]) -> list[Server]:
     build_bento(HERE.parent, tag)
     _, bento = newest_bento("bench")
     ledger = f"sqlite:///{folder / 'ledger.db'}"
-    with_ledger = {"one lead, three reasons": bodies(ours)["one lead, three reasons"]}
+    with_ledger = {"one lead, three reasons": bodies(leadscore_body)["one lead, three reasons"]}
     mlflow = [
         "-m",
         "mlflow",
@@ -218,12 +219,12 @@ def servers(folder: Path, leads: list[dict[str, Any]]) -> list[Server]:
         "1",
     ]
     return [
-        our("leadscore", bodies(ours)),
-        our("leadscore with its ledger", with_ledger, LEADSCORE_LEDGER_URL=ledger),
-        peer("bare echo", uvicorn("echo"), "/", {"one lead": bodies(ours)["one lead"]}),
-        peer("FastAPI, same scorer", uvicorn("scorer", "--factory"), "/score", bodies(plain)),
-        peer("FastAPI, frame", uvicorn("frame", "--factory"), "/score", bodies(plain, False)),
-        peer("mlflow models serve", mlflow, "/invocations", bodies(records, False)),
+        leadscore("leadscore", bodies(leadscore_body)),
+        leadscore("leadscore with its ledger", with_ledger, LEADSCORE_LEDGER_URL=ledger),
+        peer("bare echo", uvicorn("echo"), "/", {"one lead": bodies(leadscore_body)["one lead"]}),
+        peer("FastAPI, same scorer", uvicorn("scorer", "--factory"), "/score", bodies(plain_body)),
+        peer("FastAPI, frame", uvicorn("frame", "--factory"), "/score", bodies(plain_body, False)),
+        peer("mlflow models serve", mlflow, "/invocations", bodies(records_body, False)),
     ]
 
 
@@ -243,7 +244,7 @@ def save_for_mlflow(folder: Path) -> Path:
 
 @contextlib.contextmanager
 def running(server: Server, log: Path) -> Iterator[psutil.Process]:
-    """Run a server until the context ends; it is ready when it has scored a lead."""
+    """Run a server until the context ends; wait until it has scored a lead."""
     first = json.dumps(next(iter(server.bodies.values()))[0]).encode()
     started = time.perf_counter()
     with log.open("wb") as output:
@@ -261,7 +262,7 @@ def running(server: Server, log: Path) -> Iterator[psutil.Process]:
             if process.poll() is not None or time.perf_counter() - started > START_SECONDS:
                 sys.exit(f"{server.name} did not start:\n{log.read_text()[-3000:]}")
             time.sleep(0.02)
-        server.found["start seconds"] = time.perf_counter() - started
+        server.results["start seconds"] = time.perf_counter() - started
         yield psutil.Process(process.pid)
     finally:
         family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(True)]
@@ -286,13 +287,13 @@ def answers(url: str, body: bytes) -> bool:
 
 
 def memory(process: psutil.Process) -> float:
-    """Megabytes that a server and its children hold, shared pages counted once."""
+    """Return the megabytes of a server and its children; shared pages count once."""
     family = [process, *process.children(recursive=True)]
     return sum(member.memory_full_info().pss for member in family) / 1e6
 
 
 def settle(process: psutil.Process) -> None:
-    """Wait until a server has done with what was asked of it before."""
+    """Wait until a server has finished its earlier requests."""
     spent = -1.0
     for _ in range(100):
         before, spent = spent, cpu_seconds(process)
@@ -302,7 +303,7 @@ def settle(process: psutil.Process) -> None:
 
 
 def cpu_seconds(process: psutil.Process) -> float:
-    """Time that a server and its children have spent computing."""
+    """Return the CPU seconds of a server and its children."""
     family = [process, *process.children(recursive=True)]
     return float(sum(sum(member.cpu_times()[:2]) for member in family))
 
@@ -347,18 +348,18 @@ def load(
     line = next((ln for ln in done.stdout.splitlines() if ln.startswith("RESULT ")), None)
     if line is None:
         sys.exit(f"wrk failed: {done.stdout}{done.stderr}")
-    found = json.loads(line.removeprefix("RESULT "))
-    milliseconds = {key: found[key] / 1_000 for key in ("p50", "p99", "p999", "max")}
+    result = json.loads(line.removeprefix("RESULT "))
+    milliseconds = {key: result[key] / 1_000 for key in ("p50", "p99", "p999", "max")}
     return milliseconds | {
-        "per second": found["requests"] / (found["microseconds"] / 1e6),
-        "requests": found["requests"],
-        "cpu ms": 1_000 * spent / max(found["requests"] + connections, 1),
-        "failed": found["refused"] + found["broken"],
+        "per second": result["requests"] / (result["microseconds"] / 1e6),
+        "requests": result["requests"],
+        "cpu ms": 1_000 * spent / max(result["requests"] + connections, 1),
+        "failed": result["refused"] + result["broken"],
     }
 
 
 def compare(compared: list[Server], given: argparse.Namespace, folder: Path) -> None:
-    """Start all, then ask them in turn, round by round: what else the machine does meets each."""
+    """Start all servers, then load them in turn, so that other work affects all of them alike."""
     with contextlib.ExitStack() as stack:
         started = []
         for server in compared:
@@ -367,7 +368,7 @@ def compare(compared: list[Server], given: argparse.Namespace, folder: Path) -> 
             process = stack.enter_context(running(server, log))
             for row in server.bodies:  # all is asked for once before anything is measured
                 load(process, server, row, folder, 4, 2)
-            server.found["memory"] = memory(process)
+            server.results["memory"] = memory(process)
             started.append((server, process))
         rows = list(compared[0].bodies)
         tries: dict[tuple[str, str], list[dict[str, Any]]] = {}
@@ -377,18 +378,18 @@ def compare(compared: list[Server], given: argparse.Namespace, folder: Path) -> 
                 for connections in CONNECTIONS:
                     for server, process in started:
                         if row in server.bodies:
-                            found = load(process, server, row, folder, connections, given.seconds)
+                            result = load(process, server, row, folder, connections, given.seconds)
                             key = (server.name, f"{row}, {connections}")
-                            tries.setdefault(key, []).append(found)
+                            tries.setdefault(key, []).append(result)
         for server, process in started:
-            for (name, figure), found in tries.items():
+            for (name, figure), results in tries.items():
                 if name == server.name:
-                    found.sort(key=lambda each: each["per second"])
-                    server.found[figure] = found[len(found) // 2]
+                    results.sort(key=lambda result: result["per second"])
+                    server.results[figure] = results[len(results) // 2]
             if server.name == "leadscore" and not given.fast:
-                half = server.found[f"{rows[0]}, {CONNECTIONS[-1]}"]["per second"] / 2
+                half = server.results[f"{rows[0]}, {CONNECTIONS[-1]}"]["per second"] / 2
                 delay_ms = 1_000 * HALF_LOAD_CONNECTIONS / half
-                server.found["half load"] = load(
+                server.results["half load"] = load(
                     process,
                     server,
                     rows[0],
@@ -397,27 +398,27 @@ def compare(compared: list[Server], given: argparse.Namespace, folder: Path) -> 
                     given.half_load,
                     delay_ms,
                 )
-                server.found["soak"] = soak(process, server, rows[0], folder, given.soak)
+                server.results["soak"] = soak(process, server, rows[0], folder, given.soak)
 
 
 def soak(
     process: psutil.Process, server: Server, row: str, folder: Path, requests: int
 ) -> list[tuple[int, float]]:
-    """Memory after so many requests, at ten points on the way."""
-    sent, found = 0, [(0, memory(process))]
-    rate = server.found[f"{row}, {CONNECTIONS[-1]}"]["per second"]
+    """Measure the memory at ten points during `requests` requests."""
+    sent, points = 0, [(0, memory(process))]
+    rate = server.results[f"{row}, {CONNECTIONS[-1]}"]["per second"]
     while sent < requests:
         seconds = max(1.0, min(requests / 10, requests - sent) / rate)
         sent += load(process, server, row, folder, CONNECTIONS[-1], seconds)["requests"]
-        found.append((sent, memory(process)))
-    return found
+        points.append((sent, memory(process)))
+    return points
 
 
 def bare(folder: Path, leads: list[dict[str, Any]], seconds: float) -> dict[str, dict[str, float]]:
-    """What the scorer alone does in one process, by row of the table."""
+    """Measure the scorer alone in one process, for each row of the table."""
     scorer = load_artifact(folder / "artifact").scorer
     cells = [LeadCells(lead) for lead in leads]
-    found = {}
+    rates = {}
     for n, name in ((1, "one lead"), (BATCH, f"{BATCH} leads")):
         for n_reasons, ending in ((3, ", three reasons"), (0, "")):
             calls, end = 0, time.perf_counter() + seconds
@@ -426,11 +427,11 @@ def bare(folder: Path, leads: list[dict[str, Any]], seconds: float) -> dict[str,
                 start = calls * n % (LEADS - n + 1)
                 scorer.score_leads(cells[start : start + n], time.time_ns() // 1_000, n_reasons)
                 calls += 1
-            found[name + ending] = {
+            rates[name + ending] = {
                 "per second": calls / (time.perf_counter() - begun),
                 "cpu ms": 1_000 * (time.process_time() - spent) / calls,
             }
-    return found
+    return rates
 
 
 # ---- what is printed
@@ -445,8 +446,8 @@ def table(compared: list[Server], alone: dict[str, dict[str, float]]) -> str:
     ]
     for server in compared:
         for connections in CONNECTIONS:
-            cells = [_cell(server.found.get(f"{row}, {connections}")) for row in rows]
-            facts = [f"{server.found['start seconds']:.1f}", f"{server.found['memory']:.0f}"]
+            cells = [_cell(server.results.get(f"{row}, {connections}")) for row in rows]
+            facts = [f"{server.results['start seconds']:.1f}", f"{server.results['memory']:.0f}"]
             lines.append(
                 f"| {server.name} | {connections} | " + " | ".join([*cells, *facts]) + " |"
             )
@@ -456,94 +457,94 @@ def table(compared: list[Server], alone: dict[str, dict[str, float]]) -> str:
 
 
 def cpu_table(compared: list[Server], alone: dict[str, dict[str, float]]) -> str:
-    """What a request costs whoever runs the server; of this, others on the machine change less."""
+    """Format the CPU time of a request, which depends less on other work on the machine."""
     rows = list(compared[0].bodies)
     lines = [
         "| CPU ms a request, 32 connections | " + " | ".join(rows) + " |",
         "|" + "---|" * (len(rows) + 1),
     ]
     for server in compared:
-        found = [server.found.get(f"{row}, {CONNECTIONS[-1]}") for row in rows]
-        cells = [f"{each['cpu ms']:.2f}" if each else "–" for each in found]
+        results = [server.results.get(f"{row}, {CONNECTIONS[-1]}") for row in rows]
+        cells = [f"{result['cpu ms']:.2f}" if result else "–" for result in results]
         lines.append(f"| {server.name} | " + " | ".join(cells) + " |")
     cells = [f"{alone[row]['cpu ms']:.2f}" for row in rows]
     lines.append("| the scorer alone, no HTTP | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def _cell(found: dict[str, Any] | None) -> str:
-    if found is None:
+def _cell(result: dict[str, Any] | None) -> str:
+    if result is None:
         return "–"
-    failed = f", **{found['failed']} failed**" if found["failed"] else ""
-    return f"{found['per second']:,.0f} ({found['p50']:.2f}, {found['p99']:.2f}{failed})"
+    failed = f", **{result['failed']} failed**" if result["failed"] else ""
+    return f"{result['per second']:,.0f} ({result['p50']:.2f}, {result['p99']:.2f}{failed})"
 
 
 def verdicts(
     compared: list[Server], alone: dict[str, dict[str, float]]
 ) -> list[tuple[str, str, bool]]:
-    """Each goal: what it says, what was found, whether it is met."""
-    by_name = {server.name: server.found for server in compared}
-    ours = by_name["leadscore"]
+    """Return each goal, the measured value and whether the goal is met."""
+    by_name = {server.name: server.results for server in compared}
+    own = by_name["leadscore"]
     reasons, none = "one lead, three reasons", "one lead"
     many = f"{BATCH} leads"
-    found: list[tuple[str, str, bool]] = []
+    goals: list[tuple[str, str, bool]] = []
 
     def goal(
         says: str, value: float, least: float | None = None, most: float | None = None
     ) -> None:
         is_met = value >= least if least is not None else value <= (most or 0.0)
-        found.append((says, f"{value:,.2f}", is_met))
+        goals.append((says, f"{value:,.2f}", is_met))
 
     for name, times in (("FastAPI, frame", 5), ("mlflow models serve", 10)):
         for connections in CONNECTIONS:
             if name in by_name:
-                theirs = by_name[name][f"{none}, {connections}"]["per second"]
-                mine = ours[f"{reasons}, {connections}"]["per second"]
+                peer_rate = by_name[name][f"{none}, {connections}"]["per second"]
+                own_rate = own[f"{reasons}, {connections}"]["per second"]
                 goal(
                     f"with reasons, times {name} without, {connections} conn.: ≥ {times}",
-                    mine / theirs,
+                    own_rate / peer_rate,
                     least=times,
                 )
     for connections in CONNECTIONS:
-        theirs = by_name["FastAPI, same scorer"][f"{none}, {connections}"]["per second"]
-        mine = ours[f"{none}, {connections}"]["per second"]
+        peer_rate = by_name["FastAPI, same scorer"][f"{none}, {connections}"]["per second"]
+        own_rate = own[f"{none}, {connections}"]["per second"]
         goal(
             f"without reasons, times the same scorer behind FastAPI, {connections} conn.: ≥ 1",
-            mine / theirs,
+            own_rate / peer_rate,
             least=1,
         )
     for connections, most in zip(CONNECTIONS, (2.0, 25.0), strict=True):
         goal(
             f"p99 with reasons at {connections} conn., ms: ≤ {most:.0f}",
-            ours[f"{reasons}, {connections}"]["p99"],
+            own[f"{reasons}, {connections}"]["p99"],
             most=most,
         )
     for row in (f"{many}, three reasons", many):
-        best = max(ours[f"{row}, {connections}"]["per second"] for connections in CONNECTIONS)
+        best = max(own[f"{row}, {connections}"]["per second"] for connections in CONNECTIONS)
         goal(
             f"{row} in one request, of what the scorer alone does: ≥ 0.8",
             best / alone[row]["per second"],
             least=0.8,
         )
-    goal("start to ready, s: ≤ 6", ours["start seconds"], most=6)
-    if "half load" in ours:
-        half = ours["half load"]
+    goal("start to ready, s: ≤ 6", own["start seconds"], most=6)
+    if "half load" in own:
+        half = own["half load"]
         how = f"slowest of {half['requests']:,} requests at half load ({half['per second']:,.0f}/s)"
         goal(f"{how}, ms: ≤ {SLOW_MS:.0f}", half["max"], most=SLOW_MS)
-        first, (sent, last) = ours["soak"][1][1], ours["soak"][-1]
+        first, (sent, last) = own["soak"][1][1], own["soak"][-1]
         goal(
             f"memory after {sent:,} requests, of that after a tenth of them: ≤ 1.02",
             last / first,
             most=1.02,
         )
-    return found
+    return goals
 
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("--fast", action="store_true", help="one round of 2 s, and no more")
+    arguments.add_argument("--fast", action="store_true", help="one round of 2 s only")
     arguments.add_argument("--seconds", type=float, default=4.0, help="of load for each figure")
-    arguments.add_argument("--rounds", type=int, default=3, help="of which the middle one counts")
+    arguments.add_argument("--rounds", type=int, default=3, help="the median counts")
     arguments.add_argument("--half-load", type=float, default=60.0, metavar="SECONDS")
     arguments.add_argument("--soak", type=int, default=50_000, metavar="REQUESTS")
     arguments.add_argument("--servers", nargs="+", metavar="NAME", help="only these")
@@ -566,16 +567,16 @@ def main() -> None:
     print(f"\n{TREES} trees × {LEAVES} leaves, {NUMERIC} numbers and {CATEGORICAL} categories")
     print(f"{given.rounds} rounds of {given.seconds:.0f} s; {os.cpu_count()} cores, load {busy}")
     print("\n" + table(compared, alone) + "\n\n" + cpu_table(compared, alone))
-    found: list[tuple[str, str, bool]] = []
+    goals: list[tuple[str, str, bool]] = []
     if not given.servers:
-        found = verdicts(compared, alone)
-        print("\n| goal | found | |\n|---|---|---|")
-        for says, value, is_met in found:
+        goals = verdicts(compared, alone)
+        print("\n| goal | measured | |\n|---|---|---|")
+        for says, value, is_met in goals:
             print(f"| {says} | {value} | {'met' if is_met else '**not met**'} |")
     if given.json:
-        facts = {server.name: server.found for server in compared}
-        kept = {"servers": facts, "scorer alone": alone, "goals": found}
-        given.json.write_text(json.dumps(kept, indent=1) + "\n")
+        facts = {server.name: server.results for server in compared}
+        results = {"servers": facts, "scorer alone": alone, "goals": goals}
+        given.json.write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

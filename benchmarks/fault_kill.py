@@ -1,11 +1,11 @@
-"""kill -9 of the service at random moments under load: is anything acknowledged lost, or doubled?
+"""Kill the service at random times under load; check that no acknowledged event is lost or doubled.
 
     python benchmarks/fault_kill.py [--rounds 20] [--postgres URL]
 
-Serves the demo's Bento (`make demo` builds it) on a free port of loopback with a ledger of its
-own. Callers send activities and outcomes, each batch again if no answer came, as a CRM does;
-after a random time every process of the service is killed, and it is started anew. In the end
-each id that was acknowledged must be in the ledger, and none twice.
+The script serves the demo's Bento (`make demo` builds it) on a free port of loopback with its own
+ledger. Callers send activities and outcomes, and repeat a batch that got no answer, as a CRM does.
+After a random time every process of the service is killed (kill -9), and the service is started
+again. At the end each acknowledged id must be in the ledger, and no id twice.
 """
 
 import argparse
@@ -38,7 +38,7 @@ START_SECONDS = 60
 
 @dataclass
 class Caller:
-    """One caller: what it sent, and what was acknowledged."""
+    """A caller: the number of batches it sent, and the ids that were acknowledged."""
 
     number: int
     port: int
@@ -111,11 +111,11 @@ def start(bento: Path, port: int, url: str, log: Path) -> "subprocess.Popen[byte
 
 
 def kill(process: "subprocess.Popen[bytes]") -> None:
-    """End every process of the service at once, as a power cut does."""
+    """Kill every process of the service at once, as a power cut does."""
     family = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
-    for each in family:
+    for member in family:
         with contextlib.suppress(psutil.NoSuchProcess):
-            each.kill()
+            member.kill()
     process.wait()
     psutil.wait_procs(family, timeout=10)
 
@@ -125,12 +125,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--postgres", help="a URL; without it the ledger is SQLite")
     parser.add_argument("--seed", type=int, default=0)
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     os.environ.setdefault("BENTOML_HOME", str(HERE / "demo" / "bentoml"))
     _, bento = newest_bento("demo")
-    generator = random.Random(asked.seed)
+    generator = random.Random(arguments.seed)
     with tempfile.TemporaryDirectory(prefix="leadscore-") as work:
-        url = asked.postgres or f"sqlite:///{work}/ledger.db"
+        url = arguments.postgres or f"sqlite:///{work}/ledger.db"
         port = free_port(HOST)
         callers = [Caller(i, port) for i in range(CALLERS)]
         stop = threading.Event()
@@ -139,7 +139,7 @@ def main() -> None:
         process = start(bento, port, url, log)
         for thread in threads:
             thread.start()
-        for _ in range(asked.rounds):
+        for _ in range(arguments.rounds):
             time.sleep(generator.uniform(0.05, LONGEST_SECONDS))
             kill(process)
             process = start(bento, port, url, log)
@@ -155,7 +155,7 @@ def main() -> None:
             lost = acknowledged - kept.keys()
             doubled = [name for name, n in kept.items() if n > 1]
             print(
-                f"{kind}: {asked.rounds} kills, {len(acknowledged):,} acknowledged, "
+                f"{kind}: {arguments.rounds} kills, {len(acknowledged):,} acknowledged, "
                 f"{len(lost)} lost, {len(doubled)} doubled"
             )
         ledger.close()

@@ -1,7 +1,8 @@
-"""100,000 malformed requests; then a good one, as fast as before?
+"""Send 100,000 malformed requests, and check that valid requests are as fast as before.
 
-Serves the demo's Bento (`make demo` builds it) on a free port of loopback, times good requests,
-sends what is no HTTP, no JSON, or cut off, and times good requests again.
+The script serves the demo's Bento (`make demo` builds it) on a free port of loopback and times
+valid requests. Then it sends invalid HTTP, invalid JSON and truncated requests, and times valid
+requests again.
 """
 
 import contextlib
@@ -50,7 +51,7 @@ def main(count: int = 100_000) -> None:
         seconds = time.perf_counter() - begun
         after, grown = good(port), resident() - memory
     print(f"sent in {seconds:.0f} s; answers by status: {dict(sorted(answers.items()))}")
-    print(f"a good request: median {before:.2f} ms before, {after:.2f} ms after")
+    print(f"a valid request: median {before:.2f} ms before, {after:.2f} ms after")
     print(f"memory of the service: {grown / 2**20:+.0f} MB")
 
 

@@ -1,11 +1,11 @@
-"""The peers' side of bench_quality.py: fits one model, writes its probabilities down.
+"""Fit one peer's model for bench_quality.py and write its probabilities.
 
     .venv-bench/bin/python benchmarks/peers.py MODEL FOLDER
 
-FOLDER holds train.parquet (with `outcome`) and test.parquet (without). What comes back is
-MODEL.json: `probability` of each test row, `fit_seconds` (fitting alone, no files),
-`about`, its version and which models AutoGluon could use. Every peer has its own default
-settings and two threads. This script knows nothing of leadscore.
+FOLDER contains train.parquet (with `outcome`) and test.parquet (without). The script writes
+MODEL.json: the `probability` of each test row, `fit_seconds` (fitting alone, without files), and
+`about` (the version, and which models AutoGluon could use). Every peer has its own default settings
+and two threads. This script does not import leadscore.
 """
 
 import importlib
@@ -69,7 +69,7 @@ def cat_boost(features: pd.DataFrame, outcome: pd.Series, folder: Path) -> tuple
 
 
 def auto_gluon(features: pd.DataFrame, outcome: pd.Series, folder: Path) -> tuple[Predict, str]:
-    """Medium quality, told that log loss is what counts: its own default is accuracy."""
+    """Fit AutoGluon with medium quality and log loss (its default metric is accuracy)."""
     from autogluon.tabular import TabularPredictor
 
     model = TabularPredictor(
@@ -88,11 +88,11 @@ def auto_gluon(features: pd.DataFrame, outcome: pd.Series, folder: Path) -> tupl
     absent = [name for name in ("torch", "fastai") if importlib.util.find_spec(name) is None]
     about = f"of {', '.join(model.model_names())}"
     if absent:
-        about += f"; no neural networks, for want of {' and '.join(absent)}"
+        about += f"; no neural networks, because {' and '.join(absent)} are not installed"
     return lambda rows: model.predict_proba(rows)[1].to_numpy(), about
 
 
-# What fits, the package it is, and what is imported before the clock starts.
+# The function that fits, its package, and the modules to import before the timing.
 PEERS: dict[str, tuple[Fit, str, tuple[str, ...]]] = {
     "logistic": (logistic, "scikit-learn", ("sklearn.compose", "sklearn.linear_model")),
     "lightgbm": (light_gbm, "lightgbm", ("lightgbm",)),

@@ -1,9 +1,9 @@
-"""What others write to serve the same model, for bench_serving.py: run by uvicorn.
+"""Common ways to serve the same model, for bench_serving.py; uvicorn runs them.
 
     BENCH_FOLDER=… python -m uvicorn serving_peers:echo      (or: frame, scorer)
 
-`echo` gives back what it gets. `frame` is what most people write: a data frame of the request,
-and `predict_proba`. `scorer` is our scorer behind plain FastAPI.
+`echo` returns the request. `frame` is the common solution: a data frame of the request and
+`predict_proba`. `scorer` is leadscore's scorer behind plain FastAPI.
 """
 
 import os
@@ -29,8 +29,8 @@ def frame() -> Any:
     from fastapi import FastAPI
     from pydantic import BaseModel
 
-    kept = joblib.load(FOLDER / "frame.joblib")
-    model, columns, categories = kept["model"], kept["columns"], kept["categories"]
+    saved = joblib.load(FOLDER / "frame.joblib")
+    model, columns, categories = saved["model"], saved["columns"], saved["categories"]
 
     class Request(BaseModel):
         leads: list[dict[str, str | float | None]]
@@ -63,7 +63,7 @@ def scorer() -> Any:
     @app.post("/score")
     async def score(request: Request) -> dict[str, list[dict[str, Any]]]:
         leads = [LeadCells(lead) for lead in request.leads]
-        found = model.score_leads(leads, time.time_ns() // 1_000, request.reasons)
+        scores = model.score_leads(leads, time.time_ns() // 1_000, request.reasons)
         return {
             "scores": [
                 {
@@ -72,7 +72,7 @@ def scorer() -> Any:
                     "grade": score.grade,
                     "reasons": [str(reason) for reason in score.reasons],
                 }
-                for score in found
+                for score in scores
             ]
         }
 

@@ -1,4 +1,4 @@
--- Sends the bodies of a file, one a line, in turn; each connection may wait between requests.
+-- Sends the bodies of a file (one on each line) in turn; each connection may wait between requests.
 -- wrk … -s wrk_bodies.lua URL -- FILE PATH MEAN_DELAY_MS
 
 local bodies, at, delay_ms = {}, 0, 0
