@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from crm.project import PROJECT_FILE
 from crm.version import VERSION
 
 if TYPE_CHECKING:
@@ -77,13 +78,17 @@ def command_line(program: str, *arguments: object) -> str:
         program = str(installed)
         if installed.is_relative_to(here) and installed.parent != here:
             program = str(installed.relative_to(here))
-    words = [
-        str(word.relative_to(here))
-        if isinstance(word, Path) and word.is_relative_to(here)
-        else word
-        for word in arguments
-    ]
-    return shlex.join([program, *map(str, words)])
+    words = [program]
+    for argument in arguments:
+        is_below = isinstance(argument, Path) and argument.is_relative_to(here)
+        words.append(os.path.relpath(str(argument)) if is_below else str(argument))
+    return shlex.join(words)
+
+
+def leadscore_line(project: Path, *arguments: object) -> str:
+    """Format a `leadscore` command for a project; the default project file is not named."""
+    named = () if project == Path(PROJECT_FILE) else ("--project", project)
+    return command_line("leadscore", *arguments, *named)
 
 
 def show_commands(heading: str, *commands: str) -> None:

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from commands.console import JsonOption, ProjectOption, command_line, err, out, show, show_commands
+from commands.console import (
+    JsonOption,
+    ProjectOption,
+    err,
+    leadscore_line,
+    out,
+    show,
+    show_commands,
+)
 from crm.errors import GateError, SourceError
 from crm.project import PROJECT_FILE, load_project
 
@@ -40,7 +48,7 @@ def list_models(project: ProjectOption = Path(PROJECT_FILE), json_: JsonOption =
         newest = [row["version"] for row in rows[-2:]]
         show_commands(
             "To compare two versions on the same leads:",
-            command_line("leadscore", "models", "compare", *newest, "--project", project),
+            leadscore_line(project, "models", "compare", *newest),
         )
 
 

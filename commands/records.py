@@ -10,7 +10,7 @@ from rich.markup import escape
 from commands.console import (
     JsonOption,
     ProjectOption,
-    command_line,
+    leadscore_line,
     out,
     progress,
     show,
@@ -39,7 +39,7 @@ def init(
     target.write_text(text, encoding="utf-8")
     show_commands(
         f"Wrote {target}. Read its comments, correct what is wrong, then:",
-        command_line("leadscore", "train", "--project", target),
+        leadscore_line(target, "train"),
     )
 
 
@@ -60,7 +60,7 @@ def simulate(
         leads=leads, activities_per_lead=activities_per_lead, seed=seed, drift_at=drift_at
     )
     write_simulation(settings, folder, file_format)
-    show_commands("Next:", command_line("leadscore", "train", "--project", folder))
+    show_commands("Next:", leadscore_line(folder, "train"))
 
 
 def audit(project: ProjectOption = Path(PROJECT_FILE), json_: JsonOption = False) -> None:

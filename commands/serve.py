@@ -12,6 +12,7 @@ from commands.console import (
     JsonOption,
     ProjectOption,
     command_line,
+    leadscore_line,
     out,
     show,
     show_commands,
@@ -31,7 +32,7 @@ def build(project: ProjectOption = Path(PROJECT_FILE), json_: JsonOption = False
         return
     show_commands(
         f"Built the Bento {bento}. Serve it by one of:",
-        command_line("leadscore", "serve", "--project", project),
+        leadscore_line(project, "serve"),
         f"BENTOML_DO_NOT_TRACK=True {command_line('bentoml', 'serve', bento)}",
     )
 

@@ -14,6 +14,7 @@ from commands.console import (
     ProjectOption,
     command_line,
     err,
+    leadscore_line,
     out,
     progress,
     show,
@@ -95,17 +96,15 @@ def show_training(trained: "Trained", tracked: "TrackedModel") -> None:
 
 def _next_commands(path: Path, project: Project, tracked: "TrackedModel") -> Iterator[str]:
     """Format the commands that can be run after a training."""
-    at = ("--project", path)
     if tracked.champion not in (None, tracked.version):
-        yield command_line("leadscore", "models", "compare", "champion", tracked.version, *at)
-        yield command_line("leadscore", "models", "changes", tracked.version, *at)
-        yield command_line("leadscore", "models", "promote", tracked.version, *at)
+        yield leadscore_line(path, "models", "compare", "champion", tracked.version)
+        yield leadscore_line(path, "models", "changes", tracked.version)
+        yield leadscore_line(path, "models", "promote", tracked.version)
     if tracked.champion is not None:
         leads = project.folder / Path(expand_variables(project.leads.source)).expanduser()
         if leads.is_file():
-            yield command_line("leadscore", "score", leads, "-o", "scored.csv", *at)
-        build = command_line("leadscore", "build", *at)
-        yield f"{build} && {command_line('leadscore', 'serve', *at)}"
+            yield leadscore_line(path, "score", leads, "-o", "scored.csv")
+        yield f"{leadscore_line(path, 'build')} && {leadscore_line(path, 'serve')}"
     if not tracked.tracking_uri.startswith("http"):
         yield command_line("mlflow", "ui", "--backend-store-uri", tracked.tracking_uri)
 
