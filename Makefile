@@ -68,6 +68,7 @@ serve: $(READY)  ## the demo's service, until you stop it
 
 docs: $(READY)  ## the pages that are generated from the code
 	$(BIN)/typer leadscore.py utils docs --name leadscore --title Commands --output docs/commands.md
+	$(BIN)/python -c 'from crm.dictionary import tables_page; print(tables_page(), end="")' > docs/tables.md
 	$(BIN)/python -c 'from features.dictionary import data_dictionary; print(data_dictionary(), end="")' \
 	  > docs/data-dictionary.md
 	$(BIN)/python -c 'from reports.metrics import metrics_page; print(metrics_page(), end="")' > docs/metrics.md

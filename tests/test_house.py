@@ -12,13 +12,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
-import msgspec
 import pytest
 import typer
 
 import leadscore
-from crm import errors, project
-from crm.project import PROJECT_FILE
+from crm import errors
+from crm.dictionary import tables_page
+from crm.project import (
+    PROJECT_FILE,
+    TABLE_KEYS,
+    ColumnsKeys,
+    LearnKeys,
+    LedgerKeys,
+    ProjectKeys,
+    ReportKeys,
+    ScaleKeys,
+    TargetKeys,
+)
+from crm.tables import TABLES
 from features.dictionary import data_dictionary
 from reports.metrics import metrics_page
 from serving.settings import PREFIX, Settings
@@ -26,6 +37,15 @@ from serving.settings import PREFIX, Settings
 HERE = Path(__file__).resolve().parent.parent
 ROOTS = ("commands", "crm", "drafting", "features", "models", "reports", "serving", "training")
 SOURCES = sorted(path for root in ROOTS for path in (HERE / root).rglob("*.py"))
+SECTIONS = {
+    "project": ProjectKeys,
+    "ledger": LedgerKeys,
+    "learn": LearnKeys,
+    "columns": ColumnsKeys,
+    "scale": ScaleKeys,
+    "report": ReportKeys,
+    "report.targets": TargetKeys,
+}
 PROSE = sorted([*HERE.glob("*.md"), *(HERE / "docs").rglob("*.md")])
 
 
@@ -125,30 +145,14 @@ def test_every_setting_is_documented_with_its_default() -> None:
 
 def test_every_key_of_the_project_file_is_documented() -> None:
     in_docs = {name: set(rows) for name, rows in documented_defaults("project-file.md").items()}
-    shared = in_docs.pop("Every table")
-    in_code = {section: set(keys) for section, keys in project_keys().items()}
-    for table in ("leads", "activities", "stages", "outcomes"):
-        assert shared <= in_code[table]
-        in_code[table] -= shared
-    in_code["report"] -= {"targets"}
-    assert {section: keys for section, keys in in_docs.items() if section} == in_code
-
-
-def project_keys() -> dict[str, list[str]]:
-    """List the keys of each section of a project file."""
-    sections: dict[str, list[str]] = {}
-
-    def add(section: str, kind: msgspec.inspect.Type) -> None:
-        kinds = kind.types if isinstance(kind, msgspec.inspect.UnionType) else (kind,)
-        for struct in kinds:
-            if isinstance(struct, msgspec.inspect.StructType):
-                sections[section] = [key.encode_name for key in struct.fields]
-                for key in struct.fields:
-                    add(f"{section}.{key.encode_name}".lstrip("."), key.type)
-
-    add("", msgspec.inspect.type_info(project._File))
-    del sections[""]
-    return sections
+    for section, keys in SECTIONS.items():
+        assert in_docs[section] == {*keys.__struct_fields__} - {"targets"}, section
+    columns = {column.name for table in TABLES.values() for column in table.columns}
+    (tables,) = (keys for section, keys in in_docs.items() if section.startswith("leads]"))
+    assert (
+        tables == {key for keys in TABLE_KEYS.values() for key in keys.__struct_fields__} - columns
+    )
+    assert len(in_docs) == len(SECTIONS) + 2
 
 
 def test_every_command_and_option_has_help() -> None:
@@ -233,6 +237,10 @@ def test_files_named_in_prose_exist() -> None:
 def test_the_data_dictionary_is_current() -> None:
     page = (HERE / "docs" / "data-dictionary.md").read_text()
     assert page == data_dictionary(), "run `make docs`"
+
+
+def test_the_page_of_tables_is_current() -> None:
+    assert (HERE / "docs" / "tables.md").read_text() == tables_page(), "run `make docs`"
 
 
 def test_the_metrics_are_current() -> None:
