@@ -104,14 +104,14 @@ def test_a_loaded_model_saves_to_the_same_bytes(trained, saved, tmp_path) -> Non
         assert (tmp_path / "again" / name).read_bytes() == (saved / name).read_bytes(), name
 
 
-def test_the_digest_is_of_what_decides_a_score(scorer, trained, saved, tmp_path) -> None:
+def test_digest_covers_everything_that_decides_a_score(scorer, trained, saved, tmp_path) -> None:
     digest = load_artifact(saved).digest
     assert json.loads((saved / MANIFEST).read_text())["model"] == digest
     fewer = save_artifact(scorer, trained.golden_leads[:3], tmp_path / "fewer")
     assert fewer == digest
 
 
-def test_the_folder_holds_data_only(saved) -> None:
+def test_saved_folder_contains_data_only(saved) -> None:
     assert sorted(path.name for path in saved.iterdir()) == FILES
     for path in saved.iterdir():
         assert path.suffix in (".json", ".txt")
@@ -122,12 +122,12 @@ def test_the_folder_holds_data_only(saved) -> None:
         assert not re.search(r"__reduce__|builtins|pickle|module|class_name|import ", text)
 
 
-def test_a_saved_model_can_be_read_by_others(saved) -> None:
+def test_saved_model_is_readable_by_other_users(saved) -> None:
     assert saved.stat().st_mode & 0o777 == 0o755
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_flipped_byte_is_found(model, name: str) -> None:
+def test_load_refuses_a_flipped_byte(model, name: str) -> None:
     content = bytearray((model / name).read_bytes())
     at = content.index(b"sha256") + 12 if name == MANIFEST else len(content) // 2
     content[at] ^= 1
@@ -136,7 +136,7 @@ def test_a_flipped_byte_is_found(model, name: str) -> None:
         load_artifact(model)
 
 
-def test_whatever_flips_in_the_manifest_is_found(model) -> None:
+def test_load_refuses_any_flipped_byte_in_the_manifest(model) -> None:
     content = (model / MANIFEST).read_bytes()
     for at in range(len(content)):
         flipped = bytearray(content)
@@ -147,19 +147,19 @@ def test_whatever_flips_in_the_manifest_is_found(model) -> None:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_missing_file_is_named(model, name: str) -> None:
+def test_load_names_a_missing_file(model, name: str) -> None:
     (model / name).unlink()
     with pytest.raises(ArtifactError, match=f"no complete model: {re.escape(name)} is missing"):
         load_artifact(model)
 
 
-def test_a_folder_that_is_not_there_holds_no_model(tmp_path) -> None:
+def test_load_refuses_a_missing_folder(tmp_path) -> None:
     with pytest.raises(ArtifactError, match="no complete model: manifest.json is missing"):
         load_artifact(tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_what_is_no_file_is_not_waited_for(model, name: str) -> None:
+def test_load_refuses_special_files_without_waiting(model, name: str) -> None:
     (model / name).unlink()
     os.mkfifo(model / name)
     with pytest.raises(ArtifactError, match=f"{re.escape(name)} is missing"):
@@ -167,14 +167,14 @@ def test_what_is_no_file_is_not_waited_for(model, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_an_oversized_file_is_not_read(model, name: str) -> None:
+def test_load_refuses_an_oversized_file(model, name: str) -> None:
     os.truncate(model / name, MAX_BYTES[name] + 1)
     with pytest.raises(ArtifactError, match=rf"has [\d,]+ bytes; at most {MAX_BYTES[name]:,} are"):
         load_artifact(model)
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_five_gigabytes_are_not_read(model, name: str, monkeypatch) -> None:
+def test_load_never_reads_five_gigabytes(model, name: str, monkeypatch) -> None:
     os.truncate(model / name, 5_000_000_000)  # a hole: it takes no room on the disk
     reads: list[str] = []
     open_file = Path.open
@@ -189,22 +189,22 @@ def test_five_gigabytes_are_not_read(model, name: str, monkeypatch) -> None:
     assert name not in reads
 
 
-@pytest.mark.parametrize("found", [FORMAT + 1, 10**30, 0, -1, "2", None, [2]])
-def test_another_format_is_refused_by_number(model, found) -> None:
-    change(model, MANIFEST, format=found)
-    match = rf"has format {re.escape(repr(found))}; this leadscore reads formats 1 to {FORMAT}\."
+@pytest.mark.parametrize("format_", [FORMAT + 1, 10**30, 0, -1, "2", None, [2]])
+def test_load_names_an_unknown_format(model, format_) -> None:
+    change(model, MANIFEST, format=format_)
+    match = rf"has format {re.escape(repr(format_))}; this leadscore reads formats 1 to {FORMAT}\."
     with pytest.raises(ArtifactError, match=match):
         load_artifact(model)
 
 
 @pytest.mark.parametrize("content", ["[]", '{"format": 1}', '{"format": 1, "files": []}', '"x"'])
-def test_a_manifest_of_something_else_is_refused(model, content: str) -> None:
+def test_load_refuses_a_foreign_manifest(model, content: str) -> None:
     (model / MANIFEST).write_text(content)
     with pytest.raises(ArtifactError, match="is no manifest of a leadscore model"):
         load_artifact(model)
 
 
-def test_a_file_that_the_manifest_does_not_name_is_refused(model) -> None:
+def test_load_refuses_a_file_missing_from_the_manifest(model) -> None:
     change(model, MANIFEST, files={})
     with pytest.raises(ArtifactError, match="is not the file that was saved"):
         load_artifact(model)
@@ -212,7 +212,7 @@ def test_a_file_that_the_manifest_does_not_name_is_refused(model) -> None:
 
 @pytest.mark.parametrize("name", [name for name in FILES if name.endswith(".json")])
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe\x00", b"[" * 100_000])
-def test_broken_json_is_named(model, name: str, content: bytes) -> None:
+def test_load_names_the_file_with_invalid_json(model, name: str, content: bytes) -> None:
     (model / name).write_bytes(content[: MAX_BYTES[name]])
     if name != MANIFEST:
         reseal(model)
@@ -222,7 +222,7 @@ def test_broken_json_is_named(model, name: str, content: bytes) -> None:
 
 @pytest.mark.parametrize("name", [name for name in FILES if name not in (MANIFEST, "booster.txt")])
 @pytest.mark.parametrize("content", ["[]", "{}", "null", "3", '"text"', '[[1, "a"]]', '[{"a": 1}]'])
-def test_json_of_another_shape_is_refused(model, name: str, content: str) -> None:
+def test_load_refuses_json_of_another_shape(model, name: str, content: str) -> None:
     (model / name).write_text(content)
     reseal(model)
     with pytest.raises(ArtifactError, match="cannot be read|does not score its golden leads"):
@@ -248,14 +248,14 @@ def test_json_of_another_shape_is_refused(model, name: str, content: str) -> Non
         ("features.json", {"left_out": [{"column": "a", "why": "b"}]}),
     ],
 )
-def test_values_of_another_kind_are_refused(model, name: str, entries) -> None:
+def test_load_refuses_values_of_another_type(model, name: str, entries) -> None:
     change(model, name, **entries)
     with pytest.raises(ArtifactError, match="cannot be read: .* train again"):
         load_artifact(model)
 
 
 @pytest.mark.parametrize("shift", [1e-9, -0.2])
-def test_a_golden_lead_that_scores_differently_is_refused(model, shift: float) -> None:
+def test_load_refuses_a_golden_lead_with_another_score(model, shift: float) -> None:
     golden = json.loads((model / "golden.json").read_text())
     golden["leads"][3]["probability"] += shift
     (model / "golden.json").write_text(json.dumps(golden))
@@ -266,7 +266,7 @@ def test_a_golden_lead_that_scores_differently_is_refused(model, shift: float) -
 
 @pytest.mark.parametrize("shift", [1e-6, -3.0])
 @pytest.mark.parametrize("signal", [0, -1])
-def test_golden_points_that_differ_are_refused(model, shift: float, signal: int) -> None:
+def test_load_refuses_golden_points_that_differ(model, shift: float, signal: int) -> None:
     golden = json.loads((model / "golden.json").read_text())
     golden["leads"][3]["points"][signal] += shift
     (model / "golden.json").write_text(json.dumps(golden))
@@ -275,7 +275,7 @@ def test_golden_points_that_differ_are_refused(model, shift: float, signal: int)
         load_artifact(model)
 
 
-def test_golden_points_are_those_of_the_reasons(scorer, trained, saved) -> None:
+def test_golden_points_equal_the_points_of_the_reasons(scorer, trained, saved) -> None:
     golden = json.loads((saved / "golden.json").read_text())["leads"]
     leads, as_of = trained.golden_leads, trained.golden_as_of
     for made, score in zip(golden, scorer.score_leads(leads, as_of, n_reasons=99), strict=True):
@@ -295,7 +295,7 @@ GOLDEN_POINTS = {
 
 @pytest.mark.parametrize("alter", GOLDEN_POINTS.values(), ids=GOLDEN_POINTS)
 @pytest.mark.parametrize("which", ["one lead", "all leads"])
-def test_golden_points_that_are_none_are_refused(model, alter, which: str) -> None:
+def test_load_refuses_invalid_golden_points(model, alter, which: str) -> None:
     golden = json.loads((model / "golden.json").read_text())
     for made in golden["leads"][: 1 if which == "one lead" else None]:
         alter(made)
@@ -306,7 +306,7 @@ def test_golden_points_that_are_none_are_refused(model, alter, which: str) -> No
 
 
 @pytest.mark.parametrize("probability", [None, "0.1", [0.1, 0.2], float("nan")])
-def test_a_golden_probability_that_is_none_is_refused(model, probability) -> None:
+def test_load_refuses_an_invalid_golden_probability(model, probability) -> None:
     golden = json.loads((model / "golden.json").read_text())
     golden["leads"][0]["probability"] = probability if probability != "0.1" else "0.123456"
     (model / "golden.json").write_text(json.dumps(golden))
@@ -315,7 +315,7 @@ def test_a_golden_probability_that_is_none_is_refused(model, probability) -> Non
         load_artifact(model)
 
 
-def test_a_model_without_golden_leads_is_refused(model) -> None:
+def test_load_refuses_a_model_without_golden_leads(model) -> None:
     (model / "golden.json").write_text('{"as_of": 0, "leads": []}')
     reseal(model)
     with pytest.raises(ArtifactError, match="does not score its golden leads"):
@@ -323,7 +323,7 @@ def test_a_model_without_golden_leads_is_refused(model) -> None:
 
 
 @pytest.mark.parametrize("name", ["features.json", "calibration.json", "booster.txt"])
-def test_another_models_file_is_found_by_its_scores(trained, model, name: str) -> None:
+def test_golden_scores_reveal_a_file_of_another_model(trained, model, name: str) -> None:
     text = (model / name).read_text()
     if name == "features.json":
         text = text.replace('"Partner"', '"Elsewhere"').replace('"Webinar"', '"Partner"')
@@ -338,7 +338,7 @@ def test_another_models_file_is_found_by_its_scores(trained, model, name: str) -
         load_artifact(model)
 
 
-def test_trees_for_other_features_are_refused(model) -> None:
+def test_load_refuses_trees_for_other_features(model) -> None:
     n = len(load_artifact(model).scorer.pipeline.names)
     attributes = json.loads((model / "features.json").read_text())["attributes"]
     change(model, "features.json", attributes=attributes[:-1])
@@ -412,14 +412,14 @@ def _with_its_sizes(text: str, changed: str) -> str:
 @pytest.mark.parametrize(
     "content", [b"", b"tree\n", b"garbage" * 999, b"\xff\xfe" * 99, b"\x80\x04"]
 )
-def test_garbage_for_trees_is_refused(model, content: bytes) -> None:
+def test_load_refuses_trees_that_are_not_a_model(model, content: bytes) -> None:
     (model / "booster.txt").write_bytes(content)
     reseal(model)
     with pytest.raises(ArtifactError, match="cannot be read: (ValueError|UnicodeDecodeError)"):
         load_artifact(model)
 
 
-def test_trees_that_were_cut_anywhere_are_refused(model) -> None:
+def test_load_refuses_trees_truncated_anywhere(model) -> None:
     content = (model / "booster.txt").read_bytes()
     end = content.index(b"end of trees")
     cuts = np.linspace(0, end, 30, dtype=int)
@@ -431,7 +431,7 @@ def test_trees_that_were_cut_anywhere_are_refused(model) -> None:
     assert len(cuts) == 30
 
 
-def test_altered_trees_load_or_are_refused_but_never_end_the_process(model) -> None:
+def test_altered_trees_never_crash_the_process(model) -> None:
     # In a process of its own: what goes wrong inside LightGBM would end this one.
     program = """
 import json, random, sys
@@ -443,30 +443,30 @@ contents = {path.name: path.read_bytes() for path in Path(sys.argv[1]).iterdir()
 made = json.loads(contents["golden.json"])["leads"]
 golden = [msgspec.convert(each["lead"], LeadCells) for each in made]
 content, generator = contents["booster.txt"], random.Random(0)
-found = {"loaded": 0, "refused": 0}
+result = {"loaded": 0, "refused": 0}
 for _ in range(150):
     altered = bytearray(content)
     altered[generator.randrange(len(content))] = generator.choice(b"0123456789- =\\nxT")
     try:
         _build(contents | {"booster.txt": bytes(altered)}, 2).score_leads(golden, n_reasons=3)
-        found["loaded"] += 1
+        result["loaded"] += 1
     except READING_ERRORS:
-        found["refused"] += 1
-print(json.dumps(found))
+        result["refused"] += 1
+print(json.dumps(result))
 """
     command = [sys.executable, "-c", program, str(model)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr[-500:]
-    found = json.loads(done.stdout.splitlines()[-1])
-    assert sum(found.values()) == 150
-    assert min(found.values()) > 15
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert sum(result.values()) == 150
+    assert min(result.values()) > 15
 
 
 # -- the estimator -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["base rate", "blend 0.0", "blend 0.3", "blend 0.5", "blend 1.0"])
-def test_every_kind_of_model_is_saved_and_loaded(scorers, trained, tmp_path, name: str) -> None:
+def test_every_kind_of_model_can_be_saved_and_loaded(scorers, trained, tmp_path, name: str) -> None:
     scorer, leads, as_of = scorers[name], trained.golden_leads, trained.golden_as_of
     digest = save_artifact(scorer, leads, tmp_path / "model", as_of)
     loaded = load_artifact(tmp_path / "model")
@@ -490,7 +490,7 @@ def test_models_of_different_kinds_have_different_digests(scorers, trained, tmp_
     assert len(digests) == len(scorers) == 5
 
 
-def test_grades_and_base_odds_are_kept(scorer, trained, tmp_path) -> None:
+def test_save_keeps_grades_and_base_odds(scorer, trained, tmp_path) -> None:
     scale = Scale(-1.25, (("A", 70), ("B", 55), ("C", 40), ("D", 20)))
     other = replace(scorer, scale=scale)
     digest = save_artifact(other, trained.golden_leads, tmp_path / "model", trained.golden_as_of)
@@ -542,7 +542,7 @@ def _terms(state):
 
 
 @pytest.mark.parametrize("alter", ALTERED.values(), ids=ALTERED)
-def test_an_estimator_that_was_altered_is_refused(model, alter) -> None:
+def test_load_refuses_an_altered_estimator(model, alter) -> None:
     state = json.loads((model / "estimator.json").read_text())
     alter(state)
     (model / "estimator.json").write_text(json.dumps(state))
@@ -552,7 +552,7 @@ def test_an_estimator_that_was_altered_is_refused(model, alter) -> None:
 
 
 @pytest.mark.parametrize("log_odds", [None, "-1", float("inf"), float("nan"), -1.0])
-def test_a_base_rate_that_was_altered_is_refused(scorers, trained, tmp_path, log_odds) -> None:
+def test_load_refuses_an_altered_base_rate(scorers, trained, tmp_path, log_odds) -> None:
     leads = trained.golden_leads
     save_artifact(scorers["base rate"], leads, tmp_path / "model", trained.golden_as_of)
     change(tmp_path / "model", "estimator.json", log_odds=log_odds)
@@ -560,7 +560,7 @@ def test_a_base_rate_that_was_altered_is_refused(scorers, trained, tmp_path, log
         load_artifact(tmp_path / "model")
 
 
-def test_trees_that_the_blend_needs_and_nobody_names_are_missed(model) -> None:
+def test_load_refuses_a_blend_whose_trees_are_not_in_the_manifest(model) -> None:
     forget(model, "booster.txt")
     with pytest.raises(ArtifactError, match="a half of the blend is missing, or has no weight"):
         load_artifact(model)
@@ -570,7 +570,7 @@ def test_trees_that_the_blend_needs_and_nobody_names_are_missed(model) -> None:
     ("name", "match"),
     [("base rate", "has no trees"), ("blend 1.0", "a half of the blend is missing, or has no")],
 )
-def test_trees_that_nobody_needs_are_refused(
+def test_load_refuses_trees_that_the_estimator_does_not_use(
     scorers, trained, saved, tmp_path, name: str, match: str
 ) -> None:
     folder = tmp_path / "model"
@@ -584,7 +584,7 @@ def test_trees_that_nobody_needs_are_refused(
         load_artifact(folder)
 
 
-def test_an_estimator_that_nobody_names_is_missed(model) -> None:
+def test_load_refuses_a_manifest_without_the_estimator(model) -> None:
     manifest = json.loads((model / MANIFEST).read_text())
     del manifest["files"]["estimator.json"]
     (model / MANIFEST).write_text(json.dumps(manifest))
@@ -598,7 +598,7 @@ def test_an_estimator_that_nobody_names_is_missed(model) -> None:
 # -- the format before -------------------------------------------------------------------------
 
 
-def test_a_model_of_format_1_loads_and_scores_as_it_did() -> None:
+def test_format_1_model_scores_as_before() -> None:
     loaded = load_artifact(FORMATS / "1")
     manifest = json.loads((FORMATS / "1" / MANIFEST).read_text())
     assert manifest["format"] == 1
@@ -615,7 +615,7 @@ def test_a_model_of_format_1_loads_and_scores_as_it_did() -> None:
     assert len(expected) == N_GOLDEN + 4
 
 
-def test_a_model_of_format_1_gives_reasons_that_add_up() -> None:
+def test_format_1_model_has_reasons_that_add_up() -> None:
     scorer = load_artifact(FORMATS / "1").scorer
     golden = json.loads((FORMATS / "1" / "golden.json").read_text())
     leads = [msgspec.convert(made["lead"], LeadCells) for made in golden["leads"]]
@@ -628,14 +628,14 @@ def test_a_model_of_format_1_gives_reasons_that_add_up() -> None:
     assert {reason.text for score in scores for reason in score.reasons}
 
 
-def test_a_model_of_format_1_is_saved_in_todays(tmp_path) -> None:
+def test_format_1_model_is_saved_in_the_current_format(tmp_path) -> None:
     scorer = load_artifact(FORMATS / "1").scorer
     save_artifact(scorer, [LeadCells({})], tmp_path / "model")
     assert json.loads((tmp_path / "model" / MANIFEST).read_text())["format"] == FORMAT
     assert load_artifact(tmp_path / "model").scorer == scorer
 
 
-def test_an_estimator_is_no_part_of_format_1(model, tmp_path) -> None:
+def test_format_1_has_no_estimator_file(model, tmp_path) -> None:
     # Who names an older format gets what that format holds, and so other scores.
     forget(model, "estimator.json")
     change(model, MANIFEST, format=1)
@@ -662,7 +662,7 @@ ZLIB = (b"x\x01", b"x^", b"x\x9c", b"x\xda")
 PACKED = (b"PK", b"\x1f\x8b", b"BZh", b"\xfd7z", b"]\0\0", b"\x28\xb5\x2f\xfd", *ZLIB)
 
 
-def test_this_test_knows_pickles(tmp_path) -> None:
+def test_pickle_detector_recognises_pickles(tmp_path) -> None:
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
         assert is_pickle(pickle.dumps({"a": [1, object]}, protocol))
     for pack in (0, 1, 3, 9, ("gzip", 3), ("bz2", 3), ("lzma", 3)):
@@ -674,7 +674,7 @@ def test_this_test_knows_pickles(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("name", ["base rate", "blend 0.0", "blend 0.3", "blend 1.0"])
-def test_no_file_of_a_model_is_a_pickle(scorers, trained, tmp_path, name: str) -> None:
+def test_saved_model_contains_no_pickle(scorers, trained, tmp_path, name: str) -> None:
     folder = tmp_path / "model"
     save_artifact(scorers[name], trained.golden_leads, folder, trained.golden_as_of)
     files = list(folder.iterdir())
@@ -682,7 +682,7 @@ def test_no_file_of_a_model_is_a_pickle(scorers, trained, tmp_path, name: str) -
     assert [path.name for path in files if is_pickle(path.read_bytes())] == []
 
 
-def test_nothing_is_pickled_on_the_way(scorer, trained, tmp_path, monkeypatch) -> None:
+def test_save_and_load_never_call_pickle(scorer, trained, tmp_path, monkeypatch) -> None:
     def never(*given, **more):
         raise AssertionError("something was pickled")
 
@@ -698,7 +698,7 @@ def test_nothing_is_pickled_on_the_way(scorer, trained, tmp_path, monkeypatch) -
     load_artifact(FORMATS / "1")
 
 
-def test_no_file_of_a_run_is_a_pickle(
+def test_mlflow_run_contains_no_pickle(
     simulated_crm, trained, empty_mlflow, tmp_path, monkeypatch
 ) -> None:
     text = (simulated_crm / "leadscore.toml").read_text()
@@ -728,7 +728,7 @@ def test_no_file_of_a_run_is_a_pickle(
     assert [path.name for path in files if is_pickle(path.read_bytes())] == []
 
 
-def test_nothing_in_an_artefact_is_executed(model, tmp_path) -> None:
+def test_load_executes_nothing_from_the_artefact(model, tmp_path) -> None:
     trace = tmp_path / "executed"
     attack = f"__import__('os').system('touch {trace}')"
     payload = b"cos\nsystem\n(S'touch " + str(trace).encode() + b"'\ntR."
@@ -743,7 +743,7 @@ def test_nothing_in_an_artefact_is_executed(model, tmp_path) -> None:
     assert not trace.exists()
 
 
-def test_an_existing_folder_is_not_overwritten(trained, tmp_path) -> None:
+def test_save_never_overwrites_a_folder(trained, tmp_path) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "mine").write_text("mine")
     with pytest.raises(ArtifactError, match="exists already. Expected a new folder"):
@@ -752,9 +752,7 @@ def test_an_existing_folder_is_not_overwritten(trained, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("failure", [OSError(28, "No space left on device"), KeyboardInterrupt()])
-def test_a_save_that_fails_leaves_nothing(
-    trained, tmp_path, monkeypatch, failure: BaseException
-) -> None:
+def test_failed_save_leaves_nothing(trained, tmp_path, monkeypatch, failure: BaseException) -> None:
     write = Path.write_bytes
 
     def fail_on_the_third(path: Path, content: bytes) -> int:
@@ -769,20 +767,20 @@ def test_a_save_that_fails_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_place_that_cannot_be_written_is_refused(trained, tmp_path) -> None:
+def test_save_refuses_a_folder_that_cannot_be_written(trained, tmp_path) -> None:
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(ArtifactError, match="cannot be saved in .*: (Not a directory|File exists)"):
         save_artifact(trained.scorer, trained.golden_leads, tmp_path / "file" / "model")
 
 
-def test_folders_on_the_way_are_made(trained, tmp_path) -> None:
+def test_save_creates_parent_folders(trained, tmp_path) -> None:
     folder = tmp_path / "a" / "b" / "model"
     save_artifact(trained.scorer, trained.golden_leads, folder, trained.golden_as_of)
     assert load_artifact(folder).scorer == trained.scorer
     assert [path.name for path in folder.parent.iterdir()] == ["model"]
 
 
-def test_this_test_knows_the_format() -> None:
+def test_tests_cover_the_current_format() -> None:
     # Raise FORMAT together with a reader of the old one, and keep an old artefact here.
     assert FORMAT == 2
     assert artifact.READABLE == (1, 2)

@@ -18,22 +18,22 @@ def draw(n: int, slope: float, intercept: float, seed: int = 0):
 
 
 @pytest.mark.parametrize(("slope", "intercept"), [(1.0, 0.0), (0.5, -0.7), (1.6, 0.4)])
-def test_a_known_distortion_is_recovered(slope: float, intercept: float) -> None:
+def test_fit_recovers_a_known_distortion(slope: float, intercept: float) -> None:
     raw, label = draw(50_000, slope, intercept)
-    found = fit_calibration(raw, label, np.ones(50_000))
-    assert (found.slope, found.intercept) == pytest.approx((slope, intercept), abs=0.06)
-    assert found.probability(raw).mean() == pytest.approx(label.mean(), abs=0.001)
+    result = fit_calibration(raw, label, np.ones(50_000))
+    assert (result.slope, result.intercept) == pytest.approx((slope, intercept), abs=0.06)
+    assert result.probability(raw).mean() == pytest.approx(label.mean(), abs=0.001)
 
 
 @pytest.mark.parametrize(
     ("slope", "held_at"), [(-1.0, SLOPE_RANGE[0]), (0.0, SLOPE_RANGE[0]), (5.0, SLOPE_RANGE[1])]
 )
-def test_the_slope_is_held_in_its_range(slope: float, held_at: float) -> None:
+def test_slope_is_clipped_to_its_range(slope: float, held_at: float) -> None:
     raw, label = draw(20_000, slope, 0.0)
     assert fit_calibration(raw, label, np.ones(20_000)).slope == pytest.approx(held_at)
 
 
-def test_weights_count_like_repeated_rows() -> None:
+def test_weights_equal_repeated_rows() -> None:
     raw, label = draw(300, 0.8, -0.2)
     times = np.random.default_rng(1).integers(1, 4, 300)
     weighed = fit_calibration(raw, label, times.astype(np.float64))
@@ -48,19 +48,19 @@ def test_weights_count_like_repeated_rows() -> None:
     raw=st.lists(st.floats(-40, 40), min_size=2, max_size=40),
     data=st.data(),
 )
-def test_any_margins_give_a_rising_finite_map(raw: list[float], data) -> None:
+def test_calibration_is_increasing_and_finite(raw: list[float], data) -> None:
     label = data.draw(st.lists(st.integers(0, 1), min_size=len(raw), max_size=len(raw)))
-    found = fit_calibration(np.array(raw), np.array(label, dtype=np.int8), np.ones(len(raw)))
+    result = fit_calibration(np.array(raw), np.array(label, dtype=np.int8), np.ones(len(raw)))
     low, high = SLOPE_RANGE
-    assert low <= found.slope <= high
-    probability = found.probability(np.sort(np.array(raw)))
+    assert low <= result.slope <= high
+    probability = result.probability(np.sort(np.array(raw)))
     assert np.isfinite(probability).all()
     assert (probability >= 0).all()
     assert (probability <= 1).all()
     assert (np.diff(probability) >= 0).all()
 
 
-def test_contributions_to_the_margin_still_add_up() -> None:
+def test_calibrated_contributions_add_up_to_the_margin() -> None:
     calibration = Calibration(slope=0.5, intercept=-1.0)
     parts = np.array([[0.3, -0.2, 1.1]])
     whole = calibration.margin(parts.sum(axis=1))

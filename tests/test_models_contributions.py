@@ -97,7 +97,7 @@ def n_parts(trees: TreeContributions) -> set[int]:
     return {len(parts) for parts in trees._tables.lookups}
 
 
-def test_a_tree_by_hand() -> None:
+def test_contributions_of_one_tree_by_hand() -> None:
     trees = TreeContributions.from_text(BY_HAND, 3)
     assert trees.expected == 3.0  # (2 * 4 + 4 * 0 + 2 * 8) / 8
     # The lead (0, 2) ends in the leaf with 8. Known of it: nothing 3; x0 alone 6, the mean of
@@ -126,7 +126,7 @@ def test_a_tree_by_hand() -> None:
     ],
     ids=str,
 )
-def test_contributions_are_those_of_lightgbm(settings, seed: int) -> None:
+def test_contributions_equal_lightgbm(settings, seed: int) -> None:
     features, label = draw(900, seed=seed)
     booster = grow(features, label, **settings)
     asked = with_awkward(features[:150], seed)
@@ -147,7 +147,7 @@ def test_contributions_are_those_of_lightgbm(settings, seed: int) -> None:
         max_size=5,
     ),
 )
-def test_contributions_are_those_of_lightgbm_for_any_lead(seed: int, leaves: int, rows) -> None:
+def test_contributions_equal_lightgbm_for_any_lead(seed: int, leaves: int, rows) -> None:
     booster = grow(*draw(150, seed=seed), rounds=3, num_leaves=leaves)
     asked = np.array(rows)
     assert ours(booster).contributions(asked) == pytest.approx(theirs(booster, asked), abs=CLOSE)
@@ -155,7 +155,7 @@ def test_contributions_are_those_of_lightgbm_for_any_lead(seed: int, leaves: int
 
 @pytest.mark.parametrize("n", [70, 700])
 @pytest.mark.parametrize("seed", range(3))
-def test_deep_trees_keep_within_the_memory_and_stay_exact(monkeypatch, seed: int, n: int) -> None:
+def test_deep_trees_stay_exact_within_the_memory_limit(monkeypatch, seed: int, n: int) -> None:
     features, label = draw(4_000, seed=seed, numeric=16)
     settings = {"num_leaves": 400, "min_data_in_leaf": 2, "feature_fraction_bynode": 0.3}
     booster = grow(features, label, rounds=4, categorical=(16, 17, 18), **settings)
@@ -168,7 +168,7 @@ def test_deep_trees_keep_within_the_memory_and_stay_exact(monkeypatch, seed: int
     assert trees.contributions(asked) == pytest.approx(theirs(booster, asked), abs=CLOSE)
 
 
-def test_the_same_model_with_and_without_memory_is_the_same(monkeypatch) -> None:
+def test_memory_limit_does_not_change_contributions(monkeypatch) -> None:
     features, label = draw(2_000, seed=3)
     booster = grow(features, label, num_leaves=100)
     with_room = ours(booster)
@@ -181,16 +181,16 @@ def test_the_same_model_with_and_without_memory_is_the_same(monkeypatch) -> None
     )
 
 
-def test_a_tree_of_one_leaf_says_the_same_to_all() -> None:
+def test_tree_of_one_leaf_contributes_a_constant() -> None:
     features, label = draw(60, seed=0)
     booster = grow(features, label, rounds=2, min_data_in_leaf=50)
     assert booster.num_trees() == 1
-    found = ours(booster).contributions(features)
-    assert (found[:, :-1] == 0).all()
-    assert found == pytest.approx(theirs(booster, features), abs=CLOSE)
+    result = ours(booster).contributions(features)
+    assert (result[:, :-1] == 0).all()
+    assert result == pytest.approx(theirs(booster, features), abs=CLOSE)
 
 
-def test_one_leaf_trees_stand_among_others() -> None:
+def test_one_leaf_trees_mix_with_other_trees() -> None:
     features, label = draw(300, seed=1)
     text = grow(features, label, rounds=3).model_to_string()
     blocks = re.split(r"(?=Tree=\d+\n)|(?=end of trees\n)", text)
@@ -206,7 +206,7 @@ def test_one_leaf_trees_stand_among_others() -> None:
 
 
 @pytest.mark.parametrize("memory", [contribution_tables.LARGEST_TABLES, 0])
-def test_one_lead_equals_the_same_lead_among_many_to_the_last_bit(monkeypatch, memory) -> None:
+def test_one_lead_equals_the_same_lead_in_a_batch(monkeypatch, memory) -> None:
     monkeypatch.setattr(contribution_tables, "LARGEST_TABLES", memory)
     features, label = draw(2_000, seed=4, numeric=9)
     trees = ours(grow(features, label, categorical=(9, 10, 11), num_leaves=120))
@@ -224,7 +224,7 @@ def test_one_lead_equals_the_same_lead_among_many_to_the_last_bit(monkeypatch, m
     assert trees.explained(features) is trees.explained(features[:0]) is None
 
 
-def test_batches_are_cut_without_a_trace(monkeypatch) -> None:
+def test_batch_size_does_not_change_contributions(monkeypatch) -> None:
     features, label = draw(1_500, seed=5)
     trees = ours(grow(features, label))
     whole = trees.contributions(features)
@@ -232,19 +232,19 @@ def test_batches_are_cut_without_a_trace(monkeypatch) -> None:
     assert trees.contributions(features).tobytes() == whole.tobytes()
 
 
-def test_a_row_adds_up_to_the_margin() -> None:
+def test_contributions_add_up_to_the_margin() -> None:
     features, label = draw(1_000, seed=6)
     booster = grow(features, label, rounds=60)
     asked = with_awkward(features, 6)
     margin = booster.predict(asked, raw_score=True)
     trees = ours(booster)
-    found = trees.contributions(asked)
-    assert found.sum(axis=1) == pytest.approx(margin, abs=CLOSE)
-    assert (found[:, -1] == trees.expected).all()
+    result = trees.contributions(asked)
+    assert result.sum(axis=1) == pytest.approx(margin, abs=CLOSE)
+    assert (result[:, -1] == trees.expected).all()
 
 
 @pytest.mark.parametrize("n", [1, 600])
-def test_the_input_is_not_modified(n: int) -> None:
+def test_contributions_do_not_modify_the_input(n: int) -> None:
     features, label = draw(600, seed=7)
     trees = ours(grow(features, label))
     asked = with_awkward(features[:n], 7)
@@ -253,7 +253,7 @@ def test_the_input_is_not_modified(n: int) -> None:
     assert asked.tobytes() == before.tobytes()
 
 
-def test_columns_may_lie_in_memory_as_they_like() -> None:
+def test_memory_layout_does_not_change_contributions() -> None:
     features, label = draw(100, seed=8)
     trees = ours(grow(features, label))
     expected = trees.contributions(features)
@@ -261,23 +261,23 @@ def test_columns_may_lie_in_memory_as_they_like() -> None:
     assert (trees.contributions(features[::-1])[::-1] == expected).all()
 
 
-def test_no_leads_no_contributions() -> None:
+def test_no_leads_have_no_contributions() -> None:
     trees = TreeContributions.from_text(BY_HAND, 2)
     assert trees.contributions(np.empty((0, 2))).shape == (0, 3)
 
 
-def test_a_text_whose_branches_meet_again_is_refused() -> None:
+def test_model_text_with_a_shared_node_is_refused() -> None:
     text = BY_HAND.replace("right_child=-2 -3", "right_child=1 -3")
     with pytest.raises(ValueError, match="branches of a tree meet again"):
         TreeContributions.from_text(text, 2)
 
 
-def test_a_text_with_a_node_that_no_row_reached_is_refused() -> None:
+def test_model_text_with_an_empty_node_is_refused() -> None:
     text = BY_HAND.replace("internal_count=8 4", "internal_count=8 0")
     with pytest.raises(ValueError, match="no training row came to a node"):
         TreeContributions.from_text(text, 2)
 
 
-def test_its_name_is_short() -> None:
+def test_repr_is_short() -> None:
     shown = repr(TreeContributions.from_text(BY_HAND, 2))
     assert shown == "TreeContributions(2 features, expected 3.0000)"

@@ -31,14 +31,14 @@ def draw(n: int, seed: int):
 
 
 @pytest.mark.parametrize("n", [1, 2, 100, MANY_ROWS - 1, MANY_ROWS, 1_000])
-def test_margins_are_those_of_lightgbms_python_to_the_last_bit(text: str, n: int) -> None:
+def test_margins_equal_lightgbms_python_bit_for_bit(text: str, n: int) -> None:
     features, _ = draw(n, seed=1)
     expected = lightgbm.Booster(model_str=text).predict(features, raw_score=True)
     assert LoadedBooster(text).margin(features).tolist() == expected.tolist()
 
 
 @pytest.mark.parametrize("n", [1, 3, 300])
-def test_how_a_matrix_lies_in_memory_changes_nothing(text: str, n: int) -> None:
+def test_memory_layout_does_not_change_margins(text: str, n: int) -> None:
     features, _ = draw(n, seed=2)
     booster = LoadedBooster(text)
     expected = booster.margin(features).tolist()
@@ -48,7 +48,7 @@ def test_how_a_matrix_lies_in_memory_changes_nothing(text: str, n: int) -> None:
         assert booster.margin(same).tolist() == expected
 
 
-def test_a_row_alone_is_as_among_others(text: str) -> None:
+def test_one_row_equals_the_same_row_in_a_batch(text: str) -> None:
     features, _ = draw(400, seed=3)
     booster = LoadedBooster(text)
     alone = [booster.margin(features[[row]])[0] for row in range(400)]
@@ -59,17 +59,17 @@ def test_no_rows_have_no_margins(text: str) -> None:
     assert LoadedBooster(text).margin(np.empty((0, 4))).shape == (0,)
 
 
-def test_other_columns_are_refused(text: str) -> None:
+def test_margin_refuses_another_number_of_columns(text: str) -> None:
     with pytest.raises(ValueError, match="the trees expect 4 features; got 5"):
         LoadedBooster(text).margin(np.zeros((1, 5)))
 
 
-def test_a_text_that_is_no_model_is_refused() -> None:
+def test_invalid_model_text_is_refused() -> None:
     with pytest.raises(ValueError, match="LightGBM cannot use the trees: .*classes"):
         LoadedBooster("nonsense")
 
 
-def test_a_copy_is_loaded_anew(text: str) -> None:
+def test_copies_load_their_own_model(text: str) -> None:
     features, _ = draw(9, seed=4)
     booster = LoadedBooster(text)
     expected = booster.margin(features).tolist()

@@ -29,7 +29,7 @@ STATED = {
 @pytest.mark.parametrize(
     ("kind", "times"), [*((kind, 1) for kind in STATED), ("right", 3), ("too high", 3)]
 )
-def test_nine_of_ten_intervals_hold_the_true_error_and_all_the_measured_one(kind, times) -> None:
+def test_interval_contains_the_true_error_in_nine_of_ten_runs(kind, times) -> None:
     generator = np.random.default_rng(1)
 
     def world(n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -47,38 +47,38 @@ def test_nine_of_ten_intervals_hold_the_true_error_and_all_the_measured_one(kind
         # Moments of one lead end the same way: three of them tell no more than one.
         won = np.repeat((generator.random(600) < true).astype(float), times)
         stated = np.repeat(stated, times)
-        found = calibration_error(stated, won, np.ones(len(won)), lead, tenths(stated))
-        assert found.low <= found.value <= found.high
-        held += found.low <= error <= found.high
-        values.append(found.value)
-        chance.append(found.by_chance)
+        result = calibration_error(stated, won, np.ones(len(won)), lead, tenths(stated))
+        assert result.low <= result.value <= result.high
+        held += result.low <= error <= result.high
+        values.append(result.value)
+        chance.append(result.by_chance)
     assert held >= 0.9 * RUNS
     if "right" in kind:
         assert np.mean(values) == pytest.approx(np.mean(chance), rel=0.1)
 
 
-def test_what_is_far_off_is_known_to_be() -> None:
+def test_interval_is_narrow_for_a_large_error() -> None:
     won = (np.arange(4_000) % 5 == 0).astype(float)
     stated = np.full(4_000, expit(logit(0.2) + 0.5))
     one_bin = np.zeros(4_000, dtype=np.int64)
-    found = calibration_error(stated, won, np.ones(4_000), np.arange(4_000), one_bin)
-    assert found.value == pytest.approx(stated[0] - 0.2)
+    result = calibration_error(stated, won, np.ones(4_000), np.arange(4_000), one_bin)
+    assert result.value == pytest.approx(stated[0] - 0.2)
     half = 1.96 * np.sqrt(stated[0] * (1 - stated[0]) / 4_000)
-    assert (found.low, found.high) == pytest.approx(
-        (found.value - half, found.value + half), abs=0.001
+    assert (result.low, result.high) == pytest.approx(
+        (result.value - half, result.value + half), abs=0.001
     )
 
 
 @pytest.mark.parametrize("won", [0.0, 1.0])
-def test_bins_in_which_all_ended_alike_are_no_certainty(won: float) -> None:
+def test_bins_with_one_outcome_keep_an_uncertain_interval(won: float) -> None:
     n = 30
-    found = calibration_error(
+    result = calibration_error(
         np.full(n, 0.1 if won == 0 else 0.9),
         np.full(n, won),
         np.ones(n),
         np.arange(n),
         np.arange(n) * N_BINS // n,
     )
-    assert found.value == pytest.approx(0.1)
-    assert found.low == 0
-    assert found.high > 0.15
+    assert result.value == pytest.approx(0.1)
+    assert result.low == 0
+    assert result.high > 0.15

@@ -52,19 +52,19 @@ def test_strength_by_hand() -> None:
         Feature("c", "leads", "c", "number", "c is {value}"),
     )
     points = np.array([[0.1, 0.5, -0.1, 0.0], [-0.3, 0.1, 0.3, 0.0]])
-    found = judge([[1, 2, 3, 4], [2, 3, 4, 5]], lambda features: points, *described)
-    assert [row["signal"] for row in found] == ["b", "a"]  # c moves nothing
-    assert [row["points"] for row in found] == pytest.approx([4.0, 2.0])
-    assert [row["share"] for row in found] == pytest.approx([2 / 3, 1 / 3])
-    assert found[0].keys() == {"signal", "points", "share", "direction"}
+    result = judge([[1, 2, 3, 4], [2, 3, 4, 5]], lambda features: points, *described)
+    assert [row["signal"] for row in result] == ["b", "a"]  # c moves nothing
+    assert [row["points"] for row in result] == pytest.approx([4.0, 2.0])
+    assert [row["share"] for row in result] == pytest.approx([2 / 3, 1 / 3])
+    assert result[0].keys() == {"signal", "points", "share", "direction"}
 
 
-def test_a_signals_parts_that_cancel_move_nothing() -> None:
+def test_features_that_cancel_have_no_strength() -> None:
     described = [
         Feature(name, "leads", "b", "number", "{value}", signal="b") for name in ("b1", "b2")
     ]
-    found = judge([[1, 2], [3, 4]], lambda features: [[0.5, -0.5], [-0.2, 0.2]], *described)
-    assert found == []
+    result = judge([[1, 2], [3, 4]], lambda features: [[0.5, -0.5], [-0.2, 0.2]], *described)
+    assert result == []
 
 
 def test_nothing_drives_the_base_rate() -> None:
@@ -72,7 +72,7 @@ def test_nothing_drives_the_base_rate() -> None:
     assert judge_importance(reasoner, np.ones((5, 1)), 0) == []
 
 
-def test_of_very_many_leads_some_are_looked_at(monkeypatch) -> None:
+def test_importance_samples_very_many_leads(monkeypatch) -> None:
     monkeypatch.setattr(importance, "MANY_ROWS", 50)
     seen = []
 
@@ -100,24 +100,24 @@ def test_of_very_many_leads_some_are_looked_at(monkeypatch) -> None:
         (lambda x: np.ones_like(x), "no clear direction"),
     ],
 )
-def test_the_direction_of_a_number(given, direction: str) -> None:
-    (found,) = judge(column(*range(1, 11)), given, feature())
-    assert found["direction"] == direction
+def test_direction_of_a_number(given, direction: str) -> None:
+    (result,) = judge(column(*range(1, 11)), given, feature())
+    assert result["direction"] == direction
 
 
-def test_gaps_have_no_say_in_the_direction() -> None:
+def test_missing_values_do_not_affect_the_direction() -> None:
     rows = column(*range(1, 11), *[math.nan] * 10)
-    (found,) = judge(rows, lambda x: np.where(np.isnan(x), 50.0, x), feature())
-    assert found["direction"] == "size: more raises the score"
+    (result,) = judge(rows, lambda x: np.where(np.isnan(x), 50.0, x), feature())
+    assert result["direction"] == "size: more raises the score"
 
 
-def test_a_number_that_is_known_or_not_says_just_that() -> None:
+def test_direction_names_whether_a_number_is_known() -> None:
     rows = column(3, 3, math.nan, math.nan)
-    (found,) = judge(rows, lambda x: np.where(np.isnan(x), -0.5, 0.5), feature())
-    assert found["direction"] == "whether it is known"
+    (result,) = judge(rows, lambda x: np.where(np.isnan(x), -0.5, 0.5), feature())
+    assert result["direction"] == "whether it is known"
 
 
-def test_the_direction_of_a_category_names_its_best_and_worst_value() -> None:
+def test_direction_of_a_category_names_its_best_and_worst_value() -> None:
     described = feature(
         "category",
         sentence='source is "{value}"',
@@ -126,23 +126,23 @@ def test_the_direction_of_a_category_names_its_best_and_worst_value() -> None:
     )
     points = {2.0: 0.3, 3.0: -0.2, 4.0: 0.1}
     rows = column(*[2.0] * 10, *[3.0] * 10, *[4.0] * 10)
-    (found,) = judge(rows, lambda x: np.vectorize(points.get)(x), described)
-    assert found["direction"] == (
+    (result,) = judge(rows, lambda x: np.vectorize(points.get)(x), described)
+    assert result["direction"] == (
         'most for: source is "Web" (+3); least for: source is "Fair" (-2)'
     )
 
 
-def test_points_below_one_have_a_digit_and_none_have_no_sign() -> None:
-    (found,) = judge(column(0, 0, 1, 1), lambda x: 0.03 * (x - 1), feature("yes/no"))
-    assert found["direction"] == "most for: size is yes (0); least for: size is no (-0.3)"
+def test_small_points_have_a_decimal_and_zero_has_no_sign() -> None:
+    (result,) = judge(column(0, 0, 1, 1), lambda x: 0.03 * (x - 1), feature("yes/no"))
+    assert result["direction"] == "most for: size is yes (0); least for: size is no (-0.3)"
 
 
-def test_a_value_that_hardly_anybody_has_is_not_named() -> None:
+def test_direction_ignores_rare_values() -> None:
     described = feature("category", sentence="{value}", values=("", "rare", "Web", "Fair", "Odd"))
     points = {2.0: 0.3, 3.0: -0.2, 4.0: 9.0}
     rows = column(*[2.0] * 200, *[3.0] * 200, 4.0)
-    (found,) = judge(rows, lambda x: np.vectorize(points.get)(x), described)
-    assert found["direction"] == "most for: Web (+3); least for: Fair (-2)"
+    (result,) = judge(rows, lambda x: np.vectorize(points.get)(x), described)
+    assert result["direction"] == "most for: Web (+3); least for: Fair (-2)"
 
 
 @pytest.mark.parametrize(
@@ -152,55 +152,55 @@ def test_a_value_that_hardly_anybody_has_is_not_named() -> None:
         ("weekday", "most for: size is Tuesday (+5); least for: size is Monday (-5)"),
     ],
 )
-def test_the_direction_of_few_values(unit: str, direction: str) -> None:
-    (found,) = judge(column(0, 0, 1, 1), lambda x: x - 0.5, feature(unit))
-    assert found["direction"] == direction
+def test_direction_of_few_values(unit: str, direction: str) -> None:
+    (result,) = judge(column(0, 0, 1, 1), lambda x: x - 0.5, feature(unit))
+    assert result["direction"] == direction
 
 
-def test_one_value_for_all_has_no_direction() -> None:
-    (found,) = judge(column(1, 1, 1), lambda x: x, feature("yes/no"))
-    assert found["direction"] == "the same for all leads"
+def test_constant_feature_has_no_direction() -> None:
+    (result,) = judge(column(1, 1, 1), lambda x: x, feature("yes/no"))
+    assert result["direction"] == "the same for all leads"
 
 
-def test_not_known_is_a_value_too() -> None:
+def test_direction_treats_not_known_as_a_value() -> None:
     rows = column(*[1.0] * 8, math.nan, math.nan)
-    (found,) = judge(rows, lambda x: np.where(np.isnan(x), -0.2, 0.1), feature("yes/no"))
-    assert found["direction"] == "most for: size is yes (+1); least for: size is not known (-2)"
+    (result,) = judge(rows, lambda x: np.where(np.isnan(x), -0.2, 0.1), feature("yes/no"))
+    assert result["direction"] == "most for: size is yes (+1); least for: size is not known (-2)"
 
 
-def test_what_few_leads_have_is_named_if_it_is_all_that_differs() -> None:
+def test_direction_names_a_rare_value_if_nothing_else_differs() -> None:
     rows = column(*[0.0] * 300, 1.0)
-    (found,) = judge(rows, lambda x: 0.4 * x, feature("yes/no"))
-    assert found["direction"] == "most for: size is yes (+4); least for: size is no (0)"
+    (result,) = judge(rows, lambda x: 0.4 * x, feature("yes/no"))
+    assert result["direction"] == "most for: size is yes (+4); least for: size is no (0)"
 
 
-def test_nobody_whose_value_is_known_says_nothing() -> None:
+def test_direction_handles_a_column_without_known_values() -> None:
     for unit in ("number", "yes/no", "category"):
         rows = column(math.nan, math.nan)
-        (found,) = judge(rows, lambda x: np.ones_like(x), feature(unit, values=("",)))
-        assert found["direction"]
+        (result,) = judge(rows, lambda x: np.ones_like(x), feature(unit, values=("",)))
+        assert result["direction"]
 
 
-def test_the_feature_that_moves_its_signal_most_gives_the_direction() -> None:
+def test_direction_comes_from_the_strongest_feature() -> None:
     described = [
         Feature("b1", "leads", "b", "number", "b1 is {value}", signal="b"),
         Feature("b2", "leads", "b", "number", "b2 is {value}", signal="b"),
     ]
     rows = [[x, -x] for x in range(1, 9)]
-    (found,) = judge(rows, lambda x: x * [0.1, 0.4], *described)
-    assert found["direction"] == "b2: more raises the score"
+    (result,) = judge(rows, lambda x: x * [0.1, 0.4], *described)
+    assert result["direction"] == "b2: more raises the score"
 
 
-def test_braces_in_a_name_stay() -> None:
+def test_direction_keeps_braces_in_a_name() -> None:
     described = feature(sentence="a {{b}} is {value}")
-    (found,) = judge(column(1, 2, 3), lambda x: x, described)
-    assert found["direction"] == "a {b}: more raises the score"
+    (result,) = judge(column(1, 2, 3), lambda x: x, described)
+    assert result["direction"] == "a {b}: more raises the score"
 
 
 # -- on the simulated CRM --------------------------------------------------------------------
 
 
-def test_the_card_ranks_the_signals_of_the_model(trained) -> None:
+def test_card_ranks_the_signals_of_the_model(trained) -> None:
     ranked = trained.scorer.card.importance
     signals = trained.scorer.reasoner.signals
     assert len(ranked) > 5

@@ -63,17 +63,17 @@ def leads():
     return np.random.default_rng(0).choice([-1.0, 1.0], (4_000, 3))
 
 
-def test_a_model_that_adds_up_has_no_interaction_to_the_last_digit(leads) -> None:
-    found = judge_interactions(Scorer(adds), leads, list(NAMES))
-    assert len(found) == 3
-    for each in found:
+def test_additive_model_has_no_interaction(leads) -> None:
+    result = judge_interactions(Scorer(adds), leads, list(NAMES))
+    assert len(result) == 3
+    for each in result:
         assert each.strength < 1e-6
         assert max(abs(each.low), abs(each.high), abs(each.difference)) < 1e-9
 
 
-def test_a_product_by_hand(leads) -> None:
-    found = judge_interactions(Scorer(multiplies), leads, list(NAMES))
-    first, *others = found
+def test_interaction_of_a_product_by_hand(leads) -> None:
+    result = judge_interactions(Scorer(multiplies), leads, list(NAMES))
+    first, *others = result
     assert (first.first.words, first.second.words) == ("“a” above -1", "“b” above -1")
     # 5 points times a times b, in four groups; the two own effects have a variance of 100 each.
     assert first.low < 20 < first.high
@@ -85,12 +85,12 @@ def test_a_product_by_hand(leads) -> None:
     assert all(each.strength < 1e-6 for each in others)
 
 
-def test_the_same_leads_give_the_same_answer(leads) -> None:
+def test_interactions_are_reproducible(leads) -> None:
     first, again = (judge_interactions(Scorer(multiplies), leads, list(NAMES)) for _ in range(2))
     assert [each.difference for each in first] == [each.difference for each in again]
 
 
-def test_a_wide_model_is_asked_about_fewer_leads(leads, monkeypatch) -> None:
+def test_wide_model_uses_fewer_leads(leads, monkeypatch) -> None:
     monkeypatch.setattr(interactions, "MOST_CELLS", 7 * 4 * 3 * 60)  # 7 copies of 60 leads
     asked = []
 
@@ -98,23 +98,23 @@ def test_a_wide_model_is_asked_about_fewer_leads(leads, monkeypatch) -> None:
         asked.append(len(features))
         return multiplies(features)
 
-    found = judge_interactions(Scorer(counted), leads, list(NAMES))
-    assert {each.n for each in found} == {60}
+    result = judge_interactions(Scorer(counted), leads, list(NAMES))
+    assert {each.n for each in result} == {60}
     assert asked == [4 * 60] * 7
 
 
-def test_signals_that_never_come_apart_are_left_out(leads) -> None:
+def test_identical_signals_are_left_out(leads) -> None:
     twins = np.column_stack([leads[:, 0], leads[:, 0], leads[:, 2]])
-    found = judge_interactions(Scorer(multiplies), twins, list(NAMES))
-    assert {(e.first.signal, e.second.signal) for e in found} == {("a", "c"), ("b", "c")}
+    result = judge_interactions(Scorer(multiplies), twins, list(NAMES))
+    assert {(e.first.signal, e.second.signal) for e in result} == {("a", "c"), ("b", "c")}
 
 
 @pytest.mark.parametrize("estimator", [BaseRate(-1.0), SimpleNamespace(trees=None)])
-def test_what_cannot_interact_is_not_asked(leads, estimator) -> None:
+def test_estimator_without_interactions_is_not_evaluated(leads, estimator) -> None:
     assert judge_interactions(Scorer(multiplies, estimator), leads, list(NAMES)) == []
 
 
-def test_what_leads_do_comes_before_what_they_are() -> None:
+def test_activity_signals_come_before_attributes() -> None:
     demos = Feature("n", "activities", "type", "count", '{value} × "demo"', absent='no "demo" yet')
     split = split_of(
         demos, "demo", np.array([0.0, 0.0, 1.0, 2.0]), np.array([-1.0, -1.0, 2.0, 2.0])
@@ -123,7 +123,7 @@ def test_what_leads_do_comes_before_what_they_are() -> None:
     assert split.is_in.tolist() == [False, False, True, True]
 
 
-def test_a_split_needs_a_twentieth_of_the_leads() -> None:
+def test_threshold_needs_a_twentieth_of_the_leads() -> None:
     values = np.where(np.arange(100) < 4, np.nan, 7.0)
     assert split_of(FEATURES[0], "a", values, np.where(np.isnan(values), -9.0, 1.0)) is None
 
@@ -131,9 +131,7 @@ def test_a_split_needs_a_twentieth_of_the_leads() -> None:
 @pytest.mark.parametrize(
     ("truth", "verdict", "n_told"), [(multiplies, AGREES, 1), (adds, SILENT, 0)]
 )
-def test_a_pair_of_the_model_is_told_only_if_the_outcomes_agree(
-    leads, truth, verdict, n_told
-) -> None:
+def test_pair_is_a_finding_only_if_the_outcomes_agree(leads, truth, verdict, n_told) -> None:
     chance = expit(TEN * truth(leads))
     won = np.random.default_rng(1).random(len(leads)) < chance
     everyone = np.ones(len(leads), dtype=bool)

@@ -64,7 +64,7 @@ def test_metrics_equal_scikit_learn(moments) -> None:
 
 @settings(deadline=None, max_examples=60)
 @given(moments=judged_moments(), seed=st.integers(0, 9))
-def test_the_order_of_moments_does_not_matter(moments, seed: int) -> None:
+def test_metrics_do_not_depend_on_the_order_of_moments(moments, seed: int) -> None:
     margin, label, weight, _ = moments
     shuffled = np.random.default_rng(seed).permutation(len(margin))
     lead = np.arange(len(margin))
@@ -79,13 +79,13 @@ def test_calibration_error_by_hand() -> None:
     # Two tied groups of ten: 0.8 stated and 6 won, 0.2 stated and 3 won.
     margin = np.repeat(logit([0.8, 0.2]), 10)
     label = np.array([1] * 6 + [0] * 4 + [1] * 3 + [0] * 7, dtype=np.int8)
-    found = evaluate(margin, label, np.ones(20), np.arange(20), seed=0)
-    assert found.values["ece"] == pytest.approx((10 * 0.2 + 10 * 0.1) / 20)
-    assert found.base_rate == pytest.approx(9 / 20)
-    assert (found.n, found.n_leads) == (20, 20)
+    result = evaluate(margin, label, np.ones(20), np.arange(20), seed=0)
+    assert result.values["ece"] == pytest.approx((10 * 0.2 + 10 * 0.1) / 20)
+    assert result.base_rate == pytest.approx(9 / 20)
+    assert (result.n, result.n_leads) == (20, 20)
 
 
-def test_a_certain_and_right_forecast_has_no_calibration_error() -> None:
+def test_perfect_forecast_has_no_calibration_error() -> None:
     margin = np.repeat([40.0, -40.0], 5)
     label = np.repeat(np.array([1, 0], dtype=np.int8), 5)
     values = evaluate(margin, label, np.ones(10), np.arange(10), seed=0).values
@@ -114,23 +114,23 @@ def test_lift_by_hand(margin, won: list[int], lift: float) -> None:
 
 
 @pytest.mark.usefixtures("all_resamples")
-def test_intervals_hold_the_value_and_narrow_with_more_leads() -> None:
+def test_intervals_contain_the_value_and_narrow_with_leads() -> None:
     width = {}
     for n in (200, 3_200):
         generator = np.random.default_rng(7)
         margin = generator.normal(-1.5, 1.0, n)
         # Half as steep as stated: also the calibration error is away from its lower end.
         label = (generator.random(n) < expit(0.5 * margin)).astype(np.int8)
-        found = evaluate(margin, label, np.ones(n), np.arange(n), seed=0)
+        result = evaluate(margin, label, np.ones(n), np.arange(n), seed=0)
         for name in METRICS:
-            low, high = found.intervals[name]
-            assert low <= found.values[name] <= high, name
+            low, high = result.intervals[name]
+            assert low <= result.values[name] <= high, name
             width[name, n] = high - low
     for name in METRICS:
         assert 2.5 < width[name, 200] / width[name, 3_200] < 6, name  # the square root of 16 is 4
 
 
-def test_the_bootstrap_draws_leads_and_not_moments() -> None:
+def test_bootstrap_draws_leads_instead_of_moments() -> None:
     generator = np.random.default_rng(3)
     margin = generator.normal(-1.0, 1.0, 300)
     label = (generator.random(300) < expit(margin)).astype(np.int8)
@@ -144,7 +144,7 @@ def test_the_bootstrap_draws_leads_and_not_moments() -> None:
         assert thrice.intervals[name] == pytest.approx(once.intervals[name])
 
 
-def test_the_same_seed_gives_the_same_intervals() -> None:
+def test_same_seed_gives_the_same_intervals() -> None:
     label = np.tile(np.array([0, 1, 0], dtype=np.int8), 30)
     margin = np.linspace(-2, 1, 90)
     same = [evaluate(margin, label, np.ones(90), np.arange(90), seed=5) for _ in range(2)]
@@ -153,7 +153,7 @@ def test_the_same_seed_gives_the_same_intervals() -> None:
     assert same[0].intervals != other.intervals
 
 
-def test_an_evaluation_is_plain_data() -> None:
+def test_evaluation_is_plain_data() -> None:
     label = np.array([0, 1, 0, 1], dtype=np.int8)
     stated = evaluate(np.arange(4.0), label, np.ones(4), np.arange(4), seed=0).to_json()
     assert stated.keys() == {"n", "n_leads", "base_rate", "ece_by_chance", "intervals", *METRICS}
@@ -190,26 +190,26 @@ def test_reliability_by_hand() -> None:
 
 @settings(deadline=None, max_examples=60)
 @given(moments=judged_moments())
-def test_gains_climb_to_one_and_start_with_the_lift(moments) -> None:
+def test_gains_start_with_the_lift_and_end_at_one(moments) -> None:
     margin, label, weight, lead = moments
     rows = gains(margin, label, weight)
     assert [row["share"] for row in rows] == [tenths / 10 for tenths in range(1, 11)]
-    found = [row["gain"] for row in rows]
-    assert found == sorted(found)
-    assert found[0] >= 0
-    assert found[-1] == pytest.approx(1.0)
+    result = [row["gain"] for row in rows]
+    assert result == sorted(result)
+    assert result[0] >= 0
+    assert result[-1] == pytest.approx(1.0)
     lift = evaluate(margin, label, weight, lead, seed=0).values["lift_at_10"]
     assert rows[0]["lift"] == pytest.approx(lift)
 
 
-def test_gains_share_out_what_is_tied() -> None:
+def test_gains_divide_ties_evenly() -> None:
     label = np.array([1, 1, 0, 0, 0, 0, 0, 0, 0, 0], dtype=np.int8)
     rows = gains(np.zeros(10), label, np.ones(10))
     assert [row["gain"] for row in rows] == pytest.approx([row["share"] for row in rows])
 
 
 @pytest.mark.usefixtures("all_resamples")
-def test_gains_and_lifts_have_intervals_that_close_where_all_is_worked() -> None:
+def test_intervals_of_gains_and_lifts_close_at_all_leads() -> None:
     generator = np.random.default_rng(7)
     margin = generator.normal(-1.5, 1.0, 800)
     label = (generator.random(800) < expit(margin)).astype(np.int8)
@@ -223,7 +223,7 @@ def test_gains_and_lifts_have_intervals_that_close_where_all_is_worked() -> None
     assert (rows[0]["lift_low"], rows[0]["lift_high"]) == pytest.approx(lift)
 
 
-def test_measured_metrics_are_those_of_the_evaluation() -> None:
+def test_measure_equals_evaluate() -> None:
     generator = np.random.default_rng(1)
     margin, weight = generator.normal(size=90), generator.uniform(0.5, 1, 90)
     label = (generator.random(90) < 0.3).astype(np.int8)
@@ -235,12 +235,12 @@ def test_measured_metrics_are_those_of_the_evaluation() -> None:
     ("n_moments", "n_resamples"), [(10, 300), (500_000, 200), (2_000_000, 100)]
 )
 @pytest.mark.usefixtures("all_resamples")
-def test_more_moments_are_drawn_less_often(n_moments: int, n_resamples: int) -> None:
+def test_number_of_resamples_falls_with_moments(n_moments: int, n_resamples: int) -> None:
     lead = np.zeros(n_moments, dtype=np.int64)  # one lead: what is counted costs nothing
     assert sum(1 for _ in resamples(lead, seed=0)) == n_resamples
 
 
-def test_a_resample_draws_as_many_leads_as_there_are_and_each_whole() -> None:
+def test_resample_draws_whole_leads() -> None:
     lead = np.array([4, 9, 4, 4, 9, 2])
     times = list(resamples(lead, seed=0))
     assert len(times) == 20
@@ -268,7 +268,7 @@ def test_grades_by_hand() -> None:
     assert (worst["low"], worst["high"]) == pytest.approx(wilson(0.0, 3))
 
 
-def test_grades_stand_from_the_best_to_the_worst_whatever_their_letters() -> None:
+def test_grades_are_sorted_from_best_to_worst() -> None:
     grade = np.array(["cold", "hot", "warm"])
     rows = by_grade(
         np.array([0.1, 0.9, 0.5]), grade, np.array([0, 1, 0], np.int8), np.ones(3), np.arange(3)
@@ -276,7 +276,7 @@ def test_grades_stand_from_the_best_to_the_worst_whatever_their_letters() -> Non
     assert [row["grade"] for row in rows] == ["hot", "warm", "cold"]
 
 
-def test_a_share_of_leads_that_were_looked_at_twice_is_as_uncertain_as_of_leads() -> None:
+def test_share_interval_ignores_repeated_moments_of_a_lead() -> None:
     won = np.array([1] * 30 + [0] * 70)
     once = share_interval(won, np.ones(100), np.arange(100))
     twice = share_interval(np.repeat(won, 2), np.ones(200), np.repeat(np.arange(100), 2))
@@ -284,13 +284,13 @@ def test_a_share_of_leads_that_were_looked_at_twice_is_as_uncertain_as_of_leads(
     assert twice == pytest.approx(once)
 
 
-def test_a_share_is_as_certain_as_its_moments_where_those_of_a_lead_are_unlike() -> None:
+def test_share_interval_uses_moments_that_differ_within_a_lead() -> None:
     # Each lead is won at one of its two moments: it tells nothing of itself.
     low, high = share_interval(np.tile([0, 1], 50), np.ones(100), np.arange(100) // 2)
     assert (low, high) == pytest.approx(wilson(0.5, 50))
 
 
-def test_a_bin_of_moments_of_few_leads_has_a_wide_interval() -> None:
+def test_bin_with_few_leads_has_a_wide_interval() -> None:
     margin = np.repeat(logit([0.5, 0.1]), 100)
     label = np.tile([1] * 5 + [0] * 5, 20).astype(np.int8)
     alone, *_ = reliability(margin, label, np.ones(200))

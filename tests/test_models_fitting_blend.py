@@ -29,8 +29,8 @@ from tests.made_examples import draw
 
 
 def settled(logistic_weight: float, rounds: int = 10, **more) -> BlendClassifier:
-    found = BlendSettings(logistic_weight, 1.0, 4.0, rounds, "set by hand", ())
-    return BlendClassifier(categorical=[2], settings=found, **more)
+    result = BlendSettings(logistic_weight, 1.0, 4.0, rounds, "set by hand", ())
+    return BlendClassifier(categorical=[2], settings=result, **more)
 
 
 @pytest.fixture(scope="module")
@@ -55,12 +55,12 @@ def halves() -> tuple[Logistic, BoostedTrees]:
     ],
 )
 def test_base_rate_by_hand(label, weight, share: float) -> None:
-    found = BaseRate.fit(np.array(label, dtype=np.int8), np.array(weight))
-    assert expit(found.log_odds) == pytest.approx(share)
-    assert found.margin(np.zeros((3, 2))).tolist() == [found.log_odds] * 3
+    result = BaseRate.fit(np.array(label, dtype=np.int8), np.array(weight))
+    assert expit(result.log_odds) == pytest.approx(share)
+    assert result.margin(np.zeros((3, 2))).tolist() == [result.log_odds] * 3
 
 
-def test_nothing_adds_to_the_base_rate() -> None:
+def test_base_rate_has_no_contributions() -> None:
     base_rate = BaseRate(-1.5)
     features = np.array([[np.nan, 1e300], [-1e300, 0.0]])
     assert base_rate.constant == -1.5
@@ -72,7 +72,7 @@ def test_nothing_adds_to_the_base_rate() -> None:
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.3, 0.5, 1.0])
-def test_a_blend_is_its_halves_in_their_shares(halves, weight: float) -> None:
+def test_blend_is_the_weighted_sum_of_its_parts(halves, weight: float) -> None:
     linear, trees = halves
     blend = Blend(weight, linear if weight else None, trees if weight < 1 else None)
     features, _ = draw(1_000, seed=3)
@@ -85,7 +85,7 @@ def test_a_blend_is_its_halves_in_their_shares(halves, weight: float) -> None:
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
-def test_one_row_and_many_rows_get_the_same_to_the_last_bit(halves, weight: float) -> None:
+def test_one_row_equals_the_same_row_in_a_batch(halves, weight: float) -> None:
     linear, trees = halves
     blend = Blend(weight, linear if weight else None, trees if weight < 1 else None)
     features, _ = draw(1_000, seed=8)
@@ -111,7 +111,7 @@ def test_one_row_and_many_rows_get_the_same_to_the_last_bit(halves, weight: floa
         (np.inf, True, True),
     ],
 )
-def test_a_half_that_is_missing_or_in_vain_is_refused(
+def test_blend_refuses_a_missing_or_unused_part(
     halves, weight: float, has_linear: bool, has_trees: bool
 ) -> None:
     linear, trees = halves
@@ -136,7 +136,7 @@ def choose(linear, grown, label, weight=None, lead=None):
     return choose_weight(linear, grown, label, weight, np.arange(n) if lead is None else lead)
 
 
-def test_halves_that_say_the_same_share_evenly() -> None:
+def test_identical_parts_get_equal_weights() -> None:
     label = np.array([1, 0] * 100, dtype=np.int8)
     half = np.where(label == 1, 2.0, -1.0)
     assert choose(half, half, label)[0] == EVEN
@@ -149,27 +149,27 @@ def test_halves_that_say_the_same_share_evenly() -> None:
         assert losses == pytest.approx([losses[0]] * len(WEIGHTS), rel=1e-12)
 
 
-def test_halves_that_are_equally_good_nearly_always_share_evenly() -> None:
+def test_equally_good_parts_usually_get_equal_weights() -> None:
     for n in (20, 2_000):
         drawn = (margins(n, 0.6, 0.6, seed=seed) for seed in range(50))
         weights = [choose(*halves, label)[0] for halves, label in drawn]
         assert weights.count(EVEN) >= 45
 
 
-def test_a_much_better_half_gets_nearly_everything() -> None:
+def test_much_better_part_gets_most_of_the_weight() -> None:
     (good, bad), label = margins(2_000, 2.0, -1.0)
     assert choose(good, bad, label)[0] >= 0.9
     assert choose(bad, good, label)[0] <= 0.1
 
 
-def test_few_rows_leave_the_halves_even() -> None:
+def test_few_rows_keep_equal_weights() -> None:
     (good, bad), label = margins(20, 0.6, 0.5)
     assert choose(good, bad, label)[0] == EVEN
     (good, bad), label = margins(20_000, 0.6, 0.5)
     assert EVEN < choose(good, bad, label)[0] < 1
 
 
-def test_rows_count_by_their_weight() -> None:
+def test_row_weights_count() -> None:
     (good, bad), label = margins(2_000, 2.0, -1.0)
     first = np.arange(2_000) < 1_000
     linear, grown = np.where(first, good, bad), np.where(first, bad, good)
@@ -177,7 +177,7 @@ def test_rows_count_by_their_weight() -> None:
     assert choose(linear, grown, label, np.where(first, 0.0, 1.0))[0] <= 0.1
 
 
-def test_rows_of_one_lead_are_no_more_certain_than_one_row() -> None:
+def test_repeated_rows_of_a_lead_add_no_certainty() -> None:
     (good, bad), label = margins(60, 0.6, 0.5)
     many = [np.repeat(each, 100) for each in (good, bad, label)]
     weight, losses = choose(*many, lead=np.repeat(np.arange(60), 100))
@@ -217,7 +217,7 @@ def test_the_laws_of_the_weight(n: int, skills, seed: int, power: int) -> None:
     assert by_weight[chosen] <= by_weight[EVEN] + 1e-12
 
 
-def test_the_losses_are_those_of_scikit_learn() -> None:
+def test_losses_equal_scikit_learn() -> None:
     (linear, grown), label = margins(300, 1.0, 0.5)
     weight = np.random.default_rng(1).uniform(0.1, 2, 300)
     _, losses = choose(linear, grown, label, weight)
@@ -238,7 +238,7 @@ def labelled(n: int, wins: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("turned", [False, True], ids=["few wins", "few losses"])
-def test_fewer_than_twenty_outcomes_teach_the_base_rate_and_nothing_else(turned: bool) -> None:
+def test_fewer_than_twenty_outcomes_fit_the_base_rate(turned: bool) -> None:
     features, label = labelled(300, FEWEST_OUTCOMES - 1)
     label = 1 - label if turned else label
     model = BlendClassifier(categorical=[2]).fit(features, label)
@@ -249,14 +249,14 @@ def test_fewer_than_twenty_outcomes_teach_the_base_rate_and_nothing_else(turned:
     assert model.predict_proba(features)[:, 1] == pytest.approx(np.full(300, share))
 
 
-def test_from_twenty_outcomes_on_there_is_a_blend() -> None:
+def test_twenty_outcomes_fit_a_blend() -> None:
     features, label = labelled(300, FEWEST_OUTCOMES)
     model = BlendClassifier(categorical=[2]).fit(features, label)
     assert isinstance(model.blend_, Blend)
     assert model.decision_function(features)[label == 1].min() > np.log(20 / 280)
 
 
-def test_a_lead_that_was_looked_at_often_is_one_outcome() -> None:
+def test_repeated_moments_of_a_lead_are_one_outcome() -> None:
     features, label = labelled(300, FEWEST_OUTCOMES - 1)
     thrice, lead = np.repeat(features, 3, axis=0), np.repeat(np.arange(300), 3)
     model = BlendClassifier(categorical=[2]).fit(thrice, np.repeat(label, 3), lead=lead)
@@ -270,7 +270,7 @@ def test_a_lead_that_was_looked_at_often_is_one_outcome() -> None:
     assert "too few outcomes among the newest leads (9)" in model.settings_.why
 
 
-def test_too_few_new_outcomes_leave_the_halves_even_and_say_so() -> None:
+def test_too_few_new_outcomes_keep_equal_weights() -> None:
     features, label = labelled(200, 30)
     newest = slice(170, 200)
     label[newest] = 0
@@ -284,7 +284,7 @@ def test_too_few_new_outcomes_leave_the_halves_even_and_say_so() -> None:
     assert model.settings_.rounds is None
 
 
-def test_why_names_the_rows_and_the_losses_that_chose() -> None:
+def test_explanation_names_the_rows_and_losses() -> None:
     features, label = draw(1_000)
     settings = BlendClassifier(categorical=[2]).fit(features, label).settings_
     losses = dict(settings.losses)
@@ -313,7 +313,7 @@ def bent(n: int):
     return features, (np.abs(features[:, 0]) < 0.7).astype(np.int8)
 
 
-def test_each_half_gets_its_say_where_it_is_right() -> None:
+def test_weight_follows_the_better_part() -> None:
     chosen = BlendClassifier().fit(*bent(1_200)).settings_
     assert chosen.logistic_weight < EVEN
     generator = np.random.default_rng(2)
@@ -322,7 +322,7 @@ def test_each_half_gets_its_say_where_it_is_right() -> None:
     assert BlendClassifier().fit(features, label).settings_.logistic_weight > EVEN
 
 
-def test_where_the_world_drifts_the_line_is_heard() -> None:
+def test_drift_raises_the_logistic_weight() -> None:
     features, label = drifting(1_000)
     model = BlendClassifier().fit(features, label)
     losses = dict(model.settings_.losses)
@@ -330,7 +330,7 @@ def test_where_the_world_drifts_the_line_is_heard() -> None:
     assert model.settings_.logistic_weight >= EVEN
 
 
-def test_settings_that_are_given_are_kept_and_nothing_is_searched(monkeypatch) -> None:
+def test_given_settings_are_used_without_a_search(monkeypatch) -> None:
     features, label = draw(400)
     first = BlendClassifier(categorical=[2]).fit(features, label)
     for name in ("choose_logistic", "choose_weight", "find_rounds"):
@@ -341,7 +341,7 @@ def test_settings_that_are_given_are_kept_and_nothing_is_searched(monkeypatch) -
     assert again.out_of_fold_.tobytes() == first.out_of_fold_.tobytes()
 
 
-def test_the_same_seed_gives_the_same_blend_and_another_seed_another() -> None:
+def test_seed_determines_the_blend() -> None:
     features, label = draw(400)
     one, same, other = (
         BlendClassifier(categorical=[2], seed=seed).fit(features, label) for seed in (3, 3, 4)
@@ -352,7 +352,7 @@ def test_the_same_seed_gives_the_same_blend_and_another_seed_another() -> None:
     assert one.blend_ != other.blend_
 
 
-def test_rounds_are_found_where_new_outcomes_abound(monkeypatch) -> None:
+def test_rounds_come_from_the_newest_rows_if_they_suffice(monkeypatch) -> None:
     features, label = draw(600)
     assert BlendClassifier(categorical=[2]).fit(features, label).settings_.rounds is None
     monkeypatch.setattr(estimators, "ENOUGH_TO_STOP", ENOUGH_TO_WEIGH)
@@ -364,21 +364,21 @@ def test_rounds_are_found_where_new_outcomes_abound(monkeypatch) -> None:
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.5, 1.0])
-def test_labels_of_noise_cannot_be_told_out_of_fold(weight: float) -> None:
+def test_noise_labels_are_not_predicted_out_of_fold(weight: float) -> None:
     # Rows of one lead share label and features: whoever saw one of them knows the others.
     generator = np.random.default_rng(1)
     lead = np.repeat(np.arange(120), 4)
     features = generator.normal(size=(120, 60))[lead]
     label = (generator.random(120) < 0.5).astype(np.int8)[lead]
     keen = {"min_data_in_leaf": 1, "lambda_l2": 0.0, "learning_rate": 0.3}
-    found = BlendSettings(weight, 3.0, 4.0, 40, "set by hand", ())
-    model = BlendClassifier(settings=found, tree_parameters=keen)
+    result = BlendSettings(weight, 3.0, 4.0, 40, "set by hand", ())
+    model = BlendClassifier(settings=result, tree_parameters=keen)
     model.fit(features, label, lead=lead)
     assert model.score(features, label) > 0.95
     assert 0.3 < ((model.out_of_fold_ > 0) == label).mean() < 0.7
 
 
-def test_out_of_fold_is_as_good_as_on_new_leads() -> None:
+def test_out_of_fold_loss_equals_loss_on_new_leads() -> None:
     features, label = draw(2_000)
     model = settled(0.5).fit(features, label)
     fresh, fresh_label = draw(4_000, seed=9)
@@ -386,7 +386,7 @@ def test_out_of_fold_is_as_good_as_on_new_leads() -> None:
     assert unseen == pytest.approx(log_loss(fresh_label, model.predict_proba(fresh)), abs=0.03)
 
 
-def test_settings_are_found_on_rows_that_are_named(monkeypatch) -> None:
+def test_settings_are_chosen_on_the_given_rows(monkeypatch) -> None:
     features, label = draw(400)
     older, newer = bent(1_000), bent(300)
     lead = [np.arange(1_000), np.arange(1_000, 1_300)]
@@ -402,7 +402,7 @@ def test_settings_are_found_on_rows_that_are_named(monkeypatch) -> None:
     assert len(model.out_of_fold_) == 400
 
 
-def test_the_newest_leads_choose_whole(monkeypatch) -> None:
+def test_newest_rows_contain_whole_leads(monkeypatch) -> None:
     lead = np.sort(np.random.default_rng(0).integers(0, 100, 400))
     features, label = draw(400)
     seen = []
@@ -419,7 +419,7 @@ def test_the_newest_leads_choose_whole(monkeypatch) -> None:
     assert len(newest) == np.isin(lead, newest).sum()
 
 
-def test_weights_of_rows_reach_both_halves() -> None:
+def test_row_weights_reach_both_parts() -> None:
     features, label = draw(600)
     turned = np.where(np.arange(600) < 300, label, 1 - label).astype(np.int8)
     weight = np.where(np.arange(600) < 300, 1.0, 1e-9)
@@ -429,7 +429,7 @@ def test_weights_of_rows_reach_both_halves() -> None:
         assert margin[label == 1].mean() > margin[label == 0].mean() + 0.1
 
 
-def test_parameters_of_the_trees_reach_them() -> None:
+def test_tree_parameters_reach_the_trees() -> None:
     features, label = draw(300)
     model = settled(0.0, tree_parameters={"num_leaves": 2}).fit(features, label)
     leaves = set(re.findall(r"num_leaves=(\d+)", model.blend_.trees.text))
@@ -437,7 +437,7 @@ def test_parameters_of_the_trees_reach_them() -> None:
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.4, 1.0])
-def test_a_declared_direction_is_never_broken(weight: float) -> None:
+def test_declared_direction_always_holds(weight: float) -> None:
     features, label = draw(500)
     keen = {"min_data_in_leaf": 3}
     model = settled(weight, rounds=30, directions=(-1, 1, 0), tree_parameters=keen)
@@ -451,11 +451,11 @@ def test_a_declared_direction_is_never_broken(weight: float) -> None:
             assert (direction * steps >= -1e-12).all()
 
 
-def test_progress_climbs_from_nothing_to_all() -> None:
+def test_progress_rises_to_one() -> None:
     features, label = draw(400)
     for model in (BlendClassifier(categorical=[2]), settled(0.5)):
-        told: list[float] = []
-        model.fit(features, label, on_share=told.append)
-        assert told == sorted(told)
-        assert 0 < told[0] < 0.3
-        assert told[-1] == 1.0
+        shares: list[float] = []
+        model.fit(features, label, on_share=shares.append)
+        assert shares == sorted(shares)
+        assert 0 < shares[0] < 0.3
+        assert shares[-1] == 1.0

@@ -41,7 +41,7 @@ def test_terms_by_hand() -> None:
     assert terms.codes == ((2.0, 5.0),)
 
 
-def test_numbers_are_held_at_the_reach() -> None:
+def test_numbers_are_clipped_at_the_reach() -> None:
     features = rows([-1.0], [1.0])  # mean 0, standard deviation 1
     terms = LogisticTerms.fit(features, [], 4.0)
     far = rows([3.9], [4.1], [-4.1], [1e308], [-1e308], [np.nan])
@@ -50,7 +50,7 @@ def test_numbers_are_held_at_the_reach() -> None:
     assert is_missing[:, 0].tolist() == [False] * 5 + [True]
 
 
-def test_what_grows_with_time_is_held_in_the_range_that_it_had() -> None:
+def test_growing_columns_are_clipped_to_the_training_range() -> None:
     features = rows([1, 1, 7], [3, 3, 7], [np.nan, np.nan, 7], [2, 2, 7])
     terms = LogisticTerms.fit(features, [2], 20.0, growing=[1, 2])
     beyond = terms.numbers(rows([1e9, 1e9, 0], [-1e9, -1e9, 0]))[0]
@@ -63,7 +63,7 @@ def test_what_grows_with_time_is_held_in_the_range_that_it_had() -> None:
     assert terms.high[1] == 3
 
 
-def test_a_growing_column_that_was_never_filled_is_nothing() -> None:
+def test_empty_growing_column_has_no_effect() -> None:
     features = rows([np.nan, 0], [np.nan, 1], [np.nan, 0], [np.nan, 1])
     label = np.array([0, 1, 1, 0], dtype=np.int8)
     model = fit_logistic(features, label, np.ones(4), [], growing=[0])
@@ -71,7 +71,7 @@ def test_a_growing_column_that_was_never_filled_is_nothing() -> None:
     assert np.isfinite(model.margin(rows([np.nan, 0], [1e6, 0]))).all()
 
 
-def test_columns_that_never_vary_or_are_never_filled_are_nothing() -> None:
+def test_constant_and_empty_columns_have_no_effect() -> None:
     terms = LogisticTerms.fit(rows([7, np.nan], [7, np.nan]), [], 4.0)
     assert terms.design(rows([7, np.nan])).tolist() == [[0, 0, 0, 1]]
     assert np.isfinite(terms.design(rows([9, 3]))).all()
@@ -80,7 +80,7 @@ def test_columns_that_never_vary_or_are_never_filled_are_nothing() -> None:
 # -- what it learns ------------------------------------------------------------------------
 
 
-def test_known_effects_are_recovered() -> None:
+def test_fit_recovers_known_effects() -> None:
     generator = np.random.default_rng(1)
     features = generator.normal(size=(20_000, 2))
     truth = 0.9 * features[:, 0] - 0.4 * features[:, 1] - 1.0
@@ -89,7 +89,7 @@ def test_known_effects_are_recovered() -> None:
     assert np.abs(margin - truth).mean() < 0.06
 
 
-def test_it_is_scikit_learns_own_regression_on_its_terms() -> None:
+def test_fit_equals_scikit_learn_on_the_terms() -> None:
     features, label = draw(300)
     weight = np.random.default_rng(3).uniform(0.2, 2, 300)
     model = fit_logistic(features, label, weight, [2], strength=0.3, reach=4.0)
@@ -105,7 +105,7 @@ def test_it_is_scikit_learns_own_regression_on_its_terms() -> None:
     [([0, 1, 2], [2]), ([0, 1], []), ([2], [0]), ([0], []), ([1], []), ([2, 0], [0])],
     ids=["all", "no category", "no number", "one number", "one with gaps", "category first"],
 )
-def test_any_mix_of_columns_is_taken(columns: list[int], categorical: list[int]) -> None:
+def test_fit_accepts_any_mix_of_columns(columns: list[int], categorical: list[int]) -> None:
     features, label = draw(200)
     features = features[:, columns]
     model = fit_logistic(features, label, np.ones(200), categorical)
@@ -115,7 +115,7 @@ def test_any_mix_of_columns_is_taken(columns: list[int], categorical: list[int])
     model.check(len(columns))
 
 
-def test_what_was_never_seen_is_taken() -> None:
+def test_margin_accepts_unseen_values() -> None:
     features, label = draw(200)
     features[:, 1] = np.nan
     model = fit_logistic(features, label, np.ones(200), [2])
@@ -126,7 +126,7 @@ def test_what_was_never_seen_is_taken() -> None:
     assert unseen == other
 
 
-def test_absurd_numbers_in_training_do_no_harm() -> None:
+def test_extreme_numbers_in_training_do_no_harm() -> None:
     features, label = draw(200)
     features[3, 0], features[4, 0] = 1e308, -1e308
     model = fit_logistic(features, label, np.ones(200), [2])
@@ -136,7 +136,7 @@ def test_absurd_numbers_in_training_do_no_harm() -> None:
 
 
 @pytest.mark.parametrize("reach", REACHES)
-def test_an_absurd_number_counts_no_more_than_the_farthest_one(reach: float) -> None:
+def test_extreme_number_counts_like_the_reach(reach: float) -> None:
     model = learn(400, reach=reach)
     mean, scale = model.terms.mean[0], model.terms.scale[0]
     edge = mean + reach * scale
@@ -146,7 +146,7 @@ def test_an_absurd_number_counts_no_more_than_the_farthest_one(reach: float) -> 
     assert inside != outside
 
 
-def test_the_solver_for_many_cells_finds_the_same(monkeypatch) -> None:
+def test_solver_for_many_cells_gives_the_same_fit(monkeypatch) -> None:
     settings = {"strength": 0.3, "reach": 4.0}
     newton = learn(500, **settings)
     monkeypatch.setattr(logistic, "MANY_CELLS", 0)
@@ -156,7 +156,7 @@ def test_the_solver_for_many_cells_finds_the_same(monkeypatch) -> None:
     assert other.margin(draw(500)[0]) == pytest.approx(newton.margin(draw(500)[0]), abs=5e-3)
 
 
-def test_a_stronger_pull_leaves_smaller_coefficients() -> None:
+def test_stronger_penalty_gives_smaller_coefficients() -> None:
     sizes = [np.square(learn(300, strength=strength).coefficients).sum() for strength in STRENGTHS]
     assert sizes == sorted(sizes)
     assert sizes[0] < 0.5 * sizes[-1]
@@ -184,24 +184,24 @@ def by_hand() -> Logistic:
 def test_contributions_by_hand() -> None:
     model = by_hand()
     assert model.constant == pytest.approx(-2.0 + 0.05 - 0.25 + 0.15 - 0.15)
-    found = model.contributions(rows([2, 5], [5, np.nan], [9, 101]))
+    result = model.contributions(rows([2, 5], [5, np.nan], [9, 101]))
     number = [0.5 * (2 - 0.1) + 0.25, 0.5 * (1 - 0.1) - 0.75, 0.5 * (4 - 0.1) + 0.25]
     category = [0.2 - 0.0, -0.6 - 0.0, 0.0]  # an average category contributes 0.75·.2 - .25·.6 = 0
-    assert found == pytest.approx(np.column_stack([category, number]))
+    assert result == pytest.approx(np.column_stack([category, number]))
     assert model.margin(rows([2, 5])) == pytest.approx([-2.0 + 0.5 * 2 + 0.2])
 
 
-def test_contributions_add_up_to_the_margin_and_average_to_nothing() -> None:
+def test_contributions_add_up_and_average_to_zero() -> None:
     features, label = draw(700)
     weight = np.random.default_rng(2).uniform(0.1, 3, 700)
     model = fit_logistic(features, label, weight, [2])
-    found = model.contributions(features)
+    result = model.contributions(features)
     margin = model.terms.design(features) @ np.array(model.coefficients) + model.intercept
-    assert model.constant + found.sum(axis=1) == pytest.approx(margin, abs=1e-12)
-    assert np.average(found, axis=0, weights=weight) == pytest.approx(np.zeros(3), abs=1e-12)
+    assert model.constant + result.sum(axis=1) == pytest.approx(margin, abs=1e-12)
+    assert np.average(result, axis=0, weights=weight) == pytest.approx(np.zeros(3), abs=1e-12)
 
 
-def test_one_row_and_many_rows_get_the_same_to_the_last_bit() -> None:
+def test_one_row_equals_the_same_row_in_a_batch() -> None:
     model = learn(300)
     features, _ = draw(1_000, seed=8)
     features[::7, 2] = UNSEEN
@@ -237,7 +237,7 @@ def correlated(n: int, seed: int):
     seed=st.integers(0, 10_000),
     directions=st.tuples(*[st.sampled_from([-1, 0, 1]) for _ in "abcd"]),
 )
-def test_a_declared_direction_is_never_broken(seed: int, directions) -> None:
+def test_declared_direction_always_holds(seed: int, directions) -> None:
     features, label = correlated(60, seed)
     model = fit_logistic(features, label, np.ones(60), [], directions=directions)
     grid = np.r_[-1e300, np.linspace(-30, 30, 61), 1e300]
@@ -248,7 +248,7 @@ def test_a_declared_direction_is_never_broken(seed: int, directions) -> None:
         assert (direction * steps >= 0).all()
 
 
-def test_without_its_direction_a_column_goes_its_own_way() -> None:
+def test_column_without_direction_is_fitted_freely() -> None:
     features, label = draw(2_000)
     free = learn(2_000)
     assert free.coefficients[0] > 0.5
@@ -259,7 +259,7 @@ def test_without_its_direction_a_column_goes_its_own_way() -> None:
     assert learn(2_000, directions=(0, 0, 0)) == free
 
 
-def test_directions_count_columns_and_not_terms() -> None:
+def test_directions_refer_to_columns() -> None:
     generator = np.random.default_rng(0)
     code = generator.integers(2, 5, 500).astype(np.float64)
     number = generator.normal(size=500)
@@ -274,7 +274,7 @@ def test_directions_count_columns_and_not_terms() -> None:
 # -- altered state ---------------------------------------------------------------------------
 
 
-def test_what_was_fitted_fits_together() -> None:
+def test_fitted_state_is_consistent() -> None:
     learn(100).check(3)
     by_hand().check(2)
 
@@ -307,12 +307,12 @@ ALTERED = {
 
 
 @pytest.mark.parametrize("alter", ALTERED.values(), ids=ALTERED)
-def test_altered_state_is_refused(alter) -> None:
+def test_from_state_refuses_altered_state(alter) -> None:
     with pytest.raises(ValueError, match="the logistic regression's numbers do not fit together"):
         alter(by_hand()).check(2)
 
 
-def test_state_for_another_number_of_columns_is_refused() -> None:
+def test_from_state_refuses_another_number_of_columns() -> None:
     with pytest.raises(ValueError, match="do not fit together"):
         by_hand().check(3)
 
@@ -320,15 +320,15 @@ def test_state_for_another_number_of_columns_is_refused() -> None:
 # -- how strongly to pull --------------------------------------------------------------------
 
 
-def test_what_is_chosen_is_one_of_the_pairs_and_repeats_itself() -> None:
+def test_choice_is_reproducible_and_from_the_grid() -> None:
     features, label = draw(300)
     older = (features, label, np.ones(300), np.arange(300))
-    found = choose_logistic(older, None, [2], 0)
-    assert found in {(strength, reach) for strength in STRENGTHS for reach in REACHES}
-    assert choose_logistic(older, None, [2], 0) == found
+    result = choose_logistic(older, None, [2], 0)
+    assert result in {(strength, reach) for strength in STRENGTHS for reach in REACHES}
+    assert choose_logistic(older, None, [2], 0) == result
 
 
-def test_noise_is_pulled_harder_than_signal() -> None:
+def test_noise_gets_a_stronger_penalty_than_signal() -> None:
     generator = np.random.default_rng(4)
     features = generator.normal(size=(200, 30))
     noise = (generator.random(200) < 0.5).astype(np.int8)
@@ -340,7 +340,7 @@ def test_noise_is_pulled_harder_than_signal() -> None:
     assert strengths[0] < strengths[1]
 
 
-def test_of_very_many_rows_some_are_looked_at(monkeypatch) -> None:
+def test_choice_samples_very_many_rows(monkeypatch) -> None:
     features, label = draw(400)
     lead = np.arange(400) // 2
     monkeypatch.setattr(logistic, "MANY_ROWS", 100)
@@ -368,6 +368,6 @@ def test_of_very_many_rows_some_are_looked_at(monkeypatch) -> None:
         (-900.0, 0, 0.0),
     ],
 )
-def test_the_log_loss_of_a_row_by_hand(margin: float, label: int, loss: float) -> None:
-    found = row_losses(np.array([margin]), np.array([label], dtype=np.int8))
-    assert found == pytest.approx([loss])
+def test_log_loss_of_a_row_by_hand(margin: float, label: int, loss: float) -> None:
+    result = row_losses(np.array([margin]), np.array([label], dtype=np.int8))
+    assert result == pytest.approx([loss])

@@ -36,18 +36,18 @@ OF_FEW = parametrize_with_checks(
 
 
 @AS_IT_IS
-def test_the_classifier_obeys_scikit_learn(estimator, check) -> None:
+def test_classifier_passes_scikit_learns_checks(estimator, check) -> None:
     check(estimator)
 
 
 @OF_FEW
-def test_a_blend_of_few_leads_obeys_scikit_learn(estimator, check, monkeypatch) -> None:
+def test_blend_of_few_leads_passes_scikit_learns_checks(estimator, check, monkeypatch) -> None:
     monkeypatch.setattr(estimators, "FEWEST_OUTCOMES", 1)
     check(estimator)
 
 
 @pytest.mark.parametrize(("checks", "n"), [(AS_IT_IS, 1), (OF_FEW, 3)], ids=["as it is", "of few"])
-def test_no_check_got_lost(checks, n: int) -> None:
+def test_every_scikit_learn_check_is_collected(checks, n: int) -> None:
     collected = [getattr(each, "values", each)[1] for each in checks.args[1]]
     assert len(collected) == n * CHECKS
     names = {getattr(check, "func", check).__name__ for check in collected}
@@ -72,20 +72,20 @@ def draw(n: int = 120):
     return X, np.where(X[:, 0] + generator.normal(size=n) > 0, "won", "lost")
 
 
-def test_words_are_classes_and_the_greater_one_is_a_win() -> None:
+def test_text_classes_are_sorted_and_the_second_is_a_win() -> None:
     X, y = draw()
     model = settled(0.5).fit(X, y)
     assert model.classes_.tolist() == ["lost", "won"]
-    found = model.predict(X)
-    assert set(found) == {"lost", "won"}
-    assert (found == y).mean() > 0.7
-    assert model.score(X, y) == (found == y).mean()
+    result = model.predict(X)
+    assert set(result) == {"lost", "won"}
+    assert (result == y).mean() > 0.7
+    assert model.score(X, y) == (result == y).mean()
     won = model.predict_proba(X)[:, 1]
     assert won[y == "won"].mean() > won[y == "lost"].mean() + 0.2
-    assert ((model.decision_function(X) > 0) == (found == "won")).all()
+    assert ((model.decision_function(X) > 0) == (result == "won")).all()
 
 
-def test_gaps_are_welcome_and_infinities_are_not() -> None:
+def test_missing_values_are_accepted_and_infinities_refused() -> None:
     X, y = draw()
     X[::3, 1] = np.nan
     model = settled(0.5).fit(X, y)
@@ -133,14 +133,14 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("change", "more", "match"), WRONG.values(), ids=WRONG)
-def test_what_cannot_be_fitted_is_refused_in_words(change, more, match: str) -> None:
+def test_fit_refuses_invalid_input(change, more, match: str) -> None:
     X, y = change(*draw())
     with pytest.raises(ValueError, match=match):
         settled(0.5).fit(X, y, **more)
 
 
 @pytest.mark.parametrize("directions", [(1,), (0, 1, 0, 0), (0, 2, 0), (0, 1, 0)])
-def test_directions_that_fit_no_columns_are_refused(directions) -> None:
+def test_fit_refuses_directions_of_another_length(directions) -> None:
     # The last one names a direction of a category.
     X, y = draw()
     X[:, 1] = np.arange(120) % 4
@@ -149,7 +149,7 @@ def test_directions_that_fit_no_columns_are_refused(directions) -> None:
         model.fit(X, y)
 
 
-def test_another_number_of_columns_is_refused_by_name() -> None:
+def test_predict_refuses_another_number_of_columns() -> None:
     model = settled(0.5).fit(*draw())
     for ask in (model.predict, model.predict_proba, model.decision_function):
         with pytest.raises(
@@ -159,12 +159,12 @@ def test_another_number_of_columns_is_refused_by_name() -> None:
 
 
 @pytest.mark.parametrize("ask", ["predict", "predict_proba", "decision_function"])
-def test_what_was_not_fitted_does_not_answer(ask: str) -> None:
+def test_predict_needs_a_fitted_classifier(ask: str) -> None:
     with pytest.raises(NotFittedError, match="BlendClassifier instance is not fitted yet"):
         getattr(BlendClassifier(), ask)(np.zeros((4, 2)))
 
 
-def test_a_clone_knows_nothing_and_learns_the_same() -> None:
+def test_clone_is_unfitted_and_fits_equally() -> None:
     X, y = draw()
     model = settled(0.5).fit(X, y)
     again = clone(model)
@@ -173,12 +173,12 @@ def test_a_clone_knows_nothing_and_learns_the_same() -> None:
     assert again.fit(X, y).blend_ == model.blend_
 
 
-def test_scikit_learn_can_cross_validate_it() -> None:
+def test_classifier_can_be_cross_validated() -> None:
     X, y = draw(200)
     assert cross_val_score(settled(0.5), X, y, cv=3, scoring="roc_auc").mean() > 0.7
 
 
-def test_fitting_anew_forgets_the_fit_before() -> None:
+def test_second_fit_replaces_the_first() -> None:
     X, y = draw()
     model = BlendClassifier().fit(X, y)
     assert isinstance(model.blend_, Blend)
@@ -188,6 +188,6 @@ def test_fitting_anew_forgets_the_fit_before() -> None:
     assert len(model.out_of_fold_) == 30
 
 
-def test_a_classifier_is_shown_with_what_was_set() -> None:
+def test_repr_shows_the_parameters_that_were_set() -> None:
     shown = repr(BlendClassifier(seed=3, categorical=[1]))
     assert re.fullmatch(r"BlendClassifier\(categorical=\[1\], seed=3\)", shown)

@@ -43,7 +43,7 @@ def digest(text: str) -> str:
 # -- what they learn -------------------------------------------------------------------------
 
 
-def test_trees_find_what_matters() -> None:
+def test_trees_learn_a_known_effect() -> None:
     trees = grow(2_000).trees
     fresh, fresh_label = draw(2_000, seed=9)
     margin = trees.margin(fresh)
@@ -53,7 +53,7 @@ def test_trees_find_what_matters() -> None:
 
 
 @pytest.mark.parametrize("wins", [1, 2, 10, 19])
-def test_twenty_rows_are_enough_to_train(wins: int) -> None:
+def test_twenty_rows_can_be_fitted(wins: int) -> None:
     label = np.zeros(20, dtype=np.int8)
     label[:wins] = 1
     fit = grow(20, label=label)
@@ -69,7 +69,7 @@ def test_twenty_rows_are_enough_to_train(wins: int) -> None:
     assert np.isfinite(fit.trees.contributions(draw(20)[0])).all()
 
 
-def test_the_same_seed_grows_the_same_trees() -> None:
+def test_same_seed_gives_the_same_trees() -> None:
     one, same, other = grow(400, seed=3), grow(400, seed=3), grow(400, seed=4)
     assert digest(one.trees.text) == digest(same.trees.text)
     assert one.out_of_fold.tobytes() == same.out_of_fold.tobytes()
@@ -77,7 +77,7 @@ def test_the_same_seed_grows_the_same_trees() -> None:
     assert digest(one.trees.text) != digest(other.trees.text)
 
 
-def test_rows_of_no_weight_teach_nothing() -> None:
+def test_rows_of_weight_zero_have_no_effect() -> None:
     features, label = draw(600)
     weight = np.ones(600)
     weight[300:] = 0
@@ -92,7 +92,7 @@ def test_rows_of_no_weight_teach_nothing() -> None:
 # -- rounds ------------------------------------------------------------------------------------
 
 
-def test_rounds_that_are_given_are_grown() -> None:
+def test_given_rounds_are_used() -> None:
     fit = grow(300, rounds=7)
     assert fit.rounds == (7,) * N_FOLDS
     assert fit.trees.text.count("\nTree=") == 7 * N_FOLDS
@@ -116,7 +116,7 @@ def test_without_rounds_each_booster_stops_early(monkeypatch) -> None:
     assert fit.trees.text.count("\nTree=") == sum(fit.rounds)
 
 
-def test_rounds_are_found_on_rows_that_were_not_learned_from() -> None:
+def test_early_stopping_uses_rows_outside_the_training() -> None:
     features, label = draw(1_500)
     older = (features[:1_000], label[:1_000], np.ones(1_000))
     newer = (features[1_000:], label[1_000:], np.ones(500))
@@ -135,7 +135,7 @@ def test_rounds_are_found_on_rows_that_were_not_learned_from() -> None:
 # -- out of fold -------------------------------------------------------------------------------
 
 
-def test_no_booster_sees_a_lead_of_the_fold_that_it_answers_for(monkeypatch) -> None:
+def test_no_booster_is_trained_on_a_lead_of_its_fold(monkeypatch) -> None:
     lead = np.random.default_rng(5).integers(0, 60, 300)
     features, label = draw(300)
     features[:, 0] = lead  # so that a training set can be asked which leads it holds
@@ -162,7 +162,7 @@ def test_no_booster_sees_a_lead_of_the_fold_that_it_answers_for(monkeypatch) -> 
 Dataset = lightgbm.Dataset
 
 
-def test_labels_of_noise_cannot_be_told_out_of_fold() -> None:
+def test_noise_labels_are_not_predicted_out_of_fold() -> None:
     # Rows of one lead share label and features: whoever saw one of them knows the others.
     generator = np.random.default_rng(1)
     lead = np.repeat(np.arange(150), 4)
@@ -175,7 +175,7 @@ def test_labels_of_noise_cannot_be_told_out_of_fold() -> None:
     assert 0.3 < ((fit.out_of_fold > 0) == label).mean() < 0.7
 
 
-def test_each_row_is_answered_by_the_booster_of_its_fold() -> None:
+def test_out_of_fold_margin_comes_from_the_booster_of_the_fold() -> None:
     features, label = draw(300)
     fit = grow(300, rounds=5)
     fold_of = folds(label, np.arange(300), 0, N_FOLDS)
@@ -225,7 +225,7 @@ def booster(n: int, seed: int, rounds: int, **parameters) -> lightgbm.Booster:
     ),
     seed=st.integers(0, 1_000),
 )
-def test_the_fold_gives_the_mean_of_its_boosters(sizes, seed: int) -> None:
+def test_folded_model_is_the_mean_of_its_boosters(sizes, seed: int) -> None:
     grown = [
         booster(n, seed + i, rounds, num_leaves=leaves)
         for i, (n, rounds, leaves) in enumerate(sizes)
@@ -243,7 +243,7 @@ def test_the_fold_gives_the_mean_of_its_boosters(sizes, seed: int) -> None:
     [((1,), 3), ((1, 1), 3), ((1, 9), 3), ((4, 2), 500), ((1,), 500)],
     ids=["one tree", "two of one", "one and nine", "one leaf each", "one leaf alone"],
 )
-def test_the_smallest_boosters_fold_too(rounds, least: int) -> None:
+def test_smallest_boosters_can_be_folded(rounds, least: int) -> None:
     grown = [booster(200, i, n, min_data_in_leaf=least) for i, n in enumerate(rounds)]
     folded = fold_texts([each.model_to_string() for each in grown])
     check_booster_text(folded, 3)
@@ -257,7 +257,7 @@ def test_the_smallest_boosters_fold_too(rounds, least: int) -> None:
     )
 
 
-def test_one_booster_alone_stays_as_it_is() -> None:
+def test_folding_one_booster_changes_nothing() -> None:
     text = booster(200, 0, 6).model_to_string()
     folded = fold_texts([text])
     features, _ = draw(100, seed=3)
@@ -266,13 +266,13 @@ def test_one_booster_alone_stays_as_it_is() -> None:
     assert fold_texts([folded]) == folded
 
 
-def test_folded_counts_are_those_of_the_boosters() -> None:
+def test_folded_model_keeps_the_counts_of_the_boosters() -> None:
     # Counts weigh the branches in contributions: dividing them would change reasons.
     grown = [booster(200, i, 3).model_to_string() for i in range(2)]
     folded = fold_texts(grown)
     for line in ("leaf_count", "internal_count", "leaf_weight", "threshold", "cat_threshold"):
         pattern = rf"(?m)^{line}=(.*)$"
-        kept = [found for text in grown for found in re.findall(pattern, text)]
+        kept = [result for text in grown for result in re.findall(pattern, text)]
         assert re.findall(pattern, folded) == kept
 
 
@@ -280,7 +280,7 @@ def test_folded_counts_are_those_of_the_boosters() -> None:
 
 
 @pytest.mark.parametrize("n", [40, 400])
-def test_contributions_are_those_of_lightgbm(n: int) -> None:
+def test_contributions_equal_lightgbm(n: int) -> None:
     trees = grow(n, rounds=30, parameters={"min_data_in_leaf": 3}).trees
     features, _ = draw(600, seed=4)
     features[:3] = [[np.nan] * 3, [50, -50, 99], [0, 0, 0]]
@@ -298,7 +298,7 @@ def test_contributions_are_those_of_lightgbm(n: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_declared_direction_is_never_broken(seed: int) -> None:
+def test_declared_direction_always_holds(seed: int) -> None:
     generator = np.random.default_rng(seed)
     features = generator.normal(size=(300, 3))
     # Column 0 truly rises and falls again, column 1 falls.
@@ -336,12 +336,12 @@ def test_a_declared_direction_is_never_broken(seed: int) -> None:
     assert (np.diff(free.trees.margin(scanned)) < -0.01).any()
 
 
-def test_settings_name_what_was_asked_for() -> None:
-    found = tree_settings(1_000, 7, {"num_leaves": 5}, (0, 1))
-    assert found["num_leaves"] == 5
-    assert found["seed"] == 7
-    assert found["monotone_constraints"] == [0, 1]
-    assert found["deterministic"]
+def test_tree_settings_contain_the_given_parameters() -> None:
+    result = tree_settings(1_000, 7, {"num_leaves": 5}, (0, 1))
+    assert result["num_leaves"] == 5
+    assert result["seed"] == 7
+    assert result["monotone_constraints"] == [0, 1]
+    assert result["deterministic"]
     plain = tree_settings(1_000, 7, None, (0, 0))
     assert "monotone_constraints" not in plain
     assert plain["num_threads"] == 1
@@ -357,7 +357,7 @@ def test_no_rows_get_no_margins() -> None:
     assert trees.contributions(np.empty((0, 3))).shape == (0, 3)
 
 
-def test_one_row_and_many_rows_get_the_same_to_the_last_bit() -> None:
+def test_one_row_equals_the_same_row_in_a_batch() -> None:
     trees = grow(500).trees
     features, _ = draw(1_000, seed=8)
     for ask in (trees.margin, trees.contributions):
@@ -366,13 +366,13 @@ def test_one_row_and_many_rows_get_the_same_to_the_last_bit() -> None:
         assert together.tobytes() == np.ascontiguousarray(alone).tobytes()
 
 
-def test_trees_are_shown_without_their_text() -> None:
+def test_repr_omits_the_model_text() -> None:
     assert re.fullmatch(r"BoostedTrees\([\d,]+ characters\)", repr(grow(60).trees))
 
 
-def test_progress_climbs_from_nothing_to_all() -> None:
-    told: list[float] = []
-    grow(300, on_share=told.append)
-    assert told == sorted(told)
-    assert 0 < told[0] < 0.01
-    assert told[-1] == 1.0
+def test_progress_rises_to_one() -> None:
+    shares: list[float] = []
+    grow(300, on_share=shares.append)
+    assert shares == sorted(shares)
+    assert 0 < shares[0] < 0.01
+    assert shares[-1] == 1.0

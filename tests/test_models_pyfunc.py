@@ -89,7 +89,7 @@ def frames(leads: pd.DataFrame) -> dict[str, pd.DataFrame]:
     }
 
 
-def test_mlflow_gives_the_scores_that_we_give(crm, scorer, tmp_path) -> None:
+def test_pyfunc_scores_equal_the_scorer(crm, scorer, tmp_path) -> None:
     given = tmp_path / "given"
     given.mkdir()
     leads = pd.read_csv(crm / "leads.csv").iloc[:200]
@@ -108,11 +108,11 @@ def test_mlflow_gives_the_scores_that_we_give(crm, scorer, tmp_path) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
     for name in frames(leads):
         expected = scorer.score_table(pd.read_csv(given / f"{name}.csv"))
-        found = pd.read_parquet(given / f"{name}.parquet")
+        result = pd.read_parquet(given / f"{name}.parquet")
         for column in ("probability", "score", "grade"):
-            assert found[column].tolist() == expected[column].tolist(), (name, column)
+            assert result[column].tolist() == expected[column].tolist(), (name, column)
         if name != "no_id":
-            assert found["lead_id"].tolist() == leads["lead_id"].tolist()
+            assert result["lead_id"].tolist() == leads["lead_id"].tolist()
     one, metadata = map(json.loads, done.stdout.splitlines()[-2:])
     lead = {"source": "Partner", "employees": 120, "email_opt_in": True}
     assert one == [scorer.score_leads([LeadCells(lead)])[0].probability]
@@ -120,7 +120,7 @@ def test_mlflow_gives_the_scores_that_we_give(crm, scorer, tmp_path) -> None:
     assert list(away.iterdir()) == []
 
 
-def test_what_mlflow_keeps_is_data_and_one_script(crm, digest) -> None:
+def test_mlflow_stores_data_and_one_script(crm, digest) -> None:
     (model,) = (crm / "mlartifacts" / "models").iterdir()
     files = {str(path.relative_to(model)): path for path in model.rglob("*") if path.is_file()}
     assert {Path(name).suffix for name in files} == {".py", ".json", ".txt", ".yaml", ""}
@@ -136,7 +136,7 @@ def test_what_mlflow_keeps_is_data_and_one_script(crm, digest) -> None:
     assert load_artifact(folder).digest == digest
 
 
-def test_a_damaged_registered_model_does_not_load(crm, digest, tmp_path) -> None:
+def test_damaged_registered_model_does_not_load(crm, digest, tmp_path) -> None:
     copy = shutil.copytree(crm / "mlartifacts" / "models", tmp_path / "models")
     (folder,) = copy.rglob(ARTIFACT)
     (folder / "booster.txt").write_text("other trees")

@@ -52,7 +52,7 @@ def draw(pipeline, n: int, seed: int = 0) -> np.ndarray:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_points_of_thousands_of_leads_add_up_to_the_score(scorers, leads, kind: str) -> None:
+def test_points_add_up_to_the_score_for_thousands_of_leads(scorers, leads, kind: str) -> None:
     scorer = scorers[kind]
     for features in (leads, draw(scorer.pipeline, 4_000)):
         parts = scorer.reasoner.parts(features)
@@ -68,7 +68,7 @@ def test_points_of_thousands_of_leads_add_up_to_the_score(scorers, leads, kind: 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_a_caller_gets_adds_up(scorers, trained, kind: str) -> None:
+def test_returned_reasons_add_up_to_the_score(scorers, trained, kind: str) -> None:
     scorer = scorers[kind]
     scores = scorer.score_leads(trained.golden_leads, trained.golden_as_of, n_reasons=10**6)
     assert len(scores) > 20
@@ -82,7 +82,7 @@ def test_what_a_caller_gets_adds_up(scorers, trained, kind: str) -> None:
         assert abs(total - score.score) <= 0.5 + 1e-6 or score.score in (1, 99)
 
 
-def test_the_points_of_a_blend_are_those_of_its_halves(scorers, leads) -> None:
+def test_points_of_a_blend_are_the_weighted_points_of_its_parts(scorers, leads) -> None:
     scorer = scorers["blend 0.3"]
     blend, slope = scorer.estimator, POINTS * scorer.calibration.slope
     linear, grown = blend.logistic.contributions(leads), blend.trees.contributions(leads)
@@ -90,7 +90,7 @@ def test_the_points_of_a_blend_are_those_of_its_halves(scorers, leads) -> None:
     assert np.abs(scorer.reasoner.parts(leads).of_features - expected).max() < 1e-9
 
 
-def test_the_points_of_trees_are_lightgbms(scorers, leads) -> None:
+def test_points_of_trees_equal_lightgbms_contributions(scorers, leads) -> None:
     scorer = scorers["blend 0.0"]
     booster = lightgbm.Booster(model_str=scorer.estimator.trees.text)
     expected = booster.predict(leads, pred_contrib=True)
@@ -102,7 +102,7 @@ def test_the_points_of_trees_are_lightgbms(scorers, leads) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_asking_for_reasons_changes_no_bit_of_the_score(scorers, trained, kind: str) -> None:
+def test_reasons_do_not_change_the_score(scorers, trained, kind: str) -> None:
     scorer = scorers[kind]
     leads, as_of = trained.golden_leads, trained.golden_as_of
     expected = [score.probability for score in scorer.score_leads(leads, as_of)]
@@ -114,7 +114,7 @@ def test_asking_for_reasons_changes_no_bit_of_the_score(scorers, trained, kind: 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_margin_and_contributions_at_once_are_those_of_each(scorers, kind: str) -> None:
+def test_explained_equals_margin_and_contributions(scorers, kind: str) -> None:
     scorer = scorers[kind]
     features = draw(scorer.pipeline, 1_100, seed=6)
     for n in (1, 2, 40, 1_100):
@@ -124,7 +124,7 @@ def test_margin_and_contributions_at_once_are_those_of_each(scorers, kind: str) 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_one_lead_gets_its_points_in_any_company_to_the_last_bit(scorers, kind: str) -> None:
+def test_points_of_one_lead_do_not_depend_on_the_batch(scorers, kind: str) -> None:
     scorer = scorers[kind]
     features = draw(scorer.pipeline, 1_000, seed=5)
     together = scorer.reasoner.parts(features)
@@ -138,7 +138,7 @@ def test_one_lead_gets_its_points_in_any_company_to_the_last_bit(scorers, kind: 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_reasons_are_the_same_alone_in_a_batch_and_in_a_table(
+def test_reasons_are_equal_alone_in_a_batch_and_in_a_table(
     scorers, simulated_crm, simulated, kind: str
 ) -> None:
     scorer = scorers[kind]
@@ -224,22 +224,22 @@ def reasoner(*given, slope: float = 1.0, intercept: float = 0.0, base: float = 0
 
 
 def test_points_by_hand() -> None:
-    found = reasoner(
+    result = reasoner(
         (DOUBLING, 0.5 * DOUBLING, 0.0, 0.25 * DOUBLING),
         slope=2.0,
         intercept=DOUBLING,
         base=-DOUBLING,
     )
     # The constant: 2 · (−1) + 1 = −1 doubling, which is the base.
-    assert found.start == pytest.approx(50)
-    assert found.signals == ("size", "demos", "colour")
-    assert found.members == [[0], [1, 3], [2]]
-    parts = found.parts(np.zeros((1, 4)))
+    assert result.start == pytest.approx(50)
+    assert result.signals == ("size", "demos", "colour")
+    assert result.members == [[0], [1, 3], [2]]
+    parts = result.parts(np.zeros((1, 4)))
     assert parts.of_features == pytest.approx(np.array([[20, 10, 0, 5]]))
     assert parts.of_signals == pytest.approx(np.array([[20, 15, 0]]))
 
 
-def test_windows_of_one_activity_make_one_reason() -> None:
+def test_windows_of_an_activity_form_one_reason() -> None:
     given = (0.0, 0.7 * DOUBLING, 0.0, 0.5 * DOUBLING)
     (reasons,) = reasoner(given).reasons(np.array([[1.0, 3.0, 2.0, 4.0]]), 9)
     assert [(reason.signal, round(reason.points, 9)) for reason in reasons] == [
@@ -263,14 +263,16 @@ def test_windows_of_one_activity_make_one_reason() -> None:
         (0.7, -0.6, '3 × "demo"'),
     ],
 )
-def test_the_feature_that_moved_its_signal_speaks(count: float, days: float, text: str) -> None:
+def test_reason_describes_the_strongest_feature_of_its_signal(
+    count: float, days: float, text: str
+) -> None:
     given = (0.0, count * DOUBLING, 0.0, days * DOUBLING)
     (reasons,) = reasoner(given).reasons(np.array([[1.0, 3.0, 2.0, 4.0]]), 1)
     assert reasons[0].text == text
     assert reasons[0].points == pytest.approx(10 * (count + days))
 
 
-def test_the_strongest_come_first_whichever_way_they_point() -> None:
+def test_reasons_are_sorted_by_absolute_points() -> None:
     given = (0.2 * DOUBLING, -0.5 * DOUBLING, 0.3 * DOUBLING, 0.1 * DOUBLING)
     row = np.array([[1.0, 3.0, 2.0, 4.0]])
     (reasons,) = reasoner(given).reasons(row, 3)
@@ -283,14 +285,14 @@ def test_the_strongest_come_first_whichever_way_they_point() -> None:
 
 
 @pytest.mark.parametrize("at_most", [0, 1, 2, 3, 4, 10**9])
-def test_no_more_reasons_than_asked_for(at_most: int) -> None:
+def test_number_of_reasons_is_limited(at_most: int) -> None:
     given = (0.2 * DOUBLING, -0.5 * DOUBLING, 0.3 * DOUBLING, 0.1 * DOUBLING)
     (reasons,) = reasoner(given).reasons(np.array([[1.0, 3.0, 2.0, 4.0]]), at_most)
     assert len(reasons) == min(at_most, 3)
     assert [r.signal for r in reasons] == ["demos", "colour", "size"][:at_most]
 
 
-def test_what_rounds_to_nothing_is_shown_only_if_all_is_asked_for() -> None:
+def test_reasons_of_zero_points_need_a_request_for_all() -> None:
     small = 0.1 * (LEAST_POINTS - 0.01) * DOUBLING
     given = (small, DOUBLING, -small, 0.0)
     row = np.array([[1.0, 3.0, 2.0, 4.0]])
@@ -298,7 +300,7 @@ def test_what_rounds_to_nothing_is_shown_only_if_all_is_asked_for() -> None:
     assert len(reasoner(given).reasons(row, 3)[0]) == 3
 
 
-def test_each_lead_has_its_own_words() -> None:
+def test_reasons_describe_each_lead() -> None:
     given = ((DOUBLING, 0.0, 0.0, 0.0), (0.0, -DOUBLING, 0.0, 0.0), (0.0, 0.0, DOUBLING, 0.0))
     rows = np.array([[1.0, 3.0, 2.0, 4.0], [1.0, 0.0, 2.0, np.nan], [1.0, 3.0, 1.0, 4.0]])
     said = [str(reason) for (reason,) in reasoner(*given).reasons(rows, 1)]
@@ -309,12 +311,12 @@ def test_each_lead_has_its_own_words() -> None:
     ]
 
 
-def test_the_base_rate_has_no_reasons_but_a_start() -> None:
-    found = Reasoner(FEATURES, BaseRate(-DOUBLING), Calibration(1.0, 0.0), Scale(0.0))
+def test_base_rate_has_a_start_and_no_reasons() -> None:
+    result = Reasoner(FEATURES, BaseRate(-DOUBLING), Calibration(1.0, 0.0), Scale(0.0))
     rows = np.zeros((2, 4))
-    assert found.start == pytest.approx(40)
-    assert found.reasons(rows, 2) == [[], []]
-    assert [[reason.points for reason in of] for of in found.reasons(rows, 3)] == [[0.0] * 3] * 2
+    assert result.start == pytest.approx(40)
+    assert result.reasons(rows, 2) == [[], []]
+    assert [[reason.points for reason in of] for of in result.reasons(rows, 3)] == [[0.0] * 3] * 2
 
 
 @settings(max_examples=60)
@@ -323,19 +325,19 @@ def test_the_base_rate_has_no_reasons_but_a_start() -> None:
     n=st.integers(1, 4),
     seed=st.integers(0, 999),
 )
-def test_any_signals_in_any_order_add_up(signals, n: int, seed: int) -> None:
+def test_points_add_up_for_any_signals_in_any_order(signals, n: int, seed: int) -> None:
     given = np.random.default_rng(seed).normal(size=(n, len(signals)))
     features = [
         Feature(f"f{i}", "leads", "x", "number", "x is {value}", signal=signal)
         for i, signal in enumerate(signals)
     ]
     told = Told(0.3, tuple(map(tuple, given.tolist())))
-    found = Reasoner(features, told, Calibration(1.3, -0.2), Scale(-1.0))
-    parts = found.parts(np.zeros(given.shape))
-    assert found.signals == tuple(dict.fromkeys(signals))
-    for i, signal in enumerate(found.signals):
+    result = Reasoner(features, told, Calibration(1.3, -0.2), Scale(-1.0))
+    parts = result.parts(np.zeros(given.shape))
+    assert result.signals == tuple(dict.fromkeys(signals))
+    for i, signal in enumerate(result.signals):
         mine = [j for j, each in enumerate(signals) if each == signal]
-        assert found.members[i] == mine
+        assert result.members[i] == mine
         expected = 1.3 * POINTS * given[:, mine].sum(axis=1)
         assert parts.of_signals[:, i] == pytest.approx(expected, abs=1e-9)
     unrounded = Scale(-1.0).unrounded(Calibration(1.3, -0.2).margin(told.margin(given)))
@@ -345,14 +347,14 @@ def test_any_signals_in_any_order_add_up(signals, n: int, seed: int) -> None:
 @pytest.mark.parametrize(
     ("points", "shown"), [(12.4, "(+12)"), (-3.6, "(-4)"), (0.4, "(+0)"), (-0.4, "(-0)")]
 )
-def test_points_are_shown_rounded_with_their_sign(points: float, shown: str) -> None:
+def test_points_are_rounded_and_signed(points: float, shown: str) -> None:
     assert str(Reason("a", points, "seen")) == f"seen {shown}"
 
 
 # -- in words, on the simulated CRM --------------------------------------------------------------
 
 
-def test_the_windows_of_an_activity_are_one_signal_of_the_model(scorers) -> None:
+def test_windows_of_an_activity_are_one_signal(scorers) -> None:
     reasoner = scorers["blend 0.3"].reasoner
     assert len(reasoner.signals) < len(reasoner.features)
     assert sorted(sum(reasoner.members, [])) == list(range(len(reasoner.features)))
@@ -363,7 +365,7 @@ def test_the_windows_of_an_activity_are_one_signal_of_the_model(scorers) -> None
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_said_is_what_was_seen(scorers, leads, kind: str) -> None:
+def test_reason_states_the_value_of_the_lead(scorers, leads, kind: str) -> None:
     reasoner = scorers[kind].reasoner
     parts = reasoner.parts(leads)
     place = {signal: i for i, signal in enumerate(reasoner.signals)}
@@ -383,7 +385,7 @@ def test_what_is_said_is_what_was_seen(scorers, leads, kind: str) -> None:
     assert (n > 3_000) == (kind != "base rate")
 
 
-def test_a_blend_without_a_half_has_the_reasons_of_the_other(scorers, leads) -> None:
+def test_blend_of_weight_one_has_the_reasons_of_that_part(scorers, leads) -> None:
     blend = scorers["blend 0.5"].estimator
     features, scale = scorers["blend 0.5"].pipeline.features, Scale(-1.0)
     as_it_is = Calibration(1.0, 0.0)

@@ -80,7 +80,7 @@ def names_left(registry: Registry) -> list[str]:
 # -- promoting -----------------------------------------------------------------------------
 
 
-def test_a_challenger_that_passes_becomes_champion(registry) -> None:
+def test_challenger_that_passes_becomes_champion(registry) -> None:
     reign(registry, "1")
     event = promote(registry, judged("2", "1"), who="bob", at=at(5), because="newer data")
     assert registry.champion() == "2"
@@ -89,7 +89,7 @@ def test_a_challenger_that_passes_becomes_champion(registry) -> None:
     assert names_left(registry) == ["demo"]
 
 
-def test_an_event_is_a_run_that_says_who_when_why_and_every_verdict(registry, tmp_path) -> None:
+def test_event_run_records_who_when_why_and_verdicts(registry, tmp_path) -> None:
     reign(registry, "1")
     event = promote(registry, judged("2", "1"), who="bob", at=at(5), because=" newer data ")
     run = registry.client.get_run(event.run_id)
@@ -116,7 +116,7 @@ def test_an_event_is_a_run_that_says_who_when_why_and_every_verdict(registry, tm
     }
 
 
-def test_a_challenger_that_fails_stays_one_and_the_refusal_is_recorded(registry) -> None:
+def test_refusal_is_recorded_and_keeps_the_champion(registry) -> None:
     reign(registry, "1")
     with pytest.raises(GateError, match=r"1 of 2 gates: LG103 calibration\..*--because") as refused:
         promote(registry, judged("2", "1", PASSED, FAILED), who="bob", at=at(5))
@@ -128,7 +128,7 @@ def test_a_challenger_that_fails_stays_one_and_the_refusal_is_recorded(registry)
     assert last.said == str(refused.value)
 
 
-def test_a_forced_promotion_is_recorded_as_such(registry) -> None:
+def test_forced_promotion_is_recorded_as_forced(registry) -> None:
     reign(registry, "1")
     judgement = judged("2", "1", FAILED)
     promote(registry, judgement, who="bob", at=at(5), because="the fair is over", forced=True)
@@ -139,7 +139,7 @@ def test_a_forced_promotion_is_recorded_as_such(registry) -> None:
     assert registry.client.get_run(last.run_id).data.tags["leadscore.forced"] == "true"
 
 
-def test_force_that_was_not_needed_is_an_ordinary_promotion(registry) -> None:
+def test_unneeded_force_is_recorded_as_promotion(registry) -> None:
     reign(registry, "1")
     promote(registry, judged("2", "1"), who="bob", at=at(5), because="to be sure", forced=True)
     assert told(registry)[-1] == ("promoted", "2", "1")
@@ -152,7 +152,7 @@ def test_force_without_a_reason_is_refused(registry, because: str) -> None:
     assert history(registry) == []
 
 
-def test_what_does_not_load_cannot_even_be_forced(registry) -> None:
+def test_version_that_does_not_load_cannot_be_forced(registry) -> None:
     judgement = judged("2", None, FAILED, scale=None)
     with pytest.raises(GateError, match="does not load cannot be made champion"):
         promote(registry, judgement, who="bob", at=NOON, because="please", forced=True)
@@ -160,7 +160,7 @@ def test_what_does_not_load_cannot_even_be_forced(registry) -> None:
     assert told(registry) == [("refused", "2", None)]
 
 
-def test_the_champion_is_not_promoted_again(registry) -> None:
+def test_champion_is_not_promoted_again(registry) -> None:
     reign(registry, "1")
     with pytest.raises(ConfigError, match="is the champion already"):
         promote(registry, judged("1", "1"), who="bob", at=at(5))
@@ -169,7 +169,7 @@ def test_the_champion_is_not_promoted_again(registry) -> None:
 # -- challengers ---------------------------------------------------------------------------
 
 
-def test_the_challenger_is_the_newest_version_that_never_reigned(registry) -> None:
+def test_challenger_is_the_newest_version_never_promoted(registry) -> None:
     appoint_challenger(registry)
     assert registry.find_alias(CHALLENGER) == "3"
     reign(registry, "1", "3")
@@ -192,7 +192,7 @@ def test_versions_are_found_by_number_and_alias(registry) -> None:
 # -- the way back --------------------------------------------------------------------------
 
 
-def test_a_rollback_makes_the_champion_before_champion_again(registry) -> None:
+def test_rollback_restores_the_previous_champion(registry) -> None:
     reign(registry, "1", "2")
     assert previous_champion(registry) == "1"
     rollback(registry, judged("1", "2"), who="bob", at=at(5), because="sales complained")
@@ -206,7 +206,7 @@ def test_a_rollback_makes_the_champion_before_champion_again(registry) -> None:
     assert registry.client.get_run(event.run_id).info.run_name == "roll back to version 1"
 
 
-def test_a_second_rollback_goes_further_back_and_not_forth(registry) -> None:
+def test_second_rollback_goes_further_back(registry) -> None:
     reign(registry, "1", "2", "3")
     rollback(registry, judged("2", "3"), who="bob", at=at(5))
     assert previous_champion(registry) == "1"
@@ -215,14 +215,14 @@ def test_a_second_rollback_goes_further_back_and_not_forth(registry) -> None:
         previous_champion(registry)
 
 
-def test_what_was_promoted_after_a_rollback_goes_back_to_its_own_predecessor(registry) -> None:
+def test_rollback_after_a_rollback_and_promotion_restores_the_predecessor(registry) -> None:
     reign(registry, "1", "2")
     rollback(registry, judged("1", "2"), who="bob", at=at(5))
     promote(registry, judged("3", "1"), who="bob", at=at(6))
     assert previous_champion(registry) == "1"
 
 
-def test_only_what_was_promoted_before_comes_back(registry) -> None:
+def test_rollback_accepts_only_past_champions(registry) -> None:
     reign(registry, "1", "2")
     with pytest.raises(GateError):
         promote(registry, judged("3", "2", FAILED), who="bob", at=at(5))
@@ -233,7 +233,7 @@ def test_only_what_was_promoted_before_comes_back(registry) -> None:
     assert told(registry)[-1] == ("refused", "3", "2")
 
 
-def test_a_version_that_does_not_load_does_not_come_back(registry) -> None:
+def test_rollback_refuses_a_version_that_does_not_load(registry) -> None:
     reign(registry, "1", "2")
     with pytest.raises(GateError, match="did not pass 1 of 1 gates"):
         rollback(registry, judged("1", "2", FAILED, scale=None), who="bob", at=at(5))
@@ -244,7 +244,7 @@ def test_a_version_that_does_not_load_does_not_come_back(registry) -> None:
 # -- the scale -----------------------------------------------------------------------------
 
 
-def test_the_first_promotion_pins_the_scale(registry) -> None:
+def test_first_promotion_pins_the_scale(registry) -> None:
     assert registry.pinned_scale() is None
     reign(registry, "1")
     assert registry.pinned_scale() == SCALE
@@ -252,7 +252,7 @@ def test_the_first_promotion_pins_the_scale(registry) -> None:
     assert json.loads(tag) == {"base_log_odds": -1.5, "grades": {"A": 65, "B": 50, "C": 35}}
 
 
-def test_a_forced_promotion_moves_the_pin_and_says_so(registry) -> None:
+def test_forced_promotion_moves_the_pinned_scale(registry) -> None:
     reign(registry, "1")
     other = Scale(-0.5, (("A", 70), ("B", 50), ("C", 35)))
     judgement = judged("2", "1", FAILED, scale=other)
@@ -263,7 +263,7 @@ def test_a_forced_promotion_moves_the_pin_and_says_so(registry) -> None:
     assert registry.pinned_scale() == SCALE
 
 
-def test_a_pin_that_is_no_scale_is_refused(registry) -> None:
+def test_invalid_pinned_scale_is_refused(registry) -> None:
     registry.client.set_registered_model_tag("demo", SCALE_TAG, '{"grades": []}')
     with pytest.raises(TrackingError, match="is no scale"):
         registry.pinned_scale()
@@ -332,11 +332,11 @@ def check_race(registry: Registry, folder: Path) -> None:
     assert names_left(registry) == [registry.name]
 
 
-def test_of_two_promotions_at_once_one_wins_and_the_other_is_told(registry, tmp_path) -> None:
+def test_concurrent_promotions_have_one_winner(registry, tmp_path) -> None:
     check_race(registry, tmp_path)
 
 
-def test_two_at_once_on_postgresql(registry, postgres_url, monkeypatch, tmp_path) -> None:
+def test_concurrent_promotions_on_postgresql(registry, postgres_url, monkeypatch, tmp_path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", postgres_url)
     file = tmp_path / "leadscore.toml"  # other tests have a `demo` in the same database
@@ -346,14 +346,14 @@ def test_two_at_once_on_postgresql(registry, postgres_url, monkeypatch, tmp_path
     check_race(there, tmp_path)
 
 
-def test_two_at_once_on_a_server(registry, mlflow_server, monkeypatch, tmp_path) -> None:
+def test_concurrent_promotions_on_a_server(registry, mlflow_server, monkeypatch, tmp_path) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server)
     there = Registry(load_project(tmp_path))
     register(there, 3)
     check_race(there, tmp_path)
 
 
-def test_of_a_forced_promotion_that_comes_too_late_both_are_recorded(registry) -> None:
+def test_late_forced_promotion_is_recorded_with_its_gates(registry) -> None:
     reign(registry, "1", "2")
     with pytest.raises(GateError, match="was made champion by ann"):
         promote(registry, judged("3", "1", FAILED), who="bob", at=at(5), because="now", forced=True)
@@ -365,7 +365,7 @@ def test_of_a_forced_promotion_that_comes_too_late_both_are_recorded(registry) -
     assert [event.forced for event in history(registry)[:-1]] == [False, False]
 
 
-def test_gates_judged_against_another_champion_do_not_count(registry) -> None:
+def test_gates_against_another_champion_do_not_count(registry) -> None:
     reign(registry, "1", "2")
     first = "^Version 2 .* by ann at 2026-03-01 12:01:00 UTC, while version 3 was judged against"
     with pytest.raises(GateError, match=rf"{first} version 1\. Run the command again"):
@@ -384,7 +384,7 @@ def now(minutes: float = 0) -> datetime.datetime:
     return datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=minutes)
 
 
-def test_who_comes_while_another_promotes_is_told_who(registry) -> None:
+def test_promotion_under_a_lock_names_its_holder(registry) -> None:
     hold(registry)
     with pytest.raises(GateError, match="^carl is changing the champion .* right now, since "):
         promote(registry, judged("2", None), who="bob", at=now())
@@ -393,7 +393,7 @@ def test_who_comes_while_another_promotes_is_told_who(registry) -> None:
     assert "demo.promoting" in names_left(registry)
 
 
-def test_the_lock_of_one_who_died_is_taken_over(registry) -> None:
+def test_lock_of_a_dead_process_is_taken_over(registry) -> None:
     hold(registry)
     hold(registry, "demo.promoting.dead", "dead too")
     promote(registry, judged("2", None), who="bob", at=now(ABANDONED_AFTER.total_seconds() / 60))
@@ -401,7 +401,7 @@ def test_the_lock_of_one_who_died_is_taken_over(registry) -> None:
     assert names_left(registry) == ["demo"]
 
 
-def test_only_one_takes_an_abandoned_lock_over(registry) -> None:
+def test_abandoned_lock_is_taken_over_once(registry) -> None:
     hold(registry)
     registry.client.create_registered_model(
         "demo.promoting.dead", tags={"leadscore.who": "dora", "leadscore.token": "alive"}
@@ -414,7 +414,7 @@ def test_only_one_takes_an_abandoned_lock_over(registry) -> None:
 
 
 @pytest.mark.parametrize("step", ["pin_scale", "make_champion", "make_challenger"])
-def test_a_promotion_that_fails_leaves_nothing(registry, monkeypatch, step: str) -> None:
+def test_failed_promotion_leaves_nothing(registry, monkeypatch, step: str) -> None:
     reign(registry, "1")
     appoint_challenger(registry)
     other = judged("2", "1", FAILED, scale=Scale(-0.5))
@@ -437,7 +437,7 @@ def test_a_promotion_that_fails_leaves_nothing(registry, monkeypatch, step: str)
     assert names_left(registry) == ["demo"]
 
 
-def test_what_a_killed_promotion_left_is_undone_by_the_next(registry) -> None:
+def test_next_promotion_undoes_a_killed_one(registry) -> None:
     reign(registry, "1")
     judgement = judged("2", "1", scale=Scale(-0.5))
     tags = {"scale": text_of_scale(Scale(-0.5)), "scale_before": text_of_scale(SCALE)}
@@ -451,7 +451,7 @@ def test_what_a_killed_promotion_left_is_undone_by_the_next(registry) -> None:
     assert registry.pinned_scale() == SCALE
 
 
-def test_what_a_killed_promotion_had_done_is_finished_by_the_next(registry) -> None:
+def test_next_promotion_finishes_a_completed_killed_one(registry) -> None:
     reign(registry, "1")
     judgement = judged("2", "1")
     begin_record(registry, _event("promoted", judgement, "carl", at(3), ""), judgement, {})
@@ -460,7 +460,7 @@ def test_what_a_killed_promotion_had_done_is_finished_by_the_next(registry) -> N
     assert told(registry)[1:] == [("promoted", "2", "1"), ("promoted", "3", "2")]
 
 
-def test_the_history_only_grows(registry) -> None:
+def test_history_is_append_only(registry) -> None:
     seen: list = []
     reign(registry, "1")
     for step in (
@@ -479,7 +479,7 @@ def test_the_history_only_grows(registry) -> None:
     assert len(seen) == 1
 
 
-def test_a_project_without_a_history_has_none(empty_mlflow, tmp_path) -> None:
+def test_project_without_events_has_an_empty_history(empty_mlflow, tmp_path) -> None:
     shutil.copy(empty_mlflow, tmp_path)
     shutil.copy(empty_mlflow.with_name("leadscore.toml"), tmp_path)
     registry = Registry(load_project(tmp_path))
@@ -488,7 +488,7 @@ def test_a_project_without_a_history_has_none(empty_mlflow, tmp_path) -> None:
     assert registry.client.get_experiment_by_name("demo") is None
 
 
-def test_mlflows_user_is_who_decides(monkeypatch) -> None:
+def test_event_user_is_mlflows_user(monkeypatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "dora")
     assert user_name() == "dora"
     monkeypatch.delenv("MLFLOW_TRACKING_USERNAME")

@@ -25,16 +25,14 @@ def test_ten_points_are_twice_the_odds(multiple: float, score: int) -> None:
     assert SCALE.score(odds(multiple)).tolist() == [score]
 
 
-def test_scores_end_at_1_and_99() -> None:
+def test_scores_are_limited_to_1_and_99() -> None:
     probability = np.array([0.0, 1e-300, 1e-9, 1 - 1e-9, 1.0])
     assert SCALE.score(probability).tolist() == [1, 1, 1, 99, 99]
     assert SCALE.score(np.empty(0)).shape == (0,)
 
 
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=20), st.floats(-8, 8))
-def test_a_higher_probability_never_scores_lower(
-    probabilities: list[float], base_log_odds: float
-) -> None:
+def test_score_rises_with_probability(probabilities: list[float], base_log_odds: float) -> None:
     scores = Scale(base_log_odds).score(np.sort(np.array(probabilities)))
     assert (np.diff(scores) >= 0).all()
     assert scores.min() >= 1
@@ -46,7 +44,7 @@ def test_a_higher_probability_never_scores_lower(
     ("score", "grade"),
     [(99, "A"), (65, "A"), (64, "B"), (50, "B"), (49, "C"), (35, "C"), (34, "D"), (1, "D")],
 )
-def test_grades_change_at_their_edges(score: int, grade: str) -> None:
+def test_grades_change_at_their_thresholds(score: int, grade: str) -> None:
     assert SCALE.grade(np.array([score])).tolist() == [grade]
 
 
@@ -64,7 +62,7 @@ def test_grades_can_be_set() -> None:
 
 
 @given(st.floats(-300, 300), st.floats(-8, 8))
-def test_a_score_is_the_unrounded_one_rounded_and_held(margin: float, base: float) -> None:
+def test_score_is_the_rounded_and_clipped_unrounded_score(margin: float, base: float) -> None:
     scale = Scale(base)
     unrounded = scale.unrounded(np.array([margin]))
     # A probability next to 1 knows its odds to few digits; such scores are held anyway.
@@ -87,7 +85,7 @@ def test_a_score_is_the_unrounded_one_rounded_and_held(margin: float, base: floa
         ),
     ],
 )
-def test_grades_as_a_person_writes_them(written, grades) -> None:
+def test_grades_are_read_from_the_project_file(written, grades) -> None:
     assert read_grades(written) == grades
 
 
@@ -109,6 +107,6 @@ def test_grades_as_a_person_writes_them(written, grades) -> None:
         {letter: 99 - i for i, letter in enumerate("ABCDEFGHI")},
     ],
 )
-def test_grades_that_are_none_are_refused(written) -> None:
+def test_invalid_grades_are_refused(written) -> None:
     with pytest.raises(ConfigError, match=r"grades are .*Expected A, B, C and so on, each with a"):
         read_grades(written)
