@@ -119,10 +119,10 @@ def leadscore_margin(
     """Fit as `train` does for its evaluation; the search for settings counts as fitting."""
     start = time.perf_counter()
     parameters, trials = tuned_parameters(records, split, project, later, tune_minutes or None)
-    judged = fit(records, split.train, project, later, tree_parameters=parameters)
+    fitted = fit(records, split.train, project, later, tree_parameters=parameters)
     fit_seconds = time.perf_counter() - start
-    margin = judged.margin(judged.pipeline.transform(records, split.test))
-    weight = judged.settings.logistic_weight if judged.settings else None
+    margin = fitted.margin(fitted.pipeline.transform(records, split.test))
+    weight = fitted.settings.logistic_weight if fitted.settings else None
     return Prediction(margin, fit_seconds, f"{len(trials)} trials" if trials else "", weight)
 
 
@@ -245,7 +245,7 @@ def verdicts(data_set: DataSet, rows: list[Row]) -> list[dict[str, Any]]:
     """Compare each leadscore model with the best peer, the calibration goal and the time goal."""
     by_model = {row.model: row for row in rows}
     peers = [row for row in rows if row.model in PEERS]
-    judged = []
+    all_verdicts = []
     for ours in (by_model[model] for model in OUR_MODELS if model in by_model):
         verdict: dict[str, Any] = {"model": ours.model}
         if peers:
@@ -265,18 +265,20 @@ def verdicts(data_set: DataSet, rows: list[Row]) -> list[dict[str, Any]]:
             )
         verdict["calibration_error"] = ours.test.values["ece"]
         verdict["by_chance"] = error_by_chance(ours.prediction.margin, data_set.split.test)
-        judged.append(verdict)
-    return judged
+        all_verdicts.append(verdict)
+    return all_verdicts
 
 
 def in_words(verdict: dict[str, Any]) -> str:
     sentences = []
     if "difference" in verdict:
         gap, low, high = verdict["difference"]
-        judged = "not worse" if gap <= 0 else "worse, but within chance" if low <= 0 else "WORSE"
+        comparison = (
+            "not worse" if gap <= 0 else "worse, but within chance" if low <= 0 else "WORSE"
+        )
         sentences.append(
             f"log loss less the best peer's ({MODELS[verdict['best_peer']]}) "
-            f"{gap:+.4f} ({low:+.4f} … {high:+.4f}): {judged}"
+            f"{gap:+.4f} ({low:+.4f} … {high:+.4f}): {comparison}"
         )
     trained, tested = verdict["base_rate"]
     goal = verdict.get("calibration_goal")
@@ -305,13 +307,13 @@ def evaluate_set(data_set: DataSet, models: Iterable[str], tune_minutes: float) 
         f"{len(split.test):,} ({split.how}; {split.embargoed:,} embargoed)\n"
     )
     print(table(rows) + "\n")
-    judged = verdicts(data_set, rows)
-    print(*map(in_words, judged), sep="\n")
+    compared = verdicts(data_set, rows)
+    print(*map(in_words, compared), sep="\n")
     print(
         "Peers: " + "; ".join(row.prediction.about for row in rows if row.prediction.about) + ".",
         flush=True,
     )
-    return {"set": data_set.name, "rows": [_plain(row) for row in rows], "verdicts": judged}
+    return {"set": data_set.name, "rows": [_plain(row) for row in rows], "verdicts": compared}
 
 
 def evaluate_sizes(data_set: DataSet, sizes: Iterable[int]) -> dict[str, Any]:

@@ -171,7 +171,7 @@ def servers(folder: Path, leads: list[dict[str, Any]]) -> list[Server]:
             f"{BATCH} leads, three reasons": [body(batch, 3) for batch in batches],
             f"{BATCH} leads": [body(batch, 0) for batch in batches],
         }
-        return {row: asked for row, asked in rows.items() if has_reasons or "reasons" not in row}
+        return {row: sent for row, sent in rows.items() if has_reasons or "reasons" not in row}
 
     def uvicorn(app: str, *options: str) -> list[str]:
         return [
@@ -190,16 +190,16 @@ def servers(folder: Path, leads: list[dict[str, Any]]) -> list[Server]:
             "warning",
         ]
 
-    def peer(name: str, command: list[str], path: str, asked: dict[str, list[Any]]) -> Server:
+    def peer(name: str, command: list[str], path: str, requests: dict[str, list[Any]]) -> Server:
         port = ports.pop()
         command = [sys.executable, *command, "--host", HOST, "--port", str(port)]
-        return Server(name, f"http://{HOST}:{port}", command, quiet, path, asked)
+        return Server(name, f"http://{HOST}:{port}", command, quiet, path, requests)
 
-    def leadscore(name: str, asked: dict[str, list[Any]], **options: str) -> Server:
+    def leadscore(name: str, requests: dict[str, list[Any]], **options: str) -> Server:
         port = ports.pop()
         settings = serve_environment(HOST, {"LEADSCORE_TAKEOVER": "off", **options})
         command = serve_command(bento, HOST, port)
-        return Server(name, f"http://{HOST}:{port}", command, settings, "/score", asked)
+        return Server(name, f"http://{HOST}:{port}", command, settings, "/score", requests)
 
     tag = put_in_store(folder / "artifact", "bench", "1")
     build_bento(HERE.parent, tag)
@@ -343,7 +343,7 @@ def load(
     ]
     spent = cpu_seconds(process)
     done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 90)
-    settle(process)  # what still waits has not been counted by wrk, but is worked on
+    settle(process)  # wrk has not counted requests that still wait, but the server processes them
     spent = cpu_seconds(process) - spent
     line = next((ln for ln in done.stdout.splitlines() if ln.startswith("RESULT ")), None)
     if line is None:
@@ -366,7 +366,7 @@ def compare(compared: list[Server], given: argparse.Namespace, folder: Path) -> 
             print(f"… {server.name}", file=sys.stderr, flush=True)
             log = folder / f"{server.name}.log"
             process = stack.enter_context(running(server, log))
-            for row in server.bodies:  # all is asked for once before anything is measured
+            for row in server.bodies:  # warm up every row before the measurement
                 load(process, server, row, folder, 4, 2)
             server.results["memory"] = memory(process)
             started.append((server, process))
@@ -490,10 +490,10 @@ def verdicts(
     goals: list[tuple[str, str, bool]] = []
 
     def goal(
-        says: str, value: float, least: float | None = None, most: float | None = None
+        sentence: str, value: float, least: float | None = None, most: float | None = None
     ) -> None:
         is_met = value >= least if least is not None else value <= (most or 0.0)
-        goals.append((says, f"{value:,.2f}", is_met))
+        goals.append((sentence, f"{value:,.2f}", is_met))
 
     for name, times in (("FastAPI, frame", 5), ("mlflow models serve", 10)):
         for connections in CONNECTIONS:
@@ -571,8 +571,8 @@ def main() -> None:
     if not given.servers:
         goals = verdicts(compared, alone)
         print("\n| goal | measured | |\n|---|---|---|")
-        for says, value, is_met in goals:
-            print(f"| {says} | {value} | {'met' if is_met else '**not met**'} |")
+        for sentence, value, is_met in goals:
+            print(f"| {sentence} | {value} | {'met' if is_met else '**not met**'} |")
     if given.json:
         facts = {server.name: server.results for server in compared}
         results = {"servers": facts, "scorer alone": alone, "goals": goals}

@@ -1,4 +1,4 @@
-"""The house rules that no linter knows."""
+"""Rules of the repository that no linter checks."""
 
 import ast
 import dataclasses
@@ -49,7 +49,7 @@ SECTIONS = {
 PROSE = sorted([*HERE.glob("*.md"), *(HERE / "docs").rglob("*.md")])
 
 
-def test_there_are_sources_to_look_at() -> None:
+def test_sources_and_pages_exist() -> None:
     assert len(SOURCES) > 25
     assert len(PROSE) > 5
 
@@ -60,7 +60,7 @@ def test_no_installed_distribution_owns_our_names() -> None:
     assert {name: owners[name] for name in names & set(owners)} == {}
 
 
-def test_nothing_imports_the_front_door() -> None:
+def test_nothing_imports_the_command() -> None:
     for path in SOURCES:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ImportFrom):
@@ -70,7 +70,7 @@ def test_nothing_imports_the_front_door() -> None:
 
 
 @pytest.mark.parametrize("root", ROOTS)
-def test_importing_a_root_leaves_no_trace(root: str, tmp_path: Path) -> None:
+def test_importing_a_folder_changes_nothing(root: str, tmp_path: Path) -> None:
     code = f"""
 import os, pkgutil, importlib
 os.environ.update(KMP_DUPLICATE_LIB_OK="True", KMP_INIT_AT_FORK="FALSE")  # scikit-learn sets them
@@ -85,13 +85,13 @@ assert dict(os.environ) == before
     assert list(tmp_path.iterdir()) == []
 
 
-def test_now_is_asked_at_the_edges_only() -> None:
-    asking = {
+def test_only_the_outer_edges_read_the_clock() -> None:
+    readers = {
         path.relative_to(HERE).as_posix()
         for path in [*SOURCES, HERE / "leadscore.py"]
         if re.search(r"\b(datetime|Timestamp)\.(now|utcnow|today)\(", path.read_text())
     }
-    assert {path for path in asking if not path.startswith("commands/")} == {"serving/app.py"}
+    assert {path for path in readers if not path.startswith("commands/")} == {"serving/app.py"}
 
 
 def test_no_pickle_in_the_product() -> None:
@@ -104,7 +104,7 @@ def test_no_pickle_in_the_product() -> None:
                 assert node.module.split(".")[0] not in banned, path
 
 
-def test_every_error_stands_in_the_tree_of_the_module_docstring() -> None:
+def test_the_tree_of_errors_names_every_error() -> None:
     tree = errors.__doc__ or ""
     kinds = [
         name
@@ -180,13 +180,13 @@ def test_the_page_of_commands_is_current() -> None:
     assert made.stdout.strip() == page.strip(), "run `make docs`"
 
 
-def test_every_folder_and_module_of_a_room_is_in_the_map() -> None:
+def test_every_folder_and_module_is_in_the_map() -> None:
     architecture = (HERE / "ARCHITECTURE.md").read_text()
     rows = [line for line in architecture.splitlines() if line.startswith("| `")]
     named = set()
     for row in rows:
         names = re.findall(r"`([\w/.]+)`", row.split(" | ")[0])
-        room = names[0].split("/")[0]
+        folder = names[0].split("/")[0]
         named |= {name if "/" in name else f"{room}/{name}" for name in names}
     folders = {
         f"{path.parent.relative_to(HERE)}/" for path in SOURCES if path.parent.parent != HERE
@@ -194,11 +194,11 @@ def test_every_folder_and_module_of_a_room_is_in_the_map() -> None:
     modules = {str(path.relative_to(HERE)) for path in SOURCES if path.parent.parent == HERE}
     folders.discard("crm/ledger/migrations/")
     folders.discard("crm/ledger/migrations/versions/")
-    rooms_of_one_row = {"commands/", "drafting/"}
+    folders_with_one_row = {"commands/", "drafting/"}
     wanted = folders | {
         name
         for name in modules
-        if not name.endswith("__init__.py") and f"{name.split('/')[0]}/" not in rooms_of_one_row
+        if not name.endswith("__init__.py") and f"{name.split('/')[0]}/" not in folders_with_one_row
     }
     assert len(wanted) > 40
     assert wanted - named == set()
@@ -247,7 +247,7 @@ def test_the_metrics_are_current() -> None:
     assert (HERE / "docs" / "metrics.md").read_text() == metrics_page(), "run `make docs`"
 
 
-def test_the_packing_list_takes_nothing_from_another_bento_in_the_tree() -> None:
+def test_packing_patterns_match_folders_at_the_top_only() -> None:
     listed = (HERE / "bentofile.yaml").read_text().partition("include:")[2].partition("exclude:")[0]
     patterns = re.findall(r'- "([^"]+)"', listed)
     assert len(patterns) == 5
