@@ -187,7 +187,7 @@ def test_every_folder_and_module_is_in_the_map() -> None:
     for row in rows:
         names = re.findall(r"`([\w/.]+)`", row.split(" | ")[0])
         folder = names[0].split("/")[0]
-        named |= {name if "/" in name else f"{room}/{name}" for name in names}
+        named |= {name if "/" in name else f"{folder}/{name}" for name in names}
     folders = {
         f"{path.parent.relative_to(HERE)}/" for path in SOURCES if path.parent.parent != HERE
     }
