@@ -35,7 +35,8 @@ def init(
     target = project / PROJECT_FILE if project.is_dir() else project
     if target.exists():
         raise SourceError(f"{target} exists already. Move it away, or name another --project.")
-    text = draft_project(sources, target.resolve().parent, name)
+    now = datetime.datetime.now(datetime.UTC)
+    text = draft_project(sources, target.resolve().parent, name, now)
     target.write_text(text, encoding="utf-8")
     show_commands(
         f"Wrote {target}. Read its comments, correct what is wrong, then:",
@@ -66,19 +67,19 @@ def simulate(
 def audit(project: ProjectOption = Path(PROJECT_FILE), json_: JsonOption = False) -> None:
     """Judge every field of the leads: leak, suspect or fine, with the evidence."""
     from crm.records import read_records
-    from features.leaks.audit import Verdict
     from features.leaks.audit import audit as run
+    from features.leaks.checks import Verdict
     from features.moments import make_moments
 
     opened = load_project(project)
     records = read_records(opened, datetime.datetime.now(datetime.UTC))
     found = run(records, make_moments(records, opened.learn), opened)
     table = headed("field", "verdict", "evidence")
-    for field in sorted(found.fields, key=lambda field: list(Verdict).index(field.verdict)):
-        evidence = "\n".join(f"{check.number} {check.evidence}" for check in field.checks)
-        table.add_row(escape(field.field[:60]), field.verdict.value, escape(evidence))
+    for column in sorted(found.attributes, key=lambda column: list(Verdict).index(column.verdict)):
+        evidence = "\n".join(f"{each.number} {each.evidence}" for each in column.findings)
+        table.add_row(escape(column.attribute[:60]), column.verdict.value, escape(evidence))
     show(found.to_json(), table, json_)
-    lines = [field.line for field in found.fields if field.line]
+    lines = [column.line for column in found.attributes if column.line]
     if lines and not json_:
         out.print("Leaks and suspects are left out of the model. To settle them for good, put into")
         out.print(f"[columns] of {escape(str(opened.path.name))}:", markup=False)

@@ -1,76 +1,101 @@
 """Drafts a first `leadscore.toml` from the data, for a person to check.
 
-Every decision is written beside its line, so that a person can overrule it.
+A comment next to every decision says what was seen, so that a person can overrule it.
 """
 
+import datetime
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import pandas as pd
+import msgspec
+import tomlkit
+from tomlkit.items import Table as TomlTable
 
-from crm.project import TableKeys
+from crm.arrays import Floats
+from crm.project import LearnKeys, TableKeys
+from crm.records import Records
 from crm.tables import TABLES
 from crm.text import listed, quote
 from crm.times import parse_times
-from drafting.outcome_words import Values, ended_leads, sort_values
+from drafting.column_rules import ColumnRules, propose_rules
+from drafting.outcome_words import OutcomeWords, sort_values
 from drafting.roles import assign_tables, find_order, find_roles
+from drafting.sample_records import sample_records
 from drafting.samples import Column, Table, nothing_words, read_sample, time_format
-from drafting.suspects import MIN_OUTCOMES, Judge, sort_columns
-from drafting.toml_text import comment, noted_list, values_list
+from drafting.toml_text import add_comment, cell_values, noted, noted_list
+from features.leaks.checks import MIN_OUTCOMES
 
 SAMPLE_ROWS = 50_000
 HORIZONS_DAYS = (7, 14, 30, 60, 90, 180, 365)
+MIN_WINS_FOR_HORIZON = 20
+SECONDS_PER_DAY = 86_400
 HEADINGS = {
-    "leads": "One row per lead. Every column that this file does not name is an attribute: "
-    "something to learn from.",
-    "activities": "What leads did and what was done with them: many rows per lead.",
-    "stages": "The way through the funnel: one row for each stage that a lead entered.",
-    "outcomes": "How it ended. A lead without a row here is still open.",
+    "leads": "One row per lead. Every column that this file does not name is an attribute, "
+    "which the model may use.",
+    "activities": "What leads did, and what was done to win them: many rows per lead.",
+    "stages": "The steps of the sales funnel: one row for each stage that a lead entered.",
+    "outcomes": "How leads ended. A lead without a row here is still open.",
 }
-RULE_HEADINGS = {
-    "ignore": "Never read: personal data, names, free text.",
-    "known_later": "Never a feature, because it may be filled or changed after the moment of "
-    "scoring: a model that sees it looks perfect and is useless on new leads. Suspects stand "
-    "here as well; take out what you can vouch for.",
-    "sensitive": "No feature; used to compare how groups of people fare.",
-    "category": "Numbers and text mixed: read as text. If the text means nothing there, name "
-    "the column in a list `number`.",
-}
-FEW_HEADING = f" Fewer than {MIN_OUTCOMES} were won, or lost, so only names were judged."
+LEARN_HEADING = (
+    "What the model learns: the chance of a win. Every value of the outcome must be in one list."
+)
+COLUMNS_HEADING = "Rules for the attributes, which are the other columns of the leads table."
+IGNORE_HEADING = "Never read: personal data, names, free text."
+KNOWN_LATER_HEADING = (
+    "Never used by the model, because the column may be filled in or changed after the moment "
+    "of scoring: a model that uses it looks perfect and is useless on new leads. Remove a "
+    "column from the list only if you are sure that it is known in time."
+)
+SENSITIVE_HEADING = "Never used by the model, only to compare how it treats groups of people."
+CATEGORY_HEADING = (
+    "Numbers and text mixed: read as text. If the text means nothing, list the column under "
+    "`number` instead."
+)
+FEW_OUTCOMES = (
+    f" Fewer than {MIN_OUTCOMES} leads were won, or lost, so the columns could not be compared "
+    "with outcomes: look for further ones."
+)
 ROLE_NOTES = {
-    "lead_id": "tells leads apart, and ties the tables together",
-    "created_at": "when the lead became known; nothing recorded later is used to score it then",
-    "outcome": "how it ended; an empty cell means still open",
+    "lead_id": "identifies each lead in every table",
+    "created_at": "when the lead was created; no later record is used to score it at that time",
+    "outcome": "how the lead ended; an empty cell means still open",
     "closed_at": "when it ended",
-    "amount": "what it was worth; for the reports, never a feature",
-    "reason": "why; for the reports, never a feature",
+    "amount": "the value of the deal; for the reports, never used by the model",
+    "reason": "why it was won or lost; for the reports, never used by the model",
     "type": "what happened",
     "occurred_at": "when it happened",
-    "activity_id": "rows that repeat it are kept once",
-    "content": "which page, mail, webinar",
-    "channel": "by which way",
-    "value": "a number that belongs to it, such as seconds or minutes",
+    "activity_id": "of rows that repeat an id only one is kept",
+    "content": "which page, e-mail or webinar",
+    "channel": "through which channel",
+    "value": "a number that belongs to the activity, such as seconds or minutes",
     "stage": "which stage",
     "entered_at": "when the lead entered it",
 }
 
 
-def draft_project(sources: Sequence[str], folder: Path, name: str | None = None) -> str:
+def draft_project(
+    sources: Sequence[str],
+    folder: Path,
+    name: str | None = None,
+    now: datetime.datetime | None = None,
+) -> str:
     r"""Write the text of a first project file from the data itself.
 
-    At most the first 50,000 rows of each table are looked at.
+    At most the first 50,000 rows of each table are read.
 
     Parameters
     ----------
     sources : sequence of str
-        Files, CSV or Parquet, relative to the working directory. Each may say which
-        table it is: `activities=calls.csv`.
+        Files, CSV or Parquet, relative to the working directory. Each may name its table:
+        `activities=calls.csv`.
     folder : Path
-        Where the project file will stand; files inside it are named relative to it.
+        The folder of the project file; files inside it are named relative to it.
     name : str, optional
-        Of the model; the folder's name otherwise. Made fit for a model's name.
+        The name of the model; by default the folder's name. It is changed to a valid name.
+    now : datetime, timezone-aware, optional
+        Later times, such as planned meetings, do not extend the observed time.
 
     Returns
     -------
@@ -80,7 +105,7 @@ def draft_project(sources: Sequence[str], folder: Path, name: str | None = None)
     Raises
     ------
     ConfigError
-        If it cannot be told which file is which table, or where the outcome is.
+        If it is not clear which file is which table, or which column is the outcome.
     SourceError, SchemaError
         If a file cannot be read, or has no rows.
 
@@ -98,130 +123,167 @@ def draft_project(sources: Sequence[str], folder: Path, name: str | None = None)
     tables = [read_sample(source, folder, SAMPLE_ROWS) for source in sources]
     assigned = assign_tables(tables)
     roles = find_roles(assigned)
-    leads = roles["leads"]
-    has_times = "created_at" in leads
-    order = None if has_times else find_order(assigned["leads"])
-    played = [*leads.values(), order]
-    attributes = [column for column in assigned["leads"].columns if column not in played]
-    values = sort_values(roles.get("outcomes", leads)["outcome"])
-    assert values is not None  # or the column could not play the outcome
-    is_whole = "outcomes" not in assigned or assigned["outcomes"].is_whole
-    ended = ended_leads(leads, roles.get("outcomes"), values, is_whole)
+    leads = assigned["leads"]
+    order = None if "created_at" in roles["leads"] else find_order(leads)
+    played = [*roles["leads"].values(), order]
+    attributes = [column for column in leads.columns if column not in played]
+    words = sort_values(roles.get("outcomes", roles["leads"])["outcome"])
+    assert words is not None  # or the column could not play the outcome
+    learn = LearnKeys(won=[*words.won], lost=[*words.lost], open=[*words.still_open])
+    records = sample_records(assigned, roles, learn, order, now)
 
-    lines = _opening_lines(tables, name or folder.resolve().name)
+    draft = tomlkit.document()
+    _add_opening(draft, tables, name or folder.resolve().name)
     for kind in (kind for kind in TABLES if kind in assigned):
-        lines += ["", *comment(HEADINGS[kind]), f"[{kind}]"]
-        lines += _table_lines(assigned[kind], roles[kind])
-        if kind == "leads" and not has_times:
-            lines += _order_lines(order, attributes)
-    lines += ["", *_learn_lines(values)]
-    if has_times:
-        lines += _horizon_lines(ended, has_history=bool({"activities", "stages"} & set(roles)))
-    lines += ["", *_column_lines(attributes, Judge(ended, order)), ""]
-    return "\n".join(lines)
+        draft[kind] = _table_section(HEADINGS[kind], assigned[kind], roles[kind])
+        if kind == "leads" and not records.has_times:
+            _add_order(draft[kind], order, attributes)
+    draft["learn"], learn = _learn_section(words, learn, records, set(roles))
+    nothing, in_doubt = nothing_words(attributes)
+    form = time_format(roles["leads"].values())
+    rules = propose_rules(attributes, records, learn, set(nothing), form)
+    draft["columns"] = _columns_section(nothing, in_doubt, rules)
+    return tomlkit.dumps(draft)
 
 
-def _opening_lines(tables: list[Table], name: str) -> list[str]:
+def _add_opening(draft: tomlkit.TOMLDocument, tables: Sequence[Table], name: str) -> None:
     files = listed(table.path.name for table in tables)
     if not all(table.is_whole for table in tables):
-        files += f" (only the first {SAMPLE_ROWS:,} rows of the longer ones were looked at)"
-    lines = comment(
-        f"A first draft by `leadscore init`, from {files}. It was guessed from names and cells: "
-        "read it once from top to bottom, and change what is not so. The comments say what each "
-        "line is for, and what to check."
+        files += f" (only the first {SAMPLE_ROWS:,} rows of the longer files were read)"
+    add_comment(
+        draft,
+        f"A first draft by `leadscore init`, from {files}. It was guessed from the names of "
+        "columns and from cells: read it once from top to bottom, and correct what is wrong. "
+        "The comments say what each line is for, and what to check.",
     )
-    lines += ["", *comment("The model's name, in the registry and in every answer."), "[project]"]
-    return [*lines, f"name = {quote(_model_name(name))}"]
+    project = _section("The model's name, in the registry and in every answer.")
+    project["name"] = _model_name(name)
+    draft["project"] = project
 
 
-def _table_lines(table: Table, roles: dict[str, Column]) -> list[str]:
-    lines = [f"source = {quote(table.source)}"]
+def _section(heading: str) -> TomlTable:
+    section = tomlkit.table()
+    add_comment(section, heading)
+    return section
+
+
+def _table_section(heading: str, table: Table, roles: Mapping[str, Column]) -> TomlTable:
+    section = _section(heading)
+    section["source"] = table.source
     if table.decimal != ".":
-        lines.append(f"decimal = {quote(table.decimal)}  # as in 1.234,50")
-    lines += _time_lines([column for column in roles.values() if column.time_formats])
+        section["decimal"] = noted(table.decimal, "as in 1.234,50")
+    _add_times(section, [column for column in roles.values() if column.time_formats])
     if "lead_id" not in roles:
-        lines.append('# lead_id = "…"  # no id was found: leads are numbered as they stand')
+        section.add(
+            tomlkit.comment('lead_id = "…"  # no id was found: leads are numbered by their row')
+        )
     for role, column in roles.items():
-        lines.append(f"{role} = {quote(column.name)}  # {ROLE_NOTES.get(role, 'a further column')}")
-    return lines
+        section[role] = noted(column.name, ROLE_NOTES.get(role, "a further column"))
+    return section
 
 
-def _time_lines(timed: list[Column]) -> list[str]:
+def _add_times(section: TomlTable, timed: Sequence[Column]) -> None:
     if not timed:
-        return []
-    lines, form = [], time_format(timed)
-    keys = TableKeys(source="", time_format=form)
+        return
+    chosen = time_format(timed)
+    keys = TableKeys(source="", time_format=chosen)
     if any(parse_times(column.cells, keys, "")[1] for column in timed):
-        lines.append('timezone = "UTC"  # times name no zone; such as "Europe/Berlin" if local')
-    if form is not None:
-        other = [quote(str(f)) for f in timed[0].time_formats if f != form]
-        doubt = f"; {other[0]} fits as well: compare a date that you know" if other else ""
-        lines.append(f"time_format = {quote(form)}  # fits every time of this table{doubt}")
-    return lines
+        note = 'the times have no time zone; change it if they are local, such as "Europe/Berlin"'
+        section["timezone"] = noted("UTC", note)
+    if chosen is not None:
+        note = "fits every time of this table"
+        other = [quote(str(form)) for form in timed[0].time_formats if form != chosen]
+        if other:
+            note += f"; {other[0]} fits as well: compare with a date that you know"
+        section["time_format"] = noted(chosen, note)
 
 
-def _order_lines(order: Column | None, attributes: list[Column]) -> list[str]:
+def _add_order(section: TomlTable, order: Column | None, attributes: Sequence[Column]) -> None:
     timed = [column.name for column in attributes if column.time_formats]
-    asked = "If one of these tells when leads came, with no gaps, name it: "
-    lines = comment(asked + listed(timed)) if timed else []
-    lines += ['# created_at = "…"'] if timed else []
+    if timed:
+        add_comment(
+            section,
+            "If one of these columns contains the time at which each lead was created, and has "
+            f"no empty cells, name it here: {listed(timed)}",
+        )
+        section.add(tomlkit.comment('created_at = "…"'))
     if order is not None:
-        note = "no time of creation was found; this number seems to grow with time: does it?"
-        return [*lines, f"order = {quote(order.name)}  # {note}"]
-    ask = "If the rows stand in the order of time, oldest first, take the mark off the next line:"
-    return [*lines, *comment(f"No time of creation was found. {ask}"), '# order = "rows"']
-
-
-def _learn_lines(values: Values) -> list[str]:
-    heading = "What is learned: the chance of a win. Each value of the outcome stands in one list."
-    lines = [*comment(heading), "[learn]"]
-    lines.append(
-        f"won = {values_list(values.won)}" + (values.guess and f"  # CHECK: {values.guess}")
+        note = "no time of creation was found; this number seems to grow with time: check it"
+        section["order"] = noted(order.name, note)
+        return
+    add_comment(
+        section,
+        "No time of creation was found. If the rows are in the order of time, oldest first, "
+        "remove the # from the next line:",
     )
-    lines.append(
-        f"lost = {values_list(values.lost)}" + ("" if values.lost else "  # CHECK: none seen")
+    section.add(tomlkit.comment('order = "rows"'))
+
+
+def _learn_section(
+    words: OutcomeWords, learn: LearnKeys, records: Records, kinds: set[str]
+) -> tuple[TomlTable, LearnKeys]:
+    """Build the section `[learn]`, and complete the keys with what it says of time."""
+    section = _section(LEARN_HEADING)
+    section["won"] = noted(cell_values(words.won), words.guess and f"CHECK: {words.guess}")
+    section["lost"] = noted(cell_values(words.lost), "" if words.lost else "CHECK: none seen")
+    if words.still_open:
+        note = "CHECK: these mean neither won nor lost"
+        section["open"] = noted(cell_values(words.still_open), note)
+    section["test_share"] = noted(0.2, "the newest leads, which test the model")
+    if not records.has_times:
+        return section, learn
+    days = _days_to_win(records)
+    horizon, note = 90, "a win counts within this number of days"
+    if len(days) >= MIN_WINS_FOR_HORIZON:
+        covering = (step for step in HORIZONS_DAYS if (days <= step).mean() >= 0.9)
+        horizon = next(covering, HORIZONS_DAYS[-1])
+        note += f"; {(days <= horizon).mean():.0%} of the wins seen came within {horizon} days"
+    ages = [0, 7, 30] if {"activities", "stages"} & kinds else [0]
+    section["horizon_days"] = noted(horizon, note)
+    section["moments_days"] = noted(ages, "learn from leads at these ages in days; 0 is new")
+    return section, msgspec.structs.replace(
+        learn, horizon_days=float(horizon), moments_days=[float(age) for age in ages]
     )
-    if values.still_open:
-        lines.append(
-            f"open = {values_list(values.still_open)}  # CHECK: these say neither won nor lost"
+
+
+def _days_to_win(records: Records) -> Floats:
+    """Compute the days from creation to the first win, of every lead where both are known."""
+    wins = records.outcomes[records.outcomes["outcome"] == "won"]
+    won_at = wins.groupby("lead_id")["closed_at"].min()
+    created = records.leads.set_index("lead_id")["created_at"]
+    days = (won_at - created).dt.total_seconds().to_numpy() / SECONDS_PER_DAY
+    return days[days >= 0]
+
+
+def _columns_section(
+    nothing: Mapping[str, tuple[str, list[str]]], in_doubt: Sequence[str], rules: ColumnRules
+) -> TomlTable:
+    section = _section(COLUMNS_HEADING)
+    spellings = {word: f"in {listed(columns)}" for word, columns in nothing.values()}
+    add_comment(section, "Words that mean an empty cell. Check each of them.")
+    section["nothing"] = noted_list(spellings)
+    if in_doubt:
+        add_comment(
+            section,
+            f'The word "none" occurs next to empty cells in {listed(in_doubt)}: it may be an '
+            "answer there, so it is not in the list.",
         )
-    return [*lines, "test_share = 0.2  # the newest leads, kept apart to test the model"]
-
-
-def _horizon_lines(ended: pd.DataFrame, has_history: bool) -> list[str]:
-    days = ended["days"][(ended["won"] == 1) & (ended["days"] >= 0)].to_numpy()
-    horizon, note = 90, "a win counts within so many days"
-    if len(days) >= MIN_OUTCOMES:
-        enough = (step for step in HORIZONS_DAYS if (days <= step).mean() >= 0.9)
-        horizon = next(enough, HORIZONS_DAYS[-1])
-        note += f"; {(days <= horizon).mean():.0%} of the wins seen came within {horizon}"
-    ages = "[0, 7, 30]" if has_history else "[0]"
-    note_ages = "learn from leads at these ages; 0 is at creation"
-    return [f"horizon_days = {horizon}  # {note}", f"moments_days = {ages}  # {note_ages}"]
-
-
-def _column_lines(attributes: list[Column], judge: Judge) -> list[str]:
-    """Write the rules for the attributes: what means nothing, and what is set aside."""
-    nothing, doubt = nothing_words(attributes)
-    rules = sort_columns(attributes, judge, set(nothing))
-    spelled = {word: f"in {listed(columns)}" for word, columns in nothing.values()}
-    lines = [*comment("Rules for the attributes of the leads table."), "[columns]"]
-    lines += noted_list("nothing", spelled, "What is written where there is no value. Is it so?")
-    if doubt:
-        lines += comment(
-            f'"none" stands beside empty cells in {listed(doubt)}: it may be an answer there, '
-            "so it is not listed."
-        )
-    for key in ("ignore", "known_later", "sensitive"):
-        few = FEW_HEADING if key == "known_later" and not judge.can_tell else ""
-        lines += noted_list(key, rules[key], RULE_HEADINGS[key] + few)
-    if rules["category"]:
-        lines += noted_list("category", rules["category"], RULE_HEADINGS["category"])
-    return lines
+    few = FEW_OUTCOMES if rules.by_name_only else ""
+    for key, heading, reasons in (
+        ("ignore", IGNORE_HEADING, rules.ignore),
+        ("known_later", KNOWN_LATER_HEADING + few, rules.known_later),
+        ("sensitive", SENSITIVE_HEADING, rules.sensitive),
+    ):
+        add_comment(section, heading)
+        section[key] = noted_list(reasons)
+    if rules.category:
+        add_comment(section, CATEGORY_HEADING)
+        section["category"] = noted_list(rules.category)
+    return section
 
 
 def _model_name(name: str) -> str:
-    """Make a name fit for a model.
+    """Change a name to a valid name of a model.
 
     >>> _model_name("2024 Märkte & Co."), _model_name("日本")
     ('leads-2024-markte-co', 'leads')

@@ -1,14 +1,13 @@
-"""What the values of an outcome mean, and how each lead of a sample ended."""
+"""Sorts the values of an outcome into won, lost and open."""
 
 import re
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from crm.cells import cell_number
 from crm.text import words_of
-from drafting.samples import NOTHING, Column, time_format
+from drafting.samples import NOTHING, Column
 
 MAX_VALUES = 30
 WON_VALUE = (
@@ -23,8 +22,15 @@ LOST_VALUE = (
 OPEN_VALUE = r"\b(open|pending|new|progress|working|active|hold|waiting|negotiation)\b"
 
 
-class Values(NamedTuple):
-    """What an outcome's values mean, and what of that was guessed."""
+class OutcomeWords(NamedTuple):
+    """The values of an outcome, by what they mean.
+
+    Attributes
+    ----------
+    won, lost, still_open : list of str
+    guess : str
+        What was guessed, in words; empty if nothing was.
+    """
 
     won: list[str]
     lost: list[str]
@@ -32,7 +38,7 @@ class Values(NamedTuple):
     guess: str
 
 
-def sort_values(column: Column) -> Values | None:
+def sort_values(column: Column) -> OutcomeWords | None:
     """Sort an outcome's values into won, lost and open; None if nothing says won.
 
     Of values that differ only in case the most frequent spelling is kept. Of two values
@@ -53,7 +59,7 @@ def sort_values(column: Column) -> Values | None:
         won, guess = [unclear.pop()], "no value says won, so the rarer unclear one was taken"
     if won and not lost and len(unclear) == 1 and unclear[0].casefold() not in NOTHING:
         lost, unclear, guess = unclear, [], guess or "no value says lost, so the other was taken"
-    return Values(won, lost, unclear, guess) if won else None
+    return OutcomeWords(won, lost, unclear, guess) if won else None
 
 
 def _meaning(value: str, binary: bool) -> str | None:
@@ -62,45 +68,3 @@ def _meaning(value: str, binary: bool) -> str | None:
     if re.search(LOST_VALUE, words_of(value)):
         return "lost"
     return "won" if re.search(WON_VALUE, words_of(value)) else None
-
-
-def ended_leads(
-    leads: dict[str, Column], outcomes: dict[str, Column] | None, values: Values, is_whole: bool
-) -> pd.DataFrame:
-    """Tell how each lead of the sample ended.
-
-    Parameters
-    ----------
-    leads, outcomes : dict of str to Column
-        The columns in their roles; no `outcomes` if the leads table holds the outcome.
-    values : Values
-        What the outcome's values mean.
-    is_whole : bool
-        Whether every outcome is in the sample, so that a lead without one is open.
-
-    Returns
-    -------
-    DataFrame of shape (n_leads,)
-        `won` is 1, 0 or missing; `is_open` tells where missing surely means open;
-        `created` and `closed` are times, UTC; `days` lie between them.
-    """
-    table = outcomes or leads
-    words = dict.fromkeys(map(str.casefold, values.lost), 0.0)
-    words |= dict.fromkeys(map(str.casefold, values.won), 1.0)
-    texts = pd.Series(table["outcome"].texts, dtype=object)
-    ended = pd.DataFrame({"won": texts.str.casefold().map(words).astype(float)})
-    ended["closed"] = _times(table, "closed_at", len(ended))
-    if outcomes:
-        ended.index = pd.Index(outcomes["lead_id"].texts)
-        ended = ended[~ended.index.duplicated()].reindex(leads["lead_id"].texts)
-        ended = ended.reset_index(drop=True)
-    ended["is_open"] = ended["won"].isna() & is_whole
-    ended["created"] = _times(leads, "created_at", len(ended))
-    ended["days"] = (ended["closed"] - ended["created"]).dt.total_seconds() / 86_400
-    return ended
-
-
-def _times(roles: dict[str, Column], role: str, rows: int) -> pd.Series:
-    if role not in roles:
-        return pd.Series(pd.NaT, index=range(rows), dtype="datetime64[us, UTC]")
-    return roles[role].times(time_format(roles.values()))

@@ -14,8 +14,9 @@ from crm.errors import ConfigError
 from crm.tables import TABLES, DeclaredColumn
 from crm.text import listed, words_of
 from drafting.outcome_words import sort_values
+from drafting.personal import is_sensitive, personal_reason
 from drafting.samples import Column, Table
-from drafting.suspects import LATER_NAME, SENSITIVE_NAME, personal
+from features.leaks.checks import word_of_later
 
 # Which names play which role, the best first; searched in the name's lower-case words.
 _OWNER = r"(lead|prospect|contact|customer|client|case|person|deal|opportunity|applica\w+|user)s?"
@@ -178,7 +179,7 @@ def find_order(leads: Table) -> Column | None:
     rows = np.arange(leads.rows)
     for column in leads.columns:
         whole = column.is_key and column.is_number and (column.numbers % 1 == 0).all()
-        if whole and not personal(column) and leads.rows > 1:
+        if whole and personal_reason(column) is None and leads.rows > 1:
             runs = abs(np.corrcoef(rows, rankdata(column.numbers))[0, 1]) >= 0.99
             counts = re.search(r"\b(number|no|nr|seq\w*|serial|index|order)\b", column.words)
             if runs or counts:
@@ -238,10 +239,11 @@ def _can_play(role: DeclaredColumn, column: Column) -> bool:
     if values == 0 or (column.has_gaps and not role.nullable):
         return False
     if role.kind == "time":
-        other = SENSITIVE_NAME.search(column.words)
-        if role.name == "created_at":
-            other = other or LATER_NAME.search(column.words)
-        return bool(column.time_formats) and not other
+        if is_sensitive(column):
+            return False
+        if role.name == "created_at" and word_of_later(column.name) is not None:
+            return False
+        return bool(column.time_formats)
     if role.kind == "number":
         return column.is_number
     if role.name == "outcome":

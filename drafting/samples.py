@@ -155,9 +155,11 @@ def _read(path: Path, decimal: str, limit: int) -> list[Column]:
 
 
 def time_format(columns: Collection[Column]) -> str | None:
-    """Find the first format that reads every time among columns of one table."""
+    """Return the first format that reads all times of one table; None is ISO 8601, or no times."""
     formats = [column.time_formats for column in columns if column.time_formats]
-    return next(form for form in formats[0] if all(form in others for others in formats))
+    if not formats:
+        return None
+    return next(form for form in formats[0] if all(form in fitting for fitting in formats))
 
 
 def nothing_words(

@@ -1,47 +1,65 @@
-"""Writes the pieces of a TOML file that a person will read: texts, lists, comments."""
+"""Builds the parts of a commented TOML file: comments, notes and lists."""
 
 import re
 from collections.abc import Iterable, Mapping
+from typing import Any
 
-from crm.text import quote
+import tomlkit
+from tomlkit.items import Array, Item, Table
 
 COMMENT_WIDTH = 95
+WHOLE_NUMBER = re.compile(r"0|-?[1-9]\d{0,8}")
 
 
-def comment(text: str) -> list[str]:
-    """Wrap a comment; names in it must be quoted, so that it holds no line breaks of its own."""
-    lines = ["#"]
+def add_comment(container: tomlkit.TOMLDocument | Table, text: str) -> None:
+    """Add a comment, wrapped; names in it must be quoted, so that it contains no line breaks."""
+    line = ""
     for word in text.split(" "):
-        if len(lines[-1]) + len(word) > COMMENT_WIDTH and lines[-1] != "#":
-            lines.append("#")
-        lines[-1] += " " + word
-    return lines
+        if line and len(line) + len(word) >= COMMENT_WIDTH:
+            container.add(tomlkit.comment(line))
+            line = ""
+        line += f" {word}" if line else word
+    container.add(tomlkit.comment(line))
 
 
-def noted_list(key: str, notes: Mapping[str, str], heading: str) -> list[str]:
-    r"""Write a list under a heading, each entry on its own line with its note.
+def noted(value: Any, note: str = "") -> Item:
+    r"""Return a value with a note behind it.
 
     Examples
     --------
-    >>> print(*noted_list("ignore", {"tel": "phone numbers"}, "Never read."), sep="\n")
-    # Never read.
-    ignore = [
-        "tel",  # phone numbers
+    >>> table = tomlkit.table()
+    >>> table["order"] = noted("rows", "the oldest first")
+    >>> print(table.as_string(), end="")
+    order = "rows" # the oldest first
+    """
+    item = tomlkit.item(value)
+    return item.comment(note) if note else item
+
+
+def noted_list(notes: Mapping[str, str]) -> Array:
+    r"""Return a list of names, each on its own line with its note.
+
+    Examples
+    --------
+    >>> print(noted_list({"tel": "phone numbers"}).as_string())
+    [
+        "tel", # phone numbers
     ]
     """
-    if not notes:
-        return [*comment(heading), f"{key} = []"]
-    entries = [f"    {quote(entry)},  # {note}" for entry, note in notes.items()]
-    return [*comment(heading), f"{key} = [", *entries, "]"]
+    names = tomlkit.array()
+    for name, note in notes.items():
+        names.add_line(name, comment=note)
+    if notes:
+        names.add_line(indent="")
+    return names
 
 
-def values_list(values: Iterable[str]) -> str:
-    """Write cells as a list on one line; whole numbers as such.
+def cell_values(values: Iterable[str]) -> list[str | int]:
+    """Return cells as TOML values: whole numbers as integers, all else as text.
 
     Examples
     --------
-    >>> print(values_list(["1", "007", "won"]))
-    [1, "007", "won"]
+    >>> cell_values(["1", "007", "won"])
+    [1, '007', 'won']
     """
-    whole = r"0|-?[1-9]\d{0,8}"
-    return f"[{', '.join(v if re.fullmatch(whole, v) else quote(v) for v in values)}]"
+    return [int(value) if WHOLE_NUMBER.fullmatch(value) else value for value in values]

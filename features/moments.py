@@ -109,7 +109,7 @@ def make_moments(records: Records, learn: LearnKeys) -> Moments:
     LearningError
         If none is left, or all have the same label.
     """
-    moments = _timed(records, learn) if records.has_times else _timeless(records)
+    moments = list_moments(records, learn)
     won = int(moments.label.sum())
     if len(moments) == 0:
         raise LearningError(_nothing_mature(moments.counts, learn))
@@ -120,6 +120,11 @@ def make_moments(records: Records, learn: LearnKeys) -> Moments:
             "check [learn] won and lost, and that the export holds both."
         )
     return moments
+
+
+def list_moments(records: Records, learn: LearnKeys) -> Moments:
+    """List the moments as `make_moments` does; there may be none, or all with one label."""
+    return _timed(records, learn) if records.has_times else _timeless(records)
 
 
 def _timeless(records: Records) -> Moments:

@@ -7,6 +7,7 @@ import re
 import tomllib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,10 +18,12 @@ from scipy.stats import norm
 
 from crm.project import ColumnsKeys, LearnKeys, Project, TableKeys, load_project
 from crm.records import Records, read_records
-from crm.simulation.simulator import Simulation, simulate
+from crm.simulation.simulator import simulate
+from crm.simulation.world import Simulation
 from crm.times import NOT_A_TIME, TIME_DTYPE
-from features.leaks.audit import CHECKS, Audit, Verdict, audit
-from features.leaks.measures import Comparison, read_field
+from features.leaks.audit import Audit, audit
+from features.leaks.checks import CHECKS, Verdict
+from features.leaks.measures import TwoGroups, read_audited_column
 from features.moments import make_moments
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
@@ -89,15 +92,15 @@ class World:
         """Audit with one more field; the world's own fields have to stay fine."""
         found = self.audit(field, name)
         assert alarms(found) <= {name}
-        return next(each for each in found.fields if each.field == name)
+        return next(each for each in found.attributes if each.attribute == name)
 
 
 def alarms(found: Audit) -> set[str]:
-    return {field.field for field in found.fields if field.verdict is not Verdict.FINE}
+    return {field.attribute for field in found.attributes if field.verdict is not Verdict.FINE}
 
 
 def verdicts(field) -> dict[str, Verdict]:
-    return {check.number: check.verdict for check in field.checks}
+    return {check.number: check.verdict for check in field.findings}
 
 
 def number_of_auc(world, auc):
@@ -111,8 +114,8 @@ def test_ls101_filled_only_when_the_outcome_is_known():
     world = World(still_open=0.2, timed=True)
     leak = world.judge(world.pick(["x", "y"], world.filled(0.9, 0.9, 0.0)))
     assert verdicts(leak) == {"LS101": Verdict.LEAK}
-    assert leak.checks[0].evidence == (
-        "Filled for 91% of 1,586 closed leads and 0% of 414 open ones of the same time."
+    assert leak.findings[0].evidence == (
+        "Filled for 91% of 1,586 closed leads and 0% of 414 open leads of the same time."
     )
     part = world.judge(world.pick(["x", "y"], world.filled(0.9, 0.9, 0.4)))
     assert verdicts(part) == {"LS101": Verdict.SUSPECT}
@@ -214,7 +217,7 @@ def test_ls106_values_that_settle_the_outcome():
     settled = np.where(world.won & (world.rng.random(world.n) < 0.5), "Horizon", "other")
     found = world.judge(settled)
     assert verdicts(found)["LS106"] is Verdict.SUSPECT
-    assert '"horizon"' in found.checks[-1].evidence
+    assert '"horizon"' in found.findings[-1].evidence
     honest = np.where(world.won & (world.rng.random(world.n) < 0.15), "Referral", "other")
     found = world.judge(honest)
     assert found.verdict is Verdict.FINE
@@ -283,7 +286,7 @@ def test_ls107_names_that_say_so():
     world = World(n=200)
     fields = {name: world.rng.choice(["x", "y"], world.n) for name in (*LATER, *HONEST)}
     world.leads = world.leads.assign(**fields)
-    found = {field.field: verdicts(field) for field in world.audit().fields}
+    found = {field.attribute: verdicts(field) for field in world.audit().attributes}
     assert [name for name in LATER if found[name] != {"LS107": Verdict.SUSPECT}] == []
     assert [name for name in HONEST if found[name]] == []
 
@@ -326,7 +329,7 @@ def test_ls108_the_closing_date_itself():
     world = World(timed=True, still_open=0.2)
     found = world.judge(np.where(world.is_open, None, day(world.closed)))
     assert verdicts(found)["LS108"] is Verdict.LEAK
-    assert "within a day of the closing" in found.checks[-1].evidence
+    assert "within a day of the closing" in found.findings[-1].evidence
 
 
 def test_ls109_two_fields_that_only_together_tell_everything():
@@ -334,7 +337,7 @@ def test_ls109_two_fields_that_only_together_tell_everything():
     noise = world.rng.normal(size=world.n) * 2
     world.leads["noise"] = noise
     found = world.audit(noise + world.won)
-    assert {f.field: verdicts(f) for f in found.fields if f.checks} == {
+    assert {f.attribute: verdicts(f) for f in found.attributes if f.findings} == {
         "noise": {"LS109": Verdict.SUSPECT},
         "field": {"LS109": Verdict.SUSPECT},
     }
@@ -428,7 +431,7 @@ def test_forty_fields_of_noise_raise_no_alarm(n, seed):
     noise |= {f"word_{i}": world.pick(list("abcdefgh"), rng.random(n) < 0.6) for i in range(20)}
     world.leads = world.leads.assign(**noise)
     found = world.audit()
-    assert len(found.fields) == 42
+    assert len(found.attributes) == 42
     assert alarms(found) == set()
 
 
@@ -445,7 +448,7 @@ def test_only_what_would_become_a_feature_is_judged():
         "sensitive": ["c", "d"],
         "allow_sensitive": ["d"],
     }
-    assert [field.field for field in world.audit().fields] == ["visits", "source", "d", "e"]
+    assert [field.attribute for field in world.audit().attributes] == ["visits", "source", "d", "e"]
 
 
 def test_a_vouched_field_is_fine_and_its_checks_stay_visible():
@@ -456,7 +459,7 @@ def test_a_vouched_field_is_fine_and_its_checks_stay_visible():
     found = world.judge(leak)
     assert (found.verdict, found.line) == (Verdict.FINE, None)
     assert Verdict.LEAK in verdicts(found).values()
-    assert all(check.evidence.endswith("The project vouches for it.") for check in found.checks)
+    assert all(check.evidence.endswith("The project vouches for it.") for check in found.findings)
 
 
 def test_the_line_is_valid_toml_whatever_the_field_is_called():
@@ -484,7 +487,10 @@ def test_to_json_is_plain_data():
 
 def test_checks_are_numbered_and_said_in_one_sentence():
     assert list(CHECKS) == [f"LS{number}" for number in range(101, 113)]
-    assert all(re.fullmatch(r"[A-Z][^.]+\.", sentence) for sentence in CHECKS.values())
+    assert all(
+        re.fullmatch(r"[A-Z][^.]+\.", sentence)
+        for sentence in (check.title for check in CHECKS.values())
+    )
 
 
 def test_records_are_not_modified():
@@ -506,7 +512,7 @@ def test_leads_without_attributes_have_nothing_to_judge():
 def test_auc_within_slices_equals_the_share_of_pairs():
     rng = np.random.default_rng(0)
     first, part, scores = rng.random(80) < 0.4, rng.integers(0, 3, 80), rng.integers(0, 6, 80)
-    pairs = Comparison(np.arange(80), first, part, np.zeros(80, int))
+    pairs = TwoGroups(np.arange(80), first, part, np.zeros(80, int))
     ranked = [
         (scores[i] > scores[j]) + (scores[i] == scores[j]) / 2
         for i, j in itertools.product(range(80), repeat=2)
@@ -516,7 +522,7 @@ def test_auc_within_slices_equals_the_share_of_pairs():
 
 
 def test_shares_hold_time_alike():
-    pairs = Comparison(
+    pairs = TwoGroups(
         np.arange(6),
         np.array([1, 1, 0, 1, 0, 0], bool),
         np.array([0, 0, 0, 1, 1, 1]),
@@ -527,7 +533,7 @@ def test_shares_hold_time_alike():
 
 def test_rates_of_a_constant_tell_nothing():
     rng = np.random.default_rng(0)
-    pairs = Comparison(np.arange(99), rng.random(99) < 0.3, np.zeros(99, int), np.arange(99) % 5)
+    pairs = TwoGroups(np.arange(99), rng.random(99) < 0.3, np.zeros(99, int), np.arange(99) % 5)
     assert pairs.auc(pairs.rates(np.zeros(99, int))).value == 0.5
 
 
@@ -541,40 +547,20 @@ def test_rates_of_a_constant_tell_nothing():
         ([pd.Timestamp("2024-02-01"), pd.NaT], ["2024-02-01", None]),
     ],
 )
-def test_dates_are_read_however_they_are_written(cells, expected):
-    project = Project(
-        Path("leadscore.toml"),
-        "",
-        "acme",
-        False,
-        TableKeys(source="leads.csv"),
-        None,
-        None,
-        None,
-        LearnKeys(won=["won"]),
-        ColumnsKeys(nothing=["-"]),
-    )
-    field = read_field(pd.Series(cells, name="x"), project, np.full(len(cells), NOT_A_TIME))
-    times = [None if at == NOT_A_TIME else pd.Timestamp(at, unit="us") for at in field.times]
+def test_dates_are_read_in_common_formats(cells: list[Any], expected: list[str | None]) -> None:
+    created = np.full(len(cells), NOT_A_TIME)
+    rules = ColumnsKeys(nothing=["-"])
+    column = read_audited_column(pd.Series(cells, name="x"), rules, None, created)
+    assert column.times is not None
+    times = [None if at == NOT_A_TIME else pd.Timestamp(at, unit="us") for at in column.times]
     assert times == [None if text is None else pd.Timestamp(text) for text in expected]
 
 
 @pytest.mark.parametrize("cells", [["12.5", "3"], ["2024-13-45", "2024-02-01"], ["soon"], []])
-def test_other_cells_are_no_dates(cells):
-    project = Project(
-        Path("leadscore.toml"),
-        "",
-        "acme",
-        False,
-        TableKeys(source="l.csv", time_format="%d%m%Y"),
-        None,
-        None,
-        None,
-        LearnKeys(won=["won"]),
-        ColumnsKeys(),
-    )
+def test_other_cells_are_not_dates(cells: list[str]) -> None:
     column = pd.Series(cells, name="x", dtype="str")
-    assert read_field(column, project, np.full(len(cells), NOT_A_TIME)).times is None
+    created = np.full(len(cells), NOT_A_TIME)
+    assert read_audited_column(column, ColumnsKeys(), "%d%m%Y", created).times is None
 
 
 # --- laws
@@ -609,8 +595,8 @@ def simulated(folder, mode, seed, leads):
 )
 def test_the_planted_leak_is_always_caught(tmp_path_factory, seed, leads, mode):
     found = audit(*simulated(tmp_path_factory.mktemp("crm"), mode, seed, leads))
-    assert len(found.fields) > 8
-    leak = next(field for field in found.fields if field.field == "contract_type")
+    assert len(found.attributes) > 8
+    leak = next(field for field in found.attributes if field.attribute == "contract_type")
     assert leak.verdict is Verdict.LEAK
 
 
@@ -651,12 +637,12 @@ def test_renaming_an_honest_column_changes_no_other(crm):
     renamed = replace(records, leads=records.leads.rename(columns={"campaign": "aktion"}))
     other = by_name(audit(renamed, moments, project))
     honest = by_name(audit(*crm))
-    assert other.pop("aktion").checks == honest.pop("campaign").checks
+    assert other.pop("aktion").findings == honest.pop("campaign").findings
     assert other == honest
 
 
 def by_name(found: Audit):
-    return {field.field: field for field in found.fields}
+    return {field.attribute: field for field in found.attributes}
 
 
 # --- public data
@@ -687,7 +673,7 @@ def test_every_known_leak_of_xeducation_is_found(tmp_path):
 @needs_public_data
 def test_the_one_known_leak_of_bank_marketing_is_found(tmp_path):
     found = public(tmp_path, "bank_marketing")
-    assert len(found.fields) == 20
+    assert len(found.attributes) == 20
     assert alarms(found) == {"duration"}
 
 
@@ -710,5 +696,5 @@ def test_bpic2012_raises_no_alarm(tmp_path):
     project = load_project(tmp_path)
     records = read_records(project)
     found = audit(records, make_moments(records, project.learn), project)
-    assert [field.field for field in found.fields] == ["amount_requested"]
+    assert [field.attribute for field in found.attributes] == ["amount_requested"]
     assert alarms(found) == set()

@@ -14,8 +14,8 @@ from scipy.special import logit
 from crm.errors import ConfigError, GateError
 from crm.project import Project, load_project
 from crm.records import read_records
-from features.leaks.audit import Audit, FieldAudit, Verdict
-from features.leaks.checks import Check
+from features.leaks.audit import AttributeAudit, Audit
+from features.leaks.checks import Finding, Verdict
 from features.moments import Moments
 from models.artifact import save_artifact
 from models.estimator.blend import BaseRate
@@ -141,8 +141,13 @@ def test_looking_often_at_a_lead_does_not_lower_what_chance_allows() -> None:
 
 
 def audited(**verdicts: Verdict) -> Audit:
-    check = Check("LS101", Verdict.LEAK, "Filled late.")
-    return Audit(tuple(FieldAudit(name, v, (check,), None) for name, v in verdicts.items()))
+    finding = Finding("LS101", Verdict.LEAK, "Filled late.")
+    return Audit(
+        tuple(
+            AttributeAudit(attribute=name, verdict=verdict, findings=(finding,), line=None)
+            for name, verdict in verdicts.items()
+        )
+    )
 
 
 def looking_at(*columns: str) -> SimpleNamespace:

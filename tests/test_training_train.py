@@ -383,7 +383,7 @@ def test_the_card_says_what_the_scale_and_the_audit_are(session) -> None:
         "pinned_by": "nothing yet",
     }
     assert {row["field"]: row["verdict"] for row in card.audit} == {
-        field.field: field.verdict for field in session.trained.audit.fields
+        column.attribute: column.verdict for column in session.trained.audit.attributes
     }
     assert card.readiness["verdict"] in ("ready", "usable", "not ready")
     assert card.readiness["reasons"]

@@ -172,7 +172,7 @@ def _test(
 
 
 def _readiness(records: Records, found: Findings) -> Readiness:
-    left_out = [field.field for field in found.audited.fields if field.line]
+    left_out = [column.attribute for column in found.audited.attributes if column.line]
     if found.judged is None:
         return not_judged(found.split, left_out=left_out)
     return judge_readiness(

@@ -13,7 +13,8 @@ from crm.errors import LearningError
 from crm.project import Project, role_columns
 from crm.records import Records
 from features.fitting import fit_pipeline, training_matrix
-from features.leaks.audit import Audit, Verdict, audit
+from features.leaks.audit import Audit, audit
+from features.leaks.checks import Verdict
 from features.moments import Moments, make_moments
 from features.pipeline import FeaturePipeline
 from models.card import NOT_PINNED
@@ -182,16 +183,16 @@ def train(
 
 
 def known_later(audited: Audit) -> dict[str, str]:
-    """Name the fields that the audit keeps out of the model, each with its evidence."""
+    """Return the columns that the audit keeps out of the model, with the evidence for each."""
     return {
-        field.field: f"the leak audit calls it a {field.verdict}: "
+        column.attribute: f"the leak audit calls it a {column.verdict}: "
         + " ".join(
-            f"{check.number} {check.evidence}"
-            for check in field.checks
-            if check.verdict is not Verdict.FINE
+            f"{finding.number} {finding.evidence}"
+            for finding in column.findings
+            if finding.verdict is not Verdict.FINE
         )
-        for field in audited.fields
-        if field.verdict is not Verdict.FINE
+        for column in audited.attributes
+        if column.verdict is not Verdict.FINE
     }
 
 

@@ -1,94 +1,90 @@
-"""The leak audit: which fields of the leads know something that they cannot know in time.
+"""The leak audit: which attributes of the leads contain what is not known in time.
 
-A field that sales fills in once a deal is won makes a model look perfect, and useless on new
-leads. Every attribute is judged by the numbered checks of `features.leaks.checks`. A field with
-a leak among its checks is a leak, one with a suspect is a suspect, and neither becomes a
-feature unless a person vouches for it in the project file.
+An attribute that sales fills in once a deal is won makes a model look perfect, and useless on
+new leads. The numbered checks of `features.leaks.checks` look at every attribute. An attribute
+with a leak among its findings is a leak, one with a suspect is a suspect, and neither becomes
+a feature unless a person vouches for it in the project file.
+
+`leadscore audit`, training and the gates call `audit`; `leadscore init`, which has no project
+file yet, calls `audit_columns`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
-from crm.arrays import Bools, Floats
-from crm.project import Project, role_columns
+from crm.project import ColumnsKeys, Project, role_columns
 from crm.records import Records
 from crm.tables import TABLES
 from crm.text import quote
-from features.leaks.checks import CHECKS, ENOUGH, Check, Verdict, check_field
-from features.leaks.measures import (
-    Comparison,
-    Field,
-    Sample,
-    read_field,
-    read_sample,
-)
+from features.leaks.checks import Finding, Verdict, check_column, check_columns_together
+from features.leaks.measures import audited_leads, read_audited_column
 from features.moments import Moments
-
-__all__ = ["CHECKS", "Audit", "Check", "FieldAudit", "Verdict", "audit"]
 
 
 @dataclass(frozen=True)
-class FieldAudit:
-    """What the audit holds of one field.
+class AttributeAudit:
+    """The result of the audit for one attribute.
 
     Attributes
     ----------
-    field : str
+    attribute : str
         The column of the leads table.
     verdict : Verdict
-        The worst of its checks; FINE if the project vouches for the field.
-    checks : tuple of Check
-        Those that found something, by number.
+        The worst of its findings; FINE if the project vouches for the attribute.
+    findings : tuple of Finding
+        What the checks found, by number.
     line : str or None
-        What to put into `[columns]` of the project file; None where nothing is to be done.
+        The line to put into `[columns]` of the project file; None if nothing is to be done.
     """
 
-    field: str
+    attribute: str
     verdict: Verdict
-    checks: tuple[Check, ...]
+    findings: tuple[Finding, ...]
     line: str | None
 
 
 @dataclass(frozen=True)
 class Audit:
-    """The judgement on each attribute, in the order of the leads table."""
+    """The result of the audit for every attribute, in the order of the leads table."""
 
-    fields: tuple[FieldAudit, ...]
+    attributes: tuple[AttributeAudit, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Describe the audit as plain data."""
+        """Return the audit as plain data."""
         return {
             "fields": [
                 {
-                    "field": field.field,
-                    "verdict": field.verdict.value,
+                    "field": audited.attribute,
+                    "verdict": audited.verdict.value,
                     "checks": [
-                        {"number": c.number, "verdict": c.verdict.value, "evidence": c.evidence}
-                        for c in field.checks
+                        {
+                            "number": finding.number,
+                            "verdict": finding.verdict.value,
+                            "evidence": finding.evidence,
+                        }
+                        for finding in audited.findings
                     ],
-                    "line": field.line,
+                    "line": audited.line,
                 }
-                for field in self.fields
+                for audited in self.attributes
             ]
         }
 
 
 def audit(records: Records, moments: Moments, project: Project) -> Audit:
-    r"""Judge every attribute of the leads that would become a feature.
+    r"""Audit every attribute of the leads that would become a feature.
 
-    Columns that play a role, and those that the project ignores, knows to be later or
-    withholds as sensitive, are not judged. A field in `known_in_time` is: its checks stay
-    visible, and the person who vouches for it has the last word.
+    Columns that play a role, and columns that the project ignores, lists as known later or
+    withholds as sensitive, are not audited. An attribute in `known_in_time` is audited: its
+    findings stay visible, and the person who vouches for it decides.
 
     Parameters
     ----------
     records : Records
-        Open leads too: what they lack is the clearest evidence.
+        All leads, also open ones: what they lack is the clearest evidence.
     moments : Moments
-        Of these records; their leads are those whose outcome is certain.
+        The moments of these records. Their leads have a certain outcome.
     project : Project
 
     Returns
@@ -110,26 +106,64 @@ def audit(records: Records, moments: Moments, project: Project) -> Audit:
     ...         learn = {won = [true], lost = [false]}
     ...         columns = {known_later = ["visits"]}''')
     ...     project = load_project(Path(folder)); records = read_records(project)
-    >>> found = audit(records, make_moments(records, project.learn), project).fields[0]
-    >>> found.verdict, found.checks[0].evidence
-    (<Verdict.LEAK: 'leak'>, '100 of the 100 leads that have it filled were won; 33% of all were.')
-    >>> found.line
+    >>> contract = audit(records, make_moments(records, project.learn), project).attributes[0]
+    >>> contract.verdict
+    <Verdict.LEAK: 'leak'>
+    >>> contract.findings[0].evidence
+    '100 of the 100 leads that have it filled were won; 33% of all leads were.'
+    >>> contract.line
     'known_later = ["contract"]  # or, if a person vouches for it: known_in_time = ["contract"]'
     """
-    sample = read_sample(records, moments)
-    fields = [
-        read_field(records.leads[column], project, sample.created)
-        for column in _judged_columns(records, project)
+    return audit_columns(
+        records,
+        moments,
+        columns=_audited_columns(records, project),
+        rules=project.columns,
+        time_format=project.leads.time_format,
+    )
+
+
+def audit_columns(
+    records: Records,
+    moments: Moments,
+    *,
+    columns: Sequence[str],
+    rules: ColumnsKeys,
+    time_format: str | None,
+) -> Audit:
+    """Audit some columns of the leads.
+
+    Parameters
+    ----------
+    records : Records
+        Leads and outcomes; a sample of them will do.
+    moments : Moments
+        The moments of these records; without any, only names, dates and open leads are checked.
+    columns : sequence of str
+        The columns to audit.
+    rules : ColumnsKeys
+        How cells are read (`nothing`, `number`, `category`), and which columns a person
+        vouches for (`known_in_time`).
+    time_format : str or None
+        The format of times in the leads table; None is ISO 8601.
+
+    Returns
+    -------
+    Audit
+    """
+    leads = audited_leads(records, moments)
+    read = [
+        read_audited_column(records.leads[name], rules, time_format, leads.created)
+        for name in columns
     ]
-    checks = {field.name: list(check_field(field, sample)) for field in fields}
-    innocent = [field for field in fields if _worst(checks[field.name]) is Verdict.FINE]
-    for name, check in _check_model(innocent, sample):
-        checks[name].append(check)
-    vouched = set(project.columns.known_in_time)
-    return Audit(tuple(_conclude(f.name, checks[f.name], f.name in vouched) for f in fields))
+    findings = {column.name: list(check_column(column, leads)) for column in read}
+    fine = [column for column in read if _worst(findings[column.name]) is Verdict.FINE]
+    for name, finding in check_columns_together(fine, leads):
+        findings[name].append(finding)
+    return Audit(tuple(_conclude(name, findings[name], rules.known_in_time) for name in columns))
 
 
-def _judged_columns(records: Records, project: Project) -> list[str]:
+def _audited_columns(records: Records, project: Project) -> list[str]:
     rules = project.columns
     excluded = {
         *role_columns(project).values(),
@@ -140,11 +174,14 @@ def _judged_columns(records: Records, project: Project) -> list[str]:
     return [column for column in records.leads.columns if column not in excluded]
 
 
-def _conclude(name: str, checks: list[Check], vouched: bool) -> FieldAudit:
-    found = sorted(_weigh_together(checks), key=lambda check: check.number)
-    verdict, line = _worst(found), None
-    if vouched and verdict is not Verdict.FINE:
-        found = [replace(c, evidence=f"{c.evidence} The project vouches for it.") for c in found]
+def _conclude(name: str, findings: list[Finding], vouched: Collection[str]) -> AttributeAudit:
+    findings = sorted(_weigh_together(findings), key=lambda finding: finding.number)
+    verdict, line = _worst(findings), None
+    if name in vouched and verdict is not Verdict.FINE:
+        findings = [
+            replace(finding, evidence=f"{finding.evidence} The project vouches for it.")
+            for finding in findings
+        ]
         verdict = Verdict.FINE
     elif verdict is not Verdict.FINE:
         quoted = quote(name)
@@ -152,77 +189,20 @@ def _conclude(name: str, checks: list[Check], vouched: bool) -> FieldAudit:
             f"known_later = [{quoted}]  # or, if a person vouches for it: "
             f"known_in_time = [{quoted}]"
         )
-    return FieldAudit(name, verdict, tuple(found), line)
+    return AttributeAudit(attribute=name, verdict=verdict, findings=tuple(findings), line=line)
 
 
-def _worst(checks: Sequence[Check]) -> Verdict:
-    verdicts = {check.verdict for check in checks}
+def _worst(findings: Sequence[Finding]) -> Verdict:
+    verdicts = {finding.verdict for finding in findings}
     return next((v for v in (Verdict.LEAK, Verdict.SUSPECT) if v in verdicts), Verdict.FINE)
 
 
-def _weigh_together(checks: list[Check]) -> list[Check]:
-    """Make a leak of a name, or of a fill that comes and goes, beside other evidence."""
-    raised = [check for check in checks if check.verdict is not Verdict.FINE]
+def _weigh_together(findings: list[Finding]) -> list[Finding]:
+    """Turn a suspect by name, or by its periods, into a leak if there is other evidence."""
+    raised = [finding for finding in findings if finding.verdict is not Verdict.FINE]
     return [
-        replace(check, verdict=Verdict.LEAK)
-        if len(raised) > 1 and check in raised and check.number in ("LS105", "LS107")
-        else check
-        for check in checks
+        replace(finding, verdict=Verdict.LEAK)
+        if len(raised) > 1 and finding in raised and finding.number in ("LS105", "LS107")
+        else finding
+        for finding in findings
     ]
-
-
-def _check_model(fields: Sequence[Field], sample: Sample) -> Iterator[tuple[str, Check]]:
-    """LS109. Hold a light model of all fields against the same model without each of them.
-
-    The model is a ridge regression on out-of-fold win rates and numbers. It speaks only
-    where all fields together do implausibly well; a leak hides the next one, so pass no
-    field that is known to leak.
-
-    Yields
-    ------
-    tuple of str and Check
-        The field's name, and what was found.
-    """
-    pairs = sample.ended
-    if pairs.rarer < 3 * ENOUGH or len(fields) < 2:
-        return
-    fields = sorted(fields, key=lambda field: field.name)
-    columns = [_model_columns(field, pairs) for field in fields]
-    owner = np.repeat(np.arange(len(fields)), [block.shape[1] for block in columns])
-    design = np.column_stack(columns)
-    products, target = design.T @ design, design.T @ (pairs.is_first - pairs.base)
-
-    def ranked(kept: Bools) -> float:
-        ridge = products[np.ix_(kept, kept)] + np.eye(kept.sum())
-        return pairs.auc((design[:, kept] @ np.linalg.solve(ridge, target[kept])).round(9)).value
-
-    whole = ranked(owner >= 0)
-    if whole < 0.9:
-        return
-    for i, field in enumerate(fields):
-        without = ranked(owner != i)
-        if whole - without >= 0.1:
-            yield (
-                field.name,
-                Check(
-                    "LS109",
-                    Verdict.SUSPECT,
-                    "All fields together rank "
-                    f"{whole:.0%} of pairs rightly, {without:.0%} without "
-                    "it.",
-                ),
-            )
-
-
-def _model_columns(field: Field, pairs: Comparison) -> Floats:
-    """Win rates of the field's values, and its numbers as such, each of mean 0 and spread 1."""
-    columns = [pairs.rates(field.levels[pairs.rows])]
-    if field.numbers is not None:
-        numbers = field.numbers[pairs.rows]
-        known = np.isfinite(numbers)
-        if known.any():
-            low, middle, high = np.quantile(numbers[known], [0.01, 0.5, 0.99])
-            columns.append(np.where(known, numbers.clip(low, high), middle))
-    block = np.column_stack(columns)
-    spread = block.std(axis=0)
-    return np.asarray((block - block.mean(axis=0)) / np.where(spread > 1e-9, spread, 1.0))

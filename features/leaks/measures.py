@@ -1,8 +1,8 @@
-"""What the leak audit measures: fields read for judging, and two kinds of leads told apart.
+"""What the leak audit measures: columns, and how well they separate two groups of leads.
 
-Won is compared with lost, and closed with open, among leads of the same time only: where the
-share of wins climbs over the years, everything that follows the calendar looks like a
-fortune-teller otherwise.
+Won leads are compared with lost ones, and closed leads with open ones, within slices of time
+only. Otherwise, where the share of wins rises over the years, every column that follows the
+calendar would seem to predict wins.
 """
 
 import re
@@ -17,7 +17,7 @@ from scipy.stats import rankdata
 
 from crm.arrays import Bools, Floats, Ints, Objects
 from crm.cells import cell_text, number_column, text_column
-from crm.project import Project
+from crm.project import ColumnsKeys
 from crm.records import Records
 from crm.times import DAY, NOT_A_TIME, TIME_DTYPE, microseconds
 from features.attributes.attribute import MOSTLY
@@ -34,44 +34,52 @@ LOCAL_DATE = re.compile(r"(\d{1,2})([./-])(\d{1,2})[./-]\d{4}( .*)?")
 
 
 class Auc(NamedTuple):
-    """Share of pairs, one lead of either kind, that a score ranks alike; and its lower bound."""
+    """The share of pairs of leads, one of either group, that a score ranks correctly.
+
+    Attributes
+    ----------
+    value : float
+    low : float
+        The lower bound of the value.
+    """
 
     value: float
     low: float
 
     @property
     def likely(self) -> float:
-        """One standard error below the value."""
+        """The value minus one standard error."""
         return self.value - (self.value - self.low) / SURE
 
 
 class Shares(NamedTuple):
-    """How many of the first kind of leads something holds for, and how many of the second."""
+    """The share of the first group, and of the second, that has a property."""
 
     first: float
     second: float
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Two kinds of leads to be told apart, in slices of time.
+class TwoGroups:
+    """Two groups of leads to compare, within slices of time.
 
     Attributes
     ----------
     rows : ndarray of int64, shape (n,)
-        Positions in `records.leads`.
+        Positions in the leads table.
     is_first : ndarray of bool, shape (n,)
-        Of the first kind: won, or closed.
+        True for leads of the first group: won, or closed.
     part : ndarray of int64, shape (n,)
-        Slice of time; all 0 where the leads have no order.
+        Slice of time; 0 for all if the leads have no order.
     fold : ndarray of int64, shape (n,)
-        By a hash of the lead's id, so that no order of rows or columns changes it.
+        Fold by a hash of the lead's id, so that the order of rows or columns does not matter.
 
     Examples
     --------
     >>> won = np.array([True, True, False, False])
-    >>> pairs = Comparison(np.arange(4), won, part=np.array([0, 1, 0, 1]), fold=np.zeros(4, int))
-    >>> pairs.auc(np.array([2.0, 9.0, 1.0, 8.0])).value  # 8.0 is of a later time than 2.0
+    >>> groups = TwoGroups(rows=np.arange(4), is_first=won, part=np.array([0, 1, 0, 1]),
+    ...                    fold=np.zeros(4, int))
+    >>> groups.auc(np.array([2.0, 9.0, 1.0, 8.0])).value  # 8.0 is of a later time than 2.0
     1.0
     """
 
@@ -82,26 +90,27 @@ class Comparison:
 
     @property
     def rarer(self) -> int:
-        """How many leads there are of the rarer kind."""
+        """The number of leads in the smaller group."""
         return int(min(self.is_first.sum(), (~self.is_first).sum()))
 
     @property
     def base(self) -> Floats:
-        """Share of the first kind in each lead's slice of time, shape (n,)."""
+        """The share of the first group in each lead's slice of time, shape (n,)."""
         counts = np.bincount(self.part)
         return (np.bincount(self.part, self.is_first) / np.maximum(counts, 1))[self.part]
 
     def auc(self, scores: Floats) -> Auc:
-        """Rank leads within slices; .5 where there are no pairs. Larger means of the first kind.
+        """Compute how well scores rank leads within slices; 0.5 if there are no pairs.
 
-        The standard error is that of Hanley and McNeil (Radiology 143, 1982).
+        A larger score ranks a lead nearer to the first group. The standard error is that of
+        Hanley and McNeil (Radiology 143, 1982).
         """
         _, at = np.unique(scores, return_inverse=True)
         width, parts = int(at.max(initial=0)) + 1, int(self.part.max(initial=0)) + 1
         cells = self.part * width + at
         first, second = (
-            np.bincount(cells[kind], minlength=parts * width).reshape(parts, width).astype(float)
-            for kind in (self.is_first, ~self.is_first)
+            np.bincount(cells[group], minlength=parts * width).reshape(parts, width).astype(float)
+            for group in (self.is_first, ~self.is_first)
         )
         pairs = float((first.sum(axis=1) * second.sum(axis=1)).sum())
         if not pairs:
@@ -113,30 +122,32 @@ class Comparison:
         error = float(np.sqrt(max(0.0, value * (1 - value) + spread) / (n * m)))
         return Auc(value, value - SURE * error)
 
-    def either_way(self, scores: Floats) -> Auc:
-        """Rank leads upwards or downwards, whichever tells more."""
+    def auc_either_way(self, scores: Floats) -> Auc:
+        """Compute how well scores rank leads upwards or downwards, whichever is better."""
         return max(self.auc(scores), self.auc(-scores))
 
-    def shares(self, holds: NDArray[np.generic]) -> Shares:
-        """Mean of each kind, as if both had the same share of leads in each slice of time."""
+    def shares(self, values: NDArray[np.generic]) -> Shares:
+        """Compute the mean of each group, as if both were spread alike over the slices of time."""
         parts = int(self.part.max(initial=0)) + 1
-        kinds = [np.flatnonzero(kind) for kind in (self.is_first, ~self.is_first)]
-        counts = [np.bincount(self.part[kind], minlength=parts) for kind in kinds]
+        groups = [np.flatnonzero(group) for group in (self.is_first, ~self.is_first)]
+        counts = [np.bincount(self.part[group], minlength=parts) for group in groups]
         weight = counts[0] * counts[1]
-        sums = [np.bincount(self.part[kind], holds[kind], minlength=parts) for kind in kinds]
+        sums = [np.bincount(self.part[group], values[group], minlength=parts) for group in groups]
         means = [total / np.maximum(count, 1) for total, count in zip(sums, counts, strict=True)]
-        return Shares(*(float((mean * weight).sum() / max(1, weight.sum())) for mean in means))
+        first, second = (float((mean * weight).sum() / max(1, weight.sum())) for mean in means)
+        return Shares(first, second)
 
     def rates(self, levels: Ints) -> Floats:
-        """Replace each value by how often its leads in the other folds are of the first kind.
+        """Replace each value by the share of the first group among its leads in other folds.
 
-        Smoothed towards the average (Micci-Barreca, SIGKDD Explorations 3, 2001), and told as
-        the distance from it: the folds' averages differ, and would tell the outcome backwards.
+        The share is smoothed towards the average (Micci-Barreca, SIGKDD Explorations 3, 2001).
+        The result is its distance from the average, because the averages of the folds differ
+        and would otherwise reveal the outcome, reversed.
 
         Parameters
         ----------
         levels : ndarray of int64, shape (n,)
-            A code from 0 for each lead's value.
+            The code of each lead's value, from 0.
 
         Returns
         -------
@@ -151,28 +162,33 @@ class Comparison:
         away = (first - mean * count) / (count + SMOOTHING)
         return np.asarray(away.ravel()[cells].round(9))
 
-    def take(self, kept: Bools) -> "Comparison":
-        """Keep some of the leads."""
-        return Comparison(self.rows[kept], self.is_first[kept], self.part[kept], self.fold[kept])
+    def take(self, kept: Bools) -> "TwoGroups":
+        """Return the groups without the leads that are not kept."""
+        return TwoGroups(
+            rows=self.rows[kept],
+            is_first=self.is_first[kept],
+            part=self.part[kept],
+            fold=self.fold[kept],
+        )
 
 
 @dataclass(frozen=True)
-class Field:
-    """One attribute of the leads, read for judging.
+class AuditedColumn:
+    """One column of the leads, as the audit reads it.
 
     Attributes
     ----------
     name : str
     values : ndarray of str, shape (n_values,)
-        What it holds, case-folded; words for nothing are no values.
+        The distinct values, case-folded, without the words for nothing.
     codes : ndarray of int64, shape (n_leads,)
-        Position in `values`, or `len(values)` where nothing is there.
+        Position in `values`, or `len(values)` where the value is missing.
     written : ndarray of bool, shape (n_leads,)
-        Where a cell is not empty, be it only a word for nothing.
+        True where the cell is not empty, even if it contains a word for nothing.
     numbers : ndarray of float64, shape (n_leads,), or None
-        If it is a number; missing where nothing is there.
+        The values, if they are numbers; nan where missing.
     times : ndarray of int64, shape (n_leads,), or None
-        If it is a time: microseconds since 1970 UTC, or `NOT_A_TIME`.
+        The values, if they are times: microseconds since 1970 UTC, or `NOT_A_TIME`.
     """
 
     name: str
@@ -184,12 +200,12 @@ class Field:
 
     @property
     def filled(self) -> Bools:
-        """Where there is a value, shape (n_leads,)."""
+        """True where there is a value, shape (n_leads,)."""
         return self.codes < len(self.values)
 
     @cached_property
     def levels(self) -> Ints:
-        """Codes of values as far as they can be counted: numbers in bins of equal size."""
+        """The codes of values that can be counted: numbers are put into bins of equal size."""
         if self.numbers is None or len(self.values) <= BINS:
             return self.codes
         known = self.numbers[np.isfinite(self.numbers)]
@@ -198,45 +214,68 @@ class Field:
         binned = np.digitize(self.numbers, edges)
         return np.where(np.isfinite(self.numbers), binned, len(edges) + 1)
 
-    def told(self, pairs: Comparison) -> Auc:
-        """How well the field alone tells two kinds of leads apart."""
-        found = pairs.auc(pairs.rates(self.levels[pairs.rows]))
+    def best_auc(self, groups: TwoGroups) -> Auc:
+        """Compute how well the column alone separates two groups of leads."""
+        best = groups.auc(groups.rates(self.levels[groups.rows]))
         if self.numbers is not None:
-            numbers = self.numbers[pairs.rows]
+            numbers = self.numbers[groups.rows]
             ends = {np.inf, -np.inf} if np.isnan(numbers).any() else {0.0}
-            for end in ends:  # a number that is missing stands above or below all others
-                found = max(found, pairs.either_way(np.where(np.isnan(numbers), end, numbers)))
-        return found
+            for end in ends:  # a missing number is ranked above or below all others
+                filled = np.where(np.isnan(numbers), end, numbers)
+                best = max(best, groups.auc_either_way(filled))
+        return best
 
 
-def read_field(column: pd.Series, project: Project, created: Ints) -> Field:
-    """Read one column of the leads for judging; a time counts in days from the creation."""
-    nothing = {str(cell_text(word)).casefold() for word in project.columns.nothing}
+def read_audited_column(
+    column: pd.Series, rules: ColumnsKeys, time_format: str | None, created: Ints
+) -> AuditedColumn:
+    """Read one column of the leads; a time counts in days from the creation.
+
+    Parameters
+    ----------
+    column : Series, shape (n_leads,)
+        The cells, as they were read from the source.
+    rules : ColumnsKeys
+        The words for nothing, and the columns declared as numbers or categories.
+    time_format : str or None
+        The format of times in the leads table; None is ISO 8601.
+    created : ndarray of int64, shape (n_leads,)
+        The time of creation in microseconds since 1970 UTC, or `NOT_A_TIME`.
+
+    Returns
+    -------
+    AuditedColumn
+    """
+    nothing = {str(cell_text(word)).casefold() for word in rules.nothing}
     name = str(column.name)
-    codes, spelled = pd.factorize(text_column(column), use_na_sentinel=True)
-    folded = np.array([text.casefold() for text in spelled], dtype=object)
-    values, to = np.unique(folded, return_inverse=True)
-    said = np.array([value not in nothing for value in values], dtype=bool)
-    place = np.where(said, np.cumsum(said) - 1, said.sum())
-    merged = np.append(place[to], said.sum()).astype(np.int64)[codes]
-    field = Field(name, values[said], merged, codes >= 0)
-    if not field.filled.any() or name in project.columns.category:
-        return field
-    if (times := _times(field, project.leads.time_format)) is not None:
+    codes, spellings = pd.factorize(text_column(column), use_na_sentinel=True)
+    folded = np.array([text.casefold() for text in spellings], dtype=object)
+    words, to_word = np.unique(folded, return_inverse=True)
+    is_value = np.array([word not in nothing for word in words], dtype=bool)
+    n_values = int(is_value.sum())
+    code_of_word = np.where(is_value, np.cumsum(is_value) - 1, n_values)
+    code_of_spelling = np.append(code_of_word[to_word], n_values).astype(np.int64)
+    read = AuditedColumn(
+        name=name, values=words[is_value], codes=code_of_spelling[codes], written=codes >= 0
+    )
+    if not read.filled.any() or name in rules.category:
+        return read
+    if (times := _times(read, time_format)) is not None:
         start = np.where(created == NOT_A_TIME, 0, created)
         days = np.where(times == NOT_A_TIME, np.nan, (times - start) / DAY)
-        return replace(field, numbers=days, times=times)
-    numbers = np.append(number_column(pd.Series(field.values, dtype="str")), np.nan)[merged]
-    if name in project.columns.number or np.isfinite(numbers[field.filled]).mean() >= MOSTLY:
-        return replace(field, numbers=numbers)
-    return field
+        return replace(read, numbers=days, times=times)
+    values = number_column(pd.Series(read.values, dtype="str"))
+    numbers = np.append(values, np.nan)[read.codes]
+    if name in rules.number or np.isfinite(numbers[read.filled]).mean() >= MOSTLY:
+        return replace(read, numbers=numbers)
+    return read
 
 
-def _times(field: Field, time_format: str | None) -> Ints | None:
-    """Read a field as times if its values look so: ISO 8601, the leads' format, 13.2.2025."""
-    cells = pd.Series(field.values, dtype="str")
-    sample = [LOCAL_DATE.fullmatch(value) for value in field.values[:200]]
-    if all(DATE.fullmatch(value) for value in field.values[:200]):
+def _times(column: AuditedColumn, time_format: str | None) -> Ints | None:
+    """Read a column as times if it looks like ISO 8601, the leads' format, or 13.2.2025."""
+    cells = pd.Series(column.values, dtype="str")
+    sample = [LOCAL_DATE.fullmatch(value) for value in column.values[:200]]
+    if all(DATE.fullmatch(value) for value in column.values[:200]):
         cells, time_format = cells.str.upper(), "ISO8601"
     elif all(sample):
         day_first = any(match is not None and int(match[1]) > 12 for match in sample)
@@ -248,39 +287,39 @@ def _times(field: Field, time_format: str | None) -> Ints | None:
     times = pd.to_datetime(cells, format=time_format, errors="coerce", utc=True)
     if times.notna().mean() < MOSTLY:
         return None
-    return np.append(microseconds(times), NOT_A_TIME)[field.codes]
+    return np.append(microseconds(times), NOT_A_TIME)[column.codes]
 
 
 @dataclass(frozen=True)
-class Sample:
-    """The leads that an audit looks at.
+class AuditedLeads:
+    """The leads that an audit compares.
 
     Attributes
     ----------
-    ended : Comparison
-        Won against lost or unwon, among the leads of the moments.
-    standing : Comparison
-        Closed against open, among leads old enough for most outcomes to be there.
+    by_outcome : TwoGroups
+        Won against lost or unwon leads, among the leads of the moments.
+    by_state : TwoGroups
+        Closed against open leads, among leads that are old enough to be closed as a rule.
     in_order : bool
-        True if the leads stand in the order of time.
+        True if the leads are in the order of time.
     created, closed : ndarray of int64, shape (n_leads,)
-        In microseconds since 1970 UTC; `NOT_A_TIME` where there is none.
+        Microseconds since 1970 UTC; `NOT_A_TIME` where the time is missing.
     until : int
-        The moment up to which the records were watched; `NOT_A_TIME` without times.
+        The time up to which the records were observed; `NOT_A_TIME` without times.
     """
 
-    ended: Comparison
-    standing: Comparison
+    by_outcome: TwoGroups
+    by_state: TwoGroups
     in_order: bool
     created: Ints
     closed: Ints
     until: int
 
 
-def read_sample(records: Records, moments: Moments) -> Sample:
-    """Tell how each lead ended, as the records know it today, and put the leads into slices.
+def audited_leads(records: Records, moments: Moments) -> AuditedLeads:
+    """Find how each lead ended, as the records know it today, and put leads into slices of time.
 
-    A lead that was won after its horizon counts as won: its fields have changed all the same.
+    A lead that was won after its horizon counts as won, because its columns have changed.
     """
     ids = records.leads["lead_id"]
     outcomes = records.outcomes.sort_values("closed_at", kind="stable")
@@ -291,30 +330,33 @@ def read_sample(records: Records, moments: Moments) -> Sample:
     won[moments.lead[moments.label == 1]] = True
     no_time = np.full(len(ids), NOT_A_TIME)
     created = microseconds(records.leads["created_at"]) if records.has_times else no_time
-    watched = int(microseconds(pd.Series([records.observed_until], dtype=TIME_DTYPE))[0])
-    old_enough = np.ones(len(ids), dtype=bool)
-    dated = is_closed & (created != NOT_A_TIME) & (closed != NOT_A_TIME)
-    if dated.any() and watched != NOT_A_TIME:
-        usual = np.median((closed - created)[dated])
-        old_enough = created + usual <= watched
-    at = created if records.has_times else np.arange(len(ids)) * int(records.in_order)
+    until = int(microseconds(pd.Series([records.observed_until], dtype=TIME_DTYPE))[0])
+    is_old = np.ones(len(ids), dtype=bool)
+    has_life = is_closed & (created != NOT_A_TIME) & (closed != NOT_A_TIME)
+    if has_life.any() and until != NOT_A_TIME:
+        usual_life = np.median((closed - created)[has_life])
+        is_old = created + usual_life <= until
+    if records.has_times:
+        at = created
+    elif records.in_order:
+        at = np.arange(len(ids))
+    else:
+        at = np.zeros(len(ids), dtype=np.int64)
     fold = (pd.util.hash_array(ids.to_numpy(dtype=object)) % FOLDS).astype(np.int64)
-    judged = np.unique(moments.lead)
-    standing = np.flatnonzero(old_enough)
-    return Sample(
-        ended=_compare(judged, won, at, fold),
-        standing=_compare(standing, is_closed, at, fold),
+    return AuditedLeads(
+        by_outcome=_two_groups(np.unique(moments.lead), won, at, fold),
+        by_state=_two_groups(np.flatnonzero(is_old), is_closed, at, fold),
         in_order=records.has_times or records.in_order,
         created=created,
         closed=closed,
-        until=watched,
+        until=until,
     )
 
 
-def _compare(rows: Ints, is_first: Bools, at: Ints, fold: Ints) -> Comparison:
-    kind = is_first[rows]
-    rarer = min(kind.sum(), (~kind).sum())
+def _two_groups(rows: Ints, is_first: Bools, at: Ints, fold: Ints) -> TwoGroups:
+    first = is_first[rows]
+    rarer = min(first.sum(), (~first).sum())
     parts = int(np.clip(min(len(rows) // LEADS_PER_SLICE, rarer // 5), 1, SLICES))
     place = rankdata(at[rows], method="min") - 1 if len(rows) else np.empty(0)
     part = (place * parts // max(1, len(rows))).astype(np.int64)
-    return Comparison(rows, kind, part, fold[rows])
+    return TwoGroups(rows=rows, is_first=first, part=part, fold=fold[rows])

@@ -14,7 +14,8 @@ from crm.project import Project
 from crm.records import Records
 from features.groups import groups_by_value
 from features.intervals import LEVEL
-from features.leaks.audit import Audit, Verdict
+from features.leaks.audit import Audit
+from features.leaks.checks import Verdict
 from features.moments import Moments
 from models.artifact import LoadedModel
 from models.card import question_in_words, same_question
@@ -179,12 +180,12 @@ def free_of_leaks(scorer: LeadScorer, audited: Audit, project: Project) -> Gate:
     """LG104. Ask whether the version looks at a field that today's audit calls a leak."""
     looked_at = set(scorer.pipeline.columns)
     leaks = {
-        field.field: field.checks
-        for field in audited.fields
-        if field.verdict is Verdict.LEAK and field.field in looked_at
+        column.attribute: column.findings
+        for column in audited.attributes
+        if column.verdict is Verdict.LEAK and column.attribute in looked_at
     }
     declared = sorted(looked_at & set(project.columns.known_later))
-    said = [f"`{name}`: {checks[0].number} {checks[0].evidence}" for name, checks in leaks.items()]
+    said = [f"`{name}`: {found[0].number} {found[0].evidence}" for name, found in leaks.items()]
     said += [f"`{name}`: the project says that it is known later." for name in declared]
     if said:
         return gate_of("LG104", False, f"It looks at {len(said)} leaks. {' '.join(said[:5])}")

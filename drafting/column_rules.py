@@ -1,0 +1,93 @@
+"""Proposes the rules for the attributes: what to ignore, and what may be known only later."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+
+from crm.project import ColumnsKeys, LearnKeys
+from crm.records import Records
+from drafting.personal import is_sensitive, personal_reason
+from drafting.samples import Column
+from features.leaks.audit import AttributeAudit, audit_columns
+from features.leaks.checks import MIN_OUTCOMES, Verdict
+from features.moments import list_moments
+
+MANY_VALUES = 50  # a column with fewer is read as text without being told so
+
+
+@dataclass(frozen=True)
+class ColumnRules:
+    """The attributes that need a rule: for each list of `[columns]`, the reason by name.
+
+    Attributes
+    ----------
+    ignore, known_later, sensitive, category : dict of str to str
+    by_name_only : bool
+        True if too few leads were won, or lost, for the checks that compare outcomes.
+    """
+
+    ignore: dict[str, str] = field(default_factory=dict)
+    known_later: dict[str, str] = field(default_factory=dict)
+    sensitive: dict[str, str] = field(default_factory=dict)
+    category: dict[str, str] = field(default_factory=dict)
+    by_name_only: bool = False
+
+
+def propose_rules(
+    columns: Sequence[Column],
+    records: Records,
+    learn: LearnKeys,
+    nothing: Collection[str],
+    time_format: str | None,
+) -> ColumnRules:
+    """Propose a rule for every attribute that needs one.
+
+    Parameters
+    ----------
+    columns : sequence of Column
+        The attributes of the leads.
+    records : Records
+        The records of the sample. The leak audit reads them.
+    learn : LearnKeys
+        Which moments the audit looks at.
+    nothing : collection of str
+        The case-folded words that mean "no value".
+    time_format : str or None
+        The format of times in the leads table; None is ISO 8601.
+
+    Returns
+    -------
+    ColumnRules
+    """
+    moments = list_moments(records, learn)
+    rules = ColumnRules(by_name_only=moments.rarer < MIN_OUTCOMES)
+    audited = []
+    for column in columns:
+        if reason := personal_reason(column):
+            rules.ignore[column.name] = reason
+            continue
+        if is_sensitive(column):
+            rules.sensitive[column.name] = "about the person, not about their interest"
+            continue
+        audited.append(column.name)
+        share = column.number_share(nothing)
+        if 0.05 <= share <= 0.95 and len(column.counts) > MANY_VALUES:
+            rules.category[column.name] = f"{share:.0%} numbers, the rest text"
+    audit = audit_columns(
+        records,
+        moments,
+        columns=audited,
+        rules=ColumnsKeys(nothing=sorted(nothing), category=list(rules.category)),
+        time_format=time_format,
+    )
+    for attribute in audit.attributes:
+        if attribute.verdict is not Verdict.FINE:
+            rules.known_later[attribute.attribute] = _reason(attribute)
+            rules.category.pop(attribute.attribute, None)
+    return rules
+
+
+def _reason(audited: AttributeAudit) -> str:
+    """Join the evidence of the two strongest findings, leaks first."""
+    raised = [finding for finding in audited.findings if finding.verdict is not Verdict.FINE]
+    raised.sort(key=lambda finding: finding.verdict is not Verdict.LEAK)
+    return " ".join(f"{finding.evidence} ({finding.number})" for finding in raised[:2])

@@ -1,0 +1,111 @@
+"""Turns the sampled tables into records, which the leak audit and the draft's figures read."""
+
+import datetime
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from crm.outcomes import settle
+from crm.project import LearnKeys
+from crm.records import Records
+from drafting.samples import Column, Table, time_format
+
+EVENT_TIMES = {"activities": "occurred_at", "stages": "entered_at"}
+
+
+def sample_records(
+    tables: Mapping[str, Table],
+    roles: Mapping[str, Mapping[str, Column]],
+    learn: LearnKeys,
+    order: Column | None,
+    now: datetime.datetime | None = None,
+) -> Records:
+    """Build the records of a sample, as `crm.records.read_records` builds those of a project.
+
+    Parameters
+    ----------
+    tables : mapping of str to Table
+        The sampled tables by kind.
+    roles : mapping of str to mapping of str to Column
+        The columns that play a role, by kind and role.
+    learn : LearnKeys
+        The outcome values that mean won, lost and open.
+    order : Column or None
+        The column that orders the leads, if they have no time of creation.
+    now : datetime, timezone-aware, optional
+        Later times, such as planned meetings, do not extend the observed time.
+
+    Returns
+    -------
+    Records
+        Leads and outcomes. If the file of outcomes is longer than the sample, leads without
+        an outcome in the sample are left out, because they may not be open.
+    """
+    leads = _leads(tables["leads"], roles["leads"])
+    has_times = "created_at" in leads
+    if has_times:
+        leads = leads.sort_values(["created_at", "lead_id"])
+    elif order is not None:
+        leads = leads.iloc[np.argsort(order.numbers, kind="stable")]
+    outcomes = _outcomes(leads, roles)
+    if "outcomes" in tables and not tables["outcomes"].is_whole:
+        leads = leads[leads["lead_id"].isin(outcomes["lead_id"])]
+    outcomes = outcomes[outcomes["lead_id"].isin(leads["lead_id"])]
+    outcomes = settle(outcomes, learn, "outcomes")
+    return Records(
+        leads=leads.reset_index(drop=True),
+        outcomes=outcomes,
+        observed_until=_observed_until(leads, outcomes, roles, now) if has_times else None,
+        in_order=has_times or order is not None,
+    )
+
+
+def _leads(table: Table, roles: Mapping[str, Column]) -> pd.DataFrame:
+    leads = {column.name: column.cells for column in table.columns}
+    leads["lead_id"] = _lead_ids(roles, table.rows)
+    if "created_at" in roles:
+        leads["created_at"] = _times(roles, "created_at")
+    return pd.DataFrame(leads)
+
+
+def _lead_ids(roles: Mapping[str, Column], rows: int) -> pd.Series:
+    if "lead_id" in roles:
+        return pd.Series(roles["lead_id"].texts, dtype="str")
+    return pd.Series([f"row-{i}" for i in range(1, rows + 1)], dtype="str")
+
+
+def _outcomes(leads: pd.DataFrame, roles: Mapping[str, Mapping[str, Column]]) -> pd.DataFrame:
+    """Build the table of outcomes, from its own file or from the leads, in the CRM's words."""
+    if "outcomes" in roles:
+        ended = roles["outcomes"]
+        lead_id = pd.Series(ended["lead_id"].texts, dtype="str")
+    else:
+        ended, lead_id = roles["leads"], leads["lead_id"]
+    outcomes = pd.DataFrame(
+        {"lead_id": lead_id, "outcome": pd.Series(ended["outcome"].texts, dtype=object)}
+    )
+    return (
+        outcomes.assign(closed_at=_times(ended, "closed_at")) if "closed_at" in ended else outcomes
+    )
+
+
+def _observed_until(
+    leads: pd.DataFrame,
+    outcomes: pd.DataFrame,
+    roles: Mapping[str, Mapping[str, Column]],
+    now: datetime.datetime | None,
+) -> pd.Timestamp | None:
+    times = [leads["created_at"], outcomes["closed_at"]]
+    for kind, role in EVENT_TIMES.items():
+        if kind in roles:
+            is_known = pd.Series(roles[kind]["lead_id"].texts).isin(leads["lead_id"])
+            times.append(_times(roles[kind], role)[is_known])
+    observed = pd.concat(times).dropna()
+    if now is not None:
+        observed = observed[observed <= now]
+    return observed.max() if len(observed) else None
+
+
+def _times(roles: Mapping[str, Column], role: str) -> pd.Series:
+    return roles[role].times(time_format(roles.values()))
