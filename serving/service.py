@@ -1,13 +1,13 @@
-"""The scoring service in BentoML's clothes; what it answers is in `serving.app`.
+"""The entry point of the scoring service for BentoML. `serving.app` answers the requests.
 
-BentoML packs the service, starts its workers and keeps the models. Requests go to
-`serving.app` without passing through its framework: docs/decisions/0013.
+BentoML packs the service, starts its workers and stores the models. Requests go to `serving.app`
+without passing through its framework: docs/decisions/0013.
 
-A Bento is pinned to the model that was found when it was built: the one named by
-`bentoml build --arg model=TAG`, or the newest of the store. Outside a Bento the newest is
-served. With the setting `takeover` the champion of the same name is served instead, from
-the start and after each promotion. The supervisor loads the pinned model once before the
-service binds its port, so that one that does not verify ends the start with one message.
+A Bento is pinned to the model that its build found: the one named by
+`bentoml build --arg model=TAG`, or the newest of the store. Outside a Bento the newest model is
+served. With the setting `takeover`, the champion of the same name is served instead, from the
+start and after each promotion. The supervisor loads the pinned model once before the service
+binds its port, so that a model that does not verify ends the start with one message.
 """
 
 import asyncio
@@ -27,14 +27,13 @@ from typing import Any
 import anyio.to_thread
 import bentoml
 import pydantic
-from _bentoml_sdk import Service
-from bentoml._internal.utils.analytics.usage_stats import do_not_track
 from bentoml.exceptions import BentoMLException
 from bentoml.models import BentoModel
 
 from crm.errors import ConfigError, LeadScoringError, LedgerError
 from crm.ledger.ledger import Ledger
 from serving.app import ScoringApp
+from serving.bento.private_api import Service, forget_tracking_choice
 from serving.bento.store import STORE_NAME, load_from_store, named_champion
 from serving.bento.takeover import TakeOver
 from serving.http.connection import bound_connections
@@ -44,48 +43,48 @@ from serving.http.prometheus import QueuedScores, publish, published
 from serving.http.security import is_loopback
 from serving.settings import Settings, keys_file, read_settings
 
-COUNTS = "LEADSCORE_WORKERS_COUNTS"  # where workers leave their counts for each other, and later
+COUNTS = "LEADSCORE_WORKERS_COUNTS"  # the folder in which workers share their counts
 TICK_SECONDS = 0.5
 
 log = logging.getLogger("leadscore")
 
 
 class BuildArguments(pydantic.BaseModel):
-    """What `bentoml build --arg` may set."""
+    """The arguments of `bentoml build --arg`."""
 
     model: str = f"{STORE_NAME}:latest"
 
 
 class DirectService(Service[Any]):  # type: ignore[misc]
-    """A BentoML service whose requests go to our application alone."""
+    """A BentoML service whose requests go to `ScoringApp` alone."""
 
     def to_asgi(self, is_main: bool = True) -> Any:
-        """Leave the start and the end to BentoML, and nothing else."""
+        """Build an application that leaves only the start and the end to BentoML."""
         bound_connections()
         framework = super().to_asgi(is_main=is_main)
 
         async def application(scope: Any, receive: Any, send: Any) -> None:
-            answers = framework if scope["type"] == "lifespan" else scoring
-            await answers(scope, receive, send)
+            target = framework if scope["type"] == "lifespan" else scoring
+            await target(scope, receive, send)
 
         return application
 
 
-def _tell_nobody() -> None:
-    """Keep BentoML from reporting this service; its command line remembers what it asked before."""
+def _disable_tracking() -> None:
+    """Keep BentoML from reporting this service. Its command line has cached the choice before."""
     os.environ["BENTOML_DO_NOT_TRACK"] = "True"
-    do_not_track.cache_clear()
+    forget_tracking_choice()
 
 
 def _workers() -> int:
-    """Read how many workers there shall be; `check` refuses what is no number."""
+    """Read the number of workers. `Leadscore.check` refuses an invalid setting later."""
     try:
         return read_settings(os.environ).workers
     except ConfigError:
         return 1
 
 
-_tell_nobody()
+_disable_tracking()
 arguments = bentoml.use_arguments(BuildArguments)
 scoring = ScoringApp(Settings())
 
@@ -111,8 +110,8 @@ class Leadscore:
             keys = KeyRing(keys_file(settings))
             if settings.host and not is_loopback(settings.host) and not len(keys):
                 raise ConfigError(
-                    f"{settings.host} can be reached from other machines, and there are no API "
-                    "keys. Add one with `leadscore keys add`, or listen on 127.0.0.1."
+                    f"Other machines can reach {settings.host}, and there are no API keys. Add "
+                    "one with `leadscore keys add`, or listen on 127.0.0.1."
                 )
             if settings.ledger_url:
                 _open_ledger(settings.ledger_url)
@@ -124,7 +123,7 @@ class Leadscore:
         atexit.register(shutil.rmtree, os.environ[COUNTS], ignore_errors=True)
 
     def __init__(self) -> None:
-        """Load the model in the worker."""
+        """Load the model in a worker."""
         configure_logs()
         settings = read_settings(os.environ)
         keys = KeyRing(keys_file(settings))
@@ -134,23 +133,23 @@ class Leadscore:
         scoring.calls.use_ledger(Ledger(settings.ledger_url) if settings.ledger_url else None)
         pinned = _pinned_model()
         scoring.model = load_from_store(str(pinned.tag))
-        self._tends = _Tending(scoring, keys, settings, pinned)
+        self._upkeep = _Upkeep(scoring, keys, settings, pinned)
         gc.collect()
         gc.freeze()
 
     @bentoml.on_startup  # type: ignore[untyped-decorator]
     async def start(self) -> None:
-        """Begin to look after what changes, and to hear when to end."""
-        await self._tends.begin()
+        """Start the upkeep."""
+        await self._upkeep.begin()
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     async def end(self) -> None:
-        """Leave nothing unwritten."""
-        await self._tends.end()
+        """End the upkeep, and write everything that waits."""
+        await self._upkeep.end()
 
 
 def _open_ledger(url: str) -> None:
-    """Prepare the ledger; a database that is away now may come back."""
+    """Prepare the ledger. A database that is unavailable now is logged only: it may come back."""
     with Ledger(url) as ledger:
         try:
             ledger.database.prepare()
@@ -159,8 +158,8 @@ def _open_ledger(url: str) -> None:
             log.error("the ledger cannot be opened at the start", extra={"fault": str(error)})
 
 
-class _Tending:
-    """What a worker does beside answering: twice a second, and when it is told to end."""
+class _Upkeep:
+    """The work of a worker besides answering: twice a second, and at the end."""
 
     def __init__(
         self, app: ScoringApp, keys: KeyRing, settings: Settings, pinned: bentoml.Model
@@ -171,20 +170,20 @@ class _Tending:
         self._counts = Path(os.environ[COUNTS]) if COUNTS in os.environ else None
         self._task: asyncio.Task[None] | None = None
         self._takeover = TakeOver(
-            named=partial(named_champion, str(pinned.info.metadata["name"])),
+            champion_tag=partial(named_champion, str(pinned.info.metadata["name"])),
             load=load_from_store,
             swap=partial(setattr, app, "model"),
-            current=str(pinned.tag),
-            count=app.metrics.happened,
+            current_tag=str(pinned.tag),
+            count=app.metrics.count_event,
         )
         if self._counts is not None:
-            app.others = partial(published, self._counts)
+            app.other_workers = partial(published, self._counts)
             if app.calls.score_writer is not None:
-                app.calls.score_writer.tell_queued = QueuedScores(self._counts).tell
+                app.calls.score_writer.on_queued = QueuedScores(self._counts).write
 
     async def begin(self) -> None:
         if self._settings.takeover:
-            await self._takeover.look()
+            await self._takeover.check()
         self._task = asyncio.create_task(self._tick())
         earlier = signal.getsignal(signal.SIGTERM)
         loop = asyncio.get_running_loop()
@@ -196,7 +195,7 @@ class _Tending:
             seconds = self._settings.drain_seconds
             loop.call_soon_threadsafe(loop.call_later, seconds, earlier, number, frame)
 
-        with contextlib.suppress(ValueError):  # not the main thread: nobody signals us
+        with contextlib.suppress(ValueError):  # outside the main thread there are no signals
             signal.signal(signal.SIGTERM, drain)
 
     async def end(self) -> None:
@@ -209,16 +208,16 @@ class _Tending:
     async def _tick(self) -> None:
         while True:
             try:
-                await self._look_around()
+                await self._run_once()
             except Exception:
-                log.exception("the worker could not look after itself")
+                log.exception("the worker's upkeep failed")
             await asyncio.sleep(TICK_SECONDS)
 
-    async def _look_around(self) -> None:
+    async def _run_once(self) -> None:
         self._app.flush()
         self._keys.refresh()
         if self._settings.takeover:
-            await self._takeover.look()
+            await self._takeover.check()
             self._app.fault = self._takeover.fault
         self._publish()
 
@@ -228,7 +227,7 @@ class _Tending:
 
 
 def _pinned_model() -> bentoml.Model:
-    """Find the model that this Bento was built with: BentoML itself would take the newest."""
+    """Return the model that this Bento was built with. BentoML would return the newest."""
     service: Any = Leadscore
     if service.bento is None:
         return service.inner.model.resolve()

@@ -56,20 +56,20 @@ class Service:
     def swap(self, model: Any) -> None:
         self.model = model.tag
 
-    def look(self) -> None:
+    def check(self) -> None:
         try:
-            asyncio.run(self.takeover.look())
+            asyncio.run(self.takeover.check())
         finally:
             gc.unfreeze()
 
 
 def test_a_new_champion_is_taken_over_once_and_a_return_as_well() -> None:
     service = Service()
-    service.look()
+    service.check()
     assert (service.model, service.loaded) == ("v1", [])
     for tag in ("v2", "v2", "v1"):
         service.named = tag
-        service.look()
+        service.check()
         assert service.model == tag
     assert service.loaded == ["v2", "v1"]
     assert service.counts == ["leadscore_takeovers_total"] * 2
@@ -81,15 +81,15 @@ def test_a_bad_champion_is_refused_the_old_one_stays_and_the_fault_shows() -> No
     service.named = "v2"
     service.broken["v2"] = ArtifactError("/secret/folder/booster.txt is altered")
     for _ in range(3):
-        service.look()
+        service.check()
     assert service.model == "v1"
     assert service.takeover.fault == (
-        "v2 does not load and verify; v1 answers on. The log says why."
+        "v2 does not load and verify, so v1 still answers. The log says why."
     )
     assert service.counts == ["leadscore_takeover_faults_total"]
     assert service.loaded == ["v2"], "it is not tried again at every look"
     service.named = "v3"
-    service.look()
+    service.check()
     assert (service.model, service.takeover.fault) == ("v3", None)
 
 
@@ -97,13 +97,13 @@ def test_a_champion_that_is_mended_is_tried_again_later(monkeypatch: pytest.Monk
     service = Service()
     service.named = "v2"
     service.broken["v2"] = OSError("the disk was away")
-    service.look()
+    service.check()
     service.broken.clear()
-    service.look()
+    service.check()
     assert service.model == "v1"
     monkeypatch.setattr(serving_takeover, "RETRY_SECONDS", 0.0)
-    service.takeover._again_at = 0.0
-    service.look()
+    service.takeover._retry_at = 0.0
+    service.check()
     assert (service.model, service.takeover.fault) == ("v2", None)
 
 
@@ -111,20 +111,20 @@ def test_a_champion_that_is_taken_back_leaves_no_fault() -> None:
     service = Service()
     service.named = "v2"
     service.broken["v2"] = ArtifactError("altered")
-    service.look()
+    service.check()
     service.named = "v1"
-    service.look()
+    service.check()
     assert (service.model, service.takeover.fault) == ("v1", None)
 
 
 def test_a_champion_that_is_not_named_readably_changes_nothing() -> None:
     service = Service()
     service.named = ServiceError("cannot be read")
-    service.look()
+    service.check()
     assert service.model == "v1"
     assert service.takeover.fault is not None
     service.named = None
-    service.look()
+    service.check()
     assert service.takeover.fault is None
 
 
@@ -153,7 +153,7 @@ def test_the_old_model_goes_when_nothing_holds_it(trained: Any, tmp_path: Path) 
     gc.freeze()
     try:
         for version in ("v2", "v3"):
-            asyncio.run(over.look())
+            asyncio.run(over.check())
             assert answering[0].version == version
         assert old() is None, "what is frozen is freed all the same once nothing refers to it"
     finally:

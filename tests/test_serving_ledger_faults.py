@@ -286,11 +286,11 @@ def test_an_outage_is_told_once_with_its_cause_and_so_is_its_end(
         asyncio.run(meet_it())
         writer.put(Batch(leads=[(SentLead("L1", None, {}), 0)]), 0)
         asyncio.run(meet_it())
-        assert calls.faults.told == "The ledger cannot be read or written; the log says why."
+        assert calls.faults.message == "The ledger cannot be read or written; the log says why."
     time.sleep(0.3)
     writer.close()
     assert asyncio.run(calls.held(["L1"]))
-    assert calls.faults.told is None
+    assert calls.faults.message is None
     assert Counter(record.getMessage() for record in told) == {
         "the ledger cannot be written": 1,
         "the ledger cannot be read": 1,
@@ -441,7 +441,7 @@ def test_a_full_disk_answers_503_and_loses_nothing_acknowledged(
         acknowledged, refused = asyncio.run(call_until_it_is_full(calls))
         assert refused.status == 503
         assert "is full, or its disk is" in str(refused.__cause__)
-        assert calls.faults.told == "The ledger cannot be written; the log says why."
+        assert calls.faults.message == "The ledger cannot be written; the log says why."
         assert shutil.disk_usage(small_disk).free < 300_000
         assert len(acknowledged) > 100
         assert there(ledger) == Counter(acknowledged)
@@ -450,7 +450,7 @@ def test_a_full_disk_answers_503_and_loses_nothing_acknowledged(
         more, _ = asyncio.run(call_until_it_is_full(calls))  # repeats what is there, and goes on
         assert len(more) > len(acknowledged) + 100
         assert there(ledger) == Counter(more)
-        assert calls.faults.told is not None  # it is full again
+        assert calls.faults.message is not None  # it is full again
 
 
 def test_a_database_that_is_read_only_is_read_and_refuses_to_be_written(ledger: Ledger) -> None:

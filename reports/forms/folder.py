@@ -10,6 +10,7 @@ from typing import Any
 
 from crm.errors import SourceError
 from crm.files import whole_folder
+from crm.report_folder import FOLDERS, PAGE, PICTURES, RECORD, TABLES
 from reports.content import Report
 from reports.forms.csv import csv_of
 from reports.forms.drawings import draw
@@ -17,9 +18,6 @@ from reports.forms.html import SHEET, html_of, sheet_of
 from reports.forms.json import FORMAT, json_of
 from reports.forms.markdown import DEFINITIONS, INDEX, pages_of
 
-RECORD = "report.json"
-PAGE = "index.html"
-PARTS = ("csv", "pictures")
 KIND = FORMAT.rstrip("0123456789")  # reports of other formats are replaced too
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -131,7 +129,7 @@ def check_folder(folder: Path) -> None:
     known = _files_of_report(folder)
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if name not in known and not (name in PARTS and path.is_dir()):
+        if name not in known and not (name in FOLDERS and path.is_dir()):
             raise SourceError(
                 f"{folder} holds {name[:80]!r}, which is no part of a report, so nothing was "
                 "written there. Name an empty folder, or one of an earlier report, with --out."
@@ -156,8 +154,8 @@ def _files_of_report(folder: Path) -> set[str]:
         DEFINITIONS,
         f"{SHEET}.html",
         *(f"{slug}.md" for slug in slugs),
-        *(f"csv/{name}.csv" for name in figures),
-        *(f"pictures/{name}.png" for name in figures),
+        *(f"{TABLES}/{name}.csv" for name in figures),
+        *(f"{PICTURES}/{name}.png" for name in figures),
     }
 
 
@@ -173,14 +171,14 @@ def _write_all(report: Report, folder: Path, at: str) -> None:
             texts[f"{SHEET}.html"] = sheet_of(report, page)
         for section in page.sections:
             for figure in section.figures:
-                texts[f"csv/{figure.name}.csv"] = csv_of(figure)
-    for part in PARTS:
+                texts[f"{TABLES}/{figure.name}.csv"] = csv_of(figure)
+    for part in FOLDERS:
         (folder / part).mkdir()
     for name, text in texts.items():
         # A half of a surrogate pair, as broken exports have it, becomes a question mark.
         (folder / name).write_bytes(text.encode("utf-8", errors="replace"))
     for name, drawing in drawings.items():
-        (folder / "pictures" / f"{name}.png").write_bytes(drawing.png)
+        (folder / PICTURES / f"{name}.png").write_bytes(drawing.png)
 
 
 def _check_names(report: Report) -> None:

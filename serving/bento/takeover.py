@@ -1,4 +1,4 @@
-"""Taking over a new champion while requests are answered."""
+"""Replaces the model by a new champion while requests are answered."""
 
 import gc
 import logging
@@ -18,84 +18,83 @@ log = logging.getLogger("leadscore")
 
 
 class TakeOver:
-    """Looks which model is the champion, and swaps it in when it has proven itself.
+    """Checks which model is the champion, and takes it over if it loads and verifies.
 
-    A champion is loaded, verified and warmed up in a thread; requests go on with the model
-    they began with, and the old one goes when the last of them is done.
+    A champion is loaded, verified and warmed up in a thread. Requests keep the model that they
+    began with, and the old model is freed when the last of them is answered.
 
     Parameters
     ----------
-    named : callable
-        Gives the tag of the champion, or None.
+    champion_tag : callable
+        Returns the tag of the champion, or None.
     load : callable
         Loads and verifies the model of a tag.
     swap : callable
-        Takes the new model.
-    current : str
+        Called with the new model.
+    current_tag : str
         The tag of the model that answers now.
     count : callable
-        Counts a take-over and a fault, by the metric's name.
+        Counts a take-over or a fault, by the metric's name.
 
     Attributes
     ----------
     fault : str or None
-        Why the champion is not the model that answers, for everyone to read.
+        Why the champion is not the model that answers, without internals.
     """
 
     def __init__(
         self,
-        named: Callable[[], str | None],
+        champion_tag: Callable[[], str | None],
         load: Callable[[str], ServedModel],
         swap: Callable[[ServedModel], None],
-        current: str,
+        current_tag: str,
         count: Callable[[str], None],
     ) -> None:
-        self._named = named
+        self._champion_tag = champion_tag
         self._load = load
         self._swap = swap
-        self._current = current
+        self._current_tag = current_tag
         self._count = count
-        self._refused: str | None = None
-        self._again_at = 0.0
+        self._refused_tag: str | None = None
+        self._retry_at = 0.0
         self.fault: str | None = None
 
-    async def look(self) -> None:
-        """Look once; take a new champion over, or note why not."""
-        wanted: str | None = None
+    async def check(self) -> None:
+        """Check once. Take a new champion over, or note why that is not possible."""
+        tag: str | None = None
         try:
-            wanted = self._named()
-            if wanted in (None, self._current):
-                self._refused = self.fault = None
+            tag = self._champion_tag()
+            if tag in (None, self._current_tag):
+                self._refused_tag = self.fault = None
                 return
-            if wanted == self._refused and time.monotonic() < self._again_at:
+            if tag == self._refused_tag and time.monotonic() < self._retry_at:
                 return
-            model = await anyio.to_thread.run_sync(self._prepared, wanted)
+            model = await anyio.to_thread.run_sync(self._load_and_warm_up, tag)
         except Exception as error:
-            self._refuse(wanted, error)
+            self._refuse(tag, error)
             return
         self._swap(model)
-        self._current = wanted
-        self._refused = self.fault = None
+        self._current_tag = tag
+        self._refused_tag = self.fault = None
         self._count("leadscore_takeovers_total")
-        log.info("took over a new champion", extra={"model": wanted})
+        log.info("took over a new champion", extra={"model": tag})
 
-    def _prepared(self, tag: str) -> ServedModel:
-        """Load a model and let it score once, so that the first caller does not wait for it."""
+    def _load_and_warm_up(self, tag: str) -> ServedModel:
+        """Load a model and score once, so that the first caller does not wait for it."""
         model = self._load(tag)
         model.scorer.score_leads([LeadCells({})], NOT_A_TIME, 3)
-        gc.collect()  # what was frozen before is not looked at, so this is quick
+        gc.collect()  # skips the objects that were frozen before, so this is quick
         gc.freeze()
         return model
 
-    def _refuse(self, wanted: str | None, error: Exception) -> None:
-        is_ours = isinstance(error, LeadScoringError)
-        said = str(error) if is_ours else type(error).__name__
-        if self._refused != wanted or self.fault is None:
-            log.error("refused a new champion", extra={"model": wanted, "fault": said})
+    def _refuse(self, tag: str | None, error: Exception) -> None:
+        cause = str(error) if isinstance(error, LeadScoringError) else type(error).__name__
+        if self._refused_tag != tag or self.fault is None:
+            log.error("refused a new champion", extra={"model": tag, "fault": cause})
             self._count("leadscore_takeover_faults_total")
-        self._refused = wanted
-        self._again_at = time.monotonic() + RETRY_SECONDS
+        self._refused_tag = tag
+        self._retry_at = time.monotonic() + RETRY_SECONDS
         self.fault = (
-            f"{wanted or 'The champion'} does not load and verify; {self._current} answers on. "
-            "The log says why."
+            f"{tag or 'The champion'} does not load and verify, so {self._current_tag} still "
+            "answers. The log says why."
         )

@@ -1,7 +1,10 @@
-"""How one connection is read and written: uvicorn's own way, with limits that it lacks.
+"""Reads and writes connections as uvicorn does, with the limits that uvicorn lacks.
 
-It reads a request's head of any size, waits for it for ever, answers what is no HTTP in
+uvicorn reads a request's head of any size, waits for it without a limit, answers invalid HTTP in
 plain text, and writes an answer in two pieces.
+
+This is the only module that uses uvicorn's own names. docs/upgrading-bentoml-and-uvicorn.md lists
+them, and what to do when uvicorn changes.
 """
 
 import asyncio
@@ -26,16 +29,16 @@ HEAD_BYTES = 65_536
 _encode = msgspec.json.Encoder().encode
 
 
-class OnePiece:
+class SinglePacketSend:
     """Sends the head of an answer together with its body.
 
-    uvicorn hands over one after the other: two packets, and a reader who is woken by the
-    first takes the processor from whoever is about to write the second.
+    uvicorn writes one after the other: two packets, and a reader who is woken by the first takes
+    the processor from the process that is about to write the second.
 
     Parameters
     ----------
     cycle : RequestResponseCycle
-        Of the request that is answered.
+        The request that is answered.
     """
 
     def __init__(self, cycle: RequestResponseCycle) -> None:
@@ -44,7 +47,7 @@ class OnePiece:
         self._head: Any = None
 
     async def __call__(self, message: Any) -> None:
-        """Keep the head, or send what has been kept and this."""
+        """Keep the head, or send the kept head with this message."""
         if message["type"] == "http.response.start":
             self._head = message
             return
@@ -52,20 +55,20 @@ class OnePiece:
         if head is None:
             await self._send(message)
             return
-        transport, written = self._cycle.transport, _Written()
-        self._cycle.transport = written  # type: ignore[assignment]
+        transport, buffer = self._cycle.transport, _BufferedTransport()
+        self._cycle.transport = buffer  # type: ignore[assignment]
         try:
             await self._send(head)
             await self._send(message)
         finally:
             self._cycle.transport = transport
-        transport.write(b"".join(written.parts))
-        if written.is_closed:
+        transport.write(b"".join(buffer.parts))
+        if buffer.is_closed:
             transport.close()
 
 
-class _Written:
-    """What is written to it, and whether it was closed after that."""
+class _BufferedTransport:
+    """Collects what is written to it, and whether it was closed afterwards."""
 
     def __init__(self) -> None:
         self.parts: list[bytes] = []
@@ -79,37 +82,37 @@ class _Written:
 
 
 class BoundedConnection(HttpToolsProtocol):
-    """A connection whose requests have heads of bounded size and time.
+    """A connection that bounds the size and the time of a request's head.
 
     Attributes
     ----------
     refused : Counter of int
-        How many requests were answered here, by status.
+        Number of requests that were answered here, by status.
     """
 
     refused: ClassVar[Counter[int]] = Counter()
-    _at_work: ClassVar[Collection["asyncio.Task[None]"]] = ()  # of all connections
+    _tasks: ClassVar[Collection["asyncio.Task[None]"]] = ()  # the requests of all connections
 
     @classmethod
     def others_in_flight(cls) -> bool:
-        """Tell whether more than one request is being answered or about to be."""
-        return len(cls._at_work) > 1
+        """Check whether more than one request is being answered or about to be."""
+        return len(cls._tasks) > 1
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Give the first request its time."""
+        """Start the time of the first request."""
         super().connection_made(transport)  # type: ignore[arg-type]
-        BoundedConnection._at_work = self.tasks
+        BoundedConnection._tasks = self.tasks
         self._head_since: float | None = self.loop.time()
         self._head_bytes = 0
-        self._timer = self.loop.call_later(HEAD_SECONDS, self._look)
+        self._timer = self.loop.call_later(HEAD_SECONDS, self._check_time)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop looking."""
+        """Stop the timer."""
         self._timer.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read on, unless the head has grown too large."""
+        """Read on, unless the head is too large."""
         super().data_received(data)
         if self._head_since is not None:
             self._head_bytes += len(data)
@@ -117,25 +120,25 @@ class BoundedConnection(HttpToolsProtocol):
                 self._refuse(431, f"The head of the request is larger than {HEAD_BYTES:,} bytes.")
 
     def on_message_begin(self) -> None:
-        """Note when a request began to arrive."""
+        """Note when a request begins to arrive."""
         self._head_since = self.loop.time()
         self._head_bytes = 0
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """Note that the head is there, and have the answer sent in one piece."""
+        """Note that the head is complete, and have the answer sent in one packet."""
         before = self.cycle
         super().on_headers_complete()
         self._head_since = None
         if self.cycle is not before:
-            self.cycle.send = OnePiece(self.cycle)  # type: ignore[method-assign]
+            self.cycle.send = SinglePacketSend(self.cycle)  # type: ignore[method-assign]
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP in the one shape."""
+        """Answer invalid HTTP in the shape of all failures."""
         self._refuse(400, "The request is not valid HTTP.")
 
-    def _look(self) -> None:
-        self._timer = self.loop.call_later(HEAD_SECONDS, self._look)
+    def _check_time(self) -> None:
+        self._timer = self.loop.call_later(HEAD_SECONDS, self._check_time)
         since = self._head_since
         is_waiting = self.cycle is None or self.cycle.response_complete
         if since is not None and is_waiting and self.loop.time() - since >= HEAD_SECONDS:
@@ -154,5 +157,5 @@ class BoundedConnection(HttpToolsProtocol):
 
 
 def bound_connections() -> None:
-    """Let uvicorn, which BentoML starts, read connections this way."""
+    """Have uvicorn, which BentoML starts, use `BoundedConnection` for all connections."""
     auto.AutoHTTPProtocol = BoundedConnection

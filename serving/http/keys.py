@@ -1,8 +1,8 @@
-"""API keys: made, revoked and known by their hashes.
+"""API keys: create them, revoke them, and recognise them by their hashes.
 
-A key is 256 random bits, so its plain SHA-256 is stored: what slow, salted hashes are for,
-guessing what a person might have chosen, cannot be done here, and would cost every request
-a tenth of a second. The file holds no key, a name for each, and its role.
+A key is 256 random bits, so its plain SHA-256 is stored. Slow, salted hashes protect passwords
+that a person chose and that can be guessed; a random key cannot be guessed, and a slow hash would
+cost every request a tenth of a second. The file contains no key, only its hash, name and role.
 """
 
 import contextlib
@@ -25,14 +25,14 @@ from crm.files import whole_file
 KEY = re.compile(r"ls_([0-9a-f]{8})_[A-Za-z0-9_-]{43}")
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,60}")
 ABSENT = "0" * 64
-UNREADABLE = "The API keys have changed and cannot be read; those known before still hold."
+UNREADABLE = "The API keys have changed and cannot be read; the keys read before remain valid."
 GONE = "The file of API keys is gone: every key is refused."
 
 log = logging.getLogger("leadscore")
 
 
-class Role(IntEnum):
-    """What a key may do; each role may do what those before it may."""
+class KeyRole(IntEnum):
+    """What a key may do. Each role includes those before it."""
 
     SCORE = 1
     WRITE = 2
@@ -41,18 +41,18 @@ class Role(IntEnum):
 
 @dataclass(frozen=True)
 class ApiKey:
-    """One key, as it is stored.
+    """A key as it is stored.
 
     Attributes
     ----------
     name : str
-        Whose key it is; the log and the metrics name it.
+        The name of the key's owner, which the log shows.
     role : str
         `score`, `write` or `admin`.
     id : str
-        The open part of the key, by which it is found.
+        The part of the key that is not secret. It identifies the key.
     sha256 : str
-        Of the whole key.
+        The hash of the whole key.
     created_at : str
         UTC, ISO 8601.
     """
@@ -65,49 +65,52 @@ class ApiKey:
 
 
 def read_keys(path: Path) -> list[ApiKey]:
-    """Read the keys; a file that does not exist holds none.
+    """Read the keys. A file that does not exist has none.
 
     Raises
     ------
     ConfigError
-        If the file cannot be read, is no file of keys, or can be written by others.
+        If the file cannot be read, is not a file of keys, or can be written by other users.
     """
     try:
         mode = path.stat().st_mode
         stored = json.loads(path.read_text(encoding="utf-8"))["keys"]
         keys = [ApiKey(**{name: str(value) for name, value in key.items()}) for key in stored]
         for key in keys:
-            Role[key.role.upper()]
+            KeyRole[key.role.upper()]
     except FileNotFoundError:
         return []
     except OSError as error:
         raise ConfigError(f"The API keys in {path} cannot be read: {error.strerror}.") from None
     except (ValueError, KeyError, TypeError, AttributeError):
         raise ConfigError(
-            f"{path} is no file of API keys. Move it away and add them again with "
+            f"{path} is not a file of API keys. Move it away and add the keys again with "
             "`leadscore keys add`."
         ) from None
     if mode & 0o022:
-        raise ConfigError(f"{path} can be written by others, who could add keys: chmod 600 it.")
+        raise ConfigError(
+            f"{path} can be written by other users, who could add keys. Run: chmod 600 {path}"
+        )
     return keys
 
 
 def add_key(path: Path, name: str, role: str, created_at: str) -> str:
-    """Make a key and store its hash.
+    """Create a key and store its hash.
 
     Returns
     -------
     str
-        The key itself, which is stored nowhere.
+        The key itself, which is not stored.
 
     Raises
     ------
     ConfigError
-        If the name is taken or not allowed, there is no such role, or the file is no file
-        of keys.
+        If the name is taken or not allowed, the role does not exist, or the file is not a
+        file of keys.
 
     Examples
     --------
+    >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder) / "keys.json"
     ...     key = add_key(path, "crm", "score", "2026-01-01T00:00:00+00:00")
@@ -118,36 +121,38 @@ def add_key(path: Path, name: str, role: str, created_at: str) -> str:
         raise ConfigError(
             f"A key cannot be named {name[:60]!r}. Expected 1 to 60 letters, digits and . _ -"
         )
-    if role.upper() not in Role.__members__:
-        raise ConfigError(f"There is no role {role[:60]!r}. Expected score, write or admin.")
+    if role.upper() not in KeyRole.__members__:
+        raise ConfigError(f"{role[:60]!r} is not a role. Expected score, write or admin.")
     key_id = secrets.token_hex(4)
     key = f"ls_{key_id}_{secrets.token_urlsafe(32)}"
     with _changing(path) as keys:
         if any(known.name == name for known in keys):
-            raise ConfigError(f"There is a key {name!r} already. Revoke it first, or name another.")
+            raise ConfigError(
+                f"A key named {name!r} exists. Revoke it first, or choose another name."
+            )
         keys.append(ApiKey(name, role.lower(), key_id, _sha256(key), created_at))
     return key
 
 
 def revoke_key(path: Path, name: str) -> None:
-    """Take a key's hash out of the file; the service refuses the key within a second.
+    """Remove a key's hash from the file. The service refuses the key within a second.
 
     Raises
     ------
     ConfigError
-        If there is no key of that name.
+        If no key has this name.
     """
     with _changing(path) as keys:
         left = [key for key in keys if key.name != name]
         if len(left) == len(keys):
-            there = ", ".join(key.name for key in keys) or "none"
-            raise ConfigError(f"There is no key {name[:60]!r}. There are: {there}.")
+            names = ", ".join(key.name for key in keys) or "none"
+            raise ConfigError(f"No key is named {name[:60]!r}. Existing keys: {names}.")
         keys[:] = left
 
 
 @contextlib.contextmanager
 def _changing(path: Path) -> Iterator[list[ApiKey]]:
-    """Read the keys, let them be changed, and write them whole, one at a time."""
+    """Yield the keys to be changed, then replace their file. Only one process does so at a time."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(f"{path}.lock", mode=0o600):
@@ -156,7 +161,7 @@ def _changing(path: Path) -> Iterator[list[ApiKey]]:
             with whole_file(path, mode=0o600, is_synced=True) as work:
                 work.write_text(json.dumps({"keys": [asdict(key) for key in keys]}, indent=1))
     except OSError as error:
-        raise ConfigError(f"The API keys in {path} cannot be kept: {error.strerror}.") from None
+        raise ConfigError(f"The API keys in {path} cannot be stored: {error.strerror}.") from None
 
 
 def _sha256(key: str) -> str:
@@ -164,7 +169,7 @@ def _sha256(key: str) -> str:
 
 
 class KeyRing:
-    """The keys as the service knows them, read again when their file has changed.
+    """The keys that the service accepts, read again when their file changes.
 
     Parameters
     ----------
@@ -173,14 +178,14 @@ class KeyRing:
     Attributes
     ----------
     is_needed : bool
-        Whether callers need a key: there is a file of keys, or was when the service started.
+        Whether callers need a key: a file of keys exists, or existed at the start.
     fault : str or None
-        What is wrong with the keys, for everyone to see: the log says more.
+        What is wrong with the keys, without internals; the log says more.
 
     Raises
     ------
     ConfigError
-        If the file is no file of keys.
+        If the file is not a file of keys.
     """
 
     def __init__(self, path: Path) -> None:
@@ -194,7 +199,7 @@ class KeyRing:
         return len(self._by_id)
 
     def refresh(self) -> None:
-        """Read the file again if it has changed; one that is gone leaves no valid key."""
+        """Read the file again if it has changed. If it is gone, no key is valid."""
         state = self._state()
         if state == self._seen:
             return
@@ -208,19 +213,19 @@ class KeyRing:
         self.is_needed = self.is_needed or state is not None
         self.fault = GONE if state is None else None
         if self.fault:
-            log.error(GONE, extra={"fault": f"There is no {self._path}."})
+            log.error(GONE, extra={"fault": f"{self._path} does not exist."})
 
     def owner(self, key: str) -> ApiKey | None:
-        """Find whose key this is, in a time that tells nothing of the keys."""
-        form = KEY.fullmatch(key)
-        known = self._by_id.get(form[1]) if form else None
+        """Return the owner of a key, in a time that does not depend on the stored keys."""
+        match = KEY.fullmatch(key)
+        known = self._by_id.get(match[1]) if match else None
         expected = known.sha256 if known else ABSENT
         is_same = hmac.compare_digest(_sha256(key), expected)
         return known if is_same else None
 
     def _state(self) -> tuple[int, int, int] | None:
         try:
-            found = self._path.stat()
+            stat = self._path.stat()
         except OSError:
             return None
-        return found.st_mtime_ns, found.st_ino, found.st_size
+        return stat.st_mtime_ns, stat.st_ino, stat.st_size

@@ -1,34 +1,39 @@
-"""Counters of the service as Prometheus reads them, in dictionaries of our own.
+"""The service's metrics in Prometheus' text format, counted in plain dictionaries.
 
-A count costs a fraction of a microsecond, and the series are known beforehand: what callers
-ask for beside the known paths is counted as one route. Each worker leaves its counts in a file
-twice a second, and how many scores wait at every moment; whichever is asked adds them up.
+Counting takes a fraction of a microsecond, and callers cannot create new series: all unknown
+paths count as one route. Each worker writes its counts to a file twice a second, and the number
+of its queued scores whenever it changes. The worker that is asked for `/metrics` adds them up.
 """
 
 import bisect
+import datetime
 import itertools
 import mmap
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 import psutil
 
 from crm.files import whole_file
+from crm.version import VERSION
+from serving.ledger.score_writer import ScoreWriter
+from serving.served_model import ServedModel
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 LE = (*(f"{bound:g}" for bound in BUCKETS), "+Inf")
-QUEUED = ".queued"  # how a file ends that says how many scores wait
+QUEUED = ".queued"  # suffix of the files with the number of queued scores
 FAMILIES = {
     "leadscore_requests_total": ("counter", "Requests answered, by route and status."),
     "leadscore_request_seconds": ("histogram", "From the head of a request to its answer."),
-    "leadscore_refused_total": ("counter", "Connections closed because they spoke no HTTP."),
+    "leadscore_refused_total": ("counter", "Connections closed because of invalid HTTP."),
     "leadscore_scores_total": ("counter", "Leads scored, by grade."),
     "leadscore_warnings_total": ("counter", "Warnings about scored leads, by code."),
     "leadscore_scores_written_total": ("counter", "Scores written to the ledger."),
-    "leadscore_scores_dropped_total": ("counter", "Scores that the ledger did not get."),
+    "leadscore_scores_dropped_total": ("counter", "Scores lost before they reached the ledger."),
     "leadscore_scores_queued": ("gauge", "Scores waiting to be written."),
     "leadscore_ledger_fault": ("gauge", "1 while the ledger cannot be read or written."),
     "leadscore_takeovers_total": ("counter", "New champions taken over."),
@@ -37,11 +42,38 @@ FAMILIES = {
     "leadscore_keys_fault": ("gauge", "1 while API keys cannot be read, or their file is gone."),
     "leadscore_build_info": ("gauge", "1, with the version of leadscore."),
     "leadscore_model_info": ("gauge", "1, with the model that answers."),
-    "leadscore_model_age_seconds": ("gauge", "Since the model that answers was trained."),
-    "leadscore_requests_in_progress": ("gauge", "Requests being worked on."),
+    "leadscore_model_age_seconds": ("gauge", "Age of the model that answers."),
+    "leadscore_requests_in_progress": ("gauge", "Requests in progress."),
 }
 
-Series = dict[str, dict[str, float]]  # by family, then by what stands after it
+Series = dict[str, dict[str, float]]  # values by family, then by suffix and labels
+Samples = Mapping[str, float | Mapping[str, float]]  # values by family, perhaps by labels
+
+
+@dataclass(frozen=True)
+class WorkerStatus:
+    """The status of a worker, which its metrics contain besides its counts.
+
+    Attributes
+    ----------
+    model : ServedModel or None
+        The model that answers.
+    refused : mapping of int to int
+        Number of refused connections, by status.
+    in_progress : int
+        Number of requests in progress.
+    has_takeover_fault, has_keys_fault, has_ledger_fault : bool
+    score_writer : ScoreWriter or None
+        None without a ledger.
+    """
+
+    model: ServedModel | None
+    refused: Mapping[int, int]
+    in_progress: int
+    has_takeover_fault: bool
+    has_keys_fault: bool
+    has_ledger_fault: bool
+    score_writer: ScoreWriter | None
 
 
 class Metrics:
@@ -50,7 +82,7 @@ class Metrics:
     Parameters
     ----------
     worker : str
-        Which of the workers this is.
+        The worker's name in the labels of gauges.
 
     Examples
     --------
@@ -66,7 +98,7 @@ class Metrics:
         self._events: Counter[str] = Counter()
         self._requests: Counter[tuple[str, int]] = Counter()
         self._buckets: dict[str, list[int]] = {}
-        self._seconds: Counter[str] = Counter()
+        self._seconds: dict[str, float] = {}
         self._grades: Counter[str] = Counter()
         self._warnings: Counter[str] = Counter()
 
@@ -76,11 +108,12 @@ class Metrics:
         buckets = self._buckets.get(route)
         if buckets is None:
             buckets = self._buckets[route] = [0] * len(LE)
+            self._seconds[route] = 0.0
         buckets[bisect.bisect_left(BUCKETS, seconds)] += 1
-        self._seconds[route] += seconds  # type: ignore[assignment]
+        self._seconds[route] += seconds
 
-    def happened(self, family: str) -> None:
-        """Count an event that has no labels."""
+    def count_event(self, family: str) -> None:
+        """Count an event without labels."""
         self._events[family] += 1
 
     def count_score(self, grade: str, warning_codes: Iterable[str]) -> None:
@@ -88,30 +121,35 @@ class Metrics:
         self._grades[grade] += 1
         self._warnings.update(warning_codes)
 
-    def series(self, more: Mapping[str, float | Mapping[str, float]]) -> Series:
-        """Give all counts, and more that others counted, by family.
+    def series(self, samples: Samples) -> Series:
+        """Return all counts, and the samples, by family.
 
         Parameters
         ----------
-        more : mapping of str to float, or to a mapping of labels to float
-            By the family's name.
+        samples : mapping of str to float, or to a mapping of labels to float
+            By family, such as `worker_samples` returns them.
         """
-        found: Series = {
+        series: Series = {
             "leadscore_requests_total": {
                 f'{{route="{route}",status="{status}"}}': count
                 for (route, status), count in self._requests.items()
             },
             "leadscore_request_seconds": dict(self._histogram()),
-            "leadscore_scores_total": {f'{{grade="{g}"}}': n for g, n in self._grades.items()},
-            "leadscore_warnings_total": {f'{{code="{c}"}}': n for c, n in self._warnings.items()},
+            "leadscore_scores_total": {
+                f'{{grade="{grade}"}}': count for grade, count in self._grades.items()
+            },
+            "leadscore_warnings_total": {
+                f'{{code="{code}"}}': count for code, count in self._warnings.items()
+            },
         }
-        for family, value in (self._events | dict(more)).items():
+        for family, value in (self._events | dict(samples)).items():
             if isinstance(value, Mapping):
-                found[family] = {f"{{{labels}}}": n for labels, n in value.items()}
+                series[family] = {f"{{{labels}}}": number for labels, number in value.items()}
+            elif FAMILIES[family][0] == "gauge":
+                series[family] = {f'{{worker="{self.worker}"}}': value}
             else:
-                is_gauge = FAMILIES[family][0] == "gauge"
-                found[family] = {f'{{worker="{self.worker}"}}' if is_gauge else "": value}
-        return found
+                series[family] = {"": value}
+        return series
 
     def _histogram(self) -> Iterable[tuple[str, float]]:
         for route, buckets in self._buckets.items():
@@ -121,15 +159,45 @@ class Metrics:
             yield f'_count{{route="{route}"}}', sum(buckets)
 
 
+def worker_samples(worker: str, status: WorkerStatus, now: datetime.datetime) -> Samples:
+    """Return the samples that show the status of a worker, by family."""
+    samples: dict[str, float | Mapping[str, float]] = {
+        "leadscore_build_info": {_labels(worker=worker, version=VERSION): 1},
+        "leadscore_refused_total": {
+            _labels(status=code): count for code, count in status.refused.items()
+        },
+        "leadscore_takeover_fault": int(status.has_takeover_fault),
+        "leadscore_keys_fault": int(status.has_keys_fault),
+        "leadscore_requests_in_progress": status.in_progress,
+    }
+    if status.model is not None:
+        card = status.model.scorer.card
+        labels = _labels(
+            worker=worker,
+            name=card.name,
+            version=status.model.version,
+            digest=status.model.short_digest,
+        )
+        age = now - datetime.datetime.fromisoformat(card.trained_at)
+        samples["leadscore_model_info"] = {labels: 1}
+        samples["leadscore_model_age_seconds"] = age.total_seconds()
+    if status.score_writer is not None:
+        samples["leadscore_scores_written_total"] = status.score_writer.written
+        samples["leadscore_scores_dropped_total"] = status.score_writer.dropped
+        samples["leadscore_scores_queued"] = status.score_writer.queued
+        samples["leadscore_ledger_fault"] = int(status.has_ledger_fault)
+    return samples
+
+
 def exposition(workers: Iterable[Series]) -> str:
-    """Write the counts of all workers, added up, in Prometheus' text format."""
-    total: Series = {family: {} for family in FAMILIES}
+    """Format the counts of all workers, added up, in Prometheus' text format."""
+    totals: Series = {family: {} for family in FAMILIES}
     for series in workers:
         for family, values in series.items():
             for labels, value in values.items():
-                total[family][labels] = total[family].get(labels, 0) + value
+                totals[family][labels] = totals[family].get(labels, 0) + value
     lines: list[str] = []
-    for family, values in total.items():
+    for family, values in totals.items():
         if values:
             kind, meaning = FAMILIES[family]
             lines += [f"# HELP {family} {meaning}", f"# TYPE {family} {kind}"]
@@ -138,32 +206,32 @@ def exposition(workers: Iterable[Series]) -> str:
 
 
 def publish(folder: Path, series: Series) -> None:
-    """Leave this process's counts where the other workers find them."""
+    """Write this process's counts to a file for the other workers."""
     with whole_file(folder / f"{os.getpid()}.json") as work:
         work.write_bytes(msgspec.json.encode(series))
 
 
 def published(folder: Path) -> list[Series]:
-    """Read the counts of the other workers; of one that died, what it had counted."""
-    found: list[Series] = []
+    """Read the counts of the other workers, those of workers that have died included."""
+    workers: list[Series] = []
     for path in sorted(folder.glob("*.json")):
         if path.stem == str(os.getpid()):
             continue
         series = msgspec.json.decode(path.read_bytes(), type=Series)
         if not _is_alive(int(path.stem)):
-            series = _left_by_the_dead(series, _queued(path.with_suffix(QUEUED)))
-        found.append(series)
-    return found
+            series = _left_by_dead_worker(series, _queued(path.with_suffix(QUEUED)))
+        workers.append(series)
+    return workers
 
 
 class QueuedScores:
-    """How many scores wait in this process, where others find it if it is killed.
+    """The number of scores queued in this process, kept where it survives a kill.
 
     Examples
     --------
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     QueuedScores(Path(folder)).tell(300)
+    ...     QueuedScores(Path(folder)).write(300)
     ...     [_queued(path) for path in Path(folder).iterdir()]
     [300]
     """
@@ -174,8 +242,8 @@ class QueuedScores:
         with path.open("r+b") as file:
             self._bytes = mmap.mmap(file.fileno(), 8)
 
-    def tell(self, queued: int) -> None:
-        """Note how many wait now; what stands in the memory of a file outlives its process."""
+    def write(self, queued: int) -> None:
+        """Write the current number to a file that is mapped into memory."""
         self._bytes[:] = queued.to_bytes(8, "little")
 
 
@@ -184,29 +252,32 @@ def _queued(path: Path) -> int:
 
 
 def _is_alive(process: int) -> bool:
-    """Tell whether a process runs; one that was killed is there until its parent looks."""
+    """Check whether a process runs. A killed one is a zombie until its parent reaps it."""
     try:
         return bool(psutil.Process(process).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
 
 
-def _left_by_the_dead(series: Series, queued: int) -> Series:
-    """Give what outlives a worker: its counters, and the scores that nobody will write now."""
-    left = {f: values for f, values in series.items() if FAMILIES[f][0] != "gauge"}
+def _left_by_dead_worker(series: Series, queued: int) -> Series:
+    """Keep a dead worker's counters, and count the scores in its queue as dropped."""
+    left = {family: values for family, values in series.items() if FAMILIES[family][0] != "gauge"}
     if queued:
         dropped = left.get("leadscore_scores_dropped_total", {}).get("", 0)
         left["leadscore_scores_dropped_total"] = {"": dropped + queued}
     return left
 
 
-def quoted(value: object) -> str:
-    r"""Write a label's value.
+def _labels(**labels: object) -> str:
+    r"""Format labels with their values.
 
     Examples
     --------
-    >>> quoted('a"b')
-    '"a\\"b"'
+    >>> _labels(worker=1, name='a"b')
+    'worker="1",name="a\\"b"'
     """
-    text = str(value).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{text}"'
+    return ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items())
+
+
+def _escaped(value: object) -> str:
+    return str(value).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

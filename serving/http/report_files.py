@@ -1,16 +1,15 @@
-"""The marketers' pages: the files of the newest report, to be read and nothing else."""
+"""The marketers' pages: the files of the newest report, read only."""
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
+from crm.report_folder import FOLDERS, PAGE, RECORD
 from serving.errors import RequestError
+from serving.http.response import Response
 
 REPORT = "/report"
-RECORD = "report.json"  # each report's folder has one
-PAGE = "index.html"
-KINDS = {
+CONTENT_TYPES = {
     "html": b"text/html; charset=utf-8",
     "md": b"text/markdown; charset=utf-8",
     "csv": b"text/csv; charset=utf-8",
@@ -26,25 +25,15 @@ HEADERS = (
 )
 STRICT = b"default-src 'none'"
 NEVER = b"; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-HEAD_BYTES = 2_000  # a page's own policy stands before the rest of it
+HEAD_BYTES = 2_000  # a page's own policy is within its first bytes
 
-_NAME = re.compile(r"(?:csv/|pictures/)?[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*\.([a-z]+)")
+_FILE = re.compile(rf"(?:(?:{'|'.join(FOLDERS)})/)?[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*\.([a-z]+)")
 _OWN_HOST = re.compile(r"(?i)(localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d+)?")
 _POLICY = re.compile(rb'http-equiv="Content-Security-Policy" content="([\x20-\x21\x23-\x7e]*)"')
 
 
-@dataclass(frozen=True)
-class ReportFile:
-    """What is answered: status, kind, body, and the headers besides those of every answer."""
-
-    status: int
-    kind: bytes
-    body: bytes
-    headers: tuple[tuple[bytes, bytes], ...]
-
-
 def in_report(path: str) -> bool:
-    """Tell whether a path of a request lies within the report.
+    """Check whether a request's path is within the report.
 
     Examples
     --------
@@ -54,46 +43,46 @@ def in_report(path: str) -> bool:
     return path == REPORT or path.startswith(f"{REPORT}/")
 
 
-def read_report(folder: Path, path: str) -> ReportFile:
+def read_report(folder: Path, path: str) -> Response:
     """Read the file that a request asks for.
 
-    Names are those that a report has; nothing else in the folder is given, and nothing
-    outside of it, through links either.
+    Only names that a report's files have are read, and nothing outside the report's folder,
+    also not through links.
 
     Parameters
     ----------
     folder : Path
-        A report's folder, or one of such folders; of those the newest is given.
+        A report's folder, or a folder of such folders, of which the newest is read.
     path : str
-        Of the request, decoded; `in_report`.
+        The request's path, decoded. It must be `in_report`.
 
     Raises
     ------
     RequestError
-        404 if there is no such file.
+        404 if the report has no such file.
     """
-    if path == REPORT:  # the page names its files from where it is
-        return ReportFile(308, KINDS["html"], b"", ((b"location", b"report/"), *HEADERS))
+    if path == REPORT:  # the page's links are relative to /report/
+        return Response(308, CONTENT_TYPES["html"], b"", ((b"location", b"report/"), *HEADERS))
     name = path.removeprefix(f"{REPORT}/") or PAGE
-    named = _NAME.fullmatch(name)
+    match = _FILE.fullmatch(name)
     missing = RequestError(404, "There is no such file in the report. GET /report/ opens it.")
-    if named is None or named[1] not in KINDS:
+    if match is None or match[1] not in CONTENT_TYPES:
         raise missing
     try:
         root = newest_report(folder)
-        found = (root / name).resolve(strict=True)
-        if not found.is_relative_to(root):
+        file = (root / name).resolve(strict=True)
+        if not file.is_relative_to(root):
             raise missing
-        body = found.read_bytes()
+        body = file.read_bytes()
     except OSError:
         raise missing from None
-    kind = KINDS[named[1]]
-    policy = _policy_of(body) if named[1] == "html" else STRICT
-    return ReportFile(200, kind, body, ((b"content-security-policy", policy + NEVER), *HEADERS))
+    policy = _policy_of(body) if match[1] == "html" else STRICT
+    headers = ((b"content-security-policy", policy + NEVER), *HEADERS)
+    return Response(200, CONTENT_TYPES[match[1]], body, headers)
 
 
 def newest_report(folder: Path) -> Path:
-    """Find the report: the folder itself, or the newest of those in it.
+    """Find the report: the folder itself, or the newest report in it.
 
     Raises
     ------
@@ -105,14 +94,14 @@ def newest_report(folder: Path) -> Path:
         return root
     records = [record for record in root.glob(f"*/{RECORD}") if record.is_file()]
     if not records:
-        raise FileNotFoundError(f"{folder} holds no report.")
+        raise FileNotFoundError(f"{folder} contains no report.")
     return max(records, key=lambda record: record.stat().st_mtime_ns).parent.resolve()
 
 
 def is_own_host(headers: Mapping[bytes, bytes]) -> bool:
-    """Tell whether a request names this machine as the one it wants.
+    """Check whether a request's Host header names this machine.
 
-    A page of another site whose name was turned to 127.0.0.1 names that site.
+    A page of another site whose name resolves to 127.0.0.1 sends the name of that site.
 
     Examples
     --------

@@ -1,27 +1,27 @@
-"""Who may call what, and how often."""
+"""Which callers may call what, and how often."""
 
 import base64
 import math
 from collections.abc import Mapping
 
 from serving.errors import RequestError
-from serving.http.keys import ApiKey, KeyRing, Role
+from serving.http.keys import ApiKey, KeyRing, KeyRole
 from serving.http.report_files import REPORT
 
 NEEDED_ROLE = {
-    "/score": Role.SCORE,
-    "/score_lead": Role.SCORE,
-    "/lead": Role.SCORE,
-    "/model": Role.SCORE,
-    REPORT: Role.SCORE,
-    "/activities": Role.WRITE,
-    "/stages": Role.WRITE,
-    "/outcomes": Role.WRITE,
+    "/score": KeyRole.SCORE,
+    "/score_lead": KeyRole.SCORE,
+    "/lead": KeyRole.SCORE,
+    "/model": KeyRole.SCORE,
+    REPORT: KeyRole.SCORE,
+    "/activities": KeyRole.WRITE,
+    "/stages": KeyRole.WRITE,
+    "/outcomes": KeyRole.WRITE,
 }  # every other path needs ADMIN
 
 
 class RateLimit:
-    """One token bucket for each key: so many requests at once, so many a second after that.
+    """A token bucket for each key: `burst` requests at once, then `per_second` in the long run.
 
     Parameters
     ----------
@@ -40,13 +40,13 @@ class RateLimit:
         self._buckets: dict[str, tuple[float, float]] = {}
 
     def wait(self, name: str, now: float) -> float:
-        """Take one request; 0 if it may go on, else the seconds to wait.
+        """Take one token. Return 0 if there was one, else the seconds until the next.
 
         Parameters
         ----------
         name : str
         now : float
-            Seconds of a clock that never goes back.
+            Seconds of a monotonic clock.
         """
         tokens, at = self._buckets.get(name, (float(self._burst), now))
         tokens = min(tokens + (now - at) * self._per_second, self._burst)
@@ -58,15 +58,15 @@ class RateLimit:
 
 
 class Guard:
-    """Admits a request, or says why not.
+    """Admits requests, or refuses them with a reason.
 
     Parameters
     ----------
     keys : KeyRing or None
-        None: there is no file of keys, and callers on loopback need none.
+        None: there is no file of keys, and callers on loopback need no key.
     limit : RateLimit
     open_paths : frozenset of str
-        What needs no key.
+        The paths that need no key.
     """
 
     def __init__(self, keys: KeyRing | None, limit: RateLimit, open_paths: frozenset[str]) -> None:
@@ -76,16 +76,16 @@ class Guard:
 
     @property
     def fault(self) -> str | None:
-        """What is wrong with the keys, for everyone to see; None if all is well."""
+        """What is wrong with the keys, without internals; None if nothing is."""
         return self._keys.fault if self._keys is not None else None
 
     def identify(self, path: str, headers: Mapping[bytes, bytes], server: str) -> ApiKey | None:
-        """Find whose key a request came with; None if it needs none.
+        """Return the owner of a request's key; None if the request needs no key.
 
         Parameters
         ----------
         path : str
-            One that the service answers.
+            A path that the service answers.
         headers : mapping of bytes to bytes
             Names in lower case.
         server : str
@@ -99,8 +99,8 @@ class Guard:
         if path in self._open:
             return None
         if self._keys is None or not self._keys.is_needed:
-            if b"origin" in headers:  # some web page, in a browser on this machine
-                raise RequestError(403, "Without API keys no web page may call this service.")
+            if b"origin" in headers:  # a web page in a browser on this machine
+                raise RequestError(403, "Without API keys, web pages may not call this service.")
             if is_loopback(server):
                 return None
             raise RequestError(
@@ -122,14 +122,14 @@ class Guard:
         owner : ApiKey
         path : str
         now : float
-            Seconds of a clock that never goes back.
+            Seconds of a monotonic clock.
 
         Raises
         ------
         RequestError
-            403 if its role does not suffice, 429 if it called too often.
+            403 if its role is not sufficient, 429 if it called too often.
         """
-        if Role[owner.role.upper()] < needed_role(path):
+        if KeyRole[owner.role.upper()] < needed_role(path):
             needed = needed_role(path).name.lower()
             raise RequestError(
                 403, f"This key has the role {owner.role}; {path} needs the role {needed}."
@@ -137,30 +137,30 @@ class Guard:
         self.limit(owner.name, now)
 
     def limit(self, name: str, now: float) -> None:
-        """Take one request from a caller's allowance.
+        """Count one request against a caller's rate limit.
 
         Raises
         ------
         RequestError
-            429 if nothing is left of it.
+            429 if the caller has used it up.
         """
         wait = self._limit.wait(name, now)
         if wait:
             raise RequestError(
                 429,
-                "This key calls too often. Wait as long as Retry-After says, then go on more "
-                "slowly, or send more leads in one request.",
+                "This key calls too often. Wait as long as Retry-After says, then call less often, "
+                "or send more leads in one request.",
                 retry_after=math.ceil(wait),
             )
 
 
-def needed_role(path: str) -> Role:
-    """Give the least role that may call a path."""
-    return NEEDED_ROLE.get(path, Role.ADMIN)
+def needed_role(path: str) -> KeyRole:
+    """Return the lowest role that may call a path."""
+    return NEEDED_ROLE.get(path, KeyRole.ADMIN)
 
 
 def is_loopback(address: str) -> bool:
-    """Tell whether an address is this machine's own; an empty one is a socket in a file.
+    """Check whether an address is this machine's own. An empty one is a Unix socket.
 
     Examples
     --------
@@ -171,9 +171,10 @@ def is_loopback(address: str) -> bool:
 
 
 def _sent_key(headers: Mapping[bytes, bytes], is_page: bool) -> str:
-    """Find the key; a browser that opens a page sends it as a password, to pages only.
+    """Return the key that a request was sent with, or "".
 
-    It would send the password along with what another site's page makes it post.
+    A browser that opens a page sends the key as a password. Passwords count for pages only, because
+    a browser also sends them with what another site makes it post.
     """
     sent = headers.get(b"authorization", b"")
     if sent[:7].lower() == b"bearer ":

@@ -1,4 +1,4 @@
-"""What the ledger cannot do at the moment: told in the log, in `/readyz` and in a metric."""
+"""What the ledger cannot do at the moment, for the log, `/readyz` and a metric."""
 
 import logging
 from typing import Final, Literal
@@ -12,18 +12,18 @@ log = logging.getLogger("leadscore")
 
 
 class LedgerFaults:
-    """Remembers which work on the ledger failed when it was last tried, and logs each change.
+    """Remembers which work on the ledger failed at the last attempt, and logs each change.
 
-    Reading may go on while nothing can be written: a disk is full or read only.
+    Reading may work while writing fails, for example when a disk is full or read only.
 
     Examples
     --------
     >>> faults = LedgerFaults()
     >>> faults.failed("written", LeadScoringError("The disk is full."))
-    >>> faults.told
+    >>> faults.message
     'The ledger cannot be written; the log says why.'
     >>> faults.worked("written")
-    >>> faults.told is None
+    >>> faults.message is None
     True
     """
 
@@ -31,22 +31,22 @@ class LedgerFaults:
         self._causes: dict[Work, str] = {}
 
     @property
-    def told(self) -> str | None:
-        """What cannot be done, for everyone to see; None if all is well."""
+    def message(self) -> str | None:
+        """What cannot be done, without internals; None if everything works."""
         failing = [work for work in WORKS if work in self._causes]
-        return (
-            f"The ledger cannot be {' or '.join(failing)}; the log says why." if failing else None
-        )
+        if not failing:
+            return None
+        return f"The ledger cannot be {' or '.join(failing)}; the log says why."
 
     def failed(self, work: Work, error: LeadScoringError) -> None:
-        """Take note of a failure; the log hears of each cause once, however long it lasts."""
+        """Record a failure. Each cause is logged once, however long it lasts."""
         cause = str(error)
         if self._causes.get(work) != cause:
             self._causes[work] = cause
             log.error("the ledger cannot be %s", work, extra={"fault": cause})
 
     def worked(self, work: Work) -> None:
-        """Take note of a success, which ends an outage."""
+        """Record a success, which ends an outage."""
         if work in self._causes:
             self._causes.pop(work, None)
             log.info("the ledger can be %s again", work)

@@ -1,8 +1,8 @@
-"""Writes scores to the ledger behind the answers: in batches, from a bounded queue.
+"""Writes scores to the ledger in the background: in batches, from a bounded queue.
 
-Nobody was told that a score is stored. While the database is away the queue holds what it
-can, and what it cannot hold is counted. With a score go the attributes, activities and
-stages that its lead was sent with.
+Answers do not promise that a score is stored. While the database is unavailable the queue keeps
+as many scores as it can, and counts those that it drops. With each score the attributes,
+activities and stages are written that the lead was sent with.
 """
 
 import logging
@@ -16,9 +16,9 @@ from crm.errors import LedgerError
 from crm.ledger.ledger import Batch, Ledger
 from serving.ledger.faults import LedgerFaults
 
-MAX_QUEUED: Final = 50_000  # scores and leads; of activities and stages more, being smaller
-EVENTS_LIKE_A_SCORE: Final = 4
-AT_ONCE: Final = 1_000
+MAX_QUEUED: Final = 50_000  # scores and leads; activities and stages count less
+EVENTS_PER_SCORE: Final = 4  # so many events take the memory of one score
+ROWS_AT_ONCE: Final = 1_000  # in one transaction
 GATHER_SECONDS: Final = 0.2
 RETRY_SECONDS: Final = (0.5, 1.0, 2.0, 5.0)
 
@@ -26,24 +26,24 @@ log = logging.getLogger("leadscore")
 
 
 class ScoreWriter:
-    """Takes what was answered, and has a thread write it.
+    """Queues scores, and writes them in a thread.
 
     Parameters
     ----------
     ledger : Ledger
     faults : LedgerFaults, optional
-        Where it is told that nothing can be written.
+        Gets the failures and successes of writing.
     max_queued : int
-        Most scores and leads that wait, the events that came with them counted in.
+        The size of the queue, in scores and leads. Events count as parts of a score.
 
     Attributes
     ----------
     written, dropped : int
-        Scores written, and scores lost: the queue was full, the database refused them for
-        good, or the service ended while the database was away. Of erased leads nothing is
-        written, and nothing is lost.
-    tell_queued : callable
-        Told how many scores wait, whenever that changes.
+        Number of scores written, and of scores lost: the queue was full, the database refused
+        them for good, or the service ended while the database was unavailable. Scores of erased
+        leads count as neither.
+    on_queued : callable
+        Called with the number of queued scores whenever it changes.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class ScoreWriter:
     ) -> None:
         self.written = 0
         self.dropped = 0
-        self.tell_queued: Callable[[int], None] = lambda queued: None
+        self.on_queued: Callable[[int], None] = lambda queued: None
         self._ledger = ledger
         self._faults = faults or LedgerFaults()
         self._max_queued = max_queued
@@ -65,13 +65,14 @@ class ScoreWriter:
 
     @property
     def queued(self) -> int:
-        """How many scores wait to be written."""
+        """The number of scores that wait to be written."""
         return self._queued
 
     def put(self, batch: Batch, now: int) -> None:
-        """Take a batch to be written soon, or drop it if too much waits; never waits itself.
+        """Queue a batch, or drop it if the queue is full. This method never waits.
 
-        One alone is never too much, and one that is too much for a transaction goes into several.
+        A batch is never too large for an empty queue. A batch that is too large for one
+        transaction is written in several.
 
         Parameters
         ----------
@@ -91,11 +92,11 @@ class ScoreWriter:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="score-writer", daemon=True)
                 self._thread.start()
-            if len(self._waiting) == 1 or self._rows >= AT_ONCE:
+            if len(self._waiting) == 1 or self._rows >= ROWS_AT_ONCE:
                 self._changed.notify()
 
     def close(self, seconds: float = 5.0) -> None:
-        """Write what waits, for at most so many seconds; count what could not be written."""
+        """Write the queue for at most `seconds`, and count what could not be written as dropped."""
         with self._changed:
             self._end_by = time.monotonic() + seconds
             self._changed.notify()
@@ -119,7 +120,7 @@ class ScoreWriter:
                     self._changed.wait_for(self._is_ending, RETRY_SECONDS[min(failures, 4) - 1])
                 else:
                     self._changed.wait_for(lambda: self._waiting or self._is_ending())
-                    self._changed.wait_for(self._is_worth_it, GATHER_SECONDS)
+                    self._changed.wait_for(self._is_batch_ready, GATHER_SECONDS)
                 taken = self._taken()
                 if not taken and self._is_ending():
                     return
@@ -131,7 +132,7 @@ class ScoreWriter:
                 time.sleep(0.1)
 
     def _write(self, taken: list[tuple[Batch, int]]) -> bool:
-        """Write some batches; give whether they are done with, one way or another."""
+        """Write some batches. Return whether they are finished: written, or refused for good."""
         joined = Batch(
             scores=[score for batch, _ in taken for score in batch.scores],
             leads=[lead for batch, _ in taken for lead in batch.leads],
@@ -153,7 +154,7 @@ class ScoreWriter:
             lost = len(joined.scores)
             log.error("scores were refused", extra={"count": lost, "fault": type(error).__name__})
         with self._changed:
-            if self._is_closed:  # it took longer than the end could wait, and is counted
+            if self._is_closed:  # `close` did not wait, and has counted these scores as dropped
                 return True
             for _ in taken:
                 self._waiting.popleft()
@@ -164,17 +165,17 @@ class ScoreWriter:
             self.dropped += lost
         return True
 
-    def _count_queued(self, more: int) -> None:
-        self._queued += more
-        self.tell_queued(self._queued)
+    def _count_queued(self, change: int) -> None:
+        self._queued += change
+        self.on_queued(self._queued)
 
     def _taken(self) -> list[tuple[Batch, int]]:
-        """Look at the oldest batches, as many as go into one transaction; at least one."""
+        """Return the oldest batches, as many as fit one transaction, but at least one."""
         taken: list[tuple[Batch, int]] = []
         rows = 0
         for waiting in self._waiting:
             rows += len(waiting[0])
-            if taken and rows > AT_ONCE:
+            if taken and rows > ROWS_AT_ONCE:
                 break
             taken.append(waiting)
         return taken
@@ -182,22 +183,22 @@ class ScoreWriter:
     def _is_ending(self) -> bool:
         return self._end_by is not None
 
-    def _is_worth_it(self) -> bool:
-        return self._rows >= AT_ONCE or self._is_ending()
+    def _is_batch_ready(self) -> bool:
+        return self._rows >= ROWS_AT_ONCE or self._is_ending()
 
 
 def _load(batch: Batch) -> float:
-    """Say of how many scores a batch takes the memory."""
+    """Estimate the memory of a batch, in scores."""
     events = len(batch.activities) + len(batch.stages)
-    return len(batch.scores) + len(batch.leads) + events / EVENTS_LIKE_A_SCORE
+    return len(batch.scores) + len(batch.leads) + events / EVENTS_PER_SCORE
 
 
 def _pieces(batch: Batch) -> Iterator[Batch]:
-    """Cut a batch that is too large for one transaction."""
-    if len(batch) <= AT_ONCE:
+    """Split a batch that is too large for one transaction."""
+    if len(batch) <= ROWS_AT_ONCE:
         yield batch
         return
-    for kind in ("leads", "activities", "stages", "scores"):
-        rows = getattr(batch, kind)
-        for at in range(0, len(rows), AT_ONCE):
-            yield Batch(**{kind: rows[at : at + AT_ONCE]})
+    for table in ("leads", "activities", "stages", "scores"):
+        rows = getattr(batch, table)
+        for start in range(0, len(rows), ROWS_AT_ONCE):
+            yield Batch(**{table: rows[start : start + ROWS_AT_ONCE]})
