@@ -47,7 +47,7 @@ def left_behind(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir() if path.name not in known}
 
 
-def test_train_prints_a_table_and_what_to_do_next(run: Run, crm: Path) -> None:
+def test_train_prints_a_table_and_the_next_steps(run: Run, crm: Path) -> None:
     code, out, _ = run("train", "--project", crm)
     assert code == 0
     assert "SIMULATED" in out
@@ -58,7 +58,7 @@ def test_train_prints_a_table_and_what_to_do_next(run: Run, crm: Path) -> None:
     assert "leadscore score crm/leads.csv -o scored.csv --project crm\n" in out
 
 
-def test_train_json_gives_machines_the_same_facts(run: Run, crm: Path) -> None:
+def test_train_json_has_the_same_facts(run: Run, crm: Path) -> None:
     code, out, err = run("train", "--project", crm, "--json")
     assert (code, err) == (0, "")
     facts = json.loads(out)
@@ -101,7 +101,7 @@ def test_score_names_absent_and_unknown_columns(run: Run, tmp_path: Path) -> Non
     assert "unknown to the model and ignored: shoe size" in out
 
 
-def test_score_repeats_the_moments_that_the_service_names(run: Run, tmp_path: Path) -> None:
+def test_score_as_of_accepts_the_services_times(run: Run, tmp_path: Path) -> None:
     folder = flat(tmp_path / "flat")
     run("train", "-p", folder, "--json")
     said = set()
@@ -120,9 +120,7 @@ def test_score_repeats_the_moments_that_the_service_names(run: Run, tmp_path: Pa
         assert (code, "Expected a time" in err) == (2, True), err
 
 
-def test_score_leaves_out_the_leads_that_were_erased_from_the_ledger(
-    run: Run, tmp_path: Path
-) -> None:
+def test_score_leaves_out_erased_leads(run: Run, tmp_path: Path) -> None:
     folder = flat(tmp_path / "flat")
     run("train", "-p", folder, "--json")
     project = folder / "leadscore.toml"
@@ -156,9 +154,7 @@ def test_init_then_train_works_unedited(run: Run, tmp_path: Path) -> None:
     assert facts["test"]["log_loss"] < facts["baselines"]["base_rate"]["log_loss"]
 
 
-def test_a_column_that_decides_the_outcome_is_learned_from_if_vouched_for(
-    run: Run, tmp_path: Path
-) -> None:
+def test_vouched_column_is_used_although_it_looks_like_a_leak(run: Run, tmp_path: Path) -> None:
     decided = ["yes" if (i * 7) % 11 > 6 else "no" for i in range(200)]
     folder = flat(tmp_path / "flat", won=decided)
     _, out, _ = run("train", "--project", folder, "--json")
@@ -170,7 +166,7 @@ def test_a_column_that_decides_the_outcome_is_learned_from_if_vouched_for(
     assert json.loads(out)["test"]["roc_auc"] > 0.9
 
 
-def test_init_keeps_a_project_file_that_is_there(run: Run, tmp_path: Path) -> None:
+def test_init_keeps_an_existing_project_file(run: Run, tmp_path: Path) -> None:
     folder = flat(tmp_path / "flat")
     before = (folder / "leadscore.toml").read_text()
     code, _, err = run("init", folder / "leads.csv", "--project", folder)
@@ -230,7 +226,7 @@ def edit(folder: Path, old: str, new: str) -> None:
     (folder / "leadscore.toml").write_text(text.replace(old, new))
 
 
-def test_a_dozen_leads_give_a_base_rate_that_nobody_judged(run: Run, tmp_path: Path) -> None:
+def test_dozen_leads_give_an_unevaluated_base_rate(run: Run, tmp_path: Path) -> None:
     code, out, _ = run("train", "--project", flat(tmp_path / "flat", rows=12))
     assert code == 0
     assert "Verdict: not ready" in out
@@ -252,7 +248,7 @@ def test_bad_input_ends_training_with_one_message(run: Run, tmp_path: Path, case
     assert left_behind(folder) <= {"mlflow.db", "mlflow.db.lock"}
 
 
-def test_an_mlflow_that_is_down_is_told_before_training(
+def test_unreachable_mlflow_is_reported_before_training(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
@@ -264,7 +260,7 @@ def test_an_mlflow_that_is_down_is_told_before_training(
     assert left_behind(folder) == set()
 
 
-def test_scoring_without_a_champion_says_what_to_do(run: Run, tmp_path: Path) -> None:
+def test_score_without_a_champion_states_what_to_do(run: Run, tmp_path: Path) -> None:
     folder = flat(tmp_path / "flat")
     code, _, err = run("score", folder / "leads.csv", "-o", tmp_path / "s.csv", "-p", folder)
     assert code == 1
@@ -273,7 +269,7 @@ def test_scoring_without_a_champion_says_what_to_do(run: Run, tmp_path: Path) ->
     assert not (tmp_path / "s.csv").exists()
 
 
-def test_serving_without_a_bento_says_what_to_do(run: Run, tmp_path: Path) -> None:
+def test_serve_without_a_bento_states_what_to_do(run: Run, tmp_path: Path) -> None:
     code, _, err = run("serve", "--project", flat(tmp_path / "flat"))
     assert code == 1
     assert "leadscore build" in err
@@ -288,7 +284,9 @@ def test_serving_without_a_bento_says_what_to_do(run: Run, tmp_path: Path) -> No
         ("id,visits\n1,2,3\n", "uneven"),
     ],
 )
-def test_bad_leads_leave_no_scores(run: Run, tmp_path: Path, content: str, message: str) -> None:
+def test_score_of_bad_leads_writes_nothing(
+    run: Run, tmp_path: Path, content: str, message: str
+) -> None:
     folder = flat(tmp_path / "flat")
     run("train", "-p", folder, "--json")
     (tmp_path / "bad.csv").write_text(content)

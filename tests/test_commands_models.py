@@ -22,7 +22,7 @@ def crm(run: Run, simulated_crm: Path, tmp_path: Path) -> Path:
     return tmp_path / "crm"
 
 
-def test_from_challenger_to_champion_and_back(run: Run, crm: Path) -> None:
+def test_challenger_is_promoted_and_rolled_back(run: Run, crm: Path) -> None:
     code, out, err = run("models", "promote", "challenger", "-p", crm, "--who", "ann", "--json")
     assert (code, err) == (0, "")
     facts = json.loads(out)
@@ -45,7 +45,7 @@ def test_from_challenger_to_champion_and_back(run: Run, crm: Path) -> None:
     assert [row["aliases"] for row in json.loads(out)] == [["champion"], []]
 
 
-def test_a_refused_challenger_ends_with_every_gate_and_exit_code_1(run: Run, crm: Path) -> None:
+def test_refused_challenger_prints_every_gate_and_exits_1(run: Run, crm: Path) -> None:
     text = (crm / "leadscore.toml").read_text()
     declared = text.replace("known_later = [", 'known_later = ["budget_eur", ')
     assert declared != text
@@ -65,7 +65,7 @@ def test_a_refused_challenger_ends_with_every_gate_and_exit_code_1(run: Run, crm
     assert "demo version 2 is the champion now (forced)" in out
 
 
-def test_versions_are_shown_and_compared(run: Run, crm: Path) -> None:
+def test_models_list_and_compare_show_versions(run: Run, crm: Path) -> None:
     code, out, err = run("models", "compare", "champion", "2", "-p", crm, "--json")
     assert (code, err) == (0, "")
     assert json.loads(out)["verdict"] == "judged"

@@ -14,7 +14,7 @@ def crm(tmp_path: Path) -> Path:
     return tmp_path / "crm"
 
 
-def test_a_report_says_where_to_look_and_keeps_what_people_wrote(run, crm):
+def test_report_names_its_folder_and_keeps_peoples_notes(run, crm):
     code, out, _ = run("report", "--project", crm, "--share", "Ada")
     assert code == 0
     assert "There is no champion yet" in out
@@ -32,7 +32,7 @@ def test_a_report_says_where_to_look_and_keeps_what_people_wrote(run, crm):
     assert "shared by Bob" in page.read_text()
 
 
-def test_filters_are_said_on_the_report(run, crm, tmp_path):
+def test_filters_are_named_on_the_report(run, crm, tmp_path):
     folder = tmp_path / "other"
     options = ("--since", "2024-06-01", "--segment", "industry=Software", "--out", folder)
     code, _, _ = run("report", "--project", crm, *options)
@@ -49,7 +49,7 @@ def test_filters_are_said_on_the_report(run, crm, tmp_path):
         (("--share", " "), "--share is empty"),
     ],
 )
-def test_what_cannot_be_done_is_refused_in_words(run, crm, monkeypatch, options, message):
+def test_impossible_requests_are_refused_with_a_message(run, crm, monkeypatch, options, message):
     monkeypatch.chdir(crm)
     code, _, err = run("report", *options)
     assert code == 2
@@ -57,7 +57,7 @@ def test_what_cannot_be_done_is_refused_in_words(run, crm, monkeypatch, options,
     assert not (crm / "report").exists()
 
 
-def test_a_training_keeps_the_report_with_its_run_if_asked(run, crm):
+def test_training_stores_the_report_with_its_run_on_request(run, crm):
     from crm.project import load_project
     from models.registry.registry import Registry
 

@@ -43,20 +43,20 @@ def comparison(metric: str, low: float, high: float, *warnings: str) -> str:
     return shown(comparison_table(found))
 
 
-def test_of_a_loss_less_is_better_and_of_a_rank_more() -> None:
+def test_lower_loss_and_higher_auc_are_better() -> None:
     assert "1 is better" in comparison("log_loss", 0.05, 0.15)
     assert "3 is better" in comparison("pr_auc", 0.05, 0.15)
     assert "3 is better" in comparison("log_loss", -0.15, -0.05)
     assert "even" in comparison("pr_auc", -0.05, 0.15)
 
 
-def test_nobody_is_better_where_the_comparison_is_not_fair() -> None:
+def test_unfair_comparison_names_no_winner() -> None:
     page = comparison("log_loss", 0.05, 0.15, "Version 1 [x] answers another question.")
     assert "warning: Version 1 [x] answers another question." in page
     assert "is better" not in page
 
 
-def test_what_cannot_be_compared_is_said_with_the_reason() -> None:
+def test_impossible_comparison_states_the_reason() -> None:
     found = {
         "one": "3",
         "other": "1",
@@ -74,13 +74,13 @@ def test_what_cannot_be_compared_is_said_with_the_reason() -> None:
     assert "Versions 3 and 1 cannot be compared." in page
 
 
-def test_a_comparison_says_on_what() -> None:
+def test_comparison_names_its_leads() -> None:
     page = comparison("pr_auc", 0.05, 0.15)
     assert "On 1,200 moments of 900 leads that neither learned from, 25.0% won:" in page
     assert "+0.0500 to +0.1500" in page
 
 
-def test_too_few_to_judge_says_what_to_do() -> None:
+def test_too_few_outcomes_state_what_to_do() -> None:
     found = {
         "one": "3",
         "other": "1",
@@ -98,7 +98,7 @@ def test_too_few_to_judge_says_what_to_do() -> None:
     assert "Wait for more outcomes" in page
 
 
-def test_a_history_says_why_and_which_gates_failed() -> None:
+def test_history_shows_reasons_and_failed_gates() -> None:
     refused = EVENT | {"what": "refused", "failed": ["LG101 log loss"], "said": "Did not pass."}
     overtaken = EVENT | {"what": "refused", "said": "Bob was first.", "because": ""}
     moved = EVENT | {"what": "forced", "said": "The scale moved."}
@@ -113,17 +113,17 @@ def test_a_history_says_why_and_which_gates_failed() -> None:
     assert "Bob was first." in shown(history_table([late]))
 
 
-def test_what_comes_from_people_is_no_markup() -> None:
+def test_text_from_people_is_not_markup() -> None:
     gate = {"number": "LG105", "name": "segments", "passed": False, "evidence": "x = '[red]'"}
     assert "x = '[red]'" in shown(gates_table([gate]))
 
 
-def test_nothing_says_that_there_is_nothing() -> None:
+def test_empty_lists_state_that_they_are_empty() -> None:
     assert "no version yet" in shown(versions_table([]))
     assert "Nothing has happened yet" in shown(history_table([]))
 
 
-def test_versions_are_listed_with_what_is_known_of_them() -> None:
+def test_versions_are_listed_with_their_facts() -> None:
     row = {
         "version": "1",
         "aliases": ["champion"],

@@ -345,7 +345,7 @@ def test_unknown_format_is_refused(tmp_path):
         simulate(SMALL, tmp_path, file_format="xlsx")
 
 
-def test_a_file_is_no_folder(tmp_path):
+def test_file_in_place_of_the_folder_is_refused(tmp_path):
     file = tmp_path / "demo"
     file.touch()
     with pytest.raises(ConfigError, match="demo is a file. Expected a folder"):

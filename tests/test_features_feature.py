@@ -131,7 +131,7 @@ def test_braces_of_names_are_doubled(name: str, prepared: str) -> None:
     assert f"{braced(name)} is {{value}}".format(value=3) == f"{name} is 3"
 
 
-def test_long_names_are_cut() -> None:
+def test_long_names_are_shortened() -> None:
     assert braced("x" * MOST_CHARACTERS) == "x" * MOST_CHARACTERS
     assert braced("x" * 10_000) == "x" * (MOST_CHARACTERS - 1) + "…"
     assert braced("{" * 10_000) == "{{" * (MOST_CHARACTERS - 1) + "…"

@@ -105,7 +105,7 @@ def seen(request: pytest.FixtureRequest) -> dict[str, Any]:
     return request.getfixturevalue(request.param)
 
 
-def test_every_page_opens_at_both_widths_one_at_a_time(seen):
+def test_pages_open_one_at_a_time_at_both_widths(seen):
     assert len(seen["slugs"]) >= 5
     assert set(seen["pages"]) == {f"{s} {w}" for s in seen["slugs"] for w in ("desktop", "phone")}
     for where, page in seen["pages"].items():
@@ -113,7 +113,7 @@ def test_every_page_opens_at_both_widths_one_at_a_time(seen):
         assert page["current"] == 1
 
 
-def test_nothing_but_the_files_themselves_is_loaded(seen):
+def test_page_loads_nothing_but_its_own_files(seen):
     assert len(seen["requests"]) >= 3
     assert {address.rpartition("/")[2] for address in seen["requests"]} <= {
         "index.html",
@@ -122,19 +122,19 @@ def test_nothing_but_the_files_themselves_is_loaded(seen):
     assert all(address.startswith("file:///") for address in seen["requests"])
 
 
-def test_the_console_stays_empty_and_no_script_fails(seen):
+def test_console_stays_empty(seen):
     assert seen["console"] == []
     assert seen["errors"] == []
 
 
-def test_no_attack_runs(attacked):
+def test_no_injected_script_runs(attacked):
     assert len(attacked["slugs"]) == len(HOSTILE) + 1
     assert attacked["dialogs"] == []
     assert attacked["popups"] == []
     assert attacked["hacked"] is False
 
 
-def test_every_chart_is_drawn_at_both_widths(seen):
+def test_charts_fit_the_screen_at_both_widths(seen):
     charts = [(w, f) for w, page in seen["pages"].items() for f in page["figures"]]
     assert len(charts) >= 4
     for where, figure in charts:
@@ -167,7 +167,7 @@ def test_layout_is_the_same_with_narrow_and_wide_fonts(
             assert chart["cut"] == [], chart["id"]
 
 
-def test_charts_answer_to_the_pointer_in_texts_only(seen):
+def test_pointer_shows_text_tooltips_only(seen):
     told = [t for page in seen["pages"].values() for t in page["told"].values()]
     assert len(told) >= 4
     for tooltip in told:
@@ -178,7 +178,7 @@ def test_charts_answer_to_the_pointer_in_texts_only(seen):
 
 
 @pytest.mark.parametrize("name", ["made", "simulated"])
-def test_charts_answer_to_the_arrow_keys_as_to_the_pointer(request, name):
+def test_arrow_keys_show_the_same_tooltips(request, name):
     found = request.getfixturevalue(name)
     read = {
         figure: arrows
@@ -192,7 +192,7 @@ def test_charts_answer_to_the_arrow_keys_as_to_the_pointer(request, name):
 
 
 @pytest.mark.parametrize("name", ["made", "simulated"])
-def test_the_keyboard_opens_the_numbers_behind_every_chart(request, name):
+def test_keyboard_opens_the_table_of_every_chart(request, name):
     found = request.getfixturevalue(name)
     opened = {
         figure: rows for page in found["pages"].values() for figure, rows in page["rows"].items()
@@ -203,20 +203,20 @@ def test_the_keyboard_opens_the_numbers_behind_every_chart(request, name):
         assert rows["rows"] == min(n, MOST_ROWS), (figure, rows)
 
 
-def test_no_page_is_wider_than_the_screen_and_every_table_has_a_caption(seen):
+def test_pages_fit_the_screen_and_tables_have_captions(seen):
     for where, page in seen["pages"].items():
         assert page["wider"] == 0, where
         assert page["captions"] == 0, where
 
 
-def test_no_figure_that_an_address_leads_to_is_hidden_behind_the_links(seen):
+def test_linked_figures_are_visible_below_the_links(seen):
     assert sum(len(page["figures"]) for page in seen["pages"].values()) > 1
     for where, page in seen["pages"].items():
         assert page["hidden"] == [], where
 
 
 @pytest.mark.parametrize("name", ["made", "simulated"])
-def test_the_keyboard_reaches_everything_and_shows_where_it_is(request, name):
+def test_keyboard_focus_reaches_everything_visibly(request, name):
     found = request.getfixturevalue(name)
     tried = [page["keyboard"] for page in found["pages"].values() if page["keyboard"]]
     assert len(tried) == len(found["slugs"])
@@ -226,12 +226,12 @@ def test_the_keyboard_reaches_everything_and_shows_where_it_is(request, name):
         assert keyboard["unseen"] == 0
 
 
-def test_axe_finds_no_serious_fault(seen):
+def test_axe_reports_no_serious_violation(seen):
     assert len(seen["judged"]) >= 2
     assert [fault for fault in seen["violations"] if fault["impact"] in BAD] == []
 
 
-def test_print_holds_all_pages_and_the_charts_as_pictures(seen):
+def test_print_contains_all_pages_and_chart_pictures(seen):
     assert all(seen["print"]["pages"])
     assert all(seen["print"]["still"])
     assert not any(seen["print"]["live"])
@@ -240,7 +240,7 @@ def test_print_holds_all_pages_and_the_charts_as_pictures(seen):
     assert seen["print"]["beyond"] == []
 
 
-def test_print_breaks_no_chart_row_or_card_and_leaves_no_heading_alone(seen):
+def test_print_never_splits_charts_rows_or_cards(seen):
     assert len(seen["print"]["whole"]) > 5
     assert set(seen["print"]["whole"]) == {"avoid"}
     assert set(seen["print"]["blocks"]) == {"inline-block"}
@@ -249,12 +249,12 @@ def test_print_breaks_no_chart_row_or_card_and_leaves_no_heading_alone(seen):
 
 
 @pytest.mark.parametrize("name", ["made", "simulated"])
-def test_the_service_levels_are_one_sheet(request, name):
+def test_service_levels_print_on_one_sheet(request, name):
     found = request.getfixturevalue(name)
     assert found["sheets"] == 1
     assert found["sheetWider"] == 0
 
 
-def test_without_scripts_all_of_it_is_there(seen):
+def test_page_is_complete_without_scripts(seen):
     assert seen["bare"]["shown"] == seen["bare"]["all"] == len(seen["slugs"])
     assert seen["bare"]["still"] == seen["bare"]["figures"] > 0

@@ -178,14 +178,14 @@ def full() -> Reader:
 # -- the card itself -----------------------------------------------------------------------
 
 
-def test_an_older_card_loads_without_what_is_new() -> None:
+def test_older_card_loads_without_new_parts() -> None:
     card = older_card()
     assert (card.readiness, card.scale, card.segments) == ({}, {}, [])
     assert (card.fairness, card.importance, card.audit) == ([], [], [])
     assert card.not_for == list(NOT_FOR)
 
 
-def test_a_full_card_survives_json() -> None:
+def test_full_card_survives_json() -> None:
     card = full_card()
     assert ModelCard.from_json(json.loads(json.dumps(card.to_json(), allow_nan=False))) == card
 
@@ -200,19 +200,19 @@ def test_a_full_card_survives_json() -> None:
         ({"features": [3]}, "features"),
     ],
 )
-def test_a_card_of_another_shape_is_refused(changes, match: str) -> None:
+def test_card_of_another_shape_is_refused(changes, match: str) -> None:
     with pytest.raises(ValueError, match=match):
         older_card(**changes)
 
 
-def test_a_card_without_a_name_is_refused() -> None:
+def test_card_without_a_name_is_refused() -> None:
     state = older_card().to_json()
     del state["name"]
     with pytest.raises(ValueError, match="name"):
         ModelCard.from_json(state)
 
 
-def test_a_first_version_is_not_said_to_be_pinned(trained) -> None:
+def test_first_version_claims_no_pinned_scale(trained) -> None:
     page = card_page(trained.scorer.card, pictures={})
     assert trained.scorer.card.scale["pinned_by"] == NOT_PINNED
     assert "Nothing had pinned the scale when this version was trained" in page
@@ -249,12 +249,12 @@ def test_a_first_version_is_not_said_to_be_pinned(trained) -> None:
         "What it must not be used for",
     ],
 )
-def test_the_page_says(full, said: str) -> None:
+def test_card_page_contains_the_facts(full, said: str) -> None:
     joined = re.sub(r"\s+", " ", " ".join(full.texts).replace("\u00a0", " "))
     assert said in full.text or said in joined
 
 
-def test_only_what_looks_like_a_leak_is_said_to_be_vouched_for() -> None:
+def test_only_suspected_leaks_are_shown_as_vouched_for() -> None:
     remark = {"number": "LS112", "verdict": "fine", "evidence": 'It is always "no".'}
     card = full_card(audit=[{"field": "x", "verdict": "fine", "checks": [remark], "line": None}])
     page = Reader(card_page(card, pictures={}))
@@ -262,7 +262,7 @@ def test_only_what_looks_like_a_leak_is_said_to_be_vouched_for() -> None:
     assert "vouches" not in page.text
 
 
-def test_figures_stand_beside_the_baselines() -> None:
+def test_card_page_compares_figures_with_the_baselines() -> None:
     card = full_card()
     text = Reader(card_page(card, pictures={})).text
     for found in (card.test, *card.baselines.values()):
@@ -271,7 +271,7 @@ def test_figures_stand_beside_the_baselines() -> None:
         assert f"{low:.3f} to {high:.3f}" in text
 
 
-def test_simulated_records_are_announced_before_all_else() -> None:
+def test_card_page_starts_with_the_notice_of_simulated_records() -> None:
     simulated = Reader(card_page(full_card(simulated=True), pictures={}))
     real = Reader(card_page(full_card(), pictures={}))
     assert simulated.text.index("made-up records") < simulated.text.index("Tells how likely")
@@ -287,12 +287,12 @@ def test_simulated_records_are_announced_before_all_else() -> None:
         ("splendid", "Not judged: this card holds no verdict"),
     ],
 )
-def test_the_verdict_is_told_in_words(verdict, said: str) -> None:
+def test_card_page_states_the_verdict_in_words(verdict, said: str) -> None:
     card = full_card(readiness={"verdict": verdict, "reasons": []})
     assert said in Reader(card_page(card, pictures={})).text
 
 
-def test_what_an_older_card_lacks_is_said_and_not_shown_empty() -> None:
+def test_card_page_names_parts_that_an_older_card_lacks() -> None:
     card = older_card()
     page = Reader(card_page(card, pictures=card_pictures(card)))
     for said in (
@@ -314,7 +314,7 @@ def test_what_an_older_card_lacks_is_said_and_not_shown_empty() -> None:
     assert not re.search(r"\b(None|nan)\b", page.text)
 
 
-def test_a_card_of_the_least_can_be_shown() -> None:
+def test_minimal_card_can_be_shown() -> None:
     card = older_card(
         learned_from={},
         label={},
@@ -335,7 +335,7 @@ def test_a_card_of_the_least_can_be_shown() -> None:
 # -- how it is built -----------------------------------------------------------------------
 
 
-def test_the_page_stands_alone_and_runs_nothing(full) -> None:
+def test_card_page_is_self_contained_and_has_no_script(full) -> None:
     names = {tag for tag, _ in full.tags}
     assert not names & {"script", "link", "iframe", "object", "embed", "form", "img", "base"}
     for tag, attributes in full.tags:
@@ -347,7 +347,7 @@ def test_the_page_stands_alone_and_runs_nothing(full) -> None:
     assert "default-src 'none'" in policy
 
 
-def test_the_page_can_be_found_one_s_way_in(full) -> None:
+def test_card_page_has_headings_and_links(full) -> None:
     assert full.all("html") == [{"lang": "en"}]
     assert "acme: model card" in full.text
     for landmark in ("header", "nav", "main", "footer", "title", "h1"):
@@ -363,7 +363,7 @@ def test_the_page_can_be_found_one_s_way_in(full) -> None:
     assert all(len(picture["aria-label"]) > 40 for picture in pictures)
 
 
-def test_each_picture_says_what_it_found_and_of_how_many() -> None:
+def test_each_picture_states_its_finding_and_number_of_leads() -> None:
     card = full_card()
     pictures = card_pictures(card)
     assert set(pictures) == {
@@ -388,7 +388,7 @@ def test_each_picture_says_what_it_found_and_of_how_many() -> None:
 
 
 @pytest.mark.parametrize("word", HOSTILE, ids=range(len(HOSTILE)))
-def test_names_from_data_cannot_change_the_page(word: str, full) -> None:
+def test_names_from_data_are_escaped_on_the_card_page(word: str, full) -> None:
     card = full_card(name=word, word=word)
     page = card_page(card, pictures=card_pictures(card))
     read = Reader(page)
@@ -401,7 +401,7 @@ def test_names_from_data_cannot_change_the_page(word: str, full) -> None:
     assert "x" * 601 not in page
 
 
-def test_a_name_is_shown_cut_and_whole_where_it_is_short() -> None:
+def test_long_names_are_shortened_and_short_names_kept() -> None:
     assert to_html("<b>") == "&lt;b&gt;"
     assert to_html(Html("<b>")) == "<b>"
     assert join(["<", Html("<br>")], " & ") == "&lt; &amp; <br>"
@@ -411,13 +411,13 @@ def test_a_name_is_shown_cut_and_whole_where_it_is_short() -> None:
     assert len(to_html("y" * 5_000)) <= 1_000
 
 
-def test_a_table_tells_what_is_missing_and_marks_rows() -> None:
+def test_table_marks_missing_values_and_rows() -> None:
     page = Reader(table("Cities", ["City", "n"], [["Bonn", 3], ["<Graz>", None]], marked=[1]))
     assert page.text == "CitiesCitynBonn3<Graz>–"
     assert [row.get("class") for row in page.all("tr")] == [None, None, "marked"]
 
 
-def test_a_picture_that_was_not_drawn_leaves_the_figures() -> None:
+def test_missing_picture_leaves_the_figures() -> None:
     card = full_card()
     without = Reader(card_page(card, pictures={}))
     assert without.all("figure") == []

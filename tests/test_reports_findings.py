@@ -43,7 +43,7 @@ def figure_of(page, name):
         ),
     ],
 )
-def test_a_reason_is_the_most_frequent_only_beyond_chance(rows, counts, said) -> None:
+def test_most_frequent_reason_is_named_only_beyond_chance(rows, counts, said) -> None:
     reason = np.full(len(rows), None, dtype=object)
     lost = np.flatnonzero(rows.is_lost)
     reason[lost[: sum(counts)]] = np.repeat(["price", "time"], counts)
@@ -51,7 +51,7 @@ def test_a_reason_is_the_most_frequent_only_beyond_chance(rows, counts, said) ->
     assert figure_of(page, "funnel-reasons").finding == said
 
 
-def test_the_pair_that_surely_differs_most_comes_first_not_the_commonest(rows) -> None:
+def test_pair_with_the_surest_difference_comes_first(rows) -> None:
     """Few leads with a large effect beside many with a small one that is surer."""
     cells = [  # place and size of company, leads, wins
         (0, 0, 300, 150),
@@ -89,7 +89,7 @@ def test_the_pair_that_surely_differs_most_comes_first_not_the_commonest(rows) -
     assert page.takeaways[-1].sentence.startswith("Leads with “place” “")
 
 
-def test_activities_that_the_same_leads_had_are_told_of_once(rows) -> None:
+def test_activities_of_the_same_leads_are_reported_once(rows) -> None:
     """Leads that were won after their first week had a trial before, and a second name of it."""
     log, day = rows.log, DAY
     later = rows.won & (rows.closed > rows.created + 8 * day) & rows.is_mature
@@ -117,7 +117,7 @@ def test_activities_that_the_same_leads_had_are_told_of_once(rows) -> None:
     assert not any("test drive" in each.sentence and "trial" not in each.sentence for each in told)
 
 
-def test_contents_that_are_people_are_neither_ranked_nor_credited(rows) -> None:
+def test_content_that_names_people_is_not_ranked(rows) -> None:
     keys = msgspec.structs.replace(rows.project.report, content_is_people=True)
     page = activities_page(replace(rows, project=replace(rows.project, report=keys)))
     figures = {f.name for section in page.sections for f in section.figures}
@@ -126,7 +126,7 @@ def test_contents_that_are_people_are_neither_ranked_nor_credited(rows) -> None:
     assert any("people" in section.needs for section in page.sections)
 
 
-def test_a_source_goes_on_as_often_on_one_page_as_on_the_other(rows) -> None:
+def test_sources_have_the_same_rates_on_both_pages(rows) -> None:
     steps = figure_of(funnel_page(rows), "funnel-sources").rows
     expected = {f"{r['name'].split(' → ')[0]}": (r["n"], r["wins"], r["ratio"]) for r in steps}
     found = {}
@@ -138,7 +138,7 @@ def test_a_source_goes_on_as_often_on_one_page_as_on_the_other(rows) -> None:
     assert found == {key: expected[key] for key in found}
 
 
-def test_a_grade_of_few_leads_a_month_is_a_line_all_the_same() -> None:
+def test_grade_with_few_leads_a_month_keeps_its_line() -> None:
     months = [(20, 0.5), (25, 0.1), (40, 0.2), (12, None), (35, 0.3), (5, 0.9)]
     drawn = [
         {"x": f"2025-0{i}", "series": "grade A", "n": n, "value": value}

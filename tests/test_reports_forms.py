@@ -98,7 +98,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
 # The folder.
 
 
-def test_a_report_is_one_folder_with_a_file_behind_every_figure(tmp_path):
+def test_report_folder_has_a_file_for_every_figure(tmp_path):
     done = write_report(made_report(), tmp_path / "deep" / "report", at=AT)
     assert set(done.files) == FILES
     assert done.files == {name: len(text) for name, text in files_of(done.folder).items()}
@@ -106,7 +106,7 @@ def test_a_report_is_one_folder_with_a_file_behind_every_figure(tmp_path):
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["report"]
 
 
-def test_the_service_levels_are_a_form_with_the_numbers_of_each_grade(made):
+def test_service_levels_form_has_the_numbers_of_each_grade(made):
     text = (made / "service-levels.html").read_text()
     tags = Tags(text).found
     assert "Agreed for marketing" in text
@@ -116,7 +116,7 @@ def test_the_service_levels_are_a_form_with_the_numbers_of_each_grade(made):
     assert sum(tag == "figure" for tag, _ in tags) == 0
 
 
-def test_the_sheet_of_service_levels_has_the_short_tables_and_leaves_long_charts_out():
+def test_service_levels_sheet_has_short_tables_only():
     report = made_report()
     figures = {f.name: f for page in report.pages for s in page.sections for f in s.figures}
     short, drawn = figures["service-weeks"], figures["funnel-stages"]
@@ -129,7 +129,7 @@ def test_the_sheet_of_service_levels_has_the_short_tables_and_leaves_long_charts
     assert "It changed" not in text
 
 
-def test_an_earlier_report_is_replaced_whole(tmp_path):
+def test_earlier_report_is_replaced_whole(tmp_path):
     folder = tmp_path / "report"
     write_report(made_report(), folder, at=AT)
     fewer = replace(made_report(), pages=made_report().pages[:1])
@@ -146,7 +146,7 @@ def test_an_earlier_report_is_replaced_whole(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["notes.md", "csv/mine.csv", ".git/config", "pictures/csv/x.png"])
-def test_a_folder_with_anything_of_others_is_refused_and_left_as_it_is(tmp_path, name):
+def test_folder_with_foreign_files_is_refused_unchanged(tmp_path, name):
     write_report(made_report(), tmp_path, at=AT)
     (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / name).write_text("mine")
@@ -156,19 +156,19 @@ def test_a_folder_with_anything_of_others_is_refused_and_left_as_it_is(tmp_path,
     assert files_of(tmp_path) == there
 
 
-def test_a_folder_without_a_report_is_refused(tmp_path):
+def test_folder_without_a_report_is_refused(tmp_path):
     (tmp_path / "index.html").write_text("a site of mine")
     with pytest.raises(SourceError, match=r"'index.html', which is no part of a report"):
         write_report(made_report(), tmp_path, at=AT)
 
 
-def test_a_file_is_no_folder(tmp_path):
+def test_file_in_place_of_the_folder_is_refused(tmp_path):
     (tmp_path / "report").write_text("")
     with pytest.raises(SourceError, match="is no folder"):
         check_folder(tmp_path / "report")
 
 
-def test_what_fails_half_way_leaves_the_earlier_report(tmp_path, monkeypatch):
+def test_failed_write_keeps_the_earlier_report(tmp_path, monkeypatch):
     folder = tmp_path / "report"
     write_report(made_report(), folder, at=AT)
     there = files_of(folder)
@@ -183,7 +183,7 @@ def test_what_fails_half_way_leaves_the_earlier_report(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["report"]
 
 
-def test_if_the_new_one_cannot_be_put_there_the_earlier_one_is_back(tmp_path, monkeypatch):
+def test_failed_rename_restores_the_earlier_report(tmp_path, monkeypatch):
     folder = tmp_path / "report"
     write_report(made_report(), folder, at=AT)
     there = files_of(folder)
@@ -201,7 +201,7 @@ def test_if_the_new_one_cannot_be_put_there_the_earlier_one_is_back(tmp_path, mo
 
 
 @pytest.mark.parametrize("name", ["../x", "a/b", "A", "", "x" * 90, "a b", "-a"])
-def test_a_name_that_is_no_name_of_a_file_is_refused(tmp_path, name):
+def test_invalid_file_name_is_refused(tmp_path, name):
     figure = Figure(name, "f", "a", COLUMNS, ())
     with pytest.raises(ValueError, match="is no name of a file"):
         write_report(report_of(figure), tmp_path / "report", at=AT)
@@ -211,7 +211,7 @@ def test_a_name_that_is_no_name_of_a_file_is_refused(tmp_path, name):
 # Every number in each form.
 
 
-def test_the_record_is_what_the_next_report_reads(made):
+def test_next_report_reads_the_stored_record(made):
     found = read_previous(made)
     assert found is not None
     assert found["as_of"] == "2026-11-24T06:00:00+00:00"
@@ -222,19 +222,19 @@ def test_the_record_is_what_the_next_report_reads(made):
     assert rows == SOURCES
 
 
-def test_without_an_earlier_report_there_is_nothing_to_compare_with(tmp_path):
+def test_first_report_has_no_comparison(tmp_path):
     assert read_previous(tmp_path) is None
     (tmp_path / "report.json").write_text('{"format": "leadscore report 0"}')
     assert read_previous(tmp_path) is None
 
 
-def test_a_damaged_record_is_told(tmp_path):
+def test_damaged_record_is_reported(tmp_path):
     (tmp_path / "report.json").write_text("{")
     with pytest.raises(SourceError, match="cannot be read"):
         read_previous(tmp_path)
 
 
-def test_the_csv_holds_all_rows_as_numbers(made):
+def test_csv_contains_all_rows_as_numbers(made):
     text = (made / "csv" / "sources-won.csv").read_bytes().decode()
     rows = list(csv.DictReader(io.StringIO(text, newline="")))
     assert [row["source"] for row in rows] == [row["source"] for row in SOURCES]
@@ -242,7 +242,7 @@ def test_the_csv_holds_all_rows_as_numbers(made):
     assert rows[4]["days"] == ""
 
 
-def test_the_page_links_each_number_to_its_definition_and_each_figure_to_its_file(made):
+def test_page_links_numbers_to_definitions_and_figures_to_files(made):
     tags = Tags((made / "index.html").read_text()).found
     ids = {attrs["id"] for _, attrs in tags if attrs.get("id")}
     links = [attrs["href"] for tag, attrs in tags if tag == "a"]
@@ -252,19 +252,19 @@ def test_the_page_links_each_number_to_its_definition_and_each_figure_to_its_fil
         assert link[1:] in ids - {""} if link.startswith("#") else (made / link).is_file(), link
 
 
-def test_the_page_says_what_a_section_needs_that_cannot_be_shown(made):
+def test_page_states_what_a_missing_section_needs(made):
     assert "it needs a column of cost" in (made / "index.html").read_text()
     assert "> Cost a lead would stand here" in (made / "sources.md").read_text()
 
 
-def test_simulated_records_are_said_to_be_on_every_form(made, tmp_path):
+def test_every_form_names_simulated_records(made, tmp_path):
     for name in ("index.html", "service-levels.html", "README.md", "sources.md"):
         assert "Simulated: made-up records" in (made / name).read_text()
     write_report(made_report(simulated=False), tmp_path / "real", at=AT)
     assert "Simulated" not in (tmp_path / "real" / "index.html").read_text()
 
 
-def test_every_link_and_picture_of_the_markdown_is_there(made):
+def test_markdown_links_and_pictures_exist(made):
     seen = 0
     for path in made.glob("*.md"):
         html = MarkdownIt("commonmark").enable("table").render(path.read_text())
@@ -278,7 +278,7 @@ def test_every_link_and_picture_of_the_markdown_is_there(made):
     assert seen > 20
 
 
-def test_one_drawing_makes_the_picture_and_the_chart(made):
+def test_picture_and_chart_come_from_one_drawing(made):
     page = (made / "index.html").read_text()
     assert page.count('<script type="application/json">') == 4
     assert page.count("<figure ") == page.count('<svg aria-hidden="true"') == 4
@@ -320,7 +320,7 @@ def test_no_label_reaches_the_edge_of_a_picture(made: Path) -> None:
             assert min(left, top, image.width - right, image.height - bottom) >= 3, path.name
 
 
-def test_a_page_is_at_most_3_mb_however_much_its_charts_hold():
+def test_page_is_at_most_3_mb_for_large_charts():
     rows = [{"source": f"{i:06d} {'y' * 60}", "won": 0.5, "leads": i} for i in range(4_000)]
     columns = (Column("source", "Source"), Column("leads", "Leads", "count"))
     chart = alt.Chart(pd.DataFrame(rows)).mark_point().encode(x="leads", y="won", color="source")
@@ -340,7 +340,7 @@ def test_a_page_is_at_most_3_mb_however_much_its_charts_hold():
 # Names that stay names.
 
 
-def test_no_name_becomes_markup_on_the_page(attacked):
+def test_names_are_escaped_in_html(attacked):
     tags = Tags((attacked / "index.html").read_text()).found
     assert len(tags) > 500
     assert sum(tag == "script" for tag, _ in tags) == 2 + 2  # ours, and the data of two charts
@@ -353,7 +353,7 @@ def test_no_name_becomes_markup_on_the_page(attacked):
             assert ":" not in address.removeprefix("data:image/png;base64,"), address
 
 
-def test_no_name_becomes_markup_in_markdown(attacked):
+def test_names_are_escaped_in_markdown(attacked):
     allowed = {
         "h1",
         "h2",
@@ -382,13 +382,13 @@ def test_no_name_becomes_markup_in_markdown(attacked):
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_an_escaped_name_reads_in_markdown_as_it_is_shown(name):
+def test_escaped_names_read_the_same_in_markdown(name):
     html = MarkdownIt("commonmark").render(f"x {escaped(name)}")
     text = re.sub(r"</?p>", "", html)
     assert Tags(text).found == []
 
 
-def test_no_cell_of_a_csv_begins_a_formula_and_texts_are_whole(attacked):
+def test_csv_cells_start_no_formula(attacked):
     for name in ("attack-0", "attack-1", "table-0"):
         text = (attacked / "csv" / f"{name}.csv").read_bytes().decode()
         rows = list(csv.reader(io.StringIO(text, newline="")))
@@ -399,12 +399,12 @@ def test_no_cell_of_a_csv_begins_a_formula_and_texts_are_whole(attacked):
         assert max(len(row[0]) for row in rows) == 10_000
 
 
-def test_marks_that_turn_the_direction_of_writing_are_on_no_page(attacked):
+def test_bidirectional_control_characters_are_removed(attacked):
     for path in [attacked / "index.html", *attacked.glob("*.md")]:
         assert not set(path.read_text()) & set("\u202e\u2066\u200f\u200b\u2028\ufeff"), path
 
 
-def test_a_name_is_text_to_vega_even_if_javascript_knows_it():
+def test_names_of_javascript_properties_are_text_in_vega():
     names = [*INHERITED, "datum.won + 1", '"] = 1; ["', "a\u2028b", "\\"]
     rows = [{**SOURCES[0], "source": name} for name in sorted(names)]
     for chart in (
@@ -419,7 +419,7 @@ def test_a_name_is_text_to_vega_even_if_javascript_knows_it():
         assert {row["source"].strip() for row in values} >= {"constructor", "datum.won + 1"}
 
 
-def test_a_specification_cannot_end_its_script(attacked):
+def test_chart_specification_cannot_end_its_script(attacked):
     page = (attacked / "index.html").read_text()
     found = re.findall(r'<script type="application/json">(.*?)</script>', page, re.S)
     assert len(found) == 2
@@ -454,17 +454,17 @@ def test_a_specification_cannot_end_its_script(attacked):
         ("x" * 100, "text", "x" * 59 + "…"),
     ],
 )
-def test_a_cell_is_written_by_its_columns_form(value, form, text):
+def test_cell_is_formatted_by_its_column(value, form, text):
     assert written(value, form) == text
 
 
-def test_values_of_numpy_and_times_become_plain():
+def test_numpy_values_and_times_become_plain():
     table = pd.DataFrame({"n": [1], "x": [0.5], "at": [pd.Timestamp("2026-11-24", tz="UTC")]})
     row = table.iloc[0].to_dict()
     assert plain(row) == {"n": 1, "x": 0.5, "at": "2026-11-24T00:00:00+00:00"}
 
 
-def test_the_index_leads_to_every_page():
+def test_index_links_to_every_page():
     pages = pages_of(made_report(), {})
     for slug in ("month", "sources", "score", "service-levels"):
         assert f"]({slug}.md)" in pages["README.md"]

@@ -125,7 +125,7 @@ def test_conversion_of_all_mature_leads(oracle) -> None:
     assert wins > 100
 
 
-def test_the_way_through_the_funnel(oracle) -> None:
+def test_conversion_between_stages(oracle) -> None:
     rows = oracle.rows
     expected = oracle.all(f"""
         WITH entered AS (
@@ -157,7 +157,7 @@ def test_median_days_of_a_step(oracle) -> None:
     assert found == pytest.approx(median, abs=1e-6)
 
 
-def test_the_chance_of_leads_that_are_still_open_at_some_age(oracle) -> None:
+def test_conversion_of_leads_still_open_at_an_age(oracle) -> None:
     rows = oracle.rows
     found = [row for row in figure(age_page(rows), "age-ages").rows if row["x"] in (0, 1, 7, 14)]
     assert len(found) == 4
@@ -170,7 +170,7 @@ def test_the_chance_of_leads_that_are_still_open_at_some_age(oracle) -> None:
         assert (row["n"], row["wins"]) == (n, wins)
 
 
-def test_outcomes_of_pairs_are_those_of_leads_of_one_age(oracle) -> None:
+def test_pair_outcomes_use_leads_of_one_age(oracle) -> None:
     rows, week = oracle.rows, 7 * DAY
     expected = oracle.one(f"""
         SELECT count(*), count(*) FILTER (won AND closed <= created + {week} + {rows.horizon})
@@ -198,7 +198,7 @@ def test_conversion_by_month_and_months_that_are_not_mature(oracle) -> None:
     assert not all(whole for _, _, whole, _ in expected)
 
 
-def test_activities_of_leads_looked_at_on_the_same_day_of_their_life(oracle) -> None:
+def test_activities_of_leads_compared_at_the_same_age(oracle) -> None:
     rows = oracle.rows
     at = f"(b.created + {int(look_days(rows) * DAY)})"
     expected = oracle.all(f"""
@@ -216,7 +216,7 @@ def test_activities_of_leads_looked_at_on_the_same_day_of_their_life(oracle) -> 
     assert found == {row for row in expected if row[0] not in BANK_STAGES}
 
 
-def test_wins_shared_out_among_activities(oracle) -> None:
+def test_attribution_of_wins_to_activities(oracle) -> None:
     rows = oracle.rows
     touch = [k for k, kept in zip(rows.log.kinds, rows.is_touch, strict=True) if kept]
     expected = oracle.all(f"""

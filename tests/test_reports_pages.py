@@ -49,17 +49,17 @@ def needs_of(report) -> dict[str, list[str]]:
     return {p.slug: [s.needs for s in p.sections if s.needs] for p in report.pages}
 
 
-def test_every_page_is_there_in_order(report) -> None:
+def test_pages_are_complete_and_in_order(report) -> None:
     assert [page.slug for page in report.pages] == SLUGS
 
 
-def test_names_of_figures_are_unique_and_fit_files(report) -> None:
+def test_figure_names_are_unique_and_valid_file_names(report) -> None:
     names = [figure.name for _, figure in figures_of(report)]
     assert len(names) == len(set(names)) > 25
     assert all(set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-") for name in names)
 
 
-def test_every_cell_is_a_number_a_text_or_nothing(report) -> None:
+def test_cells_are_numbers_texts_or_empty(report) -> None:
     for _, figure in figures_of(report):
         for row in figure.rows:
             for cell in row.values():
@@ -94,7 +94,7 @@ def test_no_two_columns_of_a_table_have_the_same_heading(report) -> None:
         assert len(titles) == len(set(titles)), figure.name
 
 
-def test_every_takeaway_has_its_numbers_and_its_figure(report) -> None:
+def test_takeaways_have_numbers_and_a_figure(report) -> None:
     names = {figure.name for _, figure in figures_of(report)}
     takeaways = [t for page in report.pages for t in page.takeaways]
     assert len(takeaways) > 8
@@ -103,7 +103,7 @@ def test_every_takeaway_has_its_numbers_and_its_figure(report) -> None:
         assert takeaway.figure in names
 
 
-def test_every_chart_makes_a_specification_with_the_finding_as_title(report) -> None:
+def test_charts_have_the_finding_as_title(report) -> None:
     charts = [figure for _, figure in figures_of(report) if figure.chart is not None]
     assert len(charts) > 20
     for figure in charts:
@@ -111,19 +111,19 @@ def test_every_chart_makes_a_specification_with_the_finding_as_title(report) -> 
         assert figure.chart.title.text
 
 
-def test_the_report_is_plain_data(report) -> None:
+def test_report_is_plain_data(report) -> None:
     assert json.loads(json.dumps(report.about))["leads"] == 1_500
     assert report.as_of.startswith("2025-12-30")
 
 
-def test_without_a_model_the_pages_about_scores_say_what_they_need(simulated_crm) -> None:
+def test_score_pages_without_a_model_state_what_they_need(simulated_crm) -> None:
     project = load_project(simulated_crm)
     found = needs_of(build_report(project, read_records(project), NOW))
     for slug in ("features", "score", "capacity"):
         assert "train one with leadscore train" in found[slug][0]
 
 
-def test_a_model_that_knows_new_leads_only_is_told_to_learn_of_old_ones(trained) -> None:
+def test_model_of_new_leads_gets_advice_to_train_on_older_ones(trained) -> None:
     def said(*learned: float) -> str:
         by_age = [{"age_days": days} for days in learned]
         return unlearned_age(age, replace(trained.scorer.card, test={"by_age": by_age}))
@@ -134,7 +134,7 @@ def test_a_model_that_knows_new_leads_only_is_told_to_learn_of_old_ones(trained)
     assert said(0, 200) == said() == ""
 
 
-def test_x_education_says_what_it_lacks(public_data) -> None:
+def test_x_education_report_states_what_is_missing(public_data) -> None:
     project = load_project(EXAMPLES / "xeducation.toml")
     report = build_report(project, read_records(project), NOW)
     found = needs_of(report)
@@ -147,7 +147,7 @@ def test_x_education_says_what_it_lacks(public_data) -> None:
     assert said[0].startswith("Leads from “Welingak Website” convert 2.6× the average")
 
 
-def test_leads_without_times_are_told_without_them(tmp_path) -> None:
+def test_leads_without_times_have_a_report_without_times(tmp_path) -> None:
     (tmp_path / "leads.csv").write_text(
         "lead_id,won\n" + "".join(f"{i},yes\n{i}x,no\n" for i in range(40))
     )
@@ -166,13 +166,13 @@ def test_leads_without_times_are_told_without_them(tmp_path) -> None:
         assert not re.search(r"horizon|ago\b|creat|moment|since", text), text
 
 
-def test_at_the_horizon_it_goes_without_saying_that_all_wins_are_in(report) -> None:
+def test_note_on_late_wins_is_omitted_at_the_horizon(report) -> None:
     (waiting,) = [t for p in report.pages if p.slug == "age" for t in p.takeaways]
     assert "still open after 90 days" in waiting.sentence
     assert "are in" not in waiting.sentence
 
 
-def test_the_bank_is_told_where_applications_fall_off(public_data) -> None:
+def test_bank_report_names_the_narrowest_step(public_data) -> None:
     project = load_project(EXAMPLES / "bpic2012.toml")
     report = build_report(project, read_records(project), NOW)
     pages = {page.slug: page for page in report.pages}
@@ -187,7 +187,7 @@ def test_the_bank_is_told_where_applications_fall_off(public_data) -> None:
     assert pages["activities"].takeaways
 
 
-def test_promises_are_held_against_what_was_done(simulated_crm, tmp_path) -> None:
+def test_service_levels_compare_promises_with_responses(simulated_crm, tmp_path) -> None:
     text = (
         (simulated_crm / "leadscore.toml")
         .read_text()
@@ -204,7 +204,7 @@ def test_promises_are_held_against_what_was_done(simulated_crm, tmp_path) -> Non
     ]
 
 
-def test_names_from_data_stand_whole_in_rows_and_cut_in_sentences(tmp_path) -> None:
+def test_names_are_whole_in_rows_and_shortened_in_sentences(tmp_path) -> None:
     evil = "<script>alert(1)</script>" + "x" * 9_975
     n = 400
     pd.DataFrame(
@@ -255,11 +255,11 @@ def last(wins: int, n: int, **about):
     return {"as_of": "2025-11-01T00:00:00", "about": ABOUT | about | {"measures": [measure]}}
 
 
-def test_without_a_last_report_nothing_changed() -> None:
+def test_first_report_has_no_changes() -> None:
     assert what_changed([page_with(10, 100)], ABOUT, None) == {}
 
 
-def test_only_the_leads_since_then_are_compared_with_those_before() -> None:
+def test_changes_compare_new_leads_with_earlier_ones() -> None:
     said = what_changed([page_with(100 + 60, 1_000 + 200)], ABOUT, last(100, 1_000))["sources"]
     assert [text.replace("\u00a0", " ") for text in said] == [
         "Conversion, Source “Fair”: up to 30.0 % (n = 200, 24.1 to 36.7 %) of the leads that came "
@@ -267,7 +267,7 @@ def test_only_the_leads_since_then_are_compared_with_those_before() -> None:
     ]
 
 
-def test_what_chance_explains_is_no_change() -> None:
+def test_differences_within_chance_are_not_changes() -> None:
     said = what_changed([page_with(100 + 24, 1_000 + 200)], ABOUT, last(100, 1_000))["sources"]
     assert said[0].startswith("Nothing changed by more than chance since the report of 2025-11-01")
 
@@ -280,12 +280,12 @@ def test_what_chance_explains_is_no_change() -> None:
         {"horizon_days": 30.0},
     ],
 )
-def test_reports_of_other_leads_are_not_compared(other) -> None:
+def test_reports_of_different_leads_are_not_compared(other) -> None:
     said = what_changed([page_with(160, 1_200)], ABOUT, last(100, 1_000, **other))["sources"]
     assert "its project, filters or horizon differ" in said[0]
 
 
-def test_figures_that_do_not_keep_their_leads_are_not_compared() -> None:
+def test_figures_whose_leads_change_are_not_compared() -> None:
     """A retrained model's card, grades, and windows of weeks: what they gained is not new leads."""
     (page,) = [page_with(160, 1_200)]
     (rows,) = [f.rows for s in page.sections for f in s.figures]
@@ -297,7 +297,7 @@ def test_figures_that_do_not_keep_their_leads_are_not_compared() -> None:
     assert measures_of([replace(page, sections=(Section("…", figures=(figure,)),))]) == []
 
 
-def test_of_ages_that_share_their_leads_one_is_told() -> None:
+def test_ages_with_the_same_leads_are_reported_once() -> None:
     columns = (Column("name", "Age"), Column("value", "Won", "share", "won_at_age"))
     rows = [{"name": name, "n": 1_200, "wins": 160} for name in ("at creation", "after 1 day")]
     figure = Figure("age-ages", "…", "…", columns, tuple(rows))
@@ -316,12 +316,12 @@ def test_of_ages_that_share_their_leads_one_is_told() -> None:
         {"about": ABOUT | {"measures": [3, {"n": "x"}]}},
     ],
 )
-def test_a_broken_last_report_does_no_harm(previous) -> None:
+def test_damaged_last_report_is_ignored(previous) -> None:
     said = what_changed([page_with(160, 1_200)], ABOUT, previous)["sources"]
     assert len(said) == 1
 
 
-def test_a_report_compared_with_itself_shows_no_change(report, simulated_crm) -> None:
+def test_report_compared_with_itself_shows_no_change(report, simulated_crm) -> None:
     project = load_project(simulated_crm)
     previous = {"as_of": report.as_of, "about": report.about}
     again = build_report(project, read_records(project), NOW, previous=previous)

@@ -47,7 +47,7 @@ def grade(name: str, wins: int, n: int, *, n_leads: int = 0, stated: float = 0.0
     }
 
 
-def test_a_lead_scored_at_several_ages_is_one_lead(rows) -> None:
+def test_lead_scored_at_several_ages_counts_once(rows) -> None:
     section, told = judged(
         rows, grade("A", 300, 500, n_leads=200), grade("D", 50, 500, n_leads=300)
     )
@@ -61,7 +61,7 @@ def test_a_lead_scored_at_several_ages_is_one_lead(rows) -> None:
     assert few == often == []
 
 
-def test_a_report_of_some_leads_takes_nothing_away_from_the_test_of_all(rows) -> None:
+def test_filtered_report_keeps_the_test_of_all_leads(rows) -> None:
     grades = grade("A", 100, 200), grade("D", 10, 200)
     assert judged(rows, *grades)[1]
     section, told = judged(replace(rows, is_part=True), *grades)
@@ -70,7 +70,7 @@ def test_a_report_of_some_leads_takes_nothing_away_from_the_test_of_all(rows) ->
     assert section.figures[0].about.startswith("all kinds of leads: newest leads")
 
 
-def test_grades_that_state_less_than_comes_true_are_told(rows) -> None:
+def test_understated_grades_are_reported(rows) -> None:
     grades = (
         grade("A", 1_342, 2_372, stated=0.495),
         grade("B", 763, 2_357, stated=0.176),

@@ -72,26 +72,26 @@ def rows(tmp_path):
     return make_rows(*crm(tmp_path), NOW)
 
 
-def test_the_moment_is_the_newest_time_in_the_records(rows) -> None:
+def test_as_of_is_the_newest_time_in_the_records(rows) -> None:
     assert rows.as_of == at("2025-05-21")
 
 
-def test_a_win_counts_within_the_horizon_only(rows) -> None:
+def test_win_counts_only_within_the_horizon(rows) -> None:
     assert rows.is_won.tolist() == [True, False, True, False, False]
     assert rows.won.tolist() == [True, False, False, False, False]
 
 
-def test_a_lead_is_mature_when_its_horizon_has_been_watched(rows) -> None:
+def test_lead_is_mature_after_its_horizon(rows) -> None:
     assert rows.is_mature.tolist() == [True, True, True, True, False]
     assert rows.rate == (1, 4)
 
 
-def test_amounts_and_reasons_are_those_of_the_outcome(rows) -> None:
+def test_amounts_and_reasons_come_from_the_outcome(rows) -> None:
     assert rows.amount.tolist() == [100, 0, 50, 0, 0]
     assert rows.reason.tolist() == [None, "no budget", None, None, None]
 
 
-def test_spellings_of_a_source_are_one_source(tmp_path) -> None:
+def test_spellings_of_a_source_are_merged(tmp_path) -> None:
     project, records = crm(tmp_path)
     many = pd.concat(
         [records.leads.assign(lead_id=records.leads["lead_id"] + str(i)) for i in range(40)]
@@ -102,7 +102,7 @@ def test_spellings_of_a_source_are_one_source(tmp_path) -> None:
     assert np.bincount(found.source.code).tolist() == [120, 80]
 
 
-def test_the_stage_that_is_the_outcome_is_no_step(rows) -> None:
+def test_outcome_stage_is_not_a_step(rows) -> None:
     assert rows.funnel is not None
     assert rows.funnel.stages == ("new", "offer")
     assert rows.funnel.endings == ("won",)
@@ -110,14 +110,14 @@ def test_the_stage_that_is_the_outcome_is_no_step(rows) -> None:
     assert rows.funnel.current.tolist() == [1, 0, 1, -1, -1]
 
 
-def test_sales_activities_are_told_by_their_names(rows) -> None:
+def test_sales_activities_are_recognised_by_name(rows) -> None:
     assert rows.sales == ("call",)
     assert rows.first_sales_at.tolist() == [at("2025-01-02"), *[NEVER] * 4]
     later = rows.first_sales_after(rows.created + 2 * DAY)
     assert later.tolist() == [at("2025-01-03"), *[NEVER] * 4]
 
 
-def test_only_the_channels_that_the_project_names_are_sales_work(tmp_path) -> None:
+def test_only_named_channels_are_sales_work(tmp_path) -> None:
     head, *lines = ACTIVITIES.splitlines()
     channels = ("Phone", "Robot", "phone", "", "Phone")
     text = "\n".join([f"{head},channel", *map(",".join, zip(lines, channels, strict=True))])
@@ -143,7 +143,7 @@ def test_first_and_last_activities(rows) -> None:
     assert rows.log.last_at(5)[:2].tolist() == [at("2025-01-03"), at("2025-01-05")]
 
 
-def test_what_happened_later_does_not_count(tmp_path) -> None:
+def test_events_after_as_of_do_not_count(tmp_path) -> None:
     then = datetime.datetime(2025, 1, 11, tzinfo=datetime.UTC)
     rows = make_rows(*crm(tmp_path), then)
     assert len(rows) == 3
@@ -162,7 +162,7 @@ def test_open_at_and_won_within(rows) -> None:
     assert rows.won_within(lead, np.full(3, at("2025-03-01"))).tolist() == [False, False, True]
 
 
-def test_since_keeps_the_leads_created_from_then_on(tmp_path) -> None:
+def test_since_keeps_leads_created_from_that_day(tmp_path) -> None:
     since = datetime.datetime(2025, 1, 2, tzinfo=datetime.UTC)
     rows = make_rows(*crm(tmp_path), NOW, since=since)
     assert rows.table()["lead_id"].tolist() == ["c", "d", "e"]
@@ -170,12 +170,12 @@ def test_since_keeps_the_leads_created_from_then_on(tmp_path) -> None:
     assert rows.log.counts(3).tolist() == [0, 0, 1]
 
 
-def test_a_segment_keeps_its_leads_whatever_the_case(tmp_path) -> None:
+def test_segment_ignores_case(tmp_path) -> None:
     rows = make_rows(*crm(tmp_path), NOW, segment=("industry", "RETAIL"))
     assert rows.table()["lead_id"].tolist() == ["a", "b", "e"]
 
 
-def test_a_segment_that_is_not_there_is_refused(tmp_path) -> None:
+def test_unknown_segment_is_refused(tmp_path) -> None:
     project, records = crm(tmp_path)
     with pytest.raises(ConfigError, match="no lead has `industry` = `Retal`.\nDid you mean"):
         make_rows(project, records, NOW, segment=("industry", "Retal"))
@@ -183,19 +183,19 @@ def test_a_segment_that_is_not_there_is_refused(tmp_path) -> None:
         make_rows(project, records, NOW, segment=("indutry", "Retail"))
 
 
-def test_filters_that_leave_no_lead_are_refused(tmp_path) -> None:
+def test_filters_without_leads_are_refused(tmp_path) -> None:
     with pytest.raises(LearningError, match="No lead is left to report on"):
         make_rows(*crm(tmp_path), NOW, since=NOW)
 
 
-def test_a_stage_that_the_project_names_must_be_there(tmp_path) -> None:
+def test_unknown_stage_in_the_project_is_refused(tmp_path) -> None:
     rows = make_rows(*crm(tmp_path), NOW)
     assert rows.funnel is not None
     with pytest.raises(ConfigError, match="there is no stage `ofer`. Did you mean `offer`?"):
         rows.funnel.place("ofer")
 
 
-def test_activities_act_as_stages_only_if_the_project_says_so(tmp_path) -> None:
+def test_activities_are_stages_only_if_declared(tmp_path) -> None:
     bare = PROJECT.replace('stages = {source = "stages.csv"}\n', "")
     rows = make_rows(*crm(tmp_path, bare), NOW)
     assert rows.funnel is None
@@ -209,7 +209,7 @@ def test_activities_act_as_stages_only_if_the_project_says_so(tmp_path) -> None:
         make_rows(*crm(tmp_path, bare + 'report = {stage_activities = ["mial"]}\n'), NOW)
 
 
-def test_leads_without_times_have_no_moment(tmp_path) -> None:
+def test_leads_without_times_have_no_as_of(tmp_path) -> None:
     (tmp_path / "leads.csv").write_text("lead_id,won\na,yes\nb,no\nc,\n")
     (tmp_path / "leadscore.toml").write_text("""
         project.name = "acme"
@@ -225,7 +225,7 @@ def test_leads_without_times_have_no_moment(tmp_path) -> None:
         make_rows(project, read_records(project, NOW), NOW, since=NOW)
 
 
-def test_scores_are_those_of_the_scorer(simulated_crm, trained) -> None:
+def test_scores_equal_the_scorer(simulated_crm, trained) -> None:
     project = load_project(simulated_crm)
     records = read_records(project)
     rows = make_rows(project, records, NOW, trained.scorer)
@@ -243,7 +243,7 @@ def test_scores_are_those_of_the_scorer(simulated_crm, trained) -> None:
     assert (rows.before.as_of == rows.as_of - rows.horizon).all()
 
 
-def test_a_sample_is_always_the_same_and_in_order() -> None:
+def test_sample_is_reproducible_and_in_order() -> None:
     assert sample(5, 9).tolist() == [0, 1, 2, 3, 4]
     drawn = sample(1_000, 10)
     assert drawn.tolist() == sample(1_000, 10).tolist()

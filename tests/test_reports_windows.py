@@ -48,7 +48,7 @@ def exported(tmp_path):
     return project, read_records(project, NOW)
 
 
-def test_leads_reach_as_far_as_the_newest_whatever_is_filtered(exported) -> None:
+def test_filters_do_not_move_the_end_of_the_leads(exported) -> None:
     newest = pd.Timestamp("2025-04-30 18:00", tz="UTC").value // 1_000
     for segment in (None, ("industry", "Retail")):
         rows = make_rows(*exported, NOW, segment=segment)
@@ -56,7 +56,7 @@ def test_leads_reach_as_far_as_the_newest_whatever_is_filtered(exported) -> None
         assert rows.leads_end_early
 
 
-def test_an_export_whose_leads_end_early_has_as_many_new_leads_as_before(exported) -> None:
+def test_export_that_ends_early_shows_no_fall_of_leads(exported) -> None:
     page = month_page(make_rows(*exported, NOW), [])
     (new, *_) = figure(page, "month-figures").rows
     assert (new["name"], new["value"], new["before"]) == ("New leads", 120, 120)
@@ -64,7 +64,7 @@ def test_an_export_whose_leads_end_early_has_as_many_new_leads_as_before(exporte
     assert not [said for said in page.takeaways if said.metric == "new_leads"]
 
 
-def test_weeks_without_an_export_of_leads_are_not_shown_as_empty(exported) -> None:
+def test_weeks_after_the_export_are_not_shown(exported) -> None:
     page = service_page(make_rows(*exported, NOW))
     weeks = figure(page, "service-weeks").rows
     assert [row["handed"] for row in weeks] == [28] * 13
@@ -73,7 +73,7 @@ def test_weeks_without_an_export_of_leads_are_not_shown_as_empty(exported) -> No
     assert "weeks are shown up to the newest lead" in page.sections[0].paragraphs[0]
 
 
-def test_a_week_is_complete_though_no_lead_came_at_its_weekend(exported) -> None:
+def test_week_without_weekend_leads_is_complete(exported) -> None:
     project, records = exported
     until_friday = records.leads["created_at"] < pd.Timestamp("2025-04-26", tz="UTC")
     cut = replace(records, leads=records.leads[until_friday].reset_index(drop=True))
@@ -82,7 +82,7 @@ def test_a_week_is_complete_though_no_lead_came_at_its_weekend(exported) -> None
     assert weeks[-1]["handed"] == 20
 
 
-def test_leads_a_week_are_those_of_the_weeks_up_to_the_newest(simulated_crm, trained) -> None:
+def test_leads_per_week_end_at_the_newest_week(simulated_crm, trained) -> None:
     project = load_project(simulated_crm)
     records = read_records(project)
     newest = records.leads["created_at"].max() - pd.Timedelta("40D")
@@ -140,7 +140,7 @@ def test_a_median_that_has_not_come_breaks_its_promise_and_old_leads_tell_conver
     assert weeks[-1]["won_share"] == pytest.approx(0.2, abs=0.05)
 
 
-def test_promises_are_not_judged_by_a_few_leads(exported, tmp_path) -> None:
+def test_promises_need_enough_leads(exported, tmp_path) -> None:
     (tmp_path / "leadscore.toml").write_text(PROJECT + TARGETS)
     leads = exported[1].leads
     _, found = promises(tmp_path, leads=leads[::30].reset_index(drop=True))
@@ -150,9 +150,7 @@ def test_promises_are_not_judged_by_a_few_leads(exported, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("learned_to", ["2024-01-01", "2025-12-01"])
-def test_leads_that_the_model_learned_from_prove_nothing(
-    simulated_crm, trained, learned_to
-) -> None:
+def test_training_leads_are_not_used_as_proof(simulated_crm, trained, learned_to) -> None:
     project = load_project(simulated_crm)
     then = datetime.datetime(2025, 8, 1, tzinfo=datetime.UTC)
     card = replace(trained.scorer.card, learned_from={"to": f"{learned_to}T00:00:00+00:00"})

@@ -19,14 +19,14 @@ def records(simulated_crm):
     return read_records(load_project(simulated_crm))
 
 
-def test_the_same_version_changes_nothing(trained, records) -> None:
+def test_same_version_changes_nothing(trained, records) -> None:
     found = find_changes(trained.scorer, trained.scorer, records, NOW)
     ended = records.leads["lead_id"].isin(records.outcomes["lead_id"])
     assert found.n == int((~ended).sum()) > 100
     assert (found.n_changed, found.moves, found.largest) == (0, [], [])
 
 
-def test_changes_are_counted_and_the_largest_told_with_reasons(trained, records) -> None:
+def test_changes_are_counted_and_the_largest_explained(trained, records) -> None:
     scorer = trained.scorer
     # Everybody gains ten points: where every lead starts is the only thing that differs.
     moved = replace(scorer, scale=Scale(scorer.scale.base_log_odds - np.log(2)))
@@ -46,7 +46,7 @@ def test_changes_are_counted_and_the_largest_told_with_reasons(trained, records)
     assert after - before == pytest.approx(10, abs=1)
 
 
-def test_only_leads_that_change_grade_are_told_the_farthest_first(trained, records) -> None:
+def test_leads_that_change_grade_are_sorted_by_change(trained, records) -> None:
     scorer = trained.scorer
     steeper = replace(scorer, calibration=replace(scorer.calibration, slope=1.9))
     found = find_changes(scorer, steeper, records, NOW)
@@ -56,7 +56,7 @@ def test_only_leads_that_change_grade_are_told_the_farthest_first(trained, recor
     assert all(len(row["why"]) <= 2 for row in found.largest)
 
 
-def test_a_change_by_little_has_a_reason_too(trained, records) -> None:
+def test_small_change_has_a_reason(trained, records) -> None:
     scorer = trained.scorer
     moved = replace(scorer, scale=Scale(scorer.scale.base_log_odds - 0.05 * np.log(2)))
     found = find_changes(scorer, moved, records, NOW)
@@ -68,7 +68,7 @@ def test_a_change_by_little_has_a_reason_too(trained, records) -> None:
         assert after - before == pytest.approx(0.5, abs=0.011)
 
 
-def test_where_only_grades_begin_elsewhere_that_is_the_reason(trained, records) -> None:
+def test_moved_grade_thresholds_are_the_reason(trained, records) -> None:
     scorer = trained.scorer
     stricter = (("A", 66), ("B", 51), ("C", 36))
     found = find_changes(
@@ -80,7 +80,7 @@ def test_where_only_grades_begin_elsewhere_that_is_the_reason(trained, records) 
     }
 
 
-def test_a_column_that_is_gone_is_warned_of(trained, records) -> None:
+def test_missing_column_is_warned_of(trained, records) -> None:
     scorer = trained.scorer
     assert find_changes(scorer, scorer, records, NOW).warnings == []
     gone = replace(records, leads=records.leads.drop(columns="budget_eur"), stages=None)
@@ -89,7 +89,7 @@ def test_a_column_that_is_gone_is_warned_of(trained, records) -> None:
     assert other.startswith("The other version learned from `budget_eur`")
 
 
-def test_versions_that_answer_different_questions_are_warned_of(trained, records) -> None:
+def test_different_questions_are_warned_of(trained, records) -> None:
     scorer = trained.scorer
     label = dict(scorer.card.label) | {"horizon_days": 14.0}
     other = replace(scorer, card=replace(scorer.card, label=label))
@@ -97,7 +97,7 @@ def test_versions_that_answer_different_questions_are_warned_of(trained, records
     assert "The champion answers won within 90 days, the other version won within 14 days" in said
 
 
-def test_without_open_leads_nothing_can_change(trained, records) -> None:
+def test_no_open_leads_have_no_changes(trained, records) -> None:
     ended = records.leads["lead_id"].isin(records.outcomes["lead_id"])
     closed = replace(records, leads=records.leads[ended].reset_index(drop=True))
     found = find_changes(trained.scorer, trained.scorer, closed, NOW)

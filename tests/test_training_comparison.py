@@ -70,7 +70,7 @@ def judged() -> JudgedTable:
     return judged_table("acme", records_of(*NAMES), moments, split, np.array([0.4, 0.5, 0.6]))
 
 
-def test_a_table_holds_the_role_and_the_honest_margin_of_each_moment(judged) -> None:
+def test_table_has_role_and_honest_margin_of_each_moment(judged) -> None:
     assert judged.role.tolist() == ["train", "train", "embargoed", "test", "test", "test"]
     assert judged.as_of.tolist() == [10, 20, 30, 40, 50, 60]
     assert judged.label.tolist() == [0, 1, 0, 1, 0, 1]
@@ -78,7 +78,7 @@ def test_a_table_holds_the_role_and_the_honest_margin_of_each_moment(judged) -> 
     assert judged.lead[3] == judged.lead[4] != judged.lead[5]
 
 
-def test_a_table_comes_back_as_it_went_and_names_nobody(judged) -> None:
+def test_table_round_trip_contains_no_ids(judged) -> None:
     content = judged.to_parquet()
     again = JudgedTable.from_parquet(content)
     for name, values in vars(judged).items():
@@ -87,7 +87,7 @@ def test_a_table_comes_back_as_it_went_and_names_nobody(judged) -> None:
     assert b"example" not in content
 
 
-def test_test_moments_have_the_margin_from_then_and_new_leads_the_deployed_one(judged) -> None:
+def test_honest_margin_is_stored_for_test_and_computed_for_new_leads(judged) -> None:
     scorer = Deployed()
     now = moments_of([0, 2, 3, 3, 4, 5], [10, 30, 40, 50, 60, 70], [0, 0, 1, 0, 1, 1])
     found = honest_margins(Side("1", scorer, judged), records_of(*NAMES), now, "acme")
@@ -95,20 +95,20 @@ def test_test_moments_have_the_margin_from_then_and_new_leads_the_deployed_one(j
     assert scorer.asked == [5]
 
 
-def test_leads_are_found_again_wherever_they_stand_in_the_records(judged) -> None:
+def test_leads_are_matched_in_any_row_order(judged) -> None:
     records = records_of("L5", "new", "L4")
     now = moments_of([0, 1, 2], [60, 60, 40], [1, 0, 1])
     found = honest_margins(Side("1", Deployed(), judged), records, now, "acme")
     np.testing.assert_array_equal(found, [0.6, 9.0, 0.4])
 
 
-def test_a_test_lead_at_another_moment_or_with_another_label_has_no_honest_margin(judged) -> None:
+def test_changed_moment_or_label_has_no_honest_margin(judged) -> None:
     now = moments_of([3, 3, 4], [40, 45, 60], [1, 1, 0])
     found = honest_margins(Side("1", Deployed(), judged), records_of(*NAMES), now, "acme")
     np.testing.assert_array_equal(found, [0.4, np.nan, np.nan])
 
 
-def test_without_times_a_lead_is_its_one_moment() -> None:
+def test_leads_without_times_match_by_lead() -> None:
     moments = moments_of([0, 1, 2], [NOT_A_TIME] * 3, [0, 1, 1])
     split = Split(moments.take(np.array([0, 1])), moments.take(np.array([2])), 0, "newest")
     judged = judged_table("acme", records_of(*NAMES), moments, split, np.array([0.3]))
@@ -116,13 +116,13 @@ def test_without_times_a_lead_is_its_one_moment() -> None:
     np.testing.assert_array_equal(found, [np.nan, np.nan, 0.3])
 
 
-def test_a_version_without_a_table_has_no_honest_margin() -> None:
+def test_version_without_a_table_has_no_honest_margin() -> None:
     now = moments_of([0], [10], [0])
     side = Side("1", Deployed(), None)
     assert np.isnan(honest_margins(side, records_of(*NAMES), now, "acme")).all()
 
 
-def test_leads_without_ids_are_found_again_in_the_same_table_only(judged) -> None:
+def test_leads_without_ids_match_only_in_the_same_table(judged) -> None:
     now = moments_of([3, 4, 5], [40, 60, 70], [1, 1, 1])
     same = replace(records_of(*NAMES), has_ids=False)
     later = replace(records_of(*NAMES[1:], "L7"), has_ids=False)
@@ -139,7 +139,7 @@ def test_leads_without_ids_are_found_again_in_the_same_table_only(judged) -> Non
     assert "Name [leads] lead_id and train again" in why
 
 
-def test_the_same_lead_has_another_key_in_another_project() -> None:
+def test_lead_key_depends_on_the_project() -> None:
     ids = pd.Series(NAMES)
     assert len(set(lead_keys(ids, "acme")) | set(lead_keys(ids, "other"))) == 2 * len(ids)
 
@@ -158,7 +158,7 @@ def contest_of(n: int = 400, noise: float = 1.0, seed: int = 0, per_lead: int = 
     return Contest(moments, np.repeat(truth, per_lead), np.repeat(other, per_lead))
 
 
-def test_only_moments_that_both_sides_can_be_judged_by_count() -> None:
+def test_comparison_uses_moments_shared_by_both() -> None:
     moments = moments_of([0, 1, 2, 3], [1, 2, 3, 4], [0, 1, 1, 0])
     one, other = np.array([np.nan, 1, 2, 3]), np.array([1, 2, np.nan, 4])
     contest = Contest.of(moments, one, other)
@@ -167,12 +167,12 @@ def test_only_moments_that_both_sides_can_be_judged_by_count() -> None:
     assert contest.rarer == 1
 
 
-def test_the_rarer_outcome_is_counted_in_leads() -> None:
+def test_rarer_outcomes_are_counted_in_leads() -> None:
     moments = moments_of([0, 0, 0, 1, 2], [1, 2, 3, 4, 5], [1, 1, 1, 0, 0])
     assert Contest(moments, np.zeros(5), np.zeros(5)).rarer == 1
 
 
-def test_both_sides_have_the_metrics_of_the_evaluation() -> None:
+def test_comparison_has_the_metrics_of_evaluate() -> None:
     contest = contest_of()
     found = differences(contest, seed=0)
     assert tuple(found) == METRICS
@@ -183,13 +183,13 @@ def test_both_sides_have_the_metrics_of_the_evaluation() -> None:
         assert difference.low <= difference.value <= difference.high or difference.metric == "ece"
 
 
-def test_the_same_margins_do_not_differ() -> None:
+def test_equal_margins_do_not_differ() -> None:
     contest = contest_of()
     found = differences(replace(contest, other=contest.one), seed=0)
     assert {(d.value, d.low, d.high) for d in found.values()} == {(0.0, 0.0, 0.0)}
 
 
-def test_a_noisy_side_is_worse_beyond_chance_and_mirrored_when_sides_change() -> None:
+def test_noisy_model_is_worse_and_the_comparison_is_symmetric() -> None:
     contest = contest_of(noise=2)
     found = differences(contest, seed=0)
     mirrored = differences(Contest(contest.moments, contest.other, contest.one), seed=0)
@@ -200,7 +200,7 @@ def test_a_noisy_side_is_worse_beyond_chance_and_mirrored_when_sides_change() ->
         assert mirrored[metric].high == pytest.approx(-found[metric].low)
 
 
-def test_pairing_makes_the_interval_narrower_than_either_sides_own() -> None:
+def test_paired_interval_is_narrower_than_single_ones() -> None:
     contest = contest_of(noise=0.2)
     found = differences(contest, seed=0)["log_loss"]
     flat = replace(contest, other=np.full(len(contest.other), -1.0))
@@ -208,7 +208,7 @@ def test_pairing_makes_the_interval_narrower_than_either_sides_own() -> None:
     assert found.high - found.low < (alone.high - alone.low) / 3
 
 
-def test_many_looks_at_a_lead_do_not_pass_for_many_leads() -> None:
+def test_repeated_moments_do_not_count_as_leads() -> None:
     once = differences(contest_of(per_lead=1), seed=0)["log_loss"]
     often = differences(contest_of(per_lead=5), seed=0)["log_loss"]
     assert often.high - often.low == pytest.approx(once.high - once.low, rel=1e-6)

@@ -73,7 +73,7 @@ def shares(fitted: Fitted, records: Records, **cells) -> np.ndarray:
 # -- settings --------------------------------------------------------------------------------
 
 
-def test_settings_are_found_once_and_used_again(tmp_path, monkeypatch) -> None:
+def test_settings_are_found_once_and_reused(tmp_path, monkeypatch) -> None:
     project, records, moments = crm(tmp_path, table(400))
     half = moments.take(np.arange(len(moments)) < 300)
     first = fit(records, half, project, {})
@@ -85,14 +85,14 @@ def test_settings_are_found_once_and_used_again(tmp_path, monkeypatch) -> None:
     assert again.estimator != first.estimator
 
 
-def test_what_was_too_little_once_may_be_enough_for_all(tmp_path) -> None:
+def test_all_leads_may_suffice_where_training_leads_do_not(tmp_path) -> None:
     project, records, moments = crm(tmp_path, table(400))
     fitted = fit(records, moments, project, {}, like=like(None))
     assert isinstance(fitted.estimator, Blend)
     assert fitted.settings == fit(records, moments, project, {}).settings
 
 
-def test_where_no_label_was_known_in_time_the_halves_share_evenly(tmp_path) -> None:
+def test_unknown_labels_keep_equal_weights(tmp_path) -> None:
     leads = table(200)
     leads["created_at"] = leads["created_at"].iloc[0]  # none was known when the newest began
     project, records, moments = crm(tmp_path, leads)
@@ -101,7 +101,7 @@ def test_where_no_label_was_known_in_time_the_halves_share_evenly(tmp_path) -> N
     assert fitted.settings.why.startswith("even, because too few outcomes among the")
 
 
-def test_the_newest_leads_judge_by_what_older_ones_could_know(tmp_path) -> None:
+def test_selection_uses_labels_known_to_older_leads(tmp_path) -> None:
     project, records, moments = crm(tmp_path, table(400))
     older, newer = choosing(records, moments, project, {})
     split = split_newest(records, moments, NEWEST_SHARE, 0)
@@ -114,7 +114,7 @@ def test_the_newest_leads_judge_by_what_older_ones_could_know(tmp_path) -> None:
     assert known.max() <= moments.as_of[np.isin(moments.lead, newer.lead)].min()
 
 
-def test_older_leads_bring_a_pipeline_of_their_own(tmp_path) -> None:
+def test_selection_fits_its_pipeline_to_older_leads(tmp_path) -> None:
     leads = table(400)
     leads.loc[350:, "colour"] = "purple"  # which no older lead has
     project, records, moments = crm(tmp_path, leads)
@@ -131,7 +131,7 @@ def test_older_leads_bring_a_pipeline_of_their_own(tmp_path) -> None:
     assert older.growing == newer.growing == tuple(pipeline.growing)
 
 
-def test_where_one_side_has_one_outcome_nobody_judges(tmp_path) -> None:
+def test_selection_needs_both_outcomes_on_both_sides(tmp_path) -> None:
     leads = table(200)
     leads.loc[150:, "outcome"] = "no"
     project, records, moments = crm(tmp_path, leads)
@@ -141,7 +141,7 @@ def test_where_one_side_has_one_outcome_nobody_judges(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("wins", [FEWEST_OUTCOMES - 1, FEWEST_OUTCOMES])
-def test_twenty_outcomes_make_a_blend(tmp_path, wins: int) -> None:
+def test_twenty_outcomes_fit_a_blend(tmp_path, wins: int) -> None:
     leads = table(300)
     largest = leads["size"].to_numpy().argsort()[::-1]
     outcome = np.full(300, "no", dtype=object)
@@ -152,7 +152,7 @@ def test_twenty_outcomes_make_a_blend(tmp_path, wins: int) -> None:
     assert (fitted.settings is None) == (wins < FEWEST_OUTCOMES)
 
 
-def test_parameters_of_the_trees_reach_them(tmp_path) -> None:
+def test_tree_parameters_reach_the_trees(tmp_path) -> None:
     project, records, moments = crm(tmp_path, table(300))
     fitted = fit(
         records, moments, project, {}, like=like(BY_HAND), tree_parameters={"num_leaves": 2}
@@ -161,7 +161,7 @@ def test_parameters_of_the_trees_reach_them(tmp_path) -> None:
     assert leaves <= {"1", "2"}
 
 
-def test_columns_that_know_too_much_are_left_out(tmp_path) -> None:
+def test_leaking_columns_are_left_out(tmp_path) -> None:
     project, records, moments = crm(tmp_path, table(300))
     fitted = fit(records, moments, project, {"size": "it knows too much"}, like=like(BY_HAND))
     assert "size" not in fitted.pipeline.names
@@ -170,7 +170,7 @@ def test_columns_that_know_too_much_are_left_out(tmp_path) -> None:
     )
 
 
-def test_calibration_is_learned_out_of_fold(tmp_path) -> None:
+def test_calibration_is_fitted_out_of_fold(tmp_path) -> None:
     # Trees that know their rows by heart would need no calibration if it saw them.
     project, records, moments = crm(tmp_path, table(300))
     keen = {"min_data_in_leaf": 1, "lambda_l2": 0.0, "learning_rate": 0.5, "num_leaves": 40}
@@ -179,7 +179,7 @@ def test_calibration_is_learned_out_of_fold(tmp_path) -> None:
     assert fitted.calibration.slope < 0.5
 
 
-def test_progress_climbs_to_all(tmp_path) -> None:
+def test_progress_rises_to_one(tmp_path) -> None:
     project, records, moments = crm(tmp_path, table(300))
     told: list[float] = []
     fit(records, moments, project, {}, on_share=told.append)
@@ -211,18 +211,18 @@ def project(tmp_path) -> Project:
     return crm(tmp_path, table(60))[0]
 
 
-def test_a_moment_weighs_half_after_a_half_life(project) -> None:
+def test_weight_halves_after_a_half_life(project) -> None:
     moments = moments_at(0, 50, 100, 150, 200, weight=np.array([1.0, 1, 2, 1, 1]))
     found = learning_weight(moments, of_half_life(project, 100.0))
     assert found == pytest.approx([0.25, 0.5**1.5, 2 * 0.5, 0.5**0.5, 1.0])
 
 
-def test_without_a_half_life_every_moment_weighs_the_same(project) -> None:
+def test_weights_are_equal_without_a_half_life(project) -> None:
     moments = moments_at(0, 50, 100, weight=np.array([1.0, 3, 2]))
     assert learning_weight(moments, project).tolist() == [1, 3, 2]
 
 
-def test_a_half_life_moves_the_model_towards_newer_leads(tmp_path) -> None:
+def test_half_life_moves_the_model_towards_newer_leads(tmp_path) -> None:
     leads = table(600, share=0.5)
     red = leads["colour"] == "red"
     is_old = np.arange(600) < 400
@@ -239,7 +239,7 @@ def test_a_half_life_moves_the_model_towards_newer_leads(tmp_path) -> None:
     assert found["recent"] < -0.1
 
 
-def test_a_half_life_weighs_the_base_rate_too(tmp_path) -> None:
+def test_half_life_weights_the_base_rate(tmp_path) -> None:
     leads = table(200)
     leads["outcome"] = np.where(np.arange(200) < 190, "no", "yes")
     project, records, moments = crm(tmp_path, leads, "half_life_days = 10")
@@ -248,7 +248,7 @@ def test_a_half_life_weighs_the_base_rate_too(tmp_path) -> None:
     assert expit(fitted.estimator.log_odds) > 0.3  # plainly it would be 5 %
 
 
-def test_a_half_life_without_times_is_refused(tmp_path) -> None:
+def test_half_life_without_times_is_refused(tmp_path) -> None:
     leads = table(100).drop(columns="created_at")
     project, records, moments = crm(tmp_path, leads, "half_life_days = 10")
     match = r"half_life_days needs the leads' time of creation.*Name \[leads\] created_at"
@@ -256,7 +256,7 @@ def test_a_half_life_without_times_is_refused(tmp_path) -> None:
         fit(records, moments, project, {})
 
 
-def test_the_newest_leads_judge_unweighed(tmp_path) -> None:
+def test_selection_leads_have_equal_weights(tmp_path) -> None:
     project, records, moments = crm(tmp_path, table(300), "half_life_days = 20")
     older, newer = choosing(records, moments, project, {})
     assert newer.weight.tolist() == [1.0] * len(newer.weight)
@@ -272,7 +272,7 @@ def pipeline_of(folder: Path, learn: str, columns: str = ""):
     return fit_pipeline(records, moments, project, {}), project
 
 
-def test_directions_stand_at_their_columns(tmp_path) -> None:
+def test_directions_match_their_columns(tmp_path) -> None:
     pipeline, project = pipeline_of(tmp_path, 'rising = ["size"]\nfalling = ["age"]')
     found = dict(zip(pipeline.names, directions(pipeline, project), strict=True))
     assert found.pop("size") == 1
@@ -281,12 +281,12 @@ def test_directions_stand_at_their_columns(tmp_path) -> None:
     assert len(found) > 2
 
 
-def test_no_directions_are_no_tuple_of_noughts(tmp_path) -> None:
+def test_no_directions_give_an_empty_tuple(tmp_path) -> None:
     pipeline, project = pipeline_of(tmp_path, "")
     assert directions(pipeline, project) == ()
 
 
-def test_features_are_named_as_the_data_dictionary_names_them(tmp_path) -> None:
+def test_directions_use_the_names_of_the_data_dictionary(tmp_path) -> None:
     pipeline, project = pipeline_of(tmp_path, 'falling = ["lead.age_days"]')
     assert directions(pipeline, project)[pipeline.names.index("lead.age_days")] == -1
 
@@ -300,27 +300,27 @@ def test_features_are_named_as_the_data_dictionary_names_them(tmp_path) -> None:
         ('falling = ["outcome"]', r"names `outcome`, which is no feature"),
     ],
 )
-def test_directions_of_what_is_no_number_are_refused(tmp_path, learn: str, match: str) -> None:
+def test_directions_of_non_numbers_are_refused(tmp_path, learn: str, match: str) -> None:
     pipeline, project = pipeline_of(tmp_path, learn)
     with pytest.raises(ConfigError, match=rf"^\[learn\] rising or falling {match}"):
         check_directions(pipeline, project)
 
 
-def test_what_older_leads_rarely_did_is_passed_over(tmp_path) -> None:
+def test_directions_skip_rare_activities(tmp_path) -> None:
     pipeline, project = pipeline_of(tmp_path, 'rising = ["activity[demo].count", "size"]')
     found = dict(zip(pipeline.names, directions(pipeline, project), strict=True))
     assert {name for name, direction in found.items() if direction} == {"size"}
 
 
 @pytest.mark.parametrize("column", ["note", "age"], ids=["constant", "ignored"])
-def test_a_column_that_is_left_out_cannot_go_the_wrong_way(tmp_path, column: str) -> None:
+def test_directions_skip_columns_that_are_left_out(tmp_path, column: str) -> None:
     pipeline, project = pipeline_of(tmp_path, f'rising = ["{column}"]', 'ignore = ["age"]')
     assert column not in pipeline.names
     assert set(directions(pipeline, project)) == {0}
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.5, 1.0])
-def test_a_declared_direction_is_never_broken(tmp_path, weight: float) -> None:
+def test_declared_direction_always_holds(tmp_path, weight: float) -> None:
     # Larger leads are won more often, and age says nothing.
     learn = 'falling = ["size"]\nrising = ["age"]'
     project, records, moments = crm(tmp_path, table(400), learn)
@@ -330,7 +330,7 @@ def test_a_declared_direction_is_never_broken(tmp_path, weight: float) -> None:
         assert (direction * np.diff(scanned, axis=0) >= -1e-12).all()
 
 
-def test_directions_reach_the_search_for_settings(tmp_path) -> None:
+def test_directions_reach_tuning(tmp_path) -> None:
     project, records, moments = crm(tmp_path, table(400), 'falling = ["size"]')
     older, newer = choosing(records, moments, project, {})
     assert set(older.directions) == set(newer.directions) == {0, -1}

@@ -82,7 +82,7 @@ NOT_WORSE = {
 
 
 @pytest.mark.parametrize("case", NOT_WORSE)
-def test_a_metric_fails_only_if_worse_beyond_chance_and_by_more_than_a_little(case: str) -> None:
+def test_metric_gate_fails_only_for_a_clear_and_certain_loss(case: str) -> None:
     number, one, other, low, high, passed = NOT_WORSE[case]
     gate = not_worse(number, Difference("", one, other, low, high), EMPTY, "version 1")
     assert (gate.number, gate.passed) == (number, passed)
@@ -104,24 +104,24 @@ def calibration_gate(
     return gate.passed, gate.evidence
 
 
-def test_true_probabilities_are_calibrated_even_if_the_champion_looks_better() -> None:
+def test_true_probabilities_pass_the_calibration_gate() -> None:
     truth, moments = world()
     assert calibration_gate(truth, moments, other=0.0, low=0.001)[0]
 
 
-def test_overconfidence_is_not_calibrated() -> None:
+def test_overconfidence_fails_the_calibration_gate() -> None:
     truth, moments = world()
     passed, evidence = calibration_gate(4 * truth, moments, other=0.01, low=0.05)
     assert not passed
     assert "0.05 is always allowed" in evidence
 
 
-def test_what_is_off_passes_where_the_champion_is_as_far_off() -> None:
+def test_calibration_gate_passes_if_the_champion_is_as_far_off() -> None:
     truth, moments = world()
     assert calibration_gate(4 * truth, moments, other=0.12, low=-0.01)[0]
 
 
-def test_chance_allows_more_with_fewer_leads() -> None:
+def test_calibration_gate_allows_more_with_fewer_leads() -> None:
     truth, moments = world(4_000)
     by_chance = [
         chance_error(truth[:n], moments.weight[:n], moments.lead[:n], seed=0)
@@ -130,7 +130,7 @@ def test_chance_allows_more_with_fewer_leads() -> None:
     assert by_chance[0] > 0.1 > by_chance[1] > 0.03 > by_chance[2] > 0
 
 
-def test_looking_often_at_a_lead_does_not_lower_what_chance_allows() -> None:
+def test_repeated_moments_do_not_tighten_the_calibration_gate() -> None:
     truth, moments = world(200)
     once = chance_error(truth, moments.weight, moments.lead, seed=0)
     often = chance_error(truth.repeat(6), np.ones(1_200), moments.lead.repeat(6), seed=0)
@@ -158,7 +158,7 @@ def project_with(*known_later: str) -> SimpleNamespace:
     return SimpleNamespace(columns=SimpleNamespace(known_later=list(known_later)))
 
 
-def test_a_leak_counts_only_if_the_model_looks_at_it() -> None:
+def test_leak_gate_ignores_columns_that_the_model_does_not_use() -> None:
     found = audited(contract=Verdict.LEAK, source=Verdict.FINE, notes=Verdict.SUSPECT)
     fine = free_of_leaks(looking_at("source", "notes"), found, project_with())
     leaking = free_of_leaks(looking_at("source", "contract"), found, project_with())
@@ -167,13 +167,13 @@ def test_a_leak_counts_only_if_the_model_looks_at_it() -> None:
     assert "`contract`: LS101 Filled late." in leaking.evidence
 
 
-def test_a_field_that_the_project_has_since_declared_known_later_is_a_leak() -> None:
+def test_leak_gate_fails_for_a_column_declared_known_later() -> None:
     gate = free_of_leaks(looking_at("contract"), audited(), project_with("contract"))
     assert not gate.passed
     assert "`contract`: the project says that it is known later" in gate.evidence
 
 
-def test_the_scale_is_the_pinned_one() -> None:
+def test_scale_gate_compares_with_the_pinned_scale() -> None:
     pinned = Scale(-1.5)
     asks = {"won": ["won"], "horizon_days": 90.0}
     assert same_scale(Scale(-1.5), pinned, asks, asks).passed
@@ -193,9 +193,7 @@ def test_the_scale_is_the_pinned_one() -> None:
         ({"won": ["won"], "horizon_days": None}, "another question: won. The"),
     ],
 )
-def test_a_score_that_answers_another_question_is_on_no_scale_of_the_champions(
-    asks: dict, said: str
-) -> None:
+def test_scale_gate_fails_for_another_question(asks: dict, said: str) -> None:
     pinned = Scale(-1.5)
     gate = same_scale(Scale(-1.5), pinned, asks, {"won": ["won"], "horizon_days": 90.0})
     assert not gate.passed
@@ -210,7 +208,7 @@ def cut(rows: np.ndarray) -> list[Segment]:
     return [Segment("source", "Web", rows), Segment("source", "Fair", ~rows)]
 
 
-def test_a_model_that_is_right_everywhere_has_no_fallen_segment() -> None:
+def test_good_model_passes_the_segment_gate() -> None:
     truth, moments = world()
     contest = Contest(moments, truth, truth)
     rows = np.arange(len(truth)) % 4 == 0
@@ -219,7 +217,7 @@ def test_a_model_that_is_right_everywhere_has_no_fallen_segment() -> None:
     assert "None of 2 segments" in gate.evidence
 
 
-def test_a_segment_that_is_turned_round_fails_though_the_whole_is_better() -> None:
+def test_reversed_segment_fails_although_the_whole_is_better() -> None:
     truth, moments = world()
     rows = np.arange(len(truth)) % 10 == 0
     ours = np.where(rows, -truth, truth)
@@ -232,7 +230,7 @@ def test_a_segment_that_is_turned_round_fails_though_the_whole_is_better() -> No
     assert "against the base rate" in gate.evidence
 
 
-def test_a_little_worse_is_no_collapse_however_certain() -> None:
+def test_small_loss_in_a_segment_passes() -> None:
     truth, moments = world()
     loss_apart = 1e-4
     contest = Contest(moments, truth - loss_apart, truth)
@@ -241,7 +239,7 @@ def test_a_little_worse_is_no_collapse_however_certain() -> None:
     assert no_segment_collapses(contest, iter(cut(rows)), BaseRate(-1.0), "version 1").passed
 
 
-def test_segments_with_few_outcomes_are_not_judged() -> None:
+def test_segments_with_few_outcomes_are_skipped() -> None:
     truth, moments = world(400)
     rows = np.arange(400) < 12
     contest = Contest(moments, np.where(rows, -9.0 * truth, truth), truth)
@@ -250,7 +248,7 @@ def test_segments_with_few_outcomes_are_not_judged() -> None:
     assert "No segment has enough outcomes" in gate.evidence
 
 
-def test_of_many_segments_of_pure_chance_none_falls() -> None:
+def test_many_random_segments_raise_no_alarm() -> None:
     truth, moments = world(4_000, seed=3)
     generator = np.random.default_rng(1)
     noisy = [truth + generator.normal(0, 0.3, 4_000) for _ in range(2)]
@@ -293,7 +291,7 @@ def grounds_of(project: Project, trained) -> Grounds:
     return Grounds(read_records(project), trained.moments, trained.audit)
 
 
-def test_the_same_model_again_passes_every_gate(registry, project, trained) -> None:
+def test_same_model_passes_every_gate(registry, project, trained) -> None:
     judgement = judge(registry, project, grounds_of(project, trained), "2")
     assert [gate.number for gate in judgement.gates] == list(GATES)
     assert [gate.name for gate in judgement.gates] == list(GATES.values())
@@ -303,12 +301,12 @@ def test_the_same_model_again_passes_every_gate(registry, project, trained) -> N
     assert f"on {len(trained.split.test):,} moments of" in judgement.gates[0].evidence
 
 
-def test_the_champion_is_not_judged_again(registry, project, trained) -> None:
+def test_champion_is_not_judged_again(registry, project, trained) -> None:
     with pytest.raises(ConfigError, match="Version 1 of `demo` is the champion already"):
         judge(registry, project, grounds_of(project, trained), "1")
 
 
-def test_a_version_that_does_not_load_fails_every_gate(registry, project, trained) -> None:
+def test_version_that_does_not_load_fails_every_gate(registry, project, trained) -> None:
     cards = [*(project.folder / "mlartifacts").rglob("scorer/card.json")]
     assert len(cards) == 2
     for card in cards:
@@ -336,7 +334,7 @@ def saved(registry: Registry, version: str) -> Path:
         (JUDGED_FILE, "which the training of version 1 left, is damaged"),
     ],
 )
-def test_a_damaged_champion_is_named_and_can_be_replaced_on_record(
+def test_damaged_champion_is_named_and_can_be_replaced(
     registry, project, trained, name: str, said: str
 ) -> None:
     run = registry.client.get_run(registry.resolve("1").run_id)
@@ -354,15 +352,13 @@ def test_a_damaged_champion_is_named_and_can_be_replaced_on_record(
     assert [event.what for event in history(registry)][-2:] == ["refused", "forced"]
 
 
-def test_a_version_that_comes_back_is_asked_only_whether_it_loads(registry) -> None:
+def test_rollback_checks_only_that_the_version_loads(registry) -> None:
     judgement = judge_return(registry, "2")
     assert [(gate.number, gate.passed) for gate in judgement.gates] == [("LG106", True)]
     assert judgement.against == "1"
 
 
-def test_with_too_few_outcomes_in_common_the_relative_gates_do_not_pass(
-    registry, project, trained
-) -> None:
+def test_relative_gates_fail_with_too_few_shared_outcomes(registry, project, trained) -> None:
     few = trained.moments.take(np.arange(len(trained.moments) - 5, len(trained.moments)))
     grounds = Grounds(read_records(project), few, trained.audit)
     judgement = judge(registry, project, grounds, "2")
@@ -371,7 +367,7 @@ def test_with_too_few_outcomes_in_common_the_relative_gates_do_not_pass(
     assert "Wait for more outcomes, or train again" in judgement.failed[0].evidence
 
 
-def test_a_first_version_with_too_few_outcomes_passes_and_is_told_so(
+def test_first_version_with_too_few_outcomes_passes(
     registry, project, trained, monkeypatch
 ) -> None:
     few = trained.moments.take(np.arange(len(trained.moments) - 5, len(trained.moments)))
@@ -383,9 +379,7 @@ def test_a_first_version_with_too_few_outcomes_passes_and_is_told_so(
     assert "no champion that it could be worse than" in judged["LG101"].evidence
 
 
-def test_two_versions_are_compared_on_the_leads_that_neither_learned_from(
-    registry, project, trained
-) -> None:
+def test_versions_are_compared_on_leads_unseen_by_both(registry, project, trained) -> None:
     found = compare(registry, project, read_records(project), "1", "2").to_json()
     assert (found["one"], found["other"], found["verdict"]) == ("1", "2", "judged")
     assert found["n"] == len(trained.split.test)
@@ -395,7 +389,7 @@ def test_two_versions_are_compared_on_the_leads_that_neither_learned_from(
 
 
 @pytest.mark.parametrize("how", ["dropped", "emptied"])
-def test_a_champion_that_learned_from_a_column_that_is_gone_is_no_fair_rival(
+def test_champion_with_a_missing_column_is_not_comparable(
     registry, project, trained, how: str
 ) -> None:
     grounds = grounds_of(project, trained)
@@ -419,9 +413,7 @@ def asked_again(project) -> Project:
     return load_project(project.folder)
 
 
-def test_versions_that_answer_another_question_than_is_asked_now_do_not_pass(
-    registry, asked_again, trained
-) -> None:
+def test_version_for_another_question_fails(registry, asked_again, trained) -> None:
     judgement = judge(registry, asked_again, Grounds.read(asked_again, NOW), "2")
     assert [gate.number for gate in judgement.failed] == ["LG101", "LG102", "LG103", "LG105"]
     assert "Version 2 answers another question, won within 90 days" in judgement.failed[0].evidence
@@ -431,7 +423,7 @@ def test_versions_that_answer_another_question_than_is_asked_now_do_not_pass(
     ]
 
 
-def test_the_base_rate_is_that_of_the_training_moments() -> None:
+def test_base_rate_comes_from_the_training_moments() -> None:
     judged = JudgedTable(
         lead=np.arange(101, dtype=np.uint64),
         as_of=np.zeros(101, np.int64),
@@ -450,7 +442,7 @@ def test_every_gate_is_documented() -> None:
     assert named == list(GATES.items())
 
 
-def test_grounds_are_read_from_the_project(project, trained) -> None:
+def test_gate_inputs_are_read_from_the_project(project, trained) -> None:
     grounds = Grounds.read(project, NOW)
     pd.testing.assert_frame_equal(grounds.records.leads, read_records(project).leads)
     np.testing.assert_array_equal(grounds.moments.label, trained.moments.label)

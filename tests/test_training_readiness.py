@@ -51,7 +51,7 @@ def judge(test=None, split=GOOD, gained=None, in_order=True, left_out=()) -> Rea
     )
 
 
-def test_a_good_model_is_ready_and_says_by_which_figures() -> None:
+def test_good_model_is_ready_with_its_figures() -> None:
     assert judge() == Readiness(
         "ready",
         [
@@ -153,7 +153,7 @@ def test_each_rule_alone_decides(given, verdict: str, reason: str) -> None:
     assert len(against) == 1
 
 
-def test_what_speaks_against_it_comes_first() -> None:
+def test_failed_rules_come_first() -> None:
     found = judge(
         figures(roc_auc=(0.55, 0.49, 0.61)),
         Split(side(240, 4_000), side(14, 1_000, has_times=False), 0, ""),
@@ -167,24 +167,24 @@ def test_what_speaks_against_it_comes_first() -> None:
     assert found.reasons[-1] == "The leak audit left out 1 field that may know too much."
 
 
-def test_an_error_of_calibration_that_chance_explains_is_none() -> None:
+def test_calibration_error_within_chance_is_accepted() -> None:
     # 6 points are twice the 3 that right probabilities would show, but more than twice 2.5.
     assert judge(figures(ece=0.06)).verdict == "ready"
     found = judge(dataclasses.replace(figures(ece=0.06), error_by_chance=0.025))
     assert "right ones would seem to be off by 2.5." in found.reasons[0]
 
 
-def test_a_shift_that_chance_explains_is_none() -> None:
+def test_shift_within_chance_is_accepted() -> None:
     # 5 of 100 where 8 % were expected: the interval of 5 % reaches from 2 to 11 %.
     found = judge(split=Split(side(320, 4_000), side(5, 100), 0, ""))
     assert not any("share of wins" in reason for reason in found.reasons)
 
 
-def test_leads_are_counted_and_not_their_moments() -> None:
+def test_outcomes_are_counted_in_leads() -> None:
     found = judge(split=Split(side(800, 4_000), side(20, 100, moments_per_lead=3), 0, ""))
     assert found.reasons[0].startswith("Only 20 of")
 
 
-def test_a_judgement_is_plain_data() -> None:
+def test_readiness_is_plain_data() -> None:
     found = judge()
     assert found.to_json() == {"verdict": "ready", "reasons": found.reasons}

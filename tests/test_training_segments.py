@@ -65,7 +65,7 @@ def judge_sources(folder, source: list[str], won: list[int], probability: list[f
 # -- the figures ---------------------------------------------------------------------------
 
 
-def test_the_metrics_of_a_segment_have_intervals_that_hold_the_true_ones() -> None:
+def test_segment_intervals_contain_the_true_metrics() -> None:
     generator = np.random.default_rng(2)
 
     def world(n: int):
@@ -88,7 +88,7 @@ def test_the_metrics_of_a_segment_have_intervals_that_hold_the_true_ones() -> No
     assert min(held.values()) >= 0.9 * runs
 
 
-def test_a_segment_by_hand(tmp_path) -> None:
+def test_segment_by_hand(tmp_path) -> None:
     # Fair: 40 leads stated at 0.5, 20 won. Mail: 60 leads stated at 0.25, 30 won.
     won = [1] * 20 + [0] * 20 + [1] * 30 + [0] * 30
     mail, fair = judge_sources(
@@ -110,7 +110,7 @@ def test_a_segment_by_hand(tmp_path) -> None:
     assert (fair["gap"], fair["p"], fair["is_off"]) == (pytest.approx(0.0), 1.0, False)
 
 
-def test_a_segments_metrics_are_those_of_its_leads_alone(tmp_path) -> None:
+def test_segment_metrics_use_only_its_leads(tmp_path) -> None:
     generator = np.random.default_rng(0)
     source = generator.choice(["Fair", "Mail", "Web"], 600)
     probability = generator.uniform(0.05, 0.9, 600)
@@ -124,7 +124,7 @@ def test_a_segments_metrics_are_those_of_its_leads_alone(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("wins", [9, 41])
-def test_a_segment_with_few_of_one_outcome_is_not_judged(tmp_path, wins: int) -> None:
+def test_segment_with_few_outcomes_is_not_judged(tmp_path, wins: int) -> None:
     won = [1] * wins + [0] * (50 - wins) + [1, 0] * 30
     mail, fair = judge_sources(tmp_path, ["Fair"] * 50 + ["Mail"] * 60, won, [0.4] * 110)
     assert fair == {
@@ -138,12 +138,12 @@ def test_a_segment_with_few_of_one_outcome_is_not_judged(tmp_path, wins: int) ->
     assert "verdict" not in mail
 
 
-def test_a_column_that_divides_nobody_is_no_segment(tmp_path) -> None:
+def test_constant_column_is_not_a_segment(tmp_path) -> None:
     won = [1, 0] * 200
     assert judge_sources(tmp_path, ["Web"] * 399 + ["Fair"], won, [0.5] * 400) == []
 
 
-def test_moments_of_one_lead_count_as_little_as_the_lead(tmp_path) -> None:
+def test_repeated_moments_add_no_certainty_to_a_segment(tmp_path) -> None:
     won = ([1] * 20 + [0] * 20) * 2
     crm = Crm(tmp_path, pd.DataFrame({"source": ["A", "B"] * 40, "won": answers(won)}))
     pipeline = pipeline_of(CategoryAttribute("source", frozenset(), ("A", "B")))
@@ -157,7 +157,7 @@ def test_moments_of_one_lead_count_as_little_as_the_lead(tmp_path) -> None:
             assert four[name] == pytest.approx(one[name]), name
 
 
-def test_where_all_is_well_an_alarm_is_rare(tmp_path) -> None:
+def test_good_model_rarely_raises_an_alarm(tmp_path) -> None:
     generator = np.random.default_rng(5)
     n = 3_000
     columns = {f"c{i}": generator.choice(list("ABCDE"), n) for i in range(8)}
@@ -181,7 +181,7 @@ def test_where_all_is_well_an_alarm_is_rare(tmp_path) -> None:
     assert alarms <= 5  # at 5 % each, more are seen once in 70 such tests
 
 
-def test_one_wrong_segment_is_found_among_many(tmp_path) -> None:
+def test_wrong_segment_is_detected_among_many(tmp_path) -> None:
     generator = np.random.default_rng(5)
     source = generator.choice(list("ABCDEFGHIJ"), 3_000)
     probability = np.full(3_000, 0.2)
@@ -237,26 +237,26 @@ def cells(**counts: int) -> pd.Series:
     return pd.Series([value for value, n in counts.items() for _ in range(n)], name="city")
 
 
-def test_values_stand_by_frequency_and_rare_ones_are_others() -> None:
+def test_values_are_sorted_by_frequency_and_rare_ones_merged() -> None:
     attribute = CategoryAttribute("city", frozenset(), ("Bonn", "Graz", "Rome", "Wien"))
     groups = groups_by_value(attribute, cells(Graz=31, Bonn=40, Rome=29, Wien=2, Oslo=35))
     assert groups.names == ("Bonn", "Graz", UNSEEN, OTHERS)
     assert np.bincount(groups.code).tolist() == [40, 31, 35, 31]
 
 
-def test_a_column_has_twelve_values_at_most_and_the_others() -> None:
+def test_column_has_at_most_twelve_values_and_others() -> None:
     attribute = TargetAttribute("city", frozenset(), {f"v{i}": 0.0 for i in range(20)}, 0.0)
     groups = groups_by_value(attribute, cells(**{f"v{i}": 60 - i for i in range(20)}))
     assert groups.names == (*(f"v{i}" for i in range(12)), OTHERS)
 
 
-def test_many_values_are_spelled_as_first_met_and_known_from_training() -> None:
+def test_many_values_keep_their_first_spelling() -> None:
     attribute = TargetAttribute("city", frozenset({"n/a"}), {"new york": 0.1, "": 0.0}, 0.0)
     column = pd.Series(["New  York"] * 20 + ["NEW YORK "] * 20 + ["n/a"] * 3 + ["Oslo"] * 40)
     assert groups_by_value(attribute, column).names == ("New York", MISSING, UNSEEN)
 
 
-def test_flags_and_addresses_are_grouped_by_what_they_say() -> None:
+def test_flags_and_addresses_are_grouped_by_meaning() -> None:
     flags = groups_by_value(FlagAttribute("f", frozenset()), cells(ja=40, no=50, perhaps=60))
     assert flags.names == ("no", "yes", MISSING)
     mails = pd.Series(["a@acme.de"] * 40 + ["b@gmail.com"] * 35 + ["nowhere"] * 50 + [None] * 2)
@@ -264,11 +264,11 @@ def test_flags_and_addresses_are_grouped_by_what_they_say() -> None:
     assert kinds.names == ("no address", "company", "free", MISSING)
 
 
-def test_numbers_are_no_segments() -> None:
+def test_numbers_are_not_segments() -> None:
     assert groups_by_value(NumberAttribute("n", frozenset(), 0.0), pd.Series([1.0, 2.0])) is None
 
 
-def test_long_names_are_cut() -> None:
+def test_long_names_are_shortened() -> None:
     groups = groups_by_value(
         CategoryAttribute("c" * 10_000, frozenset(), ("x" * 10_000,)), cells(**{"x" * 10_000: 40})
     )
@@ -301,7 +301,7 @@ def test_persons_are_grouped_by_bands_and_values(tmp_path, column: list, names) 
     assert len(groups.code) == len(column)
 
 
-def test_the_project_says_what_is_a_category_and_what_a_number(tmp_path) -> None:
+def test_project_decides_between_category_and_number(tmp_path) -> None:
     crm = Crm(
         tmp_path,
         pd.DataFrame({"won": ["yes", "no"], "zip": [1, 2], "age": [1, 2]}),
@@ -341,14 +341,14 @@ def test_four_fifths_by_hand(tmp_path) -> None:
     assert "selected" not in silent
 
 
-def test_a_group_too_small_to_judge_by_outcomes_is_still_compared(tmp_path) -> None:
+def test_small_group_is_still_compared_by_selection(tmp_path) -> None:
     won = [1, 0] * 30 + [0] * 40
     women, men = judge_persons(tmp_path, ["w"] * 60 + ["m"] * 40, won, [True] * 60 + [False] * 40)
     assert men["verdict"] == "too few to judge"
     assert (men["ratio"], men["is_below_four_fifths"]) == (0.0, True)
 
 
-def test_what_is_missing_is_no_group_to_compare_with(tmp_path) -> None:
+def test_missing_values_are_not_a_reference_group(tmp_path) -> None:
     sex, won = ["w"] * 60 + ["n/a"] * 60, [1, 0] * 60
     women, silent = judge_persons(tmp_path, sex, won, [True] * 6 + [False] * 54 + [True] * 60)
     assert women["ratio"] == 1.0
@@ -356,13 +356,13 @@ def test_what_is_missing_is_no_group_to_compare_with(tmp_path) -> None:
     assert "ratio" not in silent
 
 
-def test_where_nobody_is_selected_there_is_no_ratio(tmp_path) -> None:
+def test_no_selection_has_no_ratio(tmp_path) -> None:
     rows = judge_persons(tmp_path, ["w", "m"] * 40, [1, 1, 0, 0] * 20, [False] * 80)
     assert [row["selected"] for row in rows] == [0.0, 0.0]
     assert not any("ratio" in row for row in rows)
 
 
-def test_groups_are_compared_whether_or_not_the_model_looks_at_them(tmp_path) -> None:
+def test_groups_are_compared_also_if_the_model_ignores_them(tmp_path) -> None:
     age = [20, 30, 40, 50] * 40
     frame = pd.DataFrame(
         {"age": age, "x": [i % 7 for i in range(160)], "won": answers([1, 0, 0, 1] * 40)}
@@ -376,7 +376,7 @@ def test_groups_are_compared_whether_or_not_the_model_looks_at_them(tmp_path) ->
     assert sorted(row["value"] for row in rows) == ["20", "30", "40", "50"]
 
 
-def test_a_project_without_sensitive_columns_compares_nobody(tmp_path) -> None:
+def test_project_without_sensitive_columns_has_no_comparison(tmp_path) -> None:
     crm = Crm(tmp_path, pd.DataFrame({"won": ["yes", "no"]}))
     nobody = np.zeros(2, dtype=bool)
     assert judge_fairness(crm.records, crm.project, crm.moments, np.zeros(2), nobody) == []

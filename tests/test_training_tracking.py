@@ -105,7 +105,7 @@ def trainings_of(registry: Registry) -> list:
 # -- what a run holds ----------------------------------------------------------------------
 
 
-def test_a_run_holds_the_whole_training(work, project, registry, tmp_path) -> None:
+def test_run_contains_the_whole_training(work, project, registry, tmp_path) -> None:
     tracked = track(registry, project, work.records, work.trained, work.artifact, NOW)
     client = registry.client
     assert (tracked.name, tracked.version, tracked.digest) == ("demo", "1", work.digest)
@@ -167,7 +167,7 @@ def test_a_run_holds_the_whole_training(work, project, registry, tmp_path) -> No
     assert stored.replace("***", PASSWORD) == project.text
 
 
-def test_a_run_holds_the_moments_with_the_margins_it_was_judged_by(work, project, registry) -> None:
+def test_run_contains_moments_and_their_test_margins(work, project, registry) -> None:
     tracked = track(registry, project, work.records, work.trained, work.artifact, NOW)
     content = registry.run_file(tracked.version, JUDGED_FILE)
     table, split = JudgedTable.from_parquet(content), work.trained.split
@@ -182,7 +182,7 @@ def test_a_run_holds_the_moments_with_the_margins_it_was_judged_by(work, project
     assert registry.run_file(tracked.version, "nothing.parquet") is None
 
 
-def test_the_cards_tables_are_csv_files(work, project, registry, tmp_path) -> None:
+def test_tables_of_the_card_are_csv_files(work, project, registry, tmp_path) -> None:
     card = work.trained.scorer.card
     evil, *others = card.segments
     card = replace(card, segments=[{**evil, "value": "=cmd()"}, *others])
@@ -196,7 +196,7 @@ def test_the_cards_tables_are_csv_files(work, project, registry, tmp_path) -> No
     assert list(tables["by_age"]["age_days"]) == [row["age_days"] for row in card.test["by_age"]]
 
 
-def test_every_trial_is_a_run_within_the_trainings(work, project, registry) -> None:
+def test_every_trial_is_a_nested_run(work, project, registry) -> None:
     trained = replace(work.trained, trials=TRIALS)
     tracked = track(registry, project, work.records, trained, work.artifact, NOW)
     runs = registry.client.search_runs(
@@ -213,9 +213,7 @@ def test_every_trial_is_a_run_within_the_trainings(work, project, registry) -> N
 # -- the first champion --------------------------------------------------------------------
 
 
-def test_the_first_model_is_put_through_the_gates_and_the_history_says_so(
-    work, project, registry, monkeypatch
-) -> None:
+def test_first_model_passes_the_gates_and_is_recorded(work, project, registry, monkeypatch) -> None:
     monkeypatch.setattr(tracking, "judge", judge)
     tracked = track(registry, project, work.records, work.trained, work.artifact, NOW)
     assert [gate.number for gate in tracked.gates] == list(GATES)
@@ -231,7 +229,7 @@ def test_the_first_model_is_put_through_the_gates_and_the_history_says_so(
     assert registry.find_champion() == ("1" if passed else None)
 
 
-def test_a_first_model_that_fails_a_gate_stays_a_challenger(
+def test_first_model_that_fails_a_gate_stays_a_challenger(
     work, project, registry, verdicts
 ) -> None:
     verdicts[:] = [Gate("LG103", "calibration", False, "It is far off.")]
@@ -247,7 +245,7 @@ def test_a_first_model_that_fails_a_gate_stays_a_challenger(
     ]
 
 
-def test_a_second_training_asks_for_no_gates(work, project, registry, verdicts) -> None:
+def test_second_training_runs_no_gates(work, project, registry, verdicts) -> None:
     track(registry, project, work.records, work.trained, work.artifact, NOW)
     assert registry.find_alias(CHALLENGER) is None
     assert registry.pinned_scale() == work.trained.scorer.scale
@@ -265,7 +263,7 @@ def test_no_password_is_stored_anywhere(work, project, registry) -> None:
             assert PASSWORD.encode() not in path.read_bytes(), path
 
 
-def test_the_first_model_is_champion_and_the_second_is_not(work, project, registry) -> None:
+def test_only_the_first_model_becomes_champion(work, project, registry) -> None:
     assert registry.find_champion() is None
     first = track(registry, project, work.records, work.trained, work.artifact, NOW)
     second = track(registry, project, work.records, work.trained, work.artifact, NOW)
@@ -282,7 +280,7 @@ def test_the_first_model_is_champion_and_the_second_is_not(work, project, regist
     assert registry.champion() == "2"
 
 
-def test_the_champion_that_comes_back_is_the_one_that_went(work, project, registry) -> None:
+def test_loaded_champion_equals_the_trained_model(work, project, registry) -> None:
     tracked = track(registry, project, work.records, work.trained, work.artifact, NOW)
     loaded, version = registry.load_champion()
     assert (loaded.digest, version) == (work.digest, "1")
@@ -296,7 +294,7 @@ def test_the_champion_that_comes_back_is_the_one_that_went(work, project, regist
     assert load_artifact(kept).digest == work.digest
 
 
-def test_another_model_in_a_versions_place_is_refused(work, project, registry, tmp_path) -> None:
+def test_replaced_artefact_of_a_version_is_refused(work, project, registry, tmp_path) -> None:
     tracked = track(registry, project, work.records, work.trained, work.artifact, NOW)
     trained = work.trained
     slope = trained.scorer.calibration.slope / 2
@@ -308,7 +306,7 @@ def test_another_model_in_a_versions_place_is_refused(work, project, registry, t
         registry.load_champion()
 
 
-def test_the_files_lie_beside_the_project(work, project, registry, tmp_path) -> None:
+def test_store_is_beside_the_project_file(work, project, registry, tmp_path) -> None:
     track(registry, project, work.records, work.trained, work.artifact, NOW)
     assert {path.name for path in tmp_path.iterdir()} == {
         "leadscore.toml",
@@ -318,7 +316,7 @@ def test_the_files_lie_beside_the_project(work, project, registry, tmp_path) -> 
     }
 
 
-def test_an_altered_artefact_is_not_logged(work, project, registry, tmp_path) -> None:
+def test_altered_artefact_is_not_logged(work, project, registry, tmp_path) -> None:
     damaged = shutil.copytree(work.artifact, tmp_path / "work" / ARTIFACT)
     (damaged / "booster.txt").write_text("other trees")
     with pytest.raises(ArtifactError, match="is not the file that was saved"):
@@ -369,7 +367,7 @@ STEPS = [
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_a_failure_at_any_step_leaves_nothing(
+def test_failure_at_any_step_leaves_nothing(
     work, project, registry, monkeypatch, step: str
 ) -> None:
     trained = replace(work.trained, trials=TRIALS)
@@ -389,7 +387,7 @@ def test_a_failure_at_any_step_leaves_nothing(
 
 
 @pytest.mark.parametrize("failure", [KeyboardInterrupt(), RuntimeError("a bug")])
-def test_what_nobody_expected_is_taken_back_too(
+def test_unexpected_failure_is_undone(
     work, project, registry, monkeypatch, failure: BaseException
 ) -> None:
     with monkeypatch.context() as patch:
@@ -400,7 +398,7 @@ def test_what_nobody_expected_is_taken_back_too(
     assert track(registry, project, work.records, work.trained, work.artifact, NOW).is_champion
 
 
-def test_a_failed_second_training_leaves_the_first(work, project, registry, monkeypatch) -> None:
+def test_failed_second_training_keeps_the_first(work, project, registry, monkeypatch) -> None:
     track(registry, project, work.records, work.trained, work.artifact, NOW)
     before = _left_over(registry, project)
     with monkeypatch.context() as patch:
@@ -411,9 +409,7 @@ def test_a_failed_second_training_leaves_the_first(work, project, registry, monk
     assert registry.load_champion()[0].digest == work.digest
 
 
-def test_a_store_that_is_gone_does_not_hide_what_failed(
-    work, project, registry, monkeypatch
-) -> None:
+def test_lost_store_does_not_hide_the_failure(work, project, registry, monkeypatch) -> None:
     def gone(*args, **kwargs):
         raise mlflow.MlflowException("the store is gone")
 
@@ -485,7 +481,7 @@ def free_port() -> int:
         ("sqlite:///{folder}", "unable to open database file"),
     ],
 )
-def test_an_address_that_does_not_answer_is_refused_at_once(
+def test_unreachable_address_is_refused_at_once(
     project, monkeypatch, talker, tmp_path, uri: str, match: str
 ) -> None:
     names = {"port": free_port(), "talker": talker, "folder": tmp_path}
@@ -499,7 +495,7 @@ def test_an_address_that_does_not_answer_is_refused_at_once(
     assert ":pw@" not in str(refused.value)
 
 
-def test_a_database_of_something_else_is_refused(project, tmp_path, monkeypatch) -> None:
+def test_foreign_database_is_refused(project, tmp_path, monkeypatch) -> None:
     with sqlite3.connect(tmp_path / "other.db") as other:
         other.execute("create table alembic_version (version_num text)")
         other.execute("insert into alembic_version values ('of another product')")
@@ -509,14 +505,14 @@ def test_a_database_of_something_else_is_refused(project, tmp_path, monkeypatch)
         Registry(project)
 
 
-def test_a_project_without_a_champion_says_what_to_do(registry) -> None:
+def test_project_without_a_champion_states_what_to_do(registry) -> None:
     with pytest.raises(TrackingError, match="`demo` has no champion in MLflow .*leadscore train"):
         registry.champion()
     with pytest.raises(TrackingError, match="has no champion"):
         registry.load_champion()
 
 
-def test_a_version_that_is_not_there_is_refused(registry) -> None:
+def test_unknown_version_is_refused(registry) -> None:
     with (
         pytest.raises(TrackingError, match="mlflow.db refused: .*not found"),
         registry.fetched("7"),
@@ -537,7 +533,7 @@ def test_two_registries_do_not_mix(work, project, registry, tmp_path) -> None:
     assert registry.load_champion()[0].digest == work.digest
 
 
-def test_mlflow_does_not_phone_home(project, tmp_path) -> None:
+def test_mlflow_sends_no_telemetry(project, tmp_path) -> None:
     program = """
 import sys
 from pathlib import Path
@@ -576,11 +572,11 @@ print(get_telemetry_client())
         ("a = 'b://c:d@e'\nf = 'g://h:i@j'", "a = 'b://c:***@e'\nf = 'g://h:***@j'"),
     ],
 )
-def test_what_is_shown_holds_no_password(text: str, expected: str) -> None:
+def test_displayed_address_has_no_password(text: str, expected: str) -> None:
     assert shown(text) == expected
 
 
-def test_two_first_openings_at_once_both_succeed(work, tmp_path) -> None:
+def test_two_processes_can_open_a_new_store_at_once(work, tmp_path) -> None:
     shutil.copy(work.project.path, tmp_path)
     program = """
 import sys
@@ -600,7 +596,7 @@ print(Registry(load_project(Path(sys.argv[1]))).find_champion())
     ] * 2, said
 
 
-def test_a_server_takes_and_gives_models(
+def test_server_stores_and_loads_models(
     work, project, mlflow_server, monkeypatch, tmp_path
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server)
@@ -625,7 +621,7 @@ def test_a_server_takes_and_gives_models(
     assert len(trainings_of(registry)) == 1
 
 
-def test_a_postgresql_takes_and_gives_models(
+def test_postgresql_stores_and_loads_models(
     work, project, postgres_url, monkeypatch, tmp_path
 ) -> None:
     monkeypatch.chdir(tmp_path)  # where MLflow keeps the files if nobody says otherwise

@@ -131,7 +131,7 @@ QUALITY = {
 }
 
 
-def test_quality_is_within_its_table(session) -> None:
+def test_quality_is_within_the_expected_range(session) -> None:
     values = session.trained.judged.test.values
     base, logistic = (
         session.trained.judged.baselines[name].values["log_loss"]
@@ -151,7 +151,7 @@ def test_quality_is_within_its_table(session) -> None:
         assert at_least <= reached[name] <= at_most, (name, reached)
 
 
-def test_the_model_beats_the_base_rate_beyond_chance(session) -> None:
+def test_model_beats_the_base_rate_beyond_chance(session) -> None:
     judged = session.trained.judged
     _, high = judged.test.intervals["roc_auc"]
     low, _ = judged.test.intervals["roc_auc"]
@@ -162,7 +162,7 @@ def test_the_model_beats_the_base_rate_beyond_chance(session) -> None:
     assert judged.baselines.keys() == {"base_rate", "logistic"}
 
 
-def test_the_card_compares_losses_as_the_gates_do(session) -> None:
+def test_card_compares_losses_like_the_gates(session) -> None:
     trained, split = session.trained, session.trained.split
     base = BaseRate.fit(split.train.label, split.train.weight).log_odds
     contest = Contest(split.test, trained.test_margin, np.full(len(split.test), base))
@@ -173,7 +173,7 @@ def test_the_card_compares_losses_as_the_gates_do(session) -> None:
     assert any(said in reason for reason in trained.scorer.card.readiness["reasons"])
 
 
-def test_the_final_model_has_seen_the_newest_leads(session) -> None:
+def test_final_model_is_fitted_to_the_newest_leads(session) -> None:
     scored = session.trained.scorer.score_table(session.records.leads)
     newest = scored["probability"].iloc[-800:]
     assert newest.nunique() > 300
@@ -182,7 +182,7 @@ def test_the_final_model_has_seen_the_newest_leads(session) -> None:
     )
 
 
-def test_what_is_known_later_is_not_used(session) -> None:
+def test_columns_known_later_are_not_used(session) -> None:
     # contract_type is filled for won deals only: with it the AUC would be nearly 1.
     leads = session.records.leads
     assert leads["contract_type"].notna().sum() > 100
@@ -198,7 +198,7 @@ def test_what_is_known_later_is_not_used(session) -> None:
     assert with_it["probability"].equals(without["probability"])
 
 
-def test_a_column_that_says_nearly_everything_is_found(tmp_path) -> None:
+def test_nearly_perfect_column_is_detected(tmp_path) -> None:
     leads = small(600, seed=3)
     leads["hint"] = np.where(leads["outcome"] == "yes", 1.0, 0.0)
     leads.loc[::7, "hint"] = 0.5
@@ -206,7 +206,7 @@ def test_a_column_that_says_nearly_everything_is_found(tmp_path) -> None:
     assert trained.judged.test.values["roc_auc"] > 0.9
 
 
-def test_a_column_that_says_nearly_everything_is_a_leak_unless_vouched_for(tmp_path) -> None:
+def test_nearly_perfect_column_is_a_leak_unless_vouched_for(tmp_path) -> None:
     leads = small(600, seed=3)
     leads["hint"] = np.where(leads["outcome"] == "yes", 1.0, 0.0)
     leads.loc[::7, "hint"] = 0.5
@@ -219,7 +219,7 @@ def test_a_column_that_says_nearly_everything_is_a_leak_unless_vouched_for(tmp_p
 # -- that it repeats itself ----------------------------------------------------------------
 
 
-def test_same_data_same_digest_and_another_seed_another(session, tmp_path) -> None:
+def test_digest_depends_on_data_and_seed_only(session, tmp_path) -> None:
     digests = []
     for i, (seed, now) in enumerate([(0, NOW), (0, NOW + datetime.timedelta(days=9)), (1, NOW)]):
         (tmp_path / str(i)).mkdir()
@@ -238,7 +238,7 @@ def test_same_data_same_digest_and_another_seed_another(session, tmp_path) -> No
     assert first.read_bytes() == second.read_bytes()
 
 
-def test_the_order_of_rows_in_a_dated_export_does_not_matter(tmp_path) -> None:
+def test_row_order_of_a_dated_export_does_not_matter(tmp_path) -> None:
     days = pd.Timestamp("2024-01-01", tz="UTC") + pd.to_timedelta(np.arange(200), unit="D")
     leads = small().assign(lead_id=[f"L{i:03}" for i in range(200)], created_at=days.astype(str))
     digests = set()
@@ -263,7 +263,7 @@ def test_training_does_not_change_the_records(tmp_path) -> None:
     pd.testing.assert_frame_equal(records.outcomes, kept[1])
 
 
-def test_progress_climbs_from_learning_to_all(session) -> None:
+def test_progress_rises_to_one(session) -> None:
     shares = [share for _, share in session.told]
     assert shares == sorted(shares)
     assert 0 <= shares[0] < 0.01
@@ -280,7 +280,7 @@ def test_progress_climbs_from_learning_to_all(session) -> None:
 # -- what the card says --------------------------------------------------------------------
 
 
-def test_the_counts_of_a_dated_export_add_up(session) -> None:
+def test_counts_of_a_dated_export_add_up(session) -> None:
     facts = session.trained.scorer.card.learned_from
     ages = len(session.project.learn.moments_days)
     assert facts["leads"] == len(session.records.leads) == 4_000
@@ -297,7 +297,7 @@ def test_the_counts_of_a_dated_export_add_up(session) -> None:
     assert times[2] + horizon <= times[3]
 
 
-def test_the_counts_of_an_undated_export_add_up(tmp_path) -> None:
+def test_counts_of_an_undated_export_add_up(tmp_path) -> None:
     leads = small()
     leads.loc[5:14, "outcome"] = None
     trained = train(*flat(tmp_path, leads), now=NOW)
@@ -310,7 +310,7 @@ def test_the_counts_of_an_undated_export_add_up(tmp_path) -> None:
     assert any("no time of creation" in note for note in trained.scorer.card.notes)
 
 
-def test_the_card_agrees_with_what_was_found(session) -> None:
+def test_card_agrees_with_the_evaluation(session) -> None:
     card, trained = session.trained.scorer.card, session.trained
     assert card.trained_at == "2026-01-01T12:30:00+00:00"
     assert (card.name, card.simulated) == ("demo", True)
@@ -339,12 +339,12 @@ def test_the_card_agrees_with_what_was_found(session) -> None:
         assert low < high
 
 
-def test_a_card_survives_json(session) -> None:
+def test_card_survives_json(session) -> None:
     card = session.trained.scorer.card
     assert ModelCard.from_json(json.loads(json.dumps(card.to_json(), allow_nan=False))) == card
 
 
-def test_the_rows_of_the_card_are_those_of_the_test(session) -> None:
+def test_card_rows_describe_the_test_moments(session) -> None:
     card, trained = session.trained.scorer.card, session.trained
     rows = card.test["reliability"]
     gap = sum(row["n"] * abs(row["stated"] - row["won"]) for row in rows)
@@ -357,7 +357,7 @@ def test_the_rows_of_the_card_are_those_of_the_test(session) -> None:
     assert [row["n"] for row in by_grade] == [(grades == letter).sum() for letter in "ABCD"]
 
 
-def test_the_card_says_what_was_fitted(session) -> None:
+def test_card_describes_the_estimator(session) -> None:
     card, scorer = session.trained.scorer.card, session.trained.scorer
     blend = scorer.estimator
     assert isinstance(blend, Blend)
@@ -373,7 +373,7 @@ def test_the_card_says_what_was_fitted(session) -> None:
     assert told["calibration_intercept"] == scorer.calibration.intercept
 
 
-def test_the_card_says_what_the_scale_and_the_audit_are(session) -> None:
+def test_card_describes_scale_and_audit(session) -> None:
     card, scorer = session.trained.scorer.card, session.trained.scorer
     base_rate = BaseRate.fit(session.trained.moments.label, session.trained.moments.weight)
     assert scorer.scale.base_log_odds == base_rate.log_odds
@@ -392,7 +392,7 @@ def test_the_card_says_what_the_scale_and_the_audit_are(session) -> None:
     assert len(card.fairness) > 1  # age_band is sensitive
 
 
-def test_the_final_model_has_the_settings_of_the_judged_one(tmp_path, monkeypatch) -> None:
+def test_final_model_has_the_settings_of_the_judged_model(tmp_path, monkeypatch) -> None:
     fits = []
 
     def spy(records, moments, *rest, **more):
@@ -418,7 +418,7 @@ def test_the_final_model_has_the_settings_of_the_judged_one(tmp_path, monkeypatc
 # -- golden leads --------------------------------------------------------------------------
 
 
-def test_golden_leads_never_existed(session) -> None:
+def test_golden_leads_are_not_real_leads(session) -> None:
     trained = session.trained
     pipeline = trained.scorer.pipeline
     assert len(trained.golden_leads) == N_GOLDEN + 4
@@ -434,7 +434,7 @@ def test_golden_leads_never_existed(session) -> None:
     assert LeadCells({}) in trained.golden_leads
 
 
-def test_no_id_name_or_address_is_in_the_artefact(session, tmp_path) -> None:
+def test_artefact_contains_no_id_name_or_address(session, tmp_path) -> None:
     trained = session.trained
     save_artifact(trained.scorer, trained.golden_leads, tmp_path / "model", trained.golden_as_of)
     stored = "".join(path.read_text() for path in (tmp_path / "model").iterdir())
@@ -446,7 +446,7 @@ def test_no_id_name_or_address_is_in_the_artefact(session, tmp_path) -> None:
     assert "@" not in stored
 
 
-def test_golden_leads_need_no_more_than_one_column(tmp_path) -> None:
+def test_golden_leads_can_be_made_from_one_column(tmp_path) -> None:
     trained = train(*flat(tmp_path, small()[["size", "outcome"]]), now=NOW)
     save_artifact(trained.scorer, trained.golden_leads, tmp_path / "model", trained.golden_as_of)
     assert load_artifact(tmp_path / "model").scorer == trained.scorer
@@ -497,7 +497,7 @@ UNLEARNABLE = {
 
 
 @pytest.mark.parametrize("case", UNLEARNABLE)
-def test_what_cannot_be_learned_is_refused(case: str, tmp_path) -> None:
+def test_records_without_anything_to_learn_are_refused(case: str, tmp_path) -> None:
     leads, learn, match = UNLEARNABLE[case]
     project, records = flat(tmp_path, leads, **learn)
     with pytest.raises(LearningError, match=match):
@@ -541,7 +541,7 @@ UNJUDGEABLE = {
 
 
 @pytest.mark.parametrize("case", UNJUDGEABLE)
-def test_what_cannot_be_judged_is_learned_from_all_the_same(case: str, tmp_path) -> None:
+def test_records_without_a_usable_test_are_still_learned_from(case: str, tmp_path) -> None:
     leads, learn, why = UNJUDGEABLE[case]
     trained = train(*flat(tmp_path, leads, **learn), now=NOW)
     assert trained.judged is None
@@ -572,7 +572,7 @@ def test_zero_leads_are_refused(session) -> None:
         train(session.project, none, now=NOW)
 
 
-def test_a_model_that_nobody_can_judge_is_kept_and_says_so(tmp_path) -> None:
+def test_unevaluated_model_is_kept_and_marked(tmp_path) -> None:
     # 130 days of leads are mature; as the test began, the outcome was known of 14 days.
     leads = _dated(600, days=200).assign(outcome="no")
     won = np.random.default_rng(4).random(600) < 0.1 + 0.002 * leads["size"]
@@ -665,7 +665,7 @@ def test_twenty_five_outcomes_give_a_blend(tmp_path, turned: bool) -> None:
 # -- the scale -----------------------------------------------------------------------------
 
 
-def test_a_pinned_scale_stays(tmp_path) -> None:
+def test_pinned_scale_is_kept(tmp_path) -> None:
     pinned = Scale(-2.5, (("A", 80), ("B", 60)))
     project, records = flat(tmp_path, small())
     trained = train(project, records, now=NOW, pinned=pinned)
@@ -695,7 +695,7 @@ def test_a_pinned_scale_stays(tmp_path) -> None:
         ("base_rate = 0.1\ngrades = {A = 51}", 0.1, [["A", 51]], "the project file"),
     ],
 )
-def test_the_project_file_goes_before_the_pinned_scale(
+def test_project_file_overrides_the_pinned_scale(
     tmp_path, keys: str, base_rate: float, grades, pinned_by: str
 ) -> None:
     project, _ = flat(tmp_path, small())
@@ -712,7 +712,7 @@ def test_the_project_file_goes_before_the_pinned_scale(
     assert trained.scorer.scale.base_log_odds == pytest.approx(logit(base_rate))
 
 
-def test_grades_that_rise_are_refused_before_anything_is_learned(tmp_path) -> None:
+def test_rising_grades_are_refused_before_training(tmp_path) -> None:
     project, _ = flat(tmp_path, small())
     project.path.write_text(project.path.read_text() + "\n[scale]\ngrades = {A = 40, B = 50}\n")
     project = load_project(tmp_path)
@@ -725,7 +725,7 @@ def test_grades_that_rise_are_refused_before_anything_is_learned(tmp_path) -> No
 # -- what the project file says of learning --------------------------------------------------
 
 
-def test_directions_hold_in_the_model_that_is_kept(tmp_path) -> None:
+def test_directions_hold_in_the_final_model(tmp_path) -> None:
     # Larger leads are truly won more often.
     trained = train(*flat(tmp_path, small(400), falling=["size"]), now=NOW)
     leads = small(60, seed=7)
@@ -759,17 +759,19 @@ def test_directions_hold_after_saving_and_loading(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("name", "match"), [("sise", r"Did you mean `size`\?"), ("colour", "which is a category")]
 )
-def test_a_direction_of_nothing_is_refused(tmp_path, key: str, name: str, match: str) -> None:
+def test_direction_of_an_unknown_feature_is_refused(
+    tmp_path, key: str, name: str, match: str
+) -> None:
     with pytest.raises(ConfigError, match=match):
         train(*flat(tmp_path, small(), **{key: [name]}), now=NOW)
 
 
-def test_a_half_life_without_times_is_refused(tmp_path) -> None:
+def test_half_life_without_times_is_refused(tmp_path) -> None:
     with pytest.raises(ConfigError, match="half_life_days needs the leads' time of creation"):
         train(*flat(tmp_path, small(), half_life_days=30), now=NOW)
 
 
-def test_a_half_life_changes_the_model_and_not_its_judges(tmp_path) -> None:
+def test_half_life_changes_the_model_and_not_the_test(tmp_path) -> None:
     found = []
     for learn in ({}, {"half_life_days": 60}):
         known = {"observed_until": "2026-06-01", "horizon_days": 5, **learn}
@@ -784,7 +786,7 @@ def test_a_half_life_changes_the_model_and_not_its_judges(tmp_path) -> None:
 # -- tuning ----------------------------------------------------------------------------------
 
 
-def test_tuning_for_no_time_tries_the_defaults(tmp_path) -> None:
+def test_tuning_without_time_tries_the_defaults(tmp_path) -> None:
     project, records = flat(tmp_path, small(300))
     tuned = train(project, records, now=NOW, tune_minutes=1e-9)
     (trial,) = tuned.trials
@@ -797,7 +799,7 @@ def test_tuning_for_no_time_tries_the_defaults(tmp_path) -> None:
     assert told["log_loss_of_the_best"] == told["log_loss_of_the_defaults"] == trial.log_loss
 
 
-def test_the_best_parameters_are_those_of_the_model(tmp_path, monkeypatch) -> None:
+def test_model_uses_the_best_parameters(tmp_path, monkeypatch) -> None:
     best = {"num_leaves": 2, "learning_rate": 0.1}
     trials = (Trial(0, {}, 0.6, "complete", 1.0), Trial(1, best, 0.5, "complete", 1.0))
     sides = []
@@ -833,7 +835,7 @@ def test_the_best_parameters_are_those_of_the_model(tmp_path, monkeypatch) -> No
     assert sum("Tuning" in what for what, _ in told) == 2
 
 
-def test_the_base_rate_is_not_tuned(tmp_path, monkeypatch) -> None:
+def test_base_rate_is_not_tuned(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(training.train, "tune", None)
     trained = train(*flat(tmp_path, with_wins(300, every=20)), now=NOW, tune_minutes=60)
     assert trained.trials == ()
@@ -842,7 +844,7 @@ def test_the_base_rate_is_not_tuned(tmp_path, monkeypatch) -> None:
     assert note.startswith("Nothing was tuned, though it was asked for: fewer than 20 leads")
 
 
-def test_leads_in_no_order_are_held_out_at_random_and_the_card_says_so(tmp_path) -> None:
+def test_leads_without_order_are_held_out_at_random(tmp_path) -> None:
     project, records = flat(tmp_path, small())
     text = project.path.read_text().replace('order = "rows"\n', "")
     project.path.write_text(text)

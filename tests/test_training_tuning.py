@@ -72,7 +72,7 @@ def search(monkeypatch, trials: float, seed: int = 0, **more):
 
 
 @pytest.mark.parametrize("minutes", [0.0, 1e-9, -1.0])
-def test_without_time_only_the_defaults_are_tried(minutes: float) -> None:
+def test_no_time_tries_only_the_defaults(minutes: float) -> None:
     parameters, trials = tune(draw(200), draw(60, 1), minutes=minutes, seed=0)
     assert parameters == {}
     (trial,) = trials
@@ -81,7 +81,7 @@ def test_without_time_only_the_defaults_are_tried(minutes: float) -> None:
     assert trial.seconds > 0
 
 
-def test_the_defaults_are_judged_as_the_product_would_fit_them() -> None:
+def test_defaults_are_judged_like_the_final_fit() -> None:
     older, newer = draw(300), draw(100, 1)
     _, (trial,) = tune(older, newer, minutes=0, seed=3)
     settings = BlendSettings(0.0, 1.0, 4.0, None, "", ())
@@ -93,7 +93,7 @@ def test_the_defaults_are_judged_as_the_product_would_fit_them() -> None:
     assert trial.log_loss == pytest.approx((seen + new) / 2, abs=1e-6)
 
 
-def test_time_that_is_over_ends_the_search(monkeypatch) -> None:
+def test_search_ends_when_time_is_over(monkeypatch) -> None:
     parameters, trials = search(monkeypatch, 3.5)
     assert [trial.number for trial in trials] == list(range(len(trials)))
     assert 3 <= len(trials) <= 6
@@ -101,7 +101,7 @@ def test_time_that_is_over_ends_the_search(monkeypatch) -> None:
     assert best_of(trials).log_loss <= trials[0].log_loss
 
 
-def test_a_trial_that_time_cuts_short_is_given_up(monkeypatch, told_losses) -> None:
+def test_trial_beyond_the_time_limit_is_dropped(monkeypatch, told_losses) -> None:
     told_losses(lambda parameters: 0.5)
     _, trials = search(monkeypatch, 3.5)
     assert trials[-1].state == "pruned"
@@ -113,7 +113,7 @@ def test_a_trial_that_time_cuts_short_is_given_up(monkeypatch, told_losses) -> N
 # -- the best of what was tried --------------------------------------------------------------
 
 
-def test_the_best_parameters_are_given_back(monkeypatch, told_losses) -> None:
+def test_search_returns_the_best_parameters(monkeypatch, told_losses) -> None:
     told_losses(lambda parameters: 0.3 + abs(parameters.get("feature_fraction", 0.9) - 0.5))
     parameters, trials = search(monkeypatch, 40)
     complete = [trial for trial in trials if trial.state == "complete"]
@@ -123,14 +123,14 @@ def test_the_best_parameters_are_given_back(monkeypatch, told_losses) -> None:
     assert abs(parameters["feature_fraction"] - 0.5) < 0.2
 
 
-def test_where_nothing_is_better_the_defaults_stay(monkeypatch, told_losses) -> None:
+def test_defaults_are_kept_if_no_trial_is_better(monkeypatch, told_losses) -> None:
     told_losses(lambda parameters: 0.5 if parameters else 0.4)
     parameters, trials = search(monkeypatch, 12)
     assert parameters == {}
     assert len(trials) > 5
 
 
-def test_what_is_hopeless_is_given_up_early(monkeypatch, told_losses) -> None:
+def test_hopeless_trial_is_pruned(monkeypatch, told_losses) -> None:
     asked = told_losses(lambda parameters: 5.0 if parameters.get("extra_trees") else 0.4)
     _, trials = search(monkeypatch, 40)
     hopeless = [trial for trial in trials[8:] if trial.parameters["extra_trees"]]
@@ -140,7 +140,7 @@ def test_what_is_hopeless_is_given_up_early(monkeypatch, told_losses) -> None:
     assert all(trial.log_loss is None for trial in pruned)
 
 
-def test_of_equals_the_first_is_the_best() -> None:
+def test_ties_go_to_the_first_trial() -> None:
     trials = [
         Trial(0, {}, 0.5, "complete", 1.0),
         Trial(1, {"num_leaves": 5}, None, "pruned", 1.0),
@@ -151,7 +151,7 @@ def test_of_equals_the_first_is_the_best() -> None:
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_all_that_is_tried_is_valid(monkeypatch, told_losses, seed: int) -> None:
+def test_every_trial_has_valid_parameters(monkeypatch, told_losses, seed: int) -> None:
     told_losses(lambda parameters: 0.5 + 0.01 * parameters.get("num_leaves", 12))
     _, trials = search(monkeypatch, 30, seed=seed)
     assert len(trials) > 20
@@ -165,7 +165,7 @@ def test_all_that_is_tried_is_valid(monkeypatch, told_losses, seed: int) -> None
     assert RANGES.keys() - {"extra_trees"} <= TREE_PARAMETERS.keys()
 
 
-def test_the_same_seed_tries_the_same(monkeypatch, told_losses) -> None:
+def test_same_seed_tries_the_same_parameters(monkeypatch, told_losses) -> None:
     told_losses(lambda parameters: 0.5 + 0.01 * parameters.get("num_leaves", 12))
     tried = [
         [trial.parameters for trial in search(monkeypatch, 20, seed=seed)[1]] for seed in (7, 7, 8)
@@ -174,7 +174,7 @@ def test_the_same_seed_tries_the_same(monkeypatch, told_losses) -> None:
     assert tried[0] != tried[2]
 
 
-def test_lightgbm_takes_what_is_tried() -> None:
+def test_lightgbm_accepts_every_trial() -> None:
     older, newer = draw(200), draw(60, 1)
     corners = [{name: bounds[end] for name, bounds in RANGES.items()} for end in (0, 1)]
     for parameters in corners:
@@ -184,7 +184,7 @@ def test_lightgbm_takes_what_is_tried() -> None:
         assert margin.shape == newer.label.shape
 
 
-def test_directions_hold_while_tuning() -> None:
+def test_directions_hold_during_tuning() -> None:
     older = draw(400, directions=(-1, 0, 0))  # the first column truly rises
     newer = draw(41, 1, directions=(-1, 0, 0))
     newer.features[:] = [0.0, 0.0, 2.0]
@@ -193,7 +193,7 @@ def test_directions_hold_while_tuning() -> None:
     assert (np.diff(margin) <= 1e-12).all()
 
 
-def test_each_fold_has_a_seed_of_its_own(monkeypatch, told_losses) -> None:
+def test_each_fold_has_its_own_seed(monkeypatch, told_losses) -> None:
     asked = told_losses(lambda parameters: 0.5)
     search(monkeypatch, 0, seed=20)
     assert asked == [({}, 20 + fold) for fold in range(5)]
@@ -202,7 +202,7 @@ def test_each_fold_has_a_seed_of_its_own(monkeypatch, told_losses) -> None:
 # -- what is told ----------------------------------------------------------------------------
 
 
-def test_every_trial_is_told_with_the_share_of_the_time(monkeypatch, told_losses) -> None:
+def test_progress_reports_every_trial(monkeypatch, told_losses) -> None:
     told_losses(lambda parameters: 0.5)
     told: list[tuple[Trial, float]] = []
     _, trials = search(monkeypatch, 10, on_trial=lambda *what: told.append(what))
@@ -213,7 +213,7 @@ def test_every_trial_is_told_with_the_share_of_the_time(monkeypatch, told_losses
     assert shares[-1] == 1.0
 
 
-def test_a_trial_that_fails_is_not_hidden(monkeypatch, told_losses) -> None:
+def test_failed_trial_is_raised(monkeypatch, told_losses) -> None:
     def fail(parameters):
         raise ValueError("LightGBM refuses")
 
