@@ -33,7 +33,7 @@ from bentoml.models import BentoModel
 from crm.errors import ConfigError, LeadScoringError, LedgerError
 from crm.ledger.ledger import Ledger
 from serving.app import ScoringApp
-from serving.bento.private_api import Service, forget_tracking_choice
+from serving.bento.private_api import Service, forget_tracking_choice, pinned_model
 from serving.bento.store import STORE_NAME, load_from_store, named_champion
 from serving.bento.takeover import TakeOver
 from serving.http.connection import bound_connections
@@ -115,7 +115,7 @@ class Leadscore:
                 )
             if settings.ledger_url:
                 _open_ledger(settings.ledger_url)
-            load_from_store(str(_pinned_model().tag))
+            load_from_store(str(pinned_model(Leadscore).tag))
         except LeadScoringError as error:
             raise BentoMLException(f"leadscore refuses to start: {error}") from None
         configure_logs()
@@ -131,7 +131,7 @@ class Leadscore:
         log = AccessLog(sys.stdout.fileno()) if settings.access_log else None
         scoring.configure(settings, keys, worker, log)
         scoring.calls.use_ledger(Ledger(settings.ledger_url) if settings.ledger_url else None)
-        pinned = _pinned_model()
+        pinned = pinned_model(Leadscore)
         scoring.model = load_from_store(str(pinned.tag))
         self._upkeep = _Upkeep(scoring, keys, settings, pinned)
         gc.collect()
@@ -224,12 +224,3 @@ class _Upkeep:
     def _publish(self) -> None:
         if self._counts is not None:
             publish(self._counts, self._app.series())
-
-
-def _pinned_model() -> bentoml.Model:
-    """Return the model that this Bento was built with. BentoML would return the newest."""
-    service: Any = Leadscore
-    if service.bento is None:
-        return service.inner.model.resolve()
-    tags = [model.tag for model in service.bento.info.all_models]
-    return bentoml.models.get(next(tag for tag in tags if tag.name == STORE_NAME))

@@ -1,14 +1,30 @@
-"""The names of BentoML that its documentation does not list, in one module.
+"""The uses of BentoML that its documentation does not cover, in one module.
 
 docs/upgrading-bentoml-and-uvicorn.md says what to do when BentoML changes them.
 """
 
+from typing import Any
+
+import bentoml
 from _bentoml_sdk import Service
 from bentoml._internal.utils.analytics.usage_stats import do_not_track
 
-__all__ = ["Service", "forget_tracking_choice"]
+from serving.bento.store import STORE_NAME
+
+__all__ = ["Service", "forget_tracking_choice", "pinned_model"]
 
 
 def forget_tracking_choice() -> None:
     """Have BentoML read `BENTOML_DO_NOT_TRACK` again; it caches the first answer."""
     do_not_track.cache_clear()
+
+
+def pinned_model(service: Any) -> bentoml.Model:
+    """Return the model that a service's Bento was built with. BentoML would return the newest.
+
+    Outside a Bento, return the model that the service's attribute `model` resolves to.
+    """
+    if service.bento is None:
+        return service.inner.model.resolve()
+    tags = [model.tag for model in service.bento.info.all_models]
+    return bentoml.models.get(next(tag for tag in tags if tag.name == STORE_NAME))
