@@ -116,7 +116,7 @@ SERIES = {
 
 @pytest.mark.parametrize("dtype", SERIES)
 @given(data=st.data())
-def test_a_column_is_read_as_its_cells_are(dtype, data):
+def test_column_equals_its_cells(dtype, data):
     column = data.draw(SERIES[dtype])
     column.index = pd.Index(range(100, 100 + len(column)))
     before = column.copy(deep=True)

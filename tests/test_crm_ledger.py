@@ -72,9 +72,7 @@ def given(lead_id: str, number: int, score: int = 50, as_of: int = 0) -> GivenSc
 @pytest.mark.parametrize(
     ("kind", "row"), [("activities", CALL), ("stages", ENTRY), ("outcomes", WIN)]
 )
-def test_an_event_is_added_once_however_often_it_is_sent(
-    ledger: Ledger, kind: str, row: dict[str, Any]
-) -> None:
+def test_repeated_event_is_added_once(ledger: Ledger, kind: str, row: dict[str, Any]) -> None:
     assert statuses(ledger, kind, row, row) == ["accepted", "duplicate"]
     assert statuses(ledger, kind, row) == ["duplicate"]
     assert sum(map(len, ledger.rows(kind))) == 1
@@ -83,7 +81,7 @@ def test_an_event_is_added_once_however_often_it_is_sent(
 @pytest.mark.parametrize(
     ("kind", "row"), [("activities", CALL), ("stages", ENTRY), ("outcomes", WIN)]
 )
-def test_the_same_id_with_other_content_is_a_conflict_and_the_first_one_stays(
+def test_same_id_with_other_values_is_a_conflict(
     ledger: Ledger, kind: str, row: dict[str, Any]
 ) -> None:
     event = EVENTS[kind]
@@ -94,12 +92,12 @@ def test_the_same_id_with_other_content_is_a_conflict_and_the_first_one_stays(
     assert [found[event.time] for found in rows] == [row[event.time]]
 
 
-def test_ids_are_unique_per_lead_not_among_all(ledger: Ledger) -> None:
+def test_ids_are_unique_per_lead(ledger: Ledger) -> None:
     named = CALL | {"activity_id": "x"}
     assert statuses(ledger, "activities", named, named | {"lead_id": "L2"}) == ["accepted"] * 2
 
 
-def test_an_event_with_an_id_is_the_one_that_said_the_same_without(ledger: Ledger) -> None:
+def test_event_with_an_id_equals_the_same_event_without(ledger: Ledger) -> None:
     named = CALL | {"activity_id": "x"}
     assert statuses(ledger, "activities", CALL) == ["accepted"]
     assert statuses(ledger, "activities", named, named) == ["duplicate", "duplicate"]
@@ -110,12 +108,12 @@ def test_an_event_with_an_id_is_the_one_that_said_the_same_without(ledger: Ledge
     ]
 
 
-def test_two_ids_that_say_the_same_are_two(ledger: Ledger) -> None:
+def test_equal_events_with_different_ids_are_two(ledger: Ledger) -> None:
     one, two = (CALL | {"activity_id": name} for name in "xy")
     assert statuses(ledger, "activities", one, two) == ["accepted", "accepted"]
 
 
-def test_an_id_that_looks_like_a_made_one_counts_as_none(ledger: Ledger) -> None:
+def test_id_in_the_format_of_a_generated_one_counts_as_absent(ledger: Ledger) -> None:
     (made,) = ledger.add("activities", [CALL], 0)
     assert made.id.startswith("sha256:")
     again = CALL | {"activity_id": made.id}
@@ -123,13 +121,13 @@ def test_an_id_that_looks_like_a_made_one_counts_as_none(ledger: Ledger) -> None
     assert statuses(ledger, "activities", again, other) == ["duplicate", "accepted"]
 
 
-def test_an_outcome_without_a_time_is_added_once(ledger: Ledger) -> None:
+def test_outcome_without_a_time_is_added_once(ledger: Ledger) -> None:
     undated = {"lead_id": "L1", "outcome": "lost"}
     assert statuses(ledger, "outcomes", undated, undated) == ["accepted", "duplicate"]
     assert statuses(ledger, "outcomes", undated | {"outcome_id": "o"}) == ["duplicate"]
 
 
-def test_numbers_and_texts_come_back_as_they_were(ledger: Ledger) -> None:
+def test_numbers_and_texts_round_trip(ledger: Ledger) -> None:
     odd = {
         "lead_id": "Lé'ad;--",
         "activity_id": "1" * 200,
@@ -143,7 +141,7 @@ def test_numbers_and_texts_come_back_as_they_were(ledger: Ledger) -> None:
     assert ledger.held(["Lé'ad;--"])["Lé'ad;--"].activities == [odd]
 
 
-def test_a_thousand_items_are_one_request(ledger: Ledger) -> None:
+def test_thousand_items_are_one_request(ledger: Ledger) -> None:
     rows = [CALL | {"lead_id": f"L{i % 300}", "occurred_at": i} for i in range(1_000)]
     assert statuses(ledger, "activities", *rows) == ["accepted"] * 1_000
     assert statuses(ledger, "activities", *rows) == ["duplicate"] * 1_000
@@ -151,7 +149,7 @@ def test_a_thousand_items_are_one_request(ledger: Ledger) -> None:
     assert sum(len(one.activities) for one in held.values()) == 1_000
 
 
-def test_held_gives_every_lead_that_was_asked_for(ledger: Ledger) -> None:
+def test_held_returns_every_requested_lead(ledger: Ledger) -> None:
     ledger.add("activities", [CALL], 0)
     ledger.add("stages", [ENTRY], 0)
     ledger.add("outcomes", [WIN], 0)
@@ -164,7 +162,7 @@ def test_held_gives_every_lead_that_was_asked_for(ledger: Ledger) -> None:
     assert ledger.held([]) == {}
 
 
-def test_the_newest_attributes_win_and_equal_ones_are_stored_once(ledger: Ledger) -> None:
+def test_newest_attributes_are_used_and_equal_ones_stored_once(ledger: Ledger) -> None:
     for at, source in enumerate(["Web", "Web", "Fair", "Web"]):
         sent = SentLead("L1", 5, {"source": source, "visits": 10**30, "none": None})
         ledger.add_batch(Batch(leads=[(sent, at)]), at)
@@ -174,7 +172,7 @@ def test_the_newest_attributes_win_and_equal_ones_are_stored_once(ledger: Ledger
     assert newest == SentLead("L1", 5, {"none": None, "source": "Web", "visits": str(10**30)})
 
 
-def test_scores_come_back_the_last_given_first(ledger: Ledger) -> None:
+def test_scores_are_returned_newest_first(ledger: Ledger) -> None:
     batch = Batch(scores=[given("L1", 1, 40, 9), given("L1", 2, 60, 3), given("L2", 3)])
     assert ledger.add_batch(batch, 10) == 3
     assert ledger.add_batch(batch, 11) == 0  # after a commit of which the answer was lost
@@ -182,7 +180,7 @@ def test_scores_come_back_the_last_given_first(ledger: Ledger) -> None:
     assert ledger.scores_of("L1")[0] == given("L1", 2, 60, 3)
 
 
-def test_a_lead_that_is_scored_often_has_the_trend_of_one_that_is_not(ledger: Ledger) -> None:
+def test_trend_does_not_depend_on_scores_per_day(ledger: Ledger) -> None:
     per_day = {"rarely": 1, "often": 110}
     for lead, times in per_day.items():
         for day in range(7):
@@ -195,7 +193,7 @@ def test_a_lead_that_is_scored_often_has_the_trend_of_one_that_is_not(ledger: Le
     assert ledger.scores_by_day("never") == []
 
 
-def test_a_new_file_may_be_read_by_its_owner_only(tmp_path: Path) -> None:
+def test_new_file_is_private(tmp_path: Path) -> None:
     before = os.umask(0o022)
     try:
         with Ledger("sqlite:///ledger.db", tmp_path) as ledger:
@@ -210,7 +208,7 @@ def test_a_new_file_may_be_read_by_its_owner_only(tmp_path: Path) -> None:
     assert (tmp_path / "ledger.db").stat().st_mode & 0o777 == 0o640  # what somebody chose stays
 
 
-def test_forgetting_deletes_every_row_and_keeps_no_id(ledger: Ledger, ledger_url: str) -> None:
+def test_erasing_deletes_every_row_and_keeps_no_id(ledger: Ledger, ledger_url: str) -> None:
     person = "anna@example.org"
     mine = {"lead_id": person}
     for lead in (person, "L2"):
@@ -238,7 +236,7 @@ def test_forgetting_deletes_every_row_and_keeps_no_id(ledger: Ledger, ledger_url
     assert ledger.erased([person, "L2"]) == {person}
 
 
-def test_two_ledgers_hash_the_same_lead_differently(tmp_path: Path) -> None:
+def test_lead_hash_depends_on_the_ledger(tmp_path: Path) -> None:
     hashes = set()
     for name in "ab":
         with Ledger(f"sqlite:///{name}.db", tmp_path) as ledger:
@@ -247,14 +245,14 @@ def test_two_ledgers_hash_the_same_lead_differently(tmp_path: Path) -> None:
     assert len(hashes) == 2
 
 
-def test_a_table_is_read_in_pieces_in_the_order_of_arrival(ledger: Ledger) -> None:
+def test_table_is_read_in_chunks_in_order_of_arrival(ledger: Ledger) -> None:
     ledger.add("stages", [ENTRY | {"entered_at": i} for i in range(25)], 0)
     pieces = list(ledger.rows("stages", at_once=10))
     assert [len(piece) for piece in pieces] == [10, 10, 5]
     assert {row["entered_at"] for piece in pieces for row in piece} == set(range(25))
 
 
-def test_the_schema_is_what_the_migrations_build(ledger: Ledger) -> None:
+def test_migrations_build_the_declared_schema(ledger: Ledger) -> None:
     ledger.database.prepare()
     inspector = sa.inspect(ledger.database.engine)
     assert set(inspector.get_table_names()) == {*metadata.tables, "ledger_version"}
@@ -265,7 +263,7 @@ def test_the_schema_is_what_the_migrations_build(ledger: Ledger) -> None:
             assert built[column.name]["nullable"] == column.nullable, (name, column.name)
 
 
-def test_an_older_schema_is_migrated_with_its_rows(
+def test_older_schema_is_migrated_with_its_rows(
     ledger_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import crm.ledger.database as database
@@ -279,7 +277,7 @@ def test_an_older_schema_is_migrated_with_its_rows(
         assert ledger.held(["L1"])["L1"].sent is None
 
 
-def test_a_newer_schema_is_refused(ledger: Ledger, ledger_url: str) -> None:
+def test_newer_schema_is_refused(ledger: Ledger, ledger_url: str) -> None:
     ledger.add("activities", [CALL], 0)
     with ledger.database.engine.begin() as connection:
         connection.execution_options(leadscore_purpose="writing")
@@ -292,14 +290,14 @@ def test_a_newer_schema_is_refused(ledger: Ledger, ledger_url: str) -> None:
     assert SCHEMA_VERSION < "9999"
 
 
-def test_tables_of_something_else_are_left_alone(ledger: Ledger, ledger_url: str) -> None:
+def test_foreign_tables_are_left_alone(ledger: Ledger, ledger_url: str) -> None:
     with ledger.database.engine.begin() as connection:
         connection.exec_driver_sql("CREATE TABLE leads (name TEXT)")
     with pytest.raises(ConfigError, match="tables of something else: leads"):
         ledger.add("activities", [CALL], 0)
 
 
-def test_a_file_without_a_folder_is_refused() -> None:
+def test_file_without_a_folder_is_refused() -> None:
     with pytest.raises(ConfigError, match="it is not clear in which folder"):
         Ledger("sqlite:///ledger.db")
 
@@ -307,12 +305,12 @@ def test_a_file_without_a_folder_is_refused() -> None:
 @pytest.mark.parametrize(
     "url", ["ledger.db", "sqlite://", "sqlite:///:memory:", "mysql://x/y", "postgresql://host"]
 )
-def test_an_address_that_cannot_be_used_is_refused(url: str) -> None:
+def test_unusable_address_is_refused(url: str) -> None:
     with pytest.raises(ConfigError, match="Expected sqlite:///FILE or"):
         Ledger(url)
 
 
-def test_an_error_tells_no_password_and_no_data() -> None:
+def test_error_contains_no_password_and_no_data() -> None:
     unreachable = Ledger("postgresql://ann:secret@127.0.0.1:9/db?password=hidden")
     with pytest.raises(LedgerError, match="cannot be reached") as caught:
         unreachable.add("activities", [CALL | {"lead_id": "anna@example.org"}], 0)
@@ -321,7 +319,7 @@ def test_an_error_tells_no_password_and_no_data() -> None:
     assert caught.value.__cause__ is None
 
 
-def test_the_bento_packs_the_migrations() -> None:
+def test_bento_contains_the_migrations() -> None:
     import yaml
     from bentoml._internal.bento.build_config import BentoPathSpec
 

@@ -92,15 +92,13 @@ def texts(column: pd.Series) -> list[str]:
     return [cell_text(cell) or "" for cell in column]
 
 
-def test_an_empty_ledger_changes_nothing(read: Read, ledger: Ledger) -> None:
+def test_empty_ledger_changes_nothing(read: Read, ledger: Ledger) -> None:
     beside = read(FILES)
     without = read(FILES.replace('[ledger]\nurl = "sqlite:///ledger.db"\n', ""))
     assert beside.digests == without.digests
 
 
-def test_events_of_files_and_ledger_are_joined_by_id_or_by_what_they_say(
-    read: Read, ledger: Ledger
-) -> None:
+def test_events_are_joined_by_id_or_by_values(read: Read, ledger: Ledger) -> None:
     call = {"lead_id": "L1", "type": "call", "occurred_at": 3 * DAY}
     mail = {"lead_id": "L1", "type": "mail", "occurred_at": 4 * DAY, "content": "news"}
     ledger.add(
@@ -150,7 +148,7 @@ def test_events_of_files_and_ledger_are_joined_by_id_or_by_what_they_say(
     assert records.outcomes["amount"].tolist()[1] == 7.0
 
 
-def test_a_file_wins_over_the_ledger_where_both_know_a_lead(read: Read, ledger: Ledger) -> None:
+def test_attributes_of_the_file_take_precedence(read: Read, ledger: Ledger) -> None:
     send(ledger, "L1", 0, DAY, Source="Ledger", Size=5)
     send(ledger, "L3", 0, 2 * DAY, Source="Ledger", Size=5)
     leads = read(FILES).leads.set_index("lead_id")
@@ -159,7 +157,7 @@ def test_a_file_wins_over_the_ledger_where_both_know_a_lead(read: Read, ledger: 
     assert str(leads.loc["L3", "created_at"]) == "1970-01-03 00:00:00+00:00"
 
 
-def test_the_ledger_alone_is_enough(read: Read, ledger: Ledger) -> None:
+def test_ledger_alone_is_enough(read: Read, ledger: Ledger) -> None:
     send(ledger, "L1", 0, DAY, Source="Web", Size=1)
     send(ledger, "L2", 0, 2 * DAY, Source=None)
     ledger.add("outcomes", [{"lead_id": "L2", "outcome": "WON", "closed_at": 5 * DAY}], 0)
@@ -171,9 +169,7 @@ def test_the_ledger_alone_is_enough(read: Read, ledger: Ledger) -> None:
     assert records.observed_until == pd.Timestamp(5 * DAY, unit="us", tz="UTC")
 
 
-def test_attributes_are_those_that_were_sent_before_the_lead_closed(
-    read: Read, ledger: Ledger
-) -> None:
+def test_attributes_are_the_last_before_the_lead_closed(read: Read, ledger: Ledger) -> None:
     for at, size in ((2, 1), (4, 2), (6, 3)):
         send(ledger, "L1", at * DAY, DAY, Size=size)
         send(ledger, "L2", at * DAY, DAY, Size=size)
@@ -190,9 +186,7 @@ def test_attributes_are_those_that_were_sent_before_the_lead_closed(
     assert sizes == {"L1": 2, "L2": 1, "L3": 3}
 
 
-def test_an_outcome_in_words_that_nobody_declared_stops_nothing_and_teaches_nothing(
-    read: Read, ledger: Ledger
-) -> None:
+def test_undeclared_outcome_is_left_out(read: Read, ledger: Ledger) -> None:
     before = read(FILES)
     ended = [("L1", "1.5"), ("L2", "Closed Won"), ("L2", "signed"), ("nobody", "1.5")]
     rows = [{"lead_id": lead_id, "outcome": word, "closed_at": 9 * DAY} for lead_id, word in ended]
@@ -211,24 +205,20 @@ def test_an_outcome_in_words_that_nobody_declared_stops_nothing_and_teaches_noth
     ]
 
 
-def test_a_ledger_alone_whose_outcomes_nobody_declared_is_refused(
-    read: Read, ledger: Ledger
-) -> None:
+def test_ledger_with_only_undeclared_outcomes_is_refused(read: Read, ledger: Ledger) -> None:
     send(ledger, "L1", 0, DAY, Source="Web")
     ledger.add("outcomes", [{"lead_id": "L1", "outcome": "Closed Won"}], 0)
     with pytest.raises(SchemaError, match=r"the ledger: outcome values .*'Closed Won' \(1 rows\)"):
         read(ALONE)
 
 
-def test_columns_that_play_a_role_are_no_attributes_of_the_ledger(
-    read: Read, ledger: Ledger
-) -> None:
+def test_role_columns_are_not_attributes_of_the_ledger(read: Read, ledger: Ledger) -> None:
     odd = {"Created": "soon", "Id": "x", "created_at": "?", "Source": "Web"}
     ledger.add_batch(Batch(leads=[(SentLead("L1", DAY, odd), 0)]), 0)
     assert list(read(ALONE).leads.columns) == ["lead_id", "created_at", "Source"]
 
 
-def test_erased_leads_are_left_out_of_files_too(read: Read, ledger: Ledger) -> None:
+def test_erased_leads_are_left_out_of_files(read: Read, ledger: Ledger) -> None:
     ledger.forget("L1", 0)
     records = read(FILES)
     assert records.leads["lead_id"].tolist() == ["L2"]
@@ -236,9 +226,7 @@ def test_erased_leads_are_left_out_of_files_too(read: Read, ledger: Ledger) -> N
     assert records.outcomes.empty
 
 
-def test_leads_without_a_time_of_creation_are_left_out_where_others_have_one(
-    read: Read, ledger: Ledger
-) -> None:
+def test_leads_without_a_creation_time_are_left_out(read: Read, ledger: Ledger) -> None:
     send(ledger, "L1", 0, DAY, Size=1)
     send(ledger, "L2", 0, None, Size=2)
     records = read(ALONE)
@@ -246,12 +234,12 @@ def test_leads_without_a_time_of_creation_are_left_out_where_others_have_one(
     assert "ledger: 1 leads without a time of creation are left out." in records.notes
 
 
-def test_an_empty_ledger_alone_is_refused(read: Read, ledger: Ledger) -> None:
+def test_empty_ledger_alone_is_refused(read: Read, ledger: Ledger) -> None:
     with pytest.raises(SchemaError, match="it holds no leads"):
         read(ALONE)
 
 
-def test_the_ledger_alone_needs_an_address(
+def test_ledger_alone_needs_an_address(
     read: Read, ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = ALONE.replace('[ledger]\nurl = "sqlite:///ledger.db"\n', "")
@@ -262,7 +250,7 @@ def test_the_ledger_alone_needs_an_address(
     assert len(read(text).leads) == 1
 
 
-def test_a_password_in_the_address_is_not_shown(read: Read, tmp_path: Path) -> None:
+def test_password_in_the_address_is_not_shown(read: Read, tmp_path: Path) -> None:
     text = ALONE.replace("sqlite:///ledger.db", "postgresql://a:secret@h/d")
     (tmp_path / "leadscore.toml").write_text(text)
     project = load_project(tmp_path)
@@ -271,9 +259,7 @@ def test_a_password_in_the_address_is_not_shown(read: Read, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
-def test_an_export_is_read_back_as_the_ledger_is(
-    read: Read, ledger: Ledger, tmp_path: Path, suffix: str
-) -> None:
+def test_export_equals_the_ledger(read: Read, ledger: Ledger, tmp_path: Path, suffix: str) -> None:
     send(ledger, "L1", 0, DAY + 1, Source=' "odd", \n', Size=1.5, **{"a;b": True})
     send(ledger, "L1", 1, DAY + 1, Source=' "odd", \n', Size=2.5, **{"a;b": True})
     send(ledger, "L2", 0, 2 * DAY, Source="=1+1", Size=None, more=3)
@@ -320,7 +306,7 @@ def test_an_export_is_read_back_as_the_ledger_is(
     assert texts(again.leads["more"]) == ["", "3"]
 
 
-def test_a_failed_export_leaves_what_was_there(
+def test_failed_export_keeps_the_old_files(
     ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = tmp_path / "leads.csv"
@@ -368,9 +354,7 @@ def event_row(row: dict[str, Any]) -> dict[str, Any]:
     return told | read | numbers
 
 
-def test_the_ledger_alone_holds_the_records_that_files_hold(
-    filled: Path, simulated_crm: Path
-) -> None:
+def test_ledger_records_equal_file_records(filled: Path, simulated_crm: Path) -> None:
     held, read = read_records(load_project(filled)), read_records(load_project(simulated_crm))
     assert held.leads["lead_id"].tolist() == read.leads["lead_id"].tolist()
     for name in read.leads.columns:
@@ -383,7 +367,7 @@ def test_the_ledger_alone_holds_the_records_that_files_hold(
     assert held.observed_until == read.observed_until
 
 
-def test_a_model_is_learned_from_the_ledger_alone(filled: Path, trained: Any) -> None:
+def test_model_is_trained_from_the_ledger_alone(filled: Path, trained: Any) -> None:
     project = load_project(filled)
     now = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
     learned = train(project, read_records(project), now=now)
@@ -392,9 +376,7 @@ def test_a_model_is_learned_from_the_ledger_alone(filled: Path, trained: Any) ->
     assert set(learned.scorer.pipeline.names) == set(trained.scorer.pipeline.names)
 
 
-def test_files_and_a_ledger_that_say_the_same_are_learned_from_once(
-    filled: Path, simulated_crm: Path
-) -> None:
+def test_equal_files_and_ledger_count_once(filled: Path, simulated_crm: Path) -> None:
     for path in simulated_crm.glob("*.csv"):
         shutil.copy(path, filled)
     text = (simulated_crm / "leadscore.toml").read_text()
@@ -403,7 +385,7 @@ def test_files_and_a_ledger_that_say_the_same_are_learned_from_once(
     assert both.digests == files.digests
 
 
-def test_the_command_exports_what_the_service_keeps(filled: Path) -> None:
+def test_export_command_writes_the_ledger(filled: Path) -> None:
     from typer.testing import CliRunner
 
     from leadscore import app

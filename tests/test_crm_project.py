@@ -31,7 +31,7 @@ def load(tmp_path):
     return load
 
 
-def test_a_whole_file_is_read(load, tmp_path):
+def test_complete_project_file_is_read(load, tmp_path):
     project = load(WHOLE)
     assert (project.name, project.simulated) == ("acme", False)
     assert project.leads.column_of("created_at") == "Created"
@@ -43,7 +43,7 @@ def test_a_whole_file_is_read(load, tmp_path):
     assert project.folder == tmp_path.resolve()
 
 
-def test_what_is_not_said_of_learning_and_scale_is_nothing(load):
+def test_learning_and_scale_have_defaults(load):
     project = load(WHOLE)
     assert project.learn.half_life_days is None
     assert project.learn.rising == project.learn.falling == []
@@ -64,21 +64,21 @@ def test_learning_and_scale_are_read(load):
     assert project.scale.grades == {"A": 70, "B": 55}
 
 
-def test_a_file_is_found_by_its_own_name_too(load, tmp_path):
+def test_project_file_may_have_any_name(load, tmp_path):
     load(WHOLE)
     assert load_project(tmp_path / PROJECT_FILE).name == "acme"
 
 
-def test_a_byte_order_mark_is_no_part_of_the_file(load):
+def test_byte_order_mark_is_skipped(load):
     assert load("\ufeff" + WHOLE).name == "acme"
 
 
-def test_there_is_no_project_file(tmp_path):
+def test_missing_project_file_is_reported(tmp_path):
     with pytest.raises(ConfigError, match=r"There is no project file .*leadscore init FILE"):
         load_project(tmp_path)
 
 
-def test_a_file_that_is_no_utf8(tmp_path):
+def test_file_that_is_not_utf8_is_refused(tmp_path):
     (tmp_path / PROJECT_FILE).write_bytes("name = 'Köln'".encode("latin-1"))
     with pytest.raises(ConfigError, match=r"cannot be read as UTF-8 text"):
         load_project(tmp_path)
@@ -235,7 +235,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("changes", "message"), REFUSED.values(), ids=REFUSED)
-def test_a_wrong_file_is_refused(load, changes, message):
+def test_invalid_file_is_refused(load, changes, message):
     text = WHOLE
     for old, new in zip(changes[::2], changes[1::2], strict=True):
         assert old in text
@@ -253,19 +253,19 @@ def test_variables_are_replaced(monkeypatch):
     assert expand_variables("$CRM_HOME ${} {CRM_HOME}") == "$CRM_HOME ${} {CRM_HOME}"
 
 
-def test_a_variable_that_is_empty_is_set(monkeypatch):
+def test_empty_variable_counts_as_set(monkeypatch):
     monkeypatch.setenv("EMPTY", "")
     assert expand_variables("a${EMPTY}b") == "ab"
 
 
-def test_a_variable_that_is_not_set(monkeypatch):
+def test_unset_variable_is_reported(monkeypatch):
     monkeypatch.delenv("NO_SUCH", raising=False)
     message = r"uses \$\{NO_SUCH\}, which is not set\.\nSet the environment variable, or write"
     with pytest.raises(ConfigError, match=message):
         expand_variables("${NO_SUCH}/leads.csv")
 
 
-def test_a_variable_may_hold_a_database(load):
+def test_variable_may_contain_a_database_url(load):
     project = load(WHOLE.replace('"leads.csv"', '"${CRM_URL}"\ntable = "leads"'))
     assert project.leads.table == "leads"
 

@@ -101,7 +101,7 @@ def test_the_four_tables(read):
     assert set(records.digests) == {"leads", "activities", "stages", "outcomes"}
 
 
-def test_a_flat_export(read):
+def test_flat_export_is_read(read):
     records = read(project=FLAT, files={"leads.csv": FLAT_LEADS})
     assert records.leads["lead_id"].tolist() == ["1", "2", "3"]
     assert records.outcomes.to_dict("list") == {
@@ -114,7 +114,7 @@ def test_a_flat_export(read):
     assert any("`Created` name no zone; read as UTC" in note for note in records.notes)
 
 
-def test_leads_without_a_time_keep_their_order(read):
+def test_leads_without_times_keep_their_order(read):
     project = FLAT.replace('created_at = "Created"\n', "")
     records = read(project=project, files={"leads.csv": FLAT_LEADS})
     assert records.leads["lead_id"].tolist() == ["2", "1", "3"]
@@ -123,14 +123,14 @@ def test_leads_without_a_time_keep_their_order(read):
     assert records.observed_until is None
 
 
-def test_a_column_may_give_the_order(read):
+def test_order_column_sorts_the_leads(read):
     project = FLAT.replace('created_at = "Created"\n', 'order = "Id"\n')
     records = read(project=project, files={"leads.csv": FLAT_LEADS})
     assert records.leads["lead_id"].tolist() == ["1", "2", "3"]
     assert records.in_order
 
 
-def test_an_order_that_is_no_number(read):
+def test_invalid_order_is_refused(read):
     project = FLAT.replace('created_at = "Created"\n', 'order = "Size"\n')
     message = r"order column `Size` has 3 cells that are no number\. Expected .* order = \"rows\""
     with pytest.raises(SchemaError, match=message):
@@ -151,7 +151,7 @@ def test_row_order_does_not_change_the_records(read):
     assert turned.digests == read().digests
 
 
-def test_digests_see_every_cell():
+def test_digests_cover_every_cell():
     table = pd.DataFrame({"a": ["x", None], "b": [1, 2]})
     assert digest(table) == digest(table.set_axis([7, 8]))
     for other in (
@@ -165,7 +165,7 @@ def test_digests_see_every_cell():
 # -- leads
 
 
-def test_no_leads_at_all(read):
+def test_empty_leads_are_refused(read):
     with pytest.raises(SchemaError, match=r"leads\.csv: it has a header but no rows\. Expected at"):
         read({"leads.csv": "Id,Created,Size\n"})
 
@@ -188,7 +188,7 @@ def test_missing_ids(read):
         read({"activities.csv": "lead_id,type,occurred_at\n1,a,2025-01-01\n,a,2025-01-01\n"})
 
 
-def test_all_failures_of_a_table_come_at_once(read):
+def test_all_problems_of_a_table_are_reported_at_once(read):
     with pytest.raises(SchemaError, match=r"leads\.csv: 4 problems\.\n  - ") as refusal:
         read({"leads.csv": LEADS + "3,soon,\n,2025-01-20,\n11,,\n"})
     assert [problem.split(".")[0] for problem in refusal.value.problems] == [
@@ -199,7 +199,7 @@ def test_all_failures_of_a_table_come_at_once(read):
     ]
 
 
-def test_long_lists_of_rows_are_cut(read):
+def test_long_lists_of_rows_are_shortened(read):
     leads = "Id,Created\n" + "".join(f"{i},soon\n" for i in range(5_000))
     with pytest.raises(
         SchemaError, match=r"5,000 of 5,000 rows \(row 1, 2, 3, 4, 5, …\)"
@@ -208,31 +208,31 @@ def test_long_lists_of_rows_are_cut(read):
     assert len(str(refusal.value)) < 400
 
 
-def test_a_role_without_its_column(read):
+def test_missing_role_column_is_reported(read):
     message = r"no column `Created` for the role `created_at`\. Did you mean `Create`\?"
     with pytest.raises(SchemaError, match=message):
         read({"leads.csv": LEADS.replace("Created", "Create")})
 
 
-def test_a_header_that_is_no_header_names_what_stands_there(read):
+def test_missing_header_is_reported_with_its_cells(read):
     message = r"there is no column `Id` for the role `lead_id`\. Known are: a, b@x\.de"
     with pytest.raises(SchemaError, match=message):
         read({"leads.csv": "a,b@x.de\nc,d@x.de\n"})
 
 
-def test_a_wrong_delimiter_that_leaves_one_column(read):
+def test_wrong_delimiter_is_reported(read):
     message = r"The file has one column only: name its `delimiter`, and make sure its first line is"
     with pytest.raises(SchemaError, match=message):
         read({"leads.csv": LEADS.replace(",", "~")})
 
 
-def test_an_attribute_that_is_named_as_a_role(read):
+def test_attribute_named_like_a_role_is_accepted(read):
     message = r"an attribute is called \['lead_id'\], which is a role .*Rename it in the export"
     with pytest.raises(SchemaError, match=message):
         read({"leads.csv": LEADS.replace("Size", "lead_id")})
 
 
-def test_rules_for_columns_that_are_not_there(read):
+def test_rules_for_unknown_columns_are_refused(read):
     project = PROJECT + '[columns]\nignore = ["Sise"]\nnumber = ["zzz"]\n'
     message = (
         r"leadscore\.toml names columns that leads\.csv does not have:\n"
@@ -246,7 +246,7 @@ def test_rules_for_columns_that_are_not_there(read):
 # -- outcomes
 
 
-def test_outcome_values_that_nobody_declared(read):
+def test_undeclared_outcome_values_are_refused(read):
     message = (
         r"outcomes\.csv: outcome values that nobody declared: 'maybe' \(2 rows\), 'Lost' \(1 rows\)"
         r"\. Put each into won, lost or open in \[learn\]"
@@ -255,12 +255,12 @@ def test_outcome_values_that_nobody_declared(read):
         read(outcomes("1,yes,", "2,maybe,", "3,maybe,", "4,Lost,"))
 
 
-def test_outcome_values_compare_without_case_and_spaces(read):
+def test_outcome_values_ignore_case_and_spaces(read):
     records = read(outcomes("1, YES ,", "2,yes,", "3,1,"))
     assert records.outcomes["outcome"].tolist() == ["won"] * 3
 
 
-def test_a_few_outcomes_before_creation_are_noted(read):
+def test_few_outcomes_before_creation_are_noted(read):
     records = read(outcomes("1,yes,2024-12-31T08:00Z", "2,yes,2025-02-01T08:00Z", "3,no,"))
     assert records.notes == [
         "outcomes: 1 lie before their lead's creation; these leads have no moment to learn from."
@@ -282,7 +282,7 @@ def test_outcomes_of_unknown_leads(read):
     assert records.notes == ["outcomes: 1 rows of unknown leads are left out."]
 
 
-def test_a_flat_outcome_column_that_is_not_there(read):
+def test_missing_flat_outcome_column_is_reported(read):
     message = r"there is no column `Status` \(\[leads\]\)\. Did you mean `State`\?"
     with pytest.raises(SchemaError, match=message):
         read(project=FLAT, files={"leads.csv": FLAT_LEADS.replace("Status", "State")})
@@ -428,7 +428,7 @@ def test_milliseconds_are_the_same_time_in_a_column_as_in_a_cell(dtype):
     assert not assumed
 
 
-def test_numbers_are_no_times(read):
+def test_numbers_are_not_times(read):
     assert utc(1735689600, dtype="int64") == ([None], False)
     message = (
         r"`Created` is no time in 1 of 1 rows \(row 1\): '1735689600'\. Expected ISO 8601 such as "
@@ -451,12 +451,12 @@ def test_numbers_are_no_times(read):
         ("DD.MM.YYYY", ("31.12.2025",), [None]),
     ],
 )
-def test_another_format(time_format, texts, expected):
+def test_declared_time_format_is_used(time_format, texts, expected):
     keys = TableKeys(source="leads.csv", timezone="Europe/Berlin", time_format=time_format)
     assert utc(*texts, keys=keys)[0] == expected
 
 
-def test_a_format_that_cannot_be_read():
+def test_invalid_time_format_is_refused():
     keys = TableKeys(source="leads.csv", time_format="%Q")
     message = r"leads\.csv: `%Q` cannot be read as a time_format: .*Expected directives such as %d"
     with pytest.raises(ConfigError, match=message):
@@ -464,7 +464,7 @@ def test_a_format_that_cannot_be_read():
 
 
 @pytest.mark.parametrize("zone", ["Mars", "", "../etc", "CEST"])
-def test_a_zone_that_there_is_not(zone):
+def test_unknown_time_zone_is_refused(zone):
     message = r"is no time zone\. Expected a name such as Europe/Berlin or UTC"
     with pytest.raises(ConfigError, match=message):
         utc("2025-01-01", keys=TableKeys(source="leads.csv", timezone=zone))
@@ -479,7 +479,7 @@ def test_times_without_a_zone_are_noted(read):
 
 
 @given(st.lists(st.none() | st.text("0123456789-+:TZ. z", max_size=25), max_size=5))
-def test_no_text_breaks_the_reading_of_times(texts):
+def test_any_text_can_be_parsed_as_a_time(texts):
     """Whatever stands there is a time or missing, the same alone as among others."""
     together, _ = utc(*texts)
     assert together == [utc(text)[0][0] for text in texts]
@@ -489,7 +489,7 @@ def test_no_text_breaks_the_reading_of_times(texts):
     st.datetimes(pd.Timestamp("1950"), pd.Timestamp("2090")),
     st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata"]),
 )
-def test_a_time_written_with_its_offset_is_itself(moment, zone):
+def test_time_with_an_offset_round_trips(moment, zone):
     aware = pd.Timestamp(moment, tz="UTC").tz_convert(zone).floor("s")
     keys = TableKeys(source="leads.csv")
     for text in (aware.isoformat(), aware.strftime("%Y%m%dT%H%M%S%z")):
@@ -512,26 +512,26 @@ def test_a_time_written_with_its_offset_is_itself(moment, zone):
         min_size=1,
     )
 )
-def test_an_odd_cell_does_not_change_how_others_are_read(texts):
+def test_odd_cell_does_not_affect_others(texts):
     keys = TableKeys(source="", timezone="Europe/Berlin")
     alone, _ = parse_times(pd.Series(texts, dtype="str"), keys, "")
     among_odd, _ = parse_times(pd.Series([*texts, "soon"], dtype="str"), keys, "")
     pd.testing.assert_series_equal(alone, among_odd[:-1])
 
 
-def test_the_time_watched_may_be_declared(read):
+def test_observed_until_may_be_declared(read):
     declared = PROJECT + 'observed_until = "2025-06-01"\n'
     assert read(project=declared).observed_until == pd.Timestamp("2025-06-01", tz="UTC")
 
 
 @pytest.mark.parametrize("text", ["soon", ""])
-def test_a_time_watched_that_is_no_time(read, text):
+def test_invalid_observed_until_is_refused(read, text):
     message = r"\[learn\] observed_until = '.*' is no time\. Expected ISO 8601"
     with pytest.raises(ConfigError, match=message):
         read(project=PROJECT + f'observed_until = "{text}"\n')
 
 
-def test_times_in_the_future_do_not_count_as_watched(tmp_path: Path) -> None:
+def test_future_times_do_not_extend_observed_until(tmp_path: Path) -> None:
     (tmp_path / "leads.csv").write_text(
         "lead_id,created_at,won,closed_at\n"
         "A,2025-01-01T00:00Z,yes,2025-01-05T00:00Z\n"

@@ -73,7 +73,7 @@ def test_another_seed_gives_other_leads(tmp_path):
         assert first[table].read_bytes() != other[table].read_bytes(), table
 
 
-def test_parquet_holds_what_csv_holds(tmp_path):
+def test_parquet_equals_csv(tmp_path):
     csv = read(simulate(SMALL, tmp_path / "csv"))
     parquet = simulate(SMALL, tmp_path / "parquet", file_format="parquet")
     for table, frame in csv.items():
@@ -82,7 +82,7 @@ def test_parquet_holds_what_csv_holds(tmp_path):
         )
 
 
-def test_chunks_join_without_a_seam(tmp_path, monkeypatch):
+def test_chunk_size_does_not_matter(tmp_path, monkeypatch):
     monkeypatch.setattr(simulated_world, "_CHUNK_LEADS", 100)
     seen = []
     tables = read(simulate(SMALL, tmp_path, on_chunk=lambda *done: seen.append(done)))
@@ -94,7 +94,7 @@ def test_chunks_join_without_a_seam(tmp_path, monkeypatch):
     assert tables["leads"]["company_name"].nunique() <= 200
 
 
-def test_everything_says_that_it_is_simulated(tmp_path):
+def test_all_files_are_marked_as_simulated(tmp_path):
     files = simulate(SMALL, tmp_path)
     assert (tmp_path / "README.txt").read_text().startswith("SIMULATED")
     text = (tmp_path / "leadscore.toml").read_text()
@@ -146,7 +146,7 @@ def test_truth_is_calibrated_in_all_and_per_decile(known):
 
 
 @pytest.mark.parametrize("column", ["age_band", "email_kind", "early_visit"])
-def test_nothing_known_at_creation_says_more_than_the_truth(crm, known, column):
+def test_no_attribute_predicts_better_than_the_truth(crm, known, column):
     mature = known[known["is_mature"]].copy()
     mature["email_kind"] = mature["email"].str.extract(r"@(.*?)[\d.]")[0]
     views = crm["activities"].merge(crm["leads"][["lead_id", "created_at"]], on="lead_id")
@@ -160,7 +160,7 @@ def test_nothing_known_at_creation_says_more_than_the_truth(crm, known, column):
         assert abs(group["is_won_in_time"].mean() - chance.mean()) < 4 * error
 
 
-def test_drift_changes_the_world(known):
+def test_drift_changes_the_effects(known):
     start = pd.Timestamp(SETTINGS.opens_at)
     after = known["created_at"] >= start + pd.Timedelta(days=SETTINGS.days * SETTINGS.drift_at)
 
@@ -191,7 +191,7 @@ def test_no_drift_at_the_end_of_the_window(tmp_path):
 # --- the records
 
 
-def test_leak_is_planted(known):
+def test_planted_leak_exists(known):
     filled = known["contract_type"].notna()
     outcome = known["outcome"].fillna("open")
     assert 0.95 < filled[outcome == "won"].mean() < 0.99
@@ -209,7 +209,7 @@ def test_every_record_belongs_to_a_lead(crm, table):
     assert crm[table]["lead_id"].isin(crm["leads"]["lead_id"]).all()
 
 
-def test_activities_number_about_what_was_asked(crm):
+def test_number_of_activities_is_near_the_setting(crm):
     assert len(crm["activities"]) / SETTINGS.leads == pytest.approx(6, rel=0.1)
 
 
@@ -227,7 +227,7 @@ def test_some_activities_are_recorded_twice(crm):
     assert activities.loc[~again, "activity_id"].is_unique
 
 
-def test_activities_lie_between_creation_and_closing(crm, known):
+def test_activities_are_between_creation_and_closing(crm, known):
     activities = crm["activities"].merge(known[["lead_id", "created_at", "closed_at"]])
     early = activities["occurred_at"] <= activities["created_at"]
     assert 0 < early.mean() < 0.02
@@ -238,7 +238,7 @@ def test_activities_lie_between_creation_and_closing(crm, known):
     assert not (activities.loc[~late, "content"] == "onboarding call").any()
 
 
-def test_winners_ask_for_demos_and_meetings(crm, known):
+def test_won_leads_have_more_demos_and_meetings(crm, known):
     eager = crm["activities"]["type"].isin(["demo_request", "meeting"])
     outcome = crm["activities"]["lead_id"].map(known.set_index("lead_id")["outcome"])
     assert eager[outcome == "won"].mean() > 2 * eager[outcome == "lost"].mean()
@@ -258,7 +258,7 @@ def test_stages_move_forward_from_new_to_the_closing(crm, known):
     assert (closing["entered_at"] == closing["closed_at"]).all()
 
 
-def test_outcomes_are_late_lost_and_open_too(known):
+def test_outcomes_include_late_lost_and_open_leads(known):
     won, lost = known["outcome"] == "won", known["outcome"] == "lost"
     assert (known["age"] > pd.Timedelta(days=HORIZON_DAYS))[won].mean() > 0.03
     assert known["outcome"].isna().mean() > 0.2
@@ -271,7 +271,7 @@ def test_outcomes_are_late_lost_and_open_too(known):
     assert known.loc[won & large, "amount"].median() > known.loc[won & ~large, "amount"].median()
 
 
-def test_leads_are_as_dirty_as_in_a_crm(crm):
+def test_leads_have_the_errors_of_a_real_crm(crm):
     leads = crm["leads"]
     industry = leads["industry"].dropna()
     assert set(NOTHING) <= set(industry)
@@ -297,7 +297,7 @@ def test_leads_are_as_dirty_as_in_a_crm(crm):
     assert leads.groupby("company_name").size().mean() > 2
 
 
-def test_a_missing_budget_tells_something(known):
+def test_missing_budget_is_informative(known):
     missing = known["budget_eur"].isna()
     chance = known["true_probability"]
     assert chance[missing].mean() < 0.7 * chance[~missing].mean()
@@ -353,14 +353,14 @@ def test_file_in_place_of_the_folder_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["leads.csv", "README.txt", "leadscore.toml"])
-def test_files_of_others_are_never_replaced(tmp_path, name):
+def test_foreign_files_are_never_replaced(tmp_path, name):
     (tmp_path / name).write_text("mine")
     with pytest.raises(ConfigError, match=f"already holds {name}, not written by a simulation"):
         simulate(SMALL, tmp_path)
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(name, "mine")]
 
 
-def test_a_former_simulation_is_replaced_and_its_neighbours_stay(tmp_path):
+def test_earlier_simulation_is_replaced_and_other_files_kept(tmp_path):
     (tmp_path / "notes.csv").write_text("mine")
     simulate(SMALL, tmp_path)
     with (tmp_path / "README.txt").open("a") as readme:
@@ -370,7 +370,7 @@ def test_a_former_simulation_is_replaced_and_its_neighbours_stay(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == expected
 
 
-def test_a_broken_run_leaves_nothing(tmp_path, monkeypatch):
+def test_interrupted_run_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(simulated_world, "_CHUNK_LEADS", 300)
 
     def interrupt(done, total):

@@ -49,24 +49,24 @@ def rows(table):
 # -- the file itself
 
 
-def test_a_missing_file_names_its_nearest_sibling(read, tmp_path):
+def test_missing_file_suggests_the_nearest_name(read, tmp_path):
     read("id,won\n1,yes\n", name="leads_2024.csv")
     message = r"There is no file .*leads-2024\.csv\. Did you mean `leads_2024\.csv`\?"
     with pytest.raises(SourceError, match=message):
         read_table(TableKeys(source="leads-2024.csv"), tmp_path)
 
 
-def test_a_missing_file_beside_nothing(tmp_path):
+def test_missing_file_in_an_empty_folder_is_reported(tmp_path):
     with pytest.raises(SourceError, match=r"There is no file .*leads\.csv\. There are none"):
         read_table(TableKeys(source="leads.csv"), tmp_path)
 
 
-def test_a_missing_folder(tmp_path):
+def test_missing_folder_is_reported(tmp_path):
     with pytest.raises(SourceError, match=r"There is no file .*, nor its folder\. Check `source`"):
         read_table(TableKeys(source="nowhere/leads.csv"), tmp_path)
 
 
-def test_a_folder_is_no_file(tmp_path):
+def test_folder_in_place_of_a_file_is_refused(tmp_path):
     with pytest.raises(SourceError, match=r"is a folder\. Expected a file: CSV, Parquet or SQLite"):
         read_table(TableKeys(source="."), tmp_path)
 
@@ -74,26 +74,26 @@ def test_a_folder_is_no_file(tmp_path):
 @pytest.mark.parametrize(
     "content", [b"", b"\n \n\t\n", b"\xef\xbb\xbf", gzip.compress(b"", mtime=0)]
 )
-def test_an_empty_or_blank_file(read, content):
+def test_empty_or_blank_file_is_refused(read, content):
     with pytest.raises(SourceError, match=r"leads\.csv is empty\. Expected a header line and rows"):
         read(content)
 
 
 @pytest.mark.parametrize("content", ["id,won", "id,won\n", "id\n", "id;won\r\n\r\n"])
-def test_a_header_without_rows(read, content):
+def test_header_without_rows_is_refused(read, content):
     message = r"leads\.csv: it has a header but no rows\. Expected at least one"
     with pytest.raises(SchemaError, match=message):
         read(content)
 
 
-def test_a_binary_file(read):
+def test_binary_file_is_refused(read):
     with pytest.raises(
         SourceError, match=r"no text file: it holds zero bytes\. Expected CSV, gzip"
     ):
         read(bytes(range(256)) * 4)
 
 
-def test_a_variable_in_a_path(read, tmp_path, monkeypatch):
+def test_variable_in_a_path_is_replaced(read, tmp_path, monkeypatch):
     read("id,won\n1,yes\n")
     monkeypatch.setenv("EXPORTS", str(tmp_path))
     assert len(read_table(TableKeys(source="${EXPORTS}/leads.csv"), tmp_path / "elsewhere")) == 1
@@ -106,14 +106,14 @@ def test_a_variable_in_a_path(read, tmp_path, monkeypatch):
         ("bank_marketing/bank-additional-full.csv.gz", (41_188, 21)),
     ],
 )
-def test_real_exports_are_read_whole(public_data, source, shape):
+def test_real_exports_are_read_completely(public_data, source, shape):
     assert read_table(TableKeys(source=source), public_data).shape == shape
 
 
 # -- headers
 
 
-def test_a_file_without_a_header(read):
+def test_file_without_a_header_is_refused(read):
     message = r"the first line looks like data.*\['1', '2\.5', '2025-01-01'\]\. Expected the col"
     with pytest.raises(SchemaError, match=message):
         read("1,2.5,2025-01-01\n2,3.5,2025-01-02\n")
@@ -123,18 +123,18 @@ def test_blank_lines_above_the_header_are_skipped(read):
     assert rows(read("\n;\n\nid;won\n1;yes\n2;no\n")) == [["1", "yes"], ["2", "no"]]
 
 
-def test_two_columns_of_one_name(read):
+def test_repeated_column_name_is_refused(read):
     with pytest.raises(
         SchemaError, match=r"two columns share a name: \['a'\]\. Rename one of each"
     ):
         read("id,a, a\n1,2,3\n")
 
 
-def test_a_column_without_a_name_is_numbered(read):
+def test_column_without_a_name_is_numbered(read):
     assert list(read("id,,b,\n1,2,3,\n").columns) == ["id", "column 2", "b", "column 4"]
 
 
-def test_an_open_quote_in_the_header(read):
+def test_unclosed_quote_in_the_header_is_reported(read):
     message = r"name has 2,\d{3} characters; expected at most 1,000\. Is a quote left open in the f"
     with pytest.raises(SchemaError, match=message):
         read('id,"name\n' + "1,a\n" * 500)
@@ -159,23 +159,23 @@ def test_quoted_delimiters_and_line_breaks_belong_to_the_cell(read, delimiter):
 
 
 @pytest.mark.parametrize("keys", [{}, {"delimiter": ";"}])
-def test_one_column_is_a_table_too(read, keys):
+def test_single_column_is_a_table(read, keys):
     assert rows(read("id\n1\n2\n", **keys)) == [["1"], ["2"]]
 
 
-def test_line_ends_of_any_kind(read):
+def test_any_line_ending_is_read(read):
     for end in ("\n", "\r\n", "\r"):
         assert rows(read(f"id,won{end}1,yes{end}2,no{end}")) == [["1", "yes"], ["2", "no"]]
 
 
-def test_a_wrong_delimiter_is_declared(read):
+def test_wrong_declared_delimiter_is_reported(read):
     message = r"one column only when split at ';'\. The delimiter looks like ',': change or remove"
     with pytest.raises(SourceError, match=message):
         read("id,won\n1,yes\n", delimiter=";")
 
 
 @pytest.mark.parametrize("delimiter", ["§", '"', "\n"])
-def test_what_cannot_be_a_delimiter(read, delimiter):
+def test_invalid_delimiter_is_refused(read, delimiter):
     with pytest.raises(ConfigError, match=r"cannot be a delimiter\. Expected one ASCII character"):
         read("id,won\n1,yes\n", delimiter=delimiter)
 
@@ -189,7 +189,7 @@ words = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_siz
     encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
     is_gzip=st.booleans(),
 )
-def test_what_a_csv_writer_wrote_is_read(tmp_path_factory, cells, delimiter, encoding, is_gzip):
+def test_csv_writer_output_is_read(tmp_path_factory, cells, delimiter, encoding, is_gzip):
     folder = tmp_path_factory.mktemp("csv")
     text = io.StringIO(newline="")
     writer = csv.writer(text, delimiter=delimiter, quoting=csv.QUOTE_ALL)
@@ -208,7 +208,7 @@ WESTERN = "id,name\n1,Zürich\n2,L’Oréal – 5 €\n3,São Paulo\n4,Ærø\n"
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
 @pytest.mark.parametrize("is_gzip", [False, True])
-def test_the_encoding_is_found(read, encoding, is_gzip):
+def test_encoding_is_detected(read, encoding, is_gzip):
     content = WESTERN.encode(encoding)
     table = read(gzip.compress(content) if is_gzip else content)
     assert list(table.columns) == ["id", "name"]
@@ -234,27 +234,27 @@ def test_other_code_pages_are_found_in_enough_text(read, encoding, text):
     assert set(table["name"]) == {text}
 
 
-def test_an_encoding_that_cannot_be_told(read):
+def test_undetectable_encoding_is_reported(read):
     message = r"leads\.csv is not in UTF-8, .* cannot be told .*Name its `encoding`"
     for encoding, text in (("cp1250", "Łódź"), ("cp1251", "Москва"), ("cp932", "東京都")):
         with pytest.raises(SourceError, match=message):
             read(f"id,name\n1,{text}\n".encode(encoding))
 
 
-def test_bytes_that_are_no_utf8_are_found_wherever_they_are(read, monkeypatch):
+def test_invalid_utf8_is_detected_anywhere(read, monkeypatch):
     monkeypatch.setattr(sources_csv, "SAMPLE_BYTES", 100)
     table = read(("id,name\n" + "1,Bonn\n" * 50 + "2,Köln\n").encode("latin-1"))
     assert table["name"].iloc[-1] == "Köln"
 
 
-def test_a_byte_order_mark_is_no_part_of_a_name(read):
+def test_byte_order_mark_is_not_part_of_a_name(read):
     for keys in ({}, {"encoding": "utf-8"}, {"encoding": "utf-8-sig"}):
         table = read(b'\xef\xbb\xbf"id, all",won\n1,yes\n', **keys)
         assert list(table.columns) == ["id, all", "won"]
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "cp1251", "UTF8", "latin-1"])
-def test_a_declared_encoding_is_used(read, encoding):
+def test_declared_encoding_is_used(read, encoding):
     text = "id,name\n1,Москва\n" if encoding == "cp1251" else "id,name\n1,Köln\n"
     assert rows(read(text.encode(encoding), encoding=encoding))[0][1] in ("Москва", "Köln")
 
@@ -262,14 +262,14 @@ def test_a_declared_encoding_is_used(read, encoding):
 @pytest.mark.parametrize(
     ("written", "declared"), [("cp1252", "utf-8"), ("utf-8", "utf-16"), ("latin-1", "ascii")]
 )
-def test_a_wrong_encoding_is_declared(read, written, declared):
+def test_wrong_declared_encoding_is_reported(read, written, declared):
     message = r"leads\.csv cannot be decoded: .*\. Name its `encoding` in the project file"
     with pytest.raises(SourceError, match=message):
         read("id,name\n1,Köln\n".encode(written), encoding=declared)
 
 
 @pytest.mark.parametrize("encoding", ["utf-9", "zip", "undefined"])
-def test_an_encoding_that_there_is_not(read, encoding):
+def test_unknown_encoding_is_refused(read, encoding):
     with pytest.raises(ConfigError, match=rf"`{encoding}` is no encoding of text .* Try utf-8 or"):
         read("id,won\n1,yes\n", encoding=encoding)
 
@@ -278,12 +278,12 @@ def test_an_encoding_that_there_is_not(read, encoding):
 
 
 @pytest.mark.parametrize("name", ["leads.csv.gz", "leads.csv", "leads"])
-def test_gzip_is_known_by_its_bytes(read, name):
+def test_gzip_is_detected_by_its_bytes(read, name):
     assert rows(read(gzip.compress(b"id,won\n1,yes\n"), name=name)) == [["1", "yes"]]
 
 
 @pytest.mark.parametrize("keys", [{}, {"encoding": "utf-8"}])
-def test_a_gzip_cut_in_half(read, keys):
+def test_truncated_gzip_is_refused(read, keys):
     noise = "\n".join(f"{i},{i * 7919 % 1000}" for i in range(5_000))
     content = gzip.compress(f"id,n\n{noise}\n".encode())
     message = r"leads\.csv cannot be read: .*\. Is it cut off\? Export or copy it again"
@@ -307,30 +307,30 @@ def test_a_gzip_cut_in_half(read, keys):
     ],
     ids=["short", "long", "after line breaks", "unclosed quote", "backslash for a quote"],
 )
-def test_an_uneven_row_is_named_by_its_line(read, content, where):
+def test_uneven_row_is_named_by_its_line(read, content, where):
     message = rf"uneven when split at ',': {where}\. Expected as many cells .*mend the row's quotes"
     with pytest.raises(SourceError, match=message):
         read(content)
 
 
-def test_an_uneven_row_shows_no_data(read):
+def test_uneven_row_message_shows_no_data(read):
     with pytest.raises(SourceError, match="uneven") as refusal:
         read("id,mail\n1,eve@example.com,5\n")
     assert "example" not in str(refusal.value)
 
 
-def test_an_unclosed_quote_in_the_last_column(read):
+def test_unclosed_quote_in_the_last_column_is_reported(read):
     message = r"leads\.csv ends inside a quote: its last 3 lines are one cell\. Expected each quote"
     with pytest.raises(SourceError, match=message):
         read('id,name\n1,a\n2,"b\n3,c\n4,d\n')
 
 
-def test_a_last_cell_may_end_in_a_line_break(read):
+def test_last_cell_may_end_with_a_line_break(read):
     assert read('id,name\n1,"a\n"\n')["name"].tolist() == ["a\n"]
     assert read('id,name\n1,"a\n"')["name"].tolist() == ["a\n"]
 
 
-def test_a_giant_cell(read):
+def test_giant_cell_is_refused(read):
     message = (
         r"`note` has a cell of 10,000,000 characters \(row 2\); expected at most 100,000\. Is a"
     )
@@ -338,7 +338,7 @@ def test_a_giant_cell(read):
         read("id,note\n1,a\n2," + "x" * 10_000_000 + "\n")
 
 
-def test_a_giant_cell_is_named_by_its_row_in_the_whole_table(read, tmp_path):
+def test_giant_cell_is_named_by_its_row(read, tmp_path):
     content = "id,note\n" + "1,a\n" * 25 + f"2,{'x' * 200_000}\n"
     (tmp_path / "a.csv").write_text(content)
     chunks = iter_table(TableKeys(source="a.csv"), tmp_path, chunk_rows=10)
@@ -349,7 +349,7 @@ def test_a_giant_cell_is_named_by_its_row_in_the_whole_table(read, tmp_path):
 
 
 @pytest.mark.parametrize("quote", ["", '"'])
-def test_a_row_above_the_block_size(read, monkeypatch, quote):
+def test_row_above_the_block_size_is_read(read, monkeypatch, quote):
     monkeypatch.setattr(sources_csv, "CSV_BLOCK_BYTES", 1 << 20)
     giant = "x" * (3 << 20)
     message = r"line 3 on has more than 1 MB, as if a quote were left open|cell of 3,145,728 char"
@@ -357,7 +357,7 @@ def test_a_row_above_the_block_size(read, monkeypatch, quote):
         read(f"id,note\n1,a\n2,{quote}{giant}{quote}\n3,b\n")
 
 
-def test_chunks_join_without_a_seam(read, tmp_path, monkeypatch):
+def test_chunk_size_does_not_matter(read, tmp_path, monkeypatch):
     monkeypatch.setattr(sources_csv, "CSV_BLOCK_BYTES", 256)
     whole = read("id,note\n" + "".join(f'{i},"n\n{i}"\n' for i in range(500)))
     keys = TableKeys(source="leads.csv")
@@ -373,7 +373,7 @@ def test_an_all_missing_column_is_read(read):
     assert table["id"].tolist() == ["1", "2"]
 
 
-def test_text_stays_as_it_stands(read):
+def test_text_is_not_changed(read):
     table = read("id,zip,n\n1,007,1.50\n2, 8 ,NA\n")
     assert table["zip"].tolist() == ["007", " 8 "]
     assert table["n"].tolist() == ["1.50", "NA"]
@@ -382,7 +382,7 @@ def test_text_stays_as_it_stands(read):
 # -- decimal signs
 
 
-def test_a_decimal_comma(read):
+def test_decimal_comma_is_read(read):
     table = read("id;amount;text\n1;1.234,50;a, b\n2;-7,5;1.2.3\n3;;x\n", decimal=",")
     np.testing.assert_array_equal(number_column(table["amount"]), [1234.5, -7.5, np.nan])
     assert table["text"].tolist() == ["a, b", "1.2.3", "x"]
@@ -401,7 +401,7 @@ def test_a_decimal_comma(read):
         (None, None),
     ],
 )
-def test_only_whole_numbers_are_pointed(cell, pointed):
+def test_decimal_comma_does_not_change_whole_numbers(cell, pointed):
     keys = TableKeys(source="leads.csv", decimal=",")
     assert text_column(decimal_point(pd.Series([cell], dtype="str"), keys)).tolist() == [
         None if pointed is None else pointed.strip()
@@ -424,19 +424,19 @@ def parquet(tmp_path):
 
 
 @pytest.mark.parametrize("share", [0.5, 0.99])
-def test_a_parquet_file_cut_off(parquet, share):
+def test_truncated_parquet_is_refused(parquet, share):
     message = r"leads\.parquet is not a whole Parquet file: .* Is it cut off\? Write or copy it"
     with pytest.raises(SourceError, match=message):
         parquet({"id": list(range(1_000))}, share=share)
 
 
-def test_a_csv_named_parquet(tmp_path):
+def test_csv_named_parquet_is_refused(tmp_path):
     (tmp_path / "leads.parquet").write_text("id,won\n1,yes\n")
     with pytest.raises(SourceError, match="is not a whole Parquet file"):
         read_table(TableKeys(source="leads.parquet"), tmp_path)
 
 
-def test_a_parquet_file_without_rows(parquet):
+def test_parquet_without_rows_is_refused(parquet):
     with pytest.raises(SchemaError, match="it has a header but no rows"):
         parquet({"id": pa.array([], pa.int64())})
 
@@ -471,7 +471,7 @@ PARQUET = {
 
 
 @pytest.mark.parametrize(("array", "texts", "numbers"), PARQUET.values(), ids=PARQUET)
-def test_every_parquet_type_has_a_reading(parquet, array, texts, numbers):
+def test_every_parquet_type_is_read(parquet, array, texts, numbers):
     column = parquet({"id": [1, 2], "x": array})["x"]
     assert [str(t).replace("1 days 00", "1 day, 0") if t else t for t in text_column(column)] == (
         texts
@@ -479,21 +479,21 @@ def test_every_parquet_type_has_a_reading(parquet, array, texts, numbers):
     np.testing.assert_array_equal(number_column(column), numbers)
 
 
-def test_parquet_names_are_read_as_those_of_csv(parquet):
+def test_parquet_column_names_are_read_like_csv(parquet):
     assert list(parquet({" id ": [1], "": [2]}).columns) == ["id", "column 2"]
     table = pa.Table.from_arrays([pa.array([1]), pa.array([2])], ["a", "a "])
     with pytest.raises(SchemaError, match=r"two columns share a name: \['a'\]"):
         parquet(table)
 
 
-def test_an_index_of_pandas_is_a_column_if_it_has_a_name(parquet):
+def test_named_pandas_index_is_a_column(parquet):
     frame = pd.DataFrame({"x": [1, 2]}, index=["a", "b"])
     assert list(parquet(pa.Table.from_pandas(frame)).columns) == ["x"]
     named = parquet(pa.Table.from_pandas(frame.rename_axis("lead_id")))
     assert sorted(named.columns) == ["lead_id", "x"]
 
 
-def test_rows_are_counted_where_it_costs_nothing(parquet, read, tmp_path):
+def test_row_count_is_known_for_cheap_sources(parquet, read, tmp_path):
     parquet({"id": [1, 2, 3]})
     read("id\n1\n")
     assert count_rows(TableKeys(source="leads.parquet"), tmp_path) == 3
@@ -529,36 +529,36 @@ def sqlite(tmp_path):
     return sqlite
 
 
-def test_a_sqlite_table_is_read_whatever_its_types_declare(sqlite):
+def test_sqlite_table_is_read_with_any_declared_types(sqlite):
     assert rows(sqlite(table="leads")) == [
         ["1", "a", "2025-03-01T08:00:00Z", "12.5", "1", "2025-03-01", "a"],
         ["2", None, "soon", "7", "0", "never", None],
     ]
 
 
-def test_a_sqlite_path_is_relative_to_the_project(sqlite, tmp_path):
+def test_sqlite_path_is_relative_to_the_project(sqlite, tmp_path):
     assert len(sqlite(f"sqlite:///{tmp_path}/crm.db", table="everyone")) == 2
     assert list(sqlite(table="Odd Name").columns) == ["a b"]
 
 
-def test_a_query_is_read(sqlite):
+def test_query_is_read(sqlite):
     table = sqlite(query="select ':x' as a, 7 % 4 as \"b:c\", '%s' as c;")
     assert table.to_dict("records") == [{"a": ":x", "b:c": 3, "c": "%s"}]
 
 
-def test_a_missing_table_names_the_nearest(sqlite):
+def test_missing_table_suggests_the_nearest_name(sqlite):
     message = r"The database has no table `lead`\. Did you mean `leads`\?"
     with pytest.raises(SourceError, match=message):
         sqlite(table="lead")
 
 
-def test_an_empty_table(sqlite):
+def test_empty_table_is_refused(sqlite):
     message = r"the database table empty: it has a header but no rows"
     with pytest.raises(SchemaError, match=message):
         sqlite(table="empty")
 
 
-def test_a_query_that_fails(sqlite):
+def test_failing_query_is_reported(sqlite):
     message = (
         r"the database query cannot be read from sqlite:.*: no such column: nope\. Check `sour"
     )
@@ -566,29 +566,29 @@ def test_a_query_that_fails(sqlite):
         sqlite(query="select nope from leads")
 
 
-def test_a_query_can_change_nothing(sqlite):
+def test_query_cannot_change_data(sqlite):
     with pytest.raises(SourceError, match="attempt to write a readonly database"):
         sqlite(query="delete from leads")
     assert len(sqlite(table="leads")) == 2
 
 
-def test_neither_table_nor_query(sqlite):
+def test_table_or_query_is_required(sqlite):
     with pytest.raises(ConfigError, match=r"needs `table` or `query` beside it"):
         sqlite()
 
 
-def test_two_columns_of_one_name_in_a_query(sqlite):
+def test_repeated_column_name_in_a_query_is_refused(sqlite):
     with pytest.raises(SchemaError, match=r"the database query: two columns share a name: \['a'\]"):
         sqlite(query="select 1 as a, 2 as a")
 
 
-def test_a_missing_sqlite_file_is_not_created(sqlite, tmp_path):
+def test_missing_sqlite_file_is_not_created(sqlite, tmp_path):
     with pytest.raises(SourceError, match=r"There is no file .*crn\.db\. Did you mean `crm\.db`\?"):
         sqlite("sqlite:///crn.db", table="leads")
     assert [path.name for path in tmp_path.iterdir()] == ["crm.db"]
 
 
-def test_a_file_that_is_no_database(sqlite, tmp_path):
+def test_file_that_is_not_a_database_is_refused(sqlite, tmp_path):
     (tmp_path / "no.db").write_bytes(b"this is no database" * 100)
     with pytest.raises(SourceError, match="table leads cannot be read .*: file is not a database"):
         sqlite("sqlite:///no.db", table="leads")
@@ -604,7 +604,7 @@ def test_a_file_that_is_no_database(sqlite, tmp_path):
         "://hunter2",
     ],
 )
-def test_a_url_that_cannot_be_used(tmp_path, url):
+def test_unusable_url_is_refused(tmp_path, url):
     message = r"A database URL .* Expected sqlite:///FILE or postgresql://USER.*written as %40"
     with pytest.raises(ConfigError, match=message) as refusal:
         read_table(TableKeys(source=url, table="leads"), tmp_path)
@@ -619,7 +619,7 @@ def test_a_url_that_cannot_be_used(tmp_path, url):
         "postgresql://eve:hunter2@127.0.0.1:1/crm?hunter2=1",
     ],
 )
-def test_a_password_is_never_shown(tmp_path, monkeypatch, url):
+def test_password_is_never_shown(tmp_path, monkeypatch, url):
     monkeypatch.setenv("CRM_URL", url)
     for keys in (TableKeys(source=url, table="leads"), TableKeys("${CRM_URL}", query="select 1")):
         with pytest.raises(
@@ -678,7 +678,7 @@ POSTGRES = {
 
 
 @pytest.mark.parametrize(("sql", "text", "number"), POSTGRES.values(), ids=POSTGRES)
-def test_every_postgres_type_has_a_reading(postgres, sql, text, number):
+def test_every_postgres_type_is_read(postgres, sql, text, number):
     column = postgres("set timezone to 'UTC'", query=f"select 1 as id, {sql} as x")["x"]
     if "timestamptz" in sql:
         column = column.dt.tz_convert("UTC")
@@ -686,7 +686,7 @@ def test_every_postgres_type_has_a_reading(postgres, sql, text, number):
     np.testing.assert_array_equal(number_column(column), [number])
 
 
-def test_a_postgres_table_is_read_with_its_gaps(postgres):
+def test_postgres_table_is_read_with_nulls(postgres):
     table = postgres(
         "create table leads (id int, n numeric, b bool, t timestamptz, j jsonb)",
         "insert into leads values (1, 1.5, true, '2025-01-01 08:00+00', '{}')",
@@ -700,13 +700,13 @@ def test_a_postgres_table_is_read_with_its_gaps(postgres):
     assert table.iloc[1, 1:].isna().all()
 
 
-def test_a_missing_postgres_table_names_the_nearest(postgres):
+def test_missing_postgres_table_suggests_the_nearest_name(postgres):
     message = r"no table `s\w+\.leads`\. Did you mean `leads_2024`\?"
     with pytest.raises(SourceError, match=message):
         postgres("create table leads_2024 (id int)", table="SCHEMA.leads")
 
 
-def test_a_postgres_query_can_change_nothing(postgres):
+def test_postgres_query_cannot_change_data(postgres):
     postgres("create table leads as select 1 as id", table="SCHEMA.leads")
     postgres("create sequence numbers", query="select 1 as id")
     with pytest.raises(SourceError, match=r"cannot execute nextval\(\) in a read-only trans"):
@@ -716,17 +716,17 @@ def test_a_postgres_query_can_change_nothing(postgres):
     assert len(postgres(table="SCHEMA.leads")) == 1
 
 
-def test_a_postgres_query_may_hold_colons_and_percents(postgres):
+def test_postgres_query_may_contain_colons_and_percent_signs(postgres):
     table = postgres(query="select ':x' as a, '08:00'::time::text as b, '50%' as c;")
     assert table.to_dict("records") == [{"a": ":x", "b": "08:00:00", "c": "50%"}]
 
 
-def test_a_time_that_python_cannot_hold(postgres):
+def test_time_beyond_pythons_range_is_reported(postgres):
     with pytest.raises(SourceError, match=r"the database query cannot be read .*infinity"):
         postgres(query="select 'infinity'::timestamptz as t")
 
 
-def test_a_postgres_password_is_never_shown(postgres, postgres_url):
+def test_postgres_password_is_never_shown(postgres, postgres_url):
     url = re.sub("postgres:?@/postgres", "eve:hunter%402@/crm", postgres_url)
     with pytest.raises(SourceError, match=r"from postgresql\+psycopg://eve:\*\*\*@") as refusal:
         postgres(url=url, table="leads")
@@ -759,7 +759,7 @@ horizon_days = 10
 """
 
 
-def test_every_source_gives_the_same_features(tmp_path, postgres, postgres_url):
+def test_every_source_gives_equal_features(tmp_path, postgres, postgres_url):
     """Reading the same table from any source gives equal features matrices."""
     generator = np.random.default_rng(5)
     n = 200

@@ -185,7 +185,7 @@ def test_training_is_honest(journey: Journey) -> None:
     assert set(journey.case.leaks) <= left_out
 
 
-def test_the_first_model_is_champion(journey: Journey) -> None:
+def test_first_model_is_champion(journey: Journey) -> None:
     assert journey.trained["model"]["is_champion"] is True
     assert journey.trained["model"]["version"] == "1"
 
@@ -204,7 +204,7 @@ def test_served_scores_equal_offline_ones_for_real_rows(journey: Journey) -> Non
         ]
 
 
-def test_one_lead_a_request_equals_the_batch(journey: Journey) -> None:
+def test_one_lead_per_request_equals_the_batch(journey: Journey) -> None:
     for i in range(0, ROWS, 50):
         (lead,) = as_leads(journey, [journey.rows[i]])
         answer = ask(f"{journey.url}/score", {"leads": [lead]})
@@ -213,7 +213,7 @@ def test_one_lead_a_request_equals_the_batch(journey: Journey) -> None:
         )
 
 
-def test_typed_json_scores_as_text_does(journey: Journey) -> None:
+def test_typed_json_equals_text(journey: Journey) -> None:
     def typed(text: str) -> Any:
         try:
             number = float(text)
@@ -229,7 +229,7 @@ def test_typed_json_scores_as_text_does(journey: Journey) -> None:
     assert served == pytest.approx(journey.scored["probability"].tolist()[:200], abs=1e-12, rel=0)
 
 
-def test_the_model_tells_what_it_is(journey: Journey) -> None:
+def test_model_describes_itself(journey: Journey) -> None:
     answer = ask(f"{journey.url}/model", {})
     assert answer["model"]["name"] == journey.trained["model"]["name"]
     assert answer["card"]["test"]["roc_auc"] == journey.trained["test"]["roc_auc"]
@@ -290,7 +290,7 @@ def test_bento_imports_everything_that_it_needs(journey: Journey) -> None:
         (b" " * (9 << 20), 413, "too_large"),
     ],
 )
-def test_refusals_through_bentoml_have_the_one_shape(
+def test_errors_through_bentoml_have_the_common_format(
     journey: Journey, body: bytes, status: int, code: str
 ) -> None:
     request = urllib.request.Request(f"{journey.url}/score", data=body, method="POST")
@@ -301,7 +301,7 @@ def test_refusals_through_bentoml_have_the_one_shape(
     assert error["request_id"] == refused.value.headers["x-request-id"]
 
 
-def test_mlflow_predicts_the_same_outside_the_repository(journey: Journey) -> None:
+def test_mlflow_predicts_equally_outside_the_repository(journey: Journey) -> None:
     code = """
 import os, sys, pandas as pd, mlflow
 mlflow.set_tracking_uri(sys.argv[1])
@@ -332,7 +332,7 @@ model.predict(frame).to_csv(sys.argv[5], index=False)
     assert (predicted - journey.scored["probability"]).abs().max() <= 1e-12
 
 
-def test_a_taken_port_is_told_in_one_message(journey: Journey) -> None:
+def test_used_port_gives_one_message(journey: Journey) -> None:
     port = journey.url.rpartition(":")[2]
     done = command(
         "serve", "-p", journey.project, "--port", port, env=journey.environment, expect=1
@@ -383,7 +383,7 @@ def bank_log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any
             }
 
 
-def test_the_whole_log_leaks_nothing(bank_log: dict[str, Any]) -> None:
+def test_activity_log_after_as_of_leaks_nothing(bank_log: dict[str, Any]) -> None:
     by_age = {row["age_days"]: row for row in bank_log["trained"]["test"]["by_age"]}
     assert len(by_age) == len(BPIC_AUC)
     for age, plain in BPIC_AUC.items():
@@ -391,7 +391,7 @@ def test_the_whole_log_leaks_nothing(bank_log: dict[str, Any]) -> None:
         assert plain - 0.04 < found["roc_auc"] < 0.9
 
 
-def test_one_lead_equals_a_million_over_http(bank_log: dict[str, Any]) -> None:
+def test_one_lead_equals_the_batch_over_http(bank_log: dict[str, Any]) -> None:
     leads = bank_log["leads"]
     existing = leads[leads["registered_at"] < BPIC_AS_OF].tail(3_000).iloc[::15]
     history = dict(iter(bank_log["activities"].groupby("case_id")))

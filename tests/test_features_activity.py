@@ -155,7 +155,7 @@ def by_name(values, features=PIPELINE) -> dict[str, float]:
 
 
 @given(worlds_with_moments())
-def test_what_happens_later_changes_nothing(drawn) -> None:
+def test_events_after_as_of_change_nothing(drawn) -> None:
     """A history cut at the moment gives the same features, whatever other moments are asked."""
     world, moments = drawn
     records = world.records
@@ -174,7 +174,7 @@ def test_what_happens_later_changes_nothing(drawn) -> None:
 
 
 @given(worlds_with_moments(), st.randoms(use_true_random=False))
-def test_the_order_of_rows_does_not_matter(drawn, random) -> None:
+def test_row_order_does_not_matter(drawn, random) -> None:
     """The tables of activities and stages may be sorted anyhow, and are left as they were."""
     world, moments = drawn
     records = world.records
@@ -190,7 +190,7 @@ def test_the_order_of_rows_does_not_matter(drawn, random) -> None:
 
 
 @given(worlds_with_moments(), st.sampled_from(ZONES))
-def test_the_time_zone_does_not_matter(drawn, zone) -> None:
+def test_time_zone_does_not_matter(drawn, zone) -> None:
     """The same instants, written in another zone, give the same features."""
     world, moments = drawn
     records = world.records
@@ -210,7 +210,7 @@ def test_the_time_zone_does_not_matter(drawn, zone) -> None:
 
 
 @given(worlds_with_moments(), st.integers(1, 6))
-def test_the_size_of_blocks_does_not_matter(drawn, size) -> None:
+def test_block_size_does_not_matter(drawn, size) -> None:
     """Leads are computed block by block; where one ends changes nothing."""
     world, moments = drawn
     whole = PIPELINE.transform(world.records, moments)
@@ -243,7 +243,7 @@ def test_one_lead_equals_the_same_lead_among_many_and_in_a_request(world) -> Non
     st.lists(st.tuples(st.integers(0, 5), times), max_size=6),
     st.randoms(use_true_random=False),
 )
-def test_an_activity_that_is_sent_again_counts_once(sent, again, random) -> None:
+def test_repeated_activity_counts_once(sent, again, random) -> None:
     """A repeated id is the activity that stood there first, in whatever order they are sent."""
     named = [{**event, "activity_id": i} for i, event in enumerate(sent)]
     copies = [
@@ -257,19 +257,19 @@ def test_an_activity_that_is_sent_again_counts_once(sent, again, random) -> None
     same(compute(ACTIVITIES.log_of_cells([mixed]), [(0, NOW)]), expected)
 
 
-def test_activities_without_an_id_are_each_their_own() -> None:
+def test_activities_without_ids_are_distinct() -> None:
     event = {"type": "call", "occurred_at": NOW}
     log = ACTIVITIES.log_of_cells([[event, event, {**event, "activity_id": ""}]])
     assert by_name(compute(log, [(0, NOW)]), ACTIVITIES)["activity[call].count"] == 3
 
 
-def test_the_same_id_with_another_lead_is_another_activity() -> None:
+def test_same_activity_id_of_another_lead_is_distinct() -> None:
     event = {"type": "call", "occurred_at": NOW, "activity_id": "a"}
     found = compute(ACTIVITIES.log_of_cells([[event], [event]]), [(0, NOW), (1, NOW)])
     assert [by_name(row, ACTIVITIES)["activity.count"] for row in found] == [1, 1]
 
 
-def test_a_lead_nothing_happened_to() -> None:
+def test_features_of_a_lead_without_activities() -> None:
     world = World([NOW - 3 * DAY], [NOW + 1], [[]], [[]])
     busy = World([NOW], [NOW], [[{"type": "call", "occurred_at": NOW}]], [[]])
     both = World(*(getattr(world, f) + getattr(busy, f) for f in vars(world)))
@@ -296,7 +296,7 @@ def test_a_lead_nothing_happened_to() -> None:
 
 
 @given(worlds)
-def test_without_a_moment_nothing_has_happened(world) -> None:
+def test_missing_as_of_has_no_events(world) -> None:
     """Scored without a time, leads have no history: it could be of any time."""
     sent = PIPELINE.history_of_cells(world.created, world.activities, world.stages)
     bare = PIPELINE.history_of_cells(world.created, [()] * len(world), [()] * len(world))
@@ -391,7 +391,7 @@ def test_features_equal_those_of_sql() -> None:
 
 @pytest.mark.parametrize("days", WINDOWS_DAYS)
 @pytest.mark.parametrize(("step", "counts"), [(-1, 1), (0, 0), (1, 0)])
-def test_a_window_is_open_at_its_far_end(days: int, step: int, counts: int) -> None:
+def test_window_excludes_its_far_end(days: int, step: int, counts: int) -> None:
     log = ACTIVITIES.log_of_cells([[{"type": "call", "occurred_at": NOW - days * DAY - step}]])
     found = by_name(compute(log, [(0, NOW)]), ACTIVITIES)
     assert found[f"activity.count_{days}d"] == found[f"activity[call].count_{days}d"] == counts
@@ -399,13 +399,13 @@ def test_a_window_is_open_at_its_far_end(days: int, step: int, counts: int) -> N
 
 
 @pytest.mark.parametrize(("step", "counts"), [(-1, 1), (0, 1), (1, 0)])
-def test_the_moment_itself_counts_and_nothing_after_it(step: int, counts: int) -> None:
+def test_event_at_as_of_counts(step: int, counts: int) -> None:
     log = ACTIVITIES.log_of_cells([[{"type": "call", "occurred_at": NOW + step}]])
     found = by_name(compute(log, [(0, NOW)]), ACTIVITIES)
     assert found["activity.count"] == found["activity.count_1d"] == counts
 
 
-def test_a_history_by_hand() -> None:
+def test_history_by_hand() -> None:
     told = [
         ("call", -100, "phone", "guide"),
         ("E-mail", -20, "web", "guide"),
@@ -455,7 +455,7 @@ def test_a_history_by_hand() -> None:
     assert found == pytest.approx(expected)
 
 
-def test_a_year_before_1970_is_a_time_like_any_other() -> None:
+def test_times_before_1970_are_valid() -> None:
     log = ACTIVITIES.log_of_cells([[{"type": "call", "occurred_at": at} for at in (-1, -DAY, 0)]])
     found = by_name(compute(log, [(0, 0)]), ACTIVITIES)
     assert (found["activity.count"], found["activity.count_1d"]) == (3, 2)
@@ -471,7 +471,7 @@ def told_by(*values: tuple[str | None, int], column: str = "type") -> pd.DataFra
     return pd.DataFrame(rows).reindex(columns=["lead_id", "type", "channel"])
 
 
-def test_types_and_channels_are_those_that_enough_leads_have() -> None:
+def test_types_and_channels_need_enough_leads() -> None:
     enough = MIN_LEADS_PER_VALUE
     found = fit_activities(told_by(("mail", enough), ("Call", enough + 1), ("rare", enough - 1)))
     assert found == ActivityFeatures(types=("Call", "mail"), channels=())
@@ -485,7 +485,7 @@ def test_types_and_channels_are_those_that_enough_leads_have() -> None:
     assert len(types) == MAX_TYPES
 
 
-def test_features_have_names_of_their_own_and_say_their_window() -> None:
+def test_features_have_unique_names_and_windows() -> None:
     assert len(PIPELINE.names) == len(set(PIPELINE.names)) == 2 + 3 + 3 * 7 + 4 + 2 + 3
     windows = {feature.window_days for feature in ACTIVITIES.features if feature.unit == "count"}
     assert windows == {None, *WINDOWS_DAYS}
@@ -524,12 +524,12 @@ NEW, OFFER, SIGNED = 2, 3, 4
         ([("Elsewhere", -2), ("New", -2)], NEW, 2, 2),
     ],
 )
-def test_a_lead_is_in_the_stage_it_entered_last(entries, current, days_in, count) -> None:
+def test_current_stage_is_the_last_entered(entries, current, days_in, count) -> None:
     expected = {"stage.current": current, "stage.days_in": days_in, "stage.count": count}
     assert stage_of(*entries) == pytest.approx(expected, nan_ok=True)
 
 
-def test_stages_are_ordered_as_leads_enter_them() -> None:
+def test_stages_are_ordered_by_entry() -> None:
     rows = [(f"L{i}", stage) for i in range(9) for stage in ("Offer", "Won")[: 1 + i % 2]]
     rows += [("L9", "new"), ("L9", "OFFER"), *((f"L{i}", "New") for i in range(10, 13))]
     stages = pd.DataFrame(rows, columns=["lead_id", "stage"])
@@ -614,7 +614,7 @@ def features_of(export, folder, write, zone: str = "", known_as: str = "export")
     return pipeline, moments, pipeline.transform(records, moments)
 
 
-def test_an_export_may_write_its_times_in_any_zone_or_order_or_twice(export, tmp_path) -> None:
+def test_export_may_have_any_zone_order_and_repeats(export, tmp_path) -> None:
     pipeline, moments, expected = features_of(export, tmp_path, lambda i, at: at.isoformat())
     assert len(moments) == 240
     assert set(np.unique(moments.lead, return_counts=True)[1]) == {3}
@@ -640,7 +640,7 @@ def test_an_export_may_write_its_times_in_any_zone_or_order_or_twice(export, tmp
     same(there[2], plain[2])
 
 
-def test_what_is_fitted_has_not_seen_what_came_after_the_moments(export, tmp_path) -> None:
+def test_fit_ignores_events_after_the_moments(export, tmp_path) -> None:
     later = pd.DataFrame(
         {
             "lead_id": export["leads"]["lead_id"],
@@ -685,7 +685,7 @@ def scorer(project, crm) -> LeadScorer:
     return train(project, crm, now=now).scorer
 
 
-def test_a_request_gets_the_score_of_the_table(scorer, crm) -> None:
+def test_request_equals_the_table(scorer, crm) -> None:
     records, leads = crm, crm.leads.iloc[-150:]
     as_of = records.observed_until - pd.Timedelta(days=20)
     table = scorer.score_table(
@@ -725,7 +725,7 @@ def test_a_request_gets_the_score_of_the_table(scorer, crm) -> None:
     assert (bare.to_numpy() != table["probability"].to_numpy()).mean() > 0.5
 
 
-def test_a_table_without_ids_has_no_history(scorer, crm) -> None:
+def test_table_without_ids_has_no_history(scorer, crm) -> None:
     records, as_of = crm, crm.observed_until
     leads = records.leads.tail(50).drop(columns="lead_id")
     numbered = records.activities.assign(

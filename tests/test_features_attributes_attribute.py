@@ -35,7 +35,7 @@ def fit(cells, kind=None, nothing=(), dtype=None):
 
 
 @pytest.mark.parametrize("truths", [(True, False), ("TRUE", "False")])
-def test_true_and_false_are_words_alone_and_numbers_beside_numbers(truths):
+def test_true_and_false_are_words_unless_mixed_with_numbers(truths):
     assert fit([*truths] * 20).kind == "category"
     assert fit([*truths, "perhaps"] * 20).kind == "category"
     assert fit([*truths] * 20, nothing=["0"]).vocabulary == fit([*truths] * 20).vocabulary
@@ -61,7 +61,7 @@ def test_a_few_words_among_numbers_count_as_missing():
     assert found.warning("9") is found.warning(None) is found.warning("") is None
 
 
-def test_words_for_nothing_are_missing_whatever_the_kind():
+def test_words_for_nothing_are_missing_in_every_kind():
     found = fit(["1", "2.5", "Select", " SELECT "] * 20, nothing=["Select"])
     assert found == NumberAttribute("x", frozenset({"select"}), median=1.75)
     assert found.warning("select") is None
@@ -141,7 +141,7 @@ def test_infinities_may_be_nothing():
     assert fit(INFINITE["text"] + ["3"], nothing=["INF", "-infinity"]).median == 1
 
 
-def test_a_company_may_be_called_infinity():
+def test_company_named_infinity_is_text():
     assert "Infinity" in fit(["Infinity", "Acme", "Initech"] * 20).vocabulary
 
 
@@ -161,24 +161,24 @@ def test_a_company_may_be_called_infinity():
         ([f"n{i}" for i in range(100)], [], "nearly each lead has a value of its own: an ident"),
     ],
 )
-def test_columns_that_say_nothing_are_left_out(cells, nothing, reason):
+def test_uninformative_columns_are_left_out(cells, nothing, reason):
     found = fit(list(cells), nothing=nothing)
     assert isinstance(found, LeftOut)
     assert found.reason.startswith(reason)
 
 
-def test_a_number_column_that_holds_none_is_left_out():
+def test_number_column_without_numbers_is_left_out():
     found = fit(["a", "b"] * 20, kind="number")
     assert found == LeftOut("x", "it is listed as a number and holds none")
 
 
-def test_one_value_with_gaps_says_something():
+def test_one_value_with_missing_cells_is_kept():
     assert fit(["EU", None] * 20).vocabulary == ("EU",)
     assert fit([7.0, None] * 20).median == 7
 
 
 @pytest.mark.parametrize("repeats", [1, 2, 7])
-def test_a_hundred_thousand_categories_are_bounded(repeats):
+def test_number_of_categories_is_limited(repeats):
     found = fit([f"c{i}" for i in range(100_000)] * repeats)
     if repeats == 1:
         assert isinstance(found, LeftOut)
@@ -229,7 +229,7 @@ attributes = st.one_of(
 
 
 @given(attributes, columns)
-def test_a_column_is_encoded_as_its_cells_are(attribute, column):
+def test_column_equals_its_cells(attribute, column):
     """Encoding a column equals encoding each of its cells, and leaves the column as it was."""
     before = column.copy(deep=True)
     encoded = attribute.encode_column(column)
@@ -239,14 +239,14 @@ def test_a_column_is_encoded_as_its_cells_are(attribute, column):
 
 
 @given(attributes, st.lists(cells, max_size=12))
-def test_cells_are_encoded_as_each_is(attribute, cells):
+def test_cells_equal_single_cells(attribute, cells):
     """A lead scores the same among others as alone, whatever the others send."""
     together = np.asarray(attribute.encode_cells(cells), dtype=np.float64)
     np.testing.assert_array_equal(together, [attribute.encode(cell) for cell in cells])
 
 
 @given(attributes, cells)
-def test_a_cell_is_encoded_as_its_text_is(attribute, cell):
+def test_typed_cell_equals_its_text(attribute, cell):
     """A lead scores the same from JSON as from a file of text that it was written to."""
     written = cell_text(cell)
     np.testing.assert_array_equal(attribute.encode(written), attribute.encode(cell))
@@ -256,7 +256,7 @@ def test_a_cell_is_encoded_as_its_text_is(attribute, cell):
 
 
 @given(columns, nothings, st.sampled_from([None, "number", "category"]))
-def test_fitting_answers_for_every_column(column, nothing, kind):
+def test_fit_accounts_for_every_column(column, nothing, kind):
     """A column is a feature, is left out, or is refused; the column stays as it was."""
     before = column.copy(deep=True)
     try:
@@ -332,7 +332,7 @@ def fitted(records, project):
     return fit_pipeline(records, make_moments(records, project.learn), project)
 
 
-def test_the_project_says_what_is_a_feature(records, project):
+def test_project_decides_what_is_a_feature(records, project):
     pipeline = fitted(records, project)
     kinds = {attribute.column: attribute.kind for attribute in pipeline.attributes}
     assert kinds == {"Age": "number", "Plan": "category", "Region": "category", "Size": "number"}
@@ -344,7 +344,7 @@ def test_the_project_says_what_is_a_feature(records, project):
     }
 
 
-def test_one_lead_is_encoded_as_it_is_among_all(records, project):
+def test_one_lead_equals_the_lead_in_a_table(records, project):
     pipeline = fitted(records, project)
     matrix = pipeline.matrix(records.leads)
     rows = [pipeline.rows([lead])[0] for lead in records.leads.astype(object).to_dict("records")]
@@ -360,14 +360,14 @@ def test_absent_columns_are_missing(records, project):
     np.testing.assert_array_equal(bare, [pipeline.rows([{}])[0]] * len(records.leads))
 
 
-def test_fitting_and_transforming_change_no_input(records, project):
+def test_fit_and_transform_do_not_modify_the_input(records, project):
     before = records.leads.copy(deep=True)
     moments = make_moments(records, project.learn)
     fit_pipeline(records, moments, project).transform(records, moments)
     pd.testing.assert_frame_equal(records.leads, before)
 
 
-def test_a_pipeline_sees_the_leads_of_its_moments_only(records, project):
+def test_fit_uses_only_leads_of_its_moments(records, project):
     moments = make_moments(records, project.learn)
     first = moments.take(moments.lead < 40)
     other = records.leads.copy()
@@ -376,14 +376,14 @@ def test_a_pipeline_sees_the_leads_of_its_moments_only(records, project):
     assert fit_pipeline(changed, first, project) == fit_pipeline(records, first, project)
 
 
-def test_a_pipeline_survives_as_plain_data(records, project):
+def test_pipeline_survives_as_plain_data(records, project):
     pipeline = fitted(records, project)
     again = FeaturePipeline.from_json(pipeline.to_json())
     assert again == pipeline
     np.testing.assert_array_equal(again.matrix(records.leads), pipeline.matrix(records.leads))
 
 
-def test_no_column_is_left(records, project):
+def test_no_usable_column_is_refused(records, project):
     bare = Records(leads=records.leads[["lead_id", "Note", "Always"]], outcomes=records.outcomes)
     message = (
         r"No column of the leads is left to learn from\. `Note`: the project ignores it; "

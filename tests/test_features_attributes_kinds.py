@@ -72,24 +72,24 @@ FLAG = FlagAttribute("consent", NOTHING)
         (np.True_, np.False_),
     ],
 )
-def test_a_consent_is_given_or_refused_in_many_words(yes, no) -> None:
+def test_flag_reads_many_words(yes, no) -> None:
     assert (FLAG.encode(yes), FLAG.encode(no)) == (1.0, 0.0)
     assert FLAG.warning(yes) is FLAG.warning(no) is None
 
 
 @pytest.mark.parametrize("cell", MISSING_CELLS)
-def test_a_consent_that_nobody_gave_or_refused_is_missing(cell) -> None:
+def test_empty_flag_is_missing(cell) -> None:
     assert math.isnan(FLAG.encode(cell))
     assert FLAG.warning(cell) is None
 
 
 @pytest.mark.parametrize("cell", ["perhaps", 2, "yes please", "10", 0.5])
-def test_a_consent_that_is_neither_is_missing_and_odd(cell) -> None:
+def test_unknown_flag_word_is_missing_with_a_warning(cell) -> None:
     assert math.isnan(FLAG.encode(cell))
     assert FLAG.warning(cell) == cell_warning("not_yes_or_no", "consent")
 
 
-def test_no_word_means_both() -> None:
+def test_no_word_is_both_yes_and_no() -> None:
     assert len(YES) > 15
     assert len(NO) > 15
     assert not YES & NO
@@ -124,7 +124,7 @@ def at(cell, part: str, as_of: int = NOW) -> float:
         (20250223, 6.5, 6, 2),
     ],
 )
-def test_a_date_by_hand(cell, age: float, weekday: int, month: int) -> None:
+def test_date_features_by_hand(cell, age: float, weekday: int, month: int) -> None:
     found = [at(cell, part) for part in ("age_days", "weekday", "month")]
     assert found == pytest.approx([age, weekday, month], abs=1e-9)
     without = [at(cell, part, NOT_A_TIME) for part in ("age_days", "weekday", "month")]
@@ -140,7 +140,7 @@ def test_a_date_by_hand(cell, age: float, weekday: int, month: int) -> None:
     ],
     ids=["nothing", "no date"],
 )
-def test_what_is_no_date_is_missing(cells, warning: CellWarning | None, part: str) -> None:
+def test_invalid_date_is_missing(cells, warning: CellWarning | None, part: str) -> None:
     for cell in cells:
         assert math.isnan(at(cell, part))
         assert DateAttribute("signed", NOTHING, part).warning(cell) == warning
@@ -148,14 +148,14 @@ def test_what_is_no_date_is_missing(cells, warning: CellWarning | None, part: st
 
 @pytest.mark.parametrize("part", ["age_days", "weekday", "month"])
 @pytest.mark.parametrize("later", [1, 1_000, DAY, 400 * DAY])
-def test_a_date_after_the_moment_was_not_known_then(part: str, later: int) -> None:
+def test_date_after_as_of_is_missing(part: str, later: int) -> None:
     assert math.isnan(at(time_text(NOW + later), part))
     assert not math.isnan(at(time_text(NOW + later), part, NOW + later))
     assert not math.isnan(at(time_text(NOW), part))
 
 
 @given(st.datetimes(datetime.datetime(1900, 1, 1), datetime.datetime(2100, 1, 1)))  # noqa: DTZ001
-def test_weekday_and_month_are_those_of_the_calendar(when) -> None:
+def test_weekday_and_month_match_the_calendar(when) -> None:
     """In UTC, whatever the year."""
     then = when.replace(tzinfo=datetime.UTC)
     found = [at(then.isoformat(), part, cell_time(then)) for part in ("weekday", "month")]
@@ -188,13 +188,13 @@ MAIL = EmailAttribute("email", NOTHING)
         ("a@YOPmail.com", "disposable"),
     ],
 )
-def test_an_address_is_of_the_kind_of_its_domain(cell, kind: str) -> None:
+def test_address_has_the_type_of_its_domain(cell, kind: str) -> None:
     assert MAIL_KINDS[int(MAIL.encode(cell))] == kind
     expected = cell_warning("not_an_email_address", "email") if kind == "no address" else None
     assert MAIL.warning(cell) == expected
 
 
-def test_a_domain_is_of_one_kind() -> None:
+def test_each_domain_has_one_type() -> None:
     assert not FREE_MAIL & DISPOSABLE_MAIL
     assert all(domain == domain.casefold() and "." in domain for domain in FREE_MAIL)
     assert all(domain == domain.casefold() and "." in domain for domain in DISPOSABLE_MAIL)
@@ -208,7 +208,7 @@ def log_odds(won: float, seen: float, rate: float) -> float:
     return math.log(share / (1 - share))
 
 
-def test_a_value_is_worth_its_smoothed_wins() -> None:
+def test_target_encoding_is_the_smoothed_share() -> None:
     cells = ["Bonn"] * 6 + [" BONN "] * 4 + ["Graz"] * 8 + [None, "Select"]
     label = np.array([1] * 7 + [0] * 3 + [1] + [0] * 7 + [1, 0], dtype=np.int8)
     city = fit_target(pd.Series(cells, name="city"), NOTHING, label, np.ones(20))
@@ -225,7 +225,7 @@ def test_a_value_is_worth_its_smoothed_wins() -> None:
     assert city.warning("bonn") is city.warning(None) is None
 
 
-def test_weights_count_as_rows_do() -> None:
+def test_weights_equal_repeated_rows() -> None:
     cells, label = pd.Series(["a", "b", "c"], name="x"), np.array([1, 0, 1], dtype=np.int8)
     heavy = fit_target(cells, NOTHING, label, np.array([3.0, 2.0, 1.0]))
     order = [0, 0, 0, 1, 1, 2]
@@ -233,14 +233,14 @@ def test_weights_count_as_rows_do() -> None:
 
 
 @pytest.mark.parametrize("missing", MISSING_CELLS)
-def test_a_missing_value_that_training_never_had_is_an_average_one(missing) -> None:
+def test_new_missing_value_is_encoded_as_average(missing) -> None:
     label = np.array([1, 0], dtype=np.int8)
     city = fit_target(pd.Series(["a", "b"], name="city"), NOTHING, label, np.ones(2))
     assert city.encode(missing) == city.average
 
 
 @pytest.mark.parametrize("won", [0, 1])
-def test_one_outcome_only_gives_finite_log_odds(won: int) -> None:
+def test_single_outcome_gives_finite_log_odds(won: int) -> None:
     label = np.full(30, won, dtype=np.int8)
     city = fit_target(pd.Series(["a", "b"] * 15, name="city"), NOTHING, label, np.ones(30))
     assert all(map(math.isfinite, [city.average, *city.log_odds.values()]))
@@ -298,7 +298,7 @@ attributes = st.sampled_from(
 
 
 @given(attributes, columns)
-def test_a_column_is_read_as_its_cells_are(attribute, column) -> None:
+def test_column_equals_its_cells(attribute, column) -> None:
     """Reading a column equals reading each of its cells, and leaves the column as it was."""
     before = column.copy(deep=True)
     found = attribute.encode_column(column)
@@ -310,7 +310,7 @@ def test_a_column_is_read_as_its_cells_are(attribute, column) -> None:
 
 
 @given(attributes, odd | st.integers(20240101, 20241231))
-def test_a_cell_is_read_as_its_text_is(attribute, cell) -> None:
+def test_typed_cell_equals_its_text(attribute, cell) -> None:
     """A lead scores the same from JSON as from a file of text that it was written to."""
     written = cell_text(cell)
     np.testing.assert_array_equal(attribute.encode(written), attribute.encode(cell))
@@ -371,11 +371,11 @@ def fitted_as(project, cells, name: str = "x", n: int = 400) -> list:
         (CITIES[:MANY_VALUES], ["category"]),
     ],
 )
-def test_a_column_is_taken_for_what_its_cells_say(project, cells, kinds: list[str]) -> None:
+def test_kind_is_recognised_from_cells(project, cells, kinds: list[str]) -> None:
     assert [attribute.kind for attribute in fitted_as(project, cells)] == kinds
 
 
-def test_what_the_project_declares_is_not_guessed(project) -> None:
+def test_declared_kind_overrides_the_guess(project) -> None:
     (asked,) = fitted_as(project, ["yes", "no"], "asked")
     assert asked == CategoryAttribute("asked", frozenset({"select"}), ("yes", "no"))
     (size,) = fitted_as(project, ["1", "0", "yes"], "size")
@@ -384,7 +384,7 @@ def test_what_the_project_declares_is_not_guessed(project) -> None:
     assert dates.kind == "category"
 
 
-def test_the_parts_of_a_date_are_three_features(project) -> None:
+def test_date_has_three_features(project) -> None:
     found = fitted_as(project, ["2025-01-01", "2025-02-03"])
     assert [attribute.feature.name for attribute in found] == ["x.age_days", "x.weekday", "x.month"]
     pipeline = FeaturePipeline(tuple(found), ())
@@ -434,7 +434,7 @@ def trainings(draw) -> tuple[FeaturePipeline, Records, Moments]:
 
 
 @given(trainings(), st.integers(0, 9))
-def test_a_training_row_is_encoded_by_the_leads_of_other_folds(drawn, seed) -> None:
+def test_training_row_is_encoded_from_other_folds(drawn, seed) -> None:
     """Only target columns differ from `transform`, and hold what the other folds' leads say."""
     pipeline, records, moments = drawn
     found = training_matrix(pipeline, records, moments, seed)
@@ -456,7 +456,7 @@ def test_a_training_row_is_encoded_by_the_leads_of_other_folds(drawn, seed) -> N
 
 
 @given(trainings(), st.data())
-def test_a_leads_own_label_does_not_change_its_own_encoding(drawn, data) -> None:
+def test_own_label_does_not_change_the_encoding(drawn, data) -> None:
     """In the same folds, another answer changes what other folds' leads learn, not its own."""
     pipeline, records, moments = drawn
     fold_of_lead = np.arange(len(records.leads)) % N_FOLDS
@@ -473,7 +473,7 @@ def test_a_leads_own_label_does_not_change_its_own_encoding(drawn, data) -> None
 
 
 @given(trainings(), st.integers(0, 9))
-def test_folds_hold_whole_leads_and_like_shares_of_wins(drawn, seed) -> None:
+def test_folds_contain_whole_leads_and_similar_shares(drawn, seed) -> None:
     """All moments of a lead are in one fold; sizes and wins differ by one lead at most."""
     _, records, moments = drawn
     fold_of = folds(moments.label, moments.lead, seed, N_FOLDS)
@@ -486,7 +486,7 @@ def test_folds_hold_whole_leads_and_like_shares_of_wins(drawn, seed) -> None:
         assert counts.max() - counts.min() <= 1
 
 
-def test_an_encoding_of_chance_tells_training_nothing(project) -> None:
+def test_encoding_of_random_labels_carries_no_signal(project) -> None:
     # 300 values of four leads each: in the sample they rank rightly, out of fold they do not.
     generator = np.random.default_rng(5)
     label = generator.integers(0, 2, 1_200).astype(np.int8)

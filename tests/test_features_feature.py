@@ -75,12 +75,12 @@ def feature(unit: str, **more) -> Feature:
         ("month", 12.0, "it is December"),
     ],
 )
-def test_a_value_in_words(unit: str, value: float, words: str) -> None:
+def test_value_in_words(unit: str, value: float, words: str) -> None:
     assert feature(unit).say(value) == words
 
 
 @pytest.mark.parametrize("unit", UNITS)
-def test_a_missing_value_in_words(unit: str) -> None:
+def test_missing_value_in_words(unit: str) -> None:
     assert feature(unit).say(NAN) == "size is not known"
     assert feature(unit, absent="none yet").say(NAN) == "none yet"
 
@@ -97,7 +97,7 @@ def test_a_missing_value_in_words(unit: str) -> None:
         ("weekday", "it is Monday"),
     ],
 )
-def test_nothing_is_absence_where_it_is_counted(unit: str, words: str) -> None:
+def test_zero_count_is_described_as_absence(unit: str, words: str) -> None:
     assert feature(unit, absent="none yet").say(0.0) == words
 
 
@@ -112,12 +112,12 @@ def test_nothing_is_absence_where_it_is_counted(unit: str, words: str) -> None:
         (NAN, "no source"),
     ],
 )
-def test_a_category_in_words(code: float, words: str) -> None:
+def test_category_in_words(code: float, words: str) -> None:
     values = ("", "a value that is rare or new", "Web")
     assert feature("category", absent="no source", values=values).say(code) == words
 
 
-def test_a_signal_is_its_own_or_the_one_that_it_names() -> None:
+def test_signal_defaults_to_the_column() -> None:
     assert feature("number").signal_name == "f"
     assert feature("number", signal="mails").signal_name == "mails"
 
@@ -126,7 +126,7 @@ def test_a_signal_is_its_own_or_the_one_that_it_names() -> None:
     ("name", "prepared"),
     [("a", "a"), ("{0}", "{{0}}"), ("{", "{{"), ("a}b{c", "a}}b{{c"), ("{value}", "{{value}}")],
 )
-def test_braces_of_names_are_doubled(name: str, prepared: str) -> None:
+def test_braces_in_names_are_escaped(name: str, prepared: str) -> None:
     assert braced(name) == prepared
     assert f"{braced(name)} is {{value}}".format(value=3) == f"{name} is 3"
 
@@ -169,7 +169,7 @@ def of_unit(unit: str) -> list[float]:
 
 
 @pytest.mark.parametrize("name", STRANGE, ids=lambda name: ascii(name)[:20])
-def test_every_feature_can_speak_whatever_the_names(name: str) -> None:
+def test_every_feature_has_words_for_any_name(name: str) -> None:
     features = pipeline_of(name).features
     assert len(features) > 25
     assert {feature.unit for feature in features} == set(UNITS)
@@ -183,7 +183,7 @@ def test_every_feature_can_speak_whatever_the_names(name: str) -> None:
             assert said.count("{") <= 2 * name.count("{")
 
 
-def test_names_are_said_as_they_are() -> None:
+def test_names_are_kept_in_words() -> None:
     features = {feature.name: feature for feature in pipeline_of('a "{b}"').features}
     assert features['activity[a "{b}"].count'].say(0.0) == 'no "a "{b}"" yet'
     assert '"a "{b}""' in features['activity[a "{b}"].count'].say(3.0)
@@ -192,7 +192,7 @@ def test_names_are_said_as_they_are() -> None:
     )
 
 
-def test_every_sentence_holds_one_place_for_the_value() -> None:
+def test_every_sentence_has_one_placeholder() -> None:
     features = pipeline_of("x").features
     assert len(features) > 25
     for each in features:
@@ -200,7 +200,7 @@ def test_every_sentence_holds_one_place_for_the_value() -> None:
         assert "{" not in each.absent, each.name
 
 
-def test_windows_of_one_kind_of_activity_are_one_signal() -> None:
+def test_windows_of_an_activity_type_are_one_signal() -> None:
     features = ActivityFeatures(("demo", "mail"), ("web",)).features
     by_signal: dict[str, list[str]] = {}
     for each in features:
@@ -210,13 +210,13 @@ def test_windows_of_one_kind_of_activity_are_one_signal() -> None:
     assert len(by_signal) == 4  # all activities, demos, mails, channels
 
 
-def test_when_a_lead_came_is_one_signal() -> None:
+def test_creation_time_features_are_one_signal() -> None:
     assert len({each.signal_name for each in LEAD_TIMES}) == 1
     assert len({each.signal_name for each in StageFeatures(("new",)).features}) == 1
 
 
 @given(st.floats(allow_nan=True, allow_infinity=True))
-def test_any_number_has_short_words(value: float) -> None:
+def test_any_number_is_formatted_briefly(value: float) -> None:
     for unit in ("number", "count", "share", "ratio", "log-odds"):
         if unit in ("share", "ratio") and abs(value) > 1e15:
             continue  # neither can be

@@ -624,7 +624,7 @@ def test_neither_the_order_of_columns_nor_of_outcomes_matters(crm, seed):
 
 @settings(max_examples=5)
 @given(seed=st.integers(0, 1_000))
-def test_the_order_of_rows_does_not_matter(crm, seed):
+def test_row_order_does_not_matter(crm, seed):
     records, _, project = crm
     rows = np.random.default_rng(seed).permutation(len(records.leads))
     shuffled = replace(records, leads=records.leads.iloc[rows].reset_index(drop=True))

@@ -156,7 +156,7 @@ def test_no_outcome_at_all():
         make_moments(crm(TWO, [], until=100), learn())
 
 
-def test_no_leads_at_all():
+def test_empty_leads_are_refused():
     with pytest.raises(LearningError, match=r"None of the 0 leads has a known outcome"):
         make_moments(timeless([], leads=""), learn())
 

@@ -48,7 +48,7 @@ def read(path: Path) -> pd.DataFrame:
 
 @pytest.mark.parametrize("taken", ["csv", "parquet"])
 @pytest.mark.parametrize("given", ["csv", "parquet"])
-def test_files_go_in_and_out_in_order(scorer, leads, out, taken: str, given: str) -> None:
+def test_scored_file_keeps_the_order_of_leads(scorer, leads, out, taken: str, given: str) -> None:
     source = out.parent / f"leads.{taken}"
     leads.to_csv(source, index=False) if taken == "csv" else leads.to_parquet(source)
     target = out / f"scores.{given}"
@@ -64,7 +64,7 @@ def test_files_go_in_and_out_in_order(scorer, leads, out, taken: str, given: str
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
-def test_chunks_do_not_matter(scorer, source, out, monkeypatch, suffix: str) -> None:
+def test_chunk_size_does_not_change_scores(scorer, source, out, monkeypatch, suffix: str) -> None:
     written, told = set(), []
     for rows in (1_000_000, 800, 799, 7):
         monkeypatch.setattr(batch, "CHUNK_ROWS", rows)
@@ -98,7 +98,7 @@ def test_rows_without_an_id_column_are_numbered(scorer, leads, out, monkeypatch,
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
-def test_ids_that_are_numbers_stay_whole(scorer, leads, out, suffix: str) -> None:
+def test_numeric_ids_stay_whole(scorer, leads, out, suffix: str) -> None:
     numbers = pd.Series(np.arange(800), dtype="float64").where(lambda n: n != 3)
     leads.assign(lead_id=numbers).to_parquet(out.parent / "leads.parquet")
     target = out / f"scores.{suffix}"
@@ -107,7 +107,7 @@ def test_ids_that_are_numbers_stay_whole(scorer, leads, out, suffix: str) -> Non
     assert ids["lead_id"].fillna("none").tolist()[:5] == ["0", "1", "2", "none", "4"]
 
 
-def test_ids_are_read_from_the_crms_own_column(scorer, leads, out) -> None:
+def test_ids_come_from_the_crms_column(scorer, leads, out) -> None:
     renamed = replace(scorer, roles={**scorer.roles, "lead_id": "Record ID"})
     leads.rename(columns={"lead_id": "Record ID"}).to_csv(out.parent / "leads.csv", index=False)
     source = TableKeys(source=str(out.parent / "leads.csv"))
@@ -115,7 +115,7 @@ def test_ids_are_read_from_the_crms_own_column(scorer, leads, out) -> None:
     assert list(read(out / "scores.csv")["lead_id"]) == list(leads["lead_id"])
 
 
-def test_the_summary_says_what_did_not_fit(scorer, leads, out) -> None:
+def test_summary_names_absent_and_unknown_columns(scorer, leads, out) -> None:
     odd = leads.drop(columns=["industry", "employees"]).assign(mood="good")
     odd.to_csv(out.parent / "leads.csv", index=False)
     source = TableKeys(source=str(out.parent / "leads.csv"))
@@ -126,7 +126,7 @@ def test_the_summary_says_what_did_not_fit(scorer, leads, out) -> None:
     assert list(read(out / "scores.csv")["probability"]) == list(expected["probability"])
 
 
-def test_ids_with_commas_quotes_and_lines_survive(scorer, leads, out) -> None:
+def test_ids_with_special_characters_survive(scorer, leads, out) -> None:
     ids = ['a,"b"', "two words", "Zoë", "=1+1"]
     leads.iloc[:4].assign(lead_id=ids).to_parquet(out.parent / "leads.parquet")
     source = TableKeys(source=str(out.parent / "leads.parquet"))
@@ -135,31 +135,31 @@ def test_ids_with_commas_quotes_and_lines_survive(scorer, leads, out) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".CSV", ".Parquet"])
-def test_the_suffix_may_be_written_in_capitals(scorer, source, out, suffix: str) -> None:
+def test_suffix_ignores_case(scorer, source, out, suffix: str) -> None:
     score_file(scorer, source, out / f"scores{suffix}")
     assert (out / f"scores{suffix}").read_bytes().startswith((b"lead_id,", b"PAR1"))
 
 
 @pytest.mark.parametrize("name", ["scores.xlsx", "scores", "scores.csv.gz"])
-def test_another_suffix_is_refused(scorer, source, out, name: str) -> None:
+def test_unknown_suffix_is_refused(scorer, source, out, name: str) -> None:
     with pytest.raises(SourceError, match=f"{name}: cannot tell .* in .csv or .parquet"):
         score_file(scorer, source, out / name)
     assert list(out.iterdir()) == []
 
 
-def test_a_target_folder_that_is_not_there_is_refused(scorer, source, out) -> None:
+def test_missing_target_folder_is_refused(scorer, source, out) -> None:
     with pytest.raises(SourceError, match="cannot be written: No such file or directory"):
         score_file(scorer, source, out / "nowhere" / "scores.csv")
 
 
-def test_a_target_that_is_a_folder_is_refused(scorer, source, out) -> None:
+def test_folder_as_target_is_refused(scorer, source, out) -> None:
     (out / "scores.csv").mkdir()
     with pytest.raises(SourceError, match="cannot be written: .*(Is a directory|directory)"):
         score_file(scorer, source, out / "scores.csv")
     assert [path.name for path in out.iterdir()] == ["scores.csv"]
 
 
-def test_the_leads_are_not_overwritten_with_their_scores(scorer, source) -> None:
+def test_leads_are_never_overwritten_by_scores(scorer, source) -> None:
     path = Path(source.source)
     before = path.read_bytes()
     with pytest.raises(SourceError, match="holds the leads to be scored. Name another file"):
@@ -196,7 +196,7 @@ def _cut_archive(leads, path: Path) -> None:
     ],
     ids=["empty", "something else", "broken late", "cut archive", "not there"],
 )
-def test_a_bad_source_leaves_the_target_as_it_was(
+def test_invalid_source_keeps_the_target(
     scorer, leads, out, monkeypatch, make, error, match: str, suffix: str
 ) -> None:
     monkeypatch.setattr(batch, "CHUNK_ROWS", 100)
@@ -213,7 +213,7 @@ def test_a_bad_source_leaves_the_target_as_it_was(
     assert target.read_text() == "yesterday's"
 
 
-def test_a_full_disk_leaves_the_target_as_it_was(scorer, source, out, monkeypatch) -> None:
+def test_full_disk_keeps_the_target(scorer, source, out, monkeypatch) -> None:
     def full(*args, **kwargs) -> None:
         raise OSError(28, "No space left on device")
 
@@ -225,7 +225,7 @@ def test_a_full_disk_leaves_the_target_as_it_was(scorer, source, out, monkeypatc
     assert (out / "scores.csv").read_text() == "yesterday's"
 
 
-def test_an_interrupt_leaves_nothing(scorer, source, out) -> None:
+def test_interrupt_leaves_nothing(scorer, source, out) -> None:
     def interrupt(rows: int) -> None:
         raise KeyboardInterrupt
 

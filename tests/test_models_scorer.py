@@ -212,7 +212,7 @@ def test_a_lead_is_called_as_the_caller_calls_it(scorer, lead, lead_id) -> None:
     assert score_of(scorer, [lead])[0].lead_id == lead_id
 
 
-def test_ids_are_read_from_the_crms_own_column(scorer, leads) -> None:
+def test_ids_come_from_the_crms_column(scorer, leads) -> None:
     renamed = replace(scorer, roles={**scorer.roles, "lead_id": "Record ID"})
     (score,) = score_of(renamed, [{"Record ID": 12, "lead_id": "other"}])
     assert score.lead_id == "12"

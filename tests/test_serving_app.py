@@ -97,7 +97,7 @@ def error_of(response: httpx.Response) -> dict[str, Any]:
     return dict(body["error"])
 
 
-def test_score_answers_with_number_grade_model_and_request_id(post: Post) -> None:
+def test_score_answer_has_score_grade_model_and_request_id(post: Post) -> None:
     response = post("/score", GOOD)
     assert response.status_code == 200
     body = response.json()
@@ -125,7 +125,7 @@ def test_score_equals_the_scorer_for_one_lead_and_for_a_batch(
     assert one[0]["probability"] == expected[3]
 
 
-def test_a_simulated_model_says_so_in_every_answer(service: ScoringApp, post: Post) -> None:
+def test_simulated_model_is_marked_in_every_answer(service: ScoringApp, post: Post) -> None:
     assert service.model is not None
     card = ModelCard.from_json(service.model.scorer.card.to_json() | {"simulated": True})
     scorer = service.model.scorer
@@ -160,7 +160,7 @@ def test_missing_values_score_without_a_warning(post: Post) -> None:
     assert all(score["warnings"] == [] for score in scores)
 
 
-def test_null_is_absent_in_every_field_that_may_be_absent(post: Post) -> None:
+def test_null_equals_absent_in_every_optional_field(post: Post) -> None:
     (bare,) = post("/score", {"leads": [{"attributes": {}}]}).json()["scores"]
     nulls = dict.fromkeys(("lead_id", "created_at", "activities", "stages"))
     for others in ([], [{"attributes": {"visits": []}}]):  # read at once, and one by one
@@ -169,14 +169,14 @@ def test_null_is_absent_in_every_field_that_may_be_absent(post: Post) -> None:
         assert answer["scores"][0] == bare
 
 
-def test_role_columns_among_the_attributes_are_no_surprise(post: Post) -> None:
+def test_role_columns_among_the_attributes_are_ignored(post: Post) -> None:
     lead = {"lead_id": 17, "attributes": {"Converted": 1, "Prospect ID": "other"}}
     (score,) = post("/score", {"leads": [lead]}).json()["scores"]
     assert score["lead_id"] == "17"
     assert score["warnings"] == []
 
 
-def test_one_bad_lead_does_not_spoil_the_batch(post: Post) -> None:
+def test_invalid_lead_does_not_fail_the_batch(post: Post) -> None:
     leads = [GOOD["leads"][0], {"attributes": {"visits": [1]}}, {"attribute": {}}]
     response = post("/score", {"leads": leads})
     assert response.status_code == 200
@@ -314,7 +314,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_bad_requests_are_refused_in_one_shape(post: Post, case: str) -> None:
+def test_invalid_requests_get_the_common_error_format(post: Post, case: str) -> None:
     body, status, message, field = REFUSED[case]
     response = post("/score", body)
     assert response.status_code == status, response.text
@@ -323,7 +323,7 @@ def test_bad_requests_are_refused_in_one_shape(post: Post, case: str) -> None:
     assert error["field"] == field
 
 
-def test_a_byte_order_mark_and_a_name_that_stands_twice_are_read(post: Post) -> None:
+def test_byte_order_mark_and_repeated_names_are_accepted(post: Post) -> None:
     twice = b'\xef\xbb\xbf{"leads": [{"attributes": {"visits": "none", "visits": 3}}]}'
     (score,) = post("/score", twice).json()["scores"]
     assert (
@@ -335,12 +335,12 @@ def test_a_byte_order_mark_and_a_name_that_stands_twice_are_read(post: Post) -> 
     assert score["warnings"] == []
 
 
-def test_refusals_are_all_tried() -> None:
+def test_every_error_code_is_tested() -> None:
     assert len(REFUSED) == 34
 
 
 @pytest.mark.parametrize("value", [1e308, -1e308, 10**400, "1e999", "", " ", True, 0])
-def test_absurd_cells_give_a_finite_probability(post: Post, value: Any) -> None:
+def test_extreme_cells_give_a_finite_probability(post: Post, value: Any) -> None:
     response = post("/score", {"leads": [{"attributes": {"visits": value, "source": value}}]})
     assert response.status_code == 200, response.text
     assert 0 < response.json()["scores"][0]["probability"] < 1
@@ -358,7 +358,7 @@ def test_absurd_cells_give_a_finite_probability(post: Post, value: Any) -> None:
         ("GET", "/schema.json", 404),
     ],
 )
-def test_wrong_paths_and_methods_have_the_one_shape(
+def test_wrong_paths_and_methods_get_the_common_error_format(
     post: Post, method: str, path: str, status: int
 ) -> None:
     response = post(path, method=method)
@@ -366,14 +366,14 @@ def test_wrong_paths_and_methods_have_the_one_shape(
     error_of(response)
 
 
-def test_model_gives_the_card(post: Post) -> None:
+def test_model_returns_the_card(post: Post) -> None:
     body = post("/model", b"{ }\n").json()
     assert body["card"]["name"] == "acme"
     assert body["model"]["version"] == "7"
     assert error_of(post("/model", {"x": 1}))["code"] == "invalid"
 
 
-def test_a_body_without_a_length_is_bounded_too(service: ScoringApp) -> None:
+def test_body_without_a_length_is_limited(service: ScoringApp) -> None:
     async def endless() -> Any:
         while True:
             yield b" " * 50_000
@@ -381,13 +381,13 @@ def test_a_body_without_a_length_is_bounded_too(service: ScoringApp) -> None:
     assert error_of(asyncio.run(_send(service, endless())))["code"] == "too_large"
 
 
-def test_a_sane_request_id_is_kept_and_another_replaced(post: Post) -> None:
+def test_invalid_request_id_is_replaced(post: Post) -> None:
     assert post("/score", GOOD, **{"x-request-id": "abc-1"}).json()["request_id"] == "abc-1"
     made = post("/score", GOOD, **{"x-request-id": "a b\t<script>"}).json()["request_id"]
     assert len(made) == 32
 
 
-def test_without_a_model_the_service_says_try_again(service: ScoringApp, post: Post) -> None:
+def test_service_without_a_model_answers_503(service: ScoringApp, post: Post) -> None:
     service.model = None
     response = post("/score", GOOD)
     assert response.status_code == 503
@@ -395,9 +395,7 @@ def test_without_a_model_the_service_says_try_again(service: ScoringApp, post: P
     error_of(response)
 
 
-def test_readiness_says_which_model_answers_and_what_is_wrong(
-    service: ScoringApp, post: Post
-) -> None:
+def test_readyz_names_the_model_and_the_fault(service: ScoringApp, post: Post) -> None:
     ready = post("/readyz", method="GET")
     assert ready.status_code == 200
     assert ready.json() == {
@@ -417,14 +415,14 @@ def test_readiness_says_which_model_answers_and_what_is_wrong(
     assert post("/livez", method="GET").status_code == 200
 
 
-def test_while_draining_answers_close_their_connection(service: ScoringApp, post: Post) -> None:
+def test_answers_close_the_connection_while_draining(service: ScoringApp, post: Post) -> None:
     assert "connection" not in post("/score", GOOD).headers
     service.is_draining = True
     response = post("/score", GOOD)
     assert (response.status_code, response.headers["connection"]) == (200, "close")
 
 
-def test_request_keeps_the_model_that_it_began_with(
+def test_request_keeps_the_model_that_it_started_with(
     service: ScoringApp, post: Post, scorer: LeadScorer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     score = service.calls.by_path["/score"]
@@ -438,7 +436,7 @@ def test_request_keeps_the_model_that_it_began_with(
     assert post("/readyz", method="GET").json()["model"]["version"] == "8"
 
 
-def test_a_body_that_does_not_arrive_in_time_is_given_up(service: ScoringApp) -> None:
+def test_slow_body_gets_408(service: ScoringApp) -> None:
     service.configure(Settings(body_seconds=1), None, "1", None)
 
     async def slow() -> Any:
@@ -449,7 +447,7 @@ def test_a_body_that_does_not_arrive_in_time_is_given_up(service: ScoringApp) ->
     assert error["code"] == "too_slow"
 
 
-def test_an_answer_that_takes_too_long_is_given_up(
+def test_slow_answer_is_aborted(
     service: ScoringApp, post: Post, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service.configure(Settings(answer_seconds=1), None, "1", None)
@@ -459,7 +457,7 @@ def test_an_answer_that_takes_too_long_is_given_up(
     assert error_of(response)["code"] == "timeout"
 
 
-def test_more_requests_than_can_be_worked_on_are_told_to_come_again(
+def test_too_many_requests_get_503_with_retry_after(
     service: ScoringApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service.configure(Settings(max_requests_at_once=2), None, "1", None)
@@ -478,7 +476,7 @@ def test_more_requests_than_can_be_worked_on_are_told_to_come_again(
     assert [r.headers["retry-after"] for r in answers if r.status_code == 503] == ["2"]
 
 
-def test_many_large_bodies_at_once_are_bounded_together(service: ScoringApp) -> None:
+def test_total_size_of_concurrent_bodies_is_limited(service: ScoringApp) -> None:
     service.configure(Settings(max_body_bytes=1_000, body_seconds=1), None, "1", None)
 
     async def half() -> Any:
@@ -493,7 +491,7 @@ def test_many_large_bodies_at_once_are_bounded_together(service: ScoringApp) -> 
     assert asyncio.run(_send(service, json.dumps(GOOD).encode())).status_code == 200
 
 
-def test_a_large_body_that_asks_first_hears_no_at_once(service: ScoringApp) -> None:
+def test_large_body_with_expect_header_is_refused_at_once(service: ScoringApp) -> None:
     sent: list[Any] = []
 
     async def never() -> Any:
@@ -515,7 +513,7 @@ async def _send(service: ScoringApp, content: Any) -> httpx.Response:
         return await client.post("/score", content=content)
 
 
-def test_an_inner_fault_tells_nothing_of_the_inside(
+def test_internal_error_reveals_nothing(
     post: Post, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(*_: Any) -> Any:
@@ -529,7 +527,7 @@ def test_an_inner_fault_tells_nothing_of_the_inside(
     assert any(getattr(r, "request_id", None) == error["request_id"] for r in caplog.records)
 
 
-def test_reasons_come_with_every_score_and_add_up(service: ScoringApp, post: Post) -> None:
+def test_every_score_has_reasons_that_add_up(service: ScoringApp, post: Post) -> None:
     def reasons_and_start(**more: int) -> tuple[list[Any], float | None]:
         lead = {"attributes": {"visits": 3, "source": "Web"}}
         (scored,) = post("/score", {"leads": [lead], **more}).json()["scores"]

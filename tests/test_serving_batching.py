@@ -63,7 +63,7 @@ async def ask_all(batcher: MicroBatcher, scorer: Any, leads: Sequence[LeadCells]
     return await asyncio.gather(*calls, return_exceptions=True)
 
 
-def test_each_lead_gets_among_others_what_it_gets_alone(scorers: dict[str, LeadScorer]) -> None:
+def test_batched_lead_equals_the_lead_alone(scorers: dict[str, LeadScorer]) -> None:
     for scorer in scorers.values():
         counting = Counting(scorer)
         found = asyncio.run(ask_all(MicroBatcher(lambda: True), counting, LEADS))
@@ -73,7 +73,7 @@ def test_each_lead_gets_among_others_what_it_gets_alone(scorers: dict[str, LeadS
     assert len(LEADS) < MAX_BATCH_COST
 
 
-def test_who_is_alone_waits_for_nobody(trained: Any) -> None:
+def test_single_request_is_not_delayed(trained: Any) -> None:
     counting = Counting(trained.scorer)
     call = MicroBatcher(lambda: False).score(counting, LEADS[:1], MOMENTS[0], 0)  # type: ignore[arg-type]
     with pytest.raises(StopIteration):  # no turn of an event loop is needed
@@ -81,7 +81,7 @@ def test_who_is_alone_waits_for_nobody(trained: Any) -> None:
     assert counting.asked == [1]
 
 
-def test_who_spoils_the_scoring_spoils_it_for_nobody_else(trained: Any) -> None:
+def test_failing_request_does_not_fail_the_batch(trained: Any) -> None:
     leads = [*LEADS[:3], LeadCells({"spoil": 1}), *LEADS[3:6]]
     found = asyncio.run(ask_all(MicroBatcher(lambda: True), Counting(trained.scorer), leads))
     assert [type(each) for each in found].count(ValueError) == 1
@@ -89,7 +89,7 @@ def test_who_spoils_the_scoring_spoils_it_for_nobody_else(trained: Any) -> None:
     assert found[4] == trained.scorer.score_leads([LEADS[3]], MOMENTS[4], 3)
 
 
-def test_who_has_gone_is_not_scored_and_too_many_are_scored_in_pieces(trained: Any) -> None:
+def test_cancelled_requests_are_skipped_and_large_batches_split(trained: Any) -> None:
     counting = Counting(trained.scorer)
 
     async def run() -> None:
@@ -107,7 +107,7 @@ def test_who_has_gone_is_not_scored_and_too_many_are_scored_in_pieces(trained: A
     assert counting.asked == [60, 30]  # each lead has an event
 
 
-def test_callers_at_once_get_what_they_get_one_after_the_other(
+def test_concurrent_callers_get_the_same_scores_as_sequential_ones(
     trained: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = ScoringApp(Settings())

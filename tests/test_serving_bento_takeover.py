@@ -63,7 +63,7 @@ class Service:
             gc.unfreeze()
 
 
-def test_a_new_champion_is_taken_over_once_and_a_return_as_well() -> None:
+def test_new_champion_and_rollback_are_taken_over_once() -> None:
     service = Service()
     service.check()
     assert (service.model, service.loaded) == ("v1", [])
@@ -76,7 +76,7 @@ def test_a_new_champion_is_taken_over_once_and_a_return_as_well() -> None:
     assert service.takeover.fault is None
 
 
-def test_a_bad_champion_is_refused_the_old_one_stays_and_the_fault_shows() -> None:
+def test_damaged_champion_is_refused_and_shown_as_a_fault() -> None:
     service = Service()
     service.named = "v2"
     service.broken["v2"] = ArtifactError("/secret/folder/booster.txt is altered")
@@ -93,7 +93,7 @@ def test_a_bad_champion_is_refused_the_old_one_stays_and_the_fault_shows() -> No
     assert (service.model, service.takeover.fault) == ("v3", None)
 
 
-def test_a_champion_that_is_mended_is_tried_again_later(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_repaired_champion_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     service = Service()
     service.named = "v2"
     service.broken["v2"] = OSError("the disk was away")
@@ -107,7 +107,7 @@ def test_a_champion_that_is_mended_is_tried_again_later(monkeypatch: pytest.Monk
     assert (service.model, service.takeover.fault) == ("v2", None)
 
 
-def test_a_champion_that_is_taken_back_leaves_no_fault() -> None:
+def test_withdrawn_champion_leaves_no_fault() -> None:
     service = Service()
     service.named = "v2"
     service.broken["v2"] = ArtifactError("altered")
@@ -117,7 +117,7 @@ def test_a_champion_that_is_taken_back_leaves_no_fault() -> None:
     assert (service.model, service.takeover.fault) == ("v1", None)
 
 
-def test_a_champion_that_is_not_named_readably_changes_nothing() -> None:
+def test_unreadable_champion_file_changes_nothing() -> None:
     service = Service()
     service.named = ServiceError("cannot be read")
     service.check()
@@ -128,7 +128,7 @@ def test_a_champion_that_is_not_named_readably_changes_nothing() -> None:
     assert service.takeover.fault is None
 
 
-def test_the_old_model_goes_when_nothing_holds_it(trained: Any, tmp_path: Path) -> None:
+def test_old_model_is_freed_after_takeover(trained: Any, tmp_path: Path) -> None:
     from models.artifact import load_artifact
     from serving.served_model import ServedModel
 
@@ -160,9 +160,7 @@ def test_the_old_model_goes_when_nothing_holds_it(trained: Any, tmp_path: Path) 
         gc.unfreeze()
 
 
-def test_the_champion_is_named_whole_beside_the_store(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_champion_file_is_written_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENTOML_HOME", str(tmp_path))
     assert named_champion("acme") is None
     path = champion_file("acme")
@@ -213,7 +211,7 @@ commands.serve.follow(folder, every=5, once=False)
 """
 
 
-def test_following_brings_each_champion_that_verifies_and_outlives_what_does_not(
+def test_follow_survives_a_champion_that_fails_verification(
     trained: Any, simulated_crm: Path, empty_mlflow: Path, tmp_path: Path
 ) -> None:
     shutil.copy(simulated_crm / "leadscore.toml", tmp_path)
@@ -254,9 +252,7 @@ def test_following_brings_each_champion_that_verifies_and_outlives_what_does_not
     ], errors
 
 
-def test_promoting_names_the_champion_again_and_mends_the_store(
-    trained: Any, tmp_path: Path
-) -> None:
+def test_promoting_again_repairs_the_store(trained: Any, tmp_path: Path) -> None:
     artifact = tmp_path / "scorer"
     save_artifact(trained.scorer, trained.golden_leads, artifact, trained.golden_as_of)
     home = tmp_path / "home"

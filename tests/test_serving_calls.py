@@ -86,7 +86,7 @@ def score_of(answer: Any) -> Any:
     return score
 
 
-def test_a_score_uses_what_the_ledger_holds_and_says_so(ask: Ask) -> None:
+def test_score_uses_the_ledger_and_states_so(ask: Ask) -> None:
     alone = score_of(ask("/score", {"leads": [LEAD]}))
     assert alone["used"] == {"activities": 0, "newest": None, "stages": 0}
     sent = LEAD | {
@@ -104,13 +104,13 @@ def test_a_score_uses_what_the_ledger_holds_and_says_so(ask: Ask) -> None:
     assert (both["used"], both["probability"]) == (held["used"], held["probability"])
 
 
-def test_what_happened_after_the_moment_is_not_used(ask: Ask) -> None:
+def test_score_ignores_events_after_as_of(ask: Ask) -> None:
     ask("/activities", {"activities": [CALL, CALL | {"occurred_at": "2026-01-02T08:00:00Z"}]})
     found = score_of(ask("/score", {"leads": [LEAD], "as_of": "2026-01-03"}))
     assert found["used"] == {"activities": 1, "newest": "2026-01-02T08:00:00+00:00", "stages": 0}
 
 
-def test_a_lead_without_attributes_is_scored_by_the_last_ones(ask: Ask, calls: Calls) -> None:
+def test_lead_without_attributes_uses_the_last_stored_ones(ask: Ask, calls: Calls) -> None:
     known = score_of(ask("/score", {"leads": [LEAD]}))
     with pytest.raises(RequestError, match="required field `attributes`, and the ledger has none"):
         ask("/score", {"leads": [{"lead_id": "L9"}]})
@@ -121,7 +121,7 @@ def test_a_lead_without_attributes_is_scored_by_the_last_ones(ask: Ask, calls: C
     assert other["probability"] != known["probability"]
 
 
-def test_the_same_lead_offline_from_an_export_gives_the_same_number(
+def test_export_scores_the_same_offline(
     ask: Ask, calls: Calls, ledger: Ledger, model: ServedModel, simulated_crm: Path, tmp_path: Path
 ) -> None:
     leads = pd.read_csv(simulated_crm / "leads.csv", dtype=object, keep_default_na=False).head(40)
@@ -210,7 +210,7 @@ ODD_CELLS = [
 
 
 @pytest.mark.parametrize("file_format", ["csv", "parquet"])
-def test_odd_cells_score_the_same_offline_from_an_export(
+def test_odd_cells_of_an_export_score_the_same_offline(
     ask: Ask, calls: Calls, ledger: Ledger, model: ServedModel, tmp_path: Path, file_format: str
 ) -> None:
     calls.settings = Settings()
@@ -246,7 +246,7 @@ ODD_NAMES = {"employees ": 120, "two\nlines": 1, "\ufeffcomma,": "x", 'quote"': 
 
 
 @pytest.mark.parametrize("file_format", ["csv", "parquet"])
-def test_names_with_white_space_are_read_alike_offline(
+def test_attribute_names_with_white_space_are_equal_offline(
     ask: Ask, calls: Calls, ledger: Ledger, model: ServedModel, tmp_path: Path, file_format: str
 ) -> None:
     calls.settings = Settings()
@@ -313,7 +313,7 @@ def test_score_lead_is_flat_and_equals_score(ask: Ask, model: ServedModel) -> No
     assert (flat["model_name"], flat["model_version"]) == ("demo", "7")
 
 
-def test_milliseconds_are_the_time_that_they_say(ask: Ask, ledger: Ledger) -> None:
+def test_times_in_milliseconds_are_read(ask: Ask, ledger: Ledger) -> None:
     """As HubSpot sends times: as a number, or as text where it makes texts of all."""
     moment = 1_768_046_400_000
     rows = []
@@ -329,7 +329,7 @@ def test_milliseconds_are_the_time_that_they_say(ask: Ask, ledger: Ledger) -> No
     assert rows[0][0]["as_of"] == "2026-01-10T12:00:00+00:00"
 
 
-def test_score_lead_takes_names_that_a_flow_can_write(calls: Calls, model: ServedModel) -> None:
+def test_score_lead_accepts_names_that_a_flow_can_write(calls: Calls, model: ServedModel) -> None:
     from serving.payloads.flat_lead import names_by_identifier, read_flat
 
     names = names_by_identifier(["Lead Source", "as_of", "Größe (m)"])
@@ -358,14 +358,14 @@ FLAT_REFUSED = {
 
 
 @pytest.mark.parametrize("case", FLAT_REFUSED)
-def test_bad_flat_requests_are_refused(ask: Ask, case: str) -> None:
+def test_invalid_flat_requests_are_refused(ask: Ask, case: str) -> None:
     body, status, message, field = FLAT_REFUSED[case]
     with pytest.raises(RequestError, match=message) as caught:
         ask("/score_lead", body)
     assert (caught.value.status, caught.value.field) == (status, field)
 
 
-def test_what_is_kept_is_told_item_by_item(ask: Ask) -> None:
+def test_answer_states_the_result_of_each_item(ask: Ask) -> None:
     named = CALL | {"activity_id": 7}
     other = named | {"type": "call"}
     answer = ask("/activities", {"activities": [named, named, other, {"lead_id": "L1"}, CALL]})
@@ -433,14 +433,14 @@ ITEMS_REFUSED = {
 
 
 @pytest.mark.parametrize("case", ITEMS_REFUSED)
-def test_bad_items_are_refused(ask: Ask, case: str) -> None:
+def test_invalid_items_are_refused(ask: Ask, case: str) -> None:
     body, message, field = ITEMS_REFUSED[case]
     with pytest.raises(RequestError, match=message) as caught:
         ask("/activities", body)
     assert (caught.value.status, caught.value.field) == (422, field)
 
 
-def test_an_item_with_text_that_cannot_be_kept_spoils_no_other(ask: Ask, ledger: Ledger) -> None:
+def test_item_with_invalid_text_does_not_affect_others(ask: Ask, ledger: Ledger) -> None:
     whole = b'{"activities": [ITEM, {"lead_id": "L1", "type": "a", "occurred_at": "2026-01-01"}]}'
     odd = rb'{"lead_id": "L1", "type": "TYPE", "occurred_at": "2026-01-02"}'
     for written, kept, read in (
@@ -462,7 +462,7 @@ def test_an_item_with_text_that_cannot_be_kept_spoils_no_other(ask: Ask, ledger:
             assert read in first["error"]["message"], written
 
 
-def test_outcomes_take_the_crms_own_words(ask: Ask, ledger: Ledger) -> None:
+def test_outcomes_accept_the_crms_values(ask: Ask, ledger: Ledger) -> None:
     items = [
         {"lead_id": 1, "outcome": word, "closed_at": "2026-01-05", "amount": 10}
         for word in ("Closed  Won ", 1, 0.5, True)
@@ -472,7 +472,7 @@ def test_outcomes_take_the_crms_own_words(ask: Ask, ledger: Ledger) -> None:
     assert {row["outcome"] for row in held} == {"Closed Won", "1", "0.5", "true"}
 
 
-def test_an_outcome_that_nobody_declared_is_kept_with_a_warning(
+def test_undeclared_outcome_is_stored_with_a_warning(
     ask: Ask, calls: Calls, model: ServedModel
 ) -> None:
     items = [
@@ -490,7 +490,7 @@ def test_an_outcome_that_nobody_declared_is_kept_with_a_warning(
     assert "warnings" not in asker(calls, older)("/outcomes", {"outcomes": items})["items"][1]
 
 
-def test_lead_shows_what_is_held(ask: Ask, calls: Calls) -> None:
+def test_lead_returns_the_stored_records(ask: Ask, calls: Calls) -> None:
     ask("/activities", {"activities": [CALL]})
     ask("/stages", {"stages": [ENTRY]})
     ask("/outcomes", {"outcomes": [{"lead_id": "L1", "outcome": "won"}]})
@@ -514,13 +514,13 @@ def test_lead_shows_what_is_held(ask: Ask, calls: Calls) -> None:
     assert shown["outcomes"][0]["closed_at"] is None
 
 
-def test_a_lead_that_nothing_is_held_of_is_not_found(ask: Ask) -> None:
+def test_lead_without_records_is_not_found(ask: Ask) -> None:
     with pytest.raises(RequestError, match="has no data about this lead") as caught:
         ask("/lead", {"lead_id": "L1"})
     assert caught.value.status == 404
 
 
-def test_an_erased_lead_is_forgotten_and_still_scored(ask: Ask, calls: Calls) -> None:
+def test_erased_lead_is_not_stored_but_still_scored(ask: Ask, calls: Calls) -> None:
     ask("/activities", {"activities": [CALL]})
     ask("/score", {"leads": [LEAD]})
     written(calls)
@@ -541,7 +541,7 @@ def test_an_erased_lead_is_forgotten_and_still_scored(ask: Ask, calls: Calls) ->
 
 
 @pytest.mark.parametrize("path", ["/activities", "/stages", "/outcomes", "/lead", "/erase"])
-def test_without_a_ledger_these_calls_say_so(model: ServedModel, path: str) -> None:
+def test_calls_without_a_ledger_answer_404(model: ServedModel, path: str) -> None:
     ask = asker(Calls(Settings()), model)
     with pytest.raises(RequestError, match="Set LEADSCORE_LEDGER_URL") as caught:
         ask(path, {})
@@ -571,7 +571,7 @@ class Away(Ledger):
             raise LedgerError("away")
 
 
-def test_scoring_goes_on_while_the_ledger_is_away_and_its_scores_come_later(
+def test_scoring_continues_without_the_ledger_and_scores_are_written_later(
     model: ServedModel, tmp_path: Path
 ) -> None:
     ledger = Away("sqlite:///ledger.db", tmp_path)
@@ -594,7 +594,7 @@ def test_scoring_goes_on_while_the_ledger_is_away_and_its_scores_come_later(
     ledger.close()
 
 
-def test_scoring_goes_on_beside_a_ledger_of_a_newer_schema(
+def test_scoring_continues_with_a_ledger_of_a_newer_schema(
     model: ServedModel, ledger: Ledger, tmp_path: Path
 ) -> None:
     ledger.database.prepare()
@@ -628,7 +628,7 @@ TRENDS = {
 
 
 @pytest.mark.parametrize("case", TRENDS)
-def test_a_trend_is_a_line_through_the_last_days(case: str) -> None:
+def test_trend_is_a_line_through_the_last_days(case: str) -> None:
     scores, direction, points = TRENDS[case]
     assert trend(scores) == (direction, points)
 
@@ -650,7 +650,7 @@ def given(number: int) -> GivenScore:
     )
 
 
-def test_the_score_writer_writes_everything_before_it_ends(ledger: Ledger) -> None:
+def test_score_writer_writes_everything_before_it_ends(ledger: Ledger) -> None:
     writer = ScoreWriter(ledger)
     for number in range(2_500):
         writer.put(Batch(scores=[given(number)]), 0)
@@ -659,7 +659,7 @@ def test_the_score_writer_writes_everything_before_it_ends(ledger: Ledger) -> No
     assert sum(map(len, ledger.rows("scores"))) == 2_500
 
 
-def test_the_score_writer_counts_what_it_cannot_hold_or_write(tmp_path: Path) -> None:
+def test_score_writer_counts_dropped_scores(tmp_path: Path) -> None:
     ledger = Away("sqlite:///ledger.db", tmp_path)
     writer = ScoreWriter(ledger, max_queued=10)
     for number in range(25):
@@ -676,7 +676,7 @@ def many_calls(count: int) -> list[dict[str, Any]]:
     return [CALL | {"activity_id": str(i), "occurred_at": at} for i in range(count)]
 
 
-def test_a_request_that_is_large_alone_is_written_whole(ledger: Ledger) -> None:
+def test_large_request_is_written_whole(ledger: Ledger) -> None:
     writer = ScoreWriter(ledger, max_queued=100)
     writer.put(Batch(scores=[given(1)], activities=many_calls(2_500)), 0)
     writer.put(Batch(scores=[given(2)] * 100), 0)  # and no more besides
@@ -686,7 +686,7 @@ def test_a_request_that_is_large_alone_is_written_whole(ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize("path", ["/score", "/score_lead"])
-def test_leads_with_many_events_are_joined_and_scored_where_nobody_waits_for_them(
+def test_leads_with_many_events_are_scored_in_a_thread(
     ask: Ask, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     joined_in: list[str] = []
@@ -706,7 +706,7 @@ def test_leads_with_many_events_are_joined_and_scored_where_nobody_waits_for_the
     assert used == 1_100
 
 
-def test_a_batch_that_is_refused_for_good_holds_up_no_other(
+def test_rejected_batch_does_not_block_the_queue(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writer = ScoreWriter(ledger)
@@ -727,7 +727,7 @@ def test_a_batch_that_is_refused_for_good_holds_up_no_other(
     assert (writer.written, writer.dropped) == (1, 1)
 
 
-def test_asking_the_ledger_holds_up_no_other_request(
+def test_ledger_reads_do_not_block_other_requests(
     calls: Calls, model: ServedModel, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     is_asked, go_on = threading.Event(), threading.Event()
@@ -754,7 +754,7 @@ def test_asking_the_ledger_holds_up_no_other_request(
     assert asyncio.run(both()).accepted == 1
 
 
-def test_who_asks_while_the_ledger_is_read_is_read_with_the_others(
+def test_requests_during_a_ledger_read_share_the_next_read(
     calls: Calls, model: ServedModel, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     leads = [LEAD | {"lead_id": f"L{i}"} for i in range(20)]

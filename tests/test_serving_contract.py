@@ -79,7 +79,7 @@ def test_both_documents_are_valid(documents: tuple[dict[str, Any], dict[str, Any
         openapi_spec_validator.validate(document)
 
 
-def test_the_contract_is_fit_for_salesforce(documents: tuple[dict[str, Any], Any]) -> None:
+def test_contract_meets_the_rules_of_salesforce(documents: tuple[dict[str, Any], Any]) -> None:
     three, _ = documents
     assert three["openapi"] == "3.0.3"
     assert three["servers"] == [{"url": "https://scores.example.com/v1"}]
@@ -106,7 +106,7 @@ def test_the_contract_is_fit_for_salesforce(documents: tuple[dict[str, Any], Any
     assert len(json.dumps(three)) < 10_000_000
 
 
-def test_the_contract_is_fit_for_power_platform(documents: tuple[Any, dict[str, Any]]) -> None:
+def test_contract_meets_the_rules_of_power_platform(documents: tuple[Any, dict[str, Any]]) -> None:
     three, two = documents
     assert two["swagger"] == "2.0"
     assert (two["host"], two["basePath"], two["schemes"]) == (
@@ -121,7 +121,7 @@ def test_the_contract_is_fit_for_power_platform(documents: tuple[Any, dict[str, 
     assert len(json.dumps(two)) < 1_000_000
 
 
-def test_examples_fit_their_schemas(documents: tuple[dict[str, Any], Any]) -> None:
+def test_examples_match_their_schemas(documents: tuple[dict[str, Any], Any]) -> None:
     three, _ = documents
     tried = 0
     for node in nodes(three):
@@ -133,7 +133,7 @@ def test_examples_fit_their_schemas(documents: tuple[dict[str, Any], Any]) -> No
     assert tried == 2 * len(PATHS) + 11
 
 
-def test_every_status_that_is_told_has_a_code(documents: tuple[dict[str, Any], Any]) -> None:
+def test_every_documented_status_has_a_code(documents: tuple[dict[str, Any], Any]) -> None:
     told = {int(name.removeprefix("Failure")) for name in documents[0]["components"]["responses"]}
     assert told <= set(CODES)
 
@@ -148,13 +148,11 @@ def app(trained: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scor
     made.calls.close()
 
 
-def test_the_contract_names_every_call(
-    app: ScoringApp, documents: tuple[dict[str, Any], Any]
-) -> None:
+def test_contract_names_every_call(app: ScoringApp, documents: tuple[dict[str, Any], Any]) -> None:
     assert set(documents[0]["paths"]) == set(app.calls.by_path) == PATHS
 
 
-def test_the_contract_is_given_with_the_fields_of_the_model(app: ScoringApp) -> None:
+def test_contract_contains_the_columns_of_the_model(app: ScoringApp) -> None:
     async def ask(path: str) -> Any:
         transport = httpx.ASGITransport(app=app)
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
@@ -181,7 +179,7 @@ def served(app: ScoringApp) -> Iterator[str]:
     thread.join(10)
 
 
-def test_a_generated_client_scores_a_lead(
+def test_generated_client_scores_a_lead(
     served: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     contract = tmp_path / "contract.json"
@@ -227,7 +225,7 @@ def test_a_generated_client_scores_a_lead(
     assert (flat.score, flat.grade) == (scored.score, scored.grade)
 
 
-def test_the_calls_of_the_guide_work(served: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_calls_of_the_guide_work(served: str, capsys: pytest.CaptureFixture[str]) -> None:
     guide = (HERE / "docs" / "connect-your-crm.md").read_text()
     (python,) = re.findall(r"(?s)```python\n(.*?)```", guide)
     names: dict[str, Any] = {}

@@ -58,7 +58,7 @@ def error_of(said: bytes) -> str:
     return str(json.loads(body)["error"]["code"])
 
 
-def test_what_is_no_http_is_told_in_the_one_shape(port: int) -> None:
+def test_invalid_http_gets_the_common_error_format(port: int) -> None:
     before = BoundedConnection.refused[400]
     said = answer(port, b"\x00\x01\r\n\r\n")
     assert said.startswith(b"HTTP/1.1 400 ")
@@ -66,7 +66,7 @@ def test_what_is_no_http_is_told_in_the_one_shape(port: int) -> None:
     assert BoundedConnection.refused[400] == before + 1
 
 
-def test_a_head_without_end_is_refused(port: int) -> None:
+def test_endless_head_is_refused(port: int) -> None:
     headers = (f"X-{i}: {'x' * 1_000}\r\n".encode() for i in range(1_000))
     said = answer(port, b"GET /livez HTTP/1.1\r\n", *headers)
     assert said.startswith(b"HTTP/1.1 431 ")
@@ -74,21 +74,19 @@ def test_a_head_without_end_is_refused(port: int) -> None:
 
 
 @pytest.mark.parametrize("sent", [b"", b"G", b"GET /livez HTTP/1.1\r\nX: "])
-def test_a_head_that_does_not_end_is_given_up(port: int, sent: bytes) -> None:
+def test_slow_head_gets_408(port: int, sent: bytes) -> None:
     said = answer(port, sent) if sent else answer(port)
     assert said.startswith(b"HTTP/1.1 408 ")
     assert error_of(said) == "too_slow"
 
 
-def test_several_requests_in_one_connection_are_answered(port: int) -> None:
+def test_pipelined_requests_are_answered(port: int) -> None:
     one = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
     last = b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
     assert answer(port, one, one + one, last).count(b"HTTP/1.1 200") == 4
 
 
-def test_an_answer_is_one_piece_with_or_without_a_body(
-    port: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_answer_is_sent_in_one_packet(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     pieces: list[bytes] = []
     made = BoundedConnection.connection_made
 

@@ -51,7 +51,7 @@ def values(text: str) -> dict[str, float]:
     return found
 
 
-def test_requests_are_counted_by_route_and_status_with_their_time() -> None:
+def test_requests_are_counted_and_timed_by_route_and_status() -> None:
     metrics = Metrics("1")
     for seconds in (0.0005, 0.001, 0.02, 99.0):
         metrics.count("/score", 200, seconds)
@@ -86,7 +86,7 @@ def test_warnings_are_counted_by_code() -> None:
     assert samples['leadscore_warnings_total{code="unknown_attribute"}'] == 1
 
 
-def test_counts_of_workers_are_summed_and_what_they_are_stays_apart() -> None:
+def test_counters_are_summed_and_gauges_kept_per_worker() -> None:
     one, two = Metrics("1"), Metrics("2")
     one.count("/score", 200, 0.002)
     two.count("/score", 200, 0.02)
@@ -100,7 +100,7 @@ def test_counts_of_workers_are_summed_and_what_they_are_stays_apart() -> None:
     assert found['leadscore_keys_fault{worker="2"}'] == 1
 
 
-def test_a_worker_that_died_leaves_its_counts_and_its_queue_is_lost(tmp_path: Path) -> None:
+def test_dead_worker_keeps_its_counts_and_drops_its_queue(tmp_path: Path) -> None:
     code = """
 import os, sys; from pathlib import Path
 from serving.http.prometheus import Metrics, QueuedScores, publish
@@ -146,7 +146,7 @@ def app() -> ScoringApp:
     return made
 
 
-def test_what_callers_ask_for_makes_no_new_series(app: ScoringApp) -> None:
+def test_unknown_paths_make_no_new_series(app: ScoringApp) -> None:
     for i in range(300):
         ask(app, "POST", f"/made-up-{i}")
         ask(app, "GET", f"/score/{i}?q={i}")
@@ -156,7 +156,7 @@ def test_what_callers_ask_for_makes_no_new_series(app: ScoringApp) -> None:
     assert found[routes.pop()] == 600
 
 
-def test_metrics_tell_the_model_its_age_and_the_queue(app: ScoringApp) -> None:
+def test_metrics_contain_model_age_and_queue(app: ScoringApp) -> None:
     app.calls.score_writer = SimpleNamespace(  # type: ignore[assignment]
         written=12, dropped=3, queued=4
     )
@@ -184,9 +184,7 @@ def test_metrics_tell_the_model_its_age_and_the_queue(app: ScoringApp) -> None:
     assert values(ask(app, "GET", "/metrics").text)['leadscore_ledger_fault{worker="1"}'] == 0
 
 
-def test_refusals_and_faults_are_counted_by_their_status(
-    app: ScoringApp, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_errors_are_counted_by_status(app: ScoringApp, monkeypatch: pytest.MonkeyPatch) -> None:
     async def refuse(*_: object) -> dict[str, Any]:
         raise RequestError(422, "no")
 
@@ -196,7 +194,7 @@ def test_refusals_and_faults_are_counted_by_their_status(
     assert found['leadscore_requests_total{route="/score",status="422"}'] == 1
 
 
-def test_every_family_is_typed_and_explained() -> None:
+def test_every_metric_has_type_and_help() -> None:
     assert len(FAMILIES) == 17
     for family, (kind, meaning) in FAMILIES.items():
         assert family.startswith("leadscore_")

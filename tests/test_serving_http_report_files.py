@@ -53,7 +53,7 @@ def get(folder: Path) -> Get:
     return getter(ScoringApp(Settings(report_dir=str(folder))))
 
 
-def test_the_page_is_given_with_a_policy_and_no_sniffing(get):
+def test_page_has_a_content_security_policy_and_nosniff(get):
     answer = get("/report/")
     assert answer.status_code == 200
     assert "hello" in answer.text
@@ -76,14 +76,14 @@ def test_the_page_is_given_with_a_policy_and_no_sniffing(get):
         ("report.json", "application/json"),
     ],
 )
-def test_each_file_has_its_kind(get, folder, name, kind):
+def test_each_file_has_its_content_type(get, folder, name, kind):
     answer = get(f"/report/{name}")
     assert answer.status_code == 200
     assert answer.headers["content-type"] == kind
     assert answer.content == (folder / name).read_bytes()
 
 
-def test_the_path_without_a_slash_leads_to_the_one_with_it(get):
+def test_path_without_a_slash_redirects(get):
     answer = get("/report")
     assert answer.status_code == 308
     assert answer.headers["location"] == "report/"
@@ -111,7 +111,7 @@ def test_the_path_without_a_slash_leads_to_the_one_with_it(get):
         "/report/csv/nested/x.csv",
     ],
 )
-def test_no_path_leaves_the_report(get, folder, path):
+def test_path_traversal_is_refused(get, folder, path):
     (folder.parent / "secret.txt").write_text("secret")
     (folder.parent / "secret.md").write_text("secret")
     (folder / "secret.txt").write_text("secret")
@@ -122,13 +122,13 @@ def test_no_path_leaves_the_report(get, folder, path):
     assert answer.json()["error"]["code"]
 
 
-def test_it_is_read_only(get):
+def test_report_is_read_only(get):
     answer = get("/report/", method="POST")
     assert answer.status_code == 405
     assert answer.headers["allow"] == "GET, HEAD"
 
 
-def test_of_several_reports_the_newest_is_given(tmp_path):
+def test_newest_report_is_served(tmp_path):
     for i, name in enumerate(("2026-10", "2026-11", "2026-09")):
         record = write_folder(tmp_path / name, f"report of {name}") / "report.json"
         os.utime(record, (i % 2, i % 2))
@@ -136,17 +136,17 @@ def test_of_several_reports_the_newest_is_given(tmp_path):
     assert "report of 2026-11" in get("/report/").text
 
 
-def test_without_the_setting_there_is_no_report():
+def test_no_setting_gives_no_report():
     assert getter(ScoringApp(Settings()))("/report/").status_code == 404
 
 
-def test_a_folder_without_a_report_says_so(tmp_path):
+def test_folder_without_a_report_is_reported(tmp_path):
     answer = getter(ScoringApp(Settings(report_dir=str(tmp_path / "none"))))("/report/")
     assert answer.status_code == 404
     assert "GET /report/" in answer.json()["error"]["message"]
 
 
-def test_without_keys_only_loopback_by_its_own_name_may_read(get):
+def test_report_without_keys_is_for_loopback_only(get):
     assert get("/report/", base="http://10.0.0.5:3000").status_code == 401
     assert get("/report/", host="evil.example:3000").status_code == 403
     assert get("/report/", host="localhost:3000").status_code == 200
@@ -162,7 +162,7 @@ def keyed(folder: Path, tmp_path: Path) -> tuple[Get, str]:
     return getter(ScoringApp(settings, KeyRing(path))), key
 
 
-def test_with_keys_a_key_is_needed_and_a_browser_may_send_it_as_a_password(keyed):
+def test_report_accepts_a_key_as_basic_password(keyed):
     get, key = keyed
     password = base64.b64encode(f"anyone:{key}".encode()).decode()
     refused = get("/report/")
@@ -174,7 +174,7 @@ def test_with_keys_a_key_is_needed_and_a_browser_may_send_it_as_a_password(keyed
         assert get("/report/", authorization=wrong).status_code == 401
 
 
-def test_calls_take_no_password(keyed):
+def test_calls_do_not_accept_basic_passwords(keyed):
     get, key = keyed
     password = base64.b64encode(f"anyone:{key}".encode()).decode()
     answer = get("/model", method="POST", authorization=f"Basic {password}")
@@ -183,6 +183,6 @@ def test_calls_take_no_password(keyed):
 
 
 @pytest.mark.parametrize("path", ["/report/", "/report/report.json", "/metrics"])
-def test_a_header_like_a_signature_opens_no_page(keyed, path):
+def test_forged_signature_header_opens_no_page(keyed, path):
     get, _ = keyed
     assert get(path, **{SIGNATURE.decode(): "x"}).status_code == 401

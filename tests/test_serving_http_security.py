@@ -61,7 +61,7 @@ def admitted(asked: Guard, path: str, key: str = "", server: str = "10.0.0.5") -
     return owner.name
 
 
-def test_a_key_is_kept_as_a_hash_in_a_file_of_its_owner(path: Path) -> None:
+def test_key_is_stored_as_a_hash_in_a_private_file(path: Path) -> None:
     key = add_key(path, "crm", "score", AT)
     assert len(key) == 3 + 8 + 1 + 43
     assert key not in path.read_text()
@@ -72,7 +72,7 @@ def test_a_key_is_kept_as_a_hash_in_a_file_of_its_owner(path: Path) -> None:
     assert (kept.name, kept.role, kept.created_at) == ("crm", "score", AT)
 
 
-def test_keys_of_one_name_differ_and_only_the_whole_key_is_known(path: Path) -> None:
+def test_only_the_whole_key_is_valid(path: Path) -> None:
     one, other = (add_key(path, name, "score", AT) for name in ("one", "other"))
     ring = KeyRing(path)
     assert [owner.name for key in (one, other) if (owner := ring.owner(key))] == ["one", "other"]
@@ -101,7 +101,7 @@ def test_keys_of_one_name_differ_and_only_the_whole_key_is_known(path: Path) -> 
         ("the-score", "score", "A key named 'the-score' exists"),
     ],
 )
-def test_keys_that_cannot_be_are_refused(
+def test_malformed_keys_are_refused(
     path: Path, keys: dict[str, str], name: str, role: str, message: str
 ) -> None:
     before = path.read_text()
@@ -121,7 +121,7 @@ def test_keys_that_cannot_be_are_refused(
         '{"keys": [{"name":"a","role":"root","id":"1","sha256":"2","created_at":"3"}]}',
     ],
 )
-def test_a_file_that_is_none_of_keys_is_refused_and_not_written_over(path: Path, text: str) -> None:
+def test_foreign_file_is_refused_and_not_overwritten(path: Path, text: str) -> None:
     path.parent.mkdir()
     path.write_text(text)
     path.chmod(0o600)
@@ -132,7 +132,7 @@ def test_a_file_that_is_none_of_keys_is_refused_and_not_written_over(path: Path,
     assert path.read_text() == text
 
 
-def test_a_file_that_others_can_write_is_refused(path: Path, keys: dict[str, str]) -> None:
+def test_keys_file_writable_by_others_is_refused(path: Path, keys: dict[str, str]) -> None:
     path.chmod(0o620)
     with pytest.raises(ConfigError, match="can be written by other users"):
         KeyRing(path)
@@ -140,7 +140,7 @@ def test_a_file_that_others_can_write_is_refused(path: Path, keys: dict[str, str
     assert len(KeyRing(path)) == 3
 
 
-def test_two_at_once_lose_no_key(path: Path) -> None:
+def test_concurrent_additions_lose_no_key(path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda i: add_key(path, f"k{i}", "score", AT), range(24)))
     assert len(read_keys(path)) == 24
@@ -162,7 +162,7 @@ NEEDED = [
 
 
 @pytest.mark.parametrize(("called", "least"), NEEDED)
-def test_each_role_may_do_what_it_may(
+def test_each_role_has_its_rights(
     path: Path, keys: dict[str, str], called: str, least: int
 ) -> None:
     asked = guard(path)
@@ -170,14 +170,12 @@ def test_each_role_may_do_what_it_may(
     assert allowed == [f"the-{role}" if i >= least else 403 for i, role in enumerate(ROLES, 1)]
 
 
-def test_the_roles_are_all_tried() -> None:
+def test_every_role_is_tested() -> None:
     assert len(NEEDED) == 11
     assert set(NEEDED_ROLE) == {called for called, least in NEEDED if least < 3}
 
 
-def test_without_a_valid_key_nothing_but_health_is_answered(
-    path: Path, keys: dict[str, str]
-) -> None:
+def test_only_health_is_answered_without_a_valid_key(path: Path, keys: dict[str, str]) -> None:
     asked = guard(path)
     assert [admitted(asked, called) for called, _ in NEEDED] == [401] * len(NEEDED)
     assert admitted(asked, "/score", keys["score"][:-1] + "?") == 401
@@ -185,7 +183,7 @@ def test_without_a_valid_key_nothing_but_health_is_answered(
     assert admitted(asked, "/livez") == ""
 
 
-def test_a_key_may_come_as_bearer_or_in_its_own_header(path: Path, keys: dict[str, str]) -> None:
+def test_key_is_accepted_as_bearer_or_x_api_key(path: Path, keys: dict[str, str]) -> None:
     asked = guard(path)
     for headers in (
         {b"authorization": b"Bearer " + keys["score"].encode()},
@@ -201,13 +199,13 @@ def test_a_key_may_come_as_bearer_or_in_its_own_header(path: Path, keys: dict[st
     ("server", "expected"),
     [("127.0.0.1", ""), ("::1", ""), ("", ""), ("10.0.0.5", 401), ("203.0.113.9", 401)],
 )
-def test_without_any_keys_only_loopback_is_answered(
+def test_only_loopback_is_answered_without_a_keys_file(
     path: Path, server: str, expected: str | int
 ) -> None:
     assert admitted(guard(path), "/score", server=server) == expected
 
 
-def test_without_any_keys_no_web_page_may_call(path: Path) -> None:
+def test_web_pages_are_refused_without_a_keys_file(path: Path) -> None:
     asked = guard(path)
     for origin in (b"https://evil.example", b"null", b"http://localhost:3000"):
         with pytest.raises(RequestError, match="web pages may not") as refused:
@@ -215,7 +213,7 @@ def test_without_any_keys_no_web_page_may_call(path: Path) -> None:
         assert refused.value.status == 403
 
 
-def test_keys_come_and_go_while_the_service_runs(path: Path) -> None:
+def test_keys_are_reloaded_while_the_service_runs(path: Path) -> None:
     ring = KeyRing(path)
     asked = Guard(ring, RateLimit(100, 100), frozenset())
     assert admitted(asked, "/score", server="127.0.0.1") == ""
@@ -229,7 +227,7 @@ def test_keys_come_and_go_while_the_service_runs(path: Path) -> None:
     assert admitted(asked, "/score", server="127.0.0.1") == 401  # the last key's end opens nothing
 
 
-def test_a_file_that_is_gone_or_broken_opens_nothing_and_is_told(
+def test_missing_or_broken_keys_file_opens_nothing(
     path: Path, keys: dict[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
     whole = path.read_text()
@@ -254,9 +252,7 @@ def test_a_file_that_is_gone_or_broken_opens_nothing_and_is_told(
     assert [str(path) in cause for cause in causes] == [True, True]
 
 
-def test_a_key_that_calls_too_often_waits_and_others_do_not(
-    path: Path, keys: dict[str, str]
-) -> None:
+def test_rate_limit_applies_to_each_key(path: Path, keys: dict[str, str]) -> None:
     asked = guard(path, per_second=2, burst=3)
 
     def ask(role: str, now: float) -> object:
@@ -285,7 +281,7 @@ HOOK = ("POST", "https://www.example.com/webhook_uri", b"{'example_field':'examp
         (1700000300000, b"RnbPH7+UMKVkbV32P8bz450N4M56aPmcru1+D3kSDtw="),
     ],
 )
-def test_hubspots_signatures_are_known(sent_at: int, signature: bytes) -> None:
+def test_hubspot_signatures_are_verified(sent_at: int, signature: bytes) -> None:
     headers = {
         b"x-hubspot-request-timestamp": str(sent_at).encode(),
         b"x-hubspot-signature-v3": signature,
@@ -302,14 +298,14 @@ def test_hubspots_signatures_are_known(sent_at: int, signature: bytes) -> None:
         )
 
 
-def test_hubspots_addresses_are_read_as_hubspot_signs_them() -> None:
+def test_hubspot_addresses_are_decoded_as_signed() -> None:
     signed = b"POSThttps://x.example/a:b?c=%20d/e" + b"{}" + b"1"
     signature = base64.b64encode(hmac.digest(b"s", signed, hashlib.sha256))
     headers = {b"x-hubspot-request-timestamp": b"1", b"x-hubspot-signature-v3": signature}
     assert is_signed(headers, "s", "POST", "https://x.example/a%3Ab?c=%20d%2fe", b"{}", 1)
 
 
-def test_hubspots_secret_needs_the_public_address() -> None:
+def test_hubspot_secret_needs_the_public_url() -> None:
     with pytest.raises(ConfigError, match="LEADSCORE_PUBLIC_URL"):
         read_settings({"LEADSCORE_HUBSPOT_SECRET": "s"})
     secret = {"LEADSCORE_HUBSPOT_SECRET": "s3cret", "LEADSCORE_PUBLIC_URL": "https://x.example"}
@@ -340,7 +336,7 @@ def test_settings_are_checked(variable: str, value: str, message: str) -> None:
         read_settings({f"LEADSCORE_{variable}": value})
 
 
-def test_addresses_and_folders_that_can_be_are_taken(tmp_path: Path) -> None:
+def test_valid_addresses_and_folders_are_accepted(tmp_path: Path) -> None:
     for url in ("", "http://127.0.0.1:3000", "https://scores.example.com/v1/"):
         given = {"LEADSCORE_PUBLIC_URL": url, "LEADSCORE_REPORT_DIR": str(tmp_path)}
         assert read_settings(given).public_url == url
@@ -393,7 +389,7 @@ def call(path: Path, keys: dict[str, str], tmp_path: Path) -> Iterator[Call]:
         yield send
 
 
-def test_refusals_have_the_one_shape_and_their_headers(call: Call, keys: dict[str, str]) -> None:
+def test_errors_have_the_common_format_and_headers(call: Call, keys: dict[str, str]) -> None:
     nobody = call("/score")
     assert (nobody.status_code, nobody.headers["www-authenticate"]) == (401, "Bearer")
     assert nobody.json()["error"]["code"] == "unauthorized"
@@ -407,9 +403,7 @@ def test_refusals_have_the_one_shape_and_their_headers(call: Call, keys: dict[st
     assert (hubspot.status_code, hubspot.headers["retry-after"]) == (429, "1000")
 
 
-def test_a_key_that_is_refused_is_named_in_the_log(
-    call: Call, keys: dict[str, str], tmp_path: Path
-) -> None:
+def test_refused_key_is_named_in_the_log(call: Call, keys: dict[str, str], tmp_path: Path) -> None:
     call("/erase", x_api_key=keys["score"])
     call("/erase", x_api_key=keys["score"] + "x")
     for _ in range(21):
@@ -423,7 +417,7 @@ def test_a_key_that_is_refused_is_named_in_the_log(
     ]
 
 
-def test_a_call_that_hubspot_signed_needs_no_key(call: Call) -> None:
+def test_signed_hubspot_call_needs_no_key(call: Call) -> None:
     def signed(path: str, secret: str) -> int:
         now = str(int(time.time() * 1_000))
         said = f"POSThttps://www.example.com{path}{{}}{now}".encode()
@@ -440,7 +434,7 @@ def test_a_call_that_hubspot_signed_needs_no_key(call: Call) -> None:
 PERSONAL = ["Max.Mustermann@example.com", "+49 170 1234567", "Müller", "DE89370400440532013000"]
 
 
-def test_no_log_line_holds_a_key_or_what_a_caller_sent(
+def test_log_contains_no_key_and_no_request_data(
     call: Call,
     keys: dict[str, str],
     tmp_path: Path,
@@ -492,7 +486,7 @@ def test_no_log_line_holds_a_key_or_what_a_caller_sent(
     assert [word for word in secret if word in written] == []
 
 
-def test_a_log_that_nobody_reads_stops_no_answer(path: Path) -> None:
+def test_blocked_log_does_not_block_answers(path: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     log = AccessLog(writing)
@@ -503,7 +497,7 @@ def test_a_log_that_nobody_reads_stops_no_answer(path: Path) -> None:
     os.close(writing)
 
 
-def test_lines_of_the_access_log_stay_whole(tmp_path: Path) -> None:
+def test_access_log_lines_stay_whole(tmp_path: Path) -> None:
     with (tmp_path / "log").open("wb") as file:
         log = AccessLog(file.fileno())
         at = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
@@ -514,5 +508,5 @@ def test_lines_of_the_access_log_stay_whole(tmp_path: Path) -> None:
     assert [line["request_id"] for line in lines] == [f"r{i}" for i in range(1_000)]
 
 
-def test_every_path_that_is_not_named_needs_an_admin() -> None:
+def test_unlisted_paths_need_the_admin_role() -> None:
     assert needed_role("/contract/openapi-3.0.json").name == "ADMIN"

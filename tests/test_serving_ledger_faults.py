@@ -106,7 +106,7 @@ def writer(url: str, first: int, last: int, prefix: str = "a", **more: Any) -> A
     )
 
 
-def test_a_writer_killed_at_any_moment_loses_and_doubles_nothing(ledger_url: str) -> None:
+def test_killed_writer_loses_and_doubles_nothing(ledger_url: str) -> None:
     """20 times kill -9; what the writer had been told is there once, and repeats add nothing."""
     moments = random.Random(5)
     acknowledged: set[int] = set()
@@ -138,7 +138,7 @@ def test_a_writer_killed_at_any_moment_loses_and_doubles_nothing(ledger_url: str
         assert max(closed.values()) == 1
 
 
-def test_a_process_killed_while_it_opens_an_empty_ledger_leaves_one_that_opens(
+def test_process_killed_while_opening_leaves_a_usable_ledger(
     ledger_url: str,
 ) -> None:
     moments = random.Random(6)
@@ -153,7 +153,7 @@ def test_a_process_killed_while_it_opens_an_empty_ledger_leaves_one_that_opens(
         assert max(ids(ledger).values()) == 1
 
 
-def test_two_processes_that_write_the_same_ids_write_each_once(ledger_url: str) -> None:
+def test_concurrent_processes_write_each_id_once(ledger_url: str) -> None:
     processes = [writer(ledger_url, 0, 60, "same") for _ in range(2)]
     said = [process.communicate(timeout=120) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], said
@@ -165,7 +165,7 @@ def test_two_processes_that_write_the_same_ids_write_each_once(ledger_url: str) 
         assert max(ids(ledger).values()) == 1
 
 
-def test_threads_that_write_the_same_ids_in_other_orders_write_each_once(ledger: Ledger) -> None:
+def test_concurrent_threads_write_each_id_once(ledger: Ledger) -> None:
     rows = [call(number, f"L{number % 3}") for number in range(200)]
     statuses: list[str] = []
 
@@ -182,7 +182,7 @@ def test_threads_that_write_the_same_ids_in_other_orders_write_each_once(ledger:
     assert len(ids(ledger)) == 200
 
 
-def test_an_erasure_and_writers_at_once_leave_nothing_of_the_lead(ledger: Ledger) -> None:
+def test_erasure_with_concurrent_writers_leaves_nothing(ledger: Ledger) -> None:
     def add(start: int) -> None:
         for number in range(start, start + 40):
             ledger.add("activities", [call(number)], 0)
@@ -197,7 +197,7 @@ def test_an_erasure_and_writers_at_once_leave_nothing_of_the_lead(ledger: Ledger
     assert ids(ledger) == Counter()
 
 
-def test_processes_that_open_an_empty_ledger_at_once_migrate_it_once(ledger_url: str) -> None:
+def test_concurrent_openings_migrate_once(ledger_url: str) -> None:
     processes = [writer(ledger_url, 0, 1, f"p{i}") for i in range(4)]
     said = [process.communicate(timeout=120) for process in processes]
     assert [process.returncode for process in processes] == [0, 0, 0, 0], said
@@ -229,9 +229,7 @@ def gone(ledger: Ledger, tmp_path: Path) -> Iterator[None]:
     on_server(server, f"ALTER DATABASE {url.database} ALLOW_CONNECTIONS true")
 
 
-def test_a_database_that_is_gone_refuses_and_takes_again_when_it_is_back(
-    ledger: Ledger, tmp_path: Path
-) -> None:
+def test_ledger_works_again_after_an_outage(ledger: Ledger, tmp_path: Path) -> None:
     ledger.add("activities", [call(1)], 0)
     with gone(ledger, tmp_path):
         for _ in range(2):
@@ -269,7 +267,7 @@ def told() -> Iterator[list[logging.LogRecord]]:
     log.setLevel(level)
 
 
-def test_an_outage_is_told_once_with_its_cause_and_so_is_its_end(
+def test_outage_and_recovery_are_logged_once(
     ledger: Ledger, tmp_path: Path, told: list[logging.LogRecord]
 ) -> None:
     calls = LedgerCalls(ledger)
@@ -301,7 +299,7 @@ def test_an_outage_is_told_once_with_its_cause_and_so_is_its_end(
     assert ["cannot be reached" in cause for cause in causes] == [True, True, False, False]
 
 
-def test_a_deleted_file_is_not_written_on_and_not_made_anew(tmp_path: Path) -> None:
+def test_deleted_ledger_file_is_not_created_again(tmp_path: Path) -> None:
     with Ledger("sqlite:///ledger.db", tmp_path) as ledger:
         ledger.add("activities", [call(1)], 0)
         for path in tmp_path.iterdir():
@@ -311,9 +309,7 @@ def test_a_deleted_file_is_not_written_on_and_not_made_anew(tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == []
 
 
-def test_connections_that_the_server_cut_are_replaced_without_an_error(
-    ledger_on_postgres: str, postgres_url: str
-) -> None:
+def test_broken_connections_are_replaced(ledger_on_postgres: str, postgres_url: str) -> None:
     with Ledger(ledger_on_postgres) as ledger:
         ledger.add("activities", [call(1)], 0)
         name = sa.make_url(ledger_on_postgres).database
@@ -334,7 +330,7 @@ def fill(ledger: Ledger, acknowledged: list[str]) -> None:
         acknowledged.append(str(number))
 
 
-def test_a_full_database_refuses_and_keeps_what_it_acknowledged(tmp_path: Path) -> None:
+def test_full_database_keeps_acknowledged_events(tmp_path: Path) -> None:
     with Ledger("sqlite:///ledger.db", tmp_path) as ledger:
         ledger.database.prepare()
 
@@ -348,7 +344,7 @@ def test_a_full_database_refuses_and_keeps_what_it_acknowledged(tmp_path: Path) 
         assert ledger.add("activities", [call(10**6)], 0)[0].status == "accepted"
 
 
-def test_a_full_disk_refuses_and_keeps_what_it_acknowledged(tmp_path: Path) -> None:
+def test_full_disk_keeps_acknowledged_events(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/ledger.db"
 
     def little_room() -> None:
@@ -410,7 +406,7 @@ def ledger_on_small_disk(request: pytest.FixtureRequest, small_disk: Path) -> It
     on_server(server, "DROP DATABASE small WITH (FORCE)", "DROP TABLESPACE small")
 
 
-def test_a_full_disk_answers_503_and_loses_nothing_acknowledged(
+def test_full_disk_answers_503_and_loses_nothing(
     ledger_on_small_disk: str, small_disk: Path
 ) -> None:
     async def call_until_it_is_full(calls: LedgerCalls) -> tuple[list[str], RequestError]:
@@ -453,7 +449,7 @@ def test_a_full_disk_answers_503_and_loses_nothing_acknowledged(
         assert calls.faults.message is not None  # it is full again
 
 
-def test_a_database_that_is_read_only_is_read_and_refuses_to_be_written(ledger: Ledger) -> None:
+def test_read_only_database_is_read_and_refuses_writes(ledger: Ledger) -> None:
     ledger.add("activities", [call(1)], 0)
     engine = ledger.database.engine
     statement = "PRAGMA query_only = ON"
@@ -472,7 +468,7 @@ def test_a_database_that_is_read_only_is_read_and_refuses_to_be_written(ledger: 
     assert ids(ledger) == {"1": 1}
 
 
-def test_a_database_that_another_one_locks_is_read_and_refuses_after_a_while(
+def test_locked_database_is_read_and_refuses_writes_after_a_timeout(
     ledger: Ledger,
 ) -> None:
     ledger.add("activities", [call(1)], 0)
@@ -493,7 +489,7 @@ def test_a_database_that_another_one_locks_is_read_and_refuses_after_a_while(
     assert ledger.add("activities", [call(2)], 0)[0].status == "accepted"
 
 
-def test_a_clock_that_goes_backwards_changes_no_order(ledger: Ledger) -> None:
+def test_clock_that_goes_backwards_keeps_the_order(ledger: Ledger) -> None:
     for now, size in ((300, 1), (200, 2), (100, 3)):
         score = GivenScore(
             lead_id="L1",

@@ -196,7 +196,7 @@ def load(running: Running, answers: list[Any]) -> Iterator[None]:
             thread.join()
 
 
-def test_champions_are_taken_over_by_every_worker_without_one_failed_request(
+def test_every_worker_takes_over_champions_without_failed_requests(
     built: Built, running: Running
 ) -> None:
     answers: list[Any] = []
@@ -211,9 +211,7 @@ def test_champions_are_taken_over_by_every_worker_without_one_failed_request(
     assert len(answers) > 100
 
 
-def test_a_bad_champion_is_refused_by_every_worker_and_shows(
-    built: Built, running: Running
-) -> None:
+def test_every_worker_refuses_a_damaged_champion(built: Built, running: Running) -> None:
     tag = built.promote("1")
     until(lambda: set(running.versions().values()) == {"1"}, 30)
     bad = built.run(PROMOTE, built.models["2"], "3")
@@ -238,7 +236,7 @@ def test_a_bad_champion_is_refused_by_every_worker_and_shows(
     assert running.get("/readyz")[1]["fault"] is None
 
 
-def test_a_worker_that_dies_is_replaced_and_nothing_it_counted_is_lost(running: Running) -> None:
+def test_dead_worker_is_replaced_and_its_counts_kept(running: Running) -> None:
     for _ in range(20):
         running.score()
     time.sleep(1.5)
@@ -262,7 +260,7 @@ def _counted(running: Running) -> int:
     return int(re.findall(r'requests_total\{route="/score",status="200"\} (\d+)', text)[0])
 
 
-def test_many_callers_with_slow_bodies_hold_up_nobody(running: Running) -> None:
+def test_slow_bodies_do_not_block_other_callers(running: Running) -> None:
     head = b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"
     slow = [socket.create_connection(("127.0.0.1", running.port), timeout=30) for _ in range(200)]
     try:
@@ -287,7 +285,7 @@ def test_many_callers_with_slow_bodies_hold_up_nobody(running: Running) -> None:
             connection.close()
 
 
-def test_a_body_of_a_gigabyte_is_refused_early_and_held_nowhere(running: Running) -> None:
+def test_gigabyte_body_is_refused_early(running: Running) -> None:
     before = max(worker.memory_info().rss for worker in running.workers())
 
     def send(is_chunked: bool) -> tuple[bytes, int]:
@@ -331,7 +329,7 @@ MALFORMED = [
 ]
 
 
-def test_malformed_requests_are_refused_and_a_good_one_is_answered_after(running: Running) -> None:
+def test_malformed_requests_do_not_affect_valid_ones(running: Running) -> None:
     def send(i: int) -> bytes:
         place = ("127.0.0.1", running.port)
         with contextlib.suppress(OSError), socket.create_connection(place, 30) as connection:
@@ -348,14 +346,14 @@ def test_malformed_requests_are_refused_and_a_good_one_is_answered_after(running
     assert "leadscore_refused_total" in running.get("/metrics")[1]
 
 
-def test_its_own_pages_and_nobody_elses(running: Running) -> None:
+def test_service_has_no_pages_of_the_framework(running: Running) -> None:
     assert running.get("/livez") == (200, {"alive": True})
     assert running.get("/contract/openapi-3.0.json")[1]["openapi"] == "3.0.3"
     for path in ("/", "/docs.json", "/schema.json", "/static_content/index.css"):
         assert running.get(path)[0] == 404
 
 
-def test_the_log_is_lines_of_json_and_tells_nothing_of_the_leads(running: Running) -> None:
+def test_log_is_json_without_lead_data(running: Running) -> None:
     running.score()
     time.sleep(1.5)
     text = running.log.read_text()
@@ -367,7 +365,7 @@ def test_the_log_is_lines_of_json_and_tells_nothing_of_the_leads(running: Runnin
     assert "120000" not in text
 
 
-def test_keys_open_what_their_role_may_until_they_are_revoked(built: Built, tmp_path: Path) -> None:
+def test_keys_work_until_they_are_revoked(built: Built, tmp_path: Path) -> None:
     keys_file = tmp_path / "keys.json"
     keys = {role: add_key(keys_file, f"the-{role}", role, "2026") for role in ("score", "admin")}
     log = tmp_path / "log"
@@ -400,7 +398,7 @@ def test_keys_open_what_their_role_may_until_they_are_revoked(built: Built, tmp_
     assert [key for key in keys.values() if key in log.read_text()] == []
 
 
-def test_told_to_end_it_answers_on_says_so_and_resets_nobody(built: Built, tmp_path: Path) -> None:
+def test_sigterm_drains_without_connection_resets(built: Built, tmp_path: Path) -> None:
     with run(built, tmp_path / "log", drain_seconds="4") as service:
         supervisor = service.supervisor()
         answers: list[Any] = []
@@ -421,7 +419,7 @@ def test_told_to_end_it_answers_on_says_so_and_resets_nobody(built: Built, tmp_p
         assert supervisor.wait(30) == 0
 
 
-def test_a_pinned_bento_stays_with_its_model(built: Built, tmp_path: Path) -> None:
+def test_pinned_bento_keeps_its_model(built: Built, tmp_path: Path) -> None:
     built.promote("2")
     with run(built, tmp_path / "log", takeover="off", access_log="off") as service:
         assert service.score()["model"]["version"] == "1"
@@ -434,9 +432,7 @@ def test_a_pinned_bento_stays_with_its_model(built: Built, tmp_path: Path) -> No
         assert service.score()["model"]["version"] == "2"
 
 
-def test_bentoml_serve_reports_to_nobody_though_nobody_told_it_not_to(
-    built: Built, tmp_path: Path
-) -> None:
+def test_bentoml_serve_sends_no_usage_reports(built: Built, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(LISTENS)
     asked, port = tmp_path / "asked", free_port("127.0.0.1")
     listened = {"PYTHONPATH": str(tmp_path), "ASKED": str(asked)}
@@ -481,7 +477,7 @@ def test_bentoml_serve_reports_to_nobody_though_nobody_told_it_not_to(
         ({"LEADSCORE_LEDGER_URL": "sqlite:///ledger.db"}, "not clear in which folder"),
     ],
 )
-def test_what_is_set_wrongly_ends_the_start_with_one_message(
+def test_invalid_setting_ends_the_start_with_one_message(
     built: Built, settings: dict[str, str], message: str
 ) -> None:
     port = free_port("127.0.0.1")
