@@ -330,3 +330,15 @@ def test_bento_contains_the_migrations() -> None:
     assert len(steps) == int(SCHEMA_VERSION)
     assert all(chosen.includes(step) for step in [*steps, "crm/ledger/ledger.py"])
     assert not chosen.includes("demo/crm/ledger/migrations/versions/v0001_x.py")
+
+
+def test_a_column_that_the_database_lacks_is_added(ledger_url: str) -> None:
+    with Ledger(ledger_url) as ledger:
+        ledger.add("activities", [CALL], 1)
+        with ledger.database.engine.begin() as connection:
+            connection.exec_driver_sql("ALTER TABLE activities DROP COLUMN channel")
+    with Ledger(ledger_url) as ledger:
+        row = CALL | {"occurred_at": 8, "channel": "phone"}
+        assert statuses(ledger, "activities", row) == ["accepted"]
+        (rows,) = ledger.rows("activities")
+    assert [row["channel"] for row in rows] == [None, "phone"]

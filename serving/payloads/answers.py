@@ -11,7 +11,7 @@ from features.cell_warnings import CellWarning, CellWarningCode
 from models.reasons import Reason
 from models.scorer import Score
 from serving.errors import CODES, RequestError
-from serving.payloads.score import Cell
+from serving.payloads.columns import Cell
 
 WarningCode = Literal[CellWarningCode, "ledger_unavailable", "undeclared_outcome"]
 Probability = Annotated[float, Meta(ge=0, le=1)]

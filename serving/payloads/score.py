@@ -11,13 +11,14 @@ from msgspec import Meta, Struct
 from crm.cells import cell_text
 from crm.sources.checks import MAX_NAME_CHARACTERS, column_name
 from crm.suggest import nearest
+from crm.tables import EVENT_TABLES, TABLES
 from crm.times import NOT_A_TIME
 from features.times import cell_time
 from models.scorer import LeadCells
 from serving.errors import RequestError
+from serving.payloads.columns import ActivityPayload, Cell, Id, StagePayload, Time, Whole
 from serving.settings import Settings
 
-Cell = str | int | float | bool | None
 Kind = TypeVar("Kind")
 DEFAULT_REASONS = 3
 ZERO = b"\\u0000"  # how JSON writes a zero character; unescaped it is no JSON
@@ -28,34 +29,16 @@ SURROGATES = re.compile(  # a backslash of the text itself, a whole pair, or hal
     | (?P<half> \\u d[89a-f][0-9a-f]{2} )""",
     re.IGNORECASE | re.VERBOSE,
 )
-TIMES = ("_at", "as_of")  # how the names of fields end that hold a time
-Text = Annotated[str, Meta(max_length=1_000)]
-Id = Annotated[str, Meta(max_length=200)]
-Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
-Time = Annotated[
-    str | Whole, Meta(description="ISO 8601, or milliseconds since 1970 of 13 digits.")
-]
-AS_IT_IS = frozenset({"occurred_at", "entered_at", "closed_at", "value", "amount"})
+NUMBERS_AND_TIMES = frozenset(
+    column.name
+    for table in TABLES.values()
+    for column in table.columns
+    if column.kind in ("number", "time")
+)
+TIME_FIELDS = frozenset(
+    {"as_of", *(c.name for table in TABLES.values() for c in table.columns if c.kind == "time")}
+)
 EARLIEST, LATEST = cell_time("1900-01-01"), cell_time("2200-01-01")
-
-
-class ActivityPayload(Struct, frozen=True, forbid_unknown_fields=True):
-    """One activity; its time is UTC where it names no zone."""
-
-    type: Text
-    occurred_at: Time
-    activity_id: Id | Whole | None = None
-    content: Text | Whole | None = None
-    channel: Text | Whole | None = None
-    value: float | None = None
-
-
-class StagePayload(Struct, frozen=True, forbid_unknown_fields=True):
-    """One entry into a stage of the funnel."""
-
-    stage: Text
-    entered_at: Time
-    stage_id: Id | Whole | None = None
 
 
 class LeadPayload(Struct, frozen=True, forbid_unknown_fields=True):
@@ -240,11 +223,12 @@ def lead_cells(
             NOT_A_TIME if created is None else read_time(created, f"{where}.created_at".lstrip("."))
         ),
         activities=[
-            activity_row(activity, f"{where}.activities[{i}]")
+            event_row("activities", activity, f"{where}.activities[{i}]")
             for i, activity in enumerate(lead.activities or ())
         ],
         stages=[
-            stage_row(entry, f"{where}.stages[{i}]") for i, entry in enumerate(lead.stages or ())
+            event_row("stages", entry, f"{where}.stages[{i}]")
+            for i, entry in enumerate(lead.stages or ())
         ],
     )
 
@@ -284,29 +268,35 @@ def named(cells: Mapping[str, Any], where: str | None) -> dict[str, Any]:
     return found
 
 
-def activity_row(activity: ActivityPayload, where: str) -> dict[str, Any]:
-    """Turn an activity into a row as the scorer takes it."""
-    if not activity.type.strip():
-        raise _empty(f"{where}.type")
-    return {
-        "type": activity.type,
-        "occurred_at": read_time(activity.occurred_at, f"{where}.occurred_at"),
-        "activity_id": activity.activity_id,
-        "content": activity.content,
-        "channel": activity.channel,
-        "value": activity.value,
-    }
+def event_row(kind: str, event: Struct, where: str) -> dict[str, Any]:
+    """Turn an activity, a stage or an outcome as it was sent into a row as the scorer takes it.
 
+    Parameters
+    ----------
+    kind : str
+        "activities", "stages" or "outcomes".
+    event : Struct
+        As `serving.payloads.columns.payload_struct` builds it.
+    where : str
+        The path of the event in the request, for the error.
 
-def stage_row(entry: StagePayload, where: str) -> dict[str, Any]:
-    """Turn an entry into a stage into a row as the scorer takes it."""
-    if not entry.stage.strip():
-        raise _empty(f"{where}.stage")
-    return {
-        "stage": entry.stage,
-        "entered_at": read_time(entry.entered_at, f"{where}.entered_at"),
-        "stage_id": entry.stage_id,
-    }
+    Raises
+    ------
+    RequestError
+        422 if a required text is blank, or a time is not a valid time.
+    """
+    row: dict[str, Any] = {}
+    for column in EVENT_TABLES[kind].columns[1:]:
+        name = column.name
+        cell = getattr(event, name)
+        if column.kind == "time" and cell is not None:
+            cell = read_time(cell, f"{where}.{name}")
+        elif column.kind == "value":
+            cell = read_text(cell, f"{where}.{name}")
+        elif column.kind == "text" and column.required and not cell.strip():
+            raise _empty(f"{where}.{name}")
+        row[name] = cell
+    return row
 
 
 def ledger_row(row: Mapping[str, Any], lead_id: str) -> dict[str, Any]:
@@ -317,7 +307,9 @@ def ledger_row(row: Mapping[str, Any], lead_id: str) -> dict[str, Any]:
     >>> ledger_row({"type": " Page  view", "occurred_at": 7, "activity_id": 1}, "L1")
     {'lead_id': 'L1', 'type': 'Page view', 'occurred_at': 7, 'activity_id': '1'}
     """
-    own = {name: cell if name in AS_IT_IS else cell_text(cell) for name, cell in row.items()}
+    own = {
+        name: cell if name in NUMBERS_AND_TIMES else cell_text(cell) for name, cell in row.items()
+    }
     return {"lead_id": lead_id} | own
 
 
@@ -443,7 +435,7 @@ def invalid(message: str, where: str, kind: Any) -> RequestError:
     elif "missing required field" in what:
         what = what.replace("Object missing", "The object lacks the")
         what = what.replace("the required field", "required field")
-    elif what.startswith("Expected `") and str(field).endswith(TIMES):
+    elif what.startswith("Expected `") and str(field).rpartition(".")[2] in TIME_FIELDS:
         what = f"A time is text such as 2025-03-01T08:00:00Z, or 13 digits. {what}"
     elif what == "Number out of range":
         what = "A number is larger than 1.8e308, which no number here can be."

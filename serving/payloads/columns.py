@@ -1,0 +1,72 @@
+"""The fields of activities, stages and outcomes that callers send, derived from `crm.tables`."""
+
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
+
+import msgspec
+from msgspec import Meta, Struct
+
+from crm.tables import EVENT_TABLES, TABLES, DeclaredColumn, DeclaredTable, Kind
+
+Cell = str | int | float | bool | None
+Text = Annotated[str, Meta(max_length=1_000)]
+Id = Annotated[str, Meta(max_length=200)]
+Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+TIME_FORMAT: Final = "ISO 8601, or milliseconds since 1970 of 13 digits."
+Time = Annotated[str | Whole, Meta(description=TIME_FORMAT)]
+LeadId = Annotated[Id | Whole, Meta(description=TABLES["leads"].columns[0].description)]
+
+_TYPES: Final[dict[Kind, Any]] = {
+    "id": Id | Whole,
+    "text": Text | Whole,
+    "value": Text | Whole | float | bool,
+    "time": str | Whole,
+    "number": float,
+}
+
+
+def payload_struct(name: str, table: DeclaredTable, *, with_lead_id: bool = False) -> type[Struct]:
+    """Build the struct that one sent event of a table is read into.
+
+    Parameters
+    ----------
+    name : str
+        The name of the struct, which the contract contains.
+    table : DeclaredTable
+    with_lead_id : bool
+        Whether the event names its lead. Within a lead it does not.
+
+    Examples
+    --------
+    >>> stage = payload_struct("Stage", TABLES["stages"])
+    >>> msgspec.json.decode(b'{"stage": "new", "entered_at": "2025-03-01"}', type=stage)
+    Stage(stage='new', entered_at='2025-03-01', stage_id=None)
+    """
+    fields: list[Any] = [_field(column) for column in table.columns[1:]]
+    if with_lead_id:
+        fields.insert(0, ("lead_id", LeadId))
+    return msgspec.defstruct(
+        name,
+        fields,
+        namespace={"__doc__": f"{table.description} A time without a zone is UTC."},
+        frozen=True,
+        forbid_unknown_fields=True,
+        kw_only=True,
+    )
+
+
+def _field(column: DeclaredColumn) -> tuple[str, Any] | tuple[str, Any, None]:
+    cell = Text if column.kind == "text" and column.required else _TYPES[column.kind]
+    description = column.description
+    if column.kind == "time":
+        description += f" {TIME_FORMAT}"
+    if column.required:
+        return column.name, Annotated[cell, Meta(description=description)]
+    return column.name, Annotated[cell | None, Meta(description=description)], None
+
+
+if TYPE_CHECKING:  # their fields are declared in crm.tables, where mypy does not look
+    ActivityPayload: TypeAlias = Struct
+    StagePayload: TypeAlias = Struct
+else:
+    ActivityPayload = payload_struct("ActivityPayload", EVENT_TABLES["activities"])
+    StagePayload = payload_struct("StagePayload", EVENT_TABLES["stages"])
