@@ -30,7 +30,8 @@ from scipy.special import expit, log_expit, logit
 from crm.cells import text_column
 from crm.errors import LeadScoringError
 from crm.project import Project, load_project
-from crm.records import Records, read_records
+from crm.reading import read_records
+from crm.records import Records
 from features.attributes.attribute import CategoryAttribute
 from features.attributes.kinds import TargetAttribute
 from features.fitting import fit_pipeline

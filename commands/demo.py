@@ -74,7 +74,7 @@ def demo(
 
 def _newest_leads(project: Project) -> str:
     """Write the five newest simulated leads as a CRM would send them."""
-    from crm.records import read_records
+    from crm.reading import read_records
 
     records = read_records(project)
     newest = records.leads.tail(5)

@@ -94,7 +94,7 @@ def compare_models(
 ) -> None:
     """Compare two versions on the same newest leads, which neither of them learned from."""
     from commands.terminal.models import comparison_table
-    from crm.records import read_records
+    from crm.reading import read_records
     from models.registry.registry import Registry
     from training.comparison.comparison import compare
 
@@ -114,7 +114,7 @@ def show_changes(
 ) -> None:
     """Show which open leads would change grade if a version became champion, and why."""
     from commands.terminal.models import changes_table
-    from crm.records import read_records
+    from crm.reading import read_records
     from models.registry.registry import Registry
     from training.changes import find_changes
 

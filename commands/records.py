@@ -66,7 +66,7 @@ def simulate(
 
 def audit(project: ProjectOption = Path(PROJECT_FILE), json_: JsonOption = False) -> None:
     """Judge every field of the leads: leak, suspect or fine, with the evidence."""
-    from crm.records import read_records
+    from crm.reading import read_records
     from features.leaks.audit import audit as run
     from features.leaks.checks import Verdict
     from features.moments import make_moments

@@ -59,7 +59,7 @@ def make_report(
 ) -> "tuple[dict[str, Any], RenderableType]":
     """Write a report; give the facts for machines, and what to tell people."""
     from commands.terminal.models import report_summary
-    from crm.records import read_records
+    from crm.reading import read_records
     from models.registry.registry import Registry
     from reports.forms.folder import check_folder, read_previous, write_report
     from reports.forms.wiki_diary import FOLDER

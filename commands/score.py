@@ -38,7 +38,7 @@ def score(
 ) -> None:
     """Score a file of leads with the champion, as of now or of the moment named."""
     from crm.ledger.records import project_ledger
-    from crm.records import read_events
+    from crm.reading import read_events
     from models.artifact import load_artifact
     from models.batch import score_file
     from models.registry.registry import Registry

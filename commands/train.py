@@ -54,7 +54,7 @@ def train_and_track(
     project: Project, quiet: bool, tune_minutes: float | None = None, with_report: bool = False
 ) -> "tuple[Trained, TrackedModel, str | None]":
     """Read, train, track, register; a new champion also goes into BentoML's store."""
-    from crm.records import read_records
+    from crm.reading import read_records
     from models.artifact import save_artifact
     from models.registry.registry import ARTIFACT, Registry
     from serving.bento.store import promote_in_store

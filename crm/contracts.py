@@ -83,7 +83,9 @@ def shape_table(table: pd.DataFrame, name: str, keys: TableKeys, notes: list[str
     for role, column in found.items():
         cells = table[column]
         if role.kind == "time":
-            shaped[role.name], assumed = parse_times(cells, keys, name_of(keys))
+            shaped[role.name], assumed = parse_times(
+                cells, name_of(keys), keys.timezone, keys.time_format
+            )
             if assumed:
                 notes.append(
                     f"{name}: times in `{column}` name no zone; read as {keys.timezone} "

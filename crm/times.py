@@ -11,7 +11,6 @@ import pyarrow.compute as pc
 from crm.arrays import Ints
 from crm.cells import text_series
 from crm.errors import ConfigError
-from crm.project import TableKeys
 
 TIME_DTYPE: Final = "datetime64[us, UTC]"
 NOT_A_TIME: Final = np.iinfo(np.int64).min  # as NumPy writes a missing time
@@ -34,24 +33,41 @@ MONTHS: Final = (
 MILLISECONDS: Final = re.compile("[1-9][0-9]{12}")  # since 1970: from 2001 to 2286
 
 
-def parse_times(column: pd.Series, keys: TableKeys, subject: str) -> tuple[pd.Series, bool]:
+def parse_times(
+    column: pd.Series, subject: str, timezone: str = "UTC", time_format: str | None = None
+) -> tuple[pd.Series, bool]:
     """Parse times to UTC; what cannot be parsed becomes missing.
 
-    Times without a zone are taken to be in the table's `timezone`. Where clocks were
+    Times without a zone are in `timezone`. Where clocks were
     turned back, the ambiguous hour is read as the earlier one (before the change);
     an hour that a clock change skipped is read as the hour after it. Whole numbers of 13 digits
-    are milliseconds since 1970, as HubSpot writes times; other numbers are no times.
+    are milliseconds since 1970, as HubSpot writes times; other numbers are not valid times.
+
+    Parameters
+    ----------
+    column : Series
+    subject : str
+        The name of the table, for an error.
+    timezone : str
+        The zone of times that name none, such as "Europe/Berlin".
+    time_format : str, optional
+        The format of texts, as `strptime` takes it. By default they are ISO 8601.
 
     Returns
     -------
     Series of datetime64, UTC
     bool
-        True if any time came without a zone.
+        Whether any time names no zone.
+
+    Raises
+    ------
+    ConfigError
+        If the zone or the format is not valid.
 
     Examples
     --------
-    >>> keys = TableKeys(source="leads.csv", timezone="Europe/Berlin")
-    >>> parse_times(pd.Series(["2025-01-01 08:00", "2025-01-01T08:00Z", "soon"]), keys, "leads")
+    >>> cells = pd.Series(["2025-01-01 08:00", "2025-01-01T08:00Z", "soon"])
+    >>> parse_times(cells, "leads.csv", timezone="Europe/Berlin")
     (0   2025-01-01 07:00:00+00:00
     1   2025-01-01 08:00:00+00:00
     2                         NaT
@@ -62,20 +78,20 @@ def parse_times(column: pd.Series, keys: TableKeys, subject: str) -> tuple[pd.Se
     if isinstance(column.dtype, pd.DatetimeTZDtype):
         return column.dt.tz_convert("UTC").astype(TIME_DTYPE), False
     if pd.api.types.is_datetime64_dtype(column.dtype):
-        return _localize(column, keys.timezone, subject), bool(column.notna().any())
-    if keys.time_format is not None:
+        return _localize(column, timezone, subject), bool(column.notna().any())
+    if time_format is not None:
         text = text_series(column)
-        is_zoned = "%z" in keys.time_format.lower()
+        is_zoned = "%z" in time_format.lower()
         try:
-            parsed = pd.to_datetime(text, format=keys.time_format, errors="coerce", utc=is_zoned)
+            parsed = pd.to_datetime(text, format=time_format, errors="coerce", utc=is_zoned)
         except ValueError as error:
             raise ConfigError(
-                f"{subject}: `{keys.time_format}` cannot be read as a time_format: {error}. "
+                f"{subject}: `{time_format}` cannot be read as a time_format: {error}. "
                 "Expected directives such as %d.%m.%Y %H:%M."
             ) from None
         if is_zoned:
             return parsed.astype(TIME_DTYPE), False
-        return _localize(parsed, keys.timezone, subject), bool(parsed.notna().any())
+        return _localize(parsed, timezone, subject), bool(parsed.notna().any())
     text = text_series(column)
     try:  # a tenth of the time; Arrow wants every cell to be a whole time with its zone
         found = pc.cast(pa.array(text), pa.timestamp("us", "UTC")).to_numpy(zero_copy_only=False)
@@ -91,7 +107,7 @@ def parse_times(column: pd.Series, keys: TableKeys, subject: str) -> tuple[pd.Se
     bare = text.notna() & ~zoned
     if bare.any():
         local = pd.to_datetime(text[bare], format="ISO8601", errors="coerce")
-        result[bare] = _localize(local, keys.timezone, subject)
+        result[bare] = _localize(local, timezone, subject)
     return result, bool((bare & result.notna()).any())
 
 
@@ -119,6 +135,7 @@ def _localize(times: pd.Series, zone: str, subject: str) -> pd.Series:
         )
     except (LookupError, ValueError, OSError):
         raise ConfigError(
-            f"{subject}: `{zone}` is no time zone. Expected a name such as Europe/Berlin or UTC."
+            f"{subject}: `{zone}` is not a valid time zone. "
+            "Expected a name such as Europe/Berlin or UTC."
         ) from None
     return aware.dt.tz_convert("UTC").astype(TIME_DTYPE)

@@ -14,7 +14,7 @@ import tomlkit
 from tomlkit.items import Table as TomlTable
 
 from crm.arrays import Floats
-from crm.project import LearnKeys, TableKeys
+from crm.project import LearnKeys
 from crm.records import Records
 from crm.tables import TABLES
 from crm.text import listed, quote
@@ -186,8 +186,7 @@ def _add_times(section: TomlTable, timed: Sequence[Column]) -> None:
     if not timed:
         return
     chosen = time_format(timed)
-    keys = TableKeys(source="", time_format=chosen)
-    if any(parse_times(column.cells, keys, "")[1] for column in timed):
+    if any(parse_times(column.cells, column.name, time_format=chosen)[1] for column in timed):
         note = 'the times have no time zone; change it if they are local, such as "Europe/Berlin"'
         section["timezone"] = noted("UTC", note)
     if chosen is not None:

@@ -95,7 +95,7 @@ class Column:
         return self._times(form, self.cells)
 
     def _times(self, form: str | None, cells: pd.Series) -> pd.Series:
-        return parse_times(cells, TableKeys(source="", time_format=form), self.name)[0]
+        return parse_times(cells, self.name, time_format=form)[0]
 
 
 @dataclass(frozen=True)

@@ -280,7 +280,7 @@ class ActivityFeatures:
         Parameters
         ----------
         activities : DataFrame
-            As `crm.records` gives it.
+            As `crm.reading` returns it.
         position : Series
             Position of each lead, by `lead_id`; activities of other leads are left out.
 
@@ -360,7 +360,7 @@ def fit_activities(activities: pd.DataFrame) -> ActivityFeatures:
     Parameters
     ----------
     activities : DataFrame
-        As `crm.records` gives it, of the training leads only and up to their last moment.
+        As `crm.reading` returns it, of the training leads only and up to their last moment.
 
     Returns
     -------

@@ -122,7 +122,7 @@ class StageFeatures:
         return values
 
     def log_of_table(self, stages: pd.DataFrame, position: pd.Series) -> StageLog:
-        """Turn a stages table, as `crm.records` gives it, into arrays."""
+        """Turn a stages table, as `crm.reading` returns it, into arrays."""
         place = places(stages["lead_id"], position.index)
         if (place < 0).any():
             stages, place = stages[place >= 0], place[place >= 0]
@@ -162,7 +162,7 @@ def fit_stages(stages: pd.DataFrame) -> StageFeatures:
     Parameters
     ----------
     stages : DataFrame
-        As `crm.records` gives it, of the training leads only.
+        As `crm.reading` returns it, of the training leads only.
 
     Returns
     -------

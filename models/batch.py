@@ -71,7 +71,7 @@ def score_file(
     target : Path
         `.csv` or `.parquet`.
     activities, stages : DataFrame, optional
-        As `crm.records` gives them.
+        As `crm.reading` returns them.
     as_of : datetime, timezone-aware, optional
         The moment of scoring.
     n_reasons : int

@@ -13,7 +13,6 @@ from scipy.special import expit
 
 from crm.arrays import Bools, Floats, Ints
 from crm.cells import cell_text, text_column
-from crm.project import TableKeys
 from crm.times import NOT_A_TIME, microseconds, parse_times
 from features.cell_warnings import CellWarning, cell_warning
 from features.pipeline import FeaturePipeline
@@ -137,7 +136,7 @@ class LeadScorer:
         ----------
         leads : DataFrame, n rows
         activities, stages : DataFrame, optional
-            As `crm.records` gives them; what happened after `as_of` does not count.
+            As `crm.reading` returns them; what happened after `as_of` does not count.
         as_of : datetime, timezone-aware, optional
             The moment of scoring. Without it everything that depends on time is missing.
         n_reasons : int
@@ -173,8 +172,8 @@ class LeadScorer:
         column = self.roles.get("created_at")
         if column is None or column not in leads.columns:
             return np.full(len(leads), NOT_A_TIME)
-        keys = TableKeys("leads", timezone=self.timezone, time_format=self.time_format)
-        return microseconds(parse_times(leads[column], keys, "leads")[0])
+        times, _ = parse_times(leads[column], "leads", self.timezone, self.time_format)
+        return microseconds(times)
 
     def score_leads(
         self,

@@ -230,7 +230,7 @@ def simulated_crm(tmp_path_factory) -> Path:
 def trained(simulated_crm):
     """What a training on the simulated CRM gives."""
     from crm.project import load_project
-    from crm.records import read_records
+    from crm.reading import read_records
     from training.train import train
 
     project = load_project(simulated_crm)
@@ -247,7 +247,7 @@ def scorers(simulated_crm, trained):
     from dataclasses import replace
 
     from crm.project import load_project
-    from crm.records import read_records
+    from crm.reading import read_records
     from models.calibration import Calibration
     from models.estimator.blend import BaseRate
     from models.fitting.blend import BlendSettings

@@ -16,7 +16,8 @@ from crm.errors import ConfigError, SchemaError, SourceError
 from crm.ledger.export import TABLES, export_table
 from crm.ledger.ledger import Batch, Ledger, SentLead
 from crm.project import load_project
-from crm.records import Records, read_records
+from crm.reading import read_records
+from crm.records import Records
 from crm.times import DAY
 from features.times import cell_time
 from training.train import train

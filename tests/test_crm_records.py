@@ -1,19 +1,19 @@
 """The four tables: what is repaired, what is refused, and what each refusal says."""
 
 import datetime
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from crm.errors import ConfigError, SchemaError, SourceError
-from crm.project import PROJECT_FILE, TableKeys, load_project
-from crm.records import digest, read_records
-from crm.times import TIME_DTYPE, microseconds, parse_times
-from features.times import cell_time
+from crm.project import PROJECT_FILE, load_project
+from crm.reading import read_records
+from crm.records import digest
+from crm.times import TIME_DTYPE
 
 PROJECT = """
 [project]
@@ -346,130 +346,6 @@ def test_a_missing_table(read):
         read(project=PROJECT.replace('"activities.csv"', '"activity.csv"'))
 
 
-# -- times
-
-
-def utc(*texts, keys=None, dtype=None):
-    keys = keys or TableKeys(source="leads.csv", timezone="Europe/Berlin")
-    times, assumed = parse_times(pd.Series(list(texts), dtype=dtype), keys, "leads.csv")
-    assert times.dtype == TIME_DTYPE
-    return [None if pd.isna(time) else str(time)[5:19] for time in times], assumed
-
-
-@pytest.mark.parametrize(
-    ("text", "expected", "assumed"),
-    [
-        ("2025-01-01T08:00Z", "01-01 08:00:00", False),
-        ("2025-01-01 08:00:30.123456789+02:00", "01-01 06:00:30", False),
-        ("2025-01-01T08:00-0530", "01-01 13:30:00", False),
-        ("2025-01-01T08:00:00+01", "01-01 07:00:00", False),
-        ("20250101T080000Z", "01-01 08:00:00", False),
-        ("2025-01-01T08Z", "01-01 08:00:00", False),
-        (" 2025-01-01  08:00 ", "01-01 07:00:00", True),
-        ("2025-01-02", "01-01 23:00:00", True),
-        ("2025-07-01 08:00", "07-01 06:00:00", True),
-        ("2025-03-30 02:30", "03-30 01:00:00", True),  # skipped by the clocks: the hour after
-        ("2025-10-26 02:30", "10-26 00:30:00", True),  # twice on the clocks: the earlier one
-        ("2025-10-26T02:30+01:00", "10-26 01:30:00", False),
-        (" 1735689600500 ", "01-01 00:00:00", False),  # milliseconds, as HubSpot writes them
-        ("2025010110800", "03-03 14:48:30", False),  # and no date, though Python takes it for one
-        *(
-            (text, None, False)
-            for text in (
-                "soon",
-                "",
-                "31.12.2025",
-                "12/31/2025",
-                "2025-13-01",
-                "2025-02-30",
-                "1735689600",
-                "0735689600000",
-                "2025",
-                ".1",
-                "08:00",
-                "2025-01-01T25:00Z",
-                "2025-01-01 08:00 CET",
-            )
-        ),
-    ],
-)
-def test_a_time(text, expected, assumed):
-    assert utc(text) == ([expected], assumed)
-
-
-def test_zones_may_be_mixed():
-    texts = ("2025-01-01T08:00Z", "2025-01-01T08:00+02:00", "2025-01-01T08:00", None, "soon")
-    assert utc(*texts) == (
-        ["01-01 08:00:00", "01-01 06:00:00", "01-01 07:00:00", None, None],
-        True,
-    )
-
-
-def test_times_that_come_typed():
-    zone = datetime.timezone(datetime.timedelta(hours=2))
-    morning = datetime.datetime(2025, 1, 1, 8)  # noqa: DTZ001
-    assert utc(morning, None, dtype="datetime64[ns]") == (["01-01 07:00:00", None], True)
-    assert utc(morning, dtype="datetime64[ms, UTC]") == (["01-01 08:00:00"], False)
-    mixed = (morning, morning.date(), morning.replace(tzinfo=zone))
-    assert utc(*mixed, dtype=object) == (
-        ["01-01 07:00:00", "12-31 23:00:00", "01-01 06:00:00"],
-        True,
-    )
-
-
-@pytest.mark.parametrize("dtype", ["int64", "float64", "Int64", "str", "object"])
-def test_milliseconds_are_the_same_time_in_a_column_as_in_a_cell(dtype):
-    cells = [1735689600123, 9999999999999, 1735689600, 999999999999, 0]
-    column = pd.Series([str(cell) for cell in cells] if dtype == "str" else cells, dtype=dtype)
-    times, assumed = parse_times(column, TableKeys(source=""), "")
-    assert microseconds(times).tolist() == [cell_time(cell) for cell in column]
-    assert microseconds(times)[:2].tolist() == [1735689600123000, 9999999999999000]
-    assert times[2:].isna().all()
-    assert not assumed
-
-
-def test_numbers_are_not_times(read):
-    assert utc(1735689600, dtype="int64") == ([None], False)
-    message = (
-        r"`Created` is no time in 1 of 1 rows \(row 1\): '1735689600'\. Expected ISO 8601 such as "
-        r"2025-03-01T08:00:00Z, not seconds since 1970; name another `time_format` otherwise"
-    )
-    with pytest.raises(SchemaError, match=message):
-        read({"leads.csv": "Id,Created\n1,1735689600\n"})
-
-
-@pytest.mark.parametrize(
-    ("time_format", "texts", "expected"),
-    [
-        ("%d.%m.%Y %H:%M", ("31.12.2025 08:00", "2025-12-31"), ["12-31 07:00:00", None]),
-        (
-            "%d.%m.%Y %z",
-            ("31.12.2025 +0100", "31.12.2025 Z", None),
-            ["12-30 23:00:00", "12-31 00:00:00", None],
-        ),
-        ("%d.%m.%Y", (None,), [None]),
-        ("DD.MM.YYYY", ("31.12.2025",), [None]),
-    ],
-)
-def test_declared_time_format_is_used(time_format, texts, expected):
-    keys = TableKeys(source="leads.csv", timezone="Europe/Berlin", time_format=time_format)
-    assert utc(*texts, keys=keys)[0] == expected
-
-
-def test_invalid_time_format_is_refused():
-    keys = TableKeys(source="leads.csv", time_format="%Q")
-    message = r"leads\.csv: `%Q` cannot be read as a time_format: .*Expected directives such as %d"
-    with pytest.raises(ConfigError, match=message):
-        utc("31.12.2025", keys=keys)
-
-
-@pytest.mark.parametrize("zone", ["Mars", "", "../etc", "CEST"])
-def test_unknown_time_zone_is_refused(zone):
-    message = r"is no time zone\. Expected a name such as Europe/Berlin or UTC"
-    with pytest.raises(ConfigError, match=message):
-        utc("2025-01-01", keys=TableKeys(source="leads.csv", timezone=zone))
-
-
 def test_times_without_a_zone_are_noted(read):
     records = read({"leads.csv": LEADS.replace("T08:00Z", "T08:00")})
     assert records.notes == [
@@ -478,48 +354,19 @@ def test_times_without_a_zone_are_noted(read):
     ]
 
 
-@given(st.lists(st.none() | st.text("0123456789-+:TZ. z", max_size=25), max_size=5))
-def test_any_text_can_be_parsed_as_a_time(texts):
-    """Whatever stands there is a time or missing, the same alone as among others."""
-    together, _ = utc(*texts)
-    assert together == [utc(text)[0][0] for text in texts]
-
-
-@given(
-    st.datetimes(pd.Timestamp("1950"), pd.Timestamp("2090")),
-    st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata"]),
-)
-def test_time_with_an_offset_round_trips(moment, zone):
-    aware = pd.Timestamp(moment, tz="UTC").tz_convert(zone).floor("s")
-    keys = TableKeys(source="leads.csv")
-    for text in (aware.isoformat(), aware.strftime("%Y%m%dT%H%M%S%z")):
-        assert parse_times(pd.Series([text]), keys, "")[0].iloc[0] == aware
+def test_seconds_since_1970_are_refused_with_the_expected_format(read):
+    message = (
+        r"`Created` is no time in 1 of 1 rows \(row 1\): '1735689600'\. Expected ISO 8601 such as "
+        r"2025-03-01T08:00:00Z, not seconds since 1970; name another `time_format` otherwise"
+    )
+    with pytest.raises(SchemaError, match=message):
+        read({"leads.csv": "Id,Created\n1,1735689600\n"})
 
 
 # -- the end of the time watched
 
 
-@given(
-    st.lists(
-        st.builds(
-            "{:%Y-%m-%d}{}{:%H:%M}{}{}".format,
-            st.dates(),
-            st.sampled_from("T "),
-            st.times(),
-            st.sampled_from(["", ":07", ":59.5", ":00.123456", ":00.123456789", ":60"]),
-            st.sampled_from(["Z", "+01", "+0130", "-11:59", "+14:00", "-00:00", "+25:00"]),
-        ),
-        min_size=1,
-    )
-)
-def test_odd_cell_does_not_affect_others(texts):
-    keys = TableKeys(source="", timezone="Europe/Berlin")
-    alone, _ = parse_times(pd.Series(texts, dtype="str"), keys, "")
-    among_odd, _ = parse_times(pd.Series([*texts, "soon"], dtype="str"), keys, "")
-    pd.testing.assert_series_equal(alone, among_odd[:-1])
-
-
-def test_observed_until_may_be_declared(read):
+def test_the_time_watched_may_be_declared(read):
     declared = PROJECT + 'observed_until = "2025-06-01"\n'
     assert read(project=declared).observed_until == pd.Timestamp("2025-06-01", tz="UTC")
 
@@ -545,3 +392,18 @@ def test_future_times_do_not_extend_observed_until(tmp_path: Path) -> None:
     records = read_records(load_project(tmp_path), now)
     assert records.observed_until == pd.Timestamp("2025-01-05", tz="UTC")
     assert any("1 times lie in the future" in note for note in records.notes)
+
+
+def test_scoring_imports_no_reader_of_tables() -> None:
+    script = (
+        "import sys; import models.scorer, serving.payloads.score;"
+        "print(sorted({'sqlalchemy', 'pyarrow.csv', 'crm.sources.csv'} & set(sys.modules)))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).resolve().parent.parent,
+    )
+    assert run.stdout == "[]\n"

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from crm.cells import number_column, text_column
 from crm.errors import ConfigError, LeadScoringError, SchemaError, SourceError
 from crm.project import TableKeys, load_project
-from crm.records import read_records
+from crm.reading import read_records
 from crm.sources import csv as sources_csv
 from crm.sources.csv import decimal_point
 from crm.sources.source import count_rows, iter_table, name_of, read_table

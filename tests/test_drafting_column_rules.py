@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from crm.project import Project, load_project
-from crm.records import read_records
+from crm.reading import read_records
 from crm.simulation.simulator import simulate
 from crm.simulation.world import Simulation
 from drafting import column_rules

@@ -12,7 +12,8 @@ import pytest
 
 from crm.errors import ConfigError, SchemaError, SourceError
 from crm.project import Project, load_project
-from crm.records import Records, read_records
+from crm.reading import read_records
+from crm.records import Records
 from crm.simulation.simulator import simulate
 from crm.simulation.world import Simulation
 from drafting import draft as drafting

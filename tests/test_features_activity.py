@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crm.project import Project, load_project
-from crm.records import Records, read_records
+from crm.reading import read_records
+from crm.records import Records
 from crm.simulation.simulator import simulate
 from crm.simulation.world import Simulation
 from crm.times import DAY, HOUR, NOT_A_TIME, TIME_DTYPE

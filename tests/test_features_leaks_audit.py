@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from crm.project import ColumnsKeys, LearnKeys, Project, TableKeys, load_project
-from crm.records import Records, read_records
+from crm.reading import read_records
+from crm.records import Records
 from crm.simulation.simulator import simulate
 from crm.simulation.world import Simulation
 from crm.times import NOT_A_TIME, TIME_DTYPE

@@ -22,7 +22,7 @@ import pytest
 
 from crm.errors import ArtifactError
 from crm.project import load_project
-from crm.records import read_records
+from crm.reading import read_records
 from models import artifact
 from models.artifact import FORMAT, MANIFEST, MAX_BYTES, load_artifact, model_digest, save_artifact
 from models.registry.history import Gate, Judgement

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from crm.project import load_project
-from crm.records import read_records
+from crm.reading import read_records
 from models.evaluation.comparisons import (
     additive,
     contrast,

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from crm.project import load_project
-from crm.records import read_records
+from crm.reading import read_records
 from models.artifact import load_artifact, save_artifact
 from models.registry.registry import ARTIFACT, Registry
 from models.scorer import LeadCells, LeadScorer

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crm.project import load_project
-from crm.records import read_records
+from crm.reading import read_records
 from features.feature import Feature
 from models.calibration import Calibration
 from models.estimator.blend import BaseRate, Blend

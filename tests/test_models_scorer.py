@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crm.project import TableKeys, load_project
-from crm.records import read_records
+from crm.reading import read_records
 from crm.sources.source import read_table
 from features.cell_warnings import CellWarningCode, cell_warning
 from models.scorer import LeadCells, LeadScorer, Score

@@ -15,7 +15,7 @@ import pytest
 from msgspec import structs
 
 from crm.project import TargetKeys, load_project
-from crm.records import read_records
+from crm.reading import read_records
 from reports.content import Report
 from reports.forms.folder import write_report
 from reports.forms.html import MOST_ROWS

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from crm.project import load_project
-from crm.records import read_records
+from crm.reading import read_records
 from crm.times import DAY
 from features.groups import Groups
 from reports.charts.report import lines_chart

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from crm.project import load_project
-from crm.records import read_records
+from crm.reading import read_records
 from crm.simulation.simulator import simulate
 from crm.simulation.world import Simulation
 from crm.times import DAY

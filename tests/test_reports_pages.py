@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from crm.project import load_project
-from crm.records import read_records
+from crm.reading import read_records
 from crm.times import DAY
 from reports.content import Column, Figure, Page, Section
 from reports.metrics import DEFINITIONS, definitions

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from crm.project import load_project
-from crm.records import read_records
+from crm.reading import read_records
 from features.intervals import wilson
 from reports.pages.score import score_page
 from reports.rows.rows import make_rows

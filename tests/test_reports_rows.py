@@ -10,7 +10,7 @@ import pytest
 
 from crm.errors import ConfigError, LearningError
 from crm.project import load_project
-from crm.records import read_records
+from crm.reading import read_records
 from crm.times import DAY, NOT_A_TIME
 from features.events import NEVER
 from reports.rows.rows import make_rows

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from crm.project import load_project
-from crm.records import read_records
+from crm.reading import read_records
 from crm.times import DAY
 from models.evaluation.comparisons import FEWEST_LEADS
 from reports.pages.capacity import capacity_page

@@ -18,7 +18,7 @@ import pytest
 
 from crm.errors import ArtifactError, ServiceError
 from crm.project import load_project
-from crm.records import read_records
+from crm.reading import read_records
 from models.artifact import save_artifact
 from models.calibration import Calibration
 from models.registry.registry import ARTIFACT, Registry

@@ -18,7 +18,7 @@ from crm.ledger.export import export_table
 from crm.ledger.ledger import Batch, GivenScore, Ledger, SentLead
 from crm.ledger.trend import trend
 from crm.project import TableKeys, load_project
-from crm.records import read_events
+from crm.reading import read_events
 from crm.times import DAY
 from features.times import cell_time
 from models.batch import score_file

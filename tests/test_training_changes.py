@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from crm.project import load_project
-from crm.records import read_records
+from crm.reading import read_records
 from models.scale import Scale
 from training.changes import MOST, find_changes
 

@@ -11,7 +11,8 @@ from scipy.special import expit
 
 from crm.errors import ConfigError
 from crm.project import Project, load_project
-from crm.records import Records, read_records
+from crm.reading import read_records
+from crm.records import Records
 from crm.times import DAY
 from features.fitting import fit_pipeline, training_matrix
 from features.moments import Moments, make_moments

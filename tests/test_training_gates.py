@@ -13,7 +13,7 @@ from scipy.special import logit
 
 from crm.errors import ConfigError, GateError
 from crm.project import Project, load_project
-from crm.records import read_records
+from crm.reading import read_records
 from features.leaks.audit import AttributeAudit, Audit
 from features.leaks.checks import Finding, Verdict
 from features.moments import Moments

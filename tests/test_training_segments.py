@@ -10,7 +10,7 @@ from scipy.special import expit, logit, ndtr
 from sklearn.metrics import log_loss, roc_auc_score
 
 from crm.project import load_project
-from crm.records import read_records
+from crm.reading import read_records
 from features.attributes.attribute import CategoryAttribute, NumberAttribute
 from features.attributes.kinds import EmailAttribute, FlagAttribute, TargetAttribute
 from features.fitting import fit_pipeline

@@ -20,7 +20,8 @@ import pytest
 
 from crm.errors import ArtifactError, TrackingError
 from crm.project import Project, load_project
-from crm.records import Records, read_records
+from crm.reading import read_records
+from crm.records import Records
 from models.artifact import load_artifact, save_artifact
 from models.evaluation.metrics import METRICS
 from models.registry.history import Gate, Judgement, history

@@ -15,7 +15,8 @@ from sklearn.metrics import log_loss, roc_auc_score
 import training.train
 from crm.errors import ConfigError, LearningError
 from crm.project import Project, load_project
-from crm.records import Records, read_records
+from crm.reading import read_records
+from crm.records import Records
 from crm.simulation.simulator import Simulation, simulate
 from features.intervals import wilson
 from features.moments import make_moments

@@ -1,4 +1,4 @@
-"""Writes the ledger's tables as CSV or Parquet, piece by piece, as `crm.records` reads them."""
+"""Writes the ledger's tables as CSV or Parquet, piece by piece, as `crm.reading` reads them."""
 
 import csv
 import datetime

@@ -1,4 +1,4 @@
-"""The ledger's tables as `crm.records` takes them, to learn from alone or beside files.
+"""The ledger's tables as `crm.reading` takes them, to learn from alone or beside files.
 
 Where both know an event, the file's row stays; where both know a lead, the file's attributes.
 Leads that were erased are left out, of files too.

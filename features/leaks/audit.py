@@ -94,7 +94,7 @@ def audit(records: Records, moments: Moments, project: Project) -> Audit:
     Examples
     --------
     >>> import tempfile; from pathlib import Path
-    >>> from crm.project import load_project; from crm.records import read_records
+    >>> from crm.project import load_project; from crm.reading import read_records
     >>> from features.moments import make_moments
     >>> text = "".join(f"{i},{i % 3},{'Standard' if i % 3 == 0 else ''},{i % 3 == 0}\n"
     ...                for i in range(300))

@@ -125,7 +125,7 @@ def read_log(activities: pd.DataFrame | None, leads: pd.Index, as_of: int) -> Lo
     Parameters
     ----------
     activities : DataFrame or None
-        As `crm.records` gives it.
+        As `crm.reading` returns it.
     leads : Index of str, shape (n_leads,)
         Ids, in the order of the rows.
     as_of : int

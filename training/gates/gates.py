@@ -25,7 +25,8 @@ import numpy as np
 
 from crm.errors import ArtifactError, ConfigError, TrackingError
 from crm.project import Project
-from crm.records import Records, read_records
+from crm.reading import read_records
+from crm.records import Records
 from features.leaks.audit import Audit, audit
 from features.moments import Moments, make_moments
 from models.estimator.blend import BaseRate
