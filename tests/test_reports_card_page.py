@@ -7,13 +7,14 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from markupsafe import Markup
 from scipy.special import expit
 
 from models.card import NOT_FOR, NOT_PINNED, ModelCard
 from models.evaluation.metrics import by_grade, evaluate, gains, reliability
 from reports.card.page import card_page
 from reports.card.pictures import card_pictures
-from reports.forms.html_page import Html, Picture, join, table, to_html
+from reports.forms.html_page import Picture, join, table
 from reports.text import printable
 
 HOSTILE = [
@@ -215,7 +216,7 @@ def test_card_without_a_name_is_refused() -> None:
 def test_first_version_claims_no_pinned_scale(trained) -> None:
     page = card_page(trained.scorer.card, pictures={})
     assert trained.scorer.card.scale["pinned_by"] == NOT_PINNED
-    assert "Nothing had pinned the scale when this version was trained" in page
+    assert "The scale was not pinned when this version was trained" in page
     assert "pinned by" not in page
 
 
@@ -227,16 +228,16 @@ def test_first_version_claims_no_pinned_scale(trained) -> None:
     [
         "Usable, with reservations",
         "Only 14 wins",
-        "Tells how likely it is that a lead is won within 30 days of being scored",
+        "Estimates how likely it is that a lead is won within 30 days of being scored",
         "3,900 of 5,000 leads, 4,000 moments, 800 of them won",
-        "did without 1,571 moments more",
+        "1,571 moments were excluded for the evaluation",
         "2024-05-06 to 2025-07-08",
         "2026-01-01 12:30 UTC",
-        "A score of 50 is the odds of the average lead, 20.0 %",
+        "A score of 50 means the odds of the average lead, 20.0 %",
         "A from 65, B from 50, C from 35",
         "pinned by web",
         "No test lead reached grade B.",
-        "In 1 of 1 segments what is stated differs from what was won by more than chance",
+        "In 1 of 1 segments the predicted share differs from the actual share by more than chance",
         "1 more has too few outcomes to be judged.",
         "1 group is below it.",
         "20.0 % 15.0 % to 26.0 %",
@@ -258,7 +259,7 @@ def test_only_suspected_leaks_are_shown_as_vouched_for() -> None:
     remark = {"number": "LS112", "verdict": "fine", "evidence": 'It is always "no".'}
     card = full_card(audit=[{"field": "x", "verdict": "fine", "checks": [remark], "line": None}])
     page = Reader(card_page(card, pictures={}))
-    assert "The leak audit found no field to keep out." in page.text
+    assert "The leak audit excludes no attribute." in page.text
     assert "vouches" not in page.text
 
 
@@ -274,7 +275,7 @@ def test_card_page_compares_figures_with_the_baselines() -> None:
 def test_card_page_starts_with_the_notice_of_simulated_records() -> None:
     simulated = Reader(card_page(full_card(simulated=True), pictures={}))
     real = Reader(card_page(full_card(), pictures={}))
-    assert simulated.text.index("made-up records") < simulated.text.index("Tells how likely")
+    assert simulated.text.index("made-up records") < simulated.text.index("Estimates how likely")
     assert "made-up" not in real.text
 
 
@@ -283,8 +284,8 @@ def test_card_page_starts_with_the_notice_of_simulated_records() -> None:
     [
         ("ready", "Ready to work with"),
         ("not ready", "Not ready to work with"),
-        (None, "Not judged: this card holds no verdict"),
-        ("splendid", "Not judged: this card holds no verdict"),
+        (None, "Not judged: this card contains no verdict"),
+        ("splendid", "Not judged: this card contains no verdict"),
     ],
 )
 def test_card_page_states_the_verdict_in_words(verdict, said: str) -> None:
@@ -296,16 +297,16 @@ def test_card_page_names_parts_that_an_older_card_lacks() -> None:
     card = older_card()
     page = Reader(card_page(card, pictures=card_pictures(card)))
     for said in (
-        "this card holds no verdict",
-        "holds no comparison of stated and true shares",
-        "holds no gains",
-        "holds no description of the scale",
-        "holds no conversion per grade",
+        "this card contains no verdict",
+        "contains no comparison of predicted and actual shares",
+        "contains no gains",
+        "contains no description of the scale",
+        "contains no share of wins for each grade",
         "Nothing to compare: the leads have no time of creation",
-        "No kinds of leads were judged",
-        "No groups were compared",
-        "holds no account of what drives the score",
-        "holds no leak audit",
+        "No groups were compared: the model uses no category",
+        "the project names no sensitive columns",
+        "contains no importance of signals",
+        "contains no leak audit",
         "not known: the leads have no times",
         NOT_FOR[0][:60],
     ):
@@ -329,7 +330,7 @@ def test_minimal_card_can_be_shown() -> None:
         readiness={"verdict": "ready"},
     )
     page = Reader(card_page(card, pictures=card_pictures(card)))
-    assert "holds no figures of the test" in page.text
+    assert "contains no metrics" in page.text
 
 
 # -- how it is built -----------------------------------------------------------------------
@@ -401,19 +402,26 @@ def test_names_from_data_are_escaped_on_the_card_page(word: str, full) -> None:
     assert "x" * 601 not in page
 
 
-def test_long_names_are_shortened_and_short_names_kept() -> None:
-    assert to_html("<b>") == "&lt;b&gt;"
-    assert to_html(Html("<b>")) == "<b>"
-    assert join(["<", Html("<br>")], " & ") == "&lt; &amp; <br>"
+def test_texts_are_escaped_and_markup_is_not() -> None:
+    assert join(["<b>"]) == "&lt;b&gt;"
+    assert join([Markup("<b>")]) == "<b>"
+    assert join(["<", Markup("<br>")], " & ") == "&lt; &amp; <br>"
+
+
+def test_long_texts_are_cut() -> None:
     assert printable("a" * 300) == "a" * 199 + "…"
+    assert len(join(["y" * 5_000])) == 1_000
+
+
+def test_invisible_characters_are_removed() -> None:
     assert printable(" two \n words ") == "two words"
     assert printable("العربية") == "العربية"
-    assert len(to_html("y" * 5_000)) <= 1_000
+    assert join(["\u202eevil\x00"]) == "evil"
 
 
 def test_table_marks_missing_values_and_rows() -> None:
     page = Reader(table("Cities", ["City", "n"], [["Bonn", 3], ["<Graz>", None]], marked=[1]))
-    assert page.text == "CitiesCitynBonn3<Graz>–"
+    assert page.text == "Cities Cityn Bonn3<Graz>–"
     assert [row.get("class") for row in page.all("tr")] == [None, None, "marked"]
 
 
@@ -421,6 +429,8 @@ def test_missing_picture_leaves_the_figures() -> None:
     card = full_card()
     without = Reader(card_page(card, pictures={}))
     assert without.all("figure") == []
-    one = Reader(card_page(card, pictures={"gains": Picture("Found", "n = 3", "<svg></svg>")}))
+    one = Reader(
+        card_page(card, pictures={"gains": Picture("Found", "n = 3", Markup("<svg></svg>"))})
+    )
     assert "Found" in one.text
     assert len(one.all("table")) == len(without.all("table"))

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+from markupsafe import Markup
 
-from reports.forms.html_page import Html, whole
+from reports.forms.html_page import document
 from serving.app import ScoringApp
 from serving.http.hubspot import SIGNATURE
 from serving.http.keys import KeyRing, add_key
@@ -23,7 +24,7 @@ NOW = "2026-11-24T07:00:00+00:00"
 def write_folder(folder: Path, says: str = "hello") -> Path:
     (folder / "csv").mkdir(parents=True)
     (folder / "pictures").mkdir()
-    (folder / "index.html").write_text(whole("t", "", Html(says), late="1;"))
+    (folder / "index.html").write_text(document("t", [], Markup(says), late="1;"))
     (folder / "report.json").write_text("{}")
     (folder / "funnel.md").write_text("# Funnel")
     (folder / "csv" / "sources-won.csv").write_text("source\r\n")

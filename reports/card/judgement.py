@@ -1,22 +1,24 @@
-"""Sections of a model card's page that say how good the model is, and for whom."""
+"""The sections of a model card's page that show how good the model is, and for whom."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from markupsafe import Markup
+
 from models.card import NOT_PINNED, ModelCard
 from reports.card.pictures import by_gap, judged_models, subject_of
 from reports.forms.html_page import (
-    Html,
     Picture,
+    Section,
     drawn,
+    fold,
     join,
-    missing,
-    more,
     name,
     paragraph,
     section,
     side_by_side,
     table,
+    with_small,
 )
 from reports.numbers import age_of, between, count, percent, signed_points, two_digits
 from reports.text import printable
@@ -36,29 +38,34 @@ INTERVAL = "95\u00a0% interval"
 TOO_FEW = "too few to judge"
 
 
-def quality(card: ModelCard, pictures: Pictures) -> Html:
-    """Metrics beside those of the base rate and of simpler models."""
+def missing(what: str) -> Markup:
+    """Return a note that the card does not contain something."""
+    return paragraph(f"This card contains no {what}.", kind="note")
+
+
+def quality(card: ModelCard, pictures: Pictures) -> Section:
+    """Compare the metrics with those of the base rate and of simpler models."""
     models = judged_models(card)
     rows = [
         [
-            join([words, Html("<small>"), meaning, Html("</small>")]),
-            *(_metric_cell(metric, found) for found in models.values()),
+            with_small(words, meaning),
+            *(_metric_cell(metric, figures) for figures in models.values()),
         ]
         for metric, (words, meaning) in METRIC_LABELS.items()
         if metric in card.test
     ]
-    figures = table(f"Metrics, each with its {INTERVAL}", ["Metric", *map(name, models)], rows)
+    metrics = table(f"Metrics, each with its {INTERVAL}", ["Metric", *map(name, models)], rows)
     return section(
         "quality",
         "How good it is",
         paragraph(
-            f"Judged by the {subject_of(card)}, beside the base rate, which tells every lead the "
-            "same, and simpler models on the same leads."
+            f"Evaluated on the {subject_of(card)}. The same leads were scored with the base rate, "
+            "which is the same for every lead, and with simpler models."
         ),
-        figures if rows else missing("figures of the test"),
+        metrics if rows else missing("metrics"),
         paragraph(
-            f"Right probabilities would show a calibration error of "
-            f"{100 * card.test['ece_by_chance']:.1f} points in as many leads, by chance."
+            "Correct probabilities would show a calibration error of "
+            f"{100 * card.test['ece_by_chance']:.1f} points by chance, with this number of leads."
         )
         if "ece_by_chance" in card.test
         else "",
@@ -66,27 +73,27 @@ def quality(card: ModelCard, pictures: Pictures) -> Html:
     )
 
 
-def probabilities(card: ModelCard, pictures: Pictures) -> Html:
-    """Stated against true shares of wins."""
+def probabilities(card: ModelCard, pictures: Pictures) -> Section:
+    """Compare predicted with actual shares of wins."""
     rows = card.test.get("reliability", ())
     bins = table(
-        "Stated and true share of wins in bins of as many moments, best first",
-        ["Bin", "n", "Stated", "Won", INTERVAL],
+        "Predicted and actual share of wins in bins of equal size, best first",
+        ["Bin", "n", "Predicted", "Won", INTERVAL],
         (
             [r["bin"], f"{r['n']:,.0f}", percent(r["stated"]), percent(r["won"]), between(r)]
             for r in rows
         ),
     )
-    found = side_by_side(drawn(pictures, "reliability"), bins)
+    comparison = side_by_side(drawn(pictures, "reliability"), bins)
     return section(
         "probabilities",
-        "Does what it states come true?",
-        found if rows else missing("comparison of stated and true shares"),
+        "Do its predictions come true?",
+        comparison if rows else missing("comparison of predicted and actual shares"),
     )
 
 
-def gains(card: ModelCard, pictures: Pictures) -> Html:
-    """Wins found among the best-scored leads."""
+def gains(card: ModelCard, pictures: Pictures) -> Section:
+    """Show how many wins are among the best-scored leads."""
     rows = card.test.get("gains", ())
     deciles = table(
         "Wins found when the best-scored share of the leads is worked",
@@ -102,18 +109,18 @@ def gains(card: ModelCard, pictures: Pictures) -> Html:
             for r in rows
         ),
     )
-    found = side_by_side(drawn(pictures, "gains"), deciles)
+    comparison = side_by_side(drawn(pictures, "gains"), deciles)
     return section(
-        "gains", "What is won by calling the best first", found if rows else missing("gains")
+        "gains", "What is won by calling the best first", comparison if rows else missing("gains")
     )
 
 
-def grades(card: ModelCard, pictures: Pictures) -> Html:
-    """Meaning of a score, and the share of wins in each grade."""
+def grades(card: ModelCard, pictures: Pictures) -> Section:
+    """Explain a score, and show the share of wins in each grade."""
     rows = card.test.get("by_grade", ())
     by_grade = table(
         "Share of wins in each grade",
-        ["Grade", "Leads", "Share of all", "Stated", "Won", INTERVAL],
+        ["Grade", "Leads", "Share of all", "Predicted", "Won", INTERVAL],
         (
             [
                 name(r["grade"]),
@@ -133,41 +140,41 @@ def grades(card: ModelCard, pictures: Pictures) -> Html:
         "What a score and a grade mean",
         _scale(card.scale),
         drawn(pictures, "grades"),
-        by_grade if rows else missing("conversion per grade"),
+        by_grade if rows else missing("share of wins for each grade"),
         paragraph("No test lead reached grade ", join(map(name, unmet), ", "), ".")
         if rows and unmet
         else "",
     )
 
 
-def _scale(scale: Row) -> Html:
+def _scale(scale: Row) -> Markup:
     if scale.get("base_rate") is None:
         return missing("description of the scale")
     pinned = scale.get("pinned_by")
     if pinned == NOT_PINNED:
-        said = (
-            ". Nothing had pinned the scale when this version was trained. Once a version is the "
-            "first champion, its scale is pinned, and a 70 means the same odds in every later one."
+        pinning = (
+            ". The scale was not pinned when this version was trained. The first champion pins "
+            "its scale; from then on a 70 means the same odds in every later version."
         )
     elif pinned:
         by = printable(pinned, 60)
-        said = f". The scale is pinned by {by}: a 70 means the same odds in every version."
+        pinning = f". The scale is pinned by {by}: a 70 means the same odds in every version."
     else:
-        said = ". The scale is not pinned: another training may move it."
+        pinning = ". The scale is not pinned: another training may move it."
     return paragraph(
-        f"A score of 50 is the odds of the average lead, {percent(scale['base_rate'])}; ten "
-        "points more are twice the odds. Grades: ",
+        f"A score of 50 means the odds of the average lead, {percent(scale['base_rate'])}; ten "
+        "points more mean twice the odds. Grades: ",
         ", ".join(f"{printable(letter, 20)} from {least}" for letter, least in scale["grades"]),
-        said,
+        pinning,
     )
 
 
-def ages(card: ModelCard, pictures: Pictures) -> Html:
-    """Quality by age of the lead."""
-    title, rows = "How it fares as leads grow older", card.test.get("by_age", ())
+def ages(card: ModelCard, pictures: Pictures) -> Section:
+    """Show the quality by age of the lead."""
+    title, rows = "How good it is as leads grow older", card.test.get("by_age", ())
     if not rows:
-        said = "Nothing to compare: the leads have no time of creation, or the card is an old one."
-        return section("ages", title, paragraph(said))
+        reason = "Nothing to compare: the leads have no time of creation, or the card is old."
+        return section("ages", title, paragraph(reason))
     by_age = table(
         "Quality by age of the lead",
         ["Scored", "Leads", "Share of wins", "ROC AUC", "Log loss"],
@@ -185,34 +192,34 @@ def ages(card: ModelCard, pictures: Pictures) -> Html:
     return section("ages", title, drawn(pictures, "ages"), by_age)
 
 
-def segments(card: ModelCard, pictures: Pictures) -> Html:
-    """Where the model is off, by the values that it looks at."""
+def segments(card: ModelCard, pictures: Pictures) -> Section:
+    """Show for which groups of leads the predictions are wrong."""
     if not card.segments:
-        said = "No kinds of leads were judged: it looks at no category, or the card is an old one."
-        return section("segments", "Kinds of leads", paragraph(said))
+        reason = "No groups were compared: the model uses no category, or the card is old."
+        return section("segments", "Groups of leads", paragraph(reason))
     judged = by_gap(card.segments)
     n_off, few = sum(row["is_off"] for row in judged), len(card.segments) - len(judged)
     rows = [*judged, *(row for row in card.segments if "gap" not in row)]
-    told = (
-        f"In {n_off} of {len(judged)} segments what is stated differs from what was won by more "
-        "than chance, their number allowed for."
+    finding = (
+        f"In {n_off} of {len(judged)} segments the predicted share differs from the actual share "
+        "by more than chance, corrected for the number of segments."
     )
     return section(
         "segments",
-        "Kinds of leads",
+        "Groups of leads",
         paragraph(
-            told if judged else "No segment has enough outcomes to be judged.",
+            finding if judged else "No segment has enough outcomes to be judged.",
             f" {few} more {'has' if few == 1 else 'have'} too few outcomes to be judged."
             if judged and few
             else "",
         ),
         _gap_of_all(card) if judged else "",
         drawn(pictures, "segments"),
-        more(
+        fold(
             f"All {len(rows)} segments",
             table(
                 "Segments, the widest gap first; marked: off by more than chance",
-                ["Segment", "Leads", "Won", "Stated", "Gap, points", "ROC AUC", "Log loss"],
+                ["Segment", "Leads", "Won", "Predicted", "Gap, points", "ROC AUC", "Log loss"],
                 map(_segment, rows),
                 marked=range(n_off),
             ),
@@ -220,16 +227,16 @@ def segments(card: ModelCard, pictures: Pictures) -> Html:
     )
 
 
-def _gap_of_all(card: ModelCard) -> Html:
-    """Say how far all leads together are off: the yardstick for a segment's gap."""
+def _gap_of_all(card: ModelCard) -> Markup:
+    """Describe the gap over all leads, with which a segment's gap is compared."""
     rows: Sequence[Row] = card.test.get("reliability", ())
     n = sum(row["n"] for row in rows)
     if not n:
-        return Html("")
+        return Markup()
     gap = sum(row["n"] * (row["stated"] - row["won"]) for row in rows) / n
     return paragraph(
-        f"Over all test leads {abs(100 * gap):.1f} points too {'much' if gap > 0 else 'little'} "
-        "are stated: read a segment's gap beside that."
+        f"Over all test leads the predictions are {abs(100 * gap):.1f} points too "
+        f"{'high' if gap > 0 else 'low'}: compare a segment's gap with that."
     )
 
 
@@ -252,27 +259,36 @@ def _segment(row: Row) -> list[object]:
     ]
 
 
-def fairness(card: ModelCard, pictures: Pictures) -> Html:
-    """How groups of persons are treated."""
+def fairness(card: ModelCard, pictures: Pictures) -> Section:
+    """Compare how often groups of persons are worked first."""
     title = "Groups of persons"
     if not card.fairness:
-        said = "No groups were compared: the project names no sensitive columns."
-        return section("fairness", title, paragraph(said))
+        reason = "No groups were compared: the project names no sensitive columns."
+        return section("fairness", title, paragraph(reason))
     below = [i for i, row in enumerate(card.fairness) if row.get("is_below_four_fifths")]
     groups = "group is" if len(below) == 1 else "groups are"
     return section(
         "fairness",
         title,
         paragraph(
-            "Grades A and B are worked first. A known yardstick, the four-fifths rule (29 CFR "
-            "1607.4 D), asks to look closer where a group is worked first less than 0.8 times "
-            "as often as the group that is worked first most often. It is no verdict on the "
-            "law, and the table does not say why groups differ."
+            "Grades A and B are worked first. The four-fifths rule (29 CFR 1607.4 D) asks to look "
+            "closer if a group is worked first less than 0.8 times as often as the group that is "
+            "worked first most often. It is not a legal verdict, and the table does not explain "
+            "why groups differ."
         ),
         paragraph(f"{len(below)} {groups} below it." if below else "No group is below it."),
         table(
             "Groups by sensitive columns; marked: below four fifths",
-            ["Group", "Leads", "Worked first", "Ratio", "Won", "Stated", "Gap, points", "ROC AUC"],
+            [
+                "Group",
+                "Leads",
+                "Worked first",
+                "Ratio",
+                "Won",
+                "Predicted",
+                "Gap, points",
+                "ROC AUC",
+            ],
             map(_persons, card.fairness),
             marked=below,
         ),
@@ -299,13 +315,13 @@ def _persons(row: Row) -> list[object]:
     return [*cells, won, stated, _gap_cell(row), auc]
 
 
-def _group(row: Row) -> Html:
+def _group(row: Row) -> Markup:
     return join([name(row["column"]), ": ", name(row["value"])])
 
 
-def _with_interval(value: str, interval: str) -> Html:
+def _with_interval(value: str, interval: str) -> Markup:
     """Format a value with its interval below it."""
-    return join([value, Html("<small>"), interval, Html("</small>")])
+    return with_small(value, interval)
 
 
 def _metric_cell(metric: str, figures: Row) -> object:
@@ -319,7 +335,7 @@ def _metric_cell(metric: str, figures: Row) -> object:
     return _with_interval(write(figures[metric]), f"{write(low)} to {write(high)}")
 
 
-def _gap_cell(row: Row) -> Html:
+def _gap_cell(row: Row) -> Markup:
     """Format the gap of a group, in points, with its interval."""
     return _with_interval(signed_points(row["gap"]), between(row, write=signed_points))
 

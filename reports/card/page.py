@@ -1,24 +1,27 @@
 """The model card as a page: what the model is, how good it is, and what it is not for."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+from markupsafe import Markup
 
 from models.card import ModelCard
 from reports.card import judgement
+from reports.card.judgement import missing
 from reports.card.pictures import subject_of
 from reports.forms.html_page import (
-    Html,
     Picture,
+    Section,
     bullets,
     code,
     document,
     drawn,
     facts,
+    fold,
     join,
-    missing,
-    more,
     name,
     paragraph,
+    render,
     section,
     side_by_side,
     table,
@@ -29,12 +32,13 @@ from reports.text import printable
 Row = Mapping[str, Any]
 
 MOST_OF_A_SENTENCE = 600  # characters
-VERDICTS = {
-    "ready": "Ready to work with",
-    "usable": "Usable, with reservations",
-    "not ready": "Not ready to work with",
+VERDICTS = {  # verdict: its words and its class in the style sheet
+    "ready": ("Ready to work with", "ready"),
+    "usable": ("Usable, with reservations", "usable"),
+    "not ready": ("Not ready to work with", "not"),
 }
-APART = {
+NO_VERDICT = ("Not judged: this card contains no verdict", "")
+EXCLUDED = {
     "not_mature": "too young: their outcome is not certain yet",
     "without_outcome": "without an outcome",
     "closed_before_the_moment": "closed before the moment",
@@ -45,25 +49,40 @@ APART = {
 def card_page(card: ModelCard, *, pictures: Mapping[str, Picture]) -> str:
     """Write a model card as one HTML page that stands alone.
 
-    What the card does not hold is said in words. Names that come from data are escaped, and
-    cut for display.
+    A note replaces what the card does not contain. Names from data are escaped, and cut for
+    display.
 
     Parameters
     ----------
     card : ModelCard
-        Of this or an older version.
+        A card of this or an older version.
     pictures : mapping of str to Picture
-        As `card_pictures` draws them; a picture that is missing is left out, its table stays.
+        What `card_pictures` returns; the table of a missing picture is still shown.
 
     Returns
     -------
     str
-        HTML, without scripts and without anything to fetch.
+        HTML without scripts and without anything to load.
     """
-    return document(
-        f"{printable(card.name, 60)}: model card",
-        _header(card),
-        {
+    verdict, kind = VERDICTS.get(card.readiness.get("verdict") or "", NO_VERDICT)
+    days = card.label.get("horizon_days")
+    within = f" within {days:g} days of being scored" if days else ""
+    if "not_judged" in card.test:
+        footer = "The model has learned from all leads, so it was not evaluated on any."
+    else:
+        footer = (
+            "Each figure is of leads that the evaluated model had not seen. The final model was "
+            "then fitted on all leads."
+        )
+    body = render(
+        "card.html.j2",
+        simulated=card.simulated,
+        title=name(card.name),
+        lead=f"Estimates how likely it is that a lead is won{within}, as a score from 1 to 99.",
+        verdict=verdict,
+        kind=kind,
+        reasons=_sentences(card.readiness.get("reasons", ())),
+        sections={
             "What it is": _about(card),
             **_judgement(card, pictures),
             "What drives it": _drivers(card, pictures),
@@ -72,17 +91,17 @@ def card_page(card: ModelCard, *, pictures: Mapping[str, Picture]) -> str:
             "Not for": _not_for(card),
             "Versions": _versions(card),
         },
-        paragraph(
-            "The model has learned from all leads, and was judged by none."
-            if "not_judged" in card.test
-            else "Each figure is of leads that the judged model had not seen; the model that "
-            "answers was then fitted again, on all leads."
-        ),
+        footer=footer,
     )
+    return document(f"{printable(card.name, 60)}: model card", ["page.css"], body)
 
 
-def _judgement(card: ModelCard, pictures: Mapping[str, Picture]) -> dict[str, Html]:
-    """Say how good the model is, and for whom; or that nobody can tell, and why."""
+def _sentences(texts: Iterable[object]) -> list[str]:
+    return [printable(text, MOST_OF_A_SENTENCE) for text in texts]
+
+
+def _judgement(card: ModelCard, pictures: Mapping[str, Picture]) -> dict[str, Section]:
+    """Return the sections on quality, or the reason why the model was not evaluated."""
     if "not_judged" in card.test:
         return {"Quality": _not_judged(card), "Grades": judgement.grades(card, pictures)}
     return {
@@ -96,38 +115,15 @@ def _judgement(card: ModelCard, pictures: Mapping[str, Picture]) -> dict[str, Ht
     }
 
 
-def _not_judged(card: ModelCard) -> Html:
+def _not_judged(card: ModelCard) -> Section:
     return section(
         "quality",
         "How good it is",
-        paragraph("Nobody can tell: ", printable(card.test["not_judged"], MOST_OF_A_SENTENCE)),
+        paragraph("It was not evaluated: ", printable(card.test["not_judged"], MOST_OF_A_SENTENCE)),
     )
 
 
-def _header(card: ModelCard) -> Html:
-    verdict = card.readiness.get("verdict")
-    said = VERDICTS.get(verdict or "", "Not judged: this card holds no verdict")
-    kind = {"ready": "ready", "usable": "usable", "not ready": "not"}.get(verdict or "", "")
-    simulated = "Simulated: it learned from made-up records. No figure here is about real leads."
-    days = card.label.get("horizon_days")
-    within = f" within {days:g} days of being scored" if days else ""
-    return join(
-        [
-            paragraph(simulated, kind="banner") if card.simulated else "",
-            Html(f"<h1>{name(card.name)}</h1>"),
-            paragraph(
-                f"Tells how likely it is that a lead is won{within}, as a score from 1 to 99.",
-                kind="lead",
-            ),
-            paragraph(said, kind=f"verdict {kind}".strip()),
-            bullets(printable(reason, MOST_OF_A_SENTENCE) for reason in card.readiness["reasons"])
-            if card.readiness.get("reasons")
-            else "",
-        ]
-    )
-
-
-def _about(card: ModelCard) -> Html:
+def _about(card: ModelCard) -> Section:
     known = card.learned_from
     pairs: dict[str, object] = {
         "Counts as won": join(map(name, card.label.get("won", ())), ", ") or "not said",
@@ -137,37 +133,37 @@ def _about(card: ModelCard) -> Html:
         "Moments from": f"{_day(known['from'])} to {_day(known['to'])}"
         if "from" in known
         else "not known: the leads have no times",
-        "Judged by": "nobody" if "not_judged" in card.test else subject_of(card),
+        "Evaluated on": "no leads" if "not_judged" in card.test else subject_of(card),
         "Trained": f"{printable(card.trained_at)[:16].replace('T', ' ')} UTC",
     }
     if "test_from" in known:
         pairs["Test leads from"] = _day(known["test_from"])
-    apart = [f"{known[key]:,} {what}" for key, what in APART.items() if known.get(key)]
+    excluded = [f"{known[key]:,} {reason}" for key, reason in EXCLUDED.items() if known.get(key)]
     return section(
         "about",
         "What it is and what it learned from",
         facts(pairs),
-        paragraph("Moments left aside: ", "; ".join(apart), ".", kind="note") if apart else "",
+        paragraph("Excluded moments: ", "; ".join(excluded), ".", kind="note") if excluded else "",
         paragraph(
-            f"The judged model did without {known['embargoed']:,} moments more, whose outcome was "
-            "not known when the test began; the model that answers has learned from them.",
+            f"{known['embargoed']:,} moments were excluded for the evaluation, because their "
+            "outcome was not yet known when the test period began. The final model uses them.",
             kind="note",
         )
         if known.get("embargoed")
         else "",
         paragraph("Notes on the data:") if card.notes else "",
-        bullets(printable(note, MOST_OF_A_SENTENCE) for note in card.notes) if card.notes else "",
+        bullets(_sentences(card.notes)) if card.notes else "",
     )
 
 
 def _leads(known: Row) -> str:
-    """Say how many leads were learned from, of how many; an older card does not hold the first."""
+    """Format the number of leads; older cards lack the number that the model learned from."""
     if "learned_leads" not in known:
         return f"{count(known.get('leads'))} leads"
     return f"{known['learned_leads']:,} of {known['leads']:,} leads"
 
 
-def _drivers(card: ModelCard, pictures: Mapping[str, Picture]) -> Html:
+def _drivers(card: ModelCard, pictures: Mapping[str, Picture]) -> Section:
     signals = table(
         "Signals, the strongest first",
         ["Signal", "Share", "Direction"],
@@ -182,37 +178,37 @@ def _drivers(card: ModelCard, pictures: Mapping[str, Picture]) -> Html:
         "What drives the score",
         side_by_side(drawn(pictures, "importance"), signals)
         if card.importance
-        else missing("account of what drives the score"),
-        more(
+        else missing("importance of signals"),
+        fold(
             f"All {len(card.features)} features",
             paragraph(join(map(name, card.features), ", ")),
         ),
     )
 
 
-def _left_out(card: ModelCard) -> Html:
+def _left_out(card: ModelCard) -> Section:
     leaks = [field for field in card.audit if field["verdict"] != "fine"]
     vouched = [
         field
         for field in card.audit
         if field["verdict"] == "fine" and any(c["verdict"] != "fine" for c in field["checks"])
     ]
-    told = {field["field"] for field in leaks}
-    others = [left for left in card.left_out if left["column"] not in told]
+    leaking = {field["field"] for field in leaks}
+    others = [left for left in card.left_out if left["column"] not in leaking]
     kept_out = table(
-        "Fields that the leak audit keeps out: they may know the outcome",
-        ["Field", "Verdict", "Evidence", "To settle it, in the project file"],
+        "Attributes that the leak audit excludes: they may contain the outcome",
+        ["Attribute", "Verdict", "Evidence", "Line of the project file that settles it"],
         ([name(f["field"]), printable(f["verdict"]), _evidence(f), _line(f)] for f in leaks),
         texts=[1, 2, 3],
     )
     trusted = table(
-        "Fields that look like leaks and are used, because a person vouches for them",
-        ["Field", "Evidence"],
+        "Attributes that look like leaks and are used, because a person vouches for them",
+        ["Attribute", "Evidence"],
         ([name(f["field"]), _evidence(f)] for f in vouched),
         texts=[1],
     )
     rest = table(
-        "Other columns that it does not look at",
+        "Other columns that it does not use",
         ["Column", "Why"],
         ([name(left["column"]), printable(left["reason"], 300)] for left in others),
         texts=[1],
@@ -220,28 +216,28 @@ def _left_out(card: ModelCard) -> Html:
     if not card.audit:
         audited = missing("leak audit")
     else:
-        audited = kept_out if leaks else paragraph("The leak audit found no field to keep out.")
+        audited = kept_out if leaks else paragraph("The leak audit excludes no attribute.")
     return section(
         "left-out",
-        "What it does not look at, and why",
+        "What it does not use, and why",
         audited,
         trusted if vouched else "",
         rest if others else "",
     )
 
 
-def _evidence(field: Row) -> Html:
+def _evidence(field: Row) -> Markup:
     checks = field["checks"]
     evidence = (f"{printable(c['number'], 10)}: {printable(c['evidence'], 300)}" for c in checks)
     return join(evidence, " ")
 
 
-def _line(field: Row) -> Html:
+def _line(field: Row) -> Markup:
     line = field.get("line")
-    return code(line) if line else Html("–")
+    return code(line) if line else Markup("–")
 
 
-def _fitted(card: ModelCard) -> Html:
+def _fitted(card: ModelCard) -> Section:
     kind, why = card.estimator.get("kind"), card.estimator.get("why")
     settings = {k: v for k, v in card.estimator.items() if k not in ("kind", "why")}
     return section(
@@ -249,7 +245,7 @@ def _fitted(card: ModelCard) -> Html:
         "How it was fitted",
         paragraph(printable(kind, 300), ".") if kind else "",
         paragraph(printable(why, MOST_OF_A_SENTENCE)) if why else "",
-        more(
+        fold(
             "All settings",
             table("Settings of the estimator", ["Setting", "Value"], _flat(settings), [1]),
         )
@@ -269,15 +265,15 @@ def _flat(settings: Row, before: str = "") -> list[list[object]]:
     return rows
 
 
-def _not_for(card: ModelCard) -> Html:
+def _not_for(card: ModelCard) -> Section:
     return section(
         "not-for",
         "What it must not be used for",
-        bullets(printable(use, MOST_OF_A_SENTENCE) for use in card.not_for),
+        bullets(_sentences(card.not_for)),
     )
 
 
-def _versions(card: ModelCard) -> Html:
+def _versions(card: ModelCard) -> Section:
     digests = ([name(what), code(digest)] for what, digest in card.digests.items())
     return section(
         "versions",

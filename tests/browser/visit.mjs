@@ -95,13 +95,13 @@ async function tooltip(page, figure) {
     await page.mouse.move(there.x + there.width / 2 - 1, there.y + there.height / 2 - 1);
     await page.mouse.move(there.x + there.width / 2, there.y + there.height / 2);
     await page.waitForTimeout(60);
-    if (await page.locator("#told").isVisible()) {
-      const text = await page.locator("#told").innerText();
+    if (await page.locator("#tooltip").isVisible()) {
+      const text = await page.locator("#tooltip").innerText();
       const inside = await page.evaluate(() => {
-        const box = document.getElementById("told").getBoundingClientRect();
+        const box = document.getElementById("tooltip").getBoundingClientRect();
         return box.left >= 0 && box.right <= window.innerWidth && box.top >= 0;
       });
-      const elements = await page.locator("#told :not(div):not(span):not(bdi)").count();
+      const elements = await page.locator("#tooltip :not(div):not(span):not(bdi)").count();
       return { text, inside, elements };
     }
   }
@@ -115,10 +115,10 @@ async function byArrows(page, figure) {
   const said = [];
   for (let i = 0; i < 3; i++) {
     await page.keyboard.press("ArrowRight");
-    said.push(await page.locator("#told").isVisible() ? await page.locator("#told").innerText() : "");
+    said.push(await page.locator("#tooltip").isVisible() ? await page.locator("#tooltip").innerText() : "");
   }
   await page.evaluate(() => document.activeElement.blur());
-  return { said, hidden: !(await page.locator("#told").isVisible()) };
+  return { said, hidden: !(await page.locator("#tooltip").isVisible()) };
 }
 
 // Opens what is folded below a chart with the enter key, and gives the rows that then are there.
