@@ -594,7 +594,7 @@ def test_unevaluated_model_is_kept_and_marked(tmp_path) -> None:
     assert told.startswith("Nobody can tell how good it is. Before the test began, ")
     n, won = len(trained.moments), trained.moments.rarer
     assert f"learned from all {n} leads, {won} of them with the rarer outcome" in told
-    assert "Nobody can tell:" in card_page(card, pictures=card_pictures(card))
+    assert "It was not evaluated:" in card_page(card, pictures=card_pictures(card))
     save_artifact(trained.scorer, trained.golden_leads, tmp_path / "model", trained.golden_as_of)
     assert load_artifact(tmp_path / "model").scorer == trained.scorer
 
