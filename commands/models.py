@@ -177,7 +177,7 @@ def promote_model(
         if json_:
             print(json.dumps({"event": None, "gates": gates}))  # noqa: T201
         raise
-    _crown(registry, event, gates, json_)
+    _show_new_champion(registry, event, gates, json_)
 
 
 @app.command("rollback")
@@ -206,10 +206,10 @@ def rollback_model(
         at=datetime.datetime.now(datetime.UTC),
         because=because,
     )
-    _crown(registry, event, [gate.to_json() for gate in judgement.gates], json_)
+    _show_new_champion(registry, event, [gate.to_json() for gate in judgement.gates], json_)
 
 
-def _crown(registry: "Registry", event: "Event", gates: list[Any], json_: bool) -> None:
+def _show_new_champion(registry: "Registry", event: "Event", gates: list[Any], json_: bool) -> None:
     """Hand a new champion to BentoML's store, and say so."""
     from serving.bento.store import promote_in_store
 

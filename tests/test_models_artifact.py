@@ -25,7 +25,7 @@ from crm.project import load_project
 from crm.reading import read_records
 from models import artifact
 from models.artifact import FORMAT, MANIFEST, MAX_BYTES, load_artifact, model_digest, save_artifact
-from models.registry.history import Gate, Judgement
+from models.registry.history import Gate, GateResults
 from models.registry.registry import ARTIFACT, Registry
 from models.scale import GRADES, Scale
 from models.scorer import LeadCells, LeadScorer
@@ -621,7 +621,7 @@ def test_format_1_model_has_reasons_that_add_up() -> None:
     leads = [msgspec.convert(made["lead"], LeadCells) for made in golden["leads"]]
     features = scorer.features_of(leads, golden["as_of"])
     parts = scorer.reasoner.parts(features)
-    unrounded = scorer.scale.unrounded(scorer.margin(features))
+    unrounded = scorer.scale.unrounded(scorer.log_odds_of(features))
     assert parts.start + parts.of_signals.sum(axis=1) == pytest.approx(unrounded, rel=0, abs=1e-9)
     scores = scorer.score_leads(leads, golden["as_of"], n_reasons=3)
     assert all(len(score.reasons) <= 3 and score.start == parts.start for score in scores)
@@ -711,7 +711,7 @@ def test_mlflow_run_contains_no_pickle(
     monkeypatch.setattr(
         tracking,
         "judge",
-        lambda registry, project, grounds, version: Judgement(
+        lambda registry, project, grounds, version: GateResults(
             version,
             None,
             (Gate("LG101", "log loss", True, "It is better."),),

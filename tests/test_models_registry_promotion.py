@@ -12,17 +12,17 @@ import pytest
 
 from crm.errors import ConfigError, GateError, TrackingError
 from crm.project import load_project
-from models.registry.history import Gate, Judgement, begin_record, history, previous_champion
+from models.registry.history import Gate, GateResults, begin_record, history, previous_champion
+from models.registry.lock import ABANDONED_AFTER, register_name
 from models.registry.promotion import (
-    ABANDONED_AFTER,
     SCALE_MOVED,
     _event,
-    appoint_challenger,
     promote,
     rollback,
+    update_challenger,
     user_name,
 )
-from models.registry.registry import CHALLENGER, SCALE_TAG, Registry, text_of_scale
+from models.registry.registry import CHALLENGER, SCALE_TAG, Registry
 from models.scale import Scale
 
 with warnings.catch_warnings(action="ignore"):  # mlflow, at import
@@ -52,7 +52,7 @@ def register(registry: Registry, n: int) -> None:
 
 
 def judged(version: str, against: str | None, *gates: Gate, scale: Scale | None = SCALE):
-    return Judgement(version, against, gates or (PASSED,), scale)
+    return GateResults(version, against, gates or (PASSED,), scale)
 
 
 def at(minutes: float = 0) -> datetime.datetime:
@@ -162,7 +162,7 @@ def test_version_that_does_not_load_cannot_be_forced(registry) -> None:
 
 def test_champion_is_not_promoted_again(registry) -> None:
     reign(registry, "1")
-    with pytest.raises(ConfigError, match="is the champion already"):
+    with pytest.raises(ConfigError, match="is already the champion"):
         promote(registry, judged("1", "1"), who="bob", at=at(5))
 
 
@@ -170,7 +170,7 @@ def test_champion_is_not_promoted_again(registry) -> None:
 
 
 def test_challenger_is_the_newest_version_never_promoted(registry) -> None:
-    appoint_challenger(registry)
+    update_challenger(registry)
     assert registry.find_alias(CHALLENGER) == "3"
     reign(registry, "1", "3")
     assert registry.find_alias(CHALLENGER) == "2"
@@ -265,7 +265,7 @@ def test_forced_promotion_moves_the_pinned_scale(registry) -> None:
 
 def test_invalid_pinned_scale_is_refused(registry) -> None:
     registry.client.set_registered_model_tag("demo", SCALE_TAG, '{"grades": []}')
-    with pytest.raises(TrackingError, match="is no scale"):
+    with pytest.raises(TrackingError, match="is not valid"):
         registry.pinned_scale()
 
 
@@ -276,13 +276,13 @@ import datetime, sys
 from pathlib import Path
 from crm.errors import GateError
 from crm.project import load_project
-from models.registry.history import Gate, Judgement
+from models.registry.history import Gate, GateResults
 from models.registry.promotion import promote
 from models.registry.registry import Registry
 from models.scale import Scale
 folder, version, who = sys.argv[1:]
 registry = Registry(load_project(Path(folder)))
-judgement = Judgement(version, "1", (Gate("LG101", "log loss", True, ""),), Scale(-1.5))
+judgement = GateResults(version, "1", (Gate("LG101", "log loss", True, ""),), Scale(-1.5))
 print("ready", flush=True)
 sys.stdin.readline()
 try:
@@ -367,7 +367,7 @@ def test_late_forced_promotion_is_recorded_with_its_gates(registry) -> None:
 
 def test_gates_against_another_champion_do_not_count(registry) -> None:
     reign(registry, "1", "2")
-    first = "^Version 2 .* by ann at 2026-03-01 12:01:00 UTC, while version 3 was judged against"
+    first = "^Version 2 .* by ann at 2026-03-01 12:01:00 UTC, while version 3 was compared with"
     with pytest.raises(GateError, match=rf"{first} version 1\. Run the command again"):
         promote(registry, judged("3", "1"), who="bob", at=at(5))
     assert registry.champion() == "2"
@@ -376,7 +376,7 @@ def test_gates_against_another_champion_do_not_count(registry) -> None:
 
 def hold(registry: Registry, name: str = "demo.promoting", token: str = "dead") -> None:
     tags = {"leadscore.who": "carl", "leadscore.token": token}
-    assert registry.claim(name, tags)
+    assert register_name(registry.client, name, tags)
 
 
 def now(minutes: float = 0) -> datetime.datetime:
@@ -416,7 +416,7 @@ def test_abandoned_lock_is_taken_over_once(registry) -> None:
 @pytest.mark.parametrize("step", ["pin_scale", "make_champion", "make_challenger"])
 def test_failed_promotion_leaves_nothing(registry, monkeypatch, step: str) -> None:
     reign(registry, "1")
-    appoint_challenger(registry)
+    update_challenger(registry)
     other = judged("2", "1", FAILED, scale=Scale(-0.5))
     real, calls = getattr(registry, step), []
 
@@ -440,7 +440,7 @@ def test_failed_promotion_leaves_nothing(registry, monkeypatch, step: str) -> No
 def test_next_promotion_undoes_a_killed_one(registry) -> None:
     reign(registry, "1")
     judgement = judged("2", "1", scale=Scale(-0.5))
-    tags = {"scale": text_of_scale(Scale(-0.5)), "scale_before": text_of_scale(SCALE)}
+    tags = {"scale": Scale(-0.5).to_text(), "scale_before": SCALE.to_text()}
     begin_record(
         registry, _event("forced", judgement, "carl", at(3), "b", forced=True), judgement, tags
     )

@@ -23,8 +23,8 @@ from crm.project import Project, load_project
 from crm.reading import read_records
 from crm.records import Records
 from models.artifact import load_artifact, save_artifact
-from models.evaluation.metrics import METRICS
-from models.registry.history import Gate, Judgement, history
+from models.evaluation.metrics import MODEL_METRICS
+from models.registry.history import Gate, GateResults, history
 from models.registry.reachable import shown
 from models.registry.registry import ARTIFACT, CHALLENGER, Registry
 from training import tracking
@@ -88,9 +88,9 @@ def verdicts(monkeypatch) -> list[Gate]:
     """Give what the gates say, for a test to change; test_gate.py tries the real ones."""
     gates = [Gate("LG101", "log loss", True, "It is better.")]
 
-    def say(registry, project, grounds, version) -> Judgement:
+    def say(registry, project, grounds, version) -> GateResults:
         scale = registry.load(version).scorer.scale
-        return Judgement(version, registry.find_champion(), tuple(gates), scale)
+        return GateResults(version, registry.find_champion(), tuple(gates), scale)
 
     monkeypatch.setattr(tracking, "judge", say)
     return gates
@@ -129,14 +129,14 @@ def test_run_contains_the_whole_training(work, project, registry, tmp_path) -> N
     expected = {
         f"{model}.{metric}{suffix}": value
         for model, evaluation in found.items()
-        for metric in METRICS
+        for metric in MODEL_METRICS
         for suffix, value in (
             ("", evaluation.values[metric]),
             (".low", evaluation.intervals[metric][0]),
             (".high", evaluation.intervals[metric][1]),
         )
     }
-    assert len(expected) == 3 * len(found) * len(METRICS)
+    assert len(expected) == 3 * len(found) * len(MODEL_METRICS)
     facts = {f"data.{k}": v for k, v in card.learned_from.items() if isinstance(v, int | float)}
     assert facts["data.leads"] == 1_500
     assert run.data.metrics == pytest.approx(expected | facts)

@@ -17,9 +17,9 @@ from crm.errors import GateError, TrackingError
 from crm.project import Project
 from crm.records import Records
 from models.artifact import load_artifact
-from models.evaluation.metrics import METRICS
+from models.evaluation.metrics import MODEL_METRICS
 from models.registry.history import Gate
-from models.registry.promotion import appoint_challenger, promote, user_name
+from models.registry.promotion import promote, update_challenger, user_name
 from models.registry.reachable import shown
 from models.registry.registry import ARTIFACT, Registry
 from reports.card.page import card_page
@@ -149,7 +149,7 @@ def track(
         )
         stored = registry.client.get_logged_model(logged.model_id)
         champion = registry.find_champion()
-        appoint_challenger(registry)
+        update_challenger(registry)
         gates: tuple[Gate, ...] = ()
         refusal = ""
         if champion is None:
@@ -194,10 +194,10 @@ def _taken_back_on_failure(registry: Registry) -> Iterator[_Made]:
         if made.version:
             with suppress(TrackingError), registry.errors():
                 registry.unregister(made.version)
-                appoint_challenger(registry)
+                update_challenger(registry)
         if made.run_id:
             with suppress(TrackingError), registry.errors():
-                registry.take_back_run(made.run_id)
+                registry.delete_run(made.run_id)
         raise
 
 
@@ -253,7 +253,7 @@ def _metrics(trained: Trained) -> dict[str, float]:
     return counts | {
         f"{model}.{metric}{suffix}": value
         for model, evaluation in trained.evaluations.items()
-        for metric in METRICS
+        for metric in MODEL_METRICS
         for suffix, value in zip(
             ("", ".low", ".high"),
             (evaluation.values[metric], *evaluation.intervals[metric]),

@@ -1,8 +1,8 @@
-"""The record of who became champion, who was refused, and why: it only grows.
+"""The history of promotions: which version became champion or was refused, by whom, and why.
 
-Every event is an MLflow run of its own in the project's experiment, named like "promote
-version 3", with who, when and why as tags, and `gates.json` with the verdict of every gate. An
-event has happened when its run is finished; nothing of it is ever deleted.
+Every event is an MLflow run in the project's experiment, named like "promote version 3". Its
+tags say who, when and why; its file `gates.json` contains the result of every gate. An event
+counts once its run is finished. Events are never deleted.
 """
 
 import datetime
@@ -14,21 +14,21 @@ from crm.errors import ConfigError, TrackingError
 from models.registry.registry import Registry
 from models.scale import Scale
 
-PROMOTING = ("first champion", "promoted", "forced")
-ENTHRONING = (*PROMOTING, "rolled back")
+PROMOTIONS = ("first champion", "promoted", "forced")
+CHAMPION_EVENTS = (*PROMOTIONS, "rolled back")
 REFUSED = "refused"
 TAG = "leadscore."
-PAGE = 1_000
+RUNS_PER_PAGE = 1_000
 
 
 @dataclass(frozen=True)
 class Gate:
-    """One named check that a challenger must pass to become champion.
+    """The result of one numbered check that a challenger must pass to become champion.
 
     Attributes
     ----------
     number : str
-        `LG101` and so on; never used again for another check.
+        `LG101` and so on; a number is never reused for another check.
     name : str
     passed : bool
     evidence : str
@@ -41,22 +41,23 @@ class Gate:
     evidence: str
 
     def to_json(self) -> dict[str, Any]:
-        """Give the gate as plain data."""
+        """Return the gate as plain data."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """What the gates hold of a version.
+class GateResults:
+    """The results of all gates for one version.
 
     Attributes
     ----------
     version : str
     against : str or None
-        The champion that it was judged against; None if there was none.
+        The champion that the version was compared with; None if there was no champion.
     gates : tuple of Gate
     scale : Scale or None
-        Of the version; None if it does not load, and then it cannot be promoted at all.
+        The scale of the version; None if the version does not load, so that it cannot be
+        promoted at all.
     """
 
     version: str
@@ -66,32 +67,33 @@ class Judgement:
 
     @property
     def failed(self) -> tuple[Gate, ...]:
-        """The gates that were not passed."""
+        """The gates that the version did not pass."""
         return tuple(gate for gate in self.gates if not gate.passed)
 
 
 @dataclass(frozen=True)
 class Event:
-    """One line of the history.
+    """One event of the history.
 
     Attributes
     ----------
     what : str
-        One of `ENTHRONING`, or `REFUSED`.
+        One of `CHAMPION_EVENTS`, or `REFUSED`.
     version : str
-        Whom it was about.
+        The version that was promoted, rolled back to or refused.
     previous : str or None
-        The champion until then.
+        The champion before the event.
     who, because : str
+        The person who decided, and the reason.
     at : datetime, UTC
     failed : tuple of str
-        Gates that were not passed, by number and name.
+        Number and name of each gate that the version did not pass.
     forced : bool
-        True if somebody overruled the failed gates, or meant to and was refused all the same.
+        True if the person overruled failed gates. A forced promotion can still be refused.
     said : str
-        Why it was refused, or what else happened.
+        Why the promotion was refused, or what else happened.
     run_id : str
-        The MLflow run that is the record; `gates.json` in it holds every verdict.
+        The MLflow run that records the event; its `gates.json` contains every result.
     """
 
     what: str
@@ -106,60 +108,62 @@ class Event:
     run_id: str
 
     def to_json(self) -> dict[str, Any]:
-        """Give the event as plain data."""
+        """Return the event as plain data."""
         return asdict(self) | {"at": self.at.isoformat(), "failed": list(self.failed)}
 
 
 def history(registry: Registry) -> list[Event]:
-    """List all events, oldest first."""
+    """Return all events, oldest first."""
     with registry.errors():
-        found = [
+        events = [
             _event_of_run(run) for run in event_runs(registry) if run.info.status == "FINISHED"
         ]
-    return sorted(found, key=lambda event: event.at)
+    return sorted(events, key=lambda event: event.at)
 
 
-def reigned(registry: Registry) -> list[str]:
-    """List the versions that a promotion made champion, each once, in the order of the first time.
+def past_champions(registry: Registry) -> list[str]:
+    """Return the versions that a promotion made champion, in the order of their first promotion.
 
-    Only these can come back: they passed their gates, or were forced with a reason.
+    Only these can become champion by a rollback: they passed their gates, or were forced with
+    a reason.
     """
-    promoted = (event.version for event in history(registry) if event.what in PROMOTING)
+    promoted = (event.version for event in history(registry) if event.what in PROMOTIONS)
     return list(dict.fromkeys(promoted))
 
 
 def previous_champion(registry: Registry) -> str:
-    """Give the version that was champion before the one that is.
+    """Return the version that was champion before the present one.
 
-    A rollback undoes a promotion, so a second rollback goes one further back and not
-    forth again.
+    A rollback undoes a promotion. So a second rollback goes one version further back, and does
+    not return to the version that the first one removed.
 
     Raises
     ------
     ConfigError
-        If there was none.
+        If there is no earlier champion.
     """
-    reigns: list[str] = []
+    champions: list[str] = []
     for event in history(registry):
-        if event.what == "rolled back" and event.version in reigns:
-            del reigns[reigns.index(event.version) + 1 :]
-        elif event.what in PROMOTING:
-            reigns = [version for version in reigns if version != event.version] + [event.version]
+        if event.what == "rolled back" and event.version in champions:
+            del champions[champions.index(event.version) + 1 :]
+        elif event.what in PROMOTIONS:
+            champions = [version for version in champions if version != event.version]
+            champions.append(event.version)
     champion = registry.champion()
-    if champion in reigns:
-        reigns = reigns[: reigns.index(champion)]
-    if not reigns:
+    if champion in champions:
+        champions = champions[: champions.index(champion)]
+    if not champions:
         raise ConfigError(
             f"Version {champion} of `{registry.name}` is the first champion in the history: there "
-            "is none to go back to. Name a version with --to."
+            "is no earlier one to go back to. Name a version with --to."
         )
-    return reigns[-1]
+    return champions[-1]
 
 
 def begin_record(
-    registry: Registry, event: Event, judgement: Judgement, more: dict[str, str]
+    registry: Registry, event: Event, results: GateResults, extra_tags: dict[str, str]
 ) -> str:
-    """Write an event's run; until it is set to finished, it has not happened."""
+    """Write the run of an event and return its id; the event counts once the run is finished."""
     verb = "roll back to" if event.what == "rolled back" else "promote"
     tags = {
         "event": event.what,
@@ -170,7 +174,7 @@ def begin_record(
         "failed": "; ".join(event.failed),
         "said": event.said,
         **({} if event.previous is None else {"previous": event.previous}),
-        **more,
+        **extra_tags,
     }
     run = registry.client.create_run(
         registry.experiment(),
@@ -179,34 +183,34 @@ def begin_record(
         tags={f"{TAG}{name}": value for name, value in tags.items()}
         | {"mlflow.user": event.who, "mlflow.source.name": "leadscore models"},
     )
-    verdicts = {"against": judgement.against, "gates": [g.to_json() for g in judgement.gates]}
+    gates = {"against": results.against, "gates": [gate.to_json() for gate in results.gates]}
     try:
-        registry.client.log_dict(run.info.run_id, verdicts, "gates.json")
+        registry.client.log_dict(run.info.run_id, gates, "gates.json")
     except BaseException:
         with suppress(TrackingError), registry.errors():
-            registry.take_back_run(run.info.run_id)
+            registry.delete_run(run.info.run_id)
         raise
     return str(run.info.run_id)
 
 
 def event_runs(registry: Registry) -> list[Any]:
-    """List the runs of all events, unfinished ones too, oldest first."""
-    found: list[Any] = []
+    """Return the runs of all events, unfinished ones included, oldest first."""
+    runs: list[Any] = []
     experiment = registry.find_experiment()
     token = None
     while experiment is not None:
         page = registry.client.search_runs(
             [experiment],
             filter_string=f"tags.`{TAG}event` LIKE '%'",
-            max_results=PAGE,
+            max_results=RUNS_PER_PAGE,
             order_by=["attributes.start_time ASC"],
             page_token=token,
         )
-        found += page
+        runs += page
         token = page.token
         if not token:
             break
-    return found
+    return runs
 
 
 def _event_of_run(run: Any) -> Event:

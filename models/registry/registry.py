@@ -1,19 +1,17 @@
-"""MLflow's registry: where models are kept, and which one is the champion.
+"""MLflow's registry: the versions of a model, and which one is the champion.
 
-The only file that knows the registry; `models.registry.promotion` decides who becomes champion and
-leaves the record of it. MLflow is imported when a `Registry` is opened, so
-that nothing pays for it, in seconds or in noise, that does not use it.
+`models.registry.promotion` decides which version becomes champion and records it. MLflow is
+imported when a `Registry` is opened, because the import takes seconds and prints warnings.
 """
 
 import datetime
 import importlib
-import json
 import logging
 import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,19 +21,19 @@ from urllib.request import url2pathname
 
 import filelock
 import sqlalchemy
-from sqlalchemy.exc import SQLAlchemyError
 
 from crm.errors import ArtifactError, ConfigError, TrackingError
 from crm.project import Project
 from models.artifact import LoadedModel, load_artifact, model_digest
+from models.registry.lock import find_name, register_name
+from models.registry.mlflow_errors import error_types, none_if_absent
 from models.registry.reachable import check_reachable, shown
 from models.scale import Scale
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 ARTIFACT = "scorer"
 SCALE_TAG = "leadscore.scale"
-RUNS_AT_ONCE = 200
-ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND")
+RUNS_PER_QUERY = 200
 MLFLOW_SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_DISABLE_AGENT_HINT": "true",
@@ -43,26 +41,28 @@ MLFLOW_SETTINGS = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_UV_AUTO_DETECT": "false",
     "MLFLOW_LOG_UV_FILES": "false",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",  # its default of 7 waits four minutes
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",  # the default, 7, waits for four minutes
     "GIT_PYTHON_REFRESH": "quiet",
 }
 
 
 @dataclass(frozen=True)
 class Version:
-    """One registered model, as MLflow holds it.
+    """One version of a registered model.
 
     Attributes
     ----------
     version : str
+        The number of the version.
     aliases : tuple of str
+        `champion` or `challenger`, if the version is one.
     registered_at : datetime, UTC
     digest : str
-        Of the artefact.
+        The digest of the artefact.
     run_id : str
-        Of the training that made it.
+        The MLflow run of the training.
     metrics : dict of str to float
-        Of that run, such as `test.log_loss`.
+        The metrics of that run, such as `test.log_loss`.
     """
 
     version: str
@@ -73,7 +73,7 @@ class Version:
     metrics: Mapping[str, float]
 
     def to_json(self) -> dict[str, Any]:
-        """Give the version as plain data, with its metrics on its own test leads."""
+        """Return the version as plain data, with its metrics on its own test leads."""
         return {
             "version": self.version,
             "aliases": list(self.aliases),
@@ -94,13 +94,13 @@ class Registry:
     Parameters
     ----------
     project : Project
-        Its name is the registered model's name. Without `MLFLOW_TRACKING_URI` in the
-        environment, MLflow's database and artefacts lie beside the project file.
+        The project's name is the name of the registered model. Without `MLFLOW_TRACKING_URI`
+        in the environment, MLflow's database and artefacts are next to the project file.
 
     Raises
     ------
     TrackingError
-        If MLflow cannot be reached; found out before any work is done.
+        If MLflow cannot be reached. This is checked before any work begins.
     """
 
     def __init__(self, project: Project) -> None:
@@ -113,41 +113,40 @@ class Registry:
         _import_quietly()
         with self.errors():
             self.client = _open_client(self.tracking_uri)
-            self.find_champion()  # whoever refuses us says so now, and not after the training
+            self.find_champion()  # a refusal shows now, and not after the training
 
     @contextmanager
     def errors(self) -> Iterator[None]:
         """Turn what MLflow and its stores raise into a TrackingError."""
-        from alembic.util import CommandError
-        from mlflow.exceptions import MlflowException
-
         try:
             yield
-        except (MlflowException, CommandError, SQLAlchemyError, OSError) as error:
-            said = shown(" ".join(str(error).split()))[:300]
-            raise TrackingError(f"MLflow at {shown(self.tracking_uri)} refused: {said}") from None
+        except error_types() as error:
+            problem = shown(" ".join(str(error).split()))[:300]
+            raise TrackingError(
+                f"MLflow at {shown(self.tracking_uri)} refused: {problem}"
+            ) from None
 
     def select(self) -> None:
-        """Let MLflow's module-level functions speak to this registry."""
+        """Make MLflow's module-level functions use this registry."""
         import mlflow
 
-        chosen = os.environ.get("MLFLOW_TRACKING_URI")
+        uri_before = os.environ.get("MLFLOW_TRACKING_URI")
         mlflow.set_tracking_uri(self.tracking_uri)
         mlflow.set_registry_uri(self.tracking_uri)
-        if chosen is None:  # it leaves its address in the environment, for the next project to find
+        if uri_before is None:  # MLflow sets it, and the next project must not use it
             os.environ.pop("MLFLOW_TRACKING_URI", None)
 
     def experiment(self) -> str:
-        """Give the id of the project's experiment; it is made if there is none."""
+        """Return the id of the project's experiment; create it if there is none."""
         location = self.artifact_location
         return self.find_experiment() or str(
             self.client.create_experiment(self.name, artifact_location=location)
         )
 
     def find_experiment(self) -> str | None:
-        """Give the id of the project's experiment, or None if there is none."""
-        found = self.client.get_experiment_by_name(self.name)
-        return None if found is None else str(found.experiment_id)
+        """Return the id of the project's experiment, or None if there is none."""
+        experiment = self.client.get_experiment_by_name(self.name)
+        return None if experiment is None else str(experiment.experiment_id)
 
     def register(self, model_uri: str, run_id: str, model_id: str, tags: Mapping[str, str]) -> str:
         """Add a version of the project's model.
@@ -155,126 +154,96 @@ class Registry:
         Returns
         -------
         str
-            The version's number.
+            The number of the version.
         """
-        self.claim(self.name, {})
-        made = self.client.create_model_version(
+        register_name(self.client, self.name, {})
+        version = self.client.create_model_version(
             self.name, source=model_uri, run_id=run_id, model_id=model_id, tags=dict(tags)
         )
-        return str(made.version)
+        return str(version.version)
 
     def unregister(self, version: str) -> None:
-        """Take back a version that was registered by a run that then failed."""
+        """Delete a version whose run failed after the registration."""
         self.client.delete_model_version(self.name, version)
 
-    def take_back_run(self, run_id: str) -> None:
-        """Take back a run that failed, with its models, its nested runs and its files."""
+    def delete_run(self, run_id: str) -> None:
+        """Delete a run that failed, with its models, its nested runs and its files."""
         client, run = self.client, self.client.get_run(run_id)
         experiment = [run.info.experiment_id]
         for nested in client.search_runs(experiment, f"tags.`mlflow.parentRunId` = '{run_id}'"):
-            self.take_back_run(nested.info.run_id)
+            self.delete_run(nested.info.run_id)
         models = client.search_logged_models(experiment, filter_string=f"source_run_id='{run_id}'")
         for model in models:
             client.delete_logged_model(model.model_id)
         client.set_terminated(run_id, status="FAILED")
         client.delete_run(run_id)
         for location in (run.info.artifact_uri, *(model.artifact_location for model in models)):
-            if urlsplit(location).scheme in ("", "file"):  # a server keeps its files to itself
+            if urlsplit(location).scheme in ("", "file"):  # the files of a server are not here
                 path = Path(url2pathname(urlsplit(location).path))
                 shutil.rmtree(path.parent, ignore_errors=True)
 
-    def claim(self, name: str, tags: Mapping[str, str]) -> bool:
-        """Register a name, which MLflow lets only one caller do; False if it is taken."""
-        from mlflow.exceptions import MlflowException
-
-        try:
-            self.client.create_registered_model(name, tags=dict(tags))
-        except MlflowException as error:
-            if error.error_code in ("RESOURCE_ALREADY_EXISTS", "RESOURCE_DOES_NOT_EXIST"):
-                return False  # it is there, or was until just now
-            raise
-        return True
-
-    def claimed(self, name: str) -> Any:
-        """Give what is registered under a name, with its tags, or None."""
-        return self._unless_absent(lambda: self.client.get_registered_model(name))
-
-    def release(self, name: str) -> None:
-        """Take a claimed name back."""
-        self._unless_absent(lambda: self.client.delete_registered_model(name))
-
-    def _unless_absent(self, ask: Callable[[], Any]) -> Any:
-        from mlflow.exceptions import MlflowException
-
-        try:
-            return ask()
-        except MlflowException as error:
-            if error.error_code in ABSENT:
-                return None
-            raise
-
     def find_champion(self) -> str | None:
-        """Give the champion's version, or None if there is none."""
+        """Return the champion's version, or None if there is none."""
         return self.find_alias(CHAMPION)
 
     def find_alias(self, alias: str) -> str | None:
-        """Give the version that has an alias, or None if none has it."""
-        found = self._unless_absent(
-            lambda: self.client.get_model_version_by_alias(self.name, alias)
-        )
-        return None if found is None else str(found.version)
+        """Return the version that has an alias, or None if no version has it."""
+        version = none_if_absent(lambda: self.client.get_model_version_by_alias(self.name, alias))
+        return None if version is None else str(version.version)
 
     def versions(self) -> list[Version]:
         """List the registered versions, oldest first."""
         with self.errors():
-            registered = self.claimed(self.name)
-            made = sorted(
+            registered = find_name(self.client, self.name)
+            versions = sorted(
                 self.client.search_model_versions(f"name='{self.name}'"),
-                key=lambda one: int(one.version),
+                key=lambda version: int(version.version),
             )
             aliases: Mapping[str, Any] = registered.aliases if registered else {}
-            metrics = self._metrics([one.run_id for one in made])
+            metrics = self._metrics([version.run_id for version in versions])
         return [
             Version(
-                version=str(one.version),
-                aliases=tuple(a for a, v in aliases.items() if str(v) == str(one.version)),
+                version=str(version.version),
+                aliases=tuple(a for a, v in aliases.items() if str(v) == str(version.version)),
                 registered_at=datetime.datetime.fromtimestamp(
-                    one.creation_timestamp / 1000, datetime.UTC
+                    version.creation_timestamp / 1000, datetime.UTC
                 ),
-                digest=one.tags.get("digest", ""),
-                run_id=one.run_id,
-                metrics=metrics.get(one.run_id, {}),
+                digest=version.tags.get("digest", ""),
+                run_id=version.run_id,
+                metrics=metrics.get(version.run_id, {}),
             )
-            for one in made
+            for version in versions
         ]
 
     def _metrics(self, run_ids: Sequence[str]) -> dict[str, Mapping[str, float]]:
-        """Give the metrics of trainings, by their runs, with one question for many of them."""
-        found: dict[str, Mapping[str, float]] = {}
-        for i in range(0, len(run_ids), RUNS_AT_ONCE):
-            named = ", ".join(f"'{run_id}'" for run_id in run_ids[i : i + RUNS_AT_ONCE])
-            runs = self.client.search_runs([self.experiment()], f"attributes.run_id IN ({named})")
-            found |= {run.info.run_id: run.data.metrics for run in runs}
-        return found
+        """Return the metrics of runs by their ids; one query reads many runs."""
+        metrics: dict[str, Mapping[str, float]] = {}
+        for i in range(0, len(run_ids), RUNS_PER_QUERY):
+            quoted = ", ".join(f"'{run_id}'" for run_id in run_ids[i : i + RUNS_PER_QUERY])
+            runs = self.client.search_runs([self.experiment()], f"attributes.run_id IN ({quoted})")
+            metrics |= {run.info.run_id: run.data.metrics for run in runs}
+        return metrics
 
-    def resolve(self, named: str) -> Version:
-        """Give the version that a person means by a number or an alias.
+    def resolve(self, name: str) -> Version:
+        """Return the version with this number or alias.
 
         Raises
         ------
         ConfigError
-            If there is none; the message names those that there are.
+            If there is none; the message lists the versions that exist.
         """
-        known = self.versions()
-        for version in known:
-            if named == version.version or named in version.aliases:
+        versions = self.versions()
+        for version in versions:
+            if name == version.version or name in version.aliases:
                 return version
-        names = [f"{v.version} ({', '.join(v.aliases)})" if v.aliases else v.version for v in known]
-        there = ", ".join(names[-12:]) or "none yet: train one with `leadscore train`"
-        raise ConfigError(f"`{self.name}` has no version {named!r}. There are: {there}.")
+        names = [
+            f"{v.version} ({', '.join(v.aliases)})" if v.aliases else v.version for v in versions
+        ]
+        existing = ", ".join(names[-12:]) or "none yet: train one with `leadscore train`"
+        raise ConfigError(f"`{self.name}` has no version {name!r}. There are: {existing}.")
 
     def champion(self) -> str:
-        """Give the champion's version.
+        """Return the champion's version.
 
         Raises
         ------
@@ -292,11 +261,11 @@ class Registry:
         return version
 
     def make_champion(self, version: str | None) -> None:
-        """Point the alias `champion` at a version."""
+        """Point the alias `champion` at a version; None removes the alias."""
         self._point(CHAMPION, version)
 
     def make_challenger(self, version: str | None) -> None:
-        """Point the alias `challenger` at a version; None: there is no challenger."""
+        """Point the alias `challenger` at a version; None removes the alias."""
         self._point(CHALLENGER, version)
 
     def _point(self, alias: str, version: str | None) -> None:
@@ -306,27 +275,27 @@ class Registry:
             self.client.set_registered_model_alias(self.name, alias, version)
 
     def pinned_scale(self) -> Scale | None:
-        """Give the scale that the first promotion pinned, or None before it."""
+        """Return the scale that the first promotion pinned, or None before it."""
         with self.errors():
-            registered = self.claimed(self.name)
+            registered = find_name(self.client, self.name)
         text = registered.tags.get(SCALE_TAG) if registered else None
-        return scale_of_text(text) if text else None
+        return Scale.from_text(text) if text else None
 
     def pin_scale(self, scale: Scale | None) -> None:
-        """Pin a scale for this and every later version; None takes the pin out."""
+        """Pin a scale for this and every later version; None removes the pin."""
         if scale is None:
             self.client.delete_registered_model_tag(self.name, SCALE_TAG)
         else:
-            self.client.set_registered_model_tag(self.name, SCALE_TAG, text_of_scale(scale))
+            self.client.set_registered_model_tag(self.name, SCALE_TAG, scale.to_text())
 
     @contextmanager
     def fetched(self, version: str) -> Iterator[Path]:
-        """Fetch a version's artefact into a folder that lasts as long as the context.
+        """Fetch a version's artefact into a folder that exists as long as the context.
 
         Raises
         ------
         ArtifactError
-            If it is not the model that was registered under this version.
+            If the artefact is not the one that was registered under this version.
         """
         import mlflow
 
@@ -338,12 +307,12 @@ class Registry:
                     dst_path=work,
                 )
                 tags = self.client.get_model_version(self.name, version).tags
-            registered, found = tags.get("digest"), model_digest(Path(path))
-            if registered not in (None, found):
+            registered, fetched = tags.get("digest"), model_digest(Path(path))
+            if registered not in (None, fetched):
                 raise ArtifactError(
                     f"Version {version} of `{self.name}` is not the model that was registered: "
-                    f"its files have the digest {found[:12]}, the registry has {registered[:12]}. "
-                    "Put back the files that it was registered with."
+                    f"its files have the digest {fetched[:12]}, the registry has "
+                    f"{registered[:12]}. Restore the files that were registered."
                 )
             yield Path(path)
 
@@ -353,9 +322,9 @@ class Registry:
         Raises
         ------
         ArtifactError
-            If it is damaged, or not the model that was registered.
+            If the model is damaged, or not the one that was registered.
         TrackingError
-            If MLflow does not give it.
+            If MLflow does not return the files.
         """
         with self.fetched(version) as folder:
             try:
@@ -364,12 +333,12 @@ class Registry:
                 raise ArtifactError(f"Version {version} of `{self.name}`: {error}") from None
 
     def load_champion(self) -> tuple[LoadedModel, str]:
-        """Load and verify the champion; give it with its version."""
+        """Load and verify the champion; return it with its version."""
         version = self.champion()
         return self.load(version), version
 
     def run_file(self, version: str, name: str) -> bytes | None:
-        """Read one file of the training that made a version; None if it has no such file."""
+        """Read one file of the training run of a version; return None if the file is absent."""
         with self.errors(), tempfile.TemporaryDirectory(prefix="leadscore-") as work:
             run_id = self.client.get_model_version(self.name, version).run_id
             if name not in [entry.path for entry in self.client.list_artifacts(run_id)]:
@@ -377,32 +346,8 @@ class Registry:
             return Path(self.client.download_artifacts(run_id, name, work)).read_bytes()
 
 
-def text_of_scale(scale: Scale) -> str:
-    """Write a scale as the tag holds it."""
-    return json.dumps({"base_log_odds": scale.base_log_odds, "grades": dict(scale.grades)})
-
-
-def scale_of_text(text: str) -> Scale:
-    """Read a scale from the tag.
-
-    Examples
-    --------
-    >>> scale_of_text('{"base_log_odds": -1.5, "grades": {"A": 70}}')
-    Scale(base_log_odds=-1.5, grades=(('A', 70),))
-    """
-    try:
-        found = json.loads(text)
-        grades = tuple((str(letter), int(least)) for letter, least in found["grades"].items())
-        return Scale(float(found["base_log_odds"]), grades)
-    except (KeyError, TypeError, ValueError, AttributeError):
-        raise TrackingError(
-            f"The tag {SCALE_TAG} of the registered model is no scale: {text[:80]!r}. "
-            "Put back what `leadscore models history --json` shows."
-        ) from None
-
-
 def _import_quietly() -> None:
-    """Import MLflow for the first time; some of its settings it reads only then."""
+    """Import MLflow with its settings, some of which it reads only at the import."""
     for variable, value in MLFLOW_SETTINGS.items():
         os.environ.setdefault(variable, value)
     with warnings.catch_warnings():
@@ -413,7 +358,7 @@ def _import_quietly() -> None:
 
 
 def _open_client(uri: str) -> Any:
-    """Open MLflow's store; two first openings at once would break it."""
+    """Open MLflow's store; two processes that create it at once would break it."""
     from mlflow import MlflowClient
 
     url = sqlalchemy.make_url(uri) if urlsplit(uri).scheme == "sqlite" else None

@@ -31,7 +31,7 @@ from features.leaks.audit import Audit, audit
 from features.moments import Moments, make_moments
 from models.estimator.blend import BaseRate
 from models.evaluation.metrics import FEWEST_TO_JUDGE
-from models.registry.history import Gate, Judgement
+from models.registry.history import Gate, GateResults
 from models.registry.registry import Registry
 from training.comparison.comparison import (
     Contest,
@@ -82,7 +82,7 @@ class Grounds:
         return cls(records, moments, audit(records, moments, project))
 
 
-def judge(registry: Registry, project: Project, grounds: Grounds, version: str) -> Judgement:
+def judge(registry: Registry, project: Project, grounds: Grounds, version: str) -> GateResults:
     """Put a version through all gates, against the champion or, without one, the base rate.
 
     Without a champion the alternative is no score at all. So a first version with too few
@@ -98,7 +98,7 @@ def judge(registry: Registry, project: Project, grounds: Grounds, version: str) 
 
     Returns
     -------
-    Judgement
+    GateResults
         With one gate for each of `GATES`, in their order.
 
     Raises
@@ -120,7 +120,7 @@ def judge(registry: Registry, project: Project, grounds: Grounds, version: str) 
         unknown = "Not judged, because the version does not load."
         gates = [Gate(number, name, False, unknown) for number, name in GATES.items()]
         gates[list(GATES).index("LG106")] = loads
-        return Judgement(version, champion, tuple(gates), None)
+        return GateResults(version, champion, tuple(gates), None)
     scorer = loaded.scorer
     challenger = Side.read(registry, version, loaded)
     rival, lost = _champion(registry, champion)
@@ -134,7 +134,7 @@ def judge(registry: Registry, project: Project, grounds: Grounds, version: str) 
         ),
     ]
     against = f"version {champion}" if champion else "the base rate"
-    asked = rival.scorer.card.label if rival else None
+    asked = rival.scorer.card.question if rival else None
     gates = [
         *(
             unfair(reasons, against)
@@ -143,18 +143,18 @@ def judge(registry: Registry, project: Project, grounds: Grounds, version: str) 
         ),
         free_of_leaks(scorer, grounds.audit, project),
         loads,
-        same_scale(scorer.scale, registry.pinned_scale(), scorer.card.label, asked),
+        same_scale(scorer.scale, registry.pinned_scale(), scorer.card.question, asked),
     ]
     gates.sort(key=lambda gate: gate.number)
-    return Judgement(version, champion, tuple(gates), scorer.scale)
+    return GateResults(version, champion, tuple(gates), scorer.scale)
 
 
-def judge_return(registry: Registry, version: str) -> Judgement:
+def judge_return(registry: Registry, version: str) -> GateResults:
     """Ask of a version that is to come back only that it loads and answers."""
     with registry.errors():
         champion = registry.find_champion()
     loads, loaded = loads_and_answers(registry, version)
-    return Judgement(version, champion, (loads,), loaded.scorer.scale if loaded else None)
+    return GateResults(version, champion, (loads,), loaded.scorer.scale if loaded else None)
 
 
 def base_rate(judged: JudgedTable | None) -> BaseRate:
