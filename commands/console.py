@@ -39,8 +39,9 @@ def show(facts: Any, page: "RenderableType", json_: bool) -> None:
 
 
 def show_error(error: Exception) -> None:
-    """Say on standard error what was refused, and why."""
-    err.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
+    """Print an error on standard error; commands in its message can be run as printed."""
+    message = str(error).replace("`leadscore ", f"`{command_line('leadscore')} ")
+    err.print(f"[bold red]error:[/] {escape(message)}", soft_wrap=True)
 
 
 def show_version(is_wanted: bool) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from commands.console import command_line
 from crm.ledger.ledger import Ledger
 from crm.simulation.simulator import Simulation, simulate
 
@@ -296,3 +297,9 @@ def test_score_of_bad_leads_writes_nothing(
     assert message in err
     assert (tmp_path / "s.csv").read_text() == "kept"
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".s.csv")]
+
+
+def test_errors_name_commands_that_can_be_run(run: Run) -> None:
+    code, _, err = run("train")
+    assert code == 2
+    assert f"`{command_line('leadscore')} init" in err
