@@ -70,6 +70,7 @@ class Ran:
     origin: str
     command: str
     problem: str | None  # why it counts as failed
+    seconds: float
 
 
 @dataclass
@@ -83,21 +84,24 @@ class Group:
 
     def run(self, origin: str, command: str) -> list[str]:
         """Run a command, and return the commands that it prints."""
+        start = time.monotonic()
         try:
             done = self._shell(command)
         except subprocess.TimeoutExpired:
-            self.ran.append(Ran(origin, command, f"it took more than {SECONDS} seconds"))
+            self.ran.append(Ran(origin, command, "it took too long", SECONDS))
             return []
         output = done.stdout + done.stderr
         is_refused = "Traceback" in output or '"error":{' in output
         problem = f"exit code {done.returncode}:\n{output[-3000:]}"
-        self.ran.append(Ran(origin, command, problem if done.returncode or is_refused else None))
+        has_failed = done.returncode != 0 or is_refused
+        seconds = time.monotonic() - start
+        self.ran.append(Ran(origin, command, problem if has_failed else None, seconds))
         return HINT.findall(output)
 
     @contextmanager
     def serve(self, origin: str, command: str) -> Iterator[None]:
         """Start a server, wait until it answers, and end it and its children by their ids."""
-        log = self.home / "server.log"
+        log, start = self.home / "server.log", time.monotonic()
         with log.open("w") as output:
             process = subprocess.Popen(
                 [*self.network, "bash", "-c", command],
@@ -110,7 +114,7 @@ class Group:
             )
         try:
             problem = self._wait_until_ready(process, command, log)
-            self.ran.append(Ran(origin, command, problem))
+            self.ran.append(Ran(origin, command, problem, time.monotonic() - start))
             yield
         finally:
             end(process)
@@ -290,7 +294,7 @@ def run_others(group: Group, printed_by_the_demo: Sequence[str]) -> None:
 
 def test_every_printed_command_runs(ran: list[Ran]) -> None:
     (HERE / "build").mkdir(exist_ok=True)
-    listed = "".join(f"{one.origin}: {one.command}\n" for one in ran)
+    listed = "".join(f"{one.seconds:6.1f} s  {one.origin}: {one.command}\n" for one in ran)
     (HERE / "build" / "printed-commands.txt").write_text(listed)
     problems = [f"{one.origin}: {one.command}\n{one.problem}" for one in ran if one.problem]
     assert not problems, "\n\n".join(problems)
