@@ -85,7 +85,7 @@ def make_models(folder: Path) -> list[dict[str, Any]]:
         simulated=True,
         trained_at="2026-01-01T00:00:00+00:00",
         learned_from={},
-        label={},
+        question={},
         features=columns,
         left_out=[],
         test={},

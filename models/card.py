@@ -1,4 +1,4 @@
-"""ModelCard: what the model is, what it learned from, what it is good and bad at."""
+"""ModelCard: what a model learned from, how good it is, and what it must not be used for."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -9,23 +9,31 @@ import msgspec
 from crm.project import Project
 
 NOT_FOR = (
-    "Deciding on credit, insurance, employment, housing, education or any other right of a "
-    "person. It says how likely a sale is, and nothing else.",
-    "Being the sole ground of a decision about a person. A person decides, and can say why.",
-    "Leads of another kind than it learned from: another product, market or way of getting "
-    "leads. Train a model on those.",
-    "Judging the people who work the leads. A low score is about the lead.",
-    "Telling causes. That leads with some value win more often does not say that giving others "
-    "this value would make them win.",
+    "Decisions about credit, insurance, employment, housing, education or any other right of a "
+    "person. A score says how likely a sale is, and nothing else.",
+    "Decisions about a person without a person: somebody decides, and can explain why.",
+    "Leads of another kind than the model learned from: another product, another market or "
+    "another source of leads. Train a separate model for them.",
+    "Judging the people who work on the leads. A low score is about the lead.",
+    "Claims about causes. If leads with a value win more often, it does not follow that giving "
+    "other leads this value would make them win.",
 )
 
-NOT_PINNED = "nothing yet"  # `scale["pinned_by"]` of what is trained before the first champion
+KEYS = {"question": "label"}  # attributes of the card whose JSON key has another name
+NOT_PINNED = "nothing yet"  # `scale["pinned_by"]` of a model trained before the first champion
 
 
 def question_of(project: Project, has_times: bool) -> dict[str, Any]:
-    """Give the question that a project's scores answer, as the card's `label` holds it.
+    """Return the question that a project's scores answer, as the card's `question` stores it.
 
-    The words for losses and open leads are there for the service to tell an unknown word by.
+    The words for lost and open leads are part of it, because the service needs them to
+    recognise an unknown outcome.
+
+    Returns
+    -------
+    dict
+        `won`, `lost` and `open` (lists of words), and `horizon_days`, which is None if the
+        leads have no time of creation.
     """
     learn = project.learn
     words = {"won": learn.won, "lost": learn.lost, "open": learn.open}
@@ -34,8 +42,8 @@ def question_of(project: Project, has_times: bool) -> dict[str, Any]:
     }
 
 
-def same_question(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Tell whether two labels count the same as won, within the same time.
+def same_question(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
+    """Return whether two questions count the same outcomes as won within the same time.
 
     Examples
     --------
@@ -43,68 +51,72 @@ def same_question(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     ...               {"won": ["b", "a"], "horizon_days": 90})
     True
     """
-    return (set(one["won"]), one["horizon_days"]) == (set(other["won"]), other["horizon_days"])
+    return (set(first["won"]), first["horizon_days"]) == (
+        set(second["won"]),
+        second["horizon_days"],
+    )
 
 
-def question_in_words(label: Mapping[str, Any]) -> str:
-    """Say a label.
+def question_in_words(question: Mapping[str, Any]) -> str:
+    """Format a question for a sentence.
 
     Examples
     --------
     >>> question_in_words({"won": ["won", "signed"], "horizon_days": 90.0})
     'signed or won within 90 days'
     """
-    horizon = f" within {label['horizon_days']:g} days" if label["horizon_days"] else ""
-    return f"{' or '.join(sorted(label['won']))}{horizon}"
+    horizon = f" within {question['horizon_days']:g} days" if question["horizon_days"] else ""
+    return f"{' or '.join(sorted(question['won']))}{horizon}"
 
 
 @dataclass(frozen=True)
 class ModelCard:
-    """Facts about one model, as plain data that goes wherever the model goes.
+    """Facts about one model, as plain data that is stored with the model.
 
     Attributes
     ----------
     name : str
         The project's model name.
     simulated : bool
-        True if it learned from made-up records.
+        True if the model learned from simulated records.
     trained_at : str
-        When, ISO 8601 UTC.
+        The time of the training, ISO 8601 UTC.
     learned_from : dict
         Counts of leads and moments, the window of time, what was left out and why.
-    label : dict
-        What counts as won, lost and open, and within how many days.
+    question : dict
+        What counts as won, lost and open, and within how many days (`question_of`). Its key in
+        JSON is `label`.
     features : list of str
-        What the model looks at.
+        The names of the features.
     left_out : list of dict
-        Columns it does not look at: `column`, `reason`.
+        Columns that are not features: `column`, `reason`.
     test : dict
-        Metrics on the newest leads, each with its interval; `how` they were chosen; and the
-        rows of `by_age`, `by_grade`, `reliability` and `gains`, where they were made. Where
-        nobody could be held out to judge, `not_judged` alone: why.
+        Metrics on the newest leads, each with its interval; `how` these leads were chosen; and
+        the rows of `by_age`, `by_grade`, `reliability` and `gains`, where they were computed.
+        If no leads could be held out, `not_judged` alone: the reason.
     baselines : dict of dict
         The metrics of the base rate and a logistic regression on the same leads.
     estimator : dict
         What was fitted, with which settings, and why.
     digests : dict of str to str
-        SHA-256 of each table it learned from.
+        SHA-256 of each table that the model learned from.
     versions : dict of str to str
-        Versions of leadscore, Python and the packages that shape the result.
+        The versions of leadscore, of Python and of the packages that affect the result.
     notes : list of str
-        What was repaired while reading, and other warnings.
+        Repairs that were made while reading the records, and other warnings.
     readiness : dict
         `verdict` ("ready", "usable" or "not ready") and `reasons`, sentences.
     scale : dict
         `base_rate` that scores 50, `grades` (pairs of a letter and its least score, best
-        first), and `pinned_by`: who or what holds them from version to version.
+        first), and `pinned_by`: what keeps the scale the same from version to version.
     importance : list of dict
-        What drives the score, the strongest first: `signal`, its `share` of all, 0 … 1, and
-        `direction` in words.
+        The signals that move scores most, strongest first: `signal`, its `share` of all
+        signals' points, 0 … 1, and `direction` in words.
     segments, fairness : list of dict
         The rows of `training.segments`.
     audit : list of dict
-        What the leak audit holds of each field: `field`, `verdict`, `checks` (`number`,
-        `verdict`, `evidence`), and `line`, what to put into the project file.
+        The result of the leak audit for each field: `field`, `verdict`, `checks` (`number`,
+        `verdict`, `evidence`), and `line`, the line to add to the project file.
     not_for : list of str
         What the model must not be used for.
     """
@@ -113,7 +125,7 @@ class ModelCard:
     simulated: bool
     trained_at: str
     learned_from: Mapping[str, Any]
-    label: Mapping[str, Any]
+    question: Mapping[str, Any]
     features: list[str]
     left_out: list[dict[str, str]]
     test: Mapping[str, Any]
@@ -131,16 +143,17 @@ class ModelCard:
     not_for: list[str] = field(default_factory=lambda: list(NOT_FOR))
 
     def to_json(self) -> dict[str, Any]:
-        """Give the card as plain data."""
-        return asdict(self)
+        """Return the card as plain data."""
+        return {KEYS.get(name, name): value for name, value in asdict(self).items()}
 
     @classmethod
     def from_json(cls, state: Mapping[str, Any]) -> "ModelCard":
-        """Rebuild a card from `to_json`; an older card may lack what came from `readiness` on.
+        """Build a card from `to_json`; older cards may lack the fields from `readiness` on.
 
         Raises
         ------
         ValueError
-            If a field is missing or of another kind.
+            If a field is missing or has another type.
         """
-        return msgspec.convert(state, cls)
+        names = {key: name for name, key in KEYS.items()}
+        return msgspec.convert({names.get(key, key): value for key, value in state.items()}, cls)

@@ -44,7 +44,7 @@ class ServedModel:
     @cached_property
     def outcome_words(self) -> dict[str, str]:
         """The meaning of each outcome value; empty if the card does not list all of them."""
-        label = self.scorer.card.label
+        label = self.scorer.card.question
         if not {"lost", "open"} <= label.keys():
             return {}
         return meanings(label["won"], label["lost"], label["open"])

@@ -128,7 +128,7 @@ def full_card(name: str = "acme", word: str = "web", **changes) -> ModelCard:
                 "to": "2025-07-08T00",
                 "embargoed": 1_571,
             },
-            "label": {"won": [word], "horizon_days": 30.0},
+            "question": {"won": [word], "horizon_days": 30.0},
             "features": [word],
             "left_out": [{"column": word, "reason": word}],
             "test": {
@@ -318,7 +318,7 @@ def test_card_page_names_parts_that_an_older_card_lacks() -> None:
 def test_minimal_card_can_be_shown() -> None:
     card = older_card(
         learned_from={},
-        label={},
+        question={},
         features=[],
         left_out=[],
         test={},

@@ -42,7 +42,7 @@ def scorer() -> LeadScorer:
         simulated=False,
         trained_at="2026-01-01T00:00:00+00:00",
         learned_from={},
-        label={},
+        question={},
         features=["visits", "source"],
         left_out=[],
         test={},

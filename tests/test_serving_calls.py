@@ -485,7 +485,7 @@ def test_undeclared_outcome_is_stored_with_a_warning(
     assert (warning["code"], warning["column"]) == ("undeclared_outcome", "outcome")
     assert warning["message"].startswith("`Closed Won` is not an outcome that")
     label = {"won": ["won"], "horizon_days": 90.0}  # as cards were that do not know all words
-    card = dataclasses.replace(model.scorer.card, label=label)
+    card = dataclasses.replace(model.scorer.card, question=label)
     older = ServedModel(dataclasses.replace(model.scorer, card=card), "7", "0123456789abcdef")
     assert "warnings" not in asker(calls, older)("/outcomes", {"outcomes": items})["items"][1]
 

@@ -91,8 +91,8 @@ def test_missing_column_is_warned_of(trained, records) -> None:
 
 def test_different_questions_are_warned_of(trained, records) -> None:
     scorer = trained.scorer
-    label = dict(scorer.card.label) | {"horizon_days": 14.0}
-    other = replace(scorer, card=replace(scorer.card, label=label))
+    label = dict(scorer.card.question) | {"horizon_days": 14.0}
+    other = replace(scorer, card=replace(scorer.card, question=label))
     (said,) = find_changes(scorer, other, records, NOW).warnings
     assert "The champion answers won within 90 days, the other version won within 14 days" in said
 

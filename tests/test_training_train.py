@@ -307,7 +307,7 @@ def test_counts_of_an_undated_export_add_up(tmp_path) -> None:
     assert facts["train_moments"] + facts["test_moments"] + facts["embargoed"] == 190
     assert facts["embargoed"] == 0
     label = {"won": ["yes"], "lost": ["no"], "open": [], "horizon_days": None}
-    assert trained.scorer.card.label == label
+    assert trained.scorer.card.question == label
     assert any("no time of creation" in note for note in trained.scorer.card.notes)
 
 

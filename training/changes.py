@@ -107,7 +107,7 @@ def find_changes(
 
 
 def _warnings(before: LeadScorer, after: LeadScorer, records: Records) -> list[str]:
-    asked, asks = before.card.label, after.card.label
+    asked, asks = before.card.question, after.card.question
     said = [
         f"{who} learned from {', '.join(gone)}, which today's records lack: it is asked without."
         for who, scorer in (("The champion", before), ("The other version", after))
@@ -130,7 +130,7 @@ class _Scored:
         probability = scorer.probability(self._features)
         self.score: Ints = scorer.scale.score(probability)
         self.grade = scorer.scale.grade(self.score)
-        self.unrounded = scorer.scale.unrounded(scorer.margin(self._features))
+        self.unrounded = scorer.scale.unrounded(scorer.log_odds_of(self._features))
 
     def points(self, row: int) -> Mapping[str, tuple[float, str]]:
         """Points and words of each signal of a lead, and where it starts."""

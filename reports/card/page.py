@@ -65,7 +65,7 @@ def card_page(card: ModelCard, *, pictures: Mapping[str, Picture]) -> str:
         HTML without scripts and without anything to load.
     """
     verdict, kind = VERDICTS.get(card.readiness.get("verdict") or "", NO_VERDICT)
-    days = card.label.get("horizon_days")
+    days = card.question.get("horizon_days")
     within = f" within {days:g} days of being scored" if days else ""
     if "not_judged" in card.test:
         footer = "The model has learned from all leads, so it was not evaluated on any."
@@ -126,7 +126,7 @@ def _not_judged(card: ModelCard) -> Section:
 def _about(card: ModelCard) -> Section:
     known = card.learned_from
     pairs: dict[str, object] = {
-        "Counts as won": join(map(name, card.label.get("won", ())), ", ") or "not said",
+        "Counts as won": join(map(name, card.question.get("won", ())), ", ") or "not said",
         "Learned from": f"{_leads(known)}, {count(known.get('moments'))} "
         f"moments, {count(known.get('won'))} of them won",
         "Share of wins": percent(known["base_rate"]) if "base_rate" in known else "not said",

@@ -184,7 +184,7 @@ def why_unfair(side: Side, records: Records, project: Project) -> list[str]:
         Sentences.
     """
     said = []
-    asks, asked = side.scorer.card.label, question_of(project, records.has_times)
+    asks, asked = side.scorer.card.question, question_of(project, records.has_times)
     if not same_question(asks, asked):
         said.append(
             f"Version {side.version} answers another question, {question_in_words(asks)}, than "
