@@ -79,6 +79,8 @@ class ActivityFeatures:
             signal = "activities" if kind is None else f"activity: {kind}"
             what = "activities: {value}" if kind is None else f'{{value}} × "{braced(kind)}"'
             one = "activity" if kind is None else f'"{braced(kind)}"'
+            number = "activities" if kind is None else f'number of "{shortened(kind)}"'
+            event = "activity" if kind is None else f'"{shortened(kind)}"'
             column = "occurred_at" if kind is None else "type, occurred_at"
             never = "no activity yet" if kind is None else f'no "{shortened(kind)}" yet'
             found.append(
@@ -90,6 +92,7 @@ class ActivityFeatures:
                     what,
                     absent=never,
                     signal=signal,
+                    measure=number,
                 )
             )
             found += [
@@ -102,6 +105,7 @@ class ActivityFeatures:
                     window_days=days,
                     absent=f"{never.removesuffix(' yet')} in the last {_days(days)}",
                     signal=signal,
+                    measure=f"{number} in the last {_days(days)}",
                 )
                 for days in WINDOWS_DAYS
             ]
@@ -114,6 +118,7 @@ class ActivityFeatures:
                     f"{end} {one} {{value}} ago",
                     absent=never,
                     signal=signal,
+                    measure=f"time since {end} {event}",
                 )
                 for end in ("last", "first")
             ]
@@ -126,6 +131,7 @@ class ActivityFeatures:
                 "different contents seen: {value}",
                 absent="no content seen yet",
                 signal="activities",
+                measure="different contents seen",
             ),
             Feature(
                 "activity.active_days_count",
@@ -135,6 +141,7 @@ class ActivityFeatures:
                 "days with an activity: {value}",
                 absent="no activity yet",
                 signal="activities",
+                measure="days with an activity",
             ),
             Feature(
                 "activity.pace_7d_to_30d",
@@ -145,6 +152,7 @@ class ActivityFeatures:
                 window_days=30,
                 absent="no activity in the last 30 days",
                 signal="activities",
+                measure="pace, as a multiple of the usual, in the last 7 days",
             ),
             Feature(
                 "activity.first_response_hours",
@@ -154,6 +162,7 @@ class ActivityFeatures:
                 "first activity {value} after creation",
                 absent="no activity yet",
                 signal="activities",
+                measure="time from creation to first activity",
             ),
         ]
         found += [
@@ -165,6 +174,7 @@ class ActivityFeatures:
                 f'{{value}} of activities by "{braced(channel)}"',
                 absent=f'no activity by "{shortened(channel)}" yet',
                 signal="channels of activities",
+                measure=f'share of activities by "{shortened(channel)}"',
             )
             for channel in self.channels
         ]

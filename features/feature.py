@@ -34,6 +34,8 @@ class Feature:
         is a signal of its own.
     values : tuple of str
         What each category code says; a code beyond them is a value unseen in training.
+    measure : str
+        The name of what the feature measures, without a value; empty: the name of the column.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Feature:
     absent: str = ""
     signal: str = ""
     values: tuple[str, ...] = ()
+    measure: str = ""
 
     @cached_property
     def signal_name(self) -> str:

@@ -42,6 +42,7 @@ LEAD_TIMES = (
         "created {value} ago",
         absent="created at an unknown time",
         signal="age of the lead",
+        measure="time since creation",
     ),
     Feature(
         "lead.created_weekday",
@@ -51,6 +52,7 @@ LEAD_TIMES = (
         "created on a {value}",
         absent="created at an unknown time",
         signal="age of the lead",
+        measure="weekday of creation",
     ),
     Feature(
         "lead.created_hour",
@@ -60,6 +62,7 @@ LEAD_TIMES = (
         "created at {value}:00 UTC",
         absent="created at an unknown time",
         signal="age of the lead",
+        measure="hour of creation, UTC",
     ),
 )
 

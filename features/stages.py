@@ -61,6 +61,7 @@ class StageFeatures:
                 absent="in no stage yet",
                 signal="stage",
                 values=("", "one that is new", *self.stages),
+                measure="in stage",
             ),
             Feature(
                 "stage.days_in",
@@ -70,6 +71,7 @@ class StageFeatures:
                 "{value} in its stage",
                 absent="in no stage yet",
                 signal="stage",
+                measure="time in its stage",
             ),
             Feature(
                 "stage.count",
@@ -79,6 +81,7 @@ class StageFeatures:
                 "stages entered: {value}",
                 absent="in no stage yet",
                 signal="stage",
+                measure="stages entered",
             ),
         ]
 

@@ -1,56 +1,30 @@
-"""What a feature measures and where its values lie, in words for tables and charts."""
+"""Names of features and of their values, in words for tables and charts."""
 
 import math
 
 from features.feature import Feature, in_words, shortened
 
-CODED = ("category", "yes/no", "weekday", "month")  # units whose values have no more or less
+CODED = ("category", "yes/no", "weekday", "month")  # units whose values have no order
 
-FIRST_NAME = 2  # codes below are of what is missing, rare or new
-_HOLE = "\0"
+FIRST_NAME = 2  # the codes below it mean: missing, rare or unseen
 
 
 def measured(feature: Feature) -> str:
-    """Name what a feature measures, without a value.
+    """Return the name of what a feature measures, without a value.
 
     Examples
     --------
-    >>> pages = Feature("n", "activities", "type", "count", '{value} × "demo" in the last 7 days')
-    >>> since = Feature("d", "activities", "type", "days", 'last "demo" {value} ago')
+    >>> since = Feature("d", "activities", "type", "days", 'last "demo" {value} ago',
+    ...                 measure='time since last "demo"')
     >>> size = Feature("size", "leads", "size", "number", "size is {value}")
-    >>> measured(pages), measured(since), measured(size)
-    ('number of "demo" in the last 7 days', 'time since last "demo"', 'size')
+    >>> measured(since), measured(size)
+    ('time since last "demo"', 'size')
     """
-    said = feature.sentence.format(value=_HOLE)
-    if feature.unit == "log-odds":
-        return f"how often leads with the same {feature.column} are won"
-    if feature.unit in ("weekday", "month"):
-        named = said.removesuffix(f" on a {_HOLE}").removesuffix(f" in {_HOLE}")
-        return f"{feature.unit} of {_event(named)}"
-    for template, name in (
-        (f"{_HOLE} × ", "number of "),
-        (f"{_HOLE} of activities", "share of activities"),
-        (f"{_HOLE} times the usual pace", "pace, as a multiple of the usual,"),
-        (f"{_HOLE} in its stage", "time in its stage"),
-        (f"{_HOLE} e-mail", "kind of e-mail"),
-    ):
-        if said.startswith(template):
-            return name + said.removeprefix(template)
-    if said.endswith(f" {_HOLE} ago"):
-        return f"time since {_event(said.removesuffix(f' {_HOLE} ago'))}"
-    if said.endswith(f" {_HOLE} after creation"):
-        return f"time from creation to {said.removesuffix(f' {_HOLE} after creation')}"
-    for end in (f' is "{_HOLE}"', f" is {_HOLE}", f' "{_HOLE}"'):
-        said = said.removesuffix(end)
-    return said.replace(f": {_HOLE}", "").replace(f"created at {_HOLE}:00", "hour of creation,")
-
-
-def _event(said: str) -> str:
-    return "creation" if said == "created" else said
+    return feature.measure or shortened(feature.column)
 
 
 def range_words(feature: Feature, low: float, high: float) -> str:
-    """Write a range of values; one value where people could not tell both ends apart.
+    """Format a range of values; if both ends have the same words, only one of them.
 
     Examples
     --------
@@ -68,7 +42,7 @@ def range_words(feature: Feature, low: float, high: float) -> str:
 
 
 def value_words(feature: Feature, value: float) -> str:
-    """Write a value alone, beside the name of what it is a value of.
+    """Format a value alone, where the name of its feature is shown elsewhere.
 
     Examples
     --------
@@ -86,7 +60,7 @@ def value_words(feature: Feature, value: float) -> str:
 
 
 def condition(feature: Feature, value: float) -> str:
-    """Say of which leads a value is true, with names from data in quotation marks.
+    """Describe the leads that have a value; names from data are in quotation marks.
 
     Examples
     --------
@@ -99,24 +73,26 @@ def condition(feature: Feature, value: float) -> str:
     if words == feature.absent:
         return words
     is_name = feature.unit == "category" and value >= FIRST_NAME
-    return f"{_named(feature)} {f'“{words}”' if is_name else words}"
+    return f"{_quoted(feature)} {f'“{words}”' if is_name else words}"
 
 
 def condition_above(feature: Feature, limit: float) -> str:
-    """Say that a value is above a limit.
+    """Describe the leads whose value is above a limit.
 
     Examples
     --------
     >>> size = Feature("size", "leads", "size", "number", "size is {value}")
-    >>> demos = Feature("n", "activities", "type", "count", '{value} × "demo"')
+    >>> demos = Feature("n", "activities", "type", "count", '{value} × "demo"',
+    ...                 measure='number of "demo"')
     >>> condition_above(size, 4.0), condition_above(demos, 0.0)
     ('“size” above 4', 'number of "demo" at least 1')
     """
     if feature.unit == "count":
-        return f"{_named(feature)} at least {limit + 1:,.0f}"
-    return f"{_named(feature)} above {in_words(feature.unit, limit)}"
+        return f"{_quoted(feature)} at least {limit + 1:,.0f}"
+    return f"{_quoted(feature)} above {in_words(feature.unit, limit)}"
 
 
-def _named(feature: Feature) -> str:
+def _quoted(feature: Feature) -> str:
+    """Return the name of what a feature measures, in quotation marks if it is a column's name."""
     name = measured(feature)
     return f"“{name}”" if name == feature.column else name

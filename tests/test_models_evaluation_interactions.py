@@ -13,7 +13,7 @@ from features.feature import Feature
 from models.calibration import Calibration
 from models.estimator.blend import BaseRate
 from models.evaluation import interactions
-from models.evaluation.interactions import judge_interactions, split_of
+from models.evaluation.interactions import best_split, find_interactions
 from models.reasons import Reasoner
 from models.scale import Scale
 from reports.pages.pairs import AGREES, SILENT, pairs_section
@@ -41,7 +41,7 @@ class Scorer:
     score: Callable
     estimator: object = Adds()
 
-    def margin(self, features):
+    def log_odds_of(self, features):
         return TEN * self.score(features)
 
     @property
@@ -64,7 +64,7 @@ def leads():
 
 
 def test_additive_model_has_no_interaction(leads) -> None:
-    result = judge_interactions(Scorer(adds), leads, list(NAMES))
+    result = find_interactions(Scorer(adds), leads, list(NAMES))
     assert len(result) == 3
     for each in result:
         assert each.strength < 1e-6
@@ -72,7 +72,7 @@ def test_additive_model_has_no_interaction(leads) -> None:
 
 
 def test_interaction_of_a_product_by_hand(leads) -> None:
-    result = judge_interactions(Scorer(multiplies), leads, list(NAMES))
+    result = find_interactions(Scorer(multiplies), leads, list(NAMES))
     first, *others = result
     assert (first.first.words, first.second.words) == ("“a” above -1", "“b” above -1")
     # 5 points times a times b, in four groups; the two own effects have a variance of 100 each.
@@ -86,7 +86,7 @@ def test_interaction_of_a_product_by_hand(leads) -> None:
 
 
 def test_interactions_are_reproducible(leads) -> None:
-    first, again = (judge_interactions(Scorer(multiplies), leads, list(NAMES)) for _ in range(2))
+    first, again = (find_interactions(Scorer(multiplies), leads, list(NAMES)) for _ in range(2))
     assert [each.difference for each in first] == [each.difference for each in again]
 
 
@@ -98,25 +98,33 @@ def test_wide_model_uses_fewer_leads(leads, monkeypatch) -> None:
         asked.append(len(features))
         return multiplies(features)
 
-    result = judge_interactions(Scorer(counted), leads, list(NAMES))
+    result = find_interactions(Scorer(counted), leads, list(NAMES))
     assert {each.n for each in result} == {60}
     assert asked == [4 * 60] * 7
 
 
 def test_identical_signals_are_left_out(leads) -> None:
     twins = np.column_stack([leads[:, 0], leads[:, 0], leads[:, 2]])
-    result = judge_interactions(Scorer(multiplies), twins, list(NAMES))
+    result = find_interactions(Scorer(multiplies), twins, list(NAMES))
     assert {(e.first.signal, e.second.signal) for e in result} == {("a", "c"), ("b", "c")}
 
 
 @pytest.mark.parametrize("estimator", [BaseRate(-1.0), SimpleNamespace(trees=None)])
 def test_estimator_without_interactions_is_not_evaluated(leads, estimator) -> None:
-    assert judge_interactions(Scorer(multiplies, estimator), leads, list(NAMES)) == []
+    assert find_interactions(Scorer(multiplies, estimator), leads, list(NAMES)) == []
 
 
 def test_activity_signals_come_before_attributes() -> None:
-    demos = Feature("n", "activities", "type", "count", '{value} × "demo"', absent='no "demo" yet')
-    split = split_of(
+    demos = Feature(
+        "n",
+        "activities",
+        "type",
+        "count",
+        '{value} × "demo"',
+        absent='no "demo" yet',
+        measure='number of "demo"',
+    )
+    split = best_split(
         demos, "demo", np.array([0.0, 0.0, 1.0, 2.0]), np.array([-1.0, -1.0, 2.0, 2.0])
     )
     assert split.words == 'number of "demo" at least 1'
@@ -125,7 +133,7 @@ def test_activity_signals_come_before_attributes() -> None:
 
 def test_threshold_needs_a_twentieth_of_the_leads() -> None:
     values = np.where(np.arange(100) < 4, np.nan, 7.0)
-    assert split_of(FEATURES[0], "a", values, np.where(np.isnan(values), -9.0, 1.0)) is None
+    assert best_split(FEATURES[0], "a", values, np.where(np.isnan(values), -9.0, 1.0)) is None
 
 
 @pytest.mark.parametrize(

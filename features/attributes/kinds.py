@@ -14,7 +14,7 @@ from crm.cells import cell_text, read_column
 from crm.times import DAY, NOT_A_TIME
 from features.attributes.attribute import Attribute
 from features.cell_warnings import CellWarning, cell_warning
-from features.feature import Feature, braced
+from features.feature import Feature, braced, shortened
 from features.times import cell_time
 
 YES = frozenset(
@@ -167,7 +167,13 @@ class DateAttribute(Attribute):
         name, said = f"{self.column}.{self.part}", braced(self.column)
         if self.part == "age_days":
             return Feature(
-                name, "leads", self.column, "days", f"{said} {{value}} ago", signal=self.column
+                name,
+                "leads",
+                self.column,
+                "days",
+                f"{said} {{value}} ago",
+                signal=self.column,
+                measure=f"time since {shortened(self.column)}",
             )
         return Feature(
             name,
@@ -176,6 +182,7 @@ class DateAttribute(Attribute):
             self.part,
             f"{said} in {{value}}" if self.part == "month" else f"{said} on a {{value}}",
             signal=self.column,
+            measure=f"{self.part} of {shortened(self.column)}",
         )
 
     def encode(self, cell: Any) -> float:
@@ -228,6 +235,7 @@ class EmailAttribute(Attribute):
             absent="no e-mail address",
             signal=self.column,
             values=("", "unreadable", *MAIL_KINDS[2:]),
+            measure="kind of e-mail address",
         )
 
     def encode(self, cell: Any) -> float:
@@ -288,6 +296,7 @@ class TargetAttribute(Attribute):
             "log-odds",
             f"leads with this {braced(self.column)} are won in {{value}} of cases",
             signal=self.column,
+            measure=f"how often leads with the same {shortened(self.column)} are won",
         )
 
     @cached_property
