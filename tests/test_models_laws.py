@@ -1,0 +1,159 @@
+"""Every kind of scorer keeps every law of `tests/checks.py`."""
+
+import functools
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from crm.project import Project, load_project
+from crm.records import Records, read_records
+from crm.simulation.simulator import simulate
+from crm.simulation.world import Simulation
+from features.fitting import fit_pipeline, training_matrix
+from features.moments import Moments, make_moments
+from models.calibration import Calibration, fit_calibration
+from models.card import ModelCard
+from models.estimator.blend import BaseRate
+from models.fitting.blend import BlendClassifier, BlendSettings
+from models.scale import Scale
+from models.scorer import LeadScorer
+from tests.checks import Check, Subject, yield_checks
+
+XEDUCATION = Path(__file__).resolve().parent.parent / "examples" / "xeducation.toml"
+LOGISTIC_WEIGHTS = {"base rate": None, "trees": 0.0, "blend": 0.3, "logistic": 1.0}
+# The data, and whether the scorer sees activities and stages.
+SOURCES = (("simulated", True), ("simulated", False), ("xeducation", False))
+SCORED_LEADS = 150
+CASES = [
+    pytest.param(
+        source, has_history, kind, check, id=f"{source}-{has_history}-{kind}-{check.__name__[6:]}"
+    )
+    for source, has_history in SOURCES
+    for kind in LOGISTIC_WEIGHTS
+    for check in yield_checks(has_history=has_history)
+]
+
+MakeSubject = Callable[[str, bool, str], Subject]
+
+
+@pytest.fixture(scope="module")
+def make_subject(tmp_path_factory: pytest.TempPathFactory) -> MakeSubject:
+    """Return a function that fits a scorer once and returns it with leads to score."""
+
+    @functools.cache
+    def data(source: str, has_history: bool) -> tuple[Project, Records, Moments]:
+        if source == "xeducation":
+            if not os.environ.get("LEADSCORE_PUBLIC_DATA"):
+                pytest.skip("LEADSCORE_PUBLIC_DATA does not name the folder of the public data")
+            project = load_project(XEDUCATION)
+            records = newest_leads(read_records(project), 1_500)
+        else:
+            folder = tmp_path_factory.mktemp("crm")
+            simulate(Simulation(leads=700, activities_per_lead=5, seed=1), folder)
+            project = load_project(folder)
+            records = read_records(project)
+        if not has_history:
+            records = replace(records, activities=None, stages=None)
+        return project, records, make_moments(records, project.learn)
+
+    @functools.cache
+    def make(source: str, has_history: bool, kind: str) -> Subject:
+        project, records, moments = data(source, has_history)
+
+        def fit() -> LeadScorer:
+            return fit_scorer(project, records, moments, LOGISTIC_WEIGHTS[kind])
+
+        until = records.observed_until
+        return Subject(
+            scorer=fit(),
+            fit_again=fit,
+            leads=records.leads.tail(SCORED_LEADS).reset_index(drop=True),
+            activities=records.activities,
+            stages=records.stages,
+            as_of=None if until is None else until - pd.Timedelta(days=5),
+        )
+
+    return make
+
+
+def newest_leads(records: Records, n: int) -> Records:
+    """Return the records of the newest leads."""
+    leads = records.leads.tail(n).reset_index(drop=True)
+    outcomes = records.outcomes[records.outcomes["lead_id"].isin(leads["lead_id"])]
+    return replace(records, leads=leads, outcomes=outcomes.reset_index(drop=True))
+
+
+def fit_scorer(
+    project: Project, records: Records, moments: Moments, logistic_weight: float | None
+) -> LeadScorer:
+    """Fit a blend with this weight, or the base rate if there is none."""
+    seed = project.learn.seed
+    pipeline = fit_pipeline(records, moments, project, {})
+    base_rate = BaseRate.fit(moments.label, moments.weight)
+    scorer = LeadScorer(
+        pipeline=pipeline,
+        estimator=base_rate,
+        calibration=Calibration(slope=1.0, intercept=0.0),
+        scale=Scale(base_rate.log_odds),
+        roles={"lead_id": "lead_id", "created_at": "created_at", "outcome": "outcome"},
+        card=card(pipeline.names),
+    )
+    if logistic_weight is None:
+        return scorer
+    classifier = BlendClassifier(
+        categorical=pipeline.categorical,
+        seed=seed,
+        settings=BlendSettings(
+            logistic_weight=logistic_weight,
+            strength=0.3,
+            reach=4.0,
+            rounds=20,
+            why="set by the test",
+            losses=(),
+        ),
+        growing=pipeline.growing,
+    ).fit(
+        training_matrix(pipeline, records, moments, seed),
+        moments.label,
+        moments.weight,
+        lead=moments.lead,
+    )
+    return replace(
+        scorer,
+        estimator=classifier.blend_,
+        calibration=fit_calibration(classifier.out_of_fold_, moments.label, moments.weight),
+    )
+
+
+def card(features: list[str]) -> ModelCard:
+    return ModelCard(
+        name="laws",
+        simulated=True,
+        trained_at="2026-01-01T00:00:00+00:00",
+        learned_from={},
+        question={},
+        features=features,
+        left_out=[],
+        test={},
+        baselines={},
+        estimator={},
+        digests={},
+        versions={},
+    )
+
+
+@pytest.mark.parametrize(("source", "has_history", "kind", "check"), CASES)
+def test_every_scorer_keeps_every_law(
+    make_subject: MakeSubject, source: str, has_history: bool, kind: str, check: Check
+) -> None:
+    check(make_subject(source, has_history, kind))
+
+
+def test_no_case_is_missing() -> None:
+    """Four kinds of scorer, 10 laws on each source, and one more where there is a history."""
+    assert len(CASES) == 4 * (11 + 10 + 10)
+    assert len({case.id for case in CASES}) == len(CASES)
