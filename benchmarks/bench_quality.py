@@ -122,7 +122,7 @@ def leadscore_margin(
     parameters, trials = tuned_parameters(records, split, project, later, tune_minutes or None)
     fitted = fit(records, split.train, project, later, tree_parameters=parameters)
     fit_seconds = time.perf_counter() - start
-    margin = fitted.margin(fitted.pipeline.transform(records, split.test))
+    margin = fitted.log_odds_of(fitted.pipeline.transform(records, split.test))
     weight = fitted.settings.logistic_weight if fitted.settings else None
     return Prediction(margin, fit_seconds, f"{len(trials)} trials" if trials else "", weight)
 

@@ -1,4 +1,4 @@
-"""Calibration: from an estimator's margin to a probability that can be taken literally."""
+"""Calibration: turns an estimator's log-odds into probabilities that can be taken literally."""
 
 from dataclasses import dataclass
 
@@ -9,16 +9,17 @@ from scipy.special import expit, log_expit
 from crm.arrays import Floats, Labels
 
 SLOPE_RANGE = (0.2, 2.0)
+INTERCEPT_RANGE = (-30.0, 30.0)
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Affine in log-odds, so that contributions to the margin still add up.
+    """A line through log-odds, so that contributions to the log-odds still add up.
 
     Attributes
     ----------
     slope : float
-        Below 1 where the estimator was too sure of itself.
+        It is below 1 if the estimator was too confident.
     intercept : float
         In log-odds.
     """
@@ -26,25 +27,25 @@ class Calibration:
     slope: float
     intercept: float
 
-    def margin(self, raw: Floats) -> Floats:
-        """Calibrated log-odds, shape (n,)."""
+    def log_odds_of(self, raw: Floats) -> Floats:
+        """Compute calibrated log-odds, shape (n,), from an estimator's log-odds, shape (n,)."""
         return self.slope * raw + self.intercept
 
     def probability(self, raw: Floats) -> Floats:
-        """Probabilities in (0, 1), shape (n,)."""
-        return np.asarray(expit(self.margin(raw)))
+        """Compute probabilities in (0, 1), shape (n,), from an estimator's log-odds, shape (n,)."""
+        return np.asarray(expit(self.log_odds_of(raw)))
 
 
 def fit_calibration(raw: Floats, label: Labels, weight: Floats) -> Calibration:
-    """Fit Platt's map to margins that were made out of fold.
+    """Fit Platt's calibration to out-of-fold log-odds.
 
-    The slope is held in `SLOPE_RANGE`: fitted freely on few leads it can come out
-    negative and turn the whole ranking round.
+    The slope stays within `SLOPE_RANGE`: with few leads a free slope can come out negative
+    and reverse the whole ranking.
 
     Parameters
     ----------
     raw : ndarray of float64, shape (n,)
-        Log-odds of leads that the estimator had not seen.
+        Log-odds from an estimator that had not seen the lead.
     label : ndarray of int8, shape (n,)
     weight : ndarray of float64, shape (n,)
 
@@ -75,7 +76,11 @@ def fit_calibration(raw: Floats, label: Labels, weight: Floats) -> Calibration:
         error = weight * (expit(margin) - target)
         return float(value), np.array([error @ raw, error.sum()])
 
-    found = minimize(
-        loss, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=[SLOPE_RANGE, (-30, 30)]
+    fitted = minimize(
+        loss,
+        np.array([1.0, 0.0]),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[SLOPE_RANGE, INTERCEPT_RANGE],
     )
-    return Calibration(slope=float(found.x[0]), intercept=float(found.x[1]))
+    return Calibration(slope=float(fitted.x[0]), intercept=float(fitted.x[1]))

@@ -1,9 +1,9 @@
-"""Reasons: what moved a lead's score, in points that add up, and in words.
+"""Reasons: the signals that moved a lead's score, in points that add up, and in words.
 
-The calibrated log-odds are a sum: a constant and what each feature contributes. On the
-sales scale that sum is a sum of points, so a reason is no explanation after the fact but
-a part of the score itself. Features of one signal, such as the windows of one kind of
-activity, move together and make one reason.
+The calibrated log-odds are a sum: a constant, and the contribution of each feature. On the
+scale of the scores this is a sum of points, so a reason is a part of the score itself and
+not an explanation after the fact. The features of one signal, such as the windows of one
+type of activity, move together and make one reason.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from models.calibration import Calibration
 from models.estimator.blend import BaseRate, Blend
 from models.scale import POINTS, Scale
 
-LEAST_POINTS = 0.5  # what rounds to nothing is no reason to show
+LEAST_POINTS = 0.5  # fewer points round to 0 and are not shown
 
 
 class Reason(msgspec.Struct, frozen=True):
@@ -27,11 +27,11 @@ class Reason(msgspec.Struct, frozen=True):
     Attributes
     ----------
     signal : str
-        Which one: a column, a kind of activity, the stage.
+        The name of the signal: a column, a type of activity, the stage.
     points : float
-        What it adds to the score, or takes from it if negative.
+        The points that the signal adds to the score; negative if it lowers the score.
     text : str
-        What was seen, in words.
+        The value of the signal in words.
 
     Examples
     --------
@@ -44,22 +44,22 @@ class Reason(msgspec.Struct, frozen=True):
     text: str
 
     def __str__(self) -> str:
-        """Say it with its points."""
+        """Return the text with the points."""
         return f"{self.text} ({self.points:+.0f})"
 
 
 @dataclass(frozen=True)
 class Parts:
-    """The scores of some leads, taken apart.
+    """The points that make up the scores of n leads.
 
     Attributes
     ----------
     start : float
-        Where the average lead starts: 50 and the constant.
+        The score of a lead whose every feature is average.
     of_features : ndarray of float64, shape (n, n_features)
-        Points of each feature.
+        The points of each feature.
     of_signals : ndarray of float64, shape (n, n_signals)
-        Points of each signal; `start` and a row of it add up to the unrounded score.
+        The points of each signal; `start` and a row add up to the unrounded score.
     """
 
     start: float
@@ -68,7 +68,7 @@ class Parts:
 
 
 class Reasoner:
-    """Takes scores apart and puts the parts into words.
+    """Splits scores into the points of their signals, and describes them in words.
 
     Parameters
     ----------
@@ -81,13 +81,13 @@ class Reasoner:
     Attributes
     ----------
     start : float
-        Where the average lead starts: 50 and the constant.
+        The score of a lead whose every feature is average.
     signals : tuple of str
-        Names, in the order of their first features.
+        The names of the signals, in the order of their first features.
     members : list of list of int
-        Which columns of the matrix make each signal.
+        The columns of the matrix that make each signal.
     features : tuple of Feature
-        As given.
+        The columns of the matrix.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class Reasoner:
         self.features = tuple(features)
         self._estimator = estimator
         self._slope = POINTS * calibration.slope
-        centre = calibration.margin(np.array([estimator.constant]))
+        centre = calibration.log_odds_of(np.array([estimator.constant]))
         self.start = float(scale.unrounded(centre)[0])
         names = [feature.signal_name for feature in features]
         self.signals: tuple[str, ...] = tuple(dict.fromkeys(names))
@@ -114,35 +114,35 @@ class Reasoner:
         ]
 
     def parts(self, features: Floats) -> Parts:
-        """Take the scores of a feature matrix, shape (n, k), apart."""
+        """Split the scores of a feature matrix, shape (n, k), into points."""
         return self._parts(self._estimator.contributions(features))
 
     def _parts(self, contributions: Floats) -> Parts:
         of_features = self._slope * np.ascontiguousarray(contributions)
         if not self.signals or len(of_features) == 0:
             return Parts(self.start, of_features, np.zeros((len(of_features), len(self.signals))))
-        # A sum along rows in C order: each row by itself, so that company changes no bit.
+        # In C order each row is summed by itself, so that other leads change no bit of it.
         in_order = np.ascontiguousarray(of_features[:, self._order])
         return Parts(self.start, of_features, np.add.reduceat(in_order, self._first, axis=1))
 
     def reasons(
         self, features: Floats, at_most: int, contributions: Floats | None = None
     ) -> list[list[Reason]]:
-        """Give the strongest reasons of each lead.
+        """Return the strongest reasons of each lead.
 
         Parameters
         ----------
         features : ndarray of float64, shape (n, k)
         at_most : int
-            Of each lead; what is below half a point is left out, unless all are asked for
-            with the number of signals.
+            The largest number of reasons of a lead. Reasons below `LEAST_POINTS` are left
+            out, unless `at_most` is at least the number of signals.
         contributions : ndarray of float64, shape (n, k), optional
-            The estimator's, if they are known already.
+            The estimator's contributions, if they are already computed.
 
         Returns
         -------
         list of list of Reason
-            The strongest first, whichever way they point.
+            The most points first, whether they raise or lower the score.
         """
         if contributions is None:
             contributions = self._estimator.contributions(features)
@@ -161,9 +161,9 @@ class Reasoner:
         ]
 
     def _reason(self, signal: int, points: float, of_features: Floats, values: Floats) -> Reason:
-        """Let the feature speak that moved its signal most in the signal's own direction."""
+        """Describe a signal by the feature that moved it most in the signal's own direction."""
         direction = -1.0 if points < 0 else 1.0
-        mover, *others = self.members[signal]
-        if others:
+        mover, *rest = self.members[signal]
+        if rest:
             mover = max(self.members[signal], key=lambda j: direction * float(of_features[j]))
         return Reason(self.signals[signal], points, self.features[mover].say(float(values[mover])))

@@ -103,15 +103,15 @@ class LeadScorer:
     timezone: str = "UTC"
     time_format: str | None = None
 
-    def margin(self, features: Floats) -> Floats:
+    def log_odds_of(self, features: Floats) -> Floats:
         """Calibrated log-odds, shape (n,), of a feature matrix, shape (n, k)."""
         if len(features) == 0:
             return np.empty(0)
-        return self.calibration.margin(self.estimator.margin(features))
+        return self.calibration.log_odds_of(self.estimator.log_odds_of(features))
 
     def probability(self, features: Floats) -> Floats:
         """Calibrated probabilities, shape (n,), of a feature matrix, shape (n, k)."""
-        return np.asarray(expit(self.margin(features)))
+        return np.asarray(expit(self.log_odds_of(features)))
 
     @cached_property
     def reasoner(self) -> Reasoner:
@@ -224,7 +224,7 @@ class LeadScorer:
         if not n_reasons or len(features) == 0:
             return self.probability(features), [[]] * len(features)
         raw, contributions = self.estimator.explained(features)
-        probability = np.asarray(expit(self.calibration.margin(raw)))
+        probability = np.asarray(expit(self.calibration.log_odds_of(raw)))
         return probability, self.reasoner.reasons(features, n_reasons, contributions)
 
     def features_of(self, leads: Sequence[LeadCells], as_of: int | Ints = NOT_A_TIME) -> Floats:

@@ -63,6 +63,6 @@ def test_calibration_is_increasing_and_finite(raw: list[float], data) -> None:
 def test_calibrated_contributions_add_up_to_the_margin() -> None:
     calibration = Calibration(slope=0.5, intercept=-1.0)
     parts = np.array([[0.3, -0.2, 1.1]])
-    whole = calibration.margin(parts.sum(axis=1))
+    whole = calibration.log_odds_of(parts.sum(axis=1))
     assert whole == pytest.approx((calibration.slope * parts).sum(axis=1) - 1.0)
     assert calibration.probability(parts.sum(axis=1)) == pytest.approx(expit(whole))

@@ -18,7 +18,7 @@ from sklearn.metrics import (
 from features.intervals import wilson
 from models.evaluation import intervals
 from models.evaluation.intervals import resamples, share_interval
-from models.evaluation.metrics import METRICS, by_grade, evaluate, gains, measure, reliability
+from models.evaluation.metrics import MODEL_METRICS, by_grade, evaluate, gains, measure, reliability
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -122,11 +122,11 @@ def test_intervals_contain_the_value_and_narrow_with_leads() -> None:
         # Half as steep as stated: also the calibration error is away from its lower end.
         label = (generator.random(n) < expit(0.5 * margin)).astype(np.int8)
         result = evaluate(margin, label, np.ones(n), np.arange(n), seed=0)
-        for name in METRICS:
+        for name in MODEL_METRICS:
             low, high = result.intervals[name]
             assert low <= result.values[name] <= high, name
             width[name, n] = high - low
-    for name in METRICS:
+    for name in MODEL_METRICS:
         assert 2.5 < width[name, 200] / width[name, 3_200] < 6, name  # the square root of 16 is 4
 
 
@@ -139,7 +139,7 @@ def test_bootstrap_draws_leads_instead_of_moments() -> None:
         np.repeat(margin, 3), np.repeat(label, 3), np.full(900, 1 / 3), np.arange(900) // 3, seed=0
     )
     assert (thrice.n, thrice.n_leads) == (900, 300)
-    for name in set(METRICS) - {"ece"}:  # whose bins may end elsewhere
+    for name in set(MODEL_METRICS) - {"ece"}:  # whose bins may end elsewhere
         assert thrice.values[name] == pytest.approx(once.values[name])
         assert thrice.intervals[name] == pytest.approx(once.intervals[name])
 
@@ -156,9 +156,16 @@ def test_same_seed_gives_the_same_intervals() -> None:
 def test_evaluation_is_plain_data() -> None:
     label = np.array([0, 1, 0, 1], dtype=np.int8)
     stated = evaluate(np.arange(4.0), label, np.ones(4), np.arange(4), seed=0).to_json()
-    assert stated.keys() == {"n", "n_leads", "base_rate", "ece_by_chance", "intervals", *METRICS}
-    assert stated["intervals"].keys() == set(METRICS)
-    assert all(isinstance(stated[name], float) for name in METRICS)
+    assert stated.keys() == {
+        "n",
+        "n_leads",
+        "base_rate",
+        "ece_by_chance",
+        "intervals",
+        *MODEL_METRICS,
+    }
+    assert stated["intervals"].keys() == set(MODEL_METRICS)
+    assert all(isinstance(stated[name], float) for name in MODEL_METRICS)
 
 
 @settings(deadline=None, max_examples=60)

@@ -57,7 +57,7 @@ def halves() -> tuple[Logistic, BoostedTrees]:
 def test_base_rate_by_hand(label, weight, share: float) -> None:
     result = BaseRate.fit(np.array(label, dtype=np.int8), np.array(weight))
     assert expit(result.log_odds) == pytest.approx(share)
-    assert result.margin(np.zeros((3, 2))).tolist() == [result.log_odds] * 3
+    assert result.log_odds_of(np.zeros((3, 2))).tolist() == [result.log_odds] * 3
 
 
 def test_base_rate_has_no_contributions() -> None:
@@ -76,8 +76,8 @@ def test_blend_is_the_weighted_sum_of_its_parts(halves, weight: float) -> None:
     linear, trees = halves
     blend = Blend(weight, linear if weight else None, trees if weight < 1 else None)
     features, _ = draw(1_000, seed=3)
-    margin = weight * linear.margin(features) + (1 - weight) * trees.margin(features)
-    assert blend.margin(features) == pytest.approx(margin, rel=0, abs=1e-12)
+    margin = weight * linear.log_odds_of(features) + (1 - weight) * trees.log_odds_of(features)
+    assert blend.log_odds_of(features) == pytest.approx(margin, rel=0, abs=1e-12)
     contributions = blend.contributions(features)
     assert contributions.flags.c_contiguous
     assert blend.constant == pytest.approx(weight * linear.constant + (1 - weight) * trees.constant)
@@ -89,10 +89,10 @@ def test_one_row_equals_the_same_row_in_a_batch(halves, weight: float) -> None:
     linear, trees = halves
     blend = Blend(weight, linear if weight else None, trees if weight < 1 else None)
     features, _ = draw(1_000, seed=8)
-    for ask in (blend.margin, blend.contributions):
+    for ask in (blend.log_odds_of, blend.contributions):
         alone = np.concatenate([ask(row[None, :]) for row in features])
         assert ask(features).tobytes() == alone.tobytes()
-    assert blend.margin(np.empty((0, 3))).shape == (0,)
+    assert blend.log_odds_of(np.empty((0, 3))).shape == (0,)
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def test_empty_growing_column_has_no_effect() -> None:
     label = np.array([0, 1, 1, 0], dtype=np.int8)
     model = fit_logistic(features, label, np.ones(4), [], growing=[0])
     model.check(2)
-    assert np.isfinite(model.margin(rows([np.nan, 0], [1e6, 0]))).all()
+    assert np.isfinite(model.log_odds_of(rows([np.nan, 0], [1e6, 0]))).all()
 
 
 def test_constant_and_empty_columns_have_no_effect() -> None:
@@ -85,7 +85,7 @@ def test_fit_recovers_known_effects() -> None:
     features = generator.normal(size=(20_000, 2))
     truth = 0.9 * features[:, 0] - 0.4 * features[:, 1] - 1.0
     label = (generator.random(20_000) < expit(truth)).astype(np.int8)
-    margin = fit_logistic(features, label, np.ones(20_000), []).margin(features)
+    margin = fit_logistic(features, label, np.ones(20_000), []).log_odds_of(features)
     assert np.abs(margin - truth).mean() < 0.06
 
 
@@ -96,7 +96,9 @@ def test_fit_equals_scikit_learn_on_the_terms() -> None:
     design = model.terms.design(features)
     expected = LogisticRegression(C=0.3, solver="newton-cholesky").fit(design, label, weight)
     assert model.coefficients == pytest.approx(expected.coef_[0])
-    assert model.margin(features) == pytest.approx(expected.decision_function(design), abs=1e-9)
+    assert model.log_odds_of(features) == pytest.approx(
+        expected.decision_function(design), abs=1e-9
+    )
     assert model.centre == pytest.approx(np.average(design, axis=0, weights=weight))
 
 
@@ -109,7 +111,7 @@ def test_fit_accepts_any_mix_of_columns(columns: list[int], categorical: list[in
     features, label = draw(200)
     features = features[:, columns]
     model = fit_logistic(features, label, np.ones(200), categorical)
-    margin = model.margin(features)
+    margin = model.log_odds_of(features)
     assert np.isfinite(margin).all()
     assert model.constant + model.contributions(features).sum(axis=1) == pytest.approx(margin)
     model.check(len(columns))
@@ -120,9 +122,9 @@ def test_margin_accepts_unseen_values() -> None:
     features[:, 1] = np.nan
     model = fit_logistic(features, label, np.ones(200), [2])
     strange = rows([np.nan, np.nan, 0], [0, 7, UNSEEN], [1e308, 0, 250], [-1e308, np.nan, 2])
-    assert np.isfinite(model.margin(strange)).all()
+    assert np.isfinite(model.log_odds_of(strange)).all()
     # A code that was not there has no term of its own: it counts as no category at all.
-    unseen, other = model.margin(rows([0, np.nan, UNSEEN], [0, np.nan, 99]))
+    unseen, other = model.log_odds_of(rows([0, np.nan, UNSEEN], [0, np.nan, 99]))
     assert unseen == other
 
 
@@ -130,7 +132,7 @@ def test_extreme_numbers_in_training_do_no_harm() -> None:
     features, label = draw(200)
     features[3, 0], features[4, 0] = 1e308, -1e308
     model = fit_logistic(features, label, np.ones(200), [2])
-    assert np.isfinite(model.margin(features)).all()
+    assert np.isfinite(model.log_odds_of(features)).all()
     assert max(map(abs, model.terms.scale)) < LARGEST
     model.check(3)
 
@@ -140,9 +142,9 @@ def test_extreme_number_counts_like_the_reach(reach: float) -> None:
     model = learn(400, reach=reach)
     mean, scale = model.terms.mean[0], model.terms.scale[0]
     edge = mean + reach * scale
-    at_edge, absurd = model.margin(rows([edge, 0, 2], [1e300, 0, 2]))
+    at_edge, absurd = model.log_odds_of(rows([edge, 0, 2], [1e300, 0, 2]))
     assert absurd == pytest.approx(at_edge, abs=1e-12)
-    inside, outside = model.margin(rows([edge - scale, 0, 2], [edge, 0, 2]))
+    inside, outside = model.log_odds_of(rows([edge - scale, 0, 2], [edge, 0, 2]))
     assert inside != outside
 
 
@@ -153,7 +155,9 @@ def test_solver_for_many_cells_gives_the_same_fit(monkeypatch) -> None:
     other = learn(500, **settings)
     assert other != newton  # it was another solver indeed
     assert other.coefficients == pytest.approx(newton.coefficients, abs=2e-3)
-    assert other.margin(draw(500)[0]) == pytest.approx(newton.margin(draw(500)[0]), abs=5e-3)
+    assert other.log_odds_of(draw(500)[0]) == pytest.approx(
+        newton.log_odds_of(draw(500)[0]), abs=5e-3
+    )
 
 
 def test_stronger_penalty_gives_smaller_coefficients() -> None:
@@ -188,7 +192,7 @@ def test_contributions_by_hand() -> None:
     number = [0.5 * (2 - 0.1) + 0.25, 0.5 * (1 - 0.1) - 0.75, 0.5 * (4 - 0.1) + 0.25]
     category = [0.2 - 0.0, -0.6 - 0.0, 0.0]  # an average category contributes 0.75·.2 - .25·.6 = 0
     assert result == pytest.approx(np.column_stack([category, number]))
-    assert model.margin(rows([2, 5])) == pytest.approx([-2.0 + 0.5 * 2 + 0.2])
+    assert model.log_odds_of(rows([2, 5])) == pytest.approx([-2.0 + 0.5 * 2 + 0.2])
 
 
 def test_contributions_add_up_and_average_to_zero() -> None:
@@ -205,7 +209,7 @@ def test_one_row_equals_the_same_row_in_a_batch() -> None:
     model = learn(300)
     features, _ = draw(1_000, seed=8)
     features[::7, 2] = UNSEEN
-    for ask in (model.margin, model.contributions):
+    for ask in (model.log_odds_of, model.contributions):
         together = ask(features)
         alone = np.concatenate([ask(row[None, :]) for row in features])
         assert together.tobytes() == alone.tobytes()
@@ -214,7 +218,7 @@ def test_one_row_equals_the_same_row_in_a_batch() -> None:
 
 def test_no_rows_get_no_margins() -> None:
     model = learn(60)
-    assert model.margin(np.empty((0, 3))).shape == (0,)
+    assert model.log_odds_of(np.empty((0, 3))).shape == (0,)
     assert model.contributions(np.empty((0, 3))).shape == (0, 3)
 
 
@@ -244,7 +248,7 @@ def test_declared_direction_always_holds(seed: int, directions) -> None:
     for column, direction in enumerate(directions):
         scanned = np.zeros((len(grid), 4))
         scanned[:, column] = grid
-        steps = np.diff(model.margin(scanned))
+        steps = np.diff(model.log_odds_of(scanned))
         assert (direction * steps >= 0).all()
 
 

@@ -46,10 +46,10 @@ def digest(text: str) -> str:
 def test_trees_learn_a_known_effect() -> None:
     trees = grow(2_000).trees
     fresh, fresh_label = draw(2_000, seed=9)
-    margin = trees.margin(fresh)
+    margin = trees.log_odds_of(fresh)
     assert margin[fresh_label == 1].mean() > margin[fresh_label == 0].mean() + 0.3
     high, low = (np.array([[x, np.nan, 2.0]]) for x in (2.0, -2.0))
-    assert trees.margin(high) > trees.margin(low)
+    assert trees.log_odds_of(high) > trees.log_odds_of(low)
 
 
 @pytest.mark.parametrize("wins", [1, 2, 10, 19])
@@ -57,7 +57,7 @@ def test_twenty_rows_can_be_fitted(wins: int) -> None:
     label = np.zeros(20, dtype=np.int8)
     label[:wins] = 1
     fit = grow(20, label=label)
-    margin = fit.trees.margin(draw(20)[0])
+    margin = fit.trees.log_odds_of(draw(20)[0])
     assert min(fit.rounds) >= 1
     assert np.isfinite(fit.out_of_fold).all()
     # Twenty rows hold no leaf of twenty beside another: the trees say the folds' base rates.
@@ -85,7 +85,7 @@ def test_rows_of_weight_zero_have_no_effect() -> None:
     turned = np.where(np.arange(600) < 300, label, 1 - label).astype(np.int8)
     # The same folds for both: what is won decides them.
     keep = {"seed": 0, "rounds": 20, "parameters": {"bagging_fraction": 1.0}}
-    margin = fit_trees(features, turned, weight, lead, [2], **keep).trees.margin(features)
+    margin = fit_trees(features, turned, weight, lead, [2], **keep).trees.log_odds_of(features)
     assert margin[label == 1].mean() > margin[label == 0].mean() + 0.3
 
 
@@ -170,7 +170,7 @@ def test_noise_labels_are_not_predicted_out_of_fold() -> None:
     label = (generator.random(150) < 0.5).astype(np.int8)[lead]
     keen = {"min_data_in_leaf": 1, "lambda_l2": 0.0, "learning_rate": 0.3}
     fit = fit_trees(features, label, np.ones(600), lead, [], seed=0, rounds=40, parameters=keen)
-    inside = fit.trees.margin(features)
+    inside = fit.trees.log_odds_of(features)
     assert ((inside > 0) == label).mean() > 0.95
     assert 0.3 < ((fit.out_of_fold > 0) == label).mean() < 0.7
 
@@ -235,7 +235,7 @@ def test_folded_model_is_the_mean_of_its_boosters(sizes, seed: int) -> None:
     features, _ = draw(300, seed=seed + 77)
     features[:4] = [[np.nan] * 3, [1e308, -1e308, -1], [0, 0, 400], [np.inf, -np.inf, 2.5]]
     expected = np.mean([each.predict(features, raw_score=True) for each in grown], axis=0)
-    assert BoostedTrees(folded).margin(features) == pytest.approx(expected, rel=0, abs=1e-12)
+    assert BoostedTrees(folded).log_odds_of(features) == pytest.approx(expected, rel=0, abs=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -250,8 +250,8 @@ def test_smallest_boosters_can_be_folded(rounds, least: int) -> None:
     features, _ = draw(50, seed=5)
     expected = np.mean([each.predict(features, raw_score=True) for each in grown], axis=0)
     trees = BoostedTrees(folded)
-    assert trees.margin(features) == pytest.approx(expected, rel=0, abs=1e-12)
-    assert np.ptp(trees.margin(features)) == 0 or least == 3
+    assert trees.log_odds_of(features) == pytest.approx(expected, rel=0, abs=1e-12)
+    assert np.ptp(trees.log_odds_of(features)) == 0 or least == 3
     assert trees.constant + trees.contributions(features).sum(axis=1) == pytest.approx(
         expected, rel=0, abs=1e-9
     )
@@ -262,7 +262,7 @@ def test_folding_one_booster_changes_nothing() -> None:
     folded = fold_texts([text])
     features, _ = draw(100, seed=3)
     own = lightgbm.Booster(model_str=text).predict(features, raw_score=True)
-    assert BoostedTrees(folded).margin(features).tobytes() == own.tobytes()
+    assert BoostedTrees(folded).log_odds_of(features).tobytes() == own.tobytes()
     assert fold_texts([folded]) == folded
 
 
@@ -320,7 +320,7 @@ def test_declared_direction_always_holds(seed: int) -> None:
         for column, direction in ((0, 1), (1, -1)):
             scanned = np.tile(row, (len(grid), 1))
             scanned[:, column] = grid
-            assert (direction * np.diff(fit.trees.margin(scanned)) >= -1e-12).all()
+            assert (direction * np.diff(fit.trees.log_odds_of(scanned)) >= -1e-12).all()
     free = fit_trees(
         features,
         label,
@@ -333,7 +333,7 @@ def test_declared_direction_always_holds(seed: int) -> None:
     )
     scanned = np.zeros((len(grid), 3))
     scanned[:, 0] = grid
-    assert (np.diff(free.trees.margin(scanned)) < -0.01).any()
+    assert (np.diff(free.trees.log_odds_of(scanned)) < -0.01).any()
 
 
 def test_tree_settings_contain_the_given_parameters() -> None:
@@ -353,14 +353,14 @@ def test_tree_settings_contain_the_given_parameters() -> None:
 
 def test_no_rows_get_no_margins() -> None:
     trees = grow(60).trees
-    assert trees.margin(np.empty((0, 3))).shape == (0,)
+    assert trees.log_odds_of(np.empty((0, 3))).shape == (0,)
     assert trees.contributions(np.empty((0, 3))).shape == (0, 3)
 
 
 def test_one_row_equals_the_same_row_in_a_batch() -> None:
     trees = grow(500).trees
     features, _ = draw(1_000, seed=8)
-    for ask in (trees.margin, trees.contributions):
+    for ask in (trees.log_odds_of, trees.contributions):
         together = np.ascontiguousarray(ask(features))  # on all threads
         alone = np.concatenate([ask(row[None, :]) for row in features])  # on one
         assert together.tobytes() == np.ascontiguousarray(alone).tobytes()

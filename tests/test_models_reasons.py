@@ -57,7 +57,7 @@ def test_points_add_up_to_the_score_for_thousands_of_leads(scorers, leads, kind:
     for features in (leads, draw(scorer.pipeline, 4_000)):
         parts = scorer.reasoner.parts(features)
         assert parts.of_signals.shape == (len(features), len(scorer.reasoner.signals))
-        unrounded = scorer.scale.unrounded(scorer.margin(features))
+        unrounded = scorer.scale.unrounded(scorer.log_odds_of(features))
         total = parts.start + parts.of_signals.sum(axis=1)
         assert np.abs(total - unrounded).max() < 1e-9
         assert np.abs(parts.start + parts.of_features.sum(axis=1) - unrounded).max() < 1e-9
@@ -97,7 +97,7 @@ def test_points_of_trees_equal_lightgbms_contributions(scorers, leads) -> None:
     parts = scorer.reasoner.parts(leads)
     slope = POINTS * scorer.calibration.slope
     assert np.abs(parts.of_features - slope * expected[:, :-1]).max() < 1e-7
-    centre = scorer.calibration.margin(expected[:1, -1])
+    centre = scorer.calibration.log_odds_of(expected[:1, -1])
     assert parts.start == pytest.approx(scorer.scale.unrounded(centre)[0], abs=1e-7)
 
 
@@ -119,7 +119,7 @@ def test_explained_equals_margin_and_contributions(scorers, kind: str) -> None:
     features = draw(scorer.pipeline, 1_100, seed=6)
     for n in (1, 2, 40, 1_100):
         margin, contributions = scorer.estimator.explained(features[:n])
-        assert margin.tobytes() == scorer.estimator.margin(features[:n]).tobytes()
+        assert margin.tobytes() == scorer.estimator.log_odds_of(features[:n]).tobytes()
         assert contributions.tobytes() == scorer.estimator.contributions(features[:n]).tobytes()
 
 
@@ -179,7 +179,7 @@ class Told:
     constant: float
     given: tuple[tuple[float, ...], ...]
 
-    def margin(self, features):
+    def log_odds_of(self, features):
         return self.constant + np.array(self.given).sum(axis=1)
 
     def contributions(self, features):
@@ -340,7 +340,7 @@ def test_points_add_up_for_any_signals_in_any_order(signals, n: int, seed: int) 
         assert result.members[i] == mine
         expected = 1.3 * POINTS * given[:, mine].sum(axis=1)
         assert parts.of_signals[:, i] == pytest.approx(expected, abs=1e-9)
-    unrounded = Scale(-1.0).unrounded(Calibration(1.3, -0.2).margin(told.margin(given)))
+    unrounded = Scale(-1.0).unrounded(Calibration(1.3, -0.2).log_odds_of(told.log_odds_of(given)))
     assert parts.start + parts.of_signals.sum(axis=1) == pytest.approx(unrounded, abs=1e-9)
 
 

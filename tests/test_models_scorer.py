@@ -327,9 +327,9 @@ def test_nobody_has_reasons_who_did_not_ask(scorer) -> None:
 
 def test_a_margin_is_the_log_odds_of_the_probability(each, leads) -> None:
     features = each.pipeline.matrix(leads)
-    margin, probability = each.margin(features), each.probability(features)
+    margin, probability = each.log_odds_of(features), each.probability(features)
     assert margin == pytest.approx(np.log(probability / (1 - probability)))
-    assert each.margin(features[:0]).shape == (0,)
+    assert each.log_odds_of(features[:0]).shape == (0,)
 
 
 def test_activities_speak_in_reasons(scorers) -> None:

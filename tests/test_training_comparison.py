@@ -10,7 +10,7 @@ import pytest
 from crm.records import Records
 from crm.times import NOT_A_TIME
 from features.moments import Moments
-from models.evaluation.metrics import METRICS, measure
+from models.evaluation.metrics import MODEL_METRICS, measure
 from training.comparison.comparison import (
     Contest,
     JudgedTable,
@@ -58,7 +58,7 @@ class Deployed:
         self.asked += moments.lead.tolist()
         return np.zeros((len(moments), 1))
 
-    def margin(self, features: np.ndarray) -> np.ndarray:
+    def log_odds_of(self, features: np.ndarray) -> np.ndarray:
         return np.full(len(features), 9.0)
 
 
@@ -127,7 +127,7 @@ def test_leads_without_ids_match_only_in_the_same_table(judged) -> None:
     same = replace(records_of(*NAMES), has_ids=False)
     later = replace(records_of(*NAMES[1:], "L7"), has_ids=False)
     scorer = Deployed()
-    scorer.card = SimpleNamespace(digests=same.digests, label=ASKS)
+    scorer.card = SimpleNamespace(digests=same.digests, question=ASKS)
     side = Side("7", scorer, judged)
     np.testing.assert_array_equal(honest_margins(side, same, now, "acme"), [0.4, 0.6, 9.0])
     assert np.isnan(honest_margins(side, later, now, "acme")).all()
@@ -175,7 +175,7 @@ def test_rarer_outcomes_are_counted_in_leads() -> None:
 def test_comparison_has_the_metrics_of_evaluate() -> None:
     contest = contest_of()
     found = differences(contest, seed=0)
-    assert tuple(found) == METRICS
+    assert list(found) == list(MODEL_METRICS)
     label, weight = contest.moments.label, contest.moments.weight
     assert {m: d.one for m, d in found.items()} == measure(contest.one, label, weight)
     assert {m: d.other for m, d in found.items()} == measure(contest.other, label, weight)
@@ -195,7 +195,7 @@ def test_noisy_model_is_worse_and_the_comparison_is_symmetric() -> None:
     mirrored = differences(Contest(contest.moments, contest.other, contest.one), seed=0)
     assert found["log_loss"].high < 0
     assert found["pr_auc"].low > 0
-    for metric in METRICS:
+    for metric in MODEL_METRICS:
         assert mirrored[metric].low == pytest.approx(-found[metric].high)
         assert mirrored[metric].high == pytest.approx(-found[metric].low)
 

@@ -68,7 +68,7 @@ def shares(fitted: Fitted, records: Records, **cells) -> np.ndarray:
     """Give the probabilities of all leads with some of their cells set."""
     table = records.leads.assign(**cells)
     history = fitted.pipeline.no_history(len(table))
-    return expit(fitted.margin(fitted.pipeline.matrix(table, history)))
+    return expit(fitted.log_odds_of(fitted.pipeline.matrix(table, history)))
 
 
 # -- settings --------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from models.artifact import load_artifact, save_artifact
 from models.calibration import Calibration
 from models.card import ModelCard
 from models.estimator.blend import BaseRate, Blend
-from models.evaluation.metrics import METRICS
+from models.evaluation.metrics import MODEL_METRICS
 from models.fitting.blend import FEWEST_OUTCOMES
 from models.fitting.trees import TREE_PARAMETERS
 from models.scale import Scale
@@ -335,7 +335,7 @@ def test_card_agrees_with_the_evaluation(session) -> None:
         "scikit-learn",
         "scipy",
     }
-    for metric in METRICS:
+    for metric in MODEL_METRICS:
         low, high = card.test["intervals"][metric]
         assert low < high
 
@@ -410,7 +410,7 @@ def test_final_model_has_the_settings_of_the_judged_model(tmp_path, monkeypatch)
     assert trained.scorer.estimator is final.estimator
     assert final.estimator.logistic_weight == judged.settings.logistic_weight
     assert final.estimator != judged.estimator
-    margin = judged.margin(
+    margin = judged.log_odds_of(
         judged.pipeline.transform(read_records(load_project(tmp_path)), trained.split.test)
     )
     assert trained.test_margin.tobytes() == margin.tobytes()

@@ -20,7 +20,7 @@ from features.leaks.audit import Audit
 from features.moments import Moments
 from models.card import ModelCard, question_of
 from models.estimator.blend import BaseRate
-from models.evaluation.importance import judge_importance
+from models.evaluation.importance import rank_signals
 from models.evaluation.intervals import share_interval
 from models.evaluation.metrics import (
     FEWEST_TO_JUDGE,
@@ -130,7 +130,7 @@ def describe(
         simulated=project.simulated,
         trained_at=now.isoformat(timespec="seconds"),
         learned_from=_learned_from(records, found.moments, found.split),
-        label=question_of(project, records.has_times),
+        question=question_of(project, records.has_times),
         features=pipeline.names,
         left_out=[{"column": left.column, "reason": left.reason} for left in pipeline.left_out],
         test=_test(records, found.split, judged, scale, seed),
@@ -145,7 +145,7 @@ def describe(
             "grades": [list(each) for each in scale.grades],
             "pinned_by": pinned_by,
         },
-        importance=judge_importance(reasoner, pipeline.transform(records, looked_at), seed),
+        importance=rank_signals(reasoner, pipeline.transform(records, looked_at), seed),
         segments=_segments(records, found.split.test, judged),
         fairness=_fairness(records, project, found.split.test, judged, scale),
         audit=found.audited.to_json()["fields"],

@@ -46,9 +46,9 @@ class Fitted:
     calibration: Calibration
     settings: BlendSettings | None
 
-    def margin(self, features: Floats) -> Floats:
+    def log_odds_of(self, features: Floats) -> Floats:
         """Calibrated log-odds, shape (n,), of a feature matrix, shape (n, k)."""
-        return self.calibration.margin(self.estimator.margin(features))
+        return self.calibration.log_odds_of(self.estimator.log_odds_of(features))
 
 
 def fit(

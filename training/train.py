@@ -263,7 +263,7 @@ def _judge(
     )
     told("Judging on the newest leads", 0.55)
     features = fitted.pipeline.transform(records, split.test)
-    margin = fitted.margin(features)
+    margin = fitted.log_odds_of(features)
     baselines = _baselines(records, split, fitted.pipeline, features, seed)
     judges = (split.test.label, split.test.weight, split.test.lead, seed)
     return Judged(
@@ -288,6 +288,6 @@ def _baselines(
     matrix = training_matrix(pipeline, records, split.train, seed)
     logistic = fit_logistic(matrix, label, weight, pipeline.categorical, growing=pipeline.growing)
     return {
-        "base_rate": base_rate.margin(test_features),
-        "logistic": logistic.margin(test_features),
+        "base_rate": base_rate.log_odds_of(test_features),
+        "logistic": logistic.log_odds_of(test_features),
     }

@@ -12,17 +12,10 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
+from models.evaluation.metrics import MODEL_METRICS
+
 Row = Mapping[str, Any]
 
-METRICS = {
-    "roc_auc": "ROC AUC",
-    "pr_auc": "PR AUC",
-    "log_loss": "log loss",
-    "brier": "Brier",
-    "ece": "calib.err",
-    "lift_at_10": "lift@10 %",
-}
-BETTER_LOWER = ("log_loss", "brier", "ece")
 SHORT_DIGEST = 12
 DRIVERS = 8
 
@@ -38,7 +31,13 @@ def versions_table(rows: Sequence[Row]) -> RenderableType:
     if not rows:
         return "There is no version yet. Train one with `leadscore train`."
     shown = ("log_loss", "pr_auc", "ece")
-    table = headed("version", "alias", "trained (UTC)", *(METRICS[m] for m in shown), "digest")
+    table = headed(
+        "version",
+        "alias",
+        "trained (UTC)",
+        *(MODEL_METRICS[m].short_label for m in shown),
+        "digest",
+    )
     for row in rows:
         metrics = (row["test"].get(metric) for metric in shown)
         table.add_row(
@@ -124,12 +123,13 @@ def comparison_table(found: Row) -> RenderableType:
     )
     for row in found["metrics"]:
         low, high = row["interval"]
-        is_better = high < 0 if row["metric"] in BETTER_LOWER else low > 0
-        is_worse = low > 0 if row["metric"] in BETTER_LOWER else high < 0
+        metric = MODEL_METRICS[row["metric"]]
+        is_better = high < 0 if metric.is_lower_better else low > 0
+        is_worse = low > 0 if metric.is_lower_better else high < 0
         verdict = f"{one} is better" if is_better else f"{other} is better" if is_worse else "even"
         verdict = "not fair" if warnings else verdict
         table.add_row(
-            METRICS[row["metric"]],
+            metric.short_label,
             f"{row['one']:.4f}",
             f"{row['other']:.4f}",
             f"{row['difference']:+.4f}",
@@ -229,9 +229,10 @@ def card_summary(version: Row, card: Row) -> RenderableType:
             f"[bold]{escape(ready['verdict'].capitalize())}:[/] "
             f"{escape(' '.join(ready['reasons']))}"
         )
-    table = headed("model", *METRICS.values(), right=range(1, 1 + len(METRICS)))
+    labels = [metric.short_label for metric in MODEL_METRICS.values()]
+    table = headed("model", *labels, right=range(1, 1 + len(labels)))
     for name, figures in (("leadscore", test), *card["baselines"].items()) if is_judged else ():
-        values = (f"{figures[metric]:.3f}" for metric in METRICS)
+        values = (f"{figures[metric]:.3f}" for metric in MODEL_METRICS)
         table.add_row(escape(name.replace("_", " ")), *values)
     after = [f"Estimator: {escape(str(card['estimator'].get('kind', '')))}."]
     after.append(f"Looks at {len(card['features'])} features.")

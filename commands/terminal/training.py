@@ -10,11 +10,12 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from commands.terminal.models import METRICS, headed
+from commands.terminal.models import headed
+from models.evaluation.metrics import MODEL_METRICS
 
 Row = Mapping[str, Any]
 
-SHOWN = {metric: name for metric, name in METRICS.items() if metric != "brier"}
+SHOWN = {name: metric.short_label for name, metric in MODEL_METRICS.items() if name != "brier"}
 DROPPED = ("not_mature", "closed_before_the_moment", "without_outcome")
 
 

@@ -31,7 +31,7 @@ class BaseRate:
         """Log-odds where every feature's contribution is 0."""
         return self.log_odds
 
-    def margin(self, features: Floats) -> Floats:
+    def log_odds_of(self, features: Floats) -> Floats:
         """Log-odds, shape (n,)."""
         return np.full(len(features), self.log_odds)
 
@@ -41,7 +41,7 @@ class BaseRate:
 
     def explained(self, features: Floats) -> tuple[Floats, Floats]:
         """Give `margin` and `contributions` at once."""
-        return self.margin(features), self.contributions(features)
+        return self.log_odds_of(features), self.contributions(features)
 
 
 @dataclass(frozen=True)
@@ -80,11 +80,11 @@ class Blend:
         """Log-odds where every feature's contribution is 0."""
         return sum(share * half.constant for share, half in self._halves)
 
-    def margin(self, features: Floats) -> Floats:
+    def log_odds_of(self, features: Floats) -> Floats:
         """Log-odds, shape (n,), of a feature matrix, shape (n, k)."""
         found = np.zeros(len(features))
         for share, half in self._halves:
-            found += share * half.margin(features)
+            found += share * half.log_odds_of(features)
         return found
 
     def contributions(self, features: Floats) -> Floats:

@@ -217,7 +217,7 @@ class Logistic:
         beyond_all = placed(np.array([np.nan]), np.array([np.nan]))  # a missing code too
         return np.concatenate([codes, beyond_all]), np.append(own, 0.0), average
 
-    def margin(self, features: Floats) -> Floats:
+    def log_odds_of(self, features: Floats) -> Floats:
         """Log-odds, shape (n,)."""
         return self.explained(features)[0]
 

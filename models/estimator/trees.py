@@ -32,7 +32,7 @@ class BoostedTrees:
     def _explained(self) -> TreeContributions:
         return TreeContributions.from_text(self.text, self._booster.n_features)
 
-    def margin(self, features: Floats) -> Floats:
+    def log_odds_of(self, features: Floats) -> Floats:
         """Log-odds, shape (n,), of a feature matrix, shape (n, k)."""
         return self._booster.margin(features)
 
@@ -48,6 +48,6 @@ class BoostedTrees:
     def explained(self, features: Floats) -> tuple[Floats, Floats]:
         """Give `margin` and `contributions` at once."""
         return self._explained.explained(features) or (
-            self.margin(features),
+            self.log_odds_of(features),
             self.contributions(features),
         )

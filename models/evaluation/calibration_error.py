@@ -1,14 +1,15 @@
-"""How far stated probabilities are off on average, and how sure that is.
+"""The calibration error: how far probabilities are off on average, and how certain that is.
 
-The mean gap of stated and true shares, in bins, is never below 0 and in few leads never near it:
-right probabilities seem to be off as well. A bootstrap draws from what is off by chance already,
-and adds chance to it: its percentiles lie above the true error, and often above the error that
-was measured. So the interval is made the other way round, of the true errors under which the
-measured one would be no surprise.
+The mean gap between probability and share of wins, over bins, is never below 0, and with few
+leads it is never near 0: even correct probabilities seem to be off. A bootstrap starts from data
+that are off by chance and adds more chance: its percentiles are above the true error, and often
+above the measured one. So this interval is an inversion: it consists of the true errors under
+which the measured error would be no surprise.
 
-In 200 simulated tests each of 300, 1,000 and 10,000 leads, with right probabilities and with such
-as were off in eight ways by 0.004 to 0.07, 92 to 99 of 100 intervals held the true error, and all
-of them the measured one. Of percentile intervals none held a true error of 0.
+In simulations (200 tests each of 300, 1,000 and 10,000 leads; correct probabilities, and
+probabilities that were off in eight ways by 0.004 to 0.07) 92 to 99 of 100 intervals contained
+the true error, and all contained the measured one. No percentile interval contained a true error
+of 0.
 """
 
 from collections.abc import Callable
@@ -20,22 +21,23 @@ from crm.arrays import Floats, Ints
 from features.intervals import LEVEL
 
 N_DRAWS = 4_000
-LUCKY = 0.05  # no test is taken for a luckier one: draws do not tell how rare it is
+LUCKY = 0.05  # quantile below which a measured error counts as this quantile: draws are too few
 HALVINGS = 30
-SURELY = 6.0  # standard deviations
+SURELY = 6.0  # standard deviations above the measured error; no true error is larger
 
 
 @dataclass(frozen=True)
 class CalibrationError:
-    """The mean gap of stated and true shares of wins.
+    """The mean gap between probability and share of wins.
 
     Attributes
     ----------
     value : float
+        The measured error.
     low, high : float
-        95 % interval of the true one; it holds `value`.
+        95 % interval of the true error; it contains `value`.
     by_chance : float
-        What right probabilities would show on average in as many leads.
+        The mean error that correct probabilities would show with as many leads.
     """
 
     value: float
@@ -55,7 +57,7 @@ def calibration_error(
     label : ndarray of 0 and 1, shape (n,)
     weight : ndarray of float64, shape (n,)
     lead : ndarray of int64, shape (n,)
-        Whose moments they are: those of one lead err together.
+        The lead of each moment: the moments of one lead err together.
     bins : ndarray of int64, shape (n,)
 
     Returns
@@ -64,12 +66,13 @@ def calibration_error(
 
     Notes
     -----
-    Each bin's gap is drawn from a normal distribution as wide as right probabilities make it,
-    widened by the design effect of leads with several moments. A true error is imagined as the
-    measured gaps, all drawn out or in by one factor. The lower end is the one above which as
-    large an error as was measured stops being rare (2.5 %); the upper end is the one from which
-    on as small an error is rare *among those that right probabilities allow*: without the last,
-    a very lucky test would leave no true error at all.
+    Each bin's gap is drawn from the normal distribution that it has if probabilities are correct,
+    widened by the design effect of leads with several moments. A true error is modelled as the
+    measured gaps, all multiplied by one factor. The lower end is the smallest true error under
+    which an error as large as the measured one is not rare (2.5 %). The upper end is the largest
+    true error under which an error as small as the measured one is not rare *among those that
+    correct probabilities allow*: without this condition a very lucky test would leave no true
+    error at all.
 
     References
     ----------
@@ -79,9 +82,9 @@ def calibration_error(
 
     Examples
     --------
-    >>> stated, won = np.full(100, 0.5), np.array([1.0, 0.0] * 50)
-    >>> found = calibration_error(stated, won, np.ones(100), np.arange(100), np.zeros(100, int))
-    >>> found.value, found.low, round(found.high, 2), round(found.by_chance, 2)
+    >>> half, won = np.full(100, 0.5), np.array([1.0, 0.0] * 50)
+    >>> error = calibration_error(half, won, np.ones(100), np.arange(100), np.zeros(100, int))
+    >>> error.value, error.low, round(error.high, 2), round(error.by_chance, 2)
     (0.0, 0.0, 0.13, 0.04)
     """
     _, bins = np.unique(bins, return_inverse=True)
@@ -94,34 +97,45 @@ def calibration_error(
         np.zeros(n_bins), covariance, N_DRAWS, method="eigh"
     )
 
-    def shown(true: float) -> Floats:
-        return np.asarray(np.abs(true * shape + chance).sum(axis=1))
+    def measured_errors(true_error: float) -> Floats:
+        """Draw the errors that a test may measure under a true error."""
+        return np.asarray(np.abs(true_error * shape + chance).sum(axis=1))
 
-    rare, right = (1 - LEVEL) / 2, shown(0.0)
+    rare, if_correct = (1 - LEVEL) / 2, measured_errors(0.0)
     low = 0.0
-    if (right >= value).mean() < rare:
-        low = _turn(lambda true: (shown(true) >= value).mean() < rare, 0.0, value)
-    measured = max(value, float(np.quantile(right, LUCKY)))
-    as_small = (right <= measured).mean()
+    if (if_correct >= value).mean() < rare:
+        low = _last_true(lambda true: (measured_errors(true) >= value).mean() < rare, 0.0, value)
+    measured = max(value, float(np.quantile(if_correct, LUCKY)))
+    as_small = (if_correct <= measured).mean()
     most = value + SURELY * float(np.sqrt(np.diag(covariance)).sum())
-    high = _turn(lambda true: (shown(true) <= measured).mean() >= rare * as_small, value, most)
-    return CalibrationError(value, min(low, value), min(high, 1.0), float(right.mean()))
+    high = _last_true(
+        lambda true: (measured_errors(true) <= measured).mean() >= rare * as_small, value, most
+    )
+    return CalibrationError(
+        value=value,
+        low=min(low, value),
+        high=min(high, 1.0),
+        by_chance=float(if_correct.mean()),
+    )
 
 
-def _turn(holds: Callable[[float], bool], start: float, end: float) -> float:
-    """Find where a condition that holds at the start stops to hold, by halving."""
+def _last_true(condition: Callable[[float], bool], start: float, end: float) -> float:
+    """Find by bisection the last number at which a condition is true that is true at the start."""
     for _ in range(HALVINGS):
         middle = (start + end) / 2
-        start, end = (middle, end) if holds(middle) else (start, middle)
+        if condition(middle):
+            start = middle
+        else:
+            end = middle
     return start
 
 
 def _covariance(
     probability: Floats, label: Floats, weight: Floats, lead: Ints, bins: Ints
 ) -> Floats:
-    """Say how the bins' sums of gaps vary, and with each other, if probabilities are right."""
+    """Compute the covariance of the bins' sums of gaps if probabilities are correct."""
     n_bins = int(bins.max()) + 1
-    if_right = np.bincount(bins, weight**2 * probability * (1 - probability), n_bins)
+    variance = np.bincount(bins, weight**2 * probability * (1 - probability), n_bins)
     gap = probability - label
     rest = weight * (gap - (np.bincount(bins, weight * gap) / np.bincount(bins, weight))[bins])
     leads, of_lead = np.unique(lead, return_inverse=True)
@@ -130,4 +144,4 @@ def _covariance(
     alone = np.where(alone > 0, alone, np.inf)
     together = sums.T @ sums / np.outer(alone, alone)
     np.fill_diagonal(together, np.maximum(np.diag(together), 1.0))
-    return np.asarray(together * np.sqrt(np.outer(if_right, if_right)))
+    return np.asarray(together * np.sqrt(np.outer(variance, variance)))

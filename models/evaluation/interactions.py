@@ -36,7 +36,7 @@ LEAST_SHARE = 0.05  # of the leads in the smaller part of a split
 
 
 @dataclass(frozen=True)
-class Split:
+class SignalSplit:
     """A signal's leads in two parts, of which one has a name.
 
     Attributes
@@ -59,7 +59,7 @@ class Interaction:
 
     Attributes
     ----------
-    first, second : Split
+    first, second : SignalSplit
         The first signal's effect is told for leads inside and outside of the second's part.
     inside, outside : float
         Points by which being in the first's part moves the score, there.
@@ -73,8 +73,8 @@ class Interaction:
         Leads drawn.
     """
 
-    first: Split
-    second: Split
+    first: SignalSplit
+    second: SignalSplit
     inside: float
     outside: float
     difference: float
@@ -87,7 +87,7 @@ class Interaction:
     n: int
 
 
-def judge_interactions(
+def find_interactions(
     scorer: LeadScorer, features: Floats, signals: list[str], seed: int = 0
 ) -> list[Interaction]:
     """Find what pairs of the strongest signals add to the score beyond their parts.
@@ -119,7 +119,7 @@ def judge_interactions(
         members = scorer.reasoner.members[place]
         strength = np.abs(of_signals.of_features[:, members]).mean(axis=0)
         mover = members[int(strength.argmax())]
-        split = split_of(
+        split = best_split(
             scorer.reasoner.features[mover],
             signal,
             features[:, mover],
@@ -160,32 +160,32 @@ class _Meetings:
         self._scorer = scorer
         self._own = features[self.lead]
         self._other = features[generator.integers(len(features), size=n * MEETINGS)]
-        self._as_is = scorer.margin(self._other)
+        self._as_is = scorer.log_odds_of(self._other)
         self.weights = np.array(list(resamples(np.arange(n), seed)))
 
     def effect(self, columns: list[int]) -> Floats:
         """Give the points by which leads' own columns move others, shape (n, MEETINGS)."""
         mixed = self._other.copy()
         mixed[:, columns] = np.repeat(self._own[:, columns], MEETINGS, axis=0)
-        moved = POINTS * (self._scorer.margin(mixed) - self._as_is)
+        moved = POINTS * (self._scorer.log_odds_of(mixed) - self._as_is)
         return moved.reshape(len(self.lead), MEETINGS)
 
 
-def split_of(feature: Feature, signal: str, values: Floats, points: Floats) -> Split | None:
+def best_split(feature: Feature, signal: str, values: Floats, points: Floats) -> SignalSplit | None:
     """Part leads in two by one value or one limit, so that a signal's points differ most.
 
     Whether pairs interact plays no part in it, so that a test of that is not flattered.
 
     Returns
     -------
-    Split or None
+    SignalSplit or None
         None if no part holds a twentieth of the leads.
 
     Examples
     --------
     >>> size = Feature("size", "leads", "size", "number", "size is {value}")
     >>> values = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0])
-    >>> split_of(size, "size", values, np.where(values > 4, 5.0, -5.0)).words
+    >>> best_split(size, "size", values, np.where(values > 4, 5.0, -5.0)).words
     '“size” above 4'
     """
     is_missing = np.isnan(values)
@@ -203,13 +203,13 @@ def split_of(feature: Feature, signal: str, values: Floats, points: Floats) -> S
             continue
         gap = abs(float(points[is_in].mean() - points[~is_in].mean()))
         if share * (1 - share) * gap**2 > widest:
-            best, widest = Split(signal, words, is_in), share * (1 - share) * gap**2
+            best, widest = SignalSplit(signal, words, is_in), share * (1 - share) * gap**2
     return best
 
 
 def _in_order(
-    one: tuple[Split, list[int]], other: tuple[Split, list[int]], scorer: LeadScorer
-) -> tuple[tuple[Split, list[int]], tuple[Split, list[int]]]:
+    one: tuple[SignalSplit, list[int]], other: tuple[SignalSplit, list[int]], scorer: LeadScorer
+) -> tuple[tuple[SignalSplit, list[int]], tuple[SignalSplit, list[int]]]:
     """Let what a lead does come before what it is: that is how people ask."""
     is_trait = [scorer.reasoner.features[each[1][0]].table == "leads" for each in (one, other)]
     return (other, one) if is_trait == [True, False] else (one, other)
@@ -220,8 +220,8 @@ def _fewest_together(first: Bools, second: Bools) -> int:
 
 
 def _interaction(
-    first: Split,
-    second: Split,
+    first: SignalSplit,
+    second: SignalSplit,
     own: Floats,
     joint: Floats,
     apart: Floats,

@@ -1,10 +1,10 @@
-"""Intervals, all at 95 %, for figures about leads that were looked at once or several times.
+"""Intervals at 95 % for figures about moments, several of which may belong to one lead.
 
-Metrics get the percentiles of a bootstrap that draws leads, not moments: what becomes of a
-lead is one fact, however often it was looked at. (The calibration error, which no draw makes
-less, has its own interval: `models.evaluation.calibration_error`.) Shares get Wilson's
-interval over the number of independent leads that would be as uncertain. It also holds where no
-lead or every lead was won, which a resample cannot show.
+Metrics get the percentiles of a bootstrap that draws leads, not moments: the outcome of a lead
+is one fact, however many moments the lead has. The calibration error has its own interval
+(`models.evaluation.calibration_error`), because no resample makes it smaller. Shares get
+Wilson's interval for the number of independent leads that would be as uncertain. Wilson's
+interval is also right if no lead or every lead was won, which a resample cannot show.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,25 +19,25 @@ from features.moments import leads_of_rarer
 
 N_RESAMPLES = 300
 FEWEST_RESAMPLES = 100
-MOMENTS_TO_DRAW = 100_000_000  # in all resamples together: fewer of them where moments are many
+MOMENTS_TO_DRAW = 100_000_000  # in all resamples together; with many moments they are fewer
 
 
 def resamples(lead: Ints, seed: int) -> Iterator[Floats]:
-    """Draw leads with replacement, as many as there are, again and again.
+    """Draw all leads with replacement, many times; the only bootstrap of the product.
 
-    The one bootstrap of this product. There are `N_RESAMPLES` of them, and fewer, down to
-    `FEWEST_RESAMPLES`, from a third of a million moments on: intervals are narrow there.
+    There are `N_RESAMPLES` resamples. From a third of a million moments on there are fewer, down
+    to `FEWEST_RESAMPLES`, because intervals are narrow there.
 
     Parameters
     ----------
     lead : ndarray of int64, shape (n,)
-        Whose moments they are.
+        The lead of each moment.
     seed : int
 
     Yields
     ------
     ndarray of float64, shape (n,)
-        How often each moment is drawn; moments of one lead together.
+        How often each moment is drawn; moments of one lead are drawn together.
 
     References
     ----------
@@ -57,18 +57,19 @@ def resamples(lead: Ints, seed: int) -> Iterator[Floats]:
 
 
 def percentiles(draws: Sequence[float] | Floats) -> tuple[float, float]:
-    """Give the interval that holds the middle 95 % of what was drawn."""
+    """Return the interval that contains the middle 95 % of the draws."""
     tail = 100 * (1 - LEVEL) / 2
     low, high = np.percentile(draws, [tail, 100 - tail])
     return float(low), float(high)
 
 
 def share_interval(label: NDArray[Any], weight: Floats, lead: Ints) -> tuple[float, float]:
-    """95 % interval of a share of wins among moments, some of which belong to one lead.
+    """Compute the 95 % interval of a share of wins among moments.
 
-    Wilson's interval for as many independent leads as would be equally uncertain: with one
-    moment a lead and equal weights, their number. Where nothing or everything was won the
-    moments do not tell how alike those of one lead are, and each lead counts once.
+    This is Wilson's interval for the number of independent leads that would be equally
+    uncertain; with one moment per lead and equal weights this is the number of leads. If none
+    or all of the moments were won, they do not show how alike the moments of one lead are, and
+    each lead counts once.
 
     Parameters
     ----------
@@ -98,7 +99,7 @@ def share_interval(label: NDArray[Any], weight: Floats, lead: Ints) -> tuple[flo
 
 
 def mean_interval(values: Floats, weight: Floats, lead: Ints) -> tuple[float, float]:
-    """95 % interval of the mean of what moments have, those of one lead together.
+    """Compute the 95 % interval of a mean over moments; those of one lead count together.
 
     Examples
     --------
@@ -112,19 +113,20 @@ def mean_interval(values: Floats, weight: Floats, lead: Ints) -> tuple[float, fl
 
 
 def auc_interval(
-    margin: Floats, label: NDArray[Any], weight: Floats, lead: Ints
+    log_odds: Floats, label: NDArray[Any], weight: Floats, lead: Ints
 ) -> tuple[float, float]:
-    """95 % interval of ROC AUC, the share of pairs of a win and a loss that are in order.
+    """Compute the 95 % interval of ROC AUC, the share of pairs of a win and a loss in order.
 
-    DeLong's variance, with the moments of one lead taken together as Obuchowski does, and
-    Wilson's interval for as many leads as would make a share as uncertain: it stays within 0 and
-    1 and says something where all pairs are in order, for as many leads as the rarer outcome has.
+    The variance is DeLong's, with the moments of one lead taken together as by Obuchowski. The
+    interval is Wilson's for the number of leads that would make a share as uncertain, so it
+    stays within 0 and 1. If all pairs are in order, it is the interval for as many leads as the
+    rarer outcome has.
 
     Parameters
     ----------
-    margin : ndarray of float64, shape (n,)
+    log_odds : ndarray of float64, shape (n,)
     label : ndarray of 0 and 1, shape (n,)
-        Both must be there.
+        Both must occur.
     weight : ndarray of float64, shape (n,)
     lead : ndarray of int64, shape (n,)
 
@@ -140,11 +142,11 @@ def auc_interval(
     >>> low == wilson(1.0, 20)[0], high
     (True, 1.0)
     """
-    place = np.unique(margin, return_inverse=True)[1]
+    place = np.unique(log_odds, return_inverse=True)[1]
     won, lost = (
         np.bincount(place, weight * (label == outcome), int(place.max()) + 1) for outcome in (1, 0)
     )
-    # Of each win the share of losses that stand below it, of each loss the share of wins above.
+    # For each win the share of losses below it, for each loss the share of wins above it.
     below = ((np.cumsum(lost) - lost / 2) / lost.sum())[place]
     above = (1 - (np.cumsum(won) - won / 2) / won.sum())[place]
     area = float(np.average(below, weights=weight * label))
@@ -157,7 +159,7 @@ def auc_interval(
 
 
 def squares_by_lead(values: Floats, lead: Ints) -> float:
-    """Sum the values of each lead, then add up the squares of these sums."""
+    """Sum the values of each lead, and return the sum of the squares of these sums."""
     _, of_lead = np.unique(lead, return_inverse=True)
     return float((np.bincount(of_lead, values) ** 2).sum())
 
@@ -173,7 +175,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     Returns
     -------
     list of float
-        In the same order; reject where one is below the level.
+        Corrected p-values in the same order; reject those below the level.
 
     References
     ----------

@@ -1,8 +1,8 @@
-"""How good a model is on leads it has not seen, with intervals."""
+"""Metrics of a model on leads that it has not seen, with intervals."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +12,66 @@ from crm.arrays import Floats, Ints, Labels, Strings
 from models.evaluation.calibration_error import calibration_error
 from models.evaluation.intervals import percentiles, resamples, share_interval
 
-METRICS = ("roc_auc", "pr_auc", "log_loss", "brier", "ece", "lift_at_10")
 N_BINS = 10
-FEWEST_TO_JUDGE = 10  # leads of the rarer outcome; fewer say nothing of a model
+FEWEST_TO_JUDGE = 10  # leads of the rarer outcome; with fewer, metrics mean nothing
+
+
+class ModelMetric(NamedTuple):
+    """How a metric of a model is shown.
+
+    Attributes
+    ----------
+    label, short_label : str
+        The name for a page, and for a narrow column of the terminal.
+    meaning : str
+        Which values are good, and the value of a model that knows nothing.
+    is_lower_better : bool
+    """
+
+    label: str
+    short_label: str
+    meaning: str
+    is_lower_better: bool
+
+
+MODEL_METRICS = {
+    "roc_auc": ModelMetric(
+        label="ROC AUC",
+        short_label="ROC AUC",
+        meaning="higher is better; chance has 0.5",
+        is_lower_better=False,
+    ),
+    "pr_auc": ModelMetric(
+        label="PR AUC",
+        short_label="PR AUC",
+        meaning="higher is better; chance has the share of wins",
+        is_lower_better=False,
+    ),
+    "log_loss": ModelMetric(
+        label="Log loss",
+        short_label="log loss",
+        meaning="lower is better; the mean surprise at the outcomes",
+        is_lower_better=True,
+    ),
+    "brier": ModelMetric(
+        label="Brier score",
+        short_label="Brier",
+        meaning="lower is better",
+        is_lower_better=True,
+    ),
+    "ece": ModelMetric(
+        label="Calibration error, points",
+        short_label="calib.err",
+        meaning="lower is better; the mean gap between probability and share of wins",
+        is_lower_better=True,
+    ),
+    "lift_at_10": ModelMetric(
+        label="Lift in the best tenth",
+        short_label="lift@10 %",
+        meaning="higher is better; chance has 1",
+        is_lower_better=False,
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -24,17 +81,17 @@ class Evaluation:
     Attributes
     ----------
     n : int
-        Moments judged.
+        The number of moments.
     n_leads : int
-        Leads they belong to; the bootstrap draws leads.
+        The number of leads; the bootstrap draws leads.
     base_rate : float
-        Weighted share of wins.
+        The weighted share of wins.
     values : dict of str to float
-        One per name in `METRICS`.
+        One for each name in `MODEL_METRICS`.
     intervals : dict of str to (float, float)
-        95 % intervals: by bootstrap, but for the calibration error (`calibration_error`).
+        95 % intervals, by bootstrap; that of the calibration error by `calibration_error`.
     error_by_chance : float
-        The calibration error that right probabilities would show in as many leads.
+        The calibration error that correct probabilities would show with as many leads.
     """
 
     n: int
@@ -45,7 +102,7 @@ class Evaluation:
     error_by_chance: float
 
     def to_json(self) -> dict[str, Any]:
-        """Flat values by name, with counts and `intervals` beside them."""
+        """Return the values by name, with the counts and `intervals`."""
         return {
             "n": self.n,
             "n_leads": self.n_leads,
@@ -56,19 +113,20 @@ class Evaluation:
         }
 
 
-def evaluate(margin: Floats, label: Labels, weight: Floats, lead: Ints, seed: int) -> Evaluation:
-    """Judge log-odds against what happened.
+def evaluate(log_odds: Floats, label: Labels, weight: Floats, lead: Ints, seed: int) -> Evaluation:
+    """Compute all metrics of log-odds, with intervals.
 
     Parameters
     ----------
-    margin : ndarray of float64, shape (n,)
+    log_odds : ndarray of float64, shape (n,)
         Calibrated log-odds.
     label : ndarray of int8, shape (n,)
-        1 for a win; both classes must be there.
+        1 for a win, 0 otherwise; both must occur.
     weight : ndarray of float64, shape (n,)
     lead : ndarray of int64, shape (n,)
-        Whose moments they are: resamples draw whole leads.
+        The lead of each moment: resamples draw whole leads.
     seed : int
+        The seed of the bootstrap.
 
     Returns
     -------
@@ -77,18 +135,18 @@ def evaluate(margin: Floats, label: Labels, weight: Floats, lead: Ints, seed: in
     Examples
     --------
     >>> label = np.array([0, 0, 1, 1], dtype=np.int8)
-    >>> found = evaluate(np.array([-2.0, -1, 1, 2]), label, np.ones(4), np.arange(4), seed=0)
-    >>> float(found.values["roc_auc"]), round(found.values["brier"], 3)
+    >>> evaluation = evaluate(np.array([-2.0, -1, 1, 2]), label, np.ones(4), np.arange(4), seed=0)
+    >>> float(evaluation.values["roc_auc"]), round(evaluation.values["brier"], 3)
     (1.0, 0.043)
     """
-    order, ranked = _rank(margin, label)
+    order, ranked = _rank(log_odds, label)
     weight, lead = weight[order], lead[order]
     draws = [
         ranked.metrics(drawn)
         for drawn in (weight * times for times in resamples(lead, seed))
         if 0 < (drawn * ranked.label).sum() < drawn.sum()
     ]
-    intervals = {name: percentiles([draw[name] for draw in draws]) for name in METRICS}
+    intervals = {name: percentiles([draw[name] for draw in draws]) for name in MODEL_METRICS}
     error = calibration_error(ranked.probability, ranked.label, weight, lead, ranked.bins(weight))
     return Evaluation(
         n=len(label),
@@ -101,38 +159,34 @@ def evaluate(margin: Floats, label: Labels, weight: Floats, lead: Ints, seed: in
 
 
 def loss_difference(
-    margin: Floats,
-    other: Floats,
-    label: Labels,
-    weight: Floats,
-    lead: Ints,
-    seed: int,
+    first: Floats, second: Floats, label: Labels, weight: Floats, lead: Ints, seed: int
 ) -> tuple[float, float, float]:
     """Compare the log loss of two models on the same moments.
 
     Parameters
     ----------
-    margin, other : ndarray of float64, shape (n,)
-        Calibrated log-odds of both.
+    first, second : ndarray of float64, shape (n,)
+        Calibrated log-odds of the two models.
     label, weight, lead, seed
-        As of `evaluate`.
+        As for `evaluate`.
 
     Returns
     -------
     tuple of float
-        The loss of the first less that of the other, with its 95 % bootstrap interval, low and
-        high. The difference is taken within each resample, so that what makes leads hard for
-        both cancels out: the intervals of two models overlap long before they are as good.
+        The loss of the first model minus the loss of the second, and the lower and upper end of
+        its 95 % bootstrap interval. The difference is computed within each resample, so that
+        leads which are hard for both models cancel out. The separate intervals of two models may
+        overlap although one model is clearly better.
 
     Examples
     --------
     >>> label = np.array([1, 0] * 50, dtype=np.int8)
     >>> good = np.where(label == 1, 1.0, -1.0)
-    >>> found = loss_difference(good, 0.9 * good, label, np.ones(100), np.arange(100), seed=0)
-    >>> [round(part, 3) for part in found]
+    >>> difference = loss_difference(good, 0.9 * good, label, np.ones(100), np.arange(100), seed=0)
+    >>> [round(number, 3) for number in difference]
     [-0.028, -0.028, -0.028]
     """
-    excess = log_losses(margin, label) - log_losses(other, label)
+    excess = log_losses(first, label) - log_losses(second, label)
     draws = [
         float(drawn @ excess / drawn.sum())
         for drawn in (weight * times for times in resamples(lead, seed))
@@ -141,31 +195,31 @@ def loss_difference(
     return float(weight @ excess / weight.sum()), *percentiles(draws)
 
 
-def log_losses(margin: Floats, label: NDArray[Any]) -> Floats:
-    """Give the log loss of each moment."""
-    return np.asarray(-(label * log_expit(margin) + (1 - label) * log_expit(-margin)))
+def log_losses(log_odds: Floats, label: NDArray[Any]) -> Floats:
+    """Compute the log loss of each moment, shape (n,)."""
+    return np.asarray(-(label * log_expit(log_odds) + (1 - label) * log_expit(-log_odds)))
 
 
-def measure(margin: Floats, label: Labels, weight: Floats) -> dict[str, float]:
-    """Give the metrics alone, without intervals; parameters as of `evaluate`."""
-    order, ranked = _rank(margin, label)
+def measure(log_odds: Floats, label: Labels, weight: Floats) -> dict[str, float]:
+    """Compute the metrics without intervals; the parameters are those of `evaluate`."""
+    order, ranked = _rank(log_odds, label)
     return ranked.metrics(weight[order])
 
 
-def _rank(margin: Floats, label: Labels) -> tuple[Ints, "_Ranked"]:
-    order = np.argsort(-margin, kind="stable")
-    return order, _Ranked(margin[order], label[order].astype(np.float64))
+def _rank(log_odds: Floats, label: Labels) -> tuple[Ints, "_Ranked"]:
+    order = np.argsort(-log_odds, kind="stable")
+    return order, _Ranked(log_odds[order], label[order].astype(np.float64))
 
 
 class _Ranked:
-    """Moments from the highest margin to the lowest, ready to be weighed again and again."""
+    """Moments sorted from the highest log-odds to the lowest, for many sets of weights."""
 
-    def __init__(self, margin: Floats, label: Floats) -> None:
+    def __init__(self, log_odds: Floats, label: Floats) -> None:
         self.label = label
-        self.probability = expit(margin)
-        self._loss = log_losses(margin, label)
+        self.probability = expit(log_odds)
+        self._loss = log_losses(log_odds, label)
         self._squared = (self.probability - label) ** 2
-        self._last_of_tie = np.append(np.flatnonzero(np.diff(margin)), len(margin) - 1)
+        self._last_of_tie = np.append(np.flatnonzero(np.diff(log_odds)), len(log_odds) - 1)
         self._first_of_tie = np.append(0, self._last_of_tie[:-1] + 1)
 
     def metrics(self, weight: Floats) -> dict[str, float]:
@@ -174,7 +228,7 @@ class _Ranked:
         new_seen, new_wins = np.diff(seen, prepend=0.0), np.diff(wins, prepend=0.0)
         new_losses = new_seen - new_wins
         precision = np.divide(wins, seen, out=np.zeros_like(wins), where=seen > 0)
-        # The mean gap between stated and true share of wins, in bins of equal mass.
+        # The mean gap between probability and share of wins, in bins of equal mass.
         gap = new_seen * self.probability[self._last_of_tie] - new_wins
         gaps = np.bincount(self._bin_of_tie(mass, weight), gap, N_BINS)
         return {
@@ -189,16 +243,16 @@ class _Ranked:
         }
 
     def gain(self, weight: Floats, share: Floats) -> Floats:
-        """Shares of the wins among the best-scored shares; what is tied is shared out."""
+        """Compute the shares of all wins among the best-scored shares; ties are shared out."""
         return _gain(np.cumsum(weight)[self._last_of_tie], self._wins(weight), share)
 
     def bins(self, weight: Floats) -> Ints:
-        """Tell each moment's bin of equal mass, from the top; what is tied stays in one bin."""
+        """Return each moment's bin of equal mass, best first; ties stay in one bin."""
         size = self._last_of_tie - self._first_of_tie + 1
         return np.repeat(self._bin_of_tie(np.cumsum(weight), weight), size)
 
     def _wins(self, weight: Floats) -> Floats:
-        """Mass of wins from the top down to the end of each tie."""
+        """Compute the mass of wins from the best moment to the end of each tie."""
         return np.cumsum(weight * self.label)[self._last_of_tie]
 
     def _bin_of_tie(self, mass: Floats, weight: Floats) -> Ints:
@@ -213,27 +267,27 @@ def _gain(seen: Floats, wins: Floats, share: Floats) -> Floats:
 
 
 def reliability(
-    margin: Floats, label: Labels, weight: Floats, lead: Ints | None = None
+    log_odds: Floats, label: Labels, weight: Floats, lead: Ints | None = None
 ) -> list[dict[str, float]]:
-    """Stated against true share of wins, in up to ten bins of equal mass, best first.
+    """Compare probability and share of wins, in up to ten bins of equal mass, best first.
 
-    The bins are those of the calibration error, which is the rows' mean gap, weighed
-    by `n`. Moments with the same margin stay in one bin.
+    The bins are those of the calibration error, which is the mean gap of the rows, weighted
+    by `n`. Moments with equal log-odds stay in one bin.
 
     Parameters
     ----------
-    margin, label, weight : ndarray, shape (n,)
-        As of `evaluate`.
+    log_odds, label, weight : ndarray, shape (n,)
+        As for `evaluate`.
     lead : ndarray of int64, shape (n,), optional
-        Whose moments they are; without it each is a lead's only one.
+        The lead of each moment; without it each moment is a lead of its own.
 
     Returns
     -------
     list of dict
-        `bin` (1 … 10), `n` (moments: the bin's weight), `stated`, `won`, and the 95 %
-        interval `low`, `high` of what was won.
+        `bin` (1 … 10), `n` (the weight of its moments), `stated` (mean probability), `won`
+        (share of wins) and the 95 % interval of `won`: `low`, `high`.
     """
-    order, ranked = _rank(margin, label)
+    order, ranked = _rank(log_odds, label)
     weight = weight[order]
     lead = np.arange(len(label)) if lead is None else lead[order]
     bins = ranked.bins(weight)
@@ -256,18 +310,18 @@ def reliability(
 
 
 def gains(
-    margin: Floats,
+    log_odds: Floats,
     label: Labels,
     weight: Floats,
     lead: Ints | None = None,
     seed: int = 0,
 ) -> list[dict[str, float]]:
-    """Share of all wins found when the best-scored share of leads is worked, by deciles.
+    """Compute the share of all wins among the best-scored tenth, two tenths, … of the leads.
 
     Parameters
     ----------
-    margin, label, weight, lead, seed
-        As of `evaluate`; without `lead` each moment is a lead's only one.
+    log_odds, label, weight, lead, seed
+        As for `evaluate`; without `lead` each moment is a lead of its own.
 
     Returns
     -------
@@ -275,7 +329,7 @@ def gains(
         `share` of leads, `gain` (share of wins) with its 95 % bootstrap interval `low`,
         `high`, and `lift` (gain over share) with `lift_low`, `lift_high`.
     """
-    order, ranked = _rank(margin, label)
+    order, ranked = _rank(log_odds, label)
     weight = weight[order]
     lead = np.arange(len(label)) if lead is None else lead[order]
     share = np.arange(1, 11) / 10
@@ -289,11 +343,11 @@ def gains(
     rows = []
     for i, gain in enumerate(ranked.gain(weight, share)):
         low, high = percentiles(draws[:, i])
-        found = {"share": share[i], "gain": gain, "low": low, "high": high}
-        lifts = {"lift": gain, "lift_low": low, "lift_high": high}
+        gain_row = {"share": share[i], "gain": gain, "low": low, "high": high}
+        lift_row = {"lift": gain, "lift_low": low, "lift_high": high}
         rows.append(
-            {name: float(value) for name, value in found.items()}
-            | {name: float(value / share[i]) for name, value in lifts.items()}
+            {name: float(value) for name, value in gain_row.items()}
+            | {name: float(value / share[i]) for name, value in lift_row.items()}
         )
     return rows
 
@@ -305,23 +359,23 @@ def by_grade(
     weight: Floats,
     lead: Ints,
 ) -> list[dict[str, Any]]:
-    """Stated against true share of wins in each grade, best grade first.
+    """Compare probability and share of wins in each grade, best grade first.
 
     Parameters
     ----------
     probability : ndarray of float64, shape (n,)
-        Calibrated.
+        Calibrated probabilities.
     grade : ndarray of str, shape (n,)
-        As the scale gives it; a grade that no moment reaches has no row.
+        The grade of each moment; a grade without moments has no row.
     label, weight, lead : ndarray, shape (n,)
-        As of `evaluate`.
+        As for `evaluate`.
 
     Returns
     -------
     list of dict
-        `grade`, `n` (moments), `n_leads`, `wins` (moments that were won), `share` (of all
-        moments), `stated` (mean probability), `won` (true share) and its 95 % interval
-        `low`, `high`.
+        `grade`, `n` (moments), `n_leads`, `wins` (moments that were won), `share` (of the
+        weight of all moments), `stated` (mean probability), `won` (share of wins) and the 95 %
+        interval of `won`: `low`, `high`.
 
     Examples
     --------

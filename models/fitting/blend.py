@@ -231,7 +231,7 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.blend_: Blend | BaseRate
         if rows.rarer < FEWEST_OUTCOMES:
             self.blend_ = BaseRate.fit(label, weight)
-            self.out_of_fold_ = self.blend_.margin(X)
+            self.out_of_fold_ = self.blend_.log_odds_of(X)
             return self
         if self.settings is None:
             older, newer = choosing or _newest(rows)
@@ -271,7 +271,7 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             few, n = min(("newest", newer.rarer), ("older", older.rarer), key=lambda side: side[1])
             how = f"too few outcomes among the {few} leads ({n}) to weigh the two halves"
             return BlendSettings(EVEN, strength, reach, None, f"even, because {how}", ())
-        linear = self._logistic(older, strength, reach).margin(newer.features)
+        linear = self._logistic(older, strength, reach).log_odds_of(newer.features)
         rounds, grown = None, None
         if newer.rarer >= ENOUGH_TO_STOP:
             rounds, grown = find_rounds(
@@ -283,7 +283,7 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 directions=older.directions,
             )
         else:
-            grown = self._trees(older, None, lambda share: None).trees.margin(newer.features)
+            grown = self._trees(older, None, lambda share: None).trees.log_odds_of(newer.features)
         on_share(1.0)
         weight, losses = choose_weight(linear, grown, newer.label, newer.weight, newer.lead)
         why = (
@@ -329,7 +329,7 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         for fold in range(int(fold_of.max()) + 1):
             held = fold_of == fold
             other = self._logistic(rows.take(~held), settings.strength, settings.reach)
-            found[held] = other.margin(rows.features[held])
+            found[held] = other.log_odds_of(rows.features[held])
         return found
 
     def _trees(self, rows: Examples, rounds: int | None, on_share: Callable[[float], None]) -> Any:
@@ -350,7 +350,7 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Log-odds of a win, shape (n,)."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False)
-        return self.blend_.margin(X)
+        return self.blend_.log_odds_of(X)
 
     def predict_proba(self, X: Any) -> Floats:
         """Uncalibrated probabilities of a loss and of a win, shape (n, 2)."""

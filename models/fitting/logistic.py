@@ -142,13 +142,13 @@ def choose_logistic(
                 ]
                 unseen = np.concatenate(
                     [
-                        weight[held] * row_losses(each.margin(features[held]), label[held])
+                        weight[held] * row_losses(each.log_odds_of(features[held]), label[held])
                         for each, held in zip(fitted, kept, strict=True)
                     ]
                 )
                 losses[strength, reach] = float(unseen.sum() / weight[np.any(kept, axis=0)].sum())
                 if newer is not None:
-                    margin = np.mean([each.margin(newer[0]) for each in fitted], axis=0)
+                    margin = np.mean([each.log_odds_of(newer[0]) for each in fitted], axis=0)
                     new = np.average(row_losses(margin, newer[1]), weights=newer[2])
                     losses[strength, reach] += float(new)
     return min(losses, key=lambda pair: losses[pair])

@@ -6,6 +6,7 @@ from typing import Any
 from markupsafe import Markup
 
 from models.card import NOT_PINNED, ModelCard
+from models.evaluation.metrics import MODEL_METRICS
 from reports.card.pictures import by_gap, judged_models, subject_of
 from reports.forms.html_page import (
     Picture,
@@ -25,15 +26,6 @@ from reports.text import printable
 
 Row = Mapping[str, Any]
 Pictures = Mapping[str, Picture]
-
-METRIC_LABELS = {
-    "log_loss": ("Log loss", "lower is better; surprise at what happened"),
-    "roc_auc": ("ROC AUC", "higher is better; chance has 0.5"),
-    "pr_auc": ("PR AUC", "higher is better; chance has the share of wins"),
-    "brier": ("Brier score", "lower is better"),
-    "ece": ("Calibration error, points", "lower is better; mean gap of stated and true share"),
-    "lift_at_10": ("Lift in the best tenth", "higher is better; chance has 1"),
-}
 INTERVAL = "95\u00a0% interval"
 TOO_FEW = "too few to judge"
 
@@ -51,8 +43,8 @@ def quality(card: ModelCard, pictures: Pictures) -> Section:
             with_small(words, meaning),
             *(_metric_cell(metric, figures) for figures in models.values()),
         ]
-        for metric, (words, meaning) in METRIC_LABELS.items()
-        if metric in card.test
+        for key, metric in MODEL_METRICS.items()
+        if key in card.test
     ]
     metrics = table(f"Metrics, each with its {INTERVAL}", ["Metric", *map(name, models)], rows)
     return section(

@@ -15,7 +15,7 @@ from features.intervals import Z
 from features.leaks.audit import audit
 from features.moments import make_moments
 from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, two_shares
-from models.evaluation.importance import judge_importance
+from models.evaluation.importance import rank_signals
 from models.evaluation.intervals import holm
 from models.reasons import Parts, Reasoner
 from models.scorer import LeadScorer
@@ -67,7 +67,7 @@ def _drivers(rows: ReportRows, scorer: LeadScorer) -> tuple[list[Section], list[
     features = features_of(scorer, few, np.arange(len(chosen)), when)
     reasoner = scorer.reasoner
     parts = reasoner.parts(features)
-    ranked = judge_importance(reasoner, features, seed=0)[:MOST_SIGNALS]
+    ranked = rank_signals(reasoner, features, seed=0)[:MOST_SIGNALS]
     if not ranked:
         needs = "More outcomes: the model states the base rate, and nothing drives it."
         return [Section(heading, needs=needs)], []

@@ -9,7 +9,7 @@ import numpy as np
 from crm.arrays import Bools, Floats
 from models.estimator.blend import BaseRate
 from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, effects_differ
-from models.evaluation.interactions import Interaction, judge_interactions
+from models.evaluation.interactions import Interaction, find_interactions
 from models.evaluation.intervals import holm
 from models.scale import POINTS
 from models.scorer import LeadScorer
@@ -66,7 +66,7 @@ def pairs_section(
     about : str
         Whose leads these are.
     """
-    found = judge_interactions(scorer, features, signals)
+    found = find_interactions(scorer, features, signals)
     if not found:
         why = "The model only adds up what the signals give: none does more beside another."
         if not isinstance(scorer.estimator, BaseRate) and scorer.estimator.trees is not None:

@@ -24,7 +24,7 @@ from features.moments import Moments, make_moments
 from models.artifact import LoadedModel
 from models.card import question_in_words, question_of, same_question
 from models.evaluation.intervals import percentiles, resamples
-from models.evaluation.metrics import FEWEST_TO_JUDGE, METRICS, measure
+from models.evaluation.metrics import FEWEST_TO_JUDGE, MODEL_METRICS, measure
 from models.registry.registry import Registry
 from models.scorer import LeadScorer
 from training.split import Split
@@ -262,7 +262,7 @@ def honest_margins(side: Side, records: Records, moments: Moments, name: str) ->
     is_new = ~np.isin(keys, judged.lead)
     if is_new.any():
         features = scorer.pipeline.transform(records, moments.take(is_new))
-        margin[is_new] = scorer.margin(features)
+        margin[is_new] = scorer.log_odds_of(features)
     return margin
 
 
@@ -337,17 +337,17 @@ def differences(contest: Contest, seed: int) -> dict[str, Difference]:
     """
     label, weight = contest.moments.label, contest.moments.weight
     values = [measure(margin, label, weight) for margin in (contest.one, contest.other)]
-    draws: dict[str, list[float]] = {name: [] for name in METRICS}
+    draws: dict[str, list[float]] = {name: [] for name in MODEL_METRICS}
     for times in resamples(contest.moments.lead, seed):
         drawn = weight * times
         if not 0 < drawn @ label < drawn.sum():
             continue
         one, other = (measure(side, label, drawn) for side in (contest.one, contest.other))
-        for name in METRICS:
+        for name in MODEL_METRICS:
             draws[name].append(one[name] - other[name])
     return {
         name: Difference(name, values[0][name], values[1][name], *percentiles(draws[name]))
-        for name in METRICS
+        for name in MODEL_METRICS
     }
 
 
