@@ -562,13 +562,13 @@ def test_load_refuses_an_altered_base_rate(scorers, trained, tmp_path, log_odds)
 
 def test_load_refuses_a_blend_whose_trees_are_not_in_the_manifest(model) -> None:
     forget(model, "booster.txt")
-    with pytest.raises(ArtifactError, match="a half of the blend is missing, or has no weight"):
+    with pytest.raises(ArtifactError, match="a part of the blend is missing, or has no weight"):
         load_artifact(model)
 
 
 @pytest.mark.parametrize(
     ("name", "match"),
-    [("base rate", "has no trees"), ("blend 1.0", "a half of the blend is missing, or has no")],
+    [("base rate", "has no trees"), ("blend 1.0", "a part of the blend is missing, or has no")],
 )
 def test_load_refuses_trees_that_the_estimator_does_not_use(
     scorers, trained, saved, tmp_path, name: str, match: str

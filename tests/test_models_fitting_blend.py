@@ -115,7 +115,7 @@ def test_blend_refuses_a_missing_or_unused_part(
     halves, weight: float, has_linear: bool, has_trees: bool
 ) -> None:
     linear, trees = halves
-    with pytest.raises(ValueError, match="a half of the blend is missing, or has no weight"):
+    with pytest.raises(ValueError, match="a part of the blend is missing, or has no weight"):
         Blend(weight, linear if has_linear else None, trees if has_trees else None)
 
 
@@ -278,7 +278,7 @@ def test_too_few_new_outcomes_keep_equal_weights() -> None:
     model = BlendClassifier(categorical=[2]).fit(features, label)
     assert model.settings_.logistic_weight == model.blend_.logistic_weight == EVEN
     assert model.settings_.why == (
-        "even, because too few outcomes among the newest leads (9) to weigh the two halves"
+        "even, because there are too few outcomes among the newest leads (9) to choose the weight"
     )
     assert model.settings_.losses == ()
     assert model.settings_.rounds is None
@@ -290,7 +290,7 @@ def test_explanation_names_the_rows_and_losses() -> None:
     losses = dict(settings.losses)
     assert tuple(losses) == WEIGHTS
     numbers = re.fullmatch(
-        r"found on the newest 150 training moments: log loss (\S+) for the logistic regression, "
+        r"chosen on the newest 150 training moments: log loss (\S+) for the logistic regression, "
         r"(\S+) for the trees, (\S+) for this blend",
         settings.why,
     ).groups()

@@ -10,8 +10,9 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from models.estimator.logistic import LARGEST, Logistic, LogisticTerms
+from models.evaluation.metrics import log_losses
 from models.fitting import logistic
-from models.fitting.logistic import REACHES, STRENGTHS, choose_logistic, fit_logistic, row_losses
+from models.fitting.logistic import REACHES, STRENGTHS, choose_logistic, fit_logistic
 from tests.made_examples import draw
 
 UNSEEN = 1.0
@@ -373,5 +374,5 @@ def test_choice_samples_very_many_rows(monkeypatch) -> None:
     ],
 )
 def test_log_loss_of_a_row_by_hand(margin: float, label: int, loss: float) -> None:
-    result = row_losses(np.array([margin]), np.array([label], dtype=np.int8))
+    result = log_losses(np.array([margin]), np.array([label], dtype=np.int8))
     assert result == pytest.approx([loss])

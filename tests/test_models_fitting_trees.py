@@ -23,7 +23,7 @@ from models.fitting.trees import (
     TreesFit,
     find_rounds,
     fit_trees,
-    fold_texts,
+    mean_of_texts,
     tree_settings,
 )
 from tests.made_examples import draw
@@ -230,7 +230,7 @@ def test_folded_model_is_the_mean_of_its_boosters(sizes, seed: int) -> None:
         booster(n, seed + i, rounds, num_leaves=leaves)
         for i, (n, rounds, leaves) in enumerate(sizes)
     ]
-    folded = fold_texts([each.model_to_string() for each in grown])
+    folded = mean_of_texts([each.model_to_string() for each in grown])
     check_booster_text(folded, 3)
     features, _ = draw(300, seed=seed + 77)
     features[:4] = [[np.nan] * 3, [1e308, -1e308, -1], [0, 0, 400], [np.inf, -np.inf, 2.5]]
@@ -245,7 +245,7 @@ def test_folded_model_is_the_mean_of_its_boosters(sizes, seed: int) -> None:
 )
 def test_smallest_boosters_can_be_folded(rounds, least: int) -> None:
     grown = [booster(200, i, n, min_data_in_leaf=least) for i, n in enumerate(rounds)]
-    folded = fold_texts([each.model_to_string() for each in grown])
+    folded = mean_of_texts([each.model_to_string() for each in grown])
     check_booster_text(folded, 3)
     features, _ = draw(50, seed=5)
     expected = np.mean([each.predict(features, raw_score=True) for each in grown], axis=0)
@@ -259,17 +259,17 @@ def test_smallest_boosters_can_be_folded(rounds, least: int) -> None:
 
 def test_folding_one_booster_changes_nothing() -> None:
     text = booster(200, 0, 6).model_to_string()
-    folded = fold_texts([text])
+    folded = mean_of_texts([text])
     features, _ = draw(100, seed=3)
     own = lightgbm.Booster(model_str=text).predict(features, raw_score=True)
     assert BoostedTrees(folded).log_odds_of(features).tobytes() == own.tobytes()
-    assert fold_texts([folded]) == folded
+    assert mean_of_texts([folded]) == folded
 
 
 def test_folded_model_keeps_the_counts_of_the_boosters() -> None:
     # Counts weigh the branches in contributions: dividing them would change reasons.
     grown = [booster(200, i, 3).model_to_string() for i in range(2)]
-    folded = fold_texts(grown)
+    folded = mean_of_texts(grown)
     for line in ("leaf_count", "internal_count", "leaf_weight", "threshold", "cat_threshold"):
         pattern = rf"(?m)^{line}=(.*)$"
         kept = [result for text in grown for result in re.findall(pattern, text)]

@@ -99,7 +99,7 @@ def test_unknown_labels_keep_equal_weights(tmp_path) -> None:
     project, records, moments = crm(tmp_path, leads)
     assert choosing(records, moments, project, {}) is None
     fitted = fit(records, moments, project, {})
-    assert fitted.settings.why.startswith("even, because too few outcomes among the")
+    assert fitted.settings.why.startswith("even, because there are too few outcomes among the")
 
 
 def test_selection_uses_labels_known_to_older_leads(tmp_path) -> None:
@@ -138,7 +138,8 @@ def test_selection_needs_both_outcomes_on_both_sides(tmp_path) -> None:
     project, records, moments = crm(tmp_path, leads)
     assert choosing(records, moments, project, {}) is None
     fitted = fit(records, moments, project, {})
-    assert fitted.settings.why.startswith("even, because too few outcomes among the newest leads")
+    why = "even, because there are too few outcomes among the newest leads"
+    assert fitted.settings.why.startswith(why)
 
 
 @pytest.mark.parametrize("wins", [FEWEST_OUTCOMES - 1, FEWEST_OUTCOMES])

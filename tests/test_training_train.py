@@ -365,7 +365,7 @@ def test_card_describes_the_estimator(session) -> None:
     told = card.estimator
     assert told["logistic_weight"] == blend.logistic_weight
     assert dict(told["weights_tried"])[blend.logistic_weight] <= dict(told["weights_tried"])[0.5]
-    assert told["why"].startswith("found on the newest ")
+    assert told["why"].startswith("chosen on the newest ")
     assert told["logistic_reach"] == blend.logistic.terms.reach
     assert told["logistic_strength"] > 0
     assert told["parameters"]["seed"] == session.project.learn.seed
@@ -656,7 +656,7 @@ def test_twenty_five_outcomes_give_a_blend(tmp_path, turned: bool) -> None:
     assert isinstance(trained.scorer.estimator, Blend)
     told = trained.scorer.card.estimator
     assert told["logistic_weight"] == 0.5
-    assert told["why"].startswith("even, because too few outcomes among the newest leads")
+    assert told["why"].startswith("even, because there are too few outcomes among the newest leads")
     probability = trained.scorer.score_table(leads)["probability"]
     won = (leads["outcome"] == "yes").to_numpy()
     assert probability[won].mean() > probability[~won].mean()

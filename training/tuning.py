@@ -9,8 +9,8 @@ import lightgbm
 import numpy as np
 
 from features.fitting import N_FOLDS, folds
+from models.evaluation.metrics import log_losses
 from models.fitting.blend import Examples
-from models.fitting.logistic import row_losses
 from models.fitting.trees import MAX_ROUNDS, PATIENCE, dataset, tree_settings
 
 OnTrial = Callable[["Trial", float], None]
@@ -98,7 +98,7 @@ def tune(
                 loss, margin = _fold(older, newer, fold_of == fold, parameters, seed + fold)
                 kept.append(loss)
                 margins += margin
-                new = np.average(row_losses(margins / len(kept), newer.label), weights=newer.weight)
+                new = np.average(log_losses(margins / len(kept), newer.label), weights=newer.weight)
                 trial.report((float(np.mean(kept)) + float(new)) / 2, fold)
                 if trials and trial.should_prune():
                     raise optuna.TrialPruned
@@ -142,7 +142,7 @@ def _fold(
         valid_sets=[training.create_valid(unseen.features, unseen.label, unseen.weight)],
         callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False)],
     )
-    loss = row_losses(np.asarray(booster.predict(unseen.features, raw_score=True)), unseen.label)
+    loss = log_losses(np.asarray(booster.predict(unseen.features, raw_score=True)), unseen.label)
     margin = np.asarray(booster.predict(newer.features, raw_score=True))
     return float(np.average(loss, weights=unseen.weight)), margin
 

@@ -1,7 +1,7 @@
 """The fitted estimator: a logistic regression and trees, blended in log-odds; or the base rate.
 
-Apart from what fits it (`models.fitting.blend`): the service needs neither scikit-learn nor
-LightGBM's Python, which take longer to import than all the rest.
+`models.fitting.blend` fits it. The two are separate because the service needs neither
+scikit-learn nor LightGBM's Python package, which take longer to import than everything else.
 """
 
 from dataclasses import dataclass
@@ -16,31 +16,31 @@ from models.estimator.trees import BoostedTrees
 
 @dataclass(frozen=True)
 class BaseRate:
-    """The same log-odds for every lead: what is known without looking at it."""
+    """The same log-odds for every lead."""
 
     log_odds: float
 
     @classmethod
     def fit(cls, label: Labels, weight: Floats) -> "BaseRate":
-        """Learn the weighted share of wins; kept off 0 and 1 by half a lead."""
+        """Compute the weighted share of wins; half a lead keeps it away from 0 and 1."""
         won = float(weight @ label) + 0.5
         return cls(float(logit(won / (float(weight.sum()) + 1.0))))
 
     @property
     def constant(self) -> float:
-        """Log-odds where every feature's contribution is 0."""
+        """The log-odds of a lead whose every contribution is 0."""
         return self.log_odds
 
     def log_odds_of(self, features: Floats) -> Floats:
-        """Log-odds, shape (n,)."""
+        """Return the log-odds, shape (n,), of a feature matrix, shape (n, k)."""
         return np.full(len(features), self.log_odds)
 
     def contributions(self, features: Floats) -> Floats:
-        """Give what each feature adds to `constant`: nothing; shape (n, k)."""
+        """Return what each feature adds to `constant`: nothing; shape (n, k)."""
         return np.zeros(features.shape)
 
     def explained(self, features: Floats) -> tuple[Floats, Floats]:
-        """Give `margin` and `contributions` at once."""
+        """Return log-odds and contributions together."""
         return self.log_odds_of(features), self.contributions(features)
 
 
@@ -51,7 +51,7 @@ class Blend:
     Attributes
     ----------
     logistic_weight : float
-        w, from 0 to 1; a half without weight is None.
+        w, from 0 to 1. A part whose weight is 0 is None.
     logistic : Logistic or None
     trees : BoostedTrees or None
     """
@@ -61,41 +61,41 @@ class Blend:
     trees: BoostedTrees | None
 
     def __post_init__(self) -> None:
-        """Refuse a half that is missing, or there in vain."""
-        shares = zip(
-            (self.logistic_weight, 1 - self.logistic_weight),
-            (self.logistic, self.trees),
-            strict=True,
-        )
-        if not 0 <= self.logistic_weight <= 1 or any((s > 0) != (h is not None) for s, h in shares):
-            raise ValueError("a half of the blend is missing, or has no weight")
+        """Check that each part exists exactly when its weight is positive."""
+        weight = self.logistic_weight
+        has_parts = (self.logistic is not None, self.trees is not None)
+        if not 0 <= weight <= 1 or has_parts != (weight > 0, weight < 1):
+            raise ValueError("a part of the blend is missing, or has no weight")
 
     @property
-    def _halves(self) -> list[tuple[float, Logistic | BoostedTrees]]:
-        halves = ((self.logistic_weight, self.logistic), (1 - self.logistic_weight, self.trees))
-        return [(share, half) for share, half in halves if half is not None]
+    def _parts(self) -> list[tuple[float, Logistic | BoostedTrees]]:
+        parts = ((self.logistic_weight, self.logistic), (1 - self.logistic_weight, self.trees))
+        return [(weight, part) for weight, part in parts if part is not None]
 
     @property
     def constant(self) -> float:
-        """Log-odds where every feature's contribution is 0."""
-        return sum(share * half.constant for share, half in self._halves)
+        """The log-odds of a lead whose every contribution is 0."""
+        return sum(weight * part.constant for weight, part in self._parts)
 
     def log_odds_of(self, features: Floats) -> Floats:
-        """Log-odds, shape (n,), of a feature matrix, shape (n, k)."""
-        found = np.zeros(len(features))
-        for share, half in self._halves:
-            found += share * half.log_odds_of(features)
-        return found
+        """Compute the log-odds, shape (n,), of a feature matrix, shape (n, k)."""
+        log_odds = np.zeros(len(features))
+        for weight, part in self._parts:
+            log_odds += weight * part.log_odds_of(features)
+        return log_odds
 
     def contributions(self, features: Floats) -> Floats:
-        """Give what each feature adds to `constant`, in log-odds, shape (n, k), C order."""
+        """Compute what each feature adds to `constant`, in log-odds, shape (n, k), C order."""
         return self.explained(features)[1]
 
     def explained(self, features: Floats) -> tuple[Floats, Floats]:
-        """Give `margin`, the same to the last bit, and `contributions`, for less than both cost."""
-        margin, contributions = np.zeros(len(features)), np.zeros(features.shape)
-        for share, half in self._halves:
-            of_margin, of_features = half.explained(features)
-            margin += share * of_margin
-            contributions += share * of_features
-        return margin, contributions
+        """Compute log-odds and contributions together, which costs less than both alone.
+
+        The log-odds equal those of `log_odds_of` bit for bit.
+        """
+        log_odds, contributions = np.zeros(len(features)), np.zeros(features.shape)
+        for weight, part in self._parts:
+            log_odds_of_part, contributions_of_part = part.explained(features)
+            log_odds += weight * log_odds_of_part
+            contributions += weight * contributions_of_part
+        return log_odds, contributions

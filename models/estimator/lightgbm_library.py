@@ -1,9 +1,9 @@
-"""LightGBM's library by its C interface, for scoring alone.
+"""LightGBM's library through its C interface, for scoring only.
 
-The package `lightgbm` brings scikit-learn, SciPy's statistics and pandas with it: seconds at
-each start of the service. And its `Booster.predict` takes longer to reach the library for one
-lead than the trees take to be walked. So scoring asks the library itself. The numbers are
-those of `Booster.predict`, to the last bit.
+The package `lightgbm` imports scikit-learn, SciPy's statistics and pandas, which takes seconds
+at each start of the service. Its `Booster.predict` needs more time to reach the library for one
+lead than the library needs to walk the trees. So scoring calls the library directly. The
+results equal those of `Booster.predict` bit for bit.
 """
 
 import ctypes
@@ -19,8 +19,8 @@ from crm.arrays import Floats
 
 FLOAT64 = 1  # C_API_DTYPE_FLOAT64
 RAW_SCORE = 1  # C_API_PREDICT_RAW_SCORE
-FIRST, ALL = 0, -1  # trees
-MANY_ROWS = 256  # from so many on threads pay
+FIRST, ALL = 0, -1  # the first tree to use, and the number of trees
+MANY_ROWS = 256  # from this number on, threads save time
 
 _int, _pointer, _text = ctypes.c_int, ctypes.c_void_p, ctypes.c_char_p
 _int32, _int64 = ctypes.c_int32, ctypes.c_int64
@@ -58,13 +58,13 @@ SIGNATURES: dict[str, tuple[Any, ...]] = {
 
 
 class LoadedBooster:
-    """Trees in the memory of LightGBM's library.
+    """Trees that LightGBM's library has loaded.
 
     Parameters
     ----------
     text : str
-        As `lightgbm.Booster.model_to_string` writes it, and as
-        `models.contributions.booster_text.check_booster_text` lets it pass.
+        The text that `lightgbm.Booster.model_to_string` writes. It must have passed
+        `models.contributions.booster_text.check_booster_text`.
 
     Attributes
     ----------
@@ -104,27 +104,27 @@ class LoadedBooster:
         self._predict_one = _library().LGBM_BoosterPredictForMatSingleRowFast
 
     def __reduce__(self) -> tuple[type["LoadedBooster"], tuple[str]]:
-        """Load a copy from the text: what is in the library's memory cannot be copied."""
+        """Copy by loading the text again: the library's memory cannot be copied."""
         return type(self), (self._text,)
 
     def margin(self, features: Floats) -> Floats:
-        """Log-odds, shape (n,), of a feature matrix, shape (n, n_features).
+        """Compute the margin, shape (n,), of a feature matrix, shape (n, n_features).
 
         Raises
         ------
         ValueError
-            If the matrix has other columns.
+            If the matrix has another number of columns.
         """
         n, width = features.shape
         if width != self.n_features:
             raise ValueError(f"the trees expect {self.n_features} features; got {width}")
         is_by_rows = not features.flags.f_contiguous or n == 1
         rows = np.require(features, np.float64, "C" if is_by_rows else "F")
-        found, length = np.empty(n), _int64()
+        margin, length = np.empty(n), _int64()
         if n == 1:
             _check(
                 self._predict_one(
-                    self._one_row, rows.ctypes.data, ctypes.byref(length), found.ctypes.data
+                    self._one_row, rows.ctypes.data, ctypes.byref(length), margin.ctypes.data
                 )
             )
         elif n:
@@ -141,14 +141,14 @@ class LoadedBooster:
                 ALL,
                 _parameters(1 if n < MANY_ROWS else 0),
                 ctypes.byref(length),
-                found.ctypes.data,
+                margin.ctypes.data,
             )
-        return found
+        return margin
 
 
 @cache
 def _library() -> Any:
-    """Load the library that the installed package brings, without the package."""
+    """Load the library of the installed package without importing the package."""
     package = importlib.util.find_spec("lightgbm")
     if package is None or package.origin is None:
         raise ImportError("LightGBM is not installed. Install what requirements.lock names.")
@@ -157,9 +157,9 @@ def _library() -> Any:
     )
     assert finder is not None
     assert finder.loader is not None
-    found = importlib.util.module_from_spec(finder)
-    finder.loader.exec_module(found)
-    library = found._LIB
+    module = importlib.util.module_from_spec(finder)
+    finder.loader.exec_module(module)
+    library = module._LIB
     library.LGBM_GetLastError.restype = _text
     for name, arguments in SIGNATURES.items():
         getattr(library, name).argtypes = arguments
@@ -176,5 +176,5 @@ def _call(name: str, *arguments: Any) -> None:
 
 def _check(status: int) -> None:
     if status != 0:
-        said = _library().LGBM_GetLastError().decode(errors="replace")
-        raise ValueError(f"LightGBM cannot use the trees: {said}")
+        problem = _library().LGBM_GetLastError().decode(errors="replace")
+        raise ValueError(f"LightGBM cannot use the trees: {problem}")

@@ -1,4 +1,4 @@
-"""The logistic regression as it scores: terms made of columns, and what each column adds."""
+"""The logistic regression that scores: columns become terms, and each column contributes."""
 
 import math
 from collections.abc import Sequence
@@ -11,18 +11,18 @@ from numpy.typing import NDArray
 from crm.arrays import Bools, Floats, Ints
 from models.contributions.value_classes import placed
 
-LARGEST = 1e100  # larger numbers are held here: their squares are still finite
+LARGEST = 1e100  # larger numbers are clipped here, so that their squares are finite
 
 
 @dataclass(frozen=True)
 class LogisticTerms:
     """How feature columns become the terms of a linear model.
 
-    Numbers are standardised and held at `reach` standard deviations from their mean, so
-    that a number far beyond anything learned from cannot outweigh all the rest. What grows
-    with time is held in the range that it had: a line drawn through young leads says nothing
-    of old ones. Gaps are filled with the median and marked by a term of their own. Categories
-    have one term per code that occurred; other codes have none.
+    Numbers are standardised and clipped at `reach` standard deviations from their mean, so that
+    a number far outside the training data cannot outweigh everything else. Numbers that grow
+    with time are clipped to the range of the training data: a line through young leads is not
+    valid for old ones. Gaps are filled with the median and marked by a term of their own.
+    Categories have one term for each code that occurred; other codes have none.
 
     Attributes
     ----------
@@ -30,8 +30,9 @@ class LogisticTerms:
         Columns of the matrix.
     low, high, median, mean, scale : tuple of float, length n_numeric
     reach : float
+        Standard deviations from the mean at which numbers are clipped.
     codes : tuple of tuple of float
-        Of each categorical column, ascending.
+        The codes of each categorical column, ascending.
     """
 
     numeric: tuple[int, ...]
@@ -52,7 +53,7 @@ class LogisticTerms:
         reach: float,
         growing: Sequence[int] = (),
     ) -> "LogisticTerms":
-        """Learn ranges, medians, scales and codes from a feature matrix, shape (n, k)."""
+        """Compute ranges, medians, scales and codes of a feature matrix, shape (n, k)."""
         numeric = [i for i in range(features.shape[1]) if i not in set(categorical)]
         numbers = np.clip(features[:, numeric], -LARGEST, LARGEST)
         is_empty = np.isnan(numbers).all(axis=0)
@@ -73,7 +74,7 @@ class LogisticTerms:
         )
 
     def numbers(self, features: Floats) -> tuple[Floats, Bools]:
-        """Standardised numbers and where they were missing, each shape (n, n_numeric)."""
+        """Return standardised numbers and where they were missing, shapes (n, n_numeric)."""
         low, high, median, mean, scale = self._arrays
         numbers = features[:, self.columns[0]]
         is_missing = np.isnan(numbers)
@@ -83,7 +84,7 @@ class LogisticTerms:
 
     @cached_property
     def columns(self) -> tuple[Ints, Ints]:
-        """Columns of the matrix with numbers, and with categories."""
+        """The columns of the matrix that contain numbers, and those that contain categories."""
         return np.array(self.numeric, dtype=np.int64), np.array(self.categorical, dtype=np.int64)
 
     @cached_property
@@ -106,7 +107,7 @@ class LogisticTerms:
 
     @property
     def n_terms(self) -> int:
-        """Columns of `design`."""
+        """The number of columns of `design`."""
         return 2 * len(self.numeric) + sum(map(len, self.codes))
 
 
@@ -119,7 +120,7 @@ class Logistic:
     terms : LogisticTerms
     coefficients : tuple of float, length n_terms
     centre : tuple of float, length n_terms
-        Mean of each term over the rows it was fitted on: where the average lead starts.
+        The mean of each term over the training rows: the average lead.
     intercept : float
     """
 
@@ -129,12 +130,13 @@ class Logistic:
     intercept: float
 
     def check(self, n_features: int) -> None:
-        """Refuse state that does not fit together, as an altered file may hold it.
+        """Check that the state fits together, which an altered file may not.
 
         Raises
         ------
         ValueError
-            If lengths differ, a column is not there, a number is not finite, or a range is none.
+            If lengths differ, a column does not exist, a number is not finite, or a range is
+            not valid.
         """
         terms = self.terms
         columns = (*terms.numeric, *terms.categorical)
@@ -161,14 +163,13 @@ class Logistic:
 
     @cached_property
     def constant(self) -> float:
-        """Log-odds of a lead whose every term is average."""
+        """The log-odds of a lead whose every term is average."""
         return self.intercept + float(np.array(self.coefficients) @ np.array(self.centre))
 
     def contributions(self, features: Floats) -> Floats:
-        """Give what each feature adds to `constant`, in log-odds.
+        """Compute what each feature adds to `constant`, in log-odds.
 
-        For a linear model these are its exact Shapley values, features taken as
-        independent.
+        For a linear model with independent features these are the exact Shapley values.
 
         Parameters
         ----------
@@ -183,22 +184,22 @@ class Logistic:
         Štrumbelj and Kononenko, "Explaining prediction models and individual predictions
         with feature contributions", Knowledge and Information Systems, 2014.
         """
-        found = np.empty(features.shape)
+        contributions = np.empty(features.shape)
         standardised, is_missing = self.terms.numbers(features)
         slope, centre, present, missing = self._of_numbers
         of_numbers = slope * (standardised - centre)
         of_numbers += np.where(is_missing, missing, present)
-        found[:, self.terms.columns[0]] = of_numbers
+        contributions[:, self.terms.columns[0]] = of_numbers
         codes, own, average = self._of_codes
         columns = self.terms.columns[1]
-        asked = placed(np.arange(len(columns)), features[:, columns])
-        at = np.searchsorted(codes, asked)
-        found[:, columns] = np.where(codes[at] == asked, own[at], 0.0) - average
-        return found
+        wanted = placed(np.arange(len(columns)), features[:, columns])
+        at = np.searchsorted(codes, wanted)
+        contributions[:, columns] = np.where(codes[at] == wanted, own[at], 0.0) - average
+        return contributions
 
     @cached_property
     def _of_numbers(self) -> tuple[Floats, Floats, Floats, Floats]:
-        """Each number's slope and centre, and what its gap's term adds where there is none."""
+        """The slope and centre of each number; what its gap term adds without and with a gap."""
         n = len(self.terms.numeric)
         slope, of_gap = np.array(self.coefficients[: 2 * n]).reshape(2, n)
         centre, gaps = np.array(self.centre[: 2 * n]).reshape(2, n)
@@ -206,23 +207,23 @@ class Logistic:
 
     @cached_property
     def _of_codes(self) -> tuple[NDArray[np.complex128], Floats, Floats]:
-        """Codes of all categories with their coefficients, and the average of each category's."""
+        """All codes, their coefficients, and the mean contribution of each categorical column."""
         start = 2 * len(self.terms.numeric)
         n_codes = list(map(len, self.terms.codes))
         place = np.repeat(np.arange(len(n_codes)), n_codes)
         codes = placed(place, np.concatenate([*self.terms.codes, []]))
         own = np.array(self.coefficients[start:])
-        held = own * np.array(self.centre[start:])
-        average = np.asarray(np.bincount(place, held, len(n_codes)), dtype=np.float64)
-        beyond_all = placed(np.array([np.nan]), np.array([np.nan]))  # a missing code too
+        at_centre = own * np.array(self.centre[start:])
+        average = np.asarray(np.bincount(place, at_centre, len(n_codes)), dtype=np.float64)
+        beyond_all = placed(np.array([np.nan]), np.array([np.nan]))  # also for missing codes
         return np.concatenate([codes, beyond_all]), np.append(own, 0.0), average
 
     def log_odds_of(self, features: Floats) -> Floats:
-        """Log-odds, shape (n,)."""
+        """Compute the log-odds, shape (n,), of a feature matrix, shape (n, k)."""
         return self.explained(features)[0]
 
     def explained(self, features: Floats) -> tuple[Floats, Floats]:
-        """Give `margin` and `contributions` at once."""
+        """Compute log-odds and contributions together."""
         contributions = self.contributions(features)
-        # Along rows of a matrix in C order numpy adds each row up by itself, in one order.
+        # In C order NumPy sums each row by itself, always in the same order.
         return self.constant + contributions.sum(axis=1), contributions

@@ -1,8 +1,8 @@
 """Fits the estimator: a logistic regression and bagged trees, blended in log-odds.
 
-Linear models extrapolate, and hold where few leads or a changing world leave the trees
-nothing to stand on; trees find what no line can. How much say each gets is not assumed but
-found on the newest part of the training data (docs/decisions/0009).
+A linear model extrapolates, and stays valid with few leads or when the data change. Trees find
+what no line can. Their weights are not assumed but chosen on the newest part of the training
+data (docs/decisions/0009).
 """
 
 import reprlib
@@ -27,22 +27,23 @@ from features.fitting import N_FOLDS, folds
 from features.moments import leads_of_rarer
 from models.estimator.blend import BaseRate, Blend
 from models.estimator.logistic import Logistic
-from models.fitting.logistic import choose_logistic, fit_logistic, row_losses
+from models.evaluation.metrics import log_losses
+from models.fitting.logistic import choose_logistic, fit_logistic
 from models.fitting.trees import find_rounds, fit_trees
 
-FEWEST_OUTCOMES = 20  # leads of the rarer class; with fewer only the base rate is known
-ENOUGH_TO_WEIGH = 10  # of them among the newest leads, for these to choose the weight
-ENOUGH_TO_STOP = 100  # … and to say when the trees should stop growing
+FEWEST_OUTCOMES = 20  # leads of the rarer class; with fewer, the estimator is the base rate
+ENOUGH_TO_WEIGH = 10  # leads of the rarer class among the newest leads, to choose the weight
+ENOUGH_TO_STOP = 100  # … and to choose the number of trees
 NEWEST_SHARE = 0.15
 WEIGHTS = tuple(tenth / 10 for tenth in range(11))
 EVEN = 0.5
 ROUNDING = 1e-12
-DOUBT = 2.0  # standard errors by which a weight must be worse to be ruled out
+DOUBT = 2.0  # a weight that is worse by more standard errors is ruled out
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Rows to learn from, in the order of time.
+    """Training rows, in the order of time.
 
     Attributes
     ----------
@@ -50,11 +51,11 @@ class Examples:
     label : ndarray of int8, shape (n,)
     weight : ndarray of float64, shape (n,)
     lead : ndarray of int64, shape (n,)
-        Whose rows they are: rows of one lead are never parted.
+        The lead of each row: rows of one lead stay together.
     categorical : tuple of int
-        Columns that hold codes.
+        Columns that contain codes.
     directions : tuple of int, length k, or empty
-        1 where a column may only raise the log-odds, -1 where only lower them, else 0.
+        1 if a column may only raise the log-odds, -1 if it may only lower them, else 0.
     growing : tuple of int
         Columns that grow with time: see `fit_logistic`.
     """
@@ -68,7 +69,7 @@ class Examples:
     growing: tuple[int, ...] = ()
 
     def take(self, rows: Bools) -> "Examples":
-        """Keep some of the rows."""
+        """Return the examples of the selected rows."""
         return replace(
             self,
             features=self.features[rows],
@@ -79,30 +80,30 @@ class Examples:
 
     @property
     def columns(self) -> tuple[Floats, Labels, Floats, Ints]:
-        """Features, label, weight and lead."""
+        """The features, labels, weights and leads."""
         return self.features, self.label, self.weight, self.lead
 
     @property
     def rarer(self) -> int:
-        """How many leads have the rarer outcome."""
+        """The number of leads with the rarer outcome."""
         return leads_of_rarer(self.label, self.lead)
 
 
 @dataclass(frozen=True)
 class BlendSettings:
-    """What was found out before the final fit, and is kept for every later one.
+    """The settings of a blend, which later fits can use again.
 
     Attributes
     ----------
     logistic_weight : float
     strength, reach : float
-        Of the logistic regression: see `fit_logistic`.
+        Settings of the logistic regression: see `fit_logistic`.
     rounds : int or None
-        Trees in each booster of the bag; None: each stops early on its own fold.
+        The number of trees of each booster; None: each booster stops early on its own fold.
     why : str
-        Where the weight comes from, in a sentence.
+        The reason for the weight, in a sentence.
     losses : tuple of (float, float)
-        Each weight that was tried, with its log loss on the rows that chose.
+        Each weight that was tried, with its log loss on the newer rows.
     """
 
     logistic_weight: float
@@ -119,15 +120,15 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     Parameters
     ----------
     categorical : sequence of int
-        Columns that hold category codes.
+        Columns that contain category codes.
     seed : int
         Same data and same seed give the same blend.
     settings : BlendSettings, optional
-        Found by an earlier fit; without it they are found on the newest rows.
+        The settings of an earlier fit; without them they are chosen on the newest rows.
     tree_parameters : mapping, optional
-        LightGBM's, in place of the defaults.
+        LightGBM's parameters that replace the defaults.
     directions : sequence of int
-        For each column 1 where it may only raise the log-odds, -1 where only lower them, else
+        For each column 1 if it may only raise the log-odds, -1 if it may only lower them, else
         0; empty for none.
     growing : sequence of int
         Columns that grow with time.
@@ -135,10 +136,10 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     Attributes
     ----------
     blend_ : Blend or BaseRate
-        The base rate where the rarer class has fewer than `FEWEST_OUTCOMES` leads.
+        The base rate if the rarer class has fewer than `FEWEST_OUTCOMES` leads.
     settings_ : BlendSettings or None
     out_of_fold_ : ndarray of float64, shape (n,)
-        Each row's log-odds from models that never saw its lead: what calibration learns from.
+        Each row's log-odds from models that did not see its lead; calibration learns from them.
     classes_ : ndarray, shape (2,)
     n_features_in_ : int
 
@@ -178,22 +179,22 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         choosing: tuple[Examples, Examples] | None = None,
         on_share: Callable[[float], None] = lambda share: None,
     ) -> "BlendClassifier":
-        """Learn from rows in the order of time.
+        """Fit to rows in the order of time.
 
         Parameters
         ----------
         X : array-like of float, shape (n, k)
-            nan where a number is missing.
+            The features; nan for a missing number.
         y : array-like, shape (n,)
             Two classes; the greater one is a win.
         sample_weight : array-like of float, shape (n,), optional
         lead : ndarray of int64, shape (n,), optional
-            Whose rows they are; without it each row is a lead of its own.
+            The lead of each row; without it each row is a lead of its own.
         choosing : pair of Examples, optional
-            Older and newer rows that settings are found on, with columns of their own;
-            without it the newest `NEWEST_SHARE` of the leads.
+            Older and newer rows on which the settings are chosen; they may have other columns.
+            Without it the newest `NEWEST_SHARE` of the leads are the newer rows.
         on_share : callable, optional
-            Told the share of the work that is done, 0 … 1.
+            Called with the share of the work that is done, 0 … 1.
 
         Returns
         -------
@@ -202,8 +203,8 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            If X or y is not what scikit-learn calls valid, y has other than two classes, or
-            the directions do not fit the columns.
+            If X or y is not valid for scikit-learn, y does not have two classes, or the
+            directions do not fit the columns.
         """
         X, y = validate_data(self, X, y, dtype=np.float64, ensure_all_finite="allow-nan")
         check_classification_targets(y)
@@ -219,13 +220,13 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_consistent_length(X, lead)
         self._check_directions(X.shape[1])
         rows = Examples(
-            X,
-            label,
-            weight,
-            lead,
-            tuple(self.categorical),
-            tuple(self.directions),
-            tuple(self.growing),
+            features=X,
+            label=label,
+            weight=weight,
+            lead=lead,
+            categorical=tuple(self.categorical),
+            directions=tuple(self.directions),
+            growing=tuple(self.growing),
         )
         self.settings_: BlendSettings | None = None
         self.blend_: Blend | BaseRate
@@ -238,12 +239,12 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             self.settings_ = self._choose(rows, older, newer, lambda s: on_share(0.5 * s))
         else:
             self.settings_ = self.settings
-        began = 0.5 if self.settings is None else 0.0
-        self._fit_halves(rows, lambda share: on_share(began + (1 - began) * share))
+        done = 0.5 if self.settings is None else 0.0
+        self._fit_parts(rows, lambda share: on_share(done + (1 - done) * share))
         return self
 
     def _check_directions(self, n_features: int) -> None:
-        """Refuse directions that LightGBM would end the process over."""
+        """Check the directions: LightGBM ends the process if they are not valid."""
         wanted = self.directions
         if len(wanted) and (
             len(wanted) != n_features
@@ -259,20 +260,28 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self, rows: Examples, older: Examples, newer: Examples, on_share: Callable[[float], None]
     ) -> BlendSettings:
         can_weigh = min(older.rarer, newer.rarer) >= ENOUGH_TO_WEIGH
+        learned_from = older if can_weigh else rows
         strength, reach = choose_logistic(
-            (older if can_weigh else rows).columns,
+            learned_from.columns,
             newer.columns if can_weigh else None,
-            (older if can_weigh else rows).categorical,
+            learned_from.categorical,
             self.seed,
-            (older if can_weigh else rows).growing,
+            learned_from.growing,
         )
         on_share(0.4)
         if not can_weigh:
-            few, n = min(("newest", newer.rarer), ("older", older.rarer), key=lambda side: side[1])
-            how = f"too few outcomes among the {few} leads ({n}) to weigh the two halves"
-            return BlendSettings(EVEN, strength, reach, None, f"even, because {how}", ())
+            part, n = min(("newest", newer.rarer), ("older", older.rarer), key=lambda side: side[1])
+            return BlendSettings(
+                logistic_weight=EVEN,
+                strength=strength,
+                reach=reach,
+                rounds=None,
+                why=f"even, because there are too few outcomes among the {part} leads ({n}) to "
+                "choose the weight",
+                losses=(),
+            )
         linear = self._logistic(older, strength, reach).log_odds_of(newer.features)
-        rounds, grown = None, None
+        rounds = None
         if newer.rarer >= ENOUGH_TO_STOP:
             rounds, grown = find_rounds(
                 older.columns[:3],
@@ -287,13 +296,20 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         on_share(1.0)
         weight, losses = choose_weight(linear, grown, newer.label, newer.weight, newer.lead)
         why = (
-            f"found on the newest {len(newer.label):,} training moments: log loss "
+            f"chosen on the newest {len(newer.label):,} training moments: log loss "
             f"{losses[-1][1]:.4f} for the logistic regression, {losses[0][1]:.4f} for the trees, "
             f"{dict(losses)[weight]:.4f} for this blend"
         )
-        return BlendSettings(weight, strength, reach, rounds, why, losses)
+        return BlendSettings(
+            logistic_weight=weight,
+            strength=strength,
+            reach=reach,
+            rounds=rounds,
+            why=why,
+            losses=losses,
+        )
 
-    def _fit_halves(self, rows: Examples, on_share: Callable[[float], None]) -> None:
+    def _fit_parts(self, rows: Examples, on_share: Callable[[float], None]) -> None:
         settings = self.settings_
         assert settings is not None
         weight = settings.logistic_weight
@@ -323,14 +339,14 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         )
 
     def _out_of_fold(self, rows: Examples, settings: BlendSettings) -> Floats:
-        """Log-odds of each row from logistic regressions that never saw its lead."""
+        """Compute the log-odds of each row from logistic regressions that did not see its lead."""
         fold_of = folds(rows.label, rows.lead, self.seed, N_FOLDS)
-        found = np.empty(len(rows.label))
+        log_odds = np.empty(len(rows.label))
         for fold in range(int(fold_of.max()) + 1):
-            held = fold_of == fold
-            other = self._logistic(rows.take(~held), settings.strength, settings.reach)
-            found[held] = other.log_odds_of(rows.features[held])
-        return found
+            held_out = fold_of == fold
+            model = self._logistic(rows.take(~held_out), settings.strength, settings.reach)
+            log_odds[held_out] = model.log_odds_of(rows.features[held_out])
+        return log_odds
 
     def _trees(self, rows: Examples, rounds: int | None, on_share: Callable[[float], None]) -> Any:
         return fit_trees(
@@ -347,23 +363,23 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         )
 
     def decision_function(self, X: Any) -> Floats:
-        """Log-odds of a win, shape (n,)."""
+        """Compute the log-odds of a win, shape (n,)."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False)
         return self.blend_.log_odds_of(X)
 
     def predict_proba(self, X: Any) -> Floats:
-        """Uncalibrated probabilities of a loss and of a win, shape (n, 2)."""
+        """Compute uncalibrated probabilities of a loss and of a win, shape (n, 2)."""
         won = expit(self.decision_function(X))
         return np.column_stack([1 - won, won])
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """Give the likelier class, shape (n,)."""
+        """Return the likelier class, shape (n,)."""
         is_won = self.decision_function(X) > 0
         return np.asarray(self.classes_[is_won.astype(int)])
 
     def __sklearn_tags__(self) -> Any:
-        """Tell scikit-learn that gaps are welcome, and that there are two classes."""
+        """Declare to scikit-learn that X may contain nan and that y has two classes."""
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         tags.classifier_tags.multi_class = False
@@ -373,19 +389,19 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 def choose_weight(
     linear: Floats, grown: Floats, label: Labels, weight: Floats, lead: Ints
 ) -> tuple[float, tuple[tuple[float, float], ...]]:
-    """Find the logistic regression's share of the blend.
+    """Choose the weight of the logistic regression.
 
-    Halves share evenly unless the rows speak against it: of all weights whose log loss is
-    within `DOUBT` standard errors of the best one's, the one nearest to even is taken.
+    Of all weights whose log loss is within `DOUBT` standard errors of the smallest, this is the
+    one nearest to even.
 
     Parameters
     ----------
     linear, grown : ndarray of float64, shape (n,)
-        Log-odds of the logistic regression and of the trees for rows that neither has seen.
+        Log-odds of the logistic regression and of the trees, for rows that neither has seen.
     label : ndarray of int8, shape (n,)
     weight : ndarray of float64, shape (n,)
     lead : ndarray of int64, shape (n,)
-        Rows of one lead err together, so the standard error is one of leads.
+        Rows of one lead err together, so the standard error is computed over leads.
 
     Returns
     -------
@@ -396,9 +412,9 @@ def choose_weight(
 
     Notes
     -----
-    The rule of one standard error (Breiman et al., "Classification and Regression Trees",
-    1984) with two, towards the middle: over fourteen public sets it lost least to the best
-    weight in hindsight.
+    This is the one-standard-error rule (Breiman et al., "Classification and Regression Trees",
+    1984) with two standard errors, towards the middle. On fourteen public data sets it came
+    closest to the best weight in hindsight.
 
     Examples
     --------
@@ -408,12 +424,14 @@ def choose_weight(
     ...  for other in (good, bad)]
     [0.5, 1.0]
     """
-    rows = np.array([row_losses(w * linear + (1 - w) * grown, label) for w in WEIGHTS])
+    rows = np.array([log_losses(w * linear + (1 - w) * grown, label) for w in WEIGHTS])
     mean = np.average(rows, axis=1, weights=weight)
     excess = rows - rows[mean.argmin()]
     average = np.average(excess, axis=1, weights=weight)
     place = np.unique(lead, return_inverse=True)[1]
-    by_lead = np.array([np.bincount(place, each) for each in weight * (excess - average[:, None])])
+    by_lead = np.array(
+        [np.bincount(place, values) for values in weight * (excess - average[:, None])]
+    )
     error = np.sqrt((by_lead**2).sum(axis=1)) / weight.sum()
     allowed = [i for i in range(len(WEIGHTS)) if average[i] <= DOUBT * error[i] + ROUNDING]
     chosen = min(allowed, key=lambda i: (round(abs(WEIGHTS[i] - EVEN), 9), mean[i]))
@@ -422,7 +440,7 @@ def choose_weight(
 
 
 def _newest(rows: Examples) -> tuple[Examples, Examples]:
-    """Part the newest leads from the older ones."""
+    """Split the rows into those of older leads and those of the newest leads."""
     leads = np.unique(rows.lead)
     newest = leads[-max(1, round(NEWEST_SHARE * len(leads))) :]
     is_new = np.isin(rows.lead, newest)

@@ -1,22 +1,22 @@
-"""Fits the logistic regression: the half of the estimator that extrapolates."""
+"""Fits the logistic regression: the part of the estimator that extrapolates."""
 
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import log_expit
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from crm.arrays import Floats, Ints, Labels
 from features.fitting import N_FOLDS, folds
 from models.estimator.logistic import Logistic, LogisticTerms
+from models.evaluation.metrics import log_losses
 
 Rows = tuple[Floats, Labels, Floats, Ints]  # features, label, weight, lead
 
-STRENGTHS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)  # scikit-learn's C: smaller pulls more towards 0
-REACHES = (4.0, 20.0)  # standard deviations at which a number is held
-MANY_ROWS = 10_000  # with more, how strongly to pull is found on a sample of them
-MANY_CELLS = 2e10  # rows · terms²: above it Newton's steps cost more than the other solver's
+STRENGTHS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)  # scikit-learn's C: smaller regularises more
+REACHES = (4.0, 20.0)  # standard deviations at which a number is clipped
+MANY_ROWS = 10_000  # with more rows, the settings are chosen on a sample
+MANY_CELLS = 2e10  # rows · terms²: above it Newton's steps cost more than those of L-BFGS
 
 
 def fit_logistic(
@@ -36,19 +36,19 @@ def fit_logistic(
     ----------
     features : ndarray of float64, shape (n, k)
     label : ndarray of int8, shape (n,)
-        Both classes must be there.
+        Both classes must occur.
     weight : ndarray of float64, shape (n,)
     categorical : sequence of int
-        Columns that hold codes.
+        Columns that contain codes.
     growing : sequence of int
-        Columns that grow with time, to be held in the range that they have here.
+        Columns that grow with time. They are clipped to the range that they have here.
     strength : float
-        Scikit-learn's C.
+        Scikit-learn's C: smaller values regularise more.
     reach : float
-        Standard deviations at which numbers are held.
+        Standard deviations at which numbers are clipped.
     directions : tuple of int, length k, or empty
-        1 where a column may only raise the log-odds, -1 where it may only lower them, else
-        0. A number that would go the other way gets no say: its slope is 0.
+        1 if a column may only raise the log-odds, -1 if it may only lower them, else 0. A
+        number that would go the other way gets the slope 0.
 
     Returns
     -------
@@ -96,26 +96,26 @@ def choose_logistic(
     seed: int,
     growing: Sequence[int] = (),
 ) -> tuple[float, float]:
-    """Find how strongly to pull the coefficients towards 0, and where to hold numbers.
+    """Choose how strongly to regularise, and where to clip numbers.
 
-    Each pair is fitted to folds of whole leads of the older rows and judged half by what it
-    had not seen of them, half by the newer rows: the one tells what so few rows can carry,
-    the other what holds when the world changes. Of more than `MANY_ROWS` older rows a
-    sample of leads is taken: with many rows the choice matters little.
+    Each pair of settings is fitted to folds of whole leads of the older rows. Its loss is the
+    loss on the held-out folds plus the loss on the newer rows: the first shows how complex a
+    model so few rows allow, the second what stays valid when the data change. With more than
+    `MANY_ROWS` older rows a sample of leads is used: the choice then matters little.
 
     Parameters
     ----------
     older, newer : tuple of features, label, weight, lead
-        `newer` is None where there are too few to judge by.
+        `newer` is None if there are too few newer rows.
     categorical : sequence of int
     seed : int
     growing : sequence of int
-        As `fit_logistic` takes them.
+        Columns that grow with time, as for `fit_logistic`.
 
     Returns
     -------
     strength, reach : float
-        The pair with the least log loss.
+        The pair of settings with the smallest loss.
     """
     features, label, weight, lead = older
     if len(label) > MANY_ROWS:
@@ -125,35 +125,41 @@ def choose_logistic(
         rows = np.isin(lead, chosen)
         features, label, weight, lead = features[rows], label[rows], weight[rows], lead[rows]
     fold_of = folds(label, lead, seed, N_FOLDS)
-    kept = [
+    held_outs = [
         fold_of == fold for fold in np.unique(fold_of) if len(np.unique(label[fold_of != fold])) > 1
     ]
+    in_a_fold = np.any(held_outs, axis=0)
     losses: dict[tuple[float, float], float] = {}
     with threadpool_limits(1):
         for reach in REACHES:
             terms = [
-                LogisticTerms.fit(features[~held], categorical, reach, growing) for held in kept
+                LogisticTerms.fit(features[~held_out], categorical, reach, growing)
+                for held_out in held_outs
             ]
-            designs = [each.design(features[~held]) for each, held in zip(terms, kept, strict=True)]
+            designs = [
+                terms_of_fold.design(features[~held_out])
+                for terms_of_fold, held_out in zip(terms, held_outs, strict=True)
+            ]
             for strength in STRENGTHS:
-                fitted = [
-                    _fit_terms(each, design, label[~held], weight[~held], strength)
-                    for each, design, held in zip(terms, designs, kept, strict=True)
+                models = [
+                    _fit_terms(terms_of_fold, design, label[~held_out], weight[~held_out], strength)
+                    for terms_of_fold, design, held_out in zip(
+                        terms, designs, held_outs, strict=True
+                    )
                 ]
                 unseen = np.concatenate(
                     [
-                        weight[held] * row_losses(each.log_odds_of(features[held]), label[held])
-                        for each, held in zip(fitted, kept, strict=True)
+                        weight[held_out]
+                        * log_losses(model.log_odds_of(features[held_out]), label[held_out])
+                        for model, held_out in zip(models, held_outs, strict=True)
                     ]
                 )
-                losses[strength, reach] = float(unseen.sum() / weight[np.any(kept, axis=0)].sum())
+                losses[strength, reach] = float(unseen.sum() / weight[in_a_fold].sum())
                 if newer is not None:
-                    margin = np.mean([each.log_odds_of(newer[0]) for each in fitted], axis=0)
-                    new = np.average(row_losses(margin, newer[1]), weights=newer[2])
-                    losses[strength, reach] += float(new)
+                    new_features, new_label, new_weight, _ = newer
+                    log_odds = np.mean(
+                        [model.log_odds_of(new_features) for model in models], axis=0
+                    )
+                    new_loss = np.average(log_losses(log_odds, new_label), weights=new_weight)
+                    losses[strength, reach] += float(new_loss)
     return min(losses, key=lambda pair: losses[pair])
-
-
-def row_losses(margin: Floats, label: Labels) -> Floats:
-    """Log loss of each row, shape (n,)."""
-    return -np.asarray(label * log_expit(margin) + (1 - label) * log_expit(-margin))

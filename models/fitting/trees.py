@@ -1,4 +1,4 @@
-"""Fits boosted trees: a bag of LightGBM models, folded into one for scoring."""
+"""Fits boosted trees: a bag of LightGBM models, combined into one for scoring."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,7 @@ OnShare = Callable[[float], None]
 
 MAX_ROUNDS = 800
 PATIENCE = 50
-MANY_ROWS = 50_000  # with fewer, threads that wait for a busy core cost far more than they save
+MANY_ROWS = 50_000  # with fewer rows, threads that wait for a core cost more than they save
 TREE_PARAMETERS: dict[str, Any] = {
     "objective": "binary",
     "learning_rate": 0.06,
@@ -33,21 +33,21 @@ TREE_PARAMETERS: dict[str, Any] = {
     "verbosity": -1,
 }
 SCALED_LINES = re.compile(r"(?m)^(leaf_value|internal_value)=(.*)$")
-FITTING_LINES = re.compile(r"(?m)^monotone_constraints=.*\n")  # they say nothing of a score
+FITTING_LINES = re.compile(r"(?m)^monotone_constraints=.*\n")  # scores do not depend on them
 
 
 @dataclass(frozen=True)
 class TreesFit:
-    """A bag of boosters, with what was found on the way.
+    """A fitted bag of boosters.
 
     Attributes
     ----------
     trees : BoostedTrees
         The mean of the bag.
     rounds : tuple of int
-        Trees in each booster.
+        The number of trees of each booster.
     out_of_fold : ndarray of float64, shape (n,)
-        Each row's log-odds from the booster that never saw its lead.
+        Each row's margin from the booster that did not see its lead.
     """
 
     trees: BoostedTrees
@@ -68,7 +68,7 @@ def fit_trees(
     directions: tuple[int, ...] = (),
     on_share: OnShare = lambda share: None,
 ) -> TreesFit:
-    """Fit one booster to each but one of the folds, and bag them.
+    """Fit one booster for each fold, to all the other folds, and bag the boosters.
 
     Parameters
     ----------
@@ -78,15 +78,15 @@ def fit_trees(
     lead : ndarray of int64, shape (n,)
         Rows of one lead stay in one fold.
     categorical : list of int
-        Columns that hold codes.
+        Columns that contain codes.
     seed : int
         Same data and same seed give the same trees.
     rounds : int, optional
-        Trees in each booster; without it each stops early on the fold it does not see.
+        The number of trees of each booster; without it each stops early on its held-out fold.
     parameters : mapping, optional
-        LightGBM's, in place of those in `TREE_PARAMETERS`.
+        LightGBM's parameters that replace those in `TREE_PARAMETERS`.
     directions : tuple of int, length k, or empty
-        1 where a column may only raise the log-odds, -1 where only lower them, else 0.
+        1 if a column may only raise the log-odds, -1 if it may only lower them, else 0.
     on_share : callable, optional
         Called with the share of the work that is done, 0 … 1, for a progress bar.
 
@@ -104,33 +104,37 @@ def fit_trees(
     out_of_fold = np.empty(len(label))
     boosters = []
     for fold in range(n_folds):
-        held = fold_of == fold
+        held_out = fold_of == fold
         most = rounds or MAX_ROUNDS
         settings = tree_settings(len(label), seed + fold, parameters, directions)
-        training = dataset(features[~held], label[~held], weight[~held], categorical, settings)
+        training = dataset(
+            features[~held_out], label[~held_out], weight[~held_out], categorical, settings
+        )
         stop_early: dict[str, Any] = {}
         if rounds is None:
-            stop_early = {
-                "valid_sets": [training.create_valid(features[held], label[held], weight[held])]
-            }
+            validation = training.create_valid(
+                features[held_out], label[held_out], weight[held_out]
+            )
+            stop_early = {"valid_sets": [validation]}
         booster = lightgbm.train(
             settings,
             training,
             num_boost_round=most,
             callbacks=[
                 *([lightgbm.early_stopping(PATIENCE, verbose=False)] if rounds is None else []),
-                _teller(on_share, fold, n_folds, most),
+                _progress(on_share, fold, n_folds, most),
             ],
             **stop_early,
         )
-        out_of_fold[held] = np.asarray(booster.predict(features[held], raw_score=True))
+        out_of_fold[held_out] = np.asarray(booster.predict(features[held_out], raw_score=True))
         boosters.append(booster)
     on_share(1.0)
-    grown = tuple(max(1, rounds or booster.best_iteration) for booster in boosters)
+    n_trees = tuple(max(1, rounds or booster.best_iteration) for booster in boosters)
     texts = [
-        booster.model_to_string(num_iteration=n) for booster, n in zip(boosters, grown, strict=True)
+        booster.model_to_string(num_iteration=n)
+        for booster, n in zip(boosters, n_trees, strict=True)
     ]
-    return TreesFit(BoostedTrees(fold_texts(texts)), grown, out_of_fold)
+    return TreesFit(BoostedTrees(mean_of_texts(texts)), n_trees, out_of_fold)
 
 
 def find_rounds(
@@ -142,19 +146,20 @@ def find_rounds(
     parameters: Mapping[str, Any] | None = None,
     directions: tuple[int, ...] = (),
 ) -> tuple[int, Floats]:
-    """Find how many trees older leads can teach about newer ones.
+    """Choose the number of trees that, fitted to older leads, predicts newer leads best.
 
     Parameters
     ----------
     older, newer : tuple of features, label, weight
-        As `fit_trees` takes them; the older ones' labels were known when the newer began.
+        Arrays as for `fit_trees`. All labels of the older rows were known before the first
+        newer row.
 
     Returns
     -------
     rounds : int
-        The mean of what early stopping on the newer rows chose for three seeds.
+        The mean number of trees that early stopping on the newer rows chose for three seeds.
     margin : ndarray of float64, shape (n_newer,)
-        Mean log-odds of the newer rows.
+        The mean margin of the newer rows.
     """
     rounds, margins = [], []
     for i in range(3):
@@ -175,13 +180,13 @@ def find_rounds(
 def tree_settings(
     n_rows: int, seed: int, parameters: Mapping[str, Any] | None, directions: tuple[int, ...]
 ) -> dict[str, Any]:
-    """LightGBM's parameters for so many rows."""
-    found = TREE_PARAMETERS | dict(parameters or {})
-    found |= {"seed": seed, "num_threads": 1 if n_rows < MANY_ROWS else 0}
+    """Return LightGBM's parameters for this number of rows."""
+    settings = TREE_PARAMETERS | dict(parameters or {})
+    settings |= {"seed": seed, "num_threads": 1 if n_rows < MANY_ROWS else 0}
     if any(directions):
-        found["monotone_constraints"] = list(directions)
-        found["monotone_constraints_method"] = "advanced"
-    return found
+        settings["monotone_constraints"] = list(directions)
+        settings["monotone_constraints_method"] = "advanced"
+    return settings
 
 
 def dataset(
@@ -191,21 +196,21 @@ def dataset(
     categorical: list[int],
     settings: Mapping[str, Any],
 ) -> lightgbm.Dataset:
-    """Rows as LightGBM takes them."""
+    """Return the rows as LightGBM's data set."""
     return lightgbm.Dataset(
         features, label, weight=weight, categorical_feature=categorical, params=dict(settings)
     )
 
 
-def fold_texts(texts: Sequence[str]) -> str:
-    """Fold the model texts of boosters into one, whose log-odds are the mean of theirs.
+def mean_of_texts(texts: Sequence[str]) -> str:
+    """Combine the model texts of boosters into one whose margin is the mean of their margins.
 
-    Every tree is kept; what its leaves add is divided by the number of boosters.
+    Every tree is kept; the values of its leaves are divided by the number of boosters.
 
     Parameters
     ----------
     texts : sequence of str
-        As `lightgbm.Booster.model_to_string` writes them; for the same features.
+        The texts that `lightgbm.Booster.model_to_string` writes, for the same features.
 
     Returns
     -------
@@ -225,9 +230,10 @@ def fold_texts(texts: Sequence[str]) -> str:
     return f"{head}\n\n{''.join(blocks)}end of trees\n"
 
 
-def _divided(numbers: str, by: int) -> str:
-    return " ".join(repr(float(number) / by) for number in numbers.split(" ") if number)
+def _divided(numbers: str, divisor: int) -> str:
+    return " ".join(repr(float(number) / divisor) for number in numbers.split(" ") if number)
 
 
-def _teller(on_share: OnShare, done: int, of: int, rounds: int) -> Callable[[Any], None]:
-    return lambda state: on_share((done + (state.iteration + 1) / rounds) / of)
+def _progress(on_share: OnShare, fold: int, n_folds: int, rounds: int) -> Callable[[Any], None]:
+    """Return a callback for LightGBM that reports the share of the work that is done."""
+    return lambda state: on_share((fold + (state.iteration + 1) / rounds) / n_folds)
