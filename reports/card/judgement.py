@@ -40,8 +40,8 @@ def quality(card: ModelCard, pictures: Pictures) -> Section:
     models = judged_models(card)
     rows = [
         [
-            with_small(words, meaning),
-            *(_metric_cell(metric, figures) for figures in models.values()),
+            with_small(metric.label, metric.meaning),
+            *(_metric_cell(key, figures) for figures in models.values()),
         ]
         for key, metric in MODEL_METRICS.items()
         if key in card.test
