@@ -10,8 +10,8 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import click
 import pytest
 import typer
 
@@ -156,7 +156,7 @@ def test_every_key_of_the_project_file_is_documented() -> None:
 
 
 def test_every_command_and_option_has_help() -> None:
-    def without_help(command: click.Command, path: str) -> Iterator[str]:
+    def without_help(command: Any, path: str) -> Iterator[str]:
         if not command.help:
             yield path
         for parameter in command.params:
@@ -165,7 +165,7 @@ def test_every_command_and_option_has_help() -> None:
         for name, nested in getattr(command, "commands", {}).items():
             yield from without_help(nested, f"{path} {name}")
 
-    command = typer.main.get_command(leadscore.app)
+    command: Any = typer.main.get_command(leadscore.app)
     assert len(command.commands) > 10
     assert list(without_help(command, "leadscore")) == []
 
