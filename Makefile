@@ -62,6 +62,19 @@ check: $(READY)  ## lint, format, types, import rules, and the installed package
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pip check
+	@if command -v npm > /dev/null; then $(MAKE) --no-print-directory check-web; \
+	  else echo "CSS and JavaScript are not checked: there is no npm."; fi
+
+NODE := tests/browser
+NODE_READY := $(NODE)/node_modules/.package-lock.json
+
+$(NODE_READY): $(NODE)/package-lock.json
+	@cd $(NODE) && npm ci --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
+
+.PHONY: check-web
+check-web: $(NODE_READY)  ## lint and format of CSS and JavaScript
+	cd $(NODE) && npm run --silent lint
 
 serve: $(READY)  ## the demo's service, until you stop it
 	BENTOML_HOME=demo/bentoml $(BIN)/leadscore serve --project demo/crm

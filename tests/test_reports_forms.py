@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+import zipfile
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -426,6 +427,27 @@ def test_chart_specification_cannot_end_its_script(attacked):
     for text in found:
         assert not set(text) & set("<>&\u2028")
         json.loads(text)
+
+
+# What is installed.
+
+
+def test_wheel_contains_templates_styles_scripts_and_fonts(tmp_path: Path) -> None:
+    root = Path(__file__).resolve().parent.parent
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(command, cwd=root, check=True, capture_output=True, timeout=300)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        packed = set(archive.namelist())
+    forms = root / "reports" / "forms"
+    data = {
+        path.relative_to(root).as_posix()
+        for folder in ("templates", "static", "fonts")
+        for path in (forms / folder).iterdir()
+        if path.is_file()
+    }
+    assert len(data) >= 16
+    assert data <= packed
 
 
 # One cell.

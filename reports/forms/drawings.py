@@ -1,14 +1,15 @@
-"""Charts drawn once for all forms: pictures for print and wikis, specifications for the screen."""
+"""Draws each chart once for all forms: as a picture, and as a specification for screens."""
 
 import base64
+import io
 import json
 import re
-import zlib
 from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
 import vl_convert
+from PIL import Image
 
 from reports.content import Figure, Report
 from reports.forms.fonts import register_font
@@ -16,8 +17,8 @@ from reports.forms.html_page import untitled
 from reports.text import NO_BREAK, printable
 
 PICTURE_PPI = 144
-MOST_TEXT = 10_000  # characters; expressions of our own are far shorter
-INHERITED = frozenset(  # what every object of JavaScript has
+MOST_TEXT = 10_000  # characters; leadscore's own expressions are far shorter
+INHERITED = frozenset(  # names of what every object of JavaScript inherits
     (
         "constructor",
         "hasOwnProperty",
@@ -40,12 +41,12 @@ _ID = re.compile(r'(\bid="|url\(#)(?=(clip|gradient)[\w-]*["()])')
 
 @dataclass(frozen=True)
 class Drawing:
-    """One chart in its forms; its title is the figure's finding and stands beside it.
+    """One chart in its forms, without its title, which is the finding of its figure.
 
     Attributes
     ----------
     svg : str
-        Its names of parts are its own, so that many can stand on one page.
+        The ids of its parts begin with the name of the figure, so that a page may have many.
     png : bytes
     specification : str
         Vega-Lite as JSON.
@@ -57,12 +58,12 @@ class Drawing:
 
     @property
     def is_light(self) -> bool:
-        """Whether the SVG weighs less on a page than the PNG does."""
+        """Whether the SVG takes fewer bytes on a page than the PNG."""
         return len(self.svg) <= len(self.png_address)
 
     @property
     def png_address(self) -> str:
-        """The PNG as an address that holds it."""
+        """The PNG as a data URI."""
         return "data:image/png;base64," + base64.b64encode(self.png).decode()
 
 
@@ -72,7 +73,7 @@ def draw(report: Report) -> dict[str, Drawing]:
     Returns
     -------
     dict of str to Drawing
-        By the figure's name; a table alone has none.
+        The drawings by the name of their figure; a table without a chart has none.
     """
     figures = (f for page in report.pages for section in page.sections for f in section.figures)
     return {figure.name: _drawing(figure) for figure in figures if figure.chart is not None}
@@ -82,50 +83,31 @@ def _drawing(figure: Figure) -> Drawing:
     register_font()
     with alt.data_transformers.enable("default", max_rows=None):
         chart: dict[str, Any] = _harmless(untitled(figure.chart).to_dict())
-    chart.setdefault("config", {})["aria"] = False  # the page says in one text what is to be seen
-    chart.pop("usermeta", None)  # it could tell the library on the page what to do
+    chart.setdefault("config", {})["aria"] = False  # the page describes it in one text
+    chart.pop("usermeta", None)  # it could change the options of the library on the page
     svg = vl_convert.vegalite_to_svg(chart, vl_version=VEGA_LITE)
     own_names = _ID.sub(rf"\g<1>{figure.name}-", svg)
     return Drawing(
         own_names.replace("<svg ", '<svg aria-hidden="true" ', 1),
-        _packed(vl_convert.svg_to_png(svg, ppi=PICTURE_PPI)),
+        _compressed(vl_convert.svg_to_png(svg, ppi=PICTURE_PPI)),
         json.dumps(chart, separators=(",", ":")),
     )
 
 
-def _packed(png: bytes) -> bytes:
-    """Compress the pixels of a PNG well; they come compressed in a hurry.
-
-    A PNG is its signature and chunks of length, kind, content and checksum; the pixels are the
-    contents of all IDAT chunks, one stream of zlib.
-    """
-    parts, pixels, at = [png[:8]], b"", 8
-    while at < len(png):
-        end = at + 12 + int.from_bytes(png[at : at + 4], "big")
-        kind = png[at + 4 : at + 8]
-        if kind == b"IDAT":
-            pixels += png[at + 8 : end - 4]
-        elif kind == b"IEND":
-            content = b"IDAT" + zlib.compress(zlib.decompress(pixels), 6)
-            parts += [
-                (len(content) - 4).to_bytes(4, "big"),
-                content,
-                zlib.crc32(content).to_bytes(4, "big"),
-                png[at:end],
-            ]
-        else:
-            parts.append(png[at:end])
-        at = end
-    return b"".join(parts)
+def _compressed(png: bytes) -> bytes:
+    """Compress a PNG without loss; vl-convert prefers speed to size."""
+    file = io.BytesIO()
+    with Image.open(io.BytesIO(png)) as image:
+        image.save(file, format="PNG", optimize=True, dpi=image.info["dpi"])
+    return file.getvalue()
 
 
 def _harmless(part: Any) -> Any:
-    """Make every text of a specification one that Vega takes as a text, whatever it says.
+    """Make Vega treat every text of a specification as a text.
 
-    Vega-Lite writes the names on a sorted axis into expressions, as quoted texts: a line
-    separator in one would be the end of the line to its parser. And Vega looks names up in
-    objects of JavaScript, where `constructor` is there before anyone put it there; such a
-    name gets a space that nobody sees.
+    Vega-Lite writes the names on a sorted axis into expressions, as quoted texts; its parser
+    takes a line separator in one for the end of the line. And Vega looks names up in objects of
+    JavaScript, which inherit names such as `constructor`; such a name gets an invisible space.
     """
     if isinstance(part, dict):
         return {_name(key): _harmless(inner) for key, inner in part.items()}
@@ -135,5 +117,5 @@ def _harmless(part: Any) -> Any:
 
 
 def _name(text: str) -> str:
-    seen = printable(text, MOST_TEXT)
-    return seen + NO_BREAK if seen in INHERITED else seen
+    clean = printable(text, MOST_TEXT)
+    return clean + NO_BREAK if clean in INHERITED else clean

@@ -44,12 +44,21 @@ for (const width of [390, 1280]) {
       const round = (value) => Math.round(10 * value) / 10;
       return Array.from(element.querySelectorAll(".live svg, .live svg text"), (part) => {
         const box = part.getBoundingClientRect();
-        return [part.tagName === "text" ? part.textContent : "", round(box.left - left), round(box.width)];
+        return [
+          part.tagName === "text" ? part.textContent : "",
+          round(box.left - left),
+          round(box.width),
+        ];
       });
     });
     chart.right = await figure.evaluate((element) =>
-      Math.max(...Array.from(element.querySelectorAll(".live svg, .live svg text"), (part) =>
-        part.getBoundingClientRect().right)));
+      Math.max(
+        ...Array.from(
+          element.querySelectorAll(".live svg, .live svg text"),
+          (part) => part.getBoundingClientRect().right,
+        ),
+      ),
+    );
   }
   await context.close();
 }

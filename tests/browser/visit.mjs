@@ -19,8 +19,17 @@ const browser = await chromium.launch({
   args: ["--no-sandbox", "--disable-background-networking", "--disable-gpu"],
 });
 
-const seen = { pages: {}, requests: [], console: [], dialogs: [], errors: [], violations: [], judged: [],
-  popups: [], hacked: false };
+const seen = {
+  pages: {},
+  requests: [],
+  console: [],
+  dialogs: [],
+  errors: [],
+  violations: [],
+  judged: [],
+  popups: [],
+  hacked: false,
+};
 
 async function opened(size, more = {}) {
   const context = await browser.newContext({ viewport: size, bypassCSP: false, ...more });
@@ -30,9 +39,14 @@ async function opened(size, more = {}) {
   page.on("console", (message) => {
     if (message.type() !== "debug") seen.console.push(message.text().slice(0, 500));
   });
-  page.on("dialog", (dialog) => { seen.dialogs.push(dialog.message()); dialog.dismiss(); });
+  page.on("dialog", (dialog) => {
+    seen.dialogs.push(dialog.message());
+    dialog.dismiss();
+  });
   page.on("pageerror", (error) => seen.errors.push(String(error).slice(0, 500)));
-  context.on("page", (popup) => { if (popup !== page) seen.popups.push(popup.url()); });
+  context.on("page", (popup) => {
+    if (popup !== page) seen.popups.push(popup.url());
+  });
   return { context, page };
 }
 
@@ -40,11 +54,22 @@ async function opened(size, more = {}) {
 async function hiddenBehindLinks(page, ids) {
   const hidden = [];
   for (const id of ids) {
-    await page.evaluate((hash) => { location.hash = hash; }, id);
-    await page.waitForFunction((at) => document.getElementById(at).getBoundingClientRect().top
-      < window.innerHeight, id);
-    if (await page.evaluate((at) => document.getElementById(at).getBoundingClientRect().top
-      < document.querySelector("nav").getBoundingClientRect().bottom, id)) hidden.push(id);
+    await page.evaluate((hash) => {
+      location.hash = hash;
+    }, id);
+    await page.waitForFunction(
+      (at) => document.getElementById(at).getBoundingClientRect().top < window.innerHeight,
+      id,
+    );
+    if (
+      await page.evaluate(
+        (at) =>
+          document.getElementById(at).getBoundingClientRect().top <
+          document.querySelector("nav").getBoundingClientRect().bottom,
+        id,
+      )
+    )
+      hidden.push(id);
   }
   return hidden;
 }
@@ -53,12 +78,17 @@ async function hiddenBehindLinks(page, ids) {
 async function faults(page, where) {
   await page.evaluate(axe);
   // What is inside of a chart is hidden from those who cannot see it; its frame says it in words.
-  const found = await page.evaluate(() => axe.run({ exclude: ["figure svg"] },
-    { resultTypes: ["violations"] }));
+  const found = await page.evaluate(() =>
+    axe.run({ exclude: ["figure svg"] }, { resultTypes: ["violations"] }),
+  );
   seen.judged.push(where);
   for (const violation of found.violations) {
-    seen.violations.push({ where, id: violation.id, impact: violation.impact,
-      nodes: violation.nodes.slice(0, 3).map((node) => node.html.slice(0, 200)) });
+    seen.violations.push({
+      where,
+      id: violation.id,
+      impact: violation.impact,
+      nodes: violation.nodes.slice(0, 3).map((node) => node.html.slice(0, 200)),
+    });
   }
 }
 
@@ -67,18 +97,30 @@ async function drawn(page) {
   const figures = page.locator(".page.is-open figure[data-live]");
   for (const figure of await figures.all()) {
     await figure.scrollIntoViewIfNeeded();
-    await page.waitForFunction((one) => one.classList.contains("is-live"),
-      await figure.elementHandle(), { timeout: 15_000 }).catch(() => {});
+    await page
+      .waitForFunction((one) => one.classList.contains("is-live"), await figure.elementHandle(), {
+        timeout: 15_000,
+      })
+      .catch(() => {});
   }
-  return page.evaluate(() => Array.from(document.querySelectorAll(".page.is-open figure"), (one) => ({
-    id: one.id,
-    live: one.classList.contains("is-live"),
-    marks: one.querySelectorAll(".live svg [class*='mark-']:not(.role-axis-domain) path, "
-      + ".live svg .mark-rect path, .live svg .mark-rule line").length,
-    wide: Math.max(0, ...Array.from(one.querySelectorAll(".live svg, .live svg text"),
-      (part) => part.getBoundingClientRect().right)),
-    still: one.querySelectorAll(".still svg, .still img").length,
-  })));
+  return page.evaluate(() =>
+    Array.from(document.querySelectorAll(".page.is-open figure"), (one) => ({
+      id: one.id,
+      live: one.classList.contains("is-live"),
+      marks: one.querySelectorAll(
+        ".live svg [class*='mark-']:not(.role-axis-domain) path, " +
+          ".live svg .mark-rect path, .live svg .mark-rule line",
+      ).length,
+      wide: Math.max(
+        0,
+        ...Array.from(
+          one.querySelectorAll(".live svg, .live svg text"),
+          (part) => part.getBoundingClientRect().right,
+        ),
+      ),
+      still: one.querySelectorAll(".still svg, .still img").length,
+    })),
+  );
 }
 
 // Points at marks until one answers, and gives what the tooltip says.
@@ -115,7 +157,11 @@ async function byArrows(page, figure) {
   const said = [];
   for (let i = 0; i < 3; i++) {
     await page.keyboard.press("ArrowRight");
-    said.push(await page.locator("#tooltip").isVisible() ? await page.locator("#tooltip").innerText() : "");
+    said.push(
+      (await page.locator("#tooltip").isVisible())
+        ? await page.locator("#tooltip").innerText()
+        : "",
+    );
   }
   await page.evaluate(() => document.activeElement.blur());
   return { said, hidden: !(await page.locator("#tooltip").isVisible()) };
@@ -133,12 +179,21 @@ async function unfolded(page, figure) {
 
 // Goes on with the tabulator key until it is back at the start; gives what had the focus.
 async function byKeyboard(page) {
-  await page.evaluate(() => { document.activeElement?.blur(); window.scrollTo(0, 0); });
+  await page.evaluate(() => {
+    document.activeElement?.blur();
+    window.scrollTo(0, 0);
+  });
   const wanted = await page.evaluate(() => {
-    const all = Array.from(document.querySelectorAll("a[href], summary, button, input, [tabindex='0']"));
-    all.forEach((one) => { delete one.dataset.wanted; });
+    const all = Array.from(
+      document.querySelectorAll("a[href], summary, button, input, [tabindex='0']"),
+    );
+    all.forEach((one) => {
+      delete one.dataset.wanted;
+    });
     const shown = all.filter((one) => one.checkVisibility());
-    shown.forEach((one, i) => { one.dataset.wanted = String(i); });
+    shown.forEach((one, i) => {
+      one.dataset.wanted = String(i);
+    });
     return shown.length;
   });
   const reached = new Set();
@@ -148,8 +203,10 @@ async function byKeyboard(page) {
     const state = await page.evaluate(() => {
       const one = document.activeElement;
       const style = getComputedStyle(one);
-      return { number: one.dataset ? one.dataset.wanted : undefined,
-        outlined: style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0 };
+      return {
+        number: one.dataset ? one.dataset.wanted : undefined,
+        outlined: style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0,
+      };
     });
     if (state.number === undefined) continue;
     reached.add(state.number);
@@ -162,12 +219,16 @@ for (const [name, size] of Object.entries(sizes)) {
   const { context, page } = await opened(size, name === "phone" ? { hasTouch: true } : {});
   await page.goto(address);
   const slugs = await page.evaluate(() =>
-    Array.from(document.querySelectorAll("nav a"), (link) => link.hash.slice(1)));
+    Array.from(document.querySelectorAll("nav a"), (link) => link.hash.slice(1)),
+  );
   const few = slugs.length < 15; // a report as it is, not a list of attacks
   seen.slugs = slugs;
   for (const slug of slugs) {
     await page.click(`nav a[href="#${slug}"]`);
-    await page.waitForFunction((id) => document.getElementById(id).classList.contains("is-open"), slug);
+    await page.waitForFunction(
+      (id) => document.getElementById(id).classList.contains("is-open"),
+      slug,
+    );
     const figures = await drawn(page);
     const facts = await page.evaluate(() => ({
       title: document.title,
@@ -181,7 +242,8 @@ for (const [name, size] of Object.entries(sizes)) {
     await page.mouse.move(0, 0);
     const judged = name === "desktop" ? few || figures.length : slugs.length < 8;
     if (judged) await faults(page, `${slug} ${name}`); // it takes its time
-    const arrows = {}, rows = {};
+    const arrows = {},
+      rows = {};
     if (name === "desktop" && few) {
       for (const figure of figures) {
         if (figure.live) arrows[figure.id] = await byArrows(page, figure.id);
@@ -189,10 +251,21 @@ for (const [name, size] of Object.entries(sizes)) {
       }
     }
     const keyboard = name === "desktop" && few ? await byKeyboard(page) : null;
-    const hidden = figures.length ? await hiddenBehindLinks(page, figures.map((one) => one.id)) : [];
-    await page.evaluate(() => document.querySelectorAll("figure details[open]")
-      .forEach((fold) => { fold.open = false; }));
-    await page.evaluate(() => { document.activeElement?.blur(); window.scrollTo(0, 0); });
+    const hidden = figures.length
+      ? await hiddenBehindLinks(
+          page,
+          figures.map((one) => one.id),
+        )
+      : [];
+    await page.evaluate(() =>
+      document.querySelectorAll("figure details[open]").forEach((fold) => {
+        fold.open = false;
+      }),
+    );
+    await page.evaluate(() => {
+      document.activeElement?.blur();
+      window.scrollTo(0, 0);
+    });
     if (screenshots && (few || figures.length)) {
       await page.screenshot({ path: join(screenshots, `${slug}-${name}.png`), fullPage: true });
     }
@@ -201,59 +274,89 @@ for (const [name, size] of Object.entries(sizes)) {
   seen.hacked ||= await page.evaluate(() => "hacked" in window);
   if (name === "desktop") {
     await page.evaluate(() => {
-      window.beyondTheSheet = () => Array.from(document.querySelectorAll("main *"))
-        .filter((one) => one.checkVisibility() && !one.closest("caption")
-          && one.getBoundingClientRect().right > window.innerWidth + 1)
-        .map((one) => one.outerHTML.slice(0, 200)).slice(0, 5);
+      window.beyondTheSheet = () =>
+        Array.from(document.querySelectorAll("main *"))
+          .filter(
+            (one) =>
+              one.checkVisibility() &&
+              !one.closest("caption") &&
+              one.getBoundingClientRect().right > window.innerWidth + 1,
+          )
+          .map((one) => one.outerHTML.slice(0, 200))
+          .slice(0, 5);
     });
     await page.emulateMedia({ media: "print" });
     await page.setViewportSize({ width: 680, height: 1000 }); // A4 less its margins
     seen.print = await page.evaluate(() => ({
       pages: Array.from(document.querySelectorAll(".page"), (one) => one.checkVisibility()),
       still: Array.from(document.querySelectorAll("figure"), (one) =>
-        one.querySelector(".still").checkVisibility()),
+        one.querySelector(".still").checkVisibility(),
+      ),
       live: Array.from(document.querySelectorAll("figure .live"), (one) => one.checkVisibility()),
       wider: document.documentElement.scrollWidth - document.documentElement.clientWidth,
       beyond: beyondTheSheet(),
-      whole: Array.from(document.querySelectorAll("figure, .takeaways, .needs, .page tr"), (one) =>
-        getComputedStyle(one).breakInside),
+      whole: Array.from(
+        document.querySelectorAll("figure, .takeaways, .needs, .page tr"),
+        (one) => getComputedStyle(one).breakInside,
+      ),
       // Chromium splits a block after its heading all the same, but no inline block.
-      blocks: Array.from(document.querySelectorAll("figure, .whole, .short"), (one) => getComputedStyle(one).display),
-      followed: Array.from(document.querySelectorAll(".page h2, .page h3, figcaption, .finding"),
-        (one) => getComputedStyle(one).breakAfter),
-      tallest: Math.max(...Array.from(document.querySelectorAll("figure"), (one) =>
-        one.getBoundingClientRect().height)),
+      blocks: Array.from(
+        document.querySelectorAll("figure, .whole, .short"),
+        (one) => getComputedStyle(one).display,
+      ),
+      followed: Array.from(
+        document.querySelectorAll(".page h2, .page h3, figcaption, .finding"),
+        (one) => getComputedStyle(one).breakAfter,
+      ),
+      tallest: Math.max(
+        ...Array.from(
+          document.querySelectorAll("figure"),
+          (one) => one.getBoundingClientRect().height,
+        ),
+      ),
     }));
-    const pdf = await page.pdf({ format: "A4", path: screenshots ? join(screenshots, "print.pdf") : undefined });
+    const pdf = await page.pdf({
+      format: "A4",
+      path: screenshots ? join(screenshots, "print.pdf") : undefined,
+    });
     seen.print.sheets = (pdf.toString("latin1").match(/\/Type\s*\/Page\b/g) || []).length;
     await page.emulateMedia({ media: null });
   }
   await context.close();
 }
 
-{ // Without scripts everything is there, below each other.
+{
+  // Without scripts everything is there, below each other.
   const { context, page } = await opened(sizes.desktop, { javaScriptEnabled: false });
   await page.goto(address);
-  seen.bare = { shown: await page.locator(".page:visible").count(),
+  seen.bare = {
+    shown: await page.locator(".page:visible").count(),
     all: await page.locator(".page").count(),
     still: await page.locator("figure .still:visible").count(),
-    figures: await page.locator("figure").count() };
+    figures: await page.locator("figure").count(),
+  };
   await context.close();
 }
 
-{ // The form for both teams, on one sheet.
+{
+  // The form for both teams, on one sheet.
   const { context, page } = await opened(sizes.desktop);
   const answer = await page.goto(sheet).catch(() => null);
   if (answer) {
     await faults(page, "service-levels sheet");
     await page.emulateMedia({ media: "print" });
     await page.setViewportSize({ width: 700, height: 1030 });
-    seen.sheetWider = await page.evaluate(() =>
-      document.documentElement.scrollWidth - document.documentElement.clientWidth);
+    seen.sheetWider = await page.evaluate(
+      () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
+    );
     const path = screenshots ? join(screenshots, "service-levels.pdf") : undefined;
     const pdf = await page.pdf({ preferCSSPageSize: true, path });
     seen.sheets = (pdf.toString("latin1").match(/\/Type\s*\/Page\b/g) || []).length;
-    if (screenshots) await page.screenshot({ path: join(screenshots, "service-levels-sheet.png"), fullPage: true });
+    if (screenshots)
+      await page.screenshot({
+        path: join(screenshots, "service-levels-sheet.png"),
+        fullPage: true,
+      });
   }
   await context.close();
 }
