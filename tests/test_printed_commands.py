@@ -149,7 +149,7 @@ class Group:
         give_up = time.monotonic() + SECONDS
         while time.monotonic() < give_up and process.poll() is None:
             if "follow" in command:
-                if "is served from" in log.read_text():
+                if re.search(r"version \d", log.read_text()):
                     return None
             elif self._shell(f"curl -sf http://127.0.0.1:{page}").returncode == 0:
                 return None
