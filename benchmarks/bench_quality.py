@@ -32,8 +32,8 @@ from crm.errors import LeadScoringError
 from crm.project import Project, load_project
 from crm.reading import read_records
 from crm.records import Records
-from features.attributes.attribute import CategoryAttribute
-from features.attributes.kinds import TargetAttribute
+from features.attributes.category import CategoryAttribute
+from features.attributes.target import TargetAttribute
 from features.fitting import fit_pipeline
 from features.leaks.audit import audit
 from features.moments import Moments, make_moments

@@ -32,7 +32,8 @@ import pandas as pd
 import psutil
 from bench_reasons import PARAMETERS, made_up
 
-from features.attributes.attribute import CategoryAttribute, NumberAttribute
+from features.attributes.category import CategoryAttribute
+from features.attributes.number import NumberAttribute
 from features.pipeline import FeaturePipeline
 from models.artifact import load_artifact, save_artifact
 from models.calibration import Calibration

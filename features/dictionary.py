@@ -1,10 +1,8 @@
 """The data dictionary: every kind of feature, from the same facts that reasons speak from."""
 
 from features.activity import ActivityFeatures
-from features.attributes.attribute import Attribute, CategoryAttribute, NumberAttribute
-from features.attributes.kinds import DateAttribute, EmailAttribute, FlagAttribute, TargetAttribute
+from features.attributes.kinds import KINDS
 from features.feature import Feature
-from features.fitting import MANY_VALUES
 from features.pipeline import LEAD_TIMES
 from features.stages import StageFeatures
 
@@ -17,14 +15,6 @@ A feature at a moment sees only what was recorded at or before it. Windows of d 
 happened after `as_of - d days`, up to and including `as_of`. Counts and shares of nothing are 0;
 times since something that never happened are missing.
 """
-NOTES: dict[str, str] = {
-    "number": "a number as it is; words and infinities are missing",
-    "category": f"up to {MANY_VALUES} values by vocabulary; buckets for missing and unseen ones",
-    "flag": "yes or no in the usual words of several languages, such as a consent",
-    "date": "a date later than the moment is missing",
-    "email": "only the kind of the domain: company, free, disposable",
-    "target": f"more than {MANY_VALUES} values: smoothed log-odds of a win, learned out of fold",
-}
 
 
 def data_dictionary() -> str:
@@ -36,19 +26,9 @@ def data_dictionary() -> str:
     -------
     str
     """
-    nothing: frozenset[str] = frozenset()
-    attributes: list[Attribute] = [
-        NumberAttribute("COLUMN", nothing, 0.0),
-        CategoryAttribute("COLUMN", nothing, ()),
-        FlagAttribute("COLUMN", nothing),
-        DateAttribute("COLUMN", nothing, "age_days"),
-        DateAttribute("COLUMN", nothing, "weekday"),
-        DateAttribute("COLUMN", nothing, "month"),
-        EmailAttribute("COLUMN", nothing),
-        TargetAttribute("COLUMN", nothing, {}, 0.0),
-    ]
-    parts = [HEAD, "## Attributes of the leads\n"]
-    parts.append(_table([(each.feature, NOTES[each.kind]) for each in attributes], "what is read"))
+    attributes = [attribute for kind in KINDS.values() for attribute in kind.examples()]
+    notes = [(attribute.feature, attribute.note) for attribute in attributes]
+    parts = [HEAD, "## Attributes of the leads\n", _table(notes, "what is read")]
     activities = ActivityFeatures(types=("TYPE",), channels=("CHANNEL",)).features
     for heading, features in (
         ("The lead's own time", list(LEAD_TIMES)),

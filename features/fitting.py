@@ -1,6 +1,6 @@
 """Fits a pipeline: decides what each column is, and learns from training moments only."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -8,32 +8,23 @@ import numpy as np
 import pandas as pd
 
 from crm.arrays import Floats, Ints, Labels
-from crm.cells import cell_text, text_column
+from crm.cells import cell_text
 from crm.errors import LearningError
 from crm.project import Project, role_columns
 from crm.records import Records
 from crm.tables import TABLES
-from crm.times import MILLISECONDS, NOT_A_TIME, microseconds
+from crm.times import microseconds
 from features.activity import fit_activities
-from features.attributes.attribute import Attribute, CategoryAttribute, LeftOut, fit_attribute
-from features.attributes.kinds import (
-    NO,
-    YES,
-    DateAttribute,
-    EmailAttribute,
-    FlagAttribute,
-    TargetAttribute,
-    fit_target,
-)
+from features.attributes.attribute import Attribute, LeftOut, UndeclaredColumn
+from features.attributes.category import MANY_VALUES, CategoryAttribute
+from features.attributes.kinds import KINDS
+from features.attributes.number_or_category import fit_attribute
+from features.attributes.target import fit_target
 from features.moments import Moments
 from features.pipeline import FeaturePipeline
 from features.stages import fit_stages
-from features.times import cell_time
 
-MANY_VALUES = 25  # native categories up to here, target encoding above (docs/decisions/0007)
 N_FOLDS = 5
-SAMPLE = 1_000
-LATE = cell_time("2050-01-01")
 
 
 def fit_pipeline(
@@ -115,15 +106,13 @@ def training_matrix(
     values = pipeline.transform(records, moments)
     fold_of = folds(moments.label, moments.lead, seed, N_FOLDS)
     for i, attribute in enumerate(pipeline.attributes):
-        if not isinstance(attribute, TargetAttribute):
+        if not attribute.learns_from_labels:
             continue
         column = records.leads[attribute.column].iloc[moments.lead]
         for fold in range(int(fold_of.max()) + 1):
-            held = fold_of == fold
-            other = fit_target(
-                column[~held], attribute.nothing, moments.label[~held], moments.weight[~held]
-            )
-            values[held, i] = other.encode_column(column[held])
+            in_fold, rest = fold_of == fold, fold_of != fold
+            refitted = attribute.refit(column[rest], moments.label[rest], moments.weight[rest])
+            values[in_fold, i] = refitted.encode_column(column[in_fold])
     return values
 
 
@@ -147,46 +136,28 @@ def folds(label: Labels, lead: Ints, seed: int, n_folds: int) -> Ints:
 
 def _fit_column(
     of_leads: pd.Series, of_all: pd.Series, moments: Moments, project: Project
-) -> "list[Attribute] | LeftOut":
+) -> Sequence[Attribute] | LeftOut:
+    """Fit a column as the kind that the project declares, or as the kind of its cells."""
     rules, name = project.columns, str(of_leads.name)
-    folded = frozenset(str(cell_text(word)).casefold() for word in rules.nothing if cell_text(word))
-    declared: Literal["number", "category"] | None = (
-        "number" if name in rules.number else "category" if name in rules.category else None
+    nothing = frozenset(
+        str(cell_text(word)).casefold() for word in rules.nothing if cell_text(word)
     )
-    if declared is None:
-        words = _sample(of_leads, folded)
-        if len(words) and all(map(_is_date, words)):
-            return [DateAttribute(name, folded, part) for part in ("age_days", "weekday", "month")]
-        if len(words) and np.mean([_is_mail(word) for word in words]) >= 0.8:
-            return [EmailAttribute(name, folded)]
-        answers = {word.casefold() for word in words}
-        if len(answers) == 2 and answers & YES - {"1"} and answers & NO - {"0"}:
-            every = {str(word).casefold() for word in text_column(of_leads) if word} - folded
-            if every <= YES | NO:
-                return [FlagAttribute(name, folded)]
+    declared: Literal["number", "category"] | None = None
+    if name in rules.number:
+        declared = "number"
+    elif name in rules.category:
+        declared = "category"
+    else:
+        column = UndeclaredColumn(of_leads, nothing)
+        for kind in KINDS.values():
+            if attributes := kind.recognise(column):
+                return attributes
     fitted = fit_attribute(of_leads, nothing=rules.nothing, kind=declared)
     if isinstance(fitted, CategoryAttribute) and len(fitted.vocabulary) > MANY_VALUES:
-        column = of_all.iloc[moments.lead]
-        target = fit_target(column, folded, moments.label, moments.weight)
+        column_of_moments = of_all.iloc[moments.lead]
+        target = fit_target(column_of_moments, nothing, moments.label, moments.weight)
         return [replace(target, column=name)]
     return fitted if isinstance(fitted, LeftOut) else [fitted]
-
-
-def _sample(column: pd.Series, nothing: frozenset[str]) -> list[str]:
-    """Take the distinct values, at most `SAMPLE` of them, that say something."""
-    words = pd.Series(text_column(column), dtype=object).dropna().drop_duplicates()
-    return [word for word in words.head(SAMPLE) if word.casefold() not in nothing]
-
-
-def _is_date(word: str) -> bool:
-    """Tell whether a word is a date; 13 digits of a later time are a number of something else."""
-    time = cell_time(word)
-    return time != NOT_A_TIME and (time < LATE or not MILLISECONDS.fullmatch(word))
-
-
-def _is_mail(word: str) -> bool:
-    _, at, domain = word.rpartition("@")
-    return bool(at) and "." in domain and " " not in word
 
 
 def _seen(records: Records, name: str, moments: Moments) -> pd.DataFrame:

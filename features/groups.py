@@ -1,6 +1,6 @@
 """Groups of leads: by the values of an attribute, or of any column."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,17 +11,21 @@ from crm.arrays import Floats, Ints, Objects
 from crm.cells import cell_text, number_column, read_column, text_column
 from crm.project import Project
 from crm.times import NOT_A_TIME
-from features.attributes.attribute import Attribute, CategoryAttribute
-from features.attributes.kinds import EmailAttribute, FlagAttribute, TargetAttribute
+from features.attributes.attribute import (
+    MISSING_GROUP,
+    MOSTLY,
+    UNSEEN_GROUP,
+    Attribute,
+    spellings,
+)
 from features.times import cell_time
 
 MOST_VALUES = 12
 FEWEST_LEADS = 30  # a value of fewer is one of the others
 N_BANDS = 4
-MOSTLY = 0.99
 MOST_CHARACTERS = 80
-MISSING, UNSEEN, OTHERS = "(missing)", "(not seen in training)", "(other values)"
-NOT_ALIKE = (MISSING, UNSEEN, OTHERS)  # leads that share no value
+OTHERS = "(other values)"
+NOT_ALIKE = (MISSING_GROUP, UNSEEN_GROUP, OTHERS)  # leads that share no value
 
 
 @dataclass(frozen=True)
@@ -72,13 +76,14 @@ def groups_by_value(attribute: Attribute, column: pd.Series) -> Groups | None:
     Examples
     --------
     >>> cells = pd.Series(["yes"] * 40 + [None] * 50 + ["NO"] * 3)
+    >>> from features.attributes.flag import FlagAttribute
     >>> groups_by_value(FlagAttribute("opt_in", frozenset()), cells).names
     ('yes', '(missing)', '(other values)')
     """
-    read = _READERS.get(type(attribute))
-    if read is None:
+    names = attribute.group_names(column)
+    if names is None:
         return None
-    return _common(attribute.column, read(attribute, column), MOST_VALUES).shortened()
+    return _common(attribute.column, names, MOST_VALUES).shortened()
 
 
 def groups_of_column(column: pd.Series, project: Project, most_values: int = MOST_VALUES) -> Groups:
@@ -100,8 +105,8 @@ def groups_of_column(column: pd.Series, project: Project, most_values: int = MOS
         Names as they were written, however long.
     """
     rules, name = project.columns, str(column.name)
-    texts = _spelled(column, frozenset(str(cell_text(word)).casefold() for word in rules.nothing))
-    filled = texts != MISSING
+    texts = spellings(column, frozenset(str(cell_text(word)).casefold() for word in rules.nothing))
+    filled = texts != MISSING_GROUP
     if name in rules.category or not filled.any():
         return _common(name, texts, most_values)
     for numbers in (number_column(column), _years(column)):
@@ -129,14 +134,14 @@ def _bands(column: str, numbers: Floats) -> Groups:
     band = np.searchsorted(edges, known, side="left")
     ends = [(known[band == i].min(), known[band == i].max()) for i in np.unique(band)]
     names = [f"{low:g}" if low == high else f"{low:g} to {high:g}" for low, high in ends]
-    texts = np.full(len(numbers), MISSING, dtype=object)
+    texts = np.full(len(numbers), MISSING_GROUP, dtype=object)
     texts[is_number] = np.array(names, dtype=object)[np.unique(band, return_inverse=True)[1]]
     return _grouped(column, texts, names)
 
 
 def _grouped(column: str, texts: Objects, kept: Sequence[str]) -> Groups:
     codes, values = pd.factorize(texts)
-    is_alone = {*kept, MISSING}
+    is_alone = {*kept, MISSING_GROUP}
     named = [str(value) if value in is_alone else OTHERS for value in values]
     ordered = [name for name in kept if name not in NOT_ALIKE]
     ordered += [name for name in NOT_ALIKE if name in named]
@@ -147,48 +152,6 @@ def _grouped(column: str, texts: Objects, kept: Sequence[str]) -> Groups:
 
 def _cut(text: str) -> str:
     return text if len(text) <= MOST_CHARACTERS else text[: MOST_CHARACTERS - 1] + "…"
-
-
-def _read_category(attribute: CategoryAttribute, column: pd.Series) -> Objects:
-    names = np.array([MISSING, UNSEEN, *attribute.vocabulary], dtype=object)
-    return names[attribute.encode_column(column).astype(np.int64)]
-
-
-def _read_email(attribute: EmailAttribute, column: pd.Series) -> Objects:
-    names = np.array([MISSING, "no address", *attribute.vocabulary], dtype=object)
-    return names[attribute.encode_column(column).astype(np.int64)]
-
-
-def _read_flag(attribute: FlagAttribute, column: pd.Series) -> Objects:
-    code = np.nan_to_num(attribute.encode_column(column), nan=2.0).astype(np.int64)
-    return np.array(["no", "yes", MISSING], dtype=object)[code]
-
-
-def _read_many(attribute: TargetAttribute, column: pd.Series) -> Objects:
-    texts = _spelled(column, attribute.nothing)
-    is_seen = [t == MISSING or t.casefold() in attribute.log_odds for t in texts]
-    return np.where(is_seen, texts, UNSEEN).astype(object)
-
-
-_READERS: dict[type[Any], Callable[[Any, pd.Series], Objects]] = {
-    CategoryAttribute: _read_category,
-    EmailAttribute: _read_email,
-    FlagAttribute: _read_flag,
-    TargetAttribute: _read_many,
-}
-
-
-def _spelled(column: pd.Series, nothing: frozenset[str]) -> Objects:
-    """Read texts; spellings that differ in case or white space become the first of them."""
-    first: dict[str, str] = {}
-
-    def word(cell: Any) -> str:
-        text = cell_text(cell)
-        if text is None or text.casefold() in nothing:
-            return MISSING
-        return first.setdefault(text.casefold(), text)
-
-    return read_column(column, word, object)
 
 
 def _years(column: pd.Series) -> Floats:

@@ -13,24 +13,12 @@ from crm.arrays import Floats, Ints
 from crm.records import Records
 from crm.times import DAY, HOUR, NOT_A_TIME, microseconds
 from features.activity import ActivityFeatures, ActivityLog
-from features.attributes.attribute import Attribute, CategoryAttribute, LeftOut, NumberAttribute
-from features.attributes.kinds import DateAttribute, EmailAttribute, FlagAttribute, TargetAttribute
+from features.attributes.attribute import Attribute, LeftOut
+from features.attributes.kinds import KINDS
 from features.feature import Feature
 from features.moments import Moments
 from features.stages import StageFeatures, StageLog
 
-KINDS: dict[str, type[Attribute]] = {
-    kind.kind: kind
-    for kind in (
-        NumberAttribute,
-        CategoryAttribute,
-        FlagAttribute,
-        DateAttribute,
-        EmailAttribute,
-        TargetAttribute,
-    )
-}
-CATEGORICAL = ("category", "email")
 GROWING = ("days", "hours", "count", "ratio")
 MANY_LEADS = 12  # of so many a column is read faster than a lead
 LEAD_TIMES = (
@@ -198,9 +186,8 @@ class FeaturePipeline:
         return [(attribute.column, attribute.encode) for attribute in self.attributes]
 
     @cached_property
-    def _dates(self) -> list[tuple[int, DateAttribute]]:
-        pairs = enumerate(self.attributes)
-        return [(i, attribute) for i, attribute in pairs if isinstance(attribute, DateAttribute)]
+    def _dependent_on_moment(self) -> list[tuple[int, Attribute]]:
+        return [(i, each) for i, each in enumerate(self.attributes) if each.depends_on_moment]
 
     @cached_property
     def sees_history(self) -> bool:
@@ -255,11 +242,11 @@ class FeaturePipeline:
 
     def _complete(self, cells: Floats, history: History | None, lead: Ints, as_of: Ints) -> Floats:
         """Put what depends on the moment beside the attributes' cells, shape (n, n_features)."""
-        if not self._dates and not self.sees_history:
+        if not self._dependent_on_moment and not self.sees_history:
             return cells
         days = np.where(as_of != NOT_A_TIME, as_of / DAY, np.nan)
-        for i, attribute in self._dates:
-            cells[:, i] = attribute.at(cells[:, i], days)
+        for i, attribute in self._dependent_on_moment:
+            cells[:, i] = attribute.as_of(cells[:, i], days)
         blocks = [cells]
         history = history or self.no_history(len(cells))
         created = history.created_at[lead]

@@ -29,7 +29,7 @@ from features.activity import (
     fit_activities,
 )
 from features.attributes.attribute import MISSING, UNSEEN
-from features.attributes.kinds import DateAttribute
+from features.attributes.date import DateAttribute
 from features.fitting import fit_pipeline
 from features.moments import Moments, make_moments
 from features.pipeline import FeaturePipeline

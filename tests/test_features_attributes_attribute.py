@@ -12,15 +12,10 @@ from crm.cells import cell_text
 from crm.errors import LearningError, SchemaError
 from crm.project import PROJECT_FILE, load_project
 from crm.records import Records
-from features.attributes.attribute import (
-    MAX_VOCABULARY,
-    MISSING,
-    UNSEEN,
-    CategoryAttribute,
-    LeftOut,
-    NumberAttribute,
-    fit_attribute,
-)
+from features.attributes.attribute import MISSING, UNSEEN, LeftOut
+from features.attributes.category import CategoryAttribute
+from features.attributes.number import NumberAttribute
+from features.attributes.number_or_category import MAX_VOCABULARY, fit_attribute
 from features.cell_warnings import cell_warning
 from features.fitting import fit_pipeline
 from features.moments import make_moments

@@ -16,22 +16,14 @@ from crm.project import PROJECT_FILE, load_project
 from crm.records import Records
 from crm.times import DAY, NOT_A_TIME
 from features import fitting
-from features.attributes.attribute import CategoryAttribute, NumberAttribute
-from features.attributes.kinds import (
-    DISPOSABLE_MAIL,
-    FREE_MAIL,
-    MAIL_KINDS,
-    NO,
-    PRIOR_ROWS,
-    YES,
-    DateAttribute,
-    EmailAttribute,
-    FlagAttribute,
-    TargetAttribute,
-    fit_target,
-)
+from features.attributes.category import MANY_VALUES, CategoryAttribute
+from features.attributes.date import DateAttribute
+from features.attributes.email import DISPOSABLE_MAIL, FREE_MAIL, EmailAttribute
+from features.attributes.flag import NO, YES, FlagAttribute
+from features.attributes.number import NumberAttribute
+from features.attributes.target import PRIOR_ROWS, TargetAttribute, fit_target
 from features.cell_warnings import CellWarning, cell_warning
-from features.fitting import MANY_VALUES, N_FOLDS, fit_pipeline, folds, training_matrix
+from features.fitting import N_FOLDS, fit_pipeline, folds, training_matrix
 from features.moments import Moments
 from features.pipeline import FeaturePipeline
 from features.times import cell_time, time_text
@@ -104,7 +96,7 @@ NOW = cell_time("2025-03-01T12:00:00Z")  # a Saturday
 def at(cell, part: str, as_of: int = NOW) -> float:
     attribute = DateAttribute("signed", NOTHING, part)
     days = np.nan if as_of == NOT_A_TIME else as_of / DAY
-    return float(attribute.at(np.array([attribute.encode(cell)]), np.array([days]))[0])
+    return float(attribute.as_of(np.array([attribute.encode(cell)]), np.array([days]))[0])
 
 
 @pytest.mark.parametrize(
@@ -189,7 +181,7 @@ MAIL = EmailAttribute("email", NOTHING)
     ],
 )
 def test_address_has_the_type_of_its_domain(cell, kind: str) -> None:
-    assert MAIL_KINDS[int(MAIL.encode(cell))] == kind
+    assert ("missing", "no address", *MAIL.vocabulary)[int(MAIL.encode(cell))] == kind
     expected = cell_warning("not_an_email_address", "email") if kind == "no address" else None
     assert MAIL.warning(cell) == expected
 

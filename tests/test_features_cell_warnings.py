@@ -4,8 +4,13 @@ from typing import Any, get_args
 
 import pytest
 
-from features.attributes.attribute import Attribute, CategoryAttribute, NumberAttribute
-from features.attributes.kinds import DateAttribute, EmailAttribute, FlagAttribute, TargetAttribute
+from features.attributes.attribute import Attribute
+from features.attributes.category import CategoryAttribute
+from features.attributes.date import DateAttribute
+from features.attributes.email import EmailAttribute
+from features.attributes.flag import FlagAttribute
+from features.attributes.number import NumberAttribute
+from features.attributes.target import TargetAttribute
 from features.cell_warnings import CellWarningCode, cell_warning
 
 UNREADABLE: list[tuple[Attribute, str, CellWarningCode]] = [

@@ -8,8 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.activity import ActivityFeatures
-from features.attributes.attribute import CategoryAttribute, NumberAttribute
-from features.attributes.kinds import DateAttribute, EmailAttribute, FlagAttribute, TargetAttribute
+from features.attributes.category import CategoryAttribute
+from features.attributes.date import DateAttribute
+from features.attributes.email import EmailAttribute
+from features.attributes.flag import FlagAttribute
+from features.attributes.number import NumberAttribute
+from features.attributes.target import TargetAttribute
 from features.feature import MOST_CHARACTERS, Feature, braced
 from features.pipeline import LEAD_TIMES, FeaturePipeline
 from features.stages import StageFeatures

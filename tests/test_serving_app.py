@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from crm.version import VERSION
-from features.attributes.attribute import CategoryAttribute, LeftOut, NumberAttribute
+from features.attributes.attribute import LeftOut
+from features.attributes.category import CategoryAttribute
+from features.attributes.number import NumberAttribute
 from features.pipeline import FeaturePipeline
 from models.calibration import Calibration
 from models.card import ModelCard

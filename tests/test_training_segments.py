@@ -11,10 +11,15 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from crm.project import load_project
 from crm.reading import read_records
-from features.attributes.attribute import CategoryAttribute, NumberAttribute
-from features.attributes.kinds import EmailAttribute, FlagAttribute, TargetAttribute
+from features.attributes.attribute import MISSING_GROUP as MISSING
+from features.attributes.attribute import UNSEEN_GROUP as UNSEEN
+from features.attributes.category import CategoryAttribute
+from features.attributes.email import EmailAttribute
+from features.attributes.flag import FlagAttribute
+from features.attributes.number import NumberAttribute
+from features.attributes.target import TargetAttribute
 from features.fitting import fit_pipeline
-from features.groups import MISSING, OTHERS, UNSEEN, groups_by_value, groups_of_column
+from features.groups import OTHERS, groups_by_value, groups_of_column
 from features.moments import Moments, make_moments
 from features.pipeline import FeaturePipeline
 from models.evaluation.intervals import auc_interval, holm, mean_interval

@@ -6,22 +6,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crm.cells import number_column
 from crm.times import DAY, NOT_A_TIME
-from features.attributes.attribute import Attribute, CategoryAttribute, NumberAttribute
-from features.attributes.kinds import (
-    DateAttribute,
-    EmailAttribute,
-    FlagAttribute,
-    TargetAttribute,
-)
 from features.pipeline import FeaturePipeline
 from models.scorer import LeadCells
 
 N_GOLDEN = 24
 MAX_EVENTS = 12
 UNSEEN = "golden: a value that nobody has"
-MAILS = ("someone@gmail.com", "someone@company.example", "someone@mailinator.com", "nobody")
 
 
 def golden_leads(
@@ -46,7 +37,7 @@ def golden_leads(
     generator = np.random.default_rng(seed)
     cells: list[dict[str, Any]] = [{} for _ in range(N_GOLDEN)]
     for attribute in pipeline.attributes:
-        choices = _choices(attribute, leads, as_of)
+        choices = attribute.typical_cells(leads[attribute.column], as_of)
         for lead, choice in zip(
             cells, generator.integers(len(choices), size=N_GOLDEN), strict=True
         ):
@@ -57,24 +48,6 @@ def golden_leads(
         for lead in cells[:2]
     ]
     return [*whole, *half, LeadCells({}), LeadCells(dict.fromkeys(pipeline.columns, UNSEEN))]
-
-
-def _choices(attribute: Attribute, leads: pd.DataFrame, as_of: int) -> Sequence[Any]:
-    if isinstance(attribute, NumberAttribute):
-        numbers = number_column(leads[attribute.column])
-        return np.unique(numbers[np.isfinite(numbers)]).tolist()
-    if isinstance(attribute, FlagAttribute):
-        return ["yes", "no"]
-    if isinstance(attribute, EmailAttribute):
-        return MAILS
-    if isinstance(attribute, TargetAttribute):
-        return list(attribute.log_odds)
-    if isinstance(attribute, DateAttribute):
-        last = pd.Timestamp(0 if as_of == NOT_A_TIME else as_of, unit="us", tz="UTC")
-        return [(last - pd.Timedelta(days=days)).isoformat() for days in (0.5, 3, 40, 400)]
-    if isinstance(attribute, CategoryAttribute):
-        return attribute.vocabulary
-    raise TypeError(f"nobody knows what a {attribute.kind} may hold")
 
 
 def _with_history(

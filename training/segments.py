@@ -23,9 +23,9 @@ from scipy.special import expit, ndtr
 from crm.arrays import Bools, Floats, Ints, Labels
 from crm.project import Project
 from crm.records import Records
+from features.attributes.attribute import MOSTLY
 from features.groups import (
     FEWEST_LEADS,
-    MOSTLY,
     NOT_ALIKE,
     Groups,
     groups_by_value,

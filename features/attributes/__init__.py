@@ -1,1 +1,1 @@
-"""The kinds of attributes of a lead, one file each."""
+"""The kinds of attributes of a lead, one module each."""

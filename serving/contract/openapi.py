@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from features.attributes.attribute import NumberAttribute
 from serving.contract.operations import CALLS, READ_ONE_BY_ONE, REQUEST_ID, Described
 from serving.errors import CODES, MESSAGES, Failure, failure
 from serving.payloads.flat_lead import PREFIX, RESERVED
@@ -68,9 +67,7 @@ def flat_fields(model: ServedModel) -> dict[str, str]:
     """Give what a model looks at, as a flow writes it: `number` or `string` by name."""
     written = {column: name for name, column in reversed(model.names_by_identifier.items())}
     return {
-        PREFIX + name if name in RESERVED else name: (
-            "number" if isinstance(attribute, NumberAttribute) else "string"
-        )
+        PREFIX + name if name in RESERVED else name: (attribute.json_type)
         for attribute in model.scorer.pipeline.attributes
         if (name := written.get(attribute.column))
     }

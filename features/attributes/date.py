@@ -1,0 +1,109 @@
+"""Attributes that are dates."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final, Literal, Self
+
+import numpy as np
+import pandas as pd
+
+from crm.arrays import Floats
+from crm.cells import cell_text
+from crm.times import DAY, MILLISECONDS, NOT_A_TIME
+from features.attributes.attribute import Attribute, UndeclaredColumn
+from features.cell_warnings import CellWarning, cell_warning
+from features.feature import Feature, braced, shortened
+from features.times import cell_time
+
+PARTS: Final = ("age_days", "weekday", "month")
+LATE = cell_time("2050-01-01")
+
+
+@dataclass(frozen=True)
+class DateAttribute(Attribute):
+    """A date, as its age in days at the moment, or as its weekday or month.
+
+    A date later than the moment was not known then and is missing.
+
+    Attributes
+    ----------
+    part : {"age_days", "weekday", "month"}
+        Weekdays from 0, Monday; months from 1; both in UTC.
+    """
+
+    part: Literal["age_days", "weekday", "month"]
+    kind: ClassVar[str] = "date"
+    note: ClassVar[str] = "a date later than the moment is missing"
+    depends_on_moment: ClassVar[bool] = True
+
+    @classmethod
+    def recognise(cls, column: UndeclaredColumn) -> Sequence[Self]:
+        """Return the three parts of a date if all sampled values are dates."""
+        if not column.sample or not all(map(_is_date, column.sample)):
+            return ()
+        return [cls(column.name, column.nothing, part) for part in PARTS]
+
+    @classmethod
+    def examples(cls) -> Sequence[Self]:
+        """Return the three parts of a date, for the data dictionary."""
+        return [cls("COLUMN", frozenset(), part) for part in PARTS]
+
+    @property
+    def feature(self) -> Feature:
+        """The description of the column of the matrix."""
+        column = braced(self.column)
+        if self.part == "age_days":
+            unit, sentence = "days", f"{column} {{value}} ago"
+            measure = f"time since {shortened(self.column)}"
+        elif self.part == "month":
+            unit, sentence = "month", f"{column} in {{value}}"
+            measure = f"month of {shortened(self.column)}"
+        else:
+            unit, sentence = "weekday", f"{column} on a {{value}}"
+            measure = f"weekday of {shortened(self.column)}"
+        return Feature(
+            name=f"{self.column}.{self.part}",
+            table="leads",
+            column=self.column,
+            unit=unit,
+            sentence=sentence,
+            signal=self.column,
+            measure=measure,
+        )
+
+    def encode(self, cell: Any) -> float:
+        """Read one cell as days since 1970; `as_of` turns it into the part at a moment."""
+        time = cell_time(cell_text(cell))  # 20250301 is the same day as a number and as text
+        return math.nan if time == NOT_A_TIME else time / DAY
+
+    def as_of(self, values: Floats, as_of_days: Floats) -> Floats:
+        """Turn days since 1970 into the part at moments, shape (n,)."""
+        age = as_of_days - values
+        if self.part == "age_days":
+            return np.where(age >= 0, age, np.nan)
+        known = np.where(age < 0, np.nan, values)  # without a moment every date counts as known
+        if self.part == "weekday":
+            return np.floor(known + 3) % 7
+        is_known = np.isfinite(known)
+        day = np.where(is_known, np.floor(known), 0).astype("datetime64[D]")
+        month = day.astype("datetime64[M]").astype(np.int64) % 12 + 1
+        return np.where(is_known, month, np.nan)
+
+    def warning(self, cell: Any) -> CellWarning | None:
+        """Return the warning about a cell, or None."""
+        word = cell_text(cell)
+        if word is None or word.casefold() in self.nothing or cell_time(word) != NOT_A_TIME:
+            return None
+        return cell_warning("unreadable_time", self.column)
+
+    def typical_cells(self, column: pd.Series, as_of: int) -> Sequence[Any]:
+        """Return dates at some distances before the moment."""
+        last = pd.Timestamp(0 if as_of == NOT_A_TIME else as_of, unit="us", tz="UTC")
+        return [(last - pd.Timedelta(days=days)).isoformat() for days in (0.5, 3, 40, 400)]
+
+
+def _is_date(word: str) -> bool:
+    """Check for a date; 13 digits that give a late time are a number of another kind."""
+    time = cell_time(word)
+    return time != NOT_A_TIME and (time < LATE or not MILLISECONDS.fullmatch(word))

@@ -1,0 +1,113 @@
+"""Attributes that are numbers."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+import pandas as pd
+
+from crm.arrays import Floats
+from crm.cells import cell_number, cell_text, number_column, read_column
+from features.attributes.attribute import Attribute, UndeclaredColumn
+from features.cell_warnings import CellWarning, cell_warning
+from features.feature import Feature, braced
+
+TRUTHS = {"true": 1.0, "false": 0.0}
+NUMBERS = frozenset({float, int, type(None)})
+
+
+@dataclass(frozen=True)
+class NumberAttribute(Attribute):
+    """A number as it is; nan if it is missing or not a number.
+
+    Attributes
+    ----------
+    median : float
+        The median of the training leads, for models that need a value.
+    """
+
+    median: float
+    kind: ClassVar[str] = "number"
+    note: ClassVar[str] = "a number as it is; words and infinities are missing"
+    json_type: ClassVar[Literal["number", "string"]] = "number"
+
+    @classmethod
+    def recognise(cls, column: UndeclaredColumn) -> Sequence[Self]:
+        """Return nothing: `fit_attribute` chooses between numbers and categories."""
+        return ()
+
+    @classmethod
+    def examples(cls) -> Sequence[Self]:
+        """Return a number, for the data dictionary."""
+        return [cls("COLUMN", frozenset(), median=0.0)]
+
+    @property
+    def feature(self) -> Feature:
+        """The description of the column of the matrix."""
+        return Feature(
+            name=self.column,
+            table="leads",
+            column=self.column,
+            unit="number",
+            sentence=f"{braced(self.column)} is {{value}}",
+        )
+
+    @cached_property
+    def nothing_numbers(self) -> frozenset[float]:
+        """The words for nothing that are numbers: "-1" is -1.0."""
+        return frozenset(filter(math.isfinite, map(cell_number, self.nothing)))
+
+    def encode(self, cell: Any) -> float:
+        """Read one cell; nan if it is not a number, or means "no value".
+
+        True is 1 and false is 0, as booleans and as words.
+        """
+        number = cell_number(cell)
+        if type(cell) in (float, int):  # comparing with `nothing_numbers` is enough
+            return math.nan if number in self.nothing_numbers else number
+        word = str(cell_text(cell)).casefold()
+        if word in self.nothing:
+            return math.nan
+        if word in TRUTHS:
+            return TRUTHS[word]
+        return math.nan if number in self.nothing_numbers else number
+
+    def encode_cells(self, cells: Sequence[Any]) -> Sequence[float] | Floats:
+        """Read the cells of some leads, all at once if they are numbers or None."""
+        if not NUMBERS.issuperset(map(type, cells)):
+            return super().encode_cells(cells)
+        try:
+            numbers = np.array(cells, dtype=np.float64)
+        except OverflowError:  # an integer beyond the range of float64
+            return super().encode_cells(cells)
+        numbers[~np.isfinite(numbers)] = np.nan
+        return self._without_nothing(numbers)
+
+    def encode_column(self, column: pd.Series) -> Floats:
+        """Read a column, shape (n,), float64."""
+        if not pd.api.types.is_any_real_numeric_dtype(column.dtype):
+            return read_column(column, self.encode, np.float64)
+        return self._without_nothing(number_column(column))
+
+    def _without_nothing(self, numbers: Floats) -> Floats:
+        if self.nothing_numbers:
+            numbers[np.isin(numbers, list(self.nothing_numbers))] = np.nan
+        return numbers
+
+    def warning(self, cell: Any) -> CellWarning | None:
+        """Return the warning about a cell, or None."""
+        text = cell_text(cell)
+        if text is None or text.casefold() in self.nothing | TRUTHS.keys():
+            return None
+        if not math.isnan(cell_number(cell)):
+            return None
+        return cell_warning("not_a_number", self.column)
+
+    def typical_cells(self, column: pd.Series, as_of: int) -> Sequence[Any]:
+        """Return the distinct numbers of the training leads."""
+        numbers = number_column(column)
+        cells: list[float] = np.unique(numbers[np.isfinite(numbers)]).tolist()
+        return cells

@@ -1,0 +1,125 @@
+"""Decides whether a column is a number or a category, and fits it."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from crm.arrays import Objects
+from crm.cells import cell_text, number_column, read_column, text_column
+from crm.errors import SchemaError
+from features.attributes.attribute import MOSTLY, NEARLY_UNIQUE, LeftOut
+from features.attributes.category import CategoryAttribute
+from features.attributes.number import TRUTHS, NumberAttribute
+
+MAX_VOCABULARY = 254
+MIN_ROWS_PER_VALUE = 5
+SMALL_VOCABULARY = 50
+
+
+def fit_attribute(
+    column: pd.Series,
+    *,
+    nothing: Sequence[str],
+    kind: Literal["number", "category"] | None = None,
+) -> NumberAttribute | CategoryAttribute | LeftOut:
+    """Decide what a column is and learn how to read it.
+
+    Parameters
+    ----------
+    column : Series, shape (n_leads,)
+        The training leads' cells, as read.
+    nothing : sequence of str
+        What means "no value" besides an empty cell.
+    kind : {"number", "category"}, optional
+        Declared by the project; found from the cells otherwise.
+
+    Returns
+    -------
+    NumberAttribute, CategoryAttribute or LeftOut
+
+    Raises
+    ------
+    SchemaError
+        If a number column holds infinities, or a column is half numbers, half text
+        and too varied for a category.
+
+    Examples
+    --------
+    >>> fit_attribute(pd.Series(["1", "2.5", "Select"] * 20, name="visits"), nothing=["Select"])
+    NumberAttribute(column='visits', nothing=frozenset({'select'}), median=1.75)
+    >>> fit_attribute(pd.Series(["EU", "eu ", "US"] * 20, name="region"), nothing=[])
+    CategoryAttribute(column='region', nothing=frozenset(), vocabulary=('EU', 'US'))
+    """
+    name = str(column.name)
+    folded = frozenset(str(cell_text(word)).casefold() for word in nothing if cell_text(word))
+    texts = text_column(column)
+    reader = NumberAttribute(name, folded, math.nan)
+    texts[np.isin(_fold(texts), list(folded))] = None
+    is_truth = np.isin(_fold(texts), list(TRUTHS))
+    texts[np.isin(number_column(column), list(reader.nothing_numbers)) & ~is_truth] = None
+    filled = np.array([text is not None for text in texts], dtype=bool)
+    n_filled = int(filled.sum())
+    if n_filled == 0:
+        return LeftOut(name, "it is empty")
+    counts = pd.Series(texts[filled]).value_counts()
+    if len(counts) == 1 and n_filled == len(column):
+        return LeftOut(name, f"it is always {str(counts.index[0])[:40]!r}")
+    numbers = reader.encode_column(column)
+    infinite = read_column(pd.Series(texts), _is_infinite, np.bool_)
+    is_number = np.isfinite(numbers) | infinite
+    if not is_number[~is_truth].any():  # true and false are numbers only beside others
+        is_number &= ~is_truth
+    share = float(is_number[filled].mean())
+    if kind is None:
+        kind = _kind(name, share, n_distinct=len(counts), n=n_filled)
+    if kind == "number":
+        if infinite.any():
+            raise SchemaError("leads", [_infinities(name, int(infinite.sum()))])
+        if not np.isfinite(numbers).any():
+            return LeftOut(name, "it is listed as a number and holds none")
+        if n_filled >= 100 and len(counts) == n_filled and (numbers[filled] % 1 == 0).all():
+            return LeftOut(name, "each lead has a number of its own: an identifier")
+        return NumberAttribute(name, folded, float(np.median(numbers[np.isfinite(numbers)])))
+    if n_filled >= 100 and len(counts) > NEARLY_UNIQUE * n_filled:
+        return LeftOut(name, "nearly each lead has a value of its own: an identifier or free text")
+    spellings = counts.groupby(_fold(counts.index.to_numpy()), sort=False)
+    totals = spellings.sum().sort_values(ascending=False, kind="stable")
+    often = totals[totals >= min(MIN_ROWS_PER_VALUE, totals.iloc[0])].head(MAX_VOCABULARY)
+    spelled = spellings.idxmax()
+    return CategoryAttribute(name, folded, tuple(str(spelled[value]) for value in often.index))
+
+
+def _kind(name: str, share_numbers: float, n_distinct: int, n: int) -> Any:
+    if share_numbers >= MOSTLY:
+        return "number"
+    if share_numbers <= 1 - MOSTLY or n_distinct <= SMALL_VOCABULARY:
+        return "category"
+    if share_numbers < 0.05 or share_numbers > 0.95:
+        return "number" if share_numbers > 0.95 else "category"
+    raise SchemaError(
+        "leads",
+        [
+            f"`{name}` is a number in {share_numbers:.0%} and text in {1 - share_numbers:.0%} of "
+            f"{n:,} rows. Say which it is: list it in [columns] number (the text then counts as "
+            "missing), category or ignore."
+        ],
+    )
+
+
+def _infinities(name: str, n: int) -> str:
+    return (
+        f"`{name}` is infinite in {n:,} rows. Expected finite numbers or empty cells; "
+        "mend the export, or list the word in [columns] nothing."
+    )
+
+
+def _is_infinite(cell: Any) -> bool:
+    return cell is not None and cell.lower().lstrip("+-") in ("inf", "infinity")
+
+
+def _fold(texts: Objects) -> Objects:
+    fold: Callable[[Any], Any] = lambda text: None if text is None else text.casefold()  # noqa: E731
+    return read_column(pd.Series(texts, dtype=object), fold, object)
