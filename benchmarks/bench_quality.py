@@ -122,7 +122,9 @@ def leadscore_margin(
     parameters, trials = tuned_parameters(records, split, project, later, tune_minutes or None)
     fitted = fit(records, split.train, project, later, tree_parameters=parameters)
     fit_seconds = time.perf_counter() - start
-    margin = fitted.log_odds_of(fitted.pipeline.transform(records, split.test))
+    margin = fitted.log_odds_of(
+        fitted.pipeline.transform(records, split.test.lead, split.test.as_of)
+    )
     weight = fitted.settings.logistic_weight if fitted.settings else None
     return Prediction(margin, fit_seconds, f"{len(trials)} trials" if trials else "", weight)
 
@@ -132,7 +134,7 @@ def leadscore_margin(
 
 def peers_frame(pipeline: FeaturePipeline, records: Records, moments: Moments) -> pd.DataFrame:
     """Build the pipeline's matrix with words in place of codes and encoded numbers."""
-    matrix = pipeline.transform(records, moments)
+    matrix = pipeline.transform(records, moments.lead, moments.as_of)
     columns: dict[str, Any] = {}
     for i, feature in enumerate(pipeline.features):
         attribute = pipeline.attributes[i] if i < len(pipeline.attributes) else None

@@ -103,7 +103,7 @@ def training_matrix(
     -------
     ndarray of float64, shape (n, n_features), Fortran order
     """
-    values = pipeline.transform(records, moments)
+    values = pipeline.transform(records, moments.lead, moments.as_of)
     fold_of = folds(moments.label, moments.lead, seed, N_FOLDS)
     for i, attribute in enumerate(pipeline.attributes):
         if not attribute.learns_from_labels:

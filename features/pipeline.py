@@ -16,7 +16,6 @@ from features.activity import ActivityFeatures, ActivityLog
 from features.attributes.attribute import Attribute, LeftOut
 from features.attributes.kinds import KINDS
 from features.feature import Feature
-from features.moments import Moments
 from features.stages import StageFeatures, StageLog
 
 GROWING = ("days", "hours", "count", "ratio")
@@ -126,14 +125,16 @@ class FeaturePipeline:
         """Positions of the matrix's columns that grow as time passes."""
         return [i for i, feature in enumerate(self.features) if feature.unit in GROWING]
 
-    def transform(self, records: Records, moments: Moments) -> Floats:
+    def transform(self, records: Records, lead: Ints, as_of: Ints) -> Floats:
         """Compute the features of moments.
 
         Parameters
         ----------
         records : Records
-        moments : Moments, length n
-            Positions refer to `records.leads`.
+        lead : ndarray of int64, shape (n,)
+            The position of each moment's lead in `records.leads`.
+        as_of : ndarray of int64, shape (n,)
+            Microseconds since 1970 UTC; `NOT_A_TIME` if the records have no times.
 
         Returns
         -------
@@ -148,8 +149,8 @@ class FeaturePipeline:
         history = self.history_of_tables(
             records.leads["lead_id"], created, records.activities, records.stages
         )
-        cells = self._attributes_of_table(records.leads)[moments.lead]
-        return np.asfortranarray(self._complete(cells, history, moments.lead, moments.as_of))
+        cells = self._attributes_of_table(records.leads)[lead]
+        return np.asfortranarray(self._complete(cells, history, lead, as_of))
 
     def matrix(
         self, leads: pd.DataFrame, history: History | None = None, as_of: int = NOT_A_TIME

@@ -812,7 +812,11 @@ def test_every_source_gives_equal_features(tmp_path, postgres, postgres_url):
         records = read_records(project)
         moments = make_moments(records, project.learn)
         pipeline = fit_pipeline(records, moments, project)
-        found[name] = (pipeline.to_json(), moments.label, pipeline.transform(records, moments))
+        found[name] = (
+            pipeline.to_json(),
+            moments.label,
+            pipeline.transform(records, moments.lead, moments.as_of),
+        )
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute("drop table same_leads")
     state, label, matrix = found["csv"]

@@ -160,7 +160,7 @@ def test_events_after_as_of_change_nothing(drawn) -> None:
     """A history cut at the moment gives the same features, whatever other moments are asked."""
     world, moments = drawn
     records = world.records
-    together = PIPELINE.transform(records, moments)
+    together = PIPELINE.transform(records, moments.lead, moments.as_of)
     assert together.shape == (len(moments), len(PIPELINE.names))
     for row, as_of in enumerate(moments.as_of.tolist()):
         then = pd.Timestamp(as_of, unit="us", tz="UTC")
@@ -171,7 +171,7 @@ def test_events_after_as_of_change_nothing(drawn) -> None:
             activities=records.activities[records.activities["occurred_at"] <= then],
             stages=records.stages[records.stages["entered_at"] <= then],
         )
-        same(PIPELINE.transform(cut, moments.take(np.array([row]))), together[[row]])
+        same(PIPELINE.transform(cut, moments.lead[[row]], moments.as_of[[row]]), together[[row]])
 
 
 @given(worlds_with_moments(), st.randoms(use_true_random=False))
@@ -185,7 +185,10 @@ def test_row_order_does_not_matter(drawn, random) -> None:
         activities=records.activities.sample(frac=1, random_state=random.randrange(2**31)),
         stages=records.stages.sample(frac=1, random_state=random.randrange(2**31)),
     )
-    same(PIPELINE.transform(turned, moments), PIPELINE.transform(records, moments))
+    same(
+        PIPELINE.transform(turned, moments.lead, moments.as_of),
+        PIPELINE.transform(records, moments.lead, moments.as_of),
+    )
     pd.testing.assert_frame_equal(records.activities, kept[0])
     pd.testing.assert_frame_equal(records.stages, kept[1])
 
@@ -207,29 +210,35 @@ def test_time_zone_does_not_matter(drawn, zone) -> None:
         ),
         stages=records.stages.assign(entered_at=records.stages["entered_at"].dt.tz_convert(zone)),
     )
-    same(PIPELINE.transform(moved, moments), PIPELINE.transform(records, moments))
+    same(
+        PIPELINE.transform(moved, moments.lead, moments.as_of),
+        PIPELINE.transform(records, moments.lead, moments.as_of),
+    )
 
 
 @given(worlds_with_moments(), st.integers(1, 6))
 def test_block_size_does_not_matter(drawn, size) -> None:
     """Leads are computed block by block; where one ends changes nothing."""
     world, moments = drawn
-    whole = PIPELINE.transform(world.records, moments)
+    whole = PIPELINE.transform(world.records, moments.lead, moments.as_of)
     with mock.patch.object(events, "BLOCK_EVENTS", size):
-        same(PIPELINE.transform(world.records, moments), whole)
+        same(PIPELINE.transform(world.records, moments.lead, moments.as_of), whole)
 
 
 @given(worlds)
 def test_one_lead_equals_the_same_lead_among_many_and_in_a_request(world) -> None:
     """Other leads do not matter, nor whether the records come in tables or with a request."""
     records = world.records
-    among = PIPELINE.transform(records, moments_of([(i, NOW) for i in range(len(world))]))
+    among = PIPELINE.transform(records, np.arange(len(world)), np.full(len(world), NOW))
     sent = PIPELINE.history_of_cells(world.created, world.activities, world.stages)
     same(PIPELINE.rows(world.cells, sent, NOW), among)
     tables = (records.activities, records.stages)
     for i in range(len(world)):
         lead = records.leads.iloc[[i]].reset_index(drop=True)
-        same(PIPELINE.transform(replace(records, leads=lead), moments_of([(0, NOW)])), among[[i]])
+        same(
+            PIPELINE.transform(replace(records, leads=lead), np.array([0]), np.array([NOW])),
+            among[[i]],
+        )
         created = np.array(world.created[i : i + 1])
         history = PIPELINE.history_of_tables(lead["lead_id"], created, *tables)
         same(PIPELINE.matrix(lead, history, NOW), among[[i]])
@@ -275,7 +284,7 @@ def test_features_of_a_lead_without_activities() -> None:
     busy = World([NOW], [NOW], [[{"type": "call", "occurred_at": NOW}]], [[]])
     both = World(*(getattr(world, f) + getattr(busy, f) for f in vars(world)))
     for leads in (world, both):
-        found = by_name(PIPELINE.transform(leads.records, moments_of([(0, NOW)])))
+        found = by_name(PIPELINE.transform(leads.records, np.array([0]), np.array([NOW])))
         assert found.pop("lead.age_days") == 3
         assert found.pop("lead.created_weekday") == 6  # the Sunday before 1 January 2025
         assert found.pop("lead.created_hour") == 8
@@ -612,7 +621,7 @@ def features_of(export, folder, write, zone: str = "", known_as: str = "export")
     records = read_records(project)
     moments = make_moments(records, project.learn)
     pipeline = fit_pipeline(records, moments, project)
-    return pipeline, moments, pipeline.transform(records, moments)
+    return pipeline, moments, pipeline.transform(records, moments.lead, moments.as_of)
 
 
 def test_export_may_have_any_zone_order_and_repeats(export, tmp_path) -> None:

@@ -358,7 +358,7 @@ def test_absent_columns_are_missing(records, project):
 def test_fit_and_transform_do_not_modify_the_input(records, project):
     before = records.leads.copy(deep=True)
     moments = make_moments(records, project.learn)
-    fit_pipeline(records, moments, project).transform(records, moments)
+    fit_pipeline(records, moments, project).transform(records, moments.lead, moments.as_of)
     pd.testing.assert_frame_equal(records.leads, before)
 
 

@@ -430,7 +430,7 @@ def test_training_row_is_encoded_from_other_folds(drawn, seed) -> None:
     """Only target columns differ from `transform`, and hold what the other folds' leads say."""
     pipeline, records, moments = drawn
     found = training_matrix(pipeline, records, moments, seed)
-    plain = pipeline.transform(records, moments)
+    plain = pipeline.transform(records, moments.lead, moments.as_of)
     others = [i for i in range(len(pipeline.names)) if i not in TARGETS]
     np.testing.assert_array_equal(found[:, others], plain[:, others])
     assert found.flags.f_contiguous
@@ -438,7 +438,7 @@ def test_training_row_is_encoded_from_other_folds(drawn, seed) -> None:
     for column in TARGETS:
         attribute = pipeline.attributes[column]
         cells = records.leads[attribute.column].tolist()
-        words = [attribute._word(cells[lead]) for lead in moments.lead]
+        words = [attribute.word(cells[lead]) for lead in moments.lead]
         for row, word in enumerate(words):
             known = [i for i in range(len(words)) if fold_of[i] != fold_of[row]]
             rate = (moments.label[known].sum() + 0.5) / (len(known) + 1)
@@ -488,7 +488,7 @@ def test_encoding_of_random_labels_carries_no_signal(project) -> None:
     moments = Moments(np.arange(1_200), no_time, label, no_time, np.ones(1_200), {})
     fitted = fit_target(city, NOTHING, label, np.ones(1_200))
     pipeline, records = FeaturePipeline((fitted,), ()), Records(leads, pd.DataFrame())
-    inside = pipeline.transform(records, moments)[:, 0]
+    inside = pipeline.transform(records, moments.lead, moments.as_of)[:, 0]
     outside = training_matrix(pipeline, records, moments, 0)[:, 0]
     assert np.corrcoef(inside, label)[0, 1] > 0.3
     assert abs(np.corrcoef(outside, label)[0, 1]) < 0.1

@@ -30,7 +30,7 @@ def simulated(simulated_crm, trained):
 @pytest.fixture(scope="module")
 def leads(simulated, scorers):
     records, moments = simulated
-    return scorers["blend 0.3"].pipeline.transform(records, moments)
+    return scorers["blend 0.3"].pipeline.transform(records, moments.lead, moments.as_of)
 
 
 def draw(pipeline, n: int, seed: int = 0) -> np.ndarray:

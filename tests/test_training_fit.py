@@ -125,7 +125,9 @@ def test_selection_fits_its_pipeline_to_older_leads(tmp_path) -> None:
     assert older.features == pytest.approx(
         training_matrix(pipeline, records, split.train, 0), nan_ok=True
     )
-    assert newer.features == pytest.approx(pipeline.transform(records, split.test), nan_ok=True)
+    assert newer.features == pytest.approx(
+        pipeline.transform(records, split.test.lead, split.test.as_of), nan_ok=True
+    )
     place = pipeline.names.index("colour")
     assert set(newer.features[newer.lead >= 350, place]) == {1.0}  # unseen
     assert older.categorical == newer.categorical == tuple(pipeline.categorical)

@@ -411,7 +411,9 @@ def test_final_model_has_the_settings_of_the_judged_model(tmp_path, monkeypatch)
     assert final.estimator.logistic_weight == judged.settings.logistic_weight
     assert final.estimator != judged.estimator
     margin = judged.log_odds_of(
-        judged.pipeline.transform(read_records(load_project(tmp_path)), trained.split.test)
+        judged.pipeline.transform(
+            read_records(load_project(tmp_path)), trained.split.test.lead, trained.split.test.as_of
+        )
     )
     assert trained.test_margin.tobytes() == margin.tobytes()
 

@@ -10,7 +10,6 @@ import numpy as np
 from crm.arrays import Ints
 from crm.records import Records
 from crm.times import NOT_A_TIME
-from features.moments import Moments
 from features.times import cell_time
 from models.card import question_in_words, same_question
 from models.scorer import LeadScorer
@@ -75,8 +74,8 @@ def find_changes(
     lead = np.flatnonzero(is_open.to_numpy())
     if len(lead) == 0:
         return Changes(0, 0, [], [], [])
-    moments = _as_of_now(lead, cell_time(as_of) if records.has_times else NOT_A_TIME)
-    one, other = (_Scored(scorer, records, moments) for scorer in (before, after))
+    moment = np.full(len(lead), cell_time(as_of) if records.has_times else NOT_A_TIME)
+    one, other = (_Scored(scorer, records, lead, moment) for scorer in (before, after))
     changed = np.flatnonzero(one.grade != other.grade)
     pairs, n = np.unique(
         np.column_stack([one.grade[changed], other.grade[changed]]), axis=0, return_counts=True
@@ -124,9 +123,9 @@ def _warnings(before: LeadScorer, after: LeadScorer, records: Records) -> list[s
 class _Scored:
     """Open leads as one version sees them."""
 
-    def __init__(self, scorer: LeadScorer, records: Records, moments: Moments) -> None:
+    def __init__(self, scorer: LeadScorer, records: Records, lead: Ints, as_of: Ints) -> None:
         self._reasoner = scorer.reasoner
-        self._features = scorer.pipeline.transform(records, moments)
+        self._features = scorer.pipeline.transform(records, lead, as_of)
         probability = scorer.probability(self._features)
         self.score: Ints = scorer.scale.score(probability)
         self.grade = scorer.scale.grade(self.score)
@@ -162,15 +161,3 @@ def _why(
         points = [f"{each[0] - base:+.{digits}f}" for each in (old, new)]
         said.append(f"{new[1] or old[1]}: {points[0]} before, {points[1]} now")
     return said
-
-
-def _as_of_now(lead: Ints, as_of: int) -> Moments:
-    n = len(lead)
-    return Moments(
-        lead=lead,
-        as_of=np.full(n, as_of),
-        label=np.zeros(n, dtype=np.int8),
-        known_at=np.full(n, as_of),
-        weight=np.ones(n),
-        counts={},
-    )

@@ -145,7 +145,9 @@ def describe(
             "grades": [list(each) for each in scale.grades],
             "pinned_by": pinned_by,
         },
-        importance=rank_signals(reasoner, pipeline.transform(records, looked_at), seed),
+        importance=rank_signals(
+            reasoner, pipeline.transform(records, looked_at.lead, looked_at.as_of), seed
+        ),
         segments=_segments(records, found.split.test, judged),
         fairness=_fairness(records, project, found.split.test, judged, scale),
         audit=found.audited.to_json()["fields"],

@@ -135,7 +135,7 @@ def choosing(
     except LearningError:
         return None
     older = training_matrix(pipeline, records, split.train, project.learn.seed)
-    newer = pipeline.transform(records, split.test)
+    newer = pipeline.transform(records, split.test.lead, split.test.as_of)
     columns = (
         tuple(pipeline.categorical),
         directions(pipeline, project),

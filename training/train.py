@@ -262,7 +262,7 @@ def _judge(
         on_share=lambda share: told("Learning", 0.55 * share),
     )
     told("Judging on the newest leads", 0.55)
-    features = fitted.pipeline.transform(records, split.test)
+    features = fitted.pipeline.transform(records, split.test.lead, split.test.as_of)
     margin = fitted.log_odds_of(features)
     baselines = _baselines(records, split, fitted.pipeline, features, seed)
     judges = (split.test.label, split.test.weight, split.test.lead, seed)

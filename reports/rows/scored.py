@@ -13,7 +13,6 @@ import pyarrow.compute as pc
 
 from crm.arrays import Bools, Floats, Ints, Strings
 from crm.records import Records
-from features.moments import Moments
 from features.times import cell_time
 from models.card import ModelCard
 from models.scorer import LeadScorer
@@ -113,16 +112,7 @@ def not_learned_from(created: Ints, card: ModelCard) -> Bools:
 def features_of(scorer: LeadScorer, records: Records, lead: Ints, as_of: Ints) -> Floats:
     """Compute the feature matrix of leads as of moments, shape (n, k)."""
     few = records_of(records, lead)
-    n = len(lead)
-    moments = Moments(
-        lead=np.arange(n),
-        as_of=as_of,
-        label=np.zeros(n, dtype=np.int8),
-        known_at=as_of,
-        weight=np.ones(n),
-        counts={},
-    )
-    return scorer.pipeline.transform(few, moments)
+    return scorer.pipeline.transform(few, np.arange(len(lead)), as_of)
 
 
 def records_of(records: Records, lead: Ints) -> Records:

@@ -261,7 +261,7 @@ def honest_margins(side: Side, records: Records, moments: Moments, name: str) ->
     margin[hit] = judged.margin[is_test][at[hit]]
     is_new = ~np.isin(keys, judged.lead)
     if is_new.any():
-        features = scorer.pipeline.transform(records, moments.take(is_new))
+        features = scorer.pipeline.transform(records, moments.lead[is_new], moments.as_of[is_new])
         margin[is_new] = scorer.log_odds_of(features)
     return margin
 
