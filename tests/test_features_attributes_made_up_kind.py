@@ -13,7 +13,7 @@ import pytest
 
 from crm.cells import cell_text
 from crm.project import load_project
-from crm.records import read_records
+from crm.reading import read_records
 from features.attributes.attribute import Attribute, UndeclaredColumn
 from features.attributes.kinds import KINDS
 from features.cell_warnings import CellWarning, cell_warning
