@@ -37,7 +37,8 @@ from serving.payloads.answers import (
     scored_lead,
 )
 from serving.payloads.flat_lead import MAX_REASONS, flat_answer, read_flat
-from serving.payloads.score import LeadPayload, NoFields, read_body, read_score_request
+from serving.payloads.json_body import read_body
+from serving.payloads.score import LeadPayload, NoFields, read_score_request
 from serving.served_model import ServedModel
 from serving.settings import Settings
 

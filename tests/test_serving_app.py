@@ -214,7 +214,7 @@ REFUSED = {
     "half a character for a time": (
         rb'{"leads": [{"attributes": {}}], "as_of": "\ud83d"}',
         422,
-        "is no time",
+        "is not a valid time",
         "as_of",
     ),
     "a number for a time": (
@@ -243,11 +243,11 @@ REFUSED = {
     "no leads": (b"{}", 422, "required field `leads`", None),
     "leads is a number": (b'{"leads": 3}', 422, "Expected `array`, got `int`", "leads"),
     "leads is null": (b'{"leads": null}', 422, "Expected `array`, got `null`", "leads"),
-    "empty list": (b'{"leads": []}', 422, "holds 0 leads. Expected 1 to 50", "leads"),
+    "empty list": (b'{"leads": []}', 422, "has 0 leads. Expected 1 to 50", "leads"),
     "too many": (
         json.dumps({"leads": [{"attributes": {}}] * 51}).encode(),
         422,
-        "holds 51 leads. Expected 1 to 50",
+        "has 51 leads. Expected 1 to 50",
         "leads",
     ),
     "unknown field": (

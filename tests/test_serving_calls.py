@@ -258,7 +258,7 @@ def test_attribute_names_with_white_space_are_equal_offline(
     bare = {k: v for k, v in LEAD["attributes"].items() if k != "employees"}
     leads += [LEAD, LEAD | {"lead_id": "L9", "attributes": bare | ODD_NAMES}]
     *errors, plain, odd = ask("/score", {"leads": leads})["scores"]
-    said = ["stands twice", "is blank", "has 1,001 characters"]
+    said = ["is sent twice", "is blank", "has 1,001 characters"]
     for one, words in zip(errors, said, strict=True):
         assert words in one["error"]["message"]
     assert {one["error"]["field"].partition(".")[2] for one in errors} == {"attributes"}
@@ -349,8 +349,8 @@ FLAT_REFUSED = {
     "a list": (b"[]", 422, "Expected `object`, got `array`", None),
     "no JSON": (b"{", 400, "not valid JSON", None),
     "nested": (b'{"source": {"a": 1}}', 422, "`source` is an object", "source"),
-    "bad time": (b'{"source": 1, "created_at": "soon"}', 422, "is no time", "created_at"),
-    "as_of no text": (b'{"source": 1, "as_of": 7.5}', 422, "`as_of` is no text", "as_of"),
+    "bad time": (b'{"source": 1, "created_at": "soon"}', 422, "is not a valid time", "created_at"),
+    "as_of no text": (b'{"source": 1, "as_of": 7.5}', 422, "`as_of` is not text", "as_of"),
     "lead_id true": (b'{"source": 1, "lead_id": true}', 422, "got `bool`", "lead_id"),
     "nothing": (b"{}", 422, "required field `attributes`", None),
     "zero": (b'{"source": "a\\u0000"}', 422, "zero character", None),
@@ -387,8 +387,8 @@ def test_answer_states_the_result_of_each_item(ask: Ask) -> None:
 
 
 ITEMS_REFUSED = {
-    "no items": ({"activities": []}, "holds 0 items. Expected 1 to 1,000", "activities"),
-    "too many": ({"activities": [CALL] * 1_001}, "holds 1,001 items", "activities"),
+    "no items": ({"activities": []}, "has 0 items. Expected 1 to 1,000", "activities"),
+    "too many": ({"activities": [CALL] * 1_001}, "has 1,001 items", "activities"),
     "unknown field": ({"activity": []}, "Did you mean `activities`", "activity"),
     "no lead": ({"activities": [CALL | {"lead_id": " "}]}, "is empty", "activities[0].lead_id"),
     "null lead": (
@@ -410,7 +410,7 @@ ITEMS_REFUSED = {
     "zero": ({"activities": [CALL | {"content": "a\0b"}]}, "zero character", "activities[0]"),
     "no time": (
         {"activities": [CALL | {"occurred_at": "9"}]},
-        "no time",
+        "not a valid time",
         "activities[0].occurred_at",
     ),
     "late time": (

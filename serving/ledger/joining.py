@@ -13,7 +13,8 @@ from features.times import time_text
 from models.scorer import LeadCells
 from serving.errors import RequestError
 from serving.payloads.answers import ItemWarning, Used
-from serving.payloads.score import LeadPayload, lead_cells, ledger_row
+from serving.payloads.event_rows import ledger_row
+from serving.payloads.score import LeadPayload, lead_cells
 
 LEDGER_UNAVAILABLE: Final = ItemWarning(
     "ledger_unavailable",

@@ -1,4 +1,4 @@
-"""What callers send to be kept: activities, stages, outcomes; read item by item."""
+"""The bodies of `/activities`, `/stages`, `/outcomes`, `/lead` and `/erase`."""
 
 from typing import Annotated, Any, Final
 
@@ -8,18 +8,12 @@ from msgspec import Meta, Struct
 from crm.tables import EVENT_TABLES
 from serving.errors import RequestError
 from serving.payloads.columns import Whole, payload_struct
-from serving.payloads.score import (
-    event_row,
-    invalid,
-    ledger_row,
-    no_json,
-    read_body,
-    read_text,
-    zero_character,
-)
+from serving.payloads.event_rows import event_row, ledger_row
+from serving.payloads.fields import read_text
+from serving.payloads.json_body import nul_error, read_body
+from serving.payloads.json_errors import not_json, validation_error
 
 MAX_ITEMS: Final = 1_000
-
 
 ActivityItem = payload_struct("ActivityItem", EVENT_TABLES["activities"], with_lead_id=True)
 StageItem = payload_struct("StageItem", EVENT_TABLES["stages"], with_lead_id=True)
@@ -56,26 +50,26 @@ def read_lead_id(body: bytes) -> str:
     Raises
     ------
     RequestError
-        400 if the body is no JSON; 422 if it names no lead.
+        400 if the body is not JSON; 422 if it names no lead.
     """
-    request, has_zero = read_body(body, LeadRequest)
-    if has_zero and (found := zero_character(request.lead_id, "lead_id")):
-        raise found
+    request, has_nul = read_body(body, LeadRequest)
+    if has_nul and (problem := nul_error(request.lead_id, "lead_id")):
+        raise problem
     return read_text(request.lead_id, "lead_id")
 
 
-def read_items(kind: str, body: bytes) -> list[dict[str, Any] | RequestError]:
+def read_items(table: str, body: bytes) -> list[dict[str, Any] | RequestError]:
     """Read the body of `POST /activities`, `/stages` or `/outcomes`.
 
     Returns
     -------
     list of dict or RequestError
-        One per item, in the order they were sent: a row for `crm.ledger.ledger`, or the error.
+        One per item, in the order in which they were sent: a row of the ledger, or the error.
 
     Raises
     ------
     RequestError
-        400 if the body is no JSON; 422 if the request as a whole is not understood.
+        400 if the body is not JSON; 422 if the request as a whole is invalid.
 
     Examples
     --------
@@ -86,38 +80,34 @@ def read_items(kind: str, body: bytes) -> list[dict[str, Any] | RequestError]:
     >>> bad.field, bad.message
     ('outcomes[1].lead_id', '`lead_id` is empty.')
     """
-    request, item = _KINDS[kind]
-    sent, has_zero = read_body(body, request)
-    raws = getattr(sent, kind)
+    request, item = _STRUCTS[table]
+    sent, has_nul = read_body(body, request)
+    raws = getattr(sent, table)
     if not 0 < len(raws) <= MAX_ITEMS:
         raise RequestError(
-            422, f"`{kind}` holds {len(raws):,} items. Expected 1 to {MAX_ITEMS:,}.", kind
+            422, f"`{table}` has {len(raws):,} items. Expected 1 to {MAX_ITEMS:,}.", table
         )
-    return [_read_item(raw, f"{kind}[{i}]", kind, item, has_zero) for i, raw in enumerate(raws)]
+    return [_read_item(raw, f"{table}[{i}]", table, item, has_nul) for i, raw in enumerate(raws)]
 
 
 def _read_item(
-    raw: msgspec.Raw,
-    where: str,
-    kind: str,
-    item: type[Struct],
-    has_zero: bool,
+    raw: msgspec.Raw, where: str, table: str, item: type[Struct], has_nul: bool
 ) -> dict[str, Any] | RequestError:
     try:
         event: Any = msgspec.json.decode(raw, type=item)
-        if has_zero and (found := zero_character(msgspec.json.decode(raw), where)):
-            return found
-        row = event_row(kind, event, where)
+        if has_nul and (problem := nul_error(msgspec.json.decode(raw), where)):
+            return problem
+        row = event_row(table, event, where)
         return ledger_row(row, read_text(event.lead_id, f"{where}.lead_id"))
     except msgspec.ValidationError as error:
-        return invalid(str(error), where, item)
+        return validation_error(str(error), where, item)
     except RequestError as error:
         return error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return no_json(raw, error, where)
+        return not_json(raw, error, where)
 
 
-_KINDS: Final[dict[str, tuple[type[Struct], type[Struct]]]] = {
+_STRUCTS: Final[dict[str, tuple[type[Struct], type[Struct]]]] = {
     "activities": (ActivitiesRequest, ActivityItem),
     "stages": (StagesRequest, StageItem),
     "outcomes": (OutcomesRequest, OutcomeItem),

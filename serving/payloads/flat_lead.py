@@ -1,8 +1,8 @@
-"""`POST /score_lead`: one lead as one flat object, for CRM flows that cannot nest.
+"""`POST /score_lead`: one lead as a flat object, for CRM flows that cannot nest.
 
-Beside `lead_id`, `created_at` and `as_of` every field is an attribute. Flows that allow
-letters, digits and _ only write `Lead_Source` for `Lead Source`; an attribute whose name is
-taken is sent with `attribute_` before it.
+All fields besides `lead_id`, `created_at` and `as_of` are attributes. Flows that allow only
+letters, digits and _ in names write `Lead_Source` for `Lead Source`. An attribute with one of the
+three names is sent with the prefix `attribute_`.
 """
 
 import re
@@ -16,15 +16,11 @@ from features.times import time_text
 from models.scorer import Score
 from serving.errors import RequestError
 from serving.payloads.answers import FlatAnswer, ItemWarning, ModelIdentity, Used
-from serving.payloads.score import (
-    LeadPayload,
-    invalid,
-    long_text,
-    named,
-    read_body,
-    read_time,
-    zero_character,
-)
+from serving.payloads.attributes import by_column_name, long_text_error
+from serving.payloads.fields import read_time
+from serving.payloads.json_body import nul_error, read_body
+from serving.payloads.json_errors import nested_cell_error, validation_error
+from serving.payloads.score import LeadPayload
 from serving.settings import Settings
 
 RESERVED: Final = ("lead_id", "created_at", "as_of")
@@ -33,7 +29,7 @@ MAX_REASONS: Final = 3
 
 
 def names_by_identifier(columns: Collection[str]) -> dict[str, str]:
-    """Map what a flow can write to the CRM's own names; what would be two names is none.
+    """Map the names that a flow can write to the CRM's names, unless two columns would share one.
 
     Examples
     --------
@@ -43,8 +39,8 @@ def names_by_identifier(columns: Collection[str]) -> dict[str, str]:
     by_identifier: dict[str, list[str]] = {}
     for column in columns:
         by_identifier.setdefault(re.sub(r"\W+", "_", column), []).append(column)
-    clear = {written: of[0] for written, of in by_identifier.items() if len(of) == 1}
-    return clear | {column: column for column in columns}
+    unique = {name: matches[0] for name, matches in by_identifier.items() if len(matches) == 1}
+    return unique | {column: column for column in columns}
 
 
 def read_flat(body: bytes, settings: Settings, names: Mapping[str, str]) -> tuple[LeadPayload, int]:
@@ -62,14 +58,14 @@ def read_flat(body: bytes, settings: Settings, names: Mapping[str, str]) -> tupl
     Returns
     -------
     LeadPayload
-        Without attributes if there was no field for one.
+        Without attributes if no field is an attribute.
     int
-        The moment of scoring in microseconds since 1970 UTC; `NOT_A_TIME` if none is named.
+        The moment of scoring in microseconds since 1970 UTC; `NOT_A_TIME` if none is sent.
 
     Raises
     ------
     RequestError
-        400 if the body is no JSON; 422 if it is not understood.
+        400 if the body is not JSON; 422 if it is invalid.
 
     Examples
     --------
@@ -78,30 +74,28 @@ def read_flat(body: bytes, settings: Settings, names: Mapping[str, str]) -> tupl
     >>> lead.lead_id, lead.attributes, as_of == NOT_A_TIME
     (7, {'Lead Source': 'Web'}, True)
     """
-    fields, has_zero = read_body(body, dict[str, Any])
-    if has_zero and (found := zero_character(fields, "")):
-        raise found
-    given = {name: fields.pop(name, None) for name in RESERVED}
+    fields, has_nul = read_body(body, dict[str, Any])
+    if has_nul and (problem := nul_error(fields, "")):
+        raise problem
+    reserved = {name: fields.pop(name, None) for name in RESERVED}
     if not fields.keys() <= names.keys():
-        fields = named(fields, None)
+        fields = by_column_name(fields, None)
+    if problem := nested_cell_error(fields, None):
+        raise problem
     attributes: dict[str, Any] = {}
     for name, cell in fields.items():
-        if isinstance(cell, dict | list):
-            kind = "a list" if isinstance(cell, list) else "an object"
-            message = f"`{name[:100]}` is {kind}. Expected text, a number, true, false or null."
-            raise RequestError(422, message, name[:100])
         bare = name.removeprefix(PREFIX)
         attributes[names.get(name) or names.get(bare) or name] = cell
-    if found := long_text(attributes, "", settings):
-        raise RequestError(422, found.message)
-    sent = {name: cell for name, cell in given.items() if cell not in (None, "")}
+    if problem := long_text_error(attributes, None, settings.max_string_characters):
+        raise problem
+    sent = {name: cell for name, cell in reserved.items() if cell not in (None, "")}
     as_of = sent.pop("as_of", None)
     if isinstance(as_of, bool) or not isinstance(as_of, str | int | None):
-        raise RequestError(422, "`as_of` is no text. Expected an ISO 8601 time.", "as_of")
+        raise RequestError(422, "`as_of` is not text. Expected an ISO 8601 time.", "as_of")
     try:
         lead = msgspec.convert(sent | {"attributes": attributes or None}, LeadPayload)
     except msgspec.ValidationError as error:
-        raise invalid(str(error), "", LeadPayload) from None
+        raise validation_error(str(error), "", LeadPayload) from None
     return lead, NOT_A_TIME if as_of is None else read_time(as_of, "as_of")
 
 

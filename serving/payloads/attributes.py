@@ -1,0 +1,57 @@
+"""Checks the attributes of a lead: their names and the length of their texts."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from crm.sources.checks import MAX_NAME_CHARACTERS, column_name
+from serving.errors import RequestError
+
+
+def by_column_name(cells: Mapping[str, Any], where: str | None) -> dict[str, Any]:
+    """Return the attributes by names that a column can have, so that a ledger's export fits.
+
+    Raises
+    ------
+    RequestError
+        422 if a name is blank or too long, or if two names differ in white space only.
+
+    Examples
+    --------
+    >>> by_column_name({" size": 3}, None)
+    {'size': 3}
+    """
+    by_name: dict[str, Any] = {}
+    for written, cell in cells.items():
+        name = column_name(written)
+        if not name:
+            raise RequestError(422, f"The name of an attribute is blank: {written[:100]!r}.", where)
+        if len(name) > MAX_NAME_CHARACTERS:
+            raise RequestError(
+                422,
+                f"The name `{name[:100]}` has {len(name):,} characters. "
+                f"Expected at most {MAX_NAME_CHARACTERS:,}.",
+                where,
+            )
+        if name in by_name:
+            raise RequestError(
+                422,
+                f"`{name[:100]}` is sent twice, with other white space around it. Send it once.",
+                where,
+            )
+        by_name[name] = cell
+    return by_name
+
+
+def long_text_error(
+    cells: Mapping[str, Any], where: str | None, max_characters: int
+) -> RequestError | None:
+    """Return an error that names an attribute whose name or text is too long, if there is one."""
+    for name, cell in cells.items():
+        if len(name) > max_characters or (isinstance(cell, str) and len(cell) > max_characters):
+            return RequestError(
+                422,
+                f"The text of `{name[:100]}` has {max(len(name), len(str(cell))):,} characters. "
+                f"Expected at most {max_characters:,}.",
+                where,
+            )
+    return None

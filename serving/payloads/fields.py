@@ -1,0 +1,50 @@
+"""Reads single fields of a request: times, and texts that must not be empty."""
+
+from crm.cells import cell_text
+from crm.times import NOT_A_TIME
+from features.times import cell_time
+from serving.errors import RequestError
+from serving.payloads.columns import Cell
+
+EARLIEST, LATEST = cell_time("1900-01-01"), cell_time("2200-01-01")
+
+
+def read_time(sent: str | int, field: str) -> int:
+    """Read a time as microseconds since 1970 UTC.
+
+    Raises
+    ------
+    RequestError
+        422 if it is not a valid time, or not in the years 1900 to 2199.
+    """
+    time = cell_time(sent)
+    shown = repr(sent)[:60]
+    if time == NOT_A_TIME:
+        raise RequestError(
+            422,
+            f"{shown} is not a valid time. Expected ISO 8601 such as 2025-03-01T08:00:00Z, or "
+            "milliseconds since 1970, which have 13 digits.",
+            field,
+        )
+    if not EARLIEST <= time < LATEST:
+        raise RequestError(422, f"{shown} is not in the years 1900 to 2199.", field)
+    return time
+
+
+def read_text(cell: Cell, field: str) -> str:
+    """Read a text that must not be empty.
+
+    Raises
+    ------
+    RequestError
+        422 if it is missing or blank.
+    """
+    text = cell_text(cell)
+    if text is None:
+        raise empty_error(field)
+    return text
+
+
+def empty_error(field: str) -> RequestError:
+    """Build the error for an empty field."""
+    return RequestError(422, f"`{field.rpartition('.')[2]}` is empty.", field)

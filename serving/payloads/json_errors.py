@@ -1,0 +1,91 @@
+"""Translates the errors of msgspec into messages for callers, with the names of their fields."""
+
+import re
+from typing import Any, Final
+
+import msgspec
+
+from crm.suggest import nearest
+from crm.tables import TABLES
+from serving.errors import RequestError
+
+TIME_FIELDS: Final = frozenset(
+    column.name for table in TABLES.values() for column in table.columns if column.kind == "time"
+) | {"as_of"}
+
+
+def not_json(text: bytes | msgspec.Raw, error: Exception, where: str = "") -> RequestError:
+    """Build the error for a text that is not JSON, with the caller's most likely mistake."""
+    start = bytes(text).strip()
+    if isinstance(error, UnicodeDecodeError):
+        problem = "is not UTF-8. Send its text in UTF-8, or escape what is not ASCII."
+    elif isinstance(error, RecursionError):
+        problem = "is nested too deeply. Expected what the contract shows."
+    elif not start:
+        problem = "is empty. Expected a JSON object, {…}."
+    elif not start.startswith(b"{"):
+        problem = (
+            "does not begin like a JSON object, {…}. Is it a form, XML, compressed, or UTF-16? "
+            "Expected plain JSON in UTF-8."
+        )
+    else:
+        problem = f"is not valid JSON: {error}."
+    return RequestError(400, f"The {'lead' if where else 'body'} {problem}", where or None)
+
+
+def validation_error(message: str, where: str, kind: Any) -> RequestError:
+    """Translate a message of msgspec.
+
+    Parameters
+    ----------
+    message : str
+        As msgspec wrote it, perhaps with a path such as `$.activities[0].type`.
+    where : str
+        The place in the request of what was decoded.
+    kind : type
+        The type that was expected.
+
+    Examples
+    --------
+    >>> validation_error("Expected `str`, got `int` - at `$.type`", "activities[2]", dict).field
+    'activities[2].type'
+    """
+    problem, _, path = message.partition(" - at `$")
+    field = (where + path.rstrip("`")).lstrip(".") or None
+    unknown = re.search(r"unknown field `(.*)`", problem)
+    if unknown:
+        name = unknown[1]
+        inner = re.match(r"\.(\w+)\[", path)
+        expected = _item_kind(kind, inner[1]) if inner else kind
+        known = [entry.name for entry in msgspec.structs.fields(expected)]
+        problem = f"Unknown field `{name[:100]}`. {nearest(name, known)}"
+        field = f"{field or ''}.{name[:100]}".lstrip(".")
+    elif "missing required field" in problem:
+        problem = problem.replace("Object missing", "The object lacks the")
+        problem = problem.replace("the required field", "required field")
+    elif problem.startswith("Expected `") and str(field).rpartition(".")[2] in TIME_FIELDS:
+        problem = f"A time is text such as 2025-03-01T08:00:00Z, or 13 digits. {problem}"
+    elif problem == "Number out of range":
+        problem = "A number is larger than 1.8e308, the largest possible number."
+    return RequestError(422, problem if problem.endswith(("?", ".")) else problem + ".", field)
+
+
+def nested_cell_error(attributes: Any, where: str | None) -> RequestError | None:
+    """Return an error that names the attribute whose cell is a list or an object.
+
+    msgspec does not name it.
+    """
+    for name, cell in attributes.items() if isinstance(attributes, dict) else ():
+        if isinstance(cell, dict | list):
+            kind = "a list" if isinstance(cell, list) else "an object"
+            message = f"`{name[:100]}` is {kind}. Expected text, a number, true, false or null."
+            return RequestError(422, message, where or name[:100])
+    return None
+
+
+def _item_kind(kind: Any, field: str) -> Any:
+    """Return the struct of the items of a field that is a list of structs, or null."""
+    fields = {entry.name: entry.type for entry in msgspec.inspect.type_info(kind).fields}  # type: ignore[attr-defined]
+    options = getattr(fields[field], "types", (fields[field],))
+    (items,) = [option for option in options if isinstance(option, msgspec.inspect.ListType)]
+    return items.item_type.cls  # type: ignore[attr-defined]
