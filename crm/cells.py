@@ -1,9 +1,8 @@
-"""What one cell of a CRM export means, whatever carried it here.
+"""Reads one cell of a CRM export, and a column cell by cell.
 
-The same value reaches us as text from CSV, as a typed value from Parquet or a
-database, and as JSON from a caller. Every reading below is defined for one cell;
-columns are read by reading each distinct cell once. So one lead and a million
-leads cannot be read differently.
+The same value arrives as text from CSV, as a typed value from Parquet or a database, and as JSON
+from a caller. Each rule below is defined for one cell. A column is read by reading each distinct
+cell once, so that one lead and a million leads are read alike.
 """
 
 import datetime
@@ -25,7 +24,7 @@ MAX_CELL_CHARACTERS = 100_000
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 
-# What `cell_text` would change: nothing at all, any white space but one space between words.
+# What `cell_text` changes: empty text, and white space other than one space between words.
 _UNTIDY = (
     r"^$|^ | $|  |[\t-\r\x{1c}-\x{1f}\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}"
     r"\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}]"
@@ -35,10 +34,10 @@ FORMULA = re.compile(r"[\t\r]|\s*[=+\-@]")
 
 
 def cell_text(cell: Any) -> str | None:
-    """Read a cell as text: trimmed, inner white space collapsed, None if there is nothing.
+    """Read a cell as text: trimmed, with single spaces inside, None if it is empty.
 
-    Whole numbers lose their decimal point, because a column of whole numbers with
-    a gap in it arrives as floats from some sources.
+    Whole numbers lose their decimal point, because a column of whole numbers with a missing cell
+    arrives as floats from some sources.
 
     Examples
     --------
@@ -62,7 +61,7 @@ def cell_text(cell: Any) -> str | None:
 
 
 def cell_number(cell: Any) -> float:
-    """Read a cell as a number: nan if it is missing, infinite, or says something else.
+    """Read a cell as a number: nan if it is missing, infinite, or not a number.
 
     Examples
     --------
@@ -89,16 +88,16 @@ def _as_float(cell: Any) -> float:
 
 
 def read_column(column: pd.Series, read: Callable[[Any], Any], dtype: Any) -> NDArray[Any]:
-    """Apply a reading to every cell of a column, once per distinct cell.
+    """Read every cell of a column, each distinct cell once.
 
     Parameters
     ----------
     column : Series, shape (n,)
         Any dtype.
     read : callable
-        One cell to one value; what is missing comes as None, or as it is.
+        Turns one cell into one value. A missing cell is passed as None, or as it is.
     dtype : numpy dtype
-        Of what `read` returns.
+        The type of the values that `read` returns.
 
     Returns
     -------
@@ -119,7 +118,10 @@ def read_column(column: pd.Series, read: Callable[[Any], Any], dtype: Any) -> ND
 
 
 def _is_uniform(column: pd.Series) -> bool:
-    """Whether equal cells are the same: 1 equals True, and 8:00 UTC equals 9:00 in Berlin."""
+    """Check that equal cells of a column are the same cell.
+
+    Among objects they need not be: 1 equals True, and 8:00 UTC equals 9:00 in Berlin.
+    """
     return column.dtype != object or pd.api.types.infer_dtype(column) in ("string", "empty")
 
 
@@ -137,10 +139,10 @@ def text_column(column: pd.Series) -> Objects:
 
 
 def text_series(column: pd.Series) -> pd.Series:
-    """Read a column as text by the rule of `cell_text`, as a series that keeps the index.
+    """Read a column as text by the rule of `cell_text`, as a series with the same index.
 
-    Takes a tenth of the time and memory of `text_column` where most of millions of cells
-    differ, such as ids and times: what is tidy text already becomes no Python object.
+    This takes a tenth of the time and memory of `text_column` where most of millions of cells
+    differ, such as ids and times, because text that is tidy already becomes no Python object.
 
     Examples
     --------
@@ -158,7 +160,7 @@ def text_series(column: pd.Series) -> pd.Series:
 
 
 def harmless(cell: Any) -> Any:
-    """Keep a spreadsheet from taking text from data for a formula.
+    """Return a cell that no spreadsheet reads as a formula.
 
     Examples
     --------

@@ -22,16 +22,20 @@ from crm.times import parse_times
 
 
 def shape_leads(table: pd.DataFrame, project: Project, notes: list[str]) -> pd.DataFrame:
-    """Bring a raw leads table into the product's names, types and checks.
+    """Map a raw leads table to the product's names and types, and check it.
 
-    Columns that play another role (outcome, closing date, order) and the ones that
-    the project ignores or knows to be later knowledge stay: leaving them out of the
-    features is the pipeline's decision.
+    All other columns stay, also those of outcomes and those that the project ignores: the pipeline
+    decides which of them become features.
+
+    Raises
+    ------
+    SchemaError
+        With every failure of the table.
     """
     keys = project.leads
     if not has_ids(table, project):
         table = table.assign(lead_id=[f"row-{i}" for i in range(1, len(table) + 1)])
-        notes.append("leads: no id column is named, so leads are numbered as they stand.")
+        notes.append("leads: no id column is named, so leads are numbered by row.")
     shaped = shape_table(table, "leads", keys, notes)
     roles = {keys.column_of(role.name) or role.name for role in TABLES["leads"].file_columns}
     attributes = table[[column for column in table.columns if column not in roles]]
@@ -40,7 +44,7 @@ def shape_leads(table: pd.DataFrame, project: Project, notes: list[str]) -> pd.D
         raise SchemaError(
             name_of(keys),
             [
-                f"an attribute is called {clash}, which is a role that another column plays. "
+                f"an attribute is named {clash}, which is the role of another column. "
                 "Rename it in the export."
             ],
         )
@@ -48,7 +52,7 @@ def shape_leads(table: pd.DataFrame, project: Project, notes: list[str]) -> pd.D
 
 
 def has_ids(table: pd.DataFrame, project: Project) -> bool:
-    """Tell whether a raw leads table has a column that names its leads."""
+    """Check whether a raw leads table has a column of ids."""
     return project.leads.column_of("lead_id") is not None or "lead_id" in table.columns
 
 
@@ -58,18 +62,19 @@ def shape_table(table: pd.DataFrame, name: str, keys: TableKeys, notes: list[str
     Parameters
     ----------
     table : DataFrame
-        As read, under the source's own column names.
+        The table as it was read, with the source's own column names.
     name : str
-        Which contract: "leads", "activities", "stages" or "outcomes".
+        "leads", "activities", "stages" or "outcomes".
     keys : TableKeys
-        Which column plays which role; a role without a key takes the column of its name.
+        The keys that name the column of each role. A role without a key is the column of its own
+        name.
     notes : list of str
         Receives what was assumed, such as the zone of times without one.
 
     Returns
     -------
     DataFrame
-        The contract's columns only; optional ones where the source has them.
+        The declared columns only; optional ones if the source has them.
 
     Raises
     ------
@@ -126,13 +131,13 @@ def _find_roles(
 def _contract_failures(
     raw: pd.DataFrame, shaped: pd.DataFrame, name: str, found: dict[DeclaredColumn, str]
 ) -> Iterator[str]:
-    """Check the shaped table with pandera and say each failure in one sentence."""
-    import pandera.pandas as pandera  # a second to import, and never needed to score a request
+    """Check a shaped table with pandera, and describe each failure in one sentence."""
+    import pandera.pandas as pandera  # takes a second to import, and scoring does not need it
 
     checks: dict[str, pandera.Column] = {}
     unparsed: dict[str, pd.Series] = {}
     for role in found:
-        is_unparsed = shaped[role.name].isna()  # and yet the cell says something
+        is_unparsed = shaped[role.name].isna()  # below: only where the cell is not empty
         is_unparsed[is_unparsed] = pd.notna(text_column(raw[found[role]][is_unparsed]))
         unparsed[role.name] = is_unparsed
         parsed = pandera.Check(
@@ -152,7 +157,7 @@ def _contract_failures(
         for (column, check), rows in cases.groupby(["column", "check"], sort=True):
             role = next(role for role in found if role.name == column)
             positions = np.sort(rows["index"].to_numpy(dtype=np.int64))
-            if check == "not_nullable":  # a cell that says something is not missing
+            if check == "not_nullable":  # a cell that cannot be read is not missing
                 positions = positions[~unparsed[role.name].to_numpy()[positions]]
             if len(positions):
                 yield _failure_sentence(str(check), role, found[role], raw, positions)
@@ -167,21 +172,24 @@ def _failure_sentence(
         return f"`{column}` is missing in {where}. Every row needs its {role.name}."
     if check.startswith("field_uniqueness"):
         return (
-            f"`{column}` repeats in {where}: {examples}. Each lead may stand there once; "
+            f"`{column}` repeats in {where}: {examples}. Each lead may have one row; "
             "keep one row of each, or name another id column."
         )
     if role.kind == "time":
         return (
-            f"`{column}` is no time in {where}: {examples}. Expected ISO 8601 such as "
+            f"`{column}` is not a valid time in {where}: {examples}. Expected ISO 8601 such as "
             "2025-03-01T08:00:00Z, not seconds since 1970; name another `time_format` otherwise."
         )
     return (
-        f"`{column}` is no finite number in {where}: {examples}. Expected numbers or empty cells; "
+        f"`{column}` is not a finite number in {where}: {examples}. "
+        "Expected numbers or empty cells; "
         'set the table\'s decimal = "," if they are written with a comma.'
     )
 
 
 def first_few(values: Any) -> str:
-    """Name the first few of some values, such as cells or rows."""
+    """List the first five values, such as cells or numbers of rows."""
     texts = [reprlib.repr(value) if isinstance(value, str) else str(value) for value in values]
-    return ", ".join(texts[:5]) + (", …" if len(texts) > 5 else "")
+    if len(texts) > 5:
+        return ", ".join(texts[:5]) + ", …"
+    return ", ".join(texts)

@@ -1,16 +1,16 @@
 """Every error that leadscore raises on purpose.
 
-One tree, so that the two outer edges translate it in one place each: the
-command line into an exit code, the service into an HTTP status.
+All errors are one tree. The command line turns it into an exit code and the service into an HTTP
+status, each in one place.
 
 - LeadScoringError
     - ConfigError    a key in `leadscore.toml`, an option or a setting is wrong      exit 2
     - SourceError    a file or database cannot be read, or written                   exit 2
     - SchemaError    a table or a request does not fit its contract         exit 2, HTTP 422
-    - LearningError  the records hold nothing that could be learned                  exit 1
+    - LearningError  the records contain nothing to learn from                       exit 1
     - ArtifactError  a saved model is incomplete, altered, or of another format      exit 1
-    - GateError      a model did not pass its gates; carries them                    exit 1
-    - TrackingError  MLflow cannot be reached, or refuses                            exit 1
+    - GateError      a model did not pass its gates, which the error contains         exit 1
+    - TrackingError  MLflow cannot be reached, or refuses a request                  exit 1
     - ServiceError   the service or its package cannot be built or started           exit 1
     - LedgerError    the ledger cannot be read or written now        exit 1, HTTP 503
 
@@ -22,7 +22,7 @@ from typing import Any
 
 
 class LeadScoringError(Exception):
-    """The root: catch this to catch everything that leadscore refuses."""
+    """The root of all errors of leadscore."""
 
     exit_code = 1
 
@@ -45,9 +45,9 @@ class SchemaError(LeadScoringError, ValueError):
     Parameters
     ----------
     subject : str
-        What was checked: the table's or the field's name.
+        The name of the table or the field.
     problems : sequence of str
-        Every failure found, one sentence each.
+        Every failure, one sentence each.
 
     Examples
     --------
@@ -70,7 +70,7 @@ class SchemaError(LeadScoringError, ValueError):
 
 
 class LearningError(LeadScoringError):
-    """The records hold nothing that could be learned: no leads, one outcome only."""
+    """The records contain nothing to learn from, such as one outcome only."""
 
 
 class ArtifactError(LeadScoringError):
@@ -78,13 +78,13 @@ class ArtifactError(LeadScoringError):
 
 
 class GateError(LeadScoringError):
-    """A model did not pass its gates, or they were judged against another champion.
+    """A model did not pass its gates, or its gates compared it with another champion.
 
     Parameters
     ----------
     message : str
     gates : sequence of models.registry.history.Gate
-        All of them, the ones that were passed too.
+        All gates, the ones that the model passed too.
     """
 
     def __init__(self, message: str, gates: Sequence[Any] = ()) -> None:
@@ -93,7 +93,7 @@ class GateError(LeadScoringError):
 
 
 class TrackingError(LeadScoringError):
-    """MLflow cannot be reached, or refuses what was asked of it."""
+    """MLflow cannot be reached, or refuses a request."""
 
 
 class ServiceError(LeadScoringError):
@@ -101,14 +101,14 @@ class ServiceError(LeadScoringError):
 
 
 class LedgerError(LeadScoringError):
-    """The ledger cannot be read or written now: its database is away, full or read only.
+    """The ledger cannot be read or written now: its database is unreachable, full or read-only.
 
     Parameters
     ----------
     message : str
-        It names no lead and quotes no row.
+        Contains no id of a lead and no row.
     is_passing : bool
-        Whether the same may succeed later.
+        Whether the same request may succeed later.
     """
 
     def __init__(self, message: str, is_passing: bool = True) -> None:

@@ -1,4 +1,4 @@
-"""How leads ended: outcomes from a table of their own or a column of the leads, as won and lost."""
+"""Reads outcomes from their own table or from columns of the leads, as won and lost."""
 
 import reprlib
 from collections.abc import Iterable
@@ -23,7 +23,23 @@ UNDECLARED: Final = "undeclared"
 def flat_outcomes(
     raw: pd.DataFrame, lead_id: pd.Series, project: Project, notes: list[str]
 ) -> pd.DataFrame:
-    """Take outcomes out of the leads table, by their contract; `lead_id` is that of its rows."""
+    """Return the outcomes that are columns of the leads table, checked like a table of outcomes.
+
+    Parameters
+    ----------
+    raw : DataFrame
+        The leads table as it was read.
+    lead_id : Series
+        The ids of its rows.
+    project : Project
+    notes : list of str
+        Receives what was assumed.
+
+    Raises
+    ------
+    SchemaError
+        If the table lacks a column that the project file names, or a cell is not valid.
+    """
     keys = project.leads
     named = {
         role.name: column
@@ -52,18 +68,38 @@ def flat_outcomes(
 
 
 def declared_only(outcomes: pd.DataFrame, learn: LearnKeys) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Part outcomes that a caller sent: those in words that are declared, and the others."""
-    is_stray = _read(outcomes, learn) == UNDECLARED
-    return outcomes[~is_stray], outcomes[is_stray]
+    """Split outcomes into those with declared values, and those with undeclared ones."""
+    is_undeclared = _read(outcomes, learn) == UNDECLARED
+    return outcomes[~is_undeclared], outcomes[is_undeclared]
 
 
-def settle(outcomes: pd.DataFrame, learn: LearnKeys, subject: str) -> pd.DataFrame:
-    """Turn the CRM's outcome values into won and lost; open and empty ones are no outcome."""
-    settled = _read(outcomes, learn)
-    is_stray = settled == UNDECLARED
-    if is_stray.any():
-        raise SchemaError(subject, [undeclared(outcomes[is_stray])])
-    outcomes = outcomes.assign(outcome=settled)
+def to_won_lost(outcomes: pd.DataFrame, learn: LearnKeys, subject: str) -> pd.DataFrame:
+    """Return the won and lost leads; outcomes that are open or empty are left out.
+
+    Parameters
+    ----------
+    outcomes : DataFrame
+        With the CRM's own outcome values.
+    learn : LearnKeys
+        The keys that declare the values.
+    subject : str
+        The name of the table, for an error.
+
+    Returns
+    -------
+    DataFrame
+        All columns of the table of outcomes; `outcome` is "won" or "lost".
+
+    Raises
+    ------
+    SchemaError
+        If a value is not declared.
+    """
+    meanings_of_rows = _read(outcomes, learn)
+    is_undeclared = meanings_of_rows == UNDECLARED
+    if is_undeclared.any():
+        raise SchemaError(subject, [undeclared(outcomes[is_undeclared])])
+    outcomes = outcomes.assign(outcome=meanings_of_rows)
     outcomes = outcomes[outcomes["outcome"].isin(["won", "lost"])]
     columns = TABLES["outcomes"].file_columns
     missing: dict[str, Any] = {
@@ -78,25 +114,28 @@ def settle(outcomes: pd.DataFrame, learn: LearnKeys, subject: str) -> pd.DataFra
 
 
 def undeclared(outcomes: pd.DataFrame) -> str:
-    """Say what to do about outcomes in words that nobody declared."""
+    """Return the sentence that names undeclared outcome values and says what to do."""
     counts = outcomes["outcome"].value_counts().head(8)
-    named = ", ".join(f"{reprlib.repr(word)} ({count:,} rows)" for word, count in counts.items())
+    named = ", ".join(f"{reprlib.repr(value)} ({count:,} rows)" for value, count in counts.items())
     return (
-        f"outcome values that nobody declared: {named}. Put each into won, lost or open in [learn]."
+        f"outcome values that are not declared: {named}. "
+        "Put each into won, lost or open in [learn]."
     )
 
 
 def meanings(won: Iterable[Any], lost: Iterable[Any], open_: Iterable[Any]) -> dict[str, str]:
-    """Map a CRM's words for how leads end to won, lost and open; case and spaces do not count.
+    """Map a CRM's outcome values to won, lost and open; case and extra spaces do not count.
 
     Examples
     --------
     >>> meanings(["Closed  Won"], [0], [])
     {'closed won': 'won', '0': 'lost'}
     """
-    words = {"won": won, "lost": lost, "open": open_}
+    declared = {"won": won, "lost": lost, "open": open_}
     return {
-        str(cell_text(value)).casefold(): word for word, values in words.items() for value in values
+        str(cell_text(value)).casefold(): meaning
+        for meaning, values in declared.items()
+        for value in values
     }
 
 

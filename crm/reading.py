@@ -12,7 +12,7 @@ from crm.contracts import first_few, has_ids, shape_leads, shape_table
 from crm.errors import ConfigError, SchemaError
 from crm.ledger.ledger import Ledger
 from crm.ledger.records import events_table, project_ledger, with_events, with_leads
-from crm.outcomes import declared_only, flat_outcomes, settle, undeclared
+from crm.outcomes import declared_only, flat_outcomes, to_won_lost, undeclared
 from crm.project import LEDGER, Project, TableKeys
 from crm.records import Records
 from crm.sources.source import name_of, read_table
@@ -27,7 +27,7 @@ def read_records(project: Project, now: datetime.datetime | None = None) -> Reco
     ----------
     project : Project
     now : datetime, timezone-aware, optional
-        Times after it, such as planned meetings, do not extend the time that was watched.
+        Later times, such as planned meetings, do not extend the time under observation.
 
     Returns
     -------
@@ -38,13 +38,13 @@ def read_records(project: Project, now: datetime.datetime | None = None) -> Reco
     SourceError
         If a table cannot be read.
     SchemaError
-        If a table breaks its contract; the message lists every failure of that table.
+        If a table does not fit its declaration; the message lists every failure of that table.
     ConfigError
-        If the project file names columns that are not there.
+        If the project file names columns that do not exist.
     """
     notes: list[str] = []
     with project_ledger(project) as ledger:
-        leads, leads_raw, outcomes, left_out = _read_leads(project, ledger, notes)
+        leads, leads_raw, outcomes, excluded = _read_leads(project, ledger, notes)
     known = pa.Array.from_pandas(leads["lead_id"]).cast(pa.large_string())
     tables: dict[str, pd.DataFrame | None] = {
         "outcomes": outcomes,
@@ -52,7 +52,7 @@ def read_records(project: Project, now: datetime.datetime | None = None) -> Reco
     }
     for name, shaped in tables.items():
         if shaped is not None:
-            shaped = shaped[~shaped["lead_id"].isin(left_out)] if left_out else shaped
+            shaped = shaped[~shaped["lead_id"].isin(excluded)] if excluded else shaped
             tables[name] = _of_known_leads(name, shaped, known, notes)
     leads, in_order = _in_order_of_time(leads_raw, leads, project)
     assert tables["outcomes"] is not None
@@ -79,22 +79,22 @@ def _read_leads(
     -------
     leads : DataFrame
     leads_raw : DataFrame or None
-        The file's, as read; without rows of other leads.
+        The rows of the file as they were read, for the leads that are kept.
     outcomes : DataFrame
-        Settled.
-    left_out : set of str
-        Leads that were erased, or whose end the ledger tells in words that nobody declared.
+        Won and lost.
+    excluded : set of str
+        Leads that were erased, or whose only outcomes in the ledger have undeclared values.
     """
     leads_raw = leads = outcomes = None
-    left_out: set[str] = set()
+    excluded: set[str] = set()
     if project.leads.source != LEDGER:
         leads_raw = read_table(project.leads, project.folder)
         leads = shape_leads(leads_raw, project, notes)
         if ledger is not None:
-            left_out = ledger.erased(leads["lead_id"].tolist())
-            if left_out:
-                notes.append(f"leads: {len(left_out):,} were erased and are left out.")
-            leads, leads_raw = _without(left_out, leads, leads_raw)
+            excluded = ledger.erased(leads["lead_id"].tolist())
+            if excluded:
+                notes.append(f"leads: {len(excluded):,} were erased and are left out.")
+            leads, leads_raw = _without(excluded, leads, leads_raw)
     if project.outcomes is not None:
         outcomes = _shape(project.outcomes, "outcomes", project, notes)
     elif (
@@ -104,48 +104,49 @@ def _read_leads(
     ):
         outcomes = flat_outcomes(leads_raw, leads["lead_id"], project, notes)
     if ledger is not None:
-        held, stray = declared_only(events_table(ledger, "outcomes"), project.learn)
-        outcomes = with_events("outcomes", outcomes, held)
+        stored, undeclared_rows = declared_only(events_table(ledger, "outcomes"), project.learn)
+        outcomes = with_events("outcomes", outcomes, stored)
     assert outcomes is not None
-    outcomes = settle(outcomes, project.learn, name_of(project.outcomes or project.leads))
+    outcomes = to_won_lost(outcomes, project.learn, name_of(project.outcomes or project.leads))
     if ledger is not None:
         leads = with_leads(project, ledger, leads, outcomes, notes)
-        unclear = _of_unclear_end(stray, outcomes, leads, notes)
+        unclear = _leads_of_unclear_outcome(undeclared_rows, outcomes, leads, notes)
         leads, leads_raw = _without(unclear, leads, leads_raw)
-        left_out |= unclear
+        excluded |= unclear
     assert leads is not None
     columns = [] if leads_raw is None else list(leads_raw.columns)
     if ledger is not None:
         columns += [column for column in leads.columns if column not in columns]
     _check_named_columns(project, columns)
-    return leads, leads_raw, outcomes, left_out
+    return leads, leads_raw, outcomes, excluded
 
 
-def _of_unclear_end(
-    stray: pd.DataFrame, outcomes: pd.DataFrame, leads: pd.DataFrame, notes: list[str]
+def _leads_of_unclear_outcome(
+    undeclared_rows: pd.DataFrame, outcomes: pd.DataFrame, leads: pd.DataFrame, notes: list[str]
 ) -> set[str]:
-    """Find the leads whose end is told in words that nobody declared, and in no others.
+    """Find the leads whose only outcomes have undeclared values.
 
-    To learn from them as leads that were not won would be wrong if they were.
+    They may be won, so they must not be learned as leads that were not won.
     """
-    if stray.empty:
+    if undeclared_rows.empty:
         return set()
     if outcomes.empty:
-        raise SchemaError("the ledger", [undeclared(stray)])
-    unclear = {*stray["lead_id"]}.intersection(leads["lead_id"]).difference(outcomes["lead_id"])
+        raise SchemaError("the ledger", [undeclared(undeclared_rows)])
+    ids = undeclared_rows["lead_id"]
+    unclear = {*ids}.intersection(leads["lead_id"]).difference(outcomes["lead_id"])
     notes.append(
-        f"the ledger: {undeclared(stray)} Until then these rows are left out, of leads such as "
-        f"{first_few(stray['lead_id'].unique()[:3])}, and with them {len(unclear):,} leads whose "
-        "end nothing else tells."
+        f"the ledger: {undeclared(undeclared_rows)} Until then these rows are left out, of leads "
+        f"such as {first_few(ids.unique()[:3])}, and also {len(unclear):,} leads that have no "
+        "other outcome."
     )
     return unclear
 
 
 def _without(
-    left_out: set[str], leads: pd.DataFrame, raw: pd.DataFrame | None
+    excluded: set[str], leads: pd.DataFrame, raw: pd.DataFrame | None
 ) -> tuple[pd.DataFrame, pd.DataFrame | None]:
-    """Leave leads out, of the file's rows too; these come first, and others may follow."""
-    keep = (~leads["lead_id"].isin(left_out)).to_numpy()
+    """Remove leads, and their rows of the file; leads that only the ledger has come last."""
+    keep = (~leads["lead_id"].isin(excluded)).to_numpy()
     if raw is not None:
         raw = raw[keep[: len(raw)]].reset_index(drop=True)
     return leads[keep].reset_index(drop=True), raw
@@ -163,8 +164,8 @@ def read_events(project: Project, notes: list[str]) -> dict[str, pd.DataFrame | 
     Returns
     -------
     dict of str to DataFrame or None
-        `activities` and `stages`; None where the project has no such table. An activity
-        that comes again for the same lead with the same id is there once, the earliest.
+        `activities` and `stages`; None where the project has no such table. Of activities of the
+        same lead with the same id, only the earliest is kept.
     """
     tables: dict[str, pd.DataFrame | None] = {}
     with project_ledger(project) as ledger:
@@ -174,27 +175,27 @@ def read_events(project: Project, notes: list[str]) -> dict[str, pd.DataFrame | 
         ):
             table = None if keys is None else _shape(keys, name, project, notes)
             if ledger is not None:
-                held = events_table(ledger, name)
-                table = with_events(name, table, held) if len(held) else table
-            if table is not None:  # half the time of `sort_values`, and a table less at once
+                stored = events_table(ledger, name)
+                table = with_events(name, table, stored) if len(stored) else table
+            if table is not None:  # takes half the time of `sort_values`, and less memory
                 lead = pd.factorize(table["lead_id"], sort=True)[0]
                 order = np.lexsort((table[time].to_numpy(dtype="datetime64[us]"), lead))
                 table = table.iloc[order].reset_index(drop=True)
                 if name == "activities" and "activity_id" in table:
-                    table = _each_id_once(table, notes)
+                    table = _without_repeated_ids(table, notes)
             tables[name] = table
     return tables
 
 
-def _each_id_once(activities: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
-    """Keep the earliest of one lead's activities with the same id; they stand in order."""
+def _without_repeated_ids(activities: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
+    """Keep the first of one lead's activities with the same id; they are in order of time."""
     ids = activities["activity_id"]
-    is_again = ids.notna() & ids.duplicated(keep=False)
-    is_again[is_again] = activities.loc[is_again, ["lead_id", "activity_id"]].duplicated()
-    if not is_again.any():
+    is_repeated = ids.notna() & ids.duplicated(keep=False)
+    is_repeated[is_repeated] = activities.loc[is_repeated, ["lead_id", "activity_id"]].duplicated()
+    if not is_repeated.any():
         return activities
-    notes.append(f"activities: {int(is_again.sum()):,} repeated ids, each kept once.")
-    return activities[~is_again].reset_index(drop=True)
+    notes.append(f"activities: {int(is_repeated.sum()):,} repeated ids, each kept once.")
+    return activities[~is_repeated].reset_index(drop=True)
 
 
 def _shape(keys: TableKeys, name: str, project: Project, notes: list[str]) -> pd.DataFrame:
@@ -207,8 +208,8 @@ def _of_known_leads(
     # Arrow's own look-up takes an eighth of the time that pandas' takes on text.
     ids = pa.Array.from_pandas(table["lead_id"]).cast(pa.large_string())
     is_known = pc.is_in(ids, value_set=known).to_numpy(zero_copy_only=False)
-    strangers = int((~is_known).sum())
-    if strangers and strangers == len(table):
+    n_unknown = int((~is_known).sum())
+    if n_unknown and n_unknown == len(table):
         raise SchemaError(
             name,
             [
@@ -216,9 +217,10 @@ def _of_known_leads(
                 f"{first_few(table['lead_id'].head(3).tolist())}. Do both name the same id column?"
             ],
         )
-    if strangers:
-        notes.append(f"{name}: {strangers:,} rows of unknown leads are left out.")
-    return table[is_known].reset_index(drop=True) if strangers else table
+    if not n_unknown:
+        return table
+    notes.append(f"{name}: {n_unknown:,} rows of unknown leads are left out.")
+    return table[is_known].reset_index(drop=True)
 
 
 def _in_order_of_time(
@@ -237,7 +239,7 @@ def _in_order_of_time(
             name_of(project.leads),
             [
                 f"the order column `{order}` has {int(np.isnan(numbers).sum()):,} cells that are "
-                'no number. Expected a number that grows with time, or order = "rows".'
+                'not numbers. Expected a number that grows with time, or order = "rows".'
             ],
         )
     return leads.iloc[np.argsort(numbers, kind="stable")].reset_index(drop=True), True
@@ -250,13 +252,13 @@ def _observed_until(
     now: datetime.datetime | None,
     notes: list[str],
 ) -> pd.Timestamp | None:
-    """Find the end of the time that was watched: declared, or the newest time that has come."""
+    """Return the end of the time under observation: declared, or the newest time before now."""
     declared = project.learn.observed_until
     if declared is not None:
         moment = parse_times(pd.Series([declared]), "[learn] observed_until")[0].iloc[0]
         if pd.isna(moment):
             raise ConfigError(
-                f"[learn] observed_until = {declared!r} is no time. Expected ISO 8601."
+                f"[learn] observed_until = {declared!r} is not a valid time. Expected ISO 8601."
             )
         return moment
     if "created_at" not in leads:
@@ -269,11 +271,11 @@ def _observed_until(
     in_future = times > now if now is not None else times.isna()
     if in_future.any():
         notes.append(
-            f"{int(in_future.sum()):,} times lie in the future, the last at {times.max()}; "
-            "they do not count as watched."
+            f"{int(in_future.sum()):,} times are in the future, the last at {times.max()}; "
+            "they do not count as observed."
         )
-    watched = times[~in_future]
-    return watched.max() if len(watched) else None
+    observed = times[~in_future]
+    return observed.max() if len(observed) else None
 
 
 def _check_outcomes_follow_creation(records: Records, project: Project) -> None:
@@ -287,13 +289,13 @@ def _check_outcomes_follow_creation(records: Records, project: Project) -> None:
         raise SchemaError(
             name_of(project.outcomes or project.leads),
             [
-                f"{int(early.sum()):,} of {len(outcomes):,} outcomes lie before their lead's "
+                f"{int(early.sum()):,} of {len(outcomes):,} outcomes are before their lead's "
                 "creation. Are `created_at` and `closed_at` mapped to the right columns?"
             ],
         )
     if early.any():
         records.notes.append(
-            f"outcomes: {int(early.sum()):,} lie before their lead's creation; "
+            f"outcomes: {int(early.sum()):,} are before their lead's creation; "
             "these leads have no moment to learn from."
         )
 

@@ -14,23 +14,23 @@ class Records:
     Attributes
     ----------
     leads : DataFrame, one row per lead
-        `lead_id` (text, unique), `created_at` (datetime64, UTC) if the project has
-        it, and every other column of the source as an attribute, as it was read.
-        In the order of time where there is one, else as in the source.
+        `lead_id` (text, unique), `created_at` (datetime64, UTC) if the project has it, and every
+        other column of the source as an attribute, as it was read. The rows are in order of
+        time if it is known, else in the order of the source.
     activities, stages : DataFrame or None
         As in `crm.tables`, sorted by lead and time.
     outcomes : DataFrame
         `lead_id`, `outcome` ("won" or "lost"), `closed_at` (datetime64, UTC, missing
         if the project has no such column), `amount` (float), `reason` (text).
     observed_until : Timestamp or None
-        The moment up to which the records were watched; None without times.
+        The end of the time under observation; None without times.
     in_order : bool
-        True if the leads stand in the order of time.
+        Whether the leads are in order of time.
     notes : list of str
-        What was repaired or left out while reading, in sentences for a person.
+        Sentences that say what was repaired or left out while reading.
     has_ids : bool
-        False if the leads are numbered as they stand, because no column names them: the same
-        number may be another lead's in the next export.
+        Whether a column has the leads' ids. Otherwise they are numbered by row, and the same
+        number may be another lead in the next export.
     """
 
     leads: pd.DataFrame
@@ -44,12 +44,12 @@ class Records:
 
     @property
     def has_times(self) -> bool:
-        """True if the leads have a time of creation."""
+        """Whether the leads have a time of creation."""
         return "created_at" in self.leads.columns
 
     @cached_property
     def digests(self) -> dict[str, str]:
-        """SHA-256 of each table's content; seconds where there are millions of rows."""
+        """SHA-256 of each table's content; takes seconds for millions of rows."""
         tables = {
             name: getattr(self, name) for name in ("leads", "activities", "stages", "outcomes")
         }
@@ -57,7 +57,7 @@ class Records:
 
 
 def digest(table: pd.DataFrame) -> str:
-    """SHA-256 of a table's columns, types and cells; the index does not count.
+    """Compute the SHA-256 of a table's columns, types and cells, without its index.
 
     Examples
     --------

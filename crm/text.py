@@ -1,4 +1,4 @@
-"""Names in sentences: their words, and how they are quoted."""
+"""Writes names in sentences: quoted, listed, split into words."""
 
 import re
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ LISTED = 8
 
 
 def quote(text: str) -> str:
-    r"""Write a TOML basic string that also may stand in a comment: nothing breaks out.
+    r"""Write a text in double quotes, with escapes as TOML has them, on one line.
 
     Examples
     --------
@@ -27,7 +27,7 @@ def quote(text: str) -> str:
 
 
 def listed(names: Iterable[str]) -> str:
-    """Name the first few, quoted, for a sentence.
+    """Return the first few names, quoted and separated by commas.
 
     Examples
     --------
@@ -35,7 +35,9 @@ def listed(names: Iterable[str]) -> str:
     "a", "b", "c", "d", "e", "f", "g", "h", …
     """
     quoted = [quote(name) for name in names]
-    return ", ".join(quoted[:LISTED]) + (", …" if len(quoted) > LISTED else "")
+    if len(quoted) > LISTED:
+        return ", ".join(quoted[:LISTED]) + ", …"
+    return ", ".join(quoted)
 
 
 def words_of(name: str) -> str:

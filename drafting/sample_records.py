@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from crm.outcomes import settle
+from crm.outcomes import to_won_lost
 from crm.project import LearnKeys
 from crm.records import Records
 from drafting.samples import Column, Table, time_format
@@ -52,7 +52,7 @@ def sample_records(
     if "outcomes" in tables and not tables["outcomes"].is_whole:
         leads = leads[leads["lead_id"].isin(outcomes["lead_id"])]
     outcomes = outcomes[outcomes["lead_id"].isin(leads["lead_id"])]
-    outcomes = settle(outcomes, learn, "outcomes")
+    outcomes = to_won_lost(outcomes, learn, "outcomes")
     return Records(
         leads=leads.reset_index(drop=True),
         outcomes=outcomes,

@@ -200,7 +200,7 @@ BAD_TRAINING = {
     ),
     "unknown key": (lambda f: edit(f, "[learn]", "[learn]\nhorizont_days = 3"), 2, "horizon_days"),
     "duplicate ids": (lambda f: flat(f, id="L1"), 2, "repeats in 200 of 200 rows"),
-    "undeclared outcome": (lambda f: flat(f, won="maybe"), 2, "that nobody declared: 'maybe'"),
+    "undeclared outcome": (lambda f: flat(f, won="maybe"), 2, "that are not declared: 'maybe'"),
     "one class": (lambda f: flat(f, won="yes"), 1, "All 200 leads with a certain outcome are won"),
     "no outcomes": (lambda f: flat(f, won=None), 1, "has a known outcome"),
     "infinity": (

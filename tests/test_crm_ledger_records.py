@@ -236,7 +236,7 @@ def test_leads_without_a_creation_time_are_left_out(read: Read, ledger: Ledger) 
 
 
 def test_empty_ledger_alone_is_refused(read: Read, ledger: Ledger) -> None:
-    with pytest.raises(SchemaError, match="it holds no leads"):
+    with pytest.raises(SchemaError, match="it has no leads"):
         read(ALONE)
 
 

@@ -132,7 +132,7 @@ def test_order_column_sorts_the_leads(read):
 
 def test_invalid_order_is_refused(read):
     project = FLAT.replace('created_at = "Created"\n', 'order = "Size"\n')
-    message = r"order column `Size` has 3 cells that are no number\. Expected .* order = \"rows\""
+    message = r"order column `Size` has 3 cells that are not numbers\. Expected .* order = \"rows\""
     with pytest.raises(SchemaError, match=message):
         read(project=project, files={"leads.csv": FLAT_LEADS})
 
@@ -141,7 +141,7 @@ def test_leads_without_an_id_are_numbered(read):
     project = FLAT.replace('lead_id = "Id"\n', "")
     records = read(project=project, files={"leads.csv": FLAT_LEADS})
     assert set(records.leads["lead_id"]) == {"row-1", "row-2", "row-3"}
-    assert records.notes[0] == "leads: no id column is named, so leads are numbered as they stand."
+    assert records.notes[0] == "leads: no id column is named, so leads are numbered by row."
     assert not records.has_ids
 
 
@@ -173,7 +173,7 @@ def test_empty_leads_are_refused(read):
 def test_repeated_ids(read):
     message = (
         r"leads\.csv: `Id` repeats in 4 of 11 rows \(row 3, 4, 10, 11\): '3', '4', '3'\. "
-        r"Each lead may stand there once; keep one row of each, or name another id column"
+        r"Each lead may have one row; keep one row of each, or name another id column"
     )
     with pytest.raises(SchemaError, match=message):
         read({"leads.csv": LEADS + "3,2025-01-20,\n 4 ,2025-01-20,\n"})
@@ -193,7 +193,7 @@ def test_all_problems_of_a_table_are_reported_at_once(read):
         read({"leads.csv": LEADS + "3,soon,\n,2025-01-20,\n11,,\n"})
     assert [problem.split(".")[0] for problem in refusal.value.problems] == [
         "`Created` is missing in 1 of 12 rows (row 12)",
-        "`Created` is no time in 1 of 12 rows (row 10): 'soon'",
+        "`Created` is not a valid time in 1 of 12 rows (row 10): 'soon'",
         "`Id` repeats in 2 of 12 rows (row 3, 10): '3', '3'",
         "`Id` is missing in 1 of 12 rows (row 11)",
     ]
@@ -227,7 +227,7 @@ def test_wrong_delimiter_is_reported(read):
 
 
 def test_attribute_named_like_a_role_is_accepted(read):
-    message = r"an attribute is called \['lead_id'\], which is a role .*Rename it in the export"
+    message = r"an attribute is named \['lead_id'\], which is the role .*Rename it in the export"
     with pytest.raises(SchemaError, match=message):
         read({"leads.csv": LEADS.replace("Size", "lead_id")})
 
@@ -248,8 +248,8 @@ def test_rules_for_unknown_columns_are_refused(read):
 
 def test_undeclared_outcome_values_are_refused(read):
     message = (
-        r"outcomes\.csv: outcome values that nobody declared: 'maybe' \(2 rows\), 'Lost' \(1 rows\)"
-        r"\. Put each into won, lost or open in \[learn\]"
+        r"outcomes\.csv: outcome values that are not declared: 'maybe' \(2 rows\), "
+        r"'Lost' \(1 rows\)\. Put each into won, lost or open in \[learn\]"
     )
     with pytest.raises(SchemaError, match=message):
         read(outcomes("1,yes,", "2,maybe,", "3,maybe,", "4,Lost,"))
@@ -263,13 +263,13 @@ def test_outcome_values_ignore_case_and_spaces(read):
 def test_few_outcomes_before_creation_are_noted(read):
     records = read(outcomes("1,yes,2024-12-31T08:00Z", "2,yes,2025-02-01T08:00Z", "3,no,"))
     assert records.notes == [
-        "outcomes: 1 lie before their lead's creation; these leads have no moment to learn from."
+        "outcomes: 1 are before their lead's creation; these leads have no moment to learn from."
     ]
 
 
 def test_most_outcomes_before_creation_are_refused(read):
     message = (
-        r"2 of 3 outcomes lie before their lead's creation\. "
+        r"2 of 3 outcomes are before their lead's creation\. "
         r"Are `created_at` and `closed_at` mapped to the right columns\?"
     )
     with pytest.raises(SchemaError, match=message):
@@ -295,12 +295,16 @@ def test_flat_columns_are_named_as_the_export_names_them(read):
             files={"leads.csv": FLAT_LEADS.replace("2025-02-01", "soon").replace("10.5", "ten")},
         )
     amount, closed = refusal.value.problems
-    assert amount.startswith("`Deal` is no finite number in 1 of 3 rows (row 1): 'ten'. Expected")
-    assert closed.startswith("`Close Date` is no time in 1 of 3 rows (row 1): 'soon'. Expected ISO")
+    assert amount.startswith(
+        "`Deal` is not a finite number in 1 of 3 rows (row 1): 'ten'. Expected"
+    )
+    assert closed.startswith(
+        "`Close Date` is not a valid time in 1 of 3 rows (row 1): 'soon'. Expected ISO"
+    )
 
 
 def test_infinite_amounts(read):
-    message = r"`Deal` is no finite number in 1 of 3 rows \(row 1\): 'inf'\. .* decimal = \",\""
+    message = r"`Deal` is not a finite number in 1 of 3 rows \(row 1\): 'inf'\. .* decimal = \",\""
     with pytest.raises(SchemaError, match=message):
         read(project=FLAT, files={"leads.csv": FLAT_LEADS.replace("10.5", "inf")})
 
@@ -356,8 +360,8 @@ def test_times_without_a_zone_are_noted(read):
 
 def test_seconds_since_1970_are_refused_with_the_expected_format(read):
     message = (
-        r"`Created` is no time in 1 of 1 rows \(row 1\): '1735689600'\. Expected ISO 8601 such as "
-        r"2025-03-01T08:00:00Z, not seconds since 1970; name another `time_format` otherwise"
+        r"`Created` is not a valid time in 1 of 1 rows \(row 1\): '1735689600'\. "
+        r"Expected ISO 8601 such as 2025-03-01T08:00:00Z, not seconds since 1970; name another `time_format` otherwise"
     )
     with pytest.raises(SchemaError, match=message):
         read({"leads.csv": "Id,Created\n1,1735689600\n"})
@@ -373,7 +377,7 @@ def test_the_time_watched_may_be_declared(read):
 
 @pytest.mark.parametrize("text", ["soon", ""])
 def test_invalid_observed_until_is_refused(read, text):
-    message = r"\[learn\] observed_until = '.*' is no time\. Expected ISO 8601"
+    message = r"\[learn\] observed_until = '.*' is not a valid time\. Expected ISO 8601"
     with pytest.raises(ConfigError, match=message):
         read(project=PROJECT + f'observed_until = "{text}"\n')
 
@@ -391,7 +395,7 @@ def test_future_times_do_not_extend_observed_until(tmp_path: Path) -> None:
     now = datetime.datetime(2025, 2, 1, tzinfo=datetime.UTC)
     records = read_records(load_project(tmp_path), now)
     assert records.observed_until == pd.Timestamp("2025-01-05", tz="UTC")
-    assert any("1 times lie in the future" in note for note in records.notes)
+    assert any("1 times are in the future" in note for note in records.notes)
 
 
 def test_scoring_imports_no_reader_of_tables() -> None:

@@ -88,7 +88,7 @@ def test_header_without_rows_is_refused(read, content):
 
 def test_binary_file_is_refused(read):
     with pytest.raises(
-        SourceError, match=r"no text file: it holds zero bytes\. Expected CSV, gzip"
+        SourceError, match=r"not a text file: it contains zero bytes\. Expected CSV, gzip"
     ):
         read(bytes(range(256)) * 4)
 
@@ -135,7 +135,9 @@ def test_column_without_a_name_is_numbered(read):
 
 
 def test_unclosed_quote_in_the_header_is_reported(read):
-    message = r"name has 2,\d{3} characters; expected at most 1,000\. Is a quote left open in the f"
+    message = (
+        r"name has 2,\d{3} characters; expected at most 1,000\. Is a quote not closed in the f"
+    )
     with pytest.raises(SchemaError, match=message):
         read('id,"name\n' + "1,a\n" * 500)
 
@@ -270,7 +272,9 @@ def test_wrong_declared_encoding_is_reported(read, written, declared):
 
 @pytest.mark.parametrize("encoding", ["utf-9", "zip", "undefined"])
 def test_unknown_encoding_is_refused(read, encoding):
-    with pytest.raises(ConfigError, match=rf"`{encoding}` is no encoding of text .* Try utf-8 or"):
+    with pytest.raises(
+        ConfigError, match=rf"`{encoding}` is not an encoding of text .* Try utf-8 or"
+    ):
         read("id,won\n1,yes\n", encoding=encoding)
 
 
@@ -308,7 +312,7 @@ def test_truncated_gzip_is_refused(read, keys):
     ids=["short", "long", "after line breaks", "unclosed quote", "backslash for a quote"],
 )
 def test_uneven_row_is_named_by_its_line(read, content, where):
-    message = rf"uneven when split at ',': {where}\. Expected as many cells .*mend the row's quotes"
+    message = rf"uneven when split at ',': {where}\. Expected as many cells .*fix the row's quotes"
     with pytest.raises(SourceError, match=message):
         read(content)
 
@@ -352,7 +356,7 @@ def test_giant_cell_is_named_by_its_row(read, tmp_path):
 def test_row_above_the_block_size_is_read(read, monkeypatch, quote):
     monkeypatch.setattr(sources_csv, "CSV_BLOCK_BYTES", 1 << 20)
     giant = "x" * (3 << 20)
-    message = r"line 3 on has more than 1 MB, as if a quote were left open|cell of 3,145,728 char"
+    message = r"line 3 on has more than 1 MB, as if a quote were not closed|cell of 3,145,728 char"
     with pytest.raises(LeadScoringError, match=message):
         read(f"id,note\n1,a\n2,{quote}{giant}{quote}\n3,b\n")
 
@@ -425,14 +429,14 @@ def parquet(tmp_path):
 
 @pytest.mark.parametrize("share", [0.5, 0.99])
 def test_truncated_parquet_is_refused(parquet, share):
-    message = r"leads\.parquet is not a whole Parquet file: .* Is it cut off\? Write or copy it"
+    message = r"leads\.parquet is not a complete Parquet file: .* Is it cut off\? Write or copy it"
     with pytest.raises(SourceError, match=message):
         parquet({"id": list(range(1_000))}, share=share)
 
 
 def test_csv_named_parquet_is_refused(tmp_path):
     (tmp_path / "leads.parquet").write_text("id,won\n1,yes\n")
-    with pytest.raises(SourceError, match="is not a whole Parquet file"):
+    with pytest.raises(SourceError, match="is not a complete Parquet file"):
         read_table(TableKeys(source="leads.parquet"), tmp_path)
 
 
@@ -573,7 +577,7 @@ def test_query_cannot_change_data(sqlite):
 
 
 def test_table_or_query_is_required(sqlite):
-    with pytest.raises(ConfigError, match=r"needs `table` or `query` beside it"):
+    with pytest.raises(ConfigError, match=r"needs `table` or `query` too"):
         sqlite()
 
 

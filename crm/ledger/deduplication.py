@@ -1,7 +1,7 @@
-"""When two events are one: activities, stages and outcomes that are sent again.
+"""Finds events that were sent before: activities, stages and outcomes.
 
-Two events of a lead are the same if they have the same id, or if one of them came without an
-id and they say the same.
+Two events of a lead are the same if they have the same id, or if at least one of them has no id
+and their content is the same.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,8 +12,8 @@ from crm.ledger.schema import EVENTS, EventTable
 Row = Mapping[str, Any]
 
 
-class Known:
-    """Which events of some leads are known, and whether another one is one of them.
+class SeenEvents:
+    """The events that were seen so far, and the status of a further one.
 
     Parameters
     ----------
@@ -21,39 +21,45 @@ class Known:
 
     Examples
     --------
-    >>> known = Known(EVENTS["stages"])
+    >>> seen = SeenEvents(EVENTS["stages"])
     >>> new = {"lead_id": "L1", "stage": "new", "entered_at": 0}
-    >>> known.learn(new | {"stage_id": "s1"})
-    >>> known.judge(new), known.judge(new | {"stage_id": "s2"})
+    >>> seen.add(new | {"stage_id": "s1"})
+    >>> seen.status_of(new), seen.status_of(new | {"stage_id": "s2"})
     ('duplicate', 'accepted')
     """
 
     def __init__(self, event: EventTable) -> None:
         self._event = event
-        self._by_id: dict[tuple[str, str], tuple[Any, ...]] = {}
-        self._all_named: dict[tuple[str, tuple[Any, ...]], bool] = {}  # by what they say
+        self._content_by_id: dict[tuple[str, str], tuple[Any, ...]] = {}
+        self._all_have_ids: dict[tuple[str, tuple[Any, ...]], bool] = {}  # by lead and content
 
-    def learn(self, row: Row) -> None:
-        """Take a row in."""
-        lead, name, content = row["lead_id"], self._event.own_id(row), self._event.content_of(row)
-        if name is not None:
-            self._by_id.setdefault((lead, name), content)
-        said = (lead, content)
-        self._all_named[said] = self._all_named.get(said, True) and name is not None
+    def add(self, row: Row) -> None:
+        """Add an event."""
+        lead, own_id = row["lead_id"], self._event.own_id(row)
+        content = self._event.content_of(row)
+        if own_id is not None:
+            self._content_by_id.setdefault((lead, own_id), content)
+        key = (lead, content)
+        self._all_have_ids[key] = self._all_have_ids.get(key, True) and own_id is not None
 
-    def judge(self, row: Row) -> str:
-        """Tell whether a row is "accepted", a "duplicate" or a "conflict"."""
-        lead, name, content = row["lead_id"], self._event.own_id(row), self._event.content_of(row)
-        if name is not None and (lead, name) in self._by_id:
-            return "duplicate" if self._by_id[(lead, name)] == content else "conflict"
-        all_named = self._all_named.get((lead, content))
-        if all_named is None or (name is not None and all_named):
+    def status_of(self, row: Row) -> str:
+        """Return "accepted" for a new event, "duplicate" for a seen one, or "conflict".
+
+        In a conflict the id was seen with another content.
+        """
+        lead, own_id = row["lead_id"], self._event.own_id(row)
+        content = self._event.content_of(row)
+        if own_id is not None and (lead, own_id) in self._content_by_id:
+            is_same = self._content_by_id[(lead, own_id)] == content
+            return "duplicate" if is_same else "conflict"
+        all_have_ids = self._all_have_ids.get((lead, content))
+        if all_have_ids is None or (own_id is not None and all_have_ids):
             return "accepted"
         return "duplicate"
 
 
 def distinct(kind: str, rows: Sequence[Row]) -> Sequence[Row]:
-    """Keep each event once, the first of those that are the same.
+    """Return each event once, the first of those that are the same.
 
     Examples
     --------
@@ -63,10 +69,10 @@ def distinct(kind: str, rows: Sequence[Row]) -> Sequence[Row]:
     """
     if len(rows) < 2:
         return rows
-    known = Known(EVENTS[kind])
+    seen = SeenEvents(EVENTS[kind])
     kept = []
     for row in rows:
-        if known.judge(row) == "accepted":
-            known.learn(row)
+        if seen.status_of(row) == "accepted":
+            seen.add(row)
             kept.append(row)
     return kept

@@ -1,4 +1,4 @@
-"""Writes the ledger's tables as CSV or Parquet, piece by piece, as `crm.reading` reads them."""
+"""Writes the ledger's tables as CSV or Parquet in pieces, in the form that `crm.reading` reads."""
 
 import csv
 import datetime
@@ -49,11 +49,11 @@ Rows = list[dict[str, Any]]
 def export_table(
     ledger: Ledger, kind: str, target: Path, names: Mapping[str, str] | None = None
 ) -> int:
-    """Write one table; the file appears when it is whole.
+    """Write one table; the file appears when it is complete.
 
-    Of `leads` each lead is there once, with the attributes that were sent last, one column
-    each, as text, under names as `crm.sources.checks.named_cells` gives them. Cells stand as they
-    were sent: a program that takes text for formulas, as spreadsheets do, is not what this is for.
+    In `leads` each lead has one row with the attributes that were sent last, one column for each,
+    as text, under the names that `crm.sources.checks.named_cells` returns. Cells are written as
+    they were sent, so the file is not made for spreadsheets, which read some texts as formulas.
 
     Parameters
     ----------
@@ -68,14 +68,14 @@ def export_table(
     Returns
     -------
     int
-        How many rows were written.
+        The number of rows that were written.
 
     Raises
     ------
     LedgerError
         If the ledger cannot be read.
     ConfigError
-        If it cannot be told what to write.
+        If the name of the file does not end in .csv or .parquet.
     SourceError
         If the file cannot be written.
     """

@@ -1,7 +1,7 @@
-"""The ledger: what callers sent, every score given, every outcome. Rows are only ever added.
+"""The ledger: what callers sent, every score, every outcome. Rows are only added.
 
-An event (activity, stage, outcome) is one event however often it is sent: see
-`crm.ledger.deduplication`. The first one stays.
+An event (activity, stage or outcome) that is sent several times is stored once, as it was sent
+first: see `crm.ledger.deduplication`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from crm.ledger.database import LedgerDatabase
-from crm.ledger.deduplication import Known
+from crm.ledger.deduplication import SeenEvents
 from crm.ledger.schema import (
     ERASURE_KEY,
     EVENTS,
@@ -31,25 +31,25 @@ from crm.sources.checks import named_cells
 from crm.times import DAY
 
 HISTORY_SCORES: Final = 50
-IDS_AT_ONCE: Final = 5_000  # SQLite takes 32,766 parameters in one statement
+IDS_AT_ONCE: Final = 5_000  # SQLite allows 32,766 parameters in one statement
 
 Row = Mapping[str, Any]
 
-# Statements that every scored lead needs, built once.
+# Statements that every scored lead needs. They are built once.
 _LEAD_IDS: Final[sa.BindParameter[str]] = sa.bindparam("lead_ids", expanding=True)
 EVENTS_OF_LEADS: Final = {
-    name: sa.select(*(event.table.c[each] for each in ("lead_id", event.id, *event.content)))
+    name: sa.select(*(event.table.c[column] for column in ("lead_id", event.id, *event.content)))
     .where(event.table.c.lead_id.in_(_LEAD_IDS))
     .order_by(event.table.c.seq)
     for name, event in EVENTS.items()
 }
-NEWEST_OF_LEADS: Final = {  # the last entry of an index, however often a lead was sent before
+NEWEST_OF_LEADS: Final = {  # reads the last entry of an index, so old entries cost nothing
     dialect: sa.text(
         "SELECT leads.lead_id, leads.created_at, leads.attributes "
-        f"FROM (SELECT {asked}) AS asked JOIN leads ON leads.seq = "
-        "(SELECT max(earlier.seq) FROM leads AS earlier WHERE earlier.lead_id = asked.lead_id)"
+        f"FROM (SELECT {requested}) AS requested JOIN leads ON leads.seq = "
+        "(SELECT max(entry.seq) FROM leads AS entry WHERE entry.lead_id = requested.lead_id)"
     )
-    for dialect, asked in {
+    for dialect, requested in {
         "sqlite": "value AS lead_id FROM json_each(:lead_ids)",
         "postgresql": "json_array_elements_text(CAST(:lead_ids AS json)) AS lead_id",
     }.items()
@@ -58,15 +58,15 @@ NEWEST_OF_LEADS: Final = {  # the last entry of an index, however often a lead w
 
 @dataclass(frozen=True)
 class Added:
-    """What became of one event.
+    """The result of adding one event.
 
     Attributes
     ----------
     id : str
-        As the caller named it, or `sha256:…` of what it says.
+        The caller's id, or `sha256:…` of the content.
     status : str
-        "accepted"; "duplicate": it is there already; "conflict": its id is there and says
-        something else, which stays; "erased": its lead was erased, nothing is kept.
+        "accepted"; "duplicate" if it was stored before; "conflict" if its id was stored with
+        another content, which stays; "erased" if its lead was erased, so it is not stored.
     """
 
     id: str
@@ -75,7 +75,7 @@ class Added:
 
 @dataclass(frozen=True)
 class SentLead:
-    """A lead as it was sent to be scored: `created_at` in microseconds, or None."""
+    """A lead as it was sent for scoring: `created_at` in microseconds, or None."""
 
     lead_id: str
     created_at: int | None
@@ -84,9 +84,9 @@ class SentLead:
 
 @dataclass(frozen=True)
 class GivenScore:
-    """A score that was answered; times in microseconds since 1970 UTC.
+    """A score that an answer contained; times in microseconds since 1970 UTC.
 
-    `score_id` is unique; `reasons` are what the answer said, as plain data.
+    `score_id` is unique; `reasons` are those of the answer, as plain data.
     """
 
     lead_id: str
@@ -105,7 +105,7 @@ class GivenScore:
 
 @dataclass(frozen=True)
 class Held:
-    """What the ledger holds of one lead: rows as `EVENTS` names their columns, by arrival."""
+    """The stored data of one lead: rows with the columns of `EVENTS`, in order of arrival."""
 
     sent: SentLead | None = None
     activities: list[dict[str, Any]] = field(default_factory=list)
@@ -115,10 +115,10 @@ class Held:
 
 @dataclass(frozen=True)
 class Batch:
-    """What is written behind answers, together: nobody was told that it is stored."""
+    """Rows that are written together after answers, which do not promise that they are stored."""
 
     scores: Sequence[GivenScore] = ()
-    leads: Sequence[tuple[SentLead, int]] = ()  # with the time they were sent at
+    leads: Sequence[tuple[SentLead, int]] = ()  # with the time at which they were sent
     activities: Sequence[Row] = ()
     stages: Sequence[Row] = ()
 
@@ -136,7 +136,7 @@ class Ledger:
     url : str
         `sqlite:///FILE` or `postgresql://USER:PASSWORD@HOST/DATABASE`.
     folder : Path, optional
-        What the file of a SQLite URL is relative to; without it the file has to be absolute.
+        The folder of relative files in SQLite URLs; without it the file must be absolute.
 
     Raises
     ------
@@ -147,13 +147,13 @@ class Ledger:
     --------
     >>> import tempfile
     >>> ledger = Ledger("sqlite:///ledger.db", Path(tempfile.mkdtemp()))
-    >>> called = {"lead_id": "L1", "type": "call", "occurred_at": 7, "activity_id": "a1"}
-    >>> again = called | {"occurred_at": 8}
-    >>> [added.status for added in ledger.add("activities", [called, called, again], now=9)]
+    >>> call = {"lead_id": "L1", "type": "call", "occurred_at": 7, "activity_id": "a1"}
+    >>> changed = call | {"occurred_at": 8}
+    >>> [added.status for added in ledger.add("activities", [call, call, changed], now=9)]
     ['accepted', 'duplicate', 'conflict']
     >>> ledger.forget("L1", now=10)["activities"]
     1
-    >>> ledger.add("activities", [called], now=11)[0].status
+    >>> ledger.add("activities", [call], now=11)[0].status
     'erased'
     """
 
@@ -171,42 +171,42 @@ class Ledger:
         self.database.close()
 
     def add(self, kind: str, rows: Sequence[Row], now: int) -> list[Added]:
-        """Add events; when this returns they are on the disk.
+        """Write events; when this returns, they are on the disk.
 
         Parameters
         ----------
         kind : str
             "activities", "stages" or "outcomes".
         rows : sequence of mapping
-            Columns as in `EVENTS`; texts without zero characters, times in microseconds.
-            Without an id, or with None, one is made of the content.
+            Columns as in `EVENTS`; texts without zero characters, times in microseconds. A row
+            without an id, or with None, gets one that is made from its content.
         now : int
             Microseconds since 1970 UTC.
 
         Returns
         -------
         list of Added
-            One for each row, in their order.
+            One for each row, in the same order.
 
         Raises
         ------
         LedgerError
-            If the database cannot take them now; sending them again does no harm.
+            If the database cannot store them now. They can be sent again.
         """
         return self.database.write(lambda connection: _add(connection, kind, rows, now))
 
     def add_batch(self, batch: Batch, now: int) -> int:
-        """Write what is behind answers, in one transaction; erased leads are left out.
+        """Write a batch in one transaction; erased leads are left out.
 
         Returns
         -------
         int
-            How many scores were written.
+            The number of scores that were written.
 
         Raises
         ------
         LedgerError
-            If the database cannot take them now.
+            If the database cannot store them now.
         """
 
         def work(connection: sa.Connection) -> int:
@@ -221,12 +221,12 @@ class Ledger:
         return self.database.write(work)
 
     def held(self, lead_ids: Sequence[str], with_outcomes: bool = False) -> dict[str, Held]:
-        """Read what is held of some leads, all as of one state of the ledger.
+        """Read the stored data of leads, all from one state of the ledger.
 
         Returns
         -------
         dict of str to Held
-            One for every lead that was asked for.
+            One for each requested lead.
 
         Raises
         ------
@@ -237,18 +237,18 @@ class Ledger:
 
         def work(connection: sa.Connection) -> dict[str, Held]:
             sent = _newest_leads(connection, lead_ids)
-            found = {lead_id: Held(sent.get(lead_id)) for lead_id in lead_ids}
+            held = {lead_id: Held(sent.get(lead_id)) for lead_id in lead_ids}
             for name in names:
-                for some in _pieces(lead_ids):
-                    rows = connection.execute(EVENTS_OF_LEADS[name], {"lead_ids": some})
+                for piece in _pieces(lead_ids):
+                    rows = connection.execute(EVENTS_OF_LEADS[name], {"lead_ids": piece})
                     for row in rows.mappings():
-                        getattr(found[row["lead_id"]], name).append(dict(row))
-            return found
+                        getattr(held[row["lead_id"]], name).append(dict(row))
+            return held
 
         return self.database.read(work)
 
     def scores_of(self, lead_id: str) -> list[GivenScore]:
-        """Read the last scores of a lead, at most 50, the last given first."""
+        """Read the last scores of a lead, at most 50, the newest first."""
 
         def work(connection: sa.Connection) -> list[GivenScore]:
             statement = (
@@ -262,9 +262,9 @@ class Ledger:
         return self.database.read(work)
 
     def scores_by_day(self, lead_id: str) -> list[tuple[int, int]]:
-        """Read moment and score of a lead's newest days (UTC), as `crm.ledger.trend` takes them.
+        """Read time and score of a lead's newest days (UTC), as `crm.ledger.trend` takes them.
 
-        Of each day the score that was given last, however many there are.
+        Each day has one score: the last one of that day.
         """
 
         def work(connection: sa.Connection) -> list[tuple[int, int]]:
@@ -276,21 +276,22 @@ class Ledger:
                 .limit(DAYS)
             )
             statement = sa.select(scores.c.as_of, scores.c.score)
-            found = connection.execute(statement.where(scores.c.seq.in_(last_of_days)))
-            return [(as_of, score) for as_of, score in found]
+            rows = connection.execute(statement.where(scores.c.seq.in_(last_of_days)))
+            return [(as_of, score) for as_of, score in rows]
 
         return self.database.read(work)
 
     def forget(self, lead_id: str, now: int) -> dict[str, int]:
-        """Erase a lead: all its rows in all tables. What stays is a keyed hash of its id.
+        """Erase a lead: all its rows in all tables. Only a keyed hash of its id stays.
 
-        Later events and scores of it are not kept, and training leaves it out. The database
-        may keep the bytes of deleted rows, and its backups do, until they are overwritten.
+        Later events and scores of the lead are not stored, and training leaves it out. The
+        database may contain the bytes of deleted rows, and its backups do, until they are
+        overwritten.
 
         Returns
         -------
         dict of str to int
-            How many rows were deleted, by table.
+            The number of deleted rows, by table.
         """
 
         def work(connection: sa.Connection) -> dict[str, int]:
@@ -306,30 +307,30 @@ class Ledger:
         return self.database.write(work, alone=True)
 
     def erased(self, lead_ids: Sequence[str]) -> set[str]:
-        """Tell which of some leads were erased."""
+        """Return the leads that were erased."""
         return self.database.read(lambda connection: _erased(connection, set(lead_ids)))
 
     def rows(self, kind: str, at_once: int = 10_000) -> Iterator[list[dict[str, Any]]]:
-        """Read a whole table in pieces, in the order of arrival, as of one state of the ledger.
+        """Read a whole table in pieces, in order of arrival, from one state of the ledger.
 
         Parameters
         ----------
         kind : str
             "activities", "stages", "outcomes", "scores", "leads" or "erasures".
         at_once : int
-            How many rows a piece has at most.
+            The greatest number of rows of a piece.
         """
         table = {t.name: t for t in (*OF_LEADS, erasures)}[kind]
         return self._pieces_of(sa.select(table).order_by(table.c.seq), at_once)
 
     def newest_leads(self, at_once: int = 10_000) -> Iterator[list[dict[str, Any]]]:
-        """Read each lead once, as it was sent last, in pieces."""
+        """Read each lead as it was last sent, in pieces."""
         newest = sa.select(sa.func.max(leads.c.seq)).group_by(leads.c.lead_id)
         statement = sa.select(leads).where(leads.c.seq.in_(newest)).order_by(leads.c.seq)
         return self._pieces_of(statement, at_once)
 
     def attribute_names(self) -> list[str]:
-        """Read the names of all attributes that were ever sent, sorted."""
+        """Return the names of all attributes that were ever sent, sorted."""
         return sorted(
             {name for piece in self.rows("leads") for row in piece for name in row["attributes"]}
         )
@@ -342,7 +343,7 @@ class Ledger:
 
 
 def _plain(row: sa.RowMapping) -> dict[str, Any]:
-    """Give a row with its JSON columns read."""
+    """Return a row with its JSON columns decoded."""
     plain = {name: cell for name, cell in row.items() if name != "seq"}
     if "attributes" in plain:
         plain["attributes"] = _attributes(plain["attributes"])
@@ -352,7 +353,7 @@ def _plain(row: sa.RowMapping) -> dict[str, Any]:
 
 
 def _attributes(text: str) -> Mapping[str, Any]:
-    """Read attributes as they were stored, of which older ones may have any names."""
+    """Read stored attributes; the names of older ones may need repair."""
     return named_cells(msgspec.json.decode(text))
 
 
@@ -372,35 +373,37 @@ def _add(connection: sa.Connection, kind: str, rows: Sequence[Row], now: int) ->
         for i, row in enumerate(wanted)
         if row["lead_id"] in erased
     }
-    while len(added) < len(wanted):  # again only if another writer came between
-        held = Known(event)
-        for row in _alike(connection, event, [r for i, r in enumerate(wanted) if i not in added]):
-            held.learn(row)
+    while len(added) < len(wanted):  # repeats only if another writer inserted the same id
+        seen = SeenEvents(event)
+        remaining = [row for i, row in enumerate(wanted) if i not in added]
+        for row in _alike(connection, event, remaining):
+            seen.add(row)
         new: dict[tuple[str, str], int] = {}
         for i, row in enumerate(wanted):
             if i in added:
                 continue
-            status = held.judge(row)
+            status = seen.status_of(row)
             if status == "accepted":
-                held.learn(row)
+                seen.add(row)
                 new[(row["lead_id"], row[event.id])] = i
             else:
                 added[i] = Added(row[event.id], status)
         inserted = _insert(connection, event.table, event.id, [wanted[i] for i in new.values()])
         added |= {i: Added(key[1], "accepted") for key, i in new.items() if key in inserted}
-        if len(inserted) < len(new):  # what was judged beside a row that came second
-            added = {i: one for i, one in added.items() if one.status in ("accepted", "erased")}
+        if len(inserted) < len(new):  # compare the others with what the other writer inserted
+            final = ("accepted", "erased")
+            added = {i: result for i, result in added.items() if result.status in final}
     return [added[i] for i in range(len(wanted))]
 
 
 def _alike(connection: sa.Connection, event: EventTable, rows: Sequence[Row]) -> Iterator[Row]:
-    """Read the rows that have an id, or a lead and a time, in common with some others."""
+    """Read the stored rows that have an id, or a lead and a time, in common with given rows."""
     table = event.table
     columns = [table.c[column] for column in ("lead_id", event.id, *event.content)]
-    for some in _pieces(rows):
-        lead_ids = sorted({row["lead_id"] for row in some})
-        same_id = table.c[event.id].in_(sorted({row[event.id] for row in some}))
-        same_time = table.c[event.time].in_(sorted({row[event.time] or 0 for row in some}))
+    for piece in _pieces(rows):
+        lead_ids = sorted({row["lead_id"] for row in piece})
+        same_id = table.c[event.id].in_(sorted({row[event.id] for row in piece}))
+        same_time = table.c[event.time].in_(sorted({row[event.time] or 0 for row in piece}))
         statement = sa.select(*columns).where(
             table.c.lead_id.in_(lead_ids), sa.or_(same_id, same_time, table.c[event.time].is_(None))
         )
@@ -415,7 +418,7 @@ def _score_row(score: GivenScore) -> Row:
 
 
 def _insert_new(connection: sa.Connection, table: sa.Table) -> Any:
-    """Build an insert that leaves rows alone which are there already."""
+    """Build an insert that skips rows which exist already."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     return dialect.insert(table).on_conflict_do_nothing()
 
@@ -423,9 +426,9 @@ def _insert_new(connection: sa.Connection, table: sa.Table) -> Any:
 def _insert(
     connection: sa.Connection, table: sa.Table, name: str, rows: Sequence[Row]
 ) -> set[tuple[str, str]]:
-    """Insert rows that are not there yet; give the lead and the id of each that was inserted.
+    """Insert rows that do not exist yet, and return the lead and the id of each inserted row.
 
-    In one order everywhere, or two writers could wait for each other.
+    All writers insert in the same order; otherwise two could wait for each other.
     """
     if not rows:
         return set()
@@ -436,21 +439,22 @@ def _insert(
 
 
 def _add_leads(connection: sa.Connection, sent: Sequence[tuple[SentLead, int]]) -> None:
-    """Add leads that were sent otherwise than last time."""
+    """Add leads that differ from how they were last sent."""
     last = {
         lead_id: (lead.created_at, _plain_text(lead.attributes))
         for lead_id, lead in _newest_leads(connection, list({s.lead_id for s, _ in sent})).items()
     }
     rows = []
     for lead, at in sent:
-        said = (lead.created_at, _plain_text(lead.attributes))
-        if last.get(lead.lead_id) != said:
-            last[lead.lead_id] = said
+        attributes = _plain_text(lead.attributes)
+        content = (lead.created_at, attributes)
+        if last.get(lead.lead_id) != content:
+            last[lead.lead_id] = content
             rows.append(
                 {
                     "lead_id": lead.lead_id,
-                    "created_at": said[0],
-                    "attributes": said[1],
+                    "created_at": lead.created_at,
+                    "attributes": attributes,
                     "recorded_at": at,
                 }
             )
@@ -459,16 +463,16 @@ def _add_leads(connection: sa.Connection, sent: Sequence[tuple[SentLead, int]]) 
 
 
 def _newest_leads(connection: sa.Connection, lead_ids: Sequence[str]) -> dict[str, SentLead]:
-    found: dict[str, SentLead] = {}
     statement = NEWEST_OF_LEADS[connection.dialect.name]
-    asked = msgspec.json.encode(list(lead_ids)).decode()
-    for lead_id, created_at, attributes in connection.execute(statement, {"lead_ids": asked}):
-        found[lead_id] = SentLead(lead_id, created_at, _attributes(attributes))
-    return found
+    rows = connection.execute(statement, {"lead_ids": msgspec.json.encode(list(lead_ids)).decode()})
+    return {
+        lead_id: SentLead(lead_id, created_at, _attributes(attributes))
+        for lead_id, created_at, attributes in rows
+    }
 
 
 def _plain_text(attributes: Mapping[str, Any]) -> str:
-    """Write attributes as JSON; a whole number that JSON readers may not hold goes as text."""
+    """Write attributes as JSON; whole numbers beyond 64 bits become text."""
     plain = {
         name: str(cell) if type(cell) is int and not -(2**63) <= cell < 2**63 else cell
         for name, cell in attributes.items()
@@ -482,10 +486,10 @@ def _erased(connection: sa.Connection, lead_ids: set[str]) -> set[str]:
     key = _key(connection)
     by_hash = {lead_hash(key, lead_id): lead_id for lead_id in lead_ids}
     return {
-        by_hash[found]
-        for some in _pieces(list(by_hash))
-        for found in connection.scalars(
-            sa.select(erasures.c.lead_hash).where(erasures.c.lead_hash.in_(some))
+        by_hash[erased_hash]
+        for piece in _pieces(list(by_hash))
+        for erased_hash in connection.scalars(
+            sa.select(erasures.c.lead_hash).where(erasures.c.lead_hash.in_(piece))
         )
     }
 

@@ -1,7 +1,7 @@
-"""The ledger's tables as `crm.reading` takes them, to learn from alone or beside files.
+"""Reads the ledger's tables to learn from, alone or together with files.
 
-Where both know an event, the file's row stays; where both know a lead, the file's attributes.
-Leads that were erased are left out, of files too.
+If a file and the ledger have the same event, the file's row is kept. If both have the same lead,
+the file's attributes are kept. Erased leads are left out, those of files too.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +23,7 @@ from crm.times import TIME_DTYPE
 
 @contextmanager
 def project_ledger(project: Project) -> Iterator[Ledger | None]:
-    """Open the ledger that a project names, while the context lasts; None without one."""
+    """Open the ledger that a project names for the length of the context; None without one."""
     if project.ledger_url is None:
         yield None
         return
@@ -37,7 +37,7 @@ def events_table(ledger: Ledger, kind: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Times as datetime64, UTC; an activity's id is missing where it came without.
+        Times are datetime64, UTC. An activity that was sent without an id has none.
     """
     event = EVENT_TABLES[kind]
     cells: dict[str, list[Any]] = {column.name: [] for column in event.file_columns}
@@ -58,39 +58,38 @@ def events_table(ledger: Ledger, kind: str) -> pd.DataFrame:
     return table.assign(**{event.event_id: table[event.event_id].where(~is_made, None)})
 
 
-def with_events(kind: str, table: pd.DataFrame | None, held: pd.DataFrame) -> pd.DataFrame:
-    """Add to a file's rows what only the ledger has.
+def with_events(kind: str, table: pd.DataFrame | None, stored: pd.DataFrame) -> pd.DataFrame:
+    """Add the events that only the ledger has to those of a file.
 
-    A row of the ledger is left out if the file has one of the same lead with the same id, or
-    if one of the two has no id and they say the same (of outcomes: the same word at the same
-    time).
+    An event of the ledger is left out if the file has one of the same lead with the same id, or
+    if one of the two has no id and the columns that identify an event are the same.
 
     Parameters
     ----------
     kind : str
     table : DataFrame or None
-        The file's, shaped by its contract; None if the project has no such file.
-    held : DataFrame
-        From `events_table`.
+        The events of the file, checked; None if the project has no such file.
+    stored : DataFrame
+        The events of the ledger, from `events_table`.
 
     Returns
     -------
     DataFrame
     """
     if table is None:
-        return held
+        return stored
     declared = EVENT_TABLES[kind]
     name = declared.event_id
     matched = [declared.columns[0], *(column for column in declared.content if column.identifies)]
-    is_named = _is_named(table, name)
-    held_is_named = _is_named(held, name)
-    key, held_key = _hashes(table, matched), _hashes(held, matched)
-    is_there = np.isin(held_key, key[~is_named]) | (np.isin(held_key, key) & ~held_is_named)
-    if is_named.any():
+    has_id = _has_id(table, name)
+    stored_has_id = _has_id(stored, name)
+    key, stored_key = _hashes(table, matched), _hashes(stored, matched)
+    is_in_file = np.isin(stored_key, key[~has_id]) | (np.isin(stored_key, key) & ~stored_has_id)
+    if has_id.any():
         both_ids = [column for column in declared.columns if column.kind == "id"]
-        ids, held_ids = (_hashes(rows, both_ids) for rows in (table, held))
-        is_there |= held_is_named & np.isin(held_ids, ids[is_named])
-    new = held[~is_there]
+        ids, stored_ids = (_hashes(rows, both_ids) for rows in (table, stored))
+        is_in_file |= stored_has_id & np.isin(stored_ids, ids[has_id])
+    new = stored[~is_in_file]
     new = new[[column for column in new.columns if column in table.columns or column != name]]
     return table if new.empty else pd.concat([table, new], ignore_index=True)
 
@@ -102,18 +101,18 @@ def with_leads(
     outcomes: pd.DataFrame,
     notes: list[str],
 ) -> pd.DataFrame:
-    """Add to a file's leads those that only the ledger knows.
+    """Add the leads that only the ledger has to those of a file.
 
-    Where the file has no times of creation, none is added.
+    If the file has no times of creation, no lead is added.
 
     Parameters
     ----------
     project : Project
     ledger : Ledger
     leads : DataFrame or None
-        The file's, shaped by its contract; None if the ledger is to be alone.
+        The leads of the file, checked; None if there is only the ledger.
     outcomes : DataFrame
-        How leads ended, by file and ledger.
+        The outcomes of file and ledger.
     notes : list of str
         Receives what was added or left out.
 
@@ -124,7 +123,7 @@ def with_leads(
     Raises
     ------
     SchemaError
-        If the ledger is alone and holds no leads.
+        If there is only the ledger, and it has no leads.
     """
     roles = role_columns(project)
     roles.pop("order", None)  # leads are put in order by it, so it must stay
@@ -142,7 +141,7 @@ def with_leads(
         sent = sent[sent["created_at"].notna()]
     if leads is None:
         if sent.empty:
-            raise SchemaError("the ledger", ["it holds no leads. Score some through the service."])
+            raise SchemaError("the ledger", ["it has no leads. Score some through the service."])
         return sent.reset_index(drop=True)
     new = sent[~sent["lead_id"].isin(leads["lead_id"])]
     notes.append(f"ledger: {len(new):,} leads that the file does not have.")
@@ -152,25 +151,24 @@ def with_leads(
 def _sent_leads(
     ledger: Ledger, roles: Mapping[str, str], closed_at: Mapping[str, int]
 ) -> pd.DataFrame:
-    """Read the leads as they were sent, one row each: what was known while they were open.
+    """Read the leads as they were sent, one row each, with what was known while they were open.
 
-    Of the times that a lead was sent, the newest one counts that came before the lead was
-    closed; what a CRM knows of a lead after that would give its outcome away. If none did,
-    the first one counts.
+    A lead may have been sent several times. The newest time before the lead was closed counts,
+    because later attributes could reveal the outcome. If there is none, the first time counts.
 
     Parameters
     ----------
     ledger : Ledger
     roles : mapping of str to str
-        Which of the CRM's columns play a role; they are no attributes.
+        The CRM's columns that play a role, and so are not attributes.
     closed_at : mapping of str to int
-        When each closed lead was closed first, in microseconds since 1970 UTC.
+        When each closed lead was first closed, in microseconds since 1970 UTC.
 
     Returns
     -------
     DataFrame
         `lead_id`, `created_at` (datetime64, UTC, missing where it was not sent), and every
-        attribute that was ever sent, as it was sent.
+        attribute, as it was sent.
     """
     chosen: dict[str, dict[str, Any]] = {}
     for piece in ledger.rows("leads"):
@@ -194,22 +192,22 @@ def _sent_leads(
 
 
 def utc(times: pd.Series) -> pd.Series:
-    """Turn microseconds since 1970 UTC into times; None into missing ones."""
-    known = times.notna()
-    found = pd.Series(pd.NaT, index=times.index, dtype=TIME_DTYPE)
-    moments = pd.Series(times[known].to_numpy(dtype=np.int64).view("datetime64[us]"))
-    found[known] = moments.dt.tz_localize("UTC").to_numpy()
-    return found
+    """Turn microseconds since 1970 UTC into times, and None into missing times."""
+    is_known = times.notna()
+    result = pd.Series(pd.NaT, index=times.index, dtype=TIME_DTYPE)
+    known = pd.Series(times[is_known].to_numpy(dtype=np.int64).view("datetime64[us]"))
+    result[is_known] = known.dt.tz_localize("UTC").to_numpy()
+    return result
 
 
-def _is_named(table: pd.DataFrame, name: str) -> Bools:
+def _has_id(table: pd.DataFrame, name: str) -> Bools:
     if name not in table.columns:
         return np.zeros(len(table), dtype=bool)
     return table[name].notna().to_numpy(dtype=bool)
 
 
 def _hashes(table: pd.DataFrame, columns: Sequence[DeclaredColumn]) -> Hashes:
-    """Hash what rows say, shape (n,), the same for a file's rows as for the ledger's."""
+    """Hash columns of each row, shape (n,), alike for rows of files and of the ledger."""
     plain: dict[str, Any] = {}
     for column in columns:
         name = column.name

@@ -1,8 +1,8 @@
-"""The ledger's tables, the same in SQLite and PostgreSQL; `crm/ledger/migrations` builds them.
+"""The ledger's tables, the same in SQLite and PostgreSQL; `crm/ledger/migrations` creates them.
 
-Times are whole microseconds since 1970 UTC, so that both databases keep them alike. Rows
-are added and never changed; only `forget` deletes them. `seq` is the order of arrival, of
-what came together the order of ids.
+Times are whole microseconds since 1970 UTC, so that both databases store them alike. Rows are
+added and never changed; only `forget` deletes them. `seq` is the order of arrival; rows that
+arrived together are in order of their ids.
 """
 
 import hashlib
@@ -100,7 +100,7 @@ keys = sa.Table("ledger_keys", metadata, _text("purpose"), _text("key"))
 version = sa.Table(VERSION_TABLE, sa.MetaData(), sa.Column("version_num", sa.String(32)))
 
 ERASURE_KEY: Final = "erasure"
-DERIVED: Final = "sha256:"  # how an id begins that was made from the content
+DERIVED: Final = "sha256:"  # the beginning of an id that was made from the content
 
 
 @dataclass(frozen=True)
@@ -111,11 +111,11 @@ class EventTable:
     ----------
     table : Table
     id : str
-        The column of the id that the caller gives, or that is made from the content.
+        The column of the id, which the caller sends or which is made from the content.
     time : str
-        The column of the time that it happened.
+        The column of the time at which it happened.
     content : tuple of str
-        The columns that say what happened; the time is one of them.
+        The columns that describe what happened; the time is one of them.
     """
 
     table: sa.Table
@@ -124,7 +124,7 @@ class EventTable:
     content: tuple[str, ...]
 
     def content_of(self, row: Mapping[str, Any]) -> tuple[Any, ...]:
-        """Give what a row says, without its id."""
+        """Return the content of a row, without its id."""
         return tuple(row.get(column) for column in self.content)
 
     def hashed_content_of(self, row: Mapping[str, Any]) -> list[Any]:
@@ -142,7 +142,7 @@ class EventTable:
         return [*(row.get(column) for column in first), *later]
 
     def derived_id(self, row: Mapping[str, Any]) -> str:
-        """Make an id from the lead and the content, for a row that came without one.
+        """Make an id from the lead and the content, for a row without one.
 
         Examples
         --------
@@ -150,13 +150,13 @@ class EventTable:
         >>> EVENTS["stages"].derived_id(row)[:20]
         'sha256:d6f9c0baab0d1'
         """
-        said = msgspec.json.encode([row["lead_id"], *self.hashed_content_of(row)])
-        return DERIVED + hashlib.sha256(said).hexdigest()
+        content = msgspec.json.encode([row["lead_id"], *self.hashed_content_of(row)])
+        return DERIVED + hashlib.sha256(content).hexdigest()
 
     def own_id(self, row: Mapping[str, Any]) -> str | None:
-        """Give the id that the caller gave a row; None if it came without."""
-        name = row.get(self.id)
-        return None if name is None or name.startswith(DERIVED) else name
+        """Return the id that the caller sent; None if the row came without one."""
+        own_id = row.get(self.id)
+        return None if own_id is None or own_id.startswith(DERIVED) else own_id
 
 
 FIRST_CONTENT: Final = {  # as the first release declared it; stored ids depend on it
@@ -179,6 +179,6 @@ OF_LEADS: Final = (*(event.table for event in EVENTS.values()), scores, leads)  
 def lead_hash(key: str, lead_id: str) -> str:
     """Hash a lead's id for a tombstone: HMAC-SHA256 with the ledger's own key.
 
-    It hides the id from sight, not from someone who has the ledger and a list of ids.
+    It hides the id from readers, but not from someone who has the ledger and a list of ids.
     """
     return hmac.new(bytes.fromhex(key), lead_id.encode(), hashlib.sha256).hexdigest()

@@ -1,47 +1,47 @@
-"""Whether a lead's scores rise or fall."""
+"""Finds whether a lead's scores rise or fall."""
 
 from collections.abc import Iterable
 from typing import Final
 
 from crm.times import DAY
 
-DAYS: Final = 5  # so many days on which the lead was scored, the newest ones
+DAYS: Final = 5  # the number of newest days with a score that count
 WITHIN_DAYS: Final = 30
 MIN_DAYS: Final = 3
 POINTS: Final = 5  # ten points are twice the odds
 
 
 def trend(scores: Iterable[tuple[int, int]]) -> tuple[str, float | None]:
-    """Tell how a lead's score has moved lately.
+    """Compute how a lead's score moved in the last days.
 
-    Looked at are the last 5 days (UTC) on which the lead was scored, if they lie within 30
-    days of the newest; of a day the score that was given last counts, so that a CRM which
-    asks again and again does not count more. A straight line is laid through them by least
-    squares: if it rises by 5 points or more from the first to the last of these days, the
-    lead is improving, if it falls by as much, declining, else steady. Fewer than 3 days are
-    too little to say.
+    The last 5 days (UTC) with a score count, as far as they are at most 30 days older than the
+    newest. On each day the last score counts, so that a CRM which asks often has no more weight.
+    A straight line is fitted by least squares. If it rises by 5 points or more from the first to
+    the last of these days, the lead is improving; if it falls by 5 points or more, it is
+    declining; else it is steady. Fewer than 3 days are too little to say.
 
     Parameters
     ----------
     scores : iterable of (int, int)
-        Moment in microseconds since 1970 UTC, and score 1 … 99, in the order they were given.
+        The time in microseconds since 1970 UTC and the score, 1 … 99, in the order in which the
+        scores were given.
 
     Returns
     -------
     str
         "improving", "steady", "declining" or "too little to say".
     float or None
-        How many points the line rises from the first to the last day; None if too little.
+        The points by which the line rises from the first to the last day; None if there are too
+        few days.
 
     Examples
     --------
-    >>> day = DAY
-    >>> trend([(0, 40), (day, 43), (2 * day, 46)])
+    >>> trend([(0, 40), (DAY, 43), (2 * DAY, 46)])
     ('improving', 6.0)
-    >>> trend([(0, 40), (60, 99), (day, 99)])
+    >>> trend([(0, 40), (60, 99), (DAY, 99)])
     ('too little to say', None)
     """
-    by_day = {moment // DAY: score for moment, score in scores}
+    by_day = {time // DAY: score for time, score in scores}
     days = sorted(by_day)[-DAYS:]
     days = [day for day in days if day >= days[-1] - WITHIN_DAYS]
     if len(days) < MIN_DAYS:

@@ -1,4 +1,4 @@
-"""What is refused of any source: no file, no usable header, cells of absurd size."""
+"""Checks of every source: the file exists, the header is usable, no cell is too long."""
 
 import re
 from collections.abc import Mapping
@@ -14,12 +14,17 @@ from crm.errors import SchemaError, SourceError
 from crm.suggest import nearest
 
 MAX_NAME_CHARACTERS = 1_000
-# What is no part of a name where it stands at its ends: a byte order mark, and all white space.
+# Characters that are removed from the ends of a name: a byte order mark, and all white space.
 _AROUND: Final = "\ufeff" + "".join(filter(str.isspace, map(chr, range(0x3001))))
 
 
 def check_file(path: Path) -> None:
-    """Refuse a file that is not there, or empty; say which one may have been meant."""
+    """Raise an error if a file does not exist or is empty; suggest a similar name.
+
+    Raises
+    ------
+    SourceError
+    """
     if path.is_dir():
         raise SourceError(f"{path} is a folder. Expected a file: CSV, Parquet or SQLite.")
     if not path.is_file():
@@ -32,14 +37,20 @@ def check_file(path: Path) -> None:
 
 
 def check_header(name: str, header: list[str]) -> list[str]:
-    """Refuse what is no header; give the columns' names, trimmed, the blank ones numbered."""
+    """Check a header, and return the names of the columns, trimmed, blank ones numbered.
+
+    Raises
+    ------
+    SchemaError
+        If a name is too long, two names are the same, or the line looks like data.
+    """
     longest = max(map(len, header), default=0)
     if longest > MAX_NAME_CHARACTERS:
         raise SchemaError(
             name,
             [
                 f"a column's name has {longest:,} characters; expected at most "
-                f"{MAX_NAME_CHARACTERS:,}. Is a quote left open in the first line?"
+                f"{MAX_NAME_CHARACTERS:,}. Is a quote not closed in the first line?"
             ],
         )
     columns = [column_name(column) for column in header]
@@ -59,7 +70,7 @@ def check_header(name: str, header: list[str]) -> list[str]:
 
 
 def column_name(text: str) -> str:
-    """Give a column's name as it counts: without white space around it.
+    """Return a column's name without white space around it.
 
     Examples
     --------
@@ -70,10 +81,10 @@ def column_name(text: str) -> str:
 
 
 def named_cells(cells: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Give cells under names that can be columns' names, each once.
+    """Return cells under names that are valid names of columns.
 
-    What stands under a blank or too long name is left out. Of names that differ only in white
-    space around them the one without counts, or else the first.
+    Cells with a blank or too long name are left out. If names differ only in the white space
+    around them, the name without white space counts, or else the first.
 
     Examples
     --------
@@ -82,21 +93,26 @@ def named_cells(cells: Mapping[str, Any]) -> Mapping[str, Any]:
     """
     if all(map(_is_column_name, cells)):
         return cells
-    found: dict[str, Any] = {}
+    named: dict[str, Any] = {}
     for name, cell in cells.items():
         bare = column_name(name)
-        if 0 < len(bare) <= MAX_NAME_CHARACTERS and (bare == name or bare not in found):
-            found[bare] = cell
-    return found
+        if 0 < len(bare) <= MAX_NAME_CHARACTERS and (bare == name or bare not in named):
+            named[bare] = cell
+    return named
 
 
-@lru_cache(4_096)  # the same few names come with every lead
+@lru_cache(4_096)  # every lead has the same few names
 def _is_column_name(name: str) -> bool:
     return 0 < len(name) <= MAX_NAME_CHARACTERS and column_name(name) == name
 
 
 def check_cells(name: str, table: pd.DataFrame, first_row: int) -> None:
-    """Refuse a chunk with a cell of absurd size; `first_row` is what its first row is called."""
+    """Check that no cell of a chunk is too long; `first_row` is the number of its first row.
+
+    Raises
+    ------
+    SchemaError
+    """
     problems = []
     for column in table.columns:
         cells = table[column]
@@ -109,7 +125,7 @@ def check_cells(name: str, table: pd.DataFrame, first_row: int) -> None:
                 problems.append(
                     f"`{column}` has a cell of {int(lengths[row]):,} characters "
                     f"(row {first_row + row:,}); "
-                    f"expected at most {MAX_CELL_CHARACTERS:,}. Is a quote left open there?"
+                    f"expected at most {MAX_CELL_CHARACTERS:,}. Is a quote not closed there?"
                 )
     if problems:
         raise SchemaError(name, problems)

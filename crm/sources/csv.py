@@ -1,7 +1,6 @@
-"""Reads CSV, gzipped or not: its encoding, delimiter and header are found in the file.
+"""Reads CSV, gzipped or not, and finds its encoding, delimiter and header.
 
-Cells stay text as they stand: what a column means is decided later and in one place
-(`crm.cells`), so `007` stays `007`.
+Cells stay text, so `007` stays `007`. Only `crm.cells` decides later what a cell means.
 """
 
 import codecs
@@ -28,7 +27,7 @@ from crm.sources.checks import check_header
 DELIMITERS = ",;\t|"
 SAMPLE_BYTES = 1 << 18
 CSV_BLOCK_BYTES = 1 << 24
-MIN_FOREIGN_BYTES = 50  # fewer tell no code page from another
+MIN_FOREIGN_BYTES = 50  # with fewer, code pages cannot be told apart
 OTHER_ENCODINGS = [
     *(f"cp{page}" for page in (*range(1250, 1252), *range(1253, 1258), 932, 949)),
     "euc_jp",
@@ -37,7 +36,8 @@ OTHER_ENCODINGS = [
     "koi8_r",
     "mac_roman",
 ]
-# What Western European text does not hold when read as Windows-1252: these characters, long runs.
+# What Western European text does not contain when it is read as Windows-1252: rare characters, and
+# long runs of accented ones.
 _NO_WESTERN_TEXT = re.compile(
     r"[^\x00-\x7f€‚„…‘’“”•–—™Œœ\xa0¡£§©ª«®°²´µ·º»¿À-ÏÑ-ÖØ-Üß-ïñ-öø-üÿ]|[À-ÿ]{4}"
 )
@@ -64,10 +64,10 @@ def iter_csv(path: Path, keys: TableKeys, chunk_rows: int) -> Iterator[pd.DataFr
 
 
 class _Utf8Stream(io.RawIOBase):
-    """A byte stream re-encoded to UTF-8, with its byte order mark taken off.
+    """A byte stream re-encoded to UTF-8, without its byte order mark.
 
-    It always ends in a line break, so a header alone is a whole row, and a quote that
-    is left open shows as a last cell that ends in one.
+    It always ends in a line break. So a header alone is a complete row, and a quote that is not
+    closed gives a last cell that ends in a line break.
     """
 
     def __init__(self, raw: BinaryIO, encoding: str) -> None:
@@ -89,7 +89,9 @@ class _Utf8Stream(io.RawIOBase):
             text = self._text.read(size)
             self._ended = not text
             self.last_character = text.rstrip()[-1:] or self.last_character
-            self._rest += text.encode("utf-8", errors="replace") + b"\n" * self._ended
+            self._rest += text.encode("utf-8", errors="replace")
+            if self._ended:
+                self._rest += b"\n"
         if size < 0:
             size = len(self._rest)
         head, self._rest = self._rest[:size], self._rest[size:]
@@ -99,7 +101,13 @@ class _Utf8Stream(io.RawIOBase):
 def _csv_batches(
     stream: _Utf8Stream, path: Path, delimiter: str, blank: int, columns: list[str]
 ) -> Iterator[Any]:
-    """Parse a stream as text cells; where rows are uneven or a quote stays open, say where."""
+    """Parse a stream as text cells.
+
+    Raises
+    ------
+    SourceError
+        With the line, if rows are uneven or a quote is not closed.
+    """
     last = None
     try:
         reader = pyarrow.csv.open_csv(
@@ -124,13 +132,13 @@ def _csv_batches(
             raise
         raise SourceError(
             f"{path.name} is uneven when split at {delimiter!r}: {uneven}. Expected as many cells "
-            "in each row as in the header; name the right `delimiter`, or mend the row's quotes."
+            "in each row as in the header; name the right `delimiter`, or fix the row's quotes."
         ) from None
     cell = last.columns[-1][-1].as_py() if last is not None else None
     if cell is not None and cell.endswith("\n") and stream.last_character != '"':
         raise SourceError(
             f"{path.name} ends inside a quote: its last {cell.rstrip().count(chr(10)) + 1:,} lines "
-            "are one cell. Expected each quote to be closed; mend it there."
+            "are one cell. Expected each quote to be closed; fix it there."
         )
 
 
@@ -154,7 +162,10 @@ def _csv_errors(path: Path) -> Iterator[None]:
 
 
 def _find_uneven(path: Path, encoding: str, delimiter: str, blank: int, width: int) -> str | None:
-    """Say in which line the first row begins that does not fit; read slowly, by Python."""
+    """Describe the first row that does not fit the header; None if all rows fit.
+
+    Python reads the file again, which is slow but knows the lines.
+    """
     with _open(path) as raw, io.TextIOWrapper(raw, encoding=encoding, newline="") as text:
         rows = _rows(text, delimiter)
         begins = 1
@@ -162,10 +173,12 @@ def _find_uneven(path: Path, encoding: str, delimiter: str, blank: int, width: i
             if len(delimiter.join(row).encode()) > CSV_BLOCK_BYTES:
                 return (
                     f"the row from line {begins:,} on has more than {CSV_BLOCK_BYTES >> 20} MB, "
-                    "as if a quote were left open"
+                    "as if a quote were not closed"
                 )
             if i > blank and row and len(row) != width:
-                lines = f"line {begins:,}" + f" to {rows.line_num:,}" * (rows.line_num > begins)
+                lines = f"line {begins:,}"
+                if rows.line_num > begins:
+                    lines += f" to {rows.line_num:,}"
                 return f"the row in {lines} has {len(row):,} cells, the header has {width:,}"
             begins = rows.line_num + 1
     return None
@@ -182,7 +195,7 @@ def _check_encoding(path: Path, encoding: str | None) -> str | None:
         "".encode(encoding or "utf-8")
     except (LookupError, UnicodeError):
         raise ConfigError(
-            f"{path.name}: `{encoding}` is no encoding of text that Python knows. "
+            f"{path.name}: `{encoding}` is not an encoding of text that Python knows. "
             "Try utf-8 or cp1252."
         ) from None
     is_utf8 = encoding is not None and codecs.lookup(encoding).name == "utf-8"
@@ -207,8 +220,8 @@ def _find_encoding(path: Path) -> str:
                 return "utf-16"
             if b"\x00" in block:
                 raise SourceError(
-                    f"{path.name} is no text file: it holds zero bytes. Expected CSV, gzipped or "
-                    "not, or Parquet with the suffix .parquet; export it as one of these."
+                    f"{path.name} is not a text file: it contains zero bytes. Expected CSV, "
+                    "gzipped or not, or Parquet with the suffix .parquet; export one of these."
                 )
             while block:
                 decoder.decode(block)
@@ -220,7 +233,7 @@ def _find_encoding(path: Path) -> str:
 
 
 def _guess_encoding(path: Path, sample: bytes) -> str:
-    """Windows-1252 wherever its reading looks like a text: most European exports are in it."""
+    """Guess an encoding; prefer Windows-1252, in which most European exports are written."""
     if not _NO_WESTERN_TEXT.search(sample.decode("cp1252", errors="replace")):
         return "cp1252"
     guess = charset_normalizer.from_bytes(sample, cp_isolation=OTHER_ENCODINGS).best()
@@ -243,46 +256,48 @@ def _decode_head(path: Path, encoding: str) -> str:
 
 
 def _find_delimiter(head: str) -> str:
-    """Find the delimiter that splits the first lines into most columns, evenly."""
+    """Find the delimiter that splits the first lines most evenly, into the most columns."""
 
     def evenness(delimiter: str) -> tuple[float, int]:
         lines = _rows(io.StringIO(head, newline=""), delimiter)
-        rows = list(itertools.islice(filter(_says_something, lines), 50))
+        rows = list(itertools.islice(filter(_is_not_blank, lines), 50))
         width = len(rows[0])
+        if width == 1:
+            return 0.0, width
         even = sum(len(row) == width for row in rows[1:])
-        return (width > 1) * even / max(1, len(rows) - 1), width
+        return even / max(1, len(rows) - 1), width
 
     return max(DELIMITERS, key=evenness)
 
 
 def _find_header(head: str, delimiter: str) -> tuple[int, list[str]]:
-    """Count the blank rows at the top, and give the row that follows."""
+    """Return the number of blank rows at the top, and the row that follows."""
     rows = enumerate(_rows(io.StringIO(head, newline=""), delimiter))
-    return next((i, row) for i, row in rows if _says_something(row))
+    return next((i, row) for i, row in rows if _is_not_blank(row))
 
 
 def _rows(text: io.TextIOBase, delimiter: str) -> Any:
-    csv.field_size_limit(1 << 30)  # cells of absurd size are refused here, with their row
+    csv.field_size_limit(1 << 30)  # `check_cells` refuses long cells, and names their row
     return csv.reader(text, delimiter=delimiter)
 
 
-def _says_something(row: list[str]) -> bool:
+def _is_not_blank(row: list[str]) -> bool:
     return any(cell.strip() for cell in row)
 
 
 def _rechunk(batches: Iterator[pd.DataFrame], chunk_rows: int) -> Iterator[pd.DataFrame]:
-    held: list[pd.DataFrame] = []
-    count = 0
+    pending: list[pd.DataFrame] = []
+    n_pending = 0
     for batch in batches:
-        held.append(batch)
-        count += len(batch)
-        while count >= chunk_rows:
-            whole = pd.concat(held, ignore_index=True)
-            yield whole.iloc[:chunk_rows]
-            held = [whole.iloc[chunk_rows:].reset_index(drop=True)]
-            count -= chunk_rows
-    if count:
-        yield pd.concat(held, ignore_index=True)
+        pending.append(batch)
+        n_pending += len(batch)
+        while n_pending >= chunk_rows:
+            rows = pd.concat(pending, ignore_index=True)
+            yield rows.iloc[:chunk_rows]
+            pending = [rows.iloc[chunk_rows:].reset_index(drop=True)]
+            n_pending -= chunk_rows
+    if n_pending:
+        yield pd.concat(pending, ignore_index=True)
 
 
 def decimal_points(table: pd.DataFrame, keys: TableKeys) -> pd.DataFrame:
@@ -293,9 +308,9 @@ def decimal_points(table: pd.DataFrame, keys: TableKeys) -> pd.DataFrame:
 
 
 def decimal_point(column: pd.Series, keys: TableKeys) -> pd.Series:
-    """Turn numbers written with another decimal sign into ones with a point.
+    """Rewrite numbers with a decimal comma, or another sign, as numbers with a point.
 
-    Only cells that are wholly a number are changed; text keeps its commas.
+    Only cells that are entirely a number change; text keeps its commas.
 
     Examples
     --------

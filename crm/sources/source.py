@@ -1,4 +1,4 @@
-"""Reads a table from CSV, Parquet or a database, in pieces of bounded size."""
+"""Reads a table from CSV, Parquet or a database, in chunks of bounded size."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,23 +18,23 @@ def read_table(keys: TableKeys, folder: Path) -> pd.DataFrame:
     Parameters
     ----------
     keys : TableKeys
-        Where the table is.
+        The keys that say where the table is.
     folder : Path
-        What a relative path is relative to.
+        The folder of relative paths.
 
     Returns
     -------
     DataFrame
-        Columns under the names that the source gives them. Text from CSV, with
-        missing cells where the file has nothing; typed from Parquet and databases,
-        where lists and objects inside a cell count as missing.
+        Columns have the source's own names. Cells from CSV are text, and empty ones are
+        missing. Cells from Parquet and databases keep their types; lists and objects in a cell
+        count as missing.
 
     Raises
     ------
     SourceError
         If the source cannot be read.
     SchemaError
-        If it has no rows, no usable header, or cells of absurd size.
+        If the table has no rows, no usable header, or a cell that is too long.
 
     Examples
     --------
@@ -55,8 +55,8 @@ def read_table(keys: TableKeys, folder: Path) -> pd.DataFrame:
 def iter_table(keys: TableKeys, folder: Path, chunk_rows: int) -> Iterator[pd.DataFrame]:
     """Read a table in chunks of at most `chunk_rows` rows, in the source's order.
 
-    Yields nothing where the table has columns but no rows. See `read_table` for
-    what the chunks hold and what is refused.
+    A table with columns but no rows has no chunks. `read_table` describes the cells and the
+    errors.
     """
     source = expand_variables(keys.source)
     if "://" in source:
@@ -76,7 +76,7 @@ def iter_table(keys: TableKeys, folder: Path, chunk_rows: int) -> Iterator[pd.Da
 
 
 def count_rows(keys: TableKeys, folder: Path) -> int | None:
-    """Rows of a Parquet table, for a progress bar; None where counting means reading."""
+    """Return the number of rows of a Parquet table; None for sources that must be read to count."""
     path = folder / Path(expand_variables(keys.source)).expanduser()
     if path.suffix.lower() in (".parquet", ".pq") and path.is_file():
         return count_parquet(path)
@@ -84,7 +84,7 @@ def count_rows(keys: TableKeys, folder: Path) -> int | None:
 
 
 def name_of(keys: TableKeys) -> str:
-    """Name a source in a message, never with its password."""
+    """Return a source's name for messages, without its password."""
     if "://" in keys.source:
         return f"the database table {keys.table}" if keys.table else "the database query"
     return keys.source

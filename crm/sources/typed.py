@@ -19,7 +19,7 @@ from crm.project import TableKeys
 from crm.sources.checks import check_file, check_header
 from crm.suggest import nearest
 
-PANDAS_INDEX = "__index_level_"  # what pandas calls an index without a name
+PANDAS_INDEX = "__index_level_"  # how pandas names an index without a name
 
 
 def iter_parquet(path: Path, chunk_rows: int) -> Iterator[pd.DataFrame]:
@@ -41,16 +41,17 @@ def count_parquet(path: Path) -> int:
 def iter_database(
     keys: TableKeys, name: str, url: str, folder: Path, chunk_rows: int
 ) -> Iterator[pd.DataFrame]:
-    """Read a table or query of a database in chunks, and change nothing there.
+    """Read a table or query of a database in chunks, read-only.
 
     Parameters
     ----------
     keys : TableKeys
-        Which `table` or `query`.
+        The keys with the `table` or `query`.
     name : str
-        What messages call it.
+        The name of the source in messages.
     url : str
-        Of the database, its variables expanded; a SQLite file is relative to `folder`.
+        The address of the database, its variables expanded. A SQLite file is relative to
+        `folder`.
     folder : Path
     chunk_rows : int
 
@@ -60,7 +61,7 @@ def iter_database(
         At most `chunk_rows` rows.
     """
     if keys.table is None and keys.query is None:
-        raise ConfigError("A source that is a database needs `table` or `query` beside it.")
+        raise ConfigError("A source that is a database needs `table` or `query` too.")
     if url.startswith("postgresql://"):
         url = url.replace("postgresql://", "postgresql+psycopg://", 1)
     try:
@@ -83,7 +84,7 @@ def iter_database(
                 connection.exec_driver_sql("PRAGMA query_only = ON")
             if keys.table:
                 statement: Any = _select_all(connection, keys.table)
-            else:  # a colon in a query is a colon, not SQLAlchemy's sign for a parameter
+            else:  # SQLAlchemy must not read a colon in a query as a parameter
                 statement = sqlalchemy.text(re.sub(r"(?<![:\w]):(?=\w)", r"\:", str(keys.query)))
             result = connection.execute(statement)
             columns = check_header(name, list(result.keys()))
@@ -103,7 +104,7 @@ def iter_database(
 
 
 def _select_all(connection: sqlalchemy.Connection, name: str) -> sqlalchemy.Select[Any]:
-    """Select every column as the driver gives it: no declared type can refuse a cell."""
+    """Select every column as the driver returns it, so that no declared type refuses a cell."""
     schema, _, table = name.rpartition(".")
     inspector = sqlalchemy.inspect(connection)
     known = [
@@ -112,8 +113,8 @@ def _select_all(connection: sqlalchemy.Connection, name: str) -> sqlalchemy.Sele
     ]
     if table not in known:
         raise SourceError(f"The database has no table `{name}`. {nearest(table, known)}")
-    found = sqlalchemy.table(table, schema=schema or None)
-    return sqlalchemy.select(sqlalchemy.text("*")).select_from(found)
+    source = sqlalchemy.table(table, schema=schema or None)
+    return sqlalchemy.select(sqlalchemy.text("*")).select_from(source)
 
 
 @contextmanager
@@ -122,13 +123,13 @@ def _parquet_errors(path: Path) -> Iterator[None]:
         yield
     except (pa.ArrowException, OSError) as error:
         raise SourceError(
-            f"{path.name} is not a whole Parquet file: {str(error).splitlines()[0][:200]} "
+            f"{path.name} is not a complete Parquet file: {str(error).splitlines()[0][:200]} "
             "Is it cut off? Write or copy it again."
         ) from None
 
 
 def _plain(table: pd.DataFrame) -> pd.DataFrame:
-    """Unpack what is more than a cell: dictionary columns, bytes, lists and objects."""
+    """Turn dictionary columns, bytes, lists and objects into plain cells."""
     for column in table.columns:
         if table[column].dtype == "category":
             table[column] = table[column].astype(table[column].cat.categories.dtype)
