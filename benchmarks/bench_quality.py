@@ -40,7 +40,7 @@ from features.moments import Moments, make_moments
 from features.pipeline import FeaturePipeline
 from models.evaluation.intervals import percentiles, resamples
 from models.evaluation.metrics import Evaluation, evaluate, measure
-from training.fit import fit
+from training.fit import LearningSet, fit, selection_sets
 from training.split import Split, split_newest
 from training.train import known_later, tuned_parameters
 
@@ -119,8 +119,11 @@ def leadscore_margin(
 ) -> Prediction:
     """Fit as `train` does for its evaluation; the search for settings counts as fitting."""
     start = time.perf_counter()
-    parameters, trials = tuned_parameters(records, split, project, later, tune_minutes or None)
-    fitted = fit(records, split.train, project, later, tree_parameters=parameters)
+    selection = selection_sets(records, split.train, project, later)
+    parameters, trials = tuned_parameters(selection, project, tune_minutes)
+    pipeline = fit_pipeline(records, split.train, project, later)
+    learning_set = LearningSet.of(pipeline, records, split.train, project)
+    fitted = fit(learning_set, project, settings_from=selection, tree_parameters=parameters)
     fit_seconds = time.perf_counter() - start
     margin = fitted.log_odds_of(
         fitted.pipeline.transform(records, split.test.lead, split.test.as_of)

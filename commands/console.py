@@ -100,15 +100,29 @@ def show_commands(heading: str, *commands: str) -> None:
 
 
 @contextmanager
-def progress(what: str, *, quiet: bool, is_share: bool = True) -> Iterator[Callable[..., None]]:
-    """Show a progress bar with an estimate on standard error; nothing for machines."""
+def progress_bar(what: str, *, quiet: bool, is_share: bool = True) -> Iterator[Callable[..., None]]:
+    """Show a progress bar on standard error, unless `quiet` or no person watches.
+
+    Parameters
+    ----------
+    what : str
+        What is being done.
+    quiet : bool
+    is_share : bool
+        True if progress is a share of the whole, 0 … 1; False if it is a number of rows.
+
+    Yields
+    ------
+    callable
+        To be called with the progress and, if it changes, with what is being done.
+    """
     estimate = (BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeRemainingColumn())
     count = (TextColumn("{task.completed:,} rows"),)
     columns = (TextColumn("{task.description}"), *(estimate if is_share else count))
     with Progress(*columns, console=err, disable=quiet or not err.is_terminal) as bar:
         task = bar.add_task(what, total=1.0 if is_share else None)
 
-        def told(done: float, what: str | None = None) -> None:
+        def update(done: float, what: str | None = None) -> None:
             bar.update(task, completed=done, description=what)
 
-        yield told
+        yield update

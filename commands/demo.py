@@ -32,8 +32,8 @@ def demo(
     write_simulation(Simulation(leads=leads, drift_at=1.0), folder / "crm", "csv")
     opened = load_project(folder / "crm")
     out.rule("2  learn, judge on the newest leads, track in MLflow", align="left")
-    trained, tracked, _ = train_and_track(opened, quiet=False)
-    show_training(trained, tracked)
+    outcome = train_and_track(opened, quiet=False)
+    show_training(outcome)
     out.rule("3  the report for marketing and sales", align="left")
     _, said = make_report(opened, folder / "report", quiet=False)
     out.print(said, soft_wrap=True)
@@ -56,9 +56,11 @@ def demo(
         out.rule("All of this is SIMULATED. Where to look", align="left")
         where = {
             "tables": folder / "crm",
-            "MLflow": command_line("mlflow", "ui", "--backend-store-uri", tracked.tracking_uri),
+            "MLflow": command_line(
+                "mlflow", "ui", "--backend-store-uri", outcome.tracked.tracking_uri
+            ),
             "report": folder / "report" / "index.html",
-            "artefact": tracked.artifact_uri.removeprefix("file://"),
+            "artefact": outcome.tracked.artifact_uri.removeprefix("file://"),
             "service": f"BENTOML_HOME={shlex.quote(str(folder / 'bentoml'))} "
             + command_line("leadscore", "serve", "--project", folder / "crm", "--port", port),
             "then try": shlex.join(

@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from commands.console import JsonOption, err, out, show
-from commands.terminal.models import headed
+from commands.terminal.tables import new_table
 
 app = typer.Typer(help="Who may call the service.", no_args_is_help=True)
 
@@ -48,7 +48,7 @@ def list_keys(json_: JsonOption = False) -> None:
 
     keys = read_keys(keys_file(read_settings(os.environ)))
     rows = [{"name": key.name, "role": key.role, "created_at": key.created_at} for key in keys]
-    table = headed("name", "role", "since")
+    table = new_table("name", "role", "since")
     for row in rows:
         table.add_row(*map(escape, row.values()))
     show(rows, table, json_)

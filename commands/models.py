@@ -3,7 +3,7 @@
 import datetime
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -22,7 +22,7 @@ from crm.project import PROJECT_FILE, load_project
 
 if TYPE_CHECKING:
     from models.card import ModelCard
-    from models.registry.history import Event
+    from models.registry.history import Event, GateResults
     from models.registry.registry import Registry
 
 VersionArgument = Annotated[str, typer.Argument(help="A version's number, champion or challenger.")]
@@ -42,10 +42,10 @@ def list_models(project: ProjectOption = Path(PROJECT_FILE), json_: JsonOption =
     from commands.terminal.models import versions_table
     from models.registry.registry import Registry
 
-    rows = [version.to_json() for version in Registry(load_project(project)).versions()]
-    show(rows, versions_table(rows), json_)
-    if len(rows) > 1 and not json_:
-        newest = [row["version"] for row in rows[-2:]]
+    versions = Registry(load_project(project)).versions()
+    show([version.to_json() for version in versions], versions_table(versions), json_)
+    if len(versions) > 1 and not json_:
+        newest = [version.version for version in (versions[-1], versions[-2])]
         show_commands(
             "To compare two versions on the same leads:",
             leadscore_line(project, "models", "compare", *newest),
@@ -66,12 +66,12 @@ def show_model(
     from models.registry.registry import Registry
 
     registry = Registry(load_project(project))
-    found = registry.resolve(version)
-    card = registry.load(found.version).scorer.card
+    resolved = registry.resolve(version)
+    card = registry.load(resolved.version).scorer.card
     if html is not None:
         _write_page(card, html)
-    facts, plain = found.to_json(), card.to_json()
-    show({"version": facts, "card": plain}, card_summary(facts, plain), json_)
+    facts = {"version": resolved.to_json(), "card": card.to_json()}
+    show(facts, card_summary(resolved, card), json_)
 
 
 def _write_page(card: "ModelCard", target: Path) -> None:
@@ -87,8 +87,8 @@ def _write_page(card: "ModelCard", target: Path) -> None:
 
 @app.command("compare")
 def compare_models(
-    one: VersionArgument,
-    other: VersionArgument,
+    challenger: VersionArgument,
+    champion: VersionArgument,
     project: ProjectOption = Path(PROJECT_FILE),
     json_: JsonOption = False,
 ) -> None:
@@ -100,10 +100,10 @@ def compare_models(
 
     opened = load_project(project)
     registry = Registry(opened)
-    versions = [registry.resolve(named).version for named in (one, other)]
+    versions = [registry.resolve(named).version for named in (challenger, champion)]
     records = read_records(opened, datetime.datetime.now(datetime.UTC))
-    found = compare(registry, opened, records, *versions).to_json()
-    show(found, comparison_table(found), json_)
+    comparison = compare(registry, opened, records, *versions)
+    show(comparison.to_json(), comparison_table(comparison), json_)
 
 
 @app.command("changes")
@@ -120,11 +120,11 @@ def show_changes(
 
     opened = load_project(project)
     registry = Registry(opened)
-    after = registry.load(registry.resolve(version).version).scorer
-    before = registry.load(registry.champion()).scorer
+    challenger = registry.load(registry.resolve(version).version).scorer
+    champion = registry.load(registry.champion()).scorer
     now = datetime.datetime.now(datetime.UTC)
-    found = find_changes(before, after, read_records(opened, now), now).to_json()
-    show(found, changes_table(found), json_)
+    changes = find_changes(champion, challenger, read_records(opened, now), now)
+    show(changes.to_json(), changes_table(changes), json_)
 
 
 @app.command("history")
@@ -134,8 +134,8 @@ def show_history(project: ProjectOption = Path(PROJECT_FILE), json_: JsonOption 
     from models.registry.history import history
     from models.registry.registry import Registry
 
-    rows = [event.to_json() for event in history(Registry(load_project(project)))]
-    show(rows, history_table(rows), json_)
+    events = history(Registry(load_project(project)))
+    show([event.to_json() for event in events], history_table(events), json_)
 
 
 @app.command("promote")
@@ -153,17 +153,16 @@ def promote_model(
     from commands.terminal.models import gates_table
     from models.registry.promotion import check_reason, promote, user_name
     from models.registry.registry import Registry
-    from training.gates.gates import Grounds, judge
+    from training.gates.gates import GateInputs, judge
 
     check_reason(force, because)
     opened = load_project(project)
     registry = Registry(opened)
     named = registry.resolve(version).version
-    grounds = Grounds.read(opened, datetime.datetime.now(datetime.UTC))
-    judgement = judge(registry, opened, grounds, named)
-    gates = [gate.to_json() for gate in judgement.gates]
+    inputs = GateInputs.read(opened, datetime.datetime.now(datetime.UTC))
+    judgement = judge(registry, opened, inputs, named)
     if not json_:
-        out.print(gates_table(gates))
+        out.print(gates_table(judgement.gates))
     try:
         event = promote(
             registry,
@@ -175,9 +174,10 @@ def promote_model(
         )
     except GateError:
         if json_:
+            gates = [gate.to_json() for gate in judgement.gates]
             print(json.dumps({"event": None, "gates": gates}))  # noqa: T201
         raise
-    _show_new_champion(registry, event, gates, json_)
+    _hand_over(registry, event, judgement, json_)
 
 
 @app.command("rollback")
@@ -206,16 +206,19 @@ def rollback_model(
         at=datetime.datetime.now(datetime.UTC),
         because=because,
     )
-    _show_new_champion(registry, event, [gate.to_json() for gate in judgement.gates], json_)
+    _hand_over(registry, event, judgement, json_)
 
 
-def _show_new_champion(registry: "Registry", event: "Event", gates: list[Any], json_: bool) -> None:
-    """Hand a new champion to BentoML's store, and say so."""
+def _hand_over(registry: "Registry", event: "Event", judgement: "GateResults", json_: bool) -> None:
+    """Copy a new champion to BentoML's store, and print what happened."""
     from serving.bento.store import promote_in_store
 
     with registry.fetched(event.version) as folder:
         tag = promote_in_store(folder, registry.name, event.version)
-    was = f", instead of version {event.previous}" if event.previous else ""
-    said = f"{registry.name} version {event.version} is the champion now ({event.what}){was}."
-    page = escape(f"{said} {event.said}".strip()) + f"\nIn BentoML's store: {tag}"
+    gates = [gate.to_json() for gate in judgement.gates]
+    instead = f", instead of version {event.previous}" if event.previous else ""
+    summary = (
+        f"{registry.name} version {event.version} is the champion now ({event.what}){instead}."
+    )
+    page = escape(f"{summary} {event.said}".strip()) + f"\nIn BentoML's store: {tag}"
     show({"event": event.to_json(), "gates": gates, "store_tag": tag}, page, json_)

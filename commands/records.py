@@ -12,11 +12,11 @@ from commands.console import (
     ProjectOption,
     leadscore_line,
     out,
-    progress,
+    progress_bar,
     show,
     show_commands,
 )
-from commands.terminal.models import headed
+from commands.terminal.tables import new_table
 from crm.errors import SourceError
 from crm.project import PROJECT_FILE, load_project
 
@@ -73,13 +73,15 @@ def audit(project: ProjectOption = Path(PROJECT_FILE), json_: JsonOption = False
 
     opened = load_project(project)
     records = read_records(opened, datetime.datetime.now(datetime.UTC))
-    found = run(records, make_moments(records, opened.learn), opened)
-    table = headed("field", "verdict", "evidence")
-    for column in sorted(found.attributes, key=lambda column: list(Verdict).index(column.verdict)):
-        evidence = "\n".join(f"{each.number} {each.evidence}" for each in column.findings)
+    audited = run(records, make_moments(records, opened.learn), opened)
+    table = new_table("field", "verdict", "evidence")
+    for column in sorted(
+        audited.attributes, key=lambda column: list(Verdict).index(column.verdict)
+    ):
+        evidence = "\n".join(f"{finding.number} {finding.evidence}" for finding in column.findings)
         table.add_row(escape(column.attribute[:60]), column.verdict.value, escape(evidence))
-    show(found.to_json(), table, json_)
-    lines = [column.line for column in found.attributes if column.line]
+    show(audited.to_json(), table, json_)
+    lines = [column.line for column in audited.attributes if column.line]
     if lines and not json_:
         out.print("Leaks and suspects are left out of the model. To settle them for good, put into")
         out.print(f"[columns] of {escape(str(opened.path.name))}:", markup=False)
@@ -91,6 +93,11 @@ def write_simulation(settings: "Simulation", folder: Path, file_format: str) -> 
     """Write a simulated CRM with a progress bar, and say so."""
     from crm.simulation.simulator import simulate as run
 
-    with progress("Simulating", quiet=False) as told:
-        run(settings, folder, file_format=file_format, on_chunk=lambda n, total: told(n / total))  # type: ignore[arg-type]
+    with progress_bar("Simulating", quiet=False) as progress:
+        run(
+            settings,
+            folder,
+            file_format=file_format,  # type: ignore[arg-type]  # `run` checks it
+            on_chunk=lambda n, total: progress(n / total),
+        )
     out.print(f"Wrote a SIMULATED CRM of {settings.leads:,} leads to {folder}.", soft_wrap=True)

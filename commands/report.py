@@ -2,16 +2,13 @@
 
 import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from commands.console import JsonOption, ProjectOption, err, progress, show
+from commands.console import JsonOption, ProjectOption, err, progress_bar, show
 from crm.errors import ConfigError
 from crm.project import PROJECT_FILE, Project, load_project
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
 
 
 def report(
@@ -56,9 +53,9 @@ def make_report(
     since: datetime.datetime | None = None,
     segment: tuple[str, str] | None = None,
     share: str | None = None,
-) -> "tuple[dict[str, Any], RenderableType]":
+) -> tuple[dict[str, Any], str]:
     """Write a report; give the facts for machines, and what to tell people."""
-    from commands.terminal.models import report_summary
+    from commands.terminal.report import report_summary
     from crm.reading import read_records
     from models.registry.registry import Registry
     from reports.forms.folder import check_folder, read_previous, write_report
@@ -75,11 +72,11 @@ def make_report(
     if not quiet:
         err.print(f"Reading the records of {project.name} …", soft_wrap=True)
     records = read_records(project, now)
-    with progress("Counting", quiet=quiet) as told:
+    with progress_bar("Counting", quiet=quiet) as progress:
         content = build_report(
             project, records, now, scorer, since=since, segment=segment, previous=previous
         )
-        told(0.5, "Drawing")
+        progress(0.5, "Drawing")
         written = write_report(content, folder, at=now)
     page = None
     if share is not None:
@@ -93,7 +90,7 @@ def make_report(
     }
     first = next(iter(content.pages), None)
     sentences = [takeaway.sentence for takeaway in first.takeaways] if first else []
-    return facts, report_summary(facts, sentences, written.total_bytes)
+    return facts, report_summary(written, sentences, champion, page)
 
 
 def _column_and_value(segment: str) -> tuple[str, str]:

@@ -10,8 +10,8 @@ import typer
 from rich.console import Group
 from rich.markup import escape
 
-from commands.console import JsonOption, ProjectOption, progress, show
-from commands.terminal.models import headed
+from commands.console import JsonOption, ProjectOption, progress_bar, show
+from commands.terminal.tables import new_table
 from crm.errors import ConfigError
 from crm.project import PROJECT_FILE, TableKeys, load_project
 
@@ -60,9 +60,17 @@ def score(
         ledger = None if opened is None else stack.enter_context(project_ledger(opened))
         if ledger is not None:
             events["erased"] = ledger.erased
-        told = stack.enter_context(progress(f"Scoring {leads.name}", quiet=json_, is_share=False))
+        progress = stack.enter_context(
+            progress_bar(f"Scoring {leads.name}", quiet=json_, is_share=False)
+        )
         summary = score_file(
-            loaded.scorer, table, output, as_of=moment, n_reasons=reasons, on_rows=told, **events
+            loaded.scorer,
+            table,
+            output,
+            as_of=moment,
+            n_reasons=reasons,
+            on_rows=progress,
+            **events,
         )
     card = loaded.scorer.card
     facts = {
@@ -104,7 +112,7 @@ def features(project: ProjectOption = Path(PROJECT_FILE), json_: JsonOption = Fa
 
     loaded, version = Registry(load_project(project)).load_champion()
     rows = loaded.scorer.pipeline.features
-    table = headed("feature", "from", "window", "unit", "in words")
+    table = new_table("feature", "from", "window", "unit", "in words")
     for row in rows:
         window = f"{row.window_days:g} days" if row.window_days else ""
         source = f"{row.table}: {row.column}"

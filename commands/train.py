@@ -3,6 +3,7 @@
 import datetime
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,15 +17,35 @@ from commands.console import (
     err,
     leadscore_line,
     out,
-    progress,
+    progress_bar,
     show,
     show_commands,
 )
 from crm.project import PROJECT_FILE, Project, expand_variables, load_project
 
 if TYPE_CHECKING:
+    from training.gates.first_champion import Standing
     from training.tracking import TrackedModel
     from training.train import Trained
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What `leadscore train` produced.
+
+    Attributes
+    ----------
+    trained : Trained
+    tracked : TrackedModel
+    standing : Standing
+    store_tag : str or None
+        The tag of the model in BentoML's store; None unless it is the champion.
+    """
+
+    trained: "Trained"
+    tracked: "TrackedModel"
+    standing: "Standing"
+    store_tag: str | None
 
 
 def train(
@@ -40,87 +61,91 @@ def train(
 ) -> None:
     """Train a model, judge it on the newest leads, track and register it."""
     opened = load_project(project)
-    trained, tracked, store_tag = train_and_track(
-        opened, quiet=json_, tune_minutes=tune, with_report=with_report
-    )
+    outcome = train_and_track(opened, quiet=json_, tune_minutes=tune, with_report=with_report)
     if json_:
-        show(_facts(trained, tracked, store_tag), "", json_)
+        show(_facts(outcome), "", json_)
         return
-    show_training(trained, tracked)
-    show_commands("Next:", *_next_commands(project, opened, tracked))
+    show_training(outcome)
+    show_commands("Next:", *_next_commands(project, opened, outcome))
 
 
 def train_and_track(
     project: Project, quiet: bool, tune_minutes: float | None = None, with_report: bool = False
-) -> "tuple[Trained, TrackedModel, str | None]":
-    """Read, train, track, register; a new champion also goes into BentoML's store."""
+) -> Outcome:
+    """Train a model, log and register it; copy a new champion to BentoML's store."""
     from crm.reading import read_records
     from models.artifact import save_artifact
     from models.registry.registry import ARTIFACT, Registry
     from serving.bento.store import promote_in_store
+    from training.gates.first_champion import promote_first
+    from training.gates.gates import GateInputs
     from training.tracking import track
     from training.train import train as run
 
-    registry = Registry(project)  # MLflow is asked first: a server that is down costs no training
+    registry = Registry(project)  # first, so that an unreachable MLflow costs no training
     if not quiet:
         err.print(f"Reading the records of {project.name} …", soft_wrap=True)
     now = datetime.datetime.now(datetime.UTC)
     records = read_records(project, now)
-    with progress("Learning", quiet=quiet) as told:
+    with progress_bar("Learning", quiet=quiet) as progress:
         trained = run(
             project,
             records,
             now=now,
             pinned=registry.pinned_scale(),
             tune_minutes=tune_minutes,
-            on_share=lambda what, share: told(share, what),
+            progress=lambda what, share: progress(share, what),
         )
     with tempfile.TemporaryDirectory(prefix="leadscore-") as work:
         artifact = Path(work) / ARTIFACT
         save_artifact(trained.scorer, trained.golden_leads, artifact, trained.golden_as_of)
-        tracked_at = datetime.datetime.now(datetime.UTC)
-        tracked = track(registry, project, records, trained, artifact, tracked_at, with_report)
+        trained_at = datetime.datetime.now(datetime.UTC)
+        tracked = track(registry, project, records, trained, artifact, trained_at, with_report)
+        inputs = GateInputs(records, trained.moments, trained.audit)
+        standing = promote_first(registry, project, inputs, tracked, trained_at)
         tag = None
-        if tracked.is_champion:
+        if standing.is_champion:
             tag = promote_in_store(artifact, project.name, tracked.version)
-    return trained, tracked, tag
+    return Outcome(trained, tracked, standing, tag)
 
 
-def show_training(trained: "Trained", tracked: "TrackedModel") -> None:
-    """Show what was learned, how good it is, and whether it is the champion."""
+def show_training(outcome: Outcome) -> None:
+    """Print what was learned, how good the model is, and whether it is the champion."""
     from commands.terminal.training import training_summary
 
-    out.print(training_summary(trained.scorer.card.to_json()), soft_wrap=True)
-    out.print(_standing(tracked))
+    out.print(training_summary(outcome.trained.scorer.card), soft_wrap=True)
+    out.print(_standing(outcome.tracked, outcome.standing), soft_wrap=True)
 
 
-def _next_commands(path: Path, project: Project, tracked: "TrackedModel") -> Iterator[str]:
+def _next_commands(path: Path, project: Project, outcome: Outcome) -> Iterator[str]:
     """Format the commands that can be run after a training."""
-    if tracked.champion not in (None, tracked.version):
-        yield leadscore_line(path, "models", "compare", "champion", tracked.version)
-        yield leadscore_line(path, "models", "changes", tracked.version)
-        yield leadscore_line(path, "models", "promote", tracked.version)
-    if tracked.champion is not None:
+    version, champion = outcome.tracked.version, outcome.standing.champion
+    if champion not in (None, version):
+        yield leadscore_line(path, "models", "compare", version, "champion")
+        yield leadscore_line(path, "models", "changes", version)
+        yield leadscore_line(path, "models", "promote", version)
+    if champion is not None:
         leads = project.folder / Path(expand_variables(project.leads.source)).expanduser()
         if leads.is_file():
             yield leadscore_line(path, "score", leads, "-o", "scored.csv")
         yield f"{leadscore_line(path, 'build')} && {leadscore_line(path, 'serve')}"
-    if not tracked.tracking_uri.startswith("http"):
-        yield command_line("mlflow", "ui", "--backend-store-uri", tracked.tracking_uri)
+    uri = outcome.tracked.tracking_uri
+    if not uri.startswith("http"):
+        yield command_line("mlflow", "ui", "--backend-store-uri", uri)
 
 
-def _facts(trained: "Trained", tracked: "TrackedModel", store_tag: str | None) -> dict[str, Any]:
-    card = trained.scorer.card
+def _facts(outcome: Outcome) -> dict[str, Any]:
+    card, tracked = outcome.trained.scorer.card, outcome.tracked
     return {
         "model": {
             "name": card.name,
             "version": tracked.version,
             "digest": tracked.digest,
-            "is_champion": tracked.is_champion,
+            "is_champion": outcome.standing.is_champion,
             "run_id": tracked.run_id,
             "tracking_uri": tracked.tracking_uri,
             "artifact_uri": tracked.artifact_uri,
-            "store_tag": store_tag,
+            "store_tag": outcome.store_tag,
             "simulated": card.simulated,
         },
         "test": card.test,
@@ -133,15 +158,18 @@ def _facts(trained: "Trained", tracked: "TrackedModel", store_tag: str | None) -
     }
 
 
-def _standing(tracked: "TrackedModel") -> str:
+def _standing(tracked: "TrackedModel", standing: "Standing") -> str:
     name = f"{tracked.name} version {tracked.version}"
-    if tracked.is_champion:
-        return f"{name} is the champion now."
-    said = f"{name} is registered as the challenger; "
-    if tracked.champion is None:
-        failed = [gate for gate in tracked.gates if not gate.passed]
-        reasons = "".join(f"\n  {gate.number} {gate.name}: {gate.evidence}" for gate in failed)
-        said += f"there is no champion yet. {tracked.refusal}{reasons}"
+    if standing.is_champion:
+        return escape(f"{name} is the champion now.")
+    lines = [f"{name} is registered as the challenger."]
+    if standing.champion is None:
+        lines.append(f"There is no champion yet. {standing.refusal}")
+        lines += [
+            f"  {gate.number} {gate.name}: {gate.evidence}"
+            for gate in standing.gates
+            if not gate.passed
+        ]
     else:
-        said += f"the champion is still version {tracked.champion}."
-    return escape(said)
+        lines.append(f"The champion is still version {standing.champion}.")
+    return escape("\n".join(lines))

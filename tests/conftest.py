@@ -251,16 +251,16 @@ def scorers(simulated_crm, trained):
     from models.calibration import Calibration
     from models.estimator.blend import BaseRate
     from models.fitting.blend import BlendSettings
-    from training.fit import Fitted, fit
-    from training.train import known_later
+    from training.fit import LearningSet, fit
 
     project = load_project(simulated_crm)
-    records, left_out = read_records(project), known_later(trained.audit)
+    learning_set = LearningSet.of(
+        trained.scorer.pipeline, read_records(project), trained.moments, project
+    )
     found = {}
     for weight in (0.0, 0.3, 0.5, 1.0):
         by_hand = BlendSettings(weight, 0.3, 4.0, 30, "set by hand", ())
-        like = Fitted(trained.scorer.pipeline, BaseRate(0.0), Calibration(1.0, 0.0), by_hand)
-        fitted = fit(records, trained.moments, project, left_out, like=like)
+        fitted = fit(learning_set, project, settings_from=by_hand)
         found[f"blend {weight}"] = replace(
             trained.scorer,
             pipeline=fitted.pipeline,

@@ -1,138 +1,178 @@
-"""What the command line shows of models."""
+"""What the terminal shows of models."""
 
+import datetime
 import io
+from dataclasses import replace
 
+import numpy as np
+import pytest
 from rich.console import Console, RenderableType
 
-from commands.terminal.models import comparison_table, gates_table, history_table, versions_table
+from commands.terminal.models import (
+    changes_table,
+    comparison_table,
+    gates_table,
+    history_table,
+    versions_table,
+)
+from features.moments import Moments
+from models.registry.history import Event, Gate
+from models.registry.registry import Version
+from training.changes import Changes, GradeMove, LeadChange
+from training.comparison.comparison import Comparison, Difference, SharedMoments
 
-EVENT = {
-    "what": "promoted",
-    "version": "2",
-    "previous": "1",
-    "who": "ann",
-    "because": "newer [b]",
-    "at": "2026-03-01T12:05:30+00:00",
-    "failed": [],
-    "forced": False,
-    "said": "",
-    "run_id": "r",
-}
+AT = datetime.datetime(2026, 3, 1, 12, 5, 30, tzinfo=datetime.UTC)
+EVENT = Event(
+    what="promoted",
+    version="2",
+    previous="1",
+    who="ann",
+    because="newer [b]",
+    at=AT,
+    failed=(),
+    forced=False,
+    said="",
+    run_id="r",
+)
+REFUSED = replace(EVENT, what="refused", failed=("LG101 log loss",), said="Did not pass.")
 
 
 def shown(page: RenderableType) -> str:
-    console = Console(file=io.StringIO(), width=200, highlight=False)
-    console.print(page)
-    return console.file.getvalue()
+    text = io.StringIO()
+    Console(file=text, width=200, highlight=False).print(page)
+    return text.getvalue()
+
+
+# -- comparisons ---------------------------------------------------------------------------
+
+
+def shared_moments(n_leads: int, won: int) -> SharedMoments:
+    """Return two moments for each lead."""
+    lead = np.repeat(np.arange(n_leads), 2)
+    label = (lead < won).astype(np.int8)
+    at = np.zeros(len(lead), dtype=np.int64)
+    moments = Moments(lead, at, label, at, np.ones(len(lead)), {})
+    return SharedMoments(moments, np.zeros(len(lead)), np.zeros(len(lead)))
 
 
 def comparison(metric: str, low: float, high: float, *warnings: str) -> str:
-    row = {"metric": metric, "one": 0.5, "other": 0.4, "difference": 0.1, "interval": [low, high]}
-    found = {
-        "one": "3",
-        "other": "1",
-        "n": 1200,
-        "n_leads": 900,
-        "n_rarer": 50,
-        "n_needed": 10,
-        "base_rate": 0.25,
-        "verdict": "judged",
-        "warnings": list(warnings),
-        "metrics": [row],
-    }
-    return shown(comparison_table(found))
+    difference = Difference(metric, challenger=0.5, champion=0.4, low=low, high=high)
+    shared = shared_moments(n_leads=600, won=150)
+    return shown(comparison_table(Comparison("3", "1", shared, {metric: difference}, warnings)))
 
 
-def test_lower_loss_and_higher_auc_are_better() -> None:
-    assert "1 is better" in comparison("log_loss", 0.05, 0.15)
-    assert "3 is better" in comparison("pr_auc", 0.05, 0.15)
-    assert "3 is better" in comparison("log_loss", -0.15, -0.05)
-    assert "even" in comparison("pr_auc", -0.05, 0.15)
+@pytest.mark.parametrize(
+    ("metric", "low", "high", "verdict"),
+    [
+        ("log_loss", 0.05, 0.15, "1 is better"),
+        ("log_loss", -0.15, -0.05, "3 is better"),
+        ("pr_auc", 0.05, 0.15, "3 is better"),
+        ("pr_auc", -0.15, -0.05, "1 is better"),
+        ("pr_auc", -0.05, 0.15, "even"),
+        ("log_loss", 0.0, 0.15, "even"),
+    ],
+)
+def test_comparison_names_the_better_version(
+    metric: str, low: float, high: float, verdict: str
+) -> None:
+    assert verdict in comparison(metric, low, high)
 
 
-def test_unfair_comparison_names_no_winner() -> None:
-    page = comparison("log_loss", 0.05, 0.15, "Version 1 [x] answers another question.")
-    assert "warning: Version 1 [x] answers another question." in page
+def test_comparison_that_is_not_fair_has_no_better_version() -> None:
+    page = comparison("log_loss", 0.05, 0.15, "Version 1 [x] predicts something else.")
+    assert "warning: Version 1 [x] predicts something else." in page
     assert "is better" not in page
 
 
-def test_impossible_comparison_states_the_reason() -> None:
-    found = {
-        "one": "3",
-        "other": "1",
-        "n": 0,
-        "n_leads": 0,
-        "n_rarer": 0,
-        "n_needed": 10,
-        "base_rate": None,
-        "verdict": "cannot be compared",
-        "warnings": ["They have no id."],
-        "metrics": [],
-    }
-    page = shown(comparison_table(found))
+def test_comparison_that_is_impossible_shows_the_reason() -> None:
+    nothing = shared_moments(n_leads=0, won=0)
+    page = shown(comparison_table(Comparison("3", "1", nothing, {}, ("They have no id.",))))
     assert "warning: They have no id." in page
     assert "Versions 3 and 1 cannot be compared." in page
 
 
-def test_comparison_names_its_leads() -> None:
+def test_comparison_shows_the_moments_and_the_interval() -> None:
     page = comparison("pr_auc", 0.05, 0.15)
-    assert "On 1,200 moments of 900 leads that neither learned from, 25.0% won:" in page
+    assert "On 1,200 moments of 600 leads that neither version has learned from, 25.0% won:" in page
     assert "+0.0500 to +0.1500" in page
 
 
-def test_too_few_outcomes_state_what_to_do() -> None:
-    found = {
-        "one": "3",
-        "other": "1",
-        "n": 7,
-        "n_leads": 6,
-        "n_rarer": 2,
-        "n_needed": 10,
-        "base_rate": 0.3,
-        "verdict": "too few to judge",
-        "warnings": [],
-        "metrics": [],
-    }
-    page = shown(comparison_table(found))
-    assert "Too few to judge: versions 3 and 1 share 7 moments of 6 leads" in page
+def test_comparison_with_too_few_outcomes_says_what_to_do() -> None:
+    few = shared_moments(n_leads=6, won=2)
+    page = shown(comparison_table(Comparison("3", "1", few, {}, ())))
+    assert "Too few outcomes to compare: 12 moments of 6 leads are new to versions 3 and 1" in page
+    assert "with 2 leads of the rarer outcome; at least 10 are needed" in page
     assert "Wait for more outcomes" in page
 
 
-def test_history_shows_reasons_and_failed_gates() -> None:
-    refused = EVENT | {"what": "refused", "failed": ["LG101 log loss"], "said": "Did not pass."}
-    overtaken = EVENT | {"what": "refused", "said": "Bob was first.", "because": ""}
-    moved = EVENT | {"what": "forced", "said": "The scale moved."}
-    assert "newer [b]" in shown(history_table([EVENT]))
-    assert "2026-03-01 12:05" in shown(history_table([EVENT]))
-    assert "LG101" in shown(history_table([refused]))
-    assert "Did not pass" not in shown(history_table([refused]))
-    assert "Bob was first." in shown(history_table([overtaken]))
-    assert "The scale moved." in shown(history_table([moved]))
-    late = refused | {"forced": True, "said": "Bob was first."}
-    assert "refused, though forced" in shown(history_table([late]))
-    assert "Bob was first." in shown(history_table([late]))
+# -- history, gates, versions --------------------------------------------------------------
 
 
-def test_text_from_people_is_not_markup() -> None:
-    gate = {"number": "LG105", "name": "segments", "passed": False, "evidence": "x = '[red]'"}
+def test_history_shows_time_and_reason() -> None:
+    page = shown(history_table([EVENT]))
+    assert "newer [b]" in page
+    assert "2026-03-01 12:05" in page
+
+
+def test_history_names_failed_gates_once() -> None:
+    page = shown(history_table([REFUSED]))
+    assert "LG101" in page
+    assert "Did not pass" not in page
+
+
+@pytest.mark.parametrize(
+    ("event", "text"),
+    [
+        (replace(EVENT, what="refused", said="Bob was first."), "Bob was first."),
+        (replace(EVENT, what="forced", said="The scale moved."), "The scale moved."),
+        (replace(REFUSED, forced=True), "refused, though forced"),
+        (replace(REFUSED, forced=True, said="Bob was first."), "Bob was first."),
+    ],
+)
+def test_history_shows_what_else_happened(event: Event, text: str) -> None:
+    assert text in shown(history_table([event]))
+
+
+def test_gates_table_escapes_evidence() -> None:
+    gate = Gate(number="LG105", name="segments", passed=False, evidence="x = '[red]'")
     assert "x = '[red]'" in shown(gates_table([gate]))
 
 
-def test_empty_lists_state_that_they_are_empty() -> None:
-    assert "no version yet" in shown(versions_table([]))
-    assert "Nothing has happened yet" in shown(history_table([]))
+def test_empty_lists_are_named() -> None:
+    assert "There is no version yet" in shown(versions_table([]))
+    assert "The history is empty" in shown(history_table([]))
 
 
-def test_versions_are_listed_with_their_facts() -> None:
-    row = {
-        "version": "1",
-        "aliases": ["champion"],
-        "registered_at": "2026-03-01T12:05:30+00:00",
-        "digest": "0123456789abcdef",
-        "run_id": "r",
-        "test": {"log_loss": 0.3},
-    }
-    page = shown(versions_table([row]))
+def test_versions_table_shows_alias_metrics_and_short_digest() -> None:
+    version = Version(
+        version="1",
+        aliases=("champion",),
+        registered_at=AT,
+        digest="0123456789abcdef",
+        run_id="r",
+        metrics={"test.log_loss": 0.3},
+    )
+    page = shown(versions_table([version]))
     assert "champion" in page
     assert "0.3000" in page
     assert "0123456789ab " in page
+
+
+# -- changes -------------------------------------------------------------------------------
+
+
+def test_changes_table_shows_moves_and_reasons() -> None:
+    lead = LeadChange("L[7]", "B", "A", 60, 71, ["visits: +2 before, +13 now"])
+    changes = Changes(100, 3, [GradeMove("B", "A", 3)], [lead], ["The champion [x] lacks it."])
+    page = shown(changes_table(changes))
+    assert "warning: The champion [x] lacks it." in page
+    assert "3 of 100 open leads change grade (B to A: 3)." in page
+    assert "L[7]" in page
+    assert "B → A" in page
+    assert "60 → 71" in page
+    assert "visits: +2 before, +13 now" in page
+
+
+def test_changes_table_without_changes_is_one_sentence() -> None:
+    assert "0 of 100 open leads change grade." in shown(changes_table(Changes(100, 0, [], [], [])))
+    assert "There are no open leads" in shown(changes_table(Changes(0, 0, [], [], [])))

@@ -25,12 +25,11 @@ from crm.project import load_project
 from crm.reading import read_records
 from models import artifact
 from models.artifact import FORMAT, MANIFEST, MAX_BYTES, load_artifact, model_digest, save_artifact
-from models.registry.history import Gate, GateResults
 from models.registry.registry import ARTIFACT, Registry
 from models.scale import GRADES, Scale
 from models.scorer import LeadCells, LeadScorer
-from training import tracking
 from training.golden import N_GOLDEN
+from training.tracking import track
 
 FILES = sorted(MAX_BYTES)
 FORMATS = Path(__file__).parent / "formats"
@@ -698,9 +697,7 @@ def test_save_and_load_never_call_pickle(scorer, trained, tmp_path, monkeypatch)
     load_artifact(FORMATS / "1")
 
 
-def test_mlflow_run_contains_no_pickle(
-    simulated_crm, trained, empty_mlflow, tmp_path, monkeypatch
-) -> None:
+def test_mlflow_run_contains_no_pickle(simulated_crm, trained, empty_mlflow, tmp_path) -> None:
     text = (simulated_crm / "leadscore.toml").read_text()
     (tmp_path / "leadscore.toml").write_text(text)
     shutil.copy(empty_mlflow, tmp_path)
@@ -708,18 +705,8 @@ def test_mlflow_run_contains_no_pickle(
     records = read_records(load_project(simulated_crm))
     registry = Registry(project)
     save_artifact(trained.scorer, trained.golden_leads, tmp_path / ARTIFACT, trained.golden_as_of)
-    monkeypatch.setattr(
-        tracking,
-        "judge",
-        lambda registry, project, grounds, version: GateResults(
-            version,
-            None,
-            (Gate("LG101", "log loss", True, "It is better."),),
-            trained.scorer.scale,
-        ),
-    )
     now = datetime.datetime(2026, 3, 1, tzinfo=datetime.UTC)
-    tracking.track(registry, project, records, trained, tmp_path / ARTIFACT, now)
+    track(registry, project, records, trained, tmp_path / ARTIFACT, now)
     files = [path for path in (tmp_path / "mlartifacts").rglob("*") if path.is_file()]
     assert len(files) > 10
     assert {"MLmodel", "booster.txt" if trained.scorer.estimator.trees else "estimator.json"} <= {

@@ -1,35 +1,29 @@
-"""Honest margins, and the comparison of two sides by them."""
+"""Held-out log-odds, fairness, and the comparison of two versions."""
 
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from crm.arrays import Floats, Ints
 from crm.records import Records
 from crm.times import NOT_A_TIME
 from features.moments import Moments
 from models.evaluation.metrics import MODEL_METRICS, measure
-from training.comparison.comparison import (
-    Contest,
-    JudgedTable,
-    Side,
-    differences,
-    honest_margins,
-    judged_table,
-    lead_keys,
-    why_unfair,
-)
+from training.comparison.comparison import Comparison, SharedMoments, differences
+from training.comparison.fairness import missing_inputs, unfair_reasons
+from training.comparison.held_out import Contender, StoredMoments, held_out_log_odds, lead_keys
 from training.split import Split
 
 NAMES = ["anna@example.com", "L2", "L3", "L4", "L5", "L6"]
+WON_IN_TIME = {"won": ["won"], "horizon_days": 90.0}
 
-ASKS = {"won": ["won"], "horizon_days": None}
 
-
-def records_of(*names: str) -> Records:
-    leads = pd.DataFrame({"lead_id": list(names)})
+def records_of(*names: str, **columns: list[Any]) -> Records:
+    leads = pd.DataFrame({"lead_id": list(names), **columns})
     return Records(leads=leads, outcomes=pd.DataFrame())
 
 
@@ -45,170 +39,309 @@ def moments_of(lead: list[int], as_of: list[int], label: list[int]) -> Moments:
 
 
 @dataclass
-class Deployed:
-    """A scorer that says 9 of every lead, and remembers which it was asked."""
+class FakeScorer:
+    """A scorer that gives log-odds of 9 to every lead, and records which leads it scored."""
 
-    asked: list[int] = field(default_factory=list)
+    columns: list[str] = field(default_factory=list)
+    tables: list[str] = field(default_factory=list)
+    question: dict[str, Any] = field(default_factory=lambda: dict(WON_IN_TIME))
+    digests: dict[str, str] = field(default_factory=dict)
+    scored: list[int] = field(default_factory=list)
+
+    @property
+    def card(self) -> SimpleNamespace:
+        return SimpleNamespace(digests=self.digests, question=self.question)
 
     @property
     def pipeline(self) -> SimpleNamespace:
-        return SimpleNamespace(transform=self._transform, columns=[], features=[])
+        return SimpleNamespace(
+            transform=self._transform,
+            columns=self.columns,
+            features=[SimpleNamespace(table=table) for table in self.tables],
+        )
 
-    def _transform(self, records: Records, moments: Moments) -> np.ndarray:
-        self.asked += moments.lead.tolist()
-        return np.zeros((len(moments), 1))
+    def _transform(self, records: Records, lead: Ints, as_of: Ints) -> Floats:
+        self.scored += lead.tolist()
+        return np.zeros((len(lead), 1))
 
-    def log_odds_of(self, features: np.ndarray) -> np.ndarray:
+    def log_odds_of(self, features: Floats) -> Floats:
         return np.full(len(features), 9.0)
 
 
+def contender(
+    stored: StoredMoments | None, scorer: FakeScorer | None = None, version: str = "1"
+) -> Contender:
+    return Contender(version, scorer or FakeScorer(), stored)  # type: ignore[arg-type]
+
+
 @pytest.fixture
-def judged() -> JudgedTable:
-    """Leads 0 and 1 were learned from, 2 was embargoed, 3 (twice) and 4 were the test."""
+def stored() -> StoredMoments:
+    """Stored moments: leads 0 and 1 for training, 2 embargoed, 3 (twice) and 4 for the test."""
     moments = moments_of([0, 1, 2, 3, 3, 4], [10, 20, 30, 40, 50, 60], [0, 1, 0, 1, 0, 1])
     split = Split(moments.take(np.array([0, 1])), moments.take(np.array([3, 4, 5])), 1, "newest")
-    return judged_table("acme", records_of(*NAMES), moments, split, np.array([0.4, 0.5, 0.6]))
+    return StoredMoments.of_training(
+        "acme", records_of(*NAMES), moments, split, np.array([0.4, 0.5, 0.6])
+    )
 
 
-def test_table_has_role_and_honest_margin_of_each_moment(judged) -> None:
-    assert judged.role.tolist() == ["train", "train", "embargoed", "test", "test", "test"]
-    assert judged.as_of.tolist() == [10, 20, 30, 40, 50, 60]
-    assert judged.label.tolist() == [0, 1, 0, 1, 0, 1]
-    np.testing.assert_array_equal(judged.margin, [np.nan] * 3 + [0.4, 0.5, 0.6])
-    assert judged.lead[3] == judged.lead[4] != judged.lead[5]
+# -- stored moments ------------------------------------------------------------------------
 
 
-def test_table_round_trip_contains_no_ids(judged) -> None:
-    content = judged.to_parquet()
-    again = JudgedTable.from_parquet(content)
-    for name, values in vars(judged).items():
+def test_stored_moments_have_roles_and_held_out_log_odds(stored: StoredMoments) -> None:
+    assert stored.role.tolist() == ["train", "train", "embargoed", "test", "test", "test"]
+    assert stored.as_of.tolist() == [10, 20, 30, 40, 50, 60]
+    assert stored.label.tolist() == [0, 1, 0, 1, 0, 1]
+    np.testing.assert_array_equal(stored.margin, [np.nan] * 3 + [0.4, 0.5, 0.6])
+
+
+def test_stored_moments_of_one_lead_have_one_key(stored: StoredMoments) -> None:
+    assert stored.lead[3] == stored.lead[4] != stored.lead[5]
+
+
+def test_stored_moments_survive_parquet(stored: StoredMoments) -> None:
+    again = StoredMoments.from_parquet(stored.to_parquet())
+    for name, values in vars(stored).items():
         np.testing.assert_array_equal(getattr(again, name), values)
         assert getattr(again, name).dtype.kind == values.dtype.kind
-    assert b"example" not in content
 
 
-def test_honest_margin_is_stored_for_test_and_computed_for_new_leads(judged) -> None:
-    scorer = Deployed()
+def test_stored_moments_contain_no_lead_id(stored: StoredMoments) -> None:
+    assert b"example" not in stored.to_parquet()
+
+
+def test_lead_keys_differ_between_projects() -> None:
+    ids = pd.Series(NAMES)
+    assert len(set(lead_keys(ids, "acme")) | set(lead_keys(ids, "other"))) == 2 * len(ids)
+
+
+# -- held-out log-odds ---------------------------------------------------------------------
+
+
+def test_held_out_log_odds_of_test_moments_are_stored_and_new_leads_are_scored(
+    stored: StoredMoments,
+) -> None:
+    scorer = FakeScorer()
     now = moments_of([0, 2, 3, 3, 4, 5], [10, 30, 40, 50, 60, 70], [0, 0, 1, 0, 1, 1])
-    found = honest_margins(Side("1", scorer, judged), records_of(*NAMES), now, "acme")
-    np.testing.assert_array_equal(found, [np.nan, np.nan, 0.4, 0.5, 0.6, 9.0])
-    assert scorer.asked == [5]
+    log_odds = held_out_log_odds(contender(stored, scorer), records_of(*NAMES), now, "acme")
+    np.testing.assert_array_equal(log_odds, [np.nan, np.nan, 0.4, 0.5, 0.6, 9.0])
+    assert scorer.scored == [5]
 
 
-def test_leads_are_matched_in_any_row_order(judged) -> None:
+def test_held_out_log_odds_do_not_depend_on_row_numbers(stored: StoredMoments) -> None:
     records = records_of("L5", "new", "L4")
     now = moments_of([0, 1, 2], [60, 60, 40], [1, 0, 1])
-    found = honest_margins(Side("1", Deployed(), judged), records, now, "acme")
-    np.testing.assert_array_equal(found, [0.6, 9.0, 0.4])
+    log_odds = held_out_log_odds(contender(stored), records, now, "acme")
+    np.testing.assert_array_equal(log_odds, [0.6, 9.0, 0.4])
 
 
-def test_changed_moment_or_label_has_no_honest_margin(judged) -> None:
+def test_held_out_log_odds_are_missing_at_another_time_or_label(stored: StoredMoments) -> None:
     now = moments_of([3, 3, 4], [40, 45, 60], [1, 1, 0])
-    found = honest_margins(Side("1", Deployed(), judged), records_of(*NAMES), now, "acme")
-    np.testing.assert_array_equal(found, [0.4, np.nan, np.nan])
+    log_odds = held_out_log_odds(contender(stored), records_of(*NAMES), now, "acme")
+    np.testing.assert_array_equal(log_odds, [0.4, np.nan, np.nan])
 
 
-def test_leads_without_times_match_by_lead() -> None:
+def test_held_out_log_odds_without_times_are_those_of_the_lead() -> None:
     moments = moments_of([0, 1, 2], [NOT_A_TIME] * 3, [0, 1, 1])
     split = Split(moments.take(np.array([0, 1])), moments.take(np.array([2])), 0, "newest")
-    judged = judged_table("acme", records_of(*NAMES), moments, split, np.array([0.3]))
-    found = honest_margins(Side("1", Deployed(), judged), records_of(*NAMES), moments, "acme")
-    np.testing.assert_array_equal(found, [np.nan, np.nan, 0.3])
+    stored = StoredMoments.of_training("acme", records_of(*NAMES), moments, split, np.array([0.3]))
+    log_odds = held_out_log_odds(contender(stored), records_of(*NAMES), moments, "acme")
+    np.testing.assert_array_equal(log_odds, [np.nan, np.nan, 0.3])
 
 
-def test_version_without_a_table_has_no_honest_margin() -> None:
+def test_held_out_log_odds_without_stored_moments_are_missing() -> None:
     now = moments_of([0], [10], [0])
-    side = Side("1", Deployed(), None)
-    assert np.isnan(honest_margins(side, records_of(*NAMES), now, "acme")).all()
+    assert np.isnan(held_out_log_odds(contender(None), records_of(*NAMES), now, "acme")).all()
 
 
-def test_leads_without_ids_match_only_in_the_same_table(judged) -> None:
+def test_held_out_log_odds_without_ids_exist_for_the_same_table_only(
+    stored: StoredMoments,
+) -> None:
     now = moments_of([3, 4, 5], [40, 60, 70], [1, 1, 1])
     same = replace(records_of(*NAMES), has_ids=False)
     later = replace(records_of(*NAMES[1:], "L7"), has_ids=False)
-    scorer = Deployed()
-    scorer.card = SimpleNamespace(digests=same.digests, question=ASKS)
-    side = Side("7", scorer, judged)
-    np.testing.assert_array_equal(honest_margins(side, same, now, "acme"), [0.4, 0.6, 9.0])
-    assert np.isnan(honest_margins(side, later, now, "acme")).all()
-    learn = SimpleNamespace(won=["won"], lost=[], open=[], horizon_days=90.0)
-    project = SimpleNamespace(learn=learn)
-    assert why_unfair(side, same, project) == []
-    (why,) = why_unfair(side, later, project)
-    assert "version 7 learned from another table than today's" in why
-    assert "Name [leads] lead_id and train again" in why
+    version = contender(stored, FakeScorer(digests=dict(same.digests)))
+    np.testing.assert_array_equal(held_out_log_odds(version, same, now, "acme"), [0.4, 0.6, 9.0])
+    assert np.isnan(held_out_log_odds(version, later, now, "acme")).all()
 
 
-def test_lead_key_depends_on_the_project() -> None:
-    ids = pd.Series(NAMES)
-    assert len(set(lead_keys(ids, "acme")) | set(lead_keys(ids, "other"))) == 2 * len(ids)
+# -- fairness ------------------------------------------------------------------------------
+
+
+def project_asking(won: str = "won", horizon_days: float = 90.0) -> Any:
+    learn = SimpleNamespace(won=[won], lost=[], open=[], horizon_days=horizon_days)
+    return SimpleNamespace(learn=learn)
+
+
+def timed(records: Records) -> Records:
+    created = pd.Series([pd.Timestamp("2026-01-01", tz="UTC")] * len(records.leads))
+    return replace(
+        records,
+        leads=records.leads.assign(created_at=created),
+        observed_until=pd.Timestamp("2026-03-01", tz="UTC"),
+    )
+
+
+def test_fairness_has_no_reasons_against_a_version_that_fits() -> None:
+    assert unfair_reasons(contender(None), timed(records_of(*NAMES)), project_asking()) == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"horizon_days": 14.0}, "won within 14 days"),
+        ({"won": "signed"}, "signed within 90 days"),
+    ],
+)
+def test_fairness_needs_the_same_prediction(asked: dict[str, Any], words: str) -> None:
+    version = contender(None, version="7")
+    (reason,) = unfair_reasons(version, timed(records_of(*NAMES)), project_asking(**asked))
+    assert reason.startswith("Version 7 predicts won within 90 days, but the project file now asks")
+    assert f"asks for {words}. Restore [learn]" in reason
+
+
+def test_fairness_needs_ids_or_the_same_table() -> None:
+    same = replace(timed(records_of(*NAMES)), has_ids=False)
+    later = replace(timed(records_of(*NAMES[1:], "L7")), has_ids=False)
+    version = contender(None, FakeScorer(digests=dict(same.digests)), version="7")
+    assert unfair_reasons(version, same, project_asking()) == []
+    (reason,) = unfair_reasons(version, later, project_asking())
+    assert "version 7 learned from another table than today's" in reason
+    assert "Name [leads] lead_id and train again" in reason
+
+
+def test_fairness_needs_the_inputs_of_the_version() -> None:
+    scorer = FakeScorer(columns=["size", "team", "source"], tables=["leads", "activities"])
+    records = timed(records_of(*NAMES, size=[1] * 6, team=[None] * 6))
+    assert missing_inputs(scorer, records) == [  # type: ignore[arg-type]
+        "`team`",
+        "`source`",
+        "the table activities",
+    ]
+    (reason,) = unfair_reasons(contender(None, scorer), records, project_asking())
+    assert "Version 1 learned from `team`, `source`, the table activities, which today's" in reason
+
+
+def test_a_column_with_one_value_left_is_not_missing() -> None:
+    scorer = FakeScorer(columns=["team"], tables=["leads"])
+    records = records_of(*NAMES, team=["Ada", *[None] * 5])
+    assert missing_inputs(scorer, records) == []  # type: ignore[arg-type]
 
 
 # -- the comparison ------------------------------------------------------------------------
 
 
-def contest_of(n: int = 400, noise: float = 1.0, seed: int = 0, per_lead: int = 1) -> Contest:
-    """One side knows the truth; the other has noise added. Each lead has some equal moments."""
+def shared_moments(
+    n: int = 400, noise: float = 1.0, seed: int = 0, per_lead: int = 1
+) -> SharedMoments:
+    """Return a challenger that knows the true log-odds, and a champion with added noise.
+
+    Each lead has `per_lead` equal moments.
+    """
     generator = np.random.default_rng(seed)
     truth = generator.normal(-1, 1.5, n)
     label = (generator.random(n) < 1 / (1 + np.exp(-truth))).astype(np.int8)
-    other = truth + generator.normal(0, noise, n)
+    noisy = truth + generator.normal(0, noise, n)
     lead = np.repeat(np.arange(n), per_lead)
     moments = moments_of(lead.tolist(), (lead * 0).tolist(), np.repeat(label, per_lead).tolist())
-    return Contest(moments, np.repeat(truth, per_lead), np.repeat(other, per_lead))
+    return SharedMoments(moments, np.repeat(truth, per_lead), np.repeat(noisy, per_lead))
 
 
-def test_comparison_uses_moments_shared_by_both() -> None:
+def test_shared_moments_are_those_with_log_odds_of_both() -> None:
     moments = moments_of([0, 1, 2, 3], [1, 2, 3, 4], [0, 1, 1, 0])
-    one, other = np.array([np.nan, 1, 2, 3]), np.array([1, 2, np.nan, 4])
-    contest = Contest.of(moments, one, other)
-    assert contest.moments.lead.tolist() == [1, 3]
-    assert (contest.one.tolist(), contest.other.tolist()) == ([1, 3], [2, 4])
-    assert contest.rarer == 1
+    shared = SharedMoments.of(
+        moments,
+        challenger=np.array([np.nan, 1, 2, 3]),
+        champion=np.array([1, 2, np.nan, 4]),
+    )
+    assert shared.moments.lead.tolist() == [1, 3]
+    assert (shared.challenger.tolist(), shared.champion.tolist()) == ([1, 3], [2, 4])
+    assert (shared.rarer, shared.n_leads) == (1, 2)
 
 
-def test_rarer_outcomes_are_counted_in_leads() -> None:
+def test_shared_moments_count_the_rarer_outcome_in_leads() -> None:
     moments = moments_of([0, 0, 0, 1, 2], [1, 2, 3, 4, 5], [1, 1, 1, 0, 0])
-    assert Contest(moments, np.zeros(5), np.zeros(5)).rarer == 1
+    shared = SharedMoments(moments, np.zeros(5), np.zeros(5))
+    assert (shared.rarer, shared.n_leads) == (1, 3)
 
 
-def test_comparison_has_the_metrics_of_evaluate() -> None:
-    contest = contest_of()
-    found = differences(contest, seed=0)
-    assert list(found) == list(MODEL_METRICS)
-    label, weight = contest.moments.label, contest.moments.weight
-    assert {m: d.one for m, d in found.items()} == measure(contest.one, label, weight)
-    assert {m: d.other for m, d in found.items()} == measure(contest.other, label, weight)
-    for difference in found.values():
-        assert difference.low <= difference.value <= difference.high or difference.metric == "ece"
+def test_differences_are_between_the_metrics_of_the_evaluation() -> None:
+    shared = shared_moments()
+    by_metric = differences(shared, seed=0)
+    label, weight = shared.moments.label, shared.moments.weight
+    challenger = measure(shared.challenger, label, weight)
+    champion = measure(shared.champion, label, weight)
+    assert list(by_metric) == list(MODEL_METRICS)
+    for metric, difference in by_metric.items():
+        assert difference.challenger == challenger[metric]
+        assert difference.champion == champion[metric]
+        assert difference.value == challenger[metric] - champion[metric]
 
 
-def test_equal_margins_do_not_differ() -> None:
-    contest = contest_of()
-    found = differences(replace(contest, other=contest.one), seed=0)
-    assert {(d.value, d.low, d.high) for d in found.values()} == {(0.0, 0.0, 0.0)}
+def test_difference_is_in_its_interval() -> None:
+    for metric, difference in differences(shared_moments(), seed=0).items():
+        assert difference.low <= difference.value <= difference.high or metric == "ece"
 
 
-def test_noisy_model_is_worse_and_the_comparison_is_symmetric() -> None:
-    contest = contest_of(noise=2)
-    found = differences(contest, seed=0)
-    mirrored = differences(Contest(contest.moments, contest.other, contest.one), seed=0)
-    assert found["log_loss"].high < 0
-    assert found["pr_auc"].low > 0
+def test_differences_of_equal_log_odds_are_zero() -> None:
+    shared = shared_moments()
+    by_metric = differences(replace(shared, champion=shared.challenger), seed=0)
+    assert {(d.value, d.low, d.high) for d in by_metric.values()} == {(0.0, 0.0, 0.0)}
+
+
+def test_differences_show_that_noise_is_worse_beyond_chance() -> None:
+    by_metric = differences(shared_moments(noise=2), seed=0)
+    assert by_metric["log_loss"].high < 0
+    assert by_metric["pr_auc"].low > 0
+
+
+def test_differences_change_sign_when_the_versions_change_places() -> None:
+    shared = shared_moments(noise=2)
+    by_metric = differences(shared, seed=0)
+    swapped = differences(SharedMoments(shared.moments, shared.champion, shared.challenger), seed=0)
     for metric in MODEL_METRICS:
-        assert mirrored[metric].low == pytest.approx(-found[metric].high)
-        assert mirrored[metric].high == pytest.approx(-found[metric].low)
+        assert swapped[metric].low == pytest.approx(-by_metric[metric].high)
+        assert swapped[metric].high == pytest.approx(-by_metric[metric].low)
 
 
-def test_paired_interval_is_narrower_than_single_ones() -> None:
-    contest = contest_of(noise=0.2)
-    found = differences(contest, seed=0)["log_loss"]
-    flat = replace(contest, other=np.full(len(contest.other), -1.0))
-    alone = differences(flat, seed=0)["log_loss"]
-    assert found.high - found.low < (alone.high - alone.low) / 3
+def test_paired_intervals_are_narrower_than_those_against_a_constant() -> None:
+    shared = shared_moments(noise=0.2)
+    paired = differences(shared, seed=0)["log_loss"]
+    constant = replace(shared, champion=np.full(len(shared.champion), -1.0))
+    unpaired = differences(constant, seed=0)["log_loss"]
+    assert paired.high - paired.low < (unpaired.high - unpaired.low) / 3
 
 
-def test_repeated_moments_do_not_count_as_leads() -> None:
-    once = differences(contest_of(per_lead=1), seed=0)["log_loss"]
-    often = differences(contest_of(per_lead=5), seed=0)["log_loss"]
+def test_intervals_depend_on_the_number_of_leads_not_of_moments() -> None:
+    once = differences(shared_moments(per_lead=1), seed=0)["log_loss"]
+    often = differences(shared_moments(per_lead=5), seed=0)["log_loss"]
     assert often.high - often.low == pytest.approx(once.high - once.low, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("has_differences", "warnings", "verdict"),
+    [
+        (True, (), "judged"),
+        (True, ("Another question.",), "judged"),
+        (False, ("Another question.",), "cannot be compared"),
+        (False, (), "too few to judge"),
+    ],
+)
+def test_comparison_verdict(has_differences: bool, warnings: tuple[str, ...], verdict: str) -> None:
+    shared = shared_moments()
+    by_metric = differences(shared, seed=0) if has_differences else {}
+    comparison = Comparison("3", "1", shared, by_metric, warnings)
+    assert comparison.to_json()["verdict"] == verdict
+
+
+def test_comparison_to_json_names_the_versions_and_their_metrics() -> None:
+    shared = shared_moments(per_lead=2)
+    by_metric = differences(shared, seed=0)
+    facts = Comparison("3", "1", shared, by_metric, ()).to_json()
+    assert (facts["one"], facts["other"]) == ("3", "1")
+    assert (facts["n"], facts["n_leads"], facts["n_rarer"]) == (800, 400, shared.rarer)
+    assert facts["base_rate"] == pytest.approx(shared.moments.label.mean())
+    row = next(row for row in facts["metrics"] if row["metric"] == "log_loss")
+    log_loss = by_metric["log_loss"]
+    assert (row["one"], row["other"]) == (log_loss.challenger, log_loss.champion)
+    assert row["difference"] == log_loss.challenger - log_loss.champion
+    assert row["interval"] == [log_loss.low, log_loss.high]

@@ -1,14 +1,17 @@
-"""Fitting everything that makes a score: the same settings twice, recency, and directions."""
+"""Fitting: settings, half-life and directions."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import expit
 
+from crm.arrays import Floats
 from crm.errors import ConfigError
 from crm.project import Project, load_project
 from crm.reading import read_records
@@ -16,18 +19,27 @@ from crm.records import Records
 from crm.times import DAY
 from features.fitting import fit_pipeline, training_matrix
 from features.moments import Moments, make_moments
-from models.calibration import Calibration
+from features.pipeline import FeaturePipeline
 from models.estimator.blend import BaseRate, Blend
 from models.fitting.blend import FEWEST_OUTCOMES, NEWEST_SHARE, BlendSettings
-from training import fit as fit_module
-from training.fit import Fitted, check_directions, choosing, directions, fit, learning_weight
+from training.fit import (
+    NO_SELECTION_SETS,
+    Fitted,
+    LearningSet,
+    SelectionSets,
+    check_directions,
+    directions,
+    fit,
+    learning_weight,
+    selection_sets,
+)
 from training.split import split_newest
 
 BY_HAND = BlendSettings(0.5, 1.0, 4.0, 15, "set by hand", ())
 
 
 def table(n: int, seed: int = 0, share: float = 0.4) -> pd.DataFrame:
-    """Give leads a day apart; larger ones and red ones are won more often."""
+    """Return one lead a day; large leads and red leads are won more often."""
     generator = np.random.default_rng(seed)
     size = generator.normal(50, 20, n).round(1)
     colour = generator.choice(["red", "green", "blue"], n)
@@ -46,8 +58,10 @@ def table(n: int, seed: int = 0, share: float = 0.4) -> pd.DataFrame:
     )
 
 
-def crm(folder: Path, leads: pd.DataFrame, learn: str = "", columns: str = ""):
-    """Bring a flat export to where fitting starts: project, records, moments."""
+def crm(
+    folder: Path, leads: pd.DataFrame, learn: str = "", columns: str = ""
+) -> tuple[Project, Records, Moments]:
+    """Write a flat export, and return its project, records and moments."""
     leads.to_csv(folder / "leads.csv", index=False)
     created = 'created_at = "created_at"\n' if "created_at" in leads else 'order = "rows"\n'
     (folder / "leadscore.toml").write_text(
@@ -60,51 +74,67 @@ def crm(folder: Path, leads: pd.DataFrame, learn: str = "", columns: str = ""):
     return project, records, make_moments(records, project.learn)
 
 
-def like(settings: BlendSettings | None) -> Fitted:
-    return Fitted(None, BaseRate(0.0), Calibration(1.0, 0.0), settings)  # only settings count
+def fitted_on(
+    records: Records,
+    moments: Moments,
+    project: Project,
+    settings_from: BlendSettings | SelectionSets | None = None,
+    known_later: Mapping[str, str] | None = None,
+    **options: Any,
+) -> Fitted:
+    """Fit to moments; settings are selected on their newest part, unless they are given."""
+    later = known_later or {}
+    if settings_from is None:
+        settings_from = selection_sets(records, moments, project, later)
+    pipeline = fit_pipeline(records, moments, project, later)
+    learning_set = LearningSet.of(pipeline, records, moments, project)
+    return fit(learning_set, project, settings_from=settings_from, **options)
 
 
-def shares(fitted: Fitted, records: Records, **cells) -> np.ndarray:
-    """Give the probabilities of all leads with some of their cells set."""
+def probabilities(fitted: Fitted, records: Records, **cells: Any) -> Floats:
+    """Return the probabilities of all leads after setting some cells."""
     table = records.leads.assign(**cells)
     history = fitted.pipeline.no_history(len(table))
     return expit(fitted.log_odds_of(fitted.pipeline.matrix(table, history)))
 
 
+def blend_of(fitted: Fitted) -> Blend:
+    assert isinstance(fitted.estimator, Blend)
+    return fitted.estimator
+
+
+def why(fitted: Fitted) -> str:
+    """Return why the weight of the logistic regression was selected."""
+    assert fitted.settings is not None
+    return fitted.settings.why
+
+
 # -- settings --------------------------------------------------------------------------------
 
 
-def test_settings_are_found_once_and_reused(tmp_path, monkeypatch) -> None:
+def test_fit_uses_the_settings_of_an_earlier_fit(tmp_path: Path) -> None:
     project, records, moments = crm(tmp_path, table(400))
     half = moments.take(np.arange(len(moments)) < 300)
-    first = fit(records, half, project, {})
-    assert isinstance(first.estimator, Blend)
-    monkeypatch.setattr(fit_module, "choosing", None)  # nothing is to be found out again
-    again = fit(records, moments, project, {}, like=first)
+    first = fitted_on(records, half, project)
+    assert first.settings is not None
+    again = fitted_on(records, moments, project, first.settings)
     assert again.settings is first.settings
-    assert again.estimator.logistic_weight == first.estimator.logistic_weight
+    assert blend_of(again).logistic_weight == blend_of(first).logistic_weight
     assert again.estimator != first.estimator
 
 
-def test_all_leads_may_suffice_where_training_leads_do_not(tmp_path) -> None:
-    project, records, moments = crm(tmp_path, table(400))
-    fitted = fit(records, moments, project, {}, like=like(None))
-    assert isinstance(fitted.estimator, Blend)
-    assert fitted.settings == fit(records, moments, project, {}).settings
-
-
-def test_unknown_labels_keep_equal_weights(tmp_path) -> None:
+def test_selection_needs_outcomes_known_before_the_newest_leads(tmp_path: Path) -> None:
     leads = table(200)
     leads["created_at"] = leads["created_at"].iloc[0]  # none was known when the newest began
     project, records, moments = crm(tmp_path, leads)
-    assert choosing(records, moments, project, {}) is None
-    fitted = fit(records, moments, project, {})
-    assert fitted.settings.why.startswith("even, because there are too few outcomes among the")
+    assert selection_sets(records, moments, project, {}) is NO_SELECTION_SETS
+    fitted = fitted_on(records, moments, project)
+    assert why(fitted).startswith("even, because there are too few outcomes among the")
 
 
-def test_selection_uses_labels_known_to_older_leads(tmp_path) -> None:
+def test_selection_sets_obey_the_embargo(tmp_path: Path) -> None:
     project, records, moments = crm(tmp_path, table(400))
-    older, newer = choosing(records, moments, project, {})
+    older, newer = selection_sets(records, moments, project, {})
     split = split_newest(records, moments, NEWEST_SHARE, 0)
     assert older.lead.tolist() == split.train.lead.tolist()
     assert newer.lead.tolist() == split.test.lead.tolist()
@@ -115,11 +145,11 @@ def test_selection_uses_labels_known_to_older_leads(tmp_path) -> None:
     assert known.max() <= moments.as_of[np.isin(moments.lead, newer.lead)].min()
 
 
-def test_selection_fits_its_pipeline_to_older_leads(tmp_path) -> None:
+def test_selection_sets_have_the_pipeline_of_the_older_leads(tmp_path: Path) -> None:
     leads = table(400)
     leads.loc[350:, "colour"] = "purple"  # which no older lead has
     project, records, moments = crm(tmp_path, leads)
-    older, newer = choosing(records, moments, project, {})
+    older, newer = selection_sets(records, moments, project, {})
     split = split_newest(records, moments, NEWEST_SHARE, 0)
     pipeline = fit_pipeline(records, split.train, project, {})
     assert older.features == pytest.approx(
@@ -134,68 +164,67 @@ def test_selection_fits_its_pipeline_to_older_leads(tmp_path) -> None:
     assert older.growing == newer.growing == tuple(pipeline.growing)
 
 
-def test_selection_needs_both_outcomes_on_both_sides(tmp_path) -> None:
+def test_selection_needs_both_outcomes_among_the_newest_leads(tmp_path: Path) -> None:
     leads = table(200)
     leads.loc[150:, "outcome"] = "no"
     project, records, moments = crm(tmp_path, leads)
-    assert choosing(records, moments, project, {}) is None
-    fitted = fit(records, moments, project, {})
-    why = "even, because there are too few outcomes among the newest leads"
-    assert fitted.settings.why.startswith(why)
+    assert selection_sets(records, moments, project, {}) is NO_SELECTION_SETS
+    fitted = fitted_on(records, moments, project)
+    assert why(fitted).startswith("even, because there are too few outcomes among the newest leads")
 
 
 @pytest.mark.parametrize("wins", [FEWEST_OUTCOMES - 1, FEWEST_OUTCOMES])
-def test_twenty_outcomes_fit_a_blend(tmp_path, wins: int) -> None:
+def test_fit_of_twenty_outcomes_is_a_blend(tmp_path: Path, wins: int) -> None:
     leads = table(300)
     largest = leads["size"].to_numpy().argsort()[::-1]
     outcome = np.full(300, "no", dtype=object)
     outcome[largest[:wins]] = "yes"
     project, records, moments = crm(tmp_path, leads.assign(outcome=outcome))
-    fitted = fit(records, moments, project, {})
+    fitted = fitted_on(records, moments, project)
     assert isinstance(fitted.estimator, Blend) == (wins == FEWEST_OUTCOMES)
     assert (fitted.settings is None) == (wins < FEWEST_OUTCOMES)
 
 
-def test_tree_parameters_reach_the_trees(tmp_path) -> None:
+def test_fit_passes_parameters_to_the_trees(tmp_path: Path) -> None:
     project, records, moments = crm(tmp_path, table(300))
-    fitted = fit(
-        records, moments, project, {}, like=like(BY_HAND), tree_parameters={"num_leaves": 2}
-    )
-    leaves = set(re.findall(r"num_leaves=(\d+)", fitted.estimator.trees.text))
+    fitted = fitted_on(records, moments, project, BY_HAND, tree_parameters={"num_leaves": 2})
+    trees = blend_of(fitted).trees
+    assert trees is not None
+    leaves = set(re.findall(r"num_leaves=(\d+)", trees.text))
     assert leaves <= {"1", "2"}
 
 
-def test_leaking_columns_are_left_out(tmp_path) -> None:
+def test_fit_leaves_out_columns_known_later(tmp_path: Path) -> None:
     project, records, moments = crm(tmp_path, table(300))
-    fitted = fit(records, moments, project, {"size": "it knows too much"}, like=like(BY_HAND))
+    fitted = fitted_on(records, moments, project, BY_HAND, {"size": "it knows too much"})
     assert "size" not in fitted.pipeline.names
     assert {left.column: left.reason for left in fitted.pipeline.left_out}["size"] == (
         "it knows too much"
     )
 
 
-def test_calibration_is_fitted_out_of_fold(tmp_path) -> None:
-    # Trees that know their rows by heart would need no calibration if it saw them.
+def test_calibration_is_fitted_out_of_fold(tmp_path: Path) -> None:
+    # On its own rows an overfitted tree looks calibrated; out of fold it does not.
     project, records, moments = crm(tmp_path, table(300))
     keen = {"min_data_in_leaf": 1, "lambda_l2": 0.0, "learning_rate": 0.5, "num_leaves": 40}
     settings = replace(BY_HAND, logistic_weight=0.0, rounds=60)
-    fitted = fit(records, moments, project, {}, like=like(settings), tree_parameters=keen)
+    fitted = fitted_on(records, moments, project, settings, tree_parameters=keen)
     assert fitted.calibration.slope < 0.5
 
 
-def test_progress_rises_to_one(tmp_path) -> None:
+def test_fit_reports_rising_progress(tmp_path: Path) -> None:
     project, records, moments = crm(tmp_path, table(300))
-    told: list[float] = []
-    fit(records, moments, project, {}, on_share=told.append)
-    assert told == sorted(told)
-    assert 0 <= told[0] < 0.5
-    assert told[-1] == 1.0
+    shares: list[float] = []
+    fitted_on(records, moments, project, on_share=shares.append)
+    assert shares == sorted(shares)
+    assert 0 <= shares[0] < 0.5
+    assert shares[-1] == 1.0
 
 
 # -- recency ---------------------------------------------------------------------------------
 
 
-def moments_at(*days: float, weight=None) -> Moments:
+def moments_at(*days: float, weight: Floats | None = None) -> Moments:
     n = len(days)
     none = np.zeros(n, dtype=np.int64)
     at = (np.array(days) * DAY).astype(np.int64)
@@ -204,65 +233,67 @@ def moments_at(*days: float, weight=None) -> Moments:
     )
 
 
-def of_half_life(project: Project, days: float | None) -> Project:
+def with_half_life(project: Project, days: float | None) -> Project:
     import msgspec
 
     return replace(project, learn=msgspec.structs.replace(project.learn, half_life_days=days))
 
 
 @pytest.fixture
-def project(tmp_path) -> Project:
+def project(tmp_path: Path) -> Project:
     return crm(tmp_path, table(60))[0]
 
 
-def test_weight_halves_after_a_half_life(project) -> None:
+def test_weight_halves_with_each_half_life(project: Project) -> None:
     moments = moments_at(0, 50, 100, 150, 200, weight=np.array([1.0, 1, 2, 1, 1]))
-    found = learning_weight(moments, of_half_life(project, 100.0))
-    assert found == pytest.approx([0.25, 0.5**1.5, 2 * 0.5, 0.5**0.5, 1.0])
+    weight = learning_weight(moments, with_half_life(project, 100.0))
+    assert weight == pytest.approx([0.25, 0.5**1.5, 2 * 0.5, 0.5**0.5, 1.0])
 
 
-def test_weights_are_equal_without_a_half_life(project) -> None:
+def test_weight_without_a_half_life_is_unchanged(project: Project) -> None:
     moments = moments_at(0, 50, 100, weight=np.array([1.0, 3, 2]))
     assert learning_weight(moments, project).tolist() == [1, 3, 2]
 
 
-def test_half_life_moves_the_model_towards_newer_leads(tmp_path) -> None:
+def test_half_life_moves_the_model_towards_newer_leads(tmp_path: Path) -> None:
     leads = table(600, share=0.5)
     red = leads["colour"] == "red"
     is_old = np.arange(600) < 400
     lucky = np.random.default_rng(1).random(600) < 0.85
     leads["outcome"] = np.where((red == is_old) == lucky, "yes", "no")
-    found = {}
+    red_minus_green = {}
     for name, learn in (("plain", ""), ("recent", "half_life_days = 40")):
         (tmp_path / name).mkdir()
         project, records, moments = crm(tmp_path / name, leads, learn)
-        fitted = fit(records, moments, project, {}, like=like(BY_HAND))
-        chances = [shares(fitted, records, colour=colour).mean() for colour in ("red", "green")]
-        found[name] = chances[0] - chances[1]
-    assert found["plain"] > 0.1  # two thirds of all leads say so
-    assert found["recent"] < -0.1
+        fitted = fitted_on(records, moments, project, BY_HAND)
+        chances = [
+            probabilities(fitted, records, colour=colour).mean() for colour in ("red", "green")
+        ]
+        red_minus_green[name] = chances[0] - chances[1]
+    assert red_minus_green["plain"] > 0.1  # true for two thirds of all leads
+    assert red_minus_green["recent"] < -0.1
 
 
-def test_half_life_weights_the_base_rate(tmp_path) -> None:
+def test_half_life_applies_to_the_base_rate(tmp_path: Path) -> None:
     leads = table(200)
     leads["outcome"] = np.where(np.arange(200) < 190, "no", "yes")
     project, records, moments = crm(tmp_path, leads, "half_life_days = 10")
-    fitted = fit(records, moments, project, {})
+    fitted = fitted_on(records, moments, project)
     assert isinstance(fitted.estimator, BaseRate)
-    assert expit(fitted.estimator.log_odds) > 0.3  # plainly it would be 5 %
+    assert expit(fitted.estimator.log_odds) > 0.3  # without the half-life it would be 5 %
 
 
-def test_half_life_without_times_is_refused(tmp_path) -> None:
+def test_half_life_without_times_is_refused(tmp_path: Path) -> None:
     leads = table(100).drop(columns="created_at")
     project, records, moments = crm(tmp_path, leads, "half_life_days = 10")
-    match = r"half_life_days needs the leads' time of creation.*Name \[leads\] created_at"
+    match = r"half_life_days needs the creation time of each lead.*Name it in \[leads\] created_at"
     with pytest.raises(ConfigError, match=match):
-        fit(records, moments, project, {})
+        fitted_on(records, moments, project)
 
 
-def test_selection_leads_have_equal_weights(tmp_path) -> None:
+def test_half_life_does_not_apply_to_the_newest_leads_of_the_selection(tmp_path: Path) -> None:
     project, records, moments = crm(tmp_path, table(300), "half_life_days = 20")
-    older, newer = choosing(records, moments, project, {})
+    older, newer = selection_sets(records, moments, project, {})
     assert newer.weight.tolist() == [1.0] * len(newer.weight)
     assert older.weight.max() == 1.0
     assert older.weight.min() < 0.01
@@ -271,26 +302,26 @@ def test_selection_leads_have_equal_weights(tmp_path) -> None:
 # -- directions ------------------------------------------------------------------------------
 
 
-def pipeline_of(folder: Path, learn: str, columns: str = ""):
+def pipeline_of(folder: Path, learn: str, columns: str = "") -> tuple[FeaturePipeline, Project]:
     project, records, moments = crm(folder, table(120), learn, columns)
     return fit_pipeline(records, moments, project, {}), project
 
 
-def test_directions_match_their_columns(tmp_path) -> None:
+def test_directions_are_at_the_positions_of_their_columns(tmp_path: Path) -> None:
     pipeline, project = pipeline_of(tmp_path, 'rising = ["size"]\nfalling = ["age"]')
-    found = dict(zip(pipeline.names, directions(pipeline, project), strict=True))
-    assert found.pop("size") == 1
-    assert found.pop("age") == -1
-    assert set(found.values()) == {0}
-    assert len(found) > 2
+    by_name = dict(zip(pipeline.names, directions(pipeline, project), strict=True))
+    assert by_name.pop("size") == 1
+    assert by_name.pop("age") == -1
+    assert set(by_name.values()) == {0}
+    assert len(by_name) > 2
 
 
-def test_no_directions_give_an_empty_tuple(tmp_path) -> None:
+def test_directions_are_empty_if_none_are_declared(tmp_path: Path) -> None:
     pipeline, project = pipeline_of(tmp_path, "")
     assert directions(pipeline, project) == ()
 
 
-def test_directions_use_the_names_of_the_data_dictionary(tmp_path) -> None:
+def test_directions_accept_names_of_features(tmp_path: Path) -> None:
     pipeline, project = pipeline_of(tmp_path, 'falling = ["lead.age_days"]')
     assert directions(pipeline, project)[pipeline.names.index("lead.age_days")] == -1
 
@@ -298,46 +329,51 @@ def test_directions_use_the_names_of_the_data_dictionary(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("learn", "match"),
     [
-        ('rising = ["sise"]', r"names `sise`, which is no feature\. Did you mean `size`\?"),
-        ('falling = ["zzzzzz"]', r"names `zzzzzz`, which is no feature\. Known are: size, age,"),
-        ('rising = ["colour"]', r"names `colour`, which is a category and has no direction\. Expe"),
-        ('falling = ["outcome"]', r"names `outcome`, which is no feature"),
+        ('rising = ["sise"]', r"names `sise`, which is not a feature\. Did you mean `size`\?"),
+        ('falling = ["zzzzzz"]', r"names `zzzzzz`, which is not a feature\. Known are: size, age,"),
+        (
+            'rising = ["colour"]',
+            r"names `colour`, which is a category and has no direction\. It must name",
+        ),
+        ('falling = ["outcome"]', r"names `outcome`, which is not a feature"),
     ],
 )
-def test_directions_of_non_numbers_are_refused(tmp_path, learn: str, match: str) -> None:
+def test_directions_must_name_numbers(tmp_path: Path, learn: str, match: str) -> None:
     pipeline, project = pipeline_of(tmp_path, learn)
     with pytest.raises(ConfigError, match=rf"^\[learn\] rising or falling {match}"):
         check_directions(pipeline, project)
 
 
-def test_directions_skip_rare_activities(tmp_path) -> None:
+def test_directions_ignore_activities_missing_from_the_pipeline(tmp_path: Path) -> None:
     pipeline, project = pipeline_of(tmp_path, 'rising = ["activity[demo].count", "size"]')
-    found = dict(zip(pipeline.names, directions(pipeline, project), strict=True))
-    assert {name for name, direction in found.items() if direction} == {"size"}
+    by_name = dict(zip(pipeline.names, directions(pipeline, project), strict=True))
+    assert {name for name, direction in by_name.items() if direction} == {"size"}
 
 
 @pytest.mark.parametrize("column", ["note", "age"], ids=["constant", "ignored"])
-def test_directions_skip_columns_that_are_left_out(tmp_path, column: str) -> None:
+def test_directions_ignore_columns_that_are_left_out(tmp_path: Path, column: str) -> None:
     pipeline, project = pipeline_of(tmp_path, f'rising = ["{column}"]', 'ignore = ["age"]')
     assert column not in pipeline.names
     assert set(directions(pipeline, project)) == {0}
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.5, 1.0])
-def test_declared_direction_always_holds(tmp_path, weight: float) -> None:
-    # Larger leads are won more often, and age says nothing.
+def test_fitted_model_keeps_declared_directions(tmp_path: Path, weight: float) -> None:
+    # In truth, large leads are won more often, and age has no effect.
     learn = 'falling = ["size"]\nrising = ["age"]'
     project, records, moments = crm(tmp_path, table(400), learn)
-    fitted = fit(records, moments, project, {}, like=like(replace(BY_HAND, logistic_weight=weight)))
+    fitted = fitted_on(records, moments, project, replace(BY_HAND, logistic_weight=weight))
     for column, direction in (("size", -1), ("age", 1)):
-        scanned = [shares(fitted, records, **{column: cell}) for cell in np.linspace(-50, 200, 26)]
+        scanned = [
+            probabilities(fitted, records, **{column: cell}) for cell in np.linspace(-50, 200, 26)
+        ]
         assert (direction * np.diff(scanned, axis=0) >= -1e-12).all()
 
 
-def test_directions_reach_tuning(tmp_path) -> None:
+def test_directions_apply_to_the_selection_sets(tmp_path: Path) -> None:
     project, records, moments = crm(tmp_path, table(400), 'falling = ["size"]')
-    older, newer = choosing(records, moments, project, {})
+    older, newer = selection_sets(records, moments, project, {})
     assert set(older.directions) == set(newer.directions) == {0, -1}
-    fitted = fit(records, moments, project, {})
-    small, large = (shares(fitted, records, size=size) for size in (10, 90))
+    fitted = fitted_on(records, moments, project)
+    small, large = (probabilities(fitted, records, size=size) for size in (10, 90))
     assert (large <= small + 1e-12).all()

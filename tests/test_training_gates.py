@@ -23,21 +23,23 @@ from models.registry.history import history
 from models.registry.promotion import promote
 from models.registry.registry import ARTIFACT, Registry
 from models.scale import Scale
-from training.comparison.comparison import JUDGED_FILE, Contest, Difference, JudgedTable, compare
+from training.comparison.comparison import Difference, SharedMoments, compare
+from training.comparison.held_out import MOMENTS_FILE, StoredMoments
 from training.gates.checks import (
     COLLAPSE,
     GATES,
-    RELATIVE,
     TINY,
     Segment,
-    calibrated,
     chance_error,
-    free_of_leaks,
+    has_same_scale,
+    is_calibrated,
+    is_free_of_leaks,
+    log_loss_is_not_worse,
     no_segment_collapses,
-    not_worse,
-    same_scale,
+    pr_auc_is_not_worse,
 )
-from training.gates.gates import Grounds, base_rate, judge, judge_return
+from training.gates.first_champion import promote_first
+from training.gates.gates import GateInputs, base_rate, judge, judge_return
 from training.tracking import track
 
 NOW = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
@@ -63,11 +65,12 @@ def world(n: int = 2_000, seed: int = 0) -> tuple[np.ndarray, Moments]:
     return truth, moments_of(generator.random(n) < 1 / (1 + np.exp(-truth)))
 
 
-EMPTY = Contest(moments_of(np.zeros(0)), np.zeros(0), np.zeros(0))
+EMPTY = SharedMoments(moments_of(np.zeros(0)), np.zeros(0), np.zeros(0))
 
 
 # -- LG101, LG102 --------------------------------------------------------------------------
 
+RELATIVE = [number for number, kind in GATES.items() if kind.is_relative]
 NOT_WORSE = {
     "lower log loss": ("LG101", 0.40, 0.45, -0.06, -0.04, True),
     "higher log loss, perhaps by chance": ("LG101", 0.45, 0.40, -0.01, 0.11, True),
@@ -84,9 +87,10 @@ NOT_WORSE = {
 @pytest.mark.parametrize("case", NOT_WORSE)
 def test_metric_gate_fails_only_for_a_clear_and_certain_loss(case: str) -> None:
     number, one, other, low, high, passed = NOT_WORSE[case]
-    gate = not_worse(number, Difference("", one, other, low, high), EMPTY, "version 1")
+    check = log_loss_is_not_worse if number == "LG101" else pr_auc_is_not_worse
+    gate = check(Difference("", one, other, low, high), EMPTY, "version 1")
     assert (gate.number, gate.passed) == (number, passed)
-    assert f"{one:.4f} against {other:.4f} of version 1" in gate.evidence
+    assert f"{one:.4f}, against {other:.4f} for version 1" in gate.evidence
 
 
 # -- LG103 ---------------------------------------------------------------------------------
@@ -97,10 +101,10 @@ def calibration_gate(
 ) -> tuple[bool, str]:
     from models.evaluation.metrics import measure
 
-    contest = Contest(moments, margin, margin)
+    contest = SharedMoments(moments, margin, margin)
     ours = measure(margin, moments.label, moments.weight)["ece"]
     found = Difference("ece", ours, other, low, low + 0.1)
-    gate = calibrated(found, contest, "version 1", seed=0)
+    gate = is_calibrated(found, contest, "version 1", seed=0)
     return gate.passed, gate.evidence
 
 
@@ -160,26 +164,26 @@ def project_with(*known_later: str) -> SimpleNamespace:
 
 def test_leak_gate_ignores_columns_that_the_model_does_not_use() -> None:
     found = audited(contract=Verdict.LEAK, source=Verdict.FINE, notes=Verdict.SUSPECT)
-    fine = free_of_leaks(looking_at("source", "notes"), found, project_with())
-    leaking = free_of_leaks(looking_at("source", "contract"), found, project_with())
+    fine = is_free_of_leaks(looking_at("source", "notes"), found, project_with())
+    leaking = is_free_of_leaks(looking_at("source", "contract"), found, project_with())
     assert fine.passed
     assert not leaking.passed
     assert "`contract`: LS101 Filled late." in leaking.evidence
 
 
 def test_leak_gate_fails_for_a_column_declared_known_later() -> None:
-    gate = free_of_leaks(looking_at("contract"), audited(), project_with("contract"))
+    gate = is_free_of_leaks(looking_at("contract"), audited(), project_with("contract"))
     assert not gate.passed
-    assert "`contract`: the project says that it is known later" in gate.evidence
+    assert "`contract`: [columns] known_later names it" in gate.evidence
 
 
 def test_scale_gate_compares_with_the_pinned_scale() -> None:
     pinned = Scale(-1.5)
     asks = {"won": ["won"], "horizon_days": 90.0}
-    assert same_scale(Scale(-1.5), pinned, asks, asks).passed
-    assert same_scale(Scale(-0.5), None, asks, None).passed
-    assert not same_scale(Scale(-1.4), pinned, asks, asks).passed
-    other = same_scale(Scale(-1.5, (("A", 70), ("B", 50), ("C", 35))), pinned, asks, asks)
+    assert has_same_scale(Scale(-1.5), pinned, asks, asks).passed
+    assert has_same_scale(Scale(-0.5), None, asks, None).passed
+    assert not has_same_scale(Scale(-1.4), pinned, asks, asks).passed
+    other = has_same_scale(Scale(-1.5, (("A", 70), ("B", 50), ("C", 35))), pinned, asks, asks)
     assert not other.passed
     assert "A from 70" in other.evidence
     assert "A from 65" in other.evidence
@@ -190,15 +194,15 @@ def test_scale_gate_compares_with_the_pinned_scale() -> None:
     [
         ({"won": ["won"], "horizon_days": 14.0}, "won within 14 days"),
         ({"won": ["won", "trial"], "horizon_days": 90.0}, "trial or won within 90 days"),
-        ({"won": ["won"], "horizon_days": None}, "another question: won. The"),
+        ({"won": ["won"], "horizon_days": None}, "It predicts won, but the champion"),
     ],
 )
 def test_scale_gate_fails_for_another_question(asks: dict, said: str) -> None:
     pinned = Scale(-1.5)
-    gate = same_scale(Scale(-1.5), pinned, asks, {"won": ["won"], "horizon_days": 90.0})
+    gate = has_same_scale(Scale(-1.5), pinned, asks, {"won": ["won"], "horizon_days": 90.0})
     assert not gate.passed
     assert said in gate.evidence
-    assert "The champion's is: won within 90 days" in gate.evidence
+    assert "the champion predicts won within 90 days" in gate.evidence
 
 
 # -- LG105 ---------------------------------------------------------------------------------
@@ -210,18 +214,18 @@ def cut(rows: np.ndarray) -> list[Segment]:
 
 def test_good_model_passes_the_segment_gate() -> None:
     truth, moments = world()
-    contest = Contest(moments, truth, truth)
+    contest = SharedMoments(moments, truth, truth)
     rows = np.arange(len(truth)) % 4 == 0
     gate = no_segment_collapses(contest, iter(cut(rows)), BaseRate(-1.0), "version 1")
     assert gate.passed
-    assert "None of 2 segments" in gate.evidence
+    assert "In none of 2 segments" in gate.evidence
 
 
 def test_reversed_segment_fails_although_the_whole_is_better() -> None:
     truth, moments = world()
     rows = np.arange(len(truth)) % 10 == 0
     ours = np.where(rows, -truth, truth)
-    contest = Contest(moments, ours, 0.5 * truth - 2)
+    contest = SharedMoments(moments, ours, 0.5 * truth - 2)
     gate = no_segment_collapses(contest, iter(cut(rows)), BaseRate(-1.0), "version 1")
     assert not gate.passed
     assert "source = 'Web'" in gate.evidence
@@ -233,7 +237,7 @@ def test_reversed_segment_fails_although_the_whole_is_better() -> None:
 def test_small_loss_in_a_segment_passes() -> None:
     truth, moments = world()
     loss_apart = 1e-4
-    contest = Contest(moments, truth - loss_apart, truth)
+    contest = SharedMoments(moments, truth - loss_apart, truth)
     rows = np.ones(len(truth), dtype=bool)
     assert loss_apart < COLLAPSE
     assert no_segment_collapses(contest, iter(cut(rows)), BaseRate(-1.0), "version 1").passed
@@ -242,7 +246,7 @@ def test_small_loss_in_a_segment_passes() -> None:
 def test_segments_with_few_outcomes_are_skipped() -> None:
     truth, moments = world(400)
     rows = np.arange(400) < 12
-    contest = Contest(moments, np.where(rows, -9.0 * truth, truth), truth)
+    contest = SharedMoments(moments, np.where(rows, -9.0 * truth, truth), truth)
     gate = no_segment_collapses(contest, iter(cut(rows)[:1]), BaseRate(-1.0), "version 1")
     assert gate.passed
     assert "No segment has enough outcomes" in gate.evidence
@@ -252,7 +256,7 @@ def test_many_random_segments_raise_no_alarm() -> None:
     truth, moments = world(4_000, seed=3)
     generator = np.random.default_rng(1)
     noisy = [truth + generator.normal(0, 0.3, 4_000) for _ in range(2)]
-    contest = Contest(moments, *noisy)
+    contest = SharedMoments(moments, *noisy)
     of = generator.integers(0, 40, 4_000)
     many = [Segment("city", str(i), of == i) for i in range(40)]
     gate = no_segment_collapses(contest, iter(many), BaseRate(-1.0), "version 1")
@@ -280,21 +284,22 @@ def artifact(trained, tmp_path_factory) -> Path:
 def registry(project, trained, artifact) -> Registry:
     """Give a registry with version 1, the champion, and the same again as version 2."""
     registry, records = Registry(project), read_records(project)
-    track(registry, project, records, trained, artifact, NOW)
+    tracked = track(registry, project, records, trained, artifact, NOW)
+    promote_first(registry, project, inputs_of(project, trained), tracked, NOW)
     if registry.find_champion() is None:  # whether the first passes is not the question here
         registry.make_champion("1")
     track(registry, project, records, trained, artifact, NOW)
     return registry
 
 
-def grounds_of(project: Project, trained) -> Grounds:
-    return Grounds(read_records(project), trained.moments, trained.audit)
+def inputs_of(project: Project, trained) -> GateInputs:
+    return GateInputs(read_records(project), trained.moments, trained.audit)
 
 
 def test_same_model_passes_every_gate(registry, project, trained) -> None:
-    judgement = judge(registry, project, grounds_of(project, trained), "2")
+    judgement = judge(registry, project, inputs_of(project, trained), "2")
     assert [gate.number for gate in judgement.gates] == list(GATES)
-    assert [gate.name for gate in judgement.gates] == list(GATES.values())
+    assert [gate.name for gate in judgement.gates] == [kind.title for kind in GATES.values()]
     assert judgement.failed == ()
     assert (judgement.version, judgement.against) == ("2", "1")
     assert judgement.scale == trained.scorer.scale
@@ -303,7 +308,7 @@ def test_same_model_passes_every_gate(registry, project, trained) -> None:
 
 def test_champion_is_not_judged_again(registry, project, trained) -> None:
     with pytest.raises(ConfigError, match="Version 1 of `demo` is the champion already"):
-        judge(registry, project, grounds_of(project, trained), "1")
+        judge(registry, project, inputs_of(project, trained), "1")
 
 
 def test_version_that_does_not_load_fails_every_gate(registry, project, trained) -> None:
@@ -311,7 +316,7 @@ def test_version_that_does_not_load_fails_every_gate(registry, project, trained)
     assert len(cards) == 2
     for card in cards:
         card.write_text("{}")
-    judgement = judge(registry, project, grounds_of(project, trained), "2")
+    judgement = judge(registry, project, inputs_of(project, trained), "2")
     assert len(judgement.failed) == len(GATES)
     assert judgement.scale is None
     loads = next(gate for gate in judgement.gates if gate.number == "LG106")
@@ -331,7 +336,7 @@ def saved(registry: Registry, version: str) -> Path:
     [
         ("card.json", "Version 1 of `demo`: scorer/card.json is not the file that was saved"),
         ("features.json", "Version 1 of `demo` is not the model that was registered"),
-        (JUDGED_FILE, "which the training of version 1 left, is damaged"),
+        (MOMENTS_FILE, "which the training of version 1 stored, is damaged"),
     ],
 )
 def test_damaged_champion_is_named_and_can_be_replaced(
@@ -339,8 +344,8 @@ def test_damaged_champion_is_named_and_can_be_replaced(
 ) -> None:
     run = registry.client.get_run(registry.resolve("1").run_id)
     run_files = Path(run.info.artifact_uri.removeprefix("file://"))
-    (run_files if name == JUDGED_FILE else saved(registry, "1")).joinpath(name).write_text("{}")
-    judgement = judge(registry, project, grounds_of(project, trained), "2")
+    (run_files if name == MOMENTS_FILE else saved(registry, "1")).joinpath(name).write_text("{}")
+    judgement = judge(registry, project, inputs_of(project, trained), "2")
     assert [gate.number for gate in judgement.failed] == list(RELATIVE)
     assert "The champion cannot be judged: " in judgement.failed[0].evidence
     assert said in judgement.failed[0].evidence
@@ -360,23 +365,25 @@ def test_rollback_checks_only_that_the_version_loads(registry) -> None:
 
 def test_relative_gates_fail_with_too_few_shared_outcomes(registry, project, trained) -> None:
     few = trained.moments.take(np.arange(len(trained.moments) - 5, len(trained.moments)))
-    grounds = Grounds(read_records(project), few, trained.audit)
-    judgement = judge(registry, project, grounds, "2")
+    inputs = GateInputs(read_records(project), few, trained.audit)
+    judgement = judge(registry, project, inputs, "2")
     assert [gate.number for gate in judgement.failed] == ["LG101", "LG102", "LG103", "LG105"]
-    assert all("Too few to judge" in gate.evidence for gate in judgement.failed)
-    assert "Wait for more outcomes, or train again" in judgement.failed[0].evidence
+    first, *others = judgement.failed
+    assert first.evidence.startswith("Too few outcomes to judge")
+    assert "Wait for more outcomes, or train again" in first.evidence
+    assert {gate.evidence for gate in others} == {"Not passed for the reason given at LG101."}
 
 
 def test_first_version_with_too_few_outcomes_passes(
     registry, project, trained, monkeypatch
 ) -> None:
     few = trained.moments.take(np.arange(len(trained.moments) - 5, len(trained.moments)))
-    grounds = Grounds(read_records(project), few, trained.audit)
+    inputs = GateInputs(read_records(project), few, trained.audit)
     monkeypatch.setattr(registry, "find_champion", lambda: None)
-    judgement = judge(registry, project, grounds, "2")
+    judgement = judge(registry, project, inputs, "2")
     judged = {gate.number: gate for gate in judgement.gates}
     assert all(judged[number].passed for number in ("LG101", "LG102", "LG103", "LG105"))
-    assert "no champion that it could be worse than" in judged["LG101"].evidence
+    assert "It passes because there is no champion yet" in judged["LG101"].evidence
 
 
 def test_versions_are_compared_on_leads_unseen_by_both(registry, project, trained) -> None:
@@ -392,11 +399,11 @@ def test_versions_are_compared_on_leads_unseen_by_both(registry, project, traine
 def test_champion_with_a_missing_column_is_not_comparable(
     registry, project, trained, how: str
 ) -> None:
-    grounds = grounds_of(project, trained)
-    leads = grounds.records.leads
+    inputs = inputs_of(project, trained)
+    leads = inputs.records.leads
     leads = leads.drop(columns="source") if how == "dropped" else leads.assign(source=None)
-    records = replace(grounds.records, leads=leads)
-    judgement = judge(registry, project, replace(grounds, records=records), "2")
+    records = replace(inputs.records, leads=leads)
+    judgement = judge(registry, project, replace(inputs, records=records), "2")
     assert [gate.number for gate in judgement.failed] == list(RELATIVE)
     assert "Version 1 learned from `source`, which today's records lack" in (
         judgement.failed[0].evidence
@@ -414,36 +421,39 @@ def asked_again(project) -> Project:
 
 
 def test_version_for_another_question_fails(registry, asked_again, trained) -> None:
-    judgement = judge(registry, asked_again, Grounds.read(asked_again, NOW), "2")
+    judgement = judge(registry, asked_again, GateInputs.read(asked_again, NOW), "2")
     assert [gate.number for gate in judgement.failed] == ["LG101", "LG102", "LG103", "LG105"]
-    assert "Version 2 answers another question, won within 90 days" in judgement.failed[0].evidence
+    assert (
+        "Version 2 predicts won within 90 days, but the project file"
+        in judgement.failed[0].evidence
+    )
     found = compare(registry, asked_again, read_records(asked_again), "1", "2").to_json()
-    assert [said[:34] for said in found["warnings"]] == [
-        f"Version {version} answers another question" for version in "12"
+    assert [warning[:40] for warning in found["warnings"]] == [
+        f"Version {version} predicts won within 90 days" for version in "12"
     ]
 
 
 def test_base_rate_comes_from_the_training_moments() -> None:
-    judged = JudgedTable(
+    stored = StoredMoments(
         lead=np.arange(101, dtype=np.uint64),
         as_of=np.zeros(101, np.int64),
         role=np.array(["train"] * 99 + ["test", "embargoed"]),
         label=np.array([1] * 24 + [0] * 75 + [1, 1], dtype=np.int8),
         margin=np.full(101, np.nan),
     )
-    assert base_rate(judged).log_odds == pytest.approx(logit(24.5 / 100))
+    assert base_rate(stored).log_odds == pytest.approx(logit(24.5 / 100))
 
 
 def test_every_gate_is_documented() -> None:
-    import training.gates.gates
+    import training.gates.checks
 
-    rows = [line for line in training.gates.gates.__doc__.splitlines() if line.startswith("| LG")]
-    named = [tuple(row.strip("| ").split(" | ")[0].split(" ", 1)) for row in rows]
-    assert named == list(GATES.items())
+    rows = [line for line in training.gates.checks.__doc__.splitlines() if line.startswith("| LG")]
+    documented = [tuple(row.strip("| ").split(" | ")[0].split(" ", 1)) for row in rows]
+    assert documented == [(kind.number, kind.title) for kind in GATES.values()]
 
 
-def test_gate_inputs_are_read_from_the_project(project, trained) -> None:
-    grounds = Grounds.read(project, NOW)
-    pd.testing.assert_frame_equal(grounds.records.leads, read_records(project).leads)
-    np.testing.assert_array_equal(grounds.moments.label, trained.moments.label)
-    assert grounds.audit == trained.audit
+def test_inputs_are_read_from_the_project(project, trained) -> None:
+    inputs = GateInputs.read(project, NOW)
+    pd.testing.assert_frame_equal(inputs.records.leads, read_records(project).leads)
+    np.testing.assert_array_equal(inputs.moments.label, trained.moments.label)
+    assert inputs.audit == trained.audit

@@ -1,7 +1,9 @@
-"""Readiness: each rule alone, told with its figures."""
+"""Readiness: each rule alone, with its figures."""
 
 import dataclasses
 import re
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,40 +11,57 @@ import pytest
 from crm.times import NOT_A_TIME
 from features.moments import Moments
 from models.evaluation.metrics import Evaluation
-from training.readiness import Readiness, judge_readiness
+from training.readiness import Difference, Readiness, judge_readiness, not_judged
 from training.split import Split
 
+Interval = tuple[float, float, float]  # the value, and the ends of its interval
 
-def side(won: int, n: int, *, moments_per_lead: int = 1, has_times: bool = True) -> Moments:
+
+def moments_of(won: int, n: int, *, moments_per_lead: int = 1, has_times: bool = True) -> Moments:
     label = np.repeat(np.array([1] * won + [0] * (n - won), dtype=np.int8), moments_per_lead)
     lead = np.repeat(np.arange(n), moments_per_lead)
     at = np.full(len(label), 5 if has_times else NOT_A_TIME)
     return Moments(lead, at, label, at, np.ones(len(label)), {})
 
 
-def figures(log_loss=(0.40, 0.38, 0.42), roc_auc=(0.80, 0.77, 0.83), ece=0.02) -> Evaluation:
+def evaluation(
+    log_loss: Interval = (0.40, 0.38, 0.42),
+    roc_auc: Interval = (0.80, 0.77, 0.83),
+    ece: float = 0.02,
+    error_by_chance: float = 0.03,
+) -> Evaluation:
     metrics = {"log_loss": log_loss, "roc_auc": roc_auc, "ece": (ece, 0.0, 0.1)}
     return Evaluation(
         n=1_000,
         n_leads=1_000,
         base_rate=0.2,
-        values={name: three[0] for name, three in metrics.items()},
-        intervals={name: three[1:] for name, three in metrics.items()},
-        error_by_chance=0.03,
+        values={name: metric[0] for name, metric in metrics.items()},
+        intervals={name: metric[1:] for name, metric in metrics.items()},
+        error_by_chance=error_by_chance,
     )
 
 
 BASELINES = {
-    "base_rate": figures((0.5, 0.48, 0.52), (0.5, 0.5, 0.5)),
-    "logistic": figures((0.39, 0.37, 0.41)),
+    "base_rate": evaluation((0.5, 0.48, 0.52), (0.5, 0.5, 0.5)),
+    "logistic": evaluation((0.39, 0.37, 0.41)),
 }
-GAINED = {"base_rate": (-0.1, -0.12, -0.08), "logistic": (0.01, -0.01, 0.03)}
-GOOD = Split(side(800, 4_000), side(200, 1_000), 0, "newest 20% of leads")
+GAINED: dict[str, Difference] = {
+    "base_rate": (-0.1, -0.12, -0.08),
+    "logistic": (0.01, -0.01, 0.03),
+}
+TRAIN = moments_of(800, 4_000)
+GOOD = Split(TRAIN, moments_of(200, 1_000), 0, "newest 20% of leads")
 
 
-def judge(test=None, split=GOOD, gained=None, in_order=True, left_out=()) -> Readiness:
+def judge(
+    test: Evaluation | None = None,
+    split: Split = GOOD,
+    gained: dict[str, Difference] | None = None,
+    in_order: bool = True,
+    left_out: Sequence[str] = (),
+) -> Readiness:
     return judge_readiness(
-        test or figures(),
+        test or evaluation(),
         BASELINES,
         GAINED | (gained or {}),
         split,
@@ -51,47 +70,58 @@ def judge(test=None, split=GOOD, gained=None, in_order=True, left_out=()) -> Rea
     )
 
 
-def test_good_model_is_ready_with_its_figures() -> None:
+def split_of(train: tuple[int, int], test: tuple[int, int]) -> Split:
+    """Return a split with (won, leads) on each side."""
+    return Split(moments_of(*train), moments_of(*test), 0, "")
+
+
+def test_a_good_model_is_ready_for_three_reasons() -> None:
     assert judge() == Readiness(
         "ready",
         [
-            "Better than the base rate beyond chance: log loss 0.400 against 0.500, a difference "
-            "of -0.1000 (-0.1200 to -0.0800).",
-            "It orders the leads better than chance: ROC AUC 0.800 (0.770 to 0.830), where "
-            "chance has 0.5.",
-            "Stated probabilities are off by 2.0 points on average (0.0 to 10.0); right ones would "
-            "seem to be off by 3.0: that is little.",
+            "It is better than the base rate beyond chance: log loss 0.400 against 0.500, a "
+            "difference of -0.1000 (-0.1200 to -0.0800).",
+            "It ranks leads better than chance: ROC AUC 0.800 (0.770 to 0.830); chance is 0.5.",
+            "Predicted probabilities are off by only 2.0 points on average (0.0 to 10.0); perfect "
+            "ones would seem to be off by 3.0.",
         ],
     )
-
-
-def judged(split: Split, won: int, n: int = 1_000) -> Split:
-    return dataclasses.replace(split, test=side(won, n))
 
 
 @pytest.mark.parametrize(
     ("given", "verdict", "reason"),
     [
         (
-            {"split": Split(side(36, 4_000), side(9, 1_000), 0, "")},
+            {"split": split_of((36, 4_000), (9, 1_000))},
             "not ready",
-            "Only 9 of the 1,000 test leads were won; with fewer than 10 nobody can tell",
+            "Only 9 of the 1,000 test leads were won; at least 10 are needed to evaluate it.",
         ),
         (
-            {"split": Split(side(3_990, 4_000), side(999, 1_000), 0, "")},
+            {"split": split_of((3_990, 4_000), (999, 1_000))},
             "not ready",
             "Only 1 of the 1,000 test leads was not won",
         ),
         (
-            {"test": figures(roc_auc=(0.55, 0.49, 0.61))},
+            {"test": evaluation(roc_auc=(0.55, 0.49, 0.61))},
             "not ready",
-            "no better than chance: ROC AUC 0.550 (0.490 to 0.610).",
+            "It ranks leads no better than chance: ROC AUC 0.550 (0.490 to 0.610).",
         ),
         (
-            {"split": Split(side(56, 4_000), side(14, 1_000), 0, "")},
-            "usable",
-            "Only 14 of the 1,000 test leads were won: intervals are wide.",
+            {"test": evaluation(roc_auc=(0.55, 0.5, 0.60))},
+            "not ready",
+            "It ranks leads no better than chance",
         ),
+        (
+            {"split": split_of((56, 4_000), (14, 1_000))},
+            "usable",
+            "Only 14 of the 1,000 test leads were won: its figures are uncertain.",
+        ),
+        (
+            {"split": split_of((40, 4_000), (10, 1_000))},
+            "usable",
+            "Only 10 of the 1,000 test leads were won: its figures are uncertain.",
+        ),
+        ({"split": split_of((196, 4_000), (49, 1_000))}, "usable", "Only 49 of the 1,000 test"),
         (
             {"gained": {"base_rate": (-0.1, -0.21, 0.01)}},
             "usable",
@@ -99,92 +129,180 @@ def judged(split: Split, won: int, n: int = 1_000) -> Split:
             "difference of -0.1000 (-0.2100 to +0.0100).",
         ),
         (
+            {"gained": {"base_rate": (-0.1, -0.2, 0.0)}},
+            "usable",
+            "not better than the base rate beyond chance",
+        ),
+        (
             {"gained": {"logistic": (0.01, 0.002, 0.018)}},
             "usable",
-            "A simpler model (logistic) does better beyond chance: log loss 0.400 against 0.390, "
+            "A simpler model (logistic) is better beyond chance: log loss 0.400 against 0.390, "
             "a difference of +0.0100 (+0.0020 to +0.0180).",
         ),
         (
-            {"split": Split(side(240, 4_000), side(310, 1_000), 0, "")},
+            {"split": split_of((240, 4_000), (310, 1_000))},
             "usable",
-            "The share of wins rose from 6 % to 31 %: probabilities are stale, the order of the "
-            "leads still holds.",
+            "The share of wins rose from 6 % to 31 %, so its probabilities are out of date, but "
+            "the ranking still holds.",
         ),
         (
-            {"split": Split(side(400, 4_000), side(60, 1_000), 0, "")},
+            {"split": split_of((400, 4_000), (60, 1_000))},
             "usable",
             "The share of wins fell from 10 % to 6 %",
         ),
         (
-            {"test": figures(ece=0.07)},
+            {"split": split_of((1_000, 4_000), (375, 1_000))},
             "usable",
-            "off by 7.0 points on average (0.0 to 10.0); right ones would seem to be off by 3.0.",
+            "The share of wins rose from 25 % to 38 %",
         ),
-        ({"test": figures(roc_auc=(0.98, 0.97, 0.99))}, "usable", "ROC AUC 0.980 is too good to"),
         (
-            {"split": Split(side(800, 4_000), side(200, 1_000, has_times=False), 0, "")},
+            {"test": evaluation(ece=0.07)},
             "usable",
-            "The leads have no time of creation",
+            "Predicted probabilities are off by 7.0 points on average (0.0 to 10.0); perfect ones "
+            "would seem to be off by 3.0.",
         ),
-        ({"in_order": False}, "usable", "not the newest but drawn at random"),
+        (
+            {"test": evaluation(roc_auc=(0.98, 0.97, 0.99))},
+            "usable",
+            "A ROC AUC of 0.980 is too good to be true",
+        ),
+        (
+            {"split": Split(TRAIN, moments_of(200, 1_000, has_times=False), 0, "")},
+            "usable",
+            "The leads have no creation time",
+        ),
+        ({"in_order": False}, "usable", "The test leads are not the newest but a random sample"),
     ],
     ids=[
         "few wins",
         "few losses",
-        "no order",
+        "no ranking",
+        "perhaps no ranking",
         "some wins",
+        "just enough wins",
+        "nearly enough wins",
         "no gain",
+        "perhaps no gain",
         "simpler",
         "rise",
         "fall",
+        "rise by half",
         "off",
         "too good",
         "no times",
         "random test",
     ],
 )
-def test_each_rule_alone_decides(given, verdict: str, reason: str) -> None:
-    found = judge(**given)
-    assert found.verdict == verdict
-    assert reason in found.reasons[0]
-    assert not any(reason in other for other in found.reasons[1:])
-    supports = "Better than|It orders the leads better|Stated .* little"
-    against = [each for each in found.reasons if not re.match(supports, each)]
+def test_each_rule_alone_decides(given: dict[str, Any], verdict: str, reason: str) -> None:
+    readiness = judge(**given)
+    assert readiness.verdict == verdict
+    assert reason in readiness.reasons[0]
+    assert not any(reason in other for other in readiness.reasons[1:])
+    supports = "It is better than|It ranks leads better|Predicted .* by only"
+    against = [reason for reason in readiness.reasons if not re.match(supports, reason)]
     assert len(against) == 1
 
 
-def test_failed_rules_come_first() -> None:
-    found = judge(
-        figures(roc_auc=(0.55, 0.49, 0.61)),
-        Split(side(240, 4_000), side(14, 1_000, has_times=False), 0, ""),
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"split": split_of((200, 4_000), (50, 1_000))},
+        {"gained": {"logistic": (0.01, 0.0, 0.02)}},
+        {"split": split_of((1_000, 4_000), (374, 1_000))},
+        {"test": evaluation(ece=0.05, error_by_chance=0.001)},
+        {"test": evaluation(ece=0.06)},
+        {"test": evaluation(roc_auc=(0.979, 0.97, 0.99))},
+    ],
+    ids=[
+        "enough wins",
+        "simpler model that is perhaps better",
+        "rise by less than half",
+        "error that is allowed",
+        "error that is twice what chance explains",
+        "very good",
+    ],
+)
+def test_a_model_at_the_limit_of_a_rule_is_ready(given: dict[str, Any]) -> None:
+    assert judge(**given).verdict == "ready"
+
+
+def test_an_error_is_judged_by_what_chance_explains() -> None:
+    readiness = judge(evaluation(ece=0.06, error_by_chance=0.025))
+    assert readiness.verdict == "usable"
+    assert "perfect ones would seem to be off by 2.5." in readiness.reasons[0]
+
+
+def test_a_large_error_does_not_support_a_model() -> None:
+    supports = "Predicted probabilities are off by only"
+    assert any(reason.startswith(supports) for reason in judge(evaluation(ece=0.05)).reasons)
+    assert not any(reason.startswith(supports) for reason in judge(evaluation(ece=0.06)).reasons)
+
+
+def test_reasons_against_a_model_come_first() -> None:
+    readiness = judge(
+        evaluation(roc_auc=(0.55, 0.49, 0.61)),
+        Split(moments_of(240, 4_000), moments_of(14, 1_000, has_times=False), 0, ""),
         in_order=False,
         left_out=["Tags"],
     )
-    assert found.verdict == "not ready"
-    assert found.reasons[0].startswith("It orders the leads no better than chance")
-    assert found.reasons[1].startswith("Only 14")
-    assert found.reasons[2] == "The share of wins fell from 6 % to 1.4 %: probabilities are stale."
-    assert found.reasons[-1] == "The leak audit left out 1 field that may know too much."
+    assert readiness.verdict == "not ready"
+    assert readiness.reasons[0].startswith("It ranks leads no better than chance")
+    assert readiness.reasons[1].startswith("Only 14")
+    assert readiness.reasons[2] == (
+        "The share of wins fell from 6 % to 1.4 %, so its probabilities are out of date."
+    )
+    assert readiness.reasons[-1].startswith("The leak audit left out 1 column that may contain")
 
 
-def test_calibration_error_within_chance_is_accepted() -> None:
-    # 6 points are twice the 3 that right probabilities would show, but more than twice 2.5.
-    assert judge(figures(ece=0.06)).verdict == "ready"
-    found = judge(dataclasses.replace(figures(ece=0.06), error_by_chance=0.025))
-    assert "right ones would seem to be off by 2.5." in found.reasons[0]
+def test_left_out_columns_are_counted() -> None:
+    assert (
+        judge(left_out=["Tags", "Team"])
+        .reasons[-1]
+        .startswith("The leak audit left out 2 columns that may")
+    )
 
 
-def test_shift_within_chance_is_accepted() -> None:
-    # 5 of 100 where 8 % were expected: the interval of 5 % reaches from 2 to 11 %.
-    found = judge(split=Split(side(320, 4_000), side(5, 100), 0, ""))
-    assert not any("share of wins" in reason for reason in found.reasons)
+def test_a_shift_within_chance_is_no_reason() -> None:
+    # 5 of 100, where 8 % are expected: the interval of 5 % is 2 % to 11 %.
+    readiness = judge(split=split_of((320, 4_000), (5, 100)))
+    assert not any("share of wins" in reason for reason in readiness.reasons)
 
 
-def test_outcomes_are_counted_in_leads() -> None:
-    found = judge(split=Split(side(800, 4_000), side(20, 100, moments_per_lead=3), 0, ""))
-    assert found.reasons[0].startswith("Only 20 of")
+def test_shares_from_two_percent_have_no_decimals() -> None:
+    readiness = judge(split=split_of((20, 1_000), (100, 1_000)))
+    assert "rose from 2 % to 10 %" in readiness.reasons[0]
 
 
-def test_readiness_is_plain_data() -> None:
-    found = judge()
-    assert found.to_json() == {"verdict": "ready", "reasons": found.reasons}
+def test_readiness_counts_leads_not_moments() -> None:
+    split = Split(TRAIN, moments_of(20, 100, moments_per_lead=3), 0, "")
+    assert judge(split=split).reasons[0].startswith("Only 20 of")
+
+
+def test_readiness_without_a_test_is_not_ready() -> None:
+    split = Split(TRAIN, TRAIN.take(np.zeros(4_000, dtype=bool)), 0, "Only 12 leads.")
+    assert not_judged(split) == Readiness("not ready", ["Its quality is unknown. Only 12 leads."])
+
+
+def test_readiness_without_a_test_also_names_other_risks() -> None:
+    train = moments_of(5, 12, has_times=False)
+    split = Split(train, train.take(np.zeros(12, dtype=bool)), 0, "Only 12 leads.")
+    unknown, no_times, leaks = not_judged(split, left_out=["Tags"]).reasons
+    assert no_times.startswith("The leads have no creation time")
+    assert leaks.startswith("The leak audit left out 1 column")
+
+
+def test_readiness_to_json_is_plain_data() -> None:
+    readiness = judge()
+    assert readiness.to_json() == {"verdict": "ready", "reasons": readiness.reasons}
+
+
+def test_a_rarer_win_and_loss_are_named() -> None:
+    one_win = judge(split=split_of((4, 4_000), (1, 1_000)))
+    assert "Only 1 of the 1,000 test leads was won" in one_win.reasons[0]
+    two_losses = judge(split=split_of((3_990, 4_000), (998, 1_000)))
+    assert "Only 2 of the 1,000 test leads were not won" in two_losses.reasons[0]
+
+
+def test_the_leads_of_the_test_are_those_evaluated() -> None:
+    readiness = judge(dataclasses.replace(evaluation(), n_leads=77), split_of((40, 400), (9, 77)))
+    assert "Only 9 of the 77 test leads" in readiness.reasons[0]

@@ -1,4 +1,7 @@
-"""Training and test are apart in leads and in time."""
+"""Training and test sets are separate in leads and in time."""
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,13 +14,16 @@ from crm.project import LearnKeys
 from crm.records import Records
 from crm.times import TIME_DTYPE
 from features.moments import make_moments
-from training.split import LEAST_LEADS, hold_out, split_newest
+from models.fitting.blend import FEWEST_OUTCOMES
+from training.split import LEAST_LEADS, Split, hold_out, split_newest
 
 START = pd.Timestamp("2025-01-01", tz="UTC")
 
 
-def crm(days, won, close_after=3.0, in_order=True, has_times=True):
-    """One lead per day of creation, each closed some days later, watched to the end."""
+def crm(
+    days: Any, won: Any, close_after: float = 3.0, in_order: bool = True, has_times: bool = True
+) -> Records:
+    """Return a lead created on each day, closed some days later and observed long enough."""
     days = np.sort(np.asarray(days, dtype=float))
     ids = [f"l{i:04d}" for i in range(len(days))]
     created = pd.Series(START + pd.to_timedelta(days, unit="D")).astype(TIME_DTYPE)
@@ -37,50 +43,84 @@ def crm(days, won, close_after=3.0, in_order=True, has_times=True):
     )
 
 
-def learn(horizon=10.0, ages=(0.0,)):
+def learn(horizon: float = 10.0, ages: Sequence[float] = (0.0,)) -> LearnKeys:
     return LearnKeys(won=["won"], lost=["lost"], horizon_days=horizon, moments_days=list(ages))
 
 
-def split(records, keys, share=0.2, seed=0):
+def split(records: Records, keys: LearnKeys, share: float = 0.2, seed: int = 0) -> Split:
     return split_newest(records, make_moments(records, keys), share, seed)
 
 
-def test_the_newest_leads_are_the_test():
-    records = crm(range(100), won=np.arange(100) % 2)
-    found = split(records, learn())
-    assert set(found.test.lead) == set(range(80, 100))
-    assert set(found.train.lead) == set(range(71))
-    assert found.embargoed == 9
-    assert found.how == "newest 20% of leads"
+# -- by time ---------------------------------------------------------------------------------
 
 
-def test_a_label_known_at_the_very_beginning_of_the_test_may_be_learned():
-    records = crm(range(100), won=np.arange(100) % 2, close_after=0.5)
-    found = split(records, learn(horizon=1.0))
-    assert found.embargoed == 0
-    assert found.train.known_at.max() == found.test.as_of.min()
+def test_split_holds_out_the_newest_leads() -> None:
+    parts = split(crm(range(100), won=np.arange(100) % 2), learn())
+    assert set(parts.test.lead) == set(range(80, 100))
+    assert set(parts.train.lead) == set(range(71))
+    assert parts.embargoed == 9
+    assert parts.how == "newest 20% of leads"
 
 
-def test_the_same_share_of_wins_where_there_is_no_order():
-    won = np.arange(200) % 10 == 0
-    records = crm(range(200), won, in_order=False, has_times=False)
-    found = split(records, learn(), share=0.25)
-    assert (len(found.test), found.test.label.sum()) == (50, 5)
-    assert (len(found.train), found.train.label.sum()) == (150, 15)
-    assert found.how == "random 25% of leads, because the project names no time or order"
-    again, other = split(records, learn(), share=0.25), split(records, learn(), 0.25, seed=1)
-    assert set(again.test.lead) == set(found.test.lead) != set(other.test.lead)
+def test_split_keeps_labels_known_when_the_test_begins() -> None:
+    parts = split(crm(range(100), won=np.arange(100) % 2, close_after=0.5), learn(horizon=1.0))
+    assert parts.embargoed == 0
+    assert parts.train.known_at.max() == parts.test.as_of.min()
 
 
-def test_too_few_leads():
-    message = r"Only 19 leads have a certain outcome; at least 20 are needed .*Export more of them"
+def test_split_of_leads_in_order_without_times_has_no_embargo() -> None:
+    parts = split(crm(range(100), won=np.arange(100) % 2, has_times=False), learn())
+    assert (len(parts.train), len(parts.test), parts.embargoed) == (80, 20, 0)
+
+
+def test_split_holds_out_at_least_one_lead() -> None:
+    # A single test lead has a single outcome.
+    with pytest.raises(LearningError, match="All 1 test leads are won"):
+        split(crm(range(20), won=np.arange(20) % 2), learn(), share=0.01)
+
+
+# -- at random -------------------------------------------------------------------------------
+
+
+def unordered() -> Records:
+    return crm(range(200), np.arange(200) % 10 == 0, in_order=False, has_times=False)
+
+
+def test_random_split_keeps_the_share_of_wins() -> None:
+    parts = split(unordered(), learn(), share=0.25)
+    assert (len(parts.test), parts.test.label.sum()) == (50, 5)
+    assert (len(parts.train), parts.train.label.sum()) == (150, 15)
+    assert parts.how == "random 25% of leads, because the project names no time or order"
+
+
+def test_random_split_depends_on_the_seed() -> None:
+    first, again, other = (
+        set(split(unordered(), learn(), share=0.25, seed=seed).test.lead) for seed in (0, 0, 1)
+    )
+    assert first == again != other
+
+
+def test_random_split_has_a_win_on_each_side() -> None:
+    records = crm(range(100), np.arange(100) < 2, in_order=False, has_times=False)
+    parts = split(records, learn(), share=0.05)
+    assert (parts.train.label.sum(), parts.test.label.sum()) == (1, 1)
+    assert len(parts.test) == 5
+
+
+# -- what is refused -------------------------------------------------------------------------
+
+
+def test_split_needs_twenty_leads() -> None:
+    message = r"Only 19 leads have a certain outcome; at least 20 are needed .*Export more leads"
     with pytest.raises(LearningError, match=message):
         split(crm(range(LEAST_LEADS - 1), won=np.arange(LEAST_LEADS - 1) % 2), learn())
+    parts = split(crm(range(0, 20 * LEAST_LEADS, 20), won=np.arange(LEAST_LEADS) % 2), learn())
+    assert len(parts.test) == 4
 
 
-def test_no_training_label_is_known_in_time():
+def test_split_needs_labels_known_before_the_test() -> None:
     message = (
-        r"No training leads are left: the labels of all 40 were not yet known when the test "
+        r"No training leads remain: the labels of all 40 were not yet known when the test "
         r"period began\. Export a longer history, or shorten horizon_days"
     )
     with pytest.raises(LearningError, match=message):
@@ -92,33 +132,78 @@ def test_no_training_label_is_known_in_time():
     [
         (
             np.arange(50) % 2 * (np.arange(50) < 40),
-            r"All 10 test leads are unwon, so they cannot",
+            r"All 10 test leads are not won, so they cannot evaluate a model",
         ),
-        (np.arange(50) >= 40, r"All 31 training leads are unwon, so .*or change test_share"),
+        (
+            np.arange(50) >= 40,
+            r"All 31 training leads are not won, so they cannot train .*or change test_share",
+        ),
         (np.arange(50) != 45, r"All 31 training leads are won"),
     ],
 )
-def test_one_outcome_on_one_side(won, message):
+def test_split_needs_both_outcomes_on_both_sides(won: Any, message: str) -> None:
     with pytest.raises(LearningError, match=message):
         split(crm(range(50), won), learn())
 
 
-def test_leads_that_cannot_judge_are_learned_from():
-    for days, won, why in (
+# -- the hold-out ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("days", "won", "why"),
+    [
         (range(12), np.arange(12) % 2, "Only 12 leads"),
-        (range(100), np.arange(100) < 30, "All 20 test leads are unwon"),
-        (np.arange(100) / 100, np.arange(100) % 2, "No training leads are left"),
-        (range(100), np.arange(100) % 4 == 0, "Before the test began, 18 leads"),
-    ):
-        records = crm(days, won)
-        moments = make_moments(records, learn())
-        found = hold_out(records, moments, learn())
-        assert not found.is_judged
-        assert (len(found.train), len(found.test), found.embargoed) == (len(moments), 0, 0)
-        assert found.how.startswith(why)
-    records = crm(range(200), np.arange(200) % 2)
+        (range(100), np.arange(100) < 30, "All 20 test leads are not won"),
+        (np.arange(100) / 100, np.arange(100) % 2, "No training leads remain"),
+        (range(100), np.arange(100) % 4 == 0, "When the test period began, only 18 leads"),
+    ],
+)
+def test_hold_out_keeps_all_leads_for_training_if_they_cannot_be_split(
+    days: Any, won: Any, why: str
+) -> None:
+    records = crm(days, won)
     moments = make_moments(records, learn())
-    assert hold_out(records, moments, learn()).test.lead.tolist() == list(range(160, 200))
+    parts = hold_out(records, moments, learn())
+    assert not parts.is_judged
+    assert (len(parts.train), len(parts.test), parts.embargoed) == (len(moments), 0, 0)
+    assert parts.how.startswith(why)
+
+
+def test_hold_out_says_how_many_outcomes_were_too_few() -> None:
+    records = crm(range(100), np.arange(100) % 4 == 0)
+    how = hold_out(records, make_moments(records, learn()), learn()).how
+    assert f"a model needs at least {FEWEST_OUTCOMES}." in how
+    assert "learned from all 100 leads, 25 of them with the rarer outcome" in how
+    assert how.endswith("Export a longer history, or shorten horizon_days.")
+
+
+def test_hold_out_without_times_does_not_mention_the_horizon() -> None:
+    records = crm(range(100), np.arange(100) % 5 == 0, has_times=False)  # 16 older wins of 20
+    how = hold_out(records, make_moments(records, learn()), learn()).how
+    assert how.endswith("Export a longer history.")
+
+
+@pytest.mark.parametrize(("wins", "is_judged"), [(19, True), (20, False), (25, True)])
+def test_hold_out_depends_on_whether_the_rest_trains_the_same_kind_of_model(
+    wins: int, is_judged: bool
+) -> None:
+    # The 80 older leads have all wins but one. 19 in all teach a base rate either way;
+    # of 20 the older leads have 19, too few for the blend that all teach; of 25 they have 24.
+    won = np.zeros(100, dtype=bool)
+    won[: wins - 1] = True
+    won[99] = True
+    records = crm(range(100), won, has_times=False)
+    parts = hold_out(records, make_moments(records, learn()), learn())
+    assert parts.is_judged is is_judged
+
+
+def test_hold_out_takes_its_share_from_the_project() -> None:
+    records = crm(range(200), np.arange(200) % 2)
+    parts = hold_out(records, make_moments(records, learn()), learn())
+    assert parts.test.lead.tolist() == list(range(160, 200))
+
+
+# -- the law ---------------------------------------------------------------------------------
 
 
 @given(
@@ -130,25 +215,33 @@ def test_leads_that_cannot_judge_are_learned_from():
     kind=st.sampled_from(["times", "order", "nothing"]),
     seed=st.integers(0, 99),
 )
-def test_the_sides_are_apart(days, horizon, ages, close_share, share, kind, seed):
-    """No lead is on both sides, and no training label was unknown when the test begins."""
+def test_split_separates_leads_and_times(
+    days: list[float],
+    horizon: float,
+    ages: list[float],
+    close_share: float,
+    share: float,
+    kind: str,
+    seed: int,
+) -> None:
+    """No lead is on both sides, and every training label was known when the test began."""
     won = np.random.default_rng(seed).random(len(days)) < 0.5
     records = crm(days, won, close_share * horizon, kind != "nothing", kind == "times")
     moments = make_moments(records, learn(horizon, [0.0, *ages]))
     try:
-        found = split_newest(records, moments, share, seed)
+        parts = split_newest(records, moments, share, seed)
     except LearningError:
         reject()
-    assert not set(found.train.lead) & set(found.test.lead)
-    assert len(found.train) + len(found.test) + found.embargoed == len(moments)
+    assert not set(parts.train.lead) & set(parts.test.lead)
+    assert len(parts.train) + len(parts.test) + parts.embargoed == len(moments)
     n_test = max(1, round(len(np.unique(moments.lead)) * share))
-    assert len(np.unique(found.test.lead)) == n_test
+    assert len(np.unique(parts.test.lead)) == n_test
     if kind != "nothing":
-        assert found.train.lead.max() < found.test.lead.min()
+        assert parts.train.lead.max() < parts.test.lead.min()
     if kind == "times":
-        assert found.train.known_at.max() <= found.test.as_of.min()
+        assert parts.train.known_at.max() <= parts.test.as_of.min()
     else:
-        assert found.embargoed == 0
-    for side in (found.train, found.test):
-        assert 0 < side.label.sum() < len(side)
-        np.testing.assert_array_equal(side.weight, 1)
+        assert parts.embargoed == 0
+    for moments in (parts.train, parts.test):
+        assert 0 < moments.label.sum() < len(moments)
+        np.testing.assert_array_equal(moments.weight, 1)

@@ -27,11 +27,12 @@ from models.evaluation.metrics import MODEL_METRICS
 from models.registry.history import Gate, GateResults, history
 from models.registry.reachable import shown
 from models.registry.registry import ARTIFACT, CHALLENGER, Registry
-from training import tracking
-from training.comparison.comparison import JUDGED_FILE, JudgedTable
+from training.comparison.held_out import MOMENTS_FILE, StoredMoments
+from training.gates import first_champion
 from training.gates.checks import GATES
-from training.gates.gates import judge
-from training.tracking import track
+from training.gates.first_champion import Standing, promote_first
+from training.gates.gates import GateInputs, judge
+from training.tracking import TrackedModel, track
 from training.train import Trained
 from training.tuning import Trial
 
@@ -88,12 +89,26 @@ def verdicts(monkeypatch) -> list[Gate]:
     """Give what the gates say, for a test to change; test_gate.py tries the real ones."""
     gates = [Gate("LG101", "log loss", True, "It is better.")]
 
-    def say(registry, project, grounds, version) -> GateResults:
+    def say(registry, project, inputs, version) -> GateResults:
         scale = registry.load(version).scorer.scale
         return GateResults(version, registry.find_champion(), tuple(gates), scale)
 
-    monkeypatch.setattr(tracking, "judge", say)
+    monkeypatch.setattr(first_champion, "judge", say)
     return gates
+
+
+def register(
+    registry: Registry,
+    project: Project,
+    work: Work,
+    trained: Trained | None = None,
+    artifact: Path | None = None,
+) -> tuple[TrackedModel, Standing]:
+    """Track a training, and make it the champion if there is none, as `leadscore train` does."""
+    trained = trained or work.trained
+    tracked = track(registry, project, work.records, trained, artifact or work.artifact, NOW)
+    inputs = GateInputs(work.records, trained.moments, trained.audit)
+    return tracked, promote_first(registry, project, inputs, tracked, NOW)
 
 
 def trainings_of(registry: Registry) -> list:
@@ -107,7 +122,7 @@ def trainings_of(registry: Registry) -> list:
 
 
 def test_run_contains_the_whole_training(work, project, registry, tmp_path) -> None:
-    tracked = track(registry, project, work.records, work.trained, work.artifact, NOW)
+    tracked, standing = register(registry, project, work)
     client = registry.client
     assert (tracked.name, tracked.version, tracked.digest) == ("demo", "1", work.digest)
     (run,) = trainings_of(registry)
@@ -169,9 +184,9 @@ def test_run_contains_the_whole_training(work, project, registry, tmp_path) -> N
 
 
 def test_run_contains_moments_and_their_test_margins(work, project, registry) -> None:
-    tracked = track(registry, project, work.records, work.trained, work.artifact, NOW)
-    content = registry.run_file(tracked.version, JUDGED_FILE)
-    table, split = JudgedTable.from_parquet(content), work.trained.split
+    tracked, standing = register(registry, project, work)
+    content = registry.run_file(tracked.version, MOMENTS_FILE)
+    table, split = StoredMoments.from_parquet(content), work.trained.split
     assert dict(zip(*np.unique(table.role, return_counts=True), strict=True)) == {
         "train": len(split.train),
         "test": len(split.test),
@@ -188,7 +203,7 @@ def test_tables_of_the_card_are_csv_files(work, project, registry, tmp_path) -> 
     evil, *others = card.segments
     card = replace(card, segments=[{**evil, "value": "=cmd()"}, *others])
     trained = replace(work.trained, scorer=replace(work.trained.scorer, card=card))
-    tracked = track(registry, project, work.records, trained, work.artifact, NOW)
+    tracked, standing = register(registry, project, work, trained)
     path = registry.client.download_artifacts(tracked.run_id, "tables", str(tmp_path))
     tables = {file.stem: pd.read_csv(file) for file in Path(path).iterdir()}
     assert tables.keys() >= {"by_age", "by_grade", "reliability", "gains", "segments"}
@@ -199,7 +214,7 @@ def test_tables_of_the_card_are_csv_files(work, project, registry, tmp_path) -> 
 
 def test_every_trial_is_a_nested_run(work, project, registry) -> None:
     trained = replace(work.trained, trials=TRIALS)
-    tracked = track(registry, project, work.records, trained, work.artifact, NOW)
+    tracked, standing = register(registry, project, work, trained)
     runs = registry.client.search_runs(
         [registry.find_experiment()], f"tags.`mlflow.parentRunId` = '{tracked.run_id}'"
     )
@@ -215,10 +230,10 @@ def test_every_trial_is_a_nested_run(work, project, registry) -> None:
 
 
 def test_first_model_passes_the_gates_and_is_recorded(work, project, registry, monkeypatch) -> None:
-    monkeypatch.setattr(tracking, "judge", judge)
-    tracked = track(registry, project, work.records, work.trained, work.artifact, NOW)
-    assert [gate.number for gate in tracked.gates] == list(GATES)
-    passed = all(gate.passed for gate in tracked.gates)
+    monkeypatch.setattr(first_champion, "judge", judge)
+    tracked, standing = register(registry, project, work)
+    assert [gate.number for gate in standing.gates] == list(GATES)
+    passed = all(gate.passed for gate in standing.gates)
     (event,) = history(registry)
     assert (event.what, event.version, event.previous, event.at) == (
         "first champion" if passed else "refused",
@@ -226,7 +241,7 @@ def test_first_model_passes_the_gates_and_is_recorded(work, project, registry, m
         None,
         NOW,
     )
-    assert tracked.is_champion is passed
+    assert standing.is_champion is passed
     assert registry.find_champion() == ("1" if passed else None)
 
 
@@ -234,10 +249,10 @@ def test_first_model_that_fails_a_gate_stays_a_challenger(
     work, project, registry, verdicts
 ) -> None:
     verdicts[:] = [Gate("LG103", "calibration", False, "It is far off.")]
-    tracked = track(registry, project, work.records, work.trained, work.artifact, NOW)
-    assert (tracked.is_champion, tracked.champion) == (False, None)
-    assert tracked.gates == tuple(verdicts)
-    assert "LG103 calibration" in tracked.refusal
+    tracked, standing = register(registry, project, work)
+    assert (standing.is_champion, standing.champion) == (False, None)
+    assert standing.gates == tuple(verdicts)
+    assert "LG103 calibration" in standing.refusal
     assert registry.find_champion() is None
     assert registry.find_alias(CHALLENGER) == "1"
     assert registry.pinned_scale() is None
@@ -247,18 +262,18 @@ def test_first_model_that_fails_a_gate_stays_a_challenger(
 
 
 def test_second_training_runs_no_gates(work, project, registry, verdicts) -> None:
-    track(registry, project, work.records, work.trained, work.artifact, NOW)
+    register(registry, project, work)
     assert registry.find_alias(CHALLENGER) is None
     assert registry.pinned_scale() == work.trained.scorer.scale
     verdicts[:] = [Gate("LG103", "calibration", False, "It is far off.")]
-    second = track(registry, project, work.records, work.trained, work.artifact, NOW)
-    assert (second.gates, second.refusal, second.champion) == ((), "", "1")
+    second, standing = register(registry, project, work)
+    assert (standing.gates, standing.refusal, standing.champion) == ((), "", "1")
     assert registry.find_alias(CHALLENGER) == "2"
     assert len(history(registry)) == 1
 
 
 def test_no_password_is_stored_anywhere(work, project, registry) -> None:
-    track(registry, project, work.records, work.trained, work.artifact, NOW)
+    register(registry, project, work)
     for path in (*(project.folder / "mlartifacts").rglob("*"), project.folder / "mlflow.db"):
         if path.is_file():
             assert PASSWORD.encode() not in path.read_bytes(), path
@@ -266,10 +281,10 @@ def test_no_password_is_stored_anywhere(work, project, registry) -> None:
 
 def test_only_the_first_model_becomes_champion(work, project, registry) -> None:
     assert registry.find_champion() is None
-    first = track(registry, project, work.records, work.trained, work.artifact, NOW)
-    second = track(registry, project, work.records, work.trained, work.artifact, NOW)
-    assert (first.version, first.is_champion, first.champion) == ("1", True, "1")
-    assert (second.version, second.is_champion, second.champion) == ("2", False, "1")
+    first, first_standing = register(registry, project, work)
+    second, standing = register(registry, project, work)
+    assert (first.version, first_standing.is_champion, first_standing.champion) == ("1", True, "1")
+    assert (second.version, standing.is_champion, standing.champion) == ("2", False, "1")
     assert registry.champion() == "1"
     versions = registry.client.search_model_versions("name='demo'")
     assert {str(made.version): made.tags["digest"] for made in versions} == {
@@ -282,7 +297,7 @@ def test_only_the_first_model_becomes_champion(work, project, registry) -> None:
 
 
 def test_loaded_champion_equals_the_trained_model(work, project, registry) -> None:
-    tracked = track(registry, project, work.records, work.trained, work.artifact, NOW)
+    tracked, standing = register(registry, project, work)
     loaded, version = registry.load_champion()
     assert (loaded.digest, version) == (work.digest, "1")
     assert loaded.scorer == work.trained.scorer
@@ -296,7 +311,7 @@ def test_loaded_champion_equals_the_trained_model(work, project, registry) -> No
 
 
 def test_replaced_artefact_of_a_version_is_refused(work, project, registry, tmp_path) -> None:
-    tracked = track(registry, project, work.records, work.trained, work.artifact, NOW)
+    tracked, standing = register(registry, project, work)
     trained = work.trained
     slope = trained.scorer.calibration.slope / 2
     other = replace(trained.scorer, calibration=replace(trained.scorer.calibration, slope=slope))
@@ -308,7 +323,7 @@ def test_replaced_artefact_of_a_version_is_refused(work, project, registry, tmp_
 
 
 def test_store_is_beside_the_project_file(work, project, registry, tmp_path) -> None:
-    track(registry, project, work.records, work.trained, work.artifact, NOW)
+    register(registry, project, work)
     assert {path.name for path in tmp_path.iterdir()} == {
         "leadscore.toml",
         "mlflow.db",
@@ -321,7 +336,7 @@ def test_altered_artefact_is_not_logged(work, project, registry, tmp_path) -> No
     damaged = shutil.copytree(work.artifact, tmp_path / "work" / ARTIFACT)
     (damaged / "booster.txt").write_text("other trees")
     with pytest.raises(ArtifactError, match="is not the file that was saved"):
-        track(registry, project, work.records, work.trained, damaged, NOW)
+        register(registry, project, work, artifact=damaged)
     assert trainings_of(registry) == []
 
 
@@ -341,7 +356,7 @@ def _fail_at(monkeypatch, registry: Registry, step: str, failure: BaseException)
         "make_champion": (registry, "make_champion"),
         "make_challenger": (registry, "make_challenger"),
         "log_trial": (registry.client, "log_param"),
-        "judge": (tracking, "judge"),
+        "judge": (first_champion, "judge"),
         "record": (registry.client, "log_dict"),
         "get_logged_model": (registry.client, "get_logged_model"),
     }[step]
@@ -376,7 +391,7 @@ def test_failure_at_any_step_leaves_nothing(
     with monkeypatch.context() as patch:
         _fail_at(patch, registry, step, failure)
         with pytest.raises(TrackingError, match=f"mlflow.db refused: the disk is full at {step}$"):
-            track(registry, project, work.records, trained, work.artifact, NOW)
+            register(registry, project, work, trained)
     assert mlflow.active_run() is None
     assert _left_over(registry, project) == {
         "runs": [],
@@ -394,18 +409,18 @@ def test_unexpected_failure_is_undone(
     with monkeypatch.context() as patch:
         _fail_at(patch, registry, "make_champion", failure)
         with pytest.raises(type(failure), match=str(failure) or "^$"):
-            track(registry, project, work.records, work.trained, work.artifact, NOW)
+            register(registry, project, work)
     assert not any(_left_over(registry, project).values())
-    assert track(registry, project, work.records, work.trained, work.artifact, NOW).is_champion
+    assert register(registry, project, work)[1].is_champion
 
 
 def test_failed_second_training_keeps_the_first(work, project, registry, monkeypatch) -> None:
-    track(registry, project, work.records, work.trained, work.artifact, NOW)
+    register(registry, project, work)
     before = _left_over(registry, project)
     with monkeypatch.context() as patch:
         _fail_at(patch, registry, "get_logged_model", mlflow.MlflowException("gone"))
         with pytest.raises(TrackingError, match="refused: gone"):
-            track(registry, project, work.records, work.trained, work.artifact, NOW)
+            register(registry, project, work)
     assert _left_over(registry, project) == before
     assert registry.load_champion()[0].digest == work.digest
 
@@ -420,7 +435,7 @@ def test_lost_store_does_not_hide_the_failure(work, project, registry, monkeypat
     for name in ("get_run", "delete_run", "search_logged_models"):
         monkeypatch.setattr(registry.client, name, gone)
     with pytest.raises(TrackingError, match="refused: the first failure"):
-        track(registry, project, work.records, work.trained, work.artifact, NOW)
+        register(registry, project, work)
 
 
 def _left_over(registry: Registry, project: Project) -> dict[str, object]:
@@ -526,7 +541,7 @@ def test_two_registries_do_not_mix(work, project, registry, tmp_path) -> None:
     shutil.copy(work.project.path, tmp_path / "other")
     shutil.copy(work.database, tmp_path / "other")
     other = Registry(load_project(tmp_path / "other"))
-    tracked = track(registry, project, work.records, work.trained, work.artifact, NOW)
+    tracked, standing = register(registry, project, work)
     assert str(tmp_path / "mlartifacts") in tracked.artifact_uri
     assert "MLFLOW_TRACKING_URI" not in os.environ
     with pytest.raises(TrackingError, match="no champion"):
@@ -603,8 +618,8 @@ def test_server_stores_and_loads_models(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server)
     registry = Registry(project)
     assert registry.find_champion() is None
-    tracked = track(registry, project, work.records, work.trained, work.artifact, NOW)
-    assert (tracked.tracking_uri, tracked.version, tracked.is_champion) == (
+    tracked, standing = register(registry, project, work)
+    assert (tracked.tracking_uri, tracked.version, standing.is_champion) == (
         mlflow_server,
         "1",
         True,
@@ -616,7 +631,7 @@ def test_server_stores_and_loads_models(
     with monkeypatch.context() as patch:
         _fail_at(patch, registry, "log_model", mlflow.MlflowException("gone"))
         with pytest.raises(TrackingError, match=f"at {mlflow_server} refused: gone"):
-            track(registry, project, work.records, work.trained, work.artifact, NOW)
+            register(registry, project, work)
     versions = registry.client.search_model_versions("name='demo'")
     assert [str(made.version) for made in versions] == ["1"]
     assert len(trainings_of(registry)) == 1
@@ -631,8 +646,8 @@ def test_postgresql_stores_and_loads_models(
     with monkeypatch.context() as patch:
         _fail_at(patch, registry, "make_champion", mlflow.MlflowException("gone"))
         with pytest.raises(TrackingError, match="refused: gone"):
-            track(registry, project, work.records, work.trained, work.artifact, NOW)
+            register(registry, project, work)
     assert not any(_left_over(registry, project).values())
     assert not [path for path in tmp_path.rglob("*") if path.name in ("card.json", "MLmodel")]
-    assert track(registry, project, work.records, work.trained, work.artifact, NOW).is_champion
+    assert register(registry, project, work)[1].is_champion
     assert Registry(project).load_champion()[0].digest == work.digest

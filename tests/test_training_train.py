@@ -5,6 +5,7 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,14 +13,17 @@ import pytest
 from scipy.special import expit, logit
 from sklearn.metrics import log_loss, roc_auc_score
 
+import training.fit
 import training.train
 from crm.errors import ConfigError, LearningError
 from crm.project import Project, load_project
 from crm.reading import read_records
 from crm.records import Records
 from crm.simulation.simulator import Simulation, simulate
+from features.fitting import fit_pipeline
 from features.intervals import wilson
-from features.moments import make_moments
+from features.moments import Moments, make_moments
+from features.pipeline import FeaturePipeline
 from models.artifact import load_artifact, save_artifact
 from models.calibration import Calibration
 from models.card import ModelCard
@@ -31,7 +35,7 @@ from models.scale import Scale
 from models.scorer import LeadCells
 from reports.card.page import card_page
 from reports.card.pictures import card_pictures
-from training.comparison.comparison import Contest, differences
+from training.comparison.comparison import SharedMoments, differences
 from training.golden import N_GOLDEN
 from training.split import split_newest
 from training.train import Trained, train
@@ -60,7 +64,7 @@ def session(tmp_path_factory) -> Session:
     project = load_project(folder)
     records = read_records(project)
     told: list[tuple[str, float]] = []
-    trained = train(project, records, now=NOW, on_share=lambda *what: told.append(what))
+    trained = train(project, records, now=NOW, progress=lambda *what: told.append(what))
     moments = make_moments(records, project.learn)
     test = split_newest(records, moments, project.learn.test_share, project.learn.seed).test
     truth = pd.read_csv(files["truth"]).set_index("lead_id")["true_probability"]
@@ -166,8 +170,8 @@ def test_model_beats_the_base_rate_beyond_chance(session) -> None:
 def test_card_compares_losses_like_the_gates(session) -> None:
     trained, split = session.trained, session.trained.split
     base = BaseRate.fit(split.train.label, split.train.weight).log_odds
-    contest = Contest(split.test, trained.test_margin, np.full(len(split.test), base))
-    gate = differences(contest, session.project.learn.seed)["log_loss"]
+    shared = SharedMoments(split.test, trained.test_margin, np.full(len(split.test), base))
+    gate = differences(shared, session.project.learn.seed)["log_loss"]
     found = trained.judged.gained["base_rate"]
     assert found == pytest.approx((gate.value, gate.low, gate.high), abs=1e-12)
     said = f"a difference of {gate.value:+.4f} ({gate.low:+.4f} to {gate.high:+.4f})"
@@ -384,7 +388,7 @@ def test_card_describes_scale_and_audit(session) -> None:
         "pinned_by": "nothing yet",
     }
     assert {row["field"]: row["verdict"] for row in card.audit} == {
-        column.attribute: column.verdict for column in session.trained.audit.attributes
+        field.field: field.verdict for field in session.trained.audit.fields
     }
     assert card.readiness["verdict"] in ("ready", "usable", "not ready")
     assert card.readiness["reasons"]
@@ -516,29 +520,29 @@ UNJUDGEABLE = {
     "wins among the oldest only": (
         small().assign(outcome=["yes", "no"] * 50 + ["no"] * 100),
         {},
-        r"All 40 test leads are unwon, .* change test_share",
+        r"All 40 test leads are not won, .* change test_share",
     ),
     "wins among the newest only": (
         small().assign(outcome=["no"] * 170 + ["yes"] * 30),
         {},
-        r"All 160 training leads are unwon, .* change test_share",
+        r"All 160 training leads are not won, .* change test_share",
     ),
     "five wins, all old": (
         small(400).assign(
             outcome=["yes" if i in (5, 50, 100, 150, 200) else "no" for i in range(400)]
         ),
         {},
-        r"All 80 test leads are unwon, .* change test_share",
+        r"All 80 test leads are not won, .* change test_share",
     ),
     "older leads that are all alike": (
         small().assign(colour="red", size=lambda t: t["size"].where(t.index >= 160, 3)),
         {},
-        r"From the training leads alone nothing is learned: No column of the leads is left",
+        r"The training leads alone teach nothing: No column of the leads is left",
     ),
     "all embargoed": (
         _dated(100, days=10),
         {"observed_until": "2026-01-01", "horizon_days": 90},
-        r"No training leads are left: the labels of all 80 were not yet known when .* horizon_days",
+        r"No training leads remain: the labels of all 80 were not yet known when .* horizon_days",
     ),
 }
 
@@ -596,7 +600,7 @@ def test_unevaluated_model_is_kept_and_marked(tmp_path) -> None:
     assert told.startswith("Nobody can tell how good it is. Before the test began, ")
     n, won = len(trained.moments), trained.moments.rarer
     assert f"learned from all {n} leads, {won} of them with the rarer outcome" in told
-    assert "It was not evaluated:" in card_page(card, pictures=card_pictures(card))
+    assert "Nobody can tell:" in card_page(card, pictures=card_pictures(card))
     save_artifact(trained.scorer, trained.golden_leads, tmp_path / "model", trained.golden_as_of)
     assert load_artifact(tmp_path / "model").scorer == trained.scorer
 
@@ -721,7 +725,7 @@ def test_rising_grades_are_refused_before_training(tmp_path) -> None:
     project = load_project(tmp_path)
     told: list[str] = []
     with pytest.raises(ConfigError, match=r"grades are .*Expected A, B, C"):
-        train(project, read_records(project), now=NOW, on_share=lambda what, _: told.append(what))
+        train(project, read_records(project), now=NOW, progress=lambda what, _: told.append(what))
     assert told == []
 
 
@@ -819,7 +823,7 @@ def test_model_uses_the_best_parameters(tmp_path, monkeypatch) -> None:
         *flat(tmp_path, small(300)),
         now=NOW,
         tune_minutes=3,
-        on_share=lambda *what: told.append(what),
+        progress=lambda *what: told.append(what),
     )
     assert trained.trials == trials
     card = trained.scorer.card.estimator
@@ -836,6 +840,54 @@ def test_model_uses_the_best_parameters(tmp_path, monkeypatch) -> None:
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
     assert sum("Tuning" in what for what, _ in told) == 2
+
+
+# -- how often pipelines are fitted ----------------------------------------------------------
+
+
+@pytest.fixture
+def fitted_on(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
+    """Return a list that collects the leads of each pipeline that is fitted."""
+    leads: list[tuple[int, ...]] = []
+
+    def counted(records: Records, moments: Moments, *args: Any, **kwargs: Any) -> FeaturePipeline:
+        leads.append(tuple(moments.lead.tolist()))
+        return fit_pipeline(records, moments, *args, **kwargs)
+
+    for module in (training.train, training.fit):
+        monkeypatch.setattr(module, "fit_pipeline", counted)
+    return leads
+
+
+@pytest.mark.parametrize("tune_minutes", [None, 1e-9], ids=["untuned", "tuned"])
+@pytest.mark.parametrize("learn", [{}, {"rising": ["size"]}], ids=["free", "with a direction"])
+def test_training_fits_one_pipeline_to_each_set_of_leads(
+    tmp_path: Path,
+    fitted_on: list[tuple[int, ...]],
+    learn: dict[str, list[str]],
+    tune_minutes: float | None,
+) -> None:
+    project, records = flat(tmp_path, small(300), **learn)
+    train(project, records, now=NOW, tune_minutes=tune_minutes)
+    # All leads, the older leads, and the older part of these.
+    assert [len(leads) for leads in fitted_on] == [300, 204, 240]
+    assert len(set(fitted_on)) == len(fitted_on)
+
+
+def test_training_without_a_test_fits_two_pipelines(
+    tmp_path: Path, fitted_on: list[tuple[int, ...]]
+) -> None:
+    # 24 wins in all are enough for a blend, 19 among the older leads are not.
+    trained = train(*flat(tmp_path, with_wins(312, every=13)), now=NOW)
+    assert trained.judged is None
+    assert [len(leads) for leads in fitted_on] == [312, 265]
+
+
+def test_training_of_a_base_rate_selects_no_settings(
+    tmp_path: Path, fitted_on: list[tuple[int, ...]]
+) -> None:
+    train(*flat(tmp_path, with_wins(300, every=20)), now=NOW)
+    assert [len(leads) for leads in fitted_on] == [300, 240]
 
 
 def test_base_rate_is_not_tuned(tmp_path, monkeypatch) -> None:

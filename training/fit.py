@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,10 +22,56 @@ from training.split import split_newest
 
 OnShare = Callable[[float], None]
 
-_NOBODY = Examples(
-    np.empty((0, 0)), np.empty(0, dtype=np.int8), np.empty(0), np.empty(0, dtype=np.int64)
+
+@dataclass(frozen=True)
+class LearningSet:
+    """Moments to learn from, with the pipeline that was fitted on them.
+
+    Attributes
+    ----------
+    moments : Moments, length n
+    pipeline : FeaturePipeline
+        Fitted on these moments.
+    matrix : ndarray of float64, shape (n, n_features)
+        The result of `training_matrix`.
+    """
+
+    moments: Moments
+    pipeline: FeaturePipeline
+    matrix: Floats
+
+    @classmethod
+    def of(
+        cls, pipeline: FeaturePipeline, records: Records, moments: Moments, project: Project
+    ) -> "LearningSet":
+        """Compute the matrix of the moments that the pipeline was fitted on."""
+        matrix = training_matrix(pipeline, records, moments, project.learn.seed)
+        return cls(moments, pipeline, matrix)
+
+
+class SelectionSets(NamedTuple):
+    """Rows that settings are selected on.
+
+    Attributes
+    ----------
+    older : Examples
+        The rows that each setting is fitted on.
+    newer : Examples
+        The rows that each setting is evaluated on. Both have the columns of the older leads'
+        pipeline.
+    """
+
+    older: Examples
+    newer: Examples
+
+
+_NO_ROWS = Examples(
+    features=np.empty((0, 0)),
+    label=np.empty(0, dtype=np.int8),
+    weight=np.empty(0),
+    lead=np.empty(0, dtype=np.int64),
 )
-UNKNOWN = (_NOBODY, _NOBODY)  # nothing to find settings on: no label was known in time
+NO_SELECTION_SETS = SelectionSets(_NO_ROWS, _NO_ROWS)
 
 
 @dataclass(frozen=True)
@@ -38,7 +84,7 @@ class Fitted:
     estimator : Blend or BaseRate
     calibration : Calibration
     settings : BlendSettings or None
-        What was found out on the way; None for the base rate.
+        The settings of the blend; None for the base rate.
     """
 
     pipeline: FeaturePipeline
@@ -47,39 +93,31 @@ class Fitted:
     settings: BlendSettings | None
 
     def log_odds_of(self, features: Floats) -> Floats:
-        """Calibrated log-odds, shape (n,), of a feature matrix, shape (n, k)."""
+        """Compute the calibrated log-odds, shape (n,), of a feature matrix, shape (n, k)."""
         return self.calibration.log_odds_of(self.estimator.log_odds_of(features))
 
 
 def fit(
-    records: Records,
-    moments: Moments,
+    learning_set: LearningSet,
     project: Project,
-    known_later: Mapping[str, str],
     *,
-    like: Fitted | None = None,
+    settings_from: BlendSettings | SelectionSets,
     tree_parameters: Mapping[str, Any] | None = None,
     on_share: OnShare = lambda share: None,
 ) -> Fitted:
-    """Fit to moments; settings are found on their newest part, or taken from another fit.
-
-    The newest part is judged by what older leads teach, under the same embargo as the test:
-    a label that was not known yet when the newest part began teaches nothing. The pipeline
-    of the older leads is theirs alone.
+    """Fit the estimator and the calibration to a learning set.
 
     Parameters
     ----------
-    records : Records
-    moments : Moments
+    learning_set : LearningSet
     project : Project
-    known_later : mapping of str to str
-        Columns to leave out, with the reason.
-    like : Fitted, optional
-        Its settings, if it has any, are used, and nothing is found out again.
+    settings_from : BlendSettings or SelectionSets
+        The settings of an earlier fit, or the rows to select settings on. With
+        `NO_SELECTION_SETS` the two halves of the blend get equal weights.
     tree_parameters : mapping, optional
-        LightGBM's, in place of the defaults.
+        Parameters for LightGBM, in place of the defaults.
     on_share : callable, optional
-        Told the share of the work that is done.
+        Called with the share of the work that is done, 0 … 1.
 
     Returns
     -------
@@ -89,27 +127,28 @@ def fit(
     ------
     ConfigError
         If [learn] names a half-life and there are no times.
-    LearningError
-        If no column is left to learn from.
     """
-    seed = project.learn.seed
+    moments, pipeline = learning_set.moments, learning_set.pipeline
     weight = learning_weight(moments, project)
-    pipeline = fit_pipeline(records, moments, project, known_later)
-    settings = like.settings if like else None
+    settings, selection = None, None
+    if isinstance(settings_from, BlendSettings):
+        settings = settings_from
+    else:
+        selection = settings_from
     model = BlendClassifier(
         categorical=pipeline.categorical,
-        seed=seed,
+        seed=project.learn.seed,
         settings=settings,
         tree_parameters=tree_parameters,
         directions=directions(pipeline, project),
         growing=pipeline.growing,
     )
     model.fit(
-        training_matrix(pipeline, records, moments, seed),
+        learning_set.matrix,
         moments.label,
         weight,
         lead=moments.lead,
-        choosing=None if settings else choosing(records, moments, project, known_later) or UNKNOWN,
+        choosing=selection,
         on_share=on_share,
     )
     calibration = Calibration(1.0, 0.0)
@@ -118,38 +157,62 @@ def fit(
     return Fitted(pipeline, model.blend_, calibration, model.settings_)
 
 
-def choosing(
+def selection_sets(
     records: Records, moments: Moments, project: Project, known_later: Mapping[str, str]
-) -> tuple[Examples, Examples] | None:
-    """Part the moments' newest leads from the older ones, as the test is parted.
+) -> SelectionSets:
+    """Split moments into older and newest leads, to select settings on.
+
+    The embargo of the test applies here too: a label that was not known when the newest part
+    began is left out of the older part. The pipeline is fitted on the older part alone.
+
+    Parameters
+    ----------
+    records : Records
+    moments : Moments
+    project : Project
+    known_later : mapping of str to str
+        Columns to leave out, with the reason.
 
     Returns
     -------
-    pair of Examples, or None
-        Older and newer rows, both as the older leads' pipeline sees them; None where one
-        side has a single outcome, or no column can be learned from.
+    SelectionSets
+        `NO_SELECTION_SETS` if one part has a single outcome, or no column can be learned from.
     """
     try:
         split = split_newest(records, moments, NEWEST_SHARE, project.learn.seed)
         pipeline = fit_pipeline(records, split.train, project, known_later)
     except LearningError:
-        return None
-    older = training_matrix(pipeline, records, split.train, project.learn.seed)
-    newer = pipeline.transform(records, split.test.lead, split.test.as_of)
+        return NO_SELECTION_SETS
     columns = (
         tuple(pipeline.categorical),
         directions(pipeline, project),
         tuple(pipeline.growing),
     )
-    weight = learning_weight(split.train, project)
-    return (
-        Examples(older, split.train.label, weight, split.train.lead, *columns),
-        Examples(newer, split.test.label, split.test.weight, split.test.lead, *columns),
+    older, newer = split.train, split.test
+    return SelectionSets(
+        older=Examples(
+            training_matrix(pipeline, records, older, project.learn.seed),
+            older.label,
+            learning_weight(older, project),
+            older.lead,
+            *columns,
+        ),
+        newer=Examples(
+            pipeline.transform(records, newer.lead, newer.as_of),
+            newer.label,
+            newer.weight,
+            newer.lead,
+            *columns,
+        ),
     )
 
 
 def learning_weight(moments: Moments, project: Project) -> Floats:
-    """Weigh moments for learning: with a half-life, older ones count less; shape (n,).
+    """Compute the weight of each moment in learning: with a half-life, older ones count less.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
 
     Raises
     ------
@@ -159,8 +222,7 @@ def learning_weight(moments: Moments, project: Project) -> Floats:
     Examples
     --------
     >>> from types import SimpleNamespace
-    >>> day = DAY
-    >>> moments = SimpleNamespace(as_of=np.array([0, 30 * day]), weight=np.ones(2), has_times=True)
+    >>> moments = SimpleNamespace(as_of=np.array([0, 30 * DAY]), weight=np.ones(2), has_times=True)
     >>> project = SimpleNamespace(learn=SimpleNamespace(half_life_days=30.0))
     >>> learning_weight(moments, project)
     array([0.5, 1. ])
@@ -170,56 +232,56 @@ def learning_weight(moments: Moments, project: Project) -> Floats:
         return moments.weight
     if not moments.has_times:
         raise ConfigError(
-            "[learn] half_life_days needs the leads' time of creation, and the project names "
-            "none. Name [leads] created_at, or take half_life_days out."
+            "[learn] half_life_days needs the creation time of each lead, but the project names "
+            "no such column. Name it in [leads] created_at, or remove half_life_days."
         )
     age = (moments.as_of.max() - moments.as_of) / DAY
     return moments.weight * 0.5 ** (age / half_life)
 
 
 def directions(pipeline: FeaturePipeline, project: Project) -> tuple[int, ...]:
-    """Give each feature's direction as the project declares it: 1, -1 or 0; empty for none.
+    """Return each feature's direction as the project declares it: 1, -1 or 0; empty for none.
 
-    A name that this pipeline has no number for is passed over: what older leads rarely did is
-    no feature of theirs. `check_directions` asks once for all leads.
+    A name that is not a number in this pipeline is ignored: an activity that is rare among
+    older leads is not a feature of their pipeline. `check_directions` checks the names once,
+    for all leads.
     """
-    wanted = dict.fromkeys(project.learn.rising, 1) | dict.fromkeys(project.learn.falling, -1)
-    if not wanted:
+    declared = dict.fromkeys(project.learn.rising, 1) | dict.fromkeys(project.learn.falling, -1)
+    if not declared:
         return ()
-    found = [0] * len(pipeline.features)
-    for name, direction in wanted.items():
-        places = _places(pipeline, name)
-        for i in places:
+    by_feature = [0] * len(pipeline.features)
+    for name, direction in declared.items():
+        for i in _positions(pipeline, name):
             if i not in pipeline.categorical:
-                found[i] = direction
-    return tuple(found)
+                by_feature[i] = direction
+    return tuple(by_feature)
 
 
 def check_directions(pipeline: FeaturePipeline, project: Project) -> None:
-    """Refuse directions of what is no number to the pipeline of all leads.
+    """Check that every declared direction is for a number in the pipeline of all leads.
 
     Raises
     ------
     ConfigError
         If a name is neither a feature nor a column that is left out, or is a category.
     """
-    left_out = {left.column for left in pipeline.left_out}  # it cannot go the wrong way
+    left_out = {left.column for left in pipeline.left_out}  # a direction has no effect on them
     for name in (*project.learn.rising, *project.learn.falling):
-        places = _places(pipeline, name)
-        if any(i in pipeline.categorical for i in places):
+        positions = _positions(pipeline, name)
+        if any(i in pipeline.categorical for i in positions):
             raise ConfigError(
                 f"[learn] rising or falling names `{name}`, which is a category and has no "
-                "direction. Expected a number."
+                "direction. It must name a number."
             )
-        if not places and name not in left_out:
+        if not positions and name not in left_out:
             raise ConfigError(
-                f"[learn] rising or falling names `{name}`, which is no feature. "
+                f"[learn] rising or falling names `{name}`, which is not a feature. "
                 f"{nearest(name, pipeline.names)}"
             )
 
 
-def _places(pipeline: FeaturePipeline, name: str) -> list[int]:
-    """Find the features that a name of the project file stands for."""
+def _positions(pipeline: FeaturePipeline, name: str) -> list[int]:
+    """Return the positions of the features that a name in the project file refers to."""
     return [
         i
         for i, feature in enumerate(pipeline.features)

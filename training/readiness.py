@@ -1,4 +1,4 @@
-"""Whether a model is fit to work with: a verdict, and the reasons with their figures."""
+"""Judges whether a model is fit for use: a verdict, and the reasons with their figures."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ CHANCE_TIMES = 2.0
 SHIFT = 1.5
 TOO_GOOD = 0.98
 NO_TIMES = (
-    "The leads have no time of creation: nothing protects it from having learned what became "
+    "The leads have no creation time, so nothing prevents the model from learning what became "
     "known only after the moment of scoring."
 )
 
@@ -26,21 +26,21 @@ Level = Literal["ready", "usable", "not ready"]
 
 @dataclass(frozen=True)
 class Readiness:
-    """What to make of a model.
+    """Whether a model is fit for use.
 
     Attributes
     ----------
     verdict : {"ready", "usable", "not ready"}
-        "usable" means with the reservations that the reasons name.
+        "usable" means with the reservations among the reasons.
     reasons : list of str
-        Sentences for a person, what speaks against it first.
+        Sentences for a person; those against the model come first.
     """
 
     verdict: Level
     reasons: list[str]
 
     def to_json(self) -> dict[str, str | list[str]]:
-        """Give the judgement as plain data."""
+        """Return the verdict and the reasons as plain data."""
         return {"verdict": self.verdict, "reasons": list(self.reasons)}
 
 
@@ -53,43 +53,44 @@ def judge_readiness(
     in_order: bool,
     left_out: Sequence[str] = (),
 ) -> Readiness:
-    """Say whether a model is ready, usable or not ready, and why.
+    """Return whether a model is ready, usable or not ready, and why.
 
     It is *not ready* if
 
     - fewer than `FEWEST_TO_JUDGE` test leads have the rarer outcome, or
-    - its order of the leads is no better than chance: the interval of ROC AUC holds 0.5.
+    - it ranks leads no better than chance: the interval of ROC AUC contains 0.5.
 
-    Else it is *usable*, with reservations, if
+    Otherwise it is *usable*, with reservations, if
 
     - fewer than `ENOUGH` test leads have the rarer outcome, or
     - its log loss is not better than the base rate's beyond chance, or another baseline's is
-      better than its own beyond chance: the interval of the paired difference, which is the
-      one that the gates ask for, does not lie on that side of 0, or
-    - stated probabilities are off by more than `CALIBRATED` on average, and by more than
-      `CHANCE_TIMES` what right ones would seem to be off, or
+      better than its own beyond chance, by the interval of the paired difference, which the
+      gates use too, or
+    - predicted probabilities are off by more than `CALIBRATED` on average, and by more than
+      `CHANCE_TIMES` what perfect ones would seem to be off, or
     - the share of wins differs between training and test by a factor of `SHIFT`, and beyond
       chance, or
-    - ROC AUC is `TOO_GOOD`, which in sales a leak explains more often than skill, or
-    - the leads have no time of creation, so nothing protects against leaks in time, or
-    - they stand in no order, so the test leads are not the newest.
+    - ROC AUC is at least `TOO_GOOD`, which in sales is more often a leak than skill, or
+    - the leads have no creation time, so nothing protects against leaks in time, or
+    - the leads have no order, so the test leads are not the newest.
 
-    Else it is *ready*. What speaks for it, and what the leak audit left out, is said as well.
+    Otherwise it is *ready*. The reasons also contain what speaks for the model, and how many
+    columns the leak audit left out.
 
     Parameters
     ----------
     test : Evaluation
-        On the test moments.
+        The evaluation on the test moments.
     baselines : mapping of str to Evaluation
-        On the same moments; `base_rate` must be there.
+        Evaluations on the same moments, among them `base_rate`.
     gained : mapping of str to (float, float, float)
-        For each baseline the model's log loss less the baseline's, with its interval.
+        For each baseline the model's log loss minus the baseline's, with its interval.
     split : Split
-        What was learned from to be judged, and what judged.
+        The training and test moments.
     in_order : bool
-        Whether the leads stand in the order of time.
+        Whether the leads are in the order of time.
     left_out : sequence of str
-        Columns that the leak audit keeps out.
+        Columns that the leak audit left out.
 
     Returns
     -------
@@ -103,11 +104,11 @@ def judge_readiness(
     >>> chance = Evaluation(60, 60, 0.5, {"roc_auc": 0.5, "log_loss": 0.70, "ece": 0.0},
     ...                     {"roc_auc": (0.42, 0.58), "log_loss": (0.69, 0.71),
     ...                      "ece": (0.0, 0.1)}, 0.05)
-    >>> found = judge_readiness(chance, {"base_rate": chance},
-    ...                         {"base_rate": (0.0, -0.01, 0.01)},
-    ...                         Split(moments, moments, 0, ""), in_order=True)
-    >>> found.verdict, found.reasons[0]
-    ('not ready', 'It orders the leads no better than chance: ROC AUC 0.500 (0.420 to 0.580).')
+    >>> readiness = judge_readiness(chance, {"base_rate": chance},
+    ...                             {"base_rate": (0.0, -0.01, 0.01)},
+    ...                             Split(moments, moments, 0, ""), in_order=True)
+    >>> readiness.verdict, readiness.reasons[0]
+    ('not ready', 'It ranks leads no better than chance: ROC AUC 0.500 (0.420 to 0.580).')
     """
     fatal = list(_fatal(test, split))
     reservations = list(_reservations(test, baselines, gained, split, in_order))
@@ -117,30 +118,31 @@ def judge_readiness(
 
 
 def not_judged(split: Split, *, left_out: Sequence[str] = ()) -> Readiness:
-    """Say of a model that nobody judged that it is not ready, and why nobody did.
+    """Return that a model without a test is not ready, and why there was no test.
 
     Parameters
     ----------
     split : Split
-        Whose test is empty.
+        A split with an empty test set.
     left_out : sequence of str
-        Columns that the leak audit keeps out.
+        Columns that the leak audit left out.
     """
-    reasons = [f"Nobody can tell how good it is. {split.how}"]
+    reasons = [f"Its quality is unknown. {split.how}"]
     if not split.train.has_times:
         reasons.append(NO_TIMES)
     return Readiness("not ready", [*reasons, *_leaks(left_out)])
 
 
 def _fatal(test: Evaluation, split: Split) -> Iterator[str]:
-    n, word = _rarer(split)
+    """Return the reasons that make a model not ready."""
+    n, outcome = _rarer(split)
     if n < FEWEST_TO_JUDGE:
         yield (
-            f"Only {n} of the {test.n_leads:,} test leads {word}; with fewer than "
-            f"{FEWEST_TO_JUDGE} nobody can tell how good it is."
+            f"Only {n} of the {test.n_leads:,} test leads {outcome}; at least {FEWEST_TO_JUDGE} "
+            "are needed to evaluate it."
         )
     if not _ranks(test):
-        yield f"It orders the leads no better than chance: ROC AUC {_with_interval(test)}."
+        yield f"It ranks leads no better than chance: ROC AUC {_with_interval(test)}."
 
 
 def _reservations(
@@ -150,9 +152,10 @@ def _reservations(
     split: Split,
     in_order: bool,
 ) -> Iterator[str]:
-    n, word = _rarer(split)
+    """Return the reasons that make a model usable instead of ready."""
+    n, outcome = _rarer(split)
     if FEWEST_TO_JUDGE <= n < ENOUGH:
-        yield f"Only {n} of the {test.n_leads:,} test leads {word}: intervals are wide."
+        yield f"Only {n} of the {test.n_leads:,} test leads {outcome}: its figures are uncertain."
     losses = {name: _losses(test, other, gained[name]) for name, other in baselines.items()}
     if not _is_better(gained["base_rate"]):
         yield (
@@ -161,24 +164,25 @@ def _reservations(
         )
     for name, (_, low, _) in gained.items():
         if name != "base_rate" and low > 0:
-            yield f"A simpler model ({name}) does better beyond chance: {losses[name]}."
+            yield f"A simpler model ({name}) is better beyond chance: {losses[name]}."
     shift = _shift(split)
     if shift:
-        holds = ", the order of the leads still holds" if _ranks(test) else ""
-        yield f"{shift}: probabilities are stale{holds}."
+        ranking = ", but the ranking still holds" if _ranks(test) else ""
+        yield f"{shift}, so its probabilities are out of date{ranking}."
     error = test.values["ece"]
     if error > CALIBRATED and error > CHANCE_TIMES * test.error_by_chance:
-        yield f"Stated probabilities are off by {_error(test)}."
+        yield f"Predicted probabilities are off by {_error(test)}."
     if test.values["roc_auc"] >= TOO_GOOD:
         yield (
-            f"ROC AUC {test.values['roc_auc']:.3f} is too good to be true in most sales: look "
-            "for a field that is filled after the outcome."
+            f"A ROC AUC of {test.values['roc_auc']:.3f} is too good to be true in most sales: "
+            "look for a column that is filled after the outcome."
         )
     if not split.test.has_times:
         yield NO_TIMES
     if not in_order:
         yield (
-            "The test leads are not the newest but drawn at random: expect newer ones to be harder."
+            "The test leads are not the newest but a random sample: expect worse figures for "
+            "newer leads."
         )
 
 
@@ -188,23 +192,24 @@ def _supports(
     gained: Mapping[str, Difference],
     left_out: Sequence[str],
 ) -> Iterator[str]:
+    """Return what speaks for a model."""
     if _is_better(gained["base_rate"]):
         losses = _losses(test, baselines["base_rate"], gained["base_rate"])
-        yield f"Better than the base rate beyond chance: {losses}."
+        yield f"It is better than the base rate beyond chance: {losses}."
     if _ranks(test):
-        yield (
-            f"It orders the leads better than chance: ROC AUC {_with_interval(test)}, where "
-            "chance has 0.5."
-        )
+        yield (f"It ranks leads better than chance: ROC AUC {_with_interval(test)}; chance is 0.5.")
     if test.values["ece"] <= CALIBRATED:
-        yield f"Stated probabilities are off by {_error(test)}: that is little."
+        yield f"Predicted probabilities are off by only {_error(test)}."
     yield from _leaks(left_out)
 
 
 def _leaks(left_out: Sequence[str]) -> Iterator[str]:
     if left_out:
-        fields = "field" if len(left_out) == 1 else "fields"
-        yield f"The leak audit left out {len(left_out)} {fields} that may know too much."
+        columns = "column" if len(left_out) == 1 else "columns"
+        yield (
+            f"The leak audit left out {len(left_out)} {columns} that may contain information "
+            "from after the moment of scoring."
+        )
 
 
 def _is_better(gained: Difference) -> bool:
@@ -229,7 +234,7 @@ def _with_interval(test: Evaluation) -> str:
 
 
 def _rarer(split: Split) -> tuple[int, str]:
-    """Count the test leads of the rarer outcome."""
+    """Return the number of test leads with the rarer outcome, and the outcome in words."""
     lead, label = split.test.lead, split.test.label
     won, lost = (len(np.unique(lead[label == outcome])) for outcome in (1, 0))
     if won <= lost:
@@ -238,13 +243,14 @@ def _rarer(split: Split) -> tuple[int, str]:
 
 
 def _shift(split: Split) -> str | None:
-    """Say how the share of wins moved from the training to the test leads, if it did."""
+    """Return how the share of wins changed from training to test, if it did beyond chance."""
     before, after = (
-        float(np.average(side.label, weights=side.weight)) for side in (split.train, split.test)
+        float(np.average(moments.label, weights=moments.weight))
+        for moments in (split.train, split.test)
     )
     low, high = share_interval(split.test.label, split.test.weight, split.test.lead)
-    far = max(before, after) >= SHIFT * min(before, after)
-    if not far or low <= before <= high:
+    is_large = max(before, after) >= SHIFT * min(before, after)
+    if not is_large or low <= before <= high:
         return None
     verb = "rose" if after > before else "fell"
     return f"The share of wins {verb} from {_percent(before)} to {_percent(after)}"
@@ -258,5 +264,5 @@ def _error(test: Evaluation) -> str:
     low, high = test.intervals["ece"]
     return (
         f"{100 * test.values['ece']:.1f} points on average ({100 * low:.1f} to {100 * high:.1f}); "
-        f"right ones would seem to be off by {100 * test.error_by_chance:.1f}"
+        f"perfect ones would seem to be off by {100 * test.error_by_chance:.1f}"
     )

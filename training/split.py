@@ -1,4 +1,4 @@
-"""Which moments to learn from and which to be judged by: the newest leads are the test."""
+"""Splits moments by time: older leads are the training set, the newest leads are the test set."""
 
 from dataclasses import dataclass
 
@@ -21,12 +21,12 @@ class Split:
     Attributes
     ----------
     train, test : Moments
-        The test is empty where nobody can be held out to judge.
+        The test set is empty if no leads could be held out.
     embargoed : int
-        Training moments that were dropped because their label was not known yet when
-        the test period began.
+        The number of training moments that were dropped because their label was not yet known
+        when the test period began.
     how : str
-        In words, for the card: which leads judge, or why none do.
+        Which leads were held out, or why none were; a sentence for the card.
     """
 
     train: Moments
@@ -36,55 +36,60 @@ class Split:
 
     @property
     def is_judged(self) -> bool:
-        """True if there are leads to judge by."""
+        """True if there is a test set."""
         return len(self.test) > 0
 
 
 def hold_out(records: Records, moments: Moments, learn: LearnKeys) -> Split:
-    """Hold the newest leads out to judge by, unless the model that they judged were another.
+    """Hold out the newest leads as the test set, if what remains trains the same kind of model.
 
-    Without the test leads, and without those whose outcome was not known when the test began,
-    outcomes may be too few for more than a base rate, while all of them together teach a
-    model. Then that model is worth more than the judgement of a base rate, and is not judged.
-    Nor is it where the test leads cannot judge, or nothing can be learned without them.
+    Without the test leads, and without leads whose outcome was not known when the test period
+    began, there may be too few outcomes for more than a base rate, while all leads together are
+    enough for a model. Then that model is worth more than an evaluation of the base rate, and
+    no leads are held out. Nor are they if the test leads cannot evaluate a model, or if no
+    training leads remain.
 
     Parameters
     ----------
     records : Records
     moments : Moments
-        All mature ones.
+        All mature moments.
     learn : LearnKeys
+
+    Returns
+    -------
+    Split
     """
     try:
         split = split_newest(records, moments, learn.test_share, learn.seed)
     except LearningError as error:
-        return unjudged(moments, str(error))
+        return without_test(moments, str(error))
     if split.train.rarer < FEWEST_OUTCOMES <= moments.rarer:
-        return unjudged(moments, _too_few(split, moments))
+        return without_test(moments, _too_few(split, moments))
     return split
 
 
-def unjudged(moments: Moments, why: str) -> Split:
-    """Hold nobody out: everything is learned from."""
-    return Split(moments, moments.take(np.zeros(len(moments), dtype=bool)), 0, why)
+def without_test(moments: Moments, why: str) -> Split:
+    """Return a split that holds out no leads."""
+    nothing = moments.take(np.zeros(len(moments), dtype=bool))
+    return Split(train=moments, test=nothing, embargoed=0, how=why)
 
 
 def _too_few(split: Split, moments: Moments) -> str:
     horizon = ", or shorten horizon_days" if moments.has_times else ""
     return (
-        f"Before the test began, {split.train.rarer} leads with the rarer outcome were known, and "
-        f"from fewer than {FEWEST_OUTCOMES} no model is learned. So this one has learned from all "
+        f"When the test period began, only {split.train.rarer} leads with the rarer outcome were "
+        f"known; a model needs at least {FEWEST_OUTCOMES}. So this model learned from all "
         f"{len(np.unique(moments.lead)):,} leads, {moments.rarer} of them with the rarer outcome, "
-        f"and none are left to judge it. Export a longer history{horizon}."
+        f"and none remain to test it. Export a longer history{horizon}."
     )
 
 
 def split_newest(records: Records, moments: Moments, test_share: float, seed: int) -> Split:
-    """Hold the newest share of leads out, and embargo labels from the test period.
+    """Hold out the newest share of leads, and drop labels that were not known before them.
 
-    Leads whose records stand in no order are held out at random, with the same share
-    of wins on both sides: the figures are then about leads of the same days, and the
-    card says so.
+    Leads without an order are held out at random, with the same share of wins on both sides.
+    The test is then about leads of the same days, and the card says so.
 
     Parameters
     ----------
@@ -95,16 +100,20 @@ def split_newest(records: Records, moments: Moments, test_share: float, seed: in
     seed : int
         For the random case.
 
+    Returns
+    -------
+    Split
+
     Raises
     ------
     LearningError
-        If too few leads are left on a side, or one side has a single outcome.
+        If too few leads remain on a side, or one side has a single outcome.
     """
     leads = np.unique(moments.lead)
     if len(leads) < LEAST_LEADS:
         raise LearningError(
             f"Only {len(leads)} leads have a certain outcome; at least {LEAST_LEADS} are needed "
-            "to learn from some and to be judged by others. Export more of them."
+            "to train on some and test on others. Export more leads."
         )
     n_test = max(1, round(len(leads) * test_share))
     if records.in_order:
@@ -115,40 +124,43 @@ def split_newest(records: Records, moments: Moments, test_share: float, seed: in
         test_leads = _stratified(moments, n_test, seed)
         how = f"random {test_share:.0%} of leads, because the project names no time or order"
     is_test = np.isin(moments.lead, test_leads)
-    known = np.ones(len(moments), dtype=bool)
+    is_known = np.ones(len(moments), dtype=bool)
     if moments.has_times:
         test_begins = moments.as_of[is_test].min()
-        known = moments.known_at <= test_begins
-    train = moments.take(~is_test & known)
+        is_known = moments.known_at <= test_begins
+    train = moments.take(~is_test & is_known)
     test = moments.take(is_test)
-    embargoed = int((~is_test & ~known).sum())
     if len(train) == 0:
         raise LearningError(
-            "No training leads are left: the labels of all "
+            "No training leads remain: the labels of all "
             f"{len(np.unique(moments.lead[~is_test])):,} were not yet known when the test period "
             "began. Export a longer history, or shorten horizon_days."
         )
-    for name, side in (("training", train), ("test", test)):
-        if side.label.min() == side.label.max():
-            won = "won" if side.label[0] else "unwon"
-            raise LearningError(
-                f"All {len(np.unique(side.lead)):,} {name} leads are {won}, so they cannot "
-                f"{'judge' if side is test else 'teach what is to be judged'}. Export a longer "
-                "history, or change test_share."
-            )
-    return Split(train=train, test=test, embargoed=embargoed, how=how)
+    _check_both_outcomes(train, "training", "they cannot train a model")
+    _check_both_outcomes(test, "test", "they cannot evaluate a model")
+    return Split(train=train, test=test, embargoed=int((~is_test & ~is_known).sum()), how=how)
+
+
+def _check_both_outcomes(moments: Moments, name: str, consequence: str) -> None:
+    """Raise a LearningError if all moments have the same outcome."""
+    if moments.label.min() == moments.label.max():
+        outcome = "won" if moments.label[0] else "not won"
+        raise LearningError(
+            f"All {len(np.unique(moments.lead)):,} {name} leads are {outcome}, so {consequence}. "
+            "Export a longer history, or change test_share."
+        )
 
 
 def _stratified(moments: Moments, n_test: int, seed: int) -> Ints:
+    """Draw test leads at random, with the same share of wins as all leads."""
     leads, first = np.unique(moments.lead, return_index=True)
     won = moments.label[first] == 1
     generator = np.random.default_rng(seed)
     n_won = max(1, round(n_test * won.mean()))
+    n_lost = n_test - n_won
     return np.concatenate(
         [
             generator.choice(leads[won], size=min(n_won, int(won.sum())), replace=False),
-            generator.choice(
-                leads[~won], size=min(n_test - n_won, int((~won).sum())), replace=False
-            ),
+            generator.choice(leads[~won], size=min(n_lost, int((~won).sum())), replace=False),
         ]
     )

@@ -1,4 +1,4 @@
-"""MLflow runs: one per training, whole or not at all."""
+"""Logs each training as one MLflow run and registers its model."""
 
 import datetime
 import importlib.metadata
@@ -13,13 +13,12 @@ from typing import Any
 import pandas as pd
 
 from crm.cells import harmless
-from crm.errors import GateError, TrackingError
+from crm.errors import TrackingError
 from crm.project import Project
 from crm.records import Records
 from models.artifact import load_artifact
 from models.evaluation.metrics import MODEL_METRICS
-from models.registry.history import Gate
-from models.registry.promotion import promote, update_challenger, user_name
+from models.registry.promotion import update_challenger
 from models.registry.reachable import shown
 from models.registry.registry import ARTIFACT, Registry
 from reports.card.page import card_page
@@ -27,46 +26,32 @@ from reports.card.pictures import card_pictures
 from reports.charts.card import comparison_chart, gains_chart, reliability_chart
 from reports.forms.folder import write_report
 from reports.report import build_report
-from training.comparison.comparison import JUDGED_FILE, judged_table
-from training.gates.gates import Grounds, judge
+from training.comparison.held_out import MOMENTS_FILE, StoredMoments
 from training.train import Trained
 from training.tuning import Trial
 
 SCRIPT = Path(__file__).resolve().parent.parent / "models" / "pyfunc.py"
 PICTURE_PPI = 144
-DIGEST_CHARACTERS = 36  # the longest that MLflow takes for a data set
-FIRST = "There was no champion."
+DIGEST_CHARACTERS = 36  # the longest that MLflow accepts for a data set
 CARD_TABLES = ("importance", "segments", "fairness")  # besides those in its `test`
 
 
 @dataclass(frozen=True)
 class TrackedModel:
-    """Where a training went.
+    """Where a training was logged and registered.
 
     Attributes
     ----------
     name, version : str
         In the registry.
     digest : str
-        Of the artefact.
-    is_champion : bool
-        True if it became the champion, because there was none and it passed its gates.
-    champion : str or None
-        The champion's version now; None if there is none, and the model did not pass.
-    gates : tuple of Gate
-        What was asked of it; empty if there was a champion, and nothing was asked.
-    refusal : str
-        Why it did not become the first champion; empty where there was no question.
+        The digest of the artefact.
     run_id, tracking_uri, artifact_uri : str
     """
 
     name: str
     version: str
     digest: str
-    is_champion: bool
-    champion: str | None
-    gates: tuple[Gate, ...]
-    refusal: str
     run_id: str
     tracking_uri: str
     artifact_uri: str
@@ -83,27 +68,22 @@ def track(
 ) -> TrackedModel:
     """Log a training as one MLflow run and register its model as the challenger.
 
-    Where there is no champion, the model is put through its gates against the base rate
-    (`training.gates.gates`) and becomes the champion if it passes. If it does not, it stays the
-    challenger, and the history holds why.
-
-    If anything fails on the way, the run, the model and the version are taken back.
+    If any step fails, the run, the model and the version are deleted.
 
     Parameters
     ----------
     registry : Registry
     project : Project
     records : Records
-        That the model was trained on.
+        The records that the model was trained on.
     trained : Trained
     artifact : Path
-        The saved model, in a folder called as `models.registry.registry.ARTIFACT` says; it is
-        verified before it is logged.
+        The folder of the saved model, named `models.registry.registry.ARTIFACT`. It is verified
+        before it is logged.
     at : datetime, timezone-aware
-        Now, for the history.
+        Now, for the report.
     with_report : bool
-        Whether the run holds the marketers' report of these records as well; drawing it takes
-        some seconds.
+        Whether to log the report of these records as well; building it takes some seconds.
 
     Returns
     -------
@@ -119,13 +99,14 @@ def track(
     import mlflow
 
     digest = load_artifact(artifact).digest
-    with registry.errors(), _taken_back_on_failure(registry) as made:
+    with registry.errors():
         registry.select()
         run = registry.client.create_run(
             registry.experiment(), run_name=f"train {project.name}", tags=_tags(project, digest)
         )
-        made.run_id = run.info.run_id
-        with mlflow.start_run(run_id=made.run_id):
+    run_id = run.info.run_id
+    with registry.errors(), run_deleted_on_failure(registry, run_id):
+        with mlflow.start_run(run_id=run_id):
             mlflow.log_params(_params(project, trained))
             mlflow.log_metrics(_metrics(trained))
             _log_data(trained)
@@ -143,61 +124,42 @@ def track(
                 metadata={"digest": digest, "columns": trained.scorer.pipeline.names},
             )
             for trial in trained.trials:
-                _log_trial(registry, made.run_id, trial)
-        version = made.version = registry.register(
-            logged.model_uri, made.run_id, logged.model_id, {"digest": digest}
-        )
-        stored = registry.client.get_logged_model(logged.model_id)
-        champion = registry.find_champion()
-        update_challenger(registry)
-        gates: tuple[Gate, ...] = ()
-        refusal = ""
-        if champion is None:
-            grounds = Grounds(records, trained.moments, trained.audit)
-            judgement = judge(registry, project, grounds, version)
-            gates = judgement.gates
-            try:
-                promote(registry, judgement, who=user_name(), at=at, because=FIRST)
-                champion = version
-            except GateError as error:
-                refusal = str(error)
-                champion = registry.find_champion()  # somebody else may have been first
+                _log_trial(registry, run_id, trial)
+        version = registry.register(logged.model_uri, run_id, logged.model_id, {"digest": digest})
+        with version_deleted_on_failure(registry, version):
+            stored = registry.client.get_logged_model(logged.model_id)
+            update_challenger(registry)
     return TrackedModel(
         name=project.name,
         version=version,
         digest=digest,
-        is_champion=champion == version,
-        champion=champion,
-        gates=gates,
-        refusal=refusal,
-        run_id=made.run_id,
+        run_id=run_id,
         tracking_uri=registry.tracking_uri,
         artifact_uri=f"{stored.artifact_location}/artifacts/{ARTIFACT}",
     )
 
 
-@dataclass
-class _Made:
-    """What a run has made so far."""
-
-    run_id: str = ""
-    version: str = ""
+@contextmanager
+def run_deleted_on_failure(registry: Registry, run_id: str) -> Iterator[None]:
+    """Delete a run with its models and files if the block fails."""
+    try:
+        yield
+    except BaseException:
+        # If the store cannot be reached, the caller needs to see the first failure.
+        with suppress(TrackingError), registry.errors():
+            registry.delete_run(run_id)
+        raise
 
 
 @contextmanager
-def _taken_back_on_failure(registry: Registry) -> Iterator[_Made]:
-    made = _Made()
+def version_deleted_on_failure(registry: Registry, version: str) -> Iterator[None]:
+    """Delete a registered version if the block fails."""
     try:
-        yield made
+        yield
     except BaseException:
-        # If the store is gone, what failed first is what the caller needs to hear.
-        if made.version:
-            with suppress(TrackingError), registry.errors():
-                registry.unregister(made.version)
-                update_challenger(registry)
-        if made.run_id:
-            with suppress(TrackingError), registry.errors():
-                registry.delete_run(made.run_id)
+        with suppress(TrackingError), registry.errors():
+            registry.unregister(version)
+            update_challenger(registry)
         raise
 
 
@@ -278,10 +240,10 @@ def _log_data(trained: Trained) -> None:
 
 
 def _write_facts(folder: Path, project: Project, records: Records, trained: Trained) -> None:
-    judged = judged_table(
+    stored = StoredMoments.of_training(
         project.name, records, trained.moments, trained.split, trained.test_margin
     )
-    (folder / JUDGED_FILE).write_bytes(judged.to_parquet())
+    (folder / MOMENTS_FILE).write_bytes(stored.to_parquet())
     card = trained.scorer.card
     (folder / "leadscore.toml").write_text(shown(project.text), encoding="utf-8")
     (folder / "card.json").write_text(json.dumps(card.to_json(), indent=1), encoding="utf-8")

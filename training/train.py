@@ -1,4 +1,4 @@
-"""Trains: learns from the older leads, is judged by the newest, then learns from all."""
+"""Trains a model: fits on older leads, evaluates on the newest, then fits on all."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,11 +12,10 @@ from crm.arrays import Floats
 from crm.errors import LearningError
 from crm.project import Project, role_columns
 from crm.records import Records
-from features.fitting import fit_pipeline, training_matrix
+from features.fitting import fit_pipeline
 from features.leaks.audit import Audit, audit
 from features.leaks.checks import Verdict
 from features.moments import Moments, make_moments
-from features.pipeline import FeaturePipeline
 from models.card import NOT_PINNED
 from models.estimator.blend import BaseRate
 from models.evaluation.metrics import Evaluation, evaluate, loss_difference
@@ -25,15 +24,23 @@ from models.fitting.logistic import fit_logistic
 from models.scale import Scale, read_grades
 from models.scorer import LeadCells, LeadScorer
 from training.describe import Findings, Judged, describe
-from training.fit import check_directions, choosing, fit
+from training.fit import (
+    NO_SELECTION_SETS,
+    LearningSet,
+    SelectionSets,
+    check_directions,
+    fit,
+    selection_sets,
+)
 from training.golden import golden_leads
-from training.split import Split, hold_out, unjudged
+from training.split import Split, hold_out, without_test
 from training.tuning import Trial, tune
 
-OnShare = Callable[[str, float], None]
+Progress = Callable[[str, float], None]  # what is being done, and the share of the whole, 0 … 1
 
-TUNING_SHARE = 0.6  # of the whole, on a progress bar
-JUDGING_SHARE = 0.65  # of the rest, to learn from the older leads and be judged
+TUNING_SHARE = 0.6  # of the whole
+TEST_SHARE = 0.65  # of the rest: fitting on the older leads and evaluating on the newest
+TEST_FIT_SHARE = 0.55  # of that: fitting
 
 
 @dataclass(frozen=True)
@@ -88,7 +95,7 @@ def train(
     now: datetime,
     pinned: Scale | None = None,
     tune_minutes: float | None = None,
-    on_share: OnShare = lambda what, share: None,
+    progress: Progress = lambda what, share: None,
 ) -> Trained:
     """Train a model for a project.
 
@@ -99,11 +106,11 @@ def train(
     now : datetime, timezone-aware
         Written into the card; nothing else depends on it.
     pinned : Scale, optional
-        The scale of the champions so far; what the project file says of it goes first.
+        The scale of the champions so far. The project file overrides it.
     tune_minutes : float, optional
         How long to search for better settings of the trees.
-    on_share : callable, optional
-        Told what is being done and the share of the whole that is done, 0 … 1.
+    progress : callable, optional
+        Called with what is being done and the share of the whole that is done, 0 … 1.
 
     Returns
     -------
@@ -112,48 +119,50 @@ def train(
     Raises
     ------
     LearningError
-        If there is nothing to learn: no outcome is certain, all leads have the same, or no
-        column tells two of them apart.
+        If there is nothing to learn: no outcome is certain, all leads have the same outcome, or
+        no column tells two leads apart.
     SchemaError
         If an attribute cannot be read.
     ConfigError
         If the project file's directions, half-life or grades do not fit the records.
     """
-    seed = project.learn.seed
     moments = make_moments(records, project.learn)
     scale, pinned_by = _scale(project, moments, pinned)
-    on_share("Auditing for leaks", 0.0)
+    progress("Auditing for leaks", 0.0)
     audited = audit(records, moments, project)
     later = known_later(audited)
-    if project.learn.rising or project.learn.falling:
-        check_directions(fit_pipeline(records, moments, project, later), project)
+    pipeline = fit_pipeline(records, moments, project, later)
+    check_directions(pipeline, project)
     split = hold_out(records, moments, project.learn)
-    parameters, trials = tuned_parameters(records, split, project, later, tune_minutes, on_share)
-    untuned = _untuned(split) if tune_minutes is not None and not trials else ""
-    done = TUNING_SHARE if trials else 0.0
+    selection = _selection_sets(records, split.train, project, later)
+    parameters, trials = tuned_parameters(
+        selection, project, tune_minutes, _part(progress, 0.0, TUNING_SHARE)
+    )
+    untuned = _why_untuned(split) if tune_minutes is not None and not trials else ""
+    rest = _part(progress, TUNING_SHARE if trials else 0.0, 1.0)
 
-    def told(what: str, share: float) -> None:
-        on_share(what, done + (1 - done) * share)
-
-    judged = None
+    judged, learned_from = None, split.train
     if split.is_judged:
         try:
-            judged = _judge(records, split, project, later, parameters, told)
+            judged = _judge(
+                records, split, project, later, selection, parameters, _part(rest, 0.0, TEST_SHARE)
+            )
         except LearningError as error:
-            split = unjudged(moments, f"From the training leads alone nothing is learned: {error}")
-    began = JUDGING_SHARE if judged else 0.0
+            split = without_test(moments, f"The training leads alone teach nothing: {error}")
+    settings = judged.fitted.settings if judged else None
+    if settings is None and learned_from is not moments:
+        selection = _selection_sets(records, moments, project, later)
+    final_share = _part(rest, TEST_SHARE if judged else 0.0, 1.0)
     final = fit(
-        records,
-        moments,
+        LearningSet.of(pipeline, records, moments, project),
         project,
-        later,
-        like=judged.fitted if judged else None,
+        settings_from=settings or selection,
         tree_parameters=parameters,
-        on_share=lambda share: told("Learning from all leads", began + (1 - began) * share),
+        on_share=lambda share: final_share("Learning from all leads", share),
     )
     as_of = int(moments.as_of.max())  # NOT_A_TIME where there are no times
     scorer = LeadScorer(
-        pipeline=final.pipeline,
+        pipeline=pipeline,
         estimator=final.estimator,
         calibration=final.calibration,
         scale=scale,
@@ -169,10 +178,10 @@ def train(
             now=now,
         ),
     )
-    told("Learning from all leads", 1.0)
+    rest("Learning from all leads", 1.0)
     return Trained(
         scorer=scorer,
-        golden_leads=golden_leads(final.pipeline, records.leads, as_of, seed),
+        golden_leads=golden_leads(pipeline, records.leads, as_of, project.learn.seed),
         golden_as_of=as_of,
         judged=judged,
         audit=audited,
@@ -183,7 +192,7 @@ def train(
 
 
 def known_later(audited: Audit) -> dict[str, str]:
-    """Return the columns that the audit keeps out of the model, with the evidence for each."""
+    """Return the columns that the audit keeps out of the model, each with its evidence."""
     return {
         column.attribute: f"the leak audit calls it a {column.verdict}: "
         + " ".join(
@@ -197,7 +206,7 @@ def known_later(audited: Audit) -> dict[str, str]:
 
 
 def _scale(project: Project, moments: Moments, pinned: Scale | None) -> tuple[Scale, str]:
-    """Give the sales scale, and who or what holds it from version to version."""
+    """Return the scale of the scores, and what keeps it the same from version to version."""
     own = Scale(BaseRate.fit(moments.label, moments.weight).log_odds)
     scale, pinned_by = (pinned, "the first promotion") if pinned else (own, NOT_PINNED)
     base, grades = scale.base_log_odds, scale.grades
@@ -208,28 +217,39 @@ def _scale(project: Project, moments: Moments, pinned: Scale | None) -> tuple[Sc
     return Scale(base, grades), pinned_by
 
 
+def _part(progress: Progress, start: float, end: float) -> Progress:
+    """Return a callback for one part of the work, which takes the share of that part."""
+    return lambda what, share: progress(what, start + (end - start) * share)
+
+
+def _selection_sets(
+    records: Records, moments: Moments, project: Project, later: Mapping[str, str]
+) -> SelectionSets:
+    """Split moments to select settings on; none if they teach a base rate, which has none."""
+    if moments.rarer < FEWEST_OUTCOMES:
+        return NO_SELECTION_SETS
+    return selection_sets(records, moments, project, later)
+
+
 def tuned_parameters(
-    records: Records,
-    split: Split,
+    selection: SelectionSets,
     project: Project,
-    later: Mapping[str, str],
     minutes: float | None,
-    on_share: OnShare = lambda what, share: None,
+    progress: Progress = lambda what, share: None,
 ) -> tuple[Mapping[str, Any] | None, tuple[Trial, ...]]:
-    """Search for better settings of the trees, on training leads only; of a base rate for none."""
-    has_trees = split.train.rarer >= FEWEST_OUTCOMES
-    sides = choosing(records, split.train, project, later) if minutes and has_trees else None
-    if minutes is None or sides is None:
+    """Search for better settings of the trees, if asked to and if there are rows to search on."""
+    if not minutes or selection is NO_SELECTION_SETS:
         return None, ()
+    return tune(
+        *selection,
+        minutes=minutes,
+        seed=project.learn.seed,
+        on_trial=lambda trial, share: progress(f"Tuning: setting {trial.number + 1}", share),
+    )
 
-    def told(trial: Trial, share: float) -> None:
-        on_share(f"Tuning: setting {trial.number + 1}", TUNING_SHARE * share)
 
-    return tune(*sides, minutes=minutes, seed=project.learn.seed, on_trial=told)
-
-
-def _untuned(split: Split) -> str:
-    """Say why a search that was asked for did not take place."""
+def _why_untuned(split: Split) -> str:
+    """Return why a search that was asked for did not take place."""
     if split.train.rarer < FEWEST_OUTCOMES:
         why = (
             f"fewer than {FEWEST_OUTCOMES} leads of the rarer outcome teach the base rate, which "
@@ -248,46 +268,48 @@ def _judge(
     split: Split,
     project: Project,
     later: Mapping[str, str],
+    selection: SelectionSets,
     parameters: Mapping[str, Any] | None,
-    told: OnShare,
+    progress: Progress,
 ) -> Judged:
-    """Fit to the training moments, and judge by the test moments, beside the baselines."""
+    """Fit to the training moments, and evaluate on the test moments, with the baselines."""
     seed = project.learn.seed
+    pipeline = fit_pipeline(records, split.train, project, later)
+    learning_set = LearningSet.of(pipeline, records, split.train, project)
     fitted = fit(
-        records,
-        split.train,
+        learning_set,
         project,
-        later,
+        settings_from=selection,
         tree_parameters=parameters,
-        on_share=lambda share: told("Learning", 0.55 * share),
+        on_share=lambda share: progress("Learning", TEST_FIT_SHARE * share),
     )
-    told("Judging on the newest leads", 0.55)
-    features = fitted.pipeline.transform(records, split.test.lead, split.test.as_of)
-    margin = fitted.log_odds_of(features)
-    baselines = _baselines(records, split, fitted.pipeline, features, seed)
-    judges = (split.test.label, split.test.weight, split.test.lead, seed)
+    progress("Judging on the newest leads", TEST_FIT_SHARE)
+    features = pipeline.transform(records, split.test.lead, split.test.as_of)
+    log_odds = fitted.log_odds_of(features)
+    baselines = _baselines(learning_set, features)
+    truth = (split.test.label, split.test.weight, split.test.lead, seed)
     return Judged(
         fitted=fitted,
-        margin=margin,
-        test=evaluate(margin, *judges),
-        baselines={name: evaluate(other, *judges) for name, other in baselines.items()},
-        gained={name: loss_difference(margin, other, *judges) for name, other in baselines.items()},
+        margin=log_odds,
+        test=evaluate(log_odds, *truth),
+        baselines={name: evaluate(other, *truth) for name, other in baselines.items()},
+        gained={
+            name: loss_difference(log_odds, other, *truth) for name, other in baselines.items()
+        },
     )
 
 
-def _baselines(
-    records: Records,
-    split: Split,
-    pipeline: FeaturePipeline,
-    test_features: Floats,
-    seed: int,
-) -> dict[str, Floats]:
-    """Give what simpler models say of the test moments."""
-    label, weight = split.train.label, split.train.weight
-    base_rate = BaseRate.fit(label, weight)
-    matrix = training_matrix(pipeline, records, split.train, seed)
-    logistic = fit_logistic(matrix, label, weight, pipeline.categorical, growing=pipeline.growing)
+def _baselines(learning_set: LearningSet, test_features: Floats) -> dict[str, Floats]:
+    """Fit simpler models to the learning set, and compute their log-odds of the test moments."""
+    pipeline, moments = learning_set.pipeline, learning_set.moments
+    logistic = fit_logistic(
+        learning_set.matrix,
+        moments.label,
+        moments.weight,
+        pipeline.categorical,
+        growing=pipeline.growing,
+    )
     return {
-        "base_rate": base_rate.log_odds_of(test_features),
+        "base_rate": BaseRate.fit(moments.label, moments.weight).log_odds_of(test_features),
         "logistic": logistic.log_odds_of(test_features),
     }

@@ -1,266 +1,210 @@
-"""What the command line shows of models: lists, histories, gates, comparisons, cards.
+"""Formats versions, histories, gates, comparisons, changes and cards."""
 
-Each function takes the plain data that `--json` prints and gives what rich can print, with
-every text that comes from data or people escaped.
-"""
-
+import datetime
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import rich.box
 from rich.console import Group, RenderableType
 from rich.markup import escape
-from rich.table import Table
 
-from models.evaluation.metrics import MODEL_METRICS
+from commands.terminal.tables import minute, new_table
+from models.card import ModelCard
+from models.evaluation.metrics import FEWEST_TO_JUDGE, MODEL_METRICS
+from models.registry.history import REFUSED, Event, Gate
+from models.registry.registry import Version
+from training.changes import Changes
+from training.comparison.comparison import Comparison, Difference
 
-Row = Mapping[str, Any]
-
+IN_THE_LIST = ("log_loss", "pr_auc", "ece")
+SIMULATED = "[bold]SIMULATED records:[/] the figures describe no real business."
 SHORT_DIGEST = 12
 DRIVERS = 8
 
 
-def versions_table(rows: Sequence[Row]) -> RenderableType:
-    """List versions: alias, when, how good on their own test leads, digest.
-
-    Parameters
-    ----------
-    rows : sequence of mapping
-        As `models.registry.registry.Version.to_json` gives them.
-    """
-    if not rows:
+def versions_table(versions: Sequence[Version]) -> RenderableType:
+    """Format the list of versions: alias, time, quality on their own test leads, digest."""
+    if not versions:
         return "There is no version yet. Train one with `leadscore train`."
-    shown = ("log_loss", "pr_auc", "ece")
-    table = headed(
-        "version",
-        "alias",
-        "trained (UTC)",
-        *(MODEL_METRICS[m].short_label for m in shown),
-        "digest",
-    )
-    for row in rows:
-        metrics = (row["test"].get(metric) for metric in shown)
+    labels = (MODEL_METRICS[metric].short_label for metric in IN_THE_LIST)
+    table = new_table("version", "alias", "trained (UTC)", *labels, "digest")
+    for version in versions:
+        values = (version.metrics.get(f"test.{metric}") for metric in IN_THE_LIST)
         table.add_row(
-            row["version"],
-            escape(", ".join(row["aliases"])),
-            _minute(row["registered_at"]),
-            *("" if value is None else f"{value:.4f}" for value in metrics),
-            row["digest"][:SHORT_DIGEST],
+            version.version,
+            escape(", ".join(version.aliases)),
+            minute(version.registered_at),
+            *("" if value is None else f"{value:.4f}" for value in values),
+            version.digest[:SHORT_DIGEST],
         )
-    return Group(table, "The figures are those of each version's own test leads.")
+    return Group(table, "Each version is evaluated on its own test leads.")
 
 
-def history_table(rows: Sequence[Row]) -> RenderableType:
-    """List events, oldest first: when, what, whom, by whom, why, which gates failed.
-
-    Parameters
-    ----------
-    rows : sequence of mapping
-        As `models.registry.history.Event.to_json` gives them.
-    """
-    if not rows:
-        return "Nothing has happened yet: no version was promoted or refused."
-    table = headed("when (UTC)", "what", "version", "instead of", "who", "why", "gates failed")
-    for row in rows:
-        numbers = ", ".join(name.partition(" ")[0] for name in row["failed"])
-        is_refused = row["what"] == "refused"
-        is_plain = is_refused and row["failed"] and not row["forced"]  # the last column says it
-        why = filter(None, (row["because"], "" if is_plain else row["said"]))
+def history_table(events: Sequence[Event]) -> RenderableType:
+    """Format the history, oldest first: time, event, versions, user, reason, failed gates."""
+    if not events:
+        return "The history is empty: no version has been promoted or refused."
+    table = new_table("when (UTC)", "what", "version", "instead of", "who", "why", "gates failed")
+    for event in events:
+        is_refused = event.what == REFUSED
+        was_forced = is_refused and event.forced
+        # The last column already says which gates failed.
+        is_repeated = is_refused and event.failed and not event.forced
+        reasons = [event.because, "" if is_repeated else event.said]
         table.add_row(
-            _minute(row["at"]),
-            f"{row['what']}, though forced" if is_refused and row["forced"] else row["what"],
-            row["version"],
-            row["previous"] or "",
-            escape(row["who"]),
-            escape("\n".join(why)),
-            numbers,
+            minute(event.at),
+            f"{event.what}, though forced" if was_forced else event.what,
+            event.version,
+            event.previous or "",
+            escape(event.who),
+            escape("\n".join(filter(None, reasons))),
+            ", ".join(gate.partition(" ")[0] for gate in event.failed),
         )
     return table
 
 
-def gates_table(rows: Sequence[Row]) -> RenderableType:
-    """List gates with their verdicts and evidence.
-
-    Parameters
-    ----------
-    rows : sequence of mapping
-        As `models.registry.history.Gate.to_json` gives them.
-    """
-    table = headed("gate", "", "passed", "evidence")
-    for row in rows:
-        passed = "[green]yes[/]" if row["passed"] else "[bold red]no[/]"
-        table.add_row(row["number"], row["name"], passed, escape(row["evidence"]))
+def gates_table(gates: Sequence[Gate]) -> RenderableType:
+    """Format the results of gates with their evidence."""
+    table = new_table("gate", "", "passed", "evidence")
+    for gate in gates:
+        passed = "[green]yes[/]" if gate.passed else "[bold red]no[/]"
+        table.add_row(gate.number, gate.name, passed, escape(gate.evidence))
     return table
 
 
-def comparison_table(found: Row) -> RenderableType:
-    """Show two versions side by side, with the paired difference and its interval.
-
-    Parameters
-    ----------
-    found : mapping
-        As `training.comparison.comparison.Comparison.to_json` gives it.
-    """
-    one, other = found["one"], found["other"]
-    size = f"{found['n']:,} moments of {found['n_leads']:,} leads that neither learned from"
-    warnings = [f"[yellow]warning:[/] {escape(each)}" for each in found["warnings"]]
-    if found["verdict"] == "cannot be compared":
-        return Group(*warnings, f"Versions {one} and {other} cannot be compared.")
-    if not found["metrics"]:
+def comparison_table(comparison: Comparison) -> RenderableType:
+    """Format two versions side by side, with the paired differences and their intervals."""
+    challenger, champion = comparison.challenger, comparison.champion
+    shared = comparison.shared
+    warnings = _warnings(comparison.warnings)
+    if not comparison.differences:
+        if warnings:
+            return Group(*warnings, f"Versions {challenger} and {champion} cannot be compared.")
         return (
-            f"Too few to judge: versions {one} and {other} share {size}, with {found['n_rarer']} "
-            f"leads of the rarer outcome; {found['n_needed']} are needed.\n"
-            "Wait for more outcomes, or train again, so that the newest leads judge."
+            f"Too few outcomes to compare: {len(shared.moments):,} moments of {shared.n_leads:,} "
+            f"leads are new to versions {challenger} and {champion}, with {shared.rarer} leads of "
+            f"the rarer outcome; at least {FEWEST_TO_JUDGE} are needed.\n"
+            "Wait for more outcomes, or train again to hold out newer leads."
         )
-    table = headed(
+    table = new_table(
         "metric",
-        f"version {one}",
-        f"version {other}",
+        f"version {challenger}",
+        f"version {champion}",
         "difference",
         "95 % interval",
         "verdict",
         right=(1, 2, 3, 4),
     )
-    for row in found["metrics"]:
-        low, high = row["interval"]
-        metric = MODEL_METRICS[row["metric"]]
-        is_better = high < 0 if metric.is_lower_better else low > 0
-        is_worse = low > 0 if metric.is_lower_better else high < 0
-        verdict = f"{one} is better" if is_better else f"{other} is better" if is_worse else "even"
-        verdict = "not fair" if warnings else verdict
+    for metric, difference in comparison.differences.items():
+        better = _better(metric, difference, challenger, champion)
         table.add_row(
-            metric.short_label,
-            f"{row['one']:.4f}",
-            f"{row['other']:.4f}",
-            f"{row['difference']:+.4f}",
-            f"{low:+.4f} to {high:+.4f}",
-            verdict,
+            MODEL_METRICS[metric].short_label,
+            f"{difference.challenger:.4f}",
+            f"{difference.champion:.4f}",
+            f"{difference.value:+.4f}",
+            f"{difference.low:+.4f} to {difference.high:+.4f}",
+            "not fair" if warnings else better,
         )
-    return Group(*warnings, f"On {size}, {found['base_rate']:.1%} won:", table)
+    return Group(
+        *warnings,
+        f"On {len(shared.moments):,} moments of {shared.n_leads:,} leads that neither version has "
+        f"learned from, {comparison.base_rate:.1%} won:",
+        table,
+    )
 
 
-def report_summary(facts: Row, sentences: Sequence[str], total_bytes: int) -> RenderableType:
-    """Show the takeaways of a report, and where to look.
-
-    Parameters
-    ----------
-    facts : mapping
-        `folder`, `files`, `model` and `takeaways`, as `--json` prints them.
-    sentences : sequence of str
-        Of the first page.
-    total_bytes : int
-        Of all files.
-    """
-    lines = [f"- {escape(sentence)}" for sentence in sentences]
-    if facts["model"] is None:
-        lines.append("There is no champion yet, so the report says nothing of scores.")
-    size = f"{len(facts['files'])} files, {total_bytes / 1_000_000:.1f} MB"
-    lines.append(f"Wrote {size}. Where to look:")
-    folder = facts["folder"]
-    where = {
-        "pages": f"{folder}/index.html",
-        "wiki": f"{folder}/README.md",
-        "numbers": f"{folder}/csv",
-        "takeaways": facts["takeaways"],
-    }
-    lines += [f"  {what:<9} {escape(place)}" for what, place in where.items() if place]
-    return "\n".join(lines)
+def _better(metric: str, difference: Difference, challenger: str, champion: str) -> str:
+    """Return which version is better in a metric beyond chance."""
+    is_lower, is_higher = difference.high < 0, difference.low > 0
+    if not is_lower and not is_higher:
+        return "even"
+    challenger_is_better = is_lower if MODEL_METRICS[metric].is_lower_better else is_higher
+    return f"{challenger if challenger_is_better else champion} is better"
 
 
-def changes_table(found: Row) -> RenderableType:
-    """Show what a version would change for the open leads.
-
-    Parameters
-    ----------
-    found : mapping
-        As `training.changes.Changes.to_json` gives it.
-    """
-    if found["n"] == 0:
-        return "No lead is open, so nothing changes for any."
-    warnings = [f"[yellow]warning:[/] {escape(each)}" for each in found["warnings"]]
-    said = f"{found['n_changed']:,} of {found['n']:,} open leads change grade"
-    if not found["n_changed"]:
-        return Group(*warnings, f"{said}.")
-    moves = ", ".join(f"{row['before']} to {row['after']}: {row['n']:,}" for row in found["moves"])
-    table = headed("lead", "grade", "score", "why")
-    for row in found["largest"]:
+def changes_table(changes: Changes) -> RenderableType:
+    """Format what a version would change for the open leads."""
+    if changes.n == 0:
+        return "There are no open leads, so nothing would change."
+    warnings = _warnings(changes.warnings)
+    summary = f"{changes.n_changed:,} of {changes.n:,} open leads change grade"
+    if not changes.n_changed:
+        return Group(*warnings, f"{summary}.")
+    moves = ", ".join(f"{move.before} to {move.after}: {move.n:,}" for move in changes.moves)
+    table = new_table("lead", "grade", "score", "why")
+    for lead in changes.largest:
         table.add_row(
-            escape(row["lead_id"]),
-            f"{row['before']} → {row['after']}",
-            f"{row['score_before']} → {row['score_after']}",
-            escape("\n".join(row["why"])),
+            escape(lead.lead_id),
+            f"{lead.before} → {lead.after}",
+            f"{lead.score_before} → {lead.score_after}",
+            escape("\n".join(lead.why)),
         )
-    return Group(*warnings, f"{said} ({moves}). The largest changes, and why:", table)
+    return Group(*warnings, f"{summary} ({moves}). The largest changes, and why:", table)
 
 
-def card_summary(version: Row, card: Row) -> RenderableType:
-    """Show a model card.
-
-    Parameters
-    ----------
-    version : mapping
-        As `models.registry.registry.Version.to_json` gives it.
-    card : mapping
-        As `ModelCard.to_json` gives it.
-    """
-    facts, label, test = card["learned_from"], card["label"], card["test"]
-    aliases = f" ({', '.join(version['aliases'])})" if version["aliases"] else ""
-    lines = [f"[bold]{escape(card['name'])} version {version['version']}{escape(aliases)}[/]"]
-    if card["simulated"]:
-        lines.append("[bold]SIMULATED records:[/] the figures are about no real business.")
+def card_summary(version: Version, card: ModelCard) -> RenderableType:
+    """Format a version and its model card."""
+    facts, test = card.learned_from, card.test
+    aliases = f" ({', '.join(version.aliases)})" if version.aliases else ""
+    lines = [f"[bold]{escape(card.name)} version {version.version}{escape(aliases)}[/]"]
+    if card.simulated:
+        lines.append(SIMULATED)
     window = f", {facts['from'][:10]} to {facts['to'][:10]}" if "from" in facts else ""
+    trained_at = datetime.datetime.fromisoformat(card.trained_at)
     lines.append(
-        f"Trained {_minute(card['trained_at'])} UTC on {facts['moments']:,} moments of "
+        f"Trained {minute(trained_at)} UTC on {facts['moments']:,} moments of "
         f"{facts.get('learned_leads', facts['leads']):,} leads{window}; "
         f"{facts['base_rate']:.1%} won."
     )
-    won = ", ".join(label["won"])
-    horizon = f" within {label['horizon_days']:g} days" if label["horizon_days"] else ""
-    lines.append(f"Won means: {escape(won)}{horizon}.")
+    won, days = ", ".join(card.question["won"]), card.question["horizon_days"]
+    horizon = f" within {days:g} days" if days else ""
+    lines.append(f"Predicts: {escape(won)}{horizon}.")
     is_judged = "not_judged" not in test
     if is_judged:
         lines.append(
-            f"Judged by the {escape(test['how'])}: {test['n']:,} moments, "
+            f"Evaluated on the {escape(test['how'])}: {test['n']:,} moments, "
             f"{test['base_rate']:.1%} won."
         )
-    ready = card["readiness"]
-    if ready:
+    if card.readiness:
         lines.append(
-            f"[bold]{escape(ready['verdict'].capitalize())}:[/] "
-            f"{escape(' '.join(ready['reasons']))}"
+            f"[bold]{escape(card.readiness['verdict'].capitalize())}:[/] "
+            f"{escape(' '.join(card.readiness['reasons']))}"
         )
-    labels = [metric.short_label for metric in MODEL_METRICS.values()]
-    table = headed("model", *labels, right=range(1, 1 + len(labels)))
-    for name, figures in (("leadscore", test), *card["baselines"].items()) if is_judged else ():
-        values = (f"{figures[metric]:.3f}" for metric in MODEL_METRICS)
-        table.add_row(escape(name.replace("_", " ")), *values)
-    after = [f"Estimator: {escape(str(card['estimator'].get('kind', '')))}."]
-    after.append(f"Looks at {len(card['features'])} features.")
-    drivers = [f"{row['signal']} ({row['share']:.0%})" for row in card["importance"][:DRIVERS]]
+    after = [
+        f"Estimator: {escape(str(card.estimator.get('kind', '')))}.",
+        f"Reads {len(card.features)} features.",
+    ]
+    drivers = [f"{row['signal']} ({row['share']:.0%})" for row in card.importance[:DRIVERS]]
     if drivers:
-        after.append(f"Driven by: {escape(', '.join(drivers))}.")
+        after.append(f"Strongest signals: {escape(', '.join(drivers))}.")
+    after += left_out_lines(card)
+    after += [f"[yellow]note:[/] {escape(note)}" for note in card.notes]
+    after += [f"Not for: {escape(sentence)}" for sentence in card.not_for]
+    after.append(f"Digest {version.digest}; MLflow run {version.run_id}.")
+    tables = [_metrics_table(test, card.baselines)] if is_judged else []
+    return Group(*lines, *tables, *after)
+
+
+def left_out_lines(card: ModelCard) -> list[str]:
+    """Format the columns that are not features, one line for each reason."""
     by_reason: dict[str, list[str]] = {}
-    for left in card["left_out"]:
-        by_reason.setdefault(left["reason"], []).append(left["column"])
-    after += [
+    for left_out in card.left_out:
+        by_reason.setdefault(left_out["reason"], []).append(left_out["column"])
+    return [
         f"Not a feature, {escape(reason)}: {escape(', '.join(columns))}"
         for reason, columns in by_reason.items()
     ]
-    after += [f"[yellow]note:[/] {escape(note)}" for note in card["notes"]]
-    after += [f"Not for: {escape(sentence)}" for sentence in card["not_for"]]
-    after.append(f"Digest {version['digest']}; MLflow run {version['run_id']}.")
-    return Group(*lines, *([table] if is_judged else []), *after)
 
 
-def headed(*headings: str, right: Sequence[int] = ()) -> Table:
-    """Begin a table with these headings; at the places `right` stand numbers, never wrapped."""
-    table = Table(box=rich.box.SIMPLE, pad_edge=False, collapse_padding=True)
-    for i, heading in enumerate(headings):
-        is_right = i in right
-        table.add_column(heading, justify="right" if is_right else "left", no_wrap=is_right)
+def _metrics_table(
+    test: Mapping[str, Any], baselines: Mapping[str, Mapping[str, Any]]
+) -> RenderableType:
+    labels = [metric.short_label for metric in MODEL_METRICS.values()]
+    table = new_table("model", *labels, right=range(1, 1 + len(labels)))
+    for name, figures in (("leadscore", test), *baselines.items()):
+        values = (f"{figures[metric]:.3f}" for metric in MODEL_METRICS)
+        table.add_row(escape(name.replace("_", " ")), *values)
     return table
 
 
-def _minute(moment: str) -> str:
-    """Cut an ISO 8601 time to the minute, as a person reads it."""
-    return moment[:16].replace("T", " ")
+def _warnings(warnings: Sequence[str]) -> list[str]:
+    return [f"[yellow]warning:[/] {escape(warning)}" for warning in warnings]

@@ -1,7 +1,4 @@
-"""What the command line shows of a training, and of the scores that it led to.
-
-Like `commands.terminal.models`, from plain data, with every text from data or people escaped.
-"""
+"""Formats a training, and the scores that the service returned in the demo."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,43 +7,46 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from commands.terminal.models import headed
+from commands.terminal.models import SIMULATED, left_out_lines
+from commands.terminal.tables import new_table
+from models.card import ModelCard
 from models.evaluation.metrics import MODEL_METRICS
 
-Row = Mapping[str, Any]
+Figures = Mapping[str, Any]  # metrics by name, as the card stores them
 
 SHOWN = {name: metric.short_label for name, metric in MODEL_METRICS.items() if name != "brier"}
-DROPPED = ("not_mature", "closed_before_the_moment", "without_outcome")
+NOT_USED = {
+    "not_mature": "too recent to know the outcome",
+    "closed_before_the_moment": "closed before the moment",
+    "without_outcome": "without an outcome",
+}
 
 
-def training_summary(card: Row) -> RenderableType:
-    """Show what was learned, from what, how good it is, and the verdict.
-
-    Parameters
-    ----------
-    card : mapping
-        As `ModelCard.to_json` gives it.
-    """
+def training_summary(card: ModelCard) -> RenderableType:
+    """Format what was learned, from what, how good the model is, and the verdict."""
     return Group(*_parts(card))
 
 
-def _parts(card: Row) -> Iterator[RenderableType]:
-    if card["simulated"]:
-        yield "[bold]SIMULATED records:[/] the figures are about no real business."
-    yield from (f"[yellow]note:[/] {escape(note)}" for note in card["notes"])
-    facts = card["learned_from"]
-    dropped = [f"{facts[key]:,} {key.replace('_', ' ')}" for key in DROPPED if facts.get(key)]
+def _parts(card: ModelCard) -> Iterator[RenderableType]:
+    if card.simulated:
+        yield SIMULATED
+    yield from (f"[yellow]note:[/] {escape(note)}" for note in card.notes)
+    facts = card.learned_from
+    not_used = [f"{facts[key]:,} {why}" for key, why in NOT_USED.items() if facts.get(key)]
     yield (
         f"Learned from {facts['moments']:,} moments of {facts['learned_leads']:,} of "
-        f"{facts['leads']:,} leads, {facts['base_rate']:.1%} won; moments left out: "
-        f"{', '.join(dropped) or 'none'}."
+        f"{facts['leads']:,} leads, {facts['base_rate']:.1%} won. Moments not used: "
+        f"{', '.join(not_used) or 'none'}."
     )
-    by_reason: dict[str, list[str]] = {}
-    for left in card["left_out"]:
-        by_reason.setdefault(left["reason"], []).append(left["column"])
-    for reason, columns in by_reason.items():
-        yield f"Not a feature, {escape(reason)}: {escape(', '.join(columns))}"
-    estimator = card["estimator"]
+    yield from left_out_lines(card)
+    yield from _estimator(card.estimator)
+    if "not_judged" not in card.test:
+        yield from _evaluation(card.test, card.baselines, facts["embargoed"])
+    yield f"[bold]Verdict: {card.readiness['verdict']}.[/]"
+    yield from (f"  {escape(reason)}" for reason in card.readiness["reasons"])
+
+
+def _estimator(estimator: Figures) -> Iterator[str]:
     yield f"Model: {estimator['kind']}."
     if "logistic_weight" in estimator:
         weight = estimator["logistic_weight"]
@@ -59,37 +59,36 @@ def _parts(card: Row) -> Iterator[RenderableType]:
             f"{estimator['log_loss_of_the_best']:.4f} with the best, "
             f"{estimator['log_loss_of_the_defaults']:.4f} with the defaults."
         )
-    if "not_judged" not in card["test"]:
-        yield from _judged(card["test"], card["baselines"], facts["embargoed"])
-    yield f"[bold]Verdict: {card['readiness']['verdict']}.[/]"
-    yield from (f"  {escape(reason)}" for reason in card["readiness"]["reasons"])
 
 
-def _judged(test: Row, baselines: Mapping[str, Row], embargoed: int) -> Iterator[RenderableType]:
-    """Show how good the model is, beside the baselines."""
-    kept_out = (
-        f"; {embargoed:,} moments whose outcome was not known when these began were kept out of "
-        "the judged model, and are in the one that was then fitted on all"
-    )
-    yield (
-        f"Judged by the {test['how']}: {test['n']:,} moments, {test['base_rate']:.1%} won"
-        f"{kept_out if embargoed else ''}."
-    )
-    table = headed("model", *SHOWN.values(), right=range(1, 1 + len(SHOWN)))
-    for name, found in (("leadscore", test), *baselines.items()):
-        table.add_row(name.replace("_", " "), *(_with_interval(found, each) for each in SHOWN))
+def _evaluation(
+    test: Figures, baselines: Mapping[str, Figures], embargoed: int
+) -> Iterator[RenderableType]:
+    """Format how good the model is, with the baselines."""
+    yield (f"Evaluated on the {test['how']}: {test['n']:,} moments, {test['base_rate']:.1%} won.")
+    if embargoed:
+        yield (
+            f"{embargoed:,} moments were excluded for this test because their outcome was not yet "
+            "known when the test period began. The final model uses them."
+        )
+    table = new_table("model", *SHOWN.values(), right=range(1, 1 + len(SHOWN)))
+    for name, figures in (("leadscore", test), *baselines.items()):
+        values = (_with_interval(figures, metric) for metric in SHOWN)
+        table.add_row(name.replace("_", " "), *values)
     yield table
     yield (
-        f"Right probabilities would show a calibration error of {test['ece_by_chance']:.3f} in as "
-        "many leads, by chance."
+        "A model with perfect probabilities would have a calibration error of "
+        f"{test['ece_by_chance']:.3f} on this number of leads."
     )
     if len(test["by_age"]) > 1:
         yield _ages(test["by_age"])
 
 
-def _ages(by_age: list[Row]) -> Table:
-    """Show how good the model is at each age of the lead."""
-    table = headed("age of the lead", "n", "won", *SHOWN.values(), right=range(1, 3 + len(SHOWN)))
+def _ages(by_age: list[Figures]) -> Table:
+    """Format how good the model is at each age of the lead."""
+    table = new_table(
+        "age of the lead", "n", "won", *SHOWN.values(), right=range(1, 3 + len(SHOWN))
+    )
     for row in by_age:
         days = row["age_days"]
         age = f"{days:g} days" if days == 0 or days >= 1 else f"{24 * days:.2g} hours"
@@ -101,18 +100,26 @@ def _ages(by_age: list[Row]) -> Table:
     return table
 
 
-def scores_table(answer: Row) -> RenderableType:
-    """Show what `POST /score` answered: each lead's score, grade and strongest reasons.
+def _with_interval(figures: Figures, metric: str) -> str:
+    low, high = figures["intervals"][metric]
+    if metric == "ece":  # its interval is not symmetric
+        both = f"{figures[metric]:.3f} {low:.3f}–{high:.3f}"
+        return both.replace(" 0.", " .").replace("–0.", "–.")
+    return f"{figures[metric]:.3f} ±{(high - low) / 2:.3f}".replace("±0.", "±.")
+
+
+def scores_table(answer: Mapping[str, Any]) -> RenderableType:
+    """Format the answer of `POST /score`: each lead's score, grade and strongest reasons.
 
     Parameters
     ----------
     answer : mapping
-        The answer's body.
+        The body of the answer, which is JSON.
     """
     model = answer["model"]
-    table = headed("lead", "probability", "score", "grade", "why", right=range(1, 4))
+    table = new_table("lead", "probability", "score", "grade", "why", right=range(1, 4))
     for item in answer["scores"]:
-        reasons = (f"{each['text']} ({each['points']:+.0f})" for each in item["reasons"])
+        reasons = (f"{reason['text']} ({reason['points']:+.0f})" for reason in item["reasons"])
         table.add_row(
             escape(item["lead_id"]),
             f"{item['probability']:.1%}",
@@ -121,10 +128,3 @@ def scores_table(answer: Row) -> RenderableType:
             escape("\n".join(reasons)),
         )
     return Group(f"Scores over HTTP by {model['name']} version {model['version']}:", table)
-
-
-def _with_interval(found: Row, metric: str) -> str:
-    low, high = found["intervals"][metric]
-    if metric == "ece":  # whose interval reaches further on one side
-        return f"{found[metric]:.3f} {low:.3f}–{high:.3f}".replace(" 0.", " .").replace("–0.", "–.")
-    return f"{found[metric]:.3f} ±{(high - low) / 2:.3f}".replace("±0.", "±.")

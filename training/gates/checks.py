@@ -1,15 +1,27 @@
-"""The numbered checks behind the gates; `training.gates.gates` says when each is passed."""
+"""The gates: numbered checks that a challenger must pass to become champion.
 
-from collections.abc import Iterator, Mapping, Sequence
+| gate | passes if |
+|---|---|
+| LG101 log loss | it is not worse: the 95 % interval of the paired difference reaches 0, or the difference is below 0.001 |
+| LG102 PR AUC | it is not worse, by the same rule |
+| LG103 calibration | predicted and true shares differ by at most 0.05, or by no more than chance explains with this number of leads, or by no more than the champion's beyond chance |
+| LG104 free of leaks | the leak audit of today's records finds no leak among the columns that the model reads |
+| LG105 segments | for no value of a category is it worse than the champion or than the base rate, beyond chance and by more than 0.01 of log loss |
+| LG106 loads and answers | it loads from MLflow, verifies, and scores its golden leads as when it was saved |
+| LG107 same scale | its base odds and grades are the pinned ones, and it predicts what the champion predicts: the same outcomes within the same number of days |
+"""  # noqa: E501  # a Markdown table row cannot be wrapped
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import wraps
+from typing import Any, NamedTuple, ParamSpec
 
 import numpy as np
 import scipy.stats
 from scipy.special import expit, log_expit
 
 from crm.arrays import Bools, Floats, Ints, Labels
-from crm.errors import ArtifactError, TrackingError
+from crm.errors import LeadScoringError
 from crm.project import Project
 from crm.records import Records
 from features.groups import groups_by_value
@@ -23,68 +35,84 @@ from models.estimator.blend import BaseRate
 from models.evaluation.intervals import squares_by_lead
 from models.evaluation.metrics import FEWEST_TO_JUDGE, measure
 from models.registry.history import Gate
-from models.registry.registry import Registry
 from models.scale import Scale
 from models.scorer import LeadScorer
-from training.comparison.comparison import Contest, Difference
+from training.comparison.comparison import Difference, SharedMoments
 
-GATES = {
-    "LG101": "log loss",
-    "LG102": "PR AUC",
-    "LG103": "calibration",
-    "LG104": "free of leaks",
-    "LG105": "segments",
-    "LG106": "loads and answers",
-    "LG107": "same scale",
-}
-RELATIVE = ("LG101", "LG102", "LG103", "LG105")  # judged side by side with a rival
-TINY = 0.001  # of log loss or PR AUC; no sales team would see it
+Inputs = ParamSpec("Inputs")
+
+TINY = 0.001  # of log loss or PR AUC; too small for a sales team to notice
 COLLAPSE = 0.01  # of log loss, in one segment
 CALIBRATED = 0.05
 N_SIMULATED = 200
 SAME_ODDS = 1e-9
+MOST_NAMED = 5
+TAIL = 0.025  # one-sided, of all segments together
 
 
-def gate_of(number: str, passed: bool, evidence: str) -> Gate:
-    """Give a gate its name."""
-    return Gate(number, GATES[number], bool(passed), evidence)
+class GateFinding(NamedTuple):
+    """What a check found: whether the gate is passed, and the evidence in sentences."""
+
+    passed: bool
+    evidence: str
 
 
-def too_few(contest: Contest, against: str, is_first: bool) -> str:
-    """Say that there is nothing to compare by, and what to do."""
-    if is_first:
-        return (
-            f"Too few to judge: {contest.rarer} leads of the rarer outcome, {FEWEST_TO_JUDGE} are "
-            "needed. There is no champion that it could be worse than."
-        )
-    return (
-        f"Too few to judge: it and {against} share {len(contest.moments):,} moments that neither "
-        f"learned from, with {contest.rarer} leads of the rarer outcome; {FEWEST_TO_JUDGE} are "
-        "needed. Wait for more outcomes, or train again, so that the newest leads judge."
-    )
+@dataclass(frozen=True)
+class GateKind:
+    """A gate as it is registered.
+
+    Attributes
+    ----------
+    number : str
+        `LG101` and so on; never reused for another check.
+    title : str
+    is_relative : bool
+        True if the gate compares the challenger with the champion or the base rate.
+    """
+
+    number: str
+    title: str
+    is_relative: bool
+
+    def result(self, passed: bool, evidence: str) -> Gate:
+        """Return a result of this gate."""
+        return Gate(number=self.number, name=self.title, passed=bool(passed), evidence=evidence)
 
 
-def unfair(reasons: Sequence[str], against: str) -> list[Gate]:
-    """Fail what compares two sides, LG101, LG102, LG103 and LG105, and say once why."""
-    said = f"It cannot be compared fairly with {against}. {' '.join(reasons)}"
-    first, *others = RELATIVE
-    return [
-        gate_of(first, False, said),
-        *(gate_of(number, False, f"Not compared, as {first} says.") for number in others),
-    ]
+GATES: dict[str, GateKind] = {}  # by number, in the order of the numbers
 
 
-def not_worse(number: str, found: Difference, contest: Contest, against: str) -> Gate:
-    """LG101, LG102. Ask whether a metric is worse beyond chance and by more than `TINY`.
+def gate(
+    number: str, title: str, *, is_relative: bool = False
+) -> Callable[[Callable[Inputs, GateFinding]], Callable[Inputs, Gate]]:
+    """Register a check as a gate, and turn its finding into the gate's result."""
+    kind = GATES[number] = GateKind(number, title, is_relative)
+
+    def register(check: Callable[Inputs, GateFinding]) -> Callable[Inputs, Gate]:
+        @wraps(check)
+        def checked(*args: Inputs.args, **kwargs: Inputs.kwargs) -> Gate:
+            return kind.result(*check(*args, **kwargs))
+
+        return checked
+
+    return register
+
+
+# -- metrics -------------------------------------------------------------------------------
+
+
+@gate("LG101", "log loss", is_relative=True)
+def log_loss_is_not_worse(
+    difference: Difference, shared: SharedMoments, opponent: str
+) -> GateFinding:
+    """Check that the log loss is not higher beyond chance and by more than `TINY`.
 
     Parameters
     ----------
-    number : {"LG101", "LG102"}
-    found : Difference
-        Challenger - champion.
-    contest : Contest
-    against : str
-        Whom it is compared with, in words.
+    difference : Difference
+    shared : SharedMoments
+    opponent : str
+        The champion or the base rate, in words.
 
     Returns
     -------
@@ -93,74 +121,102 @@ def not_worse(number: str, found: Difference, contest: Contest, against: str) ->
     Examples
     --------
     >>> no_moments = Moments(*[np.empty(0)] * 5, {})
-    >>> contest = Contest(no_moments, np.empty(0), np.empty(0))
+    >>> shared = SharedMoments(no_moments, np.empty(0), np.empty(0))
     >>> worse = Difference("log_loss", 0.45, 0.40, low=0.02, high=0.08)
-    >>> not_worse("LG101", worse, contest, "version 1").passed
+    >>> log_loss_is_not_worse(worse, shared, "version 1").passed
     False
-    >>> not_worse("LG101", Difference("log_loss", 0.45, 0.40, -0.01, 0.11), contest, "").passed
+    >>> unclear = Difference("log_loss", 0.45, 0.40, low=-0.01, high=0.11)
+    >>> log_loss_is_not_worse(unclear, shared, "version 1").passed
     True
     """
-    if number == "LG101":
-        is_worse = found.low > 0 and found.value > TINY
-    else:
-        is_worse = found.high < 0 and found.value < -TINY
-    name = GATES[number]
-    return gate_of(
-        number,
-        not is_worse,
-        f"{name[0].upper()}{name[1:]} {found.one:.4f} against {found.other:.4f} of {against}: "
-        f"{found.value:+.4f} (95 % interval {found.low:+.4f} to {found.high:+.4f}), on "
-        f"{_size(contest)}.",
+    is_worse = difference.low > 0 and difference.value > TINY
+    return GateFinding(not is_worse, _difference_in_words("Log loss", difference, shared, opponent))
+
+
+@gate("LG102", "PR AUC", is_relative=True)
+def pr_auc_is_not_worse(
+    difference: Difference, shared: SharedMoments, opponent: str
+) -> GateFinding:
+    """Check that the PR AUC is not lower beyond chance and by more than `TINY`.
+
+    The parameters are those of `log_loss_is_not_worse`.
+    """
+    is_worse = difference.high < 0 and difference.value < -TINY
+    return GateFinding(not is_worse, _difference_in_words("PR AUC", difference, shared, opponent))
+
+
+def _difference_in_words(
+    metric: str, difference: Difference, shared: SharedMoments, opponent: str
+) -> str:
+    return (
+        f"{metric} {difference.challenger:.4f}, against {difference.champion:.4f} for {opponent}: "
+        f"{difference.value:+.4f} (95 % interval {difference.low:+.4f} to {difference.high:+.4f}), "
+        f"on {len(shared.moments):,} moments of {shared.n_leads:,} leads."
     )
 
 
-def _size(contest: Contest) -> str:
-    leads = len(np.unique(contest.moments.lead))
-    return f"{len(contest.moments):,} moments of {leads:,} leads"
-
-
-def calibrated(
-    found: Difference, contest: Contest, against: str, seed: int, *, is_useful: bool = False
-) -> Gate:
-    """LG103. Ask whether probabilities can be taken literally, or at least as the champion's.
+@gate("LG103", "calibration", is_relative=True)
+def is_calibrated(
+    difference: Difference,
+    shared: SharedMoments,
+    opponent: str,
+    seed: int,
+    *,
+    beats_base_rate: bool = False,
+) -> GateFinding:
+    """Check that probabilities match the true shares, or are no worse than the champion's.
 
     The expected calibration error of a perfect model is not 0: in bins of a few leads the true
-    share differs from the stated one by chance. Up to there it is passed, and up to
-    `CALIBRATED`. Where the world has changed since, no model that learned before can be
-    calibrated; there it is passed if the champion is not better beyond chance.
+    share differs from the predicted one by chance. The gate is passed up to that error, and up
+    to `CALIBRATED`. If the world has changed since, no model that learned before can be
+    calibrated; then the gate is passed if the champion is not better beyond chance.
 
     Parameters
     ----------
-    found : Difference
-        Of the calibration error, challenger - champion.
-    contest : Contest
-    against : str
-        Whom it is compared with, in words.
+    difference : Difference
+        The difference in the calibration error.
+    shared : SharedMoments
+    opponent : str
+        The champion or the base rate, in words.
     seed : int
-    is_useful : bool
-        Whether there is no champion and it is better than the base rate, which is calibrated
-        because it tells no lead from another.
+    beats_base_rate : bool
+        True if there is no champion and the log loss is better than the base rate's. The base
+        rate is calibrated because it gives all leads the same probability.
 
     Returns
     -------
     Gate
     """
-    by_chance = chance_error(contest.one, contest.moments.weight, contest.moments.lead, seed)
-    passed = found.one <= max(CALIBRATED, by_chance) or found.low <= 0 or is_useful
-    return gate_of(
-        "LG103",
-        passed,
-        f"Stated and true shares differ by {found.one:.3f} on average, {found.other:.3f} for "
-        f"{against}: {found.value:+.3f} (95 % interval {found.low:+.3f} to {found.high:+.3f}). "
-        f"{CALIBRATED:g} is always allowed, and up to {by_chance:.3f} would be chance."
-        + (" Its log loss is better than the base rate's all the same." if is_useful else ""),
+    by_chance = chance_error(shared.challenger, shared.moments.weight, shared.moments.lead, seed)
+    passed = (
+        difference.challenger <= max(CALIBRATED, by_chance)
+        or difference.low <= 0
+        or beats_base_rate
     )
+    evidence = (
+        f"Predicted and true shares differ by {difference.challenger:.3f} on average, by "
+        f"{difference.champion:.3f} for {opponent}: {difference.value:+.3f} (95 % interval "
+        f"{difference.low:+.3f} to {difference.high:+.3f}). Up to {CALIBRATED:g} is always "
+        f"allowed; chance explains up to {by_chance:.3f}."
+    )
+    if beats_base_rate:
+        evidence += " It passes because its log loss is better than the base rate's."
+    return GateFinding(passed, evidence)
 
 
 def chance_error(margin: Floats, weight: Floats, lead: Ints, seed: int) -> float:
-    """Give the calibration error that a perfect model stays under in 19 of 20 cases.
+    """Compute the calibration error that a perfect model stays below in 19 of 20 cases.
 
     Outcomes are drawn from the model's own probabilities, one draw for each lead.
+
+    Parameters
+    ----------
+    margin : ndarray of float64, shape (n,)
+        Calibrated log-odds.
+    weight : ndarray of float64, shape (n,)
+    lead : ndarray of int64, shape (n,)
+        The lead of each moment.
+    seed : int
 
     References
     ----------
@@ -168,83 +224,32 @@ def chance_error(margin: Floats, weight: Floats, lead: Ints, seed: int) -> float
     """
     leads, of_lead = np.unique(lead, return_inverse=True)
     generator = np.random.default_rng(seed)
-    probability, found = expit(margin), []
+    probability = expit(margin)
+    errors = []
     for _ in range(N_SIMULATED):
         won = (generator.random(len(leads))[of_lead] < probability).astype(np.int8)
         if 0 < won.sum() < len(won):
-            found.append(measure(margin, won, weight)["ece"])
-    return float(np.quantile(found, LEVEL)) if found else 0.0
+            errors.append(measure(margin, won, weight)["ece"])
+    return float(np.quantile(errors, LEVEL)) if errors else 0.0
 
 
-def free_of_leaks(scorer: LeadScorer, audited: Audit, project: Project) -> Gate:
-    """LG104. Ask whether the version looks at a field that today's audit calls a leak."""
-    looked_at = set(scorer.pipeline.columns)
-    leaks = {
-        column.attribute: column.findings
+@gate("LG104", "free of leaks")
+def is_free_of_leaks(scorer: LeadScorer, audited: Audit, project: Project) -> GateFinding:
+    """Check that the version reads no column that today's audit calls a leak."""
+    columns = set(scorer.pipeline.columns)
+    leaks = [
+        f"`{column.attribute}`: {column.findings[0].number} {column.findings[0].evidence}"
         for column in audited.attributes
-        if column.verdict is Verdict.LEAK and column.attribute in looked_at
-    }
-    declared = sorted(looked_at & set(project.columns.known_later))
-    said = [f"`{name}`: {found[0].number} {found[0].evidence}" for name, found in leaks.items()]
-    said += [f"`{name}`: the project says that it is known later." for name in declared]
-    if said:
-        return gate_of("LG104", False, f"It looks at {len(said)} leaks. {' '.join(said[:5])}")
-    return gate_of(
-        "LG104", True, f"Fields that it looks at: {len(looked_at)}. None of them is a leak."
-    )
-
-
-def same_scale(
-    scale: Scale,
-    pinned: Scale | None,
-    asks: Mapping[str, Any],
-    asked: Mapping[str, Any] | None,
-) -> Gate:
-    """LG107. Ask whether scores mean what they have meant so far.
-
-    Parameters
-    ----------
-    scale : Scale
-    pinned : Scale or None
-    asks : mapping
-        The question that the version answers: its card's `label`.
-    asked : mapping or None
-        The champion's; None if there is none, or it cannot be read.
-    """
-    if asked is not None and not same_question(asks, asked):
-        return gate_of(
-            "LG107",
-            False,
-            f"It answers another question: {question_in_words(asks)}. The champion's is: "
-            f"{question_in_words(asked)}. The same score would promise something else. Put [learn] "
-            "back and train again; or overrule this, and set [scale] base_rate for the new one.",
-        )
-    if pinned is None:
-        return gate_of("LG107", True, f"Nothing is pinned yet; this would be: {_shown(scale)}.")
-    same_odds = abs(scale.base_log_odds - pinned.base_log_odds) < SAME_ODDS
-    if same_odds and tuple(scale.grades) == tuple(pinned.grades):
-        return gate_of("LG107", True, f"As pinned: {_shown(pinned)}.")
-    return gate_of(
-        "LG107",
-        False,
-        f"Its scale is another one: {_shown(scale)}. Pinned is: {_shown(pinned)}. "
-        "Train again, which takes the pinned scale over.",
-    )
-
-
-def _shown(scale: Scale) -> str:
-    grades = ", ".join(f"{letter} from {least}" for letter, least in scale.grades)
-    return f"a probability of {expit(scale.base_log_odds):.4%} scores 50; {grades}"
-
-
-def loads_and_answers(registry: Registry, version: str) -> tuple[Gate, LoadedModel | None]:
-    """LG106. Fetch a version from MLflow, verify it, and let it score its golden leads."""
-    try:
-        loaded = registry.load(version)
-    except (ArtifactError, TrackingError) as error:
-        return gate_of("LG106", False, str(error)), None
-    said = f"Fetched and verified, digest {loaded.digest[:12]}; its golden leads score as saved."
-    return gate_of("LG106", True, said), loaded
+        if column.verdict is Verdict.LEAK and column.attribute in columns
+    ]
+    leaks += [
+        f"`{name}`: [columns] known_later names it."
+        for name in sorted(columns & set(project.columns.known_later))
+    ]
+    if leaks:
+        noun = "leak" if len(leaks) == 1 else "leaks"
+        return GateFinding(False, f"It reads {len(leaks)} {noun}. {' '.join(leaks[:MOST_NAMED])}")
+    return GateFinding(True, f"It reads {len(columns)} columns; none of them is a leak.")
 
 
 # -- segments ------------------------------------------------------------------------------
@@ -266,7 +271,7 @@ class Segment:
 
 
 def segments(scorer: LeadScorer, records: Records, moments: Moments) -> Iterator[Segment]:
-    """Cut moments by each value of the categories, flags and mail kinds that a model looks at."""
+    """Split moments by each value of the categories, flags and e-mail kinds of a model."""
     leads, of_lead = np.unique(moments.lead, return_inverse=True)
     for attribute in scorer.pipeline.attributes:
         if attribute.column not in records.leads.columns:
@@ -277,59 +282,82 @@ def segments(scorer: LeadScorer, records: Records, moments: Moments) -> Iterator
                 yield Segment(groups.column, name, (groups.code == code)[of_lead])
 
 
+@gate("LG105", "segments", is_relative=True)
 def no_segment_collapses(
-    contest: Contest, cut: Iterator[Segment], base: BaseRate, against: str
-) -> Gate:
-    """LG105. Ask of each segment whether the challenger fails there.
+    shared: SharedMoments, all_segments: Iterable[Segment], base: BaseRate, opponent: str
+) -> GateFinding:
+    """Check that the challenger fails in no segment.
 
-    It fails where its log loss is higher than the champion's, or than that of the base rate
-    of its training moments, by more than `COLLAPSE` and beyond chance: one-sided, at 2.5 %
-    divided by the number of questions asked (Bonferroni), from the standard error of the paired
-    mean difference with leads as clusters, and Student's t. A bootstrap's few resamples could
-    not tell such small chances from none.
+    It fails in a segment if its log loss is higher than the champion's, or than that of the
+    base rate of its training moments, by more than `COLLAPSE` and beyond chance. The test is
+    one-sided at `TAIL`, divided by the number of comparisons (Bonferroni), with Student's t
+    and the standard error of the paired mean difference, clustered by lead. The few resamples
+    of a bootstrap could not tell such small chances from none.
+
+    Parameters
+    ----------
+    shared : SharedMoments
+    all_segments : iterable of Segment
+        Segments of these moments.
+    base : BaseRate
+        The base rate of the challenger's training moments.
+    opponent : str
+        The champion or the base rate, in words.
+
+    Returns
+    -------
+    Gate
     """
-    label, weight, lead = contest.moments.label, contest.moments.weight, contest.moments.lead
-    enough = [
-        segment
-        for segment in cut
-        if Contest(contest.moments.take(segment.rows), contest.one, contest.other).rarer
-        >= FEWEST_TO_JUDGE
+    moments = shared.moments
+    label, weight, lead = moments.label, moments.weight, moments.lead
+    judged = [
+        segment for segment in all_segments if moments.take(segment.rows).rarer >= FEWEST_TO_JUDGE
     ]
-    ours = _loss(contest.one, label)
-    rivals = {
-        against: _loss(contest.other, label),
+    if not judged:
+        return GateFinding(True, "No segment has enough outcomes to be judged on its own.")
+    loss = _loss(shared.challenger, label)
+    opponents = {
+        opponent: _loss(shared.champion, label),
         "the base rate": _loss(np.full(len(label), base.log_odds), label),
     }
-    fallen = []
-    for segment in enough:
+    tail = TAIL / len(judged) / len(opponents)
+    collapsed = []
+    for segment in judged:
         rows = segment.rows
-        for rival, theirs in rivals.items():
-            excess, low = lower_bound(
-                (ours - theirs)[rows], weight[rows], lead[rows], 0.025 / len(enough) / len(rivals)
-            )
+        for name, opponent_loss in opponents.items():
+            excess, low = lower_bound((loss - opponent_loss)[rows], weight[rows], lead[rows], tail)
             if low > 0 and excess > COLLAPSE:
-                fallen.append(
+                collapsed.append(
                     f"{segment.column} = {segment.value!r}: log loss {excess:+.3f} "
-                    f"against {rival} (at least {low:+.3f})"
+                    f"against {name} (at least {low:+.3f})"
                 )
-    if not enough:
-        return gate_of("LG105", True, "No segment has enough outcomes to be judged by itself.")
-    if fallen:
-        return gate_of("LG105", False, f"It fails in: {'; '.join(fallen[:5])}.")
-    return gate_of(
-        "LG105",
+    if collapsed:
+        return GateFinding(False, f"It fails in: {'; '.join(collapsed[:MOST_NAMED])}.")
+    return GateFinding(
         True,
-        f"None of {len(enough)} segments with enough outcomes is worse "
-        f"than {against} or the base rate beyond chance.",
+        f"In none of {len(judged)} segments with enough outcomes is it worse than {opponent} or "
+        "the base rate beyond chance.",
     )
 
 
-def _loss(margin: Floats, label: Labels) -> Floats:
-    return np.asarray(-np.where(label == 1, log_expit(margin), log_expit(-margin)))
+def _loss(log_odds: Floats, label: Labels) -> Floats:
+    return np.asarray(-np.where(label == 1, log_expit(log_odds), log_expit(-log_odds)))
 
 
 def lower_bound(values: Floats, weight: Floats, lead: Ints, tail: float) -> tuple[float, float]:
-    """Give a weighted mean and the bound above which it truly lies but for a chance of `tail`.
+    """Compute a weighted mean and its one-sided lower confidence bound.
+
+    Parameters
+    ----------
+    values, weight : ndarray of float64, shape (n,)
+    lead : ndarray of int64, shape (n,)
+        The lead of each value: values of one lead are not independent.
+    tail : float
+        The chance that the true mean is below the bound.
+
+    Returns
+    -------
+    mean, bound : float
 
     Examples
     --------
@@ -342,3 +370,107 @@ def lower_bound(values: Floats, weight: Floats, lead: Ints, tail: float) -> tupl
     squares = squares_by_lead(weight * (values - mean), lead)
     error = np.sqrt(squares * n / max(n - 1, 1)) / total
     return mean, float(mean - scipy.stats.t.isf(tail, max(n - 1, 1)) * error)
+
+
+# -- the version itself --------------------------------------------------------------------
+
+
+@gate("LG106", "loads and answers")
+def loads_and_answers(loaded: LoadedModel | LeadScoringError) -> GateFinding:
+    """Check that a version was loaded from MLflow, verified, and scores its golden leads.
+
+    Parameters
+    ----------
+    loaded : LoadedModel or LeadScoringError
+        The model, or the error that loading it raised.
+    """
+    if isinstance(loaded, LeadScoringError):
+        return GateFinding(False, str(loaded))
+    return GateFinding(
+        True,
+        f"Loaded and verified, digest {loaded.digest[:12]}. Its golden leads score as when it was "
+        "saved.",
+    )
+
+
+@gate("LG107", "same scale")
+def has_same_scale(
+    scale: Scale,
+    pinned: Scale | None,
+    question: Mapping[str, Any],
+    champion_question: Mapping[str, Any] | None,
+) -> GateFinding:
+    """Check that a score means the same as the champion's scores.
+
+    Parameters
+    ----------
+    scale : Scale
+    pinned : Scale or None
+    question : mapping
+        What the version predicts: the `label` of its card.
+    champion_question : mapping or None
+        What the champion predicts; None if there is none, or it cannot be read.
+    """
+    if champion_question is not None and not same_question(question, champion_question):
+        return GateFinding(
+            False,
+            f"It predicts {question_in_words(question)}, but the champion predicts "
+            f"{question_in_words(champion_question)}, so the same score would mean something "
+            "else. Restore [learn] and train again, or overrule this gate and set [scale] "
+            "base_rate for the new prediction.",
+        )
+    if pinned is None:
+        return GateFinding(True, f"No scale is pinned yet. This one would be: {_in_words(scale)}.")
+    has_same_odds = abs(scale.base_log_odds - pinned.base_log_odds) < SAME_ODDS
+    if has_same_odds and tuple(scale.grades) == tuple(pinned.grades):
+        return GateFinding(True, f"It has the pinned scale: {_in_words(pinned)}.")
+    return GateFinding(
+        False,
+        f"Its scale is {_in_words(scale)}. The pinned scale is {_in_words(pinned)}. "
+        "Train again: training uses the pinned scale.",
+    )
+
+
+def _in_words(scale: Scale) -> str:
+    grades = ", ".join(f"{letter} from {least}" for letter, least in scale.grades)
+    return f"a probability of {expit(scale.base_log_odds):.4%} scores 50; {grades}"
+
+
+# -- one result for all gates that compare -------------------------------------------------
+
+
+def fail_relative_gates(reasons: Sequence[str], opponent: str) -> list[Gate]:
+    """Fail every gate that compares, because the comparison would not be fair."""
+    return _same_result(False, f"It cannot be compared fairly with {opponent}. {' '.join(reasons)}")
+
+
+def too_few_outcomes(shared: SharedMoments, opponent: str, *, is_first: bool) -> list[Gate]:
+    """Return the result of every gate that compares if there are too few outcomes to compare.
+
+    A first version passes, because there is no champion that it could be worse than.
+    """
+    if is_first:
+        return _same_result(
+            True,
+            f"Too few outcomes to judge: {shared.rarer} leads have the rarer outcome, at least "
+            f"{FEWEST_TO_JUDGE} are needed. It passes because there is no champion yet.",
+        )
+    return _same_result(
+        False,
+        f"Too few outcomes to judge: {len(shared.moments):,} moments are new to it and to "
+        f"{opponent}, with {shared.rarer} leads of the rarer outcome; at least {FEWEST_TO_JUDGE} "
+        "are needed. Wait for more outcomes, or train again to hold out newer leads.",
+    )
+
+
+def _same_result(passed: bool, reason: str) -> list[Gate]:
+    """Return one result for all gates that compare; only the first repeats the reason."""
+    first, *others = (kind for kind in GATES.values() if kind.is_relative)
+    verb = "Passed" if passed else "Not passed"
+    return [
+        first.result(passed, reason),
+        *(
+            kind.result(passed, f"{verb} for the reason given at {first.number}.")
+            for kind in others
+        ),
+    ]

@@ -1,0 +1,38 @@
+"""Formats what `leadscore report` wrote."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.markup import escape
+
+from reports.forms.folder import Written
+
+
+def report_summary(
+    written: Written, sentences: Sequence[str], champion: str | None, takeaways: Path | None
+) -> str:
+    """Format the takeaways of a report, and where its parts are.
+
+    Parameters
+    ----------
+    written : Written
+    sentences : sequence of str
+        The takeaways of the first page.
+    champion : str or None
+        The version whose scores the report shows.
+    takeaways : Path or None
+        The shared page with the takeaways, if one was written.
+    """
+    lines = [f"- {escape(sentence)}" for sentence in sentences]
+    if champion is None:
+        lines.append("There is no champion yet, so the report shows no scores.")
+    size = f"{len(written.files)} files, {written.total_bytes / 1_000_000:.1f} MB"
+    lines.append(f"Wrote {size}:")
+    places = {
+        "pages": written.folder / "index.html",
+        "wiki": written.folder / "README.md",
+        "numbers": written.folder / "csv",
+        "takeaways": takeaways,
+    }
+    lines += [f"  {name:<9} {escape(str(place))}" for name, place in places.items() if place]
+    return "\n".join(lines)

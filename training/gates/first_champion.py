@@ -1,0 +1,89 @@
+"""Makes the first version that passes its gates the champion."""
+
+import datetime
+from dataclasses import dataclass
+
+from crm.errors import GateError
+from crm.project import Project
+from models.registry.history import Gate
+from models.registry.promotion import promote, user_name
+from models.registry.registry import Registry
+from training.gates.gates import GateInputs, judge
+from training.tracking import (
+    TrackedModel,
+    run_deleted_on_failure,
+    version_deleted_on_failure,
+)
+
+FIRST = "There was no champion."
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Whether a new version is the champion, and why not.
+
+    Attributes
+    ----------
+    is_champion : bool
+        True if it became the champion: there was none and it passed its gates.
+    champion : str or None
+        The champion's version now; None if there is none and the new version did not pass.
+    gates : tuple of Gate
+        The results of its gates; empty if there was a champion, so the gates were not asked.
+    refusal : str
+        Why it did not become the first champion; empty if there was a champion or it did.
+    """
+
+    is_champion: bool
+    champion: str | None
+    gates: tuple[Gate, ...] = ()
+    refusal: str = ""
+
+
+def promote_first(
+    registry: Registry,
+    project: Project,
+    inputs: GateInputs,
+    tracked: TrackedModel,
+    at: datetime.datetime,
+) -> Standing:
+    """Put a new version through its gates if there is no champion, and promote it if it passes.
+
+    It is compared with the base rate. If it does not pass, it stays the challenger, and the
+    history says why. If judging or promoting fails, the run, the model and the version are
+    deleted.
+
+    Parameters
+    ----------
+    registry : Registry
+    project : Project
+    inputs : GateInputs
+        The records that the version was trained on.
+    tracked : TrackedModel
+    at : datetime, timezone-aware
+        Now, for the history.
+
+    Returns
+    -------
+    Standing
+
+    Raises
+    ------
+    TrackingError
+        If MLflow refuses.
+    """
+    with (
+        registry.errors(),
+        run_deleted_on_failure(registry, tracked.run_id),
+        version_deleted_on_failure(registry, tracked.version),
+    ):
+        champion = registry.find_champion()
+        if champion is not None:
+            return Standing(champion == tracked.version, champion)
+        judgement = judge(registry, project, inputs, tracked.version)
+        try:
+            promote(registry, judgement, who=user_name(), at=at, because=FIRST)
+        except GateError as error:
+            # Another version may have become the first champion meanwhile.
+            return Standing(False, registry.find_champion(), judgement.gates, str(error))
+        return Standing(True, tracked.version, judgement.gates)
