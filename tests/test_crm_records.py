@@ -361,7 +361,8 @@ def test_times_without_a_zone_are_noted(read):
 def test_seconds_since_1970_are_refused_with_the_expected_format(read):
     message = (
         r"`Created` is not a valid time in 1 of 1 rows \(row 1\): '1735689600'\. "
-        r"Expected ISO 8601 such as 2025-03-01T08:00:00Z, not seconds since 1970; name another `time_format` otherwise"
+        r"Expected ISO 8601 such as 2025-03-01T08:00:00Z, not seconds since 1970; "
+        r"name another `time_format` otherwise"
     )
     with pytest.raises(SchemaError, match=message):
         read({"leads.csv": "Id,Created\n1,1735689600\n"})
