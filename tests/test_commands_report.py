@@ -45,7 +45,7 @@ def test_filters_are_named_on_the_report(run, crm, tmp_path):
     [
         (("--segment", "industry"), "Expected a column and its value"),
         (("--segment", "industri=Software"), "the leads have no column"),
-        (("--out", "."), "is no part of a report"),
+        (("--out", "."), "is not part of a report"),
         (("--share", " "), "--share is empty"),
     ],
 )

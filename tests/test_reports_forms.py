@@ -152,20 +152,20 @@ def test_folder_with_foreign_files_is_refused_unchanged(tmp_path, name):
     (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / name).write_text("mine")
     there = files_of(tmp_path)
-    with pytest.raises(SourceError, match="is no part of a report"):
+    with pytest.raises(SourceError, match="is not part of a report"):
         write_report(made_report(), tmp_path, at=AT)
     assert files_of(tmp_path) == there
 
 
 def test_folder_without_a_report_is_refused(tmp_path):
     (tmp_path / "index.html").write_text("a site of mine")
-    with pytest.raises(SourceError, match=r"'index.html', which is no part of a report"):
+    with pytest.raises(SourceError, match=r"'index.html', which is not part of a report"):
         write_report(made_report(), tmp_path, at=AT)
 
 
 def test_file_in_place_of_the_folder_is_refused(tmp_path):
     (tmp_path / "report").write_text("")
-    with pytest.raises(SourceError, match="is no folder"):
+    with pytest.raises(SourceError, match="is not a folder"):
         check_folder(tmp_path / "report")
 
 
@@ -204,7 +204,7 @@ def test_failed_rename_restores_the_earlier_report(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["../x", "a/b", "A", "", "x" * 90, "a b", "-a"])
 def test_invalid_file_name_is_refused(tmp_path, name):
     figure = Figure(name, "f", "a", COLUMNS, ())
-    with pytest.raises(ValueError, match="is no name of a file"):
+    with pytest.raises(ValueError, match="is not a valid file name"):
         write_report(report_of(figure), tmp_path / "report", at=AT)
     assert list(tmp_path.iterdir()) == []
 

@@ -96,7 +96,7 @@ def test_page_without_a_marker_is_refused_unchanged(tmp_path, broken):
     page = share(made_report(), tmp_path, "Ada", MORNING)
     page.write_bytes(broken(page.read_bytes()))
     there = page.read_bytes()
-    with pytest.raises(SourceError, match="has lost one of the marks"):
+    with pytest.raises(SourceError, match="lacks one of leadscore's marks"):
         share(made_report(), tmp_path, "Bob", EVENING)
     assert page.read_bytes() == there
     assert sorted(path.name for path in tmp_path.iterdir()) == ["2026-11-24.md", "README.md"]

@@ -1,4 +1,4 @@
-"""Whose leads a report is of, in words, for every form."""
+"""Describes in words which leads a report covers, for every form."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,7 +16,7 @@ WITHOUT_TIMES = {"mature": "With an outcome", "won": "Won"}
 
 
 def about_of(about: Mapping[str, Any]) -> dict[str, str]:
-    """Put a report's `about` into words; what it does not say is left out.
+    """Describe the `about` of a report; what it lacks is left out.
 
     Examples
     --------
@@ -27,33 +27,35 @@ def about_of(about: Mapping[str, Any]) -> dict[str, str]:
     """
     has_times = is_number(about.get("horizon_days"))
     labels = COUNTS if has_times else COUNTS | WITHOUT_TIMES
-    said = {label: written(about[key], "count") for key, label in labels.items() if about.get(key)}
+    descriptions = {
+        label: written(about[key], "count") for key, label in labels.items() if about.get(key)
+    }
     if about.get("from"):
-        said["Created"] = f"{_day(about['from'])} to {_day(about.get('to'))}"
+        descriptions["Created"] = f"{_day(about['from'])} to {_day(about.get('to'))}"
     if has_times:
-        said["A win counts if it comes within"] = f"{float(about['horizon_days']):g} days"
-    only = _filters(about)
-    if only:
-        said["Only"] = "; ".join(only)
+        descriptions["A win counts if it comes within"] = f"{float(about['horizon_days']):g} days"
+    filters = _filters(about)
+    if filters:
+        descriptions["Only"] = "; ".join(filters)
     model = about.get("model")
     if isinstance(model, Mapping):
         trained = f", trained {_day(model['trained_at'])}" if model.get("trained_at") else ""
-        said["Scores by"] = f"{printable(model.get('name', ''), 60)}{trained}"
-    return said
+        descriptions["Scores by"] = f"{printable(model.get('name', ''), 60)}{trained}"
+    return descriptions
 
 
 def notes_of(about: Mapping[str, Any]) -> list[str]:
-    """Give what is to be known of the data."""
+    """Return the notes on the data, as they may be shown."""
     notes = about.get("notes") or ()
     return [printable(note, 400) for note in notes] if isinstance(notes, list | tuple) else []
 
 
 def _filters(about: Mapping[str, Any]) -> list[str]:
-    only = [f"created since {_day(about['since'])}"] if about.get("since") else []
+    filters = [f"created since {_day(about['since'])}"] if about.get("since") else []
     segment = about.get("segment")
     if isinstance(segment, Sequence) and len(segment) == 2:
-        only.append(f"{printable(segment[0], 60)} = {printable(segment[1], 60)}")
-    return only
+        filters.append(f"{printable(segment[0], 60)} = {printable(segment[1], 60)}")
+    return filters
 
 
 def _day(moment: object) -> str:

@@ -1,4 +1,4 @@
-"""One cell of a report's table, as people read it and as a file holds it."""
+"""Formats one cell of a report's table: for people, and for files."""
 
 import math
 import numbers
@@ -10,28 +10,28 @@ import numpy as np
 from reports.numbers import percent, signed, two_digits
 from reports.text import MOST_CHARACTERS, MOST_PROSE, printable
 
-WORDS = ("text", "prose", "time")  # forms that stand to the left
+WORDS = ("text", "prose", "time")  # forms that are aligned left
 NOTHING = "–"
 MOST_IN_TABLE = 60  # characters of a name
 
 
 def written(value: Any, form: str, most: int = MOST_IN_TABLE) -> str:
-    r"""Write a cell of a column of this form (`reports.content.Column`).
+    r"""Format a cell of a column of this form (`reports.content.Column`).
 
-    What is missing is a dash. A text in a column of numbers stays a text.
+    A missing value becomes a dash. A text in a column of numbers stays a text.
 
     Parameters
     ----------
     value : number, str or None
-        A share is 0 … 1; points, days and amounts are as they are.
+        A share is a number from 0 to 1.
     form : str
     most : int
-        Characters of a text.
+        The greatest length of a text.
 
     Returns
     -------
     str
-        Not escaped for any form of page.
+        The text, not escaped.
 
     Examples
     --------
@@ -63,7 +63,7 @@ def written(value: Any, form: str, most: int = MOST_IN_TABLE) -> str:
 
 
 def _free(number: float) -> str:
-    """Write a number of no known size: a ratio, a p-value, a figure among others.
+    """Format a number whose size is not known in advance, such as a ratio or a p-value.
 
     Examples
     --------
@@ -80,7 +80,7 @@ def _free(number: float) -> str:
 
 
 def sentence(text: Any) -> str:
-    """Begin a text with a capital and end it with a full stop.
+    """Return a text that begins with a capital and ends with a full stop.
 
     Examples
     --------
@@ -88,21 +88,24 @@ def sentence(text: Any) -> str:
     ('Leads won in time.', '')
     """
     words = printable(text, MOST_PROSE)
-    return f"{words[:1].upper()}{words[1:]}" + "." * (words[-1:] not in (".", "…", ""))
+    if not words:
+        return ""
+    end = "" if words.endswith((".", "…")) else "."
+    return f"{words[0].upper()}{words[1:]}{end}"
 
 
 def is_missing(value: Any) -> bool:
-    """Tell whether there is nothing in a cell."""
+    """Return whether a cell is empty."""
     return value is None or (isinstance(value, numbers.Real) and math.isnan(value))
 
 
 def is_number(value: Any) -> bool:
-    """Tell whether a cell holds a number; True and False are words."""
+    """Return whether a cell contains a number; True and False are words."""
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def plain(value: Any) -> Any:
-    """Give a value as JSON and CSV hold it: mappings, numbers of numpy and times become plain.
+    """Convert a value for JSON and CSV: mappings, NumPy scalars and times become plain values.
 
     Examples
     --------

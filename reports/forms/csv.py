@@ -1,4 +1,4 @@
-"""A figure's rows as CSV, whole and harmless."""
+"""Writes the rows of a figure as CSV, complete and without formulas."""
 
 import csv
 import io
@@ -9,15 +9,15 @@ from reports.forms.cells import plain
 
 
 def csv_of(figure: Figure) -> str:
-    r"""Write all rows of a figure; the header holds the keys of its columns.
+    r"""Write all rows of a figure; the header contains the keys of its columns.
 
-    Texts are not cut. One that a spreadsheet would take for a formula begins with an
-    apostrophe; a missing cell is empty.
+    Texts are not cut. A text that a spreadsheet would read as a formula gets an apostrophe in
+    front; a missing cell is empty.
 
     Returns
     -------
     str
-        Lines end as RFC 4180 has it.
+        The lines end with CR LF, as RFC 4180 requires.
 
     Examples
     --------

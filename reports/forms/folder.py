@@ -1,4 +1,4 @@
-"""Writes a report into one folder, whole or not at all."""
+"""Writes a report into one folder, completely or not at all."""
 
 import datetime
 import json
@@ -25,13 +25,13 @@ _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 @dataclass(frozen=True)
 class Written:
-    """Where a report went.
+    """The files of a report that was written.
 
     Attributes
     ----------
     folder : Path
     files : mapping of str to int
-        Bytes of each file, by its path within the folder.
+        The size of each file in bytes, by its path within the folder.
     """
 
     folder: Path
@@ -39,24 +39,24 @@ class Written:
 
     @property
     def total_bytes(self) -> int:
-        """Of all files."""
+        """The size of all files together."""
         return sum(self.files.values())
 
 
 def write_report(report: Report, folder: Path, *, at: datetime.datetime) -> Written:
     """Write a report in all its forms.
 
-    `index.html` holds all pages and opens from disk; beside it lie a Markdown file a page
-    with `README.md` as their index, `pictures/` and `csv/` with a file for each figure,
-    `report.json`, and `service-levels.html`, if the report has that page.
+    `index.html` contains all pages and opens from disk. The folder also contains a Markdown file
+    for each page with `README.md` as their index, `pictures/` and `csv/` with a file for each
+    figure, `report.json`, and `service-levels.html` if the report has that page.
 
-    A report that is in the folder already is replaced at once, when the new one is whole.
+    An earlier report in the folder is replaced at once, when the new one is complete.
 
     Parameters
     ----------
     report : Report
     folder : Path
-        Made if it is not there; may be empty or hold an earlier report, nothing else.
+        Created if it does not exist; it may be empty or contain an earlier report.
     at : datetime, timezone-aware
         Now.
 
@@ -67,9 +67,9 @@ def write_report(report: Report, folder: Path, *, at: datetime.datetime) -> Writ
     Raises
     ------
     SourceError
-        If the folder holds something else, or cannot be written.
+        If the folder contains anything else, or cannot be written.
     ValueError
-        If a slug or a figure's name is not fit for a file, or is there twice.
+        If a slug or the name of a figure is not a valid file name, or is used twice.
     """
     _check_names(report)
     check_folder(folder)
@@ -90,12 +90,12 @@ def write_report(report: Report, folder: Path, *, at: datetime.datetime) -> Writ
 
 
 def read_previous(folder: Path) -> dict[str, Any] | None:
-    """Read the report that is in a folder, for the next one to tell what changed.
+    """Read the report in a folder, so that the next one can be compared with it.
 
     Returns
     -------
     dict or None
-        What `reports.forms.json` wrote; None if there is none, or one of another format.
+        What `reports.forms.json` wrote; None if there is no report, or one of another format.
 
     Raises
     ------
@@ -103,47 +103,47 @@ def read_previous(folder: Path) -> dict[str, Any] | None:
         If it cannot be read.
     """
     try:
-        found = json.loads((folder / RECORD).read_bytes())
+        record = json.loads((folder / RECORD).read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError):
         raise SourceError(
             f"{folder / RECORD} cannot be read. Move it away, or write to another folder."
         ) from None
-    is_ours = isinstance(found, dict) and found.get("format") == FORMAT
-    return found if is_ours else None
+    is_report = isinstance(record, dict) and record.get("format") == FORMAT
+    return record if is_report else None
 
 
 def check_folder(folder: Path) -> None:
-    """See that a report may be written there.
+    """Check that a report may be written to a folder.
 
     Raises
     ------
     SourceError
-        If it is a file, or a folder that holds anything but a report.
+        If it is a file, or a folder that contains anything but a report.
     """
     if not folder.exists() and not folder.is_symlink():
         return
     if not folder.is_dir() or folder.is_symlink():
-        raise SourceError(f"{folder} is no folder. Name another with --out.")
+        raise SourceError(f"{folder} is not a folder. Name another with --out.")
     known = _files_of_report(folder)
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if name not in known and not (name in FOLDERS and path.is_dir()):
             raise SourceError(
-                f"{folder} holds {name[:80]!r}, which is no part of a report, so nothing was "
-                "written there. Name an empty folder, or one of an earlier report, with --out."
+                f"{folder} contains {name[:80]!r}, which is not part of a report, so nothing was "
+                "written. Name an empty folder, or one with an earlier report, with --out."
             )
 
 
 def _files_of_report(folder: Path) -> set[str]:
-    """Name the files that the report in a folder consists of, by its record; none without one."""
+    """Return the files of the report in a folder, by its record; none if there is no record."""
     try:
-        found = json.loads((folder / RECORD).read_bytes())
-        if not str(found["format"]).startswith(KIND):
+        record = json.loads((folder / RECORD).read_bytes())
+        if not str(record["format"]).startswith(KIND):
             return set()
-        slugs = [page["slug"] for page in found["pages"]]
-        parts = [section for page in found["pages"] for section in page["sections"]]
+        slugs = [page["slug"] for page in record["pages"]]
+        parts = [section for page in record["pages"] for section in page["sections"]]
         figures = [figure["name"] for section in parts for figure in section["figures"]]
     except (OSError, ValueError, KeyError, TypeError):
         return set()
@@ -175,7 +175,7 @@ def _write_all(report: Report, folder: Path, at: str) -> None:
     for part in FOLDERS:
         (folder / part).mkdir()
     for name, text in texts.items():
-        # A half of a surrogate pair, as broken exports have it, becomes a question mark.
+        # Half of a surrogate pair, as in broken exports, becomes a question mark.
         (folder / name).write_bytes(text.encode("utf-8", errors="replace"))
     for name, drawing in drawings.items():
         (folder / PICTURES / f"{name}.png").write_bytes(drawing.png)
@@ -186,4 +186,4 @@ def _check_names(report: Report) -> None:
     for names in ([page.slug for page in report.pages], figures):
         for name in names:
             if not _NAME.fullmatch(name) or len(name) > 80 or names.count(name) > 1:
-                raise ValueError(f"{name[:90]!r} is no name of a file, or is there twice.")
+                raise ValueError(f"{name[:90]!r} is not a valid file name, or is used twice.")

@@ -1,4 +1,4 @@
-"""A report as JSON: for machines, and for the next report to tell what changed."""
+"""Writes a report as JSON: for machines, and for the next report to compare with."""
 
 import json
 from typing import Any
@@ -6,19 +6,19 @@ from typing import Any
 from reports.content import Figure, Page, Report, Takeaway
 from reports.forms.cells import plain
 
-FORMAT = "leadscore report 1"  # rises when a key changes its meaning or goes
+FORMAT = "leadscore report 1"  # the number rises when a key changes its meaning or is removed
 
 Json = dict[str, Any]
 
 
 def json_of(report: Report, at: str) -> str:
-    """Write a report with all its rows, texts whole, as one JSON object.
+    """Write a report with all its rows and uncut texts as one JSON object.
 
     Parameters
     ----------
     report : Report
     at : str
-        When it was written, ISO 8601 UTC.
+        The time of writing, ISO 8601 UTC.
     """
     facts = {
         "format": FORMAT,

@@ -1,4 +1,4 @@
-"""A report as Markdown for a wiki or git: one file a page, with pictures, and an index."""
+"""Writes a report as Markdown for a wiki or git: a file for each page, and an index."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from reports.forms.cells import WORDS, sentence, written
 from reports.forms.drawings import Drawing
 from reports.text import MOST_PROSE, printable
 
-MOST_ROWS = 30  # of a table in a file; the CSV has all
+MOST_ROWS = 30  # of a table in a file; the CSV file contains all
 INDEX = "README.md"
 DEFINITIONS = "definitions.md"
 
@@ -20,9 +20,9 @@ _LINE_START = re.compile(r"^(?:([-+=])|(\d+)([.)])(?=\s))")
 
 
 def escaped(text: object, most: int = MOST_PROSE) -> str:
-    r"""Make a text harmless in Markdown: one line, cut, no markup, no HTML, no address.
+    r"""Escape a text for Markdown: one line, cut, without markup, HTML and addresses.
 
-    What cannot be seen is left out, marks of the direction of writing too.
+    Invisible characters are removed, marks of the direction of writing too.
 
     Examples
     --------
@@ -34,15 +34,15 @@ def escaped(text: object, most: int = MOST_PROSE) -> str:
     line = _ENTITY.sub("&amp;", printable(text, most))
     line = _MARKS.sub(lambda mark: "\\" + mark[0], line)
     line = line.replace("<", "&lt;").replace(">", "&gt;")
-    line = _ADDRESS.sub(lambda found: found[1] + "\0", line)
+    line = _ADDRESS.sub(lambda address: address[1] + "\0", line)
     line = line.replace("\0.", "&#46;").replace("\0:", "&#58;")
     return _LINE_START.sub(
-        lambda found: f"\\{found[1]}" if found[1] else f"{found[2]}\\{found[3]}", line
+        lambda start: f"\\{start[1]}" if start[1] else f"{start[2]}\\{start[3]}", line
     )
 
 
 def pages_of(report: Report, drawings: Mapping[str, Drawing]) -> dict[str, str]:
-    """Write a report's files, by name; pictures lie in `pictures/`, rows in `csv/`.
+    """Return the texts of a report's files, by name; pictures are in `pictures/`, rows in `csv/`.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def pages_of(report: Report, drawings: Mapping[str, Drawing]) -> dict[str, str]:
 
 
 def takeaway_lines(takeaways: Sequence[Takeaway]) -> list[str]:
-    """Write takeaways as a list, without links, for a page that stands elsewhere."""
+    """Format takeaways as a list without links, for a page outside the report."""
     return [f"- {escaped(takeaway.sentence)}" for takeaway in takeaways]
 
 
@@ -91,7 +91,8 @@ def _page(page: Page, report: Report, drawings: Mapping[str, Drawing], known: se
             else ""
         )
         lines.append(f"- {escaped(takeaway.sentence)}{link}")
-    lines += [""] * bool(page.takeaways)
+    if page.takeaways:
+        lines.append("")
     for section in page.sections:
         lines += _section(section, drawings, known)
     if page.changed:

@@ -1,4 +1,4 @@
-"""The history that both teams write on: a dated page of takeaways, and an index of them."""
+"""Writes the diary that both teams share: a dated page of takeaways, and an index of pages."""
 
 import datetime
 import hashlib
@@ -14,12 +14,12 @@ from reports.forms.about import about_of
 from reports.forms.cells import written
 from reports.forms.markdown import INDEX, escaped, takeaway_lines
 
-BEGIN = b"<!-- leadscore: begin%s. What stands up to the next mark is written anew. -->"
-END = b"<!-- leadscore: end. Everything else is yours and stays as it is. -->"
+BEGIN = b"<!-- leadscore: begin%s. The text up to the next mark is rewritten. -->"
+END = b"<!-- leadscore: end. Everything else is yours and is never changed. -->"
 FOLDER = "takeaways"
 
 _BEGINS, _ENDS = b"<!-- leadscore: begin", b"<!-- leadscore: end"
-_OF = re.compile(re.escape(_BEGINS) + rb" of ([0-9a-f]{8})\.")
+_REPORT_ID = re.compile(re.escape(_BEGINS) + rb" of ([0-9a-f]{8})\.")
 _PAGE = re.compile(r"\d{4}-\d{2}-\d{2}(-\d+)?\.md")
 _NOTES = b"""
 ## Notes of marketing
@@ -36,42 +36,41 @@ _NOTES = b"""
 def share(report: Report, folder: Path, who: str, at: datetime.datetime) -> Path:
     """Write the takeaways of a report on the page of its day, with space for notes.
 
-    What leadscore writes stands between two marks; a later run of the day writes that part
-    anew and leaves every other byte as people left it. A report of another project, or of other
-    leads, gets a page of its own: `2026-11-24-2.md`. The index, `README.md`, lists the pages in
-    the same way.
+    leadscore writes between two marks. A later run on the same day rewrites that part and changes
+    no other byte. A report of another project, or of other leads, gets its own page:
+    `2026-11-24-2.md`. The index, `README.md`, lists the pages, between two marks as well.
 
     Parameters
     ----------
     report : Report
     folder : Path
-        Made if it is not there.
+        Created if it does not exist.
     who : str
-        Who shares it.
+        The person who shares the report.
     at : datetime, timezone-aware
-        Now; its date begins the page's name.
+        Now; the name of the page begins with its date.
 
     Returns
     -------
     Path
-        The page.
+        The path of the page.
 
     Raises
     ------
     SourceError
-        If a page has lost one of its marks, or cannot be written; nothing is changed then.
+        If a page has lost one of its marks, or cannot be written. Nothing is changed then.
     """
-    of = _identity(report)
+    report_id = _report_id(report)
     try:
-        page = _page_of(folder, at, of)
-        days = {found.name for found in folder.glob("*.md") if _PAGE.fullmatch(found.name)}
-        text = _renewed(page, BEGIN % (b" of " + of), _page(report, who, at), _NOTES)
+        page = _page_of(folder, at, report_id)
+        days = {path.name for path in folder.glob("*.md") if _PAGE.fullmatch(path.name)}
+        text = _rewritten(page, BEGIN % (b" of " + report_id), _page(report, who, at), _NOTES)
         texts = {page: text, folder / INDEX: b""}
         listed = {
             name: texts.get(folder / name) or (folder / name).read_bytes()
             for name in sorted({*days, page.name}, reverse=True)
         }
-        texts[folder / INDEX] = _renewed(folder / INDEX, BEGIN % b"", _index(listed), b"")
+        texts[folder / INDEX] = _rewritten(folder / INDEX, BEGIN % b"", _index(listed), b"")
         folder.mkdir(parents=True, exist_ok=True)
         for path, content in texts.items():
             with whole_file(path) as work:
@@ -83,25 +82,25 @@ def share(report: Report, folder: Path, who: str, at: datetime.datetime) -> Path
     return page
 
 
-def _identity(report: Report) -> bytes:
-    """Tell apart the reports of projects, and of other leads of the same project."""
-    whose = [report.name, report.about.get("since"), report.about.get("segment")]
-    return hashlib.sha256(json.dumps(whose).encode()).hexdigest()[:8].encode()
+def _report_id(report: Report) -> bytes:
+    """Return an id that differs between projects, and between selections of leads."""
+    selection = [report.name, report.about.get("since"), report.about.get("segment")]
+    return hashlib.sha256(json.dumps(selection).encode()).hexdigest()[:8].encode()
 
 
-def _page_of(folder: Path, at: datetime.datetime, of: bytes) -> Path:
-    """Find the day's page of a report: the first that is not the page of another one."""
+def _page_of(folder: Path, at: datetime.datetime, report_id: bytes) -> Path:
+    """Return the day's page of a report: the first that no other report has taken."""
     for i in itertools.count(1):
         page = folder / (f"{at:%Y-%m-%d}.md" if i == 1 else f"{at:%Y-%m-%d}-{i}.md")
-        theirs = _OF.search(page.read_bytes()) if page.exists() else None
-        if theirs is None or theirs[1] == of:
+        owner = _REPORT_ID.search(page.read_bytes()) if page.exists() else None
+        if owner is None or owner[1] == report_id:
             break
     return page
 
 
-def _renewed(path: Path, begins: bytes, ours: list[str], notes: bytes) -> bytes:
-    """Put our part into a file: between its marks, at its end if it has none, or into a new one."""
-    part = begins + b"\n" + "\n".join(ours).encode(errors="replace") + b"\n" + END
+def _rewritten(path: Path, begins: bytes, lines: list[str], notes: bytes) -> bytes:
+    """Return a file with a new part: between its marks, at its end if it has none, or alone."""
+    part = begins + b"\n" + "\n".join(lines).encode(errors="replace") + b"\n" + END
     if not path.exists():
         return part + b"\n" + notes
     text = path.read_bytes()
@@ -111,27 +110,27 @@ def _renewed(path: Path, begins: bytes, ours: list[str], notes: bytes) -> bytes:
     close = text.find(b"-->", end)
     if text.count(_BEGINS) != 1 or text.count(_ENDS) != 1 or not 0 <= begin < end < close:
         raise SourceError(
-            f"{path} has lost one of the marks that leadscore writes between, or has one twice, "
-            "so it was left as it is. Put the marks back, or move the page away."
+            f"{path} lacks one of leadscore's marks or contains one twice, so it was not changed. "
+            "Put the marks back, or move the page away."
         )
     return text[:begin] + part + text[close + len(b"-->") :]
 
 
 def _page(report: Report, who: str, at: datetime.datetime) -> list[str]:
-    of = ", ".join(escaped(text, 150) for text in (report.name, _only(report)) if text)
-    lines = [f"# Takeaways of {at:%Y-%m-%d}: {of}", ""]
+    subject = ", ".join(escaped(text, 150) for text in (report.name, _filters(report)) if text)
+    lines = [f"# Takeaways of {at:%Y-%m-%d}: {subject}", ""]
     if report.about.get("simulated"):
         lines += ["**Simulated: made-up records. No figure here is about real leads.**", ""]
     as_of = escaped(written(report.as_of, "time"))
     shared = f"shared by {escaped(who, 80)} at {at:%H:%M} UTC"
     lines += [f"As of {as_of} UTC, {shared}.", ""]
-    said: set[str] = set()
+    written_lines: set[str] = set()
     for page in report.pages:
-        found = [line for line in takeaway_lines(page.takeaways) if line not in said]
-        said.update(found)
-        if found:
-            lines += [f"## {escaped(page.title, 120)}", "", *found, ""]
-    if not said:
+        takeaways = [line for line in takeaway_lines(page.takeaways) if line not in written_lines]
+        written_lines.update(takeaways)
+        if takeaways:
+            lines += [f"## {escaped(page.title, 120)}", "", *takeaways, ""]
+    if not written_lines:
         lines += ["No finding holds up yet: too few leads, or no difference beyond chance.", ""]
     changed = [text for page in report.pages for text in page.changed]
     if changed:
@@ -140,7 +139,7 @@ def _page(report: Report, who: str, at: datetime.datetime) -> list[str]:
     return lines
 
 
-def _only(report: Report) -> str:
+def _filters(report: Report) -> str:
     return about_of(report.about).get("Only", "")
 
 
@@ -150,7 +149,7 @@ def _index(pages: dict[str, bytes]) -> list[str]:
         inside = text.partition(_BEGINS)[2].partition(_ENDS)[0].decode(errors="replace")
         title = next((line for line in inside.splitlines() if line.startswith("# ")), "")
         first = next((line for line in inside.splitlines() if line.startswith("- ")), "- ")
-        of = title.partition(": ")[2]
-        said = [f"[{name.removesuffix('.md')}]({name})", of, first[2:]]
-        lines.append(f"- {': '.join(text for text in said if text)}")
+        subject = title.partition(": ")[2]
+        parts = [f"[{name.removesuffix('.md')}]({name})", subject, first[2:]]
+        lines.append(f"- {': '.join(text for text in parts if text)}")
     return [*lines, ""]
