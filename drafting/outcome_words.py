@@ -39,26 +39,28 @@ class OutcomeWords(NamedTuple):
 
 
 def sort_values(column: Column) -> OutcomeWords | None:
-    """Sort an outcome's values into won, lost and open; None if nothing says won.
+    """Sort the values of an outcome into won, lost and open; None if no value means won.
 
-    Of values that differ only in case the most frequent spelling is kept. Of two values
-    that do not say won, the rarer is guessed to, unless it sounds open.
+    If values differ only in case, the most frequent spelling is kept. If there are two values
+    and none means won, the rarer unclear one is guessed to, unless it sounds open.
     """
     if len(column.counts) > MAX_VALUES:
         return None
-    spelled: dict[str, str] = {}
+    spellings: dict[str, str] = {}
     for value in column.counts.index:  # the most frequent first
-        spelled.setdefault(value.casefold(), value)
-    values = list(spelled.values())
+        spellings.setdefault(value.casefold(), value)
+    values = list(spellings.values())
     binary = {cell_number(value) for value in values} <= {-1.0, 0.0, 1.0}
     means = {value: _meaning(value, binary) for value in values}
     won, lost, unclear = ([v for v in values if means[v] == word] for word in ("won", "lost", None))
     guess = ""
     can_guess = not won and len(unclear) > 0 and len(values) == 2
     if can_guess and not re.search(OPEN_VALUE, words_of(unclear[-1])):
-        won, guess = [unclear.pop()], "no value says won, so the rarer unclear one was taken"
+        won = [unclear.pop()]
+        guess = "no value means won, so the rarer of the unclear values was taken"
     if won and not lost and len(unclear) == 1 and unclear[0].casefold() not in NOTHING:
-        lost, unclear, guess = unclear, [], guess or "no value says lost, so the other was taken"
+        lost, unclear = unclear, []
+        guess = guess or "no value means lost, so the other value was taken"
     return OutcomeWords(won, lost, unclear, guess) if won else None
 
 

@@ -1,8 +1,8 @@
-"""What a lead has done so far: counts, recency, pace and variety of its activities.
+"""Features of activities: counts, recency, pace and variety.
 
-Everything is computed on plain arrays, events sorted by lead and time, in blocks of leads
-so that memory stays bounded. One lead in a request is a block of one: the service runs
-the same lines as a training on millions.
+The events are arrays sorted by lead and time. They are read in blocks of leads, so that memory
+stays bounded. One lead in a request is a block of one: the service runs the same lines as a
+training on millions of leads.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ from crm.times import DAY, HOUR, NOT_A_TIME
 from features.events import NEVER, blocks, places, since
 from features.feature import Feature, braced, shortened
 
-WINDOWS_DAYS = (90, 30, 7, 1)  # each inside the one before it
+WINDOWS_DAYS = (90, 30, 7, 1)  # in descending order: every window is inside the one before it
 PACE_DAYS = (7, 30)
 MAX_TYPES = 24
 MAX_CHANNELS = 8
@@ -33,13 +33,13 @@ class ActivityLog:
     Attributes
     ----------
     lead : ndarray of int64, shape (n,)
-        Position of the lead among those that features are computed for.
+        The position of the lead.
     at : ndarray of int64, shape (n,)
-        When, in microseconds since 1970 UTC.
+        The time in microseconds since 1970 UTC.
     type, channel : ndarray of int64, shape (n,)
-        Codes of `ActivityFeatures`; the last code stands for every other value.
+        Codes of `ActivityFeatures`; the last code means every other value.
     content : ndarray of int64, shape (n,)
-        The same number for the same content; -1 for none.
+        The same number for the same content; -1 if there is none.
     """
 
     lead: Ints
@@ -62,7 +62,7 @@ class ActivityFeatures:
     Attributes
     ----------
     types : tuple of str
-        Types with features of their own, the most common first; others count in the totals.
+        Types with features of their own, the most common first; other types count in totals only.
     channels : tuple of str
         Channels with a share of their own.
     """
@@ -72,36 +72,46 @@ class ActivityFeatures:
 
     @cached_property
     def features(self) -> list[Feature]:
-        """Describe the columns that `compute` makes, in their order."""
-        found = []
-        for kind in (None, *self.types):
-            stem = "activity" if kind is None else f"activity[{kind}]"
-            signal = "activities" if kind is None else f"activity: {kind}"
-            what = "activities: {value}" if kind is None else f'{{value}} × "{braced(kind)}"'
-            one = "activity" if kind is None else f'"{braced(kind)}"'
-            number = "activities" if kind is None else f'number of "{shortened(kind)}"'
-            event = "activity" if kind is None else f'"{shortened(kind)}"'
-            column = "occurred_at" if kind is None else "type, occurred_at"
-            never = "no activity yet" if kind is None else f'no "{shortened(kind)}" yet'
-            found.append(
+        """The descriptions of the columns that `compute` returns, in their order."""
+        features = []
+        for activity_type in (None, *self.types):
+            stem = "activity" if activity_type is None else f"activity[{activity_type}]"
+            signal = "activities" if activity_type is None else f"activity: {activity_type}"
+            what = (
+                "activities: {value}"
+                if activity_type is None
+                else f'{{value}} × "{braced(activity_type)}"'
+            )
+            one = "activity" if activity_type is None else f'"{braced(activity_type)}"'
+            number = (
+                "activities" if activity_type is None else f'number of "{shortened(activity_type)}"'
+            )
+            event = "activity" if activity_type is None else f'"{shortened(activity_type)}"'
+            column = "occurred_at" if activity_type is None else "type, occurred_at"
+            never = (
+                "no activity yet"
+                if activity_type is None
+                else f'no "{shortened(activity_type)}" yet'
+            )
+            features.append(
                 Feature(
-                    f"{stem}.count",
-                    "activities",
-                    column,
-                    "count",
-                    what,
+                    name=f"{stem}.count",
+                    table="activities",
+                    column=column,
+                    unit="count",
+                    sentence=what,
                     absent=never,
                     signal=signal,
                     measure=number,
                 )
             )
-            found += [
+            features += [
                 Feature(
-                    f"{stem}.count_{days}d",
-                    "activities",
-                    column,
-                    "count",
-                    f"{what} in the last {_days(days)}",
+                    name=f"{stem}.count_{days}d",
+                    table="activities",
+                    column=column,
+                    unit="count",
+                    sentence=f"{what} in the last {_days(days)}",
                     window_days=days,
                     absent=f"{never.removesuffix(' yet')} in the last {_days(days)}",
                     signal=signal,
@@ -109,93 +119,93 @@ class ActivityFeatures:
                 )
                 for days in WINDOWS_DAYS
             ]
-            found += [
+            features += [
                 Feature(
-                    f"{stem}.days_since_{end}",
-                    "activities",
-                    column,
-                    "days",
-                    f"{end} {one} {{value}} ago",
+                    name=f"{stem}.days_since_{end}",
+                    table="activities",
+                    column=column,
+                    unit="days",
+                    sentence=f"{end} {one} {{value}} ago",
                     absent=never,
                     signal=signal,
                     measure=f"time since {end} {event}",
                 )
                 for end in ("last", "first")
             ]
-        found += [
+        features += [
             Feature(
-                "activity.contents_count",
-                "activities",
-                "content",
-                "count",
-                "different contents seen: {value}",
+                name="activity.contents_count",
+                table="activities",
+                column="content",
+                unit="count",
+                sentence="different contents seen: {value}",
                 absent="no content seen yet",
                 signal="activities",
                 measure="different contents seen",
             ),
             Feature(
-                "activity.active_days_count",
-                "activities",
-                "occurred_at",
-                "count",
-                "days with an activity: {value}",
+                name="activity.active_days_count",
+                table="activities",
+                column="occurred_at",
+                unit="count",
+                sentence="days with an activity: {value}",
                 absent="no activity yet",
                 signal="activities",
                 measure="days with an activity",
             ),
             Feature(
-                "activity.pace_7d_to_30d",
-                "activities",
-                "occurred_at",
-                "ratio",
-                "{value} times the usual pace in the last 7 days",
+                name="activity.pace_7d_to_30d",
+                table="activities",
+                column="occurred_at",
+                unit="ratio",
+                sentence="{value} times the usual pace in the last 7 days",
                 window_days=30,
                 absent="no activity in the last 30 days",
                 signal="activities",
                 measure="pace, as a multiple of the usual, in the last 7 days",
             ),
             Feature(
-                "activity.first_response_hours",
-                "activities",
-                "occurred_at",
-                "hours",
-                "first activity {value} after creation",
+                name="activity.first_response_hours",
+                table="activities",
+                column="occurred_at",
+                unit="hours",
+                sentence="first activity {value} after creation",
                 absent="no activity yet",
                 signal="activities",
                 measure="time from creation to first activity",
             ),
         ]
-        found += [
+        features += [
             Feature(
-                f"activity.channel[{channel}].share",
-                "activities",
-                "channel",
-                "share",
-                f'{{value}} of activities by "{braced(channel)}"',
+                name=f"activity.channel[{channel}].share",
+                table="activities",
+                column="channel",
+                unit="share",
+                sentence=f'{{value}} of activities by "{braced(channel)}"',
                 absent=f'no activity by "{shortened(channel)}" yet',
                 signal="channels of activities",
                 measure=f'share of activities by "{shortened(channel)}"',
             )
             for channel in self.channels
         ]
-        return found
+        return features
 
     def compute(self, log: ActivityLog, lead: Ints, as_of: Ints, created: Ints) -> Floats:
         """Compute the features of moments.
 
-        An activity counts at a moment if it occurred at or before it, and counts in a
-        window of d days if it occurred after `as_of - d`. Where nothing occurred, counts
-        and shares are 0, and times since are nan.
+        An activity counts at a moment if it occurred at or before the moment, and counts in a
+        window of d days if it occurred after `as_of - d`. If there are no activities, counts
+        and shares are 0, and times since an activity are nan.
 
         Parameters
         ----------
         log : ActivityLog
         lead : ndarray of int64, shape (n,)
-            Whose moments; positions as in `log.lead`. A lead may stand there more than once.
+            The position of each moment's lead, as in `log.lead`. A lead may have several moments.
         as_of : ndarray of int64, shape (n,)
             Microseconds since 1970 UTC.
         created : ndarray of int64, shape (n,)
-            Creation of the moment's lead; `NOT_A_TIME` where it is not known.
+            The creation of each moment's lead; `NOT_A_TIME` if it is not known.
 
         Returns
         -------
@@ -206,8 +216,8 @@ class ActivityFeatures:
         >>> day = DAY
         >>> features = ActivityFeatures(types=("call",), channels=())
         >>> log = features.log_of_cells([[{"type": "call", "occurred_at": 3 * day}]])
-        >>> found = features.compute(log, np.array([0]), np.array([5 * day]), np.array([0]))
-        >>> row = dict(zip([f.name for f in features.features], found[0].tolist()))
+        >>> values = features.compute(log, np.array([0]), np.array([5 * day]), np.array([0]))
+        >>> row = dict(zip([f.name for f in features.features], values[0].tolist()))
         >>> row["activity[call].count_7d"], row["activity[call].days_since_last"]
         (1.0, 2.0)
         """
@@ -221,14 +231,14 @@ class ActivityFeatures:
 
     @cached_property
     def _of_nothing(self) -> Floats:
-        """What a lead gets that has done nothing, whatever the moment; shape (1, n_features)."""
+        """The features of a lead without activities, at any moment; shape (1, n_features)."""
         one = np.zeros(1, dtype=np.int64)
         return self._block(NOTHING_DONE, slice(0, 0), one, one, one)
 
     def _block(
         self, log: ActivityLog, events: slice, lead: Ints, as_of: Ints, created: Ints
     ) -> Floats:
-        """Compute one moment each of leads in ascending order."""
+        """Compute the features of one moment for each lead; leads are in ascending order."""
         n, n_types = len(lead), len(self.types) + 1
         of_event = np.searchsorted(lead, log.lead[events])
         of_event = np.minimum(of_event, n - 1)
@@ -239,7 +249,7 @@ class ActivityFeatures:
         code = of_event * n_types + log.type[events][is_seen]
 
         first, last = np.full(n * n_types, NEVER), np.full(n * n_types, NOT_A_TIME)
-        last[code] = at  # of equal codes the last one stays, and they stand in order of time
+        last[code] = at  # the last of equal codes stays, and events are in order of time
         first[code[::-1]] = at[::-1]
         first_by_type, last_by_type = first.reshape(n, n_types), last.reshape(n, n_types)
         first_of_all, last_of_all = first_by_type.min(axis=1), last_by_type.max(axis=1)
@@ -252,7 +262,9 @@ class ActivityFeatures:
         totals = [count.sum(axis=1) for count in counts]
 
         days_since = DAY
-        of_types = np.empty((n, n_types, len(counts) + 2))  # all activities, then each own type
+        of_types = np.empty(
+            (n, n_types, len(counts) + 2)
+        )  # all activities, then one type after another
         for i, (total, count) in enumerate(zip(totals, counts, strict=True)):
             of_types[:, 0, i], of_types[:, 1:, i] = total, count[:, :-1]
         for i, (all_at, type_at) in enumerate(
@@ -285,14 +297,14 @@ class ActivityFeatures:
         return -since(created, first, HOUR)
 
     def log_of_table(self, activities: pd.DataFrame, position: pd.Series) -> ActivityLog:
-        """Turn an activities table into arrays.
+        """Convert an activities table to arrays.
 
         Parameters
         ----------
         activities : DataFrame
-            As `crm.reading` returns it.
+            The table as `crm.reading` returns it.
         position : Series
-            Position of each lead, by `lead_id`; activities of other leads are left out.
+            The position of each lead by `lead_id`; activities of other leads are left out.
 
         Returns
         -------
@@ -316,14 +328,14 @@ class ActivityFeatures:
         )
 
     def log_of_cells(self, activities: Sequence[Sequence[Mapping[str, Any]]]) -> ActivityLog:
-        """Turn the activities of leads, as a caller sends them, into arrays.
+        """Convert the activities of leads, as a caller sends them, to arrays.
 
         Parameters
         ----------
         activities : sequence of sequence of mapping
-            For each lead its activities: `type`, `occurred_at` (microseconds since 1970
-            UTC), and optionally `channel`, `content`, `activity_id`. Of activities of
-            one lead with the same id the earliest counts.
+            The activities of each lead: `type`, `occurred_at` (microseconds since 1970 UTC),
+            and optionally `channel`, `content`, `activity_id`. If activities of one lead have
+            the same id, only the earliest counts.
 
         Returns
         -------
@@ -357,7 +369,7 @@ class ActivityFeatures:
 
     @cached_property
     def _type_codes(self) -> dict[str, int]:
-        return {kind.casefold(): code for code, kind in enumerate(self.types)}
+        return {name.casefold(): code for code, name in enumerate(self.types)}
 
     @cached_property
     def _channel_codes(self) -> dict[str, int]:
@@ -365,12 +377,12 @@ class ActivityFeatures:
 
 
 def fit_activities(activities: pd.DataFrame) -> ActivityFeatures:
-    """Learn which types and channels a CRM uses, from the activities of training leads.
+    """Fit the types and channels that a CRM uses, from the activities of training leads.
 
     Parameters
     ----------
     activities : DataFrame
-        As `crm.reading` returns it, of the training leads only and up to their last moment.
+        As `crm.reading` returns it: only of training leads, and up to their last moment.
 
     Returns
     -------
@@ -383,7 +395,7 @@ def fit_activities(activities: pd.DataFrame) -> ActivityFeatures:
 
 
 def _common(activities: pd.DataFrame, column: str, at_most: int) -> tuple[str, ...]:
-    """Values that enough leads have, the most common first, in their usual spelling."""
+    """Return the values that enough leads have, the most common first, in their usual spelling."""
     if column not in activities:
         return ()
     text = pd.Series(text_column(activities[column]), index=activities.index, dtype=object)
@@ -391,7 +403,9 @@ def _common(activities: pd.DataFrame, column: str, at_most: int) -> tuple[str, .
     used["folded"] = used["value"].str.casefold()
     leads = used.drop_duplicates(["lead", "folded"])["folded"].value_counts()
     spelling = used.groupby("folded")["value"].agg(lambda values: values.mode().iloc[0])
-    chosen = sorted(leads[leads >= MIN_LEADS_PER_VALUE].items(), key=lambda kv: (-kv[1], kv[0]))
+    chosen = sorted(
+        leads[leads >= MIN_LEADS_PER_VALUE].items(), key=lambda item: (-item[1], item[0])
+    )
     usual = spelling.to_dict()
     return tuple(str(usual[value]) for value, _ in chosen[:at_most])
 
@@ -401,7 +415,7 @@ def _days(days: int) -> str:
 
 
 def _first_of_content(log: ActivityLog, events: slice, is_seen: Bools) -> Ints:
-    """Positions, among the seen events, at which a lead meets a content for the first time."""
+    """Return the positions of the seen events that are the first of a lead with their content."""
     content, lead = log.content[events][is_seen], log.lead[events][is_seen]
     has_content = np.flatnonzero(content >= 0)
     if len(has_content) == 0:
@@ -413,7 +427,7 @@ def _first_of_content(log: ActivityLog, events: slice, is_seen: Bools) -> Ints:
 
 
 def _first_of_day(of_event: Ints, at: Ints) -> Bools:
-    """Whether an event is its lead's first on that day, UTC."""
+    """Return which events are the first of their lead on a day in UTC."""
     day = at // DAY
     is_first = np.ones(len(at), dtype=bool)
     is_first[1:] = (of_event[1:] != of_event[:-1]) | (day[1:] != day[:-1])

@@ -1,4 +1,4 @@
-"""The data dictionary: every kind of feature, from the same facts that reasons speak from."""
+"""Writes the data dictionary: every kind of feature, from the descriptions that reasons use."""
 
 from features.activity import ActivityFeatures
 from features.attributes.kinds import KINDS
@@ -8,12 +8,12 @@ from features.stages import StageFeatures
 
 HEAD = """# Data dictionary
 
-Every feature that leadscore can make, with its source, window and unit. Generated from the code
-by `make docs`; `leadscore features` lists those of a trained model.
+Every feature that leadscore can compute, with its source, window and unit. `make docs` generates
+this page from the code. `leadscore features` lists the features of a trained model.
 
-A feature at a moment sees only what was recorded at or before it. Windows of d days hold what
-happened after `as_of - d days`, up to and including `as_of`. Counts and shares of nothing are 0;
-times since something that never happened are missing.
+A feature at a moment uses only what was recorded at or before the moment. A window of d days
+contains what happened after `as_of - d days`, up to and including `as_of`. If nothing happened,
+counts and shares are 0, and times since an event are missing.
 """
 
 

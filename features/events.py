@@ -1,4 +1,4 @@
-"""Events of leads as sorted arrays: whose they are, walking them block by block, and times."""
+"""Events of leads as sorted arrays: positions of leads, blocks of events, and times between."""
 
 from collections.abc import Iterator
 
@@ -15,40 +15,40 @@ BLOCK_EVENTS = 250_000
 
 
 def places(ids: pd.Series, leads: pd.Index | pd.Series) -> Ints:
-    """Look up where ids stand among those of leads, each there once; -1 where they do not.
+    """Return the positions of ids in a list of distinct lead ids; -1 if an id is not in it.
 
     Examples
     --------
     >>> places(pd.Series(["L2", "L9", "L1"]), pd.Series(["L1", "L2"])).tolist()
     [1, -1, 0]
     """
-    # Arrow's own look-up takes a tenth of the time that pandas' takes on text.
-    kind = pa.large_string()
-    found = pc.index_in(pa.array(ids.array, kind), value_set=pa.array(leads.array, kind))
-    return found.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    # Arrow's look-up of text takes a tenth of the time of pandas' look-up.
+    text = pa.large_string()
+    positions = pc.index_in(pa.array(ids.array, text), value_set=pa.array(leads.array, text))
+    return positions.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
 
 
 def blocks(event_lead: Ints, lead: Ints) -> Iterator[tuple[Ints, slice]]:
-    """Cut moments into blocks with a bounded number of events, each lead once in a block.
+    """Split moments into blocks with a bounded number of events, and every lead once in a block.
 
     Parameters
     ----------
     event_lead : ndarray of int64, shape (n_events,)
-        Whose events, ascending.
+        The position of each event's lead, ascending.
     lead : ndarray of int64, shape (n_moments,)
-        Whose moments, in any order; a lead may come again.
+        The position of each moment's lead, in any order; a lead may have several moments.
 
     Yields
     ------
     rows : ndarray of int64
         Positions of moments, in ascending order of their leads.
     events : slice
-        All events of these leads, perhaps among others.
+        The events of these leads; events of other leads may be among them.
 
     Examples
     --------
-    >>> found = blocks(np.array([0, 0, 2]), np.array([2, 0, 2]))
-    >>> [(rows.tolist(), (events.start, events.stop)) for rows, events in found]
+    >>> pairs = blocks(np.array([0, 0, 2]), np.array([2, 0, 2]))
+    >>> [(rows.tolist(), (events.start, events.stop)) for rows, events in pairs]
     [([1, 0], (0, 3)), ([2], (0, 3))]
     """
     if 0 < len(lead) <= BLOCK_EVENTS >= len(event_lead) and (lead[1:] > lead[:-1]).all():
@@ -71,13 +71,13 @@ def blocks(event_lead: Ints, lead: Ints) -> Iterator[tuple[Ints, slice]]:
 
 
 def since(as_of: Ints, at: Ints, unit: int) -> Floats:
-    """Time from `at` to `as_of` in a unit of microseconds; nan where either is not known."""
+    """Compute the time from `at` to `as_of` in `unit` microseconds; nan if either is unknown."""
     is_known = (at != NEVER) & (at != NOT_A_TIME) & (as_of != NOT_A_TIME)
     return np.where(is_known, (as_of - np.where(is_known, at, 0)) / unit, np.nan)
 
 
 def _layers(lead: Ints) -> Iterator[Ints]:
-    """Split moments, sorted by lead, into parts in which each lead stands once."""
+    """Split moments, sorted by lead, into parts that contain every lead once at most."""
     begins = np.flatnonzero(np.diff(lead, prepend=-1))
     number = np.arange(len(lead)) - np.repeat(begins, np.diff(begins, append=len(lead)))
     for layer in range(int(number.max()) + 1):

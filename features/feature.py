@@ -1,4 +1,4 @@
-"""Feature: what a column of the matrix is, so that a reason can speak."""
+"""Describes the columns of the matrix, so that reasons can be written in words."""
 
 import math
 from dataclasses import dataclass
@@ -17,23 +17,23 @@ class Feature:
     Attributes
     ----------
     name : str
-        Unique among the features of a pipeline.
+        The name, unique among the features of a pipeline.
     table, column : str
-        Where it comes from; `column` names several where several are read.
+        The source. `column` names several columns if several are read.
     unit : str
         "count", "days", "hours", "share", "ratio", "number", "yes/no", "category",
         "log-odds", "weekday", "month".
     sentence : str
-        Template for a reason, with `{value}`: the value as `say` words it.
+        The template of a reason. `{value}` is replaced by the value in words.
     window_days : float or None
-        Only what happened in the last so many days counts.
+        The number of days before the moment that count; None for all.
     absent : str
-        What a reason says where the value is missing, or where a count or share is 0.
+        The reason if the value is missing, or if a count or share is 0.
     signal : str
-        Features of one signal move together, so they make one reason; empty: the feature
-        is a signal of its own.
+        The signal of the feature. Features of one signal move together and make one reason.
+        Empty if the feature is a signal of its own.
     values : tuple of str
-        What each category code says; a code beyond them is a value unseen in training.
+        The text of each category code. A code beyond them is a value unseen in training.
     measure : str
         The name of what the feature measures, without a value; empty: the name of the column.
     """
@@ -51,16 +51,16 @@ class Feature:
 
     @cached_property
     def signal_name(self) -> str:
-        """The signal it belongs to."""
+        """The name of the signal that the feature belongs to."""
         return self.signal or self.name
 
     def say(self, value: float) -> str:
-        """Put a value into words.
+        """Return a value in words.
 
         Parameters
         ----------
         value : float
-            As it stands in the matrix; nan where it is missing.
+            The value in the matrix; nan if it is missing.
 
         Returns
         -------
@@ -88,7 +88,7 @@ class Feature:
 
 
 def braced(name: str) -> str:
-    """Prepare a name from the data for a template: cut, and with its braces doubled.
+    """Return a name from the data for a template: shortened, and with its braces doubled.
 
     Examples
     --------
@@ -99,7 +99,7 @@ def braced(name: str) -> str:
 
 
 def in_words(unit: str, value: float) -> str:
-    """Write a value that is not missing, without the sentence around it.
+    """Format a value that is not missing, without the sentence around it.
 
     Examples
     --------
@@ -115,7 +115,8 @@ def in_words(unit: str, value: float) -> str:
     if unit == "share":
         return f"{value:.0%}"
     if unit == "log-odds":
-        return f"{0.5 + 0.5 * math.tanh(value / 2):.0%}"  # which overflows nowhere
+        share = 0.5 + 0.5 * math.tanh(value / 2)  # the logistic function, without overflow
+        return f"{share:.0%}"
     if unit == "weekday":
         return WEEKDAYS[int(value)]
     if unit == "month":
@@ -130,7 +131,7 @@ def in_words(unit: str, value: float) -> str:
 
 
 def _span(days: float) -> str:
-    """Give a span of time in the largest unit that fits."""
+    """Format a span of time in the largest unit that fits."""
     for amount, unit in ((days, "day"), (24 * days, "hour"), (1440 * days, "minute")):
         if round(amount) >= 1:
             return f"{amount:.0f} {unit}{'' if round(amount) == 1 else 's'}"
@@ -138,5 +139,5 @@ def _span(days: float) -> str:
 
 
 def shortened(text: str) -> str:
-    """Cut a text that is too long to be quoted in a sentence."""
+    """Shorten a text that is too long to be quoted in a sentence."""
     return text if len(text) <= MOST_CHARACTERS else f"{text[: MOST_CHARACTERS - 1]}…"

@@ -1,4 +1,4 @@
-"""Fits a pipeline: decides what each column is, and learns from training moments only."""
+"""Fits a pipeline: decides the kind of each column, and learns from training moments only."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -33,21 +33,21 @@ def fit_pipeline(
     project: Project,
     known_later: Mapping[str, str] | None = None,
 ) -> FeaturePipeline:
-    """Learn from the leads of some moments how to turn leads into numbers.
+    """Fit a pipeline on the leads of some moments.
 
-    Only the leads that the moments name are looked at, and their activities and stages only
-    up to the last moment of each; so a pipeline fitted on training moments has seen nothing
-    of the test leads, and nothing of what came after.
+    Only the leads of the moments are read, and their activities and stages only up to the last
+    moment of each lead. A pipeline that is fitted on training moments therefore knows nothing
+    of the test leads, and nothing of what came later.
 
     Parameters
     ----------
     records : Records
     moments : Moments
-        With labels, which target encodings are learned from.
+        The moments; target encodings are learned from their labels.
     project : Project
     known_later : mapping of str to str, optional
-        Columns to leave out besides those that the project names, with the reason: what
-        the leak audit found.
+        Columns that the leak audit found, with reasons. They are left out, and so are the
+        columns that the project names.
 
     Returns
     -------
@@ -77,8 +77,8 @@ def fit_pipeline(
     if not attributes and not has_activities and not has_stages:
         reasons = "; ".join(f"`{left.column}`: {left.reason}" for left in left_out[:8])
         raise LearningError(
-            f"No column of the leads is left to learn from. {reasons or 'There is none'}. "
-            "Export attributes with the leads, or loosen [columns]."
+            f"No column of the leads is left to learn from. {reasons or 'There are no columns'}. "
+            "Export attributes with the leads, or shorten the lists in [columns]."
         )
     activities = _seen(records, "activities", moments) if has_activities else None
     stages = _seen(records, "stages", moments) if has_stages else None
@@ -96,8 +96,8 @@ def training_matrix(
 ) -> Floats:
     """Compute the features of the moments that the pipeline was fitted on.
 
-    As `FeaturePipeline.transform`, but what was learned from labels is learned for each
-    moment from other leads only: the estimator must not meet its own answers.
+    This equals `FeaturePipeline.transform`, except that attributes that learn from labels are
+    refitted for each moment on other leads: the estimator must not see its own answers.
 
     Returns
     -------
@@ -117,12 +117,12 @@ def training_matrix(
 
 
 def folds(label: Labels, lead: Ints, seed: int, n_folds: int) -> Ints:
-    """Cut moments into folds of whole leads, with the same share of wins in each.
+    """Split moments into folds of whole leads, with the same share of wins in each.
 
     Returns
     -------
     ndarray of int64, shape (n,)
-        Numbers of folds from 0; fewer than `n_folds` if there are fewer leads.
+        The fold of each moment, from 0; fewer than `n_folds` folds if there are fewer leads.
     """
     leads = np.unique(lead)
     won = np.zeros(len(leads), dtype=bool)
@@ -161,7 +161,7 @@ def _fit_column(
 
 
 def _seen(records: Records, name: str, moments: Moments) -> pd.DataFrame:
-    """Take the events of the moments' leads, each lead's up to its last moment."""
+    """Return the events of the moments' leads, up to the last moment of each lead."""
     events: pd.DataFrame = getattr(records, name)
     at = microseconds(events["occurred_at" if name == "activities" else "entered_at"])
     ids = records.leads["lead_id"].to_numpy()[moments.lead]

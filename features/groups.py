@@ -1,4 +1,4 @@
-"""Groups of leads: by the values of an attribute, or of any column."""
+"""Groups leads by the values of an attribute, or of any column."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,25 +21,25 @@ from features.attributes.attribute import (
 from features.times import cell_time
 
 MOST_VALUES = 12
-FEWEST_LEADS = 30  # a value of fewer is one of the others
+FEWEST_LEADS = 30  # a value with fewer leads is put into `OTHERS`
 N_BANDS = 4
 MOST_CHARACTERS = 80
 OTHERS = "(other values)"
-NOT_ALIKE = (MISSING_GROUP, UNSEEN_GROUP, OTHERS)  # leads that share no value
+NOT_ALIKE = (MISSING_GROUP, UNSEEN_GROUP, OTHERS)  # groups whose leads do not share a value
 
 
 @dataclass(frozen=True)
 class Groups:
-    """Which of some groups each lead is in.
+    """The group of each lead.
 
     Attributes
     ----------
     column : str
-        What they were made from.
+        The column that the groups come from.
     names : tuple of str
-        The most frequent first, bands of numbers from the least; then those of no value.
+        Values by frequency, or bands of numbers in ascending order; then `NOT_ALIKE`.
     code : ndarray of int64, shape (n_leads,)
-        Positions in `names`.
+        The position of each lead's group in `names`.
     """
 
     column: str
@@ -52,26 +52,26 @@ class Groups:
         return np.array(self.names, dtype=object)[self.code]
 
     def shortened(self) -> "Groups":
-        """Cut long names, as a model card shows them."""
+        """Return the groups with long names shortened, as a model card shows them."""
         return Groups(_cut(self.column), tuple(map(_cut, self.names)), self.code)
 
 
 def groups_by_value(attribute: Attribute, column: pd.Series) -> Groups | None:
     """Group leads by the values of a category, a flag or a kind of e-mail address.
 
-    A value of fewer than `FEWEST_LEADS` leads, and what comes after the `MOST_VALUES` most
-    frequent ones, is one of the other values.
+    A value with fewer than `FEWEST_LEADS` leads, or after the `MOST_VALUES` most frequent
+    values, is put into `OTHERS`.
 
     Parameters
     ----------
     attribute : Attribute
     column : Series, shape (n_leads,)
-        Its cells.
+        The cells of the attribute.
 
     Returns
     -------
     Groups or None
-        Long names are cut. None if the attribute is of another kind, such as a number.
+        Long names are shortened. None if the attribute has no groups, such as a number.
 
     Examples
     --------
@@ -87,7 +87,7 @@ def groups_by_value(attribute: Attribute, column: pd.Series) -> Groups | None:
 
 
 def groups_of_column(column: pd.Series, project: Project, most_values: int = MOST_VALUES) -> Groups:
-    """Group leads by a column, whatever it holds.
+    """Group leads by any column.
 
     Numbers, and dates by their year, are cut into `N_BANDS` bands of as many leads each.
 
@@ -95,14 +95,14 @@ def groups_of_column(column: pd.Series, project: Project, most_values: int = MOS
     ----------
     column : Series, shape (n_leads,)
     project : Project
-        Says which words mean nothing, and which columns are numbers or categories.
+        It lists the words that mean nothing, and the columns that are numbers or categories.
     most_values : int
-        So many of the most frequent ones are told apart.
+        The number of most frequent values that get groups of their own.
 
     Returns
     -------
     Groups
-        Names as they were written, however long.
+        Names are as they were written, of any length.
     """
     rules, name = project.columns, str(column.name)
     texts = spellings(column, frozenset(str(cell_text(word)).casefold() for word in rules.nothing))
@@ -119,14 +119,14 @@ def groups_of_column(column: pd.Series, project: Project, most_values: int = MOS
 
 
 def _common(column: str, texts: Objects, most_values: int) -> Groups:
-    """Keep the values that enough leads have; the rest are others."""
+    """Keep the values that enough leads have, and put the rest into `OTHERS`."""
     counts = pd.Series(texts).value_counts(sort=True)
     kept = [str(value) for value in counts[counts >= FEWEST_LEADS].head(most_values).index]
     return _grouped(column, texts, kept)
 
 
 def _bands(column: str, numbers: Floats) -> Groups:
-    """Cut numbers into bands of as many leads each, named by their least and greatest."""
+    """Split numbers into bands with equal numbers of leads, named by their least and greatest."""
     is_number = np.isfinite(numbers)
     known = numbers[is_number]
     inner = np.arange(1, N_BANDS) / N_BANDS

@@ -1,7 +1,7 @@
-"""Which (lead, as_of) pairs to learn from, and what came of each.
+"""Lists the moments to learn from: pairs of a lead and a time `as_of`, with their labels.
 
-A moment is what was known of one lead at one time. It learns from a lead at its
-creation and at the ages that the project names, as long as the lead was open then.
+A lead has a moment at its creation and at the ages that the project names, as long as it was
+open then.
 """
 
 from dataclasses import dataclass
@@ -18,23 +18,25 @@ from crm.times import DAY, NOT_A_TIME, TIME_DTYPE, microseconds
 
 @dataclass(frozen=True)
 class Moments:
-    """What to learn from: one row per (lead, as_of), in the order of time.
+    """The moments to learn from, in the order of time.
 
     Attributes
     ----------
     lead : ndarray of int64, shape (n,)
-        Position of the lead in `records.leads`.
+        The position of the lead in `records.leads`.
     as_of : ndarray of int64, shape (n,)
         Microseconds since 1970 UTC; `NOT_A_TIME` where the records have no times.
     label : ndarray of int8, shape (n,)
         1 if won in (as_of, as_of + horizon], else 0.
     known_at : ndarray of int64, shape (n,)
-        When the label was certain, in microseconds; `NOT_A_TIME` without times.
+        The time from which the label was certain, in microseconds since 1970 UTC;
+        `NOT_A_TIME` without times.
     weight : ndarray of float64, shape (n,)
-        1 for every moment, however many its lead has: how many those are depends on
-        how long it stayed open, which nobody knew then (docs/decisions/0006).
+        1 for every moment. A lead with more moments does not weigh less, because their number
+        depends on how long the lead stayed open, which was not known at the moment
+        (docs/decisions/0006).
     counts : dict of str to int
-        How many leads and moments there were, and why others are not here.
+        The numbers of leads and moments, and of moments left out, by reason.
     """
 
     lead: Ints
@@ -49,16 +51,16 @@ class Moments:
 
     @property
     def has_times(self) -> bool:
-        """True if the moments stand in time."""
+        """True if the moments have times."""
         return bool(len(self)) and bool(self.as_of[0] != NOT_A_TIME)
 
     @property
     def rarer(self) -> int:
-        """How many leads have the rarer outcome."""
+        """The number of leads with the rarer outcome."""
         return leads_of_rarer(self.label, self.lead)
 
     def take(self, rows: Bools | Ints) -> "Moments":
-        """Keep some of the moments."""
+        """Return some of the moments."""
         return Moments(
             lead=self.lead[rows],
             as_of=self.as_of[rows],
@@ -70,10 +72,10 @@ class Moments:
 
 
 def leads_of_rarer(label: Labels, lead: Ints) -> int:
-    """Count the leads that have the rarer outcome; a lead may have moments of both.
+    """Count the leads with the rarer outcome; a lead may have moments of both.
 
-    How often a lead was looked at tells nothing new of how it ended: leads are counted,
-    wherever it is asked whether outcomes are enough.
+    Leads are counted instead of moments, because further moments of a lead add nothing new
+    about how it ended.
 
     Examples
     --------
@@ -87,13 +89,12 @@ def leads_of_rarer(label: Labels, lead: Ints) -> int:
 def make_moments(records: Records, learn: LearnKeys) -> Moments:
     """List the moments whose outcome is certain, with their labels.
 
-    A moment is mature when its whole horizon has been watched. One that was won or
-    lost sooner waits for that as well: counting early answers before late ones
-    would show more quick wins among the newest leads than there are
+    A moment is mature when its whole horizon has been observed. A lead that is won or lost
+    earlier must wait as well: otherwise the newest leads would have too many quick wins
     (docs/decisions/0002).
 
-    Where leads have no time of creation, each lead with an outcome is one moment,
-    its label is how it ended, and nothing protects against learning from the future.
+    If leads have no time of creation, each lead with an outcome is one moment, its label is
+    how it ended, and nothing protects against learning from the future.
 
     Parameters
     ----------
@@ -107,7 +108,7 @@ def make_moments(records: Records, learn: LearnKeys) -> Moments:
     Raises
     ------
     LearningError
-        If none is left, or all have the same label.
+        If there are no mature moments, or all have the same label.
     """
     moments = list_moments(records, learn)
     won = int(moments.label.sum())
@@ -123,7 +124,7 @@ def make_moments(records: Records, learn: LearnKeys) -> Moments:
 
 
 def list_moments(records: Records, learn: LearnKeys) -> Moments:
-    """List the moments as `make_moments` does; there may be none, or all with one label."""
+    """List the moments as `make_moments` does, even if there are none or all have one label."""
     return _timed(records, learn) if records.has_times else _timeless(records)
 
 
@@ -139,7 +140,14 @@ def _timeless(records: Records) -> Moments:
         "won": int(label.sum()),
         "without_outcome": len(records.leads) - len(lead),
     }
-    return Moments(lead, no_time, label, no_time, np.ones(len(lead)), counts)
+    return Moments(
+        lead=lead,
+        as_of=no_time,
+        label=label,
+        known_at=no_time,
+        weight=np.ones(len(lead)),
+        counts=counts,
+    )
 
 
 def _timed(records: Records, learn: LearnKeys) -> Moments:
@@ -165,7 +173,7 @@ def _timed(records: Records, learn: LearnKeys) -> Moments:
     was_open = first_close[lead] > as_of
     is_mature = as_of + horizon <= until
     kept = was_open & is_mature & ~(undated_win | undated_loss)[lead]
-    # A win without a date can be placed at the lead's creation only, within the horizon at best.
+    # An outcome without a date counts only for the moment at creation, as within its horizon.
     undated = (undated_win | undated_loss)[lead] & was_open & is_mature & (as_of == created[lead])
     kept |= undated
 
@@ -200,7 +208,7 @@ def _won_within(
     as_of: Ints,
     horizon: int,
 ) -> Bools:
-    """Whether any win of the moment's lead lies in (as_of, as_of + horizon]."""
+    """Return whether the moment's lead has a win in (as_of, as_of + horizon], shape (n,)."""
     order = np.lexsort((win_at, win_lead))
     keys = np.rec.fromarrays([win_lead[order], win_at[order]])
     after = np.searchsorted(keys, np.rec.fromarrays([lead, as_of]), side="right")

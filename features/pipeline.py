@@ -1,4 +1,4 @@
-"""FeaturePipeline: the one path from records to a matrix, for one lead and for ten million."""
+"""`FeaturePipeline`: the only path from records to a matrix, for one lead and ten million."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,34 +19,34 @@ from features.feature import Feature
 from features.stages import StageFeatures, StageLog
 
 GROWING = ("days", "hours", "count", "ratio")
-MANY_LEADS = 12  # of so many a column is read faster than a lead
+MANY_LEADS = 12  # from here on, reading by columns is faster than reading by leads
 LEAD_TIMES = (
     Feature(
-        "lead.age_days",
-        "leads",
-        "created_at",
-        "days",
-        "created {value} ago",
+        name="lead.age_days",
+        table="leads",
+        column="created_at",
+        unit="days",
+        sentence="created {value} ago",
         absent="created at an unknown time",
         signal="age of the lead",
         measure="time since creation",
     ),
     Feature(
-        "lead.created_weekday",
-        "leads",
-        "created_at",
-        "weekday",
-        "created on a {value}",
+        name="lead.created_weekday",
+        table="leads",
+        column="created_at",
+        unit="weekday",
+        sentence="created on a {value}",
         absent="created at an unknown time",
         signal="age of the lead",
         measure="weekday of creation",
     ),
     Feature(
-        "lead.created_hour",
-        "leads",
-        "created_at",
-        "number",
-        "created at {value}:00 UTC",
+        name="lead.created_hour",
+        table="leads",
+        column="created_at",
+        unit="number",
+        sentence="created at {value}:00 UTC",
         absent="created at an unknown time",
         signal="age of the lead",
         measure="hour of creation, UTC",
@@ -56,14 +56,14 @@ LEAD_TIMES = (
 
 @dataclass(frozen=True)
 class History:
-    """What is known of leads besides their attributes, as arrays.
+    """The history of leads, which is all that is known besides their attributes, as arrays.
 
     Attributes
     ----------
     position : ndarray of int64, shape (n_leads,)
-        Which lead of the two logs each lead is: rows of one lead share its history.
+        The position of each lead in the two logs. Rows of one lead share its history.
     created_at : ndarray of int64, shape (n_leads,)
-        Microseconds since 1970 UTC; `NOT_A_TIME` where it is not known.
+        Microseconds since 1970 UTC; `NOT_A_TIME` if it is not known.
     activities : ActivityLog
     stages : StageLog
     """
@@ -76,16 +76,16 @@ class History:
 
 @dataclass(frozen=True)
 class FeaturePipeline:
-    """Fitted state that turns leads, as of a moment, into rows of numbers.
+    """The fitted state that turns leads at moments into rows of numbers.
 
     Attributes
     ----------
     attributes : tuple of Attribute
-        In the order of the matrix's columns.
+        The attributes, in the order of the matrix's columns.
     left_out : tuple of LeftOut
-        Columns of the leads table that are no features, each with its reason.
+        The columns of the leads table that are not features, with reasons.
     has_times : bool
-        True if the lead's own age counts.
+        True if the age of the lead is a feature.
     activities : ActivityFeatures or None
     stages : StageFeatures or None
     """
@@ -98,12 +98,15 @@ class FeaturePipeline:
 
     @cached_property
     def features(self) -> list[Feature]:
-        """Describe the matrix's columns, in their order."""
-        found = [attribute.feature for attribute in self.attributes]
-        found += LEAD_TIMES if self.has_times else ()
-        found += self.activities.features if self.activities else []
-        found += self.stages.features if self.stages else []
-        return found
+        """The descriptions of the matrix's columns, in their order."""
+        features = [attribute.feature for attribute in self.attributes]
+        if self.has_times:
+            features += LEAD_TIMES
+        if self.activities:
+            features += self.activities.features
+        if self.stages:
+            features += self.stages.features
+        return features
 
     @cached_property
     def names(self) -> list[str]:
@@ -112,17 +115,17 @@ class FeaturePipeline:
 
     @cached_property
     def columns(self) -> list[str]:
-        """The columns of the leads table that are looked at, each once."""
+        """The columns of the leads table that are read, without repetition."""
         return list(dict.fromkeys(attribute.column for attribute in self.attributes))
 
     @cached_property
     def categorical(self) -> list[int]:
-        """Positions of the matrix's columns that hold category codes."""
+        """The positions of the matrix's columns that contain category codes."""
         return [i for i, feature in enumerate(self.features) if feature.unit == "category"]
 
     @cached_property
     def growing(self) -> list[int]:
-        """Positions of the matrix's columns that grow as time passes."""
+        """The positions of the matrix's columns that grow as time passes."""
         return [i for i, feature in enumerate(self.features) if feature.unit in GROWING]
 
     def transform(self, records: Records, lead: Ints, as_of: Ints) -> Floats:
@@ -139,7 +142,7 @@ class FeaturePipeline:
         Returns
         -------
         ndarray of float64, shape (n, n_features), Fortran order
-            nan where a number is missing.
+            The features; nan if a number is missing.
         """
         created = (
             microseconds(records.leads["created_at"])
@@ -157,7 +160,8 @@ class FeaturePipeline:
     ) -> Floats:
         """Compute the features of many leads as of one time, shape (n_leads, n_features).
 
-        A column that is absent is missing; without a history nothing has happened.
+        The cells of an absent column count as missing. Without a history the leads have no
+        activities and stages.
         """
         lead = np.arange(len(leads))
         cells = self._attributes_of_table(leads)
@@ -169,9 +173,9 @@ class FeaturePipeline:
         history: History | None = None,
         as_of: int | Ints = NOT_A_TIME,
     ) -> Floats:
-        """Compute the features of leads as a caller sends them; equals their rows of `matrix`.
+        """Compute the features of leads as a caller sends them, equal to their rows of `matrix`.
 
-        `as_of` is one moment for all leads, or one for each.
+        `as_of` is one time for all leads, or an array with the time of each.
         """
         cells = np.empty((len(leads), len(self.attributes)))
         if 0 < len(leads) < MANY_LEADS:
@@ -192,11 +196,11 @@ class FeaturePipeline:
 
     @cached_property
     def sees_history(self) -> bool:
-        """True if more than the attributes counts."""
+        """True if the history of a lead is used, and not only its attributes."""
         return self.has_times or bool(self.activities) or bool(self.stages)
 
     def no_history(self, n_leads: int) -> History:
-        """Give the history of leads of whom nothing but attributes is known."""
+        """Return the history of leads of which only attributes are known."""
         return self.history_of_cells([NOT_A_TIME] * n_leads, [()] * n_leads, [()] * n_leads)
 
     def history_of_tables(
@@ -206,9 +210,9 @@ class FeaturePipeline:
         activities: pd.DataFrame | None,
         stages: pd.DataFrame | None,
     ) -> History:
-        """Turn the tables of some leads into arrays; rows of other leads are left out."""
+        """Convert the tables of some leads to arrays; rows of other leads are left out."""
         positions, ids = pd.factorize(lead_id)
-        is_nameless = positions == -1  # each a lead of its own, and nothing is known of it
+        is_nameless = positions == -1  # a lead without an id has no history
         positions[is_nameless] = len(ids) + np.arange(is_nameless.sum())
         place = pd.Series(np.arange(len(ids)), index=ids)
         history = self.no_history(len(ids))
@@ -224,7 +228,7 @@ class FeaturePipeline:
         activities: Sequence[Sequence[Mapping[str, Any]]],
         stages: Sequence[Sequence[Mapping[str, Any]]],
     ) -> History:
-        """Turn what a caller sends with leads into arrays; times are microseconds."""
+        """Convert the history that a caller sends with leads to arrays; times are microseconds."""
         return History(
             np.arange(len(created_at)),
             np.array(created_at, dtype=np.int64),
@@ -242,7 +246,7 @@ class FeaturePipeline:
         return values
 
     def _complete(self, cells: Floats, history: History | None, lead: Ints, as_of: Ints) -> Floats:
-        """Put what depends on the moment beside the attributes' cells, shape (n, n_features)."""
+        """Add to the attributes' values what depends on the moment, shape (n, n_features)."""
         if not self._dependent_on_moment and not self.sees_history:
             return cells
         days = np.where(as_of != NOT_A_TIME, as_of / DAY, np.nan)
@@ -254,15 +258,15 @@ class FeaturePipeline:
         if self.has_times:
             blocks.append(_lead_times(created, days))
         if self.activities:
-            whose = history.position[lead]
-            blocks.append(self.activities.compute(history.activities, whose, as_of, created))
+            position = history.position[lead]
+            blocks.append(self.activities.compute(history.activities, position, as_of, created))
         if self.stages:
-            whose = history.position[lead]
-            blocks.append(self.stages.compute(history.stages, whose, as_of))
+            position = history.position[lead]
+            blocks.append(self.stages.compute(history.stages, position, as_of))
         return blocks[0] if len(blocks) == 1 else np.hstack(blocks)
 
     def to_json(self) -> dict[str, Any]:
-        """Describe the fitted state as plain data."""
+        """Return the fitted state as plain data."""
         return {
             "attributes": [
                 {"kind": attribute.kind, **_plain(attribute)} for attribute in self.attributes

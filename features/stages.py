@@ -1,4 +1,4 @@
-"""Where a lead stands in the funnel: its stage, for how long, and how many it has seen."""
+"""Features of stages: the current stage of a lead, for how long, and the number of stages."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,12 +20,13 @@ MAX_STAGES = 40
 
 @dataclass(frozen=True)
 class StageLog:
-    """Entries into stages as arrays, sorted by lead and, within a lead, by time.
+    """Entries into stages as arrays, sorted by lead and then by time.
 
     Attributes
     ----------
     lead, at, stage : ndarray of int64, shape (n,)
-        Position of the lead, microseconds since 1970 UTC, code of `StageFeatures`.
+        The position of the lead, the time in microseconds since 1970 UTC, and the code of
+        `StageFeatures`.
     """
 
     lead: Ints
@@ -43,42 +44,43 @@ class StageFeatures:
     Attributes
     ----------
     stages : tuple of str
-        Stage i has the code i + 2; 0 is none yet, 1 one that was not seen in training.
+        The stage at position i has the code i + 2. Code 0 is no stage yet, code 1 a stage that
+        was not seen in training.
     """
 
     stages: tuple[str, ...]
 
     @cached_property
     def features(self) -> list[Feature]:
-        """Describe the columns that `compute` makes, in their order."""
+        """The descriptions of the columns that `compute` returns, in their order."""
         return [
             Feature(
-                "stage.current",
-                "stages",
-                "stage",
-                "category",
-                'in stage "{value}"',
+                name="stage.current",
+                table="stages",
+                column="stage",
+                unit="category",
+                sentence='in stage "{value}"',
                 absent="in no stage yet",
                 signal="stage",
                 values=("", "one that is new", *self.stages),
                 measure="in stage",
             ),
             Feature(
-                "stage.days_in",
-                "stages",
-                "entered_at",
-                "days",
-                "{value} in its stage",
+                name="stage.days_in",
+                table="stages",
+                column="entered_at",
+                unit="days",
+                sentence="{value} in its stage",
                 absent="in no stage yet",
                 signal="stage",
                 measure="time in its stage",
             ),
             Feature(
-                "stage.count",
-                "stages",
-                "stage",
-                "count",
-                "stages entered: {value}",
+                name="stage.count",
+                table="stages",
+                column="stage",
+                unit="count",
+                sentence="stages entered: {value}",
                 absent="in no stage yet",
                 signal="stage",
                 measure="stages entered",
@@ -88,8 +90,8 @@ class StageFeatures:
     def compute(self, log: StageLog, lead: Ints, as_of: Ints) -> Floats:
         """Compute the features of moments, shape (n, 3).
 
-        A stage counts at a moment if it was entered at or before it; of two entered at
-        the same time the later one in the funnel's order is the current one.
+        A stage counts at a moment if the lead entered it at or before the moment. If a lead
+        entered two stages at the same time, the later one in the order of the funnel is current.
 
         Parameters
         ----------
@@ -100,45 +102,45 @@ class StageFeatures:
         Returns
         -------
         ndarray of float64, shape (n, 3)
-            `stage.current` is a code; days are nan before the first stage.
+            `stage.current` is a code. Days are nan before the first stage.
         """
         values = np.empty((len(lead), len(self.features)))
         if len(log.lead) == 0:
             values[:] = MISSING, np.nan, 0.0
             return values
         for rows, events in blocks(log.lead, lead):
-            whose, now = lead[rows], as_of[rows]
-            of_event = np.minimum(np.searchsorted(whose, log.lead[events]), len(whose) - 1)
+            leads, now = lead[rows], as_of[rows]
+            of_event = np.minimum(np.searchsorted(leads, log.lead[events]), len(leads) - 1)
             at, stage = log.at[events], log.stage[events]
-            is_seen = (at <= now[of_event]) & (whose[of_event] == log.lead[events])
-            current = np.full(len(whose), MISSING)
-            entered = np.full(len(whose), NOT_A_TIME)
+            is_seen = (at <= now[of_event]) & (leads[of_event] == log.lead[events])
+            current = np.full(len(leads), MISSING)
+            entered = np.full(len(leads), NOT_A_TIME)
             current[of_event[is_seen]] = stage[is_seen]
             entered[of_event[is_seen]] = at[is_seen]
             values[rows] = np.column_stack(
                 [
                     current,
                     since(now, entered, DAY),
-                    np.bincount(of_event[is_seen], minlength=len(whose)),
+                    np.bincount(of_event[is_seen], minlength=len(leads)),
                 ]
             )
         return values
 
     def log_of_table(self, stages: pd.DataFrame, position: pd.Series) -> StageLog:
-        """Turn a stages table, as `crm.reading` returns it, into arrays."""
+        """Convert a stages table, as `crm.reading` returns it, to arrays."""
         place = places(stages["lead_id"], position.index)
         if (place < 0).any():
             stages, place = stages[place >= 0], place[place >= 0]
-        whose = position.to_numpy(dtype=np.int64)[place]
+        lead = position.to_numpy(dtype=np.int64)[place]
         at = stages["entered_at"].to_numpy(dtype="datetime64[us]").astype(np.int64)
         codes = read_column(stages["stage"], self._code, np.int64)
-        order = np.lexsort((codes, at, whose))
-        return StageLog(whose[order], at[order], codes[order])
+        order = np.lexsort((codes, at, lead))
+        return StageLog(lead=lead[order], at=at[order], stage=codes[order])
 
     def log_of_cells(self, stages: Sequence[Sequence[Mapping[str, Any]]]) -> StageLog:
-        """Turn the stages of leads, as a caller sends them, into arrays.
+        """Convert the stages of leads, as a caller sends them, to arrays.
 
-        Each is a mapping of `stage` and `entered_at`, microseconds since 1970 UTC.
+        Each entry is a mapping with `stage` and `entered_at`, microseconds since 1970 UTC.
         """
         if not any(stages):
             return NOTHING_ENTERED
@@ -160,12 +162,12 @@ class StageFeatures:
 
 
 def fit_stages(stages: pd.DataFrame) -> StageFeatures:
-    """Learn which stages a CRM uses, in the order in which leads usually enter them.
+    """Fit the stages that a CRM uses, in the order in which leads usually enter them.
 
     Parameters
     ----------
     stages : DataFrame
-        As `crm.reading` returns it, of the training leads only.
+        The table as `crm.reading` returns it, only of training leads.
 
     Returns
     -------
@@ -173,13 +175,13 @@ def fit_stages(stages: pd.DataFrame) -> StageFeatures:
     """
     lead = pd.factorize(stages["lead_id"])[0]
     nth = pd.Series(lead).groupby(lead).cumcount().to_numpy()
-    code, spelled = pd.factorize(stages["stage"])
+    code, spellings = pd.factorize(stages["stage"])
     words = pd.DataFrame(
         {
-            "stage": [str(word).casefold() for word in spelled],
-            "word": spelled,
-            "n": np.bincount(code, minlength=len(spelled)),
-            "nth": np.bincount(code, weights=nth, minlength=len(spelled)),
+            "stage": [str(word).casefold() for word in spellings],
+            "word": spellings,
+            "n": np.bincount(code, minlength=len(spellings)),
+            "nth": np.bincount(code, weights=nth, minlength=len(spellings)),
         }
     )
     of_stage = words.groupby("stage")

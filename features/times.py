@@ -1,4 +1,4 @@
-"""Reads one cell as a time: the same for a request as for a column of dates."""
+"""Reads one cell as a time, in the same way in a request and in a column of dates."""
 
 import datetime
 import zoneinfo
@@ -14,11 +14,11 @@ _MICROSECOND = datetime.timedelta(microseconds=1)
 
 
 def cell_time(cell: Any, zone: str = "UTC") -> int:
-    """Read a cell as microseconds since 1970 UTC; `NOT_A_TIME` if it is no time.
+    """Read a cell as microseconds since 1970 UTC; `NOT_A_TIME` if it is not a time.
 
-    A time without a zone is taken to be in `zone`, a date is its midnight. A whole number of 13
-    digits is milliseconds since 1970, as HubSpot writes times, whether it came as a number or as
-    text; other numbers are no times: they could be seconds or days.
+    A time without a time zone is read in `zone`, and a date as its midnight. A whole number of 13
+    digits, as a number or as text, is milliseconds since 1970, as HubSpot writes times. Other
+    numbers are not times, because they could be seconds or days.
 
     Examples
     --------
@@ -29,7 +29,7 @@ def cell_time(cell: Any, zone: str = "UTC") -> int:
     """
     if isinstance(cell, str):
         cell = cell.strip()
-        if len(cell) == 13 and MILLISECONDS.fullmatch(cell):  # Python would take some for a date
+        if len(cell) == 13 and MILLISECONDS.fullmatch(cell):  # Python reads some of these as dates
             return int(cell) * 1_000
         try:
             cell = datetime.datetime.fromisoformat(cell)

@@ -382,7 +382,8 @@ def test_no_usable_column_is_refused(records, project):
     bare = Records(leads=records.leads[["lead_id", "Note", "Always"]], outcomes=records.outcomes)
     message = (
         r"No column of the leads is left to learn from\. `Note`: the project ignores it; "
-        r"`Always`: it is always 'x'\. Export attributes with the leads, or loosen \[columns\]"
+        r"`Always`: it is always 'x'\. Export attributes with the leads, or shorten the "
+        r"lists in \[columns\]"
     )
     with pytest.raises(LearningError, match=message):
         fitted(bare, project)

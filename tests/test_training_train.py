@@ -493,7 +493,7 @@ UNLEARNABLE = {
     "no attributes": (
         small()[["outcome"]],
         {},
-        r"No column of the leads is left to learn from\. There is none\.",
+        r"No column of the leads is left to learn from\. There are no columns\.",
     ),
     "constant attributes": (
         small().assign(size=3, colour="red"),
