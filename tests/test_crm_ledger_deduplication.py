@@ -1,0 +1,70 @@
+from typing import Any
+
+import pytest
+
+from crm.ledger.deduplication import SeenEvents, distinct
+from crm.ledger.schema import EVENTS
+
+CALL = {"lead_id": "L1", "type": "call", "occurred_at": 7}
+
+
+def seen(*rows: dict[str, Any]) -> SeenEvents:
+    events = SeenEvents(EVENTS["activities"])
+    for row in rows:
+        events.add(row)
+    return events
+
+
+@pytest.mark.parametrize(
+    ("stored", "sent", "status"),
+    [
+        ({}, {}, "duplicate"),
+        ({}, {"activity_id": "a1"}, "duplicate"),
+        ({"activity_id": "a1"}, {}, "duplicate"),
+        ({"activity_id": "a1"}, {"activity_id": "a1"}, "duplicate"),
+        ({"activity_id": "a1"}, {"activity_id": "a2"}, "accepted"),
+        ({"activity_id": "a1"}, {"activity_id": "a1", "value": 2.0}, "conflict"),
+        ({"activity_id": "sha256:1"}, {"activity_id": "sha256:2"}, "duplicate"),
+        ({"activity_id": "a1"}, {"lead_id": "L2", "activity_id": "a1", "value": 2.0}, "accepted"),
+        ({}, {"lead_id": "L2"}, "accepted"),
+        ({}, {"occurred_at": 8}, "accepted"),
+        ({}, {"channel": "phone"}, "accepted"),
+        ({"channel": None}, {}, "duplicate"),
+    ],
+)
+def test_status_of_an_event_after_another(
+    stored: dict[str, Any], sent: dict[str, Any], status: str
+) -> None:
+    assert seen(CALL | stored).status_of(CALL | sent) == status
+
+
+def test_the_first_event_is_accepted() -> None:
+    assert seen().status_of(CALL) == "accepted"
+
+
+def test_the_content_that_an_id_had_first_stays() -> None:
+    first, second = CALL | {"activity_id": "a1"}, CALL | {"activity_id": "a1", "value": 2.0}
+    events = seen(first, second)
+    assert events.status_of(first) == "duplicate"
+    assert events.status_of(second) == "conflict"
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_one_event_without_an_id_makes_later_ones_with_ids_duplicates(order: int) -> None:
+    events = seen(*[CALL | {"activity_id": "a1"}, CALL][::order])
+    assert events.status_of(CALL | {"activity_id": "a2"}) == "duplicate"
+
+
+def test_distinct_keeps_the_first_of_the_same_events() -> None:
+    named, other = CALL | {"activity_id": "a1"}, CALL | {"occurred_at": 8}
+    assert distinct("activities", [named, CALL, other, other]) == [named, other]
+
+
+def test_distinct_leaves_out_a_conflict() -> None:
+    named = CALL | {"activity_id": "a1"}
+    assert distinct("activities", [named, named | {"value": 2.0}]) == [named]
+
+
+@pytest.mark.parametrize("rows", [[], [CALL]])
+def test_distinct_returns_fewer_than_two_events_as_they_are(rows: list[dict[str, Any]]) -> None:
+    assert distinct("activities", rows) is rows

@@ -1,0 +1,117 @@
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from crm.errors import SchemaError
+from crm.outcomes import declared_only, flat_outcomes, meanings, to_won_lost, undeclared
+from crm.project import TABLE_KEYS, ColumnsKeys, LearnKeys, Project
+from crm.times import TIME_DTYPE
+
+LEARN = LearnKeys(won=["Closed won", 1], lost=["lost"], open=["new"])
+
+
+def outcomes(*values: Any, **columns: Any) -> pd.DataFrame:
+    ids = [f"L{i}" for i in range(1, len(values) + 1)]
+    table = pd.DataFrame({"lead_id": ids, "outcome": pd.Series(values, dtype=object), **columns})
+    return table.set_axis(range(10, 10 + len(values)), axis=0)
+
+
+def project(**roles: str) -> Project:
+    return Project(
+        path=Path("leadscore.toml"),
+        text="",
+        name="acme",
+        simulated=False,
+        leads=TABLE_KEYS["leads"](
+            source="leads.csv", timezone="Europe/Berlin", time_format="%d.%m.%Y", **roles
+        ),
+        activities=None,
+        stages=None,
+        outcomes=None,
+        learn=LEARN,
+        columns=ColumnsKeys(),
+    )
+
+
+def test_won_and_lost_leads_are_kept_in_their_order() -> None:
+    table = outcomes("LOST", " closed   WON ", "new", None, "", 1, 1.0)
+    result = to_won_lost(table, LEARN, "outcomes.csv")
+    assert result["lead_id"].tolist() == ["L1", "L2", "L6", "L7"]
+    assert result["outcome"].tolist() == ["lost", "won", "won", "won"]
+    assert result.index.tolist() == [0, 1, 2, 3]
+
+
+def test_missing_columns_are_added_with_their_types() -> None:
+    result = to_won_lost(outcomes("lost"), LEARN, "outcomes.csv")
+    assert result.columns.tolist() == ["lead_id", "outcome", "closed_at", "amount", "reason"]
+    assert result["closed_at"].dtype == TIME_DTYPE
+    assert result.loc[0, "closed_at"] is pd.NaT
+    assert result["amount"].dtype == "float64"
+    assert result[["amount", "reason"]].isna().all(axis=None)
+
+
+def test_present_columns_are_kept() -> None:
+    table = outcomes("lost", "new", "lost", amount=[5.0, 6.0, 7.0], reason=["price", "", "time"])
+    result = to_won_lost(table, LEARN, "outcomes.csv")
+    assert result["amount"].tolist() == [5.0, 7.0]
+    assert result["reason"].tolist() == ["price", "time"]
+
+
+def test_undeclared_values_are_refused_with_their_counts() -> None:
+    message = (
+        r"^outcomes\.csv: outcome values that are not declared: 'maybe' \(2 rows\), 'x' \(1 rows\)"
+        r"\. Put each into won, lost or open in \[learn\]\.$"
+    )
+    with pytest.raises(SchemaError, match=message):
+        to_won_lost(outcomes("x", "maybe", "maybe", "lost"), LEARN, "outcomes.csv")
+
+
+def test_at_most_eight_undeclared_values_are_named() -> None:
+    assert undeclared(outcomes(*"abcdefghi")).count("(1 rows)") == 8
+
+
+def test_declared_and_undeclared_outcomes_are_split() -> None:
+    declared, rest = declared_only(outcomes("lost", "maybe", "new", None), LEARN)
+    assert declared["lead_id"].tolist() == ["L1", "L3", "L4"]
+    assert rest["lead_id"].tolist() == ["L2"]
+
+
+def test_meanings_of_values_ignore_case_and_extra_spaces() -> None:
+    assert meanings(["Closed  Won", 1.0], [False], ["New"]) == {
+        "closed won": "won",
+        "1": "won",
+        "false": "lost",
+        "new": "open",
+    }
+
+
+def test_outcomes_in_the_leads_table_are_read_under_their_own_names() -> None:
+    raw = pd.DataFrame({"Id": ["7"], "Status": ["lost"], "Closed": ["01.03.2025"], "Size": ["3"]})
+    notes: list[str] = []
+    ids = pd.Series(["L7"], index=[5])
+    result = flat_outcomes(raw, ids, project(outcome="Status", closed_at="Closed"), notes)
+    assert result.columns.tolist() == ["lead_id", "outcome", "closed_at"]
+    assert result.iloc[0].tolist() == ["L7", "lost", pd.Timestamp("2025-02-28T23:00Z")]
+    assert notes == [
+        "outcomes: times in `Closed` name no zone; read as Europe/Berlin (set the table's "
+        "`timezone` to change that)."
+    ]
+
+
+def test_one_column_may_be_the_outcome_and_the_reason() -> None:
+    raw = pd.DataFrame({"Status": ["lost"]})
+    result = flat_outcomes(raw, pd.Series(["L1"]), project(outcome="Status", reason="Status"), [])
+    assert result.iloc[0].tolist() == ["L1", "lost", "lost"]
+
+
+def test_named_columns_that_the_leads_table_lacks_are_refused() -> None:
+    raw = pd.DataFrame({"Status": ["lost"], "Size": ["3"]})
+    message = (
+        r"leads\.csv: 2 problems\.\n"
+        r"  - there is no column `Statuss` \(\[leads\]\)\. Did you mean `Status`\?\n"
+        r"  - there is no column `Worth` \(\[leads\]\)\. Known are: Status, Size\."
+    )
+    with pytest.raises(SchemaError, match=message):
+        flat_outcomes(raw, pd.Series(["L1"]), project(outcome="Statuss", amount="Worth"), [])
