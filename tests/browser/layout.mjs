@@ -1,6 +1,6 @@
-// Opens a written report in Chromium at two widths and measures its charts.
+// Opens a written report in Chromium at two widths and measures its charts and texts.
 //   node layout.mjs REPORT_FOLDER [CHROMIUM]
-// Prints one JSON object: for each width, the measures of each chart.
+// Prints one JSON object: the measures of each chart and the height of each text, by width.
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { chromium } from "playwright-core";
@@ -12,6 +12,7 @@ const browser = await chromium.launch({
   args: ["--no-sandbox", "--disable-background-networking", "--disable-gpu"],
 });
 const measures = {};
+const pages = {};
 for (const width of [390, 1280]) {
   const context = await browser.newContext({ viewport: { width, height: 900 }, offline: true });
   const page = await context.newPage();
@@ -60,7 +61,13 @@ for (const width of [390, 1280]) {
       ),
     );
   }
+  pages[width] = await page.evaluate(() =>
+    Array.from(document.querySelectorAll("article.page p, article.page th"), (element) => [
+      element.textContent,
+      Math.round(element.getBoundingClientRect().height),
+    ]),
+  );
   await context.close();
 }
 await browser.close();
-console.log(JSON.stringify(measures));
+console.log(JSON.stringify({ charts: measures, texts: pages }));

@@ -14,12 +14,13 @@ _WEIGHTS = {"regular": "400 500", "semibold": "600 900"}  # CSS weights that eac
 
 @functools.cache
 def font_faces() -> str:
-    """Return the CSS rules that define the font, with its files as data."""
-    return "\n".join(
+    """Return CSS that defines the font, its files included, and the variable `--sans`."""
+    faces = (
         f'@font-face {{ font-family: "{FAMILY}"; font-weight: {weights}; '
         f'src: url("data:font/woff2;base64,{_base64(name)}") format("woff2"); }}'
         for name, weights in _WEIGHTS.items()
     )
+    return "\n".join([*faces, f':root {{ --sans: "{FAMILY}", system-ui, sans-serif; }}'])
 
 
 @functools.cache
