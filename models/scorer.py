@@ -46,7 +46,7 @@ class LeadCells(msgspec.Struct, frozen=True):
 
 
 class Score(msgspec.Struct, frozen=True):
-    """What one lead gets.
+    """The score of one lead.
 
     Attributes
     ----------

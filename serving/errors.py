@@ -26,8 +26,8 @@ CODES = {
 MESSAGES = {
     401: "This call needs a valid API key: send it as `Authorization: Bearer KEY` or `X-API-Key`.",
     403: "This key may not make this call.",
-    404: "There is no such path. GET /contract/openapi-3.0.json lists the calls.",
-    405: "This path answers another method. GET /contract/openapi-3.0.json lists the calls.",
+    404: "This path does not exist. GET /contract/openapi-3.0.json lists the calls.",
+    405: "This path does not answer this method. GET /contract/openapi-3.0.json lists the calls.",
     408: "The request did not arrive whole in time. Send it again.",
     429: "Too many requests at once. Wait a moment, then repeat the request.",
     500: "Something went wrong on our side; the log has it under this request_id.",

@@ -17,47 +17,47 @@ PUBLIC_URL = re.compile(r"https?://[A-Za-z0-9_.-]+(:[0-9]{1,5})?(/[A-Za-z0-9_.~%
 
 @dataclass(frozen=True)
 class Settings:
-    """What can be set from outside; each field is `LEADSCORE_<NAME>` in the environment.
+    """The settings. Each field is the environment variable `LEADSCORE_<NAME>`.
 
     Attributes
     ----------
     max_body_bytes : int
-        Largest request body that is read.
+        Size of the largest request body that is accepted.
     max_leads : int
-        Most leads in one request.
+        Largest number of leads in one request.
     max_string_characters : int
-        Longest text in one attribute.
+        Length of the longest text in one attribute.
     max_requests_at_once : int
-        Most requests that one worker works on; one more is answered with 503.
+        Largest number of requests in progress in one worker. Further ones get the status 503.
     requests_per_second, request_burst : int
-        What one key may ask of one worker: in the long run, and at once.
+        Number of requests that one worker accepts from one key: in the long run, and at once.
     body_seconds : int
-        Within so many seconds a request has to arrive whole.
+        Seconds within which a request must arrive.
     answer_seconds : int
-        So long a whole request may take to answer.
+        Seconds within which a request must be answered once it has arrived.
     drain_seconds : int
-        So long the service answers on after it was told to end, while `/readyz` says 503.
+        Seconds for which the service still answers after SIGTERM, while `/readyz` answers 503.
     workers : int
-        Processes that answer.
+        Number of processes that answer.
     takeover : bool
         Whether a newly promoted champion is taken over without a restart.
     access_log : bool
-        Whether every request leaves a line in the log.
+        Whether the log gets a line for each request.
     metrics_open, contract_open : bool
-        Whether `/metrics` and `/contract/…` are given to callers without a key.
+        Whether `/metrics` and `/contract/…` need no key.
     keys_file : str
-        Where the API keys are; empty: `leadscore/keys.json` in BentoML's home.
+        The file of the API keys; empty: `leadscore/keys.json` in BentoML's home.
     host : str
-        The address the service listens on; `leadscore serve` says it.
+        The address that the service listens on, as `leadscore serve` sets it.
     public_url : str
-        How callers reach the service, for the contract and for HubSpot's signatures.
+        The URL at which callers reach the service, for the contract and HubSpot's signatures.
     ledger_url : str
-        The database that keeps what callers send and every score; empty: nothing is kept.
+        The database that stores what callers send and every score; empty: nothing is stored.
     report_dir : str
-        The folder of the report that `/report/` shows, or of several, the newest of which it
-        shows; empty: none.
+        The folder of the report that `/report/` shows, or a folder of such folders, of which the
+        newest is shown; empty: no report.
     hubspot_secret : str
-        The secret of the HubSpot app whose signed calls are answered without a key.
+        The secret of the HubSpot app whose signed calls need no key.
 
     Examples
     --------
@@ -97,8 +97,8 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     Raises
     ------
     ConfigError
-        If a value is not of its setting's kind, the folder of the report is not there, or a
-        variable's name is nearly that of a setting.
+        If a value is not of its setting's type, the folder of the report does not exist, or a
+        variable's name is almost that of a setting.
     """
     given: dict[str, Any] = {}
     for setting in fields(Settings):
@@ -116,8 +116,8 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     folder = Path(settings.report_dir)
     if settings.report_dir and not (folder.is_absolute() and folder.is_dir()):
         raise ConfigError(
-            f"LEADSCORE_REPORT_DIR is {settings.report_dir[:200]!r}. Expected a folder that is "
-            "there, with its whole path: the service does not run where it was started."
+            f"LEADSCORE_REPORT_DIR is {settings.report_dir[:200]!r}. Expected the whole path "
+            "of an existing folder: the service does not run in the folder where it was started."
         )
     if settings.hubspot_secret and not settings.public_url:
         raise ConfigError(
@@ -128,13 +128,13 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
 
 
 def home_folder(environ: Mapping[str, str]) -> Path:
-    """Give the folder in BentoML's home where the service keeps what is its own."""
+    """Return the folder in BentoML's home that contains the service's own files."""
     home = environ.get("BENTOML_HOME") or Path("~/bentoml").expanduser()
     return Path(home) / "leadscore"
 
 
 def keys_file(settings: Settings, environ: Mapping[str, str] = os.environ) -> Path:
-    """Give the file of the API keys."""
+    """Return the path of the file of the API keys."""
     return Path(settings.keys_file or home_folder(environ) / "keys.json")
 
 
@@ -156,4 +156,4 @@ def _check_names(environ: Mapping[str, str]) -> None:
         if variable.startswith(PREFIX) and variable not in known:
             near = difflib.get_close_matches(variable, known, n=1, cutoff=0.85)
             if near:
-                raise ConfigError(f"There is no setting {variable}. Did you mean {near[0]}?")
+                raise ConfigError(f"{variable} is not a setting. Did you mean {near[0]}?")

@@ -326,7 +326,7 @@ def test_hubspot_secret_needs_the_public_url() -> None:
         ("PUBLIC_URL", "https:///v1", "a host"),
         ("PUBLIC_URL", "ftp://x.example", "https://"),
         ("PUBLIC_URL", "https://x.example/?a=b", "a host"),
-        ("REPORT_DIR", "/nowhere/at/all", "a folder that is there"),
+        ("REPORT_DIR", "/nowhere/at/all", "an existing folder"),
         ("REPORT_DIR", "tests", "with its whole path"),
         ("REPORT_DIR", __file__, "a folder"),
     ],

@@ -1,4 +1,4 @@
-"""Runs a built Bento as a process of its own, and ends it with all its children."""
+"""Runs a built Bento in its own process, and ends it with all its children."""
 
 import os
 import socket
@@ -18,7 +18,7 @@ import psutil
 from crm.errors import ServiceError
 
 START_SECONDS = 90
-GRACE_SECONDS = 30  # after the draining, for callers that do not read their answer
+GRACE_SECONDS = 30  # after draining, for callers that do not read their answer
 
 
 def serve_command(bento: Path, host: str, port: int) -> list[str]:
@@ -40,33 +40,33 @@ def serve_command(bento: Path, host: str, port: int) -> list[str]:
 
 
 def serve_environment(host: str, settings: Mapping[str, str]) -> dict[str, str]:
-    """Give the environment of a served Bento.
+    """Build the environment of a served Bento.
 
     Parameters
     ----------
     host : str
-        The address it listens on, so that it can refuse to be open to the network.
+        The address that it listens on. Without API keys the service refuses a public one.
     settings : mapping of str to str
-        Hold whatever the caller's environment says.
+        They replace variables of the caller's environment.
 
     Returns
     -------
     dict of str to str
-        The caller's environment and these, with nothing phoning home; new champions are
-        taken over unless either says otherwise.
+        The caller's environment with the settings, and without reports to BentoML. New
+        champions are taken over unless one of both says otherwise.
     """
-    quiet = {"BENTOML_DO_NOT_TRACK": "True", "OTEL_SDK_DISABLED": "true"}
-    told = {"LEADSCORE_TAKEOVER": "on", **os.environ, **settings}
-    return told | quiet | {"LEADSCORE_HOST": host}
+    no_tracking = {"BENTOML_DO_NOT_TRACK": "True", "OTEL_SDK_DISABLED": "true"}
+    variables = {"LEADSCORE_TAKEOVER": "on", **os.environ, **settings}
+    return variables | no_tracking | {"LEADSCORE_HOST": host}
 
 
 def check_port(host: str, port: int) -> None:
-    """Refuse a port that is taken, before anything is started on it.
+    """Check that a port is free, before anything is started on it.
 
     Raises
     ------
     ServiceError
-        If nothing can listen there.
+        If the port cannot be used.
     """
     try:
         with socket.create_server((host, port)):
@@ -75,12 +75,12 @@ def check_port(host: str, port: int) -> None:
         reason = getattr(error, "strerror", None) or str(error)
         raise ServiceError(
             f"Port {port} on {host} cannot be used: {reason}. Choose another one with --port, "
-            "or stop what listens there."
+            "or stop the program that uses it."
         ) from None
 
 
 def free_port(host: str) -> int:
-    """Find a port that nothing listens on."""
+    """Find a free port."""
     with socket.create_server((host, 0)) as listener:
         return int(listener.getsockname()[1])
 
@@ -93,7 +93,7 @@ def running_service(
     settings: Mapping[str, str] = MappingProxyType({}),
     log: Path | None = None,
 ) -> Iterator[str]:
-    """Serve a Bento while the context lasts; nobody else relies on it, so it ends at once.
+    """Serve a Bento while the context lasts. It has no other callers, so it ends at once.
 
     Parameters
     ----------
@@ -101,19 +101,19 @@ def running_service(
     host : str
     port : int
     settings : mapping of str to str
-        Hold whatever the caller's environment says.
+        They replace variables of the caller's environment.
     log : Path, optional
-        The file that its log is written to.
+        The file for the service's log.
 
     Yields
     ------
     str
-        The service's URL; it is ready.
+        The URL of the service, which is ready.
 
     Raises
     ------
     ServiceError
-        If the port is taken, or the service ends or does not get ready.
+        If the port is taken, or the service ends or is not ready in time.
     """
     check_port(host, port)
     with tempfile.TemporaryDirectory(prefix="leadscore-") as work:
@@ -139,9 +139,9 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", url: str, log: Path) -
     give_up = time.monotonic() + START_SECONDS
     while time.monotonic() < give_up:
         if process.poll() is not None:
-            said = log.read_text(encoding="utf-8", errors="replace").strip()
-            last = said.splitlines()[-1] if said else "it said nothing"
-            raise ServiceError(f"The service ended at its start: {last}")
+            output = log.read_text(encoding="utf-8", errors="replace").strip()
+            last_line = output.splitlines()[-1] if output else "its log is empty"
+            raise ServiceError(f"The service ended at its start: {last_line}")
         try:
             with urllib.request.urlopen(f"{url}/readyz", timeout=2):
                 return
@@ -151,7 +151,7 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", url: str, log: Path) -
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """Ask the service to end, and its workers, which are in sessions of their own."""
+    """End the service and its workers, which are in sessions of their own."""
     try:
         family = psutil.Process(process.pid).children(recursive=True)
     except psutil.NoSuchProcess:

@@ -1,7 +1,8 @@
-"""BentoML's model store: where a champion goes to be served, and what a Bento pins.
+"""BentoML's model store, which contains the models that are served.
 
-The store only grows, so it does not say which of a name's models is the champion; a small
-file beside it does, written whole at each promotion and rollback. The service watches it.
+The store only grows, so it does not show which model of a name is the champion. A small file next
+to it names the champion. Each promotion and each rollback replaces the file, and the service
+watches it.
 """
 
 import json
@@ -23,7 +24,7 @@ STORE_NAME = "leadscore"
 
 
 def promote_in_store(artifact: Path, name: str, version: str) -> str:
-    """Put a verified model into BentoML's store and make it the one that services take over.
+    """Put a verified model into BentoML's store, and have services take it over.
 
     Parameters
     ----------
@@ -53,19 +54,19 @@ def promote_in_store(artifact: Path, name: str, version: str) -> str:
             work.write_text(json.dumps({"name": name, "version": version, "tag": tag}))
     except OSError as error:
         raise ServiceError(
-            f"The champion cannot be named in {pointer}: {error.strerror}. The services go on "
-            "with the model they have; promote again when this is repaired."
+            f"The champion cannot be written to {pointer}: {error.strerror}. The services keep "
+            "their model; promote again when this is repaired."
         ) from None
     return tag
 
 
 def champion_file(name: str) -> Path:
-    """Give the file that names the champion among the models of a name."""
+    """Return the path of the file that names the champion of a model name."""
     return home_folder(os.environ) / "champions" / f"{re.sub('[^A-Za-z0-9_.-]', '_', name)}.json"
 
 
 def named_champion(name: str) -> str | None:
-    """Give the tag of the champion that services shall take over; None if none is named.
+    """Read the tag of the champion that services should take over; None if there is none.
 
     Raises
     ------
@@ -86,18 +87,18 @@ def load_from_store(tag: str) -> ServedModel:
     Raises
     ------
     ArtifactError
-        If it is not there, or does not verify.
+        If it does not exist or does not verify.
     """
     try:
         stored = bentoml.models.get(tag)
     except BentoMLException:
-        raise ArtifactError(f"BentoML's store holds no model {tag}.") from None
+        raise ArtifactError(f"BentoML's store has no model {tag}.") from None
     loaded = load_artifact(Path(stored.path))
     return ServedModel(loaded.scorer, str(stored.info.metadata["version"]), loaded.digest)
 
 
 def put_in_store(artifact: Path, name: str, version: str) -> str:
-    """Copy a verified model into BentoML's store; one that is there and whole stays.
+    """Copy a verified model into BentoML's store, unless the store has it undamaged.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
-"""The service's contract: OpenAPI 3.0 and Swagger 2.0, made from the structs that are read.
+"""The service's contract as OpenAPI 3.0 and Swagger 2.0, generated from the payload structs.
 
-Two documents, because Salesforce and most generators take 3.0 and Power Platform takes 2.0
-only. Neither knows `"type": "null"`, so a value that may be null says so in their way. Names
-of operations are letters and digits, because Apex makes method names of them.
+There are two documents, because Salesforce and most generators read 3.0, and Power Platform reads
+only 2.0. Neither knows `"type": "null"`, so each has its own way to declare a nullable value.
+Names of operations are letters and digits only, because Apex turns them into method names.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from serving.contract.operations import CALLS, READ_ONE_BY_ONE, REQUEST_ID, Described
+from serving.contract.operations import CALLS, DECODED_ONE_BY_ONE, REQUEST_ID, Operation
 from serving.errors import CODES, MESSAGES, Failure, failure
 from serving.payloads.flat_lead import PREFIX, RESERVED
 from serving.served_model import ServedModel
@@ -24,7 +24,7 @@ FAILURES = {
     400: "The body is not valid JSON.",
     401: "",
     403: "",
-    404: "The lead, or the ledger that would hold it, is not there.",
+    404: "The ledger does not contain the lead, or the service has no ledger.",
     408: "",
     413: "The body is too large.",
     422: "A field is missing, unknown or of the wrong kind.",
@@ -37,20 +37,20 @@ RETRIED = (429, 503, 504)
 DESCRIPTION = (
     "Scores leads by how likely they are to convert. Every answer carries the model's version "
     "and a request id in its body; every failure has one shape. A status of 4xx is the caller's "
-    "fault, and the message says what to change; 429, 503 and 504 pass: repeat the request after "
-    "as many seconds as Retry-After says."
+    "fault, and the message says what to change. 429, 503 and 504 are temporary: repeat the "
+    "request after the seconds that Retry-After says."
 )
 
 
 def contracts(settings: Settings, fields: Mapping[str, str]) -> tuple[bytes, bytes]:
-    """Give the contract as OpenAPI 3.0.3 and as Swagger 2.0, both JSON.
+    """Build the contract as OpenAPI 3.0.3 and as Swagger 2.0, both as JSON.
 
     Parameters
     ----------
     settings : Settings
     fields : mapping of str to str
-        What the model that answers looks at, as a flow writes it, and its kind: `number`
-        or `string`.
+        The attributes of the model that answers, as a flow writes their names, with their
+        type: `number` or `string`.
 
     Examples
     --------
@@ -64,10 +64,10 @@ def contracts(settings: Settings, fields: Mapping[str, str]) -> tuple[bytes, byt
 
 
 def flat_fields(model: ServedModel) -> dict[str, str]:
-    """Give what a model looks at, as a flow writes it: `number` or `string` by name."""
+    """Return the type of each attribute of a model, by the name that a flow can write."""
     written = {column: name for name, column in reversed(model.names_by_identifier.items())}
     return {
-        PREFIX + name if name in RESERVED else name: (attribute.json_type)
+        PREFIX + name if name in RESERVED else name: attribute.json_type
         for attribute in model.scorer.pipeline.attributes
         if (name := written.get(attribute.column))
     }
@@ -75,11 +75,11 @@ def flat_fields(model: ServedModel) -> dict[str, str]:
 
 def openapi(url: str, fields: Mapping[str, str]) -> dict[str, Any]:
     """Build the contract as OpenAPI 3.0.3."""
-    kinds = {kind for call in CALLS.values() for kind in (call.takes, call.gives) if kind}
-    kinds |= {kind for _, kind in READ_ONE_BY_ONE.values()} | {Failure}
+    kinds = {kind for call in CALLS.values() for kind in (call.request, call.answer) if kind}
+    kinds |= {kind for _, kind in DECODED_ONE_BY_ONE.values()} | {Failure}
     ordered = sorted(kinds, key=lambda kind: kind.__name__)
     _, schemas = msgspec.json.schema_components(ordered, ref_template=REF + "{name}")
-    for kind, (field, item) in READ_ONE_BY_ONE.items():
+    for kind, (field, item) in DECODED_ONE_BY_ONE.items():
         schemas[kind.__name__]["properties"][field]["items"] = {"$ref": REF + item.__name__}
     schemas[FLAT_LEAD] = _flat_lead(fields)
     return {
@@ -100,17 +100,17 @@ def openapi(url: str, fields: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _flat_lead(fields: Mapping[str, str]) -> dict[str, Any]:
-    """Describe what `/score_lead` takes: the model's own fields by name, so flows can map them."""
+    """Describe the body of `/score_lead`, with the model's attributes by name for flows to map."""
     own = {name: {"type": kind, "nullable": True} for name, kind in fields.items()}
-    told = {
+    descriptions = {
         "lead_id": "The lead's id in the CRM.",
         "created_at": "When the lead was created: ISO 8601, UTC if it names no zone, or "
         "milliseconds since 1970 of 13 digits.",
-        "as_of": "The moment of scoring, written alike; now if it is missing.",
+        "as_of": "The moment of scoring, in the same format; now if it is missing.",
     }
     fixed = {
         name: {"type": "string", "nullable": True, "description": text}
-        for name, text in told.items()
+        for name, text in descriptions.items()
     }
     return {
         "title": FLAT_LEAD,
@@ -121,19 +121,19 @@ def _flat_lead(fields: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _operation(call: Described) -> dict[str, Any]:
-    answered: dict[str, Any] = {
+def _operation(call: Operation) -> dict[str, Any]:
+    answer: dict[str, Any] = {
         "description": f"{call.summary}: the answer.",
-        "content": _json(call.gives.__name__, call.answered),
+        "content": _json(call.answer.__name__, call.answer_example),
     }
-    takes = call.takes.__name__ if call.takes else FLAT_LEAD
+    request = call.request.__name__ if call.request else FLAT_LEAD
     return {
-        "operationId": call.operation,
+        "operationId": call.operation_id,
         "summary": call.summary,
         "description": call.description,
-        "requestBody": {"required": True, "content": _json(takes, call.asked)},
-        "responses": {"200": answered}
-        | {str(s): {"$ref": f"#/components/responses/Failure{s}"} for s in FAILURES},
+        "requestBody": {"required": True, "content": _json(request, call.request_example)},
+        "responses": {"200": answer}
+        | {str(code): {"$ref": f"#/components/responses/Failure{code}"} for code in FAILURES},
     }
 
 
@@ -155,7 +155,7 @@ def _failure(status: int) -> dict[str, Any]:
 
 
 def _without_null(schema: Any) -> Any:
-    """Say `nullable` where JSON Schema says that a value may be null.
+    """Declare nullable values as OpenAPI 3.0 does instead of as JSON Schema does.
 
     Examples
     --------
@@ -187,7 +187,7 @@ def _without_null(schema: Any) -> Any:
 
 
 def swagger(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn the contract into Swagger 2.0, which has one kind for a value and no bearer."""
+    """Convert the contract to Swagger 2.0, which has one type for a value and no bearer keys."""
     url = urlsplit(document["servers"][0]["url"])
     components = document["components"]
     return {
@@ -205,7 +205,9 @@ def swagger(document: Mapping[str, Any]) -> dict[str, Any]:
             for path, methods in document["paths"].items()
         },
         "definitions": _deep(components["schemas"], _schema_2),
-        "responses": {name: _response_2(told) for name, told in components["responses"].items()},
+        "responses": {
+            name: _response_2(response) for name, response in components["responses"].items()
+        },
     }
 
 
@@ -217,20 +219,20 @@ def _operation_2(operation: Mapping[str, Any]) -> dict[str, Any]:
             {"name": "body", "in": "body", "required": True, "schema": _deep(body, _schema_2)}
         ],
         "responses": {
-            status: _deep(told, _schema_2) if "$ref" in told else _response_2(told)
-            for status, told in operation["responses"].items()
+            status: _deep(answer, _schema_2) if "$ref" in answer else _response_2(answer)
+            for status, answer in operation["responses"].items()
         },
     }
 
 
-def _response_2(told: Mapping[str, Any]) -> dict[str, Any]:
-    content = told["content"]["application/json"]
+def _response_2(answer: Mapping[str, Any]) -> dict[str, Any]:
+    content = answer["content"]["application/json"]
     response = {
-        "description": told["description"],
+        "description": answer["description"],
         "schema": _deep(content["schema"], _schema_2),
         "examples": {"application/json": content["example"]},
     }
-    if "headers" in told:
+    if "headers" in answer:
         wait = {"type": "integer", "description": "Seconds to wait."}
         response["headers"] = {"Retry-After": wait}
     return response

@@ -1,4 +1,4 @@
-"""The calls as the contract tells them: names, words and examples."""
+"""The calls as the contract describes them: names, texts and examples."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -26,28 +26,27 @@ from serving.payloads.score import LeadPayload, NoFields, ScoreRequest
 
 
 @dataclass(frozen=True)
-class Described:
-    """One call as the contract tells it.
+class Operation:
+    """One call as the contract describes it.
 
     Attributes
     ----------
-    operation : str
-        Its name: letters and digits.
+    operation_id : str
+        The name of the call, letters and digits only.
     summary, description : str
-    takes : type of Struct or None
-        None: a flat lead, whose fields are the model's own.
-    gives : type of Struct
-    asked, answered : dict
-        An example of each.
+    request : type of Struct or None
+        None: a flat lead, whose fields are those of the model.
+    answer : type of Struct
+    request_example, answer_example : dict
     """
 
-    operation: str
+    operation_id: str
     summary: str
     description: str
-    takes: type[Struct] | None
-    gives: type[Struct]
-    asked: dict[str, Any]
-    answered: dict[str, Any]
+    request: type[Struct] | None
+    answer: type[Struct]
+    request_example: dict[str, Any]
+    answer_example: dict[str, Any]
 
 
 MODEL = {"name": "acme", "version": "3", "digest": "15847aa0d60b"}
@@ -86,50 +85,50 @@ FLAT = {
     "model_version": "3",
     "request_id": REQUEST_ID,
 }
-BY = {"model": MODEL, "request_id": REQUEST_ID}
-KEPT = {
+ANSWERED_BY = {"request_id": REQUEST_ID, "model": MODEL}
+STORED = {
     "accepted": 1,
     "duplicate": 0,
     "conflict": 0,
     "erased": 0,
     "invalid": 0,
     "items": [{"id": "E1", "status": "accepted"}],
-    **BY,
+    **ANSWERED_BY,
 }
-GIVEN = {"as_of": AS_OF, "probability": 0.31, "score": 68, "grade": "A", "model_version": "3"}
-KEEPING = (
-    " is kept once, by its id, however often it is sent; the answer comes when it is on the disk. "
-    "An item that cannot be read spoils no other."
+PAST_SCORE = {"as_of": AS_OF, "probability": 0.31, "score": 68, "grade": "A", "model_version": "3"}
+STORING = (
+    " Each item is stored once, by its id, however often it is sent. The answer is sent when the "
+    "items are on the disk. An invalid item does not affect the others."
 )
 
 CALLS = {
-    "/score": Described(
-        operation="scoreLeads",
+    "/score": Operation(
+        operation_id="scoreLeads",
         summary="Score leads",
-        description="Scores 1 to 1,000 leads as of now, or of the moment named. One lead that "
-        "cannot be read spoils no other.",
-        takes=ScoreRequest,
-        gives=ScoreAnswer,
-        asked={"leads": [LEAD], "reasons": 3},
-        answered={"as_of": AS_OF, "scores": [SCORED], **BY},
+        description="Scores 1 to 1,000 leads as of now, or as of the moment in the request. An "
+        "invalid lead does not affect the others.",
+        request=ScoreRequest,
+        answer=ScoreAnswer,
+        request_example={"leads": [LEAD], "reasons": 3},
+        answer_example={"as_of": AS_OF, "scores": [SCORED], **ANSWERED_BY},
     ),
-    "/score_lead": Described(
-        operation="scoreLead",
+    "/score_lead": Operation(
+        operation_id="scoreLead",
         summary="Score one lead",
-        description="Scores one lead: a flat object in, a flat object out. Beside lead_id, "
-        "created_at and as_of every field is an attribute.",
-        takes=None,
-        gives=FlatAnswer,
-        asked={"lead_id": "00Q5e00000AbCdE"},
-        answered=FLAT,
+        description="Scores one lead. The request and the answer are flat objects. All fields "
+        "besides lead_id, created_at and as_of are attributes.",
+        request=None,
+        answer=FlatAnswer,
+        request_example={"lead_id": "00Q5e00000AbCdE"},
+        answer_example=FLAT,
     ),
-    "/activities": Described(
-        operation="keepActivities",
-        summary="Keep activities",
-        description="What a lead did" + KEEPING,
-        takes=ActivitiesRequest,
-        gives=StoredAnswer,
-        asked={
+    "/activities": Operation(
+        operation_id="keepActivities",
+        summary="Store activities",
+        description="Stores what leads did." + STORING,
+        request=ActivitiesRequest,
+        answer=StoredAnswer,
+        request_example={
             "activities": [
                 {
                     "lead_id": "00Q5e00000AbCdE",
@@ -139,15 +138,15 @@ CALLS = {
                 }
             ]
         },
-        answered=KEPT,
+        answer_example=STORED,
     ),
-    "/stages": Described(
-        operation="keepStages",
-        summary="Keep stages",
-        description="When a lead entered a stage" + KEEPING,
-        takes=StagesRequest,
-        gives=StoredAnswer,
-        asked={
+    "/stages": Operation(
+        operation_id="keepStages",
+        summary="Store stages",
+        description="Stores when leads entered a stage." + STORING,
+        request=StagesRequest,
+        answer=StoredAnswer,
+        request_example={
             "stages": [
                 {
                     "lead_id": "00Q5e00000AbCdE",
@@ -157,15 +156,15 @@ CALLS = {
                 }
             ]
         },
-        answered=KEPT,
+        answer_example=STORED,
     ),
-    "/outcomes": Described(
-        operation="keepOutcomes",
-        summary="Keep outcomes",
-        description="How a lead ended" + KEEPING,
-        takes=OutcomesRequest,
-        gives=StoredAnswer,
-        asked={
+    "/outcomes": Operation(
+        operation_id="keepOutcomes",
+        summary="Store outcomes",
+        description="Stores how leads ended." + STORING,
+        request=OutcomesRequest,
+        answer=StoredAnswer,
+        request_example={
             "outcomes": [
                 {
                     "lead_id": "00Q5e00000AbCdE",
@@ -176,57 +175,58 @@ CALLS = {
                 }
             ]
         },
-        answered=KEPT,
+        answer_example=STORED,
     ),
-    "/lead": Described(
-        operation="showLead",
+    "/lead": Operation(
+        operation_id="showLead",
         summary="Show a lead",
-        description="What is held of a lead: its last score and why, trend, history, events.",
-        takes=LeadRequest,
-        gives=LeadAnswer,
-        asked={"lead_id": "00Q5e00000AbCdE"},
-        answered={
+        description="Returns everything stored about a lead: its last score with the reasons, "
+        "the trend, the history and the events.",
+        request=LeadRequest,
+        answer=LeadAnswer,
+        request_example={"lead_id": "00Q5e00000AbCdE"},
+        answer_example={
             "lead_id": "00Q5e00000AbCdE",
             "created_at": None,
             "attributes": None,
-            "last_score": GIVEN,
+            "last_score": PAST_SCORE,
             "trend": {"direction": "steady", "points": 0.5},
-            "history": [GIVEN],
+            "history": [PAST_SCORE],
             "activities": {"count": 0, "newest": None},
             "stages": [],
             "outcomes": [],
-            **BY,
+            **ANSWERED_BY,
         },
     ),
-    "/erase": Described(
-        operation="eraseLead",
+    "/erase": Operation(
+        operation_id="eraseLead",
         summary="Erase a lead",
-        description="Forgets a lead, here and in the next training. What comes of it later is "
-        "not kept.",
-        takes=LeadRequest,
-        gives=ErasedAnswer,
-        asked={"lead_id": "00Q5e00000AbCdE"},
-        answered={
+        description="Erases a lead, here and in the next training. Items about it that are sent "
+        "later are not stored.",
+        request=LeadRequest,
+        answer=ErasedAnswer,
+        request_example={"lead_id": "00Q5e00000AbCdE"},
+        answer_example={
             "lead_id": "00Q5e00000AbCdE",
             "erased": True,
             "deleted": {"activities": 1},
-            **BY,
+            **ANSWERED_BY,
         },
     ),
-    "/model": Described(
-        operation="describeModel",
+    "/model": Operation(
+        operation_id="describeModel",
         summary="Describe the model",
-        description="Gives the card of the model that answers: what it learned from, how good it "
-        "is, what it leaves out.",
-        takes=NoFields,
-        gives=ModelAnswer,
-        asked={},
-        answered={"card": {"name": "acme"}, **BY},
+        description="Returns the card of the model that answers: what it was trained on, how good "
+        "it is, and which columns it leaves out.",
+        request=NoFields,
+        answer=ModelAnswer,
+        request_example={},
+        answer_example={"card": {"name": "acme"}, **ANSWERED_BY},
     ),
 }
-READ_ONE_BY_ONE: dict[type[Struct], tuple[str, type[Struct]]] = {
+DECODED_ONE_BY_ONE: dict[type[Struct], tuple[str, type[Struct]]] = {
     ScoreRequest: ("leads", LeadPayload),
     ActivitiesRequest: ("activities", ActivityItem),
     StagesRequest: ("stages", StageItem),
     OutcomesRequest: ("outcomes", OutcomeItem),
-}  # fields whose items are read each on its own
+}  # fields whose items are decoded one by one

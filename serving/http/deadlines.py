@@ -1,28 +1,27 @@
-"""Deadlines of requests, looked at a few times a second instead of a timer for each.
+"""Deadlines of requests, checked a few times a second instead of with a timer for each request.
 
-A timer that is set and taken back for every request costs ten times what it costs to note
-when the request has to be done.
+Setting and cancelling a timer for each request costs ten times as much as storing its deadline.
 """
 
 import asyncio
 import time
 from dataclasses import dataclass
 
-LOOK_SECONDS = 0.25
+CHECK_SECONDS = 0.25
 
 
 @dataclass(eq=False)
 class Deadline:
-    """When a task has to be done.
+    """The time at which a task must be finished.
 
     Attributes
     ----------
     task : Task
-        Cancelled when the time is over.
+        It is cancelled when the time is over.
     at : float
-        On the clock of `time.monotonic`; may be moved.
+        A time of `time.monotonic`. It may be changed.
     is_over : bool
-        True once the task was cancelled for this reason.
+        Whether the task was cancelled because of this deadline.
     """
 
     task: "asyncio.Task[object]"
@@ -31,29 +30,29 @@ class Deadline:
 
 
 class Deadlines:
-    """The deadlines of all tasks at work."""
+    """The deadlines of all running tasks."""
 
     def __init__(self) -> None:
         self._open: set[Deadline] = set()
-        self._looking: asyncio.Task[None] | None = None
+        self._checking: asyncio.Task[None] | None = None
 
     def open(self, seconds: float) -> Deadline:
-        """Give the current task so many seconds."""
+        """Start a deadline of `seconds` for the current task."""
         task = asyncio.current_task()
         assert task is not None
         deadline = Deadline(task, time.monotonic() + seconds)
         self._open.add(deadline)
-        if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(self._look())
+        if self._checking is None or self._checking.done():
+            self._checking = asyncio.create_task(self._check())
         return deadline
 
     def close(self, deadline: Deadline) -> None:
-        """Forget the deadline of a task that is done."""
+        """Remove the deadline of a finished task."""
         self._open.discard(deadline)
 
-    async def _look(self) -> None:
+    async def _check(self) -> None:
         while self._open:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(CHECK_SECONDS)
             now = time.monotonic()
             for deadline in self._open:
                 if now >= deadline.at and not deadline.is_over:

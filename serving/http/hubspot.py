@@ -1,8 +1,8 @@
-"""HubSpot's signatures, version 3: how a call proves that it comes from HubSpot.
+"""Checks HubSpot's signatures, version 3, which prove that a call comes from HubSpot.
 
-Method, address, body and time, keyed with the app's secret. The address is the one that
-HubSpot called, so the service has to be told its public URL. What carries no time (versions
-1 and 2) could be played back by whoever saw it once, and is not accepted.
+HubSpot signs method, address, body and time with the app's secret. The address is the one that
+HubSpot called, so the service needs its public URL as a setting. Versions 1 and 2 sign no time.
+Anyone who has seen such a call could repeat it, so they are not accepted.
 """
 
 import base64
@@ -21,7 +21,7 @@ _decoded = re.compile(rb"%(3A|2F|3F|40|21|24|27|28|29|2A|2C|3B)", re.IGNORECASE)
 def is_signed(
     headers: Mapping[bytes, bytes], secret: str, method: str, uri: str, body: bytes, now_ms: int
 ) -> bool:
-    """Tell whether HubSpot signed this request within the last five minutes.
+    """Check whether HubSpot signed this request within the last five minutes.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def is_signed(
     secret : str
         The app's client secret.
     method, uri : str
-        The URI in full, as HubSpot called it, with its query.
+        The method, and the whole URI that HubSpot called, with its query.
     body : bytes
     now_ms : int
         Milliseconds since 1970 UTC.
@@ -49,7 +49,7 @@ def is_signed(
     sent_at = headers.get(SENT_AT, b"")
     if not (sent_at.isdigit() and len(sent_at) < 16 and abs(now_ms - int(sent_at)) <= MAX_AGE_MS):
         return False
-    address = _decoded.sub(lambda found: binascii.unhexlify(found[1]), uri.encode())
+    address = _decoded.sub(lambda match: binascii.unhexlify(match[1]), uri.encode())
     signed = method.encode() + address + body + sent_at
     expected = base64.b64encode(hmac.digest(secret.encode(), signed, hashlib.sha256))
     return hmac.compare_digest(expected, headers.get(SIGNATURE, b""))

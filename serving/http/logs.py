@@ -1,8 +1,8 @@
-"""Logs as lines of JSON, without a word of what callers sent.
+"""Logs as lines of JSON, without anything that callers sent.
 
-Neither a body, a path nor a header is logged, and of an exception only its kind and where it
-was raised: messages of exceptions quote what they could not read. What callers choose and
-is logged all the same is the request id, in a narrow form.
+Bodies, paths and headers are not logged. Of an exception only the type and the place where it was
+raised are logged, because messages of exceptions quote what they could not read. The one exception
+is the request id: callers may choose it, within a narrow pattern.
 """
 
 import datetime
@@ -17,15 +17,15 @@ from typing import Any
 import msgspec
 
 EXTRA = ("request_id", "model", "fault", "worker", "count")
-LONGEST = 300
-PIPE_BYTES = 4096  # a pipe takes so much in one piece, whoever else writes to it
-FULL = 200
+MAX_MESSAGE_CHARACTERS = 300
+PIPE_BYTES = 4096  # a pipe accepts so much in one piece, even if others write to it
+MAX_WAITING_LINES = 200
 
 _encode = msgspec.json.Encoder().encode
 
 
 class JsonLines(logging.Formatter):
-    r"""One record, one line.
+    r"""Formats each record as one line.
 
     Examples
     --------
@@ -35,13 +35,13 @@ class JsonLines(logging.Formatter):
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        """Write one record: its first line, what was attached to it, where it went wrong."""
+        """Format a record: the first line of its message, its extra fields, and its traceback."""
         at = datetime.datetime.fromtimestamp(record.created, datetime.UTC)
         line: dict[str, Any] = {
             "at": at.isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage().partition("\n")[0][:LONGEST],
+            "message": record.getMessage().partition("\n")[0][:MAX_MESSAGE_CHARACTERS],
         }
         line |= {name: getattr(record, name) for name in EXTRA if hasattr(record, name)}
         if record.exc_info and record.exc_info[0]:
@@ -54,7 +54,7 @@ class JsonLines(logging.Formatter):
 
 
 def configure_logs() -> None:
-    """Let everything in this process log in this form, to standard output."""
+    """Have all loggers of this process write this format to standard output."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonLines())
     for name in ("", "leadscore", "bentoml", "circus", "uvicorn.error"):
@@ -62,14 +62,14 @@ def configure_logs() -> None:
         logger.handlers = [handler]
         logger.propagate = False
     logging.getLogger("leadscore").setLevel(logging.INFO)
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # bad HTTP is counted, not told
-    access = logging.getLogger("uvicorn.access")  # it would write lines of its own
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # invalid HTTP is only counted
+    access = logging.getLogger("uvicorn.access")  # AccessLog replaces it
     access.handlers, access.propagate = [], False
     logging.captureWarnings(True)
 
 
 class AccessLog:
-    """One line for each request, written a few times a second.
+    """Collects a line for each request, and writes the lines a few times a second.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ class AccessLog:
         key: str,
         version: str,
     ) -> None:
-        """Note one request."""
+        """Add the line of one request."""
         line = {
             "at": at.isoformat(timespec="milliseconds"),
             "level": "info",
@@ -111,11 +111,11 @@ class AccessLog:
             "model_version": version,
         }
         self._lines.append(_encode(line))
-        if len(self._lines) >= FULL:
+        if len(self._lines) >= MAX_WAITING_LINES:
             self.flush()
 
     def flush(self) -> None:
-        """Write what was noted, whole lines at a time."""
+        """Write the collected lines, only whole lines at a time."""
         lines, self._lines = self._lines, []
         piece = b""
         for line in lines:
@@ -129,5 +129,5 @@ class AccessLog:
     def _write(self, piece: bytes) -> None:
         try:
             os.write(self._descriptor, piece)
-        except OSError:  # nobody reads the log any more, which is no reason to answer no more
+        except OSError:  # the reader of the log is gone; the service still answers
             return

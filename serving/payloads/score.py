@@ -22,9 +22,9 @@ DEFAULT_REASONS = 3
 
 
 class LeadPayload(Struct, frozen=True, forbid_unknown_fields=True):
-    """One lead: its id as the CRM has it, its attributes under the CRM's names, its history.
+    """A lead: the CRM's id, the attributes by the CRM's names, and the history.
 
-    Without `attributes` the ones that the ledger holds of the lead are used.
+    Without `attributes`, those that the ledger stores for the lead are used.
     """
 
     attributes: Annotated[dict[str, Cell], Meta(max_length=1_000)] | None = None
@@ -35,7 +35,7 @@ class LeadPayload(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ScoreRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """`POST /score`. Each lead is read on its own, so that one bad lead spoils no batch."""
+    """`POST /score`. An invalid lead does not affect the other leads of the request."""
 
     leads: list[msgspec.Raw]
     as_of: Time | None = None
