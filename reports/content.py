@@ -1,14 +1,49 @@
-"""What a report says, before it has a form: pages of sentences, figures and tables.
+"""The content of a report before it has a form: pages of sentences, figures and tables.
 
-`reports.pages_*` fill these from one set of rows; `reports.forms_*` write them as HTML, as
-Markdown, as CSV and as JSON. Nothing here knows the one or the other.
+`reports.pages` builds these objects from one set of rows; `reports.forms` writes them as HTML,
+Markdown, CSV and JSON. This module imports neither.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from enum import Enum, auto
 from typing import Any
 
+from models.evaluation.comparisons import Share
+
 Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableRow:
+    """A row of a table. Subclasses declare its fields; a `Share` among them fills several cells."""
+
+    def cells(self) -> dict[str, Any]:
+        """Return the cells by column; numbers that are not finite become None."""
+        cells: dict[str, Any] = {}
+        for declared in fields(self):
+            value = getattr(self, declared.name)
+            if isinstance(value, Share):
+                cells |= value.cells()
+            elif isinstance(value, float) and not math.isfinite(value):
+                cells[declared.name] = None
+            else:
+                cells[declared.name] = value
+        return cells
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShareRow(TableRow):
+    """A row with a name and a share."""
+
+    name: str
+    share: Share
+
+
+def cells_of(rows: Iterable[TableRow]) -> tuple[dict[str, Any], ...]:
+    """Return the cells of several rows."""
+    return tuple(row.cells() for row in rows)
 
 
 @dataclass(frozen=True)
@@ -18,20 +53,28 @@ class Column:
     Attributes
     ----------
     key : str
-        In the rows.
+        The key of its cells in the rows.
     title : str
-        With its unit, where it has one.
+        The heading, with the unit if it has one.
     form : str
-        How a value is written: "text", "prose" (a longer one), "count", "share", "days", "amount",
-        "ratio", "number" (two digits, however small), "score", "points", "time".
+        The format of its values: "text", "prose" (longer text), "count", "share", "days",
+        "amount", "ratio", "number" (two digits, however small), "score", "points", "time".
     metric : str
-        Name of its definition in `reports.metrics`; empty for a label.
+        The name of its definition in `reports.metrics`; empty for a label.
     """
 
     key: str
     title: str
     form: str = "text"
     metric: str = ""
+
+
+class Comparison(Enum):
+    """How the next report compares the shares of a figure with this report's."""
+
+    EACH_ROW = auto()
+    ONE_ROW = auto()  # the rows count nearly the same leads, so at most one change is reported
+    NONE = auto()  # the shares are final
 
 
 @dataclass(frozen=True)
@@ -41,18 +84,20 @@ class Figure:
     Attributes
     ----------
     name : str
-        Of its files: lower case, digits and dashes; unique in the report.
+        The name of its files: lower case, digits and dashes; unique in the report.
     finding : str
-        Its title: what is to be seen, as a sentence.
+        The title: a sentence that says what the figure shows.
     about : str
-        Under the title: whose leads, which window, n.
+        The text below the title: which leads, which period, n.
     columns : tuple of Column
     rows : tuple of mapping
-        What the CSV holds; cells are numbers, texts or None.
+        The rows of the CSV file; cells are numbers, texts or None.
     chart : Any
-        An Altair chart of `reports.charts.card`, or None for a table alone.
+        An Altair chart of `reports.charts`, or None for a table alone.
     note : str
-        What to mind: immature cohorts, small numbers.
+        What the reader has to keep in mind, such as young leads or small numbers.
+    comparison : Comparison
+        How the next report compares the shares.
     """
 
     name: str
@@ -62,11 +107,12 @@ class Figure:
     rows: tuple[Row, ...]
     chart: Any = field(default=None, compare=False)
     note: str = ""
+    comparison: Comparison = Comparison.EACH_ROW
 
 
 @dataclass(frozen=True)
 class Takeaway:
-    """A sentence that holds up, with the numbers that carry it.
+    """A sentence that a test supports, with its numbers.
 
     Attributes
     ----------
@@ -75,15 +121,31 @@ class Takeaway:
     evidence : mapping
         The numbers: at least `value`, `low`, `high`, `n`.
     metric : str
-        Name of the definition.
+        The name of the definition.
     figure : str
-        The figure that shows it.
+        The name of the figure that shows it.
     """
 
     sentence: str
     evidence: Mapping[str, Any]
     metric: str
     figure: str = ""
+
+
+class ChangeKind(Enum):
+    """What a note about the last report says."""
+
+    CHANGED = auto()
+    UNCHANGED = auto()
+    NOT_COMPARED = auto()
+
+
+@dataclass(frozen=True)
+class ChangeNote:
+    """A sentence about the difference from the last report."""
+
+    sentence: str
+    kind: ChangeKind = ChangeKind.CHANGED
 
 
 @dataclass(frozen=True)
@@ -96,8 +158,8 @@ class Section:
     paragraphs : tuple of str
     figures : tuple of Figure
     needs : str
-        Set instead of figures where a table is missing: what the section would show, and
-        what it needs.
+        Set instead of figures if records are missing: what the section would show, and which
+        records it needs.
     """
 
     heading: str
@@ -113,14 +175,19 @@ class Page:
     Attributes
     ----------
     slug : str
-        Of its file.
+        The name of its file.
     title : str
     lead : str
-        What the page answers, in a sentence.
+        The question that the page answers.
     takeaways : tuple of Takeaway
     sections : tuple of Section
-    changed : tuple of str
-        What changed since the last report; empty if there was none.
+    changed : tuple of ChangeNote
+        The differences from the last report; empty if there was none.
+    keeps_leads : bool
+        True if a lead that is counted in a figure once is counted in it in every later report.
+        Only such figures are compared with the last report.
+    is_sheet : bool
+        True if the page is also printed alone, on one sheet, for both teams to sign.
     """
 
     slug: str
@@ -128,7 +195,9 @@ class Page:
     lead: str
     takeaways: tuple[Takeaway, ...] = ()
     sections: tuple[Section, ...] = ()
-    changed: tuple[str, ...] = ()
+    changed: tuple[ChangeNote, ...] = ()
+    keeps_leads: bool = True
+    is_sheet: bool = False
 
 
 @dataclass(frozen=True)
@@ -138,14 +207,14 @@ class Report:
     Attributes
     ----------
     name : str
-        The project's.
+        The name of the project.
     as_of : str
         ISO 8601 UTC.
     about : mapping
-        Whose leads: counts, window, filters, model version, simulated.
+        Which leads the report covers: counts, period, filters, model version, simulated.
     pages : tuple of Page
     metrics : sequence of mapping
-        Definitions of every metric used: `name`, `title`, `definition`, `denominator`,
+        The definitions of all metrics used: `name`, `title`, `definition`, `denominator`,
         `window`, `maturity`.
     """
 

@@ -12,7 +12,7 @@ from crm.project import Project
 from crm.records import Records
 from crm.times import NOT_A_TIME
 from models.scorer import LeadScorer
-from reports.content import Column, Figure, Page, Report, Row
+from reports.content import ChangeKind, ChangeNote, Column, Figure, Page, Report, Row
 from reports.metrics import DEFINITIONS, definitions, shared_metric
 from reports.pages.activities import activities_page
 from reports.pages.age import age_page
@@ -56,28 +56,28 @@ def build_report(
     project : Project
     records : Records
     now : datetime, timezone-aware
-        What was recorded later does not count.
+        Later records do not count.
     scorer : LeadScorer, optional
-        Whose scores are shown; without it the pages about scores say what they need.
+        The model of the scores; without it the pages about scores say what they need.
     since : datetime, timezone-aware, optional
         Only leads created at or after it.
     segment : tuple of str, optional
         Only leads with this value in this column.
     previous : mapping, optional
-        The last report's `report.json`, to say what changed.
+        The last report's `report.json`, to compare with.
 
     Returns
     -------
     Report
-        Names from data stand in it as they are: a form has to escape them. `about` holds
+        Names from data are in it as they are: a form has to escape them. `about` contains
         `project`, `leads`, `mature`, `won`, `open`, `from`, `to`, `horizon_days`, `since`,
-        `segment`, `model`, `simulated`, `notes`, and `measures`, the shares that the next
-        report is compared with.
+        `segment`, `model`, `simulated`, `notes`, and `measures`, the shares that the next report
+        is compared with.
 
     Raises
     ------
     ConfigError
-        If a filter or the project file names something that is not there.
+        If a filter or the project file names something that does not exist.
     LearningError
         If no lead is left.
     """
@@ -86,14 +86,19 @@ def build_report(
     pages = [page(rows) for page in PAGES]
     pages = [_plain(page) for page in (month_page(rows, pages), *pages)]
     about["measures"] = measures_of(pages)
-    changed = what_changed(pages, about, previous)
-    pages = [_with_changes(page, changed, pages[0].slug) for page in pages]
+    changes = what_changed(pages, about, previous)
+    first = pages[0].slug
+    pages = [replace(page, changed=_notes_on(page, changes, first)) for page in pages]
     return Report(
         name=project.name,
         as_of=_iso(rows.as_of) or now.astimezone(datetime.UTC).isoformat(timespec="seconds"),
         about=about,
         pages=tuple(pages),
-        metrics=[each for each in definitions(rows.has_times) if each["name"] in _used(pages)],
+        metrics=[
+            definition
+            for definition in definitions(rows.has_times)
+            if definition["name"] in _used(pages)
+        ],
     )
 
 
@@ -120,15 +125,15 @@ def _about(
 
 
 def _plain(page: Page) -> Page:
-    """Make every cell a number, a text or None; give rows all columns, and columns a definition."""
+    """Make every cell a number, a text or None; add missing cells, and definitions of columns."""
     sections = tuple(
         replace(
             section,
             figures=tuple(
                 replace(
                     figure,
-                    about=_under_title(figure),
-                    columns=tuple(_defined(column) for column in figure.columns),
+                    about=_subtitle(figure),
+                    columns=tuple(_with_definition(column) for column in figure.columns),
                     rows=tuple(_plain_row(figure, row) for row in figure.rows),
                 )
                 for figure in section.figures
@@ -137,21 +142,21 @@ def _plain(page: Page) -> Page:
         for section in page.sections
     )
     takeaways = tuple(
-        replace(each, evidence={key: _cell(value) for key, value in each.evidence.items()})
-        for each in page.takeaways
+        replace(takeaway, evidence={key: _cell(value) for key, value in takeaway.evidence.items()})
+        for takeaway in page.takeaways
     )
     return replace(page, sections=sections, takeaways=takeaways)
 
 
-def _defined(column: Column) -> Column:
+def _with_definition(column: Column) -> Column:
     is_number = column.form not in ("text", "prose", "time")
     if column.metric or not is_number:
         return column
     return replace(column, metric=shared_metric(column.key))
 
 
-def _under_title(figure: Figure) -> str:
-    """Take what a chart says of its own lines and colours: its title stands in the page."""
+def _subtitle(figure: Figure) -> str:
+    """Return the subtitle of the chart, which also explains its lines and colours."""
     if figure.chart is None:
         return figure.about
     return str(figure.chart.title.subtitle)
@@ -168,20 +173,17 @@ def _cell(value: Any) -> Any:
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
-def _with_changes(page: Page, changed: Mapping[str, tuple[str, ...]], first: str) -> Page:
-    """Put what changed below a page; the first page names what changed anywhere."""
-    said = changed.get(page.slug, ())
-    if page.slug == first and changed:
-        told = [
-            sentence
-            for sentences in changed.values()
-            for sentence in sentences
-            if not sentence.startswith(
-                ("Nothing changed", "No figure here", "The last report", "Not compared")
-            )
-        ]
-        said = tuple(dict.fromkeys(told)) or said
-    return replace(page, changed=said)
+def _notes_on(
+    page: Page, changes: Mapping[str, tuple[ChangeNote, ...]], first: str
+) -> tuple[ChangeNote, ...]:
+    """Return the notes of a page; those of the first page are all changes of the report."""
+    notes = changes.get(page.slug, ())
+    if page.slug != first:
+        return notes
+    changed = [
+        note for notes in changes.values() for note in notes if note.kind == ChangeKind.CHANGED
+    ]
+    return tuple(dict.fromkeys(changed)) or notes
 
 
 def _used(pages: list[Page]) -> set[str]:

@@ -1,34 +1,34 @@
-"""What differs from the last report by more than chance.
+"""Compares a report with the last one: which shares clearly changed.
 
-Most leads of this report stood in the last one too. So what is compared is the leads that have
-come to a figure since then with those that it rested on then: two sets that share no lead.
+Most leads of this report were in the last one too. So the comparison is between the leads that a
+figure has gained since then and those that it counted then: two sets that share no lead.
 
-That holds only for figures that keep the leads they once had. Those of the score come from a
-model that may be another one now, and move on with the leads that are scored; those of the last
-weeks move on with the weeks. They are not compared.
+That holds only for figures that keep the leads that they once counted. The figures of some pages
+do not: they move on with the weeks, or with the model and the leads that it scores. They are not
+compared (`Page.keeps_leads`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from features.groups import NOT_ALIKE
-from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, two_shares
+from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, Share, share_of, shares_differ
 from models.evaluation.intervals import holm
-from reports.content import Page
+from reports.content import ChangeKind, ChangeNote, Comparison, Figure, Page
 from reports.metrics import DEFINITIONS
 from reports.numbers import percent
-from reports.pages.phrases import interval_row, share_words
+from reports.pages.phrases import share_words
 from reports.text import printable, quoted_name
 
-MOST_TOLD = 8
+MOST_CHANGES = 8  # on a page
 SAME = ("project", "since", "segment", "horizon_days")  # of reports that can be compared
-MOVING = ("score", "capacity", "service-levels")  # pages whose figures lose leads
-FINAL = "age-months"  # a month's share stays as it is
-OVERLAPPING = "age-ages"  # nearly the same leads in each row: one is told
+
+Changes = dict[str, tuple[ChangeNote, ...]]
+Key = tuple[str, str, str, str]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Measure:
     """A share in a report: `wins` of `n` leads, named `name` under `label` in a figure."""
 
@@ -40,114 +40,181 @@ class Measure:
     wins: int
     n: int
 
+    @property
+    def key(self) -> Key:
+        """The key that the same share has in every report."""
+        return self.figure, self.metric, self.label, self.name
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Change:
+    """A share of the leads that were new since the last report, and of those that were old.
+
+    Attributes
+    ----------
+    measure : Measure
+        The share in this report.
+    comparison : Comparison
+        How its figure is compared.
+    new, old : Share
+    p : float
+        The p-value of their difference, corrected for all shares compared.
+    """
+
+    measure: Measure
+    comparison: Comparison
+    new: Share
+    old: Share
+    p: float
+
+    def sentence(self, when: str) -> str:
+        """Format the change as a sentence."""
+        definition = DEFINITIONS.get(self.measure.metric)
+        title = self.measure.metric if definition is None else definition.title
+        direction = "up" if self.new.value > self.old.value else "down"
+        return (
+            f"{title}, {printable(self.measure.label, 60)} {quoted_name(self.measure.name)}: "
+            f"{direction} to {share_words(self.new)} of the leads since {when}, from "
+            f"{percent(self.old.value)} of the {self.old.n:,} before."
+        )
+
 
 def measures_of(pages: Sequence[Page]) -> list[dict[str, Any]]:
-    """List the shares of all pages, for the next report to be compared with.
+    """List the shares of all pages, so that the next report can be compared with this one.
 
     Returns
     -------
     list of dict
         `page`, `figure`, `metric`, `label`, `name`, `wins`, `n`.
     """
-    return [vars(each) for page in pages for each in _measures(page)]
+    return [asdict(measure) for page in pages for measure, _ in _measures(page)]
 
 
-def _measures(page: Page) -> Iterator[Measure]:
-    """Give the shares of a page that can be compared, each once."""
-    if page.slug in MOVING:
+def _measures(page: Page) -> Iterator[tuple[Measure, Comparison]]:
+    """Yield the shares of a page that can be compared, each once."""
+    if not page.keeps_leads:
         return
-    given = set()
+    known: set[tuple[str, str, str, int, int]] = set()
     for section in page.sections:
         for figure in section.figures:
-            columns = {column.key: column for column in figure.columns}
-            if figure.name == FINAL or not {"name", "value"} <= columns.keys():
-                continue
-            label, value = columns["name"].title, columns["value"]
-            if value.form != "share" or not value.metric:
-                continue
-            for row in figure.rows:
-                n, wins, name = row.get("n"), row.get("wins"), str(row["name"])
-                if not (isinstance(n, int) and isinstance(wins, int) and 0 <= wins <= n):
-                    continue
-                said = value.metric, label, name, wins, n
-                if name not in NOT_ALIKE and said not in given:
-                    given.add(said)
-                    yield Measure(page.slug, figure.name, *said)
+            for measure in _measures_of_figure(page, figure):
+                content = (measure.metric, measure.label, measure.name, measure.wins, measure.n)
+                if content not in known:
+                    known.add(content)
+                    yield measure, figure.comparison
+
+
+def _measures_of_figure(page: Page, figure: Figure) -> Iterator[Measure]:
+    columns = {column.key: column for column in figure.columns}
+    if figure.comparison == Comparison.NONE or not {"name", "value"} <= columns.keys():
+        return
+    label, value = columns["name"].title, columns["value"]
+    if value.form != "share" or not value.metric:
+        return
+    for row in figure.rows:
+        n, wins, name = row.get("n"), row.get("wins"), str(row["name"])
+        if not (isinstance(n, int) and isinstance(wins, int)):
+            continue
+        if 0 <= wins <= n and name not in NOT_ALIKE:
+            yield Measure(
+                page=page.slug,
+                figure=figure.name,
+                metric=value.metric,
+                label=label,
+                name=name,
+                wins=wins,
+                n=n,
+            )
 
 
 def what_changed(
     pages: Sequence[Page], about: Mapping[str, Any], previous: Mapping[str, Any] | None
-) -> dict[str, tuple[str, ...]]:
-    """Say what changed since the last report, by page.
+) -> Changes:
+    """Compare the pages with the last report.
 
     Parameters
     ----------
     pages : sequence of Page
     about : mapping
-        Of this report.
+        The `about` of this report.
     previous : mapping or None
-        The last report's `report.json`; its `about` holds `measures`.
+        The last report's `report.json`; its `about` contains `measures`.
 
     Returns
     -------
-    dict of str to tuple of str
-        Sentences by slug; empty where there was no last report.
+    dict of str to tuple of ChangeNote
+        Notes by slug; empty if there was no last report.
     """
     if previous is None:
         return {}
     before = previous.get("about")
     if not isinstance(before, Mapping) or not isinstance(before.get("measures"), Sequence):
-        return _everywhere(pages, "The last report cannot be compared with: it holds no figures.")
+        return _on_all_pages(
+            pages, "The last report cannot be compared with this one: it contains no figures."
+        )
     when = str(previous.get("as_of", "an unknown time"))[:10]
     if any(before.get(key) != about.get(key) for key in SAME):
-        return _everywhere(
+        return _on_all_pages(
             pages,
-            f"The last report, of {when}, is not compared: its project, filters or horizon differ.",
+            f"The report of {when} is not compared with this one: its project, filters or horizon "
+            "differ.",
         )
-    old = dict(_old_measures(before["measures"]))
-    looks = []
+    changes = _changes(pages, dict(_old_measures(before["measures"])))
+    return {
+        page.slug: _notes(page, [c for c in changes if c.measure.page == page.slug], when)
+        for page in pages
+    }
+
+
+def _changes(pages: Sequence[Page], old: Mapping[Key, tuple[int, int]]) -> list[_Change]:
+    """Compare each share of the pages with the last report's, the most certain change first."""
+    compared: list[tuple[Measure, Comparison, Share, Share]] = []
     for page in pages:
-        for each in _measures(page):
-            known = old.get((each.figure, each.metric, each.label, each.name))
-            if known is None:
-                continue
-            wins, n = each.wins - known[0], each.n - known[1]
-            if 0 <= wins <= n and n >= FEWEST_LEADS <= known[1]:
-                looks.append((two_shares(wins, n, *known), each, (wins, n), known))
-    found: dict[str, list[str]] = {page.slug: [] for page in pages}
-    by_p = sorted(zip(holm([look[0] for look in looks]), looks, strict=True), key=lambda x: x[0])
-    is_told = False
-    for p, (_, each, new, known) in by_p:
-        if p < CHANCE and not (each.figure == OVERLAPPING and is_told):
-            is_told |= each.figure == OVERLAPPING
-            found[each.page].append(_sentence(each, new, known, when))
-    told: dict[str, tuple[str, ...]] = {}
-    for page in pages:
-        if page.slug in MOVING:
-            told[page.slug] = (
-                f"Not compared with the report of {when}: these figures move on with the weeks, or "
-                "with the model, and do not keep the leads they had.",
-            )
+        for measure, comparison in _measures(page):
+            old_wins, old_n = old.get(measure.key, (0, 0))
+            wins, n = measure.wins - old_wins, measure.n - old_n
+            if 0 <= wins <= n and min(n, old_n) >= FEWEST_LEADS:
+                compared.append((measure, comparison, share_of(wins, n), share_of(old_wins, old_n)))
+    ps = holm([shares_differ(new.wins, new.n, old.wins, old.n) for _, _, new, old in compared])
+    changes = [
+        _Change(measure=measure, comparison=comparison, new=new, old=before, p=p)
+        for (measure, comparison, new, before), p in zip(compared, ps, strict=True)
+    ]
+    return sorted(changes, key=lambda change: change.p)
+
+
+def _notes(page: Page, changes: Sequence[_Change], when: str) -> tuple[ChangeNote, ...]:
+    """Return the clear changes of a page, or a note that there are none."""
+    if not page.keeps_leads:
+        text = (
+            f"Not compared with the report of {when}: these figures move on with the weeks, or "
+            "with the model, and do not keep the leads that they counted."
+        )
+        return (ChangeNote(text, ChangeKind.NOT_COMPARED),)
+    sentences: list[str] = []
+    single_figures: set[str] = set()  # that have reported their one row
+    for change in changes:
+        if change.p >= CHANCE or change.measure.figure in single_figures:
             continue
-        n = sum(look[1].page == page.slug for look in looks)
-        nothing = f"No figure here has {FEWEST_LEADS} more leads than in the report of {when}."
-        if n:
-            nothing = (
-                f"Nothing changed by more than chance since the report of {when}; {n:,} "
-                f"figure{' was' if n == 1 else 's were'} compared."
-            )
-        told[page.slug] = tuple(found[page.slug][:MOST_TOLD]) or (nothing,)
-    return told
+        if change.comparison == Comparison.ONE_ROW:
+            single_figures.add(change.measure.figure)
+        sentences.append(change.sentence(when))
+    if sentences:
+        return tuple(ChangeNote(sentence) for sentence in sentences[:MOST_CHANGES])
+    if not changes:
+        text = f"No figure here has {FEWEST_LEADS} more leads than in the report of {when}."
+        return (ChangeNote(text, ChangeKind.NOT_COMPARED),)
+    figures = "1 figure was" if len(changes) == 1 else f"{len(changes):,} figures were"
+    text = f"No clear change since the report of {when}; {figures} compared."
+    return (ChangeNote(text, ChangeKind.UNCHANGED),)
 
 
-def _everywhere(pages: Sequence[Page], said: str) -> dict[str, tuple[str, ...]]:
-    return {page.slug: (said,) for page in pages}
+def _on_all_pages(pages: Sequence[Page], sentence: str) -> Changes:
+    return {page.slug: (ChangeNote(sentence, ChangeKind.NOT_COMPARED),) for page in pages}
 
 
-def _old_measures(
-    rows: Sequence[Any],
-) -> Iterator[tuple[tuple[str, str, str, str], tuple[int, int]]]:
-    """Read the last report's figures; what is none is passed over."""
+def _old_measures(rows: Sequence[Any]) -> Iterator[tuple[Key, tuple[int, int]]]:
+    """Read the last report's shares; invalid rows are skipped."""
     for row in rows:
         if not isinstance(row, Mapping):
             continue
@@ -157,14 +224,3 @@ def _old_measures(
                 str(row.get(part)) for part in ("figure", "metric", "label", "name")
             )
             yield (figure, metric, label, name), (wins, n)
-
-
-def _sentence(each: Measure, new: tuple[int, int], old: tuple[int, int], when: str) -> str:
-    row = interval_row(each.name, *new)
-    title = DEFINITIONS[each.metric].title if each.metric in DEFINITIONS else each.metric
-    way = "up" if row["value"] > old[0] / old[1] else "down"
-    return (
-        f"{title}, {printable(each.label, 60)} {quoted_name(each.name)}: {way} to "
-        f"{share_words(row['value'], row['low'], row['high'], row['n'])} of the leads that came to "
-        f"it since {when}, from {percent(old[0] / old[1])} of the {old[1]:,} before."
-    )

@@ -34,6 +34,22 @@ def visible(text: str) -> str:
     )
 
 
+def column_label(name: str) -> str:
+    """Format the name of a column for a heading or a sentence.
+
+    Examples
+    --------
+    >>> column_label("job_title")
+    'job title'
+    """
+    return name.replace("_", " ")
+
+
 def quoted_name(name: object) -> str:
     """Format a name from data for a sentence: cut, and in quotation marks."""
     return f"“{printable(name, MOST_IN_SENTENCE)}”"
+
+
+def quoted_column(name: str) -> str:
+    """Format the name of a column for a sentence, in quotation marks."""
+    return quoted_name(column_label(name))

@@ -4,7 +4,7 @@ import altair as alt
 import pandas as pd
 
 from reports.charts.card import gains_chart, importance_chart
-from reports.content import Column, Figure, Page, Report, Section, Takeaway
+from reports.content import ChangeNote, Column, Figure, Page, Report, Section, Takeaway
 
 HOSTILE = [
     "<script>window.hacked = 1; alert(1)</script>",
@@ -164,7 +164,7 @@ def made_report(simulated: bool = True) -> Report:
                 ),
             ),
             (Section("In numbers", ("3,679 leads came in, 431 were won.",), (funnel(),)),),
-            ("Webinar rose from 22.0 % to 24.1 %.",),
+            (ChangeNote("Webinar rose from 22.0 % to 24.1 %."),),
         ),
         Page(
             "sources",
@@ -251,6 +251,7 @@ def made_report(simulated: bool = True) -> Report:
                     ),
                 ),
             ),
+            is_sheet=True,
         ),
     )
     about = {
@@ -307,7 +308,7 @@ def hostile_report() -> Report:
                 name,
                 (Takeaway(name, evidence, name, ""),),
                 (Section(name, (name,), figures, "" if figures else name),),
-                (name,),
+                (ChangeNote(name),),
             )
         )
     metrics = [

@@ -1,7 +1,8 @@
-"""What the titles and takeaways of pages may say of what their tables hold."""
+"""The titles and takeaways of pages, compared with their tables."""
 
 import datetime
 from dataclasses import replace
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -12,47 +13,53 @@ from crm.reading import read_records
 from crm.times import DAY
 from features.groups import Groups
 from reports.charts.report import lines_chart
+from reports.content import Figure, Page
 from reports.pages.activities import activities_page
 from reports.pages.audience import audience_page
 from reports.pages.funnel import funnel_page
 from reports.rows.journeys import Log
-from reports.rows.rows import make_rows
+from reports.rows.rows import ReportRows, make_rows
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 
 
 @pytest.fixture(scope="module")
-def rows(simulated_crm):
+def rows(simulated_crm: Path) -> ReportRows:
     project = load_project(simulated_crm)
     return make_rows(project, read_records(project), NOW)
 
 
-def figure_of(page, name):
-    (found,) = (f for section in page.sections for f in section.figures if f.name == name)
-    return found
+def figure_of(page: Page, name: str) -> Figure:
+    (only,) = (f for section in page.sections for f in section.figures if f.name == name)
+    return only
 
 
 @pytest.mark.parametrize(
-    ("counts", "said"),
+    ("counts", "finding"),
     [
-        ((60, 30), "Named most often is “price” for 66.7\u00a0% of the lost leads with a reason"),
+        (
+            (60, 30),
+            "The most frequent reason is “price” for 66.7\u00a0% of the lost leads with a reason",
+        ),
         (
             (33, 30),
-            "No reason is named most by more than chance: “price” for 52.4\u00a0% of the lost "
+            "No reason is clearly the most frequent: “price” for 52.4\u00a0% of the lost "
             "leads, “time” for 47.6\u00a0%",
         ),
     ],
 )
-def test_most_frequent_reason_is_named_only_beyond_chance(rows, counts, said) -> None:
+def test_a_reason_is_the_most_frequent_only_beyond_chance(
+    rows: ReportRows, counts: tuple[int, int], finding: str
+) -> None:
     reason = np.full(len(rows), None, dtype=object)
     lost = np.flatnonzero(rows.is_lost)
     reason[lost[: sum(counts)]] = np.repeat(["price", "time"], counts)
     page = funnel_page(replace(rows, reason=reason))
-    assert figure_of(page, "funnel-reasons").finding == said
+    assert figure_of(page, "funnel-reasons").finding == finding
 
 
-def test_pair_with_the_surest_difference_comes_first(rows) -> None:
-    """Few leads with a large effect beside many with a small one that is surer."""
+def test_the_pair_with_the_clearest_difference_is_first(rows: ReportRows) -> None:
+    """Few leads with a large effect, and many leads with a small effect and a smaller p."""
     cells = [  # place and size of company, leads, wins
         (0, 0, 300, 150),
         (0, 1, 300, 30),
@@ -89,35 +96,40 @@ def test_pair_with_the_surest_difference_comes_first(rows) -> None:
     assert page.takeaways[-1].sentence.startswith("Leads with “place” “")
 
 
-def test_activities_of_the_same_leads_are_reported_once(rows) -> None:
-    """Leads that were won after their first week had a trial before, and a second name of it."""
-    log, day = rows.log, DAY
-    later = rows.won & (rows.closed > rows.created + 8 * day) & rows.is_mature
-    had = np.repeat(np.flatnonzero(later), 2).astype(np.int32)
-    order = np.argsort(np.concatenate([log.lead, had]), kind="stable")
-    kind = len(log.kinds) + np.arange(len(had), dtype=np.int32) % 2
-    none = np.full_like(had, -1)
-    more = Log(
-        np.concatenate([log.lead, had])[order],
-        np.concatenate([log.at, rows.created[had] + day])[order],
-        *(
-            np.concatenate(pair)[order]
-            for pair in ((log.kind, kind), (log.content, none), (log.channel, none))
+def with_two_names_for_a_trial(rows: ReportRows) -> ReportRows:
+    """Add a trial, under two names, to the leads that were won after their first week."""
+    log = rows.log
+    assert log is not None
+    later = rows.won & (rows.closed > rows.created + 8 * DAY) & rows.is_mature
+    lead = np.repeat(np.flatnonzero(later), 2).astype(np.int32)
+    order = np.argsort(np.concatenate([log.lead, lead]), kind="stable")
+    trial = (len(log.types) + np.arange(len(lead)) % 2).astype(np.int32)
+    none = np.full_like(lead, -1)
+    return replace(
+        rows,
+        log=Log(
+            lead=np.concatenate([log.lead, lead])[order],
+            at=np.concatenate([log.at, rows.created[lead] + DAY])[order],
+            type=np.concatenate([log.type, trial])[order],
+            content=np.concatenate([log.content, none])[order],
+            channel=np.concatenate([log.channel, none])[order],
+            types=(*log.types, "trial", "test drive"),
+            contents=log.contents,
+            channels=log.channels,
         ),
-        (*log.kinds, "trial", "test drive"),
-        log.contents,
-        log.channels,
     )
-    told = activities_page(replace(rows, log=more)).takeaways
-    assert "Leads with “trial” and “test drive” in their first 7 days" in told[0].sentence
-    assert (
-        sum("in their first 7 days" in each.sentence and "trial" in each.sentence for each in told)
-        == 1
-    )
-    assert not any("test drive" in each.sentence and "trial" not in each.sentence for each in told)
 
 
-def test_content_that_names_people_is_not_ranked(rows) -> None:
+def test_activities_of_the_same_leads_share_one_takeaway(rows: ReportRows) -> None:
+    takeaways = activities_page(with_two_names_for_a_trial(rows)).takeaways
+    sentences = [takeaway.sentence for takeaway in takeaways]
+    assert "Leads with “trial” and “test drive” in their first 7 days" in sentences[0]
+    others = sentences[1:]
+    assert not any("in their first 7 days" in text and "trial" in text for text in others)
+    assert not any("test drive" in text and "trial" not in text for text in others)
+
+
+def test_contents_that_are_people_are_neither_ranked_nor_credited(rows: ReportRows) -> None:
     keys = msgspec.structs.replace(rows.project.report, content_is_people=True)
     page = activities_page(replace(rows, project=replace(rows.project, report=keys)))
     figures = {f.name for section in page.sections for f in section.figures}
@@ -126,7 +138,7 @@ def test_content_that_names_people_is_not_ranked(rows) -> None:
     assert any("people" in section.needs for section in page.sections)
 
 
-def test_sources_have_the_same_rates_on_both_pages(rows) -> None:
+def test_a_source_has_the_same_step_shares_on_both_pages(rows: ReportRows) -> None:
     steps = figure_of(funnel_page(rows), "funnel-sources").rows
     expected = {f"{r['name'].split(' → ')[0]}": (r["n"], r["wins"], r["ratio"]) for r in steps}
     found = {}
@@ -138,7 +150,7 @@ def test_sources_have_the_same_rates_on_both_pages(rows) -> None:
     assert found == {key: expected[key] for key in found}
 
 
-def test_grade_with_few_leads_a_month_keeps_its_line() -> None:
+def test_months_with_few_leads_of_a_grade_are_drawn_together() -> None:
     months = [(20, 0.5), (25, 0.1), (40, 0.2), (12, None), (35, 0.3), (5, 0.9)]
     drawn = [
         {"x": f"2025-0{i}", "series": "grade A", "n": n, "value": value}

@@ -22,7 +22,7 @@ from PIL import Image, ImageChops
 
 from crm.cells import FORMULA
 from crm.errors import SourceError
-from reports.content import Column, Figure, Page, Section
+from reports.content import ChangeNote, Column, Figure, Page, Section
 from reports.forms import folder as write
 from reports.forms.cells import plain, written
 from reports.forms.drawings import INHERITED, draw
@@ -123,7 +123,7 @@ def test_service_levels_sheet_has_short_tables_only():
     short, drawn = figures["service-weeks"], figures["funnel-stages"]
     long = replace(drawn, rows=drawn.rows * 10, finding="A long one")
     section = Section("Part", (), (short, long))
-    page = replace(report.pages[-1], sections=(section,), changed=("It changed.",))
+    page = replace(report.pages[-1], sections=(section,), changed=(ChangeNote("It changed."),))
     text = sheet_of(report, page)
     assert sum(tag == "tr" for tag, _ in Tags(text).found) == 1 + len(short.rows)
     assert "A long one" not in text

@@ -1,10 +1,11 @@
-"""The numbers of the pages against an independent computation: SQL over the raw tables.
+"""The numbers of the pages, compared with SQL over the raw tables.
 
-Nothing of the product is used on the other side but the moment of the report.
+The SQL uses nothing of the product but the moment and the horizon of the report.
 """
 
 import datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -16,6 +17,7 @@ from crm.simulation.simulator import simulate
 from crm.simulation.world import Simulation
 from crm.times import DAY
 from models.evaluation.comparisons import FEWEST_LEADS
+from reports.content import Figure, Page, Row
 from reports.pages.activities import activities_page, look_days
 from reports.pages.age import age_page
 from reports.pages.audience import audience_page
@@ -23,7 +25,7 @@ from reports.pages.features import ended, looks
 from reports.pages.funnel import funnel_page
 from reports.pages.service_levels import service_page
 from reports.pages.sources import sources_page
-from reports.rows.rows import make_rows
+from reports.rows.rows import ReportRows, make_rows
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
@@ -34,7 +36,7 @@ SIMULATED_STAGES = ("new", "marketing_qualified", "sales_accepted", "opportunity
 class Oracle:
     """The raw tables in DuckDB: leads(id, created), events(id, type, at), stages, outcomes."""
 
-    def __init__(self, rows, views: str, stages) -> None:
+    def __init__(self, rows: ReportRows, views: str, stages: tuple[str, ...]) -> None:
         self.rows = rows
         self.sql = duckdb.connect()
         self.sql.execute("SET TimeZone = 'UTC'")
@@ -52,15 +54,15 @@ class Oracle:
             f"CREATE TABLE funnel AS SELECT * FROM (VALUES {names}) AS t(stage, place)"
         )
 
-    def all(self, query: str):
+    def all(self, query: str) -> list[tuple[Any, ...]]:
         return self.sql.execute(query).fetchall()
 
-    def one(self, query: str):
+    def one(self, query: str) -> tuple[Any, ...]:
         return self.all(query)[0]
 
 
 @pytest.fixture(scope="module")
-def simulated(tmp_path_factory):
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Oracle:
     folder = tmp_path_factory.mktemp("report_crm")
     simulate(Simulation(leads=4_000, activities_per_lead=5, seed=7), folder)
     project = load_project(folder)
@@ -83,7 +85,7 @@ def simulated(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def bank(public_data):
+def bank(public_data: Path) -> Oracle:
     project = load_project(EXAMPLES / "bpic2012.toml")
     rows = make_rows(project, read_records(project, NOW), NOW)
     folder = public_data / "bpic2012"
@@ -105,27 +107,26 @@ def bank(public_data):
 
 
 @pytest.fixture(params=["simulated", "bank"])
-def oracle(request):
+def oracle(request: pytest.FixtureRequest) -> Oracle:
     return request.getfixturevalue(request.param)
 
 
-def figure(page, name):
-    found = [f for section in page.sections for f in section.figures if f.name == name]
-    assert len(found) == 1
-    return found[0]
+def figure(page: Page, name: str) -> Figure:
+    (only,) = (f for section in page.sections for f in section.figures if f.name == name)
+    return only
 
 
-def by_name(page, name):
+def by_name(page: Page, name: str) -> dict[str, Row]:
     return {row["name"]: row for row in figure(page, name).rows}
 
 
-def test_conversion_of_all_mature_leads(oracle) -> None:
+def test_conversion_of_all_mature_leads(oracle: Oracle) -> None:
     wins, n = oracle.one("SELECT sum(in_time::INT), count(*) FROM base WHERE mature")
     assert oracle.rows.rate == (wins, n)
     assert wins > 100
 
 
-def test_conversion_between_stages(oracle) -> None:
+def test_steps_of_the_funnel(oracle: Oracle) -> None:
     rows = oracle.rows
     expected = oracle.all(f"""
         WITH entered AS (
@@ -145,7 +146,7 @@ def test_conversion_between_stages(oracle) -> None:
     assert [row["n"] for row in found] == [rows.rate[1], *(r["wins"] for r in found[:-1])]
 
 
-def test_median_days_of_a_step(oracle) -> None:
+def test_median_days_of_a_step(oracle: Oracle) -> None:
     rows = oracle.rows
     last = rows.funnel.stages[-1]
     (median,) = oracle.one(f"""
@@ -157,7 +158,7 @@ def test_median_days_of_a_step(oracle) -> None:
     assert found == pytest.approx(median, abs=1e-6)
 
 
-def test_conversion_of_leads_still_open_at_an_age(oracle) -> None:
+def test_conversion_of_leads_open_at_an_age(oracle: Oracle) -> None:
     rows = oracle.rows
     found = [row for row in figure(age_page(rows), "age-ages").rows if row["x"] in (0, 1, 7, 14)]
     assert len(found) == 4
@@ -170,7 +171,7 @@ def test_conversion_of_leads_still_open_at_an_age(oracle) -> None:
         assert (row["n"], row["wins"]) == (n, wins)
 
 
-def test_pair_outcomes_use_leads_of_one_age(oracle) -> None:
+def test_outcomes_of_pairs_count_leads_of_one_age(oracle: Oracle) -> None:
     rows, week = oracle.rows, 7 * DAY
     expected = oracle.one(f"""
         SELECT count(*), count(*) FILTER (won AND closed <= created + {week} + {rows.horizon})
@@ -182,7 +183,7 @@ def test_pair_outcomes_use_leads_of_one_age(oracle) -> None:
     assert (known.sum(), won[known].sum()) == expected
 
 
-def test_conversion_by_month_and_months_that_are_not_mature(oracle) -> None:
+def test_conversion_by_month(oracle: Oracle) -> None:
     expected = oracle.all("""
         SELECT strftime(make_timestamp(created), '%Y-%m') AS month, count(*), bool_and(mature),
             sum((mature AND in_time)::INT) FROM base GROUP BY month ORDER BY month
@@ -198,7 +199,7 @@ def test_conversion_by_month_and_months_that_are_not_mature(oracle) -> None:
     assert not all(whole for _, _, whole, _ in expected)
 
 
-def test_activities_of_leads_compared_at_the_same_age(oracle) -> None:
+def test_activities_on_the_same_day_of_each_leads_life(oracle: Oracle) -> None:
     rows = oracle.rows
     at = f"(b.created + {int(look_days(rows) * DAY)})"
     expected = oracle.all(f"""
@@ -216,9 +217,9 @@ def test_activities_of_leads_compared_at_the_same_age(oracle) -> None:
     assert found == {row for row in expected if row[0] not in BANK_STAGES}
 
 
-def test_attribution_of_wins_to_activities(oracle) -> None:
+def test_wins_divided_among_activities(oracle: Oracle) -> None:
     rows = oracle.rows
-    touch = [k for k, kept in zip(rows.log.kinds, rows.is_touch, strict=True) if kept]
+    touch = [k for k, kept in zip(rows.log.types, rows.is_touch, strict=True) if kept]
     expected = oracle.all(f"""
         WITH t AS (
             SELECT e.id, e.type, b.closed - e.tm AS before, 1.0 / count(*) OVER w AS even,
@@ -238,7 +239,7 @@ def test_attribution_of_wins_to_activities(oracle) -> None:
     assert sum(row["last_touch_share"] for row in found.values()) == pytest.approx(1)
 
 
-def test_sources_of_the_simulated_leads(simulated) -> None:
+def test_sources_of_the_simulated_leads(simulated: Oracle) -> None:
     expected = simulated.all("""
         SELECT b.source, count(*), sum(in_time::INT), sum(if(in_time, o.amount, 0))
         FROM base b LEFT JOIN outcomes o USING (id) WHERE mature GROUP BY b.source
@@ -251,7 +252,7 @@ def test_sources_of_the_simulated_leads(simulated) -> None:
         assert revenue[source]["revenue"] == pytest.approx(amount)
 
 
-def test_qualified_leads_of_the_simulated_sources(simulated) -> None:
+def test_qualified_leads_of_the_simulated_sources(simulated: Oracle) -> None:
     expected = dict(
         simulated.all(f"""
         SELECT b.source, count(*) FILTER (b.in_time OR s.tm <= b.created + {simulated.rows.horizon})
@@ -264,7 +265,7 @@ def test_qualified_leads_of_the_simulated_sources(simulated) -> None:
     assert {name: row["qualified"] for name, row in found.items()} == expected
 
 
-def test_audience_of_the_simulated_leads(simulated) -> None:
+def test_audience_of_the_simulated_leads(simulated: Oracle) -> None:
     expected = simulated.all(
         "SELECT country, count(*), sum(in_time::INT) FROM base WHERE mature GROUP BY country"
     )
@@ -274,7 +275,7 @@ def test_audience_of_the_simulated_leads(simulated) -> None:
     assert {(name, row["n"], row["wins"]) for name, row in found.items()} == set(expected)
 
 
-def test_service_levels_of_the_simulated_leads(simulated) -> None:
+def test_service_levels_of_the_simulated_leads(simulated: Oracle) -> None:
     rows = simulated.rows
     (last,) = simulated.one(f"SELECT epoch_us(date_trunc('week', make_timestamp({rows.as_of})))")
     n, worked, old = simulated.one(f"""
@@ -304,7 +305,7 @@ def test_service_levels_of_the_simulated_leads(simulated) -> None:
     assert sum(won for _, won in expected) > 20
 
 
-def test_bands_of_the_amount_at_the_bank(bank) -> None:
+def test_bands_of_the_amount_at_the_bank(bank: Oracle) -> None:
     found = figure(audience_page(bank.rows), "audience-1").rows
     assert len(found) == 4
     for row in found:

@@ -1,37 +1,42 @@
-"""What the page about the score says of the leads that the model had not seen."""
+"""The page about the score: leads that the model had not seen."""
 
 import datetime
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from crm.project import load_project
 from crm.reading import read_records
 from features.intervals import wilson
+from reports.content import Section
 from reports.pages.score import score_page
-from reports.rows.rows import make_rows
+from reports.rows.rows import ReportRows, make_rows
+from training.train import Trained
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 
 
 @pytest.fixture(scope="module")
-def rows(simulated_crm, trained):
+def rows(simulated_crm: Path, trained: Trained) -> ReportRows:
     project = load_project(simulated_crm)
     return make_rows(project, read_records(project), NOW, trained.scorer)
 
 
-def judged(rows, *grades: dict):
-    """The part about the test, for a model whose card has these grades, and what is told."""
+def page_of(rows: ReportRows, *grades: dict[str, Any]) -> tuple[Section, list[str]]:
+    """Return the section about the test of a model whose card has these grades, and takeaways."""
+    assert rows.scorer is not None
     test = {"n": 1_000, "n_leads": 500, "how": "newest leads", "by_grade": grades}
     scorer = replace(rows.scorer, card=replace(rows.scorer.card, test=test))
     page = score_page(replace(rows, scorer=scorer))
-    told = [
+    takeaways = [
         t.sentence.replace("\u00a0", " ") for t in page.takeaways if t.figure == "score-test-grades"
     ]
-    return page.sections[0], told
+    return page.sections[0], takeaways
 
 
-def grade(name: str, wins: int, n: int, *, n_leads: int = 0, stated: float = 0.0) -> dict:
+def grade(name: str, wins: int, n: int, *, n_leads: int = 0, stated: float = 0.0) -> dict[str, Any]:
     n_leads = n_leads or n
     low, high = wilson(wins / n, n_leads)
     return {
@@ -47,39 +52,55 @@ def grade(name: str, wins: int, n: int, *, n_leads: int = 0, stated: float = 0.0
     }
 
 
-def test_lead_scored_at_several_ages_counts_once(rows) -> None:
-    section, told = judged(
+def test_a_lead_scored_at_several_ages_counts_as_one_lead(rows: ReportRows) -> None:
+    section, takeaways = page_of(
         rows, grade("A", 300, 500, n_leads=200), grade("D", 50, 500, n_leads=300)
     )
-    assert told[0].startswith(
-        "Grade A converts 6.0 times as often as grade D: 60.0 % (500 scores of 200 leads, "
+    assert takeaways[0].startswith(
+        "Grade A leads are won 6.0 times as often as grade D leads: 60.0 % (between"
     )
+    assert "500 scores of 200 leads" in takeaways[0]
     titles = [column.title for column in section.figures[0].columns]
     assert titles[:4] == ["Grade", "Scores", "Leads", "Before a win"]
-    _, few = judged(rows, grade("A", 18, 40), grade("D", 10, 40))
-    _, often = judged(rows, grade("A", 180, 400, n_leads=40), grade("D", 100, 400, n_leads=40))
-    assert few == often == []
 
 
-def test_filtered_report_keeps_the_test_of_all_leads(rows) -> None:
+def test_more_scores_of_the_same_leads_are_no_more_evidence(rows: ReportRows) -> None:
+    _, once = page_of(rows, grade("A", 18, 40), grade("D", 10, 40))
+    _, often = page_of(rows, grade("A", 180, 400, n_leads=40), grade("D", 100, 400, n_leads=40))
+    assert once == often == []
+
+
+@pytest.mark.parametrize(("n_leads", "n_takeaways"), [(30, 1), (29, 0)])
+def test_grades_of_fewer_than_30_leads_are_not_compared(
+    rows: ReportRows, n_leads: int, n_takeaways: int
+) -> None:
+    _, takeaways = page_of(rows, grade("A", 25, n_leads), grade("D", 10, 300))
+    assert len(takeaways) == n_takeaways
+
+
+def test_a_report_of_some_leads_has_no_takeaways_from_the_test(rows: ReportRows) -> None:
     grades = grade("A", 100, 200), grade("D", 10, 200)
-    assert judged(rows, *grades)[1]
-    section, told = judged(replace(rows, is_part=True), *grades)
-    assert told == []
+    assert page_of(rows, *grades)[1]
+    section, takeaways = page_of(replace(rows, is_part=True), *grades)
+    assert takeaways == []
     assert "not only those that this report is of" in section.paragraphs[0]
     assert section.figures[0].about.startswith("all kinds of leads: newest leads")
 
 
-def test_understated_grades_are_reported(rows) -> None:
+def test_stated_chances_that_are_too_low_are_a_takeaway(rows: ReportRows) -> None:
     grades = (
         grade("A", 1_342, 2_372, stated=0.495),
         grade("B", 763, 2_357, stated=0.176),
         grade("C", 403, 3_141, stated=0.076),
         grade("D", 32, 368, stated=0.086),
     )
-    assert judged(rows, *grades)[1][1] == (
-        "Grade B states 17.6 %, while 32.4 % (n = 2,357, 30.5 to 34.3 %) were won; 3 of 4 grades "
-        "state less than comes true: go by their order, not by the percentages; newest leads."
+    assert page_of(rows, *grades)[1][1] == (
+        "Stated chances are too low: grade B states 17.6 %, while 32.4 % (between 30.5 and 34.3 %; "
+        "2,357 leads) were won; 3 of 4 grades state less than comes true. Use the order of the "
+        "leads, not the percentages; newest leads."
     )
-    right = grade("A", 550, 1_000, stated=0.53), grade("D", 50, 1_000)  # 0.55 is within chance
-    assert len(judged(rows, *right)[1]) == 1
+
+
+def test_stated_chances_within_chance_are_no_takeaway(rows: ReportRows) -> None:
+    grades = grade("A", 550, 1_000, stated=0.53), grade("D", 50, 1_000)
+    assert len(page_of(rows, *grades)[1]) == 1

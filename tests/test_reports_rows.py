@@ -1,4 +1,4 @@
-"""The rows of a report: what counts as of a moment, what is mature, and what is filtered."""
+"""The rows of a report: what counts as of a moment, what is mature, and the filters."""
 
 import datetime
 from dataclasses import replace
@@ -9,12 +9,14 @@ import pandas as pd
 import pytest
 
 from crm.errors import ConfigError, LearningError
-from crm.project import load_project
+from crm.project import Project, load_project
 from crm.reading import read_records
+from crm.records import Records
 from crm.times import DAY, NOT_A_TIME
 from features.events import NEVER
-from reports.rows.rows import make_rows
+from reports.rows.rows import ReportRows, make_rows
 from reports.rows.scored import sample
+from training.train import Trained
 
 NOW = datetime.datetime(2025, 6, 1, tzinfo=datetime.UTC)
 PROJECT = """
@@ -54,55 +56,55 @@ c,won,2025-03-20T00:00Z,50,
 """
 
 
-def crm(folder: Path, project: str = PROJECT):
+def crm(folder: Path, project: str = PROJECT) -> tuple[Project, Records]:
     tables = {"leads": LEADS, "activities": ACTIVITIES, "stages": STAGES, "outcomes": OUTCOMES}
     for name, text in tables.items():
         (folder / f"{name}.csv").write_text(text)
     (folder / "leadscore.toml").write_text(project)
-    found = load_project(folder)
-    return found, read_records(found, NOW)
+    loaded = load_project(folder)
+    return loaded, read_records(loaded, NOW)
 
 
 def at(text: str) -> int:
-    return pd.Timestamp(text, tz="UTC").value // 1_000
+    return int(pd.Timestamp(text, tz="UTC").value) // 1_000
 
 
 @pytest.fixture
-def rows(tmp_path):
+def rows(tmp_path: Path) -> ReportRows:
     return make_rows(*crm(tmp_path), NOW)
 
 
-def test_as_of_is_the_newest_time_in_the_records(rows) -> None:
+def test_the_moment_is_the_newest_time_in_the_records(rows: ReportRows) -> None:
     assert rows.as_of == at("2025-05-21")
 
 
-def test_win_counts_only_within_the_horizon(rows) -> None:
+def test_wins_count_within_the_horizon_only(rows: ReportRows) -> None:
     assert rows.is_won.tolist() == [True, False, True, False, False]
     assert rows.won.tolist() == [True, False, False, False, False]
 
 
-def test_lead_is_mature_after_its_horizon(rows) -> None:
+def test_leads_are_mature_when_their_horizon_has_passed(rows: ReportRows) -> None:
     assert rows.is_mature.tolist() == [True, True, True, True, False]
     assert rows.rate == (1, 4)
 
 
-def test_amounts_and_reasons_come_from_the_outcome(rows) -> None:
+def test_amounts_and_reasons_are_those_of_the_outcome(rows: ReportRows) -> None:
     assert rows.amount.tolist() == [100, 0, 50, 0, 0]
     assert rows.reason.tolist() == [None, "no budget", None, None, None]
 
 
-def test_spellings_of_a_source_are_merged(tmp_path) -> None:
+def test_spellings_of_a_source_become_one_source(tmp_path: Path) -> None:
     project, records = crm(tmp_path)
     many = pd.concat(
         [records.leads.assign(lead_id=records.leads["lead_id"] + str(i)) for i in range(40)]
     )
-    found = make_rows(project, replace(records, leads=many.reset_index(drop=True)), NOW)
-    assert found.source is not None
-    assert found.source.names == ("Fair", "Mail")
-    assert np.bincount(found.source.code).tolist() == [120, 80]
+    source = make_rows(project, replace(records, leads=many.reset_index(drop=True)), NOW).source
+    assert source is not None
+    assert source.names == ("Fair", "Mail")
+    assert np.bincount(source.code).tolist() == [120, 80]
 
 
-def test_outcome_stage_is_not_a_step(rows) -> None:
+def test_a_stage_that_is_the_outcome_is_not_a_step(rows: ReportRows) -> None:
     assert rows.funnel is not None
     assert rows.funnel.stages == ("new", "offer")
     assert rows.funnel.endings == ("won",)
@@ -110,40 +112,53 @@ def test_outcome_stage_is_not_a_step(rows) -> None:
     assert rows.funnel.current.tolist() == [1, 0, 1, -1, -1]
 
 
-def test_sales_activities_are_recognised_by_name(rows) -> None:
+def test_sales_activities_are_recognized_by_name(rows: ReportRows) -> None:
     assert rows.sales == ("call",)
     assert rows.first_sales_at.tolist() == [at("2025-01-02"), *[NEVER] * 4]
     later = rows.first_sales_after(rows.created + 2 * DAY)
     assert later.tolist() == [at("2025-01-03"), *[NEVER] * 4]
 
 
-def test_only_named_channels_are_sales_work(tmp_path) -> None:
+def with_channels(folder: Path, report: str = "") -> tuple[Project, Records]:
+    """Add a channel to each activity: phone, robot, phone, none, phone."""
     head, *lines = ACTIVITIES.splitlines()
     channels = ("Phone", "Robot", "phone", "", "Phone")
     text = "\n".join([f"{head},channel", *map(",".join, zip(lines, channels, strict=True))])
-    with_channel = PROJECT.replace('"activities.csv"', '"spoken.csv"')
-    (tmp_path / "spoken.csv").write_text(text)
-    first = make_rows(*crm(tmp_path, with_channel), NOW).first_sales_at
+    (folder / "spoken.csv").write_text(text)
+    return crm(folder, PROJECT.replace('"activities.csv"', '"spoken.csv"') + report)
+
+
+def test_sales_activities_of_all_channels_count(tmp_path: Path) -> None:
+    first = make_rows(*with_channels(tmp_path), NOW).first_sales_at
     assert first.tolist() == [at("2025-01-02"), *[NEVER] * 4]
+
+
+def test_sales_channels_of_the_project_restrict_sales_activities(tmp_path: Path) -> None:
     named = 'report = {sales_activities = ["call", "mail"], sales_channels = ["PHONE"]}\n'
-    rows = make_rows(*crm(tmp_path, with_channel + named), NOW)
+    rows = make_rows(*with_channels(tmp_path, named), NOW)
     after = rows.first_sales_after(rows.created + DAY)
     assert after.tolist() == [at("2025-01-03"), *[NEVER] * 3, at("2025-05-21")]
-    wrong = with_channel + 'report = {sales_channels = ["Phon"]}\n'
+
+
+def test_an_unknown_sales_channel_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="the channel `Phon`. Did you mean `phone`"):
-        make_rows(*crm(tmp_path, wrong), NOW)
+        make_rows(*with_channels(tmp_path, 'report = {sales_channels = ["Phon"]}\n'), NOW)
+
+
+def test_sales_channels_need_activities_with_channels(tmp_path: Path) -> None:
+    project = PROJECT + 'report = {sales_channels = ["Phone"]}\n'
     with pytest.raises(ConfigError, match="the activities have no channel"):
-        make_rows(*crm(tmp_path, PROJECT + named), NOW)
+        make_rows(*crm(tmp_path, project), NOW)
 
 
-def test_first_and_last_activities(rows) -> None:
+def test_first_and_last_activities(rows: ReportRows) -> None:
     assert rows.log is not None
     assert rows.log.counts(5).tolist() == [3, 1, 0, 0, 1]
     assert rows.log.first_at(5)[:2].tolist() == [at("2025-01-01 12:00"), at("2025-01-05")]
     assert rows.log.last_at(5)[:2].tolist() == [at("2025-01-03"), at("2025-01-05")]
 
 
-def test_events_after_as_of_do_not_count(tmp_path) -> None:
+def test_later_records_do_not_count(tmp_path: Path) -> None:
     then = datetime.datetime(2025, 1, 11, tzinfo=datetime.UTC)
     rows = make_rows(*crm(tmp_path), then)
     assert len(rows) == 3
@@ -155,14 +170,14 @@ def test_events_after_as_of_do_not_count(tmp_path) -> None:
     assert rows.rate == (0, 0)
 
 
-def test_open_at_and_won_within(rows) -> None:
+def test_open_at_and_won_within_compare_with_the_moment(rows: ReportRows) -> None:
     lead = np.arange(3)
     moment = np.full(3, at("2025-01-22"))
     assert rows.open_at(lead, moment).tolist() == [False, True, True]
     assert rows.won_within(lead, np.full(3, at("2025-03-01"))).tolist() == [False, False, True]
 
 
-def test_since_keeps_leads_created_from_that_day(tmp_path) -> None:
+def test_since_selects_leads_created_from_then_on(tmp_path: Path) -> None:
     since = datetime.datetime(2025, 1, 2, tzinfo=datetime.UTC)
     rows = make_rows(*crm(tmp_path), NOW, since=since)
     assert rows.table()["lead_id"].tolist() == ["c", "d", "e"]
@@ -170,46 +185,79 @@ def test_since_keeps_leads_created_from_that_day(tmp_path) -> None:
     assert rows.log.counts(3).tolist() == [0, 0, 1]
 
 
-def test_segment_ignores_case(tmp_path) -> None:
+def test_a_segment_ignores_case(tmp_path: Path) -> None:
     rows = make_rows(*crm(tmp_path), NOW, segment=("industry", "RETAIL"))
     assert rows.table()["lead_id"].tolist() == ["a", "b", "e"]
 
 
-def test_unknown_segment_is_refused(tmp_path) -> None:
-    project, records = crm(tmp_path)
-    with pytest.raises(ConfigError, match="no lead has `industry` = `Retal`.\nDid you mean"):
-        make_rows(project, records, NOW, segment=("industry", "Retal"))
-    with pytest.raises(ConfigError, match="no column `indutry`.\nDid you mean `industry`"):
-        make_rows(project, records, NOW, segment=("indutry", "Retail"))
+@pytest.mark.parametrize(
+    ("segment", "message"),
+    [
+        (("industry", "Retal"), "no lead has `industry` = `Retal`.\nDid you mean"),
+        (("indutry", "Retail"), "no column `indutry`.\nDid you mean `industry`"),
+    ],
+)
+def test_an_unknown_segment_is_an_error(
+    tmp_path: Path, segment: tuple[str, str], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        make_rows(*crm(tmp_path), NOW, segment=segment)
 
 
-def test_filters_without_leads_are_refused(tmp_path) -> None:
+def test_filters_that_leave_no_lead_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(LearningError, match="No lead is left to report on"):
         make_rows(*crm(tmp_path), NOW, since=NOW)
 
 
-def test_unknown_stage_in_the_project_is_refused(tmp_path) -> None:
+def test_an_unknown_stage_is_an_error(tmp_path: Path) -> None:
     rows = make_rows(*crm(tmp_path), NOW)
     assert rows.funnel is not None
     with pytest.raises(ConfigError, match="there is no stage `ofer`. Did you mean `offer`?"):
         rows.funnel.place("ofer")
 
 
-def test_activities_are_stages_only_if_declared(tmp_path) -> None:
-    bare = PROJECT.replace('stages = {source = "stages.csv"}\n', "")
-    rows = make_rows(*crm(tmp_path, bare), NOW)
-    assert rows.funnel is None
-    named = bare + 'report = {stage_activities = ["mail", "call"]}\n'
+NO_STAGES = PROJECT.replace('stages = {source = "stages.csv"}\n', "")
+
+
+def test_activities_are_no_stages_unless_the_project_names_them(tmp_path: Path) -> None:
+    assert make_rows(*crm(tmp_path, NO_STAGES), NOW).funnel is None
+
+
+def test_activities_that_the_project_names_are_stages(tmp_path: Path) -> None:
+    named = NO_STAGES + 'report = {stage_activities = ["mail", "call"]}\n'
     rows = make_rows(*crm(tmp_path, named), NOW)
     assert rows.funnel is not None
     assert rows.funnel.stages == ("mail", "call")
     assert rows.funnel.furthest.tolist() == [1, 0, -1, -1, 0]
     assert rows.is_touch.tolist() == [False, False]
+
+
+def test_an_unknown_stage_activity_is_an_error(tmp_path: Path) -> None:
+    named = NO_STAGES + 'report = {stage_activities = ["mial"]}\n'
     with pytest.raises(ConfigError, match="no activity of type `mial`. Did you mean `mail`?"):
-        make_rows(*crm(tmp_path, bare + 'report = {stage_activities = ["mial"]}\n'), NOW)
+        make_rows(*crm(tmp_path, named), NOW)
 
 
-def test_leads_without_times_have_no_as_of(tmp_path) -> None:
+def test_types_at_the_closing_are_not_touches(tmp_path: Path) -> None:
+    project, records = crm(tmp_path)
+    assert records.activities is not None
+    moments = ["2025-01-20 00:01", "2025-01-25 00:01", "2025-03-20 00:01", "2025-03-20 00:02"]
+    signed = pd.DataFrame(
+        {
+            "lead_id": ["a", "b", "c", "c"],
+            "type": ["signed", "signed", "signed", "archived"],
+            "occurred_at": pd.to_datetime(pd.Series(moments), utc=True),
+        }
+    )
+    activities = pd.concat([records.activities[list(signed.columns)], signed])
+    activities = activities.sort_values("occurred_at").reset_index(drop=True)
+    log_rows = make_rows(project, replace(records, activities=activities), NOW)
+    assert log_rows.log is not None
+    touches = dict(zip(log_rows.log.types, log_rows.is_touch.tolist(), strict=True))
+    assert touches == {"mail": True, "call": True, "signed": False, "archived": True}
+
+
+def test_leads_without_times_have_no_moment(tmp_path: Path) -> None:
     (tmp_path / "leads.csv").write_text("lead_id,won\na,yes\nb,no\nc,\n")
     (tmp_path / "leadscore.toml").write_text("""
         project.name = "acme"
@@ -225,7 +273,7 @@ def test_leads_without_times_have_no_as_of(tmp_path) -> None:
         make_rows(project, read_records(project, NOW), NOW, since=NOW)
 
 
-def test_scores_equal_the_scorer(simulated_crm, trained) -> None:
+def test_scores_are_those_of_the_scorer(simulated_crm: Path, trained: Trained) -> None:
     project = load_project(simulated_crm)
     records = read_records(project)
     rows = make_rows(project, records, NOW, trained.scorer)
@@ -243,7 +291,7 @@ def test_scores_equal_the_scorer(simulated_crm, trained) -> None:
     assert (rows.before.as_of == rows.as_of - rows.horizon).all()
 
 
-def test_sample_is_reproducible_and_in_order() -> None:
+def test_samples_are_reproducible_and_sorted() -> None:
     assert sample(5, 9).tolist() == [0, 1, 2, 3, 4]
     drawn = sample(1_000, 10)
     assert drawn.tolist() == sample(1_000, 10).tolist()

@@ -1,19 +1,24 @@
-"""Which days and which leads the pages count, and which they do not."""
+"""The days and the leads that the pages count."""
 
 import datetime
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
-from crm.project import load_project
+from crm.project import Project, load_project
 from crm.reading import read_records
+from crm.records import Records
 from crm.times import DAY
 from models.evaluation.comparisons import FEWEST_LEADS
+from reports.content import Figure, Page, Row
 from reports.pages.capacity import capacity_page
 from reports.pages.month import month_page
 from reports.pages.service_levels import service_page
 from reports.rows.rows import make_rows
+from training.train import Trained
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 PROJECT = """
@@ -25,14 +30,14 @@ learn = {won = ["won"], lost = ["lost"], horizon_days = 30}
 """
 
 
-def figure(page, name):
-    (found,) = [f for section in page.sections for f in section.figures if f.name == name]
-    return found
+def figure(page: Page, name: str) -> Figure:
+    (only,) = (f for section in page.sections for f in section.figures if f.name == name)
+    return only
 
 
 @pytest.fixture
-def exported(tmp_path):
-    """Four leads a day up to Wednesday, 2025-04-30; mails go on for two weeks more."""
+def exported(tmp_path: Path) -> tuple[Project, Records]:
+    """Write four leads a day up to Wednesday, 2025-04-30, and mails for two more weeks."""
     days = pd.date_range("2025-01-01", "2025-04-30 23:00", freq="6h", tz="UTC")
     leads = pd.DataFrame({"lead_id": [f"l{i}" for i in range(len(days))], "created_at": days})
     leads["industry"] = ["Retail"] + ["Energy"] * (len(leads) - 1)
@@ -48,7 +53,9 @@ def exported(tmp_path):
     return project, read_records(project, NOW)
 
 
-def test_filters_do_not_move_the_end_of_the_leads(exported) -> None:
+def test_leads_until_is_the_newest_lead_whatever_is_filtered(
+    exported: tuple[Project, Records],
+) -> None:
     newest = pd.Timestamp("2025-04-30 18:00", tz="UTC").value // 1_000
     for segment in (None, ("industry", "Retail")):
         rows = make_rows(*exported, NOW, segment=segment)
@@ -56,15 +63,15 @@ def test_filters_do_not_move_the_end_of_the_leads(exported) -> None:
         assert rows.leads_end_early
 
 
-def test_export_that_ends_early_shows_no_fall_of_leads(exported) -> None:
+def test_new_leads_are_counted_up_to_the_newest_lead(exported: tuple[Project, Records]) -> None:
     page = month_page(make_rows(*exported, NOW), [])
     (new, *_) = figure(page, "month-figures").rows
     assert (new["name"], new["value"], new["before"]) == ("New leads", 120, 120)
     assert "The newest lead is of 2025-04-30" in page.sections[0].paragraphs[0]
-    assert not [said for said in page.takeaways if said.metric == "new_leads"]
+    assert not [t for t in page.takeaways if t.metric == "new_leads"]
 
 
-def test_weeks_after_the_export_are_not_shown(exported) -> None:
+def test_weeks_are_shown_up_to_the_newest_lead(exported: tuple[Project, Records]) -> None:
     page = service_page(make_rows(*exported, NOW))
     weeks = figure(page, "service-weeks").rows
     assert [row["handed"] for row in weeks] == [28] * 13
@@ -73,7 +80,7 @@ def test_weeks_after_the_export_are_not_shown(exported) -> None:
     assert "weeks are shown up to the newest lead" in page.sections[0].paragraphs[0]
 
 
-def test_week_without_weekend_leads_is_complete(exported) -> None:
+def test_a_week_without_leads_at_its_weekend_is_complete(exported: tuple[Project, Records]) -> None:
     project, records = exported
     until_friday = records.leads["created_at"] < pd.Timestamp("2025-04-26", tz="UTC")
     cut = replace(records, leads=records.leads[until_friday].reset_index(drop=True))
@@ -82,7 +89,9 @@ def test_week_without_weekend_leads_is_complete(exported) -> None:
     assert weeks[-1]["handed"] == 20
 
 
-def test_leads_per_week_end_at_the_newest_week(simulated_crm, trained) -> None:
+def test_capacity_counts_the_weeks_up_to_the_newest_lead(
+    simulated_crm: Path, trained: Trained
+) -> None:
     project = load_project(simulated_crm)
     records = read_records(project)
     newest = records.leads["created_at"].max() - pd.Timedelta("40D")
@@ -94,13 +103,14 @@ def test_leads_per_week_end_at_the_newest_week(simulated_crm, trained) -> None:
     assert everyone["x"] == pytest.approx((rows.created > last - 91 * DAY).sum() / 13)
 
 
-def promises(folder, **changed):
-    """What was promised of leads of which every fifth is called after an hour, and none else."""
+def promises(folder: Path, **changed: Any) -> tuple[Page, dict[str, Row]]:
+    """Build the page of promises for leads of which every fifth is called after an hour."""
     project = load_project(folder)
     records = read_records(project, NOW)
     called = records.leads[::5].assign(type="call")
     called["occurred_at"] = called["created_at"] + pd.Timedelta("1h")
     columns = ["lead_id", "type", "occurred_at"]
+    assert records.activities is not None
     activities = pd.concat([records.activities[columns], called[columns]]).sort_values(columns[2])
     records = replace(records, activities=activities.reset_index(drop=True), **changed)
     page = service_page(make_rows(project, records, NOW))
@@ -118,49 +128,72 @@ won_share = {all = 0.2}
 """
 
 
-def test_a_median_that_has_not_come_breaks_its_promise_and_old_leads_tell_conversion(
-    exported, tmp_path
+def test_a_median_wait_that_is_still_open_breaks_its_promise(
+    exported: tuple[Project, Records], tmp_path: Path
+) -> None:
+    (tmp_path / "leadscore.toml").write_text(PROJECT + TARGETS)
+    page, rows = promises(tmp_path)
+    waiting = rows["median hours to the first sales activity"]
+    assert (waiting["kept"], waiting["actual"]) == ("no", None)
+    assert "most leads still wait" in figure(page, "service-promises").note
+
+
+def test_promises_are_kept_from_their_target_on(
+    exported: tuple[Project, Records], tmp_path: Path
+) -> None:
+    (tmp_path / "leadscore.toml").write_text(PROJECT + TARGETS)
+    _, rows = promises(tmp_path)
+    assert rows["leads handed over a week"]["kept"] == "no"
+    assert rows["share worked within 7 days"]["kept"] == "yes"
+    assert rows["share worked within 7 days"]["actual"] == pytest.approx(0.2, abs=0.001)
+
+
+def test_conversion_counts_leads_whose_horizon_ended_in_the_weeks(
+    exported: tuple[Project, Records], tmp_path: Path
 ) -> None:
     project = PROJECT.replace("horizon_days = 30", "horizon_days = 91") + TARGETS
     (tmp_path / "leadscore.toml").write_text(project)
-    page, found = promises(tmp_path)
-    assert {name: row["kept"] for name, row in found.items()} == {
-        "leads handed over a week": "no",
-        "median hours to the first sales activity": "no",
-        "share worked within 7 days": "yes",
-        "share converted": "yes",
-    }
-    waited = found["median hours to the first sales activity"]
-    assert waited["actual"] is None
-    assert "most leads still wait" in figure(page, "service-promises").note
-    mature = 4 * 26  # created from 1 January to 26 January, 91 days before 27 April
-    assert found["share converted"]["n"] == mature
+    page, rows = promises(tmp_path)
+    n = 4 * 26  # created from 1 January to 26 January, 91 days before 27 April
+    assert (rows["share converted"]["n"], rows["share converted"]["kept"]) == (n, "yes")
     weeks = figure(page, "service-weeks").rows
-    assert sum(row["mature"] for row in weeks) == mature
+    assert sum(row["mature"] for row in weeks) == n
     assert weeks[-1]["won_share"] == pytest.approx(0.2, abs=0.05)
 
 
-def test_promises_need_enough_leads(exported, tmp_path) -> None:
+def test_promises_need_enough_leads(exported: tuple[Project, Records], tmp_path: Path) -> None:
     (tmp_path / "leadscore.toml").write_text(PROJECT + TARGETS)
     leads = exported[1].leads
-    _, found = promises(tmp_path, leads=leads[::30].reset_index(drop=True))
-    assert {row["kept"] for row in found.values()} == {"no", "too few leads"}
-    assert found["leads handed over a week"]["kept"] == "no"
-    assert found["share converted"]["n"] in range(1, 30)
+    _, rows = promises(tmp_path, leads=leads[::30].reset_index(drop=True))
+    assert {row["kept"] for row in rows.values()} == {"no", "too few leads"}
+    assert rows["leads handed over a week"]["kept"] == "no"
+    assert rows["share converted"]["n"] in range(1, 30)
 
 
-@pytest.mark.parametrize("learned_to", ["2024-01-01", "2025-12-01"])
-def test_training_leads_are_not_used_as_proof(simulated_crm, trained, learned_to) -> None:
-    project = load_project(simulated_crm)
+def capacity(crm: Path, trained: Trained, learned_to: str) -> Page:
+    """Build the page about capacity for a model that learned up to a day."""
+    project = load_project(crm)
     then = datetime.datetime(2025, 8, 1, tzinfo=datetime.UTC)
     card = replace(trained.scorer.card, learned_from={"to": f"{learned_to}T00:00:00+00:00"})
     scorer = replace(trained.scorer, card=card)
     page = capacity_page(make_rows(project, read_records(project), then, scorer))
-    (said,) = page.sections[1].paragraphs
     assert figure(page, "capacity-check").rows[0]["n"] > FEWEST_LEADS
-    if learned_to.startswith("2025"):
-        assert page.takeaways == ()
-        assert "which flatters it" in said
-    else:
-        assert page.takeaways[0].sentence.endswith("The model has not learned from these leads.")
-        assert said == "Only leads that the model has not learned from are shown."
+    return page
+
+
+def test_leads_that_the_model_learned_from_give_no_takeaway(
+    simulated_crm: Path, trained: Trained
+) -> None:
+    page = capacity(simulated_crm, trained, "2025-12-01")
+    assert page.takeaways == ()
+    assert "which flatters it" in page.sections[1].paragraphs[0]
+
+
+def test_leads_that_the_model_has_not_seen_give_a_takeaway(
+    simulated_crm: Path, trained: Trained
+) -> None:
+    page = capacity(simulated_crm, trained, "2024-01-01")
+    assert page.takeaways[0].sentence.endswith("The model has not learned from these leads.")
+    assert page.sections[1].paragraphs == (
+        "Only leads that the model has not learned from are shown.",
+    )

@@ -1,48 +1,63 @@
-"""What may be said: intervals, comparisons, and the correction for many looks.
+"""Compares shares, medians and means of groups, with intervals and a correction for many looks.
 
-A takeaway comes from here or not at all. Whoever looks at a hundred values sees five that
-differ "at 5 %" by chance, and the tallest bar is mostly the one with the fewest leads. So each
-value is compared with all the others, the p-values of all that were looked at together are
-corrected by Holm's procedure, and what has too few leads is not compared.
+Every takeaway of a report comes from this module. Among a hundred values, five differ "at 5 %" by
+chance, and the highest share often belongs to the value with the fewest leads. So each value is
+compared with all the other leads, the p-values of all comparisons made together are corrected by
+Holm's procedure, and values with too few leads are not compared.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, ndtr
-from scipy.stats import binom, hypergeom
+from scipy.stats import binom, hypergeom, mannwhitneyu, ttest_ind
 from scipy.stats import t as student
 
 from crm.arrays import Bools, Floats, Ints
 from features.intervals import LEVEL, Z, wilson
 from models.evaluation.intervals import holm
 
-FEWEST_LEADS = 30  # of a value, to compare it; fewer say nothing of a share
-FEWEST_EXPECTED = 5.0  # wins and losses; below, the exact test is used
+FEWEST_LEADS = 30  # of a value, to compare it: the share of fewer leads is too uncertain
+FEWEST_EXPECTED = 5.0  # expected wins and losses; with fewer, the exact test is used
 FEWEST_WINS = 10  # for an interval of a ratio on the log scale
 CHANCE = 1 - LEVEL
 
 
-@dataclass(frozen=True)
-class Contrast:
-    """A group of leads beside all leads.
+class Verdict(StrEnum):
+    """The result of a comparison, in words."""
+
+    ABOVE = "above the others"
+    BELOW = "below the others"
+    UNCLEAR = "no clear difference"
+    FEW_LEADS = "too few leads to tell"
+    FEW_OTHERS = "too few others to tell"
+    FEW_WINS = "too few wins to tell"
+
+    @property
+    def is_judged(self) -> bool:
+        """True if there were enough leads to compare."""
+        return self in (Verdict.ABOVE, Verdict.BELOW, Verdict.UNCLEAR)
+
+    @property
+    def is_difference(self) -> bool:
+        """True if the group differs from the others by more than chance."""
+        return self in (Verdict.ABOVE, Verdict.BELOW)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share:
+    """A share of leads with its 95 % interval.
 
     Attributes
     ----------
     n, wins : int
-        Leads of the group, and how many of them did what is looked at.
+        The number of leads, and the number of them with the result.
     value, low, high : float
-        Their share, 0 … 1, with its 95 % interval.
-    ratio, ratio_low, ratio_high : float or None
-        The share against that of all leads, with its 95 % interval; None where nobody did.
-    p : float or None
-        Of a difference to the other leads this large by chance: of this look alone, or, from
-        `corrected`, of all of them. None if there are too few to judge.
-    others : int
-        Leads that are not of the group.
+        The share, 0 … 1, with its interval; nan without leads.
     """
 
     n: int
@@ -50,6 +65,54 @@ class Contrast:
     value: float
     low: float
     high: float
+
+    def cells(self) -> dict[str, Any]:
+        """Return the figures as cells of a table, by column; nan becomes None."""
+        ends = {"value": self.value, "low": self.low, "high": self.high}
+        return {
+            "n": self.n,
+            "wins": self.wins,
+            **{key: None if np.isnan(end) else end for key, end in ends.items()},
+        }
+
+
+def share_of(wins: int, n: int) -> Share:
+    """Compute a share with Wilson's interval.
+
+    Examples
+    --------
+    >>> share = share_of(30, 100)
+    >>> share.value, round(share.low, 3), round(share.high, 3)
+    (0.3, 0.219, 0.396)
+    >>> share_of(0, 0).cells()
+    {'n': 0, 'wins': 0, 'value': None, 'low': None, 'high': None}
+    """
+    if n == 0:
+        return Share(n=0, wins=0, value=np.nan, low=np.nan, high=np.nan)
+    low, high = wilson(wins / n, n)
+    return Share(n=n, wins=wins, value=wins / n, low=low, high=high)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contrast(Share):
+    """A group of leads compared with all leads.
+
+    Attributes
+    ----------
+    n, wins : int
+        The number of leads in the group, and the number of them with the result.
+    value, low, high : float
+        Their share, 0 … 1, with its 95 % interval; nan for a group without leads.
+    ratio, ratio_low, ratio_high : float or None
+        The share divided by that of all leads, with its 95 % interval; None if no lead has the
+        result.
+    p : float or None
+        The p-value of the difference from the other leads: of this comparison alone, or, after
+        `corrected`, of all comparisons together. None if there are too few leads to compare.
+    others : int
+        The number of leads outside the group.
+    """
+
     ratio: float | None = None
     ratio_low: float | None = None
     ratio_high: float | None = None
@@ -57,35 +120,31 @@ class Contrast:
     others: int = 0
 
     @property
-    def holds(self) -> bool:
-        """Whether the difference is more than chance."""
+    def is_significant(self) -> bool:
+        """True if the difference is more than chance."""
         return self.p is not None and self.p < CHANCE
 
-    def row(self) -> dict[str, Any]:
-        """Give the figures as cells of a table."""
+    @property
+    def verdict(self) -> Verdict:
+        """The result of the comparison in words."""
+        if self.p is None:
+            if self.n < FEWEST_LEADS:
+                return Verdict.FEW_LEADS
+            return Verdict.FEW_OTHERS if self.others < FEWEST_LEADS else Verdict.FEW_WINS
+        if not self.is_significant:
+            return Verdict.UNCLEAR
+        return Verdict.ABOVE if (self.ratio or 0.0) > 1 else Verdict.BELOW
+
+    def cells(self) -> dict[str, Any]:
+        """Return the figures as cells of a table, by column."""
         return {
-            "n": self.n,
-            "wins": self.wins,
-            "value": self.value,
-            "low": self.low,
-            "high": self.high,
+            **super().cells(),
             "ratio": self.ratio,
             "ratio_low": self.ratio_low,
             "ratio_high": self.ratio_high,
             "p": self.p,
-            "verdict": _verdict(self),
+            "verdict": self.verdict.value,
         }
-
-
-def _verdict(found: Contrast) -> str:
-    if found.p is None:
-        if found.n < FEWEST_LEADS:
-            return "too few to judge"
-        few = "others" if found.others < FEWEST_LEADS else "wins"
-        return f"too few {few} to judge"
-    if not found.holds:
-        return "within chance"
-    return "above the others" if (found.ratio or 0.0) > 1 else "below the others"
 
 
 def contrast(wins: int, n: int, all_wins: int, all_n: int) -> Contrast:
@@ -94,74 +153,100 @@ def contrast(wins: int, n: int, all_wins: int, all_n: int) -> Contrast:
     Parameters
     ----------
     wins, n : int
-        Of the group; `n` at least 1.
+        The counts of the group. If `n` is 0, `value`, `low` and `high` are nan.
     all_wins, all_n : int
-        Of all leads, the group's among them.
+        The counts of all leads, those of the group included.
 
     Returns
     -------
     Contrast
-        Not corrected for other looks.
+        Not corrected for other comparisons.
 
     References
     ----------
-    The interval of the ratio is the delta method's on the log scale, the group being part of
-    all leads; with few wins it is Wilson's interval over the share of all.
+    The interval of the ratio is the delta method's on the log scale; the group is part of all
+    leads. With few wins it is Wilson's interval divided by the share of all leads.
 
     Examples
     --------
-    >>> found = contrast(wins=30, n=100, all_wins=100, all_n=1_000)
-    >>> round(found.ratio, 1), round(found.ratio_low, 1), round(found.ratio_high, 1), found.holds
-    (3.0, 2.3, 3.9, True)
+    >>> group = contrast(wins=30, n=100, all_wins=100, all_n=1_000)
+    >>> round(group.ratio, 1), round(group.ratio_low, 1), round(group.ratio_high, 1)
+    (3.0, 2.3, 3.9)
+    >>> group.is_significant, group.verdict.value
+    (True, 'above the others')
     >>> contrast(wins=3, n=10, all_wins=100, all_n=1_000).p is None
     True
     """
-    low, high = wilson(wins / n, n)
-    found = Contrast(n, wins, wins / n, low, high, others=all_n - n)
+    if n == 0:
+        return Contrast(n=0, wins=0, value=np.nan, low=np.nan, high=np.nan, others=all_n)
+    share = wins / n
+    low, high = wilson(share, n)
+    group = Contrast(n=n, wins=wins, value=share, low=low, high=high, others=all_n - n)
     if all_wins == 0:
-        return found
+        return group
     base = all_wins / all_n
-    found = replace(found, ratio=found.value / base, ratio_low=low / base, ratio_high=high / base)
+    group = replace(group, ratio=share / base, ratio_low=low / base, ratio_high=high / base)
     rest_n, rest_wins = all_n - n, all_wins - wins
     if wins >= FEWEST_WINS and rest_n > 0:
-        share, rest = found.value, rest_wins / rest_n
-        part = n / all_n
-        own = (1 / share - part / base) ** 2 * share * (1 - share) / n
-        others = ((1 - part) / base) ** 2 * rest * (1 - rest) / rest_n
-        spread = float(np.exp(Z * np.sqrt(own + others)))
+        rest = rest_wins / rest_n
+        spread = _ratio_spread(
+            share, rest, share * (1 - share) / n, rest * (1 - rest) / rest_n, n / all_n
+        )
         ratio = share / base
-        found = replace(found, ratio_low=ratio / spread, ratio_high=ratio * spread)
+        group = replace(group, ratio_low=ratio / spread, ratio_high=ratio * spread)
     if min(n, rest_n) < FEWEST_LEADS:
-        return found
-    return replace(found, p=two_shares(wins, n, rest_wins, rest_n))
+        return group
+    return replace(group, p=shares_differ(wins, n, rest_wins, rest_n))
 
 
-def two_shares(wins: int, n: int, other_wins: int, other_n: int) -> float:
-    """Give the p-value of a difference of two shares: score test, or Fisher's where few are.
+def _ratio_spread(
+    own: float, rest: float, own_variance: float, rest_variance: float, part: float
+) -> float:
+    """Compute the factor between a ratio to the mean of all and the ends of its interval.
+
+    Parameters
+    ----------
+    own, rest : float
+        The means of the group and of the other leads.
+    own_variance, rest_variance : float
+        The squared standard errors of these means.
+    part : float
+        The group's share of all leads.
+    """
+    base = part * own + (1 - part) * rest
+    own_part = (1 / own - part / base) ** 2 * own_variance
+    rest_part = ((1 - part) / base) ** 2 * rest_variance
+    return float(np.exp(Z * np.sqrt(own_part + rest_part)))
+
+
+def shares_differ(wins: int, n: int, other_wins: int, other_n: int) -> float:
+    """Compute the p-value of a difference of two shares.
+
+    The score test; Fisher's exact test if few wins or few losses are expected.
 
     Examples
     --------
-    >>> round(two_shares(7, 10, 2, 10), 4)  # Fisher, by hand: 2 * 5,860 of 167,960
+    >>> round(shares_differ(7, 10, 2, 10), 4)  # Fisher, by hand: 2 * 5,860 of 167,960
     0.0698
-    >>> round(two_shares(60, 100, 40, 100), 4)  # z = 2.828
+    >>> round(shares_differ(60, 100, 40, 100), 4)  # z = 2.828
     0.0047
     """
     total, all_n = wins + other_wins, n + other_n
     expected = min(total, all_n - total) * min(n, other_n) / all_n
     if expected < FEWEST_EXPECTED:
-        spread = hypergeom(all_n, total, n)
-        return float(min(1.0, 2 * min(spread.cdf(wins), spread.sf(wins - 1))))
+        null = hypergeom(all_n, total, n)
+        return float(min(1.0, 2 * min(null.cdf(wins), null.sf(wins - 1))))
     share = total / all_n
     deviation = np.sqrt(share * (1 - share) * (1 / n + 1 / other_n))
-    return float(2 * ndtr(-abs(wins / n - other_wins / other_n) / deviation))
+    return p_of(float((wins / n - other_wins / other_n) / deviation))
 
 
-def two_counts(count: int, other: int) -> float:
-    """Give the p-value of a difference of two counts from windows of the same length.
+def counts_differ(count: int, other: int) -> float:
+    """Compute the p-value of a difference of two counts from periods of the same length.
 
     Examples
     --------
-    >>> round(two_counts(5, 15), 4), two_counts(0, 0)
+    >>> round(counts_differ(5, 15), 4), counts_differ(0, 0)
     (0.0414, 1.0)
     """
     fewer = min(count, other)
@@ -169,32 +254,37 @@ def two_counts(count: int, other: int) -> float:
 
 
 def corrected(contrasts: Sequence[Contrast]) -> list[Contrast]:
-    """Correct contrasts that are looked at together, by Holm's procedure.
+    """Correct the p-values of comparisons made together, by Holm's procedure.
 
-    It keeps the chance of any false finding below 5 %, however they hang together.
+    It keeps the chance of any false finding below 5 %, whatever the dependence between them.
 
     Examples
     --------
     >>> looks = [contrast(18, 100, 1_000, 10_000), *[contrast(10, 100, 1_000, 10_000)] * 99]
-    >>> looks[0].holds, corrected(looks)[0].holds
+    >>> looks[0].is_significant, corrected(looks)[0].is_significant
     (True, False)
     """
-    judged = [i for i, each in enumerate(contrasts) if each.p is not None]
+    judged = [i for i, group in enumerate(contrasts) if group.p is not None]
     ps = holm([float(contrasts[i].p or 0.0) for i in judged])
-    found = list(contrasts)
+    result = list(contrasts)
     for i, p in zip(judged, ps, strict=True):
-        found[i] = replace(found[i], p=p)
-    return found
+        result[i] = replace(result[i], p=p)
+    return result
 
 
-def compare_groups(groups: Mapping[Any, tuple[int, int]], whole: tuple[int, int]) -> list[Contrast]:
-    """Compare each of some groups, given as wins and n, with all others, without correction."""
-    return [contrast(wins, n, *whole) for wins, n in groups.values()]
+@dataclass(frozen=True, kw_only=True)
+class MedianInterval:
+    """A median with its 95 % interval.
 
-
-@dataclass(frozen=True)
-class Middle:
-    """A median with its 95 % interval, of `n` values; `late` is what nine of ten stay below."""
+    Attributes
+    ----------
+    n : int
+        The number of values.
+    value, low, high : float
+        The median and its interval.
+    late : float
+        The value that nine of ten do not exceed.
+    """
 
     n: int
     value: float
@@ -203,13 +293,18 @@ class Middle:
     late: float
 
 
-def middle(values: Floats) -> Middle | None:
-    """Give the median of some values with its interval from order statistics; None of none.
+def median_interval(values: Floats) -> MedianInterval | None:
+    """Compute the median of values, with its interval from order statistics.
 
     Parameters
     ----------
     values : ndarray of float64, shape (n,)
-        Infinite ones are those that have not happened yet.
+        Infinite values are those that have not happened yet.
+
+    Returns
+    -------
+    MedianInterval or None
+        None for an empty array.
 
     References
     ----------
@@ -217,49 +312,69 @@ def middle(values: Floats) -> Middle | None:
 
     Examples
     --------
-    >>> found = middle(np.arange(1.0, 12.0))
-    >>> found.value, found.low, found.high, found.late
+    >>> median = median_interval(np.arange(1.0, 12.0))
+    >>> median.value, median.low, median.high, median.late
     (6.0, 2.0, 10.0, 10.0)
     """
     n = len(values)
     if n == 0:
         return None
     below = int(binom.ppf(CHANCE / 2, n, 0.5)) if n > 1 else 0
-    places = [max(below - 1, 0), (n - 1) // 2, min(n - max(below, 1), n - 1), _place(0.9, n)]
+    late_place = min(int(np.ceil(0.9 * n)) - 1, n - 1)
+    places = [max(below - 1, 0), (n - 1) // 2, min(n - max(below, 1), n - 1), late_place]
     low, value, high, late = np.partition(values, sorted(set(places)))[places]
-    return Middle(n, float(value), float(low), float(high), float(late))
-
-
-def _place(share: float, n: int) -> int:
-    return min(int(np.ceil(share * n)) - 1, n - 1)
+    return MedianInterval(
+        n=n, value=float(value), low=float(low), high=float(high), late=float(late)
+    )
 
 
 def ranks_differ(values: Floats, is_in: Bools) -> float:
-    """Give the p-value of Mann and Whitney's test that a group's values differ from the others'.
+    """Compute the p-value of Mann and Whitney's test of a group against the others.
 
     Parameters
     ----------
     values : ndarray of float64, shape (n,)
     is_in : ndarray of bool, shape (n,)
+        True for the values of the group.
+
+    Returns
+    -------
+    float
+        1.0 if either side is empty or all values are equal.
     """
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    rank = (np.cumsum(counts) - (counts - 1) / 2)[place]
-    n, inside = len(values), int(is_in.sum())
-    outside = n - inside
-    ties = float((counts.astype(np.float64) ** 3 - counts).sum()) / (n * (n - 1))
-    variance = inside * outside / 12 * (n + 1 - ties)
-    if variance <= 0:
+    own, others = values[is_in], values[~is_in]
+    if min(len(own), len(others)) == 0 or (values == values[0]).all():
         return 1.0
-    excess = float(rank[is_in].sum()) - inside * (n + 1) / 2
-    return float(2 * ndtr(-abs(excess) / np.sqrt(variance)))
+    test = mannwhitneyu(own, others, method="asymptotic", use_continuity=False)
+    return float(test.pvalue)
 
 
-def trend(wins: Ints, n: Ints) -> float:
-    """Give z of a rising (positive) or falling share over the rows: Cochran and Armitage's test.
+def means_differ(own: Floats, others: Floats) -> float:
+    """Compute the p-value of a difference of two means: Welch's test for large samples.
+
+    The statistic is compared with the normal distribution; both sides need at least two values.
+    1.0 if neither side varies.
 
     Examples
     --------
-    >>> round(trend(np.array([10, 20, 30]), np.array([100, 100, 100])), 2)
+    >>> means_differ(np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 3.0]))
+    1.0
+    >>> means_differ(np.ones(3), np.ones(3))
+    1.0
+    """
+    if own.var() == 0 and others.var() == 0:
+        return 1.0
+    return p_of(float(ttest_ind(own, others, equal_var=False).statistic))
+
+
+def trend_z(wins: Ints, n: Ints) -> float:
+    """Compute z of a rising (positive) or falling share over the rows.
+
+    Cochran and Armitage's test.
+
+    Examples
+    --------
+    >>> round(trend_z(np.array([10, 20, 30]), np.array([100, 100, 100])), 2)
     3.54
     """
     x = np.arange(len(n), dtype=np.float64)
@@ -270,16 +385,17 @@ def trend(wins: Ints, n: Ints) -> float:
 
 
 def lasting_trend(wins: Ints, n: Ints) -> tuple[float, float]:
-    """Give z of a trend of a share over months, and the p-value of one that lasts.
+    """Compute z of a trend of a share over months, and the p-value of a trend that lasts.
 
-    One month that stands out makes a trend of few months. So the trend is judged by how far the
-    months lie from their line, where that is more than chance explains, and the first and the
-    last half, which share no lead, have to differ the same way: p is the larger of both.
+    One exceptional month makes a trend of a few months. So two conditions hold for a lasting
+    trend. It is judged by the scatter of the months around their line, where that is more than
+    chance explains. And the first and the last half, which share no lead, have to differ in the
+    same direction. p is the larger of both.
 
     Parameters
     ----------
     wins, n : ndarray of int64, shape (k,)
-        By month; with fewer than three months there is no trend, and p is 1.
+        By month. With fewer than three months there is no trend, and p is 1.
 
     Examples
     --------
@@ -295,7 +411,7 @@ def lasting_trend(wins: Ints, n: Ints) -> tuple[float, float]:
     share = wins.sum() / max(n.sum(), 1)
     if k < 3 or not 0 < share < 1:
         return 0.0, 1.0
-    z = trend(wins, n)
+    z = trend_z(wins, n)
     x = np.arange(k) - (n * np.arange(k)).sum() / n.sum()
     line = share + x * (wins * x).sum() / (n * x**2).sum()
     scatter = float(((wins - n * line) ** 2 / (n * share * (1 - share))).sum()) / (k - 2)
@@ -303,20 +419,20 @@ def lasting_trend(wins: Ints, n: Ints) -> tuple[float, float]:
     first, last = (
         (int(wins[part].sum()), int(n[part].sum())) for part in (slice(half), slice(k - half, k))
     )
-    way = last[0] / last[1] - first[0] / first[1]
-    return z, max(p, two_shares(*first, *last)) if way * z > 0 else 1.0
+    change = last[0] / last[1] - first[0] / first[1]
+    return z, max(p, shares_differ(*first, *last)) if change * z > 0 else 1.0
 
 
-@dataclass(frozen=True)
-class Additive:
-    """What two columns would give if each value had its own effect and no more.
+@dataclass(frozen=True, kw_only=True)
+class AdditiveFit:
+    """The shares of a table if each row and each column has its own effect and no more.
 
     Attributes
     ----------
     expected : ndarray of float64, shape (a, b)
-        Share of wins in each pair of values.
+        The share of wins in each pair of values.
     residual : ndarray of float64, shape (a, b)
-        How many standard deviations the wins lie above it; nan in empty pairs.
+        The wins minus those expected, in standard deviations; nan in pairs without leads.
     deviance : float
         Of the whole table.
     """
@@ -326,7 +442,7 @@ class Additive:
     deviance: float
 
 
-def additive(wins: Ints, n: Ints) -> Additive:
+def additive_logit(wins: Ints, n: Ints) -> AdditiveFit:
     """Fit an effect in log-odds to each row and each column of a table of shares.
 
     Parameters
@@ -340,8 +456,8 @@ def additive(wins: Ints, n: Ints) -> Additive:
     Examples
     --------
     >>> n = np.full((2, 2), 1_000)
-    >>> found = additive(np.array([[100, 100], [100, 300]]), n)
-    >>> np.round(found.residual[1, 1], 1), np.round(found.expected[1, 1], 2)
+    >>> fit = additive_logit(np.array([[100, 100], [100, 300]]), n)
+    >>> np.round(fit.residual[1, 1], 1), np.round(fit.expected[1, 1], 2)
     (np.float64(7.0), np.float64(0.26))
     """
     a, b = n.shape
@@ -370,21 +486,26 @@ def additive(wins: Ints, n: Ints) -> Additive:
     seen = np.divide(won, count, out=np.full_like(won, 0.5), where=count > 0)
     seen = np.clip(seen, 1e-12, 1 - 1e-12)
     gain = won * np.log(seen / likely) + (count - won) * np.log((1 - seen) / (1 - likely))
-    return Additive(share.reshape(a, b), residual.reshape(a, b), float(2 * gain.sum()))
+    return AdditiveFit(
+        expected=share.reshape(a, b),
+        residual=residual.reshape(a, b),
+        deviance=float(2 * gain.sum()),
+    )
 
 
 def effects_differ(wins: NDArray[Any], n: NDArray[Any]) -> tuple[float, float]:
-    """Ask whether being in a group moves the odds otherwise inside another group than outside.
+    """Test whether the effect of one group on the odds is another inside a second group.
 
     Parameters
     ----------
     wins, n : ndarray of numbers, shape (2, 2)
-        Of leads not in the first group and in it, by rows; in the second, by columns.
+        Rows: leads outside and inside the first group. Columns: outside and inside the second.
 
     Returns
     -------
     tuple of float
-        The effect inside less that outside, in log-odds, and its two-sided p-value.
+        The effect of the first group inside the second minus that outside it, in log-odds, and
+        its two-sided p-value.
 
     References
     ----------
@@ -400,36 +521,56 @@ def effects_differ(wins: NDArray[Any], n: NDArray[Any]) -> tuple[float, float]:
     (2.2, True)
     """
     won, lost = wins + 0.5, n - wins + 0.5
-    odds = np.log(won / lost)
-    difference = float(odds[1, 1] - odds[0, 1] - odds[1, 0] + odds[0, 0])
+    log_odds = np.log(won / lost)
+    difference = float(log_odds[1, 1] - log_odds[0, 1] - log_odds[1, 0] + log_odds[0, 0])
     return difference, p_of(difference / float(np.sqrt((1 / won + 1 / lost).sum())))
 
 
 def p_of(z: float) -> float:
-    """Give the two-sided p-value of a standard normal deviate."""
+    """Compute the two-sided p-value of a standard normal deviate."""
     return float(2 * ndtr(-abs(z)))
 
 
 def mean_ratio(values: Floats, is_in: Bools) -> Contrast | None:
     """Compare a group's mean with that of all leads, as `contrast` compares shares.
 
-    `value`, `low` and `high` are the mean with its interval; `wins` counts what is not 0.
-    None where the mean of all is 0.
+    Parameters
+    ----------
+    values : ndarray of float64, shape (n,)
+        A value of each lead, at least 0, such as its revenue.
+    is_in : ndarray of bool, shape (n,)
+        True for the leads of the group.
+
+    Returns
+    -------
+    Contrast or None
+        `value`, `low` and `high` are the mean with its interval; `wins` counts values other than
+        0. None if the mean of all leads is 0 or the group has fewer than two leads.
     """
     n, rest_n, base = int(is_in.sum()), int((~is_in).sum()), float(values.mean())
     if n < 2 or base <= 0:
         return None
     own, rest = values[is_in], values[~is_in]
-    mean, part = float(own.mean()), n / (n + rest_n)
-    error = float(own.var(ddof=1)) / n
-    rest_error = float(rest.var(ddof=1)) / rest_n if rest_n > 1 else 0.0
-    low, high = max(0.0, mean - Z * np.sqrt(error)), mean + Z * np.sqrt(error)
+    mean = float(own.mean())
+    variance = float(own.var(ddof=1)) / n
+    half = Z * np.sqrt(variance)
     wins = int((own != 0).sum())
-    found = Contrast(n, wins, mean, float(low), float(high), mean / base, others=rest_n)
+    group = Contrast(
+        n=n,
+        wins=wins,
+        value=mean,
+        low=float(max(0.0, mean - half)),
+        high=float(mean + half),
+        ratio=mean / base,
+        others=rest_n,
+    )
     if wins < FEWEST_LEADS or mean <= 0 or rest_n < FEWEST_LEADS:
-        return found  # a few large amounts say little
-    spread_of_log = (1 / mean - part / base) ** 2 * error + ((1 - part) / base) ** 2 * rest_error
-    spread = float(np.exp(Z * np.sqrt(spread_of_log)))
-    deviation = float(np.sqrt(error + rest_error))
-    p = p_of((mean - float(rest.mean())) / deviation) if deviation > 0 else 1.0
-    return replace(found, ratio_low=mean / base / spread, ratio_high=mean / base * spread, p=p)
+        return group  # a few large amounts say little
+    rest_variance = float(rest.var(ddof=1)) / rest_n
+    spread = _ratio_spread(mean, float(rest.mean()), variance, rest_variance, n / (n + rest_n))
+    return replace(
+        group,
+        ratio_low=mean / base / spread,
+        ratio_high=mean / base * spread,
+        p=means_differ(own, rest),
+    )

@@ -10,7 +10,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from models.evaluation.comparisons import FEWEST_LEADS
+from models.evaluation.comparisons import FEWEST_LEADS, Verdict
 from reports.charts.card import BLUE, GREY, ORANGE
 from reports.content import Row
 from reports.text import printable
@@ -18,8 +18,8 @@ from reports.text import printable
 GREEN, PINK, SKY, YELLOW = "#009E73", "#CC79A7", "#56B4E9", "#E69F00"
 PALETTE = [BLUE, ORANGE, GREEN, PINK, SKY, YELLOW]
 SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down"]
-BEYOND, WITHIN, UNJUDGED = "more than chance", "within chance", "too few to judge"
-VERDICTS = {BEYOND: (ORANGE, "circle"), WITHIN: (BLUE, "square"), UNJUDGED: (GREY, "diamond")}
+CLEAR, UNCLEAR, UNJUDGED = "clear difference", "no clear difference", "too few to tell"
+MARKS = {CLEAR: (ORANGE, "circle"), UNCLEAR: (BLUE, "square"), UNJUDGED: (GREY, "diamond")}
 WIDTH = 440
 MOST_BARS = 16
 LONGEST = 34
@@ -65,7 +65,7 @@ def rates_chart(
     form = _with_digits(form, [table["low"].min(), table["high"].max()])
     axis = alt.Axis(format=form, tickCount=6)
     y = alt.Y("label:N", sort=list(table["label"]), title=None, axis=alt.Axis(labelLimit=320))
-    color, shape = _found(table, drawn[:MOST_BARS])
+    color, shape = _marks(table, drawn[:MOST_BARS])
     source = alt.Chart(table)
     interval = source.mark_rule(strokeWidth=2).encode(
         y=y, x=alt.X("low:Q", title=what, axis=axis), x2="high:Q", color=color
@@ -97,13 +97,13 @@ def _is_too_few(row: Row) -> bool:
     return n is not None and n < FEWEST_LEADS
 
 
-def _found(table: pd.DataFrame, rows: Sequence[Row]) -> tuple[Any, Any]:
-    """Tell groups that differ from the others; where none were compared all look alike."""
+def _marks(table: pd.DataFrame, rows: Sequence[Row]) -> tuple[Any, Any]:
+    """Return colours and shapes by the verdict of each row; all alike if none was compared."""
     if not any(row.get("verdict") for row in rows):
         return alt.value(BLUE), alt.value("circle")
-    table["found"] = [_verdict(row) for row in rows]
-    kinds = [kind for kind in VERDICTS if kind != UNJUDGED or kind in set(table["found"])]
-    colors, shapes = zip(*(VERDICTS[kind] for kind in kinds), strict=True)
+    table["found"] = [_kind(Verdict(row.get("verdict") or Verdict.UNCLEAR)) for row in rows]
+    kinds = [kind for kind in MARKS if kind != UNJUDGED or kind in set(table["found"])]
+    colors, shapes = zip(*(MARKS[kind] for kind in kinds), strict=True)
     legend = _legend()
     return (
         alt.Color("found:N", scale=alt.Scale(domain=kinds, range=list(colors)), legend=legend),
@@ -111,11 +111,10 @@ def _found(table: pd.DataFrame, rows: Sequence[Row]) -> tuple[Any, Any]:
     )
 
 
-def _verdict(row: Row) -> str:
-    said = str(row.get("verdict") or WITHIN)
-    if said.startswith("too few"):
+def _kind(verdict: Verdict) -> str:
+    if not verdict.is_judged:
         return UNJUDGED
-    return WITHIN if said == WITHIN else BEYOND
+    return CLEAR if verdict.is_difference else UNCLEAR
 
 
 def funnel_chart(rows: Sequence[Row], title: str, about: str) -> alt.LayerChart:

@@ -14,7 +14,7 @@ from crm.report_folder import FOLDERS, PAGE, PICTURES, RECORD, TABLES
 from reports.content import Report
 from reports.forms.csv import csv_of
 from reports.forms.drawings import draw
-from reports.forms.html import SHEET, html_of, sheet_of
+from reports.forms.html import html_of, sheet_of
 from reports.forms.json import FORMAT, json_of
 from reports.forms.markdown import DEFINITIONS, INDEX, pages_of
 
@@ -152,8 +152,7 @@ def _files_of_report(folder: Path) -> set[str]:
         RECORD,
         INDEX,
         DEFINITIONS,
-        f"{SHEET}.html",
-        *(f"{slug}.md" for slug in slugs),
+        *(f"{slug}.{ending}" for slug in slugs for ending in ("md", "html")),
         *(f"{TABLES}/{name}.csv" for name in figures),
         *(f"{PICTURES}/{name}.png" for name in figures),
     }
@@ -167,8 +166,8 @@ def _write_all(report: Report, folder: Path, at: str) -> None:
         **pages_of(report, drawings),
     }
     for page in report.pages:
-        if page.slug == SHEET:
-            texts[f"{SHEET}.html"] = sheet_of(report, page)
+        if page.is_sheet:
+            texts[f"{page.slug}.html"] = sheet_of(report, page)
         for section in page.sections:
             for figure in section.figures:
                 texts[f"{TABLES}/{figure.name}.csv"] = csv_of(figure)

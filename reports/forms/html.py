@@ -20,7 +20,6 @@ MOST_AT_ONCE = 12  # rows of a long table that are not folded
 SPARE_BYTES = 100_000  # for what was not counted
 MOST_ON_SHEET = 15
 ROWS_AT_FULL_SIZE = 30  # of all tables on a sheet; more are printed smaller, so that they fit
-SHEET = "service-levels"  # the slug of the page that is a print form too
 
 
 @dataclass(frozen=True)

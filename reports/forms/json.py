@@ -47,7 +47,7 @@ def _page(page: Page) -> Json:
             }
             for section in page.sections
         ],
-        "changed": list(page.changed),
+        "changed": [note.sentence for note in page.changed],
     }
 
 

@@ -97,7 +97,7 @@ def _page(page: Page, report: Report, drawings: Mapping[str, Drawing], known: se
         lines += _section(section, drawings, known)
     if page.changed:
         lines += ["## Since the last report", ""]
-        lines += [*(f"- {escaped(text)}" for text in page.changed), ""]
+        lines += [*(f"- {escaped(note.sentence)}" for note in page.changed), ""]
     lines += [f"[All pages]({INDEX})", ""]
     return "\n".join(lines)
 

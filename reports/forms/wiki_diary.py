@@ -132,7 +132,7 @@ def _page(report: Report, who: str, at: datetime.datetime) -> list[str]:
             lines += [f"## {escaped(page.title, 120)}", "", *takeaways, ""]
     if not written_lines:
         lines += ["No finding holds up yet: too few leads, or no difference beyond chance.", ""]
-    changed = [text for page in report.pages for text in page.changed]
+    changed = [note.sentence for page in report.pages for note in page.changed]
     if changed:
         lines += ["## Since the last report", ""]
         lines += [*(f"- {escaped(text)}" for text in dict.fromkeys(changed)), ""]

@@ -1,110 +1,161 @@
-"""Age and time: how long to wait for a lead, and how conversion moves over the months."""
+"""Age and time: how long to wait for a lead, and how conversion changes over the months."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from scipy.stats import chi2
 
 from crm.times import DAY, MONTHS
-from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, additive, lasting_trend
+from models.evaluation.comparisons import (
+    CHANCE,
+    FEWEST_LEADS,
+    Share,
+    additive_logit,
+    lasting_trend,
+    share_of,
+)
 from reports.charts.report import lines_chart, months_chart
-from reports.content import Column, Figure, Page, Section, Takeaway
+from reports.content import Column, Comparison, Figure, Page, Section, ShareRow, Takeaway, cells_of
 from reports.numbers import percent
-from reports.pages.phrases import about_mature, interval_row, month_name, months_of, share_words
+from reports.pages.phrases import (
+    about_mature,
+    month_name,
+    months_of,
+    share_columns,
+    share_words,
+)
 from reports.rows.rows import ReportRows
 
 SLUG, TITLE = "age", "Age and time"
 LEAD = "How long is a lead worth waiting for, and does conversion change over time?"
 AGES = (0.0, 1 / 24, 0.5, 1.0, 3.0, 7.0, 14.0, 30.0, 60.0, 90.0, 180.0)
 MOST_MONTHS = 36
+LEAST_MONTHS = 3  # for a trend
+LEAST_MONTHS_OF_SEASON = 18
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgeRow(ShareRow):
+    """Leads that were open at an age; `x` is the age in days."""
+
+    x: float
+    series: str
+    in_by: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MonthRow(ShareRow):
+    """Leads created in a month; `mature` says whether the horizon of all of them has passed."""
+
+    mature: str
+    is_whole: bool
+
+    def cells(self) -> dict[str, Any]:
+        """Return the cells by column; a month with young leads has no wins yet."""
+        cells = super().cells()
+        del cells["is_whole"]
+        return cells if self.is_whole else cells | {"wins": None}
 
 
 def age_page(rows: ReportRows) -> Page:
-    """Tell how the chance of a lead changes with its age, and with the months."""
+    """Build the page about the chance of a lead by its age and by its month."""
     parts = [_ages(rows), _months(rows)]
     return Page(
-        SLUG,
-        TITLE,
-        LEAD,
-        tuple(takeaway for _, told in parts for takeaway in told),
-        tuple(section for section, _ in parts),
+        slug=SLUG,
+        title=TITLE,
+        lead=LEAD,
+        takeaways=tuple(takeaway for _, takeaways in parts for takeaway in takeaways),
+        sections=tuple(section for section, _ in parts),
     )
 
 
 def _ages(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
-    """Tell the chance of leads that are still open at some age."""
+    """Show the chance of leads that are still open at some age."""
     heading = "How long to wait"
     if not rows.has_times:
-        needs = "The chance of a lead that is still open after some days. That needs created_at."
+        needs = "The chance of a lead that is still open after some days. This needs created_at."
         return Section(heading, needs=needs), []
-    lead, table = np.arange(len(rows)), []
-    wins = rows.is_mature & rows.won & np.isfinite(rows.days_to_close)
-    days = rows.days_to_close[wins]
+    table = _age_rows(rows)
+    if not table:
+        return Section(heading, needs="Leads whose whole horizon has passed."), []
+    columns = (
+        Column("name", "Age"),
+        Column("n", "Open then", "count"),
+        Column("wins", "Won", "count"),
+        *share_columns("Won from then on", "won_at_age"),
+        Column("in_by", "Wins already in", "share", "wins_by_age"),
+    )
+    finding, takeaways = _waiting(table, rows.horizon_days)
+    about = f"leads open at that age, followed for {rows.horizon_days:g} days from then"
+    cells = cells_of(table)
+    chart = None
+    if len(table) > 1:
+        chart = lines_chart(cells, finding, about, x="Age of the lead, days", y="Won from then on")
+    figure = Figure(
+        name="age-ages",
+        finding=finding,
+        about=about,
+        columns=columns,
+        rows=cells,
+        chart=chart,
+        comparison=Comparison.ONE_ROW,
+    )
+    return Section(heading, figures=(figure,)), takeaways
+
+
+def _age_rows(rows: ReportRows) -> list[AgeRow]:
+    lead = np.arange(len(rows))
+    days = rows.days_to_close[rows.is_mature & rows.won & np.isfinite(rows.days_to_close)]
+    table = []
     for age in AGES:
         if age > rows.horizon_days:
             continue
         at = rows.created + int(age * DAY)
-        there = rows.open_at(lead, at) & (at + rows.horizon <= rows.as_of)
+        is_open = rows.open_at(lead, at) & (at + rows.horizon <= rows.as_of)
+        if not is_open.any():
+            continue
         won = rows.won_within(lead, at)
         table.append(
-            interval_row(
-                _age_name(age),
-                int((there & won).sum()),
-                int(there.sum()),
+            AgeRow(
+                name=_age_name(age),
+                share=share_of(int((is_open & won).sum()), int(is_open.sum())),
                 x=age,
                 series="won within a horizon from then",
                 in_by=float((days <= age).mean()) if len(days) else None,
             )
         )
-    table = [row for row in table if row["n"]]
-    if not table:
-        return Section(heading, needs="Leads that were watched for a whole horizon."), []
-    columns = (
-        Column("name", "Age"),
-        Column("n", "Open then", "count"),
-        Column("wins", "Won", "count"),
-        Column("value", "Won from then on", "share", "won_at_age"),
-        Column("low", "from (95 %)", "share"),
-        Column("high", "to (95 %)", "share"),
-        Column("in_by", "Wins already in", "share", "wins_by_age"),
+    return table
+
+
+def _waiting(table: Sequence[AgeRow], horizon_days: float) -> tuple[str, list[Takeaway]]:
+    """Return the title, and the age at which the chance differs most from that of new leads."""
+    new = table[0].share
+    judged = [row for row in table[1:] if row.share.n >= FEWEST_LEADS]
+    apart = [row for row in judged if row.share.low > new.high or row.share.high < new.low]
+    if not apart or not new.value:
+        return "The chance of a lead does not clearly change with its age", []
+
+    def distance(row: AgeRow) -> float:
+        return abs(float(np.log(max(row.share.value, 1e-6) / new.value)))
+
+    far = max(apart, key=distance)
+    finding = (
+        f"Leads still open {far.name} are won {far.share.value / new.value:.1f}× as often as new "
+        "ones"
     )
-    told = []
-    new = table[0]
-    judged = [r for r in table[1:] if r["n"] >= FEWEST_LEADS]
-    apart = [r for r in judged if r["low"] > new["high"] or r["high"] < new["low"]]
-    finding = "The chance of a lead does not change with its age by more than chance"
-    if apart and new["value"]:
-        far = max(apart, key=lambda r: abs(np.log(max(r["value"], 1e-6) / new["value"])))
-        finding = (
-            f"Leads still open {far['name']} are won {far['value'] / new['value']:.1f}× as often "
-            "as new ones"
-        )
-        said = (
-            f"Of the leads still open {far['name']}, "
-            f"{share_words(far['value'], far['low'], far['high'], far['n'])} are won within "
-            f"{rows.horizon_days:g} days from then; of new ones {percent(new['value'])} are."
-        )
-        if far["in_by"] is not None and far["x"] < rows.horizon_days:
-            said += (
-                f" By then {percent(far['in_by'], 0)} of the wins that come within "
-                f"{rows.horizon_days:g} days of creation are in."
-            )
-        told.append(
-            Takeaway(
-                said,
-                {**far, "new": new["value"]},
-                "won_at_age",
-                "age-ages",
-            )
-        )
-    about = f"leads open at that age, watched for {rows.horizon_days:g} days from then"
-    chart = (
-        lines_chart(table, finding, about, x="Age of the lead, days", y="Won from then on")
-        if len(table) > 1
-        else None
+    sentence = (
+        f"Of the leads still open {far.name}, {share_words(far.share)} are won in the "
+        f"{horizon_days:g} days from then; of new leads {percent(new.value)} are."
     )
-    figure = Figure("age-ages", finding, about, columns, tuple(table), chart)
-    return Section(heading, (), (figure,)), told
+    if far.in_by is not None and far.x < horizon_days:
+        sentence += (
+            f" By then {percent(far.in_by, 0)} of the wins that come within {horizon_days:g} days "
+            "of creation are in."
+        )
+    evidence = {**far.cells(), "new": new.value}
+    return finding, [Takeaway(sentence, evidence, "won_at_age", "age-ages")]
 
 
 def _age_name(days: float) -> str:
@@ -116,8 +167,8 @@ def _age_name(days: float) -> str:
     return f"after {days:g} day{'s' if days > 1 else ''}"
 
 
-def _month_rows(rows: ReportRows) -> list[dict[str, Any]]:
-    """Give the conversion of each month; months not mature or with few leads have none."""
+def _month_rows(rows: ReportRows) -> list[MonthRow]:
+    """Build a row for each month; months with young or too few leads have no conversion."""
     month = months_of(rows.created)
     first = int(month.min())
     k = int(month.max()) - first + 1
@@ -125,81 +176,91 @@ def _month_rows(rows: ReportRows) -> list[dict[str, Any]]:
     mature = np.bincount((month - first)[rows.is_mature], minlength=k)
     wins = np.bincount((month - first)[rows.is_mature & rows.won], minlength=k)
     table = []
-    for i in range(k):
-        if n[i] == 0:
-            continue
-        whole, few = mature[i] == n[i], n[i] < FEWEST_LEADS
-        row = interval_row(month_name(first + i), int(wins[i]), int(n[i]))
-        if few or not whole:
-            row |= {"value": None, "low": None, "high": None}
-        if not whole:
-            row["wins"] = None
-        said = "yes" if whole else f"no: {mature[i]:,} of {n[i]:,}"
-        said = "yes, but too few leads" if whole and few else said
-        table.append({**row, "mature": said})
+    for i in np.flatnonzero(n):
+        is_whole, is_small = bool(mature[i] == n[i]), bool(n[i] < FEWEST_LEADS)
+        share = share_of(int(wins[i]), int(n[i]))
+        if is_small or not is_whole:
+            share = replace(share, value=np.nan, low=np.nan, high=np.nan)
+        words = "yes" if is_whole else f"no: {mature[i]:,} of {n[i]:,}"
+        if is_whole and is_small:
+            words = "yes, but too few leads"
+        table.append(
+            MonthRow(name=month_name(first + int(i)), share=share, mature=words, is_whole=is_whole)
+        )
     return table[-MOST_MONTHS:]
 
 
 def _months(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
     heading = "Conversion over time"
     if not rows.has_times:
-        needs = "Conversion by month of creation, with its trend. That needs [leads] created_at."
+        needs = "Conversion by month of creation, with its trend. This needs [leads] created_at."
         return Section(heading, needs=needs), []
     table = _month_rows(rows)
-    seen = [row for row in table if row["value"] is not None]
-    told: list[Takeaway] = []
-    finding = "Conversion shows no trend that lasts"
-    if len(seen) >= 3:
-        wins, n = (np.array([row[key] for row in seen]) for key in ("wins", "n"))
-        (z, p), half = lasting_trend(wins, n), len(seen) // 2
-        if p < CHANCE:
-            early = interval_row("", int(wins[:half].sum()), int(n[:half].sum()))
-            late = interval_row("", int(wins[-half:].sum()), int(n[-half:].sum()))
-            way = "rises" if z > 0 else "falls"
-            finding = f"Conversion {way} over {len(seen)} mature months"
-            told.append(
-                Takeaway(
-                    f"{finding}: {percent(early['value'])} in the first half (to "
-                    f"{seen[half - 1]['name']}), "
-                    f"{share_words(late['value'], late['low'], late['high'], late['n'])} in the "
-                    f"last (from {seen[-half]['name']}).",
-                    {**late, "first_half": early["value"], "p": p},
-                    "month_won_share",
-                    "age-months",
-                )
-            )
+    judged = [row for row in table if np.isfinite(row.share.value)]
+    finding, takeaways = _trend(judged)
     columns = (
         Column("name", "Month"),
         Column("n", "Leads", "count", "leads"),
         Column("wins", "Won", "count"),
-        Column("value", "Conversion", "share", "month_won_share"),
-        Column("low", "from (95 %)", "share"),
-        Column("high", "to (95 %)", "share"),
-        Column("mature", "Mature"),
+        *share_columns("Conversion", "month_won_share"),
+        Column("mature", "All old enough"),
     )
     base = rows.rate[0] / max(rows.rate[1], 1)
     about = (
         f"{about_mature(rows)}; months with younger leads, or fewer than {FEWEST_LEADS}, are empty"
     )
-    chart = months_chart(table, finding, about, what="Conversion", base=base) if seen else None
-    said = _season(seen)
-    figure = Figure("age-months", finding, about, columns, tuple(table), chart)
-    return Section(heading, (said,) if said else (), (figure,)), told
+    cells = cells_of(table)
+    figure = Figure(
+        name="age-months",
+        finding=finding,
+        about=about,
+        columns=columns,
+        rows=cells,
+        chart=months_chart(cells, finding, about, what="Conversion", base=base) if judged else None,
+        comparison=Comparison.NONE,
+    )
+    season = _season(judged)
+    return Section(heading, (season,) if season else (), (figure,)), takeaways
 
 
-def _season(seen: list[dict[str, Any]]) -> str:
-    """Look for months of the year that differ, once the years themselves are allowed for."""
-    years = sorted({row["name"][:4] for row in seen})
-    if len(seen) < 18 or len(years) < 2:
+def _trend(judged: Sequence[MonthRow]) -> tuple[str, list[Takeaway]]:
+    """Return the title, and a takeaway if conversion rises or falls over the months."""
+    finding = "Conversion shows no lasting trend"
+    if len(judged) < LEAST_MONTHS:
+        return finding, []
+    wins = np.array([row.share.wins for row in judged])
+    n = np.array([row.share.n for row in judged])
+    z, p = lasting_trend(wins, n)
+    if p >= CHANCE:
+        return finding, []
+    half = len(judged) // 2
+    early, late = _sum(judged[:half]), _sum(judged[-half:])
+    finding = f"Conversion {'rises' if z > 0 else 'falls'} over {len(judged)} months"
+    sentence = (
+        f"{finding}: {percent(early.value)} in the first half (to {judged[half - 1].name}), "
+        f"{share_words(late)} in the last (from {judged[-half].name})."
+    )
+    evidence = {**late.cells(), "first_half": early.value, "p": p}
+    return finding, [Takeaway(sentence, evidence, "month_won_share", "age-months")]
+
+
+def _sum(rows: Sequence[ShareRow]) -> Share:
+    return share_of(sum(row.share.wins for row in rows), sum(row.share.n for row in rows))
+
+
+def _season(judged: Sequence[MonthRow]) -> str:
+    """Compare the months of the year after allowing for the years; empty with too few months."""
+    years = sorted({row.name[:4] for row in judged})
+    if len(judged) < LEAST_MONTHS_OF_SEASON or len(years) < 2:
         return ""
     n, wins = (np.zeros((len(years), 12), dtype=np.int64) for _ in range(2))
-    for row in seen:
-        place = years.index(row["name"][:4]), int(row["name"][5:]) - 1
-        n[place], wins[place] = row["n"], row["wins"]
+    for row in judged:
+        place = years.index(row.name[:4]), int(row.name[5:]) - 1
+        n[place], wins[place] = row.share.n, row.share.wins
     kept = n.sum(axis=0) > 0
     n, wins = n[:, kept], wins[:, kept]
     by_year = wins.sum(axis=1, keepdims=True) / n.sum(axis=1, keepdims=True)
-    with_months = additive(wins, n).deviance
+    with_months = additive_logit(wins, n).deviance
     share = np.clip(np.broadcast_to(by_year, n.shape), 1e-12, 1 - 1e-12)
     rate = np.clip(np.divide(wins, n, out=np.full(n.shape, 0.5), where=n > 0), 1e-12, 1 - 1e-12)
     gain = wins * np.log(rate / share) + (n - wins) * np.log((1 - rate) / (1 - share))
@@ -208,10 +269,10 @@ def _season(seen: list[dict[str, Any]]) -> str:
     spread = max(1.0, with_months / left) if left > 0 else 1.0  # years differ in their seasons
     p = float(chi2.sf(max(gained, 0.0) / spread, freedom))
     if p >= CHANCE:
-        return f"Months of the year differ by no more than chance (p = {p:.2f})."
+        return f"Months of the year do not differ clearly (p = {p:.2f})."
     share = wins.sum(axis=0) / n.sum(axis=0)
-    ends = [MONTHS[np.flatnonzero(kept)[i]] for i in (share.argmax(), share.argmin())]
+    best, worst = (MONTHS[np.flatnonzero(kept)[i]] for i in (share.argmax(), share.argmin()))
     return (
-        f"Months of the year differ by more than chance (p = {p:.2g}): most are won of the leads "
-        f"of {ends[0]} ({percent(share.max())}), fewest of {ends[1]} ({percent(share.min())})."
+        f"Leads of {best} are won most often ({percent(share.max())}), leads of {worst} least "
+        f"often ({percent(share.min())}). The difference is more than chance (p = {p:.2g})."
     )

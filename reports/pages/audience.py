@@ -1,18 +1,32 @@
-"""Audience: how each kind of lead converts beside all leads, and which kinds go together."""
+"""Audience: how each kind of lead converts compared with all leads, and which kinds combine."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 from scipy.special import logit
 
+from crm.arrays import Ints
 from features.groups import NOT_ALIKE, Groups
 from features.intervals import wilson
-from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, Contrast, additive, contrast, p_of
+from models.evaluation.comparisons import (
+    CHANCE,
+    FEWEST_EXPECTED,
+    FEWEST_LEADS,
+    Contrast,
+    additive_logit,
+    contrast,
+    p_of,
+    share_of,
+)
 from models.evaluation.intervals import holm
-from reports.content import Column, Figure, Page, Section, Takeaway
+from reports.content import Column, Figure, Page, Section, ShareRow, Takeaway, cells_of
 from reports.numbers import percent
 from reports.pages.phrases import (
+    CHANCE_TITLE,
+    MOST_TAKEAWAYS,
+    RatesLabels,
     about_mature,
     contrast_rows,
     correct_families,
@@ -21,85 +35,101 @@ from reports.pages.phrases import (
     group_contrasts,
     rates_figure,
     ratio_words,
+    share_columns,
     share_words,
-    strongest,
 )
 from reports.rows.rows import ReportRows
-from reports.text import quoted_name
+from reports.text import column_label, quoted_column, quoted_name
 
 SLUG, TITLE = "audience", "Audience"
 LEAD = "Who converts: by industry, place, size, and how they like to be reached?"
 MOST_PAIRS = 12
+MOST_PAIR_TAKEAWAYS = 2
 FEWEST_IN_PAIR = 50
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Group:
+    """A value of a column, compared with all leads, and the figure that shows it."""
+
+    column: str
+    name: str
+    figure: str
+    contrast: Contrast
+
+    @property
+    def distance(self) -> float:
+        """The distance of the ratio's interval from 1, as a factor."""
+        low, high = self.contrast.ratio_low or 0, self.contrast.ratio_high or 1
+        return max(low, 1 / high)
+
+    def takeaway(self) -> Takeaway:
+        """Return the comparison as a sentence."""
+        return Takeaway(
+            f"Leads with {quoted_column(self.column)} {quoted_name(self.name)} are won "
+            f"{ratio_words(self.contrast)}.",
+            evidence_of(self.contrast, name=self.name),
+            "won_ratio",
+            self.figure,
+        )
+
+
 def audience_page(rows: ReportRows) -> Page:
-    """Tell the conversion of each value of each column beside that of all leads."""
+    """Build the page about the conversion of each value of each column."""
     if not rows.audience:
         needs = (
             "Conversion by industry, country, company size and preferences. No column of the leads "
-            'sounds like one of these: name them with [report] audience = ["…"].'
+            'has a name like these: name the columns with [report] audience = ["…"].'
         )
-        return Page(SLUG, TITLE, LEAD, sections=(Section("By kind of lead", needs=needs),))
+        section = Section("By kind of lead", needs=needs)
+        return Page(slug=SLUG, title=TITLE, lead=LEAD, sections=(section,))
     families = correct_families(
         [group_contrasts(groups, rows.is_mature, rows.won) for groups in rows.audience]
     )
     base = rows.rate[0] / max(rows.rate[1], 1)
-    sections, items = [], []
-    for i, (groups, found) in enumerate(zip(rows.audience, families, strict=True)):
+    sections: list[Section] = []
+    compared: list[_Group] = []
+    for i, (groups, contrasts) in enumerate(zip(rows.audience, families, strict=True)):
         figure = f"audience-{i + 1}"
-        items += [
-            ((groups.column, name, figure), each)
-            for name, each in zip(groups.names, found, strict=True)
+        compared += [
+            _Group(column=groups.column, name=name, figure=figure, contrast=group)
+            for name, group in zip(groups.names, contrasts, strict=True)
             if name not in NOT_ALIKE
         ]
-        title = finding_of(groups.names, found, "convert", base)
-        sections.append(
-            Section(
-                groups.column,
-                (),
-                (
-                    rates_figure(
-                        figure,
-                        f"{quoted_name(groups.column)}: {title[0].lower()}{title[1:]}",
-                        about_mature(rows),
-                        contrast_rows(groups.names, found),
-                        label=groups.column,
-                        metric="won_share",
-                        base=base,
-                        what="Conversion",
-                        ratio="won_ratio",
-                    ),
-                ),
-            )
-        )
-    takeaways = tuple(
-        takeaway
-        for key, each in _surest(items)
-        for takeaway in strongest(
-            [(key[1], each)],
-            lambda name, found, column=key[0]: (
-                f"Leads with {quoted_name(column)} {quoted_name(name)} convert "
-                f"{ratio_words(found)}."
+        title = finding_of("leads with", groups.names, contrasts, base)
+        rates = rates_figure(
+            figure,
+            f"{quoted_column(groups.column)}: {title[0].lower()}{title[1:]}",
+            about_mature(rows),
+            contrast_rows(groups.names, contrasts),
+            RatesLabels(
+                group=column_label(groups.column),
+                value="Conversion",
+                metric="won_share",
+                ratio_metric="won_ratio",
             ),
-            "won_ratio",
-            key[2],
+            base=base,
         )
+        sections.append(Section(column_label(groups.column), figures=(rates,)))
+    together, pair_takeaways = _together(rows)
+    return Page(
+        slug=SLUG,
+        title=TITLE,
+        lead=LEAD,
+        takeaways=(*(group.takeaway() for group in _clearest(compared)), *pair_takeaways),
+        sections=(*sections, together),
     )
-    together, pairs = _together(rows)
-    return Page(SLUG, TITLE, LEAD, (*takeaways, *pairs), (*sections, together))
 
 
-def _surest(
-    items: list[tuple[tuple[str, str, str], Contrast]],
-) -> list[tuple[tuple[str, str, str], Contrast]]:
-    held = [item for item in items if item[1].holds and item[1].ratio_low]
-    held.sort(key=lambda item: -max(item[1].ratio_low or 0, 1 / (item[1].ratio_high or 1)))
-    return held[:5]
+def _clearest(groups: Sequence[_Group]) -> list[_Group]:
+    significant = [g for g in groups if g.contrast.is_significant and g.contrast.ratio_low]
+    return sorted(significant, key=lambda group: -group.distance)[:MOST_TAKEAWAYS]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Pair:
+    """Leads with two values at once, and their conversion if each value had its own effect only."""
+
     names: tuple[str, str]
     columns: tuple[str, str]
     wins: int
@@ -108,117 +138,131 @@ class _Pair:
     p: float
 
     @property
-    def effect(self) -> float:
-        """How far the odds surely are from those expected, on the log scale; 0 if they may be."""
+    def distance(self) -> float:
+        """The distance of the odds' interval from the expected odds, on the log scale."""
         low, high = logit(wilson(self.wins / self.n, self.n))
         expected = float(logit(self.expected))
         return float(max(low - expected, expected - high, 0.0))
 
+    @property
+    def name(self) -> str:
+        """The two columns and values."""
+        return f"{self.columns[0]}: {self.names[0]} × {self.columns[1]}: {self.names[1]}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairRow(ShareRow):
+    """Leads with two values at once; `p` is corrected for all pairs."""
+
+    expected: float
+    ratio: float | None
+    p: float
+
 
 def _together(rows: ReportRows) -> tuple[Section, tuple[Takeaway, ...]]:
-    """Find pairs of values that convert otherwise than the two values alone would."""
+    """Find pairs of values that convert better or worse than the two values alone suggest."""
+    heading = "Combinations"
     columns = [*([rows.source] if rows.source else []), *rows.audience]
-    looked: list[_Pair] = []
-    for one, other in combinations(columns, 2):
-        looked += _pairs(rows, one, other)
-    corrected = holm([pair.p for pair in looked])
-    found = sorted(
-        ((p, pair) for p, pair in zip(corrected, looked, strict=True) if p < CHANCE),
-        key=lambda item: (-item[1].effect, item[0]),
+    compared: list[_Pair] = []
+    for first, second in combinations(columns, 2):
+        compared += _pairs(rows, first, second)
+    if not compared:
+        text = "No two values of different columns occur together in enough leads to compare."
+        return Section(heading, (text,)), ()
+    clear = sorted(
+        (
+            (p, pair)
+            for p, pair in zip(holm([pair.p for pair in compared]), compared, strict=True)
+            if p < CHANCE
+        ),
+        key=lambda item: (-item[1].distance, item[0]),
     )[:MOST_PAIRS]
-    about = f"{about_mature(rows)}; {len(looked):,} pairs of values looked at"
-    heading = "What goes together"
-    if not found:
-        said = (
-            f"Of {len(looked):,} pairs of values none converts otherwise than its two values alone "
-            "suggest by more than chance."
+    if not clear:
+        text = (
+            f"Of {len(compared):,} pairs of values, none clearly converts better or worse than "
+            "its two values alone suggest."
         )
-        if not looked:
-            said = "No two values of different columns occur together in enough leads to compare."
-        return Section(heading, (said,)), ()
-    whole = rows.rate
+        return Section(heading, (text,)), ()
     table, takeaways = [], []
-    for p, pair in found:
-        low, high = wilson(pair.wins / pair.n, pair.n)
-        value = pair.wins / pair.n
-        beside = contrast(pair.wins, pair.n, *whole)
-        name = f"{pair.columns[0]}: {pair.names[0]} × {pair.columns[1]}: {pair.names[1]}"
+    for p, pair in clear:
+        group = contrast(pair.wins, pair.n, *rows.rate)
         table.append(
-            {
-                "name": name,
-                "n": pair.n,
-                "wins": pair.wins,
-                "value": value,
-                "low": low,
-                "high": high,
-                "expected": pair.expected,
-                "ratio": beside.ratio,
-                "p": p,
-            }
-        )
-        kinds = " and ".join(
-            f"{quoted_name(column)} {quoted_name(value)}"
-            for column, value in zip(pair.columns, pair.names, strict=True)
-        )
-        takeaways.append(
-            Takeaway(
-                f"Leads with {kinds} convert "
-                f"{'better' if value > pair.expected else 'worse'} than the two alone suggest: "
-                f"{share_words(value, low, high, pair.n)} against {percent(pair.expected)}.",
-                evidence_of(beside, p=p, expected=pair.expected, name=name),
-                "won_share",
-                "audience-pairs",
+            PairRow(
+                name=pair.name,
+                share=share_of(pair.wins, pair.n),
+                expected=pair.expected,
+                ratio=group.ratio,
+                p=p,
             )
         )
-    finding = takeaways[0].sentence.partition(":")[0]
-    columns_ = (
-        Column("name", "Pair"),
-        Column("n", "Leads", "count", "mature_leads"),
-        Column("wins", "Won", "count"),
-        Column("value", "Conversion", "share", "won_share"),
-        Column("low", "from (95 %)", "share"),
-        Column("high", "to (95 %)", "share"),
-        Column("expected", "If each value had its own effect only", "share", "expected_share"),
-        Column("ratio", "Against all", "ratio", "won_ratio"),
-        Column("p", "p, corrected", "ratio", "chance"),
+        takeaways.append(_pair_takeaway(pair, group, p))
+    figure = Figure(
+        name="audience-pairs",
+        finding=takeaways[0].sentence.partition(":")[0],
+        about=f"{about_mature(rows)}; {len(compared):,} pairs of values compared",
+        columns=(
+            Column("name", "Pair"),
+            Column("n", "Leads", "count", "mature_leads"),
+            Column("wins", "Won", "count"),
+            *share_columns("Conversion", "won_share"),
+            Column("expected", "If each value had its own effect only", "share", "expected_share"),
+            Column("ratio", "Against all", "ratio", "won_ratio"),
+            Column("p", CHANCE_TITLE, "ratio", "chance"),
+        ),
+        rows=cells_of(table),
     )
-    figure = Figure("audience-pairs", finding, about, columns_, tuple(table))
-    said = (
-        "Pairs that convert otherwise than an own effect of each value (in odds) would give, "
-        "after correction for all pairs looked at. First comes what surely differs most, not "
-        "what most leads have."
+    text = (
+        "These pairs of values convert better or worse than the two values alone suggest. The "
+        "clearest difference is first, not the pair with the most leads. Expected is the "
+        "conversion if each value changed the odds by itself; the test is corrected for all pairs "
+        "compared."
     )
-    return Section(heading, (said,), (figure,)), tuple(takeaways[:2])
+    return Section(heading, (text,), (figure,)), tuple(takeaways[:MOST_PAIR_TAKEAWAYS])
 
 
-def _pairs(rows: ReportRows, one: Groups, other: Groups) -> list[_Pair]:
-    a, b, mature = len(one.names), len(other.names), rows.is_mature
-    cell = one.code[mature] * b + other.code[mature]
+def _pair_takeaway(pair: _Pair, group: Contrast, p: float) -> Takeaway:
+    kinds = " and ".join(
+        f"{quoted_column(column)} {quoted_name(value)}"
+        for column, value in zip(pair.columns, pair.names, strict=True)
+    )
+    direction = "better" if group.value > pair.expected else "worse"
+    return Takeaway(
+        f"Leads with {kinds} convert {direction} than each value alone suggests: "
+        f"{share_words(group)} against {percent(pair.expected)}.",
+        evidence_of(group, p=p, expected=pair.expected, name=pair.name),
+        "won_share",
+        "audience-pairs",
+    )
+
+
+def _pairs(rows: ReportRows, first: Groups, second: Groups) -> list[_Pair]:
+    a, b, mature = len(first.names), len(second.names), rows.is_mature
+    cell = first.code[mature] * b + second.code[mature]
     n = np.bincount(cell, minlength=a * b).reshape(a, b)
     wins = np.bincount(cell[rows.won[mature]], minlength=a * b).reshape(a, b)
     kept_a, kept_b = n.sum(axis=1) > 0, n.sum(axis=0) > 0
     if kept_a.sum() < 2 or kept_b.sum() < 2 or _is_nested(n):
         return []
     n, wins = n[kept_a][:, kept_b], wins[kept_a][:, kept_b]
-    names_a = np.array(one.names, dtype=object)[kept_a]
-    names_b = np.array(other.names, dtype=object)[kept_b]
-    fitted = additive(wins, n)
-    least = n * np.minimum(fitted.expected, 1 - fitted.expected)
-    judged = np.argwhere((n >= max(FEWEST_IN_PAIR, FEWEST_LEADS)) & (least >= 5))
+    names_a = np.array(first.names, dtype=object)[kept_a]
+    names_b = np.array(second.names, dtype=object)[kept_b]
+    fit = additive_logit(wins, n)
+    rarer = n * np.minimum(fit.expected, 1 - fit.expected)
+    enough = (n >= max(FEWEST_IN_PAIR, FEWEST_LEADS)) & (rarer >= FEWEST_EXPECTED)
     return [
         _Pair(
-            (str(names_a[i]), str(names_b[j])),
-            (one.column, other.column),
-            int(wins[i, j]),
-            int(n[i, j]),
-            float(fitted.expected[i, j]),
-            p_of(float(fitted.residual[i, j])),
+            names=(str(names_a[i]), str(names_b[j])),
+            columns=(first.column, second.column),
+            wins=int(wins[i, j]),
+            n=int(n[i, j]),
+            expected=float(fit.expected[i, j]),
+            p=p_of(float(fit.residual[i, j])),
         )
-        for i, j in judged
+        for i, j in np.argwhere(enough)
         if names_a[i] not in NOT_ALIKE and names_b[j] not in NOT_ALIKE
     ]
 
 
-def _is_nested(n: np.ndarray) -> bool:
-    """Whether one column says all of the other, as a region says the country."""
+def _is_nested(n: Ints) -> bool:
+    """Return True if one column determines the other, as a region determines the country."""
     return bool(((n > 0).sum(axis=0) <= 1).all() or ((n > 0).sum(axis=1) <= 1).all())

@@ -1,62 +1,108 @@
-"""Capacity: how many wins to expect if sales works so many leads a week, best first."""
+"""Capacity: how many wins the leads hold that sales can work, best first."""
 
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
+from crm.arrays import Floats
 from crm.times import DAY
 from models.card import ModelCard
-from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, two_shares
+from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, share_of, shares_differ
 from models.evaluation.metrics import FEWEST_TO_JUDGE
 from reports.charts.report import lines_chart
-from reports.content import Column, Figure, Page, Section, Takeaway
-from reports.pages.phrases import day_name, interval_row, share_words
+from reports.content import Column, Figure, Page, Section, ShareRow, TableRow, Takeaway, cells_of
+from reports.pages.phrases import day_name, share_columns, share_words
 from reports.pages.score import NO_MODEL
 from reports.rows.rows import ReportRows
 from reports.rows.scored import not_learned_from
 from reports.text import NO_BREAK
 
 SLUG, TITLE = "capacity", "Capacity"
-LEAD = "If sales can work so many leads a week, how many wins are in them, best first?"
+LEAD = "How many wins are in the leads that sales can work in a week, best first?"
+HEADING = "Leads a week"
 WEEKS = 13
 STEPS = 20
+USUAL_PART = 1 / 5  # of the leads, if the project does not say how many sales can work
+
+
+@dataclass(frozen=True, kw_only=True)
+class CapacityRow(TableRow):
+    """The expected wins if `x` leads a week are worked; `least` is the last one's probability."""
+
+    name: str
+    x: float
+    share: float
+    expected: float
+    random: float
+    lift: float
+    least: float
 
 
 def capacity_page(rows: ReportRows) -> Page:
-    """Tell the expected wins of n leads a week, worked best first and in random order."""
-    heading = "Leads a week"
+    """Build the page about the expected wins of n leads a week, best first and in random order."""
     if rows.scorer is None or rows.arrival is None:
-        return Page(SLUG, TITLE, LEAD, sections=(Section(heading, needs=NO_MODEL),))
+        return _without_figures(NO_MODEL)
     if not rows.has_times:
-        needs = (
-            "Expected wins of n leads a week. How many leads come in a week is not known: that "
-            "needs [leads] created_at."
+        return _without_figures(
+            "Expected wins of n leads a week. The number of leads a week is not known: this needs "
+            "[leads] created_at."
         )
-        return Page(SLUG, TITLE, LEAD, sections=(Section(heading, needs=needs),))
     since = rows.leads_until - WEEKS * 7 * DAY
     weeks = min(WEEKS, (rows.leads_until - int(rows.created.min())) / DAY / 7)
     a_week = int((rows.created > since).sum()) / max(weeks, 1.0)
     recent = rows.created[rows.arrival.lead] > since
     probability = np.sort(rows.arrival.probability[recent])[::-1]
     if len(probability) < FEWEST_LEADS or a_week < 1:
-        needs = f"At least {FEWEST_LEADS} leads in the last {WEEKS} weeks."
-        return Page(SLUG, TITLE, LEAD, sections=(Section(heading, needs=needs),))
-    table = [_row(share, a_week, probability) for share in np.arange(1, STEPS + 1) / STEPS]
+        return _without_figures(f"At least {FEWEST_LEADS} leads in the last {WEEKS} weeks.")
     named = rows.project.report.leads_per_week
-    capacity = min(named or a_week / 5, a_week)
-    at = _row(capacity / a_week, a_week, probability)
-    finding = (
-        f"Working the best {at['x']:.0f} of {a_week:.0f} leads a week finds "
-        f"{at['expected']:.1f} wins, random order {at['random']:.1f}"
-    )
+    capacity = min(named or a_week * USUAL_PART, a_week)
     about = (
         f"leads of the {weeks:.0f} weeks to {day_name(rows.leads_until)}, the newest lead, as "
         f"scored at creation, n = {len(probability):,}; wins as the probabilities state them"
     )
+    if named:
+        basis = f"[report] leads_per_week of the project file: sales can work {named:,} a week."
+    else:
+        basis = (
+            "The project file does not say how many leads sales can work, so a fifth of the leads "
+            "is shown. Set the number with [report] leads_per_week."
+        )
+    paragraphs = (
+        basis,
+        "Expected wins are the wins within the horizon if the stated probabilities are right. The "
+        "page about the score shows whether they are.",
+    )
+    figure = _wins_figure(a_week, capacity, probability, about)
+    check, takeaways = _check(rows, rows.scorer.card, capacity / a_week)
+    return Page(
+        slug=SLUG,
+        title=TITLE,
+        lead=LEAD,
+        takeaways=takeaways,
+        sections=(Section(HEADING, paragraphs, (figure,)), check),
+        keeps_leads=False,
+    )
+
+
+def _without_figures(needs: str) -> Page:
+    section = Section(HEADING, needs=needs)
+    return Page(slug=SLUG, title=TITLE, lead=LEAD, sections=(section,), keeps_leads=False)
+
+
+def _wins_figure(a_week: float, capacity: float, probability: Floats, about: str) -> Figure:
+    table = [_row(share, a_week, probability) for share in np.arange(1, STEPS + 1) / STEPS]
+    worked = _row(capacity / a_week, a_week, probability)
+    finding = (
+        f"Working the best {worked.x:.0f} of {a_week:.0f} leads a week brings "
+        f"{worked.expected:.1f} wins, random order {worked.random:.1f}"
+    )
     lines = [
-        {"x": row["x"], "series": series, "value": row[key], "n": len(probability)}
-        for series, key in (("best first", "expected"), ("random order", "random"))
-        for row in table
+        {"x": row.x, "series": series, "value": value, "n": len(probability)}
+        for series, values in (
+            ("best first", [row.expected for row in table]),
+            ("random order", [row.random for row in table]),
+        )
+        for row, value in zip(table, values, strict=True)
     ]
     chart = lines_chart(
         lines,
@@ -75,92 +121,90 @@ def capacity_page(rows: ReportRows) -> Page:
         Column("lift", "Against random order", "ratio"),
         Column("least", "Least probability worked", "share", "least_probability"),
     )
-    paragraphs = (
-        (
-            f"[report] leads_per_week says that sales can work {named:,} leads a week."
-            if named
-            else "How many leads sales can work is not said; a fifth is shown. Say it with "
-            "[report] leads_per_week."
-        ),
-        "Expected wins are those that come within the horizon if the stated probabilities are "
-        "right; whether they are is on the page about the score.",
+    return Figure(
+        name="capacity-week",
+        finding=finding,
+        about=about,
+        columns=columns,
+        rows=cells_of(table),
+        chart=chart,
     )
-    figure = Figure("capacity-week", finding, about, columns, tuple(table), chart)
-    check, told = _check(rows, rows.scorer.card, capacity / a_week)
-    section = Section(heading, paragraphs, (figure,))
-    return Page(SLUG, TITLE, LEAD, told, (section, check))
 
 
-def _row(share: float, a_week: float, probability: Any) -> dict[str, Any]:
-    """Add up the probabilities of the best share; a part of a lead counts in part."""
+def _row(share: float, a_week: float, probability: Floats) -> CapacityRow:
+    """Sum the probabilities of the best share; a part of a lead counts in part."""
     place = share * len(probability)
     total = np.append(0.0, np.cumsum(probability))
     expected = float(np.interp(place, np.arange(len(total)), total)) / len(probability) * a_week
     random = float(probability.mean()) * share * a_week
     least = float(probability[min(max(int(np.ceil(place)) - 1, 0), len(probability) - 1)])
-    return {
-        "name": f"{share * a_week:,.1f}",
-        "x": float(share * a_week),
-        "share": float(share),
-        "expected": expected,
-        "random": random,
-        "lift": expected / max(random, 1e-12),
-        "least": least,
-    }
+    return CapacityRow(
+        name=f"{share * a_week:,.1f}",
+        x=float(share * a_week),
+        share=float(share),
+        expected=expected,
+        random=random,
+        lift=expected / max(random, 1e-12),
+        least=least,
+    )
 
 
-def _check(rows: ReportRows, card: ModelCard, share: float) -> tuple[Section, tuple[Takeaway, ...]]:
-    """Look what the same share of the leads of one horizon ago brought."""
+def _check(rows: ReportRows, card: ModelCard, part: float) -> tuple[Section, tuple[Takeaway, ...]]:
+    """Count the wins of the best part of the leads that were open one horizon ago."""
     heading, scored = "What it would have brought", rows.before
     if scored is None or len(scored) < FEWEST_LEADS:
         return Section(heading, needs="Leads that were open one horizon ago."), ()
-    days = f"{rows.horizon_days:g}{NO_BREAK}days"
     won = rows.won_within(scored.lead, scored.as_of)
     unseen = not_learned_from(rows.created[scored.lead], card)
     rarer = min(int(won[unseen].sum()), int((~won[unseen]).sum()))
     flatters = rarer < FEWEST_TO_JUDGE
-    chosen = np.ones(len(won), dtype=bool) if flatters else unseen
-    said = (
-        "Today's model has since learned from these very leads, which flatters it: this is no "
-        "proof of what it is worth. Leads that it had not seen are on the page about the score."
-        if flatters
-        else "Only leads that the model has not learned from are shown."
-    )
+    text = "Only leads that the model has not learned from are shown."
+    chosen = unseen
+    if flatters:
+        chosen = np.ones(len(won), dtype=bool)
+        text = (
+            "Today's model has since learned from these very leads, which flatters it: this does "
+            "not prove what it is worth. The page about the score shows leads that it had not seen."
+        )
     won = won[chosen]
     order = np.argsort(-scored.probability[chosen], kind="stable")
-    cut = max(round(share * len(order)), 1)
+    cut = max(round(part * len(order)), 1)
     best, rest = won[order[:cut]], won[order[cut:]]
-    table, words = [], []
-    for name, part in (("worked, best first", best), ("not worked", rest), ("all", won)):
-        row = interval_row(name, int(part.sum()), len(part))
-        table.append(row)
-        if row["n"]:
-            words.append(share_words(row["value"], row["low"], row["high"], row["n"]))
-    columns = (
-        Column("name", "Which"),
-        Column("n", "Leads", "count"),
-        Column("wins", "Won", "count"),
-        Column("value", "Conversion", "share", "grade_won_share"),
-        Column("low", "from (95 %)", "share"),
-        Column("high", "to (95 %)", "share"),
-    )
-    about = f"leads open {days} ago, scored as of then by today's model, n = {len(won):,}"
+    table = [
+        ShareRow(name=name, share=share_of(int(leads.sum()), len(leads)))
+        for name, leads in (("worked, best first", best), ("not worked", rest), ("all", won))
+    ]
+    days = f"{rows.horizon_days:g}{NO_BREAK}days"
     finding = (
-        f"The best-scored {100 * share:.0f}{NO_BREAK}% of the leads of {days} ago held "
+        f"The best-scored {100 * part:.0f}{NO_BREAK}% of the leads of {days} ago held "
         f"{int(best.sum()):,} of {int(won.sum()):,} wins"
     )
-    told: tuple[Takeaway, ...] = ()
-    if not flatters and min(len(best), len(rest)) >= FEWEST_LEADS:
-        p = two_shares(int(best.sum()), len(best), int(rest.sum()), len(rest))
-        if p < CHANCE:
-            told = (
-                Takeaway(
-                    f"{finding}: {words[0]} of them were won, {words[1]} of the others. The model "
-                    "has not learned from these leads.",
-                    {**table[0], "other": table[1]["value"], "p": p},
-                    "grade_won_share",
-                    "capacity-check",
-                ),
-            )
-    figure = Figure("capacity-check", finding, about, columns, tuple(table))
-    return Section(heading, (said,), (figure,)), told
+    figure = Figure(
+        name="capacity-check",
+        finding=finding,
+        about=f"leads open {days} ago, scored as of then by today's model, n = {len(won):,}",
+        columns=(
+            Column("name", "Which"),
+            Column("n", "Leads", "count"),
+            Column("wins", "Won", "count"),
+            *share_columns("Conversion", "grade_won_share"),
+        ),
+        rows=cells_of(table),
+    )
+    takeaways = () if flatters else _check_takeaways(finding, table[0], table[1])
+    return Section(heading, (text,), (figure,)), takeaways
+
+
+def _check_takeaways(finding: str, best: ShareRow, rest: ShareRow) -> tuple[Takeaway, ...]:
+    """Return a takeaway if the best leads were clearly won more or less often than the others."""
+    if min(best.share.n, rest.share.n) < FEWEST_LEADS:
+        return ()
+    p = shares_differ(best.share.wins, best.share.n, rest.share.wins, rest.share.n)
+    if p >= CHANCE:
+        return ()
+    sentence = (
+        f"{finding}: {share_words(best.share)} of them were won, {share_words(rest.share)} of the "
+        "others. The model has not learned from these leads."
+    )
+    evidence = {**best.cells(), "other": rest.share.value, "p": p}
+    return (Takeaway(sentence, evidence, "grade_won_share", "capacity-check"),)

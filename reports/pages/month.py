@@ -1,175 +1,234 @@
-"""The month in one minute: what happened in the last 30 days, and what holds up elsewhere."""
+"""The month in one minute: the last 30 days, and the clearest findings of the other pages."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
 
 from crm.arrays import Bools, Ints
 from crm.times import DAY
 from features.events import NEVER
-from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, two_counts, two_shares
+from models.evaluation.comparisons import (
+    CHANCE,
+    FEWEST_LEADS,
+    Share,
+    counts_differ,
+    share_of,
+    shares_differ,
+)
 from models.evaluation.intervals import holm
-from reports.content import Column, Figure, Page, Section, Takeaway
+from reports.content import Column, Figure, Page, Section, TableRow, Takeaway, cells_of
 from reports.metrics import DEFINITIONS
 from reports.numbers import percent
-from reports.pages.phrases import day_name, interval_row, share_words
+from reports.pages.phrases import CHANCE_TITLE, day_name, share_words
 from reports.rows.rows import ReportRows
 
 SLUG, TITLE = "month", "This month in one minute"
-LEAD = "What happened in the last 30 days, and what holds up on the other pages?"
+LEAD = "What happened in the last 30 days, and what are the clearest findings of the other pages?"
+HEADING = "The last 30 days"
 DAYS = 30
 LAST = "in the last 30 days"
-BEFORE = "before"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MonthFigure(TableRow):
+    """A figure of the last 30 days, and of the 30 before.
+
+    Attributes
+    ----------
+    name, metric : str
+    value, before : float
+    when : str
+        The period of `value`, for a sentence.
+    shares : tuple of Share or None
+        The shares behind the two figures, if they are conversions.
+    p : float or None
+        The p-value of the difference; None for a figure that is not tested.
+    """
+
+    name: str
+    metric: str
+    value: float
+    before: float
+    when: str = LAST
+    shares: tuple[Share, Share] | None = None
+    p: float | None = None
+
+    @property
+    def is_changed(self) -> bool:
+        """True if the two figures clearly differ."""
+        return self.p is not None and self.p < CHANCE
+
+    def cells(self) -> dict[str, Any]:
+        """Return the cells by column."""
+        verdict = None
+        if self.p is not None:
+            verdict = "changed" if self.is_changed else "no clear difference"
+        return {
+            "name": self.name,
+            "value": self.value,
+            "before": self.before,
+            "p": self.p,
+            "verdict": verdict,
+            "counted": DEFINITIONS[self.metric].definition,
+        }
+
+    def takeaway(self) -> Takeaway:
+        """Return the change as a sentence."""
+        is_more = self.value > self.before
+        evidence = {
+            "value": self.value,
+            "low": None,
+            "high": None,
+            "n": int(self.value),
+            "before": self.before,
+            "p": self.p,
+        }
+        if self.shares is None:
+            sentence = (
+                f"{self.name}: {self.value:,.0f} {self.when}, {'more' if is_more else 'fewer'} "
+                f"than the {self.before:,.0f} in the 30 days before."
+            )
+        else:
+            new, old = self.shares
+            sentence = (
+                "The leads whose horizon ended in the last 30 days converted "
+                f"{'better' if is_more else 'worse'}: {share_words(new)} against "
+                f"{percent(old.value)} of those whose horizon ended in the 30 days before."
+            )
+            evidence |= {"low": new.low, "high": new.high, "n": new.n}
+        return Takeaway(sentence, evidence, self.metric, "month-figures")
 
 
 def month_page(rows: ReportRows, others: Sequence[Page]) -> Page:
-    """Tell the last 30 days beside the 30 before, and the surest takeaways of the other pages.
+    """Build the first page: the last 30 days, and the first takeaway of each other page.
 
     Parameters
     ----------
     rows : ReportRows
     others : sequence of Page
-        Whose first takeaways are repeated here.
     """
-    sections: list[Section] = []
-    told: list[Takeaway] = []
     if rows.has_times:
-        section, told = _last_days(rows)
-        sections.append(section)
+        section, takeaways = _last_days(rows)
     else:
         needs = (
-            "New leads, wins and revenue of the last 30 days beside the 30 before. That needs "
-            "times: [leads] created_at and closed_at of the outcomes."
+            "New leads, wins and revenue of the last 30 days and of the 30 before. This needs "
+            "times: [leads] created_at, and closed_at of the outcomes."
         )
-        sections.append(Section("The last 30 days", needs=needs))
-    best = [page.takeaways[0] for page in others if page.takeaways]
-    wins, n = rows.rate
-    row = interval_row("all", wins, n)
+        section, takeaways = Section(HEADING, needs=needs), []
+    first = [page.takeaways[0] for page in others if page.takeaways]
+    return Page(
+        slug=SLUG,
+        title=TITLE,
+        lead=LEAD,
+        takeaways=(*takeaways, *first),
+        sections=(section, Section("All leads", _summary(rows, others))),
+    )
+
+
+def _summary(rows: ReportRows, others: Sequence[Page]) -> tuple[str, ...]:
     paragraphs = []
+    wins, n = rows.rate
     if n:
+        leads = "leads with an outcome"
+        if rows.has_times:
+            leads = f"leads that are at least {rows.horizon_days:g} days old"
         paragraphs.append(
-            f"All in all {share_words(row['value'], row['low'], row['high'], n)} of the "
-            f"{'mature leads' if rows.has_times else 'leads with an outcome'} are won; "
+            f"{share_words(share_of(wins, n))} of the {leads} are won. "
             f"{int(rows.is_open.sum()):,} of {len(rows):,} leads are open."
         )
     silent = [page for page in others if not page.takeaways]
     bare = [page for page in silent if not any(part.figures for part in page.sections)]
     plain = [page.title for page in silent if page not in bare]
     if plain:
-        paragraphs.append(f"These pages have figures and no takeaway: {', '.join(plain)}.")
+        paragraphs.append(f"These pages have figures but no clear finding: {', '.join(plain)}.")
     if bare:
         titles = ", ".join(page.title for page in bare)
-        paragraphs.append(f"These pages lack records, and say which: {titles}.")
-    sections.append(Section("Where things stand", tuple(paragraphs)))
-    return Page(SLUG, TITLE, LEAD, (*told, *best), tuple(sections))
+        paragraphs.append(f"These pages lack records, and name what is missing: {titles}.")
+    return tuple(paragraphs)
 
 
 def _last_days(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
-    if (rows.created < rows.leads_until - 2 * DAYS * DAY).sum() == 0:
-        return Section("The last 30 days", needs="Leads of at least 60 days."), []
-    created = _last_and_before(rows.created, rows.leads_until)
-    closed = [rows.is_won & each for each in _last_and_before(rows.closed, rows.as_of)]
-    mature = _last_and_before(rows.created, min(rows.as_of - rows.horizon, rows.leads_until))
-    when = f"in the 30 days to {day_name(rows.leads_until)}" if rows.leads_end_early else LAST
-    table: list[dict[str, Any]] = []
-    looks: list[tuple[float, int]] = []
-    for name, counts, metric, days in (
-        ("New leads", created, "new_leads", when),
-        ("Wins", closed, "recent_wins", LAST),
-    ):
-        new, old = (int(each.sum()) for each in counts)
-        looks.append((two_counts(new, old), len(table)))
-        table.append(
-            {"name": name, "value": float(new), BEFORE: float(old), "metric": metric, "when": days}
-        )
-    earned = [float(rows.amount[each].sum()) for each in closed]
-    if sum(earned):
-        table.append(
-            {
-                "name": "Revenue won",
-                "value": earned[0],
-                BEFORE: earned[1],
-                "metric": "recent_revenue",
-            }
-        )
-    shares = [(int(rows.won[each].sum()), int(each.sum())) for each in mature]
-    if min(n for _, n in shares) >= FEWEST_LEADS:
-        looks.append((two_shares(*shares[0], *shares[1]), len(table)))
-        new_share, old_share = (100 * wins / n for wins, n in shares)
-        name = "Conversion of the leads that became mature, %"
-        table.append(
-            {"name": name, "value": new_share, BEFORE: old_share, "metric": "cohort_won_share"}
-        )
-    for p, (_, i) in zip(holm([p for p, _ in looks]), looks, strict=True):
-        table[i]["p"] = p
-        table[i]["verdict"] = "changed" if p < CHANCE else "within chance"
-    for row in table:
-        row["counted"] = DEFINITIONS[row["metric"]].definition
-    told = _told(table, shares)
-    columns = (
-        Column("name", "What"),
-        Column("value", "Last 30 days", "ratio", "month_figure"),
-        Column(BEFORE, "The 30 days before", "ratio", "month_figure"),
-        Column("p", "p, corrected", "ratio", "chance"),
-        Column("verdict", "Verdict"),
-        Column("counted", "What is counted", "prose"),
-    )
-    finding = (
-        f"{table[0]['value']:,.0f} new leads and {table[1]['value']:,.0f} wins in 30 days; "
-        f"{table[0][BEFORE]:,.0f} and {table[1][BEFORE]:,.0f} in the 30 before"
-    )
+    if not (rows.created < rows.leads_until - 2 * DAYS * DAY).any():
+        return Section(HEADING, needs="Leads of at least 60 days."), []
+    table = _figures(rows)
+    new_leads, wins = table[:2]
     about = f"30 days to {day_name(rows.as_of)}, all leads"
-    said = []
+    paragraphs: tuple[str, ...] = ()
     if rows.leads_end_early:
         about += f"; new leads: 30 days to {day_name(rows.leads_until)}"
-        said.append(
+        paragraphs = (
             f"The newest lead is of {day_name(rows.leads_until)}, other records go on to "
-            f"{day_name(rows.as_of)}: new leads are counted up to the newest."
+            f"{day_name(rows.as_of)}: new leads are counted up to the newest.",
         )
-    figure = Figure("month-figures", finding, about, columns, tuple(table))
-    return Section("The last 30 days", tuple(said), (figure,)), told
+    figure = Figure(
+        name="month-figures",
+        finding=f"{new_leads.value:,.0f} new leads and {wins.value:,.0f} wins in 30 days; "
+        f"{new_leads.before:,.0f} and {wins.before:,.0f} in the 30 before",
+        about=about,
+        columns=(
+            Column("name", "Figure"),
+            Column("value", "Last 30 days", "ratio", "month_figure"),
+            Column("before", "The 30 days before", "ratio", "month_figure"),
+            Column("p", CHANCE_TITLE, "ratio", "chance"),
+            Column("verdict", "Result"),
+            Column("counted", "What is counted", "prose"),
+        ),
+        rows=cells_of(table),
+    )
+    takeaways = [row.takeaway() for row in table if row.is_changed]
+    return Section(HEADING, paragraphs, (figure,)), takeaways
+
+
+def _figures(rows: ReportRows) -> list[MonthFigure]:
+    """Build the figures: new leads, wins, revenue if there is any, and conversion."""
+    created = _last_and_before(rows.created, rows.leads_until)
+    closed = [rows.is_won & period for period in _last_and_before(rows.closed, rows.as_of)]
+    mature = _last_and_before(rows.created, min(rows.as_of - rows.horizon, rows.leads_until))
+    when = f"in the 30 days to {day_name(rows.leads_until)}" if rows.leads_end_early else LAST
+    table = [
+        _count_figure("New leads", "new_leads", created, when),
+        _count_figure("Wins", "recent_wins", closed, LAST),
+    ]
+    earned, earned_before = (float(rows.amount[period].sum()) for period in closed)
+    if earned + earned_before:
+        table.append(
+            MonthFigure(
+                name="Revenue won", metric="recent_revenue", value=earned, before=earned_before
+            )
+        )
+    new, old = (share_of(int(rows.won[leads].sum()), int(leads.sum())) for leads in mature)
+    if min(new.n, old.n) >= FEWEST_LEADS:
+        table.append(
+            MonthFigure(
+                name="Conversion of the leads whose horizon ended, %",
+                metric="cohort_won_share",
+                value=100 * new.value,
+                before=100 * old.value,
+                shares=(new, old),
+                p=shares_differ(new.wins, new.n, old.wins, old.n),
+            )
+        )
+    ps = iter(holm([row.p for row in table if row.p is not None]))
+    return [row if row.p is None else replace(row, p=next(ps)) for row in table]
+
+
+def _count_figure(name: str, metric: str, periods: Sequence[Bools], when: str) -> MonthFigure:
+    new, old = (int(leads.sum()) for leads in periods)
+    return MonthFigure(
+        name=name,
+        metric=metric,
+        value=float(new),
+        before=float(old),
+        when=when,
+        p=counts_differ(new, old),
+    )
 
 
 def _last_and_before(at: Ints, end: int) -> list[Bools]:
-    """Tell which times lie in the 30 days up to an end, and which in the 30 before."""
+    """Return which times are in the 30 days up to an end, and which in the 30 days before."""
     return [
-        (at > last - DAYS * DAY) & (at <= last) & (at != NEVER) for last in (end, end - DAYS * DAY)
+        np.asarray((at > last - DAYS * DAY) & (at <= last) & (at != NEVER))
+        for last in (end, end - DAYS * DAY)
     ]
-
-
-def _told(table: list[dict[str, Any]], shares: list[tuple[int, int]]) -> list[Takeaway]:
-    told = []
-    for row in table:
-        if row.get("verdict") != "changed":
-            continue
-        way = "more" if row["value"] > row[BEFORE] else "fewer"
-        said = (
-            f"{row['name']}: {row['value']:,.0f} {row.get('when', LAST)}, {way} than the "
-            f"{row[BEFORE]:,.0f} in the 30 before."
-        )
-        low = high = None
-        n = int(row["value"])
-        if row["metric"] == "cohort_won_share":
-            new = interval_row("", *shares[0])
-            low, high, n = new["low"], new["high"], new["n"]
-            said = (
-                f"The leads that became mature in the last 30 days converted "
-                f"{'better' if way == 'more' else 'worse'}: "
-                f"{share_words(new['value'], low, high, n)} against "
-                f"{percent(shares[1][0] / shares[1][1])} of those before."
-            )
-        told.append(
-            Takeaway(
-                said,
-                {
-                    "value": row["value"],
-                    "low": low,
-                    "high": high,
-                    "n": n,
-                    "before": row[BEFORE],
-                    "p": row["p"],
-                },
-                row["metric"],
-                "month-figures",
-            )
-        )
-    return told

@@ -1,7 +1,8 @@
-"""Pairs of signals: what the model makes of them together, and whether the outcomes agree."""
+"""Pairs of signals: how the model combines them, and whether the outcomes agree."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -14,199 +15,255 @@ from models.evaluation.intervals import holm
 from models.scale import POINTS
 from models.scorer import LeadScorer
 from reports.charts.report import series_chart
-from reports.content import Column, Figure, Section, Takeaway
+from reports.content import Column, Figure, Section, TableRow, Takeaway, cells_of
 from reports.numbers import signed
+from reports.pages.phrases import CHANCE_TITLE, interval_columns
 from reports.text import printable
 
-HEADING = "What signals do together"
-LEAST_POINTS = 1.0  # of difference, to be told at all
+HEADING = "How signals combine"
+LEAST_POINTS = 1.0  # of difference: a smaller one is not worth a sentence
 MOST_PAIRS = 12
-AGREES, SILENT = "the outcomes agree", "not beyond chance in the outcomes"
-OPPOSED, FEW = "the outcomes say the opposite", "too few leads to tell"
-UNLEARNED = "only in the outcomes"
 
 
-@dataclass(frozen=True)
-class Judged:
-    """An interaction of the model, and what became of the leads.
+class PairVerdict(StrEnum):
+    """What the outcomes say about a pair of signals."""
+
+    AGREES = "the outcomes agree"
+    UNCLEAR = "the outcomes show no clear difference"
+    OPPOSED = "the outcomes say the opposite"
+    FEW_LEADS = "too few leads to tell"
+    OUTCOMES_ONLY = "only in the outcomes"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparedPair(TableRow):
+    """An interaction of the model, compared with the outcomes of the leads.
 
     Attributes
     ----------
-    found : Interaction
-    seen : float or None
-        Points of difference in the outcomes; None with too few leads.
+    interaction : Interaction
+    in_outcomes : float or None
+        The difference in the outcomes, in points; None with too few leads.
     p : float or None
-        Of that by chance alone, corrected.
-    verdict : str
+        The p-value of that difference, corrected for all pairs.
+    verdict : PairVerdict
     """
 
-    found: Interaction
-    seen: float | None
+    interaction: Interaction
+    in_outcomes: float | None
     p: float | None
-    verdict: str
+    verdict: PairVerdict
 
+    @property
+    def matters(self) -> bool:
+        """True if the difference in points is certain and large enough for a sentence."""
+        found = self.interaction
+        is_certain = found.low > 0 or found.high < 0
+        return is_certain and abs(found.difference) >= LEAST_POINTS
 
-def pairs_section(
-    scorer: LeadScorer, features: Floats, signals: list[str], known: Bools, won: Bools, about: str
-) -> tuple[Section, list[Takeaway]]:
-    """Tell which signals move the score otherwise together than apart.
-
-    The model's part is Friedman and Popescu's H (`models.evaluation.interactions`). A model finds
-    pairs in noise as well, so a pair is a finding only if the leads' outcomes, compared in the
-    same four groups and corrected for the number of pairs, differ in the same direction.
-
-    Parameters
-    ----------
-    scorer : LeadScorer
-    features : ndarray of float64, shape (n, k)
-    signals : list of str
-        Strongest first.
-    known, won : ndarray of bool, shape (n,)
-        Whose outcome is known, and whether it was a win.
-    about : str
-        Whose leads these are.
-    """
-    found = find_interactions(scorer, features, signals)
-    if not found:
-        why = "The model only adds up what the signals give: none does more beside another."
-        if not isinstance(scorer.estimator, BaseRate) and scorer.estimator.trees is not None:
-            why = "No two of the strongest signals can be told apart in these leads."
-        return Section(HEADING, (why,)), []
-    judged = _judged(found, known, won)
-    told = [each for each in judged if _is_worth_telling(each.found)]
-    sure = [each for each in told if each.verdict == AGREES]
-    finding = (
-        f"No two of the strongest signals move the score by {LEAST_POINTS:g} point or more "
-        "beyond what each does alone"
-    )
-    if told:
-        finding = words_of((sure or told)[0].found)
-        finding += "; the outcomes agree" if sure else "; the outcomes do not confirm it"
-    rows = [_row(each) for each in judged[:MOST_PAIRS]]
-    columns = (
-        Column("first", "What moves the score", "prose"),
-        Column("second", "Beside what", "prose"),
-        Column("verdict", "Verdict"),
-        Column("inside", "Points, beside it", "points", "pair_points"),
-        Column("outside", "Points elsewhere", "points", "pair_points"),
-        Column("difference", "Difference", "points", "pair_points"),
-        Column("low", "from (95 %)", "points"),
-        Column("high", "to (95 %)", "points"),
-        Column("strength", "Beyond both parts", "ratio", "pair_strength"),
-        Column("share", "Of the pair's effect", "share", "pair_share"),
-        Column("seen", "Difference in the outcomes", "points", "pair_outcomes"),
-        Column("p", "p, corrected", "ratio", "chance"),
-    )
-    about += (
-        f"; the model was asked about {found[0].n:,} of them, the outcomes are those of "
-        f"{int(known.sum()):,}"
-    )
-    chart = (
-        series_chart(
-            [_row(each) | {"n": None} for each in told[:MOST_PAIRS]],
-            finding,
-            about,
-            what="Points that the first signal moves the score by",
-            form="+",
-            series=[("inside", "beside the second"), ("outside", "elsewhere")],
-        )
-        if told
-        else None
-    )
-    note = (
-        "Signals of one lead often come together; what the model would say of mixtures that "
-        "hardly occur counts here as well. The model may have learned from these outcomes."
-    )
-    figure = Figure("features-pairs", finding, about, columns, tuple(rows), chart, note)
-    said = (
-        f"The model can take a signal to mean more, or less, beside another. Of {len(found)} pairs "
-        f"of the strongest signals {len(told) or 'none'} differ{'s' if len(told) == 1 else ''} by "
-        f"{LEAST_POINTS:g} point or more"
-        + (f", and with {len(sure) or 'none'} the outcomes agree beyond chance." if told else ".")
-    )
-    return Section(HEADING, (said,), (figure,)), [
-        _takeaway(each, int(known.sum())) for each in sure[:1]
-    ]
-
-
-def words_of(found: Interaction) -> str:
-    """Say in a sentence what two signals do together."""
-    first, second = (printable(each.words, 130) for each in (found.first, found.second))
-    inside, outside = (signed(points, 0) for points in (found.inside, found.outside))
-    return (
-        f"{first[:1].upper()}{first[1:]} moves the score by {inside} points beside {second}, by "
-        f"{outside} elsewhere"
-    )
-
-
-def _is_worth_telling(found: Interaction) -> bool:
-    is_sure = found.low > 0 or found.high < 0
-    return is_sure and abs(found.difference) >= LEAST_POINTS
-
-
-def _judged(found: Sequence[Interaction], known: Bools, won: Bools) -> list[Judged]:
-    """Compare the outcomes in the four groups of each pair, corrected for all pairs."""
-    answers = []
-    for each in found:
-        group = (2 * each.first.is_in + each.second.is_in)[known]
-        n = np.bincount(group, minlength=4).reshape(2, 2)
-        wins = np.bincount(group, won[known], minlength=4).reshape(2, 2)
-        answers.append(effects_differ(wins, n) if n.min() >= FEWEST_LEADS else None)
-    corrected = iter(holm([answer[1] for answer in answers if answer is not None]))
-    judged = []
-    for each, answer in zip(found, answers, strict=True):
-        if answer is None:
-            judged.append(Judged(each, None, None, FEW))
-            continue
-        p, verdict = next(corrected), SILENT
-        if p < CHANCE and not _is_worth_telling(each):
-            verdict = UNLEARNED
-        elif p < CHANCE:
-            verdict = AGREES if answer[0] * each.difference > 0 else OPPOSED
-        judged.append(Judged(each, POINTS * answer[0], p, verdict))
-    return sorted(judged, key=lambda each: -abs(each.found.difference))
-
-
-def _row(each: Judged) -> dict[str, Any]:
-    found = each.found
-    return {
-        "name": f"{printable(found.first.signal, 17)} × {printable(found.second.signal, 14)}",
-        "first": found.first.words,
-        "second": found.second.words,
-        "inside": found.inside,
-        "outside": found.outside,
-        "difference": found.difference,
-        "low": found.low,
-        "high": found.high,
-        "strength": found.strength,
-        "strength_low": found.strength_low,
-        "strength_high": found.strength_high,
-        "share": found.share,
-        "seen": each.seen,
-        "p": each.p,
-        "verdict": each.verdict,
-    }
-
-
-def _takeaway(each: Judged, n: int) -> Takeaway:
-    found = each.found
-    return Takeaway(
-        f"{words_of(found)}: a difference of {abs(found.difference):.1f} points (model looked at "
-        f"with {found.n:,} leads, {min(abs(found.low), abs(found.high)):.1f} to "
-        f"{max(abs(found.low), abs(found.high)):.1f}), and the outcomes of {n:,} leads differ "
-        "the same way by more than chance.",
-        {
-            "value": found.difference,
-            "low": found.low,
-            "high": found.high,
-            "n": found.n,
+    def cells(self) -> dict[str, Any]:
+        """Return the cells by column."""
+        found = self.interaction
+        return {
+            "name": f"{printable(found.first.signal, 17)} × {printable(found.second.signal, 14)}",
             "first": found.first.words,
             "second": found.second.words,
             "inside": found.inside,
             "outside": found.outside,
+            "difference": found.difference,
+            "low": found.low,
+            "high": found.high,
+            "strength": found.strength,
+            "strength_low": found.strength_low,
+            "strength_high": found.strength_high,
             "share": found.share,
-            "p": each.p,
-        },
-        "pair_points",
-        "features-pairs",
+            "seen": self.in_outcomes,
+            "p": self.p,
+            "verdict": self.verdict.value,
+        }
+
+    def takeaway(self, n: int) -> Takeaway:
+        """Return the pair as a sentence; `n` leads have a known outcome."""
+        found = self.interaction
+        nearer, farther = sorted((abs(found.low), abs(found.high)))
+        return Takeaway(
+            f"{pair_words(found)}: a difference of {abs(found.difference):.1f} points (between "
+            f"{nearer:.1f} and {farther:.1f}; {found.n:,} leads). The outcomes of {n:,} leads "
+            "differ the same way.",
+            {
+                "value": found.difference,
+                "low": found.low,
+                "high": found.high,
+                "n": found.n,
+                "first": found.first.words,
+                "second": found.second.words,
+                "inside": found.inside,
+                "outside": found.outside,
+                "share": found.share,
+                "p": self.p,
+            },
+            "pair_points",
+            "features-pairs",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoredLeads:
+    """Leads scored for the page, and the outcomes of those that are old enough.
+
+    Attributes
+    ----------
+    features : ndarray of float64, shape (n, k)
+    known, won : ndarray of bool, shape (n,)
+        True for the leads with a known outcome, and for the won ones.
+    about : str
+        Which leads these are.
+    """
+
+    features: Floats
+    known: Bools
+    won: Bools
+    about: str
+
+
+def pairs_section(
+    scorer: LeadScorer, signals: list[str], leads: ScoredLeads
+) -> tuple[Section, list[Takeaway]]:
+    """Build the section about signals that move the score differently together than apart.
+
+    The model's part is Friedman and Popescu's H (`models.evaluation.interactions`). A model also
+    combines signals where there is only noise. So a pair is a finding only if the leads' outcomes,
+    compared in the same four groups and corrected for the number of pairs, differ in the same
+    direction.
+
+    Parameters
+    ----------
+    scorer : LeadScorer
+    signals : list of str
+        The strongest first.
+    leads : ScoredLeads
+    """
+    interactions = find_interactions(scorer, leads.features, signals)
+    if not interactions:
+        reason = "The model only adds up the points of the signals; none changes another's effect."
+        if not isinstance(scorer.estimator, BaseRate) and scorer.estimator.trees is not None:
+            reason = "These leads do not show the effects of any two strong signals separately."
+        return Section(HEADING, (reason,)), []
+    pairs = _compare(interactions, leads.known, leads.won)
+    large = [pair for pair in pairs if pair.matters]
+    confirmed = [pair for pair in large if pair.verdict == PairVerdict.AGREES]
+    n_known = int(leads.known.sum())
+    figure = _figure(pairs, large, confirmed, leads)
+    text = (
+        "For the model, a signal can mean more, or less, when another signal is present. "
+        f"{len(large) or 'None'} of {len(pairs)} pairs of the strongest signals "
+        f"differ{'s' if len(large) == 1 else ''} by {LEAST_POINTS:g} point or more."
     )
+    if large:
+        text += f" The outcomes confirm {len(confirmed) or 'none'} of them."
+    return Section(HEADING, (text,), (figure,)), [pair.takeaway(n_known) for pair in confirmed[:1]]
+
+
+def _figure(
+    pairs: Sequence[ComparedPair],
+    large: Sequence[ComparedPair],
+    confirmed: Sequence[ComparedPair],
+    leads: ScoredLeads,
+) -> Figure:
+    finding = (
+        f"No two of the strongest signals move the score by {LEAST_POINTS:g} point or more "
+        "beyond what each does alone"
+    )
+    if confirmed:
+        finding = f"{pair_words(confirmed[0].interaction)}; the outcomes agree"
+    elif large:
+        finding = f"{pair_words(large[0].interaction)}; the outcomes do not confirm it"
+    about = (
+        f"{leads.about}; points are those of {pairs[0].interaction.n:,} leads, outcomes those of "
+        f"{int(leads.known.sum()):,}"
+    )
+    chart = None
+    if large:
+        chart = series_chart(
+            [pair.cells() | {"n": None} for pair in large[:MOST_PAIRS]],
+            finding,
+            about,
+            what="Points of the first signal",
+            form="+",
+            series=[("inside", "with the second"), ("outside", "without it")],
+        )
+    return Figure(
+        name="features-pairs",
+        finding=finding,
+        about=about,
+        columns=(
+            Column("first", "Signal", "prose"),
+            Column("second", "With", "prose"),
+            Column("verdict", "Result"),
+            Column("inside", "Points with it", "points", "pair_points"),
+            Column("outside", "Points without it", "points", "pair_points"),
+            Column("difference", "Difference", "points", "pair_points"),
+            *interval_columns("points"),
+            Column("strength", "Beyond both parts", "ratio", "pair_strength"),
+            Column("share", "Of the pair's effect", "share", "pair_share"),
+            Column("seen", "Difference in the outcomes", "points", "pair_outcomes"),
+            Column("p", CHANCE_TITLE, "ratio", "chance"),
+        ),
+        rows=cells_of(pairs[:MOST_PAIRS]),
+        chart=chart,
+        note="Some signals often occur together. The points also count combinations that hardly "
+        "occur. The model may have learned from these outcomes.",
+    )
+
+
+def pair_words(found: Interaction) -> str:
+    """Format what two signals do together as a sentence."""
+    first, second = (printable(part.words, 130) for part in (found.first, found.second))
+    inside, outside = (signed(points, 0) for points in (found.inside, found.outside))
+    return (
+        f"{first[:1].upper()}{first[1:]} moves the score by {inside} points with {second}, by "
+        f"{outside} without"
+    )
+
+
+def _compare(interactions: Sequence[Interaction], known: Bools, won: Bools) -> list[ComparedPair]:
+    """Compare the outcomes in the four groups of each pair, corrected for all pairs.
+
+    Returns
+    -------
+    list of ComparedPair
+        The largest difference in points first.
+    """
+    tests = []
+    for found in interactions:
+        group = (2 * found.first.is_in + found.second.is_in)[known]
+        n = np.bincount(group, minlength=4).reshape(2, 2)
+        wins = np.bincount(group, won[known], minlength=4).reshape(2, 2)
+        tests.append(effects_differ(wins, n) if n.min() >= FEWEST_LEADS else None)
+    ps = iter(holm([test[1] for test in tests if test is not None]))
+    pairs = []
+    for found, test in zip(interactions, tests, strict=True):
+        if test is None:
+            pair = ComparedPair(
+                interaction=found, in_outcomes=None, p=None, verdict=PairVerdict.FEW_LEADS
+            )
+        else:
+            pair = _pair(found, test[0], next(ps))
+        pairs.append(pair)
+    return sorted(pairs, key=lambda pair: -abs(pair.interaction.difference))
+
+
+def _pair(found: Interaction, effect: float, p: float) -> ComparedPair:
+    """Build a compared pair from the difference in the outcomes, in log-odds, and its p-value."""
+    pair = ComparedPair(
+        interaction=found, in_outcomes=POINTS * effect, p=p, verdict=PairVerdict.UNCLEAR
+    )
+    if p >= CHANCE:
+        return pair
+    if not pair.matters:
+        verdict = PairVerdict.OUTCOMES_ONLY
+    elif effect * found.difference > 0:
+        verdict = PairVerdict.AGREES
+    else:
+        verdict = PairVerdict.OPPOSED
+    return replace(pair, verdict=verdict)

@@ -1,14 +1,14 @@
-"""What the pages share: figures from comparisons, and takeaways in words."""
+"""Shared by the pages: figures from comparisons, takeaways, and numbers in words."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from crm.arrays import Bools, Floats, Ints
 from features.groups import NOT_ALIKE, Groups
-from features.intervals import wilson
-from models.evaluation.comparisons import Contrast, contrast, corrected
+from models.evaluation.comparisons import Contrast, Share, contrast, corrected
 from reports.charts.report import rates_chart
 from reports.content import Column, Figure, Takeaway
 from reports.numbers import percent
@@ -16,140 +16,203 @@ from reports.rows.rows import ReportRows
 from reports.text import NO_BREAK, quoted_name
 
 MOST_TAKEAWAYS = 5
+CHANCE_TITLE = "Could be chance (p)"
 
 
-def ratio_words(found: Contrast) -> str:
-    """Say how a share stands to that of all, with n and the interval of the ratio.
+def ratio_words(group: Contrast, than: str = "the average") -> str:
+    """Format the ratio of a share to that of all leads, with both shares and the interval.
 
     Examples
     --------
-    >>> found = contrast(wins=75, n=312, all_wins=1_000, all_n=10_000)
-    >>> ratio_words(found).replace(NO_BREAK, " ")
-    '2.4× the average (n = 312, 2.0 to 2.9×)'
+    >>> ratio_words(contrast(wins=75, n=312, all_wins=1_000, all_n=10_000))
+    '2.4 times as often as the average: 24 of 100 against 10 (between 2.0 and 2.9 times; 312 leads)'
     """
+    base = group.value / group.ratio if group.ratio else 0.0
     return (
-        f"{_times(found.ratio)} the average (n{NO_BREAK}={NO_BREAK}{found.n:,}, "
-        f"{_times(found.ratio_low, '')} to {_times(found.ratio_high)})"
+        f"{times_words(group.ratio)} times as often as {than}: {of_100(group.value, base)} "
+        f"({ratio_interval_words(group)}; {group.n:,} leads)"
     )
 
 
-def _times(ratio: float | None, sign: str = "×") -> str:
-    if ratio is None:
-        return "–"
-    return f"{ratio:.2f}{sign}" if ratio < 1.05 else f"{ratio:.1f}{sign}"
+def ratio_interval_words(group: Contrast) -> str:
+    """Format the interval of a ratio."""
+    return f"between {times_words(group.ratio_low)} and {times_words(group.ratio_high)} times"
 
 
-def share_words(value: float, low: float, high: float, n: int) -> str:
-    """Say a share with its interval and n.
+def times_words(ratio: float | None) -> str:
+    """Format a ratio for a sentence.
 
     Examples
     --------
-    >>> share_words(0.25, 0.2, 0.3, 1_000).replace(NO_BREAK, " ")
-    '25.0 % (n = 1,000, 20.0 to 30.0 %)'
+    >>> times_words(0.456), times_words(2.345), times_words(None)
+    ('0.46', '2.3', '–')
     """
-    return f"{percent(value)} (n{NO_BREAK}={NO_BREAK}{n:,}, {100 * low:.1f} to {percent(high)})"
+    if ratio is None:
+        return "–"
+    return f"{ratio:.2f}" if ratio < 1.05 else f"{ratio:.1f}"
 
 
-def evidence_of(found: Contrast, **more: Any) -> dict[str, Any]:
-    """Give the numbers behind a sentence about a contrast."""
-    return {**found.row(), **more}
+def of_100(share: float, other: float) -> str:
+    """Format two shares as counts of 100 leads, or of 1,000 if one is small.
+
+    Examples
+    --------
+    >>> of_100(0.41, 0.05), of_100(0.004, 0.155)
+    ('41 of 100 against 5', '4 of 1,000 against 155')
+    """
+    of = 100 if min(share, other) >= 0.01 else 1_000
+    return f"{of * share:.0f} of {of:,} against {of * other:.0f}"
+
+
+def share_words(share: Share) -> str:
+    """Format a share with its interval and the number of leads.
+
+    Examples
+    --------
+    >>> share_words(Share(n=1_000, wins=250, value=0.25, low=0.2, high=0.3)).replace(NO_BREAK, " ")
+    '25.0 % (between 20.0 and 30.0 %; 1,000 leads)'
+    """
+    return f"{percent(share.value)} ({interval_words(share.low, share.high)}; {share.n:,} leads)"
+
+
+def interval_words(low: float, high: float) -> str:
+    """Format the interval of a share.
+
+    Examples
+    --------
+    >>> interval_words(0.2, 0.3).replace(NO_BREAK, " ")
+    'between 20.0 and 30.0 %'
+    """
+    return f"between {100 * low:.1f} and {percent(high)}"
+
+
+def share_columns(value_title: str, metric: str) -> tuple[Column, ...]:
+    """Describe the columns of a share and its interval."""
+    return Column("value", value_title, "share", metric), *interval_columns("share")
+
+
+def interval_columns(form: str, prefix: str = "") -> tuple[Column, ...]:
+    """Describe the columns of an interval's ends."""
+    return (
+        Column(f"{prefix}low", "from (95 %)", form),
+        Column(f"{prefix}high", "to (95 %)", form),
+    )
+
+
+def evidence_of(group: Contrast, **more: Any) -> dict[str, Any]:
+    """Return the numbers behind a sentence about a contrast."""
+    return {**group.cells(), **more}
 
 
 def strongest(
     items: Iterable[tuple[str, Contrast]],
-    sentence: Any,
+    sentence: Callable[[str, Contrast], str],
     metric: str,
     figure: str,
     most: int = MOST_TAKEAWAYS,
 ) -> tuple[Takeaway, ...]:
-    """Make takeaways of the contrasts that hold, the surest ones first.
+    """Build takeaways from the significant contrasts, the most certain differences first.
 
-    How sure one can be is the ratio's interval: its end nearest to 1 counts, not the ratio.
+    The order follows the end of the ratio's interval that is nearest to 1, not the ratio.
 
     Parameters
     ----------
     items : iterable of (str, Contrast)
         Names from data, and their corrected contrasts.
     sentence : callable
-        Makes the words of a name and a contrast.
+        Formats a name and a contrast as a sentence.
+    metric, figure : str
+        The definition, and the figure that shows it.
+    most : int
     """
-    held = [
-        (name, found)
-        for name, found in items
-        if found.holds and name not in NOT_ALIKE and found.ratio_low is not None
+    significant = [
+        (name, group)
+        for name, group in items
+        if group.is_significant and name not in NOT_ALIKE and group.ratio_low is not None
     ]
-    held.sort(key=lambda pair: -_surely(pair[1]))
+    significant.sort(key=lambda item: -_certain_distance(item[1]))
     return tuple(
-        Takeaway(sentence(name, found), evidence_of(found, name=name), metric, figure)
-        for name, found in held[:most]
+        Takeaway(sentence(name, group), evidence_of(group, name=name), metric, figure)
+        for name, group in significant[:most]
     )
 
 
-def _surely(found: Contrast) -> float:
-    """How far the ratio surely is from 1, on the log scale."""
-    low, high = found.ratio_low or 1e-9, found.ratio_high or 1e-9
-    return max(np.log(max(low, 1e-9)), -np.log(max(high, 1e-9)), 0.0) + 1e-6 * np.sqrt(found.n)
+def _certain_distance(group: Contrast) -> float:
+    """Return the distance of the ratio's interval from 1, on the log scale."""
+    low, high = group.ratio_low or 1e-9, group.ratio_high or 1e-9
+    return max(np.log(max(low, 1e-9)), -np.log(max(high, 1e-9)), 0.0) + 1e-6 * np.sqrt(group.n)
 
 
 def group_contrasts(groups: Groups, of: Bools, did: Bools) -> list[Contrast]:
-    """Compare the groups of some leads with each other, without correction.
+    """Compare each group of some leads with the others, without correction.
 
     Parameters
     ----------
     groups : Groups
     of : ndarray of bool, shape (n_leads,)
-        Whose share is looked at.
+        True for the leads that count.
     did : ndarray of bool, shape (n_leads,)
-        Who did it.
+        True for the leads with the result.
 
     Returns
     -------
     list of Contrast
-        One per name; a group without leads has an n of 0 and no value.
+        One for each name; a group without leads has an n of 0 and no value.
     """
     k = len(groups.names)
     n = np.bincount(groups.code[of], minlength=k)
     wins = np.bincount(groups.code[of & did], minlength=k)
-    return [
-        one_contrast(int(w), int(m), int(wins.sum()), int(n.sum()))
-        for w, m in zip(wins, n, strict=True)
-    ]
-
-
-def one_contrast(wins: int, n: int, all_wins: int, all_n: int) -> Contrast:
-    """Compare a group that may have no leads at all."""
-    return contrast(wins, n, all_wins, all_n) if n else Contrast(0, 0, np.nan, np.nan, np.nan)
+    all_wins, all_n = int(wins.sum()), int(n.sum())
+    return [contrast(int(w), int(m), all_wins, all_n) for w, m in zip(wins, n, strict=True)]
 
 
 def correct_families(families: Sequence[list[Contrast]]) -> list[list[Contrast]]:
-    """Correct several lists of contrasts that one page looks at together."""
-    flat = corrected([each for family in families for each in family])
+    """Correct several lists of contrasts that one page makes together."""
+    flat = corrected([group for family in families for group in family])
     ends = np.cumsum([0, *map(len, families)])
     return [flat[a:b] for a, b in zip(ends, ends[1:], strict=False)]
 
 
-def contrast_rows(names: Sequence[str], found: Sequence[Contrast]) -> tuple[dict[str, Any], ...]:
-    """Make rows of a table of groups, without groups that have no leads."""
+def contrast_rows(names: Sequence[str], groups: Sequence[Contrast]) -> tuple[dict[str, Any], ...]:
+    """Build the rows of a table of groups, without groups that have no leads."""
     return tuple(
-        {"name": name, **each.row()} for name, each in zip(names, found, strict=True) if each.n
+        {"name": name, **group.cells()}
+        for name, group in zip(names, groups, strict=True)
+        if group.n
     )
 
 
-def rate_columns(label: str, metric: str, ratio: str = "", value: str = "") -> tuple[Column, ...]:
-    """Describe the columns of `contrast_rows`."""
-    return (
-        Column("name", label),
-        Column("n", "Leads", "count", "mature_leads"),
-        Column("wins", "Of them", "count"),
-        Column("value", value or "Share", "share", metric),
-        Column("low", "from (95 %)", "share"),
-        Column("high", "to (95 %)", "share"),
-        Column("ratio", "Against all", "ratio", ratio),
-        Column("ratio_low", "from (95 %)", "ratio"),
-        Column("ratio_high", "to (95 %)", "ratio"),
-        Column("p", "p, corrected", "ratio", "chance"),
-        Column("verdict", "Verdict"),
-    )
+@dataclass(frozen=True, kw_only=True)
+class RatesLabels:
+    """The labels of a figure of groups.
+
+    Attributes
+    ----------
+    group : str
+        The heading of the names.
+    value : str
+        The heading of the share.
+    metric, ratio_metric : str
+        The definitions of the share and of its ratio; an empty one is that of all tables.
+    """
+
+    group: str
+    value: str
+    metric: str
+    ratio_metric: str = ""
+
+    def columns(self) -> tuple[Column, ...]:
+        """Describe the columns of `contrast_rows`."""
+        return (
+            Column("name", self.group),
+            Column("n", "Leads", "count", "mature_leads"),
+            Column("wins", "Of them", "count"),
+            *share_columns(self.value, self.metric),
+            Column("ratio", "Against all", "ratio", self.ratio_metric),
+            *interval_columns("ratio", "ratio_"),
+            Column("p", CHANCE_TITLE, "ratio", "chance"),
+            Column("verdict", "Result"),
+        )
 
 
 def rates_figure(
@@ -157,67 +220,79 @@ def rates_figure(
     finding: str,
     about: str,
     rows: tuple[dict[str, Any], ...],
+    labels: RatesLabels,
     *,
-    label: str,
-    metric: str,
     base: float,
-    what: str,
-    ratio: str = "",
     note: str = "",
 ) -> Figure:
-    """Make a figure of groups beside all leads."""
-    chart = rates_chart(rows, finding, about, what=what, base=base) if rows else None
-    columns = rate_columns(label, metric, ratio, what)
-    return Figure(name, finding, about, columns, rows, chart, note)
+    """Build a figure of groups compared with all leads, whose share is `base`."""
+    chart = rates_chart(rows, finding, about, what=labels.value, base=base) if rows else None
+    return Figure(
+        name=name,
+        finding=finding,
+        about=about,
+        columns=labels.columns(),
+        rows=rows,
+        chart=chart,
+        note=note,
+    )
 
 
-def finding_of(names: Sequence[str], found: Sequence[Contrast], what: str, base: float) -> str:
-    """Say in a title what a figure of groups shows: the surest difference, or that there is none.
+def finding_of(subject: str, names: Sequence[str], groups: Sequence[Contrast], base: float) -> str:
+    """Format the title of a figure of groups: the most certain difference, or that none is clear.
+
+    Parameters
+    ----------
+    subject : str
+        The words before a name: "Leads from".
+    names : sequence of str
+    groups : sequence of Contrast
+    base : float
+        The share of all leads.
 
     Examples
     --------
     >>> fair, mail = contrast(150, 1_000, 1_000, 10_000), contrast(98, 1_000, 1_000, 10_000)
-    >>> groups = corrected([fair, mail])
-    >>> finding_of(["Fair", "Mail"], groups, "convert", 0.1).replace(NO_BREAK, " ")
-    '“Fair” leads convert 1.5× the average of 10.0 %'
+    >>> finding_of("Leads from", ["Fair", "Mail"], corrected([fair, mail]), 0.1)
+    'Leads from “Fair” are won 1.5 times as often as the average: 15 of 100 against 10'
     """
-    held = [
-        (name, each)
-        for name, each in zip(names, found, strict=True)
-        if each.holds and name not in NOT_ALIKE
+    significant = [
+        (name, group)
+        for name, group in zip(names, groups, strict=True)
+        if group.is_significant and name not in NOT_ALIKE
     ]
-    if not held:
-        return f"No group differs from the average of {percent(base)} by more than chance"
-    name, best = max(held, key=lambda pair: _surely(pair[1]))
-    return f"{quoted_name(name)} leads {what} {_times(best.ratio)} the average of {percent(base)}"
-
-
-def about_mature(rows: ReportRows) -> str:
-    """Say whose leads a figure of mature leads is about."""
-    n = int(rows.is_mature.sum())
-    if not rows.has_times:
-        return f"leads with an outcome, n = {n:,}; they have no times"
-    young = len(rows) - n
+    if not significant:
+        return f"No group differs clearly from the average of {percent(base)}"
+    name, best = max(significant, key=lambda item: _certain_distance(item[1]))
     return (
-        f"mature leads (created {rows.horizon_days:g} days or longer ago), n = {n:,}; "
-        f"{young:,} younger ones not counted"
+        f"{subject} {quoted_name(name)} are won {times_words(best.ratio)} times as often as the "
+        f"average: {of_100(best.value, base)}"
     )
 
 
-def interval_row(name: str, wins: int, n: int, **more: Any) -> dict[str, Any]:
-    """Make a row of a share with its interval."""
-    low, high = wilson(wins / n, n) if n else (None, None)
-    value = wins / n if n else None
-    return {"name": name, "n": n, "wins": wins, "value": value, "low": low, "high": high, **more}
+def mature_words(rows: ReportRows) -> str:
+    """Describe mature leads: by their age, or by their outcome if there are no times."""
+    if not rows.has_times:
+        return "leads with an outcome"
+    return f"leads older than {rows.horizon_days:g} days"
+
+
+def about_mature(rows: ReportRows) -> str:
+    """Describe the leads of a figure of mature leads."""
+    n = int(rows.is_mature.sum())
+    if not rows.has_times:
+        return f"{mature_words(rows)}, n = {n:,}; they have no times"
+    young = len(rows) - n
+    return f"{mature_words(rows)}, n = {n:,}; {young:,} younger ones not counted"
 
 
 def months_of(times: Ints) -> Ints:
-    """Give the calendar month, UTC, of times in microseconds: months since 1970."""
+    """Return the calendar month, UTC, of times in microseconds: months since 1970."""
     return times.astype("datetime64[us]").astype("datetime64[M]").astype(np.int64)
 
 
 def month_name(month: int) -> str:
-    """Write a month.
+    """Format a month.
 
     Examples
     --------
@@ -228,7 +303,7 @@ def month_name(month: int) -> str:
 
 
 def day_name(at: int) -> str:
-    """Write the day, UTC, of a time in microseconds.
+    """Format the day, UTC, of a time in microseconds.
 
     Examples
     --------
@@ -239,7 +314,7 @@ def day_name(at: int) -> str:
 
 
 def days_words(days: float) -> str:
-    """Write a time span as people say it.
+    """Format a duration as people say it.
 
     Examples
     --------
@@ -259,13 +334,12 @@ def days_words(days: float) -> str:
 
 
 def finite(value: float) -> float | None:
-    """Give a number as a cell: None where there is none."""
+    """Return a number as a cell: None if it is not finite."""
     return float(value) if np.isfinite(value) else None
 
 
-def means_by(code: Ints, values: Floats, k: int) -> Mapping[str, Floats]:
-    """Sum values by groups: `n`, `sum` and `mean`, each of shape (k,)."""
+def means_by(code: Ints, values: Floats, k: int) -> Floats:
+    """Compute the mean of values by group, shape (k,); nan for groups without values."""
     n = np.bincount(code, minlength=k).astype(np.float64)
     total = np.bincount(code, values, minlength=k)
-    mean = np.divide(total, n, out=np.full(k, np.nan), where=n > 0)
-    return {"n": n, "sum": total, "mean": mean}
+    return np.divide(total, n, out=np.full(k, np.nan), where=n > 0)

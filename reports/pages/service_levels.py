@@ -1,7 +1,8 @@
 """Service levels: what marketing hands over and how sales works it, by grade and week."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
@@ -10,41 +11,188 @@ import numpy as np
 from crm.arrays import Bools, Floats, Ints, Objects
 from crm.times import DAY, HOUR
 from features.events import NEVER
-from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, middle, two_shares
+from models.evaluation.comparisons import (
+    CHANCE,
+    FEWEST_LEADS,
+    MedianInterval,
+    Share,
+    median_interval,
+    share_of,
+    shares_differ,
+)
 from reports.charts.report import lines_chart, rates_chart
-from reports.content import Column, Figure, Page, Section, Takeaway
-from reports.pages.phrases import day_name, finite, interval_row, share_words
+from reports.content import Column, Figure, Page, Section, TableRow, Takeaway, cells_of
+from reports.numbers import percent
+from reports.pages.phrases import day_name, finite, interval_columns, share_columns, share_words
 from reports.pages.sources import qualified_stage
 from reports.rows.rows import ReportRows
 from reports.rows.scored import not_learned_from, score_moments
 from reports.text import NO_BREAK, quoted_name
 
 SLUG, TITLE = "service-levels", "Service levels"
-LEAD = "How many leads are handed over, how fast and how many of them does sales work, and is \
-that what both teams promised?"
+LEAD = (
+    "How many leads are handed over, how fast and how many of them does sales work, and is that "
+    "what both teams promised?"
+)
 WEEKS = 13
 WEEK = 7 * DAY
-TO_WORK = 7 * DAY  # how long a lead may wait to count as worked
+TO_WORK = 7 * DAY  # the longest wait of a worked lead
 MONDAY = 4 * DAY  # 1 January 1970 was a Thursday
-QUIET = 3 * DAY  # a week is complete though no lead came on its last days
+QUIET = 3 * DAY  # a week is complete even if no lead came on its last days
 ALL = "all"
 NOT_SCORED = "not scored"
-MOST_GRADED = 300_000  # the rest would be "not scored"
+MOST_GRADED = 300_000  # more leads than these are "not scored"
+SALES_COLUMNS = (  # that need sales activities
+    "hours",
+    "hours_low",
+    "hours_high",
+    "hours_late",
+    "n",
+    "wins",
+    "value",
+    "low",
+    "high",
+    "untouched",
+)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
+class HandedRow(TableRow):
+    """The leads of a grade that were handed over in a period, worked and converted.
+
+    Attributes
+    ----------
+    grade : str
+        Or `ALL`.
+    handed : int
+        Leads handed over.
+    a_week : float
+        The same for an average week.
+    worked : Share
+        Leads worked within 7 days, of those that are old enough.
+    hours : MedianInterval or None
+        From the handover to the first sales activity; infinite if that has not come.
+    untouched : int
+        Leads that are old enough and were not worked at all.
+    won : Share
+        Leads won within a horizon after the handover, of those whose horizon ended in the period.
+    """
+
+    grade: str
+    handed: int
+    a_week: float
+    worked: Share
+    hours: MedianInterval | None
+    untouched: int
+    won: Share
+
+    def cells(self) -> dict[str, Any]:
+        """Return the cells by column; a median that has not come is None."""
+        hours = self.hours
+        won = self.won.cells()
+        return {
+            "name": self.grade,
+            "handed": self.handed,
+            "a_week": self.a_week,
+            "hours": finite(hours.value) if hours else None,
+            "hours_low": finite(hours.low) if hours else None,
+            "hours_high": finite(hours.high) if hours else None,
+            "hours_late": finite(hours.late) if hours else None,
+            "untouched": self.untouched,
+            **self.worked.cells(),
+            "mature": won["n"],
+            "won": won["wins"],
+            "won_share": won["value"],
+            "won_low": won["low"],
+            "won_high": won["high"],
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Week:
+    """One week: all leads, the leads of each grade, and the deals of the week."""
+
+    day: str
+    every: HandedRow
+    by_grade: tuple[HandedRow, ...]
+    deals: int
+    revenue: float | None
+
+    def cells(self) -> dict[str, Any]:
+        """Return the cells of the row of all leads."""
+        return {
+            **self.every.cells(),
+            **{f"handed_{row.grade}": row.handed for row in self.by_grade},
+            "deals": self.deals,
+            "revenue": self.revenue,
+            "name": self.day,
+        }
+
+    def grade_cells(self) -> list[dict[str, Any]]:
+        """Return the cells of a row for each grade."""
+        return [
+            {
+                **row.cells(),
+                "name": f"{self.day} {row.grade}",
+                "week": self.day,
+                "grade": row.grade,
+            }
+            for row in self.by_grade
+        ]
+
+
+class Kept(StrEnum):
+    """Whether a promise is kept."""
+
+    YES = "yes"
+    NO = "no"
+    UNKNOWN = "not known"
+    FEW_LEADS = "too few leads"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromiseRow(TableRow):
+    """A promise and the result; `n` leads decide, if the promise is about a share or a median."""
+
+    name: str
+    target: float
+    actual: float | None
+    n: int | None
+    is_kept: bool | None
+
+    @property
+    def kept(self) -> Kept:
+        """Whether the promise is kept."""
+        if self.n is not None and self.n < FEWEST_LEADS:
+            return Kept.FEW_LEADS
+        if self.is_kept is None:
+            return Kept.UNKNOWN
+        return Kept.YES if self.is_kept else Kept.NO
+
+    def cells(self) -> dict[str, Any]:
+        """Return the cells by column."""
+        return {
+            "name": self.name,
+            "target": self.target,
+            "actual": self.actual,
+            "n": self.n,
+            "kept": self.kept.value,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
 class _Handed:
-    """Leads as they were handed over to sales.
+    """Leads and their handover to sales.
 
     Attributes
     ----------
     rows : ReportRows
     at : ndarray of int64, shape (n,)
-        When each was handed over; `NEVER` if it was not.
+        The time of each handover; `NEVER` for a lead that was not handed over.
     last : int
         The end of the last complete week, in microseconds.
     grade : ndarray of object, shape (n,)
-        When it was handed over, by the model of the report; `ALL` without one.
+        The grade at the handover by the model of the report; `ALL` without a model.
     """
 
     rows: ReportRows
@@ -59,93 +207,105 @@ class _Handed:
 
     @cached_property
     def grades(self) -> list[str]:
-        """The grades that leads of these weeks have, and those that something is promised of."""
+        """The grades of the leads of these weeks, and those that have a promise."""
         return sorted({*self.grade[self.within(self.first, self.last)], *_promised(self.rows)})
+
+    @property
+    def has_grades(self) -> bool:
+        """True if a model graded the leads."""
+        return self.grades != [ALL]
 
     @cached_property
     def touched(self) -> Ints:
-        """When sales first worked each lead after that; `NEVER` if it has not."""
+        """The time of the first sales activity after the handover; `NEVER` without one."""
         return self.rows.first_sales_after(np.where(self.at == NEVER, self.rows.as_of, self.at))
 
     @cached_property
     def hours(self) -> Floats:
-        """From being handed over to being worked; infinite where that has not come."""
-        came = self.touched != NEVER
-        return np.where(came, (np.where(came, self.touched, 0) - self.at) / HOUR, np.inf)
+        """Hours from the handover to the first sales activity; infinite without one."""
+        is_touched = self.touched != NEVER
+        waited = (np.where(is_touched, self.touched, 0) - self.at) / HOUR
+        return np.where(is_touched, waited, np.inf)
 
     def within(self, begin: int, end: int, grade: str = ALL) -> Bools:
-        """Tell which leads were handed over in a time, with a grade."""
+        """Return which leads of a grade were handed over in a period."""
         inside = (self.at >= begin) & (self.at < end)
         return inside if grade == ALL else inside & (self.grade == grade)
 
     def watched(self, begin: int, end: int, grade: str = ALL, span: int = TO_WORK) -> Bools:
-        """Tell which of these leads have been watched for so long, to say if they were worked."""
+        """Return which of these leads were handed over at least `span` microseconds ago."""
         return self.within(begin, end, grade) & (np.minimum(self.at, end) + span <= self.rows.as_of)
 
     def matured(self, begin: int, end: int, grade: str = ALL) -> Bools:
-        """Tell which leads became mature in a time: were handed over one horizon before it."""
+        """Return which leads were handed over one horizon before a period."""
         return self.within(begin - self.rows.horizon, end - self.rows.horizon, grade)
 
-    def row(self, grade: str, begin: int, end: int) -> dict[str, Any]:
-        """Count what was handed over, worked and converted in a time."""
-        came = self.within(begin, end, grade)
+    def closed(self, begin: int, end: int) -> Bools:
+        """Return which leads were won in a period."""
+        return self.rows.is_won & (self.rows.closed >= begin) & (self.rows.closed < end)
+
+    def row(self, grade: str, begin: int, end: int) -> HandedRow:
+        """Count the leads that were handed over, worked and converted in a period."""
+        handed = int(self.within(begin, end, grade).sum())
         old = self.watched(begin, end, grade)
-        waits = middle(self.hours[old])
-        work = interval_row(grade, int((self.hours[old] <= TO_WORK / HOUR).sum()), int(old.sum()))
         mature = np.flatnonzero(self.matured(begin, end, grade))
         won = self.rows.won_within(mature, self.at[mature])
-        close = interval_row(grade, int(won.sum()), len(mature))
-        return {
-            "name": grade,
-            "handed": int(came.sum()),
-            "a_week": float(came.sum() / WEEKS),
-            "n": work["n"],
-            "wins": work["wins"],
-            "hours": finite(waits.value) if waits else None,
-            "hours_low": finite(waits.low) if waits else None,
-            "hours_high": finite(waits.high) if waits else None,
-            "hours_late": finite(waits.late) if waits else None,
-            "untouched": int((self.touched[old] == NEVER).sum()),
-            "value": work["value"],
-            "low": work["low"],
-            "high": work["high"],
-            "mature": close["n"],
-            "won": close["wins"],
-            "won_share": close["value"],
-            "won_low": close["low"],
-            "won_high": close["high"],
-        }
+        return HandedRow(
+            grade=grade,
+            handed=handed,
+            a_week=handed / WEEKS,
+            worked=share_of(int((self.hours[old] <= TO_WORK / HOUR).sum()), int(old.sum())),
+            hours=median_interval(self.hours[old]),
+            untouched=int((self.touched[old] == NEVER).sum()),
+            won=share_of(int(won.sum()), len(mature)),
+        )
 
 
 def service_page(rows: ReportRows) -> Page:
-    """Tell what was handed over, worked, converted and earned in the last complete weeks."""
+    """Build the page about leads handed over, worked and won in the last complete weeks."""
     heading = "By grade"
     if not rows.has_times:
         needs = (
             "Leads handed over per grade and week, hours to the first sales activity, share "
-            "worked, converted, and revenue. That needs the time at which each lead was created."
+            "worked, converted, and revenue. This needs the time at which each lead was created."
         )
-        return Page(SLUG, TITLE, LEAD, sections=(Section(heading, needs=needs),))
-    at, how = _handed_over(rows)
+        return _page(Section(heading, needs=needs))
+    at, basis = _handed_over(rows)
     end = min(rows.as_of, rows.leads_until + QUIET)
     last = (end - MONDAY) // WEEK * WEEK + MONDAY
     if end < rows.as_of:
-        how += (
+        basis += (
             f" The newest lead is of {day_name(rows.leads_until)}, other records go on to "
             f"{day_name(rows.as_of)}: weeks are shown up to the newest lead."
         )
-    handed = _Handed(rows, at, last, _grades(rows, at, last))
+    handed = _Handed(rows=rows, at=at, last=last, grade=_grades(rows, at, last))
     if not handed.within(handed.first, last).any():
-        needs = f"Leads handed over in the last {WEEKS} complete weeks; there is none. {how}"
-        return Page(SLUG, TITLE, LEAD, sections=(Section(heading, needs=needs),))
-    names = handed.grades if handed.grades == [ALL] else [*handed.grades, ALL]
-    table = [handed.row(grade, handed.first, last) for grade in names]
-    sections = (_by_grade(handed, table, how), _promises(handed, table), _weeks(handed))
-    return Page(SLUG, TITLE, LEAD, _told(handed), sections)
+        needs = f"Leads handed over in the last {WEEKS} complete weeks; there are none. {basis}"
+        return _page(Section(heading, needs=needs))
+    grades = [*handed.grades, ALL] if handed.has_grades else [ALL]
+    table = [handed.row(grade, handed.first, last) for grade in grades]
+    return _page(
+        Section(heading, _basis(handed, table[-1], basis), (_grades_figure(handed, table),)),
+        _promises(handed, table),
+        _weeks(handed),
+        takeaways=_best_grade(handed),
+    )
+
+
+def _page(*sections: Section, takeaways: tuple[Takeaway, ...] = ()) -> Page:
+    return Page(
+        slug=SLUG,
+        title=TITLE,
+        lead=LEAD,
+        takeaways=takeaways,
+        sections=sections,
+        keeps_leads=False,
+        is_sheet=True,
+    )
 
 
 def _handed_over(rows: ReportRows) -> tuple[Ints, str]:
-    """Tell when each lead was handed over to sales; `NEVER` if it was not."""
+    """Return the time of each handover, `NEVER` without one, and a sentence about its meaning."""
     stage = qualified_stage(rows)
     if stage is None or rows.funnel is None:
         return rows.created, (
@@ -158,7 +318,7 @@ def _handed_over(rows: ReportRows) -> tuple[Ints, str]:
 
 
 def _grades(rows: ReportRows, at: Ints, last: int) -> Objects:
-    """Give the grades of leads that were handed over, or became mature, in the weeks."""
+    """Score the leads that were handed over in the weeks, or whose horizon ended in them."""
     grade = np.full(len(rows), ALL, dtype=object)
     if rows.scorer is not None:
         ends = np.array([last, last - rows.horizon])[:, None]
@@ -170,7 +330,7 @@ def _grades(rows: ReportRows, at: Ints, last: int) -> Objects:
 
 
 def _promised(rows: ReportRows) -> set[str]:
-    """Name the grades of the model that something is promised of."""
+    """Return the grades of the model that have a promise."""
     if rows.scorer is None:
         return set()
     targets, scale = rows.project.report.targets, rows.scorer.scale
@@ -179,85 +339,76 @@ def _promised(rows: ReportRows) -> set[str]:
     return named & {*(grade for grade, _ in scale.grades), scale.lowest}
 
 
-def _by_grade(handed: _Handed, table: list[dict[str, Any]], how: str) -> Section:
+def _basis(handed: _Handed, total: HandedRow, basis: str) -> tuple[str, ...]:
+    """Return sentences about what counts as handed over, worked and converted."""
     rows = handed.rows
+    if rows.sales:
+        sales = "Sales activities: " + ", ".join(map(quoted_name, rows.sales))
+        channels = rows.project.report.sales_channels
+        if channels:
+            channel_names = " or ".join(map(quoted_name, channels))
+            sales += f"; only those whose channel is {channel_names}"
+        sales += "."
+    else:
+        sales = (
+            "Hours and shares worked are not shown, because it is not known which activities are "
+            'sales\' work: name them with [report] sales_activities = ["…"].'
+        )
+    days = f"{rows.horizon_days:g}{NO_BREAK}days"
+    conversion = f"Conversion is not shown: no lead was handed over {days} before these weeks."
+    if total.won.n:
+        conversion = (
+            f"Conversion is shown for the {total.won.n:,} leads whose {days} after the handover "
+            f"ended in these weeks.{_flattery(handed)}"
+        )
+    return basis, sales, conversion
+
+
+def _grades_figure(handed: _Handed, table: Sequence[HandedRow]) -> Figure:
     columns: tuple[Column, ...] = (
         Column("name", "Grade"),
         Column("handed", "Handed over", "count", "handed_over"),
         Column("a_week", "A week", "ratio", "handed_over"),
         Column("hours", "Median hours to first sales activity", "ratio", "first_touch_hours"),
-        Column("hours_low", "from (95 %)", "ratio"),
-        Column("hours_high", "to (95 %)", "ratio"),
+        *interval_columns("ratio", "hours_"),
         Column("hours_late", "Hours, nine of ten", "ratio", "nine_of_ten"),
         Column("n", "Old enough to be worked", "count"),
         Column("wins", "Worked", "count"),
-        Column("value", "Worked within 7 days", "share", "worked_share"),
-        Column("low", "from (95 %)", "share"),
-        Column("high", "to (95 %)", "share"),
+        *share_columns("Worked within 7 days", "worked_share"),
         Column("untouched", "Not worked at all", "count", "untouched"),
-        Column("mature", "Became mature", "count", "handed_mature"),
+        Column("mature", "Horizon ended", "count", "handed_mature"),
         Column("won", "Won of these", "count", "counted_wins"),
         Column("won_share", "Converted", "share", "handed_won_share"),
-        Column("won_low", "from (95 %)", "share"),
-        Column("won_high", "to (95 %)", "share"),
+        *interval_columns("share", "won_"),
     )
-    paragraphs = [how]
-    if not rows.sales:
-        paragraphs.append(
-            "Which activities are sales' work is not known, so nothing is said of the time to "
-            'them: name them with [report] sales_activities = ["…"].'
-        )
-        columns = tuple(
-            c
-            for c in columns
-            if not c.key.startswith(("hours", "untouched"))
-            and c.key not in ("value", "low", "high", "n", "wins")
-        )
-    else:
-        said = "Sales activities: " + ", ".join(map(quoted_name, rows.sales))
-        channels = rows.project.report.sales_channels
-        if channels:
-            channel_names = " or ".join(map(quoted_name, channels))
-            said += f"; of them only those whose channel is {channel_names}"
-        paragraphs.append(f"{said}.")
-    whole = table[-1]
-    before = f"{rows.horizon_days:g}{NO_BREAK}days before"
-    if whole["mature"]:
-        paragraphs.append(
-            f"What converted is told of the {whole['mature']:,} leads that became mature in these "
-            f"weeks: they were handed over {before}.{_flattered(handed)}"
-        )
-    else:
-        paragraphs.append(
-            f"No lead was handed over {before}, so nothing is said of what converted."
-        )
-    about = f"leads handed over in {_window(handed)}, n = {whole['handed']:,}"
-    shown = [row for row in table if row["value"] is not None]
-    chart, finding = None, f"{whole['handed']:,} leads were handed over"
-    if rows.sales and shown:
-        finding = (
-            f"{100 * (whole['value'] or 0):.0f}{NO_BREAK}% of the leads handed over are worked "
-            "within 7 days"
-        )
-        chart = rates_chart(shown, finding, about, what="Worked within 7 days", base=None)
-    figure = Figure(
-        "service-grades",
-        finding,
-        about,
-        columns,
-        tuple(table),
-        chart,
-        "Medians are empty where most leads have no sales activity yet.",
+    cells = cells_of(table)
+    total = table[-1]
+    about = f"leads handed over in {_window(handed)}, n = {total.handed:,}"
+    chart, finding = None, f"{total.handed:,} leads were handed over"
+    if not handed.rows.sales:
+        columns = tuple(column for column in columns if column.key not in SALES_COLUMNS)
+    elif any(row.worked.n for row in table):
+        worked = total.worked.value if total.worked.n else 0.0
+        finding = f"{percent(worked, 0)} of the leads handed over are worked within 7 days"
+        drawn = [row for row in cells if row["value"] is not None]
+        chart = rates_chart(drawn, finding, about, what="Worked within 7 days", base=None)
+    return Figure(
+        name="service-grades",
+        finding=finding,
+        about=about,
+        columns=columns,
+        rows=cells,
+        chart=chart,
+        note="Medians are empty where most leads have no sales activity yet.",
     )
-    return Section("By grade", tuple(paragraphs), (figure,))
 
 
 def _window(handed: _Handed) -> str:
     return f"{WEEKS} weeks to {day_name(handed.last - DAY)}"
 
 
-def _flattered(handed: _Handed) -> str:
-    """Say so if the model that gives the grades has learned what became of most such leads."""
+def _flattery(handed: _Handed) -> str:
+    """Return a sentence if the model has learned the outcomes of most leads that it graded."""
     if handed.rows.scorer is None:
         return ""
     mature = handed.matured(handed.first, handed.last)
@@ -270,211 +421,230 @@ def _flattered(handed: _Handed) -> str:
     )
 
 
-def _promises(handed: _Handed, table: Sequence[dict[str, Any]]) -> Section:
-    """Hold what was promised against what was done."""
-    heading, rows = "What was promised", handed.rows
-    targets = rows.project.report.targets
-    by_name = {row["name"]: row for row in table}
-    found: list[dict[str, Any]] = []
-    for grade, target in sorted(targets.leads_per_week.items()):
-        actual = by_name.get(grade, {}).get("a_week")
-        found.append(_at_least(f"Grade {grade}: leads handed over a week", target, actual))
-    for grade, target in sorted(targets.first_touch_hours.items()):
-        found.append(_waited(handed, grade, target, grade in by_name))
-    for title, promised, key, count in (
-        ("share worked within 7 days", targets.worked_share, "value", "n"),
-        ("share converted", targets.won_share, "won_share", "mature"),
-    ):
-        for grade, target in sorted(promised.items()):
-            row = {} if key == "value" and not rows.sales else by_name.get(grade, {})
-            name = f"Grade {grade}: {title}"
-            found.append(_at_least(name, target, row.get(key), row.get(count)))
-    if targets.revenue_per_week is not None:
-        closed = (rows.closed >= handed.first) & (rows.closed < handed.last) & rows.is_won
-        earned = _earned(rows, closed)
-        actual = None if earned is None else earned / WEEKS
-        found.append(_at_least("Revenue won a week", targets.revenue_per_week, actual))
-    if not found:
+def _promises(handed: _Handed, table: Sequence[HandedRow]) -> Section:
+    """Compare the promises with the results."""
+    heading = "What was promised"
+    promises = _promise_rows(handed, {row.grade: row for row in table})
+    if not promises:
         needs = (
-            "What both teams promised, beside what was done. Write the promises into "
-            "[report.targets]: leads_per_week, first_touch_hours, worked_share and won_share by "
-            "grade, and revenue_per_week."
+            "What both teams promised, and the results. Write the promises into [report.targets]: "
+            "leads_per_week, first_touch_hours, worked_share and won_share by grade, and "
+            "revenue_per_week."
         )
         return Section(heading, needs=needs)
-    columns = (
-        Column("name", "Promise"),
-        Column("target", "Target", "ratio", "target"),
-        Column("actual", "Was", "ratio", "target"),
-        Column("n", "Leads", "count"),
-        Column("kept", "Kept"),
-    )
-    kept, broken = (sum(row["kept"] == word for row in found) for word in ("yes", "no"))
-    finding = f"{kept} of {len(found)} promises are kept"
-    if kept + broken < len(found):
-        finding += f", {len(found) - kept - broken} cannot be judged"
+    n_kept = sum(row.kept == Kept.YES for row in promises)
+    n_unknown = sum(row.kept in (Kept.UNKNOWN, Kept.FEW_LEADS) for row in promises)
+    finding = f"{n_kept} of {len(promises)} promises are kept"
+    if n_unknown:
+        finding += f", {n_unknown} cannot be judged"
     note = ""
-    if any(row["kept"] == "no" and row["actual"] is None for row in found):
+    if any(row.kept == Kept.NO and row.actual is None for row in promises):
         note = "Where a promise of hours is broken and no median is given, most leads still wait."
-    return Section(
-        heading,
-        (),
-        (Figure("service-promises", finding, _window(handed), columns, tuple(found), note=note),),
+    figure = Figure(
+        name="service-promises",
+        finding=finding,
+        about=_window(handed),
+        columns=(
+            Column("name", "Promise"),
+            Column("target", "Target", "ratio", "target"),
+            Column("actual", "Result", "ratio", "target"),
+            Column("n", "Leads", "count"),
+            Column("kept", "Kept"),
+        ),
+        rows=cells_of(promises),
+        note=note,
     )
+    return Section(heading, figures=(figure,))
 
 
-def _waited(handed: _Handed, grade: str, target: float, is_known: bool) -> dict[str, Any]:
-    """Hold a promise of hours against the median wait of leads watched for longer than that.
+def _promise_rows(handed: _Handed, rows: Mapping[str, HandedRow]) -> list[PromiseRow]:
+    targets, has_sales = handed.rows.project.report.targets, bool(handed.rows.sales)
+    promises = []
+    for grade, target in sorted(targets.leads_per_week.items()):
+        actual = rows[grade].a_week if grade in rows else None
+        promises.append(_at_least(f"Grade {grade}: leads handed over a week", target, actual))
+    for grade, target in sorted(targets.first_touch_hours.items()):
+        promises.append(_waiting(handed, grade, target, has_sales and grade in rows))
+    for grade, target in sorted(targets.worked_share.items()):
+        share = rows[grade].worked if grade in rows and has_sales else None
+        promises.append(_share_promise(f"Grade {grade}: share worked within 7 days", target, share))
+    for grade, target in sorted(targets.won_share.items()):
+        share = rows[grade].won if grade in rows else None
+        promises.append(_share_promise(f"Grade {grade}: share converted", target, share))
+    if targets.revenue_per_week is not None:
+        earned = _earned(handed.rows, handed.closed(handed.first, handed.last))
+        actual = None if earned is None else earned / WEEKS
+        promises.append(_at_least("Revenue won a week", targets.revenue_per_week, actual))
+    return promises
 
-    Where most of them still wait the median is not known, but it is beyond what was promised.
+
+def _waiting(handed: _Handed, grade: str, target: float, is_known: bool) -> PromiseRow:
+    """Compare a promise of hours with the median wait of leads watched for longer than that.
+
+    If most of them still wait, the median is not known, but it is longer than promised.
     """
     name = f"Grade {grade}: median hours to the first sales activity"
-    if not handed.rows.sales or not is_known:
-        return _promise(name, target, None, None)
+    if not is_known:
+        return PromiseRow(name=name, target=target, actual=None, n=None, is_kept=None)
     span = max(TO_WORK, int(target * HOUR))
     waits = handed.hours[handed.watched(handed.first, handed.last, grade, span)]
-    found = middle(waits)
-    median = np.inf if found is None else found.value
-    return _promise(name, target, finite(median), median <= target, len(waits))
+    interval = median_interval(waits)
+    median = np.inf if interval is None else interval.value
+    return PromiseRow(
+        name=name, target=target, actual=finite(median), n=len(waits), is_kept=median <= target
+    )
 
 
-def _at_least(
-    name: str, target: float, actual: float | None, n: int | None = None
-) -> dict[str, Any]:
-    return _promise(name, target, actual, None if actual is None else actual >= target, n)
+def _share_promise(name: str, target: float, share: Share | None) -> PromiseRow:
+    if share is None:
+        return _at_least(name, target, None)
+    return _at_least(name, target, finite(share.value), share.n)
 
 
-def _promise(
-    name: str, target: float, actual: float | None, is_kept: bool | None, n: int | None = None
-) -> dict[str, Any]:
-    """Make a row of a promise; `n` are the leads that it is judged by, where it needs some."""
-    kept = "not known" if is_kept is None else "yes" if is_kept else "no"
-    if n is not None and n < FEWEST_LEADS:
-        kept = "too few leads"
-    return {"name": name, "target": target, "actual": actual, "n": n, "kept": kept}
+def _at_least(name: str, target: float, actual: float | None, n: int | None = None) -> PromiseRow:
+    is_kept = None if actual is None else actual >= target
+    return PromiseRow(name=name, target=target, actual=actual, n=n, is_kept=is_kept)
 
 
 def _earned(rows: ReportRows, won: Bools) -> float | None:
-    """Add amounts up; None where no win has one."""
+    """Return the sum of the amounts; None if no win has one."""
     return float(rows.amount[won].sum()) if rows.amount.any() else None
 
 
 def _weeks(handed: _Handed) -> Section:
     """Show the weeks one by one, of all leads and by grade."""
-    rows, grades = handed.rows, handed.grades
-    weeks: list[dict[str, Any]] = []
-    by_grade: list[dict[str, Any]] = []
-    for begin in range(handed.first, handed.last, WEEK):
-        day = day_name(begin)
-        closed = rows.is_won & (rows.closed >= begin) & (rows.closed < begin + WEEK)
-        earned = {"deals": int(closed.sum()), "revenue": _earned(rows, closed)}
-        week = {**handed.row(ALL, begin, begin + WEEK), **earned, "name": day}
-        for grade in grades if grades != [ALL] else ():
-            row = handed.row(grade, begin, begin + WEEK)
-            by_grade.append({**row, "name": f"{day} {grade}", "week": day, "grade": grade})
-            week[f"handed_{grade}"] = row["handed"]
-        weeks.append(week)
-    came = Column("handed", "Handed over", "count", "handed_over")
-    columns: tuple[Column, ...] = (
+    weeks = [_week(handed, begin) for begin in range(handed.first, handed.last, WEEK)]
+    figures = [_weeks_figure(handed, weeks)]
+    if handed.has_grades:
+        figures.append(_weeks_by_grade(handed, weeks))
+    return Section("Week by week", figures=tuple(figures))
+
+
+def _week(handed: _Handed, begin: int) -> Week:
+    end = begin + WEEK
+    grades = handed.grades if handed.has_grades else []
+    closed = handed.closed(begin, end)
+    return Week(
+        day=day_name(begin),
+        every=handed.row(ALL, begin, end),
+        by_grade=tuple(handed.row(grade, begin, end) for grade in grades),
+        deals=int(closed.sum()),
+        revenue=_earned(handed.rows, closed),
+    )
+
+
+def _week_columns(handed: _Handed) -> tuple[Column, ...]:
+    """Describe the columns of both tables of weeks."""
+    columns = (
         Column("hours", "Median hours to first sales activity", "ratio", "first_touch_hours"),
         Column("value", "Worked within 7 days", "share", "worked_share"),
-        Column("mature", "Became mature", "count", "handed_mature"),
+        Column("mature", "Horizon ended", "count", "handed_mature"),
         Column("won_share", "Converted", "share", "handed_won_share"),
     )
-    if not rows.sales:
-        columns = tuple(column for column in columns if column.key not in ("hours", "value"))
-    n = sum(row["handed"] for row in weeks)
-    finding = f"{n / WEEKS:,.0f} leads a week are handed over"
-    about = f"{WEEKS} complete weeks from Monday, UTC, n = {n:,}"
-    drawn = [
-        {
-            "x": row["week"],
-            "series": _words(row["grade"]),
-            "value": row["handed"],
-            "n": row["handed"],
-        }
-        for row in by_grade
-    ]
-    if not drawn:
-        drawn = [
-            {"x": row["name"], "series": ALL, "value": row["handed"], "n": row["handed"]}
-            for row in weeks
+    if handed.rows.sales:
+        return columns
+    return tuple(column for column in columns if column.key not in SALES_COLUMNS)
+
+
+def _about_weeks(weeks: Sequence[Week]) -> str:
+    n = sum(week.every.handed for week in weeks)
+    return f"{WEEKS} complete weeks from Monday, UTC, n = {n:,}"
+
+
+def _weeks_figure(handed: _Handed, weeks: Sequence[Week]) -> Figure:
+    grades = handed.grades if handed.has_grades else []
+    n = sum(week.every.handed for week in weeks)
+    finding, about = f"{n / WEEKS:,.0f} leads a week are handed over", _about_weeks(weeks)
+    chart = None
+    if not grades:
+        points = [
+            {"x": week.day, "series": ALL, "value": week.every.handed, "n": week.every.handed}
+            for week in weeks
         ]
-    chart = lines_chart(drawn, finding, about, x="Week from", y="Leads handed over", form=",.0f")
-    note = (
-        "Worked: leads handed over in the week; empty where that is less than 7 days ago. "
-        f"Converted: leads handed over {rows.horizon_days:g}{NO_BREAK}days before."
-    )
-    figures = [
-        Figure(
-            "service-weeks",
-            finding,
-            about,
-            (
-                Column("name", "Week from"),
-                came,
-                *(
-                    Column(f"handed_{grade}", _words(grade), "count", "handed_over")
-                    for grade in grades
-                    if by_grade
-                ),
-                *columns,
-                Column("deals", "Deals won in the week", "count", "week_deals"),
-                Column("revenue", "Revenue won in the week", "amount", "week_revenue"),
+        chart = _handed_chart(points, finding, about)
+    return Figure(
+        name="service-weeks",
+        finding=finding,
+        about=about,
+        columns=(
+            Column("name", "Week from"),
+            Column("handed", "Handed over", "count", "handed_over"),
+            *(
+                Column(f"handed_{grade}", _grade_words(grade), "count", "handed_over")
+                for grade in grades
             ),
-            tuple(weeks),
-            None if by_grade else chart,
-            note,
-        )
+            *_week_columns(handed),
+            Column("deals", "Deals won in the week", "count", "week_deals"),
+            Column("revenue", "Revenue won in the week", "amount", "week_revenue"),
+        ),
+        rows=tuple(week.cells() for week in weeks),
+        chart=chart,
+        note="Worked: leads handed over in the week; empty if that is less than 7 days ago. "
+        f"Converted: leads handed over {handed.rows.horizon_days:g}{NO_BREAK}days before.",
+    )
+
+
+def _weeks_by_grade(handed: _Handed, weeks: Sequence[Week]) -> Figure:
+    best = handed.grades[0]
+    n_best = sum(row.handed for week in weeks for row in week.by_grade if row.grade == best)
+    n = sum(week.every.handed for week in weeks)
+    finding = (
+        f"{n_best / WEEKS:,.0f} of {n / WEEKS:,.0f} leads a week are handed over as grade {best}"
+    )
+    about = _about_weeks(weeks)
+    points = [
+        {"x": week.day, "series": _grade_words(row.grade), "value": row.handed, "n": row.handed}
+        for week in weeks
+        for row in week.by_grade
     ]
-    if by_grade:
-        named = (
+    return Figure(
+        name="service-weeks-grades",
+        finding=finding,
+        about=about,
+        columns=(
             Column("name", "Week and grade"),
             Column("week", "Week from"),
             Column("grade", "Grade"),
-        )
-        best = sum(row["handed"] for row in by_grade if row["grade"] == grades[0]) / WEEKS
-        title = f"{best:,.0f} of {n / WEEKS:,.0f} leads a week are handed over as grade {grades[0]}"
-        chart = lines_chart(drawn, title, about, x="Week from", y="Leads handed over", form=",.0f")
-        figures.append(
-            Figure(
-                "service-weeks-grades",
-                title,
-                about,
-                (*named, came, *columns),
-                tuple(by_grade),
-                chart,
-            )
-        )
-    return Section("Week by week", (), tuple(figures))
+            Column("handed", "Handed over", "count", "handed_over"),
+            *_week_columns(handed),
+        ),
+        rows=tuple(cells for week in weeks for cells in week.grade_cells()),
+        chart=_handed_chart(points, finding, about),
+    )
 
 
-def _words(grade: str) -> str:
-    """Name a grade where nothing else says that it is one."""
+def _handed_chart(points: list[dict[str, Any]], finding: str, about: str) -> Any:
+    return lines_chart(points, finding, about, x="Week from", y="Leads handed over", form=",.0f")
+
+
+def _grade_words(grade: str) -> str:
+    """Return the name of a grade for a place where nothing else says that it is a grade."""
     return grade.capitalize() if grade == NOT_SCORED else f"Grade {grade}"
 
 
-def _told(handed: _Handed) -> tuple[Takeaway, ...]:
-    """Say whether leads of the best grade are worked more often than the others."""
+def _best_grade(handed: _Handed) -> tuple[Takeaway, ...]:
+    """Return a takeaway if leads of the best grade are clearly worked more, or less, often."""
     grades = handed.grades
     if not handed.rows.sales or len(grades) < 2:
         return ()
     is_best = handed.grade == grades[0]
     old = handed.watched(handed.first, handed.last)
-    worked = handed.hours <= TO_WORK / HOUR
-    sides = [old & is_best, old & ~is_best]
-    best, rest = (interval_row("", int((worked & side).sum()), int(side.sum())) for side in sides)
-    if min(best["n"], rest["n"]) < FEWEST_LEADS:
+    is_worked = handed.hours <= TO_WORK / HOUR
+    best, rest = (
+        share_of(int((is_worked & leads).sum()), int(leads.sum()))
+        for leads in (old & is_best, old & ~is_best)
+    )
+    if min(best.n, rest.n) < FEWEST_LEADS:
         return ()
-    p = two_shares(best["wins"], best["n"], rest["wins"], rest["n"])
+    p = shares_differ(best.wins, best.n, rest.wins, rest.n)
     if p >= CHANCE:
         return ()
-    way = "more" if best["value"] > rest["value"] else "less"
+    way = "more" if best.value > rest.value else "less"
     return (
         Takeaway(
-            f"Grade {grades[0]} is worked {way} often within 7 days than the other grades: "
-            f"{share_words(best['value'], best['low'], best['high'], best['n'])} against "
-            f"{share_words(rest['value'], rest['low'], rest['high'], rest['n'])}.",
-            {**best, "rest": rest["value"], "p": p},
+            f"Sales works grade {grades[0]} {way} often within 7 days than the other grades: "
+            f"{share_words(best)} against {share_words(rest)}.",
+            {**best.cells(), "rest": rest.value, "p": p},
             "worked_share",
             "service-grades",
         ),

@@ -1,17 +1,29 @@
 """Sources: which ones bring leads that are qualified and won, how much, and how fast."""
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from crm.arrays import Bools
 from crm.text import words_of
 from features.groups import Groups
-from models.evaluation.comparisons import Contrast, corrected, mean_ratio, middle, ranks_differ
+from models.evaluation.comparisons import (
+    Contrast,
+    MedianInterval,
+    Share,
+    corrected,
+    mean_ratio,
+    median_interval,
+    ranks_differ,
+)
 from reports.charts.report import rates_chart, series_chart
-from reports.content import Column, Figure, Page, Section, Takeaway
+from reports.content import Column, Figure, Page, Section, ShareRow, TableRow, Takeaway, cells_of
 from reports.numbers import percent
 from reports.pages.phrases import (
+    RatesLabels,
     about_mature,
     contrast_rows,
     correct_families,
@@ -20,10 +32,14 @@ from reports.pages.phrases import (
     finding_of,
     finite,
     group_contrasts,
+    interval_columns,
+    mature_words,
     means_by,
     rates_figure,
+    ratio_interval_words,
     ratio_words,
     strongest,
+    times_words,
 )
 from reports.rows.rows import ReportRows
 from reports.text import quoted_name
@@ -32,65 +48,132 @@ SLUG, TITLE = "sources", "Sources"
 LEAD = "Which sources bring leads that are qualified and won, how much, and how fast?"
 QUALIFIED = (r"\b(sales (qualified|accepted)|sql|sal)\b", r"\b(qualified|mql)\b")
 FEWEST_WINS = 30  # of a source, to compare how fast it is won
+MOST_WON_TAKEAWAYS = 4
+MOST_REVENUE_TAKEAWAYS = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceRow(ShareRow):
+    """The leads of a source from lead to won; None for qualified leads without such a stage."""
+
+    leads: int
+    qualified: int | None
+    qualified_share: float | None
+    qualified_won: float | None
+    open: int
+    score: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RevenueRow(TableRow):
+    """The revenue of a source; the value of `mean` is the revenue per lead."""
+
+    name: str
+    mean: Contrast
+    revenue: float
+    revenue_share: float
+    lead_share: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeedRow(TableRow):
+    """The days to win of a source; the value of `days` is their median."""
+
+    days: Contrast
+    name: str
+    late: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Families:
+    """The corrected contrasts of the sources.
+
+    Attributes
+    ----------
+    won : list of Contrast
+        Mature leads that are won.
+    qualified, qualified_won : list of Contrast or None
+        Mature leads that were qualified, and qualified ones that are won; None if no stage says
+        which leads are qualified.
+    """
+
+    won: list[Contrast]
+    qualified: list[Contrast] | None = None
+    qualified_won: list[Contrast] | None = None
 
 
 def sources_page(rows: ReportRows) -> Page:
-    """Tell the way from lead to qualified to won for each source."""
+    """Build the page about the way from lead to qualified to won for each source."""
     groups = rows.source
     if groups is None:
         needs = (
             "Conversion, revenue, time to win and average score by source. No column of the leads "
-            'says where they came from: name it with [report] source = "…" in the project file.'
+            'looks like a source: name it with [report] source = "…" in the project file.'
         )
-        return Page(SLUG, TITLE, LEAD, sections=(Section("By source", needs=needs),))
-    mature = rows.is_mature
-    families = [group_contrasts(groups, mature, rows.won)]
-    qualified = qualified_leads(rows)
-    if qualified is not None:
-        families.append(group_contrasts(groups, mature, qualified))
-        families.append(group_contrasts(groups, mature & qualified, rows.won))
-    families = correct_families(families)
-    won = families[0]
+        section = Section("By source", needs=needs)
+        return Page(slug=SLUG, title=TITLE, lead=LEAD, sections=(section,))
+    families = _contrasts(rows, groups)
     base = rows.rate[0] / max(rows.rate[1], 1)
     takeaways = strongest(
-        zip(groups.names, won, strict=True),
-        lambda name, found: f"Leads from {quoted_name(name)} convert {ratio_words(found)}.",
+        zip(groups.names, families.won, strict=True),
+        lambda name, group: f"Leads from {quoted_name(name)} are won {ratio_words(group)}.",
         "won_ratio",
         "sources-won",
-        most=4,
+        most=MOST_WON_TAKEAWAYS,
     )
     figure = rates_figure(
         "sources-won",
-        finding_of(groups.names, won, "convert", base),
+        finding_of("Leads from", groups.names, families.won, base),
         about_mature(rows),
-        contrast_rows(groups.names, won),
-        label="Source",
-        metric="won_share",
+        contrast_rows(groups.names, families.won),
+        RatesLabels(
+            group="Source", value="Conversion", metric="won_share", ratio_metric="won_ratio"
+        ),
         base=base,
-        what="Conversion",
-        ratio="won_ratio",
     )
-    sections = [
-        Section("Conversion by source", (_read_from(groups),), (figure,)),
-        _way(rows, groups, families, qualified is not None),
-    ]
-    revenue, money = _revenue(rows, groups)
-    speed, fast = _speed(rows, groups)
-    sections += [revenue, speed]
-    return Page(SLUG, TITLE, LEAD, (*takeaways, *money, *fast), tuple(sections))
+    origin = f"The source of a lead is the value of its column {quoted_name(groups.column)}."
+    revenue, revenue_takeaways = _revenue(rows, groups)
+    speed, speed_takeaways = _speed(rows, groups)
+    return Page(
+        slug=SLUG,
+        title=TITLE,
+        lead=LEAD,
+        takeaways=(*takeaways, *revenue_takeaways, *speed_takeaways),
+        sections=(
+            Section("Conversion by source", (origin,), (figure,)),
+            _way(rows, groups, families),
+            revenue,
+            speed,
+        ),
+    )
 
 
-def qualified_leads(rows: ReportRows) -> Any:
-    """Tell which leads were qualified within the horizon; None if no stage says so."""
+def _contrasts(rows: ReportRows, groups: Groups) -> _Families:
+    won = group_contrasts(groups, rows.is_mature, rows.won)
+    is_qualified = qualified_leads(rows)
+    if is_qualified is None:
+        return _Families(won=corrected(won))
+    won, qualified, qualified_won = correct_families(
+        [
+            won,
+            group_contrasts(groups, rows.is_mature, is_qualified),
+            group_contrasts(groups, rows.is_mature & is_qualified, rows.won),
+        ]
+    )
+    return _Families(won=won, qualified=qualified, qualified_won=qualified_won)
+
+
+def qualified_leads(rows: ReportRows) -> Bools | None:
+    """Return which leads were qualified within the horizon; None if no stage says so."""
     stage = qualified_stage(rows)
     if rows.funnel is None or stage is None:
         return None
     at = rows.funnel.reached[:, rows.funnel.place(stage)]
-    return (at - rows.horizon <= rows.created) | rows.won
+    return np.asarray((at - rows.horizon <= rows.created) | rows.won)
 
 
 def qualified_stage(rows: ReportRows) -> str | None:
-    """Name the stage that makes a lead qualified: the project's, or the one whose name says so."""
+    """Return the stage of qualified leads: the project's, or the one whose name says so."""
     named = rows.project.report.qualified_stage
     if named is not None or rows.funnel is None:
         return named
@@ -101,212 +184,251 @@ def qualified_stage(rows: ReportRows) -> str | None:
     return None
 
 
-def _read_from(groups: Groups) -> str:
-    return f"The source of a lead is what its column {quoted_name(groups.column)} says."
-
-
-def _way(
-    rows: ReportRows, groups: Groups, families: list[list[Contrast]], has_qualified: bool
-) -> Section:
-    k, mature = len(groups.names), rows.is_mature
-    everyone = np.bincount(groups.code, minlength=k)
-    is_open = np.bincount(groups.code[rows.is_open], minlength=k)
+def _source_rows(rows: ReportRows, groups: Groups, families: _Families) -> list[SourceRow]:
+    k = len(groups.names)
+    n_leads = np.bincount(groups.code, minlength=k)
+    n_open = np.bincount(groups.code[rows.is_open], minlength=k)
     score = np.full(k, np.nan)
     if rows.now is not None and len(rows.now):
-        score = means_by(groups.code[rows.now.lead], rows.now.score.astype(float), k)["mean"]
-    table: list[dict[str, Any]] = []
+        score = means_by(groups.code[rows.now.lead], rows.now.score.astype(float), k)
+    table = []
     for i, name in enumerate(groups.names):
-        won = families[0][i]
-        row: dict[str, Any] = {
-            "name": name,
-            "leads": int(everyone[i]),
-            "n": won.n,
-            "wins": won.wins,
-            "value": finite(won.value),
-            "open": int(is_open[i]),
-            "score": finite(score[i]),
-            "qualified": None,
-            "qualified_share": None,
-            "qualified_won": None,
-        }
-        if has_qualified:
-            reached, closed = families[1][i], families[2][i]
-            row |= {
-                "qualified": reached.wins,
-                "qualified_share": finite(reached.value),
-                "qualified_won": finite(closed.value),
-            }
-        table.append(row)
+        won = families.won[i]
+        qualified, qualified_won = None, None
+        if families.qualified is not None and families.qualified_won is not None:
+            qualified, qualified_won = families.qualified[i], families.qualified_won[i]
+        table.append(
+            SourceRow(
+                name=name,
+                share=Share(n=won.n, wins=won.wins, value=won.value, low=won.low, high=won.high),
+                leads=int(n_leads[i]),
+                qualified=None if qualified is None else qualified.wins,
+                qualified_share=None if qualified is None else finite(qualified.value),
+                qualified_won=None if qualified_won is None else finite(qualified_won.value),
+                open=int(n_open[i]),
+                score=finite(score[i]),
+            )
+        )
+    return table
+
+
+def _way(rows: ReportRows, groups: Groups, families: _Families) -> Section:
+    table = _source_rows(rows, groups, families)
+    has_qualified = families.qualified is not None
     columns = [
         Column("name", "Source"),
         Column("leads", "Leads", "count", "leads"),
-        Column("n", "Mature", "count", "mature_leads"),
-        *(
-            (
-                Column("qualified", "Qualified", "count", "counted_wins"),
-                Column("qualified_share", "Share qualified", "share", "qualified_share"),
-                Column("qualified_won", "Won of them", "share", "qualified_won_share"),
-            )
-            if has_qualified
-            else ()
-        ),
+        Column("n", "Old enough", "count", "mature_leads"),
+    ]
+    if has_qualified:
+        columns += [
+            Column("qualified", "Qualified", "count", "counted_wins"),
+            Column("qualified_share", "Share qualified", "share", "qualified_share"),
+            Column("qualified_won", "Won of them", "share", "qualified_won_share"),
+        ]
+    columns += [
         Column("wins", "Won", "count"),
         Column("value", "Conversion", "share", "won_share"),
         Column("open", "Open now", "count", "open_leads"),
-        *((Column("score", "Average score", "score", "mean_score"),) if rows.now else ()),
     ]
-    chart, finding = None, "What became of the leads of each source"
+    if rows.now is not None and len(rows.now):
+        columns.append(Column("score", "Average score", "score", "mean_score"))
+    chart, finding = None, "From lead to won, for each source"
+    paragraphs: list[str] = []
+    cells = cells_of(table)
     if has_qualified:
-        shown = [row for row in table if row["qualified_share"] is not None]
-        stage = quoted_name(qualified_stage(rows))
-        n_qualified = sum(row["qualified"] or 0 for row in table)
+        n_qualified = sum(row.qualified or 0 for row in table)
+        n_mature = max(rows.rate[1], 1)
         finding = (
-            f"{percent(n_qualified / max(int(mature.sum()), 1))} of the leads come as far as "
-            f"{stage}, {percent(rows.rate[0] / max(rows.rate[1], 1))} are won"
-        )
-        series = (
-            ("qualified_share", "qualified"),
-            ("qualified_won", "won of the qualified"),
-            ("value", "won"),
+            f"{percent(n_qualified / n_mature)} of the leads come as far as "
+            f"{quoted_name(qualified_stage(rows))}, {percent(rows.rate[0] / n_mature)} are won"
         )
         chart = series_chart(
-            shown, finding, about_mature(rows), what="Share of leads", series=series
+            [row for row in cells if row["qualified_share"] is not None],
+            finding,
+            about_mature(rows),
+            what="Share of leads",
+            series=(
+                ("qualified_share", "qualified"),
+                ("qualified_won", "won of the qualified"),
+                ("value", "won"),
+            ),
         )
-    paragraphs: tuple[str, ...] = ()
-    if not has_qualified:
-        paragraphs = (
-            "How many leads were qualified is not shown: no stage is named for it. Name one with "
-            '[report] qualified_stage = "…".',
+    else:
+        paragraphs.append(
+            "The number of qualified leads is not shown, because no stage is named for it. Name "
+            'one with [report] qualified_stage = "…".'
         )
     if rows.now is not None and rows.now.is_sample:
-        paragraphs += (
+        paragraphs.append(
             f"Average scores are of a random sample of {len(rows.now):,} of {rows.now.of:,} open "
-            "leads.",
+            "leads."
         )
-    figure = Figure("sources-way", finding, about_mature(rows), tuple(columns), tuple(table), chart)
+    figure = Figure(
+        name="sources-way",
+        finding=finding,
+        about=about_mature(rows),
+        columns=tuple(columns),
+        rows=cells,
+        chart=chart,
+    )
     return Section("From lead to won", tuple(paragraphs), (figure,))
 
 
-def _revenue(rows: ReportRows, groups: Groups) -> tuple[Section, tuple[Takeaway, ...]]:
-    heading, mature = "Revenue by source", rows.is_mature
+def _revenue_rows(rows: ReportRows, groups: Groups) -> list[RevenueRow]:
+    mature = rows.is_mature
     earned = np.where(rows.won, rows.amount, 0.0)[mature]
-    if earned.sum() <= 0:
+    code, total = groups.code[mature], float(earned.sum())
+    if total <= 0:
+        return []
+    means = {
+        name: mean
+        for i, name in enumerate(groups.names)
+        if (mean := mean_ratio(earned, code == i)) is not None
+    }
+    return [
+        RevenueRow(
+            name=name,
+            mean=mean,
+            revenue=mean.value * mean.n,
+            revenue_share=mean.value * mean.n / total,
+            lead_share=mean.n / len(earned),
+        )
+        for name, mean in zip(means, corrected(list(means.values())), strict=True)
+    ]
+
+
+def _revenue(rows: ReportRows, groups: Groups) -> tuple[Section, tuple[Takeaway, ...]]:
+    heading = "Revenue by source"
+    table = _revenue_rows(rows, groups)
+    if not table:
         needs = (
-            "Revenue and revenue per lead of each source. The outcomes hold no amounts: name the "
+            "Revenue and revenue per lead of each source. The outcomes have no amounts: name the "
             "column with [outcomes] amount, or [leads] amount."
         )
         return Section(heading, needs=needs), ()
-    code, base = groups.code[mature], float(earned.mean())
-    found = [mean_ratio(earned, code == i) for i in range(len(groups.names))]
-    named = [(n, f) for n, f in zip(groups.names, found, strict=True) if f is not None]
-    named = list(zip([n for n, _ in named], corrected([f for _, f in named]), strict=True))
-    total, n_all = float(earned.sum()), len(earned)
-    table = tuple(
-        {
-            "name": name,
-            **each.row(),
-            "revenue": each.value * each.n,
-            "revenue_share": each.value * each.n / total,
-            "lead_share": each.n / n_all,
-        }
-        for name, each in named
-    )
-    columns = (
-        Column("name", "Source"),
-        Column("n", "Leads", "count", "mature_leads"),
-        Column("wins", "Wins with an amount", "count"),
-        Column("revenue", "Revenue", "amount", "revenue"),
-        Column("revenue_share", "Of all revenue", "share", "revenue_share"),
-        Column("lead_share", "Of all leads", "share", "lead_share"),
-        Column("value", "Revenue per lead", "amount", "revenue_per_lead"),
-        Column("low", "from (95 %)", "amount"),
-        Column("high", "to (95 %)", "amount"),
-        Column("ratio", "Against all", "ratio"),
-        Column("verdict", "Verdict"),
-    )
-    held = strongest(
-        named,
-        lambda name, each: (
-            f"A lead from {quoted_name(name)} brings {ratio_words(each)} in revenue: "
-            f"{each.value:,.0f} a lead against {base:,.0f}."
+    earned = np.where(rows.won, rows.amount, 0.0)[rows.is_mature]
+    base = float(earned.mean())
+    takeaways = strongest(
+        [(row.name, row.mean) for row in table],
+        lambda name, mean: (
+            f"A lead from {quoted_name(name)} brings {times_words(mean.ratio)} times the average "
+            f"revenue: {mean.value:,.0f} against {base:,.0f} ({ratio_interval_words(mean)}; "
+            f"{mean.n:,} leads)."
         ),
         "revenue_per_lead",
         "sources-revenue",
-        most=2,
+        most=MOST_REVENUE_TAKEAWAYS,
     )
-    finding = (
-        held[0].sentence.rstrip(".").partition(":")[0]
-        if held
-        else "Revenue per lead differs between sources by no more than chance"
-    )
+    finding = "Revenue per lead does not differ clearly between sources"
+    if takeaways:
+        finding = takeaways[0].sentence.partition(" (")[0]
     about = about_mature(rows)
-    chart = rates_chart(table, finding, about, what="Revenue per lead", base=base, form=",.0f")
-    figure = Figure("sources-revenue", finding, about, columns, table, chart)
-    return Section(heading, (), (figure,)), held
+    cells = cells_of(table)
+    figure = Figure(
+        name="sources-revenue",
+        finding=finding,
+        about=about,
+        columns=(
+            Column("name", "Source"),
+            Column("n", "Leads", "count", "mature_leads"),
+            Column("wins", "Wins with an amount", "count"),
+            Column("revenue", "Revenue", "amount", "revenue"),
+            Column("revenue_share", "Of all revenue", "share", "revenue_share"),
+            Column("lead_share", "Of all leads", "share", "lead_share"),
+            Column("value", "Revenue per lead", "amount", "revenue_per_lead"),
+            *interval_columns("amount"),
+            Column("ratio", "Against all", "ratio"),
+            Column("verdict", "Result"),
+        ),
+        rows=cells,
+        chart=rates_chart(cells, finding, about, what="Revenue per lead", base=base, form=",.0f"),
+    )
+    return Section(heading, figures=(figure,)), takeaways
+
+
+def _speed_rows(
+    groups: Groups, wins: Bools, all_days: MedianInterval, days_to_close: Any
+) -> list[SpeedRow]:
+    """Compare the days to win of each source with those of the others."""
+    days, code = days_to_close[wins], groups.code[wins]
+    medians: list[MedianInterval] = []
+    names: list[str] = []
+    contrasts: list[Contrast] = []
+    for i, name in enumerate(groups.names):
+        median = median_interval(days[code == i])
+        if median is None:
+            continue
+        others = len(days) - median.n
+        is_judged = median.n >= FEWEST_WINS and others >= FEWEST_WINS
+        names.append(name)
+        medians.append(median)
+        contrasts.append(
+            Contrast(
+                n=median.n,
+                wins=median.n,
+                value=median.value,
+                low=median.low,
+                high=median.high,
+                ratio=median.value / all_days.value if all_days.value else None,
+                p=ranks_differ(days, code == i) if is_judged else None,
+                others=others,
+            )
+        )
+    return [
+        SpeedRow(days=contrast, name=name, late=median.late)
+        for name, contrast, median in zip(names, corrected(contrasts), medians, strict=True)
+    ]
 
 
 def _speed(rows: ReportRows, groups: Groups) -> tuple[Section, tuple[Takeaway, ...]]:
     heading = "Time to win by source"
     wins = rows.is_mature & rows.won & np.isfinite(rows.days_to_close)
-    if not rows.has_times or not wins.any():
+    all_days = median_interval(rows.days_to_close[wins]) if rows.has_times else None
+    if all_days is None:
         needs = (
-            "How many days pass from a lead's creation to its win, by source. That needs times: "
-            "[leads] created_at and a closed_at of the outcomes."
+            "The days from a lead's creation to its win, by source. This needs times: [leads] "
+            "created_at, and closed_at of the outcomes."
         )
         return Section(heading, needs=needs), ()
-    days, code = rows.days_to_close[wins], groups.code[wins]
-    overall = middle(days)
-    assert overall is not None
-    names, table, looks = [], [], []
-    for i, name in enumerate(groups.names):
-        found = middle(days[code == i])
-        if found is None:
-            continue
-        others = len(days) - found.n
-        judged = found.n >= FEWEST_WINS and others >= FEWEST_WINS
-        p = ranks_differ(days, code == i) if judged else None
-        ratio = found.value / overall.value if overall.value else None
-        each = (found.n, found.n, found.value, found.low, found.high, ratio)
-        looks.append(Contrast(*each, p=p, others=others))
-        names.append(name)
-        table.append({"late": found.late})
-    looks = corrected(looks)
-    rows_ = tuple(
-        {**each.row(), "name": name, **more}
-        for name, each, more in zip(names, looks, table, strict=True)
+    table = _speed_rows(groups, wins, all_days, rows.days_to_close)
+    takeaways = _speed_takeaways(table, all_days)
+    finding = f"All sources take about {days_words(all_days.value)} to win"
+    if takeaways:
+        finding = takeaways[0].sentence.partition(" (")[0]
+    about = f"wins within {rows.horizon_days:g} days, of {mature_words(rows)}, n = {all_days.n:,}"
+    cells = cells_of(table)
+    figure = Figure(
+        name="sources-speed",
+        finding=finding,
+        about=about,
+        columns=(
+            Column("name", "Source"),
+            Column("n", "Wins", "count"),
+            Column("value", "Median days to win", "days", "days_to_win"),
+            *interval_columns("days"),
+            Column("late", "Nine of ten within", "days", "nine_of_ten"),
+            Column("verdict", "Result"),
+        ),
+        rows=cells,
+        chart=rates_chart(
+            cells, finding, about, what="Median days to win", base=all_days.value, form=","
+        ),
     )
-    columns = (
-        Column("name", "Source"),
-        Column("n", "Wins", "count"),
-        Column("value", "Median days to win", "days", "days_to_win"),
-        Column("low", "from (95 %)", "days"),
-        Column("high", "to (95 %)", "days"),
-        Column("late", "Nine of ten within", "days", "nine_of_ten"),
-        Column("verdict", "Verdict"),
+    return Section(heading, figures=(figure,)), takeaways
+
+
+def _speed_takeaways(table: Sequence[SpeedRow], all_days: MedianInterval) -> tuple[Takeaway, ...]:
+    """Return the source whose days to win differ most surely from the others'."""
+    clear = [row for row in table if row.days.is_significant]
+    if not clear:
+        return ()
+    first = min(clear, key=lambda row: row.days.p or 0.0)
+    days = first.days
+    sentence = (
+        f"Won leads from {quoted_name(first.name)} take {days_words(days.value)} to win (median; "
+        f"between {days_words(days.low)} and {days_words(days.high)}; {days.n:,} leads), against "
+        f"{days_words(all_days.value)} of all wins."
     )
-    held = sorted(
-        (pair for pair in zip(names, looks, strict=True) if pair[1].holds),
-        key=lambda pair: pair[1].p or 0.0,
-    )
-    takeaways = tuple(
-        Takeaway(
-            f"Leads from {quoted_name(name)} that are won take {days_words(each.value)} to win "
-            f"(median of {each.n:,}, {days_words(each.low)} to {days_words(each.high)}), against "
-            f"{days_words(overall.value)} of all wins.",
-            evidence_of(each, name=name),
-            "days_to_win",
-            "sources-speed",
-        )
-        for name, each in held[:1]
-    )
-    finding = (
-        takeaways[0].sentence.partition(" (")[0]
-        if takeaways
-        else f"All sources take about {days_words(overall.value)} to win"
-    )
-    about = f"wins within {rows.horizon_days:g} days of mature leads, n = {len(days):,}"
-    chart = rates_chart(
-        rows_, finding, about, what="Median days to win", base=overall.value, form=","
-    )
-    figure = Figure("sources-speed", finding, about, columns, rows_, chart)
-    return Section(heading, (), (figure,)), takeaways
+    evidence = evidence_of(days, name=first.name)
+    return (Takeaway(sentence, evidence, "days_to_win", "sources-speed"),)

@@ -1,7 +1,7 @@
-"""Shares wins out among the activities that came before them, in four ways.
+"""Divides wins among the activities that came before them, in four ways.
 
-None of them tells causes: they are four conventions, and where they disagree the answer depends
-on the convention. So they stand side by side.
+The ways are conventions, not causes. Where they disagree, the answer depends on the convention, so
+a report shows all four.
 """
 
 from dataclasses import dataclass
@@ -20,16 +20,16 @@ WAYS = ("first_touch_share", "last_touch_share", "linear_share", "decay_share")
 
 @dataclass(frozen=True)
 class Touches:
-    """Activities of won leads up to their closing, with their part of the win in each way.
+    """Activities of won leads up to their closing, and the part of the win that each gets.
 
     Attributes
     ----------
     event : ndarray of int64, shape (n,)
         Positions in the log.
     parts : dict of str to ndarray of float64, shape (n,)
-        By the names in `WAYS`; those of a lead add up to 1.
+        By the names in `WAYS`; the parts of a lead add up to 1.
     n_wins : int
-        Won leads with an activity up to their closing.
+        The number of won leads with an activity up to their closing.
     """
 
     event: Ints
@@ -38,9 +38,9 @@ class Touches:
 
 
 def touches(rows: ReportRows, log: Log) -> Touches:
-    """Share each win out among the lead's activities up to the closing.
+    """Divide each win among the lead's activities up to the closing.
 
-    What acts as a stage or is the outcome itself gets no share.
+    Activities that act as a stage, or are the outcome itself, get no part.
 
     Parameters
     ----------
@@ -51,31 +51,42 @@ def touches(rows: ReportRows, log: Log) -> Touches:
     -------
     Touches
     """
-    counts = rows.is_won & (rows.closed != NEVER)
-    is_before = counts[log.lead] & (log.at <= rows.closed[log.lead])
-    event = np.flatnonzero(is_before & rows.is_touch[log.kind])
+    has_closing = rows.is_won & (rows.closed != NEVER)
+    is_before = has_closing[log.lead] & (log.at <= rows.closed[log.lead])
+    event = np.flatnonzero(is_before & rows.is_touch[log.type])
     lead, at = log.lead[event], log.at[event]
     is_first = np.diff(lead, prepend=-1) != 0
     is_last = np.diff(lead, append=-1) != 0
-    whose = np.cumsum(is_first) - 1
+    win = np.cumsum(is_first) - 1
     n_wins = int(is_first.sum())
-    before = (rows.closed[lead] - at) / DAY / HALF_LIFE_DAYS
+    half_lives = (rows.closed[lead] - at) / DAY / HALF_LIFE_DAYS
     newest = np.zeros(n_wins)
-    newest[whose[is_last]] = before[is_last]
-    weight = np.exp2(newest[whose] - before)  # the newest counts 1, so that none underflows
-    total = np.bincount(whose, weight, minlength=n_wins)
-    n = np.bincount(whose, minlength=n_wins)
-    parts = (is_first.astype(float), is_last.astype(float), 1 / n[whose], weight / total[whose])
-    return Touches(event, dict(zip(WAYS, parts, strict=True)), n_wins)
+    newest[win[is_last]] = half_lives[is_last]
+    weight = np.exp2(newest[win] - half_lives)  # the newest has weight 1: none underflows
+    total = np.bincount(win, weight, minlength=n_wins)
+    n = np.bincount(win, minlength=n_wins)
+    parts = (is_first.astype(float), is_last.astype(float), 1 / n[win], weight / total[win])
+    return Touches(event=event, parts=dict(zip(WAYS, parts, strict=True)), n_wins=n_wins)
 
 
-def share_out(found: Touches, code: Codes, k: int) -> dict[str, Floats]:
-    """Add the parts up by a code of the activities: shares of all wins, shape (k + 1,).
+def share_out(touched: Touches, code: Codes, k: int) -> dict[str, Floats]:
+    """Sum the parts by a code of the activities.
 
-    The last place is that of activities without a code.
+    Parameters
+    ----------
+    touched : Touches
+    code : ndarray of int32
+        A code, 0 … k - 1, of each activity of the log; -1 for none.
+    k : int
+
+    Returns
+    -------
+    dict of str to ndarray of float64, shape (k + 1,)
+        Shares of all wins, by the names in `WAYS`. The last place is that of activities without a
+        code.
     """
-    place = np.where(code[found.event] < 0, k, code[found.event])
+    place = np.where(code[touched.event] < 0, k, code[touched.event])
     return {
-        way: np.bincount(place, parts, minlength=k + 1) / max(found.n_wins, 1)
-        for way, parts in found.parts.items()
+        way: np.bincount(place, parts, minlength=k + 1) / max(touched.n_wins, 1)
+        for way, parts in touched.parts.items()
     }

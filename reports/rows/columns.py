@@ -1,4 +1,4 @@
-"""Which columns and activities the reports look at, where the project file does not say."""
+"""Finds the columns and activities that a report uses, if the project file does not name them."""
 
 import re
 
@@ -33,40 +33,40 @@ SALES = re.compile(
 
 
 def source_column(leads: pd.DataFrame, project: Project) -> str | None:
-    """Name the column that says where a lead came from, None if there is none.
+    """Return the column of the leads' sources; None if there is none.
 
-    What the project names, else the column whose name sounds most like it and that does not
-    hold a value of its own for nearly every lead.
+    The column that the project names, else the one whose name fits best and that has few enough
+    values.
     """
     if project.report.source is not None:
         return project.report.source
     for pattern in SOURCES:
         for column in _open_columns(leads, project):
-            sounds = re.search(pattern, words_of(column)) is not None
-            if sounds and leads[column].nunique() in range(2, MOST_VALUES_OF_A_SOURCE):
+            fits = re.search(pattern, words_of(column)) is not None
+            if fits and leads[column].nunique() in range(2, MOST_VALUES_OF_A_SOURCE):
                 return column
     return None
 
 
 def audience_columns(leads: pd.DataFrame, project: Project) -> list[str]:
-    """Name the columns that say who a lead is and how it likes to be reached.
+    """Return the columns that describe who a lead is and how it likes to be reached.
 
-    What the project names, else up to `MOST_COLUMNS` whose names sound like it. Columns that
-    the project ignores, knows to be later, or calls sensitive are not guessed.
+    The columns that the project names, else up to `MOST_COLUMNS` whose names fit. Columns that
+    the project ignores, declares as known later or as sensitive, are not among them.
     """
     if project.report.audience:
         return list(project.report.audience)
-    found = [
+    columns = [
         column
         for pattern in AUDIENCE
         for column in _open_columns(leads, project)
         if re.search(pattern, words_of(column)) and leads[column].nunique() > 1
     ]
-    return list(dict.fromkeys(found))[:MOST_COLUMNS]
+    return list(dict.fromkeys(columns))[:MOST_COLUMNS]
 
 
 def sales_types(types: tuple[str, ...], project: Project) -> tuple[str, ...]:
-    """Name the types of activity that say that sales worked a lead.
+    """Return the types of activity that mean that sales worked a lead.
 
     Examples
     --------
@@ -77,12 +77,12 @@ def sales_types(types: tuple[str, ...], project: Project) -> tuple[str, ...]:
     """
     named = {name.casefold() for name in project.report.sales_activities}
     if named:
-        return tuple(each for each in types if each.casefold() in named)
-    return tuple(each for each in types if SALES.search(words_of(each)))
+        return tuple(name for name in types if name.casefold() in named)
+    return tuple(name for name in types if SALES.search(words_of(name)))
 
 
 def check_sales_channels(activities: pd.DataFrame | None, project: Project) -> None:
-    """Refuse channels of sales' work that no activity has.
+    """Check that activities have the channels that the project names as those of sales.
 
     Raises
     ------
@@ -97,13 +97,13 @@ def check_sales_channels(activities: pd.DataFrame | None, project: Project) -> N
             "[report] sales_channels: the activities have no channel. "
             "Name its column with [activities] channel, or leave sales_channels out."
         )
-    there = [str(each) for each in activities["channel"].dropna().unique()]
-    folded = {each.casefold() for each in there}
-    for each in named:
-        if each.casefold() not in folded:
+    channels = [str(channel) for channel in activities["channel"].dropna().unique()]
+    folded = {channel.casefold() for channel in channels}
+    for name in named:
+        if name.casefold() not in folded:
             raise ConfigError(
-                f"[report] sales_channels: no activity has the channel `{each}`. "
-                f"{nearest(each, there)}"
+                f"[report] sales_channels: no activity has the channel `{name}`. "
+                f"{nearest(name, channels)}"
             )
 
 

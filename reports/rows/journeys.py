@@ -1,4 +1,4 @@
-"""What leads did, and how far they came, up to a moment: activities and stages as arrays."""
+"""Activities and stages of leads up to a moment, as arrays."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,8 +15,8 @@ from crm.times import microseconds
 from features.events import NEVER, places
 from features.stages import StageFeatures, StageLog, fit_stages
 
-ENDING = 0.95  # of a stage's entries that come with the closing: the stage is the outcome
-CLOSE = 60_000_000  # microseconds
+ENDING = 0.95  # of a stage's entries are at the closing: the stage is the outcome itself
+CLOSE = 60_000_000  # microseconds: two times that are the same in practice
 MOST_NAMES_IN_A_MESSAGE = 12
 
 
@@ -30,18 +30,18 @@ class Log:
         Rows of the report.
     at : ndarray of int64, shape (n,)
         Microseconds since 1970 UTC.
-    kind, content, channel : ndarray of int32, shape (n,)
-        Positions in `kinds`, `contents` and `channels`; -1 for none.
-    kinds, contents, channels : tuple of str
-        Names as the CRM writes them.
+    type, content, channel : ndarray of int32, shape (n,)
+        Positions in `types`, `contents` and `channels`; -1 for none.
+    types, contents, channels : tuple of str
+        The names in the CRM.
     """
 
     lead: Codes
     at: Ints
-    kind: Codes
+    type: Codes
     content: Codes
     channel: Codes
-    kinds: tuple[str, ...]
+    types: tuple[str, ...]
     contents: tuple[str, ...]
     channels: tuple[str, ...]
 
@@ -49,18 +49,18 @@ class Log:
         return len(self.lead)
 
     def counts(self, n: int) -> Ints:
-        """How many activities each of n leads has, shape (n,)."""
+        """Return the number of activities of each of n leads, shape (n,)."""
         return np.bincount(self.lead, minlength=n).astype(np.int64)
 
     def first_at(self, n: int) -> Ints:
-        """When each of n leads was first active, shape (n,); `NEVER` if it was not."""
+        """Return the time of the first activity of n leads, shape (n,); `NEVER` without one."""
         first = np.full(n, NEVER)
         begins = np.flatnonzero(np.diff(self.lead, prepend=-1))
         first[self.lead[begins]] = self.at[begins]
         return first
 
     def last_at(self, n: int) -> Ints:
-        """When each of n leads was last active, shape (n,); `NEVER` if it was not."""
+        """Return the time of the last activity of n leads, shape (n,); `NEVER` without one."""
         last = np.full(n, NEVER)
         ends = np.flatnonzero(np.diff(self.lead, append=-1))
         last[self.lead[ends]] = self.at[ends]
@@ -69,14 +69,15 @@ class Log:
 
 @dataclass(frozen=True)
 class Funnel:
-    """How far leads came.
+    """The stages that leads entered.
 
     Attributes
     ----------
     stages : tuple of str
-        In the funnel's order, without the stages that are the outcome itself.
+        In the order of the funnel, without the stages that are the outcome itself.
     entered : ndarray of int64, shape (n_leads, n_stages)
-        When each lead first entered each stage, in microseconds; `NEVER` if it did not.
+        The time at which each lead first entered each stage, in microseconds; `NEVER` if it did
+        not.
     endings : tuple of str
         Stages that are the outcome itself, such as "won".
     """
@@ -87,7 +88,7 @@ class Funnel:
 
     @cached_property
     def reached(self) -> Ints:
-        """When each lead first entered each stage or a later one, shape (n_leads, n_stages)."""
+        """The time of each lead's first entry to each stage or a later one, as `entered`."""
         return np.minimum.accumulate(self.entered[:, ::-1], axis=1)[:, ::-1]
 
     @cached_property
@@ -103,14 +104,14 @@ class Funnel:
         return np.where(at.max(axis=1, initial=-1) < 0, -1, latest)
 
     def place(self, stage: str) -> int:
-        """Position of a stage that the project file names.
+        """Return the position of a stage that the project file names.
 
         Raises
         ------
         ConfigError
             If there is no such stage.
         """
-        folded = [each.casefold() for each in self.stages]
+        folded = [name.casefold() for name in self.stages]
         if stage.casefold() not in folded:
             raise ConfigError(
                 f"[report] qualified_stage: there is no stage `{stage}`. "
@@ -129,7 +130,7 @@ def read_log(activities: pd.DataFrame | None, leads: pd.Index, as_of: int) -> Lo
     leads : Index of str, shape (n_leads,)
         Ids, in the order of the rows.
     as_of : int
-        Microseconds; what happened later does not count.
+        Microseconds; later activities do not count.
 
     Returns
     -------
@@ -140,8 +141,8 @@ def read_log(activities: pd.DataFrame | None, leads: pd.Index, as_of: int) -> Lo
         return None
     lead = places(activities["lead_id"], leads).astype(np.int32)
     at = microseconds(activities["occurred_at"])
-    counts = np.flatnonzero((lead >= 0) & (at <= as_of))
-    order = counts[np.argsort(lead[counts], kind="stable")]  # of one lead they stand in time
+    seen = np.flatnonzero((lead >= 0) & (at <= as_of))
+    order = seen[np.argsort(lead[seen], kind="stable")]  # those of one lead are in time order
     columns: dict[str, tuple[Codes, tuple[str, ...]]] = {}
     for name in ("type", "content", "channel"):
         if name in activities:
@@ -152,10 +153,10 @@ def read_log(activities: pd.DataFrame | None, leads: pd.Index, as_of: int) -> Lo
     return Log(
         lead=lead[order],
         at=at[order],
-        kind=columns["type"][0],
+        type=columns["type"][0],
         content=columns["content"][0],
         channel=columns["channel"][0],
-        kinds=columns["type"][1],
+        types=columns["type"][1],
         contents=columns["content"][1],
         channels=columns["channel"][1],
     )
@@ -169,11 +170,11 @@ def read_funnel(
     closed: Ints,
     as_of: int,
 ) -> Funnel | None:
-    """Find the funnel, and when each lead entered each of its stages.
+    """Read the funnel, and the time at which each lead entered each of its stages.
 
-    The stages table, else the activities that the project names as stages, in that order;
-    nothing is inferred from other activities. A stage whose entries nearly all come with the
-    closing is the outcome itself and no step on the way to it.
+    The stages are those of the stages table, else the activities that the project names as stages,
+    in that order. Nothing is inferred from other activities. A stage is the outcome itself, not a
+    step on the way to it, if nearly all of its entries are at the closing.
 
     Parameters
     ----------
@@ -182,13 +183,13 @@ def read_funnel(
     project : Project
     leads : Index of str, shape (n_leads,)
     closed : ndarray of int64, shape (n_leads,)
-        When each lead closed; `NEVER` if it has not.
+        The time at which each lead closed; `NEVER` if it has not.
     as_of : int
 
     Returns
     -------
     Funnel or None
-        None where there are no stages.
+        None if there are no stages.
 
     Raises
     ------
@@ -201,7 +202,7 @@ def read_funnel(
         fitted = fit_stages(table)
         entries = fitted.log_of_table(table, pd.Series(np.arange(len(leads)), index=leads))
     elif project.report.stage_activities and log is not None:
-        fitted, entries = _acted_stages(log, project.report.stage_activities)
+        fitted, entries = _stages_of_activities(log, project.report.stage_activities)
     else:
         return None
     seen = entries.at <= as_of
@@ -209,33 +210,44 @@ def read_funnel(
     kept: list[int] = []
     endings: list[int] = []
     for code in range(len(fitted.stages)):
-        whose = stage == code
-        ended = closed[lead[whose]]
-        is_ended = ended != NEVER
-        with_closing = np.abs(at[whose][is_ended] - ended[is_ended]) <= CLOSE
-        is_ending = is_ended.any() and is_ended.mean() >= ENDING and with_closing.mean() >= ENDING
-        (endings if is_ending else kept).append(code)
+        entry = stage == code
+        if _is_ending(at[entry], closed[lead[entry]]):
+            endings.append(code)
+        else:
+            kept.append(code)
     entered = np.full((len(leads), len(kept)), NEVER)
     for column, code in enumerate(kept):
-        whose = np.flatnonzero(stage == code)
-        first = whose[np.flatnonzero(np.diff(lead[whose], prepend=-1))]  # of one lead in time
+        entry = np.flatnonzero(stage == code)  # those of one lead are in time order
+        first = entry[np.flatnonzero(np.diff(lead[entry], prepend=-1))]
         entered[lead[first], column] = at[first]
     names = fitted.stages
-    return Funnel(tuple(names[c] for c in kept), entered, tuple(names[c] for c in endings))
+    return Funnel(
+        stages=tuple(names[code] for code in kept),
+        entered=entered,
+        endings=tuple(names[code] for code in endings),
+    )
 
 
-def _acted_stages(log: Log, wanted: list[str]) -> tuple[StageFeatures, StageLog]:
-    code = {kind.casefold(): i for i, kind in enumerate(log.kinds)}
+def _is_ending(entered: Ints, closed: Ints) -> bool:
+    """Return True if nearly all entries of a stage are at the closing of their lead."""
+    is_closed = closed != NEVER
+    at_closing = np.abs(entered[is_closed] - closed[is_closed]) <= CLOSE
+    return bool(is_closed.any() and is_closed.mean() >= ENDING and at_closing.mean() >= ENDING)
+
+
+def _stages_of_activities(log: Log, wanted: list[str]) -> tuple[StageFeatures, StageLog]:
+    """Read the stages from the activities whose types the project names as stages."""
+    code = {name.casefold(): i for i, name in enumerate(log.types)}
     absent = [name for name in wanted if name.casefold() not in code]
     if absent:
         raise ConfigError(
             f"[report] stage_activities: there is no activity of type `{absent[0]}`. "
-            f"{nearest(absent[0], log.kinds)}"
+            f"{nearest(absent[0], log.types)}"
         )
-    stage_of_kind = np.full(len(log.kinds), -1)
+    stage_of_type = np.full(len(log.types), -1)
     for i, name in enumerate(wanted):
-        stage_of_kind[code[name.casefold()]] = i + 2
-    stage = stage_of_kind[log.kind]
-    acted = np.flatnonzero(stage >= 0)
-    entries = StageLog(log.lead[acted].astype(np.int64), log.at[acted], stage[acted])
+        stage_of_type[code[name.casefold()]] = i + 2
+    stage = stage_of_type[log.type]
+    entry = np.flatnonzero(stage >= 0)
+    entries = StageLog(log.lead[entry].astype(np.int64), log.at[entry], stage[entry])
     return StageFeatures(tuple(wanted)), entries

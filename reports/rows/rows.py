@@ -1,7 +1,7 @@
-"""One set of rows for every page: a row a lead, as of one moment, and its events as arrays.
+"""The rows that every page counts: one for each lead as of one moment, and its events as arrays.
 
 Nothing that was recorded after the moment counts. A lead is mature when its whole horizon has
-been watched by then; the others are marked, and no page averages them in.
+passed by then. The other leads are marked, and no page includes them in an average.
 """
 
 import datetime
@@ -37,45 +37,45 @@ MOST_SOURCES = 40
 
 @dataclass(frozen=True)
 class ReportRows:
-    """One row per lead as of one moment.
+    """One row for each lead as of one moment.
 
     Attributes
     ----------
     project : Project
     records : Records
-        Of these leads only, in the order of the rows.
+        The records of these leads only, in the order of the rows.
     scorer : LeadScorer or None
     as_of : int
-        Microseconds since 1970 UTC; `NOT_A_TIME` where leads have no time of creation.
+        Microseconds since 1970 UTC; `NOT_A_TIME` if leads have no time of creation.
     leads_until : int
-        When the newest lead was created, whether the filters keep it or not: where the leads
-        end before the other records do, what counts new leads ends there. As `as_of`.
+        The time at which the newest lead was created, whether the filters keep it or not. If the
+        leads end before the other records, figures about new leads end there. As `as_of`.
     horizon : int
         Microseconds.
     created, closed : ndarray of int64, shape (n,)
-        Microseconds; `closed` is `NEVER` where the lead is open or its closing has no date.
+        Microseconds; `closed` is `NEVER` if the lead is open or its closing has no date.
     is_won, is_lost : ndarray of bool, shape (n,)
-        How it ended up to the moment, however late; a lead that is neither is open.
+        The outcome up to the moment, however late; a lead that is neither is open.
     won : ndarray of bool, shape (n,)
-        Won within the horizon after creation.
+        True for leads that were won within the horizon after creation.
     is_mature : ndarray of bool, shape (n,)
-        Created at least one horizon ago; without times, ended.
+        True for leads that were created at least one horizon ago; without times, for leads with
+        an outcome.
     amount : ndarray of float64, shape (n,)
-        Of the win; 0 without one.
+        The amount of the win; 0 without one.
     reason : ndarray of object, shape (n,)
-        Why it was lost, as the CRM says; None where it does not.
+        The CRM's reason for the loss; None without one.
     source : Groups or None
     audience : tuple of Groups
     funnel : Funnel or None
     log : Log or None
     sales : tuple of str
-        The types of activity that say that sales worked a lead, by the channels that the
-        project names, if it does.
+        The types of activity that mean that sales worked a lead.
     now, before, arrival : Scored or None
-        Scores by this report's model: of open leads as of the moment; of leads open one
+        Scores by this report's model: of open leads as of the moment; of leads that were open one
         horizon ago, as of then; of leads as of their creation.
     is_part : bool
-        Whether these are some of the leads only, chosen by `since` or `segment`.
+        True if `since` or `segment` selected some of the leads only.
     """
 
     project: Project
@@ -107,12 +107,12 @@ class ReportRows:
 
     @property
     def has_times(self) -> bool:
-        """True if the leads stand in time."""
+        """True if the leads have a time of creation."""
         return self.as_of != NOT_A_TIME
 
     @property
     def is_open(self) -> Bools:
-        """Whether a lead has no outcome yet, shape (n,)."""
+        """True for leads without an outcome, shape (n,)."""
         return ~(self.is_won | self.is_lost)
 
     @property
@@ -127,71 +127,76 @@ class ReportRows:
 
     @cached_property
     def age_days(self) -> Floats:
-        """Age of each lead at the moment, in days, shape (n,); nan without times."""
+        """The age of each lead at the moment, in days, shape (n,); nan without times."""
         if not self.has_times:
             return np.full(len(self), np.nan)
         return (self.as_of - self.created) / DAY
 
     @cached_property
     def days_to_close(self) -> Floats:
-        """Days from creation to closing, shape (n,); infinite where it has not come."""
+        """Days from creation to closing, shape (n,); infinite without a closing."""
         closed = self.closed != NEVER
         return np.where(closed, (np.where(closed, self.closed, 0) - self.created) / DAY, np.inf)
 
     @cached_property
     def rate(self) -> tuple[int, int]:
-        """Wins among the mature leads, and how many these are."""
+        """The number of wins among the mature leads, and the number of mature leads."""
         return int(self.won[self.is_mature].sum()), int(self.is_mature.sum())
 
     def open_at(self, lead: Ints, as_of: Ints) -> Bools:
-        """Whether leads were there and open at moments, shape of `lead`."""
+        """Return which leads existed and were open at moments, shape of `lead`."""
         undated = (self.is_won | self.is_lost)[lead] & (self.closed[lead] == NEVER)
         return (self.created[lead] <= as_of) & (self.closed[lead] > as_of) & ~undated
 
     def won_within(self, lead: Ints, as_of: Ints) -> Bools:
-        """Whether leads were won within one horizon after moments, shape of `lead`."""
+        """Return which leads were won within one horizon after moments, shape of `lead`."""
         closed = self.closed[lead]
         in_time = (closed > as_of) & (closed - self.horizon <= as_of)
         return self.is_won[lead] & in_time
 
     @cached_property
     def is_touch(self) -> Bools:
-        """Which types of activity are touches: neither stages nor the outcome, shape (n_kinds,).
+        """True for types of activity that are touches: neither stages nor the outcome.
 
-        A type nearly all of whose activities come with the closing is the outcome itself.
+        Shape (n_types,). A type is the outcome itself if nearly all of its activities are at the
+        closing.
         """
         if self.log is None:
             return np.zeros(0, dtype=bool)
         named = {name.casefold() for name in self.project.report.stage_activities}
-        k = len(self.log.kinds)
-        with_closing = np.abs(self.log.at - self.closed[self.log.lead]) <= CLOSE
-        n = np.bincount(self.log.kind, minlength=k)
-        share = np.bincount(self.log.kind[with_closing], minlength=k) / np.maximum(n, 1)
-        is_stage = np.array([kind.casefold() in named for kind in self.log.kinds], dtype=bool)
+        k = len(self.log.types)
+        at_closing = np.abs(self.log.at - self.closed[self.log.lead]) <= CLOSE
+        n = np.bincount(self.log.type, minlength=k)
+        share = np.bincount(self.log.type[at_closing], minlength=k) / np.maximum(n, 1)
+        is_stage = np.array([name.casefold() in named for name in self.log.types], dtype=bool)
         return ~is_stage & (share < ENDING)
 
     @cached_property
     def first_sales_at(self) -> Ints:
-        """When sales first worked each lead after its creation; `NEVER` if it has not."""
+        """The time of each lead's first sales activity after creation; `NEVER` without one."""
         return self.first_sales_after(self.created)
 
     def first_sales_after(self, times: Ints) -> Ints:
-        """When sales first worked each lead at or after a time of its own, shape (n,)."""
+        """Return the time of each lead's first sales activity at or after a time, shape (n,).
+
+        Only activities in the channels that the project names as those of sales count, if it
+        names any. `NEVER` without one.
+        """
         first = np.full(len(self), NEVER)
         if self.log is not None and self.sales:
-            kinds = np.array([kind in self.sales for kind in self.log.kinds])
-            counts = kinds[self.log.kind] & (self.log.at >= times[self.log.lead])
-            by = {channel.casefold() for channel in self.project.report.sales_channels}
-            if by:
-                channels = [*(each.casefold() in by for each in self.log.channels), False]
-                counts &= np.array(channels)[self.log.channel]  # -1, no channel, is the last
-            whose, at = self.log.lead[counts], self.log.at[counts]
-            begins = np.flatnonzero(np.diff(whose, prepend=-1))
-            first[whose[begins]] = at[begins]
+            is_sales = np.array([name in self.sales for name in self.log.types])
+            counts = is_sales[self.log.type] & (self.log.at >= times[self.log.lead])
+            named = {channel.casefold() for channel in self.project.report.sales_channels}
+            if named:
+                is_named = [*(name.casefold() in named for name in self.log.channels), False]
+                counts &= np.array(is_named)[self.log.channel]  # -1, no channel, is the last
+            lead, at = self.log.lead[counts], self.log.at[counts]
+            begins = np.flatnonzero(np.diff(lead, prepend=-1))
+            first[lead[begins]] = at[begins]
         return first
 
     def table(self) -> pd.DataFrame:
-        """Give a row a lead, for people who want to look a number up.
+        """Build a table with a row for each lead, for people who want to check a number.
 
         Returns
         -------
@@ -199,7 +204,7 @@ class ReportRows:
             `lead_id`, `source`, `created_at`, `age_days`, `outcome`, `closed_at`, `amount`,
             `is_mature`, `won_in_time`, `stage`, `furthest_stage`, `activities`,
             `first_activity_at`, `last_activity_at`, `first_sales_at`, and `probability`,
-            `score`, `grade` as of the moment; what is not known is missing.
+            `score`, `grade` as of the moment; unknown values are missing.
         """
         outcome = np.select([self.is_won, self.is_lost], ["won", "lost"], default="open")
         columns: dict[str, Any] = {
@@ -222,11 +227,11 @@ class ReportRows:
             columns["first_activity_at"] = _times(self.log.first_at(len(self)))
             columns["last_activity_at"] = _times(self.log.last_at(len(self)))
             columns["first_sales_at"] = _times(self.first_sales_at)
-        found = pd.DataFrame(columns)
+        table = pd.DataFrame(columns)
         if self.now is not None:
             for name in ("probability", "score", "grade"):
-                found.loc[self.now.lead, name] = getattr(self.now, name)
-        return found
+                table.loc[self.now.lead, name] = getattr(self.now, name)
+        return table
 
 
 def make_rows(
@@ -238,10 +243,10 @@ def make_rows(
     since: datetime.datetime | None = None,
     segment: tuple[str, str] | None = None,
 ) -> ReportRows:
-    """Make the rows of a report.
+    """Build the rows of a report.
 
-    The moment is `now`, or the newest time in the records if that is earlier: an export of
-    last month says nothing of this one.
+    The moment is `now`, or the newest time in the records if that is earlier: an export of last
+    month has no records of this month.
 
     Parameters
     ----------
@@ -249,7 +254,7 @@ def make_rows(
     records : Records
     now : datetime, timezone-aware
     scorer : LeadScorer, optional
-        Without it the rows have no scores.
+        Without a scorer the rows have no scores.
     since : datetime, timezone-aware, optional
         Only leads created at or after it.
     segment : tuple of str, optional
@@ -262,7 +267,7 @@ def make_rows(
     Raises
     ------
     ConfigError
-        If `segment` or the project file names something that is not there, or `since` is given
+        If `segment` or the project file names something that does not exist, or `since` is given
         for leads without a time of creation.
     LearningError
         If no lead is left.
@@ -305,7 +310,7 @@ def make_rows(
             rows,
             log=log,
             funnel=read_funnel(records, log, project, position, rows.closed, as_of),
-            sales=() if log is None else sales_types(log.kinds, project),
+            sales=() if log is None else sales_types(log.types, project),
         )
     return rows if scorer is None else _with_scores(rows, scorer)
 
@@ -337,13 +342,13 @@ def _kept(
             )
         wanted = str(cell_text(value)).casefold()
         texts = read_column(leads[column], lambda cell: str(cell_text(cell)).casefold(), object)
-        found = texts == wanted
-        if not found.any():
-            common = [str(each) for each in leads[column].value_counts().head(50).index]
+        is_wanted = texts == wanted
+        if not is_wanted.any():
+            common = [str(name) for name in leads[column].value_counts().head(50).index]
             raise ConfigError(
                 f"--segment: no lead has `{column}` = `{value}`.\n{nearest(value, common)}"
             )
-        kept &= found
+        kept &= is_wanted
     return kept
 
 
@@ -368,34 +373,34 @@ def _with_outcomes(
     is_won, is_lost = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
     closed, amount = np.full(n, NEVER), np.zeros(n)
     reason = np.full(n, None, dtype=object)
-    whose = lead[first]
-    is_won[whose], is_lost[whose], closed[whose] = is_win[first], ~is_win[first], at[first]
-    sums = outcomes["amount"].to_numpy(dtype=np.float64)[place[first]]
-    amount[whose] = np.where(is_win[first], np.nan_to_num(sums), 0.0)
-    said = outcomes["reason"].to_numpy(dtype=object)[place[first]]
-    reason[whose] = [None if pd.isna(each) else each for each in said]
+    ended = lead[first]
+    is_won[ended], is_lost[ended], closed[ended] = is_win[first], ~is_win[first], at[first]
+    amounts = outcomes["amount"].to_numpy(dtype=np.float64)[place[first]]
+    amount[ended] = np.where(is_win[first], np.nan_to_num(amounts), 0.0)
+    reasons = outcomes["reason"].to_numpy(dtype=object)[place[first]]
+    reason[ended] = [None if pd.isna(text) else text for text in reasons]
     if not has_times:
         won, is_mature = is_won, is_won | is_lost
     else:
         won = is_won & ((closed == NEVER) | (closed - horizon <= created))
         is_mature = created + horizon <= as_of
     return ReportRows(
-        project,
-        records,
-        scorer,
-        as_of,
-        leads_until,
-        horizon,
-        created,
-        closed,
-        is_won,
-        is_lost,
-        won,
-        is_mature,
-        amount,
-        reason,
-        None,
-        (),
+        project=project,
+        records=records,
+        scorer=scorer,
+        as_of=as_of,
+        leads_until=leads_until,
+        horizon=horizon,
+        created=created,
+        closed=closed,
+        is_won=is_won,
+        is_lost=is_lost,
+        won=won,
+        is_mature=is_mature,
+        amount=amount,
+        reason=reason,
+        source=None,
+        audience=(),
     )
 
 

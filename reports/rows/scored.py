@@ -1,7 +1,7 @@
 """Scores of many moments by one model, for the pages that look back.
 
-A report shows what the model of today would have said then, from what was known then. Where
-very many leads would have to be scored a random sample is, and the pages say so.
+A report shows the scores that today's model gives from what was known at the moment. If there are
+very many leads, a random sample is scored, and the pages say so.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from features.times import cell_time
 from models.card import ModelCard
 from models.scorer import LeadScorer
 
-MOST_MOMENTS = 30_000  # shares of so many are known to half a point
+MOST_MOMENTS = 30_000  # their shares are known to half a point
 CHUNK = 20_000
 SEED = 0
 
@@ -36,7 +36,7 @@ class Scored:
     score : ndarray of int64, shape (n,)
     grade : ndarray of str, shape (n,)
     of : int
-        How many there were, of which these are a random sample; n if all were scored.
+        The number of leads of which these are a random sample; n if all were scored.
     """
 
     lead: Ints
@@ -51,7 +51,7 @@ class Scored:
 
     @property
     def is_sample(self) -> bool:
-        """Whether not all were scored."""
+        """True if not all leads were scored."""
         return len(self) < self.of
 
 
@@ -62,7 +62,7 @@ def score_moments(
     as_of: Ints,
     most: int = MOST_MOMENTS,
 ) -> Scored:
-    """Score leads as of moments; of more than `most` a random sample, always the same.
+    """Score leads as of moments; a random sample, always the same, if there are more than `most`.
 
     Parameters
     ----------
@@ -80,17 +80,26 @@ def score_moments(
     picked, moment = lead[chosen], as_of[chosen]
     order = np.argsort(picked, kind="stable")
     picked, moment = picked[order], moment[order]
-    few = records_of(records, picked)  # once, so that a sample costs what a sample should
+    chosen_records = records_of(records, picked)  # once, so that a small sample costs little
     probability = np.empty(len(picked))
     for start in range(0, len(picked), CHUNK):
         part = np.arange(start, min(start + CHUNK, len(picked)))
-        probability[part] = scorer.probability(features_of(scorer, few, part, moment[part]))
+        probability[part] = scorer.probability(
+            features_of(scorer, chosen_records, part, moment[part])
+        )
     score = scorer.scale.score(probability)
-    return Scored(picked, moment, probability, score, scorer.scale.grade(score), len(lead))
+    return Scored(
+        lead=picked,
+        as_of=moment,
+        probability=probability,
+        score=score,
+        grade=scorer.scale.grade(score),
+        of=len(lead),
+    )
 
 
 def not_learned_from(created: Ints, card: ModelCard) -> Bools:
-    """Tell which leads were created after the last moment that the model learned from.
+    """Return which leads were created after the last moment that the model learned from.
 
     Parameters
     ----------
@@ -101,7 +110,7 @@ def not_learned_from(created: Ints, card: ModelCard) -> Bools:
     Returns
     -------
     ndarray of bool, shape (n,)
-        None of them where the card does not say when that was.
+        All False if the card does not have that moment.
     """
     last = card.learned_from.get("to")
     if last is None:
@@ -111,12 +120,12 @@ def not_learned_from(created: Ints, card: ModelCard) -> Bools:
 
 def features_of(scorer: LeadScorer, records: Records, lead: Ints, as_of: Ints) -> Floats:
     """Compute the feature matrix of leads as of moments, shape (n, k)."""
-    few = records_of(records, lead)
-    return scorer.pipeline.transform(few, np.arange(len(lead)), as_of)
+    chosen = records_of(records, lead)
+    return scorer.pipeline.transform(chosen, np.arange(len(lead)), as_of)
 
 
 def records_of(records: Records, lead: Ints) -> Records:
-    """Keep the records of some leads, in the order given."""
+    """Select the records of some leads, in the order given."""
     leads = records.leads.iloc[lead].reset_index(drop=True)
     ids = pa.array(leads["lead_id"])
 
@@ -140,7 +149,7 @@ def records_of(records: Records, lead: Ints) -> Records:
 
 
 def sample(n: int, most: int) -> Ints:
-    """Draw `most` of n positions at random, always the same; all of them if there are fewer."""
+    """Draw `most` of n positions at random, always the same; return all if there are fewer."""
     if n <= most:
         return np.arange(n)
     return np.sort(np.random.default_rng(SEED).choice(n, most, replace=False))
