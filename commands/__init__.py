@@ -1,1 +1,1 @@
-"""The commands of the command line, one module a group; `leadscore.py` assembles them."""
+"""The commands, one module for each group; `leadscore.py` assembles them."""

@@ -1,4 +1,4 @@
-"""What commands share: two options, where they print, and how they show progress."""
+"""Options, output and progress that the commands share."""
 
 import json
 import os
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 ProjectOption = Annotated[
     Path, typer.Option("--project", "-p", help="The project file, or the folder it is in.")
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object for machines.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
 
 def show(facts: Any, page: "RenderableType", json_: bool) -> None:
-    """Print one JSON object for machines, or a page for people."""
+    """Print facts as one JSON object, or the page for people."""
     if json_:
         print(json.dumps(facts))  # noqa: T201
     else:

@@ -1,4 +1,4 @@
-"""`leadscore demo`: the whole thing on a simulated CRM."""
+"""`leadscore demo`: every step, on a simulated CRM."""
 
 import json
 import os
@@ -18,11 +18,11 @@ from crm.project import Project, load_project
 
 
 def demo(
-    folder: Annotated[Path, typer.Option(help="Where everything goes.")] = Path("demo"),
-    leads: Annotated[int, typer.Option(help="How many simulated leads.")] = 5_000,
+    folder: Annotated[Path, typer.Option(help="The folder for all files.")] = Path("demo"),
+    leads: Annotated[int, typer.Option(help="The number of simulated leads.")] = 5_000,
     keep_serving: Annotated[bool, typer.Option(help="Leave the service running.")] = False,
 ) -> None:
-    """Run the whole thing on a SIMULATED CRM: train, track, pack, serve, score over HTTP."""
+    """Run every step on a SIMULATED CRM: train, register, report, serve, score over HTTP."""
     os.environ["BENTOML_HOME"] = str(folder.resolve() / "bentoml")
     (folder / "bentoml").mkdir(parents=True, exist_ok=True)
     from commands.terminal.training import scores_table
@@ -31,12 +31,12 @@ def demo(
     out.rule("1  a simulated CRM", align="left")
     write_simulation(Simulation(leads=leads, drift_at=1.0), folder / "crm", "csv")
     opened = load_project(folder / "crm")
-    out.rule("2  learn, judge on the newest leads, track in MLflow", align="left")
+    out.rule("2  train, evaluate on the newest leads, register in MLflow", align="left")
     outcome = train_and_track(opened, quiet=False)
     show_training(outcome)
     out.rule("3  the report for marketing and sales", align="left")
-    _, said = make_report(opened, folder / "report", quiet=False)
-    out.print(said, soft_wrap=True)
+    _, summary = make_report(opened, folder / "report", quiet=False)
+    out.print(summary, soft_wrap=True)
     out.rule("4  pack a Bento, serve it, score over HTTP", align="left")
     from serving.bento.process import check_port, free_port, running_service
     from serving.bento.store import newest_bento
@@ -75,7 +75,7 @@ def demo(
 
 
 def _newest_leads(project: Project) -> str:
-    """Write the five newest simulated leads as a CRM would send them."""
+    """Return the five newest simulated leads as a CRM sends them."""
     from crm.reading import read_records
 
     records = read_records(project)

@@ -1,4 +1,4 @@
-"""`leadscore keys …`: who may call the service."""
+"""`leadscore keys …`: the keys of the callers of the service."""
 
 import datetime
 import json
@@ -11,22 +11,24 @@ from rich.markup import escape
 from commands.console import JsonOption, err, out, show
 from commands.terminal.tables import new_table
 
-app = typer.Typer(help="Who may call the service.", no_args_is_help=True)
+app = typer.Typer(
+    help="Add, list and revoke the keys that callers of the service use.", no_args_is_help=True
+)
 
 
 @app.command("add")
 def add_key(
-    name: Annotated[str, typer.Argument(help="Whose key it is; logs name it.")],
+    name: Annotated[str, typer.Argument(help="The caller; logs name it.")],
     role: Annotated[
         str,
         typer.Option(
-            help="score: scores and looks up; write: also sends activities, stages and outcomes; "
-            "admin: also erases, and reads the metrics."
+            help="score: may score and look up leads; write: may also send activities, stages and "
+            "outcomes; admin: may also erase leads and read the metrics."
         ),
     ] = "score",
     json_: JsonOption = False,
 ) -> None:
-    """Make a key and show it, once: only its hash is kept."""
+    """Create a key and print it once; only its hash is stored."""
     from serving.http.keys import add_key as run
     from serving.settings import keys_file, read_settings
 
@@ -37,12 +39,12 @@ def add_key(
         print(json.dumps({"name": name, "role": role, "key": key}))  # noqa: T201
         return
     print(key)  # noqa: T201
-    err.print(f"Keep it now: it is not shown again. Its hash is in {path}.", soft_wrap=True)
+    err.print(f"Copy the key now: it is not shown again. Its hash is in {path}.", soft_wrap=True)
 
 
 @app.command("list")
 def list_keys(json_: JsonOption = False) -> None:
-    """List the keys: name, role, and since when."""
+    """List the keys: name, role and creation time."""
     from serving.http.keys import read_keys
     from serving.settings import keys_file, read_settings
 
@@ -55,8 +57,10 @@ def list_keys(json_: JsonOption = False) -> None:
 
 
 @app.command("revoke")
-def revoke_key(name: Annotated[str, typer.Argument(help="Whose key.")]) -> None:
-    """Take a key away; running services refuse it within a second."""
+def revoke_key(
+    name: Annotated[str, typer.Argument(help="The caller whose key is revoked.")],
+) -> None:
+    """Revoke a key; running services refuse it within a second."""
     from serving.http.keys import revoke_key as run
     from serving.settings import keys_file, read_settings
 

@@ -1,4 +1,4 @@
-"""`leadscore ledger …`: what the service keeps."""
+"""`leadscore ledger …`: the data that the service stores."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,22 +17,23 @@ if TYPE_CHECKING:
     from crm.ledger.ledger import Ledger
 
 app = typer.Typer(
-    help="What the service keeps: leads, activities, stages, outcomes, scores.",
+    help="Export or migrate the leads, events and scores that the service stores.",
     no_args_is_help=True,
 )
 
 
 @app.command("export")
 def export_ledger(
-    folder: Annotated[Path, typer.Argument(help="Where to write one file for each table.")],
+    folder: Annotated[Path, typer.Argument(help="The folder for one file for each table.")],
     tables: Annotated[
-        list[str] | None, typer.Option("--table", help="Which tables; without it, all.")
+        list[str] | None,
+        typer.Option("--table", help="A table to export; repeat it for more. Default: all."),
     ] = None,
     file_format: Annotated[str, typer.Option("--format", help="csv or parquet.")] = "csv",
     project: ProjectOption = Path(PROJECT_FILE),
     json_: JsonOption = False,
 ) -> None:
-    """Write the ledger's tables as files that `train` and `score` can read."""
+    """Write the tables of the ledger as files that `train` and `score` can read."""
     from crm.ledger.export import TABLES, export_table
     from crm.project import role_columns
 
@@ -56,7 +57,7 @@ def export_ledger(
 
 @app.command("migrate")
 def migrate_ledger(project: ProjectOption = Path(PROJECT_FILE), json_: JsonOption = False) -> None:
-    """Bring the ledger's tables to this leadscore's schema; whatever opens it does so too."""
+    """Migrate the ledger to the schema of this version; opening it does the same."""
     from crm.ledger.schema import SCHEMA_VERSION
 
     with _ledger(load_project(project)) as ledger:

@@ -1,4 +1,4 @@
-"""`leadscore models …`: what was trained, who is champion, and how it came to be."""
+"""`leadscore models …`: versions, their cards, comparisons, and the champion."""
 
 import datetime
 import json
@@ -25,20 +25,22 @@ if TYPE_CHECKING:
     from models.registry.history import Event, GateResults
     from models.registry.registry import Registry
 
-VersionArgument = Annotated[str, typer.Argument(help="A version's number, champion or challenger.")]
-BecauseOption = Annotated[str, typer.Option(help="Why; the history keeps it.")]
+VersionArgument = Annotated[
+    str, typer.Argument(help="The number of a version, `champion` or `challenger`.")
+]
+BecauseOption = Annotated[str, typer.Option(help="The reason, for the history.")]
 WhoOption = Annotated[
-    str | None, typer.Option(help="Who decides; without it, the user who is logged in.")
+    str | None, typer.Option(help="Who decides. Default: the user who is logged in.")
 ]
 
 app = typer.Typer(
-    help="What was trained, who is champion, and how it came to be.", no_args_is_help=True
+    help="List, show and compare versions; change the champion.", no_args_is_help=True
 )
 
 
 @app.command("list")
 def list_models(project: ProjectOption = Path(PROJECT_FILE), json_: JsonOption = False) -> None:
-    """List the versions: alias, when, how good on their own test leads, digest."""
+    """List the versions: alias, time, quality on their own test leads, digest."""
     from commands.terminal.models import versions_table
     from models.registry.registry import Registry
 
@@ -55,13 +57,11 @@ def list_models(project: ProjectOption = Path(PROJECT_FILE), json_: JsonOption =
 @app.command("show")
 def show_model(
     version: VersionArgument,
-    html: Annotated[
-        Path | None, typer.Option(help="Write the card as a page that stands alone.")
-    ] = None,
+    html: Annotated[Path | None, typer.Option(help="Write the card as one HTML file.")] = None,
     project: ProjectOption = Path(PROJECT_FILE),
     json_: JsonOption = False,
 ) -> None:
-    """Show a version's card: what it learned from, how good it is, what it leaves out."""
+    """Show the card of a version: its data, its quality, the columns it leaves out."""
     from commands.terminal.models import card_summary
     from models.registry.registry import Registry
 
@@ -92,7 +92,7 @@ def compare_models(
     project: ProjectOption = Path(PROJECT_FILE),
     json_: JsonOption = False,
 ) -> None:
-    """Compare two versions on the same newest leads, which neither of them learned from."""
+    """Compare two versions on the same newest leads, which neither has learned from."""
     from commands.terminal.models import comparison_table
     from crm.reading import read_records
     from models.registry.registry import Registry
@@ -129,7 +129,7 @@ def show_changes(
 
 @app.command("history")
 def show_history(project: ProjectOption = Path(PROJECT_FILE), json_: JsonOption = False) -> None:
-    """List what was promoted, refused or rolled back: when, by whom, and why."""
+    """List promotions, refusals and rollbacks: when, by whom, and why."""
     from commands.terminal.models import history_table
     from models.registry.history import history
     from models.registry.registry import Registry
@@ -143,13 +143,13 @@ def promote_model(
     version: VersionArgument,
     because: BecauseOption = "",
     force: Annotated[
-        bool, typer.Option("--force", help="In spite of failed gates; needs --because.")
+        bool, typer.Option("--force", help="Promote although gates failed; needs --because.")
     ] = False,
     who: WhoOption = None,
     project: ProjectOption = Path(PROJECT_FILE),
     json_: JsonOption = False,
 ) -> None:
-    """Put a challenger through its gates; if it passes all, it is the champion."""
+    """Check a challenger against the gates; make it champion if it passes all."""
     from commands.terminal.models import gates_table
     from models.registry.promotion import check_reason, promote, user_name
     from models.registry.registry import Registry
@@ -183,7 +183,7 @@ def promote_model(
 @app.command("rollback")
 def rollback_model(
     to: Annotated[
-        str | None, typer.Option(help="An earlier champion; without it, the one before this one.")
+        str | None, typer.Option(help="An earlier champion. Default: the one before the champion.")
     ] = None,
     because: BecauseOption = "",
     who: WhoOption = None,

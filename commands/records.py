@@ -1,4 +1,4 @@
-"""The records before there is a model: simulate some, draft a project file, audit the fields."""
+"""`leadscore init`, `simulate` and `audit`: the records before there is a model."""
 
 import datetime
 from pathlib import Path
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 
 def init(
-    sources: Annotated[list[str], typer.Argument(help="CSV or Parquet files of the CRM.")],
+    sources: Annotated[list[str], typer.Argument(help="CSV or Parquet files from the CRM.")],
     project: ProjectOption = Path(PROJECT_FILE),
-    name: Annotated[str | None, typer.Option(help="The model's name.")] = None,
+    name: Annotated[str | None, typer.Option(help="The name of the model.")] = None,
 ) -> None:
-    """Write a first, commented project file from the data."""
+    """Write a first project file, with comments, from the data."""
     from drafting.draft import draft_project
 
     target = project / PROJECT_FILE if project.is_dir() else project
@@ -45,16 +45,18 @@ def init(
 
 
 def simulate(
-    folder: Annotated[Path, typer.Argument(help="Where to write the tables.")],
-    leads: Annotated[int, typer.Option(help="How many leads.")] = 5_000,
-    activities_per_lead: Annotated[float, typer.Option(help="Mean per lead.")] = 8.0,
-    seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
+    folder: Annotated[Path, typer.Argument(help="The folder for the tables.")],
+    leads: Annotated[int, typer.Option(help="The number of leads.")] = 5_000,
+    activities_per_lead: Annotated[
+        float, typer.Option(help="The mean number of activities for each lead.")
+    ] = 8.0,
+    seed: Annotated[int, typer.Option(help="The same seed writes the same bytes.")] = 0,
     drift_at: Annotated[
-        float, typer.Option(help="Share of the time after which the world changes; 1: never.")
+        float, typer.Option(help="The share of the time after which the world changes; 1: never.")
     ] = 0.75,
     file_format: Annotated[str, typer.Option(help="csv or parquet.")] = "csv",
 ) -> None:
-    """Write a SIMULATED B2B CRM with a known truth."""
+    """Write a SIMULATED B2B CRM whose true probabilities are known."""
     from crm.simulation.world import Simulation
 
     settings = Simulation(
@@ -65,7 +67,7 @@ def simulate(
 
 
 def audit(project: ProjectOption = Path(PROJECT_FILE), json_: JsonOption = False) -> None:
-    """Judge every field of the leads: leak, suspect or fine, with the evidence."""
+    """Audit every column of the leads: leak, suspect or fine, with the evidence."""
     from crm.reading import read_records
     from features.leaks.audit import audit as run
     from features.leaks.checks import Verdict
@@ -74,23 +76,22 @@ def audit(project: ProjectOption = Path(PROJECT_FILE), json_: JsonOption = False
     opened = load_project(project)
     records = read_records(opened, datetime.datetime.now(datetime.UTC))
     audited = run(records, make_moments(records, opened.learn), opened)
-    table = new_table("field", "verdict", "evidence")
-    for column in sorted(
-        audited.attributes, key=lambda column: list(Verdict).index(column.verdict)
-    ):
+    table = new_table("column", "verdict", "evidence")
+    order = list(Verdict)
+    for column in sorted(audited.attributes, key=lambda column: order.index(column.verdict)):
         evidence = "\n".join(f"{finding.number} {finding.evidence}" for finding in column.findings)
         table.add_row(escape(column.attribute[:60]), column.verdict.value, escape(evidence))
     show(audited.to_json(), table, json_)
     lines = [column.line for column in audited.attributes if column.line]
     if lines and not json_:
-        out.print("Leaks and suspects are left out of the model. To settle them for good, put into")
-        out.print(f"[columns] of {escape(str(opened.path.name))}:", markup=False)
+        out.print("Leaks and suspects are left out of the model. To decide for good, add these")
+        out.print(f"lines to [columns] of {opened.path.name}:", markup=False)
         for line in lines:
             out.print(f"  {line}", markup=False, soft_wrap=True)
 
 
 def write_simulation(settings: "Simulation", folder: Path, file_format: str) -> None:
-    """Write a simulated CRM with a progress bar, and say so."""
+    """Write a simulated CRM, with a progress bar."""
     from crm.simulation.simulator import simulate as run
 
     with progress_bar("Simulating", quiet=False) as progress:

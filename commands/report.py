@@ -1,4 +1,4 @@
-"""`leadscore report`: the pages for marketing and sales."""
+"""`leadscore report`: the report for marketing and sales."""
 
 import datetime
 from pathlib import Path
@@ -15,7 +15,9 @@ def report(
     project: ProjectOption = Path(PROJECT_FILE),
     output: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="The folder to write; `report` beside the project file."),
+        typer.Option(
+            "--out", "-o", help="The folder to write. Default: `report` next to the project file."
+        ),
     ] = None,
     since: Annotated[
         datetime.datetime | None,
@@ -26,13 +28,15 @@ def report(
     ] = None,
     share: Annotated[
         str | None,
-        typer.Option(help="Who shares it: put the takeaways on a page of today for both teams."),
+        typer.Option(
+            help="Who shares the report: also write its takeaways to a page for both teams."
+        ),
     ] = None,
     json_: JsonOption = False,
 ) -> None:
-    """Write the report: a page that opens from disk, Markdown with pictures, CSV and JSON."""
+    """Write the report: an HTML page, Markdown with pictures, CSV and JSON."""
     if share is not None and not share.strip():
-        raise ConfigError("--share is empty. Say who shares the report, such as --share Ada.")
+        raise ConfigError("--share is empty. Name who shares the report, such as --share Ada.")
     opened = load_project(project)
     facts, page = make_report(
         opened,
@@ -54,7 +58,7 @@ def make_report(
     segment: tuple[str, str] | None = None,
     share: str | None = None,
 ) -> tuple[dict[str, Any], str]:
-    """Write a report; give the facts for machines, and what to tell people."""
+    """Write a report, and return its facts and a summary for the terminal."""
     from commands.terminal.report import report_summary
     from crm.reading import read_records
     from models.registry.registry import Registry

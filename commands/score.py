@@ -1,4 +1,4 @@
-"""The champion at work: the scores of a file, and the features that it looks at."""
+"""`leadscore score` and `leadscore features`: the champion's scores and features."""
 
 import datetime
 from contextlib import ExitStack
@@ -17,26 +17,27 @@ from crm.project import PROJECT_FILE, TableKeys, load_project
 
 
 def score(
-    leads: Annotated[Path, typer.Argument(help="The leads, CSV or Parquet.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="CSV or Parquet to write.")],
+    leads: Annotated[Path, typer.Argument(help="The file with the leads, CSV or Parquet.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="The file to write, CSV or Parquet.")
+    ],
     project: ProjectOption = Path(PROJECT_FILE),
     model: Annotated[
-        Path | None, typer.Option(help="A saved model's folder, instead of the champion.")
+        Path | None, typer.Option(help="The folder of a saved model, instead of the champion.")
     ] = None,
     as_of: Annotated[
         str | None,
         typer.Option(
             metavar="TIME",
-            help="The moment of scoring, ISO 8601 as the service writes it, UTC if it names no "
-            "zone; now by default.",
+            help="The moment of scoring, ISO 8601, UTC if it has no zone. Default: now.",
         ),
     ] = None,
     reasons: Annotated[
-        int, typer.Option(help="How many reasons to write beside each score.", min=0, max=20)
+        int, typer.Option(help="The number of reasons to write with each score.", min=0, max=20)
     ] = 0,
     json_: JsonOption = False,
 ) -> None:
-    """Score a file of leads with the champion, as of now or of the moment named."""
+    """Score a file of leads with the champion, as of now or of a given moment."""
     from crm.ledger.records import project_ledger
     from crm.reading import read_events
     from models.artifact import load_artifact
@@ -86,8 +87,8 @@ def score(
     if summary.erased:
         lines.append(f"Left out {summary.erased:,} leads that were erased from the ledger.")
     for what, columns in (
-        ("absent, so they counted as missing", summary.absent),
-        ("unknown to the model and ignored", summary.unknown),
+        ("absent, treated as missing", summary.absent),
+        ("unknown to the model, ignored", summary.unknown),
     ):
         if columns:
             lines.append(f"Columns {what}: {escape(', '.join(columns))}")
@@ -95,19 +96,19 @@ def score(
 
 
 def _moment(text: str) -> datetime.datetime:
-    """Read `--as-of` as the service reads its `as_of`, so that its scores can be had again."""
+    """Read `--as-of` as the service reads `as_of`, so that its scores can be reproduced."""
     from features.times import cell_time, time_text
 
     try:
         return datetime.datetime.fromisoformat(time_text(cell_time(text)))
-    except OverflowError:  # no time, or in no year that has a number here
+    except OverflowError:  # not a time, or a year out of range
         raise ConfigError(
             f"--as-of is {text[:60]!r}. Expected a time, ISO 8601 such as 2025-03-01T08:00:00Z."
         ) from None
 
 
 def features(project: ProjectOption = Path(PROJECT_FILE), json_: JsonOption = False) -> None:
-    """List what the champion looks at: source, window and unit of every feature."""
+    """List the features of the champion: source, window and unit."""
     from models.registry.registry import Registry
 
     loaded, version = Registry(load_project(project)).load_champion()
@@ -117,5 +118,5 @@ def features(project: ProjectOption = Path(PROJECT_FILE), json_: JsonOption = Fa
         window = f"{row.window_days:g} days" if row.window_days else ""
         source = f"{row.table}: {row.column}"
         table.add_row(*map(escape, (row.name, source, window, row.unit, row.sentence)))
-    said = f"{loaded.scorer.card.name} {version} looks at {len(rows)} features:"
-    show([msgspec.to_builtins(row) for row in rows], Group(said, table), json_)
+    heading = f"{loaded.scorer.card.name} {version} has {len(rows)} features:"
+    show([msgspec.to_builtins(row) for row in rows], Group(heading, table), json_)

@@ -1,4 +1,4 @@
-"""The service: pack it, run it, and bring it each new champion."""
+"""`leadscore build`, `serve` and `follow`: pack the service, run it, update its champion."""
 
 import os
 import sys
@@ -38,7 +38,7 @@ def build(project: ProjectOption = Path(PROJECT_FILE), json_: JsonOption = False
 
 
 def pack(project: Project) -> tuple[str, str]:
-    """Build a Bento of the service and the champion; give its tag and the model's."""
+    """Build a Bento of the service and the champion; return its tag and the model's tag."""
     from models.registry.registry import Registry
     from serving.bento.store import build_bento, put_in_store
 
@@ -54,13 +54,13 @@ def serve(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="The port to listen on.")] = 3000,
     workers: Annotated[
-        int | None, typer.Option(help="Processes that answer.", min=1, max=64)
+        int | None, typer.Option(help="The number of worker processes.", min=1, max=64)
     ] = None,
     pinned: Annotated[
-        bool, typer.Option("--pinned", help="Stay with the Bento's model after a promotion.")
+        bool, typer.Option("--pinned", help="Keep the Bento's model after a promotion.")
     ] = False,
 ) -> None:
-    """Serve the newest Bento of the project, and each new champion, until it is stopped."""
+    """Serve the newest Bento of the project, and each new champion, until stopped."""
     from crm.ledger.ledger import Ledger
     from serving.bento.process import check_port, serve_command, serve_environment
     from serving.bento.store import newest_bento
@@ -82,32 +82,32 @@ def serve(
 
 def follow(
     project: ProjectOption = Path(PROJECT_FILE),
-    every: Annotated[float, typer.Option(help="Seconds between two looks.", min=1)] = 10,
-    once: Annotated[bool, typer.Option("--once", help="Look once, and end.")] = False,
+    every: Annotated[float, typer.Option(help="Seconds between two checks.", min=1)] = 10,
+    once: Annotated[bool, typer.Option("--once", help="Check once, then exit.")] = False,
 ) -> None:
-    """Bring the champion from MLflow's registry to the services on this machine."""
+    """Copy each new champion from MLflow to the services on this machine."""
     from models.registry.registry import Registry
     from serving.bento.store import promote_in_store
 
     opened = load_project(project)
-    seen = told = None
+    served = last_error = None
     while True:
         try:
             registry = Registry(opened)
             version = registry.champion()
-            if version != seen:
+            if version != served:
                 with registry.fetched(version) as folder:
                     tag = promote_in_store(folder, opened.name, version)
-                seen = version
+                served = version
                 out.print(f"{opened.name} version {version} is served from {tag}", soft_wrap=True)
         except (TrackingError, ArtifactError, ServiceError) as error:
             if once:
                 raise
-            if str(error) != told:  # once, however long it lasts
+            if str(error) != last_error:  # printed once, however long it lasts
                 show_error(error)
-            told = str(error)
+            last_error = str(error)
         else:
-            told = None
+            last_error = None
         if once:
             return
         sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""`leadscore train`: read, learn, judge, track and register."""
+"""`leadscore train`: train, evaluate, log and register a model."""
 
 import datetime
 import tempfile
@@ -52,14 +52,16 @@ def train(
     project: ProjectOption = Path(PROJECT_FILE),
     tune: Annotated[
         float | None,
-        typer.Option(help="Minutes to search for better settings.", min=0.01, max=1440),
+        typer.Option(
+            help="Minutes to search for better settings of the trees.", min=0.01, max=1440
+        ),
     ] = None,
     with_report: Annotated[
-        bool, typer.Option("--report", help="Keep the report with the run in MLflow as well.")
+        bool, typer.Option("--report", help="Also store the report with the run in MLflow.")
     ] = False,
     json_: JsonOption = False,
 ) -> None:
-    """Train a model, judge it on the newest leads, track and register it."""
+    """Train a model, evaluate it on the newest leads, and register it in MLflow."""
     opened = load_project(project)
     outcome = train_and_track(opened, quiet=json_, tune_minutes=tune, with_report=with_report)
     if json_:

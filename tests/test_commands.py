@@ -52,7 +52,7 @@ def test_train_prints_a_table_and_the_next_steps(run: Run, crm: Path) -> None:
     code, out, _ = run("train", "--project", crm)
     assert code == 0
     assert "SIMULATED" in out
-    assert "Judged by the newest 20% of leads" in out
+    assert "Evaluated on the newest 20% of leads" in out
     for row in ("leadscore", "base rate", "logistic"):
         assert row in out
     assert "demo version 1 is the champion now." in out
@@ -98,8 +98,8 @@ def test_score_names_absent_and_unknown_columns(run: Run, tmp_path: Path) -> Non
     (tmp_path / "some.csv").write_text("id,visits,shoe size\nA,3,42\n")
     code, out, _ = run("score", tmp_path / "some.csv", "-o", tmp_path / "s.csv", "-p", folder)
     assert code == 0
-    assert "absent, so they counted as missing: source" in out
-    assert "unknown to the model and ignored: shoe size" in out
+    assert "absent, treated as missing: source" in out
+    assert "unknown to the model, ignored: shoe size" in out
 
 
 def test_score_as_of_accepts_the_services_times(run: Run, tmp_path: Path) -> None:

@@ -312,7 +312,7 @@ def test_counts_of_an_undated_export_add_up(tmp_path) -> None:
     assert facts["embargoed"] == 0
     label = {"won": ["yes"], "lost": ["no"], "open": [], "horizon_days": None}
     assert trained.scorer.card.question == label
-    assert any("no time of creation" in note for note in trained.scorer.card.notes)
+    assert any("no creation time" in note for note in trained.scorer.card.notes)
 
 
 def test_card_agrees_with_the_evaluation(session) -> None:
@@ -895,8 +895,8 @@ def test_base_rate_is_not_tuned(tmp_path, monkeypatch) -> None:
     trained = train(*flat(tmp_path, with_wins(300, every=20)), now=NOW, tune_minutes=60)
     assert trained.trials == ()
     assert isinstance(trained.scorer.estimator, BaseRate)
-    (note,) = [note for note in trained.scorer.card.notes if "tuned" in note]
-    assert note.startswith("Nothing was tuned, though it was asked for: fewer than 20 leads")
+    (note,) = [note for note in trained.scorer.card.notes if "Tuning" in note]
+    assert note.startswith("Tuning was requested but not possible: with fewer than 20 leads")
 
 
 def test_leads_without_order_are_held_out_at_random(tmp_path) -> None:
@@ -907,5 +907,5 @@ def test_leads_without_order_are_held_out_at_random(tmp_path) -> None:
     trained = train(project, read_records(project), now=NOW)
     card = trained.scorer.card
     assert card.test["how"] == ("random 20% of leads, because the project names no time or order")
-    assert any("expect the newest leads to be harder" in note for note in card.notes)
+    assert any("expect worse figures for newer leads" in note for note in card.notes)
     assert card.test["base_rate"] == pytest.approx(card.learned_from["base_rate"], abs=0.02)

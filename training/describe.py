@@ -1,4 +1,4 @@
-"""Writes a training's findings into the model card."""
+"""Builds the model card of a training."""
 
 import importlib.metadata
 import platform
@@ -41,12 +41,12 @@ from training.split import Split
 from training.tuning import Trial, best_of
 
 PACKAGES = ("lightgbm", "numpy", "pandas", "scikit-learn", "scipy")
-SELECTED = 2  # the best grades, which sales is expected to work first
+SELECTED = 2  # the best grades; sales is expected to work these first
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A model that learned from the training moments only, judged by the test moments.
+    """A model that was fitted on the training moments only, evaluated on the test moments.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ class Judged:
     baselines : dict of str to Evaluation
         `base_rate` and `logistic`, on the same moments.
     gained : dict of str to (float, float, float)
-        For each of them the model's log loss less its own, with the interval.
+        For each baseline the model's log loss minus the baseline's, with its interval.
     """
 
     fitted: Fitted
@@ -69,22 +69,22 @@ class Judged:
 
 @dataclass(frozen=True)
 class Findings:
-    """What a training found out, before it is written down.
+    """What a training found out, for the card.
 
     Attributes
     ----------
     moments : Moments
-        All that are mature.
+        All mature moments.
     split : Split
     audited : Audit
     judged : Judged or None
-        None where nobody could be held out to judge.
+        None if no leads could be held out.
     final : Fitted
-        On all moments.
+        Fitted on all moments.
     trials : tuple of Trial
-        Settings of the trees that were tried, if any were.
+        Settings of the trees that were tried; empty without tuning.
     untuned : str
-        Why none were, though it was asked for; else empty.
+        Why tuning was requested but not possible; otherwise empty.
     """
 
     moments: Moments
@@ -99,58 +99,60 @@ class Findings:
 def describe(
     project: Project,
     records: Records,
-    found: Findings,
+    findings: Findings,
     *,
     scale: Scale,
     pinned_by: str,
     now: datetime,
 ) -> ModelCard:
-    """Write the card of a model.
+    """Build the card of a model.
 
     Parameters
     ----------
     project : Project
     records : Records
-    found : Findings
+    findings : Findings
     scale : Scale
     pinned_by : str
-        Who or what holds the scale from version to version.
+        What keeps the scale the same from version to version.
     now : datetime, timezone-aware
 
     Returns
     -------
     ModelCard
     """
-    seed, final, judged = project.learn.seed, found.final, found.judged
+    seed, final, judged = project.learn.seed, findings.final, findings.judged
     pipeline = final.pipeline
     reasoner = Reasoner(pipeline.features, final.estimator, final.calibration, scale)
-    looked_at = found.split.test if judged else found.moments
+    looked_at = findings.split.test if judged else findings.moments
     return ModelCard(
         name=project.name,
         simulated=project.simulated,
         trained_at=now.isoformat(timespec="seconds"),
-        learned_from=_learned_from(records, found.moments, found.split),
+        learned_from=_learned_from(records, findings.moments, findings.split),
         question=question_of(project, records.has_times),
         features=pipeline.names,
         left_out=[{"column": left.column, "reason": left.reason} for left in pipeline.left_out],
-        test=_test(records, found.split, judged, scale, seed),
-        baselines={n: each.to_json() for n, each in judged.baselines.items()} if judged else {},
-        estimator=_estimator(found, seed),
+        test=_test(records, findings.split, judged, scale, seed),
+        baselines={name: baseline.to_json() for name, baseline in judged.baselines.items()}
+        if judged
+        else {},
+        estimator=_estimator(findings, seed),
         digests=dict(records.digests),
         versions=_versions(),
-        notes=_notes(records, found),
-        readiness=_readiness(records, found).to_json(),
+        notes=_notes(records, findings),
+        readiness=_readiness(records, findings).to_json(),
         scale={
             "base_rate": float(expit(scale.base_log_odds)),
-            "grades": [list(each) for each in scale.grades],
+            "grades": [list(grade) for grade in scale.grades],
             "pinned_by": pinned_by,
         },
         importance=rank_signals(
             reasoner, pipeline.transform(records, looked_at.lead, looked_at.as_of), seed
         ),
-        segments=_segments(records, found.split.test, judged),
-        fairness=_fairness(records, project, found.split.test, judged, scale),
-        audit=found.audited.to_json()["fields"],
+        segments=_segments(records, findings.split.test, judged),
+        fairness=_fairness(records, project, findings.split.test, judged, scale),
+        audit=findings.audited.to_json()["fields"],
     )
 
 
@@ -173,15 +175,15 @@ def _test(
     }
 
 
-def _readiness(records: Records, found: Findings) -> Readiness:
-    left_out = [column.attribute for column in found.audited.attributes if column.line]
-    if found.judged is None:
-        return not_judged(found.split, left_out=left_out)
+def _readiness(records: Records, findings: Findings) -> Readiness:
+    left_out = [column.attribute for column in findings.audited.attributes if column.line]
+    if findings.judged is None:
+        return not_judged(findings.split, left_out=left_out)
     return judge_readiness(
-        found.judged.test,
-        found.judged.baselines,
-        found.judged.gained,
-        found.split,
+        findings.judged.test,
+        findings.judged.baselines,
+        findings.judged.gained,
+        findings.split,
         in_order=records.in_order,
         left_out=left_out,
     )
@@ -203,10 +205,10 @@ def _fairness(
     return judge_fairness(records, project, test, judged.margin, np.isin(grade, best))
 
 
-def _estimator(found: Findings, seed: int) -> dict[str, Any]:
-    final, settings = found.final, found.final.settings
+def _estimator(findings: Findings, seed: int) -> dict[str, Any]:
+    final, settings = findings.final, findings.final.settings
     if isinstance(final.estimator, BaseRate) or settings is None:
-        moments = found.moments
+        moments = findings.moments
         low, high = share_interval(moments.label, moments.weight, moments.lead)
         return {
             "kind": "base rate",
@@ -217,13 +219,13 @@ def _estimator(found: Findings, seed: int) -> dict[str, Any]:
         }
     tuning: dict[str, Any] = {}
     best: Mapping[str, Any] = {}
-    if found.trials:
-        winner = best_of(found.trials)
+    if findings.trials:
+        winner = best_of(findings.trials)
         best = winner.parameters
         tuning = {
-            "settings_tried": len(found.trials),
+            "settings_tried": len(findings.trials),
             "log_loss_of_the_best": winner.log_loss,
-            "log_loss_of_the_defaults": found.trials[0].log_loss,
+            "log_loss_of_the_defaults": findings.trials[0].log_loss,
         }
     return {
         "kind": "logistic regression and bagged boosted trees, blended in log-odds, "
@@ -242,20 +244,22 @@ def _estimator(found: Findings, seed: int) -> dict[str, Any]:
 
 
 def _by_age(margin: Floats, records: Records, moments: Moments, seed: int) -> list[dict[str, Any]]:
-    """Judge moments of each age of the lead on their own; without times there is one age."""
+    """Evaluate the moments of each age of the lead; without times there is one age."""
     if not moments.has_times:
         return []
     age = moments.as_of - microseconds(records.leads["created_at"])[moments.lead]
     rows: list[dict[str, Any]] = []
-    for each in np.unique(age):
-        chosen = age == each
-        label, days = moments.label[chosen], float(each / DAY)
+    for age_of_rows in np.unique(age):
+        chosen = age == age_of_rows
+        label, days = moments.label[chosen], float(age_of_rows / DAY)
         rarer = int(min(label.sum(), len(label) - label.sum()))
         if rarer < FEWEST_TO_JUDGE:
             rows.append({"age_days": days, "n": len(label), "verdict": "too few to judge"})
             continue
-        found = evaluate(margin[chosen], label, moments.weight[chosen], moments.lead[chosen], seed)
-        rows.append({"age_days": days, **found.to_json()})
+        evaluation = evaluate(
+            margin[chosen], label, moments.weight[chosen], moments.lead[chosen], seed
+        )
+        rows.append({"age_days": days, **evaluation.to_json()})
     return rows
 
 
@@ -279,16 +283,17 @@ def _learned_from(records: Records, moments: Moments, split: Split) -> dict[str,
     return facts
 
 
-def _notes(records: Records, found: Findings) -> list[str]:
-    notes = [*records.notes, *([found.untuned] if found.untuned else [])]
+def _notes(records: Records, findings: Findings) -> list[str]:
+    notes = [*records.notes, *([findings.untuned] if findings.untuned else [])]
     if not records.has_times:
         notes.append(
-            "The leads have no time of creation: nothing protects this model from having learned "
-            "what became known only after the moment of scoring. Name created_at if there is one."
+            "The leads have no creation time, so nothing prevents the model from learning what "
+            "became known only after the moment of scoring. Name [leads] created_at if there is "
+            "such a column."
         )
-    if found.judged and not records.in_order:
+    if findings.judged and not records.in_order:
         notes.append(
-            f"The test leads are the {found.split.how}: expect the newest leads to be harder."
+            f"The test leads are the {findings.split.how}: expect worse figures for newer leads."
         )
     return notes
 

@@ -1,4 +1,4 @@
-"""Golden leads: made-up leads whose scores prove that a model is read as it was written."""
+"""Makes golden leads: made-up leads whose scores prove that a model loads as it was saved."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,13 +18,13 @@ UNSEEN = "golden: a value that nobody has"
 def golden_leads(
     pipeline: FeaturePipeline, leads: pd.DataFrame, as_of: int, seed: int
 ) -> list[LeadCells]:
-    """Make leads that never existed: each field is drawn on its own, so that nobody is among them.
+    """Make leads that do not exist: each cell is drawn on its own, so no real lead is among them.
 
     Parameters
     ----------
     pipeline : FeaturePipeline
     leads : DataFrame
-        The training leads, for the numbers' range.
+        The training leads, for the range of numbers.
     as_of : int
         The moment of scoring, microseconds since 1970 UTC, or `NOT_A_TIME`.
     seed : int
@@ -32,7 +32,7 @@ def golden_leads(
     Returns
     -------
     list of LeadCells
-        `N_GOLDEN` whole ones, and some with little, nothing, or only unseen values.
+        `N_GOLDEN` complete leads, and some with few values, none, or only unseen values.
     """
     generator = np.random.default_rng(seed)
     cells: list[dict[str, Any]] = [{} for _ in range(N_GOLDEN)]
@@ -58,21 +58,21 @@ def _with_history(
     age = int(generator.integers(1, 120) * DAY)
     created = as_of - age
 
-    def some(names: Sequence[str], noun: str, time: str) -> list[dict[str, Any]]:
+    def events(names: Sequence[str], noun: str, time: str) -> list[dict[str, Any]]:
         return [
             {noun: generator.choice([*names, UNSEEN]), time: int(created + generator.integers(age))}
             for _ in range(generator.integers(MAX_EVENTS))
         ]
 
     activities = (
-        some(pipeline.activities.types, "type", "occurred_at") if pipeline.activities else []
+        events(pipeline.activities.types, "type", "occurred_at") if pipeline.activities else []
     )
     for event in activities:
         channels = pipeline.activities.channels if pipeline.activities else ()
         event["type"] = str(event["type"])
         event["channel"] = str(generator.choice([*channels, UNSEEN]))
         event["content"] = f"content {generator.integers(4)}"
-    stages = some(pipeline.stages.stages, "stage", "entered_at") if pipeline.stages else []
+    stages = events(pipeline.stages.stages, "stage", "entered_at") if pipeline.stages else []
     for entry in stages:
         entry["stage"] = str(entry["stage"])
     return LeadCells(cells, created, activities, stages)

@@ -1,11 +1,11 @@
-"""How good a model is on kinds of leads: the segments it looks at, and groups of persons.
+"""Evaluates a model on segments of leads, and compares groups of persons.
 
-Stated and true share of wins are compared in each segment. The gap's variance is the one that
-right probabilities would have, `sum of w² p (1 - p)`, times the design effect of leads that
-were looked at several times: a score test, which keeps its level where few are won. Whether a
-gap is more than chance is told after Holm's correction for the number of segments. Segments
-overlap, so their tests hang together in ways that nobody knows; Holm's bound holds whatever
-they are, and keeps the chance of *any* false alarm below 5 %, because each alarm costs a
+In each segment the predicted share of wins is compared with the true one. The variance of the
+gap is the one that perfect probabilities would have, `sum of w² p (1 - p)`, times the design
+effect of leads with several moments. This is a score test, which keeps its level when wins are
+rare. A gap counts as more than chance after Holm's correction for the number of segments.
+Segments overlap, so their tests depend on each other in unknown ways. Holm's bound holds for any
+dependence, and keeps the chance of *any* false alarm below 5 %, because each alarm costs a
 person's time. A bootstrap could not do this: 300 resamples cannot tell a p-value of 1 in 1,000
 from 0.
 
@@ -44,35 +44,35 @@ from models.evaluation.intervals import (
 from models.evaluation.metrics import FEWEST_TO_JUDGE, log_losses, measure
 
 FOUR_FIFTHS = 0.8
-LEAST_DEVIATION = 1e-6  # certain probabilities that are right are no alarm for their rounding
+LEAST_DEVIATION = 1e-6  # rounding of certain, correct probabilities is not an alarm
 TOO_FEW = "too few to judge"
 
 
 def judge_segments(
     records: Records, pipeline: FeaturePipeline, moments: Moments, margin: Floats
 ) -> list[dict[str, Any]]:
-    """Judge a model on each value of each category, flag and kind of e-mail address.
+    """Evaluate a model on each value of each category, flag and kind of e-mail address.
 
     Parameters
     ----------
     records : Records
     pipeline : FeaturePipeline
-        Whose attributes are looked at; a category with many values too.
+        Its attributes are the segments, categories with many values too.
     moments : Moments, length n
-        Of leads that the model has not seen.
+        Moments of leads that the model has not seen.
     margin : ndarray of float64, shape (n,)
         Calibrated log-odds of these moments.
 
     Returns
     -------
     list of dict
-        One per group of `groups_by_value`, unless nearly all leads are in one: `column`,
-        `value`, `n` (moments), `n_leads`, `wins` (moments won), and either `verdict` ("too
-        few to judge": fewer than `FEWEST_LEADS` leads, or fewer than `FEWEST_TO_JUDGE` of the
-        rarer outcome) or `won` (true share), `stated` (mean probability), `gap` (stated less
-        true) with its 95 % interval `low`, `high`, `p` (of a gap this large by chance, after
-        the correction), `is_off` (p below 5 %), `roc_auc` and `log_loss`, each with its 95 %
-        interval, `roc_auc_low` and so on.
+        One for each group of `groups_by_value`, unless nearly all leads are in one group:
+        `column`, `value`, `n` (moments), `n_leads`, `wins` (moments won), and either `verdict`
+        ("too few to judge": fewer than `FEWEST_LEADS` leads, or fewer than `FEWEST_TO_JUDGE`
+        of the rarer outcome) or `won` (true share), `stated` (mean probability), `gap` (stated
+        minus true) with its 95 % interval `low`, `high`, `p` (the chance of a gap this large,
+        after the correction), `is_off` (p below 5 %), `roc_auc` and `log_loss`, both with
+        their 95 % intervals, `roc_auc_low` and so on.
     """
     leads, of_lead = np.unique(moments.lead, return_inverse=True)
     rows: list[dict[str, Any]] = []
@@ -88,33 +88,33 @@ def judge_fairness(
 ) -> list[dict[str, Any]]:
     """Compare groups of persons, by the columns that the project calls sensitive.
 
-    Whether or not the model looks at these columns: it can treat groups differently by what
-    goes with them. Numbers, such as an age, and dates, by their year, are cut into bands of
-    as many leads each.
+    The groups are compared whether or not the model reads these columns, because it can treat
+    them differently through other columns that are related. Numbers, such as an age, and
+    dates, by their year, are cut into bands with equal numbers of leads.
 
-    A yardstick known from personnel selection is the four-fifths rule: a group selected less
-    than 0.8 times as often as the group selected most often deserves a look. It is no verdict
-    on the law, and says nothing on why the groups differ.
+    The four-fifths rule of personnel selection marks a group that is selected less than 0.8
+    times as often as the group selected most often. It is not a legal verdict, and does not
+    explain why the groups differ.
 
     Parameters
     ----------
     records : Records
     project : Project
     moments : Moments, length n
-        Of leads that the model has not seen.
+        Moments of leads that the model has not seen.
     margin : ndarray of float64, shape (n,)
         Calibrated log-odds of these moments.
     is_selected : ndarray of bool, shape (n,)
-        Whether the moment's grade is one that is worked first, A or B.
+        Whether the grade of the moment is A or B, which sales works first.
 
     Returns
     -------
     list of dict
-        As of `judge_segments`, and for every group of at least `FEWEST_LEADS` leads
-        `selected` (its share selected) with the 95 % interval `selected_low`,
+        The rows of `judge_segments`, and for every group of at least `FEWEST_LEADS` leads
+        `selected` (the share selected) with the 95 % interval `selected_low`,
         `selected_high`, `ratio` (to the group selected most often) and
-        `is_below_four_fifths`. Leads whose value is missing or among the others are no group
-        to compare with.
+        `is_below_four_fifths`. Leads with a missing value, and rare values together, are not
+        a reference for the ratio.
 
     References
     ----------
@@ -124,16 +124,16 @@ def judge_fairness(
     rows: list[dict[str, Any]] = []
     for column in project.columns.sensitive:
         groups = groups_of_column(records.leads[column].iloc[leads], project).shortened()
-        found = []
+        group_rows = []
         for row, chosen in _judge(groups, of_lead, moments, margin):
-            found.append(row)
+            group_rows.append(row)
             if row["n_leads"] >= FEWEST_LEADS:
                 selected, weight = is_selected[chosen], moments.weight[chosen]
                 low, high = share_interval(selected, weight, moments.lead[chosen])
                 row["selected"] = float(np.average(selected, weights=weight))
                 row["selected_low"], row["selected_high"] = low, high
-        _compare([r for r in found if "selected" in r and r["value"] not in NOT_ALIKE])
-        rows += found
+        _compare([r for r in group_rows if "selected" in r and r["value"] not in NOT_ALIKE])
+        rows += group_rows
     return _correct(rows)
 
 
@@ -154,12 +154,12 @@ def _correct(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def _judge(
     groups: Groups, of_lead: Ints, moments: Moments, margin: Floats
 ) -> Iterator[tuple[dict[str, Any], Bools]]:
-    """Judge each group, and say which moments are its own."""
+    """Return the figures of each group, and which moments belong to it."""
     code = groups.code[of_lead]
     for i, name in enumerate(groups.names):
         chosen = code == i
-        found = _judge_one(moments.take(chosen), margin[chosen])
-        yield {"column": groups.column, "value": name, **found}, chosen
+        figures = _judge_one(moments.take(chosen), margin[chosen])
+        yield {"column": groups.column, "value": name, **figures}, chosen
 
 
 def _judge_one(moments: Moments, margin: Floats) -> dict[str, Any]:
@@ -195,7 +195,7 @@ def _judge_one(moments: Moments, margin: Floats) -> dict[str, Any]:
 
 
 def _deviation(probability: Floats, label: Labels, weight: Floats, lead: Ints) -> float:
-    """Give the standard deviation of the gap if the probabilities were right."""
+    """Compute the standard deviation of the gap if the probabilities were perfect."""
     if_right = (weight**2 * probability * (1 - probability)).sum()
     rest = weight * (probability - label - np.average(probability - label, weights=weight))
     alone = float((rest**2).sum())

@@ -164,7 +164,7 @@ def version_deleted_on_failure(registry: Registry, version: str) -> Iterator[Non
 
 
 def _log_trial(registry: Registry, parent: str, trial: Trial) -> None:
-    """Log one setting that was tried as a run of its own, within the training's."""
+    """Log a trial as a run of its own, nested in the training's run."""
     client = registry.client
     run = client.create_run(
         registry.experiment(),
@@ -202,7 +202,7 @@ def _params(project: Project, trained: Trained) -> dict[str, Any]:
 
 
 def _flat(name: str, value: Any) -> dict[str, Any]:
-    """Name each figure within nested facts, `estimator.parameters.seed` for one."""
+    """Flatten nested facts into names such as `estimator.parameters.seed`."""
     if not isinstance(value, Mapping):
         return {name: value if isinstance(value, str | int | float) else str(value)}
     parts = [_flat(f"{name}.{key}", inner) for key, inner in value.items()]
@@ -262,17 +262,17 @@ def _write_facts(folder: Path, project: Project, records: Records, trained: Trai
 
 
 def _draw(folder: Path, project: Project, trained: Trained) -> None:
-    """Draw how good the model is."""
+    """Write the charts of the evaluation."""
     folder.mkdir()
     test = trained.scorer.card.test
-    said = "SIMULATED leads, " if project.simulated else ""
-    subject = f"{said}{test['how']}, n = {test['n']:,}"
+    mark = "SIMULATED leads, " if project.simulated else ""
+    subject = f"{mark}{test['how']}, n = {test['n']:,}"
     log_loss = {
         "leadscore" if model == "test" else model: (
-            found.values["log_loss"],
-            *found.intervals["log_loss"],
+            evaluation.values["log_loss"],
+            *evaluation.intervals["log_loss"],
         )
-        for model, found in trained.evaluations.items()
+        for model, evaluation in trained.evaluations.items()
     }
     charts = {
         "reliability": reliability_chart(test["reliability"], subject),
@@ -284,7 +284,7 @@ def _draw(folder: Path, project: Project, trained: Trained) -> None:
 
 
 def _tables(card: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """Find the tables in a card's figures: lists of dicts, by the names that they have there."""
+    """Return the tables in a card, which are lists of dicts, by their names in the card."""
     figures = {**card["test"], **{name: card[name] for name in CARD_TABLES}}
     return {
         name: rows
@@ -295,7 +295,8 @@ def _tables(card: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
 
 def _environment() -> str:
     installed = sorted(
-        f"{found.metadata['Name']}=={found.version}" for found in importlib.metadata.distributions()
+        f"{package.metadata['Name']}=={package.version}"
+        for package in importlib.metadata.distributions()
     )
     return "\n".join(installed) + "\n"
 

@@ -40,32 +40,32 @@ Progress = Callable[[str, float], None]  # what is being done, and the share of 
 
 TUNING_SHARE = 0.6  # of the whole
 TEST_SHARE = 0.65  # of the rest: fitting on the older leads and evaluating on the newest
-TEST_FIT_SHARE = 0.55  # of that: fitting
+TEST_FIT_SHARE = 0.85  # of that: fitting
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A new model and everything that was found out about it.
+    """A new model, and what training found out about it.
 
     Attributes
     ----------
     scorer : LeadScorer
-        Refitted on all mature moments.
+        The final model, fitted on all mature moments.
     golden_leads : list of LeadCells
         Made-up leads for the artefact.
     golden_as_of : int
-        Their moment of scoring.
+        The moment they are scored at.
     judged : Judged or None
-        The model fitted on the training moments only, with its figures; None where nobody
-        could be held out to judge.
+        The model that was fitted on the training moments only, with its evaluation; None if no
+        leads could be held out.
     audit : Audit
-        What the leak audit found; the model does not look at leaks and suspects.
+        The leak audit; the model does not read leaks and suspects.
     moments : Moments
-        All that the scorer learned from.
+        All moments that the scorer learned from.
     split : Split
-        Which of them judged, and which were learned from to be judged.
+        The split of these moments into training and test set.
     trials : tuple of Trial
-        Settings that were tried, if any were.
+        The settings that were tried; empty without tuning.
     """
 
     scorer: LeadScorer
@@ -79,12 +79,12 @@ class Trained:
 
     @property
     def test_margin(self) -> Floats:
-        """Calibrated log-odds of the test moments, from the model that never saw them."""
+        """Calibrated log-odds of the test moments, from the model that has not seen them."""
         return self.judged.margin if self.judged else np.empty(0)
 
     @property
     def evaluations(self) -> dict[str, Evaluation]:
-        """What was judged, on the same moments: the model is `test`, then the baselines."""
+        """Evaluations on the test moments: the model as `test`, then the baselines."""
         return {"test": self.judged.test, **self.judged.baselines} if self.judged else {}
 
 
@@ -252,15 +252,15 @@ def _why_untuned(split: Split) -> str:
     """Return why a search that was asked for did not take place."""
     if split.train.rarer < FEWEST_OUTCOMES:
         why = (
-            f"fewer than {FEWEST_OUTCOMES} leads of the rarer outcome teach the base rate, which "
-            "has no settings"
+            f"with fewer than {FEWEST_OUTCOMES} leads of the rarer outcome the model is a base "
+            "rate, which has no settings"
         )
     else:
         why = (
-            "the newest training leads and those whose outcome was known before do not both hold "
-            "wins and losses, so there is nothing to compare settings by"
+            "settings are compared on the newest training leads, and these or the older ones do "
+            "not have both wins and losses"
         )
-    return f"Nothing was tuned, though it was asked for: {why}."
+    return f"Tuning was requested but not possible: {why}."
 
 
 def _judge(

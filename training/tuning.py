@@ -1,4 +1,4 @@
-"""Searches settings of the trees within a time budget."""
+"""Searches for settings of the trees within a time budget."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,20 +18,20 @@ OnTrial = Callable[["Trial", float], None]
 
 @dataclass(frozen=True)
 class Trial:
-    """One setting that was tried.
+    """One combination of settings that was tried.
 
     Attributes
     ----------
     number : int
-        From 0, in the order they were tried; 0 are the defaults.
+        From 0, in the order of the trials; trial 0 has the defaults.
     parameters : mapping of str to number
-        LightGBM's.
+        Parameters for LightGBM.
     log_loss : float or None
-        The mean of that on held-out folds of the older leads and that on the newest ones;
-        None if the trial was given up early.
+        The mean of the log loss on held-out folds of the older leads and that on the newest
+        leads; None if the trial was stopped early.
     state : {"complete", "pruned"}
     seconds : float
-        What it took.
+        The duration.
     """
 
     number: int
@@ -51,27 +51,27 @@ def tune(
 ) -> tuple[Mapping[str, Any], tuple[Trial, ...]]:
     """Try settings of the trees until the time is over.
 
-    A setting is judged by a bag of boosters fitted to folds of the older leads: half by
-    the folds they have not seen, half by the newest leads, so that neither the chance of
-    few new leads nor a world that has changed since decides alone. A trial that is worse
-    than the median of the others after as many folds is given up.
+    Each trial fits a bag of boosters to folds of the older leads. Its log loss is the mean of
+    that on the held-out folds and that on the newest leads, so neither chance among few new
+    leads nor a change since the older ones decides alone. A trial that is worse than the
+    median of the others after the same number of folds is stopped.
 
     Parameters
     ----------
     older, newer : Examples
-        As `training.fit.choosing` parts them.
+        The selection sets of `training.fit.selection_sets`.
     minutes : float
-        After this time no further fold is fitted.
+        After this time no further fold is fitted, except those of the defaults.
     seed : int
     on_trial : callable, optional
-        Told each trial, and the share of the time that is used.
+        Called after each trial with the trial and the share of the time that is used.
 
     Returns
     -------
     parameters : mapping
-        Of the best trial.
+        Parameters of the best trial.
     trials : tuple of Trial
-        At least one: the defaults.
+        All trials, at least the defaults.
 
     References
     ----------
@@ -88,7 +88,7 @@ def tune(
     def objective(trial: "optuna.Trial") -> float:
         started = time.monotonic()
         parameters = _suggest(trial) if trial.number else {}
-        kept: list[float] = []
+        losses: list[float] = []
         value, state = None, "pruned"
         try:
             margins = np.zeros(len(newer.label))
@@ -96,13 +96,15 @@ def tune(
                 if trials and time.monotonic() > ends:
                     raise optuna.TrialPruned
                 loss, margin = _fold(older, newer, fold_of == fold, parameters, seed + fold)
-                kept.append(loss)
+                losses.append(loss)
                 margins += margin
-                new = np.average(log_losses(margins / len(kept), newer.label), weights=newer.weight)
-                trial.report((float(np.mean(kept)) + float(new)) / 2, fold)
+                new = np.average(
+                    log_losses(margins / len(losses), newer.label), weights=newer.weight
+                )
+                trial.report((float(np.mean(losses)) + float(new)) / 2, fold)
                 if trials and trial.should_prune():
                     raise optuna.TrialPruned
-            value, state = (float(np.mean(kept)) + float(new)) / 2, "complete"
+            value, state = (float(np.mean(losses)) + float(new)) / 2, "complete"
             return value
         finally:
             now = time.monotonic()
@@ -120,7 +122,7 @@ def tune(
 
 
 def best_of(trials: Sequence[Trial]) -> Trial:
-    """Give the trial with the least log loss; of equals the first."""
+    """Return the trial with the lowest log loss, the first of equal ones."""
     complete = [trial for trial in trials if trial.log_loss is not None]
     return min(complete, key=lambda trial: (trial.log_loss, trial.number))
 
@@ -128,12 +130,12 @@ def best_of(trials: Sequence[Trial]) -> Trial:
 def _fold(
     older: Examples,
     newer: Examples,
-    held: Any,
+    held_out: Any,
     parameters: Mapping[str, Any],
     seed: int,
 ) -> tuple[float, Any]:
     settings = tree_settings(len(older.label), seed, parameters, older.directions)
-    seen, unseen = older.take(~held), older.take(held)
+    seen, unseen = older.take(~held_out), older.take(held_out)
     training = dataset(*seen.columns[:3], list(seen.categorical), settings)
     booster = lightgbm.train(
         settings,
