@@ -79,6 +79,18 @@ check-web: $(NODE_READY)  ## lint and format of CSS and JavaScript
 serve: $(READY)  ## the demo's service, until you stop it
 	BENTOML_HOME=demo/bentoml $(BIN)/leadscore serve --project demo/crm
 
+PALETTE := import sys; from PIL import Image; Image.open(sys.argv[1]).convert("RGB").quantize( \
+  64, dither=Image.Dither.NONE).save(sys.argv[2], optimize=True)
+
+.PHONY: picture
+picture: $(READY)  ## docs/report.png: the top of the report of a new demo; needs chromium
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	$(BIN)/leadscore demo --folder "$$folder/demo" && \
+	chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --virtual-time-budget=15000 \
+	  --window-size=1280,1000 --screenshot="$$folder/report.png" \
+	  "file://$$folder/demo/report/index.html" && \
+	$(BIN)/python -c '$(PALETTE)' "$$folder/report.png" docs/report.png
+
 docs: $(READY)  ## the pages that are generated from the code
 	$(BIN)/typer leadscore.py utils docs --name leadscore --title Commands --output docs/commands.md
 	$(BIN)/python -c 'from crm.dictionary import tables_page; print(tables_page(), end="")' > docs/tables.md
