@@ -1,6 +1,6 @@
-"""Which file is which table, and which of its columns plays which role.
+"""Decides which file is which table, and which column plays which role.
 
-Names propose, cells confirm: a column called "created" that holds no times is no time.
+Names propose a role, and cells confirm it: a column called "created" without times is not a time.
 """
 
 import itertools
@@ -18,7 +18,7 @@ from drafting.personal import is_sensitive, personal_reason
 from drafting.samples import Column, Table
 from features.leaks.checks import word_of_later
 
-# Which names play which role, the best first; searched in the name's lower-case words.
+# The names that suggest a role, the best first; searched in the lower-case words of a name.
 _OWNER = r"(lead|prospect|contact|customer|client|case|person|deal|opportunity|applica\w+|user)s?"
 _WHEN = r"(at|on|date|time|datetime|timestamp|day)"
 ROLE_NAMES: dict[str, tuple[str, ...]] = {
@@ -91,14 +91,14 @@ ROLE_NAMES: dict[str, tuple[str, ...]] = {
     ),
     "reason": (r"^reason$", r"\breason\b"),
 }
-GUESSABLE_OUTCOME_NAMES = 4  # under the first of these names, two unknown values are an outcome
+GUESSABLE_OUTCOME_NAMES = 4  # two unknown values are an outcome only if one of these names fits
 FILE_HINTS = {
     "leads": r"\b(leads?|contacts?|prospects?)\b",
     "activities": r"\b(activit\w+|events?|interactions?|touch\w*|engagements?)\b",
     "stages": r"\b(stages?|funnel|pipeline|history)\b",
     "outcomes": r"\b(outcomes?|deals?|results?|opportunit\w+|sales)\b",
 }
-NO_RANK = 9  # of a name that does not tell of the role
+NO_RANK = 9  # the rank of a name that does not suggest the role
 
 
 def assign_tables(tables: Sequence[Table]) -> dict[str, Table]:
@@ -107,17 +107,17 @@ def assign_tables(tables: Sequence[Table]) -> dict[str, Table]:
     Parameters
     ----------
     tables : sequence of Table
-        At most one of each kind.
+        The sampled tables, at most one of each kind.
 
     Returns
     -------
     dict of str to Table
-        By kind; `leads` is always among them.
+        The tables by kind. `leads` is always one of them.
 
     Raises
     ------
     ConfigError
-        If no assignment is possible, or two are about as likely.
+        If no assignment is possible, or two are almost equally likely.
     """
     likeness = [{kind: _likeness(t, kind, len(tables)) for kind in TABLES} for t in tables]
     ranked = []
@@ -135,7 +135,7 @@ def assign_tables(tables: Sequence[Table]) -> dict[str, Table]:
         f"It is not clear which file is which table: {'; '.join(seen) or 'none is named'}. "
         "Expected one file of leads, one row each, and at most one each of activities, stages "
         "(a type or stage and a time, many rows per lead) and outcomes that share the leads' ids. "
-        "Say which is which, as in: leads=people.csv activities=calls.csv"
+        "Name the table of each file, as in: leads=people.csv activities=calls.csv"
     )
 
 
@@ -150,12 +150,12 @@ def find_roles(tables: Mapping[str, Table]) -> dict[str, dict[str, Column]]:
     Returns
     -------
     dict of str to dict of str to Column
-        By kind and role. Without a table of outcomes their roles are played in `leads`.
+        The columns by kind and role. Without a file of outcomes, their roles are in `leads`.
 
     Raises
     ------
     ConfigError
-        If a role that is required is not played.
+        If no column plays a required role.
     """
     ids = _id_columns(tables)
     roles = {}
@@ -174,34 +174,36 @@ def find_roles(tables: Mapping[str, Table]) -> dict[str, dict[str, Column]]:
 def find_order(leads: Table) -> Column | None:
     """Find a whole number that grows with time, for leads without a time of creation.
 
-    Its values run with the rows, or its name says that it counts.
+    Its values grow with the rows, or its name suggests a counter.
     """
     rows = np.arange(leads.rows)
     for column in leads.columns:
         whole = column.is_key and column.is_number and (column.numbers % 1 == 0).all()
         if whole and personal_reason(column) is None and leads.rows > 1:
-            runs = abs(np.corrcoef(rows, rankdata(column.numbers))[0, 1]) >= 0.99
-            counts = re.search(r"\b(number|no|nr|seq\w*|serial|index|order)\b", column.words)
-            if runs or counts:
+            grows = abs(np.corrcoef(rows, rankdata(column.numbers))[0, 1]) >= 0.99
+            is_counter = re.search(r"\b(number|no|nr|seq\w*|serial|index|order)\b", column.words)
+            if grows or is_counter:
                 return column
     return None
 
 
 def _likeness(table: Table, kind: str, files: int) -> float:
-    """How much a file looks like a table, 0 if it cannot be it."""
+    """Compute how much a file looks like a table; 0 if it cannot be that table."""
     if table.kind is not None or (kind == "leads" and files == 1):
         return float(table.kind in (None, kind))
-    said = 0.5 * bool(re.search(FILE_HINTS[kind], words_of(table.path.name.partition(".")[0])))
+    hint = 0.5 if re.search(FILE_HINTS[kind], words_of(table.path.name.partition(".")[0])) else 0.0
     if kind == "leads":
         others = max(_share_in_roles(table, other) for other in TABLES if other != "leads")
-        rest = said + 1.05 - others
-        return rest if rest >= 0.3 and any(column.is_key for column in table.columns) else 0.0
+        likeness = hint + 1.05 - others
+        return (
+            likeness if likeness >= 0.3 and any(column.is_key for column in table.columns) else 0.0
+        )
     share = _share_in_roles(table, kind)
-    return said + share if share else 0.0
+    return hint + share if share else 0.0
 
 
 def _share_in_roles(table: Table, kind: str) -> float:
-    """Share of a file's columns that play a role of a table, 0 if a required one is missing."""
+    """Compute the share of columns that play a role; 0 if a required role is not played."""
     found = _play(table.columns, kind)
     if not {role.name for role in TABLES[kind].file_columns[1:] if role.required} <= set(found):
         return 0.0
@@ -210,7 +212,7 @@ def _share_in_roles(table: Table, kind: str) -> float:
 
 
 def _play(columns: Sequence[Column], kind: str) -> dict[str, Column]:
-    """Find the columns for a table's roles, but for the leads' id."""
+    """Find the columns for the roles of a table, except the lead id."""
     found: dict[str, Column] = {}
     for role in TABLES[kind].file_columns[1:]:
         free = [column for column in columns if column not in found.values()]
@@ -256,13 +258,13 @@ def _can_play(role: DeclaredColumn, column: Column) -> bool:
 
 
 def _rank(role: str, column: Column) -> int:
-    """Place of a column's name among those that tell of a role."""
+    """Return the rank of a column's name among the names that suggest a role."""
     patterns = enumerate(ROLE_NAMES.get(role, (f"^{role.replace('_', ' ')}$",)))
     return next((place for place, name in patterns if re.search(name, column.words)), NO_RANK)
 
 
 def _id_columns(tables: Mapping[str, Table]) -> dict[str, Column]:
-    """Find the leads' id in as many tables as possible, by kind."""
+    """Find the column of lead ids in as many tables as possible, by kind."""
     leads = tables["leads"]
     others = {kind: table for kind, table in tables.items() if kind != "leads"}
     keys = [column for column in leads.columns if column.is_key]
@@ -277,7 +279,7 @@ def _id_columns(tables: Mapping[str, Table]) -> dict[str, Column]:
 
 
 def _shared(key: Column, leads: Table, kind: str, other: Table) -> Column | None:
-    """Find the column of another table that holds the leads' ids."""
+    """Find the column of another table that contains the lead ids."""
     ids, best = set(key.counts.index), []
     for column in other.columns:
         repeats = len(column.counts) < len(column.cells) or kind == "outcomes" or bool(other.kind)
@@ -295,10 +297,10 @@ def _flat_outcome(leads: Table, roles: dict[str, Column]) -> dict[str, Column]:
     if "outcome" not in found:
         few = listed(column.name for column in rest if 2 <= len(column.counts) <= 20)
         raise ConfigError(
-            f"No column of {leads.path.name} tells how leads ended; few values have: "
-            f"{few or 'none'}. Expected one called such as converted, won, outcome or "
-            "status, with values such as yes and no. Rename it to `outcome`, or name a further "
-            "file as outcomes=FILE."
+            f"No column of {leads.path.name} shows how leads ended. Columns with few values: "
+            f"{few or 'none'}. Expected a column with a name such as converted, won, outcome or "
+            "status, and values such as yes and no. Rename it to `outcome`, or add a file as "
+            "outcomes=FILE."
         )
     created, closed = roles.get("created_at"), found.get("closed_at")
     if closed:
@@ -306,5 +308,5 @@ def _flat_outcome(leads: Table, roles: dict[str, Column]) -> dict[str, Column]:
         if _rank("closed_at", closed) > 2 or not one_format:
             del found["closed_at"]
     if "amount" in found and _rank("amount", found["amount"]) == 0:
-        del found["amount"]  # may be what the lead asked for
+        del found["amount"]  # it may be the amount that the lead asked for
     return found

@@ -1,4 +1,4 @@
-"""The first rows of a file, and what can be seen of each column in them."""
+"""Reads the first rows of a file, and describes each column."""
 
 import os.path
 import re
@@ -43,12 +43,12 @@ not available|not specified|unspecified|undefined|(blank)|inf|-inf|keine angabe"
 
 
 class Column:
-    """A column of a sample, and what can be seen of it.
+    """A column of a sample, with its texts, numbers and counts of values.
 
     Parameters
     ----------
     cells : Series of shape (n_rows,)
-        As read from the file.
+        The cells, as they were read from the file.
     """
 
     def __init__(self, cells: pd.Series) -> None:
@@ -61,23 +61,23 @@ class Column:
         self.is_number = self.number_share() == 1
 
     def filled(self, nothing: Collection[str] = ()) -> Bools:
-        """Tell which rows hold something, shape (n_rows,); `nothing` are case-folded words."""
+        """Return which rows have a value, shape (n_rows,); `nothing` are case-folded words."""
         empty = {text for text in self.counts.index if text.casefold() in nothing}
         return np.array([text is not None and text not in empty for text in self.texts], bool)
 
     def number_share(self, nothing: Collection[str] = ()) -> float:
-        """Share of numbers among the filled cells, 0 if there are none."""
+        """Compute the share of numbers among the filled cells; 0 if no cell is filled."""
         filled = self.filled(nothing)
         return float(np.isfinite(self.numbers[filled]).mean()) if filled.any() else 0.0
 
     def share(self, pattern: str) -> float:
-        """Share of the distinct cells that are wholly of a pattern."""
+        """Compute the share of distinct cells that match a pattern completely."""
         cells = self.counts.index[:2_000].tolist()
         return sum(re.fullmatch(pattern, cell) is not None for cell in cells) / max(1, len(cells))
 
     @cached_property
     def time_formats(self) -> list[str | None]:
-        """Formats that read every filled cell as a time; None is ISO 8601, or typed times."""
+        """The formats that read every filled cell as a time; None is ISO 8601, or typed times."""
         if pd.api.types.is_datetime64_any_dtype(self.cells.dtype):
             return [None, *TIME_FORMATS]
         cells = pd.Series(self.counts.index, dtype="str")
@@ -86,8 +86,8 @@ class Column:
         formats: Sequence[str | None] = TIME_FORMATS
         if cells.str.match(r"\d{4}-\d{2}-\d{2}").all():
             formats = [None]
-        for some in (cells.head(100), cells):  # few formats are left to try on every cell
-            formats = [form for form in formats if self._times(form, some).notna().all()]
+        for tried in (cells.head(100), cells):  # few formats remain for all cells
+            formats = [form for form in formats if self._times(form, tried).notna().all()]
         return list(formats)
 
     def times(self, form: str | None) -> pd.Series:
@@ -100,10 +100,26 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """The first rows of a file, and which table the user said it is, if any."""
+    """The first rows of a file.
+
+    Attributes
+    ----------
+    path : Path
+    source : str
+        The path as the project file will contain it.
+    decimal : str
+        The decimal sign of its numbers.
+    kind : str or None
+        The table that the user named, if any.
+    columns : list of Column
+    rows : int
+        The number of sampled rows.
+    is_whole : bool
+        True if the file has no further rows.
+    """
 
     path: Path
-    source: str  # as the project file will name it
+    source: str
     decimal: str
     kind: str | None
     columns: list[Column]
@@ -112,16 +128,16 @@ class Table:
 
 
 def read_sample(source: str, folder: Path, limit: int) -> Table:
-    """Read the first rows of a file, and find out which decimal sign it uses.
+    """Read the first rows of a file, and detect its decimal sign.
 
     Parameters
     ----------
     source : str
-        A file, relative to the working directory; `activities=calls.csv` says its table too.
+        A file, relative to the working directory; `activities=calls.csv` names its table too.
     folder : Path
-        Where the project file will stand.
+        The folder of the project file.
     limit : int
-        How many rows at most.
+        The maximal number of rows.
 
     Returns
     -------
@@ -132,8 +148,8 @@ def read_sample(source: str, folder: Path, limit: int) -> Table:
     SourceError, SchemaError
         If the file cannot be read, or has no rows.
     """
-    said, _, rest = source.partition("=")
-    kind = said if rest and said in TABLES else None
+    prefix, _, rest = source.partition("=")
+    kind = prefix if rest and prefix in TABLES else None
     path = Path(os.path.abspath(Path(rest if kind else source).expanduser()))
     home = Path(os.path.abspath(folder))
     written = path.relative_to(home) if path.is_relative_to(home) else path
@@ -143,14 +159,22 @@ def read_sample(source: str, folder: Path, limit: int) -> Table:
     if commas and not points:
         decimal, columns = ",", _read(path, ",", limit)
     rows = len(columns[0].cells)
-    return Table(path, written.as_posix(), decimal, kind, columns, rows, rows < limit)
+    return Table(
+        path=path,
+        source=written.as_posix(),
+        decimal=decimal,
+        kind=kind,
+        columns=columns,
+        rows=rows,
+        is_whole=rows < limit,
+    )
 
 
 def _read(path: Path, decimal: str, limit: int) -> list[Column]:
     keys = TableKeys(source=str(path), decimal=decimal)
     rows = next(iter_table(keys, path.parent, limit), None)
     if rows is None:
-        raise SchemaError(path.name, ["it has a header but no rows. Expected at least one."])
+        raise SchemaError(path.name, ["it has a header but no rows. Expected at least one row."])
     return [Column(rows[name]) for name in rows.columns]
 
 
@@ -165,24 +189,24 @@ def time_format(columns: Collection[Column]) -> str | None:
 def nothing_words(
     columns: Collection[Column],
 ) -> tuple[dict[str, tuple[str, list[str]]], list[str]]:
-    """Find the words that stand for "no value".
+    """Find the words that mean "no value".
 
-    "none" beside empty cells may be an answer, so it is in doubt and not listed.
+    The word "none" next to empty cells may be an answer, so it is in doubt and not listed.
 
     Returns
     -------
     dict of str to (str, list of str)
-        By the case-folded word: how it is written, and in which columns.
+        The spelling of each case-folded word, and the columns that contain it.
     list of str
-        Columns where "none" is in doubt.
+        The columns in which "none" is in doubt.
     """
-    found: dict[str, tuple[str, list[str]]] = {}
+    words: dict[str, tuple[str, list[str]]] = {}
     for column in columns:
         for text in column.counts.index:
             if text.casefold() in NOTHING:
-                found.setdefault(text.casefold(), (text, []))[1].append(column.name)
+                words.setdefault(text.casefold(), (text, []))[1].append(column.name)
     gappy = {column.name for column in columns if column.has_gaps}
-    doubt = [name for name in found.get("none", ("", []))[1] if name in gappy]
-    if doubt:
-        del found["none"]
-    return found, doubt
+    in_doubt = [name for name in words.get("none", ("", []))[1] if name in gappy]
+    if in_doubt:
+        del words["none"]
+    return words, in_doubt

@@ -236,7 +236,9 @@ def test_files_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
 
 def test_leads_without_an_outcome_are_refused(tmp_path: Path) -> None:
     file = write(tmp_path, "leads.csv", {"id": range(9), "city": ["x", "y", "z"] * 3})
-    with pytest.raises(ConfigError, match=r'tells how leads ended; few values have: "city"'):
+    with pytest.raises(
+        ConfigError, match=r'shows how leads ended. Columns with few values: "city"'
+    ):
         draft_project([file], tmp_path)
 
 
@@ -288,7 +290,7 @@ def test_outcome_is_found_by_its_name(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("values", [["open", "lost"], ["1", "2", "3"], ["red", "green", "blue"]])
 def test_a_status_without_a_win_is_not_an_outcome(tmp_path: Path, values: list[str]) -> None:
     file = write(tmp_path, "leads.csv", {"id": range(30), "status": values * (30 // len(values))})
-    with pytest.raises(ConfigError, match="tells how leads ended"):
+    with pytest.raises(ConfigError, match="shows how leads ended"):
         draft_project([file], tmp_path)
 
 

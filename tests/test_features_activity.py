@@ -3,6 +3,8 @@
 import datetime
 from collections import Counter
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 from unittest import mock
 from zoneinfo import ZoneInfo
 
@@ -63,14 +65,14 @@ class World:
 
     created: list[int]
     asked: list[int]
-    activities: list[list[dict]]
-    stages: list[list[dict]]
+    activities: list[list[dict[str, Any]]]
+    stages: list[list[dict[str, Any]]]
 
     def __len__(self) -> int:
         return len(self.created)
 
     @property
-    def cells(self) -> list[dict]:
+    def cells(self) -> list[dict[str, Any]]:
         return [{"asked_at": time_text(at)} for at in self.asked]
 
     @property
@@ -96,11 +98,11 @@ class World:
         )
 
 
-def utc(times) -> pd.Series:
+def utc(times: Any) -> pd.Series:
     return pd.Series(np.array(times, dtype="datetime64[us]")).dt.tz_localize("UTC")
 
 
-def table(rows: list[dict], columns: list[str]) -> pd.DataFrame:
+def table(rows: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame:
     found = pd.DataFrame(rows, columns=columns, dtype=object)
     for column in {"occurred_at", "entered_at"} & set(columns):
         found[column] = utc(found[column].to_numpy(dtype=np.int64)).astype(TIME_DTYPE)
@@ -137,18 +139,18 @@ worlds = st.lists(histories, min_size=1, max_size=4).map(
 
 
 @st.composite
-def worlds_with_moments(draw) -> tuple[World, Moments]:
+def worlds_with_moments(draw: Any) -> tuple[World, Moments]:
     """Some moments of some leads, in any order; a lead may have several, or none."""
     world = draw(worlds)
     asked = st.tuples(st.integers(0, len(world) - 1), st.just(NOW) | times)
     return world, moments_of(draw(st.lists(asked, min_size=1, max_size=8)))
 
 
-def same(found, expected) -> None:
+def same(found: Any, expected: Any) -> None:
     np.testing.assert_array_equal(found, expected)  # nan equals nan
 
 
-def by_name(values, features=PIPELINE) -> dict[str, float]:
+def by_name(values: Any, features: Any = PIPELINE) -> dict[str, float]:
     return dict(zip([f.name for f in features.features], np.ravel(values).tolist(), strict=True))
 
 
@@ -156,7 +158,7 @@ def by_name(values, features=PIPELINE) -> dict[str, float]:
 
 
 @given(worlds_with_moments())
-def test_events_after_as_of_change_nothing(drawn) -> None:
+def test_events_after_as_of_change_nothing(drawn: Any) -> None:
     """A history cut at the moment gives the same features, whatever other moments are asked."""
     world, moments = drawn
     records = world.records
@@ -175,7 +177,7 @@ def test_events_after_as_of_change_nothing(drawn) -> None:
 
 
 @given(worlds_with_moments(), st.randoms(use_true_random=False))
-def test_row_order_does_not_matter(drawn, random) -> None:
+def test_row_order_does_not_matter(drawn: Any, random: Any) -> None:
     """The tables of activities and stages may be sorted anyhow, and are left as they were."""
     world, moments = drawn
     records = world.records
@@ -194,7 +196,7 @@ def test_row_order_does_not_matter(drawn, random) -> None:
 
 
 @given(worlds_with_moments(), st.sampled_from(ZONES))
-def test_time_zone_does_not_matter(drawn, zone) -> None:
+def test_time_zone_does_not_matter(drawn: Any, zone: Any) -> None:
     """The same instants, written in another zone, give the same features."""
     world, moments = drawn
     records = world.records
@@ -217,7 +219,7 @@ def test_time_zone_does_not_matter(drawn, zone) -> None:
 
 
 @given(worlds_with_moments(), st.integers(1, 6))
-def test_block_size_does_not_matter(drawn, size) -> None:
+def test_block_size_does_not_matter(drawn: Any, size: Any) -> None:
     """Leads are computed block by block; where one ends changes nothing."""
     world, moments = drawn
     whole = PIPELINE.transform(world.records, moments.lead, moments.as_of)
@@ -226,7 +228,7 @@ def test_block_size_does_not_matter(drawn, size) -> None:
 
 
 @given(worlds)
-def test_one_lead_equals_the_same_lead_among_many_and_in_a_request(world) -> None:
+def test_one_lead_equals_the_same_lead_among_many_and_in_a_request(world: World) -> None:
     """Other leads do not matter, nor whether the records come in tables or with a request."""
     records = world.records
     among = PIPELINE.transform(records, np.arange(len(world)), np.full(len(world), NOW))
@@ -253,7 +255,7 @@ def test_one_lead_equals_the_same_lead_among_many_and_in_a_request(world) -> Non
     st.lists(st.tuples(st.integers(0, 5), times), max_size=6),
     st.randoms(use_true_random=False),
 )
-def test_repeated_activity_counts_once(sent, again, random) -> None:
+def test_repeated_activity_counts_once(sent: Any, again: Any, random: Any) -> None:
     """A repeated id is the activity that stood there first, in whatever order they are sent."""
     named = [{**event, "activity_id": i} for i, event in enumerate(sent)]
     copies = [
@@ -306,7 +308,7 @@ def test_features_of_a_lead_without_activities() -> None:
 
 
 @given(worlds)
-def test_missing_as_of_has_no_events(world) -> None:
+def test_missing_as_of_has_no_events(world: World) -> None:
     """Scored without a time, leads have no history: it could be of any time."""
     sent = PIPELINE.history_of_cells(world.created, world.activities, world.stages)
     bare = PIPELINE.history_of_cells(world.created, [()] * len(world), [()] * len(world))
@@ -328,7 +330,7 @@ def test_leads_without_an_id_have_no_history() -> None:
 # -- windows, against SQL
 
 
-def compute(log, asked, created=None):
+def compute(log: Any, asked: Any, created: Any = None) -> Any:
     lead, as_of = np.array(asked, dtype=np.int64).reshape(-1, 2).T
     created = np.full(len(lead), NOT_A_TIME) if created is None else np.array(created)
     return ACTIVITIES.compute(log, lead, as_of, created)
@@ -368,11 +370,12 @@ def in_sql() -> str:
 
 def test_features_equal_those_of_sql() -> None:
     """Counts, recency, variety, pace and shares are what DuckDB makes of the same records."""
-    query, met = in_sql(), Counter()
+    query = in_sql()
+    met: Counter[str | int] = Counter()
 
     @settings(max_examples=200)
     @given(worlds_with_moments(), st.booleans())
-    def agree(drawn, is_created: bool) -> None:
+    def agree(drawn: Any, is_created: bool) -> None:
         world, moments = drawn
         rows = [{"lead": i, **e} for i, es in enumerate(world.activities) for e in es]
         told = pd.DataFrame(rows, columns=["lead", "type", "occurred_at", "channel", "content"])
@@ -534,7 +537,9 @@ NEW, OFFER, SIGNED = 2, 3, 4
         ([("Elsewhere", -2), ("New", -2)], NEW, 2, 2),
     ],
 )
-def test_current_stage_is_the_last_entered(entries, current, days_in, count) -> None:
+def test_current_stage_is_the_last_entered(
+    entries: Any, current: Any, days_in: Any, count: Any
+) -> None:
     expected = {"stage.current": current, "stage.days_in": days_in, "stage.count": count}
     assert stage_of(*entries) == pytest.approx(expected, nan_ok=True)
 
@@ -595,14 +600,16 @@ def export() -> dict[str, pd.DataFrame]:
     activities = some(900, "occurred_at").assign(
         activity_id=[f"A{i}" for i in range(900)],
         type=generator.choice(["call", "mail", "visit"], 900),
-        channel=generator.choice(["web", "phone", None], 900),
-        content=generator.choice(["guide", "prices", None], 900),
+        channel=generator.choice(np.array(["web", "phone", None], dtype=object), 900),
+        content=generator.choice(np.array(["guide", "prices", None], dtype=object), 900),
     )
     stages = some(200, "entered_at").assign(stage=generator.choice(["New", "Offer"], 200))
     return {"leads": leads, "activities": activities, "stages": stages}
 
 
-def features_of(export, folder, write, zone: str = "", known_as: str = "export"):
+def features_of(
+    export: Any, folder: Path, write: Any, zone: str = "", known_as: str = "export"
+) -> Any:
     """Write the export, each time as `write` says, and compute all features of its moments."""
     (folder / known_as).mkdir()
     for name, rows in export.items():
@@ -624,7 +631,7 @@ def features_of(export, folder, write, zone: str = "", known_as: str = "export")
     return pipeline, moments, pipeline.transform(records, moments.lead, moments.as_of)
 
 
-def test_export_may_have_any_zone_order_and_repeats(export, tmp_path) -> None:
+def test_export_may_have_any_zone_order_and_repeats(export: Any, tmp_path: Path) -> None:
     pipeline, moments, expected = features_of(export, tmp_path, lambda i, at: at.isoformat())
     assert len(moments) == 240
     assert set(np.unique(moments.lead, return_counts=True)[1]) == {3}
@@ -650,7 +657,7 @@ def test_export_may_have_any_zone_order_and_repeats(export, tmp_path) -> None:
     same(there[2], plain[2])
 
 
-def test_fit_ignores_events_after_the_moments(export, tmp_path) -> None:
+def test_fit_ignores_events_after_the_moments(export: Any, tmp_path: Path) -> None:
     later = pd.DataFrame(
         {
             "lead_id": export["leads"]["lead_id"],
@@ -673,7 +680,7 @@ def test_fit_ignores_events_after_the_moments(export, tmp_path) -> None:
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory) -> Project:
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     folder = tmp_path_factory.mktemp("crm")
     simulate(Simulation(leads=1_000, activities_per_lead=8, seed=1), folder)
     text = (folder / "leadscore.toml").read_text()
@@ -684,18 +691,18 @@ def project(tmp_path_factory) -> Project:
 
 
 @pytest.fixture(scope="module")
-def crm(project) -> Records:
+def crm(project: Project) -> Records:
     return read_records(project)
 
 
 @pytest.fixture(scope="module")
-def scorer(project, crm) -> LeadScorer:
+def scorer(project: Project, crm: Any) -> LeadScorer:
     """A model that learned from leads at several ages, so that their history counts."""
     now = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
     return train(project, crm, now=now).scorer
 
 
-def test_request_equals_the_table(scorer, crm) -> None:
+def test_request_equals_the_table(scorer: Any, crm: Any) -> None:
     records, leads = crm, crm.leads.iloc[-150:]
     as_of = records.observed_until - pd.Timedelta(days=20)
     table = scorer.score_table(
@@ -709,7 +716,7 @@ def test_request_equals_the_table(scorer, crm) -> None:
         for name, events in (("activities", records.activities), ("stages", records.stages))
     }
 
-    def sent(name: str, lead_id: str, time: str) -> list[dict]:
+    def sent(name: str, lead_id: str, time: str) -> list[dict[str, Any]]:
         if lead_id not in histories[name]:
             return []
         rows = histories[name][lead_id].astype(object).to_dict("records")
@@ -735,7 +742,7 @@ def test_request_equals_the_table(scorer, crm) -> None:
     assert (bare.to_numpy() != table["probability"].to_numpy()).mean() > 0.5
 
 
-def test_table_without_ids_has_no_history(scorer, crm) -> None:
+def test_table_without_ids_has_no_history(scorer: Any, crm: Any) -> None:
     records, as_of = crm, crm.observed_until
     leads = records.leads.tail(50).drop(columns="lead_id")
     numbered = records.activities.assign(

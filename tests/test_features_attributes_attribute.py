@@ -1,6 +1,8 @@
 """What a lead says of itself becomes the same numbers for one lead and for a million."""
 
 import math
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,7 +24,7 @@ from features.moments import make_moments
 from features.pipeline import FeaturePipeline
 
 
-def fit(cells, kind=None, nothing=(), dtype=None):
+def fit(cells: Any, kind: Any = None, nothing: Any = (), dtype: Any = None) -> Any:
     return fit_attribute(pd.Series(cells, name="x", dtype=dtype), nothing=list(nothing), kind=kind)
 
 
@@ -30,7 +32,7 @@ def fit(cells, kind=None, nothing=(), dtype=None):
 
 
 @pytest.mark.parametrize("truths", [(True, False), ("TRUE", "False")])
-def test_true_and_false_are_words_unless_mixed_with_numbers(truths):
+def test_true_and_false_are_words_unless_mixed_with_numbers(truths: Any) -> None:
     assert fit([*truths] * 20).kind == "category"
     assert fit([*truths, "perhaps"] * 20).kind == "category"
     assert fit([*truths] * 20, nothing=["0"]).vocabulary == fit([*truths] * 20).vocabulary
@@ -43,12 +45,12 @@ def test_true_and_false_are_words_unless_mixed_with_numbers(truths):
 
 
 @pytest.mark.parametrize("dtype", ["str", "object", "float", "Float64"])
-def test_numbers(dtype):
+def test_numbers(dtype: Any) -> None:
     cells = pd.Series([1.5, 2, None, 4] * 20).astype(dtype)
     assert fit(cells) == NumberAttribute("x", frozenset(), median=2.0)
 
 
-def test_a_few_words_among_numbers_count_as_missing():
+def test_a_few_words_among_numbers_count_as_missing() -> None:
     found = fit(["7", "9"] * 100 + ["n/a"])
     assert (found.kind, found.median) == ("number", 8)
     assert math.isnan(found.encode("n/a"))
@@ -56,7 +58,7 @@ def test_a_few_words_among_numbers_count_as_missing():
     assert found.warning("9") is found.warning(None) is found.warning("") is None
 
 
-def test_words_for_nothing_are_missing_in_every_kind():
+def test_words_for_nothing_are_missing_in_every_kind() -> None:
     found = fit(["1", "2.5", "Select", " SELECT "] * 20, nothing=["Select"])
     assert found == NumberAttribute("x", frozenset({"select"}), median=1.75)
     assert found.warning("select") is None
@@ -66,7 +68,7 @@ def test_words_for_nothing_are_missing_in_every_kind():
     assert found.warning("not given") is None
 
 
-def test_numbers_for_nothing_are_missing():
+def test_numbers_for_nothing_are_missing() -> None:
     for cells in ([-1, 5, 7, -1] * 20, ["-1", "5", "7", "-1.0"] * 20, [-1.0, 5, 7, -1] * 20):
         found = fit(cells, nothing=["-1"])
         assert found.median == 6
@@ -79,7 +81,7 @@ def test_numbers_for_nothing_are_missing():
     assert math.isnan(odoo.encode(False))
 
 
-def test_categories_are_their_most_frequent_spelling():
+def test_categories_are_their_most_frequent_spelling() -> None:
     cells = ["EU", "eu ", "US", "EU", None] * 20 + ["APAC"] * 4
     found = fit(cells)
     assert found == CategoryAttribute("x", frozenset(), vocabulary=("EU", "US"))
@@ -89,18 +91,18 @@ def test_categories_are_their_most_frequent_spelling():
     assert found.warning("eu") is found.warning(None) is None
 
 
-def test_truth_values_are_the_same_category_as_their_words():
+def test_truth_values_are_the_same_category_as_their_words() -> None:
     for cells in ([True, False], ["True", "false"], np.array([True, False])):
         assert fit(list(cells) * 20).vocabulary in (("true", "false"), ("True", "false"))
     found = fit([True, False, None] * 20, dtype=object)
     assert [found.encode(cell) for cell in (True, "TRUE", False, None)] == [2, 2, 3, MISSING]
 
 
-def test_few_values_that_are_half_numbers_are_categories():
+def test_few_values_that_are_half_numbers_are_categories() -> None:
     assert fit(["1", "2", "3", "4+"] * 20).vocabulary == ("1", "2", "3", "4+")
 
 
-def test_half_numbers_half_text():
+def test_half_numbers_half_text() -> None:
     cells = [str(i) for i in range(60)] + [f"t{i}" for i in range(60)]
     message = (
         r"leads: `x` is a number in 50% and text in 50% of 240 rows\. Say which it is: list it in "
@@ -112,7 +114,7 @@ def test_half_numbers_half_text():
     assert fit(cells * 9, kind="category").kind == "category"
 
 
-INFINITE = {
+INFINITE: dict[str, Any] = {
     "text": ["1", "inf", "-Infinity"] * 40,
     "float": [1.0, math.inf, -math.inf] * 40,
     "nothing else": [math.inf, -math.inf] * 60,
@@ -120,7 +122,7 @@ INFINITE = {
 
 
 @pytest.mark.parametrize(("cells"), INFINITE.values(), ids=INFINITE)
-def test_infinities_in_a_number_column(cells):
+def test_infinities_in_a_number_column(cells: Any) -> None:
     message = (
         r"leads: `x` is infinite in \d+ rows\. Expected finite numbers or empty cells; "
         r"mend the export, or list the word in \[columns\] nothing"
@@ -131,12 +133,12 @@ def test_infinities_in_a_number_column(cells):
         fit(cells, kind="number")
 
 
-def test_infinities_may_be_nothing():
+def test_infinities_may_be_nothing() -> None:
     assert fit(INFINITE["float"] + [3.0], nothing=["inf", "-inf"]).median == 1
     assert fit(INFINITE["text"] + ["3"], nothing=["INF", "-infinity"]).median == 1
 
 
-def test_company_named_infinity_is_text():
+def test_company_named_infinity_is_text() -> None:
     assert "Infinity" in fit(["Infinity", "Acme", "Initech"] * 20).vocabulary
 
 
@@ -156,24 +158,24 @@ def test_company_named_infinity_is_text():
         ([f"n{i}" for i in range(100)], [], "nearly each lead has a value of its own: an ident"),
     ],
 )
-def test_uninformative_columns_are_left_out(cells, nothing, reason):
+def test_uninformative_columns_are_left_out(cells: Any, nothing: Any, reason: Any) -> None:
     found = fit(list(cells), nothing=nothing)
     assert isinstance(found, LeftOut)
     assert found.reason.startswith(reason)
 
 
-def test_number_column_without_numbers_is_left_out():
+def test_number_column_without_numbers_is_left_out() -> None:
     found = fit(["a", "b"] * 20, kind="number")
     assert found == LeftOut("x", "it is listed as a number and holds none")
 
 
-def test_one_value_with_missing_cells_is_kept():
+def test_one_value_with_missing_cells_is_kept() -> None:
     assert fit(["EU", None] * 20).vocabulary == ("EU",)
     assert fit([7.0, None] * 20).median == 7
 
 
 @pytest.mark.parametrize("repeats", [1, 2, 7])
-def test_number_of_categories_is_limited(repeats):
+def test_number_of_categories_is_limited(repeats: Any) -> None:
     found = fit([f"c{i}" for i in range(100_000)] * repeats)
     if repeats == 1:
         assert isinstance(found, LeftOut)
@@ -182,7 +184,7 @@ def test_number_of_categories_is_limited(repeats):
         assert found.encode("c99999") == UNSEEN
 
 
-def test_rare_values_are_unseen():
+def test_rare_values_are_unseen() -> None:
     found = fit(["EU"] * 20 + ["US"] * 5 + ["APAC"] * 4)
     assert found.vocabulary == ("EU", "US")
     assert fit(["a", "b", "b"]).vocabulary == ("b",)
@@ -224,7 +226,7 @@ attributes = st.one_of(
 
 
 @given(attributes, columns)
-def test_column_equals_its_cells(attribute, column):
+def test_column_equals_its_cells(attribute: Any, column: Any) -> None:
     """Encoding a column equals encoding each of its cells, and leaves the column as it was."""
     before = column.copy(deep=True)
     encoded = attribute.encode_column(column)
@@ -234,14 +236,14 @@ def test_column_equals_its_cells(attribute, column):
 
 
 @given(attributes, st.lists(cells, max_size=12))
-def test_cells_equal_single_cells(attribute, cells):
+def test_cells_equal_single_cells(attribute: Any, cells: Any) -> None:
     """A lead scores the same among others as alone, whatever the others send."""
     together = np.asarray(attribute.encode_cells(cells), dtype=np.float64)
     np.testing.assert_array_equal(together, [attribute.encode(cell) for cell in cells])
 
 
 @given(attributes, cells)
-def test_typed_cell_equals_its_text(attribute, cell):
+def test_typed_cell_equals_its_text(attribute: Any, cell: Any) -> None:
     """A lead scores the same from JSON as from a file of text that it was written to."""
     written = cell_text(cell)
     np.testing.assert_array_equal(attribute.encode(written), attribute.encode(cell))
@@ -251,7 +253,7 @@ def test_typed_cell_equals_its_text(attribute, cell):
 
 
 @given(columns, nothings, st.sampled_from([None, "number", "category"]))
-def test_fit_accounts_for_every_column(column, nothing, kind):
+def test_fit_accounts_for_every_column(column: Any, nothing: Any, kind: Any) -> None:
     """A column is a feature, is left out, or is refused; the column stays as it was."""
     before = column.copy(deep=True)
     try:
@@ -293,13 +295,13 @@ category = ["Plan"]
 
 
 @pytest.fixture
-def project(tmp_path):
+def project(tmp_path: Path) -> Any:
     (tmp_path / PROJECT_FILE).write_text(PROJECT)
     return load_project(tmp_path)
 
 
 @pytest.fixture
-def records():
+def records() -> Any:
     n = 60
     generator = np.random.default_rng(3)
     ids = [str(i) for i in range(n)]
@@ -314,20 +316,24 @@ def records():
             "Age": generator.integers(18, 80, n).astype(str),
             "Gender": generator.choice(["f", "m"], n),
             "Plan": generator.integers(1, 4, n),
-            "Region": generator.choice(["EU", "eu", "US", "Select", None], n),
+            "Region": generator.choice(
+                np.array(["EU", "eu", "US", "Select", None], dtype=object), n
+            ),
             "Size": generator.choice([-1, 5, 10.5, np.nan], n),
             "Always": "x",
         }
     )
     outcomes = pd.DataFrame({"lead_id": ids, "outcome": generator.choice(["won", "lost"], n)})
-    return Records(leads=leads, outcomes=outcomes.assign(closed_at=pd.NaT))
+    return Records(
+        leads=leads, outcomes=outcomes.assign(closed_at=pd.Series(dtype="datetime64[us, UTC]"))
+    )
 
 
-def fitted(records, project):
+def fitted(records: Records, project: Any) -> Any:
     return fit_pipeline(records, make_moments(records, project.learn), project)
 
 
-def test_project_decides_what_is_a_feature(records, project):
+def test_project_decides_what_is_a_feature(records: Records, project: Any) -> None:
     pipeline = fitted(records, project)
     kinds = {attribute.column: attribute.kind for attribute in pipeline.attributes}
     assert kinds == {"Age": "number", "Plan": "category", "Region": "category", "Size": "number"}
@@ -339,7 +345,7 @@ def test_project_decides_what_is_a_feature(records, project):
     }
 
 
-def test_one_lead_equals_the_lead_in_a_table(records, project):
+def test_one_lead_equals_the_lead_in_a_table(records: Records, project: Any) -> None:
     pipeline = fitted(records, project)
     matrix = pipeline.matrix(records.leads)
     rows = [pipeline.rows([lead])[0] for lead in records.leads.astype(object).to_dict("records")]
@@ -349,20 +355,20 @@ def test_one_lead_equals_the_lead_in_a_table(records, project):
     np.testing.assert_array_equal(pipeline.matrix(records.leads.iloc[[7]]), matrix[[7]])
 
 
-def test_absent_columns_are_missing(records, project):
+def test_absent_columns_are_missing(records: Records, project: Any) -> None:
     pipeline = fitted(records, project)
     bare = pipeline.matrix(records.leads[["lead_id"]])
     np.testing.assert_array_equal(bare, [pipeline.rows([{}])[0]] * len(records.leads))
 
 
-def test_fit_and_transform_do_not_modify_the_input(records, project):
+def test_fit_and_transform_do_not_modify_the_input(records: Records, project: Any) -> None:
     before = records.leads.copy(deep=True)
     moments = make_moments(records, project.learn)
     fit_pipeline(records, moments, project).transform(records, moments.lead, moments.as_of)
     pd.testing.assert_frame_equal(records.leads, before)
 
 
-def test_fit_uses_only_leads_of_its_moments(records, project):
+def test_fit_uses_only_leads_of_its_moments(records: Records, project: Any) -> None:
     moments = make_moments(records, project.learn)
     first = moments.take(moments.lead < 40)
     other = records.leads.copy()
@@ -371,14 +377,14 @@ def test_fit_uses_only_leads_of_its_moments(records, project):
     assert fit_pipeline(changed, first, project) == fit_pipeline(records, first, project)
 
 
-def test_pipeline_survives_as_plain_data(records, project):
+def test_pipeline_survives_as_plain_data(records: Records, project: Any) -> None:
     pipeline = fitted(records, project)
     again = FeaturePipeline.from_json(pipeline.to_json())
     assert again == pipeline
     np.testing.assert_array_equal(again.matrix(records.leads), pipeline.matrix(records.leads))
 
 
-def test_no_usable_column_is_refused(records, project):
+def test_no_usable_column_is_refused(records: Records, project: Any) -> None:
     bare = Records(leads=records.leads[["lead_id", "Note", "Always"]], outcomes=records.outcomes)
     message = (
         r"No column of the leads is left to learn from\. `Note`: the project ignores it; "

@@ -3,6 +3,8 @@
 import datetime
 import math
 from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
 from unittest import mock
 
 import numpy as np
@@ -64,19 +66,19 @@ FLAG = FlagAttribute("consent", NOTHING)
         (np.True_, np.False_),
     ],
 )
-def test_flag_reads_many_words(yes, no) -> None:
+def test_flag_reads_many_words(yes: Any, no: Any) -> None:
     assert (FLAG.encode(yes), FLAG.encode(no)) == (1.0, 0.0)
     assert FLAG.warning(yes) is FLAG.warning(no) is None
 
 
 @pytest.mark.parametrize("cell", MISSING_CELLS)
-def test_empty_flag_is_missing(cell) -> None:
+def test_empty_flag_is_missing(cell: Any) -> None:
     assert math.isnan(FLAG.encode(cell))
     assert FLAG.warning(cell) is None
 
 
 @pytest.mark.parametrize("cell", ["perhaps", 2, "yes please", "10", 0.5])
-def test_unknown_flag_word_is_missing_with_a_warning(cell) -> None:
+def test_unknown_flag_word_is_missing_with_a_warning(cell: Any) -> None:
     assert math.isnan(FLAG.encode(cell))
     assert FLAG.warning(cell) == cell_warning("not_yes_or_no", "consent")
 
@@ -90,10 +92,11 @@ def test_no_word_is_both_yes_and_no() -> None:
 
 # -- dates
 
+Part = Literal["age_days", "weekday", "month"]
 NOW = cell_time("2025-03-01T12:00:00Z")  # a Saturday
 
 
-def at(cell, part: str, as_of: int = NOW) -> float:
+def at(cell: Any, part: Part, as_of: int = NOW) -> float:
     attribute = DateAttribute("signed", NOTHING, part)
     days = np.nan if as_of == NOT_A_TIME else as_of / DAY
     return float(attribute.as_of(np.array([attribute.encode(cell)]), np.array([days]))[0])
@@ -116,7 +119,7 @@ def at(cell, part: str, as_of: int = NOW) -> float:
         (20250223, 6.5, 6, 2),
     ],
 )
-def test_date_features_by_hand(cell, age: float, weekday: int, month: int) -> None:
+def test_date_features_by_hand(cell: Any, age: float, weekday: int, month: int) -> None:
     found = [at(cell, part) for part in ("age_days", "weekday", "month")]
     assert found == pytest.approx([age, weekday, month], abs=1e-9)
     without = [at(cell, part, NOT_A_TIME) for part in ("age_days", "weekday", "month")]
@@ -132,7 +135,7 @@ def test_date_features_by_hand(cell, age: float, weekday: int, month: int) -> No
     ],
     ids=["nothing", "no date"],
 )
-def test_invalid_date_is_missing(cells, warning: CellWarning | None, part: str) -> None:
+def test_invalid_date_is_missing(cells: Any, warning: CellWarning | None, part: Part) -> None:
     for cell in cells:
         assert math.isnan(at(cell, part))
         assert DateAttribute("signed", NOTHING, part).warning(cell) == warning
@@ -140,14 +143,14 @@ def test_invalid_date_is_missing(cells, warning: CellWarning | None, part: str) 
 
 @pytest.mark.parametrize("part", ["age_days", "weekday", "month"])
 @pytest.mark.parametrize("later", [1, 1_000, DAY, 400 * DAY])
-def test_date_after_as_of_is_missing(part: str, later: int) -> None:
+def test_date_after_as_of_is_missing(part: Part, later: int) -> None:
     assert math.isnan(at(time_text(NOW + later), part))
     assert not math.isnan(at(time_text(NOW + later), part, NOW + later))
     assert not math.isnan(at(time_text(NOW), part))
 
 
 @given(st.datetimes(datetime.datetime(1900, 1, 1), datetime.datetime(2100, 1, 1)))  # noqa: DTZ001
-def test_weekday_and_month_match_the_calendar(when) -> None:
+def test_weekday_and_month_match_the_calendar(when: Any) -> None:
     """In UTC, whatever the year."""
     then = when.replace(tzinfo=datetime.UTC)
     found = [at(then.isoformat(), part, cell_time(then)) for part in ("weekday", "month")]
@@ -180,7 +183,7 @@ MAIL = EmailAttribute("email", NOTHING)
         ("a@YOPmail.com", "disposable"),
     ],
 )
-def test_address_has_the_type_of_its_domain(cell, kind: str) -> None:
+def test_address_has_the_type_of_its_domain(cell: Any, kind: str) -> None:
     assert ("missing", "no address", *MAIL.vocabulary)[int(MAIL.encode(cell))] == kind
     expected = cell_warning("not_an_email_address", "email") if kind == "no address" else None
     assert MAIL.warning(cell) == expected
@@ -225,7 +228,7 @@ def test_weights_equal_repeated_rows() -> None:
 
 
 @pytest.mark.parametrize("missing", MISSING_CELLS)
-def test_new_missing_value_is_encoded_as_average(missing) -> None:
+def test_new_missing_value_is_encoded_as_average(missing: Any) -> None:
     label = np.array([1, 0], dtype=np.int8)
     city = fit_target(pd.Series(["a", "b"], name="city"), NOTHING, label, np.ones(2))
     assert city.encode(missing) == city.average
@@ -290,7 +293,7 @@ attributes = st.sampled_from(
 
 
 @given(attributes, columns)
-def test_column_equals_its_cells(attribute, column) -> None:
+def test_column_equals_its_cells(attribute: Any, column: Any) -> None:
     """Reading a column equals reading each of its cells, and leaves the column as it was."""
     before = column.copy(deep=True)
     found = attribute.encode_column(column)
@@ -302,7 +305,7 @@ def test_column_equals_its_cells(attribute, column) -> None:
 
 
 @given(attributes, odd | st.integers(20240101, 20241231))
-def test_typed_cell_equals_its_text(attribute, cell) -> None:
+def test_typed_cell_equals_its_text(attribute: Any, cell: Any) -> None:
     """A lead scores the same from JSON as from a file of text that it was written to."""
     written = cell_text(cell)
     np.testing.assert_array_equal(attribute.encode(written), attribute.encode(cell))
@@ -323,12 +326,12 @@ CITIES = [f"City {i}" for i in range(MANY_VALUES + 5)]
 
 
 @pytest.fixture
-def project(tmp_path):
+def project(tmp_path: Path) -> Any:
     (tmp_path / PROJECT_FILE).write_text(PROJECT)
     return load_project(tmp_path)
 
 
-def fitted_as(project, cells, name: str = "x", n: int = 400) -> list:
+def fitted_as(project: Any, cells: Any, name: str = "x", n: int = 400) -> list[Any]:
     cells = (list(cells) * n)[:n]
     leads = pd.DataFrame({"lead_id": [f"L{i}" for i in range(n)], name: cells, "filler": 0.0})
     leads["filler"] = np.arange(n) % 7
@@ -363,11 +366,11 @@ def fitted_as(project, cells, name: str = "x", n: int = 400) -> list:
         (CITIES[:MANY_VALUES], ["category"]),
     ],
 )
-def test_kind_is_recognised_from_cells(project, cells, kinds: list[str]) -> None:
+def test_kind_is_recognised_from_cells(project: Any, cells: Any, kinds: list[str]) -> None:
     assert [attribute.kind for attribute in fitted_as(project, cells)] == kinds
 
 
-def test_declared_kind_overrides_the_guess(project) -> None:
+def test_declared_kind_overrides_the_guess(project: Any) -> None:
     (asked,) = fitted_as(project, ["yes", "no"], "asked")
     assert asked == CategoryAttribute("asked", frozenset({"select"}), ("yes", "no"))
     (size,) = fitted_as(project, ["1", "0", "yes"], "size")
@@ -376,13 +379,13 @@ def test_declared_kind_overrides_the_guess(project) -> None:
     assert dates.kind == "category"
 
 
-def test_date_has_three_features(project) -> None:
+def test_date_has_three_features(project: Any) -> None:
     found = fitted_as(project, ["2025-01-01", "2025-02-03"])
     assert [attribute.feature.name for attribute in found] == ["x.age_days", "x.weekday", "x.month"]
     pipeline = FeaturePipeline(tuple(found), ())
     assert pipeline.columns == ["x"]
-    found = pipeline.rows([{"x": "2025-02-24"}, {"x": "2025-03-02"}], as_of=NOW)
-    np.testing.assert_array_equal(found, [[5.5, 0, 2], [np.nan] * 3])
+    values = pipeline.rows([{"x": "2025-02-24"}, {"x": "2025-03-02"}], as_of=NOW)
+    np.testing.assert_array_equal(values, [[5.5, 0, 2], [np.nan] * 3])
     assert FeaturePipeline.from_json(pipeline.to_json()) == pipeline
 
 
@@ -401,7 +404,7 @@ TARGETS = [1, 3]
 
 
 @st.composite
-def trainings(draw) -> tuple[FeaturePipeline, Records, Moments]:
+def trainings(draw: Any) -> tuple[FeaturePipeline, Records, Moments]:
     """Leads with some values each, one or several moments each, and encodings fitted on them."""
     values = st.sampled_from(["Bonn", "bonn ", "Graz", "Rome", None, "Select"])
     lead = st.tuples(
@@ -426,7 +429,7 @@ def trainings(draw) -> tuple[FeaturePipeline, Records, Moments]:
 
 
 @given(trainings(), st.integers(0, 9))
-def test_training_row_is_encoded_from_other_folds(drawn, seed) -> None:
+def test_training_row_is_encoded_from_other_folds(drawn: Any, seed: Any) -> None:
     """Only target columns differ from `transform`, and hold what the other folds' leads say."""
     pipeline, records, moments = drawn
     found = training_matrix(pipeline, records, moments, seed)
@@ -448,7 +451,7 @@ def test_training_row_is_encoded_from_other_folds(drawn, seed) -> None:
 
 
 @given(trainings(), st.data())
-def test_own_label_does_not_change_the_encoding(drawn, data) -> None:
+def test_own_label_does_not_change_the_encoding(drawn: Any, data: Any) -> None:
     """In the same folds, another answer changes what other folds' leads learn, not its own."""
     pipeline, records, moments = drawn
     fold_of_lead = np.arange(len(records.leads)) % N_FOLDS
@@ -465,7 +468,7 @@ def test_own_label_does_not_change_the_encoding(drawn, data) -> None:
 
 
 @given(trainings(), st.integers(0, 9))
-def test_folds_contain_whole_leads_and_similar_shares(drawn, seed) -> None:
+def test_folds_contain_whole_leads_and_similar_shares(drawn: Any, seed: Any) -> None:
     """All moments of a lead are in one fold; sizes and wins differ by one lead at most."""
     _, records, moments = drawn
     fold_of = folds(moments.label, moments.lead, seed, N_FOLDS)
@@ -478,7 +481,7 @@ def test_folds_contain_whole_leads_and_similar_shares(drawn, seed) -> None:
         assert counts.max() - counts.min() <= 1
 
 
-def test_encoding_of_random_labels_carries_no_signal(project) -> None:
+def test_encoding_of_random_labels_carries_no_signal(project: Any) -> None:
     # 300 values of four leads each: in the sample they rank rightly, out of fold they do not.
     generator = np.random.default_rng(5)
     label = generator.integers(0, 2, 1_200).astype(np.int8)

@@ -2,6 +2,7 @@
 
 import math
 import re
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -34,7 +35,7 @@ UNITS = (
 NAN = math.nan
 
 
-def feature(unit: str, **more) -> Feature:
+def feature(unit: str, **more: Any) -> Feature:
     return Feature("f", "leads", "size", unit, "it is {value}", **more)
 
 

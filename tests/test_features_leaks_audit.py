@@ -1,4 +1,4 @@
-"""The leak audit finds planted and known leaks, and leaves honest fields alone."""
+"""The leak audit finds planted and known leaks, and raises no alarm for honest attributes."""
 
 import itertools
 import json
@@ -36,9 +36,17 @@ START = pd.Timestamp("2024-01-01", tz="UTC")
 
 
 class World:
-    """Leads with outcomes and honest fields, to which a test adds one of its own."""
+    """Leads with outcomes and honest attributes. A test adds an attribute of its own."""
 
-    def __init__(self, n=2_000, base=0.3, seed=0, timed=False, still_open=0.0, in_order=True):
+    def __init__(
+        self,
+        n: Any = 2_000,
+        base: Any = 0.3,
+        seed: Any = 0,
+        timed: Any = False,
+        still_open: Any = 0.0,
+        in_order: Any = True,
+    ) -> None:
         self.rng = np.random.default_rng(seed)
         self.n, self.in_order = n, in_order
         self.won = self.rng.random(n) < base
@@ -52,18 +60,18 @@ class World:
             life = pd.to_timedelta(self.rng.uniform(5, 60, n), unit="D")
             self.closed = self.created + life
             self.leads["created_at"] = self.created.astype(TIME_DTYPE)
-        self.columns = {}
+        self.columns: dict[str, Any] = {}
         self.leads["visits"] = self.rng.poisson(3 + self.won)
         self.leads["source"] = self.pick(["web", "fair", "partner"], np.ones(n, dtype=bool))
 
-    def pick(self, values, where):
+    def pick(self, values: Any, where: Any) -> Any:
         return np.where(where, self.rng.choice(np.array(list(values), dtype=object), self.n), None)
 
-    def filled(self, if_won, if_lost, if_open=0.0):
+    def filled(self, if_won: Any, if_lost: Any, if_open: Any = 0.0) -> Any:
         share = np.where(self.is_open, if_open, np.where(self.won, if_won, if_lost))
         return self.rng.random(self.n) < share
 
-    def audit(self, field=None, name="field") -> Audit:
+    def audit(self, field: Any = None, name: Any = "field") -> Audit:
         leads = self.leads if field is None else self.leads.assign(**{name: field})
         kept = ~self.is_open
         outcomes = pd.DataFrame(
@@ -89,29 +97,33 @@ class World:
         )
         return audit(records, make_moments(records, project.learn), project)
 
-    def judge(self, field, name="field"):
-        """Audit with one more field; the world's own fields have to stay fine."""
+    def judge(self, field: Any, name: Any = "field") -> Any:
+        """Audit with one further attribute; the honest ones must stay fine."""
         found = self.audit(field, name)
         assert alarms(found) <= {name}
         return next(each for each in found.attributes if each.attribute == name)
+
+
+def choose(condition: Any, value: Any, otherwise: Any) -> Any:
+    return np.where(condition, value, otherwise)
 
 
 def alarms(found: Audit) -> set[str]:
     return {field.attribute for field in found.attributes if field.verdict is not Verdict.FINE}
 
 
-def verdicts(field) -> dict[str, Verdict]:
+def verdicts(field: Any) -> dict[str, Verdict]:
     return {check.number: check.verdict for check in field.findings}
 
 
-def number_of_auc(world, auc):
+def number_of_auc(world: World, auc: Any) -> Any:
     return world.rng.normal(world.won * np.sqrt(2) * norm.ppf(auc))
 
 
 # --- each check: a case that triggers it, and one that must not
 
 
-def test_ls101_filled_only_when_the_outcome_is_known():
+def test_ls101_filled_only_when_the_outcome_is_known() -> None:
     world = World(still_open=0.2, timed=True)
     leak = world.judge(world.pick(["x", "y"], world.filled(0.9, 0.9, 0.0)))
     assert verdicts(leak) == {"LS101": Verdict.LEAK}
@@ -122,7 +134,7 @@ def test_ls101_filled_only_when_the_outcome_is_known():
     assert verdicts(part) == {"LS101": Verdict.SUSPECT}
 
 
-def test_ls101_lets_older_leads_be_fuller():
+def test_ls101_ignores_older_leads_that_are_fuller() -> None:
     world = World(still_open=0.2, timed=True)
     world.is_open |= np.arange(world.n) > 0.9 * world.n  # the newest are all open yet
     world.won &= ~world.is_open
@@ -131,7 +143,7 @@ def test_ls101_lets_older_leads_be_fuller():
     assert world.judge(world.pick(["x"], world.filled(0.6, 0.6, 0.55))).verdict is Verdict.FINE
 
 
-def test_ls102_filled_means_won():
+def test_ls102_filled_means_won() -> None:
     world = World()
     leak = world.judge(world.pick(["x", "y"], world.filled(0.3, 0.003)))
     assert verdicts(leak)["LS102"] is Verdict.LEAK
@@ -142,12 +154,12 @@ def test_ls102_filled_means_won():
     assert mirrored is Verdict.FINE
 
 
-def test_ls102_says_nothing_where_nearly_all_are_won():
+def test_ls102_is_silent_if_almost_all_leads_are_won() -> None:
     world = World(base=0.93)
     assert "LS102" not in verdicts(world.judge(world.pick(["x"], world.filled(0.5, 0.35))))
 
 
-def test_ls103_being_filled_predicts_the_outcome():
+def test_ls103_being_filled_predicts_the_outcome() -> None:
     world = World()
     assert verdicts(world.judge(world.pick("xy", world.filled(0.6, 0.2)))) == {
         "LS103": Verdict.SUSPECT
@@ -156,23 +168,23 @@ def test_ls103_being_filled_predicts_the_outcome():
     assert world.judge(world.pick("xy", world.filled(0.7, 0.46))).verdict is Verdict.FINE  # .62
 
 
-def test_ls103_takes_a_word_for_nothing_for_what_nobody_has_changed_yet():
+def test_ls103_treats_a_word_for_nothing_as_an_unchanged_default() -> None:
     world = World()
     world.columns = {"nothing": ["Select"]}
-    never_opened = np.where(world.filled(0.1, 0.6), None, "Select")
+    never_opened = choose(world.filled(0.1, 0.6), None, "Select")
     chosen = world.rng.random(world.n) < 0.3
     field = np.where(chosen & (never_opened == "Select"), "Chosen", never_opened)
     assert "LS103" in verdicts(world.judge(field))
 
 
-def test_ls103_is_waived_where_open_leads_have_it_filled_as_well():
+def test_ls103_is_fine_if_open_leads_have_it_filled_as_well() -> None:
     world = World(still_open=0.3)
     found = world.judge(world.pick("xy", world.filled(0.7, 0.3, 0.5)))
     assert found.verdict is Verdict.FINE
     assert verdicts(found) == {"LS103": Verdict.FINE}
 
 
-def test_ls104_a_field_that_tells_everything():
+def test_ls104_finds_a_column_that_separates_alone() -> None:
     world = World()
     assert verdicts(world.judge(number_of_auc(world, 0.88))) == {"LS104": Verdict.LEAK}
     hump = np.where(world.won, 0, np.sign(world.rng.normal(size=world.n)) * 3)
@@ -182,7 +194,7 @@ def test_ls104_a_field_that_tells_everything():
     assert verdicts(world.judge(words))["LS104"] is Verdict.LEAK
 
 
-def test_ls104_is_a_suspect_only_where_open_leads_have_such_values_too():
+def test_ls104_is_a_suspect_if_open_leads_have_such_values() -> None:
     world = World(still_open=0.3)
     score = number_of_auc(world, 0.88)
     score[world.is_open] = world.rng.choice(score[~world.is_open], world.is_open.sum())
@@ -190,12 +202,12 @@ def test_ls104_is_a_suspect_only_where_open_leads_have_such_values_too():
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_ls104_lets_a_strong_honest_field_be(seed):
+def test_ls104_ignores_a_strong_honest_column(seed: Any) -> None:
     world = World(n=4_000, seed=seed)
     assert world.judge(number_of_auc(world, 0.785)).verdict is Verdict.FINE
 
 
-def test_ls105_fill_that_comes_and_goes():
+def test_ls105_finds_columns_filled_in_some_periods() -> None:
     world = World()
     tenth = np.arange(world.n) * 10 // world.n
     leak = world.judge(world.pick(["x", "y"], (tenth < 3) | (tenth > 7)))
@@ -206,14 +218,14 @@ def test_ls105_fill_that_comes_and_goes():
     assert world.judge(world.pick(["x", "y"], tenth < 3)).verdict is Verdict.FINE
 
 
-def test_ls105_leaves_a_declared_word_alone_that_comes_and_goes():
+def test_ls105_ignores_a_declared_word_of_some_periods() -> None:
     world = World()
     world.columns = {"nothing": ["nonexistent"]}
     tenth = np.arange(world.n) * 10 // world.n
     assert world.judge(np.where(tenth < 3, "success", "nonexistent")).verdict is Verdict.FINE
 
 
-def test_ls106_values_that_settle_the_outcome():
+def test_ls106_finds_values_that_decide_the_outcome() -> None:
     world = World()
     settled = np.where(world.won & (world.rng.random(world.n) < 0.5), "Horizon", "other")
     found = world.judge(settled)
@@ -283,7 +295,7 @@ HONEST = [
 ]
 
 
-def test_ls107_names_that_say_so():
+def test_ls107_finds_names_that_refer_to_later() -> None:
     world = World(n=200)
     fields = {name: world.rng.choice(["x", "y"], world.n) for name in (*LATER, *HONEST)}
     world.leads = world.leads.assign(**fields)
@@ -292,7 +304,7 @@ def test_ls107_names_that_say_so():
     assert [name for name in HONEST if found[name]] == []
 
 
-def test_ls107_beside_other_evidence_is_a_leak():
+def test_ls107_with_other_evidence_is_a_leak() -> None:
     world = World()
     field = world.pick("xy", world.filled(0.6, 0.2))
     found = world.judge(field, name="lost_reason")
@@ -300,11 +312,11 @@ def test_ls107_beside_other_evidence_is_a_leak():
     assert found.verdict is Verdict.LEAK
 
 
-def day(times):
+def day(times: Any) -> Any:
     return pd.Series(pd.DatetimeIndex(times)).dt.strftime("%Y-%m-%dT%H:%M:%SZ").to_numpy(object)
 
 
-def test_ls108_dates_later_than_the_creation():
+def test_ls108_finds_dates_after_the_creation() -> None:
     world = World(timed=True)
     later = world.created + pd.to_timedelta(world.rng.uniform(0, 30, world.n), unit="D")
     assert verdicts(world.judge(day(later)))["LS108"] is Verdict.LEAK
@@ -316,7 +328,7 @@ def test_ls108_dates_later_than_the_creation():
     assert world.judge(day(hours_ago)).verdict is Verdict.FINE
 
 
-def test_ls108_a_plan_may_lie_in_the_future():
+def test_ls108_allows_plans_in_the_future() -> None:
     world = World(timed=True)
     ahead = world.rng.uniform(30, 400, world.n)
     plan = world.judge(day(world.created + pd.to_timedelta(ahead, unit="D")))
@@ -326,14 +338,14 @@ def test_ls108_a_plan_may_lie_in_the_future():
     assert verdicts(plan)["LS108"] is Verdict.SUSPECT
 
 
-def test_ls108_the_closing_date_itself():
+def test_ls108_finds_the_closing_date() -> None:
     world = World(timed=True, still_open=0.2)
     found = world.judge(np.where(world.is_open, None, day(world.closed)))
     assert verdicts(found)["LS108"] is Verdict.LEAK
     assert "within a day of the closing" in found.findings[-1].evidence
 
 
-def test_ls109_two_fields_that_only_together_tell_everything():
+def test_ls109_finds_two_columns_that_separate_together() -> None:
     world = World(n=4_000)
     noise = world.rng.normal(size=world.n) * 2
     world.leads["noise"] = noise
@@ -344,20 +356,20 @@ def test_ls109_two_fields_that_only_together_tell_everything():
     }
 
 
-def test_ls109_says_nothing_of_a_strong_field_in_a_plausible_model():
+def test_ls109_is_silent_if_the_model_is_plausible() -> None:
     world = World(n=4_000)
     assert verdicts(world.judge(number_of_auc(world, 0.78))) == {}
 
 
 @pytest.mark.parametrize("in_order", [True, False])
-def test_ls110_values_that_closing_has_changed(in_order):
+def test_ls110_finds_values_that_change_at_closing(in_order: Any) -> None:
     world = World(still_open=0.3, in_order=in_order)
     state = np.where(world.is_open, "working", world.rng.choice(["nurture", "archived"], world.n))
     found = world.judge(state)
     assert verdicts(found) == {"LS110": Verdict.LEAK if in_order else Verdict.SUSPECT}
 
 
-def test_ls110_leaves_what_only_follows_time_alone():
+def test_ls110_ignores_values_that_follow_time() -> None:
     world = World(timed=True)
     old = np.arange(world.n) < 0.8 * world.n
     world.is_open = world.rng.random(world.n) < np.where(old, 0.05, 0.95)
@@ -368,7 +380,7 @@ def test_ls110_leaves_what_only_follows_time_alone():
     assert world.judge(slow).verdict is Verdict.FINE
 
 
-def test_ls111_and_ls112_are_for_information():
+def test_ls111_and_ls112_are_for_information() -> None:
     world = World()
     key = world.judge([f"K-{i}" for i in range(world.n)])
     assert (key.verdict, verdicts(key)) == (Verdict.FINE, {"LS111": Verdict.FINE})
@@ -378,16 +390,16 @@ def test_ls111_and_ls112_are_for_information():
     assert verdicts(world.judge([None] * world.n)) == {"LS112": Verdict.FINE}
 
 
-def test_an_identifier_that_only_won_leads_have_is_a_leak():
+def test_an_identifier_that_only_won_leads_have_is_a_leak() -> None:
     world = World()
     order = np.array([f"O-{i}" for i in range(world.n)], dtype=object)
-    assert world.judge(np.where(world.filled(0.97, 0.0), order, None)).verdict is Verdict.LEAK
+    assert world.judge(choose(world.filled(0.97, 0.0), order, None)).verdict is Verdict.LEAK
 
 
 # --- cases that nobody measured the thresholds on
 
 
-def test_honest_numbers_that_drift_with_the_share_of_wins():
+def test_honest_numbers_that_drift_with_the_share_of_wins() -> None:
     world = World(n=6_000)
     season = np.linspace(-3, 0.5, world.n)
     world.won = world.rng.random(world.n) < 1 / (1 + np.exp(-season))
@@ -398,13 +410,13 @@ def test_honest_numbers_that_drift_with_the_share_of_wins():
 
 @pytest.mark.parametrize(("if_won", "if_lost"), [(0.85, 0.1), (0.3, 0.004), (1.0, 0.3)])
 @pytest.mark.parametrize("n", [600, 3_000])
-def test_leaks_with_noise_or_gaps_are_left_out(if_won, if_lost, n):
+def test_leaks_with_noise_or_gaps_are_left_out(if_won: Any, if_lost: Any, n: Any) -> None:
     world = World(n=n, seed=n)
     assert world.judge(world.pick("xyz", world.filled(if_won, if_lost))).verdict is not Verdict.FINE
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_sixty_leads_prove_no_leak(seed):
+def test_sixty_leads_prove_no_leak(seed: Any) -> None:
     world = World(n=60, seed=seed)
     for field in (
         np.where(world.won, "deal", "none"),
@@ -415,7 +427,7 @@ def test_sixty_leads_prove_no_leak(seed):
         assert world.judge(field).verdict is not Verdict.LEAK
 
 
-def test_a_handful_of_outcomes_is_judged_by_name_only():
+def test_few_outcomes_allow_only_checks_of_names() -> None:
     world = World(n=60, base=0.05, seed=2)
     assert 0 < world.won.sum() < 10
     assert world.judge(world.pick("xy", world.won)).verdict is Verdict.FINE
@@ -423,7 +435,7 @@ def test_a_handful_of_outcomes_is_judged_by_name_only():
 
 
 @pytest.mark.parametrize(("n", "seed"), [*itertools.product([80, 300, 1_500], range(4))])
-def test_forty_fields_of_noise_raise_no_alarm(n, seed):
+def test_forty_fields_of_noise_raise_no_alarm(n: Any, seed: Any) -> None:
     world = World(n=n, seed=seed, still_open=0.2)
     rng = world.rng
     noise = {
@@ -439,7 +451,7 @@ def test_forty_fields_of_noise_raise_no_alarm(n, seed):
 # --- what is judged, and what is said of it
 
 
-def test_only_what_would_become_a_feature_is_judged():
+def test_only_attributes_that_may_become_features_are_audited() -> None:
     world = World()
     leak = world.pick("xy", world.won)
     world.leads = world.leads.assign(a=leak, b=leak, c=leak, d=leak, e=leak)
@@ -452,7 +464,7 @@ def test_only_what_would_become_a_feature_is_judged():
     assert [field.attribute for field in world.audit().attributes] == ["visits", "source", "d", "e"]
 
 
-def test_a_vouched_field_is_fine_and_its_checks_stay_visible():
+def test_a_vouched_column_is_fine_and_keeps_its_findings() -> None:
     world = World()
     leak = world.pick("xy", world.filled(0.9, 0.01))
     assert world.judge(leak).verdict is Verdict.LEAK
@@ -463,7 +475,7 @@ def test_a_vouched_field_is_fine_and_its_checks_stay_visible():
     assert all(check.evidence.endswith("The project vouches for it.") for check in found.findings)
 
 
-def test_the_line_is_valid_toml_whatever_the_field_is_called():
+def test_the_line_is_valid_toml_for_any_name() -> None:
     world = World()
     name = 'lost "reason" \\ 1'
     found = world.judge(world.pick("xy", world.won), name)
@@ -472,7 +484,7 @@ def test_the_line_is_valid_toml_whatever_the_field_is_called():
     assert tomllib.loads(other) == {"known_in_time": [name]}
 
 
-def test_to_json_is_plain_data():
+def test_to_json_is_plain_data() -> None:
     world = World()
     state = world.audit(world.pick("xy", world.filled(0.9, 0.01))).to_json()
     assert json.loads(json.dumps(state)) == state
@@ -486,7 +498,7 @@ def test_to_json_is_plain_data():
     assert state["fields"][0] == {"field": "visits", "verdict": "fine", "checks": [], "line": None}
 
 
-def test_checks_are_numbered_and_said_in_one_sentence():
+def test_checks_have_a_number_and_a_title_of_one_sentence() -> None:
     assert list(CHECKS) == [f"LS{number}" for number in range(101, 113)]
     assert all(
         re.fullmatch(r"[A-Z][^.]+\.", sentence)
@@ -494,14 +506,14 @@ def test_checks_are_numbered_and_said_in_one_sentence():
     )
 
 
-def test_records_are_not_modified():
+def test_records_are_not_modified() -> None:
     world = World(still_open=0.2)
     before = world.leads.copy(deep=True)
     world.audit()
     pd.testing.assert_frame_equal(world.leads, before)
 
 
-def test_leads_without_attributes_have_nothing_to_judge():
+def test_leads_without_attributes_have_an_empty_audit() -> None:
     world = World()
     world.leads = world.leads[["lead_id"]]
     assert world.audit() == Audit(())
@@ -510,7 +522,7 @@ def test_leads_without_attributes_have_nothing_to_judge():
 # --- what is measured
 
 
-def test_auc_within_slices_equals_the_share_of_pairs():
+def test_auc_within_slices_equals_the_share_of_pairs() -> None:
     rng = np.random.default_rng(0)
     first, part, scores = rng.random(80) < 0.4, rng.integers(0, 3, 80), rng.integers(0, 6, 80)
     pairs = TwoGroups(np.arange(80), first, part, np.zeros(80, int))
@@ -522,7 +534,7 @@ def test_auc_within_slices_equals_the_share_of_pairs():
     assert pairs.auc(scores.astype(float)).value == pytest.approx(np.mean(ranked))
 
 
-def test_shares_hold_time_alike():
+def test_shares_compare_leads_of_the_same_time() -> None:
     pairs = TwoGroups(
         np.arange(6),
         np.array([1, 1, 0, 1, 0, 0], bool),
@@ -532,7 +544,7 @@ def test_shares_hold_time_alike():
     assert pairs.shares(np.array([1, 0, 0, 1, 1, 0])) == pytest.approx((0.75, 0.25))
 
 
-def test_rates_of_a_constant_tell_nothing():
+def test_rates_of_a_constant_do_not_separate() -> None:
     rng = np.random.default_rng(0)
     pairs = TwoGroups(np.arange(99), rng.random(99) < 0.3, np.zeros(99, int), np.arange(99) % 5)
     assert pairs.auc(pairs.rates(np.zeros(99, int))).value == 0.5
@@ -567,7 +579,7 @@ def test_other_cells_are_not_dates(cells: list[str]) -> None:
 # --- laws
 
 
-def simulated(folder, mode, seed, leads):
+def simulated(folder: Path, mode: Any, seed: Any, leads: Any) -> Any:
     simulate(Simulation(leads=leads, activities_per_lead=1, seed=seed), folder)
     file = folder / "leadscore.toml"
     text = file.read_text().replace('known_later = ["contract_type"]', "")
@@ -594,7 +606,9 @@ def simulated(folder, mode, seed, leads):
     leads=st.sampled_from([500, 800, 1_500]),
     mode=st.sampled_from(["times", "rows", "none"]),
 )
-def test_the_planted_leak_is_always_caught(tmp_path_factory, seed, leads, mode):
+def test_the_planted_leak_is_always_caught(
+    tmp_path_factory: pytest.TempPathFactory, seed: Any, leads: Any, mode: Any
+) -> None:
     found = audit(*simulated(tmp_path_factory.mktemp("crm"), mode, seed, leads))
     assert len(found.attributes) > 8
     leak = next(field for field in found.attributes if field.attribute == "contract_type")
@@ -603,18 +617,20 @@ def test_the_planted_leak_is_always_caught(tmp_path_factory, seed, leads, mode):
 
 @pytest.mark.parametrize("mode", ["times", "rows", "none"])
 @pytest.mark.parametrize("seed", [0, 1])
-def test_no_honest_field_of_the_simulation_raises_an_alarm(tmp_path, mode, seed):
+def test_no_honest_field_of_the_simulation_raises_an_alarm(
+    tmp_path: Path, mode: Any, seed: Any
+) -> None:
     assert alarms(audit(*simulated(tmp_path, mode, seed, 2_000))) == {"contract_type"}
 
 
 @pytest.fixture(scope="module")
-def crm(tmp_path_factory):
+def crm(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return simulated(tmp_path_factory.mktemp("crm"), "times", 3, 1_000)
 
 
 @settings(max_examples=5)
 @given(seed=st.integers(0, 1_000))
-def test_neither_the_order_of_columns_nor_of_outcomes_matters(crm, seed):
+def test_neither_the_order_of_columns_nor_of_outcomes_matters(crm: Any, seed: Any) -> None:
     records, moments, project = crm
     rng = np.random.default_rng(seed)
     leads = records.leads[rng.permutation(records.leads.columns)]
@@ -625,7 +641,7 @@ def test_neither_the_order_of_columns_nor_of_outcomes_matters(crm, seed):
 
 @settings(max_examples=5)
 @given(seed=st.integers(0, 1_000))
-def test_row_order_does_not_matter(crm, seed):
+def test_row_order_does_not_matter(crm: Any, seed: Any) -> None:
     records, _, project = crm
     rows = np.random.default_rng(seed).permutation(len(records.leads))
     shuffled = replace(records, leads=records.leads.iloc[rows].reset_index(drop=True))
@@ -633,7 +649,7 @@ def test_row_order_does_not_matter(crm, seed):
     assert other == audit(*crm)
 
 
-def test_renaming_an_honest_column_changes_no_other(crm):
+def test_renaming_an_honest_column_changes_no_other(crm: Any) -> None:
     records, moments, project = crm
     renamed = replace(records, leads=records.leads.rename(columns={"campaign": "aktion"}))
     other = by_name(audit(renamed, moments, project))
@@ -642,14 +658,14 @@ def test_renaming_an_honest_column_changes_no_other(crm):
     assert other == honest
 
 
-def by_name(found: Audit):
+def by_name(found: Audit) -> Any:
     return {field.attribute: field for field in found.attributes}
 
 
 # --- public data
 
 
-def public(tmp_path, name):
+def public(tmp_path: Path, name: Any) -> Any:
     text = (EXAMPLES / f"{name}.toml").read_text()
     for key in ("known_later", "known_in_time", "sensitive"):
         text = re.sub(rf"(?ms)^{key} = \[.*?\]", "", text)
@@ -661,7 +677,7 @@ def public(tmp_path, name):
 
 
 @needs_public_data
-def test_every_known_leak_of_xeducation_is_found(tmp_path):
+def test_every_known_leak_of_xeducation_is_found(tmp_path: Path) -> None:
     known = set(load_project(EXAMPLES / "xeducation.toml").columns.known_later)
     assert len(known) == 9
     filled_during_the_sales_call = {
@@ -672,14 +688,14 @@ def test_every_known_leak_of_xeducation_is_found(tmp_path):
 
 
 @needs_public_data
-def test_the_one_known_leak_of_bank_marketing_is_found(tmp_path):
+def test_the_one_known_leak_of_bank_marketing_is_found(tmp_path: Path) -> None:
     found = public(tmp_path, "bank_marketing")
     assert len(found.attributes) == 20
     assert alarms(found) == {"duration"}
 
 
 @needs_public_data
-def test_bpic2012_raises_no_alarm(tmp_path):
+def test_bpic2012_raises_no_alarm(tmp_path: Path) -> None:
     folder = Path(str(PUBLIC_DATA)).resolve() / "bpic2012"
     (tmp_path / "leadscore.toml").write_text(f"""
         project.name = "bpic2012"

@@ -1,4 +1,6 @@
-"""Which moments are learned from: never one whose answer is not known, never one too late."""
+"""Moments to learn from: only mature ones, and only while the lead was open."""
+
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,11 +19,12 @@ DAY = pd.Timedelta(days=1)
 START = pd.Timestamp("2025-01-01", tz="UTC")
 
 
-def learn(**keys):
-    return LearnKeys(**({"won": ["won"], "lost": ["lost"], "horizon_days": 10.0} | keys))
+def learn(**keys: Any) -> Any:
+    defaults: dict[str, Any] = {"won": ["won"], "lost": ["lost"], "horizon_days": 10.0}
+    return LearnKeys(**(defaults | keys))
 
 
-def crm(leads, outcomes, until=None):
+def crm(leads: Any, outcomes: Any, until: Any = None) -> Any:
     """Build records from (id, day of creation) and (id, outcome, day of closing or None)."""
     leads = pd.DataFrame(leads, columns=["lead_id", "day"])
     leads = leads.sort_values(["day", "lead_id"], ignore_index=True)
@@ -37,8 +40,8 @@ def crm(leads, outcomes, until=None):
     )
 
 
-def seen(records, moments):
-    """The moments as (lead, day, label), in an order of their own."""
+def seen(records: Records, moments: Any) -> Any:
+    """Return the moments as (lead, day, label), sorted."""
     ids = records.leads["lead_id"].to_numpy()[moments.lead]
     days = (moments.as_of - START.value // 1_000) / MICROSECONDS_PER_DAY
     return sorted(zip(ids.tolist(), days.tolist(), moments.label.tolist(), strict=True))
@@ -47,13 +50,13 @@ def seen(records, moments):
 TWO = [("a", 0), ("b", 0)]
 
 
-def test_a_moment_is_won_within_its_horizon_and_not_after():
+def test_a_moment_is_won_within_its_horizon_and_not_after() -> None:
     for day, label in ((0.5, 1), (10, 1), (10.001, 0), (30, 0)):
         records = crm([*TWO, ("c", 0)], [("a", "won", day), ("b", "won", 5), ("c", "lost", 5)], 100)
         assert seen(records, make_moments(records, learn()))[0] == ("a", 0, label)
 
 
-def test_a_moment_waits_until_its_whole_horizon_was_watched():
+def test_a_moment_waits_until_its_whole_horizon_was_watched() -> None:
     leads = [*TWO, ("c", 90), ("d", 90.001)]
     records = crm(leads, [("a", "won", 5), ("c", "won", 91), ("d", "won", 91)], until=100)
     moments = make_moments(records, learn())
@@ -61,7 +64,7 @@ def test_a_moment_waits_until_its_whole_horizon_was_watched():
     assert moments.counts["not_mature"] == 1
 
 
-def test_a_closed_lead_has_no_more_moments():
+def test_a_closed_lead_has_no_more_moments() -> None:
     records = crm(TWO, [("a", "won", 5), ("b", "lost", 3)], until=100)
     moments = make_moments(records, learn(moments_days=[0, 3, 4, 5, 7]))
     assert seen(records, moments) == [("a", 0, 1), ("a", 3, 1), ("a", 4, 1), ("b", 0, 0)]
@@ -69,44 +72,44 @@ def test_a_closed_lead_has_no_more_moments():
     np.testing.assert_array_equal(moments.weight, 1)
 
 
-def test_an_outcome_at_or_before_creation_leaves_no_moment():
+def test_an_outcome_at_or_before_creation_leaves_no_moment() -> None:
     leads = [*TWO, ("c", 5), ("d", 5)]
     outcomes = [("a", "won", 5), ("c", "won", 5), ("d", "lost", 4)]
     records = crm(leads, outcomes, until=100)
     assert seen(records, make_moments(records, learn())) == [("a", 0, 1), ("b", 0, 0)]
 
 
-def test_a_lead_lost_and_won_later_is_a_win_within_the_horizon():
+def test_a_lead_lost_and_won_later_is_a_win_within_the_horizon() -> None:
     records = crm(TWO, [("a", "lost", 2), ("a", "won", 8), ("b", "lost", 5)], until=100)
     moments = make_moments(records, learn(moments_days=[0, 4]))
     assert seen(records, moments) == [("a", 0, 1), ("b", 0, 0), ("b", 4, 0)]
 
 
-def test_an_outcome_without_a_date_counts_at_creation_only():
+def test_an_outcome_without_a_date_counts_at_creation_only() -> None:
     records = crm(TWO, [("a", "won", None), ("b", "lost", None)], until=100)
     moments = make_moments(records, learn(moments_days=[0, 4]))
     assert seen(records, moments) == [("a", 0, 1), ("b", 0, 0)]
     assert moments.counts["undated_outcomes"] == 2
 
 
-def test_repeated_moments_count_once():
+def test_repeated_moments_count_once() -> None:
     records = crm(TWO, [("a", "won", 5)], until=100)
     assert len(make_moments(records, learn(moments_days=[0, 0.0, 3, 3]))) == 4
 
 
-def test_labels_are_known_when_the_horizon_ends():
+def test_labels_are_known_when_the_horizon_ends() -> None:
     records = crm(TWO, [("a", "won", 1)], until=100)
     moments = make_moments(records, learn(horizon_days=7))
     assert set(moments.known_at - moments.as_of) == {7 * MICROSECONDS_PER_DAY}
 
 
-def test_moments_stand_in_the_order_of_time():
+def test_moments_stand_in_the_order_of_time() -> None:
     records = crm([("a", 3), ("b", 0), ("c", 1)], [("a", "won", 5)], until=100)
     moments = make_moments(records, learn(moments_days=[0, 2]))
     assert (np.diff(moments.as_of) >= 0).all()
 
 
-def test_taking_some_keeps_their_weight():
+def test_taking_some_keeps_their_weight() -> None:
     records = crm(TWO, [("a", "won", 50)], until=100)
     moments = make_moments(records, learn(moments_days=[0, 2, 45]))
     kept = moments.take(moments.as_of > moments.as_of[0])
@@ -118,14 +121,16 @@ def test_taking_some_keeps_their_weight():
 # -- without times
 
 
-def timeless(outcomes, leads="abc"):
+def timeless(outcomes: Any, leads: Any = "abc") -> Any:
     return Records(
         leads=pd.DataFrame({"lead_id": list(leads)}),
-        outcomes=pd.DataFrame(outcomes, columns=["lead_id", "outcome"]).assign(closed_at=pd.NaT),
+        outcomes=pd.DataFrame(outcomes, columns=["lead_id", "outcome"]).assign(
+            closed_at=pd.Series(dtype=TIME_DTYPE)
+        ),
     )
 
 
-def test_without_times_each_outcome_is_a_moment():
+def test_without_times_each_outcome_is_a_moment() -> None:
     moments = make_moments(timeless([("c", "won"), ("a", "lost")]), learn())
     assert moments.lead.tolist() == [0, 2]
     assert moments.label.tolist() == [0, 1]
@@ -139,7 +144,7 @@ def test_without_times_each_outcome_is_a_moment():
 
 
 @pytest.mark.parametrize(("outcome", "word"), [("won", "won"), ("lost", "lost or unwon")])
-def test_only_one_class(outcome, word):
+def test_only_one_class(outcome: Any, word: Any) -> None:
     message = rf"All 2 leads with a certain outcome are {word}\. Both kinds are needed .* check \["
     outcomes = [("a", outcome, 5), ("b", outcome, 6)]
     with pytest.raises(LearningError, match=message):
@@ -148,7 +153,7 @@ def test_only_one_class(outcome, word):
         make_moments(timeless([row[:2] for row in outcomes]), learn())
 
 
-def test_no_outcome_at_all():
+def test_no_outcome_at_all() -> None:
     message = r"None of the 3 leads has a known outcome\. Check \[learn\] won and lost, and that"
     with pytest.raises(LearningError, match=message):
         make_moments(timeless([]), learn())
@@ -156,12 +161,12 @@ def test_no_outcome_at_all():
         make_moments(crm(TWO, [], until=100), learn())
 
 
-def test_empty_leads_are_refused():
+def test_empty_leads_are_refused() -> None:
     with pytest.raises(LearningError, match=r"None of the 0 leads has a known outcome"):
         make_moments(timeless([], leads=""), learn())
 
 
-def test_no_lead_is_old_enough():
+def test_no_lead_is_old_enough() -> None:
     message = (
         r"None of the 2 leads is old enough to learn from: each needs 10 days under observation\. "
         r"Shorten horizon_days, or export more"
@@ -173,8 +178,8 @@ def test_no_lead_is_old_enough():
 # -- laws
 
 
-def naive(records, keys):
-    """The definition of a moment and its label, one lead and one age at a time."""
+def naive(records: Records, keys: Any) -> Any:
+    """Apply the definition of a moment and its label to one lead and one age at a time."""
     found = []
     for lead in records.leads.itertuples():
         outcomes = records.outcomes[records.outcomes["lead_id"] == lead.lead_id]
@@ -211,16 +216,16 @@ settings = st.builds(
 )
 
 
-def records_of(histories, until):
-    """Records in which one lead more is won and one is not, so that there is something to learn."""
+def records_of(histories: Any, until: Any) -> Any:
+    """Build records with one further won lead and one open lead, so that both labels exist."""
     leads = [(f"l{i:02d}", day) for i, (day, _) in enumerate(histories)]
     outcomes = [(f"l{i:02d}", *row) for i, (_, rows) in enumerate(histories) for row in rows]
     return crm([*leads, ("won", 0), ("open", 0)], [*outcomes, ("won", "won", 0.5)], until)
 
 
 @given(histories, settings, st.integers(20, 90))
-def test_labels_equal_those_of_the_definition(histories, keys, until):
-    """A label never comes from outside its horizon, and a moment never from after closing."""
+def test_labels_equal_those_of_the_definition(histories: Any, keys: Any, until: Any) -> None:
+    """A label never comes from outside its horizon, and no moment is after the closing."""
     records = records_of(histories, until)
     before = records.leads.copy(), records.outcomes.copy()
     moments = make_moments(records, keys)
@@ -231,7 +236,7 @@ def test_labels_equal_those_of_the_definition(histories, keys, until):
 
 
 @given(histories, settings, st.randoms(use_true_random=False))
-def test_row_order_does_not_change_labels(histories, keys, random):
+def test_row_order_does_not_change_labels(histories: Any, keys: Any, random: Any) -> None:
     """The same tables in another row order give the same moments and labels."""
     records = records_of(histories, 80)
     moments = make_moments(records, keys)
@@ -246,8 +251,10 @@ def test_row_order_does_not_change_labels(histories, keys, random):
 
 
 @given(histories, settings, st.integers(20, 60))
-def test_what_happened_after_the_horizon_changes_nothing(histories, keys, until):
-    """A history cut at the end of the time watched gives the same moments."""
+def test_what_happened_after_the_horizon_changes_nothing(
+    histories: Any, keys: Any, until: Any
+) -> None:
+    """A history cut at the end of the observed time gives the same moments."""
     whole = records_of(histories, until)
     dated = whole.outcomes["closed_at"]
     cut = Records(
