@@ -1,4 +1,4 @@
-"""The artefact: a saved model as a directory of data, verified when it is loaded.
+"""The artefact: a saved model as a folder of data files, verified when it is loaded.
 
     manifest.json      FORMAT, and size and SHA-256 of every other file
     card.json          ModelCard
@@ -6,16 +6,16 @@
     estimator.json     the base rate; or the blend's weight and its logistic regression
     booster.txt        the blend's trees, LightGBM's own model text; absent without trees
     calibration.json   calibration, scale and grades
-    golden.json        made-up leads with the probabilities and points that they got
+    golden.json        made-up leads, with their probabilities and points
 
-No file holds code, a class path or a pickle. Loading checks the format, the sizes and
-the digests before anything is parsed, and the trees before LightGBM sees them; then it
-scores the golden leads again and refuses on any difference: so a model is never silently
-run by code that reads it otherwise.
+No file contains code, a class path or a pickle. Loading checks the format, the sizes and the
+digests before anything is parsed, and checks the trees before LightGBM reads them. Then it
+scores the golden leads again and refuses on any difference. So code that reads a model
+differently never runs it unnoticed.
 
-FORMAT is one number. Raise it when a file is added, removed or read differently; keep
-the old reader, and keep an artefact of the old format in tests/formats. In format 1 every
-model was boosted trees: there was no estimator.json, and the grades could not be set.
+FORMAT is one number. Raise it if a file is added, removed or read differently; keep the old
+reader, and keep an artefact of the old format in tests/formats. In format 1 every model was
+boosted trees: there was no estimator.json, and the grades could not be set.
 """
 
 import hashlib
@@ -75,7 +75,8 @@ class LoadedModel:
     ----------
     scorer : LeadScorer
     digest : str
-        SHA-256 over the files that decide a score: same digest, same scores.
+        SHA-256 of the files that determine a score: models with the same digest give the same
+        scores.
     """
 
     scorer: LeadScorer
@@ -85,13 +86,13 @@ class LoadedModel:
 def save_artifact(
     scorer: LeadScorer, golden_leads: Sequence[LeadCells], folder: Path, as_of: int = NOT_A_TIME
 ) -> str:
-    """Write a model to a folder that does not exist yet, all or nothing.
+    """Write a model to a new folder, whole or not at all.
 
     Parameters
     ----------
     scorer : LeadScorer
     golden_leads : sequence of LeadCells
-        Made-up leads; their scores are stored beside them.
+        Made-up leads; they are stored with their scores.
     folder : Path
     as_of : int
         The moment at which the golden leads are scored, microseconds since 1970 UTC.
@@ -104,10 +105,10 @@ def save_artifact(
     Raises
     ------
     ArtifactError
-        If the folder exists, or cannot be written.
+        If the folder already exists, or cannot be written.
     """
     if folder.exists():
-        raise ArtifactError(f"{folder} exists already. Expected a new folder for the model.")
+        raise ArtifactError(f"{folder} already exists. Expected a new folder for the model.")
     golden = _golden(scorer, golden_leads, as_of)
     contents = {
         "card.json": _dump(scorer.card.to_json()),
@@ -161,12 +162,12 @@ def load_artifact(folder: Path) -> LoadedModel:
     Raises
     ------
     ArtifactError
-        If a file is missing, too large, altered or unreadable, the format is another
-        one, or a golden lead scores differently.
+        If a file is missing, too large, altered or unreadable, if the format is unknown, or if
+        a golden lead scores differently.
     """
     manifest = _parse(_read(folder, MANIFEST), MANIFEST)
     if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
-        raise ArtifactError(f"{folder.name}/{MANIFEST} is no manifest of a leadscore model.")
+        raise ArtifactError(f"{folder.name}/{MANIFEST} is not the manifest of a leadscore model.")
     version = manifest.get("format")
     if version not in READABLE:
         raise ArtifactError(
@@ -176,28 +177,31 @@ def load_artifact(folder: Path) -> LoadedModel:
     present = {name for name in MAX_BYTES if name != OPTIONAL or name in manifest["files"]}
     present -= {NEW_IN_2} if version == 1 else set()
     contents = {name: _read(folder, name) for name in sorted(present - {MANIFEST})}
-    whole = _manifest(contents, version)
-    for name, stated in whole["files"].items():
-        if manifest["files"].get(name) != stated:
+    expected_manifest = _manifest(contents, version)
+    for name, facts in expected_manifest["files"].items():
+        if manifest["files"].get(name) != facts:
             raise ArtifactError(
                 f"{folder.name}/{name} is not the file that was saved: its size or digest differs "
                 "from the manifest's. Fetch the model again from the registry."
             )
-    if manifest != whole:
+    if manifest != expected_manifest:
         raise ArtifactError(
-            f"{folder.name}/{MANIFEST} is not the file that was saved: it says more or other than "
-            "what belongs to the files. Fetch the model again from the registry."
+            f"{folder.name}/{MANIFEST} is not the file that was saved: it does not match the "
+            "other files. Fetch the model again from the registry."
         )
     try:
         scorer = _build(contents, version)
         golden = _parse(contents["golden.json"], "golden.json")
-        leads = [msgspec.convert(made["lead"], LeadCells) for made in golden["leads"]]
+        leads = [msgspec.convert(saved["lead"], LeadCells) for saved in golden["leads"]]
         scores, points = _golden(scorer, leads, int(golden["as_of"]))
         agree = bool(leads) and np.allclose(
-            scores, [made["probability"] for made in golden["leads"]], rtol=0, atol=GOLDEN_TOLERANCE
+            scores,
+            [saved["probability"] for saved in golden["leads"]],
+            rtol=0,
+            atol=GOLDEN_TOLERANCE,
         )
         if version > 1:
-            expected = [made["points"] for made in golden["leads"]]
+            expected = [saved["points"] for saved in golden["leads"]]
             agree = agree and np.allclose(points, expected, rtol=0, atol=POINTS_TOLERANCE)
     except READING_ERRORS as error:
         raise ArtifactError(
@@ -209,11 +213,11 @@ def load_artifact(folder: Path) -> LoadedModel:
             f"The model in {folder.name} does not score its golden leads as it did when it was "
             "saved. It needs the leadscore and LightGBM versions that its card names."
         )
-    return LoadedModel(scorer=scorer, digest=whole["model"])
+    return LoadedModel(scorer=scorer, digest=expected_manifest["model"])
 
 
 def model_digest(folder: Path) -> str:
-    """Give the digest of a saved model from its files as they lie there; nothing is parsed."""
+    """Compute the digest of a saved model from its files, without parsing them."""
     present = [name for name in MODEL_FILES if (folder / name).is_file()]
     return _model_digest({name: _sha256(_read(folder, name)) for name in present})
 
@@ -221,7 +225,7 @@ def model_digest(folder: Path) -> str:
 def _golden(
     scorer: LeadScorer, leads: Sequence[LeadCells], as_of: int
 ) -> tuple[list[float], list[list[float]]]:
-    """Score leads, and give the points of each one's signals."""
+    """Return the probability of each lead and the points of its signals."""
     features = scorer.features_of(leads, as_of)
     probability = [float(p) for p in scorer.probability(features)]
     return probability, scorer.reasoner.parts(features).of_signals.tolist()
@@ -232,7 +236,7 @@ def _build(contents: Mapping[str, bytes], version: int) -> LeadScorer:
     numbers = _parse(contents["calibration.json"], "calibration.json")
     slope, intercept, base = (float(numbers[k]) for k in ("slope", "intercept", "base_log_odds"))
     if not all(map(math.isfinite, (slope, intercept, base))):
-        raise ValueError("calibration.json holds a number that is not finite")
+        raise ValueError("calibration.json contains a number that is not finite")
     pipeline = FeaturePipeline.from_json(features)
     trees = None
     if "booster.txt" in contents:
@@ -268,10 +272,10 @@ def _estimator(
     if kind == "base rate":
         base_rate = msgspec.convert(state, BaseRate)
         if trees is not None or not math.isfinite(base_rate.log_odds):
-            raise ValueError("a base rate is one finite number, and has no trees")
+            raise ValueError("a base rate must be one finite number, and has no trees")
         return base_rate
     if kind != "blend":
-        raise ValueError(f"estimator.json holds an estimator of an unknown kind: {kind!r}")
+        raise ValueError(f"estimator.json contains an estimator of an unknown kind: {kind!r}")
     logistic = msgspec.convert(state["logistic"], Logistic | None)
     if logistic is not None:
         logistic.check(n_features)
@@ -282,7 +286,7 @@ def _read(folder: Path, name: str) -> bytes:
     path = folder / name
     if not path.is_file():
         raise ArtifactError(
-            f"{folder} holds no complete model: {name} is missing. "
+            f"{folder} does not contain a complete model: {name} is missing. "
             "Fetch the model again from the registry."
         )
     try:
@@ -309,7 +313,7 @@ def _dump(value: Any) -> bytes:
 
 
 def _manifest(contents: Mapping[str, bytes], version: int) -> dict[str, Any]:
-    """Say what belongs into the manifest of these files."""
+    """Compute the manifest of these files."""
     digests = {name: _sha256(content) for name, content in contents.items()}
     files = {
         name: {"bytes": len(content), "sha256": digests[name]} for name, content in contents.items()

@@ -1,4 +1,4 @@
-"""Scores a whole file of leads, in chunks, so that its size does not matter."""
+"""Scores a file of leads of any size, in chunks."""
 
 import csv
 import datetime
@@ -26,17 +26,18 @@ Write = Callable[[pd.DataFrame], None]
 
 @dataclass(frozen=True)
 class BatchSummary:
-    """What was scored.
+    """The result of scoring a file.
 
     Attributes
     ----------
     rows : int
+        The number of scored leads.
     absent : list of str
         Columns that the model uses and the file lacks; they counted as missing.
     unknown : list of str
         Columns that the model does not know; they were ignored.
     erased : int
-        Leads that were left out because they were erased.
+        The number of leads that were left out because they were erased.
     """
 
     rows: int
@@ -59,27 +60,27 @@ def score_file(
 ) -> BatchSummary:
     """Score every lead of a table and write `lead_id, probability, score, grade`.
 
-    The rows keep their order; without a column of ids they are numbered from 1. The
-    target appears when it is whole; if anything fails, nothing is left and a file that
-    was there before stays as it was.
+    The rows keep their order. Without a column of ids they are numbered from 1. The target
+    appears when it is complete. If anything fails, nothing is left behind, and an existing
+    target stays unchanged.
 
     Parameters
     ----------
     scorer : LeadScorer
     leads : TableKeys
-        Where the leads are; relative to the current folder.
+        The source of the leads; a path is relative to the current folder.
     target : Path
-        `.csv` or `.parquet`.
+        The file to write; its name ends in `.csv` or `.parquet`.
     activities, stages : DataFrame, optional
-        As `crm.reading` returns them.
+        Events as `crm.reading` returns them.
     as_of : datetime, timezone-aware, optional
         The moment of scoring.
     n_reasons : int
-        How many columns `reason_1` … to write.
+        The number of columns `reason_1` … to write.
     on_rows : callable, optional
-        Told how many rows are done.
+        Called with the number of rows that are done.
     erased : callable, optional
-        Tells which of some leads were erased; they are left out.
+        Called with lead ids; returns those that were erased, which are left out.
 
     Returns
     -------
@@ -88,16 +89,17 @@ def score_file(
     Raises
     ------
     SourceError
-        If the source cannot be read or the target not written.
+        If the source cannot be read or the target cannot be written.
     SchemaError
-        If no column of the source is one that the model uses, or there are no rows.
+        If the model uses no column of the source, or the source has no rows.
     """
     if target.suffix.lower() not in SUFFIXES:
         raise SourceError(
-            f"{target.name}: cannot tell what to write. Expected a name ending in .csv or .parquet."
+            f"{target.name} is not a valid name for scores. Expected one that ends in .csv or "
+            ".parquet."
         )
     if target.exists() and Path(leads.source).resolve() == target.resolve():
-        raise SourceError(f"{target} holds the leads to be scored. Name another file to write.")
+        raise SourceError(f"{target} contains the leads to score. Name another file to write.")
     summary = BatchSummary(0, [], [])
     rows = n_erased = 0
     with _whole_file(target, n_reasons) as write:
@@ -109,9 +111,9 @@ def score_file(
             )
             if scorer.roles["lead_id"] in chunk.columns:
                 scores["lead_id"] = text_column(scores["lead_id"])
-                gone = scores["lead_id"].isin(erased(scores["lead_id"].dropna().tolist()))
-                scores = scores[~gone]
-                n_erased += int(gone.sum())
+                is_erased = scores["lead_id"].isin(erased(scores["lead_id"].dropna().tolist()))
+                scores = scores[~is_erased]
+                n_erased += int(is_erased.sum())
             else:
                 scores["lead_id"] = [str(row) for row in range(rows + 1, rows + len(chunk) + 1)]
             write(scores)
@@ -130,8 +132,9 @@ def _compare_columns(scorer: LeadScorer, columns: list[str], source: str) -> Bat
         raise SchemaError(
             source,
             [
-                f"none of its columns ({', '.join(columns[:6])}, …) is one that the model "
-                f"`{scorer.card.name}` uses ({', '.join(used[:6])}, …). Is it the right file?"
+                f"the model `{scorer.card.name}` uses none of its columns "
+                f"({', '.join(columns[:6])}, …), but {', '.join(used[:6])}, …. Is this the right "
+                "file?"
             ],
         )
     return BatchSummary(0, absent, [column for column in columns if column not in known])
@@ -139,7 +142,7 @@ def _compare_columns(scorer: LeadScorer, columns: list[str], source: str) -> Bat
 
 @contextmanager
 def _whole_file(target: Path, n_reasons: int) -> Iterator[Write]:
-    """Write beside the target and move there at the end, or leave no trace."""
+    """Open a writer whose target appears when it is complete, or not at all."""
     is_csv = target.suffix.lower() == ".csv"
     try:
         with (
@@ -158,8 +161,8 @@ def _csv_writer(path: Path) -> Iterator[Write]:
 
         def write(scores: pd.DataFrame) -> None:
             nonlocal is_first
-            told = [column for column in scores.columns if column.startswith("reason_")]
-            scores = scores.assign(**{column: scores[column].map(harmless) for column in told})
+            reasons = [column for column in scores.columns if column.startswith("reason_")]
+            scores = scores.assign(**{column: scores[column].map(harmless) for column in reasons})
             scores.to_csv(file, index=False, header=is_first, quoting=csv.QUOTE_MINIMAL)
             is_first = False
 

@@ -1,8 +1,8 @@
-"""What MLflow runs to use a registered model: its models-from-code script.
+"""The script that MLflow runs to use a registered model (models from code).
 
-It holds no state. The model's data lies beside it as the artefact `scorer`, and the code
-that reads it is the leadscore that is installed where the model is loaded; the golden
-leads say whether the two fit.
+It contains no state. The model's data is the artefact `scorer`, stored with the script. The
+code that reads the data is the leadscore that is installed where the model is loaded; the golden
+leads show whether code and data fit.
 """
 
 from pathlib import Path
@@ -28,14 +28,14 @@ class PyfuncScorer(PythonModel):
         Parameters
         ----------
         context, params
-            MLflow's; not used.
+            MLflow passes them; they are not used.
         model_input : DataFrame, n rows
-            Columns that are absent count as missing, unknown ones are ignored.
+            Absent columns count as missing; unknown columns are ignored.
 
         Returns
         -------
         DataFrame, n rows
-            `lead_id`, `probability`, `score`, `grade`, as `LeadScorer.score_table` gives them.
+            `lead_id`, `probability`, `score`, `grade`, as from `LeadScorer.score_table`.
         """
         return self._scorer.score_table(pd.DataFrame(model_input))
 

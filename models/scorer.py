@@ -1,4 +1,4 @@
-"""LeadScorer: the model that people mean when they say model."""
+"""LeadScorer: features, estimator, calibration, scale and reasons as one model."""
 
 import datetime
 from collections.abc import Callable, Mapping, Sequence
@@ -32,11 +32,11 @@ class LeadCells(msgspec.Struct, frozen=True):
     Attributes
     ----------
     cells : mapping of str to scalar
-        Attributes under the CRM's own names, and the lead's id under its name.
+        Attributes under the CRM's own column names, and the lead's id under its column name.
     created_at : int
-        Microseconds since 1970 UTC; `NOT_A_TIME` to look for it among the cells.
+        Microseconds since 1970 UTC; if it is `NOT_A_TIME`, the time is read from the cells.
     activities, stages : sequence of mapping
-        As `ActivityFeatures.log_of_cells` and `StageFeatures.log_of_cells` take them.
+        Events as for `ActivityFeatures.log_of_cells` and `StageFeatures.log_of_cells`.
     """
 
     cells: Mapping[str, Any]
@@ -51,20 +51,20 @@ class Score(msgspec.Struct, frozen=True):
     Attributes
     ----------
     lead_id : str or None
-        As the caller named the lead.
+        The id that the caller sent.
     probability : float
-        Of being won within the horizon, calibrated.
+        The calibrated probability that the lead is won within the horizon.
     score : int
-        1 … 99 on the sales scale.
+        From 1 to 99.
     grade : str
-        A … D.
+        A letter of the scale, by default A to D.
     warnings : list of CellWarning
-        About the lead's cells, in the order of its unknown columns and then of the model's.
+        Warnings about the lead's cells: first its unknown columns, then the model's columns.
     reasons : list of Reason
-        The strongest first, as many as were asked for.
+        The strongest reasons first, at most as many as requested.
     start : float or None
-        Where the average lead starts, if reasons were asked for; it and the points of all
-        signals add up to the score before it is rounded and held in 1 … 99.
+        The score of a lead whose every feature is average, if reasons were requested. It and
+        the points of all signals add up to the score before it is rounded and clipped.
     """
 
     lead_id: str | None
@@ -87,10 +87,10 @@ class LeadScorer:
     calibration : Calibration
     scale : Scale
     roles : mapping of str to str
-        Which columns of the CRM's leads table play a role, such as `lead_id` or
-        `outcome`; they are no attributes.
+        The columns of the CRM's leads table with a role, such as `lead_id` or `outcome`. They
+        are not attributes.
     timezone, time_format : str, str or None
-        How the CRM's leads table writes times.
+        The timezone and format of the times in the CRM's leads table.
     card : ModelCard
     """
 
@@ -104,18 +104,18 @@ class LeadScorer:
     time_format: str | None = None
 
     def log_odds_of(self, features: Floats) -> Floats:
-        """Calibrated log-odds, shape (n,), of a feature matrix, shape (n, k)."""
+        """Compute calibrated log-odds, shape (n,), from a feature matrix, shape (n, k)."""
         if len(features) == 0:
             return np.empty(0)
         return self.calibration.log_odds_of(self.estimator.log_odds_of(features))
 
     def probability(self, features: Floats) -> Floats:
-        """Calibrated probabilities, shape (n,), of a feature matrix, shape (n, k)."""
+        """Compute calibrated probabilities, shape (n,), from a feature matrix, shape (n, k)."""
         return np.asarray(expit(self.log_odds_of(features)))
 
     @cached_property
     def reasoner(self) -> Reasoner:
-        """What takes this scorer's scores apart."""
+        """The reasoner that splits this scorer's scores into points."""
         return Reasoner(self.pipeline.features, self.estimator, self.calibration, self.scale)
 
     def score_table(
@@ -129,24 +129,24 @@ class LeadScorer:
     ) -> pd.DataFrame:
         """Score a table of leads under the CRM's own column names.
 
-        Columns that the model does not know are ignored, ones that are absent are
-        missing, and cells are read as `crm.cells` reads them. The input is not changed.
+        Columns that the model does not know are ignored. Absent columns count as missing.
+        `crm.cells` defines how cells are read. The input is not changed.
 
         Parameters
         ----------
         leads : DataFrame, n rows
         activities, stages : DataFrame, optional
-            As `crm.reading` returns them; what happened after `as_of` does not count.
+            Events as `crm.reading` returns them; those after `as_of` are ignored.
         as_of : datetime, timezone-aware, optional
-            The moment of scoring. Without it everything that depends on time is missing.
+            The moment of scoring. Without it, every feature that depends on time is missing.
         n_reasons : int
-            How many columns `reason_1` … to add: words and points, empty where there is
-            nothing more to say.
+            The number of columns `reason_1` … to add: words and points, empty if a lead has
+            fewer reasons.
 
         Returns
         -------
         DataFrame, n rows, index of `leads`
-            `lead_id` (as it stands in the table, None without such a column),
+            `lead_id` (as in the table, None without such a column),
             `probability` (float64, 0 … 1), `score` (int64, 1 … 99), `grade` (text).
         """
         id_column = self.roles["lead_id"]
@@ -156,7 +156,7 @@ class LeadScorer:
         )
         moment = NOT_A_TIME if as_of is None else cell_time(as_of)
         features = self.pipeline.matrix(leads, history, moment)
-        probability, reasons = self._judged(features, n_reasons)
+        probability, reasons = self._probability_and_reasons(features, n_reasons)
         score = self.scale.score(probability)
         columns: dict[str, Any] = {
             "lead_id": leads[id_column] if id_column in leads.columns else None,
@@ -181,46 +181,61 @@ class LeadScorer:
         as_of: int | Ints = NOT_A_TIME,
         n_reasons: int = 0,
     ) -> list[Score]:
-        """Score leads as a caller sends them, without a frame on the way.
+        """Score leads as a caller sends them, without building a DataFrame.
 
-        The same numbers as `score_table` gives.
+        The results equal those of `score_table` bit for bit.
 
         Parameters
         ----------
         leads : sequence of LeadCells
         as_of : int, or ndarray of int64, shape (n,)
-            Microseconds since 1970 UTC; of all leads, or of each.
+            Microseconds since 1970 UTC; one moment for all leads, or one for each.
         n_reasons : int
-            How many reasons each gets at most.
+            The largest number of reasons of a lead.
 
         Returns
         -------
         list of Score
         """
         features = self.features_of(leads, as_of)
-        probability, reasons = self._judged(features, n_reasons)
+        probability, reasons = self._probability_and_reasons(features, n_reasons)
         warnings = self._warnings([lead.cells for lead in leads], features)
         score = self.scale.score(probability)
         grade = self.scale.grade(score)
         start = self.reasoner.start if n_reasons else None
-        numbers = (probability.tolist(), score.tolist(), grade.tolist())
+        rows = zip(
+            leads,
+            probability.tolist(),
+            score.tolist(),
+            grade.tolist(),
+            warnings,
+            reasons,
+            strict=True,
+        )
         return [
             Score(
                 lead_id=cell_text(lead.cells.get(self.roles["lead_id"])),
-                probability=chance,
-                score=points,
-                grade=letter,
-                warnings=odd,
-                reasons=why,
+                probability=probability_of_lead,
+                score=score_of_lead,
+                grade=grade_of_lead,
+                warnings=warnings_of_lead,
+                reasons=reasons_of_lead,
                 start=start,
             )
-            for lead, chance, points, letter, odd, why in zip(
-                leads, *numbers, warnings, reasons, strict=True
-            )
+            for (
+                lead,
+                probability_of_lead,
+                score_of_lead,
+                grade_of_lead,
+                warnings_of_lead,
+                reasons_of_lead,
+            ) in rows
         ]
 
-    def _judged(self, features: Floats, n_reasons: int) -> tuple[Floats, list[list[Reason]]]:
-        """Give `probability` and the reasons of each lead, without working anything out twice."""
+    def _probability_and_reasons(
+        self, features: Floats, n_reasons: int
+    ) -> tuple[Floats, list[list[Reason]]]:
+        """Compute probabilities and reasons together, so that nothing is computed twice."""
         if not n_reasons or len(features) == 0:
             return self.probability(features), [[]] * len(features)
         raw, contributions = self.estimator.explained(features)
@@ -239,7 +254,7 @@ class LeadScorer:
         return self.pipeline.rows([lead.cells for lead in leads], history, as_of)
 
     def created_at_of(self, lead: LeadCells) -> int:
-        """When a lead was created: as its sender says, or as its own column says."""
+        """Return the creation time that the caller sent, else the one in the lead's column."""
         if lead.created_at != NOT_A_TIME:
             return lead.created_at
         cell = lead.cells.get(self.roles.get("created_at", ""))

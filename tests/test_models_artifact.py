@@ -199,7 +199,7 @@ def test_load_names_an_unknown_format(model, format_) -> None:
 @pytest.mark.parametrize("content", ["[]", '{"format": 1}', '{"format": 1, "files": []}', '"x"'])
 def test_load_refuses_a_foreign_manifest(model, content: str) -> None:
     (model / MANIFEST).write_text(content)
-    with pytest.raises(ArtifactError, match="is no manifest of a leadscore model"):
+    with pytest.raises(ArtifactError, match="is not the manifest of a leadscore model"):
         load_artifact(model)
 
 
@@ -733,7 +733,7 @@ def test_load_executes_nothing_from_the_artefact(model, tmp_path) -> None:
 def test_save_never_overwrites_a_folder(trained, tmp_path) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "mine").write_text("mine")
-    with pytest.raises(ArtifactError, match="exists already. Expected a new folder"):
+    with pytest.raises(ArtifactError, match="already exists. Expected a new folder"):
         save_artifact(trained.scorer, trained.golden_leads, tmp_path / "model")
     assert [path.name for path in tmp_path.rglob("*")] == ["model", "mine"]
 

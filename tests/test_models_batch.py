@@ -142,7 +142,7 @@ def test_suffix_ignores_case(scorer, source, out, suffix: str) -> None:
 
 @pytest.mark.parametrize("name", ["scores.xlsx", "scores", "scores.csv.gz"])
 def test_unknown_suffix_is_refused(scorer, source, out, name: str) -> None:
-    with pytest.raises(SourceError, match=f"{name}: cannot tell .* in .csv or .parquet"):
+    with pytest.raises(SourceError, match=f"{name} is not a valid name .* in .csv or .parquet"):
         score_file(scorer, source, out / name)
     assert list(out.iterdir()) == []
 
@@ -162,7 +162,7 @@ def test_folder_as_target_is_refused(scorer, source, out) -> None:
 def test_leads_are_never_overwritten_by_scores(scorer, source) -> None:
     path = Path(source.source)
     before = path.read_bytes()
-    with pytest.raises(SourceError, match="holds the leads to be scored. Name another file"):
+    with pytest.raises(SourceError, match="contains the leads to score. Name another file"):
         score_file(scorer, source, path.parent / ".." / "in" / path.name)
     assert path.read_bytes() == before
 
@@ -189,7 +189,7 @@ def _cut_archive(leads, path: Path) -> None:
     ("make", "error", "match"),
     [
         (_empty, SchemaError, "it has no rows, so there is nothing to score"),
-        (_of_something_else, SchemaError, r"none of its columns \(sku, price, …\) is one that"),
+        (_of_something_else, SchemaError, r"uses none of its columns \(sku, price, …\)"),
         (_broken_in_the_second_chunk, (SchemaError, SourceError), "in.csv"),
         (_cut_archive, SourceError, "in.csv"),
         (lambda leads, path: None, SourceError, "in.csv"),
