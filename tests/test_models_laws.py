@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from crm.project import Project, load_project
-from crm.records import Records, read_records
+from crm.reading import read_records
+from crm.records import Records
 from crm.simulation.simulator import simulate
 from crm.simulation.world import Simulation
 from features.fitting import fit_pipeline, training_matrix
