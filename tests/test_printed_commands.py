@@ -41,6 +41,8 @@ NOT_RUN = {
     "make bench-serving": "a benchmark",
     "make fuzz": "it takes minutes",
     "make lock": "it needs a package index",
+    "make check-web": "it installs packages; `make check` runs it in CI",
+    "make picture": "it needs Chromium, and runs the demo a second time",
 }
 NOT_RUN_PAGES = {
     "docs/commands.md": "Typer generates these usage lines; tests/test_house.py compares them",
