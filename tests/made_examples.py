@@ -1,11 +1,14 @@
-"""Examples to learn from that are drawn by a known rule."""
+"""Training examples that are drawn by a known rule."""
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import expit
 
+from crm.arrays import Floats
 
-def draw(n: int, seed: int = 0):
-    """Two numbers, one of them with gaps, and a category; all but the second one matter."""
+
+def draw(n: int, seed: int = 0) -> tuple[Floats, NDArray[np.int8]]:
+    """Draw two numbers and a category, with labels. The second number has gaps and no effect."""
     generator = np.random.default_rng(seed)
     number = generator.normal(size=n)
     noise = np.where(generator.random(n) < 0.3, np.nan, generator.normal(size=n))

@@ -1,4 +1,7 @@
-"""Reports made by hand, with every kind of part; and names as attackers write them."""
+"""Reports with every kind of part, and with the names that attackers write."""
+
+from collections.abc import Sequence
+from typing import Any
 
 import altair as alt
 import pandas as pd
@@ -81,7 +84,7 @@ METRICS = (
 )
 
 
-def bars(rows) -> alt.LayerChart:
+def bars(rows: Sequence[dict[str, Any]]) -> alt.LayerChart:
     table = pd.DataFrame(rows)
     base = alt.Chart(table).encode(
         y=alt.Y("source", sort=[row["source"] for row in rows], title=None)
@@ -94,7 +97,7 @@ def bars(rows) -> alt.LayerChart:
     return (won + interval).properties(title="Won by source", width=420, height=30 * len(rows))
 
 
-def weeks() -> list[dict]:
+def weeks() -> list[dict[str, Any]]:
     return [
         {"week": f"2026-{10 + i // 4:02d}-{1 + 7 * (i % 4):02d}", "leads": 40 + 7 * i, "grade": g}
         for i in range(7)
@@ -133,7 +136,7 @@ def funnel() -> Figure:
 
 
 def made_report(simulated: bool = True) -> Report:
-    """A small report with every kind of part."""
+    """Build a small report with every kind of part."""
     curve = [
         {"share": i / 10, "gain": (i / 10) ** 0.5, "low": i / 12, "high": min(1, i / 8)}
         for i in range(1, 11)
@@ -272,8 +275,8 @@ def made_report(simulated: bool = True) -> Report:
 
 
 def hostile_report() -> Report:
-    """The same shape with hostile names wherever a name can stand."""
-    rows = [
+    """Build a report with hostile names wherever a report contains a name."""
+    rows: list[dict[str, Any]] = [
         {
             "source": name,
             "leads": 10 + i,
@@ -292,7 +295,7 @@ def hostile_report() -> Report:
     ]
     pages = []
     for i, name in enumerate(HOSTILE):
-        figures = ()
+        figures: tuple[Figure, ...] = ()
         if i < 2:
             figures = (
                 Figure(f"attack-{i}", name, name, COLUMNS, tuple(rows), bars(short[i::2]), name),

@@ -51,7 +51,7 @@ def test_shares_differ_is_fishers_test_if_few_wins_are_expected() -> None:
 def test_shares_differ_is_the_score_test_from_five_expected_wins_on() -> None:
     score_test = stats.chi2_contingency([[9, 41], [1, 49]], correction=False).pvalue
     assert shares_differ(9, 50, 1, 50) == pytest.approx(score_test)  # 10 wins: 5 expected
-    exact = stats.fisher_exact([[8, 42], [1, 49]]).pvalue
+    exact = stats.fisher_exact(np.array([[8, 42], [1, 49]])).pvalue
     assert shares_differ(8, 50, 1, 50) == pytest.approx(exact)  # 9 wins: 4.5 expected
 
 
@@ -210,7 +210,9 @@ def test_a_large_group_with_few_wins_has_too_few_wins() -> None:
 
 def test_the_chart_marks_groups_with_too_few_wins() -> None:
     row = {**amounts_of_a_cold_list().cells(), "name": "Cold list"}
-    chart = rates_chart([row], "", "", what="Revenue per lead", base=1.0, form=",").to_dict()
+    drawn_chart = rates_chart([row], "", "", what="Revenue per lead", base=1.0, form=",")
+    assert drawn_chart is not None
+    chart = drawn_chart.to_dict()
     (kinds,) = {
         tuple(layer["encoding"]["color"]["scale"]["domain"])
         for layer in chart["layer"]

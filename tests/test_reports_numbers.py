@@ -148,6 +148,7 @@ def test_steps_of_the_funnel(oracle: Oracle) -> None:
 
 def test_median_days_of_a_step(oracle: Oracle) -> None:
     rows = oracle.rows
+    assert rows.funnel is not None
     last = rows.funnel.stages[-1]
     (median,) = oracle.one(f"""
         SELECT quantile_disc((b.closed - s.tm) / {DAY}, 0.5) FROM base b JOIN
@@ -219,6 +220,7 @@ def test_activities_on_the_same_day_of_each_leads_life(oracle: Oracle) -> None:
 
 def test_wins_divided_among_activities(oracle: Oracle) -> None:
     rows = oracle.rows
+    assert rows.log is not None
     touch = [k for k, kept in zip(rows.log.types, rows.is_touch, strict=True) if kept]
     expected = oracle.all(f"""
         WITH t AS (
