@@ -1,7 +1,7 @@
-"""The project file: where the tables are, which column plays which role, what is learned.
+"""Reads the project file: where the tables are, what their columns are, what is learned.
 
-`load_project` turns `leadscore.toml` into a checked `Project`. Nothing else in the
-product reads TOML, and every key that it accepts is read by something.
+`load_project` turns `leadscore.toml` into a checked `Project`. Nothing else in the product reads
+TOML, and the product uses every key that it accepts.
 """
 
 import dataclasses
@@ -23,9 +23,9 @@ from crm.tables import TABLES, DeclaredTable
 
 PROJECT_FILE = "leadscore.toml"
 LEDGER_URL = "LEADSCORE_LEDGER_URL"
-LEDGER = "ledger"  # as the source of the leads: the ledger alone
+LEDGER = "ledger"  # the `source` of leads that come from the ledger alone
 
-CENTURY = 36_525  # days; more would leave the range of times
+CENTURY = 36_525  # days; longer horizons would leave the range of times
 Horizon = Annotated[float, Meta(gt=0, le=CENTURY)]
 Age = Annotated[float, Meta(ge=0, le=CENTURY)]
 Share = Annotated[float, Meta(ge=0.05, le=0.5)]
@@ -81,7 +81,7 @@ TABLE_KEYS: Final = {name: _table_keys(table) for name, table in TABLES.items()}
 
 
 class LedgerKeys(Struct, frozen=True, forbid_unknown_fields=True):
-    """`[ledger]`: the service's own database, to learn from beside the files or alone."""
+    """`[ledger]`: the service's own database, to learn from alone or together with files."""
 
     url: str | None = None
 
@@ -103,7 +103,7 @@ class LearnKeys(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ScaleKeys(Struct, frozen=True, forbid_unknown_fields=True):
-    """`[scale]`: which share of wins scores 50, and which scores earn which grade."""
+    """`[scale]`: the share of wins that scores 50, and the lowest score of each grade."""
 
     base_rate: Annotated[float, Meta(gt=0, lt=1)] | None = None
     grades: dict[str, int] | None = None
@@ -127,7 +127,7 @@ GradeAmounts = dict[str, Amount]
 
 
 class TargetKeys(Struct, frozen=True, forbid_unknown_fields=True):
-    """`[report.targets]`: what marketing and sales promise each other, by grade or a week."""
+    """`[report.targets]`: what marketing and sales promise each other, by grade or by week."""
 
     leads_per_week: GradeAmounts = field(default_factory=dict)
     first_touch_hours: GradeAmounts = field(default_factory=dict)
@@ -137,7 +137,7 @@ class TargetKeys(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ReportKeys(Struct, frozen=True, forbid_unknown_fields=True):
-    """`[report]`: what the marketers' pages need to know of the columns, stages and activities."""
+    """`[report]`: which columns, stages and activities the report uses for what."""
 
     source: str | None = None
     audience: Annotated[list[str], Meta(max_length=12)] = field(default_factory=list)
@@ -173,20 +173,20 @@ class Project:
     Attributes
     ----------
     path : Path
-        The file itself; relative sources are relative to its folder.
+        The project file. Relative sources are relative to its folder.
     text : str
-        The file as read, kept so that a run can be traced back to it.
+        The content of the file, which a run keeps.
     name : str
         The model's name in the registry and in every answer.
     simulated : bool
-        True if the records are made up; said wherever scores or figures are shown.
+        Whether the records are made up. It is shown with every score and figure.
     leads, activities, stages, outcomes : table keys, or None where the table is absent
     learn : LearnKeys
     columns : ColumnsKeys
     scale : ScaleKeys
     report : ReportKeys
     ledger_url : str or None
-        Of the service's own database: `[ledger] url`, or the setting `LEADSCORE_LEDGER_URL`.
+        The address of the ledger: `[ledger] url`, or the setting `LEADSCORE_LEDGER_URL`.
     """
 
     path: Path
@@ -215,7 +215,7 @@ def load_project(path: Path) -> Project:
     Parameters
     ----------
     path : Path
-        The TOML file, or the folder that holds a `leadscore.toml`.
+        The TOML file, or the folder with a `leadscore.toml`.
 
     Returns
     -------
@@ -262,7 +262,7 @@ def load_project(path: Path) -> Project:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path.name} is not valid TOML: {error}.") from None
-    _refuse_unknown_keys(path.name, raw)
+    _check_names(path.name, raw)
     try:
         tables: Any = msgspec.convert(
             {name: content for name, content in raw.items() if name in TABLES}, _TABLE_SECTIONS
@@ -271,7 +271,7 @@ def load_project(path: Path) -> Project:
             {name: content for name, content in raw.items() if name not in TABLES}, _Settings
         )
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{path.name}: {_in_toml_words(str(error))}.") from None
+        raise ConfigError(f"{path.name}: {_in_toml_terms(str(error))}.") from None
     project = Project(
         path=path.resolve(),
         text=text,
@@ -287,7 +287,7 @@ def load_project(path: Path) -> Project:
         report=settings.report,
         ledger_url=_ledger_url(settings.ledger),
     )
-    _check_sense(path.name, project)
+    _check_agreement(path.name, project)
     return project
 
 
@@ -310,7 +310,7 @@ def role_columns(project: Project) -> dict[str, str]:
 def expand_variables(text: str) -> str:
     """Replace `${NAME}` by the environment variable of that name.
 
-    So that paths and passwords can stay out of the project file.
+    This keeps paths and passwords out of the project file.
 
     Raises
     ------
@@ -340,7 +340,7 @@ def expand_variables(text: str) -> str:
     return re.sub(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", value_of, text)
 
 
-def _refuse_unknown_keys(file: str, raw: Mapping[str, Any]) -> None:
+def _check_names(file: str, raw: Mapping[str, Any]) -> None:
     sections = {**{key.name: key.type for key in fields(_Settings)}, **TABLE_KEYS}
     for section, content in raw.items():
         if section not in sections:
@@ -378,8 +378,8 @@ _KINDS = {
 }
 
 
-def _in_toml_words(message: str) -> str:
-    """Turn msgspec's `… - at `$.learn.horizon_days`` into the file's own words."""
+def _in_toml_terms(message: str) -> str:
+    """Turn msgspec's message, `… - at `$.learn.horizon_days``, into the terms of TOML."""
     what, _, where = message.partition(" - at `$")
     where = where.rstrip("`").strip(".")
     what = what.replace("Object missing required field", "missing required key")
@@ -391,8 +391,8 @@ def _in_toml_words(message: str) -> str:
     return f"[{section}] {key}: {what}" if key else f"[{section}]: {what}"
 
 
-def _check_sense(file: str, project: Project) -> None:
-    """Check what no single key can show: that the keys agree with each other."""
+def _check_agreement(file: str, project: Project) -> None:
+    """Check that the keys agree with each other."""
     for name in TABLES:
         _check_source(file, name, getattr(project, name))
     _check_outcomes(file, project)

@@ -36,12 +36,12 @@ MILLISECONDS: Final = re.compile("[1-9][0-9]{12}")  # since 1970: from 2001 to 2
 def parse_times(
     column: pd.Series, subject: str, timezone: str = "UTC", time_format: str | None = None
 ) -> tuple[pd.Series, bool]:
-    """Parse times to UTC; what cannot be parsed becomes missing.
+    """Read a column as times in UTC; cells that are not valid times become missing.
 
-    Times without a zone are in `timezone`. Where clocks were
-    turned back, the ambiguous hour is read as the earlier one (before the change);
-    an hour that a clock change skipped is read as the hour after it. Whole numbers of 13 digits
-    are milliseconds since 1970, as HubSpot writes times; other numbers are not valid times.
+    Times without a zone are in `timezone`. An hour that the clocks show twice is read as the first
+    (before the change); an hour that the clocks skip is read as the hour after it. Whole numbers
+    of 13 digits are milliseconds since 1970, as HubSpot writes times; other numbers are not valid
+    times.
 
     Parameters
     ----------
@@ -93,13 +93,15 @@ def parse_times(
             return parsed.astype(TIME_DTYPE), False
         return _localize(parsed, timezone, subject), bool(parsed.notna().any())
     text = text_series(column)
-    try:  # a tenth of the time; Arrow wants every cell to be a whole time with its zone
-        found = pc.cast(pa.array(text), pa.timestamp("us", "UTC")).to_numpy(zero_copy_only=False)
-        return pd.Series(found, index=column.index).dt.tz_localize("UTC"), False
+    try:  # takes a tenth of the time, but every cell must be a complete time with its zone
+        times = pc.cast(pa.array(text), pa.timestamp("us", "UTC")).to_numpy(zero_copy_only=False)
+        return pd.Series(times, index=column.index).dt.tz_localize("UTC"), False
     except pa.ArrowInvalid:
         pass
     result = _of_milliseconds(text)
-    text = text.where(text.str.match(r"\d{4}-\d|\d{8}(?:[T ]|$)", na=False))  # else pandas guesses
+    text = text.where(
+        text.str.match(r"\d{4}-\d|\d{8}(?:[T ]|$)", na=False)
+    )  # pandas would guess other dates
     zoned = text.str.contains(r"\d[T ].*(?:Z|[+-][\d:]+)$", regex=True, na=False).astype(bool)
     if zoned.any():
         with_zone = pd.to_datetime(text[zoned], format="ISO8601", errors="coerce", utc=True)
@@ -117,12 +119,14 @@ def microseconds(times: pd.Series) -> Ints:
 
 
 def _of_milliseconds(text: pd.Series) -> pd.Series:
-    """Read the cells that are milliseconds since 1970; others are missing."""
+    """Read cells that are milliseconds since 1970; the other cells become missing."""
     result = pd.Series(pd.NaT, index=text.index, dtype=TIME_DTYPE)
-    is_one = text.str.fullmatch(MILLISECONDS.pattern).fillna(value=False).astype(bool)
-    if is_one.any():
-        moments = text[is_one].astype("int64").to_numpy() * 1_000
-        result[is_one] = pd.Series(moments.view("datetime64[us]")).dt.tz_localize("UTC").to_numpy()
+    is_milliseconds = text.str.fullmatch(MILLISECONDS.pattern).fillna(value=False).astype(bool)
+    if is_milliseconds.any():
+        times = text[is_milliseconds].astype("int64").to_numpy() * 1_000
+        result[is_milliseconds] = (
+            pd.Series(times.view("datetime64[us]")).dt.tz_localize("UTC").to_numpy()
+        )
     return result
 
 

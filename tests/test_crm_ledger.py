@@ -293,7 +293,7 @@ def test_newer_schema_is_refused(ledger: Ledger, ledger_url: str) -> None:
 def test_foreign_tables_are_left_alone(ledger: Ledger, ledger_url: str) -> None:
     with ledger.database.engine.begin() as connection:
         connection.exec_driver_sql("CREATE TABLE leads (name TEXT)")
-    with pytest.raises(ConfigError, match="tables of something else: leads"):
+    with pytest.raises(ConfigError, match="tables of another program: leads"):
         ledger.add("activities", [CALL], 0)
 
 

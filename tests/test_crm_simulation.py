@@ -355,7 +355,7 @@ def test_file_in_place_of_the_folder_is_refused(tmp_path):
 @pytest.mark.parametrize("name", ["leads.csv", "README.txt", "leadscore.toml"])
 def test_foreign_files_are_never_replaced(tmp_path, name):
     (tmp_path / name).write_text("mine")
-    with pytest.raises(ConfigError, match=f"already holds {name}, not written by a simulation"):
+    with pytest.raises(ConfigError, match=f"already contains {name}, not written by a simulation"):
         simulate(SMALL, tmp_path)
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(name, "mine")]
 

@@ -463,7 +463,7 @@ def test_read_only_database_is_read_and_refuses_writes(ledger: Ledger) -> None:
             connection.commit()
 
     sa.event.listen(engine, "connect", make_read_only)
-    with pytest.raises(LedgerError, match="is read only"):
+    with pytest.raises(LedgerError, match="is read-only"):
         ledger.add("activities", [call(2)], 0)
     assert ids(ledger) == {"1": 1}
 
@@ -481,7 +481,7 @@ def test_locked_database_is_read_and_refuses_writes_after_a_timeout(
     thread = threading.Thread(target=lambda: ledger.database.write(lock, alone=True))
     thread.start()
     assert is_locked.wait(10)
-    with pytest.raises(LedgerError, match="refuses or is busy"):
+    with pytest.raises(LedgerError, match="refuses the request or is busy"):
         ledger.add("activities", [call(2)], 0)
     assert len(ledger.held(["L1"])["L1"].activities) == 1
     go_on.set()

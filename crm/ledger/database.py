@@ -1,8 +1,8 @@
-"""The ledger's database: opened, migrated under a lock, and its faults told in one way.
+"""The ledger's database: opens it, migrates it under a lock, and turns its errors into one.
 
 SQLite runs with a write-ahead log and a sync at every commit, PostgreSQL with
-`synchronous_commit`: what was committed is on the disk. An error never quotes what a
-database said of a statement, because that may hold somebody's data.
+`synchronous_commit`, so what was committed is on the disk. An error never quotes the database's
+message about a statement, because that may contain personal data.
 """
 
 import os
@@ -27,28 +27,28 @@ from crm.errors import ConfigError, LedgerError
 from crm.ledger.schema import EVENTS, SCHEMA_VERSION, VERSION_TABLE, metadata, version
 
 MIGRATIONS: Final = Path(__file__).resolve().parent / "migrations"
-PATIENCE_SECONDS: Final = 3  # for a connection, for a lock; callers wait 5 seconds at least
-AWAY_SECONDS: Final = 1.0  # how long a database that could not be reached is not asked again
-ADVISORY_LOCK: Final = 0x1EAD5C0E  # PostgreSQL's name for the ledger as a whole
+PATIENCE_SECONDS: Final = 3  # for a connection and for a lock; callers wait at least 5 seconds
+AWAY_SECONDS: Final = 1.0  # after a failed connection, how long none is tried
+ADVISORY_LOCK: Final = 0x1EAD5C0E  # the key of PostgreSQL's lock on the whole ledger
 FULL: Final = ("SQLITE_FULL", "53100", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE")
 NEVER_PASSING: Final = (DataError, IntegrityError, ProgrammingError)
 READ_ONLY: Final = ("SQLITE_READONLY", "25006")
 
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
 
 class LedgerDatabase:
-    """A database that holds a ledger, or will hold one.
+    """A database of a ledger, which `prepare` creates if it does not exist.
 
-    Nothing is connected before the first use.
+    The first use connects.
 
     Parameters
     ----------
     url : str
         `sqlite:///FILE` or `postgresql://USER:PASSWORD@HOST/DATABASE`.
     folder : Path, optional
-        What the file of a SQLite URL is relative to; without it the file has to be absolute,
-        because a service does not run where it was started.
+        The folder of relative files in SQLite URLs. Without it the file must be absolute,
+        because a service does not run in the folder in which it was started.
 
     Raises
     ------
@@ -65,61 +65,61 @@ class LedgerDatabase:
             sa.event.listen(self.engine, "do_connect", self._make_or_open)
 
     def prepare(self) -> None:
-        """Bring the tables to the newest schema, unless they are there already.
+        """Create the tables, or bring them to the newest schema.
 
-        Two that open an empty database at once wait for each other.
+        Processes that open an empty database at the same time wait for each other.
 
         Raises
         ------
         LedgerError
             If the database cannot be reached or written.
         ConfigError
-            If its schema is newer than this leadscore, or the tables are somebody else's.
+            If its schema is newer than this leadscore, or another program made the tables.
         """
         if self._is_prepared:
             return
 
         def migrate(connection: sa.Connection) -> None:
-            version = _found_version(connection)
+            version = _schema_version(connection)
             if version != SCHEMA_VERSION:
                 _migrate(connection, version)
             for column in _missing_columns(connection):
                 _add_column(connection, column)
 
-        with self._faults_told():
+        with self._ledger_errors():
             with self.engine.connect() as connection:
-                is_current = _found_version(connection) == SCHEMA_VERSION and not _missing_columns(
+                is_current = _schema_version(connection) == SCHEMA_VERSION and not _missing_columns(
                     connection
                 )
             if not is_current:
                 self._transaction(migrate, "migrating")
         self._is_prepared = True
 
-    def write(self, work: Callable[[sa.Connection], Found], *, alone: bool = False) -> Found:
-        """Do something in one transaction, committed and on the disk when this returns.
+    def write(self, work: Callable[[sa.Connection], Result], *, alone: bool = False) -> Result:
+        """Run `work` in one transaction, which is committed and on the disk when this returns.
 
-        A connection that turns out to be dead is replaced once, so `work` may run twice.
+        A connection that proves dead is replaced once, so `work` may run twice.
 
         Parameters
         ----------
         work : callable
         alone : bool
-            Whether no other writer may be at work meanwhile; SQLite knows nothing else.
+            Whether no other writer may work at the same time; in SQLite none ever may.
 
         Raises
         ------
         LedgerError
-            If it cannot be done now. What was to be written may be written or not.
+            If the transaction fails now. Its rows may or may not be written.
         """
         return self._run(work, "alone" if alone else "writing")
 
-    def read(self, work: Callable[[sa.Connection], Found]) -> Found:
-        """Read in one transaction that sees one state of the ledger.
+    def read(self, work: Callable[[sa.Connection], Result]) -> Result:
+        """Run `work` in one reading transaction, which sees one state of the ledger.
 
         Raises
         ------
         LedgerError
-            If it cannot be read now.
+            If the database cannot be read now.
         """
         return self._run(work, "reading")
 
@@ -129,25 +129,25 @@ class LedgerDatabase:
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
-        """Read as `read` does, row by row, for as long as the context lasts."""
+        """Provide a connection that reads as in `read`, for the length of the context."""
         self.prepare()
-        with self._faults_told(), _begun(self.engine, "reading") as connection:
+        with self._ledger_errors(), _transaction_for(self.engine, "reading") as connection:
             yield connection
 
     def _make_or_open(self, _: Any, __: Any, arguments: Any, named: dict[str, Any]) -> None:
-        """Have SQLite open a file that only its owner may read, and never make one itself.
+        """Create a SQLite file that only its owner may read, before the first use only.
 
-        Where the ledger was a moment ago no new, empty one shall be made.
+        If the file disappears later, SQLite must not create a new, empty ledger.
         """
         if not self._is_prepared:
-            with suppress(OSError):  # it is there already, or SQLite will say what is wrong
+            with suppress(OSError):  # the file exists, or SQLite reports what is wrong
                 os.close(os.open(arguments[0], os.O_CREAT | os.O_EXCL, 0o600))
         arguments[0] = f"file:{quote(arguments[0])}?mode=rw"
         named["uri"] = True
 
-    def _run(self, work: Callable[[sa.Connection], Found], purpose: str) -> Found:
+    def _run(self, work: Callable[[sa.Connection], Result], purpose: str) -> Result:
         self.prepare()
-        with self._faults_told():
+        with self._ledger_errors():
             try:
                 return self._transaction(work, purpose)
             except DBAPIError as error:
@@ -155,13 +155,13 @@ class LedgerDatabase:
                     raise
             return self._transaction(work, purpose)
 
-    def _transaction(self, work: Callable[[sa.Connection], Found], purpose: str) -> Found:
-        with _begun(self.engine, purpose) as connection:
+    def _transaction(self, work: Callable[[sa.Connection], Result], purpose: str) -> Result:
+        with _transaction_for(self.engine, purpose) as connection:
             return work(connection)
 
     @contextmanager
-    def _faults_told(self) -> Iterator[None]:
-        """Turn what the driver raises into a `LedgerError`; spare a database that is away."""
+    def _ledger_errors(self) -> Iterator[None]:
+        """Turn the driver's errors into a `LedgerError`; do not retry at once after a failure."""
         if time.monotonic() < self._away_until:
             raise LedgerError(self._last_fault)
         try:
@@ -169,25 +169,25 @@ class LedgerDatabase:
         except SQLAlchemyError as error:
             code = _code(error)
             if code in FULL:
-                said = "is full, or its disk is"
+                problem = "is full, or its disk is"
             elif code.startswith(READ_ONLY):
-                said = "is read only"
-            elif isinstance(error, DBAPIError) and not _is_away(error):
-                said = "refuses or is busy"
+                problem = "is read-only"
+            elif isinstance(error, DBAPIError) and not _is_unreachable(error):
+                problem = "refuses the request or is busy"
             else:
-                said = "cannot be reached"
+                problem = "cannot be reached"
                 self._away_until = time.monotonic() + AWAY_SECONDS
             shown = self.engine.url.set(query={}).render_as_string(hide_password=True)
             message = (
-                f"The ledger's database {shown} {said} ({code}). "
-                "What was not acknowledged can be sent again; nothing is stored twice."
+                f"The ledger's database {shown} {problem} ({code}). "
+                "Events that were not acknowledged can be sent again; nothing is stored twice."
             )
             self._last_fault = message
             raise LedgerError(message, is_passing=not isinstance(error, NEVER_PASSING)) from None
 
 
 @contextmanager
-def _begun(engine: sa.Engine, purpose: str) -> Iterator[sa.Connection]:
+def _transaction_for(engine: sa.Engine, purpose: str) -> Iterator[sa.Connection]:
     is_postgres = engine.dialect.name == "postgresql"
     options: dict[str, Any] = {"leadscore_purpose": purpose}
     if is_postgres:
@@ -195,7 +195,7 @@ def _begun(engine: sa.Engine, purpose: str) -> Iterator[sa.Connection]:
         options["isolation_level"] = "REPEATABLE READ" if is_reading else "READ COMMITTED"
     with engine.connect().execution_options(**options) as connection:
         if not is_postgres and _file_of(engine) != connection.info["file"]:
-            connection.invalidate()  # the file was moved away; what is there now is opened
+            connection.invalidate()  # the file was replaced; open the new one
         with connection.begin():
             if is_postgres and purpose != "reading":
                 shared = "_shared" if purpose == "writing" else ""
@@ -204,12 +204,12 @@ def _begun(engine: sa.Engine, purpose: str) -> Iterator[sa.Connection]:
 
 
 def _file_of(engine: sa.Engine) -> tuple[int, int] | None:
-    """Tell which file lies where the ledger should."""
+    """Return the device and inode of the ledger's file; None if it does not exist."""
     try:
-        found = os.stat(str(engine.url.database))
+        state = os.stat(str(engine.url.database))
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return state.st_dev, state.st_ino
 
 
 def _engine(url: str, folder: Path | None) -> sa.Engine:
@@ -225,7 +225,7 @@ def _engine(url: str, folder: Path | None) -> sa.Engine:
             if folder is None and not file.is_absolute():
                 raise ConfigError(
                     f"The ledger's URL names the file {file}, and it is not clear in which folder. "
-                    "Name it whole: sqlite:////folder/ledger.db has four slashes."
+                    "Write the whole path: sqlite:////folder/ledger.db has four slashes."
                 )
             parsed = parsed.set(database=str(file))
         engine = sa.create_engine(
@@ -263,13 +263,13 @@ def _arguments(kind: str) -> dict[str, Any]:
 
 
 def _set_up_sqlite(engine: sa.Engine, connection: Any, record: Any) -> None:
-    connection.isolation_level = None  # we say BEGIN ourselves
+    connection.isolation_level = None  # `_begin_sqlite` begins transactions
     give_up = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             break
-        except connection.OperationalError as error:  # another one is switching it on just now
+        except connection.OperationalError as error:  # another process is switching it on
             is_locked = getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY")
             if not is_locked or time.monotonic() > give_up:
                 raise
@@ -291,22 +291,22 @@ def _set_up_postgres(connection: Any, _: Any) -> None:
     connection.commit()
 
 
-def _found_version(connection: sa.Connection) -> str | None:
-    """Find which schema the database has; None if it has nothing of a ledger."""
+def _schema_version(connection: sa.Connection) -> str | None:
+    """Return the version of the database's schema; None if it has no ledger."""
     inspector = sa.inspect(connection)
     if inspector.has_table(VERSION_TABLE):
         return connection.scalar(sa.select(version.c.version_num))
-    strangers = sorted(set(inspector.get_table_names()) & set(metadata.tables))
-    if strangers:
+    foreign = sorted(set(inspector.get_table_names()) & set(metadata.tables))
+    if foreign:
         raise ConfigError(
-            f"The ledger's database has tables of something else: {', '.join(strangers)}. "
+            f"The ledger's database has tables of another program: {', '.join(foreign)}. "
             "Give the ledger a database of its own."
         )
     return None
 
 
-def _migrate(connection: sa.Connection, found: str | None) -> None:
-    from alembic.config import Config  # only here: it takes a while to import
+def _migrate(connection: sa.Connection, version: str | None) -> None:
+    from alembic.config import Config  # imported here because it is slow to import
     from alembic.runtime.environment import EnvironmentContext
     from alembic.script import ScriptDirectory
 
@@ -315,9 +315,9 @@ def _migrate(connection: sa.Connection, found: str | None) -> None:
     config.set_main_option("path_separator", "os")
     script = ScriptDirectory.from_config(config)
     known = {step.revision for step in script.walk_revisions()}
-    if found is not None and found not in known:
+    if version is not None and version not in known:
         raise ConfigError(
-            f"The ledger has schema {found}; this leadscore knows {SCHEMA_VERSION} and older. "
+            f"The ledger has schema {version}; this leadscore knows {SCHEMA_VERSION} and older. "
             "Use the leadscore that wrote it, or a newer one."
         )
 
@@ -344,7 +344,7 @@ def _missing_columns(connection: sa.Connection) -> list[sa.Column[Any]]:
 
 def _add_column(connection: sa.Connection, column: sa.Column[Any]) -> None:
     """Add a column that was declared after the tables were created; older rows have no value."""
-    from alembic.operations import Operations  # only here: it takes a while to import
+    from alembic.operations import Operations  # imported here because it is slow to import
     from alembic.runtime.migration import MigrationContext
 
     if not column.nullable:
@@ -357,14 +357,14 @@ def _add_column(connection: sa.Connection, column: sa.Column[Any]) -> None:
 
 
 def _code(error: SQLAlchemyError) -> str:
-    """Name an error by the database's own code, which says nothing of the rows."""
+    """Return the database's code of an error, which contains no data of rows."""
     cause = getattr(error, "orig", None)
-    named = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None)
-    return str(named or type(cause or error).__name__)
+    code = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None)
+    return str(code or type(cause or error).__name__)
 
 
-def _is_away(error: DBAPIError) -> bool:
-    """Whether there is no database behind an error: no connection, or none any more."""
+def _is_unreachable(error: DBAPIError) -> bool:
+    """Check whether an error means that there is no connection to the database."""
     code = _code(error)
     return (
         error.connection_invalidated

@@ -1,4 +1,4 @@
-"""What moves a simulated lead, and what it may be called: tables only.
+"""The effects on simulated leads, and the names of their values: tables only.
 
 Effects are in log-odds of being won within the horizon; weights need not sum to 1.
 """
@@ -13,7 +13,10 @@ from crm.arrays import Ints
 
 
 class Choice:
-    """Values that are drawn by weight and move the log-odds; None is a missing value."""
+    """Values with weights, by which they are drawn, and effects on the log-odds.
+
+    None is a missing value.
+    """
 
     def __init__(self, table: Mapping[Any, tuple[float, float]]) -> None:
         self.names = list(table)

@@ -1,8 +1,7 @@
-"""A simulated B2B CRM with a known truth, for the demo, the tests and the benchmarks.
+"""Writes a simulated B2B CRM with known probabilities, for the demo, tests and benchmarks.
 
-Nothing here is real: no company, no person, no result. Every table is drawn from the
-effects in `crm.simulation.effects` by `crm.simulation.world`, so a model can be held against
-the probability it tries to find.
+Nothing in it is real: no company, no person, no result. `crm.simulation.world` draws every table
+from the effects in `crm.simulation.effects`, so a model can be compared with the true probability.
 """
 
 from collections.abc import Callable
@@ -31,20 +30,20 @@ def simulate(
 ) -> dict[str, Path]:
     """Write a simulated CRM: five tables, a README.txt and a leadscore.toml.
 
-    Tables are drawn and written some thousand leads at a time, so memory stays small
-    however many there are. Files appear in `folder` once all are complete; a break
-    leaves what was there before. The clock is that of the settings, never the machine's.
+    Tables are drawn and written some thousand leads at a time, so any number of leads needs
+    little memory. The files appear in `folder` when all are complete; after an error the old
+    files are still there. All times come from the settings, never from the machine's clock.
 
     Parameters
     ----------
     settings : Simulation
         What to simulate.
     folder : Path
-        Where to write; made if absent. A former simulation in it is replaced.
+        The folder to write to, created if it is absent. An earlier simulation is replaced.
     file_format : {"csv", "parquet"}
         Format of the tables.
     on_chunk : callable, optional
-        Called as `on_chunk(leads_done, leads_in_all)` after each chunk.
+        Called as `on_chunk(n_done, n_leads)` after each chunk.
 
     Returns
     -------
@@ -55,7 +54,7 @@ def simulate(
     Raises
     ------
     ConfigError
-        If the format is unknown, or `folder` holds files of these names that no
+        If the format is unknown, or `folder` contains files of these names that no
         simulation wrote.
 
     Examples
@@ -81,8 +80,8 @@ def simulate(
     foreign = [name for name in names if (folder / name).exists() and name not in former]
     if foreign:
         raise ConfigError(
-            f"{folder} already holds {', '.join(foreign)}, not written by a simulation. "
-            "Expected an empty folder or a former simulation. Choose another folder."
+            f"{folder} already contains {', '.join(foreign)}, not written by a simulation. "
+            "Expected an empty folder or an earlier simulation. Choose another folder."
         )
     folder.mkdir(parents=True, exist_ok=True)
     with whole_files(folder, names) as made:
@@ -97,7 +96,7 @@ def simulate(
 
 
 def _former_simulation(folder: Path) -> set[str]:
-    """Names of the files that an earlier simulation wrote into this folder."""
+    """Return the names of the files that an earlier simulation wrote into a folder."""
     readme = folder / "README.txt"
     if not readme.is_file():
         return set()
@@ -135,27 +134,27 @@ def _readme(settings: Simulation, names: list[str]) -> str:
     return (
         f"{_MARK}\n\nA CRM export as of {settings.as_of:%Y-%m-%d %H:%M} UTC, drawn with:\n"
         f"{chosen}\n\n"
-        "The truth table holds what no CRM knows: the probability, at a lead's creation, of a\n"
-        f"win within {HORIZON_DAYS} days. It is for checking a model, never for training one.\n\n"
+        "The truth table contains what no CRM knows: the probability, at a lead's creation, of\n"
+        f"a win within {HORIZON_DAYS} days. It is for checking a model, never for training one.\n\n"
         f"Files:\n{listed}\n"
     )
 
 
 _PROJECT = """\
 # {mark}
-# How leadscore reads this export: which table is where, and which column plays which role.
+# How leadscore reads this export: where each table is, and what its columns are.
 
 [project]
 name = "demo"
 simulated = true
 
-# One row per lead. Columns not named here are attributes: what a lead says of itself.
+# One row per lead. Columns that are not named here are attributes.
 [leads]
 source = "leads.{ext}"
 lead_id = "lead_id"
 created_at = "created_at"
 
-# What leads did, and when: mails opened, pages seen, calls, meetings.
+# What happened with leads, and when: mails opened, pages viewed, calls, meetings.
 [activities]
 source = "activities.{ext}"
 lead_id = "lead_id"
@@ -166,7 +165,7 @@ content = "content"
 channel = "channel"
 value = "value"
 
-# The way through the funnel.
+# The stages of the funnel that each lead entered.
 [stages]
 source = "stages.{ext}"
 lead_id = "lead_id"
@@ -182,8 +181,8 @@ closed_at = "closed_at"
 amount = "amount"
 reason = "reason"
 
-# What is learned: the chance of a win within 90 days, from leads as they were at these ages, so
-# that a score holds for old leads too; judged on the newest fifth of the leads.
+# What is learned: the chance of a win within 90 days, from leads as they were at these ages in
+# days, so that old leads are scored well too. The newest fifth of the leads is the test set.
 [learn]
 won = ["won"]
 lost = ["lost"]
@@ -193,12 +192,12 @@ test_share = 0.2
 seed = 0
 
 [columns]
-# Words that people type when they know nothing.
+# Texts that mean that nothing is known.
 nothing = ["unknown", "-", "Select"]
-# Personal data and names: no features.
+# Personal data and names, which are not features.
 ignore = ["email", "company_name"]
-# Sales fills contract_type once a deal is won. A model that sees it would look perfect and be
-# useless on new leads, where it is always empty. It was planted here to show just that.
+# Sales fills contract_type when a deal is won. A model that uses it would look perfect and be
+# useless on new leads, where it is always empty. The simulation contains it to show this.
 known_later = ["contract_type"]
 # Not a feature; used to compare how the model treats groups of people.
 sensitive = ["age_band"]

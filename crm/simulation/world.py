@@ -1,4 +1,4 @@
-"""The people, companies and fates of a simulated CRM, drawn chunk by chunk.
+"""Draws the companies, leads and outcomes of a simulated CRM, chunk by chunk.
 
 The truth is exact. `true_probability` is a logistic function of what the leads table
 records at creation (a missing value has its own effect) and of the date. Whether a lead
@@ -72,17 +72,17 @@ class Simulation:
     Parameters
     ----------
     leads : int
-        How many leads, 500 or more.
+        The number of leads, 500 or more.
     activities_per_lead : float
-        Activities per lead, on average and roughly: in a short window the export cuts more off.
+        The approximate mean number of activities per lead; a short window has fewer.
     seed : int
         The same settings give the same bytes.
     start : date or str
-        First day on which leads are created, UTC; a string is ISO, such as "2024-01-01".
+        The first day on which leads are created, UTC; a string is ISO, such as "2024-01-01".
     days : int
-        Length of the window in which leads are created; the export is taken at its end.
+        The length of the window in which leads are created. The export is made at its end.
     drift_at : float
-        Share of the window after which the world changes, 0 to 1; at 1 it never does.
+        The share of the window after which the effects change, 0 to 1; with 1 they never change.
 
     Raises
     ------
@@ -133,12 +133,12 @@ class Simulation:
 
     @property
     def as_of(self) -> datetime:
-        """The moment of the export: nothing later is in any table."""
+        """The time of the export: no table contains anything later."""
         return self.opens_at + timedelta(days=self.days)
 
 
 def chunks(settings: Simulation) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the number of leads done and the five tables, chunk by chunk in order of time."""
+    """Yield the number of leads so far and the five tables, chunk by chunk in order of time."""
     size = int(min(_CHUNK_LEADS, _CHUNK_ACTIVITIES // settings.activities_per_lead))
     starts = range(0, settings.leads, size)
     account_seed, *seeds = np.random.SeedSequence(settings.seed).spawn(1 + len(starts))
@@ -164,7 +164,7 @@ def chunks(settings: Simulation) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _accounts(rng: np.random.Generator, count: int) -> Arrays:
-    """Draw the companies that leads belong to: about three leads each, some many more."""
+    """Draw the companies of leads: most have about three leads, some many more."""
     return {
         "industry": CHOICES["industry"].draw(rng, count),
         "employees": np.ceil(rng.lognormal(4.6, 1.5, count)).clip(1, 200_000),
@@ -174,7 +174,10 @@ def _accounts(rng: np.random.Generator, count: int) -> Arrays:
 
 
 def _arrivals(settings: Simulation) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Share of leads that came by each hour of the window: office hours, few at weekends."""
+    """Return the share of leads created by each hour of the window, and the hours in seconds.
+
+    Most leads are created in office hours, few at weekends.
+    """
     hours = np.arange(settings.days * 24)
     weekend = (settings.opens_at.weekday() + hours // 24) % 7 >= 5
     office = (hours % 24 >= 7) & (hours % 24 < 18)
@@ -183,7 +186,7 @@ def _arrivals(settings: Simulation) -> tuple[NDArray[Any], NDArray[Any]]:
 
 
 def _traits(rng: np.random.Generator, accounts: Arrays, lead: NDArray[Any]) -> Arrays:
-    """Draw what is recorded of each lead at creation; a missing number is NaN."""
+    """Draw the attributes that each lead has at creation; a missing number is NaN."""
     n = len(lead)
     traits = {name: choice.draw(rng, n) for name, choice in CHOICES.items()}
     traits["account"] = account = (len(accounts["region"]) * rng.random(n) ** 1.5).astype(np.int64)
@@ -205,7 +208,7 @@ def _traits(rng: np.random.Generator, accounts: Arrays, lead: NDArray[Any]) -> A
 
 
 def _log_odds(settings: Simulation, traits: Arrays, created: NDArray[Any]) -> NDArray[Any]:
-    """Log-odds of a win within 90 days: the truth, from recorded values and the date alone."""
+    """Compute the true log-odds of a win within 90 days, from recorded values and the date."""
     drifted = created >= settings.opens_at.timestamp() + settings.drift_at * settings.days * _DAY
     month = created.astype("datetime64[s]").astype("datetime64[M]").astype(int) % 12
     effects = INTERCEPT + MONTH_EFFECTS[month] + drifted * DRIFT["base"]
@@ -235,13 +238,13 @@ def _are(traits: Arrays, column: str, value: str | None) -> Bools:
 def _fate(
     rng: np.random.Generator, settings: Simulation, created: NDArray[Any], chance: NDArray[Any]
 ) -> Arrays:
-    """Draw how each lead ends, and how long it lives: the seconds until closing or silence."""
+    """Draw how each lead ends, and the seconds until it is closed or has no more activities."""
     n = len(created)
     in_time = rng.random(n) < chance
     late = ~in_time & (rng.random(n) < 0.3 * chance)
     won = in_time | late
     lost = ~won & (rng.random(n) < 0.6)
-    days = np.clip(rng.exponential(60, n), 1, 400)  # open: nobody ever closes it
+    days = np.clip(rng.exponential(60, n), 1, 400)  # open leads are never closed
     days = np.where(lost, 5 + 195 * rng.beta(1.2, 2.6, n), days)
     days = np.where(late, 91 + 170 * rng.beta(1.0, 2.0, n), days)
     days = np.where(in_time, 3 + (HORIZON_DAYS - 3.1) * rng.beta(1.7, 1.9, n), days)
@@ -308,16 +311,16 @@ def _activities(
     fate: Arrays,
     number: int,
 ) -> Any:
-    """Draw activities between creation and closing, and the few that lie outside."""
+    """Draw activities between creation and closing, and a few before and after."""
     rate = settings.activities_per_lead * 0.78 * np.exp(0.6 * fate["engagement"])
     owner = np.repeat(np.arange(len(created)), rng.poisson(rate))
     share, winner = rng.random(len(owner)), fate["won"][owner]
-    share = np.where(winner, share, share**1.7)  # the others cool down
+    share = np.where(winner, share, share**1.7)  # other leads become less active
     life = fate["life"][owner]
     at = created[owner] + np.clip((share * life).astype(np.int64), 1, life - 1)
     phase = winner.astype(int) + (winner & (share > 0.7))
     kind = (rng.random(len(owner))[:, None] > TYPE_CDF[phase]).sum(axis=1)
-    # Rare: a page view up to two weeks before creation. It depends on no outcome.
+    # Rare: a page view up to two weeks before creation. It does not depend on the outcome.
     early = np.flatnonzero((rng.random(len(created)) < 0.04) & (traits["visits"] > 0))
     early_at = created[early] - rng.integers(60, 14 * _DAY, len(early))
     # Service: an onboarding call up to a month after most wins.
@@ -357,7 +360,7 @@ def _stages(
     created: NDArray[Any],
     fate: Arrays,
 ) -> Any:
-    """Draw the way through the funnel: `new` at creation, up to three stages, the closing."""
+    """Draw the stages: `new` at creation, up to three stages, and the closing."""
     n, life, won = len(created), fate["life"][:, None], fate["won"]
     depth = np.where(
         fate["lost"],
