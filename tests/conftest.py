@@ -16,9 +16,16 @@ import urllib.request
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
+
+if TYPE_CHECKING:
+    from crm.ledger.ledger import Ledger
+    from serving.calls import Calls
+    from serving.served_model import ServedModel
+    from tests.made_calls import Ask
 
 # A busy machine makes no test fail, and CI tries the same examples each time.
 hypothesis.settings.register_profile(
@@ -272,3 +279,39 @@ def scorers(simulated_crm, trained):
         trained.scorer, estimator=base_rate, calibration=Calibration(1.0, 0.0)
     )
     return found
+
+
+@pytest.fixture(scope="session")
+def model(trained: Any) -> "ServedModel":
+    """Return the trained model as the service answers with it."""
+    from serving.served_model import ServedModel
+
+    return ServedModel(trained.scorer, "7", "0123456789abcdef")
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> "Iterator[Ledger]":
+    """Open an empty ledger on SQLite."""
+    from crm.ledger.ledger import Ledger
+
+    with Ledger("sqlite:///ledger.db", tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def calls(ledger: "Ledger") -> "Iterator[Calls]":
+    """Build the service's calls with a ledger."""
+    from serving.calls import Calls
+    from serving.settings import Settings
+
+    calls = Calls(Settings(max_leads=50), ledger)
+    yield calls
+    calls.close()
+
+
+@pytest.fixture
+def ask(calls: "Calls", model: "ServedModel") -> "Ask":
+    """Return a function that sends a call and decodes the answer."""
+    from tests.made_calls import asker
+
+    return asker(calls, model)

@@ -327,8 +327,8 @@ def test_hubspot_secret_needs_the_public_url() -> None:
         ("PUBLIC_URL", "ftp://x.example", "https://"),
         ("PUBLIC_URL", "https://x.example/?a=b", "a host"),
         ("REPORT_DIR", "/nowhere/at/all", "an existing folder"),
-        ("REPORT_DIR", "tests", "with its whole path"),
-        ("REPORT_DIR", __file__, "a folder"),
+        ("REPORT_DIR", "tests", "the whole path"),
+        ("REPORT_DIR", __file__, "an existing folder"),
     ],
 )
 def test_settings_are_checked(variable: str, value: str, message: str) -> None:

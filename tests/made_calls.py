@@ -1,0 +1,100 @@
+"""Leads, events and helpers for the tests of the service's calls."""
+
+import asyncio
+import datetime
+import json
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from crm.errors import LedgerError
+from crm.ledger.ledger import GivenScore, Ledger
+from features.times import cell_time
+from serving.calls import Calls
+from serving.served_model import ServedModel
+
+NOW = datetime.datetime(2026, 1, 10, 12, tzinfo=datetime.UTC)
+LEAD: dict[str, Any] = {
+    "lead_id": "L1",
+    "created_at": "2026-01-01T08:00:00Z",
+    "attributes": {"source": "Partner", "employees": 120, "country": "DE"},
+}
+CALL: dict[str, Any] = {
+    "lead_id": "L1",
+    "type": "demo_requested",
+    "occurred_at": "2026-01-09T08:00:00Z",
+}
+ENTRY: dict[str, Any] = {
+    "lead_id": "L1",
+    "stage": "marketing_qualified",
+    "entered_at": "2026-01-05T08:00:00Z",
+}
+Ask = Callable[..., Any]
+
+
+def asker(calls: Calls, model: ServedModel) -> Ask:
+    def send(path: str, body: Any, now: datetime.datetime = NOW) -> Any:
+        sent = body if isinstance(body, bytes) else json.dumps(body).encode()
+        answer: Any = asyncio.run(calls.by_path[path](model, sent, now, "r1"))  # type: ignore[arg-type]
+        return json.loads(msgspec.json.encode(answer))
+
+    return send
+
+
+def written(calls: Calls) -> None:
+    """Have the scores written that wait."""
+    assert calls.score_writer is not None
+    calls.score_writer.close()
+    assert calls.score_writer.dropped == 0
+    ledger = calls.ledger.ledger
+    calls.use_ledger(ledger)
+
+
+def score_of(answer: Any) -> Any:
+    (score,) = answer["scores"] if isinstance(answer, dict) else answer.scores
+    return score
+
+
+class Away(Ledger):
+    """A ledger whose database is away until it is back."""
+
+    is_away = True
+
+    def held(self, *args: Any, **more: Any) -> Any:
+        self._fail()
+        return super().held(*args, **more)
+
+    def add(self, *args: Any, **more: Any) -> Any:
+        self._fail()
+        return super().add(*args, **more)
+
+    def add_batch(self, *args: Any, **more: Any) -> Any:
+        self._fail()
+        return super().add_batch(*args, **more)
+
+    def _fail(self) -> None:
+        if self.is_away:
+            raise LedgerError("away")
+
+
+def given(number: int) -> GivenScore:
+    return GivenScore(
+        lead_id="L1",
+        score_id=f"s{number}",
+        as_of=0,
+        probability=0.5,
+        score=50,
+        grade="B",
+        model="m",
+        version="1",
+        digest="d",
+        reasons=[],
+        request_id="r",
+        recorded_at=0,
+    )
+
+
+def many_calls(count: int) -> list[dict[str, Any]]:
+    at = cell_time(CALL["occurred_at"])
+    return [CALL | {"activity_id": str(i), "occurred_at": at} for i in range(count)]

@@ -1,0 +1,93 @@
+"""`/score_lead`: flat objects in, flat objects out."""
+
+import json
+
+import pytest
+
+from crm.ledger.ledger import Ledger
+from serving.calls import Calls
+from serving.errors import RequestError
+from serving.served_model import ServedModel
+from serving.settings import Settings
+from tests.made_calls import LEAD, Ask, score_of
+
+
+def test_score_lead_is_flat_and_equals_score(ask: Ask, model: ServedModel) -> None:
+    whole = score_of(ask("/score", {"leads": [LEAD]}))
+    flat = ask(
+        "/score_lead",
+        {"lead_id": "L1", "created_at": LEAD["created_at"], "as_of": None} | LEAD["attributes"],
+    )  # type: ignore[operator]
+    assert all(isinstance(value, str | int | float) for value in flat.values())
+    assert list(flat) == [
+        "lead_id",
+        "probability",
+        "score",
+        "grade",
+        "reason_1",
+        "reason_2",
+        "reason_3",
+        "warnings",
+        "used_activities",
+        "newest_activity",
+        "used_stages",
+        "as_of",
+        "model_name",
+        "model_version",
+        "request_id",
+    ]
+    assert flat["probability"] == whole["probability"]
+    assert flat["reason_1"].startswith(whole["reasons"][0]["text"])
+    assert (flat["model_name"], flat["model_version"]) == ("demo", "7")
+
+
+def test_times_in_milliseconds_are_read(ask: Ask, ledger: Ledger) -> None:
+    """As HubSpot sends times: as a number, or as text where it makes texts of all."""
+    moment = 1_768_046_400_000
+    rows = []
+    for time in (moment, str(moment), "2026-01-10T12:00:00Z"):
+        lead = LEAD | {"created_at": time, "activities": [{"type": "call", "occurred_at": time}]}
+        nested = ask("/score", {"leads": [lead], "as_of": time})
+        sent = {"lead_id": "L9", "created_at": time, "as_of": time}
+        flat = ask("/score_lead", sent | LEAD["attributes"])
+        outcome = {"lead_id": "L1", "outcome": "won", "closed_at": time}
+        kept = ask("/outcomes", {"outcomes": [outcome]})["items"][0]["id"]
+        rows.append((nested, flat, kept))
+    assert rows[0] == rows[1] == rows[2]
+    assert rows[0][0]["as_of"] == "2026-01-10T12:00:00+00:00"
+
+
+def test_score_lead_accepts_names_that_a_flow_can_write(calls: Calls, model: ServedModel) -> None:
+    from serving.payloads.flat_lead import names_by_identifier, read_flat
+
+    names = names_by_identifier(["Lead Source", "as_of", "Größe (m)"])
+    body = {
+        "Lead_Source": "Web",
+        "attribute_as_of": "x",
+        "Größe_m_": 3,
+        "other": None,
+        "lead_id": "",
+    }
+    lead, _ = read_flat(json.dumps(body).encode(), Settings(), names)
+    assert lead.attributes == {"Lead Source": "Web", "as_of": "x", "Größe (m)": 3, "other": None}
+    assert lead.lead_id is None
+
+
+FLAT_REFUSED = {
+    "a list": (b"[]", 422, "Expected `object`, got `array`", None),
+    "no JSON": (b"{", 400, "not valid JSON", None),
+    "nested": (b'{"source": {"a": 1}}', 422, "`source` is an object", "source"),
+    "bad time": (b'{"source": 1, "created_at": "soon"}', 422, "is not a valid time", "created_at"),
+    "as_of no text": (b'{"source": 1, "as_of": 7.5}', 422, "`as_of` is not text", "as_of"),
+    "lead_id true": (b'{"source": 1, "lead_id": true}', 422, "got `bool`", "lead_id"),
+    "nothing": (b"{}", 422, "required field `attributes`", None),
+    "zero": (b'{"source": "a\\u0000"}', 422, "zero character", None),
+}
+
+
+@pytest.mark.parametrize("case", FLAT_REFUSED)
+def test_invalid_flat_requests_are_refused(ask: Ask, case: str) -> None:
+    body, status, message, field = FLAT_REFUSED[case]
+    with pytest.raises(RequestError, match=message) as caught:
+        ask("/score_lead", body)
+    assert (caught.value.status, caught.value.field) == (status, field)
