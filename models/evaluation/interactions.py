@@ -1,17 +1,17 @@
-"""Which signals move the score together otherwise than each alone: Friedman and Popescu's H.
+"""Interactions: pairs of signals that move the score differently together than separately.
 
-A pair of signals interacts where the score's answer to the one depends on the other. What a
-pair adds beyond its two parts is worked out from leads themselves: in a copy of one lead the
-first signal is exchanged for that of another lead, in a second copy the other signal, in a third
-both. Of a model that adds its signals up the third copy differs by the sum of what the first two
-do, to the last digit; what it differs by beyond that is interaction, and nothing else.
+A pair of signals interacts if the effect of one signal depends on the other. The effect is
+computed from the leads themselves: in a copy of a lead the first signal is replaced by that of
+another lead, in a second copy the second signal, in a third copy both. If the model only adds its
+signals up, the change of the third copy equals the sum of the other two changes to the last
+digit. Any difference is interaction, and nothing else.
 
 References
 ----------
 Friedman, Popescu, "Predictive Learning via Rule Ensembles", 2008, section 8.1, for H: the share
-of a pair's joint effect that is not the sum of its two effects. Here each lead meets a few random
-others in place of all, and squares of means are estimated without bias by products of different
-meetings, so that no chance of the draw looks like an interaction.
+of a pair's joint effect that is not the sum of its two effects. Here each lead is mixed with a few
+random leads instead of all. Squares of means are estimated without bias, by products of different
+mixtures, so that random draws do not look like an interaction.
 """
 
 from dataclasses import dataclass
@@ -29,23 +29,23 @@ from models.signal_words import CODED, condition, condition_above
 
 MOST_SIGNALS = 8
 MOST_LEADS = 500
-MEETINGS = 4  # other leads that each lead meets
-MOST_CELLS = 10_000_000  # of all the copies together: fewer leads where a model is wide
-FEWEST_TOGETHER = 5  # leads looked at in each of the four groups of a pair
-LEAST_SHARE = 0.05  # of the leads in the smaller part of a split
+MIXTURES = 4  # the number of random leads that each lead is mixed with
+MOST_CELLS = 10_000_000  # of all copies together; with many features there are fewer leads
+FEWEST_TOGETHER = 5  # leads in each of the four groups of a pair
+LEAST_SHARE = 0.05  # the least share of the leads in the smaller part of a split
 
 
 @dataclass(frozen=True)
 class SignalSplit:
-    """A signal's leads in two parts, of which one has a name.
+    """The leads in two parts, by the value of one signal.
 
     Attributes
     ----------
     signal : str
     words : str
-        What is true of the named part.
+        The condition that the leads of the named part meet.
     is_in : ndarray of bool, shape (n_leads,)
-        Who is in it.
+        Whether each lead is in the named part.
     """
 
     signal: str
@@ -55,22 +55,23 @@ class SignalSplit:
 
 @dataclass(frozen=True)
 class Interaction:
-    """What the model made of two signals together.
+    """The interaction of two signals.
 
     Attributes
     ----------
     first, second : SignalSplit
-        The first signal's effect is told for leads inside and outside of the second's part.
+        The effect of the first signal is computed inside and outside the second's named part.
     inside, outside : float
-        Points by which being in the first's part moves the score, there.
+        The points by which the first's named part scores differently, inside and outside.
     difference, low, high : float
-        `inside` less `outside`, with its 95 % interval over the leads drawn.
+        `inside` minus `outside`, with its 95 % interval over the leads.
     strength, strength_low, strength_high : float
-        Points that the pair adds beyond its two parts: root of the mean square, with interval.
+        The points that the pair adds beyond its two effects: root of the mean square, with its
+        95 % interval.
     share : float
-        Friedman and Popescu's H squared: of the variance of the pair's joint effect.
+        Friedman and Popescu's H squared: the share of the variance of the pair's joint effect.
     n : int
-        Leads drawn.
+        The number of leads in the sample.
     """
 
     first: SignalSplit
@@ -90,40 +91,39 @@ class Interaction:
 def find_interactions(
     scorer: LeadScorer, features: Floats, signals: list[str], seed: int = 0
 ) -> list[Interaction]:
-    """Find what pairs of the strongest signals add to the score beyond their parts.
+    """Compute what pairs of the strongest signals add to the score beyond their own effects.
 
     Parameters
     ----------
     scorer : LeadScorer
     features : ndarray of float64, shape (n, k)
-        Of the leads to look at; a random sample of them is worked with.
+        The leads; a random sample of them is used.
     signals : list of str
-        Strongest first; the first `MOST_SIGNALS` that part the leads are looked at.
+        Strongest first; the first `MOST_SIGNALS` that split the leads are used.
     seed : int
-        Of the sample.
+        The seed of the sample.
 
     Returns
     -------
     list of Interaction
-        Strongest first. Pairs that never come apart in these leads are left out, for what the
-        model says there of one without the other, it has never seen. Empty if the model only
-        adds up.
+        Strongest first. Pairs whose signals always occur together in these leads are left out,
+        because the model never saw one without the other. Empty if the model only adds up.
     """
     estimator = scorer.estimator
     if isinstance(estimator, BaseRate) or estimator.trees is None:
         return []
-    of_signals = scorer.reasoner.parts(features)
+    parts = scorer.reasoner.parts(features)
     splits = []
     for signal in signals:
         place = scorer.reasoner.signals.index(signal)
         members = scorer.reasoner.members[place]
-        strength = np.abs(of_signals.of_features[:, members]).mean(axis=0)
+        strength = np.abs(parts.of_features[:, members]).mean(axis=0)
         mover = members[int(strength.argmax())]
         split = best_split(
             scorer.reasoner.features[mover],
             signal,
             features[:, mover],
-            of_signals.of_signals[:, place],
+            parts.of_signals[:, place],
         )
         if split is not None:
             splits.append((split, members))
@@ -131,55 +131,55 @@ def find_interactions(
     pairs = [(a, b) for a, b in combinations(range(len(splits)), 2)]
     if not pairs:
         return []
-    drawn = _Meetings(scorer, features, len(pairs) + len(splits) + 1, seed)
-    alone = [drawn.effect(members) for _, members in splits]
-    found = []
+    sample = _Mixtures(scorer, features, len(pairs) + len(splits) + 1, seed)
+    alone = [sample.effect(members) for _, members in splits]
+    interactions = []
     for a, b in pairs:
         first, second = _in_order(splits[a], splits[b], scorer)
-        together = [split.is_in[drawn.lead] for split, _ in (first, second)]
+        together = [split.is_in[sample.lead] for split, _ in (first, second)]
         if _fewest_together(*together) < FEWEST_TOGETHER:
             continue
         own = alone[a] if first is splits[a] else alone[b]
-        joint = drawn.effect([*first[1], *second[1]])
-        found.append(
+        joint = sample.effect([*first[1], *second[1]])
+        interactions.append(
             _interaction(
-                first[0], second[0], own, joint, alone[a] + alone[b], together, drawn.weights
+                first[0], second[0], own, joint, alone[a] + alone[b], together, sample.weights
             )
         )
-    return sorted(found, key=lambda each: -each.strength)
+    return sorted(interactions, key=lambda interaction: -interaction.strength)
 
 
-class _Meetings:
-    """Leads, each with a few random others, and what the model says of their mixtures."""
+class _Mixtures:
+    """A sample of leads, each mixed with a few random leads, and the scores of the mixtures."""
 
     def __init__(self, scorer: LeadScorer, features: Floats, n_effects: int, seed: int) -> None:
         generator = np.random.default_rng(seed)
-        affordable = MOST_CELLS // (n_effects * MEETINGS * features.shape[1])
+        affordable = MOST_CELLS // (n_effects * MIXTURES * features.shape[1])
         n = max(min(len(features), MOST_LEADS, affordable), 2)
         self.lead = np.sort(generator.choice(len(features), n, replace=False))
         self._scorer = scorer
         self._own = features[self.lead]
-        self._other = features[generator.integers(len(features), size=n * MEETINGS)]
+        self._other = features[generator.integers(len(features), size=n * MIXTURES)]
         self._as_is = scorer.log_odds_of(self._other)
         self.weights = np.array(list(resamples(np.arange(n), seed)))
 
     def effect(self, columns: list[int]) -> Floats:
-        """Give the points by which leads' own columns move others, shape (n, MEETINGS)."""
+        """Compute the points by which leads' own columns move others, shape (n, MIXTURES)."""
         mixed = self._other.copy()
-        mixed[:, columns] = np.repeat(self._own[:, columns], MEETINGS, axis=0)
+        mixed[:, columns] = np.repeat(self._own[:, columns], MIXTURES, axis=0)
         moved = POINTS * (self._scorer.log_odds_of(mixed) - self._as_is)
-        return moved.reshape(len(self.lead), MEETINGS)
+        return moved.reshape(len(self.lead), MIXTURES)
 
 
 def best_split(feature: Feature, signal: str, values: Floats, points: Floats) -> SignalSplit | None:
-    """Part leads in two by one value or one limit, so that a signal's points differ most.
+    """Split leads in two by one value or one limit, so that a signal's points differ most.
 
-    Whether pairs interact plays no part in it, so that a test of that is not flattered.
+    The split does not depend on interactions, so it does not make them look larger.
 
     Returns
     -------
     SignalSplit or None
-        None if no part holds a twentieth of the leads.
+        None if every split has a part with less than a twentieth of the leads.
 
     Examples
     --------
@@ -208,11 +208,13 @@ def best_split(feature: Feature, signal: str, values: Floats, points: Floats) ->
 
 
 def _in_order(
-    one: tuple[SignalSplit, list[int]], other: tuple[SignalSplit, list[int]], scorer: LeadScorer
+    a: tuple[SignalSplit, list[int]], b: tuple[SignalSplit, list[int]], scorer: LeadScorer
 ) -> tuple[tuple[SignalSplit, list[int]], tuple[SignalSplit, list[int]]]:
-    """Let what a lead does come before what it is: that is how people ask."""
-    is_trait = [scorer.reasoner.features[each[1][0]].table == "leads" for each in (one, other)]
-    return (other, one) if is_trait == [True, False] else (one, other)
+    """Return the two with what a lead does before what it is, as people ask about them."""
+    a_is_trait, b_is_trait = (
+        scorer.reasoner.features[members[0]].table == "leads" for _, members in (a, b)
+    )
+    return (b, a) if a_is_trait and not b_is_trait else (a, b)
 
 
 def _fewest_together(first: Bools, second: Bools) -> int:
@@ -236,8 +238,8 @@ def _interaction(
     cell = 2 * in_first + in_second
 
     def difference(weight: Floats) -> Floats:
-        """Sum the four groups' means with their signs, for each row of weights."""
-        groups = [cell == each for each in range(4)]
+        """Sum the means of the four groups with their signs, for each row of weights."""
+        groups = [cell == number for number in range(4)]
         means = [
             (weight[:, group] @ (sign * of_lead)[group])
             / np.maximum(weight[:, group].sum(axis=1), 1e-12)
@@ -256,22 +258,22 @@ def _interaction(
     moved = own_points[in_first].mean() - own_points[~in_first].mean()
     inside = moved + extra[in_first & in_second].mean() - extra[~in_first & in_second].mean()
     return Interaction(
-        first,
-        second,
-        float(inside),
-        float(inside) - gap,
-        gap,
-        low,
-        high,
-        float(np.sqrt(square)),
-        float(weakest),
-        float(strongest),
-        float(np.clip(square / spread, 0.0, 1.0)) if spread > 0 else 0.0,
-        len(of_lead),
+        first=first,
+        second=second,
+        inside=float(inside),
+        outside=float(inside) - gap,
+        difference=gap,
+        low=low,
+        high=high,
+        strength=float(np.sqrt(square)),
+        strength_low=float(weakest),
+        strength_high=float(strongest),
+        share=float(np.clip(square / spread, 0.0, 1.0)) if spread > 0 else 0.0,
+        n=len(of_lead),
     )
 
 
-def _squares(met: Floats) -> Floats:
-    """Estimate the square of each lead's mean without bias, from several meetings, shape (n,)."""
-    k = met.shape[1]
-    return np.asarray((met.sum(axis=1) ** 2 - (met**2).sum(axis=1)) / (k * (k - 1)))
+def _squares(effects: Floats) -> Floats:
+    """Estimate the square of each lead's mean without bias, from its mixtures, shape (n,)."""
+    k = effects.shape[1]
+    return np.asarray((effects.sum(axis=1) ** 2 - (effects**2).sum(axis=1)) / (k * (k - 1)))

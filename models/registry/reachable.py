@@ -1,4 +1,4 @@
-"""Where MLflow is: whether anything answers there, and how its address may be shown."""
+"""The address of MLflow: whether a server answers there, and how the address may be shown."""
 
 import http.client
 import re
@@ -18,7 +18,7 @@ DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 
 
 def shown(text: str) -> str:
-    """Give a URI, or a text that holds some, as it may be shown and stored: without passwords.
+    """Return a text with the passwords of its URIs masked, so that it may be shown and stored.
 
     Examples
     --------
@@ -32,12 +32,12 @@ def shown(text: str) -> str:
 
 
 def check_reachable(uri: str) -> None:
-    """Ask briefly whether anything answers: MLflow itself would wait for minutes.
+    """Check within seconds whether MLflow answers: MLflow itself would wait for minutes.
 
     Raises
     ------
     TrackingError
-        If nothing does, or the address cannot be one of MLflow's.
+        If nothing answers, or the address is not a valid address of MLflow.
     """
     scheme = uri.partition(":")[0]
     try:
@@ -61,7 +61,7 @@ def check_reachable(uri: str) -> None:
             return
     except urllib.error.HTTPError as error:
         if error.code in (401, 403):
-            return  # MLflow's client brings the credentials
+            return  # MLflow's client sends the credentials
         reason = f"it answered {error.code}"
     except CHECK_ERRORS as error:
         reason = str(getattr(error, "orig", None) or getattr(error, "reason", None) or error)
