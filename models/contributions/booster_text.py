@@ -1,8 +1,8 @@
-"""LightGBM's model text, checked before LightGBM reads it.
+"""Checks LightGBM's model text before LightGBM reads it.
 
-LightGBM trusts its own text: a node that points out of its tree ends the process, loops
-for ever, or reads memory that is not the tree's. So what `models.artifact` loads is held
-against the grammar first, number by number.
+LightGBM trusts its own text: a node that points outside its tree ends the process, loops
+forever, or reads foreign memory. So every number of a text that `models.artifact` loads is
+checked against the grammar first.
 """
 
 import re
@@ -31,7 +31,7 @@ PER_NODE = (
 )
 PER_CATEGORY = ("cat_boundaries", "cat_threshold")
 SINGLE = ("num_leaves", "num_cat", "is_linear", "shrinkage")
-MAX_LEAVES = 4096  # LightGBM walks a tree by recursion
+MAX_LEAVES = 4096  # LightGBM walks a tree recursively
 IS_CATEGORICAL = 1  # the first bit of a decision_type
 
 _INTEGER = re.compile(r"-?[0-9]{1,10}")
@@ -39,19 +39,19 @@ _FLOAT = re.compile(r"-?(?:[0-9]+(?:\.[0-9]*)?(?:e[+-]?[0-9]{1,3})?|inf|nan)")
 
 
 def check_booster_text(text: str, n_features: int) -> None:
-    r"""Refuse a model text that LightGBM could not read safely.
+    r"""Check that LightGBM can read a model text safely.
 
     Parameters
     ----------
     text : str
-        As `lightgbm.Booster.model_to_string` writes it.
+        The text that `lightgbm.Booster.model_to_string` writes.
     n_features : int
-        How many columns the trees will be given.
+        The number of columns that the trees will get.
 
     Raises
     ------
     ValueError
-        If the text is cut short, altered out of shape, or made for other features.
+        If the text is incomplete, malformed, or for another number of features.
 
     Examples
     --------
@@ -60,8 +60,8 @@ def check_booster_text(text: str, n_features: int) -> None:
         ...
     ValueError: the trees' text is cut short
     """
-    head, found, rest = text.partition("\n\nTree=0\n")
-    if not found or "\0" in text or not text.isascii():
+    head, separator, rest = text.partition("\n\nTree=0\n")
+    if not separator or "\0" in text or not text.isascii():
         raise ValueError("the trees' text is cut short")
     header = _entries(head)
     if header.keys() != {*HEADER, *COUNTED_HEADER} or HEADER.items() - header.items():
@@ -128,7 +128,7 @@ def _entries(lines: str) -> dict[str, str]:
 
 
 def _numbers(entries: Mapping[str, str], key: str, count: int | None = None) -> list[float]:
-    """Read the numbers of a line, `count` of them; whole ones where LightGBM reads whole ones."""
+    """Read `count` numbers from a line; they must be integers if LightGBM reads integers."""
     is_float = key in ("split_gain", "threshold", "shrinkage") or key.endswith(("value", "weight"))
     tokens = entries[key].split(" ")
     form = _FLOAT if is_float else _INTEGER

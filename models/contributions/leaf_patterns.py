@@ -1,9 +1,9 @@
-"""What leaves give to the features on their paths, for every pattern of who lets the lead pass.
+"""The contributions of one leaf to the features on its path, for every pattern of tests passed.
 
-What a feature gives to one leaf is an integral over the share t of the other features that
-are known. The integrand is the product of what these let through: a known one 1 or 0, an
-unknown one the training rows' share. It is a polynomial of t, so few nodes of Gauss-Legendre
-quadrature give the integral exactly.
+The contribution of a feature at a leaf is an integral over the share t of the other features that
+are known. The integrand is a product over these features: 1 or 0 for a known one that lets the
+lead pass or not, the training rows' share for an unknown one. It is a polynomial of t, so a few
+nodes of Gauss-Legendre quadrature give the integral exactly.
 """
 
 from dataclasses import dataclass, field
@@ -12,15 +12,16 @@ import numpy as np
 
 from crm.arrays import Bits, Floats
 
-NUMBERS_AT_ONCE = 100_000  # more do not stay in the cache of a core
+NUMBERS_AT_ONCE = 100_000  # more do not fit into the cache of a core
 
 
 @dataclass
 class Leaves:
-    """Leaves with equally many players, in parts with equally many bits.
+    """Leaves with the same number of players, in parts with the same number of bits.
 
-    Each player is four numbers: its column, the bits that matter, what these must be, and its
-    share. They stand one after the other, for many small objects keep the collector busy.
+    Each player is four numbers: its column, the bits that matter, their required values, and its
+    share. They are stored in one flat list, because many small objects slow down the garbage
+    collector.
     """
 
     first_row: list[int] = field(default_factory=list)
@@ -29,9 +30,9 @@ class Leaves:
 
 
 def fill_table(table: Floats, leaves: Leaves, n_bits: int, n_nodes: int, *, is_last: bool) -> None:
-    """Add leaves to the tables of their parts; the last part carries the quadrature's weights.
+    """Add leaves to the tables of their parts; the last part includes the quadrature's weights.
 
-    Without nodes of quadrature the table's last column is the value of the leaf that is reached.
+    Without quadrature nodes the table's last column is the value of the leaf that is reached.
     """
     n_leaves = len(leaves.value)
     players = np.array(leaves.players).reshape(n_leaves, -1, 4)
@@ -41,14 +42,14 @@ def fill_table(table: Floats, leaves: Leaves, n_bits: int, n_nodes: int, *, is_l
     weights = weights / 2 if is_last else np.ones(len(nodes))
     at_once = max(1, NUMBERS_AT_ONCE // (max(1, n_players * n_nodes) << n_bits))
     for start in range(0, n_leaves, at_once):
-        some = slice(start, start + at_once)
-        column, need, want = np.moveaxis(players[some, :, :3].astype(np.uint16), 2, 0)
-        product = np.array(leaves.value[some])[:, None, None] * weights
-        rows = _leaf_rows(product, players[some, :, 3], nodes, is_summed=n_nodes == 0)
+        chunk = slice(start, start + at_once)
+        column, need, want = np.moveaxis(players[chunk, :, :3].astype(np.uint16), 2, 0)
+        product = np.array(leaves.value[chunk])[:, None, None] * weights
+        rows = _leaf_rows(product, players[chunk, :, 3], nodes, is_summed=n_nodes == 0)
         if n_nodes:
             column = np.concatenate([np.zeros_like(column[:, :1]), column + 1], axis=1)
         pattern = _patterns(need, want, n_bits)
-        for i, first in enumerate(leaves.first_row[some]):
+        for i, first in enumerate(leaves.first_row[chunk]):
             table[first : first + (1 << n_bits), column[i]] += rows[i].take(pattern[i], axis=0)
             if not n_nodes:
                 is_reached = pattern[i] == (1 << n_players) - 1
@@ -56,7 +57,7 @@ def fill_table(table: Floats, leaves: Leaves, n_bits: int, n_nodes: int, *, is_l
 
 
 def _patterns(need: Bits, want: Bits, n_bits: int) -> Bits:
-    """Tell which players let a lead pass, as bits, shape (n_leaves, 2 ** n_bits), by its row.
+    """Return which players let a lead pass, as bits, shape (n_leaves, 2 ** n_bits), by its row.
 
     >>> _patterns(np.array([[1, 2]], np.uint16), np.array([[1, 0]], np.uint16), n_bits=2)
     array([[2, 3, 0, 1]], dtype=uint16)
@@ -70,24 +71,25 @@ def _patterns(need: Bits, want: Bits, n_bits: int) -> Bits:
 
 
 def _leaf_rows(product: Floats, share: Floats, nodes: Floats, *, is_summed: bool) -> Floats:
-    """Make the rows of leaves by pattern.
+    """Compute the rows of leaves, one for each pattern.
 
     Parameters
     ----------
     product : ndarray of float64, shape (n_leaves, 1, n_nodes)
-        What the product of the players begins with.
+        The first factor of the product over the players.
     share : ndarray of float64, shape (n_leaves, n_players)
     nodes : ndarray of float64, shape (n_nodes,)
     is_summed : bool
-        Whether to sum over the nodes, or to keep them, with the product itself put first.
+        Whether to sum over the nodes. Otherwise the nodes are kept, and the product itself comes
+        first.
     """
     n_players = share.shape[1]
-    # At a node t a player stands for t times 1 or 0 and 1 - t times its share. Without it
-    # there is the product over that, and it gives 1 or 0 less its share.
+    # At a node t the factor of a player is t times 1 or 0, plus 1 - t times its share. The
+    # contribution of a player is the product divided by its factor, times 1 or 0 minus its share.
     through = share[:, :, None] + (1 - share[:, :, None]) * nodes
     stopped = share[:, :, None] * (1 - nodes)
     for i in range(n_players):
-        halves = [product * each[:, i, None, :] for each in (stopped, through)]
+        halves = [product * factor[:, i, None, :] for factor in (stopped, through)]
         product = np.concatenate(halves, axis=1)
     gain = (1 - share[:, :, None]) / through
     loss = -1 / (1 - nodes)

@@ -1,8 +1,8 @@
-"""Makes the tables of contributions that `models.contributions.tree_contributions` looks up.
+"""Builds the tables of contributions that `models.contributions.tree_contributions` looks up.
 
-Each block of `models.contributions.tree_blocks` has a table with a row for all that a lead can
-do in it. A block with too many bits for that is a product of parts. Each part has its own
-table, which holds the factor of the part at every node of quadrature.
+Each block of `models.contributions.tree_blocks` has a table with a row for every pattern of its
+bits. A block with too many bits for one table is a product of parts. Each part has its own table,
+which contains the factor of the part at every quadrature node.
 """
 
 import math
@@ -25,33 +25,33 @@ from models.contributions.tree_blocks import (
 )
 from models.contributions.value_classes import FeatureClasses
 
-MOST_BITS = 14  # of a block with a single table, or so many fewer that all these take
-LARGEST_TABLES = 170_000_000  # bytes, about
+MOST_BITS = 14  # of a block with a single table; fewer if all tables exceed LARGEST_TABLES
+LARGEST_TABLES = 170_000_000  # bytes, approximately
 SAMPLED_TREES = 50
 LEAST_COLUMNS = 4
-LINE_BYTES = 64  # of the processor's cache
+LINE_BYTES = 64  # the length of a line of the processor's cache
 
 
 @dataclass(frozen=True)
 class Lookup:
-    """The tables of one part of many blocks, one below the other.
+    """The tables of one part of many blocks, stacked.
 
     Attributes
     ----------
     entries : ndarray of intp, shape (n_entries, n_blocks)
-        Which of a lead's bits make the row of a block.
+        The entries of a lead's bits that make the row number of each block.
     first_row : ndarray of intp, shape (n_blocks + 1,)
-        The last is the number of rows.
+        The first row of each block; the last value is the number of rows.
     table : ndarray of float64
-        Contributions, and last the value of the leaf that is reached or 0, shape (n_rows,
-        n_columns). Or, where a block has several parts, factors at the nodes of quadrature,
-        shape (n_rows, 1 + n_columns, n_nodes): of the part as a whole, and with one feature's
-        contribution in place of what it lets through.
+        Contributions, and in the last column the value of the leaf that is reached or 0, shape
+        (n_rows, n_columns). For blocks of several parts: factors at the quadrature nodes, shape
+        (n_rows, 1 + n_columns, n_nodes), of the part as a whole, and with one feature's
+        contribution in place of its own factor.
     feature : ndarray of intp, shape (n_blocks, n_columns)
-        Which feature a column is of; `n_features` where it is of none, and `n_features + 1 +`
-        the tree where it is the value of one of its leaves.
+        The feature of each column; `n_features` for none, and `n_features + 1 +` the tree for the
+        value of a leaf.
     n_used : ndarray of intp, shape (n_blocks,)
-        How many columns are of a feature; these come first.
+        The number of columns that belong to a feature; these come first.
     """
 
     entries: Indexes
@@ -62,7 +62,7 @@ class Lookup:
 
     @property
     def n_blocks(self) -> int:
-        """How many blocks there are."""
+        """The number of blocks."""
         return len(self.feature)
 
     def rows(self, bits: Bits) -> Floats:
@@ -71,41 +71,41 @@ class Lookup:
         return self.table.take((self.first_row[:-1] + row).ravel(), axis=0)
 
     def table_of(self, block: int) -> Floats:
-        """Give the rows of one block."""
+        """Return the rows of one block."""
         return self.table[self.first_row[block] : self.first_row[block + 1]]
 
 
 def multiplied(parts: Sequence[Floats]) -> list[Floats]:
-    """Give the contributions, shape (n, n_columns) of each part, from rows of all parts.
+    """Compute the contributions of each part, shape (n, n_columns), from the rows of all parts.
 
-    Rows of a single part are contributions. Of several, the factor of all others is
-    multiplied in at each node of quadrature, and these are added.
+    The rows of a single part are contributions. With several parts, the factors of all other
+    parts are multiplied in at each quadrature node, and the nodes are summed.
     """
     if len(parts) == 1:
         return list(parts)
-    given = []
+    contributions = []
     for i, rows in enumerate(parts):
-        first, *others = (other[:, 0] for j, other in enumerate(parts) if j != i)
-        for other in others:
-            first = first * other
-        given.append(np.einsum("ncq,nq->nc", rows[:, 1:], first))
-    return given
+        product, *factors = (part[:, 0] for j, part in enumerate(parts) if j != i)
+        for factor in factors:
+            product = product * factor
+        contributions.append(np.einsum("ncq,nq->nc", rows[:, 1:], product))
+    return contributions
 
 
 @dataclass(frozen=True)
 class Tables:
-    """All that is looked up for a lead.
+    """All tables that are looked up for a lead.
 
     Attributes
     ----------
     classes : dict of int to FeatureClasses
-        Of each feature that some node asks for, in order.
+        The classes of each feature that at least one node tests, in order.
     bits : list of ndarray of uint16, shape (n_classes, n_entries)
-        What each class of these features says of the blocks.
+        For each of these features, the bits of the blocks that each class sets.
     lookups : list of list of Lookup
-        The parts of blocks that have equally many.
+        For each number of parts, the lookups of the blocks with so many parts.
     of_stumps : ndarray of float64, shape (n_trees,)
-        What trees without nodes give to every lead; 0 of others.
+        The output of trees without nodes; 0 for other trees.
     """
 
     classes: dict[int, FeatureClasses]
@@ -115,14 +115,14 @@ class Tables:
 
     @property
     def has_leaves(self) -> bool:
-        """Tell whether the value of each leaf is in a table: no block has several parts."""
+        """Whether the value of each leaf is in a table: no block has several parts."""
         return all(len(parts) == 1 for parts in self.lookups)
 
 
 class _Entries:
-    """What each feature says of each part: some bits of the number of its row.
+    """The bits that each feature sets in the row number of each part.
 
-    An entry is numbered within its feature until all are known.
+    An entry is numbered within its feature until all entries are known.
     """
 
     def __init__(self, trees: Sequence[Tree]) -> None:
@@ -141,7 +141,7 @@ class _Entries:
         self._tests: list[int] = []
 
     def add(self, tree: int, bits: Sequence[Bit]) -> dict[int, int]:
-        """Add a part; give the entry of each of its features."""
+        """Add a part; return the entry of each of its features."""
         entry_of: dict[int, int] = {}
         for bit, (feature, tests) in enumerate(bits):
             if feature not in entry_of:
@@ -153,15 +153,15 @@ class _Entries:
         return entry_of
 
     def starts(self) -> dict[int, int]:
-        """Tell how many entries stand before those of each feature."""
+        """Return the number of entries before those of each feature."""
         return dict(zip(self._n, accumulate(self._n.values(), initial=0), strict=False))
 
     def n(self) -> int:
-        """Tell how many entries there are."""
+        """Return the number of entries."""
         return sum(self._n.values())
 
     def bits(self) -> list[Bits]:
-        """Give the bits that each class of a feature sets, shape (n_classes, n_entries) each."""
+        """Return for each feature the bits that its classes set, shape (n_classes, n_entries)."""
         tests = np.array(self._tests, dtype=np.intp).reshape(-1, 5).T
         feature_of, *rest = tests[:, np.lexsort(tests[2::-1])]
         found = []
@@ -178,7 +178,7 @@ class _Entries:
 
 @dataclass
 class _Draft:
-    """What a lookup is made of, gathered block by block."""
+    """The contents of a lookup, collected block by block."""
 
     tree_of: list[int] = field(default_factory=list)
     entry_of: list[dict[int, int]] = field(default_factory=list)
@@ -210,7 +210,7 @@ class _Draft:
 
 
 def make_tables(trees: Sequence[Tree], n_features: int) -> Tables:
-    """Make the tables of all trees.
+    """Build the tables of all trees.
 
     Parameters
     ----------
@@ -230,12 +230,12 @@ def make_tables(trees: Sequence[Tree], n_features: int) -> Tables:
             found = list(leaves_of(tree, block))
             width = 0
             if len(ends) == 1:
-                # Widths are even: a wider table costs less than the calls for one more width.
+                # Widths are even: wider tables cost less than the calls for more widths.
                 n_columns = len({bit.feature for bit in block.bits}) + 1  # and the leaf's value
                 width = max(n_columns + n_columns % 2, LEAST_COLUMNS)
             parts = drafts.setdefault((len(ends), width), [_Draft() for _ in ends])
             for part, low, high in zip(parts, [0, *ends[:-1]], ends, strict=True):
-                # What is below the last part's bits, all leaves ask alike.
+                # All leaves test the bits below those of the last part alike.
                 leaves = found if part is parts[-1] else [(1.0, found[0][1])]
                 part.add(i, entries.add(i, block.bits[low:high]), leaves, low, high - low)
     lookups = [_lookups(drafts[kind], kind[1], entries, n_features) for kind in sorted(drafts)]
@@ -244,7 +244,7 @@ def make_tables(trees: Sequence[Tree], n_features: int) -> Tables:
 
 
 def _most_bits(trees: Sequence[Tree]) -> int:
-    """Find how many bits a single table may have, from a sample of the trees."""
+    """Compute how many bits a single table may have, from a sample of the trees."""
     step = max(1, len(trees) // SAMPLED_TREES)
     sizes = np.zeros(MOST_BITS + 1)
     for tree in trees[::step]:
@@ -256,7 +256,7 @@ def _most_bits(trees: Sequence[Tree]) -> int:
 
 
 def _ends(block: Block, most_bits: int) -> list[int]:
-    """Tell where the parts of a block end; what its leaves do not all ask alike is in the last."""
+    """Return the end of each part of a block; the last has the bits that leaves test differently."""
     n_bits = len(block.bits)
     if n_bits <= most_bits:
         return [n_bits]
@@ -268,14 +268,14 @@ def _ends(block: Block, most_bits: int) -> list[int]:
 def _lookups(
     parts: Sequence[_Draft], width: int, entries: _Entries, n_features: int
 ) -> list[Lookup]:
-    """Make the lookups of blocks of one kind; of several parts, at the nodes of quadrature."""
+    """Build the lookups of blocks of one kind; several parts are stored at quadrature nodes."""
     n_used = [np.array(list(map(len, part.entry_of)), dtype=np.intp) for part in parts]
     n_nodes = 0
     if len(parts) > 1:
-        width = max(int(each.max()) for each in n_used)
+        width = max(int(used.max()) for used in n_used)
         n_nodes = -(-int(np.sum(n_used, axis=0).max()) // 2)
     starts = entries.starts()
-    made = []
+    lookups = []
     for part, used in zip(parts, n_used, strict=True):
         entry = np.full((int(used.max()), len(used)), entries.n(), dtype=np.intp)
         feature = np.full((len(used), width), n_features, dtype=np.intp)
@@ -290,12 +290,14 @@ def _lookups(
             for leaves in of_size.values():
                 fill_table(table, leaves, n_bits, n_nodes, is_last=part is parts[-1])
         first_row = np.array(part.first_row, dtype=np.intp)
-        made.append(Lookup(entry, first_row, table, feature, used))
-    return made
+        lookups.append(
+            Lookup(entries=entry, first_row=first_row, table=table, feature=feature, n_used=used)
+        )
+    return lookups
 
 
 def _zeros(shape: tuple[int, ...]) -> Floats:
-    """Make a table that begins where a line of the cache does, so that rows cross fewer lines."""
+    """Create a table that starts at a line of the cache, so that rows cross fewer lines."""
     n_bytes = 8 * math.prod(shape)
     memory = np.zeros(n_bytes + LINE_BYTES, dtype=np.uint8)
     begin = -memory.ctypes.data % LINE_BYTES

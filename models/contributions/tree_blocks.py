@@ -1,8 +1,8 @@
-"""Trees of a LightGBM model text, cut into blocks of leaves that are explained together.
+"""Cuts the trees of a LightGBM model text into blocks of leaves that are explained together.
 
-A *block* is a node with some of the nodes below it, and the leaves that hang on these. What
-a lead does in it is told by a few bits: one for each feature above the block (does the lead
-pass all that the path asks of this feature?) and one for each node of the block (does it go
+A *block* is a node with some of the nodes below it, and the leaves of these nodes. A few bits
+describe the path of a lead through the block: one for each feature above the block (does the lead
+pass every test of this feature on the path?) and one for each node of the block (does the lead go
 to the left?).
 """
 
@@ -15,11 +15,11 @@ import numpy as np
 from crm.arrays import Bools, Floats
 from models.contributions.booster_text import IS_CATEGORICAL
 
-IS_DEFAULT_LEFT = 2  # the second bit of a decision_type; the next two say what is missing
+IS_DEFAULT_LEFT = 2  # the second bit of a decision_type; the next two are the type of missing
 MISSING_ZERO, MISSING_NAN = 1, 2
-ZERO = float(np.float32(1e-35))  # what is not larger counts as 0 to LightGBM
-GROWN_BITS = 9  # a block takes more leaves in up to this: each bit more doubles its table
-PART_BITS = 6  # of one of the several tables of a block too deep for a single one
+ZERO = float(np.float32(1e-35))  # LightGBM counts numbers up to this as 0
+GROWN_BITS = 9  # a block takes in leaves up to this many bits: each bit doubles its table
+PART_BITS = 6  # of each table of a block that is too deep for a single table
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,14 @@ class Tree:
     Attributes
     ----------
     feature, decision : list of int, length n_nodes
-        Which column a node looks at, and its `decision_type`.
+        The column that each node tests, and its `decision_type`.
     threshold : list of float or frozenset of int, length n_nodes
-        The largest number that goes to the left, or the codes that do.
+        The largest number that goes to the left, or the codes that go to the left.
     children : list of (int, int), length n_nodes
-        Left and right; a leaf as its bitwise complement.
+        The left and right child; a leaf is the bitwise complement of its number.
     leaf_value : list of float, length n_leaves
     share : dict of int to float
-        The share of its parent's training rows that came to a child.
+        The share of the parent's training rows that reach each child.
     expected : float
         The mean output over the training rows.
     """
@@ -51,28 +51,28 @@ class Tree:
 
 
 class Step(NamedTuple):
-    """A node of a tree, and whether it is passed by going to the left."""
+    """A node of a tree, and whether a lead passes it by going to the left."""
 
     node: int
     is_left: bool
 
 
 class Bit(NamedTuple):
-    """What one bit of a block means: that all tests, which are on one feature, are passed."""
+    """The meaning of one bit of a block: the lead passes all these tests of one feature."""
 
     feature: int
     tests: tuple[Step, ...]
 
 
 class Player(NamedTuple):
-    """What one leaf asks of one feature.
+    """The tests of one feature on the path to one leaf.
 
     Attributes
     ----------
     need, want : int
-        Which bits of the block matter, and what these must be.
+        The bits of the block that matter, and their required values.
     share : float
-        The share of training rows that pass all of the path's nodes of this feature.
+        The share of training rows that pass all nodes of this feature on the path.
     """
 
     need: int
@@ -81,18 +81,18 @@ class Player(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Some nodes of a tree that hang together.
+    """Connected nodes of a tree.
 
     Attributes
     ----------
     nodes : list of int
         The first is the root of the block.
     bits : list of Bit
-        The lowest first.
+        The lowest bit first.
     n_above : int
-        So many of the bits, from the lowest, are of the path to the block;
+        The number of bits, from the lowest, that belong to the path to the block.
     n_common : int
-        and so many of a feature that no node of the block asks for again.
+        The number of these whose feature no node of the block tests again.
     """
 
     nodes: list[int]
@@ -102,14 +102,14 @@ class Block(NamedTuple):
 
 
 def goes_left(decision: int, threshold: Floats, values: Floats) -> Bools:
-    """Tell which values a numeric node sends to the left, as LightGBM does.
+    """Return which values a numeric node sends to the left, as LightGBM does.
 
     Parameters
     ----------
     decision : int
         The node's `decision_type`.
     threshold, values : ndarray of float64
-        Of shapes that broadcast. Values may be missing.
+        Their shapes must broadcast. Values may be missing.
 
     Returns
     -------
@@ -130,12 +130,12 @@ def goes_left(decision: int, threshold: Floats, values: Floats) -> Bools:
 
 
 def read_trees(text: str) -> list[Tree]:
-    """Read the trees of a model text that `check_booster_text` lets pass.
+    """Read the trees of a model text that has passed `check_booster_text`.
 
     Raises
     ------
     ValueError
-        If branches of a tree meet again, or no training row came to a node.
+        If a node has several parents, or no training row reached a node.
     """
     return [_read_tree(part) for part in text.partition("\nend of trees\n")[0].split("\nTree=")[1:]]
 
@@ -181,24 +181,24 @@ def _read_tree(text: str) -> Tree:
 
 
 def _codes(words: list[int]) -> frozenset[int]:
-    """Codes whose bits are set, 32 of them a word."""
+    """Return the codes whose bits are set; each word has 32 bits."""
     return frozenset(
         32 * i + bit for i, word in enumerate(words) if word for bit in range(32) if word >> bit & 1
     )
 
 
 def cut_tree(tree: Tree, most_bits: int) -> list[Block]:
-    """Cut a tree into blocks: each leaf is in one.
+    """Cut a tree into blocks; each leaf is in one block.
 
-    From the leaves up, a node takes in the blocks of its children while that leaves few
-    bits. A node with `most_bits` features above it has its bits in several tables, and what
-    counts is what the last of them must hold: the bits of features that the block asks for.
+    From the leaves up, a node takes in the blocks of its children as long as the block has few
+    bits. A node with `most_bits` features above it has its bits in several tables; then only the
+    bits of the last table count: those of features that the block tests.
 
     Parameters
     ----------
     tree : Tree
     most_bits : int
-        Of a block with a single table.
+        The largest number of bits of a block with a single table.
 
     Returns
     -------
@@ -222,7 +222,7 @@ def cut_tree(tree: Tree, most_bits: int) -> list[Block]:
             if len(path) < most_bits:
                 fits = len(path) + len(nodes) + len(taken) <= min(GROWN_BITS, most_bits)
             else:
-                again = path.keys() & {tree.feature[each] for each in (*nodes, *taken)}
+                again = path.keys() & {tree.feature[n] for n in (*nodes, *taken)}
                 fits = len(again) + len(nodes) + len(taken) <= PART_BITS
             if fits:
                 nodes += taken

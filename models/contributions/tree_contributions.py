@@ -1,9 +1,9 @@
 """Exact contributions of each feature to the margin of boosted trees, looked up in tables.
 
-The SHAP values that LightGBM's `pred_contrib` works out, at a fraction of its cost. What a
-leaf gives to the features on its path depends only on which of them let the lead pass. So
-`models.contributions.tables` works it out for every such pattern when a model is loaded, and
-for a lead it is looked up. docs/decisions/0008 says why so.
+These are the SHAP values that LightGBM's `pred_contrib` computes, at a fraction of its cost. The
+contribution of a leaf to the features on its path depends only on which of these tests the lead
+passes. So `models.contributions.tables` computes it for every such pattern when a model is loaded,
+and scoring only looks it up. docs/decisions/0008 gives the reasons.
 
 References
 ----------
@@ -26,20 +26,20 @@ from models.contributions.tables import Tables, make_tables, multiplied
 from models.contributions.tree_blocks import read_trees
 from models.contributions.value_classes import Classifier
 
-MANY = 1_000  # leads: from so many on, going block by block costs less
+MANY = 1_000  # from this number of leads on, going block by block costs less
 LEADS_AT_ONCE = 16_384
 FEW_AT_ONCE = 16  # leads whose numbers stay in the processor's cache
 
 
 @dataclass(frozen=True, repr=False)
 class TreeContributions:
-    """What each feature adds to the margin of boosted trees.
+    """Computes what each feature adds to the margin of boosted trees.
 
     Attributes
     ----------
     expected : float
-        The mean margin over the trees' training rows, in log-odds: where contributions
-        start from.
+        The mean margin over the trees' training rows, in log-odds. Contributions are relative
+        to it.
     n_features : int
     """
 
@@ -49,20 +49,20 @@ class TreeContributions:
     _tables: Tables
 
     def __repr__(self) -> str:
-        """Name it without its tables."""
+        """Return a short name without the tables."""
         return f"TreeContributions({self.n_features} features, expected {self.expected:.4f})"
 
     @classmethod
     def from_text(cls, text: str, n_features: int) -> "TreeContributions":
-        """Make the tables of a model.
+        """Build the tables of a model.
 
         Parameters
         ----------
         text : str
-            As `lightgbm.Booster.model_to_string` writes it, and as
-            `models.contributions.booster_text.check_booster_text` lets it pass.
+            The text that `lightgbm.Booster.model_to_string` writes. It must have passed
+            `models.contributions.booster_text.check_booster_text`.
         n_features : int
-            How many columns the trees will be given.
+            The number of columns that the trees will get.
 
         Returns
         -------
@@ -71,7 +71,7 @@ class TreeContributions:
         Raises
         ------
         ValueError
-            If branches of a tree meet again, or no training row came to a node.
+            If a node has several parents, or no training row reached a node.
         """
         trees = read_trees(text)
         tables = make_tables(trees, n_features)
@@ -79,25 +79,25 @@ class TreeContributions:
         return cls(expected, n_features, Classifier.of(tables.classes), tables)
 
     def contributions(self, features: Floats) -> Floats:
-        """Explain the margins of leads.
+        """Compute the contributions of each feature to the margins of leads.
 
-        A lead alone gets what it gets among a million, to the last bit: its numbers are
+        A single lead gets the same numbers as in a batch of a million, bit for bit: they are
         added one after the other, in the order of the tables.
 
         Parameters
         ----------
         features : ndarray of float64, shape (n, n_features)
-            Missing values, unseen and negative codes go where LightGBM sends them.
+            Missing values, unseen codes and negative codes follow the path that LightGBM takes.
 
         Returns
         -------
         ndarray of float64, shape (n, n_features + 1)
-            In log-odds. The last column is `expected`; with it a row adds up to the margin
-            that the trees give.
+            Log-odds. The last column is `expected`; with it a row adds up to the margin of the
+            trees.
 
         Examples
         --------
-        One node: three of four training rows went to the right, and so does a missing value.
+        One node: three of four training rows go to the right, and so does a missing value.
 
         >>> text = '''
         ... Tree=0
@@ -118,17 +118,17 @@ class TreeContributions:
         """
         given = np.empty((len(features), self.n_features + 1))
         for start in range(0, len(features), LEADS_AT_ONCE):
-            some = slice(start, start + LEADS_AT_ONCE)
-            classes = self._classifier.classes(features[some])
+            chunk = slice(start, start + LEADS_AT_ONCE)
+            classes = self._classifier.classes(features[chunk])
             if len(classes) >= MANY:
-                given[some] = self._block_by_block(classes)
+                given[chunk] = self._block_by_block(classes)
             else:
-                given[some] = self._few_by_few(classes)[:, : self.n_features + 1]
+                given[chunk] = self._few_by_few(classes)[:, : self.n_features + 1]
         given[:, -1] = self.expected
         return given
 
     def explained(self, features: Floats) -> tuple[Floats, Floats] | None:
-        """Give the margins too, where they cost next to nothing beside the contributions.
+        """Compute margins and contributions together, if the margins cost almost nothing extra.
 
         Parameters
         ----------
@@ -137,11 +137,11 @@ class TreeContributions:
         Returns
         -------
         margin : ndarray of float64, shape (n,)
-            Values of leaves, added in the order of the trees: to the last bit what LightGBM gives.
+            Values of leaves, added in the order of the trees; equal to LightGBM's bit for bit.
         contributions : ndarray of float64, shape (n, n_features)
             Without `expected`.
 
-        None if there are no leads or many, or leaves whose values are in no table.
+        None if there are no leads, or many, or if the value of a leaf is in no table.
         """
         if not self._has_leaves or not 0 < len(features) < MANY:
             return None
@@ -155,7 +155,7 @@ class TreeContributions:
 
     @cached_property
     def _width(self) -> int:
-        """Columns of what is looked up: of each feature, of none, and of each tree."""
+        """The number of columns: one for each feature, one for none, and one for each tree."""
         return self.n_features + 1 + len(self._tables.of_stumps)
 
     def _few_by_few(self, classes: Indexes) -> Floats:
@@ -165,12 +165,12 @@ class TreeContributions:
 
     def _few(self, classes: Indexes) -> Floats:
         n, width = len(classes), self._width
-        said = [
+        set_bits = [
             bits.take(of_lead, axis=0)
             for bits, of_lead in zip(self._tables.bits, classes.T, strict=True)
         ]
-        none = np.zeros((n, 1), dtype=np.uint16)  # what columns of no feature say
-        bits = np.concatenate([*said, none], axis=1)
+        none = np.zeros((n, 1), dtype=np.uint16)  # for columns without a feature
+        bits = np.concatenate([*set_bits, none], axis=1)
         given = np.zeros(n * width)
         for parts, places in zip(self._tables.lookups, self._places, strict=True):
             columns = multiplied([part.rows(bits) for part in parts])
@@ -180,14 +180,14 @@ class TreeContributions:
 
     @cached_property
     def _places(self) -> list[list[Indexes]]:
-        """Where `_few` adds each column of each part, for each of its leads."""
+        """The position at which `_few` adds each column of each part, for each of its leads."""
         first = np.arange(FEW_AT_ONCE)[:, None] * self._width
         return [[first + part.feature.ravel() for part in parts] for parts in self._tables.lookups]
 
     def _block_by_block(self, classes: Indexes) -> Floats:
-        """Explain all leads at once, making and adding each one's numbers as `_few`."""
+        """Explain all leads at once; each lead's numbers are added in the order of `_few`."""
         classes_of = np.ascontiguousarray(classes.T)
-        said = [
+        entries = [
             (bits, of_lead)
             for table, of_lead in zip(self._tables.bits, classes_of, strict=True)
             for bits in np.ascontiguousarray(table.T)
@@ -200,7 +200,7 @@ class TreeContributions:
                 for part in parts:
                     row = np.zeros(len(classes), dtype=np.uint16)
                     for entry in part.entries[: part.n_used[block], block].tolist():
-                        bits, of_lead = said[entry]
+                        bits, of_lead = entries[entry]
                         row |= bits.take(of_lead)
                     rows.append(row)
                 at, columns = _columns(rows, [part.table_of(block) for part in parts])
@@ -214,15 +214,15 @@ class TreeContributions:
 
 
 def _columns(rows: Sequence[Bits], tables: Sequence[Floats]) -> tuple[Indexes, list[Floats]]:
-    """Give the columns of the parts of one block, and the place of each lead in them.
+    """Compute the columns of the parts of one block, and the position of each lead in them.
 
-    There is a place for each lead, or for what a lead can do in the block, if that is less.
+    There is one position for each lead, or for each pattern of the block if these are fewer.
     """
     sizes = list(map(len, tables))
     if math.prod(sizes) > len(rows[0]):
         at = np.arange(len(rows[0]))
-        each: Sequence[NDArray[np.integer]] = rows
+        row_of: Sequence[NDArray[np.integer]] = rows
     else:
         at = np.ravel_multi_index(tuple(row.astype(np.intp) for row in rows), sizes)
-        each = np.unravel_index(np.arange(math.prod(sizes)), sizes)
-    return at, multiplied([t.take(row, axis=0) for t, row in zip(tables, each, strict=True)])
+        row_of = np.unravel_index(np.arange(math.prod(sizes)), sizes)
+    return at, multiplied([t.take(row, axis=0) for t, row in zip(tables, row_of, strict=True)])

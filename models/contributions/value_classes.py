@@ -1,5 +1,6 @@
-"""The values of features in classes that all nodes of the trees treat alike."""
+"""Groups the values of features into classes that every node of the trees treats alike."""
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,16 +14,16 @@ from models.contributions.tree_blocks import ZERO, goes_left
 
 @dataclass(frozen=True)
 class FeatureClasses:
-    """The values of one feature, in classes that all nodes treat alike.
+    """The classes of one feature's values that every node treats alike.
 
-    Class i < n_cuts holds what is at most cuts[i] and above the cut before, class n_cuts
-    what is above all cuts. Two more hold zero and missing values.
+    Class i < n_cuts contains values that are at most cuts[i] and above the cut before, class
+    n_cuts those above all cuts. Two more classes contain zero and missing values.
 
     Attributes
     ----------
     cuts : ndarray of float64, shape (n_cuts,)
     is_left : ndarray of bool, shape (n_nodes, n_cuts + 3)
-        Where each node that asks for this feature sends the classes.
+        Whether each node that tests this feature sends each class to the left.
     """
 
     cuts: Floats
@@ -32,19 +33,24 @@ class FeatureClasses:
     def of_nodes(
         cls, decisions: Sequence[int], thresholds: Sequence[float | frozenset[int]]
     ) -> "FeatureClasses":
-        """Find the classes of a feature from all nodes that ask for it.
+        """Build the classes of a feature from all nodes that test it.
 
         >>> FeatureClasses.of_nodes([1], [frozenset({0, 3})]).cuts.tolist()
         [-1.0, 0.9999999999999999, 2.9999999999999996, 3.9999999999999996]
         """
-        # LightGBM cuts fractions off: code 3 is from 3 to below 4, code 0 from above -1.
-        codes = {code for each in thresholds if isinstance(each, frozenset) for code in each}
+        # LightGBM truncates: code 3 is from 3 to below 4, code 0 from above -1.
+        codes = {
+            code
+            for threshold in thresholds
+            if isinstance(threshold, frozenset)
+            for code in threshold
+        }
         starts = codes | {code + 1 for code in codes}
         edges = {float(np.nextafter(code, -np.inf)) if code else -1.0 for code in starts}
-        numbers = {each for each in thresholds if isinstance(each, float) and each == each}
+        numbers = {t for t in thresholds if isinstance(t, float) and not math.isnan(t)}
         cuts = np.array(sorted(edges | numbers))
-        # One value speaks for each class. What counts as zero has a class of its own: below a
-        # cut that counts as zero there are negative values only.
+        # One value represents each class. Values that count as zero have a class of their own, so
+        # below a cut that counts as zero there are only negative values.
         below = np.where(np.abs(cuts) <= ZERO, np.nextafter(-ZERO, -np.inf), cuts)
         values = np.concatenate([below, [np.inf, 0.0, np.nan]])
         classes_of = defaultdict(list)
@@ -71,12 +77,12 @@ class Classifier:
     Attributes
     ----------
     features : ndarray of intp, shape (n_used,)
-        The features that some node asks for.
+        The features that at least one node tests.
     cuts : ndarray of complex128, shape (n_cuts,)
-        The cuts of all of them, one after the other: complex numbers are ordered by their
-        real part first, which is the place of the feature.
+        The cuts of all these features in one sorted array: complex numbers are ordered by their
+        real part first, which is the position of the feature.
     first, n_cuts : ndarray of intp, shape (n_used,)
-        Where in `cuts` those of a feature stand.
+        The first position and the number of each feature's cuts in `cuts`.
     """
 
     features: Indexes
@@ -86,7 +92,7 @@ class Classifier:
 
     @classmethod
     def of(cls, classes_of: Mapping[int, FeatureClasses]) -> "Classifier":
-        """Take the cuts of features together, by feature."""
+        """Build the classifier from the classes of each feature."""
         cuts = [classes.cuts for classes in classes_of.values()]
         n_cuts = np.array(list(map(len, cuts)), dtype=np.intp)
         places = np.repeat(np.arange(len(cuts)), n_cuts)
@@ -102,13 +108,13 @@ class Classifier:
         values = features[:, self.features]
         is_missing = np.isnan(values)
         of_feature = np.arange(len(self.features))
-        found = np.searchsorted(self.cuts, placed(of_feature, np.where(is_missing, 0.0, values)))
-        found = np.where(np.abs(values) <= ZERO, self.n_cuts + 1, found - self.first)
-        return np.where(is_missing, self.n_cuts + 2, found)
+        place = np.searchsorted(self.cuts, placed(of_feature, np.where(is_missing, 0.0, values)))
+        value_class = np.where(np.abs(values) <= ZERO, self.n_cuts + 1, place - self.first)
+        return np.where(is_missing, self.n_cuts + 2, value_class)
 
 
 def placed(place: Indexes | Floats, value: Floats) -> NDArray[np.complex128]:
-    """Put complex numbers together, ordered by place first; arithmetic makes NaN of infinities."""
+    """Build complex numbers that sort by place, then by value; arithmetic would turn inf to nan."""
     numbers = np.empty(value.shape, dtype=np.complex128)
     numbers.real = place
     numbers.imag = value
