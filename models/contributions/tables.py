@@ -256,7 +256,7 @@ def _most_bits(trees: Sequence[Tree]) -> int:
 
 
 def _ends(block: Block, most_bits: int) -> list[int]:
-    """Return the end of each part of a block; the last has the bits that leaves test differently."""
+    """Return the end of each part of a block; the last has the bits that leaves test unalike."""
     n_bits = len(block.bits)
     if n_bits <= most_bits:
         return [n_bits]
