@@ -11,6 +11,9 @@ const browser = await chromium.launch({
   executablePath,
   args: ["--no-sandbox", "--disable-background-networking", "--disable-gpu"],
 });
+// Pixels: hinting widens the letters of a picture that is scaled down. Pictures show what
+// goes beyond their frame.
+const slack = 4;
 const measures = {};
 const pages = {};
 for (const width of [390, 1280]) {
@@ -19,7 +22,7 @@ for (const width of [390, 1280]) {
   await page.goto(address);
   // All pages below each other, each still picture measured before its chart replaces it.
   await page.evaluate(() => document.documentElement.classList.remove("paged"));
-  measures[width] = await page.evaluate(async () => {
+  measures[width] = await page.evaluate(async (slack) => {
     await document.fonts.ready;
     const charts = [];
     for (const figure of document.querySelectorAll("figure")) {
@@ -27,12 +30,12 @@ for (const width of [390, 1280]) {
       const frame = still?.getBoundingClientRect();
       const cut = Array.from(still?.querySelectorAll("text") ?? []).filter((text) => {
         const box = text.getBoundingClientRect();
-        return box.width && (box.left < frame.left - 1 || box.right > frame.right + 1);
+        return box.width && (box.left < frame.left - slack || box.right > frame.right + slack);
       });
       charts.push({ id: figure.id, cut: cut.map((text) => text.textContent) });
     }
     return charts;
-  });
+  }, slack);
   for (const chart of measures[width]) {
     const figure = page.locator(`[id="${chart.id}"]`);
     await figure.scrollIntoViewIfNeeded();
