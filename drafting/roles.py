@@ -160,12 +160,12 @@ def find_roles(tables: Mapping[str, Table]) -> dict[str, dict[str, Column]]:
     ids = _id_columns(tables)
     roles = {}
     for kind, table in tables.items():
-        found = _play(table.columns, kind)
+        by_role = _play(table.columns, kind)
         if kind in ids:
-            rest = {role: column for role, column in found.items() if column is not ids[kind]}
-            found = {"lead_id": ids[kind]} | rest
-        _refuse_missing(table, kind, found)
-        roles[kind] = found
+            rest = {role: column for role, column in by_role.items() if column is not ids[kind]}
+            by_role = {"lead_id": ids[kind]} | rest
+        _refuse_missing(table, kind, by_role)
+        roles[kind] = by_role
     if "outcomes" not in tables:
         roles["leads"] |= _flat_outcome(tables["leads"], roles["leads"])
     return roles
@@ -204,24 +204,24 @@ def _likeness(table: Table, kind: str, files: int) -> float:
 
 def _share_in_roles(table: Table, kind: str) -> float:
     """Compute the share of columns that play a role; 0 if a required role is not played."""
-    found = _play(table.columns, kind)
-    if not {role.name for role in TABLES[kind].file_columns[1:] if role.required} <= set(found):
+    by_role = _play(table.columns, kind)
+    if not {role.name for role in TABLES[kind].file_columns[1:] if role.required} <= set(by_role):
         return 0.0
-    strength = sum(1 - 0.1 * _rank(name, column) for name, column in found.items())
+    strength = sum(1 - 0.1 * _rank(name, column) for name, column in by_role.items())
     return strength / max(1, len(table.columns) - 1)
 
 
 def _play(columns: Sequence[Column], kind: str) -> dict[str, Column]:
     """Find the columns for the roles of a table, except the lead id."""
-    found: dict[str, Column] = {}
+    by_role: dict[str, Column] = {}
     for role in TABLES[kind].file_columns[1:]:
-        free = [column for column in columns if column not in found.values()]
+        free = [column for column in columns if column not in by_role.values()]
         fit = [column for column in free if _can_play(role, column)]
         best = min(fit, key=lambda column: _rank(role.name, column), default=None)
         only_time = len(fit) == 1 and role.kind == "time" and kind != "leads"
         if best and (only_time or _rank(role.name, best) < NO_RANK):
-            found[role.name] = best
-    return found
+            by_role[role.name] = best
+    return by_role
 
 
 def _refuse_missing(table: Table, kind: str, roles: dict[str, Column]) -> None:
@@ -274,7 +274,7 @@ def _id_columns(tables: Mapping[str, Table]) -> dict[str, Column]:
     links = []
     for key in keys:
         shared = {kind: _shared(key, leads, kind, other) for kind, other in others.items()}
-        links.append({"leads": key} | {kind: found for kind, found in shared.items() if found})
+        links.append({"leads": key} | {kind: column for kind, column in shared.items() if column})
     return max(links, key=len, default={})
 
 
@@ -293,8 +293,8 @@ def _shared(key: Column, leads: Table, kind: str, other: Table) -> Column | None
 def _flat_outcome(leads: Table, roles: dict[str, Column]) -> dict[str, Column]:
     """Find the outcome in the leads table itself."""
     rest = [column for column in leads.columns if column not in roles.values()]
-    found = _play(rest, "outcomes")
-    if "outcome" not in found:
+    by_role = _play(rest, "outcomes")
+    if "outcome" not in by_role:
         few = listed(column.name for column in rest if 2 <= len(column.counts) <= 20)
         raise ConfigError(
             f"No column of {leads.path.name} shows how leads ended. Columns with few values: "
@@ -302,11 +302,11 @@ def _flat_outcome(leads: Table, roles: dict[str, Column]) -> dict[str, Column]:
             "status, and values such as yes and no. Rename it to `outcome`, or add a file as "
             "outcomes=FILE."
         )
-    created, closed = roles.get("created_at"), found.get("closed_at")
+    created, closed = roles.get("created_at"), by_role.get("closed_at")
     if closed:
         one_format = not created or set(created.time_formats) & set(closed.time_formats)
         if _rank("closed_at", closed) > 2 or not one_format:
-            del found["closed_at"]
-    if "amount" in found and _rank("amount", found["amount"]) == 0:
-        del found["amount"]  # it may be the amount that the lead asked for
-    return found
+            del by_role["closed_at"]
+    if "amount" in by_role and _rank("amount", by_role["amount"]) == 0:
+        del by_role["amount"]  # it may be the amount that the lead asked for
+    return by_role

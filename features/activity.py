@@ -437,9 +437,9 @@ def _first_of_day(of_event: Ints, at: Ints) -> Bools:
 def _codes(activities: pd.DataFrame, column: str, codes: Mapping[str, int]) -> Ints:
     if column not in activities:
         return np.full(len(activities), len(codes), dtype=np.int64)
-    found, cells = pd.factorize(activities[column], use_na_sentinel=True)
+    positions, cells = pd.factorize(activities[column], use_na_sentinel=True)
     table = np.array([_code(cell, codes) for cell in cells] + [len(codes)], dtype=np.int64)
-    return table[found]
+    return table[positions]
 
 
 def _code(cell: Any, codes: Mapping[str, int]) -> int:

@@ -61,7 +61,7 @@ ZONES = ("Asia/Kathmandu", "America/New_York", "Pacific/Kiritimati", "Europe/Ber
 
 @dataclass(frozen=True)
 class World:
-    """What happened to some leads; `tables` and `cells` tell it in the two ways there are."""
+    """The histories of some leads, as tables and as cells of requests."""
 
     created: list[int]
     asked: list[int]
@@ -103,10 +103,10 @@ def utc(times: Any) -> pd.Series:
 
 
 def table(rows: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame:
-    found = pd.DataFrame(rows, columns=columns, dtype=object)
+    computed = pd.DataFrame(rows, columns=columns, dtype=object)
     for column in {"occurred_at", "entered_at"} & set(columns):
-        found[column] = utc(found[column].to_numpy(dtype=np.int64)).astype(TIME_DTYPE)
-    return found
+        computed[column] = utc(computed[column].to_numpy(dtype=np.int64)).astype(TIME_DTYPE)
+    return computed
 
 
 def moments_of(asked: list[tuple[int, int]]) -> Moments:
@@ -146,8 +146,8 @@ def worlds_with_moments(draw: Any) -> tuple[World, Moments]:
     return world, moments_of(draw(st.lists(asked, min_size=1, max_size=8)))
 
 
-def same(found: Any, expected: Any) -> None:
-    np.testing.assert_array_equal(found, expected)  # nan equals nan
+def same(computed: Any, expected: Any) -> None:
+    np.testing.assert_array_equal(computed, expected)  # nan equals nan
 
 
 def by_name(values: Any, features: Any = PIPELINE) -> dict[str, float]:
@@ -220,7 +220,7 @@ def test_time_zone_does_not_matter(drawn: Any, zone: Any) -> None:
 
 @given(worlds_with_moments(), st.integers(1, 6))
 def test_block_size_does_not_matter(drawn: Any, size: Any) -> None:
-    """Leads are computed block by block; where one ends changes nothing."""
+    """The size of blocks does not change the features."""
     world, moments = drawn
     whole = PIPELINE.transform(world.records, moments.lead, moments.as_of)
     with mock.patch.object(events, "BLOCK_EVENTS", size):
@@ -277,8 +277,8 @@ def test_activities_without_ids_are_distinct() -> None:
 
 def test_same_activity_id_of_another_lead_is_distinct() -> None:
     event = {"type": "call", "occurred_at": NOW, "activity_id": "a"}
-    found = compute(ACTIVITIES.log_of_cells([[event], [event]]), [(0, NOW), (1, NOW)])
-    assert [by_name(row, ACTIVITIES)["activity.count"] for row in found] == [1, 1]
+    computed = compute(ACTIVITIES.log_of_cells([[event], [event]]), [(0, NOW), (1, NOW)])
+    assert [by_name(row, ACTIVITIES)["activity.count"] for row in computed] == [1, 1]
 
 
 def test_features_of_a_lead_without_activities() -> None:
@@ -286,12 +286,12 @@ def test_features_of_a_lead_without_activities() -> None:
     busy = World([NOW], [NOW], [[{"type": "call", "occurred_at": NOW}]], [[]])
     both = World(*(getattr(world, f) + getattr(busy, f) for f in vars(world)))
     for leads in (world, both):
-        found = by_name(PIPELINE.transform(leads.records, np.array([0]), np.array([NOW])))
-        assert found.pop("lead.age_days") == 3
-        assert found.pop("lead.created_weekday") == 6  # the Sunday before 1 January 2025
-        assert found.pop("lead.created_hour") == 8
-        assert found.pop("stage.current") == MISSING
-        nothing = {name for name, value in found.items() if np.isnan(value)}
+        computed = by_name(PIPELINE.transform(leads.records, np.array([0]), np.array([NOW])))
+        assert computed.pop("lead.age_days") == 3
+        assert computed.pop("lead.created_weekday") == 6  # the Sunday before 1 January 2025
+        assert computed.pop("lead.created_hour") == 8
+        assert computed.pop("stage.current") == MISSING
+        nothing = {name for name, value in computed.items() if np.isnan(value)}
         assert nothing == {
             "asked_at.age_days",
             "asked_at.weekday",
@@ -304,7 +304,7 @@ def test_features_of_a_lead_without_activities() -> None:
                 for stem in ("activity", "activity[call]", "activity[E-Mail]")
             ),
         }
-        assert {found[name] for name in found.keys() - nothing} == {0.0}
+        assert {computed[name] for name in computed.keys() - nothing} == {0.0}
 
 
 @given(worlds)
@@ -323,8 +323,8 @@ def test_leads_without_an_id_have_no_history() -> None:
     ids = pd.Series([None, "A", None], dtype=object)
     history = PIPELINE.history_of_tables(ids, np.full(3, NOW), activities, None)
     leads = pd.DataFrame({"asked_at": ["2024-12-31", None, None]})
-    found = PIPELINE.matrix(leads, history, NOW)
-    assert [by_name(row)["activity.count"] for row in found] == [0, 1, 0]
+    computed = PIPELINE.matrix(leads, history, NOW)
+    assert [by_name(row)["activity.count"] for row in computed] == [0, 1, 0]
 
 
 # -- windows, against SQL
@@ -337,7 +337,7 @@ def compute(log: Any, asked: Any, created: Any = None) -> Any:
 
 
 def in_sql() -> str:
-    """What `ActivityFeatures.features` promises, said in SQL."""
+    """Return the query that computes the same features in SQL."""
     columns = []
     for kind in (None, *ACTIVITIES.types):
         of_kind = "true" if kind is None else f"lower(trim(a.type)) = '{kind.lower()}'"
@@ -390,10 +390,12 @@ def test_features_equal_those_of_sql() -> None:
             expected = np.array(database.execute(query).fetchall(), dtype=np.float64)
         created = created if is_created else np.full(len(created), NOT_A_TIME)
         log = ACTIVITIES.log_of_cells(world.activities)
-        found = ACTIVITIES.compute(log, moments.lead, moments.as_of, created)
-        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=0)
+        computed = ACTIVITIES.compute(log, moments.lead, moments.as_of, created)
+        np.testing.assert_allclose(computed, expected, rtol=1e-12, atol=0)
         names = [feature.name for feature in ACTIVITIES.features]
-        met.update(name for row in found for name, value in zip(names, row, strict=True) if value)
+        met.update(
+            name for row in computed for name, value in zip(names, row, strict=True) if value
+        )
         met["at the moment"] += int((told["at"] == NOW).any())
         met.update({d: int((told["at"] == NOW - d * DAY).any()) for d in WINDOWS_DAYS})
 
@@ -406,16 +408,18 @@ def test_features_equal_those_of_sql() -> None:
 @pytest.mark.parametrize(("step", "counts"), [(-1, 1), (0, 0), (1, 0)])
 def test_window_excludes_its_far_end(days: int, step: int, counts: int) -> None:
     log = ACTIVITIES.log_of_cells([[{"type": "call", "occurred_at": NOW - days * DAY - step}]])
-    found = by_name(compute(log, [(0, NOW)]), ACTIVITIES)
-    assert found[f"activity.count_{days}d"] == found[f"activity[call].count_{days}d"] == counts
-    assert found["activity.count"] == 1
+    computed = by_name(compute(log, [(0, NOW)]), ACTIVITIES)
+    assert (
+        computed[f"activity.count_{days}d"] == computed[f"activity[call].count_{days}d"] == counts
+    )
+    assert computed["activity.count"] == 1
 
 
 @pytest.mark.parametrize(("step", "counts"), [(-1, 1), (0, 1), (1, 0)])
 def test_event_at_as_of_counts(step: int, counts: int) -> None:
     log = ACTIVITIES.log_of_cells([[{"type": "call", "occurred_at": NOW + step}]])
-    found = by_name(compute(log, [(0, NOW)]), ACTIVITIES)
-    assert found["activity.count"] == found["activity.count_1d"] == counts
+    computed = by_name(compute(log, [(0, NOW)]), ACTIVITIES)
+    assert computed["activity.count"] == computed["activity.count_1d"] == counts
 
 
 def test_history_by_hand() -> None:
@@ -435,7 +439,7 @@ def test_history_by_hand() -> None:
             ]
         ]
     )
-    found = by_name(compute(log, [(0, NOW)], [NOW - 21 * DAY]), ACTIVITIES)
+    computed = by_name(compute(log, [(0, NOW)], [NOW - 21 * DAY]), ACTIVITIES)
     expected = {
         "activity.count": 5,
         "activity.count_90d": 4,
@@ -465,14 +469,14 @@ def test_history_by_hand() -> None:
         "activity.channel[web].share": 0.4,
         "activity.channel[Phone].share": 0.2,
     }
-    assert found == pytest.approx(expected)
+    assert computed == pytest.approx(expected)
 
 
 def test_times_before_1970_are_valid() -> None:
     log = ACTIVITIES.log_of_cells([[{"type": "call", "occurred_at": at} for at in (-1, -DAY, 0)]])
-    found = by_name(compute(log, [(0, 0)]), ACTIVITIES)
-    assert (found["activity.count"], found["activity.count_1d"]) == (3, 2)
-    assert found["activity.active_days_count"] == 2
+    computed = by_name(compute(log, [(0, 0)]), ACTIVITIES)
+    assert (computed["activity.count"], computed["activity.count_1d"]) == (3, 2)
+    assert computed["activity.active_days_count"] == 2
 
 
 # -- what is fitted
@@ -486,8 +490,8 @@ def told_by(*values: tuple[str | None, int], column: str = "type") -> pd.DataFra
 
 def test_types_and_channels_need_enough_leads() -> None:
     enough = MIN_LEADS_PER_VALUE
-    found = fit_activities(told_by(("mail", enough), ("Call", enough + 1), ("rare", enough - 1)))
-    assert found == ActivityFeatures(types=("Call", "mail"), channels=())
+    computed = fit_activities(told_by(("mail", enough), ("Call", enough + 1), ("rare", enough - 1)))
+    assert computed == ActivityFeatures(types=("Call", "mail"), channels=())
     same_lead = pd.DataFrame({"lead_id": ["L1"] * 99, "type": "call", "channel": None})
     assert fit_activities(same_lead) == ActivityFeatures((), ())
     channels = told_by(("Web", enough), ("web", enough + 5), (None, 50), column="channel")
@@ -511,8 +515,8 @@ def test_features_have_unique_names_and_windows() -> None:
 
 def stage_of(*entries: tuple[str, float]) -> dict[str, float]:
     sent = [{"stage": name, "entered_at": NOW + int(days * DAY)} for name, days in entries]
-    found = STAGES.compute(STAGES.log_of_cells([sent]), np.array([0]), np.array([NOW]))
-    return by_name(found, STAGES)
+    computed = STAGES.compute(STAGES.log_of_cells([sent]), np.array([0]), np.array([NOW]))
+    return by_name(computed, STAGES)
 
 
 NEW, OFFER, SIGNED = 2, 3, 4
@@ -645,9 +649,9 @@ def test_export_may_have_any_zone_order_and_repeats(export: Any, tmp_path: Path)
     late = again["activities"].head(50).assign(occurred_at=lambda a: a["occurred_at"] + 1)
     again["activities"] = pd.concat([late, again["activities"]])
     for known_as, told in (("mixed", export), ("again", again)):
-        found = features_of(told, tmp_path, mixed, known_as=known_as)
-        assert found[0] == pipeline
-        same(found[2], expected)
+        computed = features_of(told, tmp_path, mixed, known_as=known_as)
+        assert computed[0] == pipeline
+        same(computed[2], expected)
     dateless = {
         name: rows.drop(columns="asked_at", errors="ignore") for name, rows in export.items()
     }
@@ -674,8 +678,8 @@ def test_fit_ignores_events_after_the_moments(export: Any, tmp_path: Path) -> No
     }
     write = lambda i, at: at.isoformat()  # noqa: E731
     plain, _, expected = features_of(export, tmp_path, write, known_as="plain")
-    found, _, matrix = features_of(told, tmp_path, write, known_as="later")
-    assert found == plain
+    computed, _, matrix = features_of(told, tmp_path, write, known_as="later")
+    assert computed == plain
     same(matrix, expected)
 
 
@@ -748,8 +752,8 @@ def test_table_without_ids_has_no_history(scorer: Any, crm: Any) -> None:
     numbered = records.activities.assign(
         lead_id=[str(i % 50) for i in range(len(records.activities))]
     )
-    found = scorer.score_table(leads, activities=numbered, as_of=as_of)
-    pd.testing.assert_frame_equal(found, scorer.score_table(leads, as_of=as_of))
+    computed = scorer.score_table(leads, activities=numbered, as_of=as_of)
+    pd.testing.assert_frame_equal(computed, scorer.score_table(leads, as_of=as_of))
     named = leads.assign(lead_id=[str(i) for i in range(50)])
     told = scorer.score_table(named, activities=numbered, as_of=as_of)
-    assert (told["probability"] != found["probability"]).any()
+    assert (told["probability"] != computed["probability"]).any()

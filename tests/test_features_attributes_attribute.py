@@ -1,4 +1,4 @@
-"""What a lead says of itself becomes the same numbers for one lead and for a million."""
+"""Attributes are read as the same numbers for one lead and for a million leads."""
 
 import math
 from pathlib import Path
@@ -36,11 +36,11 @@ def test_true_and_false_are_words_unless_mixed_with_numbers(truths: Any) -> None
     assert fit([*truths] * 20).kind == "category"
     assert fit([*truths, "perhaps"] * 20).kind == "category"
     assert fit([*truths] * 20, nothing=["0"]).vocabulary == fit([*truths] * 20).vocabulary
-    found = fit([*truths, 1, 0, 7] * 20)
-    assert (found.kind, found.median) == ("number", 1)
-    assert [found.encode(truth) for truth in truths] == [1, 0]
+    learned = fit([*truths, 1, 0, 7] * 20)
+    assert (learned.kind, learned.median) == ("number", 1)
+    assert [learned.encode(truth) for truth in truths] == [1, 0]
     assert fit([*truths] * 20, kind="number").median == 0.5
-    assert found.warning(truths[0]) is None
+    assert learned.warning(truths[0]) is None
     assert math.isnan(fit([*truths, 5] * 20, nothing=["false"]).encode(truths[1]))
 
 
@@ -51,31 +51,31 @@ def test_numbers(dtype: Any) -> None:
 
 
 def test_a_few_words_among_numbers_count_as_missing() -> None:
-    found = fit(["7", "9"] * 100 + ["n/a"])
-    assert (found.kind, found.median) == ("number", 8)
-    assert math.isnan(found.encode("n/a"))
-    assert found.warning("n/a") == cell_warning("not_a_number", "x")
-    assert found.warning("9") is found.warning(None) is found.warning("") is None
+    learned = fit(["7", "9"] * 100 + ["n/a"])
+    assert (learned.kind, learned.median) == ("number", 8)
+    assert math.isnan(learned.encode("n/a"))
+    assert learned.warning("n/a") == cell_warning("not_a_number", "x")
+    assert learned.warning("9") is learned.warning(None) is learned.warning("") is None
 
 
 def test_words_for_nothing_are_missing_in_every_kind() -> None:
-    found = fit(["1", "2.5", "Select", " SELECT "] * 20, nothing=["Select"])
-    assert found == NumberAttribute("x", frozenset({"select"}), median=1.75)
-    assert found.warning("select") is None
-    found = fit(["EU", "US", "not  given"] * 20, nothing=["Not given "])
-    assert found.vocabulary == ("EU", "US")
-    assert found.encode("NOT GIVEN") == MISSING
-    assert found.warning("not given") is None
+    learned = fit(["1", "2.5", "Select", " SELECT "] * 20, nothing=["Select"])
+    assert learned == NumberAttribute("x", frozenset({"select"}), median=1.75)
+    assert learned.warning("select") is None
+    learned = fit(["EU", "US", "not  given"] * 20, nothing=["Not given "])
+    assert learned.vocabulary == ("EU", "US")
+    assert learned.encode("NOT GIVEN") == MISSING
+    assert learned.warning("not given") is None
 
 
 def test_numbers_for_nothing_are_missing() -> None:
     for cells in ([-1, 5, 7, -1] * 20, ["-1", "5", "7", "-1.0"] * 20, [-1.0, 5, 7, -1] * 20):
-        found = fit(cells, nothing=["-1"])
-        assert found.median == 6
-        assert found.encode_column(pd.Series(cells[:4])).tolist() == pytest.approx(
+        learned = fit(cells, nothing=["-1"])
+        assert learned.median == 6
+        assert learned.encode_column(pd.Series(cells[:4])).tolist() == pytest.approx(
             [math.nan, 5, 7, math.nan], nan_ok=True
         )
-        assert math.isnan(found.encode(-1))
+        assert math.isnan(learned.encode(-1))
     odoo = fit(["12.5", "False", "7"] * 20, nothing=["False"])
     assert odoo.median == 9.75
     assert math.isnan(odoo.encode(False))
@@ -83,19 +83,19 @@ def test_numbers_for_nothing_are_missing() -> None:
 
 def test_categories_are_their_most_frequent_spelling() -> None:
     cells = ["EU", "eu ", "US", "EU", None] * 20 + ["APAC"] * 4
-    found = fit(cells)
-    assert found == CategoryAttribute("x", frozenset(), vocabulary=("EU", "US"))
-    encoded = [found.encode(cell) for cell in (None, "", "APAC", " eU", "us")]
+    learned = fit(cells)
+    assert learned == CategoryAttribute("x", frozenset(), vocabulary=("EU", "US"))
+    encoded = [learned.encode(cell) for cell in (None, "", "APAC", " eU", "us")]
     assert encoded == [MISSING, MISSING, UNSEEN, 2, 3]
-    assert found.warning("APAC") == cell_warning("unseen_value", "x")
-    assert found.warning("eu") is found.warning(None) is None
+    assert learned.warning("APAC") == cell_warning("unseen_value", "x")
+    assert learned.warning("eu") is learned.warning(None) is None
 
 
 def test_truth_values_are_the_same_category_as_their_words() -> None:
     for cells in ([True, False], ["True", "false"], np.array([True, False])):
         assert fit(list(cells) * 20).vocabulary in (("true", "false"), ("True", "false"))
-    found = fit([True, False, None] * 20, dtype=object)
-    assert [found.encode(cell) for cell in (True, "TRUE", False, None)] == [2, 2, 3, MISSING]
+    learned = fit([True, False, None] * 20, dtype=object)
+    assert [learned.encode(cell) for cell in (True, "TRUE", False, None)] == [2, 2, 3, MISSING]
 
 
 def test_few_values_that_are_half_numbers_are_categories() -> None:
@@ -159,14 +159,14 @@ def test_company_named_infinity_is_text() -> None:
     ],
 )
 def test_uninformative_columns_are_left_out(cells: Any, nothing: Any, reason: Any) -> None:
-    found = fit(list(cells), nothing=nothing)
-    assert isinstance(found, LeftOut)
-    assert found.reason.startswith(reason)
+    learned = fit(list(cells), nothing=nothing)
+    assert isinstance(learned, LeftOut)
+    assert learned.reason.startswith(reason)
 
 
 def test_number_column_without_numbers_is_left_out() -> None:
-    found = fit(["a", "b"] * 20, kind="number")
-    assert found == LeftOut("x", "it is listed as a number and holds none")
+    learned = fit(["a", "b"] * 20, kind="number")
+    assert learned == LeftOut("x", "it is listed as a number and holds none")
 
 
 def test_one_value_with_missing_cells_is_kept() -> None:
@@ -176,17 +176,17 @@ def test_one_value_with_missing_cells_is_kept() -> None:
 
 @pytest.mark.parametrize("repeats", [1, 2, 7])
 def test_number_of_categories_is_limited(repeats: Any) -> None:
-    found = fit([f"c{i}" for i in range(100_000)] * repeats)
+    learned = fit([f"c{i}" for i in range(100_000)] * repeats)
     if repeats == 1:
-        assert isinstance(found, LeftOut)
+        assert isinstance(learned, LeftOut)
     else:
-        assert len(found.vocabulary) == MAX_VOCABULARY
-        assert found.encode("c99999") == UNSEEN
+        assert len(learned.vocabulary) == MAX_VOCABULARY
+        assert learned.encode("c99999") == UNSEEN
 
 
 def test_rare_values_are_unseen() -> None:
-    found = fit(["EU"] * 20 + ["US"] * 5 + ["APAC"] * 4)
-    assert found.vocabulary == ("EU", "US")
+    learned = fit(["EU"] * 20 + ["US"] * 5 + ["APAC"] * 4)
+    assert learned.vocabulary == ("EU", "US")
     assert fit(["a", "b", "b"]).vocabulary == ("b",)
 
 
@@ -257,19 +257,19 @@ def test_fit_accounts_for_every_column(column: Any, nothing: Any, kind: Any) -> 
     """A column is a feature, is left out, or is refused; the column stays as it was."""
     before = column.copy(deep=True)
     try:
-        found = fit_attribute(column, nothing=sorted(nothing), kind=kind)
+        learned = fit_attribute(column, nothing=sorted(nothing), kind=kind)
     except SchemaError as refusal:
         if "infinite" not in str(refusal):
             raise
         return
     pd.testing.assert_series_equal(column, before)
-    if isinstance(found, NumberAttribute):
-        assert math.isfinite(found.median)
-    elif isinstance(found, CategoryAttribute):
-        assert found.vocabulary
-        folded = [value.casefold() for value in found.vocabulary]
+    if isinstance(learned, NumberAttribute):
+        assert math.isfinite(learned.median)
+    elif isinstance(learned, CategoryAttribute):
+        assert learned.vocabulary
+        folded = [value.casefold() for value in learned.vocabulary]
         assert len(set(folded)) == len(folded)
-        assert not set(folded) & found.nothing
+        assert not set(folded) & learned.nothing
 
 
 # -- the pipeline

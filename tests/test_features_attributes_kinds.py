@@ -120,8 +120,8 @@ def at(cell: Any, part: Part, as_of: int = NOW) -> float:
     ],
 )
 def test_date_features_by_hand(cell: Any, age: float, weekday: int, month: int) -> None:
-    found = [at(cell, part) for part in ("age_days", "weekday", "month")]
-    assert found == pytest.approx([age, weekday, month], abs=1e-9)
+    learned = [at(cell, part) for part in ("age_days", "weekday", "month")]
+    assert learned == pytest.approx([age, weekday, month], abs=1e-9)
     without = [at(cell, part, NOT_A_TIME) for part in ("age_days", "weekday", "month")]
     assert without == pytest.approx([math.nan, weekday, month], nan_ok=True)
 
@@ -153,8 +153,8 @@ def test_date_after_as_of_is_missing(part: Part, later: int) -> None:
 def test_weekday_and_month_match_the_calendar(when: Any) -> None:
     """In UTC, whatever the year."""
     then = when.replace(tzinfo=datetime.UTC)
-    found = [at(then.isoformat(), part, cell_time(then)) for part in ("weekday", "month")]
-    assert found == [then.weekday(), then.month]
+    learned = [at(then.isoformat(), part, cell_time(then)) for part in ("weekday", "month")]
+    assert learned == [then.weekday(), then.month]
 
 
 # -- e-mail
@@ -296,9 +296,9 @@ attributes = st.sampled_from(
 def test_column_equals_its_cells(attribute: Any, column: Any) -> None:
     """Reading a column equals reading each of its cells, and leaves the column as it was."""
     before = column.copy(deep=True)
-    found = attribute.encode_column(column)
-    assert found.dtype == np.float64
-    np.testing.assert_array_equal(found, [attribute.encode(cell) for cell in column.tolist()])
+    learned = attribute.encode_column(column)
+    assert learned.dtype == np.float64
+    np.testing.assert_array_equal(learned, [attribute.encode(cell) for cell in column.tolist()])
     pd.testing.assert_series_equal(column, before)
     for cell in column.tolist():
         assert attribute.warning(cell) is None or str(cell).strip()
@@ -380,9 +380,13 @@ def test_declared_kind_overrides_the_guess(project: Any) -> None:
 
 
 def test_date_has_three_features(project: Any) -> None:
-    found = fitted_as(project, ["2025-01-01", "2025-02-03"])
-    assert [attribute.feature.name for attribute in found] == ["x.age_days", "x.weekday", "x.month"]
-    pipeline = FeaturePipeline(tuple(found), ())
+    learned = fitted_as(project, ["2025-01-01", "2025-02-03"])
+    assert [attribute.feature.name for attribute in learned] == [
+        "x.age_days",
+        "x.weekday",
+        "x.month",
+    ]
+    pipeline = FeaturePipeline(tuple(learned), ())
     assert pipeline.columns == ["x"]
     values = pipeline.rows([{"x": "2025-02-24"}, {"x": "2025-03-02"}], as_of=NOW)
     np.testing.assert_array_equal(values, [[5.5, 0, 2], [np.nan] * 3])
@@ -432,11 +436,11 @@ def trainings(draw: Any) -> tuple[FeaturePipeline, Records, Moments]:
 def test_training_row_is_encoded_from_other_folds(drawn: Any, seed: Any) -> None:
     """Only target columns differ from `transform`, and hold what the other folds' leads say."""
     pipeline, records, moments = drawn
-    found = training_matrix(pipeline, records, moments, seed)
+    learned = training_matrix(pipeline, records, moments, seed)
     plain = pipeline.transform(records, moments.lead, moments.as_of)
     others = [i for i in range(len(pipeline.names)) if i not in TARGETS]
-    np.testing.assert_array_equal(found[:, others], plain[:, others])
-    assert found.flags.f_contiguous
+    np.testing.assert_array_equal(learned[:, others], plain[:, others])
+    assert learned.flags.f_contiguous
     fold_of = folds(moments.label, moments.lead, seed, N_FOLDS)
     for column in TARGETS:
         attribute = pipeline.attributes[column]
@@ -447,7 +451,7 @@ def test_training_row_is_encoded_from_other_folds(drawn: Any, seed: Any) -> None
             rate = (moments.label[known].sum() + 0.5) / (len(known) + 1)
             alike = [i for i in known if words[i] == word]
             expected = log_odds(moments.label[alike].sum(), len(alike), rate)
-            assert found[row, column] == pytest.approx(expected, rel=1e-9, abs=1e-12)
+            assert learned[row, column] == pytest.approx(expected, rel=1e-9, abs=1e-12)
 
 
 @given(trainings(), st.data())

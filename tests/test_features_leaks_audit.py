@@ -99,17 +99,17 @@ class World:
 
     def judge(self, field: Any, name: Any = "field") -> Any:
         """Audit with one further attribute; the honest ones must stay fine."""
-        found = self.audit(field, name)
-        assert alarms(found) <= {name}
-        return next(each for each in found.attributes if each.attribute == name)
+        audited = self.audit(field, name)
+        assert alarms(audited) <= {name}
+        return next(each for each in audited.attributes if each.attribute == name)
 
 
 def choose(condition: Any, value: Any, otherwise: Any) -> Any:
     return np.where(condition, value, otherwise)
 
 
-def alarms(found: Audit) -> set[str]:
-    return {field.attribute for field in found.attributes if field.verdict is not Verdict.FINE}
+def alarms(audited: Audit) -> set[str]:
+    return {field.attribute for field in audited.attributes if field.verdict is not Verdict.FINE}
 
 
 def verdicts(field: Any) -> dict[str, Verdict]:
@@ -179,9 +179,9 @@ def test_ls103_treats_a_word_for_nothing_as_an_unchanged_default() -> None:
 
 def test_ls103_is_fine_if_open_leads_have_it_filled_as_well() -> None:
     world = World(still_open=0.3)
-    found = world.judge(world.pick("xy", world.filled(0.7, 0.3, 0.5)))
-    assert found.verdict is Verdict.FINE
-    assert verdicts(found) == {"LS103": Verdict.FINE}
+    audited = world.judge(world.pick("xy", world.filled(0.7, 0.3, 0.5)))
+    assert audited.verdict is Verdict.FINE
+    assert verdicts(audited) == {"LS103": Verdict.FINE}
 
 
 def test_ls104_finds_a_column_that_separates_alone() -> None:
@@ -228,13 +228,13 @@ def test_ls105_ignores_a_declared_word_of_some_periods() -> None:
 def test_ls106_finds_values_that_decide_the_outcome() -> None:
     world = World()
     settled = np.where(world.won & (world.rng.random(world.n) < 0.5), "Horizon", "other")
-    found = world.judge(settled)
-    assert verdicts(found)["LS106"] is Verdict.SUSPECT
-    assert '"horizon"' in found.findings[-1].evidence
+    audited = world.judge(settled)
+    assert verdicts(audited)["LS106"] is Verdict.SUSPECT
+    assert '"horizon"' in audited.findings[-1].evidence
     honest = np.where(world.won & (world.rng.random(world.n) < 0.15), "Referral", "other")
-    found = world.judge(honest)
-    assert found.verdict is Verdict.FINE
-    assert verdicts(found) == {"LS106": Verdict.FINE}
+    audited = world.judge(honest)
+    assert audited.verdict is Verdict.FINE
+    assert verdicts(audited) == {"LS106": Verdict.FINE}
 
 
 LATER = [
@@ -299,17 +299,17 @@ def test_ls107_finds_names_that_refer_to_later() -> None:
     world = World(n=200)
     fields = {name: world.rng.choice(["x", "y"], world.n) for name in (*LATER, *HONEST)}
     world.leads = world.leads.assign(**fields)
-    found = {field.attribute: verdicts(field) for field in world.audit().attributes}
-    assert [name for name in LATER if found[name] != {"LS107": Verdict.SUSPECT}] == []
-    assert [name for name in HONEST if found[name]] == []
+    audited = {field.attribute: verdicts(field) for field in world.audit().attributes}
+    assert [name for name in LATER if audited[name] != {"LS107": Verdict.SUSPECT}] == []
+    assert [name for name in HONEST if audited[name]] == []
 
 
 def test_ls107_with_other_evidence_is_a_leak() -> None:
     world = World()
     field = world.pick("xy", world.filled(0.6, 0.2))
-    found = world.judge(field, name="lost_reason")
-    assert verdicts(found) == {"LS103": Verdict.SUSPECT, "LS107": Verdict.LEAK}
-    assert found.verdict is Verdict.LEAK
+    audited = world.judge(field, name="lost_reason")
+    assert verdicts(audited) == {"LS103": Verdict.SUSPECT, "LS107": Verdict.LEAK}
+    assert audited.verdict is Verdict.LEAK
 
 
 def day(times: Any) -> Any:
@@ -340,17 +340,17 @@ def test_ls108_allows_plans_in_the_future() -> None:
 
 def test_ls108_finds_the_closing_date() -> None:
     world = World(timed=True, still_open=0.2)
-    found = world.judge(np.where(world.is_open, None, day(world.closed)))
-    assert verdicts(found)["LS108"] is Verdict.LEAK
-    assert "within a day of the closing" in found.findings[-1].evidence
+    audited = world.judge(np.where(world.is_open, None, day(world.closed)))
+    assert verdicts(audited)["LS108"] is Verdict.LEAK
+    assert "within a day of the closing" in audited.findings[-1].evidence
 
 
 def test_ls109_finds_two_columns_that_separate_together() -> None:
     world = World(n=4_000)
     noise = world.rng.normal(size=world.n) * 2
     world.leads["noise"] = noise
-    found = world.audit(noise + world.won)
-    assert {f.attribute: verdicts(f) for f in found.attributes if f.findings} == {
+    audited = world.audit(noise + world.won)
+    assert {f.attribute: verdicts(f) for f in audited.attributes if f.findings} == {
         "noise": {"LS109": Verdict.SUSPECT},
         "field": {"LS109": Verdict.SUSPECT},
     }
@@ -365,8 +365,8 @@ def test_ls109_is_silent_if_the_model_is_plausible() -> None:
 def test_ls110_finds_values_that_change_at_closing(in_order: Any) -> None:
     world = World(still_open=0.3, in_order=in_order)
     state = np.where(world.is_open, "working", world.rng.choice(["nurture", "archived"], world.n))
-    found = world.judge(state)
-    assert verdicts(found) == {"LS110": Verdict.LEAK if in_order else Verdict.SUSPECT}
+    audited = world.judge(state)
+    assert verdicts(audited) == {"LS110": Verdict.LEAK if in_order else Verdict.SUSPECT}
 
 
 def test_ls110_ignores_values_that_follow_time() -> None:
@@ -443,9 +443,9 @@ def test_forty_fields_of_noise_raise_no_alarm(n: Any, seed: Any) -> None:
     }
     noise |= {f"word_{i}": world.pick(list("abcdefgh"), rng.random(n) < 0.6) for i in range(20)}
     world.leads = world.leads.assign(**noise)
-    found = world.audit()
-    assert len(found.attributes) == 42
-    assert alarms(found) == set()
+    audited = world.audit()
+    assert len(audited.attributes) == 42
+    assert alarms(audited) == set()
 
 
 # --- what is judged, and what is said of it
@@ -469,18 +469,18 @@ def test_a_vouched_column_is_fine_and_keeps_its_findings() -> None:
     leak = world.pick("xy", world.filled(0.9, 0.01))
     assert world.judge(leak).verdict is Verdict.LEAK
     world.columns = {"known_in_time": ["field", "source"]}
-    found = world.judge(leak)
-    assert (found.verdict, found.line) == (Verdict.FINE, None)
-    assert Verdict.LEAK in verdicts(found).values()
-    assert all(check.evidence.endswith("The project vouches for it.") for check in found.findings)
+    audited = world.judge(leak)
+    assert (audited.verdict, audited.line) == (Verdict.FINE, None)
+    assert Verdict.LEAK in verdicts(audited).values()
+    assert all(check.evidence.endswith("The project vouches for it.") for check in audited.findings)
 
 
 def test_the_line_is_valid_toml_for_any_name() -> None:
     world = World()
     name = 'lost "reason" \\ 1'
-    found = world.judge(world.pick("xy", world.won), name)
-    assert tomllib.loads(found.line) == {"known_later": [name]}
-    other = found.line.partition("# or, if a person vouches for it: ")[2]
+    audited = world.judge(world.pick("xy", world.won), name)
+    assert tomllib.loads(audited.line) == {"known_later": [name]}
+    other = audited.line.partition("# or, if a person vouches for it: ")[2]
     assert tomllib.loads(other) == {"known_in_time": [name]}
 
 
@@ -609,9 +609,9 @@ def simulated(folder: Path, mode: Any, seed: Any, leads: Any) -> Any:
 def test_the_planted_leak_is_always_caught(
     tmp_path_factory: pytest.TempPathFactory, seed: Any, leads: Any, mode: Any
 ) -> None:
-    found = audit(*simulated(tmp_path_factory.mktemp("crm"), mode, seed, leads))
-    assert len(found.attributes) > 8
-    leak = next(field for field in found.attributes if field.attribute == "contract_type")
+    audited = audit(*simulated(tmp_path_factory.mktemp("crm"), mode, seed, leads))
+    assert len(audited.attributes) > 8
+    leak = next(field for field in audited.attributes if field.attribute == "contract_type")
     assert leak.verdict is Verdict.LEAK
 
 
@@ -658,8 +658,8 @@ def test_renaming_an_honest_column_changes_no_other(crm: Any) -> None:
     assert other == honest
 
 
-def by_name(found: Audit) -> Any:
-    return {field.attribute: field for field in found.attributes}
+def by_name(audited: Audit) -> Any:
+    return {field.attribute: field for field in audited.attributes}
 
 
 # --- public data
@@ -689,9 +689,9 @@ def test_every_known_leak_of_xeducation_is_found(tmp_path: Path) -> None:
 
 @needs_public_data
 def test_the_one_known_leak_of_bank_marketing_is_found(tmp_path: Path) -> None:
-    found = public(tmp_path, "bank_marketing")
-    assert len(found.attributes) == 20
-    assert alarms(found) == {"duration"}
+    audited = public(tmp_path, "bank_marketing")
+    assert len(audited.attributes) == 20
+    assert alarms(audited) == {"duration"}
 
 
 @needs_public_data
@@ -712,6 +712,6 @@ def test_bpic2012_raises_no_alarm(tmp_path: Path) -> None:
         horizon_days = 30""")
     project = load_project(tmp_path)
     records = read_records(project)
-    found = audit(records, make_moments(records, project.learn), project)
-    assert [field.attribute for field in found.attributes] == ["amount_requested"]
-    assert alarms(found) == set()
+    audited = audit(records, make_moments(records, project.learn), project)
+    assert [field.attribute for field in audited.attributes] == ["amount_requested"]
+    assert alarms(audited) == set()

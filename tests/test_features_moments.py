@@ -180,7 +180,7 @@ def test_no_lead_is_old_enough() -> None:
 
 def naive(records: Records, keys: Any) -> Any:
     """Apply the definition of a moment and its label to one lead and one age at a time."""
-    found = []
+    expected = []
     for lead in records.leads.itertuples():
         outcomes = records.outcomes[records.outcomes["lead_id"] == lead.lead_id]
         dated = outcomes[outcomes["closed_at"].notna()]
@@ -194,8 +194,8 @@ def naive(records: Records, keys: Any) -> Any:
                 continue
             wins = dated.loc[dated["outcome"] == "won", "closed_at"]
             label = (wins <= ends).any() or (undated["outcome"] == "won").any()
-            found.append((lead.lead_id, (as_of - START) / DAY, int(label)))
-    return sorted(found)
+            expected.append((lead.lead_id, (as_of - START) / DAY, int(label)))
+    return sorted(expected)
 
 
 days = st.integers(0, 60 * 8).map(lambda eighths: eighths / 8)
