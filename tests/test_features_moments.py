@@ -13,7 +13,7 @@ from crm.project import LearnKeys
 from crm.records import Records
 from crm.times import DAY as MICROSECONDS_PER_DAY
 from crm.times import NOT_A_TIME, TIME_DTYPE
-from features.moments import make_moments
+from features.moments import leads_of_rarer, make_moments
 
 DAY = pd.Timedelta(days=1)
 START = pd.Timestamp("2025-01-01", tz="UTC")
@@ -116,6 +116,18 @@ def test_taking_some_keeps_their_weight() -> None:
     np.testing.assert_array_equal(kept.weight, 1)
     assert len(kept) == 4
     assert kept.has_times
+
+
+@pytest.mark.parametrize(("label", "rarer"), [([1, 0, 0], 1), ([1, 1, 0], 1), ([0, 0, 0], 0)])
+def test_leads_of_the_rarer_outcome_are_counted_once(label: list[int], rarer: int) -> None:
+    twice = np.repeat(np.array(label, dtype=np.int8), 2)
+    assert leads_of_rarer(twice, np.repeat(np.arange(3), 2)) == rarer
+
+
+def test_one_moment_has_times() -> None:
+    moments = make_moments(crm(TWO, [("a", "won", 5)], until=100), learn())
+    assert moments.take(np.array([0])).has_times
+    assert not moments.take(np.array([], dtype=np.int64)).has_times
 
 
 # -- without times
