@@ -66,3 +66,13 @@ def test_calibrated_contributions_add_up_to_the_margin() -> None:
     whole = calibration.log_odds_of(parts.sum(axis=1))
     assert whole == pytest.approx((calibration.slope * parts).sum(axis=1) - 1.0)
     assert calibration.probability(parts.sum(axis=1)) == pytest.approx(expit(whole))
+
+
+@pytest.mark.parametrize(("wins", "losses"), [(3, 7), (0, 5), (40, 0)])
+def test_targets_are_smoothed_as_platt_proposed(wins: int, losses: int) -> None:
+    """Without any information in the log-odds, the probability is the mean of the targets."""
+    label = np.array([1] * wins + [0] * losses, dtype=np.int8)
+    found = fit_calibration(np.zeros(len(label)), label, np.ones(len(label)))
+    targets = wins * (wins + 1) / (wins + 2) + losses * 1 / (losses + 2)
+    expected = targets / (wins + losses)
+    assert found.probability(np.zeros(1)) == pytest.approx([expected], abs=1e-4)

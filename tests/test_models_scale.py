@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit, logit
 
-from crm.errors import ConfigError
+from crm.errors import ConfigError, TrackingError
 from models.scale import GRADES, Scale, read_grades
 
 BASE = 0.15
@@ -110,3 +110,14 @@ def test_grades_are_read_from_the_project_file(written, grades) -> None:
 def test_invalid_grades_are_refused(written) -> None:
     with pytest.raises(ConfigError, match=r"grades are .*Expected A, B, C and so on, each with a"):
         read_grades(written)
+
+
+def test_scale_survives_its_text() -> None:
+    scale = Scale(-1.25, (("A", 70), ("B", 40)))
+    assert Scale.from_text(scale.to_text()) == scale
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"base_log_odds": "x", "grades": {}}'])
+def test_invalid_text_of_a_scale_is_refused(text: str) -> None:
+    with pytest.raises(TrackingError, match="The scale in the tags .* is not valid"):
+        Scale.from_text(text)
