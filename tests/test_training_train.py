@@ -1,4 +1,4 @@
-"""Training: as good as the simulator's truth allows, repeatable, and honest in its card."""
+"""Training: quality, repeatability, the card, the scale and tuning."""
 
 import datetime
 import json
@@ -19,7 +19,8 @@ from crm.errors import ConfigError, LearningError
 from crm.project import Project, load_project
 from crm.reading import read_records
 from crm.records import Records
-from crm.simulation.simulator import Simulation, simulate
+from crm.simulation.simulator import simulate
+from crm.simulation.world import Simulation
 from features.fitting import fit_pipeline
 from features.intervals import wilson
 from features.moments import Moments, make_moments
@@ -51,20 +52,20 @@ class Session:
     project: Project
     records: Records
     trained: Trained
-    told: list[tuple[str, float]]
+    progress: list[tuple[str, float]]
     truth: np.ndarray
     label: np.ndarray
 
 
 @pytest.fixture(scope="module")
-def session(tmp_path_factory) -> Session:
+def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
     folder = tmp_path_factory.mktemp("crm")
-    # The world does not change, so that what was learned from older leads is still true.
+    # The world does not change, so older leads teach what is true of newer ones.
     files = simulate(Simulation(leads=4_000, activities_per_lead=1, seed=1, drift_at=1), folder)
     project = load_project(folder)
     records = read_records(project)
-    told: list[tuple[str, float]] = []
-    trained = train(project, records, now=NOW, progress=lambda *what: told.append(what))
+    progress: list[tuple[str, float]] = []
+    trained = train(project, records, now=NOW, progress=lambda *call: progress.append(call))
     moments = make_moments(records, project.learn)
     test = split_newest(records, moments, project.learn.test_share, project.learn.seed).test
     truth = pd.read_csv(files["truth"]).set_index("lead_id")["true_probability"]
@@ -72,7 +73,7 @@ def session(tmp_path_factory) -> Session:
         project=project,
         records=records,
         trained=trained,
-        told=told,
+        progress=progress,
         truth=truth.loc[records.leads["lead_id"].iloc[test.lead]].to_numpy(),
         label=test.label,
     )
@@ -81,7 +82,7 @@ def session(tmp_path_factory) -> Session:
 def flat(
     folder: Path, leads: pd.DataFrame, vouched: tuple[str, ...] = (), **learn
 ) -> tuple[Project, Records]:
-    """Bring a flat export to where training starts."""
+    """Write a flat export, and return its project and records."""
     leads.to_csv(folder / "leads.csv", index=False)
     named = [
         f"{role} = {json.dumps(column)}"
@@ -112,7 +113,7 @@ def flat(
 
 
 def small(n: int = 200, seed: int = 0) -> pd.DataFrame:
-    """Give leads whose size and colour matter, a bit."""
+    """Return leads whose size and colour have a weak effect."""
     generator = np.random.default_rng(seed)
     size = generator.integers(1, 100, n)
     colour = generator.choice(["red", "green", "blue"], n)
@@ -136,7 +137,7 @@ QUALITY = {
 }
 
 
-def test_quality_is_within_the_expected_range(session) -> None:
+def test_quality_is_within_the_expected_range(session: Session) -> None:
     values = session.trained.judged.test.values
     base, logistic = (
         session.trained.judged.baselines[name].values["log_loss"]
@@ -156,7 +157,7 @@ def test_quality_is_within_the_expected_range(session) -> None:
         assert at_least <= reached[name] <= at_most, (name, reached)
 
 
-def test_model_beats_the_base_rate_beyond_chance(session) -> None:
+def test_model_beats_the_base_rate_beyond_chance(session: Session) -> None:
     judged = session.trained.judged
     _, high = judged.test.intervals["roc_auc"]
     low, _ = judged.test.intervals["roc_auc"]
@@ -167,18 +168,18 @@ def test_model_beats_the_base_rate_beyond_chance(session) -> None:
     assert judged.baselines.keys() == {"base_rate", "logistic"}
 
 
-def test_card_compares_losses_like_the_gates(session) -> None:
+def test_card_compares_losses_like_the_gates(session: Session) -> None:
     trained, split = session.trained, session.trained.split
     base = BaseRate.fit(split.train.label, split.train.weight).log_odds
     shared = SharedMoments(split.test, trained.test_margin, np.full(len(split.test), base))
     gate = differences(shared, session.project.learn.seed)["log_loss"]
-    found = trained.judged.gained["base_rate"]
-    assert found == pytest.approx((gate.value, gate.low, gate.high), abs=1e-12)
+    gained = trained.judged.gained["base_rate"]
+    assert gained == pytest.approx((gate.value, gate.low, gate.high), abs=1e-12)
     said = f"a difference of {gate.value:+.4f} ({gate.low:+.4f} to {gate.high:+.4f})"
     assert any(said in reason for reason in trained.scorer.card.readiness["reasons"])
 
 
-def test_final_model_is_fitted_to_the_newest_leads(session) -> None:
+def test_final_model_is_fitted_to_the_newest_leads(session: Session) -> None:
     scored = session.trained.scorer.score_table(session.records.leads)
     newest = scored["probability"].iloc[-800:]
     assert newest.nunique() > 300
@@ -187,7 +188,7 @@ def test_final_model_is_fitted_to_the_newest_leads(session) -> None:
     )
 
 
-def test_columns_known_later_are_not_used(session) -> None:
+def test_columns_known_later_are_not_used(session: Session) -> None:
     # contract_type is filled for won deals only: with it the AUC would be nearly 1.
     leads = session.records.leads
     assert leads["contract_type"].notna().sum() > 100
@@ -203,7 +204,7 @@ def test_columns_known_later_are_not_used(session) -> None:
     assert with_it["probability"].equals(without["probability"])
 
 
-def test_nearly_perfect_column_is_detected(tmp_path) -> None:
+def test_nearly_perfect_column_is_detected(tmp_path: Path) -> None:
     leads = small(600, seed=3)
     leads["hint"] = np.where(leads["outcome"] == "yes", 1.0, 0.0)
     leads.loc[::7, "hint"] = 0.5
@@ -211,7 +212,7 @@ def test_nearly_perfect_column_is_detected(tmp_path) -> None:
     assert trained.judged.test.values["roc_auc"] > 0.9
 
 
-def test_nearly_perfect_column_is_a_leak_unless_vouched_for(tmp_path) -> None:
+def test_nearly_perfect_column_is_a_leak_unless_vouched_for(tmp_path: Path) -> None:
     leads = small(600, seed=3)
     leads["hint"] = np.where(leads["outcome"] == "yes", 1.0, 0.0)
     leads.loc[::7, "hint"] = 0.5
@@ -224,7 +225,7 @@ def test_nearly_perfect_column_is_a_leak_unless_vouched_for(tmp_path) -> None:
 # -- that it repeats itself ----------------------------------------------------------------
 
 
-def test_digest_depends_on_data_and_seed_only(session, tmp_path) -> None:
+def test_digest_depends_on_data_and_seed_only(session: Session, tmp_path: Path) -> None:
     digests = []
     for i, (seed, now) in enumerate([(0, NOW), (0, NOW + datetime.timedelta(days=9)), (1, NOW)]):
         (tmp_path / str(i)).mkdir()
@@ -243,7 +244,7 @@ def test_digest_depends_on_data_and_seed_only(session, tmp_path) -> None:
     assert first.read_bytes() == second.read_bytes()
 
 
-def test_row_order_of_a_dated_export_does_not_matter(tmp_path) -> None:
+def test_row_order_of_a_dated_export_does_not_matter(tmp_path: Path) -> None:
     days = pd.Timestamp("2024-01-01", tz="UTC") + pd.to_timedelta(np.arange(200), unit="D")
     leads = small().assign(lead_id=[f"L{i:03}" for i in range(200)], created_at=days.astype(str))
     digests = set()
@@ -260,7 +261,7 @@ def test_row_order_of_a_dated_export_does_not_matter(tmp_path) -> None:
     assert len(digests) == 1
 
 
-def test_training_does_not_change_the_records(tmp_path) -> None:
+def test_training_does_not_change_the_records(tmp_path: Path) -> None:
     project, records = flat(tmp_path, small())
     kept = records.leads.copy(deep=True), records.outcomes.copy(deep=True)
     train(project, records, now=NOW)
@@ -268,13 +269,13 @@ def test_training_does_not_change_the_records(tmp_path) -> None:
     pd.testing.assert_frame_equal(records.outcomes, kept[1])
 
 
-def test_progress_rises_to_one(session) -> None:
-    shares = [share for _, share in session.told]
+def test_progress_rises_to_one(session: Session) -> None:
+    shares = [share for _, share in session.progress]
     assert shares == sorted(shares)
     assert 0 <= shares[0] < 0.01
     assert shares[-1] == 1.0
-    told = list(dict.fromkeys(what for what, _ in session.told))
-    assert told == [
+    steps = list(dict.fromkeys(what for what, _ in session.progress))
+    assert steps == [
         "Auditing for leaks",
         "Learning",
         "Judging on the newest leads",
@@ -285,7 +286,7 @@ def test_progress_rises_to_one(session) -> None:
 # -- what the card says --------------------------------------------------------------------
 
 
-def test_counts_of_a_dated_export_add_up(session) -> None:
+def test_counts_of_a_dated_export_add_up(session: Session) -> None:
     facts = session.trained.scorer.card.learned_from
     ages = len(session.project.learn.moments_days)
     assert facts["leads"] == len(session.records.leads) == 4_000
@@ -302,7 +303,7 @@ def test_counts_of_a_dated_export_add_up(session) -> None:
     assert times[2] + horizon <= times[3]
 
 
-def test_counts_of_an_undated_export_add_up(tmp_path) -> None:
+def test_counts_of_an_undated_export_add_up(tmp_path: Path) -> None:
     leads = small()
     leads.loc[5:14, "outcome"] = None
     trained = train(*flat(tmp_path, leads), now=NOW)
@@ -315,7 +316,7 @@ def test_counts_of_an_undated_export_add_up(tmp_path) -> None:
     assert any("no creation time" in note for note in trained.scorer.card.notes)
 
 
-def test_card_agrees_with_the_evaluation(session) -> None:
+def test_card_agrees_with_the_evaluation(session: Session) -> None:
     card, trained = session.trained.scorer.card, session.trained
     assert card.trained_at == "2026-01-01T12:30:00+00:00"
     assert (card.name, card.simulated) == ("demo", True)
@@ -344,12 +345,12 @@ def test_card_agrees_with_the_evaluation(session) -> None:
         assert low < high
 
 
-def test_card_survives_json(session) -> None:
+def test_card_survives_json(session: Session) -> None:
     card = session.trained.scorer.card
     assert ModelCard.from_json(json.loads(json.dumps(card.to_json(), allow_nan=False))) == card
 
 
-def test_card_rows_describe_the_test_moments(session) -> None:
+def test_card_rows_describe_the_test_moments(session: Session) -> None:
     card, trained = session.trained.scorer.card, session.trained
     rows = card.test["reliability"]
     gap = sum(row["n"] * abs(row["stated"] - row["won"]) for row in rows)
@@ -362,23 +363,26 @@ def test_card_rows_describe_the_test_moments(session) -> None:
     assert [row["n"] for row in by_grade] == [(grades == letter).sum() for letter in "ABCD"]
 
 
-def test_card_describes_the_estimator(session) -> None:
+def test_card_describes_the_estimator(session: Session) -> None:
     card, scorer = session.trained.scorer.card, session.trained.scorer
     blend = scorer.estimator
     assert isinstance(blend, Blend)
-    told = card.estimator
-    assert told["logistic_weight"] == blend.logistic_weight
-    assert dict(told["weights_tried"])[blend.logistic_weight] <= dict(told["weights_tried"])[0.5]
-    assert told["why"].startswith("chosen on the newest ")
-    assert told["logistic_reach"] == blend.logistic.terms.reach
-    assert told["logistic_strength"] > 0
-    assert told["parameters"]["seed"] == session.project.learn.seed
+    estimator = card.estimator
+    assert estimator["logistic_weight"] == blend.logistic_weight
+    assert (
+        dict(estimator["weights_tried"])[blend.logistic_weight]
+        <= dict(estimator["weights_tried"])[0.5]
+    )
+    assert estimator["why"].startswith("chosen on the newest ")
+    assert estimator["logistic_reach"] == blend.logistic.terms.reach
+    assert estimator["logistic_strength"] > 0
+    assert estimator["parameters"]["seed"] == session.project.learn.seed
     assert "settings_tried" not in told
-    assert told["calibration_slope"] == scorer.calibration.slope
-    assert told["calibration_intercept"] == scorer.calibration.intercept
+    assert estimator["calibration_slope"] == scorer.calibration.slope
+    assert estimator["calibration_intercept"] == scorer.calibration.intercept
 
 
-def test_card_describes_scale_and_audit(session) -> None:
+def test_card_describes_scale_and_audit(session: Session) -> None:
     card, scorer = session.trained.scorer.card, session.trained.scorer
     base_rate = BaseRate.fit(session.trained.moments.label, session.trained.moments.weight)
     assert scorer.scale.base_log_odds == base_rate.log_odds
@@ -397,7 +401,9 @@ def test_card_describes_scale_and_audit(session) -> None:
     assert len(card.fairness) > 1  # age_band is sensitive
 
 
-def test_final_model_has_the_settings_of_the_judged_model(tmp_path, monkeypatch) -> None:
+def test_final_model_has_the_settings_of_the_judged_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fits = []
 
     def spy(records, moments, *rest, **more):
@@ -425,7 +431,7 @@ def test_final_model_has_the_settings_of_the_judged_model(tmp_path, monkeypatch)
 # -- golden leads --------------------------------------------------------------------------
 
 
-def test_golden_leads_are_not_real_leads(session) -> None:
+def test_golden_leads_are_not_real_leads(session: Session) -> None:
     trained = session.trained
     pipeline = trained.scorer.pipeline
     assert len(trained.golden_leads) == N_GOLDEN + 4
@@ -441,7 +447,7 @@ def test_golden_leads_are_not_real_leads(session) -> None:
     assert LeadCells({}) in trained.golden_leads
 
 
-def test_artefact_contains_no_id_name_or_address(session, tmp_path) -> None:
+def test_artefact_contains_no_id_name_or_address(session: Session, tmp_path: Path) -> None:
     trained = session.trained
     save_artifact(trained.scorer, trained.golden_leads, tmp_path / "model", trained.golden_as_of)
     stored = "".join(path.read_text() for path in (tmp_path / "model").iterdir())
@@ -453,7 +459,7 @@ def test_artefact_contains_no_id_name_or_address(session, tmp_path) -> None:
     assert "@" not in stored
 
 
-def test_golden_leads_can_be_made_from_one_column(tmp_path) -> None:
+def test_golden_leads_can_be_made_from_one_column(tmp_path: Path) -> None:
     trained = train(*flat(tmp_path, small()[["size", "outcome"]]), now=NOW)
     save_artifact(trained.scorer, trained.golden_leads, tmp_path / "model", trained.golden_as_of)
     assert load_artifact(tmp_path / "model").scorer == trained.scorer
@@ -504,7 +510,7 @@ UNLEARNABLE = {
 
 
 @pytest.mark.parametrize("case", UNLEARNABLE)
-def test_records_without_anything_to_learn_are_refused(case: str, tmp_path) -> None:
+def test_records_without_anything_to_learn_are_refused(case: str, tmp_path: Path) -> None:
     leads, learn, match = UNLEARNABLE[case]
     project, records = flat(tmp_path, leads, **learn)
     with pytest.raises(LearningError, match=match):
@@ -548,7 +554,7 @@ UNJUDGEABLE = {
 
 
 @pytest.mark.parametrize("case", UNJUDGEABLE)
-def test_records_without_a_usable_test_are_still_learned_from(case: str, tmp_path) -> None:
+def test_records_without_a_usable_test_are_still_learned_from(case: str, tmp_path: Path) -> None:
     leads, learn, why = UNJUDGEABLE[case]
     trained = train(*flat(tmp_path, leads, **learn), now=NOW)
     assert trained.judged is None
@@ -567,7 +573,7 @@ def test_records_without_a_usable_test_are_still_learned_from(case: str, tmp_pat
     assert json.dumps(card.to_json(), allow_nan=False)
 
 
-def test_zero_leads_are_refused(session) -> None:
+def test_zero_leads_are_refused(session: Session) -> None:
     records = session.records
     none = Records(
         leads=records.leads.iloc[:0],
@@ -579,7 +585,7 @@ def test_zero_leads_are_refused(session) -> None:
         train(session.project, none, now=NOW)
 
 
-def test_unevaluated_model_is_kept_and_marked(tmp_path) -> None:
+def test_unevaluated_model_is_kept_and_marked(tmp_path: Path) -> None:
     # 130 days of leads are mature; as the test began, the outcome was known of 14 days.
     leads = _dated(600, days=200).assign(outcome="no")
     won = np.random.default_rng(4).random(600) < 0.1 + 0.002 * leads["size"]
@@ -596,16 +602,16 @@ def test_unevaluated_model_is_kept_and_marked(tmp_path) -> None:
     assert high.mean() > low.mean() + 0.02
     assert card.test.keys() == {"not_judged"}
     assert card.readiness["verdict"] == "not ready"
-    told = card.readiness["reasons"][0]
-    assert told.startswith("Nobody can tell how good it is. Before the test began, ")
+    reason = card.readiness["reasons"][0]
+    assert reason.startswith("Its quality is unknown. When the test period began, only ")
     n, won = len(trained.moments), trained.moments.rarer
-    assert f"learned from all {n} leads, {won} of them with the rarer outcome" in told
+    assert f"learned from all {n} leads, {won} of them with the rarer outcome" in reason
     assert "Nobody can tell:" in card_page(card, pictures=card_pictures(card))
     save_artifact(trained.scorer, trained.golden_leads, tmp_path / "model", trained.golden_as_of)
     assert load_artifact(tmp_path / "model").scorer == trained.scorer
 
 
-def test_twenty_leads_are_enough(tmp_path) -> None:
+def test_twenty_leads_are_enough(tmp_path: Path) -> None:
     leads = small(20, seed=2).assign(outcome=["yes", "no"] * 10)
     trained = train(*flat(tmp_path, leads), now=NOW)
     assert trained.scorer.card.learned_from["moments"] == 20
@@ -614,7 +620,7 @@ def test_twenty_leads_are_enough(tmp_path) -> None:
     assert load_artifact(tmp_path / "model").scorer == trained.scorer
 
 
-def test_one_win_in_a_hundred_gives_a_low_finite_probability(tmp_path) -> None:
+def test_one_win_in_a_hundred_gives_a_low_finite_probability(tmp_path: Path) -> None:
     outcome = ["no"] * 300
     for won in (40, 160, 290):
         outcome[won] = "yes"
@@ -625,7 +631,7 @@ def test_one_win_in_a_hundred_gives_a_low_finite_probability(tmp_path) -> None:
 
 
 def with_wins(n: int, every: int) -> pd.DataFrame:
-    """Give leads of whom each so many is won, the larger ones of each lot."""
+    """Return leads of which one in `every` is won: the largest of each group."""
     leads = small(n)
     lots = leads["size"].to_numpy().reshape(-1, every)
     won = (lots == lots.max(axis=1, keepdims=True)) & (
@@ -634,17 +640,17 @@ def with_wins(n: int, every: int) -> pd.DataFrame:
     return leads.assign(outcome=np.where(won.ravel(), "yes", "no"))
 
 
-def test_fewer_than_twenty_outcomes_give_the_base_rate_with_its_interval(tmp_path) -> None:
+def test_fewer_than_twenty_outcomes_give_the_base_rate_with_its_interval(tmp_path: Path) -> None:
     trained = train(*flat(tmp_path, with_wins(300, every=20)), now=NOW)
     scorer, card = trained.scorer, trained.scorer.card
     assert isinstance(scorer.estimator, BaseRate)
     assert scorer.calibration == Calibration(1.0, 0.0)
-    told = card.estimator
-    assert told["kind"] == "base rate"
-    assert told["low"] < 15 / 300 < told["high"]
-    assert (told["low"], told["high"]) == pytest.approx(wilson(15 / 300, 300))
-    assert told["why"].endswith(f"that lies between {told['low']:.1%} and {told['high']:.1%}")
-    assert "fewer than 20 training outcomes of the rarer kind" in told["why"]
+    estimator = card.estimator
+    assert estimator["kind"] == "base rate"
+    assert estimator["low"] < 15 / 300 < estimator["high"]
+    assert (estimator["low"], estimator["high"]) == pytest.approx(wilson(15 / 300, 300))
+    assert estimator["why"].endswith(f"that lies between {told['low']:.1%} and {told['high']:.1%}")
+    assert "fewer than 20 training outcomes of the rarer kind" in estimator["why"]
     probability = scorer.score_table(small(300))["probability"]
     assert probability.nunique() == 1
     assert probability[0] == pytest.approx(15.5 / 301)
@@ -654,15 +660,17 @@ def test_fewer_than_twenty_outcomes_give_the_base_rate_with_its_interval(tmp_pat
 
 
 @pytest.mark.parametrize("turned", [False, True], ids=["wins are rare", "losses are rare"])
-def test_twenty_five_outcomes_give_a_blend(tmp_path, turned: bool) -> None:
+def test_twenty_five_outcomes_give_a_blend(tmp_path: Path, turned: bool) -> None:
     leads = with_wins(500, every=20)
     if turned:
         leads["outcome"] = np.where(leads["outcome"] == "yes", "no", "yes")
     trained = train(*flat(tmp_path, leads), now=NOW)
     assert isinstance(trained.scorer.estimator, Blend)
-    told = trained.scorer.card.estimator
-    assert told["logistic_weight"] == 0.5
-    assert told["why"].startswith("even, because there are too few outcomes among the newest leads")
+    estimator = trained.scorer.card.estimator
+    assert estimator["logistic_weight"] == 0.5
+    assert estimator["why"].startswith(
+        "even, because there are too few outcomes among the newest leads"
+    )
     probability = trained.scorer.score_table(leads)["probability"]
     won = (leads["outcome"] == "yes").to_numpy()
     assert probability[won].mean() > probability[~won].mean()
@@ -672,7 +680,7 @@ def test_twenty_five_outcomes_give_a_blend(tmp_path, turned: bool) -> None:
 # -- the scale -----------------------------------------------------------------------------
 
 
-def test_pinned_scale_is_kept(tmp_path) -> None:
+def test_pinned_scale_is_kept(tmp_path: Path) -> None:
     pinned = Scale(-2.5, (("A", 80), ("B", 60)))
     project, records = flat(tmp_path, small())
     trained = train(project, records, now=NOW, pinned=pinned)
@@ -703,7 +711,7 @@ def test_pinned_scale_is_kept(tmp_path) -> None:
     ],
 )
 def test_project_file_overrides_the_pinned_scale(
-    tmp_path, keys: str, base_rate: float, grades, pinned_by: str
+    tmp_path: Path, keys: str, base_rate: float, grades, pinned_by: str
 ) -> None:
     project, _ = flat(tmp_path, small())
     project.path.write_text(project.path.read_text() + f"\n[scale]\n{keys}\n")
@@ -719,20 +727,20 @@ def test_project_file_overrides_the_pinned_scale(
     assert trained.scorer.scale.base_log_odds == pytest.approx(logit(base_rate))
 
 
-def test_rising_grades_are_refused_before_training(tmp_path) -> None:
+def test_rising_grades_are_refused_before_training(tmp_path: Path) -> None:
     project, _ = flat(tmp_path, small())
     project.path.write_text(project.path.read_text() + "\n[scale]\ngrades = {A = 40, B = 50}\n")
     project = load_project(tmp_path)
-    told: list[str] = []
+    steps: list[str] = []
     with pytest.raises(ConfigError, match=r"grades are .*Expected A, B, C"):
-        train(project, read_records(project), now=NOW, progress=lambda what, _: told.append(what))
-    assert told == []
+        train(project, read_records(project), now=NOW, progress=lambda what, _: steps.append(what))
+    assert steps == []
 
 
 # -- what the project file says of learning --------------------------------------------------
 
 
-def test_directions_hold_in_the_final_model(tmp_path) -> None:
+def test_directions_hold_in_the_final_model(tmp_path: Path) -> None:
     # Larger leads are truly won more often.
     trained = train(*flat(tmp_path, small(400), falling=["size"]), now=NOW)
     leads = small(60, seed=7)
@@ -746,7 +754,7 @@ def test_directions_hold_in_the_final_model(tmp_path) -> None:
     assert high > low + 0.1
 
 
-def test_directions_hold_after_saving_and_loading(tmp_path) -> None:
+def test_directions_hold_after_saving_and_loading(tmp_path: Path) -> None:
     leads = small(400).assign(age=np.random.default_rng(5).integers(18, 70, 400))
     trained = train(*flat(tmp_path, leads, rising=["size"], falling=["age"]), now=NOW)
     assert trained.scorer.estimator.trees is not None
@@ -767,18 +775,18 @@ def test_directions_hold_after_saving_and_loading(tmp_path) -> None:
     ("name", "match"), [("sise", r"Did you mean `size`\?"), ("colour", "which is a category")]
 )
 def test_direction_of_an_unknown_feature_is_refused(
-    tmp_path, key: str, name: str, match: str
+    tmp_path: Path, key: str, name: str, match: str
 ) -> None:
     with pytest.raises(ConfigError, match=match):
         train(*flat(tmp_path, small(), **{key: [name]}), now=NOW)
 
 
-def test_half_life_without_times_is_refused(tmp_path) -> None:
+def test_half_life_without_times_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="half_life_days needs the leads' time of creation"):
         train(*flat(tmp_path, small(), half_life_days=30), now=NOW)
 
 
-def test_half_life_changes_the_model_and_not_the_test(tmp_path) -> None:
+def test_half_life_changes_the_model_and_not_the_test(tmp_path: Path) -> None:
     found = []
     for learn in ({}, {"half_life_days": 60}):
         known = {"observed_until": "2026-06-01", "horizon_days": 5, **learn}
@@ -793,7 +801,7 @@ def test_half_life_changes_the_model_and_not_the_test(tmp_path) -> None:
 # -- tuning ----------------------------------------------------------------------------------
 
 
-def test_tuning_without_time_tries_the_defaults(tmp_path) -> None:
+def test_tuning_without_time_tries_the_defaults(tmp_path: Path) -> None:
     project, records = flat(tmp_path, small(300))
     tuned = train(project, records, now=NOW, tune_minutes=1e-9)
     (trial,) = tuned.trials
@@ -801,12 +809,14 @@ def test_tuning_without_time_tries_the_defaults(tmp_path) -> None:
     plain = train(project, records, now=NOW)
     assert plain.trials == ()
     assert tuned.scorer.estimator == plain.scorer.estimator
-    told = tuned.scorer.card.estimator
-    assert told["settings_tried"] == 1
-    assert told["log_loss_of_the_best"] == told["log_loss_of_the_defaults"] == trial.log_loss
+    estimator = tuned.scorer.card.estimator
+    assert estimator["settings_tried"] == 1
+    assert (
+        estimator["log_loss_of_the_best"] == estimator["log_loss_of_the_defaults"] == trial.log_loss
+    )
 
 
-def test_model_uses_the_best_parameters(tmp_path, monkeypatch) -> None:
+def test_model_uses_the_best_parameters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     best = {"num_leaves": 2, "learning_rate": 0.1}
     trials = (Trial(0, {}, 0.6, "complete", 1.0), Trial(1, best, 0.5, "complete", 1.0))
     sides = []
@@ -818,12 +828,12 @@ def test_model_uses_the_best_parameters(tmp_path, monkeypatch) -> None:
         return best, trials
 
     monkeypatch.setattr(training.train, "tune", tune)
-    told: list[tuple[str, float]] = []
+    progress: list[tuple[str, float]] = []
     trained = train(
         *flat(tmp_path, small(300)),
         now=NOW,
         tune_minutes=3,
-        progress=lambda *what: told.append(what),
+        progress=lambda *call: progress.append(call),
     )
     assert trained.trials == trials
     card = trained.scorer.card.estimator
@@ -836,10 +846,10 @@ def test_model_uses_the_best_parameters(tmp_path, monkeypatch) -> None:
     assert minutes == 3
     # The test leads have no say in the search.
     assert {*older.lead, *newer.lead}.isdisjoint(trained.split.test.lead)
-    shares = [share for _, share in told]
+    shares = [share for _, share in progress]
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
-    assert sum("Tuning" in what for what, _ in told) == 2
+    assert sum("Tuning" in what for what, _ in progress) == 2
 
 
 # -- how often pipelines are fitted ----------------------------------------------------------
@@ -890,7 +900,7 @@ def test_training_of_a_base_rate_selects_no_settings(
     assert [len(leads) for leads in fitted_on] == [300, 240]
 
 
-def test_base_rate_is_not_tuned(tmp_path, monkeypatch) -> None:
+def test_base_rate_is_not_tuned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training.train, "tune", None)
     trained = train(*flat(tmp_path, with_wins(300, every=20)), now=NOW, tune_minutes=60)
     assert trained.trials == ()
@@ -899,7 +909,7 @@ def test_base_rate_is_not_tuned(tmp_path, monkeypatch) -> None:
     assert note.startswith("Tuning was requested but not possible: with fewer than 20 leads")
 
 
-def test_leads_without_order_are_held_out_at_random(tmp_path) -> None:
+def test_leads_without_order_are_held_out_at_random(tmp_path: Path) -> None:
     project, records = flat(tmp_path, small())
     text = project.path.read_text().replace('order = "rows"\n', "")
     project.path.write_text(text)

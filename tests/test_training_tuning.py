@@ -1,4 +1,6 @@
-"""The search for settings: at least the defaults, within its time, the best of what was tried."""
+"""Tuning: at least the defaults, within its time, and the best of the trials."""
+
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,7 +35,7 @@ def draw(n: int, seed: int = 0, **more) -> Examples:
 
 
 class Clock:
-    """A clock that ticks whenever it is asked, so that no test waits."""
+    """A clock that advances whenever it is read, so no test waits."""
 
     def __init__(self, step: float) -> None:
         self.now, self.step = 0.0, step
@@ -44,13 +46,13 @@ class Clock:
 
 
 @pytest.fixture
-def told_losses(monkeypatch):
-    """Stand in for the boosters of a fold: losses are told by a function of the parameters."""
+def fake_losses(monkeypatch):
+    """Replace the boosters of a fold by a function of the parameters."""
 
     def set_up(loss_of) -> list[tuple[dict, int]]:
         asked: list[tuple[dict, int]] = []
 
-        def fold(older, newer, held, parameters, seed):
+        def fold(older, newer, held_out, parameters, seed):
             asked.append((dict(parameters), seed))
             return loss_of(parameters), np.zeros(len(newer.label))
 
@@ -61,7 +63,7 @@ def told_losses(monkeypatch):
 
 
 def search(monkeypatch, trials: float, seed: int = 0, **more):
-    """Search as long as about so many whole trials take."""
+    """Search for as long as about this number of whole trials takes."""
     clock = Clock(1.0)
     monkeypatch.setattr(tuning.time, "monotonic", clock.monotonic)
     # A trial asks the clock when it begins, before each of 5 folds, and when it ends.
@@ -93,7 +95,7 @@ def test_defaults_are_judged_like_the_final_fit() -> None:
     assert trial.log_loss == pytest.approx((seen + new) / 2, abs=1e-6)
 
 
-def test_search_ends_when_time_is_over(monkeypatch) -> None:
+def test_search_ends_when_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
     parameters, trials = search(monkeypatch, 3.5)
     assert [trial.number for trial in trials] == list(range(len(trials)))
     assert 3 <= len(trials) <= 6
@@ -101,8 +103,10 @@ def test_search_ends_when_time_is_over(monkeypatch) -> None:
     assert best_of(trials).log_loss <= trials[0].log_loss
 
 
-def test_trial_beyond_the_time_limit_is_dropped(monkeypatch, told_losses) -> None:
-    told_losses(lambda parameters: 0.5)
+def test_trial_beyond_the_time_limit_is_dropped(
+    monkeypatch: pytest.MonkeyPatch, fake_losses: Any
+) -> None:
+    fake_losses(lambda parameters: 0.5)
     _, trials = search(monkeypatch, 3.5)
     assert trials[-1].state == "pruned"
     assert trials[-1].log_loss is None
@@ -113,8 +117,10 @@ def test_trial_beyond_the_time_limit_is_dropped(monkeypatch, told_losses) -> Non
 # -- the best of what was tried --------------------------------------------------------------
 
 
-def test_search_returns_the_best_parameters(monkeypatch, told_losses) -> None:
-    told_losses(lambda parameters: 0.3 + abs(parameters.get("feature_fraction", 0.9) - 0.5))
+def test_search_returns_the_best_parameters(
+    monkeypatch: pytest.MonkeyPatch, fake_losses: Any
+) -> None:
+    fake_losses(lambda parameters: 0.3 + abs(parameters.get("feature_fraction", 0.9) - 0.5))
     parameters, trials = search(monkeypatch, 40)
     complete = [trial for trial in trials if trial.state == "complete"]
     best = min(complete, key=lambda trial: trial.log_loss)
@@ -123,15 +129,17 @@ def test_search_returns_the_best_parameters(monkeypatch, told_losses) -> None:
     assert abs(parameters["feature_fraction"] - 0.5) < 0.2
 
 
-def test_defaults_are_kept_if_no_trial_is_better(monkeypatch, told_losses) -> None:
-    told_losses(lambda parameters: 0.5 if parameters else 0.4)
+def test_defaults_are_kept_if_no_trial_is_better(
+    monkeypatch: pytest.MonkeyPatch, fake_losses: Any
+) -> None:
+    fake_losses(lambda parameters: 0.5 if parameters else 0.4)
     parameters, trials = search(monkeypatch, 12)
     assert parameters == {}
     assert len(trials) > 5
 
 
-def test_hopeless_trial_is_pruned(monkeypatch, told_losses) -> None:
-    asked = told_losses(lambda parameters: 5.0 if parameters.get("extra_trees") else 0.4)
+def test_hopeless_trial_is_pruned(monkeypatch: pytest.MonkeyPatch, fake_losses: Any) -> None:
+    asked = fake_losses(lambda parameters: 5.0 if parameters.get("extra_trees") else 0.4)
     _, trials = search(monkeypatch, 40)
     hopeless = [trial for trial in trials[8:] if trial.parameters["extra_trees"]]
     pruned = [trial for trial in hopeless if trial.state == "pruned"]
@@ -151,8 +159,10 @@ def test_ties_go_to_the_first_trial() -> None:
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_every_trial_has_valid_parameters(monkeypatch, told_losses, seed: int) -> None:
-    told_losses(lambda parameters: 0.5 + 0.01 * parameters.get("num_leaves", 12))
+def test_every_trial_has_valid_parameters(
+    monkeypatch: pytest.MonkeyPatch, fake_losses: Any, seed: int
+) -> None:
+    fake_losses(lambda parameters: 0.5 + 0.01 * parameters.get("num_leaves", 12))
     _, trials = search(monkeypatch, 30, seed=seed)
     assert len(trials) > 20
     assert trials[0].parameters == {}
@@ -165,8 +175,10 @@ def test_every_trial_has_valid_parameters(monkeypatch, told_losses, seed: int) -
     assert RANGES.keys() - {"extra_trees"} <= TREE_PARAMETERS.keys()
 
 
-def test_same_seed_tries_the_same_parameters(monkeypatch, told_losses) -> None:
-    told_losses(lambda parameters: 0.5 + 0.01 * parameters.get("num_leaves", 12))
+def test_same_seed_tries_the_same_parameters(
+    monkeypatch: pytest.MonkeyPatch, fake_losses: Any
+) -> None:
+    fake_losses(lambda parameters: 0.5 + 0.01 * parameters.get("num_leaves", 12))
     tried = [
         [trial.parameters for trial in search(monkeypatch, 20, seed=seed)[1]] for seed in (7, 7, 8)
     ]
@@ -193,30 +205,30 @@ def test_directions_hold_during_tuning() -> None:
     assert (np.diff(margin) <= 1e-12).all()
 
 
-def test_each_fold_has_its_own_seed(monkeypatch, told_losses) -> None:
-    asked = told_losses(lambda parameters: 0.5)
+def test_each_fold_has_its_own_seed(monkeypatch: pytest.MonkeyPatch, fake_losses: Any) -> None:
+    asked = fake_losses(lambda parameters: 0.5)
     search(monkeypatch, 0, seed=20)
     assert asked == [({}, 20 + fold) for fold in range(5)]
 
 
-# -- what is told ----------------------------------------------------------------------------
+# -- progress --------------------------------------------------------------------------------
 
 
-def test_progress_reports_every_trial(monkeypatch, told_losses) -> None:
-    told_losses(lambda parameters: 0.5)
-    told: list[tuple[Trial, float]] = []
-    _, trials = search(monkeypatch, 10, on_trial=lambda *what: told.append(what))
-    assert tuple(trial for trial, _ in told) == trials
-    shares = [share for _, share in told]
+def test_progress_reports_every_trial(monkeypatch: pytest.MonkeyPatch, fake_losses: Any) -> None:
+    fake_losses(lambda parameters: 0.5)
+    calls: list[tuple[Trial, float]] = []
+    _, trials = search(monkeypatch, 10, on_trial=lambda *call: calls.append(call))
+    assert tuple(trial for trial, _ in calls) == trials
+    shares = [share for _, share in calls]
     assert shares == sorted(shares)
     assert 0 < shares[0] < 0.3
     assert shares[-1] == 1.0
 
 
-def test_failed_trial_is_raised(monkeypatch, told_losses) -> None:
+def test_failed_trial_is_raised(monkeypatch: pytest.MonkeyPatch, fake_losses: Any) -> None:
     def fail(parameters):
         raise ValueError("LightGBM refuses")
 
-    told_losses(fail)
+    fake_losses(fail)
     with pytest.raises(ValueError, match="LightGBM refuses"):
         tune(draw(200), draw(60, 1), minutes=0, seed=0)
