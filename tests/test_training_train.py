@@ -377,7 +377,7 @@ def test_card_describes_the_estimator(session: Session) -> None:
     assert estimator["logistic_reach"] == blend.logistic.terms.reach
     assert estimator["logistic_strength"] > 0
     assert estimator["parameters"]["seed"] == session.project.learn.seed
-    assert "settings_tried" not in told
+    assert "settings_tried" not in estimator
     assert estimator["calibration_slope"] == scorer.calibration.slope
     assert estimator["calibration_intercept"] == scorer.calibration.intercept
 
@@ -649,7 +649,9 @@ def test_fewer_than_twenty_outcomes_give_the_base_rate_with_its_interval(tmp_pat
     assert estimator["kind"] == "base rate"
     assert estimator["low"] < 15 / 300 < estimator["high"]
     assert (estimator["low"], estimator["high"]) == pytest.approx(wilson(15 / 300, 300))
-    assert estimator["why"].endswith(f"that lies between {told['low']:.1%} and {told['high']:.1%}")
+    assert estimator["why"].endswith(
+        f"that lies between {estimator['low']:.1%} and {estimator['high']:.1%}"
+    )
     assert "fewer than 20 training outcomes of the rarer kind" in estimator["why"]
     probability = scorer.score_table(small(300))["probability"]
     assert probability.nunique() == 1
