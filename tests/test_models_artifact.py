@@ -148,12 +148,16 @@ def test_load_refuses_any_flipped_byte_in_the_manifest(model) -> None:
 @pytest.mark.parametrize("name", FILES)
 def test_load_names_a_missing_file(model, name: str) -> None:
     (model / name).unlink()
-    with pytest.raises(ArtifactError, match=f"no complete model: {re.escape(name)} is missing"):
+    with pytest.raises(
+        ArtifactError, match=f"not contain a complete model: {re.escape(name)} is missing"
+    ):
         load_artifact(model)
 
 
 def test_load_refuses_a_missing_folder(tmp_path) -> None:
-    with pytest.raises(ArtifactError, match="no complete model: manifest.json is missing"):
+    with pytest.raises(
+        ArtifactError, match="not contain a complete model: manifest.json is missing"
+    ):
         load_artifact(tmp_path / "nowhere")
 
 
@@ -590,7 +594,9 @@ def test_load_refuses_a_manifest_without_the_estimator(model) -> None:
     with pytest.raises(ArtifactError, match=r"estimator\.json is not the file that was saved"):
         load_artifact(model)
     (model / "estimator.json").unlink()
-    with pytest.raises(ArtifactError, match=r"no complete model: estimator\.json is missing"):
+    with pytest.raises(
+        ArtifactError, match=r"not contain a complete model: estimator\.json is missing"
+    ):
         load_artifact(model)
 
 

@@ -16,7 +16,7 @@ from models.evaluation import interactions
 from models.evaluation.interactions import best_split, find_interactions
 from models.reasons import Reasoner
 from models.scale import Scale
-from reports.pages.pairs import AGREES, SILENT, pairs_section
+from reports.pages.pairs import PairVerdict, ScoredLeads, pairs_section
 
 TEN = math.log(2)  # log-odds of ten points
 NAMES = ("a", "b", "c")
@@ -137,15 +137,17 @@ def test_threshold_needs_a_twentieth_of_the_leads() -> None:
 
 
 @pytest.mark.parametrize(
-    ("truth", "verdict", "n_told"), [(multiplies, AGREES, 1), (adds, SILENT, 0)]
+    ("truth", "verdict", "n_takeaways"),
+    [(multiplies, PairVerdict.AGREES, 1), (adds, PairVerdict.UNCLEAR, 0)],
 )
-def test_pair_is_a_finding_only_if_the_outcomes_agree(leads, truth, verdict, n_told) -> None:
+def test_pair_is_a_finding_only_if_the_outcomes_agree(leads, truth, verdict, n_takeaways) -> None:
     chance = expit(TEN * truth(leads))
     won = np.random.default_rng(1).random(len(leads)) < chance
     everyone = np.ones(len(leads), dtype=bool)
-    section, told = pairs_section(Scorer(multiplies), leads, list(NAMES), everyone, won, "all")
+    scored = ScoredLeads(leads, everyone, won, "all")
+    section, takeaways = pairs_section(Scorer(multiplies), list(NAMES), scored)
     (figure,) = section.figures
     assert figure.rows[0]["verdict"] == verdict
-    assert len(told) == n_told
-    assert figure.finding.startswith("“a” above -1 moves the score by +30 points beside “b” above")
-    assert ("the outcomes agree" in figure.finding) == bool(n_told)
+    assert len(takeaways) == n_takeaways
+    assert figure.finding.startswith("“a” above -1 moves the score by +30 points with “b” above")
+    assert ("the outcomes agree" in figure.finding) == bool(n_takeaways)

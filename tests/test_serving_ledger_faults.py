@@ -32,6 +32,7 @@ from crm.ledger.ledger import Batch, GivenScore, Ledger, SentLead
 from serving.errors import RequestError
 from serving.ledger.calls import LedgerCalls
 from serving.ledger.score_writer import ScoreWriter
+from serving.served_model import ServedModel
 
 HERE = Path(__file__).resolve().parent.parent
 KILLS = 20
@@ -268,7 +269,7 @@ def told() -> Iterator[list[logging.LogRecord]]:
 
 
 def test_outage_and_recovery_are_logged_once(
-    ledger: Ledger, tmp_path: Path, told: list[logging.LogRecord]
+    ledger: Ledger, tmp_path: Path, told: list[logging.LogRecord], model: ServedModel
 ) -> None:
     calls = LedgerCalls(ledger)
     writer = ScoreWriter(ledger, calls.faults)
@@ -277,7 +278,7 @@ def test_outage_and_recovery_are_logged_once(
     async def meet_it() -> None:
         for _ in range(3):
             with pytest.raises(RequestError, match="nothing of this request is acknowledged"):
-                await calls.add("outcomes", body, 0)
+                await calls.add("outcomes", model, body, 0, "r1")
             assert await calls.held(["L1"]) is None
 
     with gone(ledger, tmp_path):
@@ -407,7 +408,7 @@ def ledger_on_small_disk(request: pytest.FixtureRequest, small_disk: Path) -> It
 
 
 def test_full_disk_answers_503_and_loses_nothing(
-    ledger_on_small_disk: str, small_disk: Path
+    ledger_on_small_disk: str, small_disk: Path, model: ServedModel
 ) -> None:
     async def call_until_it_is_full(calls: LedgerCalls) -> tuple[list[str], RequestError]:
         acknowledged: list[str] = []
@@ -420,12 +421,11 @@ def test_full_disk_answers_503_and_loses_nothing(
             }
             items = [item | {"activity_id": f"{number}-{i}"} for i in range(100)]
             try:
-                answer = await calls.add(
-                    "activities", json.dumps({"activities": items}).encode(), 0
-                )
+                body = json.dumps({"activities": items}).encode()
+                answer = await calls.add("activities", model, body, 0, "r1")
             except RequestError as error:
                 return acknowledged, error
-            acknowledged += [one["id"] for one in answer["items"]]
+            acknowledged += [str(item.id) for item in answer.items]
         raise AssertionError
 
     def there(ledger: Ledger) -> Counter[str]:

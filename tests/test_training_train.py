@@ -392,7 +392,7 @@ def test_card_describes_scale_and_audit(session: Session) -> None:
         "pinned_by": "nothing yet",
     }
     assert {row["field"]: row["verdict"] for row in card.audit} == {
-        field.field: field.verdict for field in session.trained.audit.fields
+        audited.attribute: audited.verdict for audited in session.trained.audit.attributes
     }
     assert card.readiness["verdict"] in ("ready", "usable", "not ready")
     assert card.readiness["reasons"]
