@@ -144,7 +144,7 @@ def test_pair_is_a_finding_only_if_the_outcomes_agree(leads, truth, verdict, n_t
     chance = expit(TEN * truth(leads))
     won = np.random.default_rng(1).random(len(leads)) < chance
     everyone = np.ones(len(leads), dtype=bool)
-    scored = ScoredLeads(leads, everyone, won, "all")
+    scored = ScoredLeads(features=leads, known=everyone, won=won, about="all")
     section, takeaways = pairs_section(Scorer(multiplies), list(NAMES), scored)
     (figure,) = section.figures
     assert figure.rows[0]["verdict"] == verdict

@@ -334,6 +334,7 @@ def test_card_agrees_with_the_evaluation(session: Session) -> None:
     assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in card.digests.values())
     assert card.versions.keys() == {
         "python",
+        "leadscore",
         "lightgbm",
         "numpy",
         "pandas",
@@ -406,8 +407,8 @@ def test_final_model_has_the_settings_of_the_judged_model(
 ) -> None:
     fits = []
 
-    def spy(records, moments, *rest, **more):
-        fits.append((moments, fit(records, moments, *rest, **more)))
+    def spy(learning_set: Any, *arguments: Any, **options: Any) -> Any:
+        fits.append((learning_set.moments, fit(learning_set, *arguments, **options)))
         return fits[-1][1]
 
     fit = training.train.fit
@@ -606,7 +607,7 @@ def test_unevaluated_model_is_kept_and_marked(tmp_path: Path) -> None:
     assert reason.startswith("Its quality is unknown. When the test period began, only ")
     n, won = len(trained.moments), trained.moments.rarer
     assert f"learned from all {n} leads, {won} of them with the rarer outcome" in reason
-    assert "Nobody can tell:" in card_page(card, pictures=card_pictures(card))
+    assert "It was not evaluated:" in card_page(card, pictures=card_pictures(card))
     save_artifact(trained.scorer, trained.golden_leads, tmp_path / "model", trained.golden_as_of)
     assert load_artifact(tmp_path / "model").scorer == trained.scorer
 
@@ -784,7 +785,7 @@ def test_direction_of_an_unknown_feature_is_refused(
 
 
 def test_half_life_without_times_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="half_life_days needs the leads' time of creation"):
+    with pytest.raises(ConfigError, match="half_life_days needs the creation time of each lead"):
         train(*flat(tmp_path, small(), half_life_days=30), now=NOW)
 
 
