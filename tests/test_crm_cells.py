@@ -3,6 +3,7 @@
 import datetime
 import decimal
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -47,7 +48,7 @@ MORNING = datetime.datetime(2025, 1, 1, 8, tzinfo=datetime.UTC)
         (pd.Timestamp(MORNING), "2025-01-01T08:00:00+00:00"),
     ],
 )
-def test_a_cell_as_text(cell, text):
+def test_a_cell_as_text(cell: Any, text: Any) -> None:
     assert cell_text(cell) == text
 
 
@@ -73,7 +74,7 @@ def test_a_cell_as_text(cell, text):
         ),
     ],
 )
-def test_a_cell_as_a_number(cell, number):
+def test_a_cell_as_a_number(cell: Any, number: Any) -> None:
     assert cell_number(cell) == pytest.approx(number, nan_ok=True, rel=0)
 
 
@@ -116,7 +117,7 @@ SERIES = {
 
 @pytest.mark.parametrize("dtype", SERIES)
 @given(data=st.data())
-def test_column_equals_its_cells(dtype, data):
+def test_column_equals_its_cells(dtype: Any, data: Any) -> None:
     column = data.draw(SERIES[dtype])
     column.index = pd.Index(range(100, 100 + len(column)))
     before = column.copy(deep=True)
@@ -130,14 +131,14 @@ def test_column_equals_its_cells(dtype, data):
     pd.testing.assert_series_equal(column, before)
 
 
-def test_every_kind_of_white_space_is_tidied():
+def test_every_kind_of_white_space_is_tidied() -> None:
     spaces = [chr(code) for code in range(0x110000) if chr(code).isspace()]
     column = pd.Series([f"a{space}{space}b{space}" for space in spaces], dtype="str")
     assert len(spaces) > 20
     assert set(text_series(column)) == {"a b"}
 
 
-def test_equal_cells_are_not_always_the_same():
+def test_equal_cells_are_not_always_the_same() -> None:
     column = pd.Series([1, True, MORNING, MORNING.astimezone(BERLIN)], dtype=object)
     assert text_column(column).tolist() == [
         "1",

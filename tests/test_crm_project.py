@@ -1,6 +1,8 @@
 """The project file: what is accepted, and what each refusal says."""
 
 import re
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,15 +25,15 @@ horizon_days = 30
 
 
 @pytest.fixture
-def load(tmp_path):
-    def load(text):
+def load(tmp_path: Path) -> Any:
+    def load(text: Any) -> Any:
         (tmp_path / PROJECT_FILE).write_text(text, encoding="utf-8")
         return load_project(tmp_path)
 
     return load
 
 
-def test_complete_project_file_is_read(load, tmp_path):
+def test_complete_project_file_is_read(load: Any, tmp_path: Path) -> None:
     project = load(WHOLE)
     assert (project.name, project.simulated) == ("acme", False)
     assert project.leads.column_of("created_at") == "Created"
@@ -43,7 +45,7 @@ def test_complete_project_file_is_read(load, tmp_path):
     assert project.folder == tmp_path.resolve()
 
 
-def test_learning_and_scale_have_defaults(load):
+def test_learning_and_scale_have_defaults(load: Any) -> None:
     project = load(WHOLE)
     assert project.learn.half_life_days is None
     assert project.learn.rising == project.learn.falling == []
@@ -51,7 +53,7 @@ def test_learning_and_scale_have_defaults(load):
     assert project.scale.grades is None
 
 
-def test_learning_and_scale_are_read(load):
+def test_learning_and_scale_are_read(load: Any) -> None:
     text = WHOLE + (
         'half_life_days = 180\nrising = ["size"]\nfalling = ["age", "activity.count"]\n'
         "[scale]\nbase_rate = 0.15\ngrades = {A = 70, B = 55}\n"
@@ -64,21 +66,21 @@ def test_learning_and_scale_are_read(load):
     assert project.scale.grades == {"A": 70, "B": 55}
 
 
-def test_project_file_may_have_any_name(load, tmp_path):
+def test_project_file_may_have_any_name(load: Any, tmp_path: Path) -> None:
     load(WHOLE)
     assert load_project(tmp_path / PROJECT_FILE).name == "acme"
 
 
-def test_byte_order_mark_is_skipped(load):
+def test_byte_order_mark_is_skipped(load: Any) -> None:
     assert load("\ufeff" + WHOLE).name == "acme"
 
 
-def test_missing_project_file_is_reported(tmp_path):
+def test_missing_project_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"There is no project file .*leadscore init FILE"):
         load_project(tmp_path)
 
 
-def test_file_that_is_not_utf8_is_refused(tmp_path):
+def test_file_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
     (tmp_path / PROJECT_FILE).write_bytes("name = 'Köln'".encode("latin-1"))
     with pytest.raises(ConfigError, match=r"cannot be read as UTF-8 text"):
         load_project(tmp_path)
@@ -235,7 +237,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("changes", "message"), REFUSED.values(), ids=REFUSED)
-def test_invalid_file_is_refused(load, changes, message):
+def test_invalid_file_is_refused(load: Any, changes: Any, message: Any) -> None:
     text = WHOLE
     for old, new in zip(changes[::2], changes[1::2], strict=True):
         assert old in text
@@ -246,29 +248,29 @@ def test_invalid_file_is_refused(load, changes, message):
     assert not re.search(r"`(str|int|float|array|null)`", str(refusal.value))
 
 
-def test_variables_are_replaced(monkeypatch):
+def test_variables_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CRM_HOME", "/data")
     monkeypatch.setenv("NAME_2", "leads")
     assert expand_variables("${CRM_HOME}/${NAME_2}.csv") == "/data/leads.csv"
     assert expand_variables("$CRM_HOME ${} {CRM_HOME}") == "$CRM_HOME ${} {CRM_HOME}"
 
 
-def test_empty_variable_counts_as_set(monkeypatch):
+def test_empty_variable_counts_as_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EMPTY", "")
     assert expand_variables("a${EMPTY}b") == "ab"
 
 
-def test_unset_variable_is_reported(monkeypatch):
+def test_unset_variable_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_SUCH", raising=False)
     message = r"uses \$\{NO_SUCH\}, which is not set\.\nSet the environment variable, or write"
     with pytest.raises(ConfigError, match=message):
         expand_variables("${NO_SUCH}/leads.csv")
 
 
-def test_variable_may_contain_a_database_url(load):
+def test_variable_may_contain_a_database_url(load: Any) -> None:
     project = load(WHOLE.replace('"leads.csv"', '"${CRM_URL}"\ntable = "leads"'))
     assert project.leads.table == "leads"
 
 
-def test_table_keys_can_be_compared():
+def test_table_keys_can_be_compared() -> None:
     assert TableKeys("a.csv") == TableKeys(source="a.csv", decimal=".", timezone="UTC")

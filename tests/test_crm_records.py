@@ -4,6 +4,7 @@ import datetime
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -64,10 +65,10 @@ FLAT_LEADS = (
 
 
 @pytest.fixture
-def read(tmp_path):
+def read(tmp_path: Path) -> Any:
     """Write a project and its files, some of them changed, and read the records."""
 
-    def read(changes=None, project=PROJECT, files=FILES):
+    def read(changes: Any = None, project: Any = PROJECT, files: Any = FILES) -> Any:
         for name, content in (files | (changes or {})).items():
             (tmp_path / name).write_text(content, encoding="utf-8")
         (tmp_path / PROJECT_FILE).write_text(project, encoding="utf-8")
@@ -76,14 +77,14 @@ def read(tmp_path):
     return read
 
 
-def outcomes(*rows):
+def outcomes(*rows: Any) -> Any:
     return {"outcomes.csv": "lead_id,outcome,closed_at\n" + "".join(f"{row}\n" for row in rows)}
 
 
 # -- what is read
 
 
-def test_the_four_tables(read):
+def test_the_four_tables(read: Any) -> None:
     records = read()
     assert list(records.leads.columns) == ["lead_id", "created_at", "Size"]
     assert records.leads["lead_id"].tolist() == [str(i) for i in range(1, 10)]
@@ -101,7 +102,7 @@ def test_the_four_tables(read):
     assert set(records.digests) == {"leads", "activities", "stages", "outcomes"}
 
 
-def test_flat_export_is_read(read):
+def test_flat_export_is_read(read: Any) -> None:
     records = read(project=FLAT, files={"leads.csv": FLAT_LEADS})
     assert records.leads["lead_id"].tolist() == ["1", "2", "3"]
     assert records.outcomes.to_dict("list") == {
@@ -114,7 +115,7 @@ def test_flat_export_is_read(read):
     assert any("`Created` name no zone; read as UTC" in note for note in records.notes)
 
 
-def test_leads_without_times_keep_their_order(read):
+def test_leads_without_times_keep_their_order(read: Any) -> None:
     project = FLAT.replace('created_at = "Created"\n', "")
     records = read(project=project, files={"leads.csv": FLAT_LEADS})
     assert records.leads["lead_id"].tolist() == ["2", "1", "3"]
@@ -123,21 +124,21 @@ def test_leads_without_times_keep_their_order(read):
     assert records.observed_until is None
 
 
-def test_order_column_sorts_the_leads(read):
+def test_order_column_sorts_the_leads(read: Any) -> None:
     project = FLAT.replace('created_at = "Created"\n', 'order = "Id"\n')
     records = read(project=project, files={"leads.csv": FLAT_LEADS})
     assert records.leads["lead_id"].tolist() == ["1", "2", "3"]
     assert records.in_order
 
 
-def test_invalid_order_is_refused(read):
+def test_invalid_order_is_refused(read: Any) -> None:
     project = FLAT.replace('created_at = "Created"\n', 'order = "Size"\n')
     message = r"order column `Size` has 3 cells that are not numbers\. Expected .* order = \"rows\""
     with pytest.raises(SchemaError, match=message):
         read(project=project, files={"leads.csv": FLAT_LEADS})
 
 
-def test_leads_without_an_id_are_numbered(read):
+def test_leads_without_an_id_are_numbered(read: Any) -> None:
     project = FLAT.replace('lead_id = "Id"\n', "")
     records = read(project=project, files={"leads.csv": FLAT_LEADS})
     assert set(records.leads["lead_id"]) == {"row-1", "row-2", "row-3"}
@@ -145,13 +146,13 @@ def test_leads_without_an_id_are_numbered(read):
     assert not records.has_ids
 
 
-def test_row_order_does_not_change_the_records(read):
+def test_row_order_does_not_change_the_records(read: Any) -> None:
     head, *rows = LEADS.splitlines()
     turned = read({"leads.csv": "\n".join([head, *rows[::-1]])})
     assert turned.digests == read().digests
 
 
-def test_digests_cover_every_cell():
+def test_digests_cover_every_cell() -> None:
     table = pd.DataFrame({"a": ["x", None], "b": [1, 2]})
     assert digest(table) == digest(table.set_axis([7, 8]))
     for other in (
@@ -165,12 +166,12 @@ def test_digests_cover_every_cell():
 # -- leads
 
 
-def test_empty_leads_are_refused(read):
+def test_empty_leads_are_refused(read: Any) -> None:
     with pytest.raises(SchemaError, match=r"leads\.csv: it has a header but no rows\. Expected at"):
         read({"leads.csv": "Id,Created,Size\n"})
 
 
-def test_repeated_ids(read):
+def test_repeated_ids(read: Any) -> None:
     message = (
         r"leads\.csv: `Id` repeats in 4 of 11 rows \(row 3, 4, 10, 11\): '3', '4', '3'\. "
         r"Each lead may have one row; keep one row of each, or name another id column"
@@ -179,7 +180,7 @@ def test_repeated_ids(read):
         read({"leads.csv": LEADS + "3,2025-01-20,\n 4 ,2025-01-20,\n"})
 
 
-def test_missing_ids(read):
+def test_missing_ids(read: Any) -> None:
     message = r"`Id` is missing in 1 of 10 rows \(row 10\)\. Every row needs its lead_id"
     with pytest.raises(SchemaError, match=message):
         read({"leads.csv": LEADS + " ,2025-01-20,\n"})
@@ -188,7 +189,7 @@ def test_missing_ids(read):
         read({"activities.csv": "lead_id,type,occurred_at\n1,a,2025-01-01\n,a,2025-01-01\n"})
 
 
-def test_all_problems_of_a_table_are_reported_at_once(read):
+def test_all_problems_of_a_table_are_reported_at_once(read: Any) -> None:
     with pytest.raises(SchemaError, match=r"leads\.csv: 4 problems\.\n  - ") as refusal:
         read({"leads.csv": LEADS + "3,soon,\n,2025-01-20,\n11,,\n"})
     assert [problem.split(".")[0] for problem in refusal.value.problems] == [
@@ -199,7 +200,7 @@ def test_all_problems_of_a_table_are_reported_at_once(read):
     ]
 
 
-def test_long_lists_of_rows_are_shortened(read):
+def test_long_lists_of_rows_are_shortened(read: Any) -> None:
     leads = "Id,Created\n" + "".join(f"{i},soon\n" for i in range(5_000))
     with pytest.raises(
         SchemaError, match=r"5,000 of 5,000 rows \(row 1, 2, 3, 4, 5, …\)"
@@ -208,31 +209,31 @@ def test_long_lists_of_rows_are_shortened(read):
     assert len(str(refusal.value)) < 400
 
 
-def test_missing_role_column_is_reported(read):
+def test_missing_role_column_is_reported(read: Any) -> None:
     message = r"no column `Created` for the role `created_at`\. Did you mean `Create`\?"
     with pytest.raises(SchemaError, match=message):
         read({"leads.csv": LEADS.replace("Created", "Create")})
 
 
-def test_missing_header_is_reported_with_its_cells(read):
+def test_missing_header_is_reported_with_its_cells(read: Any) -> None:
     message = r"there is no column `Id` for the role `lead_id`\. Known are: a, b@x\.de"
     with pytest.raises(SchemaError, match=message):
         read({"leads.csv": "a,b@x.de\nc,d@x.de\n"})
 
 
-def test_wrong_delimiter_is_reported(read):
+def test_wrong_delimiter_is_reported(read: Any) -> None:
     message = r"The file has one column only: name its `delimiter`, and make sure its first line is"
     with pytest.raises(SchemaError, match=message):
         read({"leads.csv": LEADS.replace(",", "~")})
 
 
-def test_attribute_named_like_a_role_is_accepted(read):
+def test_attribute_named_like_a_role_is_accepted(read: Any) -> None:
     message = r"an attribute is named \['lead_id'\], which is the role .*Rename it in the export"
     with pytest.raises(SchemaError, match=message):
         read({"leads.csv": LEADS.replace("Size", "lead_id")})
 
 
-def test_rules_for_unknown_columns_are_refused(read):
+def test_rules_for_unknown_columns_are_refused(read: Any) -> None:
     project = PROJECT + '[columns]\nignore = ["Sise"]\nnumber = ["zzz"]\n'
     message = (
         r"leadscore\.toml names columns that leads\.csv does not have:\n"
@@ -246,7 +247,7 @@ def test_rules_for_unknown_columns_are_refused(read):
 # -- outcomes
 
 
-def test_undeclared_outcome_values_are_refused(read):
+def test_undeclared_outcome_values_are_refused(read: Any) -> None:
     message = (
         r"outcomes\.csv: outcome values that are not declared: 'maybe' \(2 rows\), "
         r"'Lost' \(1 rows\)\. Put each into won, lost or open in \[learn\]"
@@ -255,19 +256,19 @@ def test_undeclared_outcome_values_are_refused(read):
         read(outcomes("1,yes,", "2,maybe,", "3,maybe,", "4,Lost,"))
 
 
-def test_outcome_values_ignore_case_and_spaces(read):
+def test_outcome_values_ignore_case_and_spaces(read: Any) -> None:
     records = read(outcomes("1, YES ,", "2,yes,", "3,1,"))
     assert records.outcomes["outcome"].tolist() == ["won"] * 3
 
 
-def test_few_outcomes_before_creation_are_noted(read):
+def test_few_outcomes_before_creation_are_noted(read: Any) -> None:
     records = read(outcomes("1,yes,2024-12-31T08:00Z", "2,yes,2025-02-01T08:00Z", "3,no,"))
     assert records.notes == [
         "outcomes: 1 are before their lead's creation; these leads have no moment to learn from."
     ]
 
 
-def test_most_outcomes_before_creation_are_refused(read):
+def test_most_outcomes_before_creation_are_refused(read: Any) -> None:
     message = (
         r"2 of 3 outcomes are before their lead's creation\. "
         r"Are `created_at` and `closed_at` mapped to the right columns\?"
@@ -276,19 +277,19 @@ def test_most_outcomes_before_creation_are_refused(read):
         read(outcomes("1,yes,2024-01-01", "2,no,2024-01-01", "3,no,"))
 
 
-def test_outcomes_of_unknown_leads(read):
+def test_outcomes_of_unknown_leads(read: Any) -> None:
     records = read(outcomes("1,yes,", "x,yes,"))
     assert records.outcomes["lead_id"].tolist() == ["1"]
     assert records.notes == ["outcomes: 1 rows of unknown leads are left out."]
 
 
-def test_missing_flat_outcome_column_is_reported(read):
+def test_missing_flat_outcome_column_is_reported(read: Any) -> None:
     message = r"there is no column `Status` \(\[leads\]\)\. Did you mean `State`\?"
     with pytest.raises(SchemaError, match=message):
         read(project=FLAT, files={"leads.csv": FLAT_LEADS.replace("Status", "State")})
 
 
-def test_flat_columns_are_named_as_the_export_names_them(read):
+def test_flat_columns_are_named_as_the_export_names_them(read: Any) -> None:
     with pytest.raises(SchemaError, match=r"leads\.csv: 2 problems") as refusal:
         read(
             project=FLAT,
@@ -303,7 +304,7 @@ def test_flat_columns_are_named_as_the_export_names_them(read):
     )
 
 
-def test_infinite_amounts(read):
+def test_infinite_amounts(read: Any) -> None:
     message = r"`Deal` is not a finite number in 1 of 3 rows \(row 1\): 'inf'\. .* decimal = \",\""
     with pytest.raises(SchemaError, match=message):
         read(project=FLAT, files={"leads.csv": FLAT_LEADS.replace("10.5", "inf")})
@@ -312,13 +313,13 @@ def test_infinite_amounts(read):
 # -- activities
 
 
-def test_activities_of_some_unknown_leads_are_left_out(read):
+def test_activities_of_some_unknown_leads_are_left_out(read: Any) -> None:
     records = read({"activities.csv": FILES["activities.csv"] + "x,call,2025-01-05T08:00Z,d,\n"})
     assert len(records.activities) == 3
     assert records.notes == ["activities: 1 rows of unknown leads are left out."]
 
 
-def test_activities_of_unknown_leads_only(read):
+def test_activities_of_unknown_leads_only(read: Any) -> None:
     message = (
         r"activities: none of its 2 rows belongs to a lead of the leads table, such as 'x', 'y'\. "
         r"Do both name the same id column\?"
@@ -327,7 +328,7 @@ def test_activities_of_unknown_leads_only(read):
         read({"activities.csv": "lead_id,type,occurred_at\ny,a,2025-01-01\nx,a,2025-01-01\n"})
 
 
-def test_repeated_activity_ids_are_kept_once(read):
+def test_repeated_activity_ids_are_kept_once(read: Any) -> None:
     records = read(
         {
             "activities.csv": FILES["activities.csv"] + "2,call,2025-01-05T08:00Z,a,\n"
@@ -338,19 +339,19 @@ def test_repeated_activity_ids_are_kept_once(read):
     assert records.notes == ["activities: 1 repeated ids, each kept once."]
 
 
-def test_activities_without_rows(read):
+def test_activities_without_rows(read: Any) -> None:
     with pytest.raises(SchemaError, match=r"activities\.csv: it has a header but no rows"):
         read({"activities.csv": "lead_id,type,occurred_at\n"})
 
 
-def test_a_missing_table(read):
+def test_a_missing_table(read: Any) -> None:
     with pytest.raises(
         SourceError, match=r"no file .*activity\.csv\. Did you mean `activities\.csv`\?"
     ):
         read(project=PROJECT.replace('"activities.csv"', '"activity.csv"'))
 
 
-def test_times_without_a_zone_are_noted(read):
+def test_times_without_a_zone_are_noted(read: Any) -> None:
     records = read({"leads.csv": LEADS.replace("T08:00Z", "T08:00")})
     assert records.notes == [
         "leads: times in `Created` name no zone; read as UTC (set the table's `timezone` to "
@@ -358,7 +359,7 @@ def test_times_without_a_zone_are_noted(read):
     ]
 
 
-def test_seconds_since_1970_are_refused_with_the_expected_format(read):
+def test_seconds_since_1970_are_refused_with_the_expected_format(read: Any) -> None:
     message = (
         r"`Created` is not a valid time in 1 of 1 rows \(row 1\): '1735689600'\. "
         r"Expected ISO 8601 such as 2025-03-01T08:00:00Z, not seconds since 1970; "
@@ -371,13 +372,13 @@ def test_seconds_since_1970_are_refused_with_the_expected_format(read):
 # -- the end of the time watched
 
 
-def test_the_time_watched_may_be_declared(read):
+def test_the_time_watched_may_be_declared(read: Any) -> None:
     declared = PROJECT + 'observed_until = "2025-06-01"\n'
     assert read(project=declared).observed_until == pd.Timestamp("2025-06-01", tz="UTC")
 
 
 @pytest.mark.parametrize("text", ["soon", ""])
-def test_invalid_observed_until_is_refused(read, text):
+def test_invalid_observed_until_is_refused(read: Any, text: str) -> None:
     message = r"\[learn\] observed_until = '.*' is not a valid time\. Expected ISO 8601"
     with pytest.raises(ConfigError, match=message):
         read(project=PROJECT + f'observed_until = "{text}"\n')

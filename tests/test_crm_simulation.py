@@ -3,6 +3,8 @@
 import tomllib
 from dataclasses import fields
 from datetime import date, datetime
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,7 +26,7 @@ TIMES = {
 NOTHING = ["unknown", "-", "Select"]
 
 
-def read(files):
+def read(files: Any) -> Any:
     tables = {table: pd.read_csv(file) for table, file in files.items()}
     for table, column in TIMES.items():
         tables[table][column] = pd.to_datetime(tables[table][column], utc=True)
@@ -32,12 +34,12 @@ def read(files):
 
 
 @pytest.fixture(scope="module")
-def crm(tmp_path_factory):
+def crm(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return read(simulate(SETTINGS, tmp_path_factory.mktemp("crm")))
 
 
 @pytest.fixture(scope="module")
-def known(crm):
+def known(crm: Any) -> Any:
     """One row per lead, with truth and outcome, and whether it was won within the horizon."""
     known = crm["leads"].merge(crm["truth"], on="lead_id", validate="1:1")
     known = known.merge(crm["outcomes"], on="lead_id", how="left", validate="1:1")
@@ -52,7 +54,7 @@ def known(crm):
 
 
 @pytest.mark.parametrize("file_format", ["csv", "parquet"])
-def test_same_settings_give_the_same_bytes(tmp_path, file_format):
+def test_same_settings_give_the_same_bytes(tmp_path: Path, file_format: str) -> None:
     first = simulate(SMALL, tmp_path / "first", file_format=file_format)
     second = simulate(SMALL, tmp_path / "second", file_format=file_format)
     assert list(first) == ["leads", "activities", "stages", "outcomes", "truth"]
@@ -64,7 +66,7 @@ def test_same_settings_give_the_same_bytes(tmp_path, file_format):
     assert second["leads"] == tmp_path / "second" / f"leads.{file_format}"
 
 
-def test_another_seed_gives_other_leads(tmp_path):
+def test_another_seed_gives_other_leads(tmp_path: Path) -> None:
     first = simulate(SMALL, tmp_path / "first")
     other = simulate(
         Simulation(leads=600, activities_per_lead=3, days=200, seed=1), tmp_path / "other"
@@ -73,7 +75,7 @@ def test_another_seed_gives_other_leads(tmp_path):
         assert first[table].read_bytes() != other[table].read_bytes(), table
 
 
-def test_parquet_equals_csv(tmp_path):
+def test_parquet_equals_csv(tmp_path: Path) -> None:
     csv = read(simulate(SMALL, tmp_path / "csv"))
     parquet = simulate(SMALL, tmp_path / "parquet", file_format="parquet")
     for table, frame in csv.items():
@@ -82,7 +84,7 @@ def test_parquet_equals_csv(tmp_path):
         )
 
 
-def test_chunk_size_does_not_matter(tmp_path, monkeypatch):
+def test_chunk_size_does_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(simulated_world, "_CHUNK_LEADS", 100)
     seen = []
     tables = read(simulate(SMALL, tmp_path, on_chunk=lambda *done: seen.append(done)))
@@ -94,7 +96,7 @@ def test_chunk_size_does_not_matter(tmp_path, monkeypatch):
     assert tables["leads"]["company_name"].nunique() <= 200
 
 
-def test_all_files_are_marked_as_simulated(tmp_path):
+def test_all_files_are_marked_as_simulated(tmp_path: Path) -> None:
     files = simulate(SMALL, tmp_path)
     assert (tmp_path / "README.txt").read_text().startswith("SIMULATED")
     text = (tmp_path / "leadscore.toml").read_text()
@@ -105,7 +107,7 @@ def test_all_files_are_marked_as_simulated(tmp_path):
     assert leads["company_name"].str.startswith("Example ").all()
 
 
-def test_project_file_names_only_what_exists(tmp_path):
+def test_project_file_names_only_what_exists(tmp_path: Path) -> None:
     files = simulate(SMALL, tmp_path, file_format="parquet")
     project = tomllib.loads((tmp_path / "leadscore.toml").read_text())
     for table in TIMES:
@@ -122,7 +124,7 @@ def test_project_file_names_only_what_exists(tmp_path):
 # --- the truth
 
 
-def test_truth_ranks_well_but_not_too_well(known):
+def test_truth_ranks_well_but_not_too_well(known: Any) -> None:
     mature = known[known["is_mature"]]
     won, ranks = mature["is_won_in_time"], rankdata(mature["true_probability"])
     winners, losers = won.sum(), (~won).sum()
@@ -130,11 +132,11 @@ def test_truth_ranks_well_but_not_too_well(known):
     assert 0.80 < auc < 0.86
 
 
-def test_base_rate_is_that_of_a_crm(known):
+def test_base_rate_is_that_of_a_crm(known: Any) -> None:
     assert 0.12 < known.loc[known["is_mature"], "is_won_in_time"].mean() < 0.20
 
 
-def test_truth_is_calibrated_in_all_and_per_decile(known):
+def test_truth_is_calibrated_in_all_and_per_decile(known: Any) -> None:
     mature = known[known["is_mature"]]
     decile = pd.qcut(mature["true_probability"], 10, labels=False)
     groups = [mature, *(group for _, group in mature.groupby(decile))]
@@ -146,7 +148,7 @@ def test_truth_is_calibrated_in_all_and_per_decile(known):
 
 
 @pytest.mark.parametrize("column", ["age_band", "email_kind", "early_visit"])
-def test_no_attribute_predicts_better_than_the_truth(crm, known, column):
+def test_no_attribute_predicts_better_than_the_truth(crm: Any, known: Any, column: str) -> None:
     mature = known[known["is_mature"]].copy()
     mature["email_kind"] = mature["email"].str.extract(r"@(.*?)[\d.]")[0]
     views = crm["activities"].merge(crm["leads"][["lead_id", "created_at"]], on="lead_id")
@@ -160,11 +162,11 @@ def test_no_attribute_predicts_better_than_the_truth(crm, known, column):
         assert abs(group["is_won_in_time"].mean() - chance.mean()) < 4 * error
 
 
-def test_drift_changes_the_effects(known):
+def test_drift_changes_the_effects(known: Any) -> None:
     start = pd.Timestamp(SETTINGS.opens_at)
     after = known["created_at"] >= start + pd.Timedelta(days=SETTINGS.days * SETTINGS.drift_at)
 
-    def gap(mask):
+    def gap(mask: Any) -> Any:
         chance = known["true_probability"]
         return [
             chance[mask & late].mean() - chance[~mask & late].mean() for late in (~after, after)
@@ -178,7 +180,7 @@ def test_drift_changes_the_effects(known):
     assert later < -0.04
 
 
-def test_no_drift_at_the_end_of_the_window(tmp_path):
+def test_no_drift_at_the_end_of_the_window(tmp_path: Path) -> None:
     settings = Simulation(leads=5_000, activities_per_lead=1, drift_at=1)
     tables = read(simulate(settings, tmp_path))
     known = tables["leads"].merge(tables["truth"])
@@ -191,7 +193,7 @@ def test_no_drift_at_the_end_of_the_window(tmp_path):
 # --- the records
 
 
-def test_planted_leak_exists(known):
+def test_planted_leak_exists(known: Any) -> None:
     filled = known["contract_type"].notna()
     outcome = known["outcome"].fillna("open")
     assert 0.95 < filled[outcome == "won"].mean() < 0.99
@@ -200,34 +202,34 @@ def test_planted_leak_exists(known):
 
 
 @pytest.mark.parametrize("table", TIMES)
-def test_nothing_is_recorded_after_the_export(crm, table):
+def test_nothing_is_recorded_after_the_export(crm: Any, table: Any) -> None:
     assert crm[table][TIMES[table]].max() <= SETTINGS.as_of
 
 
 @pytest.mark.parametrize("table", ["activities", "stages", "outcomes"])
-def test_every_record_belongs_to_a_lead(crm, table):
+def test_every_record_belongs_to_a_lead(crm: Any, table: str) -> None:
     assert crm[table]["lead_id"].isin(crm["leads"]["lead_id"]).all()
 
 
-def test_number_of_activities_is_near_the_setting(crm):
+def test_number_of_activities_is_near_the_setting(crm: Any) -> None:
     assert len(crm["activities"]) / SETTINGS.leads == pytest.approx(6, rel=0.1)
 
 
-def test_all_ten_types_occur_with_many_contents(crm):
+def test_all_ten_types_occur_with_many_contents(crm: Any) -> None:
     assert crm["activities"]["type"].nunique() == 10
     assert 70 <= crm["activities"]["content"].nunique() <= 90
     assert set(crm["activities"]["channel"]) == {"email", "web", "phone", "event"}
     assert crm["activities"]["value"].isna().mean() > 0.5
 
 
-def test_some_activities_are_recorded_twice(crm):
+def test_some_activities_are_recorded_twice(crm: Any) -> None:
     activities = crm["activities"]
     again = activities.duplicated()
     assert 0.001 < again.mean() < 0.01
     assert activities.loc[~again, "activity_id"].is_unique
 
 
-def test_activities_are_between_creation_and_closing(crm, known):
+def test_activities_are_between_creation_and_closing(crm: Any, known: Any) -> None:
     activities = crm["activities"].merge(known[["lead_id", "created_at", "closed_at"]])
     early = activities["occurred_at"] <= activities["created_at"]
     assert 0 < early.mean() < 0.02
@@ -238,13 +240,13 @@ def test_activities_are_between_creation_and_closing(crm, known):
     assert not (activities.loc[~late, "content"] == "onboarding call").any()
 
 
-def test_won_leads_have_more_demos_and_meetings(crm, known):
+def test_won_leads_have_more_demos_and_meetings(crm: Any, known: Any) -> None:
     eager = crm["activities"]["type"].isin(["demo_request", "meeting"])
     outcome = crm["activities"]["lead_id"].map(known.set_index("lead_id")["outcome"])
     assert eager[outcome == "won"].mean() > 2 * eager[outcome == "lost"].mean()
 
 
-def test_stages_move_forward_from_new_to_the_closing(crm, known):
+def test_stages_move_forward_from_new_to_the_closing(crm: Any, known: Any) -> None:
     stages = crm["stages"]
     order = ["new", "marketing_qualified", "sales_accepted", "opportunity", "won", "lost"]
     assert set(stages["stage"]) == set(order)
@@ -258,7 +260,7 @@ def test_stages_move_forward_from_new_to_the_closing(crm, known):
     assert (closing["entered_at"] == closing["closed_at"]).all()
 
 
-def test_outcomes_include_late_lost_and_open_leads(known):
+def test_outcomes_include_late_lost_and_open_leads(known: Any) -> None:
     won, lost = known["outcome"] == "won", known["outcome"] == "lost"
     assert (known["age"] > pd.Timedelta(days=HORIZON_DAYS))[won].mean() > 0.03
     assert known["outcome"].isna().mean() > 0.2
@@ -271,7 +273,7 @@ def test_outcomes_include_late_lost_and_open_leads(known):
     assert known.loc[won & large, "amount"].median() > known.loc[won & ~large, "amount"].median()
 
 
-def test_leads_have_the_errors_of_a_real_crm(crm):
+def test_leads_have_the_errors_of_a_real_crm(crm: Any) -> None:
     leads = crm["leads"]
     industry = leads["industry"].dropna()
     assert set(NOTHING) <= set(industry)
@@ -297,7 +299,7 @@ def test_leads_have_the_errors_of_a_real_crm(crm):
     assert leads.groupby("company_name").size().mean() > 2
 
 
-def test_missing_budget_is_informative(known):
+def test_missing_budget_is_informative(known: Any) -> None:
     missing = known["budget_eur"].isna()
     chance = known["true_probability"]
     assert chance[missing].mean() < 0.7 * chance[~missing].mean()
@@ -324,28 +326,28 @@ def test_missing_budget_is_informative(known):
         ({"start": None}, "`start` is None"),
     ],
 )
-def test_settings_out_of_range_are_refused(setting, message):
+def test_settings_out_of_range_are_refused(setting: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Simulation(**setting)
 
 
-def test_every_setting_has_a_refusal():
+def test_every_setting_has_a_refusal() -> None:
     marks = test_settings_out_of_range_are_refused.pytestmark[0].args[1]
     assert {name for setting, _ in marks for name in setting} == {
         field.name for field in fields(Simulation)
     }
 
 
-def test_start_is_a_day_or_its_text():
+def test_start_is_a_day_or_its_text() -> None:
     assert Simulation(start="2024-02-29").opens_at == Simulation(start=date(2024, 2, 29)).opens_at
 
 
-def test_unknown_format_is_refused(tmp_path):
+def test_unknown_format_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="`file_format` is 'xlsx'. Expected 'csv' or 'parquet'"):
         simulate(SMALL, tmp_path, file_format="xlsx")
 
 
-def test_file_in_place_of_the_folder_is_refused(tmp_path):
+def test_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "demo"
     file.touch()
     with pytest.raises(ConfigError, match="demo is a file. Expected a folder"):
@@ -353,14 +355,14 @@ def test_file_in_place_of_the_folder_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["leads.csv", "README.txt", "leadscore.toml"])
-def test_foreign_files_are_never_replaced(tmp_path, name):
+def test_foreign_files_are_never_replaced(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("mine")
     with pytest.raises(ConfigError, match=f"already contains {name}, not written by a simulation"):
         simulate(SMALL, tmp_path)
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(name, "mine")]
 
 
-def test_earlier_simulation_is_replaced_and_other_files_kept(tmp_path):
+def test_earlier_simulation_is_replaced_and_other_files_kept(tmp_path: Path) -> None:
     (tmp_path / "notes.csv").write_text("mine")
     simulate(SMALL, tmp_path)
     with (tmp_path / "README.txt").open("a") as readme:
@@ -370,10 +372,10 @@ def test_earlier_simulation_is_replaced_and_other_files_kept(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == expected
 
 
-def test_interrupted_run_leaves_nothing(tmp_path, monkeypatch):
+def test_interrupted_run_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(simulated_world, "_CHUNK_LEADS", 300)
 
-    def interrupt(done, total):
+    def interrupt(done: Any, total: Any) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -8,6 +8,9 @@ import io
 import re
 import sqlite3
 import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,10 +33,10 @@ from features.moments import make_moments
 
 
 @pytest.fixture
-def read(tmp_path):
+def read(tmp_path: Path) -> Any:
     """Write some content to a file and read it as a table."""
 
-    def read(content, name="leads.csv", **keys):
+    def read(content: Any, name: str = "leads.csv", **keys: Any) -> Any:
         content = content.encode() if isinstance(content, str) else content
         (tmp_path / name).write_bytes(content)
         return read_table(TableKeys(source=name, **keys), tmp_path)
@@ -41,7 +44,7 @@ def read(tmp_path):
     return read
 
 
-def rows(table):
+def rows(table: Any) -> Any:
     """The cells of a table as text, None where there is nothing."""
     return [list(row) for row in zip(*(text_column(table[c]) for c in table), strict=True)]
 
@@ -49,24 +52,24 @@ def rows(table):
 # -- the file itself
 
 
-def test_missing_file_suggests_the_nearest_name(read, tmp_path):
+def test_missing_file_suggests_the_nearest_name(read: Any, tmp_path: Path) -> None:
     read("id,won\n1,yes\n", name="leads_2024.csv")
     message = r"There is no file .*leads-2024\.csv\. Did you mean `leads_2024\.csv`\?"
     with pytest.raises(SourceError, match=message):
         read_table(TableKeys(source="leads-2024.csv"), tmp_path)
 
 
-def test_missing_file_in_an_empty_folder_is_reported(tmp_path):
+def test_missing_file_in_an_empty_folder_is_reported(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"There is no file .*leads\.csv\. There are none"):
         read_table(TableKeys(source="leads.csv"), tmp_path)
 
 
-def test_missing_folder_is_reported(tmp_path):
+def test_missing_folder_is_reported(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"There is no file .*, nor its folder\. Check `source`"):
         read_table(TableKeys(source="nowhere/leads.csv"), tmp_path)
 
 
-def test_folder_in_place_of_a_file_is_refused(tmp_path):
+def test_folder_in_place_of_a_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"is a folder\. Expected a file: CSV, Parquet or SQLite"):
         read_table(TableKeys(source="."), tmp_path)
 
@@ -74,26 +77,28 @@ def test_folder_in_place_of_a_file_is_refused(tmp_path):
 @pytest.mark.parametrize(
     "content", [b"", b"\n \n\t\n", b"\xef\xbb\xbf", gzip.compress(b"", mtime=0)]
 )
-def test_empty_or_blank_file_is_refused(read, content):
+def test_empty_or_blank_file_is_refused(read: Any, content: Any) -> None:
     with pytest.raises(SourceError, match=r"leads\.csv is empty\. Expected a header line and rows"):
         read(content)
 
 
 @pytest.mark.parametrize("content", ["id,won", "id,won\n", "id\n", "id;won\r\n\r\n"])
-def test_header_without_rows_is_refused(read, content):
+def test_header_without_rows_is_refused(read: Any, content: str) -> None:
     message = r"leads\.csv: it has a header but no rows\. Expected at least one"
     with pytest.raises(SchemaError, match=message):
         read(content)
 
 
-def test_binary_file_is_refused(read):
+def test_binary_file_is_refused(read: Any) -> None:
     with pytest.raises(
         SourceError, match=r"not a text file: it contains zero bytes\. Expected CSV, gzip"
     ):
         read(bytes(range(256)) * 4)
 
 
-def test_variable_in_a_path_is_replaced(read, tmp_path, monkeypatch):
+def test_variable_in_a_path_is_replaced(
+    read: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     read("id,won\n1,yes\n")
     monkeypatch.setenv("EXPORTS", str(tmp_path))
     assert len(read_table(TableKeys(source="${EXPORTS}/leads.csv"), tmp_path / "elsewhere")) == 1
@@ -106,35 +111,35 @@ def test_variable_in_a_path_is_replaced(read, tmp_path, monkeypatch):
         ("bank_marketing/bank-additional-full.csv.gz", (41_188, 21)),
     ],
 )
-def test_real_exports_are_read_completely(public_data, source, shape):
+def test_real_exports_are_read_completely(public_data: Path, source: str, shape: Any) -> None:
     assert read_table(TableKeys(source=source), public_data).shape == shape
 
 
 # -- headers
 
 
-def test_file_without_a_header_is_refused(read):
+def test_file_without_a_header_is_refused(read: Any) -> None:
     message = r"the first line looks like data.*\['1', '2\.5', '2025-01-01'\]\. Expected the col"
     with pytest.raises(SchemaError, match=message):
         read("1,2.5,2025-01-01\n2,3.5,2025-01-02\n")
 
 
-def test_blank_lines_above_the_header_are_skipped(read):
+def test_blank_lines_above_the_header_are_skipped(read: Any) -> None:
     assert rows(read("\n;\n\nid;won\n1;yes\n2;no\n")) == [["1", "yes"], ["2", "no"]]
 
 
-def test_repeated_column_name_is_refused(read):
+def test_repeated_column_name_is_refused(read: Any) -> None:
     with pytest.raises(
         SchemaError, match=r"two columns share a name: \['a'\]\. Rename one of each"
     ):
         read("id,a, a\n1,2,3\n")
 
 
-def test_column_without_a_name_is_numbered(read):
+def test_column_without_a_name_is_numbered(read: Any) -> None:
     assert list(read("id,,b,\n1,2,3,\n").columns) == ["id", "column 2", "b", "column 4"]
 
 
-def test_unclosed_quote_in_the_header_is_reported(read):
+def test_unclosed_quote_in_the_header_is_reported(read: Any) -> None:
     message = (
         r"name has 2,\d{3} characters; expected at most 1,000\. Is a quote not closed in the f"
     )
@@ -146,14 +151,14 @@ def test_unclosed_quote_in_the_header_is_reported(read):
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
-def test_the_delimiter_is_found(read, delimiter):
+def test_the_delimiter_is_found(read: Any, delimiter: str) -> None:
     table = read("id,name,note\n1,a,b\n2,c,d\n".replace(",", delimiter))
     assert list(table.columns) == ["id", "name", "note"]
     assert rows(table) == [["1", "a", "b"], ["2", "c", "d"]]
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
-def test_quoted_delimiters_and_line_breaks_belong_to_the_cell(read, delimiter):
+def test_quoted_delimiters_and_line_breaks_belong_to_the_cell(read: Any, delimiter: str) -> None:
     cell = f'a{delimiter}b\nc ""d"" , ; | e'
     table = read(f'id{delimiter}"na{delimiter}me"\r\n1{delimiter}"{cell}"\r\n2{delimiter}x\r\n')
     assert list(table.columns) == ["id", f"na{delimiter}me"]
@@ -161,23 +166,23 @@ def test_quoted_delimiters_and_line_breaks_belong_to_the_cell(read, delimiter):
 
 
 @pytest.mark.parametrize("keys", [{}, {"delimiter": ";"}])
-def test_single_column_is_a_table(read, keys):
+def test_single_column_is_a_table(read: Any, keys: Any) -> None:
     assert rows(read("id\n1\n2\n", **keys)) == [["1"], ["2"]]
 
 
-def test_any_line_ending_is_read(read):
+def test_any_line_ending_is_read(read: Any) -> None:
     for end in ("\n", "\r\n", "\r"):
         assert rows(read(f"id,won{end}1,yes{end}2,no{end}")) == [["1", "yes"], ["2", "no"]]
 
 
-def test_wrong_declared_delimiter_is_reported(read):
+def test_wrong_declared_delimiter_is_reported(read: Any) -> None:
     message = r"one column only when split at ';'\. The delimiter looks like ',': change or remove"
     with pytest.raises(SourceError, match=message):
         read("id,won\n1,yes\n", delimiter=";")
 
 
 @pytest.mark.parametrize("delimiter", ["§", '"', "\n"])
-def test_invalid_delimiter_is_refused(read, delimiter):
+def test_invalid_delimiter_is_refused(read: Any, delimiter: str) -> None:
     with pytest.raises(ConfigError, match=r"cannot be a delimiter\. Expected one ASCII character"):
         read("id,won\n1,yes\n", delimiter=delimiter)
 
@@ -191,7 +196,13 @@ words = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_siz
     encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
     is_gzip=st.booleans(),
 )
-def test_csv_writer_output_is_read(tmp_path_factory, cells, delimiter, encoding, is_gzip):
+def test_csv_writer_output_is_read(
+    tmp_path_factory: pytest.TempPathFactory,
+    cells: Any,
+    delimiter: Any,
+    encoding: Any,
+    is_gzip: Any,
+) -> None:
     folder = tmp_path_factory.mktemp("csv")
     text = io.StringIO(newline="")
     writer = csv.writer(text, delimiter=delimiter, quoting=csv.QUOTE_ALL)
@@ -210,7 +221,7 @@ WESTERN = "id,name\n1,Zürich\n2,L’Oréal – 5 €\n3,São Paulo\n4,Ærø\n"
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
 @pytest.mark.parametrize("is_gzip", [False, True])
-def test_encoding_is_detected(read, encoding, is_gzip):
+def test_encoding_is_detected(read: Any, encoding: str, is_gzip: bool) -> None:
     content = WESTERN.encode(encoding)
     table = read(gzip.compress(content) if is_gzip else content)
     assert list(table.columns) == ["id", "name"]
@@ -218,7 +229,7 @@ def test_encoding_is_detected(read, encoding, is_gzip):
 
 
 @pytest.mark.parametrize("city", ["Köln", "Málaga", "Besançon", "Kööpenhamina", "Straße"])
-def test_one_western_letter_is_enough(read, city):
+def test_one_western_letter_is_enough(read: Any, city: str) -> None:
     assert rows(read(f"id,city\n1,{city}\n2,Bonn\n".encode("latin-1")))[0] == ["1", city]
 
 
@@ -231,32 +242,32 @@ def test_one_western_letter_is_enough(read, city):
         ("cp932", "東京都渋谷区 大阪府大阪市 株式会社"),
     ],
 )
-def test_other_code_pages_are_found_in_enough_text(read, encoding, text):
+def test_other_code_pages_are_found_in_enough_text(read: Any, encoding: str, text: str) -> None:
     table = read(("id,name\n" + f"1,{text}\n" * 20).encode(encoding), delimiter=",")
     assert set(table["name"]) == {text}
 
 
-def test_undetectable_encoding_is_reported(read):
+def test_undetectable_encoding_is_reported(read: Any) -> None:
     message = r"leads\.csv is not in UTF-8, .* cannot be told .*Name its `encoding`"
     for encoding, text in (("cp1250", "Łódź"), ("cp1251", "Москва"), ("cp932", "東京都")):
         with pytest.raises(SourceError, match=message):
             read(f"id,name\n1,{text}\n".encode(encoding))
 
 
-def test_invalid_utf8_is_detected_anywhere(read, monkeypatch):
+def test_invalid_utf8_is_detected_anywhere(read: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources_csv, "SAMPLE_BYTES", 100)
     table = read(("id,name\n" + "1,Bonn\n" * 50 + "2,Köln\n").encode("latin-1"))
     assert table["name"].iloc[-1] == "Köln"
 
 
-def test_byte_order_mark_is_not_part_of_a_name(read):
+def test_byte_order_mark_is_not_part_of_a_name(read: Any) -> None:
     for keys in ({}, {"encoding": "utf-8"}, {"encoding": "utf-8-sig"}):
         table = read(b'\xef\xbb\xbf"id, all",won\n1,yes\n', **keys)
         assert list(table.columns) == ["id, all", "won"]
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "cp1251", "UTF8", "latin-1"])
-def test_declared_encoding_is_used(read, encoding):
+def test_declared_encoding_is_used(read: Any, encoding: str) -> None:
     text = "id,name\n1,Москва\n" if encoding == "cp1251" else "id,name\n1,Köln\n"
     assert rows(read(text.encode(encoding), encoding=encoding))[0][1] in ("Москва", "Köln")
 
@@ -264,14 +275,14 @@ def test_declared_encoding_is_used(read, encoding):
 @pytest.mark.parametrize(
     ("written", "declared"), [("cp1252", "utf-8"), ("utf-8", "utf-16"), ("latin-1", "ascii")]
 )
-def test_wrong_declared_encoding_is_reported(read, written, declared):
+def test_wrong_declared_encoding_is_reported(read: Any, written: str, declared: str) -> None:
     message = r"leads\.csv cannot be decoded: .*\. Name its `encoding` in the project file"
     with pytest.raises(SourceError, match=message):
         read("id,name\n1,Köln\n".encode(written), encoding=declared)
 
 
 @pytest.mark.parametrize("encoding", ["utf-9", "zip", "undefined"])
-def test_unknown_encoding_is_refused(read, encoding):
+def test_unknown_encoding_is_refused(read: Any, encoding: str) -> None:
     with pytest.raises(
         ConfigError, match=rf"`{encoding}` is not an encoding of text .* Try utf-8 or"
     ):
@@ -282,12 +293,12 @@ def test_unknown_encoding_is_refused(read, encoding):
 
 
 @pytest.mark.parametrize("name", ["leads.csv.gz", "leads.csv", "leads"])
-def test_gzip_is_detected_by_its_bytes(read, name):
+def test_gzip_is_detected_by_its_bytes(read: Any, name: str) -> None:
     assert rows(read(gzip.compress(b"id,won\n1,yes\n"), name=name)) == [["1", "yes"]]
 
 
 @pytest.mark.parametrize("keys", [{}, {"encoding": "utf-8"}])
-def test_truncated_gzip_is_refused(read, keys):
+def test_truncated_gzip_is_refused(read: Any, keys: Any) -> None:
     noise = "\n".join(f"{i},{i * 7919 % 1000}" for i in range(5_000))
     content = gzip.compress(f"id,n\n{noise}\n".encode())
     message = r"leads\.csv cannot be read: .*\. Is it cut off\? Export or copy it again"
@@ -311,30 +322,30 @@ def test_truncated_gzip_is_refused(read, keys):
     ],
     ids=["short", "long", "after line breaks", "unclosed quote", "backslash for a quote"],
 )
-def test_uneven_row_is_named_by_its_line(read, content, where):
+def test_uneven_row_is_named_by_its_line(read: Any, content: str, where: str) -> None:
     message = rf"uneven when split at ',': {where}\. Expected as many cells .*fix the row's quotes"
     with pytest.raises(SourceError, match=message):
         read(content)
 
 
-def test_uneven_row_message_shows_no_data(read):
+def test_uneven_row_message_shows_no_data(read: Any) -> None:
     with pytest.raises(SourceError, match="uneven") as refusal:
         read("id,mail\n1,eve@example.com,5\n")
     assert "example" not in str(refusal.value)
 
 
-def test_unclosed_quote_in_the_last_column_is_reported(read):
+def test_unclosed_quote_in_the_last_column_is_reported(read: Any) -> None:
     message = r"leads\.csv ends inside a quote: its last 3 lines are one cell\. Expected each quote"
     with pytest.raises(SourceError, match=message):
         read('id,name\n1,a\n2,"b\n3,c\n4,d\n')
 
 
-def test_last_cell_may_end_with_a_line_break(read):
+def test_last_cell_may_end_with_a_line_break(read: Any) -> None:
     assert read('id,name\n1,"a\n"\n')["name"].tolist() == ["a\n"]
     assert read('id,name\n1,"a\n"')["name"].tolist() == ["a\n"]
 
 
-def test_giant_cell_is_refused(read):
+def test_giant_cell_is_refused(read: Any) -> None:
     message = (
         r"`note` has a cell of 10,000,000 characters \(row 2\); expected at most 100,000\. Is a"
     )
@@ -342,7 +353,7 @@ def test_giant_cell_is_refused(read):
         read("id,note\n1,a\n2," + "x" * 10_000_000 + "\n")
 
 
-def test_giant_cell_is_named_by_its_row(read, tmp_path):
+def test_giant_cell_is_named_by_its_row(read: Any, tmp_path: Path) -> None:
     content = "id,note\n" + "1,a\n" * 25 + f"2,{'x' * 200_000}\n"
     (tmp_path / "a.csv").write_text(content)
     chunks = iter_table(TableKeys(source="a.csv"), tmp_path, chunk_rows=10)
@@ -353,7 +364,9 @@ def test_giant_cell_is_named_by_its_row(read, tmp_path):
 
 
 @pytest.mark.parametrize("quote", ["", '"'])
-def test_row_above_the_block_size_is_read(read, monkeypatch, quote):
+def test_row_above_the_block_size_is_read(
+    read: Any, monkeypatch: pytest.MonkeyPatch, quote: str
+) -> None:
     monkeypatch.setattr(sources_csv, "CSV_BLOCK_BYTES", 1 << 20)
     giant = "x" * (3 << 20)
     message = r"line 3 on has more than 1 MB, as if a quote were not closed|cell of 3,145,728 char"
@@ -361,7 +374,9 @@ def test_row_above_the_block_size_is_read(read, monkeypatch, quote):
         read(f"id,note\n1,a\n2,{quote}{giant}{quote}\n3,b\n")
 
 
-def test_chunk_size_does_not_matter(read, tmp_path, monkeypatch):
+def test_chunk_size_does_not_matter(
+    read: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sources_csv, "CSV_BLOCK_BYTES", 256)
     whole = read("id,note\n" + "".join(f'{i},"n\n{i}"\n' for i in range(500)))
     keys = TableKeys(source="leads.csv")
@@ -371,13 +386,13 @@ def test_chunk_size_does_not_matter(read, tmp_path, monkeypatch):
         pd.testing.assert_frame_equal(pd.concat(chunks, ignore_index=True), whole)
 
 
-def test_an_all_missing_column_is_read(read):
+def test_an_all_missing_column_is_read(read: Any) -> None:
     table = read('id,note,x\n1,,\n2,"",\n')
     assert table["note"].isna().all()
     assert table["id"].tolist() == ["1", "2"]
 
 
-def test_text_is_not_changed(read):
+def test_text_is_not_changed(read: Any) -> None:
     table = read("id,zip,n\n1,007,1.50\n2, 8 ,NA\n")
     assert table["zip"].tolist() == ["007", " 8 "]
     assert table["n"].tolist() == ["1.50", "NA"]
@@ -386,7 +401,7 @@ def test_text_is_not_changed(read):
 # -- decimal signs
 
 
-def test_decimal_comma_is_read(read):
+def test_decimal_comma_is_read(read: Any) -> None:
     table = read("id;amount;text\n1;1.234,50;a, b\n2;-7,5;1.2.3\n3;;x\n", decimal=",")
     np.testing.assert_array_equal(number_column(table["amount"]), [1234.5, -7.5, np.nan])
     assert table["text"].tolist() == ["a, b", "1.2.3", "x"]
@@ -405,7 +420,7 @@ def test_decimal_comma_is_read(read):
         (None, None),
     ],
 )
-def test_decimal_comma_does_not_change_whole_numbers(cell, pointed):
+def test_decimal_comma_does_not_change_whole_numbers(cell: str | None, pointed: str | None) -> None:
     keys = TableKeys(source="leads.csv", decimal=",")
     assert text_column(decimal_point(pd.Series([cell], dtype="str"), keys)).tolist() == [
         None if pointed is None else pointed.strip()
@@ -416,8 +431,8 @@ def test_decimal_comma_does_not_change_whole_numbers(cell, pointed):
 
 
 @pytest.fixture
-def parquet(tmp_path):
-    def parquet(columns, name="leads.parquet", share=1.0):
+def parquet(tmp_path: Path) -> Any:
+    def parquet(columns: Any, name: str = "leads.parquet", share: float = 1.0) -> Any:
         table = columns if isinstance(columns, pa.Table) else pa.table(columns)
         pyarrow.parquet.write_table(table, tmp_path / name)
         content = (tmp_path / name).read_bytes()
@@ -428,19 +443,19 @@ def parquet(tmp_path):
 
 
 @pytest.mark.parametrize("share", [0.5, 0.99])
-def test_truncated_parquet_is_refused(parquet, share):
+def test_truncated_parquet_is_refused(parquet: Any, share: float) -> None:
     message = r"leads\.parquet is not a complete Parquet file: .* Is it cut off\? Write or copy it"
     with pytest.raises(SourceError, match=message):
         parquet({"id": list(range(1_000))}, share=share)
 
 
-def test_csv_named_parquet_is_refused(tmp_path):
+def test_csv_named_parquet_is_refused(tmp_path: Path) -> None:
     (tmp_path / "leads.parquet").write_text("id,won\n1,yes\n")
     with pytest.raises(SourceError, match="is not a complete Parquet file"):
         read_table(TableKeys(source="leads.parquet"), tmp_path)
 
 
-def test_parquet_without_rows_is_refused(parquet):
+def test_parquet_without_rows_is_refused(parquet: Any) -> None:
     with pytest.raises(SchemaError, match="it has a header but no rows"):
         parquet({"id": pa.array([], pa.int64())})
 
@@ -475,7 +490,7 @@ PARQUET = {
 
 
 @pytest.mark.parametrize(("array", "texts", "numbers"), PARQUET.values(), ids=PARQUET)
-def test_every_parquet_type_is_read(parquet, array, texts, numbers):
+def test_every_parquet_type_is_read(parquet: Any, array: Any, texts: Any, numbers: Any) -> None:
     column = parquet({"id": [1, 2], "x": array})["x"]
     assert [str(t).replace("1 days 00", "1 day, 0") if t else t for t in text_column(column)] == (
         texts
@@ -483,21 +498,21 @@ def test_every_parquet_type_is_read(parquet, array, texts, numbers):
     np.testing.assert_array_equal(number_column(column), numbers)
 
 
-def test_parquet_column_names_are_read_like_csv(parquet):
+def test_parquet_column_names_are_read_like_csv(parquet: Any) -> None:
     assert list(parquet({" id ": [1], "": [2]}).columns) == ["id", "column 2"]
     table = pa.Table.from_arrays([pa.array([1]), pa.array([2])], ["a", "a "])
     with pytest.raises(SchemaError, match=r"two columns share a name: \['a'\]"):
         parquet(table)
 
 
-def test_named_pandas_index_is_a_column(parquet):
+def test_named_pandas_index_is_a_column(parquet: Any) -> None:
     frame = pd.DataFrame({"x": [1, 2]}, index=["a", "b"])
     assert list(parquet(pa.Table.from_pandas(frame)).columns) == ["x"]
     named = parquet(pa.Table.from_pandas(frame.rename_axis("lead_id")))
     assert sorted(named.columns) == ["lead_id", "x"]
 
 
-def test_row_count_is_known_for_cheap_sources(parquet, read, tmp_path):
+def test_row_count_is_known_for_cheap_sources(parquet: Any, read: Any, tmp_path: Path) -> None:
     parquet({"id": [1, 2, 3]})
     read("id\n1\n")
     assert count_rows(TableKeys(source="leads.parquet"), tmp_path) == 3
@@ -509,7 +524,7 @@ def test_row_count_is_known_for_cheap_sources(parquet, read, tmp_path):
 
 
 @pytest.fixture
-def sqlite(tmp_path):
+def sqlite(tmp_path: Path) -> Any:
     """Run a script on crm.db, then read a table or query of it."""
     connection = sqlite3.connect(tmp_path / "crm.db")
     connection.executescript(
@@ -527,42 +542,42 @@ def sqlite(tmp_path):
     )
     connection.close()
 
-    def sqlite(source="sqlite:///crm.db", **keys):
+    def sqlite(source: str = "sqlite:///crm.db", **keys: Any) -> Any:
         return read_table(TableKeys(source=source, **keys), tmp_path)
 
     return sqlite
 
 
-def test_sqlite_table_is_read_with_any_declared_types(sqlite):
+def test_sqlite_table_is_read_with_any_declared_types(sqlite: Any) -> None:
     assert rows(sqlite(table="leads")) == [
         ["1", "a", "2025-03-01T08:00:00Z", "12.5", "1", "2025-03-01", "a"],
         ["2", None, "soon", "7", "0", "never", None],
     ]
 
 
-def test_sqlite_path_is_relative_to_the_project(sqlite, tmp_path):
+def test_sqlite_path_is_relative_to_the_project(sqlite: Any, tmp_path: Path) -> None:
     assert len(sqlite(f"sqlite:///{tmp_path}/crm.db", table="everyone")) == 2
     assert list(sqlite(table="Odd Name").columns) == ["a b"]
 
 
-def test_query_is_read(sqlite):
+def test_query_is_read(sqlite: Any) -> None:
     table = sqlite(query="select ':x' as a, 7 % 4 as \"b:c\", '%s' as c;")
     assert table.to_dict("records") == [{"a": ":x", "b:c": 3, "c": "%s"}]
 
 
-def test_missing_table_suggests_the_nearest_name(sqlite):
+def test_missing_table_suggests_the_nearest_name(sqlite: Any) -> None:
     message = r"The database has no table `lead`\. Did you mean `leads`\?"
     with pytest.raises(SourceError, match=message):
         sqlite(table="lead")
 
 
-def test_empty_table_is_refused(sqlite):
+def test_empty_table_is_refused(sqlite: Any) -> None:
     message = r"the database table empty: it has a header but no rows"
     with pytest.raises(SchemaError, match=message):
         sqlite(table="empty")
 
 
-def test_failing_query_is_reported(sqlite):
+def test_failing_query_is_reported(sqlite: Any) -> None:
     message = (
         r"the database query cannot be read from sqlite:.*: no such column: nope\. Check `sour"
     )
@@ -570,29 +585,29 @@ def test_failing_query_is_reported(sqlite):
         sqlite(query="select nope from leads")
 
 
-def test_query_cannot_change_data(sqlite):
+def test_query_cannot_change_data(sqlite: Any) -> None:
     with pytest.raises(SourceError, match="attempt to write a readonly database"):
         sqlite(query="delete from leads")
     assert len(sqlite(table="leads")) == 2
 
 
-def test_table_or_query_is_required(sqlite):
+def test_table_or_query_is_required(sqlite: Any) -> None:
     with pytest.raises(ConfigError, match=r"needs `table` or `query` too"):
         sqlite()
 
 
-def test_repeated_column_name_in_a_query_is_refused(sqlite):
+def test_repeated_column_name_in_a_query_is_refused(sqlite: Any) -> None:
     with pytest.raises(SchemaError, match=r"the database query: two columns share a name: \['a'\]"):
         sqlite(query="select 1 as a, 2 as a")
 
 
-def test_missing_sqlite_file_is_not_created(sqlite, tmp_path):
+def test_missing_sqlite_file_is_not_created(sqlite: Any, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"There is no file .*crn\.db\. Did you mean `crm\.db`\?"):
         sqlite("sqlite:///crn.db", table="leads")
     assert [path.name for path in tmp_path.iterdir()] == ["crm.db"]
 
 
-def test_file_that_is_not_a_database_is_refused(sqlite, tmp_path):
+def test_file_that_is_not_a_database_is_refused(sqlite: Any, tmp_path: Path) -> None:
     (tmp_path / "no.db").write_bytes(b"this is no database" * 100)
     with pytest.raises(SourceError, match="table leads cannot be read .*: file is not a database"):
         sqlite("sqlite:///no.db", table="leads")
@@ -608,7 +623,7 @@ def test_file_that_is_not_a_database_is_refused(sqlite, tmp_path):
         "://hunter2",
     ],
 )
-def test_unusable_url_is_refused(tmp_path, url):
+def test_unusable_url_is_refused(tmp_path: Path, url: str) -> None:
     message = r"A database URL .* Expected sqlite:///FILE or postgresql://USER.*written as %40"
     with pytest.raises(ConfigError, match=message) as refusal:
         read_table(TableKeys(source=url, table="leads"), tmp_path)
@@ -623,7 +638,7 @@ def test_unusable_url_is_refused(tmp_path, url):
         "postgresql://eve:hunter2@127.0.0.1:1/crm?hunter2=1",
     ],
 )
-def test_password_is_never_shown(tmp_path, monkeypatch, url):
+def test_password_is_never_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("CRM_URL", url)
     for keys in (TableKeys(source=url, table="leads"), TableKeys("${CRM_URL}", query="select 1")):
         with pytest.raises(
@@ -638,14 +653,14 @@ def test_password_is_never_shown(tmp_path, monkeypatch, url):
 
 
 @pytest.fixture
-def postgres(postgres_url):
+def postgres(postgres_url: str) -> Iterator[Any]:
     """A schema of its own; executes statements, and reads tables and queries."""
     schema = f"s{uuid.uuid4().hex}"
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute(f"create schema {schema}")
         connection.execute(f"set search_path to {schema}")
 
-        def postgres(*statements, url=postgres_url, **keys):
+        def postgres(*statements: Any, url: Any = postgres_url, **keys: Any) -> Any:
             for statement in statements:
                 connection.execute(statement)
             keys = {key: value.replace("SCHEMA", schema) for key, value in keys.items()}
@@ -682,7 +697,7 @@ POSTGRES = {
 
 
 @pytest.mark.parametrize(("sql", "text", "number"), POSTGRES.values(), ids=POSTGRES)
-def test_every_postgres_type_is_read(postgres, sql, text, number):
+def test_every_postgres_type_is_read(postgres: Any, sql: Any, text: Any, number: Any) -> None:
     column = postgres("set timezone to 'UTC'", query=f"select 1 as id, {sql} as x")["x"]
     if "timestamptz" in sql:
         column = column.dt.tz_convert("UTC")
@@ -690,7 +705,7 @@ def test_every_postgres_type_is_read(postgres, sql, text, number):
     np.testing.assert_array_equal(number_column(column), [number])
 
 
-def test_postgres_table_is_read_with_nulls(postgres):
+def test_postgres_table_is_read_with_nulls(postgres: Any) -> None:
     table = postgres(
         "create table leads (id int, n numeric, b bool, t timestamptz, j jsonb)",
         "insert into leads values (1, 1.5, true, '2025-01-01 08:00+00', '{}')",
@@ -704,13 +719,13 @@ def test_postgres_table_is_read_with_nulls(postgres):
     assert table.iloc[1, 1:].isna().all()
 
 
-def test_missing_postgres_table_suggests_the_nearest_name(postgres):
+def test_missing_postgres_table_suggests_the_nearest_name(postgres: Any) -> None:
     message = r"no table `s\w+\.leads`\. Did you mean `leads_2024`\?"
     with pytest.raises(SourceError, match=message):
         postgres("create table leads_2024 (id int)", table="SCHEMA.leads")
 
 
-def test_postgres_query_cannot_change_data(postgres):
+def test_postgres_query_cannot_change_data(postgres: Any) -> None:
     postgres("create table leads as select 1 as id", table="SCHEMA.leads")
     postgres("create sequence numbers", query="select 1 as id")
     with pytest.raises(SourceError, match=r"cannot execute nextval\(\) in a read-only trans"):
@@ -720,24 +735,24 @@ def test_postgres_query_cannot_change_data(postgres):
     assert len(postgres(table="SCHEMA.leads")) == 1
 
 
-def test_postgres_query_may_contain_colons_and_percent_signs(postgres):
+def test_postgres_query_may_contain_colons_and_percent_signs(postgres: Any) -> None:
     table = postgres(query="select ':x' as a, '08:00'::time::text as b, '50%' as c;")
     assert table.to_dict("records") == [{"a": ":x", "b": "08:00:00", "c": "50%"}]
 
 
-def test_time_beyond_pythons_range_is_reported(postgres):
+def test_time_beyond_pythons_range_is_reported(postgres: Any) -> None:
     with pytest.raises(SourceError, match=r"the database query cannot be read .*infinity"):
         postgres(query="select 'infinity'::timestamptz as t")
 
 
-def test_postgres_password_is_never_shown(postgres, postgres_url):
+def test_postgres_password_is_never_shown(postgres: Any, postgres_url: str) -> None:
     url = re.sub("postgres:?@/postgres", "eve:hunter%402@/crm", postgres_url)
     with pytest.raises(SourceError, match=r"from postgresql\+psycopg://eve:\*\*\*@") as refusal:
         postgres(url=url, table="leads")
     assert "hunter" not in str(refusal.value)
 
 
-def test_postgres_rows_come_in_chunks(postgres, postgres_url):
+def test_postgres_rows_come_in_chunks(postgres: Any, postgres_url: str) -> None:
     postgres(query="select 1")
     keys = TableKeys(source=postgres_url, query="select generate_series(1, 25) as id")
     chunks = [chunk["id"].tolist() for chunk in iter_table(keys, None, chunk_rows=10)]
@@ -763,7 +778,9 @@ horizon_days = 10
 """
 
 
-def test_every_source_gives_equal_features(tmp_path, postgres, postgres_url):
+def test_every_source_gives_equal_features(
+    tmp_path: Path, postgres: Any, postgres_url: str
+) -> None:
     """Reading the same table from any source gives equal features matrices."""
     generator = np.random.default_rng(5)
     n = 200

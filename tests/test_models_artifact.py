@@ -13,6 +13,7 @@ import sys
 import warnings
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cloudpickle
 import joblib
@@ -37,20 +38,20 @@ TO_CATEGORY = r"\nthreshold=\S+(.*\ndecision_type=)\S+"  # the first node of the
 
 
 @pytest.fixture(scope="module")
-def scorer(scorers) -> LeadScorer:
+def scorer(scorers: Any) -> LeadScorer:
     """Give one that has everything that is ever saved."""
     return scorers["blend 0.3"]
 
 
 @pytest.fixture(scope="module")
-def saved(scorer, trained, tmp_path_factory) -> Path:
+def saved(scorer: LeadScorer, trained: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("saved") / "scorer"
     save_artifact(scorer, trained.golden_leads, folder, trained.golden_as_of)
     return folder
 
 
 @pytest.fixture
-def model(saved, tmp_path) -> Path:
+def model(saved: Path, tmp_path: Path) -> Path:
     """Give a copy that may be damaged."""
     return Path(shutil.copytree(saved, tmp_path / "model"))
 
@@ -66,7 +67,7 @@ def reseal(folder: Path) -> None:
     (folder / MANIFEST).write_text(json.dumps(manifest))
 
 
-def change(folder: Path, name: str, **entries) -> None:
+def change(folder: Path, name: str, **entries: Any) -> None:
     state = json.loads((folder / name).read_text())
     (folder / name).write_text(json.dumps(state | entries))
     reseal(folder)
@@ -81,7 +82,7 @@ def forget(folder: Path, name: str) -> None:
     reseal(folder)
 
 
-def test_a_loaded_model_is_the_saved_one(scorer, trained, saved) -> None:
+def test_a_loaded_model_is_the_saved_one(scorer: LeadScorer, trained: Any, saved: Path) -> None:
     loaded = load_artifact(saved)
     assert loaded.scorer == scorer
     leads = trained.golden_leads
@@ -94,7 +95,7 @@ def test_a_loaded_model_is_the_saved_one(scorer, trained, saved) -> None:
     assert any(made["lead"]["activities"] for made in golden["leads"])
 
 
-def test_a_loaded_model_saves_to_the_same_bytes(trained, saved, tmp_path) -> None:
+def test_a_loaded_model_saves_to_the_same_bytes(trained: Any, saved: Path, tmp_path: Path) -> None:
     loaded = load_artifact(saved)
     leads, as_of = trained.golden_leads, trained.golden_as_of
     digest = save_artifact(loaded.scorer, leads, tmp_path / "again", as_of)
@@ -103,14 +104,16 @@ def test_a_loaded_model_saves_to_the_same_bytes(trained, saved, tmp_path) -> Non
         assert (tmp_path / "again" / name).read_bytes() == (saved / name).read_bytes(), name
 
 
-def test_digest_covers_everything_that_decides_a_score(scorer, trained, saved, tmp_path) -> None:
+def test_digest_covers_everything_that_decides_a_score(
+    scorer: LeadScorer, trained: Any, saved: Path, tmp_path: Path
+) -> None:
     digest = load_artifact(saved).digest
     assert json.loads((saved / MANIFEST).read_text())["model"] == digest
     fewer = save_artifact(scorer, trained.golden_leads[:3], tmp_path / "fewer")
     assert fewer == digest
 
 
-def test_saved_folder_contains_data_only(saved) -> None:
+def test_saved_folder_contains_data_only(saved: Path) -> None:
     assert sorted(path.name for path in saved.iterdir()) == FILES
     for path in saved.iterdir():
         assert path.suffix in (".json", ".txt")
@@ -121,12 +124,12 @@ def test_saved_folder_contains_data_only(saved) -> None:
         assert not re.search(r"__reduce__|builtins|pickle|module|class_name|import ", text)
 
 
-def test_saved_model_is_readable_by_other_users(saved) -> None:
+def test_saved_model_is_readable_by_other_users(saved: Path) -> None:
     assert saved.stat().st_mode & 0o777 == 0o755
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_load_refuses_a_flipped_byte(model, name: str) -> None:
+def test_load_refuses_a_flipped_byte(model: Path, name: str) -> None:
     content = bytearray((model / name).read_bytes())
     at = content.index(b"sha256") + 12 if name == MANIFEST else len(content) // 2
     content[at] ^= 1
@@ -135,7 +138,7 @@ def test_load_refuses_a_flipped_byte(model, name: str) -> None:
         load_artifact(model)
 
 
-def test_load_refuses_any_flipped_byte_in_the_manifest(model) -> None:
+def test_load_refuses_any_flipped_byte_in_the_manifest(model: Path) -> None:
     content = (model / MANIFEST).read_bytes()
     for at in range(len(content)):
         flipped = bytearray(content)
@@ -146,7 +149,7 @@ def test_load_refuses_any_flipped_byte_in_the_manifest(model) -> None:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_load_names_a_missing_file(model, name: str) -> None:
+def test_load_names_a_missing_file(model: Path, name: str) -> None:
     (model / name).unlink()
     with pytest.raises(
         ArtifactError, match=f"not contain a complete model: {re.escape(name)} is missing"
@@ -154,7 +157,7 @@ def test_load_names_a_missing_file(model, name: str) -> None:
         load_artifact(model)
 
 
-def test_load_refuses_a_missing_folder(tmp_path) -> None:
+def test_load_refuses_a_missing_folder(tmp_path: Path) -> None:
     with pytest.raises(
         ArtifactError, match="not contain a complete model: manifest.json is missing"
     ):
@@ -162,7 +165,7 @@ def test_load_refuses_a_missing_folder(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_load_refuses_special_files_without_waiting(model, name: str) -> None:
+def test_load_refuses_special_files_without_waiting(model: Path, name: str) -> None:
     (model / name).unlink()
     os.mkfifo(model / name)
     with pytest.raises(ArtifactError, match=f"{re.escape(name)} is missing"):
@@ -170,19 +173,21 @@ def test_load_refuses_special_files_without_waiting(model, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_load_refuses_an_oversized_file(model, name: str) -> None:
+def test_load_refuses_an_oversized_file(model: Path, name: str) -> None:
     os.truncate(model / name, MAX_BYTES[name] + 1)
     with pytest.raises(ArtifactError, match=rf"has [\d,]+ bytes; at most {MAX_BYTES[name]:,} are"):
         load_artifact(model)
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_load_never_reads_five_gigabytes(model, name: str, monkeypatch) -> None:
+def test_load_never_reads_five_gigabytes(
+    model: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     os.truncate(model / name, 5_000_000_000)  # a hole: it takes no room on the disk
     reads: list[str] = []
     open_file = Path.open
 
-    def spy(path: Path, *rest, **more):
+    def spy(path: Path, *rest: Any, **more: Any) -> Any:
         reads.append(path.name)
         return open_file(path, *rest, **more)
 
@@ -193,7 +198,7 @@ def test_load_never_reads_five_gigabytes(model, name: str, monkeypatch) -> None:
 
 
 @pytest.mark.parametrize("format_", [FORMAT + 1, 10**30, 0, -1, "2", None, [2]])
-def test_load_names_an_unknown_format(model, format_) -> None:
+def test_load_names_an_unknown_format(model: Path, format_: Any) -> None:
     change(model, MANIFEST, format=format_)
     match = rf"has format {re.escape(repr(format_))}; this leadscore reads formats 1 to {FORMAT}\."
     with pytest.raises(ArtifactError, match=match):
@@ -201,13 +206,13 @@ def test_load_names_an_unknown_format(model, format_) -> None:
 
 
 @pytest.mark.parametrize("content", ["[]", '{"format": 1}', '{"format": 1, "files": []}', '"x"'])
-def test_load_refuses_a_foreign_manifest(model, content: str) -> None:
+def test_load_refuses_a_foreign_manifest(model: Path, content: str) -> None:
     (model / MANIFEST).write_text(content)
     with pytest.raises(ArtifactError, match="is not the manifest of a leadscore model"):
         load_artifact(model)
 
 
-def test_load_refuses_a_file_missing_from_the_manifest(model) -> None:
+def test_load_refuses_a_file_missing_from_the_manifest(model: Path) -> None:
     change(model, MANIFEST, files={})
     with pytest.raises(ArtifactError, match="is not the file that was saved"):
         load_artifact(model)
@@ -215,7 +220,7 @@ def test_load_refuses_a_file_missing_from_the_manifest(model) -> None:
 
 @pytest.mark.parametrize("name", [name for name in FILES if name.endswith(".json")])
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe\x00", b"[" * 100_000])
-def test_load_names_the_file_with_invalid_json(model, name: str, content: bytes) -> None:
+def test_load_names_the_file_with_invalid_json(model: Path, name: str, content: bytes) -> None:
     (model / name).write_bytes(content[: MAX_BYTES[name]])
     if name != MANIFEST:
         reseal(model)
@@ -225,7 +230,7 @@ def test_load_names_the_file_with_invalid_json(model, name: str, content: bytes)
 
 @pytest.mark.parametrize("name", [name for name in FILES if name not in (MANIFEST, "booster.txt")])
 @pytest.mark.parametrize("content", ["[]", "{}", "null", "3", '"text"', '[[1, "a"]]', '[{"a": 1}]'])
-def test_load_refuses_json_of_another_shape(model, name: str, content: str) -> None:
+def test_load_refuses_json_of_another_shape(model: Path, name: str, content: str) -> None:
     (model / name).write_text(content)
     reseal(model)
     with pytest.raises(ArtifactError, match="cannot be read|does not score its golden leads"):
@@ -251,14 +256,14 @@ def test_load_refuses_json_of_another_shape(model, name: str, content: str) -> N
         ("features.json", {"left_out": [{"column": "a", "why": "b"}]}),
     ],
 )
-def test_load_refuses_values_of_another_type(model, name: str, entries) -> None:
+def test_load_refuses_values_of_another_type(model: Path, name: str, entries: Any) -> None:
     change(model, name, **entries)
     with pytest.raises(ArtifactError, match="cannot be read: .* train again"):
         load_artifact(model)
 
 
 @pytest.mark.parametrize("shift", [1e-9, -0.2])
-def test_load_refuses_a_golden_lead_with_another_score(model, shift: float) -> None:
+def test_load_refuses_a_golden_lead_with_another_score(model: Path, shift: float) -> None:
     golden = json.loads((model / "golden.json").read_text())
     golden["leads"][3]["probability"] += shift
     (model / "golden.json").write_text(json.dumps(golden))
@@ -269,7 +274,7 @@ def test_load_refuses_a_golden_lead_with_another_score(model, shift: float) -> N
 
 @pytest.mark.parametrize("shift", [1e-6, -3.0])
 @pytest.mark.parametrize("signal", [0, -1])
-def test_load_refuses_golden_points_that_differ(model, shift: float, signal: int) -> None:
+def test_load_refuses_golden_points_that_differ(model: Path, shift: float, signal: int) -> None:
     golden = json.loads((model / "golden.json").read_text())
     golden["leads"][3]["points"][signal] += shift
     (model / "golden.json").write_text(json.dumps(golden))
@@ -278,7 +283,9 @@ def test_load_refuses_golden_points_that_differ(model, shift: float, signal: int
         load_artifact(model)
 
 
-def test_golden_points_equal_the_points_of_the_reasons(scorer, trained, saved) -> None:
+def test_golden_points_equal_the_points_of_the_reasons(
+    scorer: LeadScorer, trained: Any, saved: Path
+) -> None:
     golden = json.loads((saved / "golden.json").read_text())["leads"]
     leads, as_of = trained.golden_leads, trained.golden_as_of
     for made, score in zip(golden, scorer.score_leads(leads, as_of, n_reasons=99), strict=True):
@@ -298,7 +305,7 @@ GOLDEN_POINTS = {
 
 @pytest.mark.parametrize("alter", GOLDEN_POINTS.values(), ids=GOLDEN_POINTS)
 @pytest.mark.parametrize("which", ["one lead", "all leads"])
-def test_load_refuses_invalid_golden_points(model, alter, which: str) -> None:
+def test_load_refuses_invalid_golden_points(model: Path, alter: Any, which: str) -> None:
     golden = json.loads((model / "golden.json").read_text())
     for made in golden["leads"][: 1 if which == "one lead" else None]:
         alter(made)
@@ -309,7 +316,7 @@ def test_load_refuses_invalid_golden_points(model, alter, which: str) -> None:
 
 
 @pytest.mark.parametrize("probability", [None, "0.1", [0.1, 0.2], float("nan")])
-def test_load_refuses_an_invalid_golden_probability(model, probability) -> None:
+def test_load_refuses_an_invalid_golden_probability(model: Path, probability: Any) -> None:
     golden = json.loads((model / "golden.json").read_text())
     golden["leads"][0]["probability"] = probability if probability != "0.1" else "0.123456"
     (model / "golden.json").write_text(json.dumps(golden))
@@ -318,7 +325,7 @@ def test_load_refuses_an_invalid_golden_probability(model, probability) -> None:
         load_artifact(model)
 
 
-def test_load_refuses_a_model_without_golden_leads(model) -> None:
+def test_load_refuses_a_model_without_golden_leads(model: Path) -> None:
     (model / "golden.json").write_text('{"as_of": 0, "leads": []}')
     reseal(model)
     with pytest.raises(ArtifactError, match="does not score its golden leads"):
@@ -326,7 +333,7 @@ def test_load_refuses_a_model_without_golden_leads(model) -> None:
 
 
 @pytest.mark.parametrize("name", ["features.json", "calibration.json", "booster.txt"])
-def test_golden_scores_reveal_a_file_of_another_model(trained, model, name: str) -> None:
+def test_golden_scores_reveal_a_file_of_another_model(trained: Any, model: Path, name: str) -> None:
     text = (model / name).read_text()
     if name == "features.json":
         text = text.replace('"Partner"', '"Elsewhere"').replace('"Webinar"', '"Partner"')
@@ -341,7 +348,7 @@ def test_golden_scores_reveal_a_file_of_another_model(trained, model, name: str)
         load_artifact(model)
 
 
-def test_load_refuses_trees_for_other_features(model) -> None:
+def test_load_refuses_trees_for_other_features(model: Path) -> None:
     n = len(load_artifact(model).scorer.pipeline.names)
     attributes = json.loads((model / "features.json").read_text())["attributes"]
     change(model, "features.json", attributes=attributes[:-1])
@@ -387,7 +394,7 @@ def test_load_refuses_trees_for_other_features(model) -> None:
     ],
 )
 def test_damaged_trees_never_reach_lightgbm(
-    model, monkeypatch, pattern: str, replacement: str, match: str
+    model: Path, monkeypatch: pytest.MonkeyPatch, pattern: str, replacement: str, match: str
 ) -> None:
     text = (model / "booster.txt").read_text()
     damaged = _with_its_sizes(re.sub(pattern, replacement, text, count=1), pattern)
@@ -399,7 +406,7 @@ def test_damaged_trees_never_reach_lightgbm(
         load_artifact(model)
 
 
-def _reached(text: str):
+def _reached(text: str) -> None:
     raise AssertionError("LightGBM was asked")
 
 
@@ -415,14 +422,14 @@ def _with_its_sizes(text: str, changed: str) -> str:
 @pytest.mark.parametrize(
     "content", [b"", b"tree\n", b"garbage" * 999, b"\xff\xfe" * 99, b"\x80\x04"]
 )
-def test_load_refuses_trees_that_are_not_a_model(model, content: bytes) -> None:
+def test_load_refuses_trees_that_are_not_a_model(model: Path, content: bytes) -> None:
     (model / "booster.txt").write_bytes(content)
     reseal(model)
     with pytest.raises(ArtifactError, match="cannot be read: (ValueError|UnicodeDecodeError)"):
         load_artifact(model)
 
 
-def test_load_refuses_trees_truncated_anywhere(model) -> None:
+def test_load_refuses_trees_truncated_anywhere(model: Path) -> None:
     content = (model / "booster.txt").read_bytes()
     end = content.index(b"end of trees")
     cuts = np.linspace(0, end, 30, dtype=int)
@@ -434,7 +441,7 @@ def test_load_refuses_trees_truncated_anywhere(model) -> None:
     assert len(cuts) == 30
 
 
-def test_altered_trees_never_crash_the_process(model) -> None:
+def test_altered_trees_never_crash_the_process(model: Path) -> None:
     # In a process of its own: what goes wrong inside LightGBM would end this one.
     program = """
 import json, random, sys
@@ -469,7 +476,9 @@ print(json.dumps(result))
 
 
 @pytest.mark.parametrize("name", ["base rate", "blend 0.0", "blend 0.3", "blend 0.5", "blend 1.0"])
-def test_every_kind_of_model_can_be_saved_and_loaded(scorers, trained, tmp_path, name: str) -> None:
+def test_every_kind_of_model_can_be_saved_and_loaded(
+    scorers: Any, trained: Any, tmp_path: Path, name: str
+) -> None:
     scorer, leads, as_of = scorers[name], trained.golden_leads, trained.golden_as_of
     digest = save_artifact(scorer, leads, tmp_path / "model", as_of)
     loaded = load_artifact(tmp_path / "model")
@@ -485,7 +494,9 @@ def test_every_kind_of_model_can_be_saved_and_loaded(scorers, trained, tmp_path,
     assert "trees" not in state
 
 
-def test_models_of_different_kinds_have_different_digests(scorers, trained, tmp_path) -> None:
+def test_models_of_different_kinds_have_different_digests(
+    scorers: Any, trained: Any, tmp_path: Path
+) -> None:
     digests = {
         save_artifact(scorer, trained.golden_leads[:2], tmp_path / name)
         for name, scorer in scorers.items()
@@ -493,7 +504,7 @@ def test_models_of_different_kinds_have_different_digests(scorers, trained, tmp_
     assert len(digests) == len(scorers) == 5
 
 
-def test_save_keeps_grades_and_base_odds(scorer, trained, tmp_path) -> None:
+def test_save_keeps_grades_and_base_odds(scorer: LeadScorer, trained: Any, tmp_path: Path) -> None:
     scale = Scale(-1.25, (("A", 70), ("B", 55), ("C", 40), ("D", 20)))
     other = replace(scorer, scale=scale)
     digest = save_artifact(other, trained.golden_leads, tmp_path / "model", trained.golden_as_of)
@@ -540,12 +551,12 @@ ALTERED = {
 }
 
 
-def _terms(state):
+def _terms(state: Any) -> Any:
     return state["logistic"]["terms"]
 
 
 @pytest.mark.parametrize("alter", ALTERED.values(), ids=ALTERED)
-def test_load_refuses_an_altered_estimator(model, alter) -> None:
+def test_load_refuses_an_altered_estimator(model: Path, alter: Any) -> None:
     state = json.loads((model / "estimator.json").read_text())
     alter(state)
     (model / "estimator.json").write_text(json.dumps(state))
@@ -555,7 +566,9 @@ def test_load_refuses_an_altered_estimator(model, alter) -> None:
 
 
 @pytest.mark.parametrize("log_odds", [None, "-1", float("inf"), float("nan"), -1.0])
-def test_load_refuses_an_altered_base_rate(scorers, trained, tmp_path, log_odds) -> None:
+def test_load_refuses_an_altered_base_rate(
+    scorers: Any, trained: Any, tmp_path: Path, log_odds: Any
+) -> None:
     leads = trained.golden_leads
     save_artifact(scorers["base rate"], leads, tmp_path / "model", trained.golden_as_of)
     change(tmp_path / "model", "estimator.json", log_odds=log_odds)
@@ -563,7 +576,7 @@ def test_load_refuses_an_altered_base_rate(scorers, trained, tmp_path, log_odds)
         load_artifact(tmp_path / "model")
 
 
-def test_load_refuses_a_blend_whose_trees_are_not_in_the_manifest(model) -> None:
+def test_load_refuses_a_blend_whose_trees_are_not_in_the_manifest(model: Path) -> None:
     forget(model, "booster.txt")
     with pytest.raises(ArtifactError, match="a part of the blend is missing, or has no weight"):
         load_artifact(model)
@@ -574,7 +587,7 @@ def test_load_refuses_a_blend_whose_trees_are_not_in_the_manifest(model) -> None
     [("base rate", "has no trees"), ("blend 1.0", "a part of the blend is missing, or has no")],
 )
 def test_load_refuses_trees_that_the_estimator_does_not_use(
-    scorers, trained, saved, tmp_path, name: str, match: str
+    scorers: Any, trained: Any, saved: Path, tmp_path: Path, name: str, match: str
 ) -> None:
     folder = tmp_path / "model"
     save_artifact(scorers[name], trained.golden_leads, folder, trained.golden_as_of)
@@ -587,7 +600,7 @@ def test_load_refuses_trees_that_the_estimator_does_not_use(
         load_artifact(folder)
 
 
-def test_load_refuses_a_manifest_without_the_estimator(model) -> None:
+def test_load_refuses_a_manifest_without_the_estimator(model: Path) -> None:
     manifest = json.loads((model / MANIFEST).read_text())
     del manifest["files"]["estimator.json"]
     (model / MANIFEST).write_text(json.dumps(manifest))
@@ -633,14 +646,14 @@ def test_format_1_model_has_reasons_that_add_up() -> None:
     assert {reason.text for score in scores for reason in score.reasons}
 
 
-def test_format_1_model_is_saved_in_the_current_format(tmp_path) -> None:
+def test_format_1_model_is_saved_in_the_current_format(tmp_path: Path) -> None:
     scorer = load_artifact(FORMATS / "1").scorer
     save_artifact(scorer, [LeadCells({})], tmp_path / "model")
     assert json.loads((tmp_path / "model" / MANIFEST).read_text())["format"] == FORMAT
     assert load_artifact(tmp_path / "model").scorer == scorer
 
 
-def test_format_1_has_no_estimator_file(model, tmp_path) -> None:
+def test_format_1_has_no_estimator_file(model: Path, tmp_path: Path) -> None:
     # Who names an older format gets what that format holds, and so other scores.
     forget(model, "estimator.json")
     change(model, MANIFEST, format=1)
@@ -667,7 +680,7 @@ ZLIB = (b"x\x01", b"x^", b"x\x9c", b"x\xda")
 PACKED = (b"PK", b"\x1f\x8b", b"BZh", b"\xfd7z", b"]\0\0", b"\x28\xb5\x2f\xfd", *ZLIB)
 
 
-def test_pickle_detector_recognises_pickles(tmp_path) -> None:
+def test_pickle_detector_recognises_pickles(tmp_path: Path) -> None:
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
         assert is_pickle(pickle.dumps({"a": [1, object]}, protocol))
     for pack in (0, 1, 3, 9, ("gzip", 3), ("bz2", 3), ("lzma", 3)):
@@ -679,7 +692,9 @@ def test_pickle_detector_recognises_pickles(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("name", ["base rate", "blend 0.0", "blend 0.3", "blend 1.0"])
-def test_saved_model_contains_no_pickle(scorers, trained, tmp_path, name: str) -> None:
+def test_saved_model_contains_no_pickle(
+    scorers: Any, trained: Any, tmp_path: Path, name: str
+) -> None:
     folder = tmp_path / "model"
     save_artifact(scorers[name], trained.golden_leads, folder, trained.golden_as_of)
     files = list(folder.iterdir())
@@ -687,8 +702,10 @@ def test_saved_model_contains_no_pickle(scorers, trained, tmp_path, name: str) -
     assert [path.name for path in files if is_pickle(path.read_bytes())] == []
 
 
-def test_save_and_load_never_call_pickle(scorer, trained, tmp_path, monkeypatch) -> None:
-    def never(*given, **more):
+def test_save_and_load_never_call_pickle(
+    scorer: LeadScorer, trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*given: Any, **more: Any) -> None:
         raise AssertionError("something was pickled")
 
     for module in (pickle, cloudpickle, joblib):
@@ -703,7 +720,9 @@ def test_save_and_load_never_call_pickle(scorer, trained, tmp_path, monkeypatch)
     load_artifact(FORMATS / "1")
 
 
-def test_mlflow_run_contains_no_pickle(simulated_crm, trained, empty_mlflow, tmp_path) -> None:
+def test_mlflow_run_contains_no_pickle(
+    simulated_crm: Path, trained: Any, empty_mlflow: Path, tmp_path: Path
+) -> None:
     text = (simulated_crm / "leadscore.toml").read_text()
     (tmp_path / "leadscore.toml").write_text(text)
     shutil.copy(empty_mlflow, tmp_path)
@@ -721,7 +740,7 @@ def test_mlflow_run_contains_no_pickle(simulated_crm, trained, empty_mlflow, tmp
     assert [path.name for path in files if is_pickle(path.read_bytes())] == []
 
 
-def test_load_executes_nothing_from_the_artefact(model, tmp_path) -> None:
+def test_load_executes_nothing_from_the_artefact(model: Path, tmp_path: Path) -> None:
     trace = tmp_path / "executed"
     attack = f"__import__('os').system('touch {trace}')"
     payload = b"cos\nsystem\n(S'touch " + str(trace).encode() + b"'\ntR."
@@ -736,7 +755,7 @@ def test_load_executes_nothing_from_the_artefact(model, tmp_path) -> None:
     assert not trace.exists()
 
 
-def test_save_never_overwrites_a_folder(trained, tmp_path) -> None:
+def test_save_never_overwrites_a_folder(trained: Any, tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "mine").write_text("mine")
     with pytest.raises(ArtifactError, match="already exists. Expected a new folder"):
@@ -745,7 +764,9 @@ def test_save_never_overwrites_a_folder(trained, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("failure", [OSError(28, "No space left on device"), KeyboardInterrupt()])
-def test_failed_save_leaves_nothing(trained, tmp_path, monkeypatch, failure: BaseException) -> None:
+def test_failed_save_leaves_nothing(
+    trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: BaseException
+) -> None:
     write = Path.write_bytes
 
     def fail_on_the_third(path: Path, content: bytes) -> int:
@@ -760,13 +781,13 @@ def test_failed_save_leaves_nothing(trained, tmp_path, monkeypatch, failure: Bas
     assert list(tmp_path.iterdir()) == []
 
 
-def test_save_refuses_a_folder_that_cannot_be_written(trained, tmp_path) -> None:
+def test_save_refuses_a_folder_that_cannot_be_written(trained: Any, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(ArtifactError, match="cannot be saved in .*: (Not a directory|File exists)"):
         save_artifact(trained.scorer, trained.golden_leads, tmp_path / "file" / "model")
 
 
-def test_save_creates_parent_folders(trained, tmp_path) -> None:
+def test_save_creates_parent_folders(trained: Any, tmp_path: Path) -> None:
     folder = tmp_path / "a" / "b" / "model"
     save_artifact(trained.scorer, trained.golden_leads, folder, trained.golden_as_of)
     assert load_artifact(folder).scorer == trained.scorer

@@ -3,6 +3,7 @@
 import gzip
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,25 +19,25 @@ COLUMNS = ["lead_id", "probability", "score", "grade"]
 
 
 @pytest.fixture(scope="module")
-def scorer(trained) -> LeadScorer:
+def scorer(trained: Any) -> LeadScorer:
     return trained.scorer
 
 
 @pytest.fixture(scope="module")
-def leads(simulated_crm) -> pd.DataFrame:
+def leads(simulated_crm: Path) -> pd.DataFrame:
     shuffled = pd.read_csv(simulated_crm / "leads.csv", dtype="str").sample(800, random_state=2)
     return shuffled.reset_index(drop=True)
 
 
 @pytest.fixture
-def source(leads, tmp_path) -> TableKeys:
+def source(leads: pd.DataFrame, tmp_path: Path) -> TableKeys:
     (tmp_path / "in").mkdir()
     leads.to_csv(tmp_path / "in" / "leads.csv", index=False)
     return TableKeys(source=str(tmp_path / "in" / "leads.csv"))
 
 
 @pytest.fixture
-def out(tmp_path) -> Path:
+def out(tmp_path: Path) -> Path:
     (tmp_path / "out").mkdir()
     return tmp_path / "out"
 
@@ -48,7 +49,9 @@ def read(path: Path) -> pd.DataFrame:
 
 @pytest.mark.parametrize("taken", ["csv", "parquet"])
 @pytest.mark.parametrize("given", ["csv", "parquet"])
-def test_scored_file_keeps_the_order_of_leads(scorer, leads, out, taken: str, given: str) -> None:
+def test_scored_file_keeps_the_order_of_leads(
+    scorer: LeadScorer, leads: pd.DataFrame, out: Path, taken: str, given: str
+) -> None:
     source = out.parent / f"leads.{taken}"
     leads.to_csv(source, index=False) if taken == "csv" else leads.to_parquet(source)
     target = out / f"scores.{given}"
@@ -64,8 +67,11 @@ def test_scored_file_keeps_the_order_of_leads(scorer, leads, out, taken: str, gi
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
-def test_chunk_size_does_not_change_scores(scorer, source, out, monkeypatch, suffix: str) -> None:
-    written, told = set(), []
+def test_chunk_size_does_not_change_scores(
+    scorer: LeadScorer, source: TableKeys, out: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    written: set[str] = set()
+    told: list[int] = []
     for rows in (1_000_000, 800, 799, 7):
         monkeypatch.setattr(batch, "CHUNK_ROWS", rows)
         target = out / f"{rows}.{suffix}"
@@ -76,7 +82,9 @@ def test_chunk_size_does_not_change_scores(scorer, source, out, monkeypatch, suf
     assert told == [*range(7, 800, 7), 800]
 
 
-def test_ids_do_not_depend_on_chunks(scorer, leads, out, monkeypatch) -> None:
+def test_ids_do_not_depend_on_chunks(
+    scorer: LeadScorer, leads: pd.DataFrame, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # The second half names no leads: they are not numbered where the first half has ids.
     leads = leads.assign(lead_id=leads["lead_id"].where(leads.index < 400))
     leads.to_csv(out.parent / "leads.csv", index=False)
@@ -89,7 +97,9 @@ def test_ids_do_not_depend_on_chunks(scorer, leads, out, monkeypatch) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
-def test_rows_without_an_id_column_are_numbered(scorer, leads, out, monkeypatch, suffix) -> None:
+def test_rows_without_an_id_column_are_numbered(
+    scorer: LeadScorer, leads: pd.DataFrame, out: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
     monkeypatch.setattr(batch, "CHUNK_ROWS", 300)
     leads.drop(columns="lead_id").to_csv(out.parent / "leads.csv", index=False)
     target = out / f"scores.{suffix}"
@@ -98,7 +108,9 @@ def test_rows_without_an_id_column_are_numbered(scorer, leads, out, monkeypatch,
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
-def test_numeric_ids_stay_whole(scorer, leads, out, suffix: str) -> None:
+def test_numeric_ids_stay_whole(
+    scorer: LeadScorer, leads: pd.DataFrame, out: Path, suffix: str
+) -> None:
     numbers = pd.Series(np.arange(800), dtype="float64").where(lambda n: n != 3)
     leads.assign(lead_id=numbers).to_parquet(out.parent / "leads.parquet")
     target = out / f"scores.{suffix}"
@@ -107,7 +119,7 @@ def test_numeric_ids_stay_whole(scorer, leads, out, suffix: str) -> None:
     assert ids["lead_id"].fillna("none").tolist()[:5] == ["0", "1", "2", "none", "4"]
 
 
-def test_ids_come_from_the_crms_column(scorer, leads, out) -> None:
+def test_ids_come_from_the_crms_column(scorer: LeadScorer, leads: pd.DataFrame, out: Path) -> None:
     renamed = replace(scorer, roles={**scorer.roles, "lead_id": "Record ID"})
     leads.rename(columns={"lead_id": "Record ID"}).to_csv(out.parent / "leads.csv", index=False)
     source = TableKeys(source=str(out.parent / "leads.csv"))
@@ -115,7 +127,9 @@ def test_ids_come_from_the_crms_column(scorer, leads, out) -> None:
     assert list(read(out / "scores.csv")["lead_id"]) == list(leads["lead_id"])
 
 
-def test_summary_names_absent_and_unknown_columns(scorer, leads, out) -> None:
+def test_summary_names_absent_and_unknown_columns(
+    scorer: LeadScorer, leads: pd.DataFrame, out: Path
+) -> None:
     odd = leads.drop(columns=["industry", "employees"]).assign(mood="good")
     odd.to_csv(out.parent / "leads.csv", index=False)
     source = TableKeys(source=str(out.parent / "leads.csv"))
@@ -126,7 +140,9 @@ def test_summary_names_absent_and_unknown_columns(scorer, leads, out) -> None:
     assert list(read(out / "scores.csv")["probability"]) == list(expected["probability"])
 
 
-def test_ids_with_special_characters_survive(scorer, leads, out) -> None:
+def test_ids_with_special_characters_survive(
+    scorer: LeadScorer, leads: pd.DataFrame, out: Path
+) -> None:
     ids = ['a,"b"', "two words", "Zoë", "=1+1"]
     leads.iloc[:4].assign(lead_id=ids).to_parquet(out.parent / "leads.parquet")
     source = TableKeys(source=str(out.parent / "leads.parquet"))
@@ -135,31 +151,33 @@ def test_ids_with_special_characters_survive(scorer, leads, out) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".CSV", ".Parquet"])
-def test_suffix_ignores_case(scorer, source, out, suffix: str) -> None:
+def test_suffix_ignores_case(scorer: LeadScorer, source: TableKeys, out: Path, suffix: str) -> None:
     score_file(scorer, source, out / f"scores{suffix}")
     assert (out / f"scores{suffix}").read_bytes().startswith((b"lead_id,", b"PAR1"))
 
 
 @pytest.mark.parametrize("name", ["scores.xlsx", "scores", "scores.csv.gz"])
-def test_unknown_suffix_is_refused(scorer, source, out, name: str) -> None:
+def test_unknown_suffix_is_refused(
+    scorer: LeadScorer, source: TableKeys, out: Path, name: str
+) -> None:
     with pytest.raises(SourceError, match=f"{name} is not a valid name .* in .csv or .parquet"):
         score_file(scorer, source, out / name)
     assert list(out.iterdir()) == []
 
 
-def test_missing_target_folder_is_refused(scorer, source, out) -> None:
+def test_missing_target_folder_is_refused(scorer: LeadScorer, source: TableKeys, out: Path) -> None:
     with pytest.raises(SourceError, match="cannot be written: No such file or directory"):
         score_file(scorer, source, out / "nowhere" / "scores.csv")
 
 
-def test_folder_as_target_is_refused(scorer, source, out) -> None:
+def test_folder_as_target_is_refused(scorer: LeadScorer, source: TableKeys, out: Path) -> None:
     (out / "scores.csv").mkdir()
     with pytest.raises(SourceError, match="cannot be written: .*(Is a directory|directory)"):
         score_file(scorer, source, out / "scores.csv")
     assert [path.name for path in out.iterdir()] == ["scores.csv"]
 
 
-def test_leads_are_never_overwritten_by_scores(scorer, source) -> None:
+def test_leads_are_never_overwritten_by_scores(scorer: LeadScorer, source: TableKeys) -> None:
     path = Path(source.source)
     before = path.read_bytes()
     with pytest.raises(SourceError, match="contains the leads to score. Name another file"):
@@ -167,20 +185,20 @@ def test_leads_are_never_overwritten_by_scores(scorer, source) -> None:
     assert path.read_bytes() == before
 
 
-def _empty(leads, path: Path) -> None:
+def _empty(leads: pd.DataFrame, path: Path) -> None:
     leads.iloc[:0].to_csv(path, index=False)
 
 
-def _of_something_else(leads, path: Path) -> None:
+def _of_something_else(leads: pd.DataFrame, path: Path) -> None:
     path.write_text("sku,price\n1,2\n3,4\n")
 
 
-def _broken_in_the_second_chunk(leads, path: Path) -> None:
+def _broken_in_the_second_chunk(leads: pd.DataFrame, path: Path) -> None:
     text = leads.to_csv(index=False)
     path.write_text(text + "one,too,few\n")
 
 
-def _cut_archive(leads, path: Path) -> None:
+def _cut_archive(leads: pd.DataFrame, path: Path) -> None:
     path.write_bytes(gzip.compress(leads.to_csv(index=False).encode())[:-500])
 
 
@@ -197,7 +215,14 @@ def _cut_archive(leads, path: Path) -> None:
     ids=["empty", "something else", "broken late", "cut archive", "not there"],
 )
 def test_invalid_source_keeps_the_target(
-    scorer, leads, out, monkeypatch, make, error, match: str, suffix: str
+    scorer: LeadScorer,
+    leads: pd.DataFrame,
+    out: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    make: Any,
+    error: Any,
+    match: str,
+    suffix: str,
 ) -> None:
     monkeypatch.setattr(batch, "CHUNK_ROWS", 100)
     source = out.parent / "in.csv"
@@ -213,8 +238,10 @@ def test_invalid_source_keeps_the_target(
     assert target.read_text() == "yesterday's"
 
 
-def test_full_disk_keeps_the_target(scorer, source, out, monkeypatch) -> None:
-    def full(*args, **kwargs) -> None:
+def test_full_disk_keeps_the_target(
+    scorer: LeadScorer, source: TableKeys, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: Any, **kwargs: Any) -> None:
         raise OSError(28, "No space left on device")
 
     (out / "scores.csv").write_text("yesterday's")
@@ -225,7 +252,7 @@ def test_full_disk_keeps_the_target(scorer, source, out, monkeypatch) -> None:
     assert (out / "scores.csv").read_text() == "yesterday's"
 
 
-def test_interrupt_leaves_nothing(scorer, source, out) -> None:
+def test_interrupt_leaves_nothing(scorer: LeadScorer, source: TableKeys, out: Path) -> None:
     def interrupt(rows: int) -> None:
         raise KeyboardInterrupt
 

@@ -1,5 +1,7 @@
 """Calibration: affine in log-odds, and never turned round."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +11,7 @@ from scipy.special import expit
 from models.calibration import SLOPE_RANGE, Calibration, fit_calibration
 
 
-def draw(n: int, slope: float, intercept: float, seed: int = 0):
+def draw(n: int, slope: float, intercept: float, seed: int = 0) -> Any:
     """Margins whose true log-odds are known to be `slope` · margin + `intercept`."""
     generator = np.random.default_rng(seed)
     raw = generator.normal(-1.0, 1.5, n)
@@ -48,7 +50,7 @@ def test_weights_equal_repeated_rows() -> None:
     raw=st.lists(st.floats(-40, 40), min_size=2, max_size=40),
     data=st.data(),
 )
-def test_calibration_is_increasing_and_finite(raw: list[float], data) -> None:
+def test_calibration_is_increasing_and_finite(raw: list[float], data: Any) -> None:
     label = data.draw(st.lists(st.integers(0, 1), min_size=len(raw), max_size=len(raw)))
     result = fit_calibration(np.array(raw), np.array(label, dtype=np.int8), np.ones(len(raw)))
     low, high = SLOPE_RANGE

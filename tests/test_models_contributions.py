@@ -2,6 +2,7 @@
 
 import math
 import re
+from typing import Any
 
 import lightgbm
 import numpy as np
@@ -56,7 +57,7 @@ internal_count=8 4
 """
 
 
-def draw(n: int, *, seed: int, numeric: int = 5, categorical: int = 3, codes: int = 40):
+def draw(n: int, *, seed: int, numeric: int = 5, categorical: int = 3, codes: int = 40) -> Any:
     generator = np.random.default_rng(seed)
     features = generator.normal(size=(n, numeric + categorical))
     features[:, 0] = np.round(features[:, 0])
@@ -67,7 +68,9 @@ def draw(n: int, *, seed: int, numeric: int = 5, categorical: int = 3, codes: in
     return features, (told + generator.normal(size=n) > 0.5).astype(np.int8)
 
 
-def grow(features, label, *, rounds: int = 12, categorical=(5, 6, 7), **settings):
+def grow(
+    features: Any, label: Any, *, rounds: int = 12, categorical: Any = (5, 6, 7), **settings: Any
+) -> Any:
     parameters = {"objective": "binary", "verbosity": -1, "num_threads": 1, "cat_smooth": 1.0}
     parameters |= {"min_data_in_leaf": 3, "num_leaves": 15} | settings
     training = lightgbm.Dataset(features, label, categorical_feature=list(categorical))
@@ -75,17 +78,17 @@ def grow(features, label, *, rounds: int = 12, categorical=(5, 6, 7), **settings
     return lightgbm.Booster(model_str=booster.model_to_string())
 
 
-def ours(booster) -> TreeContributions:
+def ours(booster: Any) -> TreeContributions:
     text = booster.model_to_string()
     check_booster_text(text, booster.num_feature())
     return TreeContributions.from_text(text, booster.num_feature())
 
 
-def theirs(booster, features):
+def theirs(booster: Any, features: Any) -> Any:
     return booster.predict(features, pred_contrib=True, num_threads=1)
 
 
-def with_awkward(features, seed: int):
+def with_awkward(features: Any, seed: int) -> Any:
     generator = np.random.default_rng(seed)
     awkward = features.copy()
     where = generator.random(features.shape) < 0.3
@@ -126,7 +129,7 @@ def test_contributions_of_one_tree_by_hand() -> None:
     ],
     ids=str,
 )
-def test_contributions_equal_lightgbm(settings, seed: int) -> None:
+def test_contributions_equal_lightgbm(settings: Any, seed: int) -> None:
     features, label = draw(900, seed=seed)
     booster = grow(features, label, **settings)
     asked = with_awkward(features[:150], seed)
@@ -147,7 +150,7 @@ def test_contributions_equal_lightgbm(settings, seed: int) -> None:
         max_size=5,
     ),
 )
-def test_contributions_equal_lightgbm_for_any_lead(seed: int, leaves: int, rows) -> None:
+def test_contributions_equal_lightgbm_for_any_lead(seed: int, leaves: int, rows: Any) -> None:
     booster = grow(*draw(150, seed=seed), rounds=3, num_leaves=leaves)
     asked = np.array(rows)
     assert ours(booster).contributions(asked) == pytest.approx(theirs(booster, asked), abs=CLOSE)
@@ -155,7 +158,9 @@ def test_contributions_equal_lightgbm_for_any_lead(seed: int, leaves: int, rows)
 
 @pytest.mark.parametrize("n", [70, 700])
 @pytest.mark.parametrize("seed", range(3))
-def test_deep_trees_stay_exact_within_the_memory_limit(monkeypatch, seed: int, n: int) -> None:
+def test_deep_trees_stay_exact_within_the_memory_limit(
+    monkeypatch: pytest.MonkeyPatch, seed: int, n: int
+) -> None:
     features, label = draw(4_000, seed=seed, numeric=16)
     settings = {"num_leaves": 400, "min_data_in_leaf": 2, "feature_fraction_bynode": 0.3}
     booster = grow(features, label, rounds=4, categorical=(16, 17, 18), **settings)
@@ -168,7 +173,7 @@ def test_deep_trees_stay_exact_within_the_memory_limit(monkeypatch, seed: int, n
     assert trees.contributions(asked) == pytest.approx(theirs(booster, asked), abs=CLOSE)
 
 
-def test_memory_limit_does_not_change_contributions(monkeypatch) -> None:
+def test_memory_limit_does_not_change_contributions(monkeypatch: pytest.MonkeyPatch) -> None:
     features, label = draw(2_000, seed=3)
     booster = grow(features, label, num_leaves=100)
     with_room = ours(booster)
@@ -206,7 +211,9 @@ def test_one_leaf_trees_mix_with_other_trees() -> None:
 
 
 @pytest.mark.parametrize("memory", [contribution_tables.LARGEST_TABLES, 0])
-def test_one_lead_equals_the_same_lead_in_a_batch(monkeypatch, memory) -> None:
+def test_one_lead_equals_the_same_lead_in_a_batch(
+    monkeypatch: pytest.MonkeyPatch, memory: Any
+) -> None:
     monkeypatch.setattr(contribution_tables, "LARGEST_TABLES", memory)
     features, label = draw(2_000, seed=4, numeric=9)
     trees = ours(grow(features, label, categorical=(9, 10, 11), num_leaves=120))
@@ -224,7 +231,7 @@ def test_one_lead_equals_the_same_lead_in_a_batch(monkeypatch, memory) -> None:
     assert trees.explained(features) is trees.explained(features[:0]) is None
 
 
-def test_batch_size_does_not_change_contributions(monkeypatch) -> None:
+def test_batch_size_does_not_change_contributions(monkeypatch: pytest.MonkeyPatch) -> None:
     features, label = draw(1_500, seed=5)
     trees = ours(grow(features, label))
     whole = trees.contributions(features)

@@ -5,6 +5,7 @@ import pickle
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import lightgbm
 import numpy as np
@@ -21,7 +22,7 @@ def text() -> str:
     return lightgbm.train(parameters, training, 30).model_to_string()
 
 
-def draw(n: int, seed: int):
+def draw(n: int, seed: int) -> Any:
     generator = np.random.default_rng(seed)
     features = generator.normal(size=(n, 4))
     features[:, 3] = generator.integers(0, 9, n)

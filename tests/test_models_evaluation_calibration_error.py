@@ -1,5 +1,7 @@
 """The calibration error: its interval holds the true one, and what chance makes of right ones."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.special import expit, logit
@@ -29,7 +31,7 @@ STATED = {
 @pytest.mark.parametrize(
     ("kind", "times"), [*((kind, 1) for kind in STATED), ("right", 3), ("too high", 3)]
 )
-def test_interval_contains_the_true_error_in_nine_of_ten_runs(kind, times) -> None:
+def test_interval_contains_the_true_error_in_nine_of_ten_runs(kind: Any, times: Any) -> None:
     generator = np.random.default_rng(1)
 
     def world(n: int) -> tuple[np.ndarray, np.ndarray]:

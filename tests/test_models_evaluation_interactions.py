@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ class Adds:
     trees: object = "some"
     constant: float = 0.0
 
-    def contributions(self, features):
+    def contributions(self, features: Any) -> Any:
         return TEN * features
 
 
@@ -41,29 +42,29 @@ class Scorer:
     score: Callable
     estimator: object = Adds()
 
-    def log_odds_of(self, features):
+    def log_odds_of(self, features: Any) -> Any:
         return TEN * self.score(features)
 
     @property
-    def reasoner(self):
+    def reasoner(self) -> Any:
         return Reasoner(FEATURES, Adds(), Calibration(1.0, 0.0), Scale(0.0))
 
 
-def adds(features):
+def adds(features: Any) -> Any:
     return features.sum(axis=1)
 
 
-def multiplies(features):
+def multiplies(features: Any) -> Any:
     return adds(features) + 0.5 * features[:, 0] * features[:, 1]
 
 
 @pytest.fixture(scope="module")
-def leads():
+def leads() -> Any:
     """Columns of minus one and one, independent of each other."""
     return np.random.default_rng(0).choice([-1.0, 1.0], (4_000, 3))
 
 
-def test_additive_model_has_no_interaction(leads) -> None:
+def test_additive_model_has_no_interaction(leads: Any) -> None:
     result = find_interactions(Scorer(adds), leads, list(NAMES))
     assert len(result) == 3
     for each in result:
@@ -71,7 +72,7 @@ def test_additive_model_has_no_interaction(leads) -> None:
         assert max(abs(each.low), abs(each.high), abs(each.difference)) < 1e-9
 
 
-def test_interaction_of_a_product_by_hand(leads) -> None:
+def test_interaction_of_a_product_by_hand(leads: Any) -> None:
     result = find_interactions(Scorer(multiplies), leads, list(NAMES))
     first, *others = result
     assert (first.first.words, first.second.words) == ("“a” above -1", "“b” above -1")
@@ -85,16 +86,16 @@ def test_interaction_of_a_product_by_hand(leads) -> None:
     assert all(each.strength < 1e-6 for each in others)
 
 
-def test_interactions_are_reproducible(leads) -> None:
+def test_interactions_are_reproducible(leads: Any) -> None:
     first, again = (find_interactions(Scorer(multiplies), leads, list(NAMES)) for _ in range(2))
     assert [each.difference for each in first] == [each.difference for each in again]
 
 
-def test_wide_model_uses_fewer_leads(leads, monkeypatch) -> None:
+def test_wide_model_uses_fewer_leads(leads: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(interactions, "MOST_CELLS", 7 * 4 * 3 * 60)  # 7 copies of 60 leads
     asked = []
 
-    def counted(features):
+    def counted(features: Any) -> Any:
         asked.append(len(features))
         return multiplies(features)
 
@@ -103,14 +104,14 @@ def test_wide_model_uses_fewer_leads(leads, monkeypatch) -> None:
     assert asked == [4 * 60] * 7
 
 
-def test_identical_signals_are_left_out(leads) -> None:
+def test_identical_signals_are_left_out(leads: Any) -> None:
     twins = np.column_stack([leads[:, 0], leads[:, 0], leads[:, 2]])
     result = find_interactions(Scorer(multiplies), twins, list(NAMES))
     assert {(e.first.signal, e.second.signal) for e in result} == {("a", "c"), ("b", "c")}
 
 
 @pytest.mark.parametrize("estimator", [BaseRate(-1.0), SimpleNamespace(trees=None)])
-def test_estimator_without_interactions_is_not_evaluated(leads, estimator) -> None:
+def test_estimator_without_interactions_is_not_evaluated(leads: Any, estimator: Any) -> None:
     assert find_interactions(Scorer(multiplies, estimator), leads, list(NAMES)) == []
 
 
@@ -140,7 +141,9 @@ def test_threshold_needs_a_twentieth_of_the_leads() -> None:
     ("truth", "verdict", "n_takeaways"),
     [(multiplies, PairVerdict.AGREES, 1), (adds, PairVerdict.UNCLEAR, 0)],
 )
-def test_pair_is_a_finding_only_if_the_outcomes_agree(leads, truth, verdict, n_takeaways) -> None:
+def test_pair_is_a_finding_only_if_the_outcomes_agree(
+    leads: Any, truth: Any, verdict: Any, n_takeaways: int
+) -> None:
     chance = expit(TEN * truth(leads))
     won = np.random.default_rng(1).random(len(leads)) < chance
     everyone = np.ones(len(leads), dtype=bool)

@@ -1,5 +1,7 @@
 """The metrics, held against scikit-learn and against sums done by hand."""
 
+from collections.abc import Iterator
+from typing import Any
 from unittest.mock import patch
 
 import hypothesis.extra.numpy as arrays
@@ -22,19 +24,19 @@ from models.evaluation.metrics import MODEL_METRICS, by_grade, evaluate, gains, 
 
 
 @pytest.fixture(scope="module", autouse=True)
-def few_resamples():
+def few_resamples() -> Iterator[Any]:
     """Most tests look at the values; those of the intervals ask for the full number."""
     with patch.object(intervals, "N_RESAMPLES", 20):
         yield
 
 
 @pytest.fixture
-def all_resamples(monkeypatch):
+def all_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(intervals, "N_RESAMPLES", 300)
 
 
 @st.composite
-def judged_moments(draw):
+def judged_moments(draw: Any) -> Any:
     """Margins with heavy ties, labels of both classes, weights, and whose moments they are."""
     n = draw(st.integers(2, 60))
     steps = draw(st.sampled_from([1, 2, 4, 1_000]))
@@ -49,7 +51,7 @@ def judged_moments(draw):
 
 @settings(deadline=None, max_examples=60)
 @given(moments=judged_moments())
-def test_metrics_equal_scikit_learn(moments) -> None:
+def test_metrics_equal_scikit_learn(moments: Any) -> None:
     margin, label, weight, lead = moments
     values = evaluate(margin, label, weight, lead, seed=0).values
     probability = expit(margin)
@@ -64,7 +66,7 @@ def test_metrics_equal_scikit_learn(moments) -> None:
 
 @settings(deadline=None, max_examples=60)
 @given(moments=judged_moments(), seed=st.integers(0, 9))
-def test_metrics_do_not_depend_on_the_order_of_moments(moments, seed: int) -> None:
+def test_metrics_do_not_depend_on_the_order_of_moments(moments: Any, seed: int) -> None:
     margin, label, weight, _ = moments
     shuffled = np.random.default_rng(seed).permutation(len(margin))
     lead = np.arange(len(margin))
@@ -106,7 +108,7 @@ def test_perfect_forecast_has_no_calibration_error() -> None:
     ],
     ids=["all on top", "one on top", "none on top", "tied top", "all tied"],
 )
-def test_lift_by_hand(margin, won: list[int], lift: float) -> None:
+def test_lift_by_hand(margin: Any, won: list[int], lift: float) -> None:
     label = np.zeros(20, dtype=np.int8)
     label[won] = 1
     values = evaluate(margin, label, np.ones(20), np.arange(20), seed=0).values
@@ -170,7 +172,7 @@ def test_evaluation_is_plain_data() -> None:
 
 @settings(deadline=None, max_examples=60)
 @given(moments=judged_moments())
-def test_reliability_rows_are_the_bins_of_the_calibration_error(moments) -> None:
+def test_reliability_rows_are_the_bins_of_the_calibration_error(moments: Any) -> None:
     margin, label, weight, lead = moments
     rows = reliability(margin, label, weight)
     bins = [row["bin"] for row in rows]
@@ -197,7 +199,7 @@ def test_reliability_by_hand() -> None:
 
 @settings(deadline=None, max_examples=60)
 @given(moments=judged_moments())
-def test_gains_start_with_the_lift_and_end_at_one(moments) -> None:
+def test_gains_start_with_the_lift_and_end_at_one(moments: Any) -> None:
     margin, label, weight, lead = moments
     rows = gains(margin, label, weight)
     assert [row["share"] for row in rows] == [tenths / 10 for tenths in range(1, 11)]

@@ -1,6 +1,7 @@
 """The estimator: the base rate, the blend, and how much say each half of it gets."""
 
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ from models.fitting.trees import fit_trees
 from tests.made_examples import draw
 
 
-def settled(logistic_weight: float, rounds: int = 10, **more) -> BlendClassifier:
+def settled(logistic_weight: float, rounds: int = 10, **more: Any) -> BlendClassifier:
     result = BlendSettings(logistic_weight, 1.0, 4.0, rounds, "set by hand", ())
     return BlendClassifier(categorical=[2], settings=result, **more)
 
@@ -54,7 +55,7 @@ def halves() -> tuple[Logistic, BoostedTrees]:
         ([1, 0], [0.0, 0.0], 0.5),
     ],
 )
-def test_base_rate_by_hand(label, weight, share: float) -> None:
+def test_base_rate_by_hand(label: Any, weight: Any, share: float) -> None:
     result = BaseRate.fit(np.array(label, dtype=np.int8), np.array(weight))
     assert expit(result.log_odds) == pytest.approx(share)
     assert result.log_odds_of(np.zeros((3, 2))).tolist() == [result.log_odds] * 3
@@ -72,7 +73,9 @@ def test_base_rate_has_no_contributions() -> None:
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.3, 0.5, 1.0])
-def test_blend_is_the_weighted_sum_of_its_parts(halves, weight: float) -> None:
+def test_blend_is_the_weighted_sum_of_its_parts(
+    halves: tuple[Logistic, BoostedTrees], weight: float
+) -> None:
     linear, trees = halves
     blend = Blend(weight, linear if weight else None, trees if weight < 1 else None)
     features, _ = draw(1_000, seed=3)
@@ -85,7 +88,9 @@ def test_blend_is_the_weighted_sum_of_its_parts(halves, weight: float) -> None:
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
-def test_one_row_equals_the_same_row_in_a_batch(halves, weight: float) -> None:
+def test_one_row_equals_the_same_row_in_a_batch(
+    halves: tuple[Logistic, BoostedTrees], weight: float
+) -> None:
     linear, trees = halves
     blend = Blend(weight, linear if weight else None, trees if weight < 1 else None)
     features, _ = draw(1_000, seed=8)
@@ -112,7 +117,7 @@ def test_one_row_equals_the_same_row_in_a_batch(halves, weight: float) -> None:
     ],
 )
 def test_blend_refuses_a_missing_or_unused_part(
-    halves, weight: float, has_linear: bool, has_trees: bool
+    halves: tuple[Logistic, BoostedTrees], weight: float, has_linear: bool, has_trees: bool
 ) -> None:
     linear, trees = halves
     with pytest.raises(ValueError, match="a part of the blend is missing, or has no weight"):
@@ -122,7 +127,7 @@ def test_blend_refuses_a_missing_or_unused_part(
 # -- how much say each half gets -----------------------------------------------------------------
 
 
-def margins(n: int, *skills: float, seed: int = 0):
+def margins(n: int, *skills: float, seed: int = 0) -> Any:
     """Margins of as many halves, each right to its own degree, and the labels."""
     generator = np.random.default_rng(seed)
     label = (generator.random(n) < 0.4).astype(np.int8)
@@ -130,7 +135,7 @@ def margins(n: int, *skills: float, seed: int = 0):
     return [skill * truth + generator.normal(scale=0.5, size=n) for skill in skills], label
 
 
-def choose(linear, grown, label, weight=None, lead=None):
+def choose(linear: Any, grown: Any, label: Any, weight: Any = None, lead: Any = None) -> Any:
     n = len(label)
     weight = np.ones(n) if weight is None else weight
     return choose_weight(linear, grown, label, weight, np.arange(n) if lead is None else lead)
@@ -194,7 +199,7 @@ def test_repeated_rows_of_a_lead_add_no_certainty() -> None:
     seed=st.integers(0, 1_000),
     power=st.integers(-20, 20),
 )
-def test_the_laws_of_the_weight(n: int, skills, seed: int, power: int) -> None:
+def test_the_laws_of_the_weight(n: int, skills: Any, seed: int, power: int) -> None:
     (linear, grown), label = margins(n, *skills, seed=seed)
     generator = np.random.default_rng(seed)
     weight, lead = generator.uniform(0.1, 2, n), generator.integers(0, n, n)
@@ -298,7 +303,7 @@ def test_explanation_names_the_rows_and_losses() -> None:
     assert numbers == tuple(f"{loss:.4f}" for loss in expected)
 
 
-def drifting(n: int):
+def drifting(n: int) -> Any:
     """A world whose newest leads lie where no older one did: lines hold there, trees do not."""
     generator = np.random.default_rng(2)
     number = np.r_[generator.normal(0, 1, n - n // 5), generator.normal(-6, 1, n // 5)]
@@ -307,7 +312,7 @@ def drifting(n: int):
     return number[:, None], label
 
 
-def bent(n: int):
+def bent(n: int) -> Any:
     """A world that no line can describe: what lies in the middle is won."""
     features = np.random.default_rng(3).normal(size=(n, 2))
     return features, (np.abs(features[:, 0]) < 0.7).astype(np.int8)
@@ -330,7 +335,7 @@ def test_drift_raises_the_logistic_weight() -> None:
     assert model.settings_.logistic_weight >= EVEN
 
 
-def test_given_settings_are_used_without_a_search(monkeypatch) -> None:
+def test_given_settings_are_used_without_a_search(monkeypatch: pytest.MonkeyPatch) -> None:
     features, label = draw(400)
     first = BlendClassifier(categorical=[2]).fit(features, label)
     for name in ("choose_logistic", "choose_weight", "find_rounds"):
@@ -352,7 +357,7 @@ def test_seed_determines_the_blend() -> None:
     assert one.blend_ != other.blend_
 
 
-def test_rounds_come_from_the_newest_rows_if_they_suffice(monkeypatch) -> None:
+def test_rounds_come_from_the_newest_rows_if_they_suffice(monkeypatch: pytest.MonkeyPatch) -> None:
     features, label = draw(600)
     assert BlendClassifier(categorical=[2]).fit(features, label).settings_.rounds is None
     monkeypatch.setattr(estimators, "ENOUGH_TO_STOP", ENOUGH_TO_WEIGH)
@@ -386,7 +391,7 @@ def test_out_of_fold_loss_equals_loss_on_new_leads() -> None:
     assert unseen == pytest.approx(log_loss(fresh_label, model.predict_proba(fresh)), abs=0.03)
 
 
-def test_settings_are_chosen_on_the_given_rows(monkeypatch) -> None:
+def test_settings_are_chosen_on_the_given_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     features, label = draw(400)
     older, newer = bent(1_000), bent(300)
     lead = [np.arange(1_000), np.arange(1_000, 1_300)]
@@ -402,13 +407,13 @@ def test_settings_are_chosen_on_the_given_rows(monkeypatch) -> None:
     assert len(model.out_of_fold_) == 400
 
 
-def test_newest_rows_contain_whole_leads(monkeypatch) -> None:
+def test_newest_rows_contain_whole_leads(monkeypatch: pytest.MonkeyPatch) -> None:
     lead = np.sort(np.random.default_rng(0).integers(0, 100, 400))
     features, label = draw(400)
     seen = []
     choose = estimators.choose_weight
 
-    def spy(linear, grown, label, weight, lead):
+    def spy(linear: Any, grown: Any, label: Any, weight: Any, lead: Any) -> Any:
         seen.append(lead)
         return choose(linear, grown, label, weight, lead)
 

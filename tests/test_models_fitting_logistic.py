@@ -1,6 +1,7 @@
 """The logistic regression: what it learns, how far it reaches, and which way it may go."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,12 +19,12 @@ from tests.made_examples import draw
 UNSEEN = 1.0
 
 
-def learn(n: int, *, seed: int = 0, categorical=(2,), **settings) -> Logistic:
+def learn(n: int, *, seed: int = 0, categorical: Any = (2,), **settings: Any) -> Logistic:
     features, label = draw(n, seed)
     return fit_logistic(features, label, np.ones(n), list(categorical), **settings)
 
 
-def rows(*cells) -> np.ndarray:
+def rows(*cells: Any) -> np.ndarray:
     return np.array(cells, dtype=np.float64)
 
 
@@ -149,7 +150,7 @@ def test_extreme_number_counts_like_the_reach(reach: float) -> None:
     assert inside != outside
 
 
-def test_solver_for_many_cells_gives_the_same_fit(monkeypatch) -> None:
+def test_solver_for_many_cells_gives_the_same_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = {"strength": 0.3, "reach": 4.0}
     newton = learn(500, **settings)
     monkeypatch.setattr(logistic, "MANY_CELLS", 0)
@@ -226,7 +227,7 @@ def test_no_rows_get_no_margins() -> None:
 # -- directions ------------------------------------------------------------------------------
 
 
-def correlated(n: int, seed: int):
+def correlated(n: int, seed: int) -> Any:
     """Numbers that go together, so that a free fit turns some of them the wrong way."""
     generator = np.random.default_rng(seed)
     common = generator.normal(size=(n, 1))
@@ -242,7 +243,7 @@ def correlated(n: int, seed: int):
     seed=st.integers(0, 10_000),
     directions=st.tuples(*[st.sampled_from([-1, 0, 1]) for _ in "abcd"]),
 )
-def test_declared_direction_always_holds(seed: int, directions) -> None:
+def test_declared_direction_always_holds(seed: int, directions: Any) -> None:
     features, label = correlated(60, seed)
     model = fit_logistic(features, label, np.ones(60), [], directions=directions)
     grid = np.r_[-1e300, np.linspace(-30, 30, 61), 1e300]
@@ -312,7 +313,7 @@ ALTERED = {
 
 
 @pytest.mark.parametrize("alter", ALTERED.values(), ids=ALTERED)
-def test_from_state_refuses_altered_state(alter) -> None:
+def test_from_state_refuses_altered_state(alter: Any) -> None:
     with pytest.raises(ValueError, match="the logistic regression's numbers do not fit together"):
         alter(by_hand()).check(2)
 
@@ -345,13 +346,13 @@ def test_noise_gets_a_stronger_penalty_than_signal() -> None:
     assert strengths[0] < strengths[1]
 
 
-def test_choice_samples_very_many_rows(monkeypatch) -> None:
+def test_choice_samples_very_many_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     features, label = draw(400)
     lead = np.arange(400) // 2
     monkeypatch.setattr(logistic, "MANY_ROWS", 100)
     folds, seen = logistic.folds, []
 
-    def spy(label, lead, seed, n_folds):
+    def spy(label: Any, lead: Any, seed: Any, n_folds: Any) -> Any:
         seen.append(lead)
         return folds(label, lead, seed, n_folds)
 

@@ -5,6 +5,7 @@ So they run twice: as the product is, and on blends that are made of however few
 """
 
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,18 +37,20 @@ OF_FEW = parametrize_with_checks(
 
 
 @AS_IT_IS
-def test_classifier_passes_scikit_learns_checks(estimator, check) -> None:
+def test_classifier_passes_scikit_learns_checks(estimator: Any, check: Any) -> None:
     check(estimator)
 
 
 @OF_FEW
-def test_blend_of_few_leads_passes_scikit_learns_checks(estimator, check, monkeypatch) -> None:
+def test_blend_of_few_leads_passes_scikit_learns_checks(
+    estimator: Any, check: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(estimators, "FEWEST_OUTCOMES", 1)
     check(estimator)
 
 
 @pytest.mark.parametrize(("checks", "n"), [(AS_IT_IS, 1), (OF_FEW, 3)], ids=["as it is", "of few"])
-def test_every_scikit_learn_check_is_collected(checks, n: int) -> None:
+def test_every_scikit_learn_check_is_collected(checks: Any, n: int) -> None:
     collected = [getattr(each, "values", each)[1] for each in checks.args[1]]
     assert len(collected) == n * CHECKS
     names = {getattr(check, "func", check).__name__ for check in collected}
@@ -66,7 +69,7 @@ def test_every_scikit_learn_check_is_collected(checks, n: int) -> None:
 # -- what those checks do not ask -------------------------------------------------------------
 
 
-def draw(n: int = 120):
+def draw(n: int = 120) -> Any:
     generator = np.random.default_rng(0)
     X = generator.normal(size=(n, 3))
     return X, np.where(X[:, 0] + generator.normal(size=n) > 0, "won", "lost")
@@ -133,14 +136,14 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("change", "more", "match"), WRONG.values(), ids=WRONG)
-def test_fit_refuses_invalid_input(change, more, match: str) -> None:
+def test_fit_refuses_invalid_input(change: Any, more: Any, match: str) -> None:
     X, y = change(*draw())
     with pytest.raises(ValueError, match=match):
         settled(0.5).fit(X, y, **more)
 
 
 @pytest.mark.parametrize("directions", [(1,), (0, 1, 0, 0), (0, 2, 0), (0, 1, 0)])
-def test_fit_refuses_directions_of_another_length(directions) -> None:
+def test_fit_refuses_directions_of_another_length(directions: Any) -> None:
     # The last one names a direction of a category.
     X, y = draw()
     X[:, 1] = np.arange(120) % 4

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from typing import Any
 
 import lightgbm
 import numpy as np
@@ -29,7 +30,7 @@ from models.fitting.trees import (
 from tests.made_examples import draw
 
 
-def grow(n: int, *, seed: int = 0, lead=None, label=None, **more) -> TreesFit:
+def grow(n: int, *, seed: int = 0, lead: Any = None, label: Any = None, **more: Any) -> TreesFit:
     features, drawn = draw(n)
     lead = np.arange(n) if lead is None else lead
     label = drawn if label is None else label
@@ -98,10 +99,10 @@ def test_given_rounds_are_used() -> None:
     assert fit.trees.text.count("\nTree=") == 7 * N_FOLDS
 
 
-def test_without_rounds_each_booster_stops_early(monkeypatch) -> None:
+def test_without_rounds_each_booster_stops_early(monkeypatch: pytest.MonkeyPatch) -> None:
     train, grown = lightgbm.train, []
 
-    def spy(parameters, training, callbacks, **rest):
+    def spy(parameters: Any, training: Any, callbacks: Any, **rest: Any) -> Any:
         losses: dict = {}
         callbacks = [lightgbm.record_evaluation(losses), *callbacks]
         booster = train(parameters, training, callbacks=callbacks, **rest)
@@ -135,13 +136,13 @@ def test_early_stopping_uses_rows_outside_the_training() -> None:
 # -- out of fold -------------------------------------------------------------------------------
 
 
-def test_no_booster_is_trained_on_a_lead_of_its_fold(monkeypatch) -> None:
+def test_no_booster_is_trained_on_a_lead_of_its_fold(monkeypatch: pytest.MonkeyPatch) -> None:
     lead = np.random.default_rng(5).integers(0, 60, 300)
     features, label = draw(300)
     features[:, 0] = lead  # so that a training set can be asked which leads it holds
     train, seen = lightgbm.train, []
 
-    def spy(parameters, training, **rest):
+    def spy(parameters: Any, training: Any, **rest: Any) -> Any:
         booster = train(parameters, training, **rest)
         held = [set(valid.get_data()[:, 0]) for valid in rest.get("valid_sets", [])]
         seen.append((set(training.get_data()[:, 0]), *held))
@@ -209,7 +210,7 @@ def test_each_fold_has_its_share_of_wins() -> None:
 # -- the fold of boosters ----------------------------------------------------------------------
 
 
-def booster(n: int, seed: int, rounds: int, **parameters) -> lightgbm.Booster:
+def booster(n: int, seed: int, rounds: int, **parameters: Any) -> lightgbm.Booster:
     features, label = draw(n, seed)
     own = {**TREE_PARAMETERS, "min_data_in_leaf": 3, "seed": seed, "num_threads": 1, **parameters}
     dataset = lightgbm.Dataset(features, label, categorical_feature=[2], params=own)
@@ -225,7 +226,7 @@ def booster(n: int, seed: int, rounds: int, **parameters) -> lightgbm.Booster:
     ),
     seed=st.integers(0, 1_000),
 )
-def test_folded_model_is_the_mean_of_its_boosters(sizes, seed: int) -> None:
+def test_folded_model_is_the_mean_of_its_boosters(sizes: Any, seed: int) -> None:
     grown = [
         booster(n, seed + i, rounds, num_leaves=leaves)
         for i, (n, rounds, leaves) in enumerate(sizes)
@@ -243,7 +244,7 @@ def test_folded_model_is_the_mean_of_its_boosters(sizes, seed: int) -> None:
     [((1,), 3), ((1, 1), 3), ((1, 9), 3), ((4, 2), 500), ((1,), 500)],
     ids=["one tree", "two of one", "one and nine", "one leaf each", "one leaf alone"],
 )
-def test_smallest_boosters_can_be_folded(rounds, least: int) -> None:
+def test_smallest_boosters_can_be_folded(rounds: Any, least: int) -> None:
     grown = [booster(200, i, n, min_data_in_leaf=least) for i, n in enumerate(rounds)]
     folded = mean_of_texts([each.model_to_string() for each in grown])
     check_booster_text(folded, 3)

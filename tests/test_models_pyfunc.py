@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -39,7 +40,7 @@ print(json.dumps(model.metadata.metadata))
 
 
 @pytest.fixture(scope="module")
-def crm(simulated_crm, tmp_path_factory) -> Path:
+def crm(simulated_crm: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("crm")
     for name in ("leads.csv", "leadscore.toml"):
         shutil.copy(simulated_crm / name, folder)
@@ -47,7 +48,7 @@ def crm(simulated_crm, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def digest(crm, trained, simulated_crm) -> str:
+def digest(crm: Path, trained: Any, simulated_crm: Path) -> str:
     project = load_project(crm)
     save_artifact(
         trained.scorer, trained.golden_leads, crm / "work" / ARTIFACT, trained.golden_as_of
@@ -63,7 +64,7 @@ def digest(crm, trained, simulated_crm) -> str:
 
 
 @pytest.fixture(scope="module")
-def scorer(crm, digest) -> LeadScorer:
+def scorer(crm: Path, digest: str) -> LeadScorer:
     loaded, _ = Registry(load_project(crm)).load_champion()
     assert loaded.digest == digest
     return loaded.scorer
@@ -89,7 +90,7 @@ def frames(leads: pd.DataFrame) -> dict[str, pd.DataFrame]:
     }
 
 
-def test_pyfunc_scores_equal_the_scorer(crm, scorer, tmp_path) -> None:
+def test_pyfunc_scores_equal_the_scorer(crm: Path, scorer: LeadScorer, tmp_path: Path) -> None:
     given = tmp_path / "given"
     given.mkdir()
     leads = pd.read_csv(crm / "leads.csv").iloc[:200]
@@ -120,7 +121,7 @@ def test_pyfunc_scores_equal_the_scorer(crm, scorer, tmp_path) -> None:
     assert list(away.iterdir()) == []
 
 
-def test_mlflow_stores_data_and_one_script(crm, digest) -> None:
+def test_mlflow_stores_data_and_one_script(crm: Path, digest: str) -> None:
     (model,) = (crm / "mlartifacts" / "models").iterdir()
     files = {str(path.relative_to(model)): path for path in model.rglob("*") if path.is_file()}
     assert {Path(name).suffix for name in files} == {".py", ".json", ".txt", ".yaml", ""}
@@ -136,7 +137,7 @@ def test_mlflow_stores_data_and_one_script(crm, digest) -> None:
     assert load_artifact(folder).digest == digest
 
 
-def test_damaged_registered_model_does_not_load(crm, digest, tmp_path) -> None:
+def test_damaged_registered_model_does_not_load(crm: Path, digest: str, tmp_path: Path) -> None:
     copy = shutil.copytree(crm / "mlartifacts" / "models", tmp_path / "models")
     (folder,) = copy.rglob(ARTIFACT)
     (folder / "booster.txt").write_text("other trees")

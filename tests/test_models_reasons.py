@@ -2,6 +2,8 @@
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import lightgbm
 import numpy as np
@@ -21,19 +23,19 @@ KINDS = ("base rate", "blend 0.0", "blend 0.3", "blend 0.5", "blend 1.0")
 
 
 @pytest.fixture(scope="module")
-def simulated(simulated_crm, trained):
+def simulated(simulated_crm: Path, trained: Any) -> Any:
     """Every moment of the simulated leads, as the matrix has them, and when."""
     records = read_records(load_project(simulated_crm))
     return records, trained.moments
 
 
 @pytest.fixture(scope="module")
-def leads(simulated, scorers):
+def leads(simulated: Any, scorers: Any) -> Any:
     records, moments = simulated
     return scorers["blend 0.3"].pipeline.transform(records, moments.lead, moments.as_of)
 
 
-def draw(pipeline, n: int, seed: int = 0) -> np.ndarray:
+def draw(pipeline: Any, n: int, seed: int = 0) -> np.ndarray:
     """Give leads that no CRM ever held: any number, any code, anything missing."""
     generator = np.random.default_rng(seed)
     columns = []
@@ -52,7 +54,9 @@ def draw(pipeline, n: int, seed: int = 0) -> np.ndarray:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_points_add_up_to_the_score_for_thousands_of_leads(scorers, leads, kind: str) -> None:
+def test_points_add_up_to_the_score_for_thousands_of_leads(
+    scorers: Any, leads: Any, kind: str
+) -> None:
     scorer = scorers[kind]
     for features in (leads, draw(scorer.pipeline, 4_000)):
         parts = scorer.reasoner.parts(features)
@@ -68,7 +72,7 @@ def test_points_add_up_to_the_score_for_thousands_of_leads(scorers, leads, kind:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_returned_reasons_add_up_to_the_score(scorers, trained, kind: str) -> None:
+def test_returned_reasons_add_up_to_the_score(scorers: Any, trained: Any, kind: str) -> None:
     scorer = scorers[kind]
     scores = scorer.score_leads(trained.golden_leads, trained.golden_as_of, n_reasons=10**6)
     assert len(scores) > 20
@@ -82,7 +86,7 @@ def test_returned_reasons_add_up_to_the_score(scorers, trained, kind: str) -> No
         assert abs(total - score.score) <= 0.5 + 1e-6 or score.score in (1, 99)
 
 
-def test_points_of_a_blend_are_the_weighted_points_of_its_parts(scorers, leads) -> None:
+def test_points_of_a_blend_are_the_weighted_points_of_its_parts(scorers: Any, leads: Any) -> None:
     scorer = scorers["blend 0.3"]
     blend, slope = scorer.estimator, POINTS * scorer.calibration.slope
     linear, grown = blend.logistic.contributions(leads), blend.trees.contributions(leads)
@@ -90,7 +94,7 @@ def test_points_of_a_blend_are_the_weighted_points_of_its_parts(scorers, leads) 
     assert np.abs(scorer.reasoner.parts(leads).of_features - expected).max() < 1e-9
 
 
-def test_points_of_trees_equal_lightgbms_contributions(scorers, leads) -> None:
+def test_points_of_trees_equal_lightgbms_contributions(scorers: Any, leads: Any) -> None:
     scorer = scorers["blend 0.0"]
     booster = lightgbm.Booster(model_str=scorer.estimator.trees.text)
     expected = booster.predict(leads, pred_contrib=True)
@@ -102,7 +106,7 @@ def test_points_of_trees_equal_lightgbms_contributions(scorers, leads) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_reasons_do_not_change_the_score(scorers, trained, kind: str) -> None:
+def test_reasons_do_not_change_the_score(scorers: Any, trained: Any, kind: str) -> None:
     scorer = scorers[kind]
     leads, as_of = trained.golden_leads, trained.golden_as_of
     expected = [score.probability for score in scorer.score_leads(leads, as_of)]
@@ -114,7 +118,7 @@ def test_reasons_do_not_change_the_score(scorers, trained, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_explained_equals_margin_and_contributions(scorers, kind: str) -> None:
+def test_explained_equals_margin_and_contributions(scorers: Any, kind: str) -> None:
     scorer = scorers[kind]
     features = draw(scorer.pipeline, 1_100, seed=6)
     for n in (1, 2, 40, 1_100):
@@ -124,7 +128,7 @@ def test_explained_equals_margin_and_contributions(scorers, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_points_of_one_lead_do_not_depend_on_the_batch(scorers, kind: str) -> None:
+def test_points_of_one_lead_do_not_depend_on_the_batch(scorers: Any, kind: str) -> None:
     scorer = scorers[kind]
     features = draw(scorer.pipeline, 1_000, seed=5)
     together = scorer.reasoner.parts(features)
@@ -139,7 +143,7 @@ def test_points_of_one_lead_do_not_depend_on_the_batch(scorers, kind: str) -> No
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_reasons_are_equal_alone_in_a_batch_and_in_a_table(
-    scorers, simulated_crm, simulated, kind: str
+    scorers: Any, simulated_crm: Path, simulated: Any, kind: str
 ) -> None:
     scorer = scorers[kind]
     records, _ = simulated
@@ -160,7 +164,7 @@ def test_reasons_are_equal_alone_in_a_batch_and_in_a_table(
     assert any(all(row) for row in said) == (kind != "base rate")
 
 
-def test_no_leads_have_no_reasons(scorers) -> None:
+def test_no_leads_have_no_reasons(scorers: Any) -> None:
     for kind in KINDS:
         reasoner = scorers[kind].reasoner
         none = np.empty((0, len(scorers[kind].pipeline.features)))
@@ -179,10 +183,10 @@ class Told:
     constant: float
     given: tuple[tuple[float, ...], ...]
 
-    def log_odds_of(self, features):
+    def log_odds_of(self, features: Any) -> Any:
         return self.constant + np.array(self.given).sum(axis=1)
 
-    def contributions(self, features):
+    def contributions(self, features: Any) -> Any:
         return np.array(self.given)
 
 
@@ -218,7 +222,9 @@ FEATURES = (
 DOUBLING = math.log(2)  # in log-odds: ten points
 
 
-def reasoner(*given, slope: float = 1.0, intercept: float = 0.0, base: float = 0.0) -> Reasoner:
+def reasoner(
+    *given: Any, slope: float = 1.0, intercept: float = 0.0, base: float = 0.0
+) -> Reasoner:
     told = Told(-DOUBLING, tuple(given))
     return Reasoner(FEATURES, told, Calibration(slope, intercept), Scale(base))
 
@@ -325,7 +331,7 @@ def test_base_rate_has_a_start_and_no_reasons() -> None:
     n=st.integers(1, 4),
     seed=st.integers(0, 999),
 )
-def test_points_add_up_for_any_signals_in_any_order(signals, n: int, seed: int) -> None:
+def test_points_add_up_for_any_signals_in_any_order(signals: Any, n: int, seed: int) -> None:
     given = np.random.default_rng(seed).normal(size=(n, len(signals)))
     features = [
         Feature(f"f{i}", "leads", "x", "number", "x is {value}", signal=signal)
@@ -354,7 +360,7 @@ def test_points_are_rounded_and_signed(points: float, shown: str) -> None:
 # -- in words, on the simulated CRM --------------------------------------------------------------
 
 
-def test_windows_of_an_activity_are_one_signal(scorers) -> None:
+def test_windows_of_an_activity_are_one_signal(scorers: Any) -> None:
     reasoner = scorers["blend 0.3"].reasoner
     assert len(reasoner.signals) < len(reasoner.features)
     assert sorted(sum(reasoner.members, [])) == list(range(len(reasoner.features)))
@@ -365,7 +371,7 @@ def test_windows_of_an_activity_are_one_signal(scorers) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_reason_states_the_value_of_the_lead(scorers, leads, kind: str) -> None:
+def test_reason_states_the_value_of_the_lead(scorers: Any, leads: Any, kind: str) -> None:
     reasoner = scorers[kind].reasoner
     parts = reasoner.parts(leads)
     place = {signal: i for i, signal in enumerate(reasoner.signals)}
@@ -385,7 +391,7 @@ def test_reason_states_the_value_of_the_lead(scorers, leads, kind: str) -> None:
     assert (n > 3_000) == (kind != "base rate")
 
 
-def test_blend_of_weight_one_has_the_reasons_of_that_part(scorers, leads) -> None:
+def test_blend_of_weight_one_has_the_reasons_of_that_part(scorers: Any, leads: Any) -> None:
     blend = scorers["blend 0.5"].estimator
     features, scale = scorers["blend 0.5"].pipeline.features, Scale(-1.0)
     as_it_is = Calibration(1.0, 0.0)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,7 +36,7 @@ SCALE = Scale(-1.5)
 
 
 @pytest.fixture
-def registry(empty_mlflow, tmp_path) -> Registry:
+def registry(empty_mlflow: Path, tmp_path: Path) -> Registry:
     """Give a registry with versions 1, 2 and 3, whose artefacts nobody looks at."""
     shutil.copy(empty_mlflow, tmp_path)
     shutil.copy(empty_mlflow.with_name("leadscore.toml"), tmp_path)
@@ -51,7 +52,7 @@ def register(registry: Registry, n: int) -> None:
         registry.register(source, run.info.run_id, None, {"digest": "d"})
 
 
-def judged(version: str, against: str | None, *gates: Gate, scale: Scale | None = SCALE):
+def judged(version: str, against: str | None, *gates: Gate, scale: Scale | None = SCALE) -> Any:
     return GateResults(version, against, gates or (PASSED,), scale)
 
 
@@ -80,7 +81,7 @@ def names_left(registry: Registry) -> list[str]:
 # -- promoting -----------------------------------------------------------------------------
 
 
-def test_challenger_that_passes_becomes_champion(registry) -> None:
+def test_challenger_that_passes_becomes_champion(registry: Registry) -> None:
     reign(registry, "1")
     event = promote(registry, judged("2", "1"), who="bob", at=at(5), because="newer data")
     assert registry.champion() == "2"
@@ -89,7 +90,7 @@ def test_challenger_that_passes_becomes_champion(registry) -> None:
     assert names_left(registry) == ["demo"]
 
 
-def test_event_run_records_who_when_why_and_verdicts(registry, tmp_path) -> None:
+def test_event_run_records_who_when_why_and_verdicts(registry: Registry, tmp_path: Path) -> None:
     reign(registry, "1")
     event = promote(registry, judged("2", "1"), who="bob", at=at(5), because=" newer data ")
     run = registry.client.get_run(event.run_id)
@@ -116,7 +117,7 @@ def test_event_run_records_who_when_why_and_verdicts(registry, tmp_path) -> None
     }
 
 
-def test_refusal_is_recorded_and_keeps_the_champion(registry) -> None:
+def test_refusal_is_recorded_and_keeps_the_champion(registry: Registry) -> None:
     reign(registry, "1")
     with pytest.raises(GateError, match=r"1 of 2 gates: LG103 calibration\..*--because") as refused:
         promote(registry, judged("2", "1", PASSED, FAILED), who="bob", at=at(5))
@@ -128,7 +129,7 @@ def test_refusal_is_recorded_and_keeps_the_champion(registry) -> None:
     assert last.said == str(refused.value)
 
 
-def test_forced_promotion_is_recorded_as_forced(registry) -> None:
+def test_forced_promotion_is_recorded_as_forced(registry: Registry) -> None:
     reign(registry, "1")
     judgement = judged("2", "1", FAILED)
     promote(registry, judgement, who="bob", at=at(5), because="the fair is over", forced=True)
@@ -139,20 +140,20 @@ def test_forced_promotion_is_recorded_as_forced(registry) -> None:
     assert registry.client.get_run(last.run_id).data.tags["leadscore.forced"] == "true"
 
 
-def test_unneeded_force_is_recorded_as_promotion(registry) -> None:
+def test_unneeded_force_is_recorded_as_promotion(registry: Registry) -> None:
     reign(registry, "1")
     promote(registry, judged("2", "1"), who="bob", at=at(5), because="to be sure", forced=True)
     assert told(registry)[-1] == ("promoted", "2", "1")
 
 
 @pytest.mark.parametrize("because", ["", "  "])
-def test_force_without_a_reason_is_refused(registry, because: str) -> None:
+def test_force_without_a_reason_is_refused(registry: Registry, because: str) -> None:
     with pytest.raises(ConfigError, match="needs a reason"):
         promote(registry, judged("2", None), who="bob", at=NOON, because=because, forced=True)
     assert history(registry) == []
 
 
-def test_version_that_does_not_load_cannot_be_forced(registry) -> None:
+def test_version_that_does_not_load_cannot_be_forced(registry: Registry) -> None:
     judgement = judged("2", None, FAILED, scale=None)
     with pytest.raises(GateError, match="does not load cannot be made champion"):
         promote(registry, judgement, who="bob", at=NOON, because="please", forced=True)
@@ -160,7 +161,7 @@ def test_version_that_does_not_load_cannot_be_forced(registry) -> None:
     assert told(registry) == [("refused", "2", None)]
 
 
-def test_champion_is_not_promoted_again(registry) -> None:
+def test_champion_is_not_promoted_again(registry: Registry) -> None:
     reign(registry, "1")
     with pytest.raises(ConfigError, match="is already the champion"):
         promote(registry, judged("1", "1"), who="bob", at=at(5))
@@ -169,7 +170,7 @@ def test_champion_is_not_promoted_again(registry) -> None:
 # -- challengers ---------------------------------------------------------------------------
 
 
-def test_challenger_is_the_newest_version_never_promoted(registry) -> None:
+def test_challenger_is_the_newest_version_never_promoted(registry: Registry) -> None:
     update_challenger(registry)
     assert registry.find_alias(CHALLENGER) == "3"
     reign(registry, "1", "3")
@@ -180,7 +181,7 @@ def test_challenger_is_the_newest_version_never_promoted(registry) -> None:
     assert registry.find_alias(CHALLENGER) is None
 
 
-def test_versions_are_found_by_number_and_alias(registry) -> None:
+def test_versions_are_found_by_number_and_alias(registry: Registry) -> None:
     reign(registry, "1")
     assert registry.resolve("champion").version == "1"
     assert registry.resolve("challenger").version == "3"
@@ -192,7 +193,7 @@ def test_versions_are_found_by_number_and_alias(registry) -> None:
 # -- the way back --------------------------------------------------------------------------
 
 
-def test_rollback_restores_the_previous_champion(registry) -> None:
+def test_rollback_restores_the_previous_champion(registry: Registry) -> None:
     reign(registry, "1", "2")
     assert previous_champion(registry) == "1"
     rollback(registry, judged("1", "2"), who="bob", at=at(5), because="sales complained")
@@ -206,7 +207,7 @@ def test_rollback_restores_the_previous_champion(registry) -> None:
     assert registry.client.get_run(event.run_id).info.run_name == "roll back to version 1"
 
 
-def test_second_rollback_goes_further_back(registry) -> None:
+def test_second_rollback_goes_further_back(registry: Registry) -> None:
     reign(registry, "1", "2", "3")
     rollback(registry, judged("2", "3"), who="bob", at=at(5))
     assert previous_champion(registry) == "1"
@@ -215,14 +216,16 @@ def test_second_rollback_goes_further_back(registry) -> None:
         previous_champion(registry)
 
 
-def test_rollback_after_a_rollback_and_promotion_restores_the_predecessor(registry) -> None:
+def test_rollback_after_a_rollback_and_promotion_restores_the_predecessor(
+    registry: Registry,
+) -> None:
     reign(registry, "1", "2")
     rollback(registry, judged("1", "2"), who="bob", at=at(5))
     promote(registry, judged("3", "1"), who="bob", at=at(6))
     assert previous_champion(registry) == "1"
 
 
-def test_rollback_accepts_only_past_champions(registry) -> None:
+def test_rollback_accepts_only_past_champions(registry: Registry) -> None:
     reign(registry, "1", "2")
     with pytest.raises(GateError):
         promote(registry, judged("3", "2", FAILED), who="bob", at=at(5))
@@ -233,7 +236,7 @@ def test_rollback_accepts_only_past_champions(registry) -> None:
     assert told(registry)[-1] == ("refused", "3", "2")
 
 
-def test_rollback_refuses_a_version_that_does_not_load(registry) -> None:
+def test_rollback_refuses_a_version_that_does_not_load(registry: Registry) -> None:
     reign(registry, "1", "2")
     with pytest.raises(GateError, match="did not pass 1 of 1 gates"):
         rollback(registry, judged("1", "2", FAILED, scale=None), who="bob", at=at(5))
@@ -244,7 +247,7 @@ def test_rollback_refuses_a_version_that_does_not_load(registry) -> None:
 # -- the scale -----------------------------------------------------------------------------
 
 
-def test_first_promotion_pins_the_scale(registry) -> None:
+def test_first_promotion_pins_the_scale(registry: Registry) -> None:
     assert registry.pinned_scale() is None
     reign(registry, "1")
     assert registry.pinned_scale() == SCALE
@@ -252,7 +255,7 @@ def test_first_promotion_pins_the_scale(registry) -> None:
     assert json.loads(tag) == {"base_log_odds": -1.5, "grades": {"A": 65, "B": 50, "C": 35}}
 
 
-def test_forced_promotion_moves_the_pinned_scale(registry) -> None:
+def test_forced_promotion_moves_the_pinned_scale(registry: Registry) -> None:
     reign(registry, "1")
     other = Scale(-0.5, (("A", 70), ("B", 50), ("C", 35)))
     judgement = judged("2", "1", FAILED, scale=other)
@@ -263,7 +266,7 @@ def test_forced_promotion_moves_the_pinned_scale(registry) -> None:
     assert registry.pinned_scale() == SCALE
 
 
-def test_invalid_pinned_scale_is_refused(registry) -> None:
+def test_invalid_pinned_scale_is_refused(registry: Registry) -> None:
     registry.client.set_registered_model_tag("demo", SCALE_TAG, '{"grades": []}')
     with pytest.raises(TrackingError, match="is not valid"):
         registry.pinned_scale()
@@ -332,11 +335,13 @@ def check_race(registry: Registry, folder: Path) -> None:
     assert names_left(registry) == [registry.name]
 
 
-def test_concurrent_promotions_have_one_winner(registry, tmp_path) -> None:
+def test_concurrent_promotions_have_one_winner(registry: Registry, tmp_path: Path) -> None:
     check_race(registry, tmp_path)
 
 
-def test_concurrent_promotions_on_postgresql(registry, postgres_url, monkeypatch, tmp_path) -> None:
+def test_concurrent_promotions_on_postgresql(
+    registry: Registry, postgres_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", postgres_url)
     file = tmp_path / "leadscore.toml"  # other tests have a `demo` in the same database
@@ -346,14 +351,16 @@ def test_concurrent_promotions_on_postgresql(registry, postgres_url, monkeypatch
     check_race(there, tmp_path)
 
 
-def test_concurrent_promotions_on_a_server(registry, mlflow_server, monkeypatch, tmp_path) -> None:
+def test_concurrent_promotions_on_a_server(
+    registry: Registry, mlflow_server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server)
     there = Registry(load_project(tmp_path))
     register(there, 3)
     check_race(there, tmp_path)
 
 
-def test_late_forced_promotion_is_recorded_with_its_gates(registry) -> None:
+def test_late_forced_promotion_is_recorded_with_its_gates(registry: Registry) -> None:
     reign(registry, "1", "2")
     with pytest.raises(GateError, match="was made champion by ann"):
         promote(registry, judged("3", "1", FAILED), who="bob", at=at(5), because="now", forced=True)
@@ -365,7 +372,7 @@ def test_late_forced_promotion_is_recorded_with_its_gates(registry) -> None:
     assert [event.forced for event in history(registry)[:-1]] == [False, False]
 
 
-def test_gates_against_another_champion_do_not_count(registry) -> None:
+def test_gates_against_another_champion_do_not_count(registry: Registry) -> None:
     reign(registry, "1", "2")
     first = "^Version 2 .* by ann at 2026-03-01 12:01:00 UTC, while version 3 was compared with"
     with pytest.raises(GateError, match=rf"{first} version 1\. Run the command again"):
@@ -384,7 +391,7 @@ def now(minutes: float = 0) -> datetime.datetime:
     return datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=minutes)
 
 
-def test_promotion_under_a_lock_names_its_holder(registry) -> None:
+def test_promotion_under_a_lock_names_its_holder(registry: Registry) -> None:
     hold(registry)
     with pytest.raises(GateError, match="^carl is changing the champion .* right now, since "):
         promote(registry, judged("2", None), who="bob", at=now())
@@ -393,7 +400,7 @@ def test_promotion_under_a_lock_names_its_holder(registry) -> None:
     assert "demo.promoting" in names_left(registry)
 
 
-def test_lock_of_a_dead_process_is_taken_over(registry) -> None:
+def test_lock_of_a_dead_process_is_taken_over(registry: Registry) -> None:
     hold(registry)
     hold(registry, "demo.promoting.dead", "dead too")
     promote(registry, judged("2", None), who="bob", at=now(ABANDONED_AFTER.total_seconds() / 60))
@@ -401,7 +408,7 @@ def test_lock_of_a_dead_process_is_taken_over(registry) -> None:
     assert names_left(registry) == ["demo"]
 
 
-def test_abandoned_lock_is_taken_over_once(registry) -> None:
+def test_abandoned_lock_is_taken_over_once(registry: Registry) -> None:
     hold(registry)
     registry.client.create_registered_model(
         "demo.promoting.dead", tags={"leadscore.who": "dora", "leadscore.token": "alive"}
@@ -414,13 +421,15 @@ def test_abandoned_lock_is_taken_over_once(registry) -> None:
 
 
 @pytest.mark.parametrize("step", ["pin_scale", "make_champion", "make_challenger"])
-def test_failed_promotion_leaves_nothing(registry, monkeypatch, step: str) -> None:
+def test_failed_promotion_leaves_nothing(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
     reign(registry, "1")
     update_challenger(registry)
     other = judged("2", "1", FAILED, scale=Scale(-0.5))
     real, calls = getattr(registry, step), []
 
-    def fail_once(*arguments):
+    def fail_once(*arguments: Any) -> None:
         calls.append(arguments)
         if len(calls) == 1:
             raise mlflow.MlflowException("gone")
@@ -437,7 +446,7 @@ def test_failed_promotion_leaves_nothing(registry, monkeypatch, step: str) -> No
     assert names_left(registry) == ["demo"]
 
 
-def test_next_promotion_undoes_a_killed_one(registry) -> None:
+def test_next_promotion_undoes_a_killed_one(registry: Registry) -> None:
     reign(registry, "1")
     judgement = judged("2", "1", scale=Scale(-0.5))
     tags = {"scale": Scale(-0.5).to_text(), "scale_before": SCALE.to_text()}
@@ -451,7 +460,7 @@ def test_next_promotion_undoes_a_killed_one(registry) -> None:
     assert registry.pinned_scale() == SCALE
 
 
-def test_next_promotion_finishes_a_completed_killed_one(registry) -> None:
+def test_next_promotion_finishes_a_completed_killed_one(registry: Registry) -> None:
     reign(registry, "1")
     judgement = judged("2", "1")
     begin_record(registry, _event("promoted", judgement, "carl", at(3), ""), judgement, {})
@@ -460,7 +469,7 @@ def test_next_promotion_finishes_a_completed_killed_one(registry) -> None:
     assert told(registry)[1:] == [("promoted", "2", "1"), ("promoted", "3", "2")]
 
 
-def test_history_is_append_only(registry) -> None:
+def test_history_is_append_only(registry: Registry) -> None:
     seen: list = []
     reign(registry, "1")
     for step in (
@@ -479,7 +488,7 @@ def test_history_is_append_only(registry) -> None:
     assert len(seen) == 1
 
 
-def test_project_without_events_has_an_empty_history(empty_mlflow, tmp_path) -> None:
+def test_project_without_events_has_an_empty_history(empty_mlflow: Path, tmp_path: Path) -> None:
     shutil.copy(empty_mlflow, tmp_path)
     shutil.copy(empty_mlflow.with_name("leadscore.toml"), tmp_path)
     registry = Registry(load_project(tmp_path))
@@ -488,7 +497,7 @@ def test_project_without_events_has_an_empty_history(empty_mlflow, tmp_path) -> 
     assert registry.client.get_experiment_by_name("demo") is None
 
 
-def test_event_user_is_mlflows_user(monkeypatch) -> None:
+def test_event_user_is_mlflows_user(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "dora")
     assert user_name() == "dora"
     monkeypatch.delenv("MLFLOW_TRACKING_USERNAME")

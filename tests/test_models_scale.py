@@ -1,5 +1,7 @@
 """The sales scale: ten points more, twice the odds."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -85,7 +87,7 @@ def test_score_is_the_rounded_and_clipped_unrounded_score(margin: float, base: f
         ),
     ],
 )
-def test_grades_are_read_from_the_project_file(written, grades) -> None:
+def test_grades_are_read_from_the_project_file(written: Any, grades: Any) -> None:
     assert read_grades(written) == grades
 
 
@@ -107,7 +109,7 @@ def test_grades_are_read_from_the_project_file(written, grades) -> None:
         {letter: 99 - i for i, letter in enumerate("ABCDEFGHI")},
     ],
 )
-def test_invalid_grades_are_refused(written) -> None:
+def test_invalid_grades_are_refused(written: Any) -> None:
     with pytest.raises(ConfigError, match=r"grades are .*Expected A, B, C and so on, each with a"):
         read_grades(written)
 

@@ -105,7 +105,7 @@ def seen(request: pytest.FixtureRequest) -> dict[str, Any]:
     return request.getfixturevalue(request.param)
 
 
-def test_pages_open_one_at_a_time_at_both_widths(seen):
+def test_pages_open_one_at_a_time_at_both_widths(seen: dict[str, Any]) -> None:
     assert len(seen["slugs"]) >= 5
     assert set(seen["pages"]) == {f"{s} {w}" for s in seen["slugs"] for w in ("desktop", "phone")}
     for where, page in seen["pages"].items():
@@ -113,7 +113,7 @@ def test_pages_open_one_at_a_time_at_both_widths(seen):
         assert page["current"] == 1
 
 
-def test_page_loads_nothing_but_its_own_files(seen):
+def test_page_loads_nothing_but_its_own_files(seen: dict[str, Any]) -> None:
     assert len(seen["requests"]) >= 3
     assert {address.rpartition("/")[2] for address in seen["requests"]} <= {
         "index.html",
@@ -122,19 +122,19 @@ def test_page_loads_nothing_but_its_own_files(seen):
     assert all(address.startswith("file:///") for address in seen["requests"])
 
 
-def test_console_stays_empty(seen):
+def test_console_stays_empty(seen: dict[str, Any]) -> None:
     assert seen["console"] == []
     assert seen["errors"] == []
 
 
-def test_no_injected_script_runs(attacked):
+def test_no_injected_script_runs(attacked: dict[str, Any]) -> None:
     assert len(attacked["slugs"]) == len(HOSTILE) + 1
     assert attacked["dialogs"] == []
     assert attacked["popups"] == []
     assert attacked["hacked"] is False
 
 
-def test_charts_fit_the_screen_at_both_widths(seen):
+def test_charts_fit_the_screen_at_both_widths(seen: dict[str, Any]) -> None:
     charts = [(w, f) for w, page in seen["pages"].items() for f in page["figures"]]
     assert len(charts) >= 4
     for where, figure in charts:
@@ -168,7 +168,7 @@ def test_layout_is_the_same_with_narrow_and_wide_fonts(
             assert chart["cut"] == [], chart["id"]
 
 
-def test_pointer_shows_text_tooltips_only(seen):
+def test_pointer_shows_text_tooltips_only(seen: dict[str, Any]) -> None:
     told = [t for page in seen["pages"].values() for t in page["told"].values()]
     assert len(told) >= 4
     for tooltip in told:
@@ -179,7 +179,7 @@ def test_pointer_shows_text_tooltips_only(seen):
 
 
 @pytest.mark.parametrize("name", ["made", "simulated"])
-def test_arrow_keys_show_the_same_tooltips(request, name):
+def test_arrow_keys_show_the_same_tooltips(request: pytest.FixtureRequest, name: str) -> None:
     found = request.getfixturevalue(name)
     read = {
         figure: arrows
@@ -193,7 +193,7 @@ def test_arrow_keys_show_the_same_tooltips(request, name):
 
 
 @pytest.mark.parametrize("name", ["made", "simulated"])
-def test_keyboard_opens_the_table_of_every_chart(request, name):
+def test_keyboard_opens_the_table_of_every_chart(request: pytest.FixtureRequest, name: str) -> None:
     found = request.getfixturevalue(name)
     opened = {
         figure: rows for page in found["pages"].values() for figure, rows in page["rows"].items()
@@ -204,20 +204,22 @@ def test_keyboard_opens_the_table_of_every_chart(request, name):
         assert rows["rows"] == min(n, MOST_ROWS), (figure, rows)
 
 
-def test_pages_fit_the_screen_and_tables_have_captions(seen):
+def test_pages_fit_the_screen_and_tables_have_captions(seen: dict[str, Any]) -> None:
     for where, page in seen["pages"].items():
         assert page["wider"] == 0, where
         assert page["captions"] == 0, where
 
 
-def test_linked_figures_are_visible_below_the_links(seen):
+def test_linked_figures_are_visible_below_the_links(seen: dict[str, Any]) -> None:
     assert sum(len(page["figures"]) for page in seen["pages"].values()) > 1
     for where, page in seen["pages"].items():
         assert page["hidden"] == [], where
 
 
 @pytest.mark.parametrize("name", ["made", "simulated"])
-def test_keyboard_focus_reaches_everything_visibly(request, name):
+def test_keyboard_focus_reaches_everything_visibly(
+    request: pytest.FixtureRequest, name: str
+) -> None:
     found = request.getfixturevalue(name)
     tried = [page["keyboard"] for page in found["pages"].values() if page["keyboard"]]
     assert len(tried) == len(found["slugs"])
@@ -227,12 +229,12 @@ def test_keyboard_focus_reaches_everything_visibly(request, name):
         assert keyboard["unseen"] == 0
 
 
-def test_axe_reports_no_serious_violation(seen):
+def test_axe_reports_no_serious_violation(seen: dict[str, Any]) -> None:
     assert len(seen["judged"]) >= 2
     assert [fault for fault in seen["violations"] if fault["impact"] in BAD] == []
 
 
-def test_print_contains_all_pages_and_chart_pictures(seen):
+def test_print_contains_all_pages_and_chart_pictures(seen: dict[str, Any]) -> None:
     assert all(seen["print"]["pages"])
     assert all(seen["print"]["still"])
     assert not any(seen["print"]["live"])
@@ -241,7 +243,7 @@ def test_print_contains_all_pages_and_chart_pictures(seen):
     assert seen["print"]["beyond"] == []
 
 
-def test_print_never_splits_charts_rows_or_cards(seen):
+def test_print_never_splits_charts_rows_or_cards(seen: dict[str, Any]) -> None:
     assert len(seen["print"]["whole"]) > 5
     assert set(seen["print"]["whole"]) == {"avoid"}
     assert set(seen["print"]["blocks"]) == {"inline-block"}
@@ -250,12 +252,12 @@ def test_print_never_splits_charts_rows_or_cards(seen):
 
 
 @pytest.mark.parametrize("name", ["made", "simulated"])
-def test_service_levels_print_on_one_sheet(request, name):
+def test_service_levels_print_on_one_sheet(request: pytest.FixtureRequest, name: str) -> None:
     found = request.getfixturevalue(name)
     assert found["sheets"] == 1
     assert found["sheetWider"] == 0
 
 
-def test_page_is_complete_without_scripts(seen):
+def test_page_is_complete_without_scripts(seen: dict[str, Any]) -> None:
     assert seen["bare"]["shown"] == seen["bare"]["all"] == len(seen["slugs"])
     assert seen["bare"]["still"] == seen["bare"]["figures"] > 0

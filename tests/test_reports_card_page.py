@@ -4,6 +4,7 @@ import dataclasses
 import json
 import re
 from html.parser import HTMLParser
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,19 +44,19 @@ class Reader(HTMLParser):
         self.close()
         assert self.open == []
 
-    def handle_starttag(self, tag, attrs):
+    def handle_starttag(self, tag: Any, attrs: Any) -> None:
         self.tags.append((tag, dict(attrs)))
         if tag not in VOID:
             self.open.append(tag)
 
-    def handle_startendtag(self, tag, attrs):
+    def handle_startendtag(self, tag: Any, attrs: Any) -> None:
         self.tags.append((tag, dict(attrs)))
 
-    def handle_endtag(self, tag):
+    def handle_endtag(self, tag: Any) -> None:
         if tag not in VOID:
             assert self.open.pop() == tag
 
-    def handle_data(self, data):
+    def handle_data(self, data: Any) -> None:
         if self.open and self.open[-1] != "style":
             self.texts.append(data)
 
@@ -67,7 +68,7 @@ class Reader(HTMLParser):
         return [attributes for name, attributes in self.tags if name == tag]
 
 
-def older_card(**changes) -> ModelCard:
+def older_card(**changes: Any) -> ModelCard:
     """A card of the first version: nothing of readiness, segments and the like."""
     metrics = {"roc_auc": 0.8, "pr_auc": 0.5, "log_loss": 0.4, "brier": 0.1, "ece": 0.021}
     intervals = {name: [value - 0.01, value + 0.01] for name, value in metrics.items()}
@@ -89,7 +90,7 @@ def older_card(**changes) -> ModelCard:
     return ModelCard.from_json(json.loads(json.dumps(state | changes)))
 
 
-def full_card(name: str = "acme", word: str = "web", **changes) -> ModelCard:
+def full_card(name: str = "acme", word: str = "web", **changes: Any) -> ModelCard:
     """A card that holds everything; `word` stands wherever a name comes from data."""
     generator = np.random.default_rng(0)
     margin, lead = generator.normal(-1, 1.2, 600), np.arange(600)
@@ -201,7 +202,7 @@ def test_full_card_survives_json() -> None:
         ({"features": [3]}, "features"),
     ],
 )
-def test_card_of_another_shape_is_refused(changes, match: str) -> None:
+def test_card_of_another_shape_is_refused(changes: Any, match: str) -> None:
     with pytest.raises(ValueError, match=match):
         older_card(**changes)
 
@@ -213,7 +214,7 @@ def test_card_without_a_name_is_refused() -> None:
         ModelCard.from_json(state)
 
 
-def test_first_version_claims_no_pinned_scale(trained) -> None:
+def test_first_version_claims_no_pinned_scale(trained: Any) -> None:
     page = card_page(trained.scorer.card, pictures={})
     assert trained.scorer.card.scale["pinned_by"] == NOT_PINNED
     assert "The scale was not pinned when this version was trained" in page
@@ -250,7 +251,7 @@ def test_first_version_claims_no_pinned_scale(trained) -> None:
         "What it must not be used for",
     ],
 )
-def test_card_page_contains_the_facts(full, said: str) -> None:
+def test_card_page_contains_the_facts(full: Reader, said: str) -> None:
     joined = re.sub(r"\s+", " ", " ".join(full.texts).replace("\u00a0", " "))
     assert said in full.text or said in joined
 
@@ -288,7 +289,7 @@ def test_card_page_starts_with_the_notice_of_simulated_records() -> None:
         ("splendid", "Not judged: this card contains no verdict"),
     ],
 )
-def test_card_page_states_the_verdict_in_words(verdict, said: str) -> None:
+def test_card_page_states_the_verdict_in_words(verdict: str | None, said: str) -> None:
     card = full_card(readiness={"verdict": verdict, "reasons": []})
     assert said in Reader(card_page(card, pictures={})).text
 
@@ -336,7 +337,7 @@ def test_minimal_card_can_be_shown() -> None:
 # -- how it is built -----------------------------------------------------------------------
 
 
-def test_card_page_is_self_contained_and_has_no_script(full) -> None:
+def test_card_page_is_self_contained_and_has_no_script(full: Reader) -> None:
     names = {tag for tag, _ in full.tags}
     assert not names & {"script", "link", "iframe", "object", "embed", "form", "img", "base"}
     for tag, attributes in full.tags:
@@ -348,7 +349,7 @@ def test_card_page_is_self_contained_and_has_no_script(full) -> None:
     assert "default-src 'none'" in policy
 
 
-def test_card_page_has_headings_and_links(full) -> None:
+def test_card_page_has_headings_and_links(full: Reader) -> None:
     assert full.all("html") == [{"lang": "en"}]
     assert "acme: model card" in full.text
     for landmark in ("header", "nav", "main", "footer", "title", "h1"):
@@ -389,7 +390,7 @@ def test_each_picture_states_its_finding_and_number_of_leads() -> None:
 
 
 @pytest.mark.parametrize("word", HOSTILE, ids=range(len(HOSTILE)))
-def test_names_from_data_are_escaped_on_the_card_page(word: str, full) -> None:
+def test_names_from_data_are_escaped_on_the_card_page(word: str, full: Reader) -> None:
     card = full_card(name=word, word=word)
     page = card_page(card, pictures=card_pictures(card))
     read = Reader(page)

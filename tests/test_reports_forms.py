@@ -13,6 +13,7 @@ import zipfile
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import altair as alt
 import pandas as pd
@@ -65,25 +66,25 @@ class Tags(HTMLParser):
         self.feed(text)
         self.close()
 
-    def handle_starttag(self, tag, attrs):
+    def handle_starttag(self, tag: Any, attrs: Any) -> None:
         self.found.append((tag, dict(attrs)))
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory) -> Path:
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("made") / "report"
     write_report(made_report(), folder, at=AT)
     return folder
 
 
 @pytest.fixture(scope="module")
-def attacked(tmp_path_factory) -> Path:
+def attacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("attacked") / "report"
     write_report(hostile_report(), folder, at=AT)
     return folder
 
 
-def report_of(figure: Figure):
+def report_of(figure: Figure) -> Any:
     page = Page("one", "One", "", (), (Section("Part", (), (figure,)),))
     return replace(made_report(), pages=(page,))
 
@@ -99,7 +100,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
 # The folder.
 
 
-def test_report_folder_has_a_file_for_every_figure(tmp_path):
+def test_report_folder_has_a_file_for_every_figure(tmp_path: Path) -> None:
     done = write_report(made_report(), tmp_path / "deep" / "report", at=AT)
     assert set(done.files) == FILES
     assert done.files == {name: len(text) for name, text in files_of(done.folder).items()}
@@ -107,7 +108,7 @@ def test_report_folder_has_a_file_for_every_figure(tmp_path):
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["report"]
 
 
-def test_service_levels_form_has_the_numbers_of_each_grade(made):
+def test_service_levels_form_has_the_numbers_of_each_grade(made: Path) -> None:
     text = (made / "service-levels.html").read_text()
     tags = Tags(text).found
     assert "Agreed for marketing" in text
@@ -117,7 +118,7 @@ def test_service_levels_form_has_the_numbers_of_each_grade(made):
     assert sum(tag == "figure" for tag, _ in tags) == 0
 
 
-def test_service_levels_sheet_has_short_tables_only():
+def test_service_levels_sheet_has_short_tables_only() -> None:
     report = made_report()
     figures = {f.name: f for page in report.pages for s in page.sections for f in s.figures}
     short, drawn = figures["service-weeks"], figures["funnel-stages"]
@@ -130,7 +131,7 @@ def test_service_levels_sheet_has_short_tables_only():
     assert "It changed" not in text
 
 
-def test_earlier_report_is_replaced_whole(tmp_path):
+def test_earlier_report_is_replaced_whole(tmp_path: Path) -> None:
     folder = tmp_path / "report"
     write_report(made_report(), folder, at=AT)
     fewer = replace(made_report(), pages=made_report().pages[:1])
@@ -147,7 +148,7 @@ def test_earlier_report_is_replaced_whole(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["notes.md", "csv/mine.csv", ".git/config", "pictures/csv/x.png"])
-def test_folder_with_foreign_files_is_refused_unchanged(tmp_path, name):
+def test_folder_with_foreign_files_is_refused_unchanged(tmp_path: Path, name: str) -> None:
     write_report(made_report(), tmp_path, at=AT)
     (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / name).write_text("mine")
@@ -157,19 +158,21 @@ def test_folder_with_foreign_files_is_refused_unchanged(tmp_path, name):
     assert files_of(tmp_path) == there
 
 
-def test_folder_without_a_report_is_refused(tmp_path):
+def test_folder_without_a_report_is_refused(tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text("a site of mine")
     with pytest.raises(SourceError, match=r"'index.html', which is not part of a report"):
         write_report(made_report(), tmp_path, at=AT)
 
 
-def test_file_in_place_of_the_folder_is_refused(tmp_path):
+def test_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "report").write_text("")
     with pytest.raises(SourceError, match="is not a folder"):
         check_folder(tmp_path / "report")
 
 
-def test_failed_write_keeps_the_earlier_report(tmp_path, monkeypatch):
+def test_failed_write_keeps_the_earlier_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "report"
     write_report(made_report(), folder, at=AT)
     there = files_of(folder)
@@ -184,7 +187,9 @@ def test_failed_write_keeps_the_earlier_report(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["report"]
 
 
-def test_failed_rename_restores_the_earlier_report(tmp_path, monkeypatch):
+def test_failed_rename_restores_the_earlier_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "report"
     write_report(made_report(), folder, at=AT)
     there = files_of(folder)
@@ -202,7 +207,7 @@ def test_failed_rename_restores_the_earlier_report(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["../x", "a/b", "A", "", "x" * 90, "a b", "-a"])
-def test_invalid_file_name_is_refused(tmp_path, name):
+def test_invalid_file_name_is_refused(tmp_path: Path, name: Any) -> None:
     figure = Figure(name, "f", "a", COLUMNS, ())
     with pytest.raises(ValueError, match="is not a valid file name"):
         write_report(report_of(figure), tmp_path / "report", at=AT)
@@ -212,7 +217,7 @@ def test_invalid_file_name_is_refused(tmp_path, name):
 # Every number in each form.
 
 
-def test_next_report_reads_the_stored_record(made):
+def test_next_report_reads_the_stored_record(made: Path) -> None:
     found = read_previous(made)
     assert found is not None
     assert found["as_of"] == "2026-11-24T06:00:00+00:00"
@@ -223,19 +228,19 @@ def test_next_report_reads_the_stored_record(made):
     assert rows == SOURCES
 
 
-def test_first_report_has_no_comparison(tmp_path):
+def test_first_report_has_no_comparison(tmp_path: Path) -> None:
     assert read_previous(tmp_path) is None
     (tmp_path / "report.json").write_text('{"format": "leadscore report 0"}')
     assert read_previous(tmp_path) is None
 
 
-def test_damaged_record_is_reported(tmp_path):
+def test_damaged_record_is_reported(tmp_path: Path) -> None:
     (tmp_path / "report.json").write_text("{")
     with pytest.raises(SourceError, match="cannot be read"):
         read_previous(tmp_path)
 
 
-def test_csv_contains_all_rows_as_numbers(made):
+def test_csv_contains_all_rows_as_numbers(made: Path) -> None:
     text = (made / "csv" / "sources-won.csv").read_bytes().decode()
     rows = list(csv.DictReader(io.StringIO(text, newline="")))
     assert [row["source"] for row in rows] == [row["source"] for row in SOURCES]
@@ -243,7 +248,7 @@ def test_csv_contains_all_rows_as_numbers(made):
     assert rows[4]["days"] == ""
 
 
-def test_page_links_numbers_to_definitions_and_figures_to_files(made):
+def test_page_links_numbers_to_definitions_and_figures_to_files(made: Path) -> None:
     tags = Tags((made / "index.html").read_text()).found
     ids = {attrs["id"] for _, attrs in tags if attrs.get("id")}
     links = [attrs["href"] for tag, attrs in tags if tag == "a"]
@@ -253,19 +258,19 @@ def test_page_links_numbers_to_definitions_and_figures_to_files(made):
         assert link[1:] in ids - {""} if link.startswith("#") else (made / link).is_file(), link
 
 
-def test_page_states_what_a_missing_section_needs(made):
+def test_page_states_what_a_missing_section_needs(made: Path) -> None:
     assert "it needs a column of cost" in (made / "index.html").read_text()
     assert "> Cost a lead would stand here" in (made / "sources.md").read_text()
 
 
-def test_every_form_names_simulated_records(made, tmp_path):
+def test_every_form_names_simulated_records(made: Path, tmp_path: Path) -> None:
     for name in ("index.html", "service-levels.html", "README.md", "sources.md"):
         assert "Simulated: made-up records" in (made / name).read_text()
     write_report(made_report(simulated=False), tmp_path / "real", at=AT)
     assert "Simulated" not in (tmp_path / "real" / "index.html").read_text()
 
 
-def test_markdown_links_and_pictures_exist(made):
+def test_markdown_links_and_pictures_exist(made: Path) -> None:
     seen = 0
     for path in made.glob("*.md"):
         html = MarkdownIt("commonmark").enable("table").render(path.read_text())
@@ -279,7 +284,7 @@ def test_markdown_links_and_pictures_exist(made):
     assert seen > 20
 
 
-def test_picture_and_chart_come_from_one_drawing(made):
+def test_picture_and_chart_come_from_one_drawing(made: Path) -> None:
     page = (made / "index.html").read_text()
     assert page.count('<script type="application/json">') == 4
     assert page.count("<figure ") == page.count('<svg aria-hidden="true"') == 4
@@ -321,7 +326,7 @@ def test_no_label_reaches_the_edge_of_a_picture(made: Path) -> None:
             assert min(left, top, image.width - right, image.height - bottom) >= 3, path.name
 
 
-def test_page_is_at_most_3_mb_for_large_charts():
+def test_page_is_at_most_3_mb_for_large_charts() -> None:
     rows = [{"source": f"{i:06d} {'y' * 60}", "won": 0.5, "leads": i} for i in range(4_000)]
     columns = (Column("source", "Source"), Column("leads", "Leads", "count"))
     chart = alt.Chart(pd.DataFrame(rows)).mark_point().encode(x="leads", y="won", color="source")
@@ -341,7 +346,7 @@ def test_page_is_at_most_3_mb_for_large_charts():
 # Names that stay names.
 
 
-def test_names_are_escaped_in_html(attacked):
+def test_names_are_escaped_in_html(attacked: Path) -> None:
     tags = Tags((attacked / "index.html").read_text()).found
     assert len(tags) > 500
     assert sum(tag == "script" for tag, _ in tags) == 2 + 2  # ours, and the data of two charts
@@ -354,7 +359,7 @@ def test_names_are_escaped_in_html(attacked):
             assert ":" not in address.removeprefix("data:image/png;base64,"), address
 
 
-def test_names_are_escaped_in_markdown(attacked):
+def test_names_are_escaped_in_markdown(attacked: Path) -> None:
     allowed = {
         "h1",
         "h2",
@@ -383,13 +388,13 @@ def test_names_are_escaped_in_markdown(attacked):
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_escaped_names_read_the_same_in_markdown(name):
+def test_escaped_names_read_the_same_in_markdown(name: Any) -> None:
     html = MarkdownIt("commonmark").render(f"x {escaped(name)}")
     text = re.sub(r"</?p>", "", html)
     assert Tags(text).found == []
 
 
-def test_csv_cells_start_no_formula(attacked):
+def test_csv_cells_start_no_formula(attacked: Path) -> None:
     for name in ("attack-0", "attack-1", "table-0"):
         text = (attacked / "csv" / f"{name}.csv").read_bytes().decode()
         rows = list(csv.reader(io.StringIO(text, newline="")))
@@ -400,12 +405,12 @@ def test_csv_cells_start_no_formula(attacked):
         assert max(len(row[0]) for row in rows) == 10_000
 
 
-def test_bidirectional_control_characters_are_removed(attacked):
+def test_bidirectional_control_characters_are_removed(attacked: Path) -> None:
     for path in [attacked / "index.html", *attacked.glob("*.md")]:
         assert not set(path.read_text()) & set("\u202e\u2066\u200f\u200b\u2028\ufeff"), path
 
 
-def test_names_of_javascript_properties_are_text_in_vega():
+def test_names_of_javascript_properties_are_text_in_vega() -> None:
     names = [*INHERITED, "datum.won + 1", '"] = 1; ["', "a\u2028b", "\\"]
     rows = [{**SOURCES[0], "source": name} for name in sorted(names)]
     for chart in (
@@ -420,7 +425,7 @@ def test_names_of_javascript_properties_are_text_in_vega():
         assert {row["source"].strip() for row in values} >= {"constructor", "datum.won + 1"}
 
 
-def test_chart_specification_cannot_end_its_script(attacked):
+def test_chart_specification_cannot_end_its_script(attacked: Path) -> None:
     page = (attacked / "index.html").read_text()
     found = re.findall(r'<script type="application/json">(.*?)</script>', page, re.S)
     assert len(found) == 2
@@ -476,17 +481,17 @@ def test_wheel_contains_templates_styles_scripts_and_fonts(tmp_path: Path) -> No
         ("x" * 100, "text", "x" * 59 + "…"),
     ],
 )
-def test_cell_is_formatted_by_its_column(value, form, text):
+def test_cell_is_formatted_by_its_column(value: Any, form: str, text: Any) -> None:
     assert written(value, form) == text
 
 
-def test_numpy_values_and_times_become_plain():
+def test_numpy_values_and_times_become_plain() -> None:
     table = pd.DataFrame({"n": [1], "x": [0.5], "at": [pd.Timestamp("2026-11-24", tz="UTC")]})
     row = table.iloc[0].to_dict()
     assert plain(row) == {"n": 1, "x": 0.5, "at": "2026-11-24T00:00:00+00:00"}
 
 
-def test_index_links_to_every_page():
+def test_index_links_to_every_page() -> None:
     pages = pages_of(made_report(), {})
     for slug in ("month", "sources", "score", "service-levels"):
         assert f"]({slug}.md)" in pages["README.md"]

@@ -3,6 +3,7 @@
 import datetime
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ EVENING = MORNING + datetime.timedelta(hours=9)
 NEXT_WEEK = MORNING + datetime.timedelta(days=7)
 
 
-def test_diary_page_lists_takeaways_once_with_space_for_both_teams(tmp_path):
+def test_diary_page_lists_takeaways_once_with_space_for_both_teams(tmp_path: Path) -> None:
     page = share(made_report(), tmp_path / "takeaways", "Ada", MORNING)
     text = page.read_text()
     assert page == tmp_path / "takeaways" / "2026-11-24.md"
@@ -29,7 +30,7 @@ def test_diary_page_lists_takeaways_once_with_space_for_both_teams(tmp_path):
     ]
 
 
-def test_later_run_replaces_only_its_own_part(tmp_path):
+def test_later_run_replaces_only_its_own_part(tmp_path: Path) -> None:
     page = share(made_report(), tmp_path, "Ada", MORNING)
     ours = page.read_bytes()
     before = "Agenda: ünïcode\r\n\r\n".encode()
@@ -48,7 +49,7 @@ def test_later_run_replaces_only_its_own_part(tmp_path):
     assert b"Simulated" not in part
 
 
-def test_every_day_has_a_page_listed_newest_first(tmp_path):
+def test_every_day_has_a_page_listed_newest_first(tmp_path: Path) -> None:
     share(made_report(), tmp_path, "Ada", MORNING)
     index = tmp_path / "README.md"
     index.write_text("# Our wiki\n" + index.read_text() + "See also: the handbook.\n")
@@ -61,7 +62,7 @@ def test_every_day_has_a_page_listed_newest_first(tmp_path):
     assert (tmp_path / "2026-11-24.md").read_bytes() == first
 
 
-def test_other_project_or_segment_has_its_own_page(tmp_path):
+def test_other_project_or_segment_has_its_own_page(tmp_path: Path) -> None:
     made = made_report()
     few = replace(made, about={**made.about, "segment": ["industry", "Retail"]})
     reports = (made, replace(made, name="other"), few)
@@ -77,7 +78,7 @@ def test_other_project_or_segment_has_its_own_page(tmp_path):
     assert "industry = Retail: " in index
 
 
-def test_foreign_readme_gets_the_list_at_its_end(tmp_path):
+def test_foreign_readme_gets_the_list_at_its_end(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("# Mine\n")
     share(made_report(), tmp_path, "Ada", MORNING)
     assert (tmp_path / "README.md").read_text().startswith("# Mine\n\n<!-- leadscore: begin")
@@ -92,7 +93,7 @@ def test_foreign_readme_gets_the_list_at_its_end(tmp_path):
         lambda text: END + text.replace(END, b""),
     ],
 )
-def test_page_without_a_marker_is_refused_unchanged(tmp_path, broken):
+def test_page_without_a_marker_is_refused_unchanged(tmp_path: Path, broken: Any) -> None:
     page = share(made_report(), tmp_path, "Ada", MORNING)
     page.write_bytes(broken(page.read_bytes()))
     there = page.read_bytes()
@@ -102,7 +103,7 @@ def test_page_without_a_marker_is_refused_unchanged(tmp_path, broken):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["2026-11-24.md", "README.md"]
 
 
-def test_names_from_data_cannot_write_markers_or_markup(tmp_path):
+def test_names_from_data_cannot_write_markers_or_markup(tmp_path: Path) -> None:
     for at in (MORNING, EVENING):
         page = share(hostile_report(), tmp_path, "<!-- leadscore: end -->", at)
     text = page.read_bytes()
@@ -112,12 +113,12 @@ def test_names_from_data_cannot_write_markers_or_markup(tmp_path):
     assert b"](javascript" not in text.replace(b"\\]", b"")
 
 
-def test_report_without_findings_states_so(tmp_path):
+def test_report_without_findings_states_so(tmp_path: Path) -> None:
     quiet = replace(made_report(), pages=())
     assert "No finding holds up yet" in share(quiet, tmp_path, "Ada", MORNING).read_text()
 
 
-def test_folder_that_cannot_be_written_is_reported(tmp_path: Path):
+def test_folder_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     (tmp_path / "takeaways").write_text("a file")
     with pytest.raises(SourceError, match="cannot be written to"):
         share(made_report(), tmp_path / "takeaways", "Ada", MORNING)

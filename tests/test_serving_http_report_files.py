@@ -54,7 +54,7 @@ def get(folder: Path) -> Get:
     return getter(ScoringApp(Settings(report_dir=str(folder))))
 
 
-def test_page_has_a_content_security_policy_and_nosniff(get):
+def test_page_has_a_content_security_policy_and_nosniff(get: Get) -> None:
     answer = get("/report/")
     assert answer.status_code == 200
     assert "hello" in answer.text
@@ -77,14 +77,14 @@ def test_page_has_a_content_security_policy_and_nosniff(get):
         ("report.json", "application/json"),
     ],
 )
-def test_each_file_has_its_content_type(get, folder, name, kind):
+def test_each_file_has_its_content_type(get: Get, folder: Path, name: str, kind: str) -> None:
     answer = get(f"/report/{name}")
     assert answer.status_code == 200
     assert answer.headers["content-type"] == kind
     assert answer.content == (folder / name).read_bytes()
 
 
-def test_path_without_a_slash_redirects(get):
+def test_path_without_a_slash_redirects(get: Get) -> None:
     answer = get("/report")
     assert answer.status_code == 308
     assert answer.headers["location"] == "report/"
@@ -112,7 +112,7 @@ def test_path_without_a_slash_redirects(get):
         "/report/csv/nested/x.csv",
     ],
 )
-def test_path_traversal_is_refused(get, folder, path):
+def test_path_traversal_is_refused(get: Get, folder: Path, path: str) -> None:
     (folder.parent / "secret.txt").write_text("secret")
     (folder.parent / "secret.md").write_text("secret")
     (folder / "secret.txt").write_text("secret")
@@ -123,13 +123,13 @@ def test_path_traversal_is_refused(get, folder, path):
     assert answer.json()["error"]["code"]
 
 
-def test_report_is_read_only(get):
+def test_report_is_read_only(get: Get) -> None:
     answer = get("/report/", method="POST")
     assert answer.status_code == 405
     assert answer.headers["allow"] == "GET, HEAD"
 
 
-def test_newest_report_is_served(tmp_path):
+def test_newest_report_is_served(tmp_path: Path) -> None:
     for i, name in enumerate(("2026-10", "2026-11", "2026-09")):
         record = write_folder(tmp_path / name, f"report of {name}") / "report.json"
         os.utime(record, (i % 2, i % 2))
@@ -137,17 +137,17 @@ def test_newest_report_is_served(tmp_path):
     assert "report of 2026-11" in get("/report/").text
 
 
-def test_no_setting_gives_no_report():
+def test_no_setting_gives_no_report() -> None:
     assert getter(ScoringApp(Settings()))("/report/").status_code == 404
 
 
-def test_folder_without_a_report_is_reported(tmp_path):
+def test_folder_without_a_report_is_reported(tmp_path: Path) -> None:
     answer = getter(ScoringApp(Settings(report_dir=str(tmp_path / "none"))))("/report/")
     assert answer.status_code == 404
     assert "GET /report/" in answer.json()["error"]["message"]
 
 
-def test_report_without_keys_is_for_loopback_only(get):
+def test_report_without_keys_is_for_loopback_only(get: Get) -> None:
     assert get("/report/", base="http://10.0.0.5:3000").status_code == 401
     assert get("/report/", host="evil.example:3000").status_code == 403
     assert get("/report/", host="localhost:3000").status_code == 200
@@ -163,7 +163,7 @@ def keyed(folder: Path, tmp_path: Path) -> tuple[Get, str]:
     return getter(ScoringApp(settings, KeyRing(path))), key
 
 
-def test_report_accepts_a_key_as_basic_password(keyed):
+def test_report_accepts_a_key_as_basic_password(keyed: tuple[Get, str]) -> None:
     get, key = keyed
     password = base64.b64encode(f"anyone:{key}".encode()).decode()
     refused = get("/report/")
@@ -175,7 +175,7 @@ def test_report_accepts_a_key_as_basic_password(keyed):
         assert get("/report/", authorization=wrong).status_code == 401
 
 
-def test_calls_do_not_accept_basic_passwords(keyed):
+def test_calls_do_not_accept_basic_passwords(keyed: tuple[Get, str]) -> None:
     get, key = keyed
     password = base64.b64encode(f"anyone:{key}".encode()).decode()
     answer = get("/model", method="POST", authorization=f"Basic {password}")
@@ -184,6 +184,6 @@ def test_calls_do_not_accept_basic_passwords(keyed):
 
 
 @pytest.mark.parametrize("path", ["/report/", "/report/report.json", "/metrics"])
-def test_forged_signature_header_opens_no_page(keyed, path):
+def test_forged_signature_header_opens_no_page(keyed: tuple[Get, str], path: str) -> None:
     get, _ = keyed
     assert get(path, **{SIGNATURE.decode(): "x"}).status_code == 401

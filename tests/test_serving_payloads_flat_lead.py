@@ -17,7 +17,7 @@ def test_score_lead_is_flat_and_equals_score(ask: Ask, model: ServedModel) -> No
     flat = ask(
         "/score_lead",
         {"lead_id": "L1", "created_at": LEAD["created_at"], "as_of": None} | LEAD["attributes"],
-    )  # type: ignore[operator]
+    )
     assert all(isinstance(value, str | int | float) for value in flat.values())
     assert list(flat) == [
         "lead_id",

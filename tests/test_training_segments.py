@@ -3,6 +3,7 @@
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -45,7 +46,7 @@ nothing = ["n/a"]
 class Crm:
     """Leads with a project file, read as the product reads them."""
 
-    def __init__(self, folder, leads: pd.DataFrame, columns: str = "") -> None:
+    def __init__(self, folder: Any, leads: pd.DataFrame, columns: str = "") -> None:
         leads = leads.assign(lead_id=[f"L{i}" for i in range(len(leads))])
         leads.to_csv(folder / "leads.csv", index=False)
         (folder / "leadscore.toml").write_text(PROJECT + columns)
@@ -54,7 +55,7 @@ class Crm:
         self.moments = make_moments(self.records, self.project.learn)
 
 
-def pipeline_of(*attributes) -> FeaturePipeline:
+def pipeline_of(*attributes: Any) -> FeaturePipeline:
     return FeaturePipeline(attributes=attributes, left_out=())
 
 
@@ -62,7 +63,7 @@ def answers(won: list[int]) -> list[str]:
     return ["yes" if each else "no" for each in won]
 
 
-def judge_sources(folder, source: list[str], won: list[int], probability: list[float]):
+def judge_sources(folder: Any, source: list[str], won: list[int], probability: list[float]) -> Any:
     crm = Crm(folder, pd.DataFrame({"source": source, "won": answers(won)}))
     vocabulary = tuple(sorted(set(source)))
     pipeline = pipeline_of(CategoryAttribute("source", frozenset(), vocabulary))
@@ -75,7 +76,7 @@ def judge_sources(folder, source: list[str], won: list[int], probability: list[f
 def test_segment_intervals_contain_the_true_metrics() -> None:
     generator = np.random.default_rng(2)
 
-    def world(n: int):
+    def world(n: int) -> Any:
         margin = generator.normal(-0.5, 1.2, n)
         return margin, (generator.random(n) < expit(margin)).astype(int)
 
@@ -301,7 +302,7 @@ def test_long_names_are_shortened() -> None:
     ],
     ids=["numbers", "texts", "ties", "gaps", "dates", "few", "words", "nothing", "names"],
 )
-def test_persons_are_grouped_by_bands_and_values(tmp_path: Path, column: list, names) -> None:
+def test_persons_are_grouped_by_bands_and_values(tmp_path: Path, column: list, names: Any) -> None:
     crm = Crm(tmp_path, pd.DataFrame({"won": ["yes", "no"]}))
     groups = groups_of_column(pd.Series(column, name="age", dtype=object), crm.project)
     assert groups.names == names
@@ -324,7 +325,7 @@ def test_project_decides_between_category_and_number(tmp_path: Path) -> None:
 # -- persons -------------------------------------------------------------------------------
 
 
-def judge_persons(folder, sex: list[str], won: list[int], selected: list[bool]):
+def judge_persons(folder: Any, sex: list[str], won: list[int], selected: list[bool]) -> Any:
     crm = Crm(folder, pd.DataFrame({"sex": sex, "won": answers(won)}), 'sensitive = ["sex"]\n')
     margin = np.full(len(sex), logit(0.4))
     return judge_fairness(crm.records, crm.project, crm.moments, margin, np.array(selected))

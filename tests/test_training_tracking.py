@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -89,7 +90,7 @@ def verdicts(monkeypatch: pytest.MonkeyPatch) -> list[Gate]:
     """Replace the gates by a list that a test can change."""
     gates = [Gate("LG101", "log loss", True, "It is better.")]
 
-    def results(registry: Registry, project: Project, inputs, version) -> GateResults:
+    def results(registry: Registry, project: Project, inputs: Any, version: Any) -> GateResults:
         scale = registry.load(version).scorer.scale
         return GateResults(version, registry.find_champion(), tuple(gates), scale)
 
@@ -111,7 +112,7 @@ def register(
     return tracked, promote_first(registry, project, inputs, tracked, NOW)
 
 
-def trainings_of(registry: Registry) -> list:
+def trainings_of(registry: Registry) -> list[Any]:
     """Return the runs of trainings, without those of trials and of the history."""
     experiment = registry.find_experiment()
     runs = registry.client.search_runs([experiment]) if experiment else []
@@ -366,7 +367,7 @@ def test_altered_artefact_is_not_logged(
 def _fail_at(
     monkeypatch: pytest.MonkeyPatch, registry: Registry, step: str, failure: BaseException
 ) -> None:
-    def fail(*args, **kwargs):
+    def fail(*args: Any, **kwargs: Any) -> None:
         raise failure
 
     target = {
@@ -456,7 +457,7 @@ def test_failed_second_training_keeps_the_first(
 def test_lost_store_does_not_hide_the_failure(
     work: Work, project: Project, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def gone(*args, **kwargs):
+    def gone(*args: Any, **kwargs: Any) -> None:
         raise mlflow.MlflowException("the store is gone")
 
     _fail_at(monkeypatch, registry, "make_champion", mlflow.MlflowException("the first failure"))

@@ -80,7 +80,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
 
 
 def flat(
-    folder: Path, leads: pd.DataFrame, vouched: tuple[str, ...] = (), **learn
+    folder: Path, leads: pd.DataFrame, vouched: tuple[str, ...] = (), **learn: Any
 ) -> tuple[Project, Records]:
     """Write a flat export, and return its project and records."""
     leads.to_csv(folder / "leads.csv", index=False)
@@ -714,7 +714,7 @@ def test_pinned_scale_is_kept(tmp_path: Path) -> None:
     ],
 )
 def test_project_file_overrides_the_pinned_scale(
-    tmp_path: Path, keys: str, base_rate: float, grades, pinned_by: str
+    tmp_path: Path, keys: str, base_rate: float, grades: Any, pinned_by: str
 ) -> None:
     project, _ = flat(tmp_path, small())
     project.path.write_text(project.path.read_text() + f"\n[scale]\n{keys}\n")
@@ -824,7 +824,7 @@ def test_model_uses_the_best_parameters(tmp_path: Path, monkeypatch: pytest.Monk
     trials = (Trial(0, {}, 0.6, "complete", 1.0), Trial(1, best, 0.5, "complete", 1.0))
     sides = []
 
-    def tune(older, newer, *, minutes, seed, on_trial):
+    def tune(older: Any, newer: Any, *, minutes: Any, seed: Any, on_trial: Any) -> Any:
         sides.append((older, newer, minutes))
         for trial in trials:
             on_trial(trial, (trial.number + 1) / 2)

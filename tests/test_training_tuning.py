@@ -24,7 +24,7 @@ RANGES = {
 }
 
 
-def draw(n: int, seed: int = 0, **more) -> Examples:
+def draw(n: int, seed: int = 0, **more: Any) -> Examples:
     generator = np.random.default_rng(seed)
     number = generator.normal(size=(n, 2))
     code = generator.integers(2, 6, n).astype(np.float64)
@@ -46,13 +46,13 @@ class Clock:
 
 
 @pytest.fixture
-def fake_losses(monkeypatch):
+def fake_losses(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Replace the boosters of a fold by a function of the parameters."""
 
-    def set_up(loss_of) -> list[tuple[dict, int]]:
+    def set_up(loss_of: Any) -> list[tuple[dict, int]]:
         asked: list[tuple[dict, int]] = []
 
-        def fold(older, newer, held_out, parameters, seed):
+        def fold(older: Any, newer: Any, held_out: Any, parameters: Any, seed: Any) -> Any:
             asked.append((dict(parameters), seed))
             return loss_of(parameters), np.zeros(len(newer.label))
 
@@ -62,7 +62,7 @@ def fake_losses(monkeypatch):
     return set_up
 
 
-def search(monkeypatch, trials: float, seed: int = 0, **more):
+def search(monkeypatch: pytest.MonkeyPatch, trials: float, seed: int = 0, **more: Any) -> Any:
     """Search for as long as about this number of whole trials takes."""
     clock = Clock(1.0)
     monkeypatch.setattr(tuning.time, "monotonic", clock.monotonic)
@@ -226,7 +226,7 @@ def test_progress_reports_every_trial(monkeypatch: pytest.MonkeyPatch, fake_loss
 
 
 def test_failed_trial_is_raised(monkeypatch: pytest.MonkeyPatch, fake_losses: Any) -> None:
-    def fail(parameters):
+    def fail(parameters: Any) -> None:
         raise ValueError("LightGBM refuses")
 
     fake_losses(fail)
