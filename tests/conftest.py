@@ -211,7 +211,7 @@ def mlflow_server(empty_mlflow: Path, tmp_path: Path) -> Iterator[str]:
             start_new_session=True,
         )
     try:
-        for _ in range(300):
+        for _ in range(1_200):
             try:
                 with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1):
                     break
