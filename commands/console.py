@@ -92,6 +92,11 @@ def leadscore_line(project: Path, *arguments: object) -> str:
     return command_line("leadscore", *arguments, *named)
 
 
+def mlflow_line(tracking_uri: str) -> str:
+    """Format the command that shows a store in MLflow's pages; one worker starts fastest."""
+    return command_line("mlflow", "ui", "--workers", 1, "--backend-store-uri", tracking_uri)
+
+
 def show_commands(heading: str, *commands: str) -> None:
     """Print commands that can be run next, one line each, under a heading."""
     out.print(heading, soft_wrap=True, markup=False)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from commands.console import command_line, out
+from commands.console import command_line, mlflow_line, out
 from commands.records import write_simulation
 from commands.report import make_report
 from commands.serve import pack
@@ -56,9 +56,7 @@ def demo(
         out.rule("All of this is SIMULATED. Where to look", align="left")
         where = {
             "tables": folder / "crm",
-            "MLflow": command_line(
-                "mlflow", "ui", "--backend-store-uri", outcome.tracked.tracking_uri
-            ),
+            "MLflow": mlflow_line(outcome.tracked.tracking_uri),
             "report": folder / "report" / "index.html",
             "artefact": outcome.tracked.artifact_uri.removeprefix("file://"),
             "service": f"BENTOML_HOME={shlex.quote(str(folder / 'bentoml'))} "

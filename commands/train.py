@@ -13,9 +13,9 @@ from rich.markup import escape
 from commands.console import (
     JsonOption,
     ProjectOption,
-    command_line,
     err,
     leadscore_line,
+    mlflow_line,
     out,
     progress_bar,
     show,
@@ -133,7 +133,7 @@ def _next_commands(path: Path, project: Project, outcome: Outcome) -> Iterator[s
         yield f"{leadscore_line(path, 'build')} && {leadscore_line(path, 'serve')}"
     uri = outcome.tracked.tracking_uri
     if not uri.startswith("http"):
-        yield command_line("mlflow", "ui", "--backend-store-uri", uri)
+        yield mlflow_line(uri)
 
 
 def _facts(outcome: Outcome) -> dict[str, Any]:
