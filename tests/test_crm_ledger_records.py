@@ -199,7 +199,7 @@ def test_undeclared_outcome_is_left_out(read: Read, ledger: Ledger) -> None:
     (note,) = (note for note in records.notes if note.startswith("the ledger: "))
     assert "declared: '1.5' (2 rows), " in note
     assert "'Closed Won' (1 rows)" in note
-    assert "of leads such as 'L1', 'L2', 'nobody', and with them 1 leads whose end" in note
+    assert "of leads such as 'L1', 'L2', 'nobody', and also 1 leads that have no other" in note
     assert read(FILES.replace('["won"]', '["won", "signed"]')).leads["lead_id"].tolist() == [
         "L1",
         "L2",
