@@ -61,7 +61,7 @@ def test_refused_challenger_prints_every_gate_and_exits_1(run: Run, crm: Path) -
     assert (code, "A forced promotion needs a reason" in err) == (2, True)
     code, out, _ = run("models", "promote", "2", "-p", crm, "--force", "--because", "as agreed")
     assert code == 0
-    assert "`budget_eur`: the project says that it is known later" in " ".join(out.split())
+    assert "`budget_eur`: [columns] known_later names it" in " ".join(out.split())
     assert "demo version 2 is the champion now (forced)" in out
 
 
@@ -72,7 +72,7 @@ def test_models_list_and_compare_show_versions(run: Run, crm: Path) -> None:
     code, out, _ = run("models", "show", "challenger", "-p", crm)
     assert code == 0
     assert "demo version 2 (challenger)" in out
-    assert "Not for: Deciding on credit" in out
+    assert "Not for: Decisions about credit" in out
     code, out, _ = run("models", "show", "1", "-p", crm, "--json")
     assert json.loads(out)["card"]["name"] == "demo"
     code, _, err = run("models", "show", "9", "-p", crm)
