@@ -14,15 +14,15 @@ from crm.times import NOT_A_TIME
 from models.scorer import LeadScorer
 from reports.content import ChangeKind, ChangeNote, Column, Figure, Page, Report, Row
 from reports.metrics import DEFINITIONS, definitions, shared_metric
-from reports.pages.activities import activities_page
+from reports.pages.activities.page import activities_page
 from reports.pages.age import age_page
 from reports.pages.audience import audience_page
 from reports.pages.capacity import capacity_page
-from reports.pages.features import features_page
-from reports.pages.funnel import funnel_page
+from reports.pages.features.page import features_page
+from reports.pages.funnel.page import funnel_page
 from reports.pages.month import month_page
-from reports.pages.score import score_page
-from reports.pages.service_levels import service_page
+from reports.pages.score.page import score_page
+from reports.pages.service_levels.page import service_page
 from reports.pages.sources import sources_page
 from reports.rows.rows import ReportRows, make_rows
 from reports.since_last import measures_of, what_changed

@@ -17,7 +17,7 @@ from models.evaluation import interactions
 from models.evaluation.interactions import best_split, find_interactions
 from models.reasons import Reasoner
 from models.scale import Scale
-from reports.pages.pairs import PairVerdict, ScoredLeads, pairs_section
+from reports.pages.features.pairs import PairVerdict, ScoredLeads, pairs_section
 
 TEN = math.log(2)  # log-odds of ten points
 NAMES = ("a", "b", "c")

@@ -14,9 +14,9 @@ from crm.times import DAY
 from features.groups import Groups
 from reports.charts.report import lines_chart
 from reports.content import Figure, Page
-from reports.pages.activities import activities_page
+from reports.pages.activities.page import activities_page
 from reports.pages.audience import audience_page
-from reports.pages.funnel import funnel_page
+from reports.pages.funnel.page import funnel_page
 from reports.rows.journeys import Log
 from reports.rows.rows import ReportRows, make_rows
 

@@ -18,12 +18,13 @@ from crm.simulation.world import Simulation
 from crm.times import DAY
 from models.evaluation.comparisons import FEWEST_LEADS
 from reports.content import Figure, Page, Row
-from reports.pages.activities import activities_page, look_days
+from reports.pages.activities.looks import look_days
+from reports.pages.activities.page import activities_page
 from reports.pages.age import age_page
 from reports.pages.audience import audience_page
-from reports.pages.features import ended, looks
-from reports.pages.funnel import funnel_page
-from reports.pages.service_levels import service_page
+from reports.pages.features.drivers import ended, looks
+from reports.pages.funnel.page import funnel_page
+from reports.pages.service_levels.page import service_page
 from reports.pages.sources import sources_page
 from reports.rows.rows import ReportRows, make_rows
 

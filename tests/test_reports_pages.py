@@ -15,7 +15,7 @@ from crm.reading import read_records
 from crm.times import DAY
 from reports.content import Figure, Page, Report
 from reports.metrics import DEFINITIONS, definitions
-from reports.pages.score import unlearned_age
+from reports.pages.score.back_test import unlearned_age
 from reports.report import build_report
 from training.train import Trained
 

@@ -11,7 +11,7 @@ from crm.project import load_project
 from crm.reading import read_records
 from features.intervals import wilson
 from reports.content import Section
-from reports.pages.score import score_page
+from reports.pages.score.page import score_page
 from reports.rows.rows import ReportRows, make_rows
 from training.train import Trained
 

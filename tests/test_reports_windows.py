@@ -16,7 +16,7 @@ from models.evaluation.comparisons import FEWEST_LEADS
 from reports.content import Figure, Page, Row
 from reports.pages.capacity import capacity_page
 from reports.pages.month import month_page
-from reports.pages.service_levels import service_page
+from reports.pages.service_levels.page import service_page
 from reports.rows.rows import make_rows
 from training.train import Trained
 

@@ -19,13 +19,7 @@ from models.evaluation.comparisons import (
 from reports.charts.report import lines_chart, months_chart
 from reports.content import Column, Comparison, Figure, Page, Section, ShareRow, Takeaway, cells_of
 from reports.numbers import percent
-from reports.pages.phrases import (
-    about_mature,
-    month_name,
-    months_of,
-    share_columns,
-    share_words,
-)
+from reports.pages.phrases import about_mature, month_name, months_of, share_columns, share_words
 from reports.rows.rows import ReportRows
 
 SLUG, TITLE = "age", "Age and time"

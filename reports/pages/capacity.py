@@ -11,8 +11,7 @@ from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, share_of, shares
 from models.evaluation.metrics import FEWEST_TO_JUDGE
 from reports.charts.report import lines_chart
 from reports.content import Column, Figure, Page, Section, ShareRow, TableRow, Takeaway, cells_of
-from reports.pages.phrases import day_name, share_columns, share_words
-from reports.pages.score import NO_MODEL
+from reports.pages.phrases import NO_MODEL, day_name, share_columns, share_words
 from reports.rows.rows import ReportRows
 from reports.rows.scored import not_learned_from
 from reports.text import NO_BREAK

@@ -17,6 +17,10 @@ from reports.text import NO_BREAK, quoted_name
 
 MOST_TAKEAWAYS = 5
 CHANCE_TITLE = "Could be chance (p)"
+NO_MODEL = (
+    "Grades, and the outcomes of leads that had them. This needs a model: train one with "
+    "leadscore train."
+)
 
 
 def ratio_words(group: Contrast, than: str = "the average") -> str:

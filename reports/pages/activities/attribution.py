@@ -1,0 +1,95 @@
+"""How wins are attributed to activities, channels and contents."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from crm.arrays import Floats
+from reports.charts.report import series_chart
+from reports.content import Column, Figure, Section, TableRow, cells_of
+from reports.metrics import DEFINITIONS
+from reports.numbers import percent
+from reports.pages.activities.looks import MOST_CONTENTS
+from reports.rows.attribution import WAYS, Touches, share_out
+from reports.rows.journeys import Log
+from reports.text import quoted_name
+
+NO_CONTENT = "(none)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttributionRow(TableRow):
+    """The share of the wins of an activity, by each way in `WAYS`."""
+
+    name: str
+    shares: dict[str, float]
+
+    @property
+    def disagreement(self) -> float:
+        """The largest share minus the smallest one."""
+        return max(self.shares.values()) - min(self.shares.values())
+
+    def cells(self) -> dict[str, Any]:
+        """Return the cells by column."""
+        return {"name": self.name, **self.shares, "disagreement": self.disagreement}
+
+
+def attribution_section(log: Log, touched: Touches) -> Section:
+    """Build the section about wins divided among activities, channels and contents."""
+    heading = "How wins are attributed"
+    if not touched.n_wins:
+        needs = "Wins divided among activities. No won lead has an activity before its closing."
+        return Section(heading, needs=needs)
+    figures = [
+        _attribution_figure(name, label, share_out(touched, code, len(names)), names, touched)
+        for name, label, code, names in (
+            ("type", "Activity", log.type, log.types),
+            ("channel", "Channel", log.channel, log.channels),
+            ("content", "Content", log.content, log.contents),
+        )
+        if names
+    ]
+    return Section(heading, figures=tuple(figures))
+
+
+def _attribution_figure(
+    name: str, label: str, shares: dict[str, Floats], names: Sequence[str], touched: Touches
+) -> Figure:
+    stacked = np.array([shares[way] for way in WAYS])
+    order = np.argsort(-stacked.max(axis=0), kind="stable")[:MOST_CONTENTS]
+    table = [
+        AttributionRow(
+            name=[*names, NO_CONTENT][i],
+            shares=dict(zip(WAYS, map(float, stacked[:, i]), strict=True)),
+        )
+        for i in order
+        if stacked[:, i].max() > 0
+    ]
+    widest = max(table, key=lambda row: row.disagreement)
+    most = max(WAYS, key=lambda way: widest.shares[way])
+    least = min(WAYS, key=lambda way: widest.shares[way])
+    titles = {way: DEFINITIONS[way].title for way in WAYS}
+    finding = (
+        f"{quoted_name(widest.name)} gets {percent(widest.shares[most])} of the wins by "
+        f"{titles[most].lower()}, {percent(widest.shares[least])} by {titles[least].lower()}"
+    )
+    about = f"won leads with an activity up to their closing, n = {touched.n_wins:,}"
+    cells = cells_of(table)
+    chart = series_chart(
+        cells, finding, about, what="Share of the wins", series=list(titles.items())
+    )
+    return Figure(
+        name=f"attribution-{name}",
+        finding=finding,
+        about=about,
+        columns=(
+            Column("name", label),
+            *(Column(way, titles[way], "share", way) for way in WAYS),
+            Column("disagreement", "Disagreement", "share", "disagreement"),
+        ),
+        rows=cells,
+        chart=chart,
+        note="These are four conventions, not causes. Where they disagree, none is the right one.",
+    )

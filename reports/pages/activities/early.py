@@ -1,0 +1,111 @@
+"""The activities and the contents of leads in their first days."""
+
+from dataclasses import dataclass
+
+from models.evaluation.comparisons import Contrast
+from reports.content import Section, Takeaway
+from reports.pages.activities.looks import Look, Reported, twins
+from reports.pages.phrases import (
+    RatesLabels,
+    contrast_rows,
+    finding_of,
+    rates_figure,
+    ratio_words,
+    strongest,
+)
+from reports.rows.rows import ReportRows
+from reports.text import quoted_name
+
+MOST_EARLY_TAKEAWAYS = 3
+
+
+@dataclass(frozen=True)
+class Early:
+    """The activities, or the contents, of leads in their first days.
+
+    Attributes
+    ----------
+    heading, slug : str
+    names : list of str
+    look : Look
+        With corrected contrasts.
+    column : str
+        The CRM's own name of the column; empty if it needs no mention.
+    about : str
+    days : float
+    """
+
+    heading: str
+    slug: str
+    names: list[str]
+    look: Look
+    column: str
+    about: str
+    days: float
+
+    def section(self) -> Section:
+        """Return the figure, the highest conversions first."""
+        names, contrasts = self.names, self.look.contrasts
+        prefix = f"{quoted_name(self.column)} " if self.column else ""
+        base = next((group.value / group.ratio for group in contrasts if group.ratio), 0.0)
+        order = sorted(range(len(names)), key=lambda i: -(contrasts[i].ratio or 0))
+        figure = rates_figure(
+            self.slug,
+            finding_of(f"Leads with {prefix}".rstrip(), names, contrasts, base),
+            self.about,
+            contrast_rows([names[i] for i in order], [contrasts[i] for i in order]),
+            RatesLabels(
+                group="Leads with",
+                value="Conversion with it",
+                metric="with_activity_share",
+                ratio_metric="activity_ratio",
+            ),
+            base=base,
+            note="It goes with wins, it need not cause them: a lead that is about to buy also does "
+            "more.",
+        )
+        paragraphs: tuple[str, ...] = ()
+        if self.column:
+            paragraphs = (f"“Content” means the column {quoted_name(self.column)}.",)
+        return Section(self.heading, paragraphs, (figure,))
+
+    def takeaways(self, reported: Reported) -> list[Takeaway]:
+        """Return the clearest differences, each group of leads once."""
+        prefix = f"{quoted_name(self.column)} " if self.column else ""
+        place = {name: i for i, name in enumerate(self.names)}
+
+        def sentence(name: str, group: Contrast) -> str:
+            return (
+                f"Leads with {prefix}{twins(self.names, self.look.had, place[name])} in their "
+                f"first {self.days:g} days are won {ratio_words(group)}."
+            )
+
+        clear = strongest(
+            zip(self.names, self.look.contrasts, strict=True),
+            sentence,
+            "activity_ratio",
+            self.slug,
+            most=len(self.names),
+        )
+        return [
+            takeaway
+            for takeaway in clear
+            if reported.is_news(self.look.had[place[takeaway.evidence["name"]]])
+        ][:MOST_EARLY_TAKEAWAYS]
+
+
+def contents_needed(rows: ReportRows) -> str:
+    """Return what the section about contents needs."""
+    if rows.project.report.content_is_people:
+        return (
+            "Contents, such as pages, mails and webinars. The content column of the activities "
+            "names people ([report] content_is_people), who are not ranked here."
+        )
+    return "Contents, such as pages, mails and webinars: map [activities] content."
+
+
+def content_column(rows: ReportRows) -> str:
+    """Return the CRM's own name of the content column; empty if it is also "content"."""
+    activities = rows.project.activities
+    name = None if activities is None else activities.column_of("content")
+    return "" if name is None or name.casefold() == "content" else name

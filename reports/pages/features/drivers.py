@@ -1,0 +1,170 @@
+"""What drives the score: the signals that move it most, and how they combine."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from crm.arrays import Bools, Ints
+from crm.times import DAY, NOT_A_TIME
+from features.intervals import Z
+from models.evaluation.importance import rank_signals
+from models.reasons import Parts, Reasoner
+from models.scorer import LeadScorer
+from reports.charts.report import rates_chart
+from reports.content import Column, Figure, Section, TableRow, Takeaway, cells_of
+from reports.numbers import percent
+from reports.pages.features.curves import curve_figures
+from reports.pages.features.pairs import ScoredLeads, pairs_section
+from reports.pages.phrases import interval_columns
+from reports.rows.rows import ReportRows
+from reports.rows.scored import features_of, records_of, sample
+from reports.text import quoted_column
+
+DRIVERS = "What drives the score"
+LOOK_DAYS = 7  # after creation
+MOST_LEADS = 10_000  # scored for importance
+MOST_SIGNALS = 25
+FIRST_SIGNALS = 3  # named in the title
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignalRow(TableRow):
+    """A signal, and the points by which it moves the score of `n` leads on average."""
+
+    name: str
+    n: int
+    value: float
+    low: float
+    high: float
+    share: float
+    direction: str
+
+
+def drivers_sections(rows: ReportRows, scorer: LeadScorer) -> tuple[list[Section], list[Takeaway]]:
+    """Build the sections about the signals that move the score, with their takeaways."""
+    chosen = sample(len(rows), MOST_LEADS)
+    when, is_late = looks(rows, chosen)
+    records = records_of(rows.records, chosen)
+    features = features_of(scorer, records, np.arange(len(chosen)), when)
+    reasoner = scorer.reasoner
+    parts = reasoner.parts(features)
+    ranked = rank_signals(reasoner, features, seed=0)[:MOST_SIGNALS]
+    if not ranked:
+        needs = "More outcomes: the model gives every lead the same probability."
+        return [Section(DRIVERS, needs=needs)], []
+    age = "now"
+    if rows.has_times:
+        age = "a week after creation, or at creation if closed by then"
+    about = f"leads scored {age}, n = {len(chosen):,}"
+    if len(chosen) < len(rows):
+        about += f", a random sample of {len(rows):,}"
+    table = [_signal_row(row, reasoner, parts) for row in ranked]
+    importance, takeaways = _importance(table, about)
+    signals = [row["signal"] for row in ranked]
+    curves = curve_figures(reasoner, features, parts, signals, about)
+    known, won = ended(rows, chosen, when, is_late)
+    compared = about
+    if rows.has_times:
+        compared += "; outcomes only of those open after the week"
+    leads = ScoredLeads(features=features, known=known, won=won, about=compared)
+    together, pair_takeaways = pairs_section(scorer, signals, leads)
+    sections = [
+        importance,
+        Section(
+            "How points depend on values",
+            ("Each signal is shown by the one of its measures that moves the score most.",),
+            tuple(curves),
+        ),
+        together,
+    ]
+    return sections, takeaways + pair_takeaways
+
+
+def _signal_row(row: Mapping[str, Any], reasoner: Reasoner, parts: Parts) -> SignalRow:
+    strength = np.abs(parts.of_signals[:, reasoner.signals.index(row["signal"])])
+    half = Z * float(strength.std()) / np.sqrt(len(strength))
+    return SignalRow(
+        name=row["signal"],
+        n=len(strength),
+        value=row["points"],
+        low=max(row["points"] - half, 0.0),
+        high=row["points"] + half,
+        share=row["share"],
+        direction=row["direction"],
+    )
+
+
+def _importance(table: Sequence[SignalRow], about: str) -> tuple[Section, list[Takeaway]]:
+    first = table[:FIRST_SIGNALS]
+    names = ", ".join(quoted_column(row.name) for row in first)
+    finding = (
+        f"{percent(sum(row.share for row in first), 0)} of what moves the score comes from {names}"
+    )
+    cells = cells_of(table)
+    drawn = [{**row, "n": None} for row in cells]  # the same for all
+    figure = Figure(
+        name="features-importance",
+        finding=finding,
+        about=about,
+        columns=(
+            Column("name", "Signal"),
+            Column("value", "Moves the score by", "number", "signal_points"),
+            *interval_columns("number"),
+            Column("share", "Share of all", "share", "signal_share"),
+            Column("direction", "Direction", "prose"),
+        ),
+        rows=cells,
+        chart=rates_chart(
+            drawn, finding, about, what="Points moved on average", base=None, form=","
+        ),
+    )
+    text = (
+        "The score of a lead is a sum of points, and ten points are twice the odds. This is how "
+        "far each signal moves it, up or down."
+    )
+    strongest = table[0]
+    takeaways = []
+    if len(table) == 1 or strongest.low > table[1].high:
+        takeaways.append(
+            Takeaway(
+                f"{quoted_column(strongest.name)} moves the score most: by "
+                f"{strongest.value:.1f} points on average (between {strongest.low:.1f} and "
+                f"{strongest.high:.1f}; "
+                f"{strongest.n:,} leads); {strongest.direction}.",
+                {
+                    "name": strongest.name,
+                    "value": strongest.value,
+                    "low": strongest.low,
+                    "high": strongest.high,
+                    "n": strongest.n,
+                },
+                "signal_points",
+                "features-importance",
+            )
+        )
+    return Section(DRIVERS, (text,), (figure,)), takeaways
+
+
+def looks(rows: ReportRows, lead: Ints) -> tuple[Ints, Bools]:
+    """Return the moment at which each lead is scored, and True if that is a week after creation.
+
+    Leads that had closed by then, or are younger, are scored as of their creation.
+    """
+    if not rows.has_times:
+        return np.full(len(lead), NOT_A_TIME), np.zeros(len(lead), dtype=bool)
+    week = rows.created[lead] + LOOK_DAYS * DAY
+    is_late = rows.open_at(lead, week) & (week <= rows.as_of)
+    return np.where(is_late, week, rows.created[lead]), is_late
+
+
+def ended(rows: ReportRows, lead: Ints, when: Ints, is_late: Bools) -> tuple[Bools, Bools]:
+    """Return which leads' outcomes can be compared, and which of the leads were won.
+
+    Leads of different ages are not compared: those scored at creation, because they closed within
+    the week, end differently from those that were still open.
+    """
+    if not rows.has_times:
+        return rows.is_mature[lead], rows.won[lead]
+    return is_late & (when + rows.horizon <= rows.as_of), rows.won_within(lead, when)

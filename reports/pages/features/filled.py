@@ -1,0 +1,176 @@
+"""How often each column is filled for open, won and lost leads."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from crm.cells import cell_text, read_column
+from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, shares_differ
+from models.evaluation.intervals import holm
+from reports.charts.report import series_chart
+from reports.content import Column, Figure, Section, TableRow, Takeaway, cells_of
+from reports.numbers import percent
+from reports.pages.phrases import CHANCE_TITLE
+from reports.rows.rows import ReportRows
+from reports.text import quoted_column
+
+LEAST_GAP = 0.1  # between the filled shares of open and closed leads, for a sentence
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilledRow(TableRow):
+    """The shares of leads with a value in a column; `p` compares open with closed leads."""
+
+    name: str
+    n: int
+    open: float | None
+    won: float | None
+    lost: float | None
+    closed: float | None = None
+    p: float | None = None
+
+    @property
+    def shares(self) -> tuple[float | None, float | None, float | None]:
+        """The shares of open, won and lost leads."""
+        return self.open, self.won, self.lost
+
+    @property
+    def is_full(self) -> bool:
+        """True if every lead has a value."""
+        return all(share in (1.0, None) for share in self.shares)
+
+    @property
+    def gap(self) -> float:
+        """The share of closed leads minus that of open ones; 0 if they are not compared."""
+        if self.p is None or self.closed is None or self.open is None:
+            return 0.0
+        return self.closed - self.open
+
+    @property
+    def order(self) -> float:
+        """The key that sorts the largest differences first."""
+        if self.p is not None:
+            return -abs(self.gap)
+        return -abs((self.won or 0) - (self.lost or 0))
+
+
+def filled_section(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
+    """Compare how often columns are filled for open, won and lost leads."""
+    table = _filled_rows(rows)
+    far = [
+        row for row in table if row.p is not None and row.p < CHANCE and abs(row.gap) >= LEAST_GAP
+    ]
+    n = {"open": rows.is_open, "won": rows.is_won, "lost": rows.is_lost}
+    about = ", ".join(f"{kind} leads, n = {int(mask.sum()):,}" for kind, mask in n.items())
+    finding = _filled_finding(table, far)
+    gaps = [{**row.cells(), "n": None} for row in table if not row.is_full]
+    chart = None
+    if gaps:
+        chart = series_chart(
+            gaps,
+            finding,
+            f"{about}; columns that some leads lack",
+            what="Share of leads with a value",
+            series=[(kind, kind) for kind, mask in n.items() if mask.any()],
+        )
+    figure = Figure(
+        name="features-filled",
+        finding=finding,
+        about=about,
+        columns=(
+            Column("name", "Column"),
+            Column("open", "Filled, open", "share", "fill_share"),
+            Column("won", "Filled, won", "share", "fill_share"),
+            Column("lost", "Filled, lost", "share", "fill_share"),
+            Column("p", f"{CHANCE_TITLE}, open against closed", "ratio", "chance"),
+        ),
+        rows=cells_of(table),
+        chart=chart,
+    )
+    takeaways = []
+    if far and max(row.gap for row in far) > 0:
+        takeaways.append(_filled_takeaway(max(far, key=lambda row: row.gap)))
+    return Section("How columns are filled", figures=(figure,)), takeaways
+
+
+def _filled_rows(rows: ReportRows) -> list[FilledRow]:
+    """Count how often each column is filled for open, won and lost leads.
+
+    Open leads are compared with closed ones if there are enough of both; the p-values are
+    corrected for all columns. The largest differences come first.
+    """
+    leads = rows.records.leads
+    empty_words = {str(cell_text(word)).casefold() for word in rows.project.columns.nothing}
+    roles = {"lead_id", "created_at", rows.project.leads.column_of("outcome")}
+    masks = {"open": rows.is_open, "won": rows.is_won, "lost": rows.is_lost}
+    n = {kind: int(mask.sum()) for kind, mask in masks.items()}
+    n_closed = n["won"] + n["lost"]
+    is_compared = min(n["open"], n_closed) >= FEWEST_LEADS
+    table = []
+    for column in leads.columns:
+        if column in roles:
+            continue
+        filled = _is_filled(leads[column], empty_words)
+        count = {kind: int(filled[mask].sum()) for kind, mask in masks.items()}
+        share = {kind: count[kind] / n[kind] if n[kind] else None for kind in masks}
+        row = FilledRow(
+            name=column, n=len(leads), open=share["open"], won=share["won"], lost=share["lost"]
+        )
+        if is_compared:
+            closed = count["won"] + count["lost"]
+            p = shares_differ(count["open"], n["open"], closed, n_closed)
+            row = replace(row, closed=closed / n_closed, p=p)
+        table.append(row)
+    ps = iter(holm([row.p for row in table if row.p is not None]))
+    table = [row if row.p is None else replace(row, p=next(ps)) for row in table]
+    return sorted(table, key=lambda row: row.order)
+
+
+def _filled_takeaway(row: FilledRow) -> Takeaway:
+    """Return a column that is filled when leads close as a sentence."""
+    return Takeaway(
+        f"{quoted_column(row.name)} is filled for {percent(row.open or 0.0)} of the open "
+        f"and {percent(row.closed or 0.0)} of the closed leads: what is filled on closing "
+        "says nothing about a new lead.",
+        {
+            "value": row.open,
+            "low": None,
+            "high": None,
+            "n": row.n,
+            "closed": row.closed,
+            "p": row.p,
+        },
+        "fill_share",
+        "features-filled",
+    )
+
+
+def _filled_finding(table: Sequence[FilledRow], far: Sequence[FilledRow]) -> str:
+    if all(row.is_full for row in table):
+        return "Every column is filled for every lead"
+    if all(row.p is None for row in table):
+        first = table[0]
+        return (
+            f"{quoted_column(first.name)} is filled for {percent(first.won or 0, 0)} of the won "
+            f"and {percent(first.lost or 0, 0)} of the lost leads; too few leads are open to "
+            "compare"
+        )
+    columns = "1 column is" if len(far) == 1 else f"{len(far) or 'No'} columns are"
+    return (
+        f"{columns} filled more often, or less, for closed leads than for open ones, by 10 points "
+        "or more"
+    )
+
+
+def _is_filled(column: pd.Series, empty_words: set[str]) -> Any:
+    if not empty_words and column.dtype != object:
+        return column.notna().to_numpy()
+
+    def is_filled(cell: Any) -> bool:
+        text = cell_text(cell)
+        return text is not None and text.casefold() not in empty_words
+
+    return read_column(column, is_filled, np.bool_)

@@ -1,0 +1,55 @@
+"""Why leads are lost."""
+
+import numpy as np
+
+from models.evaluation.comparisons import CHANCE, counts_differ, share_of
+from reports.charts.report import rates_chart
+from reports.content import Column, Figure, Section, ShareRow, cells_of
+from reports.numbers import percent
+from reports.pages.phrases import share_columns
+from reports.rows.rows import ReportRows
+from reports.text import quoted_name
+
+MOST_REASONS = 15
+
+
+def reasons_section(rows: ReportRows) -> Section:
+    """Show how often each reason is named.
+
+    The first is called the most frequent only if a binomial test tells it from the second. That
+    one test is enough, however many reasons there are.
+
+    References
+    ----------
+    Hung and Fithian, "Rank Verification for Exponential Families", 2019.
+    """
+    heading = "Why leads are lost"
+    known = np.array([reason for reason in rows.reason[rows.is_lost] if reason is not None], object)
+    if not len(known):
+        needs = "The reasons of lost leads. The outcomes have none: map [outcomes] reason."
+        return Section(heading, needs=needs)
+    names, counts = np.unique(known.astype(str), return_counts=True)
+    order = np.argsort(-counts, kind="stable")[:MOST_REASONS]
+    table = [
+        ShareRow(name=str(names[i]), share=share_of(int(counts[i]), len(known))) for i in order
+    ]
+    most = f"{quoted_name(table[0].name)} for {percent(table[0].share.value)} of the lost leads"
+    finding = f"The most frequent reason is {most} with a reason"
+    if len(table) > 1 and counts_differ(table[0].share.wins, table[1].share.wins) >= CHANCE:
+        second = f"{quoted_name(table[1].name)} for {percent(table[1].share.value)}"
+        finding = f"No reason is clearly the most frequent: {most}, {second}"
+    about = f"lost leads with a reason, n = {len(known):,} of {int(rows.is_lost.sum()):,}"
+    cells = cells_of(table)
+    figure = Figure(
+        name="funnel-reasons",
+        finding=finding,
+        about=about,
+        columns=(
+            Column("name", "Reason"),
+            Column("wins", "Lost leads", "count"),
+            *share_columns("Share", "lost_reason_share"),
+        ),
+        rows=cells,
+        chart=rates_chart(cells, finding, about, what="Share of lost leads", base=None),
+    )
+    return Section(heading, figures=(figure,))

@@ -1,0 +1,175 @@
+"""The steps from creation to the win: how many leads reach each, and how fast."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from crm.times import DAY
+from features.events import NEVER
+from models.evaluation.comparisons import (
+    CHANCE,
+    FEWEST_LEADS,
+    median_interval,
+    share_of,
+    shares_differ,
+)
+from models.evaluation.intervals import holm
+from reports.charts.report import funnel_chart
+from reports.content import Column, Figure, Section, ShareRow, Takeaway, cells_of
+from reports.numbers import percent
+from reports.pages.funnel.sources import steps_by_source
+from reports.pages.funnel.steps import Steps
+from reports.pages.phrases import about_mature, share_columns, share_words
+from reports.rows.journeys import Funnel
+from reports.rows.rows import ReportRows
+from reports.text import quoted_name
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepRow(ShareRow):
+    """The leads that reached the step before, and the share of them that reached this step.
+
+    `lost`, `open` and `late` count the leads that did not: lost, still open, or won too late.
+    """
+
+    reached_share: float
+    after: str
+    days: float | None
+    days_late: float | None
+    lost: int
+    open: int
+    late: int
+
+
+def _step_rows(rows: ReportRows, steps: Steps) -> list[StepRow]:
+    n_all, table = int(rows.is_mature.sum()), []
+    for k in range(1, len(steps.names)):
+        before = rows.is_mature & steps.reached[k - 1]
+        here = rows.is_mature & steps.reached[k]
+        start, end = steps.times[k - 1], steps.times[k]
+        dated = here & (end != NEVER) & (start != NEVER)
+        took = median_interval(np.maximum(end[dated] - start[dated], 0) / DAY)
+        left = before & ~steps.reached[k]
+        table.append(
+            StepRow(
+                name=steps.names[k],
+                share=share_of(int(here.sum()), int(before.sum())),
+                reached_share=float(here.sum() / max(n_all, 1)),
+                after=steps.names[k - 1],
+                days=None if took is None else took.value,
+                days_late=None if took is None else took.late,
+                lost=int((left & rows.is_lost).sum()),
+                open=int((left & ~rows.is_lost & ~rows.is_won).sum()),
+                late=int((left & rows.is_won).sum()),
+            )
+        )
+    return table
+
+
+def steps_section(rows: ReportRows, funnel: Funnel) -> tuple[Section, list[Takeaway]]:
+    """Build the section about the steps, with its takeaways."""
+    steps = Steps.of(rows, funnel)
+    table = _step_rows(rows, steps)
+    takeaways = _narrowest(table, rows.horizon_days)
+    finding = f"{percent(table[-1].reached_share)} of the leads are won"
+    if takeaways:
+        finding = takeaways[0].sentence.partition(":")[0]
+    about = f"{about_mature(rows)}; within {rows.horizon_days:g} days of creation"
+    columns = (
+        Column("name", "Step"),
+        Column("after", "After"),
+        Column("n", "Reached the one before", "count"),
+        Column("wins", "Reached it", "count"),
+        Column("reached_share", "Of all", "share", "reached_share"),
+        *share_columns("Goes on", "step_share"),
+        Column("days", "Median days", "days", "step_days"),
+        Column("days_late", "Nine of ten within", "days", "nine_of_ten"),
+        Column("lost", "Lost before it", "count", "lost_after"),
+        Column("open", "Still open before it", "count", "open_after"),
+        Column("late", "Won too late to count", "count", "late_wins"),
+    )
+    cells = cells_of(table)
+    figure = Figure(
+        name="funnel-steps",
+        finding=finding,
+        about=about,
+        columns=columns,
+        rows=cells,
+        chart=funnel_chart(cells, finding, about),
+        note="A lead that skipped a stage counts as having reached it.",
+    )
+    by_source, source_takeaways = steps_by_source(rows, steps)
+    takeaways += steps_over_time(rows, steps) + source_takeaways
+    paragraphs: tuple[str, ...] = ()
+    if funnel.endings:
+        names = ", ".join(map(quoted_name, funnel.endings))
+        paragraphs = (f"Not shown as steps, because they are the outcome itself: {names}.",)
+    return Section(STEPS_HEADING, paragraphs, (figure, *by_source)), takeaways
+
+
+def _narrowest(table: Sequence[StepRow], horizon_days: float) -> list[Takeaway]:
+    """Return the step where the smallest share goes on, if it is clearly the smallest."""
+    judged = sorted(
+        (row for row in table if row.share.n >= FEWEST_LEADS), key=lambda row: row.share.value
+    )
+    if len(judged) < 2 or judged[0].share.high >= judged[1].share.low:
+        return []
+    worst, next_worst = judged[:2]
+    rest = ""
+    gone = worst.share.n - worst.share.wins
+    if gone:
+        rest = (
+            f" Of the {gone:,} others, {worst.lost:,} are lost, {worst.open:,} are open and "
+            f"{worst.late:,} were won after more than {horizon_days:g} days."
+        )
+    return [
+        Takeaway(
+            f"The narrowest step is from {quoted_name(worst.after)} to {quoted_name(worst.name)}: "
+            f"{share_words(worst.share)} go on; at the next narrowest step, to "
+            f"{quoted_name(next_worst.name)}, {percent(next_worst.share.value)} do.{rest}",
+            {"name": worst.name, **worst.share.cells()},
+            "step_share",
+            "funnel-steps",
+        )
+    ]
+
+
+def steps_over_time(rows: ReportRows, steps: Steps) -> list[Takeaway]:
+    """Compare the newer half of the mature leads with the older half, at each step."""
+    when = np.sort(rows.created[rows.is_mature])
+    if not len(when):
+        return []
+    is_new = rows.created > when[len(when) // 2]
+    compared = []
+    for k in range(1, len(steps.names)):
+        before = rows.is_mature & steps.reached[k - 1]
+        newer, older = (
+            share_of(int((before & half & steps.reached[k]).sum()), int((before & half).sum()))
+            for half in (is_new, ~is_new)
+        )
+        if min(newer.n, older.n) >= FEWEST_LEADS:
+            compared.append((k, newer, older))
+    ps = holm([shares_differ(new.wins, new.n, old.wins, old.n) for _, new, old in compared])
+    changed = [
+        (abs(new.value - old.value), k, new, old, p)
+        for p, (k, new, old) in zip(ps, compared, strict=True)
+        if p < CHANCE
+    ]
+    if not changed:
+        return []
+    _, k, newer, older, p = max(changed, key=lambda item: item[0])
+    name = steps.names[k]
+    return [
+        Takeaway(
+            f"From {quoted_name(steps.names[k - 1])} to {quoted_name(name)}, "
+            f"{share_words(newer)} of the newer half of the leads go on, "
+            f"{percent(older.value)} of the older half.",
+            {"name": name, **newer.cells(), "older": older.value, "p": p},
+            "step_share",
+            "funnel-steps",
+        )
+    ]
+
+
+STEPS_HEADING = "The way through the stages"

@@ -1,0 +1,124 @@
+"""The scores of one horizon ago, compared with the outcomes since then."""
+
+import math
+from typing import Any
+
+import numpy as np
+from scipy.special import logit
+
+from crm.arrays import Bools, Floats, Ints
+from crm.times import DAY
+from models.card import ModelCard
+from models.evaluation.comparisons import CHANCE, p_of, share_of
+from models.evaluation.metrics import FEWEST_TO_JUDGE, by_grade, gains, reliability
+from reports.charts.card import grades_chart
+from reports.content import Section, Takeaway
+from reports.numbers import percent
+from reports.pages.phrases import share_words
+from reports.pages.score.grades import GradeRow, best_and_worst, curves, grades_figure
+from reports.rows.rows import ReportRows
+from reports.rows.scored import not_learned_from
+from reports.text import NO_BREAK
+
+USELESS_FACTOR = 1.5  # between them: what is stated is of no use
+OLDER_DAYS = 30  # than the oldest lead that the model learned from: too old for it to judge
+
+
+def back_test_section(rows: ReportRows, card: ModelCard) -> tuple[Section, list[Takeaway]]:
+    """Score the leads that were open one horizon ago as of then, and compare with their outcomes.
+
+    Leads that the model has not learned from, if there are enough of them; else all.
+    """
+    days = f"{rows.horizon_days:g}{NO_BREAK}days"
+    heading = f"Scores of {rows.horizon_days:g} days ago" if rows.has_times else "Earlier scores"
+    before = rows.before
+    if before is None or not rows.has_times:
+        needs = "The outcomes of leads scored some time ago. This needs times, which are missing."
+        return Section(heading, needs=needs), []
+    won = rows.won_within(before.lead, before.as_of)
+    unseen = not_learned_from(rows.created[before.lead], card)
+    flatters = not _has_enough(won[unseen])
+    chosen = np.ones(len(before), dtype=bool) if flatters else unseen
+    label = won[chosen].astype(np.int8)
+    if not _has_enough(won[chosen]):
+        needs = (
+            f"At least {FEWEST_TO_JUDGE} wins and as many others among the leads that were open "
+            f"{days} ago; there are {int(label.sum()):,} wins of {len(label):,} leads."
+        )
+        return Section(heading, needs=needs), []
+    text = f"Today's model scored the leads that were open {days} ago from what was known then. "
+    if flatters:
+        text += (
+            "It has since learned from these very leads, which flatters it: read the figures of "
+            "unseen leads above first."
+        )
+    else:
+        text += "Only leads that it has not learned from are shown."
+    if before.is_sample:
+        text += f" They are a random sample of {len(before):,} of {before.of:,}."
+    about = f"leads open {days} ago, n = {len(label):,}"
+    probability, lead = before.probability[chosen], before.lead[chosen]
+    weight = np.ones(len(label))
+    rows_by_grade = by_grade(probability, before.grade[chosen], label, weight, lead)
+    grades = [GradeRow.of(row) for row in rows_by_grade]
+    chart = grades_chart([{**row, "n": row["n_leads"]} for row in rows_by_grade], about)
+    figure = grades_figure(grades, "score-back-grades", about, chart)
+    misstated = _misstated_average(probability, label, about)
+    factor = probability.mean() / label.mean()
+    if misstated and not 1 / USELESS_FACTOR < factor < USELESS_FACTOR:
+        text += unlearned_age((before.as_of - rows.created[before.lead])[chosen], card)
+    margin = logit(np.clip(probability, 1e-12, 1 - 1e-12))
+    bins, best = reliability(margin, label, weight, lead), gains(margin, label, weight, lead)
+    figures = [figure, *curves(bins, best, "score-back", about)]
+    takeaways = [] if flatters else best_and_worst(grades, figure) + misstated
+    return Section(heading, (text,), tuple(figures)), takeaways
+
+
+def unlearned_age(age: Ints, card: ModelCard) -> str:
+    """Return a sentence if most leads are older than all that the model has learned from.
+
+    Parameters
+    ----------
+    age : ndarray of int64, shape (n,)
+        The age of the leads when they were scored, in microseconds.
+    card : ModelCard
+
+    Returns
+    -------
+    str
+        With a space before it; empty if most leads are younger.
+    """
+    learned = [row["age_days"] for row in card.test.get("by_age", ())]
+    oldest = max(learned, default=math.inf)
+    share = float((age > (oldest + OLDER_DAYS) * DAY).mean())
+    if share < 0.5:
+        return ""
+    ages = " and ".join(f"{days:g}" for days in learned)
+    return (
+        f" Its stated chances do not fit these leads: {percent(share)} of them were older than any "
+        f"lead that it learned from; it knows leads of {ages}{NO_BREAK}days. Name more ages in "
+        "[learn] moments_days, and train again."
+    )
+
+
+def _has_enough(won: Bools) -> bool:
+    return min(int(won.sum()), len(won) - int(won.sum())) >= FEWEST_TO_JUDGE
+
+
+def _misstated_average(probability: Floats, label: Any, about: str) -> list[Takeaway]:
+    """Return a takeaway if the average stated chance clearly differs from what happened."""
+    stated, share = float(probability.mean()), share_of(int(label.sum()), len(label))
+    deviation = float(np.sqrt((probability * (1 - probability)).sum())) / len(label)
+    p = p_of((share.value - stated) / max(deviation, 1e-12))
+    if p >= CHANCE:
+        return []
+    direction = "high" if stated > share.value else "low"
+    return [
+        Takeaway(
+            f"Stated chances are too {direction}: {percent(stated)} on average, while "
+            f"{share_words(share)} were won; {about.partition(',')[0]}. Train again.",
+            {**share.cells(), "stated": stated, "p": p},
+            "stated_share",
+            "score-back-reliability",
+        )
+    ]

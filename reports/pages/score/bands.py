@@ -1,0 +1,69 @@
+"""Conversion by score."""
+
+import numpy as np
+
+from crm.arrays import Bools
+from models.evaluation.comparisons import FEWEST_LEADS, share_of
+from reports.charts.report import rates_chart
+from reports.content import Column, Figure, Section, ShareRow, cells_of
+from reports.numbers import percent
+from reports.pages.phrases import mature_words, share_columns
+from reports.rows.rows import ReportRows
+from reports.rows.scored import Scored
+
+BAND = 10
+
+
+def at_creation(rows: ReportRows) -> tuple[Scored | None, Bools, Bools]:
+    """Return the scores at creation, which of the leads are mature, and which were won."""
+    scored = rows.arrival
+    if scored is None:
+        return None, np.zeros(0, dtype=bool), np.zeros(0, dtype=bool)
+    return scored, rows.is_mature[scored.lead], rows.won[scored.lead]
+
+
+def bands_section(rows: ReportRows) -> Section:
+    """Build the section about conversion by ranges of scores."""
+    heading = "By score"
+    scored, mature, won = at_creation(rows)
+    if scored is None or not mature.any():
+        return Section(heading, needs="Leads whose outcome is certain.")
+    band = scored.score // BAND
+    table = [
+        ShareRow(
+            name=f"{max(b * BAND, 1)} to {b * BAND + BAND - 1}",
+            share=share_of(
+                int((won & mature & (band == b)).sum()), int((mature & (band == b)).sum())
+            ),
+        )
+        for b in np.unique(band[mature])[::-1]
+    ]
+    about = "leads with an outcome, scored by the table as it is now"
+    if rows.has_times:
+        about = f"{mature_words(rows)}, scored as of their creation"
+    about += f", n = {int(mature.sum()):,}"
+    if scored.is_sample:
+        about += f", a random sample of all {scored.of:,} leads"
+    enough = [row for row in table if row.share.n >= FEWEST_LEADS]
+    finding = f"No band of scores has {FEWEST_LEADS} leads or more"
+    if enough:
+        best, worst = enough[0], enough[-1]
+        finding = f"{percent(best.share.value)} of the leads that score {best.name} are won"
+        if len(enough) > 1:
+            finding += f", {percent(worst.share.value)} of those that score {worst.name}"
+    cells = cells_of(table)
+    figure = Figure(
+        name="score-bands",
+        finding=finding,
+        about=about,
+        columns=(
+            Column("name", "Score"),
+            Column("n", "Leads", "count"),
+            Column("wins", "Won", "count"),
+            *share_columns("Conversion", "grade_won_share"),
+        ),
+        rows=cells,
+        chart=rates_chart(cells, finding, about, what="Conversion", base=float(won[mature].mean())),
+        note="The model has learned from most of these leads, which flatters it.",
+    )
+    return Section(heading, figures=(figure,))

@@ -1,0 +1,212 @@
+"""Conversion by grade, and stated chances compared with what happened."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, Share, p_of, shares_differ
+from models.evaluation.intervals import holm
+from reports.charts.card import gains_chart, reliability_chart
+from reports.content import Column, Figure, Row, TableRow, Takeaway, cells_of
+from reports.numbers import percent
+from reports.pages.phrases import interval_columns, interval_words, share_columns, share_words
+
+LEAST_FACTOR = 1.1  # between what is stated and what happens, for a sentence
+
+
+@dataclass(frozen=True, kw_only=True)
+class GradeRow(TableRow):
+    """The leads with a grade; `n` counts scores, more than leads if leads were scored twice.
+
+    Attributes
+    ----------
+    name : str
+        The grade.
+    n, n_leads, wins : int
+        Scores, leads, and scores before a win.
+    value, low, high : float
+        The share of the scores that came before a win, with its interval, which treats the scores
+        of one lead as one.
+    stated : float
+        The mean probability that the model stated.
+    share : float
+        The grade's part of all scores.
+    """
+
+    stated: float
+    low: float
+    high: float
+    share: float
+    name: str
+    n: int
+    n_leads: int
+    wins: int
+    value: float
+
+    @classmethod
+    def of(cls, row: Row) -> "GradeRow":
+        """Read a row of `models.evaluation.metrics.by_grade`."""
+        return cls(
+            stated=row["stated"],
+            low=row["low"],
+            high=row["high"],
+            share=row["share"],
+            name=row["grade"],
+            n=int(row["n"]),
+            n_leads=int(row["n_leads"]),
+            wins=int(row["wins"]),
+            value=row["won"],
+        )
+
+    @property
+    def is_repeated(self) -> bool:
+        """True if leads were scored several times, at several ages."""
+        return self.n > self.n_leads
+
+    def as_leads(self) -> tuple[int, int]:
+        """Return wins and n as if each lead had been scored once.
+
+        More scores of one lead are no more evidence.
+        """
+        return round(self.value * self.n_leads), self.n_leads
+
+    def words(self) -> str:
+        """Format the share with its interval."""
+        if not self.is_repeated:
+            share = Share(n=self.n, wins=self.wins, value=self.value, low=self.low, high=self.high)
+            return share_words(share)
+        return (
+            f"{percent(self.value)} ({interval_words(self.low, self.high)}; {self.n:,} scores of "
+            f"{self.n_leads:,} leads)"
+        )
+
+
+def grades_figure(grades: Sequence[GradeRow], name: str, about: str, chart: Any) -> Figure:
+    """Build the figure of conversion by grade."""
+    counts: tuple[Column, ...] = (
+        Column("n_leads", "Leads", "count"),
+        Column("wins", "Won", "count"),
+    )
+    if any(row.is_repeated for row in grades):
+        counts = (
+            Column("n", "Scores", "count"),
+            Column("n_leads", "Leads", "count"),
+            Column("wins", "Before a win", "count"),
+        )
+    return Figure(
+        name=name,
+        finding=str(chart.title.text),
+        about=about,
+        columns=(
+            Column("name", "Grade"),
+            *counts,
+            *share_columns("Conversion", "grade_won_share"),
+            Column("stated", "Stated chance", "share", "stated_share"),
+            Column("share", "Of all", "share", "score_part"),
+        ),
+        rows=cells_of(grades),
+        chart=chart,
+    )
+
+
+def best_and_worst(grades: Sequence[GradeRow], figure: Figure) -> list[Takeaway]:
+    """Return a takeaway if the best and the worst grade clearly differ."""
+    judged = [row for row in grades if row.n_leads >= FEWEST_LEADS]
+    if len(judged) < 2:
+        return []
+    best, worst = judged[0], judged[-1]
+    p = shares_differ(*best.as_leads(), *worst.as_leads())
+    if p >= CHANCE:
+        return []
+    comparison = f"are won, but none of grade {worst.name}"
+    if worst.value:
+        factor = best.value / worst.value
+        comparison = f"are won {factor:.1f} times as often as grade {worst.name} leads"
+    return [
+        Takeaway(
+            f"Grade {best.name} leads {comparison}: {best.words()} against {worst.words()}; "
+            f"{figure.about.partition(',')[0]}.",
+            {**best.cells(), "other": worst.value, "p": p},
+            "grade_won_share",
+            figure.name,
+        )
+    ]
+
+
+def misstated(grades: Sequence[GradeRow], figure: Figure) -> list[Takeaway]:
+    """Return a takeaway if stated chances clearly differ from what happened, and by a tenth.
+
+    It is about the grade with the most certain difference, and says how many grades differ in the
+    same direction.
+    """
+    judged = [row for row in grades if row.n_leads >= FEWEST_LEADS and 0 < row.stated < 1]
+    z = [
+        (row.value - row.stated) / np.sqrt(row.stated * (1 - row.stated) / row.n_leads)
+        for row in judged
+    ]
+    wrong = [
+        (abs(deviate), p, row)
+        for deviate, p, row in zip(z, holm([p_of(each) for each in z]), judged, strict=True)
+        if p < CHANCE and not 1 / LEAST_FACTOR < row.value / row.stated < LEAST_FACTOR
+    ]
+    if not wrong:
+        return []
+    _, p, worst = max(wrong, key=lambda item: item[0])
+    is_low = worst.stated < worst.value
+    n_alike = sum((row.stated < row.value) == is_low for _, _, row in wrong)
+    direction = "too low" if is_low else "too high"
+    return [
+        Takeaway(
+            f"Stated chances are {direction}: grade {worst.name} states {percent(worst.stated)}, "
+            f"while {worst.words()} were won; {n_alike} of {len(judged)} grades "
+            f"state{'s' if n_alike == 1 else ''} {'less' if is_low else 'more'} than comes true. "
+            "Use the order of the leads, not the percentages; "
+            f"{figure.about.partition(',')[0]}.",
+            {**worst.cells(), "p": p},
+            "stated_share",
+            figure.name,
+        )
+    ]
+
+
+def curves(bins: Sequence[Row], best: Sequence[Row], name: str, about: str) -> list[Figure]:
+    """Build the figures of stated against true shares, and of wins among the best-scored leads."""
+    figures = []
+    if len(bins) > 1:
+        chart = reliability_chart(bins, about)
+        figures.append(
+            Figure(
+                name=f"{name}-reliability",
+                finding=str(chart.title.text),
+                about=about,
+                columns=(
+                    Column("bin", "Bin, best first"),
+                    Column("n", "Scores", "count"),
+                    Column("stated", "Stated chance", "share", "stated_share"),
+                    Column("won", "Won", "share", "grade_won_share"),
+                    *interval_columns("share"),
+                ),
+                rows=tuple(bins),
+                chart=chart,
+            )
+        )
+    if best:
+        chart = gains_chart(best, about)
+        figures.append(
+            Figure(
+                name=f"{name}-gains",
+                finding=str(chart.title.text),
+                about=about,
+                columns=(
+                    Column("share", "Worked, best first", "share", "best_part"),
+                    Column("gain", "Wins reached", "share", "gain"),
+                    *interval_columns("share"),
+                    Column("lift", "Against random order", "ratio"),
+                ),
+                rows=tuple(best),
+                chart=chart,
+            )
+        )
+    return figures

@@ -1,0 +1,39 @@
+"""The score on leads that the model had not seen: the figures of the model card."""
+
+from models.card import ModelCard
+from reports.charts.card import grades_chart
+from reports.content import Figure, Section, Takeaway
+from reports.pages.score.grades import GradeRow, best_and_worst, curves, grades_figure, misstated
+from reports.text import printable
+
+
+def hold_out_section(card: ModelCard, is_part: bool) -> tuple[Section, list[Takeaway]]:
+    """Show the figures of the hold-out, whose leads the evaluated model had not seen.
+
+    They are of all leads, so a report of some of them has no takeaways here.
+    """
+    heading, test = "On leads that it had not seen", card.test
+    text = (
+        "From the model card: the model was evaluated on leads that it had not learned from, then "
+        "fitted again on all leads."
+    )
+    n, n_scores = test.get("n_leads", 0), test.get("n", 0)
+    about = f"{printable(test.get('how', 'test leads'))}, n = {n:,} leads"
+    if is_part:
+        heading = "On leads that it had not seen, of all kinds"
+        text += " These are all leads of its test, not only those that this report is of."
+        about = f"all kinds of leads: {about}"
+    if n_scores > n:
+        about += f", scored {n_scores:,} times at several ages"
+    figures: list[Figure] = []
+    takeaways: list[Takeaway] = []
+    grades = [GradeRow.of(row) for row in test.get("by_grade", ())]
+    if grades:
+        chart = grades_chart([{**row, "n": row["n_leads"]} for row in test["by_grade"]], about)
+        figure = grades_figure(grades, "score-test-grades", about, chart)
+        takeaways = best_and_worst(grades, figure) + misstated(grades, figure)
+        figures.append(figure)
+    figures += curves(test.get("reliability", ()), test.get("gains", ()), "score-test", about)
+    if not figures:
+        return Section(heading, needs="Figures of a test. This model card has none."), []
+    return Section(heading, (text,), tuple(figures)), [] if is_part else takeaways

@@ -1,0 +1,127 @@
+"""The leads of each grade: how many are handed over, worked and won."""
+
+from collections.abc import Sequence
+
+from crm.times import HOUR
+from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, share_of, shares_differ
+from reports.charts.report import rates_chart
+from reports.content import Column, Figure, Takeaway, cells_of
+from reports.numbers import percent
+from reports.pages.phrases import interval_columns, share_columns, share_words
+from reports.pages.service_levels.handovers import (
+    SALES_COLUMNS,
+    TO_WORK,
+    HandedRow,
+    Handovers,
+    window_words,
+)
+from reports.rows.scored import not_learned_from
+from reports.text import NO_BREAK, quoted_name
+
+
+def basis_sentences(handed: Handovers, total: HandedRow, basis: str) -> tuple[str, ...]:
+    """Return sentences about what counts as handed over, worked and converted."""
+    rows = handed.rows
+    if rows.sales:
+        sales = "Sales activities: " + ", ".join(map(quoted_name, rows.sales))
+        channels = rows.project.report.sales_channels
+        if channels:
+            channel_names = " or ".join(map(quoted_name, channels))
+            sales += f"; only those whose channel is {channel_names}"
+        sales += "."
+    else:
+        sales = (
+            "Hours and shares worked are not shown, because it is not known which activities are "
+            'sales\' work: name them with [report] sales_activities = ["…"].'
+        )
+    days = f"{rows.horizon_days:g}{NO_BREAK}days"
+    conversion = f"Conversion is not shown: no lead was handed over {days} before these weeks."
+    if total.won.n:
+        conversion = (
+            f"Conversion is shown for the {total.won.n:,} leads whose {days} after the handover "
+            f"ended in these weeks.{_flattery(handed)}"
+        )
+    return basis, sales, conversion
+
+
+def _flattery(handed: Handovers) -> str:
+    """Return a sentence if the model has learned the outcomes of most leads that it graded."""
+    if handed.rows.scorer is None:
+        return ""
+    mature = handed.matured(handed.first, handed.last)
+    unseen = not_learned_from(handed.rows.created[mature], handed.rows.scorer.card)
+    if unseen.mean() >= 0.5:
+        return ""
+    return (
+        " The model that gives the grades has learned from most of them, which makes good grades "
+        "look better than they are on new leads."
+    )
+
+
+def grades_figure(handed: Handovers, table: Sequence[HandedRow]) -> Figure:
+    """Build the figure of the leads handed over, worked and won by grade."""
+    columns: tuple[Column, ...] = (
+        Column("name", "Grade"),
+        Column("handed", "Handed over", "count", "handed_over"),
+        Column("a_week", "A week", "ratio", "handed_over"),
+        Column("hours", "Median hours to first sales activity", "ratio", "first_touch_hours"),
+        *interval_columns("ratio", "hours_"),
+        Column("hours_late", "Hours, nine of ten", "ratio", "nine_of_ten"),
+        Column("n", "Old enough to be worked", "count"),
+        Column("wins", "Worked", "count"),
+        *share_columns("Worked within 7 days", "worked_share"),
+        Column("untouched", "Not worked at all", "count", "untouched"),
+        Column("mature", "Horizon ended", "count", "handed_mature"),
+        Column("won", "Won of these", "count", "counted_wins"),
+        Column("won_share", "Converted", "share", "handed_won_share"),
+        *interval_columns("share", "won_"),
+    )
+    cells = cells_of(table)
+    total = table[-1]
+    about = f"leads handed over in {window_words(handed)}, n = {total.handed:,}"
+    chart, finding = None, f"{total.handed:,} leads were handed over"
+    if not handed.rows.sales:
+        columns = tuple(column for column in columns if column.key not in SALES_COLUMNS)
+    elif any(row.worked.n for row in table):
+        worked = total.worked.value if total.worked.n else 0.0
+        finding = f"{percent(worked, 0)} of the leads handed over are worked within 7 days"
+        drawn = [row for row in cells if row["value"] is not None]
+        chart = rates_chart(drawn, finding, about, what="Worked within 7 days", base=None)
+    return Figure(
+        name="service-grades",
+        finding=finding,
+        about=about,
+        columns=columns,
+        rows=cells,
+        chart=chart,
+        note="Medians are empty where most leads have no sales activity yet.",
+    )
+
+
+def best_grade_takeaway(handed: Handovers) -> tuple[Takeaway, ...]:
+    """Return a takeaway if leads of the best grade are clearly worked more, or less, often."""
+    grades = handed.grades
+    if not handed.rows.sales or len(grades) < 2:
+        return ()
+    is_best = handed.grade == grades[0]
+    old = handed.watched(handed.first, handed.last)
+    is_worked = handed.hours <= TO_WORK / HOUR
+    best, rest = (
+        share_of(int((is_worked & leads).sum()), int(leads.sum()))
+        for leads in (old & is_best, old & ~is_best)
+    )
+    if min(best.n, rest.n) < FEWEST_LEADS:
+        return ()
+    p = shares_differ(best.wins, best.n, rest.wins, rest.n)
+    if p >= CHANCE:
+        return ()
+    way = "more" if best.value > rest.value else "less"
+    return (
+        Takeaway(
+            f"Sales works grade {grades[0]} {way} often within 7 days than the other grades: "
+            f"{share_words(best)} against {share_words(rest)}.",
+            {**best.cells(), "rest": rest.value, "p": p},
+            "worked_share",
+            "service-grades",
+        ),
+    )

@@ -1,0 +1,69 @@
+"""Service levels: what marketing hands over and how sales works it, by grade and week."""
+
+from reports.content import Page, Section, Takeaway
+from reports.pages.phrases import day_name
+from reports.pages.service_levels.grades import basis_sentences, best_grade_takeaway, grades_figure
+from reports.pages.service_levels.handovers import (
+    ALL,
+    MONDAY,
+    QUIET,
+    WEEK,
+    WEEKS,
+    Handovers,
+    grades_at_handover,
+    handover_times,
+)
+from reports.pages.service_levels.promises import promises_section
+from reports.pages.service_levels.weeks import weeks_section
+from reports.rows.rows import ReportRows
+
+SLUG, TITLE = "service-levels", "Service levels"
+LEAD = (
+    "How many leads are handed over, how fast and how many of them does sales work, and is that "
+    "what both teams promised?"
+)
+
+
+def service_page(rows: ReportRows) -> Page:
+    """Build the page about leads handed over, worked and won in the last complete weeks."""
+    heading = "By grade"
+    if not rows.has_times:
+        needs = (
+            "Leads handed over per grade and week, hours to the first sales activity, share "
+            "worked, converted, and revenue. This needs the time at which each lead was created."
+        )
+        return _page(Section(heading, needs=needs))
+    at, basis = handover_times(rows)
+    end = min(rows.as_of, rows.leads_until + QUIET)
+    last = (end - MONDAY) // WEEK * WEEK + MONDAY
+    if end < rows.as_of:
+        basis += (
+            f" The newest lead is of {day_name(rows.leads_until)}, other records go on to "
+            f"{day_name(rows.as_of)}: weeks are shown up to the newest lead."
+        )
+    handed = Handovers(rows=rows, at=at, last=last, grade=grades_at_handover(rows, at, last))
+    if not handed.within(handed.first, last).any():
+        needs = f"Leads handed over in the last {WEEKS} complete weeks; there are none. {basis}"
+        return _page(Section(heading, needs=needs))
+    grades = [*handed.grades, ALL] if handed.has_grades else [ALL]
+    table = [handed.row(grade, handed.first, last) for grade in grades]
+    return _page(
+        Section(
+            heading, basis_sentences(handed, table[-1], basis), (grades_figure(handed, table),)
+        ),
+        promises_section(handed, table),
+        weeks_section(handed),
+        takeaways=best_grade_takeaway(handed),
+    )
+
+
+def _page(*sections: Section, takeaways: tuple[Takeaway, ...] = ()) -> Page:
+    return Page(
+        slug=SLUG,
+        title=TITLE,
+        lead=LEAD,
+        takeaways=takeaways,
+        sections=sections,
+        keeps_leads=False,
+        is_sheet=True,
+    )

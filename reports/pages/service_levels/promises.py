@@ -1,0 +1,145 @@
+"""What both teams promised, compared with the results."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+
+from crm.times import HOUR
+from models.evaluation.comparisons import FEWEST_LEADS, Share, median_interval
+from reports.content import Column, Figure, Section, TableRow, cells_of
+from reports.pages.phrases import finite
+from reports.pages.service_levels.handovers import (
+    TO_WORK,
+    WEEKS,
+    HandedRow,
+    Handovers,
+    revenue_of,
+    window_words,
+)
+
+
+class Kept(StrEnum):
+    """Whether a promise is kept."""
+
+    YES = "yes"
+    NO = "no"
+    UNKNOWN = "not known"
+    FEW_LEADS = "too few leads"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromiseRow(TableRow):
+    """A promise and the result; `n` leads decide, if the promise is about a share or a median."""
+
+    name: str
+    target: float
+    actual: float | None
+    n: int | None
+    is_kept: bool | None
+
+    @property
+    def kept(self) -> Kept:
+        """Whether the promise is kept."""
+        if self.n is not None and self.n < FEWEST_LEADS:
+            return Kept.FEW_LEADS
+        if self.is_kept is None:
+            return Kept.UNKNOWN
+        return Kept.YES if self.is_kept else Kept.NO
+
+    def cells(self) -> dict[str, Any]:
+        """Return the cells by column."""
+        return {
+            "name": self.name,
+            "target": self.target,
+            "actual": self.actual,
+            "n": self.n,
+            "kept": self.kept.value,
+        }
+
+
+def promises_section(handed: Handovers, table: Sequence[HandedRow]) -> Section:
+    """Compare the promises with the results."""
+    heading = "What was promised"
+    promises = _promise_rows(handed, {row.grade: row for row in table})
+    if not promises:
+        needs = (
+            "What both teams promised, and the results. Write the promises into [report.targets]: "
+            "leads_per_week, first_touch_hours, worked_share and won_share by grade, and "
+            "revenue_per_week."
+        )
+        return Section(heading, needs=needs)
+    n_kept = sum(row.kept == Kept.YES for row in promises)
+    n_unknown = sum(row.kept in (Kept.UNKNOWN, Kept.FEW_LEADS) for row in promises)
+    finding = f"{n_kept} of {len(promises)} promises are kept"
+    if n_unknown:
+        finding += f", {n_unknown} cannot be judged"
+    note = ""
+    if any(row.kept == Kept.NO and row.actual is None for row in promises):
+        note = "Where a promise of hours is broken and no median is given, most leads still wait."
+    figure = Figure(
+        name="service-promises",
+        finding=finding,
+        about=window_words(handed),
+        columns=(
+            Column("name", "Promise"),
+            Column("target", "Target", "ratio", "target"),
+            Column("actual", "Result", "ratio", "target"),
+            Column("n", "Leads", "count"),
+            Column("kept", "Kept"),
+        ),
+        rows=cells_of(promises),
+        note=note,
+    )
+    return Section(heading, figures=(figure,))
+
+
+def _promise_rows(handed: Handovers, rows: Mapping[str, HandedRow]) -> list[PromiseRow]:
+    targets, has_sales = handed.rows.project.report.targets, bool(handed.rows.sales)
+    promises = []
+    for grade, target in sorted(targets.leads_per_week.items()):
+        actual = rows[grade].a_week if grade in rows else None
+        promises.append(_at_least(f"Grade {grade}: leads handed over a week", target, actual))
+    for grade, target in sorted(targets.first_touch_hours.items()):
+        promises.append(_waiting(handed, grade, target, has_sales and grade in rows))
+    for grade, target in sorted(targets.worked_share.items()):
+        share = rows[grade].worked if grade in rows and has_sales else None
+        promises.append(_share_promise(f"Grade {grade}: share worked within 7 days", target, share))
+    for grade, target in sorted(targets.won_share.items()):
+        share = rows[grade].won if grade in rows else None
+        promises.append(_share_promise(f"Grade {grade}: share converted", target, share))
+    if targets.revenue_per_week is not None:
+        earned = revenue_of(handed.rows, handed.closed(handed.first, handed.last))
+        actual = None if earned is None else earned / WEEKS
+        promises.append(_at_least("Revenue won a week", targets.revenue_per_week, actual))
+    return promises
+
+
+def _waiting(handed: Handovers, grade: str, target: float, is_known: bool) -> PromiseRow:
+    """Compare a promise of hours with the median wait of leads watched for longer than that.
+
+    If most of them still wait, the median is not known, but it is longer than promised.
+    """
+    name = f"Grade {grade}: median hours to the first sales activity"
+    if not is_known:
+        return PromiseRow(name=name, target=target, actual=None, n=None, is_kept=None)
+    span = max(TO_WORK, int(target * HOUR))
+    waits = handed.hours[handed.watched(handed.first, handed.last, grade, span)]
+    interval = median_interval(waits)
+    median = np.inf if interval is None else interval.value
+    return PromiseRow(
+        name=name, target=target, actual=finite(median), n=len(waits), is_kept=median <= target
+    )
+
+
+def _share_promise(name: str, target: float, share: Share | None) -> PromiseRow:
+    if share is None:
+        return _at_least(name, target, None)
+    return _at_least(name, target, finite(share.value), share.n)
+
+
+def _at_least(name: str, target: float, actual: float | None, n: int | None = None) -> PromiseRow:
+    is_kept = None if actual is None else actual >= target
+    return PromiseRow(name=name, target=target, actual=actual, n=n, is_kept=is_kept)

@@ -1,0 +1,164 @@
+"""The last complete weeks one by one, of all leads and by grade."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from reports.charts.report import lines_chart
+from reports.content import Column, Figure, Section
+from reports.pages.phrases import day_name
+from reports.pages.service_levels.handovers import (
+    ALL,
+    NOT_SCORED,
+    SALES_COLUMNS,
+    WEEK,
+    WEEKS,
+    HandedRow,
+    Handovers,
+    revenue_of,
+)
+from reports.text import NO_BREAK
+
+
+@dataclass(frozen=True, kw_only=True)
+class Week:
+    """One week: all leads, the leads of each grade, and the deals of the week."""
+
+    day: str
+    every: HandedRow
+    by_grade: tuple[HandedRow, ...]
+    deals: int
+    revenue: float | None
+
+    def cells(self) -> dict[str, Any]:
+        """Return the cells of the row of all leads."""
+        return {
+            **self.every.cells(),
+            **{f"handed_{row.grade}": row.handed for row in self.by_grade},
+            "deals": self.deals,
+            "revenue": self.revenue,
+            "name": self.day,
+        }
+
+    def grade_cells(self) -> list[dict[str, Any]]:
+        """Return the cells of a row for each grade."""
+        return [
+            {
+                **row.cells(),
+                "name": f"{self.day} {row.grade}",
+                "week": self.day,
+                "grade": row.grade,
+            }
+            for row in self.by_grade
+        ]
+
+
+def weeks_section(handed: Handovers) -> Section:
+    """Show the weeks one by one, of all leads and by grade."""
+    weeks = [_week(handed, begin) for begin in range(handed.first, handed.last, WEEK)]
+    figures = [_weeks_figure(handed, weeks)]
+    if handed.has_grades:
+        figures.append(_weeks_by_grade(handed, weeks))
+    return Section("Week by week", figures=tuple(figures))
+
+
+def _week(handed: Handovers, begin: int) -> Week:
+    end = begin + WEEK
+    grades = handed.grades if handed.has_grades else []
+    closed = handed.closed(begin, end)
+    return Week(
+        day=day_name(begin),
+        every=handed.row(ALL, begin, end),
+        by_grade=tuple(handed.row(grade, begin, end) for grade in grades),
+        deals=int(closed.sum()),
+        revenue=revenue_of(handed.rows, closed),
+    )
+
+
+def _week_columns(handed: Handovers) -> tuple[Column, ...]:
+    """Describe the columns of both tables of weeks."""
+    columns = (
+        Column("hours", "Median hours to first sales activity", "ratio", "first_touch_hours"),
+        Column("value", "Worked within 7 days", "share", "worked_share"),
+        Column("mature", "Horizon ended", "count", "handed_mature"),
+        Column("won_share", "Converted", "share", "handed_won_share"),
+    )
+    if handed.rows.sales:
+        return columns
+    return tuple(column for column in columns if column.key not in SALES_COLUMNS)
+
+
+def _about_weeks(weeks: Sequence[Week]) -> str:
+    n = sum(week.every.handed for week in weeks)
+    return f"{WEEKS} complete weeks from Monday, UTC, n = {n:,}"
+
+
+def _weeks_figure(handed: Handovers, weeks: Sequence[Week]) -> Figure:
+    grades = handed.grades if handed.has_grades else []
+    n = sum(week.every.handed for week in weeks)
+    finding, about = f"{n / WEEKS:,.0f} leads a week are handed over", _about_weeks(weeks)
+    chart = None
+    if not grades:
+        points = [
+            {"x": week.day, "series": ALL, "value": week.every.handed, "n": week.every.handed}
+            for week in weeks
+        ]
+        chart = _handed_chart(points, finding, about)
+    return Figure(
+        name="service-weeks",
+        finding=finding,
+        about=about,
+        columns=(
+            Column("name", "Week from"),
+            Column("handed", "Handed over", "count", "handed_over"),
+            *(
+                Column(f"handed_{grade}", _grade_words(grade), "count", "handed_over")
+                for grade in grades
+            ),
+            *_week_columns(handed),
+            Column("deals", "Deals won in the week", "count", "week_deals"),
+            Column("revenue", "Revenue won in the week", "amount", "week_revenue"),
+        ),
+        rows=tuple(week.cells() for week in weeks),
+        chart=chart,
+        note="Worked: leads handed over in the week; empty if that is less than 7 days ago. "
+        f"Converted: leads handed over {handed.rows.horizon_days:g}{NO_BREAK}days before.",
+    )
+
+
+def _weeks_by_grade(handed: Handovers, weeks: Sequence[Week]) -> Figure:
+    best = handed.grades[0]
+    n_best = sum(row.handed for week in weeks for row in week.by_grade if row.grade == best)
+    n = sum(week.every.handed for week in weeks)
+    finding = (
+        f"{n_best / WEEKS:,.0f} of {n / WEEKS:,.0f} leads a week are handed over as grade {best}"
+    )
+    about = _about_weeks(weeks)
+    points = [
+        {"x": week.day, "series": _grade_words(row.grade), "value": row.handed, "n": row.handed}
+        for week in weeks
+        for row in week.by_grade
+    ]
+    return Figure(
+        name="service-weeks-grades",
+        finding=finding,
+        about=about,
+        columns=(
+            Column("name", "Week and grade"),
+            Column("week", "Week from"),
+            Column("grade", "Grade"),
+            Column("handed", "Handed over", "count", "handed_over"),
+            *_week_columns(handed),
+        ),
+        rows=tuple(cells for week in weeks for cells in week.grade_cells()),
+        chart=_handed_chart(points, finding, about),
+    )
+
+
+def _handed_chart(points: list[dict[str, Any]], finding: str, about: str) -> Any:
+    return lines_chart(points, finding, about, x="Week from", y="Leads handed over", form=",.0f")
+
+
+def _grade_words(grade: str) -> str:
+    """Return the name of a grade for a place where nothing else says that it is a grade."""
+    return grade.capitalize() if grade == NOT_SCORED else f"Grade {grade}"
