@@ -153,20 +153,20 @@ def promote_model(
     from commands.terminal.models import gates_table
     from models.registry.promotion import check_reason, promote, user_name
     from models.registry.registry import Registry
-    from training.gates.gates import GateInputs, judge
+    from training.gates.gates import GateInputs, run_gates
 
     check_reason(force, because)
     opened = load_project(project)
     registry = Registry(opened)
     named = registry.resolve(version).version
     inputs = GateInputs.read(opened, datetime.datetime.now(datetime.UTC))
-    judgement = judge(registry, opened, inputs, named)
+    results = run_gates(registry, opened, inputs, named)
     if not json_:
-        out.print(gates_table(judgement.gates))
+        out.print(gates_table(results.gates))
     try:
         event = promote(
             registry,
-            judgement,
+            results,
             who=who or user_name(),
             at=datetime.datetime.now(datetime.UTC),
             because=because,
@@ -174,10 +174,10 @@ def promote_model(
         )
     except GateError:
         if json_:
-            gates = [gate.to_json() for gate in judgement.gates]
+            gates = [gate.to_json() for gate in results.gates]
             print(json.dumps({"event": None, "gates": gates}))  # noqa: T201
         raise
-    _hand_over(registry, event, judgement, json_)
+    _hand_over(registry, event, results, json_)
 
 
 @app.command("rollback")
@@ -194,28 +194,28 @@ def rollback_model(
     from models.registry.history import previous_champion
     from models.registry.promotion import rollback, user_name
     from models.registry.registry import Registry
-    from training.gates.gates import judge_return
+    from training.gates.gates import run_rollback_gate
 
     registry = Registry(load_project(project))
     version = registry.resolve(to).version if to else previous_champion(registry)
-    judgement = judge_return(registry, version)
+    results = run_rollback_gate(registry, version)
     event = rollback(
         registry,
-        judgement,
+        results,
         who=who or user_name(),
         at=datetime.datetime.now(datetime.UTC),
         because=because,
     )
-    _hand_over(registry, event, judgement, json_)
+    _hand_over(registry, event, results, json_)
 
 
-def _hand_over(registry: "Registry", event: "Event", judgement: "GateResults", json_: bool) -> None:
+def _hand_over(registry: "Registry", event: "Event", results: "GateResults", json_: bool) -> None:
     """Copy a new champion to BentoML's store, and print what happened."""
     from serving.bento.store import promote_in_store
 
     with registry.fetched(event.version) as folder:
         tag = promote_in_store(folder, registry.name, event.version)
-    gates = [gate.to_json() for gate in judgement.gates]
+    gates = [gate.to_json() for gate in results.gates]
     instead = f", instead of version {event.previous}" if event.previous else ""
     summary = (
         f"{registry.name} version {event.version} is the champion now ({event.what}){instead}."

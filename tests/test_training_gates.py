@@ -39,7 +39,7 @@ from training.gates.checks import (
     pr_auc_is_not_worse,
 )
 from training.gates.first_champion import promote_first
-from training.gates.gates import GateInputs, base_rate, judge, judge_return
+from training.gates.gates import GateInputs, base_rate, run_gates, run_rollback_gate
 from training.tracking import track
 from training.train import Trained
 
@@ -300,20 +300,20 @@ def inputs_of(project: Project, trained: Trained) -> GateInputs:
 def test_same_model_passes_every_gate(
     registry: Registry, project: Project, trained: Trained
 ) -> None:
-    judgement = judge(registry, project, inputs_of(project, trained), "2")
-    assert [gate.number for gate in judgement.gates] == list(GATES)
-    assert [gate.name for gate in judgement.gates] == [kind.title for kind in GATES.values()]
-    assert judgement.failed == ()
-    assert (judgement.version, judgement.against) == ("2", "1")
-    assert judgement.scale == trained.scorer.scale
-    assert f"on {len(trained.split.test):,} moments of" in judgement.gates[0].evidence
+    results = run_gates(registry, project, inputs_of(project, trained), "2")
+    assert [gate.number for gate in results.gates] == list(GATES)
+    assert [gate.name for gate in results.gates] == [kind.title for kind in GATES.values()]
+    assert results.failed == ()
+    assert (results.version, results.against) == ("2", "1")
+    assert results.scale == trained.scorer.scale
+    assert f"on {len(trained.split.test):,} moments of" in results.gates[0].evidence
 
 
 def test_champion_is_not_judged_again(
     registry: Registry, project: Project, trained: Trained
 ) -> None:
     with pytest.raises(ConfigError, match="Version 1 of `demo` is the champion already"):
-        judge(registry, project, inputs_of(project, trained), "1")
+        run_gates(registry, project, inputs_of(project, trained), "1")
 
 
 def test_version_that_does_not_load_fails_every_gate(
@@ -323,12 +323,12 @@ def test_version_that_does_not_load_fails_every_gate(
     assert len(cards) == 2
     for card in cards:
         card.write_text("{}")
-    judgement = judge(registry, project, inputs_of(project, trained), "2")
-    assert len(judgement.failed) == len(GATES)
-    assert judgement.scale is None
-    loads = next(gate for gate in judgement.gates if gate.number == "LG106")
+    results = run_gates(registry, project, inputs_of(project, trained), "2")
+    assert len(results.failed) == len(GATES)
+    assert results.scale is None
+    loads = next(gate for gate in results.gates if gate.number == "LG106")
     assert "is not the file that was saved" in loads.evidence
-    assert judge_return(registry, "2").gates == (loads,)
+    assert run_rollback_gate(registry, "2").gates == (loads,)
 
 
 def saved(registry: Registry, version: str) -> Path:
@@ -352,22 +352,22 @@ def test_damaged_champion_is_named_and_can_be_replaced(
     run = registry.client.get_run(registry.resolve("1").run_id)
     run_files = Path(run.info.artifact_uri.removeprefix("file://"))
     (run_files if name == MOMENTS_FILE else saved(registry, "1")).joinpath(name).write_text("{}")
-    judgement = judge(registry, project, inputs_of(project, trained), "2")
-    assert [gate.number for gate in judgement.failed] == list(RELATIVE)
-    assert "The champion cannot be judged: " in judgement.failed[0].evidence
-    assert said in judgement.failed[0].evidence
+    results = run_gates(registry, project, inputs_of(project, trained), "2")
+    assert [gate.number for gate in results.failed] == list(RELATIVE)
+    assert "The champion cannot be evaluated: " in results.failed[0].evidence
+    assert said in results.failed[0].evidence
     with pytest.raises(GateError, match="did not pass 4 of 7 gates"):
-        promote(registry, judgement, who="ann", at=NOW + MINUTE)
+        promote(registry, results, who="ann", at=NOW + MINUTE)
     at = NOW + 2 * MINUTE
-    promote(registry, judgement, who="ann", at=at, because="1 is damaged", forced=True)
+    promote(registry, results, who="ann", at=at, because="1 is damaged", forced=True)
     assert registry.champion() == "2"
     assert [event.what for event in history(registry)][-2:] == ["refused", "forced"]
 
 
 def test_rollback_checks_only_that_the_version_loads(registry: Registry) -> None:
-    judgement = judge_return(registry, "2")
-    assert [(gate.number, gate.passed) for gate in judgement.gates] == [("LG106", True)]
-    assert judgement.against == "1"
+    results = run_rollback_gate(registry, "2")
+    assert [(gate.number, gate.passed) for gate in results.gates] == [("LG106", True)]
+    assert results.against == "1"
 
 
 def test_relative_gates_fail_with_too_few_shared_outcomes(
@@ -375,9 +375,9 @@ def test_relative_gates_fail_with_too_few_shared_outcomes(
 ) -> None:
     few = trained.moments.take(np.arange(len(trained.moments) - 5, len(trained.moments)))
     inputs = GateInputs(read_records(project), few, trained.audit)
-    judgement = judge(registry, project, inputs, "2")
-    assert [gate.number for gate in judgement.failed] == ["LG101", "LG102", "LG103", "LG105"]
-    first, *others = judgement.failed
+    results = run_gates(registry, project, inputs, "2")
+    assert [gate.number for gate in results.failed] == ["LG101", "LG102", "LG103", "LG105"]
+    first, *others = results.failed
     assert first.evidence.startswith("Too few outcomes to judge")
     assert "Wait for more outcomes, or train again" in first.evidence
     assert {gate.evidence for gate in others} == {"Not passed for the reason given at LG101."}
@@ -389,10 +389,10 @@ def test_first_version_with_too_few_outcomes_passes(
     few = trained.moments.take(np.arange(len(trained.moments) - 5, len(trained.moments)))
     inputs = GateInputs(read_records(project), few, trained.audit)
     monkeypatch.setattr(registry, "find_champion", lambda: None)
-    judgement = judge(registry, project, inputs, "2")
-    judged = {gate.number: gate for gate in judgement.gates}
-    assert all(judged[number].passed for number in ("LG101", "LG102", "LG103", "LG105"))
-    assert "It passes because there is no champion yet" in judged["LG101"].evidence
+    results = run_gates(registry, project, inputs, "2")
+    by_number = {gate.number: gate for gate in results.gates}
+    assert all(by_number[number].passed for number in ("LG101", "LG102", "LG103", "LG105"))
+    assert "It passes because there is no champion yet" in by_number["LG101"].evidence
 
 
 def test_versions_are_compared_on_leads_unseen_by_both(
@@ -402,7 +402,7 @@ def test_versions_are_compared_on_leads_unseen_by_both(
     assert (found["one"], found["other"], found["verdict"]) == ("1", "2", "judged")
     assert found["n"] == len(trained.split.test)
     log_loss = next(row for row in found["metrics"] if row["metric"] == "log_loss")
-    assert log_loss["one"] == pytest.approx(trained.judged.test.values["log_loss"])
+    assert log_loss["one"] == pytest.approx(trained.evaluated_model.test.values["log_loss"])
     assert log_loss["difference"] == 0
 
 
@@ -414,10 +414,10 @@ def test_champion_with_a_missing_column_is_not_comparable(
     leads = inputs.records.leads
     leads = leads.drop(columns="source") if how == "dropped" else leads.assign(source=None)
     records = replace(inputs.records, leads=leads)
-    judgement = judge(registry, project, replace(inputs, records=records), "2")
-    assert [gate.number for gate in judgement.failed] == list(RELATIVE)
+    results = run_gates(registry, project, replace(inputs, records=records), "2")
+    assert [gate.number for gate in results.failed] == list(RELATIVE)
     assert "Version 1 learned from `source`, which today's records lack" in (
-        judgement.failed[0].evidence
+        results.failed[0].evidence
     )
     (*_, last) = compare(registry, project, records, "1", "2").to_json()["warnings"]
     assert "Version 2 learned from `source`" in last
@@ -434,11 +434,10 @@ def asked_again(project: Project) -> Project:
 def test_version_for_another_question_fails(
     registry: Registry, asked_again: Project, trained: Trained
 ) -> None:
-    judgement = judge(registry, asked_again, GateInputs.read(asked_again, NOW), "2")
-    assert [gate.number for gate in judgement.failed] == ["LG101", "LG102", "LG103", "LG105"]
+    results = run_gates(registry, asked_again, GateInputs.read(asked_again, NOW), "2")
+    assert [gate.number for gate in results.failed] == ["LG101", "LG102", "LG103", "LG105"]
     assert (
-        "Version 2 predicts won within 90 days, but the project file"
-        in judgement.failed[0].evidence
+        "Version 2 predicts won within 90 days, but the project file" in results.failed[0].evidence
     )
     found = compare(registry, asked_again, read_records(asked_again), "1", "2").to_json()
     assert [warning.partition(",")[0] for warning in found["warnings"]] == [

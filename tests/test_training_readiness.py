@@ -11,7 +11,7 @@ import pytest
 from crm.times import NOT_A_TIME
 from features.moments import Moments
 from models.evaluation.metrics import Evaluation
-from training.readiness import Difference, Readiness, judge_readiness, not_judged
+from training.readiness import Difference, Readiness, assess_readiness, unknown_readiness
 from training.split import Split
 
 Interval = tuple[float, float, float]  # the value, and the ends of its interval
@@ -53,14 +53,14 @@ TRAIN = moments_of(800, 4_000)
 GOOD = Split(TRAIN, moments_of(200, 1_000), 0, "newest 20% of leads")
 
 
-def judge(
+def assess(
     test: Evaluation | None = None,
     split: Split = GOOD,
     gained: dict[str, Difference] | None = None,
     in_order: bool = True,
     left_out: Sequence[str] = (),
 ) -> Readiness:
-    return judge_readiness(
+    return assess_readiness(
         test or evaluation(),
         BASELINES,
         GAINED | (gained or {}),
@@ -76,7 +76,7 @@ def split_of(train: tuple[int, int], test: tuple[int, int]) -> Split:
 
 
 def test_a_good_model_is_ready_for_three_reasons() -> None:
-    assert judge() == Readiness(
+    assert assess() == Readiness(
         "ready",
         [
             "It is better than the base rate beyond chance: log loss 0.400 against 0.500, a "
@@ -194,7 +194,7 @@ def test_a_good_model_is_ready_for_three_reasons() -> None:
     ],
 )
 def test_each_rule_alone_decides(given: dict[str, Any], verdict: str, reason: str) -> None:
-    readiness = judge(**given)
+    readiness = assess(**given)
     assert readiness.verdict == verdict
     assert reason in readiness.reasons[0]
     assert not any(reason in other for other in readiness.reasons[1:])
@@ -223,23 +223,23 @@ def test_each_rule_alone_decides(given: dict[str, Any], verdict: str, reason: st
     ],
 )
 def test_a_model_at_the_limit_of_a_rule_is_ready(given: dict[str, Any]) -> None:
-    assert judge(**given).verdict == "ready"
+    assert assess(**given).verdict == "ready"
 
 
 def test_an_error_is_judged_by_what_chance_explains() -> None:
-    readiness = judge(evaluation(ece=0.06, error_by_chance=0.025))
+    readiness = assess(evaluation(ece=0.06, error_by_chance=0.025))
     assert readiness.verdict == "usable"
     assert "perfect ones would seem to be off by 2.5." in readiness.reasons[0]
 
 
 def test_a_large_error_does_not_support_a_model() -> None:
     supports = "Predicted probabilities are off by only"
-    assert any(reason.startswith(supports) for reason in judge(evaluation(ece=0.05)).reasons)
-    assert not any(reason.startswith(supports) for reason in judge(evaluation(ece=0.06)).reasons)
+    assert any(reason.startswith(supports) for reason in assess(evaluation(ece=0.05)).reasons)
+    assert not any(reason.startswith(supports) for reason in assess(evaluation(ece=0.06)).reasons)
 
 
 def test_reasons_against_a_model_come_first() -> None:
-    readiness = judge(
+    readiness = assess(
         evaluation(roc_auc=(0.55, 0.49, 0.61)),
         Split(moments_of(240, 4_000), moments_of(14, 1_000, has_times=False), 0, ""),
         in_order=False,
@@ -256,7 +256,7 @@ def test_reasons_against_a_model_come_first() -> None:
 
 def test_left_out_columns_are_counted() -> None:
     assert (
-        judge(left_out=["Tags", "Team"])
+        assess(left_out=["Tags", "Team"])
         .reasons[-1]
         .startswith("The leak audit left out 2 columns that may")
     )
@@ -264,45 +264,47 @@ def test_left_out_columns_are_counted() -> None:
 
 def test_a_shift_within_chance_is_no_reason() -> None:
     # 5 of 100, where 8 % are expected: the interval of 5 % is 2 % to 11 %.
-    readiness = judge(split=split_of((320, 4_000), (5, 100)))
+    readiness = assess(split=split_of((320, 4_000), (5, 100)))
     assert not any("share of wins" in reason for reason in readiness.reasons)
 
 
 def test_shares_from_two_percent_have_no_decimals() -> None:
-    readiness = judge(split=split_of((20, 1_000), (100, 1_000)))
+    readiness = assess(split=split_of((20, 1_000), (100, 1_000)))
     assert "rose from 2 % to 10 %" in readiness.reasons[0]
 
 
 def test_readiness_counts_leads_not_moments() -> None:
     split = Split(TRAIN, moments_of(20, 100, moments_per_lead=3), 0, "")
-    assert judge(split=split).reasons[0].startswith("Only 20 of")
+    assert assess(split=split).reasons[0].startswith("Only 20 of")
 
 
 def test_readiness_without_a_test_is_not_ready() -> None:
     split = Split(TRAIN, TRAIN.take(np.zeros(4_000, dtype=bool)), 0, "Only 12 leads.")
-    assert not_judged(split) == Readiness("not ready", ["Its quality is unknown. Only 12 leads."])
+    assert unknown_readiness(split) == Readiness(
+        "not ready", ["Its quality is unknown. Only 12 leads."]
+    )
 
 
 def test_readiness_without_a_test_also_names_other_risks() -> None:
     train = moments_of(5, 12, has_times=False)
     split = Split(train, train.take(np.zeros(12, dtype=bool)), 0, "Only 12 leads.")
-    unknown, no_times, leaks = not_judged(split, left_out=["Tags"]).reasons
+    unknown, no_times, leaks = unknown_readiness(split, left_out=["Tags"]).reasons
     assert no_times.startswith("The leads have no creation time")
     assert leaks.startswith("The leak audit left out 1 column")
 
 
 def test_readiness_to_json_is_plain_data() -> None:
-    readiness = judge()
+    readiness = assess()
     assert readiness.to_json() == {"verdict": "ready", "reasons": readiness.reasons}
 
 
 def test_a_rarer_win_and_loss_are_named() -> None:
-    one_win = judge(split=split_of((4, 4_000), (1, 1_000)))
+    one_win = assess(split=split_of((4, 4_000), (1, 1_000)))
     assert "Only 1 of the 1,000 test leads was won" in one_win.reasons[0]
-    two_losses = judge(split=split_of((3_990, 4_000), (998, 1_000)))
+    two_losses = assess(split=split_of((3_990, 4_000), (998, 1_000)))
     assert "Only 2 of the 1,000 test leads were not won" in two_losses.reasons[0]
 
 
 def test_the_leads_of_the_test_are_those_evaluated() -> None:
-    readiness = judge(dataclasses.replace(evaluation(), n_leads=77), split_of((40, 400), (9, 77)))
+    readiness = assess(dataclasses.replace(evaluation(), n_leads=77), split_of((40, 400), (9, 77)))
     assert "Only 9 of the 77 test leads" in readiness.reasons[0]

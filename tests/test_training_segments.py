@@ -26,7 +26,7 @@ from features.moments import Moments, make_moments
 from features.pipeline import FeaturePipeline
 from models.evaluation.intervals import auc_interval, holm, mean_interval
 from models.evaluation.metrics import log_losses
-from training.segments import judge_fairness, judge_segments
+from training.segments import evaluate_fairness, evaluate_segments
 from training.train import Trained
 
 PROJECT = """
@@ -67,7 +67,7 @@ def judge_sources(folder: Any, source: list[str], won: list[int], probability: l
     crm = Crm(folder, pd.DataFrame({"source": source, "won": answers(won)}))
     vocabulary = tuple(sorted(set(source)))
     pipeline = pipeline_of(CategoryAttribute("source", frozenset(), vocabulary))
-    return judge_segments(crm.records, pipeline, crm.moments, logit(np.array(probability)))
+    return evaluate_segments(crm.records, pipeline, crm.moments, logit(np.array(probability)))
 
 
 # -- the figures ---------------------------------------------------------------------------
@@ -156,9 +156,9 @@ def test_repeated_moments_add_no_certainty_to_a_segment(tmp_path: Path) -> None:
     crm = Crm(tmp_path, pd.DataFrame({"source": ["A", "B"] * 40, "won": answers(won)}))
     pipeline = pipeline_of(CategoryAttribute("source", frozenset(), ("A", "B")))
     margin = np.full(80, logit(0.3))
-    once = judge_segments(crm.records, pipeline, crm.moments, margin)
+    once = evaluate_segments(crm.records, pipeline, crm.moments, margin)
     every = crm.moments.take(np.repeat(np.arange(80), 4))
-    four_times = judge_segments(crm.records, pipeline, every, np.repeat(margin, 4))
+    four_times = evaluate_segments(crm.records, pipeline, every, np.repeat(margin, 4))
     assert [row["n"] for row in four_times] == [160, 160]
     for one, four in zip(once, four_times, strict=True):
         for name in ("n_leads", "won", "gap", "low", "high", "p", "is_off"):
@@ -183,7 +183,7 @@ def test_good_model_rarely_raises_an_alarm(tmp_path: Path) -> None:
             crm.moments.weight,
             {},
         )
-        rows = judge_segments(crm.records, pipeline, moments, margin)
+        rows = evaluate_segments(crm.records, pipeline, moments, margin)
         assert len(rows) == 40
         alarms += any(row["is_off"] for row in rows)
     assert alarms <= 5  # at 5 % each, more are seen once in 70 such tests
@@ -219,7 +219,7 @@ def test_certain_probabilities_can_be_judged(tmp_path: Path) -> None:
     margin[40:] *= -1
     crm = Crm(tmp_path, pd.DataFrame({"source": source, "won": answers(won)}))
     pipeline = pipeline_of(CategoryAttribute("source", frozenset(), ("A", "B")))
-    rows = judge_segments(crm.records, pipeline, crm.moments, margin)
+    rows = evaluate_segments(crm.records, pipeline, crm.moments, margin)
     assert [row["roc_auc"] for row in rows] == [1.0, 0.0]
     assert not any(row["is_off"] for row in rows)  # half stated and half won in each
     assert json.dumps(rows, allow_nan=False)
@@ -229,7 +229,7 @@ def test_segments_of_a_real_training_are_plain_data(trained: Trained, simulated_
     project = load_project(simulated_crm)
     records = read_records(project)
     test, margin = trained.split.test, trained.test_margin
-    rows = judge_segments(records, trained.scorer.pipeline, test, margin)
+    rows = evaluate_segments(records, trained.scorer.pipeline, test, margin)
     assert {row["column"] for row in rows} >= {"source", "industry", "email_opt_in"}
     for column in {row["column"] for row in rows}:
         of_column = [row for row in rows if row["column"] == column]
@@ -328,7 +328,7 @@ def test_project_decides_between_category_and_number(tmp_path: Path) -> None:
 def judge_persons(folder: Any, sex: list[str], won: list[int], selected: list[bool]) -> Any:
     crm = Crm(folder, pd.DataFrame({"sex": sex, "won": answers(won)}), 'sensitive = ["sex"]\n')
     margin = np.full(len(sex), logit(0.4))
-    return judge_fairness(crm.records, crm.project, crm.moments, margin, np.array(selected))
+    return evaluate_fairness(crm.records, crm.project, crm.moments, margin, np.array(selected))
 
 
 def test_four_fifths_by_hand(tmp_path: Path) -> None:
@@ -378,7 +378,7 @@ def test_groups_are_compared_also_if_the_model_ignores_them(tmp_path: Path) -> N
     crm = Crm(tmp_path, frame, 'sensitive = ["age"]\n')
     pipeline = fit_pipeline(crm.records, crm.moments, crm.project)
     assert pipeline.columns == ["x"]
-    rows = judge_fairness(
+    rows = evaluate_fairness(
         crm.records, crm.project, crm.moments, np.zeros(160), np.ones(160, dtype=bool)
     )
     assert sorted(row["value"] for row in rows) == ["20", "30", "40", "50"]
@@ -387,4 +387,4 @@ def test_groups_are_compared_also_if_the_model_ignores_them(tmp_path: Path) -> N
 def test_project_without_sensitive_columns_has_no_comparison(tmp_path: Path) -> None:
     crm = Crm(tmp_path, pd.DataFrame({"won": ["yes", "no"]}))
     nobody = np.zeros(2, dtype=bool)
-    assert judge_fairness(crm.records, crm.project, crm.moments, np.zeros(2), nobody) == []
+    assert evaluate_fairness(crm.records, crm.project, crm.moments, np.zeros(2), nobody) == []

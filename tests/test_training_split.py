@@ -164,7 +164,7 @@ def test_hold_out_keeps_all_leads_for_training_if_they_cannot_be_split(
     records = crm(days, won)
     moments = make_moments(records, learn())
     parts = hold_out(records, moments, learn())
-    assert not parts.is_judged
+    assert not parts.has_test
     assert (len(parts.train), len(parts.test), parts.embargoed) == (len(moments), 0, 0)
     assert parts.how.startswith(why)
 
@@ -183,9 +183,9 @@ def test_hold_out_without_times_does_not_mention_the_horizon() -> None:
     assert how.endswith("Export a longer history.")
 
 
-@pytest.mark.parametrize(("wins", "is_judged"), [(19, True), (20, False), (25, True)])
+@pytest.mark.parametrize(("wins", "has_test"), [(19, True), (20, False), (25, True)])
 def test_hold_out_depends_on_whether_the_rest_trains_the_same_kind_of_model(
-    wins: int, is_judged: bool
+    wins: int, has_test: bool
 ) -> None:
     # The 80 older leads have all wins but one. 19 in all teach a base rate either way;
     # of 20 the older leads have 19, too few for the blend that all teach; of 25 they have 24.
@@ -194,7 +194,7 @@ def test_hold_out_depends_on_whether_the_rest_trains_the_same_kind_of_model(
     won[99] = True
     records = crm(range(100), won, has_times=False)
     parts = hold_out(records, make_moments(records, learn()), learn())
-    assert parts.is_judged is is_judged
+    assert parts.has_test is has_test
 
 
 def test_hold_out_takes_its_share_from_the_project() -> None:

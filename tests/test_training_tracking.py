@@ -32,7 +32,7 @@ from training.comparison.held_out import MOMENTS_FILE, StoredMoments
 from training.gates import first_champion
 from training.gates.checks import GATES
 from training.gates.first_champion import Standing, promote_first
-from training.gates.gates import GateInputs, judge
+from training.gates.gates import GateInputs, run_gates
 from training.tracking import TrackedModel, track
 from training.train import Trained
 from training.tuning import Trial
@@ -94,7 +94,7 @@ def verdicts(monkeypatch: pytest.MonkeyPatch) -> list[Gate]:
         scale = registry.load(version).scorer.scale
         return GateResults(version, registry.find_champion(), tuple(gates), scale)
 
-    monkeypatch.setattr(first_champion, "judge", results)
+    monkeypatch.setattr(first_champion, "run_gates", results)
     return gates
 
 
@@ -239,7 +239,7 @@ def test_every_trial_is_a_nested_run(work: Work, project: Project, registry: Reg
 def test_first_model_passes_the_gates_and_is_recorded(
     work: Work, project: Project, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(first_champion, "judge", judge)
+    monkeypatch.setattr(first_champion, "run_gates", run_gates)
     tracked, standing = register(registry, project, work)
     assert [gate.number for gate in standing.gates] == list(GATES)
     passed = all(gate.passed for gate in standing.gates)
@@ -379,7 +379,7 @@ def _fail_at(
         "make_champion": (registry, "make_champion"),
         "make_challenger": (registry, "make_challenger"),
         "log_trial": (registry.client, "log_param"),
-        "judge": (first_champion, "judge"),
+        "run_gates": (first_champion, "run_gates"),
         "record": (registry.client, "log_dict"),
         "get_logged_model": (registry.client, "get_logged_model"),
     }[step]
@@ -399,7 +399,7 @@ STEPS = [
     "find_champion",
     "make_champion",
     "make_challenger",
-    "judge",
+    "run_gates",
     "record",
     "get_logged_model",
 ]

@@ -138,9 +138,9 @@ QUALITY = {
 
 
 def test_quality_is_within_the_expected_range(session: Session) -> None:
-    values = session.trained.judged.test.values
+    values = session.trained.evaluated_model.test.values
     base, logistic = (
-        session.trained.judged.baselines[name].values["log_loss"]
+        session.trained.evaluated_model.baselines[name].values["log_loss"]
         for name in ("base_rate", "logistic")
     )
     oracle = log_loss(session.label, session.truth)
@@ -158,7 +158,7 @@ def test_quality_is_within_the_expected_range(session: Session) -> None:
 
 
 def test_model_beats_the_base_rate_beyond_chance(session: Session) -> None:
-    judged = session.trained.judged
+    judged = session.trained.evaluated_model
     _, high = judged.test.intervals["roc_auc"]
     low, _ = judged.test.intervals["roc_auc"]
     assert low > 0.5
@@ -173,7 +173,7 @@ def test_card_compares_losses_like_the_gates(session: Session) -> None:
     base = BaseRate.fit(split.train.label, split.train.weight).log_odds
     shared = SharedMoments(split.test, trained.test_margin, np.full(len(split.test), base))
     gate = differences(shared, session.project.learn.seed)["log_loss"]
-    gained = trained.judged.gained["base_rate"]
+    gained = trained.evaluated_model.gained["base_rate"]
     assert gained == pytest.approx((gate.value, gate.low, gate.high), abs=1e-12)
     said = f"a difference of {gate.value:+.4f} ({gate.low:+.4f} to {gate.high:+.4f})"
     assert any(said in reason for reason in trained.scorer.card.readiness["reasons"])
@@ -198,7 +198,7 @@ def test_columns_known_later_are_not_used(session: Session) -> None:
         "column": "contract_type",
         "reason": "it is known later than the moment of scoring",
     } in (trained.scorer.card.left_out)
-    assert trained.judged.test.values["roc_auc"] < 0.84
+    assert trained.evaluated_model.test.values["roc_auc"] < 0.84
     with_it = trained.scorer.score_table(leads.assign(contract_type="Standard"))
     without = trained.scorer.score_table(leads.drop(columns="contract_type"))
     assert with_it["probability"].equals(without["probability"])
@@ -209,7 +209,7 @@ def test_nearly_perfect_column_is_detected(tmp_path: Path) -> None:
     leads["hint"] = np.where(leads["outcome"] == "yes", 1.0, 0.0)
     leads.loc[::7, "hint"] = 0.5
     trained = train(*flat(tmp_path, leads, vouched=("hint",)), now=NOW)
-    assert trained.judged.test.values["roc_auc"] > 0.9
+    assert trained.evaluated_model.test.values["roc_auc"] > 0.9
 
 
 def test_nearly_perfect_column_is_a_leak_unless_vouched_for(tmp_path: Path) -> None:
@@ -278,7 +278,7 @@ def test_progress_rises_to_one(session: Session) -> None:
     assert steps == [
         "Auditing for leaks",
         "Learning",
-        "Judging on the newest leads",
+        "Evaluating on the newest leads",
         "Learning from all leads",
     ]
 
@@ -326,8 +326,12 @@ def test_card_agrees_with_the_evaluation(session: Session) -> None:
     assert columns | roles == set(session.records.leads.columns)
     assert [row["age_days"] for row in card.test["by_age"]] == session.project.learn.moments_days
     rows = {name: card.test[name] for name in ("by_age", "by_grade", "reliability", "gains")}
-    assert card.test == {**trained.judged.test.to_json(), "how": "newest 20% of leads", **rows}
-    assert card.baselines == {n: e.to_json() for n, e in trained.judged.baselines.items()}
+    assert card.test == {
+        **trained.evaluated_model.test.to_json(),
+        "how": "newest 20% of leads",
+        **rows,
+    }
+    assert card.baselines == {n: e.to_json() for n, e in trained.evaluated_model.baselines.items()}
     assert card.test["n"] == card.learned_from["test_moments"]
     assert card.digests == session.records.digests
     assert card.digests.keys() == {"leads", "activities", "stages", "outcomes"}
@@ -355,8 +359,12 @@ def test_card_rows_describe_the_test_moments(session: Session) -> None:
     card, trained = session.trained.scorer.card, session.trained
     rows = card.test["reliability"]
     gap = sum(row["n"] * abs(row["stated"] - row["won"]) for row in rows)
-    assert gap / sum(row["n"] for row in rows) == pytest.approx(trained.judged.test.values["ece"])
-    assert card.test["gains"][0]["lift"] == pytest.approx(trained.judged.test.values["lift_at_10"])
+    assert gap / sum(row["n"] for row in rows) == pytest.approx(
+        trained.evaluated_model.test.values["ece"]
+    )
+    assert card.test["gains"][0]["lift"] == pytest.approx(
+        trained.evaluated_model.test.values["lift_at_10"]
+    )
     by_grade = card.test["by_grade"]
     assert [row["grade"] for row in by_grade] == ["A", "B", "C", "D"]
     scores = trained.scorer.scale.score(expit(trained.test_margin))
@@ -558,7 +566,7 @@ UNJUDGEABLE = {
 def test_records_without_a_usable_test_are_still_learned_from(case: str, tmp_path: Path) -> None:
     leads, learn, why = UNJUDGEABLE[case]
     trained = train(*flat(tmp_path, leads, **learn), now=NOW)
-    assert trained.judged is None
+    assert trained.evaluated_model is None
     card = trained.scorer.card
     assert re.search(why, card.test["not_judged"])
     assert card.readiness["verdict"] == "not ready"
@@ -596,7 +604,7 @@ def test_unevaluated_model_is_kept_and_marked(tmp_path: Path) -> None:
     project, records = flat(tmp_path, leads, **known)
     trained = train(project, records, now=NOW)
     card = trained.scorer.card
-    assert trained.judged is None
+    assert trained.evaluated_model is None
     assert split_newest(records, trained.moments, 0.2, 0).train.rarer < FEWEST_OUTCOMES
     assert isinstance(trained.scorer.estimator, Blend)
     high, low = (trained.scorer.score_table(leads.assign(size=s))["probability"] for s in (95, 5))
@@ -650,10 +658,8 @@ def test_fewer_than_twenty_outcomes_give_the_base_rate_with_its_interval(tmp_pat
     assert estimator["kind"] == "base rate"
     assert estimator["low"] < 15 / 300 < estimator["high"]
     assert (estimator["low"], estimator["high"]) == pytest.approx(wilson(15 / 300, 300))
-    assert estimator["why"].endswith(
-        f"that lies between {estimator['low']:.1%} and {estimator['high']:.1%}"
-    )
-    assert "fewer than 20 training outcomes of the rarer kind" in estimator["why"]
+    assert estimator["why"].startswith("There are fewer than 20 training leads with the rarer ")
+    assert f"between {100 * estimator['low']:.1f} % and " in estimator["why"]
     probability = scorer.score_table(small(300))["probability"]
     assert probability.nunique() == 1
     assert probability[0] == pytest.approx(15.5 / 301)
@@ -796,8 +802,8 @@ def test_half_life_changes_the_model_and_not_the_test(tmp_path: Path) -> None:
         found.append(train(*flat(tmp_path, _dated(400, days=400), **known), now=NOW))
     plain, recent = found
     assert recent.scorer.estimator != plain.scorer.estimator
-    assert recent.judged.test.n == plain.judged.test.n
-    assert recent.judged.test.base_rate == plain.judged.test.base_rate
+    assert recent.evaluated_model.test.n == plain.evaluated_model.test.n
+    assert recent.evaluated_model.test.base_rate == plain.evaluated_model.test.base_rate
     assert recent.moments.weight.tolist() == [1.0] * len(recent.moments)
 
 
@@ -892,7 +898,7 @@ def test_training_without_a_test_fits_two_pipelines(
 ) -> None:
     # 24 wins in all are enough for a blend, 19 among the older leads are not.
     trained = train(*flat(tmp_path, with_wins(312, every=13)), now=NOW)
-    assert trained.judged is None
+    assert trained.evaluated_model is None
     assert [len(leads) for leads in fitted_on] == [312, 265]
 
 

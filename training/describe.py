@@ -35,8 +35,8 @@ from models.fitting.trees import TREE_PARAMETERS
 from models.reasons import Reasoner
 from models.scale import Scale
 from training.fit import Fitted
-from training.readiness import Readiness, judge_readiness, not_judged
-from training.segments import judge_fairness, judge_segments
+from training.readiness import Readiness, assess_readiness, unknown_readiness
+from training.segments import evaluate_fairness, evaluate_segments
 from training.split import Split
 from training.tuning import Trial, best_of
 
@@ -45,7 +45,7 @@ SELECTED = 2  # the best grades; sales is expected to work these first
 
 
 @dataclass(frozen=True)
-class Judged:
+class EvaluatedModel:
     """A model that was fitted on the training moments only, evaluated on the test moments.
 
     Attributes
@@ -55,7 +55,7 @@ class Judged:
         Calibrated log-odds of the test moments.
     test : Evaluation
     baselines : dict of str to Evaluation
-        `base_rate` and `logistic`, on the same moments.
+        The evaluations of `base_rate` and `logistic` on the same moments.
     gained : dict of str to (float, float, float)
         For each baseline the model's log loss minus the baseline's, with its interval.
     """
@@ -69,7 +69,7 @@ class Judged:
 
 @dataclass(frozen=True)
 class Findings:
-    """What a training found out, for the card.
+    """The results of a training that the card describes.
 
     Attributes
     ----------
@@ -77,7 +77,7 @@ class Findings:
         All mature moments.
     split : Split
     audited : Audit
-    judged : Judged or None
+    evaluated_model : EvaluatedModel or None
         None if no leads could be held out.
     final : Fitted
         Fitted on all moments.
@@ -90,7 +90,7 @@ class Findings:
     moments: Moments
     split: Split
     audited: Audit
-    judged: Judged | None
+    evaluated_model: EvaluatedModel | None
     final: Fitted
     trials: tuple[Trial, ...]
     untuned: str
@@ -121,10 +121,10 @@ def describe(
     -------
     ModelCard
     """
-    seed, final, judged = project.learn.seed, findings.final, findings.judged
+    seed, final, evaluated_model = project.learn.seed, findings.final, findings.evaluated_model
     pipeline = final.pipeline
     reasoner = Reasoner(pipeline.features, final.estimator, final.calibration, scale)
-    looked_at = findings.split.test if judged else findings.moments
+    explained = findings.split.test if evaluated_model else findings.moments
     return ModelCard(
         name=project.name,
         simulated=project.simulated,
@@ -133,9 +133,9 @@ def describe(
         question=question_of(project, records.has_times),
         features=pipeline.names,
         left_out=[{"column": left.column, "reason": left.reason} for left in pipeline.left_out],
-        test=_test(records, findings.split, judged, scale, seed),
-        baselines={name: baseline.to_json() for name, baseline in judged.baselines.items()}
-        if judged
+        test=_test(records, findings.split, evaluated_model, scale, seed),
+        baselines={name: baseline.to_json() for name, baseline in evaluated_model.baselines.items()}
+        if evaluated_model
         else {},
         estimator=_estimator(findings, seed),
         digests=dict(records.digests),
@@ -148,25 +148,25 @@ def describe(
             "pinned_by": pinned_by,
         },
         importance=rank_signals(
-            reasoner, pipeline.transform(records, looked_at.lead, looked_at.as_of), seed
+            reasoner, pipeline.transform(records, explained.lead, explained.as_of), seed
         ),
-        segments=_segments(records, findings.split.test, judged),
-        fairness=_fairness(records, project, findings.split.test, judged, scale),
+        segments=_segments(records, findings.split.test, evaluated_model),
+        fairness=_fairness(records, project, findings.split.test, evaluated_model, scale),
         audit=findings.audited.to_json()["fields"],
     )
 
 
 def _test(
-    records: Records, split: Split, judged: Judged | None, scale: Scale, seed: int
+    records: Records, split: Split, evaluated_model: EvaluatedModel | None, scale: Scale, seed: int
 ) -> dict[str, Any]:
-    if judged is None:
+    if evaluated_model is None:
         return {"not_judged": split.how}
-    margin, test = judged.margin, split.test
+    margin, test = evaluated_model.margin, split.test
     label, weight, lead = test.label, test.weight, test.lead
     probability = expit(margin)
     grade = scale.grade(scale.score(probability))
     return {
-        **judged.test.to_json(),
+        **evaluated_model.test.to_json(),
         "how": split.how,
         "by_age": _by_age(margin, records, test, seed),
         "by_grade": by_grade(probability, grade, label, weight, lead),
@@ -177,32 +177,40 @@ def _test(
 
 def _readiness(records: Records, findings: Findings) -> Readiness:
     left_out = [column.attribute for column in findings.audited.attributes if column.line]
-    if findings.judged is None:
-        return not_judged(findings.split, left_out=left_out)
-    return judge_readiness(
-        findings.judged.test,
-        findings.judged.baselines,
-        findings.judged.gained,
+    if findings.evaluated_model is None:
+        return unknown_readiness(findings.split, left_out=left_out)
+    return assess_readiness(
+        findings.evaluated_model.test,
+        findings.evaluated_model.baselines,
+        findings.evaluated_model.gained,
         findings.split,
         in_order=records.in_order,
         left_out=left_out,
     )
 
 
-def _segments(records: Records, test: Moments, judged: Judged | None) -> list[dict[str, Any]]:
-    if judged is None:
+def _segments(
+    records: Records, test: Moments, evaluated_model: EvaluatedModel | None
+) -> list[dict[str, Any]]:
+    if evaluated_model is None:
         return []
-    return judge_segments(records, judged.fitted.pipeline, test, judged.margin)
+    return evaluate_segments(records, evaluated_model.fitted.pipeline, test, evaluated_model.margin)
 
 
 def _fairness(
-    records: Records, project: Project, test: Moments, judged: Judged | None, scale: Scale
+    records: Records,
+    project: Project,
+    test: Moments,
+    evaluated_model: EvaluatedModel | None,
+    scale: Scale,
 ) -> list[dict[str, Any]]:
-    if judged is None:
+    if evaluated_model is None:
         return []
-    grade = scale.grade(scale.score(expit(judged.margin)))
-    best = [letter for letter, _ in scale.grades[:SELECTED]]
-    return judge_fairness(records, project, test, judged.margin, np.isin(grade, best))
+    grade = scale.grade(scale.score(expit(evaluated_model.margin)))
+    best_grades = [letter for letter, _ in scale.grades[:SELECTED]]
+    return evaluate_fairness(
+        records, project, test, evaluated_model.margin, np.isin(grade, best_grades)
+    )
 
 
 def _estimator(findings: Findings, seed: int) -> dict[str, Any]:
@@ -212,31 +220,32 @@ def _estimator(findings: Findings, seed: int) -> dict[str, Any]:
         low, high = share_interval(moments.label, moments.weight, moments.lead)
         return {
             "kind": "base rate",
-            "why": f"fewer than {FEWEST_OUTCOMES} training outcomes of the rarer kind: nothing but "
-            f"the share of wins is known, and that lies between {low:.1%} and {high:.1%}",
+            "why": f"There are fewer than {FEWEST_OUTCOMES} training leads with the rarer outcome, "
+            "too few for a model. So every lead gets the share of wins, which is between "
+            f"{100 * low:.1f} % and {100 * high:.1f} % (95 % interval)",
             "low": low,
             "high": high,
         }
     tuning: dict[str, Any] = {}
-    best: Mapping[str, Any] = {}
+    best_parameters: Mapping[str, Any] = {}
     if findings.trials:
-        winner = best_of(findings.trials)
-        best = winner.parameters
+        best_trial = best_of(findings.trials)
+        best_parameters = best_trial.parameters
         tuning = {
             "settings_tried": len(findings.trials),
-            "log_loss_of_the_best": winner.log_loss,
+            "log_loss_of_the_best": best_trial.log_loss,
             "log_loss_of_the_defaults": findings.trials[0].log_loss,
         }
     return {
-        "kind": "logistic regression and bagged boosted trees, blended in log-odds, "
-        "Platt-calibrated out of fold",
+        "kind": "a weighted average, in log-odds, of a logistic regression and bagged boosted "
+        "trees, with Platt calibration out of fold",
         "logistic_weight": settings.logistic_weight,
         "why": settings.why,
         "weights_tried": [list(pair) for pair in settings.losses],
         "logistic_strength": settings.strength,
         "logistic_reach": settings.reach,
         "rounds": settings.rounds,
-        "parameters": TREE_PARAMETERS | dict(best) | {"seed": seed},
+        "parameters": TREE_PARAMETERS | dict(best_parameters) | {"seed": seed},
         **tuning,
         "calibration_slope": final.calibration.slope,
         "calibration_intercept": final.calibration.intercept,
@@ -244,7 +253,7 @@ def _estimator(findings: Findings, seed: int) -> dict[str, Any]:
 
 
 def _by_age(margin: Floats, records: Records, moments: Moments, seed: int) -> list[dict[str, Any]]:
-    """Evaluate the moments of each age of the lead; without times there is one age."""
+    """Evaluate the moments of each age of the leads; without times return no rows."""
     if not moments.has_times:
         return []
     age = moments.as_of - microseconds(records.leads["created_at"])[moments.lead]
@@ -275,7 +284,7 @@ def _learned_from(records: Records, moments: Moments, split: Split) -> dict[str,
     if moments.has_times:
         window = pd.to_datetime(moments.as_of[[0, -1]], unit="us", utc=True)
         facts["from"], facts["to"] = (moment.isoformat() for moment in window)
-        if split.is_judged:
+        if split.has_test:
             facts["test_from"] = pd.Timestamp(
                 split.test.as_of.min(), unit="us", tz="UTC"
             ).isoformat()
@@ -288,10 +297,10 @@ def _notes(records: Records, findings: Findings) -> list[str]:
     if not records.has_times:
         notes.append(
             "The leads have no creation time, so nothing prevents the model from learning what "
-            "became known only after the moment of scoring. Name [leads] created_at if there is "
-            "such a column."
+            "became known only after the moment of scoring. If a column contains the creation "
+            "time, name it in [leads] created_at."
         )
-    if findings.judged and not records.in_order:
+    if findings.evaluated_model and not records.in_order:
         notes.append(
             f"The test leads are the {findings.split.how}: expect worse figures for newer leads."
         )

@@ -1,4 +1,4 @@
-"""Judges whether a model is fit for use: a verdict, and the reasons with their figures."""
+"""Assesses whether a model is fit for use: a verdict, and the reasons with their figures."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ class Readiness:
         return {"verdict": self.verdict, "reasons": list(self.reasons)}
 
 
-def judge_readiness(
+def assess_readiness(
     test: Evaluation,
     baselines: Mapping[str, Evaluation],
     gained: Mapping[str, Difference],
@@ -104,7 +104,7 @@ def judge_readiness(
     >>> chance = Evaluation(60, 60, 0.5, {"roc_auc": 0.5, "log_loss": 0.70, "ece": 0.0},
     ...                     {"roc_auc": (0.42, 0.58), "log_loss": (0.69, 0.71),
     ...                      "ece": (0.0, 0.1)}, 0.05)
-    >>> readiness = judge_readiness(chance, {"base_rate": chance},
+    >>> readiness = assess_readiness(chance, {"base_rate": chance},
     ...                             {"base_rate": (0.0, -0.01, 0.01)},
     ...                             Split(moments, moments, 0, ""), in_order=True)
     >>> readiness.verdict, readiness.reasons[0]
@@ -117,8 +117,8 @@ def judge_readiness(
     return Readiness(verdict, [*fatal, *reservations, *supports])
 
 
-def not_judged(split: Split, *, left_out: Sequence[str] = ()) -> Readiness:
-    """Return that a model without a test is not ready, and why there was no test.
+def unknown_readiness(split: Split, *, left_out: Sequence[str] = ()) -> Readiness:
+    """Return the readiness of a model without a test: not ready, with the reason.
 
     Parameters
     ----------

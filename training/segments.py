@@ -48,7 +48,7 @@ LEAST_DEVIATION = 1e-6  # rounding of certain, correct probabilities is not an a
 TOO_FEW = "too few to judge"
 
 
-def judge_segments(
+def evaluate_segments(
     records: Records, pipeline: FeaturePipeline, moments: Moments, margin: Floats
 ) -> list[dict[str, Any]]:
     """Evaluate a model on each value of each category, flag and kind of e-mail address.
@@ -79,11 +79,11 @@ def judge_segments(
     for attribute in pipeline.attributes:
         groups = groups_by_value(attribute, records.leads[attribute.column].iloc[leads])
         if groups is not None and np.bincount(groups.code).max() < MOSTLY * len(leads):
-            rows += [row for row, _ in _judge(groups, of_lead, moments, margin)]
+            rows += [row for row, _ in _evaluate_groups(groups, of_lead, moments, margin)]
     return _correct(rows)
 
 
-def judge_fairness(
+def evaluate_fairness(
     records: Records, project: Project, moments: Moments, margin: Floats, is_selected: Bools
 ) -> list[dict[str, Any]]:
     """Compare groups of persons, by the columns that the project calls sensitive.
@@ -110,7 +110,7 @@ def judge_fairness(
     Returns
     -------
     list of dict
-        The rows of `judge_segments`, and for every group of at least `FEWEST_LEADS` leads
+        The rows of `evaluate_segments`, and for every group of at least `FEWEST_LEADS` leads
         `selected` (the share selected) with the 95 % interval `selected_low`,
         `selected_high`, `ratio` (to the group selected most often) and
         `is_below_four_fifths`. Leads with a missing value, and rare values together, are not
@@ -125,7 +125,7 @@ def judge_fairness(
     for column in project.columns.sensitive:
         groups = groups_of_column(records.leads[column].iloc[leads], project).shortened()
         group_rows = []
-        for row, chosen in _judge(groups, of_lead, moments, margin):
+        for row, chosen in _evaluate_groups(groups, of_lead, moments, margin):
             group_rows.append(row)
             if row["n_leads"] >= FEWEST_LEADS:
                 selected, weight = is_selected[chosen], moments.weight[chosen]
@@ -145,24 +145,24 @@ def _compare(rows: Sequence[dict[str, Any]]) -> None:
 
 
 def _correct(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    judged = [row for row in rows if "p" in row]
-    for row, p in zip(judged, holm([row["p"] for row in judged]), strict=True):
+    tested = [row for row in rows if "p" in row]
+    for row, p in zip(tested, holm([row["p"] for row in tested]), strict=True):
         row["p"], row["is_off"] = p, p < 1 - LEVEL
     return rows
 
 
-def _judge(
+def _evaluate_groups(
     groups: Groups, of_lead: Ints, moments: Moments, margin: Floats
 ) -> Iterator[tuple[dict[str, Any], Bools]]:
     """Return the figures of each group, and which moments belong to it."""
     code = groups.code[of_lead]
     for i, name in enumerate(groups.names):
         chosen = code == i
-        figures = _judge_one(moments.take(chosen), margin[chosen])
+        figures = _evaluate_group(moments.take(chosen), margin[chosen])
         yield {"column": groups.column, "value": name, **figures}, chosen
 
 
-def _judge_one(moments: Moments, margin: Floats) -> dict[str, Any]:
+def _evaluate_group(moments: Moments, margin: Floats) -> dict[str, Any]:
     label, weight, lead = moments.label, moments.weight, moments.lead
     facts: dict[str, Any] = {
         "n": len(label),

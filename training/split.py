@@ -35,7 +35,7 @@ class Split:
     how: str
 
     @property
-    def is_judged(self) -> bool:
+    def has_test(self) -> bool:
         """True if there is a test set."""
         return len(self.test) > 0
 

@@ -194,7 +194,7 @@ def _params(project: Project, trained: Trained) -> dict[str, Any]:
         "horizon_days": project.learn.horizon_days,
         "moments_days": str(project.learn.moments_days),
         "test_share": project.learn.test_share,
-        "test_is": card.test.get("how", "nobody"),
+        "test_is": card.test.get("how", "no leads"),
         "features": len(card.features),
         "left_out": len(card.left_out),
         **_flat("estimator", card.estimator),
@@ -257,7 +257,7 @@ def _write_facts(folder: Path, project: Project, records: Records, trained: Trai
     for name, rows in _tables(card.to_json()).items():
         table = pd.json_normalize(rows)
         table.map(harmless).to_csv(folder / "tables" / f"{name}.csv", index=False)
-    if trained.judged:
+    if trained.evaluated_model:
         _draw(folder / "plots", project, trained)
 
 

@@ -23,7 +23,7 @@ from models.fitting.blend import FEWEST_OUTCOMES
 from models.fitting.logistic import fit_logistic
 from models.scale import Scale, read_grades
 from models.scorer import LeadCells, LeadScorer
-from training.describe import Findings, Judged, describe
+from training.describe import EvaluatedModel, Findings, describe
 from training.fit import (
     NO_SELECTION_SETS,
     LearningSet,
@@ -36,7 +36,7 @@ from training.golden import golden_leads
 from training.split import Split, hold_out, without_test
 from training.tuning import Trial, tune
 
-Progress = Callable[[str, float], None]  # what is being done, and the share of the whole, 0 … 1
+Progress = Callable[[str, float], None]  # the present step, and the share of the whole, 0 … 1
 
 TUNING_SHARE = 0.6  # of the whole
 TEST_SHARE = 0.65  # of the rest: fitting on the older leads and evaluating on the newest
@@ -45,7 +45,7 @@ TEST_FIT_SHARE = 0.85  # of that: fitting
 
 @dataclass(frozen=True)
 class Trained:
-    """A new model, and what training found out about it.
+    """A new model, with its evaluation and what it learned from.
 
     Attributes
     ----------
@@ -54,12 +54,12 @@ class Trained:
     golden_leads : list of LeadCells
         Made-up leads for the artefact.
     golden_as_of : int
-        The moment they are scored at.
-    judged : Judged or None
+        The moment at which they are scored.
+    evaluated_model : EvaluatedModel or None
         The model that was fitted on the training moments only, with its evaluation; None if no
         leads could be held out.
     audit : Audit
-        The leak audit; the model does not read leaks and suspects.
+        The leak audit. The model does not read the leaks and suspects that it found.
     moments : Moments
         All moments that the scorer learned from.
     split : Split
@@ -71,7 +71,7 @@ class Trained:
     scorer: LeadScorer
     golden_leads: list[LeadCells]
     golden_as_of: int
-    judged: Judged | None
+    evaluated_model: EvaluatedModel | None
     audit: Audit
     moments: Moments
     split: Split
@@ -80,12 +80,14 @@ class Trained:
     @property
     def test_margin(self) -> Floats:
         """Calibrated log-odds of the test moments, from the model that has not seen them."""
-        return self.judged.margin if self.judged else np.empty(0)
+        return self.evaluated_model.margin if self.evaluated_model else np.empty(0)
 
     @property
     def evaluations(self) -> dict[str, Evaluation]:
         """Evaluations on the test moments: the model as `test`, then the baselines."""
-        return {"test": self.judged.test, **self.judged.baselines} if self.judged else {}
+        if self.evaluated_model is None:
+            return {}
+        return {"test": self.evaluated_model.test, **self.evaluated_model.baselines}
 
 
 def train(
@@ -110,7 +112,7 @@ def train(
     tune_minutes : float, optional
         How long to search for better settings of the trees.
     progress : callable, optional
-        Called with what is being done and the share of the whole that is done, 0 … 1.
+        Called with the present step and the share of the whole that is done, 0 … 1.
 
     Returns
     -------
@@ -141,18 +143,18 @@ def train(
     untuned = _why_untuned(split) if tune_minutes is not None and not trials else ""
     rest = _part(progress, TUNING_SHARE if trials else 0.0, 1.0)
 
-    judged, learned_from = None, split.train
-    if split.is_judged:
+    evaluated_model, learned_from = None, split.train
+    if split.has_test:
         try:
-            judged = _judge(
+            evaluated_model = _evaluate_on_newest(
                 records, split, project, later, selection, parameters, _part(rest, 0.0, TEST_SHARE)
             )
         except LearningError as error:
             split = without_test(moments, f"The training leads alone teach nothing: {error}")
-    settings = judged.fitted.settings if judged else None
+    settings = evaluated_model.fitted.settings if evaluated_model else None
     if settings is None and learned_from is not moments:
         selection = _selection_sets(records, moments, project, later)
-    final_share = _part(rest, TEST_SHARE if judged else 0.0, 1.0)
+    final_share = _part(rest, TEST_SHARE if evaluated_model else 0.0, 1.0)
     final = fit(
         LearningSet.of(pipeline, records, moments, project),
         project,
@@ -160,7 +162,7 @@ def train(
         tree_parameters=parameters,
         on_share=lambda share: final_share("Learning from all leads", share),
     )
-    as_of = int(moments.as_of.max())  # NOT_A_TIME where there are no times
+    as_of = int(moments.as_of.max())  # NOT_A_TIME if there are no times
     scorer = LeadScorer(
         pipeline=pipeline,
         estimator=final.estimator,
@@ -172,7 +174,7 @@ def train(
         card=describe(
             project,
             records,
-            Findings(moments, split, audited, judged, final, trials, untuned),
+            Findings(moments, split, audited, evaluated_model, final, trials, untuned),
             scale=scale,
             pinned_by=pinned_by,
             now=now,
@@ -183,7 +185,7 @@ def train(
         scorer=scorer,
         golden_leads=golden_leads(pipeline, records.leads, as_of, project.learn.seed),
         golden_as_of=as_of,
-        judged=judged,
+        evaluated_model=evaluated_model,
         audit=audited,
         moments=moments,
         split=split,
@@ -207,8 +209,11 @@ def known_later(audited: Audit) -> dict[str, str]:
 
 def _scale(project: Project, moments: Moments, pinned: Scale | None) -> tuple[Scale, str]:
     """Return the scale of the scores, and what keeps it the same from version to version."""
-    own = Scale(BaseRate.fit(moments.label, moments.weight).log_odds)
-    scale, pinned_by = (pinned, "the first promotion") if pinned else (own, NOT_PINNED)
+    if pinned:
+        scale, pinned_by = pinned, "the first promotion"
+    else:
+        scale = Scale(BaseRate.fit(moments.label, moments.weight).log_odds)
+        pinned_by = NOT_PINNED
     base, grades = scale.base_log_odds, scale.grades
     if project.scale.base_rate is not None:
         base, pinned_by = float(logit(project.scale.base_rate)), "the project file"
@@ -225,7 +230,7 @@ def _part(progress: Progress, start: float, end: float) -> Progress:
 def _selection_sets(
     records: Records, moments: Moments, project: Project, later: Mapping[str, str]
 ) -> SelectionSets:
-    """Split moments to select settings on; none if they teach a base rate, which has none."""
+    """Split moments to select settings on; a base rate has no settings, so it gets no sets."""
     if moments.rarer < FEWEST_OUTCOMES:
         return NO_SELECTION_SETS
     return selection_sets(records, moments, project, later)
@@ -237,7 +242,7 @@ def tuned_parameters(
     minutes: float | None,
     progress: Progress = lambda what, share: None,
 ) -> tuple[Mapping[str, Any] | None, tuple[Trial, ...]]:
-    """Search for better settings of the trees, if asked to and if there are rows to search on."""
+    """Search for better settings of the trees, if there is a time and there are sets for it."""
     if not minutes or selection is NO_SELECTION_SETS:
         return None, ()
     return tune(
@@ -249,7 +254,7 @@ def tuned_parameters(
 
 
 def _why_untuned(split: Split) -> str:
-    """Return why a search that was asked for did not take place."""
+    """Return why no settings were tried although tuning was requested."""
     if split.train.rarer < FEWEST_OUTCOMES:
         why = (
             f"with fewer than {FEWEST_OUTCOMES} leads of the rarer outcome the model is a base "
@@ -257,13 +262,13 @@ def _why_untuned(split: Split) -> str:
         )
     else:
         why = (
-            "settings are compared on the newest training leads, and these or the older ones do "
-            "not have both wins and losses"
+            "settings are compared on the newest training leads, and these or the older ones lack "
+            "wins or losses"
         )
     return f"Tuning was requested but not possible: {why}."
 
 
-def _judge(
+def _evaluate_on_newest(
     records: Records,
     split: Split,
     project: Project,
@@ -271,8 +276,8 @@ def _judge(
     selection: SelectionSets,
     parameters: Mapping[str, Any] | None,
     progress: Progress,
-) -> Judged:
-    """Fit to the training moments, and evaluate on the test moments, with the baselines."""
+) -> EvaluatedModel:
+    """Fit a model to the training moments; evaluate it and the baselines on the test moments."""
     seed = project.learn.seed
     pipeline = fit_pipeline(records, split.train, project, later)
     learning_set = LearningSet.of(pipeline, records, split.train, project)
@@ -283,18 +288,19 @@ def _judge(
         tree_parameters=parameters,
         on_share=lambda share: progress("Learning", TEST_FIT_SHARE * share),
     )
-    progress("Judging on the newest leads", TEST_FIT_SHARE)
+    progress("Evaluating on the newest leads", TEST_FIT_SHARE)
     features = pipeline.transform(records, split.test.lead, split.test.as_of)
     log_odds = fitted.log_odds_of(features)
     baselines = _baselines(learning_set, features)
     truth = (split.test.label, split.test.weight, split.test.lead, seed)
-    return Judged(
+    return EvaluatedModel(
         fitted=fitted,
         margin=log_odds,
         test=evaluate(log_odds, *truth),
-        baselines={name: evaluate(other, *truth) for name, other in baselines.items()},
+        baselines={name: evaluate(baseline, *truth) for name, baseline in baselines.items()},
         gained={
-            name: loss_difference(log_odds, other, *truth) for name, other in baselines.items()
+            name: loss_difference(log_odds, baseline, *truth)
+            for name, baseline in baselines.items()
         },
     )
 

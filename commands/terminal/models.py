@@ -158,8 +158,8 @@ def card_summary(version: Version, card: ModelCard) -> RenderableType:
     won, days = ", ".join(card.question["won"]), card.question["horizon_days"]
     horizon = f" within {days:g} days" if days else ""
     lines.append(f"Predicts: {escape(won)}{horizon}.")
-    is_judged = "not_judged" not in test
-    if is_judged:
+    has_test = "not_judged" not in test
+    if has_test:
         lines.append(
             f"Evaluated on the {escape(test['how'])}: {test['n']:,} moments, "
             f"{test['base_rate']:.1%} won."
@@ -180,7 +180,7 @@ def card_summary(version: Version, card: ModelCard) -> RenderableType:
     after += [f"[yellow]note:[/] {escape(note)}" for note in card.notes]
     after += [f"Not for: {escape(sentence)}" for sentence in card.not_for]
     after.append(f"Digest {version.digest}; MLflow run {version.run_id}.")
-    tables = [_metrics_table(test, card.baselines)] if is_judged else []
+    tables = [_metrics_table(test, card.baselines)] if has_test else []
     return Group(*lines, *tables, *after)
 
 

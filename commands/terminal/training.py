@@ -52,7 +52,7 @@ def _estimator(estimator: Figures) -> Iterator[str]:
         weight = estimator["logistic_weight"]
         yield f"Weight of the logistic regression {weight:.1f}: {estimator['why']}."
     else:
-        yield f"Because there are {estimator['why']}."
+        yield f"{estimator['why']}."
     if "settings_tried" in estimator:
         yield (
             f"Settings tried: {estimator['settings_tried']}; log loss "

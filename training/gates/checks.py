@@ -51,7 +51,7 @@ TAIL = 0.025  # one-sided, of all segments together
 
 
 class GateFinding(NamedTuple):
-    """What a check found: whether the gate is passed, and the evidence in sentences."""
+    """The finding of a check: whether the gate is passed, and the evidence in sentences."""
 
     passed: bool
     evidence: str
@@ -59,7 +59,7 @@ class GateFinding(NamedTuple):
 
 @dataclass(frozen=True)
 class GateKind:
-    """A gate as it is registered.
+    """A registered gate.
 
     Attributes
     ----------
@@ -168,8 +168,8 @@ def is_calibrated(
 
     The expected calibration error of a perfect model is not 0: in bins of a few leads the true
     share differs from the predicted one by chance. The gate is passed up to that error, and up
-    to `CALIBRATED`. If the world has changed since, no model that learned before can be
-    calibrated; then the gate is passed if the champion is not better beyond chance.
+    to `CALIBRATED`. If conversion has changed since the training, no model that learned before
+    is calibrated. Then the gate is passed unless the champion is better beyond chance.
 
     Parameters
     ----------
@@ -222,12 +222,12 @@ def chance_error(margin: Floats, weight: Floats, lead: Ints, seed: int) -> float
     ----------
     Bröcker & Smith, "Increasing the Reliability of Reliability Diagrams", 2007.
     """
-    leads, of_lead = np.unique(lead, return_inverse=True)
+    leads, position = np.unique(lead, return_inverse=True)
     generator = np.random.default_rng(seed)
     probability = expit(margin)
     errors = []
     for _ in range(N_SIMULATED):
-        won = (generator.random(len(leads))[of_lead] < probability).astype(np.int8)
+        won = (generator.random(len(leads))[position] < probability).astype(np.int8)
         if 0 < won.sum() < len(won):
             errors.append(measure(margin, won, weight)["ece"])
     return float(np.quantile(errors, LEVEL)) if errors else 0.0
@@ -272,14 +272,14 @@ class Segment:
 
 def segments(scorer: LeadScorer, records: Records, moments: Moments) -> Iterator[Segment]:
     """Split moments by each value of the categories, flags and e-mail kinds of a model."""
-    leads, of_lead = np.unique(moments.lead, return_inverse=True)
+    leads, position = np.unique(moments.lead, return_inverse=True)
     for attribute in scorer.pipeline.attributes:
         if attribute.column not in records.leads.columns:
             continue
         groups = groups_by_value(attribute, records.leads[attribute.column].iloc[leads])
         if groups is not None:
             for code, name in enumerate(groups.names):
-                yield Segment(groups.column, name, (groups.code == code)[of_lead])
+                yield Segment(groups.column, name, (groups.code == code)[position])
 
 
 @gate("LG105", "segments", is_relative=True)
@@ -291,8 +291,8 @@ def no_segment_collapses(
     It fails in a segment if its log loss is higher than the champion's, or than that of the
     base rate of its training moments, by more than `COLLAPSE` and beyond chance. The test is
     one-sided at `TAIL`, divided by the number of comparisons (Bonferroni), with Student's t
-    and the standard error of the paired mean difference, clustered by lead. The few resamples
-    of a bootstrap could not tell such small chances from none.
+    and the standard error of the paired mean difference, clustered by lead. A bootstrap
+    has too few resamples for such small chances.
 
     Parameters
     ----------
@@ -310,19 +310,19 @@ def no_segment_collapses(
     """
     moments = shared.moments
     label, weight, lead = moments.label, moments.weight, moments.lead
-    judged = [
+    testable = [
         segment for segment in all_segments if moments.take(segment.rows).rarer >= FEWEST_TO_JUDGE
     ]
-    if not judged:
-        return GateFinding(True, "No segment has enough outcomes to be judged on its own.")
+    if not testable:
+        return GateFinding(True, "No segment has enough outcomes to be evaluated on its own.")
     loss = _loss(shared.challenger, label)
     opponents = {
         opponent: _loss(shared.champion, label),
         "the base rate": _loss(np.full(len(label), base.log_odds), label),
     }
-    tail = TAIL / len(judged) / len(opponents)
+    tail = TAIL / len(testable) / len(opponents)
     collapsed = []
-    for segment in judged:
+    for segment in testable:
         rows = segment.rows
         for name, opponent_loss in opponents.items():
             excess, low = lower_bound((loss - opponent_loss)[rows], weight[rows], lead[rows], tail)
@@ -335,7 +335,7 @@ def no_segment_collapses(
         return GateFinding(False, f"It fails in: {'; '.join(collapsed[:MOST_NAMED])}.")
     return GateFinding(
         True,
-        f"In none of {len(judged)} segments with enough outcomes is it worse than {opponent} or "
+        f"In none of {len(testable)} segments with enough outcomes is it worse than {opponent} or "
         "the base rate beyond chance.",
     )
 
@@ -465,12 +465,9 @@ def too_few_outcomes(shared: SharedMoments, opponent: str, *, is_first: bool) ->
 
 def _same_result(passed: bool, reason: str) -> list[Gate]:
     """Return one result for all gates that compare; only the first repeats the reason."""
-    first, *others = (kind for kind in GATES.values() if kind.is_relative)
+    first, *rest = (kind for kind in GATES.values() if kind.is_relative)
     verb = "Passed" if passed else "Not passed"
     return [
         first.result(passed, reason),
-        *(
-            kind.result(passed, f"{verb} for the reason given at {first.number}.")
-            for kind in others
-        ),
+        *(kind.result(passed, f"{verb} for the reason given at {first.number}.") for kind in rest),
     ]

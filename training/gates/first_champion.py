@@ -8,7 +8,7 @@ from crm.project import Project
 from models.registry.history import Gate
 from models.registry.promotion import promote, user_name
 from models.registry.registry import Registry
-from training.gates.gates import GateInputs, judge
+from training.gates.gates import GateInputs, run_gates
 from training.tracking import (
     TrackedModel,
     run_deleted_on_failure,
@@ -29,7 +29,7 @@ class Standing:
     champion : str or None
         The champion's version now; None if there is none and the new version did not pass.
     gates : tuple of Gate
-        The results of its gates; empty if there was a champion, so the gates were not asked.
+        The results of its gates; empty if there was a champion, because then no gate is run.
     refusal : str
         Why it did not become the first champion; empty if there was a champion or it did.
     """
@@ -47,11 +47,11 @@ def promote_first(
     tracked: TrackedModel,
     at: datetime.datetime,
 ) -> Standing:
-    """Put a new version through its gates if there is no champion, and promote it if it passes.
+    """Run the gates for a new version if there is no champion, and promote it if it passes.
 
-    It is compared with the base rate. If it does not pass, it stays the challenger, and the
-    history says why. If judging or promoting fails, the run, the model and the version are
-    deleted.
+    The version is compared with the base rate. If it does not pass, it stays the challenger, and
+    the history says why. If the gates or the promotion raise another error, the run, the model
+    and the version are deleted.
 
     Parameters
     ----------
@@ -80,10 +80,10 @@ def promote_first(
         champion = registry.find_champion()
         if champion is not None:
             return Standing(champion == tracked.version, champion)
-        judgement = judge(registry, project, inputs, tracked.version)
+        results = run_gates(registry, project, inputs, tracked.version)
         try:
-            promote(registry, judgement, who=user_name(), at=at, because=FIRST)
+            promote(registry, results, who=user_name(), at=at, because=FIRST)
         except GateError as error:
             # Another version may have become the first champion meanwhile.
-            return Standing(False, registry.find_champion(), judgement.gates, str(error))
-        return Standing(True, tracked.version, judgement.gates)
+            return Standing(False, registry.find_champion(), results.gates, str(error))
+        return Standing(True, tracked.version, results.gates)

@@ -1,11 +1,11 @@
-"""Puts a version through the gates of `training.gates.checks`.
+"""Runs the gates of `training.gates.checks` for a version.
 
 LG101, LG102, LG103 and LG105 compare the challenger with the champion on the same newest leads,
 which neither has learned from (`training.comparison`). Without a champion, the base rate of the
-challenger's training moments takes the champion's place. With fewer than ten leads of the rarer
-outcome these gates are not passed. Nor are they if the comparison would not be fair: one version
-predicts something else, the leads it has seen cannot be recognised, a column it learned from is
-gone, or the champion is damaged.
+challenger's training moments takes the champion's place. They fail if fewer than ten leads have
+the rarer outcome, or if the comparison would not be fair: a version predicts something else, the
+leads that it has seen cannot be recognised, a column that it learned from is gone, or the champion
+is damaged.
 """
 
 import datetime
@@ -44,7 +44,7 @@ from training.gates.checks import (
 
 @dataclass(frozen=True)
 class GateInputs:
-    """Today's records, which the gates judge a version by.
+    """Today's records, which the gates check a version on.
 
     Attributes
     ----------
@@ -67,11 +67,13 @@ class GateInputs:
         return cls(records, moments, audit(records, moments, project))
 
 
-def judge(registry: Registry, project: Project, inputs: GateInputs, version: str) -> GateResults:
-    """Put a version through all gates, against the champion or, without one, the base rate.
+def run_gates(
+    registry: Registry, project: Project, inputs: GateInputs, version: str
+) -> GateResults:
+    """Run all gates for a version, against the champion or, without one, the base rate.
 
     Without a champion the alternative is to have no scores. So a first version with too few
-    outcomes to be judged passes, and its card says that its quality is unknown; and a first
+    outcomes to evaluate passes, and its card says that its quality is unknown. And a first
     version with a better log loss than the base rate need not be as well calibrated.
 
     Parameters
@@ -84,7 +86,7 @@ def judge(registry: Registry, project: Project, inputs: GateInputs, version: str
     Returns
     -------
     GateResults
-        With one result for each of `GATES`, in their order.
+        One result for each of `GATES`, in their order.
 
     Raises
     ------
@@ -130,8 +132,8 @@ def judge(registry: Registry, project: Project, inputs: GateInputs, version: str
     return GateResults(version, champion_version, tuple(gates), scorer.scale)
 
 
-def judge_return(registry: Registry, version: str) -> GateResults:
-    """Check only that an earlier champion loads and answers before it is champion again."""
+def run_rollback_gate(registry: Registry, version: str) -> GateResults:
+    """Run the only gate of a rollback: the earlier champion loads and answers."""
     with registry.errors():
         champion = registry.find_champion()
     loaded = _load(registry, version)
@@ -160,7 +162,7 @@ def _not_loaded(loads: Gate) -> tuple[Gate, ...]:
     return tuple(
         loads
         if kind.number == loads.number
-        else kind.result(False, "Not judged, because the version does not load.")
+        else kind.result(False, "Not checked, because the version does not load.")
         for kind in GATES.values()
     )
 
@@ -173,8 +175,8 @@ def _read_champion(registry: Registry, version: str | None) -> tuple[Contender |
         return Contender.read(registry, version), []
     except (ArtifactError, TrackingError) as error:
         return None, [
-            f"The champion cannot be judged: {error} Or make an earlier version the champion with "
-            "`leadscore models rollback`, and try again."
+            f"The champion cannot be evaluated: {error} Or make an earlier version the champion "
+            "with `leadscore models rollback`, and try again."
         ]
 
 
