@@ -27,7 +27,7 @@ from features.fitting import N_FOLDS, folds
 from features.moments import leads_of_rarer
 from models.estimator.blend import BaseRate, Blend
 from models.estimator.logistic import Logistic
-from models.evaluation.metrics import log_losses
+from models.fitting.blend_weight import EVEN, choose_weight
 from models.fitting.logistic import choose_logistic, fit_logistic
 from models.fitting.trees import find_rounds, fit_trees
 
@@ -35,10 +35,6 @@ FEWEST_OUTCOMES = 20  # leads of the rarer class; with fewer, the estimator is t
 ENOUGH_TO_WEIGH = 10  # leads of the rarer class among the newest leads, to choose the weight
 ENOUGH_TO_STOP = 100  # … and to choose the number of trees
 NEWEST_SHARE = 0.15
-WEIGHTS = tuple(tenth / 10 for tenth in range(11))
-EVEN = 0.5
-ROUNDING = 1e-12
-DOUBT = 2.0  # a weight that is worse by more standard errors is ruled out
 
 
 @dataclass(frozen=True)
@@ -245,14 +241,14 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _check_directions(self, n_features: int) -> None:
         """Check the directions: LightGBM ends the process if they are not valid."""
-        wanted = self.directions
-        if len(wanted) and (
-            len(wanted) != n_features
-            or not {-1, 0, 1}.issuperset(wanted)
-            or any(wanted[i] for i in self.categorical)
+        directions = self.directions
+        if len(directions) and (
+            len(directions) != n_features
+            or not {-1, 0, 1}.issuperset(directions)
+            or any(directions[i] for i in self.categorical)
         ):
             raise ValueError(
-                f"The directions are {reprlib.repr(wanted)}; expected 1, -1 or 0 for each of "
+                f"The directions are {reprlib.repr(directions)}; expected 1, -1 or 0 for each of "
                 f"{n_features} columns, and 0 for categories."
             )
 
@@ -384,59 +380,6 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         tags.input_tags.allow_nan = True
         tags.classifier_tags.multi_class = False
         return tags
-
-
-def choose_weight(
-    linear: Floats, grown: Floats, label: Labels, weight: Floats, lead: Ints
-) -> tuple[float, tuple[tuple[float, float], ...]]:
-    """Choose the weight of the logistic regression.
-
-    Of all weights whose log loss is within `DOUBT` standard errors of the smallest, this is the
-    one nearest to even.
-
-    Parameters
-    ----------
-    linear, grown : ndarray of float64, shape (n,)
-        Log-odds of the logistic regression and of the trees, for rows that neither has seen.
-    label : ndarray of int8, shape (n,)
-    weight : ndarray of float64, shape (n,)
-    lead : ndarray of int64, shape (n,)
-        Rows of one lead err together, so the standard error is computed over leads.
-
-    Returns
-    -------
-    float
-        One of `WEIGHTS`.
-    tuple of (float, float)
-        Every weight with its log loss.
-
-    Notes
-    -----
-    This is the one-standard-error rule (Breiman et al., "Classification and Regression Trees",
-    1984) with two standard errors, towards the middle. On fourteen public data sets it came
-    closest to the best weight in hindsight.
-
-    Examples
-    --------
-    >>> label = np.array([1, 0] * 100, dtype=np.int8)
-    >>> good, bad = np.where(label == 1, 2.0, -2.0), np.zeros(200)
-    >>> [choose_weight(good, other, label, np.ones(200), np.arange(200))[0]
-    ...  for other in (good, bad)]
-    [0.5, 1.0]
-    """
-    rows = np.array([log_losses(w * linear + (1 - w) * grown, label) for w in WEIGHTS])
-    mean = np.average(rows, axis=1, weights=weight)
-    excess = rows - rows[mean.argmin()]
-    average = np.average(excess, axis=1, weights=weight)
-    place = np.unique(lead, return_inverse=True)[1]
-    by_lead = np.array(
-        [np.bincount(place, values) for values in weight * (excess - average[:, None])]
-    )
-    error = np.sqrt((by_lead**2).sum(axis=1)) / weight.sum()
-    allowed = [i for i in range(len(WEIGHTS)) if average[i] <= DOUBT * error[i] + ROUNDING]
-    chosen = min(allowed, key=lambda i: (round(abs(WEIGHTS[i] - EVEN), 9), mean[i]))
-    losses = tuple((w, float(loss)) for w, loss in zip(WEIGHTS, mean, strict=True))
-    return WEIGHTS[chosen], losses
 
 
 def _newest(rows: Examples) -> tuple[Examples, Examples]:

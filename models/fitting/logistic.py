@@ -69,20 +69,20 @@ def _fit_terms(
 ) -> Logistic:
     is_small = len(design) * terms.n_terms**2 < MANY_CELLS
     solver = "newton-cholesky" if is_small else "lbfgs"
-    wanted = np.zeros(terms.n_terms)
+    directions_of_terms = np.zeros(terms.n_terms)
     if directions:
-        wanted[: len(terms.numeric)] = np.array(directions)[list(terms.numeric)]
-    kept = np.ones(terms.n_terms, dtype=bool)
+        directions_of_terms[: len(terms.numeric)] = np.array(directions)[list(terms.numeric)]
+    is_fitted = np.ones(terms.n_terms, dtype=bool)
     coefficients = np.zeros(terms.n_terms)
     while True:
         model = LogisticRegression(C=strength, max_iter=1000, solver=solver)
-        model.fit(design[:, kept], label, sample_weight=weight)
+        model.fit(design[:, is_fitted], label, sample_weight=weight)
         coefficients[:] = 0.0
-        coefficients[kept] = model.coef_[0]
-        against = wanted * coefficients < 0
-        if not against.any():
+        coefficients[is_fitted] = model.coef_[0]
+        is_opposed = directions_of_terms * coefficients < 0
+        if not is_opposed.any():
             break
-        kept &= ~against
+        is_fitted &= ~is_opposed
     centre = np.average(design, axis=0, weights=weight)
     return Logistic(
         terms, tuple(coefficients.tolist()), tuple(centre.tolist()), float(model.intercept_[0])
