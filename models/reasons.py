@@ -8,6 +8,7 @@ type of activity, move together and make one reason.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import msgspec
 import numpy as np
@@ -15,7 +16,6 @@ import numpy as np
 from crm.arrays import Floats
 from features.feature import Feature
 from models.calibration import Calibration
-from models.estimator.blend import BaseRate, Blend
 from models.scale import POINTS, Scale
 
 LEAST_POINTS = 0.5  # fewer points round to 0 and are not shown
@@ -67,6 +67,17 @@ class Parts:
     of_signals: Floats
 
 
+class Explainable(Protocol):
+    """An estimator whose log-odds are a constant and the contributions of its features."""
+
+    @property
+    def constant(self) -> float:
+        """The log-odds of a lead whose every contribution is 0."""
+
+    def contributions(self, features: Floats) -> Floats:
+        """Compute what each feature adds to `constant`, in log-odds, shape (n, k)."""
+
+
 class Reasoner:
     """Splits scores into the points of their signals, and describes them in words.
 
@@ -74,7 +85,8 @@ class Reasoner:
     ----------
     features : sequence of Feature
         The columns of the matrix.
-    estimator : BaseRate or Blend
+    estimator : Explainable
+        A `Blend` or a `BaseRate`.
     calibration : Calibration
     scale : Scale
 
@@ -93,7 +105,7 @@ class Reasoner:
     def __init__(
         self,
         features: Sequence[Feature],
-        estimator: BaseRate | Blend,
+        estimator: Explainable,
         calibration: Calibration,
         scale: Scale,
     ) -> None:
@@ -163,7 +175,7 @@ class Reasoner:
     def _reason(self, signal: int, points: float, of_features: Floats, values: Floats) -> Reason:
         """Describe a signal by the feature that moved it most in the signal's own direction."""
         direction = -1.0 if points < 0 else 1.0
-        mover, *rest = self.members[signal]
-        if rest:
+        mover, *others = self.members[signal]
+        if others:
             mover = max(self.members[signal], key=lambda j: direction * float(of_features[j]))
         return Reason(self.signals[signal], points, self.features[mover].say(float(values[mover])))

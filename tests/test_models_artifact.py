@@ -26,6 +26,7 @@ from crm.project import load_project
 from crm.reading import read_records
 from models import artifact
 from models.artifact import FORMAT, MANIFEST, MAX_BYTES, load_artifact, model_digest, save_artifact
+from models.estimator.blend import Blend
 from models.registry.registry import ARTIFACT, Registry
 from models.scale import GRADES, Scale
 from models.scorer import LeadCells, LeadScorer
@@ -622,6 +623,7 @@ def test_format_1_model_scores_as_before() -> None:
     assert manifest["format"] == 1
     assert "estimator.json" not in manifest["files"]
     scorer = loaded.scorer
+    assert isinstance(scorer.estimator, Blend)
     assert scorer.estimator.logistic_weight == 0.0
     assert scorer.estimator.logistic is None
     assert scorer.scale.grades == GRADES

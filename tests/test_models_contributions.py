@@ -1,4 +1,4 @@
-"""Contributions of features: by hand, against LightGBM's own, and one lead as among many."""
+"""Contributions of features: computed by hand, equal to LightGBM's, independent of the batch."""
 
 import math
 import re
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.contributions import tables as contribution_tables
-from models.contributions import tree_contributions as contributions
+from models.contributions import tree_contributions as contribution_module
 from models.contributions.booster_text import check_booster_text
 from models.contributions.tree_contributions import TreeContributions
 
@@ -41,7 +41,8 @@ AWKWARD = (
     1e6,
 )
 
-# x0 <= 0.5, then x1 <= 1.5 on the left; rows: 2 and 2 in the left leaves, 4 in the right one.
+# The root splits at x0 <= 0.5; its left branch splits at x1 <= 1.5.
+# The two leaves on the left have 2 training rows each, the leaf on the right has 4.
 BY_HAND = """
 Tree=0
 num_leaves=3
@@ -58,19 +59,21 @@ internal_count=8 4
 
 
 def draw(n: int, *, seed: int, numeric: int = 5, categorical: int = 3, codes: int = 40) -> Any:
+    """Return a feature matrix with gaps, and labels that depend on it."""
     generator = np.random.default_rng(seed)
     features = generator.normal(size=(n, numeric + categorical))
     features[:, 0] = np.round(features[:, 0])
     features[:, 1] = np.where(generator.random(n) < 0.5, 0.0, features[:, 1])
     features[:, numeric:] = generator.geometric(0.15, (n, categorical)).clip(max=codes) - 1
-    told = features[:, 0] + features[:, 1] * features[:, 2] + np.sin(3 * features[:, -1])
+    margin = features[:, 0] + features[:, 1] * features[:, 2] + np.sin(3 * features[:, -1])
     features[generator.random(features.shape) < 0.15] = np.nan
-    return features, (told + generator.normal(size=n) > 0.5).astype(np.int8)
+    return features, (margin + generator.normal(size=n) > 0.5).astype(np.int8)
 
 
 def grow(
     features: Any, label: Any, *, rounds: int = 12, categorical: Any = (5, 6, 7), **settings: Any
 ) -> Any:
+    """Train a LightGBM booster and read it again from its text."""
     parameters = {"objective": "binary", "verbosity": -1, "num_threads": 1, "cat_smooth": 1.0}
     parameters |= {"min_data_in_leaf": 3, "num_leaves": 15} | settings
     training = lightgbm.Dataset(features, label, categorical_feature=list(categorical))
@@ -78,37 +81,47 @@ def grow(
     return lightgbm.Booster(model_str=booster.model_to_string())
 
 
-def ours(booster: Any) -> TreeContributions:
+def tree_contributions(booster: Any) -> TreeContributions:
+    """Read leadscore's contributions from a booster."""
     text = booster.model_to_string()
     check_booster_text(text, booster.num_feature())
     return TreeContributions.from_text(text, booster.num_feature())
 
 
-def theirs(booster: Any, features: Any) -> Any:
+def lightgbm_contributions(booster: Any, features: Any) -> Any:
+    """Compute LightGBM's own contributions."""
     return booster.predict(features, pred_contrib=True, num_threads=1)
 
 
+def raw_margin(booster: Any, features: Any) -> Any:
+    return booster.predict(features, raw_score=True)
+
+
 def with_awkward(features: Any, seed: int) -> Any:
+    """Replace almost a third of the cells by awkward numbers."""
     generator = np.random.default_rng(seed)
     awkward = features.copy()
-    where = generator.random(features.shape) < 0.3
-    awkward[where] = generator.choice(AWKWARD, where.sum())
+    is_replaced = generator.random(features.shape) < 0.3
+    awkward[is_replaced] = generator.choice(AWKWARD, is_replaced.sum())
     return awkward
 
 
 def n_parts(trees: TreeContributions) -> set[int]:
+    """Return the numbers of parts into which blocks are cut."""
     return {len(parts) for parts in trees._tables.lookups}
 
 
 def test_contributions_of_one_tree_by_hand() -> None:
     trees = TreeContributions.from_text(BY_HAND, 3)
     assert trees.expected == 3.0  # (2 * 4 + 4 * 0 + 2 * 8) / 8
-    # The lead (0, 2) ends in the leaf with 8. Known of it: nothing 3; x0 alone 6, the mean of
-    # the left leaves; x1 alone 4, half of 8; both 8. So x0 gives ((6 - 3) + (8 - 4)) / 2.
+    # The lead (0, 2) ends in the leaf with 8. The expected value is 3 if no feature is known;
+    # 6 if x0 is known, the mean of the left leaves; 4 if x1 is known, half of 8; 8 if both are
+    # known. So x0 contributes ((6 - 3) + (8 - 4)) / 2.
     assert trees.contributions(np.array([[0.0, 2.0, 9.0]])) == pytest.approx(
         np.array([[3.5, 1.5, 0.0, 3.0]]), abs=1e-12
     )
-    # The lead (1, 1) ends on the right, with 0: x0 alone 0; x1 alone 2; both 0.
+    # The lead (1, 1) ends in the right leaf. The expected value is 0 if x0 is known; 2 if x1 is
+    # known; 0 if both are known.
     assert trees.contributions(np.array([[1.0, 1.0, 9.0]])) == pytest.approx(
         np.array([[-2.5, -0.5, 0.0, 3.0]]), abs=1e-12
     )
@@ -132,13 +145,24 @@ def test_contributions_of_one_tree_by_hand() -> None:
 def test_contributions_equal_lightgbm(settings: Any, seed: int) -> None:
     features, label = draw(900, seed=seed)
     booster = grow(features, label, **settings)
-    asked = with_awkward(features[:150], seed)
-    trees = ours(booster)
-    assert trees.contributions(asked) == pytest.approx(theirs(booster, asked), abs=CLOSE)
-    explained = trees.explained(asked)
+    leads = with_awkward(features[:150], seed)
+    trees = tree_contributions(booster)
+    assert trees.contributions(leads) == pytest.approx(
+        lightgbm_contributions(booster, leads), abs=CLOSE
+    )
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_explained_equals_margin_and_contributions(seed: int) -> None:
+    features, label = draw(900, seed=seed)
+    booster = grow(features, label)
+    leads = with_awkward(features[:150], seed)
+    trees = tree_contributions(booster)
+    explained = trees.explained(leads)
     assert explained is not None
-    assert explained[0].tobytes() == booster.predict(asked, raw_score=True).tobytes()
-    assert explained[1].tobytes() == trees.contributions(asked)[:, :-1].tobytes()
+    margin, contributions = explained
+    assert margin.tobytes() == raw_margin(booster, leads).tobytes()
+    assert contributions.tobytes() == trees.contributions(leads)[:, :-1].tobytes()
 
 
 @given(
@@ -152,37 +176,41 @@ def test_contributions_equal_lightgbm(settings: Any, seed: int) -> None:
 )
 def test_contributions_equal_lightgbm_for_any_lead(seed: int, leaves: int, rows: Any) -> None:
     booster = grow(*draw(150, seed=seed), rounds=3, num_leaves=leaves)
-    asked = np.array(rows)
-    assert ours(booster).contributions(asked) == pytest.approx(theirs(booster, asked), abs=CLOSE)
+    leads = np.array(rows)
+    assert tree_contributions(booster).contributions(leads) == pytest.approx(
+        lightgbm_contributions(booster, leads), abs=CLOSE
+    )
 
 
 @pytest.mark.parametrize("n", [70, 700])
 @pytest.mark.parametrize("seed", range(3))
-def test_deep_trees_stay_exact_within_the_memory_limit(
+def test_deep_trees_are_exact_within_the_memory_limit(
     monkeypatch: pytest.MonkeyPatch, seed: int, n: int
 ) -> None:
     features, label = draw(4_000, seed=seed, numeric=16)
     settings = {"num_leaves": 400, "min_data_in_leaf": 2, "feature_fraction_bynode": 0.3}
     booster = grow(features, label, rounds=4, categorical=(16, 17, 18), **settings)
     monkeypatch.setattr(contribution_tables, "LARGEST_TABLES", 0)
-    trees = ours(booster)
+    trees = tree_contributions(booster)
     assert {1, 2, 3} <= n_parts(trees)
     sizes = [part.table.nbytes for parts in trees._tables.lookups for part in parts]
     assert sum(sizes) < 4 * 400 * 30_000  # bytes for a leaf, however deep
-    asked = with_awkward(features[:n], seed)
-    assert trees.contributions(asked) == pytest.approx(theirs(booster, asked), abs=CLOSE)
+    leads = with_awkward(features[:n], seed)
+    assert trees.contributions(leads) == pytest.approx(
+        lightgbm_contributions(booster, leads), abs=CLOSE
+    )
 
 
 def test_memory_limit_does_not_change_contributions(monkeypatch: pytest.MonkeyPatch) -> None:
     features, label = draw(2_000, seed=3)
     booster = grow(features, label, num_leaves=100)
-    with_room = ours(booster)
+    unlimited = tree_contributions(booster)
     monkeypatch.setattr(contribution_tables, "LARGEST_TABLES", 0)
-    without = ours(booster)
-    assert n_parts(with_room) == {1}
-    assert 2 in n_parts(without)
-    assert with_room.contributions(features[:99]) == pytest.approx(
-        without.contributions(features[:99]), abs=1e-12
+    limited = tree_contributions(booster)
+    assert n_parts(unlimited) == {1}
+    assert 2 in n_parts(limited)
+    assert unlimited.contributions(features[:99]) == pytest.approx(
+        limited.contributions(features[:99]), abs=1e-12
     )
 
 
@@ -190,79 +218,105 @@ def test_tree_of_one_leaf_contributes_a_constant() -> None:
     features, label = draw(60, seed=0)
     booster = grow(features, label, rounds=2, min_data_in_leaf=50)
     assert booster.num_trees() == 1
-    result = ours(booster).contributions(features)
-    assert (result[:, :-1] == 0).all()
-    assert result == pytest.approx(theirs(booster, features), abs=CLOSE)
+    contributions = tree_contributions(booster).contributions(features)
+    assert (contributions[:, :-1] == 0).all()
+    assert contributions == pytest.approx(lightgbm_contributions(booster, features), abs=CLOSE)
 
 
-def test_one_leaf_trees_mix_with_other_trees() -> None:
-    features, label = draw(300, seed=1)
-    text = grow(features, label, rounds=3).model_to_string()
+def with_stump(text: str) -> str:
+    """Replace the second of three trees by a tree of one leaf."""
     blocks = re.split(r"(?=Tree=\d+\n)|(?=end of trees\n)", text)
     stump = "Tree=1\nnum_leaves=1\nnum_cat=0\nleaf_value=0.25\nis_linear=0\nshrinkage=1\n\n\n"
     sizes = " ".join(str(len(block)) for block in (blocks[1], stump, blocks[3]))
     blocks[0] = re.sub(r"tree_sizes=.*", f"tree_sizes={sizes}", blocks[0])
-    booster = lightgbm.Booster(model_str="".join([*blocks[:2], stump, *blocks[3:]]))
-    trees = ours(booster)
-    assert trees.contributions(features) == pytest.approx(theirs(booster, features), abs=CLOSE)
+    return "".join([*blocks[:2], stump, *blocks[3:]])
+
+
+def test_one_leaf_trees_mix_with_other_trees() -> None:
+    features, label = draw(300, seed=1)
+    text = with_stump(grow(features, label, rounds=3).model_to_string())
+    booster = lightgbm.Booster(model_str=text)
+    trees = tree_contributions(booster)
+    assert trees.contributions(features) == pytest.approx(
+        lightgbm_contributions(booster, features), abs=CLOSE
+    )
     explained = trees.explained(features)
     assert explained is not None
-    assert explained[0].tobytes() == booster.predict(features, raw_score=True).tobytes()
+    assert explained[0].tobytes() == raw_margin(booster, features).tobytes()
 
 
-@pytest.mark.parametrize("memory", [contribution_tables.LARGEST_TABLES, 0])
-def test_one_lead_equals_the_same_lead_in_a_batch(
-    monkeypatch: pytest.MonkeyPatch, memory: Any
-) -> None:
-    monkeypatch.setattr(contribution_tables, "LARGEST_TABLES", memory)
+@pytest.fixture(
+    params=[contribution_tables.LARGEST_TABLES, 0], ids=["large tables", "small tables"]
+)
+def trees_and_leads(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> tuple[TreeContributions, Any]:
+    """Return the contributions of trees, with large and with small tables, and 2,000 leads."""
+    monkeypatch.setattr(contribution_tables, "LARGEST_TABLES", request.param)
     features, label = draw(2_000, seed=4, numeric=9)
-    trees = ours(grow(features, label, categorical=(9, 10, 11), num_leaves=120))
-    assert (3 in n_parts(trees)) == (memory == 0)
-    features = with_awkward(features, 4)
-    assert len(features) > contributions.MANY > 100
-    together = trees.contributions(features)
-    alone = np.concatenate([trees.contributions(row[None, :]) for row in features])
+    booster = grow(features, label, categorical=(9, 10, 11), num_leaves=120)
+    trees = tree_contributions(booster)
+    assert (3 in n_parts(trees)) == (request.param == 0)
+    return trees, with_awkward(features, 4)
+
+
+def test_one_lead_equals_the_same_lead_in_a_batch(trees_and_leads: Any) -> None:
+    trees, leads = trees_and_leads
+    together = trees.contributions(leads)
+    alone = np.concatenate([trees.contributions(row[None, :]) for row in leads])
     assert alone.tobytes() == together.tobytes()
-    assert trees.contributions(features[:100]).tobytes() == together[:100].tobytes()
-    assert trees.contributions(features[:777]).tobytes() == together[:777].tobytes()
-    order = np.random.default_rng(0).permutation(len(features))
-    assert trees.contributions(features[order]).tobytes() == together[order].tobytes()
-    assert (trees.explained(features[:5]) is None) == (memory == 0)
-    assert trees.explained(features) is trees.explained(features[:0]) is None
+
+
+def test_contributions_do_not_depend_on_the_batch(trees_and_leads: Any) -> None:
+    trees, leads = trees_and_leads
+    assert len(leads) > contribution_module.MANY > 777
+    together = trees.contributions(leads)
+    assert trees.contributions(leads[:100]).tobytes() == together[:100].tobytes()
+    assert trees.contributions(leads[:777]).tobytes() == together[:777].tobytes()
+    order = np.random.default_rng(0).permutation(len(leads))
+    assert trees.contributions(leads[order]).tobytes() == together[order].tobytes()
+
+
+def test_explained_needs_a_few_leads_and_large_tables(trees_and_leads: Any) -> None:
+    trees, leads = trees_and_leads
+    has_small_tables = 3 in n_parts(trees)
+    assert (trees.explained(leads[:5]) is None) == has_small_tables
+    assert trees.explained(leads) is None
+    assert trees.explained(leads[:0]) is None
 
 
 def test_batch_size_does_not_change_contributions(monkeypatch: pytest.MonkeyPatch) -> None:
     features, label = draw(1_500, seed=5)
-    trees = ours(grow(features, label))
-    whole = trees.contributions(features)
-    monkeypatch.setattr(contributions, "LEADS_AT_ONCE", 600)
-    assert trees.contributions(features).tobytes() == whole.tobytes()
+    trees = tree_contributions(grow(features, label))
+    in_one_batch = trees.contributions(features)
+    monkeypatch.setattr(contribution_module, "LEADS_AT_ONCE", 600)
+    assert trees.contributions(features).tobytes() == in_one_batch.tobytes()
 
 
 def test_contributions_add_up_to_the_margin() -> None:
     features, label = draw(1_000, seed=6)
     booster = grow(features, label, rounds=60)
-    asked = with_awkward(features, 6)
-    margin = booster.predict(asked, raw_score=True)
-    trees = ours(booster)
-    result = trees.contributions(asked)
-    assert result.sum(axis=1) == pytest.approx(margin, abs=CLOSE)
-    assert (result[:, -1] == trees.expected).all()
+    leads = with_awkward(features, 6)
+    margin = raw_margin(booster, leads)
+    trees = tree_contributions(booster)
+    contributions = trees.contributions(leads)
+    assert contributions.sum(axis=1) == pytest.approx(margin, abs=CLOSE)
+    assert (contributions[:, -1] == trees.expected).all()
 
 
 @pytest.mark.parametrize("n", [1, 600])
 def test_contributions_do_not_modify_the_input(n: int) -> None:
     features, label = draw(600, seed=7)
-    trees = ours(grow(features, label))
-    asked = with_awkward(features[:n], 7)
-    before = asked.copy()
-    trees.contributions(asked)
-    assert asked.tobytes() == before.tobytes()
+    trees = tree_contributions(grow(features, label))
+    leads = with_awkward(features[:n], 7)
+    before = leads.copy()
+    trees.contributions(leads)
+    assert leads.tobytes() == before.tobytes()
 
 
 def test_memory_layout_does_not_change_contributions() -> None:
     features, label = draw(100, seed=8)
-    trees = ours(grow(features, label))
+    trees = tree_contributions(grow(features, label))
     expected = trees.contributions(features)
     assert (trees.contributions(np.asfortranarray(features)) == expected).all()
     assert (trees.contributions(features[::-1])[::-1] == expected).all()
@@ -286,5 +340,5 @@ def test_model_text_with_an_empty_node_is_refused() -> None:
 
 
 def test_repr_is_short() -> None:
-    shown = repr(TreeContributions.from_text(BY_HAND, 2))
-    assert shown == "TreeContributions(2 features, expected 3.0000)"
+    text = repr(TreeContributions.from_text(BY_HAND, 2))
+    assert text == "TreeContributions(2 features, expected 3.0000)"

@@ -1,4 +1,4 @@
-"""LightGBM's library, asked without its Python: the same numbers, for every shape of a matrix."""
+"""Trees that score through LightGBM's C library: the same margins as through its Python package."""
 
 import copy
 import pickle
@@ -16,6 +16,7 @@ from models.estimator.lightgbm_library import MANY_ROWS, LoadedBooster
 
 @pytest.fixture(scope="module")
 def text() -> str:
+    """Return the model text of a booster."""
     features, label = draw(600, seed=0)
     parameters = {"objective": "binary", "verbosity": -1, "num_threads": 1, "num_leaves": 20}
     training = lightgbm.Dataset(features, label, categorical_feature=[3])
@@ -23,6 +24,7 @@ def text() -> str:
 
 
 def draw(n: int, seed: int) -> Any:
+    """Return a feature matrix with gaps, and labels that depend on it."""
     generator = np.random.default_rng(seed)
     features = generator.normal(size=(n, 4))
     features[:, 3] = generator.integers(0, 9, n)
@@ -32,9 +34,9 @@ def draw(n: int, seed: int) -> Any:
 
 
 @pytest.mark.parametrize("n", [1, 2, 100, MANY_ROWS - 1, MANY_ROWS, 1_000])
-def test_margins_equal_lightgbms_python_bit_for_bit(text: str, n: int) -> None:
+def test_margins_equal_lightgbms_bit_for_bit(text: str, n: int) -> None:
     features, _ = draw(n, seed=1)
-    expected = lightgbm.Booster(model_str=text).predict(features, raw_score=True)
+    expected = np.asarray(lightgbm.Booster(model_str=text).predict(features, raw_score=True))
     assert LoadedBooster(text).margin(features).tolist() == expected.tolist()
 
 
@@ -43,10 +45,10 @@ def test_memory_layout_does_not_change_margins(text: str, n: int) -> None:
     features, _ = draw(n, seed=2)
     booster = LoadedBooster(text)
     expected = booster.margin(features).tolist()
-    wider = np.full((2 * n, 8), 7.0)
-    wider[::2, 1::2] = features
-    for same in (np.asfortranarray(features), wider[::2, 1::2], features[::-1][::-1]):
-        assert booster.margin(same).tolist() == expected
+    larger = np.full((2 * n, 8), 7.0)
+    larger[::2, 1::2] = features
+    for equal_matrix in (np.asfortranarray(features), larger[::2, 1::2], features[::-1][::-1]):
+        assert booster.margin(equal_matrix).tolist() == expected
 
 
 def test_one_row_equals_the_same_row_in_a_batch(text: str) -> None:
@@ -76,27 +78,28 @@ def test_copies_load_their_own_model(text: str) -> None:
     expected = booster.margin(features).tolist()
     copies = [copy.deepcopy(booster), pickle.loads(pickle.dumps(booster))]
     del booster
-    for each in copies:
-        assert each.margin(features).tolist() == expected
+    for booster_copy in copies:
+        assert booster_copy.margin(features).tolist() == expected
 
 
-def test_threads_do_not_disturb_each_other(text: str) -> None:
+def test_concurrent_calls_return_the_same_margins(text: str) -> None:
     features, _ = draw(2_000, seed=5)
     booster = LoadedBooster(text)
     expected = booster.margin(features)
 
-    def ask(start: int) -> bool:
+    def is_equal_from(start: int) -> bool:
         rows = slice(start, start + 1 + start % 40)
         return booster.margin(features[rows]).tolist() == expected[rows].tolist()
 
     with ThreadPoolExecutor(8) as pool:
-        assert sum(pool.map(ask, range(1_900))) == 1_900
+        assert sum(pool.map(is_equal_from, range(1_900))) == 1_900
 
 
-def test_the_service_needs_neither_scikit_learn_nor_lightgbms_python() -> None:
-    asked = (
+def test_loading_models_imports_neither_scikit_learn_nor_lightgbm() -> None:
+    program = (
         "import sys, models.artifact; "
         "print([name for name in ('lightgbm', 'sklearn') if name in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    command = [sys.executable, "-c", program]
+    process = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert process.stdout.strip() == "[]"

@@ -20,7 +20,15 @@ from sklearn.metrics import (
 from features.intervals import wilson
 from models.evaluation import intervals
 from models.evaluation.intervals import resamples, share_interval
-from models.evaluation.metrics import MODEL_METRICS, by_grade, evaluate, gains, measure, reliability
+from models.evaluation.metrics import (
+    MODEL_METRICS,
+    by_grade,
+    evaluate,
+    gains,
+    log_losses,
+    measure,
+    reliability,
+)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -306,3 +314,18 @@ def test_bin_with_few_leads_has_a_wide_interval() -> None:
     shared, *_ = reliability(margin, label, np.ones(200), np.arange(200) // 5)
     assert (alone["low"], alone["high"]) == pytest.approx(wilson(0.5, 100))
     assert (shared["low"], shared["high"]) == pytest.approx(wilson(0.5, 20))
+
+
+@pytest.mark.parametrize(
+    ("margin", "label", "loss"),
+    [
+        (0.0, 1, np.log(2)),
+        (np.log(3), 1, -np.log(0.75)),
+        (np.log(3), 0, -np.log(0.25)),
+        (900.0, 0, 900.0),
+        (-900.0, 0, 0.0),
+    ],
+)
+def test_log_loss_of_a_row_by_hand(margin: float, label: int, loss: float) -> None:
+    losses = log_losses(np.array([margin]), np.array([label], dtype=np.int8))
+    assert losses == pytest.approx([loss])
