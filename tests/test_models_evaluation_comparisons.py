@@ -218,8 +218,8 @@ def test_the_chart_marks_groups_with_too_few_wins() -> None:
         for layer in chart["layer"]
         if "color" in layer["encoding"]
     }
-    (drawn,) = (row for rows in chart["datasets"].values() for row in rows if "found" in row)
-    assert kinds[-1] == drawn["found"] == "too few to tell"
+    (drawn,) = (row for rows in chart["datasets"].values() for row in rows if "legend" in row)
+    assert kinds[-1] == drawn["legend"] == "too few to tell"
 
 
 def test_correction_keeps_the_chance_of_a_false_finding_below_5_percent() -> None:

@@ -1,4 +1,4 @@
-"""The sections of a model card's page that show how good the model is, and for whom."""
+"""The sections of a model card's page that show how good the model is, for all and for groups."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -27,7 +27,8 @@ from reports.text import printable
 Row = Mapping[str, Any]
 Pictures = Mapping[str, Picture]
 INTERVAL = "95\u00a0% interval"
-TOO_FEW = "too few to judge"
+TOO_FEW = "too few to tell"
+DIFFERENCE = "Predicted minus won, points"
 
 
 def missing(what: str) -> Markup:
@@ -51,13 +52,13 @@ def quality(card: ModelCard, pictures: Pictures) -> Section:
         "quality",
         "How good it is",
         paragraph(
-            f"Evaluated on the {subject_of(card)}. The same leads were scored with the base rate, "
-            "which is the same for every lead, and with simpler models."
+            f"Evaluated on the {subject_of(card)}. For comparison, the same leads were scored with "
+            "the base rate, which is the same for every lead, and with simpler models."
         ),
         metrics if rows else missing("metrics"),
         paragraph(
-            "Correct probabilities would show a calibration error of "
-            f"{100 * card.test['ece_by_chance']:.1f} points by chance, with this number of leads."
+            "With this number of leads, even correct probabilities would have a calibration error "
+            f"of {100 * card.test['ece_by_chance']:.1f} points, by chance."
         )
         if "ece_by_chance" in card.test
         else "",
@@ -69,8 +70,8 @@ def probabilities(card: ModelCard, pictures: Pictures) -> Section:
     """Compare predicted with actual shares of wins."""
     rows = card.test.get("reliability", ())
     bins = table(
-        "Predicted and actual share of wins in bins of equal size, best first",
-        ["Bin", "n", "Predicted", "Won", INTERVAL],
+        "Predicted and actual share of wins in groups of equal size, best first",
+        ["Group", "Scores", "Predicted", "Won", INTERVAL],
         (
             [r["bin"], f"{r['n']:,.0f}", percent(r["stated"]), percent(r["won"]), between(r)]
             for r in rows
@@ -88,8 +89,8 @@ def gains(card: ModelCard, pictures: Pictures) -> Section:
     """Show how many wins are among the best-scored leads."""
     rows = card.test.get("gains", ())
     deciles = table(
-        "Wins found when the best-scored share of the leads is worked",
-        ["Leads worked", "Wins found", "Lift"],
+        "Wins among the leads with the highest scores",
+        ["Leads called", "Wins among them", "Times as many as at random"],
         (
             [
                 percent(r["share"], 0),
@@ -103,7 +104,9 @@ def gains(card: ModelCard, pictures: Pictures) -> Section:
     )
     comparison = side_by_side(drawn(pictures, "gains"), deciles)
     return section(
-        "gains", "What is won by calling the best first", comparison if rows else missing("gains")
+        "gains",
+        "How many wins the best leads contain",
+        comparison if rows else missing("share of wins among the best leads"),
     )
 
 
@@ -185,7 +188,7 @@ def ages(card: ModelCard, pictures: Pictures) -> Section:
 
 
 def segments(card: ModelCard, pictures: Pictures) -> Section:
-    """Show for which groups of leads the predictions are wrong."""
+    """Show the groups of leads for which the predictions are wrong."""
     if not card.segments:
         reason = "No groups were compared: the model uses no category, or the card is old."
         return section("segments", "Groups of leads", paragraph(reason))
@@ -193,15 +196,15 @@ def segments(card: ModelCard, pictures: Pictures) -> Section:
     n_off, few = sum(row["is_off"] for row in judged), len(card.segments) - len(judged)
     rows = [*judged, *(row for row in card.segments if "gap" not in row)]
     finding = (
-        f"In {n_off} of {len(judged)} segments the predicted share differs from the actual share "
-        "by more than chance, corrected for the number of segments."
+        f"In {n_off} of {len(judged)} segments the predictions clearly differ from what happened: "
+        "by more than chance explains, after a correction for the number of segments."
     )
     return section(
         "segments",
         "Groups of leads",
         paragraph(
-            finding if judged else "No segment has enough outcomes to be judged.",
-            f" {few} more {'has' if few == 1 else 'have'} too few outcomes to be judged."
+            finding if judged else "No segment has enough outcomes to tell.",
+            f" {few} more {'has' if few == 1 else 'have'} too few outcomes to tell."
             if judged and few
             else "",
         ),
@@ -210,8 +213,8 @@ def segments(card: ModelCard, pictures: Pictures) -> Section:
         fold(
             f"All {len(rows)} segments",
             table(
-                "Segments, the widest gap first; marked: off by more than chance",
-                ["Segment", "Leads", "Won", "Predicted", "Gap, points", "ROC AUC", "Log loss"],
+                "Segments, the largest difference first; marked: a clear difference",
+                ["Segment", "Leads", "Won", "Predicted", DIFFERENCE, "ROC AUC", "Log loss"],
                 map(_segment, rows),
                 marked=range(n_off),
             ),
@@ -220,7 +223,7 @@ def segments(card: ModelCard, pictures: Pictures) -> Section:
 
 
 def _gap_of_all(card: ModelCard) -> Markup:
-    """Describe the gap over all leads, with which a segment's gap is compared."""
+    """Describe the gap over all leads, for a comparison with the gaps of segments."""
     rows: Sequence[Row] = card.test.get("reliability", ())
     n = sum(row["n"] for row in rows)
     if not n:
@@ -228,7 +231,7 @@ def _gap_of_all(card: ModelCard) -> Markup:
     gap = sum(row["n"] * (row["stated"] - row["won"]) for row in rows) / n
     return paragraph(
         f"Over all test leads the predictions are {abs(100 * gap):.1f} points too "
-        f"{'high' if gap > 0 else 'low'}: compare a segment's gap with that."
+        f"{'high' if gap > 0 else 'low'}. Compare the difference of a segment with that."
     )
 
 
@@ -263,12 +266,16 @@ def fairness(card: ModelCard, pictures: Pictures) -> Section:
         "fairness",
         title,
         paragraph(
-            "Grades A and B are worked first. The four-fifths rule (29 CFR 1607.4 D) asks to look "
+            f"{len(below)} {groups} below the four-fifths rule."
+            if below
+            else "No group is below the four-fifths rule."
+        ),
+        paragraph(
+            "Grades A and B are worked first. The four-fifths rule (29 CFR 1607.4 D) says: look "
             "closer if a group is worked first less than 0.8 times as often as the group that is "
             "worked first most often. It is not a legal verdict, and the table does not explain "
             "why groups differ."
         ),
-        paragraph(f"{len(below)} {groups} below it." if below else "No group is below it."),
         table(
             "Groups by sensitive columns; marked: below four fifths",
             [
@@ -278,7 +285,7 @@ def fairness(card: ModelCard, pictures: Pictures) -> Section:
                 "Ratio",
                 "Won",
                 "Predicted",
-                "Gap, points",
+                DIFFERENCE,
                 "ROC AUC",
             ],
             map(_persons, card.fairness),

@@ -47,10 +47,9 @@ EXCLUDED = {
 
 
 def card_page(card: ModelCard, *, pictures: Mapping[str, Picture]) -> str:
-    """Write a model card as one HTML page that stands alone.
+    """Write a model card as one self-contained HTML page.
 
-    A note replaces what the card does not contain. Names from data are escaped, and cut for
-    display.
+    A note replaces each part that the card does not contain. Names from data are escaped and cut.
 
     Parameters
     ----------
@@ -71,8 +70,8 @@ def card_page(card: ModelCard, *, pictures: Mapping[str, Picture]) -> str:
         footer = "The model has learned from all leads, so it was not evaluated on any."
     else:
         footer = (
-            "Each figure is of leads that the evaluated model had not seen. The final model was "
-            "then fitted on all leads."
+            "All figures come from leads that the evaluated model had not seen. The final model "
+            "was then fitted to all leads."
         )
     body = render(
         "card.html.j2",
@@ -124,43 +123,45 @@ def _not_judged(card: ModelCard) -> Section:
 
 
 def _about(card: ModelCard) -> Section:
-    known = card.learned_from
+    learned = card.learned_from
     pairs: dict[str, object] = {
-        "Counts as won": join(map(name, card.question.get("won", ())), ", ") or "not said",
-        "Learned from": f"{_leads(known)}, {count(known.get('moments'))} "
-        f"moments, {count(known.get('won'))} of them won",
-        "Share of wins": percent(known["base_rate"]) if "base_rate" in known else "not said",
-        "Moments from": f"{_day(known['from'])} to {_day(known['to'])}"
-        if "from" in known
+        "Counts as won": join(map(name, card.question.get("won", ())), ", ") or "not known",
+        "Learned from": f"{_leads(learned)}, {count(learned.get('moments'))} "
+        f"moments, {count(learned.get('won'))} of them won",
+        "Share of wins": percent(learned["base_rate"]) if "base_rate" in learned else "not known",
+        "Moments from": f"{_day(learned['from'])} to {_day(learned['to'])}"
+        if "from" in learned
         else "not known: the leads have no times",
         "Evaluated on": "no leads" if "not_judged" in card.test else subject_of(card),
         "Trained": f"{printable(card.trained_at)[:16].replace('T', ' ')} UTC",
     }
-    if "test_from" in known:
-        pairs["Test leads from"] = _day(known["test_from"])
-    excluded = [f"{known[key]:,} {reason}" for key, reason in EXCLUDED.items() if known.get(key)]
+    if "test_from" in learned:
+        pairs["Test leads from"] = _day(learned["test_from"])
+    excluded = [
+        f"{learned[key]:,} {reason}" for key, reason in EXCLUDED.items() if learned.get(key)
+    ]
     return section(
         "about",
         "What it is and what it learned from",
         facts(pairs),
         paragraph("Excluded moments: ", "; ".join(excluded), ".", kind="note") if excluded else "",
         paragraph(
-            f"{known['embargoed']:,} moments were excluded for the evaluation, because their "
+            f"{learned['embargoed']:,} moments were excluded for the evaluation, because their "
             "outcome was not yet known when the test period began. The final model uses them.",
             kind="note",
         )
-        if known.get("embargoed")
+        if learned.get("embargoed")
         else "",
         paragraph("Notes on the data:") if card.notes else "",
         bullets(_sentences(card.notes)) if card.notes else "",
     )
 
 
-def _leads(known: Row) -> str:
-    """Format the number of leads; older cards lack the number that the model learned from."""
-    if "learned_leads" not in known:
-        return f"{count(known.get('leads'))} leads"
-    return f"{known['learned_leads']:,} of {known['leads']:,} leads"
+def _leads(learned: Row) -> str:
+    """Format the numbers of leads; an older card contains only the number of all leads."""
+    if "learned_leads" not in learned:
+        return f"{count(learned.get('leads'))} leads"
+    return f"{learned['learned_leads']:,} of {learned['leads']:,} leads"
 
 
 def _drivers(card: ModelCard, pictures: Mapping[str, Picture]) -> Section:
@@ -194,35 +195,35 @@ def _left_out(card: ModelCard) -> Section:
         if field["verdict"] == "fine" and any(c["verdict"] != "fine" for c in field["checks"])
     ]
     leaking = {field["field"] for field in leaks}
-    others = [left for left in card.left_out if left["column"] not in leaking]
-    kept_out = table(
+    unused = [left for left in card.left_out if left["column"] not in leaking]
+    leaks_table = table(
         "Attributes that the leak audit excludes: they may contain the outcome",
         ["Attribute", "Verdict", "Evidence", "Line of the project file that settles it"],
         ([name(f["field"]), printable(f["verdict"]), _evidence(f), _line(f)] for f in leaks),
         texts=[1, 2, 3],
     )
-    trusted = table(
+    vouched_table = table(
         "Attributes that look like leaks and are used, because a person vouches for them",
         ["Attribute", "Evidence"],
         ([name(f["field"]), _evidence(f)] for f in vouched),
         texts=[1],
     )
-    rest = table(
+    unused_table = table(
         "Other columns that it does not use",
         ["Column", "Why"],
-        ([name(left["column"]), printable(left["reason"], 300)] for left in others),
+        ([name(left["column"]), printable(left["reason"], 300)] for left in unused),
         texts=[1],
     )
     if not card.audit:
         audited = missing("leak audit")
     else:
-        audited = kept_out if leaks else paragraph("The leak audit excludes no attribute.")
+        audited = leaks_table if leaks else paragraph("The leak audit excludes no attribute.")
     return section(
         "left-out",
         "What it does not use, and why",
         audited,
-        trusted if vouched else "",
-        rest if others else "",
+        vouched_table if vouched else "",
+        unused_table if unused else "",
     )
 
 

@@ -24,7 +24,7 @@ MODELS = {"base_rate": "base rate", "logistic": "logistic regression"}
 
 
 def card_pictures(card: ModelCard) -> dict[str, Picture]:
-    """Draw the pictures of a card's page, those for which the card holds the figures.
+    """Draw the pictures of a card's page for which the card contains the figures.
 
     Returns
     -------
@@ -35,9 +35,9 @@ def card_pictures(card: ModelCard) -> dict[str, Picture]:
     test = card.test
     subject = subject_of(card)
     losses = {
-        model: (found["log_loss"], *found["intervals"]["log_loss"])
-        for model, found in judged_models(card).items()
-        if "log_loss" in found.get("intervals", {})
+        model: (figures["log_loss"], *figures["intervals"]["log_loss"])
+        for model, figures in judged_models(card).items()
+        if "log_loss" in figures.get("intervals", {})
     }
     ages = [row for row in test.get("by_age", ()) if "intervals" in row]
     charts: dict[str, Any] = {}
@@ -52,31 +52,32 @@ def card_pictures(card: ModelCard) -> dict[str, Picture]:
         charts["grades"] = grades_chart(grades, subject)
     if len(ages) > 1:
         charts["ages"] = ages_chart(ages, subject)
-    for each, rows in (("segments", card.segments), ("fairness", card.fairness)):
-        found = [_with_short_names(row) for row in by_gap(rows)[:MOST_ROWS]]
-        if found:
-            charts[each] = gaps_chart(found, subject)
+    for name, rows in (("segments", card.segments), ("fairness", card.fairness)):
+        groups = [_with_short_names(row) for row in by_gap(rows)[:MOST_ROWS]]
+        if groups:
+            charts[name] = gaps_chart(groups, subject)
     if card.importance:
-        drivers = [{**r, "signal": printable(r["signal"], 32)} for r in card.importance[:MOST_ROWS]]
+        strongest = card.importance[:MOST_ROWS]
+        drivers = [{**row, "signal": printable(row["signal"], 32)} for row in strongest]
         charts["importance"] = importance_chart(drivers, subject)
-    return {each: picture_of(chart) for each, chart in charts.items()}
+    return {name: picture_of(chart) for name, chart in charts.items()}
 
 
 def judged_models(card: ModelCard) -> dict[str, Row]:
-    """Give the metrics of the model and of what stands beside it, by names for people."""
+    """Return the metrics of the model and of its baselines, by their names for readers."""
     baselines = {printable(MODELS.get(name, name), 30): row for name, row in card.baselines.items()}
     return {"leadscore": card.test, **baselines}
 
 
 def subject_of(card: ModelCard) -> str:
-    """Say which leads the figures are of, and how many there are."""
+    """Return which leads the figures are about, and their number."""
     n, n_leads = card.test.get("n"), card.test.get("n_leads")
     moments = "" if n is None or n == n_leads else f" at {n:,} moments"
     return f"{printable(card.test.get('how', 'test leads'))}, n = {count(n_leads)}{moments}"
 
 
 def by_gap(rows: Sequence[Row]) -> list[Row]:
-    """Take the groups that were judged, those off by more than chance and the widest first."""
+    """Return the judged groups: clear differences first, then the largest."""
     judged = [row for row in rows if "gap" in row]
     return sorted(judged, key=lambda row: (not row["is_off"], -abs(row["gap"])))
 

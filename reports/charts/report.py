@@ -1,7 +1,8 @@
 """The charts of the reports' pages: one Altair specification each, for the page and the picture.
 
-Colours are those of Okabe and Ito, and shapes tell series apart as well. Column names in the
-data are fixed here, so that no name from data becomes part of a specification's grammar.
+Colours are those of Okabe and Ito. Series differ in shape too, for readers who see no colours.
+The names of columns are fixed here, so that no name from data becomes part of a specification's
+grammar.
 """
 
 from collections.abc import Sequence
@@ -11,18 +12,18 @@ import altair as alt
 import pandas as pd
 
 from models.evaluation.comparisons import FEWEST_LEADS, Verdict
-from reports.charts.card import BLUE, GREY, ORANGE
+from reports.charts.card import BLUE, CLEAR, GREY, ORANGE, UNCLEAR
 from reports.content import Row
 from reports.text import printable
 
 GREEN, PINK, SKY, YELLOW = "#009E73", "#CC79A7", "#56B4E9", "#E69F00"
 PALETTE = [BLUE, ORANGE, GREEN, PINK, SKY, YELLOW]
 SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down"]
-CLEAR, UNCLEAR, UNJUDGED = "clear difference", "no clear difference", "too few to tell"
-MARKS = {CLEAR: (ORANGE, "circle"), UNCLEAR: (BLUE, "square"), UNJUDGED: (GREY, "diamond")}
+TOO_FEW = "too few to tell"
+MARKS = {CLEAR: (ORANGE, "circle"), UNCLEAR: (BLUE, "square"), TOO_FEW: (GREY, "diamond")}
 WIDTH = 440
 MOST_BARS = 16
-LONGEST = 34
+LONGEST = 34  # characters of a label
 
 
 def rates_chart(
@@ -35,30 +36,36 @@ def rates_chart(
     form: str = "%",
     base_name: str = "all leads",
 ) -> alt.LayerChart | None:
-    """Draw a share or mean of each group with its interval, beside that of all leads.
+    """Draw a share or mean of each group with its interval, compared with that of all leads.
 
-    A group with too few leads to say anything of its share is left out; None if all are.
+    Shares of groups with fewer than `FEWEST_LEADS` leads are left out.
 
     Parameters
     ----------
     rows : sequence of mapping
-        `name`, `n`, `value`, `low`, `high`, and `verdict` where groups were compared.
+        `name`, `n`, `value`, `low`, `high`, and `verdict` if the groups were compared.
     title, about : str
-        The finding, and whose leads these are.
+        The finding, and the leads that it is about.
     what : str
-        Title of the axis, with its unit.
+        The title of the axis, with its unit.
     base : float or None
-        A dashed line.
+        The value at which a dashed line is drawn.
     form : str
-        d3 format of the axis; without digits, as many as tell its ticks apart.
+        The d3 format of the axis. If it contains no digits, they are chosen so that the ticks
+        differ.
     base_name : str
-        What the line stands for.
+        The meaning of the dashed line.
+
+    Returns
+    -------
+    altair.LayerChart or None
+        None if every group is left out.
     """
     drawn = [row for row in rows if not (form == "%" and _is_too_few(row))]
     if not drawn:
         return None
     if len(drawn) < len(rows):
-        about += f"; {len(rows) - len(drawn)} with fewer than {FEWEST_LEADS} leads not drawn"
+        about += f"; not drawn: {len(rows) - len(drawn)} with fewer than {FEWEST_LEADS} leads"
     if len(drawn) > MOST_BARS:
         about += f"; the first {MOST_BARS} of {len(drawn)}"
     table = _named(drawn, ["value", "low", "high", "n"])
@@ -98,41 +105,49 @@ def _is_too_few(row: Row) -> bool:
 
 
 def _marks(table: pd.DataFrame, rows: Sequence[Row]) -> tuple[Any, Any]:
-    """Return colours and shapes by the verdict of each row; all alike if none was compared."""
+    """Return colours and shapes by the verdict of each row; the same for all without verdicts."""
     if not any(row.get("verdict") for row in rows):
         return alt.value(BLUE), alt.value("circle")
-    table["found"] = [_kind(Verdict(row.get("verdict") or Verdict.UNCLEAR)) for row in rows]
-    kinds = [kind for kind in MARKS if kind != UNJUDGED or kind in set(table["found"])]
-    colors, shapes = zip(*(MARKS[kind] for kind in kinds), strict=True)
+    table["legend"] = [_label_of(Verdict(row.get("verdict") or Verdict.UNCLEAR)) for row in rows]
+    labels = [label for label in MARKS if label != TOO_FEW or label in set(table["legend"])]
+    colors, shapes = zip(*(MARKS[label] for label in labels), strict=True)
     legend = _legend()
     return (
-        alt.Color("found:N", scale=alt.Scale(domain=kinds, range=list(colors)), legend=legend),
-        alt.Shape("found:N", scale=alt.Scale(domain=kinds, range=list(shapes)), legend=legend),
+        alt.Color("legend:N", scale=alt.Scale(domain=labels, range=list(colors)), legend=legend),
+        alt.Shape("legend:N", scale=alt.Scale(domain=labels, range=list(shapes)), legend=legend),
     )
 
 
-def _kind(verdict: Verdict) -> str:
+def _label_of(verdict: Verdict) -> str:
     if not verdict.is_judged:
-        return UNJUDGED
+        return TOO_FEW
     return CLEAR if verdict.is_difference else UNCLEAR
 
 
 def funnel_chart(rows: Sequence[Row], title: str, about: str) -> alt.LayerChart:
-    """Draw how many leads reached each step: `name`, `reached`, `reached_share`."""
+    """Draw the number of leads that reached each step.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        `name`, `wins` (the number of leads that reached the step), `reached_share`.
+    title, about : str
+        The finding, and the leads that it is about.
+    """
     table = pd.DataFrame(
         [
             {
-                "label": printable(r["name"], LONGEST),
-                "reached": r["wins"],
-                "share": r["reached_share"],
-                "said": f"{r['wins']:,} ({100 * r['reached_share']:.0f} %)",
+                "label": printable(row["name"], LONGEST),
+                "reached": row["wins"],
+                "share": row["reached_share"],
+                "text": f"{row['wins']:,} ({100 * row['reached_share']:.0f} %)",
             }
-            for r in rows
+            for row in rows
         ]
     )
     y = alt.Y("label:N", sort=list(table["label"]), title=None, axis=alt.Axis(labelLimit=260))
     most = float(table["reached"].max()) * 1.25
-    x = alt.X("reached:Q", title="Mature leads that reached it", scale=alt.Scale(domain=[0, most]))
+    x = alt.X("reached:Q", title="Leads that reached the step", scale=alt.Scale(domain=[0, most]))
     bars = (
         alt.Chart(table)
         .mark_bar(color=BLUE, height=20)
@@ -142,14 +157,14 @@ def funnel_chart(rows: Sequence[Row], title: str, about: str) -> alt.LayerChart:
             tooltip=[
                 alt.Tooltip("label:N", title="step"),
                 alt.Tooltip("reached:Q", title="leads", format=","),
-                alt.Tooltip("share:Q", title="of all", format=".1%"),
+                alt.Tooltip("share:Q", title="share of all leads", format=".1%"),
             ],
         )
     )
     texts = (
         alt.Chart(table)
         .mark_text(align="left", dx=5, fontSize=13)
-        .encode(y=y, x="reached:Q", text="said:N")
+        .encode(y=y, x="reached:Q", text="text:N")
     )
     return _titled(bars + texts, title, about, height=32 * len(table))
 
@@ -157,35 +172,41 @@ def funnel_chart(rows: Sequence[Row], title: str, about: str) -> alt.LayerChart:
 def months_chart(
     rows: Sequence[Row], title: str, about: str, *, what: str, base: float | None
 ) -> alt.LayerChart:
-    """Draw a share by month with its interval; months without one stay empty.
+    """Draw a share by month with its interval; months without a share stay empty.
 
     Parameters
     ----------
     rows : sequence of mapping
-        `name` (such as "2025-03"), `value`, `low`, `high` (None if not mature or of too few
-        leads), `n`.
+        `name` (such as "2025-03"), `n`, and `value`, `low`, `high`. The last three are None if the
+        month is not mature or has too few leads.
+    title, about : str
+        The finding, and the leads that it is about.
+    what : str
+        The title of the axis.
+    base : float or None
+        The share of all leads, drawn as a dashed line.
     """
-    table = pd.DataFrame([{**_figures(r), "month": r["name"]} for r in rows])
+    table = pd.DataFrame([{**_figures(row), "month": row["name"]} for row in rows])
     x = alt.X("month:O", title="Created in (UTC)", axis=alt.Axis(labelAngle=-60, labelOverlap=True))
     axis = alt.Axis(format="%", tickCount=6)
-    seen = alt.Chart(table.dropna(subset=["value"]))
-    band = seen.mark_rule(color=SKY, strokeWidth=5, opacity=0.7).encode(
+    months = alt.Chart(table.dropna(subset=["value"]))
+    interval = months.mark_rule(color=SKY, strokeWidth=5, opacity=0.7).encode(
         x=x, y=alt.Y("low:Q", title=what, axis=axis, scale=alt.Scale(zero=True)), y2="high:Q"
     )
-    line = seen.mark_line(color=BLUE, point=True).encode(
+    line = months.mark_line(color=BLUE, point=True).encode(
         x=x,
         y=alt.Y("value:Q", title=what, axis=axis),
         tooltip=[
             alt.Tooltip("month:O", title="month"),
             alt.Tooltip("value:Q", title=what, format=".1%"),
-            alt.Tooltip("n:Q", title="n", format=","),
+            alt.Tooltip("n:Q", title="leads", format=","),
         ],
     )
-    layers: list[Any] = [band, line]
+    layers: list[Any] = [interval, line]
     if base is not None:
         dashed = alt.Chart(pd.DataFrame({"y": [base]})).mark_rule(color=GREY, strokeDash=[4, 4])
         layers.insert(0, dashed.encode(y="y:Q"))
-        about += "; dashed: all mature leads"
+        about += "; dashed: all leads"
     return _titled(alt.layer(*layers), title, f"{about}; bars: 95 % intervals", height=260)
 
 
@@ -199,30 +220,41 @@ def lines_chart(
     form: str = "%",
     x_form: str | None = None,
 ) -> alt.LayerChart | alt.Chart:
-    """Draw several series over numbers or names in order: `x`, `series`, `value`, `n`.
+    """Draw several series over numbers or over names in order.
 
-    A row may hold `low` and `high`: an interval. A share of too few leads is left out; over
-    names, such as months, it is drawn with those after it as one point.
+    Shares of fewer than `FEWEST_LEADS` leads are not drawn alone: over numbers they are left out,
+    and over names, such as months, they are joined with the next names to one point.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        `x`, `series`, `value`, `n`; optionally the interval `low`, `high`.
+    title, about : str
+        The finding, and the leads that it is about.
+    x, y : str
+        The titles of the axes.
+    form, x_form : str
+        The d3 formats of the axes.
     """
     names = list(dict.fromkeys(row["x"] for row in rows))
     series = list(dict.fromkeys(printable(row["series"], LONGEST) for row in rows))
     is_number = not isinstance(names[0], str)
     few = form == "%" and any(_is_too_few(row) and row["value"] is not None for row in rows)
     if few and is_number:
-        about += f"; shares of fewer than {FEWEST_LEADS} leads not drawn"
+        about += f"; not drawn: shares of fewer than {FEWEST_LEADS} leads"
         rows = [{**row, "value": None} if _is_too_few(row) else row for row in rows]
     elif few:
-        about += f"; points of fewer than {FEWEST_LEADS} leads drawn as one with the next"
+        about += f"; fewer than {FEWEST_LEADS} leads are joined with the next point"
         rows = _pooled(rows)
     table = pd.DataFrame(
         [
             {
-                **_figures(r),
-                "x": r["x"],
-                "series": printable(r["series"], LONGEST),
-                "span": r.get("span", r["x"]),
+                **_figures(row),
+                "x": row["x"],
+                "series": printable(row["series"], LONGEST),
+                "span": row.get("span", row["x"]),
             }
-            for r in rows
+            for row in rows
         ]
     )
     form = _with_digits(
@@ -231,14 +263,14 @@ def lines_chart(
     axis = alt.Axis(labelAngle=0 if is_number else -60)
     if x_form is not None:
         axis = alt.Axis(format=_with_digits(x_form, [table["x"].min(), table["x"].max()]))
-    scaled: Any = alt.Scale(domain=names)
+    x_scale: Any = alt.Scale(domain=names)
     if is_number:
-        scaled = alt.Scale(zero=bool(2 * table["x"].min() <= table["x"].max()))
-    across: Any = alt.X("x:Q" if is_number else "x:O", title=x, axis=axis, sort=None, scale=scaled)
+        x_scale = alt.Scale(zero=bool(2 * table["x"].min() <= table["x"].max()))
+    across: Any = alt.X("x:Q" if is_number else "x:O", title=x, axis=axis, sort=None, scale=x_scale)
     scale = alt.Scale(domain=series, range=PALETTE[: len(series)])
-    legend = _legend() if len(series) > 1 else None  # the axis names a line alone
+    legend = _legend() if len(series) > 1 else None  # the axis names a single line
     lines = (
-        alt.Chart(table)  # with its gaps: no line goes over them
+        alt.Chart(table)  # rows without a value interrupt the line
         .mark_line(point=alt.OverlayMarkDef(size=45))
         .encode(
             x=across,
@@ -259,7 +291,7 @@ def lines_chart(
     )
     if table["low"].isna().all():
         return _titled(lines, title, about, height=260)
-    band = (
+    interval = (
         alt.Chart(table.dropna(subset=["low"]))
         .mark_rule(opacity=0.6)
         .encode(
@@ -269,13 +301,14 @@ def lines_chart(
             color=alt.Color("series:N", scale=scale, legend=legend),
         )
     )
-    return _titled(band + lines, title, f"{about}; lines: 95 % intervals", height=260)
+    return _titled(interval + lines, title, f"{about}; lines: 95 % intervals", height=260)
 
 
 def _pooled(rows: Sequence[Row]) -> list[Row]:
-    """Join neighbours of a series into shares of enough leads; each stands at its last name.
+    """Join neighbours of a series until their share is of enough leads.
 
-    Too few at the end of a series, or before a gap, join the point before them.
+    A joined point is drawn at its last name. At the end of a series, and before a gap, too few
+    leads are joined with the point before them.
 
     Examples
     --------
@@ -284,20 +317,20 @@ def _pooled(rows: Sequence[Row]) -> list[Row]:
     >>> [(row["span"], round(row["value"], 2), row["n"]) for row in _pooled(rows)]
     [('May to July', 0.32, 50)]
     """
-    runs: list[list[list[Row]]] = []  # what each point is made of, in runs without a gap
+    runs: list[list[list[Row]]] = []  # runs without a gap, each a list of the rows of its points
     gaps: list[Row] = []
     for name in dict.fromkeys(row["series"] for row in rows):
-        is_over = True
-        for row in (each for each in rows if each["series"] == name):
+        is_after_gap = True
+        for row in (row for row in rows if row["series"] == name):
             if row["value"] is None:
                 gaps.append(row)
-            elif is_over:
+            elif is_after_gap:
                 runs.append([[row]])
             elif _leads(runs[-1][-1]) < FEWEST_LEADS:
                 runs[-1][-1].append(row)
             else:
                 runs[-1].append([row])
-            is_over = row["value"] is None
+            is_after_gap = row["value"] is None
     for run in runs:
         if len(run) > 1 and _leads(run[-1]) < FEWEST_LEADS:
             run[-2:] = [run[-2] + run[-1]]
@@ -325,32 +358,39 @@ def series_chart(
     series: Sequence[tuple[str, str]],
     form: str = "%",
 ) -> alt.Chart:
-    """Draw several figures of each group side by side, told apart by shape and colour.
+    """Draw several figures of each group on one line, each with its own shape and colour.
 
     Parameters
     ----------
     rows : sequence of mapping
         `name`, `n`, and the keys of `series`.
+    title, about : str
+        The finding, and the leads that it is about.
+    what : str
+        The title of the axis.
     series : sequence of (str, str)
-        Key and title of each figure.
+        The key and the title of each figure.
+    form : str
+        The d3 format of the axis.
     """
-    values = [r[key] for r in list(rows)[:MOST_BARS] for key, _ in series if r[key] is not None]
+    drawn = rows[:MOST_BARS]
+    values = [row[key] for row in drawn for key, _ in series if row[key] is not None]
     form = _with_digits(form, [min(values, default=0.0), max(values, default=0.0)])
     table = pd.DataFrame(
         [
             {
-                "label": _label(r),
-                "full": printable(r["name"]),
-                "series": said,
-                "value": r[key],
-                "n": r.get("n"),
+                "label": _label(row),
+                "full": printable(row["name"]),
+                "series": series_title,
+                "value": row[key],
+                "n": row.get("n"),
             }
-            for r in list(rows)[:MOST_BARS]
-            for key, said in series
-            if r[key] is not None
+            for row in drawn
+            for key, series_title in series
+            if row[key] is not None
         ]
     )
-    names, legend = [said for _, said in series], _legend()
+    names, legend = [series_title for _, series_title in series], _legend()
     order = list(dict.fromkeys(table["label"]))
     chart = (
         alt.Chart(table)
@@ -378,14 +418,14 @@ def series_chart(
 
 
 def _named(rows: Sequence[Row], keys: Sequence[str]) -> pd.DataFrame:
-    """Take the rows that fit into a chart, with labels that tell them apart."""
-    kept = list(rows)[:MOST_BARS]
-    table = pd.DataFrame([{key: row.get(key) for key in keys} for row in kept])
-    labels = [_label(row) for row in kept]
+    """Return a table of the rows that fit into a chart, with a distinct label for each."""
+    drawn = rows[:MOST_BARS]
+    table = pd.DataFrame([{key: row.get(key) for key in keys} for row in drawn])
+    labels = [_label(row) for row in drawn]
     table["label"] = [
         label if labels.count(label) == 1 else f"{label} #{i + 1}" for i, label in enumerate(labels)
     ]
-    table["full"] = [printable(row["name"]) for row in kept]
+    table["full"] = [printable(row["name"]) for row in drawn]
     return table
 
 
@@ -399,7 +439,7 @@ def _figures(row: Row) -> dict[str, Any]:
 
 
 def _with_digits(form: str, ends: Sequence[float]) -> str:
-    """Complete a d3 format, "+" or ",", with the digits that tell about six ticks apart.
+    """Complete the d3 formats "+" and "," with the digits by which about six ticks differ.
 
     Examples
     --------
