@@ -1,4 +1,4 @@
-"""Writes the diary that both teams share: a dated page of takeaways, and an index of pages."""
+"""Writes the diary that both teams share: one page of takeaways per day, and an index."""
 
 import datetime
 import hashlib
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from crm.errors import SourceError
 from crm.files import whole_file
-from reports.content import Report
+from reports.content import ChangeKind, Report
 from reports.forms.about import about_of
 from reports.forms.cells import written
 from reports.forms.markdown import INDEX, escaped, takeaway_lines
@@ -38,7 +38,7 @@ def share(report: Report, folder: Path, who: str, at: datetime.datetime) -> Path
 
     leadscore writes between two marks. A later run on the same day rewrites that part and changes
     no other byte. A report of another project, or of other leads, gets its own page:
-    `2026-11-24-2.md`. The index, `README.md`, lists the pages, between two marks as well.
+    `2026-11-24-2.md`. The index, `README.md`, lists the pages; its list is between two marks too.
 
     Parameters
     ----------
@@ -99,7 +99,11 @@ def _page_of(folder: Path, at: datetime.datetime, report_id: bytes) -> Path:
 
 
 def _rewritten(path: Path, begins: bytes, lines: list[str], notes: bytes) -> bytes:
-    """Return a file with a new part: between its marks, at its end if it has none, or alone."""
+    """Return the content of a file with a new part between its marks.
+
+    A file without marks gets the part at its end. A file that does not exist yet consists of the
+    part and `notes`.
+    """
     part = begins + b"\n" + "\n".join(lines).encode(errors="replace") + b"\n" + END
     if not path.exists():
         return part + b"\n" + notes
@@ -131,11 +135,15 @@ def _page(report: Report, who: str, at: datetime.datetime) -> list[str]:
         if takeaways:
             lines += [f"## {escaped(page.title, 120)}", "", *takeaways, ""]
     if not written_lines:
-        lines += ["No finding holds up yet: too few leads, or no difference beyond chance.", ""]
-    changed = [note.sentence for page in report.pages for note in page.changed]
-    if changed:
+        lines += [
+            "No finding is certain yet: too few leads, or differences that may be chance.",
+            "",
+        ]
+    notes = [note for page in report.pages for note in page.changed]
+    changes = [note.sentence for note in notes if note.kind == ChangeKind.CHANGED]
+    if changes:
         lines += ["## Since the last report", ""]
-        lines += [*(f"- {escaped(text)}" for text in dict.fromkeys(changed)), ""]
+        lines += [*(f"- {escaped(change)}" for change in dict.fromkeys(changes)), ""]
     return lines
 
 
