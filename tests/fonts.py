@@ -1,4 +1,4 @@
-"""Sets of fonts that a machine may have."""
+"""Machines with only one font, for tests of layout."""
 
 from pathlib import Path
 
@@ -13,20 +13,20 @@ CONFIGURATION = """<?xml version="1.0"?>
 
 
 def only_font(folder: Path, width: float) -> dict[str, str]:
-    """Return environment variables with which fontconfig knows one font.
+    """Return environment variables with which fontconfig finds only one font.
 
     Parameters
     ----------
     folder : Path
         An empty folder, for the font and the configuration.
     width : float
-        The width of its letters, as a multiple of those of the font that pages bring.
+        The width of the font's letters, as a multiple of the width in the font of the pages.
     """
     font = TTFont(Path(fonts.__file__).with_name("regular.ttf"))
     metrics = font["hmtx"].metrics
     for glyph, (advance, bearing) in metrics.items():
         metrics[glyph] = (round(width * advance), bearing)
-    del font["GPOS"]  # it moves letters too
+    del font["GPOS"]  # the table that moves letters
     for record in font["name"].names:
         record.string = "Only Sans"
     (folder / "fonts").mkdir()

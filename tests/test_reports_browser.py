@@ -1,4 +1,4 @@
-"""The written report in a real browser: opened from disk, with the network off, and attacked."""
+"""A written report in a real browser: opened from disk, without a network, with hostile names."""
 
 import datetime
 import json
@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from msgspec import structs
@@ -26,74 +26,89 @@ from tests.made_reports import HOSTILE, hostile_report, made_report
 HERE = Path(__file__).resolve().parent
 SCREENSHOTS = HERE.parent / "build" / "screenshots"
 AT = datetime.datetime(2026, 11, 24, 7, tzinfo=datetime.UTC)
-BAD = ("serious", "critical")
+SERIOUS = ("serious", "critical")
 A4_LESS_MARGINS = 1_009  # pixels of 1/96 inch: a taller figure cannot stay whole
 
-Visit = Callable[[Report, str], dict[str, Any]]
+Observations = dict[str, Any]  # what tests/browser/visit.mjs prints
+Visit = Callable[[Report, str], Observations]
 
 
-def missing(reason: str) -> None:
-    """Skip on a machine that lacks something; never in CI."""
-    (pytest.fail if os.environ.get("CI") else pytest.skip)(reason, pytrace=False)
+def skip(reason: str) -> NoReturn:
+    """Skip the test on a machine that lacks a program; fail it in CI."""
+    if os.environ.get("CI"):
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
 
 
 @pytest.fixture(scope="module")
-def driver() -> Path:
-    """Playwright and axe as tests/browser/package-lock.json pins them."""
+def chromium() -> str:
+    path = shutil.which("chromium")
+    return path or skip("no chromium: apt-get install chromium")
+
+
+@pytest.fixture(scope="module")
+def scripts() -> Path:
+    """Install Playwright and axe as tests/browser/package-lock.json pins them."""
     folder = HERE / "browser"
-    if shutil.which("chromium") is None:
-        missing("no chromium: apt-get install chromium")
     if shutil.which("npm") is None:
-        missing("no npm: apt-get install nodejs npm")
+        skip("no npm: apt-get install nodejs npm")
     installed = folder / "node_modules" / ".package-lock.json"
     lock = folder / "package-lock.json"
     if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
-        done = subprocess.run(
+        process = subprocess.run(
             ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
             cwd=folder,
             capture_output=True,
             text=True,
             timeout=300,
         )
-        if done.returncode:
-            missing(f"npm ci failed: {done.stderr[-500:]}")
+        if process.returncode:
+            skip(f"npm ci failed: {process.stderr[-500:]}")
         os.utime(installed)
-    return folder / "visit.mjs"
+    return folder
+
+
+def output_of(*command: str, env: dict[str, str] | None = None) -> Any:
+    """Run a script in Node.js and return the JSON object that it prints."""
+    process = subprocess.run(
+        ["node", *command], env=env, capture_output=True, text=True, timeout=600
+    )
+    assert process.returncode == 0, process.stderr[-3000:]
+    return json.loads(process.stdout)
 
 
 @pytest.fixture(scope="module")
-def visit(driver: Path, tmp_path_factory: pytest.TempPathFactory) -> Visit:
-    """Write a report and open it; what the browser saw."""
+def visit(scripts: Path, chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Visit:
+    """Return a function that writes a report, opens it and returns what the browser observed."""
 
-    def seen(report: Report, name: str) -> dict[str, Any]:
+    def open_report(report: Report, name: str) -> Observations:
         folder = tmp_path_factory.mktemp("written") / name
         write_report(report, folder, at=AT)
         screenshots = SCREENSHOTS / name
         shutil.rmtree(screenshots, ignore_errors=True)
         screenshots.mkdir(parents=True)
-        command = ["node", str(driver), str(folder), str(screenshots), shutil.which("chromium")]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=600)
-        assert done.returncode == 0, done.stderr[-3000:]
-        return json.loads(done.stdout) | {"folder": str(folder)}
+        script = str(scripts / "visit.mjs")
+        observations: Observations = output_of(script, str(folder), str(screenshots), chromium)
+        return observations | {"folder": str(folder)}
 
-    return seen
+    return open_report
 
 
 @pytest.fixture(scope="module")
-def made(visit: Visit) -> dict[str, Any]:
+def made(visit: Visit) -> Observations:
     return visit(made_report(), "made")
 
 
 @pytest.fixture(scope="module")
-def attacked(visit: Visit) -> dict[str, Any]:
+def attacked(visit: Visit) -> Observations:
     return visit(hostile_report(), "attacked")
 
 
 @pytest.fixture(scope="module")
-def simulated(visit: Visit, simulated_crm: Path, trained: Any) -> dict[str, Any]:
-    """The report as people get it, of a simulated CRM with all that can be promised."""
-    promised = dict.fromkeys("ABCD", 0.5)
-    targets = TargetKeys(promised, promised, promised, promised, revenue_per_week=9_000.0)
+def simulated(visit: Visit, simulated_crm: Path, trained: Any) -> Observations:
+    """Return what the browser observed in the report of a simulated CRM with every target."""
+    target = dict.fromkeys("ABCD", 0.5)
+    targets = TargetKeys(target, target, target, target, revenue_per_week=9_000.0)
     project = load_project(simulated_crm)
     project = replace(project, report=structs.replace(project.report, targets=targets))
     report = build_report(project, read_records(project), AT, trained.scorer)
@@ -101,66 +116,101 @@ def simulated(visit: Visit, simulated_crm: Path, trained: Any) -> dict[str, Any]
 
 
 @pytest.fixture(params=["made", "attacked", "simulated"])
-def seen(request: pytest.FixtureRequest) -> dict[str, Any]:
-    return request.getfixturevalue(request.param)
+def every_report(request: pytest.FixtureRequest) -> Observations:
+    observations: Observations = request.getfixturevalue(request.param)
+    return observations
 
 
-def test_pages_open_one_at_a_time_at_both_widths(seen: dict[str, Any]) -> None:
-    assert len(seen["slugs"]) >= 5
-    assert set(seen["pages"]) == {f"{s} {w}" for s in seen["slugs"] for w in ("desktop", "phone")}
-    for where, page in seen["pages"].items():
-        assert page["open"] == [where.split()[0]]
+@pytest.fixture(params=["made", "simulated"])
+def usual_report(request: pytest.FixtureRequest) -> Observations:
+    observations: Observations = request.getfixturevalue(request.param)
+    return observations
+
+
+def figures_of(observations: Observations, key: str) -> dict[str, Any]:
+    """Return what was observed under `key` for each figure of all pages."""
+    return {
+        figure: observed
+        for page in observations["pages"].values()
+        for figure, observed in page[key].items()
+    }
+
+
+def test_pages_open_one_at_a_time_at_both_widths(every_report: Observations) -> None:
+    slugs, pages = every_report["slugs"], every_report["pages"]
+    assert len(slugs) >= 5
+    assert set(pages) == {f"{slug} {width}" for slug in slugs for width in ("desktop", "phone")}
+    for name, page in pages.items():
+        assert page["open"] == [name.split()[0]]
         assert page["current"] == 1
 
 
-def test_page_loads_nothing_but_its_own_files(seen: dict[str, Any]) -> None:
-    assert len(seen["requests"]) >= 3
-    assert {address.rpartition("/")[2] for address in seen["requests"]} <= {
-        "index.html",
-        "service-levels.html",
-    }
-    assert all(address.startswith("file:///") for address in seen["requests"])
+def test_page_loads_only_files_of_the_report(every_report: Observations) -> None:
+    requests = every_report["requests"]
+    assert len(requests) >= 3
+    assert all(address.startswith("file:///") for address in requests)
+    names = {address.rpartition("/")[2] for address in requests}
+    assert names <= {"index.html", "service-levels.html"}
 
 
-def test_console_stays_empty(seen: dict[str, Any]) -> None:
-    assert seen["console"] == []
-    assert seen["errors"] == []
+def test_console_stays_empty(every_report: Observations) -> None:
+    assert every_report["console"] == []
+    assert every_report["errors"] == []
 
 
-def test_no_injected_script_runs(attacked: dict[str, Any]) -> None:
+def test_no_injected_script_runs(attacked: Observations) -> None:
     assert len(attacked["slugs"]) == len(HOSTILE) + 1
     assert attacked["dialogs"] == []
     assert attacked["popups"] == []
     assert attacked["hacked"] is False
 
 
-def test_charts_fit_the_screen_at_both_widths(seen: dict[str, Any]) -> None:
-    charts = [(w, f) for w, page in seen["pages"].items() for f in page["figures"]]
-    assert len(charts) >= 4
-    for where, figure in charts:
-        assert figure["live"], (where, figure)
-        assert figure["marks"] > 3, (where, figure)
-        assert figure["still"] == 1, (where, figure)
-        assert figure["wide"] <= (390 if where.endswith("phone") else 1280), (where, figure)
+def test_charts_fit_the_screen_at_both_widths(every_report: Observations) -> None:
+    figures = [
+        (name, figure) for name, page in every_report["pages"].items() for figure in page["figures"]
+    ]
+    assert len(figures) >= 4
+    for name, figure in figures:
+        assert figure["live"], (name, figure)
+        assert figure["marks"] > 3, (name, figure)
+        assert figure["still"] == 1, (name, figure)
+        assert figure["right"] <= (390 if name.endswith("phone") else 1280), (name, figure)
 
 
-@pytest.mark.parametrize("name", ["made", "simulated"])
-def test_layout_is_the_same_with_narrow_and_wide_fonts(
-    request: pytest.FixtureRequest, driver: Path, tmp_path: Path, name: str
-) -> None:
-    folder = request.getfixturevalue(name)["folder"]
-    command = ["node", str(driver.with_name("layout.mjs")), folder, shutil.which("chromium")]
-    layouts = []
-    for width in (0.8, 1.4):
-        (tmp_path / str(width)).mkdir()
-        fonts = os.environ | only_font(tmp_path / str(width), width)
-        done = subprocess.run(command, env=fonts, capture_output=True, text=True, timeout=600)
-        assert done.returncode == 0, done.stderr[-3000:]
-        layouts.append(json.loads(done.stdout))
+Layout = dict[str, Any]  # what tests/browser/layout.mjs prints
+
+
+@pytest.fixture(scope="module", params=["made", "simulated"])
+def layouts(
+    request: pytest.FixtureRequest,
+    scripts: Path,
+    chromium: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Layout, Layout]:
+    """Measure a report on a machine with a narrow font, and on one with a wide font."""
+    folder = request.getfixturevalue(request.param)["folder"]
+    script = str(scripts / "layout.mjs")
+    narrow, wide = (
+        output_of(
+            script,
+            folder,
+            chromium,
+            env=os.environ | only_font(tmp_path_factory.mktemp("f"), width),
+        )
+        for width in (0.8, 1.4)
+    )
+    return narrow, wide
+
+
+def test_layout_is_the_same_with_narrow_and_wide_fonts(layouts: tuple[Layout, Layout]) -> None:
     narrow, wide = layouts
     assert narrow == wide
-    assert set(wide["charts"]) == {"390", "1280"}
     assert len(wide["texts"]["390"]) > 20
+
+
+def test_no_text_of_a_chart_is_cut_with_a_wide_font(layouts: tuple[Layout, Layout]) -> None:
+    _, wide = layouts
+    assert set(wide["charts"]) == {"390", "1280"}
     for width, charts in wide["charts"].items():
         assert len(charts) >= 4
         for chart in charts:
@@ -168,96 +218,96 @@ def test_layout_is_the_same_with_narrow_and_wide_fonts(
             assert chart["cut"] == [], chart["id"]
 
 
-def test_pointer_shows_text_tooltips_only(seen: dict[str, Any]) -> None:
-    told = [t for page in seen["pages"].values() for t in page["told"].values()]
-    assert len(told) >= 4
-    for tooltip in told:
+def test_pointer_shows_tooltips_of_text(every_report: Observations) -> None:
+    tooltips = [
+        tooltip for page in every_report["pages"].values() for tooltip in page["tooltips"].values()
+    ]
+    assert len(tooltips) >= 4
+    for tooltip in tooltips:
         assert tooltip is not None
         assert ": " in tooltip["text"]
         assert tooltip["inside"]
         assert tooltip["elements"] == 0
 
 
-@pytest.mark.parametrize("name", ["made", "simulated"])
-def test_arrow_keys_show_the_same_tooltips(request: pytest.FixtureRequest, name: str) -> None:
-    found = request.getfixturevalue(name)
-    read = {
-        figure: arrows
-        for page in found["pages"].values()
-        for figure, arrows in page["arrows"].items()
-    }
-    assert len(read) >= 4
-    for figure, arrows in read.items():
-        assert all(": " in said for said in arrows["said"]), (figure, arrows)
+def test_arrow_keys_show_the_same_tooltips(usual_report: Observations) -> None:
+    arrows_of_figures = figures_of(usual_report, "arrows")
+    assert len(arrows_of_figures) >= 4
+    for figure, arrows in arrows_of_figures.items():
+        assert all(": " in text for text in arrows["texts"]), (figure, arrows)
         assert arrows["hidden"], figure
 
 
-@pytest.mark.parametrize("name", ["made", "simulated"])
-def test_keyboard_opens_the_table_of_every_chart(request: pytest.FixtureRequest, name: str) -> None:
-    found = request.getfixturevalue(name)
-    opened = {
-        figure: rows for page in found["pages"].values() for figure, rows in page["rows"].items()
-    }
-    assert len(opened) >= 4
-    for figure, rows in opened.items():
-        n = int(re.search(r"([\d,]+) rows?$", rows["promised"])[1].replace(",", ""))
-        assert rows["rows"] == min(n, MOST_ROWS), (figure, rows)
+def test_keyboard_opens_the_table_of_every_chart(usual_report: Observations) -> None:
+    tables = figures_of(usual_report, "rows")
+    assert len(tables) >= 4
+    for figure, table in tables.items():
+        match = re.search(r"([\d,]+) rows?$", table["summary"])
+        assert match, (figure, table)
+        n_rows = int(match[1].replace(",", ""))
+        assert table["rows"] == min(n_rows, MOST_ROWS), (figure, table)
 
 
-def test_pages_fit_the_screen_and_tables_have_captions(seen: dict[str, Any]) -> None:
-    for where, page in seen["pages"].items():
-        assert page["wider"] == 0, where
-        assert page["captions"] == 0, where
+def test_pages_fit_the_screen(every_report: Observations) -> None:
+    too_wide = [name for name, page in every_report["pages"].items() if page["wider"]]
+    assert too_wide == []
 
 
-def test_linked_figures_are_visible_below_the_links(seen: dict[str, Any]) -> None:
-    assert sum(len(page["figures"]) for page in seen["pages"].values()) > 1
-    for where, page in seen["pages"].items():
-        assert page["hidden"] == [], where
+def test_tables_have_captions(every_report: Observations) -> None:
+    pages = every_report["pages"].items()
+    assert [name for name, page in pages if page["withoutCaption"]] == []
 
 
-@pytest.mark.parametrize("name", ["made", "simulated"])
-def test_keyboard_focus_reaches_everything_visibly(
-    request: pytest.FixtureRequest, name: str
-) -> None:
-    found = request.getfixturevalue(name)
-    tried = [page["keyboard"] for page in found["pages"].values() if page["keyboard"]]
-    assert len(tried) == len(found["slugs"])
-    for keyboard in tried:
+def test_linked_figures_are_visible_below_the_links(every_report: Observations) -> None:
+    pages = every_report["pages"]
+    assert sum(len(page["figures"]) for page in pages.values()) > 1
+    for name, page in pages.items():
+        assert page["hidden"] == [], name
+
+
+def test_keyboard_focus_reaches_everything_visibly(usual_report: Observations) -> None:
+    results = [page["keyboard"] for page in usual_report["pages"].values() if page["keyboard"]]
+    assert len(results) == len(usual_report["slugs"])
+    for keyboard in results:
         assert keyboard["wanted"] > 5
         assert keyboard["reached"] == keyboard["wanted"]
-        assert keyboard["unseen"] == 0
+        assert keyboard["withoutOutline"] == 0
 
 
-def test_axe_reports_no_serious_violation(seen: dict[str, Any]) -> None:
-    assert len(seen["judged"]) >= 2
-    assert [fault for fault in seen["violations"] if fault["impact"] in BAD] == []
+def test_axe_reports_no_serious_violation(every_report: Observations) -> None:
+    assert len(every_report["audited"]) >= 2
+    violations = every_report["violations"]
+    assert [violation for violation in violations if violation["impact"] in SERIOUS] == []
 
 
-def test_print_contains_all_pages_and_chart_pictures(seen: dict[str, Any]) -> None:
-    assert all(seen["print"]["pages"])
-    assert all(seen["print"]["still"])
-    assert not any(seen["print"]["live"])
-    assert seen["print"]["sheets"] >= len(seen["slugs"])
-    assert seen["print"]["wider"] == 0
-    assert seen["print"]["beyond"] == []
+def test_print_contains_all_pages_and_chart_pictures(every_report: Observations) -> None:
+    printed = every_report["print"]
+    assert all(printed["pages"])
+    assert all(printed["still"])
+    assert not any(printed["live"])
+    assert printed["sheets"] >= len(every_report["slugs"])
 
 
-def test_print_never_splits_charts_rows_or_cards(seen: dict[str, Any]) -> None:
-    assert len(seen["print"]["whole"]) > 5
-    assert set(seen["print"]["whole"]) == {"avoid"}
-    assert set(seen["print"]["blocks"]) == {"inline-block"}
-    assert set(seen["print"]["followed"]) == {"avoid"}
-    assert 0 < seen["print"]["tallest"] < A4_LESS_MARGINS
+def test_print_fits_the_sheet(every_report: Observations) -> None:
+    assert every_report["print"]["wider"] == 0
+    assert every_report["print"]["beyond"] == []
 
 
-@pytest.mark.parametrize("name", ["made", "simulated"])
-def test_service_levels_print_on_one_sheet(request: pytest.FixtureRequest, name: str) -> None:
-    found = request.getfixturevalue(name)
-    assert found["sheets"] == 1
-    assert found["sheetWider"] == 0
+def test_print_never_splits_charts_rows_or_cards(every_report: Observations) -> None:
+    printed = every_report["print"]
+    assert len(printed["whole"]) > 5
+    assert set(printed["whole"]) == {"avoid"}
+    assert set(printed["blocks"]) == {"inline-block"}
+    assert set(printed["followed"]) == {"avoid"}
+    assert 0 < printed["tallest"] < A4_LESS_MARGINS
 
 
-def test_page_is_complete_without_scripts(seen: dict[str, Any]) -> None:
-    assert seen["bare"]["shown"] == seen["bare"]["all"] == len(seen["slugs"])
-    assert seen["bare"]["still"] == seen["bare"]["figures"] > 0
+def test_service_levels_print_on_one_sheet(usual_report: Observations) -> None:
+    assert usual_report["sheets"] == 1
+    assert usual_report["sheetWider"] == 0
+
+
+def test_page_is_complete_without_scripts(every_report: Observations) -> None:
+    bare = every_report["bare"]
+    assert bare["shown"] == bare["all"] == len(every_report["slugs"])
+    assert bare["still"] == bare["figures"] > 0

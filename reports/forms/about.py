@@ -1,4 +1,4 @@
-"""Describes in words which leads a report covers, for every form."""
+"""Describes in words the leads that a report covers."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,15 +8,15 @@ from reports.text import printable
 
 COUNTS = {
     "leads": "Leads",
-    "mature": "Mature: watched long enough",
-    "won": "Won of the mature",
+    "mature": "Old enough to count",
+    "won": "Won of these",
     "open": "Open",
 }
 WITHOUT_TIMES = {"mature": "With an outcome", "won": "Won"}
 
 
 def about_of(about: Mapping[str, Any]) -> dict[str, str]:
-    """Describe the `about` of a report; what it lacks is left out.
+    """Return labels and texts for the `about` of a report; absent facts are left out.
 
     Examples
     --------
@@ -40,12 +40,12 @@ def about_of(about: Mapping[str, Any]) -> dict[str, str]:
     model = about.get("model")
     if isinstance(model, Mapping):
         trained = f", trained {_day(model['trained_at'])}" if model.get("trained_at") else ""
-        descriptions["Scores by"] = f"{printable(model.get('name', ''), 60)}{trained}"
+        descriptions["Scores from"] = f"{printable(model.get('name', ''), 60)}{trained}"
     return descriptions
 
 
 def notes_of(about: Mapping[str, Any]) -> list[str]:
-    """Return the notes on the data, as they may be shown."""
+    """Return the notes on the data, cut and printable."""
     notes = about.get("notes") or ()
     return [printable(note, 400) for note in notes] if isinstance(notes, list | tuple) else []
 

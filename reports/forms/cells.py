@@ -1,4 +1,4 @@
-"""Formats one cell of a report's table: for people, and for files."""
+"""Formats one cell of a report's table, for readers and for files."""
 
 import math
 import numbers
@@ -12,7 +12,7 @@ from reports.text import MOST_CHARACTERS, MOST_PROSE, printable
 
 WORDS = ("text", "prose", "time")  # forms that are aligned left
 NOTHING = "–"
-MOST_IN_TABLE = 60  # characters of a name
+MOST_IN_TABLE = 60  # characters of a text
 
 
 def written(value: Any, form: str, most: int = MOST_IN_TABLE) -> str:
@@ -25,8 +25,9 @@ def written(value: Any, form: str, most: int = MOST_IN_TABLE) -> str:
     value : number, str or None
         A share is a number from 0 to 1.
     form : str
+        The format of the column.
     most : int
-        The greatest length of a text.
+        The greatest length of a text, in characters.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Draws each chart once for all forms: as a picture, and as a specification for screens."""
+"""Draws each chart once for all forms: as pictures, and as a specification for screens."""
 
 import base64
 import io
@@ -18,7 +18,7 @@ from reports.text import NO_BREAK, printable
 
 PICTURE_PPI = 144
 MOST_TEXT = 10_000  # characters; leadscore's own expressions are far shorter
-INHERITED = frozenset(  # names of what every object of JavaScript inherits
+INHERITED = frozenset(  # names that every object of JavaScript inherits
     (
         "constructor",
         "hasOwnProperty",
@@ -41,12 +41,12 @@ _ID = re.compile(r'(\bid="|url\(#)(?=(clip|gradient)[\w-]*["()])')
 
 @dataclass(frozen=True)
 class Drawing:
-    """One chart in its forms, without its title, which is the finding of its figure.
+    """One chart without its title; the finding of its figure is shown instead.
 
     Attributes
     ----------
     svg : str
-        The ids of its parts begin with the name of the figure, so that a page may have many.
+        The ids of its parts begin with the name of the figure, so that they are unique on a page.
     png : bytes
     specification : str
         Vega-Lite as JSON.

@@ -18,7 +18,7 @@ from reports.forms.html import html_of, sheet_of
 from reports.forms.json import FORMAT, json_of
 from reports.forms.markdown import DEFINITIONS, INDEX, pages_of
 
-KIND = FORMAT.rstrip("0123456789")  # reports of other formats are replaced too
+KIND = FORMAT.rstrip("0123456789")  # a report of an older format may be replaced too
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
@@ -126,10 +126,10 @@ def check_folder(folder: Path) -> None:
         return
     if not folder.is_dir() or folder.is_symlink():
         raise SourceError(f"{folder} is not a folder. Name another with --out.")
-    known = _files_of_report(folder)
+    report_files = _files_of_report(folder)
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if name not in known and not (name in FOLDERS and path.is_dir()):
+        if name not in report_files and not (name in FOLDERS and path.is_dir()):
             raise SourceError(
                 f"{folder} contains {name[:80]!r}, which is not part of a report, so nothing was "
                 "written. Name an empty folder, or one with an earlier report, with --out."

@@ -1,4 +1,4 @@
-"""Writes a report as one HTML file that opens from disk: every page, chart and number in it."""
+"""Writes a report as one HTML file that opens from disk, with all pages, charts and numbers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -17,21 +17,21 @@ MOST_BYTES = 3_000_000
 MOST_ROWS = 30  # of a table on a page; the CSV file contains all
 SHORT = 8  # rows of a table that is printed on one sheet
 MOST_AT_ONCE = 12  # rows of a long table that are not folded
-SPARE_BYTES = 100_000  # for what was not counted
+SPARE_BYTES = 100_000  # for markup around the charts
 MOST_ON_SHEET = 15
 ROWS_AT_FULL_SIZE = 30  # of all tables on a sheet; more are printed smaller, so that they fit
 
 
 @dataclass(frozen=True)
 class ChartOnPage:
-    """What a page contains of a chart.
+    """The forms in which a page contains a chart.
 
     Attributes
     ----------
     still : Markup
-        The picture; if empty, the page links to its file.
+        The picture. If it is empty, the page links to the picture's file.
     live : Markup
-        The specification for the script; may be empty.
+        The specification from which the script draws the chart. If it is empty, the picture stays.
     """
 
     still: Markup = Markup()
@@ -41,15 +41,15 @@ class ChartOnPage:
 def html_of(report: Report, drawings: Mapping[str, Drawing]) -> str:
     """Write the whole report as one file of at most 3 MB.
 
-    The charts come first as pictures; a script redraws those in sight from their
-    specifications, so that they fit the screen and respond to the pointer. If not all of it
-    fits into the file, the last charts stay pictures, or become links to them.
+    Each chart is a picture at first. A script redraws the charts in sight from their
+    specifications, so that they fit the screen and respond to the pointer. If the file would be
+    too large, the last charts stay pictures or become links to pictures.
 
     Parameters
     ----------
     report : Report
     drawings : mapping of str to Drawing
-        By the figure's name (`reports.forms.drawings.draw`).
+        The result of `reports.forms.drawings.draw`: the drawings by the name of their figure.
     """
     without_charts = _document(report, dict.fromkeys(drawings, ChartOnPage()))
     room = MOST_BYTES - SPARE_BYTES - len(without_charts.encode())
@@ -82,7 +82,7 @@ def _body(
 
 
 def _fitting(drawings: Mapping[str, Drawing], room: int) -> dict[str, ChartOnPage]:
-    """Choose what fits into `room` bytes: first pictures, then specifications, in order."""
+    """Choose the pictures, then the specifications, that fit into `room` bytes, in order."""
     charts = {}
     for figure, drawing in drawings.items():
         still = (
@@ -107,7 +107,7 @@ def _fitting(drawings: Mapping[str, Drawing], room: int) -> dict[str, ChartOnPag
 
 def sheet_of(report: Report, page: Page) -> str:
     """Write one page alone, without scripts and definitions, to be printed on one sheet."""
-    # One sheet has room for the numbers of short tables; the chart of a long one is in the report.
+    # A sheet has room for short tables only; the report contains the charts of long ones.
     alone = replace(
         page,
         takeaways=tuple(replace(takeaway, figure="") for takeaway in page.takeaways),

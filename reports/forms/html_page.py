@@ -1,8 +1,8 @@
 """Renders HTML from templates: pages that load nothing and run only the scripts they contain.
 
 A template escapes and cuts every value that is not `Markup`, and removes its invisible characters.
-`Markup` is what templates return, and the charts, styles and scripts that leadscore itself made;
-so no text from data becomes markup by an oversight.
+Only the results of templates, and the charts, styles and scripts of leadscore itself, are `Markup`.
+So no text from data becomes markup by mistake.
 """
 
 import base64
@@ -178,7 +178,7 @@ def bullets(items: Iterable[object]) -> Markup:
 
 
 def facts(pairs: Mapping[str, object]) -> Markup:
-    """Return a list of terms with their descriptions."""
+    """Return a list of terms and descriptions."""
     return _part("facts", pairs=pairs)
 
 
@@ -221,12 +221,12 @@ def table(
 
 
 def side_by_side(*parts: object) -> Markup:
-    """Put parts next to each other where there is room, else below each other."""
+    """Return parts next to each other; on a narrow screen, below each other."""
     return _part("side_by_side", parts=parts)
 
 
 def drawn(pictures: Mapping[str, Picture], which: str) -> Markup:
-    """Return one of the pictures with its title; nothing if it is absent."""
+    """Return one of the pictures with its title; empty markup if the picture is absent."""
     if which not in pictures:
         return Markup()
     picture = pictures[which]
@@ -235,7 +235,7 @@ def drawn(pictures: Mapping[str, Picture], which: str) -> Markup:
 
 
 def fold(summary: str, *parts: object) -> Markup:
-    """Return parts that are folded until a reader opens them; print shows them."""
+    """Return parts that are folded until a reader opens them. They are printed."""
     return _part("fold", summary=summary, parts=parts)
 
 

@@ -50,10 +50,10 @@ def pages_of(report: Report, drawings: Mapping[str, Drawing]) -> dict[str, str]:
     drawings : mapping of str to Drawing
         By the figure's name.
     """
-    known = {str(metric["name"]) for metric in report.metrics}
+    defined = {str(metric["name"]) for metric in report.metrics}
     files = {INDEX: _index(report)}
     for page in report.pages:
-        files[f"{page.slug}.md"] = _page(page, report, drawings, known)
+        files[f"{page.slug}.md"] = _page(page, report, drawings, defined)
     files[DEFINITIONS] = _definitions(report.metrics)
     return files
 
@@ -82,19 +82,19 @@ def _stamp(report: Report) -> list[str]:
     return ["**Simulated: made-up records. No figure here is about real leads.**", "", stamp]
 
 
-def _page(page: Page, report: Report, drawings: Mapping[str, Drawing], known: set[str]) -> str:
+def _page(page: Page, report: Report, drawings: Mapping[str, Drawing], defined: set[str]) -> str:
     lines = [f"# {escaped(page.title)}", "", escaped(page.lead), "", *_stamp(report), ""]
     for takeaway in page.takeaways:
         link = (
             f" ([definition]({DEFINITIONS}#{_anchor(takeaway.metric)}))"
-            if takeaway.metric in known
+            if takeaway.metric in defined
             else ""
         )
         lines.append(f"- {escaped(takeaway.sentence)}{link}")
     if page.takeaways:
         lines.append("")
     for section in page.sections:
-        lines += _section(section, drawings, known)
+        lines += _section(section, drawings, defined)
     if page.changed:
         lines += ["## Since the last report", ""]
         lines += [*(f"- {escaped(note.sentence)}" for note in page.changed), ""]
@@ -102,49 +102,49 @@ def _page(page: Page, report: Report, drawings: Mapping[str, Drawing], known: se
     return "\n".join(lines)
 
 
-def _section(section: Section, drawings: Mapping[str, Drawing], known: set[str]) -> list[str]:
+def _section(section: Section, drawings: Mapping[str, Drawing], defined: set[str]) -> list[str]:
     lines = [f"## {escaped(section.heading)}", ""]
     for text in section.paragraphs:
         lines += [escaped(text), ""]
     if section.needs:
         lines += [f"> {escaped(section.needs)}", ""]
     for figure in section.figures:
-        lines += _figure(figure, figure.name in drawings, known)
+        lines += _figure(figure, figure.name in drawings, defined)
     return lines
 
 
-def _figure(figure: Figure, is_drawn: bool, known: set[str]) -> list[str]:
+def _figure(figure: Figure, is_drawn: bool, defined: set[str]) -> list[str]:
     lines = [f"### {escaped(figure.finding, 300)}", "", escaped(figure.about, 300), ""]
     if is_drawn:
         alt = escaped(f"{figure.finding}. {figure.about}", 300)
         lines += [f"![{alt}](pictures/{figure.name}.png)", ""]
     if figure.note:
         lines += [escaped(figure.note), ""]
-    lines += _table(figure, known)
+    lines += _table(figure, defined)
     return lines
 
 
-def _table(figure: Figure, known: set[str]) -> list[str]:
-    left = len(figure.rows) - MOST_ROWS
+def _table(figure: Figure, defined: set[str]) -> list[str]:
+    n_more = len(figure.rows) - MOST_ROWS
     rows = [
         "| " + " | ".join(_cell(row, column) for column in figure.columns) + " |"
         for row in figure.rows[:MOST_ROWS]
     ]
     sides = ["---" if column.form in WORDS else "---:" for column in figure.columns]
     return [
-        "| " + " | ".join(_heading(column, known) for column in figure.columns) + " |",
+        "| " + " | ".join(_heading(column, defined) for column in figure.columns) + " |",
         "| " + " | ".join(sides) + " |",
         *rows,
         "",
-        f"{f'{left:,} more rows are in ' if left > 0 else 'As a file: '}"
+        f"{f'{n_more:,} more rows are in ' if n_more > 0 else 'As a file: '}"
         f"[{figure.name}.csv](csv/{figure.name}.csv)",
         "",
     ]
 
 
-def _heading(column: Column, known: set[str]) -> str:
+def _heading(column: Column, defined: set[str]) -> str:
     title = escaped(column.title, 80)
-    if column.metric not in known:
+    if column.metric not in defined:
         return title
     return f"[{title}]({DEFINITIONS}#{_anchor(column.metric)})"
 

@@ -11,8 +11,8 @@ const browser = await chromium.launch({
   executablePath,
   args: ["--no-sandbox", "--disable-background-networking", "--disable-gpu"],
 });
-// Pixels: hinting widens the letters of a picture that is scaled down. Pictures show what
-// goes beyond their frame.
+// Pixels by which a text may go beyond the frame of its picture, which still shows it. Hinting
+// widens the letters of a picture that is scaled down.
 const slack = 4;
 const measures = {};
 const pages = {};
@@ -20,7 +20,7 @@ for (const width of [390, 1280]) {
   const context = await browser.newContext({ viewport: { width, height: 900 }, offline: true });
   const page = await context.newPage();
   await page.goto(address);
-  // All pages below each other, each still picture measured before its chart replaces it.
+  // Shows all pages below each other. Measures each picture before its chart replaces it.
   await page.evaluate(() => document.documentElement.classList.remove("paged"));
   measures[width] = await page.evaluate(async (slack) => {
     await document.fonts.ready;

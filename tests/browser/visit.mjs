@@ -1,6 +1,6 @@
-// Opens one written report in Chromium, from disk and with the network off, and says what it saw.
+// Opens one written report in Chromium, from disk and without a network, and observes it.
 //   node visit.mjs REPORT_FOLDER SCREENSHOTS_FOLDER [CHROMIUM]
-// Prints one JSON object; tests/test_reports_browser.py judges it.
+// Prints one JSON object, which tests/test_reports_browser.py checks.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
@@ -19,39 +19,39 @@ const browser = await chromium.launch({
   args: ["--no-sandbox", "--disable-background-networking", "--disable-gpu"],
 });
 
-const seen = {
+const observed = {
   pages: {},
   requests: [],
   console: [],
   dialogs: [],
   errors: [],
   violations: [],
-  judged: [],
+  audited: [],
   popups: [],
   hacked: false,
 };
 
-async function opened(size, more = {}) {
-  const context = await browser.newContext({ viewport: size, bypassCSP: false, ...more });
+async function openPage(size, options = {}) {
+  const context = await browser.newContext({ viewport: size, bypassCSP: false, ...options });
   await context.setOffline(true);
   const page = await context.newPage();
-  page.on("request", (request) => seen.requests.push(request.url().slice(0, 300)));
+  page.on("request", (request) => observed.requests.push(request.url().slice(0, 300)));
   page.on("console", (message) => {
-    if (message.type() !== "debug") seen.console.push(message.text().slice(0, 500));
+    if (message.type() !== "debug") observed.console.push(message.text().slice(0, 500));
   });
   page.on("dialog", (dialog) => {
-    seen.dialogs.push(dialog.message());
+    observed.dialogs.push(dialog.message());
     dialog.dismiss();
   });
-  page.on("pageerror", (error) => seen.errors.push(String(error).slice(0, 500)));
+  page.on("pageerror", (error) => observed.errors.push(String(error).slice(0, 500)));
   context.on("page", (popup) => {
-    if (popup !== page) seen.popups.push(popup.url());
+    if (popup !== page) observed.popups.push(popup.url());
   });
   return { context, page };
 }
 
-// Which of some figures stand below the links to the pages when an address leads to them.
-async function hiddenBehindLinks(page, ids) {
+// Returns the ids of figures that the navigation covers when a link leads to them.
+async function coveredByNavigation(page, ids) {
   const hidden = [];
   for (const id of ids) {
     await page.evaluate((hash) => {
@@ -74,16 +74,16 @@ async function hiddenBehindLinks(page, ids) {
   return hidden;
 }
 
-// What axe-core finds, and what it looked at.
-async function faults(page, where) {
+// Adds the violations that axe-core finds.
+async function audit(page, where) {
   await page.evaluate(axe);
-  // What is inside of a chart is hidden from those who cannot see it; its frame says it in words.
-  const found = await page.evaluate(() =>
+  // The content of a chart is hidden from screen readers; its frame describes it in words.
+  const results = await page.evaluate(() =>
     axe.run({ exclude: ["figure svg"] }, { resultTypes: ["violations"] }),
   );
-  seen.judged.push(where);
-  for (const violation of found.violations) {
-    seen.violations.push({
+  observed.audited.push(where);
+  for (const violation of results.violations) {
+    observed.violations.push({
       where,
       id: violation.id,
       impact: violation.impact,
@@ -92,39 +92,41 @@ async function faults(page, where) {
   }
 }
 
-// Scrolls through the page that is open, so that every chart comes into sight and is drawn.
-async function drawn(page) {
+// Scrolls through the open page, so that every chart is drawn. Returns facts of each figure.
+async function drawCharts(page) {
   const figures = page.locator(".page.is-open figure[data-live]");
   for (const figure of await figures.all()) {
     await figure.scrollIntoViewIfNeeded();
     await page
-      .waitForFunction((one) => one.classList.contains("is-live"), await figure.elementHandle(), {
-        timeout: 15_000,
-      })
+      .waitForFunction(
+        (element) => element.classList.contains("is-live"),
+        await figure.elementHandle(),
+        { timeout: 15_000 },
+      )
       .catch(() => {});
   }
   return page.evaluate(() =>
-    Array.from(document.querySelectorAll(".page.is-open figure"), (one) => ({
-      id: one.id,
-      live: one.classList.contains("is-live"),
-      marks: one.querySelectorAll(
+    Array.from(document.querySelectorAll(".page.is-open figure"), (figure) => ({
+      id: figure.id,
+      live: figure.classList.contains("is-live"),
+      marks: figure.querySelectorAll(
         ".live svg [class*='mark-']:not(.role-axis-domain) path, " +
           ".live svg .mark-rect path, .live svg .mark-rule line",
       ).length,
-      wide: Math.max(
+      right: Math.max(
         0,
         ...Array.from(
-          one.querySelectorAll(".live svg, .live svg text"),
+          figure.querySelectorAll(".live svg, .live svg text"),
           (part) => part.getBoundingClientRect().right,
         ),
       ),
-      still: one.querySelectorAll(".still svg, .still img").length,
+      still: figure.querySelectorAll(".still svg, .still img").length,
     })),
   );
 }
 
-// Points at marks until one answers, and gives what the tooltip says.
-async function tooltip(page, figure) {
+// Points at marks until one shows a tooltip. Returns the text of the tooltip.
+async function readTooltip(page, figure) {
   const chart = `#${figure} .live svg`;
   await page.locator(chart).scrollIntoViewIfNeeded();
   const symbols = page.locator(`${chart} :is(.mark-symbol, .mark-rect) > path`);
@@ -133,9 +135,9 @@ async function tooltip(page, figure) {
     const box = await marks.nth(i).boundingBox();
     if (!box || box.width < 2 || box.height < 2) continue;
     if (box.y < 0 || box.y > 700) await marks.nth(i).scrollIntoViewIfNeeded();
-    const there = await marks.nth(i).boundingBox();
-    await page.mouse.move(there.x + there.width / 2 - 1, there.y + there.height / 2 - 1);
-    await page.mouse.move(there.x + there.width / 2, there.y + there.height / 2);
+    const { x, y, width, height } = await marks.nth(i).boundingBox();
+    await page.mouse.move(x + width / 2 - 1, y + height / 2 - 1);
+    await page.mouse.move(x + width / 2, y + height / 2);
     await page.waitForTimeout(60);
     if (await page.locator("#tooltip").isVisible()) {
       const text = await page.locator("#tooltip").innerText();
@@ -150,35 +152,35 @@ async function tooltip(page, figure) {
   return null;
 }
 
-// Reads the points of a chart with the arrow keys, and gives what is said of the first three.
-async function byArrows(page, figure) {
+// Reads a chart with the arrow keys. Returns the tooltips of its first three points.
+async function readByArrows(page, figure) {
   await page.locator(`#${figure} .live`).focus();
-  await page.waitForTimeout(100); // it scrolls, which hides what was said
-  const said = [];
+  await page.waitForTimeout(100); // the focus scrolls, and scrolling hides the tooltip
+  const texts = [];
   for (let i = 0; i < 3; i++) {
     await page.keyboard.press("ArrowRight");
-    said.push(
+    texts.push(
       (await page.locator("#tooltip").isVisible())
         ? await page.locator("#tooltip").innerText()
         : "",
     );
   }
   await page.evaluate(() => document.activeElement.blur());
-  return { said, hidden: !(await page.locator("#tooltip").isVisible()) };
+  return { texts, hidden: !(await page.locator("#tooltip").isVisible()) };
 }
 
-// Opens what is folded below a chart with the enter key, and gives the rows that then are there.
-async function unfolded(page, figure) {
+// Opens the table below a chart with the enter key. Returns the number of its visible rows.
+async function openTable(page, figure) {
   const fold = page.locator(`#${figure} details > summary`);
   if (!(await fold.count())) return null;
   await fold.focus();
   await page.keyboard.press("Enter");
   const rows = await page.locator(`#${figure} details tbody tr:visible`).count();
-  return { rows, promised: await fold.innerText() };
+  return { rows, summary: await fold.innerText() };
 }
 
-// Goes on with the tabulator key until it is back at the start; gives what had the focus.
-async function byKeyboard(page) {
+// Presses the tabulator key until the focus is back at the start. Returns what had the focus.
+async function tabThrough(page) {
   await page.evaluate(() => {
     document.activeElement?.blur();
     window.scrollTo(0, 0);
@@ -187,74 +189,75 @@ async function byKeyboard(page) {
     const all = Array.from(
       document.querySelectorAll("a[href], summary, button, input, [tabindex='0']"),
     );
-    all.forEach((one) => {
-      delete one.dataset.wanted;
+    all.forEach((element) => {
+      delete element.dataset.wanted;
     });
-    const shown = all.filter((one) => one.checkVisibility());
-    shown.forEach((one, i) => {
-      one.dataset.wanted = String(i);
+    const shown = all.filter((element) => element.checkVisibility());
+    shown.forEach((element, i) => {
+      element.dataset.wanted = String(i);
     });
     return shown.length;
   });
   const reached = new Set();
-  let unseen = 0;
+  let withoutOutline = 0;
   for (let i = 0; i < wanted + 20; i++) {
     await page.keyboard.press("Tab");
     const state = await page.evaluate(() => {
-      const one = document.activeElement;
-      const style = getComputedStyle(one);
+      const element = document.activeElement;
+      const style = getComputedStyle(element);
       return {
-        number: one.dataset ? one.dataset.wanted : undefined,
+        number: element.dataset ? element.dataset.wanted : undefined,
         outlined: style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0,
       };
     });
     if (state.number === undefined) continue;
     reached.add(state.number);
-    if (!state.outlined) unseen += 1;
+    if (!state.outlined) withoutOutline += 1;
   }
-  return { wanted, reached: reached.size, unseen };
+  return { wanted, reached: reached.size, withoutOutline };
 }
 
 for (const [name, size] of Object.entries(sizes)) {
-  const { context, page } = await opened(size, name === "phone" ? { hasTouch: true } : {});
+  const { context, page } = await openPage(size, name === "phone" ? { hasTouch: true } : {});
   await page.goto(address);
   const slugs = await page.evaluate(() =>
     Array.from(document.querySelectorAll("nav a"), (link) => link.hash.slice(1)),
   );
-  const few = slugs.length < 15; // a report as it is, not a list of attacks
-  seen.slugs = slugs;
+  const isUsual = slugs.length < 15; // the report of attacks has a page for each attack
+  observed.slugs = slugs;
   for (const slug of slugs) {
     await page.click(`nav a[href="#${slug}"]`);
     await page.waitForFunction(
       (id) => document.getElementById(id).classList.contains("is-open"),
       slug,
     );
-    const figures = await drawn(page);
+    const figures = await drawCharts(page);
     const facts = await page.evaluate(() => ({
       title: document.title,
       current: document.querySelectorAll("nav a[aria-current='page']").length,
-      open: Array.from(document.querySelectorAll(".page.is-open"), (one) => one.id),
+      open: Array.from(document.querySelectorAll(".page.is-open"), (element) => element.id),
       wider: document.documentElement.scrollWidth - document.documentElement.clientWidth,
-      captions: document.querySelectorAll(".page.is-open table:not(:has(caption))").length,
+      withoutCaption: document.querySelectorAll(".page.is-open table:not(:has(caption))").length,
     }));
-    const told = {};
-    for (const figure of figures.slice(0, 4)) told[figure.id] = await tooltip(page, figure.id);
+    const tooltips = {};
+    for (const figure of figures.slice(0, 4))
+      tooltips[figure.id] = await readTooltip(page, figure.id);
     await page.mouse.move(0, 0);
-    const judged = name === "desktop" ? few || figures.length : slugs.length < 8;
-    if (judged) await faults(page, `${slug} ${name}`); // it takes its time
+    const isAudited = name === "desktop" ? isUsual || figures.length : slugs.length < 8;
+    if (isAudited) await audit(page, `${slug} ${name}`); // slow, so not on every page
     const arrows = {},
       rows = {};
-    if (name === "desktop" && few) {
+    if (name === "desktop" && isUsual) {
       for (const figure of figures) {
-        if (figure.live) arrows[figure.id] = await byArrows(page, figure.id);
-        rows[figure.id] = await unfolded(page, figure.id);
+        if (figure.live) arrows[figure.id] = await readByArrows(page, figure.id);
+        rows[figure.id] = await openTable(page, figure.id);
       }
     }
-    const keyboard = name === "desktop" && few ? await byKeyboard(page) : null;
+    const keyboard = name === "desktop" && isUsual ? await tabThrough(page) : null;
     const hidden = figures.length
-      ? await hiddenBehindLinks(
+      ? await coveredByNavigation(
           page,
-          figures.map((one) => one.id),
+          figures.map((figure) => figure.id),
         )
       : [];
     await page.evaluate(() =>
@@ -266,52 +269,62 @@ for (const [name, size] of Object.entries(sizes)) {
       document.activeElement?.blur();
       window.scrollTo(0, 0);
     });
-    if (screenshots && (few || figures.length)) {
+    if (screenshots && (isUsual || figures.length)) {
       await page.screenshot({ path: join(screenshots, `${slug}-${name}.png`), fullPage: true });
     }
-    seen.pages[`${slug} ${name}`] = { ...facts, figures, told, arrows, rows, keyboard, hidden };
+    observed.pages[`${slug} ${name}`] = {
+      ...facts,
+      figures,
+      tooltips,
+      arrows,
+      rows,
+      keyboard,
+      hidden,
+    };
   }
-  seen.hacked ||= await page.evaluate(() => "hacked" in window);
+  observed.hacked ||= await page.evaluate(() => "hacked" in window);
   if (name === "desktop") {
     await page.evaluate(() => {
       window.beyondTheSheet = () =>
         Array.from(document.querySelectorAll("main *"))
           .filter(
-            (one) =>
-              one.checkVisibility() &&
-              !one.closest("caption") &&
-              one.getBoundingClientRect().right > window.innerWidth + 1,
+            (element) =>
+              element.checkVisibility() &&
+              !element.closest("caption") &&
+              element.getBoundingClientRect().right > window.innerWidth + 1,
           )
-          .map((one) => one.outerHTML.slice(0, 200))
+          .map((element) => element.outerHTML.slice(0, 200))
           .slice(0, 5);
     });
     await page.emulateMedia({ media: "print" });
     await page.setViewportSize({ width: 680, height: 1000 }); // A4 less its margins
-    seen.print = await page.evaluate(() => ({
-      pages: Array.from(document.querySelectorAll(".page"), (one) => one.checkVisibility()),
-      still: Array.from(document.querySelectorAll("figure"), (one) =>
-        one.querySelector(".still").checkVisibility(),
+    observed.print = await page.evaluate(() => ({
+      pages: Array.from(document.querySelectorAll(".page"), (element) => element.checkVisibility()),
+      still: Array.from(document.querySelectorAll("figure"), (element) =>
+        element.querySelector(".still").checkVisibility(),
       ),
-      live: Array.from(document.querySelectorAll("figure .live"), (one) => one.checkVisibility()),
+      live: Array.from(document.querySelectorAll("figure .live"), (element) =>
+        element.checkVisibility(),
+      ),
       wider: document.documentElement.scrollWidth - document.documentElement.clientWidth,
       beyond: beyondTheSheet(),
       whole: Array.from(
         document.querySelectorAll("figure, .takeaways, .needs, .page tr"),
-        (one) => getComputedStyle(one).breakInside,
+        (element) => getComputedStyle(element).breakInside,
       ),
-      // Chromium splits a block after its heading all the same, but no inline block.
+      // Chromium splits a block after its heading in spite of this rule, but no inline block.
       blocks: Array.from(
         document.querySelectorAll("figure, .whole, .short"),
-        (one) => getComputedStyle(one).display,
+        (element) => getComputedStyle(element).display,
       ),
       followed: Array.from(
         document.querySelectorAll(".page h2, .page h3, figcaption, .finding"),
-        (one) => getComputedStyle(one).breakAfter,
+        (element) => getComputedStyle(element).breakAfter,
       ),
       tallest: Math.max(
         ...Array.from(
           document.querySelectorAll("figure"),
-          (one) => one.getBoundingClientRect().height,
+          (element) => element.getBoundingClientRect().height,
         ),
       ),
     }));
@@ -319,17 +332,17 @@ for (const [name, size] of Object.entries(sizes)) {
       format: "A4",
       path: screenshots ? join(screenshots, "print.pdf") : undefined,
     });
-    seen.print.sheets = (pdf.toString("latin1").match(/\/Type\s*\/Page\b/g) || []).length;
+    observed.print.sheets = (pdf.toString("latin1").match(/\/Type\s*\/Page\b/g) || []).length;
     await page.emulateMedia({ media: null });
   }
   await context.close();
 }
 
 {
-  // Without scripts everything is there, below each other.
-  const { context, page } = await opened(sizes.desktop, { javaScriptEnabled: false });
+  // Without scripts all pages are below each other.
+  const { context, page } = await openPage(sizes.desktop, { javaScriptEnabled: false });
   await page.goto(address);
-  seen.bare = {
+  observed.bare = {
     shown: await page.locator(".page:visible").count(),
     all: await page.locator(".page").count(),
     still: await page.locator("figure .still:visible").count(),
@@ -339,19 +352,19 @@ for (const [name, size] of Object.entries(sizes)) {
 }
 
 {
-  // The form for both teams, on one sheet.
-  const { context, page } = await opened(sizes.desktop);
-  const answer = await page.goto(sheet).catch(() => null);
-  if (answer) {
-    await faults(page, "service-levels sheet");
+  // The service levels, a form of one sheet for both teams.
+  const { context, page } = await openPage(sizes.desktop);
+  const response = await page.goto(sheet).catch(() => null);
+  if (response) {
+    await audit(page, "service-levels sheet");
     await page.emulateMedia({ media: "print" });
     await page.setViewportSize({ width: 700, height: 1030 });
-    seen.sheetWider = await page.evaluate(
+    observed.sheetWider = await page.evaluate(
       () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
     );
     const path = screenshots ? join(screenshots, "service-levels.pdf") : undefined;
     const pdf = await page.pdf({ preferCSSPageSize: true, path });
-    seen.sheets = (pdf.toString("latin1").match(/\/Type\s*\/Page\b/g) || []).length;
+    observed.sheets = (pdf.toString("latin1").match(/\/Type\s*\/Page\b/g) || []).length;
     if (screenshots)
       await page.screenshot({
         path: join(screenshots, "service-levels-sheet.png"),
@@ -362,4 +375,4 @@ for (const [name, size] of Object.entries(sizes)) {
 }
 
 await browser.close();
-console.log(JSON.stringify(seen));
+console.log(JSON.stringify(observed));

@@ -1,4 +1,4 @@
-"""The font that pages and pictures bring with them; README.md beside this file is its recipe."""
+"""The font of pages and pictures. README.md in this folder describes how it was made."""
 
 import base64
 import functools
