@@ -6,8 +6,8 @@ from typing import Any
 from markupsafe import Markup
 
 from models.card import ModelCard
-from reports.card import judgement
-from reports.card.judgement import missing
+from reports.card import evaluation
+from reports.card.evaluation import missing
 from reports.card.pictures import subject_of
 from reports.forms.html_page import (
     Picture,
@@ -83,7 +83,7 @@ def card_page(card: ModelCard, *, pictures: Mapping[str, Picture]) -> str:
         reasons=_sentences(card.readiness.get("reasons", ())),
         sections={
             "What it is": _about(card),
-            **_judgement(card, pictures),
+            **_evaluation(card, pictures),
             "What drives it": _drivers(card, pictures),
             "Left out": _left_out(card),
             "How it was fitted": _fitted(card),
@@ -99,22 +99,22 @@ def _sentences(texts: Iterable[object]) -> list[str]:
     return [printable(text, MOST_OF_A_SENTENCE) for text in texts]
 
 
-def _judgement(card: ModelCard, pictures: Mapping[str, Picture]) -> dict[str, Section]:
+def _evaluation(card: ModelCard, pictures: Mapping[str, Picture]) -> dict[str, Section]:
     """Return the sections on quality, or the reason why the model was not evaluated."""
     if "not_judged" in card.test:
-        return {"Quality": _not_judged(card), "Grades": judgement.grades(card, pictures)}
+        return {"Quality": _not_evaluated(card), "Grades": evaluation.grades(card, pictures)}
     return {
-        "Quality": judgement.quality(card, pictures),
-        "Probabilities": judgement.probabilities(card, pictures),
-        "Whom to call first": judgement.gains(card, pictures),
-        "Grades": judgement.grades(card, pictures),
-        "Age of the lead": judgement.ages(card, pictures),
-        "Segments": judgement.segments(card, pictures),
-        "Fairness": judgement.fairness(card, pictures),
+        "Quality": evaluation.quality(card, pictures),
+        "Probabilities": evaluation.probabilities(card, pictures),
+        "Whom to call first": evaluation.gains(card, pictures),
+        "Grades": evaluation.grades(card, pictures),
+        "Age of the lead": evaluation.ages(card, pictures),
+        "Segments": evaluation.segments(card, pictures),
+        "Fairness": evaluation.fairness(card, pictures),
     }
 
 
-def _not_judged(card: ModelCard) -> Section:
+def _not_evaluated(card: ModelCard) -> Section:
     return section(
         "quality",
         "How good it is",

@@ -36,7 +36,7 @@ def card_pictures(card: ModelCard) -> dict[str, Picture]:
     subject = subject_of(card)
     losses = {
         model: (figures["log_loss"], *figures["intervals"]["log_loss"])
-        for model, figures in judged_models(card).items()
+        for model, figures in evaluated_models(card).items()
         if "log_loss" in figures.get("intervals", {})
     }
     ages = [row for row in test.get("by_age", ()) if "intervals" in row]
@@ -63,7 +63,7 @@ def card_pictures(card: ModelCard) -> dict[str, Picture]:
     return {name: picture_of(chart) for name, chart in charts.items()}
 
 
-def judged_models(card: ModelCard) -> dict[str, Row]:
+def evaluated_models(card: ModelCard) -> dict[str, Row]:
     """Return the metrics of the model and of its baselines, by their names for readers."""
     baselines = {printable(MODELS.get(name, name), 30): row for name, row in card.baselines.items()}
     return {"leadscore": card.test, **baselines}

@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from models.card import NOT_PINNED, ModelCard
 from models.evaluation.metrics import MODEL_METRICS
-from reports.card.pictures import by_gap, judged_models, subject_of
+from reports.card.pictures import by_gap, evaluated_models, subject_of
 from reports.forms.html_page import (
     Picture,
     Section,
@@ -38,7 +38,7 @@ def missing(what: str) -> Markup:
 
 def quality(card: ModelCard, pictures: Pictures) -> Section:
     """Compare the metrics with those of the base rate and of simpler models."""
-    models = judged_models(card)
+    models = evaluated_models(card)
     rows = [
         [
             with_small(metric.label, metric.meaning),
