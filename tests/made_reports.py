@@ -197,7 +197,7 @@ def made_report(simulated: bool = True) -> Report:
                         ),
                     ),
                 ),
-                Section("Cost", (), (), "Cost a lead would stand here; it needs a column of cost."),
+                Section("Cost", (), (), "Cost per lead. This needs a column of costs."),
             ),
         ),
         Page(

@@ -309,8 +309,8 @@ def test_every_link_of_the_page_has_a_target(made: Path) -> None:
 
 
 def test_page_states_what_a_missing_section_needs(made: Path) -> None:
-    assert "it needs a column of cost" in (made / "index.html").read_text()
-    assert "> Cost a lead would stand here" in (made / "sources.md").read_text()
+    assert "This needs a column of costs." in (made / "index.html").read_text()
+    assert "> Cost per lead." in (made / "sources.md").read_text()
 
 
 def test_every_form_names_simulated_records(made: Path) -> None:
