@@ -97,7 +97,7 @@ def test_funnel_labels_each_step_with_its_leads_and_share() -> None:
 
 
 def test_months_without_a_share_are_not_drawn() -> None:
-    none = {"value": None, "low": None, "high": None}
+    none: dict[str, Any] = {"value": None, "low": None, "high": None}
     rows = [group("2025-01"), group("2025-02", **none)]
     chart = months_chart(rows, "finding", "all leads", what="Conversion", base=0.2)
     assert [row["month"] for row in data_of(chart, "month")] == ["2025-01"]
