@@ -320,3 +320,17 @@ def ask(calls: "Calls", model: "ServedModel") -> "Ask":
     from tests.made_calls import asker
 
     return asker(calls, model)
+
+
+@pytest.fixture
+def keys_file(tmp_path: Path) -> Path:
+    """Return the path of a file of API keys, which does not exist yet."""
+    return tmp_path / "keys" / "keys.json"
+
+
+@pytest.fixture
+def keys(keys_file: Path) -> dict[str, str]:
+    """Add one API key for each role; return the keys by role."""
+    from tests.made_keys import add_keys
+
+    return add_keys(keys_file)

@@ -1,0 +1,42 @@
+"""Tests of the service's settings: which values of environment variables are valid."""
+
+from pathlib import Path
+
+import pytest
+
+from crm.errors import ConfigError
+from serving.settings import read_settings
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("MAX_LEADS", "0", "whole number from 1"),
+        ("MAX_LEADS", "-5", "whole number"),
+        ("MAX_LEADS", "9" * 40, "whole number"),
+        ("DRAIN_SECONDS", "x", "whole number from 0"),
+        ("ACCESS_LOG", "yes", "Expected on or off"),
+        ("TAKEOVER", "", "Expected on or off"),
+        ("MAX_LEAD", "5", "Did you mean LEADSCORE_MAX_LEADS"),
+        ("PUBLIC_URL", "scores.example.com", "http:// or https://, a host"),
+        ("PUBLIC_URL", "https:///v1", "a host"),
+        ("PUBLIC_URL", "ftp://x.example", "https://"),
+        ("PUBLIC_URL", "https://x.example/?a=b", "a host"),
+        ("REPORT_DIR", "/nowhere/at/all", "an existing folder"),
+        ("REPORT_DIR", "tests", "the whole path"),
+        ("REPORT_DIR", __file__, "an existing folder"),
+    ],
+)
+def test_invalid_settings_are_refused(variable: str, value: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        read_settings({f"LEADSCORE_{variable}": value})
+
+
+@pytest.mark.parametrize("url", ["", "http://127.0.0.1:3000", "https://scores.example.com/v1/"])
+def test_valid_addresses_are_accepted(url: str) -> None:
+    assert read_settings({"LEADSCORE_PUBLIC_URL": url}).public_url == url
+
+
+def test_existing_report_folder_is_accepted(tmp_path: Path) -> None:
+    settings = read_settings({"LEADSCORE_REPORT_DIR": str(tmp_path)})
+    assert settings.report_dir == str(tmp_path)
