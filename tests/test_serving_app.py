@@ -1,8 +1,8 @@
-"""The scoring service as an ASGI application, in this process, without BentoML around it."""
+"""Tests of the scoring service as an ASGI application, in this process and without BentoML."""
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx
@@ -28,11 +28,12 @@ from serving.settings import Settings
 
 Post = Callable[..., httpx.Response]
 LOCAL = "http://127.0.0.1"
-GOOD = {"leads": [{"lead_id": "L1", "attributes": {"visits": 3, "source": "Web"}}]}
+ONE_LEAD = {"leads": [{"lead_id": "L1", "attributes": {"visits": 3, "source": "Web"}}]}
 
 
 @pytest.fixture(scope="module")
 def scorer() -> LeadScorer:
+    """Return a scorer with the attributes `visits` and `source`; it leaves out `tags`."""
     random = np.random.default_rng(0)
     features = np.column_stack(
         [random.integers(0, 9, 400).astype(float), random.integers(0, 4, 400).astype(float)]
@@ -68,6 +69,7 @@ def scorer() -> LeadScorer:
 
 @pytest.fixture
 def service(scorer: LeadScorer) -> ScoringApp:
+    """Return the application with version 7 of the model and small limits."""
     app = ScoringApp(Settings(max_body_bytes=100_000, max_leads=50, max_string_characters=200))
     app.model = ServedModel(scorer, "7", "0123456789abcdef")
     return app
@@ -75,6 +77,8 @@ def service(scorer: LeadScorer) -> ScoringApp:
 
 @pytest.fixture
 def post(service: ScoringApp) -> Post:
+    """Return a function that sends one request."""
+
     def send(path: str, body: Any = None, method: str = "POST", **headers: str) -> httpx.Response:
         content = body if isinstance(body, bytes | type(None)) else json.dumps(body).encode()
 
@@ -88,8 +92,21 @@ def post(service: ScoringApp) -> Post:
     return send
 
 
+async def send_body(service: ScoringApp, content: Any) -> httpx.Response:
+    """Send a body to `/score`; it may be an iterator of its parts."""
+    transport = httpx.ASGITransport(app=service)
+    async with httpx.AsyncClient(transport=transport, base_url=LOCAL) as client:
+        return await client.post("/score", content=content)
+
+
+def only_score(response: httpx.Response) -> dict[str, Any]:
+    """Return the score of an answer about one lead."""
+    (score,) = response.json()["scores"]
+    return dict(score)
+
+
 def error_of(response: httpx.Response) -> dict[str, Any]:
-    """The error, after checking that it has the one shape."""
+    """Return the error of an answer, after checking that it has the common format."""
     body = response.json()
     assert set(body) == {"error"}
     assert set(body["error"]) == {"code", "message", "field", "request_id"}
@@ -100,13 +117,13 @@ def error_of(response: httpx.Response) -> dict[str, Any]:
 
 
 def test_score_answer_has_score_grade_model_and_request_id(post: Post) -> None:
-    response = post("/score", GOOD)
+    response = post("/score", ONE_LEAD)
     assert response.status_code == 200
     body = response.json()
     assert body["model"] == {"name": "acme", "version": "7", "digest": "0123456789ab"}
     assert body["request_id"] == response.headers["x-request-id"]
     assert body["as_of"].endswith("+00:00")
-    (score,) = body["scores"]
+    score = only_score(response)
     assert score["lead_id"] == "L1"
     assert 0 < score["probability"] < 1
     assert 1 <= score["score"] <= 99
@@ -118,13 +135,12 @@ def test_score_equals_the_scorer_for_one_lead_and_for_a_batch(
     post: Post, scorer: LeadScorer
 ) -> None:
     cells = [{"visits": i % 9, "source": ["Web", "Fair", "?", None][i % 4]} for i in range(50)]
-    expected = [
-        score.probability for score in scorer.score_leads([LeadCells(lead) for lead in cells])
-    ]
+    scores = scorer.score_leads([LeadCells(lead) for lead in cells])
+    expected = [score.probability for score in scores]
     batch = post("/score", {"leads": [{"attributes": lead} for lead in cells]}).json()["scores"]
     assert [score["probability"] for score in batch] == expected
-    one = post("/score", {"leads": [{"attributes": cells[3]}]}).json()["scores"]
-    assert one[0]["probability"] == expected[3]
+    alone = only_score(post("/score", {"leads": [{"attributes": cells[3]}]}))
+    assert alone["probability"] == expected[3]
 
 
 def test_simulated_model_is_marked_in_every_answer(service: ScoringApp, post: Post) -> None:
@@ -135,13 +151,13 @@ def test_simulated_model_is_marked_in_every_answer(service: ScoringApp, post: Po
         scorer.pipeline, scorer.estimator, scorer.calibration, scorer.scale, scorer.roles, card
     )
     service.model = ServedModel(simulated, "7", "0123456789abcdef")
-    assert post("/score", GOOD).json()["model"]["simulated"] is True
+    assert post("/score", ONE_LEAD).json()["model"]["simulated"] is True
     assert post("/model").json()["model"]["simulated"] is True
 
 
 def test_odd_values_score_and_warn(post: Post) -> None:
     lead = {"attributes": {"visits": "many", "source": "Moon", "shoe size": 42, "tags": "x"}}
-    (score,) = post("/score", {"leads": [lead]}).json()["scores"]
+    score = only_score(post("/score", {"leads": [lead]}))
     assert score["lead_id"] is None
     assert [(warning["code"], warning["column"]) for warning in score["warnings"]] == [
         ("unknown_attribute", "shoe size"),
@@ -163,23 +179,25 @@ def test_missing_values_score_without_a_warning(post: Post) -> None:
 
 
 def test_null_equals_absent_in_every_optional_field(post: Post) -> None:
-    (bare,) = post("/score", {"leads": [{"attributes": {}}]}).json()["scores"]
+    absent = only_score(post("/score", {"leads": [{"attributes": {}}]}))
     nulls = dict.fromkeys(("lead_id", "created_at", "activities", "stages"))
-    for others in ([], [{"attributes": {"visits": []}}]):  # read at once, and one by one
-        leads = [nulls | {"attributes": {}}, *others]
+    lead: dict[str, Any] = nulls | {"attributes": {}}
+    # An invalid lead makes the service decode the leads one by one.
+    invalid_lead: dict[str, Any] = {"attributes": {"visits": []}}
+    for leads in ([lead], [lead, invalid_lead]):
         answer = post("/score", {"leads": leads, "as_of": None, "reasons": None}).json()
-        assert answer["scores"][0] == bare
+        assert answer["scores"][0] == absent
 
 
 def test_role_columns_among_the_attributes_are_ignored(post: Post) -> None:
     lead = {"lead_id": 17, "attributes": {"Converted": 1, "Prospect ID": "other"}}
-    (score,) = post("/score", {"leads": [lead]}).json()["scores"]
+    score = only_score(post("/score", {"leads": [lead]}))
     assert score["lead_id"] == "17"
     assert score["warnings"] == []
 
 
 def test_invalid_lead_does_not_fail_the_batch(post: Post) -> None:
-    leads = [GOOD["leads"][0], {"attributes": {"visits": [1]}}, {"attribute": {}}]
+    leads = [*ONE_LEAD["leads"], {"attributes": {"visits": [1]}}, {"attribute": {}}]
     response = post("/score", {"leads": leads})
     assert response.status_code == 200
     good, nested, misspelt = response.json()["scores"]
@@ -192,44 +210,45 @@ def test_invalid_lead_does_not_fail_the_batch(post: Post) -> None:
     assert "Did you mean `attributes`?" in misspelt["error"]["message"]
 
 
-REFUSED = {
-    "no JSON": (b"{", 400, "not valid JSON", None),
+REFUSED: dict[str, tuple[bytes, int, str, str | None]] = {
+    # what is wrong: the body, then the status, words of the message and the field of the error
+    "not JSON": (b"{", 400, "not valid JSON", None),
     "empty body": (b"", 400, "is empty", None),
     "a form": (b"lead_id=L1&visits=3", 400, "Is it a form", None),
     "compressed": (b"\x1f\x8b\x08\x00\x00\x00", 400, "compressed", None),
     "UTF-16": ('{"leads": []}'.encode("utf-16"), 400, "UTF-16", None),
-    "no UTF-8": (b'{"leads": [{"attributes": {"a": "\xff"}}]}', 400, "is not UTF-8", "leads[0]"),
-    "half a character": (
+    "not UTF-8": (b'{"leads": [{"attributes": {"a": "\xff"}}]}', 400, "is not UTF-8", "leads[0]"),
+    "half a surrogate pair in a value": (
         rb'{"leads": [{"attributes": {"a": "\udc00"}}]}',
         422,
         "surrogate pair",
         "leads[0]",
     ),
-    "half a character in a name": (
+    "half a surrogate pair in a name": (
         rb'{"leads": [{"attributes": {"\uD83D": 1}}]}',
         422,
         "surrogate pair",
         "leads[0]",
     ),
-    "half a character for a time": (
+    "half a surrogate pair as a time": (
         rb'{"leads": [{"attributes": {}}], "as_of": "\ud83d"}',
         422,
         "is not a valid time",
         "as_of",
     ),
-    "a number for a time": (
+    "a float as a time": (
         b'{"leads": [{"attributes": {}}], "as_of": 17356896e2}',
         422,
         "A time is text",
         "as_of",
     ),
-    "seconds for a time": (
+    "seconds as a time": (
         b'{"leads": [{"attributes": {}}], "as_of": 1735689600}',
         422,
         "have 13 digits",
         "as_of",
     ),
-    "a number too large": (
+    "number too large": (
         b'{"leads": [{"attributes": {"visits": 1e999}}]}',
         422,
         "larger than 1.8e308",
@@ -239,12 +258,12 @@ REFUSED = {
     "Infinity": (b'{"leads": [{"attributes": {"a": Infinity}}]}', 400, "not valid JSON", None),
     "two documents": (b'{"leads": []}{}', 400, "not valid JSON", None),
     "deep nesting": (b'{"leads":' + b"[" * 60_000, 400, "nested too deeply", None),
-    "a list": (b"[]", 422, "Expected `object`, got `array`", None),
-    "no leads": (b"{}", 422, "required field `leads`", None),
+    "a list as the body": (b"[]", 422, "Expected `object`, got `array`", None),
+    "no field leads": (b"{}", 422, "required field `leads`", None),
     "leads is a number": (b'{"leads": 3}', 422, "Expected `array`, got `int`", "leads"),
     "leads is null": (b'{"leads": null}', 422, "Expected `array`, got `null`", "leads"),
-    "empty list": (b'{"leads": []}', 422, "has 0 leads. Expected 1 to 50", "leads"),
-    "too many": (
+    "empty list of leads": (b'{"leads": []}', 422, "has 0 leads. Expected 1 to 50", "leads"),
+    "too many leads": (
         json.dumps({"leads": [{"attributes": {}}] * 51}).encode(),
         422,
         "has 51 leads. Expected 1 to 50",
@@ -268,7 +287,7 @@ REFUSED = {
         "Unknown field `occured_at`. Did you mean `occurred_at`?",
         "leads[0].activities[0].occured_at",
     ),
-    "lead is text": (b'{"leads": ["L1"]}', 422, "Expected `object`, got `str`", "leads[0]"),
+    "lead is a text": (b'{"leads": ["L1"]}', 422, "Expected `object`, got `str`", "leads[0]"),
     "lead without attributes": (
         b'{"leads": [{"lead_id": "L1"}]}',
         422,
@@ -325,20 +344,21 @@ def test_invalid_requests_get_the_common_error_format(post: Post, case: str) -> 
     assert error["field"] == field
 
 
-def test_byte_order_mark_and_repeated_names_are_accepted(post: Post) -> None:
-    twice = b'\xef\xbb\xbf{"leads": [{"attributes": {"visits": "none", "visits": 3}}]}'
-    (score,) = post("/score", twice).json()["scores"]
-    assert (
-        score["probability"]
-        == post("/score", {"leads": [{"attributes": {"visits": 3}}]}).json()["scores"][0][
-            "probability"
-        ]
-    )
-    assert score["warnings"] == []
-
-
-def test_every_error_code_is_tested() -> None:
+def test_number_of_refused_requests() -> None:
     assert len(REFUSED) == 34
+
+
+def test_byte_order_mark_is_accepted(post: Post) -> None:
+    body = json.dumps(ONE_LEAD).encode()
+    marked = post("/score", b"\xef\xbb\xbf" + body)
+    assert only_score(marked) == only_score(post("/score", body))
+
+
+def test_last_value_of_a_repeated_name_counts(post: Post) -> None:
+    repeated = b'{"leads": [{"attributes": {"visits": "none", "visits": 3}}]}'
+    score = only_score(post("/score", repeated))
+    assert score == only_score(post("/score", {"leads": [{"attributes": {"visits": 3}}]}))
+    assert score["warnings"] == []
 
 
 @pytest.mark.parametrize("value", [1e308, -1e308, 10**400, "1e999", "", " ", True, 0])
@@ -372,55 +392,74 @@ def test_model_returns_the_card(post: Post) -> None:
     body = post("/model", b"{ }\n").json()
     assert body["card"]["name"] == "acme"
     assert body["model"]["version"] == "7"
+
+
+def test_model_refuses_a_body_with_fields(post: Post) -> None:
     assert error_of(post("/model", {"x": 1}))["code"] == "invalid"
 
 
 def test_body_without_a_length_is_limited(service: ScoringApp) -> None:
-    async def endless() -> Any:
+    async def endless() -> AsyncIterator[bytes]:
         while True:
             yield b" " * 50_000
 
-    assert error_of(asyncio.run(_send(service, endless())))["code"] == "too_large"
+    response = asyncio.run(send_body(service, endless()))
+    assert error_of(response)["code"] == "too_large"
+
+
+def test_valid_request_id_is_returned(post: Post) -> None:
+    answer = post("/score", ONE_LEAD, **{"x-request-id": "abc-1"}).json()
+    assert answer["request_id"] == "abc-1"
 
 
 def test_invalid_request_id_is_replaced(post: Post) -> None:
-    assert post("/score", GOOD, **{"x-request-id": "abc-1"}).json()["request_id"] == "abc-1"
-    made = post("/score", GOOD, **{"x-request-id": "a b\t<script>"}).json()["request_id"]
-    assert len(made) == 32
+    answer = post("/score", ONE_LEAD, **{"x-request-id": "a b\t<script>"}).json()
+    assert len(answer["request_id"]) == 32
 
 
 def test_service_without_a_model_answers_503(service: ScoringApp, post: Post) -> None:
     service.model = None
-    response = post("/score", GOOD)
+    response = post("/score", ONE_LEAD)
     assert response.status_code == 503
     assert response.headers["retry-after"] == "2"
     error_of(response)
 
 
-def test_readyz_names_the_model_and_the_fault(service: ScoringApp, post: Post) -> None:
-    ready = post("/readyz", method="GET")
-    assert ready.status_code == 200
-    assert ready.json() == {
+def test_readyz_names_the_model(post: Post) -> None:
+    response = post("/readyz", method="GET")
+    assert response.status_code == 200
+    assert response.json() == {
         "ready": True,
         "draining": False,
         "leadscore": VERSION,
         "model": {"name": "acme", "version": "7", "digest": "0123456789ab"},
         "fault": None,
     }
+
+
+def test_readyz_names_the_fault_and_stays_ready(service: ScoringApp, post: Post) -> None:
     service.fault = "version 8 does not verify"
-    assert post("/readyz", method="GET").json()["fault"] == "version 8 does not verify"
+    response = post("/readyz", method="GET")
+    assert response.status_code == 200
+    assert response.json()["fault"] == "version 8 does not verify"
+
+
+def test_readyz_is_not_ready_while_draining(service: ScoringApp, post: Post) -> None:
     service.is_draining = True
-    draining = post("/readyz", method="GET")
-    assert (draining.status_code, draining.json()["draining"]) == (503, True)
-    service.is_draining, service.model = False, None
+    response = post("/readyz", method="GET")
+    assert (response.status_code, response.json()["draining"]) == (503, True)
+
+
+def test_service_without_a_model_is_alive_and_not_ready(service: ScoringApp, post: Post) -> None:
+    service.model = None
     assert post("/readyz", method="GET").status_code == 503
     assert post("/livez", method="GET").status_code == 200
 
 
 def test_answers_close_the_connection_while_draining(service: ScoringApp, post: Post) -> None:
-    assert "connection" not in post("/score", GOOD).headers
+    assert "connection" not in post("/score", ONE_LEAD).headers
     service.is_draining = True
-    response = post("/score", GOOD)
+    response = post("/score", ONE_LEAD)
     assert (response.status_code, response.headers["connection"]) == (200, "close")
 
 
@@ -434,19 +473,19 @@ def test_request_keeps_the_model_that_it_started_with(
         return await score(model, *rest)
 
     monkeypatch.setitem(service.calls.by_path, "/score", replace_model_and_score)
-    assert post("/score", GOOD).json()["model"]["version"] == "7"
+    assert post("/score", ONE_LEAD).json()["model"]["version"] == "7"
     assert post("/readyz", method="GET").json()["model"]["version"] == "8"
 
 
 def test_slow_body_gets_408(service: ScoringApp) -> None:
     service.configure(Settings(body_seconds=1), None, "1", None)
 
-    async def slow() -> Any:
+    async def slow() -> AsyncIterator[bytes]:
         yield b'{"leads": '
         await asyncio.sleep(30)
 
-    error = error_of(asyncio.run(_send(service, slow())))
-    assert error["code"] == "too_slow"
+    response = asyncio.run(send_body(service, slow()))
+    assert error_of(response)["code"] == "too_slow"
 
 
 def test_slow_answer_is_aborted(
@@ -454,7 +493,7 @@ def test_slow_answer_is_aborted(
 ) -> None:
     service.configure(Settings(answer_seconds=1), None, "1", None)
     monkeypatch.setitem(service.calls.by_path, "/score", lambda *_: asyncio.sleep(30))
-    response = post("/score", GOOD)
+    response = post("/score", ONE_LEAD)
     assert response.headers["retry-after"] == "2"
     assert error_of(response)["code"] == "timeout"
 
@@ -464,85 +503,77 @@ def test_too_many_requests_get_503_with_retry_after(
 ) -> None:
     service.configure(Settings(max_requests_at_once=2), None, "1", None)
 
-    async def working(*_: Any) -> dict[str, Any]:
+    async def slow_call(*_: Any) -> dict[str, Any]:
         await asyncio.sleep(0.2)
         return {}
 
-    async def three() -> list[httpx.Response]:
-        calls = [_send(service, b"{}") for _ in range(3)]
-        return list(await asyncio.gather(*calls))
+    async def send_three() -> list[httpx.Response]:
+        return list(await asyncio.gather(*(send_body(service, b"{}") for _ in range(3))))
 
-    monkeypatch.setitem(service.calls.by_path, "/score", working)
-    answers = asyncio.run(three())
-    assert sorted(response.status_code for response in answers) == [200, 200, 503]
-    assert [r.headers["retry-after"] for r in answers if r.status_code == 503] == ["2"]
+    monkeypatch.setitem(service.calls.by_path, "/score", slow_call)
+    responses = sorted(asyncio.run(send_three()), key=lambda response: response.status_code)
+    assert [response.status_code for response in responses] == [200, 200, 503]
+    assert responses[2].headers["retry-after"] == "2"
 
 
 def test_total_size_of_concurrent_bodies_is_limited(service: ScoringApp) -> None:
     service.configure(Settings(max_body_bytes=1_000, body_seconds=1), None, "1", None)
 
-    async def half() -> Any:
+    async def partial_body() -> AsyncIterator[bytes]:
         yield b" " * 900
         await asyncio.sleep(30)
 
-    async def twenty() -> list[int]:
-        calls = [_send(service, half()) for _ in range(20)]
-        return sorted(response.status_code for response in await asyncio.gather(*calls))
+    async def send_twenty() -> list[int]:
+        requests = [send_body(service, partial_body()) for _ in range(20)]
+        return sorted(response.status_code for response in await asyncio.gather(*requests))
 
-    assert asyncio.run(twenty()) == [408] * 17 + [503] * 3
-    assert asyncio.run(_send(service, json.dumps(GOOD).encode())).status_code == 200
+    assert asyncio.run(send_twenty()) == [408] * 17 + [503] * 3
+    next_response = asyncio.run(send_body(service, json.dumps(ONE_LEAD).encode()))
+    assert next_response.status_code == 200
 
 
 def test_large_body_with_expect_header_is_refused_at_once(service: ScoringApp) -> None:
-    sent: list[Any] = []
+    messages: list[Any] = []
 
-    async def never() -> Any:
-        raise AssertionError("the body was asked for")
+    async def receive() -> Any:
+        raise AssertionError("the service read the body")
 
     async def send(message: Any) -> None:
-        sent.append(message)
+        messages.append(message)
 
     headers = [(b"content-length", b"1000000000"), (b"expect", b"100-continue")]
     scope = {"type": "http", "path": "/score", "method": "POST", "headers": headers}
-    asyncio.run(service(scope, never, send))
-    assert sent[0]["status"] == 413
-    assert (b"connection", b"close") in sent[0]["headers"]
-
-
-async def _send(service: ScoringApp, content: Any) -> httpx.Response:
-    transport = httpx.ASGITransport(app=service)
-    async with httpx.AsyncClient(transport=transport, base_url=LOCAL) as client:
-        return await client.post("/score", content=content)
+    asyncio.run(service(scope, receive, send))
+    assert messages[0]["status"] == 413
+    assert (b"connection", b"close") in messages[0]["headers"]
 
 
 def test_internal_error_reveals_nothing(
     post: Post, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def broken(*_: Any) -> Any:
+    def fail(*_: Any) -> Any:
         raise RuntimeError("secret /etc/passwd")
 
-    monkeypatch.setattr(serving_calls, "read_score_request", broken)
-    response = post("/score", GOOD)
+    monkeypatch.setattr(serving_calls, "read_score_request", fail)
+    response = post("/score", ONE_LEAD)
     assert response.status_code == 500
     assert "secret" not in response.text
-    error = error_of(response)
-    assert any(getattr(r, "request_id", None) == error["request_id"] for r in caplog.records)
+    logged_ids = {getattr(record, "request_id", None) for record in caplog.records}
+    assert error_of(response)["request_id"] in logged_ids
 
 
-def test_every_score_has_reasons_that_add_up(service: ScoringApp, post: Post) -> None:
-    def reasons_and_start(**more: int) -> tuple[list[Any], float | None]:
-        lead = {"attributes": {"visits": 3, "source": "Web"}}
-        (scored,) = post("/score", {"leads": [lead], **more}).json()["scores"]
-        return scored["reasons"], scored["start"]
+def test_start_and_points_of_all_reasons_add_up_to_the_score(
+    post: Post, scorer: LeadScorer
+) -> None:
+    (expected,) = scorer.score_leads([LeadCells({"visits": 3, "source": "Web"})])
+    score = only_score(post("/score", ONE_LEAD | {"reasons": 1_000}))
+    assert {reason["signal"] for reason in score["reasons"]} == {"visits", "source"}
+    total = score["start"] + sum(reason["points"] for reason in score["reasons"])
+    assert total == pytest.approx(expected.score, abs=0.52)
 
-    assert service.model is not None
-    (whole,) = service.model.scorer.score_leads([LeadCells({"visits": 3, "source": "Web"})])
-    reasons, start = reasons_and_start(reasons=1000)
-    assert start is not None
-    assert {reason["signal"] for reason in reasons} == {"visits", "source"}
-    assert start + sum(reason["points"] for reason in reasons) == pytest.approx(
-        whole.score, abs=0.52
-    )
-    assert reasons_and_start(reasons=0) == ([], None)
-    assert len(reasons_and_start(reasons=1)[0]) <= 1
-    assert len(reasons_and_start()[0]) <= 3
+
+def test_request_limits_the_number_of_reasons(post: Post) -> None:
+    score = only_score(post("/score", ONE_LEAD | {"reasons": 0}))
+    assert (score["reasons"], score["start"]) == ([], None)
+    assert len(only_score(post("/score", ONE_LEAD | {"reasons": 1}))["reasons"]) == 1
+    assert len(only_score(post("/score", ONE_LEAD))["reasons"]) == 2

@@ -1,4 +1,4 @@
-"""Connections have heads of bounded size and time, and bad HTTP is told in the one shape."""
+"""Tests of connections: bounded heads, invalid HTTP, and answers in one packet."""
 
 import contextlib
 import json
@@ -15,10 +15,12 @@ from serving.http import connection as serving_connection
 from serving.http.connection import BoundedConnection
 from serving.settings import Settings
 
+LAST_REQUEST = b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+
 
 @contextlib.contextmanager
 def serving(app: ScoringApp) -> Iterator[int]:
-    """Serve an application on loopback, on the port that is given."""
+    """Serve an application on loopback while the context lasts; yield its port."""
     config = uvicorn.Config(
         app, host="127.0.0.1", port=0, log_level="critical", lifespan="off", http=BoundedConnection
     )
@@ -34,80 +36,90 @@ def serving(app: ScoringApp) -> Iterator[int]:
 
 @pytest.fixture
 def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """Return the port of a service that waits 0.4 seconds for the head of a request."""
     monkeypatch.setattr(serving_connection, "HEAD_SECONDS", 0.4)
-    with serving(ScoringApp(Settings())) as found:
-        yield found
+    with serving(ScoringApp(Settings())) as served_port:
+        yield served_port
 
 
 def answer(port: int, *parts: bytes) -> bytes:
-    """All that the service says until it closes the connection."""
-    said = b""
+    """Send these parts; return all that the service sends until it closes the connection."""
+    received = b""
     with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
         with contextlib.suppress(OSError):
             for part in parts:
                 connection.sendall(part)
         with contextlib.suppress(ConnectionResetError):
             while part := connection.recv(65_536):
-                said += part
-    return said
+                received += part
+    return received
 
 
-def error_of(said: bytes) -> str:
-    head, _, body = said.partition(b"\r\n\r\n")
+def error_code(response: bytes) -> str:
+    head, _, body = response.partition(b"\r\n\r\n")
     assert b"connection: close" in head
     return str(json.loads(body)["error"]["code"])
 
 
 def test_invalid_http_gets_the_common_error_format(port: int) -> None:
     before = BoundedConnection.refused[400]
-    said = answer(port, b"\x00\x01\r\n\r\n")
-    assert said.startswith(b"HTTP/1.1 400 ")
-    assert error_of(said) == "bad_json"
+    response = answer(port, b"\x00\x01\r\n\r\n")
+    assert response.startswith(b"HTTP/1.1 400 ")
+    assert error_code(response) == "bad_json"
     assert BoundedConnection.refused[400] == before + 1
 
 
 def test_endless_head_is_refused(port: int) -> None:
     headers = (f"X-{i}: {'x' * 1_000}\r\n".encode() for i in range(1_000))
-    said = answer(port, b"GET /livez HTTP/1.1\r\n", *headers)
-    assert said.startswith(b"HTTP/1.1 431 ")
-    assert error_of(said) == "too_large"
+    response = answer(port, b"GET /livez HTTP/1.1\r\n", *headers)
+    assert response.startswith(b"HTTP/1.1 431 ")
+    assert error_code(response) == "too_large"
 
 
 @pytest.mark.parametrize("sent", [b"", b"G", b"GET /livez HTTP/1.1\r\nX: "])
 def test_slow_head_gets_408(port: int, sent: bytes) -> None:
-    said = answer(port, sent) if sent else answer(port)
-    assert said.startswith(b"HTTP/1.1 408 ")
-    assert error_of(said) == "too_slow"
+    response = answer(port, sent) if sent else answer(port)
+    assert response.startswith(b"HTTP/1.1 408 ")
+    assert error_code(response) == "too_slow"
 
 
 def test_pipelined_requests_are_answered(port: int) -> None:
-    one = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
-    last = b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-    assert answer(port, one, one + one, last).count(b"HTTP/1.1 200") == 4
+    request = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+    assert answer(port, request, request + request, LAST_REQUEST).count(b"HTTP/1.1 200") == 4
 
 
-def test_answer_is_sent_in_one_packet(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    pieces: list[bytes] = []
-    made = BoundedConnection.connection_made
+class RecordingTransport:
+    """A transport that also records what is written to it."""
 
-    class Noting:
-        def __init__(self, transport: Any) -> None:
-            self._transport = transport
+    def __init__(self, transport: Any, packets: list[bytes]) -> None:
+        self._transport = transport
+        self._packets = packets
 
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self._transport, name)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
 
-        def write(self, piece: bytes) -> None:
-            pieces.append(piece)
-            self._transport.write(piece)
+    def write(self, packet: bytes) -> None:
+        self._packets.append(packet)
+        self._transport.write(packet)
 
-    def noted(self: BoundedConnection, transport: Any) -> None:
-        made(self, Noting(transport))
 
-    monkeypatch.setattr(BoundedConnection, "connection_made", noted)
-    head = b"HEAD /livez HTTP/1.1\r\nHost: x\r\n\r\n"
-    last = b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-    said = answer(port, head + last)
-    assert said == b"".join(pieces)
-    assert [piece.endswith(b'{"alive":true}') for piece in pieces] == [False, True]
-    assert all(piece.startswith(b"HTTP/1.1 200 ") for piece in pieces)
+@pytest.fixture
+def packets(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """Return a list that receives every packet that a service sends."""
+    sent: list[bytes] = []
+    connection_made = BoundedConnection.connection_made
+
+    def record(self: BoundedConnection, transport: Any) -> None:
+        recording: Any = RecordingTransport(transport, sent)
+        connection_made(self, recording)
+
+    monkeypatch.setattr(BoundedConnection, "connection_made", record)
+    return sent
+
+
+def test_answer_is_sent_in_one_packet(port: int, packets: list[bytes]) -> None:
+    head_request = b"HEAD /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+    response = answer(port, head_request + LAST_REQUEST)
+    assert response == b"".join(packets)
+    assert [packet.endswith(b'{"alive":true}') for packet in packets] == [False, True]
+    assert all(packet.startswith(b"HTTP/1.1 200 ") for packet in packets)
