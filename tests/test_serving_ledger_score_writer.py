@@ -1,4 +1,4 @@
-"""The score writer: scores are written in the background, and lost ones are counted."""
+"""Tests of the score writer, which writes in the background and counts what it drops."""
 
 import threading
 from pathlib import Path
@@ -35,7 +35,7 @@ def test_score_writer_counts_dropped_scores(tmp_path: Path) -> None:
 def test_large_request_is_written_whole(ledger: Ledger) -> None:
     writer = ScoreWriter(ledger, max_queued=100)
     writer.put(Batch(scores=[given(1)], activities=many_calls(2_500)), 0)
-    writer.put(Batch(scores=[given(2)] * 100), 0)  # and no more besides
+    writer.put(Batch(scores=[given(2)] * 100), 0)  # the queue is full: these are dropped
     writer.close()
     assert (writer.written, writer.dropped, writer.queued) == (1, 100, 0)
     assert len(ledger.held(["L1"])["L1"].activities) == 2_500
@@ -45,18 +45,18 @@ def test_rejected_batch_does_not_block_the_queue(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writer = ScoreWriter(ledger)
-    tried = threading.Event()
+    first_was_refused = threading.Event()
     add_batch = ledger.add_batch
 
     def refuse_first(batch: Batch, now: int) -> int:
-        if not tried.is_set():
-            tried.set()
+        if not first_was_refused.is_set():
+            first_was_refused.set()
             raise LedgerError("never", is_passing=False)
         return add_batch(batch, now)
 
     monkeypatch.setattr(ledger, "add_batch", refuse_first)
     writer.put(Batch(scores=[given(1)]), 0)
-    assert tried.wait(5)
+    assert first_was_refused.wait(5)
     writer.put(Batch(scores=[given(2)]), 0)
     writer.close()
     assert (writer.written, writer.dropped) == (1, 1)

@@ -1,7 +1,10 @@
-"""A lead scores the same online and offline, from an export of the ledger."""
+"""Tests that a lead scores the same online and offline, from an export of the ledger."""
 
 import datetime
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -15,47 +18,83 @@ from models.batch import score_file
 from serving.calls import Calls
 from serving.served_model import ServedModel
 from serving.settings import Settings
-from tests.made_calls import LEAD, Ask, score_of, written
+from tests.made_calls import LEAD, Ask, written
+
+ScoreOffline = Callable[..., dict[str, float]]
+
+
+@pytest.fixture
+def score_offline(model: ServedModel, tmp_path: Path) -> ScoreOffline:
+    """Return a function that scores a file of leads and returns probabilities by lead id."""
+
+    def score(leads: Path, as_of: str, **events: pd.DataFrame | None) -> dict[str, float]:
+        target = tmp_path / f"scored{leads.suffix}"
+        score_file(
+            model.scorer,
+            TableKeys(source=str(leads)),
+            target,
+            as_of=datetime.datetime.fromisoformat(as_of),
+            activities=events.get("activities"),
+            stages=events.get("stages"),
+        )
+        is_csv = target.suffix == ".csv"
+        scored = pd.read_csv(target) if is_csv else pd.read_parquet(target)
+        return dict(zip(scored["lead_id"], scored["probability"], strict=True))
+
+    return score
+
+
+def probabilities(scores: list[dict[str, Any]]) -> dict[str, float]:
+    return {score["lead_id"]: score["probability"] for score in scores}
+
+
+def leads_to_send(leads: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a leads table as `/score` reads them."""
+    attributes = leads.drop(columns=["lead_id", "created_at"]).to_dict("records")
+    return [
+        {"lead_id": lead_id, "created_at": created_at, "attributes": row}
+        for lead_id, created_at, row in zip(
+            leads["lead_id"], leads["created_at"], attributes, strict=True
+        )
+    ]
+
+
+def events_to_send(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a table of events as the service reads them, without empty cells."""
+    return [
+        {
+            str(name): float(cell) if name == "value" else cell
+            for name, cell in row.items()
+            if isinstance(cell, str)
+        }
+        for row in table.to_dict("records")
+    ]
 
 
 def test_export_scores_the_same_offline(
-    ask: Ask, calls: Calls, ledger: Ledger, model: ServedModel, simulated_crm: Path, tmp_path: Path
+    ask: Ask,
+    calls: Calls,
+    ledger: Ledger,
+    score_offline: ScoreOffline,
+    simulated_crm: Path,
+    tmp_path: Path,
 ) -> None:
     leads = pd.read_csv(simulated_crm / "leads.csv", dtype=object, keep_default_na=False).head(40)
-    rows = leads.drop(columns=["lead_id", "created_at"]).to_dict("records")
-    sent = [
-        {"lead_id": lead_id, "created_at": created, "attributes": row}
-        for lead_id, created, row in zip(leads["lead_id"], leads["created_at"], rows, strict=True)
-    ]
-    for name, fields in (("activities", 7), ("stages", 3)):
+    for name, n_columns in (("activities", 7), ("stages", 3)):
         table = pd.read_csv(simulated_crm / f"{name}.csv", dtype=object)
-        table = table[table["lead_id"].isin(leads["lead_id"])]
-        items = [
-            {k: float(v) if k == "value" else v for k, v in row.items() if isinstance(v, str)}
-            for row in table.to_dict("records")
-        ]
-        assert len(table.columns) == fields
-        answer = ask(f"/{name}", {name: items})
-        assert answer["accepted"] == len(items) > 40
-    moment = "2025-12-31T00:00:00+00:00"
-    online = ask("/score", {"leads": sent, "as_of": moment})["scores"]
-    assert sum(one["used"]["activities"] for one in online) > 40
+        items = events_to_send(table[table["lead_id"].isin(leads["lead_id"])])
+        assert len(table.columns) == n_columns
+        assert ask(f"/{name}", {name: items})["accepted"] == len(items) > 40
+    as_of = "2025-12-31T00:00:00+00:00"
+    online = ask("/score", {"leads": leads_to_send(leads), "as_of": as_of})["scores"]
+    assert sum(score["used"]["activities"] for score in online) > 40
     written(calls)
 
     for name in ("leads", "activities", "stages"):
         export_table(ledger, name, tmp_path / f"{name}.csv")
-    text = (simulated_crm / "leadscore.toml").read_text()
-    (tmp_path / "leadscore.toml").write_text(text)
-    project = load_project(tmp_path)
-    score_file(
-        model.scorer,
-        project.leads.__class__(source=str(tmp_path / "leads.csv")),
-        tmp_path / "scored.csv",
-        as_of=datetime.datetime.fromisoformat(moment),
-        **read_events(project, []),
-    )
-    offline = pd.read_csv(tmp_path / "scored.csv").set_index("lead_id")["probability"].to_dict()
-    assert {one["lead_id"]: one["probability"] for one in online} == offline
+    shutil.copy(simulated_crm / "leadscore.toml", tmp_path)
+    events = read_events(load_project(tmp_path), [])
+    assert score_offline(tmp_path / "leads.csv", as_of, **events) == probabilities(online)
 
 
 ODD_CELLS = [
@@ -108,74 +147,83 @@ ODD_CELLS = [
 
 @pytest.mark.parametrize("file_format", ["csv", "parquet"])
 def test_odd_cells_of_an_export_score_the_same_offline(
-    ask: Ask, calls: Calls, ledger: Ledger, model: ServedModel, tmp_path: Path, file_format: str
+    ask: Ask,
+    calls: Calls,
+    ledger: Ledger,
+    model: ServedModel,
+    score_offline: ScoreOffline,
+    tmp_path: Path,
+    file_format: str,
 ) -> None:
     calls.settings = Settings()
     columns = model.scorer.pipeline.columns
     kinds = {type(column).kind for column in model.scorer.pipeline.attributes}
     assert {"number", "category", "flag"} <= kinds
-    sent = [
+    leads = [
         {"lead_id": f"{column} {i}", "attributes": {"country": "DE", column: cell}}
         for column in columns
         for i, cell in enumerate(ODD_CELLS)
     ]
-    moment = "2026-01-09T00:00:00+00:00"
+    as_of = "2026-01-09T00:00:00+00:00"
     online: dict[str, float] = {}
-    for at in range(0, len(sent), 500):
-        answer = ask("/score", {"leads": sent[at : at + 500], "as_of": moment})
-        online |= {one["lead_id"]: one["probability"] for one in answer["scores"]}
+    for start in range(0, len(leads), 500):
+        answer = ask("/score", {"leads": leads[start : start + 500], "as_of": as_of})
+        online |= probabilities(answer["scores"])
     assert len(set(online.values())) > 3 * len(columns)
     written(calls)
     file = tmp_path / f"leads.{file_format}"
-    assert export_table(ledger, "leads", file) == len(sent) == len(online)
-    score_file(
-        model.scorer,
-        TableKeys(source=str(file)),
-        tmp_path / "scored.parquet",
-        as_of=datetime.datetime.fromisoformat(moment),
-    )
-    offline = pd.read_parquet(tmp_path / "scored.parquet").set_index("lead_id")["probability"]
-    differing = {name for name in online if offline[name] != online[name]}
-    assert differing == set()
+    assert export_table(ledger, "leads", file) == len(leads) == len(online)
+    assert score_offline(file, as_of) == online
 
 
 ODD_NAMES = {"employees ": 120, "two\nlines": 1, "\ufeffcomma,": "x", 'quote"': 2, "x" * 1_000: 3}
+WITHOUT_EMPLOYEES = {
+    name: value for name, value in LEAD["attributes"].items() if name != "employees"
+}
+ODD_LEAD = LEAD | {"lead_id": "L9", "attributes": WITHOUT_EMPLOYEES | ODD_NAMES}
+
+
+@pytest.mark.parametrize(
+    ("attributes", "message"),
+    [
+        ({" employees": 1, "employees": 2}, "is sent twice"),
+        ({" \n": 1}, "is blank"),
+        ({"x" * 1_001: 1}, "has 1,001 characters"),
+    ],
+)
+def test_invalid_attribute_names_are_refused(
+    ask: Ask, attributes: dict[str, Any], message: str
+) -> None:
+    lead = LEAD | {"attributes": LEAD["attributes"] | attributes}
+    _, refused = ask("/score", {"leads": [LEAD, lead]})["scores"]
+    assert message in refused["error"]["message"]
+    assert refused["error"]["field"] == "leads[1].attributes"
+
+
+def test_white_space_around_attribute_names_does_not_count(ask: Ask) -> None:
+    plain, odd = ask("/score", {"leads": [LEAD, ODD_LEAD]})["scores"]
+    assert odd["probability"] == plain["probability"]
+    flat = {"lead_id": "L9", "created_at": LEAD["created_at"], " employees ": 120}
+    assert ask("/score_lead", flat | WITHOUT_EMPLOYEES)["score"] == plain["score"]
 
 
 @pytest.mark.parametrize("file_format", ["csv", "parquet"])
-def test_attribute_names_with_white_space_are_equal_offline(
-    ask: Ask, calls: Calls, ledger: Ledger, model: ServedModel, tmp_path: Path, file_format: str
+def test_odd_attribute_names_of_an_export_score_the_same_offline(
+    ask: Ask,
+    calls: Calls,
+    ledger: Ledger,
+    score_offline: ScoreOffline,
+    tmp_path: Path,
+    file_format: str,
 ) -> None:
-    calls.settings = Settings()
-    spoilt = [{" employees": 1, "employees": 2}, {" \n": 1}, {"x" * 1_001: 1}]
-    leads = [
-        LEAD | {"lead_id": f"L{i}", "attributes": LEAD["attributes"] | {"employees": 9} | odd}
-        for i, odd in enumerate(spoilt)
-    ]
-    bare = {k: v for k, v in LEAD["attributes"].items() if k != "employees"}
-    leads += [LEAD, LEAD | {"lead_id": "L9", "attributes": bare | ODD_NAMES}]
-    *errors, plain, odd = ask("/score", {"leads": leads})["scores"]
-    said = ["is sent twice", "is blank", "has 1,001 characters"]
-    for one, words in zip(errors, said, strict=True):
-        assert words in one["error"]["message"]
-    assert {one["error"]["field"].partition(".")[2] for one in errors} == {"attributes"}
-    assert odd["probability"] == plain["probability"]
-    flat = {"lead_id": "L9", "created_at": LEAD["created_at"]}
-    assert ask("/score_lead", flat | bare | {" employees ": 120})["score"] == plain["score"]
+    as_of = "2026-01-10T00:00:00+00:00"
+    ask("/score", {"leads": [ODD_LEAD]})
     written(calls)
-    stored = {" country": "FR", "employees ": 5, "employees": 120, "": 1, "y" * 1_001: 2} | bare
-    old = SentLead("old", cell_time(LEAD["created_at"]), stored)  # as it was before names were read
-    ledger.add_batch(Batch(leads=[(old, 0)]), 0)
-    online = score_of(ask("/score", {"leads": [{"lead_id": "old"}], "as_of": "2026-01-10"}))
+    # Leads that the ledger stored before the service checked the names of attributes.
+    unchecked = {" country": "FR", "employees ": 5, "employees": 120, "": 1, "y" * 1_001: 2}
+    old_lead = SentLead("old", cell_time(LEAD["created_at"]), unchecked | WITHOUT_EMPLOYEES)
+    ledger.add_batch(Batch(leads=[(old_lead, 0)]), 0)
     file = tmp_path / f"leads.{file_format}"
-    assert export_table(ledger, "leads", file) == 3
-    score_file(
-        model.scorer,
-        TableKeys(source=str(file)),
-        tmp_path / "scored.parquet",
-        as_of=datetime.datetime(2026, 1, 10, tzinfo=datetime.UTC),
-    )
-    offline = pd.read_parquet(tmp_path / "scored.parquet").set_index("lead_id")["probability"]
-    assert offline["old"] == online["probability"]
-    now = ask("/score", {"leads": leads[-1:], "as_of": "2026-01-10"})
-    assert offline["L9"] == score_of(now)["probability"]
+    assert export_table(ledger, "leads", file) == 2
+    online = ask("/score", {"leads": [{"lead_id": "old"}, ODD_LEAD], "as_of": as_of})["scores"]
+    assert score_offline(file, as_of) == probabilities(online)

@@ -1,4 +1,4 @@
-"""A built Bento with two workers, run for real: take-over under load, faults, draining."""
+"""Tests of a built Bento that runs with two workers: take-over under load, faults, draining."""
 
 import contextlib
 import http.client
@@ -18,8 +18,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 import pytest
@@ -27,7 +28,7 @@ import pytest
 from models.artifact import save_artifact
 from models.calibration import Calibration
 from serving.bento.process import free_port, running_service
-from serving.http.keys import add_key, revoke_key
+from serving.http.keys import revoke_key
 
 HERE = Path(__file__).resolve().parent.parent
 LEAD = json.dumps({"leads": [{"lead_id": "L1", "attributes": {"budget_eur": 120000}}]}).encode()
@@ -42,11 +43,12 @@ import sys; from pathlib import Path; from serving.bento.store import promote_in
 print(promote_in_store(Path(sys.argv[1]), "simulated", sys.argv[2]))
 """
 
-LISTENS = """
+# Writes the name of each host that a process looks up to a file, and allows this machine only.
+RECORD_HOSTS = """
 import os, sys
 def hook(event, args):
     if event == "socket.getaddrinfo":
-        with open(os.environ["ASKED"], "a") as file:
+        with open(os.environ["HOSTS_FILE"], "a") as file:
             file.write(f"{args[0]}\\n")
         if args[0] not in (None, "", "127.0.0.1", "localhost"):
             raise OSError(f"this test has no network: {args[0]}")
@@ -57,7 +59,19 @@ import socket; socket.getaddrinfo("127.0.0.1", 1)
 
 @dataclass(frozen=True)
 class Built:
-    """A Bento, and two models of the same name."""
+    """A Bento and two models of the same name.
+
+    Attributes
+    ----------
+    home : Path
+        BentoML's home.
+    bento : Path
+        The folder of the Bento, which was built with version 1 of the model.
+    models : dict of str to Path
+        The models by version.
+    environment : dict of str to str
+        The environment of every process that serves the Bento.
+    """
 
     home: Path
     bento: Path
@@ -65,7 +79,8 @@ class Built:
     environment: dict[str, str]
 
     def run(self, code: str, *arguments: object) -> str:
-        done = subprocess.run(
+        """Run Python code in a process of its own, and return its output."""
+        process = subprocess.run(
             [sys.executable, "-c", code, *map(str, arguments)],
             env=self.environment,
             cwd=HERE,
@@ -73,10 +88,11 @@ class Built:
             capture_output=True,
             timeout=120,
         )
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
+        assert process.returncode == 0, process.stderr
+        return process.stdout.strip()
 
     def promote(self, version: str) -> str:
+        """Make a version the champion, and return its tag."""
         return self.run(PROMOTE, self.models[version], version)
 
 
@@ -88,6 +104,7 @@ class Running:
     log: Path
 
     def get(self, path: str) -> tuple[int, Any]:
+        """Return the status and the body of a page; JSON is decoded."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         with contextlib.closing(connection):
             connection.request("GET", path)
@@ -102,90 +119,120 @@ class Running:
             return dict(json.load(response))
 
     def supervisor(self) -> psutil.Process:
-        ours = psutil.Process().children()
-        (found,) = [child for child in ours if str(self.port) in child.cmdline()]
-        return found
+        children = psutil.Process().children()
+        (supervisor,) = [child for child in children if str(self.port) in child.cmdline()]
+        return supervisor
 
     def workers(self) -> list[psutil.Process]:
-        found = []
+        workers = []
         for child in self.supervisor().children():
             with contextlib.suppress(psutil.ZombieProcess):
                 if "_bentoml_impl.worker.service" in child.cmdline():
-                    found.append(child)
-        return found
+                    workers.append(child)
+        return workers
 
     def versions(self) -> dict[str, str]:
-        """Which version each worker answers with."""
+        """Return the version that each worker answers with."""
         text = self.get("/metrics")[1]
-        found = re.findall(r'leadscore_model_info\{worker="(\d+)".*?version="(\w+)"', text)
-        return dict(found)
+        return dict(re.findall(r'leadscore_model_info\{worker="(\d+)".*?version="(\w+)"', text))
+
+    def wait_for_version(self, version: str) -> None:
+        """Wait until every worker answers with this version."""
+        wait_until(lambda: set(self.versions().values()) == {version}, 30)
+
+    def workers_with_a_takeover_fault(self) -> int:
+        text = self.get("/metrics")[1]
+        return len(re.findall(r'takeover_fault\{worker="\d"\} 1', text))
+
+    def scored_requests(self) -> int:
+        """Return the number of requests to `/score` that all workers have counted."""
+        text = self.get("/metrics")[1]
+        return int(re.findall(r'requests_total\{route="/score",status="200"\} (\d+)', text)[0])
 
 
-def until(what: Callable[[], bool], seconds: float = 60) -> None:
-    give_up = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < give_up, "it did not come to pass"
+def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"the condition was not true within {seconds} seconds"
         time.sleep(0.1)
 
 
 @pytest.fixture(scope="module")
 def built(trained: Any, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """Build a Bento with version 1 of a model."""
     folder = tmp_path_factory.mktemp("running")
     home = folder / "home"
     home.mkdir()
     models = {"1": folder / "one", "2": folder / "two"}
-    other = replace(trained.scorer, calibration=Calibration(0.5, -0.5))
+    recalibrated = replace(trained.scorer, calibration=Calibration(0.5, -0.5))
     save_artifact(trained.scorer, trained.golden_leads, models["1"], trained.golden_as_of)
-    save_artifact(other, trained.golden_leads, models["2"], trained.golden_as_of)
-    kept = {name: v for name, v in os.environ.items() if not name.startswith("BENTOML_")}
-    environment = kept | {"BENTOML_HOME": str(home)}
-    made = Built(home, Path(), models, environment)
-    name, _, version = made.run(BUILD, models["1"], HERE).splitlines()[-1].partition(":")
-    return replace(made, bento=home / "bentos" / name / version)
+    save_artifact(recalibrated, trained.golden_leads, models["2"], trained.golden_as_of)
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("BENTOML_")
+    }
+    built = Built(home, Path(), models, environment | {"BENTOML_HOME": str(home)})
+    name, _, version = built.run(BUILD, models["1"], HERE).splitlines()[-1].partition(":")
+    return replace(built, bento=home / "bentos" / name / version)
 
 
 @contextlib.contextmanager
 def run(built: Built, log: Path, **settings: str) -> Iterator[Running]:
+    """Serve the Bento with these settings while the context lasts."""
     with pytest.MonkeyPatch.context() as patch:
         for variable, value in built.environment.items():
             patch.setenv(variable, value)
-        given = {f"LEADSCORE_{name.upper()}": value for name, value in settings.items()}
+        variables = {f"LEADSCORE_{name.upper()}": value for name, value in settings.items()}
         port = free_port("127.0.0.1")
-        with running_service(built.bento, "127.0.0.1", port, given, log):
+        with running_service(built.bento, "127.0.0.1", port, variables, log):
             yield Running(port, log)
 
 
 @pytest.fixture(scope="module")
 def running(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Serve the Bento with two workers for all tests that can share a service."""
     log = tmp_path_factory.mktemp("log") / "log"
     with run(built, log, workers="2", body_seconds="3") as service:
-        until(lambda: set(service.versions()) == {"1", "2"})
+        wait_until(lambda: set(service.versions()) == {"1", "2"})
         yield service
 
 
+class Answer(NamedTuple):
+    """What a caller got: the answer's status and content, or the error of sending the request."""
+
+    status: int = 0
+    version: str = ""
+    probability: float = 0.0
+    error: str = ""
+
+
 @contextlib.contextmanager
-def load(running: Running, answers: list[Any]) -> Iterator[None]:
-    """Four callers that never pause: two on one connection, two on a new one each time."""
+def load(running: Running, answers: list[Answer]) -> Iterator[None]:
+    """Let four callers score a lead without a pause, and collect their answers.
+
+    Two callers keep their connection; two open a new one for each request.
+    """
     stop = threading.Event()
 
-    def call(keeps: bool) -> None:
+    def call(keeps_connection: bool) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=30)
         while not stop.is_set():
             try:
                 connection.request("POST", "/score", LEAD)
                 response = connection.getresponse()
                 body = json.loads(response.read())
-                answers.append(
-                    (response.status, body["model"]["version"], body["scores"][0]["probability"])
-                )
+                probability = body["scores"][0]["probability"]
+                answers.append(Answer(response.status, body["model"]["version"], probability))
             except Exception as error:
-                answers.append(repr(error))
+                answers.append(Answer(error=repr(error)))
                 connection.close()
-            if not keeps:
+            if not keeps_connection:
                 connection.close()
         connection.close()
 
-    threads = [threading.Thread(target=call, args=(keeps,)) for keeps in (True, True, False, False)]
+    threads = [
+        threading.Thread(target=call, args=(keeps_connection,))
+        for keeps_connection in (True, True, False, False)
+    ]
     for thread in threads:
         thread.start()
     try:
@@ -199,40 +246,52 @@ def load(running: Running, answers: list[Any]) -> Iterator[None]:
 def test_every_worker_takes_over_champions_without_failed_requests(
     built: Built, running: Running
 ) -> None:
-    answers: list[Any] = []
+    answers: list[Answer] = []
     with load(running, answers):
         for version in ("2", "1", "2"):
             built.promote(version)
-            until(lambda version=version: set(running.versions().values()) == {version}, 30)
-    seen = Counter(answers)
-    assert len({answer for answer in seen if answer[0] == 200}) == len(seen) == 2, seen
-    assert {answer[1] for answer in seen} == {"1", "2"}
-    assert len({answer[2] for answer in seen}) == 2
+            running.wait_for_version(version)
+    counts = Counter(answers)
+    assert {answer.status for answer in counts} == {200}, counts
+    assert {answer.version for answer in counts} == {"1", "2"}
+    assert len({answer.probability for answer in counts}) == len(counts) == 2
     assert len(answers) > 100
 
 
-def test_every_worker_refuses_a_damaged_champion(built: Built, running: Running) -> None:
-    tag = built.promote("1")
-    until(lambda: set(running.versions().values()) == {"1"}, 30)
-    bad = built.run(PROMOTE, built.models["2"], "3")
-    until(lambda: set(running.versions().values()) == {"3"}, 30)
+@pytest.fixture
+def damaged_tag(built: Built, running: Running) -> str:
+    """Have all workers answer with version 1, and return the tag of a damaged version 3."""
+    tag_1 = built.promote("1")
+    running.wait_for_version("1")
+    tag_3 = built.run(PROMOTE, built.models["2"], "3")
+    running.wait_for_version("3")
+    name_champion(built, tag_1)
+    running.wait_for_version("1")
+    stored = built.home / "models" / "leadscore" / tag_3.partition(":")[2] / "card.json"
+    stored.write_text("{}")
+    return tag_3
+
+
+def name_champion(built: Built, tag: str) -> None:
     pointer = built.home / "leadscore" / "champions" / "simulated.json"
     pointer.write_text(json.dumps({"tag": tag}))
-    until(lambda: set(running.versions().values()) == {"1"}, 30)
-    stored = built.home / "models" / "leadscore" / bad.partition(":")[2] / "card.json"
-    stored.write_text("{}")
-    answers: list[Any] = []
+
+
+def test_every_worker_refuses_a_damaged_champion(
+    built: Built, running: Running, damaged_tag: str
+) -> None:
+    answers: list[Answer] = []
     with load(running, answers):
-        pointer.write_text(json.dumps({"tag": bad}))
-        until(lambda: _faulty(running) == 2, 30)
-    assert {answer[:2] for answer in answers} == {(200, "1")}
+        name_champion(built, damaged_tag)
+        wait_until(lambda: running.workers_with_a_takeover_fault() == 2, 30)
+    assert {(answer.status, answer.version) for answer in answers} == {(200, "1")}
     status, body = running.get("/readyz")
     assert (status, body["ready"], body["model"]["version"]) == (200, True, "1")
-    assert bad in body["fault"]
+    assert damaged_tag in body["fault"]
     assert str(built.home) not in body["fault"]
     assert "leadscore_takeover_faults_total 2" in running.get("/metrics")[1]
     built.promote("2")
-    until(lambda: set(running.versions().values()) == {"2"}, 30)
+    running.wait_for_version("2")
     assert running.get("/readyz")[1]["fault"] is None
 
 
@@ -240,73 +299,78 @@ def test_dead_worker_is_replaced_and_its_counts_kept(running: Running) -> None:
     for _ in range(20):
         running.score()
     time.sleep(1.5)
-    before = _counted(running)
-    first, second = running.workers()
-    first.send_signal(signal.SIGKILL)
-    for _ in range(20):  # what the dead one had not accepted yet, another accepts
+    before = running.scored_requests()
+    killed, survivor = running.workers()
+    killed.send_signal(signal.SIGKILL)
+    for _ in range(20):  # the survivor accepts the connections that the killed worker has not
         assert running.score()["scores"]
-    until(lambda: len(running.workers()) == 2 and first not in running.workers())
-    until(lambda: len(running.versions()) == 2)
-    assert second in running.workers()
-    assert _counted(running) >= before + 20
+    wait_until(lambda: len(running.workers()) == 2 and killed not in running.workers())
+    wait_until(lambda: len(running.versions()) == 2)
+    assert survivor in running.workers()
+    assert running.scored_requests() >= before + 20
 
 
-def _faulty(running: Running) -> int:
-    return len(re.findall(r'takeover_fault\{worker="\d"\} 1', running.get("/metrics")[1]))
+@pytest.fixture
+def slow_connections(running: Running) -> Iterator[list[socket.socket]]:
+    """Open 200 connections that have sent the head and the first bytes of a request."""
+    start = b'POST /score HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{"leads"'
+    with contextlib.ExitStack() as stack:
+        address = ("127.0.0.1", running.port)
+        connections = [
+            stack.enter_context(socket.create_connection(address, timeout=30)) for _ in range(200)
+        ]
+        for connection in connections:
+            connection.sendall(start)
+        yield connections
 
 
-def _counted(running: Running) -> int:
-    text = running.get("/metrics")[1]
-    return int(re.findall(r'requests_total\{route="/score",status="200"\} (\d+)', text)[0])
+def test_slow_bodies_do_not_block_other_callers(
+    running: Running, slow_connections: list[socket.socket]
+) -> None:
+    answers: list[Answer] = []
+    answers_before_timeouts = 0
+    with load(running, answers):
+        for _ in range(10):
+            for connection in slow_connections[::2]:
+                with contextlib.suppress(OSError):
+                    connection.sendall(b" ")
+            time.sleep(0.1)
+            if not select.select(slow_connections, [], [], 0)[0]:  # none has an answer yet
+                answers_before_timeouts = len(answers)
+    assert answers_before_timeouts > 0
+    assert {answer.status for answer in answers} == {200}
+    statuses = {connection.recv(4096)[:12] for connection in slow_connections}
+    assert statuses == {b"HTTP/1.1 408"}
 
 
-def test_slow_bodies_do_not_block_other_callers(running: Running) -> None:
-    head = b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"
-    slow = [socket.create_connection(("127.0.0.1", running.port), timeout=30) for _ in range(200)]
-    try:
-        for connection in slow:
-            connection.sendall(head + b'{"leads"')
-        answers: list[Any] = []
-        answered_beside_them = 0
-        with load(running, answers):
-            for _ in range(10):
-                for connection in slow[::2]:
-                    with contextlib.suppress(OSError):
-                        connection.sendall(b" ")
-                time.sleep(0.1)
-                if not select.select(slow, [], [], 0)[0]:  # none of the 200 has an answer yet
-                    answered_beside_them = len(answers)
-        assert answered_beside_them > 0
-        assert {answer[0] for answer in answers} == {200}
-        statuses = {connection.recv(4096)[:12] for connection in slow}
-        assert statuses == {b"HTTP/1.1 408"}
-    finally:
-        for connection in slow:
-            connection.close()
+def send_gigabyte(port: int, is_chunked: bool) -> tuple[bytes, int]:
+    """Send a body of 1 GB; return the start of the answer and the number of bytes sent."""
+    length = b"Transfer-Encoding: chunked" if is_chunked else b"Content-Length: 1000000000"
+    part = b" " * 65_536
+    if is_chunked:
+        part = b"10000\r\n" + part + b"\r\n"
+    sent = 0
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        connection.sendall(b"POST /score HTTP/1.1\r\nHost: x\r\n" + length + b"\r\n\r\n")
+        with contextlib.suppress(OSError):
+            while sent < 1_000_000_000:
+                connection.sendall(part)
+                sent += len(part)
+        return connection.recv(12), sent
+
+
+def largest_memory(running: Running) -> int:
+    """Return the bytes of memory of the largest worker."""
+    return max(worker.memory_info().rss for worker in running.workers())
 
 
 def test_gigabyte_body_is_refused_early(running: Running) -> None:
-    before = max(worker.memory_info().rss for worker in running.workers())
-
-    def send(is_chunked: bool) -> tuple[bytes, int]:
-        length = b"Transfer-Encoding: chunked" if is_chunked else b"Content-Length: 1000000000"
-        part = b" " * 65_536
-        part = b"10000\r\n" + part + b"\r\n" if is_chunked else part
-        sent = 0
-        with socket.create_connection(("127.0.0.1", running.port), timeout=30) as connection:
-            connection.sendall(b"POST /score HTTP/1.1\r\nHost: x\r\n" + length + b"\r\n\r\n")
-            with contextlib.suppress(OSError):
-                while sent < 1_000_000_000:
-                    connection.sendall(part)
-                    sent += len(part)
-            return connection.recv(12), sent
-
+    before = largest_memory(running)
     with ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(send, [True, False, True, False]))
-    assert {answer for answer, _ in answers} == {b"HTTP/1.1 413"}
-    assert max(sent for _, sent in answers) < 60_000_000
-    after = max(worker.memory_info().rss for worker in running.workers())
-    assert after - before < 100_000_000
+        results = list(pool.map(partial(send_gigabyte, running.port), [True, False, True, False]))
+    assert {answer for answer, _ in results} == {b"HTTP/1.1 413"}
+    assert max(sent for _, sent in results) < 60_000_000
+    assert largest_memory(running) - before < 100_000_000
 
 
 MALFORMED = [
@@ -331,17 +395,17 @@ MALFORMED = [
 
 def test_malformed_requests_do_not_affect_valid_ones(running: Running) -> None:
     def send(i: int) -> bytes:
-        place = ("127.0.0.1", running.port)
-        with contextlib.suppress(OSError), socket.create_connection(place, 30) as connection:
+        address = ("127.0.0.1", running.port)
+        with contextlib.suppress(OSError), socket.create_connection(address, 30) as connection:
             connection.sendall(MALFORMED[i % len(MALFORMED)])
             connection.shutdown(socket.SHUT_WR)
             return connection.recv(12)
         return b""
 
     with ThreadPoolExecutor(8) as pool:
-        answers = Counter(pool.map(send, range(1_500)))
-    assert {answer[9:10] for answer in answers} <= {b"", b"4"}, answers
-    assert answers[b"HTTP/1.1 400"] > 500
+        counts = Counter(pool.map(send, range(1_500)))
+    assert {answer[9:10] for answer in counts} <= {b"", b"4"}, counts
+    assert counts[b"HTTP/1.1 400"] > 500
     assert running.score()["scores"]
     assert "leadscore_refused_total" in running.get("/metrics")[1]
 
@@ -365,20 +429,26 @@ def test_log_is_json_without_lead_data(running: Running) -> None:
     assert "120000" not in text
 
 
-def test_keys_work_until_they_are_revoked(built: Built, tmp_path: Path) -> None:
-    keys_file = tmp_path / "keys.json"
-    keys = {role: add_key(keys_file, f"the-{role}", role, "2026") for role in ("score", "admin")}
+def test_keys_work_until_they_are_revoked(
+    built: Built, keys_file: Path, keys: dict[str, str], tmp_path: Path
+) -> None:
     log = tmp_path / "log"
     with run(built, log, workers="2", keys_file=str(keys_file)) as service:
-        url = f"http://127.0.0.1:{service.port}"
 
         def status(path: str, key: str = "", body: bytes | None = None) -> int:
-            request = urllib.request.Request(url + path, body, {"X-API-Key": key} if key else {})
+            headers = {"X-API-Key": key} if key else {}
+            url = f"http://127.0.0.1:{service.port}{path}"
             try:
-                with urllib.request.urlopen(request, timeout=30) as response:
+                with urllib.request.urlopen(
+                    urllib.request.Request(url, body, headers), timeout=30
+                ) as response:
                     return int(response.status)
-            except urllib.error.HTTPError as refused:
-                return refused.code
+            except urllib.error.HTTPError as error:
+                return error.code
+
+        def statuses(path: str, key: str, body: bytes | None = None) -> set[int]:
+            """Return the statuses of eight calls, which both workers answer."""
+            return {status(path, key, body) for _ in range(8)}
 
         assert status("/readyz") == 200
         assert [status(path, body=b"{}") for path in ("/model", "/erase")] == [401, 401]
@@ -388,34 +458,35 @@ def test_keys_work_until_they_are_revoked(built: Built, tmp_path: Path) -> None:
         assert status("/erase", keys["score"], b'{"lead_id": "L1"}') == 403
         assert status("/metrics", keys["admin"]) == 200
         revoke_key(keys_file, "the-score")
-        until(lambda: {status("/score", keys["score"], LEAD) for _ in range(8)} == {401}, 30)
-        revoke_key(keys_file, "the-admin")  # the last one, which opens nothing
-        until(lambda: {status("/metrics", keys["admin"]) for _ in range(8)} == {401}, 30)
+        wait_until(lambda: statuses("/score", keys["score"], LEAD) == {401}, 30)
+        revoke_key(keys_file, "the-write")
+        revoke_key(keys_file, "the-admin")  # the last key: the service stays closed
+        wait_until(lambda: statuses("/metrics", keys["admin"]) == {401}, 30)
         assert status("/score", body=LEAD) == 401
     lines = [json.loads(line) for line in log.read_text().splitlines()]
-    refused = {(line["status"], line["key"]) for line in lines if line.get("route") == "/erase"}
-    assert refused == {(401, ""), (403, "the-score")}
+    erasures = {(line["status"], line["key"]) for line in lines if line.get("route") == "/erase"}
+    assert erasures == {(401, ""), (403, "the-score")}
     assert [key for key in keys.values() if key in log.read_text()] == []
 
 
 def test_sigterm_drains_without_connection_resets(built: Built, tmp_path: Path) -> None:
     with run(built, tmp_path / "log", drain_seconds="4") as service:
         supervisor = service.supervisor()
-        answers: list[Any] = []
+        answers: list[Answer] = []
         slow = socket.create_connection(("127.0.0.1", service.port), timeout=30)
         length = f"Content-Length: {len(LEAD)}\r\n\r\n".encode()
         slow.sendall(b"POST /score HTTP/1.1\r\nHost: x\r\n" + length + LEAD[:20])
         with load(service, answers):
             time.sleep(0.5)
             supervisor.terminate()
-            until(lambda: service.get("/readyz")[0] == 503, 3)
-            begun = len(answers)
-            time.sleep(2)  # a load balancer looks at /readyz and sends nobody any more
+            wait_until(lambda: service.get("/readyz")[0] == 503, 3)
+            answers_before_draining = len(answers)
+            time.sleep(2)  # the time in which a load balancer reads /readyz
         slow.sendall(LEAD[20:])
         assert slow.recv(12) == b"HTTP/1.1 200"
         slow.close()
-        assert len(answers) > begun + 20
-        assert {answer[0] for answer in answers} == {200}
+        assert len(answers) > answers_before_draining + 20
+        assert {answer.status for answer in answers} == {200}
         assert supervisor.wait(30) == 0
 
 
@@ -432,25 +503,20 @@ def test_pinned_bento_keeps_its_model(built: Built, tmp_path: Path) -> None:
         assert service.score()["model"]["version"] == "2"
 
 
+def bentoml_serve(built: Built, port: int) -> list[str]:
+    """Build the command of `bentoml serve`, which knows nothing of `leadscore serve`."""
+    options = ["--host", "127.0.0.1", "--port", str(port), "--quiet"]
+    return [sys.executable, "-m", "bentoml", "serve", str(built.bento), *options]
+
+
 def test_bentoml_serve_sends_no_usage_reports(built: Built, tmp_path: Path) -> None:
-    (tmp_path / "sitecustomize.py").write_text(LISTENS)
-    asked, port = tmp_path / "asked", free_port("127.0.0.1")
-    listened = {"PYTHONPATH": str(tmp_path), "ASKED": str(asked)}
+    (tmp_path / "sitecustomize.py").write_text(RECORD_HOSTS)
+    hosts_file, port = tmp_path / "hosts", free_port("127.0.0.1")
+    recording = {"PYTHONPATH": str(tmp_path), "HOSTS_FILE": str(hosts_file)}
     assert "BENTOML_DO_NOT_TRACK" not in built.environment
     with subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "bentoml",
-            "serve",
-            built.bento,
-            "--host",
-            "127.0.0.1",
-            "--port",
-            str(port),
-            "--quiet",
-        ],
-        env=built.environment | listened | {"LEADSCORE_DRAIN_SECONDS": "0"},
+        bentoml_serve(built, port),
+        env=built.environment | recording | {"LEADSCORE_DRAIN_SECONDS": "0"},
         cwd=built.home,
     ) as process:
         service = Running(port, tmp_path / "log")
@@ -461,12 +527,12 @@ def test_bentoml_serve_sends_no_usage_reports(built: Built, tmp_path: Path) -> N
             return False
 
         try:
-            until(is_ready)
+            wait_until(is_ready)
             assert service.score()["scores"]
         finally:
             process.terminate()
             process.wait(30)
-    assert set(asked.read_text().split()) == {"127.0.0.1"}
+    assert set(hosts_file.read_text().split()) == {"127.0.0.1"}
 
 
 @pytest.mark.parametrize(
@@ -480,27 +546,15 @@ def test_bentoml_serve_sends_no_usage_reports(built: Built, tmp_path: Path) -> N
 def test_invalid_setting_ends_the_start_with_one_message(
     built: Built, settings: dict[str, str], message: str
 ) -> None:
-    port = free_port("127.0.0.1")
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "bentoml",
-            "serve",
-            built.bento,
-            "--host",
-            "127.0.0.1",
-            "--port",
-            str(port),
-            "--quiet",
-        ],
+    process = subprocess.run(
+        bentoml_serve(built, free_port("127.0.0.1")),
         env=built.environment | settings,
         cwd=built.home,
         text=True,
         capture_output=True,
         timeout=60,
     )
-    said = done.stdout + done.stderr
-    assert done.returncode == 1
-    assert message in " ".join(said.split())
-    assert "Traceback" not in said
+    output = process.stdout + process.stderr
+    assert process.returncode == 1
+    assert message in " ".join(output.split())
+    assert "Traceback" not in output
