@@ -1,7 +1,7 @@
 """The scoring service as a plain ASGI application. It knows HTTP and one model, no framework.
 
 It answers every request itself; `serving.service` leaves only the start and the end to BentoML.
-Every failure gets the one shape of `serving.errors`.
+Every failure has the format of `serving.errors`.
 """
 
 import asyncio
@@ -56,7 +56,7 @@ _request_id = re.compile(r"(?!ls_)[A-Za-z0-9_.:-]{1,64}")
 
 @dataclass
 class Request:
-    """A request, and what becomes known while it is answered.
+    """A request, with what the service learns while it answers.
 
     Attributes
     ----------
@@ -269,16 +269,26 @@ class ScoringApp:
         now_ms = int(now.timestamp() * 1_000)
         secret = self._settings.hubspot_secret
         if not is_signed(request.headers, secret, scope["method"], uri, body, now_ms):
-            raise RequestError(401, "HubSpot's signature does not match this request, or is old.")
+            raise RequestError(
+                401,
+                "HubSpot's signature does not match this request, or is older than five minutes. "
+                "Check LEADSCORE_HUBSPOT_SECRET and LEADSCORE_PUBLIC_URL.",
+            )
         request.key_name = "hubspot"
         if needed_role(path) > KeyRole.WRITE:
-            raise RequestError(403, f"{path} needs a key of the role admin.")
+            raise RequestError(
+                403, f"{path} needs the role admin. Calls that HubSpot signed have the role write."
+            )
         self.guard.limit("hubspot", time.monotonic())
 
     async def _report(self, request: Request) -> Response:
-        """Read a file of the report. Without a key it must be asked for at this machine's name."""
+        """Read a file of the report. Without a key, the Host header must name this machine."""
         if not request.key_name and not is_own_host(request.headers):
-            raise RequestError(403, "Without a key the report is at http://localhost only.")
+            raise RequestError(
+                403,
+                "Without API keys, the report opens at http://localhost only. To open it at "
+                "another address, add a key with `leadscore keys add`.",
+            )
         folder = Path(self._settings.report_dir)
         return await asyncio.to_thread(read_report, folder, request.scope["path"])
 
@@ -339,5 +349,5 @@ class ScoringApp:
 
 def _id_of(headers: Headers) -> str:
     """Return the caller's X-Request-ID if it is well formed, else a new id."""
-    given = headers.get(b"x-request-id", b"").decode("latin-1")
-    return given if _request_id.fullmatch(given) else f"{_process}{next(_number):012x}"
+    sent_id = headers.get(b"x-request-id", b"").decode("latin-1")
+    return sent_id if _request_id.fullmatch(sent_id) else f"{_process}{next(_number):012x}"

@@ -1,8 +1,8 @@
 """Micro-batches: requests that have arrived together are scored together.
 
-A lead in a batch costs half of what it costs alone. No request waits for later ones: if several
-requests have arrived already, each adds its leads to the batch and lets the event loop read the
-next one. When all of them are read, the batch is scored.
+A lead in a batch costs half as much as a lead alone. No request waits for requests that have not
+arrived yet. If several requests have arrived, each adds its leads to the batch, and the event loop
+reads the next request. The batch is scored when all of them are read.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ import numpy as np
 from models.scorer import LeadCells, LeadScorer, Score
 
 MAX_BATCH_COST = 64  # in leads; a larger batch would delay the answers that are ready
-EVENTS_PER_LEAD = 8  # so many activities and stages take as long to score as one lead
+EVENTS_PER_LEAD = 8  # this many activities and stages take as long to score as one lead
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class MicroBatcher:
             scores=loop.create_future(),
         )
         if not self._pending:
-            loop.call_soon(self._score_pending)  # after the requests that are ready to be read
+            loop.call_soon(self._score_pending)  # after requests that can be read now
         self._pending.append(request)
         if sum(pending.cost for pending in self._pending) >= MAX_BATCH_COST:
             self._score_pending()
@@ -72,12 +72,12 @@ class MicroBatcher:
         pending, self._pending = self._pending, []
         batches: dict[tuple[int, int], list[PendingRequest]] = {}
         for request in pending:
-            if not request.scores.done():  # a caller that has gone cancels its future
+            if not request.scores.done():  # a request that is cancelled cancels its future
                 batches.setdefault((id(request.scorer), request.n_reasons), []).append(request)
         for batch in batches.values():
             try:
                 _score_batch(batch)
-            except Exception:  # one request fails; the others still get their scores
+            except Exception:  # one request fails; the other requests still get their scores
                 for request in batch:
                     _score_alone(request)
 

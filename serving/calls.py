@@ -44,7 +44,7 @@ from serving.settings import Settings
 
 Call = Callable[[ServedModel, bytes, datetime.datetime, str], Awaitable[msgspec.Struct]]
 
-THREAD_FROM_COST = 128  # in leads; cheaper requests hold up the event loop only briefly
+THREAD_FROM_COST = 128  # in leads; cheaper requests block the event loop only briefly
 
 
 class LeadResult(NamedTuple):
@@ -185,19 +185,19 @@ class Calls:
     ) -> list[LeadResult | RequestError]:
         """Join each lead with the ledger, and score those that can be scored.
 
-        Expensive requests are joined and scored in the thread, so that others do not wait.
+        Expensive requests are joined and scored in a thread, so that other requests do not wait.
         """
         stored = await self._stored(leads) if self.score_writer is not None else None
         if _cost(leads, stored) < THREAD_FROM_COST:
             joined = self._join(model, leads, stored, is_batch)
-            known = [lead.known for lead in joined if isinstance(lead, JoinedLead)]
-            scores = await self._batcher.score(model.scorer, known, moment, n_reasons)
+            cells = [lead.joined for lead in joined if isinstance(lead, JoinedLead)]
+            scores = await self._batcher.score(model.scorer, cells, moment, n_reasons)
             return _results(joined, scores, moment)
 
         def join_and_score() -> list[LeadResult | RequestError]:
             joined = self._join(model, leads, stored, is_batch)
-            known = [lead.known for lead in joined if isinstance(lead, JoinedLead)]
-            scores = model.scorer.score_leads(known, moment, n_reasons)
+            cells = [lead.joined for lead in joined if isinstance(lead, JoinedLead)]
+            scores = model.scorer.score_leads(cells, moment, n_reasons)
             return _results(joined, scores, moment)
 
         return await anyio.to_thread.run_sync(join_and_score, limiter=self._one_thread)
@@ -245,7 +245,7 @@ class Calls:
             self.count_score(result.score.grade, [warning.code for warning in result.warnings])
         if self.score_writer is None:
             return
-        kept = [result for result in results if result.lead.lead_id is not None]
+        with_id = [result for result in results if result.lead.lead_id is not None]
         batch = Batch(
             scores=[
                 GivenScore(
@@ -264,15 +264,15 @@ class Calls:
                     request_id=request_id,
                     recorded_at=now,
                 )
-                for lead, score, _, _ in kept
+                for lead, score, _, _ in with_id
             ],
             leads=[
                 (_sent_lead(result.lead, model.scorer), now)
-                for result in kept
+                for result in with_id
                 if result.lead.has_attributes
             ],
-            activities=[row for result in kept for row in result.lead.sent.activities],
-            stages=[row for result in kept for row in result.lead.sent.stages],
+            activities=[row for result in with_id for row in result.lead.sent.activities],
+            stages=[row for result in with_id for row in result.lead.sent.stages],
         )
         if len(batch):
             self.score_writer.put(batch, now)
@@ -290,23 +290,23 @@ def _results(
         else:
             score = next(remaining)
             warnings = [*map(item_warning, score.warnings), *lead.warnings]
-            results.append(LeadResult(lead, score, used_events(lead.known, moment), warnings))
+            results.append(LeadResult(lead, score, used_events(lead.joined, moment), warnings))
     return results
 
 
 def _cost(leads: Sequence[LeadPayload | RequestError], stored: Mapping[str, Held] | None) -> float:
-    """Estimate the cost of a request in leads, the sent and stored events included."""
+    """Estimate the cost of a request in leads, including the sent and the stored events."""
     n_events = 0
     for lead in leads:
         if isinstance(lead, LeadPayload):
             n_events += len(lead.activities or ()) + len(lead.stages or ())
-    for held in (stored or {}).values():
-        n_events += len(held.activities) + len(held.stages)
+    for records in (stored or {}).values():
+        n_events += len(records.activities) + len(records.stages)
     return cost_in_leads(len(leads), n_events)
 
 
 def _sent_lead(lead: JoinedLead, scorer: LeadScorer) -> SentLead:
-    created_at, id_column = scorer.created_at_of(lead.known), scorer.roles["lead_id"]
+    created_at, id_column = scorer.created_at_of(lead.joined), scorer.roles["lead_id"]
     return SentLead(
         str(lead.lead_id),
         None if created_at == NOT_A_TIME else created_at,

@@ -1,4 +1,4 @@
-"""Failures that callers see, in one shape.
+"""Failures as callers see them, in one format.
 
     {"error": {"code": …, "message": …, "field": …, "request_id": …}}
 
@@ -25,12 +25,12 @@ CODES = {
 }
 MESSAGES = {
     401: "This call needs a valid API key: send it as `Authorization: Bearer KEY` or `X-API-Key`.",
-    403: "This key may not make this call.",
+    403: "This key may not make this call. Use a key with a higher role.",
     404: "This path does not exist. GET /contract/openapi-3.0.json lists the calls.",
     405: "This path does not answer this method. GET /contract/openapi-3.0.json lists the calls.",
-    408: "The request did not arrive whole in time. Send it again.",
+    408: "The request did not arrive completely in time. Send it again.",
     429: "Too many requests at once. Wait a moment, then repeat the request.",
-    500: "Something went wrong on our side; the log has it under this request_id.",
+    500: "The service failed. Its log describes the failure under this request_id.",
     503: "The service cannot answer now. Repeat the request in a few seconds.",
     504: "The answer took too long. Send fewer leads in one request, or repeat it.",
 }
@@ -78,7 +78,7 @@ class Failure(Struct, frozen=True):
 
 
 def failure(status: int, message: str, request_id: str, field: str | None = None) -> Failure:
-    """Build the body of a failure. An empty message stands for the status' usual one.
+    """Build the body of a failure. If the message is empty, the status' usual one is used.
 
     Examples
     --------

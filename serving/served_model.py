@@ -1,4 +1,4 @@
-"""The model that answers, with what is derived from it once."""
+"""The model that answers, with values that are computed from it once."""
 
 from collections.abc import Set
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class ServedModel:
     def known_columns(self) -> Set[str]:
         """The CRM's names of the columns that the model knows, in the model's order."""
         pipeline = self.scorer.pipeline
-        left_out = [left.column for left in pipeline.left_out]
+        left_out = [entry.column for entry in pipeline.left_out]
         return dict.fromkeys([*pipeline.columns, *left_out, *self.scorer.roles.values()]).keys()
 
     @cached_property

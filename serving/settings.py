@@ -100,14 +100,14 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         If a value is not of its setting's type, the folder of the report does not exist, or a
         variable's name is almost that of a setting.
     """
-    given: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for setting in fields(Settings):
         variable = PREFIX + setting.name.upper()
         if variable in environ:
             least = setting.metadata.get("least", 1)
-            given[setting.name] = _value(variable, environ[variable], setting.default, least)
+            values[setting.name] = _value(variable, environ[variable], setting.default, least)
     _check_names(environ)
-    settings = Settings(**given)
+    settings = Settings(**values)
     if settings.public_url and not PUBLIC_URL.fullmatch(settings.public_url):
         raise ConfigError(
             f"LEADSCORE_PUBLIC_URL is {settings.public_url[:60]!r}. Expected http:// or https://, "
@@ -116,13 +116,13 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     folder = Path(settings.report_dir)
     if settings.report_dir and not (folder.is_absolute() and folder.is_dir()):
         raise ConfigError(
-            f"LEADSCORE_REPORT_DIR is {settings.report_dir[:200]!r}. Expected the whole path "
-            "of an existing folder: the service does not run in the folder where it was started."
+            f"LEADSCORE_REPORT_DIR is {settings.report_dir[:200]!r}. Expected the absolute "
+            "path of an existing folder, because the service changes its working folder."
         )
     if settings.hubspot_secret and not settings.public_url:
         raise ConfigError(
             "LEADSCORE_HUBSPOT_SECRET is set without LEADSCORE_PUBLIC_URL. HubSpot signs the "
-            "address it calls: set it too, such as https://scores.example.com."
+            "address that it calls. Set LEADSCORE_PUBLIC_URL, such as https://scores.example.com."
         )
     return settings
 
@@ -151,9 +151,9 @@ def _value(variable: str, text: str, default: object, least: int) -> int | bool 
 
 
 def _check_names(environ: Mapping[str, str]) -> None:
-    known = [PREFIX + setting.name.upper() for setting in fields(Settings)]
+    names = [PREFIX + setting.name.upper() for setting in fields(Settings)]
     for variable in environ:
-        if variable.startswith(PREFIX) and variable not in known:
-            near = difflib.get_close_matches(variable, known, n=1, cutoff=0.85)
-            if near:
-                raise ConfigError(f"{variable} is not a setting. Did you mean {near[0]}?")
+        if variable.startswith(PREFIX) and variable not in names:
+            matches = difflib.get_close_matches(variable, names, n=1, cutoff=0.85)
+            if matches:
+                raise ConfigError(f"{variable} is not a setting. Did you mean {matches[0]}?")

@@ -258,10 +258,10 @@ REFUSED: dict[str, tuple[bytes, int, str, str | None]] = {
     "Infinity": (b'{"leads": [{"attributes": {"a": Infinity}}]}', 400, "not valid JSON", None),
     "two documents": (b'{"leads": []}{}', 400, "not valid JSON", None),
     "deep nesting": (b'{"leads":' + b"[" * 60_000, 400, "nested too deeply", None),
-    "a list as the body": (b"[]", 422, "Expected `object`, got `array`", None),
+    "a list as the body": (b"[]", 422, "Expected an object, got a list.", None),
     "no field leads": (b"{}", 422, "required field `leads`", None),
-    "leads is a number": (b'{"leads": 3}', 422, "Expected `array`, got `int`", "leads"),
-    "leads is null": (b'{"leads": null}', 422, "Expected `array`, got `null`", "leads"),
+    "leads is a number": (b'{"leads": 3}', 422, "Expected a list, got a whole number.", "leads"),
+    "leads is null": (b'{"leads": null}', 422, "Expected a list, got null.", "leads"),
     "empty list of leads": (b'{"leads": []}', 422, "has 0 leads. Expected 1 to 50", "leads"),
     "too many leads": (
         json.dumps({"leads": [{"attributes": {}}] * 51}).encode(),
@@ -287,7 +287,7 @@ REFUSED: dict[str, tuple[bytes, int, str, str | None]] = {
         "Unknown field `occured_at`. Did you mean `occurred_at`?",
         "leads[0].activities[0].occured_at",
     ),
-    "lead is a text": (b'{"leads": ["L1"]}', 422, "Expected `object`, got `str`", "leads[0]"),
+    "lead is a text": (b'{"leads": ["L1"]}', 422, "Expected an object, got text.", "leads[0]"),
     "lead without attributes": (
         b'{"leads": [{"lead_id": "L1"}]}',
         422,
@@ -297,7 +297,7 @@ REFUSED: dict[str, tuple[bytes, int, str, str | None]] = {
     "attributes is a list": (
         b'{"leads": [{"attributes": []}]}',
         422,
-        "Expected `object | null`, got `array`",
+        "Expected an object or null, got a list.",
         "leads[0].attributes",
     ),
     "an object in an attribute": (
@@ -309,7 +309,7 @@ REFUSED: dict[str, tuple[bytes, int, str, str | None]] = {
     "lead_id is true": (
         b'{"leads": [{"lead_id": true, "attributes": {}}]}',
         422,
-        "got `bool`",
+        "got true or false.",
         "leads[0].lead_id",
     ),
     "long text": (
@@ -321,7 +321,7 @@ REFUSED: dict[str, tuple[bytes, int, str, str | None]] = {
     "long lead_id": (
         json.dumps({"leads": [{"lead_id": "x" * 201, "attributes": {}}]}).encode(),
         422,
-        "length <= 200",
+        "Expected text of at most 200 characters.",
         "leads[0].lead_id",
     ),
     "a zero character": (

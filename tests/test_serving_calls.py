@@ -57,7 +57,7 @@ def test_score_ignores_events_after_as_of(ask: Ask) -> None:
 
 def test_lead_without_attributes_uses_the_last_stored_ones(ask: Ask, calls: Calls) -> None:
     known = score_of(ask("/score", {"leads": [LEAD]}))
-    with pytest.raises(RequestError, match="required field `attributes`, and the ledger has none"):
+    with pytest.raises(RequestError, match="`attributes` is missing, and the ledger has none"):
         ask("/score", {"leads": [{"lead_id": "L9"}]})
     written(calls)
     again = score_of(ask("/score", {"leads": [{"lead_id": "L1"}]}))

@@ -1,4 +1,4 @@
-"""`/activities`, `/stages` and `/outcomes`: each item is stored or refused alone."""
+"""Tests of `/activities`, `/stages` and `/outcomes`: each item is stored or refused by itself."""
 
 import dataclasses
 
@@ -16,9 +16,9 @@ from tests.made_calls import (
 
 
 def test_answer_states_the_result_of_each_item(ask: Ask) -> None:
-    named = CALL | {"activity_id": 7}
-    other = named | {"type": "call"}
-    answer = ask("/activities", {"activities": [named, named, other, {"lead_id": "L1"}, CALL]})
+    call = CALL | {"activity_id": 7}
+    items = [call, call, call | {"type": "call"}, {"lead_id": "L1"}, CALL]
+    answer = ask("/activities", {"activities": items})
     assert [item["status"] for item in answer["items"]] == [
         "accepted",
         "duplicate",
@@ -26,12 +26,12 @@ def test_answer_states_the_result_of_each_item(ask: Ask) -> None:
         "invalid",
         "duplicate",
     ]
-    counts = {k: v for k, v in answer.items() if k not in ("items", "request_id", "model")}
-    assert counts == {"accepted": 1, "duplicate": 2, "conflict": 1, "erased": 0, "invalid": 1}
+    counts = {"accepted": 1, "duplicate": 2, "conflict": 1, "erased": 0, "invalid": 1}
+    assert {name: answer[name] for name in counts} == counts
     assert answer["items"][0]["id"] == "7"
     assert answer["items"][3]["error"] == {
         "code": "invalid",
-        "message": "The object lacks required field `type`.",
+        "message": "The required field `type` is missing.",
         "field": "activities[3]",
     }
 
@@ -43,13 +43,13 @@ ITEMS_REFUSED = {
     "no lead": ({"activities": [CALL | {"lead_id": " "}]}, "is empty", "activities[0].lead_id"),
     "null lead": (
         {"activities": [CALL | {"lead_id": None}]},
-        "got `null`",
+        "got null",
         "activities[0].lead_id",
     ),
     "blank type": ({"activities": [CALL | {"type": ""}]}, "is empty", "activities[0].type"),
     "long id": (
         {"activities": [CALL | {"activity_id": "x" * 201}]},
-        "length <= 200",
+        "text of at most 200 characters",
         "activities[0].activity_id",
     ),
     "large number": (
@@ -90,51 +90,73 @@ def test_invalid_items_are_refused(ask: Ask, case: str) -> None:
     assert (caught.value.status, caught.value.field) == (422, field)
 
 
-def test_item_with_invalid_text_does_not_affect_others(ask: Ask, ledger: Ledger) -> None:
-    whole = b'{"activities": [ITEM, {"lead_id": "L1", "type": "a", "occurred_at": "2026-01-01"}]}'
-    odd = rb'{"lead_id": "L1", "type": "TYPE", "occurred_at": "2026-01-02"}'
-    for written, kept, read in (
-        (rb"\ud83d", False, "half of a surrogate pair"),
-        (rb"\ud83d\ud83d\ude00", False, "half of a surrogate pair"),
-        (rb"\\\udc00", False, "half of a surrogate pair"),
-        (b"\xed\xa0\xbd", False, "is not UTF-8"),
-        (b"\xff", False, "is not UTF-8"),
-        (rb"\ud83d\ude00", True, "\N{GRINNING FACE}"),
-        (rb"\\ud83d", True, r"\ud83d"),
-    ):
-        answer = ask("/activities", whole.replace(b"ITEM", odd.replace(b"TYPE", written)))
-        first, second = answer["items"]
-        assert second["status"] in ("accepted", "duplicate")
-        assert first["status"] == ("accepted" if kept else "invalid"), written
-        if kept:
-            assert read in {row["type"] for row in ledger.held(["L1"])["L1"].activities}
-        else:
-            assert read in first["error"]["message"], written
+def body_with_type(type_as_sent: bytes) -> bytes:
+    """Return a body of two activities; the second one is valid."""
+    first = rb'{"lead_id": "L1", "type": "%b", "occurred_at": "2026-01-02"}' % type_as_sent
+    second = b'{"lead_id": "L1", "type": "a", "occurred_at": "2026-01-01"}'
+    return b'{"activities": [%b, %b]}' % (first, second)
+
+
+@pytest.mark.parametrize(
+    ("type_as_sent", "message"),
+    [
+        (rb"\ud83d", "half of a surrogate pair"),
+        (rb"\ud83d\ud83d\ude00", "half of a surrogate pair"),
+        (rb"\\\udc00", "half of a surrogate pair"),
+        (b"\xed\xa0\xbd", "is not UTF-8"),
+        (b"\xff", "is not UTF-8"),
+    ],
+)
+def test_item_with_invalid_text_does_not_affect_the_next_item(
+    ask: Ask, type_as_sent: bytes, message: str
+) -> None:
+    first, second = ask("/activities", body_with_type(type_as_sent))["items"]
+    assert first["status"] == "invalid"
+    assert message in first["error"]["message"]
+    assert second["status"] == "accepted"
+
+
+@pytest.mark.parametrize(
+    ("type_as_sent", "stored_type"),
+    [(rb"\ud83d\ude00", "\N{GRINNING FACE}"), (rb"\\ud83d", r"\ud83d")],
+)
+def test_escaped_text_is_stored_unescaped(
+    ask: Ask, ledger: Ledger, type_as_sent: bytes, stored_type: str
+) -> None:
+    assert ask("/activities", body_with_type(type_as_sent))["accepted"] == 2
+    assert stored_type in {row["type"] for row in ledger.held(["L1"])["L1"].activities}
 
 
 def test_outcomes_accept_the_crms_values(ask: Ask, ledger: Ledger) -> None:
     items = [
-        {"lead_id": 1, "outcome": word, "closed_at": "2026-01-05", "amount": 10}
-        for word in ("Closed  Won ", 1, 0.5, True)
+        {"lead_id": 1, "outcome": outcome, "closed_at": "2026-01-05", "amount": 10}
+        for outcome in ("Closed  Won ", 1, 0.5, True)
     ]
     assert ask("/outcomes", {"outcomes": items})["accepted"] == 4
-    held = ledger.held(["1"], with_outcomes=True)["1"].outcomes
-    assert {row["outcome"] for row in held} == {"Closed Won", "1", "0.5", "true"}
+    stored = ledger.held(["1"], with_outcomes=True)["1"].outcomes
+    assert {row["outcome"] for row in stored} == {"Closed Won", "1", "0.5", "true"}
 
 
-def test_undeclared_outcome_is_stored_with_a_warning(
-    ask: Ask, calls: Calls, model: ServedModel
-) -> None:
-    items = [
-        {"lead_id": 1, "outcome": word, "outcome_id": word} for word in (" WON ", "Closed Won")
+OUTCOMES = {
+    "outcomes": [
+        {"lead_id": 1, "outcome": outcome, "outcome_id": outcome}
+        for outcome in (" WON ", "Closed Won")
     ]
-    declared, stray = ask("/outcomes", {"outcomes": items})["items"]
+}
+
+
+def test_undeclared_outcome_is_stored_with_a_warning(ask: Ask) -> None:
+    declared, undeclared = ask("/outcomes", OUTCOMES)["items"]
     assert "warnings" not in declared
-    (warning,) = stray["warnings"]
-    assert stray["status"] == "accepted"
+    assert undeclared["status"] == "accepted"
+    (warning,) = undeclared["warnings"]
     assert (warning["code"], warning["column"]) == ("undeclared_outcome", "outcome")
     assert warning["message"].startswith("`Closed Won` is not an outcome that")
-    label = {"won": ["won"], "horizon_days": 90.0}  # as cards were that do not know all words
-    card = dataclasses.replace(model.scorer.card, question=label)
-    older = ServedModel(dataclasses.replace(model.scorer, card=card), "7", "0123456789abcdef")
-    assert "warnings" not in asker(calls, older)("/outcomes", {"outcomes": items})["items"][1]
+
+
+def test_model_whose_card_lists_no_outcomes_warns_of_none(calls: Calls, model: ServedModel) -> None:
+    question = {"won": ["won"], "horizon_days": 90.0}  # cards of older versions list no others
+    card = dataclasses.replace(model.scorer.card, question=question)
+    scorer = dataclasses.replace(model.scorer, card=card)
+    ask = asker(calls, ServedModel(scorer, "7", "0123456789abcdef"))
+    assert "warnings" not in ask("/outcomes", OUTCOMES)["items"][1]

@@ -1,19 +1,18 @@
-"""`/score_lead`: flat objects in, flat objects out."""
+"""Tests of `/score_lead`, whose requests and answers are flat objects."""
 
 import json
 
 import pytest
 
-from crm.ledger.ledger import Ledger
-from serving.calls import Calls
 from serving.errors import RequestError
+from serving.payloads.flat_lead import names_by_identifier, read_flat
 from serving.served_model import ServedModel
 from serving.settings import Settings
 from tests.made_calls import LEAD, Ask, score_of
 
 
 def test_score_lead_is_flat_and_equals_score(ask: Ask, model: ServedModel) -> None:
-    whole = score_of(ask("/score", {"leads": [LEAD]}))
+    nested = score_of(ask("/score", {"leads": [LEAD]}))
     flat = ask(
         "/score_lead",
         {"lead_id": "L1", "created_at": LEAD["created_at"], "as_of": None} | LEAD["attributes"],
@@ -36,30 +35,27 @@ def test_score_lead_is_flat_and_equals_score(ask: Ask, model: ServedModel) -> No
         "model_version",
         "request_id",
     ]
-    assert flat["probability"] == whole["probability"]
-    assert flat["reason_1"].startswith(whole["reasons"][0]["text"])
+    assert flat["probability"] == nested["probability"]
+    assert flat["reason_1"].startswith(nested["reasons"][0]["text"])
     assert (flat["model_name"], flat["model_version"]) == ("demo", "7")
 
 
-def test_times_in_milliseconds_are_read(ask: Ask, ledger: Ledger) -> None:
-    """As HubSpot sends times: as a number, or as text where it makes texts of all."""
-    moment = 1_768_046_400_000
-    rows = []
-    for time in (moment, str(moment), "2026-01-10T12:00:00Z"):
+def test_times_in_milliseconds_are_read(ask: Ask) -> None:
+    """HubSpot sends milliseconds since 1970, as a number or as a text."""
+    answers = []
+    for time in (1_768_046_400_000, "1768046400000", "2026-01-10T12:00:00Z"):
         lead = LEAD | {"created_at": time, "activities": [{"type": "call", "occurred_at": time}]}
         nested = ask("/score", {"leads": [lead], "as_of": time})
-        sent = {"lead_id": "L9", "created_at": time, "as_of": time}
-        flat = ask("/score_lead", sent | LEAD["attributes"])
+        flat_lead = {"lead_id": "L9", "created_at": time, "as_of": time}
+        flat = ask("/score_lead", flat_lead | LEAD["attributes"])
         outcome = {"lead_id": "L1", "outcome": "won", "closed_at": time}
-        kept = ask("/outcomes", {"outcomes": [outcome]})["items"][0]["id"]
-        rows.append((nested, flat, kept))
-    assert rows[0] == rows[1] == rows[2]
-    assert rows[0][0]["as_of"] == "2026-01-10T12:00:00+00:00"
+        outcome_id = ask("/outcomes", {"outcomes": [outcome]})["items"][0]["id"]
+        answers.append((nested, flat, outcome_id))
+    assert answers[0] == answers[1] == answers[2]
+    assert answers[0][0]["as_of"] == "2026-01-10T12:00:00+00:00"
 
 
-def test_score_lead_accepts_names_that_a_flow_can_write(calls: Calls, model: ServedModel) -> None:
-    from serving.payloads.flat_lead import names_by_identifier, read_flat
-
+def test_score_lead_accepts_names_that_a_flow_can_write() -> None:
     names = names_by_identifier(["Lead Source", "as_of", "Größe (m)"])
     body = {
         "Lead_Source": "Web",
@@ -73,15 +69,16 @@ def test_score_lead_accepts_names_that_a_flow_can_write(calls: Calls, model: Ser
     assert lead.lead_id is None
 
 
-FLAT_REFUSED = {
-    "a list": (b"[]", 422, "Expected `object`, got `array`", None),
-    "no JSON": (b"{", 400, "not valid JSON", None),
+FLAT_REFUSED: dict[str, tuple[bytes, int, str, str | None]] = {
+    # what is wrong: the body, then the status, words of the message and the field of the error
+    "a list": (b"[]", 422, "Expected an object, got a list", None),
+    "not JSON": (b"{", 400, "not valid JSON", None),
     "nested": (b'{"source": {"a": 1}}', 422, "`source` is an object", "source"),
     "bad time": (b'{"source": 1, "created_at": "soon"}', 422, "is not a valid time", "created_at"),
-    "as_of no text": (b'{"source": 1, "as_of": 7.5}', 422, "`as_of` is not text", "as_of"),
-    "lead_id true": (b'{"source": 1, "lead_id": true}', 422, "got `bool`", "lead_id"),
-    "nothing": (b"{}", 422, "required field `attributes`", None),
-    "zero": (b'{"source": "a\\u0000"}', 422, "zero character", None),
+    "as_of is a float": (b'{"source": 1, "as_of": 7.5}', 422, "`as_of` is not text", "as_of"),
+    "lead_id is true": (b'{"source": 1, "lead_id": true}', 422, "got true or false", "lead_id"),
+    "empty object": (b"{}", 422, "required field `attributes`", None),
+    "zero character": (b'{"source": "a\\u0000"}', 422, "zero character", None),
 }
 
 

@@ -23,7 +23,7 @@ from serving.settings import read_settings
         ("PUBLIC_URL", "ftp://x.example", "https://"),
         ("PUBLIC_URL", "https://x.example/?a=b", "a host"),
         ("REPORT_DIR", "/nowhere/at/all", "an existing folder"),
-        ("REPORT_DIR", "tests", "the whole path"),
+        ("REPORT_DIR", "tests", "the absolute path"),
         ("REPORT_DIR", __file__, "an existing folder"),
     ],
 )

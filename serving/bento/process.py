@@ -45,15 +45,16 @@ def serve_environment(host: str, settings: Mapping[str, str]) -> dict[str, str]:
     Parameters
     ----------
     host : str
-        The address that it listens on. Without API keys the service refuses a public one.
+        The address to listen on. Without API keys, the service refuses an address that other
+        machines can reach.
     settings : mapping of str to str
-        They replace variables of the caller's environment.
+        Variables that replace those of the caller's environment.
 
     Returns
     -------
     dict of str to str
-        The caller's environment with the settings, and without reports to BentoML. New
-        champions are taken over unless one of both says otherwise.
+        The caller's environment with the settings. Reports to BentoML are off. New champions are
+        taken over, unless the environment or the settings turn that off.
     """
     no_tracking = {"BENTOML_DO_NOT_TRACK": "True", "OTEL_SDK_DISABLED": "true"}
     variables = {"LEADSCORE_TAKEOVER": "on", **os.environ, **settings}
@@ -101,7 +102,7 @@ def running_service(
     host : str
     port : int
     settings : mapping of str to str
-        They replace variables of the caller's environment.
+        Variables that replace those of the caller's environment.
     log : Path, optional
         The file for the service's log.
 

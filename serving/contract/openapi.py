@@ -26,8 +26,8 @@ FAILURES = {
     403: "",
     404: "The ledger does not contain the lead, or the service has no ledger.",
     408: "",
-    413: "The body is too large.",
-    422: "A field is missing, unknown or of the wrong kind.",
+    413: "The body is too large. Send fewer leads or events in one request.",
+    422: "A field is missing, unknown or not valid. `field` names it.",
     429: "",
     500: "",
     503: "",
@@ -35,10 +35,10 @@ FAILURES = {
 }
 RETRIED = (429, 503, 504)
 DESCRIPTION = (
-    "Scores leads by how likely they are to convert. Every answer carries the model's version "
-    "and a request id in its body; every failure has one shape. A status of 4xx is the caller's "
-    "fault, and the message says what to change. 429, 503 and 504 are temporary: repeat the "
-    "request after the seconds that Retry-After says."
+    "Scores leads by how likely they are to become customers. Every answer contains the model's "
+    "version and a request id. All failures have the same format. If the status is 4xx, the "
+    "message says what to change in the request. 429, 503 and 504 are temporary: repeat the "
+    "request after the number of seconds in the header Retry-After."
 )
 
 
@@ -65,11 +65,11 @@ def contracts(settings: Settings, fields: Mapping[str, str]) -> tuple[bytes, byt
 
 def flat_fields(model: ServedModel) -> dict[str, str]:
     """Return the type of each attribute of a model, by the name that a flow can write."""
-    written = {column: name for name, column in reversed(model.names_by_identifier.items())}
+    names = {column: name for name, column in reversed(model.names_by_identifier.items())}
     return {
         PREFIX + name if name in RESERVED else name: attribute.json_type
         for attribute in model.scorer.pipeline.attributes
-        if (name := written.get(attribute.column))
+        if (name := names.get(attribute.column))
     }
 
 
@@ -104,9 +104,10 @@ def _flat_lead(fields: Mapping[str, str]) -> dict[str, Any]:
     own = {name: {"type": kind, "nullable": True} for name, kind in fields.items()}
     descriptions = {
         "lead_id": "The lead's id in the CRM.",
-        "created_at": "When the lead was created: ISO 8601, UTC if it names no zone, or "
-        "milliseconds since 1970 of 13 digits.",
-        "as_of": "The moment of scoring, in the same format; now if it is missing.",
+        "created_at": "The time at which the lead was created, in ISO 8601 (UTC if it names no "
+        "zone), or in milliseconds since 1970, which have 13 digits.",
+        "as_of": "The moment of scoring, in the same format. Without it, the lead is scored as of "
+        "now.",
     }
     fixed = {
         name: {"type": "string", "nullable": True, "description": text}
@@ -114,7 +115,7 @@ def _flat_lead(fields: Mapping[str, str]) -> dict[str, Any]:
     }
     return {
         "title": FLAT_LEAD,
-        "description": "One lead; fields that are not listed are ignored, with a warning.",
+        "description": "One lead. A field that is not listed is ignored, with a warning.",
         "type": "object",
         "properties": own | fixed,
         "additionalProperties": {"nullable": True},
@@ -149,7 +150,7 @@ def _failure(status: int) -> dict[str, Any]:
         "content": _json(Failure.__name__, example),
     }
     if status in RETRIED:
-        wait = {"description": "Seconds to wait.", "schema": {"type": "integer"}}
+        wait = {"description": "The seconds to wait.", "schema": {"type": "integer"}}
         response["headers"] = {"Retry-After": wait}
     return response
 
@@ -176,14 +177,14 @@ def _without_null(schema: Any) -> Any:
     options = plain.get("anyOf")
     if not isinstance(options, list):
         return plain
-    left = [option for option in options if option.get("type") != "null"]
-    may_be_null = len(left) < len(options)
-    rest = {key: value for key, value in plain.items() if key != "anyOf"}
-    if len(left) == 1:
-        rest |= {"allOf": left} if "$ref" in left[0] else left[0]
+    non_null = [option for option in options if option.get("type") != "null"]
+    is_nullable = len(non_null) < len(options)
+    declared = {key: value for key, value in plain.items() if key != "anyOf"}
+    if len(non_null) == 1:
+        declared |= {"allOf": non_null} if "$ref" in non_null[0] else non_null[0]
     else:
-        rest["anyOf"] = left
-    return rest | {"nullable": True} if may_be_null else rest
+        declared["anyOf"] = non_null
+    return declared | {"nullable": True} if is_nullable else declared
 
 
 def swagger(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -213,8 +214,8 @@ def swagger(document: Mapping[str, Any]) -> dict[str, Any]:
 
 def _operation_2(operation: Mapping[str, Any]) -> dict[str, Any]:
     body = operation["requestBody"]["content"]["application/json"]["schema"]
-    kept = {key: operation[key] for key in ("operationId", "summary", "description")}
-    return kept | {
+    texts = {key: operation[key] for key in ("operationId", "summary", "description")}
+    return texts | {
         "parameters": [
             {"name": "body", "in": "body", "required": True, "schema": _deep(body, _schema_2)}
         ],
@@ -233,17 +234,17 @@ def _response_2(answer: Mapping[str, Any]) -> dict[str, Any]:
         "examples": {"application/json": content["example"]},
     }
     if "headers" in answer:
-        wait = {"type": "integer", "description": "Seconds to wait."}
+        wait = {"type": "integer", "description": "The seconds to wait."}
         response["headers"] = {"Retry-After": wait}
     return response
 
 
 def _schema_2(schema: dict[str, Any]) -> dict[str, Any]:
-    kept = {key: value for key, value in schema.items() if key not in ("anyOf", "nullable")}
-    if "$ref" in kept:
-        reference = kept["$ref"].replace("#/components/schemas/", "#/definitions/")
-        kept["$ref"] = reference.replace("#/components/responses/", "#/responses/")
-    return kept | {"x-nullable": True} if schema.get("nullable") else kept
+    converted = {key: value for key, value in schema.items() if key not in ("anyOf", "nullable")}
+    if "$ref" in converted:
+        reference = converted["$ref"].replace("#/components/schemas/", "#/definitions/")
+        converted["$ref"] = reference.replace("#/components/responses/", "#/responses/")
+    return converted | {"x-nullable": True} if schema.get("nullable") else converted
 
 
 def _deep(value: Any, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:

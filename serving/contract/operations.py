@@ -97,15 +97,15 @@ STORED = {
 }
 PAST_SCORE = {"as_of": AS_OF, "probability": 0.31, "score": 68, "grade": "A", "model_version": "3"}
 STORING = (
-    " Each item is stored once, by its id, however often it is sent. The answer is sent when the "
-    "items are on the disk. An invalid item does not affect the others."
+    " An item that is sent again with the same id is not stored twice. The answer is sent when "
+    "the items are on the disk. An invalid item does not affect the others."
 )
 
 CALLS = {
     "/score": Operation(
         operation_id="scoreLeads",
         summary="Score leads",
-        description="Scores 1 to 1,000 leads as of now, or as of the moment in the request. An "
+        description="Scores 1 to 1,000 leads as of now, or as of the time `as_of`. An "
         "invalid lead does not affect the others.",
         request=ScoreRequest,
         answer=ScoreAnswer,
@@ -116,7 +116,7 @@ CALLS = {
         operation_id="scoreLead",
         summary="Score one lead",
         description="Scores one lead. The request and the answer are flat objects. All fields "
-        "besides lead_id, created_at and as_of are attributes.",
+        "except lead_id, created_at and as_of are attributes.",
         request=None,
         answer=FlatAnswer,
         request_example={"lead_id": "00Q5e00000AbCdE"},
@@ -125,7 +125,7 @@ CALLS = {
     "/activities": Operation(
         operation_id="keepActivities",
         summary="Store activities",
-        description="Stores what leads did." + STORING,
+        description="Stores activities of leads." + STORING,
         request=ActivitiesRequest,
         answer=StoredAnswer,
         request_example={
@@ -143,7 +143,7 @@ CALLS = {
     "/stages": Operation(
         operation_id="keepStages",
         summary="Store stages",
-        description="Stores when leads entered a stage." + STORING,
+        description="Stores the stages that leads entered, with the time." + STORING,
         request=StagesRequest,
         answer=StoredAnswer,
         request_example={
@@ -161,7 +161,7 @@ CALLS = {
     "/outcomes": Operation(
         operation_id="keepOutcomes",
         summary="Store outcomes",
-        description="Stores how leads ended." + STORING,
+        description="Stores outcomes: whether leads were won or lost, and when." + STORING,
         request=OutcomesRequest,
         answer=StoredAnswer,
         request_example={
@@ -201,8 +201,8 @@ CALLS = {
     "/erase": Operation(
         operation_id="eraseLead",
         summary="Erase a lead",
-        description="Erases a lead, here and in the next training. Items about it that are sent "
-        "later are not stored.",
+        description="Erases all that is stored about a lead; the next training leaves the lead "
+        "out. Items about it that are sent later are not stored.",
         request=LeadRequest,
         answer=ErasedAnswer,
         request_example={"lead_id": "00Q5e00000AbCdE"},

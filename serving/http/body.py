@@ -41,7 +41,8 @@ class BodyReader:
         announced = headers.get(b"content-length", b"0")
         size = int(announced) if announced.isdigit() else 0
         too_large = RequestError(
-            413, f"The body is larger than {limit:,} bytes. Send fewer leads in one request."
+            413,
+            f"The body is larger than {limit:,} bytes. Send fewer leads or events in one request.",
         )
         if size > limit and b"expect" in headers:
             raise too_large

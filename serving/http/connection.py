@@ -32,8 +32,8 @@ _encode = msgspec.json.Encoder().encode
 class SinglePacketSend:
     """Sends the head of an answer together with its body.
 
-    uvicorn writes one after the other: two packets, and a reader who is woken by the first takes
-    the processor from the process that is about to write the second.
+    uvicorn writes the head and the body in two packets. The first packet wakes the reader, which
+    then takes the processor from the process that is about to write the second.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class SinglePacketSend:
         self._head: Any = None
 
     async def __call__(self, message: Any) -> None:
-        """Keep the head, or send the kept head with this message."""
+        """Store the head, or send the stored head with this message."""
         if message["type"] == "http.response.start":
             self._head = message
             return
@@ -117,7 +117,11 @@ class BoundedConnection(HttpToolsProtocol):
         if self._head_since is not None:
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES and not self.transport.is_closing():
-                self._refuse(431, f"The head of the request is larger than {HEAD_BYTES:,} bytes.")
+                self._refuse(
+                    431,
+                    f"The head of the request is larger than {HEAD_BYTES:,} bytes. "
+                    "Send shorter headers.",
+                )
 
     def on_message_begin(self) -> None:
         """Note when a request begins to arrive."""
@@ -134,7 +138,7 @@ class BoundedConnection(HttpToolsProtocol):
             self.cycle.send = SinglePacketSend(self.cycle)  # type: ignore[method-assign]
 
     def send_400_response(self, msg: str) -> None:
-        """Answer invalid HTTP in the shape of all failures."""
+        """Answer invalid HTTP in the format of all failures."""
         self._refuse(400, "The request is not valid HTTP.")
 
     def _check_time(self) -> None:

@@ -17,9 +17,9 @@ class Deadline:
     Attributes
     ----------
     task : Task
-        It is cancelled when the time is over.
+        The task that is cancelled when the time is over.
     at : float
-        A time of `time.monotonic`. It may be changed.
+        The end of the time, as `time.monotonic` counts. It may be changed.
     is_over : bool
         Whether the task was cancelled because of this deadline.
     """

@@ -1,8 +1,8 @@
 """Checks HubSpot's signatures, version 3, which prove that a call comes from HubSpot.
 
 HubSpot signs method, address, body and time with the app's secret. The address is the one that
-HubSpot called, so the service needs its public URL as a setting. Versions 1 and 2 sign no time.
-Anyone who has seen such a call could repeat it, so they are not accepted.
+HubSpot called, so the service needs its public URL as a setting. Versions 1 and 2 do
+not sign the time, so anyone who has seen such a call could repeat it. They are not accepted.
 """
 
 import base64

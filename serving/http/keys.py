@@ -25,8 +25,8 @@ from crm.files import whole_file
 KEY = re.compile(r"ls_([0-9a-f]{8})_[A-Za-z0-9_-]{43}")
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,60}")
 ABSENT = "0" * 64
-UNREADABLE = "The API keys have changed and cannot be read; the keys read before remain valid."
-GONE = "The file of API keys is gone: every key is refused."
+UNREADABLE = "The API keys have changed and cannot be read, so the earlier keys remain valid."
+GONE = "The file of API keys is gone, so every key is refused. Restore it, or add keys again."
 
 log = logging.getLogger("leadscore")
 
@@ -119,14 +119,14 @@ def add_key(path: Path, name: str, role: str, created_at: str) -> str:
     """
     if not NAME.fullmatch(name):
         raise ConfigError(
-            f"A key cannot be named {name[:60]!r}. Expected 1 to 60 letters, digits and . _ -"
+            f"{name[:60]!r} is not a valid name. Expected 1 to 60 letters, digits and . _ -"
         )
     if role.upper() not in KeyRole.__members__:
         raise ConfigError(f"{role[:60]!r} is not a role. Expected score, write or admin.")
     key_id = secrets.token_hex(4)
     key = f"ls_{key_id}_{secrets.token_urlsafe(32)}"
     with _changing(path) as keys:
-        if any(known.name == name for known in keys):
+        if any(stored.name == name for stored in keys):
             raise ConfigError(
                 f"A key named {name!r} exists. Revoke it first, or choose another name."
             )
@@ -143,11 +143,11 @@ def revoke_key(path: Path, name: str) -> None:
         If no key has this name.
     """
     with _changing(path) as keys:
-        left = [key for key in keys if key.name != name]
-        if len(left) == len(keys):
+        remaining = [key for key in keys if key.name != name]
+        if len(remaining) == len(keys):
             names = ", ".join(key.name for key in keys) or "none"
             raise ConfigError(f"No key is named {name[:60]!r}. Existing keys: {names}.")
-        keys[:] = left
+        keys[:] = remaining
 
 
 @contextlib.contextmanager
@@ -180,7 +180,7 @@ class KeyRing:
     is_needed : bool
         Whether callers need a key: a file of keys exists, or existed at the start.
     fault : str or None
-        What is wrong with the keys, without internals; the log says more.
+        What is wrong with the keys, without internals; the log contains the cause.
 
     Raises
     ------
@@ -218,10 +218,10 @@ class KeyRing:
     def owner(self, key: str) -> ApiKey | None:
         """Return the owner of a key, in a time that does not depend on the stored keys."""
         match = KEY.fullmatch(key)
-        known = self._by_id.get(match[1]) if match else None
-        expected = known.sha256 if known else ABSENT
+        stored = self._by_id.get(match[1]) if match else None
+        expected = stored.sha256 if stored else ABSENT
         is_same = hmac.compare_digest(_sha256(key), expected)
-        return known if is_same else None
+        return stored if is_same else None
 
     def _state(self) -> tuple[int, int, int] | None:
         try:

@@ -18,7 +18,7 @@ import msgspec
 
 EXTRA = ("request_id", "model", "fault", "worker", "count")
 MAX_MESSAGE_CHARACTERS = 300
-PIPE_BYTES = 4096  # a pipe accepts so much in one piece, even if others write to it
+PIPE_BYTES = 4096  # a pipe never splits this many bytes, even if several processes write
 MAX_WAITING_LINES = 200
 
 _encode = msgspec.json.Encoder().encode
@@ -54,7 +54,7 @@ class JsonLines(logging.Formatter):
 
 
 def configure_logs() -> None:
-    """Have all loggers of this process write this format to standard output."""
+    """Configure all loggers of this process to write this format to standard output."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonLines())
     for name in ("", "leadscore", "bentoml", "circus", "uvicorn.error"):

@@ -2,7 +2,7 @@
 
 Counting takes a fraction of a microsecond, and callers cannot create new series: all unknown
 paths count as one route. Each worker writes its counts to a file twice a second, and the number
-of its queued scores whenever it changes. The worker that is asked for `/metrics` adds them up.
+of its queued scores whenever it changes. The worker that answers `/metrics` adds them up.
 """
 
 import bisect
@@ -28,7 +28,7 @@ LE = (*(f"{bound:g}" for bound in BUCKETS), "+Inf")
 QUEUED = ".queued"  # suffix of the files with the number of queued scores
 FAMILIES = {
     "leadscore_requests_total": ("counter", "Requests answered, by route and status."),
-    "leadscore_request_seconds": ("histogram", "From the head of a request to its answer."),
+    "leadscore_request_seconds": ("histogram", "Seconds from the head of a request to its answer."),
     "leadscore_refused_total": ("counter", "Connections closed because of invalid HTTP."),
     "leadscore_scores_total": ("counter", "Leads scored, by grade."),
     "leadscore_warnings_total": ("counter", "Warnings about scored leads, by code."),
@@ -52,7 +52,7 @@ Samples = Mapping[str, float | Mapping[str, float]]  # values by family, perhaps
 
 @dataclass(frozen=True)
 class WorkerStatus:
-    """The status of a worker, which its metrics contain besides its counts.
+    """The status of a worker, which its metrics contain in addition to its counts.
 
     Attributes
     ----------
@@ -212,7 +212,7 @@ def publish(folder: Path, series: Series) -> None:
 
 
 def published(folder: Path) -> list[Series]:
-    """Read the counts of the other workers, those of workers that have died included."""
+    """Read the counts of the other workers, including workers that have died."""
     workers: list[Series] = []
     for path in sorted(folder.glob("*.json")):
         if path.stem == str(os.getpid()):
@@ -225,7 +225,7 @@ def published(folder: Path) -> list[Series]:
 
 
 class QueuedScores:
-    """The number of scores queued in this process, kept where it survives a kill.
+    """The number of scores queued in this process, in a file that survives a kill.
 
     Examples
     --------
@@ -261,11 +261,13 @@ def _is_alive(process: int) -> bool:
 
 def _left_by_dead_worker(series: Series, queued: int) -> Series:
     """Keep a dead worker's counters, and count the scores in its queue as dropped."""
-    left = {family: values for family, values in series.items() if FAMILIES[family][0] != "gauge"}
+    counters = {
+        family: values for family, values in series.items() if FAMILIES[family][0] != "gauge"
+    }
     if queued:
-        dropped = left.get("leadscore_scores_dropped_total", {}).get("", 0)
-        left["leadscore_scores_dropped_total"] = {"": dropped + queued}
-    return left
+        dropped = counters.get("leadscore_scores_dropped_total", {}).get("", 0)
+        counters["leadscore_scores_dropped_total"] = {"": dropped + queued}
+    return counters
 
 
 def _labels(**labels: object) -> str:

@@ -46,8 +46,8 @@ def in_report(path: str) -> bool:
 def read_report(folder: Path, path: str) -> Response:
     """Read the file that a request asks for.
 
-    Only names that a report's files have are read, and nothing outside the report's folder,
-    also not through links.
+    Only files whose names can belong to a report are read. Files outside the report's folder are
+    not read, even if a link in the folder leads to them.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def read_report(folder: Path, path: str) -> Response:
         return Response(308, CONTENT_TYPES["html"], b"", ((b"location", b"report/"), *HEADERS))
     name = path.removeprefix(f"{REPORT}/") or PAGE
     match = _FILE.fullmatch(name)
-    missing = RequestError(404, "There is no such file in the report. GET /report/ opens it.")
+    missing = RequestError(404, "The report has no such file. GET /report/ opens its first page.")
     if match is None or match[1] not in CONTENT_TYPES:
         raise missing
     try:

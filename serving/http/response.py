@@ -17,7 +17,7 @@ class Response(NamedTuple):
     status : int
     content_type, body : bytes
     headers : tuple of (bytes, bytes)
-        Headers besides those that every answer has.
+        Headers in addition to those that every answer has.
     """
 
     status: int

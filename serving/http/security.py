@@ -100,12 +100,15 @@ class Guard:
             return None
         if self._keys is None or not self._keys.is_needed:
             if b"origin" in headers:  # a web page in a browser on this machine
-                raise RequestError(403, "Without API keys, web pages may not call this service.")
+                raise RequestError(
+                    403,
+                    "Without API keys, web pages may not call this service. Call it from a server.",
+                )
             if is_loopback(server):
                 return None
             raise RequestError(
                 401,
-                "This service has no API keys yet, so it answers on loopback only. "
+                "This service has no API keys yet, so it answers callers on its own machine only. "
                 "Add one with `leadscore keys add`.",
             )
         key = _sent_key(headers, is_page=path == REPORT)
@@ -132,7 +135,9 @@ class Guard:
         if KeyRole[owner.role.upper()] < needed_role(path):
             needed = needed_role(path).name.lower()
             raise RequestError(
-                403, f"This key has the role {owner.role}; {path} needs the role {needed}."
+                403,
+                f"This key has the role {owner.role}; {path} needs the role {needed}. Use such a "
+                f"key, or create one with `leadscore keys add NAME --role {needed}`.",
             )
         self.limit(owner.name, now)
 
@@ -148,8 +153,8 @@ class Guard:
         if wait:
             raise RequestError(
                 429,
-                "This key calls too often. Wait as long as Retry-After says, then call less often, "
-                "or send more leads in one request.",
+                "This key calls too often. Wait for the seconds in the header Retry-After. Then "
+                "call less often, or send more leads in one request.",
                 retry_after=math.ceil(wait),
             )
 

@@ -1,7 +1,7 @@
 """The calls that store, show and erase leads in the ledger.
 
-The database is asked in threads of its own, never on the event loop, so that a slow or
-unavailable database delays no other request.
+Separate threads read and write the database, never the event loop, so that a slow or unavailable
+database delays no other request.
 """
 
 import asyncio
@@ -64,10 +64,10 @@ class LedgerCalls:
     async def add(
         self, table: str, model: ServedModel, body: bytes, now: int, request_id: str
     ) -> StoredAnswer:
-        """Store activities, stages or outcomes. The answer has the status of each, in order.
+        """Store activities, stages or outcomes. The answer has the status of each item, in order.
 
-        An outcome that is none of the model's `outcome_words` is stored with a warning, unless
-        the model's card does not list them.
+        An outcome that is not among the model's `outcome_words` is stored with a warning. If the
+        model's card does not list them, there is no warning.
 
         Raises
         ------
@@ -80,7 +80,7 @@ class LedgerCalls:
         errors = [item for item in items if isinstance(item, RequestError)]
         if errors and not rows:
             raise errors[0]
-        added = iter(await self._ask(lambda: ledger.add(table, rows, now), "written"))
+        added = iter(await self._run(lambda: ledger.add(table, rows, now), "written"))
         answers: list[StoredItem] = []
         for item in items:
             if isinstance(item, RequestError):
@@ -113,24 +113,26 @@ class LedgerCalls:
         lead_id = read_lead_id(body)
 
         def read() -> tuple[Held, list[GivenScore], list[tuple[int, int]]]:
-            held = ledger.held([lead_id], with_outcomes=True)[lead_id]
-            return held, ledger.scores_of(lead_id), ledger.scores_by_day(lead_id)
+            stored = ledger.held([lead_id], with_outcomes=True)[lead_id]
+            return stored, ledger.scores_of(lead_id), ledger.scores_by_day(lead_id)
 
-        held, scores, by_day = await self._ask(read, "read")
-        if held == Held() and not scores:
-            raise RequestError(404, "The ledger has no data about this lead.", "lead_id")
+        stored, scores, by_day = await self._run(read, "read")
+        if stored == Held() and not scores:
+            raise RequestError(
+                404, "The ledger has no data about this lead. Check its id.", "lead_id"
+            )
         direction, points = trend(by_day)
-        created_at = held.sent.created_at if held.sent else None
+        created_at = stored.sent.created_at if stored.sent else None
         return LeadAnswer(
             lead_id=lead_id,
             created_at=None if created_at is None else time_text(created_at),
-            attributes=dict(held.sent.attributes) if held.sent else None,
+            attributes=dict(stored.sent.attributes) if stored.sent else None,
             last_score=_past_score(scores[0], with_reasons=True) if scores else None,
             trend=Trend(direction, points),
             history=[_past_score(score) for score in scores],
-            activities=_activity_count(held.activities),
-            stages=_rows_by_time(held.stages, "entered_at"),
-            outcomes=_rows_by_time(held.outcomes, "closed_at"),
+            activities=_activity_count(stored.activities),
+            stages=_rows_by_time(stored.stages, "entered_at"),
+            outcomes=_rows_by_time(stored.outcomes, "closed_at"),
             request_id=request_id,
             model=model.identity,
         )
@@ -138,7 +140,7 @@ class LedgerCalls:
     async def erase(
         self, model: ServedModel, body: bytes, now: int, request_id: str
     ) -> ErasedAnswer:
-        """Erase a lead. Nothing about it is stored from now on, whether or not anything was.
+        """Erase a lead. Nothing about it is stored from now on, even if nothing was stored before.
 
         Raises
         ------
@@ -147,14 +149,14 @@ class LedgerCalls:
         """
         ledger = self._open()
         lead_id = read_lead_id(body)
-        deleted = await self._ask(lambda: ledger.forget(lead_id, now), "written")
+        deleted = await self._run(lambda: ledger.forget(lead_id, now), "written")
         return ErasedAnswer(lead_id, True, deleted, request_id, model.identity)
 
     async def held(self, lead_ids: Sequence[str]) -> dict[str, Held] | None:
         """Read what the ledger stores about leads to be scored; None if it cannot be read now.
 
         Requests that arrive during a read share the next one: reading many leads takes little
-        longer than reading one. So the result may contain more leads than were asked for.
+        longer than reading one. So the result may contain the leads of other requests too.
         """
         if self.ledger is None or not lead_ids:
             return {}
@@ -163,12 +165,12 @@ class LedgerCalls:
             self._next_read = asyncio.create_task(self._read_next(self.ledger))
             self._next_read.add_done_callback(_retrieve_exception)
         try:
-            held = await asyncio.shield(self._next_read)
+            stored = await asyncio.shield(self._next_read)
         except LeadScoringError as error:
             self.faults.failed("read", error)
             return None
         self.faults.worked("read")
-        return held
+        return stored
 
     async def _read_next(self, ledger: Ledger) -> dict[str, Held]:
         async with self._one_read:
@@ -183,7 +185,7 @@ class LedgerCalls:
             )
         return self.ledger
 
-    async def _ask(self, work: Callable[[], Result], kind: Work) -> Result:
+    async def _run(self, work: Callable[[], Result], kind: Work) -> Result:
         try:
             result = await self._in_thread(work)
         except LedgerError as error:

@@ -25,12 +25,12 @@ NO_EVENTS: Final = Used(activities=0, newest=None, stages=0)
 
 
 class JoinedLead(NamedTuple):
-    """A lead as it was sent, and as it is known together with the ledger.
+    """A lead as it was sent, and joined with what the ledger stores about it.
 
     Attributes
     ----------
     lead_id : str or None
-    sent, known : LeadCells
+    sent, joined : LeadCells
     has_attributes : bool
         Whether the caller sent attributes.
     warnings : sequence of ItemWarning
@@ -39,12 +39,14 @@ class JoinedLead(NamedTuple):
 
     lead_id: str | None
     sent: LeadCells
-    known: LeadCells
+    joined: LeadCells
     has_attributes: bool = True
     warnings: Sequence[ItemWarning] = ()
 
 
-def as_sent(lead: LeadPayload, where: str, roles: Mapping[str, str], known: Set[str]) -> JoinedLead:
+def as_sent(
+    lead: LeadPayload, where: str, roles: Mapping[str, str], known_columns: Set[str]
+) -> JoinedLead:
     """Read a lead as it was sent, without a ledger. The arguments are those of `lead_cells`.
 
     Raises
@@ -53,8 +55,8 @@ def as_sent(lead: LeadPayload, where: str, roles: Mapping[str, str], known: Set[
         422 if the lead cannot be read, or has no attributes.
     """
     if lead.attributes is None:
-        raise RequestError(422, "The object lacks required field `attributes`.", where or None)
-    sent = lead_cells(lead, where, roles, known)
+        raise RequestError(422, "The required field `attributes` is missing.", where or None)
+    sent = lead_cells(lead, where, roles, known_columns)
     return JoinedLead(None, sent, sent)
 
 
@@ -62,19 +64,19 @@ def join(
     lead: LeadPayload,
     where: str,
     roles: Mapping[str, str],
-    known: Set[str],
+    known_columns: Set[str],
     stored: Mapping[str, Held] | None,
 ) -> JoinedLead:
     """Join a lead as it was sent with what the ledger stores about it.
 
-    Attributes are never mixed: the sent ones count, or if none were sent, the last stored ones.
-    The time of creation is the sent one, or else the last stored one. Activities and stages are
-    those of both, without duplicates by the rule of `crm.ledger.deduplication`, the stored ones
-    first.
+    Sent and stored attributes are not mixed: if any were sent, only these count, else the last
+    stored ones. The sent time of creation counts, or if none was sent, the last stored one. Stored
+    and sent activities and stages both count, the stored ones first, without the duplicates that
+    `crm.ledger.deduplication` finds.
 
     Parameters
     ----------
-    lead, where, roles, known
+    lead, where, roles, known_columns
         As `lead_cells` takes them.
     stored : mapping of str to Held, or None
         The content of the ledger by lead id; None if the ledger cannot be read now.
@@ -91,14 +93,16 @@ def join(
     """
     lead_id = cell_text(lead.lead_id)
     if lead_id is None:
-        return as_sent(lead, where, roles, known)
-    read = lead_cells(lead, where, roles, known)
+        return as_sent(lead, where, roles, known_columns)
+    cells_as_sent = lead_cells(lead, where, roles, known_columns)
     sent = structs.replace(
-        read,
-        activities=distinct("activities", [ledger_row(row, lead_id) for row in read.activities]),
-        stages=distinct("stages", [ledger_row(row, lead_id) for row in read.stages]),
+        cells_as_sent,
+        activities=distinct(
+            "activities", [ledger_row(row, lead_id) for row in cells_as_sent.activities]
+        ),
+        stages=distinct("stages", [ledger_row(row, lead_id) for row in cells_as_sent.stages]),
     )
-    held = Held() if stored is None else stored[lead_id]
+    records = Held() if stored is None else stored[lead_id]
     cells, created_at = sent.cells, sent.created_at
     if lead.attributes is None:
         if stored is None:
@@ -108,28 +112,28 @@ def join(
                 "the attributes, or repeat the request in a few seconds.",
                 where or None,
             )
-        if held.sent is None:
+        if records.sent is None:
             raise RequestError(
                 422,
-                "The object lacks required field `attributes`, and the ledger has none of this "
+                "The required field `attributes` is missing, and the ledger has none for this "
                 "lead.",
                 where or None,
             )
-        cells = {**held.sent.attributes, roles["lead_id"]: lead.lead_id}
-    if created_at == NOT_A_TIME and held.sent and held.sent.created_at is not None:
-        created_at = held.sent.created_at
+        cells = {**records.sent.attributes, roles["lead_id"]: lead.lead_id}
+    if created_at == NOT_A_TIME and records.sent and records.sent.created_at is not None:
+        created_at = records.sent.created_at
     joined = LeadCells(
         cells=cells,
         created_at=created_at,
-        activities=distinct("activities", [*held.activities, *sent.activities]),
-        stages=distinct("stages", [*held.stages, *sent.stages]),
+        activities=distinct("activities", [*records.activities, *sent.activities]),
+        stages=distinct("stages", [*records.stages, *sent.stages]),
     )
     warnings = [LEDGER_UNAVAILABLE] if stored is None else []
     return JoinedLead(lead_id, sent, joined, lead.attributes is not None, warnings)
 
 
 def used_events(lead: LeadCells, as_of: int) -> Used:
-    """Count the activities and stages that a score used: those up to its moment."""
+    """Count the activities and stages up to a moment, which are those that a score uses."""
     if not lead.activities and not lead.stages:
         return NO_EVENTS
     ids: set[Any] = set()

@@ -1,8 +1,8 @@
 """Writes scores to the ledger in the background: in batches, from a bounded queue.
 
 Answers do not promise that a score is stored. While the database is unavailable the queue keeps
-as many scores as it can, and counts those that it drops. With each score the attributes,
-activities and stages are written that the lead was sent with.
+as many scores as it can, and counts those that it drops. With each score, the writer also writes
+the attributes, activities and stages that were sent with the lead.
 """
 
 import logging
@@ -17,7 +17,7 @@ from crm.ledger.ledger import Batch, Ledger
 from serving.ledger.faults import LedgerFaults
 
 MAX_QUEUED: Final = 50_000  # scores and leads; activities and stages count less
-EVENTS_PER_SCORE: Final = 4  # so many events take the memory of one score
+EVENTS_PER_SCORE: Final = 4  # this many events take the memory of one score
 ROWS_AT_ONCE: Final = 1_000  # in one transaction
 GATHER_SECONDS: Final = 0.2
 RETRY_SECONDS: Final = (0.5, 1.0, 2.0, 5.0)
@@ -71,8 +71,8 @@ class ScoreWriter:
     def put(self, batch: Batch, now: int) -> None:
         """Queue a batch, or drop it if the queue is full. This method never waits.
 
-        A batch is never too large for an empty queue. A batch that is too large for one
-        transaction is written in several.
+        An empty queue accepts a batch of any size. A batch that is too large for one transaction
+        is written in several.
 
         Parameters
         ----------

@@ -8,7 +8,7 @@ from serving.errors import RequestError
 
 
 def by_column_name(cells: Mapping[str, Any], where: str | None) -> dict[str, Any]:
-    """Return the attributes by names that a column can have, so that a ledger's export fits.
+    """Return the attributes by valid names of columns, so that the ledger can be exported.
 
     Raises
     ------
@@ -21,10 +21,14 @@ def by_column_name(cells: Mapping[str, Any], where: str | None) -> dict[str, Any
     {'size': 3}
     """
     by_name: dict[str, Any] = {}
-    for written, cell in cells.items():
-        name = column_name(written)
+    for sent_name, cell in cells.items():
+        name = column_name(sent_name)
         if not name:
-            raise RequestError(422, f"The name of an attribute is blank: {written[:100]!r}.", where)
+            raise RequestError(
+                422,
+                f"The name of an attribute is blank: {sent_name[:100]!r}. Send the CRM's name.",
+                where,
+            )
         if len(name) > MAX_NAME_CHARACTERS:
             raise RequestError(
                 422,
@@ -35,7 +39,8 @@ def by_column_name(cells: Mapping[str, Any], where: str | None) -> dict[str, Any
         if name in by_name:
             raise RequestError(
                 422,
-                f"`{name[:100]}` is sent twice, with other white space around it. Send it once.",
+                f"`{name[:100]}` is sent twice: the names differ in white space only. "
+                "Send it once.",
                 where,
             )
         by_name[name] = cell

@@ -78,7 +78,7 @@ def read_items(table: str, body: bytes) -> list[dict[str, Any] | RequestError]:
     >>> good["lead_id"], good["outcome"], good["closed_at"]
     ('7', 'true', None)
     >>> bad.field, bad.message
-    ('outcomes[1].lead_id', '`lead_id` is empty.')
+    ('outcomes[1].lead_id', '`lead_id` is empty. Send a value.')
     """
     request, item = _STRUCTS[table]
     sent, has_nul = read_body(body, request)

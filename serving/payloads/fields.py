@@ -27,7 +27,9 @@ def read_time(sent: str | int, field: str) -> int:
             field,
         )
     if not EARLIEST <= time < LATEST:
-        raise RequestError(422, f"{shown} is not in the years 1900 to 2199.", field)
+        raise RequestError(
+            422, f"{shown} is not in the years 1900 to 2199. Check the format of the time.", field
+        )
     return time
 
 
@@ -47,4 +49,4 @@ def read_text(cell: Cell, field: str) -> str:
 
 def empty_error(field: str) -> RequestError:
     """Build the error for an empty field."""
-    return RequestError(422, f"`{field.rpartition('.')[2]}` is empty.", field)
+    return RequestError(422, f"`{field.rpartition('.')[2]}` is empty. Send a value.", field)

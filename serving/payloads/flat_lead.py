@@ -1,6 +1,6 @@
 """`POST /score_lead`: one lead as a flat object, for CRM flows that cannot nest.
 
-All fields besides `lead_id`, `created_at` and `as_of` are attributes. Flows that allow only
+All fields except `lead_id`, `created_at` and `as_of` are attributes. Flows that allow only
 letters, digits and _ in names write `Lead_Source` for `Lead Source`. An attribute with one of the
 three names is sent with the prefix `attribute_`.
 """
@@ -29,7 +29,9 @@ MAX_REASONS: Final = 3
 
 
 def names_by_identifier(columns: Collection[str]) -> dict[str, str]:
-    """Map the names that a flow can write to the CRM's names, unless two columns would share one.
+    """Map the names that a flow can write to the CRM's names.
+
+    If two columns would share a name, it is left out.
 
     Examples
     --------
@@ -46,7 +48,7 @@ def names_by_identifier(columns: Collection[str]) -> dict[str, str]:
 def read_flat(body: bytes, settings: Settings, names: Mapping[str, str]) -> tuple[LeadPayload, int]:
     """Read the body of `POST /score_lead`.
 
-    Nulls are missing, and so is an empty text for one of the three fields.
+    A null counts as missing, and so does an empty text in one of the three fields.
 
     Parameters
     ----------
@@ -91,7 +93,9 @@ def read_flat(body: bytes, settings: Settings, names: Mapping[str, str]) -> tupl
     sent = {name: cell for name, cell in reserved.items() if cell not in (None, "")}
     as_of = sent.pop("as_of", None)
     if isinstance(as_of, bool) or not isinstance(as_of, str | int | None):
-        raise RequestError(422, "`as_of` is not text. Expected an ISO 8601 time.", "as_of")
+        raise RequestError(
+            422, "`as_of` is not text. Expected a time such as 2025-03-01T08:00:00Z.", "as_of"
+        )
     try:
         lead = msgspec.convert(sent | {"attributes": attributes or None}, LeadPayload)
     except msgspec.ValidationError as error:

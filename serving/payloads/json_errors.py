@@ -9,18 +9,28 @@ from crm.suggest import nearest
 from crm.tables import TABLES
 from serving.errors import RequestError
 
+KINDS: Final = {  # msgspec's names of types, in plain words
+    "object": "an object",
+    "array": "a list",
+    "str": "text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "null": "null",
+}
+UNITS: Final = {"text": "characters", "a list": "items", "an object": "fields"}
 TIME_FIELDS: Final = frozenset(
     column.name for table in TABLES.values() for column in table.columns if column.kind == "time"
 ) | {"as_of"}
 
 
 def not_json(text: bytes | msgspec.Raw, error: Exception, where: str = "") -> RequestError:
-    """Build the error for a text that is not JSON, with the caller's most likely mistake."""
+    """Build the error for a text that is not JSON. It names the caller's most likely mistake."""
     start = bytes(text).strip()
     if isinstance(error, UnicodeDecodeError):
         problem = "is not UTF-8. Send its text in UTF-8, or escape what is not ASCII."
     elif isinstance(error, RecursionError):
-        problem = "is nested too deeply. Expected what the contract shows."
+        problem = "is nested too deeply. Expected the form that the contract shows."
     elif not start:
         problem = "is empty. Expected a JSON object, {…}."
     elif not start.startswith(b"{"):
@@ -49,6 +59,8 @@ def validation_error(message: str, where: str, kind: Any) -> RequestError:
     --------
     >>> validation_error("Expected `str`, got `int` - at `$.type`", "activities[2]", dict).field
     'activities[2].type'
+    >>> validation_error("Expected `str`, got `int` - at `$.type`", "activities[2]", dict).message
+    'Expected text, got a whole number.'
     """
     problem, _, path = message.partition(" - at `$")
     field = (where + path.rstrip("`")).lstrip(".") or None
@@ -57,17 +69,41 @@ def validation_error(message: str, where: str, kind: Any) -> RequestError:
         name = unknown[1]
         inner = re.match(r"\.(\w+)\[", path)
         expected = _item_kind(kind, inner[1]) if inner else kind
-        known = [entry.name for entry in msgspec.structs.fields(expected)]
-        problem = f"Unknown field `{name[:100]}`. {nearest(name, known)}"
+        names = [entry.name for entry in msgspec.structs.fields(expected)]
+        problem = f"Unknown field `{name[:100]}`. {nearest(name, names)}"
         field = f"{field or ''}.{name[:100]}".lstrip(".")
-    elif "missing required field" in problem:
-        problem = problem.replace("Object missing", "The object lacks the")
-        problem = problem.replace("the required field", "required field")
+    elif missing := re.search(r"missing required field `(.*)`", problem):
+        problem = f"The required field `{missing[1]}` is missing."
     elif problem.startswith("Expected `") and str(field).rpartition(".")[2] in TIME_FIELDS:
-        problem = f"A time is text such as 2025-03-01T08:00:00Z, or 13 digits. {problem}"
+        problem = f"A time is text such as 2025-03-01T08:00:00Z, or 13 digits. {_plain(problem)}"
+    elif problem.startswith("Expected `"):
+        problem = _plain(problem)
     elif problem == "Number out of range":
         problem = "A number is larger than 1.8e308, the largest possible number."
     return RequestError(422, problem if problem.endswith(("?", ".")) else problem + ".", field)
+
+
+def _plain(problem: str) -> str:
+    """Replace msgspec's names of types by plain words.
+
+    Examples
+    --------
+    >>> _plain("Expected `object | null`, got `array`")
+    'Expected an object or null, got a list'
+    >>> _plain("Expected `str` of length <= 200")
+    'Expected text of at most 200 characters'
+    """
+    kinds = "|".join(KINDS)
+    plain = re.sub(
+        rf"`((?:{kinds})(?: \| (?:{kinds}))*)`",
+        lambda match: " or ".join(KINDS[kind] for kind in match[1].split(" | ")),
+        problem,
+    )
+    return re.sub(
+        rf"({'|'.join(UNITS)}) of length <= (\d+)",
+        lambda match: f"{match[1]} of at most {int(match[2]):,} {UNITS[match[1]]}",
+        plain,
+    )
 
 
 def nested_cell_error(attributes: Any, where: str | None) -> RequestError | None:

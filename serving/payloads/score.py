@@ -112,7 +112,7 @@ def _whole_request(longest: int) -> msgspec.json.Decoder[Any]:
 
 
 def lead_cells(
-    lead: LeadPayload, where: str, roles: Mapping[str, str], known: Set[str]
+    lead: LeadPayload, where: str, roles: Mapping[str, str], known_columns: Set[str]
 ) -> LeadCells:
     """Convert a lead as it was sent into what the scorer reads.
 
@@ -123,7 +123,7 @@ def lead_cells(
         The lead's place in the request.
     roles : mapping of str to str
         As `LeadScorer` has them.
-    known : set of str
+    known_columns : set of str
         Names of attributes that need no check.
 
     Raises
@@ -133,7 +133,7 @@ def lead_cells(
         an activity or a stage is empty.
     """
     cells: dict[str, Any] = {} if lead.attributes is None else lead.attributes
-    if not cells.keys() <= known:
+    if not cells.keys() <= known_columns:
         cells = by_column_name(cells, f"{where}.attributes" if where else None)
     cells[roles["lead_id"]] = lead.lead_id  # the dictionary belongs to this lead alone
     created = lead.created_at
