@@ -71,7 +71,7 @@ class DirectService(Service[Any]):  # type: ignore[misc]
 
 
 def _disable_tracking() -> None:
-    """Keep BentoML from reporting this service. Its command line has cached the choice before."""
+    """Turn off BentoML's reports. Its command line has cached the setting before this runs."""
     os.environ["BENTOML_DO_NOT_TRACK"] = "True"
     forget_tracking_choice()
 
@@ -104,7 +104,7 @@ class Leadscore:
 
     @bentoml.on_deployment  # type: ignore[untyped-decorator]
     def check() -> None:
-        """Refuse to start, once and with one message, if anything is wrong."""
+        """Check settings, keys, ledger and model. If one is invalid, end with one message."""
         try:
             settings = read_settings(os.environ)
             keys = KeyRing(keys_file(settings))
@@ -144,12 +144,12 @@ class Leadscore:
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     async def end(self) -> None:
-        """End the upkeep, and write everything that waits."""
+        """End the upkeep, and write all queued scores, log lines and counts."""
         await self._upkeep.end()
 
 
 def _open_ledger(url: str) -> None:
-    """Prepare the ledger. A database that is unavailable now is logged only: it may come back."""
+    """Prepare the ledger. If the database is unavailable now, only log it: it may come back."""
     with Ledger(url) as ledger:
         try:
             ledger.database.prepare()
@@ -159,7 +159,7 @@ def _open_ledger(url: str) -> None:
 
 
 class _Upkeep:
-    """The work of a worker besides answering: twice a second, and at the end."""
+    """What a worker does twice a second and at its end, in addition to answering requests."""
 
     def __init__(
         self, app: ScoringApp, keys: KeyRing, settings: Settings, pinned: bentoml.Model

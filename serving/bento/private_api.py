@@ -1,4 +1,4 @@
-"""The uses of BentoML that its documentation does not cover, in one module.
+"""Uses the names of BentoML that its documentation does not cover. No other module uses them.
 
 docs/upgrading-bentoml-and-uvicorn.md says what to do when BentoML changes them.
 """
@@ -15,7 +15,7 @@ __all__ = ["Service", "forget_tracking_choice", "pinned_model"]
 
 
 def forget_tracking_choice() -> None:
-    """Have BentoML read `BENTOML_DO_NOT_TRACK` again; it caches the first answer."""
+    """Make BentoML read `BENTOML_DO_NOT_TRACK` again, because it caches the first value."""
     do_not_track.cache_clear()
 
 

@@ -94,7 +94,7 @@ def running_service(
     settings: Mapping[str, str] = MappingProxyType({}),
     log: Path | None = None,
 ) -> Iterator[str]:
-    """Serve a Bento while the context lasts. It has no other callers, so it ends at once.
+    """Serve a Bento while the context lasts. It ends at once, without draining.
 
     Parameters
     ----------

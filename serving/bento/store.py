@@ -1,8 +1,8 @@
 """BentoML's model store, which contains the models that are served.
 
-The store only grows, so it does not show which model of a name is the champion. A small file next
-to it names the champion. Each promotion and each rollback replaces the file, and the service
-watches it.
+Models are only added to the store, so it does not show which model of a name is the champion. A
+small file next to the store names the champion. Each promotion and each rollback replaces the file,
+and the service watches it.
 """
 
 import json
@@ -31,7 +31,7 @@ def promote_in_store(artifact: Path, name: str, version: str) -> str:
     artifact : Path
         The directory that `models.artifact` wrote.
     name, version : str
-        As the registry has them.
+        The model's name and version in the registry.
 
     Returns
     -------
@@ -105,7 +105,7 @@ def put_in_store(artifact: Path, name: str, version: str) -> str:
     artifact : Path
         The directory that `models.artifact` wrote.
     name, version : str
-        As the registry has them.
+        The model's name and version in the registry.
 
     Returns
     -------

@@ -18,7 +18,7 @@ log = logging.getLogger("leadscore")
 
 
 class TakeOver:
-    """Checks which model is the champion, and takes it over if it loads and verifies.
+    """Checks which model is the champion, and loads it if it is new and verifies.
 
     A champion is loaded, verified and warmed up in a thread. Requests keep the model that they
     began with, and the old model is freed when the last of them is answered.
@@ -60,7 +60,7 @@ class TakeOver:
         self.fault: str | None = None
 
     async def check(self) -> None:
-        """Check once. Take a new champion over, or note why that is not possible."""
+        """Check once. Load a new champion and answer with it, or note why that is not possible."""
         tag: str | None = None
         try:
             tag = self._champion_tag()

@@ -32,10 +32,10 @@ class Operation:
     Attributes
     ----------
     operation_id : str
-        The name of the call, letters and digits only.
+        The name of the call. It has letters and digits only.
     summary, description : str
     request : type of Struct or None
-        None: a flat lead, whose fields are those of the model.
+        The body. None means a flat lead, whose fields depend on the model.
     answer : type of Struct
     request_example, answer_example : dict
     """

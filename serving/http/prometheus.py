@@ -29,7 +29,10 @@ QUEUED = ".queued"  # suffix of the files with the number of queued scores
 FAMILIES = {
     "leadscore_requests_total": ("counter", "Requests answered, by route and status."),
     "leadscore_request_seconds": ("histogram", "Seconds from the head of a request to its answer."),
-    "leadscore_refused_total": ("counter", "Connections closed because of invalid HTTP."),
+    "leadscore_refused_total": (
+        "counter",
+        "Requests with an invalid, too large or too slow head.",
+    ),
     "leadscore_scores_total": ("counter", "Leads scored, by grade."),
     "leadscore_warnings_total": ("counter", "Warnings about scored leads, by code."),
     "leadscore_scores_written_total": ("counter", "Scores written to the ledger."),

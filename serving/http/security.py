@@ -63,7 +63,7 @@ class Guard:
     Parameters
     ----------
     keys : KeyRing or None
-        None: there is no file of keys, and callers on loopback need no key.
+        None if there is no file of keys; then callers on loopback need no key.
     limit : RateLimit
     open_paths : frozenset of str
         The paths that need no key.
@@ -76,7 +76,7 @@ class Guard:
 
     @property
     def fault(self) -> str | None:
-        """What is wrong with the keys, without internals; None if nothing is."""
+        """What is wrong with the keys, without internals; None if nothing is wrong."""
         return self._keys.fault if self._keys is not None else None
 
     def identify(self, path: str, headers: Mapping[bytes, bytes], server: str) -> ApiKey | None:

@@ -45,12 +45,12 @@ class LedgerCalls:
     Parameters
     ----------
     ledger : Ledger or None
-        None: every call is refused, because there is no ledger.
+        None if there is no ledger; then every call is refused.
 
     Attributes
     ----------
     faults : LedgerFaults
-        What the ledger cannot do at the moment.
+        The work that fails at the moment.
     """
 
     def __init__(self, ledger: Ledger | None) -> None:

@@ -1,4 +1,4 @@
-"""What the ledger cannot do at the moment, for the log, `/readyz` and a metric."""
+"""Faults of the ledger, for the log, `/readyz` and a metric."""
 
 import logging
 from typing import Final, Literal

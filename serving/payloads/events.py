@@ -21,25 +21,25 @@ OutcomeItem = payload_struct("OutcomeItem", EVENT_TABLES["outcomes"], with_lead_
 
 
 class ActivitiesRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """`POST /activities`."""
+    """The activities to store, from 1 to 1,000."""
 
     activities: list[msgspec.Raw]
 
 
 class StagesRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """`POST /stages`."""
+    """The stages to store, from 1 to 1,000."""
 
     stages: list[msgspec.Raw]
 
 
 class OutcomesRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """`POST /outcomes`."""
+    """The outcomes to store, from 1 to 1,000."""
 
     outcomes: list[msgspec.Raw]
 
 
 class LeadRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """`POST /lead` and `POST /erase`."""
+    """The id of the lead in the CRM."""
 
     lead_id: Annotated[str, Meta(min_length=1, max_length=200)] | Whole
 

@@ -35,7 +35,7 @@ class LeadPayload(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ScoreRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """`POST /score`. An invalid lead does not affect the other leads of the request."""
+    """The leads to score. An invalid lead does not affect the other leads of the request."""
 
     leads: list[msgspec.Raw]
     as_of: Time | None = None
