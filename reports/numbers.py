@@ -1,5 +1,6 @@
 """Formats numbers for sentences and tables."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -25,7 +26,7 @@ def two_digits(value: float) -> str:
 
 
 def count(n: int | None) -> str:
-    """Write how many there are."""
+    """Write a count; "not said" if it is not known."""
     return "not said" if n is None else f"{n:,}"
 
 
@@ -72,3 +73,33 @@ def between(
 ) -> str:
     """Write the interval of a row; a dash if there is none."""
     return f"{write(row[low])} to {write(row[high])}" if low in row else "–"
+
+
+def duration(days: float) -> str:
+    r"""Write a duration, given in days, in its largest unit; days up to ten with their hours.
+
+    Examples
+    --------
+    >>> [duration(d).replace("\xa0", " ") for d in (0.0002, 0.02, 0.5, 1.0, 41.2)]
+    ['17 seconds', '29 minutes', '12 hours', '1 day', '41 days']
+    >>> [duration(d).replace("\xa0", " ") for d in (3.04, 2.125, 2.999)]
+    ['3 days 1 hour', '2 days 3 hours', '3 days']
+    """
+    if not math.isfinite(days):
+        return "not yet"
+    if days < 1 / 1440:
+        return _counted(days * 86_400, "second")
+    if days < 1 / 24:
+        return _counted(days * 1_440, "minute")
+    if days < 1:
+        return _counted(days * 24, "hour")
+    whole, hours = divmod(round(24 * days), 24)
+    if days >= 10 or not hours:
+        return _counted(days, "day")
+    return f"{_counted(whole, 'day')}{NO_BREAK}{_counted(hours, 'hour')}"
+
+
+def _counted(amount: float, unit: str) -> str:
+    """Write a rounded number with its unit."""
+    n = round(amount)
+    return f"{n}{NO_BREAK}{unit}" + ("" if n == 1 else "s")

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from crm.text import words_of
 from features.groups import NOT_ALIKE
 from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, Share, share_of, shares_differ
 from models.evaluation.intervals import holm
@@ -43,7 +44,7 @@ class Measure:
     @property
     def key(self) -> Key:
         """The key that the same share has in every report."""
-        return self.figure, self.metric, self.label, self.name
+        return _key(self.figure, self.metric, self.label, self.name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,7 +221,10 @@ def _old_measures(rows: Sequence[Any]) -> Iterator[tuple[Key, tuple[int, int]]]:
             continue
         wins, n = row.get("wins"), row.get("n")
         if isinstance(wins, int) and isinstance(n, int) and 0 <= wins <= n:
-            figure, metric, label, name = (
-                str(row.get(part)) for part in ("figure", "metric", "label", "name")
-            )
-            yield (figure, metric, label, name), (wins, n)
+            parts = [str(row.get(part)) for part in ("figure", "metric", "label", "name")]
+            yield _key(*parts), (wins, n)
+
+
+def _key(figure: str, metric: str, label: str, name: str) -> Key:
+    """Return the key of a share; older reports wrote labels of columns in another style."""
+    return figure, metric, words_of(label), name.replace("_", " ").casefold()

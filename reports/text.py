@@ -1,5 +1,6 @@
-"""Texts from data, as a report may show them."""
+"""Formats texts from data for a report: cut, visible, and columns by their labels."""
 
+import re
 import unicodedata
 
 NO_BREAK = "\u00a0"
@@ -7,6 +8,16 @@ MOST_CHARACTERS = 200  # of a text from data
 MOST_PROSE = 1_000  # characters of any text
 MOST_IN_SENTENCE = 60  # characters of a name from data in a sentence
 UNSEEN = ("Cc", "Cf", "Cs", "Co", "Cn")  # control, format, surrogate, private and unassigned
+ACRONYMS = (
+    "API ARR B2B B2C CEO CFO CRM CTO ERP GDPR HR ID IDs IP MQL MRR NPS PDF PPC ROI SaaS SDR SEM "
+    "SEO SLA SMS SQL UK URL URLs USA UTC UTM VAT"
+)
+CURRENCIES = "AUD BRL CAD CHF CNY CZK DKK EUR GBP HUF INR JPY MXN NOK NZD PLN RON SEK SGD USD ZAR"
+SPELLINGS = {word.casefold(): word for word in f"{ACRONYMS} {CURRENCIES}".split()}
+UNITS = {"percent": "%", "pct": "%", **{code.casefold(): code for code in CURRENCIES.split()}}
+SALESFORCE_SUFFIX = "__c"  # of each column that a company has added
+IDENTIFIER = re.compile(r"[\w.-]+")
+CAMEL_CASE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
 def printable(text: object, most: int = MOST_CHARACTERS) -> str:
@@ -37,12 +48,26 @@ def visible(text: str) -> str:
 def column_label(name: str) -> str:
     """Format the name of a column for a heading or a sentence.
 
+    A name that contains spaces or signs is a label already: only its first letter changes.
+
     Examples
     --------
-    >>> column_label("job_title")
-    'job title'
+    >>> [column_label(name) for name in ("company_size", "budget_eur", "crm_id", "utm_source")]
+    ['Company size', 'Budget (EUR)', 'CRM ID', 'UTM source']
+    >>> column_label("AnnualRevenue"), column_label("websiteURL"), column_label("discount_pct")
+    ('Annual revenue', 'Website URL', 'Discount (%)')
+    >>> column_label("age of the lead"), column_label("Total Time Spent on Website")
+    ('Age of the lead', 'Total Time Spent on Website')
     """
-    return name.replace("_", " ")
+    words = re.findall(r"[^\W_]+", CAMEL_CASE.sub(" ", name.removesuffix(SALESFORCE_SUFFIX)))
+    if not words or not IDENTIFIER.fullmatch(name):
+        return name[:1].upper() + name[1:]
+    words = [word.casefold() for word in words]
+    spelled = [SPELLINGS.get(word, word) for word in words]
+    if len(words) > 1 and words[-1] in UNITS:
+        spelled[-1] = f"({UNITS[words[-1]]})"
+    label = " ".join(spelled)
+    return label[:1].upper() + label[1:]
 
 
 def quoted_name(name: object) -> str:
@@ -51,5 +76,5 @@ def quoted_name(name: object) -> str:
 
 
 def quoted_column(name: str) -> str:
-    """Format the name of a column for a sentence, in quotation marks."""
+    """Format the label of a column for a sentence, in quotation marks."""
     return quoted_name(column_label(name))

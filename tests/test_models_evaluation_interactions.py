@@ -161,10 +161,10 @@ def test_pair_is_a_finding_only_if_the_outcomes_agree(
     chance = expit(TEN * truth(leads))
     won = np.random.default_rng(1).random(len(leads)) < chance
     all_known = np.ones(len(leads), dtype=bool)
-    scored = ScoredLeads(features=leads, known=all_known, won=won, about="all")
+    scored = ScoredLeads(features=leads, has_outcome=all_known, won=won, about="all")
     section, takeaways = pairs_section(scorer(total_and_product), list(NAMES), scored)
     (figure,) = section.figures
     assert figure.rows[0]["verdict"] == verdict
     assert len(takeaways) == n_takeaways
-    assert figure.finding.startswith("“a” above -1 moves the score by +30 points with “b” above")
+    assert figure.finding.startswith("“A” above -1 moves the score by +30 points with “B” above")
     assert ("the outcomes agree" in figure.finding) == bool(n_takeaways)

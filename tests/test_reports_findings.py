@@ -93,7 +93,7 @@ def test_the_pair_with_the_clearest_difference_is_first(rows: ReportRows) -> Non
     assert first["n"] == 300
     assert common
     assert max(row["p"] for row in common) < first["p"]
-    assert page.takeaways[-1].sentence.startswith("Leads with “place” “")
+    assert page.takeaways[-1].sentence.startswith("Leads whose “Place” is “")
 
 
 def with_two_names_for_a_trial(rows: ReportRows) -> ReportRows:
@@ -143,7 +143,7 @@ def test_a_source_has_the_same_step_shares_on_both_pages(rows: ReportRows) -> No
     expected = {f"{r['name'].split(' → ')[0]}": (r["n"], r["wins"], r["ratio"]) for r in steps}
     found = {}
     for row in figure_of(activities_page(rows), "activities-gaps").rows:
-        stage, _, group = row["name"].partition(" × source: ")
+        stage, _, group = row["name"].partition(" × Source: ")
         if group:
             found[f"{group}: {stage}"] = (row["n"], row["wins"], row["ratio"])
     assert len(found) > 20

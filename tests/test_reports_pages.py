@@ -189,7 +189,8 @@ def test_the_bank_report_finds_the_narrowest_step(public_data: Path) -> None:
     assert first.sentence.startswith("The narrowest step is from “A_FINALIZED” to “won”")
     assert (first.evidence["n"], first.evidence["wins"]) == (4_338, 1_813)
     fates = (
-        "Of the 2,525 others, 2,280 are lost, 57 are open and 188 were won after more than 30 days."
+        "Of the 2,525 leads that do not go on, 2,280 are lost, 57 are open and 188 were won after "
+        "more than 30 days."
     )
     assert first.sentence.endswith(fates)
     (waiting,) = pages["age"].takeaways  # October alone is no trend of four months

@@ -95,9 +95,9 @@ def test_stated_chances_that_are_too_low_are_a_takeaway(rows: ReportRows) -> Non
         grade("D", 32, 368, stated=0.086),
     )
     assert page_of(rows, *grades)[1][1] == (
-        "Stated chances are too low: grade B states 17.6 %, while 32.4 % (between 30.5 and 34.3 %; "
-        "2,357 leads) were won; 3 of 4 grades state less than comes true. Use the order of the "
-        "leads, not the percentages; newest leads."
+        "The stated chances of grade B are 15 points too low: 17.6 % stated, 32.4 % (between 30.5 "
+        "and 34.3 %; 2,357 leads) won. 3 of 4 grades state less than comes true. Use the order of "
+        "the leads, not the percentages. Measured on the newest leads."
     )
 
 

@@ -186,7 +186,7 @@ def test_leads_that_the_model_learned_from_give_no_takeaway(
 ) -> None:
     page = capacity(simulated_crm, trained, "2025-12-01")
     assert page.takeaways == ()
-    assert "which flatters it" in page.sections[1].paragraphs[0]
+    assert "look better than they are" in page.sections[1].paragraphs[0]
 
 
 def test_leads_that_the_model_has_not_seen_give_a_takeaway(

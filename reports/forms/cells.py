@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from reports.numbers import percent, signed, two_digits
+from reports.numbers import duration, percent, signed, two_digits
 from reports.text import MOST_CHARACTERS, MOST_PROSE, printable
 
 WORDS = ("text", "prose", "time")  # forms that are aligned left
@@ -40,6 +40,8 @@ def written(value: Any, form: str, most: int = MOST_IN_TABLE) -> str:
     ['12.5\xa0%', '2.40', '–']
     >>> written(1234.4, "amount"), written(-3.2, "points"), written("too few", "share")
     ('1,234', '−3.2', 'too few')
+    >>> written(2.125, "days"), written(51.0, "hours")
+    ('2\xa0days\xa03\xa0hours', '2\xa0days\xa03\xa0hours')
     """
     if is_missing(value):
         return NOTHING
@@ -58,7 +60,9 @@ def written(value: Any, form: str, most: int = MOST_IN_TABLE) -> str:
         return _free(number)
     if form == "points":
         return signed(number)
-    digits = {"count": 0, "amount": 0, "days": 1, "score": 0}.get(form, 2)
+    if form in ("days", "hours"):
+        return duration(number if form == "days" else number / 24)
+    digits = {"count": 0, "amount": 0, "score": 0}.get(form, 2)
     text = f"{number:,.{digits}f}"
     return text.replace("-", "−") if float(text.replace(",", "")) else text.removeprefix("-")
 

@@ -19,7 +19,14 @@ from models.evaluation.comparisons import (
 from reports.charts.report import lines_chart, months_chart
 from reports.content import Column, Comparison, Figure, Page, Section, ShareRow, Takeaway, cells_of
 from reports.numbers import percent
-from reports.pages.phrases import about_mature, month_name, months_of, share_columns, share_words
+from reports.pages.phrases import (
+    about_mature,
+    month_name,
+    months_of,
+    of_100,
+    share_columns,
+    share_words,
+)
 from reports.rows.rows import ReportRows
 
 SLUG, TITLE = "age", "Age and time"
@@ -82,7 +89,7 @@ def _ages(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
         Column("in_by", "Wins already in", "share", "wins_by_age"),
     )
     finding, takeaways = _waiting(table, rows.horizon_days)
-    about = f"leads open at that age, followed for {rows.horizon_days:g} days from then"
+    about = f"leads still open at that age; won within {rows.horizon_days:g} days from then"
     cells = cells_of(table)
     chart = None
     if len(table) > 1:
@@ -116,7 +123,7 @@ def _age_rows(rows: ReportRows) -> list[AgeRow]:
                 name=_age_name(age),
                 share=share_of(int((is_open & won).sum()), int(is_open.sum())),
                 x=age,
-                series="won within a horizon from then",
+                series="won from then on",
                 in_by=float((days <= age).mean()) if len(days) else None,
             )
         )
@@ -124,7 +131,7 @@ def _age_rows(rows: ReportRows) -> list[AgeRow]:
 
 
 def _waiting(table: Sequence[AgeRow], horizon_days: float) -> tuple[str, list[Takeaway]]:
-    """Return the title, and the age at which the chance differs most from that of new leads."""
+    """Return the title, and a takeaway about the age whose leads differ most from new ones."""
     new = table[0].share
     judged = [row for row in table[1:] if row.share.n >= FEWEST_LEADS]
     apart = [row for row in judged if row.share.low > new.high or row.share.high < new.low]
@@ -135,14 +142,14 @@ def _waiting(table: Sequence[AgeRow], horizon_days: float) -> tuple[str, list[Ta
         return abs(float(np.log(max(row.share.value, 1e-6) / new.value)))
 
     far = max(apart, key=distance)
-    finding = (
-        f"Leads still open {far.name} are won {far.share.value / new.value:.1f}× as often as new "
-        "ones"
-    )
+    ratio = far.share.value / new.value
+    often = f"{ratio:.1f} times as often as" if ratio > 1 else "less often than"
+    finding = f"Leads still open {far.name} are won {often} new leads"
     sentence = (
-        f"Of the leads still open {far.name}, {share_words(far.share)} are won in the "
-        f"{horizon_days:g} days from then; of new leads {percent(new.value)} are."
+        f"{finding}: {share_words(far.share)} in the {horizon_days:g} days from then, against "
+        f"{percent(new.value)} of new leads."
     )
+    finding += f": {of_100(far.share.value, new.value)}"
     if far.in_by is not None and far.x < horizon_days:
         sentence += (
             f" By then {percent(far.in_by, 0)} of the wins that come within {horizon_days:g} days "
@@ -251,22 +258,23 @@ def _season(judged: Sequence[MonthRow]) -> str:
     for row in judged:
         place = years.index(row.name[:4]), int(row.name[5:]) - 1
         n[place], wins[place] = row.share.n, row.share.wins
-    kept = n.sum(axis=0) > 0
-    n, wins = n[:, kept], wins[:, kept]
+    has_leads = n.sum(axis=0) > 0
+    n, wins = n[:, has_leads], wins[:, has_leads]
     by_year = wins.sum(axis=1, keepdims=True) / n.sum(axis=1, keepdims=True)
     with_months = additive_logit(wins, n).deviance
     share = np.clip(np.broadcast_to(by_year, n.shape), 1e-12, 1 - 1e-12)
     rate = np.clip(np.divide(wins, n, out=np.full(n.shape, 0.5), where=n > 0), 1e-12, 1 - 1e-12)
     gain = wins * np.log(rate / share) + (n - wins) * np.log((1 - rate) / (1 - share))
-    freedom, left = int(kept.sum()) - 1, int((n > 0).sum() - len(years) - kept.sum() + 1)
+    freedom, left = int(has_leads.sum()) - 1, int((n > 0).sum() - len(years) - has_leads.sum() + 1)
     gained = float(2 * gain.sum()) - with_months
     spread = max(1.0, with_months / left) if left > 0 else 1.0  # years differ in their seasons
     p = float(chi2.sf(max(gained, 0.0) / spread, freedom))
     if p >= CHANCE:
-        return f"Months of the year do not differ clearly (p = {p:.2f})."
+        return "Leads of no month of the year are clearly won more or less often."
     share = wins.sum(axis=0) / n.sum(axis=0)
-    best, worst = (MONTHS[np.flatnonzero(kept)[i]] for i in (share.argmax(), share.argmin()))
+    best, worst = (MONTHS[np.flatnonzero(has_leads)[i]] for i in (share.argmax(), share.argmin()))
     return (
         f"Leads of {best} are won most often ({percent(share.max())}), leads of {worst} least "
-        f"often ({percent(share.min())}). The difference is more than chance (p = {p:.2g})."
+        f"often ({percent(share.min())}). The months of the year clearly differ, also after "
+        "allowing for differences between the years."
     )

@@ -66,7 +66,7 @@ class _Group:
     def takeaway(self) -> Takeaway:
         """Return the comparison as a sentence."""
         return Takeaway(
-            f"Leads with {quoted_column(self.column)} {quoted_name(self.name)} are won "
+            f"Leads whose {quoted_column(self.column)} is {quoted_name(self.name)} are won "
             f"{ratio_words(self.contrast)}.",
             evidence_of(self.contrast, name=self.name),
             "won_ratio",
@@ -96,10 +96,13 @@ def audience_page(rows: ReportRows) -> Page:
             for name, group in zip(groups.names, contrasts, strict=True)
             if name not in NOT_ALIKE
         ]
-        title = finding_of("leads with", groups.names, contrasts, base)
+        label = quoted_column(groups.column)
+        finding = finding_of(f"Leads whose {label} is", groups.names, contrasts, base)
+        if not any(group.is_significant for group in contrasts):
+            finding = f"{label}: {finding[0].lower()}{finding[1:]}"
         rates = rates_figure(
             figure,
-            f"{quoted_column(groups.column)}: {title[0].lower()}{title[1:]}",
+            finding,
             about_mature(rows),
             contrast_rows(groups.names, contrasts),
             RatesLabels(
@@ -147,7 +150,8 @@ class _Pair:
     @property
     def name(self) -> str:
         """The two columns and values."""
-        return f"{self.columns[0]}: {self.names[0]} × {self.columns[1]}: {self.names[1]}"
+        first, second = map(column_label, self.columns)
+        return f"{first}: {self.names[0]} × {second}: {self.names[1]}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,7 +183,7 @@ def _together(rows: ReportRows) -> tuple[Section, tuple[Takeaway, ...]]:
     )[:MOST_PAIRS]
     if not clear:
         text = (
-            f"Of {len(compared):,} pairs of values, none clearly converts better or worse than "
+            f"Of {len(compared):,} pairs of values, none is clearly won more or less often than "
             "its two values alone suggest."
         )
         return Section(heading, (text,)), ()
@@ -212,22 +216,22 @@ def _together(rows: ReportRows) -> tuple[Section, tuple[Takeaway, ...]]:
         rows=cells_of(table),
     )
     text = (
-        "These pairs of values convert better or worse than the two values alone suggest. The "
-        "clearest difference is first, not the pair with the most leads. Expected is the "
-        "conversion if each value changed the odds by itself; the test is corrected for all pairs "
-        "compared."
+        "Leads with these pairs of values are won more or less often than the two values alone "
+        "suggest. The clearest difference comes first, not the pair with the most leads. Each pair "
+        "is compared with the conversion that the two values would give if neither changed the "
+        "effect of the other."
     )
     return Section(heading, (text,), (figure,)), tuple(takeaways[:MOST_PAIR_TAKEAWAYS])
 
 
 def _pair_takeaway(pair: _Pair, group: Contrast, p: float) -> Takeaway:
     kinds = " and ".join(
-        f"{quoted_column(column)} {quoted_name(value)}"
+        f"{quoted_column(column)} is {quoted_name(value)}"
         for column, value in zip(pair.columns, pair.names, strict=True)
     )
-    direction = "better" if group.value > pair.expected else "worse"
+    direction = "more" if group.value > pair.expected else "less"
     return Takeaway(
-        f"Leads with {kinds} convert {direction} than each value alone suggests: "
+        f"Leads whose {kinds} are won {direction} often than each value alone suggests: "
         f"{share_words(group)} against {percent(pair.expected)}.",
         evidence_of(group, p=p, expected=pair.expected, name=pair.name),
         "won_share",

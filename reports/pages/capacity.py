@@ -53,14 +53,14 @@ def capacity_page(rows: ReportRows) -> Page:
     probability = np.sort(rows.arrival.probability[recent])[::-1]
     if len(probability) < FEWEST_LEADS or a_week < 1:
         return _without_figures(f"At least {FEWEST_LEADS} leads in the last {WEEKS} weeks.")
-    named = rows.project.report.leads_per_week
-    capacity = min(named or a_week * USUAL_PART, a_week)
+    stated_capacity = rows.project.report.leads_per_week
+    capacity = min(stated_capacity or a_week * USUAL_PART, a_week)
     about = (
         f"leads of the {weeks:.0f} weeks to {day_name(rows.leads_until)}, the newest lead, as "
         f"scored at creation, n = {len(probability):,}; wins as the probabilities state them"
     )
-    if named:
-        basis = f"[report] leads_per_week of the project file: sales can work {named:,} a week."
+    if stated_capacity:
+        basis = f"Sales can work {stated_capacity:,} leads a week ([report] leads_per_week)."
     else:
         basis = (
             "The project file does not say how many leads sales can work, so a fifth of the leads "
@@ -68,8 +68,8 @@ def capacity_page(rows: ReportRows) -> Page:
         )
     paragraphs = (
         basis,
-        "Expected wins are the wins within the horizon if the stated probabilities are right. The "
-        "page about the score shows whether they are.",
+        f"Expected wins are the wins within {rows.horizon_days:g}{NO_BREAK}days if the stated "
+        "chances come true. The page about the score shows whether they do.",
     )
     figure = _wins_figure(a_week, capacity, probability, about)
     check, takeaways = _check(rows, rows.scorer.card, capacity / a_week)
@@ -118,7 +118,7 @@ def _wins_figure(a_week: float, capacity: float, probability: Floats, about: str
         Column("expected", "Expected wins, best first", "ratio", "expected_wins"),
         Column("random", "In random order", "ratio", "expected_wins"),
         Column("lift", "Against random order", "ratio"),
-        Column("least", "Least probability worked", "share", "least_probability"),
+        Column("least", "Lowest chance worked", "share", "least_probability"),
     )
     return Figure(
         name="capacity-week",
@@ -162,8 +162,8 @@ def _check(rows: ReportRows, card: ModelCard, part: float) -> tuple[Section, tup
     if flatters:
         chosen = np.ones(len(won), dtype=bool)
         text = (
-            "Today's model has since learned from these very leads, which flatters it: this does "
-            "not prove what it is worth. The page about the score shows leads that it had not seen."
+            "Today's model has since learned from these very leads, so these figures look better "
+            "than they are. The page about the score shows leads that it had not seen."
         )
     won = won[chosen]
     order = np.argsort(-scored.probability[chosen], kind="stable")
@@ -175,7 +175,7 @@ def _check(rows: ReportRows, card: ModelCard, part: float) -> tuple[Section, tup
     ]
     days = f"{rows.horizon_days:g}{NO_BREAK}days"
     finding = (
-        f"The best-scored {100 * part:.0f}{NO_BREAK}% of the leads of {days} ago held "
+        f"The best-scored {100 * part:.0f}{NO_BREAK}% of the leads of {days} ago contained "
         f"{int(best.sum()):,} of {int(won.sum()):,} wins"
     )
     figure = Figure(

@@ -40,7 +40,7 @@ class MonthFigure(TableRow):
     name, metric : str
     value, before : float
     when : str
-        The period of `value`, for a sentence.
+        The period of `value`, or the leads that it is about, for a sentence.
     shares : tuple of Share or None
         The shares behind the two figures, if they are conversions.
     p : float or None
@@ -93,41 +93,40 @@ class MonthFigure(TableRow):
         else:
             new, old = self.shares
             sentence = (
-                "The leads whose horizon ended in the last 30 days converted "
-                f"{'better' if is_more else 'worse'}: {share_words(new)} against "
-                f"{percent(old.value)} of those whose horizon ended in the 30 days before."
+                f"{'More' if is_more else 'Fewer'} leads than before are won: {share_words(new)} "
+                f"of {self.when}, {percent(old.value)} of those created in the 30 days before."
             )
             evidence |= {"low": new.low, "high": new.high, "n": new.n}
         return Takeaway(sentence, evidence, self.metric, "month-figures")
 
 
-def month_page(rows: ReportRows, others: Sequence[Page]) -> Page:
+def month_page(rows: ReportRows, other_pages: Sequence[Page]) -> Page:
     """Build the first page: the last 30 days, and the first takeaway of each other page.
 
     Parameters
     ----------
     rows : ReportRows
-    others : sequence of Page
+    other_pages : sequence of Page
     """
     if rows.has_times:
         section, takeaways = _last_days(rows)
     else:
         needs = (
-            "New leads, wins and revenue of the last 30 days and of the 30 before. This needs "
-            "times: [leads] created_at, and closed_at of the outcomes."
+            "New leads, wins and revenue of the last 30 days and of the 30 days before. This "
+            "needs times: [leads] created_at, and closed_at of the outcomes."
         )
         section, takeaways = Section(HEADING, needs=needs), []
-    first = [page.takeaways[0] for page in others if page.takeaways]
+    first = [page.takeaways[0] for page in other_pages if page.takeaways]
     return Page(
         slug=SLUG,
         title=TITLE,
         lead=LEAD,
         takeaways=(*takeaways, *first),
-        sections=(section, Section("All leads", _summary(rows, others))),
+        sections=(section, Section("All leads", _summary(rows, other_pages))),
     )
 
 
-def _summary(rows: ReportRows, others: Sequence[Page]) -> tuple[str, ...]:
+def _summary(rows: ReportRows, other_pages: Sequence[Page]) -> tuple[str, ...]:
     paragraphs = []
     wins, n = rows.rate
     if n:
@@ -135,10 +134,10 @@ def _summary(rows: ReportRows, others: Sequence[Page]) -> tuple[str, ...]:
         if rows.has_times:
             leads = f"leads that are at least {rows.horizon_days:g} days old"
         paragraphs.append(
-            f"{share_words(share_of(wins, n))} of the {leads} are won. "
+            f"Of the {leads}, {share_words(share_of(wins, n))} are won. "
             f"{int(rows.is_open.sum()):,} of {len(rows):,} leads are open."
         )
-    silent = [page for page in others if not page.takeaways]
+    silent = [page for page in other_pages if not page.takeaways]
     bare = [page for page in silent if not any(part.figures for part in page.sections)]
     plain = [page.title for page in silent if page not in bare]
     if plain:
@@ -151,7 +150,7 @@ def _summary(rows: ReportRows, others: Sequence[Page]) -> tuple[str, ...]:
 
 def _last_days(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
     if not (rows.created < rows.leads_until - 2 * DAYS * DAY).any():
-        return Section(HEADING, needs="Leads of at least 60 days."), []
+        return Section(HEADING, needs="Leads that were created over at least 60 days."), []
     table = _figures(rows)
     new_leads, wins = table[:2]
     about = f"30 days to {day_name(rows.as_of)}, all leads"
@@ -160,7 +159,7 @@ def _last_days(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
         about += f"; new leads: 30 days to {day_name(rows.leads_until)}"
         paragraphs = (
             f"The newest lead is of {day_name(rows.leads_until)}, other records go on to "
-            f"{day_name(rows.as_of)}: new leads are counted up to the newest.",
+            f"{day_name(rows.as_of)}. New leads are counted up to the newest.",
         )
     figure = Figure(
         name="month-figures",
@@ -185,7 +184,8 @@ def _figures(rows: ReportRows) -> list[MonthFigure]:
     """Build the figures: new leads, wins, revenue if there is any, and conversion."""
     created = _last_and_before(rows.created, rows.leads_until)
     closed = [rows.is_won & period for period in _last_and_before(rows.closed, rows.as_of)]
-    mature = _last_and_before(rows.created, min(rows.as_of - rows.horizon, rows.leads_until))
+    mature_until = min(rows.as_of - rows.horizon, rows.leads_until)
+    mature = _last_and_before(rows.created, mature_until)
     when = f"in the 30 days to {day_name(rows.leads_until)}" if rows.leads_end_early else LAST
     table = [
         _count_figure("New leads", "new_leads", created, when),
@@ -202,10 +202,11 @@ def _figures(rows: ReportRows) -> list[MonthFigure]:
     if min(new.n, old.n) >= FEWEST_LEADS:
         table.append(
             MonthFigure(
-                name="Conversion of the leads whose horizon ended, %",
+                name="Conversion of the newest leads that are old enough, %",
                 metric="cohort_won_share",
                 value=100 * new.value,
                 before=100 * old.value,
+                when=f"the leads created in the 30 days to {day_name(mature_until)}",
                 shares=(new, old),
                 p=shares_differ(new.wins, new.n, old.wins, old.n),
             )

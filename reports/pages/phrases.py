@@ -13,7 +13,7 @@ from reports.charts.report import rates_chart
 from reports.content import Column, Figure, Takeaway
 from reports.numbers import percent
 from reports.rows.rows import ReportRows
-from reports.text import NO_BREAK, quoted_name
+from reports.text import quoted_name
 
 MOST_TAKEAWAYS = 5
 CHANCE_TITLE = "Could be chance (p)"
@@ -24,18 +24,49 @@ NO_MODEL = (
 
 
 def ratio_words(group: Contrast, than: str = "the average") -> str:
-    """Format the ratio of a share to that of all leads, with both shares and the interval.
+    """Format how often a group does something, compared with all leads, with the interval.
 
     Examples
     --------
     >>> ratio_words(contrast(wins=75, n=312, all_wins=1_000, all_n=10_000))
     '2.4 times as often as the average: 24 of 100 against 10 (between 2.0 and 2.9 times; 312 leads)'
+    >>> ratio_words(contrast(wins=12, n=300, all_wins=1_000, all_n=10_000))
+    'less often than the average: 4 of 100 against 10 (0.23 to 0.69 times as often; 300 leads)'
+    >>> ratio_words(contrast(wins=0, n=60, all_wins=1_000, all_n=10_000))
+    'less often than the average: 0 of 100 against 10 (at most 0.60 times as often; 60 leads)'
     """
-    base = group.value / group.ratio if group.ratio else 0.0
-    return (
-        f"{times_words(group.ratio)} times as often as {than}: {of_100(group.value, base)} "
-        f"({ratio_interval_words(group)}; {group.n:,} leads)"
-    )
+    low, high = times_words(group.ratio_low), times_words(group.ratio_high)
+    interval = f"{low} to {high} times as often"
+    if not group.wins:
+        interval = f"at most {high} times as often"
+    elif (group.ratio or 0.0) > 1:
+        interval = ratio_interval_words(group)
+    return f"{ratio_finding(group, than)} ({interval}; {group.n:,} leads)"
+
+
+def ratio_finding(group: Contrast, than: str = "the average") -> str:
+    """Format how often a group does something, compared with all leads, without the interval.
+
+    Examples
+    --------
+    >>> ratio_finding(contrast(wins=75, n=312, all_wins=1_000, all_n=10_000))
+    '2.4 times as often as the average: 24 of 100 against 10'
+    >>> ratio_finding(contrast(wins=0, n=60, all_wins=12, all_n=10_000))
+    'less often than the average: 0 of 1,000 against 1'
+    """
+    comparison = f"less often than {than}"
+    if (group.ratio or 0.0) > 1:
+        comparison = f"{times_words(group.ratio)} times as often as {than}"
+    return f"{comparison}: {of_100(group.value, _share_of_all(group))}"
+
+
+def _share_of_all(group: Contrast) -> float:
+    """Return the share of all leads that a group is compared with."""
+    if group.ratio:
+        return group.value / group.ratio
+    if group.ratio_high:  # without wins, both ends are divided by that share
+        return group.high / group.ratio_high
+    return 0.0
 
 
 def ratio_interval_words(group: Contrast) -> str:
@@ -57,34 +88,35 @@ def times_words(ratio: float | None) -> str:
 
 
 def of_100(share: float, other: float) -> str:
-    """Format two shares as counts of 100 leads, or of 1,000 if one is small.
+    """Format two shares as counts of 100 leads, or of more if one of the counts is below 1.
 
     Examples
     --------
-    >>> of_100(0.41, 0.05), of_100(0.004, 0.155)
-    ('41 of 100 against 5', '4 of 1,000 against 155')
+    >>> of_100(0.41, 0.05), of_100(0.004, 0.155), of_100(0.0, 0.0002)
+    ('41 of 100 against 5', '4 of 1,000 against 155', '0 of 10,000 against 2')
     """
-    of = 100 if min(share, other) >= 0.01 else 1_000
-    return f"{of * share:.0f} of {of:,} against {of * other:.0f}"
+    smallest = min((value for value in (share, other) if value > 0), default=1.0)
+    of = next((of for of in (100, 1_000, 10_000) if of * smallest >= 1), 100_000)
+    return f"{of * share:,.0f} of {of:,} against {of * other:,.0f}"
 
 
 def share_words(share: Share) -> str:
-    """Format a share with its interval and the number of leads.
+    r"""Format a share with its interval and the number of leads.
 
     Examples
     --------
-    >>> share_words(Share(n=1_000, wins=250, value=0.25, low=0.2, high=0.3)).replace(NO_BREAK, " ")
+    >>> share_words(Share(n=1_000, wins=250, value=0.25, low=0.2, high=0.3)).replace("\xa0", " ")
     '25.0 % (between 20.0 and 30.0 %; 1,000 leads)'
     """
     return f"{percent(share.value)} ({interval_words(share.low, share.high)}; {share.n:,} leads)"
 
 
 def interval_words(low: float, high: float) -> str:
-    """Format the interval of a share.
+    r"""Format the interval of a share.
 
     Examples
     --------
-    >>> interval_words(0.2, 0.3).replace(NO_BREAK, " ")
+    >>> interval_words(0.2, 0.3).replace("\xa0", " ")
     'between 20.0 and 30.0 %'
     """
     return f"between {100 * low:.1f} and {percent(high)}"
@@ -268,10 +300,7 @@ def finding_of(subject: str, names: Sequence[str], groups: Sequence[Contrast], b
     if not significant:
         return f"No group differs clearly from the average of {percent(base)}"
     name, best = max(significant, key=lambda item: _certain_distance(item[1]))
-    return (
-        f"{subject} {quoted_name(name)} are won {times_words(best.ratio)} times as often as the "
-        f"average: {of_100(best.value, base)}"
-    )
+    return f"{subject} {quoted_name(name)} are won {ratio_finding(best)}"
 
 
 def mature_words(rows: ReportRows) -> str:
@@ -285,9 +314,9 @@ def about_mature(rows: ReportRows) -> str:
     """Describe the leads of a figure of mature leads."""
     n = int(rows.is_mature.sum())
     if not rows.has_times:
-        return f"{mature_words(rows)}, n = {n:,}; they have no times"
+        return f"{n:,} {mature_words(rows)}; they have no times"
     young = len(rows) - n
-    return f"{mature_words(rows)}, n = {n:,}; {young:,} younger ones not counted"
+    return f"{n:,} {mature_words(rows)}; {young:,} younger ones are not counted"
 
 
 def months_of(times: Ints) -> Ints:
@@ -315,26 +344,6 @@ def day_name(at: int) -> str:
     '1970-01-01'
     """
     return str(np.datetime64(int(at), "us").astype("datetime64[D]"))
-
-
-def days_words(days: float) -> str:
-    """Format a duration as people say it.
-
-    Examples
-    --------
-    >>> [days_words(d).replace(NO_BREAK, " ") for d in (0.0002, 0.02, 0.5, 3.04, 41.2)]
-    ['17 seconds', '29 minutes', '12 hours', '3.0 days', '41 days']
-    """
-    if not np.isfinite(days):
-        return "not yet"
-    for limit, unit, per_day in (
-        (1 / 1440, "seconds", 86_400),
-        (1 / 24, "minutes", 1_440),
-        (1.5, "hours", 24),
-    ):
-        if days < limit:
-            return f"{days * per_day:.0f}{NO_BREAK}{unit}"
-    return f"{days:.1f}{NO_BREAK}days" if days < 10 else f"{days:.0f}{NO_BREAK}days"
 
 
 def finite(value: float) -> float | None:

@@ -21,13 +21,12 @@ from models.evaluation.comparisons import (
 )
 from reports.charts.report import rates_chart, series_chart
 from reports.content import Column, Figure, Page, Section, ShareRow, TableRow, Takeaway, cells_of
-from reports.numbers import percent
+from reports.numbers import duration, percent
 from reports.pages.phrases import (
     RatesLabels,
     about_mature,
     contrast_rows,
     correct_families,
-    days_words,
     evidence_of,
     finding_of,
     finite,
@@ -39,10 +38,9 @@ from reports.pages.phrases import (
     ratio_interval_words,
     ratio_words,
     strongest,
-    times_words,
 )
 from reports.rows.rows import ReportRows
-from reports.text import quoted_name
+from reports.text import quoted_column, quoted_name
 
 SLUG, TITLE = "sources", "Sources"
 LEAD = "Which sources bring leads that are qualified and won, how much, and how fast?"
@@ -131,7 +129,7 @@ def sources_page(rows: ReportRows) -> Page:
         ),
         base=base,
     )
-    origin = f"The source of a lead is the value of its column {quoted_name(groups.column)}."
+    origin = f"The source of a lead is the value of its column {quoted_column(groups.column)}."
     revenue, revenue_takeaways = _revenue(rows, groups)
     speed, speed_takeaways = _speed(rows, groups)
     return Page(
@@ -174,9 +172,9 @@ def qualified_leads(rows: ReportRows) -> Bools | None:
 
 def qualified_stage(rows: ReportRows) -> str | None:
     """Return the stage of qualified leads: the project's, or the one whose name says so."""
-    named = rows.project.report.qualified_stage
-    if named is not None or rows.funnel is None:
-        return named
+    stage_of_project = rows.project.report.qualified_stage
+    if stage_of_project is not None or rows.funnel is None:
+        return stage_of_project
     for pattern in QUALIFIED:
         for stage in rows.funnel.stages:
             if re.search(pattern, words_of(stage)):
@@ -312,8 +310,7 @@ def _revenue(rows: ReportRows, groups: Groups) -> tuple[Section, tuple[Takeaway,
     takeaways = strongest(
         [(row.name, row.mean) for row in table],
         lambda name, mean: (
-            f"A lead from {quoted_name(name)} brings {times_words(mean.ratio)} times the average "
-            f"revenue: {mean.value:,.0f} against {base:,.0f} ({ratio_interval_words(mean)}; "
+            f"{_revenue_finding(name, mean, base)} ({ratio_interval_words(mean)} the average; "
             f"{mean.n:,} leads)."
         ),
         "revenue_per_lead",
@@ -321,8 +318,10 @@ def _revenue(rows: ReportRows, groups: Groups) -> tuple[Section, tuple[Takeaway,
         most=MOST_REVENUE_TAKEAWAYS,
     )
     finding = "Revenue per lead does not differ clearly between sources"
+    means = {row.name: row.mean for row in table}
     if takeaways:
-        finding = takeaways[0].sentence.partition(" (")[0]
+        name = takeaways[0].evidence["name"]
+        finding = _revenue_finding(name, means[name], base)
     about = about_mature(rows)
     cells = cells_of(table)
     figure = Figure(
@@ -345,6 +344,15 @@ def _revenue(rows: ReportRows, groups: Groups) -> tuple[Section, tuple[Takeaway,
         chart=rates_chart(cells, finding, about, what="Revenue per lead", base=base, form=",.0f"),
     )
     return Section(heading, figures=(figure,)), takeaways
+
+
+def _revenue_finding(name: str, mean: Contrast, base: float) -> str:
+    """Format the revenue per lead of a source, compared with that of all leads."""
+    comparison = "more" if mean.value > base else "less"
+    return (
+        f"A lead from {quoted_name(name)} brings {comparison} revenue than the average lead: "
+        f"{mean.value:,.0f} against {base:,.0f}"
+    )
 
 
 def _speed_rows(
@@ -393,10 +401,13 @@ def _speed(rows: ReportRows, groups: Groups) -> tuple[Section, tuple[Takeaway, .
         return Section(heading, needs=needs), ()
     table = _speed_rows(groups, wins, all_days, rows.days_to_close)
     takeaways = _speed_takeaways(table, all_days)
-    finding = f"All sources take about {days_words(all_days.value)} to win"
+    finding = (
+        "No source is clearly faster or slower than the others: half of the wins come within "
+        f"{duration(all_days.value)}"
+    )
     if takeaways:
-        finding = takeaways[0].sentence.partition(" (")[0]
-    about = f"wins within {rows.horizon_days:g} days, of {mature_words(rows)}, n = {all_days.n:,}"
+        finding = _speed_finding(_clearest(table))
+    about = f"{all_days.n:,} wins within {rows.horizon_days:g} days, of {mature_words(rows)}"
     cells = cells_of(table)
     figure = Figure(
         name="sources-speed",
@@ -405,14 +416,19 @@ def _speed(rows: ReportRows, groups: Groups) -> tuple[Section, tuple[Takeaway, .
         columns=(
             Column("name", "Source"),
             Column("n", "Wins", "count"),
-            Column("value", "Median days to win", "days", "days_to_win"),
+            Column("value", "Half won within", "days", "days_to_win"),
             *interval_columns("days"),
             Column("late", "Nine of ten within", "days", "nine_of_ten"),
             Column("verdict", "Result"),
         ),
         rows=cells,
         chart=rates_chart(
-            cells, finding, about, what="Median days to win", base=all_days.value, form=","
+            cells,
+            finding,
+            about,
+            what="Days to win, half of the wins",
+            base=all_days.value,
+            form=",",
         ),
     )
     return Section(heading, figures=(figure,)), takeaways
@@ -420,15 +436,25 @@ def _speed(rows: ReportRows, groups: Groups) -> tuple[Section, tuple[Takeaway, .
 
 def _speed_takeaways(table: Sequence[SpeedRow], all_days: MedianInterval) -> tuple[Takeaway, ...]:
     """Return the source whose days to win differ most surely from the others'."""
-    clear = [row for row in table if row.days.is_significant]
-    if not clear:
+    first = _clearest(table)
+    if not first.days.is_significant:
         return ()
-    first = min(clear, key=lambda row: row.days.p or 0.0)
     days = first.days
     sentence = (
-        f"Won leads from {quoted_name(first.name)} take {days_words(days.value)} to win (median; "
-        f"between {days_words(days.low)} and {days_words(days.high)}; {days.n:,} leads), against "
-        f"{days_words(all_days.value)} of all wins."
+        f"{_speed_finding(first)} (between {duration(days.low)} and {duration(days.high)}; "
+        f"{days.n:,} leads). For all sources this takes {duration(all_days.value)}."
     )
     evidence = evidence_of(days, name=first.name)
     return (Takeaway(sentence, evidence, "days_to_win", "sources-speed"),)
+
+
+def _clearest(table: Sequence[SpeedRow]) -> SpeedRow:
+    """Return the source whose days to win differ most surely from the others'."""
+    return min(table, key=lambda row: 1.0 if row.days.p is None else row.days.p)
+
+
+def _speed_finding(row: SpeedRow) -> str:
+    return (
+        f"Half of the won leads from {quoted_name(row.name)} are won within "
+        f"{duration(row.days.value)}"
+    )

@@ -75,7 +75,7 @@ def _attribution_figure(
         f"{quoted_name(widest.name)} gets {percent(widest.shares[most])} of the wins by "
         f"{titles[most].lower()}, {percent(widest.shares[least])} by {titles[least].lower()}"
     )
-    about = f"won leads with an activity up to their closing, n = {touched.n_wins:,}"
+    about = f"{touched.n_wins:,} won leads with an activity up to their closing"
     cells = cells_of(table)
     chart = series_chart(
         cells, finding, about, what="Share of the wins", series=list(titles.items())
@@ -91,5 +91,6 @@ def _attribution_figure(
         ),
         rows=cells,
         chart=chart,
-        note="These are four conventions, not causes. Where they disagree, none is the right one.",
+        note="These are four conventions. None of them shows what caused the wins. If they "
+        "disagree, none is the right one.",
     )

@@ -61,8 +61,8 @@ class Early:
                 ratio_metric="activity_ratio",
             ),
             base=base,
-            note="It goes with wins, it need not cause them: a lead that is about to buy also does "
-            "more.",
+            note="An activity before a win need not be its cause: a lead that is about to buy also "
+            "does more.",
         )
         paragraphs: tuple[str, ...] = ()
         if self.column:

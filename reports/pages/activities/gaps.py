@@ -23,7 +23,7 @@ from reports.pages.phrases import (
 )
 from reports.rows.journeys import Funnel, Log
 from reports.rows.rows import ReportRows
-from reports.text import quoted_column, quoted_name
+from reports.text import column_label, quoted_column, quoted_name
 
 MOST_GAP_TAKEAWAYS = 2
 
@@ -76,10 +76,10 @@ class GapRow(TableRow):
     def takeaway(self) -> Takeaway:
         """Return the gap as a sentence."""
         return Takeaway(
-            f"Leads with {quoted_column(self.segment)} {quoted_name(self.group)} in "
-            f"{quoted_name(self.stage)} see {self.seen.per_lead:.2f} contents each there, against "
-            f"{self.seen.usual:.2f} of all leads, and go on {ratio_words(self.share)}. Less "
-            "content may be the cause of that, or its consequence.",
+            f"Leads whose {quoted_column(self.segment)} is {quoted_name(self.group)} see "
+            f"{self.seen.per_lead:.1f} contents each in {quoted_name(self.stage)}, all leads "
+            f"{self.seen.usual:.1f}. They go on {ratio_words(self.share)}. Less content may be the "
+            "cause of that, or its consequence.",
             evidence_of(
                 self.share, name=self.name, per_lead=self.seen.per_lead, usual=self.seen.usual
             ),
@@ -95,7 +95,7 @@ def gaps_section(rows: ReportRows, log: Log) -> tuple[Section, tuple[Takeaway, .
     funnel = rows.funnel
     if funnel is None or not funnel.stages or not segments or not (log.content >= 0).any():
         needs = (
-            "Stages and kinds of leads that convert badly and saw little content. This needs "
+            "Stages and kinds of leads that are seldom won and saw little content. This needs "
             "stages, contents of activities ([activities] content), and a source or audience."
         )
         return Section(heading, needs=needs), ()
@@ -106,8 +106,8 @@ def gaps_section(rows: ReportRows, log: Log) -> tuple[Section, tuple[Takeaway, .
         name="activities-gaps",
         finding=f"{len(gaps) or 'None'} of {len(table)} kinds of leads in a stage clearly go on "
         "less often than the others and see less content",
-        about=f"{mature_words(rows)} that reached the stage within the horizon; contents that "
-        "leads saw while they were in it",
+        about=f"{mature_words(rows)} that reached the stage within {rows.horizon_days:g} days; "
+        "contents that leads saw while they were in it",
         columns=(
             Column("name", "Stage and kind of lead"),
             Column("gap", "Less of both"),
@@ -140,17 +140,17 @@ def _gap_rows(
         reached = rows.is_mature & ((funnel.reached[:, k] <= limit) | rows.won)
         goes_on = (following[:, k] <= limit) if k + 1 < len(funnel.stages) else rows.won
         inside = rows.is_mature & (funnel.entered[:, k] <= limit)
-        seen = _seen_in_stage(log, funnel.entered[:, [k]], following, inside)
+        is_seen = _seen_in_stage(log, funnel.entered[:, [k]], following, inside)
         for groups in segments:
             contrasts.append(group_contrasts(groups, reached, goes_on | rows.won))
-            contents += _contents_seen(groups, inside, log.lead[seen])
+            contents += _contents_seen(groups, inside, log.lead[is_seen])
             places += [(stage, groups.column, name) for name in groups.names]
     corrected = [group for family in correct_families(contrasts) for group in family]
     ps = holm([seen.p for seen in contents])
     return [
         GapRow(
             share=group,
-            name=f"{stage} × {segment}: {name}",
+            name=f"{stage} × {column_label(segment)}: {name}",
             stage=stage,
             segment=segment,
             group=name,

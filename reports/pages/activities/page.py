@@ -72,8 +72,8 @@ def _before_wins(rows: ReportRows, log: Log) -> tuple[list[Section], list[Takeaw
     families = correct_families([look.contrasts for look in looks])
     looks = [replace(x, contrasts=family) for x, family in zip(looks, families, strict=True)]
     about = (
-        f"leads still open {days:g} days after creation, compared on that day, n = "
-        f"{looks[0].n:,}; won within {rows.horizon_days:g} days from then"
+        f"{looks[0].n:,} leads still open {days:g} days after creation, compared on that day; won "
+        f"within {rows.horizon_days:g} days from then"
     )
     sections: list[Section] = []
     takeaways: list[Takeaway] = []
@@ -99,9 +99,9 @@ def _before_wins(rows: ReportRows, log: Log) -> tuple[list[Section], list[Takeaw
         sections.append(family.section())
         takeaways += family.takeaways(reported)
     if stages:
-        section, found = stages_section(stages, type_names, looks[2:], reported, days)
+        section, stage_takeaways = stages_section(stages, type_names, looks[2:], reported, days)
         sections.append(section)
-        takeaways += found
+        takeaways += stage_takeaways
     return sections, takeaways
 
 

@@ -15,7 +15,7 @@ from reports.charts.report import MOST_BARS, lines_chart, rates_chart
 from reports.content import Column, Figure, TableRow, cells_of
 from reports.numbers import signed
 from reports.pages.phrases import interval_columns
-from reports.text import printable, quoted_column
+from reports.text import printable, quoted_name
 
 MOST_CURVES = 6
 N_BINS = 8
@@ -110,18 +110,18 @@ def _curve_finding(feature: Feature, table: Sequence[CurveRow]) -> str:
 
 def _dependence(feature: Feature, values: Floats, points: Floats) -> list[CurveRow]:
     """Compute the mean points of each value, or of ranges of values; small groups are left out."""
-    known = np.isfinite(values)
+    is_known = np.isfinite(values)
     groups: list[tuple[str, float | None, Floats]]
     if feature.unit in CODED:
-        codes, place = np.unique(values[known], return_inverse=True)
+        codes, place = np.unique(values[is_known], return_inverse=True)
         groups = [
-            (value_words(feature, float(code)), None, points[known][place == k])
+            (value_words(feature, float(code)), None, points[is_known][place == k])
             for k, code in enumerate(codes)
         ]
     else:
-        groups = _ranges(feature, values[known], points[known])
-    if not known.all():
-        groups.append((value_words(feature, np.nan), None, points[~known]))
+        groups = _ranges(feature, values[is_known], points[is_known])
+    if not is_known.all():
+        groups.append((value_words(feature, np.nan), None, points[~is_known]))
     table = []
     for name, x, part in groups:
         if len(part) >= FEWEST_IN_BIN:
@@ -164,5 +164,5 @@ def _title(feature: Feature) -> str:
     """Return what a feature measures, for the beginning of a sentence; names from data stay."""
     name = measured(feature)
     if name == feature.column:
-        return quoted_column(name)
+        return quoted_name(name)
     return name[:1].upper() + name[1:]

@@ -16,11 +16,12 @@ from reports.charts.report import rates_chart
 from reports.content import Column, Figure, Section, TableRow, Takeaway, cells_of
 from reports.numbers import percent
 from reports.pages.features.curves import curve_figures
+from reports.pages.features.labels import with_labels
 from reports.pages.features.pairs import ScoredLeads, pairs_section
 from reports.pages.phrases import interval_columns
 from reports.rows.rows import ReportRows
 from reports.rows.scored import features_of, records_of, sample
-from reports.text import quoted_column
+from reports.text import column_label, quoted_name
 
 DRIVERS = "What drives the score"
 LOOK_DAYS = 7  # after creation
@@ -48,7 +49,7 @@ def drivers_sections(rows: ReportRows, scorer: LeadScorer) -> tuple[list[Section
     when, is_late = looks(rows, chosen)
     records = records_of(rows.records, chosen)
     features = features_of(scorer, records, np.arange(len(chosen)), when)
-    reasoner = scorer.reasoner
+    reasoner = with_labels(scorer.reasoner)
     parts = reasoner.parts(features)
     ranked = rank_signals(reasoner, features, seed=0)[:MOST_SIGNALS]
     if not ranked:
@@ -57,18 +58,18 @@ def drivers_sections(rows: ReportRows, scorer: LeadScorer) -> tuple[list[Section
     age = "now"
     if rows.has_times:
         age = "a week after creation, or at creation if closed by then"
-    about = f"leads scored {age}, n = {len(chosen):,}"
+    about = f"{len(chosen):,} leads, scored {age}"
     if len(chosen) < len(rows):
-        about += f", a random sample of {len(rows):,}"
+        about += f"; a random sample of {len(rows):,}"
     table = [_signal_row(row, reasoner, parts) for row in ranked]
     importance, takeaways = _importance(table, about)
     signals = [row["signal"] for row in ranked]
     curves = curve_figures(reasoner, features, parts, signals, about)
-    known, won = ended(rows, chosen, when, is_late)
+    has_outcome, won = ended(rows, chosen, when, is_late)
     compared = about
     if rows.has_times:
-        compared += "; outcomes only of those open after the week"
-    leads = ScoredLeads(features=features, known=known, won=won, about=compared)
+        compared += "; outcomes only of leads that were open after the week"
+    leads = ScoredLeads(features=features, has_outcome=has_outcome, won=won, about=compared)
     together, pair_takeaways = pairs_section(scorer, signals, leads)
     sections = [
         importance,
@@ -86,7 +87,7 @@ def _signal_row(row: Mapping[str, Any], reasoner: Reasoner, parts: Parts) -> Sig
     strength = np.abs(parts.of_signals[:, reasoner.signals.index(row["signal"])])
     half = Z * float(strength.std()) / np.sqrt(len(strength))
     return SignalRow(
-        name=row["signal"],
+        name=column_label(row["signal"]),
         n=len(strength),
         value=row["points"],
         low=max(row["points"] - half, 0.0),
@@ -98,10 +99,10 @@ def _signal_row(row: Mapping[str, Any], reasoner: Reasoner, parts: Parts) -> Sig
 
 def _importance(table: Sequence[SignalRow], about: str) -> tuple[Section, list[Takeaway]]:
     first = table[:FIRST_SIGNALS]
-    names = ", ".join(quoted_column(row.name) for row in first)
-    finding = (
-        f"{percent(sum(row.share for row in first), 0)} of what moves the score comes from {names}"
-    )
+    *names, last_name = [quoted_name(row.name) for row in first]
+    signals = f"{', '.join(names)} and {last_name}" if names else last_name
+    share = percent(sum(row.share for row in first), 0)
+    finding = f"{share} of what moves the score comes from {signals}"
     cells = cells_of(table)
     drawn = [{**row, "n": None} for row in cells]  # the same for all
     figure = Figure(
@@ -129,10 +130,10 @@ def _importance(table: Sequence[SignalRow], about: str) -> tuple[Section, list[T
     if len(table) == 1 or strongest.low > table[1].high:
         takeaways.append(
             Takeaway(
-                f"{quoted_column(strongest.name)} moves the score most: by "
-                f"{strongest.value:.1f} points on average (between {strongest.low:.1f} and "
-                f"{strongest.high:.1f}; "
-                f"{strongest.n:,} leads); {strongest.direction}.",
+                f"{quoted_name(strongest.name)} moves the score most: by "
+                f"{strongest.value:.1f} points up or down on average (between "
+                f"{strongest.low:.1f} and {strongest.high:.1f}; {strongest.n:,} leads). "
+                f"{strongest.direction[:1].upper()}{strongest.direction[1:]}.",
                 {
                     "name": strongest.name,
                     "value": strongest.value,

@@ -15,7 +15,7 @@ from reports.content import Column, Figure, Section, TableRow, Takeaway, cells_o
 from reports.numbers import percent
 from reports.pages.phrases import CHANCE_TITLE
 from reports.rows.rows import ReportRows
-from reports.text import quoted_column
+from reports.text import column_label, quoted_name
 
 LEAST_GAP = 0.1  # between the filled shares of open and closed leads, for a sentence
 
@@ -64,7 +64,7 @@ def filled_section(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
         row for row in table if row.p is not None and row.p < CHANCE and abs(row.gap) >= LEAST_GAP
     ]
     n = {"open": rows.is_open, "won": rows.is_won, "lost": rows.is_lost}
-    about = ", ".join(f"{kind} leads, n = {int(mask.sum()):,}" for kind, mask in n.items())
+    about = ", ".join(f"{int(mask.sum()):,} {kind}" for kind, mask in n.items()) + " leads"
     finding = _filled_finding(table, far)
     gaps = [{**row.cells(), "n": None} for row in table if not row.is_full]
     chart = None
@@ -72,7 +72,7 @@ def filled_section(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
         chart = series_chart(
             gaps,
             finding,
-            f"{about}; columns that some leads lack",
+            f"{about}; columns that are not filled for all",
             what="Share of leads with a value",
             series=[(kind, kind) for kind, mask in n.items() if mask.any()],
         )
@@ -117,7 +117,11 @@ def _filled_rows(rows: ReportRows) -> list[FilledRow]:
         count = {kind: int(filled[mask].sum()) for kind, mask in masks.items()}
         share = {kind: count[kind] / n[kind] if n[kind] else None for kind in masks}
         row = FilledRow(
-            name=column, n=len(leads), open=share["open"], won=share["won"], lost=share["lost"]
+            name=column_label(column),
+            n=len(leads),
+            open=share["open"],
+            won=share["won"],
+            lost=share["lost"],
         )
         if is_compared:
             closed = count["won"] + count["lost"]
@@ -132,8 +136,8 @@ def _filled_rows(rows: ReportRows) -> list[FilledRow]:
 def _filled_takeaway(row: FilledRow) -> Takeaway:
     """Return a column that is filled when leads close as a sentence."""
     return Takeaway(
-        f"{quoted_column(row.name)} is filled for {percent(row.open or 0.0)} of the open "
-        f"and {percent(row.closed or 0.0)} of the closed leads: what is filled on closing "
+        f"{quoted_name(row.name)} is filled for {percent(row.open or 0.0)} of the open "
+        f"and {percent(row.closed or 0.0)} of the closed leads. A column that is filled on closing "
         "says nothing about a new lead.",
         {
             "value": row.open,
@@ -154,14 +158,14 @@ def _filled_finding(table: Sequence[FilledRow], far: Sequence[FilledRow]) -> str
     if all(row.p is None for row in table):
         first = table[0]
         return (
-            f"{quoted_column(first.name)} is filled for {percent(first.won or 0, 0)} of the won "
+            f"{quoted_name(first.name)} is filled for {percent(first.won or 0, 0)} of the won "
             f"and {percent(first.lost or 0, 0)} of the lost leads; too few leads are open to "
             "compare"
         )
     columns = "1 column is" if len(far) == 1 else f"{len(far) or 'No'} columns are"
     return (
-        f"{columns} filled more often, or less, for closed leads than for open ones, by 10 points "
-        "or more"
+        f"{columns} filled clearly more or less often for closed leads than for open ones, "
+        f"by {100 * LEAST_GAP:.0f} points or more"
     )
 
 

@@ -10,6 +10,7 @@ from features.moments import make_moments
 from reports.content import Column, Figure, Section, TableRow, cells_of
 from reports.rows.rows import ReportRows
 from reports.rows.scored import records_of, sample
+from reports.text import column_label
 
 MOST_AUDITED = 20_000
 
@@ -36,7 +37,7 @@ def left_out_section(rows: ReportRows) -> Section:
             name = unused["column"]
             field = evidence.get(name)
             table[name] = LeftOutRow(
-                name=name,
+                name=column_label(name),
                 reason=unused["reason"],
                 evidence=None if field is None else _evidence(field),
                 line=None if field is None else field.get("line"),
@@ -44,7 +45,8 @@ def left_out_section(rows: ReportRows) -> Section:
     fields, text = _audit_today(rows)
     for name, objection in fields.items():
         row = table.get(name) or LeftOutRow(
-            name=name, reason="the audit of today's records objects"
+            name=column_label(name),
+            reason="the audit of today's records found that it knows too much",
         )
         table[name] = replace(row, today=_evidence(objection))
     if not table:
@@ -70,7 +72,7 @@ def _evidence(field: Mapping[str, Any]) -> str:
 
 
 def _audit_today(rows: ReportRows) -> tuple[dict[str, Mapping[str, Any]], str]:
-    """Run the leak audit on today's records; return the fields it objects to, and a sentence."""
+    """Run the leak audit on today's records; return the columns that fail it, and a sentence."""
     chosen = sample(len(rows), MOST_AUDITED)
     records = rows.records if len(chosen) == len(rows) else records_of(rows.records, chosen)
     try:

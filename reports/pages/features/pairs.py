@@ -10,15 +10,17 @@ import numpy as np
 from crm.arrays import Bools, Floats
 from models.estimator.blend import BaseRate
 from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, effects_differ
-from models.evaluation.interactions import Interaction, find_interactions
+from models.evaluation.interactions import Interaction, SignalSplit, find_interactions
 from models.evaluation.intervals import holm
+from models.reasons import Reasoner
 from models.scale import POINTS
 from models.scorer import LeadScorer
 from reports.charts.report import series_chart
 from reports.content import Column, Figure, Section, TableRow, Takeaway, cells_of
 from reports.numbers import signed
+from reports.pages.features.labels import labelled_condition
 from reports.pages.phrases import CHANCE_TITLE, interval_columns
-from reports.text import printable
+from reports.text import column_label, printable
 
 HEADING = "How signals combine"
 LEAST_POINTS = 1.0  # of difference: a smaller one is not worth a sentence
@@ -57,26 +59,28 @@ class ComparedPair(TableRow):
     @property
     def matters(self) -> bool:
         """True if the difference in points is certain and large enough for a sentence."""
-        found = self.interaction
-        is_certain = found.low > 0 or found.high < 0
-        return is_certain and abs(found.difference) >= LEAST_POINTS
+        interaction = self.interaction
+        is_certain = interaction.low > 0 or interaction.high < 0
+        return is_certain and abs(interaction.difference) >= LEAST_POINTS
 
     def cells(self) -> dict[str, Any]:
         """Return the cells by column."""
-        found = self.interaction
+        interaction = self.interaction
+        first = printable(column_label(interaction.first.signal), 17)
+        second = printable(column_label(interaction.second.signal), 14)
         return {
-            "name": f"{printable(found.first.signal, 17)} × {printable(found.second.signal, 14)}",
-            "first": found.first.words,
-            "second": found.second.words,
-            "inside": found.inside,
-            "outside": found.outside,
-            "difference": found.difference,
-            "low": found.low,
-            "high": found.high,
-            "strength": found.strength,
-            "strength_low": found.strength_low,
-            "strength_high": found.strength_high,
-            "share": found.share,
+            "name": f"{first} × {second}",
+            "first": interaction.first.words,
+            "second": interaction.second.words,
+            "inside": interaction.inside,
+            "outside": interaction.outside,
+            "difference": interaction.difference,
+            "low": interaction.low,
+            "high": interaction.high,
+            "strength": interaction.strength,
+            "strength_low": interaction.strength_low,
+            "strength_high": interaction.strength_high,
+            "share": interaction.share,
             "seen": self.in_outcomes,
             "p": self.p,
             "verdict": self.verdict.value,
@@ -84,22 +88,22 @@ class ComparedPair(TableRow):
 
     def takeaway(self, n: int) -> Takeaway:
         """Return the pair as a sentence; `n` leads have a known outcome."""
-        found = self.interaction
-        nearer, farther = sorted((abs(found.low), abs(found.high)))
+        interaction = self.interaction
+        nearer, farther = sorted((abs(interaction.low), abs(interaction.high)))
         return Takeaway(
-            f"{pair_words(found)}: a difference of {abs(found.difference):.1f} points (between "
-            f"{nearer:.1f} and {farther:.1f}; {found.n:,} leads). The outcomes of {n:,} leads "
-            "differ the same way.",
+            f"{pair_words(interaction)}: a difference of {abs(interaction.difference):.1f} points "
+            f"(between {nearer:.1f} and {farther:.1f}; {interaction.n:,} leads). The outcomes of "
+            f"{n:,} leads differ in the same direction.",
             {
-                "value": found.difference,
-                "low": found.low,
-                "high": found.high,
-                "n": found.n,
-                "first": found.first.words,
-                "second": found.second.words,
-                "inside": found.inside,
-                "outside": found.outside,
-                "share": found.share,
+                "value": interaction.difference,
+                "low": interaction.low,
+                "high": interaction.high,
+                "n": interaction.n,
+                "first": interaction.first.words,
+                "second": interaction.second.words,
+                "inside": interaction.inside,
+                "outside": interaction.outside,
+                "share": interaction.share,
                 "p": self.p,
             },
             "pair_points",
@@ -114,14 +118,14 @@ class ScoredLeads:
     Attributes
     ----------
     features : ndarray of float64, shape (n, k)
-    known, won : ndarray of bool, shape (n,)
+    has_outcome, won : ndarray of bool, shape (n,)
         True for the leads with a known outcome, and for the won ones.
     about : str
         Which leads these are.
     """
 
     features: Floats
-    known: Bools
+    has_outcome: Bools
     won: Bools
     about: str
 
@@ -143,16 +147,23 @@ def pairs_section(
         The strongest first.
     leads : ScoredLeads
     """
-    interactions = find_interactions(scorer, leads.features, signals)
+    interactions = [
+        replace(
+            interaction,
+            first=_labelled(interaction.first, scorer.reasoner),
+            second=_labelled(interaction.second, scorer.reasoner),
+        )
+        for interaction in find_interactions(scorer, leads.features, signals)
+    ]
     if not interactions:
         reason = "The model only adds up the points of the signals; none changes another's effect."
         if not isinstance(scorer.estimator, BaseRate) and scorer.estimator.trees is not None:
             reason = "These leads do not show the effects of any two strong signals separately."
         return Section(HEADING, (reason,)), []
-    pairs = _compare(interactions, leads.known, leads.won)
+    pairs = _compare(interactions, leads.has_outcome, leads.won)
     large = [pair for pair in pairs if pair.matters]
     confirmed = [pair for pair in large if pair.verdict == PairVerdict.AGREES]
-    n_known = int(leads.known.sum())
+    n_known = int(leads.has_outcome.sum())
     figure = _figure(pairs, large, confirmed, leads)
     text = (
         "For the model, a signal can mean more, or less, when another signal is present. "
@@ -162,6 +173,13 @@ def pairs_section(
     if large:
         text += f" The outcomes confirm {len(confirmed) or 'none'} of them."
     return Section(HEADING, (text,), (figure,)), [pair.takeaway(n_known) for pair in confirmed[:1]]
+
+
+def _labelled(split: SignalSplit, reasoner: Reasoner) -> SignalSplit:
+    """Return a split whose words contain the label of the column."""
+    members = reasoner.members[reasoner.signals.index(split.signal)]
+    features = [reasoner.features[member] for member in members]
+    return replace(split, words=labelled_condition(split.words, features))
 
 
 def _figure(
@@ -177,10 +195,10 @@ def _figure(
     if confirmed:
         finding = f"{pair_words(confirmed[0].interaction)}; the outcomes agree"
     elif large:
-        finding = f"{pair_words(large[0].interaction)}; the outcomes do not confirm it"
+        finding = f"{pair_words(large[0].interaction)}; the outcomes do not confirm this"
     about = (
-        f"{leads.about}; points are those of {pairs[0].interaction.n:,} leads, outcomes those of "
-        f"{int(leads.known.sum()):,}"
+        f"{leads.about}; points of {pairs[0].interaction.n:,} leads, outcomes of "
+        f"{int(leads.has_outcome.sum()):,}"
     )
     chart = None
     if large:
@@ -211,22 +229,24 @@ def _figure(
         ),
         rows=cells_of(pairs[:MOST_PAIRS]),
         chart=chart,
-        note="Some signals often occur together. The points also count combinations that hardly "
-        "occur. The model may have learned from these outcomes.",
+        note="The points also count combinations of values that hardly ever occur. The model may "
+        "have learned from these outcomes.",
     )
 
 
-def pair_words(found: Interaction) -> str:
+def pair_words(interaction: Interaction) -> str:
     """Format what two signals do together as a sentence."""
-    first, second = (printable(part.words, 130) for part in (found.first, found.second))
-    inside, outside = (signed(points, 0) for points in (found.inside, found.outside))
+    first, second = (printable(part.words, 130) for part in (interaction.first, interaction.second))
+    inside, outside = (signed(points, 0) for points in (interaction.inside, interaction.outside))
     return (
         f"{first[:1].upper()}{first[1:]} moves the score by {inside} points with {second}, by "
         f"{outside} without"
     )
 
 
-def _compare(interactions: Sequence[Interaction], known: Bools, won: Bools) -> list[ComparedPair]:
+def _compare(
+    interactions: Sequence[Interaction], has_outcome: Bools, won: Bools
+) -> list[ComparedPair]:
     """Compare the outcomes in the four groups of each pair, corrected for all pairs.
 
     Returns
@@ -235,34 +255,34 @@ def _compare(interactions: Sequence[Interaction], known: Bools, won: Bools) -> l
         The largest difference in points first.
     """
     tests = []
-    for found in interactions:
-        group = (2 * found.first.is_in + found.second.is_in)[known]
+    for interaction in interactions:
+        group = (2 * interaction.first.is_in + interaction.second.is_in)[has_outcome]
         n = np.bincount(group, minlength=4).reshape(2, 2)
-        wins = np.bincount(group, won[known], minlength=4).reshape(2, 2)
+        wins = np.bincount(group, won[has_outcome], minlength=4).reshape(2, 2)
         tests.append(effects_differ(wins, n) if n.min() >= FEWEST_LEADS else None)
     ps = iter(holm([test[1] for test in tests if test is not None]))
     pairs = []
-    for found, test in zip(interactions, tests, strict=True):
+    for interaction, test in zip(interactions, tests, strict=True):
         if test is None:
             pair = ComparedPair(
-                interaction=found, in_outcomes=None, p=None, verdict=PairVerdict.FEW_LEADS
+                interaction=interaction, in_outcomes=None, p=None, verdict=PairVerdict.FEW_LEADS
             )
         else:
-            pair = _pair(found, test[0], next(ps))
+            pair = _pair(interaction, test[0], next(ps))
         pairs.append(pair)
     return sorted(pairs, key=lambda pair: -abs(pair.interaction.difference))
 
 
-def _pair(found: Interaction, effect: float, p: float) -> ComparedPair:
+def _pair(interaction: Interaction, effect: float, p: float) -> ComparedPair:
     """Build a compared pair from the difference in the outcomes, in log-odds, and its p-value."""
     pair = ComparedPair(
-        interaction=found, in_outcomes=POINTS * effect, p=p, verdict=PairVerdict.UNCLEAR
+        interaction=interaction, in_outcomes=POINTS * effect, p=p, verdict=PairVerdict.UNCLEAR
     )
     if p >= CHANCE:
         return pair
     if not pair.matters:
         verdict = PairVerdict.OUTCOMES_ONLY
-    elif effect * found.difference > 0:
+    elif effect * interaction.difference > 0:
         verdict = PairVerdict.AGREES
     else:
         verdict = PairVerdict.OPPOSED

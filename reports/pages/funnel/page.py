@@ -17,9 +17,12 @@ def funnel_page(rows: ReportRows) -> Page:
     if rows.funnel is None or not rows.funnel.stages:
         sections.append(Section(STEPS_HEADING, needs=_stages_needed(rows)))
     else:
-        for section, found in (steps_section(rows, rows.funnel), stays_section(rows, rows.funnel)):
+        for section, section_takeaways in (
+            steps_section(rows, rows.funnel),
+            stays_section(rows, rows.funnel),
+        ):
             sections.append(section)
-            takeaways += found
+            takeaways += section_takeaways
     sections.append(reasons_section(rows))
     return Page(
         slug=SLUG, title=TITLE, lead=LEAD, takeaways=tuple(takeaways), sections=tuple(sections)

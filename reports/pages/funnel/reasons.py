@@ -24,21 +24,23 @@ def reasons_section(rows: ReportRows) -> Section:
     Hung and Fithian, "Rank Verification for Exponential Families", 2019.
     """
     heading = "Why leads are lost"
-    known = np.array([reason for reason in rows.reason[rows.is_lost] if reason is not None], object)
-    if not len(known):
+    reasons = np.array(
+        [reason for reason in rows.reason[rows.is_lost] if reason is not None], object
+    )
+    if not len(reasons):
         needs = "The reasons of lost leads. The outcomes have none: map [outcomes] reason."
         return Section(heading, needs=needs)
-    names, counts = np.unique(known.astype(str), return_counts=True)
+    names, counts = np.unique(reasons.astype(str), return_counts=True)
     order = np.argsort(-counts, kind="stable")[:MOST_REASONS]
     table = [
-        ShareRow(name=str(names[i]), share=share_of(int(counts[i]), len(known))) for i in order
+        ShareRow(name=str(names[i]), share=share_of(int(counts[i]), len(reasons))) for i in order
     ]
     most = f"{quoted_name(table[0].name)} for {percent(table[0].share.value)} of the lost leads"
     finding = f"The most frequent reason is {most} with a reason"
     if len(table) > 1 and counts_differ(table[0].share.wins, table[1].share.wins) >= CHANCE:
         second = f"{quoted_name(table[1].name)} for {percent(table[1].share.value)}"
         finding = f"No reason is clearly the most frequent: {most}, {second}"
-    about = f"lost leads with a reason, n = {len(known):,} of {int(rows.is_lost.sum()):,}"
+    about = f"{len(reasons):,} of {int(rows.is_lost.sum()):,} lost leads, those with a reason"
     cells = cells_of(table)
     figure = Figure(
         name="funnel-reasons",

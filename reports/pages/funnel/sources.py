@@ -71,7 +71,8 @@ def steps_by_source(rows: ReportRows, steps: Steps) -> tuple[list[Figure], list[
     n_clear = sum(row.share.verdict.is_difference for row in table)
     figure = Figure(
         name="funnel-sources",
-        finding=f"At {n_clear} of {len(table)} steps a source clearly differs from the others",
+        finding=f"{n_clear or 'None'} of {len(table)} pairs of a source and a step clearly "
+        f"{'differs' if n_clear == 1 else 'differ'} from the other sources",
         about=about_mature(rows),
         columns=(
             Column("name", "Source and step"),

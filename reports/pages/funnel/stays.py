@@ -10,7 +10,8 @@ from features.events import NEVER
 from models.evaluation.comparisons import FEWEST_LEADS, MedianInterval, median_interval
 from reports.charts.report import rates_chart
 from reports.content import Column, Figure, Section, TableRow, Takeaway, cells_of
-from reports.pages.phrases import days_words, interval_columns, mature_words
+from reports.numbers import duration
+from reports.pages.phrases import interval_columns, mature_words
 from reports.rows.journeys import Funnel
 from reports.rows.rows import ReportRows
 from reports.text import quoted_name
@@ -65,23 +66,24 @@ def _stay_rows(rows: ReportRows, funnel: Funnel) -> list[StayRow]:
 def stays_section(rows: ReportRows, funnel: Funnel) -> tuple[Section, list[Takeaway]]:
     """Show how long leads stay in each stage, and in which stages the open leads are."""
     table = _stay_rows(rows, funnel)
-    known = [(row.name, row.stay) for row in table if row.stay is not None]
+    stays = [(row.name, row.stay) for row in table if row.stay is not None]
     ranked = sorted(
-        ((name, stay) for name, stay in known if stay.n >= FEWEST_LEADS),
+        ((name, stay) for name, stay in stays if stay.n >= FEWEST_LEADS),
         key=lambda item: -item[1].value,
     )
-    finding, takeaways = "How long leads stay in each stage", []
+    finding, takeaways = "In no stage do leads clearly stay longest", []
     if len(ranked) > 1 and ranked[0][1].low > ranked[1][1].high:
         (slowest, stay), (next_slowest, next_stay) = ranked[:2]
         finding = (
-            f"Leads stay longest in {quoted_name(slowest)}: {days_words(stay.value)} for half of "
-            "them"
+            f"Leads stay longest in {quoted_name(slowest)}: half of them for more than "
+            f"{duration(stay.value)}"
         )
         takeaways.append(
             Takeaway(
-                f"{finding} (between {days_words(stay.low)} and {days_words(stay.high)}; "
-                f"{stay.n:,} leads), {days_words(stay.late)} for nine of ten; next longest is "
-                f"{quoted_name(next_slowest)} with {days_words(next_stay.value)}.",
+                f"{finding} (between {duration(stay.low)} and {duration(stay.high)}; "
+                f"{stay.n:,} leads), one in ten for more than {duration(stay.late)}. The next "
+                f"longest stay is in {quoted_name(next_slowest)}, with "
+                f"{duration(next_stay.value)}.",
                 {
                     "name": slowest,
                     "value": stay.value,
@@ -93,10 +95,10 @@ def stays_section(rows: ReportRows, funnel: Funnel) -> tuple[Section, list[Takea
                 "funnel-stays",
             )
         )
-    about = f"stays that have ended, of {mature_words(rows)}, n = {sum(row.n for row in table):,}"
+    about = f"{sum(row.n for row in table):,} stays that have ended, of {mature_words(rows)}"
     cells = cells_of(table)
     drawn = [row for row in cells if row["value"] is not None]
-    chart = rates_chart(drawn, finding, about, what="Median days", base=None, form=",")
+    chart = rates_chart(drawn, finding, about, what="Days, half of the leads", base=None, form=",")
     figure = Figure(
         name="funnel-stays",
         finding=finding,
@@ -104,15 +106,15 @@ def stays_section(rows: ReportRows, funnel: Funnel) -> tuple[Section, list[Takea
         columns=(
             Column("name", "Stage"),
             Column("n", "Stays that ended", "count"),
-            Column("value", "Median days", "days", "stage_days"),
+            Column("value", "Half stay at most", "days", "stage_days"),
             *interval_columns("days"),
-            Column("late", "Nine of ten within", "days", "nine_of_ten"),
+            Column("late", "Nine of ten at most", "days", "nine_of_ten"),
             Column("open", "Open leads in it now", "count", "open_leads"),
-            Column("open_days", "Their median days in it", "days", "open_days"),
+            Column("open_days", "Half of these so far", "days", "open_days"),
         ),
         rows=cells,
         chart=chart if drawn else None,
-        note="The medians count only stays that have ended: where many leads are still in a "
-        "stage, it takes longer.",
+        note="Only stays that have ended are counted. A stage that many leads are still in takes "
+        "longer than shown.",
     )
     return Section("Time in stage", figures=(figure,)), takeaways

@@ -73,8 +73,9 @@ def steps_section(rows: ReportRows, funnel: Funnel) -> tuple[Section, list[Takea
     table = _step_rows(rows, steps)
     takeaways = _narrowest(table, rows.horizon_days)
     finding = f"{percent(table[-1].reached_share)} of the leads are won"
-    if takeaways:
-        finding = takeaways[0].sentence.partition(":")[0]
+    narrowest = _narrowest_steps(table)
+    if narrowest:
+        finding = _narrowest_finding(narrowest[0])
     about = f"{about_mature(rows)}; within {rows.horizon_days:g} days of creation"
     columns = (
         Column("name", "Step"),
@@ -83,7 +84,7 @@ def steps_section(rows: ReportRows, funnel: Funnel) -> tuple[Section, list[Takea
         Column("wins", "Reached it", "count"),
         Column("reached_share", "Of all", "share", "reached_share"),
         *share_columns("Goes on", "step_share"),
-        Column("days", "Median days", "days", "step_days"),
+        Column("days", "Half within", "days", "step_days"),
         Column("days_late", "Nine of ten within", "days", "nine_of_ten"),
         Column("lost", "Lost before it", "count", "lost_after"),
         Column("open", "Still open before it", "count", "open_after"),
@@ -110,29 +111,40 @@ def steps_section(rows: ReportRows, funnel: Funnel) -> tuple[Section, list[Takea
 
 def _narrowest(table: Sequence[StepRow], horizon_days: float) -> list[Takeaway]:
     """Return the step where the smallest share goes on, if it is clearly the smallest."""
-    judged = sorted(
-        (row for row in table if row.share.n >= FEWEST_LEADS), key=lambda row: row.share.value
-    )
-    if len(judged) < 2 or judged[0].share.high >= judged[1].share.low:
+    steps = _narrowest_steps(table)
+    if not steps:
         return []
-    worst, next_worst = judged[:2]
+    worst, next_worst = steps
     rest = ""
     gone = worst.share.n - worst.share.wins
     if gone:
         rest = (
-            f" Of the {gone:,} others, {worst.lost:,} are lost, {worst.open:,} are open and "
-            f"{worst.late:,} were won after more than {horizon_days:g} days."
+            f" Of the {gone:,} leads that do not go on, {worst.lost:,} are lost, {worst.open:,} "
+            f"are open and {worst.late:,} were won after more than {horizon_days:g} days."
         )
     return [
         Takeaway(
-            f"The narrowest step is from {quoted_name(worst.after)} to {quoted_name(worst.name)}: "
-            f"{share_words(worst.share)} go on; at the next narrowest step, to "
-            f"{quoted_name(next_worst.name)}, {percent(next_worst.share.value)} do.{rest}",
+            f"{_narrowest_finding(worst)}: {share_words(worst.share)} go on. At the next narrowest "
+            f"step, to {quoted_name(next_worst.name)}, {percent(next_worst.share.value)} do.{rest}",
             {"name": worst.name, **worst.share.cells()},
             "step_share",
             "funnel-steps",
         )
     ]
+
+
+def _narrowest_steps(table: Sequence[StepRow]) -> tuple[StepRow, StepRow] | None:
+    """Return the narrowest step and the next one; None if they do not clearly differ."""
+    judged = sorted(
+        (row for row in table if row.share.n >= FEWEST_LEADS), key=lambda row: row.share.value
+    )
+    if len(judged) < 2 or judged[0].share.high >= judged[1].share.low:
+        return None
+    return judged[0], judged[1]
+
+
+def _narrowest_finding(worst: StepRow) -> str:
+    return f"The narrowest step is from {quoted_name(worst.after)} to {quoted_name(worst.name)}"
 
 
 def steps_over_time(rows: ReportRows, steps: Steps) -> list[Takeaway]:
@@ -162,9 +174,9 @@ def steps_over_time(rows: ReportRows, steps: Steps) -> list[Takeaway]:
     name = steps.names[k]
     return [
         Takeaway(
-            f"From {quoted_name(steps.names[k - 1])} to {quoted_name(name)}, "
-            f"{share_words(newer)} of the newer half of the leads go on, "
-            f"{percent(older.value)} of the older half.",
+            f"{'More' if newer.value > older.value else 'Fewer'} leads than before go on from "
+            f"{quoted_name(steps.names[k - 1])} to {quoted_name(name)}: {share_words(newer)} of "
+            f"the newer half of the leads, {percent(older.value)} of the older half.",
             {"name": name, **newer.cells(), "older": older.value, "p": p},
             "step_share",
             "funnel-steps",

@@ -42,15 +42,16 @@ def back_test_section(rows: ReportRows, card: ModelCard) -> tuple[Section, list[
     label = won[chosen].astype(np.int8)
     if not _has_enough(won[chosen]):
         needs = (
-            f"At least {FEWEST_TO_JUDGE} wins and as many others among the leads that were open "
-            f"{days} ago; there are {int(label.sum()):,} wins of {len(label):,} leads."
+            f"At least {FEWEST_TO_JUDGE} leads that were won, and as many that were not, among the "
+            f"leads that were open {days} ago. There are {int(label.sum()):,} won of "
+            f"{len(label):,} leads."
         )
         return Section(heading, needs=needs), []
     text = f"Today's model scored the leads that were open {days} ago from what was known then. "
     if flatters:
         text += (
-            "It has since learned from these very leads, which flatters it: read the figures of "
-            "unseen leads above first."
+            "It has since learned from these very leads, so these figures look better than they "
+            "are: read the figures of unseen leads above first."
         )
     else:
         text += "Only leads that it has not learned from are shown."
@@ -113,10 +114,12 @@ def _misstated_average(probability: Floats, label: Any, about: str) -> list[Take
     if p >= CHANCE:
         return []
     direction = "high" if stated > share.value else "low"
+    points = 100 * abs(stated - share.value)
     return [
         Takeaway(
-            f"Stated chances are too {direction}: {percent(stated)} on average, while "
-            f"{share_words(share)} were won; {about.partition(',')[0]}. Train again.",
+            f"Stated chances are {points:.1f} points too {direction}: {percent(stated)} stated on "
+            f"average, {share_words(share)} won. Measured on the {about.partition(',')[0]}. Train "
+            "again.",
             {**share.cells(), "stated": stated, "p": p},
             "stated_share",
             "score-back-reliability",

@@ -45,7 +45,7 @@ def bands_section(rows: ReportRows) -> Section:
     if scored.is_sample:
         about += f", a random sample of all {scored.of:,} leads"
     enough = [row for row in table if row.share.n >= FEWEST_LEADS]
-    finding = f"No band of scores has {FEWEST_LEADS} leads or more"
+    finding = f"Too few leads to tell: no range of scores has {FEWEST_LEADS} leads or more"
     if enough:
         best, worst = enough[0], enough[-1]
         finding = f"{percent(best.share.value)} of the leads that score {best.name} are won"
@@ -64,6 +64,7 @@ def bands_section(rows: ReportRows) -> Section:
         ),
         rows=cells,
         chart=rates_chart(cells, finding, about, what="Conversion", base=float(won[mature].mean())),
-        note="The model has learned from most of these leads, which flatters it.",
+        note="The model has learned from most of these leads, so the figures look better than they "
+        "are on new leads.",
     )
     return Section(heading, figures=(figure,))

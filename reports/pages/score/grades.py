@@ -120,14 +120,16 @@ def best_and_worst(grades: Sequence[GradeRow], figure: Figure) -> list[Takeaway]
     p = shares_differ(*best.as_leads(), *worst.as_leads())
     if p >= CHANCE:
         return []
-    comparison = f"are won, but none of grade {worst.name}"
-    if worst.value:
+    comparison = "more often than"
+    if best.value < worst.value:
+        comparison = "less often than"
+    elif worst.value:
         factor = best.value / worst.value
-        comparison = f"are won {factor:.1f} times as often as grade {worst.name} leads"
+        comparison = f"{factor:.{1 if factor < 10 else 0}f} times as often as"
     return [
         Takeaway(
-            f"Grade {best.name} leads {comparison}: {best.words()} against {worst.words()}; "
-            f"{figure.about.partition(',')[0]}.",
+            f"Grade {best.name} leads are won {comparison} grade {worst.name} leads: "
+            f"{best.words()} against {worst.words()}.{_measured_on(figure)}",
             {**best.cells(), "other": worst.value, "p": p},
             "grade_won_share",
             figure.name,
@@ -148,7 +150,7 @@ def misstated(grades: Sequence[GradeRow], figure: Figure) -> list[Takeaway]:
     ]
     wrong = [
         (abs(deviate), p, row)
-        for deviate, p, row in zip(z, holm([p_of(each) for each in z]), judged, strict=True)
+        for deviate, p, row in zip(z, holm([p_of(deviate) for deviate in z]), judged, strict=True)
         if p < CHANCE and not 1 / LEAST_FACTOR < row.value / row.stated < LEAST_FACTOR
     ]
     if not wrong:
@@ -157,18 +159,23 @@ def misstated(grades: Sequence[GradeRow], figure: Figure) -> list[Takeaway]:
     is_low = worst.stated < worst.value
     n_alike = sum((row.stated < row.value) == is_low for _, _, row in wrong)
     direction = "too low" if is_low else "too high"
+    points = 100 * abs(worst.stated - worst.value)
     return [
         Takeaway(
-            f"Stated chances are {direction}: grade {worst.name} states {percent(worst.stated)}, "
-            f"while {worst.words()} were won; {n_alike} of {len(judged)} grades "
-            f"state{'s' if n_alike == 1 else ''} {'less' if is_low else 'more'} than comes true. "
-            "Use the order of the leads, not the percentages; "
-            f"{figure.about.partition(',')[0]}.",
+            f"The stated chances of grade {worst.name} are {points:.0f} points {direction}: "
+            f"{percent(worst.stated)} stated, {worst.words()} won. {n_alike} of {len(judged)} "
+            f"grades state{'s' if n_alike == 1 else ''} {'less' if is_low else 'more'} than comes "
+            f"true. Use the order of the leads, not the percentages.{_measured_on(figure)}",
             {**worst.cells(), "p": p},
             "stated_share",
             figure.name,
         )
     ]
+
+
+def _measured_on(figure: Figure) -> str:
+    """Return a sentence about the leads of a figure."""
+    return f" Measured on the {figure.about.partition(',')[0]}."
 
 
 def curves(bins: Sequence[Row], best: Sequence[Row], name: str, about: str) -> list[Figure]:

@@ -35,8 +35,8 @@ class MonthGradeRow(ShareRow):
         cells = super().cells()
         hidden = not self.is_whole or self.share.n == 0
         blank = {"wins": None, "value": None, "low": None, "high": None} if hidden else {}
-        kept = {key: cells[key] for key in ("name", "n", "wins", "value", "low", "high")}
-        return {**kept, **blank, "x": self.x, "series": self.series}
+        shown = {key: cells[key] for key in ("name", "n", "wins", "value", "low", "high")}
+        return {**shown, **blank, "x": self.x, "series": self.series}
 
 
 def months_section(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
@@ -95,20 +95,20 @@ def _month_rows(
     month = months_of(rows.created[scored.lead])
     shares, conversions = [], []
     for m in np.unique(month)[-MOST_MONTHS:]:
-        here = month == m
+        in_month = month == m
         name = month_name(int(m))
         for grade in sorted(set(scored.grade.tolist())):
-            chosen = here & (scored.grade == grade)
+            chosen = in_month & (scored.grade == grade)
             n, wins = int(chosen.sum()), int((won & chosen).sum())
             row = MonthGradeRow(
                 name=f"{name} {grade}",
-                share=share_of(n, int(here.sum())),
+                share=share_of(n, int(in_month.sum())),
                 x=name,
                 series=f"grade {grade}",
                 grade=grade,
             )
             shares.append(row)
-            is_whole = bool(mature[here].all())
+            is_whole = bool(mature[in_month].all())
             conversions.append(replace(row, share=share_of(wins, n), is_whole=is_whole))
     return shares, conversions
 
@@ -163,8 +163,8 @@ def _inflation(shares: Sequence[MonthGradeRow]) -> Takeaway:
     last = shares[-1]
     return Takeaway(
         f"Inflation: more leads get grade {last.grade} month by month "
-        f"({percent(last.share.value)} in {last.x}) and fewer of them are won. Train again, or "
-        "raise the least score of the grade.",
+        f"({percent(last.share.value)} in {last.x}), and fewer of them are won. Train again, or "
+        "raise the lowest score of the grade.",
         last.cells(),
         "grade_share",
         "score-months-share",

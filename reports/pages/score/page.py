@@ -19,14 +19,14 @@ def score_page(rows: ReportRows) -> Page:
         return Page(slug=SLUG, title=TITLE, lead=LEAD, sections=(section,), keeps_leads=False)
     takeaways: list[Takeaway] = []
     sections: list[Section] = []
-    for section, found in (
+    for section, section_takeaways in (
         hold_out_section(rows.scorer.card, rows.is_part),
         back_test_section(rows, rows.scorer.card),
         (bands_section(rows), []),
         months_section(rows),
     ):
         sections.append(section)
-        takeaways += found
+        takeaways += section_takeaways
     return Page(
         slug=SLUG,
         title=TITLE,

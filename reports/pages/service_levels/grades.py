@@ -19,9 +19,9 @@ from reports.rows.scored import not_learned_from
 from reports.text import NO_BREAK, quoted_name
 
 
-def basis_sentences(handed: Handovers, total: HandedRow, basis: str) -> tuple[str, ...]:
+def basis_sentences(handovers: Handovers, total: HandedRow, basis: str) -> tuple[str, ...]:
     """Return sentences about what counts as handed over, worked and converted."""
-    rows = handed.rows
+    rows = handovers.rows
     if rows.sales:
         sales = "Sales activities: " + ", ".join(map(quoted_name, rows.sales))
         channels = rows.project.report.sales_channels
@@ -39,48 +39,48 @@ def basis_sentences(handed: Handovers, total: HandedRow, basis: str) -> tuple[st
     if total.won.n:
         conversion = (
             f"Conversion is shown for the {total.won.n:,} leads whose {days} after the handover "
-            f"ended in these weeks.{_flattery(handed)}"
+            f"ended in these weeks.{_flattery(handovers)}"
         )
     return basis, sales, conversion
 
 
-def _flattery(handed: Handovers) -> str:
+def _flattery(handovers: Handovers) -> str:
     """Return a sentence if the model has learned the outcomes of most leads that it graded."""
-    if handed.rows.scorer is None:
+    if handovers.rows.scorer is None:
         return ""
-    mature = handed.matured(handed.first, handed.last)
-    unseen = not_learned_from(handed.rows.created[mature], handed.rows.scorer.card)
+    mature = handovers.matured(handovers.first, handovers.last)
+    unseen = not_learned_from(handovers.rows.created[mature], handovers.rows.scorer.card)
     if unseen.mean() >= 0.5:
         return ""
     return (
-        " The model that gives the grades has learned from most of them, which makes good grades "
-        "look better than they are on new leads."
+        " The model that gives the grades has learned from most of them, so good grades look "
+        "better here than on new leads."
     )
 
 
-def grades_figure(handed: Handovers, table: Sequence[HandedRow]) -> Figure:
+def grades_figure(handovers: Handovers, table: Sequence[HandedRow]) -> Figure:
     """Build the figure of the leads handed over, worked and won by grade."""
     columns: tuple[Column, ...] = (
         Column("name", "Grade"),
         Column("handed", "Handed over", "count", "handed_over"),
         Column("a_week", "A week", "ratio", "handed_over"),
-        Column("hours", "Median hours to first sales activity", "ratio", "first_touch_hours"),
-        *interval_columns("ratio", "hours_"),
-        Column("hours_late", "Hours, nine of ten", "ratio", "nine_of_ten"),
+        Column("hours", "Half have a sales activity within", "hours", "first_touch_hours"),
+        *interval_columns("hours", "hours_"),
+        Column("hours_late", "Nine of ten within", "hours", "nine_of_ten"),
         Column("n", "Old enough to be worked", "count"),
         Column("wins", "Worked", "count"),
         *share_columns("Worked within 7 days", "worked_share"),
         Column("untouched", "Not worked at all", "count", "untouched"),
-        Column("mature", "Horizon ended", "count", "handed_mature"),
+        Column("mature", "Old enough to be won", "count", "handed_mature"),
         Column("won", "Won of these", "count", "counted_wins"),
         Column("won_share", "Converted", "share", "handed_won_share"),
         *interval_columns("share", "won_"),
     )
     cells = cells_of(table)
     total = table[-1]
-    about = f"leads handed over in {window_words(handed)}, n = {total.handed:,}"
+    about = f"{total.handed:,} leads handed over in the {window_words(handovers)}"
     chart, finding = None, f"{total.handed:,} leads were handed over"
-    if not handed.rows.sales:
+    if not handovers.rows.sales:
         columns = tuple(column for column in columns if column.key not in SALES_COLUMNS)
     elif any(row.worked.n for row in table):
         worked = total.worked.value if total.worked.n else 0.0
@@ -94,18 +94,18 @@ def grades_figure(handed: Handovers, table: Sequence[HandedRow]) -> Figure:
         columns=columns,
         rows=cells,
         chart=chart,
-        note="Medians are empty where most leads have no sales activity yet.",
+        note="The time to the first sales activity is empty if most leads have none yet.",
     )
 
 
-def best_grade_takeaway(handed: Handovers) -> tuple[Takeaway, ...]:
+def best_grade_takeaway(handovers: Handovers) -> tuple[Takeaway, ...]:
     """Return a takeaway if leads of the best grade are clearly worked more, or less, often."""
-    grades = handed.grades
-    if not handed.rows.sales or len(grades) < 2:
+    grades = handovers.grades
+    if not handovers.rows.sales or len(grades) < 2:
         return ()
-    is_best = handed.grade == grades[0]
-    old = handed.watched(handed.first, handed.last)
-    is_worked = handed.hours <= TO_WORK / HOUR
+    is_best = handovers.grade == grades[0]
+    old = handovers.watched(handovers.first, handovers.last)
+    is_worked = handovers.hours <= TO_WORK / HOUR
     best, rest = (
         share_of(int((is_worked & leads).sum()), int(leads.sum()))
         for leads in (old & is_best, old & ~is_best)

@@ -202,9 +202,9 @@ def _promised(rows: ReportRows) -> set[str]:
     if rows.scorer is None:
         return set()
     targets, scale = rows.project.report.targets, rows.scorer.scale
-    named = {*targets.leads_per_week, *targets.first_touch_hours}
-    named |= {*targets.worked_share, *targets.won_share}
-    return named & {*(grade for grade, _ in scale.grades), scale.lowest}
+    promised = {*targets.leads_per_week, *targets.first_touch_hours}
+    promised |= {*targets.worked_share, *targets.won_share}
+    return promised & {*(grade for grade, _ in scale.grades), scale.lowest}
 
 
 def revenue_of(rows: ReportRows, won: Bools) -> float | None:
@@ -212,6 +212,6 @@ def revenue_of(rows: ReportRows, won: Bools) -> float | None:
     return float(rows.amount[won].sum()) if rows.amount.any() else None
 
 
-def window_words(handed: Handovers) -> str:
+def window_words(handovers: Handovers) -> str:
     """Describe the weeks shown."""
-    return f"{WEEKS} weeks to {day_name(handed.last - DAY)}"
+    return f"{WEEKS} weeks to {day_name(handovers.last - DAY)}"

@@ -41,19 +41,21 @@ def service_page(rows: ReportRows) -> Page:
             f" The newest lead is of {day_name(rows.leads_until)}, other records go on to "
             f"{day_name(rows.as_of)}: weeks are shown up to the newest lead."
         )
-    handed = Handovers(rows=rows, at=at, last=last, grade=grades_at_handover(rows, at, last))
-    if not handed.within(handed.first, last).any():
+    handovers = Handovers(rows=rows, at=at, last=last, grade=grades_at_handover(rows, at, last))
+    if not handovers.within(handovers.first, last).any():
         needs = f"Leads handed over in the last {WEEKS} complete weeks; there are none. {basis}"
         return _page(Section(heading, needs=needs))
-    grades = [*handed.grades, ALL] if handed.has_grades else [ALL]
-    table = [handed.row(grade, handed.first, last) for grade in grades]
+    grades = [*handovers.grades, ALL] if handovers.has_grades else [ALL]
+    table = [handovers.row(grade, handovers.first, last) for grade in grades]
     return _page(
         Section(
-            heading, basis_sentences(handed, table[-1], basis), (grades_figure(handed, table),)
+            heading,
+            basis_sentences(handovers, table[-1], basis),
+            (grades_figure(handovers, table),),
         ),
-        promises_section(handed, table),
-        weeks_section(handed),
-        takeaways=best_grade_takeaway(handed),
+        promises_section(handovers, table),
+        weeks_section(handovers),
+        takeaways=best_grade_takeaway(handovers),
     )
 
 

@@ -60,10 +60,10 @@ class PromiseRow(TableRow):
         }
 
 
-def promises_section(handed: Handovers, table: Sequence[HandedRow]) -> Section:
+def promises_section(handovers: Handovers, table: Sequence[HandedRow]) -> Section:
     """Compare the promises with the results."""
     heading = "What was promised"
-    promises = _promise_rows(handed, {row.grade: row for row in table})
+    promises = _promise_rows(handovers, {row.grade: row for row in table})
     if not promises:
         needs = (
             "What both teams promised, and the results. Write the promises into [report.targets]: "
@@ -78,11 +78,11 @@ def promises_section(handed: Handovers, table: Sequence[HandedRow]) -> Section:
         finding += f", {n_unknown} cannot be judged"
     note = ""
     if any(row.kept == Kept.NO and row.actual is None for row in promises):
-        note = "Where a promise of hours is broken and no median is given, most leads still wait."
+        note = "If a promise of hours is broken and its result is empty, most leads still wait."
     figure = Figure(
         name="service-promises",
         finding=finding,
-        about=window_words(handed),
+        about=window_words(handovers),
         columns=(
             Column("name", "Promise"),
             Column("target", "Target", "ratio", "target"),
@@ -96,14 +96,14 @@ def promises_section(handed: Handovers, table: Sequence[HandedRow]) -> Section:
     return Section(heading, figures=(figure,))
 
 
-def _promise_rows(handed: Handovers, rows: Mapping[str, HandedRow]) -> list[PromiseRow]:
-    targets, has_sales = handed.rows.project.report.targets, bool(handed.rows.sales)
+def _promise_rows(handovers: Handovers, rows: Mapping[str, HandedRow]) -> list[PromiseRow]:
+    targets, has_sales = handovers.rows.project.report.targets, bool(handovers.rows.sales)
     promises = []
     for grade, target in sorted(targets.leads_per_week.items()):
         actual = rows[grade].a_week if grade in rows else None
         promises.append(_at_least(f"Grade {grade}: leads handed over a week", target, actual))
     for grade, target in sorted(targets.first_touch_hours.items()):
-        promises.append(_waiting(handed, grade, target, has_sales and grade in rows))
+        promises.append(_waiting(handovers, grade, target, has_sales and grade in rows))
     for grade, target in sorted(targets.worked_share.items()):
         share = rows[grade].worked if grade in rows and has_sales else None
         promises.append(_share_promise(f"Grade {grade}: share worked within 7 days", target, share))
@@ -111,13 +111,13 @@ def _promise_rows(handed: Handovers, rows: Mapping[str, HandedRow]) -> list[Prom
         share = rows[grade].won if grade in rows else None
         promises.append(_share_promise(f"Grade {grade}: share converted", target, share))
     if targets.revenue_per_week is not None:
-        earned = revenue_of(handed.rows, handed.closed(handed.first, handed.last))
+        earned = revenue_of(handovers.rows, handovers.closed(handovers.first, handovers.last))
         actual = None if earned is None else earned / WEEKS
         promises.append(_at_least("Revenue won a week", targets.revenue_per_week, actual))
     return promises
 
 
-def _waiting(handed: Handovers, grade: str, target: float, is_known: bool) -> PromiseRow:
+def _waiting(handovers: Handovers, grade: str, target: float, is_known: bool) -> PromiseRow:
     """Compare a promise of hours with the median wait of leads watched for longer than that.
 
     If most of them still wait, the median is not known, but it is longer than promised.
@@ -126,7 +126,7 @@ def _waiting(handed: Handovers, grade: str, target: float, is_known: bool) -> Pr
     if not is_known:
         return PromiseRow(name=name, target=target, actual=None, n=None, is_kept=None)
     span = max(TO_WORK, int(target * HOUR))
-    waits = handed.hours[handed.watched(handed.first, handed.last, grade, span)]
+    waits = handovers.hours[handovers.watched(handovers.first, handovers.last, grade, span)]
     interval = median_interval(waits)
     median = np.inf if interval is None else interval.value
     return PromiseRow(

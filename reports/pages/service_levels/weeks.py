@@ -53,48 +53,48 @@ class Week:
         ]
 
 
-def weeks_section(handed: Handovers) -> Section:
+def weeks_section(handovers: Handovers) -> Section:
     """Show the weeks one by one, of all leads and by grade."""
-    weeks = [_week(handed, begin) for begin in range(handed.first, handed.last, WEEK)]
-    figures = [_weeks_figure(handed, weeks)]
-    if handed.has_grades:
-        figures.append(_weeks_by_grade(handed, weeks))
+    weeks = [_week(handovers, begin) for begin in range(handovers.first, handovers.last, WEEK)]
+    figures = [_weeks_figure(handovers, weeks)]
+    if handovers.has_grades:
+        figures.append(_weeks_by_grade(handovers, weeks))
     return Section("Week by week", figures=tuple(figures))
 
 
-def _week(handed: Handovers, begin: int) -> Week:
+def _week(handovers: Handovers, begin: int) -> Week:
     end = begin + WEEK
-    grades = handed.grades if handed.has_grades else []
-    closed = handed.closed(begin, end)
+    grades = handovers.grades if handovers.has_grades else []
+    closed = handovers.closed(begin, end)
     return Week(
         day=day_name(begin),
-        every=handed.row(ALL, begin, end),
-        by_grade=tuple(handed.row(grade, begin, end) for grade in grades),
+        every=handovers.row(ALL, begin, end),
+        by_grade=tuple(handovers.row(grade, begin, end) for grade in grades),
         deals=int(closed.sum()),
-        revenue=revenue_of(handed.rows, closed),
+        revenue=revenue_of(handovers.rows, closed),
     )
 
 
-def _week_columns(handed: Handovers) -> tuple[Column, ...]:
+def _week_columns(handovers: Handovers) -> tuple[Column, ...]:
     """Describe the columns of both tables of weeks."""
     columns = (
-        Column("hours", "Median hours to first sales activity", "ratio", "first_touch_hours"),
+        Column("hours", "Half have a sales activity within", "hours", "first_touch_hours"),
         Column("value", "Worked within 7 days", "share", "worked_share"),
-        Column("mature", "Horizon ended", "count", "handed_mature"),
+        Column("mature", "Old enough to be won", "count", "handed_mature"),
         Column("won_share", "Converted", "share", "handed_won_share"),
     )
-    if handed.rows.sales:
+    if handovers.rows.sales:
         return columns
     return tuple(column for column in columns if column.key not in SALES_COLUMNS)
 
 
 def _about_weeks(weeks: Sequence[Week]) -> str:
     n = sum(week.every.handed for week in weeks)
-    return f"{WEEKS} complete weeks from Monday, UTC, n = {n:,}"
+    return f"{n:,} leads of {WEEKS} complete weeks, from Monday, UTC"
 
 
-def _weeks_figure(handed: Handovers, weeks: Sequence[Week]) -> Figure:
-    grades = handed.grades if handed.has_grades else []
+def _weeks_figure(handovers: Handovers, weeks: Sequence[Week]) -> Figure:
+    grades = handovers.grades if handovers.has_grades else []
     n = sum(week.every.handed for week in weeks)
     finding, about = f"{n / WEEKS:,.0f} leads a week are handed over", _about_weeks(weeks)
     chart = None
@@ -115,19 +115,19 @@ def _weeks_figure(handed: Handovers, weeks: Sequence[Week]) -> Figure:
                 Column(f"handed_{grade}", _grade_words(grade), "count", "handed_over")
                 for grade in grades
             ),
-            *_week_columns(handed),
+            *_week_columns(handovers),
             Column("deals", "Deals won in the week", "count", "week_deals"),
             Column("revenue", "Revenue won in the week", "amount", "week_revenue"),
         ),
         rows=tuple(week.cells() for week in weeks),
         chart=chart,
         note="Worked: leads handed over in the week; empty if that is less than 7 days ago. "
-        f"Converted: leads handed over {handed.rows.horizon_days:g}{NO_BREAK}days before.",
+        f"Converted: leads handed over {handovers.rows.horizon_days:g}{NO_BREAK}days before.",
     )
 
 
-def _weeks_by_grade(handed: Handovers, weeks: Sequence[Week]) -> Figure:
-    best = handed.grades[0]
+def _weeks_by_grade(handovers: Handovers, weeks: Sequence[Week]) -> Figure:
+    best = handovers.grades[0]
     n_best = sum(row.handed for week in weeks for row in week.by_grade if row.grade == best)
     n = sum(week.every.handed for week in weeks)
     finding = (
@@ -148,7 +148,7 @@ def _weeks_by_grade(handed: Handovers, weeks: Sequence[Week]) -> Figure:
             Column("week", "Week from"),
             Column("grade", "Grade"),
             Column("handed", "Handed over", "count", "handed_over"),
-            *_week_columns(handed),
+            *_week_columns(handovers),
         ),
         rows=tuple(cells for week in weeks for cells in week.grade_cells()),
         chart=_handed_chart(points, finding, about),
