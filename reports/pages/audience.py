@@ -97,9 +97,9 @@ def audience_page(rows: ReportRows) -> Page:
             if name not in NOT_ALIKE
         ]
         label = quoted_column(groups.column)
-        finding = finding_of(f"Leads whose {label} is", groups.names, contrasts, base)
-        if not any(group.is_significant for group in contrasts):
-            finding = f"{label}: {finding[0].lower()}{finding[1:]}"
+        finding = finding_of(
+            f"Leads whose {label} is", groups.names, contrasts, base, none=f"{label}: no group"
+        )
         rates = rates_figure(
             figure,
             finding,

@@ -274,7 +274,13 @@ def rates_figure(
     )
 
 
-def finding_of(subject: str, names: Sequence[str], groups: Sequence[Contrast], base: float) -> str:
+def finding_of(
+    subject: str,
+    names: Sequence[str],
+    groups: Sequence[Contrast],
+    base: float,
+    none: str = "No group",
+) -> str:
     """Format the title of a figure of groups: the most certain difference, or that none is clear.
 
     Parameters
@@ -285,6 +291,8 @@ def finding_of(subject: str, names: Sequence[str], groups: Sequence[Contrast], b
     groups : sequence of Contrast
     base : float
         The share of all leads.
+    none : str
+        The first words of the title if no difference is clear.
 
     Examples
     --------
@@ -298,7 +306,7 @@ def finding_of(subject: str, names: Sequence[str], groups: Sequence[Contrast], b
         if group.is_significant and name not in NOT_ALIKE
     ]
     if not significant:
-        return f"No group differs clearly from the average of {percent(base)}"
+        return f"{none} differs clearly from the average of {percent(base)}"
     name, best = max(significant, key=lambda item: _certain_distance(item[1]))
     return f"{subject} {quoted_name(name)} are won {ratio_finding(best)}"
 
