@@ -540,7 +540,7 @@ def test_wheel_contains_templates_styles_scripts_and_fonts(tmp_path: Path) -> No
     [
         (0.1234, "share", "12.3\u00a0%"),
         (1234567, "count", "1,234,567"),
-        (12.34, "days", "12.3"),
+        (12.34, "days", "12\N{NO-BREAK SPACE}days"),
         (1234.5, "amount", "1,234"),
         (2.4, "ratio", "2.40"),
         (209.0, "ratio", "209"),
