@@ -292,6 +292,12 @@ def test_attribute_without_suspicion_is_not_shown_as_vouched_for() -> None:
     assert "vouches" not in text
 
 
+def test_card_page_states_the_findings_before_the_metrics(full: Reader) -> None:
+    text = full.text
+    start = text.index("How good it is 35 % of the wins are in the best-scored fifth of the leads.")
+    assert start < text.index("ROC AUC")
+
+
 def test_card_page_compares_figures_with_the_baselines() -> None:
     card = full_card()
     text = shown(card).text

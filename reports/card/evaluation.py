@@ -37,7 +37,8 @@ def missing(what: str) -> Markup:
 
 
 def quality(card: ModelCard, pictures: Pictures) -> Section:
-    """Compare the metrics with those of the base rate and of simpler models."""
+    """Show the main findings, then the metrics of the model and of simpler models."""
+    findings = [pictures[key].title for key in ("gains", "grades") if key in pictures]
     models = evaluated_models(card)
     rows = [
         [
@@ -51,6 +52,7 @@ def quality(card: ModelCard, pictures: Pictures) -> Section:
     return section(
         "quality",
         "How good it is",
+        paragraph(*(f"{finding}. " for finding in findings)) if findings else "",
         paragraph(
             f"Evaluated on the {subject_of(card)}. For comparison, the same leads were scored with "
             "the base rate, which is the same for every lead, and with simpler models."
@@ -211,7 +213,7 @@ def segments(card: ModelCard, pictures: Pictures) -> Section:
         _gap_of_all(card) if judged else "",
         drawn(pictures, "segments"),
         fold(
-            f"All {len(rows)} segments",
+            f"All segments ({len(rows)})",
             table(
                 "Segments, the largest difference first; marked: a clear difference",
                 ["Segment", "Leads", "Won", "Predicted", DIFFERENCE, "ROC AUC", "Log loss"],

@@ -181,7 +181,7 @@ def _drivers(card: ModelCard, pictures: Mapping[str, Picture]) -> Section:
         if card.importance
         else missing("importance of signals"),
         fold(
-            f"All {len(card.features)} features",
+            f"All features ({len(card.features)})",
             paragraph(join(map(name, card.features), ", ")),
         ),
     )
