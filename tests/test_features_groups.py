@@ -1,0 +1,127 @@
+"""Groups of leads: by the values of an attribute, and by the bands or values of any column."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from crm.project import Project, load_project
+from features.attributes.attribute import MISSING_GROUP as MISSING
+from features.attributes.attribute import UNSEEN_GROUP as UNSEEN
+from features.attributes.attribute import Attribute
+from features.attributes.category import CategoryAttribute
+from features.attributes.email import EmailAttribute
+from features.attributes.flag import FlagAttribute
+from features.attributes.number import NumberAttribute
+from features.attributes.target import TargetAttribute
+from features.groups import OTHERS, Groups, groups_by_value, groups_of_column
+
+PROJECT = """
+[project]
+name = "acme"
+[leads]
+source = "leads.csv"
+outcome = "won"
+[learn]
+won = ["yes"]
+lost = ["no"]
+[columns]
+nothing = ["n/a"]
+"""
+
+
+def project_in(folder: Path, columns: str = "") -> Project:
+    """Write a project file with further keys of [columns], and load it."""
+    (folder / "leadscore.toml").write_text(PROJECT + columns)
+    return load_project(folder)
+
+
+def cells(**counts: int) -> pd.Series:
+    """Return a column that repeats each value as often as its count."""
+    return pd.Series([value for value, n in counts.items() for _ in range(n)], name="city")
+
+
+def grouped(attribute: Attribute, column: pd.Series) -> Groups:
+    """Group a column by the values of an attribute that has groups."""
+    groups = groups_by_value(attribute, column)
+    assert groups is not None
+    return groups
+
+
+def test_values_are_sorted_by_frequency_and_rare_ones_merged() -> None:
+    attribute = CategoryAttribute("city", frozenset(), ("Bonn", "Graz", "Rome", "Wien"))
+    groups = grouped(attribute, cells(Graz=31, Bonn=40, Rome=29, Wien=2, Oslo=35))
+    assert groups.names == ("Bonn", "Graz", UNSEEN, OTHERS)
+    assert np.bincount(groups.code).tolist() == [40, 31, 35, 31]
+
+
+def test_column_has_at_most_twelve_values_and_others() -> None:
+    attribute = TargetAttribute("city", frozenset(), {f"v{i}": 0.0 for i in range(20)}, 0.0)
+    groups = grouped(attribute, cells(**{f"v{i}": 60 - i for i in range(20)}))
+    assert groups.names == (*(f"v{i}" for i in range(12)), OTHERS)
+
+
+def test_many_values_keep_their_first_spelling() -> None:
+    attribute = TargetAttribute("city", frozenset({"n/a"}), {"new york": 0.1, "": 0.0}, 0.0)
+    column = pd.Series(["New  York"] * 20 + ["NEW YORK "] * 20 + ["n/a"] * 3 + ["Oslo"] * 40)
+    assert grouped(attribute, column).names == ("New York", MISSING, UNSEEN)
+
+
+def test_flags_and_addresses_are_grouped_by_meaning() -> None:
+    flags = grouped(FlagAttribute("f", frozenset()), cells(ja=40, no=50, perhaps=60))
+    assert flags.names == ("no", "yes", MISSING)
+    mails = pd.Series(["a@acme.de"] * 40 + ["b@gmail.com"] * 35 + ["nowhere"] * 50 + [None] * 2)
+    kinds = grouped(EmailAttribute("mail", frozenset()), mails)
+    assert kinds.names == ("no address", "company", "free", MISSING)
+
+
+def test_numbers_are_not_segments() -> None:
+    assert groups_by_value(NumberAttribute("n", frozenset(), 0.0), pd.Series([1.0, 2.0])) is None
+
+
+def test_long_names_are_shortened() -> None:
+    groups = grouped(
+        CategoryAttribute("c" * 10_000, frozenset(), ("x" * 10_000,)), cells(**{"x" * 10_000: 40})
+    )
+    assert groups.names == ("x" * 79 + "…",)
+    assert len(groups.column) == 80
+
+
+@pytest.mark.parametrize(
+    ("column", "names"),
+    [
+        (list(range(20, 60)) * 2, ("20 to 29", "30 to 39", "40 to 49", "50 to 59")),
+        ([str(age) for age in range(20, 60)], ("20 to 29", "30 to 39", "40 to 49", "50 to 59")),
+        ([18] * 60 + list(range(20, 40)), ("18", "20 to 39")),
+        ([*range(40), None, "n/a"], ("0 to 9", "10 to 19", "20 to 29", "30 to 39", MISSING)),
+        (
+            [f"{year}-06-30" for year in range(1950, 1990)],
+            ("1950 to 1959", "1960 to 1969", "1970 to 1979", "1980 to 1989"),
+        ),
+        ([1, 2] * 40, ("1", "2")),
+        (["single"] * 40 + ["married"] * 50 + ["n/a"], ("married", "single", MISSING)),
+        ([None] * 40, (MISSING,)),
+        ([f"Name {i}" for i in range(40)], (OTHERS,)),
+    ],
+    ids=["numbers", "texts", "ties", "gaps", "dates", "few", "words", "nothing", "names"],
+)
+def test_any_column_is_grouped_by_bands_or_values(
+    tmp_path: Path, column: list[Any], names: tuple[str, ...]
+) -> None:
+    project = project_in(tmp_path)
+    groups = groups_of_column(pd.Series(column, name="age", dtype=object), project)
+    assert groups.names == names
+    assert len(groups.code) == len(column)
+
+
+def test_project_decides_between_category_and_number(tmp_path: Path) -> None:
+    project = project_in(tmp_path, 'category = ["zip"]\nnumber = ["age"]\n')
+    values = [*range(30), *["?"] * 30]
+    by_category, by_number = (
+        groups_of_column(pd.Series(values, name=name, dtype=object), project)
+        for name in ("zip", "age")
+    )
+    assert by_category.names == ("?", OTHERS)
+    assert by_number.names == ("0 to 7", "8 to 14", "15 to 22", "23 to 29", MISSING)
