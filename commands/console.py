@@ -40,8 +40,7 @@ def show(facts: Any, page: "RenderableType", json_: bool) -> None:
 
 def show_error(error: Exception) -> None:
     """Print an error on standard error; commands in its message can be run as printed."""
-    message = str(error).replace("`leadscore ", f"`{command_line('leadscore')} ")
-    err.print(f"[bold red]error:[/] {escape(message)}", soft_wrap=True)
+    err.print(f"[bold red]error:[/] {escape(with_runnable_commands(str(error)))}", soft_wrap=True)
 
 
 def show_version(is_wanted: bool) -> None:
@@ -84,6 +83,11 @@ def command_line(program: str, *arguments: object) -> str:
         is_below = isinstance(argument, Path) and argument.is_relative_to(here)
         words.append(os.path.relpath(str(argument)) if is_below else str(argument))
     return shlex.join(words)
+
+
+def with_runnable_commands(text: str) -> str:
+    """Return a text in which each `leadscore` command, between backticks, can be run as printed."""
+    return text.replace("`leadscore ", f"`{command_line('leadscore')} ")
 
 
 def leadscore_line(project: Path, *arguments: object) -> str:

@@ -20,6 +20,7 @@ from commands.console import (
     progress_bar,
     show,
     show_commands,
+    with_runnable_commands,
 )
 from crm.project import PROJECT_FILE, Project, expand_variables, load_project
 
@@ -174,4 +175,4 @@ def _standing(tracked: "TrackedModel", standing: "Standing") -> str:
         ]
     else:
         lines.append(f"The champion is still version {standing.champion}.")
-    return escape("\n".join(lines))
+    return escape(with_runnable_commands("\n".join(lines)))

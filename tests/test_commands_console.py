@@ -1,4 +1,4 @@
-"""What the commands share: how they print commands, and how they read the environment."""
+"""What the commands share: printed commands that can be run, and the environment."""
 
 import os
 import sys
@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from commands.console import command_line, leadscore_line, resolve_bentoml_home
+from commands.console import (
+    command_line,
+    leadscore_line,
+    resolve_bentoml_home,
+    with_runnable_commands,
+)
 from crm.project import PROJECT_FILE
 from crm.version import VERSION
 
@@ -26,13 +31,13 @@ def venv_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return programs
 
 
-def test_a_program_of_the_virtual_environment_is_named_by_its_relative_path(
+def test_program_of_the_virtual_environment_has_its_relative_path(
     venv_here: Path,
 ) -> None:
     assert command_line("mlflow", "ui") == ".venv/bin/mlflow ui"
 
 
-def test_a_program_is_named_by_its_absolute_path_from_another_folder(
+def test_program_has_its_absolute_path_in_another_folder(
     venv_here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (venv_here.parent.parent / "elsewhere").mkdir()
@@ -40,27 +45,27 @@ def test_a_program_is_named_by_its_absolute_path_from_another_folder(
     assert command_line("mlflow") == str(venv_here / "mlflow")
 
 
-def test_a_program_in_the_folder_of_programs_keeps_its_path(
+def test_program_has_its_absolute_path_in_its_own_folder(
     venv_here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(venv_here)
     assert command_line("mlflow") == str(venv_here / "mlflow")
 
 
-def test_a_program_of_an_active_environment_needs_no_path(
+def test_program_of_an_active_environment_has_no_path(
     venv_here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", f"{venv_here}{os.pathsep}/usr/bin")
     assert command_line("mlflow") == "mlflow"
 
 
-def test_another_program_of_the_same_name_on_the_path_is_not_meant(
+def test_program_has_its_path_if_another_one_has_the_same_name(
     venv_here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = venv_here.parent.parent / "other"
-    other.mkdir()
-    (other / "mlflow").touch(mode=0o755)
-    monkeypatch.setenv("PATH", str(other))
+    folder = venv_here.parent.parent / "elsewhere"
+    folder.mkdir()
+    (folder / "mlflow").touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(folder))
     assert command_line("mlflow") == ".venv/bin/mlflow"
 
 
@@ -74,24 +79,31 @@ def test_paths_of_the_current_folder_are_relative(venv_here: Path) -> None:
     assert line.endswith("mlflow leads.csv /elsewhere/leads.csv")
 
 
-def test_the_default_project_file_is_not_named(venv_here: Path) -> None:
+def test_default_project_file_is_not_named(venv_here: Path) -> None:
     assert leadscore_line(Path(PROJECT_FILE), "train").endswith("leadscore train")
     assert leadscore_line(Path("crm"), "train").endswith("leadscore train --project crm")
 
 
+def test_commands_in_a_text_have_the_path_of_the_program(venv_here: Path) -> None:
+    text = "Train one with `leadscore train`; leadscore needs wins."
+    assert with_runnable_commands(text) == (
+        "Train one with `.venv/bin/leadscore train`; leadscore needs wins."
+    )
+
+
 @pytest.mark.parametrize(
-    ("given", "read"), [("demo/bentoml", "{here}/demo/bentoml"), ("/elsewhere", "/elsewhere")]
+    ("home", "resolved"), [("demo/bentoml", "{here}/demo/bentoml"), ("/elsewhere", "/elsewhere")]
 )
 def test_bentoml_home_becomes_absolute(
-    given: str, read: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    home: str, resolved: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("BENTOML_HOME", given)
+    monkeypatch.setenv("BENTOML_HOME", home)
     resolve_bentoml_home()
-    assert os.environ["BENTOML_HOME"] == read.format(here=tmp_path)
+    assert os.environ["BENTOML_HOME"] == resolved.format(here=tmp_path)
 
 
-def test_an_absent_bentoml_home_stays_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_absent_bentoml_home_stays_absent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("BENTOML_HOME", raising=False)
     resolve_bentoml_home()
     assert "BENTOML_HOME" not in os.environ

@@ -1,4 +1,4 @@
-"""What the terminal shows of models."""
+"""Tables and summaries of models in the terminal."""
 
 import datetime
 import io

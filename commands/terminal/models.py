@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.markup import escape
 
+from commands.console import with_runnable_commands
 from commands.terminal.tables import minute, new_table
 from models.card import ModelCard
 from models.evaluation.metrics import FEWEST_TO_JUDGE, MODEL_METRICS
@@ -24,7 +25,9 @@ DRIVERS = 8
 def versions_table(versions: Sequence[Version]) -> RenderableType:
     """Format the list of versions: alias, time, quality on their own test leads, digest."""
     if not versions:
-        return "There is no version yet. Train one with `leadscore train`."
+        return escape(
+            with_runnable_commands("There is no version yet. Train one with `leadscore train`.")
+        )
     labels = (MODEL_METRICS[metric].short_label for metric in IN_THE_LIST)
     table = new_table("version", "alias", "trained (UTC)", *labels, "digest")
     for version in versions:
@@ -56,7 +59,7 @@ def history_table(events: Sequence[Event]) -> RenderableType:
             event.version,
             event.previous or "",
             escape(event.who),
-            escape("\n".join(filter(None, reasons))),
+            escape(with_runnable_commands("\n".join(filter(None, reasons)))),
             ", ".join(gate.partition(" ")[0] for gate in event.failed),
         )
     return table
@@ -67,7 +70,8 @@ def gates_table(gates: Sequence[Gate]) -> RenderableType:
     table = new_table("gate", "", "passed", "evidence")
     for gate in gates:
         passed = "[green]yes[/]" if gate.passed else "[bold red]no[/]"
-        table.add_row(gate.number, gate.name, passed, escape(gate.evidence))
+        evidence = escape(with_runnable_commands(gate.evidence))
+        table.add_row(gate.number, gate.name, passed, evidence)
     return table
 
 

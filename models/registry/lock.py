@@ -56,7 +56,7 @@ def register_name(client: Any, name: str, tags: Mapping[str, str]) -> bool:
 
 
 def find_name(client: Any, name: str) -> Any:
-    """Return MLflow's entry for a registered name, or None if nobody registered the name."""
+    """Return MLflow's entry for a registered name, or None if the name is not registered."""
     return none_if_absent(lambda: client.get_registered_model(name))
 
 

@@ -89,7 +89,7 @@ def check_reason(forced: bool, because: str) -> None:
     if forced and not because.strip():
         raise ConfigError(
             "A forced promotion needs a reason, which the history keeps. "
-            'Add one: --force --because "…".'
+            'Add it with `--because "REASON"`.'
         )
 
 
@@ -106,8 +106,8 @@ def rollback(
         earlier = [version for version in champions if version != results.against]
         raise ConfigError(
             f"Version {results.version} of `{registry.name}` never was champion, so it cannot be "
-            f"rolled back to. Versions to go back to: {', '.join(earlier) or 'none'}. To check it "
-            f"against its gates: leadscore models promote {results.version}"
+            f"rolled back to. Versions to go back to: {', '.join(earlier) or 'none'}. Check it "
+            f"against its gates with `leadscore models promote {results.version}`."
         )
     event = _event("rolled back", results, who, at, because)
     with _refusals_recorded(registry, event, results):
@@ -247,7 +247,8 @@ def _not_passed(registry: Registry, results: GateResults) -> str:
         return f"{problem}A version that does not load cannot be made champion; train again."
     return (
         f"{problem}It was not promoted. Correct what they name and train again, or overrule them "
-        'on record: --force --because "…".'
+        f'with `leadscore models promote {results.version} --force --because "REASON"`; the '
+        "history keeps the reason."
     )
 
 
@@ -255,9 +256,9 @@ def _too_late(registry: Registry, results: GateResults, champion: str | None) ->
     last = next((e for e in reversed(history(registry)) if e.what in CHAMPION_EVENTS), None)
     by = f" by {last.who} at {last.at:%Y-%m-%d %H:%M:%S} UTC" if last else ""
     compared = f"version {results.against}" if results.against else "the base rate"
-    now = f"Version {champion}" if champion else "No version"
+    new_champion = f"Version {champion}" if champion else "No version"
     return (
-        f"{now} of `{registry.name}` was made champion{by}, while version "
+        f"{new_champion} of `{registry.name}` was made champion{by}, while version "
         f"{results.version} was compared with {compared}. "
         "Run the command again to compare it with the new champion."
     )
