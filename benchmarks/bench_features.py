@@ -29,8 +29,8 @@ RUNS = 3
 PICTURE = Path(__file__).parent / "features.svg"
 
 
-def made_up(rows: int) -> ActivityLog:
-    """Make activities of rows / 5 leads, sorted as `log_of_table` sorts them."""
+def make_activities(rows: int) -> ActivityLog:
+    """Make activities of rows / 5 leads, in the order of `log_of_table`."""
     generator = np.random.default_rng(0)
     lead = generator.integers(0, rows // 5, rows)
     at = generator.integers(0, 700 * DAY, rows)
@@ -96,20 +96,20 @@ def duckdb(log: ActivityLog, n_leads: int) -> tuple[float, int]:
 METHODS = {"leadscore": leadscore, "DuckDB": duckdb}
 
 
-def measured(method: str, rows: int) -> dict[str, float]:
+def run_method(method: str, rows: int) -> dict[str, float]:
     """Run one method in its own process; return seconds, checksum and peak memory."""
     command = [sys.executable, __file__, "--method", method, "--rows", str(rows)]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-def one_method(method: str, rows: int) -> None:
-    log = made_up(rows)
+def print_measurement(method: str, rows: int) -> None:
+    log = make_activities(rows)
     seconds, checksum = METHODS[method](log, rows // 5)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(json.dumps({"seconds": seconds, "checksum": checksum, "peak_gb": peak / 1e9}))
 
 
-def one_lead() -> float:
+def time_one_lead() -> float:
     """Measure the milliseconds for one lead with 50 activities, from dicts to the row."""
     features = ActivityFeatures(TYPES, CHANNELS)
     events = [
@@ -129,13 +129,13 @@ def main() -> None:
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--rows", type=int, default=5_000_000)
     arguments.add_argument("--method", choices=METHODS)
-    given = arguments.parse_args()
-    if given.method:
-        one_method(given.method, given.rows)
+    options = arguments.parse_args()
+    if options.method:
+        print_measurement(options.method, options.rows)
         return
     n_features = len(ActivityFeatures(TYPES, CHANNELS).features)
-    print(f"{n_features} features of {given.rows // 5:,} leads from {given.rows:,} activities")
-    runs = {method: [measured(method, given.rows) for _ in range(RUNS)] for method in METHODS}
+    print(f"{n_features} features of {options.rows // 5:,} leads from {options.rows:,} activities")
+    runs = {method: [run_method(method, options.rows) for _ in range(RUNS)] for method in METHODS}
     assert len({run["checksum"] for method_runs in runs.values() for run in method_runs}) == 1
     median = {
         method: statistics.median(run["seconds"] for run in method_runs)
@@ -146,10 +146,10 @@ def main() -> None:
         peak = max(run["peak_gb"] for run in method_runs)
         ratio = median[method] / median["DuckDB"]
         print(f"| {method} | {median[method]:.2f} | {ratio:.2f} | {peak:.2f} |")
-    print(f"\none lead with 50 activities: {one_lead():.2f} ms (limit 1 ms)")
+    print(f"\none lead with 50 activities: {time_one_lead():.2f} ms (limit 1 ms)")
     growth = []
     for rows in (100_000, 300_000, 1_000_000, 3_000_000, 10_000_000):
-        seconds = statistics.median(measured("leadscore", rows)["seconds"] for _ in range(RUNS))
+        seconds = statistics.median(run_method("leadscore", rows)["seconds"] for _ in range(RUNS))
         growth.append({"activities": rows, "seconds": seconds})
         print(f"{rows:>10,} activities: {seconds:.2f} s, {1e6 * seconds / rows:.2f} µs each")
     draw(growth)

@@ -335,8 +335,8 @@ def evaluate_sizes(data_set: DataSet, sizes: Iterable[int]) -> dict[str, Any]:
     by_size = []
     for size in (*sizes, None):
         train = data_set.split.train if size is None else _newest(data_set.split.train, size)
-        cut = replace(data_set, split=replace(data_set.split, train=train))
-        rows = compete(cut, models, 0.0)
+        smaller = replace(data_set, split=replace(data_set.split, train=train))
+        rows = compete(smaller, models, 0.0)
         won, n_leads = int(train.label.sum()), len(np.unique(train.lead))
         loss = {row.model: f"{row.test.values['log_loss']:.3f}" for row in rows}
         weight = rows[-1].prediction.logistic_weight
@@ -382,23 +382,23 @@ def main() -> None:
     arguments.add_argument("--tune", type=float, default=5.0, metavar="MINUTES")
     arguments.add_argument("--sizes", action="store_true", help="train on few leads, then on more")
     arguments.add_argument("--json", type=Path, metavar="FILE")
-    given = arguments.parse_args()
+    options = arguments.parse_args()
     if not PEERS_PYTHON.exists():
         sys.exit("The peers are not installed. Run `make bench-quality` (a few minutes).")
-    models = [m for m in given.models if not (given.fast and m == "autogluon")]
+    models = [m for m in options.models if not (options.fast and m == "autogluon")]
     results = []
-    for name in given.sets:
+    for name in options.sets:
         try:
             data_set = read_data_set(name)
         except LeadScoringError as error:
             sys.exit(f"{name}: {error}")
         results.append(
             evaluate_sizes(data_set, SIZES)
-            if given.sizes
-            else evaluate_set(data_set, models, given.tune)
+            if options.sizes
+            else evaluate_set(data_set, models, options.tune)
         )
-    if given.json:
-        given.json.write_text(json.dumps(results, indent=1) + "\n")
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -36,8 +36,8 @@ PARAMETERS = {
 }
 
 
-def made_up(n: int, numeric: int, categorical: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Make leads with numbers, skewed counts, codes and missing values, and their labels."""
+def make_leads(n: int, numeric: int, categorical: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Make leads with numbers, skewed counts, codes and missing values; return them with labels."""
     truth, generator = np.random.default_rng(7), np.random.default_rng(seed)
     sizes = truth.integers(3, 30, categorical)
     features = generator.normal(size=(n, numeric + categorical))
@@ -54,8 +54,10 @@ def made_up(n: int, numeric: int, categorical: int, seed: int) -> tuple[np.ndarr
     return features, label.astype(np.int8)
 
 
-def fitted(numeric: int, categorical: int, trees: int, leaves: int, rows: int) -> lightgbm.Booster:
-    features, label = made_up(rows, numeric, categorical, seed=0)
+def fit_booster(
+    numeric: int, categorical: int, trees: int, leaves: int, rows: int
+) -> lightgbm.Booster:
+    features, label = make_leads(rows, numeric, categorical, seed=0)
     codes = list(range(numeric, numeric + categorical))
     parameters = PARAMETERS | {"num_leaves": leaves}
     booster = lightgbm.train(
@@ -81,15 +83,15 @@ def seconds(work: Callable[[np.ndarray], np.ndarray], batches: list[np.ndarray])
     return statistics.median(times)
 
 
-def measured(name: str, n: int) -> None:
+def measure(name: str, n: int) -> None:
     numeric, categorical, *_ = MODELS[name]
-    booster = fitted(*MODELS[name])
+    booster = fit_booster(*MODELS[name])
     text = booster.model_to_string()
     start = time.perf_counter()
     tables = TreeContributions.from_text(text, numeric + categorical)
     loading = time.perf_counter() - start
     table_mb = sum(part.table.nbytes for parts in tables._tables.lookups for part in parts) / 1e6
-    leads, _ = made_up(n, numeric, categorical, seed=99)
+    leads, _ = make_leads(n, numeric, categorical, seed=99)
 
     def lightgbm_default(rows: np.ndarray) -> np.ndarray:
         return booster.predict(rows, pred_contrib=True)
@@ -101,13 +103,16 @@ def measured(name: str, n: int) -> None:
     gap = float(np.abs(tables.contributions(tenth) - lightgbm_default(tenth)).max())
     assert gap < 1e-9, gap
     singles = [leads[i : i + 1] for i in range(SINGLES)]
-    one = seconds(tables.contributions, singles)
-    one_lightgbm = min(seconds(lightgbm_default, singles), seconds(lightgbm_on_one_thread, singles))
-    many = seconds(tables.contributions, [leads] * RUNS)
-    many_lightgbm = 10 * seconds(lightgbm_default, [tenth] * RUNS)
+    one_lead = seconds(tables.contributions, singles)
+    one_lead_lightgbm = min(
+        seconds(lightgbm_default, singles), seconds(lightgbm_on_one_thread, singles)
+    )
+    all_leads = seconds(tables.contributions, [leads] * RUNS)
+    all_leads_lightgbm = 10 * seconds(lightgbm_default, [tenth] * RUNS)
     print(
-        f"| {name} | {1e3 * one:.2f} | {1e3 * one_lightgbm:.2f} | {one_lightgbm / one:.1f} "
-        f"| {many:.2f} | {many_lightgbm:.1f} | {many_lightgbm / many:.1f} "
+        f"| {name} | {1e3 * one_lead:.2f} | {1e3 * one_lead_lightgbm:.2f} "
+        f"| {one_lead_lightgbm / one_lead:.1f} "
+        f"| {all_leads:.2f} | {all_leads_lightgbm:.1f} | {all_leads_lightgbm / all_leads:.1f} "
         f"| {loading:.2f} | {table_mb:.0f} | {gap:.0e} |",
         flush=True,
     )
@@ -124,7 +129,7 @@ def main() -> None:
         "| loading, s | tables, MB | largest gap |\n" + 10 * "|---" + "|"
     )
     for name in MODELS:
-        measured(name, n)
+        measure(name, n)
     print(f"limit: {LIMIT} times faster")
 
 

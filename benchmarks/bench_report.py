@@ -46,7 +46,7 @@ def run(command: list[str], environment: dict[str, str]) -> dict[str, float]:
     }
 
 
-def simulated(folder: Path, leads: int, seed: int, environment: dict[str, str]) -> Path:
+def simulate(folder: Path, leads: int, seed: int, environment: dict[str, str]) -> Path:
     number = ["--leads", str(leads), "--activities-per-lead", str(ACTIVITIES_PER_LEAD)]
     run(["simulate", str(folder), *number, "--seed", str(seed)], environment)
     return folder
@@ -71,9 +71,9 @@ def measure(folder: Path, leads: int, runs: int) -> None:
         "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
         "BENTOML_HOME": str(folder / "bentoml"),
     }
-    learned_from = simulated(folder / "learned_from", leads // LEARNED_FROM, 1, environment)
+    learned_from = simulate(folder / "learned_from", leads // LEARNED_FROM, 1, environment)
     trained = run(["train", "--project", str(learned_from)], environment)
-    crm = simulated(folder / "crm", leads, 0, environment)
+    crm = simulate(folder / "crm", leads, 0, environment)
     activities = rows_of(crm / "activities.csv")
     print(
         f"{leads:,} leads, {activities:,} activities; champion of {leads // LEARNED_FROM:,} leads "
@@ -100,9 +100,9 @@ def main() -> None:
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--leads", type=int, default=1_000_000)
     arguments.add_argument("--runs", type=int, default=3)
-    given = arguments.parse_args()
+    options = arguments.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        measure(Path(folder), given.leads, given.runs)
+        measure(Path(folder), options.leads, options.runs)
 
 
 if __name__ == "__main__":

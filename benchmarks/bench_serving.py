@@ -30,7 +30,7 @@ import lightgbm
 import numpy as np
 import pandas as pd
 import psutil
-from bench_reasons import PARAMETERS, made_up
+from bench_reasons import PARAMETERS, make_leads
 
 from features.attributes.category import CategoryAttribute
 from features.attributes.number import NumberAttribute
@@ -62,7 +62,7 @@ SLOW_MS = 100.0
 
 def make_models(folder: Path) -> list[dict[str, Any]]:
     """Write leadscore's and the peers' models into a folder; return leads to score."""
-    features, label = made_up(ROWS, NUMERIC, CATEGORICAL, seed=0)
+    features, label = make_leads(ROWS, NUMERIC, CATEGORICAL, seed=0)
     columns = [f"number {i}" for i in range(NUMERIC)]
     columns += [f"category {i}" for i in range(CATEGORICAL)]
     sizes = [int(np.nanmax(features[:, i])) + 1 for i in range(NUMERIC, len(columns))]
@@ -77,7 +77,7 @@ def make_models(folder: Path) -> list[dict[str, Any]]:
     )
     logistic = fit_logistic(codes[:8_000], label[:8_000], np.ones(8_000), categorical)
     numbers = [NumberAttribute(name, frozenset({"unknown"}), 0.0) for name in columns[:NUMERIC]]
-    others = [
+    categories_of_pipeline = [
         CategoryAttribute(name, frozenset({"unknown"}), values)
         for name, values in zip(columns[NUMERIC:], words, strict=True)
     ]
@@ -96,7 +96,7 @@ def make_models(folder: Path) -> list[dict[str, Any]]:
         versions={},
     )
     scorer = LeadScorer(
-        FeaturePipeline((*numbers, *others), ()),
+        FeaturePipeline((*numbers, *categories_of_pipeline), ()),
         Blend(0.5, logistic, BoostedTrees(booster.model_to_string())),
         Calibration(1.0, 0.0),
         Scale(-1.0),
@@ -117,7 +117,7 @@ def make_models(folder: Path) -> list[dict[str, Any]]:
             for row in rows
         ]
 
-    leads = as_cells(made_up(LEADS, NUMERIC, CATEGORICAL, seed=99)[0])
+    leads = as_cells(make_leads(LEADS, NUMERIC, CATEGORICAL, seed=99)[0])
     save_artifact(scorer, [LeadCells(lead) for lead in leads[:24]], folder / "artifact")
     categories = dict.fromkeys(columns[:NUMERIC], np.dtype(float)) | {
         name: pd.CategoricalDtype(values)
@@ -147,9 +147,9 @@ class Server:
 
 
 def servers(folder: Path, leads: list[dict[str, Any]]) -> list[Server]:
-    quiet = dict(os.environ) | {"OMP_NUM_THREADS": "1", "BENCH_FOLDER": str(folder)}
-    quiet |= {"MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONPATH": str(HERE.parent)}
-    quiet |= {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    environment = dict(os.environ) | {"OMP_NUM_THREADS": "1", "BENCH_FOLDER": str(folder)}
+    environment |= {"MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONPATH": str(HERE.parent)}
+    environment |= {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     batches = [[leads[(i + j) % LEADS] for j in range(BATCH)] for i in range(0, LEADS, 20)]
     ports = [free_port(HOST) for _ in range(6)]
 
@@ -194,7 +194,7 @@ def servers(folder: Path, leads: list[dict[str, Any]]) -> list[Server]:
     def peer(name: str, command: list[str], path: str, requests: dict[str, list[Any]]) -> Server:
         port = ports.pop()
         command = [sys.executable, *command, "--host", HOST, "--port", str(port)]
-        return Server(name, f"http://{HOST}:{port}", command, quiet, path, requests)
+        return Server(name, f"http://{HOST}:{port}", command, environment, path, requests)
 
     def leadscore(name: str, requests: dict[str, list[Any]], **options: str) -> Server:
         port = ports.pop()
@@ -359,7 +359,7 @@ def load(
     }
 
 
-def compare(compared: list[Server], given: argparse.Namespace, folder: Path) -> None:
+def compare(compared: list[Server], options: argparse.Namespace, folder: Path) -> None:
     """Start all servers, then load them in turn, so that other work affects all of them alike."""
     with contextlib.ExitStack() as stack:
         started = []
@@ -373,13 +373,15 @@ def compare(compared: list[Server], given: argparse.Namespace, folder: Path) -> 
             started.append((server, process))
         rows = list(compared[0].bodies)
         tries: dict[tuple[str, str], list[dict[str, Any]]] = {}
-        for number in range(given.rounds):
-            print(f"… round {number + 1} of {given.rounds}", file=sys.stderr, flush=True)
+        for number in range(options.rounds):
+            print(f"… round {number + 1} of {options.rounds}", file=sys.stderr, flush=True)
             for row in rows:
                 for connections in CONNECTIONS:
                     for server, process in started:
                         if row in server.bodies:
-                            result = load(process, server, row, folder, connections, given.seconds)
+                            result = load(
+                                process, server, row, folder, connections, options.seconds
+                            )
                             key = (server.name, f"{row}, {connections}")
                             tries.setdefault(key, []).append(result)
         for server, process in started:
@@ -387,7 +389,7 @@ def compare(compared: list[Server], given: argparse.Namespace, folder: Path) -> 
                 if name == server.name:
                     results.sort(key=lambda result: result["per second"])
                     server.results[figure] = results[len(results) // 2]
-            if server.name == "leadscore" and not given.fast:
+            if server.name == "leadscore" and not options.fast:
                 half = server.results[f"{rows[0]}, {CONNECTIONS[-1]}"]["per second"] / 2
                 delay_ms = 1_000 * HALF_LOAD_CONNECTIONS / half
                 server.results["half load"] = load(
@@ -396,10 +398,10 @@ def compare(compared: list[Server], given: argparse.Namespace, folder: Path) -> 
                     rows[0],
                     folder,
                     HALF_LOAD_CONNECTIONS,
-                    given.half_load,
+                    options.half_load,
                     delay_ms,
                 )
-                server.results["soak"] = soak(process, server, rows[0], folder, given.soak)
+                server.results["soak"] = soak(process, server, rows[0], folder, options.soak)
 
 
 def soak(
@@ -415,7 +417,9 @@ def soak(
     return points
 
 
-def bare(folder: Path, leads: list[dict[str, Any]], seconds: float) -> dict[str, dict[str, float]]:
+def measure_scorer_alone(
+    folder: Path, leads: list[dict[str, Any]], seconds: float
+) -> dict[str, dict[str, float]]:
     """Measure the scorer alone in one process, for each row of the table."""
     scorer = load_artifact(folder / "artifact").scorer
     cells = [LeadCells(lead) for lead in leads]
@@ -486,7 +490,7 @@ def verdicts(
     """Return each goal, the measured value and whether the goal is met."""
     by_name = {server.name: server.results for server in compared}
     own = by_name["leadscore"]
-    reasons, none = "one lead, three reasons", "one lead"
+    with_reasons, without_reasons = "one lead, three reasons", "one lead"
     many = f"{BATCH} leads"
     goals: list[tuple[str, str, bool]] = []
 
@@ -499,16 +503,18 @@ def verdicts(
     for name, times in (("FastAPI, frame", 5), ("mlflow models serve", 10)):
         for connections in CONNECTIONS:
             if name in by_name:
-                peer_rate = by_name[name][f"{none}, {connections}"]["per second"]
-                own_rate = own[f"{reasons}, {connections}"]["per second"]
+                peer_rate = by_name[name][f"{without_reasons}, {connections}"]["per second"]
+                own_rate = own[f"{with_reasons}, {connections}"]["per second"]
                 goal(
                     f"with reasons, times {name} without, {connections} conn.: ≥ {times}",
                     own_rate / peer_rate,
                     least=times,
                 )
     for connections in CONNECTIONS:
-        peer_rate = by_name["FastAPI, same scorer"][f"{none}, {connections}"]["per second"]
-        own_rate = own[f"{none}, {connections}"]["per second"]
+        peer_rate = by_name["FastAPI, same scorer"][f"{without_reasons}, {connections}"][
+            "per second"
+        ]
+        own_rate = own[f"{without_reasons}, {connections}"]["per second"]
         goal(
             f"without reasons, times the same scorer behind FastAPI, {connections} conn.: ≥ 1",
             own_rate / peer_rate,
@@ -517,7 +523,7 @@ def verdicts(
     for connections, most in zip(CONNECTIONS, (2.0, 25.0), strict=True):
         goal(
             f"p99 with reasons at {connections} conn., ms: ≤ {most:.0f}",
-            own[f"{reasons}, {connections}"]["p99"],
+            own[f"{with_reasons}, {connections}"]["p99"],
             most=most,
         )
     for row in (f"{many}, three reasons", many):
@@ -550,9 +556,9 @@ def main() -> None:
     arguments.add_argument("--soak", type=int, default=50_000, metavar="REQUESTS")
     arguments.add_argument("--servers", nargs="+", metavar="NAME", help="only these")
     arguments.add_argument("--json", type=Path, metavar="FILE")
-    given = arguments.parse_args()
-    if given.fast:
-        given.seconds, given.rounds = 2.0, 1
+    options = arguments.parse_args()
+    if options.fast:
+        options.seconds, options.rounds = 2.0, 1
     if shutil.which("wrk") is None:
         sys.exit("wrk is not installed. On Debian: apt-get install wrk.")
     with tempfile.TemporaryDirectory(prefix="bench_serving.") as name:
@@ -560,24 +566,26 @@ def main() -> None:
         os.environ["BENTOML_HOME"] = str(folder / "bentoml")
         leads = make_models(folder)
         compared = servers(folder, leads)
-        if given.servers:
-            compared = [server for server in compared if server.name in given.servers]
-        compare(compared, given, folder)
-        alone = bare(folder, leads, min(given.seconds, 4.0))
+        if options.servers:
+            compared = [server for server in compared if server.name in options.servers]
+        compare(compared, options, folder)
+        alone = measure_scorer_alone(folder, leads, min(options.seconds, 4.0))
     busy = ", ".join(f"{load:.1f}" for load in os.getloadavg())
     print(f"\n{TREES} trees × {LEAVES} leaves, {NUMERIC} numbers and {CATEGORICAL} categories")
-    print(f"{given.rounds} rounds of {given.seconds:.0f} s; {os.cpu_count()} cores, load {busy}")
+    print(
+        f"{options.rounds} rounds of {options.seconds:.0f} s; {os.cpu_count()} cores, load {busy}"
+    )
     print("\n" + table(compared, alone) + "\n\n" + cpu_table(compared, alone))
     goals: list[tuple[str, str, bool]] = []
-    if not given.servers:
+    if not options.servers:
         goals = verdicts(compared, alone)
         print("\n| goal | measured | |\n|---|---|---|")
         for sentence, value, is_met in goals:
             print(f"| {sentence} | {value} | {'met' if is_met else '**not met**'} |")
-    if given.json:
+    if options.json:
         facts = {server.name: server.results for server in compared}
         results = {"servers": facts, "scorer alone": alone, "goals": goals}
-        given.json.write_text(json.dumps(results, indent=1) + "\n")
+        options.json.write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

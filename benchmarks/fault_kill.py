@@ -99,8 +99,8 @@ def start(bento: Path, port: int, url: str, log: Path) -> "subprocess.Popen[byte
             stderr=output,
             start_new_session=True,
         )
-    give_up = time.monotonic() + START_SECONDS
-    while time.monotonic() < give_up:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
         with contextlib.suppress(OSError, http.client.HTTPException):
             connection = http.client.HTTPConnection(HOST, port, timeout=2)
             connection.request("GET", "/readyz")
@@ -150,10 +150,10 @@ def main() -> None:
         kill(process)
         ledger = Ledger(url)
         for kind, key in (("activities", "activity_id"), ("outcomes", "outcome_id")):
-            kept = Counter(str(row[key]) for rows in ledger.rows(kind) for row in rows)
+            stored = Counter(str(row[key]) for rows in ledger.rows(kind) for row in rows)
             acknowledged = set().union(*(caller.acknowledged[kind] for caller in callers))
-            lost = acknowledged - kept.keys()
-            doubled = [name for name, n in kept.items() if n > 1]
+            lost = acknowledged - stored.keys()
+            doubled = [name for name, n in stored.items() if n > 1]
             print(
                 f"{kind}: {arguments.rounds} kills, {len(acknowledged):,} acknowledged, "
                 f"{len(lost)} lost, {len(doubled)} doubled"

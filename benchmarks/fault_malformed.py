@@ -44,18 +44,18 @@ def main(count: int = 100_000) -> None:
     port = free_port("127.0.0.1")
     print(f"{tag}, {count:,} malformed requests from {CALLERS} callers")
     with running_service(bento, "127.0.0.1", port):
-        before, memory = good(port), resident()
-        begun = time.perf_counter()
+        before, memory = time_valid_requests(port), resident_memory()
+        began = time.perf_counter()
         with ThreadPoolExecutor(CALLERS) as pool:
-            answers = Counter(pool.map(lambda i: bad(port, i), range(count)))
-        seconds = time.perf_counter() - begun
-        after, grown = good(port), resident() - memory
+            answers = Counter(pool.map(lambda i: send_malformed(port, i), range(count)))
+        seconds = time.perf_counter() - began
+        after, growth = time_valid_requests(port), resident_memory() - memory
     print(f"sent in {seconds:.0f} s; answers by status: {dict(sorted(answers.items()))}")
     print(f"a valid request: median {before:.2f} ms before, {after:.2f} ms after")
-    print(f"memory of the service: {grown / 2**20:+.0f} MB")
+    print(f"memory of the service: {growth / 2**20:+.0f} MB")
 
 
-def bad(port: int, i: int) -> str:
+def send_malformed(port: int, i: int) -> str:
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 30) as caller:
         caller.sendall(MALFORMED[i % len(MALFORMED)])
         caller.shutdown(socket.SHUT_WR)
@@ -63,22 +63,22 @@ def bad(port: int, i: int) -> str:
     return "closed"
 
 
-def good(port: int, times: int = 500) -> float:
+def time_valid_requests(port: int, times: int = 500) -> float:
     body = json.dumps({"leads": [{"lead_id": "L1", "attributes": {"budget_eur": 9_000}}]})
     caller = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     taken = []
     for _ in range(times):
-        begun = time.perf_counter()
+        began = time.perf_counter()
         caller.request("POST", "/score", body)
         answer = caller.getresponse()
         answer.read()
         assert answer.status == 200
-        taken.append(1_000 * (time.perf_counter() - begun))
+        taken.append(1_000 * (time.perf_counter() - began))
     caller.close()
     return statistics.median(taken)
 
 
-def resident() -> int:
+def resident_memory() -> int:
     family = psutil.Process().children(recursive=True)
     return sum(process.memory_info().rss for process in family)
 
