@@ -156,7 +156,7 @@ def _reservations(
     n, outcome = _rarer(split)
     if FEWEST_TO_JUDGE <= n < ENOUGH:
         yield f"Only {n} of the {test.n_leads:,} test leads {outcome}: its figures are uncertain."
-    losses = {name: _losses(test, other, gained[name]) for name, other in baselines.items()}
+    losses = {name: _losses(test, baseline, gained[name]) for name, baseline in baselines.items()}
     if not _is_better(gained["base_rate"]):
         yield (
             "Its probabilities are not better than the base rate beyond chance: "
@@ -216,10 +216,10 @@ def _is_better(gained: Difference) -> bool:
     return gained[2] < 0
 
 
-def _losses(test: Evaluation, other: Evaluation, gained: Difference) -> str:
+def _losses(test: Evaluation, baseline: Evaluation, gained: Difference) -> str:
     value, low, high = gained
     return (
-        f"log loss {test.values['log_loss']:.3f} against {other.values['log_loss']:.3f}, "
+        f"log loss {test.values['log_loss']:.3f} against {baseline.values['log_loss']:.3f}, "
         f"a difference of {value:+.4f} ({low:+.4f} to {high:+.4f})"
     )
 

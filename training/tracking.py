@@ -33,7 +33,7 @@ from training.tuning import Trial
 SCRIPT = Path(__file__).resolve().parent.parent / "models" / "pyfunc.py"
 PICTURE_PPI = 144
 DIGEST_CHARACTERS = 36  # the longest that MLflow accepts for a data set
-CARD_TABLES = ("importance", "segments", "fairness")  # besides those in its `test`
+CARD_TABLES = ("importance", "segments", "fairness")  # in addition to the tables in its `test`
 
 
 @dataclass(frozen=True)

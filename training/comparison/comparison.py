@@ -80,7 +80,7 @@ def differences(shared: SharedMoments, seed: int) -> dict[str, Difference]:
     Parameters
     ----------
     shared : SharedMoments
-        With both outcomes among its moments.
+        Moments with both outcomes.
     seed : int
 
     Returns

@@ -24,11 +24,11 @@ def unfair_reasons(contender: Contender, records: Records, project: Project) -> 
     """
     reasons = []
     version, scorer = contender.version, contender.scorer
-    answers, asked = scorer.card.question, question_of(project, records.has_times)
-    if not same_question(answers, asked):
+    predicted, wanted = scorer.card.question, question_of(project, records.has_times)
+    if not same_question(predicted, wanted):
         reasons.append(
-            f"Version {version} predicts {question_in_words(answers)}, but the project file now "
-            f"asks for {question_in_words(asked)}. Restore [learn], or compare versions that were "
+            f"Version {version} predicts {question_in_words(predicted)}, but the project file now "
+            f"asks for {question_in_words(wanted)}. Restore [learn], or compare versions that were "
             "trained with the new [learn]."
         )
     if not contender.recognises_leads(records):
@@ -44,7 +44,7 @@ def unfair_reasons(contender: Contender, records: Records, project: Project) -> 
             f"Version {version} learned from {', '.join(missing)}, which today's records lack, so "
             "it would be evaluated without inputs that it needs. Add them to the export again. If "
             "models must do without them, keep them in the export and name them in [columns] "
-            "ignore. If they are gone for good, overrule the gates with --force and a reason."
+            "ignore. If they are gone for good, overrule the gates with `--force` and a reason."
         )
     return reasons
 

@@ -205,9 +205,9 @@ def held_out_log_odds(
     is_test = stored.role == "test"
     test_moments = pd.MultiIndex.from_arrays([stored.lead[is_test], stored.as_of[is_test]])
     position = test_moments.get_indexer(pd.MultiIndex.from_arrays([keys, moments.as_of]))
-    known = np.flatnonzero(position >= 0)
-    known = known[stored.label[is_test][position[known]] == moments.label[known]]
-    log_odds[known] = stored.margin[is_test][position[known]]
+    rows = np.flatnonzero(position >= 0)
+    rows = rows[stored.label[is_test][position[rows]] == moments.label[rows]]
+    log_odds[rows] = stored.margin[is_test][position[rows]]
     is_new = ~np.isin(keys, stored.lead)
     if is_new.any():
         features = scorer.pipeline.transform(records, moments.lead[is_new], moments.as_of[is_new])

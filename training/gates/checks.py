@@ -11,7 +11,7 @@
 | LG107 same scale | its base odds and grades are the pinned ones, and it predicts what the champion predicts: the same outcomes within the same number of days |
 """  # noqa: E501  # a Markdown table row cannot be wrapped
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, NamedTuple, ParamSpec
@@ -434,40 +434,3 @@ def has_same_scale(
 def _in_words(scale: Scale) -> str:
     grades = ", ".join(f"{letter} from {least}" for letter, least in scale.grades)
     return f"a probability of {expit(scale.base_log_odds):.4%} scores 50; {grades}"
-
-
-# -- one result for all gates that compare -------------------------------------------------
-
-
-def fail_relative_gates(reasons: Sequence[str], opponent: str) -> list[Gate]:
-    """Fail every gate that compares, because the comparison would not be fair."""
-    return _same_result(False, f"It cannot be compared fairly with {opponent}. {' '.join(reasons)}")
-
-
-def too_few_outcomes(shared: SharedMoments, opponent: str, *, is_first: bool) -> list[Gate]:
-    """Return the result of every gate that compares if there are too few outcomes to compare.
-
-    A first version passes, because there is no champion that it could be worse than.
-    """
-    if is_first:
-        return _same_result(
-            True,
-            f"Too few outcomes to judge: {shared.rarer} leads have the rarer outcome, at least "
-            f"{FEWEST_TO_JUDGE} are needed. It passes because there is no champion yet.",
-        )
-    return _same_result(
-        False,
-        f"Too few outcomes to judge: {len(shared.moments):,} moments are new to it and to "
-        f"{opponent}, with {shared.rarer} leads of the rarer outcome; at least {FEWEST_TO_JUDGE} "
-        "are needed. Wait for more outcomes, or train again to hold out newer leads.",
-    )
-
-
-def _same_result(passed: bool, reason: str) -> list[Gate]:
-    """Return one result for all gates that compare; only the first repeats the reason."""
-    first, *rest = (kind for kind in GATES.values() if kind.is_relative)
-    verb = "Passed" if passed else "Not passed"
-    return [
-        first.result(passed, reason),
-        *(kind.result(passed, f"{verb} for the reason given at {first.number}.") for kind in rest),
-    ]

@@ -9,6 +9,7 @@ is damaged.
 """
 
 import datetime
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,7 +30,6 @@ from training.comparison.fairness import unfair_reasons
 from training.comparison.held_out import Contender, StoredMoments, held_out_log_odds
 from training.gates.checks import (
     GATES,
-    fail_relative_gates,
     has_same_scale,
     is_calibrated,
     is_free_of_leaks,
@@ -38,7 +38,6 @@ from training.gates.checks import (
     no_segment_collapses,
     pr_auc_is_not_worse,
     segments,
-    too_few_outcomes,
 )
 
 
@@ -114,7 +113,7 @@ def run_gates(
         reasons += unfair_reasons(contender, inputs.records, project)
     opponent = f"version {champion_version}" if champion_version else "the base rate"
     if reasons:
-        relative = fail_relative_gates(reasons, opponent)
+        relative = _fail_relative_gates(reasons, opponent)
     else:
         relative = _relative_gates(challenger, champion, opponent, inputs, project)
     gates = [
@@ -192,7 +191,7 @@ def _relative_gates(
     base = base_rate(challenger.stored)
     shared = _shared_moments(challenger, champion, base, inputs, project)
     if shared.rarer < FEWEST_TO_JUDGE:
-        return too_few_outcomes(shared, opponent, is_first=is_first)
+        return _too_few_outcomes(shared, opponent, is_first=is_first)
     seed = project.learn.seed
     by_metric = differences(shared, seed)
     return [
@@ -231,3 +230,40 @@ def _shared_moments(
         held_out_log_odds(challenger, records, moments, project.name),
         opponent_log_odds,
     )
+
+
+# -- one result for all gates that compare -------------------------------------------------
+
+
+def _fail_relative_gates(reasons: Sequence[str], opponent: str) -> list[Gate]:
+    """Fail every gate that compares, because the comparison would not be fair."""
+    return _same_result(False, f"It cannot be compared fairly with {opponent}. {' '.join(reasons)}")
+
+
+def _too_few_outcomes(shared: SharedMoments, opponent: str, *, is_first: bool) -> list[Gate]:
+    """Return the result of every gate that compares if there are too few outcomes to compare.
+
+    A first version passes, because there is no champion that it could be worse than.
+    """
+    if is_first:
+        return _same_result(
+            True,
+            f"Too few outcomes to judge: {shared.rarer} leads have the rarer outcome, at least "
+            f"{FEWEST_TO_JUDGE} are needed. It passes because there is no champion yet.",
+        )
+    return _same_result(
+        False,
+        f"Too few outcomes to judge: {len(shared.moments):,} moments are new to it and to "
+        f"{opponent}, with {shared.rarer} leads of the rarer outcome; at least {FEWEST_TO_JUDGE} "
+        "are needed. Wait for more outcomes, or train again to hold out newer leads.",
+    )
+
+
+def _same_result(passed: bool, reason: str) -> list[Gate]:
+    """Return one result for all gates that compare; only the first repeats the reason."""
+    first, *rest = (kind for kind in GATES.values() if kind.is_relative)
+    verb = "Passed" if passed else "Not passed"
+    return [
+        first.result(passed, reason),
+        *(kind.result(passed, f"{verb} for the reason given at {first.number}.") for kind in rest),
+    ]
