@@ -70,7 +70,7 @@ def audit(project: ProjectOption = Path(PROJECT_FILE), json_: JsonOption = False
     """Audit every column of the leads: leak, suspect or fine, with the evidence."""
     from crm.reading import read_records
     from features.leaks.audit import audit as run
-    from features.leaks.checks import Verdict
+    from features.leaks.check import Verdict
     from features.moments import make_moments
 
     opened = load_project(project)

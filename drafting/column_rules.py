@@ -8,7 +8,7 @@ from crm.records import Records
 from drafting.personal import is_sensitive, personal_reason
 from drafting.samples import Column
 from features.leaks.audit import AttributeAudit, audit_columns
-from features.leaks.checks import MIN_OUTCOMES, Verdict
+from features.leaks.check import MIN_OUTCOMES, Verdict
 from features.moments import list_moments
 
 MANY_VALUES = 50  # a column with fewer is read as text without being told so

@@ -25,7 +25,7 @@ from drafting.roles import assign_tables, find_order, find_roles
 from drafting.sample_records import sample_records
 from drafting.samples import Column, Table, nothing_words, read_sample, time_format
 from drafting.toml_text import add_comment, cell_values, noted, noted_list
-from features.leaks.checks import MIN_OUTCOMES
+from features.leaks.check import MIN_OUTCOMES
 
 SAMPLE_ROWS = 50_000
 HORIZONS_DAYS = (7, 14, 30, 60, 90, 180, 365)

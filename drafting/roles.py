@@ -16,7 +16,7 @@ from crm.text import listed, words_of
 from drafting.outcome_words import sort_values
 from drafting.personal import is_sensitive, personal_reason
 from drafting.samples import Column, Table
-from features.leaks.checks import word_of_later
+from features.leaks.checks.names import word_of_later
 
 # The names that suggest a role, the best first; searched in the lower-case words of a name.
 _OWNER = r"(lead|prospect|contact|customer|client|case|person|deal|opportunity|applica\w+|user)s?"

@@ -15,7 +15,7 @@ from crm.simulation.world import Simulation
 from drafting import column_rules
 from drafting.draft import draft_project
 from features.leaks.audit import Audit, audit, audit_columns
-from features.leaks.checks import Verdict
+from features.leaks.check import Verdict
 from features.moments import make_moments
 
 PUBLIC = os.environ.get("LEADSCORE_PUBLIC_DATA")

@@ -8,7 +8,7 @@ import pytest
 
 from crm.arrays import Bools, Floats
 from features.leaks.audit import AttributeAudit, Audit
-from features.leaks.checks import Finding, Verdict
+from features.leaks.check import Finding, Verdict
 from features.moments import Moments
 from models.estimator.blend import BaseRate
 from models.evaluation.metrics import measure

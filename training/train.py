@@ -14,7 +14,7 @@ from crm.project import Project, role_columns
 from crm.records import Records
 from features.fitting import fit_pipeline
 from features.leaks.audit import Audit, audit
-from features.leaks.checks import Verdict
+from features.leaks.check import Verdict
 from features.moments import Moments, make_moments
 from models.card import NOT_PINNED
 from models.estimator.blend import BaseRate

@@ -1,7 +1,7 @@
 """The leak audit: which attributes of the leads contain what is not known in time.
 
 An attribute that sales fills in once a deal is won makes a model look perfect, and useless on
-new leads. The numbered checks of `features.leaks.checks` look at every attribute. An attribute
+new leads. The numbered checks of `features/leaks/checks/` look at every attribute. An attribute
 with a leak among its findings is a leak, one with a suspect is a suspect, and neither becomes
 a feature unless a person vouches for it in the project file.
 
@@ -17,8 +17,9 @@ from crm.project import ColumnsKeys, Project, role_columns
 from crm.records import Records
 from crm.tables import TABLES
 from crm.text import quote
-from features.leaks.checks import Finding, Verdict, check_column, check_columns_together
+from features.leaks.check import Finding, Verdict
 from features.leaks.measures import audited_leads, read_audited_column
+from features.leaks.registry import check_column, check_columns_together
 from features.moments import Moments
 
 

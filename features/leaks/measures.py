@@ -162,13 +162,13 @@ class TwoGroups:
         away = (first - mean * count) / (count + SMOOTHING)
         return np.asarray(away.ravel()[cells].round(9))
 
-    def take(self, kept: Bools) -> "TwoGroups":
-        """Return the groups without the leads that are not kept."""
+    def take(self, selected: Bools) -> "TwoGroups":
+        """Return the groups of the selected leads."""
         return TwoGroups(
-            rows=self.rows[kept],
-            is_first=self.is_first[kept],
-            part=self.part[kept],
-            fold=self.fold[kept],
+            rows=self.rows[selected],
+            is_first=self.is_first[selected],
+            part=self.part[selected],
+            fold=self.fold[selected],
         )
 
 
@@ -208,9 +208,9 @@ class AuditedColumn:
         """The codes of values that can be counted: numbers are put into bins of equal size."""
         if self.numbers is None or len(self.values) <= BINS:
             return self.codes
-        known = self.numbers[np.isfinite(self.numbers)]
+        finite = self.numbers[np.isfinite(self.numbers)]
         bins = int(np.clip(len(self.codes) // LEADS_PER_SLICE, 2, BINS))
-        edges = np.unique(np.quantile(known, np.arange(1, bins) / bins)) if len(known) else known
+        edges = np.unique(np.quantile(finite, np.arange(1, bins) / bins)) if len(finite) else finite
         binned = np.digitize(self.numbers, edges)
         return np.where(np.isfinite(self.numbers), binned, len(edges) + 1)
 

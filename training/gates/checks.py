@@ -27,7 +27,7 @@ from crm.records import Records
 from features.groups import groups_by_value
 from features.intervals import LEVEL
 from features.leaks.audit import Audit
-from features.leaks.checks import Verdict
+from features.leaks.check import Verdict
 from features.moments import Moments
 from models.artifact import LoadedModel
 from models.card import question_in_words, same_question

@@ -1,0 +1,119 @@
+"""Checks of whether a column is filled: LS101, LS102, LS103 and LS105."""
+
+import numpy as np
+
+from features.leaks.check import (
+    MIN_OUTCOMES,
+    MIN_OUTCOMES_OF_LEAK,
+    Verdict,
+    check,
+    leak_or_suspect,
+    lower_bound,
+    of_the_same_time,
+)
+from features.leaks.measures import AuditedColumn, AuditedLeads
+
+
+@check("LS101", "It is filled for closed leads and almost never for open leads of the same time.")
+def filled_at_closing(column: AuditedColumn, leads: AuditedLeads) -> tuple[Verdict, str] | None:
+    """Compare closed and open leads by how many have the column filled.
+
+    A share of open leads that is only somewhat smaller may be the work of sales.
+    """
+    groups = leads.by_state
+    lost = int((~leads.by_outcome.is_first).sum())
+    if groups.rarer < MIN_OUTCOMES_OF_LEAK:
+        return None
+    filled = column.filled[groups.rows]
+    closed, still_open = groups.shares(filled)
+    if groups.auc(filled.astype(float)).low <= 0.5 or closed < 0.05:
+        return None
+    if still_open <= 0.1 * closed:
+        verdict = Verdict.LEAK if leads.in_order else Verdict.SUSPECT
+    elif still_open <= 0.5 * closed and closed - still_open >= 0.2 and lost >= MIN_OUTCOMES_OF_LEAK:
+        verdict = Verdict.SUSPECT
+    else:
+        return None
+    n, m = groups.is_first.sum(), (~groups.is_first).sum()
+    return verdict, (
+        f"Filled for {closed:.0%} of {n:,} closed leads and "
+        f"{still_open:.0%} of {m:,} open leads{of_the_same_time(leads)}."
+    )
+
+
+@check("LS102", "Almost all leads that have it filled ended the same way.", compares_outcomes=True)
+def filled_means_one_outcome(
+    column: AuditedColumn, leads: AuditedLeads
+) -> tuple[Verdict, str] | None:
+    """Look for an outcome that almost all leads with a value share.
+
+    One rare value of an honest attribute may do so too: few wins make a suspect.
+    """
+    groups, filled = leads.by_outcome, column.filled[leads.by_outcome.rows]
+    n_filled = int(filled.sum())
+    if filled.mean() >= 0.95 or n_filled < MIN_OUTCOMES:
+        return None
+    for outcome, has_it in (("won", groups.is_first), ("lost or unwon", ~groups.is_first)):
+        hits, base = int(has_it[filled].sum()), float(has_it.mean())
+        low = lower_bound(hits, n_filled)
+        if hits >= 0.95 * n_filled and low >= 0.85 and base <= 0.7:
+            is_leak = low >= 0.9 and hits >= 0.1 * has_it.sum()
+            return leak_or_suspect(leads, is_leak), (
+                f"{hits:,} of the {n_filled:,} leads that have it filled were {outcome}; "
+                f"{base:.0%} of all leads were."
+            )
+    return None
+
+
+@check("LS103", "Whether it is filled separates won from lost leads.", compares_outcomes=True)
+def filling_separates(column: AuditedColumn, leads: AuditedLeads) -> tuple[Verdict, str] | None:
+    """Rank leads by whether the column is filled.
+
+    A word for nothing is tried both as a value and as none: it may be a default that
+    no one has changed yet.
+    """
+    groups, state = leads.by_outcome, leads.by_state
+    for filled in (column.filled, column.written):
+        auc = groups.auc_either_way(filled[groups.rows].astype(float))
+        if auc.value < 0.65 or auc.low < 0.62:
+            continue
+        won, lost = groups.shares(filled[groups.rows])
+        evidence = (
+            f"Filled for {won:.0%} of won leads and {lost:.0%} of the others"
+            f"{of_the_same_time(leads)}, which ranks {auc.value:.0%} of pairs correctly"
+        )
+        closed, still_open = state.shares(filled[state.rows])
+        if state.rarer >= MIN_OUTCOMES_OF_LEAK and still_open >= 0.8 * closed:
+            return Verdict.FINE, (
+                f"{evidence}; but open leads have it filled as often as closed leads, "
+                f"{still_open:.0%} and {closed:.0%}."
+            )
+        is_leak = auc.value >= 0.8 and auc.low >= 0.75
+        return leak_or_suspect(leads, is_leak), f"{evidence}."
+    return None
+
+
+@check("LS105", "It is filled in some periods and not in others.", compares_outcomes=True)
+def filled_at_times(column: AuditedColumn, leads: AuditedLeads) -> tuple[Verdict, str] | None:
+    """Compare slices of time by how many leads have the column filled.
+
+    A share that only ever rises is a question that leads were asked from some day on.
+    """
+    if not leads.in_order:
+        return None
+    groups = leads.by_outcome
+    counts = np.bincount(groups.part)
+    for filled, is_cell in ((column.written, True), (column.filled, False)):
+        rates = np.bincount(groups.part, filled[groups.rows]) / np.maximum(counts, 1)
+        rates = rates[counts >= MIN_OUTCOMES_OF_LEAK]
+        if not len(rates) or np.ptp(rates) < 0.5:
+            continue
+        auc = groups.auc_either_way(filled[groups.rows].astype(float)).value
+        only_rises = (np.maximum.accumulate(rates) - rates).max() <= 0.15
+        # A word for nothing may be what was written at that time: it must rank leads as well.
+        if auc >= 0.55 or (is_cell and not only_rises):
+            return Verdict.SUSPECT, (
+                f"Filled for {rates.min():.0%} of the leads in one period "
+                f"and {rates.max():.0%} in another."
+            )
+    return None

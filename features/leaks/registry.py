@@ -1,0 +1,40 @@
+"""The registry of the checks, and running all of them.
+
+A new check of a module in `MODULES` is registered by its declaration.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from features.leaks.check import MIN_OUTCOMES, Check, Finding
+from features.leaks.checks import dates, filling, model, names, values
+from features.leaks.measures import AuditedColumn, AuditedLeads
+
+MODULES = (filling, values, names, dates, model)
+CHECKS: dict[str, Check] = {
+    check.number: check
+    for check in sorted(
+        (item for module in MODULES for item in vars(module).values() if isinstance(item, Check)),
+        key=lambda check: check.number,
+    )
+}
+
+
+def check_column(column: AuditedColumn, leads: AuditedLeads) -> Iterator[Finding]:
+    """Run every check of single columns on one column; yield the findings by number."""
+    can_compare = leads.by_outcome.rarer >= MIN_OUTCOMES
+    for check in CHECKS.values():
+        if check.of_column is None or (check.compares_outcomes and not can_compare):
+            continue
+        result = check.of_column(column, leads)
+        if result is not None:
+            yield Finding(check.number, *result)
+
+
+def check_columns_together(
+    columns: Sequence[AuditedColumn], leads: AuditedLeads
+) -> Iterator[tuple[str, Finding]]:
+    """Run every check of all columns together; yield the name of a column and a finding."""
+    for check in CHECKS.values():
+        if check.of_all is not None:
+            for name, result in check.of_all(columns, leads):
+                yield name, Finding(check.number, *result)

@@ -1,0 +1,143 @@
+"""Checks of whether a column is filled: a case that triggers each, and cases that must not."""
+
+import numpy as np
+import pytest
+
+from crm.arrays import Ints
+from features.leaks.check import Verdict
+from tests.made_leaks import MadeUpLeads, verdicts
+
+# -- LS101: filled when the lead is closed
+
+
+def test_ls101_finds_columns_that_open_leads_lack() -> None:
+    leads = MadeUpLeads(still_open=0.2, timed=True)
+    audited = leads.audit_column(leads.words(if_won=0.9, if_lost=0.9, if_open=0.0))
+    assert verdicts(audited) == {"LS101": Verdict.LEAK}
+    assert audited.findings[0].evidence == (
+        "Filled for 91% of 1,586 closed leads and 0% of 414 open leads of the same time."
+    )
+
+
+def test_ls101_suspects_columns_that_open_leads_have_half_as_often() -> None:
+    leads = MadeUpLeads(still_open=0.2, timed=True)
+    audited = leads.audit_column(leads.words(0.9, 0.9, if_open=0.4))
+    assert verdicts(audited) == {"LS101": Verdict.SUSPECT}
+
+
+@pytest.fixture
+def with_open_newest_leads() -> MadeUpLeads:
+    """Return leads of which all of the newest tenth are open."""
+    leads = MadeUpLeads(still_open=0.2, timed=True)
+    leads.is_open |= np.arange(leads.n) > 0.9 * leads.n
+    leads.won &= ~leads.is_open
+    return leads
+
+
+def test_ls101_ignores_columns_that_older_leads_have_more_often(
+    with_open_newest_leads: MadeUpLeads,
+) -> None:
+    leads = with_open_newest_leads
+    chance = np.where(np.arange(leads.n) > 0.9 * leads.n, 0.4, 0.8)
+    column = leads.pick("xy", leads.rng.random(leads.n) < chance)
+    assert leads.audit_column(column).verdict is Verdict.FINE
+
+
+def test_ls101_ignores_small_differences(with_open_newest_leads: MadeUpLeads) -> None:
+    leads = with_open_newest_leads
+    column = leads.pick("x", leads.draw(0.6, 0.6, if_open=0.55))
+    assert leads.audit_column(column).verdict is Verdict.FINE
+
+
+# -- LS102: filled means one outcome
+
+
+@pytest.mark.parametrize(
+    ("if_won", "if_lost", "verdict"),
+    [(0.3, 0.003, Verdict.LEAK), (0.08, 0.0, Verdict.SUSPECT)],
+    ids=["many leads", "few leads"],
+)
+def test_ls102_finds_columns_that_only_won_leads_have(
+    if_won: float, if_lost: float, verdict: Verdict
+) -> None:
+    leads = MadeUpLeads()
+    assert verdicts(leads.audit_column(leads.words(if_won, if_lost)))["LS102"] is verdict
+
+
+@pytest.mark.parametrize(
+    ("if_won", "if_lost"), [(0.3, 0.02), (0.0, 0.0)], ids=["some lost leads have it", "empty"]
+)
+def test_ls102_ignores_honest_columns(if_won: float, if_lost: float) -> None:
+    leads = MadeUpLeads()
+    assert leads.audit_column(leads.words(if_won, if_lost)).verdict is Verdict.FINE
+
+
+def test_ls102_is_silent_if_almost_all_leads_are_won() -> None:
+    leads = MadeUpLeads(base=0.93)
+    column = leads.pick("x", leads.draw(0.5, 0.35))
+    assert "LS102" not in verdicts(leads.audit_column(column))
+
+
+# -- LS103: being filled separates won from lost leads
+
+
+def test_ls103_suspects_filling_that_ranks_most_pairs() -> None:
+    leads = MadeUpLeads()
+    assert verdicts(leads.audit_column(leads.words(0.6, 0.2))) == {"LS103": Verdict.SUSPECT}
+
+
+def test_ls103_finds_filling_that_ranks_almost_all_pairs() -> None:
+    leads = MadeUpLeads()
+    assert verdicts(leads.audit_column(leads.words(0.9, 0.1)))["LS103"] is Verdict.LEAK
+
+
+def test_ls103_ignores_filling_that_ranks_few_pairs() -> None:
+    leads = MadeUpLeads()
+    assert leads.audit_column(leads.words(0.7, 0.46)).verdict is Verdict.FINE  # AUC 0.62
+
+
+def test_ls103_treats_a_word_for_nothing_as_an_unchanged_default() -> None:
+    leads = MadeUpLeads()
+    leads.columns = {"nothing": ["Select"]}
+    is_empty = leads.draw(0.1, 0.6)
+    column = leads.pick(["Select"], ~is_empty)
+    column[~is_empty & (leads.rng.random(leads.n) < 0.3)] = "Chosen"
+    assert "LS103" in verdicts(leads.audit_column(column))
+
+
+def test_ls103_is_fine_if_open_leads_have_it_filled_as_well() -> None:
+    leads = MadeUpLeads(still_open=0.3)
+    audited = leads.audit_column(leads.words(0.7, 0.3, if_open=0.5))
+    assert audited.verdict is Verdict.FINE
+    assert verdicts(audited) == {"LS103": Verdict.FINE}
+
+
+# -- LS105: filled in some periods
+
+
+def tenths(leads: MadeUpLeads) -> Ints:
+    """Return the tenth of each lead by time, from 0."""
+    return np.arange(leads.n) * 10 // leads.n
+
+
+def test_ls105_finds_columns_filled_in_some_periods() -> None:
+    leads = MadeUpLeads()
+    column = leads.pick("xy", (tenths(leads) < 3) | (tenths(leads) > 7))
+    assert verdicts(leads.audit_column(column)) == {"LS105": Verdict.SUSPECT}
+
+
+def test_ls105_ignores_columns_that_were_introduced_later() -> None:
+    leads = MadeUpLeads()
+    assert leads.audit_column(leads.pick("xy", tenths(leads) >= 6)).verdict is Verdict.FINE
+
+
+def test_ls105_needs_leads_in_the_order_of_time() -> None:
+    leads = MadeUpLeads(in_order=False)
+    assert leads.audit_column(leads.pick("xy", tenths(leads) < 3)).verdict is Verdict.FINE
+
+
+def test_ls105_ignores_a_declared_word_of_some_periods() -> None:
+    leads = MadeUpLeads()
+    leads.columns = {"nothing": ["nonexistent"]}
+    column = np.where(tenths(leads) < 3, "success", "nonexistent")
+    assert leads.audit_column(column).verdict is Verdict.FINE

@@ -1,0 +1,124 @@
+"""Checks of a column's values: a case that triggers each, and cases that must not."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from features.leaks.check import Verdict
+from tests.made_leaks import MadeUpLeads, verdicts
+
+# -- LS104: separates won from lost leads alone
+
+
+def test_ls104_finds_numbers_that_rank_almost_all_pairs() -> None:
+    leads = MadeUpLeads()
+    assert verdicts(leads.audit_column(leads.numbers_of_auc(0.88))) == {"LS104": Verdict.LEAK}
+
+
+def test_ls104_finds_numbers_that_separate_without_a_direction() -> None:
+    leads = MadeUpLeads()
+    centre = np.where(leads.won, 0, np.sign(leads.rng.normal(size=leads.n)) * 3)
+    audited = leads.audit_column(centre + leads.rng.normal(size=leads.n) * 0.8)
+    assert verdicts(audited)["LS104"] is Verdict.LEAK
+
+
+def test_ls104_finds_words_that_rank_almost_all_pairs() -> None:
+    leads = MadeUpLeads()
+    words = np.where(leads.draw(0.85, 0.15), "hot", "cold")
+    assert verdicts(leads.audit_column(words))["LS104"] is Verdict.LEAK
+
+
+def test_ls104_is_a_suspect_if_open_leads_have_such_values() -> None:
+    leads = MadeUpLeads(still_open=0.3)
+    numbers = leads.numbers_of_auc(0.88)
+    numbers[leads.is_open] = leads.rng.choice(numbers[~leads.is_open], leads.is_open.sum())
+    assert verdicts(leads.audit_column(numbers)) == {"LS104": Verdict.SUSPECT}
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_ls104_ignores_a_strong_honest_column(seed: int) -> None:
+    leads = MadeUpLeads(n=4_000, seed=seed)
+    assert leads.audit_column(leads.numbers_of_auc(0.785)).verdict is Verdict.FINE
+
+
+# -- LS106: values that decide the outcome
+
+
+def test_ls106_finds_values_that_decide_the_outcome() -> None:
+    leads = MadeUpLeads()
+    column = np.where(leads.won & (leads.rng.random(leads.n) < 0.5), "Horizon", "other")
+    audited = leads.audit_column(column)
+    assert verdicts(audited)["LS106"] is Verdict.SUSPECT
+    assert '"horizon"' in audited.findings[-1].evidence
+
+
+def test_ls106_is_fine_if_such_values_are_rare() -> None:
+    leads = MadeUpLeads()
+    column = np.where(leads.won & (leads.rng.random(leads.n) < 0.15), "Referral", "other")
+    audited = leads.audit_column(column)
+    assert audited.verdict is Verdict.FINE
+    assert verdicts(audited) == {"LS106": Verdict.FINE}
+
+
+# -- LS110: values that change at closing
+
+
+@pytest.mark.parametrize(("in_order", "verdict"), [(True, Verdict.LEAK), (False, Verdict.SUSPECT)])
+def test_ls110_finds_values_that_change_at_closing(in_order: bool, verdict: Verdict) -> None:
+    leads = MadeUpLeads(still_open=0.3, in_order=in_order)
+    column = np.where(leads.is_open, "working", leads.pick(["nurture", "archived"], ~leads.is_open))
+    assert verdicts(leads.audit_column(column)) == {"LS110": verdict}
+
+
+@pytest.fixture
+def with_old_closed_leads() -> MadeUpLeads:
+    """Return leads of which the old ones are closed and the new ones are open, mostly."""
+    leads = MadeUpLeads(timed=True)
+    is_old = np.arange(leads.n) < 0.8 * leads.n
+    leads.is_open = leads.rng.random(leads.n) < np.where(is_old, 0.05, 0.95)
+    leads.won &= ~leads.is_open
+    return leads
+
+
+def test_ls110_ignores_numbers_that_rise_with_time(with_old_closed_leads: MadeUpLeads) -> None:
+    leads = with_old_closed_leads
+    numbers = np.arange(leads.n) / 20 + leads.rng.normal(size=leads.n)
+    assert leads.audit_column(numbers).verdict is Verdict.FINE
+
+
+def test_ls110_ignores_small_differences(with_old_closed_leads: MadeUpLeads) -> None:
+    leads = with_old_closed_leads
+    words = np.where(leads.rng.random(leads.n) < 0.3 + 0.3 * leads.is_open, "fair", "web")
+    assert leads.audit_column(words).verdict is Verdict.FINE
+
+
+# -- LS111 and LS112: for information
+
+
+@pytest.mark.parametrize(
+    "column",
+    [[f"K-{i}" for i in range(2_000)], np.arange(2_000) * 7 + 3],
+    ids=["texts", "whole numbers"],
+)
+def test_ls111_reports_identifiers(column: Any) -> None:
+    audited = MadeUpLeads().audit_column(column)
+    assert audited.verdict is Verdict.FINE
+    assert verdicts(audited) == {"LS111": Verdict.FINE}
+
+
+def test_ls111_ignores_measured_numbers() -> None:
+    leads = MadeUpLeads()
+    assert verdicts(leads.audit_column(leads.rng.normal(size=leads.n))) == {}
+
+
+def test_an_identifier_that_only_won_leads_have_is_a_leak() -> None:
+    leads = MadeUpLeads()
+    order_number = np.array([f"O-{i}" for i in range(leads.n)], dtype=object)
+    order_number[~leads.draw(0.97, 0.0)] = None
+    assert leads.audit_column(order_number).verdict is Verdict.LEAK
+
+
+@pytest.mark.parametrize("cell", ["no", None], ids=["constant", "empty"])
+def test_ls112_reports_columns_with_one_value_or_none(cell: str | None) -> None:
+    assert verdicts(MadeUpLeads().audit_column([cell] * 2_000)) == {"LS112": Verdict.FINE}
