@@ -1,0 +1,110 @@
+"""Numbers: missing cells, words for nothing, and a warning for cells that are not numbers."""
+
+import math
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from crm.errors import SchemaError
+from features.attributes.attribute import LeftOut
+from features.attributes.number import NumberAttribute
+from features.cell_warnings import cell_warning
+from tests.made_attributes import fit, fit_number
+
+
+@pytest.mark.parametrize("dtype", ["str", "object", "float", "Float64"])
+def test_numbers_are_read_from_every_dtype(dtype: Any) -> None:
+    cells = pd.Series([1.5, 2, None, 4] * 20).astype(dtype)
+    assert fit(cells) == NumberAttribute("x", frozenset(), median=2.0)
+
+
+def test_a_few_words_among_numbers_are_missing_with_a_warning() -> None:
+    number = fit_number(["7", "9"] * 100 + ["n/a"])
+    assert number.median == 8
+    assert math.isnan(number.encode("n/a"))
+    assert number.warning("n/a") == cell_warning("not_a_number", "x")
+
+
+@pytest.mark.parametrize("cell", ["9", None, ""])
+def test_numbers_and_empty_cells_have_no_warning(cell: str | None) -> None:
+    assert fit_number(["7", "9"] * 100).warning(cell) is None
+
+
+def test_words_for_nothing_are_missing() -> None:
+    number = fit_number(["1", "2.5", "Select", " SELECT "] * 20, nothing=["Select"])
+    assert number == NumberAttribute("x", frozenset({"select"}), median=1.75)
+    assert number.warning("select") is None
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [[-1, 5, 7, -1], ["-1", "5", "7", "-1.0"], [-1.0, 5, 7, -1]],
+    ids=["whole numbers", "texts", "decimals"],
+)
+def test_numbers_for_nothing_are_missing(cells: list[Any]) -> None:
+    number = fit_number(cells * 20, nothing=["-1"])
+    assert number.median == 6
+    expected = pytest.approx([math.nan, 5, 7, math.nan], nan_ok=True)
+    assert number.encode_column(pd.Series(cells)).tolist() == expected
+    assert math.isnan(number.encode(-1))
+
+
+def test_false_can_be_a_word_for_nothing() -> None:
+    number = fit_number(["12.5", "False", "7"] * 20, nothing=["False"])
+    assert number.median == 9.75
+    assert math.isnan(number.encode(False))
+
+
+TRUTHS = pytest.mark.parametrize("truths", [(True, False), ("TRUE", "False")])
+
+
+@TRUTHS
+def test_truth_values_among_numbers_are_one_and_zero(truths: tuple[Any, Any]) -> None:
+    number = fit_number([*truths, 1, 0, 7] * 20)
+    assert number.median == 1
+    assert [number.encode(truth) for truth in truths] == [1, 0]
+    assert number.warning(truths[0]) is None
+
+
+@TRUTHS
+def test_truth_values_of_a_declared_number_are_one_and_zero(truths: tuple[Any, Any]) -> None:
+    assert fit_number([*truths] * 20, kind="number").median == 0.5
+
+
+@TRUTHS
+def test_truth_value_can_be_a_word_for_nothing(truths: tuple[Any, Any]) -> None:
+    number = fit_number([*truths, 5] * 20, nothing=["false"])
+    assert math.isnan(number.encode(truths[1]))
+
+
+INFINITE: dict[str, list[Any]] = {
+    "text": ["1", "inf", "-Infinity"] * 40,
+    "float": [1.0, math.inf, -math.inf] * 40,
+    "infinities only": [math.inf, -math.inf] * 60,
+}
+
+
+@pytest.mark.parametrize("kind", [None, "number"])
+@pytest.mark.parametrize("cells", INFINITE.values(), ids=INFINITE)
+def test_infinities_in_a_number_column_are_refused(cells: list[Any], kind: Any) -> None:
+    message = (
+        r"leads: `x` is infinite in \d+ rows\. Expected finite numbers or empty cells; "
+        r"mend the export, or list the word in \[columns\] nothing"
+    )
+    with pytest.raises(SchemaError, match=message):
+        fit(cells, kind=kind)
+
+
+def test_infinities_can_be_words_for_nothing() -> None:
+    assert fit_number(INFINITE["float"] + [3.0], nothing=["inf", "-inf"]).median == 1
+    assert fit_number(INFINITE["text"] + ["3"], nothing=["INF", "-infinity"]).median == 1
+
+
+def test_one_number_with_missing_cells_is_a_feature() -> None:
+    assert fit_number([7.0, None] * 20).median == 7
+
+
+def test_number_column_without_numbers_is_left_out() -> None:
+    left_out = LeftOut("x", "it is listed as a number and holds none")
+    assert fit(["a", "b"] * 20, kind="number") == left_out
