@@ -30,8 +30,9 @@ def rows(simulated_crm: Path) -> ReportRows:
 
 
 def figure_of(page: Page, name: str) -> Figure:
-    (only,) = (f for section in page.sections for f in section.figures if f.name == name)
-    return only
+    figures = [figure for section in page.sections for figure in section.figures]
+    (figure,) = (figure for figure in figures if figure.name == name)
+    return figure
 
 
 @pytest.mark.parametrize(
@@ -58,8 +59,11 @@ def test_a_reason_is_the_most_frequent_only_beyond_chance(
     assert figure_of(page, "funnel-reasons").finding == finding
 
 
-def test_the_pair_with_the_clearest_difference_is_first(rows: ReportRows) -> None:
-    """Few leads with a large effect, and many leads with a small effect and a smaller p."""
+def with_two_kinds_of_pairs(rows: ReportRows) -> ReportRows:
+    """Build rows: a pair of few leads with a large effect, and pairs of many with a small one.
+
+    The pairs of many leads have smaller p-values.
+    """
     cells = [  # place and size of company, leads, wins
         (0, 0, 300, 150),
         (0, 1, 300, 30),
@@ -77,7 +81,7 @@ def test_the_pair_with_the_clearest_difference_is_first(rows: ReportRows) -> Non
         Groups(name, tuple("abcd"), code) for name, code in (("place", place), ("size", size))
     ]
     empty = np.zeros(len(won), dtype=np.int64)
-    many = replace(
+    return replace(
         rows,
         created=empty,
         won=won,
@@ -87,12 +91,15 @@ def test_the_pair_with_the_clearest_difference_is_first(rows: ReportRows) -> Non
         source=None,
         audience=tuple(groups),
     )
-    page = audience_page(many)
-    first, *others = figure_of(page, "audience-pairs").rows
-    common = [row for row in others if row["n"] == 20_000]
+
+
+def test_the_pair_with_the_clearest_difference_is_first(rows: ReportRows) -> None:
+    page = audience_page(with_two_kinds_of_pairs(rows))
+    first, *rest = figure_of(page, "audience-pairs").rows
+    pairs_of_many = [row for row in rest if row["n"] == 20_000]
     assert first["n"] == 300
-    assert common
-    assert max(row["p"] for row in common) < first["p"]
+    assert pairs_of_many
+    assert max(row["p"] for row in pairs_of_many) < first["p"]
     assert page.takeaways[-1].sentence.startswith("Leads whose “Place” is “")
 
 
@@ -124,15 +131,15 @@ def test_activities_of_the_same_leads_share_one_takeaway(rows: ReportRows) -> No
     takeaways = activities_page(with_two_names_for_a_trial(rows)).takeaways
     sentences = [takeaway.sentence for takeaway in takeaways]
     assert "Leads with “trial” and “test drive” in their first 7 days" in sentences[0]
-    others = sentences[1:]
-    assert not any("in their first 7 days" in text and "trial" in text for text in others)
-    assert not any("test drive" in text and "trial" not in text for text in others)
+    rest = sentences[1:]
+    assert not any("in their first 7 days" in sentence and "trial" in sentence for sentence in rest)
+    assert not any("test drive" in sentence and "trial" not in sentence for sentence in rest)
 
 
 def test_contents_that_are_people_are_neither_ranked_nor_credited(rows: ReportRows) -> None:
     keys = msgspec.structs.replace(rows.project.report, content_is_people=True)
     page = activities_page(replace(rows, project=replace(rows.project, report=keys)))
-    figures = {f.name for section in page.sections for f in section.figures}
+    figures = {figure.name for section in page.sections for figure in section.figures}
     assert "attribution-type" in figures
     assert not figures & {"activities-1", "attribution-content", "activities-gaps"}
     assert any("people" in section.needs for section in page.sections)
@@ -140,23 +147,23 @@ def test_contents_that_are_people_are_neither_ranked_nor_credited(rows: ReportRo
 
 def test_a_source_has_the_same_step_shares_on_both_pages(rows: ReportRows) -> None:
     steps = figure_of(funnel_page(rows), "funnel-sources").rows
-    expected = {f"{r['name'].split(' → ')[0]}": (r["n"], r["wins"], r["ratio"]) for r in steps}
-    found = {}
+    expected = {row["name"].split(" → ")[0]: (row["n"], row["wins"], row["ratio"]) for row in steps}
+    actual = {}
     for row in figure_of(activities_page(rows), "activities-gaps").rows:
         stage, _, group = row["name"].partition(" × Source: ")
         if group:
-            found[f"{group}: {stage}"] = (row["n"], row["wins"], row["ratio"])
-    assert len(found) > 20
-    assert found == {key: expected[key] for key in found}
+            actual[f"{group}: {stage}"] = (row["n"], row["wins"], row["ratio"])
+    assert len(actual) > 20
+    assert actual == {key: expected[key] for key in actual}
 
 
 def test_months_with_few_leads_of_a_grade_are_drawn_together() -> None:
     months = [(20, 0.5), (25, 0.1), (40, 0.2), (12, None), (35, 0.3), (5, 0.9)]
-    drawn = [
+    rows = [
         {"x": f"2025-0{i}", "series": "grade A", "n": n, "value": value}
         for i, (n, value) in enumerate(months, start=1)
     ]
-    chart = lines_chart(drawn, "", "", x="Month", y="Conversion").to_dict()
+    chart = lines_chart(rows, "", "", x="Month", y="Conversion").to_dict()
     (data,) = chart["datasets"].values()
     points = {row["span"]: (row["n"], row["value"]) for row in data}
     assert points.pop("2025-04") == (12, None)

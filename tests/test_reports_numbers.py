@@ -141,10 +141,10 @@ def test_steps_of_the_funnel(oracle: Oracle) -> None:
             WHERE b.mature GROUP BY b.id, f.place)
         SELECT place, sum(reached::INT) FROM reached GROUP BY place ORDER BY place
     """)
-    found = figure(funnel_page(rows), "funnel-steps").rows
-    assert [row["wins"] for row in found[:-1]] == [count for _, count in expected]
-    assert found[-1]["wins"] == rows.rate[0]
-    assert [row["n"] for row in found] == [rows.rate[1], *(r["wins"] for r in found[:-1])]
+    actual = figure(funnel_page(rows), "funnel-steps").rows
+    assert [row["wins"] for row in actual[:-1]] == [count for _, count in expected]
+    assert actual[-1]["wins"] == rows.rate[0]
+    assert [row["n"] for row in actual] == [rows.rate[1], *(r["wins"] for r in actual[:-1])]
 
 
 def test_median_days_of_a_step(oracle: Oracle) -> None:
@@ -156,15 +156,15 @@ def test_median_days_of_a_step(oracle: Oracle) -> None:
             (SELECT id, min(tm) AS tm FROM stages WHERE stage = '{last}' GROUP BY id) s USING (id)
         WHERE b.mature AND b.in_time
     """)
-    found = by_name(funnel_page(rows), "funnel-steps")["won"]["days"]
-    assert found == pytest.approx(median, abs=1e-6)
+    actual = by_name(funnel_page(rows), "funnel-steps")["won"]["days"]
+    assert actual == pytest.approx(median, abs=1e-6)
 
 
 def test_conversion_of_leads_open_at_an_age(oracle: Oracle) -> None:
     rows = oracle.rows
-    found = [row for row in figure(age_page(rows), "age-ages").rows if row["x"] in (0, 1, 7, 14)]
-    assert len(found) == 4
-    for row in found:
+    actual = [row for row in figure(age_page(rows), "age-ages").rows if row["x"] in (0, 1, 7, 14)]
+    assert len(actual) == 4
+    for row in actual:
         at = f"(created + {int(row['x'] * DAY)})"
         n, wins = oracle.one(f"""
             SELECT count(*), sum((won AND closed <= {at} + {rows.horizon})::INT) FROM base
@@ -190,11 +190,11 @@ def test_conversion_by_month(oracle: Oracle) -> None:
         SELECT strftime(make_timestamp(created), '%Y-%m') AS month, count(*), bool_and(mature),
             sum((mature AND in_time)::INT) FROM base GROUP BY month ORDER BY month
     """)
-    found = figure(age_page(oracle.rows), "age-months").rows
+    actual = figure(age_page(oracle.rows), "age-months").rows
     assert [
-        (row["name"], row["n"], row["mature"].startswith("yes"), row["wins"]) for row in found
+        (row["name"], row["n"], row["mature"].startswith("yes"), row["wins"]) for row in actual
     ] == [(month, n, whole, wins if whole else None) for month, n, whole, wins in expected]
-    assert [row["value"] for row in found] == [
+    assert [row["value"] for row in actual] == [
         pytest.approx(wins / n) if whole and n >= FEWEST_LEADS else None
         for _, n, whole, wins in expected
     ]
@@ -211,18 +211,18 @@ def test_activities_on_the_same_day_of_each_leads_life(oracle: Oracle) -> None:
         WHERE (b.closed IS NULL OR b.closed > {at}) AND {at} + {rows.horizon} <= {rows.as_of}
         GROUP BY e.type
     """)
-    found = {
+    actual = {
         (row["name"], row["n"], row["wins"])
         for row in figure(activities_page(rows), "activities-0").rows
     }
-    assert len(found) > 8
-    assert found == {row for row in expected if row[0] not in BANK_STAGES}
+    assert len(actual) > 8
+    assert actual == {row for row in expected if row[0] not in BANK_STAGES}
 
 
 def test_wins_divided_among_activities(oracle: Oracle) -> None:
     rows = oracle.rows
     assert rows.log is not None
-    touch = [k for k, kept in zip(rows.log.types, rows.is_touch, strict=True) if kept]
+    touch = [kind for kind, is_touch in zip(rows.log.types, rows.is_touch, strict=True) if is_touch]
     expected = oracle.all(f"""
         WITH t AS (
             SELECT e.id, e.type, b.closed - e.tm AS before, 1.0 / count(*) OVER w AS even,
@@ -233,13 +233,13 @@ def test_wins_divided_among_activities(oracle: Oracle) -> None:
         SELECT type, sum(even) / (SELECT count(DISTINCT id) FROM t),
             sum(decay) / (SELECT count(DISTINCT id) FROM t) FROM parts GROUP BY type
     """)
-    found = by_name(activities_page(rows), "attribution-type")
-    assert len(found) == len(expected) > 8
+    actual = by_name(activities_page(rows), "attribution-type")
+    assert len(actual) == len(expected) > 8
     for kind, even, decay in expected:
-        assert found[kind]["linear_share"] == pytest.approx(even)
-        assert found[kind]["decay_share"] == pytest.approx(decay)
-    assert sum(row["first_touch_share"] for row in found.values()) == pytest.approx(1)
-    assert sum(row["last_touch_share"] for row in found.values()) == pytest.approx(1)
+        assert actual[kind]["linear_share"] == pytest.approx(even)
+        assert actual[kind]["decay_share"] == pytest.approx(decay)
+    assert sum(row["first_touch_share"] for row in actual.values()) == pytest.approx(1)
+    assert sum(row["last_touch_share"] for row in actual.values()) == pytest.approx(1)
 
 
 def test_sources_of_the_simulated_leads(simulated: Oracle) -> None:
@@ -264,8 +264,8 @@ def test_qualified_leads_of_the_simulated_sources(simulated: Oracle) -> None:
         WHERE mature GROUP BY b.source
     """)
     )
-    found = by_name(sources_page(simulated.rows), "sources-way")
-    assert {name: row["qualified"] for name, row in found.items()} == expected
+    actual = by_name(sources_page(simulated.rows), "sources-way")
+    assert {name: row["qualified"] for name, row in actual.items()} == expected
 
 
 def test_audience_of_the_simulated_leads(simulated: Oracle) -> None:
@@ -274,8 +274,8 @@ def test_audience_of_the_simulated_leads(simulated: Oracle) -> None:
     )
     page = audience_page(simulated.rows)
     column = [groups.column for groups in simulated.rows.audience].index("country")
-    found = by_name(page, f"audience-{column + 1}")
-    assert {(name, row["n"], row["wins"]) for name, row in found.items()} == set(expected)
+    actual = by_name(page, f"audience-{column + 1}")
+    assert {(name, row["n"], row["wins"]) for name, row in actual.items()} == set(expected)
 
 
 def test_service_levels_of_the_simulated_leads(simulated: Oracle) -> None:
@@ -309,9 +309,9 @@ def test_service_levels_of_the_simulated_leads(simulated: Oracle) -> None:
 
 
 def test_bands_of_the_amount_at_the_bank(bank: Oracle) -> None:
-    found = figure(audience_page(bank.rows), "audience-1").rows
-    assert len(found) == 4
-    for row in found:
+    actual = figure(audience_page(bank.rows), "audience-1").rows
+    assert len(actual) == 4
+    for row in actual:
         low, high = row["name"].split(" to ")
         n, wins = bank.one(f"""SELECT count(*), sum(in_time::INT) FROM base
             WHERE mature AND amount_requested BETWEEN {low} AND {high}""")

@@ -31,8 +31,9 @@ learn = {won = ["won"], lost = ["lost"], horizon_days = 30}
 
 
 def figure(page: Page, name: str) -> Figure:
-    (only,) = (f for section in page.sections for f in section.figures if f.name == name)
-    return only
+    figures = [figure for section in page.sections for figure in section.figures]
+    (named,) = (figure for figure in figures if figure.name == name)
+    return named
 
 
 @pytest.fixture

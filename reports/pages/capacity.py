@@ -56,8 +56,8 @@ def capacity_page(rows: ReportRows) -> Page:
     stated_capacity = rows.project.report.leads_per_week
     capacity = min(stated_capacity or a_week * USUAL_PART, a_week)
     about = (
-        f"leads of the {weeks:.0f} weeks to {day_name(rows.leads_until)}, the newest lead, as "
-        f"scored at creation, n = {len(probability):,}; wins as the probabilities state them"
+        f"{len(probability):,} leads of the {weeks:.0f} weeks to {day_name(rows.leads_until)}, the "
+        "newest lead, as scored at creation; wins if the stated chances come true"
     )
     if stated_capacity:
         basis = f"Sales can work {stated_capacity:,} leads a week ([report] leads_per_week)."
@@ -181,7 +181,7 @@ def _check(rows: ReportRows, card: ModelCard, part: float) -> tuple[Section, tup
     figure = Figure(
         name="capacity-check",
         finding=finding,
-        about=f"leads open {days} ago, scored as of then by today's model, n = {len(won):,}",
+        about=f"{len(won):,} leads open {days} ago, scored by today's model as of then",
         columns=(
             Column("name", "Which"),
             Column("n", "Leads", "count"),

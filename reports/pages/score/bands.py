@@ -38,10 +38,8 @@ def bands_section(rows: ReportRows) -> Section:
         )
         for b in np.unique(band[mature])[::-1]
     ]
-    about = "leads with an outcome, scored by the table as it is now"
-    if rows.has_times:
-        about = f"{mature_words(rows)}, scored as of their creation"
-    about += f", n = {int(mature.sum()):,}"
+    moment = "as of their creation" if rows.has_times else "by the table as it is now"
+    about = f"{int(mature.sum()):,} {mature_words(rows)}, scored {moment}"
     if scored.is_sample:
         about += f", a random sample of all {scored.of:,} leads"
     enough = [row for row in table if row.share.n >= FEWEST_LEADS]

@@ -52,7 +52,7 @@ def months_section(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
         [row for row in shares if row.grade == best],
         [row for row in conversions if row.grade == best and _is_shown(row)],
     )
-    about = f"leads scored by today's model as of their creation, n = {len(scored):,}"
+    about = f"{len(scored):,} leads, scored by today's model as of their creation"
     figures = (
         _months_figure(
             "score-months-share",
@@ -140,7 +140,7 @@ def _months_figure(
         ),
         rows=cells,
         chart=chart,
-        note="Months with leads that are too young have no conversion.",
+        note="Months with leads that are too young show no conversion.",
     )
 
 
