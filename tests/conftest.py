@@ -22,10 +22,13 @@ import hypothesis
 import pytest
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from crm.ledger.ledger import Ledger
     from serving.calls import Calls
     from serving.served_model import ServedModel
     from tests.made_calls import Ask
+    from tests.made_tables import ReadCsv
 
 # No deadlines, because the machine may be busy; CI draws the same examples each time.
 hypothesis.settings.register_profile(
@@ -82,6 +85,20 @@ def run(
         return code, said.out, " ".join(said.err.split())
 
     return call
+
+
+@pytest.fixture
+def read_csv(tmp_path: Path) -> "ReadCsv":
+    """Return a function that writes content to a file and reads it as a table."""
+    from crm.project import TableKeys
+    from crm.sources.source import read_table
+
+    def read(content: str | bytes, name: str = "leads.csv", **keys: Any) -> "pd.DataFrame":
+        encoded = content.encode() if isinstance(content, str) else content
+        (tmp_path / name).write_bytes(encoded)
+        return read_table(TableKeys(source=name, **keys), tmp_path)
+
+    return read
 
 
 @pytest.fixture(scope="session")

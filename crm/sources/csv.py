@@ -1,4 +1,4 @@
-"""Reads CSV, gzipped or not, and finds its encoding, delimiter and header.
+"""Reads CSV, gzipped or not, and detects its encoding, delimiter and header.
 
 Cells stay text, so `007` stays `007`. Only `crm.cells` decides later what a cell means.
 """
@@ -27,7 +27,7 @@ from crm.sources.checks import check_header
 DELIMITERS = ",;\t|"
 SAMPLE_BYTES = 1 << 18
 CSV_BLOCK_BYTES = 1 << 24
-MIN_FOREIGN_BYTES = 50  # with fewer, code pages cannot be told apart
+MIN_FOREIGN_BYTES = 50  # with fewer, code pages cannot be distinguished
 OTHER_ENCODINGS = [
     *(f"cp{page}" for page in (*range(1250, 1252), *range(1253, 1258), 932, 949)),
     "euc_jp",
@@ -36,9 +36,9 @@ OTHER_ENCODINGS = [
     "koi8_r",
     "mac_roman",
 ]
-# What Western European text does not contain when it is read as Windows-1252: rare characters, and
-# long runs of accented ones.
-_NO_WESTERN_TEXT = re.compile(
+# Matches what Western European text in Windows-1252 never contains: rare characters, and long runs
+# of accented characters.
+_NOT_WESTERN = re.compile(
     r"[^\x00-\x7f€‚„…‘’“”•–—™Œœ\xa0¡£§©ª«®°²´µ·º»¿À-ÏÑ-ÖØ-Üß-ïñ-öø-üÿ]|[À-ÿ]{4}"
 )
 
@@ -66,8 +66,8 @@ def iter_csv(path: Path, keys: TableKeys, chunk_rows: int) -> Iterator[pd.DataFr
 class _Utf8Stream(io.RawIOBase):
     """A byte stream re-encoded to UTF-8, without its byte order mark.
 
-    It always ends in a line break. So a header alone is a complete row, and a quote that is not
-    closed gives a last cell that ends in a line break.
+    The stream always ends in a line break. So a header alone is a complete row. If a quote is not
+    closed, the last cell ends in a line break.
     """
 
     def __init__(self, raw: BinaryIO, encoding: str) -> None:
@@ -106,7 +106,8 @@ def _csv_batches(
     Raises
     ------
     SourceError
-        With the line, if rows are uneven or a quote is not closed.
+        If a row has more or fewer cells than the header, or a quote is not closed. The message
+        contains the line.
     """
     last = None
     try:
@@ -127,18 +128,18 @@ def _csv_batches(
             yield batch
             last = batch if batch.num_rows else last
     except pa.ArrowInvalid:
-        uneven = _find_uneven(path, stream.encoding, delimiter, blank, len(columns))
-        if uneven is None:
+        problem = _find_uneven_row(path, stream.encoding, delimiter, blank, len(columns))
+        if problem is None:
             raise
         raise SourceError(
-            f"{path.name} is uneven when split at {delimiter!r}: {uneven}. Expected as many cells "
-            "in each row as in the header; name the right `delimiter`, or fix the row's quotes."
+            f"{path.name} cannot be split at {delimiter!r}: {problem}. "
+            "Set the right `delimiter`, or fix the quotes of that row."
         ) from None
     cell = last.columns[-1][-1].as_py() if last is not None else None
     if cell is not None and cell.endswith("\n") and stream.last_character != '"':
         raise SourceError(
             f"{path.name} ends inside a quote: its last {cell.rstrip().count(chr(10)) + 1:,} lines "
-            "are one cell. Expected each quote to be closed; fix it there."
+            "are one cell. Close the quote."
         )
 
 
@@ -148,7 +149,7 @@ def _csv_errors(path: Path) -> Iterator[None]:
         yield
     except UnicodeError as error:
         raise SourceError(
-            f"{path.name} cannot be decoded: {error}. Name its `encoding` in the project file."
+            f"{path.name} cannot be decoded: {error}. Set `encoding` in the project file."
         ) from None
     except (EOFError, OSError, zlib.error) as error:
         raise SourceError(
@@ -157,30 +158,32 @@ def _csv_errors(path: Path) -> Iterator[None]:
     except (pa.ArrowException, csv.Error) as error:
         raise SourceError(
             f"{path.name} cannot be read as CSV: {error}. "
-            "Expected a header line and rows of as many cells; export it again."
+            "Expected a header line, and rows with as many cells as the header. Export it again."
         ) from None
 
 
-def _find_uneven(path: Path, encoding: str, delimiter: str, blank: int, width: int) -> str | None:
-    """Describe the first row that does not fit the header; None if all rows fit.
+def _find_uneven_row(
+    path: Path, encoding: str, delimiter: str, blank: int, width: int
+) -> str | None:
+    """Describe the first row that does not fit the header; return None if all rows fit.
 
-    Python reads the file again, which is slow but knows the lines.
+    Reads the file again with Python's own parser, which is slow but counts lines.
     """
     with _open(path) as raw, io.TextIOWrapper(raw, encoding=encoding, newline="") as text:
         rows = _rows(text, delimiter)
-        begins = 1
+        first_line = 1
         for i, row in enumerate(rows):
             if len(delimiter.join(row).encode()) > CSV_BLOCK_BYTES:
                 return (
-                    f"the row from line {begins:,} on has more than {CSV_BLOCK_BYTES >> 20} MB, "
-                    "as if a quote were not closed"
+                    f"the row that starts in line {first_line:,} has more than "
+                    f"{CSV_BLOCK_BYTES >> 20} MB; a quote may not be closed"
                 )
             if i > blank and row and len(row) != width:
-                lines = f"line {begins:,}"
-                if rows.line_num > begins:
+                lines = f"line {first_line:,}"
+                if rows.line_num > first_line:
                     lines += f" to {rows.line_num:,}"
                 return f"the row in {lines} has {len(row):,} cells, the header has {width:,}"
-            begins = rows.line_num + 1
+            first_line = rows.line_num + 1
     return None
 
 
@@ -195,7 +198,7 @@ def _check_encoding(path: Path, encoding: str | None) -> str | None:
         "".encode(encoding or "utf-8")
     except (LookupError, UnicodeError):
         raise ConfigError(
-            f"{path.name}: `{encoding}` is not an encoding of text that Python knows. "
+            f"{path.name}: `{encoding}` is not a text encoding that Python supports. "
             "Try utf-8 or cp1252."
         ) from None
     is_utf8 = encoding is not None and codecs.lookup(encoding).name == "utf-8"
@@ -221,7 +224,7 @@ def _find_encoding(path: Path) -> str:
             if b"\x00" in block:
                 raise SourceError(
                     f"{path.name} is not a text file: it contains zero bytes. Expected CSV, "
-                    "gzipped or not, or Parquet with the suffix .parquet; export one of these."
+                    "gzipped or not, or Parquet with the suffix .parquet."
                 )
             while block:
                 decoder.decode(block)
@@ -233,14 +236,14 @@ def _find_encoding(path: Path) -> str:
 
 
 def _guess_encoding(path: Path, sample: bytes) -> str:
-    """Guess an encoding; prefer Windows-1252, in which most European exports are written."""
-    if not _NO_WESTERN_TEXT.search(sample.decode("cp1252", errors="replace")):
+    """Guess an encoding; prefer Windows-1252, the encoding of most European exports."""
+    if not _NOT_WESTERN.search(sample.decode("cp1252", errors="replace")):
         return "cp1252"
     guess = charset_normalizer.from_bytes(sample, cp_isolation=OTHER_ENCODINGS).best()
     if guess is None or sum(byte > 127 for byte in sample) < MIN_FOREIGN_BYTES:
         raise SourceError(
-            f"{path.name} is not in UTF-8, and its encoding cannot be told from its text. "
-            "Name its `encoding` in the project file, such as cp1250."
+            f"{path.name} is not in UTF-8, and its encoding cannot be detected. "
+            "Set `encoding` in the project file, such as cp1250."
         )
     return guess.encoding
 
@@ -256,7 +259,7 @@ def _decode_head(path: Path, encoding: str) -> str:
 
 
 def _find_delimiter(head: str) -> str:
-    """Find the delimiter that splits the first lines most evenly, into the most columns."""
+    """Return the delimiter that splits the first lines most evenly, into the most columns."""
 
     def evenness(delimiter: str) -> tuple[float, int]:
         lines = _rows(io.StringIO(head, newline=""), delimiter)
@@ -277,7 +280,7 @@ def _find_header(head: str, delimiter: str) -> tuple[int, list[str]]:
 
 
 def _rows(text: io.TextIOBase, delimiter: str) -> Any:
-    csv.field_size_limit(1 << 30)  # `check_cells` refuses long cells, and names their row
+    csv.field_size_limit(1 << 30)  # `check_cells` refuses long cells and reports the row
     return csv.reader(text, delimiter=delimiter)
 
 
@@ -308,9 +311,9 @@ def decimal_points(table: pd.DataFrame, keys: TableKeys) -> pd.DataFrame:
 
 
 def decimal_point(column: pd.Series, keys: TableKeys) -> pd.Series:
-    """Rewrite numbers with a decimal comma, or another sign, as numbers with a point.
+    """Rewrite numbers with a decimal comma, or another decimal sign, with a decimal point.
 
-    Only cells that are entirely a number change; text keeps its commas.
+    Only cells that contain nothing but a number change; text keeps its commas.
 
     Examples
     --------
@@ -326,7 +329,7 @@ def decimal_point(column: pd.Series, keys: TableKeys) -> pd.Series:
         rf"|\s*[+-]?\d+(?:{re.escape(keys.decimal)}\d+)?\s*"
     )
     is_number = column.str.fullmatch(number.pattern).fillna(False).astype(bool)
-    pointed = column.str.replace(grouping, "", regex=False).str.replace(
+    with_point = column.str.replace(grouping, "", regex=False).str.replace(
         keys.decimal, ".", regex=False
     )
-    return column.where(~is_number, pointed)
+    return column.where(~is_number, with_point)

@@ -1,0 +1,324 @@
+"""Reading CSV: delimiters, encodings, gzip, broken rows and decimal signs."""
+
+import csv
+import gzip
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crm.cells import number_column, text_column
+from crm.errors import ConfigError, LeadScoringError, SourceError
+from crm.project import TableKeys
+from crm.sources import csv as sources_csv
+from crm.sources.csv import decimal_point
+from crm.sources.source import read_table
+from tests.made_tables import ReadCsv, cell_texts
+
+# -- the file itself
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\n \n\t\n", b"\xef\xbb\xbf", gzip.compress(b"", mtime=0)]
+)
+def test_empty_or_blank_file_is_refused(read_csv: ReadCsv, content: bytes) -> None:
+    with pytest.raises(SourceError, match=r"leads\.csv is empty\. Expected a header line and rows"):
+        read_csv(content)
+
+
+def test_binary_file_is_refused(read_csv: ReadCsv) -> None:
+    message = r"not a text file: it contains zero bytes\. Expected CSV, gzip"
+    with pytest.raises(SourceError, match=message):
+        read_csv(bytes(range(256)) * 4)
+
+
+# -- delimiters
+
+
+def test_blank_lines_above_the_header_are_skipped(read_csv: ReadCsv) -> None:
+    table = read_csv("\n;\n\nid;won\n1;yes\n2;no\n")
+    assert cell_texts(table) == [["1", "yes"], ["2", "no"]]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_delimiter_is_detected(read_csv: ReadCsv, delimiter: str) -> None:
+    table = read_csv("id,name,note\n1,a,b\n2,c,d\n".replace(",", delimiter))
+    assert list(table.columns) == ["id", "name", "note"]
+    assert cell_texts(table) == [["1", "a", "b"], ["2", "c", "d"]]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_quoted_delimiters_and_line_breaks_belong_to_the_cell(
+    read_csv: ReadCsv, delimiter: str
+) -> None:
+    cell = f'a{delimiter}b\nc "d" , ; | e'
+    name = f"na{delimiter}me"
+    quoted_cell = cell.replace('"', '""')
+    table = read_csv(f'id{delimiter}"{name}"\r\n1{delimiter}"{quoted_cell}"\r\n2{delimiter}x\r\n')
+    assert list(table.columns) == ["id", name]
+    assert table[name].tolist() == [cell, "x"]
+
+
+@pytest.mark.parametrize("keys", [{}, {"delimiter": ";"}])
+def test_single_column_is_a_table(read_csv: ReadCsv, keys: dict[str, str]) -> None:
+    table = read_csv("id\n1\n2\n", **keys)
+    assert cell_texts(table) == [["1"], ["2"]]
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+def test_any_line_ending_is_read(read_csv: ReadCsv, line_end: str) -> None:
+    table = read_csv(f"id,won{line_end}1,yes{line_end}2,no{line_end}")
+    assert cell_texts(table) == [["1", "yes"], ["2", "no"]]
+
+
+def test_wrong_declared_delimiter_is_reported(read_csv: ReadCsv) -> None:
+    message = r"one column only when split at ';'\. The delimiter looks like ',': change or remove"
+    with pytest.raises(SourceError, match=message):
+        read_csv("id,won\n1,yes\n", delimiter=";")
+
+
+@pytest.mark.parametrize("delimiter", ["§", '"', "\n"])
+def test_invalid_delimiter_is_refused(read_csv: ReadCsv, delimiter: str) -> None:
+    with pytest.raises(ConfigError, match=r"cannot be a delimiter\. Expected one ASCII character"):
+        read_csv("id,won\n1,yes\n", delimiter=delimiter)
+
+
+words = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_size=6)
+
+
+@given(
+    cells=st.lists(st.tuples(words, words, words), min_size=1, max_size=6),
+    delimiter=st.sampled_from(",;\t|"),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
+    is_gzip=st.booleans(),
+)
+def test_csv_writer_output_is_read(
+    tmp_path_factory: pytest.TempPathFactory,
+    cells: list[tuple[str, str, str]],
+    delimiter: str,
+    encoding: str,
+    is_gzip: bool,
+) -> None:
+    folder = tmp_path_factory.mktemp("csv")
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, delimiter=delimiter, quoting=csv.QUOTE_ALL)
+    writer.writerows([("id", "name", "note"), *cells])
+    content = text.getvalue().encode(encoding)
+    (folder / "leads.csv").write_bytes(gzip.compress(content) if is_gzip else content)
+    table = read_table(TableKeys(source="leads.csv", delimiter=delimiter), folder)
+    rows = table.astype(object).where(table.notna(), "").to_numpy().tolist()
+    assert rows == [list(row) for row in cells]
+
+
+# -- encodings
+
+WESTERN = "id,name\n1,Zürich\n2,L’Oréal – 5 €\n3,São Paulo\n4,Ærø\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("is_gzip", [False, True])
+def test_encoding_is_detected(read_csv: ReadCsv, encoding: str, is_gzip: bool) -> None:
+    content = WESTERN.encode(encoding)
+    table = read_csv(gzip.compress(content) if is_gzip else content)
+    assert list(table.columns) == ["id", "name"]
+    assert table["name"].tolist() == ["Zürich", "L’Oréal – 5 €", "São Paulo", "Ærø"]
+
+
+@pytest.mark.parametrize("city", ["Köln", "Málaga", "Besançon", "Kööpenhamina", "Straße"])
+def test_one_western_letter_is_enough(read_csv: ReadCsv, city: str) -> None:
+    table = read_csv(f"id,city\n1,{city}\n2,Bonn\n".encode("latin-1"))
+    assert table["city"].tolist() == [city, "Bonn"]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [
+        ("cp1250", "Łódź i Wrocław są dużymi miastami; a Gdańsk leży nad morzem"),
+        ("cp1251", "Москва Санкт-Петербург Новосибирск Екатеринбург"),
+        ("cp1254", "İstanbul Şişli Beyoğlu Kadıköy Üsküdar"),
+        ("cp932", "東京都渋谷区 大阪府大阪市 株式会社"),
+    ],
+)
+def test_other_code_pages_are_detected_in_long_text(
+    read_csv: ReadCsv, encoding: str, text: str
+) -> None:
+    content = "id,name\n" + f"1,{text}\n" * 20
+    table = read_csv(content.encode(encoding), delimiter=",")
+    assert set(table["name"]) == {text}
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"), [("cp1250", "Łódź"), ("cp1251", "Москва"), ("cp932", "東京都")]
+)
+def test_undetectable_encoding_is_reported(read_csv: ReadCsv, encoding: str, text: str) -> None:
+    message = r"leads\.csv is not in UTF-8, and .* cannot be detected\. Set `encoding`"
+    with pytest.raises(SourceError, match=message):
+        read_csv(f"id,name\n1,{text}\n".encode(encoding))
+
+
+def test_encoding_is_detected_after_the_first_block(
+    read_csv: ReadCsv, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources_csv, "SAMPLE_BYTES", 100)
+    content = "id,name\n" + "1,Bonn\n" * 50 + "2,Köln\n"
+    table = read_csv(content.encode("latin-1"))
+    assert table["name"].iloc[-1] == "Köln"
+
+
+@pytest.mark.parametrize("keys", [{}, {"encoding": "utf-8"}, {"encoding": "utf-8-sig"}])
+def test_byte_order_mark_is_not_part_of_a_name(read_csv: ReadCsv, keys: dict[str, str]) -> None:
+    table = read_csv(b'\xef\xbb\xbf"id, all",won\n1,yes\n', **keys)
+    assert list(table.columns) == ["id, all", "won"]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "city"),
+    [("utf-16-le", "Köln"), ("cp1251", "Москва"), ("UTF8", "Köln"), ("latin-1", "Köln")],
+)
+def test_declared_encoding_is_used(read_csv: ReadCsv, encoding: str, city: str) -> None:
+    table = read_csv(f"id,city\n1,{city}\n".encode(encoding), encoding=encoding)
+    assert table["city"].tolist() == [city]
+
+
+@pytest.mark.parametrize(
+    ("written", "declared"), [("cp1252", "utf-8"), ("utf-8", "utf-16"), ("latin-1", "ascii")]
+)
+def test_wrong_declared_encoding_is_reported(
+    read_csv: ReadCsv, written: str, declared: str
+) -> None:
+    message = r"leads\.csv cannot be decoded: .*\. Set `encoding` in the project file"
+    with pytest.raises(SourceError, match=message):
+        read_csv("id,name\n1,Köln\n".encode(written), encoding=declared)
+
+
+@pytest.mark.parametrize("encoding", ["utf-9", "zip", "undefined"])
+def test_unknown_encoding_is_refused(read_csv: ReadCsv, encoding: str) -> None:
+    message = f"`{encoding}` is not a text encoding that Python supports. Try utf-8 or"
+    with pytest.raises(ConfigError, match=message):
+        read_csv("id,won\n1,yes\n", encoding=encoding)
+
+
+# -- gzip
+
+
+@pytest.mark.parametrize("name", ["leads.csv.gz", "leads.csv", "leads"])
+def test_gzip_is_detected_by_its_bytes(read_csv: ReadCsv, name: str) -> None:
+    table = read_csv(gzip.compress(b"id,won\n1,yes\n"), name=name)
+    assert cell_texts(table) == [["1", "yes"]]
+
+
+CUT_OFF = r"leads\.csv cannot be read: .*\. Is it cut off\? Export or copy it again"
+
+
+@pytest.fixture(scope="module")
+def gzipped() -> bytes:
+    """Build a gzipped CSV file of 5,000 rows."""
+    lines = "\n".join(f"{i},{i * 7919 % 1000}" for i in range(5_000))
+    return gzip.compress(f"id,n\n{lines}\n".encode())
+
+
+@pytest.mark.parametrize("keys", [{}, {"encoding": "utf-8"}])
+def test_truncated_gzip_is_refused(read_csv: ReadCsv, gzipped: bytes, keys: dict[str, str]) -> None:
+    with pytest.raises(SourceError, match=CUT_OFF):
+        read_csv(gzipped[: len(gzipped) // 2], **keys)
+
+
+@pytest.mark.parametrize("keys", [{}, {"encoding": "utf-8"}])
+def test_damaged_gzip_is_refused(read_csv: ReadCsv, gzipped: bytes, keys: dict[str, str]) -> None:
+    damaged = gzipped[:9_000] + b"\xff" * 50 + gzipped[9_050:]
+    with pytest.raises(SourceError, match=CUT_OFF):
+        read_csv(damaged, **keys)
+
+
+# -- rows
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("a,b,c\n1,2,3\n1,2\n", "the row in line 3 has 2 cells, the header has 3"),
+        ("a,b\n1,2\n\n1,block\n1,2,codec\n", "the row in line 5 has 3 cells, the header has 2"),
+        ('a,b\n1,"x\ny"\n2,"x\ny",3\n', "the row in line 4 to 5 has 3 cells, the header has 2"),
+        ('a,b,c\n1,"2,3\n4,5,6\n7,8,9\n', "the row in line 2 to 4 has 2 cells, the header has 3"),
+        ('a,b\n1,"say \\"hi\\", ok"\n', "the row in line 2 has 3 cells, the header has 2"),
+    ],
+    ids=["short", "long", "after line breaks", "unclosed quote", "backslash for a quote"],
+)
+def test_uneven_row_is_named_by_its_line(read_csv: ReadCsv, content: str, problem: str) -> None:
+    message = rf"cannot be split at ',': {problem}\. Set the right `delimiter`, or fix the quotes"
+    with pytest.raises(SourceError, match=message):
+        read_csv(content)
+
+
+def test_uneven_row_message_shows_no_data(read_csv: ReadCsv) -> None:
+    with pytest.raises(SourceError, match="the row in line 2 has 3 cells") as refusal:
+        read_csv("id,mail\n1,eve@example.com,5\n")
+    assert "example" not in str(refusal.value)
+
+
+def test_unclosed_quote_in_the_last_column_is_reported(read_csv: ReadCsv) -> None:
+    message = r"leads\.csv ends inside a quote: its last 3 lines are one cell\. Close the quote"
+    with pytest.raises(SourceError, match=message):
+        read_csv('id,name\n1,a\n2,"b\n3,c\n4,d\n')
+
+
+@pytest.mark.parametrize("end_of_file", ["", "\n"])
+def test_last_cell_may_end_with_a_line_break(read_csv: ReadCsv, end_of_file: str) -> None:
+    table = read_csv(f'id,name\n1,"a\n"{end_of_file}')
+    assert table["name"].tolist() == ["a\n"]
+
+
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_row_above_the_block_size_is_refused(
+    read_csv: ReadCsv, monkeypatch: pytest.MonkeyPatch, quote: str
+) -> None:
+    monkeypatch.setattr(sources_csv, "CSV_BLOCK_BYTES", 1 << 20)
+    giant = "x" * (3 << 20)
+    message = r"the row that starts in line 3 has more than 1 MB|cell of 3,145,728 characters"
+    with pytest.raises(LeadScoringError, match=message):
+        read_csv(f"id,note\n1,a\n2,{quote}{giant}{quote}\n3,b\n")
+
+
+def test_column_without_values_is_read(read_csv: ReadCsv) -> None:
+    table = read_csv('id,note,x\n1,,\n2,"",\n')
+    assert table["note"].isna().all()
+    assert table["id"].tolist() == ["1", "2"]
+
+
+def test_text_is_not_changed(read_csv: ReadCsv) -> None:
+    table = read_csv("id,zip,n\n1,007,1.50\n2, 8 ,NA\n")
+    assert table["zip"].tolist() == ["007", " 8 "]
+    assert table["n"].tolist() == ["1.50", "NA"]
+
+
+# -- decimal signs
+
+
+def test_decimal_comma_is_read(read_csv: ReadCsv) -> None:
+    table = read_csv("id;amount;text\n1;1.234,50;a, b\n2;-7,5;1.2.3\n3;;x\n", decimal=",")
+    np.testing.assert_array_equal(number_column(table["amount"]), [1234.5, -7.5, np.nan])
+    assert table["text"].tolist() == ["a, b", "1.2.3", "x"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "with_point"),
+    [
+        ("1.234.567,8", "1234567.8"),
+        (" +0,5 ", "+0.5"),
+        ("12", "12"),
+        ("1234,5", "1234.5"),
+        ("1.23", "1.23"),
+        ("01.02.2025", "01.02.2025"),
+        ("1,2,3", "1,2,3"),
+        (None, None),
+    ],
+)
+def test_decimal_comma_becomes_a_point_in_numbers_only(
+    cell: str | None, with_point: str | None
+) -> None:
+    keys = TableKeys(source="leads.csv", decimal=",")
+    column = decimal_point(pd.Series([cell], dtype="str"), keys)
+    assert text_column(column).tolist() == [with_point]
