@@ -11,12 +11,12 @@ from features.leaks.audit import AttributeAudit, audit_columns
 from features.leaks.check import MIN_OUTCOMES, Verdict
 from features.moments import list_moments
 
-MANY_VALUES = 50  # a column with fewer is read as text without being told so
+MANY_VALUES = 50  # a column with fewer values is read as text without a rule
 
 
 @dataclass(frozen=True)
 class ColumnRules:
-    """The attributes that need a rule: for each list of `[columns]`, the reason by name.
+    """The attributes that need a rule: for each list of `[columns]`, their names and reasons.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ def propose_rules(
     records : Records
         The records of the sample. The leak audit reads them.
     learn : LearnKeys
-        Which moments the audit looks at.
+        The keys that choose the moments of the audit.
     nothing : collection of str
         The case-folded words that mean "no value".
     time_format : str or None

@@ -1,6 +1,6 @@
 """Drafts a first `leadscore.toml` from the data, for a person to check.
 
-A comment next to every decision says what was seen, so that a person can overrule it.
+A comment next to every choice says what it is based on, so that a person can correct it.
 """
 
 import datetime
@@ -55,7 +55,7 @@ CATEGORY_HEADING = (
 )
 FEW_OUTCOMES = (
     f" Fewer than {MIN_OUTCOMES} leads were won, or lost, so the columns could not be compared "
-    "with outcomes: look for further ones."
+    "with outcomes. Check yourself whether further columns belong in this list."
 )
 ROLE_NOTES = {
     "lead_id": "identifies each lead in every table",
@@ -66,11 +66,11 @@ ROLE_NOTES = {
     "reason": "why it was won or lost; for the reports, never used by the model",
     "type": "what happened",
     "occurred_at": "when it happened",
-    "activity_id": "of rows that repeat an id only one is kept",
-    "content": "which page, e-mail or webinar",
-    "channel": "through which channel",
+    "activity_id": "if rows repeat an id, one of them is kept",
+    "content": "the page, e-mail or webinar",
+    "channel": "the channel, such as e-mail or phone",
     "value": "a number that belongs to the activity, such as seconds or minutes",
-    "stage": "which stage",
+    "stage": "the name of the stage",
     "entered_at": "when the lead entered it",
 }
 
@@ -100,7 +100,7 @@ def draft_project(
     Returns
     -------
     str
-        TOML that `crm.project.load_project` accepts, every choice with a comment.
+        TOML that `crm.project.load_project` accepts. Every choice has a comment.
 
     Raises
     ------
@@ -125,10 +125,10 @@ def draft_project(
     roles = find_roles(assigned)
     leads = assigned["leads"]
     order = None if "created_at" in roles["leads"] else find_order(leads)
-    played = [*roles["leads"].values(), order]
-    attributes = [column for column in leads.columns if column not in played]
+    with_role = [*roles["leads"].values(), order]
+    attributes = [column for column in leads.columns if column not in with_role]
     words = sort_values(roles.get("outcomes", roles["leads"])["outcome"])
-    assert words is not None  # or the column could not play the outcome
+    assert words is not None  # `find_roles` chooses no outcome without a value that means won
     learn = LearnKeys(won=[*words.won], lost=[*words.lost], open=[*words.still_open])
     records = sample_records(assigned, roles, learn, order, now)
 
@@ -140,8 +140,9 @@ def draft_project(
             _add_order(draft[kind], order, attributes)
     draft["learn"], learn = _learn_section(words, learn, records, set(roles))
     nothing, in_doubt = nothing_words(attributes)
-    form = time_format(roles["leads"].values())
-    rules = propose_rules(attributes, records, learn, set(nothing), form)
+    rules = propose_rules(
+        attributes, records, learn, set(nothing), time_format(roles["leads"].values())
+    )
     draft["columns"] = _columns_section(nothing, in_doubt, rules)
     return tomlkit.dumps(draft)
 
@@ -154,7 +155,7 @@ def _add_opening(draft: tomlkit.TOMLDocument, tables: Sequence[Table], name: str
         draft,
         f"A first draft by `leadscore init`, from {files}. It was guessed from the names of "
         "columns and from cells: read it once from top to bottom, and correct what is wrong. "
-        "The comments say what each line is for, and what to check.",
+        "The comments explain each line, and say what to check.",
     )
     project = _section("The model's name, in the registry and in every answer.")
     project["name"] = _model_name(name)
@@ -191,9 +192,10 @@ def _add_times(section: TomlTable, timed: Sequence[Column]) -> None:
         section["timezone"] = noted("UTC", note)
     if chosen is not None:
         note = "fits every time of this table"
-        other = [quote(str(form)) for form in timed[0].time_formats if form != chosen]
-        if other:
-            note += f"; {other[0]} fits as well: compare with a date that you know"
+        alternatives = [form for form in timed[0].time_formats if form != chosen]
+        if alternatives:
+            alternative = quote(str(alternatives[0]))
+            note += f"; {alternative} fits as well: compare with a date that you know"
         section["time_format"] = noted(chosen, note)
 
 
@@ -221,7 +223,7 @@ def _add_order(section: TomlTable, order: Column | None, attributes: Sequence[Co
 def _learn_section(
     words: OutcomeWords, learn: LearnKeys, records: Records, kinds: set[str]
 ) -> tuple[TomlTable, LearnKeys]:
-    """Build the section `[learn]`, and complete the keys with what it says of time."""
+    """Build the section `[learn]`; also return the keys with its horizon and ages."""
     section = _section(LEARN_HEADING)
     section["won"] = noted(cell_values(words.won), words.guess and f"CHECK: {words.guess}")
     section["lost"] = noted(cell_values(words.lost), "" if words.lost else "CHECK: none seen")
@@ -234,8 +236,8 @@ def _learn_section(
     days = _days_to_win(records)
     horizon, note = 90, "a win counts within this number of days"
     if len(days) >= MIN_WINS_FOR_HORIZON:
-        covering = (step for step in HORIZONS_DAYS if (days <= step).mean() >= 0.9)
-        horizon = next(covering, HORIZONS_DAYS[-1])
+        long_enough = (step for step in HORIZONS_DAYS if (days <= step).mean() >= 0.9)
+        horizon = next(long_enough, HORIZONS_DAYS[-1])
         note += f"; {(days <= horizon).mean():.0%} of the wins seen came within {horizon} days"
     ages = [0, 7, 30] if {"activities", "stages"} & kinds else [0]
     section["horizon_days"] = noted(horizon, note)
@@ -246,7 +248,7 @@ def _learn_section(
 
 
 def _days_to_win(records: Records) -> Floats:
-    """Compute the days from creation to the first win, of every lead where both are known."""
+    """Compute the days from creation to the first win, for every lead that has both times."""
     wins = records.outcomes[records.outcomes["outcome"] == "won"]
     won_at = wins.groupby("lead_id")["closed_at"].min()
     created = records.leads.set_index("lead_id")["created_at"]
@@ -258,9 +260,9 @@ def _columns_section(
     nothing: Mapping[str, tuple[str, list[str]]], in_doubt: Sequence[str], rules: ColumnRules
 ) -> TomlTable:
     section = _section(COLUMNS_HEADING)
-    spellings = {word: f"in {listed(columns)}" for word, columns in nothing.values()}
+    places = {word: f"in {listed(columns)}" for word, columns in nothing.values()}
     add_comment(section, "Words that mean an empty cell. Check each of them.")
-    section["nothing"] = noted_list(spellings)
+    section["nothing"] = noted_list(places)
     if in_doubt:
         add_comment(
             section,

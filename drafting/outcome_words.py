@@ -29,7 +29,7 @@ class OutcomeWords(NamedTuple):
     ----------
     won, lost, still_open : list of str
     guess : str
-        What was guessed, in words; empty if nothing was.
+        A sentence about what was guessed; empty if nothing was guessed.
     """
 
     won: list[str]
@@ -39,10 +39,10 @@ class OutcomeWords(NamedTuple):
 
 
 def sort_values(column: Column) -> OutcomeWords | None:
-    """Sort the values of an outcome into won, lost and open; None if no value means won.
+    """Sort the values of an outcome into won, lost and open; return None if no value means won.
 
-    If values differ only in case, the most frequent spelling is kept. If there are two values
-    and none means won, the rarer unclear one is guessed to, unless it sounds open.
+    If values differ only in case, the most frequent spelling is used. If there are two values
+    and none means won, the rarer unclear value is guessed to mean won, unless it sounds open.
     """
     if len(column.counts) > MAX_VALUES:
         return None

@@ -91,7 +91,7 @@ ROLE_NAMES: dict[str, tuple[str, ...]] = {
     ),
     "reason": (r"^reason$", r"\breason\b"),
 }
-GUESSABLE_OUTCOME_NAMES = 4  # two unknown values are an outcome only if one of these names fits
+GUESSABLE_OUTCOME_NAMES = 4  # two unclear values are an outcome only if one of these names fits
 FILE_HINTS = {
     "leads": r"\b(leads?|contacts?|prospects?)\b",
     "activities": r"\b(activit\w+|events?|interactions?|touch\w*|engagements?)\b",
@@ -132,10 +132,10 @@ def assign_tables(tables: Sequence[Table]) -> dict[str, Table]:
         return ranked[0][1]
     seen = [f"{t.path.name} ({listed(c.name for c in t.columns)})" for t in tables]
     raise ConfigError(
-        f"It is not clear which file is which table: {'; '.join(seen) or 'none is named'}. "
-        "Expected one file of leads, one row each, and at most one each of activities, stages "
-        "(a type or stage and a time, many rows per lead) and outcomes that share the leads' ids. "
-        "Name the table of each file, as in: leads=people.csv activities=calls.csv"
+        f"It is not clear which file is which table: {'; '.join(seen) or 'no file is named'}. "
+        "Expected one file of leads with one row per lead, and at most one file each of "
+        "activities, stages and outcomes, which contain the ids of the leads. "
+        "Name the table of each file, as in: `leads=people.csv activities=calls.csv`"
     )
 
 
@@ -193,11 +193,10 @@ def _likeness(table: Table, kind: str, files: int) -> float:
         return float(table.kind in (None, kind))
     hint = 0.5 if re.search(FILE_HINTS[kind], words_of(table.path.name.partition(".")[0])) else 0.0
     if kind == "leads":
-        others = max(_share_in_roles(table, other) for other in TABLES if other != "leads")
-        likeness = hint + 1.05 - others
-        return (
-            likeness if likeness >= 0.3 and any(column.is_key for column in table.columns) else 0.0
-        )
+        event_share = max(_share_in_roles(table, kind) for kind in TABLES if kind != "leads")
+        likeness = hint + 1.05 - event_share
+        has_key = any(column.is_key for column in table.columns)
+        return likeness if likeness >= 0.3 and has_key else 0.0
     share = _share_in_roles(table, kind)
     return hint + share if share else 0.0
 
@@ -215,10 +214,10 @@ def _play(columns: Sequence[Column], kind: str) -> dict[str, Column]:
     """Find the columns for the roles of a table, except the lead id."""
     by_role: dict[str, Column] = {}
     for role in TABLES[kind].file_columns[1:]:
-        free = [column for column in columns if column not in by_role.values()]
-        fit = [column for column in free if _can_play(role, column)]
-        best = min(fit, key=lambda column: _rank(role.name, column), default=None)
-        only_time = len(fit) == 1 and role.kind == "time" and kind != "leads"
+        unassigned = [column for column in columns if column not in by_role.values()]
+        candidates = [column for column in unassigned if _can_play(role, column)]
+        best = min(candidates, key=lambda column: _rank(role.name, column), default=None)
+        only_time = len(candidates) == 1 and role.kind == "time" and kind != "leads"
         if best and (only_time or _rank(role.name, best) < NO_RANK):
             by_role[role.name] = best
     return by_role
@@ -231,7 +230,7 @@ def _refuse_missing(table: Table, kind: str, roles: dict[str, Column]) -> None:
     if missing:
         raise ConfigError(
             f"{table.path.name} cannot be the table of {kind}: no column looks like "
-            f"{', '.join(missing)}. Seen are: {listed(c.name for c in table.columns)}. "
+            f"{', '.join(missing)}. Its columns are: {listed(c.name for c in table.columns)}. "
             "Rename the columns in the export, or leave the file out."
         )
 
@@ -249,9 +248,9 @@ def _can_play(role: DeclaredColumn, column: Column) -> bool:
     if role.kind == "number":
         return column.is_number
     if role.name == "outcome":
-        settled = sort_values(column)
-        strong = _rank("outcome", column) < GUESSABLE_OUTCOME_NAMES
-        return settled is not None and (strong or not settled.guess)
+        words = sort_values(column)
+        has_clear_name = _rank("outcome", column) < GUESSABLE_OUTCOME_NAMES
+        return words is not None and (has_clear_name or not words.guess)
     if role.name in ("type", "stage"):
         return values <= max(12, min(500, len(column.cells) // 2))
     return role.name != "activity_id" or values >= 0.95 * len(column.cells)
@@ -266,46 +265,47 @@ def _rank(role: str, column: Column) -> int:
 def _id_columns(tables: Mapping[str, Table]) -> dict[str, Column]:
     """Find the column of lead ids in as many tables as possible, by kind."""
     leads = tables["leads"]
-    others = {kind: table for kind, table in tables.items() if kind != "leads"}
+    event_tables = {kind: table for kind, table in tables.items() if kind != "leads"}
     keys = [column for column in leads.columns if column.is_key]
     keys.sort(key=lambda column: _rank("lead_id", column))
-    if not others:
+    if not event_tables:
         return {"leads": keys[0]} if keys and _rank("lead_id", keys[0]) < NO_RANK else {}
     links = []
     for key in keys:
-        shared = {kind: _shared(key, leads, kind, other) for kind, other in others.items()}
+        shared = {kind: _shared(key, leads, kind, table) for kind, table in event_tables.items()}
         links.append({"leads": key} | {kind: column for kind, column in shared.items() if column})
     return max(links, key=len, default={})
 
 
-def _shared(key: Column, leads: Table, kind: str, other: Table) -> Column | None:
+def _shared(key: Column, leads: Table, kind: str, table: Table) -> Column | None:
     """Find the column of another table that contains the lead ids."""
-    ids, best = set(key.counts.index), []
-    for column in other.columns:
-        repeats = len(column.counts) < len(column.cells) or kind == "outcomes" or bool(other.kind)
+    ids, candidates = set(key.counts.index), []
+    for column in table.columns:
+        repeats = len(column.counts) < len(column.cells) or kind == "outcomes" or bool(table.kind)
         share = float(column.counts.index.isin(ids).mean()) if len(column.counts) else 0.0
         likely = share >= 0.5 or (share > 0 and (column.name == key.name or not leads.is_whole))
         if repeats and likely and not column.has_gaps:
-            best.append((-_rank("lead_id", column), column.name == key.name, share, column))
-    return max(best, key=lambda row: row[:3])[3] if best else None
+            rank = -_rank("lead_id", column)
+            candidates.append((rank, column.name == key.name, share, column))
+    return max(candidates, key=lambda row: row[:3])[3] if candidates else None
 
 
 def _flat_outcome(leads: Table, roles: dict[str, Column]) -> dict[str, Column]:
     """Find the outcome in the leads table itself."""
-    rest = [column for column in leads.columns if column not in roles.values()]
-    by_role = _play(rest, "outcomes")
+    without_role = [column for column in leads.columns if column not in roles.values()]
+    by_role = _play(without_role, "outcomes")
     if "outcome" not in by_role:
-        few = listed(column.name for column in rest if 2 <= len(column.counts) <= 20)
+        few = listed(column.name for column in without_role if 2 <= len(column.counts) <= 20)
         raise ConfigError(
             f"No column of {leads.path.name} shows how leads ended. Columns with few values: "
             f"{few or 'none'}. Expected a column with a name such as converted, won, outcome or "
             "status, and values such as yes and no. Rename it to `outcome`, or add a file as "
-            "outcomes=FILE."
+            "`outcomes=FILE`."
         )
     created, closed = roles.get("created_at"), by_role.get("closed_at")
     if closed:
-        one_format = not created or set(created.time_formats) & set(closed.time_formats)
-        if _rank("closed_at", closed) > 2 or not one_format:
+        same_format = not created or set(created.time_formats) & set(closed.time_formats)
+        if _rank("closed_at", closed) > 2 or not same_format:
             del by_role["closed_at"]
     if "amount" in by_role and _rank("amount", by_role["amount"]) == 0:
         del by_role["amount"]  # it may be the amount that the lead asked for

@@ -21,7 +21,7 @@ def sample_records(
     order: Column | None,
     now: datetime.datetime | None = None,
 ) -> Records:
-    """Build the records of a sample, as `crm.records.read_records` builds those of a project.
+    """Build the records of a sample, as `crm.reading.read_records` builds those of a project.
 
     Parameters
     ----------
@@ -78,16 +78,15 @@ def _lead_ids(roles: Mapping[str, Column], rows: int) -> pd.Series:
 def _outcomes(leads: pd.DataFrame, roles: Mapping[str, Mapping[str, Column]]) -> pd.DataFrame:
     """Build the table of outcomes, from its own file or from the leads, in the CRM's words."""
     if "outcomes" in roles:
-        ended = roles["outcomes"]
-        lead_id = pd.Series(ended["lead_id"].texts, dtype="str")
+        columns = roles["outcomes"]
+        lead_id = pd.Series(columns["lead_id"].texts, dtype="str")
     else:
-        ended, lead_id = roles["leads"], leads["lead_id"]
-    outcomes = pd.DataFrame(
-        {"lead_id": lead_id, "outcome": pd.Series(ended["outcome"].texts, dtype=object)}
-    )
-    return (
-        outcomes.assign(closed_at=_times(ended, "closed_at")) if "closed_at" in ended else outcomes
-    )
+        columns, lead_id = roles["leads"], leads["lead_id"]
+    outcome = pd.Series(columns["outcome"].texts, dtype=object)
+    outcomes = pd.DataFrame({"lead_id": lead_id, "outcome": outcome})
+    if "closed_at" in columns:
+        outcomes["closed_at"] = _times(columns, "closed_at")
+    return outcomes
 
 
 def _observed_until(

@@ -86,8 +86,8 @@ class Column:
         formats: Sequence[str | None] = TIME_FORMATS
         if cells.str.match(r"\d{4}-\d{2}-\d{2}").all():
             formats = [None]
-        for tried in (cells.head(100), cells):  # few formats remain for all cells
-            formats = [form for form in formats if self._times(form, tried).notna().all()]
+        for sample in (cells.head(100), cells):  # few formats remain for all cells
+            formats = [form for form in formats if self._times(form, sample).notna().all()]
         return list(formats)
 
     def times(self, form: str | None) -> pd.Series:
@@ -148,11 +148,11 @@ def read_sample(source: str, folder: Path, limit: int) -> Table:
     SourceError, SchemaError
         If the file cannot be read, or has no rows.
     """
-    prefix, _, rest = source.partition("=")
-    kind = prefix if rest and prefix in TABLES else None
-    path = Path(os.path.abspath(Path(rest if kind else source).expanduser()))
+    prefix, _, file = source.partition("=")
+    kind = prefix if file and prefix in TABLES else None
+    path = Path(os.path.abspath(Path(file if kind else source).expanduser()))
     home = Path(os.path.abspath(folder))
-    written = path.relative_to(home) if path.is_relative_to(home) else path
+    shown = path.relative_to(home) if path.is_relative_to(home) else path
     decimal, columns = ".", _read(path, ".", limit)
     points = any(column.share(r"[+-]?\d+\.\d+") > 0.5 for column in columns)
     commas = any(column.share(r"[+-]?[\d.]*\d,(\d{1,2}|\d{4,})") > 0.5 for column in columns)
@@ -161,7 +161,7 @@ def read_sample(source: str, folder: Path, limit: int) -> Table:
     rows = len(columns[0].cells)
     return Table(
         path=path,
-        source=written.as_posix(),
+        source=shown.as_posix(),
         decimal=decimal,
         kind=kind,
         columns=columns,
@@ -191,7 +191,8 @@ def nothing_words(
 ) -> tuple[dict[str, tuple[str, list[str]]], list[str]]:
     """Find the words that mean "no value".
 
-    The word "none" next to empty cells may be an answer, so it is in doubt and not listed.
+    The word "none" may be an answer in a column that also has empty cells. There it is in doubt
+    and not listed.
 
     Returns
     -------

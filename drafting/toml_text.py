@@ -12,7 +12,7 @@ WHOLE_NUMBER = re.compile(r"0|-?[1-9]\d{0,8}")
 
 
 def add_comment(container: tomlkit.TOMLDocument | Table, text: str) -> None:
-    """Add a comment, wrapped; names in it must be quoted, so that it contains no line breaks."""
+    """Add a comment, wrapped. It must not contain line breaks; `crm.text.quote` escapes them."""
     line = ""
     for word in text.split(" "):
         if line and len(line) + len(word) >= COMMENT_WIDTH:

@@ -1,11 +1,13 @@
-"""`leadscore init` and `leadscore audit` run the same checks and cannot disagree on a column."""
+"""Rules for the attributes, and that `leadscore init` agrees with `leadscore audit`."""
 
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 
 from crm.project import Project, load_project
@@ -17,11 +19,120 @@ from drafting.draft import draft_project
 from features.leaks.audit import Audit, audit, audit_columns
 from features.leaks.check import Verdict
 from features.moments import make_moments
+from tests.made_drafts import (
+    N_LEADS,
+    days,
+    draft_of,
+    flat_leads,
+    without_line_breaks,
+    yes_or_no,
+)
 
 PUBLIC = os.environ.get("LEADSCORE_PUBLIC_DATA")
 needs_public_data = pytest.mark.skipif(
     PUBLIC is None, reason="LEADSCORE_PUBLIC_DATA does not name the folder of the public sets"
 )
+
+# --- columns that are known later
+
+
+def test_names_that_refer_to_later_are_known_later(tmp_path: Path) -> None:
+    names = ["Last Activity", "closedBy", "lost_reason", "conversion page", "lasting", "enclosed"]
+    text, project, _ = draft_of(tmp_path, flat_leads(**dict.fromkeys(names, yes_or_no())))
+    assert project.leads.column_of("reason") == "lost_reason"
+    assert project.columns.known_later == ["Last Activity", "closedBy", "conversion page"]
+    assert '"Last Activity", # Its name contains "last". (LS107)' in text
+
+
+@pytest.fixture
+def leaking_leads() -> dict[str, Any]:
+    """Build leads with five columns that reveal the outcome, and three that do not."""
+    random = np.random.default_rng(0)
+    is_won = np.arange(N_LEADS) % 4 == 0
+    is_open = np.arange(N_LEADS) % 10 == 9
+    noise = random.normal(size=N_LEADS)
+    is_called = (random.random(N_LEADS) < np.where(is_won, 0.9, 0.4)) & ~is_open
+    leads = flat_leads(
+        contract=np.where(is_won, "signed", None),
+        call=np.where(is_called, "x", None),
+        seconds=(is_won * 2 + noise).round(3),
+        team=np.where(random.random(N_LEADS) < 0.9, np.where(is_won, "a", "b"), "c"),
+        grade=np.where(is_open, None, random.choice(["a", "b"], N_LEADS)),
+        honest=(is_won * 0.7 + noise).round(3),
+        code=random.integers(0, 200, N_LEADS),
+        gaps=np.where(random.random(N_LEADS) < 0.5, "x", None),
+    )
+    leads["converted"] = np.where(is_open, None, np.where(is_won, "yes", "no"))
+    return leads
+
+
+def test_columns_that_reveal_the_outcome_are_known_later(
+    tmp_path: Path, leaking_leads: dict[str, Any]
+) -> None:
+    project = draft_of(tmp_path, leaking_leads).project
+    assert project.columns.known_later == ["contract", "call", "seconds", "team", "grade"]
+
+
+@pytest.mark.parametrize(
+    ("column", "evidence"),
+    [
+        ("contract", "leads that have it filled were won"),
+        ("call", "(LS103)"),
+        ("seconds", "By itself it ranks"),
+        ("team", "By itself it ranks"),
+        ("grade", "Filled for 100% of 360 closed leads and 0% of 40 open leads"),
+    ],
+)
+def test_evidence_is_written_next_to_the_column(
+    tmp_path: Path, leaking_leads: dict[str, Any], column: str, evidence: str
+) -> None:
+    text = draft_of(tmp_path, leaking_leads).text
+    (comment,) = re.findall(rf'(?m)^ *"{column}", # (.*)$', text)
+    assert evidence in comment
+
+
+def test_column_filled_in_an_early_period_only_is_known_later(tmp_path: Path) -> None:
+    score = [*["a", "b"] * 100, *[None] * 200]
+    text, project, _ = draft_of(tmp_path, flat_leads(score=score, created_at=days(N_LEADS)))
+    assert project.columns.known_later == ["score"]
+    assert "Filled for 0% of the leads in one period and 100% in another. (LS105)" in text
+
+
+def test_column_that_was_introduced_at_some_time_is_an_attribute(tmp_path: Path) -> None:
+    score = [*[None] * 200, *["a", "b"] * 100]
+    project = draft_of(tmp_path, flat_leads(score=score, created_at=days(N_LEADS))).project
+    assert project.columns.known_later == []
+
+
+def test_periods_are_not_compared_without_an_order(tmp_path: Path) -> None:
+    score = np.where(np.arange(N_LEADS) < 200, yes_or_no(), None)
+    project = draft_of(tmp_path, flat_leads(score=score)).project
+    assert project.columns.known_later == []
+
+
+def test_few_outcomes_are_not_compared(tmp_path: Path) -> None:
+    leads = {"id": range(40), "won": ["yes"] + ["no"] * 39, "x": ["a"] + [None] * 39}
+    text, project, _ = draft_of(tmp_path, leads)
+    assert project.columns.known_later == []
+    assert "Fewer than 10 leads were won, or lost" in without_line_breaks(text)
+
+
+# --- columns of numbers and text
+
+
+def test_many_numbers_mixed_with_text_become_a_category(tmp_path: Path) -> None:
+    size = [str(i) if i % 2 else f"about {i}" for i in range(N_LEADS)]
+    text, project, _ = draft_of(tmp_path, flat_leads(size=size))
+    assert project.columns.category == ["size"]
+    assert '"size", # 50% numbers, the rest text' in text
+
+
+def test_few_values_need_no_rule(tmp_path: Path) -> None:
+    rooms = [str(i % 20) if i % 2 else "some" for i in range(N_LEADS)]
+    assert draft_of(tmp_path, flat_leads(rooms=rooms)).project.columns.category == []
+
+
+# --- the audit of `leadscore audit`
 
 
 @pytest.fixture
@@ -29,11 +140,11 @@ def audits_of_init(monkeypatch: pytest.MonkeyPatch) -> list[Audit]:
     """Collect the audits that `draft_project` runs."""
     audits: list[Audit] = []
 
-    def recorded(*args: Any, **kwargs: Any) -> Audit:
+    def audit_and_record(*args: Any, **kwargs: Any) -> Audit:
         audits.append(audit_columns(*args, **kwargs))
         return audits[-1]
 
-    monkeypatch.setattr(column_rules, "audit_columns", recorded)
+    monkeypatch.setattr(column_rules, "audit_columns", audit_and_record)
     return audits
 
 
@@ -50,7 +161,7 @@ def audit_of_command(project: Project) -> Audit:
     return audit(records, make_moments(records, project.learn), project)
 
 
-def numbers(audit: Audit) -> dict[str, list[tuple[str, Verdict]]]:
+def verdicts(audit: Audit) -> dict[str, list[tuple[str, Verdict]]]:
     return {
         column.attribute: [(finding.number, finding.verdict) for finding in column.findings]
         for column in audit.attributes
@@ -89,5 +200,5 @@ def test_init_and_audit_agree_on_public_data(
     project = drafted_project(tmp_path, [f"{PUBLIC}/{name}/{file}" for file in files])
     (of_init,) = audits_of_init
     assert of_init.attributes
-    assert numbers(of_init) == numbers(audit_of_command(project))
+    assert verdicts(of_init) == verdicts(audit_of_command(project))
     assert project.columns.known_later == known_later(of_init)

@@ -1,16 +1,20 @@
-"""Values of an outcome are sorted into won, lost and open."""
+"""Sorting the values of an outcome into won, lost and open."""
+
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from drafting.outcome_words import MAX_VALUES, OutcomeWords, sort_values
 from drafting.samples import Column
+from tests.made_drafts import N_LEADS, draft_of
 
-RARER_GUESSED = "no value means won, so the rarer of the unclear values was taken"
-OTHER_GUESSED = "no value means lost, so the other value was taken"
+RARER_IS_WON = "no value means won, so the rarer of the unclear values was taken"
+OTHER_IS_LOST = "no value means lost, so the other value was taken"
 
 
-def words_of(*cells: str) -> OutcomeWords | None:
+def sort_cells(*cells: str) -> OutcomeWords | None:
     return sort_values(Column(pd.Series(cells, name="outcome", dtype="str")))
 
 
@@ -28,60 +32,93 @@ def words_of(*cells: str) -> OutcomeWords | None:
 def test_values_are_sorted_by_their_words(
     cells: list[str], won: list[str], lost: list[str], still_open: list[str]
 ) -> None:
-    words = words_of(*cells)
+    words = sort_cells(*cells)
     assert words is not None
     assert (words.won, words.lost, words.still_open) == (won, lost, still_open)
 
 
 def test_numbers_that_are_not_yes_or_no_have_no_meaning() -> None:
-    assert words_of("1", "0", "2") is None
+    assert sort_cells("1", "0", "2") is None
 
 
-def test_values_without_a_win_give_nothing() -> None:
-    assert words_of("lost", "open") is None
-    assert words_of("lost", "declined") is None
+@pytest.mark.parametrize("cells", [["lost", "open"], ["lost", "declined"]])
+def test_values_without_a_win_are_not_an_outcome(cells: list[str]) -> None:
+    assert sort_cells(*cells) is None
 
 
-def test_the_rarer_of_two_unclear_values_is_guessed_to_be_won() -> None:
-    words = words_of("blue", "blue", "red")
-    assert words == OutcomeWords(["red"], ["blue"], [], RARER_GUESSED)
+def test_rarer_of_two_unclear_values_is_guessed_to_be_won() -> None:
+    words = sort_cells("blue", "blue", "red")
+    assert words == OutcomeWords(["red"], ["blue"], [], RARER_IS_WON)
 
 
 def test_nothing_is_guessed_from_three_unclear_values() -> None:
-    assert words_of("blue", "blue", "red", "green") is None
+    assert sort_cells("blue", "blue", "red", "green") is None
 
 
-def test_a_rarer_value_that_sounds_open_is_not_guessed() -> None:
-    assert words_of("blue", "blue", "pending") is None
+def test_rarer_value_that_sounds_open_is_not_guessed() -> None:
+    assert sort_cells("blue", "blue", "pending") is None
 
 
-def test_an_unclear_value_next_to_lost_is_guessed_to_be_won() -> None:
-    assert words_of("lost", "lost", "gold") == OutcomeWords(["gold"], ["lost"], [], RARER_GUESSED)
+def test_unclear_value_next_to_lost_is_guessed_to_be_won() -> None:
+    assert sort_cells("lost", "lost", "gold") == OutcomeWords(["gold"], ["lost"], [], RARER_IS_WON)
 
 
-def test_the_other_value_is_guessed_to_be_lost() -> None:
-    words = words_of("won", "gone", "gone")
-    assert words == OutcomeWords(["won"], ["gone"], [], OTHER_GUESSED)
+def test_second_value_is_guessed_to_be_lost() -> None:
+    words = sort_cells("won", "gone", "gone")
+    assert words == OutcomeWords(["won"], ["gone"], [], OTHER_IS_LOST)
 
 
-def test_a_word_for_nothing_is_not_guessed_to_be_lost() -> None:
-    assert words_of("won", "Select", "Select") == OutcomeWords(["won"], [], ["Select"], "")
+def test_word_for_nothing_is_not_guessed_to_be_lost() -> None:
+    assert sort_cells("won", "Select", "Select") == OutcomeWords(["won"], [], ["Select"], "")
 
 
 def test_two_unclear_values_are_not_guessed_to_be_lost() -> None:
-    words = words_of("won", "blue", "red", "red")
+    words = sort_cells("won", "blue", "red", "red")
     assert words is not None
     assert (words.lost, words.guess) == ([], "")
     assert sorted(words.still_open) == ["blue", "red"]
 
 
-def test_the_most_frequent_spelling_is_kept() -> None:
-    words = words_of("Won", "WON", "WON", "lost")
+def test_most_frequent_spelling_is_used() -> None:
+    words = sort_cells("Won", "WON", "WON", "lost")
     assert words is not None
     assert words.won == ["WON"]
 
 
-def test_a_column_of_too_many_values_is_not_an_outcome() -> None:
+def test_column_with_too_many_values_is_not_an_outcome() -> None:
     cells = ["won", *(f"state {i}" for i in range(MAX_VALUES - 1))]
-    assert words_of(*cells) is not None
-    assert words_of(*cells, "one more") is None
+    assert sort_cells(*cells) is not None
+    assert sort_cells(*cells, "state 30") is None
+
+
+@pytest.mark.parametrize(
+    ("values", "won", "lost", "still_open"),
+    [
+        (["1", "0"], [1], [0], []),
+        (["1", "-1"], [1], [-1], []),
+        (["Y", "n"], ["Y"], ["n"], []),
+        (["approved", "declined", "cancelled"], ["approved"], ["declined", "cancelled"], []),
+        (["Closed - Won", "Not interested", "New"], ["Closed - Won"], ["Not interested"], ["New"]),
+        (["converted", "Select", "lost"], ["converted"], ["lost"], ["Select"]),
+        (["won", "Won ", "no"], ["won"], ["no"], []),
+    ],
+)
+def test_draft_lists_clear_values(
+    tmp_path: Path, values: list[str], won: list[Any], lost: list[Any], still_open: list[str]
+) -> None:
+    leads = {"lead_id": range(N_LEADS), "outcome": (values * N_LEADS)[:N_LEADS]}
+    text, project, _ = draft_of(tmp_path, leads)
+    assert project.learn.won == won
+    assert sorted(project.learn.lost) == sorted(lost)
+    assert project.learn.open == still_open
+    assert "was taken" not in text
+
+
+@pytest.mark.parametrize(
+    ("values", "won", "lost"), [(["won", "other"], "won", "other"), (["B", "B", "A"], "A", "B")]
+)
+def test_draft_marks_a_guess(tmp_path: Path, values: list[str], won: str, lost: str) -> None:
+    leads = {"lead_id": range(N_LEADS), "outcome": (values * N_LEADS)[:N_LEADS]}
+    text, project, _ = draft_of(tmp_path, leads)
+    assert (project.learn.won, project.learn.lost) == ([won], [lost])
+    assert "was taken" in text

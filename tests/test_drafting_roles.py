@@ -1,0 +1,236 @@
+"""Which file is which table, and which column plays which role."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from crm.errors import ConfigError
+from drafting.draft import draft_project
+from tests.made_drafts import (
+    N_LEADS,
+    crm_tables,
+    days,
+    draft,
+    draft_of,
+    flat_leads,
+    roles_of,
+    write_csv,
+)
+
+# --- tables
+
+
+@pytest.fixture
+def shuffled_tables(tmp_path: Path) -> list[str]:
+    """Write four tables to files whose names do not name the tables; the leads are last."""
+    names = {"leads": "a", "activities": "b", "stages": "c", "outcomes": "d"}
+    files = crm_tables(tmp_path, lambda kind: names[kind])
+    return [files[kind] for kind in ("outcomes", "stages", "activities", "leads")]
+
+
+def test_tables_do_not_depend_on_file_names(tmp_path: Path, shuffled_tables: list[str]) -> None:
+    project = draft(tmp_path, shuffled_tables).project
+    tables = (project.leads, project.activities, project.stages, project.outcomes)
+    sources = [table.source for table in tables if table is not None]
+    assert sources == ["a.csv", "b.csv", "c.csv", "d.csv"]
+
+
+def test_roles_are_found_by_the_names_of_columns(
+    tmp_path: Path, shuffled_tables: list[str]
+) -> None:
+    project = draft(tmp_path, shuffled_tables).project
+    assert roles_of(project.leads) == {"lead_id": "Contact ID", "created_at": "Create Date"}
+    assert roles_of(project.activities) == {
+        "lead_id": "Contact ID",
+        "type": "Event Type",
+        "occurred_at": "Timestamp",
+        "activity_id": "Event ID",
+        "content": "Page URL",
+        "value": "Duration",
+    }
+    assert roles_of(project.stages) == {
+        "lead_id": "Contact ID",
+        "stage": "Stage",
+        "entered_at": "Entered",
+    }
+    assert roles_of(project.outcomes) == {
+        "lead_id": "Contact ID",
+        "outcome": "Result",
+        "closed_at": "Close Date",
+        "amount": "Deal Value",
+        "reason": "Loss Reason",
+    }
+
+
+def test_tables_are_learned_from(tmp_path: Path, shuffled_tables: list[str]) -> None:
+    learn = draft(tmp_path, shuffled_tables).project.learn
+    assert (learn.won, learn.lost, learn.open) == (
+        ["Closed Won"],
+        ["Closed Lost"],
+        ["In progress"],
+    )
+    assert (learn.horizon_days, learn.moments_days) == (90, [0, 7, 30])
+
+
+def test_tables_are_read(tmp_path: Path, shuffled_tables: list[str]) -> None:
+    records = draft(tmp_path, shuffled_tables).records
+    assert records.activities is not None
+    assert records.stages is not None
+    assert len(records.activities) == len(records.stages) == 80
+    assert records.outcomes["outcome"].tolist() == ["won", "lost"] * 10
+
+
+def test_activities_may_be_absent(tmp_path: Path) -> None:
+    files = crm_tables(tmp_path)
+    project = draft(tmp_path, [files[kind] for kind in ("outcomes", "stages", "leads")]).project
+    assert project.activities is None
+
+
+def test_two_tables_that_look_alike_are_refused(tmp_path: Path) -> None:
+    files = [
+        write_csv(tmp_path, name, {"id": ["1", "2"], "city": ["x", "y"]})
+        for name in ("a.csv", "b.csv")
+    ]
+    message = r"(?s)not clear which file.*a\.csv \(\"id\", \"city\"\).*activities=calls\.csv"
+    with pytest.raises(ConfigError, match=message):
+        draft_project(files, tmp_path)
+
+
+@pytest.fixture
+def leads_and_calls(tmp_path: Path) -> tuple[str, str]:
+    """Write leads, and calls that could also be leads: one row for each lead."""
+    ids = [f"c{i}" for i in range(20)]
+    leads = write_csv(tmp_path, "x.csv", {"id": ids, "status": ["won", "lost"] * 10})
+    calls = write_csv(tmp_path, "y.csv", {"id": ids, "type": ["call"] * 20, "date": days(20)})
+    return leads, calls
+
+
+def test_table_with_one_row_per_lead_is_not_clear(
+    tmp_path: Path, leads_and_calls: tuple[str, str]
+) -> None:
+    with pytest.raises(ConfigError, match="not clear which file"):
+        draft_project(leads_and_calls, tmp_path)
+
+
+def test_named_table_overrides_the_guess(tmp_path: Path, leads_and_calls: tuple[str, str]) -> None:
+    leads, calls = leads_and_calls
+    _, project, records = draft(tmp_path, [leads, f"activities={calls}"])
+    assert project.activities is not None
+    assert project.activities.source == "y.csv"
+    assert records.activities is not None
+    assert len(records.activities) == 20
+
+
+@pytest.mark.parametrize(
+    ("sources", "message"),
+    [
+        ([], "no file is named"),
+        (["outcomes=leads.csv"], "not clear which file"),
+        (["leads=leads.csv", "leads=leads.csv"], "not clear which file"),
+        (["leads.csv"] * 5, "not clear which file"),
+        (
+            ["leads=leads.csv", "activities=cities.csv"],
+            r"cannot be the table of activities: no column looks like type, occurred_at\. "
+            r"Its columns are: \"lead_id\"",
+        ),
+    ],
+)
+def test_sources_without_clear_tables_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sources: list[str], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_csv(tmp_path, "leads.csv", flat_leads())
+    write_csv(tmp_path, "cities.csv", {"lead_id": ["L1", "L1"], "city": ["x", "y"]})
+    with pytest.raises(ConfigError, match=message):
+        draft_project(sources, tmp_path)
+
+
+# --- the outcome
+
+
+@pytest.mark.parametrize("name", ["Converted", "is_won", "y", "target", "deal", "Lead Status"])
+def test_outcome_is_found_by_its_name(tmp_path: Path, name: str) -> None:
+    leads = {"id": range(8), "opt_in": ["yes", "no"] * 4, name: ["yes", "no"] * 4}
+    project = draft_of(tmp_path, leads).project
+    assert project.leads.column_of("outcome") == name
+
+
+@pytest.mark.parametrize("values", [["open", "lost"], ["1", "2", "3"], ["red", "green", "blue"]])
+def test_status_without_a_win_is_not_an_outcome(tmp_path: Path, values: list[str]) -> None:
+    leads = {"id": range(30), "status": values * (30 // len(values))}
+    file = write_csv(tmp_path, "leads.csv", leads)
+    with pytest.raises(ConfigError, match="shows how leads ended"):
+        draft_project([file], tmp_path)
+
+
+def test_leads_without_an_outcome_are_refused(tmp_path: Path) -> None:
+    file = write_csv(tmp_path, "leads.csv", {"id": range(9), "city": ["x", "y", "z"] * 3})
+    message = r'shows how leads ended\. Columns with few values: "city"'
+    with pytest.raises(ConfigError, match=message):
+        draft_project([file], tmp_path)
+
+
+def test_one_file_may_contain_leads_and_outcomes(tmp_path: Path) -> None:
+    close_dates = days(N_LEADS, "2024-02-01")
+    leads = flat_leads(
+        created_on=days(N_LEADS),
+        deal_amount=[10.0 if i % 4 == 0 else None for i in range(N_LEADS)],
+        close_date=[close_dates[i] if i % 2 == 0 else None for i in range(N_LEADS)],
+    )
+    text, project, records = draft_of(tmp_path, leads)
+    assert roles_of(project.leads) == {
+        "lead_id": "lead_id",
+        "created_at": "created_on",
+        "outcome": "converted",
+        "closed_at": "close_date",
+        "amount": "deal_amount",
+    }
+    assert records.has_times
+    assert project.learn.moments_days == [0]
+    assert project.learn.horizon_days == 60
+    assert "100% of the wins seen came within 60 days" in text
+
+
+# --- the time of creation, and the order
+
+
+def test_time_with_gaps_or_known_later_is_not_the_creation(tmp_path: Path) -> None:
+    created = [None, *days(N_LEADS - 1)]
+    times = {"created": created, "last_modified": days(N_LEADS), "dob": days(N_LEADS)}
+    text, project, _ = draft_of(tmp_path, flat_leads(**times))
+    assert project.leads.column_of("created_at") is None
+    assert project.columns.known_later == ["last_modified"]
+    assert project.columns.sensitive == ["dob"]
+    assert '# created_at = "…"' in text
+    assert "horizon_days" not in text
+
+
+@pytest.mark.parametrize("column", [range(900, 900 - N_LEADS, -1), np.arange(N_LEADS) ** 2])
+def test_number_that_grows_with_the_rows_is_the_order(tmp_path: Path, column: Any) -> None:
+    text, project, records = draft_of(tmp_path, flat_leads(n=column))
+    assert project.leads.column_of("order") == "n"
+    assert records.in_order
+    assert '# order = "rows"' not in text
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pytest.param(np.arange(N_LEADS) * 0.5, id="not whole"),
+        pytest.param(np.arange(N_LEADS) * 7 % N_LEADS, id="in no order"),
+        pytest.param(np.arange(N_LEADS) // 2, id="repeated"),
+    ],
+)
+def test_other_numbers_are_not_the_order(tmp_path: Path, column: Any) -> None:
+    text, project, records = draft_of(tmp_path, flat_leads(n=column))
+    assert project.leads.column_of("order") is None
+    assert not records.in_order
+    assert '# order = "rows"' in text
+
+
+def test_lead_number_is_the_order_of_shuffled_rows(tmp_path: Path) -> None:
+    numbers = np.arange(N_LEADS) * 7 % N_LEADS
+    project = draft_of(tmp_path, flat_leads(**{"Lead Number": numbers})).project
+    assert project.leads.column_of("order") == "Lead Number"

@@ -1,0 +1,117 @@
+"""Samples of the files: formats, decimal signs, times, and words for nothing."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from crm.errors import SchemaError, SourceError
+from drafting import draft as drafting
+from drafting.draft import draft_project
+from tests.made_drafts import (
+    N_LEADS,
+    days,
+    draft,
+    draft_of,
+    flat_leads,
+    without_line_breaks,
+    write_csv,
+)
+
+# --- files
+
+
+def test_parquet_keeps_its_types(tmp_path: Path) -> None:
+    created = pd.date_range("2024-01-01", periods=N_LEADS, tz="UTC")
+    pd.DataFrame(flat_leads(created_at=created)).to_parquet(tmp_path / "leads.parquet")
+    text, project, records = draft(tmp_path, [str(tmp_path / "leads.parquet")])
+    assert (project.learn.won, project.learn.lost) == (["true"], ["false"])
+    assert records.has_times
+    assert "timezone" not in text
+
+
+def test_gzip_utf_16_and_semicolons_are_read(tmp_path: Path) -> None:
+    leads = flat_leads(stadt=["Köln"] * N_LEADS, wann=days(N_LEADS, time_format="%d.%m.%Y"))
+    file = write_csv(tmp_path, "leads.csv.gz", leads, sep=";", encoding="utf-16")
+    assert set(draft(tmp_path, [file]).records.leads["stadt"]) == {"Köln"}
+
+
+def test_decimal_comma_is_detected(tmp_path: Path) -> None:
+    leads = flat_leads(größe=[f"{i},5" for i in range(N_LEADS)])
+    _, project, records = draft_of(tmp_path, leads, sep=";")
+    assert project.leads.decimal == ","
+    assert records.leads["größe"].iloc[3] == "3.5"
+
+
+def test_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="There is no file"):
+        draft_project([str(tmp_path / "leads.csv")], tmp_path)
+
+
+def test_file_without_rows_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "leads.csv").write_text("id,won\n")
+    with pytest.raises(SchemaError, match="a header but no rows"):
+        draft_project([str(tmp_path / "leads.csv")], tmp_path)
+
+
+def test_only_a_sample_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drafting, "SAMPLE_ROWS", 100)
+    leads = flat_leads(city=[""] * 200 + ["unknown"] * 200)
+    text, _, records = draft_of(tmp_path, leads)
+    assert "only the first 100 rows" in without_line_breaks(text)
+    assert "unknown" not in text
+    assert len(records.leads) == N_LEADS
+
+
+# --- times
+
+
+@pytest.mark.parametrize(
+    ("time_format", "expected"),
+    [
+        ("%Y-%m-%d %H:%M:%S", None),
+        ("%d/%m/%Y %H:%M", "%d/%m/%Y %H:%M"),
+        ("%m/%d/%Y", "%m/%d/%Y"),
+        ("%d.%m.%Y", "%d.%m.%Y"),
+        ("%d %b %Y %I:%M %p", "%d %b %Y %I:%M %p"),
+    ],
+)
+def test_times_are_read_in_common_formats(
+    tmp_path: Path, time_format: str, expected: str | None
+) -> None:
+    leads = flat_leads(created=days(N_LEADS, time_format=time_format))
+    text, project, records = draft_of(tmp_path, leads)
+    assert project.leads.column_of("created_at") == "created"
+    assert project.leads.time_format == expected
+    assert "fits as well" not in text
+    assert 'timezone = "UTC" # the times have no time zone' in text
+    assert records.leads["created_at"].iloc[0] == pd.Timestamp("2024-01-01", tz="UTC")
+
+
+def test_two_formats_that_fit_are_both_shown(tmp_path: Path) -> None:
+    created = [f"{i:02d}/{i:02d}/2024" for i in range(1, 13)] * 40
+    text, project, _ = draft_of(tmp_path, flat_leads(created=created[:N_LEADS]))
+    assert project.leads.time_format == "%d/%m/%Y"
+    assert '"%m/%d/%Y" fits as well' in text
+
+
+# --- words for nothing
+
+
+def test_words_for_nothing_that_occur_are_listed(tmp_path: Path) -> None:
+    leads = flat_leads(
+        city=["Select", "Bonn", "-", "select"] * 100, size=["n/a", "1", "?", "2"] * 100
+    )
+    project = draft_of(tmp_path, leads).project
+    assert {word.casefold() for word in project.columns.nothing} == {"select", "-", "n/a", "?"}
+
+
+def test_none_next_to_empty_cells_is_not_listed(tmp_path: Path) -> None:
+    text, project, _ = draft_of(tmp_path, flat_leads(plan=["none", "a", None, "b"] * 100))
+    assert project.columns.nothing == []
+    assert '"none" occurs next to empty cells in "plan"' in without_line_breaks(text)
+
+
+def test_none_without_empty_cells_is_listed(tmp_path: Path) -> None:
+    project = draft_of(tmp_path, flat_leads(plan=["none", "a", "c", "b"] * 100)).project
+    assert project.columns.nothing == ["none"]
