@@ -12,7 +12,8 @@ import anyio.to_thread
 import msgspec
 
 from crm.cells import cell_text
-from crm.ledger.ledger import Batch, GivenScore, Held, Ledger, SentLead
+from crm.ledger.entries import Batch, GivenScore, SentLead, StoredLead
+from crm.ledger.ledger import Ledger
 from crm.times import NOT_A_TIME
 from features.times import cell_time, time_text
 from models.scorer import LeadScorer, Score
@@ -206,7 +207,7 @@ class Calls:
         self,
         model: ServedModel,
         leads: Sequence[LeadPayload | RequestError],
-        stored: Mapping[str, Held] | None,
+        stored: Mapping[str, StoredLead] | None,
         is_batch: bool,
     ) -> list[JoinedLead | RequestError]:
         """Join each lead with what the ledger stores about it, if there is a ledger."""
@@ -225,11 +226,13 @@ class Calls:
                 joined.append(error)
         return joined
 
-    async def _stored(self, leads: Sequence[LeadPayload | RequestError]) -> dict[str, Held] | None:
+    async def _stored(
+        self, leads: Sequence[LeadPayload | RequestError]
+    ) -> dict[str, StoredLead] | None:
         """Read what the ledger stores about the leads with an id; None if it cannot be read."""
         ids = [cell_text(lead.lead_id) for lead in leads if isinstance(lead, LeadPayload)]
         lead_ids = [lead_id for lead_id in ids if lead_id is not None]
-        stored = await self.ledger.held(lead_ids)
+        stored = await self.ledger.stored_leads(lead_ids)
         return None if stored is None else {lead_id: stored[lead_id] for lead_id in lead_ids}
 
     def _record(
@@ -294,7 +297,9 @@ def _results(
     return results
 
 
-def _cost(leads: Sequence[LeadPayload | RequestError], stored: Mapping[str, Held] | None) -> float:
+def _cost(
+    leads: Sequence[LeadPayload | RequestError], stored: Mapping[str, StoredLead] | None
+) -> float:
     """Estimate the cost of a request in leads, including the sent and the stored events."""
     n_events = 0
     for lead in leads:

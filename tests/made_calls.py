@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 
 from crm.errors import LedgerError
-from crm.ledger.ledger import GivenScore, Ledger
+from crm.ledger.entries import GivenScore
+from crm.ledger.ledger import Ledger
 from features.times import cell_time
 from serving.calls import Calls
 from serving.served_model import ServedModel
@@ -57,21 +58,21 @@ def score_of(answer: Any) -> Any:
 
 
 class Away(Ledger):
-    """A ledger whose database is away until it is back."""
+    """A ledger whose database cannot be reached while `is_away` is true."""
 
     is_away = True
 
-    def held(self, *args: Any, **more: Any) -> Any:
+    def stored_leads(self, *args: Any, **kwargs: Any) -> Any:
         self._fail()
-        return super().held(*args, **more)
+        return super().stored_leads(*args, **kwargs)
 
-    def add(self, *args: Any, **more: Any) -> Any:
+    def add(self, *args: Any, **kwargs: Any) -> Any:
         self._fail()
-        return super().add(*args, **more)
+        return super().add(*args, **kwargs)
 
-    def add_batch(self, *args: Any, **more: Any) -> Any:
+    def add_batch(self, *args: Any, **kwargs: Any) -> Any:
         self._fail()
-        return super().add_batch(*args, **more)
+        return super().add_batch(*args, **kwargs)
 
     def _fail(self) -> None:
         if self.is_away:

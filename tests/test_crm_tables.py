@@ -58,7 +58,7 @@ with Ledger("sqlite:///ledger.db", folder) as ledger:
     again = {"lead_id": "L1", "type": "call", "occurred_at": 7}
     arrived["stored before"] = ledger.add("activities", [again], 8)[0].status
     arrived["ledger"] = ledger.add("activities", [row], 9)[0].status
-    arrived["held"] = [held["campaign"] for held in ledger.held(["L1"])["L1"].activities]
+    arrived["held"] = [held["campaign"] for held in ledger.stored_leads(["L1"])["L1"].activities]
     cells = events_table(ledger, "activities")["campaign"]
     arrived["records"] = cells.astype(object).where(cells.notna(), None).tolist()
     export_table(ledger, "activities", folder / "activities.csv")

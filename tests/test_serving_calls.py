@@ -223,7 +223,7 @@ def test_requests_during_a_ledger_read_share_the_next_read(
         )  # type: ignore[arg-type]
     )
     readings: list[int] = []
-    held = ledger.held
+    stored_leads = ledger.stored_leads
 
     def noted(lead_ids: Sequence[str], with_outcomes: bool = False) -> Any:
         readings.append(len(lead_ids))
@@ -231,10 +231,10 @@ def test_requests_during_a_ledger_read_share_the_next_read(
             others_have_asked.wait(20)
         if len(readings) == 3:
             raise LedgerError("it is away")
-        return held(lead_ids, with_outcomes)
+        return stored_leads(lead_ids, with_outcomes)
 
     others_have_asked = threading.Event()
-    monkeypatch.setattr(ledger, "held", noted)
+    monkeypatch.setattr(ledger, "stored_leads", noted)
 
     async def run() -> list[Any]:
         async def ask(lead: dict[str, Any]) -> Any:

@@ -29,7 +29,8 @@ import sqlalchemy as sa
 
 import crm.ledger.database as database
 from crm.errors import LedgerError
-from crm.ledger.ledger import Batch, Ledger, SentLead
+from crm.ledger.entries import Batch, SentLead
+from crm.ledger.ledger import Ledger
 from serving.errors import RequestError
 from serving.ledger.calls import LedgerCalls
 from serving.ledger.score_writer import ScoreWriter
@@ -265,17 +266,17 @@ def test_unavailable_ledger_refuses_reads_and_writes(ledger: Ledger, tmp_path: P
             assert caught.value.is_passing
             time.sleep(0.3)
         with pytest.raises(LedgerError, match="cannot be reached"):
-            ledger.held(["L1"])
+            ledger.stored_leads(["L1"])
 
 
 def test_unavailable_database_is_not_tried_again_at_once(ledger: Ledger, tmp_path: Path) -> None:
     attempts: list[None] = []
     with outage(ledger, tmp_path):
         with pytest.raises(LedgerError, match="cannot be reached"):
-            ledger.held(["L1"])
+            ledger.stored_leads(["L1"])
         sa.event.listen(ledger.database.engine, "do_connect", lambda *_: attempts.append(None))
         with pytest.raises(LedgerError, match="cannot be reached"):
-            ledger.held(["L1"])
+            ledger.stored_leads(["L1"])
     assert attempts == []
 
 
@@ -315,7 +316,7 @@ def test_outage_and_recovery_are_logged_once(
         for _ in range(3):
             with pytest.raises(RequestError, match="nothing of this request is acknowledged"):
                 await calls.add("outcomes", model, body, 0, "r1")
-            assert await calls.held(["L1"]) is None
+            assert await calls.stored_leads(["L1"]) is None
 
     with outage(ledger, tmp_path):
         asyncio.run(fail_to_write_and_read())
@@ -324,7 +325,7 @@ def test_outage_and_recovery_are_logged_once(
         assert calls.faults.message == "The ledger cannot be read or written; the log says why."
     time.sleep(0.3)
     writer.close()
-    assert asyncio.run(calls.held(["L1"]))
+    assert asyncio.run(calls.stored_leads(["L1"]))
     assert calls.faults.message is None
     assert Counter(record.getMessage() for record in log_records) == {
         "the ledger cannot be written": 1,
@@ -354,7 +355,7 @@ def test_broken_connections_are_replaced(ledger_on_postgres: str, postgres_url: 
         on_server(postgres_url, end)
         assert ledger.add("activities", [call(2)], 0)[0].status == "accepted"
         on_server(postgres_url, end)
-        assert len(ledger.held(["L1"])["L1"].activities) == 2
+        assert len(ledger.stored_leads(["L1"])["L1"].activities) == 2
 
 
 def allow_60_pages(connection: Any, *_: Any) -> None:
@@ -488,7 +489,7 @@ def test_full_disk_answers_503_and_loses_nothing(
         assert shutil.disk_usage(small_disk).free < 300_000
         assert len(first_ids) > 100
         assert stored_ids_without_sorting(ledger) == Counter(first_ids)
-        assert len(ledger.held(["L1"])["L1"].activities) > 10  # reading still works
+        assert len(ledger.stored_leads(["L1"])["L1"].activities) > 10  # reading still works
 
         (small_disk / "ballast").unlink()  # makes room
         all_ids, _ = add_until_refused(calls, model)  # repeats the first ids, then adds new ones
@@ -529,7 +530,7 @@ def test_locked_database_is_read_and_refuses_writes_after_a_timeout(ledger: Ledg
     assert is_locked.wait(10)
     with pytest.raises(LedgerError, match="refuses the request or is busy"):
         ledger.add("activities", [call(2)], 0)
-    assert len(ledger.held(["L1"])["L1"].activities) == 1
+    assert len(ledger.stored_leads(["L1"])["L1"].activities) == 1
     may_unlock.set()
     thread.join()
     assert ledger.add("activities", [call(2)], 0)[0].status == "accepted"
@@ -542,6 +543,6 @@ def test_clock_that_goes_backwards_keeps_the_order(ledger: Ledger) -> None:
         assert ledger.add("activities", [call(size)], now)[0].status == "accepted"
         assert ledger.add("activities", [call(size)], now - 50)[0].status == "duplicate"
     assert [score.score for score in ledger.scores_of("L1")] == [3, 2, 1]
-    sent = ledger.held(["L1"])["L1"].sent
+    sent = ledger.stored_leads(["L1"])["L1"].sent
     assert sent is not None
     assert sent.attributes == {"size": 3}

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from crm.errors import LedgerError
-from crm.ledger.ledger import Batch, Ledger
+from crm.ledger.entries import Batch
+from crm.ledger.ledger import Ledger
 from serving.ledger.score_writer import ScoreWriter
 from tests.made_calls import Away, given, many_calls
 
@@ -38,7 +39,7 @@ def test_large_request_is_written_whole(ledger: Ledger) -> None:
     writer.put(Batch(scores=[given(2)] * 100), 0)  # the queue is full: these are dropped
     writer.close()
     assert (writer.written, writer.dropped, writer.queued) == (1, 100, 0)
-    assert len(ledger.held(["L1"])["L1"].activities) == 2_500
+    assert len(ledger.stored_leads(["L1"])["L1"].activities) == 2_500
 
 
 def test_rejected_batch_does_not_block_the_queue(

@@ -9,8 +9,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from crm.ledger.entries import Batch, SentLead
 from crm.ledger.export import export_table
-from crm.ledger.ledger import Batch, Ledger, SentLead
+from crm.ledger.ledger import Ledger
 from crm.project import TableKeys, load_project
 from crm.reading import read_events
 from features.times import cell_time

@@ -124,7 +124,7 @@ def test_escaped_text_is_stored_unescaped(
     ask: Ask, ledger: Ledger, type_as_sent: bytes, stored_type: str
 ) -> None:
     assert ask("/activities", body_with_type(type_as_sent))["accepted"] == 2
-    assert stored_type in {row["type"] for row in ledger.held(["L1"])["L1"].activities}
+    assert stored_type in {row["type"] for row in ledger.stored_leads(["L1"])["L1"].activities}
 
 
 def test_outcomes_accept_the_crms_values(ask: Ask, ledger: Ledger) -> None:
@@ -133,7 +133,7 @@ def test_outcomes_accept_the_crms_values(ask: Ask, ledger: Ledger) -> None:
         for outcome in ("Closed  Won ", 1, 0.5, True)
     ]
     assert ask("/outcomes", {"outcomes": items})["accepted"] == 4
-    stored = ledger.held(["1"], with_outcomes=True)["1"].outcomes
+    stored = ledger.stored_leads(["1"], with_outcomes=True)["1"].outcomes
     assert {row["outcome"] for row in stored} == {"Closed Won", "1", "0.5", "true"}
 
 

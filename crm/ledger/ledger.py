@@ -1,129 +1,31 @@
-"""The ledger: what callers sent, every score, every outcome. Rows are only added.
+"""The ledger: what callers sent, every score, every outcome. Rows are added, never changed.
 
 An event (activity, stage or outcome) that is sent several times is stored once, as it was sent
 first: see `crm.ledger.deduplication`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
-import msgspec
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from crm.ledger.database import LedgerDatabase
-from crm.ledger.deduplication import SeenEvents
-from crm.ledger.schema import (
-    ERASURE_KEY,
-    EVENTS,
-    OF_LEADS,
-    EventTable,
-    erasures,
-    keys,
-    lead_hash,
-    leads,
-    scores,
+from crm.ledger.entries import Added, Batch, GivenScore, Row, StoredLead
+from crm.ledger.reading import (
+    EVENTS_OF_LEADS,
+    erased_leads,
+    erasure_key,
+    newest_leads,
+    pieces,
+    plain_row,
 )
+from crm.ledger.schema import EVENTS, OF_LEADS, erasures, lead_hash, leads, scores
 from crm.ledger.trend import DAYS
-from crm.sources.checks import named_cells
+from crm.ledger.writing import add_events, add_leads, add_scores, insert_new
 from crm.times import DAY
 
 HISTORY_SCORES: Final = 50
-IDS_AT_ONCE: Final = 5_000  # SQLite allows 32,766 parameters in one statement
-
-Row = Mapping[str, Any]
-
-# Statements that every scored lead needs. They are built once.
-_LEAD_IDS: Final[sa.BindParameter[str]] = sa.bindparam("lead_ids", expanding=True)
-EVENTS_OF_LEADS: Final = {
-    name: sa.select(*(event.table.c[column] for column in ("lead_id", event.id, *event.content)))
-    .where(event.table.c.lead_id.in_(_LEAD_IDS))
-    .order_by(event.table.c.seq)
-    for name, event in EVENTS.items()
-}
-NEWEST_OF_LEADS: Final = {  # reads the last entry of an index, so old entries cost nothing
-    dialect: sa.text(
-        "SELECT leads.lead_id, leads.created_at, leads.attributes "
-        f"FROM (SELECT {requested}) AS requested JOIN leads ON leads.seq = "
-        "(SELECT max(entry.seq) FROM leads AS entry WHERE entry.lead_id = requested.lead_id)"
-    )
-    for dialect, requested in {
-        "sqlite": "value AS lead_id FROM json_each(:lead_ids)",
-        "postgresql": "json_array_elements_text(CAST(:lead_ids AS json)) AS lead_id",
-    }.items()
-}
-
-
-@dataclass(frozen=True)
-class Added:
-    """The result of adding one event.
-
-    Attributes
-    ----------
-    id : str
-        The caller's id, or `sha256:…` of the content.
-    status : str
-        "accepted"; "duplicate" if it was stored before; "conflict" if its id was stored with
-        another content, which stays; "erased" if its lead was erased, so it is not stored.
-    """
-
-    id: str
-    status: str
-
-
-@dataclass(frozen=True)
-class SentLead:
-    """A lead as it was sent for scoring: `created_at` in microseconds, or None."""
-
-    lead_id: str
-    created_at: int | None
-    attributes: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class GivenScore:
-    """A score that an answer contained; times in microseconds since 1970 UTC.
-
-    `score_id` is unique; `reasons` are those of the answer, as plain data.
-    """
-
-    lead_id: str
-    score_id: str
-    as_of: int
-    probability: float
-    score: int
-    grade: str
-    model: str
-    version: str
-    digest: str
-    reasons: Sequence[Mapping[str, Any]]
-    request_id: str
-    recorded_at: int
-
-
-@dataclass(frozen=True)
-class Held:
-    """The stored data of one lead: rows with the columns of `EVENTS`, in order of arrival."""
-
-    sent: SentLead | None = None
-    activities: list[dict[str, Any]] = field(default_factory=list)
-    stages: list[dict[str, Any]] = field(default_factory=list)
-    outcomes: list[dict[str, Any]] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Rows that are written together after answers, which do not promise that they are stored."""
-
-    scores: Sequence[GivenScore] = ()
-    leads: Sequence[tuple[SentLead, int]] = ()  # with the time at which they were sent
-    activities: Sequence[Row] = ()
-    stages: Sequence[Row] = ()
-
-    def __len__(self) -> int:
-        return len(self.scores) + len(self.leads) + len(self.activities) + len(self.stages)
 
 
 class Ledger:
@@ -179,7 +81,7 @@ class Ledger:
             "activities", "stages" or "outcomes".
         rows : sequence of mapping
             Columns as in `EVENTS`; texts without zero characters, times in microseconds. A row
-            without an id, or with None, gets one that is made from its content.
+            without an id, or with None, gets an id that is derived from its content.
         now : int
             Microseconds since 1970 UTC.
 
@@ -193,7 +95,7 @@ class Ledger:
         LedgerError
             If the database cannot store them now. They can be sent again.
         """
-        return self.database.write(lambda connection: _add(connection, kind, rows, now))
+        return self.database.write(lambda connection: add_events(connection, kind, rows, now))
 
     def add_batch(self, batch: Batch, now: int) -> int:
         """Write a batch in one transaction; erased leads are left out.
@@ -211,21 +113,24 @@ class Ledger:
 
         def work(connection: sa.Connection) -> int:
             ids = {score.lead_id for score in batch.scores}
-            erased = _erased(connection, ids | {lead.lead_id for lead, _ in batch.leads})
-            _add(connection, "activities", batch.activities, now)
-            _add(connection, "stages", batch.stages, now)
-            _add_leads(connection, [row for row in batch.leads if row[0].lead_id not in erased])
-            rows = [_score_row(score) for score in batch.scores if score.lead_id not in erased]
-            return len(_insert(connection, scores, "score_id", rows))
+            erased = erased_leads(connection, ids | {lead.lead_id for lead, _ in batch.leads})
+            add_events(connection, "activities", batch.activities, now)
+            add_events(connection, "stages", batch.stages, now)
+            add_leads(connection, [row for row in batch.leads if row[0].lead_id not in erased])
+            return add_scores(
+                connection, [score for score in batch.scores if score.lead_id not in erased]
+            )
 
         return self.database.write(work)
 
-    def held(self, lead_ids: Sequence[str], with_outcomes: bool = False) -> dict[str, Held]:
-        """Read the stored data of leads, all from one state of the ledger.
+    def stored_leads(
+        self, lead_ids: Sequence[str], with_outcomes: bool = False
+    ) -> dict[str, StoredLead]:
+        """Read what is stored about leads, all from one state of the ledger.
 
         Returns
         -------
-        dict of str to Held
+        dict of str to StoredLead
             One for each requested lead.
 
         Raises
@@ -235,15 +140,15 @@ class Ledger:
         """
         names = [name for name in EVENTS if with_outcomes or name != "outcomes"]
 
-        def work(connection: sa.Connection) -> dict[str, Held]:
-            sent = _newest_leads(connection, lead_ids)
-            held = {lead_id: Held(sent.get(lead_id)) for lead_id in lead_ids}
+        def work(connection: sa.Connection) -> dict[str, StoredLead]:
+            sent = newest_leads(connection, lead_ids)
+            stored = {lead_id: StoredLead(sent.get(lead_id)) for lead_id in lead_ids}
             for name in names:
-                for piece in _pieces(lead_ids):
+                for piece in pieces(lead_ids):
                     rows = connection.execute(EVENTS_OF_LEADS[name], {"lead_ids": piece})
                     for row in rows.mappings():
-                        getattr(held[row["lead_id"]], name).append(dict(row))
-            return held
+                        getattr(stored[row["lead_id"]], name).append(dict(row))
+            return stored
 
         return self.database.read(work)
 
@@ -257,14 +162,16 @@ class Ledger:
                 .order_by(scores.c.seq.desc())
                 .limit(HISTORY_SCORES)
             )
-            return [GivenScore(**_plain(row)) for row in connection.execute(statement).mappings()]
+            return [
+                GivenScore(**plain_row(row)) for row in connection.execute(statement).mappings()
+            ]
 
         return self.database.read(work)
 
     def scores_by_day(self, lead_id: str) -> list[tuple[int, int]]:
-        """Read time and score of a lead's newest days (UTC), as `crm.ledger.trend` takes them.
+        """Read time and score of a lead's newest days (UTC), the input of `crm.ledger.trend`.
 
-        Each day has one score: the last one of that day.
+        The score of a day is its last one.
         """
 
         def work(connection: sa.Connection) -> list[tuple[int, int]]:
@@ -282,11 +189,11 @@ class Ledger:
         return self.database.read(work)
 
     def forget(self, lead_id: str, now: int) -> dict[str, int]:
-        """Erase a lead: all its rows in all tables. Only a keyed hash of its id stays.
+        """Erase a lead: delete all its rows in all tables. Only a keyed hash of its id stays.
 
-        Later events and scores of the lead are not stored, and training leaves it out. The
-        database may contain the bytes of deleted rows, and its backups do, until they are
-        overwritten.
+        Later events and scores of the lead are not stored, and training leaves it out. The files
+        of the database may contain deleted rows until they are overwritten, and backups contain
+        them.
 
         Returns
         -------
@@ -295,8 +202,8 @@ class Ledger:
         """
 
         def work(connection: sa.Connection) -> dict[str, int]:
-            tombstone = {"lead_hash": lead_hash(_key(connection), lead_id), "erased_at": now}
-            connection.execute(_insert_new(connection, erasures), [tombstone])
+            tombstone = {"lead_hash": lead_hash(erasure_key(connection), lead_id), "erased_at": now}
+            connection.execute(insert_new(connection, erasures), [tombstone])
             return {
                 table.name: connection.execute(
                     sa.delete(table).where(table.c.lead_id == lead_id)
@@ -307,8 +214,8 @@ class Ledger:
         return self.database.write(work, alone=True)
 
     def erased(self, lead_ids: Sequence[str]) -> set[str]:
-        """Return the leads that were erased."""
-        return self.database.read(lambda connection: _erased(connection, set(lead_ids)))
+        """Return which of some leads were erased."""
+        return self.database.read(lambda connection: erased_leads(connection, set(lead_ids)))
 
     def rows(self, kind: str, at_once: int = 10_000) -> Iterator[list[dict[str, Any]]]:
         """Read a whole table in pieces, in order of arrival, from one state of the ledger.
@@ -339,164 +246,4 @@ class Ledger:
         with self.database.reading() as connection:
             result = connection.execution_options(yield_per=at_once).execute(statement)
             for piece in result.mappings().partitions():
-                yield [_plain(row) for row in piece]
-
-
-def _plain(row: sa.RowMapping) -> dict[str, Any]:
-    """Return a row with its JSON columns decoded."""
-    plain = {name: cell for name, cell in row.items() if name != "seq"}
-    if "attributes" in plain:
-        plain["attributes"] = _attributes(plain["attributes"])
-    if "reasons" in plain:
-        plain["reasons"] = msgspec.json.decode(plain["reasons"])
-    return plain
-
-
-def _attributes(text: str) -> Mapping[str, Any]:
-    """Read stored attributes; the names of older ones may need repair."""
-    return named_cells(msgspec.json.decode(text))
-
-
-def _add(connection: sa.Connection, kind: str, rows: Sequence[Row], now: int) -> list[Added]:
-    event = EVENTS[kind]
-    if not rows:
-        return []
-    erased = _erased(connection, {row["lead_id"] for row in rows})
-    wanted = [
-        {"lead_id": row["lead_id"], event.id: event.own_id(row) or event.derived_id(row)}
-        | dict(zip(event.content, event.content_of(row), strict=True))
-        | {"recorded_at": now}
-        for row in rows
-    ]
-    added: dict[int, Added] = {
-        i: Added(row[event.id], "erased")
-        for i, row in enumerate(wanted)
-        if row["lead_id"] in erased
-    }
-    while len(added) < len(wanted):  # repeats only if another writer inserted the same id
-        seen = SeenEvents(event)
-        remaining = [row for i, row in enumerate(wanted) if i not in added]
-        for row in _alike(connection, event, remaining):
-            seen.add(row)
-        new: dict[tuple[str, str], int] = {}
-        for i, row in enumerate(wanted):
-            if i in added:
-                continue
-            status = seen.status_of(row)
-            if status == "accepted":
-                seen.add(row)
-                new[(row["lead_id"], row[event.id])] = i
-            else:
-                added[i] = Added(row[event.id], status)
-        inserted = _insert(connection, event.table, event.id, [wanted[i] for i in new.values()])
-        added |= {i: Added(key[1], "accepted") for key, i in new.items() if key in inserted}
-        if len(inserted) < len(new):  # compare the others with what the other writer inserted
-            final = ("accepted", "erased")
-            added = {i: result for i, result in added.items() if result.status in final}
-    return [added[i] for i in range(len(wanted))]
-
-
-def _alike(connection: sa.Connection, event: EventTable, rows: Sequence[Row]) -> Iterator[Row]:
-    """Read the stored rows that have an id, or a lead and a time, in common with given rows."""
-    table = event.table
-    columns = [table.c[column] for column in ("lead_id", event.id, *event.content)]
-    for piece in _pieces(rows):
-        lead_ids = sorted({row["lead_id"] for row in piece})
-        same_id = table.c[event.id].in_(sorted({row[event.id] for row in piece}))
-        same_time = table.c[event.time].in_(sorted({row[event.time] or 0 for row in piece}))
-        statement = sa.select(*columns).where(
-            table.c.lead_id.in_(lead_ids), sa.or_(same_id, same_time, table.c[event.time].is_(None))
-        )
-        yield from (dict(row) for row in connection.execute(statement).mappings())
-
-
-def _score_row(score: GivenScore) -> Row:
-    named = {
-        column.name: getattr(score, column.name) for column in scores.c if column.name != "seq"
-    }
-    return named | {"reasons": msgspec.json.encode(score.reasons).decode()}
-
-
-def _insert_new(connection: sa.Connection, table: sa.Table) -> Any:
-    """Build an insert that skips rows which exist already."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    return dialect.insert(table).on_conflict_do_nothing()
-
-
-def _insert(
-    connection: sa.Connection, table: sa.Table, name: str, rows: Sequence[Row]
-) -> set[tuple[str, str]]:
-    """Insert rows that do not exist yet, and return the lead and the id of each inserted row.
-
-    All writers insert in the same order; otherwise two could wait for each other.
-    """
-    if not rows:
-        return set()
-    columns = (table.c.lead_id, table.c[name])
-    ordered = sorted(rows, key=lambda row: (row["lead_id"], row[name]))
-    result = connection.execute(_insert_new(connection, table).returning(*columns), ordered)
-    return {(row[0], row[1]) for row in result}
-
-
-def _add_leads(connection: sa.Connection, sent: Sequence[tuple[SentLead, int]]) -> None:
-    """Add leads that differ from how they were last sent."""
-    last = {
-        lead_id: (lead.created_at, _plain_text(lead.attributes))
-        for lead_id, lead in _newest_leads(connection, list({s.lead_id for s, _ in sent})).items()
-    }
-    rows = []
-    for lead, at in sent:
-        attributes = _plain_text(lead.attributes)
-        content = (lead.created_at, attributes)
-        if last.get(lead.lead_id) != content:
-            last[lead.lead_id] = content
-            rows.append(
-                {
-                    "lead_id": lead.lead_id,
-                    "created_at": lead.created_at,
-                    "attributes": attributes,
-                    "recorded_at": at,
-                }
-            )
-    if rows:
-        connection.execute(sa.insert(leads), rows)
-
-
-def _newest_leads(connection: sa.Connection, lead_ids: Sequence[str]) -> dict[str, SentLead]:
-    statement = NEWEST_OF_LEADS[connection.dialect.name]
-    rows = connection.execute(statement, {"lead_ids": msgspec.json.encode(list(lead_ids)).decode()})
-    return {
-        lead_id: SentLead(lead_id, created_at, _attributes(attributes))
-        for lead_id, created_at, attributes in rows
-    }
-
-
-def _plain_text(attributes: Mapping[str, Any]) -> str:
-    """Write attributes as JSON; whole numbers beyond 64 bits become text."""
-    plain = {
-        name: str(cell) if type(cell) is int and not -(2**63) <= cell < 2**63 else cell
-        for name, cell in attributes.items()
-    }
-    return msgspec.json.encode(plain, order="deterministic").decode()
-
-
-def _erased(connection: sa.Connection, lead_ids: set[str]) -> set[str]:
-    if connection.scalar(sa.select(erasures.c.seq).limit(1)) is None:
-        return set()
-    key = _key(connection)
-    by_hash = {lead_hash(key, lead_id): lead_id for lead_id in lead_ids}
-    return {
-        by_hash[erased_hash]
-        for piece in _pieces(list(by_hash))
-        for erased_hash in connection.scalars(
-            sa.select(erasures.c.lead_hash).where(erasures.c.lead_hash.in_(piece))
-        )
-    }
-
-
-def _key(connection: sa.Connection) -> str:
-    return str(connection.scalar(sa.select(keys.c.key).where(keys.c.purpose == ERASURE_KEY)))
-
-
-def _pieces(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    return (values[i : i + IDS_AT_ONCE] for i in range(0, len(values), IDS_AT_ONCE))
+                yield [plain_row(row) for row in piece]

@@ -14,7 +14,8 @@ import anyio.to_thread
 from msgspec import UNSET, UnsetType
 
 from crm.errors import LeadScoringError, LedgerError
-from crm.ledger.ledger import GivenScore, Held, Ledger
+from crm.ledger.entries import GivenScore, StoredLead
+from crm.ledger.ledger import Ledger
 from crm.ledger.trend import trend
 from features.times import time_text
 from serving.errors import RequestError
@@ -58,7 +59,7 @@ class LedgerCalls:
         self.faults = LedgerFaults()
         self._threads = anyio.CapacityLimiter(THREADS)
         self._next_lead_ids: dict[str, None] = {}  # an ordered set
-        self._next_read: asyncio.Task[dict[str, Held]] | None = None
+        self._next_read: asyncio.Task[dict[str, StoredLead]] | None = None
         self._one_read = asyncio.Lock()
 
     async def add(
@@ -112,12 +113,12 @@ class LedgerCalls:
         ledger = self._open()
         lead_id = read_lead_id(body)
 
-        def read() -> tuple[Held, list[GivenScore], list[tuple[int, int]]]:
-            stored = ledger.held([lead_id], with_outcomes=True)[lead_id]
+        def read() -> tuple[StoredLead, list[GivenScore], list[tuple[int, int]]]:
+            stored = ledger.stored_leads([lead_id], with_outcomes=True)[lead_id]
             return stored, ledger.scores_of(lead_id), ledger.scores_by_day(lead_id)
 
         stored, scores, by_day = await self._run(read, "read")
-        if stored == Held() and not scores:
+        if stored == StoredLead() and not scores:
             raise RequestError(
                 404, "The ledger has no data about this lead. Check its id.", "lead_id"
             )
@@ -152,7 +153,7 @@ class LedgerCalls:
         deleted = await self._run(lambda: ledger.forget(lead_id, now), "written")
         return ErasedAnswer(lead_id, True, deleted, request_id, model.identity)
 
-    async def held(self, lead_ids: Sequence[str]) -> dict[str, Held] | None:
+    async def stored_leads(self, lead_ids: Sequence[str]) -> dict[str, StoredLead] | None:
         """Read what the ledger stores about leads to be scored; None if it cannot be read now.
 
         Requests that arrive during a read share the next one: reading many leads takes little
@@ -172,10 +173,10 @@ class LedgerCalls:
         self.faults.worked("read")
         return stored
 
-    async def _read_next(self, ledger: Ledger) -> dict[str, Held]:
+    async def _read_next(self, ledger: Ledger) -> dict[str, StoredLead]:
         async with self._one_read:
             lead_ids, self._next_lead_ids, self._next_read = list(self._next_lead_ids), {}, None
-            return await self._in_thread(lambda: ledger.held(lead_ids))
+            return await self._in_thread(lambda: ledger.stored_leads(lead_ids))
 
     def _open(self) -> Ledger:
         if self.ledger is None:
@@ -217,7 +218,7 @@ def _outcome_warning(
     return [ItemWarning("undeclared_outcome", "outcome", message)]
 
 
-def _retrieve_exception(read: "asyncio.Task[dict[str, Held]]") -> None:
+def _retrieve_exception(read: "asyncio.Task[dict[str, StoredLead]]") -> None:
     """Retrieve a read's exception, in case all requests that wait for it have been cancelled."""
     if not read.cancelled():
         read.exception()

@@ -7,7 +7,7 @@ from msgspec import structs
 
 from crm.cells import cell_text
 from crm.ledger.deduplication import distinct
-from crm.ledger.ledger import Held
+from crm.ledger.entries import StoredLead
 from crm.times import NOT_A_TIME
 from features.times import time_text
 from models.scorer import LeadCells
@@ -65,7 +65,7 @@ def join(
     where: str,
     roles: Mapping[str, str],
     known_columns: Set[str],
-    stored: Mapping[str, Held] | None,
+    stored: Mapping[str, StoredLead] | None,
 ) -> JoinedLead:
     """Join a lead as it was sent with what the ledger stores about it.
 
@@ -78,7 +78,7 @@ def join(
     ----------
     lead, where, roles, known_columns
         As `lead_cells` takes them.
-    stored : mapping of str to Held, or None
+    stored : mapping of str to StoredLead, or None
         The content of the ledger by lead id; None if the ledger cannot be read now.
 
     Returns
@@ -102,7 +102,7 @@ def join(
         ),
         stages=distinct("stages", [ledger_row(row, lead_id) for row in cells_as_sent.stages]),
     )
-    records = Held() if stored is None else stored[lead_id]
+    records = StoredLead() if stored is None else stored[lead_id]
     cells, created_at = sent.cells, sent.created_at
     if lead.attributes is None:
         if stored is None:

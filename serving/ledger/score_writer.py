@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from crm.errors import LedgerError
-from crm.ledger.ledger import Batch, Ledger
+from crm.ledger.entries import Batch
+from crm.ledger.ledger import Ledger
 from serving.ledger.faults import LedgerFaults
 
 MAX_QUEUED: Final = 50_000  # scores and leads; activities and stages count less

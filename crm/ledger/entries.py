@@ -1,0 +1,84 @@
+"""What callers store in the ledger, and what is read from it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Added:
+    """The result of adding one event.
+
+    Attributes
+    ----------
+    id : str
+        The caller's id, or `sha256:…` of the content.
+    status : str
+        "accepted"; "duplicate" if the event was stored before; "conflict" if its id was stored
+        with another content, which stays; "erased" if its lead was erased. Only an accepted
+        event is stored.
+    """
+
+    id: str
+    status: str
+
+
+@dataclass(frozen=True)
+class SentLead:
+    """A lead as it was sent for scoring: `created_at` in microseconds, or None."""
+
+    lead_id: str
+    created_at: int | None
+    attributes: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class GivenScore:
+    """A score that an answer contained. Times are in microseconds since 1970 UTC.
+
+    `score_id` is unique. `reasons` are the reasons of the answer as plain data.
+    """
+
+    lead_id: str
+    score_id: str
+    as_of: int
+    probability: float
+    score: int
+    grade: str
+    model: str
+    version: str
+    digest: str
+    reasons: Sequence[Mapping[str, Any]]
+    request_id: str
+    recorded_at: int
+
+
+@dataclass(frozen=True)
+class StoredLead:
+    """What the ledger has about one lead: rows with the columns of `EVENTS`, in order of arrival.
+
+    `sent` is the lead as it was sent last; None if it was never sent.
+    """
+
+    sent: SentLead | None = None
+    activities: list[dict[str, Any]] = field(default_factory=list)
+    stages: list[dict[str, Any]] = field(default_factory=list)
+    outcomes: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows that are written together, after the answers that contain them.
+
+    The answers do not promise that the rows are stored.
+    """
+
+    scores: Sequence[GivenScore] = ()
+    leads: Sequence[tuple[SentLead, int]] = ()  # each with the time at which it was sent
+    activities: Sequence[Row] = ()
+    stages: Sequence[Row] = ()
+
+    def __len__(self) -> int:
+        return len(self.scores) + len(self.leads) + len(self.activities) + len(self.stages)

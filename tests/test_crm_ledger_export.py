@@ -1,0 +1,170 @@
+"""Exports of the ledger as CSV and Parquet files."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from crm.cells import cell_text
+from crm.errors import ConfigError, SourceError
+from crm.ledger.entries import Batch, SentLead
+from crm.ledger.export import TABLES, export_table
+from crm.ledger.ledger import Ledger
+from crm.project import load_project
+from crm.reading import read_records
+from crm.records import Records
+from crm.times import DAY
+from leadscore import app
+
+LEDGER = """
+[project]
+name = "acme"
+[ledger]
+url = "sqlite:///ledger.db"
+[leads]
+source = "ledger"
+lead_id = "Id"
+created_at = "Created"
+[learn]
+won = ["won"]
+lost = ["lost"]
+"""
+FILES = """
+[project]
+name = "acme"
+[leads]
+source = "leads.csv"
+lead_id = "Id"
+created_at = "Created"
+[activities]
+source = "activities.csv"
+[stages]
+source = "stages.csv"
+[outcomes]
+source = "outcomes.csv"
+[learn]
+won = ["won"]
+lost = ["lost"]
+"""
+
+
+@pytest.fixture
+def filled(ledger: Ledger) -> Ledger:
+    """Store two leads, one of them sent twice, and events of each kind."""
+    odd = {"Source": ' "odd", \n', "a;b": True}
+    batch = [
+        (SentLead("L1", DAY + 1, odd | {"Size": 1.5}), 0),
+        (SentLead("L1", DAY + 1, odd | {"Size": 2.5}), 1),
+        (SentLead("L2", 2 * DAY, {"Source": "=1+1", "Size": None, "visits": 3}), 0),
+    ]
+    ledger.add_batch(Batch(leads=batch), 1)
+    call = {"lead_id": "L1", "type": "call", "occurred_at": 3 * DAY, "value": 0.1 + 0.2}
+    mail = {"lead_id": "L2", "type": "mail", "occurred_at": 4, "activity_id": "7", "content": "c"}
+    ledger.add("activities", [call, mail], 0)
+    ledger.add("stages", [{"lead_id": "L1", "stage": "new", "entered_at": DAY}], 0)
+    ledger.add("outcomes", [{"lead_id": "L2", "outcome": "won", "amount": 1e9}], 0)
+    return ledger
+
+
+def export(ledger: Ledger, folder: Path, suffix: str) -> dict[str, int]:
+    """Export every table; return the number of rows of each."""
+    names = {"lead_id": "Id", "created_at": "Created"}
+    return {
+        table: export_table(ledger, table, folder / f"{table}.{suffix}", names) for table in TABLES
+    }
+
+
+def read(project_file: str, folder: Path) -> Records:
+    (folder / "leadscore.toml").write_text(project_file)
+    return read_records(load_project(folder))
+
+
+def texts(column: pd.Series) -> list[str]:
+    return [cell_text(cell) or "" for cell in column]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_export_counts_the_rows(filled: Ledger, tmp_path: Path, suffix: str) -> None:
+    assert export(filled, tmp_path, suffix) == {
+        "leads": 2,
+        "activities": 2,
+        "stages": 1,
+        "outcomes": 1,
+        "scores": 0,
+        "erasures": 0,
+    }
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_exported_leads_have_the_attributes_that_were_sent_last(
+    filled: Ledger, tmp_path: Path, suffix: str
+) -> None:
+    of_ledger = read(LEDGER, tmp_path).leads
+    export(filled, tmp_path, suffix)
+    of_export = read(FILES.replace(".csv", f".{suffix}"), tmp_path).leads
+    assert of_export["created_at"].tolist() == of_ledger["created_at"].tolist()
+    assert texts(of_export["Source"]) == ['"odd",', "=1+1"]
+    assert texts(of_export["Size"]) == ["2.5", ""]
+    assert texts(of_export["a;b"]) == ["true", ""]
+    assert texts(of_export["visits"]) == ["", "3"]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+@pytest.mark.parametrize("table", ["activities", "stages", "outcomes"])
+def test_exported_events_equal_those_of_the_ledger(
+    filled: Ledger, tmp_path: Path, suffix: str, table: str
+) -> None:
+    of_ledger = getattr(read(LEDGER, tmp_path), table)
+    export(filled, tmp_path, suffix)
+    of_export = getattr(read(FILES.replace(".csv", f".{suffix}"), tmp_path), table)
+    columns = [name for name in of_ledger.columns if name != "activity_id"]
+    pd.testing.assert_frame_equal(of_export[columns], of_ledger[columns], check_dtype=False)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_exported_activities_have_ids(filled: Ledger, tmp_path: Path, suffix: str) -> None:
+    export(filled, tmp_path, suffix)
+    activities = read(FILES.replace(".csv", f".{suffix}"), tmp_path).activities
+    assert activities is not None
+    assert activities["activity_id"].str[:6].tolist() == ["sha256", "7"]
+
+
+def test_export_to_an_unknown_format_is_refused(ledger: Ledger, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"ending in \.csv or \.parquet"):
+        export_table(ledger, "leads", tmp_path / "leads.xlsx")
+
+
+def test_failed_export_keeps_the_old_file(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "leads.csv"
+    target.write_text("before")
+
+    def raise_disk_full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", raise_disk_full)
+    with pytest.raises(SourceError, match=r"cannot be written: No space left on device\."):
+        export_table(ledger, "leads", target)
+    assert target.read_text() == "before"
+    assert not list(tmp_path.glob(".leads.csv-*"))
+
+
+def test_export_command_writes_the_tables_that_it_names(filled: Ledger, tmp_path: Path) -> None:
+    (tmp_path / "leadscore.toml").write_text(LEDGER)
+    command = ["ledger", "export", str(tmp_path / "out"), "-p", str(tmp_path)]
+    options = ["--format", "parquet", "--table", "leads", "--table", "stages", "--json"]
+    result = CliRunner().invoke(app, [*command, *options])
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.output)["rows"] == {"leads": 2, "stages": 1}
+    files = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert files == ["leads.parquet", "stages.parquet"]
+    assert len(pd.read_parquet(tmp_path / "out" / "leads.parquet")) == 2
+
+
+def test_migrate_command_shows_the_schema(filled: Ledger, tmp_path: Path) -> None:
+    (tmp_path / "leadscore.toml").write_text(LEDGER)
+    result = CliRunner().invoke(app, ["ledger", "migrate", "-p", str(tmp_path)])
+    assert "The ledger has schema 0002." in result.output
