@@ -1,7 +1,7 @@
 """Checks tables against their declarations in `crm.tables`.
 
-A table is brought into the product's own column names and types, and checked. One message names
-all failures of a table; if there is one, nothing of the table is used.
+A table gets the product's own column names and types, and is checked. One message lists all
+failures of a table. A table with a failure is not used.
 """
 
 import reprlib
@@ -24,7 +24,7 @@ from crm.times import parse_times
 def shape_leads(table: pd.DataFrame, project: Project, notes: list[str]) -> pd.DataFrame:
     """Map a raw leads table to the product's names and types, and check it.
 
-    All other columns stay, also those of outcomes and those that the project ignores: the pipeline
+    All other columns stay, even those of outcomes and those that the project ignores. The pipeline
     decides which of them become features.
 
     Raises
@@ -44,8 +44,8 @@ def shape_leads(table: pd.DataFrame, project: Project, notes: list[str]) -> pd.D
         raise SchemaError(
             name_of(keys),
             [
-                f"an attribute is named {clash}, which is the role of another column. "
-                "Rename it in the export."
+                f"an attribute has the name {clash}, which another column has as its role. "
+                "Rename the attribute in the export."
             ],
         )
     return pd.concat([shaped, attributes], axis=1)
@@ -66,8 +66,8 @@ def shape_table(table: pd.DataFrame, name: str, keys: TableKeys, notes: list[str
     name : str
         "leads", "activities", "stages" or "outcomes".
     keys : TableKeys
-        The keys that name the column of each role. A role without a key is the column of its own
-        name.
+        The keys that name the column of each role. A role without a key is played by the column
+        with the name of the role.
     notes : list of str
         Receives what was assumed, such as the zone of times without one.
 
@@ -81,11 +81,11 @@ def shape_table(table: pd.DataFrame, name: str, keys: TableKeys, notes: list[str
     SchemaError
         With every failure of the table.
     """
-    found, problems = _find_roles(table, name, keys)
+    columns, problems = _find_roles(table, name, keys)
     if problems:
         raise SchemaError(name_of(keys), problems)
     shaped: dict[str, Any] = {}
-    for role, column in found.items():
+    for role, column in columns.items():
         cells = table[column]
         if role.kind == "time":
             shaped[role.name], assumed = parse_times(
@@ -93,15 +93,15 @@ def shape_table(table: pd.DataFrame, name: str, keys: TableKeys, notes: list[str
             )
             if assumed:
                 notes.append(
-                    f"{name}: times in `{column}` name no zone; read as {keys.timezone} "
-                    "(set the table's `timezone` to change that)."
+                    f"{name}: times in `{column}` have no time zone and are read as "
+                    f"{keys.timezone}. Set the table's `timezone` to change that."
                 )
         elif role.kind == "number":
             shaped[role.name] = number_column(cells)
         else:
             shaped[role.name] = text_series(cells)
     result = pd.DataFrame(shaped, index=table.index)
-    problems = list(_contract_failures(table, result, name, found))
+    problems = list(_contract_failures(table, result, name, columns))
     if problems:
         raise SchemaError(name_of(keys), problems)
     return result
@@ -110,38 +110,38 @@ def shape_table(table: pd.DataFrame, name: str, keys: TableKeys, notes: list[str
 def _find_roles(
     table: pd.DataFrame, name: str, keys: TableKeys
 ) -> tuple[dict[DeclaredColumn, str], list[str]]:
-    columns = list(table.columns)
-    found, problems = {}, []
+    names = list(table.columns)
+    columns, problems = {}, []
     for role in TABLES[name].file_columns:
-        wanted = keys.column_of(role.name)
-        column = wanted or role.name
-        if column in columns:
-            found[role] = column
-        elif wanted is not None or role.required or role.name == "lead_id":
-            hint = nearest(column, columns)
-            if len(columns) == 1:
+        named = keys.column_of(role.name)
+        column = named or role.name
+        if column in names:
+            columns[role] = column
+        elif named is not None or role.required or role.name == "lead_id":
+            hint = nearest(column, names)
+            if len(names) == 1:
                 hint = (
-                    "The file has one column only: name its `delimiter`, "
-                    "and make sure its first line is the header."
+                    "The file has only one column. Set its `delimiter`, "
+                    "and check that its first line is the header."
                 )
             problems.append(f"there is no column `{column}` for the role `{role.name}`. {hint}")
-    return found, problems
+    return columns, problems
 
 
 def _contract_failures(
-    raw: pd.DataFrame, shaped: pd.DataFrame, name: str, found: dict[DeclaredColumn, str]
+    raw: pd.DataFrame, shaped: pd.DataFrame, name: str, columns: dict[DeclaredColumn, str]
 ) -> Iterator[str]:
     """Check a shaped table with pandera, and describe each failure in one sentence."""
     import pandera.pandas as pandera  # takes a second to import, and scoring does not need it
 
     checks: dict[str, pandera.Column] = {}
     unparsed: dict[str, pd.Series] = {}
-    for role in found:
-        is_unparsed = shaped[role.name].isna()  # below: only where the cell is not empty
-        is_unparsed[is_unparsed] = pd.notna(text_column(raw[found[role]][is_unparsed]))
+    for role, column in columns.items():
+        is_unparsed = shaped[role.name].isna()
+        is_unparsed[is_unparsed] = pd.notna(text_column(raw[column][is_unparsed]))
         unparsed[role.name] = is_unparsed
         parsed = pandera.Check(
-            lambda column, no=is_unparsed: ~no.reindex(column.index, fill_value=False),
+            lambda cells, no=is_unparsed: ~no.reindex(cells.index, fill_value=False),
             name="parses",
             ignore_na=False,
         )
@@ -154,13 +154,13 @@ def _contract_failures(
         pandera.DataFrameSchema(checks).validate(shaped, lazy=True)
     except pandera.errors.SchemaErrors as failure:
         cases = failure.failure_cases
-        for (column, check), rows in cases.groupby(["column", "check"], sort=True):
-            role = next(role for role in found if role.name == column)
+        for (name_of_role, check), rows in cases.groupby(["column", "check"], sort=True):
+            role = next(role for role in columns if role.name == name_of_role)
             positions = np.sort(rows["index"].to_numpy(dtype=np.int64))
             if check == "not_nullable":  # a cell that cannot be read is not missing
                 positions = positions[~unparsed[role.name].to_numpy()[positions]]
             if len(positions):
-                yield _failure_sentence(str(check), role, found[role], raw, positions)
+                yield _failure_sentence(str(check), role, columns[role], raw, positions)
 
 
 def _failure_sentence(
@@ -172,18 +172,18 @@ def _failure_sentence(
         return f"`{column}` is missing in {where}. Every row needs its {role.name}."
     if check.startswith("field_uniqueness"):
         return (
-            f"`{column}` repeats in {where}: {examples}. Each lead may have one row; "
-            "keep one row of each, or name another id column."
+            f"`{column}` repeats in {where}: {examples}. Each lead may have only one row. "
+            "Remove the repeated rows, or name another column as `lead_id`."
         )
     if role.kind == "time":
         return (
             f"`{column}` is not a valid time in {where}: {examples}. Expected ISO 8601 such as "
-            "2025-03-01T08:00:00Z, not seconds since 1970; name another `time_format` otherwise."
+            "2025-03-01T08:00:00Z, not seconds since 1970. Set `time_format` for another format."
         )
     return (
         f"`{column}` is not a finite number in {where}: {examples}. "
-        "Expected numbers or empty cells; "
-        'set the table\'s decimal = "," if they are written with a comma.'
+        "Expected numbers or empty cells. "
+        'If the numbers have a decimal comma, set `decimal = ","` for the table.'
     )
 
 

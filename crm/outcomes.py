@@ -74,12 +74,12 @@ def declared_only(outcomes: pd.DataFrame, learn: LearnKeys) -> tuple[pd.DataFram
 
 
 def to_won_lost(outcomes: pd.DataFrame, learn: LearnKeys, subject: str) -> pd.DataFrame:
-    """Return the won and lost leads; outcomes that are open or empty are left out.
+    """Return the outcomes that are won or lost; leave out those that are open or empty.
 
     Parameters
     ----------
     outcomes : DataFrame
-        With the CRM's own outcome values.
+        Outcomes with the CRM's own values.
     learn : LearnKeys
         The keys that declare the values.
     subject : str
@@ -114,17 +114,17 @@ def to_won_lost(outcomes: pd.DataFrame, learn: LearnKeys, subject: str) -> pd.Da
 
 
 def undeclared(outcomes: pd.DataFrame) -> str:
-    """Return the sentence that names undeclared outcome values and says what to do."""
+    """Write the sentence that lists undeclared outcome values and says what to do."""
     counts = outcomes["outcome"].value_counts().head(8)
     named = ", ".join(f"{reprlib.repr(value)} ({count:,} rows)" for value, count in counts.items())
     return (
         f"outcome values that are not declared: {named}. "
-        "Put each into won, lost or open in [learn]."
+        "Add each of them to `won`, `lost` or `open` in `[learn]`."
     )
 
 
 def meanings(won: Iterable[Any], lost: Iterable[Any], open_: Iterable[Any]) -> dict[str, str]:
-    """Map a CRM's outcome values to won, lost and open; case and extra spaces do not count.
+    """Map a CRM's outcome values to won, lost and open. Case and extra spaces are ignored.
 
     Examples
     --------

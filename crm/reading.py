@@ -79,9 +79,9 @@ def _read_leads(
     -------
     leads : DataFrame
     leads_raw : DataFrame or None
-        The rows of the file as they were read, for the leads that are kept.
+        The rows of the file as they were read, for the leads that stay.
     outcomes : DataFrame
-        Won and lost.
+        The won and lost leads.
     excluded : set of str
         Leads that were erased, or whose only outcomes in the ledger have undeclared values.
     """
@@ -126,7 +126,7 @@ def _leads_of_unclear_outcome(
 ) -> set[str]:
     """Find the leads whose only outcomes have undeclared values.
 
-    They may be won, so they must not be learned as leads that were not won.
+    They may be won, so the model must not learn them as lost.
     """
     if undeclared_rows.empty:
         return set()
@@ -135,9 +135,9 @@ def _leads_of_unclear_outcome(
     ids = undeclared_rows["lead_id"]
     unclear = {*ids}.intersection(leads["lead_id"]).difference(outcomes["lead_id"])
     notes.append(
-        f"the ledger: {undeclared(undeclared_rows)} Until then these rows are left out, of leads "
-        f"such as {first_few(ids.unique()[:3])}, and also {len(unclear):,} leads that have no "
-        "other outcome."
+        f"the ledger: {undeclared(undeclared_rows)} Until then, these outcomes are left out (for "
+        f"example of the leads {first_few(ids.unique()[:3])}), and so are the {len(unclear):,} "
+        "leads that have no other outcome."
     )
     return unclear
 
@@ -145,7 +145,7 @@ def _leads_of_unclear_outcome(
 def _without(
     excluded: set[str], leads: pd.DataFrame, raw: pd.DataFrame | None
 ) -> tuple[pd.DataFrame, pd.DataFrame | None]:
-    """Remove leads, and their rows of the file; leads that only the ledger has come last."""
+    """Remove leads, and their rows of the file. Leads that only the ledger has must come last."""
     keep = (~leads["lead_id"].isin(excluded)).to_numpy()
     if raw is not None:
         raw = raw[keep[: len(raw)]].reset_index(drop=True)
@@ -164,8 +164,8 @@ def read_events(project: Project, notes: list[str]) -> dict[str, pd.DataFrame | 
     Returns
     -------
     dict of str to DataFrame or None
-        `activities` and `stages`; None where the project has no such table. Of activities of the
-        same lead with the same id, only the earliest is kept.
+        `activities` and `stages`; None if the project has no such table. If activities of a lead
+        have the same id, only the earliest stays.
     """
     tables: dict[str, pd.DataFrame | None] = {}
     with project_ledger(project) as ledger:
@@ -188,13 +188,14 @@ def read_events(project: Project, notes: list[str]) -> dict[str, pd.DataFrame | 
 
 
 def _without_repeated_ids(activities: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
-    """Keep the first of one lead's activities with the same id; they are in order of time."""
+    """Keep the first of a lead's activities with the same id. They must be in order of time."""
     ids = activities["activity_id"]
     is_repeated = ids.notna() & ids.duplicated(keep=False)
     is_repeated[is_repeated] = activities.loc[is_repeated, ["lead_id", "activity_id"]].duplicated()
     if not is_repeated.any():
         return activities
-    notes.append(f"activities: {int(is_repeated.sum()):,} repeated ids, each kept once.")
+    n_repeated = int(is_repeated.sum())
+    notes.append(f"activities: {n_repeated:,} rows repeat an id of their lead and are left out.")
     return activities[~is_repeated].reset_index(drop=True)
 
 
@@ -205,7 +206,7 @@ def _shape(keys: TableKeys, name: str, project: Project, notes: list[str]) -> pd
 def _of_known_leads(
     name: str, table: pd.DataFrame, known: pa.Array, notes: list[str]
 ) -> pd.DataFrame:
-    # Arrow's own look-up takes an eighth of the time that pandas' takes on text.
+    # On text, Arrow's look-up takes an eighth of the time of pandas' look-up.
     ids = pa.Array.from_pandas(table["lead_id"]).cast(pa.large_string())
     is_known = pc.is_in(ids, value_set=known).to_numpy(zero_copy_only=False)
     n_unknown = int((~is_known).sum())
@@ -213,8 +214,9 @@ def _of_known_leads(
         raise SchemaError(
             name,
             [
-                f"none of its {len(table):,} rows belongs to a lead of the leads table, such as "
-                f"{first_few(table['lead_id'].head(3).tolist())}. Do both name the same id column?"
+                f"none of its {len(table):,} rows belongs to a lead of the leads table. Its ids "
+                f"are such as {first_few(table['lead_id'].head(3).tolist())}. "
+                "Does `lead_id` name the right column in both tables?"
             ],
         )
     if not n_unknown:
@@ -239,7 +241,7 @@ def _in_order_of_time(
             name_of(project.leads),
             [
                 f"the order column `{order}` has {int(np.isnan(numbers).sum()):,} cells that are "
-                'not numbers. Expected a number that grows with time, or order = "rows".'
+                'not numbers. Expected a number that grows with time, or `order = "rows"`.'
             ],
         )
     return leads.iloc[np.argsort(numbers, kind="stable")].reset_index(drop=True), True
@@ -258,7 +260,8 @@ def _observed_until(
         moment = parse_times(pd.Series([declared]), "[learn] observed_until")[0].iloc[0]
         if pd.isna(moment):
             raise ConfigError(
-                f"[learn] observed_until = {declared!r} is not a valid time. Expected ISO 8601."
+                f"`observed_until` in `[learn]` is {declared!r}, which is not a valid time. "
+                "Expected ISO 8601, such as 2025-06-01."
             )
         return moment
     if "created_at" not in leads:
@@ -271,8 +274,8 @@ def _observed_until(
     in_future = times > now if now is not None else times.isna()
     if in_future.any():
         notes.append(
-            f"{int(in_future.sum()):,} times are in the future, the last at {times.max()}; "
-            "they do not count as observed."
+            f"{int(in_future.sum()):,} times are in the future, the last at {times.max()}. "
+            "They do not extend the time under observation."
         )
     observed = times[~in_future]
     return observed.max() if len(observed) else None

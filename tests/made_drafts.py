@@ -61,9 +61,14 @@ def flat_leads(**columns: Any) -> dict[str, Any]:
     return {"lead_id": [f"L{i}" for i in numbers], "converted": numbers % 4 == 0} | columns
 
 
+def choose(condition: Any, value: Any, otherwise: Any = None) -> Any:
+    """Return cells with one value where a condition is true, and another value elsewhere."""
+    return np.where(condition, value, otherwise)
+
+
 def yes_or_no() -> Any:
     """Return 400 cells that do not depend on the outcome."""
-    return np.where(np.arange(N_LEADS) % 3 == 0, "yes", "no")
+    return choose(np.arange(N_LEADS) % 3 == 0, "yes", "no")
 
 
 def days(n: int, start: str = "2024-01-01", time_format: str = "%Y-%m-%dT%H:%M:%SZ") -> Any:

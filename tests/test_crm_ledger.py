@@ -141,7 +141,7 @@ def test_outcome_without_a_time_is_added_once(ledger: Ledger) -> None:
 
 
 def test_unusual_numbers_and_texts_are_stored_unchanged(ledger: Ledger) -> None:
-    activity = {
+    activity: dict[str, Any] = {
         "lead_id": "Lé'ad;--",
         "activity_id": "1" * 200,
         "type": "größer\n\t\"'",

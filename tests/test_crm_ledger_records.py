@@ -213,7 +213,8 @@ def test_undeclared_outcomes_are_noted(read: Read, undeclared: Ledger) -> None:
     (note,) = (note for note in notes if note.startswith("the ledger: "))
     assert "declared: '1.5' (2 rows), " in note
     assert "'Closed Won' (1 rows)" in note
-    assert "of leads such as 'L1', 'L2', 'unknown lead', and also 1 leads that have no" in note
+    assert "(for example of the leads 'L1', 'L2', 'unknown lead')" in note
+    assert "and so are the 1 leads that have no other outcome" in note
 
 
 # -- the ledger alone

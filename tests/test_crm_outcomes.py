@@ -62,7 +62,7 @@ def test_present_columns_are_kept() -> None:
 def test_undeclared_values_are_refused_with_their_counts() -> None:
     message = (
         r"^outcomes\.csv: outcome values that are not declared: 'maybe' \(2 rows\), 'x' \(1 rows\)"
-        r"\. Put each into won, lost or open in \[learn\]\.$"
+        r"\. Add each of them to `won`, `lost` or `open` in `\[learn\]`\.$"
     )
     with pytest.raises(SchemaError, match=message):
         to_won_lost(outcomes("x", "maybe", "maybe", "lost"), LEARN, "outcomes.csv")
@@ -95,8 +95,8 @@ def test_outcomes_in_the_leads_table_are_read_under_their_own_names() -> None:
     assert result.columns.tolist() == ["lead_id", "outcome", "closed_at"]
     assert result.iloc[0].tolist() == ["L7", "lost", pd.Timestamp("2025-02-28T23:00Z")]
     assert notes == [
-        "outcomes: times in `Closed` name no zone; read as Europe/Berlin (set the table's "
-        "`timezone` to change that)."
+        "outcomes: times in `Closed` have no time zone and are read as Europe/Berlin. "
+        "Set the table's `timezone` to change that."
     ]
 
 

@@ -25,7 +25,9 @@ def test_missing_file_in_an_empty_folder_is_reported(tmp_path: Path) -> None:
 
 
 def test_missing_folder_is_reported(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"There is no file .*, nor its folder\. Check `source`"):
+    with pytest.raises(
+        SourceError, match=r"There is no file .*, and no such folder\. Check `source`"
+    ):
         read_table(TableKeys(source="nowhere/leads.csv"), tmp_path)
 
 
@@ -44,7 +46,7 @@ def test_file_without_a_header_is_refused(read_csv: ReadCsv) -> None:
 
 
 def test_repeated_column_name_is_refused(read_csv: ReadCsv) -> None:
-    message = r"two columns share a name: \['a'\]\. Rename one of each"
+    message = r"two columns have the same name: \['a'\]\. Rename one of them"
     with pytest.raises(SchemaError, match=message):
         read_csv("id,a, a\n1,2,3\n")
 

@@ -75,7 +75,7 @@ def test_any_line_ending_is_read(read_csv: ReadCsv, line_end: str) -> None:
 
 
 def test_wrong_declared_delimiter_is_reported(read_csv: ReadCsv) -> None:
-    message = r"one column only when split at ';'\. The delimiter looks like ',': change or remove"
+    message = r"only one column when split at ';'\. The delimiter looks like ','\. Change or remove"
     with pytest.raises(SourceError, match=message):
         read_csv("id,won\n1,yes\n", delimiter=";")
 

@@ -109,7 +109,7 @@ def test_parquet_column_names_are_trimmed_and_numbered(parquet: Read) -> None:
 
 def test_repeated_parquet_column_name_is_refused(parquet: Read) -> None:
     table = pa.Table.from_arrays([pa.array([1]), pa.array([2])], ["a", "a "])
-    with pytest.raises(SchemaError, match=r"two columns share a name: \['a'\]"):
+    with pytest.raises(SchemaError, match=r"two columns have the same name: \['a'\]"):
         parquet(table)
 
 
@@ -203,12 +203,14 @@ def test_query_cannot_change_data(sqlite: Read) -> None:
 
 
 def test_table_or_query_is_required(sqlite: Read) -> None:
-    with pytest.raises(ConfigError, match=r"needs `table` or `query` too"):
+    with pytest.raises(ConfigError, match=r"also needs `table` or `query`"):
         sqlite()
 
 
 def test_repeated_column_name_in_a_query_is_refused(sqlite: Read) -> None:
-    with pytest.raises(SchemaError, match=r"the database query: two columns share a name: \['a'\]"):
+    with pytest.raises(
+        SchemaError, match=r"the database query: two columns have the same name: \['a'\]"
+    ):
         sqlite(query="select 1 as a, 2 as a")
 
 

@@ -21,6 +21,7 @@ from features.leaks.check import Verdict
 from features.moments import make_moments
 from tests.made_drafts import (
     N_LEADS,
+    choose,
     days,
     draft_of,
     flat_leads,
@@ -51,18 +52,18 @@ def leaking_leads() -> dict[str, Any]:
     is_won = np.arange(N_LEADS) % 4 == 0
     is_open = np.arange(N_LEADS) % 10 == 9
     noise = random.normal(size=N_LEADS)
-    is_called = (random.random(N_LEADS) < np.where(is_won, 0.9, 0.4)) & ~is_open
+    is_called = (random.random(N_LEADS) < choose(is_won, 0.9, 0.4)) & ~is_open
     leads = flat_leads(
-        contract=np.where(is_won, "signed", None),
-        call=np.where(is_called, "x", None),
+        contract=choose(is_won, "signed", None),
+        call=choose(is_called, "x", None),
         seconds=(is_won * 2 + noise).round(3),
-        team=np.where(random.random(N_LEADS) < 0.9, np.where(is_won, "a", "b"), "c"),
-        grade=np.where(is_open, None, random.choice(["a", "b"], N_LEADS)),
+        team=choose(random.random(N_LEADS) < 0.9, choose(is_won, "a", "b"), "c"),
+        grade=choose(is_open, None, random.choice(["a", "b"], N_LEADS)),
         honest=(is_won * 0.7 + noise).round(3),
         code=random.integers(0, 200, N_LEADS),
-        gaps=np.where(random.random(N_LEADS) < 0.5, "x", None),
+        gaps=choose(random.random(N_LEADS) < 0.5, "x", None),
     )
-    leads["converted"] = np.where(is_open, None, np.where(is_won, "yes", "no"))
+    leads["converted"] = choose(is_open, None, choose(is_won, "yes", "no"))
     return leads
 
 
@@ -105,7 +106,7 @@ def test_column_that_was_introduced_at_some_time_is_an_attribute(tmp_path: Path)
 
 
 def test_periods_are_not_compared_without_an_order(tmp_path: Path) -> None:
-    score = np.where(np.arange(N_LEADS) < 200, yes_or_no(), None)
+    score = choose(np.arange(N_LEADS) < 200, yes_or_no(), None)
     project = draft_of(tmp_path, flat_leads(score=score)).project
     assert project.columns.known_later == []
 

@@ -14,6 +14,7 @@ from crm.simulation.world import Simulation
 from drafting.draft import draft_project
 from tests.made_drafts import (
     N_LEADS,
+    choose,
     crm_tables,
     draft,
     draft_of,
@@ -49,7 +50,7 @@ HOSTILE = [
 def test_hostile_names_and_values_stay_inside_strings(tmp_path: Path) -> None:
     is_filled = np.arange(N_LEADS) % 2 == 0
     leads = {"lead_id": range(N_LEADS), "outcome": ['yes, "won"\\', 'not "won"'] * 200}
-    leads |= {name: np.where(is_filled, "x", None) for name in HOSTILE}
+    leads |= {name: choose(is_filled, "x", None) for name in HOSTILE}
     text, project, records = draft_of(tmp_path, leads)
     assert project.columns.known_later == HOSTILE
     assert project.learn.won == ['yes, "won"\\']

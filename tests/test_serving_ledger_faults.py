@@ -374,7 +374,7 @@ def test_full_database_keeps_acknowledged_events(tmp_path: Path) -> None:
         ledger.database.prepare()
         sa.event.listen(ledger.database.engine, "checkout", allow_60_pages)
         acknowledged_ids: list[str] = []
-        with pytest.raises(LedgerError, match="is full, or its disk is"):
+        with pytest.raises(LedgerError, match="is full, or its disk is full"):
             fill(ledger, acknowledged_ids)
         assert set(stored_ids(ledger)) == set(acknowledged_ids)
         assert len(acknowledged_ids) > 20
@@ -484,7 +484,7 @@ def test_full_disk_answers_503_and_loses_nothing(
         calls = LedgerCalls(ledger)
         first_ids, refusal = add_until_refused(calls, model)
         assert refusal.status == 503
-        assert "is full, or its disk is" in str(refusal.__cause__)
+        assert "is full, or its disk is full" in str(refusal.__cause__)
         assert calls.faults.message == "The ledger cannot be written; the log says why."
         assert shutil.disk_usage(small_disk).free < 300_000
         assert len(first_ids) > 100

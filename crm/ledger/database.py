@@ -1,4 +1,4 @@
-"""The ledger's database: opens it, migrates it under a lock, and turns its errors into one.
+"""The ledger's database: opens it, migrates it under a lock, and maps its errors to one error.
 
 SQLite runs with a write-ahead log and a sync at every commit, PostgreSQL with
 `synchronous_commit`, so what was committed is on the disk. An error never quotes the database's
@@ -27,8 +27,8 @@ from crm.errors import ConfigError, LedgerError
 from crm.ledger.schema import EVENTS, SCHEMA_VERSION, VERSION_TABLE, metadata, version
 
 MIGRATIONS: Final = Path(__file__).resolve().parent / "migrations"
-PATIENCE_SECONDS: Final = 3  # for a connection and for a lock; callers wait at least 5 seconds
-AWAY_SECONDS: Final = 1.0  # after a failed connection, how long none is tried
+PATIENCE_SECONDS: Final = 3  # to wait for a connection or a lock; callers wait 5 or more
+AWAY_SECONDS: Final = 1.0  # the time without a new attempt after a failed connection
 ADVISORY_LOCK: Final = 0x1EAD5C0E  # the key of PostgreSQL's lock on the whole ledger
 FULL: Final = ("SQLITE_FULL", "53100", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE")
 NEVER_PASSING: Final = (DataError, IntegrityError, ProgrammingError)
@@ -104,7 +104,7 @@ class LedgerDatabase:
         ----------
         work : callable
         alone : bool
-            Whether no other writer may work at the same time; in SQLite none ever may.
+            Whether no other writer may work at the same time. In SQLite no other writer ever can.
 
         Raises
         ------
@@ -161,7 +161,7 @@ class LedgerDatabase:
 
     @contextmanager
     def _ledger_errors(self) -> Iterator[None]:
-        """Turn the driver's errors into a `LedgerError`; do not retry at once after a failure."""
+        """Turn the driver's errors into a `LedgerError`; refuse at once soon after a failure."""
         if time.monotonic() < self._away_until:
             raise LedgerError(self._last_fault)
         try:
@@ -169,7 +169,7 @@ class LedgerDatabase:
         except SQLAlchemyError as error:
             code = _code(error)
             if code in FULL:
-                problem = "is full, or its disk is"
+                problem = "is full, or its disk is full"
             elif code.startswith(READ_ONLY):
                 problem = "is read-only"
             elif isinstance(error, DBAPIError) and not _is_unreachable(error):
@@ -224,8 +224,9 @@ def _engine(url: str, folder: Path | None) -> sa.Engine:
             file = (folder or Path()) / str(parsed.database)
             if folder is None and not file.is_absolute():
                 raise ConfigError(
-                    f"The ledger's URL names the file {file}, and it is not clear in which folder. "
-                    "Write the whole path: sqlite:////folder/ledger.db has four slashes."
+                    f"The ledger's URL contains the path {file}, but it is not clear in which "
+                    "folder. Write the absolute path, with four slashes: "
+                    "`sqlite:////folder/ledger.db`."
                 )
             parsed = parsed.set(database=str(file))
         engine = sa.create_engine(
@@ -300,7 +301,7 @@ def _schema_version(connection: sa.Connection) -> str | None:
     if foreign:
         raise ConfigError(
             f"The ledger's database has tables of another program: {', '.join(foreign)}. "
-            "Give the ledger a database of its own."
+            "Use a separate database for the ledger."
         )
     return None
 
@@ -314,11 +315,11 @@ def _migrate(connection: sa.Connection, version: str | None) -> None:
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     script = ScriptDirectory.from_config(config)
-    known = {step.revision for step in script.walk_revisions()}
-    if version is not None and version not in known:
+    supported = {step.revision for step in script.walk_revisions()}
+    if version is not None and version not in supported:
         raise ConfigError(
-            f"The ledger has schema {version}; this leadscore knows {SCHEMA_VERSION} and older. "
-            "Use the leadscore that wrote it, or a newer one."
+            f"The ledger has schema {version}; this leadscore supports {SCHEMA_VERSION} and older. "
+            "Use the version of leadscore that wrote it, or a newer one."
         )
 
     def steps(revision: Any, _: Any) -> Any:
@@ -349,8 +350,8 @@ def _add_column(connection: sa.Connection, column: sa.Column[Any]) -> None:
 
     if not column.nullable:
         raise ConfigError(
-            f"The ledger's table {column.table.name} has no column {column.name}, and rows that "
-            "are stored already have no value for it. Declare it as optional in crm/tables.py."
+            f"The ledger's table `{column.table.name}` has no column `{column.name}`, and its "
+            "rows have no value for it. Declare the column as optional in crm/tables.py."
         )
     operations = Operations(MigrationContext.configure(connection))
     operations.add_column(column.table.name, sa.Column(column.name, column.type))

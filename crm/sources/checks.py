@@ -29,7 +29,7 @@ def check_file(path: Path) -> None:
         raise SourceError(f"{path} is a folder. Expected a file: CSV, Parquet or SQLite.")
     if not path.is_file():
         if not path.parent.is_dir():
-            raise SourceError(f"There is no file {path}, nor its folder. Check `source`.")
+            raise SourceError(f"There is no file {path}, and no such folder. Check `source`.")
         siblings = sorted(p.name for p in path.parent.iterdir())
         raise SourceError(f"There is no file {path}. {nearest(path.name, siblings)}")
     if path.stat().st_size == 0:
@@ -60,12 +60,14 @@ def check_header(name: str, header: list[str]) -> list[str]:
             name,
             [
                 f"the first line looks like data, not like a header: {columns[:4]}. "
-                "Expected the columns' names there."
+                "Expected the names of the columns in the first line."
             ],
         )
-    twice = sorted({column for column in columns if columns.count(column) > 1})
-    if twice:
-        raise SchemaError(name, [f"two columns share a name: {twice}. Rename one of each."])
+    repeated = sorted({column for column in columns if columns.count(column) > 1})
+    if repeated:
+        raise SchemaError(
+            name, [f"two columns have the same name: {repeated}. Rename one of them."]
+        )
     return columns
 
 

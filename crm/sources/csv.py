@@ -53,8 +53,9 @@ def iter_csv(path: Path, keys: TableKeys, chunk_rows: int) -> Iterator[pd.DataFr
         columns = check_header(path.name, header)
         if len(columns) == 1 and keys.delimiter and _find_delimiter(head) in columns[0]:
             raise SourceError(
-                f"{path.name} has one column only when split at {keys.delimiter!r}. "
-                f"The delimiter looks like {_find_delimiter(head)!r}: change or remove `delimiter`."
+                f"{path.name} has only one column when split at {keys.delimiter!r}. "
+                f"The delimiter looks like {_find_delimiter(head)!r}. "
+                "Change or remove `delimiter`."
             )
         with _open(path) as raw, _Utf8Stream(raw, encoding) as stream:
             batches = _csv_batches(stream, path, delimiter, blank, columns)

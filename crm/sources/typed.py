@@ -27,7 +27,7 @@ def iter_parquet(path: Path, chunk_rows: int) -> Iterator[pd.DataFrame]:
     with _parquet_errors(path), pyarrow.parquet.ParquetFile(path) as file:
         columns = check_header(path.name, list(file.schema_arrow.names))
         for batch in file.iter_batches(batch_size=chunk_rows):
-            # Without pandas' own metadata, a column that was once an index is a column.
+            # Ignore pandas' metadata, so that an index that was saved becomes a column.
             table = batch.to_pandas(ignore_metadata=True).set_axis(columns, axis=1)
             yield _plain(table.drop(columns=[c for c in columns if c.startswith(PANDAS_INDEX)]))
 
@@ -61,7 +61,7 @@ def iter_database(
         At most `chunk_rows` rows.
     """
     if keys.table is None and keys.query is None:
-        raise ConfigError("A source that is a database needs `table` or `query` too.")
+        raise ConfigError("A source that is a database also needs `table` or `query`.")
     if url.startswith("postgresql://"):
         url = url.replace("postgresql://", "postgresql+psycopg://", 1)
     try:
@@ -84,7 +84,7 @@ def iter_database(
                 connection.exec_driver_sql("PRAGMA query_only = ON")
             if keys.table:
                 statement: Any = _select_all(connection, keys.table)
-            else:  # SQLAlchemy must not read a colon in a query as a parameter
+            else:  # without the backslash, SQLAlchemy reads a colon as a parameter
                 statement = sqlalchemy.text(re.sub(r"(?<![:\w]):(?=\w)", r"\:", str(keys.query)))
             result = connection.execute(statement)
             columns = check_header(name, list(result.keys()))
@@ -104,15 +104,15 @@ def iter_database(
 
 
 def _select_all(connection: sqlalchemy.Connection, name: str) -> sqlalchemy.Select[Any]:
-    """Select every column as the driver returns it, so that no declared type refuses a cell."""
+    """Select every column as the driver returns it, whatever type the database declares."""
     schema, _, table = name.rpartition(".")
     inspector = sqlalchemy.inspect(connection)
-    known = [
+    tables = [
         *inspector.get_table_names(schema=schema or None),
         *inspector.get_view_names(schema=schema or None),
     ]
-    if table not in known:
-        raise SourceError(f"The database has no table `{name}`. {nearest(table, known)}")
+    if table not in tables:
+        raise SourceError(f"The database has no table `{name}`. {nearest(table, tables)}")
     source = sqlalchemy.table(table, schema=schema or None)
     return sqlalchemy.select(sqlalchemy.text("*")).select_from(source)
 
