@@ -175,11 +175,11 @@ class Project:
     path : Path
         The project file. Relative sources are relative to its folder.
     text : str
-        The content of the file, which a run keeps.
+        The content of the file. MLflow stores it with each run.
     name : str
         The model's name in the registry and in every answer.
     simulated : bool
-        Whether the records are made up. It is shown with every score and figure.
+        Whether the records are made up. Every score and figure shows it.
     leads, activities, stages, outcomes : table keys, or None where the table is absent
     learn : LearnKeys
     columns : ColumnsKeys
@@ -254,7 +254,7 @@ def load_project(path: Path) -> Project:
     except FileNotFoundError:
         raise ConfigError(
             f"There is no project file {path}. "
-            "Write a first one with `leadscore init FILE…`, or name it with --project."
+            "Write a first one with `leadscore init FILE…`, or name it with `--project`."
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read as UTF-8 text: {error}.") from None
@@ -292,9 +292,9 @@ def load_project(path: Path) -> Project:
 
 
 def role_columns(project: Project) -> dict[str, str]:
-    """Return the columns of the leads table that play a role and so are not attributes, by role.
+    """Return the columns of the leads table that play a role, by role. They are not attributes.
 
-    They have the CRM's own names, as a caller sends them and a file has them.
+    The names are the CRM's own, as in a file and in what a caller sends.
     """
     keys = project.leads
     columns = {
@@ -351,11 +351,11 @@ def _check_names(file: str, raw: Mapping[str, Any]) -> None:
             raise ConfigError(
                 f"{file}: `{section}` must be a section, [{section}], not a single value."
             )
-        known = [key.name for key in fields(sections[section])]
+        keys = [key.name for key in fields(sections[section])]
         for key in content:
-            if key not in known:
+            if key not in keys:
                 raise ConfigError(
-                    f"{file}: unknown key `{key}` in [{section}].\n{nearest(key, known)}"
+                    f"{file}: unknown key `{key}` in [{section}].\n{nearest(key, keys)}"
                 )
     for section in ("project", "leads", "learn"):
         if section not in raw:
@@ -380,15 +380,17 @@ _KINDS = {
 
 def _in_toml_terms(message: str) -> str:
     """Turn msgspec's message, `… - at `$.learn.horizon_days``, into the terms of TOML."""
-    what, _, where = message.partition(" - at `$")
-    where = where.rstrip("`").strip(".")
-    what = what.replace("Object missing required field", "missing required key")
-    what = what.replace(f"matching regex {NAME_PATTERN!r}", "of a-z, 0-9, - and _, a letter first")
-    what = re.sub(r"`([a-z]+)(?: \| null)?`", lambda kind: _KINDS.get(kind[1], kind[0]), what)
-    if not where:
-        return what
-    section, _, key = where.partition(".")
-    return f"[{section}] {key}: {what}" if key else f"[{section}]: {what}"
+    problem, _, path = message.partition(" - at `$")
+    path = path.rstrip("`").strip(".")
+    problem = problem.replace("Object missing required field", "missing required key")
+    problem = problem.replace(
+        f"matching regex {NAME_PATTERN!r}", "of a-z, 0-9, - and _, a letter first"
+    )
+    problem = re.sub(r"`([a-z]+)(?: \| null)?`", lambda kind: _KINDS.get(kind[1], kind[0]), problem)
+    if not path:
+        return problem
+    section, _, key = path.partition(".")
+    return f"[{section}] {key}: {problem}" if key else f"[{section}]: {problem}"
 
 
 def _check_agreement(file: str, project: Project) -> None:
@@ -407,31 +409,32 @@ def _check_source(file: str, name: str, table: TableKeys | None) -> None:
     is_database = "://" in table.source or (table.source.startswith("${") and has_table_or_query)
     if is_database and (table.table is None) == (table.query is None):
         raise ConfigError(
-            f"{file}: [{name}] reads from a database and needs `table` or `query`, not both."
+            f"{file}: [{name}] reads from a database and needs either `table` or `query`."
         )
     if not is_database and (table.table or table.query):
         raise ConfigError(
             f"{file}: [{name}] has `table` or `query`, but its source is a file. "
-            "Give a database URL as `source`, or remove the key."
+            "Set `source` to the URL of a database, or remove the key."
         )
 
 
 def _check_outcomes(file: str, project: Project) -> None:
     if project.outcomes is not None and project.leads.column_of("outcome") is not None:
         raise ConfigError(
-            f"{file}: outcomes are named twice, in [outcomes] and as [leads] outcome. Keep one."
+            f"{file}: outcomes are named twice, by the section `[outcomes]` and by `outcome` in "
+            "`[leads]`. Remove one of them."
         )
     if project.ledger_url is not None:
         return
     if project.leads.source == LEDGER:
         raise ConfigError(
-            f'{file}: [leads] source = "{LEDGER}", but no ledger is named. '
-            f"Add [ledger] url, or set {LEDGER_URL}."
+            f'{file}: `source = "{LEDGER}"` in `[leads]`, but no ledger is named. '
+            f"Add `url` to `[ledger]`, or set {LEDGER_URL}."
         )
     if project.outcomes is None and project.leads.column_of("outcome") is None:
         raise ConfigError(
             f"{file}: no outcomes are named. "
-            "Add a section [outcomes], or name the column with [leads] outcome."
+            "Add a section `[outcomes]`, or set `outcome` in `[leads]` to a column."
         )
 
 
@@ -441,14 +444,14 @@ def _check_outcome_values(file: str, learn: LearnKeys) -> None:
     texts = [cell_text(value) for value in (*learn.won, *learn.lost, *learn.open)]
     if None in texts:
         raise ConfigError(
-            f"{file}: [learn] won, lost or open lists an empty value. An empty cell always "
-            "means still open; write another value into the export where it means lost."
+            f"{file}: `won`, `lost` or `open` in `[learn]` lists an empty value. An empty cell "
+            "always means that the lead is still open. If it means lost, export another value."
         )
     folded = [str(text).casefold() for text in texts]
     repeated = sorted({text for text in folded if folded.count(text) > 1})
     if repeated:
         raise ConfigError(
-            f"{file}: [learn] declares {repeated} more than once among won, lost and open."
+            f"{file}: `[learn]` lists {repeated} more than once in `won`, `lost` and `open`."
         )
 
 
@@ -457,8 +460,8 @@ def _check_columns(file: str, project: Project) -> None:
     unlisted = sorted(set(columns.allow_sensitive) - set(columns.sensitive))
     if unlisted:
         raise ConfigError(
-            f"{file}: [columns] allow_sensitive names {unlisted}, "
-            "which `sensitive` does not list. List them there too."
+            f"{file}: `allow_sensitive` in `[columns]` names {unlisted}, "
+            "which `sensitive` does not list. Add them to `sensitive`."
         )
     opposites = (
         ("columns", "known_later", columns.known_later, "known_in_time", columns.known_in_time),
@@ -468,4 +471,6 @@ def _check_columns(file: str, project: Project) -> None:
     for section, key, names, opposite, opposite_names in opposites:
         both = sorted(set(names) & set(opposite_names))
         if both:
-            raise ConfigError(f"{file}: [{section}] {both} cannot be both {key} and {opposite}.")
+            raise ConfigError(
+                f"{file}: {both} cannot be in both `{key}` and `{opposite}` of `[{section}]`."
+            )

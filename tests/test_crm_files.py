@@ -1,3 +1,5 @@
+"""Writing files and folders whole or not at all."""
+
 import os
 import stat
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""Which events count as the same event."""
+
 from typing import Any
 
 import pytest
@@ -32,17 +34,17 @@ def seen(*rows: dict[str, Any]) -> SeenEvents:
         ({"channel": None}, {}, "duplicate"),
     ],
 )
-def test_status_of_an_event_after_another(
+def test_second_event_is_compared_with_the_first(
     stored: dict[str, Any], sent: dict[str, Any], status: str
 ) -> None:
     assert seen(CALL | stored).status_of(CALL | sent) == status
 
 
-def test_the_first_event_is_accepted() -> None:
+def test_first_event_is_accepted() -> None:
     assert seen().status_of(CALL) == "accepted"
 
 
-def test_the_content_that_an_id_had_first_stays() -> None:
+def test_first_content_of_an_id_stays() -> None:
     first, second = CALL | {"activity_id": "a1"}, CALL | {"activity_id": "a1", "value": 2.0}
     events = seen(first, second)
     assert events.status_of(first) == "duplicate"
@@ -50,19 +52,19 @@ def test_the_content_that_an_id_had_first_stays() -> None:
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_one_event_without_an_id_makes_later_ones_with_ids_duplicates(order: int) -> None:
+def test_event_without_an_id_makes_later_events_with_ids_duplicates(order: int) -> None:
     events = seen(*[CALL | {"activity_id": "a1"}, CALL][::order])
     assert events.status_of(CALL | {"activity_id": "a2"}) == "duplicate"
 
 
 def test_distinct_keeps_the_first_of_the_same_events() -> None:
-    named, other = CALL | {"activity_id": "a1"}, CALL | {"occurred_at": 8}
-    assert distinct("activities", [named, CALL, other, other]) == [named, other]
+    with_id, later = CALL | {"activity_id": "a1"}, CALL | {"occurred_at": 8}
+    assert distinct("activities", [with_id, CALL, later, later]) == [with_id, later]
 
 
 def test_distinct_leaves_out_a_conflict() -> None:
-    named = CALL | {"activity_id": "a1"}
-    assert distinct("activities", [named, named | {"value": 2.0}]) == [named]
+    with_id = CALL | {"activity_id": "a1"}
+    assert distinct("activities", [with_id, with_id | {"value": 2.0}]) == [with_id]
 
 
 @pytest.mark.parametrize("rows", [[], [CALL]])

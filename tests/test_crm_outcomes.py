@@ -1,3 +1,5 @@
+"""Reading outcomes as won and lost."""
+
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +37,7 @@ def project(**roles: str) -> Project:
     )
 
 
-def test_won_and_lost_leads_are_kept_in_their_order() -> None:
+def test_won_and_lost_leads_stay_in_their_order() -> None:
     table = outcomes("LOST", " closed   WON ", "new", None, "", 1, 1.0)
     result = to_won_lost(table, LEARN, "outcomes.csv")
     assert result["lead_id"].tolist() == ["L1", "L2", "L6", "L7"]
@@ -52,7 +54,7 @@ def test_missing_columns_are_added_with_their_types() -> None:
     assert result[["amount", "reason"]].isna().all(axis=None)
 
 
-def test_present_columns_are_kept() -> None:
+def test_existing_columns_are_not_changed() -> None:
     table = outcomes("lost", "new", "lost", amount=[5.0, 6.0, 7.0], reason=["price", "", "time"])
     result = to_won_lost(table, LEARN, "outcomes.csv")
     assert result["amount"].tolist() == [5.0, 7.0]
@@ -73,9 +75,9 @@ def test_at_most_eight_undeclared_values_are_named() -> None:
 
 
 def test_declared_and_undeclared_outcomes_are_split() -> None:
-    declared, rest = declared_only(outcomes("lost", "maybe", "new", None), LEARN)
+    declared, undeclared_rows = declared_only(outcomes("lost", "maybe", "new", None), LEARN)
     assert declared["lead_id"].tolist() == ["L1", "L3", "L4"]
-    assert rest["lead_id"].tolist() == ["L2"]
+    assert undeclared_rows["lead_id"].tolist() == ["L2"]
 
 
 def test_meanings_of_values_ignore_case_and_extra_spaces() -> None:
@@ -87,7 +89,7 @@ def test_meanings_of_values_ignore_case_and_extra_spaces() -> None:
     }
 
 
-def test_outcomes_in_the_leads_table_are_read_under_their_own_names() -> None:
+def test_outcomes_are_read_from_the_leads_table() -> None:
     raw = pd.DataFrame({"Id": ["7"], "Status": ["lost"], "Closed": ["01.03.2025"], "Size": ["3"]})
     notes: list[str] = []
     ids = pd.Series(["L7"], index=[5])
@@ -106,7 +108,7 @@ def test_one_column_may_be_the_outcome_and_the_reason() -> None:
     assert result.iloc[0].tolist() == ["L1", "lost", "lost"]
 
 
-def test_named_columns_that_the_leads_table_lacks_are_refused() -> None:
+def test_missing_columns_are_refused() -> None:
     raw = pd.DataFrame({"Status": ["lost"], "Size": ["3"]})
     message = (
         r"leads\.csv: 2 problems\.\n"

@@ -1,4 +1,4 @@
-"""The project file: what is accepted, and what each refusal says."""
+"""The project file: what is read, and which message each invalid file gets."""
 
 import re
 from pathlib import Path
@@ -26,7 +26,9 @@ horizon_days = 30
 
 @pytest.fixture
 def load(tmp_path: Path) -> Any:
-    def load(text: Any) -> Any:
+    """Return a function that writes a project file and loads it."""
+
+    def load(text: str) -> Any:
         (tmp_path / PROJECT_FILE).write_text(text, encoding="utf-8")
         return load_project(tmp_path)
 
@@ -66,9 +68,9 @@ def test_learning_and_scale_are_read(load: Any) -> None:
     assert project.scale.grades == {"A": 70, "B": 55}
 
 
-def test_project_file_may_have_any_name(load: Any, tmp_path: Path) -> None:
-    load(WHOLE)
-    assert load_project(tmp_path / PROJECT_FILE).name == "acme"
+def test_project_file_may_have_any_name(tmp_path: Path) -> None:
+    (tmp_path / "acme.toml").write_text(WHOLE)
+    assert load_project(tmp_path / "acme.toml").name == "acme"
 
 
 def test_byte_order_mark_is_skipped(load: Any) -> None:
@@ -87,12 +89,12 @@ def test_file_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
 
 
 REFUSED = {
-    "no TOML": (("[learn]", "[learn"), r"leadscore\.toml is not valid TOML: .*line 9"),
+    "invalid TOML": (("[learn]", "[learn"), r"leadscore\.toml is not valid TOML: .*line 9"),
     "an unknown key": (
         ("horizon_days", "horizont_days"),
         r"unknown key `horizont_days` in \[learn\]\.\nDid you mean `horizon_days`\?",
     ),
-    "an unknown key that is like no other": (
+    "an unknown key without a similar one": (
         ("horizon_days", "zzz"),
         r"unknown key `zzz` in \[learn\]\.\nKnown are: won, lost, open, horizon_days,",
     ),
@@ -128,7 +130,7 @@ REFUSED = {
         ("= 30", "= 30\nobserved_until = 2025-05-01"),
         r"observed_until: Expected text in quotes, got a date without quotes",
     ),
-    "a name that no registry takes": (
+    "a name with invalid characters": (
         ('"acme"', '"Acme Ltd"'),
         r"\[project\] name: Expected text in quotes of a-z, 0-9, - and _, a letter first",
     ),
@@ -137,8 +139,8 @@ REFUSED = {
         r"\[leads\] delimiter: Expected text in quotes of length <= 1",
     ),
     "a horizon below zero": (("= 30", "= -1"), r"horizon_days: Expected a number > 0"),
-    "a horizon that is no number": (("= 30", "= nan"), r"horizon_days: Expected a number > 0"),
-    "a horizon without end": (("= 30", "= inf"), r"horizon_days: Expected a number <= 36525"),
+    "a horizon that is not a number": (("= 30", "= nan"), r"horizon_days: Expected a number > 0"),
+    "an infinite horizon": (("= 30", "= inf"), r"horizon_days: Expected a number <= 36525"),
     "a moment before creation": (
         ("= 30", "= 30\nmoments_days = [0, -1]"),
         r"moments_days\[1\]: Expected a number >= 0",
@@ -146,42 +148,45 @@ REFUSED = {
     "no won value": (('["yes"]', "[]"), r"\[learn\] won: Expected a list in brackets of length >="),
     "outcomes in two places": (
         ("[outcomes]", 'outcome = "won"\n[outcomes]'),
-        r"outcomes are named twice, in \[outcomes\] and as \[leads\] outcome\. Keep one",
+        r"outcomes are named twice, by the section `\[outcomes\]` and by `outcome` in",
     ),
     "outcomes in no place": (
         ('[outcomes]\nsource = "outcomes.csv"\n', ""),
-        r"no outcomes are named\. Add a section \[outcomes\], or .* \[leads\] outcome",
+        r"no outcomes are named\. Add a section `\[outcomes\]`, or set `outcome` in `\[leads\]`",
     ),
     "won and lost overlap": (
         ('["no"]', '["no", " YES "]'),
-        r"\[learn\] declares \['yes'\] more than once among won, lost and open",
+        r"`\[learn\]` lists \['yes'\] more than once in `won`, `lost` and `open`",
     ),
     "won and lost overlap as numbers": (
         ('["yes"]\nlost = ["no"]', '[1]\nlost = ["1"]'),
-        r"\[learn\] declares \['1'\] more than once",
+        r"`\[learn\]` lists \['1'\] more than once",
     ),
-    "nothing means lost": (
+    "an empty text means lost": (
         ('["no"]', '["no", " "]'),
-        r"lists an empty value\. An empty cell always means still open; write another value",
+        r"lists an empty value\. An empty cell always means that the lead is still open\.",
     ),
-    "nan means lost": (('["no"]', "[nan]"), r"\[learn\] won, lost or open lists an empty value"),
+    "a missing number means lost": (
+        ('["no"]', "[nan]"),
+        r"`won`, `lost` or `open` in `\[learn\]` lists an empty",
+    ),
     "a database without a table": (
         ('"leads.csv"', '"sqlite:///crm.db"'),
-        r"\[leads\] reads from a database and needs `table` or `query`, not both",
+        r"\[leads\] reads from a database and needs either `table` or `query`",
     ),
     "a database with table and query": (
         ('"leads.csv"', '"sqlite:///crm.db"\ntable = "a"\nquery = "b"'),
-        r"\[leads\] reads from a database and needs `table` or `query`, not both",
+        r"\[leads\] reads from a database and needs either `table` or `query`",
     ),
     "a file with a table": (
         ('"leads.csv"', '"leads.csv"\ntable = "leads"'),
-        r"\[leads\] has `table` or `query`, but its source is a file\. Give a database URL",
+        r"\[leads\] has `table` or `query`, but its source is a file\. Set `source` to the URL",
     ),
     "a sensitive column allowed that is not listed": (
         ("= 30", '= 30\n[columns]\nallow_sensitive = ["Age"]'),
-        r"allow_sensitive names \['Age'\], which `sensitive` does not list",
+        r"`allow_sensitive` in `\[columns\]` names \['Age'\], which `sensitive` does not list",
     ),
-    "a half-life of nothing": (
+    "a half-life of zero": (
         ("= 30", "= 30\nhalf_life_days = 0"),
         r"\[learn\] half_life_days: Expected a number > 0",
     ),
@@ -189,27 +194,27 @@ REFUSED = {
         ("= 30", '= 30\nhalf_life_days = "a year"'),
         r"\[learn\] half_life_days: Expected a number, got text in quotes",
     ),
-    "a half-life without end": (
+    "a half-life above a century": (
         ("= 30", "= 30\nhalf_life_days = 36526"),
         r"half_life_days: Expected a number <= 36525",
     ),
-    "a direction that is no list": (
+    "a direction that is not a list": (
         ("= 30", '= 30\nrising = "size"'),
         r"\[learn\] rising: Expected a list in brackets, got text in quotes",
     ),
-    "a direction of a number": (
+    "a direction of a column that is a number": (
         ("= 30", "= 30\nfalling = [1]"),
         r"\[learn\] falling\[0\]: Expected text in quotes, got a whole number",
     ),
     "a column that rises and falls": (
         ("= 30", '= 30\nrising = ["size", "age"]\nfalling = ["size"]'),
-        r"\[learn\] \['size'\] cannot be both rising and falling",
+        r"\['size'\] cannot be in both `rising` and `falling` of `\[learn\]`",
     ),
-    "a base rate of nothing": (
+    "a base rate of zero": (
         ("= 30", "= 30\n[scale]\nbase_rate = 0"),
         r"\[scale\] base_rate: Expected a number > 0",
     ),
-    "a base rate of all": (
+    "a base rate of one": (
         ("= 30", "= 30\n[scale]\nbase_rate = 1"),
         r"\[scale\] base_rate: Expected a number < 1",
     ),
@@ -217,7 +222,7 @@ REFUSED = {
         ("= 30", '= 30\n[scale]\nbase_rate = "15 %"'),
         r"\[scale\] base_rate: Expected a number, got text in quotes",
     ),
-    "grades that are no section": (
+    "grades that are not a section": (
         ("= 30", "= 30\n[scale]\ngrades = [65, 50]"),
         r"\[scale\] grades: Expected a section, got a list in brackets",
     ),
@@ -231,13 +236,13 @@ REFUSED = {
     ),
     "a column of two kinds": (
         ("= 30", '= 30\n[columns]\nnumber = ["Age"]\ncategory = ["Age"]'),
-        r"\[columns\] \['Age'\] cannot be both number and category",
+        r"\['Age'\] cannot be in both `number` and `category` of `\[columns\]`",
     ),
 }
 
 
 @pytest.mark.parametrize(("changes", "message"), REFUSED.values(), ids=REFUSED)
-def test_invalid_file_is_refused(load: Any, changes: Any, message: Any) -> None:
+def test_invalid_file_is_refused(load: Any, changes: tuple[str, ...], message: str) -> None:
     text = WHOLE
     for old, new in zip(changes[::2], changes[1::2], strict=True):
         assert old in text
@@ -252,6 +257,9 @@ def test_variables_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CRM_HOME", "/data")
     monkeypatch.setenv("NAME_2", "leads")
     assert expand_variables("${CRM_HOME}/${NAME_2}.csv") == "/data/leads.csv"
+
+
+def test_other_uses_of_the_dollar_sign_are_not_changed() -> None:
     assert expand_variables("$CRM_HOME ${} {CRM_HOME}") == "$CRM_HOME ${} {CRM_HOME}"
 
 

@@ -1,10 +1,12 @@
+"""Suggestions of names for a name that does not exist."""
+
 import pytest
 
 from crm.suggest import nearest
 
 
 @pytest.mark.parametrize(
-    ("name", "known", "hint"),
+    ("name", "names", "hint"),
     [
         ("lead source", ["Lead Source", "City"], "Did you mean `Lead Source`?"),
         ("zzz", ["Lead Source", "City"], "Known are: Lead Source, City."),
@@ -13,7 +15,5 @@ from crm.suggest import nearest
         ("zzz", [], "There are none."),
     ],
 )
-def test_nearest_suggests_one_name_or_lists_the_known_ones(
-    name: str, known: list[str], hint: str
-) -> None:
-    assert nearest(name, known).endswith(hint)
+def test_nearest_suggests_one_name_or_lists_all(name: str, names: list[str], hint: str) -> None:
+    assert nearest(name, names).endswith(hint)

@@ -1,3 +1,5 @@
+"""The declared tables, and that a new column needs one edit."""
+
 import json
 import subprocess
 import sys
@@ -20,8 +22,9 @@ ADDED = """                DeclaredColumn("campaign", "text", "The campaign that
 """
 CALL = {"lead_id": "L1", "type": "call", "occurred_at": 7}
 
-# Follows the added column through every path, in a process whose crm/tables.py declares it.
-FOLLOW = r"""
+# Sends a value of the added column through every path, in a process whose crm/tables.py declares
+# the column. It prints what arrives at the end of each path.
+SCRIPT = r"""
 import importlib.util, json, sys
 from pathlib import Path
 
@@ -55,10 +58,11 @@ del sent["lead_id"]
 lead, _ = read_body(json.dumps({"lead_id": "L1", "activities": [sent]}).encode(), LeadPayload)
 arrived["lead payload"] = lead.activities[0].campaign
 with Ledger("sqlite:///ledger.db", folder) as ledger:
-    again = {"lead_id": "L1", "type": "call", "occurred_at": 7}
-    arrived["stored before"] = ledger.add("activities", [again], 8)[0].status
+    same_call = {"lead_id": "L1", "type": "call", "occurred_at": 7}
+    arrived["stored before"] = ledger.add("activities", [same_call], 8)[0].status
     arrived["ledger"] = ledger.add("activities", [row], 9)[0].status
-    arrived["held"] = [held["campaign"] for held in ledger.stored_leads(["L1"])["L1"].activities]
+    activities = ledger.stored_leads(["L1"])["L1"].activities
+    arrived["stored lead"] = [activity["campaign"] for activity in activities]
     cells = events_table(ledger, "activities")["campaign"]
     arrived["records"] = cells.astype(object).where(cells.notna(), None).tolist()
     export_table(ledger, "activities", folder / "activities.csv")
@@ -70,7 +74,7 @@ print(json.dumps(arrived))
 """
 
 
-def test_a_new_column_of_activities_is_one_edit(tmp_path: Path) -> None:
+def test_new_column_of_activities_needs_one_edit(tmp_path: Path) -> None:
     source = (ROOT / "crm" / "tables.py").read_text()
     assert source.count(LAST) == 1
     (tmp_path / "edited_tables.py").write_text(source.replace(LAST, LAST + ADDED))
@@ -80,21 +84,21 @@ def test_a_new_column_of_activities_is_one_edit(tmp_path: Path) -> None:
     )
     with Ledger("sqlite:///ledger.db", tmp_path) as ledger:
         ledger.add("activities", [CALL], 1)
-    run = subprocess.run(
-        [sys.executable, "-c", FOLLOW, tmp_path, tmp_path / "edited_tables.py", ROOT],
+    result = subprocess.run(
+        [sys.executable, "-c", SCRIPT, tmp_path, tmp_path / "edited_tables.py", ROOT],
         capture_output=True,
         text=True,
         check=False,
     )
-    assert run.returncode == 0, run.stderr
-    assert json.loads(run.stdout) == {
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout) == {
         "project key": "Source",
         "contract": ["fair"],
         "payload": "7",
         "lead payload": 7,
         "stored before": "duplicate",
         "ledger": "accepted",
-        "held": [None, "7"],
+        "stored lead": [None, "7"],
         "records": [None, "7"],
         "export": "7",
         "ActivityPayload": "The campaign that caused it.",
@@ -102,7 +106,7 @@ def test_a_new_column_of_activities_is_one_edit(tmp_path: Path) -> None:
     }
 
 
-def test_an_older_leadscore_uses_a_ledger_with_an_added_column(tmp_path: Path) -> None:
+def test_older_leadscore_ignores_an_added_column(tmp_path: Path) -> None:
     with Ledger("sqlite:///ledger.db", tmp_path) as ledger:
         ledger.database.prepare()
         with ledger.database.engine.begin() as connection:
@@ -114,16 +118,16 @@ def test_an_older_leadscore_uses_a_ledger_with_an_added_column(tmp_path: Path) -
 
 
 def drop_column(ledger: Ledger, column: str) -> None:
-    """Take a column away, as if the ledger were older than its declaration."""
+    """Drop a column, so that the ledger is older than its declaration."""
     ledger.database.prepare()
     with ledger.database.engine.begin() as connection:
         connection.exec_driver_sql(f"ALTER TABLE activities DROP COLUMN {column}")
 
 
-def test_a_required_column_is_not_added_to_stored_rows(tmp_path: Path) -> None:
+def test_required_column_is_not_added_to_stored_rows(tmp_path: Path) -> None:
     with Ledger("sqlite:///ledger.db", tmp_path) as ledger:
         drop_column(ledger, "type")
-    message = "table activities has no column type, and rows .* Declare it as optional"
+    message = "table `activities` has no column `type`, and its rows .* as optional"
     with (
         Ledger("sqlite:///ledger.db", tmp_path) as ledger,
         pytest.raises(ConfigError, match=message),
@@ -137,15 +141,15 @@ def test_columns_are_added_together_or_not_at_all(
     with Ledger("sqlite:///ledger.db", tmp_path) as ledger:
         drop_column(ledger, "channel")
         drop_column(ledger, "value")
-    add, added = database._add_column, []
+    add_column, columns = database._add_column, []
 
-    def fail_at_the_second(connection: object, column: object) -> None:
-        added.append(column)
-        if len(added) == 2:
+    def interrupt_at_the_second(connection: object, column: object) -> None:
+        columns.append(column)
+        if len(columns) == 2:
             raise KeyboardInterrupt
-        add(connection, column)  # type: ignore[arg-type]
+        add_column(connection, column)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(database, "_add_column", fail_at_the_second)
+    monkeypatch.setattr(database, "_add_column", interrupt_at_the_second)
     with (
         Ledger("sqlite:///ledger.db", tmp_path) as ledger,
         pytest.raises(KeyboardInterrupt),
@@ -153,9 +157,9 @@ def test_columns_are_added_together_or_not_at_all(
         ledger.database.prepare()
     with (
         Ledger("sqlite:///ledger.db", tmp_path) as ledger,
-        ledger.database.engine.connect() as read,
+        ledger.database.engine.connect() as connection,
     ):
-        missing = [column.name for column in database._missing_columns(read)]
+        missing = [column.name for column in database._missing_columns(connection)]
     assert missing == ["channel", "value"]
 
 
@@ -190,11 +194,11 @@ def test_files_have_no_ids_of_stages_and_outcomes() -> None:
 
 
 def test_events_are_identified_by_what_happened() -> None:
-    identifying = {
+    columns = {
         name: [column.name for column in table.content if column.identifies]
         for name, table in EVENT_TABLES.items()
     }
-    assert identifying == {
+    assert columns == {
         "activities": ["type", "occurred_at", "content", "channel", "value"],
         "stages": ["stage", "entered_at"],
         "outcomes": ["outcome", "closed_at"],
@@ -221,7 +225,7 @@ def test_required_columns_are_never_missing_in_the_ledger(name: str, required: l
 def test_derived_ids_ignore_a_later_column_without_a_value() -> None:
     event = EVENTS["stages"]
     row = {"lead_id": "L1", "stage": "new", "entered_at": 0}
-    later = type(event)(event.table, event.id, event.time, (*event.content, "campaign"))
-    assert later.derived_id(row) == event.derived_id(row)
-    assert later.derived_id(row | {"campaign": None}) == event.derived_id(row)
-    assert later.derived_id(row | {"campaign": "fair"}) != event.derived_id(row)
+    with_campaign = type(event)(event.table, event.id, event.time, (*event.content, "campaign"))
+    assert with_campaign.derived_id(row) == event.derived_id(row)
+    assert with_campaign.derived_id(row | {"campaign": None}) == event.derived_id(row)
+    assert with_campaign.derived_id(row | {"campaign": "fair"}) != event.derived_id(row)

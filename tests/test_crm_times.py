@@ -1,4 +1,4 @@
-"""How a column of cells is read as times."""
+"""Reading a column of cells as times."""
 
 import datetime
 from typing import Any
@@ -16,7 +16,7 @@ from features.times import cell_time
 def utc(
     *texts: Any, timezone: str = "Europe/Berlin", time_format: str | None = None, dtype: Any = None
 ) -> tuple[list[str | None], bool]:
-    """Read texts as times: month, day and time of day of each, and whether a zone was assumed."""
+    """Read cells as times: return month, day and time of each, and whether a zone was assumed."""
     column = pd.Series(list(texts), dtype=dtype)
     times, assumed = parse_times(column, "leads.csv", timezone, time_format)
     assert times.dtype == TIME_DTYPE
@@ -35,19 +35,13 @@ def utc(
         (" 2025-01-01  08:00 ", "01-01 07:00:00", True),
         ("2025-01-02", "01-01 23:00:00", True),
         ("2025-07-01 08:00", "07-01 06:00:00", True),
-        (
-            "2025-03-30 02:30",
-            "03-30 01:00:00",
-            True,
-        ),  # the clocks skipped this hour: read as the next
-        (
-            "2025-10-26 02:30",
-            "10-26 00:30:00",
-            True,
-        ),  # the clocks showed this hour twice: read as the first
+        # The clocks skip this hour, so it is read as the next one.
+        ("2025-03-30 02:30", "03-30 01:00:00", True),
+        # The clocks show this hour twice, so it is read as the first one.
+        ("2025-10-26 02:30", "10-26 00:30:00", True),
         ("2025-10-26T02:30+01:00", "10-26 01:30:00", False),
         (" 1735689600500 ", "01-01 00:00:00", False),  # milliseconds, as HubSpot writes them
-        ("2025010110800", "03-03 14:48:30", False),  # milliseconds too; Python would read a date
+        ("2025010110800", "03-03 14:48:30", False),  # milliseconds, although Python reads a date
         *(
             (text, None, False)
             for text in (
@@ -120,27 +114,27 @@ def test_seconds_since_1970_are_not_read_as_times() -> None:
         ("DD.MM.YYYY", ("31.12.2025",), [None]),
     ],
 )
-def test_a_declared_format_replaces_iso_8601(
+def test_declared_format_replaces_iso_8601(
     time_format: str, texts: tuple[str | None, ...], expected: list[str | None]
 ) -> None:
     assert utc(*texts, time_format=time_format)[0] == expected
 
 
-def test_an_invalid_format_is_refused() -> None:
+def test_invalid_format_is_refused() -> None:
     message = r"leads\.csv: `%Q` cannot be read as a time_format: .*Expected directives such as %d"
     with pytest.raises(ConfigError, match=message):
         utc("31.12.2025", time_format="%Q")
 
 
 @pytest.mark.parametrize("zone", ["Mars", "", "../etc", "CEST"])
-def test_an_unknown_time_zone_is_refused(zone: str) -> None:
+def test_unknown_time_zone_is_refused(zone: str) -> None:
     message = r"is not a valid time zone\. Expected a name such as Europe/Berlin or UTC"
     with pytest.raises(ConfigError, match=message):
         utc("2025-01-01", timezone=zone)
 
 
 @given(st.lists(st.none() | st.text("0123456789-+:TZ. z", max_size=25), max_size=5))
-def test_any_text_is_read_alone_as_it_is_in_a_column(texts: list[str | None]) -> None:
+def test_text_is_read_alike_alone_and_in_a_column(texts: list[str | None]) -> None:
     together, _ = utc(*texts)
     assert together == [utc(text)[0][0] for text in texts]
 
@@ -149,7 +143,7 @@ def test_any_text_is_read_alone_as_it_is_in_a_column(texts: list[str | None]) ->
     st.datetimes(pd.Timestamp("1950"), pd.Timestamp("2090")),
     st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata"]),
 )
-def test_a_time_with_its_offset_is_read_exactly(moment: datetime.datetime, zone: str) -> None:
+def test_time_with_its_offset_is_read_exactly(moment: datetime.datetime, zone: str) -> None:
     aware = pd.Timestamp(moment, tz="UTC").tz_convert(zone).floor("s")
     for text in (aware.isoformat(), aware.strftime("%Y%m%dT%H%M%S%z")):
         assert parse_times(pd.Series([text]), "leads.csv")[0].iloc[0] == aware
@@ -168,12 +162,12 @@ def test_a_time_with_its_offset_is_read_exactly(moment: datetime.datetime, zone:
         min_size=1,
     )
 )
-def test_an_invalid_cell_does_not_change_other_cells(texts: list[str]) -> None:
+def test_invalid_cell_does_not_change_other_cells(texts: list[str]) -> None:
     alone, _ = parse_times(pd.Series(texts, dtype="str"), "leads.csv", "Europe/Berlin")
-    among_odd, _ = parse_times(
+    with_invalid, _ = parse_times(
         pd.Series([*texts, "soon"], dtype="str"), "leads.csv", "Europe/Berlin"
     )
-    pd.testing.assert_series_equal(alone, among_odd[:-1])
+    pd.testing.assert_series_equal(alone, with_invalid[:-1])
 
 
 def test_microseconds_of_missing_times_are_not_a_time() -> None:

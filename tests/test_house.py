@@ -138,8 +138,8 @@ def test_every_setting_is_documented_with_its_default() -> None:
         for setting in dataclasses.fields(Settings)
     }
     in_docs = documented_defaults("settings.md")[""]
-    others = {"MLFLOW_TRACKING_URI", "BENTOML_HOME"}
-    assert set(in_docs) - set(in_code) == others
+    of_other_programs = {"MLFLOW_TRACKING_URI", "BENTOML_HOME"}
+    assert set(in_docs) - set(in_code) == of_other_programs
     assert {name: in_docs.get(name) for name in in_code} == in_code
 
 
@@ -173,21 +173,21 @@ def test_every_command_and_option_has_help() -> None:
 def test_the_page_of_commands_is_current() -> None:
     docs = ["-m", "typer", "leadscore.py", "utils", "docs"]
     arguments = [*docs, "--name", "leadscore", "--title", "Commands"]
-    made = subprocess.run(
+    result = subprocess.run(
         [sys.executable, *arguments], cwd=HERE, capture_output=True, text=True, check=True
     )
     page = (HERE / "docs" / "commands.md").read_text()
-    assert made.stdout.strip() == page.strip(), "run `make docs`"
+    assert result.stdout.strip() == page.strip(), "run `make docs`"
 
 
 def test_every_folder_and_module_is_in_the_map() -> None:
     architecture = (HERE / "ARCHITECTURE.md").read_text()
     rows = [line for line in architecture.splitlines() if line.startswith("| `")]
-    named = set()
+    in_map = set()
     for row in rows:
         names = re.findall(r"`([\w/.]+)`", row.split(" | ")[0])
         folder = names[0].split("/")[0]
-        named |= {name if "/" in name else f"{folder}/{name}" for name in names}
+        in_map |= {name if "/" in name else f"{folder}/{name}" for name in names}
     folders = {
         f"{path.parent.relative_to(HERE)}/" for path in SOURCES if path.parent.parent != HERE
     }
@@ -195,14 +195,14 @@ def test_every_folder_and_module_is_in_the_map() -> None:
     folders.discard("crm/ledger/migrations/")
     folders.discard("crm/ledger/migrations/versions/")
     folders_with_one_row = {"commands/", "drafting/"}
-    wanted = folders | {
+    expected = folders | {
         name
         for name in modules
         if not name.endswith("__init__.py") and f"{name.split('/')[0]}/" not in folders_with_one_row
     }
-    assert len(wanted) > 40
-    assert wanted - named == set()
-    assert {name for name in named if not (HERE / name).exists()} == set()
+    assert len(expected) > 40
+    assert expected - in_map == set()
+    assert {name for name in in_map if not (HERE / name).exists()} == set()
 
 
 def test_the_lock_names_hashes_and_no_addresses() -> None:
@@ -212,8 +212,8 @@ def test_the_lock_names_hashes_and_no_addresses() -> None:
     assert len(pinned) > 100
     assert lock.count("--hash=sha256:") >= len(pinned)
     project = tomllib.loads((HERE / "pyproject.toml").read_text())
-    wanted = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
-    names = {re.split(r"[^A-Za-z0-9._-]", line)[0].lower() for line in wanted}
+    required = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
+    names = {re.split(r"[^A-Za-z0-9._-]", line)[0].lower() for line in required}
     assert names <= {name.lower() for name in pinned}
 
 
@@ -226,11 +226,15 @@ def test_examples_are_valid_project_files() -> None:
 
 
 def test_files_named_in_prose_exist() -> None:
-    named = {
+    links = {
         (page, link) for page in PROSE for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text())
     }
-    assert named
-    assert [(p.name, link) for p, link in named if not (p.parent / link).exists()] == []
+    assert links
+    broken = [(page.name, link) for page, link in links if not (page.parent / link).exists()]
+    assert broken == []
+
+
+def test_the_project_file_has_its_documented_name() -> None:
     assert PROJECT_FILE == "leadscore.toml"
 
 
@@ -243,12 +247,13 @@ def test_the_page_of_tables_is_current() -> None:
     assert (HERE / "docs" / "tables.md").read_text() == tables_page(), "run `make docs`"
 
 
-def test_the_metrics_are_current() -> None:
+def test_the_page_of_metrics_is_current() -> None:
     assert (HERE / "docs" / "metrics.md").read_text() == metrics_page(), "run `make docs`"
 
 
 def test_packing_patterns_match_folders_at_the_top_only() -> None:
-    listed = (HERE / "bentofile.yaml").read_text().partition("include:")[2].partition("exclude:")[0]
-    patterns = re.findall(r'- "([^"]+)"', listed)
+    text = (HERE / "bentofile.yaml").read_text()
+    included = text.partition("include:")[2].partition("exclude:")[0]
+    patterns = re.findall(r'- "([^"]+)"', included)
     assert len(patterns) > 4
     assert all(pattern.startswith("/") for pattern in patterns)
