@@ -1,9 +1,9 @@
 """The tables of leads, activities, stages and outcomes, declared once.
 
-Derived from this declaration are the keys of the project file (`crm.project`), the checks of what
-is read (`crm.contracts`), the ledger's tables (`crm.ledger.schema`), its export
-(`crm.ledger.export`), and what the service takes with its description (`serving.payloads`). So a
-new optional column is one edit: one more `DeclaredColumn`.
+Other modules derive from this declaration the keys of the project file (`crm.project`), the checks
+of tables (`crm.contracts`), the ledger's tables (`crm.ledger.schema`), its export
+(`crm.ledger.export`), and what callers send to the service (`serving.payloads`). So a new optional
+column needs one edit: one more `DeclaredColumn`.
 """
 
 from dataclasses import dataclass
@@ -21,19 +21,19 @@ class DeclaredColumn:
     ----------
     name : str
     kind : {"id", "text", "value", "time", "number"}
-        What its cells are; a "value" may be text, a number or true and false.
+        The kind of its cells. A "value" may be a text, a number, true or false.
     description : str
-        One sentence, which the service's contract contains.
+        One sentence. The service's contract contains it.
     required : bool
         Whether a table and an event must have it. In the ledger it is then never missing.
     nullable : bool
         Whether cells of a file may be empty.
     identifies : bool
-        Whether an event of a file and one of the ledger must agree in it to be the same event,
-        where one of them has no id.
+        Whether an event of a file and an event of the ledger must have the same value to be the
+        same event. This matters only if one of them has no id.
     in_files : bool
-        Whether a file can have it, and the project file names it. The ledger, its export and the
-        service have every column.
+        Whether a file can have the column, so that the project file can name it. The ledger, its
+        export and the service have every column.
     """
 
     name: str

@@ -13,8 +13,8 @@ from crm.cells import text_series
 from crm.errors import ConfigError
 
 TIME_DTYPE: Final = "datetime64[us, UTC]"
-NOT_A_TIME: Final = np.iinfo(np.int64).min  # as NumPy writes a missing time
-HOUR: Final = 3_600_000_000  # microseconds, as all durations between times are
+NOT_A_TIME: Final = np.iinfo(np.int64).min  # NumPy's own value of a missing time
+HOUR: Final = 3_600_000_000  # in microseconds, like all durations between times
 DAY: Final = 24 * HOUR
 MONTHS: Final = (
     "January",
@@ -38,10 +38,9 @@ def parse_times(
 ) -> tuple[pd.Series, bool]:
     """Read a column as times in UTC; cells that are not valid times become missing.
 
-    Times without a zone are in `timezone`. An hour that the clocks show twice is read as the first
-    (before the change); an hour that the clocks skip is read as the hour after it. Whole numbers
-    of 13 digits are milliseconds since 1970, as HubSpot writes times; other numbers are not valid
-    times.
+    Times without a zone are in `timezone`. If the clocks show an hour twice, the first is meant. If
+    the clocks skip an hour, the next hour is meant. Whole numbers of 13 digits are milliseconds
+    since 1970, the format of HubSpot. Other numbers are not valid times.
 
     Parameters
     ----------
@@ -49,15 +48,15 @@ def parse_times(
     subject : str
         The name of the table, for an error.
     timezone : str
-        The zone of times that name none, such as "Europe/Berlin".
+        The zone of times that have none, such as "Europe/Berlin".
     time_format : str, optional
-        The format of texts, as `strptime` takes it. By default they are ISO 8601.
+        The format of texts, in the directives of `strptime`. By default they are ISO 8601.
 
     Returns
     -------
     Series of datetime64, UTC
     bool
-        Whether any time names no zone.
+        Whether any time has no zone.
 
     Raises
     ------

@@ -130,9 +130,9 @@ def assign_tables(tables: Sequence[Table]) -> dict[str, Table]:
     ranked.sort(key=lambda pair: -pair[0])
     if ranked and (len(ranked) == 1 or ranked[0][0] - ranked[1][0] >= 0.1):
         return ranked[0][1]
-    seen = [f"{t.path.name} ({listed(c.name for c in t.columns)})" for t in tables]
+    contents = [f"{t.path.name} ({listed(c.name for c in t.columns)})" for t in tables]
     raise ConfigError(
-        f"It is not clear which file is which table: {'; '.join(seen) or 'no file is named'}. "
+        f"It is not clear which file is which table: {'; '.join(contents) or 'no file is named'}. "
         "Expected one file of leads with one row per lead, and at most one file each of "
         "activities, stages and outcomes, which contain the ids of the leads. "
         "Name the table of each file, as in: `leads=people.csv activities=calls.csv`"

@@ -13,7 +13,7 @@ Row = Mapping[str, Any]
 
 
 class SeenEvents:
-    """The events that were seen so far, and the status of a further one.
+    """The events that were added so far. They decide the status of the next event.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class SeenEvents:
 
 
 def distinct(kind: str, rows: Sequence[Row]) -> Sequence[Row]:
-    """Return each event once, the first of those that are the same.
+    """Return each event once: the first of the events that are the same.
 
     Examples
     --------
@@ -70,9 +70,9 @@ def distinct(kind: str, rows: Sequence[Row]) -> Sequence[Row]:
     if len(rows) < 2:
         return rows
     seen = SeenEvents(EVENTS[kind])
-    kept = []
+    accepted = []
     for row in rows:
         if seen.status_of(row) == "accepted":
             seen.add(row)
-            kept.append(row)
-    return kept
+            accepted.append(row)
+    return accepted

@@ -49,11 +49,11 @@ Rows = list[dict[str, Any]]
 def export_table(
     ledger: Ledger, kind: str, target: Path, names: Mapping[str, str] | None = None
 ) -> int:
-    """Write one table; the file appears when it is complete.
+    """Write one table. The file appears when it is complete.
 
-    In `leads` each lead has one row with the attributes that were sent last, one column for each,
-    as text, under the names that `crm.sources.checks.named_cells` returns. Cells are written as
-    they were sent, so the file is not made for spreadsheets, which read some texts as formulas.
+    In `leads`, each lead has one row with the attributes that were sent last. Each attribute is a
+    column of text, with the name that `crm.sources.checks.named_cells` returns. Cells are written
+    as they were sent. Do not open the file in a spreadsheet, which reads some texts as formulas.
 
     Parameters
     ----------
@@ -80,13 +80,13 @@ def export_table(
         If the file cannot be written.
     """
     if target.suffix.lower().lstrip(".") not in FORMATS:
-        raise ConfigError(f"{target.name}: expected a name ending in .csv or .parquet.")
+        raise ConfigError(f"{target.name} must be a name ending in .csv or .parquet.")
     names = dict(names or {}) if kind == "leads" else {}
     columns = {column: names.get(column, column) for column in TABLES[kind]}
     attributes: list[str] = []
     if kind == "leads":
-        taken = {*columns, *columns.values()}
-        attributes = [name for name in ledger.attribute_names() if name not in taken]
+        reserved = {*columns, *columns.values()}
+        attributes = [name for name in ledger.attribute_names() if name not in reserved]
     count = 0
     try:
         with (

@@ -1,7 +1,7 @@
-"""Reads the ledger's tables to learn from, alone or together with files.
+"""Reads the ledger's tables for training, alone or together with files.
 
-If a file and the ledger have the same event, the file's row is kept. If both have the same lead,
-the file's attributes are kept. Erased leads are left out, those of files too.
+If a file and the ledger have the same event, the file's row is used. If both have the same lead,
+the file's attributes are used. Erased leads are left out, even if a file contains them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +23,7 @@ from crm.times import TIME_DTYPE
 
 @contextmanager
 def project_ledger(project: Project) -> Iterator[Ledger | None]:
-    """Open the ledger that a project names for the length of the context; None without one."""
+    """Open the ledger that a project names, for the length of the context; None if it has none."""
     if project.ledger_url is None:
         yield None
         return
@@ -37,7 +37,7 @@ def events_table(ledger: Ledger, kind: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Times are datetime64, UTC. An activity that was sent without an id has none.
+        Times are datetime64, UTC. The id of an activity that was sent without an id is missing.
     """
     event = EVENT_TABLES[kind]
     cells: dict[str, list[Any]] = {column.name: [] for column in event.file_columns}
@@ -54,15 +54,15 @@ def events_table(ledger: Ledger, kind: str) -> pd.DataFrame:
             table[column.name] = table[column.name].astype("str")
     if event.event_id not in table:
         return table
-    is_made = table[event.event_id].str.startswith(DERIVED).fillna(value=False).astype(bool)
-    return table.assign(**{event.event_id: table[event.event_id].where(~is_made, None)})
+    is_derived = table[event.event_id].str.startswith(DERIVED).fillna(value=False).astype(bool)
+    return table.assign(**{event.event_id: table[event.event_id].where(~is_derived, None)})
 
 
 def with_events(kind: str, table: pd.DataFrame | None, stored: pd.DataFrame) -> pd.DataFrame:
     """Add the events that only the ledger has to those of a file.
 
-    An event of the ledger is left out if the file has one of the same lead with the same id, or
-    if one of the two has no id and the columns that identify an event are the same.
+    An event of the ledger is left out if the file has an event of the same lead with the same id.
+    It is also left out if one of the two has no id and the identifying columns are the same.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ def with_leads(
         If there is only the ledger, and it has no leads.
     """
     roles = role_columns(project)
-    roles.pop("order", None)  # leads are put in order by it, so it must stay
+    roles.pop("order", None)  # this column stays, because it sorts the leads
     closed = outcomes.dropna(subset="closed_at").groupby("lead_id")["closed_at"].min()
     closed_at = dict(zip(closed.index, closed.astype(TIME_DTYPE).astype("int64"), strict=True))
     sent = _sent_leads(ledger, roles, closed_at)
@@ -135,9 +135,9 @@ def with_leads(
     elif leads is not None and "created_at" not in leads:
         sent = sent.iloc[:0]
     else:
-        without = int(sent["created_at"].isna().sum())
-        if without:
-            notes.append(f"ledger: {without:,} leads without a time of creation are left out.")
+        n_without = int(sent["created_at"].isna().sum())
+        if n_without:
+            notes.append(f"ledger: {n_without:,} leads without a time of creation are left out.")
         sent = sent[sent["created_at"].notna()]
     if leads is None:
         if sent.empty:
@@ -151,24 +151,24 @@ def with_leads(
 def _sent_leads(
     ledger: Ledger, roles: Mapping[str, str], closed_at: Mapping[str, int]
 ) -> pd.DataFrame:
-    """Read the leads as they were sent, one row each, with what was known while they were open.
+    """Read the leads, one row each, with the attributes that were sent while they were open.
 
-    A lead may have been sent several times. The newest time before the lead was closed counts,
-    because later attributes could reveal the outcome. If there is none, the first time counts.
+    If a lead was sent several times, its newest attributes before it was closed are used, because
+    later attributes could reveal the outcome. If there are none, its first attributes are used.
 
     Parameters
     ----------
     ledger : Ledger
     roles : mapping of str to str
-        The CRM's columns that play a role, and so are not attributes.
+        The CRM's columns that play a role. They are not attributes.
     closed_at : mapping of str to int
         When each closed lead was first closed, in microseconds since 1970 UTC.
 
     Returns
     -------
     DataFrame
-        `lead_id`, `created_at` (datetime64, UTC, missing where it was not sent), and every
-        attribute, as it was sent.
+        `lead_id`, `created_at` (datetime64, UTC, missing if it was not sent), and every attribute
+        as it was sent.
     """
     chosen: dict[str, dict[str, Any]] = {}
     for piece in ledger.rows("leads"):
@@ -176,10 +176,10 @@ def _sent_leads(
             lead_id = row["lead_id"]
             if lead_id not in chosen or row["recorded_at"] <= closed_at.get(lead_id, 2**63):
                 chosen[lead_id] = row
-    names = {*roles.values(), "lead_id", "created_at"}
+    role_names = {*roles.values(), "lead_id", "created_at"}
     attributes = pd.DataFrame(
         [
-            {name: cell for name, cell in row["attributes"].items() if name not in names}
+            {name: cell for name, cell in row["attributes"].items() if name not in role_names}
             for row in chosen.values()
         ],
         index=range(len(chosen)),
@@ -195,8 +195,8 @@ def utc(times: pd.Series) -> pd.Series:
     """Turn microseconds since 1970 UTC into times, and None into missing times."""
     is_known = times.notna()
     result = pd.Series(pd.NaT, index=times.index, dtype=TIME_DTYPE)
-    known = pd.Series(times[is_known].to_numpy(dtype=np.int64).view("datetime64[us]"))
-    result[is_known] = known.dt.tz_localize("UTC").to_numpy()
+    known_times = pd.Series(times[is_known].to_numpy(dtype=np.int64).view("datetime64[us]"))
+    result[is_known] = known_times.dt.tz_localize("UTC").to_numpy()
     return result
 
 

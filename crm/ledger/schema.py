@@ -100,7 +100,7 @@ keys = sa.Table("ledger_keys", metadata, _text("purpose"), _text("key"))
 version = sa.Table(VERSION_TABLE, sa.MetaData(), sa.Column("version_num", sa.String(32)))
 
 ERASURE_KEY: Final = "erasure"
-DERIVED: Final = "sha256:"  # the beginning of an id that was made from the content
+DERIVED: Final = "sha256:"  # the beginning of an id that is derived from the content
 
 
 @dataclass(frozen=True)
@@ -111,11 +111,11 @@ class EventTable:
     ----------
     table : Table
     id : str
-        The column of the id, which the caller sends or which is made from the content.
+        The column of the id. The caller sends the id, or it is derived from the content.
     time : str
-        The column of the time at which it happened.
+        The column of the time of the event.
     content : tuple of str
-        The columns that describe what happened; the time is one of them.
+        The columns that describe the event; the time is one of them.
     """
 
     table: sa.Table
@@ -128,10 +128,10 @@ class EventTable:
         return tuple(row.get(column) for column in self.content)
 
     def hashed_content_of(self, row: Mapping[str, Any]) -> list[Any]:
-        """Return what an id is made from: a row's content, as the first release hashed it.
+        """Return the content from which an id is derived, as the first release hashed it.
 
-        A column that was declared later counts only where it has a value, so that the ids of
-        older events stay what they are.
+        A column that was declared later counts only if it has a value, so that the ids of older
+        events do not change.
         """
         first = FIRST_CONTENT[self.table.name]
         later = [
@@ -142,7 +142,7 @@ class EventTable:
         return [*(row.get(column) for column in first), *later]
 
     def derived_id(self, row: Mapping[str, Any]) -> str:
-        """Make an id from the lead and the content, for a row without one.
+        """Derive an id from the lead and the content, for a row without an id.
 
         Examples
         --------
@@ -154,7 +154,7 @@ class EventTable:
         return DERIVED + hashlib.sha256(content).hexdigest()
 
     def own_id(self, row: Mapping[str, Any]) -> str | None:
-        """Return the id that the caller sent; None if the row came without one."""
+        """Return the id that the caller sent; None if the caller sent none."""
         own_id = row.get(self.id)
         return None if own_id is None or own_id.startswith(DERIVED) else own_id
 
@@ -179,6 +179,6 @@ OF_LEADS: Final = (*(event.table for event in EVENTS.values()), scores, leads)  
 def lead_hash(key: str, lead_id: str) -> str:
     """Hash a lead's id for a tombstone: HMAC-SHA256 with the ledger's own key.
 
-    It hides the id from readers, but not from someone who has the ledger and a list of ids.
+    The hash hides the id, except from a reader who has both the ledger and a list of ids.
     """
     return hmac.new(bytes.fromhex(key), lead_id.encode(), hashlib.sha256).hexdigest()

@@ -14,11 +14,11 @@ POINTS: Final = 5  # ten points are twice the odds
 def trend(scores: Iterable[tuple[int, int]]) -> tuple[str, float | None]:
     """Compute how a lead's score moved in the last days.
 
-    The last 5 days (UTC) with a score count, as far as they are at most 30 days older than the
-    newest. On each day the last score counts, so that a CRM which asks often has no more weight.
-    A straight line is fitted by least squares. If it rises by 5 points or more from the first to
-    the last of these days, the lead is improving; if it falls by 5 points or more, it is
-    declining; else it is steady. Fewer than 3 days are too little to say.
+    The last 5 days (UTC) with a score count, if they are at most 30 days older than the newest.
+    The score of a day is its last one, so that many requests on a day have no more weight. A
+    straight line is fitted by least squares. If it rises by 5 points or more from the first to the
+    last of these days, the lead is improving. If it falls by 5 points or more, the lead is
+    declining. Otherwise it is steady. Fewer than 3 days are too little to say.
 
     Parameters
     ----------
