@@ -60,6 +60,16 @@ def test_new_leads_are_compared_with_the_leads_of_the_last_report() -> None:
     )
 
 
+def test_labels_in_the_style_of_an_older_report_are_the_same_labels() -> None:
+    page = page_with(100 + 60, 1_000 + 200)
+    (figure,) = page.sections[0].figures
+    columns = (Column("name", "Company size"), *figure.columns[1:])
+    page = replace(page, sections=(Section("…", figures=(replace(figure, columns=columns),)),))
+    previous = last(100, 1_000)
+    previous["about"]["measures"][0]["label"] = "company size"
+    assert note_of(page, previous).kind == ChangeKind.CHANGED
+
+
 def test_a_lower_share_is_a_change_down() -> None:
     note = note_of(page_with(300 + 20, 1_000 + 200), last(300, 1_000))
     assert "“Fair”: down to 10.0" in note.sentence

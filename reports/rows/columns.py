@@ -75,9 +75,9 @@ def sales_types(types: tuple[str, ...], project: Project) -> tuple[str, ...]:
     >>> sales_types(("call", "page_view", "Email sent", "demo_request"), project)
     ('call', 'Email sent')
     """
-    named = {name.casefold() for name in project.report.sales_activities}
-    if named:
-        return tuple(name for name in types if name.casefold() in named)
+    sales_activities = {name.casefold() for name in project.report.sales_activities}
+    if sales_activities:
+        return tuple(name for name in types if name.casefold() in sales_activities)
     return tuple(name for name in types if SALES.search(words_of(name)))
 
 
@@ -89,8 +89,8 @@ def check_sales_channels(activities: pd.DataFrame | None, project: Project) -> N
     ConfigError
         If the project names a channel that does not occur.
     """
-    named = project.report.sales_channels
-    if not named or activities is None or activities.empty:
+    sales_channels = project.report.sales_channels
+    if not sales_channels or activities is None or activities.empty:
         return
     if "channel" not in activities:
         raise ConfigError(
@@ -99,7 +99,7 @@ def check_sales_channels(activities: pd.DataFrame | None, project: Project) -> N
         )
     channels = [str(channel) for channel in activities["channel"].dropna().unique()]
     folded = {channel.casefold() for channel in channels}
-    for name in named:
+    for name in sales_channels:
         if name.casefold() not in folded:
             raise ConfigError(
                 f"[report] sales_channels: no activity has the channel `{name}`. "

@@ -141,8 +141,8 @@ def read_log(activities: pd.DataFrame | None, leads: pd.Index, as_of: int) -> Lo
         return None
     lead = places(activities["lead_id"], leads).astype(np.int32)
     at = microseconds(activities["occurred_at"])
-    seen = np.flatnonzero((lead >= 0) & (at <= as_of))
-    order = seen[np.argsort(lead[seen], kind="stable")]  # those of one lead are in time order
+    past = np.flatnonzero((lead >= 0) & (at <= as_of))
+    order = past[np.argsort(lead[past], kind="stable")]  # those of one lead are in time order
     columns: dict[str, tuple[Codes, tuple[str, ...]]] = {}
     for name in ("type", "content", "channel"):
         if name in activities:
@@ -205,24 +205,25 @@ def read_funnel(
         fitted, entries = _stages_of_activities(log, project.report.stage_activities)
     else:
         return None
-    seen = entries.at <= as_of
-    lead, at, stage = entries.lead[seen], entries.at[seen], entries.stage[seen] - 2
-    kept: list[int] = []
+    is_past = entries.at <= as_of
+    lead, at = entries.lead[is_past], entries.at[is_past]
+    stage = entries.stage[is_past] - 2
+    steps: list[int] = []
     endings: list[int] = []
     for code in range(len(fitted.stages)):
         entry = stage == code
         if _is_ending(at[entry], closed[lead[entry]]):
             endings.append(code)
         else:
-            kept.append(code)
-    entered = np.full((len(leads), len(kept)), NEVER)
-    for column, code in enumerate(kept):
+            steps.append(code)
+    entered = np.full((len(leads), len(steps)), NEVER)
+    for column, code in enumerate(steps):
         entry = np.flatnonzero(stage == code)  # those of one lead are in time order
         first = entry[np.flatnonzero(np.diff(lead[entry], prepend=-1))]
         entered[lead[first], column] = at[first]
     names = fitted.stages
     return Funnel(
-        stages=tuple(names[code] for code in kept),
+        stages=tuple(names[code] for code in steps),
         entered=entered,
         endings=tuple(names[code] for code in endings),
     )

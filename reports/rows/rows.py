@@ -163,12 +163,12 @@ class ReportRows:
         """
         if self.log is None:
             return np.zeros(0, dtype=bool)
-        named = {name.casefold() for name in self.project.report.stage_activities}
+        stages = {name.casefold() for name in self.project.report.stage_activities}
         k = len(self.log.types)
         at_closing = np.abs(self.log.at - self.closed[self.log.lead]) <= CLOSE
         n = np.bincount(self.log.type, minlength=k)
         share = np.bincount(self.log.type[at_closing], minlength=k) / np.maximum(n, 1)
-        is_stage = np.array([name.casefold() in named for name in self.log.types], dtype=bool)
+        is_stage = np.array([name.casefold() in stages for name in self.log.types], dtype=bool)
         return ~is_stage & (share < ENDING)
 
     @cached_property
@@ -186,10 +186,11 @@ class ReportRows:
         if self.log is not None and self.sales:
             is_sales = np.array([name in self.sales for name in self.log.types])
             counts = is_sales[self.log.type] & (self.log.at >= times[self.log.lead])
-            named = {channel.casefold() for channel in self.project.report.sales_channels}
-            if named:
-                is_named = [*(name.casefold() in named for name in self.log.channels), False]
-                counts &= np.array(is_named)[self.log.channel]  # -1, no channel, is the last
+            channels = {channel.casefold() for channel in self.project.report.sales_channels}
+            if channels:
+                is_of_sales = [name.casefold() in channels for name in self.log.channels]
+                is_of_sales.append(False)  # for -1, no channel
+                counts &= np.array(is_of_sales)[self.log.channel]
             lead, at = self.log.lead[counts], self.log.at[counts]
             begins = np.flatnonzero(np.diff(lead, prepend=-1))
             first[lead[begins]] = at[begins]
@@ -275,21 +276,21 @@ def make_rows(
     as_of = NOT_A_TIME
     if records.has_times:
         until = records.observed_until
-        seen = NOT_A_TIME if until is None else int(microseconds(pd.Series([until]))[0])
-        as_of = cell_time(now) if seen == NOT_A_TIME else min(cell_time(now), seen)
+        newest = NOT_A_TIME if until is None else int(microseconds(pd.Series([until]))[0])
+        as_of = cell_time(now) if newest == NOT_A_TIME else min(cell_time(now), newest)
     check_sales_channels(records.activities, project)
-    kept = _kept(records, as_of, since, segment)
+    is_selected = _selected(records, as_of, since, segment)
     leads_until = NOT_A_TIME
     if records.has_times:
         created = microseconds(records.leads["created_at"])
         leads_until = int(created[created <= as_of].max(initial=NOT_A_TIME))
-    if not kept.any():
+    if not is_selected.any():
         raise LearningError(
             "No lead is left to report on: none was created up to the moment of the report with "
             "these filters. Take --since or --segment out, or check the export."
         )
-    if not kept.all():
-        records = records_of(records, np.flatnonzero(kept))
+    if not is_selected.all():
+        records = records_of(records, np.flatnonzero(is_selected))
     leads = records.leads
     rows = _with_outcomes(project, records, scorer, as_of, leads_until)
     source = source_column(leads, project)
@@ -315,19 +316,19 @@ def make_rows(
     return rows if scorer is None else _with_scores(rows, scorer)
 
 
-def _kept(
+def _selected(
     records: Records,
     as_of: int,
     since: datetime.datetime | None,
     segment: tuple[str, str] | None,
 ) -> Bools:
     leads = records.leads
-    kept = np.ones(len(leads), dtype=bool)
+    is_selected = np.ones(len(leads), dtype=bool)
     if records.has_times:
         created = microseconds(leads["created_at"])
-        kept &= created <= as_of
+        is_selected &= created <= as_of
         if since is not None:
-            kept &= created >= cell_time(since)
+            is_selected &= created >= cell_time(since)
     elif since is not None:
         raise ConfigError(
             "--since needs a time of creation, which these leads do not have. "
@@ -348,8 +349,8 @@ def _kept(
             raise ConfigError(
                 f"--segment: no lead has `{column}` = `{value}`.\n{nearest(value, common)}"
             )
-        kept &= is_wanted
-    return kept
+        is_selected &= is_wanted
+    return is_selected
 
 
 def _with_outcomes(
@@ -362,11 +363,12 @@ def _with_outcomes(
     lead = places(outcomes["lead_id"], leads["lead_id"])
     at = microseconds(outcomes["closed_at"])
     is_win = (outcomes["outcome"] == "won").to_numpy()
-    known = lead >= 0
+    counts = lead >= 0
     if has_times:
-        known &= (at == NOT_A_TIME) | (at <= as_of)
-    lead, at, is_win = lead[known], np.where(at == NOT_A_TIME, NEVER, at)[known], is_win[known]
-    place = np.flatnonzero(known)
+        counts &= (at == NOT_A_TIME) | (at <= as_of)
+    at = np.where(at == NOT_A_TIME, NEVER, at)
+    lead, at, is_win = lead[counts], at[counts], is_win[counts]
+    place = np.flatnonzero(counts)
     # The first win of a lead counts before any loss; of several losses the first.
     order = np.lexsort((at, ~is_win, lead))
     first = order[np.flatnonzero(np.diff(lead[order], prepend=-1))]
@@ -425,7 +427,7 @@ def _with_scores(rows: ReportRows, scorer: LeadScorer) -> ReportRows:
 
 
 def _times(at: Ints) -> pd.Series:
-    known = (at != NEVER) & (at != NOT_A_TIME)
+    is_time = (at != NEVER) & (at != NOT_A_TIME)
     times = pd.Series(pd.NaT, index=range(len(at)), dtype=TIME_DTYPE)
-    times[known] = pd.to_datetime(at[known], unit="us", utc=True).astype(TIME_DTYPE)
+    times[is_time] = pd.to_datetime(at[is_time], unit="us", utc=True).astype(TIME_DTYPE)
     return times
