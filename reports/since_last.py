@@ -14,7 +14,8 @@ from typing import Any
 
 from crm.text import words_of
 from features.groups import NOT_ALIKE
-from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, Share, share_of, shares_differ
+from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, Share, share_of
+from models.evaluation.differences import shares_differ
 from models.evaluation.intervals import holm
 from reports.content import ChangeKind, ChangeNote, Comparison, Figure, Page
 from reports.metrics import DEFINITIONS

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ import pytest
 from crm.arrays import Floats
 from features.feature import Feature
 from models.calibration import Calibration
-from models.estimator.blend import BaseRate, Blend
+from models.estimator.blend import BaseRate
 from models.evaluation import importance
 from models.evaluation.importance import rank_signals
 from models.reasons import Reasoner
@@ -50,8 +50,7 @@ def two_features_of_one_signal() -> tuple[Feature, Feature]:
 def rank(
     rows: list[list[float]], contribute: Contribute, *described: Feature, seed: int = 0
 ) -> list[dict[str, Any]]:
-    estimator = cast(Blend, FakeEstimator(contribute))
-    reasoner = Reasoner(described, estimator, Calibration(1.0, 0.0), Scale(0.0))
+    reasoner = Reasoner(described, FakeEstimator(contribute), Calibration(1.0, 0.0), Scale(0.0))
     return rank_signals(reasoner, np.array(rows, dtype=np.float64), seed)
 
 

@@ -1,4 +1,4 @@
-"""The metrics, held against scikit-learn and against sums done by hand."""
+"""The metrics: equal to scikit-learn, computed by hand, and their intervals."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -19,7 +19,6 @@ from sklearn.metrics import (
 
 from features.intervals import wilson
 from models.evaluation import intervals
-from models.evaluation.intervals import resamples, share_interval
 from models.evaluation.metrics import (
     MODEL_METRICS,
     by_grade,
@@ -33,19 +32,20 @@ from models.evaluation.metrics import (
 
 @pytest.fixture(scope="module", autouse=True)
 def few_resamples() -> Iterator[Any]:
-    """Most tests look at the values; those of the intervals ask for the full number."""
+    """Draw few resamples, because most tests do not look at intervals."""
     with patch.object(intervals, "N_RESAMPLES", 20):
         yield
 
 
 @pytest.fixture
 def all_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw as many resamples as the product does."""
     monkeypatch.setattr(intervals, "N_RESAMPLES", 300)
 
 
 @st.composite
-def judged_moments(draw: Any) -> Any:
-    """Margins with heavy ties, labels of both classes, weights, and whose moments they are."""
+def scored_moments(draw: Any) -> Any:
+    """Draw margins with many ties, labels of both classes, weights, and leads."""
     n = draw(st.integers(2, 60))
     steps = draw(st.sampled_from([1, 2, 4, 1_000]))
     margin = draw(arrays.arrays(np.int64, n, elements=st.integers(-4 * steps, 4 * steps))) / steps
@@ -58,7 +58,7 @@ def judged_moments(draw: Any) -> Any:
 
 
 @settings(deadline=None, max_examples=60)
-@given(moments=judged_moments())
+@given(moments=scored_moments())
 def test_metrics_equal_scikit_learn(moments: Any) -> None:
     margin, label, weight, lead = moments
     values = evaluate(margin, label, weight, lead, seed=0).values
@@ -73,16 +73,16 @@ def test_metrics_equal_scikit_learn(moments: Any) -> None:
 
 
 @settings(deadline=None, max_examples=60)
-@given(moments=judged_moments(), seed=st.integers(0, 9))
+@given(moments=scored_moments(), seed=st.integers(0, 9))
 def test_metrics_do_not_depend_on_the_order_of_moments(moments: Any, seed: int) -> None:
     margin, label, weight, _ = moments
     shuffled = np.random.default_rng(seed).permutation(len(margin))
     lead = np.arange(len(margin))
-    one = evaluate(margin, label, weight, lead, seed=0).values
-    other = evaluate(margin[shuffled], label[shuffled], weight[shuffled], lead, seed=0).values
-    # Which bin holds the middle of a tie may hang on the last bit of a sum.
-    one, other = ({k: v for k, v in values.items() if k != "ece"} for values in (one, other))
-    assert one == pytest.approx(other, abs=1e-12)
+    values = evaluate(margin, label, weight, lead, seed=0).values
+    reordered = evaluate(margin[shuffled], label[shuffled], weight[shuffled], lead, seed=0).values
+    # The bin of the middle of a tie depends on the last bit of a sum, so "ece" is not compared.
+    for name in values.keys() - {"ece"}:
+        assert reordered[name] == pytest.approx(values[name], abs=1e-12)
 
 
 def test_calibration_error_by_hand() -> None:
@@ -110,7 +110,7 @@ def test_perfect_forecast_has_no_calibration_error() -> None:
         (np.arange(20, 0, -1.0), [0, 1, 2, 3], 2 / 0.4),
         (np.arange(20, 0, -1.0), [0, 5, 6, 7], 1 / 0.4),
         (np.arange(20, 0, -1.0), [16, 17, 18, 19], 0.0),
-        # The best four are tied and hold two wins: two of the four find one of them.
+        # The best four are tied and two of them are won, so two of the four find one win.
         (np.array([9.0] * 4 + [1.0] * 16), [0, 3, 10, 11], 1 / 0.4),
         (np.zeros(20), [0, 1, 2, 3], 1.0),
     ],
@@ -129,7 +129,7 @@ def test_intervals_contain_the_value_and_narrow_with_leads() -> None:
     for n in (200, 3_200):
         generator = np.random.default_rng(7)
         margin = generator.normal(-1.5, 1.0, n)
-        # Half as steep as stated: also the calibration error is away from its lower end.
+        # The true slope is half the stated one, so that the calibration error is not near 0.
         label = (generator.random(n) < expit(0.5 * margin)).astype(np.int8)
         result = evaluate(margin, label, np.ones(n), np.arange(n), seed=0)
         for name in MODEL_METRICS:
@@ -149,7 +149,7 @@ def test_bootstrap_draws_leads_instead_of_moments() -> None:
         np.repeat(margin, 3), np.repeat(label, 3), np.full(900, 1 / 3), np.arange(900) // 3, seed=0
     )
     assert (thrice.n, thrice.n_leads) == (900, 300)
-    for name in set(MODEL_METRICS) - {"ece"}:  # whose bins may end elsewhere
+    for name in set(MODEL_METRICS) - {"ece"}:  # its bins may differ
         assert thrice.values[name] == pytest.approx(once.values[name])
         assert thrice.intervals[name] == pytest.approx(once.intervals[name])
 
@@ -157,16 +157,17 @@ def test_bootstrap_draws_leads_instead_of_moments() -> None:
 def test_same_seed_gives_the_same_intervals() -> None:
     label = np.tile(np.array([0, 1, 0], dtype=np.int8), 30)
     margin = np.linspace(-2, 1, 90)
-    same = [evaluate(margin, label, np.ones(90), np.arange(90), seed=5) for _ in range(2)]
-    other = evaluate(margin, label, np.ones(90), np.arange(90), seed=6)
-    assert same[0] == same[1]
-    assert same[0].intervals != other.intervals
+    first, second, other_seed = (
+        evaluate(margin, label, np.ones(90), np.arange(90), seed=seed) for seed in (5, 5, 6)
+    )
+    assert first == second
+    assert first.intervals != other_seed.intervals
 
 
 def test_evaluation_is_plain_data() -> None:
     label = np.array([0, 1, 0, 1], dtype=np.int8)
-    stated = evaluate(np.arange(4.0), label, np.ones(4), np.arange(4), seed=0).to_json()
-    assert stated.keys() == {
+    state = evaluate(np.arange(4.0), label, np.ones(4), np.arange(4), seed=0).to_json()
+    assert state.keys() == {
         "n",
         "n_leads",
         "base_rate",
@@ -174,12 +175,12 @@ def test_evaluation_is_plain_data() -> None:
         "intervals",
         *MODEL_METRICS,
     }
-    assert stated["intervals"].keys() == set(MODEL_METRICS)
-    assert all(isinstance(stated[name], float) for name in MODEL_METRICS)
+    assert state["intervals"].keys() == set(MODEL_METRICS)
+    assert all(isinstance(state[name], float) for name in MODEL_METRICS)
 
 
 @settings(deadline=None, max_examples=60)
-@given(moments=judged_moments())
+@given(moments=scored_moments())
 def test_reliability_rows_are_the_bins_of_the_calibration_error(moments: Any) -> None:
     margin, label, weight, lead = moments
     rows = reliability(margin, label, weight)
@@ -206,15 +207,15 @@ def test_reliability_by_hand() -> None:
 
 
 @settings(deadline=None, max_examples=60)
-@given(moments=judged_moments())
+@given(moments=scored_moments())
 def test_gains_start_with_the_lift_and_end_at_one(moments: Any) -> None:
     margin, label, weight, lead = moments
     rows = gains(margin, label, weight)
     assert [row["share"] for row in rows] == [tenths / 10 for tenths in range(1, 11)]
-    result = [row["gain"] for row in rows]
-    assert result == sorted(result)
-    assert result[0] >= 0
-    assert result[-1] == pytest.approx(1.0)
+    shares_of_wins = [row["gain"] for row in rows]
+    assert shares_of_wins == sorted(shares_of_wins)
+    assert shares_of_wins[0] >= 0
+    assert shares_of_wins[-1] == pytest.approx(1.0)
     lift = evaluate(margin, label, weight, lead, seed=0).values["lift_at_10"]
     assert rows[0]["lift"] == pytest.approx(lift)
 
@@ -244,31 +245,12 @@ def test_measure_equals_evaluate() -> None:
     generator = np.random.default_rng(1)
     margin, weight = generator.normal(size=90), generator.uniform(0.5, 1, 90)
     label = (generator.random(90) < 0.3).astype(np.int8)
-    whole = evaluate(margin, label, weight, np.arange(90), seed=0)
-    assert measure(margin, label, weight) == whole.values
-
-
-@pytest.mark.parametrize(
-    ("n_moments", "n_resamples"), [(10, 300), (500_000, 200), (2_000_000, 100)]
-)
-@pytest.mark.usefixtures("all_resamples")
-def test_number_of_resamples_falls_with_moments(n_moments: int, n_resamples: int) -> None:
-    lead = np.zeros(n_moments, dtype=np.int64)  # one lead: what is counted costs nothing
-    assert sum(1 for _ in resamples(lead, seed=0)) == n_resamples
-
-
-def test_resample_draws_whole_leads() -> None:
-    lead = np.array([4, 9, 4, 4, 9, 2])
-    times = list(resamples(lead, seed=0))
-    assert len(times) == 20
-    for drawn in times:
-        assert drawn[0] == drawn[2] == drawn[3]
-        assert drawn[1] == drawn[4]
-        assert drawn[0] + drawn[1] + drawn[5] == 3
+    evaluation = evaluate(margin, label, weight, np.arange(90), seed=0)
+    assert measure(margin, label, weight) == evaluation.values
 
 
 def test_grades_by_hand() -> None:
-    # Two A leads of which one is won; of three D leads, one twice, none is.
+    # One of two A leads is won. None of three D leads is won; one of them has two moments.
     rows = by_grade(
         np.array([0.1, 0.5, 0.2, 0.7, 0.2, 0.1]),
         np.array(["D", "A", "D", "A", "D", "D"]),
@@ -293,27 +275,13 @@ def test_grades_are_sorted_from_best_to_worst() -> None:
     assert [row["grade"] for row in rows] == ["hot", "warm", "cold"]
 
 
-def test_share_interval_ignores_repeated_moments_of_a_lead() -> None:
-    won = np.array([1] * 30 + [0] * 70)
-    once = share_interval(won, np.ones(100), np.arange(100))
-    twice = share_interval(np.repeat(won, 2), np.ones(200), np.repeat(np.arange(100), 2))
-    assert once == pytest.approx(wilson(0.3, 100))
-    assert twice == pytest.approx(once)
-
-
-def test_share_interval_uses_moments_that_differ_within_a_lead() -> None:
-    # Each lead is won at one of its two moments: it tells nothing of itself.
-    low, high = share_interval(np.tile([0, 1], 50), np.ones(100), np.arange(100) // 2)
-    assert (low, high) == pytest.approx(wilson(0.5, 50))
-
-
 def test_bin_with_few_leads_has_a_wide_interval() -> None:
     margin = np.repeat(logit([0.5, 0.1]), 100)
     label = np.tile([1] * 5 + [0] * 5, 20).astype(np.int8)
-    alone, *_ = reliability(margin, label, np.ones(200))
-    shared, *_ = reliability(margin, label, np.ones(200), np.arange(200) // 5)
-    assert (alone["low"], alone["high"]) == pytest.approx(wilson(0.5, 100))
-    assert (shared["low"], shared["high"]) == pytest.approx(wilson(0.5, 20))
+    of_100_leads, *_ = reliability(margin, label, np.ones(200))
+    of_20_leads, *_ = reliability(margin, label, np.ones(200), np.arange(200) // 5)
+    assert (of_100_leads["low"], of_100_leads["high"]) == pytest.approx(wilson(0.5, 100))
+    assert (of_20_leads["low"], of_20_leads["high"]) == pytest.approx(wilson(0.5, 20))
 
 
 @pytest.mark.parametrize(

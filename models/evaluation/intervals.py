@@ -8,10 +8,12 @@ interval is also right if no lead or every lead was won, which a resample cannot
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import binom
 
 from crm.arrays import Floats, Ints
 from features.intervals import LEVEL, Z, wilson
@@ -193,3 +195,59 @@ def holm(p_values: Sequence[float]) -> list[float]:
     corrected = np.empty(len(order))
     corrected[order] = np.minimum(np.maximum.accumulate(np.take(p_values, order) * times), 1.0)
     return [float(p) for p in corrected]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MedianInterval:
+    """A median with its 95 % interval.
+
+    Attributes
+    ----------
+    n : int
+        The number of values.
+    value, low, high : float
+        The median and its interval.
+    late : float
+        The value that nine of ten do not exceed.
+    """
+
+    n: int
+    value: float
+    low: float
+    high: float
+    late: float
+
+
+def median_interval(values: Floats) -> MedianInterval | None:
+    """Compute the median of values, with its interval from order statistics.
+
+    Parameters
+    ----------
+    values : ndarray of float64, shape (n,)
+        Infinite values are those that have not happened yet.
+
+    Returns
+    -------
+    MedianInterval or None
+        None for an empty array.
+
+    References
+    ----------
+    Conover, "Practical Nonparametric Statistics", 1999, section 3.2.
+
+    Examples
+    --------
+    >>> median = median_interval(np.arange(1.0, 12.0))
+    >>> median.value, median.low, median.high, median.late
+    (6.0, 2.0, 10.0, 10.0)
+    """
+    n = len(values)
+    if n == 0:
+        return None
+    below = int(binom.ppf((1 - LEVEL) / 2, n, 0.5)) if n > 1 else 0
+    late_place = min(int(np.ceil(0.9 * n)) - 1, n - 1)
+    places = [max(below - 1, 0), (n - 1) // 2, min(n - max(below, 1), n - 1), late_place]
+    low, value, high, late = np.partition(values, sorted(set(places)))[places]
+    return MedianInterval(
+        n=n, value=float(value), low=float(low), high=float(high), late=float(late)
+    )

@@ -8,14 +8,9 @@ import numpy as np
 from scipy.stats import chi2
 
 from crm.times import DAY, MONTHS
-from models.evaluation.comparisons import (
-    CHANCE,
-    FEWEST_LEADS,
-    Share,
-    additive_logit,
-    lasting_trend,
-    share_of,
-)
+from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, Share, share_of
+from models.evaluation.trends import lasting_trend
+from models.evaluation.two_way import additive_logit
 from reports.charts.report import lines_chart, months_chart
 from reports.content import Column, Comparison, Figure, Page, Section, ShareRow, Takeaway, cells_of
 from reports.numbers import percent

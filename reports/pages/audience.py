@@ -10,17 +10,10 @@ from scipy.special import logit
 from crm.arrays import Ints
 from features.groups import NOT_ALIKE, Groups
 from features.intervals import wilson
-from models.evaluation.comparisons import (
-    CHANCE,
-    FEWEST_EXPECTED,
-    FEWEST_LEADS,
-    Contrast,
-    additive_logit,
-    contrast,
-    p_of,
-    share_of,
-)
+from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, Contrast, contrast, share_of
+from models.evaluation.differences import FEWEST_EXPECTED, p_of
 from models.evaluation.intervals import holm
+from models.evaluation.two_way import additive_logit
 from reports.content import Column, Figure, Page, Section, ShareRow, Takeaway, cells_of
 from reports.numbers import percent
 from reports.pages.phrases import (

@@ -7,7 +7,8 @@ import numpy as np
 from crm.arrays import Floats
 from crm.times import DAY
 from models.card import ModelCard
-from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, share_of, shares_differ
+from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, share_of
+from models.evaluation.differences import shares_differ
 from models.evaluation.metrics import FEWEST_TO_JUDGE
 from reports.charts.report import lines_chart
 from reports.content import Column, Figure, Page, Section, ShareRow, TableRow, Takeaway, cells_of

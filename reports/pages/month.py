@@ -9,14 +9,8 @@ import numpy as np
 from crm.arrays import Bools, Ints
 from crm.times import DAY
 from features.events import NEVER
-from models.evaluation.comparisons import (
-    CHANCE,
-    FEWEST_LEADS,
-    Share,
-    counts_differ,
-    share_of,
-    shares_differ,
-)
+from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, Share, share_of
+from models.evaluation.differences import counts_differ, shares_differ
 from models.evaluation.intervals import holm
 from reports.content import Column, Figure, Page, Section, TableRow, Takeaway, cells_of
 from reports.metrics import DEFINITIONS

@@ -10,15 +10,9 @@ import numpy as np
 from crm.arrays import Bools
 from crm.text import words_of
 from features.groups import Groups
-from models.evaluation.comparisons import (
-    Contrast,
-    MedianInterval,
-    Share,
-    corrected,
-    mean_ratio,
-    median_interval,
-    ranks_differ,
-)
+from models.evaluation.comparisons import Contrast, Share, corrected, mean_ratio
+from models.evaluation.differences import ranks_differ
+from models.evaluation.intervals import MedianInterval, median_interval
 from reports.charts.report import rates_chart, series_chart
 from reports.content import Column, Figure, Page, Section, ShareRow, TableRow, Takeaway, cells_of
 from reports.numbers import duration, percent

@@ -9,7 +9,8 @@ import numpy as np
 from crm.arrays import Bools, Codes, Ints
 from features.events import NEVER
 from features.groups import Groups
-from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, Contrast, means_differ
+from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, Contrast
+from models.evaluation.differences import means_differ
 from models.evaluation.intervals import holm
 from reports.content import Column, Figure, Section, TableRow, Takeaway, cells_of
 from reports.pages.phrases import (

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from crm.cells import cell_text, read_column
-from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, shares_differ
+from models.evaluation.comparisons import CHANCE, FEWEST_LEADS
+from models.evaluation.differences import shares_differ
 from models.evaluation.intervals import holm
 from reports.charts.report import series_chart
 from reports.content import Column, Figure, Section, TableRow, Takeaway, cells_of

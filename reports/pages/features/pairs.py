@@ -9,9 +9,10 @@ import numpy as np
 
 from crm.arrays import Bools, Floats
 from models.estimator.blend import BaseRate
-from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, effects_differ
+from models.evaluation.comparisons import CHANCE, FEWEST_LEADS
 from models.evaluation.interactions import Interaction, SignalSplit, find_interactions
 from models.evaluation.intervals import holm
+from models.evaluation.two_way import effects_differ
 from models.reasons import Reasoner
 from models.scale import POINTS
 from models.scorer import LeadScorer

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from models.evaluation.comparisons import CHANCE, counts_differ, share_of
+from models.evaluation.comparisons import CHANCE, share_of
+from models.evaluation.differences import counts_differ
 from reports.charts.report import rates_chart
 from reports.content import Column, Figure, Section, ShareRow, cells_of
 from reports.numbers import percent

@@ -7,14 +7,9 @@ import numpy as np
 
 from crm.times import DAY
 from features.events import NEVER
-from models.evaluation.comparisons import (
-    CHANCE,
-    FEWEST_LEADS,
-    median_interval,
-    share_of,
-    shares_differ,
-)
-from models.evaluation.intervals import holm
+from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, share_of
+from models.evaluation.differences import shares_differ
+from models.evaluation.intervals import holm, median_interval
 from reports.charts.report import funnel_chart
 from reports.content import Column, Figure, Section, ShareRow, Takeaway, cells_of
 from reports.numbers import percent

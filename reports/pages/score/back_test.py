@@ -9,7 +9,8 @@ from scipy.special import logit
 from crm.arrays import Bools, Floats, Ints
 from crm.times import DAY
 from models.card import ModelCard
-from models.evaluation.comparisons import CHANCE, p_of, share_of
+from models.evaluation.comparisons import CHANCE, share_of
+from models.evaluation.differences import p_of
 from models.evaluation.metrics import FEWEST_TO_JUDGE, by_grade, gains, reliability
 from reports.charts.card import grades_chart
 from reports.content import Section, Takeaway

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, Share, p_of, shares_differ
+from models.evaluation.comparisons import CHANCE, FEWEST_LEADS, Share
+from models.evaluation.differences import p_of, shares_differ
 from models.evaluation.intervals import holm
 from reports.charts.card import gains_chart, reliability_chart
 from reports.content import Column, Figure, Row, TableRow, Takeaway, cells_of

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from crm.arrays import Bools
-from models.evaluation.comparisons import CHANCE, Share, lasting_trend, share_of
+from models.evaluation.comparisons import CHANCE, Share, share_of
 from models.evaluation.intervals import holm
+from models.evaluation.trends import lasting_trend
 from reports.charts.report import lines_chart
 from reports.content import Column, Figure, Section, ShareRow, Takeaway, cells_of
 from reports.numbers import percent

@@ -9,7 +9,8 @@ import numpy as np
 from crm.arrays import Bools, Floats, Ints, Objects
 from crm.times import DAY, HOUR
 from features.events import NEVER
-from models.evaluation.comparisons import MedianInterval, Share, median_interval, share_of
+from models.evaluation.comparisons import Share, share_of
+from models.evaluation.intervals import MedianInterval, median_interval
 from reports.content import TableRow
 from reports.pages.phrases import day_name, finite
 from reports.pages.sources import qualified_stage

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from crm.times import HOUR
-from models.evaluation.comparisons import FEWEST_LEADS, Share, median_interval
+from models.evaluation.comparisons import FEWEST_LEADS, Share
+from models.evaluation.intervals import median_interval
 from reports.content import Column, Figure, Section, TableRow, cells_of
 from reports.pages.phrases import finite
 from reports.pages.service_levels.handovers import (

@@ -1,0 +1,42 @@
+"""Tables of two properties: additive effects, their residuals, and the contrast of effects."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from models.evaluation.two_way import additive_logit, effects_differ
+
+
+def test_additive_effects_leave_no_residual() -> None:
+    odds = np.outer([1.0, 3.0], [0.1, 0.2, 0.4])
+    n = np.full((2, 3), 10_000)
+    wins = np.rint(n * odds / (1 + odds)).astype(np.int64)
+    fit = additive_logit(wins, n)
+    assert np.abs(fit.residual).max() < 0.1
+    assert fit.deviance < 0.1
+    assert fit.expected == pytest.approx(wins / n, abs=1e-4)
+
+
+def test_deviance_of_a_two_by_two_table_tests_the_interaction() -> None:
+    wins, n = np.array([[100, 100], [100, 300]]), np.full((2, 2), 1_000)
+    fit = additive_logit(wins, n)
+    assert stats.chi2.sf(fit.deviance, 1) == pytest.approx(
+        2 * stats.norm.sf(abs(fit.residual[0, 0])), abs=1e-6
+    )
+    assert fit.residual[0, 0] == pytest.approx(-fit.residual[0, 1])
+
+
+def test_pair_without_leads_has_no_residual() -> None:
+    fit = additive_logit(np.array([[1, 0], [5, 9]]), np.array([[10, 0], [20, 30]]))
+    assert np.isnan(fit.residual[0, 1])
+
+
+@pytest.mark.parametrize(("cell", "sign"), [((0, 0), 1), ((0, 1), -1), ((1, 0), -1), ((1, 1), 1)])
+def test_contrast_of_effects_is_inside_minus_outside(cell: tuple[int, int], sign: int) -> None:
+    wins, n = np.full((2, 2), 50), np.full((2, 2), 100)
+    wins[cell] = 80
+    log_odds = np.log(80.5 / 20.5)
+    difference, p = effects_differ(wins, n)
+    assert difference == pytest.approx(sign * log_odds)
+    error = np.sqrt(6 / 50.5 + 1 / 80.5 + 1 / 20.5)
+    assert p == pytest.approx(2 * stats.norm.sf(log_odds / error))
