@@ -40,7 +40,7 @@ def test_folder_in_place_of_a_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_file_without_a_header_is_refused(read_csv: ReadCsv) -> None:
-    message = r"the first line looks like data.*\['1', '2\.5', '2025-01-01'\]\. Expected the col"
+    message = r"the first line looks like data.*\['1', '2\.5', '2025-01-01'\]\. Expected the names"
     with pytest.raises(SchemaError, match=message):
         read_csv("1,2.5,2025-01-01\n2,3.5,2025-01-02\n")
 
