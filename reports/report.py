@@ -23,7 +23,7 @@ from reports.pages.funnel.page import funnel_page
 from reports.pages.month import month_page
 from reports.pages.score.page import score_page
 from reports.pages.service_levels.page import service_page
-from reports.pages.sources import sources_page
+from reports.pages.sources.page import sources_page
 from reports.rows.rows import ReportRows, make_rows
 from reports.since_last import measures_of, what_changed
 

@@ -25,7 +25,7 @@ from reports.pages.audience import audience_page
 from reports.pages.features.drivers import ended, looks
 from reports.pages.funnel.page import funnel_page
 from reports.pages.service_levels.page import service_page
-from reports.pages.sources import sources_page
+from reports.pages.sources.page import sources_page
 from reports.rows.rows import ReportRows, make_rows
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)

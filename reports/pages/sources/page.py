@@ -1,0 +1,67 @@
+"""Sources: which bring leads that are qualified and won, how much revenue, and how fast."""
+
+from reports.content import Page, Section
+from reports.pages.phrases import (
+    RatesLabels,
+    about_mature,
+    contrast_rows,
+    finding_of,
+    rates_figure,
+    ratio_words,
+    strongest,
+)
+from reports.pages.sources.revenue import revenue_section
+from reports.pages.sources.speed import speed_section
+from reports.pages.sources.way import source_contrasts, way_section
+from reports.rows.rows import ReportRows
+from reports.text import quoted_column, quoted_name
+
+SLUG, TITLE = "sources", "Sources"
+LEAD = "Which sources bring leads that are qualified and won, how much, and how fast?"
+MOST_WON_TAKEAWAYS = 4
+
+
+def sources_page(rows: ReportRows) -> Page:
+    """Build the page about the way from lead to qualified to won for each source."""
+    groups = rows.source
+    if groups is None:
+        needs = (
+            "Conversion, revenue, time to win and average score by source. No column of the leads "
+            'looks like a source: name it with [report] source = "…" in the project file.'
+        )
+        section = Section("By source", needs=needs)
+        return Page(slug=SLUG, title=TITLE, lead=LEAD, sections=(section,))
+    families = source_contrasts(rows, groups)
+    base = rows.rate[0] / max(rows.rate[1], 1)
+    takeaways = strongest(
+        zip(groups.names, families.won, strict=True),
+        lambda name, group: f"Leads from {quoted_name(name)} are won {ratio_words(group)}.",
+        "won_ratio",
+        "sources-won",
+        most=MOST_WON_TAKEAWAYS,
+    )
+    figure = rates_figure(
+        "sources-won",
+        finding_of("Leads from", groups.names, families.won, base),
+        about_mature(rows),
+        contrast_rows(groups.names, families.won),
+        RatesLabels(
+            group="Source", value="Conversion", metric="won_share", ratio_metric="won_ratio"
+        ),
+        base=base,
+    )
+    origin = f"The source of a lead is the value of its column {quoted_column(groups.column)}."
+    revenue, revenue_takeaways = revenue_section(rows, groups)
+    speed, speed_takeaways = speed_section(rows, groups)
+    return Page(
+        slug=SLUG,
+        title=TITLE,
+        lead=LEAD,
+        takeaways=(*takeaways, *revenue_takeaways, *speed_takeaways),
+        sections=(
+            Section("Conversion by source", (origin,), (figure,)),
+            way_section(rows, groups, families),
+            revenue,
+            speed,
+        ),
+    )

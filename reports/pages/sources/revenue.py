@@ -1,0 +1,109 @@
+"""The revenue of each source."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from features.groups import Groups
+from models.evaluation.comparisons import Contrast, corrected, mean_ratio
+from reports.charts.report import rates_chart
+from reports.content import Column, Figure, Section, TableRow, Takeaway, cells_of
+from reports.pages.phrases import about_mature, interval_columns, ratio_interval_words, strongest
+from reports.rows.rows import ReportRows
+from reports.text import quoted_name
+
+MOST_REVENUE_TAKEAWAYS = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class RevenueRow(TableRow):
+    """The revenue of a source; the value of `mean` is the revenue per lead."""
+
+    name: str
+    mean: Contrast
+    revenue: float
+    revenue_share: float
+    lead_share: float
+
+
+def revenue_section(rows: ReportRows, groups: Groups) -> tuple[Section, tuple[Takeaway, ...]]:
+    """Build the section about revenue by source, with its takeaways."""
+    heading = "Revenue by source"
+    table = _revenue_rows(rows, groups)
+    if not table:
+        needs = (
+            "Revenue and revenue per lead of each source. The outcomes have no amounts: name the "
+            "column with [outcomes] amount, or [leads] amount."
+        )
+        return Section(heading, needs=needs), ()
+    earned = np.where(rows.won, rows.amount, 0.0)[rows.is_mature]
+    base = float(earned.mean())
+    takeaways = strongest(
+        [(row.name, row.mean) for row in table],
+        lambda name, mean: (
+            f"{_revenue_finding(name, mean, base)} ({ratio_interval_words(mean)} the average; "
+            f"{mean.n:,} leads)."
+        ),
+        "revenue_per_lead",
+        "sources-revenue",
+        most=MOST_REVENUE_TAKEAWAYS,
+    )
+    finding = "Revenue per lead does not differ clearly between sources"
+    means = {row.name: row.mean for row in table}
+    if takeaways:
+        name = takeaways[0].evidence["name"]
+        finding = _revenue_finding(name, means[name], base)
+    about = about_mature(rows)
+    cells = cells_of(table)
+    figure = Figure(
+        name="sources-revenue",
+        finding=finding,
+        about=about,
+        columns=(
+            Column("name", "Source"),
+            Column("n", "Leads", "count", "mature_leads"),
+            Column("wins", "Wins with an amount", "count"),
+            Column("revenue", "Revenue", "amount", "revenue"),
+            Column("revenue_share", "Of all revenue", "share", "revenue_share"),
+            Column("lead_share", "Of all leads", "share", "lead_share"),
+            Column("value", "Revenue per lead", "amount", "revenue_per_lead"),
+            *interval_columns("amount"),
+            Column("ratio", "Against all", "ratio"),
+            Column("verdict", "Result"),
+        ),
+        rows=cells,
+        chart=rates_chart(cells, finding, about, what="Revenue per lead", base=base, form=",.0f"),
+    )
+    return Section(heading, figures=(figure,)), takeaways
+
+
+def _revenue_rows(rows: ReportRows, groups: Groups) -> list[RevenueRow]:
+    mature = rows.is_mature
+    earned = np.where(rows.won, rows.amount, 0.0)[mature]
+    code, total = groups.code[mature], float(earned.sum())
+    if total <= 0:
+        return []
+    means = {
+        name: mean
+        for i, name in enumerate(groups.names)
+        if (mean := mean_ratio(earned, code == i)) is not None
+    }
+    return [
+        RevenueRow(
+            name=name,
+            mean=mean,
+            revenue=mean.value * mean.n,
+            revenue_share=mean.value * mean.n / total,
+            lead_share=mean.n / len(earned),
+        )
+        for name, mean in zip(means, corrected(list(means.values())), strict=True)
+    ]
+
+
+def _revenue_finding(name: str, mean: Contrast, base: float) -> str:
+    """Format the revenue per lead of a source, compared with that of all leads."""
+    comparison = "more" if mean.value > base else "less"
+    return (
+        f"A lead from {quoted_name(name)} brings {comparison} revenue than the average lead: "
+        f"{mean.value:,.0f} against {base:,.0f}"
+    )

@@ -1,0 +1,136 @@
+"""The time to win of each source."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from crm.arrays import Bools
+from features.groups import Groups
+from models.evaluation.comparisons import Contrast, corrected
+from models.evaluation.differences import ranks_differ
+from models.evaluation.intervals import MedianInterval, median_interval
+from reports.charts.report import rates_chart
+from reports.content import Column, Figure, Section, TableRow, Takeaway, cells_of
+from reports.numbers import duration
+from reports.pages.phrases import evidence_of, interval_columns, mature_words
+from reports.rows.rows import ReportRows
+from reports.text import quoted_name
+
+FEWEST_WINS = 30  # of a source, to compare how fast it is won
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeedRow(TableRow):
+    """The days to win of a source; the value of `days` is their median."""
+
+    days: Contrast
+    name: str
+    late: float
+
+
+def speed_section(rows: ReportRows, groups: Groups) -> tuple[Section, tuple[Takeaway, ...]]:
+    """Build the section about the time to win by source, with its takeaways."""
+    heading = "Time to win by source"
+    wins = rows.is_mature & rows.won & np.isfinite(rows.days_to_close)
+    all_days = median_interval(rows.days_to_close[wins]) if rows.has_times else None
+    if all_days is None:
+        needs = (
+            "The days from a lead's creation to its win, by source. This needs times: [leads] "
+            "created_at, and closed_at of the outcomes."
+        )
+        return Section(heading, needs=needs), ()
+    table = _speed_rows(groups, wins, all_days, rows.days_to_close)
+    takeaways = _speed_takeaways(table, all_days)
+    finding = (
+        "No source is clearly faster or slower than the others: half of the wins come within "
+        f"{duration(all_days.value)}"
+    )
+    if takeaways:
+        finding = _speed_finding(_clearest(table))
+    about = f"{all_days.n:,} wins within {rows.horizon_days:g} days, of {mature_words(rows)}"
+    cells = cells_of(table)
+    figure = Figure(
+        name="sources-speed",
+        finding=finding,
+        about=about,
+        columns=(
+            Column("name", "Source"),
+            Column("n", "Wins", "count"),
+            Column("value", "Half won within", "days", "days_to_win"),
+            *interval_columns("days"),
+            Column("late", "Nine of ten within", "days", "nine_of_ten"),
+            Column("verdict", "Result"),
+        ),
+        rows=cells,
+        chart=rates_chart(
+            cells,
+            finding,
+            about,
+            what="Days to win, half of the wins",
+            base=all_days.value,
+            form=",",
+        ),
+    )
+    return Section(heading, figures=(figure,)), takeaways
+
+
+def _speed_rows(
+    groups: Groups, wins: Bools, all_days: MedianInterval, days_to_close: Any
+) -> list[SpeedRow]:
+    """Compare the days to win of each source with those of the others."""
+    days, code = days_to_close[wins], groups.code[wins]
+    medians: list[MedianInterval] = []
+    names: list[str] = []
+    contrasts: list[Contrast] = []
+    for i, name in enumerate(groups.names):
+        median = median_interval(days[code == i])
+        if median is None:
+            continue
+        others = len(days) - median.n
+        is_judged = median.n >= FEWEST_WINS and others >= FEWEST_WINS
+        names.append(name)
+        medians.append(median)
+        contrasts.append(
+            Contrast(
+                n=median.n,
+                wins=median.n,
+                value=median.value,
+                low=median.low,
+                high=median.high,
+                ratio=median.value / all_days.value if all_days.value else None,
+                p=ranks_differ(days, code == i) if is_judged else None,
+                others=others,
+            )
+        )
+    return [
+        SpeedRow(days=contrast, name=name, late=median.late)
+        for name, contrast, median in zip(names, corrected(contrasts), medians, strict=True)
+    ]
+
+
+def _speed_takeaways(table: Sequence[SpeedRow], all_days: MedianInterval) -> tuple[Takeaway, ...]:
+    """Return the source whose days to win differ most surely from the others'."""
+    first = _clearest(table)
+    if not first.days.is_significant:
+        return ()
+    days = first.days
+    sentence = (
+        f"{_speed_finding(first)} (between {duration(days.low)} and {duration(days.high)}; "
+        f"{days.n:,} leads). For all sources this takes {duration(all_days.value)}."
+    )
+    evidence = evidence_of(days, name=first.name)
+    return (Takeaway(sentence, evidence, "days_to_win", "sources-speed"),)
+
+
+def _clearest(table: Sequence[SpeedRow]) -> SpeedRow:
+    """Return the source whose days to win differ most surely from the others'."""
+    return min(table, key=lambda row: 1.0 if row.days.p is None else row.days.p)
+
+
+def _speed_finding(row: SpeedRow) -> str:
+    return (
+        f"Half of the won leads from {quoted_name(row.name)} are won within "
+        f"{duration(row.days.value)}"
+    )
