@@ -35,6 +35,8 @@ Ask = Callable[..., Any]
 
 
 def asker(calls: Calls, model: ServedModel) -> Ask:
+    """Return a function that sends a call and decodes the answer."""
+
     def send(path: str, body: Any, now: datetime.datetime = NOW) -> Any:
         sent = body if isinstance(body, bytes) else json.dumps(body).encode()
         answer: Any = asyncio.run(calls.by_path[path](model, sent, now, "r1"))  # type: ignore[arg-type]
@@ -44,7 +46,7 @@ def asker(calls: Calls, model: ServedModel) -> Ask:
 
 
 def written(calls: Calls) -> None:
-    """Have the scores written that wait."""
+    """Write all queued scores."""
     assert calls.score_writer is not None
     calls.score_writer.close()
     assert calls.score_writer.dropped == 0
@@ -58,23 +60,23 @@ def score_of(answer: Any) -> Any:
 
 
 class Away(Ledger):
-    """A ledger whose database cannot be reached while `is_away` is true."""
+    """A ledger whose database is unavailable while `is_away` is true."""
 
     is_away = True
 
-    def stored_leads(self, *args: Any, **kwargs: Any) -> Any:
-        self._fail()
-        return super().stored_leads(*args, **kwargs)
+    def stored_leads(self, *arguments: Any, **options: Any) -> Any:
+        self._fail_if_away()
+        return super().stored_leads(*arguments, **options)
 
-    def add(self, *args: Any, **kwargs: Any) -> Any:
-        self._fail()
-        return super().add(*args, **kwargs)
+    def add(self, *arguments: Any, **options: Any) -> Any:
+        self._fail_if_away()
+        return super().add(*arguments, **options)
 
-    def add_batch(self, *args: Any, **kwargs: Any) -> Any:
-        self._fail()
-        return super().add_batch(*args, **kwargs)
+    def add_batch(self, *arguments: Any, **options: Any) -> Any:
+        self._fail_if_away()
+        return super().add_batch(*arguments, **options)
 
-    def _fail(self) -> None:
+    def _fail_if_away(self) -> None:
         if self.is_away:
             raise LedgerError("away")
 

@@ -1,10 +1,10 @@
-"""The calls that score and show leads, with and without a ledger, below HTTP."""
+"""Tests of the calls that score, show and erase leads, with and without a ledger, without HTTP."""
 
 import asyncio
 import datetime
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,63 +31,90 @@ from tests.made_calls import (
 )
 
 
-def test_score_uses_the_ledger_and_states_so(ask: Ask) -> None:
-    alone = score_of(ask("/score", {"leads": [LEAD]}))
-    assert alone["used"] == {"activities": 0, "newest": None, "stages": 0}
-    sent = LEAD | {
-        "activities": [{k: v for k, v in CALL.items() if k != "lead_id"}],
-        "stages": [{k: v for k, v in ENTRY.items() if k != "lead_id"}],
-    }
-    whole = score_of(ask("/score", {"leads": [sent | {"lead_id": "L2"}]}))
-    assert whole["used"] == {"activities": 1, "newest": "2026-01-09T08:00:00+00:00", "stages": 1}
+def score(ask: Ask, lead: dict[str, Any]) -> Any:
+    return score_of(ask("/score", {"leads": [lead]}))
+
+
+WITH_EVENTS = LEAD | {
+    "activities": [{name: value for name, value in CALL.items() if name != "lead_id"}],
+    "stages": [{name: value for name, value in ENTRY.items() if name != "lead_id"}],
+}
+
+
+def test_score_states_the_events_that_it_used(ask: Ask) -> None:
+    assert score(ask, LEAD)["used"] == {"activities": 0, "newest": None, "stages": 0}
+    newest = "2026-01-09T08:00:00+00:00"
+    assert score(ask, WITH_EVENTS)["used"] == {"activities": 1, "newest": newest, "stages": 1}
+
+
+def test_stored_events_count_like_sent_ones(ask: Ask) -> None:
+    without_events = score(ask, LEAD)
+    with_sent_events = score(ask, WITH_EVENTS | {"lead_id": "L2"})
     ask("/activities", {"activities": [CALL]})
     ask("/stages", {"stages": [ENTRY]})
-    held = score_of(ask("/score", {"leads": [LEAD]}))
-    assert held["used"] == whole["used"]
-    assert held["probability"] == whole["probability"] != alone["probability"]
-    both = score_of(ask("/score", {"leads": [sent]}))
-    assert (both["used"], both["probability"]) == (held["used"], held["probability"])
+    with_stored_events = score(ask, LEAD)
+    assert with_stored_events["used"] == with_sent_events["used"]
+    assert with_stored_events["probability"] == with_sent_events["probability"]
+    assert with_stored_events["probability"] != without_events["probability"]
+
+
+def test_event_that_is_sent_and_stored_counts_once(ask: Ask) -> None:
+    ask("/activities", {"activities": [CALL]})
+    ask("/stages", {"stages": [ENTRY]})
+    stored, sent_and_stored = score(ask, LEAD), score(ask, WITH_EVENTS)
+    assert sent_and_stored["used"] == stored["used"]
+    assert sent_and_stored["probability"] == stored["probability"]
 
 
 def test_score_ignores_events_after_as_of(ask: Ask) -> None:
     ask("/activities", {"activities": [CALL, CALL | {"occurred_at": "2026-01-02T08:00:00Z"}]})
-    found = score_of(ask("/score", {"leads": [LEAD], "as_of": "2026-01-03"}))
-    assert found["used"] == {"activities": 1, "newest": "2026-01-02T08:00:00+00:00", "stages": 0}
+    scored = score_of(ask("/score", {"leads": [LEAD], "as_of": "2026-01-03"}))
+    assert scored["used"] == {"activities": 1, "newest": "2026-01-02T08:00:00+00:00", "stages": 0}
 
 
 def test_lead_without_attributes_uses_the_last_stored_ones(ask: Ask, calls: Calls) -> None:
-    known = score_of(ask("/score", {"leads": [LEAD]}))
-    with pytest.raises(RequestError, match="`attributes` is missing, and the ledger has none"):
-        ask("/score", {"leads": [{"lead_id": "L9"}]})
+    first = score(ask, LEAD)
     written(calls)
-    again = score_of(ask("/score", {"leads": [{"lead_id": "L1"}]}))
-    assert again["probability"] == known["probability"]
-    other = score_of(ask("/score", {"leads": [{"lead_id": "L1", "attributes": {}}]}))
-    assert other["probability"] != known["probability"]
+    assert score(ask, {"lead_id": "L1"})["probability"] == first["probability"]
+
+
+def test_empty_attributes_replace_the_stored_ones(ask: Ask, calls: Calls) -> None:
+    first = score(ask, LEAD)
+    written(calls)
+    empty = score(ask, {"lead_id": "L1", "attributes": {}})
+    assert empty["probability"] != first["probability"]
+
+
+def test_lead_without_sent_or_stored_attributes_is_refused(ask: Ask) -> None:
+    with pytest.raises(RequestError, match="`attributes` is missing, and the ledger has none"):
+        score(ask, {"lead_id": "L9"})
 
 
 def test_lead_returns_the_stored_records(ask: Ask, calls: Calls) -> None:
     ask("/activities", {"activities": [CALL]})
     ask("/stages", {"stages": [ENTRY]})
     ask("/outcomes", {"outcomes": [{"lead_id": "L1", "outcome": "won"}]})
-    scores = [
-        score_of(ask("/score", {"leads": [LEAD]}, NOW + datetime.timedelta(days=day)))
-        for day in range(3)
-    ]
+    score(ask, LEAD)
     written(calls)
-    shown = ask("/lead", {"lead_id": "L1"})
-    assert shown["created_at"] == "2026-01-01T08:00:00+00:00"
-    assert shown["attributes"] == LEAD["attributes"]
-    assert [one["probability"] for one in shown["history"]] == [
-        one["probability"] for one in reversed(scores)
-    ]
-    assert shown["last_score"]["reasons"] == scores[-1]["reasons"]
-    assert shown["last_score"]["model_version"] == "7"
-    assert shown["trend"]["direction"] in ("improving", "steady", "declining")
-    assert shown["activities"] == {"count": 1, "newest": "2026-01-09T08:00:00+00:00"}
-    assert [entry["stage"] for entry in shown["stages"]] == ["marketing_qualified"]
-    assert shown["outcomes"][0]["outcome"] == "won"
-    assert shown["outcomes"][0]["closed_at"] is None
+    answer = ask("/lead", {"lead_id": "L1"})
+    assert answer["created_at"] == "2026-01-01T08:00:00+00:00"
+    assert answer["attributes"] == LEAD["attributes"]
+    assert answer["activities"] == {"count": 1, "newest": "2026-01-09T08:00:00+00:00"}
+    assert [entry["stage"] for entry in answer["stages"]] == ["marketing_qualified"]
+    assert answer["outcomes"][0]["outcome"] == "won"
+    assert answer["outcomes"][0]["closed_at"] is None
+
+
+def test_lead_returns_the_history_of_scores(ask: Ask, calls: Calls) -> None:
+    days = [NOW + datetime.timedelta(days=day) for day in range(3)]
+    scores = [score_of(ask("/score", {"leads": [LEAD]}, day)) for day in days]
+    written(calls)
+    answer = ask("/lead", {"lead_id": "L1"})
+    probabilities = [past_score["probability"] for past_score in answer["history"]]
+    assert probabilities == [scored["probability"] for scored in reversed(scores)]
+    assert answer["last_score"]["reasons"] == scores[-1]["reasons"]
+    assert answer["last_score"]["model_version"] == "7"
+    assert answer["trend"]["direction"] in ("improving", "steady", "declining")
 
 
 def test_lead_without_records_is_not_found(ask: Ask) -> None:
@@ -110,7 +137,7 @@ def test_erased_lead_is_not_stored_but_still_scored(ask: Ask, calls: Calls) -> N
         "leads": 1,
     }
     assert ask("/activities", {"activities": [CALL]})["erased"] == 1
-    assert score_of(ask("/score", {"leads": [LEAD]}))["used"]["activities"] == 0
+    assert score(ask, LEAD)["used"]["activities"] == 0
     written(calls)
     with pytest.raises(RequestError, match="has no data"):
         ask("/lead", {"lead_id": "L1"})
@@ -125,27 +152,42 @@ def test_calls_without_a_ledger_answer_404(model: ServedModel, path: str) -> Non
     assert score_of(ask("/score", {"leads": [LEAD]}))["used"]["activities"] == 0
 
 
-def test_scoring_continues_without_the_ledger_and_scores_are_written_later(
-    model: ServedModel, tmp_path: Path
+@pytest.fixture
+def ledger_that_is_away(tmp_path: Path) -> Iterator[Away]:
+    """Open a ledger whose database is unavailable until `is_away` is false."""
+    with Away("sqlite:///ledger.db", tmp_path) as opened:
+        yield opened
+
+
+def test_scoring_continues_without_the_ledger(
+    model: ServedModel, ledger_that_is_away: Away
 ) -> None:
-    ledger = Away("sqlite:///ledger.db", tmp_path)
-    calls = Calls(Settings(), ledger)
-    ask = asker(calls, model)
-    answer = ask("/score", {"leads": [LEAD, {"lead_id": "L2"}]})
-    found, without = answer["scores"]
-    assert found["probability"] > 0
-    assert found["warnings"][-1]["code"] == "ledger_unavailable"
-    assert without["error"]["code"] == "unavailable"
+    ask = asker(Calls(Settings(), ledger_that_is_away), model)
+    leads = [LEAD, {"lead_id": "L2"}]
+    with_attributes, without_attributes = ask("/score", {"leads": leads})["scores"]
+    assert with_attributes["probability"] > 0
+    assert with_attributes["warnings"][-1]["code"] == "ledger_unavailable"
+    assert without_attributes["error"]["code"] == "unavailable"
+
+
+def test_storing_without_the_ledger_gets_503(model: ServedModel, ledger_that_is_away: Away) -> None:
+    ask = asker(Calls(Settings(), ledger_that_is_away), model)
     with pytest.raises(RequestError, match="nothing of this request is acknowledged") as caught:
         ask("/activities", {"activities": [CALL]})
     assert caught.value.status == 503
+
+
+def test_scores_are_written_when_the_ledger_is_back(
+    model: ServedModel, ledger_that_is_away: Away
+) -> None:
+    calls = Calls(Settings(), ledger_that_is_away)
+    score(asker(calls, model), LEAD)
     assert calls.score_writer is not None
     assert calls.score_writer.queued == 1
-    ledger.is_away = False
+    ledger_that_is_away.is_away = False
     calls.score_writer.close()
     assert (calls.score_writer.written, calls.score_writer.dropped) == (1, 0)
-    assert len(ledger.scores_of("L1")) == 1
-    ledger.close()
+    assert len(ledger_that_is_away.scores_of("L1")) == 1
 
 
 def test_scoring_continues_with_a_ledger_of_a_newer_schema(
@@ -154,106 +196,112 @@ def test_scoring_continues_with_a_ledger_of_a_newer_schema(
     ledger.database.prepare()
     with ledger.database.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE ledger_version SET version_num = '9999'")
-    newer = Calls(Settings(), Ledger("sqlite:///ledger.db", tmp_path))
-    found = score_of(asker(newer, model)("/score", {"leads": [LEAD]}))
-    assert found["probability"] > 0
-    assert found["warnings"][-1]["code"] == "ledger_unavailable"
+    calls = Calls(Settings(), Ledger("sqlite:///ledger.db", tmp_path))
+    ask = asker(calls, model)
+    scored = score(ask, LEAD)
+    assert scored["probability"] > 0
+    assert scored["warnings"][-1]["code"] == "ledger_unavailable"
     with pytest.raises(ConfigError, match="has schema 9999"):
-        asker(newer, model)("/activities", {"activities": [CALL]})
-    newer.close()
+        ask("/activities", {"activities": [CALL]})
+    calls.close()
 
 
 @pytest.mark.parametrize("path", ["/score", "/score_lead"])
 def test_leads_with_many_events_are_scored_in_a_thread(
     ask: Ask, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
-    joined_in: list[str] = []
+    threads: list[str] = []
 
-    def noting(*args: Any) -> Any:
-        joined_in.append(threading.current_thread().name)
-        return join(*args)
+    def record_thread_and_join(*arguments: Any) -> Any:
+        threads.append(threading.current_thread().name)
+        return join(*arguments)
 
-    monkeypatch.setattr("serving.calls.join", noting)
+    monkeypatch.setattr("serving.calls.join", record_thread_and_join)
     lead = {"lead_id": "L1", "created_at": LEAD["created_at"], "as_of": "2026-01-10"}
     body = lead | LEAD["attributes"] if path == "/score_lead" else {"leads": [LEAD]}
     ask(path, body)
     ledger.add("activities", many_calls(1_100), 0)
     answer = ask(path, body)
-    assert joined_in[0] == threading.main_thread().name != joined_in[1]
+    assert threads[0] == threading.main_thread().name != threads[1]
     used = score_of(answer)["used"]["activities"] if path == "/score" else answer["used_activities"]
     assert used == 1_100
 
 
-def test_ledger_reads_do_not_block_other_requests(
+async def send(calls: Calls, model: ServedModel, path: str, body: dict[str, Any]) -> Any:
+    """Send one call, within an event loop that other calls share."""
+    return await calls.by_path[path](model, json.dumps(body).encode(), NOW, "r")
+
+
+def test_ledger_writes_do_not_block_other_requests(
     calls: Calls, model: ServedModel, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    is_asked, go_on = threading.Event(), threading.Event()
+    is_writing, may_write = threading.Event(), threading.Event()
     add = ledger.add
 
-    def slow(*args: Any) -> Any:
-        is_asked.set()
-        assert go_on.wait(10)
-        return add(*args)
+    def wait_and_add(*arguments: Any) -> Any:
+        is_writing.set()
+        assert may_write.wait(10)
+        return add(*arguments)
 
-    monkeypatch.setattr(ledger, "add", slow)
+    monkeypatch.setattr(ledger, "add", wait_and_add)
 
-    async def both() -> Any:
-        body = json.dumps({"activities": [CALL]}).encode()
-        kept: asyncio.Task[Any] = asyncio.create_task(
-            calls.by_path["/activities"](model, body, NOW, "r")  # type: ignore[arg-type]
-        )
-        while not is_asked.is_set():
+    async def score_during_a_write() -> Any:
+        write = asyncio.create_task(send(calls, model, "/activities", {"activities": [CALL]}))
+        while not is_writing.is_set():
             await asyncio.sleep(0)
-        body = json.dumps({"leads": [LEAD]}).encode()
-        await calls.by_path["/score"](model, body, NOW, "r")
-        assert not kept.done()
-        go_on.set()
-        return await kept
+        await send(calls, model, "/score", {"leads": [LEAD]})
+        assert not write.done()
+        may_write.set()
+        return await write
 
-    assert asyncio.run(both()).accepted == 1
+    assert asyncio.run(score_during_a_write()).accepted == 1
+
+
+class PausedReads:
+    """Reads of a ledger: the first one waits until `may_read` is set, the third one fails.
+
+    `sizes` contains the number of leads of each read.
+    """
+
+    def __init__(self, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.sizes: list[int] = []
+        self.may_read = threading.Event()
+        stored_leads = ledger.stored_leads
+
+        def read(lead_ids: Sequence[str], with_outcomes: bool = False) -> Any:
+            self.sizes.append(len(lead_ids))
+            if len(self.sizes) == 1:
+                self.may_read.wait(20)
+            if len(self.sizes) == 3:
+                raise LedgerError("it is away")
+            return stored_leads(lead_ids, with_outcomes)
+
+        monkeypatch.setattr(ledger, "stored_leads", read)
 
 
 def test_requests_during_a_ledger_read_share_the_next_read(
     calls: Calls, model: ServedModel, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     leads = [LEAD | {"lead_id": f"L{i}"} for i in range(20)]
-    asyncio.run(
-        calls.by_path["/activities"](
-            model, json.dumps({"activities": [CALL | {"lead_id": "L7"}]}).encode(), NOW, "r"
-        )  # type: ignore[arg-type]
-    )
-    readings: list[int] = []
-    stored_leads = ledger.stored_leads
+    asyncio.run(send(calls, model, "/activities", {"activities": [CALL | {"lead_id": "L7"}]}))
+    reads = PausedReads(ledger, monkeypatch)
 
-    def noted(lead_ids: Sequence[str], with_outcomes: bool = False) -> Any:
-        readings.append(len(lead_ids))
-        if readings[0] == 1 == len(readings):
-            others_have_asked.wait(20)
-        if len(readings) == 3:
-            raise LedgerError("it is away")
-        return stored_leads(lead_ids, with_outcomes)
+    def start(lead: dict[str, Any]) -> "asyncio.Task[Any]":
+        return asyncio.create_task(send(calls, model, "/score", {"leads": [lead]}))
 
-    others_have_asked = threading.Event()
-    monkeypatch.setattr(ledger, "stored_leads", noted)
-
-    async def run() -> list[Any]:
-        async def ask(lead: dict[str, Any]) -> Any:
-            return await calls.by_path["/score"](
-                model, json.dumps({"leads": [lead]}).encode(), NOW, "r"
-            )
-
-        first = asyncio.create_task(ask(leads[0]))
-        while not readings:
+    async def score_all() -> list[Any]:
+        first = start(leads[0])
+        while not reads.sizes:
             await asyncio.sleep(0.01)
-        others = [asyncio.create_task(ask(lead)) for lead in leads[1:]]
-        gone = asyncio.create_task(ask(LEAD | {"lead_id": "gone"}))
+        during_the_read = [start(lead) for lead in leads[1:]]
+        cancelled = start(LEAD | {"lead_id": "cancelled"})
         await asyncio.sleep(0.05)
-        gone.cancel()
-        others_have_asked.set()
-        return [*await asyncio.gather(first, *others), await ask(leads[7])]
+        cancelled.cancel()
+        reads.may_read.set()
+        return [*await asyncio.gather(first, *during_the_read), await start(leads[7])]
 
-    answers = asyncio.run(run())
-    assert readings == [1, 20, 1]
+    answers = asyncio.run(score_all())
+    assert reads.sizes == [1, 20, 1]
     used = [score_of(answer).used.activities for answer in answers]
     assert used == [int(i == 7) for i in range(20)] + [0]
     assert [warning.code for warning in score_of(answers[-1]).warnings] == ["ledger_unavailable"]

@@ -1,4 +1,4 @@
-"""The contract: valid, fit for Apex and Power Platform, and kept by the service."""
+"""Tests of the contract: it is valid, Apex and Power Platform can read it, the service obeys it."""
 
 import asyncio
 import importlib
@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import httpx
@@ -49,7 +50,7 @@ PATHS = {
     "/erase",
     "/model",
 }
-EACH = -(-CASES // (len(PATHS) - 1))  # of /model there are few different ones
+CASES_PER_PATH = -(-CASES // (len(PATHS) - 1))  # /model has few different requests
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -61,11 +62,23 @@ CHECKS = [
 
 @pytest.fixture(scope="module")
 def documents() -> tuple[dict[str, Any], dict[str, Any]]:
-    three, two = contracts(Settings(public_url="https://scores.example.com/v1"), FIELDS)
-    return json.loads(three), json.loads(two)
+    """Build the contract as OpenAPI 3.0 and as Swagger 2.0."""
+    openapi, swagger = contracts(Settings(public_url="https://scores.example.com/v1"), FIELDS)
+    return json.loads(openapi), json.loads(swagger)
+
+
+@pytest.fixture(scope="module")
+def openapi(documents: tuple[dict[str, Any], dict[str, Any]]) -> dict[str, Any]:
+    return documents[0]
+
+
+@pytest.fixture(scope="module")
+def swagger(documents: tuple[dict[str, Any], dict[str, Any]]) -> dict[str, Any]:
+    return documents[1]
 
 
 def nodes(value: Any) -> Iterator[dict[str, Any]]:
+    """Yield every object within a document."""
     if isinstance(value, dict):
         yield value
         value = list(value.values())
@@ -79,95 +92,116 @@ def test_both_documents_are_valid(documents: tuple[dict[str, Any], dict[str, Any
         openapi_spec_validator.validate(document)
 
 
-def test_contract_meets_the_rules_of_salesforce(documents: tuple[dict[str, Any], Any]) -> None:
-    three, _ = documents
-    assert three["openapi"] == "3.0.3"
-    assert three["servers"] == [{"url": "https://scores.example.com/v1"}]
-    assert not [node for node in nodes(three) if node.get("type") == "null"]
-    assert not [node for node in nodes(three) if "not" in node or "const" in node]
-    operations = [methods["post"] for methods in three["paths"].values()]
-    names = [operation["operationId"] for operation in operations]
+def operations(openapi: dict[str, Any]) -> list[dict[str, Any]]:
+    return [methods["post"] for methods in openapi["paths"].values()]
+
+
+def test_salesforce_can_read_the_types(openapi: dict[str, Any]) -> None:
+    assert openapi["openapi"] == "3.0.3"
+    assert not [node for node in nodes(openapi) if node.get("type") == "null"]
+    assert not [node for node in nodes(openapi) if "not" in node or "const" in node]
+    assert len(json.dumps(openapi)) < 10_000_000
+
+
+def test_salesforce_can_name_and_describe_the_operations(openapi: dict[str, Any]) -> None:
+    names = [operation["operationId"] for operation in operations(openapi)]
     assert len(set(names)) == 8
     assert all(re.fullmatch(r"[A-Za-z][A-Za-z0-9]{0,39}", name) for name in names)
-    assert all(len(operation["description"]) < 1_333 for operation in operations)
-    for operation in operations:
-        assert {"200", "401", "403", "413", "422", "429", "500", "503"} <= set(
-            operation["responses"]
-        )
+    assert all(len(operation["description"]) < 1_333 for operation in operations(openapi))
+
+
+def test_contract_names_the_public_url(openapi: dict[str, Any]) -> None:
+    assert openapi["servers"] == [{"url": "https://scores.example.com/v1"}]
+
+
+def test_operations_have_an_example_and_their_failures(openapi: dict[str, Any]) -> None:
+    statuses = {"200", "401", "403", "413", "422", "429", "500", "503"}
+    for operation in operations(openapi):
+        assert statuses <= set(operation["responses"])
         assert operation["requestBody"]["content"]["application/json"]["example"] is not None
-    flat = three["components"]["schemas"]["FlatLead"]["properties"]
-    assert (flat["Employees"], flat["Lead_Source"]) == (
-        {"type": "number", "nullable": True},
-        {"type": "string", "nullable": True},
-    )
-    assert set(three["components"]["securitySchemes"]) == {"apiKey", "bearer"}
-    retried = {s for s, told in three["components"]["responses"].items() if "headers" in told}
-    assert retried == {"Failure429", "Failure503", "Failure504"}
-    assert len(json.dumps(three)) < 10_000_000
 
 
-def test_contract_meets_the_rules_of_power_platform(documents: tuple[Any, dict[str, Any]]) -> None:
-    three, two = documents
-    assert two["swagger"] == "2.0"
-    assert (two["host"], two["basePath"], two["schemes"]) == (
-        "scores.example.com",
-        "/v1",
-        ["https"],
-    )
-    assert list(two["securityDefinitions"]) == ["apiKey"]
-    unknown = {"nullable", "anyOf", "oneOf", "requestBody", "components"}
-    assert not [node for node in nodes(two) if unknown & set(node)]
-    assert set(two["paths"]) == set(three["paths"])
-    assert len(json.dumps(two)) < 1_000_000
+def test_flat_lead_has_the_attributes_of_the_model(openapi: dict[str, Any]) -> None:
+    flat = openapi["components"]["schemas"]["FlatLead"]["properties"]
+    assert flat["Employees"] == {"type": "number", "nullable": True}
+    assert flat["Lead_Source"] == {"type": "string", "nullable": True}
 
 
-def test_examples_match_their_schemas(documents: tuple[dict[str, Any], Any]) -> None:
-    three, _ = documents
-    tried = 0
-    for node in nodes(three):
-        if "example" in node and "schema" in node:
-            OAS30Validator(node["schema"] | {"components": three["components"]}).validate(
-                node["example"]
-            )
-            tried += 1
-    assert tried == 2 * len(PATHS) + 11
+def test_contract_declares_both_headers_of_a_key(openapi: dict[str, Any]) -> None:
+    assert set(openapi["components"]["securitySchemes"]) == {"apiKey", "bearer"}
 
 
-def test_every_documented_status_has_a_code(documents: tuple[dict[str, Any], Any]) -> None:
-    told = {int(name.removeprefix("Failure")) for name in documents[0]["components"]["responses"]}
-    assert told <= set(CODES)
+def test_temporary_failures_have_retry_after(openapi: dict[str, Any]) -> None:
+    responses = openapi["components"]["responses"]
+    temporary = {name for name, response in responses.items() if "headers" in response}
+    assert temporary == {"Failure429", "Failure503", "Failure504"}
+
+
+def test_power_platform_can_read_the_contract(swagger: dict[str, Any]) -> None:
+    assert swagger["swagger"] == "2.0"
+    address = (swagger["schemes"], swagger["host"], swagger["basePath"])
+    assert address == (["https"], "scores.example.com", "/v1")
+    assert list(swagger["securityDefinitions"]) == ["apiKey"]
+    only_in_openapi = {"nullable", "anyOf", "oneOf", "requestBody", "components"}
+    assert not [node for node in nodes(swagger) if only_in_openapi & set(node)]
+    assert len(json.dumps(swagger)) < 1_000_000
+
+
+def test_both_documents_have_the_same_paths(
+    openapi: dict[str, Any], swagger: dict[str, Any]
+) -> None:
+    assert set(openapi["paths"]) == set(swagger["paths"]) == PATHS
+
+
+def test_examples_match_their_schemas(openapi: dict[str, Any]) -> None:
+    examples = [node for node in nodes(openapi) if "example" in node and "schema" in node]
+    assert len(examples) == 2 * len(PATHS) + 11
+    for node in examples:
+        schema = node["schema"] | {"components": openapi["components"]}
+        OAS30Validator(schema).validate(node["example"])
+
+
+def test_every_documented_status_has_a_code(openapi: dict[str, Any]) -> None:
+    responses = openapi["components"]["responses"]
+    assert {int(name.removeprefix("Failure")) for name in responses} <= set(CODES)
 
 
 @pytest.fixture(scope="module")
 def app(trained: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScoringApp]:
-    """The application with a trained model and a ledger of its own."""
-    made = ScoringApp(Settings(max_body_bytes=1_000_000))
-    made.model = ServedModel(trained.scorer, "7", "0123456789abcdef")
-    made.calls.use_ledger(Ledger(f"sqlite:///{tmp_path_factory.mktemp('ledger')}/ledger.db"))
-    yield made
-    made.calls.close()
+    """Return the application with a trained model and an empty ledger."""
+    app = ScoringApp(Settings(max_body_bytes=1_000_000))
+    app.model = ServedModel(trained.scorer, "7", "0123456789abcdef")
+    app.calls.use_ledger(Ledger(f"sqlite:///{tmp_path_factory.mktemp('ledger')}/ledger.db"))
+    yield app
+    app.calls.close()
 
 
-def test_contract_names_every_call(app: ScoringApp, documents: tuple[dict[str, Any], Any]) -> None:
-    assert set(documents[0]["paths"]) == set(app.calls.by_path) == PATHS
+def test_contract_names_every_call(app: ScoringApp, openapi: dict[str, Any]) -> None:
+    assert set(openapi["paths"]) == set(app.calls.by_path)
 
 
-def test_contract_contains_the_columns_of_the_model(app: ScoringApp) -> None:
-    async def ask(path: str) -> Any:
+def get(app: ScoringApp, path: str) -> Any:
+    async def send() -> Any:
         transport = httpx.ASGITransport(app=app)
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
             return (await client.get(path)).json()
 
-    three = asyncio.run(ask("/contract/openapi-3.0.json"))
-    assert three["components"]["schemas"]["FlatLead"]["properties"]["budget_eur"]["type"] == (
-        "number"
-    )
-    assert asyncio.run(ask("/contract/swagger-2.0.json"))["swagger"] == "2.0"
+    return asyncio.run(send())
+
+
+def test_served_openapi_contains_the_columns_of_the_model(app: ScoringApp) -> None:
+    document = get(app, "/contract/openapi-3.0.json")
+    flat = document["components"]["schemas"]["FlatLead"]["properties"]
+    assert flat["budget_eur"]["type"] == "number"
+
+
+def test_swagger_is_served(app: ScoringApp) -> None:
+    assert get(app, "/contract/swagger-2.0.json")["swagger"] == "2.0"
 
 
 @pytest.fixture(scope="module")
 def served(app: ScoringApp) -> Iterator[str]:
-    """The application on a port of loopback."""
+    """Serve the application on a port of loopback; return its URL."""
     config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", lifespan="off")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
@@ -179,19 +213,21 @@ def served(app: ScoringApp) -> Iterator[str]:
     thread.join(10)
 
 
-def test_generated_client_scores_a_lead(
+@pytest.fixture
+def client_modules(
     served: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+) -> dict[str, ModuleType]:
+    """Generate a Python client from the contract; return its modules by name."""
     contract = tmp_path / "contract.json"
     contract.write_bytes(httpx.get(f"{served}/contract/openapi-3.0.json").content)
-    done = subprocess.run(
+    process = subprocess.run(
         [
             Path(sys.executable).parent / "openapi-python-client",
             "generate",
             "--path",
             contract,
             "--output-path",
-            tmp_path / "made",
+            tmp_path / "generated",
             "--meta",
             "none",
             "--fail-on-warning",
@@ -202,36 +238,47 @@ def test_generated_client_scores_a_lead(
         timeout=120,
         env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert process.returncode == 0, process.stdout + process.stderr
     monkeypatch.syspath_prepend(tmp_path)
-    made = {
-        name: importlib.import_module(f"made.{name}")
-        for name in ("client", "models", "api.default.score_leads", "api.default.score_lead")
-    }
-    models = made["models"]
-    client = made["client"].AuthenticatedClient(base_url=served, token="none")
+    names = ("client", "models", "api.default.score_leads", "api.default.score_lead")
+    return {name: importlib.import_module(f"generated.{name}") for name in names}
+
+
+def test_generated_client_scores_a_lead(served: str, client_modules: dict[str, ModuleType]) -> None:
+    models = client_modules["models"]
     attributes = models.LeadPayloadAttributesType0.from_dict({"budget_eur": 120_000})
     lead = models.LeadPayload(lead_id="L1", attributes=attributes)
+    client = client_modules["client"].AuthenticatedClient(base_url=served, token="none")
     with client:
-        answer = made["api.default.score_leads"].sync(
+        answer = client_modules["api.default.score_leads"].sync(
             client=client, body=models.ScoreRequest(leads=[lead])
         )
-        flat = made["api.default.score_lead"].sync(
+        flat = client_modules["api.default.score_lead"].sync(
             client=client, body=models.FlatLead(lead_id="L1", budget_eur=120_000)
         )
     assert answer.model.version == "7"
     (scored,) = answer.scores
-    assert (scored.lead_id, 1 <= scored.score <= 99) == ("L1", True)
+    assert scored.lead_id == "L1"
+    assert 1 <= scored.score <= 99
     assert (flat.score, flat.grade) == (scored.score, scored.grade)
 
 
-def test_calls_of_the_guide_work(served: str, capsys: pytest.CaptureFixture[str]) -> None:
-    guide = (HERE / "docs" / "connect-your-crm.md").read_text()
-    (python,) = re.findall(r"(?s)```python\n(.*?)```", guide)
+@pytest.fixture(scope="module")
+def guide() -> str:
+    return (HERE / "docs" / "connect-your-crm.md").read_text()
+
+
+def test_python_code_of_the_guide_works(
+    served: str, guide: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (code,) = re.findall(r"(?s)```python\n(.*?)```", guide)
     names: dict[str, Any] = {}
-    exec(python.replace("https://scores.example.com", served), names)
+    exec(code.replace("https://scores.example.com", served), names)
     names["scores"].close()
     assert re.search(r"\('L1', \d+, '[A-D]'\)", capsys.readouterr().out)
+
+
+def test_curl_calls_of_the_guide_work(served: str, guide: str) -> None:
     curls = re.findall(r"curl -s https://scores.example.com(\S+) .*\\\n\s+-d '(.*)'", guide)
     assert [path for path, _ in curls] == ["/score_lead", "/outcomes"]
     for path, body in curls:
@@ -245,17 +292,17 @@ def test_no_request_breaks_the_contract(served: str, path: str) -> None:
     contract = httpx.get(f"{served}/contract/openapi-3.0.json").json()
     schema = schemathesis.openapi.from_dict(contract)
     operation = schema[path]["POST"]
-    kinds = [GenerationMode.POSITIVE, GenerationMode.NEGATIVE]
-    cases = strategies.one_of([operation.as_strategy(generation_mode=kind) for kind in kinds])
-    tried = 0
+    modes = [GenerationMode.POSITIVE, GenerationMode.NEGATIVE]
+    cases = strategies.one_of([operation.as_strategy(generation_mode=mode) for mode in modes])
+    n_cases = 0
 
     @given(case=cases)
-    @settings(max_examples=EACH, deadline=None, suppress_health_check=list(HealthCheck))
-    def hold(case: Any) -> None:
-        nonlocal tried
-        tried += 1
+    @settings(max_examples=CASES_PER_PATH, deadline=None, suppress_health_check=list(HealthCheck))
+    def send_and_check(case: Any) -> None:
+        nonlocal n_cases
+        n_cases += 1
         case.call_and_validate(base_url=served, checks=CHECKS, session=session)
 
     with requests.Session() as session:
-        hold()
-    assert tried >= EACH or path == "/model"
+        send_and_check()
+    assert n_cases >= CASES_PER_PATH or path == "/model"

@@ -1,7 +1,6 @@
-"""Counters: what is counted, in series that callers cannot add to, and summed over workers."""
+"""Tests of the metrics: what is counted, by which labels, and summed over workers."""
 
 import asyncio
-import json
 import os
 import re
 import subprocess
@@ -28,27 +27,29 @@ from serving.http.prometheus import (
 from serving.served_model import ServedModel
 from serving.settings import Settings
 
+HERE = Path(__file__).resolve().parent.parent
 LINE = re.compile(r'(\w+)(\{(?:\w+="(?:[^"\\]|\\.)*",?)*\})? (\S+)')
 
 
 def values(text: str) -> dict[str, float]:
-    """What an exposition says, after checking that Prometheus could read it."""
-    found: dict[str, float] = {}
-    typed: set[str] = set()
+    """Return the value of each series, after checking that Prometheus could read the text."""
+    samples: dict[str, float] = {}
+    families: set[str] = set()
     for line in text.splitlines():
         if line.startswith("# TYPE"):
             _, _, family, kind = line.split()
-            assert family not in typed, "a family must stand in one place"
-            typed.add(family)
+            assert family not in families, "a family must be declared once"
+            families.add(family)
             assert kind in ("counter", "gauge", "histogram")
         elif not line.startswith("#"):
             parsed = LINE.fullmatch(line)
             assert parsed, line
-            name = re.sub("_(bucket|sum|count)$", "", parsed[1])
-            assert name in typed or parsed[1] in typed, line
-            assert line.rpartition(" ")[0] not in found, "a series must stand once"
-            found[line.rpartition(" ")[0]] = float(parsed[3])
-    return found
+            family = re.sub("_(bucket|sum|count)$", "", parsed[1])
+            assert family in families or parsed[1] in families, line
+            series = line.rpartition(" ")[0]
+            assert series not in samples, "a series must have one value"
+            samples[series] = float(parsed[3])
+    return samples
 
 
 def test_requests_are_counted_and_timed_by_route_and_status() -> None:
@@ -56,14 +57,20 @@ def test_requests_are_counted_and_timed_by_route_and_status() -> None:
     for seconds in (0.0005, 0.001, 0.02, 99.0):
         metrics.count("/score", 200, seconds)
     metrics.count("/score", 422, 0.0001)
-    found = values(exposition([metrics.series({})]))
-    assert found['leadscore_requests_total{route="/score",status="200"}'] == 4
-    assert found['leadscore_requests_total{route="/score",status="422"}'] == 1
+    samples = values(exposition([metrics.series({})]))
+    assert samples['leadscore_requests_total{route="/score",status="200"}'] == 4
+    assert samples['leadscore_requests_total{route="/score",status="422"}'] == 1
     bucket = 'leadscore_request_seconds_bucket{{route="/score",le="{}"}}'.format
-    assert [found[bucket(le)] for le in ("0.001", "0.01", "0.025", "10", "+Inf")] == [3, 3, 4, 4, 5]
-    assert found['leadscore_request_seconds_count{route="/score"}'] == 5
-    assert found['leadscore_request_seconds_sum{route="/score"}'] == pytest.approx(99.0216)
-    assert sum(name.startswith("leadscore_request_seconds_bucket") for name in found) == 14
+    assert [samples[bucket(le)] for le in ("0.001", "0.01", "0.025", "10", "+Inf")] == [
+        3,
+        3,
+        4,
+        4,
+        5,
+    ]
+    assert samples['leadscore_request_seconds_count{route="/score"}'] == 5
+    assert samples['leadscore_request_seconds_sum{route="/score"}'] == pytest.approx(99.0216)
+    assert sum(name.startswith("leadscore_request_seconds_bucket") for name in samples) == 14
     assert len(BUCKETS) == 13
 
 
@@ -87,21 +94,21 @@ def test_warnings_are_counted_by_code() -> None:
 
 
 def test_counters_are_summed_and_gauges_kept_per_worker() -> None:
-    one, two = Metrics("1"), Metrics("2")
-    one.count("/score", 200, 0.002)
-    two.count("/score", 200, 0.02)
-    two.count_event("leadscore_takeovers_total")
-    series = [one.series({"leadscore_keys_fault": 0}), two.series({"leadscore_keys_fault": 1})]
-    found = values(exposition(series))
-    assert found['leadscore_requests_total{route="/score",status="200"}'] == 2
-    assert found['leadscore_request_seconds_count{route="/score"}'] == 2
-    assert found["leadscore_takeovers_total"] == 1
-    assert found['leadscore_keys_fault{worker="1"}'] == 0
-    assert found['leadscore_keys_fault{worker="2"}'] == 1
+    first, second = Metrics("1"), Metrics("2")
+    first.count("/score", 200, 0.002)
+    second.count("/score", 200, 0.02)
+    second.count_event("leadscore_takeovers_total")
+    series = [first.series({"leadscore_keys_fault": 0}), second.series({"leadscore_keys_fault": 1})]
+    samples = values(exposition(series))
+    assert samples['leadscore_requests_total{route="/score",status="200"}'] == 2
+    assert samples['leadscore_request_seconds_count{route="/score"}'] == 2
+    assert samples["leadscore_takeovers_total"] == 1
+    assert samples['leadscore_keys_fault{worker="1"}'] == 0
+    assert samples['leadscore_keys_fault{worker="2"}'] == 1
 
 
-def test_dead_worker_keeps_its_counts_and_drops_its_queue(tmp_path: Path) -> None:
-    code = """
+# Publishes the counts of a worker with five queued scores, and dies.
+DYING_WORKER = """
 import os, sys; from pathlib import Path
 from serving.http.prometheus import Metrics, QueuedScores, publish
 metrics = Metrics("1"); metrics.count("/score", 200, 0.002)
@@ -111,77 +118,98 @@ publish(Path(sys.argv[1]), metrics.series(counts))
 QueuedScores(Path(sys.argv[1])).write(5)
 os.kill(os.getpid(), 9)
 """
-    here = Path(__file__).resolve().parent.parent
-    dead = subprocess.Popen([sys.executable, "-c", code, tmp_path], cwd=here)
-    os.waitid(os.P_PID, dead.pid, os.WEXITED | os.WNOWAIT)  # its parent has not looked yet
+
+
+def test_dead_worker_keeps_its_counts_and_drops_its_queue(tmp_path: Path) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", DYING_WORKER, tmp_path], cwd=HERE)
+    os.waitid(os.P_PID, dead.pid, os.WEXITED | os.WNOWAIT)  # it stays a zombie until `wait`
     own = Metrics("1")
     own.count("/score", 200, 0.002)
     publish(tmp_path, own.series({"leadscore_keys_fault": 0}))
     assert (tmp_path / f"{os.getpid()}.json").exists()
-    found = values(exposition([own.series({}), *published(tmp_path)]))
-    assert found['leadscore_requests_total{route="/score",status="200"}'] == 2
-    assert found["leadscore_scores_written_total"] == 7
-    assert found["leadscore_scores_dropped_total"] == 5 + 2
-    assert not [name for name in found if "{worker" in name]
+    samples = values(exposition([own.series({}), *published(tmp_path)]))
+    assert samples['leadscore_requests_total{route="/score",status="200"}'] == 2
+    assert samples["leadscore_scores_written_total"] == 7
+    assert samples["leadscore_scores_dropped_total"] == 5 + 2
+    assert not [name for name in samples if "{worker" in name]
     assert dead.wait() == -9
-    assert values(exposition([own.series({}), *published(tmp_path)])) == found
+    assert values(exposition([own.series({}), *published(tmp_path)])) == samples
 
 
-def ask(app: ScoringApp, method: str, path: str, **more: Any) -> httpx.Response:
+def request(app: ScoringApp, method: str, path: str, body: bytes = b"") -> httpx.Response:
     async def send() -> httpx.Response:
         transport = httpx.ASGITransport(app=app)
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
-            return await client.request(method, path, **more)
+            return await client.request(method, path, content=body)
 
     return asyncio.run(send())
 
 
 @pytest.fixture
 def app() -> ScoringApp:
-    made = ScoringApp(Settings())
+    """Return an application with a model whose name has to be escaped."""
+    app = ScoringApp(Settings())
     trained_at = "2026-01-01T00:00:00+00:00"
     card = SimpleNamespace(name='a "b"\\', trained_at=trained_at, simulated=False)
     scorer: Any = SimpleNamespace(card=card)
-    made.model = ServedModel(scorer, version="7", digest="0123456789abcdef")
-    return made
+    app.model = ServedModel(scorer, version="7", digest="0123456789abcdef")
+    return app
 
 
 def test_unknown_paths_make_no_new_series(app: ScoringApp) -> None:
     for i in range(300):
-        ask(app, "POST", f"/made-up-{i}")
-        ask(app, "GET", f"/score/{i}?q={i}")
-    found = values(ask(app, "GET", "/metrics").text)
-    routes = {name for name in found if name.startswith("leadscore_requests_total")}
+        request(app, "POST", f"/made-up-{i}")
+        request(app, "GET", f"/score/{i}?q={i}")
+    samples = values(request(app, "GET", "/metrics").text)
+    routes = {name for name in samples if name.startswith("leadscore_requests_total")}
     assert routes == {'leadscore_requests_total{route="other",status="404"}'}
-    assert found[routes.pop()] == 600
+    assert samples[routes.pop()] == 600
 
 
-def test_metrics_contain_model_age_and_queue(app: ScoringApp) -> None:
-    app.calls.score_writer = SimpleNamespace(  # type: ignore[assignment]
-        written=12, dropped=3, queued=4
-    )
+def test_metrics_have_the_content_type_of_prometheus(app: ScoringApp) -> None:
+    response = request(app, "GET", "/metrics")
+    assert response.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+
+
+def test_metrics_name_the_model_and_the_version_of_leadscore(app: ScoringApp) -> None:
+    samples = values(request(app, "GET", "/metrics").text)
+    info = 'leadscore_model_info{worker="1",name="a \\"b\\"\\\\",version="7",digest="0123456789ab"}'
+    assert samples[info] == 1
+    assert samples['leadscore_model_age_seconds{worker="1"}'] > 0
+    assert samples[f'leadscore_build_info{{worker="1",version="{VERSION}"}}'] == 1
+
+
+@pytest.fixture
+def app_with_faults(app: ScoringApp) -> ScoringApp:
+    """Return an application with queued scores, a refused champion and a full ledger."""
+    writer: Any = SimpleNamespace(written=12, dropped=3, queued=4)
+    app.calls.score_writer = writer
     app.fault = "Version 8 does not verify."
     app.calls.ledger.faults.failed("written", LedgerError("/home/ada/ledger.db is full"))
-    response = ask(app, "GET", "/metrics")
-    assert response.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
-    found = values(response.text)
-    info = 'leadscore_model_info{worker="1",name="a \\"b\\"\\\\",version="7",digest="0123456789ab"}'
-    assert found[info] == 1
-    build = f'leadscore_build_info{{worker="1",version="{VERSION}"}}'
-    assert found[build] == 1
-    assert found['leadscore_model_age_seconds{worker="1"}'] > 0
-    assert found['leadscore_takeover_fault{worker="1"}'] == 1
-    assert found["leadscore_scores_written_total"] == 12
-    assert found["leadscore_scores_dropped_total"] == 3
-    assert found['leadscore_scores_queued{worker="1"}'] == 4
-    assert found['leadscore_ledger_fault{worker="1"}'] == 1
-    ready = ask(app, "GET", "/readyz")
-    assert ready.status_code == 200
-    assert ready.json()["fault"] == (
+    return app
+
+
+def test_metrics_contain_the_queue_and_the_faults(app_with_faults: ScoringApp) -> None:
+    samples = values(request(app_with_faults, "GET", "/metrics").text)
+    assert samples["leadscore_scores_written_total"] == 12
+    assert samples["leadscore_scores_dropped_total"] == 3
+    assert samples['leadscore_scores_queued{worker="1"}'] == 4
+    assert samples['leadscore_takeover_fault{worker="1"}'] == 1
+    assert samples['leadscore_ledger_fault{worker="1"}'] == 1
+
+
+def test_metrics_show_the_end_of_a_fault(app_with_faults: ScoringApp) -> None:
+    app_with_faults.calls.ledger.faults.worked("written")
+    samples = values(request(app_with_faults, "GET", "/metrics").text)
+    assert samples['leadscore_ledger_fault{worker="1"}'] == 0
+
+
+def test_readyz_names_all_faults_without_paths(app_with_faults: ScoringApp) -> None:
+    response = request(app_with_faults, "GET", "/readyz")
+    assert response.status_code == 200
+    assert response.json()["fault"] == (
         "Version 8 does not verify. The ledger cannot be written; the log says why."
     )
-    app.calls.ledger.faults.worked("written")
-    assert values(ask(app, "GET", "/metrics").text)['leadscore_ledger_fault{worker="1"}'] == 0
 
 
 def test_errors_are_counted_by_status(app: ScoringApp, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,9 +217,9 @@ def test_errors_are_counted_by_status(app: ScoringApp, monkeypatch: pytest.Monke
         raise RequestError(422, "no")
 
     monkeypatch.setitem(app.calls.by_path, "/score", refuse)
-    ask(app, "POST", "/score", content=json.dumps({}))
-    found = values(ask(app, "GET", "/metrics").text)
-    assert found['leadscore_requests_total{route="/score",status="422"}'] == 1
+    request(app, "POST", "/score", b"{}")
+    samples = values(request(app, "GET", "/metrics").text)
+    assert samples['leadscore_requests_total{route="/score",status="422"}'] == 1
 
 
 def test_every_metric_has_type_and_help() -> None:
@@ -200,5 +228,8 @@ def test_every_metric_has_type_and_help() -> None:
         assert family.startswith("leadscore_")
         assert family.endswith("_total") == (kind == "counter")
         assert meaning.endswith(".")
-    documented = (Path(__file__).resolve().parent.parent / "docs" / "operations.md").read_text()
-    assert [family for family in FAMILIES if family not in documented] == []
+
+
+def test_every_metric_is_documented() -> None:
+    page = (HERE / "docs" / "operations.md").read_text()
+    assert [family for family in FAMILIES if family not in page] == []

@@ -1,4 +1,4 @@
-"""The report in the service: its files and nothing else, behind a key or on loopback."""
+"""Tests of the report in the service: which files it sends, and to whom."""
 
 import asyncio
 import base64
@@ -21,10 +21,11 @@ LOCAL = "http://127.0.0.1:3000"
 NOW = "2026-11-24T07:00:00+00:00"
 
 
-def write_folder(folder: Path, says: str = "hello") -> Path:
+def write_folder(folder: Path, text: str = "hello") -> Path:
+    """Write a small report whose page contains this text."""
     (folder / "csv").mkdir(parents=True)
     (folder / "pictures").mkdir()
-    (folder / "index.html").write_text(document("t", [], Markup(says), late="1;"))
+    (folder / "index.html").write_text(document("t", [], Markup(text), late="1;"))
     (folder / "report.json").write_text("{}")
     (folder / "funnel.md").write_text("# Funnel")
     (folder / "csv" / "sources-won.csv").write_text("source\r\n")
@@ -38,6 +39,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def getter(app: ScoringApp) -> Get:
+    """Return a function that sends one request."""
+
     def get(path: str, base: str = LOCAL, method: str = "GET", **headers: str) -> httpx.Response:
         async def call() -> httpx.Response:
             transport = httpx.ASGITransport(app=app)
@@ -137,11 +140,11 @@ def test_newest_report_is_served(tmp_path: Path) -> None:
     assert "report of 2026-11" in get("/report/").text
 
 
-def test_no_setting_gives_no_report() -> None:
+def test_without_the_setting_there_is_no_report() -> None:
     assert getter(ScoringApp(Settings()))("/report/").status_code == 404
 
 
-def test_folder_without_a_report_is_reported(tmp_path: Path) -> None:
+def test_folder_without_a_report_gets_404(tmp_path: Path) -> None:
     answer = getter(ScoringApp(Settings(report_dir=str(tmp_path / "none"))))("/report/")
     assert answer.status_code == 404
     assert "GET /report/" in answer.json()["error"]["message"]
@@ -155,6 +158,7 @@ def test_report_without_keys_is_for_loopback_only(get: Get) -> None:
 
 @pytest.fixture
 def keyed(folder: Path, tmp_path: Path) -> tuple[Get, str]:
+    """Return a function that sends a request to a service with keys, and a key."""
     path = tmp_path / "keys.json"
     key = add_key(path, "marketing", "score", NOW)
     settings = Settings(
