@@ -61,13 +61,8 @@ def test_requests_are_counted_and_timed_by_route_and_status() -> None:
     assert samples['leadscore_requests_total{route="/score",status="200"}'] == 4
     assert samples['leadscore_requests_total{route="/score",status="422"}'] == 1
     bucket = 'leadscore_request_seconds_bucket{{route="/score",le="{}"}}'.format
-    assert [samples[bucket(le)] for le in ("0.001", "0.01", "0.025", "10", "+Inf")] == [
-        3,
-        3,
-        4,
-        4,
-        5,
-    ]
+    counts = [samples[bucket(bound)] for bound in ("0.001", "0.01", "0.025", "10", "+Inf")]
+    assert counts == [3, 3, 4, 4, 5]
     assert samples['leadscore_request_seconds_count{route="/score"}'] == 5
     assert samples['leadscore_request_seconds_sum{route="/score"}'] == pytest.approx(99.0216)
     assert sum(name.startswith("leadscore_request_seconds_bucket") for name in samples) == 14
