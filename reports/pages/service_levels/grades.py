@@ -86,6 +86,11 @@ def grades_figure(handovers: Handovers, table: Sequence[HandedRow]) -> Figure:
     elif any(row.worked.n for row in table):
         worked = total.worked.value if total.worked.n else 0.0
         finding = f"{percent(worked, 0)} of the leads handed over are worked within 7 days"
+        if total.worked.n < FEWEST_LEADS:
+            finding = (
+                f"{total.worked.wins} of {total.worked.n} leads handed over are worked within 7 "
+                "days: too few leads to tell a share"
+            )
         drawn = [row for row in cells if row["value"] is not None]
         chart = rates_chart(drawn, finding, about, what="Worked within 7 days", base=None)
     return Figure(
