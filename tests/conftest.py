@@ -304,6 +304,22 @@ def scorers(simulated_crm: Path, trained: Any) -> Any:
 
 
 @pytest.fixture(scope="session")
+def saved_model(scorers: Any, trained: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a saved blend, which has every file that a model may have; read only."""
+    from models.artifact import save_artifact
+
+    folder = tmp_path_factory.mktemp("saved") / "model"
+    save_artifact(scorers["blend 0.3"], trained.golden_leads, folder, trained.golden_as_of)
+    return folder
+
+
+@pytest.fixture
+def model_copy(saved_model: Path, tmp_path: Path) -> Path:
+    """Return a copy of the saved model that a test may damage."""
+    return Path(shutil.copytree(saved_model, tmp_path / "model"))
+
+
+@pytest.fixture(scope="session")
 def model(trained: Any) -> "ServedModel":
     """Return the trained model as the service answers with it."""
     from serving.served_model import ServedModel

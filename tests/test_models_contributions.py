@@ -329,13 +329,13 @@ def test_no_leads_have_no_contributions() -> None:
 
 def test_model_text_with_a_shared_node_is_refused() -> None:
     text = BY_HAND.replace("right_child=-2 -3", "right_child=1 -3")
-    with pytest.raises(ValueError, match="branches of a tree meet again"):
+    with pytest.raises(ValueError, match="a node of a tree has several parents"):
         TreeContributions.from_text(text, 2)
 
 
 def test_model_text_with_an_empty_node_is_refused() -> None:
     text = BY_HAND.replace("internal_count=8 4", "internal_count=8 0")
-    with pytest.raises(ValueError, match="no training row came to a node"):
+    with pytest.raises(ValueError, match="no training row reached a node"):
         TreeContributions.from_text(text, 2)
 
 

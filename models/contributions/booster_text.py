@@ -60,7 +60,7 @@ def check_booster_text(text: str, n_features: int) -> None:
         ...
     ValueError: the trees' text is cut short
     """
-    head, separator, rest = text.partition("\n\nTree=0\n")
+    head, separator, trees = text.partition("\n\nTree=0\n")
     if not separator or "\0" in text or not text.isascii():
         raise ValueError("the trees' text is cut short")
     header = _entries(head)
@@ -69,18 +69,18 @@ def check_booster_text(text: str, n_features: int) -> None:
     expected = int(_numbers(header, "max_feature_idx", 1)[0]) + 1
     if expected != n_features:
         raise ValueError(f"the trees expect {expected} features, the pipeline makes {n_features}")
-    rest = "Tree=0\n" + rest
+    trees = "Tree=0\n" + trees
     start = 0
     for i, size in enumerate(map(int, _numbers(header, "tree_sizes"))):
-        block = rest[start : start + size]
+        block = trees[start : start + size]
         if size < 1 or not block.startswith(f"Tree={i}\n"):
-            raise ValueError(f"tree {i} does not stand where the header says")
+            raise ValueError(f"tree {i} does not start where the header says")
         try:
             _check_tree(_entries(block.partition("\n")[2]), n_features)
         except (KeyError, ValueError) as error:
             raise ValueError(f"tree {i} is damaged: {error}") from None
         start += size
-    if not rest.startswith("end of trees\n", start):
+    if not trees.startswith("end of trees\n", start):
         raise ValueError("the trees' text does not end where the header says")
 
 
@@ -103,13 +103,13 @@ def _check_tree(tree: Mapping[str, str], n_features: int) -> None:
         # LightGBM numbers nodes as they are split: a child comes after its parent.
         for child in (int(columns["left_child"][i]), int(columns["right_child"][i])):
             if not (i < child < n_nodes or 0 <= ~child < n_leaves):
-                raise ValueError(f"node {i} points out of the tree")
+                raise ValueError(f"node {i} points outside the tree")
         if not 0 <= columns["split_feature"][i] < n_features:
-            raise ValueError(f"node {i} asks for a feature that is not there")
+            raise ValueError(f"node {i} tests a feature that does not exist")
         if int(columns["decision_type"][i]) & IS_CATEGORICAL and not (
             0 <= columns["threshold"][i] < n_categorical
         ):
-            raise ValueError(f"node {i} asks for categories that are not there")
+            raise ValueError(f"node {i} tests categories that do not exist")
     if n_categorical:
         boundaries = _numbers(tree, "cat_boundaries", n_categorical + 1)
         if boundaries[0] != 0 or boundaries != sorted(boundaries):
@@ -122,7 +122,7 @@ def _entries(lines: str) -> dict[str, str]:
     for line in filter(None, lines.split("\n")):
         key, _, value = line.partition("=")
         if key in entries:
-            raise ValueError(f"`{key[:30]}` stands there twice")
+            raise ValueError(f"`{key[:30]}` occurs twice")
         entries[key] = value
     return entries
 
@@ -133,5 +133,5 @@ def _numbers(entries: Mapping[str, str], key: str, count: int | None = None) -> 
     tokens = entries[key].split(" ")
     form = _FLOAT if is_float else _INTEGER
     if not all(map(form.fullmatch, tokens)) or count not in (None, len(tokens)):
-        raise ValueError(f"`{key}` does not hold {count or 'only'} numbers")
+        raise ValueError(f"`{key}` must contain {count or 'only'} numbers")
     return [float(token) for token in tokens]

@@ -154,10 +154,10 @@ def _read_tree(text: str) -> Tree:
         *range(-len(values), 0),
         *range(1, len(children)),
     ]:
-        raise ValueError("the branches of a tree meet again; each node needs one parent")
+        raise ValueError("a node of a tree has several parents; expected one")
     leaf_count, count = integers("leaf_count"), integers("internal_count")
     if min(count) < 1 or min(leaf_count) < 0:
-        raise ValueError("no training row came to a node of a tree; its mean output is unknown")
+        raise ValueError("no training row reached a node of a tree; its mean output is unknown")
     decision = integers("decision_type")
     threshold: list[float | frozenset[int]] = list(map(float, lines["threshold"].split()))
     if lines["num_cat"] != "0":
@@ -238,10 +238,10 @@ def cut_tree(tree: Tree, most_bits: int) -> list[Block]:
 
 
 def _block(tree: Tree, nodes: list[int], path: dict[int, Bit]) -> Block:
-    asked = {tree.feature[node] for node in nodes}
-    bits = [bit for bit in path.values() if bit.feature not in asked]
+    tested = {tree.feature[node] for node in nodes}
+    bits = [bit for bit in path.values() if bit.feature not in tested]
     n_common = len(bits)
-    bits += [bit for bit in path.values() if bit.feature in asked]
+    bits += [bit for bit in path.values() if bit.feature in tested]
     bits += [Bit(tree.feature[node], (Step(node, True),)) for node in nodes]
     return Block(nodes, bits, len(path), n_common)
 
@@ -260,10 +260,10 @@ def leaves_of(tree: Tree, block: Block) -> Iterator[tuple[float, dict[int, Playe
         node, players = ways.pop()
         feature, bit = tree.feature[node], bit_of[node]
         need, want, share = players.get(feature, (0, 0, 1.0))
-        for child, wanted in zip(tree.children[node], (bit, 0), strict=True):
+        for child, bit_of_child in zip(tree.children[node], (bit, 0), strict=True):
             if child >= 0 and child not in bit_of:
                 continue
-            player = Player(need | bit, want | wanted, share * tree.share[child])
+            player = Player(need | bit, want | bit_of_child, share * tree.share[child])
             if child < 0:
                 yield tree.leaf_value[~child], players | {feature: player}
             else:
