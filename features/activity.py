@@ -82,7 +82,7 @@ class ActivityFeatures:
                 if activity_type is None
                 else f'{{value}} × "{braced(activity_type)}"'
             )
-            one = "activity" if activity_type is None else f'"{braced(activity_type)}"'
+            quoted = "activity" if activity_type is None else f'"{braced(activity_type)}"'
             number = (
                 "activities" if activity_type is None else f'number of "{shortened(activity_type)}"'
             )
@@ -125,7 +125,7 @@ class ActivityFeatures:
                     table="activities",
                     column=column,
                     unit="days",
-                    sentence=f"{end} {one} {{value}} ago",
+                    sentence=f"{end} {quoted} {{value}} ago",
                     absent=never,
                     signal=signal,
                     measure=f"time since {end} {event}",
@@ -232,8 +232,8 @@ class ActivityFeatures:
     @cached_property
     def _of_nothing(self) -> Floats:
         """The features of a lead without activities, at any moment; shape (1, n_features)."""
-        one = np.zeros(1, dtype=np.int64)
-        return self._block(NOTHING_DONE, slice(0, 0), one, one, one)
+        zero = np.zeros(1, dtype=np.int64)
+        return self._block(NOTHING_DONE, slice(0, 0), zero, zero, zero)
 
     def _block(
         self, log: ActivityLog, events: slice, lead: Ints, as_of: Ints, created: Ints

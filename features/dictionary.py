@@ -20,7 +20,7 @@ counts and shares are 0, and times since an event are missing.
 def data_dictionary() -> str:
     """Write the dictionary as Markdown.
 
-    `COLUMN`, `TYPE` and `CHANNEL` stand for the names that a CRM uses.
+    `COLUMN`, `TYPE` and `CHANNEL` are placeholders for the names that a CRM uses.
 
     Returns
     -------
@@ -37,17 +37,17 @@ def data_dictionary() -> str:
     ):
         parts += [
             f"\n## {heading}\n",
-            _table([(each, each.sentence) for each in features], "in words"),
+            _table([(feature, feature.sentence) for feature in features], "in words"),
         ]
     return "\n".join(parts)
 
 
 def _table(rows: list[tuple[Feature, str]], last: str) -> str:
     lines = [f"| feature | table | columns | window | unit | {last} |", "|---|---|---|---|---|---|"]
-    for feature, said in rows:
+    for feature, text in rows:
         window = f"{feature.window_days:g} days" if feature.window_days else "all"
         lines.append(
             f"| `{feature.name}` | {feature.table} | `{feature.column}` | {window} "
-            f"| {feature.unit} | {said} |"
+            f"| {feature.unit} | {text} |"
         )
     return "\n".join(lines) + "\n"

@@ -110,8 +110,10 @@ def training_matrix(
             continue
         column = records.leads[attribute.column].iloc[moments.lead]
         for fold in range(int(fold_of.max()) + 1):
-            in_fold, rest = fold_of == fold, fold_of != fold
-            refitted = attribute.refit(column[rest], moments.label[rest], moments.weight[rest])
+            in_fold, in_others = fold_of == fold, fold_of != fold
+            refitted = attribute.refit(
+                column[in_others], moments.label[in_others], moments.weight[in_others]
+            )
             values[in_fold, i] = refitted.encode_column(column[in_fold])
     return values
 

@@ -121,29 +121,29 @@ def groups_of_column(column: pd.Series, project: Project, most_values: int = MOS
 def _common(column: str, texts: Objects, most_values: int) -> Groups:
     """Keep the values that enough leads have, and put the rest into `OTHERS`."""
     counts = pd.Series(texts).value_counts(sort=True)
-    kept = [str(value) for value in counts[counts >= FEWEST_LEADS].head(most_values).index]
-    return _grouped(column, texts, kept)
+    common = [str(value) for value in counts[counts >= FEWEST_LEADS].head(most_values).index]
+    return _grouped(column, texts, common)
 
 
 def _bands(column: str, numbers: Floats) -> Groups:
     """Split numbers into bands with equal numbers of leads, named by their least and greatest."""
     is_number = np.isfinite(numbers)
-    known = numbers[is_number]
+    finite = numbers[is_number]
     inner = np.arange(1, N_BANDS) / N_BANDS
-    edges = np.unique(np.quantile(known, inner, method="inverted_cdf"))
-    band = np.searchsorted(edges, known, side="left")
-    ends = [(known[band == i].min(), known[band == i].max()) for i in np.unique(band)]
+    edges = np.unique(np.quantile(finite, inner, method="inverted_cdf"))
+    band = np.searchsorted(edges, finite, side="left")
+    ends = [(finite[band == i].min(), finite[band == i].max()) for i in np.unique(band)]
     names = [f"{low:g}" if low == high else f"{low:g} to {high:g}" for low, high in ends]
     texts = np.full(len(numbers), MISSING_GROUP, dtype=object)
     texts[is_number] = np.array(names, dtype=object)[np.unique(band, return_inverse=True)[1]]
     return _grouped(column, texts, names)
 
 
-def _grouped(column: str, texts: Objects, kept: Sequence[str]) -> Groups:
+def _grouped(column: str, texts: Objects, common: Sequence[str]) -> Groups:
     codes, values = pd.factorize(texts)
-    is_alone = {*kept, MISSING_GROUP}
+    is_alone = {*common, MISSING_GROUP}
     named = [str(value) if value in is_alone else OTHERS for value in values]
-    ordered = [name for name in kept if name not in NOT_ALIKE]
+    ordered = [name for name in common if name not in NOT_ALIKE]
     ordered += [name for name in NOT_ALIKE if name in named]
     position = {name: i for i, name in enumerate(ordered)}
     code = np.array([position[name] for name in named], dtype=np.int64)[codes]

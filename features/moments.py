@@ -117,8 +117,8 @@ def make_moments(records: Records, learn: LearnKeys) -> Moments:
     if won in (0, len(moments)):
         raise LearningError(
             f"All {len(np.unique(moments.lead)):,} leads with a certain outcome are "
-            f"{'won' if won else 'lost or unwon'}. Both kinds are needed to tell them apart; "
-            "check [learn] won and lost, and that the export holds both."
+            f"{'won' if won else 'lost or unwon'}. Both kinds are needed to learn from; "
+            "check [learn] won and lost, and that the export contains both."
         )
     return moments
 
@@ -172,10 +172,10 @@ def _timed(records: Records, learn: LearnKeys) -> Moments:
     as_of = (created[:, None] + ages[None, :]).ravel()
     was_open = first_close[lead] > as_of
     is_mature = as_of + horizon <= until
-    kept = was_open & is_mature & ~(undated_win | undated_loss)[lead]
+    is_moment = was_open & is_mature & ~(undated_win | undated_loss)[lead]
     # An outcome without a date counts only for the moment at creation, as within its horizon.
     undated = (undated_win | undated_loss)[lead] & was_open & is_mature & (as_of == created[lead])
-    kept |= undated
+    is_moment |= undated
 
     wins = is_dated & won
     label = _won_within(of_lead[wins], closed_at[wins], lead, as_of, horizon) | (
@@ -183,13 +183,13 @@ def _timed(records: Records, learn: LearnKeys) -> Moments:
     )
     counts = {
         "leads": len(created),
-        "moments": int(kept.sum()),
-        "won": int(label[kept].sum()),
+        "moments": int(is_moment.sum()),
+        "won": int(label[is_moment].sum()),
         "closed_before_the_moment": int((~was_open).sum()),
         "not_mature": int((was_open & ~is_mature).sum()),
         "undated_outcomes": int(undated.sum()),
     }
-    order = np.flatnonzero(kept)
+    order = np.flatnonzero(is_moment)
     order = order[np.argsort(as_of[order], kind="stable")]
     return Moments(
         lead=lead[order],

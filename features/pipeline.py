@@ -192,7 +192,8 @@ class FeaturePipeline:
 
     @cached_property
     def _dependent_on_moment(self) -> list[tuple[int, Attribute]]:
-        return [(i, each) for i, each in enumerate(self.attributes) if each.depends_on_moment]
+        numbered = enumerate(self.attributes)
+        return [(i, attribute) for i, attribute in numbered if attribute.depends_on_moment]
 
     @cached_property
     def sees_history(self) -> bool:

@@ -126,7 +126,8 @@ def score_file(
 
 def _compare_columns(scorer: LeadScorer, columns: list[str], source: str) -> BatchSummary:
     used = scorer.pipeline.columns
-    known = {*used, *scorer.roles.values(), *(left.column for left in scorer.pipeline.left_out)}
+    left_out = (left.column for left in scorer.pipeline.left_out)
+    known_columns = {*used, *scorer.roles.values(), *left_out}
     absent = [column for column in used if column not in columns]
     if used and len(absent) == len(used):
         raise SchemaError(
@@ -137,7 +138,7 @@ def _compare_columns(scorer: LeadScorer, columns: list[str], source: str) -> Bat
                 "file?"
             ],
         )
-    return BatchSummary(0, absent, [column for column in columns if column not in known])
+    return BatchSummary(0, absent, [column for column in columns if column not in known_columns])
 
 
 @contextmanager

@@ -272,11 +272,15 @@ class LeadScorer:
 
         A cell is checked only if it was encoded as the value that triggers a warning.
         """
-        known = self._known
+        known_columns = self._known_columns
         warnings = [
             []
-            if lead.keys() <= known
-            else [cell_warning("unknown_attribute", name) for name in lead if name not in known]
+            if lead.keys() <= known_columns
+            else [
+                cell_warning("unknown_attribute", name)
+                for name in lead
+                if name not in known_columns
+            ]
             for lead in leads
         ]
         odd_values, are_missing, checks = self._cell_checks
@@ -292,7 +296,7 @@ class LeadScorer:
         return warnings
 
     @cached_property
-    def _known(self) -> frozenset[str]:
+    def _known_columns(self) -> frozenset[str]:
         left_out = (left.column for left in self.pipeline.left_out)
         return frozenset([*self.pipeline.columns, *self.roles.values(), *left_out])
 

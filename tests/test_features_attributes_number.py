@@ -106,5 +106,5 @@ def test_one_number_with_missing_cells_is_a_feature() -> None:
 
 
 def test_number_column_without_numbers_is_left_out() -> None:
-    left_out = LeftOut("x", "it is listed as a number and holds none")
+    left_out = LeftOut("x", "it is listed as a number and contains none")
     assert fit(["a", "b"] * 20, kind="number") == left_out

@@ -1,4 +1,4 @@
-"""What a feature says of a value: in words, whatever the value and the names are."""
+"""Values of features in words, for every unit, value and name."""
 
 import math
 import re
@@ -35,8 +35,8 @@ UNITS = (
 NAN = math.nan
 
 
-def feature(unit: str, **more: Any) -> Feature:
-    return Feature("f", "leads", "size", unit, "it is {value}", **more)
+def feature(unit: str, **attributes: Any) -> Feature:
+    return Feature("f", "leads", "size", unit, "it is {value}", **attributes)
 
 
 @pytest.mark.parametrize(

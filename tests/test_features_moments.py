@@ -1,5 +1,7 @@
-"""Moments to learn from: only mature ones, and only while the lead was open."""
+"""Moments to learn from: mature ones only, and only while the lead was open."""
 
+from collections.abc import Sequence
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -13,82 +15,87 @@ from crm.project import LearnKeys
 from crm.records import Records
 from crm.times import DAY as MICROSECONDS_PER_DAY
 from crm.times import NOT_A_TIME, TIME_DTYPE
-from features.moments import leads_of_rarer, make_moments
+from features.moments import Moments, leads_of_rarer, make_moments
 
 DAY = pd.Timedelta(days=1)
 START = pd.Timestamp("2025-01-01", tz="UTC")
 
 
-def learn(**keys: Any) -> Any:
+def learn(**keys: Any) -> LearnKeys:
     defaults: dict[str, Any] = {"won": ["won"], "lost": ["lost"], "horizon_days": 10.0}
     return LearnKeys(**(defaults | keys))
 
 
-def crm(leads: Any, outcomes: Any, until: Any = None) -> Any:
-    """Build records from (id, day of creation) and (id, outcome, day of closing or None)."""
-    leads = pd.DataFrame(leads, columns=["lead_id", "day"])
-    leads = leads.sort_values(["day", "lead_id"], ignore_index=True)
-    created = (START + pd.to_timedelta(leads["day"], unit="D")).astype(TIME_DTYPE)
-    outcomes = pd.DataFrame(outcomes, columns=["lead_id", "outcome", "day"])
-    closed = START + pd.to_timedelta(outcomes["day"].astype(float), unit="D")
-    days = [*leads["day"], *outcomes["day"].dropna()]
+Leads = Sequence[tuple[str, float]]  # id, day of creation
+Outcomes = Sequence[tuple[str, str, float | None]]  # id, outcome, day of closing
+
+
+def crm(leads: Leads, outcomes: Outcomes, until: float | None = None) -> Records:
+    """Build records; they are observed until the last day unless `until` is another day."""
+    leads_table = pd.DataFrame(leads, columns=["lead_id", "day"])
+    leads_table = leads_table.sort_values(["day", "lead_id"], ignore_index=True)
+    created = (START + pd.to_timedelta(leads_table["day"], unit="D")).astype(TIME_DTYPE)
+    outcomes_table = pd.DataFrame(outcomes, columns=["lead_id", "outcome", "day"])
+    closed = START + pd.to_timedelta(outcomes_table["day"].astype(float), unit="D")
+    days = [*leads_table["day"], *outcomes_table["day"].dropna()]
     return Records(
-        leads=pd.DataFrame({"lead_id": leads["lead_id"], "created_at": created}),
-        outcomes=outcomes.assign(closed_at=closed.astype(TIME_DTYPE)).drop(columns="day"),
+        leads=pd.DataFrame({"lead_id": leads_table["lead_id"], "created_at": created}),
+        outcomes=outcomes_table.assign(closed_at=closed.astype(TIME_DTYPE)).drop(columns="day"),
         observed_until=START + (max(days) if until is None else until) * DAY,
         in_order=True,
     )
 
 
-def seen(records: Records, moments: Any) -> Any:
-    """Return the moments as (lead, day, label), sorted."""
+def labels_of(records: Records, moments: Moments) -> list[tuple[str, float, int]]:
+    """Return the moments as id of the lead, day and label, sorted."""
     ids = records.leads["lead_id"].to_numpy()[moments.lead]
     days = (moments.as_of - START.value // 1_000) / MICROSECONDS_PER_DAY
     return sorted(zip(ids.tolist(), days.tolist(), moments.label.tolist(), strict=True))
 
 
-TWO = [("a", 0), ("b", 0)]
+TWO: Leads = [("a", 0), ("b", 0)]
 
 
-def test_a_moment_is_won_within_its_horizon_and_not_after() -> None:
-    for day, label in ((0.5, 1), (10, 1), (10.001, 0), (30, 0)):
-        records = crm([*TWO, ("c", 0)], [("a", "won", day), ("b", "won", 5), ("c", "lost", 5)], 100)
-        assert seen(records, make_moments(records, learn()))[0] == ("a", 0, label)
+@pytest.mark.parametrize(("day", "label"), [(0.5, 1), (10, 1), (10.001, 0), (30, 0)])
+def test_moment_is_won_within_its_horizon_and_not_after(day: float, label: int) -> None:
+    outcomes: Outcomes = [("a", "won", day), ("b", "won", 5), ("c", "lost", 5)]
+    records = crm([*TWO, ("c", 0)], outcomes, until=100)
+    assert labels_of(records, make_moments(records, learn()))[0] == ("a", 0, label)
 
 
-def test_a_moment_waits_until_its_whole_horizon_was_watched() -> None:
-    leads = [*TWO, ("c", 90), ("d", 90.001)]
+def test_moment_needs_an_observed_horizon() -> None:
+    leads: Leads = [*TWO, ("c", 90), ("d", 90.001)]
     records = crm(leads, [("a", "won", 5), ("c", "won", 91), ("d", "won", 91)], until=100)
     moments = make_moments(records, learn())
-    assert seen(records, moments) == [("a", 0, 1), ("b", 0, 0), ("c", 90, 1)]
+    assert labels_of(records, moments) == [("a", 0, 1), ("b", 0, 0), ("c", 90, 1)]
     assert moments.counts["not_mature"] == 1
 
 
-def test_a_closed_lead_has_no_more_moments() -> None:
+def test_closed_lead_has_no_further_moments() -> None:
     records = crm(TWO, [("a", "won", 5), ("b", "lost", 3)], until=100)
     moments = make_moments(records, learn(moments_days=[0, 3, 4, 5, 7]))
-    assert seen(records, moments) == [("a", 0, 1), ("a", 3, 1), ("a", 4, 1), ("b", 0, 0)]
+    assert labels_of(records, moments) == [("a", 0, 1), ("a", 3, 1), ("a", 4, 1), ("b", 0, 0)]
     assert moments.counts["closed_before_the_moment"] == 6
     np.testing.assert_array_equal(moments.weight, 1)
 
 
-def test_an_outcome_at_or_before_creation_leaves_no_moment() -> None:
-    leads = [*TWO, ("c", 5), ("d", 5)]
-    outcomes = [("a", "won", 5), ("c", "won", 5), ("d", "lost", 4)]
+def test_lead_with_an_outcome_at_or_before_creation_has_no_moment() -> None:
+    leads: Leads = [*TWO, ("c", 5), ("d", 5)]
+    outcomes: Outcomes = [("a", "won", 5), ("c", "won", 5), ("d", "lost", 4)]
     records = crm(leads, outcomes, until=100)
-    assert seen(records, make_moments(records, learn())) == [("a", 0, 1), ("b", 0, 0)]
+    assert labels_of(records, make_moments(records, learn())) == [("a", 0, 1), ("b", 0, 0)]
 
 
-def test_a_lead_lost_and_won_later_is_a_win_within_the_horizon() -> None:
+def test_lost_lead_that_is_won_later_within_the_horizon_is_won() -> None:
     records = crm(TWO, [("a", "lost", 2), ("a", "won", 8), ("b", "lost", 5)], until=100)
     moments = make_moments(records, learn(moments_days=[0, 4]))
-    assert seen(records, moments) == [("a", 0, 1), ("b", 0, 0), ("b", 4, 0)]
+    assert labels_of(records, moments) == [("a", 0, 1), ("b", 0, 0), ("b", 4, 0)]
 
 
-def test_an_outcome_without_a_date_counts_at_creation_only() -> None:
+def test_outcome_without_a_date_counts_at_creation_only() -> None:
     records = crm(TWO, [("a", "won", None), ("b", "lost", None)], until=100)
     moments = make_moments(records, learn(moments_days=[0, 4]))
-    assert seen(records, moments) == [("a", 0, 1), ("b", 0, 0)]
+    assert labels_of(records, moments) == [("a", 0, 1), ("b", 0, 0)]
     assert moments.counts["undated_outcomes"] == 2
 
 
@@ -103,19 +110,19 @@ def test_labels_are_known_when_the_horizon_ends() -> None:
     assert set(moments.known_at - moments.as_of) == {7 * MICROSECONDS_PER_DAY}
 
 
-def test_moments_stand_in_the_order_of_time() -> None:
+def test_moments_are_in_the_order_of_time() -> None:
     records = crm([("a", 3), ("b", 0), ("c", 1)], [("a", "won", 5)], until=100)
     moments = make_moments(records, learn(moments_days=[0, 2]))
     assert (np.diff(moments.as_of) >= 0).all()
 
 
-def test_taking_some_keeps_their_weight() -> None:
+def test_selected_moments_keep_their_weight() -> None:
     records = crm(TWO, [("a", "won", 50)], until=100)
     moments = make_moments(records, learn(moments_days=[0, 2, 45]))
-    kept = moments.take(moments.as_of > moments.as_of[0])
-    np.testing.assert_array_equal(kept.weight, 1)
-    assert len(kept) == 4
-    assert kept.has_times
+    later = moments.take(moments.as_of > moments.as_of[0])
+    np.testing.assert_array_equal(later.weight, 1)
+    assert len(later) == 4
+    assert later.has_times
 
 
 @pytest.mark.parametrize(("label", "rarer"), [([1, 0, 0], 1), ([1, 1, 0], 1), ([0, 0, 0], 0)])
@@ -124,7 +131,7 @@ def test_leads_of_the_rarer_outcome_are_counted_once(label: list[int], rarer: in
     assert leads_of_rarer(twice, np.repeat(np.arange(3), 2)) == rarer
 
 
-def test_one_moment_has_times() -> None:
+def test_moments_have_times_unless_there_are_none() -> None:
     moments = make_moments(crm(TWO, [("a", "won", 5)], until=100), learn())
     assert moments.take(np.array([0])).has_times
     assert not moments.take(np.array([], dtype=np.int64)).has_times
@@ -133,7 +140,8 @@ def test_one_moment_has_times() -> None:
 # -- without times
 
 
-def timeless(outcomes: Any, leads: Any = "abc") -> Any:
+def without_times(outcomes: Sequence[tuple[str, str]], leads: str = "abc") -> Records:
+    """Build records of leads, one for each letter, without times."""
     return Records(
         leads=pd.DataFrame({"lead_id": list(leads)}),
         outcomes=pd.DataFrame(outcomes, columns=["lead_id", "outcome"]).assign(
@@ -143,7 +151,7 @@ def timeless(outcomes: Any, leads: Any = "abc") -> Any:
 
 
 def test_without_times_each_outcome_is_a_moment() -> None:
-    moments = make_moments(timeless([("c", "won"), ("a", "lost")]), learn())
+    moments = make_moments(without_times([("c", "won"), ("a", "lost")]), learn())
     assert moments.lead.tolist() == [0, 2]
     assert moments.label.tolist() == [0, 1]
     assert moments.label.dtype == np.int8
@@ -156,29 +164,29 @@ def test_without_times_each_outcome_is_a_moment() -> None:
 
 
 @pytest.mark.parametrize(("outcome", "word"), [("won", "won"), ("lost", "lost or unwon")])
-def test_only_one_class(outcome: Any, word: Any) -> None:
+def test_outcomes_of_one_kind_are_refused(outcome: str, word: str) -> None:
     message = rf"All 2 leads with a certain outcome are {word}\. Both kinds are needed .* check \["
-    outcomes = [("a", outcome, 5), ("b", outcome, 6)]
+    outcomes: Outcomes = [("a", outcome, 5), ("b", outcome, 6)]
     with pytest.raises(LearningError, match=message):
         make_moments(crm(TWO, outcomes, until=100), learn(moments_days=[0, 2]))
     with pytest.raises(LearningError, match=message):
-        make_moments(timeless([row[:2] for row in outcomes]), learn())
+        make_moments(without_times([("a", outcome), ("b", outcome)]), learn())
 
 
-def test_no_outcome_at_all() -> None:
+def test_leads_without_any_outcome_are_refused() -> None:
     message = r"None of the 3 leads has a known outcome\. Check \[learn\] won and lost, and that"
     with pytest.raises(LearningError, match=message):
-        make_moments(timeless([]), learn())
+        make_moments(without_times([]), learn())
     with pytest.raises(LearningError, match=r"All 2 leads .* are lost or unwon"):
         make_moments(crm(TWO, [], until=100), learn())
 
 
 def test_empty_leads_are_refused() -> None:
     with pytest.raises(LearningError, match=r"None of the 0 leads has a known outcome"):
-        make_moments(timeless([], leads=""), learn())
+        make_moments(without_times([], leads=""), learn())
 
 
-def test_no_lead_is_old_enough() -> None:
+def test_leads_that_are_too_young_are_refused() -> None:
     message = (
         r"None of the 2 leads is old enough to learn from: each needs 10 days under observation\. "
         r"Shorten horizon_days, or export more"
@@ -190,9 +198,11 @@ def test_no_lead_is_old_enough() -> None:
 # -- laws
 
 
-def naive(records: Records, keys: Any) -> Any:
+def labels_by_definition(records: Records, keys: LearnKeys) -> list[tuple[str, float, int]]:
     """Apply the definition of a moment and its label to one lead and one age at a time."""
-    expected = []
+    assert records.observed_until is not None
+    expected: list[tuple[str, float, int]] = []
+    lead: Any  # a row has columns of many types
     for lead in records.leads.itertuples():
         outcomes = records.outcomes[records.outcomes["lead_id"] == lead.lead_id]
         dated = outcomes[outcomes["closed_at"].notna()]
@@ -219,7 +229,7 @@ histories = st.lists(
     min_size=1,
     max_size=12,
 )
-settings = st.builds(
+learn_keys = st.builds(
     learn,
     horizon_days=st.sampled_from([0.5, 1.0, 7.25, 20.0]),
     moments_days=st.lists(st.sampled_from([0.125, 1.0, 5.5, 30.0]), max_size=4).map(
@@ -228,50 +238,62 @@ settings = st.builds(
 )
 
 
-def records_of(histories: Any, until: Any) -> Any:
+History = tuple[float, list[tuple[str, float | None]]]  # day of creation; outcomes and days
+
+
+def records_of(histories: list[History], until: float) -> Records:
     """Build records with one further won lead and one open lead, so that both labels exist."""
     leads = [(f"l{i:02d}", day) for i, (day, _) in enumerate(histories)]
     outcomes = [(f"l{i:02d}", *row) for i, (_, rows) in enumerate(histories) for row in rows]
     return crm([*leads, ("won", 0), ("open", 0)], [*outcomes, ("won", "won", 0.5)], until)
 
 
-@given(histories, settings, st.integers(20, 90))
-def test_labels_equal_those_of_the_definition(histories: Any, keys: Any, until: Any) -> None:
+@given(histories, learn_keys, st.integers(20, 90))
+def test_labels_equal_those_of_the_definition(
+    histories: list[History], keys: LearnKeys, until: int
+) -> None:
     """A label never comes from outside its horizon, and no moment is after the closing."""
     records = records_of(histories, until)
-    before = records.leads.copy(), records.outcomes.copy()
     moments = make_moments(records, keys)
-    pd.testing.assert_frame_equal(records.leads, before[0])
-    pd.testing.assert_frame_equal(records.outcomes, before[1])
-    assert seen(records, moments) == naive(records, keys)
+    assert labels_of(records, moments) == labels_by_definition(records, keys)
     np.testing.assert_array_equal(moments.weight, 1)
 
 
-@given(histories, settings, st.randoms(use_true_random=False))
-def test_row_order_does_not_change_labels(histories: Any, keys: Any, random: Any) -> None:
-    """The same tables in another row order give the same moments and labels."""
+@given(histories, learn_keys)
+def test_records_are_not_modified(histories: list[History], keys: LearnKeys) -> None:
+    records = records_of(histories, 80)
+    leads, outcomes = records.leads.copy(), records.outcomes.copy()
+    make_moments(records, keys)
+    pd.testing.assert_frame_equal(records.leads, leads)
+    pd.testing.assert_frame_equal(records.outcomes, outcomes)
+
+
+@given(histories, learn_keys, st.randoms(use_true_random=False))
+def test_row_order_does_not_change_labels(
+    histories: list[History], keys: LearnKeys, random: Random
+) -> None:
     records = records_of(histories, 80)
     moments = make_moments(records, keys)
     leads = records.leads.sample(frac=1, random_state=random.randrange(2**31))
     outcomes = records.outcomes.sample(frac=1, random_state=random.randrange(2**31))
-    turned = Records(
+    shuffled = Records(
         leads=leads.reset_index(drop=True),
         outcomes=outcomes.reset_index(drop=True),
         observed_until=records.observed_until,
     )
-    assert seen(turned, make_moments(turned, keys)) == seen(records, moments)
+    assert labels_of(shuffled, make_moments(shuffled, keys)) == labels_of(records, moments)
 
 
-@given(histories, settings, st.integers(20, 60))
-def test_what_happened_after_the_horizon_changes_nothing(
-    histories: Any, keys: Any, until: Any
+@given(histories, learn_keys, st.integers(20, 60))
+def test_outcomes_after_the_observed_time_change_nothing(
+    histories: list[History], keys: LearnKeys, until: int
 ) -> None:
-    """A history cut at the end of the observed time gives the same moments."""
-    whole = records_of(histories, until)
-    dated = whole.outcomes["closed_at"]
+    records = records_of(histories, until)
+    is_later = records.outcomes["closed_at"] > records.observed_until
     cut = Records(
-        leads=whole.leads,
-        outcomes=whole.outcomes[~(dated > whole.observed_until)].reset_index(drop=True),
-        observed_until=whole.observed_until,
+        leads=records.leads,
+        outcomes=records.outcomes[~is_later].reset_index(drop=True),
+        observed_until=records.observed_until,
     )
-    assert seen(whole, make_moments(whole, keys)) == seen(cut, make_moments(cut, keys))
+    expected = labels_of(records, make_moments(records, keys))
+    assert labels_of(cut, make_moments(cut, keys)) == expected

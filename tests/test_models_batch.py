@@ -1,4 +1,4 @@
-"""Scoring a file: every row, in its order, whole or not at all."""
+"""Scoring a file: every row in its order; the target is complete or unchanged."""
 
 import gzip
 from dataclasses import replace
@@ -42,22 +42,22 @@ def out(tmp_path: Path) -> Path:
     return tmp_path / "out"
 
 
-def read(path: Path) -> pd.DataFrame:
+def read_scores(path: Path) -> pd.DataFrame:
     read = pd.read_parquet if path.suffix == ".parquet" else pd.read_csv
     return read(path).astype({"lead_id": "str", "grade": "str"})
 
 
-@pytest.mark.parametrize("taken", ["csv", "parquet"])
-@pytest.mark.parametrize("given", ["csv", "parquet"])
+@pytest.mark.parametrize("source_suffix", ["csv", "parquet"])
+@pytest.mark.parametrize("target_suffix", ["csv", "parquet"])
 def test_scored_file_keeps_the_order_of_leads(
-    scorer: LeadScorer, leads: pd.DataFrame, out: Path, taken: str, given: str
+    scorer: LeadScorer, leads: pd.DataFrame, out: Path, source_suffix: str, target_suffix: str
 ) -> None:
-    source = out.parent / f"leads.{taken}"
-    leads.to_csv(source, index=False) if taken == "csv" else leads.to_parquet(source)
-    target = out / f"scores.{given}"
+    source = out.parent / f"leads.{source_suffix}"
+    leads.to_csv(source, index=False) if source_suffix == "csv" else leads.to_parquet(source)
+    target = out / f"scores.{target_suffix}"
     summary = score_file(scorer, TableKeys(source=str(source)), target)
     assert (summary.rows, summary.absent, summary.unknown) == (len(leads), [], [])
-    scores = read(target)
+    scores = read_scores(target)
     assert list(scores.columns) == COLUMNS
     pd.testing.assert_frame_equal(
         scores, scorer.score_table(leads), check_exact=True, check_dtype=False
@@ -70,22 +70,28 @@ def test_scored_file_keeps_the_order_of_leads(
 def test_chunk_size_does_not_change_scores(
     scorer: LeadScorer, source: TableKeys, out: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
 ) -> None:
-    written: set[str] = set()
-    told: list[int] = []
+    contents: set[str] = set()
     for rows in (1_000_000, 800, 799, 7):
         monkeypatch.setattr(batch, "CHUNK_ROWS", rows)
         target = out / f"{rows}.{suffix}"
-        told.clear()
-        assert score_file(scorer, source, target, on_rows=told.append).rows == 800
-        written.add(read(target).to_csv())
-    assert len(written) == 1
-    assert told == [*range(7, 800, 7), 800]
+        assert score_file(scorer, source, target).rows == 800
+        contents.add(read_scores(target).to_csv())
+    assert len(contents) == 1
+
+
+def test_progress_is_reported_after_each_chunk(
+    scorer: LeadScorer, source: TableKeys, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch, "CHUNK_ROWS", 70)
+    progress: list[int] = []
+    score_file(scorer, source, out / "scores.csv", on_rows=progress.append)
+    assert progress == [*range(70, 800, 70), 800]
 
 
 def test_ids_do_not_depend_on_chunks(
     scorer: LeadScorer, leads: pd.DataFrame, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The second half names no leads: they are not numbered where the first half has ids.
+    # The second half has no ids. Its rows are not numbered, because the first half has ids.
     leads = leads.assign(lead_id=leads["lead_id"].where(leads.index < 400))
     leads.to_csv(out.parent / "leads.csv", index=False)
     source = TableKeys(source=str(out.parent / "leads.csv"))
@@ -104,7 +110,7 @@ def test_rows_without_an_id_column_are_numbered(
     leads.drop(columns="lead_id").to_csv(out.parent / "leads.csv", index=False)
     target = out / f"scores.{suffix}"
     score_file(scorer, TableKeys(source=str(out.parent / "leads.csv")), target)
-    assert list(read(target)["lead_id"]) == [str(row) for row in range(1, 801)]
+    assert list(read_scores(target)["lead_id"]) == [str(row) for row in range(1, 801)]
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
@@ -124,20 +130,20 @@ def test_ids_come_from_the_crms_column(scorer: LeadScorer, leads: pd.DataFrame, 
     leads.rename(columns={"lead_id": "Record ID"}).to_csv(out.parent / "leads.csv", index=False)
     source = TableKeys(source=str(out.parent / "leads.csv"))
     score_file(renamed, source, out / "scores.csv")
-    assert list(read(out / "scores.csv")["lead_id"]) == list(leads["lead_id"])
+    assert list(read_scores(out / "scores.csv")["lead_id"]) == list(leads["lead_id"])
 
 
 def test_summary_names_absent_and_unknown_columns(
     scorer: LeadScorer, leads: pd.DataFrame, out: Path
 ) -> None:
-    odd = leads.drop(columns=["industry", "employees"]).assign(mood="good")
-    odd.to_csv(out.parent / "leads.csv", index=False)
+    changed = leads.drop(columns=["industry", "employees"]).assign(mood="good")
+    changed.to_csv(out.parent / "leads.csv", index=False)
     source = TableKeys(source=str(out.parent / "leads.csv"))
     summary = score_file(scorer, source, out / "scores.csv")
     assert set(summary.absent) == {"industry", "employees"}
     assert summary.unknown == ["mood"]
     expected = scorer.score_table(leads.assign(industry=None, employees=None))
-    assert list(read(out / "scores.csv")["probability"]) == list(expected["probability"])
+    assert list(read_scores(out / "scores.csv")["probability"]) == list(expected["probability"])
 
 
 def test_ids_with_special_characters_survive(
@@ -147,7 +153,7 @@ def test_ids_with_special_characters_survive(
     leads.iloc[:4].assign(lead_id=ids).to_parquet(out.parent / "leads.parquet")
     source = TableKeys(source=str(out.parent / "leads.parquet"))
     score_file(scorer, source, out / "scores.csv")
-    assert list(read(out / "scores.csv")["lead_id"]) == ids
+    assert list(read_scores(out / "scores.csv")["lead_id"]) == ids
 
 
 @pytest.mark.parametrize("suffix", [".CSV", ".Parquet"])
@@ -189,7 +195,7 @@ def _empty(leads: pd.DataFrame, path: Path) -> None:
     leads.iloc[:0].to_csv(path, index=False)
 
 
-def _of_something_else(leads: pd.DataFrame, path: Path) -> None:
+def _without_known_columns(leads: pd.DataFrame, path: Path) -> None:
     path.write_text("sku,price\n1,2\n3,4\n")
 
 
@@ -207,12 +213,12 @@ def _cut_archive(leads: pd.DataFrame, path: Path) -> None:
     ("make", "error", "match"),
     [
         (_empty, SchemaError, "it has no rows, so there is nothing to score"),
-        (_of_something_else, SchemaError, r"uses none of its columns \(sku, price, …\)"),
+        (_without_known_columns, SchemaError, r"uses none of its columns \(sku, price, …\)"),
         (_broken_in_the_second_chunk, (SchemaError, SourceError), "in.csv"),
         (_cut_archive, SourceError, "in.csv"),
         (lambda leads, path: None, SourceError, "in.csv"),
     ],
-    ids=["empty", "something else", "broken late", "cut archive", "not there"],
+    ids=["empty", "no known column", "broken late", "cut archive", "absent"],
 )
 def test_invalid_source_keeps_the_target(
     scorer: LeadScorer,
@@ -241,11 +247,11 @@ def test_invalid_source_keeps_the_target(
 def test_full_disk_keeps_the_target(
     scorer: LeadScorer, source: TableKeys, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*args: Any, **kwargs: Any) -> None:
+    def fail(*arguments: Any, **options: Any) -> None:
         raise OSError(28, "No space left on device")
 
     (out / "scores.csv").write_text("yesterday's")
-    monkeypatch.setattr(pd.DataFrame, "to_csv", full)
+    monkeypatch.setattr(pd.DataFrame, "to_csv", fail)
     with pytest.raises(SourceError, match="scores.csv cannot be written: .*No space left"):
         score_file(scorer, source, out / "scores.csv")
     assert [path.name for path in out.iterdir()] == ["scores.csv"]

@@ -1,4 +1,4 @@
-"""MLflow's own way to use a registered model gives the scores that ours gives."""
+"""A registered model scores through MLflow as it scores in leadscore."""
 
 import datetime
 import json
@@ -33,8 +33,8 @@ for path in sorted(folder.glob("*.csv")):
     scores = model.predict(pd.read_csv(path))
     assert list(scores.columns) == ["lead_id", "probability", "score", "grade"]
     scores.to_parquet(path.with_suffix(".parquet"))
-one = {"source": "Partner", "employees": 120, "email_opt_in": True}
-print(json.dumps(model.predict([one])["probability"].tolist()))
+lead = {"source": "Partner", "employees": 120, "email_opt_in": True}
+print(json.dumps(model.predict([lead])["probability"].tolist()))
 print(json.dumps(model.metadata.metadata))
 """
 
@@ -54,12 +54,12 @@ def digest(crm: Path, trained: Any, simulated_crm: Path) -> str:
         trained.scorer, trained.golden_leads, crm / "work" / ARTIFACT, trained.golden_as_of
     )
     now = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
-    # The tables that it was trained on lie elsewhere; here are the leads alone.
+    # This folder has the leads only, so the records come from where the model was trained.
     records = read_records(load_project(simulated_crm))
     registry = Registry(project)
     tracked = track(registry, project, records, trained, crm / "work" / ARTIFACT, now)
     registry.make_champion(tracked.version)
-    shutil.rmtree(crm / "work")  # what was logged must not lean on it
+    shutil.rmtree(crm / "work")  # the logged model must not need it
     return tracked.digest
 
 
@@ -71,7 +71,7 @@ def scorer(crm: Path, digest: str) -> LeadScorer:
 
 
 def frames(leads: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Give tables that pandas reads back as integers, floats, text, booleans or a mixture."""
+    """Return tables that pandas reads back as integers, floats, text, booleans or a mixture."""
     n = len(leads)
     return {
         "as_exported": leads,
@@ -91,41 +91,41 @@ def frames(leads: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def test_pyfunc_scores_equal_the_scorer(crm: Path, scorer: LeadScorer, tmp_path: Path) -> None:
-    given = tmp_path / "given"
-    given.mkdir()
+    tables = tmp_path / "tables"
+    tables.mkdir()
     leads = pd.read_csv(crm / "leads.csv").iloc[:200]
     for name, frame in frames(leads).items():
-        frame.to_csv(given / f"{name}.csv", index=False)
-    away = tmp_path / "elsewhere"
-    away.mkdir()
-    done = subprocess.run(
-        [sys.executable, "-c", ANSWERS, f"sqlite:///{crm}/mlflow.db", str(given)],
-        cwd=away,
+        frame.to_csv(tables / f"{name}.csv", index=False)
+    empty_folder = tmp_path / "empty"
+    empty_folder.mkdir()
+    process = subprocess.run(
+        [sys.executable, "-c", ANSWERS, f"sqlite:///{crm}/mlflow.db", str(tables)],
+        cwd=empty_folder,
         env=os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"},
         capture_output=True,
         text=True,
         timeout=60,
     )
-    assert done.returncode == 0, done.stderr[-2000:]
+    assert process.returncode == 0, process.stderr[-2000:]
     for name in frames(leads):
-        expected = scorer.score_table(pd.read_csv(given / f"{name}.csv"))
-        result = pd.read_parquet(given / f"{name}.parquet")
+        expected = scorer.score_table(pd.read_csv(tables / f"{name}.csv"))
+        scores = pd.read_parquet(tables / f"{name}.parquet")
         for column in ("probability", "score", "grade"):
-            assert result[column].tolist() == expected[column].tolist(), (name, column)
+            assert scores[column].tolist() == expected[column].tolist(), (name, column)
         if name != "no_id":
-            assert result["lead_id"].tolist() == leads["lead_id"].tolist()
-    one, metadata = map(json.loads, done.stdout.splitlines()[-2:])
+            assert scores["lead_id"].tolist() == leads["lead_id"].tolist()
+    probabilities, metadata = map(json.loads, process.stdout.splitlines()[-2:])
     lead = {"source": "Partner", "employees": 120, "email_opt_in": True}
-    assert one == [scorer.score_leads([LeadCells(lead)])[0].probability]
+    assert probabilities == [scorer.score_leads([LeadCells(lead)])[0].probability]
     assert metadata["columns"] == scorer.pipeline.names
-    assert list(away.iterdir()) == []
+    assert list(empty_folder.iterdir()) == []
 
 
 def test_mlflow_stores_data_and_one_script(crm: Path, digest: str) -> None:
     (model,) = (crm / "mlartifacts" / "models").iterdir()
     files = {str(path.relative_to(model)): path for path in model.rglob("*") if path.is_file()}
     assert {Path(name).suffix for name in files} == {".py", ".json", ".txt", ".yaml", ""}
-    files.pop("artifacts/registered_model_meta", None)  # put there when it is first fetched
+    files.pop("artifacts/registered_model_meta", None)  # MLflow writes it at the first download
     assert {name for name in files if Path(name).suffix in (".py", "")} == {
         "artifacts/pyfunc.py",
         "artifacts/MLmodel",
@@ -142,12 +142,12 @@ def test_damaged_registered_model_does_not_load(crm: Path, digest: str, tmp_path
     (folder,) = copy.rglob(ARTIFACT)
     (folder / "booster.txt").write_text("other trees")
     program = "import sys, mlflow; mlflow.pyfunc.load_model(sys.argv[1])"
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", program, str(folder.parent.parent)],
         cwd=tmp_path,
         capture_output=True,
         text=True,
         timeout=60,
     )
-    assert done.returncode == 1
-    assert "scorer/booster.txt is not the file that was saved" in done.stderr
+    assert process.returncode == 1
+    assert "scorer/booster.txt is not the file that was saved" in process.stderr

@@ -1,4 +1,4 @@
-"""The sales scale: ten points more, twice the odds."""
+"""The sales scale: ten more points are twice the odds."""
 
 from typing import Any
 
@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit, logit
 
+from crm.arrays import Floats
 from crm.errors import ConfigError, TrackingError
 from models.scale import GRADES, Scale, read_grades
 
@@ -15,8 +16,8 @@ BASE = 0.15
 SCALE = Scale(base_log_odds=float(logit(BASE)))
 
 
-def odds(multiple: float) -> np.ndarray:
-    """Give the probability whose odds are this multiple of the base odds."""
+def probability_of(multiple: float) -> Floats:
+    """Return the probability whose odds are this multiple of the base odds."""
     return np.array([expit(logit(BASE) + np.log(multiple))])
 
 
@@ -24,7 +25,7 @@ def odds(multiple: float) -> np.ndarray:
     ("multiple", "score"), [(1, 50), (2, 60), (4, 70), (8, 80), (1 / 2, 40), (1 / 8, 20)]
 )
 def test_ten_points_are_twice_the_odds(multiple: float, score: int) -> None:
-    assert SCALE.score(odds(multiple)).tolist() == [score]
+    assert SCALE.score(probability_of(multiple)).tolist() == [score]
 
 
 def test_scores_are_limited_to_1_and_99() -> None:
@@ -67,7 +68,7 @@ def test_grades_can_be_set() -> None:
 def test_score_is_the_rounded_and_clipped_unrounded_score(margin: float, base: float) -> None:
     scale = Scale(base)
     unrounded = scale.unrounded(np.array([margin]))
-    # A probability next to 1 knows its odds to few digits; such scores are held anyway.
+    # The odds of a probability near 1 have few exact digits, but its score is clipped anyway.
     if abs(margin) < 12 and abs(unrounded[0] % 1 - 0.5) > 1e-6:
         score = scale.score(expit(np.array([margin])))
         assert score.tolist() == np.clip(np.rint(unrounded), 1, 99).tolist()
@@ -75,7 +76,7 @@ def test_score_is_the_rounded_and_clipped_unrounded_score(margin: float, base: f
 
 
 @pytest.mark.parametrize(
-    ("written", "grades"),
+    ("grades_of_file", "grades"),
     [
         ({"A": 65, "B": 50, "C": 35}, GRADES),
         ({"B": 50, "A": 65}, (("A", 65), ("B", 50))),
@@ -87,12 +88,12 @@ def test_score_is_the_rounded_and_clipped_unrounded_score(margin: float, base: f
         ),
     ],
 )
-def test_grades_are_read_from_the_project_file(written: Any, grades: Any) -> None:
-    assert read_grades(written) == grades
+def test_grades_are_read_from_the_project_file(grades_of_file: dict[str, int], grades: Any) -> None:
+    assert read_grades(grades_of_file) == grades
 
 
 @pytest.mark.parametrize(
-    "written",
+    "grades_of_file",
     [
         {},
         {"A": 50, "B": 50},
@@ -109,9 +110,9 @@ def test_grades_are_read_from_the_project_file(written: Any, grades: Any) -> Non
         {letter: 99 - i for i, letter in enumerate("ABCDEFGHI")},
     ],
 )
-def test_invalid_grades_are_refused(written: Any) -> None:
+def test_invalid_grades_are_refused(grades_of_file: dict[str, int]) -> None:
     with pytest.raises(ConfigError, match=r"grades are .*Expected A, B, C and so on, each with a"):
-        read_grades(written)
+        read_grades(grades_of_file)
 
 
 def test_scale_survives_its_text() -> None:

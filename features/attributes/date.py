@@ -82,13 +82,13 @@ class DateAttribute(Attribute):
         age = as_of_days - values
         if self.part == "age_days":
             return np.where(age >= 0, age, np.nan)
-        known = np.where(age < 0, np.nan, values)  # without a moment every date counts as known
+        past = np.where(age < 0, np.nan, values)  # without a moment every date counts as past
         if self.part == "weekday":
-            return np.floor(known + 3) % 7
-        is_known = np.isfinite(known)
-        day = np.where(is_known, np.floor(known), 0).astype("datetime64[D]")
+            return np.floor(past + 3) % 7
+        is_past = np.isfinite(past)
+        day = np.where(is_past, np.floor(past), 0).astype("datetime64[D]")
         month = day.astype("datetime64[M]").astype(np.int64) % 12 + 1
-        return np.where(is_known, month, np.nan)
+        return np.where(is_past, month, np.nan)
 
     def warning(self, cell: Any) -> CellWarning | None:
         """Return the warning about a cell, or None."""

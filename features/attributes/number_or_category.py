@@ -43,8 +43,8 @@ def fit_attribute(
     Raises
     ------
     SchemaError
-        If a number column holds infinities, or a column is half numbers, half text
-        and too varied for a category.
+        If a number column contains infinities, or if a column is half numbers and half text
+        and has too many values for a category.
 
     Examples
     --------
@@ -70,7 +70,7 @@ def fit_attribute(
     numbers = reader.encode_column(column)
     infinite = read_column(pd.Series(texts), _is_infinite, np.bool_)
     is_number = np.isfinite(numbers) | infinite
-    if not is_number[~is_truth].any():  # true and false are numbers only beside others
+    if not is_number[~is_truth].any():  # true and false are numbers only among others
         is_number &= ~is_truth
     share = float(is_number[filled].mean())
     if kind is None:
@@ -79,7 +79,7 @@ def fit_attribute(
         if infinite.any():
             raise SchemaError("leads", [_infinities(name, int(infinite.sum()))])
         if not np.isfinite(numbers).any():
-            return LeftOut(name, "it is listed as a number and holds none")
+            return LeftOut(name, "it is listed as a number and contains none")
         if n_filled >= 100 and len(counts) == n_filled and (numbers[filled] % 1 == 0).all():
             return LeftOut(name, "each lead has a number of its own: an identifier")
         return NumberAttribute(name, folded, float(np.median(numbers[np.isfinite(numbers)])))

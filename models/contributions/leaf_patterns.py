@@ -96,5 +96,5 @@ def _leaf_rows(product: Floats, share: Floats, nodes: Floats, *, is_summed: bool
     passes = np.arange(1 << n_players)[:, None] >> np.arange(n_players) & 1 == 1
     if is_summed:
         return np.where(passes, product @ gain.transpose(0, 2, 1), (product @ loss)[:, :, None])
-    given = np.where(passes[:, :, None], gain[:, None], loss) * product[:, :, None]
-    return np.concatenate([product[:, :, None], given], axis=2)
+    replaced = np.where(passes[:, :, None], gain[:, None], loss) * product[:, :, None]
+    return np.concatenate([product[:, :, None], replaced], axis=2)

@@ -103,7 +103,7 @@ class Tables:
     bits : list of ndarray of uint16, shape (n_classes, n_entries)
         For each of these features, the bits of the blocks that each class sets.
     lookups : list of list of Lookup
-        For each number of parts, the lookups of the blocks with so many parts.
+        For each number of parts, the lookups of the blocks with that number of parts.
     of_stumps : ndarray of float64, shape (n_trees,)
         The output of trees without nodes; 0 for other trees.
     """
@@ -126,17 +126,19 @@ class _Entries:
     """
 
     def __init__(self, trees: Sequence[Tree]) -> None:
-        asked: dict[int, tuple[list[int], list[float | frozenset[int]]]] = {}
+        nodes_of: dict[int, tuple[list[int], list[float | frozenset[int]]]] = {}
         self._row_of: list[list[int]] = []
         for tree in trees:
             rows = []
             for node, feature in enumerate(tree.feature):
-                decisions, thresholds = asked.setdefault(feature, ([], []))
+                decisions, thresholds = nodes_of.setdefault(feature, ([], []))
                 rows.append(len(decisions))
                 decisions.append(tree.decision[node])
                 thresholds.append(tree.threshold[node])
             self._row_of.append(rows)
-        self.classes = {each: FeatureClasses.of_nodes(*asked[each]) for each in sorted(asked)}
+        self.classes = {
+            feature: FeatureClasses.of_nodes(*nodes_of[feature]) for feature in sorted(nodes_of)
+        }
         self._n = dict.fromkeys(self.classes, 0)
         self._tests: list[int] = []
 
@@ -163,17 +165,18 @@ class _Entries:
     def bits(self) -> list[Bits]:
         """Return for each feature the bits that its classes set, shape (n_classes, n_entries)."""
         tests = np.array(self._tests, dtype=np.intp).reshape(-1, 5).T
-        feature_of, *rest = tests[:, np.lexsort(tests[2::-1])]
-        found = []
+        feature_of, *columns = tests[:, np.lexsort(tests[2::-1])]
+        bits_of_features = []
         for feature, classes in self.classes.items():
-            entry, bit, node, is_left = (each[feature_of == feature] for each in rest)
+            entry, bit, node, is_left = (column[feature_of == feature] for column in columns)
             passed = classes.is_left[node] == (is_left[:, None] == 1)
             first = np.flatnonzero(np.diff(entry * 16 + bit, prepend=-1))
             passed = np.logical_and.reduceat(passed, first, axis=0)
             values = passed.astype(np.uint16) << bit[first, None].astype(np.uint16)
             first = np.flatnonzero(np.diff(entry[first], prepend=-1))
-            found.append(np.ascontiguousarray(np.bitwise_or.reduceat(values, first, axis=0).T))
-        return found
+            bits = np.bitwise_or.reduceat(values, first, axis=0)
+            bits_of_features.append(np.ascontiguousarray(bits.T))
+        return bits_of_features
 
 
 @dataclass
@@ -197,11 +200,11 @@ class _Draft:
         column_of = {feature: column for column, feature in enumerate(entry_of)}
         of_size = self.leaves.setdefault(n_bits, {})
         for value, players in leaves:
-            asked = column_of.keys() & players.keys()
-            group = of_size.setdefault(len(asked), Leaves())
+            tested = column_of.keys() & players.keys()
+            group = of_size.setdefault(len(tested), Leaves())
             group.first_row.append(self.first_row[-1])
             group.value.append(value)
-            for feature in asked:
+            for feature in tested:
                 need, want, share = players[feature]
                 group.players += (column_of[feature], need >> low, want >> low, share)
         self.tree_of.append(tree)
@@ -227,7 +230,7 @@ def make_tables(trees: Sequence[Tree], n_features: int) -> Tables:
     for i, tree in enumerate(trees):
         for block in cut_tree(tree, most_bits):
             ends = _ends(block, most_bits)
-            found = list(leaves_of(tree, block))
+            leaves_of_block = list(leaves_of(tree, block))
             width = 0
             if len(ends) == 1:
                 # Widths are even: wider tables cost less than the calls for more widths.
@@ -236,7 +239,8 @@ def make_tables(trees: Sequence[Tree], n_features: int) -> Tables:
             parts = drafts.setdefault((len(ends), width), [_Draft() for _ in ends])
             for part, low, high in zip(parts, [0, *ends[:-1]], ends, strict=True):
                 # All leaves test the bits below those of the last part alike.
-                leaves = found if part is parts[-1] else [(1.0, found[0][1])]
+                is_last = part is parts[-1]
+                leaves = leaves_of_block if is_last else [(1.0, leaves_of_block[0][1])]
                 part.add(i, entries.add(i, block.bits[low:high]), leaves, low, high - low)
     lookups = [_lookups(drafts[kind], kind[1], entries, n_features) for kind in sorted(drafts)]
     of_stumps = np.array([0.0 if tree.feature else tree.leaf_value[0] for tree in trees])

@@ -116,16 +116,16 @@ class TreeContributions:
         array([[-3.,  0.,  2.],
                [ 1.,  0.,  2.]])
         """
-        given = np.empty((len(features), self.n_features + 1))
+        contributions = np.empty((len(features), self.n_features + 1))
         for start in range(0, len(features), LEADS_AT_ONCE):
             chunk = slice(start, start + LEADS_AT_ONCE)
             classes = self._classifier.classes(features[chunk])
             if len(classes) >= MANY:
-                given[chunk] = self._block_by_block(classes)
+                contributions[chunk] = self._block_by_block(classes)
             else:
-                given[chunk] = self._few_by_few(classes)[:, : self.n_features + 1]
-        given[:, -1] = self.expected
-        return given
+                contributions[chunk] = self._few_by_few(classes)[:, : self.n_features + 1]
+        contributions[:, -1] = self.expected
+        return contributions
 
     def explained(self, features: Floats) -> tuple[Floats, Floats] | None:
         """Compute margins and contributions together, if the margins cost almost nothing extra.
@@ -145,9 +145,9 @@ class TreeContributions:
         """
         if not self._has_leaves or not 0 < len(features) < MANY:
             return None
-        given = self._few_by_few(self._classifier.classes(features))
-        of_trees = given[:, self.n_features + 1 :] + self._tables.of_stumps
-        return of_trees.cumsum(axis=1)[:, -1], given[:, : self.n_features]
+        columns = self._few_by_few(self._classifier.classes(features))
+        of_trees = columns[:, self.n_features + 1 :] + self._tables.of_stumps
+        return of_trees.cumsum(axis=1)[:, -1], columns[:, : self.n_features]
 
     @cached_property
     def _has_leaves(self) -> bool:
@@ -171,12 +171,12 @@ class TreeContributions:
         ]
         none = np.zeros((n, 1), dtype=np.uint16)  # for columns without a feature
         bits = np.concatenate([*set_bits, none], axis=1)
-        given = np.zeros(n * width)
+        sums = np.zeros(n * width)
         for parts, places in zip(self._tables.lookups, self._places, strict=True):
             columns = multiplied([part.rows(bits) for part in parts])
             for place, numbers in zip(places, columns, strict=True):
-                given += np.bincount(place[:n].ravel(), numbers.ravel(), n * width)
-        return given.reshape(n, width)
+                sums += np.bincount(place[:n].ravel(), numbers.ravel(), n * width)
+        return sums.reshape(n, width)
 
     @cached_property
     def _places(self) -> list[list[Indexes]]:
@@ -192,9 +192,9 @@ class TreeContributions:
             for table, of_lead in zip(self._tables.bits, classes_of, strict=True)
             for bits in np.ascontiguousarray(table.T)
         ]
-        given = np.zeros((self.n_features + 1, len(classes)))
+        sums = np.zeros((self.n_features + 1, len(classes)))
         for parts in self._tables.lookups:
-            totals = [np.zeros_like(given) for _ in parts]
+            totals = [np.zeros_like(sums) for _ in parts]
             for block in range(parts[0].n_blocks):
                 rows = []
                 for part in parts:
@@ -209,8 +209,8 @@ class TreeContributions:
                     for feature, column in zip(features, numbers.T, strict=False):
                         total[feature] += column.take(at)
             for total in totals:
-                given += total
-        return given.T
+                sums += total
+        return sums.T
 
 
 def _columns(rows: Sequence[Bits], tables: Sequence[Floats]) -> tuple[Indexes, list[Floats]]:

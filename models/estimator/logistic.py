@@ -190,11 +190,13 @@ class Logistic:
         of_numbers = slope * (standardised - centre)
         of_numbers += np.where(is_missing, missing, present)
         contributions[:, self.terms.columns[0]] = of_numbers
-        codes, own, average = self._of_codes
+        codes, coefficients, average = self._of_codes
         columns = self.terms.columns[1]
-        wanted = placed(np.arange(len(columns)), features[:, columns])
-        at = np.searchsorted(codes, wanted)
-        contributions[:, columns] = np.where(codes[at] == wanted, own[at], 0.0) - average
+        codes_of_leads = placed(np.arange(len(columns)), features[:, columns])
+        at = np.searchsorted(codes, codes_of_leads)
+        contributions[:, columns] = (
+            np.where(codes[at] == codes_of_leads, coefficients[at], 0.0) - average
+        )
         return contributions
 
     @cached_property
@@ -212,11 +214,11 @@ class Logistic:
         n_codes = list(map(len, self.terms.codes))
         place = np.repeat(np.arange(len(n_codes)), n_codes)
         codes = placed(place, np.concatenate([*self.terms.codes, []]))
-        own = np.array(self.coefficients[start:])
-        at_centre = own * np.array(self.centre[start:])
+        coefficients = np.array(self.coefficients[start:])
+        at_centre = coefficients * np.array(self.centre[start:])
         average = np.asarray(np.bincount(place, at_centre, len(n_codes)), dtype=np.float64)
         beyond_all = placed(np.array([np.nan]), np.array([np.nan]))  # also for missing codes
-        return np.concatenate([codes, beyond_all]), np.append(own, 0.0), average
+        return np.concatenate([codes, beyond_all]), np.append(coefficients, 0.0), average
 
     def log_odds_of(self, features: Floats) -> Floats:
         """Compute the log-odds, shape (n,), of a feature matrix, shape (n, k)."""

@@ -120,7 +120,7 @@ def calibration_error(
 
 
 def _last_true(condition: Callable[[float], bool], start: float, end: float) -> float:
-    """Find by bisection the last number at which a condition is true that is true at the start."""
+    """Find the last number for which a condition is true, by bisection; it is true at `start`."""
     for _ in range(HALVINGS):
         middle = (start + end) / 2
         if condition(middle):
@@ -137,11 +137,11 @@ def _covariance(
     n_bins = int(bins.max()) + 1
     variance = np.bincount(bins, weight**2 * probability * (1 - probability), n_bins)
     gap = probability - label
-    rest = weight * (gap - (np.bincount(bins, weight * gap) / np.bincount(bins, weight))[bins])
+    residual = weight * (gap - (np.bincount(bins, weight * gap) / np.bincount(bins, weight))[bins])
     leads, of_lead = np.unique(lead, return_inverse=True)
-    sums = np.bincount(of_lead * n_bins + bins, rest, len(leads) * n_bins).reshape(-1, n_bins)
-    alone = np.sqrt(np.bincount(bins, rest**2, n_bins))
-    alone = np.where(alone > 0, alone, np.inf)
-    together = sums.T @ sums / np.outer(alone, alone)
-    np.fill_diagonal(together, np.maximum(np.diag(together), 1.0))
-    return np.asarray(together * np.sqrt(np.outer(variance, variance)))
+    sums = np.bincount(of_lead * n_bins + bins, residual, len(leads) * n_bins).reshape(-1, n_bins)
+    if_independent = np.sqrt(np.bincount(bins, residual**2, n_bins))
+    if_independent = np.where(if_independent > 0, if_independent, np.inf)
+    correlation = sums.T @ sums / np.outer(if_independent, if_independent)
+    np.fill_diagonal(correlation, np.maximum(np.diag(correlation), 1.0))
+    return np.asarray(correlation * np.sqrt(np.outer(variance, variance)))

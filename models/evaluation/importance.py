@@ -58,13 +58,13 @@ def rank_signals(reasoner: Reasoner, features: Floats, seed: int) -> list[dict[s
 
 def _direction(feature: Feature, values: Floats, points: Floats) -> str:
     """Describe which values raise the score and which lower it."""
-    known = np.isfinite(values)
+    is_known = np.isfinite(values)
     if feature.unit in CODED:
         return _best_and_worst(feature, values, points)
-    if len(np.unique(values[known])) < 2 or np.ptp(points[known]) == 0:
-        return "whether it is known" if not known.all() else "no clear direction"
+    if len(np.unique(values[is_known])) < 2 or np.ptp(points[is_known]) == 0:
+        return "whether it is known" if not is_known.all() else "no clear direction"
     name = measured(feature)
-    ranks = [np.unique(x[known], return_inverse=True)[1].astype(float) for x in (values, points)]
+    ranks = [np.unique(x[is_known], return_inverse=True)[1].astype(float) for x in (values, points)]
     correlation = float(np.corrcoef(ranks[0], ranks[1])[0, 1])
     if abs(correlation) < CLEAR:
         return f"{name}: no single direction"

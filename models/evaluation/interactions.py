@@ -132,18 +132,18 @@ def find_interactions(
     if not pairs:
         return []
     sample = _Mixtures(scorer, features, len(pairs) + len(splits) + 1, seed)
-    alone = [sample.effect(members) for _, members in splits]
+    effects = [sample.effect(members) for _, members in splits]
     interactions = []
     for a, b in pairs:
         first, second = _in_order(splits[a], splits[b], scorer)
         together = [split.is_in[sample.lead] for split, _ in (first, second)]
         if _fewest_together(*together) < FEWEST_TOGETHER:
             continue
-        own = alone[a] if first is splits[a] else alone[b]
+        own = effects[a] if first is splits[a] else effects[b]
         joint = sample.effect([*first[1], *second[1]])
         interactions.append(
             _interaction(
-                first[0], second[0], own, joint, alone[a] + alone[b], together, sample.weights
+                first[0], second[0], own, joint, effects[a] + effects[b], together, sample.weights
             )
         )
     return sorted(interactions, key=lambda interaction: -interaction.strength)
@@ -189,12 +189,12 @@ def best_split(feature: Feature, signal: str, values: Floats, points: Floats) ->
     '“size” above 4'
     """
     is_missing = np.isnan(values)
-    known = values[~is_missing]
+    present = values[~is_missing]
     parts: list[tuple[str, Bools]] = [(condition(feature, np.nan), is_missing)]
     if feature.unit in CODED:
-        parts += [(condition(feature, float(code)), values == code) for code in np.unique(known)]
-    elif len(known):
-        for limit in np.unique(np.quantile(known, (0.25, 0.5, 0.75), method="lower")).tolist():
+        parts += [(condition(feature, float(code)), values == code) for code in np.unique(present)]
+    elif len(present):
+        for limit in np.unique(np.quantile(present, (0.25, 0.5, 0.75), method="lower")).tolist():
             parts.append((condition_above(feature, limit), values > limit))
     best, widest = None, 0.0
     for words, is_in in parts:
@@ -210,7 +210,7 @@ def best_split(feature: Feature, signal: str, values: Floats, points: Floats) ->
 def _in_order(
     a: tuple[SignalSplit, list[int]], b: tuple[SignalSplit, list[int]], scorer: LeadScorer
 ) -> tuple[tuple[SignalSplit, list[int]], tuple[SignalSplit, list[int]]]:
-    """Return the two with what a lead does before what it is, as people ask about them."""
+    """Return the two splits, with activities of the lead before its attributes."""
     a_is_trait, b_is_trait = (
         scorer.reasoner.features[members[0]].table == "leads" for _, members in (a, b)
     )
