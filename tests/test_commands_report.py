@@ -1,4 +1,4 @@
-"""`leadscore report` and `leadscore train --report`: what they print, write, keep and refuse."""
+"""`leadscore report` and `leadscore train --report`: what they print, write and refuse."""
 
 import json
 from collections.abc import Callable
@@ -18,7 +18,7 @@ def crm(tmp_path: Path) -> Path:
     return tmp_path / "crm"
 
 
-def test_report_names_its_folder_and_keeps_peoples_notes(run: Run, crm: Path) -> None:
+def test_report_prints_its_folder_and_keeps_notes_of_people(run: Run, crm: Path) -> None:
     code, out, _ = run("report", "--project", crm, "--share", "Ada")
     assert code == 0
     assert "There is no champion yet" in out
@@ -36,8 +36,8 @@ def test_report_names_its_folder_and_keeps_peoples_notes(run: Run, crm: Path) ->
     assert "shared by Bob" in page.read_text()
 
 
-def test_filters_are_named_on_the_report(run: Run, crm: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "other"
+def test_report_names_its_filters(run: Run, crm: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "filtered"
     options = ("--since", "2024-06-01", "--segment", "industry=Software", "--out", folder)
     code, _, _ = run("report", "--project", crm, *options)
     assert code == 0
@@ -53,7 +53,7 @@ def test_filters_are_named_on_the_report(run: Run, crm: Path, tmp_path: Path) ->
         (("--share", " "), "--share is empty"),
     ],
 )
-def test_impossible_requests_are_refused_with_a_message(
+def test_invalid_options_are_refused_with_a_message(
     run: Run, crm: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], message: str
 ) -> None:
     monkeypatch.chdir(crm)
@@ -70,5 +70,5 @@ def test_training_stores_the_report_with_its_run_on_request(run: Run, crm: Path)
     code, out, _ = run("train", "--project", crm, "--report", "--json")
     assert code == 0
     registry = Registry(load_project(crm))
-    kept = registry.client.list_artifacts(json.loads(out)["model"]["run_id"], "report")
-    assert {"report/index.html", "report/report.json"} <= {file.path for file in kept}
+    files = registry.client.list_artifacts(json.loads(out)["model"]["run_id"], "report")
+    assert {"report/index.html", "report/report.json"} <= {file.path for file in files}

@@ -24,14 +24,14 @@ def records(simulated_crm: Path) -> Records:
 
 
 def moved(trained: Trained, records: Records, points: float) -> Changes:
-    """Return the changes if every lead gains some points, which only the start explains."""
+    """Return the changes if the start of every lead gives more points."""
     scorer = trained.scorer
     scale = Scale(scorer.scale.base_log_odds - points / 10 * np.log(2))
     return find_changes(scorer, replace(scorer, scale=scale), records, NOW)
 
 
 def points_of_start(why: str) -> tuple[float, float]:
-    """Read the points before and now from a sentence on the start."""
+    """Return the points before and now from a sentence on the start."""
     before, now = (float(part.split(" ")[0]) for part in why.removeprefix(START).split(", "))
     return before, now
 

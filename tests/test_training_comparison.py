@@ -1,4 +1,4 @@
-"""Held-out log-odds, fairness, and the comparison of two versions."""
+"""Held-out log-odds, fair comparisons, and the comparison of two versions."""
 
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
@@ -76,7 +76,7 @@ def contender(
 
 @pytest.fixture
 def stored() -> StoredMoments:
-    """Stored moments: leads 0 and 1 for training, 2 embargoed, 3 (twice) and 4 for the test."""
+    """Return stored moments: training leads 0 and 1, embargoed 2, test leads 3 (twice) and 4."""
     moments = moments_of([0, 1, 2, 3, 3, 4], [10, 20, 30, 40, 50, 60], [0, 1, 0, 1, 0, 1])
     split = Split(moments.take(np.array([0, 1])), moments.take(np.array([3, 4, 5])), 1, "newest")
     return StoredMoments.of_training(
@@ -99,10 +99,10 @@ def test_stored_moments_of_one_lead_have_one_key(stored: StoredMoments) -> None:
 
 
 def test_stored_moments_survive_parquet(stored: StoredMoments) -> None:
-    again = StoredMoments.from_parquet(stored.to_parquet())
+    read = StoredMoments.from_parquet(stored.to_parquet())
     for name, values in vars(stored).items():
-        np.testing.assert_array_equal(getattr(again, name), values)
-        assert getattr(again, name).dtype.kind == values.dtype.kind
+        np.testing.assert_array_equal(getattr(read, name), values)
+        assert getattr(read, name).dtype.kind == values.dtype.kind
 
 
 def test_stored_moments_contain_no_lead_id(stored: StoredMoments) -> None:
@@ -167,12 +167,13 @@ def test_held_out_log_odds_without_ids_exist_for_the_same_table_only(
 # -- fairness ------------------------------------------------------------------------------
 
 
-def project_asking(won: str = "won", horizon_days: float = 90.0) -> Any:
+def project_predicting(won: str = "won", horizon_days: float = 90.0) -> Any:
     learn = SimpleNamespace(won=[won], lost=[], open=[], horizon_days=horizon_days)
     return SimpleNamespace(learn=learn)
 
 
 def timed(records: Records) -> Records:
+    """Return the records with a creation time for each lead."""
     created = pd.Series([pd.Timestamp("2026-01-01", tz="UTC")] * len(records.leads))
     return replace(
         records,
@@ -181,20 +182,20 @@ def timed(records: Records) -> Records:
     )
 
 
-def test_fairness_has_no_reasons_against_a_version_that_fits() -> None:
-    assert unfair_reasons(contender(None), timed(records_of(*NAMES)), project_asking()) == []
+def test_fair_version_has_no_reasons_against_it() -> None:
+    assert unfair_reasons(contender(None), timed(records_of(*NAMES)), project_predicting()) == []
 
 
 @pytest.mark.parametrize(
-    ("asked", "words"),
+    ("prediction", "words"),
     [
         ({"horizon_days": 14.0}, "won within 14 days"),
         ({"won": "signed"}, "signed within 90 days"),
     ],
 )
-def test_fairness_needs_the_same_prediction(asked: dict[str, Any], words: str) -> None:
+def test_fairness_needs_the_same_prediction(prediction: dict[str, Any], words: str) -> None:
     version = contender(None, version="7")
-    (reason,) = unfair_reasons(version, timed(records_of(*NAMES)), project_asking(**asked))
+    (reason,) = unfair_reasons(version, timed(records_of(*NAMES)), project_predicting(**prediction))
     assert reason.startswith("Version 7 predicts won within 90 days, but the project file now asks")
     assert f"asks for {words}. Restore [learn]" in reason
 
@@ -203,8 +204,8 @@ def test_fairness_needs_ids_or_the_same_table() -> None:
     same = replace(timed(records_of(*NAMES)), has_ids=False)
     later = replace(timed(records_of(*NAMES[1:], "L7")), has_ids=False)
     version = contender(None, FakeScorer(digests=dict(same.digests)), version="7")
-    assert unfair_reasons(version, same, project_asking()) == []
-    (reason,) = unfair_reasons(version, later, project_asking())
+    assert unfair_reasons(version, same, project_predicting()) == []
+    (reason,) = unfair_reasons(version, later, project_predicting())
     assert "version 7 learned from another table than today's" in reason
     assert "Name [leads] lead_id and train again" in reason
 
@@ -217,11 +218,11 @@ def test_fairness_needs_the_inputs_of_the_version() -> None:
         "`source`",
         "the table activities",
     ]
-    (reason,) = unfair_reasons(contender(None, scorer), records, project_asking())
+    (reason,) = unfair_reasons(contender(None, scorer), records, project_predicting())
     assert "Version 1 learned from `team`, `source`, the table activities, which today's" in reason
 
 
-def test_a_column_with_one_value_left_is_not_missing() -> None:
+def test_column_with_one_value_left_is_not_missing() -> None:
     scorer = FakeScorer(columns=["team"], tables=["leads"])
     records = records_of(*NAMES, team=["Ada", *[None] * 5])
     assert missing_inputs(scorer, records) == []  # type: ignore[arg-type]
@@ -313,8 +314,8 @@ def test_paired_intervals_are_narrower_than_those_against_a_constant() -> None:
 
 def test_intervals_depend_on_the_number_of_leads_not_of_moments() -> None:
     once = differences(shared_moments(per_lead=1), seed=0)["log_loss"]
-    often = differences(shared_moments(per_lead=5), seed=0)["log_loss"]
-    assert often.high - often.low == pytest.approx(once.high - once.low, rel=1e-6)
+    five_times = differences(shared_moments(per_lead=5), seed=0)["log_loss"]
+    assert five_times.high - five_times.low == pytest.approx(once.high - once.low, rel=1e-6)
 
 
 @pytest.mark.parametrize(

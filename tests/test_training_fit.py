@@ -104,7 +104,7 @@ def blend_of(fitted: Fitted) -> Blend:
 
 
 def why(fitted: Fitted) -> str:
-    """Return why the weight of the logistic regression was selected."""
+    """Return the reason for the weight of the logistic regression."""
     assert fitted.settings is not None
     return fitted.settings.why
 
@@ -117,15 +117,16 @@ def test_fit_uses_the_settings_of_an_earlier_fit(tmp_path: Path) -> None:
     half = moments.take(np.arange(len(moments)) < 300)
     first = fitted_on(records, half, project)
     assert first.settings is not None
-    again = fitted_on(records, moments, project, first.settings)
-    assert again.settings is first.settings
-    assert blend_of(again).logistic_weight == blend_of(first).logistic_weight
-    assert again.estimator != first.estimator
+    second = fitted_on(records, moments, project, first.settings)
+    assert second.settings is first.settings
+    assert blend_of(second).logistic_weight == blend_of(first).logistic_weight
+    assert second.estimator != first.estimator
 
 
 def test_selection_needs_outcomes_known_before_the_newest_leads(tmp_path: Path) -> None:
     leads = table(200)
-    leads["created_at"] = leads["created_at"].iloc[0]  # none was known when the newest began
+    # No outcome was known when the newest part began.
+    leads["created_at"] = leads["created_at"].iloc[0]
     project, records, moments = crm(tmp_path, leads)
     assert selection_sets(records, moments, project, {}) is NO_SELECTION_SETS
     fitted = fitted_on(records, moments, project)
@@ -141,8 +142,8 @@ def test_selection_sets_obey_the_embargo(tmp_path: Path) -> None:
     assert older.lead.max() < newer.lead.min()
     assert len(newer.lead) == round(NEWEST_SHARE * 400)
     assert split.embargoed > 0
-    known = moments.known_at[np.isin(moments.lead, older.lead)]
-    assert known.max() <= moments.as_of[np.isin(moments.lead, newer.lead)].min()
+    known_at = moments.known_at[np.isin(moments.lead, older.lead)]
+    assert known_at.max() <= moments.as_of[np.isin(moments.lead, newer.lead)].min()
 
 
 def test_selection_sets_have_the_pipeline_of_the_older_leads(tmp_path: Path) -> None:
@@ -158,8 +159,8 @@ def test_selection_sets_have_the_pipeline_of_the_older_leads(tmp_path: Path) -> 
     assert newer.features == pytest.approx(
         pipeline.transform(records, split.test.lead, split.test.as_of), nan_ok=True
     )
-    place = pipeline.names.index("colour")
-    assert set(newer.features[newer.lead >= 350, place]) == {1.0}  # unseen
+    position = pipeline.names.index("colour")
+    assert set(newer.features[newer.lead >= 350, position]) == {1.0}  # unseen
     assert older.categorical == newer.categorical == tuple(pipeline.categorical)
     assert older.growing == newer.growing == tuple(pipeline.growing)
 
@@ -198,7 +199,7 @@ def test_fit_leaves_out_columns_known_later(tmp_path: Path) -> None:
     project, records, moments = crm(tmp_path, table(300))
     fitted = fitted_on(records, moments, project, BY_HAND, {"size": "it knows too much"})
     assert "size" not in fitted.pipeline.names
-    assert {left.column: left.reason for left in fitted.pipeline.left_out}["size"] == (
+    assert {left_out.column: left_out.reason for left_out in fitted.pipeline.left_out}["size"] == (
         "it knows too much"
     )
 
@@ -206,9 +207,9 @@ def test_fit_leaves_out_columns_known_later(tmp_path: Path) -> None:
 def test_calibration_is_fitted_out_of_fold(tmp_path: Path) -> None:
     # On its own rows an overfitted tree looks calibrated; out of fold it does not.
     project, records, moments = crm(tmp_path, table(300))
-    keen = {"min_data_in_leaf": 1, "lambda_l2": 0.0, "learning_rate": 0.5, "num_leaves": 40}
+    overfitting = {"min_data_in_leaf": 1, "lambda_l2": 0.0, "learning_rate": 0.5, "num_leaves": 40}
     settings = replace(BY_HAND, logistic_weight=0.0, rounds=60)
-    fitted = fitted_on(records, moments, project, settings, tree_parameters=keen)
+    fitted = fitted_on(records, moments, project, settings, tree_parameters=overfitting)
     assert fitted.calibration.slope < 0.5
 
 
@@ -221,15 +222,19 @@ def test_fit_reports_rising_progress(tmp_path: Path) -> None:
     assert shares[-1] == 1.0
 
 
-# -- recency ---------------------------------------------------------------------------------
+# -- the half-life --------------------------------------------------------------------------
 
 
 def moments_at(*days: float, weight: Floats | None = None) -> Moments:
+    """Return one lost moment at each day."""
     n = len(days)
-    none = np.zeros(n, dtype=np.int64)
-    at = (np.array(days) * DAY).astype(np.int64)
     return Moments(
-        np.arange(n), at, none.astype(np.int8), none, np.ones(n) if weight is None else weight, {}
+        lead=np.arange(n),
+        as_of=(np.array(days) * DAY).astype(np.int64),
+        label=np.zeros(n, dtype=np.int8),
+        known_at=np.zeros(n, dtype=np.int64),
+        weight=np.ones(n) if weight is None else weight,
+        counts={},
     )
 
 
@@ -259,18 +264,19 @@ def test_half_life_moves_the_model_towards_newer_leads(tmp_path: Path) -> None:
     leads = table(600, share=0.5)
     red = leads["colour"] == "red"
     is_old = np.arange(600) < 400
-    lucky = np.random.default_rng(1).random(600) < 0.85
-    leads["outcome"] = np.where((red == is_old) == lucky, "yes", "no")
+    # Red leads are won among the older two thirds and lost among the newer ones; 15 % deviate.
+    is_typical = np.random.default_rng(1).random(600) < 0.85
+    leads["outcome"] = np.where((red == is_old) == is_typical, "yes", "no")
     red_minus_green = {}
     for name, learn in (("plain", ""), ("recent", "half_life_days = 40")):
         (tmp_path / name).mkdir()
         project, records, moments = crm(tmp_path / name, leads, learn)
         fitted = fitted_on(records, moments, project, BY_HAND)
-        chances = [
+        if_red, if_green = (
             probabilities(fitted, records, colour=colour).mean() for colour in ("red", "green")
-        ]
-        red_minus_green[name] = chances[0] - chances[1]
-    assert red_minus_green["plain"] > 0.1  # true for two thirds of all leads
+        )
+        red_minus_green[name] = if_red - if_green
+    assert red_minus_green["plain"] > 0.1
     assert red_minus_green["recent"] < -0.1
 
 
@@ -364,10 +370,10 @@ def test_fitted_model_keeps_declared_directions(tmp_path: Path, weight: float) -
     project, records, moments = crm(tmp_path, table(400), learn)
     fitted = fitted_on(records, moments, project, replace(BY_HAND, logistic_weight=weight))
     for column, direction in (("size", -1), ("age", 1)):
-        scanned = [
-            probabilities(fitted, records, **{column: cell}) for cell in np.linspace(-50, 200, 26)
+        by_value = [
+            probabilities(fitted, records, **{column: value}) for value in np.linspace(-50, 200, 26)
         ]
-        assert (direction * np.diff(scanned, axis=0) >= -1e-12).all()
+        assert (direction * np.diff(by_value, axis=0) >= -1e-12).all()
 
 
 def test_directions_apply_to_the_selection_sets(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Readiness: each rule alone, with its figures."""
+"""Readiness: the verdict of each rule, and its reason with figures."""
 
 import dataclasses
 import re
@@ -71,11 +71,11 @@ def assess(
 
 
 def split_of(train: tuple[int, int], test: tuple[int, int]) -> Split:
-    """Return a split with (won, leads) on each side."""
+    """Return a split from the numbers of wins and of leads on its two sides."""
     return Split(moments_of(*train), moments_of(*test), 0, "")
 
 
-def test_a_good_model_is_ready_for_three_reasons() -> None:
+def test_good_model_is_ready_for_three_reasons() -> None:
     assert assess() == Readiness(
         "ready",
         [
@@ -89,7 +89,7 @@ def test_a_good_model_is_ready_for_three_reasons() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "verdict", "reason"),
+    ("arguments", "verdict", "reason"),
     [
         (
             {"split": split_of((36, 4_000), (9, 1_000))},
@@ -193,18 +193,20 @@ def test_a_good_model_is_ready_for_three_reasons() -> None:
         "random test",
     ],
 )
-def test_each_rule_alone_decides(given: dict[str, Any], verdict: str, reason: str) -> None:
-    readiness = assess(**given)
+def test_one_reason_decides_the_verdict(
+    arguments: dict[str, Any], verdict: str, reason: str
+) -> None:
+    readiness = assess(**arguments)
     assert readiness.verdict == verdict
     assert reason in readiness.reasons[0]
-    assert not any(reason in other for other in readiness.reasons[1:])
+    assert not any(reason in later_reason for later_reason in readiness.reasons[1:])
     supports = "It is better than|It ranks leads better|Predicted .* by only"
-    against = [reason for reason in readiness.reasons if not re.match(supports, reason)]
-    assert len(against) == 1
+    reservations = [text for text in readiness.reasons if not re.match(supports, text)]
+    assert len(reservations) == 1
 
 
 @pytest.mark.parametrize(
-    "given",
+    "arguments",
     [
         {"split": split_of((200, 4_000), (50, 1_000))},
         {"gained": {"logistic": (0.01, 0.0, 0.02)}},
@@ -222,17 +224,17 @@ def test_each_rule_alone_decides(given: dict[str, Any], verdict: str, reason: st
         "very good",
     ],
 )
-def test_a_model_at_the_limit_of_a_rule_is_ready(given: dict[str, Any]) -> None:
-    assert assess(**given).verdict == "ready"
+def test_model_at_the_limit_of_a_rule_is_ready(arguments: dict[str, Any]) -> None:
+    assert assess(**arguments).verdict == "ready"
 
 
-def test_an_error_is_judged_by_what_chance_explains() -> None:
+def test_calibration_error_is_compared_with_chance() -> None:
     readiness = assess(evaluation(ece=0.06, error_by_chance=0.025))
     assert readiness.verdict == "usable"
     assert "perfect ones would seem to be off by 2.5." in readiness.reasons[0]
 
 
-def test_a_large_error_does_not_support_a_model() -> None:
+def test_large_calibration_error_does_not_support_a_model() -> None:
     supports = "Predicted probabilities are off by only"
     assert any(reason.startswith(supports) for reason in assess(evaluation(ece=0.05)).reasons)
     assert not any(reason.startswith(supports) for reason in assess(evaluation(ece=0.06)).reasons)
@@ -255,14 +257,11 @@ def test_reasons_against_a_model_come_first() -> None:
 
 
 def test_left_out_columns_are_counted() -> None:
-    assert (
-        assess(left_out=["Tags", "Team"])
-        .reasons[-1]
-        .startswith("The leak audit left out 2 columns that may")
-    )
+    readiness = assess(left_out=["Tags", "Team"])
+    assert readiness.reasons[-1].startswith("The leak audit left out 2 columns that may")
 
 
-def test_a_shift_within_chance_is_no_reason() -> None:
+def test_shift_within_chance_is_not_a_reason() -> None:
     # 5 of 100, where 8 % are expected: the interval of 5 % is 2 % to 11 %.
     readiness = assess(split=split_of((320, 4_000), (5, 100)))
     assert not any("share of wins" in reason for reason in readiness.reasons)
@@ -298,13 +297,13 @@ def test_readiness_to_json_is_plain_data() -> None:
     assert readiness.to_json() == {"verdict": "ready", "reasons": readiness.reasons}
 
 
-def test_a_rarer_win_and_loss_are_named() -> None:
+def test_reason_names_the_rarer_outcome() -> None:
     one_win = assess(split=split_of((4, 4_000), (1, 1_000)))
     assert "Only 1 of the 1,000 test leads was won" in one_win.reasons[0]
     two_losses = assess(split=split_of((3_990, 4_000), (998, 1_000)))
     assert "Only 2 of the 1,000 test leads were not won" in two_losses.reasons[0]
 
 
-def test_the_leads_of_the_test_are_those_evaluated() -> None:
+def test_reason_counts_the_evaluated_leads() -> None:
     readiness = assess(dataclasses.replace(evaluation(), n_leads=77), split_of((40, 400), (9, 77)))
     assert "Only 9 of the 77 test leads" in readiness.reasons[0]

@@ -23,7 +23,7 @@ START = pd.Timestamp("2025-01-01", tz="UTC")
 def crm(
     days: Any, won: Any, close_after: float = 3.0, in_order: bool = True, has_times: bool = True
 ) -> Records:
-    """Return a lead created on each day, closed some days later and observed long enough."""
+    """Return one lead for each day, which is closed some days later and mature."""
     days = np.sort(np.asarray(days, dtype=float))
     ids = [f"l{i:04d}" for i in range(len(days))]
     created = pd.Series(START + pd.to_timedelta(days, unit="D")).astype(TIME_DTYPE)
@@ -94,10 +94,10 @@ def test_random_split_keeps_the_share_of_wins() -> None:
 
 
 def test_random_split_depends_on_the_seed() -> None:
-    first, again, other = (
+    first, second, other_seed = (
         set(split(unordered(), learn(), share=0.25, seed=seed).test.lead) for seed in (0, 0, 1)
     )
-    assert first == again != other
+    assert first == second != other_seed
 
 
 def test_random_split_has_a_win_on_each_side() -> None:
@@ -187,8 +187,8 @@ def test_hold_out_without_times_does_not_mention_the_horizon() -> None:
 def test_hold_out_depends_on_whether_the_rest_trains_the_same_kind_of_model(
     wins: int, has_test: bool
 ) -> None:
-    # The 80 older leads have all wins but one. 19 in all teach a base rate either way;
-    # of 20 the older leads have 19, too few for the blend that all teach; of 25 they have 24.
+    # The 80 older leads have all wins but one. 19 wins give a base rate with or without a test.
+    # 20 wins give a blend, but the 19 older ones do not. 25 wins give a blend, and so do the 24.
     won = np.zeros(100, dtype=bool)
     won[: wins - 1] = True
     won[99] = True
