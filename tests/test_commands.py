@@ -1,8 +1,9 @@
-"""The command line in this process: what it prints, its exit codes, and what it leaves."""
+"""The command line in this process: its output, its exit codes, and the files it writes."""
 
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,8 +23,8 @@ def crm(tmp_path: Path) -> Path:
     return tmp_path / "crm"
 
 
-def flat(folder: Path, rows: int = 200, **changes: object) -> Path:
-    """A small flat export with an order, and a project file for it."""
+def flat(folder: Path, rows: int = 200, **columns: Any) -> Path:
+    """Write a small export with an order, and a project file for it; return the folder."""
     folder.mkdir(exist_ok=True)
     leads = pd.DataFrame(
         {
@@ -33,7 +34,7 @@ def flat(folder: Path, rows: int = 200, **changes: object) -> Path:
             "source": [["Web", "Fair", "Call"][i % 3] for i in range(rows)],
             "won": ["yes" if ((i * 7) % 11 > 6) != (i % 5 == 0) else "no" for i in range(rows)],
         }
-    ).assign(**changes)
+    ).assign(**columns)
     leads.to_csv(folder / "leads.csv", index=False)
     (folder / "leadscore.toml").write_text(
         '[project]\nname = "flat"\n'
@@ -43,13 +44,12 @@ def flat(folder: Path, rows: int = 200, **changes: object) -> Path:
     return folder
 
 
-def left_behind(folder: Path) -> set[str]:
-    """What lies in a project's folder besides its records."""
-    known = {"leads.csv", "leadscore.toml"}
-    return {path.name for path in folder.iterdir() if path.name not in known}
+def new_files(folder: Path) -> set[str]:
+    """Return the names in a project's folder, without those that `flat` wrote."""
+    return {path.name for path in folder.iterdir()} - {"leads.csv", "leadscore.toml"}
 
 
-def test_train_prints_a_table_and_the_next_steps(run: Run, crm: Path) -> None:
+def test_train_prints_its_quality_and_the_next_commands(run: Run, crm: Path) -> None:
     code, out, _ = run("train", "--project", crm)
     assert code == 0
     assert "SIMULATED" in out
@@ -60,7 +60,7 @@ def test_train_prints_a_table_and_the_next_steps(run: Run, crm: Path) -> None:
     assert "leadscore score crm/leads.csv -o scored.csv --project crm\n" in out
 
 
-def test_train_json_has_the_same_facts(run: Run, crm: Path) -> None:
+def test_train_as_json_has_the_model_and_its_quality(run: Run, crm: Path) -> None:
     code, out, err = run("train", "--project", crm, "--json")
     assert (code, err) == (0, "")
     facts = json.loads(out)
@@ -71,17 +71,21 @@ def test_train_json_has_the_same_facts(run: Run, crm: Path) -> None:
         facts["test"]
     )
     assert set(facts["baselines"]) == {"base_rate", "logistic"}
-    learned = facts["learned_from"]
-    assert learned["leads"] == 800
-    assert 800 < learned["moments"] + learned["not_mature"] <= 3 * 800  # three ages, while open
-    code, out, _ = run("train", "--project", crm, "--json")
-    again = json.loads(out)
-    assert again["model"]["version"] == "2"
-    assert again["model"]["is_champion"] is False
-    assert again["model"]["digest"] == facts["model"]["digest"]
+    learned_from = facts["learned_from"]
+    assert learned_from["leads"] == 800
+    n_moments = learned_from["moments"] + learned_from["not_mature"]
+    assert 800 < n_moments <= 3 * 800  # three ages, while open
+
+    _, out, _ = run("train", "--project", crm, "--json")
+    second = json.loads(out)["model"]
+    assert second["version"] == "2"
+    assert second["is_champion"] is False
+    assert second["digest"] == facts["model"]["digest"]
 
 
-def test_score_writes_every_lead_in_its_order(run: Run, crm: Path, tmp_path: Path) -> None:
+def test_score_writes_every_lead_in_the_order_of_the_file(
+    run: Run, crm: Path, tmp_path: Path
+) -> None:
     run("train", "--project", crm, "--json")
     code, out, _ = run("score", crm / "leads.csv", "-o", tmp_path / "s.csv", "-p", crm)
     assert code == 0
@@ -96,30 +100,29 @@ def test_score_writes_every_lead_in_its_order(run: Run, crm: Path, tmp_path: Pat
 def test_score_names_absent_and_unknown_columns(run: Run, tmp_path: Path) -> None:
     folder = flat(tmp_path / "flat")
     run("train", "-p", folder, "--json")
-    (tmp_path / "some.csv").write_text("id,visits,shoe size\nA,3,42\n")
-    code, out, _ = run("score", tmp_path / "some.csv", "-o", tmp_path / "s.csv", "-p", folder)
+    (tmp_path / "new.csv").write_text("id,visits,shoe size\nA,3,42\n")
+    code, out, _ = run("score", tmp_path / "new.csv", "-o", tmp_path / "s.csv", "-p", folder)
     assert code == 0
     assert "absent, treated as missing: source" in out
     assert "unknown to the model, ignored: shoe size" in out
 
 
-def test_score_as_of_accepts_the_services_times(run: Run, tmp_path: Path) -> None:
+def test_score_as_of_accepts_the_times_of_the_service(run: Run, tmp_path: Path) -> None:
     folder = flat(tmp_path / "flat")
     run("train", "-p", folder, "--json")
-    said = set()
+    command = ("score", folder / "leads.csv", "-o", tmp_path / "s.csv", "-p", folder, "--json")
     for moment in (
         "2026-01-10T12:00:25.025380+00:00",
         "2026-01-10T13:00:25.02538+01:00",
         "2026-01-10T12:00:25.025380Z",
     ):
-        asked = ("score", folder / "leads.csv", "-o", tmp_path / "s.csv", "-p", folder, "--json")
-        code, out, err = run(*asked, "--as-of", moment)
+        code, out, err = run(*command, "--as-of", moment)
         assert code == 0, err
-        said.add(json.loads(out)["as_of"])
-    assert said == {"2026-01-10T12:00:25.025380+00:00"}
-    for no_time in ("yesterday", "0001-01-01T00:00+01:00"):
-        code, _, err = run(*asked, "--as-of", no_time)
-        assert (code, "Expected a time" in err) == (2, True), err
+        assert json.loads(out)["as_of"] == "2026-01-10T12:00:25.025380+00:00"
+    for invalid in ("yesterday", "0001-01-01T00:00+01:00"):
+        code, _, err = run(*command, "--as-of", invalid)
+        assert code == 2
+        assert "Expected a time" in err
 
 
 def test_score_leaves_out_erased_leads(run: Run, tmp_path: Path) -> None:
@@ -128,22 +131,23 @@ def test_score_leaves_out_erased_leads(run: Run, tmp_path: Path) -> None:
     project = folder / "leadscore.toml"
     project.write_text(project.read_text() + '[ledger]\nurl = "sqlite:///ledger.db"\n')
     with Ledger("sqlite:///ledger.db", folder) as ledger:
-        for erased in ("L3", "L7", "gone before"):
-            ledger.forget(erased, 0)
-    (tmp_path / "some.csv").write_text("id,visits\nL7,3\nL8,3\n L3 ,4\n,5\n")
-    code, out, _ = run("score", tmp_path / "some.csv", "-o", tmp_path / "s.csv", "-p", folder)
+        for lead_id in ("L3", "L7", "of no lead"):
+            ledger.forget(lead_id, 0)
+    (tmp_path / "new.csv").write_text("id,visits\nL7,3\nL8,3\n L3 ,4\n,5\n")
+    code, out, _ = run("score", tmp_path / "new.csv", "-o", tmp_path / "s.csv", "-p", folder)
     assert code == 0
     assert "Scored 2 leads" in out
     assert "Left out 2 leads that were erased from the ledger." in out
     assert pd.read_csv(tmp_path / "s.csv")["lead_id"].tolist() == ["L8", np.nan]
-    (folder / "ledger.db").write_text("no database")  # who was erased cannot be told
-    code, _, err = run("score", tmp_path / "some.csv", "-o", tmp_path / "t.csv", "-p", folder)
+
+    (folder / "ledger.db").write_text("no database")  # the erased leads are unknown now
+    code, _, err = run("score", tmp_path / "new.csv", "-o", tmp_path / "t.csv", "-p", folder)
     assert code == 1
     assert "The ledger's database" in err
     assert not (tmp_path / "t.csv").exists()
 
 
-def test_init_then_train_works_unedited(run: Run, tmp_path: Path) -> None:
+def test_drafted_project_file_trains_unedited(run: Run, tmp_path: Path) -> None:
     folder = flat(tmp_path / "flat")
     (folder / "leadscore.toml").unlink()
     code, out, _ = run("init", folder / "leads.csv", "--project", folder)
@@ -152,15 +156,17 @@ def test_init_then_train_works_unedited(run: Run, tmp_path: Path) -> None:
     code, out, _ = run("train", "--project", folder, "--json")
     assert code == 0, out
     facts = json.loads(out)
-    assert facts["test"]["roc_auc"] > 0.7  # a fifth of the outcomes is turned round: 0.73
+    assert facts["test"]["roc_auc"] > 0.7  # a fifth of the outcomes is reversed: 0.73
     assert facts["test"]["log_loss"] < facts["baselines"]["base_rate"]["log_loss"]
 
 
-def test_vouched_column_is_used_although_it_looks_like_a_leak(run: Run, tmp_path: Path) -> None:
-    decided = ["yes" if (i * 7) % 11 > 6 else "no" for i in range(200)]
-    folder = flat(tmp_path / "flat", won=decided)
+def test_column_known_in_time_is_used_although_it_looks_like_a_leak(
+    run: Run, tmp_path: Path
+) -> None:
+    won_by_visits = ["yes" if (i * 7) % 11 > 6 else "no" for i in range(200)]
+    folder = flat(tmp_path / "flat", won=won_by_visits)
     _, out, _ = run("train", "--project", folder, "--json")
-    assert [left["column"] for left in json.loads(out)["left_out"]] == ["visits"]
+    assert [row["column"] for row in json.loads(out)["left_out"]] == ["visits"]
     with (folder / "leadscore.toml").open("a") as file:
         file.write('[columns]\nknown_in_time = ["visits"]\n')
     code, out, _ = run("train", "--project", folder, "--json")
@@ -184,11 +190,23 @@ def test_help_names_every_command(run: Run) -> None:
         assert command in out
 
 
-BAD_TRAINING = {
+def edit(folder: Path, old: str, new: str) -> None:
+    """Replace a part of the project file."""
+    text = (folder / "leadscore.toml").read_text()
+    assert old in text
+    (folder / "leadscore.toml").write_text(text.replace(old, new))
+
+
+# What is done to a valid export, the exit code, and a part of the message.
+BAD_TRAINING: dict[str, tuple[Callable[[Path], object], int, str]] = {
     "no project file": (lambda f: (f / "leadscore.toml").unlink(), 2, "leadscore init"),
     "no table": (lambda f: (f / "leads.csv").unlink(), 2, "There is no file"),
     "empty table": (lambda f: (f / "leads.csv").write_text(""), 2, "leads.csv is empty"),
-    "header only": (lambda f: (f / "leads.csv").write_text("id,nr,visits,won\n"), 2, "no rows"),
+    "header only": (
+        lambda f: (f / "leads.csv").write_text("id,nr,visits,won\n"),
+        2,
+        "no rows",
+    ),
     "no header": (
         lambda f: (f / "leads.csv").write_text("1,1,2,3\n2,2,3,4\n"),
         2,
@@ -199,10 +217,22 @@ BAD_TRAINING = {
         2,
         "delimiter",
     ),
-    "unknown key": (lambda f: edit(f, "[learn]", "[learn]\nhorizont_days = 3"), 2, "horizon_days"),
+    "unknown key": (
+        lambda f: edit(f, "[learn]", "[learn]\nhorizont_days = 3"),
+        2,
+        "horizon_days",
+    ),
     "duplicate ids": (lambda f: flat(f, id="L1"), 2, "repeats in 200 of 200 rows"),
-    "undeclared outcome": (lambda f: flat(f, won="maybe"), 2, "that are not declared: 'maybe'"),
-    "one class": (lambda f: flat(f, won="yes"), 1, "All 200 leads with a certain outcome are won"),
+    "undeclared outcome": (
+        lambda f: flat(f, won="maybe"),
+        2,
+        "that are not declared: 'maybe'",
+    ),
+    "one class": (
+        lambda f: flat(f, won="yes"),
+        1,
+        "All 200 leads with a certain outcome are won",
+    ),
     "no outcomes": (lambda f: flat(f, won=None), 1, "has a known outcome"),
     "infinity": (
         lambda f: flat(f, visits=["inf", *range(199)]),
@@ -222,13 +252,7 @@ BAD_TRAINING = {
 }
 
 
-def edit(folder: Path, old: str, new: str) -> None:
-    text = (folder / "leadscore.toml").read_text()
-    assert old in text
-    (folder / "leadscore.toml").write_text(text.replace(old, new))
-
-
-def test_dozen_leads_give_an_unevaluated_base_rate(run: Run, tmp_path: Path) -> None:
+def test_twelve_leads_give_a_base_rate_that_is_not_evaluated(run: Run, tmp_path: Path) -> None:
     code, out, _ = run("train", "--project", flat(tmp_path / "flat", rows=12))
     assert code == 0
     assert "Verdict: not ready" in out
@@ -239,15 +263,15 @@ def test_dozen_leads_give_an_unevaluated_base_rate(run: Run, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("case", BAD_TRAINING)
 def test_bad_input_ends_training_with_one_message(run: Run, tmp_path: Path, case: str) -> None:
-    break_it, expected_code, message = BAD_TRAINING[case]
+    damage, expected_code, message = BAD_TRAINING[case]
     folder = flat(tmp_path / "flat")
-    break_it(folder)
+    damage(folder)
     code, out, err = run("train", "--project", folder)
     assert code == expected_code, err
     assert message in err
     assert err.count("error:") == 1
     assert "is the champion" not in out
-    assert left_behind(folder) <= {"mlflow.db", "mlflow.db.lock"}
+    assert new_files(folder) <= {"mlflow.db", "mlflow.db.lock"}
 
 
 def test_unreachable_mlflow_is_reported_before_training(
@@ -259,7 +283,7 @@ def test_unreachable_mlflow_is_reported_before_training(
     assert code == 1
     assert "MLflow cannot be reached at http://127.0.0.1:9" in err
     assert "Reading the records" not in out + err
-    assert left_behind(folder) == set()
+    assert new_files(folder) == set()
 
 
 def test_score_without_a_champion_states_what_to_do(run: Run, tmp_path: Path) -> None:
@@ -292,11 +316,11 @@ def test_score_of_bad_leads_writes_nothing(
     folder = flat(tmp_path / "flat")
     run("train", "-p", folder, "--json")
     (tmp_path / "bad.csv").write_text(content)
-    (tmp_path / "s.csv").write_text("kept")
+    (tmp_path / "s.csv").write_text("earlier scores")
     code, _, err = run("score", tmp_path / "bad.csv", "-o", tmp_path / "s.csv", "-p", folder)
     assert code == 2
     assert message in err
-    assert (tmp_path / "s.csv").read_text() == "kept"
+    assert (tmp_path / "s.csv").read_text() == "earlier scores"
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".s.csv")]
 
 

@@ -1,7 +1,7 @@
-"""The whole way on real data: train, register, score a file, build, serve, ask over HTTP.
+"""Every step on real data: train, register, score a file, build, serve, score over HTTP.
 
-Everything runs in processes of its own, as a user runs it, and behind a lock that lets no
-process speak to any address but loopback.
+Each command runs in a process of its own, as a user runs it. A hook refuses every connection
+except to loopback.
 """
 
 import csv
@@ -40,7 +40,7 @@ sys.addaudithook(hook)
 
 @dataclass(frozen=True)
 class Case:
-    """A public data set, and what an honest model reaches on its newest leads."""
+    """A public data set, and the range of ROC AUC without leaks on its newest leads."""
 
     example: str
     source: str
@@ -85,7 +85,7 @@ CASES = {
 
 @dataclass(frozen=True)
 class Journey:
-    """What one run of all commands left."""
+    """The results of one run of all commands on a data set."""
 
     case: Case
     project: Path
@@ -127,15 +127,19 @@ def journey(
 
 
 def isolated_environment(home: Path) -> dict[str, str]:
-    """An environment of its own, in which only loopback can be reached."""
-    lock = home / "lock"
-    lock.mkdir(exist_ok=True)
-    (lock / "sitecustomize.py").write_text(LOOPBACK_ONLY)
+    """Return environment variables with stores of their own and no network but loopback."""
+    hook = home / "hook"
+    hook.mkdir(exist_ok=True)
+    (hook / "sitecustomize.py").write_text(LOOPBACK_ONLY)
     (home / "bentoml").mkdir(exist_ok=True)
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "BENTOML_"))}
-    return kept | {
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("MLFLOW_", "BENTOML_"))
+    }
+    return environment | {
         "BENTOML_HOME": str(home / "bentoml"),
-        "PYTHONPATH": str(lock),
+        "PYTHONPATH": str(hook),
         "TERM": "dumb",
     }
 
@@ -158,12 +162,14 @@ def command(
 
 
 def ask(url: str, body: Any) -> Any:
+    """Send a request as JSON, and decode the answer."""
     request = urllib.request.Request(url, data=json.dumps(body).encode(), method="POST")
     with urllib.request.urlopen(request, timeout=30) as response:
         return json.load(response)
 
 
 def as_leads(journey: Journey, rows: list[dict[str, str]]) -> list[dict[str, Any]]:
+    """Return rows of the file as a CRM sends them."""
     column = journey.case.id_column
     return [
         {
@@ -174,14 +180,14 @@ def as_leads(journey: Journey, rows: list[dict[str, str]]) -> list[dict[str, Any
     ]
 
 
-def test_training_is_honest(journey: Journey) -> None:
+def test_training_leaves_out_the_leaks(journey: Journey) -> None:
     test = journey.trained["test"]
     assert journey.case.auc_at_least < test["roc_auc"] < journey.case.auc_at_most
     low, high = test["intervals"]["roc_auc"]
     assert low < test["roc_auc"] < high
     assert test["log_loss"] < journey.trained["baselines"]["base_rate"]["log_loss"]
     assert {"roc_auc", "pr_auc", "log_loss", "brier", "ece", "lift_at_10"} <= set(test)
-    left_out = {left["column"] for left in journey.trained["left_out"]}
+    left_out = {row["column"] for row in journey.trained["left_out"]}
     assert set(journey.case.leaks) <= left_out
 
 
@@ -193,15 +199,13 @@ def test_first_model_is_champion(journey: Journey) -> None:
 def test_served_scores_equal_offline_ones_for_real_rows(journey: Journey) -> None:
     newest = journey.rows[-ROWS:]
     answer = ask(f"{journey.url}/score", {"leads": as_leads(journey, newest)})
-    offline = journey.scored["probability"].tolist()[-ROWS:]
-    served = [score["probability"] for score in answer["scores"]]
+    served, offline = pd.DataFrame(answer["scores"]), journey.scored.tail(ROWS)
     assert len(served) == len(offline) == ROWS
-    assert max(abs(a - b) for a, b in zip(served, offline, strict=True)) <= 1e-12
-    assert [s["score"] for s in answer["scores"]] == journey.scored["score"].tolist()[-ROWS:]
+    difference = served["probability"].to_numpy() - offline["probability"].to_numpy()
+    assert abs(difference).max() <= 1e-12
+    assert served["score"].tolist() == offline["score"].tolist()
     if journey.case.id_column:
-        assert [s["lead_id"] for s in answer["scores"]] == journey.scored["lead_id"].tolist()[
-            -ROWS:
-        ]
+        assert served["lead_id"].tolist() == offline["lead_id"].tolist()
 
 
 def test_one_lead_per_request_equals_the_batch(journey: Journey) -> None:
@@ -229,7 +233,7 @@ def test_typed_json_equals_text(journey: Journey) -> None:
     assert served == pytest.approx(journey.scored["probability"].tolist()[:200], abs=1e-12, rel=0)
 
 
-def test_model_describes_itself(journey: Journey) -> None:
+def test_service_returns_the_card_of_the_champion(journey: Journey) -> None:
     answer = ask(f"{journey.url}/model", {})
     assert answer["model"]["name"] == journey.trained["model"]["name"]
     assert answer["card"]["test"]["roc_auc"] == journey.trained["test"]["roc_auc"]
@@ -237,13 +241,14 @@ def test_model_describes_itself(journey: Journey) -> None:
 
 
 def packed_modules(journey: Journey) -> set[str]:
+    """Return the paths of the modules in the Bento."""
     source = journey.bento / "src"
     return {path.relative_to(source).as_posix() for path in source.rglob("*.py")}
 
 
-def test_bento_contains_only_the_rooms_that_serve(journey: Journey) -> None:
-    rooms = {path.split("/")[0] for path in packed_modules(journey)}
-    assert rooms == {"crm", "features", "models", "serving"}
+def test_bento_contains_only_the_folders_that_serve(journey: Journey) -> None:
+    folders = {path.split("/")[0] for path in packed_modules(journey)}
+    assert folders == {"crm", "features", "models", "serving"}
 
 
 @pytest.mark.parametrize(
@@ -264,7 +269,7 @@ def test_bento_leaves_out_what_fits_and_evaluates(journey: Journey, path: str) -
     assert [module for module in packed_modules(journey) if module.startswith(path)] == []
 
 
-def test_bento_imports_everything_that_it_needs(journey: Journey) -> None:
+def test_bento_imports_nothing_from_outside(journey: Journey) -> None:
     code = (
         "import sys, serving.service; bad = {'mlflow', 'training', 'reports'} & set(sys.modules);"
         "assert not bad, bad; assert serving.service.__file__.startswith(sys.argv[1])"
@@ -342,12 +347,13 @@ def test_used_port_gives_one_message(journey: Journey) -> None:
 
 
 BPIC_AS_OF = "2012-02-01T00:00:00"
-BPIC_AUC = {0.0: 0.63, 1.0 / 24: 0.71, 1.0: 0.69, 7.0: 0.71, 14.0: 0.81}  # one plain model each
+# ROC AUC by age in days; at each age of a plain model that was fitted for this age alone.
+BPIC_AUC = {0.0: 0.63, 1.0 / 24: 0.71, 1.0: 0.69, 7.0: 0.71, 14.0: 0.81}
 
 
 @pytest.fixture(scope="module")
 def bank_log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
-    """The bank's applications with their real activities: trained, scored offline, served."""
+    """Train on a bank's applications with their real activities, score offline, and serve."""
     data = os.environ.get("LEADSCORE_PUBLIC_DATA")
     if not data:
         pytest.skip("LEADSCORE_PUBLIC_DATA does not name the folder of the public data sets")
@@ -386,9 +392,9 @@ def bank_log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any
 def test_activity_log_after_as_of_leaks_nothing(bank_log: dict[str, Any]) -> None:
     by_age = {row["age_days"]: row for row in bank_log["trained"]["test"]["by_age"]}
     assert len(by_age) == len(BPIC_AUC)
-    for age, plain in BPIC_AUC.items():
-        found = min(by_age.values(), key=lambda row: abs(row["age_days"] - age))
-        assert plain - 0.04 < found["roc_auc"] < 0.9
+    for age, plain_auc in BPIC_AUC.items():
+        nearest = min(by_age.values(), key=lambda row: abs(row["age_days"] - age))
+        assert plain_auc - 0.04 < nearest["roc_auc"] < 0.9
 
 
 def test_one_lead_equals_the_batch_over_http(bank_log: dict[str, Any]) -> None:
@@ -416,10 +422,11 @@ def test_one_lead_equals_the_batch_over_http(bank_log: dict[str, Any]) -> None:
     assert any(e["occurred_at"] > BPIC_AS_OF for lead in payloads for e in lead["activities"])
     offline = bank_log["scored"].set_index("lead_id")["probability"]
     batch = ask(f"{bank_log['url']}/score", {"leads": payloads, "as_of": BPIC_AS_OF + "Z"})
-    for payload, together in zip(payloads, batch["scores"], strict=True):
-        assert together["lead_id"] == payload["lead_id"]
-        assert abs(together["probability"] - offline[payload["lead_id"]]) <= 1e-12
+    for payload, score in zip(payloads, batch["scores"], strict=True):
+        assert score["lead_id"] == payload["lead_id"]
+        assert abs(score["probability"] - offline[payload["lead_id"]]) <= 1e-12
     for payload in payloads[::10]:
-        alone = ask(f"{bank_log['url']}/score", {"leads": [payload], "as_of": BPIC_AS_OF + "Z"})
-        assert abs(alone["scores"][0]["probability"] - offline[payload["lead_id"]]) <= 1e-12
+        answer = ask(f"{bank_log['url']}/score", {"leads": [payload], "as_of": BPIC_AS_OF + "Z"})
+        (score,) = answer["scores"]
+        assert abs(score["probability"] - offline[payload["lead_id"]]) <= 1e-12
     assert len({score["probability"] for score in batch["scores"]}) > 150
