@@ -25,7 +25,7 @@ demo: $(READY)  ## train, report, pack and serve on a simulated CRM
 	@$(BIN)/leadscore demo
 
 TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --numprocesses logical --maxprocesses 4 \
-  --dist loadfile
+  --dist loadfile --no-loadscope-reorder
 
 test: $(READY)  ## the tests, with doctests
 	$(TESTS)

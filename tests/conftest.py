@@ -36,8 +36,16 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("leadscore")
 
+# Test files that take longest. They start first, so that the workers end at about the same time.
+LONGEST = ("test_printed_commands.py", "test_reports_browser.py", "test_e2e.py")
+
 OURS = ("MLFLOW_", "BENTOML_", "LEADSCORE_")
 PUBLIC_DATA = "LEADSCORE_PUBLIC_DATA"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sort the longest test files to the front."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 def isolate(patch: pytest.MonkeyPatch) -> None:
