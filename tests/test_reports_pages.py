@@ -142,7 +142,7 @@ def test_pages_about_scores_need_a_model(simulated_crm: Path) -> None:
 @pytest.mark.parametrize(
     ("learned", "expected"),
     [
-        ((0.0, 7.0), "it knows leads of 0 and 7\u00a0days. Name more ages in [learn] moments_days"),
+        ((0.0, 7.0), "leads of 0 and 7\u00a0days. Name more ages in [learn] moments_days"),
         ((0.0, 200.0), ""),
         ((), ""),
     ],

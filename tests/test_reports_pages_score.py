@@ -83,11 +83,11 @@ def test_a_report_of_some_leads_has_no_takeaways_from_the_test(rows: ReportRows)
     assert page_of(rows, *grades)[1]
     section, takeaways = page_of(replace(rows, is_part=True), *grades)
     assert takeaways == []
-    assert "not only those that this report is of" in section.paragraphs[0]
+    assert "not only those that this report covers" in section.paragraphs[0]
     assert section.figures[0].about.startswith("all kinds of leads: newest leads")
 
 
-def test_stated_chances_that_are_too_low_are_a_takeaway(rows: ReportRows) -> None:
+def test_predicted_chances_that_are_too_low_are_a_takeaway(rows: ReportRows) -> None:
     grades = (
         grade("A", 1_342, 2_372, stated=0.495),
         grade("B", 763, 2_357, stated=0.176),
@@ -95,12 +95,12 @@ def test_stated_chances_that_are_too_low_are_a_takeaway(rows: ReportRows) -> Non
         grade("D", 32, 368, stated=0.086),
     )
     assert page_of(rows, *grades)[1][1] == (
-        "The stated chances of grade B are 15 points too low: 17.6 % stated, 32.4 % (between 30.5 "
-        "and 34.3 %; 2,357 leads) won. 3 of 4 grades state less than comes true. Use the order of "
-        "the leads, not the percentages. Measured on the newest leads."
+        "The predicted chances of grade B are 15 points too low: 17.6 % predicted, 32.4 % (between "
+        "30.5 and 34.3 %; 2,357 leads) won. The chances of 3 of 4 grades are too low. Use the "
+        "order of the leads, not the percentages. Measured on the newest leads."
     )
 
 
-def test_stated_chances_within_chance_are_no_takeaway(rows: ReportRows) -> None:
+def test_predicted_chances_within_chance_are_no_takeaway(rows: ReportRows) -> None:
     grades = grade("A", 550, 1_000, stated=0.53), grade("D", 50, 1_000)
     assert len(page_of(rows, *grades)[1]) == 1

@@ -1,4 +1,4 @@
-"""Capacity: how many wins the leads hold that sales can work, best first."""
+"""Capacity: the expected wins among the leads that sales can work, best first."""
 
 from dataclasses import dataclass
 
@@ -54,14 +54,14 @@ def capacity_page(rows: ReportRows) -> Page:
     probability = np.sort(rows.arrival.probability[recent])[::-1]
     if len(probability) < FEWEST_LEADS or a_week < 1:
         return _without_figures(f"At least {FEWEST_LEADS} leads in the last {WEEKS} weeks.")
-    stated_capacity = rows.project.report.leads_per_week
-    capacity = min(stated_capacity or a_week * USUAL_PART, a_week)
+    leads_per_week = rows.project.report.leads_per_week
+    capacity = min(leads_per_week or a_week * USUAL_PART, a_week)
     about = (
         f"{len(probability):,} leads of the {weeks:.0f} weeks to {day_name(rows.leads_until)}, the "
-        "newest lead, as scored at creation; wins if the stated chances come true"
+        "newest lead, as scored at creation; wins if the predicted chances come true"
     )
-    if stated_capacity:
-        basis = f"Sales can work {stated_capacity:,} leads a week ([report] leads_per_week)."
+    if leads_per_week:
+        basis = f"Sales can work {leads_per_week:,} leads a week ([report] leads_per_week)."
     else:
         basis = (
             "The project file does not say how many leads sales can work, so a fifth of the leads "
@@ -69,8 +69,8 @@ def capacity_page(rows: ReportRows) -> Page:
         )
     paragraphs = (
         basis,
-        f"Expected wins are the wins within {rows.horizon_days:g}{NO_BREAK}days if the stated "
-        "chances come true. The page about the score shows whether they do.",
+        f"Expected wins are the wins within {rows.horizon_days:g}{NO_BREAK}days if the "
+        "predicted chances come true. The page about the score shows whether they do.",
     )
     figure = _wins_figure(a_week, capacity, probability, about)
     check, takeaways = _check(rows, rows.scorer.card, capacity / a_week)

@@ -21,14 +21,15 @@ from reports.rows.rows import ReportRows
 from reports.rows.scored import not_learned_from
 from reports.text import NO_BREAK
 
-USELESS_FACTOR = 1.5  # between them: what is stated is of no use
-OLDER_DAYS = 30  # than the oldest lead that the model learned from: too old for it to judge
+USELESS_FACTOR = 1.5  # between predicted and true chance; beyond it predictions are useless
+OLDER_DAYS = 30  # than the oldest lead that the model learned from: too old to predict
 
 
 def back_test_section(rows: ReportRows, card: ModelCard) -> tuple[Section, list[Takeaway]]:
     """Score the leads that were open one horizon ago as of then, and compare with their outcomes.
 
-    Leads that the model has not learned from, if there are enough of them; else all.
+    Only leads that the model has not learned from are used. If there are too few of them, all
+    leads are used.
     """
     days = f"{rows.horizon_days:g}{NO_BREAK}days"
     heading = f"Scores of {rows.horizon_days:g} days ago" if rows.has_times else "Earlier scores"
@@ -97,9 +98,9 @@ def unlearned_age(age: Ints, card: ModelCard) -> str:
         return ""
     ages = " and ".join(f"{days:g}" for days in learned)
     return (
-        f" Its stated chances do not fit these leads: {percent(share)} of them were older than any "
-        f"lead that it learned from; it knows leads of {ages}{NO_BREAK}days. Name more ages in "
-        "[learn] moments_days, and train again."
+        f" Its predicted chances do not fit these leads: {percent(share)} of them were older than "
+        f"any lead that it learned from; it learned from leads of {ages}{NO_BREAK}days. Name more "
+        "ages in [learn] moments_days, and train again."
     )
 
 
@@ -108,7 +109,7 @@ def _has_enough(won: Bools) -> bool:
 
 
 def _misstated_average(probability: Floats, label: Any, about: str) -> list[Takeaway]:
-    """Return a takeaway if the average stated chance clearly differs from what happened."""
+    """Return a takeaway if the average predicted chance clearly differs from what happened."""
     stated, share = float(probability.mean()), share_of(int(label.sum()), len(label))
     deviation = float(np.sqrt((probability * (1 - probability)).sum())) / len(label)
     p = p_of((share.value - stated) / max(deviation, 1e-12))
@@ -118,9 +119,9 @@ def _misstated_average(probability: Floats, label: Any, about: str) -> list[Take
     points = 100 * abs(stated - share.value)
     return [
         Takeaway(
-            f"Stated chances are {points:.1f} points too {direction}: {percent(stated)} stated on "
-            f"average, {share_words(share)} won. Measured on the {about.partition(',')[0]}. Train "
-            "again.",
+            f"Predicted chances are {points:.1f} points too {direction}: {percent(stated)} "
+            f"predicted on average, {share_words(share)} won. Measured on the "
+            f"{about.partition(',')[0]}. Train again.",
             {**share.cells(), "stated": stated, "p": p},
             "stated_share",
             "score-back-reliability",

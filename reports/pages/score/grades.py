@@ -1,4 +1,4 @@
-"""Conversion by grade, and stated chances compared with what happened."""
+"""Conversion by grade, and predicted chances compared with what happened."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from reports.content import Column, Figure, Row, TableRow, Takeaway, cells_of
 from reports.numbers import percent
 from reports.pages.phrases import interval_columns, interval_words, share_columns, share_words
 
-LEAST_FACTOR = 1.1  # between what is stated and what happens, for a sentence
+LEAST_FACTOR = 1.1  # between predicted and true chance; a smaller one is no takeaway
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class GradeRow(TableRow):
         The share of the scores that came before a win, with its interval, which treats the scores
         of one lead as one.
     stated : float
-        The mean probability that the model stated.
+        The mean of the probabilities that the model predicted.
     share : float
         The grade's part of all scores.
     """
@@ -104,7 +104,7 @@ def grades_figure(grades: Sequence[GradeRow], name: str, about: str, chart: Any)
             Column("name", "Grade"),
             *counts,
             *share_columns("Conversion", "grade_won_share"),
-            Column("stated", "Stated chance", "share", "stated_share"),
+            Column("stated", "Predicted chance", "share", "stated_share"),
             Column("share", "Of all", "share", "score_part"),
         ),
         rows=cells_of(grades),
@@ -139,10 +139,10 @@ def best_and_worst(grades: Sequence[GradeRow], figure: Figure) -> list[Takeaway]
 
 
 def misstated(grades: Sequence[GradeRow], figure: Figure) -> list[Takeaway]:
-    """Return a takeaway if stated chances clearly differ from what happened, and by a tenth.
+    """Return a takeaway if predicted chances differ clearly, and by a tenth, from what happened.
 
-    It is about the grade with the most certain difference, and says how many grades differ in the
-    same direction.
+    It describes the grade with the most certain difference, and counts the grades that differ in
+    the same direction.
     """
     judged = [row for row in grades if row.n_leads >= FEWEST_LEADS and 0 < row.stated < 1]
     z = [
@@ -163,10 +163,10 @@ def misstated(grades: Sequence[GradeRow], figure: Figure) -> list[Takeaway]:
     points = 100 * abs(worst.stated - worst.value)
     return [
         Takeaway(
-            f"The stated chances of grade {worst.name} are {points:.0f} points {direction}: "
-            f"{percent(worst.stated)} stated, {worst.words()} won. {n_alike} of {len(judged)} "
-            f"grades state{'s' if n_alike == 1 else ''} {'less' if is_low else 'more'} than comes "
-            f"true. Use the order of the leads, not the percentages.{_measured_on(figure)}",
+            f"The predicted chances of grade {worst.name} are {points:.0f} points {direction}: "
+            f"{percent(worst.stated)} predicted, {worst.words()} won. The chances of {n_alike} of "
+            f"{len(judged)} grades are {direction}. Use the order of the leads, not the "
+            f"percentages.{_measured_on(figure)}",
             {**worst.cells(), "p": p},
             "stated_share",
             figure.name,
@@ -180,7 +180,7 @@ def _measured_on(figure: Figure) -> str:
 
 
 def curves(bins: Sequence[Row], best: Sequence[Row], name: str, about: str) -> list[Figure]:
-    """Build the figures of stated against true shares, and of wins among the best-scored leads."""
+    """Build the figures of predicted against true shares, and of the wins of the best leads."""
     figures = []
     if len(bins) > 1:
         chart = reliability_chart(bins, about)
@@ -192,7 +192,7 @@ def curves(bins: Sequence[Row], best: Sequence[Row], name: str, about: str) -> l
                 columns=(
                     Column("bin", "Bin, best first"),
                     Column("n", "Scores", "count"),
-                    Column("stated", "Stated chance", "share", "stated_share"),
+                    Column("stated", "Predicted chance", "share", "stated_share"),
                     Column("won", "Won", "share", "grade_won_share"),
                     *interval_columns("share"),
                 ),

@@ -10,7 +10,8 @@ from reports.text import printable
 def hold_out_section(card: ModelCard, is_part: bool) -> tuple[Section, list[Takeaway]]:
     """Show the figures of the hold-out, whose leads the evaluated model had not seen.
 
-    They are of all leads, so a report of some of them has no takeaways here.
+    The figures describe all leads, so a report about a part of the leads takes no takeaways from
+    them.
     """
     heading, test = "On leads that it had not seen", card.test
     text = (
@@ -21,7 +22,7 @@ def hold_out_section(card: ModelCard, is_part: bool) -> tuple[Section, list[Take
     about = f"{printable(test.get('how', 'test leads'))}, n = {n:,} leads"
     if is_part:
         heading = "On leads that it had not seen, of all kinds"
-        text += " These are all leads of its test, not only those that this report is of."
+        text += " The figures count all leads of its test, not only those that this report covers."
         about = f"all kinds of leads: {about}"
     if n_scores > n:
         about += f", scored {n_scores:,} times at several ages"

@@ -1,4 +1,4 @@
-"""Does the score work? Conversion by grade and score, stated chances, gains, and inflation."""
+"""Does the score work? Conversion by grade and score, predicted chances, gains, and inflation."""
 
 from reports.content import Page, Section, Takeaway
 from reports.pages.phrases import NO_MODEL
@@ -9,7 +9,7 @@ from reports.pages.score.months import months_section
 from reports.rows.rows import ReportRows
 
 SLUG, TITLE = "score", "Does the score work?"
-LEAD = "Do leads with better grades convert better, as often as stated, and is that still so?"
+LEAD = "Do leads with better grades convert better, as often as predicted, and is that still so?"
 
 
 def score_page(rows: ReportRows) -> Page:
