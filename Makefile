@@ -63,7 +63,7 @@ check: $(READY)  ## lint, format, types, import rules, and the installed package
 	$(BIN)/lint-imports
 	$(BIN)/pip check
 	@if command -v npm > /dev/null; then $(MAKE) --no-print-directory check-web; \
-	  else echo "CSS and JavaScript are not checked: there is no npm."; fi
+	  else echo "CSS and JavaScript are not checked, because npm is not installed."; fi
 
 NODE := tests/browser
 NODE_READY := $(NODE)/node_modules/.package-lock.json

@@ -8,9 +8,9 @@ HEAD: Final = """# Tables
 
 The tables that leadscore reads, stores and receives. Generated from the code by `make docs`.
 
-A key of the project file names the column that your table has for it; without the key, it is the
-column with the same name, if there is one. Columns that are not in files are those of the service
-only. The ledger adds `recorded_at` to each row.
+A key of the project file names the column of your table. Without the key, leadscore uses the column
+with the same name, if there is one. Columns that are not in files exist in the service only. The
+ledger adds `recorded_at` to each row.
 """
 
 
