@@ -136,7 +136,7 @@ TEXTS = st.sampled_from(
 )
 ODD_TEXTS = st.text(max_size=12) | st.sampled_from(["", "  ", "inf", "nan", "None", "1e999", "ſ"])
 NUMBERS = st.integers(-(10**6), 10**7) | st.floats(allow_nan=True, allow_infinity=True)
-# What a column of a frame can contain without becoming something else.
+# What a column of a frame can contain without a change of its type.
 COLUMNS_OF_CELLS = st.sampled_from(
     [
         TEXTS | ODD_TEXTS | st.none(),
@@ -223,7 +223,7 @@ def check_one_lead_equals_the_same_lead_in_a_batch(subject: Subject, leads: pd.D
 def check_inputs_are_not_modified(subject: Subject, leads: pd.DataFrame) -> None:
     """Scoring changes neither the tables nor the cells that it is given."""
     names = [name for name in EVENT_TIMES if getattr(subject, name) is not None]
-    before = {name: getattr(subject, name).copy(deep=True) for name in names}
+    events_before = {name: getattr(subject, name).copy(deep=True) for name in names}
     leads_before = leads.copy(deep=True)
     cells = subject.cells(leads)
     cells_before = copy.deepcopy(cells)
@@ -232,7 +232,7 @@ def check_inputs_are_not_modified(subject: Subject, leads: pd.DataFrame) -> None
     pd.testing.assert_frame_equal(leads, leads_before)
     assert repr(cells) == repr(cells_before)
     for name in names:
-        pd.testing.assert_frame_equal(getattr(subject, name), before[name])
+        pd.testing.assert_frame_equal(getattr(subject, name), events_before[name])
 
 
 @on_real_and_odd_leads
@@ -285,9 +285,9 @@ def check_a_loaded_scorer_scores_like_the_saved_one(subject: Subject) -> None:
         digest = _save(subject, subject.scorer, Path(folder) / "model")
         loaded = load_artifact(Path(folder) / "model")
     assert loaded.digest == digest
-    again = replace(subject, scorer=loaded.scorer)
+    loaded_subject = replace(subject, scorer=loaded.scorer)
     pd.testing.assert_frame_equal(
-        again.score_table(subject.leads, n_reasons=3),
+        loaded_subject.score_table(subject.leads, n_reasons=3),
         subject.score_table(subject.leads, n_reasons=3),
         check_exact=True,
     )
@@ -313,15 +313,15 @@ def check_events_after_the_moment_do_not_count(subject: Subject) -> None:
     """A score as of an earlier moment ignores every event that was recorded later."""
     assert subject.as_of is not None
     earlier = replace(subject, as_of=subject.as_of - datetime.timedelta(days=45))
-    before = {}
+    earlier_events = {}
     for name, time in EVENT_TIMES.items():
         events = getattr(subject, name)
-        before[name] = events[events[time] <= earlier.as_of]
-        assert 0 < len(before[name]) < len(events)
+        earlier_events[name] = events[events[time] <= earlier.as_of]
+        assert 0 < len(earlier_events[name]) < len(events)
     with_all = rows_of(earlier.score_table(subject.leads))
-    assert rows_of(replace(earlier, **before).score_table(subject.leads)) == with_all
+    assert rows_of(replace(earlier, **earlier_events).score_table(subject.leads)) == with_all
     assert rows_of(earlier.score_cells(earlier.cells(subject.leads))) == with_all
     if not np.ptp([probability for probability, _, _ in with_all]):
         return  # the base rate
-    none = {name: events.iloc[:0] for name, events in before.items()}
+    none = {name: events.iloc[:0] for name, events in earlier_events.items()}
     assert rows_of(replace(earlier, **none).score_table(subject.leads)) != with_all

@@ -171,8 +171,8 @@ def installed_postgres(data: Path) -> Iterator[str]:
         command = [str(control), "-D", str(data), "-s", "-w", *arguments]
         log = data.parent / "log"
         with log.open("ab") as output:
-            done = subprocess.run(command, user=user, cwd="/", stdout=output, stderr=output)
-        if done.returncode:
+            process = subprocess.run(command, user=user, cwd="/", stdout=output, stderr=output)
+        if process.returncode:
             raise OSError(log.read_text(errors="replace")[-500:])
 
     run("initdb", "-o", "--auth=trust --username=postgres --encoding=UTF8")
@@ -245,7 +245,7 @@ def mlflow_server(empty_mlflow: Path, tmp_path: Path) -> Iterator[str]:
                 time.sleep(0.1)
         yield f"http://127.0.0.1:{port}"
     finally:
-        os.killpg(process.pid, signal.SIGKILL)  # it has nothing to finish
+        os.killpg(process.pid, signal.SIGKILL)  # it needs no time to finish
         process.wait()
 
 

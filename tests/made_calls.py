@@ -38,8 +38,8 @@ def asker(calls: Calls, model: ServedModel) -> Ask:
     """Return a function that sends a call and decodes the answer."""
 
     def send(path: str, body: Any, now: datetime.datetime = NOW) -> Any:
-        sent = body if isinstance(body, bytes) else json.dumps(body).encode()
-        answer: Any = asyncio.run(calls.by_path[path](model, sent, now, "r1"))  # type: ignore[arg-type]
+        encoded = body if isinstance(body, bytes) else json.dumps(body).encode()
+        answer: Any = asyncio.run(calls.by_path[path](model, encoded, now, "r1"))  # type: ignore[arg-type]
         return json.loads(msgspec.json.encode(answer))
 
     return send

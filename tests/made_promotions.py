@@ -41,7 +41,7 @@ def register(registry: Registry, n: int) -> None:
 def results_of(
     version: str, against: str | None, *gates: Gate, scale: Scale | None = SCALE
 ) -> GateResults:
-    """Return the results of a version's gates; without gates, one that is passed."""
+    """Return the results of a version's gates, by default of one passed gate."""
     return GateResults(version, against, gates or (PASSED,), scale)
 
 

@@ -288,7 +288,7 @@ def hostile_report() -> Report:
         }
         for i, name in enumerate(HOSTILE)
     ]
-    short = [  # no frame can hold half of a surrogate pair
+    short = [  # a frame cannot store half of a surrogate pair
         {**row, "source": row["source"].encode(errors="replace").decode()}
         for row in rows
         if len(row["source"]) < 1_000

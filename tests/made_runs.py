@@ -1,4 +1,4 @@
-"""A training on the simulated CRM that tests track in MLflow, and gates that they decide."""
+"""A training on the simulated CRM for tests to track in MLflow, and gates with given results."""
 
 import datetime
 import shutil

@@ -18,7 +18,7 @@ from training.describe import EvaluatedModel
 from training.train import Trained, train
 
 NOW = datetime.datetime(2026, 1, 1, 12, 30, tzinfo=datetime.UTC)
-ROLES = ("outcome", "created_at", "closed_at")  # each is the name of its column, too
+ROLES = ("outcome", "created_at", "closed_at")  # each role is also the name of its column
 
 
 def small_leads(n: int = 200, seed: int = 0) -> pd.DataFrame:

@@ -74,7 +74,7 @@ def test_train_as_json_has_the_model_and_its_quality(run: Run, crm: Path) -> Non
     learned_from = facts["learned_from"]
     assert learned_from["leads"] == 800
     n_moments = learned_from["moments"] + learned_from["not_mature"]
-    assert 800 < n_moments <= 3 * 800  # three ages, while open
+    assert 800 < n_moments <= 3 * 800  # at most three ages of each lead
 
     _, out, _ = run("train", "--project", crm, "--json")
     second = json.loads(out)["model"]

@@ -37,12 +37,12 @@ def test_challenger_is_promoted_and_rolled_back(run: Run, crm: Path) -> None:
     assert "demo version 1 is the champion now (rolled back), instead of version 2." in out
 
     code, out, _ = run("models", "history", "-p", crm, "--json")
-    last = json.loads(out)[-2:]
-    assert [(event["what"], event["version"], event["because"]) for event in last] == [
+    last_events = json.loads(out)[-2:]
+    assert [(event["what"], event["version"], event["because"]) for event in last_events] == [
         ("promoted", "2", ""),
         ("rolled back", "1", "sales [complained]"),
     ]
-    assert last[0]["who"] == "ann"
+    assert last_events[0]["who"] == "ann"
     code, out, _ = run("models", "list", "-p", crm, "--json")
     assert [row["aliases"] for row in json.loads(out)] == [["champion"], []]
 

@@ -175,10 +175,10 @@ def test_whole_folder_moves_the_old_folder_back_if_the_new_one_cannot_be_moved(
     (target / "index.html").write_text("old")
     rename = Path.rename
 
-    def refuse_new(path: Path, other: Path) -> Path:
+    def refuse_new(path: Path, new_path: Path) -> Path:
         if path.name == "new":
             raise OSError(13, "Permission denied")
-        return rename(path, other)
+        return rename(path, new_path)
 
     monkeypatch.setattr(Path, "rename", refuse_new)
     with pytest.raises(OSError, match="Permission denied"), whole_folder(target, replaces=True):

@@ -181,7 +181,7 @@ def test_lead_without_rows_is_empty(ledger: Ledger) -> None:
     assert ledger.stored_leads(["L2"], with_outcomes=True) == {"L2": StoredLead()}
 
 
-def test_no_requested_leads_are_no_stored_leads(ledger: Ledger) -> None:
+def test_request_for_no_leads_returns_none(ledger: Ledger) -> None:
     assert ledger.stored_leads([]) == {}
 
 
@@ -243,9 +243,9 @@ def test_lead_without_scores_has_no_days(ledger: Ledger) -> None:
 @pytest.fixture
 def usual_umask() -> Iterator[None]:
     """Let new files be readable for everybody, unless the program prevents it."""
-    before = os.umask(0o022)
+    earlier_umask = os.umask(0o022)
     yield
-    os.umask(before)
+    os.umask(earlier_umask)
 
 
 def mode(path: Path) -> int:
@@ -282,8 +282,8 @@ def two_leads(ledger: Ledger) -> Ledger:
         ledger.add("activities", [CALL | {"lead_id": lead_id}], 0)
         ledger.add("stages", [ENTRY | {"lead_id": lead_id}], 0)
         ledger.add("outcomes", [WIN | {"lead_id": lead_id}], 0)
-        sent = [(SentLead(lead_id, None, {"a": 1}), 0)]
-        ledger.add_batch(Batch([score_of(lead_id, 1)], sent), 0)
+        sent_leads = [(SentLead(lead_id, None, {"a": 1}), 0)]
+        ledger.add_batch(Batch([score_of(lead_id, 1)], sent_leads), 0)
     return ledger
 
 
@@ -308,8 +308,8 @@ def test_events_of_an_erased_lead_are_not_stored(two_leads: Ledger) -> None:
 
 def test_batch_of_an_erased_lead_is_not_stored(two_leads: Ledger) -> None:
     two_leads.forget(PERSON, 50)
-    sent = [(SentLead(PERSON, None, {}), 0)]
-    batch = Batch([score_of(PERSON, 2)], sent, [CALL | {"lead_id": PERSON}])
+    sent_leads = [(SentLead(PERSON, None, {}), 0)]
+    batch = Batch([score_of(PERSON, 2)], sent_leads, [CALL | {"lead_id": PERSON}])
     assert two_leads.add_batch(batch, 0) == 0
     assert two_leads.stored_leads([PERSON]) == {PERSON: StoredLead()}
 
@@ -352,10 +352,10 @@ def test_migrations_build_the_declared_schema(ledger: Ledger) -> None:
 def test_older_schema_is_migrated_with_its_rows(
     ledger_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with monkeypatch.context() as patch, Ledger(ledger_url) as old:
+    with monkeypatch.context() as patch, Ledger(ledger_url) as older_ledger:
         patch.setattr(database, "SCHEMA_VERSION", "0001")
-        assert statuses(old, "activities", CALL) == ["accepted"]
-        assert "leads" not in sa.inspect(old.database.engine).get_table_names()
+        assert statuses(older_ledger, "activities", CALL) == ["accepted"]
+        assert "leads" not in sa.inspect(older_ledger.database.engine).get_table_names()
     with Ledger(ledger_url) as ledger:
         assert statuses(ledger, "activities", CALL) == ["duplicate"]
         assert ledger.stored_leads(["L1"])["L1"].sent is None

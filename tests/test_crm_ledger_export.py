@@ -53,10 +53,10 @@ lost = ["lost"]
 @pytest.fixture
 def filled(ledger: Ledger) -> Ledger:
     """Store two leads, one of them sent twice, and events of each kind."""
-    odd = {"Source": ' "odd", \n', "a;b": True}
+    unusual = {"Source": ' "odd", \n', "a;b": True}
     batch = [
-        (SentLead("L1", DAY + 1, odd | {"Size": 1.5}), 0),
-        (SentLead("L1", DAY + 1, odd | {"Size": 2.5}), 1),
+        (SentLead("L1", DAY + 1, unusual | {"Size": 1.5}), 0),
+        (SentLead("L1", DAY + 1, unusual | {"Size": 2.5}), 1),
         (SentLead("L2", 2 * DAY, {"Source": "=1+1", "Size": None, "visits": 3}), 0),
     ]
     ledger.add_batch(Batch(leads=batch), 1)

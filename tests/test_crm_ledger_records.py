@@ -363,7 +363,9 @@ def test_events_of_the_ledger_equal_those_of_the_files(
     )
 
 
-def test_ledger_is_observed_as_long_as_the_files(filled: Path, simulated_crm: Path) -> None:
+def test_observed_time_of_the_ledger_equals_that_of_the_files(
+    filled: Path, simulated_crm: Path
+) -> None:
     from_ledger = read_records(load_project(filled))
     from_files = read_records(load_project(simulated_crm))
     assert from_ledger.observed_until == from_files.observed_until

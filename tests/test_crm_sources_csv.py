@@ -184,14 +184,12 @@ def test_declared_encoding_is_used(read_csv: ReadCsv, encoding: str, city: str) 
 
 
 @pytest.mark.parametrize(
-    ("written", "declared"), [("cp1252", "utf-8"), ("utf-8", "utf-16"), ("latin-1", "ascii")]
+    ("actual", "declared"), [("cp1252", "utf-8"), ("utf-8", "utf-16"), ("latin-1", "ascii")]
 )
-def test_wrong_declared_encoding_is_reported(
-    read_csv: ReadCsv, written: str, declared: str
-) -> None:
+def test_wrong_declared_encoding_is_reported(read_csv: ReadCsv, actual: str, declared: str) -> None:
     message = r"leads\.csv cannot be decoded: .*\. Set `encoding` in the project file"
     with pytest.raises(SourceError, match=message):
-        read_csv("id,name\n1,Köln\n".encode(written), encoding=declared)
+        read_csv("id,name\n1,Köln\n".encode(actual), encoding=declared)
 
 
 @pytest.mark.parametrize("encoding", ["utf-9", "zip", "undefined"])

@@ -134,7 +134,7 @@ def test_unknown_time_zone_is_refused(zone: str) -> None:
 
 
 @given(st.lists(st.none() | st.text("0123456789-+:TZ. z", max_size=25), max_size=5))
-def test_text_is_read_alike_alone_and_in_a_column(texts: list[str | None]) -> None:
+def test_text_alone_is_read_as_in_a_column(texts: list[str | None]) -> None:
     together, _ = utc(*texts)
     assert together == [utc(text)[0][0] for text in texts]
 

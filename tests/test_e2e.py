@@ -148,7 +148,7 @@ def command(
     *arguments: object, env: dict[str, str], expect: int = 0
 ) -> subprocess.CompletedProcess[str]:
     """Run `leadscore …` in a folder that is not the repository."""
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "leadscore", *map(str, arguments)],
         env=env,
         cwd=env["BENTOML_HOME"],
@@ -156,9 +156,9 @@ def command(
         capture_output=True,
         timeout=300,
     )
-    assert done.returncode == expect, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    return done
+    assert process.returncode == expect, process.stdout + process.stderr
+    assert "Traceback" not in process.stderr
+    return process
 
 
 def ask(url: str, body: Any) -> Any:
@@ -339,15 +339,15 @@ model.predict(frame).to_csv(sys.argv[5], index=False)
 
 def test_used_port_gives_one_message(journey: Journey) -> None:
     port = journey.url.rpartition(":")[2]
-    done = command(
+    process = command(
         "serve", "-p", journey.project, "--port", port, env=journey.environment, expect=1
     )
-    assert f"Port {port} on 127.0.0.1 cannot be used" in done.stderr
-    assert "Choose another one with --port" in done.stderr
+    assert f"Port {port} on 127.0.0.1 cannot be used" in process.stderr
+    assert "Choose another one with --port" in process.stderr
 
 
 BPIC_AS_OF = "2012-02-01T00:00:00"
-# ROC AUC by age in days; at each age of a plain model that was fitted for this age alone.
+# ROC AUC by age in days, each of a plain model that was fitted for this age only.
 BPIC_AUC = {0.0: 0.63, 1.0 / 24: 0.71, 1.0: 0.69, 7.0: 0.71, 14.0: 0.81}
 
 

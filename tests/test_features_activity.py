@@ -59,14 +59,14 @@ def features_at_now(*events: Event, created: int = NOT_A_TIME) -> dict[str, floa
     st.randoms(use_true_random=False),
 )
 def test_repeated_activity_counts_once(
-    sent: list[Event], repeats: list[tuple[int, int]], random: Random
+    events: list[Event], repeats: list[tuple[int, int]], random: Random
 ) -> None:
-    """Of activities with the same id only the earliest counts, in whatever order they are sent."""
-    with_ids = [{**event, "activity_id": i} for i, event in enumerate(sent)]
+    """Only the earliest of the activities with the same id counts, in any order of sending."""
+    with_ids = [{**event, "activity_id": i} for i, event in enumerate(events)]
     later_copies = [
-        {**with_ids[i % len(sent)], "activity_id": f" {i % len(sent)} ", "occurred_at": at}
+        {**with_ids[i % len(events)], "activity_id": f" {i % len(events)} ", "occurred_at": at}
         for i, at in repeats
-        if at > with_ids[i % len(sent)]["occurred_at"]
+        if at > with_ids[i % len(events)]["occurred_at"]
     ]
     mixed = [*with_ids, *later_copies]
     random.shuffle(mixed)
@@ -288,6 +288,6 @@ def test_counts_have_every_window() -> None:
     assert windows == {None, *WINDOWS_DAYS}
 
 
-def test_sentences_have_no_other_blank_than_the_value() -> None:
+def test_sentences_have_a_placeholder_for_the_value_only() -> None:
     for feature in PIPELINE.features:
         assert feature.sentence.format(value=1.0)

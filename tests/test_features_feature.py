@@ -178,14 +178,14 @@ def test_every_feature_has_words_for_any_name(name: str) -> None:
     features = pipeline_of(name).features
     assert len(features) > 25
     assert {feature.unit for feature in features} == set(UNITS)
-    for each in features:
-        for value in of_unit(each.unit):
-            said = each.say(value)
-            assert said
-            assert len(said) < 250, (each.name[:40], len(said))
-            assert "{{" not in said
-            assert "}}" not in said
-            assert said.count("{") <= 2 * name.count("{")
+    for feature in features:
+        for value in of_unit(feature.unit):
+            words = feature.say(value)
+            assert words
+            assert len(words) < 250, (feature.name[:40], len(words))
+            assert "{{" not in words
+            assert "}}" not in words
+            assert words.count("{") <= 2 * name.count("{")
 
 
 def test_names_are_kept_in_words() -> None:
@@ -200,24 +200,24 @@ def test_names_are_kept_in_words() -> None:
 def test_every_sentence_has_one_placeholder() -> None:
     features = pipeline_of("x").features
     assert len(features) > 25
-    for each in features:
-        assert re.findall(r"\{[^}]*\}", each.sentence) == ["{value}"], each.name
-        assert "{" not in each.absent, each.name
+    for feature in features:
+        assert re.findall(r"\{[^}]*\}", feature.sentence) == ["{value}"], feature.name
+        assert "{" not in feature.absent, feature.name
 
 
 def test_windows_of_an_activity_type_are_one_signal() -> None:
     features = ActivityFeatures(("demo", "mail"), ("web",)).features
     by_signal: dict[str, list[str]] = {}
-    for each in features:
-        by_signal.setdefault(each.signal_name, []).append(each.name)
+    for feature in features:
+        by_signal.setdefault(feature.signal_name, []).append(feature.name)
     of_demo = [names for names in by_signal.values() if "activity[demo].count" in names]
-    assert of_demo == [[each.name for each in features if "[demo]" in each.name]]
+    assert of_demo == [[feature.name for feature in features if "[demo]" in feature.name]]
     assert len(by_signal) == 4  # all activities, demos, mails, channels
 
 
 def test_creation_time_features_are_one_signal() -> None:
-    assert len({each.signal_name for each in LEAD_TIMES}) == 1
-    assert len({each.signal_name for each in StageFeatures(("new",)).features}) == 1
+    assert len({feature.signal_name for feature in LEAD_TIMES}) == 1
+    assert len({feature.signal_name for feature in StageFeatures(("new",)).features}) == 1
 
 
 @given(st.floats(allow_nan=True, allow_infinity=True))

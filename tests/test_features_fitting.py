@@ -93,18 +93,18 @@ def test_kind_is_recognised_from_cells(tmp_path: Path, cells: Any, kinds: list[s
 
 
 def test_flag_that_is_declared_as_a_category_is_a_category(tmp_path: Path) -> None:
-    (asked,) = fit_column(tmp_path, ["yes", "no"], "asked")
-    assert asked == CategoryAttribute("asked", frozenset({"select"}), ("yes", "no"))
+    (attribute,) = fit_column(tmp_path, ["yes", "no"], "asked")
+    assert attribute == CategoryAttribute("asked", frozenset({"select"}), ("yes", "no"))
 
 
 def test_category_that_is_declared_as_a_number_is_a_number(tmp_path: Path) -> None:
-    (size,) = fit_column(tmp_path, ["1", "0", "yes"], "size")
-    assert isinstance(size, NumberAttribute)
+    (attribute,) = fit_column(tmp_path, ["1", "0", "yes"], "size")
+    assert isinstance(attribute, NumberAttribute)
 
 
 def test_dates_that_are_declared_as_a_category_are_a_category(tmp_path: Path) -> None:
-    (asked,) = fit_column(tmp_path, ["2025-01-01", "2025-02-01"], "asked")
-    assert asked.kind == "category"
+    (attribute,) = fit_column(tmp_path, ["2025-01-01", "2025-02-01"], "asked")
+    assert attribute.kind == "category"
 
 
 def test_date_becomes_three_features(tmp_path: Path) -> None:

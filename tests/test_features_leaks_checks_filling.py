@@ -105,7 +105,7 @@ def test_ls103_treats_a_word_for_nothing_as_an_unchanged_default() -> None:
     assert "LS103" in verdicts(leads.audit_column(column))
 
 
-def test_ls103_is_fine_if_open_leads_have_it_filled_as_well() -> None:
+def test_ls103_allows_columns_that_open_leads_have_filled_too() -> None:
     leads = MadeUpLeads(still_open=0.3)
     audited = leads.audit_column(leads.words(0.7, 0.3, if_open=0.5))
     assert audited.verdict is Verdict.FINE

@@ -29,7 +29,7 @@ def test_ls104_finds_words_that_rank_almost_all_pairs() -> None:
     assert verdicts(leads.audit_column(words))["LS104"] is Verdict.LEAK
 
 
-def test_ls104_is_a_suspect_if_open_leads_have_such_values() -> None:
+def test_ls104_only_suspects_values_that_open_leads_have_too() -> None:
     leads = MadeUpLeads(still_open=0.3)
     numbers = leads.numbers_of_auc(0.88)
     numbers[leads.is_open] = leads.rng.choice(numbers[~leads.is_open], leads.is_open.sum())
@@ -53,7 +53,7 @@ def test_ls106_finds_values_that_decide_the_outcome() -> None:
     assert '"horizon"' in audited.findings[-1].evidence
 
 
-def test_ls106_is_fine_if_such_values_are_rare() -> None:
+def test_ls106_allows_rare_values_that_decide_the_outcome() -> None:
     leads = MadeUpLeads()
     column = np.where(leads.won & (leads.rng.random(leads.n) < 0.15), "Referral", "other")
     audited = leads.audit_column(column)

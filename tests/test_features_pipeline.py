@@ -100,12 +100,12 @@ def test_time_zone_does_not_matter(drawn: Drawn, zone: str) -> None:
     leads, moments = drawn
     records = leads.records
     activities, stages = event_tables(records)
-    asked = [datetime.datetime.fromisoformat(cell["asked_at"]) for cell in leads.cells]
+    asked_at = [datetime.datetime.fromisoformat(cell["asked_at"]) for cell in leads.cells]
     moved = replace(
         records,
         leads=records.leads.assign(
             created_at=records.leads["created_at"].dt.tz_convert(zone),
-            asked_at=[at.astimezone(ZoneInfo(zone)).isoformat() for at in asked],
+            asked_at=[at.astimezone(ZoneInfo(zone)).isoformat() for at in asked_at],
         ),
         activities=activities.assign(occurred_at=activities["occurred_at"].dt.tz_convert(zone)),
         stages=stages.assign(entered_at=stages["entered_at"].dt.tz_convert(zone)),

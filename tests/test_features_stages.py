@@ -14,8 +14,8 @@ NEW, OFFER, SIGNED = 2, 3, 4
 
 def features_of(*entries: tuple[str, float]) -> dict[str, float]:
     """Compute the features at NOW from stages and the days from NOW at which they are entered."""
-    sent = [{"stage": stage, "entered_at": NOW + int(days * DAY)} for stage, days in entries]
-    values = STAGES.compute(STAGES.log_of_cells([sent]), np.array([0]), np.array([NOW]))
+    stages = [{"stage": stage, "entered_at": NOW + int(days * DAY)} for stage, days in entries]
+    values = STAGES.compute(STAGES.log_of_cells([stages]), np.array([0]), np.array([NOW]))
     return by_name(values, STAGES)
 
 

@@ -43,7 +43,7 @@ def may_be_pickle(content: bytes) -> bool:
     if content.startswith(COMPRESSED):
         return True
     try:
-        with warnings.catch_warnings(action="ignore"):  # about invalid escapes in text
+        with warnings.catch_warnings(action="ignore"):  # warnings about invalid escapes in text
             *_, (stop, _, at) = pickletools.genops(content)
     except Exception:
         return False

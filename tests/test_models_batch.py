@@ -43,8 +43,8 @@ def out(tmp_path: Path) -> Path:
 
 
 def read_scores(path: Path) -> pd.DataFrame:
-    read = pd.read_parquet if path.suffix == ".parquet" else pd.read_csv
-    return read(path).astype({"lead_id": "str", "grade": "str"})
+    read_table = pd.read_parquet if path.suffix == ".parquet" else pd.read_csv
+    return read_table(path).astype({"lead_id": "str", "grade": "str"})
 
 
 @pytest.mark.parametrize("source_suffix", ["csv", "parquet"])

@@ -27,19 +27,19 @@ HALF = (50, 100)  # wins and leads
 
 def test_interval_of_a_ratio_contains_it_in_19_of_20_samples() -> None:
     rng = np.random.default_rng(0)
-    own, rest = rng.binomial(300, 0.2, 2_000), rng.binomial(2_700, 0.1, 2_000)
-    true = 0.2 / (0.1 * 0.2 + 0.9 * 0.1)
+    wins_of_group, wins_of_others = rng.binomial(300, 0.2, 2_000), rng.binomial(2_700, 0.1, 2_000)
+    true_ratio = 0.2 / (0.1 * 0.2 + 0.9 * 0.1)
     contains = []
-    for wins, rest_wins in zip(own, rest, strict=True):
-        group = contrast(int(wins), 300, int(wins + rest_wins), 3_000)
+    for wins, other_wins in zip(wins_of_group, wins_of_others, strict=True):
+        group = contrast(int(wins), 300, int(wins + other_wins), 3_000)
         assert group.ratio_low is not None
         assert group.ratio_high is not None
-        contains.append(group.ratio_low <= true <= group.ratio_high)
+        contains.append(group.ratio_low <= true_ratio <= group.ratio_high)
     assert np.mean(contains) == pytest.approx(0.95, abs=0.015)
 
 
 @pytest.mark.parametrize(("wins", "is_on_log_scale"), [(10, True), (9, False)])
-def test_interval_of_a_ratio_is_on_the_log_scale_from_ten_wins_on(
+def test_interval_of_a_ratio_is_on_the_log_scale_from_ten_wins(
     wins: int, is_on_log_scale: bool
 ) -> None:
     group = contrast(wins, 100, 100, 1_000)
@@ -156,14 +156,16 @@ def test_mean_is_compared_like_a_share() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wins", "n", "others", "is_judged"),
+    ("wins", "n", "n_others", "is_judged"),
     [(30, 40, 30, True), (29, 40, 30, False), (30, 40, 29, False)],
 )
-def test_mean_needs_30_wins_and_30_others(wins: int, n: int, others: int, is_judged: bool) -> None:
-    values = np.zeros(n + others)
+def test_mean_needs_30_wins_and_30_others(
+    wins: int, n: int, n_others: int, is_judged: bool
+) -> None:
+    values = np.zeros(n + n_others)
     values[:wins] = np.arange(1, wins + 1)
     values[n] = 1.0
-    group = mean_ratio(values, np.arange(n + others) < n)
+    group = mean_ratio(values, np.arange(n + n_others) < n)
     assert group is not None
     assert (group.p is not None) == (group.ratio_low is not None) == is_judged
 

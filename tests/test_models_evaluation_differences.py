@@ -48,7 +48,7 @@ def test_ranks_of_equal_values_or_one_side_do_not_differ(is_in: list[bool]) -> N
 
 def test_means_differ_is_welchs_statistic_against_the_normal_distribution() -> None:
     rng = np.random.default_rng(5)
-    own, others = rng.normal(1.0, 1.0, 40), rng.normal(0.5, 3.0, 60)
-    error = np.sqrt(own.var(ddof=1) / 40 + others.var(ddof=1) / 60)
-    expected = 2 * stats.norm.sf(abs(own.mean() - others.mean()) / error)
-    assert means_differ(own, others) == pytest.approx(expected, rel=1e-12)
+    group, other_group = rng.normal(1.0, 1.0, 40), rng.normal(0.5, 3.0, 60)
+    error = np.sqrt(group.var(ddof=1) / 40 + other_group.var(ddof=1) / 60)
+    expected = 2 * stats.norm.sf(abs(group.mean() - other_group.mean()) / error)
+    assert means_differ(group, other_group) == pytest.approx(expected, rel=1e-12)

@@ -80,7 +80,7 @@ def test_additive_model_has_no_interaction(leads: Floats) -> None:
 
 
 def test_interaction_of_a_product_by_hand(leads: Floats) -> None:
-    strongest, *others = find_interactions(scorer(total_and_product), leads, list(NAMES))
+    strongest, *weaker_pairs = find_interactions(scorer(total_and_product), leads, list(NAMES))
     assert (strongest.first.words, strongest.second.words) == ("“a” above -1", "“b” above -1")
     # The product adds 5 · a · b points. The own effects of a and b have a variance of 100 each.
     assert strongest.low < 20 < strongest.high
@@ -89,7 +89,7 @@ def test_interaction_of_a_product_by_hand(leads: Floats) -> None:
     assert strongest.outside == pytest.approx(10, abs=2)
     assert strongest.strength_low < 5 < strongest.strength_high
     assert strongest.share == pytest.approx(25 / 225, rel=0.2)
-    assert all(pair.strength < 1e-6 for pair in others)
+    assert all(pair.strength < 1e-6 for pair in weaker_pairs)
 
 
 def test_interactions_are_reproducible(leads: Floats) -> None:

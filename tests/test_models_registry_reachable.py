@@ -151,14 +151,14 @@ print(get_telemetry_client())
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(test_variables)
     }
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", program, str(project.folder)],
         env=environment,
         capture_output=True,
         text=True,
         timeout=60,
     )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "None\n", "")
+    assert (process.returncode, process.stdout, process.stderr) == (0, "None\n", "")
 
 
 def test_two_processes_can_open_a_new_store_at_once(empty_mlflow: Path, tmp_path: Path) -> None:

@@ -205,8 +205,8 @@ def test_the_average_score_is_near_the_middle_of_the_scale(
 
 def test_scores_survive_a_round_trip_through_csv(scorer: LeadScorer, leads: pd.DataFrame) -> None:
     scores = scorer.score_table(leads)
-    read = pd.read_csv(io.StringIO(scores.to_csv(index=False)))
-    assert rows_of(read) == rows_of(scores)
+    read_scores = pd.read_csv(io.StringIO(scores.to_csv(index=False)))
+    assert rows_of(read_scores) == rows_of(scores)
 
 
 def test_log_odds_are_those_of_the_probability(any_scorer: LeadScorer, leads: pd.DataFrame) -> None:

@@ -53,7 +53,7 @@ def test_request_equals_the_table(scorer: Any, crm: Any) -> None:
         for name, events in (("activities", records.activities), ("stages", records.stages))
     }
 
-    def sent(name: str, lead_id: str, time: str) -> list[dict[str, Any]]:
+    def events_of(name: str, lead_id: str, time: str) -> list[dict[str, Any]]:
         if lead_id not in histories[name]:
             return []
         rows = histories[name][lead_id].astype(object).to_dict("records")
@@ -63,8 +63,8 @@ def test_request_equals_the_table(scorer: Any, crm: Any) -> None:
         LeadCells(
             lead,
             cell_time(lead["created_at"]),
-            sent("activities", lead["lead_id"], "occurred_at"),
-            sent("stages", lead["lead_id"], "entered_at"),
+            events_of("activities", lead["lead_id"], "occurred_at"),
+            events_of("stages", lead["lead_id"], "entered_at"),
         )
         for lead in leads.astype(object).to_dict("records")
     ]
@@ -75,18 +75,18 @@ def test_request_equals_the_table(scorer: Any, crm: Any) -> None:
     assert [score.lead_id for score in scores] == leads["lead_id"].tolist()
     alone = [scorer.score_leads([lead], cell_time(as_of))[0] for lead in requests[:40]]
     assert alone == scores[:40]
-    bare = scorer.score_table(leads, as_of=as_of)["probability"]
-    assert (bare.to_numpy() != table["probability"].to_numpy()).mean() > 0.5
+    without_history = scorer.score_table(leads, as_of=as_of)["probability"]
+    assert (without_history.to_numpy() != table["probability"].to_numpy()).mean() > 0.5
 
 
 def test_table_without_ids_has_no_history(scorer: Any, crm: Any) -> None:
     records, as_of = crm, crm.observed_until
     leads = records.leads.tail(50).drop(columns="lead_id")
-    numbered = records.activities.assign(
+    activities = records.activities.assign(
         lead_id=[str(i % 50) for i in range(len(records.activities))]
     )
-    computed = scorer.score_table(leads, activities=numbered, as_of=as_of)
-    pd.testing.assert_frame_equal(computed, scorer.score_table(leads, as_of=as_of))
-    named = leads.assign(lead_id=[str(i) for i in range(50)])
-    told = scorer.score_table(named, activities=numbered, as_of=as_of)
-    assert (told["probability"] != computed["probability"]).any()
+    scores = scorer.score_table(leads, activities=activities, as_of=as_of)
+    pd.testing.assert_frame_equal(scores, scorer.score_table(leads, as_of=as_of))
+    leads_with_ids = leads.assign(lead_id=[str(i) for i in range(50)])
+    scores_with_ids = scorer.score_table(leads_with_ids, activities=activities, as_of=as_of)
+    assert (scores_with_ids["probability"] != scores["probability"]).any()

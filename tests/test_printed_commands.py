@@ -89,14 +89,14 @@ class Group:
         """Run a command, and return the commands that it prints."""
         start = time.monotonic()
         try:
-            done = self._shell(command)
+            process = self._shell(command)
         except subprocess.TimeoutExpired:
             self.ran.append(Ran(origin, command, "it took too long", SECONDS))
             return []
-        output = done.stdout + done.stderr
+        output = process.stdout + process.stderr
         is_refused = "Traceback" in output or '"error":{' in output
-        problem = f"exit code {done.returncode}:\n{output[-3000:]}"
-        has_failed = done.returncode != 0 or is_refused
+        problem = f"exit code {process.returncode}:\n{output[-3000:]}"
+        has_failed = process.returncode != 0 or is_refused
         seconds = time.monotonic() - start
         self.ran.append(Ran(origin, command, problem if has_failed else None, seconds))
         return HINT.findall(output)
@@ -126,8 +126,8 @@ class Group:
         """Run the commands of a page in order, and then those that they print."""
         hints = self._run_in_order([(origin, command) for command in commands])
         while hints:
-            before = {one.command for one in self.ran}
-            new = {command: source for source, command in hints if command not in before}
+            already_run = {ran.command for ran in self.ran}
+            new = {command: source for source, command in hints if command not in already_run}
             hints = self._run_in_order([(source, command) for command, source in new.items()])
 
     def _run_in_order(self, commands: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -174,9 +174,9 @@ class Group:
         """Build the environment of a user who has not activated any virtual environment."""
         own = Path(sys.executable).parent
         path = [part for part in os.environ["PATH"].split(os.pathsep) if Path(part) != own]
-        dropped = (*OURS, "PYTHON", "VIRTUAL_ENV", "MAKE", "MFLAGS", "COV_CORE", "PYTEST")
-        kept = {name: v for name, v in os.environ.items() if not name.startswith(dropped)}
-        return kept | {"HOME": str(self.home), "PATH": os.pathsep.join(path), "TERM": "dumb"}
+        left_out = (*OURS, "PYTHON", "VIRTUAL_ENV", "MAKE", "MFLAGS", "COV_CORE", "PYTEST")
+        variables = {name: v for name, v in os.environ.items() if not name.startswith(left_out)}
+        return variables | {"HOME": str(self.home), "PATH": os.pathsep.join(path), "TERM": "dumb"}
 
 
 def end(process: "subprocess.Popen[bytes]") -> None:
@@ -199,17 +199,17 @@ def clone_repository(target: Path) -> None:
     (packages,) = environment.glob("lib/python*/site-packages")
     (packages / "clone.pth").write_text(f"{target}\n{sysconfig.get_path('purelib')}\n")
     for program in Path(sys.executable).parent.iterdir():
-        made = environment / "bin" / program.name
-        if made.exists() or not program.is_file() or not os.access(program, os.X_OK):
+        copy = environment / "bin" / program.name
+        if copy.exists() or not program.is_file() or not os.access(program, os.X_OK):
             continue
         content = program.read_bytes()
         if content.startswith(b"#!") and b"python" in content.partition(b"\n")[0]:
             python = f"#!{environment / 'bin' / 'python'}\n".encode()
-            made.write_bytes(python + content.partition(b"\n")[2])
-            made.chmod(made.stat().st_mode | stat.S_IXUSR)
+            copy.write_bytes(python + content.partition(b"\n")[2])
+            copy.chmod(copy.stat().st_mode | stat.S_IXUSR)
         else:
-            made.symlink_to(program)
-    (environment / "ready").touch()  # newer than all that make compares it with
+            copy.symlink_to(program)
+    (environment / "ready").touch()  # newer than the files that make compares it with
 
 
 @contextmanager
@@ -236,17 +236,17 @@ def network() -> Iterator[Sequence[str]]:
 
 def commands_of(page: str) -> list[str]:
     """Read the commands of the shell blocks of a page, in order."""
-    found: list[str] = []
+    commands: list[str] = []
     for language, block in BLOCK.findall((HERE / page).read_text(encoding="utf-8")):
         lines = block.replace("\\\n", " ").splitlines()
         if language == "console":
             lines = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
-        found += [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-    return [re.sub(r"\s{2,}# .*", "", command) for command in found]
+        commands += [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    return [re.sub(r"\s{2,}# .*", "", command) for command in commands]
 
 
 def pages() -> list[str]:
-    """List the pages with commands; the order in which they run is that of the alphabet."""
+    """List the pages with commands, sorted by name; the pages run in this order."""
     files = sorted(
         [*HERE.glob("*.md"), *(HERE / "docs").rglob("*.md"), *HERE.glob("examples/*.md")]
     )
@@ -277,12 +277,12 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> list[Ran]:
         readme_commands = [command for command in commands_of("README.md") if can_run(command)]
         readme_commands.remove("make demo")
         with ThreadPoolExecutor(2 if first and second else 1) as pool:
-            runs = [
+            page_runs = [
                 pool.submit(readme.run_page, "README.md", readme_commands),
                 pool.submit(run_others, others, demo),
             ]
-        for each in runs:
-            each.result()
+        for page_run in page_runs:
+            page_run.result()
     return [*readme.ran, *others.ran]
 
 
@@ -297,14 +297,16 @@ def run_others(group: Group, printed_by_the_demo: Sequence[str]) -> None:
 
 def test_every_printed_command_runs(ran: list[Ran]) -> None:
     (HERE / "build").mkdir(exist_ok=True)
-    listed = "".join(f"{one.seconds:6.1f} s  {one.origin}: {one.command}\n" for one in ran)
-    (HERE / "build" / "printed-commands.txt").write_text(listed)
-    problems = [f"{one.origin}: {one.command}\n{one.problem}" for one in ran if one.problem]
+    lines = [f"{result.seconds:6.1f} s  {result.origin}: {result.command}\n" for result in ran]
+    (HERE / "build" / "printed-commands.txt").write_text("".join(lines))
+    problems = [
+        f"{result.origin}: {result.command}\n{result.problem}" for result in ran if result.problem
+    ]
     assert not problems, "\n\n".join(problems)
 
 
 def test_the_demo_prints_commands_for_mlflow_the_service_and_a_call(ran: list[Ran]) -> None:
-    printed = [one.command for one in ran if one.origin == "printed by `make demo`"]
+    printed = [result.command for result in ran if result.origin == "printed by `make demo`"]
     programs = [re.split(r"[ /]", command.partition(" ui")[0])[-1] for command in printed]
     assert len(printed) == 3
     assert programs[0] == "mlflow"
@@ -317,10 +319,10 @@ def test_every_command_of_the_program_ran(ran: list[Ran]) -> None:
         nested = getattr(command, "commands", {})
         if not nested:
             yield path
-        for name, one in nested.items():
-            yield from paths(one, f"{path} {name}")
+        for name, subcommand in nested.items():
+            yield from paths(subcommand, f"{path} {name}")
 
-    all_ran = "\n".join(one.command for one in ran)
+    all_ran = "\n".join(result.command for result in ran)
     expected = set(paths(typer.main.get_command(leadscore.app), "leadscore")) - {"leadscore demo"}
     assert {path for path in expected if path not in all_ran} == set()
 

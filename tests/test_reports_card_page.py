@@ -94,9 +94,9 @@ def older_card(**changes: Any) -> ModelCard:
 
 def full_card(name: str = "acme", word: str = "web", **changes: Any) -> ModelCard:
     """Return a card with every part; `word` replaces each name that comes from data."""
-    old = older_card()
+    older = older_card()
     learned_from = {
-        **old.learned_from,
+        **older.learned_from,
         "learned_leads": 3_900,
         "from": "2024-05-06T00",
         "to": "2025-07-08T00",
@@ -124,7 +124,7 @@ def full_card(name: str = "acme", word: str = "web", **changes: Any) -> ModelCar
         "audit": audit_part(word),
         "not_for": [word],
     }
-    return dataclasses.replace(old, **parts | changes)
+    return dataclasses.replace(older, **parts | changes)
 
 
 def evaluated_parts(word: str) -> dict[str, Any]:
@@ -312,7 +312,7 @@ def test_card_page_starts_with_a_notice_about_simulated_records() -> None:
     assert text.index("made-up records") < text.index("Estimates how likely")
 
 
-def test_card_page_of_real_records_has_no_such_notice() -> None:
+def test_card_page_of_real_records_has_no_notice_about_simulated_records() -> None:
     assert "made-up" not in shown(full_card()).text
 
 

@@ -39,7 +39,7 @@ def test_rates_of_groups_with_too_few_leads_are_not_drawn() -> None:
     assert "; not drawn: 1 with fewer than 30 leads" in subtitle_of(chart)
 
 
-def test_rates_of_small_groups_only_are_no_chart() -> None:
+def test_rates_without_a_large_group_have_no_chart() -> None:
     assert rates([group("Web", FEWEST_LEADS - 1)]) is None
 
 

@@ -318,7 +318,7 @@ def test_every_form_names_simulated_records(made: Path) -> None:
         assert "Simulated: made-up records" in (made / name).read_text(), name
 
 
-def test_report_of_real_records_has_no_such_notice(tmp_path: Path) -> None:
+def test_report_of_real_records_does_not_name_simulated_records(tmp_path: Path) -> None:
     write_report(made_report(simulated=False), tmp_path, at=AT)
     assert "Simulated" not in (tmp_path / "index.html").read_text()
 

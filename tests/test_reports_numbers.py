@@ -35,7 +35,11 @@ SIMULATED_STAGES = ("new", "marketing_qualified", "sales_accepted", "opportunity
 
 
 class Oracle:
-    """The raw tables in DuckDB: leads(id, created), events(id, type, at), stages, outcomes."""
+    """The raw tables in DuckDB.
+
+    `leads(id, created)`, `events(id, type, content, tm)`, `stages(id, stage, tm)` and
+    `outcomes(id, won, amount, closed)`. The table `base` joins leads and outcomes.
+    """
 
     def __init__(self, rows: ReportRows, views: str, stages: tuple[str, ...]) -> None:
         self.rows = rows
@@ -150,10 +154,10 @@ def test_steps_of_the_funnel(oracle: Oracle) -> None:
 def test_median_days_of_a_step(oracle: Oracle) -> None:
     rows = oracle.rows
     assert rows.funnel is not None
-    last = rows.funnel.stages[-1]
+    stage = rows.funnel.stages[-1]
     (median,) = oracle.one(f"""
         SELECT quantile_disc((b.closed - s.tm) / {DAY}, 0.5) FROM base b JOIN
-            (SELECT id, min(tm) AS tm FROM stages WHERE stage = '{last}' GROUP BY id) s USING (id)
+            (SELECT id, min(tm) AS tm FROM stages WHERE stage = '{stage}' GROUP BY id) s USING (id)
         WHERE b.mature AND b.in_time
     """)
     actual = by_name(funnel_page(rows), "funnel-steps")["won"]["days"]
@@ -181,8 +185,8 @@ def test_outcomes_of_pairs_count_leads_of_one_age(oracle: Oracle) -> None:
             AND created + {week} + {rows.horizon} <= {rows.as_of}
     """)
     lead = np.arange(len(rows))
-    known, won = ended(rows, lead, *looks(rows, lead))
-    assert (known.sum(), won[known].sum()) == expected
+    is_known, won = ended(rows, lead, *looks(rows, lead))
+    assert (is_known.sum(), won[is_known].sum()) == expected
 
 
 def test_conversion_by_month(oracle: Oracle) -> None:
@@ -280,11 +284,11 @@ def test_audience_of_the_simulated_leads(simulated: Oracle) -> None:
 
 def test_service_levels_of_the_simulated_leads(simulated: Oracle) -> None:
     rows = simulated.rows
-    (last,) = simulated.one(f"SELECT epoch_us(date_trunc('week', make_timestamp({rows.as_of})))")
-    n, worked, old = simulated.one(f"""
+    (until,) = simulated.one(f"SELECT epoch_us(date_trunc('week', make_timestamp({rows.as_of})))")
+    n, worked, old_enough = simulated.one(f"""
         WITH handed AS (SELECT id, min(tm) AS tm FROM stages
             WHERE stage IN ('sales_accepted', 'opportunity') GROUP BY id),
-        recent AS (SELECT * FROM handed WHERE tm >= {last - 91 * DAY} AND tm < {last}),
+        recent AS (SELECT * FROM handed WHERE tm >= {until - 91 * DAY} AND tm < {until}),
         touched AS (SELECT r.id, min(e.tm) AS first FROM recent r JOIN events e ON e.id = r.id
             AND e.tm >= r.tm AND e.type IN ('call', 'meeting') GROUP BY r.id)
         SELECT count(*), count(*) FILTER (first - tm <= {7 * DAY} AND tm + {7 * DAY} <=
@@ -293,15 +297,15 @@ def test_service_levels_of_the_simulated_leads(simulated: Oracle) -> None:
     """)
     page = service_page(rows)
     (row,) = figure(page, "service-grades").rows
-    assert (row["handed"], row["wins"], row["n"]) == (n, worked, old)
+    assert (row["handed"], row["wins"], row["n"]) == (n, worked, old_enough)
     assert n > 100
     expected = simulated.all(f"""
         WITH handed AS (SELECT id, min(tm) AS tm FROM stages
             WHERE stage IN ('sales_accepted', 'opportunity') GROUP BY id)
         SELECT count(*), count(*) FILTER (b.won AND b.closed > tm AND b.closed <= tm +
             {rows.horizon}) FROM handed JOIN base b USING (id)
-        WHERE tm + {rows.horizon} >= {last - 91 * DAY} AND tm + {rows.horizon} < {last}
-        GROUP BY (tm + {rows.horizon} - {last}) // {7 * DAY} ORDER BY min(tm)
+        WHERE tm + {rows.horizon} >= {until - 91 * DAY} AND tm + {rows.horizon} < {until}
+        GROUP BY (tm + {rows.horizon} - {until}) // {7 * DAY} ORDER BY min(tm)
     """)
     weeks = figure(page, "service-weeks").rows
     assert [(week["mature"], week["won"]) for week in weeks] == expected

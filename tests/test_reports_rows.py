@@ -95,10 +95,10 @@ def test_amounts_and_reasons_are_those_of_the_outcome(rows: ReportRows) -> None:
 
 def test_spellings_of_a_source_become_one_source(tmp_path: Path) -> None:
     project, records = crm(tmp_path)
-    many = pd.concat(
+    leads = pd.concat(
         [records.leads.assign(lead_id=records.leads["lead_id"] + str(i)) for i in range(40)]
     )
-    source = make_rows(project, replace(records, leads=many.reset_index(drop=True)), NOW).source
+    source = make_rows(project, replace(records, leads=leads.reset_index(drop=True)), NOW).source
     assert source is not None
     assert source.names == ("Fair", "Mail")
     assert np.bincount(source.code).tolist() == [120, 80]
@@ -129,15 +129,15 @@ def with_channels(folder: Path, report: str = "") -> tuple[Project, Records]:
 
 
 def test_sales_activities_of_all_channels_count(tmp_path: Path) -> None:
-    first = make_rows(*with_channels(tmp_path), NOW).first_sales_at
-    assert first.tolist() == [at("2025-01-02"), *[NEVER] * 4]
+    first_sales_at = make_rows(*with_channels(tmp_path), NOW).first_sales_at
+    assert first_sales_at.tolist() == [at("2025-01-02"), *[NEVER] * 4]
 
 
 def test_sales_channels_of_the_project_restrict_sales_activities(tmp_path: Path) -> None:
-    named = 'report = {sales_activities = ["call", "mail"], sales_channels = ["PHONE"]}\n'
-    rows = make_rows(*with_channels(tmp_path, named), NOW)
-    after = rows.first_sales_after(rows.created + DAY)
-    assert after.tolist() == [at("2025-01-03"), *[NEVER] * 3, at("2025-05-21")]
+    report = 'report = {sales_activities = ["call", "mail"], sales_channels = ["PHONE"]}\n'
+    rows = make_rows(*with_channels(tmp_path, report), NOW)
+    first_sales_at = rows.first_sales_after(rows.created + DAY)
+    assert first_sales_at.tolist() == [at("2025-01-03"), *[NEVER] * 3, at("2025-05-21")]
 
 
 def test_an_unknown_sales_channel_is_an_error(tmp_path: Path) -> None:
@@ -159,8 +159,8 @@ def test_first_and_last_activities(rows: ReportRows) -> None:
 
 
 def test_later_records_do_not_count(tmp_path: Path) -> None:
-    then = datetime.datetime(2025, 1, 11, tzinfo=datetime.UTC)
-    rows = make_rows(*crm(tmp_path), then)
+    as_of = datetime.datetime(2025, 1, 11, tzinfo=datetime.UTC)
+    rows = make_rows(*crm(tmp_path), as_of)
     assert len(rows) == 3
     assert rows.is_open.all()
     assert rows.log is not None

@@ -98,7 +98,7 @@ def test_fewer_than_30_leads_on_a_side_are_not_compared(
 
 
 @pytest.mark.parametrize(
-    "other",
+    "facts",
     [
         {"segment": ["country", "DE"]},
         {"project": "another"},
@@ -106,8 +106,8 @@ def test_fewer_than_30_leads_on_a_side_are_not_compared(
         {"since": "2025-01-01"},
     ],
 )
-def test_reports_of_other_leads_are_not_compared(other: dict[str, Any]) -> None:
-    note = note_of(page_with(160, 1_200), last(100, 1_000, **other))
+def test_reports_of_other_leads_are_not_compared(facts: dict[str, Any]) -> None:
+    note = note_of(page_with(160, 1_200), last(100, 1_000, **facts))
     assert note.kind == ChangeKind.NOT_COMPARED
     assert "its project, filters or horizon differ" in note.sentence
 
@@ -152,8 +152,8 @@ def test_a_figure_of_overlapping_rows_reports_one_change(
         comparison=comparison,
     )
     page = Page("age", "Age", "…", sections=(Section("…", figures=(figure,)),))
-    before = [row | {"wins": 100, "n": 1_000} for row in measures_of([page])]
-    previous = {"as_of": "2025-11-01", "about": ABOUT | {"measures": before}}
+    earlier_measures = [row | {"wins": 100, "n": 1_000} for row in measures_of([page])]
+    previous = {"as_of": "2025-11-01", "about": ABOUT | {"measures": earlier_measures}}
     assert len(what_changed([page], ABOUT, previous)["age"]) == n_changes
 
 
@@ -175,10 +175,10 @@ def test_a_report_compared_with_itself_has_no_change(simulated_crm: Path) -> Non
     records = read_records(project)
     report = build_report(project, records, NOW)
     previous = {"as_of": report.as_of, "about": report.about}
-    again = build_report(project, records, NOW, previous=previous)
-    notes = [note for page in again.pages for note in page.changed]
+    next_report = build_report(project, records, NOW, previous=previous)
+    notes = [note for page in next_report.pages for note in page.changed]
     assert {note.kind for note in notes} == {ChangeKind.NOT_COMPARED}
-    assert again.pages[3].changed[0].sentence.startswith("No figure here has 30 more leads")
+    assert next_report.pages[3].changed[0].sentence.startswith("No figure here has 30 more leads")
 
 
 def test_the_first_page_lists_the_changes_of_all_pages(simulated_crm: Path) -> None:
@@ -190,9 +190,9 @@ def test_the_first_page_lists_the_changes_of_all_pages(simulated_crm: Path) -> N
         for row in report.about["measures"]
         if row["figure"] == "sources-won" and row["name"] == "Referral"
     )
-    before = source | {"wins": 0, "n": source["n"] // 2}
-    about = {**report.about, "measures": [before]}
+    earlier_row = source | {"wins": 0, "n": source["n"] // 2}
+    about = {**report.about, "measures": [earlier_row]}
     previous = {"as_of": "2025-11-01", "about": about}
-    again = build_report(project, records, NOW, previous=previous)
-    assert [note.kind for note in again.pages[0].changed] == [ChangeKind.CHANGED]
-    assert again.pages[0].changed == again.pages[3].changed
+    next_report = build_report(project, records, NOW, previous=previous)
+    assert [note.kind for note in next_report.pages[0].changed] == [ChangeKind.CHANGED]
+    assert next_report.pages[0].changed == next_report.pages[3].changed

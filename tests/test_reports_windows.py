@@ -54,7 +54,7 @@ def exported(tmp_path: Path) -> tuple[Project, Records]:
     return project, read_records(project, NOW)
 
 
-def test_leads_until_is_the_newest_lead_whatever_is_filtered(
+def test_leads_until_is_the_newest_lead_with_any_filter(
     exported: tuple[Project, Records],
 ) -> None:
     newest = pd.Timestamp("2025-04-30 18:00", tz="UTC").value // 1_000
@@ -66,8 +66,8 @@ def test_leads_until_is_the_newest_lead_whatever_is_filtered(
 
 def test_new_leads_are_counted_up_to_the_newest_lead(exported: tuple[Project, Records]) -> None:
     page = month_page(make_rows(*exported, NOW), [])
-    (new, *_) = figure(page, "month-figures").rows
-    assert (new["name"], new["value"], new["before"]) == ("New leads", 120, 120)
+    (new_leads, *_) = figure(page, "month-figures").rows
+    assert (new_leads["name"], new_leads["value"], new_leads["before"]) == ("New leads", 120, 120)
     assert "The newest lead is of 2025-04-30" in page.sections[0].paragraphs[0]
     assert not [t for t in page.takeaways if t.metric == "new_leads"]
 
@@ -96,12 +96,12 @@ def test_capacity_counts_the_weeks_up_to_the_newest_lead(
     project = load_project(simulated_crm)
     records = read_records(project)
     newest = records.leads["created_at"].max() - pd.Timedelta("40D")
-    early = records.leads[records.leads["created_at"] <= newest].reset_index(drop=True)
-    rows = make_rows(project, replace(records, leads=early), NOW, trained.scorer)
+    early_leads = records.leads[records.leads["created_at"] <= newest].reset_index(drop=True)
+    rows = make_rows(project, replace(records, leads=early_leads), NOW, trained.scorer)
     everyone = figure(capacity_page(rows), "capacity-week").rows[-1]
-    last = rows.created.max()
-    assert rows.as_of - last > 30 * DAY
-    assert everyone["x"] == pytest.approx((rows.created > last - 91 * DAY).sum() / 13)
+    newest_creation = rows.created.max()
+    assert rows.as_of - newest_creation > 30 * DAY
+    assert everyone["x"] == pytest.approx((rows.created > newest_creation - 91 * DAY).sum() / 13)
 
 
 def promises(folder: Path, **changed: Any) -> tuple[Page, dict[str, Row]]:
@@ -139,7 +139,7 @@ def test_a_median_wait_that_is_still_open_breaks_its_promise(
     assert "most leads still wait" in figure(page, "service-promises").note
 
 
-def test_promises_are_kept_from_their_target_on(
+def test_promises_are_kept_if_their_target_is_reached(
     exported: tuple[Project, Records], tmp_path: Path
 ) -> None:
     (tmp_path / "leadscore.toml").write_text(PROJECT + TARGETS)
@@ -174,10 +174,10 @@ def test_promises_need_enough_leads(exported: tuple[Project, Records], tmp_path:
 def capacity(crm: Path, trained: Trained, learned_to: str) -> Page:
     """Build the page about capacity for a model that learned up to a day."""
     project = load_project(crm)
-    then = datetime.datetime(2025, 8, 1, tzinfo=datetime.UTC)
+    now = datetime.datetime(2025, 8, 1, tzinfo=datetime.UTC)
     card = replace(trained.scorer.card, learned_from={"to": f"{learned_to}T00:00:00+00:00"})
     scorer = replace(trained.scorer, card=card)
-    page = capacity_page(make_rows(project, read_records(project), then, scorer))
+    page = capacity_page(make_rows(project, read_records(project), now, scorer))
     assert figure(page, "capacity-check").rows[0]["n"] > FEWEST_LEADS
     return page
 

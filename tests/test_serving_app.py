@@ -468,9 +468,9 @@ def test_request_keeps_the_model_that_it_started_with(
 ) -> None:
     score = service.calls.by_path["/score"]
 
-    async def replace_model_and_score(model: ServedModel, *rest: Any) -> Any:
+    async def replace_model_and_score(model: ServedModel, *arguments: Any) -> Any:
         service.model = ServedModel(scorer, "8", "f" * 16)
-        return await score(model, *rest)
+        return await score(model, *arguments)
 
     monkeypatch.setitem(service.calls.by_path, "/score", replace_model_and_score)
     assert post("/score", ONE_LEAD).json()["model"]["version"] == "7"

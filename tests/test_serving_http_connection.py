@@ -62,11 +62,11 @@ def error_code(response: bytes) -> str:
 
 
 def test_invalid_http_gets_the_common_error_format(port: int) -> None:
-    before = BoundedConnection.refused[400]
+    refused_before = BoundedConnection.refused[400]
     response = answer(port, b"\x00\x01\r\n\r\n")
     assert response.startswith(b"HTTP/1.1 400 ")
     assert error_code(response) == "bad_json"
-    assert BoundedConnection.refused[400] == before + 1
+    assert BoundedConnection.refused[400] == refused_before + 1
 
 
 def test_endless_head_is_refused(port: int) -> None:
@@ -76,9 +76,9 @@ def test_endless_head_is_refused(port: int) -> None:
     assert error_code(response) == "too_large"
 
 
-@pytest.mark.parametrize("sent", [b"", b"G", b"GET /livez HTTP/1.1\r\nX: "])
-def test_slow_head_gets_408(port: int, sent: bytes) -> None:
-    response = answer(port, sent) if sent else answer(port)
+@pytest.mark.parametrize("start_of_head", [b"", b"G", b"GET /livez HTTP/1.1\r\nX: "])
+def test_slow_head_gets_408(port: int, start_of_head: bytes) -> None:
+    response = answer(port, start_of_head) if start_of_head else answer(port)
     assert response.startswith(b"HTTP/1.1 408 ")
     assert error_code(response) == "too_slow"
 
@@ -106,15 +106,15 @@ class RecordingTransport:
 @pytest.fixture
 def packets(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """Return a list that receives every packet that a service sends."""
-    sent: list[bytes] = []
+    packets_sent: list[bytes] = []
     connection_made = BoundedConnection.connection_made
 
     def record(self: BoundedConnection, transport: Any) -> None:
-        recording: Any = RecordingTransport(transport, sent)
+        recording: Any = RecordingTransport(transport, packets_sent)
         connection_made(self, recording)
 
     monkeypatch.setattr(BoundedConnection, "connection_made", record)
-    return sent
+    return packets_sent
 
 
 def test_answer_is_sent_in_one_packet(port: int, packets: list[bytes]) -> None:

@@ -88,7 +88,9 @@ def test_invalid_names_and_roles_are_refused(
         '{"keys": [{"name":"a","role":"root","id":"1","sha256":"2","created_at":"3"}]}',
     ],
 )
-def test_file_of_something_else_is_refused_and_not_overwritten(keys_file: Path, text: str) -> None:
+def test_file_that_contains_no_keys_is_refused_and_not_overwritten(
+    keys_file: Path, text: str
+) -> None:
     keys_file.parent.mkdir()
     keys_file.write_text(text)
     keys_file.chmod(0o600)

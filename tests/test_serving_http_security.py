@@ -123,7 +123,7 @@ def test_without_a_keys_file_web_pages_are_refused(guard: Guard, origin: bytes) 
     assert refusal.value.status == 403
 
 
-def test_first_key_closes_loopback_and_its_end_does_not_open_it(
+def test_loopback_needs_a_key_from_the_first_key_on_even_after_it_is_revoked(
     keys_file: Path, ring: KeyRing, guard: Guard
 ) -> None:
     assert admitted(guard, "/score", server="127.0.0.1") == ""

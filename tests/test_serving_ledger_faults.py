@@ -155,7 +155,7 @@ def acknowledged(ledger_url: str) -> set[int]:
     return numbers
 
 
-def test_killed_writers_lose_and_double_nothing(ledger_url: str, acknowledged: set[int]) -> None:
+def test_killed_writers_lose_and_repeat_nothing(ledger_url: str, acknowledged: set[int]) -> None:
     assert len(acknowledged) >= KILLS
     with Ledger(ledger_url) as ledger:
         activities = stored_ids(ledger)
@@ -543,6 +543,6 @@ def test_clock_that_goes_backwards_keeps_the_order(ledger: Ledger) -> None:
         assert ledger.add("activities", [call(size)], now)[0].status == "accepted"
         assert ledger.add("activities", [call(size)], now - 50)[0].status == "duplicate"
     assert [score.score for score in ledger.scores_of("L1")] == [3, 2, 1]
-    sent = ledger.stored_leads(["L1"])["L1"].sent
-    assert sent is not None
-    assert sent.attributes == {"size": 3}
+    newest_lead = ledger.stored_leads(["L1"])["L1"].sent
+    assert newest_lead is not None
+    assert newest_lead.attributes == {"size": 3}

@@ -154,8 +154,10 @@ def test_undeclared_outcome_is_stored_with_a_warning(ask: Ask) -> None:
     assert warning["message"].startswith("`Closed Won` is not an outcome that")
 
 
-def test_model_whose_card_lists_no_outcomes_warns_of_none(calls: Calls, model: ServedModel) -> None:
-    question = {"won": ["won"], "horizon_days": 90.0}  # cards of older versions list no others
+def test_model_without_outcomes_in_its_card_gives_no_warning(
+    calls: Calls, model: ServedModel
+) -> None:
+    question = {"won": ["won"], "horizon_days": 90.0}  # cards of older versions have no other keys
     card = dataclasses.replace(model.scorer.card, question=question)
     scorer = dataclasses.replace(model.scorer, card=card)
     ask = asker(calls, ServedModel(scorer, "7", "0123456789abcdef"))

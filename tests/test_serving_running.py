@@ -299,7 +299,7 @@ def test_dead_worker_is_replaced_and_its_counts_kept(running: Running) -> None:
     for _ in range(20):
         running.score()
     time.sleep(1.5)
-    before = running.scored_requests()
+    requests_before = running.scored_requests()
     killed, survivor = running.workers()
     killed.send_signal(signal.SIGKILL)
     for _ in range(20):  # the survivor accepts the connections that the killed worker has not
@@ -307,7 +307,7 @@ def test_dead_worker_is_replaced_and_its_counts_kept(running: Running) -> None:
     wait_until(lambda: len(running.workers()) == 2 and killed not in running.workers())
     wait_until(lambda: len(running.versions()) == 2)
     assert survivor in running.workers()
-    assert running.scored_requests() >= before + 20
+    assert running.scored_requests() >= requests_before + 20
 
 
 @pytest.fixture
@@ -365,12 +365,12 @@ def largest_memory(running: Running) -> int:
 
 
 def test_gigabyte_body_is_refused_early(running: Running) -> None:
-    before = largest_memory(running)
+    memory_before = largest_memory(running)
     with ThreadPoolExecutor(4) as pool:
         results = list(pool.map(partial(send_gigabyte, running.port), [True, False, True, False]))
     assert {answer for answer, _ in results} == {b"HTTP/1.1 413"}
     assert max(sent for _, sent in results) < 60_000_000
-    assert largest_memory(running) - before < 100_000_000
+    assert largest_memory(running) - memory_before < 100_000_000
 
 
 MALFORMED = [

@@ -99,10 +99,10 @@ def test_stored_moments_of_one_lead_have_one_key(stored: StoredMoments) -> None:
 
 
 def test_stored_moments_survive_parquet(stored: StoredMoments) -> None:
-    read = StoredMoments.from_parquet(stored.to_parquet())
+    loaded = StoredMoments.from_parquet(stored.to_parquet())
     for name, values in vars(stored).items():
-        np.testing.assert_array_equal(getattr(read, name), values)
-        assert getattr(read, name).dtype.kind == values.dtype.kind
+        np.testing.assert_array_equal(getattr(loaded, name), values)
+        assert getattr(loaded, name).dtype.kind == values.dtype.kind
 
 
 def test_stored_moments_contain_no_lead_id(stored: StoredMoments) -> None:
@@ -157,11 +157,13 @@ def test_held_out_log_odds_without_ids_exist_for_the_same_table_only(
     stored: StoredMoments,
 ) -> None:
     now = moments_of([3, 4, 5], [40, 60, 70], [1, 1, 1])
-    same = replace(records_of(*NAMES), has_ids=False)
-    later = replace(records_of(*NAMES[1:], "L7"), has_ids=False)
-    version = contender(stored, FakeScorer(digests=dict(same.digests)))
-    np.testing.assert_array_equal(held_out_log_odds(version, same, now, "acme"), [0.4, 0.6, 9.0])
-    assert np.isnan(held_out_log_odds(version, later, now, "acme")).all()
+    same_table = replace(records_of(*NAMES), has_ids=False)
+    later_table = replace(records_of(*NAMES[1:], "L7"), has_ids=False)
+    version = contender(stored, FakeScorer(digests=dict(same_table.digests)))
+    np.testing.assert_array_equal(
+        held_out_log_odds(version, same_table, now, "acme"), [0.4, 0.6, 9.0]
+    )
+    assert np.isnan(held_out_log_odds(version, later_table, now, "acme")).all()
 
 
 # -- fairness ------------------------------------------------------------------------------
@@ -201,11 +203,11 @@ def test_fairness_needs_the_same_prediction(prediction: dict[str, Any], words: s
 
 
 def test_fairness_needs_ids_or_the_same_table() -> None:
-    same = replace(timed(records_of(*NAMES)), has_ids=False)
-    later = replace(timed(records_of(*NAMES[1:], "L7")), has_ids=False)
-    version = contender(None, FakeScorer(digests=dict(same.digests)), version="7")
-    assert unfair_reasons(version, same, project_predicting()) == []
-    (reason,) = unfair_reasons(version, later, project_predicting())
+    same_table = replace(timed(records_of(*NAMES)), has_ids=False)
+    later_table = replace(timed(records_of(*NAMES[1:], "L7")), has_ids=False)
+    version = contender(None, FakeScorer(digests=dict(same_table.digests)), version="7")
+    assert unfair_reasons(version, same_table, project_predicting()) == []
+    (reason,) = unfair_reasons(version, later_table, project_predicting())
     assert "version 7 learned from another table than today's" in reason
     assert "Name [leads] lead_id and train again" in reason
 

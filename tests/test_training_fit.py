@@ -148,7 +148,7 @@ def test_selection_sets_obey_the_embargo(tmp_path: Path) -> None:
 
 def test_selection_sets_have_the_pipeline_of_the_older_leads(tmp_path: Path) -> None:
     leads = table(400)
-    leads.loc[350:, "colour"] = "purple"  # which no older lead has
+    leads.loc[350:, "colour"] = "purple"  # a colour that no older lead has
     project, records, moments = crm(tmp_path, leads)
     older, newer = selection_sets(records, moments, project, {})
     split = split_newest(records, moments, NEWEST_SHARE, 0)

@@ -181,10 +181,10 @@ def test_relative_gates_fail_with_too_few_shared_outcomes(
     inputs = few_inputs(project, trained)
     results = run_gates(registry, project, inputs, "2")
     assert [gate.number for gate in results.failed] == list(RELATIVE)
-    first, *rest = results.failed
+    first, *later_gates = results.failed
     assert first.evidence.startswith("Too few outcomes to judge")
     assert "Wait for more outcomes, or train again" in first.evidence
-    assert {gate.evidence for gate in rest} == {"Not passed for the reason given at LG101."}
+    assert {gate.evidence for gate in later_gates} == {"Not passed for the reason given at LG101."}
 
 
 def test_first_version_with_too_few_outcomes_passes(
@@ -210,21 +210,21 @@ def test_versions_are_compared_on_leads_unseen_by_both(
     assert log_loss["difference"] == 0
 
 
-@pytest.mark.parametrize("how", ["dropped", "emptied"])
+@pytest.mark.parametrize("change", ["dropped", "emptied"])
 def test_champion_with_a_missing_column_is_not_comparable(
-    registry: Registry, project: Project, trained: Trained, how: str
+    registry: Registry, project: Project, trained: Trained, change: str
 ) -> None:
     inputs = inputs_of(project, trained)
     leads = inputs.records.leads
-    leads = leads.drop(columns="source") if how == "dropped" else leads.assign(source=None)
+    leads = leads.drop(columns="source") if change == "dropped" else leads.assign(source=None)
     records = replace(inputs.records, leads=leads)
     results = run_gates(registry, project, replace(inputs, records=records), "2")
     assert [gate.number for gate in results.failed] == list(RELATIVE)
     assert "Version 1 learned from `source`, which today's records lack" in (
         results.failed[0].evidence
     )
-    (*_, last) = compare(registry, project, records, "1", "2").to_json()["warnings"]
-    assert "Version 2 learned from `source`" in last
+    (*_, last_warning) = compare(registry, project, records, "1", "2").to_json()["warnings"]
+    assert "Version 2 learned from `source`" in last_warning
 
 
 @pytest.fixture

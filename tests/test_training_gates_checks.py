@@ -108,11 +108,11 @@ def test_calibration_gate_passes_if_the_champion_is_as_far_off() -> None:
 
 def test_calibration_gate_allows_more_with_fewer_leads() -> None:
     truth, moments = world(4_000)
-    few, many, most = (
+    of_40_leads, of_400_leads, of_4000_leads = (
         chance_error(truth[:n], moments.weight[:n], moments.lead[:n], seed=0)
         for n in (40, 400, 4_000)
     )
-    assert few > 0.1 > many > 0.03 > most > 0
+    assert of_40_leads > 0.1 > of_400_leads > 0.03 > of_4000_leads > 0
 
 
 def test_repeated_moments_do_not_tighten_the_calibration_gate() -> None:

@@ -178,8 +178,8 @@ def test_tables_of_the_card_are_csv_files_without_formulas(
     work: Work, project: Project, registry: Registry, tmp_path: Path
 ) -> None:
     card = work.trained.scorer.card
-    first, *rest = card.segments
-    card = replace(card, segments=[{**first, "value": "=cmd()"}, *rest])
+    first, *other_segments = card.segments
+    card = replace(card, segments=[{**first, "value": "=cmd()"}, *other_segments])
     trained = replace(work.trained, scorer=replace(work.trained.scorer, card=card))
     tracked, _ = register(registry, project, work, trained)
     folder = registry.client.download_artifacts(tracked.run_id, "tables", str(tmp_path))

@@ -86,7 +86,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
 QUALITY = {
     # The share of the distance in log loss from the base rate to the oracle, which knows the truth.
     "log loss gained": (0.50, 1.00),
-    # The same distance from a logistic regression alone, which the blend must beat.
+    # The same share of the distance from a logistic regression alone, which the blend must beat.
     "log loss gained on the logistic": (0.08, 1.00),
     # The oracle's ROC AUC is 0.84. There are twelve columns and 3,000 leads, an eighth of them won.
     "auc behind the oracle": (0.00, 0.09),
