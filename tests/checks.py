@@ -199,7 +199,7 @@ def check_row_order_does_not_matter(subject: Subject, leads: pd.DataFrame) -> No
 
 @on_real_and_odd_leads
 def check_column_order_does_not_matter(subject: Subject, leads: pd.DataFrame) -> None:
-    """A lead scores the same in whatever order the columns come."""
+    """A lead scores the same in any order of the columns."""
     expected = rows_of(subject.score_table(leads))
     shuffled = leads.sample(frac=1, axis=1, random_state=4)
     for columns in (list(leads.columns)[::-1], list(shuffled.columns)):
@@ -246,13 +246,13 @@ def check_probabilities_are_between_0_and_1(subject: Subject, leads: pd.DataFram
 
 
 def check_an_unseen_category_has_a_finite_probability(subject: Subject) -> None:
-    """A lead whose every value is unseen gets a probability between 0 and 1."""
+    """A lead with an unseen value in every column gets a probability between 0 and 1."""
     columns = subject.scorer.pipeline.columns
     _check_finite(subject, pd.DataFrame([dict.fromkeys(columns, "a value that no lead has")]))
 
 
 def check_an_all_missing_lead_has_a_finite_probability(subject: Subject) -> None:
-    """A lead without a value gets a probability between 0 and 1, missing or absent alike."""
+    """A lead without values gets a probability between 0 and 1, if cells are missing or absent."""
     missing = pd.DataFrame([dict.fromkeys(subject.scorer.pipeline.columns)], dtype=object)
     _check_finite(subject, missing)
     absent = pd.DataFrame(index=[0])

@@ -27,7 +27,7 @@ def test_ls101_suspects_columns_that_open_leads_have_half_as_often() -> None:
 
 @pytest.fixture
 def with_open_newest_leads() -> MadeUpLeads:
-    """Return leads of which all of the newest tenth are open."""
+    """Return leads; all leads of the newest tenth are open."""
     leads = MadeUpLeads(still_open=0.2, timed=True)
     leads.is_open |= np.arange(leads.n) > 0.9 * leads.n
     leads.won &= ~leads.is_open

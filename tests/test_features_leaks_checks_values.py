@@ -73,7 +73,7 @@ def test_ls110_finds_values_that_change_at_closing(in_order: bool, verdict: Verd
 
 @pytest.fixture
 def with_old_closed_leads() -> MadeUpLeads:
-    """Return leads of which the old ones are closed and the new ones are open, mostly."""
+    """Return leads; most of the old ones are closed, and most of the new ones are open."""
     leads = MadeUpLeads(timed=True)
     is_old = np.arange(leads.n) < 0.8 * leads.n
     leads.is_open = leads.rng.random(leads.n) < np.where(is_old, 0.05, 0.95)

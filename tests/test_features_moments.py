@@ -252,7 +252,7 @@ def records_of(histories: list[History], until: float) -> Records:
 def test_labels_equal_those_of_the_definition(
     histories: list[History], keys: LearnKeys, until: int
 ) -> None:
-    """A label never comes from outside its horizon, and no moment is after the closing."""
+    """A label uses only outcomes within its horizon, and no moment is after the closing."""
     records = records_of(histories, until)
     moments = make_moments(records, keys)
     assert labels_of(records, moments) == labels_by_definition(records, keys)

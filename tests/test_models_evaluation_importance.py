@@ -69,7 +69,7 @@ def test_strength_is_the_mean_distance_from_0() -> None:
     )
     points = np.array([[0.1, 0.5, -0.1, 0.0], [-0.3, 0.1, 0.3, 0.0]])
     ranked = rank([[1, 2, 3, 4], [2, 3, 4, 5]], lambda features: points, *described)
-    assert [row["signal"] for row in ranked] == ["b", "a"]  # c moves nothing
+    assert [row["signal"] for row in ranked] == ["b", "a"]  # c changes no score
     assert [row["points"] for row in ranked] == pytest.approx([4.0, 2.0])
     assert [row["share"] for row in ranked] == pytest.approx([2 / 3, 1 / 3])
     assert ranked[0].keys() == {"signal", "points", "share", "direction"}

@@ -51,7 +51,7 @@ def labelled(n: int, wins: int) -> tuple[Floats, Labels]:
 
 
 def with_new_wins(wins: int) -> tuple[Floats, Labels]:
-    """Draw 200 leads of which the newest 30 have this number of wins."""
+    """Draw 200 leads; the newest 30 have this number of wins."""
     features, label = labelled(200, 30)
     label[170:] = 0
     label[170 : 170 + wins] = 1
@@ -124,7 +124,7 @@ def test_explanation_names_the_rows_and_losses() -> None:
 
 
 def draw_drifting(n: int) -> tuple[Floats, Labels]:
-    """Draw leads of which the newest are far from all older ones: only a line extrapolates."""
+    """Draw leads; the newest are far from all older ones, and only a line extrapolates."""
     generator = np.random.default_rng(2)
     number = np.r_[generator.normal(0, 1, n - n // 5), generator.normal(-6, 1, n // 5)]
     label = (generator.random(n) < expit(0.8 * number + 0.4)).astype(np.int8)

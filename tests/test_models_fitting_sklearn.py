@@ -17,7 +17,7 @@ from models.estimator.blend import BaseRate, Blend
 from models.fitting import blend as blend_module
 from models.fitting.blend import BlendClassifier, BlendSettings
 
-CHECKS = 62  # the number that scikit-learn 1.9 has for such a classifier
+CHECKS = 62  # the number of checks in scikit-learn 1.9 for such a classifier
 
 
 def classifier_of(logistic_weight: float) -> BlendClassifier:

@@ -214,7 +214,7 @@ ROW = np.array([[1.0, 3.0, 2.0, 4.0]])
 
 @dataclass(frozen=True)
 class GivenContributions:
-    """An estimator whose contributions are given, whatever the features are."""
+    """An estimator with given contributions, which do not depend on the features."""
 
     constant: float
     rows: tuple[tuple[float, ...], ...]

@@ -105,7 +105,7 @@ def test_capacity_counts_the_weeks_up_to_the_newest_lead(
 
 
 def promises(folder: Path, **changed: Any) -> tuple[Page, dict[str, Row]]:
-    """Build the page of promises for leads of which every fifth is called after an hour."""
+    """Build the page of promises; every fifth lead is called after an hour."""
     project = load_project(folder)
     records = read_records(project, NOW)
     called = records.leads[::5].assign(type="call")

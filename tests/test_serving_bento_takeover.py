@@ -138,7 +138,7 @@ def test_repaired_champion_is_tried_again_after_a_while(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service.champion = "v2"
-    service.errors["v2"] = OSError("the disk was away")
+    service.errors["v2"] = OSError("the disk was unavailable")
     service.check()
     service.errors.clear()
     service.check()

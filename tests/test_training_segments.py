@@ -183,7 +183,7 @@ def test_good_model_rarely_raises_an_alarm(tmp_path: Path) -> None:
         rows = evaluate_segments(crm.records, pipeline, moments, margin)
         assert len(rows) == 40
         n_alarms += any(row["is_off"] for row in rows)
-    assert n_alarms <= 5  # at 5 % each, one in 70 such tests has more
+    assert n_alarms <= 5  # with an alarm in 5 % of the models, one in 70 tests has more
 
 
 def test_wrong_segment_is_detected_among_many(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ class Session:
 @pytest.fixture(scope="module")
 def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
     folder = tmp_path_factory.mktemp("crm")
-    # Without drift, older leads teach what is true of newer ones.
+    # Without drift, what a model learns from older leads is true of newer leads.
     files = simulate(Simulation(leads=4_000, activities_per_lead=1, seed=1, drift_at=1), folder)
     project = load_project(folder)
     records = read_records(project)
@@ -86,7 +86,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
 QUALITY = {
     # The share of the distance in log loss from the base rate to the oracle, which knows the truth.
     "log loss gained": (0.50, 1.00),
-    # The same share of the distance from a logistic regression alone, which the blend must beat.
+    # The gain over a logistic regression, which the blend must beat, as a share of this distance.
     "log loss gained on the logistic": (0.08, 1.00),
     # The oracle's ROC AUC is 0.84. There are twelve columns and 3,000 leads, an eighth of them won.
     "auc behind the oracle": (0.00, 0.09),

@@ -77,7 +77,7 @@ def fake_losses(monkeypatch: pytest.MonkeyPatch) -> FakeLosses:
 def search(
     monkeypatch: pytest.MonkeyPatch, n_trials: float, seed: int = 0, **options: Any
 ) -> tuple[Any, tuple[Trial, ...]]:
-    """Search for as long as about this number of whole trials takes."""
+    """Search for the time that about this number of whole trials takes."""
     clock = Clock(1.0)
     monkeypatch.setattr(time, "monotonic", clock.monotonic)
     # A trial reads the clock when it begins, before each of 5 folds, and when it ends.
