@@ -44,7 +44,7 @@ def shape_leads(table: pd.DataFrame, project: Project, notes: list[str]) -> pd.D
         raise SchemaError(
             name_of(keys),
             [
-                f"an attribute has the name {clash}, which another column has as its role. "
+                f"an attribute has the name {clash}, but another column plays this role. "
                 "Rename the attribute in the export."
             ],
         )
@@ -66,10 +66,10 @@ def shape_table(table: pd.DataFrame, name: str, keys: TableKeys, notes: list[str
     name : str
         "leads", "activities", "stages" or "outcomes".
     keys : TableKeys
-        The keys that name the column of each role. A role without a key is played by the column
-        with the name of the role.
+        The keys that name the column of each role. If a role has no key, the column with the
+        name of the role is used.
     notes : list of str
-        Receives what was assumed, such as the zone of times without one.
+        Receives a sentence for each assumption, such as the zone of times without one.
 
     Returns
     -------
@@ -141,7 +141,7 @@ def _contract_failures(
         is_unparsed[is_unparsed] = pd.notna(text_column(raw[column][is_unparsed]))
         unparsed[role.name] = is_unparsed
         parsed = pandera.Check(
-            lambda cells, no=is_unparsed: ~no.reindex(cells.index, fill_value=False),
+            lambda cells, failed=is_unparsed: ~failed.reindex(cells.index, fill_value=False),
             name="parses",
             ignore_na=False,
         )

@@ -173,7 +173,8 @@ def _timed(records: Records, learn: LearnKeys) -> Moments:
     was_open = first_close[lead] > as_of
     is_mature = as_of + horizon <= until
     is_moment = was_open & is_mature & ~(undated_win | undated_loss)[lead]
-    # An outcome without a date counts only for the moment at creation, as within its horizon.
+    # An outcome without a date counts only for the moment at creation, as if it came within the
+    # horizon.
     undated = (undated_win | undated_loss)[lead] & was_open & is_mature & (as_of == created[lead])
     is_moment |= undated
 
@@ -208,7 +209,7 @@ def _won_within(
     as_of: Ints,
     horizon: int,
 ) -> Bools:
-    """Return whether the moment's lead has a win in (as_of, as_of + horizon], shape (n,)."""
+    """Check for each moment whether its lead has a win in (as_of, as_of + horizon], shape (n,)."""
     order = np.lexsort((win_at, win_lead))
     keys = np.rec.fromarrays([win_lead[order], win_at[order]])
     after = np.searchsorted(keys, np.rec.fromarrays([lead, as_of]), side="right")
@@ -226,7 +227,8 @@ def _nothing_mature(counts: dict[str, int], learn: LearnKeys) -> str:
     if "not_mature" in counts and counts["not_mature"]:
         return (
             f"None of the {counts['leads']:,} leads is old enough to learn from: each needs "
-            f"{learn.horizon_days:g} days under observation. Shorten horizon_days, or export more."
+            f"{learn.horizon_days:g} days under observation. "
+            "Shorten horizon_days, or export older leads."
         )
     return (
         f"None of the {counts['leads']:,} leads has a known outcome. "

@@ -11,7 +11,7 @@ from crm.project import Project
 NOT_FOR = (
     "Decisions about credit, insurance, employment, housing, education or any other right of a "
     "person. A score says how likely a sale is, and nothing else.",
-    "Decisions about a person without a person: somebody decides, and can explain why.",
+    "Automatic decisions about a person. A human must decide, and must be able to explain why.",
     "Leads of another kind than the model learned from: another product, another market or "
     "another source of leads. Train a separate model for them.",
     "Judging the people who work on the leads. A low score is about the lead.",
@@ -93,7 +93,7 @@ class ModelCard:
     test : dict
         Metrics on the newest leads, each with its interval; `how` these leads were chosen; and
         the rows of `by_age`, `by_grade`, `reliability` and `gains`, where they were computed.
-        If no leads could be held out, `not_judged` alone: the reason.
+        If no leads could be held out, it contains only `not_judged`, the reason.
     baselines : dict of dict
         The metrics of the base rate and a logistic regression on the same leads.
     estimator : dict
@@ -115,8 +115,8 @@ class ModelCard:
     segments, fairness : list of dict
         The rows of `training.segments`.
     audit : list of dict
-        The result of the leak audit for each field: `field`, `verdict`, `checks` (`number`,
-        `verdict`, `evidence`), and `line`, the line to add to the project file.
+        The result of the leak audit for each attribute: `field` (its name), `verdict`, `checks`
+        (`number`, `verdict`, `evidence`), and `line`, the line to add to the project file.
     not_for : list of str
         What the model must not be used for.
     """

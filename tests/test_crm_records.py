@@ -269,7 +269,7 @@ def test_wrong_delimiter_is_reported(read: Read) -> None:
 
 
 def test_attribute_named_like_a_role_is_refused(read: Read) -> None:
-    message = r"an attribute has the name \['lead_id'\], which .*Rename the attribute in the export"
+    message = r"an attribute has the name \['lead_id'\], but .*Rename the attribute in the export"
     with pytest.raises(SchemaError, match=message):
         read({"leads.csv": LEADS.replace("Size", "lead_id")})
 

@@ -90,7 +90,7 @@ INFINITE: dict[str, list[Any]] = {
 def test_infinities_in_a_number_column_are_refused(cells: list[Any], kind: Any) -> None:
     message = (
         r"leads: `x` is infinite in \d+ rows\. Expected finite numbers or empty cells; "
-        r"mend the export, or list the word in \[columns\] nothing"
+        r"correct the export, or list the word in \[columns\] nothing"
     )
     with pytest.raises(SchemaError, match=message):
         fit(cells, kind=kind)

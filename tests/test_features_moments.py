@@ -189,7 +189,7 @@ def test_empty_leads_are_refused() -> None:
 def test_leads_that_are_too_young_are_refused() -> None:
     message = (
         r"None of the 2 leads is old enough to learn from: each needs 10 days under observation\. "
-        r"Shorten horizon_days, or export more"
+        r"Shorten horizon_days, or export older leads"
     )
     with pytest.raises(LearningError, match=message):
         make_moments(crm(TWO, [("a", "won", 5)], until=9), learn())

@@ -112,7 +112,7 @@ def _kind(name: str, share_numbers: float, n_distinct: int, n: int) -> Any:
 def _infinities(name: str, n: int) -> str:
     return (
         f"`{name}` is infinite in {n:,} rows. Expected finite numbers or empty cells; "
-        "mend the export, or list the word in [columns] nothing."
+        "correct the export, or list the word in [columns] nothing."
     )
 
 

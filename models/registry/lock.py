@@ -28,7 +28,7 @@ class LockedError(Exception):
     """
 
     def __init__(self, who: str, since: datetime.datetime) -> None:
-        super().__init__(f"{who} holds the lock since {since:%Y-%m-%d %H:%M:%S} UTC")
+        super().__init__(f"{who} has held the lock since {since:%Y-%m-%d %H:%M:%S} UTC")
         self.who = who
         self.since = since
 

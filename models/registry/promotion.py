@@ -246,8 +246,8 @@ def _not_passed(registry: Registry, results: GateResults) -> str:
     if results.scale is None:
         return f"{problem}A version that does not load cannot be made champion; train again."
     return (
-        f"{problem}It was not promoted. Correct what they name and train again, or overrule them "
-        f'with `leadscore models promote {results.version} --force --because "REASON"`; the '
+        f"{problem}It was not promoted. Correct what the gates name and train again, or overrule "
+        f'them with `leadscore models promote {results.version} --force --because "REASON"`; the '
         "history keeps the reason."
     )
 
