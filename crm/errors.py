@@ -1,7 +1,7 @@
 """Every error that leadscore raises on purpose.
 
-All errors are one tree. The command line turns it into an exit code and the service into an HTTP
-status, each in one place.
+All errors are one tree. The command line turns an error into an exit code, and the service turns
+it into an HTTP status, each in one place.
 
 - LeadScoringError
     - ConfigError    a key in `leadscore.toml`, an option or a setting is wrong      exit 2
@@ -84,7 +84,7 @@ class GateError(LeadScoringError):
     ----------
     message : str
     gates : sequence of models.registry.history.Gate
-        All gates, the ones that the model passed too.
+        All gates, including those that the model passed.
     """
 
     def __init__(self, message: str, gates: Sequence[Any] = ()) -> None:

@@ -1,7 +1,7 @@
 """Writes files and folders whole or not at all.
 
-What is written goes to a temporary name in the same folder first, and is moved to its place when
-it is complete. If anything fails, what was there before is still there, and nothing else is.
+The content is first written under a temporary name in the same folder. When it is complete, it
+is moved to its place. If anything fails, the former files stay, and no temporary file is left.
 """
 
 import os
@@ -63,8 +63,8 @@ def whole_file(target: Path, *, mode: int | None = None, is_synced: bool = False
 def whole_files(folder: Path, names: Sequence[str]) -> Iterator[Path]:
     """Provide a temporary folder whose files move to `folder` when the block ends without an error.
 
-    Moving several files takes several steps: a crash between two of them leaves the first ones
-    moved. So the order of `names` matters to who must notice this.
+    The files move one after another. If the process ends between two moves, only the first files
+    have moved. Order `names` so that the next run can notice this.
 
     Parameters
     ----------

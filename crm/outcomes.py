@@ -33,7 +33,7 @@ def flat_outcomes(
         The ids of its rows.
     project : Project
     notes : list of str
-        Receives what was assumed.
+        Receives a sentence for each assumption.
 
     Raises
     ------

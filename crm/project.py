@@ -1,4 +1,4 @@
-"""Reads the project file: where the tables are, what their columns are, what is learned.
+"""Reads the project file: where the tables are, what their columns mean, what the model learns.
 
 `load_project` turns `leadscore.toml` into a checked `Project`. Nothing else in the product reads
 TOML, and the product uses every key that it accepts.
@@ -25,7 +25,7 @@ PROJECT_FILE = "leadscore.toml"
 LEDGER_URL = "LEADSCORE_LEDGER_URL"
 LEDGER = "ledger"  # the `source` of leads that come from the ledger alone
 
-CENTURY = 36_525  # days; longer horizons would leave the range of times
+CENTURY = 36_525  # days; the end of a far longer horizon could not be stored as a time
 Horizon = Annotated[float, Meta(gt=0, le=CENTURY)]
 Age = Annotated[float, Meta(ge=0, le=CENTURY)]
 Share = Annotated[float, Meta(ge=0.05, le=0.5)]
@@ -81,7 +81,7 @@ TABLE_KEYS: Final = {name: _table_keys(table) for name, table in TABLES.items()}
 
 
 class LedgerKeys(Struct, frozen=True, forbid_unknown_fields=True):
-    """`[ledger]`: the service's own database, to learn from alone or together with files."""
+    """`[ledger]`: the service's own database. Training reads it alone or together with files."""
 
     url: str | None = None
 
@@ -137,7 +137,7 @@ class TargetKeys(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ReportKeys(Struct, frozen=True, forbid_unknown_fields=True):
-    """`[report]`: which columns, stages and activities the report uses for what."""
+    """`[report]`: the columns, stages and activities that have a meaning in the report."""
 
     source: str | None = None
     audience: Annotated[list[str], Meta(max_length=12)] = field(default_factory=list)
@@ -294,7 +294,7 @@ def load_project(path: Path) -> Project:
 def role_columns(project: Project) -> dict[str, str]:
     """Return the columns of the leads table that play a role, by role. They are not attributes.
 
-    The names are the CRM's own, as in a file and in what a caller sends.
+    The names are the CRM's own names, as in files and in requests.
     """
     keys = project.leads
     columns = {
@@ -379,7 +379,7 @@ _KINDS = {
 
 
 def _in_toml_terms(message: str) -> str:
-    """Turn msgspec's message, `… - at `$.learn.horizon_days``, into the terms of TOML."""
+    """Rewrite an error message of msgspec: name the section and the key instead of a path."""
     problem, _, path = message.partition(" - at `$")
     path = path.rstrip("`").strip(".")
     problem = problem.replace("Object missing required field", "missing required key")

@@ -145,7 +145,7 @@ def _leads_of_unclear_outcome(
 def _without(
     excluded: set[str], leads: pd.DataFrame, raw: pd.DataFrame | None
 ) -> tuple[pd.DataFrame, pd.DataFrame | None]:
-    """Remove leads, and their rows of the file. Leads that only the ledger has must come last."""
+    """Remove leads, and their rows of the file. The leads of the file must come first."""
     keep = (~leads["lead_id"].isin(excluded)).to_numpy()
     if raw is not None:
         raw = raw[keep[: len(raw)]].reset_index(drop=True)
@@ -159,7 +159,7 @@ def read_events(project: Project, notes: list[str]) -> dict[str, pd.DataFrame | 
     ----------
     project : Project
     notes : list of str
-        Receives what was assumed or left out.
+        Receives a sentence for everything that was assumed or left out.
 
     Returns
     -------

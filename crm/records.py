@@ -1,4 +1,4 @@
-"""The noun `Records`: the CRM's tables, checked and put together. `crm.reading` reads them."""
+"""Contains `Records`: the CRM's tables, checked and put together. `crm.reading` reads them."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ class Records:
     in_order : bool
         Whether the leads are in order of time.
     notes : list of str
-        Sentences that say what was repaired or left out while reading.
+        Sentences about what was repaired or left out while reading.
     has_ids : bool
         Whether a column has the leads' ids. Otherwise they are numbered by row, and the same
         number may be another lead in the next export.

@@ -1,8 +1,8 @@
 """The tables of leads, activities, stages and outcomes, declared once.
 
-Other modules derive from this declaration the keys of the project file (`crm.project`), the checks
-of tables (`crm.contracts`), the ledger's tables (`crm.ledger.schema`), its export
-(`crm.ledger.export`), and what callers send to the service (`serving.payloads`). So a new optional
+Other modules use this declaration: the keys of the project file (`crm.project`), the checks of
+tables (`crm.contracts`), the ledger's tables (`crm.ledger.schema`), the ledger's export
+(`crm.ledger.export`), and the requests to the service (`serving.payloads`). So a new optional
 column needs one edit: one more `DeclaredColumn`.
 """
 
@@ -25,12 +25,12 @@ class DeclaredColumn:
     description : str
         One sentence. The service's contract contains it.
     required : bool
-        Whether a table and an event must have it. In the ledger it is then never missing.
+        Whether a table and an event must have it. The ledger never lacks a required value.
     nullable : bool
         Whether cells of a file may be empty.
     identifies : bool
-        Whether an event of a file and an event of the ledger must have the same value to be the
-        same event. This matters only if one of them has no id.
+        Whether different values mean different events. This decides whether a file and the
+        ledger have the same event, if at least one of the two events has no id.
     in_files : bool
         Whether a file can have the column, so that the project file can name it. The ledger, its
         export and the service have every column.

@@ -11,7 +11,7 @@ from features.leaks.audit import AttributeAudit, audit_columns
 from features.leaks.check import MIN_OUTCOMES, Verdict
 from features.moments import list_moments
 
-MANY_VALUES = 50  # a column with fewer values is read as text without a rule
+MANY_VALUES = 50  # a mixed column with at most this many values needs no rule to be read as text
 
 
 @dataclass(frozen=True)

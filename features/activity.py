@@ -261,7 +261,6 @@ class ActivityFeatures:
             counts.append(np.bincount(code, minlength=n * n_types).reshape(n, n_types))
         totals = [count.sum(axis=1) for count in counts]
 
-        days_since = DAY
         of_types = np.empty(
             (n, n_types, len(counts) + 2)
         )  # all activities, then one type after another
@@ -270,8 +269,8 @@ class ActivityFeatures:
         for i, (all_at, type_at) in enumerate(
             ((last_of_all, last_by_type), (first_of_all, first_by_type)), start=len(counts)
         ):
-            of_types[:, 0, i] = since(as_of, all_at, days_since)
-            of_types[:, 1:, i] = since(as_of[:, None], type_at[:, :-1], days_since)
+            of_types[:, 0, i] = since(as_of, all_at, DAY)
+            of_types[:, 1:, i] = since(as_of[:, None], type_at[:, :-1], DAY)
         by_window = dict(zip((None, *WINDOWS_DAYS), totals, strict=True))
         short, long = (by_window[days] for days in PACE_DAYS)
         columns: list[Any] = [

@@ -34,7 +34,7 @@ class CellWarning(msgspec.Struct, frozen=True):
     column : str
         The column of the leads table.
     message : str
-        The same for a person to read. Its wording may change.
+        The warning as a sentence for people. Its wording may change.
     """
 
     code: CellWarningCode

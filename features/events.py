@@ -29,7 +29,7 @@ def places(ids: pd.Series, leads: pd.Index | pd.Series) -> Ints:
 
 
 def blocks(event_lead: Ints, lead: Ints) -> Iterator[tuple[Ints, slice]]:
-    """Split moments into blocks with a bounded number of events, and every lead once in a block.
+    """Split moments into blocks: each has a bounded number of events, and each lead at most once.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def since(as_of: Ints, at: Ints, unit: int) -> Floats:
 
 
 def _layers(lead: Ints) -> Iterator[Ints]:
-    """Split moments, sorted by lead, into parts that contain every lead once at most."""
+    """Split moments, sorted by lead, into parts that contain each lead at most once."""
     begins = np.flatnonzero(np.diff(lead, prepend=-1))
     number = np.arange(len(lead)) - np.repeat(begins, np.diff(begins, append=len(lead)))
     for layer in range(int(number.max()) + 1):

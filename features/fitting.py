@@ -46,8 +46,8 @@ def fit_pipeline(
         The moments; target encodings are learned from their labels.
     project : Project
     known_later : mapping of str to str, optional
-        Columns that the leak audit found, with reasons. They are left out, and so are the
-        columns that the project names.
+        Columns in which the leak audit found leaks, with reasons. These columns and those in
+        the project's own lists are left out.
 
     Returns
     -------

@@ -89,7 +89,7 @@ def groups_by_value(attribute: Attribute, column: pd.Series) -> Groups | None:
 def groups_of_column(column: pd.Series, project: Project, most_values: int = MOST_VALUES) -> Groups:
     """Group leads by any column.
 
-    Numbers, and dates by their year, are cut into `N_BANDS` bands of as many leads each.
+    Numbers, and dates by their year, are cut into `N_BANDS` bands with equal numbers of leads.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Wilson's interval of a share: the only one of the product."""
+"""Computes Wilson's interval of a share, for all modules of the product."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""`FeaturePipeline`: the only path from records to a matrix, for one lead and ten million."""
+"""`FeaturePipeline`: the only path from records to a matrix, for one lead or ten million."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ from features.feature import Feature
 from features.stages import StageFeatures, StageLog
 
 GROWING = ("days", "hours", "count", "ratio")
-MANY_LEADS = 12  # from here on, reading by columns is faster than reading by leads
+MANY_LEADS = 12  # from this number on, reading by columns is faster than reading by leads
 LEAD_TIMES = (
     Feature(
         name="lead.age_days",
@@ -56,7 +56,7 @@ LEAD_TIMES = (
 
 @dataclass(frozen=True)
 class History:
-    """The history of leads, which is all that is known besides their attributes, as arrays.
+    """The history of leads as arrays: creation, activities and stages, without attributes.
 
     Attributes
     ----------
@@ -229,7 +229,7 @@ class FeaturePipeline:
         activities: Sequence[Sequence[Mapping[str, Any]]],
         stages: Sequence[Sequence[Mapping[str, Any]]],
     ) -> History:
-        """Convert the history that a caller sends with leads to arrays; times are microseconds."""
+        """Convert the history that a caller sends to arrays; times are microseconds."""
         return History(
             np.arange(len(created_at)),
             np.array(created_at, dtype=np.int64),
@@ -247,7 +247,7 @@ class FeaturePipeline:
         return values
 
     def _complete(self, cells: Floats, history: History | None, lead: Ints, as_of: Ints) -> Floats:
-        """Add to the attributes' values what depends on the moment, shape (n, n_features)."""
+        """Compute what depends on the moment, and join it with the cells, shape (n, n_features)."""
         if not self._dependent_on_moment and not self.sees_history:
             return cells
         days = np.where(as_of != NOT_A_TIME, as_of / DAY, np.nan)

@@ -54,12 +54,8 @@ MAX_BYTES = {
     "calibration.json": 1 << 16,
     "golden.json": 1 << 24,
 }
-MODEL_FILES = (
-    "features.json",
-    "estimator.json",
-    "booster.txt",
-    "calibration.json",
-)  # decide scores
+# The files that determine the scores.
+MODEL_FILES = ("features.json", "estimator.json", "booster.txt", "calibration.json")
 OPTIONAL = "booster.txt"
 NEW_IN_2 = "estimator.json"
 GOLDEN_TOLERANCE = 1e-12

@@ -14,7 +14,7 @@ INTERCEPT_RANGE = (-30.0, 30.0)
 
 @dataclass(frozen=True)
 class Calibration:
-    """A line through log-odds, so that contributions to the log-odds still add up.
+    """A linear function of log-odds, so that contributions to the log-odds still add up.
 
     Attributes
     ----------

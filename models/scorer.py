@@ -302,7 +302,7 @@ class LeadScorer:
 
     @cached_property
     def _cell_checks(self) -> tuple[Floats, Bools, list[CellCheck]]:
-        """Return the odd value of each attribute, whether that is missing, and its check."""
+        """Return the values that trigger warnings, where they are nan, and the checks of cells."""
         attributes = self.pipeline.attributes
         odd_values = np.array([attribute.odd_value for attribute in attributes], dtype=np.float64)
         checks: list[CellCheck] = [

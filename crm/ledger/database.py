@@ -161,7 +161,7 @@ class LedgerDatabase:
 
     @contextmanager
     def _ledger_errors(self) -> Iterator[None]:
-        """Turn the driver's errors into a `LedgerError`; refuse at once soon after a failure."""
+        """Turn the driver's errors into a `LedgerError`; repeat it for a while without a try."""
         if time.monotonic() < self._away_until:
             raise LedgerError(self._last_fault)
         try:

@@ -214,7 +214,7 @@ class Ledger:
         return self.database.write(work, alone=True)
 
     def erased(self, lead_ids: Sequence[str]) -> set[str]:
-        """Return which of some leads were erased."""
+        """Return those of these leads that were erased."""
         return self.database.read(lambda connection: erased_leads(connection, set(lead_ids)))
 
     def rows(self, kind: str, at_once: int = 10_000) -> Iterator[list[dict[str, Any]]]:
@@ -225,7 +225,7 @@ class Ledger:
         kind : str
             "activities", "stages", "outcomes", "scores", "leads" or "erasures".
         at_once : int
-            The greatest number of rows of a piece.
+            The largest number of rows of a piece.
         """
         table = {t.name: t for t in (*OF_LEADS, erasures)}[kind]
         return self._pieces_of(sa.select(table).order_by(table.c.seq), at_once)

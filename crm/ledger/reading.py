@@ -44,7 +44,7 @@ def newest_leads(connection: sa.Connection, lead_ids: Sequence[str]) -> dict[str
 
 
 def erased_leads(connection: sa.Connection, lead_ids: set[str]) -> set[str]:
-    """Return which of some leads were erased."""
+    """Return those of these leads that were erased."""
     if connection.scalar(sa.select(erasures.c.seq).limit(1)) is None:
         return set()
     key = erasure_key(connection)

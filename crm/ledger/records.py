@@ -42,9 +42,11 @@ def events_table(ledger: Ledger, kind: str) -> pd.DataFrame:
     event = EVENT_TABLES[kind]
     cells: dict[str, list[Any]] = {column.name: [] for column in event.file_columns}
     for piece in ledger.rows(kind):
-        for name, of_column in cells.items():
-            of_column += [row[name] for row in piece]
-    table = pd.DataFrame({name: np.array(of, dtype=object) for name, of in cells.items()})
+        for name, column_cells in cells.items():
+            column_cells += [row[name] for row in piece]
+    table = pd.DataFrame(
+        {name: np.array(column_cells, dtype=object) for name, column_cells in cells.items()}
+    )
     for column in event.file_columns:
         if column.kind == "time":
             table[column.name] = utc(table[column.name])
@@ -114,7 +116,7 @@ def with_leads(
     outcomes : DataFrame
         The outcomes of file and ledger.
     notes : list of str
-        Receives what was added or left out.
+        Receives a sentence for everything that was added or left out.
 
     Returns
     -------
@@ -207,7 +209,7 @@ def _has_id(table: pd.DataFrame, name: str) -> Bools:
 
 
 def _hashes(table: pd.DataFrame, columns: Sequence[DeclaredColumn]) -> Hashes:
-    """Hash columns of each row, shape (n,), alike for rows of files and of the ledger."""
+    """Hash columns of each row, shape (n,); equal rows of a file and the ledger hash alike."""
     plain: dict[str, Any] = {}
     for column in columns:
         name = column.name

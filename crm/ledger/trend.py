@@ -18,7 +18,7 @@ def trend(scores: Iterable[tuple[int, int]]) -> tuple[str, float | None]:
     The score of a day is its last one, so that many requests on a day have no more weight. A
     straight line is fitted by least squares. If it rises by 5 points or more from the first to the
     last of these days, the lead is improving. If it falls by 5 points or more, the lead is
-    declining. Otherwise it is steady. Fewer than 3 days are too little to say.
+    declining. Otherwise it is steady. With fewer than 3 days there is no result.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ from crm.arrays import Ints
 
 
 class Choice:
-    """Values with weights, by which they are drawn, and effects on the log-odds.
+    """Values that are drawn by their weights, each with an effect on the log-odds.
 
     None is a missing value.
     """
@@ -28,7 +28,7 @@ class Choice:
         return rng.choice(len(self.names), size, p=self.shares)
 
 
-# The world: value: (weight, effect on the log-odds of a win within 90 days).
+# Each value has a weight and an effect on the log-odds of a win within 90 days.
 INTERCEPT = -3.15
 CHOICES = {
     "source": Choice(
@@ -82,7 +82,7 @@ CHOICES = {
     "phone_opt_in": Choice({"yes": (22, 0.5), "no": (48, -0.15), None: (30, 0.0)}),
 }
 REGIONS = ["North", "Middle", "South"]
-# A job title is a level of a function: 12 x 25 titles.
+# A job title joins a level and a function: 12 x 25 titles.
 LEVELS = Choice(
     {
         "Director {}": (5, 0.8),
@@ -134,9 +134,11 @@ TITLE_EFFECTS = np.append(np.add.outer(LEVELS.effects, FUNCTIONS.effects), -0.4)
 CAMPAIGNS = [f"{s} {n:02d}" for n in range(1, 9) for s in CHOICES["source"].names] + [None]
 CAMPAIGN_EFFECTS = np.append(np.random.default_rng(60).normal(0, 0.25, 64), 0.0)
 MONTH_EFFECTS = np.array([0.2, 0.2, 0.3, 0.1, 0, -0.1, -0.4, -0.5, 0.1, 0.2, 0.1, -0.4])
-# After the drift: paid search goes bad, the base rate falls, manufacturing's effect flips.
+# After the drift: the base rate falls, and the effects of paid search and manufacturing turn
+# negative.
 DRIFT = {"base": -0.25, "Paid search": -1.6, "Manufacturing": -1.6}
-# No effect on the outcome: contract types (the planted leak), ages (sensitive), reasons, mail.
+# These have no effect on the outcome: contract types (the planted leak), ages (sensitive),
+# reasons, domains of e-mail.
 CONTRACTS = ["Standard 12 months", "Standard 24 months", "Framework", "Pilot", None]
 AGES = ["under 30", "30-39", "40-49", "50-59", "60 and over", None]
 REASONS = ["no budget", "competitor", "no answer", "bad timing", "not a fit", None]
@@ -144,7 +146,7 @@ FREE_MAIL = ["gmail.com", "outlook.com", "gmx.de", "yahoo.com"]
 DISPOSABLE_MAIL = ["throwaway.example", "ten-minutes.example"]
 NAMES = ["Nordwerk", "Alpina", "Rheintal", "Hansa", "Lumen", "Kestrel", "Orbis", "Talwind"]
 LEGAL_FORMS = ["GmbH", "AG", "Ltd", "SA", "BV"]
-# Four spellings of each industry, then four ways to say nothing.
+# Four spellings of each industry, then four spellings of a missing value.
 SPELLED = [s for i in CHOICES["industry"].names[:-1] for s in (i, i.lower(), i.upper(), i + "  ")]
 SPELLED += ["unknown", "-", "Select", None]
 

@@ -3,9 +3,9 @@
 The truth is exact. `true_probability` is a logistic function of what the leads table
 records at creation (a missing value has its own effect) and of the date. Whether a lead
 is won within 90 days is drawn from it first. Engagement, activities, stages and closing
-times are then drawn given that outcome, all but two after creation: the stage `new`, and
-rare earlier page views, which depend on no outcome. So at creation nothing says more than
-`true_probability`, while everything that happens later says more and more.
+times are then drawn given that outcome. All of them are after creation, except the stage
+`new` and rare earlier page views, and these two do not depend on the outcome. So at creation
+no record predicts better than `true_probability`, and later records predict better and better.
 """
 
 from collections.abc import Iterator
@@ -197,7 +197,7 @@ def _traits(rng: np.random.Generator, accounts: Arrays, lead: NDArray[Any]) -> A
     traits["title"] = np.where(rng.random(n) < 0.06, len(TITLES) - 1, title)
     traits["campaign"] = np.where(rng.random(n) < 0.1, 64, source + 8 * rng.integers(8, size=n))
     traits["visits"] = np.floor(rng.lognormal(0.7, 1.2, n)).clip(0, 2_000)
-    # Juniors and cold leads state a budget less often, larger companies a larger one.
+    # Juniors and cold leads state a budget less often. Larger companies state a larger budget.
     reserved = (level > 7) | _are(traits, "source", "Cold list")
     states_budget = rng.random(n) < np.where(reserved, 0.2, 0.6)
     budget = np.ceil(rng.lognormal(np.log(9 * size**0.7), 0.8)) * 100
@@ -215,13 +215,14 @@ def _log_odds(settings: Simulation, traits: Arrays, created: NDArray[Any]) -> ND
     effects += CAMPAIGN_EFFECTS[traits["campaign"]] + TITLE_EFFECTS[traits["title"]]
     for name, choice in CHOICES.items():
         effects += choice.effects[traits[name]]
-    # Mid-sized companies buy best; visits and budgets help with falling returns.
+    # Mid-sized companies buy most often. Each further visit or euro of budget helps less.
     size = np.log10(traits["employees"])
     effects += np.where(np.isnan(size), -0.3, 0.5 - 0.6 * (size - 2.3) ** 2).clip(-1.5)
     effects += 0.35 * np.log1p(traits["visits"].clip(0, 50))
     budget = 0.4 * np.log2(traits["budget"] / 20_000)
     effects += np.where(np.isnan(budget), -0.7, 0.2 + budget.clip(-1, 1))
-    # Interactions: a referred decision maker, software at a webinar, a large firm called cold.
+    # Interactions: a referred decision maker, a software firm at a webinar, a large firm on a
+    # cold list.
     decides = traits["title"] < 4 * len(FUNCTIONS.names)
     effects += 0.8 * (_are(traits, "source", "Referral") & decides)
     effects += 0.9 * (_are(traits, "source", "Webinar") & _are(traits, "industry", "Software"))
@@ -271,16 +272,16 @@ def _leads(
     columns["industry"] = _take(SPELLED, traits["industry"] * 4 + spelling)
     word, number = _take(NAMES, account % len(NAMES)), _text(account + 1)
     legal_form = _take(LEGAL_FORMS, account % len(LEGAL_FORMS))
-    # Mail tells no more than size does: small companies use free mail more often.
+    # The kind of e-mail depends on the size only: small companies use free mail more often.
     private = rng.random(n) < np.where(traits["employees"] < 20, 0.5, 0.15)
     free = _take(FREE_MAIL, rng.integers(len(FREE_MAIL), size=n))
     disposable = _take(DISPOSABLE_MAIL, rng.integers(len(DISPOSABLE_MAIL), size=n))
     domain = pc.if_else(private, free, _join(pc.utf8_lower(word), number, ".example"))
     domain = pc.if_else(rng.random(n) < 0.02, disposable, domain)
-    # The older, the higher; age has no effect of its own on the outcome.
+    # Older people have higher levels; age itself has no effect on the outcome.
     age = np.rint(rng.normal(2.6 - 0.2 * traits["level"], 0.9)).clip(0, 4).astype(int)
     age = np.where(rng.random(n) < 0.12, 5, age)
-    # The planted leak: sales writes it down once a deal is won.
+    # The planted leak: sales fills in the contract type once a deal is won.
     leak = np.where(fate["won"], 0.97, 0.01) * fate["recorded"]
     contract = np.where(rng.random(n) < leak, rng.integers(4, size=n), 4)
     return pa.table(

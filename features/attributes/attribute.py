@@ -24,7 +24,7 @@ from features.feature import Feature
 
 MISSING, UNSEEN = 0, 1  # codes of the two buckets that every category has
 MISSING_GROUP, UNSEEN_GROUP = "(missing)", "(not seen in training)"
-MOSTLY = 0.99  # share of cells from which on a column counts as numbers, or as times
+MOSTLY = 0.99  # the least share of numbers, or times, in a column of numbers, or of times
 NEARLY_UNIQUE = 0.9  # share of distinct values above which a column is an identifier
 SAMPLE = 1_000  # distinct values that are looked at to recognise a kind
 

@@ -21,7 +21,7 @@ from features.attributes.attribute import (
 from features.cell_warnings import CellWarning, cell_warning
 from features.feature import Feature, braced
 
-MANY_VALUES = 25  # categories up to here, target encoding above (docs/decisions/0007)
+MANY_VALUES = 25  # with more values, a column is target encoded (docs/decisions/0007)
 TEXTS = frozenset({str, type(None)})
 
 

@@ -104,6 +104,6 @@ class DateAttribute(Attribute):
 
 
 def _is_date(word: str) -> bool:
-    """Check for a date; 13 digits that give a late time are a number of another kind."""
+    """Check for a date; 13 digits that would be a time after 2049 are another kind of number."""
     time = cell_time(word)
     return time != NOT_A_TIME and (time < LATE or not MILLISECONDS.fullmatch(word))

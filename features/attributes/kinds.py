@@ -1,7 +1,7 @@
 """The registry of the kinds of attributes.
 
-Recognising columns, loading saved models, and the data dictionary follow from it. A new kind is
-one module of this folder and one entry here.
+The code that recognises columns, loads saved models and writes the data dictionary reads it. A
+new kind is one module of this folder and one entry here.
 """
 
 from features.attributes.attribute import Attribute

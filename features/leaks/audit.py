@@ -1,9 +1,9 @@
-"""The leak audit: which attributes of the leads contain what is not known in time.
+"""The leak audit: finds attributes that contain what is not known at the moment of scoring.
 
 An attribute that sales fills in once a deal is won makes a model look perfect, and useless on
-new leads. The numbered checks of `features/leaks/checks/` look at every attribute. An attribute
-with a leak among its findings is a leak, one with a suspect is a suspect, and neither becomes
-a feature unless a person vouches for it in the project file.
+new leads. The numbered checks of `features/leaks/checks/` look at every attribute. The worst
+finding is the verdict about the attribute: leak, suspect or fine. A leak or a suspect does not
+become a feature, unless a person vouches for it in the project file.
 
 `leadscore audit`, training and the gates call `audit`; `leadscore init`, which has no project
 file yet, calls `audit_columns`.
@@ -36,7 +36,7 @@ class AttributeAudit:
     findings : tuple of Finding
         What the checks found, by number.
     line : str or None
-        The line to put into `[columns]` of the project file; None if nothing is to be done.
+        The line to put into `[columns]` of the project file; None if no line is needed.
     """
 
     attribute: str
@@ -83,7 +83,8 @@ def audit(records: Records, moments: Moments, project: Project) -> Audit:
     Parameters
     ----------
     records : Records
-        All leads, also open ones: what they lack is the clearest evidence.
+        All leads, including open ones: a column that is empty for open leads is the clearest
+        evidence.
     moments : Moments
         The moments of these records. Their leads have a certain outcome.
     project : Project
@@ -137,7 +138,7 @@ def audit_columns(
     Parameters
     ----------
     records : Records
-        Leads and outcomes; a sample of them will do.
+        Leads and outcomes, or a sample of them.
     moments : Moments
         The moments of these records; without any, only names, dates and open leads are checked.
     columns : sequence of str
@@ -199,7 +200,7 @@ def _worst(findings: Sequence[Finding]) -> Verdict:
 
 
 def _weigh_together(findings: list[Finding]) -> list[Finding]:
-    """Turn a suspect by name, or by its periods, into a leak if there is other evidence."""
+    """Raise the verdict of LS105 or LS107 to a leak if another check confirms it."""
     raised = [finding for finding in findings if finding.verdict is not Verdict.FINE]
     return [
         replace(finding, verdict=Verdict.LEAK)

@@ -1,9 +1,9 @@
-"""What a numbered check of the leak audit is, and what the checks share.
+"""Defines a numbered check of the leak audit, and what the checks share.
 
 The thresholds of the checks were chosen on public data with known leaks: 202 attributes, 29 of
-which leak. The strongest honest attribute there ranks 79 % of the pairs of one time correctly by
-itself. Where a margin is thin, the lower bound of the measured share must pass as well, so few
-leads make suspects at most.
+which leak. By itself, the strongest honest attribute in these data ranks 79 % of the pairs of leads
+of the same time correctly. Where a margin is thin, the lower bound of the measured share must pass
+as well, so with few leads the verdict is suspect at most.
 
 To add a check, write one function under `@check(number, title)` in a module of
 `features/leaks/checks/`.

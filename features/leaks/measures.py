@@ -28,7 +28,7 @@ LEADS_PER_SLICE = 50
 FOLDS = 5
 BINS = 20
 SMOOTHING = 10.0  # leads of the average rate that are added to each value
-SURE = 2.576  # standard errors: a chance of 1 in 200 on either side, because fields are many
+SURE = 2.576  # standard errors: a chance of 1 in 200 on either side, because there are many columns
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}([t ].*)?")
 LOCAL_DATE = re.compile(r"(\d{1,2})([./-])(\d{1,2})[./-]\d{4}( .*)?")
 
@@ -127,7 +127,7 @@ class TwoGroups:
         return max(self.auc(scores), self.auc(-scores))
 
     def shares(self, values: NDArray[np.generic]) -> Shares:
-        """Compute the mean of each group, as if both were spread alike over the slices of time."""
+        """Compute the mean of each group, with the same weights of the slices of time for both."""
         parts = int(self.part.max(initial=0)) + 1
         groups = [np.flatnonzero(group) for group in (self.is_first, ~self.is_first)]
         counts = [np.bincount(self.part[group], minlength=parts) for group in groups]
@@ -205,7 +205,7 @@ class AuditedColumn:
 
     @cached_property
     def levels(self) -> Ints:
-        """The codes of values that can be counted: numbers are put into bins of equal size."""
+        """The codes of the values; if there are many numbers, those of bins of equal size."""
         if self.numbers is None or len(self.values) <= BINS:
             return self.codes
         finite = self.numbers[np.isfinite(self.numbers)]
@@ -317,7 +317,7 @@ class AuditedLeads:
 
 
 def audited_leads(records: Records, moments: Moments) -> AuditedLeads:
-    """Find how each lead ended, as the records know it today, and put leads into slices of time.
+    """Read how each lead ended until today, and put leads into slices of time.
 
     A lead that was won after its horizon counts as won, because its columns have changed.
     """

@@ -1,6 +1,6 @@
-"""The registry of the checks, and running all of them.
+"""Registers the checks, and runs all of them.
 
-A new check of a module in `MODULES` is registered by its declaration.
+To register a new check, it is enough to declare it in one of `MODULES`.
 """
 
 from collections.abc import Iterator, Sequence

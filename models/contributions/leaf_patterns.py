@@ -1,9 +1,10 @@
 """The contributions of one leaf to the features on its path, for every pattern of tests passed.
 
 The contribution of a feature at a leaf is an integral over the share t of the other features that
-are known. The integrand is a product over these features: 1 or 0 for a known one that lets the
-lead pass or not, the training rows' share for an unknown one. It is a polynomial of t, so a few
-nodes of Gauss-Legendre quadrature give the integral exactly.
+are known. The integrand is a product over these features. The factor of a known feature is 1 if it
+lets the lead pass, else 0. The factor of an unknown feature is the share of training rows that
+pass. The integrand is a polynomial of t, so a few nodes of Gauss-Legendre quadrature give the
+integral exactly.
 """
 
 from dataclasses import dataclass, field
@@ -19,9 +20,9 @@ NUMBERS_AT_ONCE = 100_000  # more do not fit into the cache of a core
 class Leaves:
     """Leaves with the same number of players, in parts with the same number of bits.
 
-    Each player is four numbers: its column, the bits that matter, their required values, and its
-    share. They are stored in one flat list, because many small objects slow down the garbage
-    collector.
+    A player is a feature on the path to a leaf. It is stored as four numbers: its column, the bits
+    that matter, their required values, and its share. All players are in one flat list, because
+    many small objects slow down the garbage collector.
     """
 
     first_row: list[int] = field(default_factory=list)

@@ -238,7 +238,7 @@ def make_tables(trees: Sequence[Tree], n_features: int) -> Tables:
                 width = max(n_columns + n_columns % 2, LEAST_COLUMNS)
             parts = drafts.setdefault((len(ends), width), [_Draft() for _ in ends])
             for part, low, high in zip(parts, [0, *ends[:-1]], ends, strict=True):
-                # All leaves test the bits below those of the last part alike.
+                # All leaves of a block test the bits of the earlier parts in the same way.
                 is_last = part is parts[-1]
                 leaves = leaves_of_block if is_last else [(1.0, leaves_of_block[0][1])]
                 part.add(i, entries.add(i, block.bits[low:high]), leaves, low, high - low)
@@ -260,7 +260,7 @@ def _most_bits(trees: Sequence[Tree]) -> int:
 
 
 def _ends(block: Block, most_bits: int) -> list[int]:
-    """Return the end of each part of a block; the last has the bits that leaves test unalike."""
+    """Return the end of each part of a block; leaves differ only in the bits of the last part."""
     n_bits = len(block.bits)
     if n_bits <= most_bits:
         return [n_bits]

@@ -191,8 +191,8 @@ def cut_tree(tree: Tree, most_bits: int) -> list[Block]:
     """Cut a tree into blocks; each leaf is in one block.
 
     From the leaves up, a node takes in the blocks of its children as long as the block has few
-    bits. A node with `most_bits` features above it has its bits in several tables; then only the
-    bits of the last table count: those of features that the block tests.
+    bits. If `most_bits` or more features are above a node, its block has several tables. Then
+    only the bits of the last table count, which belong to the features that the block tests.
 
     Parameters
     ----------
@@ -222,8 +222,8 @@ def cut_tree(tree: Tree, most_bits: int) -> list[Block]:
             if len(path) < most_bits:
                 fits = len(path) + len(nodes) + len(taken) <= min(GROWN_BITS, most_bits)
             else:
-                again = path.keys() & {tree.feature[n] for n in (*nodes, *taken)}
-                fits = len(again) + len(nodes) + len(taken) <= PART_BITS
+                tested_again = path.keys() & {tree.feature[n] for n in (*nodes, *taken)}
+                fits = len(tested_again) + len(nodes) + len(taken) <= PART_BITS
             if fits:
                 nodes += taken
             else:

@@ -8,8 +8,8 @@ and scoring only looks it up. docs/decisions/0008 gives the reasons.
 References
 ----------
 Lundberg, Erion, Lee, "Consistent Individualized Feature Attribution for Tree Ensembles",
-2018, for what is computed; Owen, "Multilinear Extensions of Games", 1972, for the integral
-that it is; Nadel, Wettenstein, "From Decision Trees to Boolean Logic: A Fast and Unified
+2018, for the definition of the values; Owen, "Multilinear Extensions of Games", 1972, for their
+form as an integral; Nadel, Wettenstein, "From Decision Trees to Boolean Logic: A Fast and Unified
 SHAP Algorithm", 2025, for tables by pattern.
 """
 

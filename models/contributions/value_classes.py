@@ -16,8 +16,9 @@ from models.contributions.tree_blocks import ZERO, goes_left
 class FeatureClasses:
     """The classes of one feature's values that every node treats alike.
 
-    Class i < n_cuts contains values that are at most cuts[i] and above the cut before, class
-    n_cuts those above all cuts. Two more classes contain zero and missing values.
+    Class i < n_cuts contains the values that are at most cuts[i] and above the cut before it.
+    Class n_cuts contains the values above all cuts. Two more classes contain zero and missing
+    values.
 
     Attributes
     ----------
@@ -38,7 +39,7 @@ class FeatureClasses:
         >>> FeatureClasses.of_nodes([1], [frozenset({0, 3})]).cuts.tolist()
         [-1.0, 0.9999999999999999, 2.9999999999999996, 3.9999999999999996]
         """
-        # LightGBM truncates: code 3 is from 3 to below 4, code 0 from above -1.
+        # LightGBM truncates values: code 3 means 3 ≤ value < 4, and code 0 means -1 < value < 1.
         codes = {
             code
             for threshold in thresholds

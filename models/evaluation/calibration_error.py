@@ -21,7 +21,7 @@ from crm.arrays import Floats, Ints
 from features.intervals import LEVEL
 
 N_DRAWS = 4_000
-LUCKY = 0.05  # quantile below which a measured error counts as this quantile: draws are too few
+LUCKY = 0.05  # a measured error below this quantile is raised to it, because draws are too few
 HALVINGS = 30
 SURELY = 6.0  # standard deviations above the measured error; no true error is larger
 

@@ -218,7 +218,7 @@ def _ratio_spread(
 def corrected(contrasts: Sequence[Contrast]) -> list[Contrast]:
     """Correct the p-values of comparisons made together, by Holm's procedure.
 
-    It keeps the chance of any false finding below 5 %, whatever the dependence between them.
+    The chance of any false finding is below 5 %, even if the comparisons depend on each other.
 
     Examples
     --------

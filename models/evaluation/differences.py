@@ -12,7 +12,7 @@ FEWEST_EXPECTED = 5.0  # expected wins and losses; with fewer, the exact test is
 def shares_differ(wins: int, n: int, other_wins: int, other_n: int) -> float:
     """Compute the p-value of a difference of two shares.
 
-    The score test; Fisher's exact test if few wins or few losses are expected.
+    This is the score test, or Fisher's exact test if few wins or few losses are expected.
 
     Examples
     --------

@@ -62,7 +62,8 @@ class Interaction:
     first, second : SignalSplit
         The effect of the first signal is computed inside and outside the second's named part.
     inside, outside : float
-        The points by which the first's named part scores differently, inside and outside.
+        The points that leads in the first's named part score more than other leads, inside and
+        outside the second's named part.
     difference, low, high : float
         `inside` minus `outside`, with its 95 % interval over the leads.
     strength, strength_low, strength_high : float

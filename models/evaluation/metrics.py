@@ -243,7 +243,7 @@ class _Ranked:
         }
 
     def gain(self, weight: Floats, share: Floats) -> Floats:
-        """Compute the shares of all wins among the best-scored shares; ties are shared out."""
+        """Compute the shares of all wins among the best-scored shares; ties count in proportion."""
         return _gain(np.cumsum(weight)[self._last_of_tie], self._wins(weight), share)
 
     def bins(self, weight: Floats) -> Ints:

@@ -13,7 +13,7 @@ from models.evaluation.differences import p_of
 
 @dataclass(frozen=True, kw_only=True)
 class AdditiveFit:
-    """The shares of a table if each row and each column has its own effect and no more.
+    """The shares of a table if each row and each column has an effect, without interactions.
 
     Attributes
     ----------
@@ -22,7 +22,7 @@ class AdditiveFit:
     residual : ndarray of float64, shape (a, b)
         The wins minus those expected, in standard deviations; nan in pairs without leads.
     deviance : float
-        Of the whole table.
+        The deviance of the whole table.
     """
 
     expected: Floats
@@ -82,7 +82,7 @@ def additive_logit(wins: Ints, n: Ints) -> AdditiveFit:
 
 
 def effects_differ(wins: NDArray[Any], n: NDArray[Any]) -> tuple[float, float]:
-    """Test whether the effect of one group on the odds is another inside a second group.
+    """Test whether the effect of one group on the odds differs inside and outside a second group.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
 """Fits the estimator: a logistic regression and bagged trees, blended in log-odds.
 
 A linear model extrapolates, and stays valid with few leads or when the data change. Trees find
-what no line can. Their weights are not assumed but chosen on the newest part of the training
-data (docs/decisions/0009).
+relations that are not linear. Their weights are chosen on the newest part of the training data
+(docs/decisions/0009).
 """
 
 import reprlib
@@ -33,7 +33,7 @@ from models.fitting.trees import find_rounds, fit_trees
 
 FEWEST_OUTCOMES = 20  # leads of the rarer class; with fewer, the estimator is the base rate
 ENOUGH_TO_WEIGH = 10  # leads of the rarer class among the newest leads, to choose the weight
-ENOUGH_TO_STOP = 100  # … and to choose the number of trees
+ENOUGH_TO_STOP = 100  # leads of the rarer class among the newest leads, to choose `rounds`
 NEWEST_SHARE = 0.15
 
 

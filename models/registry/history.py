@@ -1,7 +1,7 @@
 """The history of promotions: which version became champion or was refused, by whom, and why.
 
 Every event is an MLflow run in the project's experiment, named like "promote version 3". Its
-tags say who, when and why; its file `gates.json` contains the result of every gate. An event
+tags contain who, when and why; its file `gates.json` contains the result of every gate. An event
 counts once its run is finished. Events are never deleted.
 """
 

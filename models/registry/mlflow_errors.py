@@ -1,4 +1,4 @@
-"""What MLflow and its stores raise.
+"""The errors that MLflow and its stores raise.
 
 MLflow is imported only when these functions are called, because the import takes seconds.
 """

@@ -117,7 +117,7 @@ class Registry:
 
     @contextmanager
     def errors(self) -> Iterator[None]:
-        """Turn what MLflow and its stores raise into a TrackingError."""
+        """Turn the errors of MLflow and its stores into a TrackingError."""
         try:
             yield
         except error_types() as error:

@@ -12,7 +12,7 @@ from features.leaks.measures import AuditedColumn, AuditedLeads
 def dated_later(column: AuditedColumn, leads: AuditedLeads) -> tuple[Verdict, str] | None:
     """Compare the column's dates with the lead's creation and closing.
 
-    Dates beyond the export are plans, and a plan may be honest.
+    Dates after the end of the export are plans, and a plan may be known in time.
     """
     if column.times is None:
         return None

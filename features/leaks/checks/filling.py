@@ -18,7 +18,7 @@ from features.leaks.measures import AuditedColumn, AuditedLeads
 def filled_at_closing(column: AuditedColumn, leads: AuditedLeads) -> tuple[Verdict, str] | None:
     """Compare closed and open leads by how many have the column filled.
 
-    A share of open leads that is only somewhat smaller may be the work of sales.
+    If the share of open leads is only somewhat smaller, the work of sales may explain it.
     """
     groups = leads.by_state
     lost = int((~leads.by_outcome.is_first).sum())
@@ -45,9 +45,10 @@ def filled_at_closing(column: AuditedColumn, leads: AuditedLeads) -> tuple[Verdi
 def filled_means_one_outcome(
     column: AuditedColumn, leads: AuditedLeads
 ) -> tuple[Verdict, str] | None:
-    """Look for an outcome that almost all leads with a value share.
+    """Check whether almost all leads with a value have the same outcome.
 
-    One rare value of an honest attribute may do so too: few wins make a suspect.
+    A rare value of an honest attribute may do so by chance. So with few wins the verdict is
+    suspect.
     """
     groups, filled = leads.by_outcome, column.filled[leads.by_outcome.rows]
     n_filled = int(filled.sum())
@@ -69,7 +70,7 @@ def filled_means_one_outcome(
 def filling_separates(column: AuditedColumn, leads: AuditedLeads) -> tuple[Verdict, str] | None:
     """Rank leads by whether the column is filled.
 
-    A word for nothing is tried both as a value and as none: it may be a default that
+    A word for nothing is tried both as an empty cell and as a value: it may be a default that
     no one has changed yet.
     """
     groups, state = leads.by_outcome, leads.by_state
@@ -97,7 +98,7 @@ def filling_separates(column: AuditedColumn, leads: AuditedLeads) -> tuple[Verdi
 def filled_at_times(column: AuditedColumn, leads: AuditedLeads) -> tuple[Verdict, str] | None:
     """Compare slices of time by how many leads have the column filled.
 
-    A share that only ever rises is a question that leads were asked from some day on.
+    If the share only rises, the column may be a question that was added on some day.
     """
     if not leads.in_order:
         return None
@@ -110,7 +111,8 @@ def filled_at_times(column: AuditedColumn, leads: AuditedLeads) -> tuple[Verdict
             continue
         auc = groups.auc_either_way(filled[groups.rows].astype(float)).value
         only_rises = (np.maximum.accumulate(rates) - rates).max() <= 0.15
-        # A word for nothing may be what was written at that time: it must rank leads as well.
+        # In some periods a word for nothing may have replaced the empty cell. So a column that
+        # counts such words as empty must rank leads as well.
         if auc >= 0.55 or (is_cell and not only_rises):
             return Verdict.SUSPECT, (
                 f"Filled for {rates.min():.0%} of the leads in one period "
