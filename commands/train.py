@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What `leadscore train` produced.
+    """The result of `leadscore train`.
 
     Attributes
     ----------

@@ -44,8 +44,8 @@ class StageFeatures:
     Attributes
     ----------
     stages : tuple of str
-        The stage at position i has the code i + 2. Code 0 is no stage yet, code 1 a stage that
-        was not seen in training.
+        The stage at position i has the code i + 2. Code 0 means that there is no
+        stage yet; code 1 means a stage that was not seen in training.
     """
 
     stages: tuple[str, ...]

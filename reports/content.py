@@ -134,7 +134,7 @@ class Takeaway:
 
 
 class ChangeKind(Enum):
-    """What a note about the last report says."""
+    """The kind of a note that compares this report with the last one."""
 
     CHANGED = auto()
     UNCHANGED = auto()

@@ -63,7 +63,7 @@ class RequestError(Exception):
 
 
 class FailureDetail(Struct, frozen=True):
-    """What is wrong, what was expected, and what to do."""
+    """One problem: the fault, the expected input, and what to do."""
 
     code: str
     message: str

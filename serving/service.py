@@ -159,7 +159,7 @@ def _open_ledger(url: str) -> None:
 
 
 class _Upkeep:
-    """What a worker does twice a second and at its end, in addition to answering requests."""
+    """The work of a worker besides answering requests: twice a second, and at its end."""
 
     def __init__(
         self, app: ScoringApp, keys: KeyRing, settings: Settings, pinned: bentoml.Model

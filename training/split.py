@@ -41,7 +41,7 @@ class Split:
 
 
 def hold_out(records: Records, moments: Moments, learn: LearnKeys) -> Split:
-    """Hold out the newest leads as the test set, if what remains trains the same kind of model.
+    """Split off the newest leads as the test set, if the rest trains the same kind of model.
 
     Without the test leads, and without leads whose outcome was not known when the test period
     began, there may be too few outcomes for more than a base rate, while all leads together are
@@ -86,7 +86,7 @@ def _too_few(split: Split, moments: Moments) -> str:
 
 
 def split_newest(records: Records, moments: Moments, test_share: float, seed: int) -> Split:
-    """Hold out the newest share of leads, and drop labels that were not known before them.
+    """Split off the newest share of leads, and drop labels that were not known before them.
 
     Leads without an order are held out at random, with the same share of wins on both sides.
     The test is then about leads of the same days, and the card says so.

@@ -1,4 +1,4 @@
-"""What callers store in the ledger, and what is read from it."""
+"""Entries that callers store in the ledger, and records that are read from it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -57,7 +57,7 @@ class GivenScore:
 
 @dataclass(frozen=True)
 class StoredLead:
-    """What the ledger has about one lead: rows with the columns of `EVENTS`, in order of arrival.
+    """The stored rows of one lead, with the columns of `EVENTS`, in order of arrival.
 
     `sent` is the lead as it was sent last; None if it was never sent.
     """

@@ -1,4 +1,4 @@
-"""What every kind of attribute can do.
+"""The interface of every kind of attribute.
 
 An attribute is a column of the leads table, fitted once. It reads *one* cell as a number. A
 column is read by reading each of its distinct cells, so that one lead in a request and ten

@@ -30,7 +30,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found in one column.
+    """The result of one check of one column.
 
     Attributes
     ----------

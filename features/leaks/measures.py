@@ -1,4 +1,4 @@
-"""What the leak audit measures: columns, and how well they separate two groups of leads.
+"""Measures of the leak audit: facts about columns, and how well they separate two groups of leads.
 
 Won leads are compared with lost ones, and closed leads with open ones, within slices of time
 only. Otherwise, where the share of wins rises over the years, every column that follows the

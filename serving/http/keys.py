@@ -32,7 +32,7 @@ log = logging.getLogger("leadscore")
 
 
 class KeyRole(IntEnum):
-    """What a key may do. Each role includes those before it."""
+    """The rights of a key. Each role includes those before it."""
 
     SCORE = 1
     WRITE = 2

@@ -76,7 +76,7 @@ class Guard:
 
     @property
     def fault(self) -> str | None:
-        """What is wrong with the keys, without internals; None if nothing is wrong."""
+        """The problem with the keys, without internals; None if there is none."""
         return self._keys.fault if self._keys is not None else None
 
     def identify(self, path: str, headers: Mapping[bytes, bytes], server: str) -> ApiKey | None:

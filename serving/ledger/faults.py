@@ -32,7 +32,7 @@ class LedgerFaults:
 
     @property
     def message(self) -> str | None:
-        """What cannot be done, without internals; None if everything works."""
+        """The problem with the ledger, without internals; None if everything works."""
         failing = [work for work in WORKS if work in self._causes]
         if not failing:
             return None

@@ -1,1 +1,1 @@
-"""What callers send and get."""
+"""The bodies of requests and answers."""

@@ -103,7 +103,7 @@ class FlatAnswer(Struct, frozen=True):
 
 
 class StoredItem(Struct, frozen=True):
-    """What happened to one item. `id` is null if the item could not be read."""
+    """The result for one item. `id` is null if the item could not be read."""
 
     id: str | None
     status: str

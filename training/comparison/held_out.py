@@ -1,4 +1,4 @@
-"""What a training stores of its moments, and what a version predicts for leads it has not seen.
+"""The moments that a training stores, and predictions of a version for leads it has not seen.
 
 A registered model was refitted on all mature moments, its own test leads among them, so its
 scores of these leads today would look too good. Each training therefore stores a table of its

@@ -1,1 +1,1 @@
-"""What a challenger must pass before it becomes champion."""
+"""The gates that a challenger must pass before it becomes champion."""

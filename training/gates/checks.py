@@ -164,7 +164,7 @@ def is_calibrated(
     *,
     beats_base_rate: bool = False,
 ) -> GateFinding:
-    """Check that probabilities match the true shares, or are no worse than the champion's.
+    """Check that probabilities match the true shares, or are not worse than the champion's.
 
     The expected calibration error of a perfect model is not 0: in bins of a few leads the true
     share differs from the predicted one by chance. The gate is passed up to that error, and up

@@ -22,7 +22,7 @@ Bits = NDArray[np.uint8]
 MOST_CONTENTS = 40
 LOOK_DAYS = 7.0
 MOST_TWINS = 3
-SAME_LEADS = 0.5  # of the leads of two groups are in both: the second group is no news
+SAME_LEADS = 0.5  # of the leads of two groups are in both: the second group is not reported
 
 
 @dataclass(frozen=True, kw_only=True)

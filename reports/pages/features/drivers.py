@@ -1,4 +1,4 @@
-"""What drives the score: the signals that move it most, and how they combine."""
+"""The signals that move the score most, and how they combine."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

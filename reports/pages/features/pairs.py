@@ -29,7 +29,7 @@ MOST_PAIRS = 12
 
 
 class PairVerdict(StrEnum):
-    """What the outcomes say about a pair of signals."""
+    """The verdict of the outcomes on a pair of signals."""
 
     AGREES = "the outcomes agree"
     UNCLEAR = "the outcomes show no clear difference"

@@ -14,7 +14,7 @@ from reports.content import Column, Figure, Row, TableRow, Takeaway, cells_of
 from reports.numbers import percent
 from reports.pages.phrases import interval_columns, interval_words, share_columns, share_words
 
-LEAST_FACTOR = 1.1  # between predicted and true chance; a smaller one is no takeaway
+LEAST_FACTOR = 1.1  # between predicted and true chance; a smaller one is not a takeaway
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +69,7 @@ class GradeRow(TableRow):
     def as_leads(self) -> tuple[int, int]:
         """Return wins and n as if each lead had been scored once.
 
-        More scores of one lead are no more evidence.
+        Several scores of one lead count as one piece of evidence.
         """
         return round(self.value * self.n_leads), self.n_leads
 

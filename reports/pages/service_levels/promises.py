@@ -1,4 +1,4 @@
-"""What both teams promised, compared with the results."""
+"""The promises of both teams, compared with the results."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
