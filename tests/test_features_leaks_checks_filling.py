@@ -49,6 +49,20 @@ def test_ls101_ignores_small_differences(with_open_newest_leads: MadeUpLeads) ->
     assert leads.audit_column(column).verdict is Verdict.FINE
 
 
+@pytest.mark.parametrize(("n_open", "verdict"), [(20, Verdict.LEAK), (21, Verdict.SUSPECT)])
+def test_ls101_finds_a_leak_up_to_a_tenth_of_the_closed_leads_share(
+    n_open: int, verdict: Verdict
+) -> None:
+    leads = MadeUpLeads(in_order=True)
+    number = np.arange(leads.n)
+    leads.is_open = number % 10 == 0  # 200 leads
+    leads.won = (number % 10 < 4) & ~leads.is_open
+    is_filled = ~leads.is_open
+    is_filled[np.flatnonzero(leads.is_open)[::10]] = True
+    is_filled[np.flatnonzero(leads.is_open)[1 : n_open - 19]] = True
+    assert verdicts(leads.audit_column(leads.pick("xy", is_filled)))["LS101"] is verdict
+
+
 # -- LS102: filled means one outcome
 
 
@@ -76,6 +90,19 @@ def test_ls102_is_silent_if_almost_all_leads_are_won() -> None:
     leads = MadeUpLeads(base=0.93)
     column = leads.pick("x", leads.draw(0.5, 0.35))
     assert "LS102" not in verdicts(leads.audit_column(column))
+
+
+@pytest.mark.parametrize(("n_won", "is_found"), [(380, True), (379, False)])
+def test_ls102_needs_95_of_100_filled_leads_with_the_same_outcome(
+    n_won: int, is_found: bool
+) -> None:
+    leads = MadeUpLeads()
+    leads.won = np.arange(leads.n) % 10 < 3
+    is_filled = np.zeros(leads.n, dtype=bool)
+    is_filled[np.flatnonzero(leads.won)[:n_won]] = True
+    is_filled[np.flatnonzero(~leads.won)[: 400 - n_won]] = True
+    by_check = verdicts(leads.audit_column(leads.pick("xy", is_filled)))
+    assert ("LS102" in by_check) is is_found
 
 
 # -- LS103: being filled separates won from lost leads
@@ -110,6 +137,26 @@ def test_ls103_allows_columns_that_open_leads_have_filled_too() -> None:
     audited = leads.audit_column(leads.words(0.7, 0.3, if_open=0.5))
     assert audited.verdict is Verdict.FINE
     assert verdicts(audited) == {"LS103": Verdict.FINE}
+
+
+@pytest.mark.parametrize(("n_open", "verdict"), [(160, Verdict.FINE), (159, Verdict.LEAK)])
+def test_ls103_allows_columns_from_four_fifths_of_the_closed_leads_share(
+    n_open: int, verdict: Verdict
+) -> None:
+    leads = MadeUpLeads()
+    number = np.arange(leads.n)
+    leads.is_open = number % 5 == 0  # 400 leads
+    leads.won = (number % 5 < 3) & ~leads.is_open
+    is_filled = np.zeros(leads.n, dtype=bool)
+    for is_group, tenths_filled in (
+        (leads.won, 8),
+        (~leads.won & ~leads.is_open, 2),
+        (leads.is_open, 4),
+    ):
+        rows = np.flatnonzero(is_group)
+        is_filled[rows[np.arange(len(rows)) % 10 < tenths_filled]] = True
+    is_filled[np.flatnonzero(leads.is_open & is_filled)[: 160 - n_open]] = False
+    assert verdicts(leads.audit_column(leads.pick("xy", is_filled))) == {"LS103": verdict}
 
 
 # -- LS105: filled in some periods

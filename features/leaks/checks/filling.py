@@ -52,7 +52,7 @@ def filled_means_one_outcome(
     """
     groups, filled = leads.by_outcome, column.filled[leads.by_outcome.rows]
     n_filled = int(filled.sum())
-    if filled.mean() >= 0.95 or n_filled < MIN_OUTCOMES:
+    if n_filled < MIN_OUTCOMES:
         return None
     for outcome, has_it in (("won", groups.is_first), ("lost or unwon", ~groups.is_first)):
         hits, base = int(has_it[filled].sum()), float(has_it.mean())
