@@ -113,11 +113,11 @@ def _find_roles(
     names = list(table.columns)
     columns, problems = {}, []
     for role in TABLES[name].file_columns:
-        named = keys.column_of(role.name)
-        column = named or role.name
+        declared = keys.column_of(role.name)
+        column = declared or role.name
         if column in names:
             columns[role] = column
-        elif named is not None or role.required or role.name == "lead_id":
+        elif declared is not None or role.required or role.name == "lead_id":
             hint = nearest(column, names)
             if len(names) == 1:
                 hint = (

@@ -41,12 +41,12 @@ def flat_outcomes(
         If the table lacks a column that the project file names, or a cell is not valid.
     """
     keys = project.leads
-    named = {
+    column_of_role = {
         role.name: column
         for role in TABLES["outcomes"].file_columns[1:]
         if (column := keys.column_of(role.name)) is not None
     }
-    missing = [column for column in named.values() if column not in raw.columns]
+    missing = [column for column in column_of_role.values() if column not in raw.columns]
     if missing:
         raise SchemaError(
             name_of(keys),
@@ -55,14 +55,14 @@ def flat_outcomes(
                 for column in missing
             ],
         )
-    flat = raw[list(dict.fromkeys(named.values()))].assign(lead_id=lead_id.to_numpy())
+    flat = raw[list(dict.fromkeys(column_of_role.values()))].assign(lead_id=lead_id.to_numpy())
     roles = TABLE_KEYS["outcomes"](
         source=keys.source,
         table=keys.table,
         query=keys.query,
         timezone=keys.timezone,
         time_format=keys.time_format,
-        **named,
+        **column_of_role,
     )
     return shape_table(flat, "outcomes", roles, notes)
 
@@ -114,11 +114,13 @@ def to_won_lost(outcomes: pd.DataFrame, learn: LearnKeys, subject: str) -> pd.Da
 
 
 def undeclared(outcomes: pd.DataFrame) -> str:
-    """Write the sentence that lists undeclared outcome values and says what to do."""
+    """Write the sentence that lists undeclared outcome values and how to declare them."""
     counts = outcomes["outcome"].value_counts().head(8)
-    named = ", ".join(f"{reprlib.repr(value)} ({count:,} rows)" for value, count in counts.items())
+    counted_values = ", ".join(
+        f"{reprlib.repr(value)} ({count:,} rows)" for value, count in counts.items()
+    )
     return (
-        f"outcome values that are not declared: {named}. "
+        f"outcome values that are not declared: {counted_values}. "
         "Add each of them to `won`, `lost` or `open` in `[learn]`."
     )
 

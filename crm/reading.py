@@ -45,7 +45,7 @@ def read_records(project: Project, now: datetime.datetime | None = None) -> Reco
     notes: list[str] = []
     with project_ledger(project) as ledger:
         leads, leads_raw, outcomes, excluded = _read_leads(project, ledger, notes)
-    known = pa.Array.from_pandas(leads["lead_id"]).cast(pa.large_string())
+    lead_ids = pa.Array.from_pandas(leads["lead_id"]).cast(pa.large_string())
     tables: dict[str, pd.DataFrame | None] = {
         "outcomes": outcomes,
         **read_events(project, notes),
@@ -53,7 +53,7 @@ def read_records(project: Project, now: datetime.datetime | None = None) -> Reco
     for name, shaped in tables.items():
         if shaped is not None:
             shaped = shaped[~shaped["lead_id"].isin(excluded)] if excluded else shaped
-            tables[name] = _of_known_leads(name, shaped, known, notes)
+            tables[name] = _of_known_leads(name, shaped, lead_ids, notes)
     leads, in_order = _in_order_of_time(leads_raw, leads, project)
     assert tables["outcomes"] is not None
     records = Records(
@@ -204,11 +204,11 @@ def _shape(keys: TableKeys, name: str, project: Project, notes: list[str]) -> pd
 
 
 def _of_known_leads(
-    name: str, table: pd.DataFrame, known: pa.Array, notes: list[str]
+    name: str, table: pd.DataFrame, lead_ids: pa.Array, notes: list[str]
 ) -> pd.DataFrame:
     # On text, Arrow's look-up takes an eighth of the time of pandas' look-up.
     ids = pa.Array.from_pandas(table["lead_id"]).cast(pa.large_string())
-    is_known = pc.is_in(ids, value_set=known).to_numpy(zero_copy_only=False)
+    is_known = pc.is_in(ids, value_set=lead_ids).to_numpy(zero_copy_only=False)
     n_unknown = int((~is_known).sum())
     if n_unknown and n_unknown == len(table):
         raise SchemaError(

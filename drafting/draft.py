@@ -269,10 +269,10 @@ def _columns_section(
             f'The word "none" occurs next to empty cells in {listed(in_doubt)}: it may be an '
             "answer there, so it is not in the list.",
         )
-    few = FEW_OUTCOMES if rules.by_name_only else ""
+    hint = FEW_OUTCOMES if rules.by_name_only else ""
     for key, heading, reasons in (
         ("ignore", IGNORE_HEADING, rules.ignore),
-        ("known_later", KNOWN_LATER_HEADING + few, rules.known_later),
+        ("known_later", KNOWN_LATER_HEADING + hint, rules.known_later),
         ("sensitive", SENSITIVE_HEADING, rules.sensitive),
     ):
         add_comment(section, heading)

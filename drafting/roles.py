@@ -162,8 +162,10 @@ def find_roles(tables: Mapping[str, Table]) -> dict[str, dict[str, Column]]:
     for kind, table in tables.items():
         by_role = _play(table.columns, kind)
         if kind in ids:
-            rest = {role: column for role, column in by_role.items() if column is not ids[kind]}
-            by_role = {"lead_id": ids[kind]} | rest
+            other_roles = {
+                role: column for role, column in by_role.items() if column is not ids[kind]
+            }
+            by_role = {"lead_id": ids[kind]} | other_roles
         _refuse_missing(table, kind, by_role)
         roles[kind] = by_role
     if "outcomes" not in tables:
@@ -295,12 +297,12 @@ def _flat_outcome(leads: Table, roles: dict[str, Column]) -> dict[str, Column]:
     without_role = [column for column in leads.columns if column not in roles.values()]
     by_role = _play(without_role, "outcomes")
     if "outcome" not in by_role:
-        few = listed(column.name for column in without_role if 2 <= len(column.counts) <= 20)
+        candidates = listed(column.name for column in without_role if 2 <= len(column.counts) <= 20)
         raise ConfigError(
             f"No column of {leads.path.name} shows how leads ended. Columns with few values: "
-            f"{few or 'none'}. Expected a column with a name such as converted, won, outcome or "
-            "status, and values such as yes and no. Rename it to `outcome`, or add a file as "
-            "`outcomes=FILE`."
+            f"{candidates or 'none'}. Expected a column with a name such as converted, won, "
+            "outcome or status, and values such as yes and no. Rename it to `outcome`, or add a "
+            "file as `outcomes=FILE`."
         )
     created, closed = roles.get("created_at"), by_role.get("closed_at")
     if closed:

@@ -142,11 +142,11 @@ def _bands(column: str, numbers: Floats) -> Groups:
 def _grouped(column: str, texts: Objects, common: Sequence[str]) -> Groups:
     codes, values = pd.factorize(texts)
     is_alone = {*common, MISSING_GROUP}
-    named = [str(value) if value in is_alone else OTHERS for value in values]
+    group_of_value = [str(value) if value in is_alone else OTHERS for value in values]
     ordered = [name for name in common if name not in NOT_ALIKE]
-    ordered += [name for name in NOT_ALIKE if name in named]
+    ordered += [name for name in NOT_ALIKE if name in group_of_value]
     position = {name: i for i, name in enumerate(ordered)}
-    code = np.array([position[name] for name in named], dtype=np.int64)[codes]
+    code = np.array([position[name] for name in group_of_value], dtype=np.int64)[codes]
     return Groups(column, tuple(ordered), code)
 
 

@@ -131,8 +131,10 @@ def _writer(
 def _texts(
     row: Mapping[str, Any], columns: Iterable[str], times: Set[str], attributes: list[str]
 ) -> list[Any]:
-    own = [_time(row[column]) if column in times else _cell(row[column]) for column in columns]
-    return own + [cell_text(row["attributes"].get(name)) for name in attributes]
+    declared_cells = [
+        _time(row[column]) if column in times else _cell(row[column]) for column in columns
+    ]
+    return declared_cells + [cell_text(row["attributes"].get(name)) for name in attributes]
 
 
 def _cell(cell: Any) -> Any:

@@ -187,10 +187,10 @@ def _sent_leads(
         index=range(len(chosen)),
     )
     created_at = pd.Series([row["created_at"] for row in chosen.values()], dtype=object)
-    own = pd.DataFrame(
+    ids_and_times = pd.DataFrame(
         {"lead_id": pd.Series(list(chosen), dtype=object), "created_at": utc(created_at)}
     )
-    return pd.concat([own, attributes], axis=1)
+    return pd.concat([ids_and_times, attributes], axis=1)
 
 
 def utc(times: pd.Series) -> pd.Series:

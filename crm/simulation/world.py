@@ -339,8 +339,8 @@ def _activities(
     rows = np.argsort(at, kind="stable")
     rows = rows[at[rows] <= settings.as_of.timestamp()]
     serial = np.arange(len(rows)) + number * 10_000_000
-    twice = np.repeat(np.arange(len(rows)), 1 + (rng.random(len(rows)) < 0.005))
-    rows, serial = rows[twice], serial[twice]
+    with_repeats = np.repeat(np.arange(len(rows)), 1 + (rng.random(len(rows)) < 0.005))
+    rows, serial = rows[with_repeats], serial[with_repeats]
     return pa.table(
         {
             "activity_id": _label("A", serial + 1),

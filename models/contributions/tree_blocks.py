@@ -218,16 +218,16 @@ def cut_tree(tree: Tree, most_bits: int) -> list[Block]:
         nodes, path = [node], paths[node]
         inner = [child for child in tree.children[node] if child >= 0]
         for child in sorted(inner, key=lambda child: len(grown[child])):
-            taken = grown.pop(child)
+            child_nodes = grown.pop(child)
             if len(path) < most_bits:
-                fits = len(path) + len(nodes) + len(taken) <= min(GROWN_BITS, most_bits)
+                fits = len(path) + len(nodes) + len(child_nodes) <= min(GROWN_BITS, most_bits)
             else:
-                tested_again = path.keys() & {tree.feature[n] for n in (*nodes, *taken)}
-                fits = len(tested_again) + len(nodes) + len(taken) <= PART_BITS
+                tested_again = path.keys() & {tree.feature[n] for n in (*nodes, *child_nodes)}
+                fits = len(tested_again) + len(nodes) + len(child_nodes) <= PART_BITS
             if fits:
-                nodes += taken
+                nodes += child_nodes
             else:
-                cut.append(taken)
+                cut.append(child_nodes)
         grown[node] = nodes
     cut += grown.values()
     return [
@@ -255,9 +255,9 @@ def leaves_of(tree: Tree, block: Block) -> Iterator[tuple[float, dict[int, Playe
         for node, is_left in tests:
             share *= tree.share[tree.children[node][not is_left]]
         common[feature] = Player(1 << i, 1 << i, share)
-    ways = [(block.nodes[0], common)]
-    while ways:
-        node, players = ways.pop()
+    open_paths = [(block.nodes[0], common)]
+    while open_paths:
+        node, players = open_paths.pop()
         feature, bit = tree.feature[node], bit_of[node]
         need, want, share = players.get(feature, (0, 0, 1.0))
         for child, bit_of_child in zip(tree.children[node], (bit, 0), strict=True):
@@ -267,4 +267,4 @@ def leaves_of(tree: Tree, block: Block) -> Iterator[tuple[float, dict[int, Playe
             if child < 0:
                 yield tree.leaf_value[~child], players | {feature: player}
             else:
-                ways.append((child, players | {feature: player}))
+                open_paths.append((child, players | {feature: player}))

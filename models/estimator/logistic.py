@@ -16,7 +16,7 @@ LARGEST = 1e100  # larger numbers are clipped here, so that their squares are fi
 
 @dataclass(frozen=True)
 class LogisticTerms:
-    """How feature columns become the terms of a linear model.
+    """Turns feature columns into the terms of a linear model.
 
     Numbers are standardised and clipped at `reach` standard deviations from their mean, so that
     a number far outside the training data cannot outweigh everything else. Numbers that grow

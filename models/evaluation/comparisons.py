@@ -184,9 +184,13 @@ def contrast(wins: int, n: int, all_wins: int, all_n: int) -> Contrast:
     group = replace(group, ratio=share / base, ratio_low=low / base, ratio_high=high / base)
     rest_n, rest_wins = all_n - n, all_wins - wins
     if wins >= FEWEST_WINS and rest_n > 0:
-        rest = rest_wins / rest_n
+        rest_share = rest_wins / rest_n
         spread = _ratio_spread(
-            share, rest, share * (1 - share) / n, rest * (1 - rest) / rest_n, n / all_n
+            share,
+            rest_share,
+            share * (1 - share) / n,
+            rest_share * (1 - rest_share) / rest_n,
+            n / all_n,
         )
         ratio = share / base
         group = replace(group, ratio_low=ratio / spread, ratio_high=ratio * spread)
@@ -253,11 +257,11 @@ def mean_ratio(values: Floats, is_in: Bools) -> Contrast | None:
     n, rest_n, base = int(is_in.sum()), int((~is_in).sum()), float(values.mean())
     if n < 2 or base <= 0:
         return None
-    own, rest = values[is_in], values[~is_in]
-    mean = float(own.mean())
-    variance = float(own.var(ddof=1)) / n
+    own_values, rest_values = values[is_in], values[~is_in]
+    mean = float(own_values.mean())
+    variance = float(own_values.var(ddof=1)) / n
     half = Z * np.sqrt(variance)
-    wins = int((own != 0).sum())
+    wins = int((own_values != 0).sum())
     group = Contrast(
         n=n,
         wins=wins,
@@ -269,11 +273,13 @@ def mean_ratio(values: Floats, is_in: Bools) -> Contrast | None:
     )
     if wins < FEWEST_LEADS or mean <= 0 or rest_n < FEWEST_LEADS:
         return group  # a few large amounts say little
-    rest_variance = float(rest.var(ddof=1)) / rest_n
-    spread = _ratio_spread(mean, float(rest.mean()), variance, rest_variance, n / (n + rest_n))
+    rest_variance = float(rest_values.var(ddof=1)) / rest_n
+    spread = _ratio_spread(
+        mean, float(rest_values.mean()), variance, rest_variance, n / (n + rest_n)
+    )
     return replace(
         group,
         ratio_low=mean / base / spread,
         ratio_high=mean / base * spread,
-        p=means_differ(own, rest),
+        p=means_differ(own_values, rest_values),
     )

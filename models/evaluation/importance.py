@@ -1,4 +1,4 @@
-"""Which signals move the scores: by how many points, and in which direction."""
+"""Ranks the signals that move the scores: by how many points, and in which direction."""
 
 from typing import Any
 

@@ -248,8 +248,8 @@ def _interaction(
         ]
         return np.sum(means, axis=0)
 
-    once = np.ones((1, len(of_lead)))
-    gap = float(difference(once)[0])
+    each_once = np.ones((1, len(of_lead)))
+    gap = float(difference(each_once)[0])
     low, high = percentiles(difference(weights))
     drawn = weights @ squares / weights.sum(axis=1)
     weakest, strongest = np.sqrt(np.maximum(percentiles(drawn), 0.0))

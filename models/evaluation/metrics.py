@@ -17,7 +17,7 @@ FEWEST_TO_JUDGE = 10  # leads of the rarer outcome; with fewer, metrics mean not
 
 
 class ModelMetric(NamedTuple):
-    """How a metric of a model is shown.
+    """The texts that explain a metric of a model.
 
     Attributes
     ----------

@@ -67,7 +67,7 @@ def delete_name(client: Any, name: str) -> None:
 
 @contextmanager
 def hold_lock(client: Any, name: str, who: str, at: datetime.datetime) -> Iterator[None]:
-    """Hold the lock of this name.
+    """Take the lock of this name, and release it at the end of the context.
 
     A lock that is older than `ABANDONED_AFTER` is taken over: its holder has died. The
     takeover has a lock of its own, named after the dead holder, so that two callers cannot
