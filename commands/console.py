@@ -39,7 +39,7 @@ def show(facts: Any, page: "RenderableType", json_: bool) -> None:
 
 
 def show_error(error: Exception) -> None:
-    """Print an error on standard error; commands in its message can be run as printed."""
+    """Print an error on standard error, with commands that can be run as printed."""
     err.print(f"[bold red]error:[/] {escape(with_runnable_commands(str(error)))}", soft_wrap=True)
 
 
@@ -62,14 +62,14 @@ def resolve_bentoml_home() -> None:
 
 
 def command_line(program: str, *arguments: object) -> str:
-    """Format a command of this environment, quoted, as it can be typed in the current folder.
+    """Format a command, quoted, so that it can be run in the current folder.
 
     Parameters
     ----------
     program : str
         `leadscore`, or a program that is installed next to it, such as `mlflow`.
     *arguments : object
-        A path of the current folder is printed relative to it.
+        The words of the command. A path below the current folder is printed relative to it.
     """
     here = Path.cwd()
     installed = Path(sys.executable).absolute().parent / program
@@ -91,7 +91,7 @@ def with_runnable_commands(text: str) -> str:
 
 
 def leadscore_line(project: Path, *arguments: object) -> str:
-    """Format a `leadscore` command for a project; the default project file is not named."""
+    """Format a `leadscore` command for a project; `--project` is left out for the default file."""
     named = () if project == Path(PROJECT_FILE) else ("--project", project)
     return command_line("leadscore", *arguments, *named)
 
@@ -110,20 +110,21 @@ def show_commands(heading: str, *commands: str) -> None:
 
 @contextmanager
 def progress_bar(what: str, *, quiet: bool, is_share: bool = True) -> Iterator[Callable[..., None]]:
-    """Show a progress bar on standard error, unless `quiet` or no person watches.
+    """Show a progress bar on standard error, if that is a terminal and `quiet` is false.
 
     Parameters
     ----------
     what : str
-        What is being done.
+        The activity, for the text before the bar.
     quiet : bool
+        True to show no bar.
     is_share : bool
         True if progress is a share of the whole, 0 … 1; False if it is a number of rows.
 
     Yields
     ------
     callable
-        To be called with the progress and, if it changes, with what is being done.
+        The function that updates the bar. It takes the progress and, if it changes, the activity.
     """
     estimate = (BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeRemainingColumn())
     count = (TextColumn("{task.completed:,} rows"),)

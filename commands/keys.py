@@ -18,7 +18,7 @@ app = typer.Typer(
 
 @app.command("add")
 def add_key(
-    name: Annotated[str, typer.Argument(help="The caller; logs name it.")],
+    name: Annotated[str, typer.Argument(help="The name of the caller, as logs show it.")],
     role: Annotated[
         str,
         typer.Option(

@@ -24,10 +24,12 @@ app = typer.Typer(
 
 @app.command("export")
 def export_ledger(
-    folder: Annotated[Path, typer.Argument(help="The folder for one file for each table.")],
+    folder: Annotated[
+        Path, typer.Argument(help="The folder to write. Each table becomes one file.")
+    ],
     tables: Annotated[
         list[str] | None,
-        typer.Option("--table", help="A table to export; repeat it for more. Default: all."),
+        typer.Option("--table", help="A table to export. Repeat the option for more tables."),
     ] = None,
     file_format: Annotated[str, typer.Option("--format", help="csv or parquet.")] = "csv",
     project: ProjectOption = Path(PROJECT_FILE),
@@ -72,6 +74,7 @@ def _ledger(project: Project) -> Iterator["Ledger"]:
     with project_ledger(project) as ledger:
         if ledger is None:
             raise ConfigError(
-                f"{project.path.name} names no ledger. Add [ledger] url, or set {LEDGER_URL}."
+                f"{project.path.name} does not name a ledger. Add [ledger] url, or set "
+                f"{LEDGER_URL}."
             )
         yield ledger

@@ -84,7 +84,7 @@ def audit(project: ProjectOption = Path(PROJECT_FILE), json_: JsonOption = False
     show(audited.to_json(), table, json_)
     lines = [column.line for column in audited.attributes if column.line]
     if lines and not json_:
-        out.print("Leaks and suspects are left out of the model. To decide for good, add these")
+        out.print("Leaks and suspects are left out of the model. To keep this decision, add these")
         out.print(f"lines to [columns] of {opened.path.name}:", markup=False)
         for line in lines:
             out.print(f"  {line}", markup=False, soft_wrap=True)

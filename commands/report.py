@@ -29,7 +29,7 @@ def report(
     share: Annotated[
         str | None,
         typer.Option(
-            help="Who shares the report: also write its takeaways to a page for both teams."
+            help="The person who shares the report. Its takeaways go to a page for both teams."
         ),
     ] = None,
     json_: JsonOption = False,

@@ -31,7 +31,7 @@ def build(project: ProjectOption = Path(PROJECT_FILE), json_: JsonOption = False
         show({"bento": bento, "model": model}, "", json_)
         return
     show_commands(
-        f"Built the Bento {bento}. Serve it by one of:",
+        f"Built the Bento {bento}. Serve it with one of these commands:",
         leadscore_line(project, "serve"),
         f"BENTOML_DO_NOT_TRACK=True {command_line('bentoml', 'serve', bento)}",
     )
@@ -74,7 +74,7 @@ def serve(
     settings = {"LEADSCORE_TAKEOVER": "off"} if pinned else {}
     if opened.ledger_url:
         with Ledger(opened.ledger_url, opened.folder) as ledger:
-            url = ledger.database.engine.url  # whole, wherever the service runs
+            url = ledger.database.engine.url  # complete, so that it is valid in any folder
             settings["LEADSCORE_LEDGER_URL"] = url.render_as_string(hide_password=False)
     settings |= {"LEADSCORE_WORKERS": str(workers)} if workers else {}
     os.execvpe(command[0], command, serve_environment(host, settings))
@@ -103,7 +103,7 @@ def follow(
         except (TrackingError, ArtifactError, ServiceError) as error:
             if once:
                 raise
-            if str(error) != last_error:  # printed once, however long it lasts
+            if str(error) != last_error:  # a lasting error is printed once
                 show_error(error)
             last_error = str(error)
         else:

@@ -85,7 +85,7 @@ def train_and_track(
     from training.tracking import track
     from training.train import train as run
 
-    registry = Registry(project)  # first, so that an unreachable MLflow costs no training
+    registry = Registry(project)  # first, so that it fails before the training
     if not quiet:
         err.print(f"Reading the records of {project.name} …", soft_wrap=True)
     now = datetime.datetime.now(datetime.UTC)

@@ -50,7 +50,7 @@ class Measure:
 
 @dataclass(frozen=True, kw_only=True)
 class _Change:
-    """A share of the leads that were new since the last report, and of those that were old.
+    """A share of the leads that are new since the last report, and of the earlier leads.
 
     Attributes
     ----------
@@ -189,8 +189,8 @@ def _notes(page: Page, changes: Sequence[_Change], when: str) -> tuple[ChangeNot
     """Return the clear changes of a page, or a note that there are none."""
     if not page.keeps_leads:
         text = (
-            f"Not compared with the report of {when}: these figures move on with the weeks, or "
-            "with the model, and do not keep the leads that they counted."
+            f"Not compared with the report of {when}: each report counts other leads here, "
+            "because the weeks or the model have changed."
         )
         return (ChangeNote(text, ChangeKind.NOT_COMPARED),)
     sentences: list[str] = []

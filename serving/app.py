@@ -56,7 +56,7 @@ _request_id = re.compile(r"(?!ls_)[A-Za-z0-9_.:-]{1,64}")
 
 @dataclass
 class Request:
-    """A request, with what the service learns while it answers.
+    """A request, with the facts that are added while it is answered.
 
     Attributes
     ----------

@@ -78,7 +78,7 @@ class Failure(Struct, frozen=True):
 
 
 def failure(status: int, message: str, request_id: str, field: str | None = None) -> Failure:
-    """Build the body of a failure. If the message is empty, the status' usual one is used.
+    """Build the body of a failure. An empty message is replaced by that of the status.
 
     Examples
     --------

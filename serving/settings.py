@@ -30,7 +30,8 @@ class Settings:
     max_requests_at_once : int
         Largest number of requests in progress in one worker. Further ones get the status 503.
     requests_per_second, request_burst : int
-        Number of requests that one worker accepts from one key: in the long run, and at once.
+        Number of requests that one worker accepts from one key per second in the long run, and
+        at once.
     body_seconds : int
         Seconds within which a request must arrive.
     answer_seconds : int
@@ -38,7 +39,7 @@ class Settings:
     drain_seconds : int
         Seconds for which the service still answers after SIGTERM, while `/readyz` answers 503.
     workers : int
-        Number of processes that answer.
+        Number of worker processes.
     takeover : bool
         Whether a newly promoted champion is taken over without a restart.
     access_log : bool
@@ -98,7 +99,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     ------
     ConfigError
         If a value is not of its setting's type, the folder of the report does not exist, or a
-        variable's name is almost that of a setting.
+        variable looks like a misspelt setting.
     """
     values: dict[str, Any] = {}
     for setting in fields(Settings):

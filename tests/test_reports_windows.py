@@ -68,7 +68,7 @@ def test_new_leads_are_counted_up_to_the_newest_lead(exported: tuple[Project, Re
     page = month_page(make_rows(*exported, NOW), [])
     (new_leads, *_) = figure(page, "month-figures").rows
     assert (new_leads["name"], new_leads["value"], new_leads["before"]) == ("New leads", 120, 120)
-    assert "The newest lead is of 2025-04-30" in page.sections[0].paragraphs[0]
+    assert "The newest lead was created on 2025-04-30" in page.sections[0].paragraphs[0]
     assert not [t for t in page.takeaways if t.metric == "new_leads"]
 
 
@@ -78,7 +78,7 @@ def test_weeks_are_shown_up_to_the_newest_lead(exported: tuple[Project, Records]
     assert [row["handed"] for row in weeks] == [28] * 13
     assert weeks[-1]["name"] == "2025-04-21"
     assert all(row["deals"] and row["revenue"] is None for row in weeks)  # no amounts at all
-    assert "weeks are shown up to the newest lead" in page.sections[0].paragraphs[0]
+    assert "Weeks are shown up to the newest lead" in page.sections[0].paragraphs[0]
 
 
 def test_a_week_without_leads_at_its_weekend_is_complete(exported: tuple[Project, Records]) -> None:

@@ -231,7 +231,7 @@ def test_model_at_the_limit_of_a_rule_is_ready(arguments: dict[str, Any]) -> Non
 def test_calibration_error_is_compared_with_chance() -> None:
     readiness = assess(evaluation(ece=0.06, error_by_chance=0.025))
     assert readiness.verdict == "usable"
-    assert "perfect ones would seem to be off by 2.5." in readiness.reasons[0]
+    assert "perfect probabilities would seem to be off by 2.5." in readiness.reasons[0]
 
 
 def test_large_calibration_error_does_not_support_a_model() -> None:

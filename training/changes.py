@@ -181,7 +181,7 @@ class _OpenLeads:
 def _why(
     before: Mapping[str, tuple[float, str]], after: Mapping[str, tuple[float, str]]
 ) -> list[str]:
-    """Describe the signals whose points differ most: at least one, however small."""
+    """Describe the signals whose points differ most; the first one even if it differs little."""
     nothing = (0.0, "")
     signals = dict.fromkeys([*before, *after])
     differences = {

@@ -41,7 +41,7 @@ from training.split import Split
 from training.tuning import Trial, best_of
 
 PACKAGES = ("lightgbm", "numpy", "pandas", "scikit-learn", "scipy")
-SELECTED = 2  # the best grades; sales is expected to work these first
+SELECTED = 2  # the number of best grades that sales is expected to work first
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class EvaluatedModel:
     baselines : dict of str to Evaluation
         The evaluations of `base_rate` and `logistic` on the same moments.
     gained : dict of str to (float, float, float)
-        For each baseline the model's log loss minus the baseline's, with its interval.
+        The model's log loss minus the baseline's, with its interval, by baseline.
     """
 
     fitted: Fitted
@@ -84,7 +84,7 @@ class Findings:
     trials : tuple of Trial
         Settings of the trees that were tried; empty without tuning.
     untuned : str
-        Why tuning was requested but not possible; otherwise empty.
+        The reason why requested tuning was not possible; otherwise empty.
     """
 
     moments: Moments
@@ -114,7 +114,7 @@ def describe(
     findings : Findings
     scale : Scale
     pinned_by : str
-        What keeps the scale the same from version to version.
+        What pins the scale, such as "the first promotion".
     now : datetime, timezone-aware
 
     Returns
@@ -253,7 +253,7 @@ def _estimator(findings: Findings, seed: int) -> dict[str, Any]:
 
 
 def _by_age(margin: Floats, records: Records, moments: Moments, seed: int) -> list[dict[str, Any]]:
-    """Evaluate the moments of each age of the leads; without times return no rows."""
+    """Evaluate the moments at each age of the leads; return no rows without times."""
     if not moments.has_times:
         return []
     age = moments.as_of - microseconds(records.leads["created_at"])[moments.lead]

@@ -64,10 +64,10 @@ def assess_readiness(
 
     - fewer than `ENOUGH` test leads have the rarer outcome, or
     - its log loss is not better than the base rate's beyond chance, or another baseline's is
-      better than its own beyond chance, by the interval of the paired difference, which the
-      gates use too, or
+      better than its own beyond chance; both are decided by the interval of the paired
+      difference, as in the gates, or
     - predicted probabilities are off by more than `CALIBRATED` on average, and by more than
-      `CHANCE_TIMES` what perfect ones would seem to be off, or
+      `CHANCE_TIMES` the error that perfect probabilities would show by chance, or
     - the share of wins differs between training and test by a factor of `SHIFT`, and beyond
       chance, or
     - ROC AUC is at least `TOO_GOOD`, which in sales is more often a leak than skill, or
@@ -84,7 +84,7 @@ def assess_readiness(
     baselines : mapping of str to Evaluation
         Evaluations on the same moments, among them `base_rate`.
     gained : mapping of str to (float, float, float)
-        For each baseline the model's log loss minus the baseline's, with its interval.
+        The model's log loss minus the baseline's, with its interval, by baseline.
     split : Split
         The training and test moments.
     in_order : bool
@@ -264,5 +264,5 @@ def _error(test: Evaluation) -> str:
     low, high = test.intervals["ece"]
     return (
         f"{100 * test.values['ece']:.1f} points on average ({100 * low:.1f} to {100 * high:.1f}); "
-        f"perfect ones would seem to be off by {100 * test.error_by_chance:.1f}"
+        f"perfect probabilities would seem to be off by {100 * test.error_by_chance:.1f}"
     )

@@ -38,9 +38,9 @@ from training.tuning import Trial, tune
 
 Progress = Callable[[str, float], None]  # the present step, and the share of the whole, 0 … 1
 
-TUNING_SHARE = 0.6  # of the whole
-TEST_SHARE = 0.65  # of the rest: fitting on the older leads and evaluating on the newest
-TEST_FIT_SHARE = 0.85  # of that: fitting
+TUNING_SHARE = 0.6  # of the whole progress
+TEST_SHARE = 0.65  # of the rest, to fit on the older leads and evaluate on the newest
+TEST_FIT_SHARE = 0.85  # of the test's part, to fit
 
 
 @dataclass(frozen=True)
@@ -208,7 +208,7 @@ def known_later(audited: Audit) -> dict[str, str]:
 
 
 def _scale(project: Project, moments: Moments, pinned: Scale | None) -> tuple[Scale, str]:
-    """Return the scale of the scores, and what keeps it the same from version to version."""
+    """Return the scale of the scores, and what pins it."""
     if pinned:
         scale, pinned_by = pinned, "the first promotion"
     else:

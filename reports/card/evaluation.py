@@ -309,11 +309,11 @@ def _persons(row: Row) -> list[object]:
     ]
     if "gap" not in row:
         return [*cells, TOO_FEW, None, None, None]
-    won, stated = percent(row["won"]), percent(row["stated"])
+    won, predicted = percent(row["won"]), percent(row["stated"])
     auc = _with_interval(
         two_digits(row["roc_auc"]), between(row, "roc_auc_low", "roc_auc_high", two_digits)
     )
-    return [*cells, won, stated, _gap_cell(row), auc]
+    return [*cells, won, predicted, _gap_cell(row), auc]
 
 
 def _group(row: Row) -> Markup:

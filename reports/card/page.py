@@ -198,7 +198,7 @@ def _left_out(card: ModelCard) -> Section:
     unused = [left for left in card.left_out if left["column"] not in leaking]
     leaks_table = table(
         "Attributes that the leak audit excludes: they may contain the outcome",
-        ["Attribute", "Verdict", "Evidence", "Line of the project file that settles it"],
+        ["Attribute", "Verdict", "Evidence", "Line to add to the project file"],
         ([name(f["field"]), printable(f["verdict"]), _evidence(f), _line(f)] for f in leaks),
         texts=[1, 2, 3],
     )

@@ -305,7 +305,7 @@ def lines_chart(
 
 
 def _pooled(rows: Sequence[Row]) -> list[Row]:
-    """Join neighbours of a series until their share is of enough leads.
+    """Join neighbours of a series until each point has enough leads.
 
     A joined point is drawn at its last name. At the end of a series, and before a gap, too few
     leads are joined with the point before them.
@@ -439,7 +439,7 @@ def _figures(row: Row) -> dict[str, Any]:
 
 
 def _with_digits(form: str, ends: Sequence[float]) -> str:
-    """Complete the d3 formats "+" and "," with the digits by which about six ticks differ.
+    """Complete the d3 formats "+" and "," with enough digits to tell six ticks apart.
 
     Examples
     --------

@@ -27,7 +27,7 @@ LAST = "in the last 30 days"
 
 @dataclass(frozen=True, kw_only=True)
 class MonthFigure(TableRow):
-    """A figure of the last 30 days, and of the 30 before.
+    """A figure of the last 30 days, and the same figure of the 30 days before.
 
     Attributes
     ----------
@@ -138,7 +138,7 @@ def _summary(rows: ReportRows, other_pages: Sequence[Page]) -> tuple[str, ...]:
         paragraphs.append(f"These pages have figures but no clear finding: {', '.join(plain)}.")
     if bare:
         titles = ", ".join(page.title for page in bare)
-        paragraphs.append(f"These pages lack records, and name what is missing: {titles}.")
+        paragraphs.append(f"These pages lack records; each page says what is missing: {titles}.")
     return tuple(paragraphs)
 
 
@@ -152,8 +152,8 @@ def _last_days(rows: ReportRows) -> tuple[Section, list[Takeaway]]:
     if rows.leads_end_early:
         about += f"; new leads: 30 days to {day_name(rows.leads_until)}"
         paragraphs = (
-            f"The newest lead is of {day_name(rows.leads_until)}, other records go on to "
-            f"{day_name(rows.as_of)}. New leads are counted up to the newest.",
+            f"The newest lead was created on {day_name(rows.leads_until)}; other records go on to "
+            f"{day_name(rows.as_of)}. New leads are counted up to the newest lead.",
         )
     figure = Figure(
         name="month-figures",

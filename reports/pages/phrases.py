@@ -135,9 +135,9 @@ def interval_columns(form: str, prefix: str = "") -> tuple[Column, ...]:
     )
 
 
-def evidence_of(group: Contrast, **more: Any) -> dict[str, Any]:
+def evidence_of(group: Contrast, **further: Any) -> dict[str, Any]:
     """Return the numbers behind a sentence about a contrast."""
-    return {**group.cells(), **more}
+    return {**group.cells(), **further}
 
 
 def strongest(
@@ -180,7 +180,7 @@ def _certain_distance(group: Contrast) -> float:
 
 
 def group_contrasts(groups: Groups, of: Bools, did: Bools) -> list[Contrast]:
-    """Compare each group of some leads with the others, without correction.
+    """Compare each group of the counted leads with the other groups, without correction.
 
     Parameters
     ----------
@@ -229,7 +229,8 @@ class RatesLabels:
     value : str
         The heading of the share.
     metric, ratio_metric : str
-        The definitions of the share and of its ratio; an empty one is that of all tables.
+        The definitions of the share and of its ratio. An empty one means the definition that all
+        tables share.
     """
 
     group: str

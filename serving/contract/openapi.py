@@ -49,8 +49,8 @@ def contracts(settings: Settings, fields: Mapping[str, str]) -> tuple[bytes, byt
     ----------
     settings : Settings
     fields : mapping of str to str
-        The attributes of the model that answers, as a flow writes their names, with their
-        type: `number` or `string`.
+        The type of each attribute of the model that answers, `number` or `string`, by the name
+        that a flow writes.
 
     Examples
     --------

@@ -122,7 +122,7 @@ def lead_cells(
     where : str
         The lead's place in the request.
     roles : mapping of str to str
-        As `LeadScorer` has them.
+        The columns by role, as in `LeadScorer.roles`.
     known_columns : set of str
         Names of attributes that need no check.
 

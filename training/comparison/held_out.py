@@ -179,9 +179,9 @@ def held_out_log_odds(
 ) -> Floats:
     """Compute the log-odds that a version gives to moments it has not learned from.
 
-    A test moment of its training has the log-odds stored then, if its label is still the same.
-    A lead that was not in its training is scored by the registered model. The version learned
-    from all other moments, or may have.
+    A test moment of its training gets the stored log-odds, if its label has not changed since.
+    A lead that was not in its training is scored by the registered model. All other moments get
+    nan, because the version learned from them or may have.
 
     Parameters
     ----------

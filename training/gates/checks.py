@@ -4,9 +4,9 @@
 |---|---|
 | LG101 log loss | it is not worse: the 95 % interval of the paired difference reaches 0, or the difference is below 0.001 |
 | LG102 PR AUC | it is not worse, by the same rule |
-| LG103 calibration | predicted and true shares differ by at most 0.05, or by no more than chance explains with this number of leads, or by no more than the champion's beyond chance |
+| LG103 calibration | predicted and true shares differ by at most 0.05, or by no more than chance explains with this number of leads, or the champion is not better beyond chance |
 | LG104 free of leaks | the leak audit of today's records finds no leak among the columns that the model reads |
-| LG105 segments | for no value of a category is it worse than the champion or than the base rate, beyond chance and by more than 0.01 of log loss |
+| LG105 segments | in no segment, such as one value of a category, is its log loss higher than that of the champion or of the base rate, beyond chance and by more than 0.01 |
 | LG106 loads and answers | it loads from MLflow, verifies, and scores its golden leads as when it was saved |
 | LG107 same scale | its base odds and grades are the pinned ones, and it predicts what the champion predicts: the same outcomes within the same number of days |
 """  # noqa: E501  # a Markdown table row cannot be wrapped
@@ -388,8 +388,8 @@ def loads_and_answers(loaded: LoadedModel | LeadScoringError) -> GateFinding:
         return GateFinding(False, str(loaded))
     return GateFinding(
         True,
-        f"Loaded and verified, digest {loaded.digest[:12]}. Its golden leads score as when it was "
-        "saved.",
+        f"Loaded and verified, digest {loaded.digest[:12]}. Its golden leads get the same "
+        "scores as when it was saved.",
     )
 
 
@@ -409,7 +409,7 @@ def has_same_scale(
     question : mapping
         What the version predicts: the `label` of its card.
     champion_question : mapping or None
-        What the champion predicts; None if there is none, or it cannot be read.
+        What the champion predicts; None if there is no champion, or it cannot be read.
     """
     if champion_question is not None and not same_question(question, champion_question):
         return GateFinding(
@@ -420,7 +420,9 @@ def has_same_scale(
             "base_rate for the new prediction.",
         )
     if pinned is None:
-        return GateFinding(True, f"No scale is pinned yet. This one would be: {_in_words(scale)}.")
+        return GateFinding(
+            True, f"No scale is pinned yet. A promotion pins this one: {_in_words(scale)}."
+        )
     has_same_odds = abs(scale.base_log_odds - pinned.base_log_odds) < SAME_ODDS
     if has_same_odds and tuple(scale.grades) == tuple(pinned.grades):
         return GateFinding(True, f"It has the pinned scale: {_in_words(pinned)}.")

@@ -2,10 +2,10 @@
 
 LG101, LG102, LG103 and LG105 compare the challenger with the champion on the same newest leads,
 which neither has learned from (`training.comparison`). Without a champion, the base rate of the
-challenger's training moments takes the champion's place. They fail if fewer than ten leads have
-the rarer outcome, or if the comparison would not be fair: a version predicts something else, the
-leads that it has seen cannot be recognised, a column that it learned from is gone, or the champion
-is damaged.
+challenger's training moments takes the champion's place. If fewer than ten leads have the rarer
+outcome, these four gates fail; without a champion they pass. They also fail if the comparison
+would not be fair: a version predicts something else, the leads that it has seen cannot be
+recognised, a column that it learned from is gone, or the champion is damaged.
 """
 
 import datetime
@@ -72,8 +72,8 @@ def run_gates(
     """Run all gates for a version, against the champion or, without one, the base rate.
 
     Without a champion the alternative is to have no scores. So a first version with too few
-    outcomes to evaluate passes, and its card says that its quality is unknown. And a first
-    version with a better log loss than the base rate need not be as well calibrated.
+    outcomes to evaluate passes, and its card says that its quality is unknown. A first version
+    whose log loss is better than the base rate's passes the gate of calibration too.
 
     Parameters
     ----------
@@ -253,9 +253,10 @@ def _too_few_outcomes(shared: SharedMoments, opponent: str, *, is_first: bool) -
         )
     return _same_result(
         False,
-        f"Too few outcomes to judge: {len(shared.moments):,} moments are new to it and to "
-        f"{opponent}, with {shared.rarer} leads of the rarer outcome; at least {FEWEST_TO_JUDGE} "
-        "are needed. Wait for more outcomes, or train again to hold out newer leads.",
+        f"Too few outcomes to judge: neither this version nor {opponent} has learned from "
+        f"{len(shared.moments):,} of the moments; {shared.rarer} of their leads have the rarer "
+        f"outcome, at least {FEWEST_TO_JUDGE} are needed. Wait for more outcomes, or "
+        "train again to hold out newer leads.",
     )
 
 

@@ -111,7 +111,7 @@ def gaps_section(rows: ReportRows, log: Log) -> tuple[Section, tuple[Takeaway, .
         "contents that leads saw while they were in it",
         columns=(
             Column("name", "Stage and kind of lead"),
-            Column("gap", "Less of both"),
+            Column("gap", "Goes on less, sees less"),
             Column("n", "Reached the stage", "count"),
             Column("wins", "Go on", "count"),
             *share_columns("Goes on", "step_share"),

@@ -22,7 +22,7 @@ Bits = NDArray[np.uint8]
 MOST_CONTENTS = 40
 LOOK_DAYS = 7.0
 MOST_TWINS = 3
-SAME_LEADS = 0.5  # of the leads of two groups are in both: the second group is not reported
+SAME_LEADS = 0.5  # the part of common leads above which a second group is not reported
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ class Reported:
     groups: list[Bits] = field(default_factory=list)
 
     def is_news(self, had: Bits) -> bool:
-        """Return True, and remember the group, if it is another than those reported."""
+        """Return True, and store the group, if it differs from those reported."""
         for group in self.groups:
             both = np.bitwise_count(had & group).sum()
             either = np.bitwise_count(had | group).sum()
@@ -94,7 +94,7 @@ def look_at(rows: ReportRows, log: Log, since: Ints, at: Ints, code: Codes, code
 
 
 def twins(names: Sequence[str], had: Bits, i: int) -> str:
-    """Name an activity, and up to two others that the very same leads had."""
+    """Format an activity, with up to two others that exactly the same leads had."""
     same = [k for k in range(len(names)) if k != i and (had[k] == had[i]).all()]
     *first, last = (quoted_name(names[k]) for k in (i, *same[: MOST_TWINS - 1]))
     return f"{', '.join(first)} and {last}" if first else last

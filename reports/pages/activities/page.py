@@ -106,7 +106,7 @@ def _before_wins(rows: ReportRows, log: Log) -> tuple[list[Section], list[Takeaw
 
 
 def _without_people(rows: ReportRows, log: Log) -> Log:
-    """Remove contents that name who did something: people are neither ranked nor credited."""
+    """Remove contents that are names of people, because people are not ranked."""
     if not rows.project.report.content_is_people:
         return log
     return replace(log, content=np.full_like(log.content, -1), contents=())

@@ -100,7 +100,7 @@ def _curve_finding(feature: Feature, table: Sequence[CurveRow]) -> str:
     least = min(table, key=lambda row: row.value)
     digits = 0 if most.value - least.value >= 3 else 1
     best, worst = printable(most.name, 60), printable(least.name, 60)
-    if feature.unit not in CODED:  # numbers, and no names with a hyphen
+    if feature.unit not in CODED:  # numbers; a name may contain a hyphen
         best, worst = best.replace("-", "−"), worst.replace("-", "−")
     return (
         f"{printable(_title(feature), 90)}: {signed(most.value, digits)} points for {best}, "
@@ -161,7 +161,7 @@ def _ranges(
 
 
 def _title(feature: Feature) -> str:
-    """Return what a feature measures, for the beginning of a sentence; names from data stay."""
+    """Return what a feature measures, to begin a sentence; names from data are not changed."""
     name = measured(feature)
     if name == feature.column:
         return quoted_name(name)

@@ -75,7 +75,7 @@ def drivers_sections(rows: ReportRows, scorer: LeadScorer) -> tuple[list[Section
         importance,
         Section(
             "How points depend on values",
-            ("Each signal is shown by the one of its measures that moves the score most.",),
+            ("Each chart shows the feature of a signal that moves the score most.",),
             tuple(curves),
         ),
         together,
@@ -122,8 +122,8 @@ def _importance(table: Sequence[SignalRow], about: str) -> tuple[Section, list[T
         ),
     )
     text = (
-        "The score of a lead is a sum of points, and ten points are twice the odds. This is how "
-        "far each signal moves it, up or down."
+        "The score of a lead is a sum of points, and ten points are twice the odds. The figure "
+        "shows how far each signal moves it, up or down."
     )
     strongest = table[0]
     takeaways = []

@@ -46,7 +46,7 @@ def left_out_section(rows: ReportRows) -> Section:
     for name, objection in fields.items():
         row = table.get(name) or LeftOutRow(
             name=column_label(name),
-            reason="the audit of today's records found that it knows too much",
+            reason="the audit of today's records found that it may contain the outcome",
         )
         table[name] = replace(row, today=_evidence(objection))
     if not table:

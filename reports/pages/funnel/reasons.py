@@ -15,10 +15,10 @@ MOST_REASONS = 15
 
 
 def reasons_section(rows: ReportRows) -> Section:
-    """Show how often each reason is named.
+    """Show how often each reason is given.
 
-    The first is called the most frequent only if a binomial test tells it from the second. That
-    one test is enough, however many reasons there are.
+    The first reason is called the most frequent only if a binomial test shows that it differs
+    from the second. This one test is enough for any number of reasons.
 
     References
     ----------

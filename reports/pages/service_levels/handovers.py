@@ -26,7 +26,7 @@ QUIET = 3 * DAY  # a week is complete even if no lead came on its last days
 ALL = "all"
 NOT_SCORED = "not scored"
 MOST_GRADED = 300_000  # more leads than these are "not scored"
-SALES_COLUMNS = (  # that need sales activities
+SALES_COLUMNS = (  # the columns that need sales activities
     "hours",
     "hours_low",
     "hours_high",
@@ -47,15 +47,15 @@ class HandedRow(TableRow):
     Attributes
     ----------
     grade : str
-        Or `ALL`.
+        A grade, or `ALL`.
     handed : int
         Leads handed over.
     a_week : float
-        The same for an average week.
+        Leads handed over in an average week.
     worked : Share
         Leads worked within 7 days, of those that are old enough.
     hours : MedianInterval or None
-        From the handover to the first sales activity; infinite if that has not come.
+        From the handover to the first sales activity; infinite if there is none yet.
     untouched : int
         Leads that are old enough and were not worked at all.
     won : Share
@@ -71,7 +71,7 @@ class HandedRow(TableRow):
     won: Share
 
     def cells(self) -> dict[str, Any]:
-        """Return the cells by column; a median that has not come is None."""
+        """Return the cells by column; a median that is not known yet is None."""
         hours = self.hours
         won = self.won.cells()
         return {
@@ -178,7 +178,7 @@ def handover_times(rows: ReportRows) -> tuple[Ints, str]:
     stage = qualified_stage(rows)
     if stage is None or rows.funnel is None:
         return rows.created, (
-            "A lead counts as handed over when it is created, because no stage says otherwise: "
+            "A lead counts as handed over when it is created, because no stage is named for it: "
             "name one with [report] qualified_stage."
         )
     return rows.funnel.reached[:, rows.funnel.place(stage)], (

@@ -38,8 +38,8 @@ def service_page(rows: ReportRows) -> Page:
     last = (end - MONDAY) // WEEK * WEEK + MONDAY
     if end < rows.as_of:
         basis += (
-            f" The newest lead is of {day_name(rows.leads_until)}, other records go on to "
-            f"{day_name(rows.as_of)}: weeks are shown up to the newest lead."
+            f" The newest lead was created on {day_name(rows.leads_until)}; other records go on to "
+            f"{day_name(rows.as_of)}. Weeks are shown up to the newest lead."
         )
     handovers = Handovers(rows=rows, at=at, last=last, grade=grades_at_handover(rows, at, last))
     if not handovers.within(handovers.first, last).any():

@@ -33,7 +33,7 @@ class Kept(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class PromiseRow(TableRow):
-    """A promise and the result; `n` leads decide, if the promise is about a share or a median."""
+    """A promise and its result; `n` is the number of leads behind a share or a median."""
 
     name: str
     target: float
@@ -119,7 +119,7 @@ def _promise_rows(handovers: Handovers, rows: Mapping[str, HandedRow]) -> list[P
 
 
 def _waiting(handovers: Handovers, grade: str, target: float, is_known: bool) -> PromiseRow:
-    """Compare a promise of hours with the median wait of leads watched for longer than that.
+    """Compare a promise of hours with the median wait of leads handed over longer ago than that.
 
     If most of them still wait, the median is not known, but it is longer than promised.
     """

@@ -25,7 +25,7 @@ class Week:
     """One week: all leads, the leads of each grade, and the deals of the week."""
 
     day: str
-    every: HandedRow
+    all_leads: HandedRow
     by_grade: tuple[HandedRow, ...]
     deals: int
     revenue: float | None
@@ -33,7 +33,7 @@ class Week:
     def cells(self) -> dict[str, Any]:
         """Return the cells of the row of all leads."""
         return {
-            **self.every.cells(),
+            **self.all_leads.cells(),
             **{f"handed_{row.grade}": row.handed for row in self.by_grade},
             "deals": self.deals,
             "revenue": self.revenue,
@@ -68,7 +68,7 @@ def _week(handovers: Handovers, begin: int) -> Week:
     closed = handovers.closed(begin, end)
     return Week(
         day=day_name(begin),
-        every=handovers.row(ALL, begin, end),
+        all_leads=handovers.row(ALL, begin, end),
         by_grade=tuple(handovers.row(grade, begin, end) for grade in grades),
         deals=int(closed.sum()),
         revenue=revenue_of(handovers.rows, closed),
@@ -89,18 +89,23 @@ def _week_columns(handovers: Handovers) -> tuple[Column, ...]:
 
 
 def _about_weeks(weeks: Sequence[Week]) -> str:
-    n = sum(week.every.handed for week in weeks)
+    n = sum(week.all_leads.handed for week in weeks)
     return f"{n:,} leads of {WEEKS} complete weeks, from Monday, UTC"
 
 
 def _weeks_figure(handovers: Handovers, weeks: Sequence[Week]) -> Figure:
     grades = handovers.grades if handovers.has_grades else []
-    n = sum(week.every.handed for week in weeks)
+    n = sum(week.all_leads.handed for week in weeks)
     finding, about = f"{n / WEEKS:,.0f} leads a week are handed over", _about_weeks(weeks)
     chart = None
     if not grades:
         points = [
-            {"x": week.day, "series": ALL, "value": week.every.handed, "n": week.every.handed}
+            {
+                "x": week.day,
+                "series": ALL,
+                "value": week.all_leads.handed,
+                "n": week.all_leads.handed,
+            }
             for week in weeks
         ]
         chart = _handed_chart(points, finding, about)
@@ -129,7 +134,7 @@ def _weeks_figure(handovers: Handovers, weeks: Sequence[Week]) -> Figure:
 def _weeks_by_grade(handovers: Handovers, weeks: Sequence[Week]) -> Figure:
     best = handovers.grades[0]
     n_best = sum(row.handed for week in weeks for row in week.by_grade if row.grade == best)
-    n = sum(week.every.handed for week in weeks)
+    n = sum(week.all_leads.handed for week in weeks)
     finding = (
         f"{n_best / WEEKS:,.0f} of {n / WEEKS:,.0f} leads a week are handed over as grade {best}"
     )
@@ -160,5 +165,5 @@ def _handed_chart(points: list[dict[str, Any]], finding: str, about: str) -> Any
 
 
 def _grade_words(grade: str) -> str:
-    """Return the name of a grade for a place where nothing else says that it is a grade."""
+    """Format a grade for a place that does not say that it is a grade."""
     return grade.capitalize() if grade == NOT_SCORED else f"Grade {grade}"
