@@ -58,8 +58,8 @@ class Column:
         The heading, with the unit if it has one.
     form : str
         The format of its values: "text", "prose" (longer text), "count", "share", "days",
-        "hours" (both written as "2 days 3 hours"), "amount", "ratio", "number" (two digits,
-        however small), "score", "points", "time".
+        "hours" (both written as "2 days 3 hours"), "amount", "ratio", "number" (two
+        decimals), "score", "points", "time".
     metric : str
         The name of its definition in `reports.metrics`; empty for a label.
     """

@@ -46,7 +46,7 @@ def age_of(days: float) -> str:
 
 
 def signed(value: float, digits: int = 1) -> str:
-    """Write a number with its sign; what is rounded to nothing has none.
+    """Write a number with its sign; a number that rounds to 0 has none.
 
     Examples
     --------

@@ -69,7 +69,7 @@ def build_report(
     Returns
     -------
     Report
-        Names from data are in it as they are: a form has to escape them. `about` contains
+        Names from data are not escaped in it: each form escapes them. `about` contains
         `project`, `leads`, `mature`, `won`, `open`, `from`, `to`, `horizon_days`, `since`,
         `segment`, `model`, `simulated`, `notes`, and `measures`, the shares that the next report
         is compared with.

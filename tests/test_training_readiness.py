@@ -83,7 +83,7 @@ def test_good_model_is_ready_for_three_reasons() -> None:
             "difference of -0.1000 (-0.1200 to -0.0800).",
             "It ranks leads better than chance: ROC AUC 0.800 (0.770 to 0.830); chance is 0.5.",
             "Predicted probabilities are off by only 2.0 points on average (0.0 to 10.0); perfect "
-            "ones would seem to be off by 3.0.",
+            "probabilities would seem to be off by 3.0.",
         ],
     )
 
@@ -158,8 +158,8 @@ def test_good_model_is_ready_for_three_reasons() -> None:
         (
             {"test": evaluation(ece=0.07)},
             "usable",
-            "Predicted probabilities are off by 7.0 points on average (0.0 to 10.0); perfect ones "
-            "would seem to be off by 3.0.",
+            "Predicted probabilities are off by 7.0 points on average (0.0 to 10.0); perfect "
+            "probabilities would seem to be off by 3.0.",
         ),
         (
             {"test": evaluation(roc_auc=(0.98, 0.97, 0.99))},

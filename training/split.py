@@ -46,7 +46,7 @@ def hold_out(records: Records, moments: Moments, learn: LearnKeys) -> Split:
     Without the test leads, and without leads whose outcome was not known when the test period
     began, there may be too few outcomes for more than a base rate, while all leads together are
     enough for a model. Then that model is worth more than an evaluation of the base rate, and
-    no leads are held out. Nor are they if the test leads cannot evaluate a model, or if no
+    no leads are held out. The same applies if the test leads cannot evaluate a model, or if no
     training leads remain.
 
     Parameters

@@ -242,7 +242,7 @@ def tuned_parameters(
     minutes: float | None,
     progress: Progress = lambda what, share: None,
 ) -> tuple[Mapping[str, Any] | None, tuple[Trial, ...]]:
-    """Search for better settings of the trees, if there is a time and there are sets for it."""
+    """Search for better settings of the trees, if `minutes` and the selection sets allow it."""
     if not minutes or selection is NO_SELECTION_SETS:
         return None, ()
     return tune(

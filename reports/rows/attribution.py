@@ -82,7 +82,7 @@ def share_out(touched: Touches, code: Codes, k: int) -> dict[str, Floats]:
     Returns
     -------
     dict of str to ndarray of float64, shape (k + 1,)
-        Shares of all wins, by the names in `WAYS`. The last place is that of activities without a
+        Shares of all wins, by the names in `WAYS`. The last place is for activities without a
         code.
     """
     place = np.where(code[touched.event] < 0, k, code[touched.event])

@@ -35,8 +35,8 @@ SALES = re.compile(
 def source_column(leads: pd.DataFrame, project: Project) -> str | None:
     """Return the column of the leads' sources; None if there is none.
 
-    The column that the project names, else the one whose name fits best and that has few enough
-    values.
+    It is the column that the project names, else the one whose name fits best, if that has few
+    enough values.
     """
     if project.report.source is not None:
         return project.report.source
@@ -51,8 +51,8 @@ def source_column(leads: pd.DataFrame, project: Project) -> str | None:
 def audience_columns(leads: pd.DataFrame, project: Project) -> list[str]:
     """Return the columns that describe who a lead is and how it likes to be reached.
 
-    The columns that the project names, else up to `MOST_COLUMNS` whose names fit. Columns that
-    the project ignores, declares as known later or as sensitive, are not among them.
+    They are the columns that the project names, else up to `MOST_COLUMNS` whose names fit, without
+    columns that the project ignores or declares as known later or as sensitive.
     """
     if project.report.audience:
         return list(project.report.audience)
@@ -66,7 +66,7 @@ def audience_columns(leads: pd.DataFrame, project: Project) -> list[str]:
 
 
 def sales_types(types: tuple[str, ...], project: Project) -> tuple[str, ...]:
-    """Return the types of activity that mean that sales worked a lead.
+    """Return the types of activity by which sales works a lead.
 
     Examples
     --------

@@ -121,7 +121,7 @@ class Funnel:
 
 
 def read_log(activities: pd.DataFrame | None, leads: pd.Index, as_of: int) -> Log | None:
-    """Turn the activities of some leads into arrays.
+    """Convert the activities of leads to arrays.
 
     Parameters
     ----------

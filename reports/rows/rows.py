@@ -48,14 +48,14 @@ class ReportRows:
     as_of : int
         Microseconds since 1970 UTC; `NOT_A_TIME` if leads have no time of creation.
     leads_until : int
-        The time at which the newest lead was created, whether the filters keep it or not. If the
-        leads end before the other records, figures about new leads end there. As `as_of`.
+        The time at which the newest of all leads was created, in the unit of `as_of`; filters do
+        not change it. Figures about new leads end there.
     horizon : int
         Microseconds.
     created, closed : ndarray of int64, shape (n,)
         Microseconds; `closed` is `NEVER` if the lead is open or its closing has no date.
     is_won, is_lost : ndarray of bool, shape (n,)
-        The outcome up to the moment, however late; a lead that is neither is open.
+        The outcome up to the moment, within the horizon or later. A lead that is neither is open.
     won : ndarray of bool, shape (n,)
         True for leads that were won within the horizon after creation.
     is_mature : ndarray of bool, shape (n,)
@@ -70,7 +70,7 @@ class ReportRows:
     funnel : Funnel or None
     log : Log or None
     sales : tuple of str
-        The types of activity that mean that sales worked a lead.
+        The types of activity by which sales works a lead.
     now, before, arrival : Scored or None
         Scores by this report's model: of open leads as of the moment; of leads that were open one
         horizon ago, as of then; of leads as of their creation.

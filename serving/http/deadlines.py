@@ -19,7 +19,8 @@ class Deadline:
     task : Task
         The task that is cancelled when the time is over.
     at : float
-        The end of the time, as `time.monotonic` counts. It may be changed.
+        The time by which the task must be finished, on the clock of `time.monotonic`. It may be
+        changed.
     is_over : bool
         Whether the task was cancelled because of this deadline.
     """

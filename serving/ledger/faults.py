@@ -39,7 +39,7 @@ class LedgerFaults:
         return f"The ledger cannot be {' or '.join(failing)}; the log says why."
 
     def failed(self, work: Work, error: LeadScoringError) -> None:
-        """Record a failure. Each cause is logged once, however long it lasts."""
+        """Record a failure. A lasting cause is logged once."""
         cause = str(error)
         if self._causes.get(work) != cause:
             self._causes[work] = cause

@@ -77,7 +77,7 @@ def join(
     Parameters
     ----------
     lead, where, roles, known_columns
-        As `lead_cells` takes them.
+        The arguments of `lead_cells`.
     stored : mapping of str to StoredLead, or None
         The content of the ledger by lead id; None if the ledger cannot be read now.
 
