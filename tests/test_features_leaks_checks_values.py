@@ -36,6 +36,47 @@ def test_ls104_only_suspects_values_that_open_leads_have_too() -> None:
     assert verdicts(leads.audit_column(numbers)) == {"LS104": Verdict.SUSPECT}
 
 
+@pytest.fixture
+def unordered_leads() -> MadeUpLeads:
+    """Return 400 won and 600 lost leads, then 1,000 open ones, in a single slice of time."""
+    leads = MadeUpLeads(in_order=False)
+    leads.won, leads.is_open = np.arange(leads.n) < 400, np.arange(leads.n) >= 1_000
+    return leads
+
+
+def words_of_leads(n_hot_open: int) -> Any:
+    """Return "hot" for 380 of the won leads, 30 of the lost ones and some of the open ones."""
+    words = np.full(2_000, "cold", dtype=object)
+    words[:380] = words[400:430] = words[1_000 : 1_000 + n_hot_open] = "hot"
+    return words
+
+
+@pytest.mark.parametrize(("n_hot", "verdict"), [(231, Verdict.SUSPECT), (230, Verdict.LEAK)])
+def test_ls104_only_suspects_values_from_six_tenths_of_the_closed_leads_win_rate(
+    unordered_leads: MadeUpLeads, n_hot: int, verdict: Verdict
+) -> None:
+    assert verdicts(unordered_leads.audit_column(words_of_leads(n_hot)))["LS104"] is verdict
+
+
+@pytest.mark.parametrize(("n_open", "verdict"), [(90, Verdict.SUSPECT), (89, Verdict.LEAK)])
+def test_ls104_needs_90_open_leads_to_only_suspect_a_column(
+    unordered_leads: MadeUpLeads, n_open: int, verdict: Verdict
+) -> None:
+    leads = unordered_leads
+    leads.is_open[1_000 + n_open :] = False
+    words = words_of_leads(n_open)
+    words[1_000 + n_open :] = "cold"
+    assert verdicts(leads.audit_column(words))["LS104"] is verdict
+
+
+def test_ls104_expects_the_average_win_rate_of_values_that_only_open_leads_have(
+    unordered_leads: MadeUpLeads,
+) -> None:
+    words = words_of_leads(0)
+    words[1_000:] = "new"  # the last of the words
+    assert verdicts(unordered_leads.audit_column(words))["LS104"] is Verdict.SUSPECT
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_ls104_ignores_a_strong_honest_column(seed: int) -> None:
     leads = MadeUpLeads(n=4_000, seed=seed)

@@ -7,9 +7,23 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from crm.project import ColumnsKeys
-from crm.times import NOT_A_TIME
-from features.leaks.measures import TwoGroups, read_audited_column
+from crm.project import ColumnsKeys, LearnKeys
+from crm.records import Records
+from crm.times import NOT_A_TIME, TIME_DTYPE
+from features.leaks.measures import (
+    SURE,
+    Auc,
+    AuditedColumn,
+    AuditedLeads,
+    TwoGroups,
+    audited_leads,
+    read_audited_column,
+)
+from features.moments import make_moments
+
+
+def test_likely_auc_is_one_standard_error_below_the_value() -> None:
+    assert Auc(0.8, 0.8 - SURE * 0.1).likely == pytest.approx(0.7)
 
 
 def test_auc_within_slices_equals_the_share_of_pairs() -> None:
@@ -22,6 +36,34 @@ def test_auc_within_slices_equals_the_share_of_pairs() -> None:
         if is_first[i] and not is_first[j] and part[i] == part[j]
     ]
     assert groups.auc(scores.astype(float)).value == pytest.approx(np.mean(correct))
+
+
+def test_auc_without_pairs_is_a_half() -> None:
+    groups = TwoGroups(np.arange(2), np.array([True, False]), np.array([0, 1]), np.zeros(2, int))
+    assert groups.auc(np.array([2.0, 1.0])) == Auc(0.5, 0.0)
+
+
+def test_auc_either_way_ranks_downwards_if_that_is_better() -> None:
+    groups = TwoGroups(np.arange(2), np.array([True, False]), np.zeros(2, int), np.zeros(2, int))
+    assert groups.auc_either_way(np.array([1.0, 2.0])).value == 1
+
+
+def test_base_is_the_share_of_the_first_group_in_the_slice() -> None:
+    is_first, part = np.array([1, 1, 0], bool), np.array([0, 2, 2])  # no lead is in slice 1
+    assert TwoGroups(np.arange(3), is_first, part, np.zeros(3, int)).base.tolist() == [1, 0.5, 0.5]
+
+
+def test_rarer_counts_the_smaller_group() -> None:
+    is_first = np.array([1, 1, 0], bool)
+    groups = TwoGroups(np.arange(3), is_first, np.zeros(3, int), np.zeros(3, int))
+    assert groups.rarer == 1
+
+
+def test_take_keeps_the_selected_leads() -> None:
+    is_first, order = np.array([1, 1, 0], bool), np.arange(3)
+    taken = TwoGroups(order + 10, is_first, order + 20, order + 30).take(order > 0)
+    assert (taken.rows.tolist(), taken.is_first.tolist()) == ([11, 12], [True, False])
+    assert (taken.part.tolist(), taken.fold.tolist()) == ([21, 22], [31, 32])
 
 
 def test_shares_compare_leads_of_the_same_time() -> None:
@@ -47,6 +89,7 @@ def test_rates_of_a_constant_do_not_separate() -> None:
         (["3.2.2024", "13.2.2024", ""], ["2024-02-03", "2024-02-13", None]),
         (["02/03/2024", "02/13/2024 08:00", "-"], ["2024-02-03", "2024-02-13", None]),
         (["02/03/2024", "13/02/2024", "-"], ["2024-03-02", "2024-02-13", None]),
+        (["02-03-2024"], ["2024-02-03"]),
         ([pd.Timestamp("2024-02-01"), pd.NaT], ["2024-02-01", None]),
     ],
 )
@@ -64,3 +107,74 @@ def test_other_cells_are_not_dates(cells: list[str]) -> None:
     column = pd.Series(cells, name="x", dtype="str")
     created = np.full(len(cells), NOT_A_TIME)
     assert read_audited_column(column, ColumnsKeys(), "%d%m%Y", created).times is None
+
+
+def column_of_numbers(numbers: list[float]) -> AuditedColumn:
+    """Return a column of distinct numbers; nan is a missing value."""
+    is_filled = ~np.isnan(numbers)
+    codes = np.where(is_filled, np.cumsum(is_filled) - 1, is_filled.sum())
+    values = np.array([f"{number:g}" for number in np.array(numbers)[is_filled]], dtype=object)
+    return AuditedColumn("x", values, codes, is_filled, np.array(numbers))
+
+
+@pytest.mark.parametrize(("n_values", "n_levels"), [(20, 20), (21, 2)])
+def test_levels_of_more_than_20_numbers_are_bins(n_values: int, n_levels: int) -> None:
+    column = column_of_numbers(list(range(n_values)))
+    assert len(np.unique(column.levels)) == n_levels
+
+
+def test_levels_of_words_are_their_codes() -> None:
+    words = np.array([f"word {i}" for i in range(21)], dtype=object)
+    column = AuditedColumn("x", words, np.arange(21), np.ones(21, bool))
+    assert column.levels.tolist() == list(range(21))
+
+
+@pytest.mark.parametrize("numbers", [[np.nan, 3, 1, 2], [np.nan, 1, 2, 3]], ids=["above", "below"])
+def test_best_auc_ranks_missing_numbers_above_or_below_all_others(numbers: list[float]) -> None:
+    is_first, same = np.array([1, 1, 0, 0], bool), np.zeros(4, int)
+    groups = TwoGroups(np.arange(4), is_first, same, same)
+    assert column_of_numbers(numbers).best_auc(groups).value == 1
+
+
+@pytest.fixture
+def timed_leads() -> AuditedLeads:
+    """Return leads, observed for 100 days, of which three closed after 10, 15 and 95 days."""
+    start = pd.Timestamp("2024-01-01", tz="UTC")
+
+    def times(days: list[float]) -> pd.Series:
+        return (start + pd.to_timedelta(pd.Series(days), unit="D")).astype(TIME_DTYPE)
+
+    leads = pd.DataFrame({"lead_id": list("abcde"), "created_at": times([0, 0, 1, 85, 86])})
+    outcomes = pd.DataFrame(
+        {
+            "lead_id": ["a", "b", "c"],
+            "outcome": ["won", "lost", "won"],
+            "closed_at": times([10, 15, 96]),
+        }
+    )
+    records = Records(leads, outcomes, observed_until=start + pd.Timedelta(days=100))
+    return audited_leads(records, make_moments(records, LearnKeys(won=["won"], horizon_days=90)))
+
+
+def test_a_win_after_the_horizon_counts_as_won(timed_leads: AuditedLeads) -> None:
+    groups = timed_leads.by_outcome
+    assert (groups.rows.tolist(), groups.is_first.tolist()) == ([0, 1, 2], [True, False, True])
+
+
+def test_leads_younger_than_the_usual_life_are_not_compared_by_state(
+    timed_leads: AuditedLeads,
+) -> None:
+    groups = timed_leads.by_state
+    assert (groups.rows.tolist(), groups.is_first.tolist()) == ([0, 1, 2, 3], [True] * 3 + [False])
+
+
+@pytest.mark.parametrize(("in_order", "second_half"), [(True, 1), (False, 0)])
+def test_slices_of_time_follow_the_order_of_the_leads(in_order: bool, second_half: int) -> None:
+    leads = pd.DataFrame({"lead_id": [f"L{i}" for i in range(100)]})
+    outcomes = leads.assign(
+        outcome=["won", "lost"] * 50,
+        closed_at=pd.Series(pd.NaT, index=leads.index, dtype=TIME_DTYPE),
+    )
+    records = Records(leads, outcomes, in_order=in_order)
+    audited = audited_leads(records, make_moments(records, LearnKeys(won=["won"])))
+    assert audited.by_outcome.part.tolist() == [0] * 50 + [second_half] * 50

@@ -274,12 +274,13 @@ def read_audited_column(
 def _times(column: AuditedColumn, time_format: str | None) -> Ints | None:
     """Read a column as times if it looks like ISO 8601, the leads' format, or 13.2.2025."""
     cells = pd.Series(column.values, dtype="str")
-    sample = [LOCAL_DATE.fullmatch(value) for value in column.values[:200]]
-    if all(DATE.fullmatch(value) for value in column.values[:200]):
+    sample = column.values[:200]
+    local_dates = [match for value in sample if (match := LOCAL_DATE.fullmatch(value))]
+    if all(DATE.fullmatch(value) for value in sample):
         cells, time_format = cells.str.upper(), "ISO8601"
-    elif all(sample):
-        day_first = any(match is not None and int(match[1]) > 12 for match in sample)
-        mark = sample[0][2] if sample[0] is not None else "."
+    elif len(local_dates) == len(sample):
+        day_first = any(int(match[1]) > 12 for match in local_dates)
+        mark = local_dates[0][2]
         order = "%d/%m/%Y" if day_first or mark == "." else "%m/%d/%Y"
         cells, time_format = cells.str.split(" ").str[0], order.replace("/", mark)
     elif time_format is None or cells.str.fullmatch(r"[\d.]+").any():
@@ -332,8 +333,8 @@ def audited_leads(records: Records, moments: Moments) -> AuditedLeads:
     created = microseconds(records.leads["created_at"]) if records.has_times else no_time
     until = int(microseconds(pd.Series([records.observed_until], dtype=TIME_DTYPE))[0])
     is_old = np.ones(len(ids), dtype=bool)
-    has_life = is_closed & (created != NOT_A_TIME) & (closed != NOT_A_TIME)
-    if has_life.any() and until != NOT_A_TIME:
+    has_life = (created != NOT_A_TIME) & (closed != NOT_A_TIME)
+    if has_life.any():
         usual_life = np.median((closed - created)[has_life])
         is_old = created + usual_life <= until
     if records.has_times:
@@ -357,6 +358,6 @@ def _two_groups(rows: Ints, is_first: Bools, at: Ints, fold: Ints) -> TwoGroups:
     first = is_first[rows]
     rarer = min(first.sum(), (~first).sum())
     parts = int(np.clip(min(len(rows) // LEADS_PER_SLICE, rarer // 5), 1, SLICES))
-    place = rankdata(at[rows], method="min") - 1 if len(rows) else np.empty(0)
-    part = (place * parts // max(1, len(rows))).astype(np.int64)
+    place = rankdata(at[rows], method="min") - 1
+    part = (place * parts // len(rows)).astype(np.int64)
     return TwoGroups(rows=rows, is_first=first, part=part, fold=fold[rows])

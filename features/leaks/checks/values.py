@@ -41,7 +41,7 @@ def separates_alone(column: AuditedColumn, leads: AuditedLeads) -> tuple[Verdict
 def _win_rates(column: AuditedColumn, leads: AuditedLeads) -> Floats:
     """Compute the share of wins among the leads with each lead's value, shape (n_leads,)."""
     levels, groups = column.levels[leads.by_outcome.rows], leads.by_outcome
-    width = int(column.levels.max(initial=0)) + 1
+    width = int(column.levels.max()) + 1
     count = np.bincount(levels, minlength=width)
     won = np.bincount(levels, groups.is_first, minlength=width)
     return np.asarray((won + groups.is_first.mean()) / (count + 1))[column.levels]
