@@ -114,8 +114,10 @@ def test_explanation_names_the_rows_and_losses() -> None:
     losses = dict(settings.losses)
     assert tuple(losses) == WEIGHTS
     match = re.fullmatch(
-        r"chosen on the newest 150 training moments: log loss (\S+) for the logistic regression, "
-        r"(\S+) for the trees, (\S+) for this blend",
+        r"chosen on the newest 150 training moments, where the log loss is (\S+) for the logistic "
+        r"regression, (\S+) for the trees and (\S+) for this blend. Differences of at most 2 "
+        r"standard errors may be chance. Of all weights that are so close to the best, this is the "
+        r"one nearest to 0.5",
         settings.why,
     )
     assert match is not None

@@ -27,7 +27,7 @@ from features.fitting import N_FOLDS, folds
 from features.moments import leads_of_rarer
 from models.estimator.blend import BaseRate, Blend
 from models.estimator.logistic import Logistic
-from models.fitting.blend_weight import EVEN, choose_weight
+from models.fitting.blend_weight import DOUBT, EVEN, choose_weight
 from models.fitting.logistic import choose_logistic, fit_logistic
 from models.fitting.trees import find_rounds, fit_trees
 
@@ -292,9 +292,11 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         on_share(1.0)
         weight, losses = choose_weight(linear, grown, newer.label, newer.weight, newer.lead)
         why = (
-            f"chosen on the newest {len(newer.label):,} training moments: log loss "
-            f"{losses[-1][1]:.4f} for the logistic regression, {losses[0][1]:.4f} for the trees, "
-            f"{dict(losses)[weight]:.4f} for this blend"
+            f"chosen on the newest {len(newer.label):,} training moments, where the log loss is "
+            f"{losses[-1][1]:.4f} for the logistic regression, {losses[0][1]:.4f} for the trees "
+            f"and {dict(losses)[weight]:.4f} for this blend. Differences of at most {DOUBT:g} "
+            "standard errors may be chance. Of all weights that are so close to the best, this is "
+            f"the one nearest to {EVEN:g}"
         )
         return BlendSettings(
             logistic_weight=weight,
