@@ -11,7 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crm.cells import cell_number, cell_text, number_column, text_column, text_series
+from crm.cells import (
+    cell_number,
+    cell_text,
+    harmless,
+    number_column,
+    text_column,
+    text_series,
+)
 
 BERLIN = datetime.timezone(datetime.timedelta(hours=1))
 MORNING = datetime.datetime(2025, 1, 1, 8, tzinfo=datetime.UTC)
@@ -146,3 +153,11 @@ def test_equal_cells_of_different_types_have_different_texts() -> None:
         "2025-01-01T08:00:00+00:00",
         "2025-01-01T09:00:00+01:00",
     ]
+
+
+@pytest.mark.parametrize(
+    ("cell", "written"),
+    [("=1+1", "'=1+1"), ("@sum", "'@sum"), ("Webinar", "Webinar"), ("", ""), (-3.5, -3.5)],
+)
+def test_only_texts_that_begin_a_formula_get_a_quote(cell: Any, written: Any) -> None:
+    assert harmless(cell) == written

@@ -52,3 +52,14 @@ def test_means_differ_is_welchs_statistic_against_the_normal_distribution() -> N
     error = np.sqrt(group.var(ddof=1) / 40 + other_group.var(ddof=1) / 60)
     expected = 2 * stats.norm.sf(abs(group.mean() - other_group.mean()) / error)
     assert means_differ(group, other_group) == pytest.approx(expected, rel=1e-12)
+
+
+def test_means_of_constant_values_do_not_differ() -> None:
+    assert means_differ(np.ones(3), np.full(4, 2.0)) == 1.0
+
+
+def test_mean_of_a_constant_group_is_compared_with_values_that_vary() -> None:
+    varying = np.array([0.0, 1.0, 2.0, 3.0])
+    error = np.sqrt(varying.var(ddof=1) / 4)
+    expected = 2 * stats.norm.sf(abs(9 - varying.mean()) / error)
+    assert means_differ(np.full(3, 9.0), varying) == pytest.approx(expected, rel=1e-12)
