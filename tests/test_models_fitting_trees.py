@@ -141,11 +141,11 @@ def test_without_rounds_each_booster_stops_early(monkeypatch: pytest.MonkeyPatch
     assert fit.trees.text.count("\nTree=") == sum(fit.rounds)
 
 
-Rows = tuple[Floats, Labels, Floats]
+TreeRows = tuple[Floats, Labels, Floats]
 
 
 @pytest.fixture(scope="module")
-def older_and_newer() -> tuple[Rows, Rows]:
+def older_and_newer() -> tuple[TreeRows, TreeRows]:
     """Draw features, labels and weights of 1,000 older and 500 newer rows."""
     features, label = draw(1_500)
     older = (features[:1_000], label[:1_000], np.ones(1_000))
@@ -153,7 +153,7 @@ def older_and_newer() -> tuple[Rows, Rows]:
     return older, newer
 
 
-def test_find_rounds_predicts_the_newer_rows(older_and_newer: tuple[Rows, Rows]) -> None:
+def test_find_rounds_predicts_the_newer_rows(older_and_newer: tuple[TreeRows, TreeRows]) -> None:
     older, newer = older_and_newer
     rounds, margin = find_rounds(older, newer, [2], seed=0)
     assert 1 <= rounds < MAX_ROUNDS
@@ -161,7 +161,7 @@ def test_find_rounds_predicts_the_newer_rows(older_and_newer: tuple[Rows, Rows])
     assert margin[newer[1] == 1].mean() > margin[newer[1] == 0].mean() + 0.3
 
 
-def test_find_rounds_is_reproducible(older_and_newer: tuple[Rows, Rows]) -> None:
+def test_find_rounds_is_reproducible(older_and_newer: tuple[TreeRows, TreeRows]) -> None:
     rounds, margin = find_rounds(*older_and_newer, [2], seed=0)
     same_rounds, same_margin = find_rounds(*older_and_newer, [2], seed=0)
     assert same_rounds == rounds
@@ -169,7 +169,7 @@ def test_find_rounds_is_reproducible(older_and_newer: tuple[Rows, Rows]) -> None
 
 
 def test_fewer_rounds_are_chosen_if_newer_rows_contradict_older_ones(
-    older_and_newer: tuple[Rows, Rows],
+    older_and_newer: tuple[TreeRows, TreeRows],
 ) -> None:
     older, newer = older_and_newer
     rounds, _ = find_rounds(older, newer, [2], seed=0)

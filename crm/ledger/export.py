@@ -43,7 +43,7 @@ TABLES: Final = {
     "erasures": ("lead_hash", "erased_at"),
 }
 
-Rows = list[dict[str, Any]]
+RowDicts = list[dict[str, Any]]
 
 
 def export_table(
@@ -104,7 +104,7 @@ def export_table(
 @contextmanager
 def _writer(
     target: Path, work: Path, kind: str, columns: Mapping[str, str], attributes: list[str]
-) -> Iterator[Callable[[Rows], None]]:
+) -> Iterator[Callable[[RowDicts], None]]:
     types = {column: _arrow_type(kind, column) for column in columns}
     if target.suffix.lower() == ".csv":
         times = {column for column, arrow_type in types.items() if arrow_type == TIME}
@@ -119,7 +119,7 @@ def _writer(
     schema = pa.schema([*fields, *(pa.field(name, pa.string()) for name in attributes)])
     with pyarrow.parquet.ParquetWriter(work, schema) as writer:
 
-        def write(rows: Rows) -> None:
+        def write(rows: RowDicts) -> None:
             cells = {name: [_cell(row[column]) for row in rows] for column, name in columns.items()}
             for name in attributes:
                 cells[name] = [cell_text(row["attributes"].get(name)) for row in rows]

@@ -11,7 +11,7 @@ from features.fitting import N_FOLDS, folds
 from models.estimator.logistic import Logistic, LogisticTerms
 from models.evaluation.metrics import log_losses
 
-Rows = tuple[Floats, Labels, Floats, Ints]  # features, label, weight, lead
+FittingRows = tuple[Floats, Labels, Floats, Ints]  # features, label, weight, lead
 
 STRENGTHS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)  # scikit-learn's C: smaller regularises more
 REACHES = (4.0, 20.0)  # standard deviations at which a number is clipped
@@ -90,8 +90,8 @@ def _fit_terms(
 
 
 def choose_logistic(
-    older: Rows,
-    newer: Rows | None,
+    older: FittingRows,
+    newer: FittingRows | None,
     categorical: Sequence[int],
     seed: int,
     growing: Sequence[int] = (),

@@ -9,16 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
-from crm.arrays import Codes, Ints
+from crm.arrays import Codes, Ints, PackedBits
 from features.events import NEVER
 from models.evaluation.comparisons import Contrast, contrast
 from reports.rows.journeys import Log
 from reports.rows.rows import ReportRows
 from reports.text import quoted_name
 
-Bits = NDArray[np.uint8]
 MOST_CONTENTS = 40
 LOOK_DAYS = 7.0
 MOST_TWINS = 3
@@ -41,16 +39,16 @@ class Look:
 
     contrasts: list[Contrast]
     n: int
-    had: Bits
+    had: PackedBits
 
 
 @dataclass
 class Reported:
     """The groups of leads that a takeaway is about, so that no group is reported twice."""
 
-    groups: list[Bits] = field(default_factory=list)
+    groups: list[PackedBits] = field(default_factory=list)
 
-    def is_news(self, had: Bits) -> bool:
+    def is_news(self, had: PackedBits) -> bool:
         """Return True, and store the group, if it differs from those reported."""
         for group in self.groups:
             both = np.bitwise_count(had & group).sum()
@@ -93,7 +91,7 @@ def look_at(rows: ReportRows, log: Log, since: Ints, at: Ints, code: Codes, code
     return Look(contrasts=contrasts, n=all_n, had=np.packbits(had, axis=1))
 
 
-def twins(names: Sequence[str], had: Bits, i: int) -> str:
+def twins(names: Sequence[str], had: PackedBits, i: int) -> str:
     """Format an activity, with up to two others that exactly the same leads had."""
     same = [k for k in range(len(names)) if k != i and (had[k] == had[i]).all()]
     *first, last = (quoted_name(names[k]) for k in (i, *same[: MOST_TWINS - 1]))
