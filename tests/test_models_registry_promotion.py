@@ -10,7 +10,7 @@ import pytest
 
 from crm.errors import ConfigError, GateError, TrackingError
 from crm.project import load_project
-from models.registry.history import Event, GateResults, history, previous_champion
+from models.registry.history import Event, Gate, GateResults, history, previous_champion
 from models.registry.promotion import (
     SCALE_MOVED,
     promote,
@@ -68,7 +68,7 @@ def test_run_of_an_event_records_who_when_why_and_the_gates(
         "leadscore.who": "bob",
         "leadscore.because": "newer data",
         "leadscore.forced": "false",
-        "leadscore.failed": "",
+        "leadscore.failed": "[]",
         "leadscore.said": "",
     }
     assert run.data.tags["mlflow.user"] == "bob"
@@ -102,6 +102,27 @@ def test_forced_promotion_is_recorded_as_forced(registry: Registry) -> None:
     assert (last.what, last.forced, last.because) == ("forced", True, "the fair is over")
     assert last.failed == ("LG103 calibration",)
     assert registry.client.get_run(last.run_id).data.tags["leadscore.forced"] == "true"
+
+
+def test_failed_gate_may_contain_a_semicolon(registry: Registry) -> None:
+    promote_each(registry, "1")
+    gate = Gate("LG103", "calibration; “größte” gap", False, "It is far off.")
+    with pytest.raises(GateError):
+        promote(registry, results_of("2", "1", gate, FAILED), who="bob", at=at(5))
+    assert history(registry)[-1].failed == ("LG103 calibration; “größte” gap", "LG103 calibration")
+
+
+@pytest.mark.parametrize(
+    ("tag", "failed"),
+    [("", ()), ("LG101 log loss; LG103 calibration", ("LG101 log loss", "LG103 calibration"))],
+)
+def test_failed_gates_of_an_older_registry_are_read(
+    registry: Registry, tag: str, failed: tuple[str, ...]
+) -> None:
+    promote_each(registry, "1")
+    run_id = history(registry)[-1].run_id
+    registry.client.set_tag(run_id, "leadscore.failed", tag)
+    assert history(registry)[-1].failed == failed
 
 
 def test_unneeded_force_is_recorded_as_promotion(registry: Registry) -> None:

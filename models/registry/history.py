@@ -6,6 +6,7 @@ counts once its run is finished. Events are never deleted.
 """
 
 import datetime
+import json
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -171,7 +172,7 @@ def begin_record(
         "who": event.who,
         "because": event.because,
         "forced": str(event.forced).lower(),
-        "failed": "; ".join(event.failed),
+        "failed": json.dumps(event.failed, ensure_ascii=False),
         "said": event.said,
         **({} if event.previous is None else {"previous": event.previous}),
         **extra_tags,
@@ -222,8 +223,13 @@ def _event_of_run(run: Any) -> Event:
         who=tags["who"],
         because=tags["because"],
         at=datetime.datetime.fromtimestamp(run.info.start_time / 1000, datetime.UTC),
-        failed=tuple(filter(None, tags["failed"].split("; "))),
+        failed=_failed_gates(tags["failed"]),
         forced=tags["forced"] == "true",
         said=tags["said"],
         run_id=run.info.run_id,
     )
+
+
+def _failed_gates(tag: str) -> tuple[str, ...]:
+    """Read the failed gates of a tag: a JSON list, in older registries texts joined by "; "."""
+    return tuple(json.loads(tag) if tag.startswith("[") else filter(None, tag.split("; ")))
