@@ -16,6 +16,7 @@ TIME_DTYPE: Final = "datetime64[us, UTC]"
 NOT_A_TIME: Final = np.iinfo(np.int64).min  # NumPy's own value of a missing time
 HOUR: Final = 3_600_000_000  # in microseconds, like all durations between times
 DAY: Final = 24 * HOUR
+SECONDS_PER_DAY: Final = DAY // 1_000_000
 MONTHS: Final = (
     "January",
     "February",

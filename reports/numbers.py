@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from crm.times import SECONDS_PER_DAY
 from reports.text import NO_BREAK
 
 Row = Mapping[str, Any]
@@ -26,8 +27,8 @@ def two_digits(value: float) -> str:
 
 
 def count(n: int | None) -> str:
-    """Write a count; "not said" if it is not known."""
-    return "not said" if n is None else f"{n:,}"
+    """Write a count; "not known" if there is none."""
+    return "not known" if n is None else f"{n:,}"
 
 
 def age_of(days: float) -> str:
@@ -88,7 +89,7 @@ def duration(days: float) -> str:
     if not math.isfinite(days):
         return "not yet"
     if days < 1 / 1440:
-        return _counted(days * 86_400, "second")
+        return _counted(days * SECONDS_PER_DAY, "second")
     if days < 1 / 24:
         return _counted(days * 1_440, "minute")
     if days < 1:
