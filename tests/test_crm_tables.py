@@ -170,7 +170,6 @@ def test_the_first_column_is_the_leads_id(name: str) -> None:
 
 def test_every_column_has_a_sentence_that_describes_it() -> None:
     columns = [column for table in TABLES.values() for column in table.columns]
-    assert len(columns) == 19
     assert all(column.description.endswith(".") for column in columns)
 
 

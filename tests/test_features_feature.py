@@ -148,7 +148,7 @@ STRANGE = ["{value}", "{0.__class__}", '"', "'", "%s", "}{", "<b>", "\n", "åå‰
 
 
 def pipeline_of(name: str) -> FeaturePipeline:
-    """Give a pipeline all of whose names are this one."""
+    """Return a pipeline all of whose names are this one."""
     none: frozenset[str] = frozenset()
     return FeaturePipeline(
         attributes=(

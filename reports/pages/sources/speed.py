@@ -88,8 +88,8 @@ def _speed_rows(
         median = median_interval(days[code == i])
         if median is None:
             continue
-        others = len(days) - median.n
-        is_judged = median.n >= FEWEST_WINS and others >= FEWEST_WINS
+        n_others = len(days) - median.n
+        is_judged = median.n >= FEWEST_WINS and n_others >= FEWEST_WINS
         names.append(name)
         medians.append(median)
         contrasts.append(
@@ -101,7 +101,7 @@ def _speed_rows(
                 high=median.high,
                 ratio=median.value / all_days.value if all_days.value else None,
                 p=ranks_differ(days, code == i) if is_judged else None,
-                others=others,
+                others=n_others,
             )
         )
     return [
