@@ -50,9 +50,9 @@ from crm.simulation.effects import (
     TYPE_NAMES,
     USUAL_VALUE,
 )
+from crm.times import SECONDS_PER_DAY
 
 HORIZON_DAYS = 90
-_DAY = 86_400
 _CHUNK_LEADS, _CHUNK_ACTIVITIES = 20_000, 200_000  # what is in memory at a time
 _LIMITS: dict[str, tuple[Any, float, float]] = {
     "leads": (Integral, 500, 50_000_000),
@@ -209,7 +209,8 @@ def _traits(rng: np.random.Generator, accounts: Arrays, lead: NDArray[Any]) -> A
 
 def _log_odds(settings: Simulation, traits: Arrays, created: NDArray[Any]) -> NDArray[Any]:
     """Compute the true log-odds of a win within 90 days, from recorded values and the date."""
-    drifted = created >= settings.opens_at.timestamp() + settings.drift_at * settings.days * _DAY
+    opened = settings.opens_at.timestamp()
+    drifted = created >= opened + settings.drift_at * settings.days * SECONDS_PER_DAY
     month = created.astype("datetime64[s]").astype("datetime64[M]").astype(int) % 12
     effects = INTERCEPT + MONTH_EFFECTS[month] + drifted * DRIFT["base"]
     effects += CAMPAIGN_EFFECTS[traits["campaign"]] + TITLE_EFFECTS[traits["title"]]
@@ -249,7 +250,7 @@ def _fate(
     days = np.where(lost, 5 + 195 * rng.beta(1.2, 2.6, n), days)
     days = np.where(late, 91 + 170 * rng.beta(1.0, 2.0, n), days)
     days = np.where(in_time, 3 + (HORIZON_DAYS - 3.1) * rng.beta(1.7, 1.9, n), days)
-    life = (days * _DAY).astype(np.int64)
+    life = (days * SECONDS_PER_DAY).astype(np.int64)
     recorded = (won | lost) & (created + life <= settings.as_of.timestamp())
     engagement = rng.normal(0.9 * in_time + 0.6 * late - 0.1 * lost, 1.0)
     return {
@@ -323,10 +324,11 @@ def _activities(
     kind = (rng.random(len(owner))[:, None] > TYPE_CDF[phase]).sum(axis=1)
     # Rare: a page view up to two weeks before creation. It does not depend on the outcome.
     early = np.flatnonzero((rng.random(len(created)) < 0.04) & (traits["visits"] > 0))
-    early_at = created[early] - rng.integers(60, 14 * _DAY, len(early))
+    early_at = created[early] - rng.integers(60, 14 * SECONDS_PER_DAY, len(early))
     # Service: an onboarding call up to a month after most wins.
     served = np.flatnonzero(fate["won"] & (rng.random(len(created)) < 0.7))
-    served_at = fate["closed"][served] + rng.integers(_DAY, 30 * _DAY, len(served))
+    waits = rng.integers(SECONDS_PER_DAY, 30 * SECONDS_PER_DAY, len(served))
+    served_at = fate["closed"][served] + waits
     outside = [TYPE_NAMES.index("page_view"), TYPE_NAMES.index("call")]
     owner = np.concatenate([owner, early, served])
     at = np.concatenate([at, early_at, served_at])
