@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 
 from commands.console import (
     JsonOption,
@@ -16,7 +15,6 @@ from commands.console import (
     show,
     show_commands,
 )
-from commands.terminal.tables import new_table
 from crm.errors import SourceError
 from crm.project import PROJECT_FILE, load_project
 
@@ -67,27 +65,25 @@ def simulate(
 
 
 def audit(project: ProjectOption = Path(PROJECT_FILE), json_: JsonOption = False) -> None:
-    """Audit every column of the leads: leak, suspect or fine, with the evidence."""
+    """Audit the columns of the leads for leaks, and print the evidence.
+
+    Columns that the project file keeps out of the model are not audited.
+    """
+    from commands.terminal.audit import audit_summary, audit_table
     from crm.reading import read_records
     from features.leaks.audit import audit as run
-    from features.leaks.check import Verdict
+    from features.leaks.audit import unaudited_columns
     from features.moments import make_moments
 
     opened = load_project(project)
     records = read_records(opened, datetime.datetime.now(datetime.UTC))
     audited = run(records, make_moments(records, opened.learn), opened)
-    table = new_table("column", "verdict", "evidence")
-    order = list(Verdict)
-    for column in sorted(audited.attributes, key=lambda column: order.index(column.verdict)):
-        evidence = "\n".join(f"{finding.number} {finding.evidence}" for finding in column.findings)
-        table.add_row(escape(column.attribute[:60]), column.verdict.value, escape(evidence))
-    show(audited.to_json(), table, json_)
-    lines = [column.line for column in audited.attributes if column.line]
-    if lines and not json_:
-        out.print("Leaks and suspects are left out of the model. To keep this decision, add these")
-        out.print(f"lines to [columns] of {opened.path.name}:", markup=False)
-        for line in lines:
-            out.print(f"  {line}", markup=False, soft_wrap=True)
+    show(audited.to_json(), audit_table(audited), json_)
+    if json_:
+        return
+    for line in audit_summary(audited, unaudited_columns(records, opened), opened):
+        out.print(line, markup=False, soft_wrap=True)
+    show_commands("Next:", leadscore_line(project, "train"))
 
 
 def write_simulation(settings: "Simulation", folder: Path, file_format: str) -> None:

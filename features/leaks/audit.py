@@ -165,15 +165,30 @@ def audit_columns(
     return Audit(tuple(_conclude(name, findings[name], rules.known_in_time) for name in columns))
 
 
-def _audited_columns(records: Records, project: Project) -> list[str]:
+def unaudited_columns(records: Records, project: Project) -> dict[str, list[str]]:
+    """Return the attributes that are not audited, by the key of `[columns]` that excludes them."""
     rules = project.columns
-    excluded = {
-        *role_columns(project).values(),
-        *(column.name for column in TABLES["leads"].columns),
+    keys = {
+        "known_later": rules.known_later,
+        "ignore": rules.ignore,
+        "sensitive": set(rules.sensitive) - set(rules.allow_sensitive),
     }
-    excluded |= {*rules.ignore, *rules.known_later}
-    excluded |= set(rules.sensitive) - set(rules.allow_sensitive)
-    return [column for column in records.leads.columns if column not in excluded]
+    by_key: dict[str, list[str]] = {}
+    for column in _attributes(records, project):
+        key = next((key for key, columns in keys.items() if column in columns), None)
+        if key is not None:
+            by_key.setdefault(key, []).append(column)
+    return by_key
+
+
+def _audited_columns(records: Records, project: Project) -> list[str]:
+    excluded = set().union(*unaudited_columns(records, project).values())
+    return [column for column in _attributes(records, project) if column not in excluded]
+
+
+def _attributes(records: Records, project: Project) -> list[str]:
+    roles = {*role_columns(project).values(), *(column.name for column in TABLES["leads"].columns)}
+    return [column for column in records.leads.columns if column not in roles]
 
 
 def _conclude(name: str, findings: list[Finding], vouched: Collection[str]) -> AttributeAudit:
