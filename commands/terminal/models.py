@@ -194,7 +194,7 @@ def left_out_lines(card: ModelCard) -> list[str]:
     for left_out in card.left_out:
         by_reason.setdefault(left_out["reason"], []).append(left_out["column"])
     return [
-        f"Not a feature, {escape(reason)}: {escape(', '.join(columns))}"
+        f"Not features, because {escape(reason.rstrip('.'))}: {escape(', '.join(columns))}."
         for reason, columns in by_reason.items()
     ]
 

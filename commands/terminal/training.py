@@ -1,5 +1,6 @@
 """Formats a training, and the scores that the service returned in the demo."""
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -32,12 +33,13 @@ def _parts(card: ModelCard) -> Iterator[RenderableType]:
         yield SIMULATED
     yield from (f"[yellow]note:[/] {escape(note)}" for note in card.notes)
     facts = card.learned_from
-    not_used = [f"{facts[key]:,} {why}" for key, why in NOT_USED.items() if facts.get(key)]
     yield (
-        f"Learned from {facts['moments']:,} moments of {facts['learned_leads']:,} of "
-        f"{facts['leads']:,} leads, {facts['base_rate']:.1%} won. Moments not used: "
-        f"{', '.join(not_used) or 'none'}."
+        f"Learned from {facts['learned_leads']:,} of {facts['leads']:,} leads, at "
+        f"{facts['moments']:,} moments; {facts['base_rate']:.1%} of the moments were won."
     )
+    not_used = [f"{facts[key]:,} {why}" for key, why in NOT_USED.items() if facts.get(key)]
+    if not_used:
+        yield f"Moments that were not used: {', '.join(not_used)}."
     yield from left_out_lines(card)
     yield from _estimator(card.estimator)
     if "not_judged" not in card.test:
@@ -65,7 +67,8 @@ def _evaluation(
     test: Figures, baselines: Mapping[str, Figures], embargoed: int
 ) -> Iterator[RenderableType]:
     """Format how good the model is, with the baselines."""
-    yield (f"Evaluated on the {test['how']}: {test['n']:,} moments, {test['base_rate']:.1%} won.")
+    yield f"Evaluated on the {test['how']}: {test['n']:,} moments, {test['base_rate']:.1%} won."
+    yield from _best_fifth(test)
     if embargoed:
         yield (
             f"{embargoed:,} moments were excluded for this test because their outcome was not yet "
@@ -82,6 +85,18 @@ def _evaluation(
     )
     if len(test["by_age"]) > 1:
         yield _ages(test["by_age"])
+
+
+def _best_fifth(test: Figures) -> Iterator[str]:
+    """Format how many customers the best-scored fifth contains, and calls per customer."""
+    for row in test.get("gains", ()):
+        if math.isclose(row["share"], 0.2) and row["gain"] > 0:
+            customers = test["base_rate"] * row["lift"]  # for each lead of the best fifth
+            yield (
+                f"The best-scored fifth contains {100 * row['gain']:.0f} of 100 customers "
+                f"({100 * row['low']:.0f} to {100 * row['high']:.0f}): {1 / customers:.1f} calls "
+                f"per customer, and {1 / test['base_rate']:.1f} for all leads."
+            )
 
 
 def _ages(by_age: list[Figures]) -> Table:

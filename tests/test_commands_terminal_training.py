@@ -1,0 +1,99 @@
+"""The summary of a training in the terminal."""
+
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from commands.terminal.training import training_summary
+from models.card import ModelCard
+
+METRICS = {
+    "roc_auc": 0.8,
+    "pr_auc": 0.5,
+    "log_loss": 0.4,
+    "brier": 0.1,
+    "ece": 0.04,
+    "lift_at_10": 2.5,
+}
+TEST = {
+    "how": "newest 20% of leads",
+    "n": 200,
+    "base_rate": 0.25,
+    **METRICS,
+    "intervals": {name: [value - 0.01, value + 0.01] for name, value in METRICS.items()},
+    "ece_by_chance": 0.02,
+    "by_age": [],
+    "gains": [
+        {"share": 0.1, "gain": 0.3, "low": 0.2, "high": 0.4, "lift": 3.0},
+        {"share": 0.2, "gain": 0.5, "low": 0.42, "high": 0.58, "lift": 2.5},
+    ],
+}
+LEARNED_FROM = {
+    "leads": 5_000,
+    "learned_leads": 4_000,
+    "moments": 12_000,
+    "base_rate": 0.2,
+    "embargoed": 0,
+}
+
+
+def summary(*, learned_from: Any = LEARNED_FROM, test: Any = TEST, left_out: Any = ()) -> str:
+    card = ModelCard.from_json(
+        {
+            "name": "acme",
+            "simulated": False,
+            "trained_at": "2026-01-01T12:30:00+00:00",
+            "learned_from": learned_from,
+            "label": {"won": ["yes"], "horizon_days": 30.0},
+            "features": ["source"],
+            "left_out": list(left_out),
+            "test": test,
+            "baselines": {},
+            "estimator": {"kind": "trees", "why": "too few wins for a blend", "parameters": {}},
+            "digests": {},
+            "versions": {},
+            "readiness": {"verdict": "ready", "reasons": []},
+        }
+    )
+    text = io.StringIO()
+    Console(file=text, width=200, highlight=False).print(training_summary(card), soft_wrap=True)
+    return text.getvalue()
+
+
+def test_summary_shows_calls_per_customer_of_the_best_fifth() -> None:
+    # A quarter of all leads was won, and 2.5 times as many of the best fifth: 5 of 8.
+    assert (
+        "The best-scored fifth contains 50 of 100 customers (42 to 58): 1.6 calls per customer, "
+        "and 4.0 for all leads.\n"
+    ) in summary()
+
+
+@pytest.mark.parametrize(
+    "gains", [[], [{"share": 0.2, "gain": 0.0, "low": 0.0, "high": 0.1, "lift": 0.0}]]
+)
+def test_summary_without_customers_in_the_best_fifth_shows_no_calls(gains: Any) -> None:
+    assert "calls per customer" not in summary(test={**TEST, "gains": gains})
+
+
+def test_summary_counts_leads_and_moments() -> None:
+    assert (
+        "Learned from 4,000 of 5,000 leads, at 12,000 moments; 20.0% of the moments were won.\n"
+        "Model: trees."
+    ) in summary()
+
+
+def test_summary_lists_moments_that_were_not_used() -> None:
+    learned_from = {**LEARNED_FROM, "not_mature": 1_200, "without_outcome": 3}
+    assert (
+        "Moments that were not used: 1,200 too recent to know the outcome, 3 without an outcome.\n"
+    ) in summary(learned_from=learned_from)
+
+
+def test_summary_groups_columns_that_are_not_features_by_reason() -> None:
+    left_out = [{"column": name, "reason": "it is empty"} for name in ("fax", "pager")]
+    left_out.append({"column": "contract", "reason": "the leak audit calls it a leak: LS102 Won."})
+    text = summary(left_out=left_out)
+    assert "Not features, because it is empty: fax, pager.\n" in text
+    assert "because the leak audit calls it a leak: LS102 Won: contract.\n" in text
