@@ -19,6 +19,16 @@ TRENDS = {
         "too little to say",
         None,
     ),
+    "a day that is 30 days ago": (
+        [(0, 40), (29 * DAY, 49), (30 * DAY, 50)],
+        "improving",
+        9.7,
+    ),
+    "a day that is 31 days ago": (
+        [(0, 40), (30 * DAY, 49), (31 * DAY, 50)],
+        "too little to say",
+        None,
+    ),
     "in any order": ([(2 * DAY, 46), (0, 40), (DAY, 43)], "improving", 6.0),
 }
 

@@ -40,3 +40,9 @@ def test_unreadable_cells_cover_every_attribute_and_code() -> None:
 @pytest.mark.parametrize("code", get_args(CellWarningCode))
 def test_message_begins_with_the_column(code: CellWarningCode) -> None:
     assert cell_warning(code, "Lead Source").message.startswith("`Lead Source` ")
+
+
+def test_message_shortens_the_name_of_a_column_to_100_characters() -> None:
+    warning = cell_warning("not_a_number", "x" * 101)
+    assert warning.column == "x" * 101
+    assert warning.message.startswith(f"`{'x' * 100}` ")
