@@ -297,3 +297,16 @@ def test_bin_with_few_leads_has_a_wide_interval() -> None:
 def test_log_loss_of_a_row_by_hand(margin: float, label: int, loss: float) -> None:
     losses = log_losses(np.array([margin]), np.array([label], dtype=np.int8))
     assert losses == pytest.approx([loss])
+
+
+def test_tied_moments_share_the_bin_of_the_middle_of_their_tie() -> None:
+    log_odds = np.append(np.full(60, 5.0), -np.arange(40.0))
+    label = (np.arange(100) % 2).astype(np.int8)
+    rows = reliability(log_odds, label, np.ones(100))
+    assert [(row["bin"], row["n"]) for row in rows] == [
+        (3, 60),
+        (7, 10),
+        (8, 10),
+        (9, 10),
+        (10, 10),
+    ]
