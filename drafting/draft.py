@@ -18,7 +18,7 @@ from crm.project import LearnKeys
 from crm.records import Records
 from crm.tables import TABLES
 from crm.text import listed, quote
-from crm.times import parse_times
+from crm.times import SECONDS_PER_DAY, parse_times
 from drafting.column_rules import ColumnRules, propose_rules
 from drafting.outcome_words import OutcomeWords, sort_values
 from drafting.roles import assign_tables, find_order, find_roles
@@ -30,7 +30,6 @@ from features.leaks.check import MIN_OUTCOMES
 SAMPLE_ROWS = 50_000
 HORIZONS_DAYS = (7, 14, 30, 60, 90, 180, 365)
 MIN_WINS_FOR_HORIZON = 20
-SECONDS_PER_DAY = 86_400
 HEADINGS = {
     "leads": "One row per lead. Every column that this file does not name is an attribute, "
     "which the model may use.",
