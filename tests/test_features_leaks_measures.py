@@ -9,7 +9,7 @@ import pytest
 
 from crm.project import ColumnsKeys, LearnKeys
 from crm.records import Records
-from crm.times import NOT_A_TIME, TIME_DTYPE
+from crm.times import DAY, NOT_A_TIME, TIME_DTYPE
 from features.leaks.measures import (
     SURE,
     Auc,
@@ -36,6 +36,17 @@ def test_auc_within_slices_equals_the_share_of_pairs() -> None:
         if is_first[i] and not is_first[j] and part[i] == part[j]
     ]
     assert groups.auc(scores.astype(float)).value == pytest.approx(np.mean(correct))
+
+
+def test_low_auc_is_that_of_hanley_and_mcneil() -> None:
+    scores, is_first = np.arange(40.0), np.arange(40) % 4 == 3  # 10 leads against 30
+    groups = TwoGroups(np.arange(40), is_first, np.zeros(40, int), np.zeros(40, int))
+    auc = groups.auc(scores)
+    value = 0.55  # on average 16.5 of the 30 have a lower score
+    q1, q2 = value / (2 - value), 2 * value**2 / (1 + value)
+    variance = value * (1 - value) + 9 * (q1 - value**2) + 29 * (q2 - value**2)
+    assert auc.value == pytest.approx(value)
+    assert auc.low == pytest.approx(value - SURE * np.sqrt(variance / 300))
 
 
 def test_auc_without_pairs_is_a_half() -> None:
@@ -102,6 +113,14 @@ def test_dates_are_read_in_common_formats(cells: list[Any], expected: list[str |
     assert times == [None if text is None else pd.Timestamp(text) for text in expected]
 
 
+def test_time_counts_in_days_from_the_creation_and_else_from_1970() -> None:
+    created = np.array([2 * DAY, NOT_A_TIME, 2 * DAY])
+    cells = pd.Series(["1970-01-13", "1970-01-13", None], name="x")
+    numbers = read_audited_column(cells, ColumnsKeys(), None, created).numbers
+    assert numbers is not None
+    np.testing.assert_array_equal(numbers, [10, 12, np.nan])
+
+
 @pytest.mark.parametrize("cells", [["12.5", "3"], ["2024-13-45", "2024-02-01"], ["soon"], []])
 def test_other_cells_are_not_dates(cells: list[str]) -> None:
     column = pd.Series(cells, name="x", dtype="str")
@@ -121,6 +140,11 @@ def column_of_numbers(numbers: list[float]) -> AuditedColumn:
 def test_levels_of_more_than_20_numbers_are_bins(n_values: int, n_levels: int) -> None:
     column = column_of_numbers(list(range(n_values)))
     assert len(np.unique(column.levels)) == n_levels
+
+
+def test_missing_numbers_have_a_level_of_their_own() -> None:
+    levels = column_of_numbers([*range(21), np.nan]).levels
+    assert levels[-1] not in levels[:-1]
 
 
 def test_levels_of_words_are_their_codes() -> None:
