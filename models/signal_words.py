@@ -95,4 +95,4 @@ def condition_above(feature: Feature, limit: float) -> str:
 def _quoted(feature: Feature) -> str:
     """Return the name of what a feature measures, in quotation marks if it is a column's name."""
     name = measured(feature)
-    return f"“{name}”" if name == feature.column else name
+    return f"“{name}”" if name == shortened(feature.column) else name

@@ -19,6 +19,7 @@ from models.evaluation.interactions import best_split, find_interactions
 from models.reasons import Reasoner
 from models.scale import Scale
 from models.scorer import LeadScorer
+from reports.pages.features.labels import with_labels
 from reports.pages.features.pairs import PairVerdict, ScoredLeads, pairs_section
 
 TEN = math.log(2)  # log-odds of ten points
@@ -162,7 +163,8 @@ def test_pair_is_a_finding_only_if_the_outcomes_agree(
     won = np.random.default_rng(1).random(len(leads)) < chance
     all_known = np.ones(len(leads), dtype=bool)
     scored = ScoredLeads(features=leads, has_outcome=all_known, won=won, about="all")
-    section, takeaways = pairs_section(scorer(total_and_product), list(NAMES), scored)
+    model = scorer(total_and_product)
+    section, takeaways = pairs_section(model, with_labels(model.reasoner), list(NAMES), scored)
     (figure,) = section.figures
     assert figure.rows[0]["verdict"] == verdict
     assert len(takeaways) == n_takeaways

@@ -274,6 +274,7 @@ def test_columns_are_shown_by_their_labels(report: Report, simulated_crm: Path) 
     for figure in figures_of(report):
         texts += [figure.finding, *(column.title for column in figure.columns)]
         texts += [str(row.get("name")) for row in figure.rows]
-        texts += [str(row.get("direction")) for row in figure.rows]
+        for cell in ("direction", "first", "second"):
+            texts += [str(row.get(cell)) for row in figure.rows]
     assert any("Budget (EUR)" in text for text in texts)
     assert [text for text in texts if any(name in text for name in names)] == []

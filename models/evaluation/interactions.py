@@ -23,6 +23,7 @@ from crm.arrays import Bools, Floats
 from features.feature import Feature
 from models.estimator.blend import BaseRate
 from models.evaluation.intervals import percentiles, resamples
+from models.reasons import Reasoner
 from models.scale import POINTS
 from models.scorer import LeadScorer
 from models.signal_words import CODED, condition, condition_above
@@ -90,7 +91,12 @@ class Interaction:
 
 
 def find_interactions(
-    scorer: LeadScorer, features: Floats, signals: list[str], seed: int = 0
+    scorer: LeadScorer,
+    features: Floats,
+    signals: list[str],
+    seed: int = 0,
+    *,
+    reasoner: Reasoner | None = None,
 ) -> list[Interaction]:
     """Compute what pairs of the strongest signals add to the score beyond their own effects.
 
@@ -103,6 +109,8 @@ def find_interactions(
         Strongest first; the first `MOST_SIGNALS` that split the leads are used.
     seed : int
         The seed of the sample.
+    reasoner : Reasoner, optional
+        Names the signals; that of the scorer by default.
 
     Returns
     -------
@@ -113,15 +121,16 @@ def find_interactions(
     estimator = scorer.estimator
     if isinstance(estimator, BaseRate) or estimator.trees is None:
         return []
-    parts = scorer.reasoner.parts(features)
+    reasoner = reasoner or scorer.reasoner
+    parts = reasoner.parts(features)
     splits = []
     for signal in signals:
-        place = scorer.reasoner.signals.index(signal)
-        members = scorer.reasoner.members[place]
+        place = reasoner.signals.index(signal)
+        members = reasoner.members[place]
         strength = np.abs(parts.of_features[:, members]).mean(axis=0)
         mover = members[int(strength.argmax())]
         split = best_split(
-            scorer.reasoner.features[mover],
+            reasoner.features[mover],
             signal,
             features[:, mover],
             parts.of_signals[:, place],
@@ -136,7 +145,7 @@ def find_interactions(
     effects = [sample.effect(members) for _, members in splits]
     interactions = []
     for a, b in pairs:
-        first, second = _in_order(splits[a], splits[b], scorer)
+        first, second = _in_order(splits[a], splits[b], reasoner)
         together = [split.is_in[sample.lead] for split, _ in (first, second)]
         if _fewest_together(*together) < FEWEST_TOGETHER:
             continue
@@ -209,11 +218,11 @@ def best_split(feature: Feature, signal: str, values: Floats, points: Floats) ->
 
 
 def _in_order(
-    a: tuple[SignalSplit, list[int]], b: tuple[SignalSplit, list[int]], scorer: LeadScorer
+    a: tuple[SignalSplit, list[int]], b: tuple[SignalSplit, list[int]], reasoner: Reasoner
 ) -> tuple[tuple[SignalSplit, list[int]], tuple[SignalSplit, list[int]]]:
     """Return the two splits, with activities of the lead before its attributes."""
     a_is_trait, b_is_trait = (
-        scorer.reasoner.features[members[0]].table == "leads" for _, members in (a, b)
+        reasoner.features[members[0]].table == "leads" for _, members in (a, b)
     )
     return (b, a) if a_is_trait and not b_is_trait else (a, b)
 

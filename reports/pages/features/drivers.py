@@ -70,7 +70,7 @@ def drivers_sections(rows: ReportRows, scorer: LeadScorer) -> tuple[list[Section
     if rows.has_times:
         compared += "; outcomes only of leads that were open after the week"
     leads = ScoredLeads(features=features, has_outcome=has_outcome, won=won, about=compared)
-    together, pair_takeaways = pairs_section(scorer, signals, leads)
+    together, pair_takeaways = pairs_section(scorer, reasoner, signals, leads)
     sections = [
         importance,
         Section(

@@ -5,13 +5,11 @@ Reasons, the API and the model card keep the names that columns have in the CRM.
 
 import copy
 import re
-from collections.abc import Iterable
 from dataclasses import replace
 
 from features.feature import Feature, braced, shortened
 from models.reasons import Reasoner
-from models.signal_words import measured
-from reports.text import column_label, quoted_name
+from reports.text import column_label
 
 
 def with_labels(reasoner: Reasoner) -> Reasoner:
@@ -47,35 +45,3 @@ def with_label(feature: Feature) -> Feature:
         absent=relabelled(feature.absent, name, shortened(label)),
         measure=relabelled(feature.measure, name, shortened(label)),
     )
-
-
-def labelled_condition(words: str, features: Iterable[Feature]) -> str:
-    """Return a condition of `models.signal_words` with the column's label.
-
-    Parameters
-    ----------
-    words : str
-        A condition about one of the features.
-    features : iterable of Feature
-        The features of the signal, without labels.
-
-    Examples
-    --------
-    >>> budget = Feature("budget_eur", "leads", "budget_eur", "number", "budget_eur is {value}")
-    >>> labelled_condition("“budget_eur” above 9,200", [budget])
-    '“Budget (EUR)” above 9,200'
-    """
-    for feature in features:
-        labelled = with_label(feature)
-        if words == feature.absent:
-            return labelled.absent
-        before, after = measure_in_sentence(feature), measure_in_sentence(labelled)
-        if words.startswith(before):
-            return after + words.removeprefix(before)
-    return words
-
-
-def measure_in_sentence(feature: Feature) -> str:
-    """Return what a feature measures; the name of a column is in quotation marks."""
-    name = measured(feature)
-    return quoted_name(name) if name == shortened(feature.column) else name

@@ -10,7 +10,7 @@ import numpy as np
 from crm.arrays import Bools, Floats
 from models.estimator.blend import BaseRate
 from models.evaluation.comparisons import CHANCE, FEWEST_LEADS
-from models.evaluation.interactions import Interaction, SignalSplit, find_interactions
+from models.evaluation.interactions import Interaction, find_interactions
 from models.evaluation.intervals import holm
 from models.evaluation.two_way import effects_differ
 from models.reasons import Reasoner
@@ -19,7 +19,6 @@ from models.scorer import LeadScorer
 from reports.charts.report import series_chart
 from reports.content import Column, Figure, Section, TableRow, Takeaway, cells_of
 from reports.numbers import signed
-from reports.pages.features.labels import labelled_condition
 from reports.pages.phrases import CHANCE_TITLE, interval_columns
 from reports.text import column_label, printable
 
@@ -132,7 +131,7 @@ class ScoredLeads:
 
 
 def pairs_section(
-    scorer: LeadScorer, signals: list[str], leads: ScoredLeads
+    scorer: LeadScorer, reasoner: Reasoner, signals: list[str], leads: ScoredLeads
 ) -> tuple[Section, list[Takeaway]]:
     """Build the section about signals that move the score differently together than apart.
 
@@ -144,18 +143,13 @@ def pairs_section(
     Parameters
     ----------
     scorer : LeadScorer
+    reasoner : Reasoner
+        The scorer's, with labels in its features.
     signals : list of str
         The strongest first.
     leads : ScoredLeads
     """
-    interactions = [
-        replace(
-            interaction,
-            first=_labelled(interaction.first, scorer.reasoner),
-            second=_labelled(interaction.second, scorer.reasoner),
-        )
-        for interaction in find_interactions(scorer, leads.features, signals)
-    ]
+    interactions = find_interactions(scorer, leads.features, signals, reasoner=reasoner)
     if not interactions:
         reason = "The model only adds up the points of the signals; none changes another's effect."
         if not isinstance(scorer.estimator, BaseRate) and scorer.estimator.trees is not None:
@@ -174,13 +168,6 @@ def pairs_section(
     if large:
         text += f" The outcomes confirm {len(confirmed) or 'none'} of them."
     return Section(HEADING, (text,), (figure,)), [pair.takeaway(n_known) for pair in confirmed[:1]]
-
-
-def _labelled(split: SignalSplit, reasoner: Reasoner) -> SignalSplit:
-    """Return a split whose words contain the label of the column."""
-    members = reasoner.members[reasoner.signals.index(split.signal)]
-    features = [reasoner.features[member] for member in members]
-    return replace(split, words=labelled_condition(split.words, features))
 
 
 def _figure(
