@@ -1,4 +1,4 @@
-"""What the audit measures: ranks and shares within slices of time, and the dates of cells."""
+"""Measures of the audit: ranks and shares within slices of time, and the dates of cells."""
 
 import itertools
 from typing import Any
@@ -19,7 +19,7 @@ from features.leaks.measures import (
     audited_leads,
     read_audited_column,
 )
-from features.moments import make_moments
+from features.moments import list_moments, make_moments
 
 
 def test_likely_auc_is_one_standard_error_below_the_value() -> None:
@@ -190,6 +190,15 @@ def test_leads_younger_than_the_usual_life_are_not_compared_by_state(
 ) -> None:
     groups = timed_leads.by_state
     assert (groups.rows.tolist(), groups.is_first.tolist()) == ([0, 1, 2, 3], [True] * 3 + [False])
+
+
+def test_all_leads_are_compared_by_state_if_no_end_of_observation_is_known() -> None:
+    times = pd.Series(pd.to_datetime(["2124-01-01", "2124-01-03"], utc=True)).astype(TIME_DTYPE)
+    leads = pd.DataFrame({"lead_id": ["a", "b"], "created_at": times})
+    outcomes = pd.DataFrame({"lead_id": ["a"], "outcome": ["won"], "closed_at": times[1:]})
+    records = Records(leads, outcomes)
+    audited = audited_leads(records, list_moments(records, LearnKeys(won=["won"])))
+    assert audited.by_state.rows.tolist() == [0, 1]
 
 
 @pytest.mark.parametrize(("in_order", "second_half"), [(True, 1), (False, 0)])

@@ -334,7 +334,7 @@ def audited_leads(records: Records, moments: Moments) -> AuditedLeads:
     until = int(microseconds(pd.Series([records.observed_until], dtype=TIME_DTYPE))[0])
     is_old = np.ones(len(ids), dtype=bool)
     has_life = (created != NOT_A_TIME) & (closed != NOT_A_TIME)
-    if has_life.any():
+    if has_life.any() and until != NOT_A_TIME:  # a draft may have future times only
         usual_life = np.median((closed - created)[has_life])
         is_old = created + usual_life <= until
     if records.has_times:
