@@ -1,4 +1,4 @@
-"""What the commands share: printed commands that can be run, and the environment."""
+"""Helpers of all commands: printed commands that can be run, and the environment."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""What every source is checked for: a missing file, an unusable header, a giant cell."""
+"""Checks of every source: a missing file, an unusable header, a giant cell."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What a new version would change for the leads that are open now."""
+"""Changes that a new version would make for the leads that are open now."""
 
 import datetime
 from dataclasses import replace

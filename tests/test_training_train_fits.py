@@ -1,4 +1,4 @@
-"""What a training fits: the same model each time, no pipeline twice, with the tuned settings."""
+"""Fits of a training: the same model each time, no pipeline twice, with the tuned settings."""
 
 import datetime
 import re

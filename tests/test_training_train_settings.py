@@ -1,4 +1,4 @@
-"""What the project file sets for a training: the scale, directions, a half-life and the order."""
+"""Settings of a training in the project file: the scale, directions, a half-life and the order."""
 
 from pathlib import Path
 from typing import Any
