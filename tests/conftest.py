@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from serving.calls import Calls
     from serving.served_model import ServedModel
     from tests.made_calls import Ask
+    from tests.made_runs import Work
     from tests.made_tables import ReadCsv
 
 # No deadlines, because the machine may be busy; CI draws the same examples each time.
@@ -273,6 +274,19 @@ def trained(simulated_crm: Path) -> Any:
     project = load_project(simulated_crm)
     now = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
     return train(project, read_records(project), now=now)
+
+
+@pytest.fixture(scope="session")
+def work(
+    simulated_crm: Path,
+    trained: Any,
+    empty_mlflow: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> "Work":
+    """Return a training on the simulated CRM with its saved model; read only."""
+    from tests.made_runs import make_work
+
+    return make_work(simulated_crm, trained, empty_mlflow, tmp_path_factory.mktemp("work"))
 
 
 @pytest.fixture(scope="session")

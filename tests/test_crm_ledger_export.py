@@ -17,37 +17,10 @@ from crm.reading import read_records
 from crm.records import Records
 from crm.times import DAY
 from leadscore import app
+from tests.made_projects import FOUR_TABLES, LEDGER, LEDGER_ALONE, WON_AND_LOST
 
-LEDGER = """
-[project]
-name = "acme"
-[ledger]
-url = "sqlite:///ledger.db"
-[leads]
-source = "ledger"
-lead_id = "Id"
-created_at = "Created"
-[learn]
-won = ["won"]
-lost = ["lost"]
-"""
-FILES = """
-[project]
-name = "acme"
-[leads]
-source = "leads.csv"
-lead_id = "Id"
-created_at = "Created"
-[activities]
-source = "activities.csv"
-[stages]
-source = "stages.csv"
-[outcomes]
-source = "outcomes.csv"
-[learn]
-won = ["won"]
-lost = ["lost"]
-"""
+IN_LEDGER = LEDGER_ALONE + LEDGER + WON_AND_LOST
+IN_FILES = FOUR_TABLES + WON_AND_LOST
 
 
 @pytest.fixture
@@ -101,9 +74,9 @@ def test_export_counts_the_rows(filled: Ledger, tmp_path: Path, suffix: str) -> 
 def test_exported_leads_have_the_attributes_that_were_sent_last(
     filled: Ledger, tmp_path: Path, suffix: str
 ) -> None:
-    of_ledger = read(LEDGER, tmp_path).leads
+    of_ledger = read(IN_LEDGER, tmp_path).leads
     export(filled, tmp_path, suffix)
-    of_export = read(FILES.replace(".csv", f".{suffix}"), tmp_path).leads
+    of_export = read(IN_FILES.replace(".csv", f".{suffix}"), tmp_path).leads
     assert of_export["created_at"].tolist() == of_ledger["created_at"].tolist()
     assert texts(of_export["Source"]) == ['"odd",', "=1+1"]
     assert texts(of_export["Size"]) == ["2.5", ""]
@@ -116,9 +89,9 @@ def test_exported_leads_have_the_attributes_that_were_sent_last(
 def test_exported_events_equal_those_of_the_ledger(
     filled: Ledger, tmp_path: Path, suffix: str, table: str
 ) -> None:
-    of_ledger = getattr(read(LEDGER, tmp_path), table)
+    of_ledger = getattr(read(IN_LEDGER, tmp_path), table)
     export(filled, tmp_path, suffix)
-    of_export = getattr(read(FILES.replace(".csv", f".{suffix}"), tmp_path), table)
+    of_export = getattr(read(IN_FILES.replace(".csv", f".{suffix}"), tmp_path), table)
     columns = [name for name in of_ledger.columns if name != "activity_id"]
     pd.testing.assert_frame_equal(of_export[columns], of_ledger[columns], check_dtype=False)
 
@@ -126,7 +99,7 @@ def test_exported_events_equal_those_of_the_ledger(
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_exported_activities_have_ids(filled: Ledger, tmp_path: Path, suffix: str) -> None:
     export(filled, tmp_path, suffix)
-    activities = read(FILES.replace(".csv", f".{suffix}"), tmp_path).activities
+    activities = read(IN_FILES.replace(".csv", f".{suffix}"), tmp_path).activities
     assert activities is not None
     assert activities["activity_id"].str[:6].tolist() == ["sha256", "7"]
 
@@ -153,7 +126,7 @@ def test_failed_export_keeps_the_old_file(
 
 
 def test_export_command_writes_the_tables_that_it_names(filled: Ledger, tmp_path: Path) -> None:
-    (tmp_path / "leadscore.toml").write_text(LEDGER)
+    (tmp_path / "leadscore.toml").write_text(IN_LEDGER)
     command = ["ledger", "export", str(tmp_path / "out"), "-p", str(tmp_path)]
     options = ["--format", "parquet", "--table", "leads", "--table", "stages", "--json"]
     result = CliRunner().invoke(app, [*command, *options])
@@ -165,6 +138,6 @@ def test_export_command_writes_the_tables_that_it_names(filled: Ledger, tmp_path
 
 
 def test_migrate_command_shows_the_schema(filled: Ledger, tmp_path: Path) -> None:
-    (tmp_path / "leadscore.toml").write_text(LEDGER)
+    (tmp_path / "leadscore.toml").write_text(IN_LEDGER)
     result = CliRunner().invoke(app, ["ledger", "migrate", "-p", str(tmp_path)])
     assert "The ledger has schema 0002." in result.output

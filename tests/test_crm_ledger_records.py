@@ -19,42 +19,12 @@ from crm.reading import read_records
 from crm.records import Records
 from crm.times import DAY
 from features.times import cell_time
+from tests.made_projects import FOUR_TABLES, LEDGER, LEDGER_ALONE, WON_AND_LOST
 from training.train import train
 
-LEDGER = """
-[ledger]
-url = "sqlite:///ledger.db"
-"""
-FILES = """
-[project]
-name = "acme"
-[leads]
-source = "leads.csv"
-lead_id = "Id"
-created_at = "Created"
-[activities]
-source = "activities.csv"
-[stages]
-source = "stages.csv"
-[outcomes]
-source = "outcomes.csv"
-[learn]
-won = ["won"]
-lost = ["lost"]
-"""
-LEDGER_ALONE = """
-[project]
-name = "acme"
-[leads]
-source = "ledger"
-lead_id = "Id"
-created_at = "Created"
-[learn]
-won = ["won"]
-lost = ["lost"]
-"""
-FILES_AND_LEDGER = FILES + LEDGER
-ONLY_LEDGER = LEDGER_ALONE + LEDGER
+IN_FILES = FOUR_TABLES + WON_AND_LOST
+IN_BOTH = IN_FILES + LEDGER
+IN_LEDGER = LEDGER_ALONE + LEDGER + WON_AND_LOST
 Read = Callable[[str], Records]
 Row = dict[str, Any]
 
@@ -101,7 +71,7 @@ def utc(time: int) -> pd.Timestamp:
 
 
 def test_empty_ledger_changes_nothing(read: Read, ledger: Ledger) -> None:
-    assert read(FILES_AND_LEDGER).digests == read(FILES).digests
+    assert read(IN_BOTH).digests == read(IN_FILES).digests
 
 
 CALL: Row = {"lead_id": "L1", "type": "call", "occurred_at": 3 * DAY}
@@ -119,7 +89,7 @@ ACTIVITIES_OF_THE_FILE = [("call", 3 * DAY), ("mail", 4 * DAY), ("meeting", 3 * 
 )
 def test_activity_of_the_file_is_not_repeated(read: Read, ledger: Ledger, activity: Row) -> None:
     ledger.add("activities", [activity], 0)
-    assert activities_of(read(FILES_AND_LEDGER)) == sorted(ACTIVITIES_OF_THE_FILE)
+    assert activities_of(read(IN_BOTH)) == sorted(ACTIVITIES_OF_THE_FILE)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +102,7 @@ def test_activity_of_the_file_is_not_repeated(read: Read, ledger: Ledger, activi
 def test_activity_of_the_ledger_is_added(read: Read, ledger: Ledger, activity: Row) -> None:
     ledger.add("activities", [activity], 0)
     added = (activity["type"], activity["occurred_at"])
-    assert activities_of(read(FILES_AND_LEDGER)) == sorted([*ACTIVITIES_OF_THE_FILE, added])
+    assert activities_of(read(IN_BOTH)) == sorted([*ACTIVITIES_OF_THE_FILE, added])
 
 
 def activities_of(records: Records) -> list[tuple[str, int]]:
@@ -147,7 +117,7 @@ def test_stage_of_the_file_is_not_repeated(read: Read, ledger: Ledger) -> None:
     new = {"lead_id": "L1", "stage": "new", "entered_at": DAY, "stage_id": "s1"}
     met = {"lead_id": "L1", "stage": "met", "entered_at": 5 * DAY}
     ledger.add("stages", [new, met], 0)
-    records = read(FILES_AND_LEDGER)
+    records = read(IN_BOTH)
     assert records.stages is not None
     assert records.stages["stage"].tolist() == ["new", "met"]
 
@@ -156,7 +126,7 @@ def test_outcome_of_the_file_is_not_repeated(read: Read, ledger: Ledger) -> None
     won = {"lead_id": "L1", "outcome": "won", "closed_at": 8 * DAY, "amount": 5.0}
     lost = {"lead_id": "L2", "outcome": "lost", "closed_at": 8 * DAY, "amount": 7.0}
     ledger.add("outcomes", [won, lost], 0)
-    outcomes = read(FILES_AND_LEDGER).outcomes.set_index("lead_id")
+    outcomes = read(IN_BOTH).outcomes.set_index("lead_id")
     assert outcomes["outcome"].to_dict() == {"L1": "won", "L2": "lost"}
     assert outcomes.loc["L2", "amount"] == 7.0
 
@@ -164,7 +134,7 @@ def test_outcome_of_the_file_is_not_repeated(read: Read, ledger: Ledger) -> None
 def test_attributes_of_the_file_take_precedence(read: Read, ledger: Ledger) -> None:
     send_lead(ledger, "L1", 0, DAY, Source="Ledger", Size=5)
     send_lead(ledger, "L3", 0, 2 * DAY, Source="Ledger", Size=5)
-    leads = read(FILES_AND_LEDGER).leads.set_index("lead_id")
+    leads = read(IN_BOTH).leads.set_index("lead_id")
     assert leads["Source"].to_dict() == {"L1": "Web", "L2": "Fair", "L3": "Ledger"}
     assert leads["Size"].isna().to_dict() == {"L1": True, "L2": True, "L3": False}
     assert leads.loc["L3", "created_at"] == utc(2 * DAY)
@@ -172,7 +142,7 @@ def test_attributes_of_the_file_take_precedence(read: Read, ledger: Ledger) -> N
 
 def test_erased_leads_are_left_out_of_files(read: Read, ledger: Ledger) -> None:
     ledger.forget("L1", 0)
-    records = read(FILES_AND_LEDGER)
+    records = read(IN_BOTH)
     assert records.leads["lead_id"].tolist() == ["L2"]
     assert "leads: 1 were erased and are left out." in records.notes
     assert records.outcomes.empty
@@ -194,22 +164,22 @@ def undeclared(ledger: Ledger) -> Ledger:
 
 
 def test_undeclared_outcome_is_left_out(read: Read, undeclared: Ledger) -> None:
-    of_files = read(FILES).outcomes
-    pd.testing.assert_frame_equal(read(FILES_AND_LEDGER).outcomes, of_files)
+    of_files = read(IN_FILES).outcomes
+    pd.testing.assert_frame_equal(read(IN_BOTH).outcomes, of_files)
 
 
 def test_lead_with_only_undeclared_outcomes_is_left_out(read: Read, undeclared: Ledger) -> None:
     # L2 may be won, so it must not be learned as lost.
-    assert read(FILES_AND_LEDGER).leads["lead_id"].tolist() == ["L1"]
+    assert read(IN_BOTH).leads["lead_id"].tolist() == ["L1"]
 
 
 def test_declared_outcome_keeps_its_lead(read: Read, undeclared: Ledger) -> None:
-    declared = FILES_AND_LEDGER.replace('["won"]', '["won", "signed"]')
+    declared = IN_BOTH.replace('["won"]', '["won", "signed"]')
     assert read(declared).leads["lead_id"].tolist() == ["L1", "L2"]
 
 
 def test_undeclared_outcomes_are_noted(read: Read, undeclared: Ledger) -> None:
-    notes = read(FILES_AND_LEDGER).notes
+    notes = read(IN_BOTH).notes
     (note,) = (note for note in notes if note.startswith("the ledger: "))
     assert "declared: '1.5' (2 rows), " in note
     assert "'Closed Won' (1 rows)" in note
@@ -224,7 +194,7 @@ def test_ledger_alone_is_enough(read: Read, ledger: Ledger) -> None:
     send_lead(ledger, "L1", 0, DAY, Source="Web", Size=1)
     send_lead(ledger, "L2", 0, 2 * DAY, Source=None)
     ledger.add("outcomes", [{"lead_id": "L2", "outcome": "WON", "closed_at": 5 * DAY}], 0)
-    records = read(ONLY_LEDGER)
+    records = read(IN_LEDGER)
     assert records.leads["lead_id"].tolist() == ["L1", "L2"]
     assert records.leads["Source"].tolist()[0] == "Web"
     assert records.outcomes["outcome"].tolist() == ["won"]
@@ -244,7 +214,7 @@ def test_attributes_are_the_last_before_the_lead_closed(read: Read, ledger: Ledg
         ],
         0,
     )
-    sizes = read(ONLY_LEDGER).leads.set_index("lead_id")["Size"].to_dict()
+    sizes = read(IN_LEDGER).leads.set_index("lead_id")["Size"].to_dict()
     assert sizes == {"closed on day 5": 2, "closed on day 1": 1, "open": 3}
 
 
@@ -252,31 +222,31 @@ def test_ledger_with_only_undeclared_outcomes_is_refused(read: Read, ledger: Led
     send_lead(ledger, "L1", 0, DAY, Source="Web")
     ledger.add("outcomes", [{"lead_id": "L1", "outcome": "Closed Won"}], 0)
     with pytest.raises(SchemaError, match=r"the ledger: outcome values .*'Closed Won' \(1 rows\)"):
-        read(ONLY_LEDGER)
+        read(IN_LEDGER)
 
 
 def test_role_columns_are_not_attributes_of_the_ledger(read: Read, ledger: Ledger) -> None:
     attributes = {"Created": "soon", "Id": "x", "created_at": "?", "Source": "Web"}
     ledger.add_batch(Batch(leads=[(SentLead("L1", DAY, attributes), 0)]), 0)
-    assert list(read(ONLY_LEDGER).leads.columns) == ["lead_id", "created_at", "Source"]
+    assert list(read(IN_LEDGER).leads.columns) == ["lead_id", "created_at", "Source"]
 
 
 def test_leads_without_a_creation_time_are_left_out(read: Read, ledger: Ledger) -> None:
     send_lead(ledger, "L1", 0, DAY, Size=1)
     send_lead(ledger, "L2", 0, None, Size=2)
-    records = read(ONLY_LEDGER)
+    records = read(IN_LEDGER)
     assert records.leads["lead_id"].tolist() == ["L1"]
     assert "ledger: 1 leads without a time of creation are left out." in records.notes
 
 
 def test_empty_ledger_alone_is_refused(read: Read, ledger: Ledger) -> None:
     with pytest.raises(SchemaError, match="it has no leads"):
-        read(ONLY_LEDGER)
+        read(IN_LEDGER)
 
 
 def test_ledger_alone_needs_an_address(read: Read) -> None:
     with pytest.raises(ConfigError, match="set LEADSCORE_LEDGER_URL"):
-        read(LEDGER_ALONE)
+        read(LEDGER_ALONE + WON_AND_LOST)
 
 
 def test_address_of_the_ledger_may_be_in_the_environment(
@@ -284,12 +254,12 @@ def test_address_of_the_ledger_may_be_in_the_environment(
 ) -> None:
     monkeypatch.setenv("LEADSCORE_LEDGER_URL", f"sqlite:///{tmp_path}/ledger.db")
     send_lead(ledger, "L1", 0, DAY, Size=1)
-    assert len(read(LEDGER_ALONE).leads) == 1
+    assert len(read(LEDGER_ALONE + WON_AND_LOST).leads) == 1
 
 
 def test_password_in_the_address_is_not_shown(tmp_path: Path) -> None:
     address = "postgresql://a:secret@h/d"
-    (tmp_path / "leadscore.toml").write_text(ONLY_LEDGER.replace("sqlite:///ledger.db", address))
+    (tmp_path / "leadscore.toml").write_text(IN_LEDGER.replace("sqlite:///ledger.db", address))
     project = load_project(tmp_path)
     assert project.ledger_url == address
     assert "ledger_url" not in repr(project)

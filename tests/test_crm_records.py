@@ -15,26 +15,18 @@ from crm.project import PROJECT_FILE, load_project
 from crm.reading import read_records
 from crm.records import Records, digest
 from crm.times import TIME_DTYPE
+from tests.made_projects import FOUR_TABLES
 
-PROJECT = """
-[project]
-name = "acme"
-[leads]
-source = "leads.csv"
-lead_id = "Id"
-created_at = "Created"
-[activities]
-source = "activities.csv"
-[stages]
-source = "stages.csv"
-[outcomes]
-source = "outcomes.csv"
+PROJECT = (
+    FOUR_TABLES
+    + """
 [learn]
 won = ["yes", 1]
 lost = ["no"]
 open = ["pending"]
 horizon_days = 30
 """
+)
 LEADS = "Id,Created,Size\n" + "".join(f"{i},2025-01-{i:02d}T08:00Z,{i}\n" for i in range(1, 10))
 FILES = {
     "leads.csv": LEADS,

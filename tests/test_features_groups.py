@@ -17,24 +17,12 @@ from features.attributes.flag import FlagAttribute
 from features.attributes.number import NumberAttribute
 from features.attributes.target import TargetAttribute
 from features.groups import OTHERS, Groups, groups_by_value, groups_of_column
-
-PROJECT = """
-[project]
-name = "acme"
-[leads]
-source = "leads.csv"
-outcome = "won"
-[learn]
-won = ["yes"]
-lost = ["no"]
-[columns]
-nothing = ["n/a"]
-"""
+from tests.made_projects import ONE_TABLE
 
 
 def project_in(folder: Path, columns: str = "") -> Project:
     """Write a project file with further keys of [columns], and load it."""
-    (folder / "leadscore.toml").write_text(PROJECT + columns)
+    (folder / "leadscore.toml").write_text(ONE_TABLE + columns)
     return load_project(folder)
 
 

@@ -17,7 +17,6 @@ from tests.made_runs import (
     TRIALS,
     Work,
     copy_project,
-    make_work,
     register,
     replace_gates,
     stored,
@@ -25,23 +24,12 @@ from tests.made_runs import (
 from training.gates import first_champion
 from training.gates.checks import GATES
 from training.gates.gates import run_gates
-from training.train import Trained
 
 with warnings.catch_warnings(action="ignore"):  # mlflow, at import
     import mlflow
     import mlflow.pyfunc
 
 FAILED = Gate("LG103", "calibration", False, "It is far off.")
-
-
-@pytest.fixture(scope="module")
-def work(
-    simulated_crm: Path,
-    trained: Trained,
-    empty_mlflow: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Work:
-    return make_work(simulated_crm, trained, empty_mlflow, tmp_path_factory.mktemp("work"))
 
 
 @pytest.fixture

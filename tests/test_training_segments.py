@@ -23,21 +23,9 @@ from features.moments import make_moments
 from features.pipeline import FeaturePipeline
 from models.evaluation.intervals import auc_interval, holm, mean_interval
 from models.evaluation.metrics import log_losses
+from tests.made_projects import ONE_TABLE
 from training.segments import evaluate_fairness, evaluate_segments
 from training.train import Trained
-
-PROJECT = """
-[project]
-name = "acme"
-[leads]
-source = "leads.csv"
-outcome = "won"
-[learn]
-won = ["yes"]
-lost = ["no"]
-[columns]
-nothing = ["n/a"]
-"""
 
 
 class Crm:
@@ -46,7 +34,7 @@ class Crm:
     def __init__(self, folder: Path, leads: pd.DataFrame, columns: str = "") -> None:
         leads = leads.assign(lead_id=[f"L{i}" for i in range(len(leads))])
         leads.to_csv(folder / "leads.csv", index=False)
-        (folder / "leadscore.toml").write_text(PROJECT + columns)
+        (folder / "leadscore.toml").write_text(ONE_TABLE + columns)
         self.project = load_project(folder)
         self.records = read_records(self.project)
         self.moments = make_moments(self.records, self.project.learn)

@@ -24,7 +24,6 @@ from tests.made_runs import (
     Work,
     copy_project,
     local_path,
-    make_work,
     register,
     replace_gates,
     stored,
@@ -32,21 +31,10 @@ from tests.made_runs import (
 )
 from training.comparison.held_out import MOMENTS_FILE, StoredMoments
 from training.tracking import TrackedModel
-from training.train import Trained
 
 with warnings.catch_warnings(action="ignore"):  # mlflow, at import
     import mlflow
     import mlflow.pyfunc
-
-
-@pytest.fixture(scope="module")
-def work(
-    simulated_crm: Path,
-    trained: Trained,
-    empty_mlflow: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Work:
-    return make_work(simulated_crm, trained, empty_mlflow, tmp_path_factory.mktemp("work"))
 
 
 @pytest.fixture
