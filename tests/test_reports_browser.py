@@ -218,6 +218,12 @@ def test_no_text_of_a_chart_is_cut_with_a_wide_font(layouts: tuple[Layout, Layou
             assert chart["cut"] == [], chart["id"]
 
 
+def test_labels_of_an_axis_keep_apart(layouts: tuple[Layout, Layout]) -> None:
+    for layout in layouts:
+        charts = [chart for charts in layout["charts"].values() for chart in charts]
+        assert [(chart["id"], chart["crowded"]) for chart in charts if chart["crowded"]] == []
+
+
 def test_pointer_shows_tooltips_of_text(every_report: Observations) -> None:
     tooltips = [
         tooltip for page in every_report["pages"].values() for tooltip in page["tooltips"].values()

@@ -68,6 +68,7 @@ def untitled(chart: Any) -> Any:
     bare = bare.configure(font=f"{FAMILY}, sans-serif").configure_axis(
         labelFontSize=14, titleFontSize=14, titleFontWeight="normal", labelFlush=False
     )
+    bare = bare.configure_axisXQuantitative(labelSeparation=8)
     return bare.configure_legend(labelFontSize=14).configure_view(stroke=None)
 
 

@@ -14,6 +14,8 @@ const browser = await chromium.launch({
 // Pixels by which a text may go beyond the frame of its picture, which still shows it. Hinting
 // widens the letters of a picture that is scaled down.
 const slack = 4;
+// Pixels between two labels of an axis at least. With fewer, two numbers look like one.
+const gap = 4;
 const measures = {};
 const pages = {};
 for (const width of [390, 1280]) {
@@ -55,6 +57,21 @@ for (const width of [390, 1280]) {
         ];
       });
     });
+    chart.crowded = await figure.evaluate((element, gap) => {
+      const pairs = [];
+      for (const axis of element.querySelectorAll(".live .role-axis-label")) {
+        const labels = Array.from(axis.querySelectorAll("text"))
+          .filter((text) => getComputedStyle(text).opacity !== "0") // Vega left these labels out
+          .filter((text) => !(text.getAttribute("transform") ?? "").includes("rotate"));
+        for (const [i, label] of labels.slice(1).entries()) {
+          const [one, next] = [labels[i], label].map((text) => text.getBoundingClientRect());
+          const across = Math.max(one.left, next.left) - Math.min(one.right, next.right);
+          const down = Math.max(one.top, next.top) - Math.min(one.bottom, next.bottom);
+          if (across < gap && down < 0) pairs.push([labels[i].textContent, label.textContent]);
+        }
+      }
+      return pairs;
+    }, gap);
     chart.right = await figure.evaluate((element) =>
       Math.max(
         ...Array.from(
