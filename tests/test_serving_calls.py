@@ -100,9 +100,25 @@ def test_lead_returns_the_stored_records(ask: Ask, calls: Calls) -> None:
     assert answer["created_at"] == "2026-01-01T08:00:00+00:00"
     assert answer["attributes"] == LEAD["attributes"]
     assert answer["activities"] == {"count": 1, "newest": "2026-01-09T08:00:00+00:00"}
-    assert [entry["stage"] for entry in answer["stages"]] == ["marketing_qualified"]
-    assert answer["outcomes"][0]["outcome"] == "won"
-    assert answer["outcomes"][0]["closed_at"] is None
+    (entry,) = answer["stages"]
+    assert list(entry) == ["stage_id", "stage", "entered_at"]
+    assert entry["stage"] == ENTRY["stage"]
+    assert entry["entered_at"] == "2026-01-05T08:00:00+00:00"
+    (outcome,) = answer["outcomes"]
+    assert outcome == {
+        "outcome_id": outcome["outcome_id"],
+        "outcome": "won",
+        "closed_at": None,
+        "amount": None,
+        "reason": None,
+    }
+
+
+def test_lead_returns_its_events_in_the_order_of_their_times(ask: Ask) -> None:
+    times = ["2026-01-09T08:00:00Z", "2026-01-07T08:00:00Z", "2026-01-08T08:00:00Z"]
+    ask("/stages", {"stages": [ENTRY | {"entered_at": time} for time in times]})
+    entries = ask("/lead", {"lead_id": "L1"})["stages"]
+    assert [entry["entered_at"][:10] for entry in entries] == sorted(time[:10] for time in times)
 
 
 def test_lead_returns_the_history_of_scores(ask: Ask, calls: Calls) -> None:

@@ -11,12 +11,14 @@ from typing import Any, Final, TypeVar
 
 import anyio
 import anyio.to_thread
+import msgspec
 from msgspec import UNSET, UnsetType
 
 from crm.errors import LeadScoringError, LedgerError
 from crm.ledger.entries import GivenScore, StoredLead
 from crm.ledger.ledger import Ledger
 from crm.ledger.trend import trend
+from crm.tables import EVENT_TABLES
 from features.times import time_text
 from serving.errors import RequestError
 from serving.ledger.faults import LedgerFaults, Work
@@ -32,6 +34,7 @@ from serving.payloads.answers import (
     Trend,
     item_error,
 )
+from serving.payloads.columns import StoredOutcome, StoredStage
 from serving.payloads.events import read_items, read_lead_id
 from serving.served_model import ServedModel
 
@@ -132,8 +135,8 @@ class LedgerCalls:
             trend=Trend(direction, points),
             history=[_past_score(score) for score in scores],
             activities=_activity_count(stored.activities),
-            stages=_rows_by_time(stored.stages, "entered_at"),
-            outcomes=_rows_by_time(stored.outcomes, "closed_at"),
+            stages=_stored_events("stages", StoredStage, stored.stages),
+            outcomes=_stored_events("outcomes", StoredOutcome, stored.outcomes),
             request_id=request_id,
             model=model.identity,
         )
@@ -240,14 +243,15 @@ def _activity_count(rows: Sequence[Mapping[str, Any]]) -> ActivityCount:
     return ActivityCount(len(times), time_text(max(times)) if times else None)
 
 
-def _rows_by_time(rows: Sequence[dict[str, Any]], time: str) -> list[dict[str, Any]]:
-    """Return a lead's rows in the order of their times, without the lead's id."""
-    ordered = sorted(rows, key=lambda row: row[time] or 0)
-    return [
-        {
-            name: time_text(cell) if name == time and cell is not None else cell
-            for name, cell in row.items()
-            if name != "lead_id"
-        }
-        for row in ordered
-    ]
+def _stored_events(
+    table: str, kind: type[Result], rows: Sequence[Mapping[str, Any]]
+) -> list[Result]:
+    """Return a lead's rows of a table as they are in an answer, in the order of their times."""
+    declared = EVENT_TABLES[table]
+    events = []
+    for row in sorted(rows, key=lambda row: row[declared.event_time] or 0):
+        cells = {column.name: row[column.name] for column in declared.columns[1:]}
+        if (time := cells[declared.event_time]) is not None:
+            cells[declared.event_time] = time_text(time)
+        events.append(msgspec.convert(cells, type=kind))
+    return events

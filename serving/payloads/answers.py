@@ -11,7 +11,7 @@ from features.cell_warnings import CellWarning, CellWarningCode
 from models.reasons import Reason
 from models.scorer import Score
 from serving.errors import CODES, RequestError
-from serving.payloads.columns import Cell
+from serving.payloads.columns import Cell, StoredOutcome, StoredStage
 
 WarningCode = Literal[CellWarningCode, "ledger_unavailable", "undeclared_outcome"]
 Probability = Annotated[float, Meta(ge=0, le=1)]
@@ -159,8 +159,8 @@ class LeadAnswer(Struct, frozen=True):
     trend: Trend
     history: list[PastScore]
     activities: ActivityCount
-    stages: list[dict[str, Any]]
-    outcomes: list[dict[str, Any]]
+    stages: list[StoredStage]
+    outcomes: list[StoredOutcome]
     request_id: str
     model: ModelIdentity
 

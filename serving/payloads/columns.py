@@ -1,4 +1,4 @@
-"""The fields of activities, stages and outcomes that callers send, derived from `crm.tables`."""
+"""The fields of events in requests and in answers, derived from `crm.tables`."""
 
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 
@@ -64,9 +64,46 @@ def _field(column: DeclaredColumn) -> tuple[str, Any] | tuple[str, Any, None]:
     return column.name, Annotated[cell | None, Meta(description=description)], None
 
 
+def stored_struct(name: str, table: DeclaredTable) -> type[Struct]:
+    """Build the struct that describes one stored event of a table in an answer.
+
+    The fields are the event's id and its content. Times are texts in ISO 8601.
+
+    Parameters
+    ----------
+    name : str
+        The name of the struct, which the contract contains.
+    table : DeclaredTable
+
+    Examples
+    --------
+    >>> entry = stored_struct("StoredStage", TABLES["stages"])
+    >>> msgspec.json.encode(entry("sha256:1f", "new", "2025-03-01T00:00:00+00:00"))
+    b'{"stage_id":"sha256:1f","stage":"new","entered_at":"2025-03-01T00:00:00+00:00"}'
+    """
+    (event_id,) = (column for column in table.columns if column.name == table.event_id)
+    columns = [event_id, *table.content]
+    return msgspec.defstruct(
+        name,
+        [(column.name, _stored_field(column)) for column in columns],
+        namespace={"__doc__": f"{table.description} The ledger has stored it."},
+        frozen=True,
+    )
+
+
+def _stored_field(column: DeclaredColumn) -> Any:
+    cell: Any = float if column.kind == "number" else str
+    is_always_there = column.required or column.kind == "id"
+    return Annotated[cell if is_always_there else cell | None, Meta(description=column.description)]
+
+
 if TYPE_CHECKING:  # their fields are declared in crm.tables, where mypy does not look
     ActivityPayload: TypeAlias = Struct
     StagePayload: TypeAlias = Struct
+    StoredStage: TypeAlias = Struct
+    StoredOutcome: TypeAlias = Struct
 else:
     ActivityPayload = payload_struct("ActivityPayload", EVENT_TABLES["activities"])
     StagePayload = payload_struct("StagePayload", EVENT_TABLES["stages"])
+    StoredStage = stored_struct("StoredStage", EVENT_TABLES["stages"])
+    StoredOutcome = stored_struct("StoredOutcome", EVENT_TABLES["outcomes"])
