@@ -26,6 +26,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.engine.reflection import Inspector
 
 import crm.ledger.database as database
 from crm.errors import LedgerError
@@ -234,6 +235,23 @@ def test_concurrent_openings_migrate_once(ledger_url: str) -> None:
         with ledger.database.reading() as connection:
             keys = connection.exec_driver_sql("SELECT count(*) FROM ledger_keys").scalar()
         assert keys == 1
+
+
+def test_tables_that_another_process_creates_during_the_opening_are_used(
+    ledger_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    has_table = Inspector.has_table
+
+    def has_table_before_another_opens(inspector: Inspector, *args: Any, **kwargs: Any) -> bool:
+        result = has_table(inspector, *args, **kwargs)
+        monkeypatch.undo()
+        with Ledger(ledger_url) as other:
+            other.add("activities", [call(1)], 0)
+        return result
+
+    monkeypatch.setattr(Inspector, "has_table", has_table_before_another_opens)
+    with Ledger(ledger_url) as ledger:
+        assert stored_ids(ledger) == Counter(["1"])
 
 
 @contextlib.contextmanager

@@ -336,7 +336,10 @@ def test_directions_accept_names_of_features(tmp_path: Path) -> None:
     ("learn", "match"),
     [
         ('rising = ["sise"]', r"names `sise`, which is not a feature\. Did you mean `size`\?"),
-        ('falling = ["zzzzzz"]', r"names `zzzzzz`, which is not a feature\. Known names: size, age,"),
+        (
+            'falling = ["zzzzzz"]',
+            r"names `zzzzzz`, which is not a feature\. Known names: size, age,",
+        ),
         (
             'rising = ["colour"]',
             r"names `colour`, which is a category and has no direction\. It must name",

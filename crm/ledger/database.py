@@ -79,6 +79,10 @@ class LedgerDatabase:
         if self._is_prepared:
             return
 
+        def is_current(connection: sa.Connection) -> bool:
+            version = _schema_version(connection)
+            return version == SCHEMA_VERSION and not _missing_columns(connection)
+
         def migrate(connection: sa.Connection) -> None:
             version = _schema_version(connection)
             if version != SCHEMA_VERSION:
@@ -87,11 +91,7 @@ class LedgerDatabase:
                 _add_column(connection, column)
 
         with self._ledger_errors():
-            with self.engine.connect() as connection:
-                is_current = _schema_version(connection) == SCHEMA_VERSION and not _missing_columns(
-                    connection
-                )
-            if not is_current:
+            if not self._transaction(is_current, "reading"):
                 self._transaction(migrate, "migrating")
         self._is_prepared = True
 
