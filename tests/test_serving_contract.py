@@ -127,6 +127,24 @@ def test_flat_lead_has_the_attributes_of_the_model(openapi: dict[str, Any]) -> N
     assert flat["Lead_Source"] == {"type": "string", "nullable": True}
 
 
+def test_contract_describes_the_stored_events_of_a_lead(openapi: dict[str, Any]) -> None:
+    schemas = openapi["components"]["schemas"]
+    properties = schemas["LeadAnswer"]["properties"]
+    assert properties["stages"]["items"] == {"$ref": "#/components/schemas/StoredStage"}
+    assert properties["outcomes"]["items"] == {"$ref": "#/components/schemas/StoredOutcome"}
+    types = {
+        name: (field["type"], field.get("nullable", False))
+        for name, field in schemas["StoredOutcome"]["properties"].items()
+    }
+    assert types == {
+        "outcome_id": ("string", False),
+        "outcome": ("string", False),
+        "closed_at": ("string", True),
+        "amount": ("number", True),
+        "reason": ("string", True),
+    }
+
+
 def test_contract_declares_both_headers_of_a_key(openapi: dict[str, Any]) -> None:
     assert set(openapi["components"]["securitySchemes"]) == {"apiKey", "bearer"}
 
