@@ -24,9 +24,7 @@ $(READY): requirements.lock pyproject.toml
 demo: $(READY)  ## train, report, pack and serve on a simulated CRM
 	@$(BIN)/leadscore demo
 
-# One worker more than cores: many tests wait for a server or a browser.
-WORKERS = $$($(BIN)/python -c 'import os; print(min((os.cpu_count() or 1) + 1, 4))')
-TESTS = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --numprocesses $(WORKERS) \
+TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --numprocesses logical --maxprocesses 4 \
   --dist loadfile --no-loadscope-reorder
 
 test: $(READY)  ## the tests, with doctests
