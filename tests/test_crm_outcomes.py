@@ -113,7 +113,7 @@ def test_missing_columns_are_refused() -> None:
     message = (
         r"leads\.csv: 2 problems\.\n"
         r"  - there is no column `Statuss` \(\[leads\]\)\. Did you mean `Status`\?\n"
-        r"  - there is no column `Worth` \(\[leads\]\)\. Known names: Status, Size\."
+        r"  - there is no column `Worth` \(\[leads\]\)\. Expected one of: Status, Size\."
     )
     with pytest.raises(SchemaError, match=message):
         flat_outcomes(raw, pd.Series(["L1"]), project(outcome="Statuss", amount="Worth"), [])

@@ -96,7 +96,7 @@ REFUSED = {
     ),
     "an unknown key without a similar one": (
         ("horizon_days", "zzz"),
-        r"unknown key `zzz` in \[learn\]\.\nKnown names: won, lost, open, horizon_days,",
+        r"unknown key `zzz` in \[learn\]\.\nExpected one of: won, lost, open, horizon_days,",
     ),
     "an unknown section": (
         ("[outcomes]", "[outcome]"),

@@ -249,7 +249,7 @@ def test_missing_role_column_is_reported(read: Read) -> None:
 
 
 def test_missing_header_is_reported_with_its_cells(read: Read) -> None:
-    message = r"there is no column `Id` for the role `lead_id`\. Known names: a, b@x\.de"
+    message = r"there is no column `Id` for the role `lead_id`\. Expected one of: a, b@x\.de"
     with pytest.raises(SchemaError, match=message):
         read({"leads.csv": "a,b@x.de\nc,d@x.de\n"})
 
@@ -271,7 +271,7 @@ def test_rules_for_unknown_columns_are_refused(read: Read) -> None:
     message = (
         r"leadscore\.toml names columns that leads\.csv does not have:\n"
         r"  - \[columns\] ignore: `Sise`\. Did you mean `Size`\?\n"
-        r"  - \[columns\] number: `zzz`\. Known names: Id, Created, Size\."
+        r"  - \[columns\] number: `zzz`\. Expected one of: Id, Created, Size\."
     )
     with pytest.raises(ConfigError, match=message):
         read(project=project)

@@ -9,7 +9,7 @@ from crm.suggest import nearest
     ("name", "names", "hint"),
     [
         ("lead source", ["Lead Source", "City"], "Did you mean `Lead Source`?"),
-        ("zzz", ["Lead Source", "City"], "Known names: Lead Source, City."),
+        ("zzz", ["Lead Source", "City"], "Expected one of: Lead Source, City."),
         ("zzz", [f"c{i}" for i in range(12)], "c10, c11."),
         ("zzz", [f"c{i}" for i in range(13)], ", c11, …."),
         ("zzz", [], "There are none."),

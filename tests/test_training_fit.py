@@ -338,7 +338,7 @@ def test_directions_accept_names_of_features(tmp_path: Path) -> None:
         ('rising = ["sise"]', r"names `sise`, which is not a feature\. Did you mean `size`\?"),
         (
             'falling = ["zzzzzz"]',
-            r"names `zzzzzz`, which is not a feature\. Known names: size, age,",
+            r"names `zzzzzz`, which is not a feature\. Expected one of: size, age,",
         ),
         (
             'rising = ["colour"]',
