@@ -32,7 +32,7 @@ won = ["won"]
 lost = ["lost"]
 """
 
-# Leads without activities, whose outcome is a column of theirs.
+# One table: the outcome is a column of the leads.
 ONE_TABLE = """
 [project]
 name = "acme"
