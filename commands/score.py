@@ -115,8 +115,7 @@ def features(project: ProjectOption = Path(PROJECT_FILE), json_: JsonOption = Fa
     rows = loaded.scorer.pipeline.features
     table = new_table("feature", "from", "window", "unit", "in words")
     for row in rows:
-        window = f"{row.window_days:g} days" if row.window_days else ""
         source = f"{row.table}: {row.column}"
-        table.add_row(*map(escape, (row.name, source, window, row.unit, row.sentence)))
+        table.add_row(*map(escape, (row.name, source, row.window, row.unit, row.sentence)))
     heading = f"{loaded.scorer.card.name} {version} has {len(rows)} features:"
     show([msgspec.to_builtins(row) for row in rows], Group(heading, table), json_)

@@ -45,10 +45,8 @@ def data_dictionary() -> str:
 def _table(rows: list[tuple[Feature, str]], last: str) -> str:
     lines = [f"| feature | table | columns | window | unit | {last} |", "|---|---|---|---|---|---|"]
     for feature, text in rows:
-        days = feature.window_days
-        window = f"{days:g} day{'' if days == 1 else 's'}" if days else "all"
         lines.append(
-            f"| `{feature.name}` | {feature.table} | `{feature.column}` | {window} "
-            f"| {feature.unit} | {text} |"
+            f"| `{feature.name}` | {feature.table} | `{feature.column}` "
+            f"| {feature.window or 'all'} | {feature.unit} | {text} |"
         )
     return "\n".join(lines) + "\n"

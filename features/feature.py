@@ -54,6 +54,13 @@ class Feature:
         """The name of the signal that the feature belongs to."""
         return self.signal or self.name
 
+    @property
+    def window(self) -> str:
+        """The window in words, such as "30 days"; empty if there is none."""
+        if self.window_days is None:
+            return ""
+        return "1 day" if self.window_days == 1 else f"{self.window_days:g} days"
+
     def say(self, value: float) -> str:
         """Return a value in words.
 

@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -226,3 +227,8 @@ def test_any_number_is_formatted_briefly(value: float) -> None:
         if unit in ("share", "ratio") and abs(value) > 1e15:
             continue  # neither can be
         assert 0 < len(feature(unit).say(value)) < 60
+
+
+@pytest.mark.parametrize(("days", "words"), [(None, ""), (1.0, "1 day"), (30.0, "30 days")])
+def test_window_is_in_words(days: float | None, words: str) -> None:
+    assert replace(feature("count"), window_days=days).window == words
