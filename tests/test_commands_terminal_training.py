@@ -1,6 +1,7 @@
 """The summary of a training in the terminal."""
 
 import io
+import re
 from typing import Any
 
 import pytest
@@ -97,3 +98,10 @@ def test_summary_groups_columns_that_are_not_features_by_reason() -> None:
     text = summary(left_out=left_out)
     assert "Not features, because it is empty: fax, pager.\n" in text
     assert "because the leak audit calls it a leak: LS102 Won: contract.\n" in text
+
+
+def test_summary_shows_how_good_the_model_is_at_each_age() -> None:
+    by_age = [{"age_days": days, "n": 9, "verdict": "too few"} for days in (0, 1 / 24, 1, 7)]
+    text = summary(test={**TEST, "by_age": by_age})
+    for age in ("at creation", "after 1 hour", "after 1 day", "after 7 days"):
+        assert re.search(rf"(?m)^ {age} +9 +too few", text), text

@@ -12,6 +12,7 @@ from commands.terminal.models import SIMULATED, left_out_lines
 from commands.terminal.tables import new_table
 from models.card import ModelCard
 from models.evaluation.metrics import MODEL_METRICS
+from reports.numbers import age_of
 
 Figures = Mapping[str, Any]  # metrics by name, as the card stores them
 
@@ -101,12 +102,9 @@ def _best_fifth(test: Figures) -> Iterator[str]:
 
 def _ages(by_age: list[Figures]) -> Table:
     """Format how good the model is at each age of the lead."""
-    table = new_table(
-        "age of the lead", "n", "won", *SHOWN.values(), right=range(1, 3 + len(SHOWN))
-    )
+    table = new_table("scored", "n", "won", *SHOWN.values(), right=range(1, 3 + len(SHOWN)))
     for row in by_age:
-        days = row["age_days"]
-        age = f"{days:g} days" if days == 0 or days >= 1 else f"{24 * days:.2g} hours"
+        age = age_of(row["age_days"])
         if "verdict" in row:
             table.add_row(age, f"{row['n']:,}", row["verdict"])
             continue
