@@ -6,6 +6,8 @@ from functools import cached_property
 
 import pandas as pd
 
+from crm.left_out import LeftOutRows
+
 
 @dataclass(frozen=True)
 class Records:
@@ -31,6 +33,8 @@ class Records:
     has_ids : bool
         Whether a column has the leads' ids. Otherwise they are numbered by row, and the same
         number may be another lead in the next export.
+    left_out : list of LeftOutRows
+        The rows that are left out of each table, by reason.
     """
 
     leads: pd.DataFrame
@@ -41,6 +45,7 @@ class Records:
     in_order: bool = False
     notes: list[str] = field(default_factory=list)
     has_ids: bool = True
+    left_out: list[LeftOutRows] = field(default_factory=list)
 
     @property
     def has_times(self) -> bool:
