@@ -20,10 +20,11 @@ from crm.tables import TABLES
 from crm.text import listed, quote
 from crm.times import SECONDS_PER_DAY, parse_times
 from drafting.column_rules import ColumnRules, propose_rules
+from drafting.nothing_words import nothing_words
 from drafting.outcome_words import OutcomeWords, sort_values
 from drafting.roles import assign_tables, find_order, find_roles
 from drafting.sample_records import sample_records
-from drafting.samples import Column, Table, nothing_words, read_sample, time_format
+from drafting.samples import Column, Table, read_sample, time_format
 from drafting.toml_text import add_comment, cell_values, noted, noted_list
 from features.leaks.check import MIN_OUTCOMES
 
@@ -256,17 +257,19 @@ def _days_to_win(records: Records) -> Floats:
 
 
 def _columns_section(
-    nothing: Mapping[str, tuple[str, list[str]]], in_doubt: Sequence[str], rules: ColumnRules
+    nothing: Mapping[str, tuple[str, list[str]]],
+    in_doubt: Mapping[str, tuple[str, list[str]]],
+    rules: ColumnRules,
 ) -> TomlTable:
     section = _section(COLUMNS_HEADING)
     places = {word: f"in {listed(columns)}" for word, columns in nothing.values()}
     add_comment(section, "Words that mean an empty cell. Check each of them.")
     section["nothing"] = noted_list(places)
-    if in_doubt:
+    for word, columns in in_doubt.values():
         add_comment(
             section,
-            f'The word "none" occurs next to empty cells in {listed(in_doubt)}: it may be an '
-            "answer there, so it is not in the list.",
+            f"CHECK: {quote(word)} is not in the list, because it may be a value in "
+            f"{listed(columns)}. If it means an empty cell, add it.",
         )
     hint = FEW_OUTCOMES if rules.by_name_only else ""
     for key, heading, reasons in (

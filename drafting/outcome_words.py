@@ -7,7 +7,8 @@ import numpy as np
 
 from crm.cells import cell_number
 from crm.text import words_of
-from drafting.samples import NOTHING, Column
+from drafting.nothing_words import is_nothing
+from drafting.samples import Column
 
 MAX_VALUES = 30
 WON_VALUE = (
@@ -58,7 +59,7 @@ def sort_values(column: Column) -> OutcomeWords | None:
     if can_guess and not re.search(OPEN_VALUE, words_of(unclear[-1])):
         won = [unclear.pop()]
         guess = "no value means won, so the rarer of the unclear values was taken"
-    if won and not lost and len(unclear) == 1 and unclear[0].casefold() not in NOTHING:
+    if won and not lost and len(unclear) == 1 and not is_nothing(unclear[0]):
         lost, unclear = unclear, []
         guess = guess or "no value means lost, so the other value was taken"
     return OutcomeWords(won, lost, unclear, guess) if won else None

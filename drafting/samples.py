@@ -34,12 +34,6 @@ DAYS = (
 )
 CLOCKS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
 TIME_FORMATS = tuple(day + clock for day in DAYS for clock in CLOCKS)
-NOTHING = frozenset(
-    """select|unknown|n/a|na|#n/a|none|null|nil|nan|-|--|---|?|.|nonexistent|
-not available|not specified|unspecified|undefined|(blank)|inf|-inf|keine angabe""".replace(
-        "\n", ""
-    ).split("|")
-)
 
 
 class Column:
@@ -184,30 +178,3 @@ def time_format(columns: Collection[Column]) -> str | None:
     if not formats:
         return None
     return next(form for form in formats[0] if all(form in fitting for fitting in formats))
-
-
-def nothing_words(
-    columns: Collection[Column],
-) -> tuple[dict[str, tuple[str, list[str]]], list[str]]:
-    """Find the words that mean "no value".
-
-    The word "none" may be an answer in a column that also has empty cells. There it is in doubt
-    and not listed.
-
-    Returns
-    -------
-    dict of str to (str, list of str)
-        The spelling of each case-folded word, and the columns that contain it.
-    list of str
-        The columns in which "none" is in doubt.
-    """
-    words: dict[str, tuple[str, list[str]]] = {}
-    for column in columns:
-        for text in column.counts.index:
-            if text.casefold() in NOTHING:
-                words.setdefault(text.casefold(), (text, []))[1].append(column.name)
-    gappy = {column.name for column in columns if column.has_gaps}
-    in_doubt = [name for name in words.get("none", ("", []))[1] if name in gappy]
-    if in_doubt:
-        del words["none"]
-    return words, in_doubt

@@ -1,4 +1,4 @@
-"""Samples of the files: formats, decimal signs, times, and words for nothing."""
+"""Samples of the files: formats, decimal signs, and times."""
 
 from pathlib import Path
 
@@ -93,25 +93,3 @@ def test_two_formats_that_fit_are_both_shown(tmp_path: Path) -> None:
     text, project, _ = draft_of(tmp_path, flat_leads(created=created[:N_LEADS]))
     assert project.leads.time_format == "%d/%m/%Y"
     assert '"%m/%d/%Y" fits as well' in text
-
-
-# --- words for nothing
-
-
-def test_words_for_nothing_that_occur_are_listed(tmp_path: Path) -> None:
-    leads = flat_leads(
-        city=["Select", "Bonn", "-", "select"] * 100, size=["n/a", "1", "?", "2"] * 100
-    )
-    project = draft_of(tmp_path, leads).project
-    assert {word.casefold() for word in project.columns.nothing} == {"select", "-", "n/a", "?"}
-
-
-def test_none_next_to_empty_cells_is_not_listed(tmp_path: Path) -> None:
-    text, project, _ = draft_of(tmp_path, flat_leads(plan=["none", "a", None, "b"] * 100))
-    assert project.columns.nothing == []
-    assert '"none" occurs next to empty cells in "plan"' in without_line_breaks(text)
-
-
-def test_none_without_empty_cells_is_listed(tmp_path: Path) -> None:
-    project = draft_of(tmp_path, flat_leads(plan=["none", "a", "c", "b"] * 100)).project
-    assert project.columns.nothing == ["none"]

@@ -1,0 +1,75 @@
+"""Recognises the words that mean "no value". The words are listed in nothing_words.toml."""
+
+import re
+import tomllib
+import unicodedata
+from collections.abc import Collection
+from pathlib import Path
+
+from drafting.samples import Column
+
+_AROUND = " \t.,:;_*~'\"`´-‐‑‒–—―()[]{}<>«»„“”"  # ignored at both ends of a word
+_ONLY_MARKS = re.compile(r"[\s.,:;_~?'\"\-‐‑‒–—―/\\|()\[\]{}<>·…]+")
+
+
+def is_nothing(text: str) -> bool:
+    """Check whether a text means that there is no value.
+
+    Examples
+    --------
+    >>> [is_nothing(text) for text in ("--None--", "(not set)", "—", "k. A.", "#WERT!", "なし")]
+    [True, True, True, True, True, True]
+    >>> [is_nothing(text) for text in ("Nonesuch", "+", "N", "0")]
+    [False, False, False, False]
+    """
+    return _ONLY_MARKS.fullmatch(_folded(text)) is not None or _core(text) in _WORDS
+
+
+def nothing_words(
+    columns: Collection[Column],
+) -> tuple[dict[str, tuple[str, list[str]]], dict[str, tuple[str, list[str]]]]:
+    """Find the words that mean "no value", and the words that may mean it.
+
+    A word such as "none" may be an answer in a column that also has empty cells, and "NA" may be
+    Namibia in a column of codes with two letters. There it is in doubt.
+
+    Returns
+    -------
+    dict of str to (str, list of str)
+        The spelling of each case-folded word, and the columns that contain it.
+    dict of str to (str, list of str)
+        The same for the words that are in doubt in at least one column.
+    """
+    words: dict[str, tuple[str, list[str]]] = {}
+    in_doubt: dict[str, tuple[str, list[str]]] = {}
+    for column in columns:
+        for text in column.counts.index:
+            if is_nothing(text):
+                words.setdefault(text.casefold(), (text, []))[1].append(column.name)
+                if _may_be_an_answer(text, column):
+                    in_doubt.setdefault(text.casefold(), (text, []))[1].append(column.name)
+    return {word: found for word, found in words.items() if word not in in_doubt}, in_doubt
+
+
+def _may_be_an_answer(text: str, column: Column) -> bool:
+    others = [other for other in column.counts.index if not is_nothing(other)]
+    is_code = re.fullmatch("[A-Za-z]{2}", text) is not None
+    if is_code and len(others) >= 2 and all(re.fullmatch("[A-Z]{2}", other) for other in others):
+        return True
+    return _folded(text) in _ANSWERS and column.has_gaps
+
+
+def _folded(text: str) -> str:
+    return unicodedata.normalize("NFKC", text).casefold()
+
+
+def _core(text: str) -> str:
+    """Return the case-folded word without the marks around it."""
+    folded = _folded(text)
+    return folded if folded in _WORDS_WITH_MARKS else folded.strip(_AROUND)
+
+
+_LISTED = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+_ANSWERS = frozenset(_folded(word) for word in _LISTED["answers"])
+_WORDS_WITH_MARKS = frozenset(_folded(word) for words in _LISTED.values() for word in words)
+_WORDS = _WORDS_WITH_MARKS | {word.strip(_AROUND) for word in _ANSWERS}

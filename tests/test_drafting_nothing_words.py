@@ -1,0 +1,62 @@
+"""Words that mean "no value"."""
+
+from pathlib import Path
+
+import pytest
+
+from drafting.nothing_words import is_nothing
+from tests.made_drafts import draft_of, flat_leads, without_line_breaks
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *["(not set)", "--None--", "-None-", r"\N", "null", "N.A.", "#N/A", "TBD", "—", "--", "?"],
+        *["k. A.", "k.A.", "Keine Angabe", "keine", "#WERT!", "bitte wählen", "unbekannt"],
+        *["aucun", "Non renseigné", "#VALEUR!", "ninguno", "(en blanco)", "S/D", "#¡VALOR!"],
+        *["nenhum", "não informado", "nessuno", "non specificato", "geen", "n.v.t.", "#WAARDE!"],
+        *["brak", "nie dotyczy", "なし", "未設定", "无", "（空白）", "未知", "Ｎ／Ａ", "нет"],
+    ],
+)
+def test_words_of_many_languages_mean_nothing(text: str) -> None:
+    assert is_nothing(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["N", "no", "0", "-1", "+", "++", "*", "€€", "Wert", "value", "KA", "ND", "Nina"],
+)
+def test_values_are_not_nothing(text: str) -> None:
+    assert not is_nothing(text)
+
+
+def test_words_for_nothing_that_occur_are_listed(tmp_path: Path) -> None:
+    leads = flat_leads(
+        city=["Select", "Bonn", "-", "select"] * 100, size=["n/a", "1", "?", "2"] * 100
+    )
+    project = draft_of(tmp_path, leads).project
+    assert {word.casefold() for word in project.columns.nothing} == {"select", "-", "n/a", "?"}
+
+
+def test_none_next_to_empty_cells_is_not_listed(tmp_path: Path) -> None:
+    text, project, _ = draft_of(tmp_path, flat_leads(plan=["none", "a", None, "b"] * 100))
+    assert project.columns.nothing == []
+    assert 'CHECK: "none" is not in the list, because it may be a value in "plan"' in (
+        without_line_breaks(text)
+    )
+
+
+def test_none_without_empty_cells_is_listed(tmp_path: Path) -> None:
+    project = draft_of(tmp_path, flat_leads(plan=["none", "a", "c", "b"] * 100)).project
+    assert project.columns.nothing == ["none"]
+
+
+def test_country_code_of_namibia_is_in_doubt(tmp_path: Path) -> None:
+    text, project, _ = draft_of(tmp_path, flat_leads(country=["DE", "NA", "US", "FR"] * 100))
+    assert project.columns.nothing == []
+    assert 'CHECK: "NA" is not in the list' in text
+
+
+def test_none_in_dashes_next_to_empty_cells_is_listed(tmp_path: Path) -> None:
+    project = draft_of(tmp_path, flat_leads(plan=["--None--", "a", None, "b"] * 100)).project
+    assert project.columns.nothing == ["--None--"]
