@@ -14,11 +14,11 @@ import pandas as pd
 from crm.arrays import Ints
 from crm.cells import number_column, text_column, text_series
 from crm.errors import SchemaError
+from crm.formats.column_times import parse_times
 from crm.project import Project, TableKeys
 from crm.sources.source import name_of
 from crm.suggest import nearest
 from crm.tables import TABLES, DeclaredColumn
-from crm.times import parse_times
 
 
 def shape_leads(table: pd.DataFrame, project: Project, notes: list[str]) -> pd.DataFrame:

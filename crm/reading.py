@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from crm.cells import number_column
 from crm.contracts import first_few, has_ids, shape_leads, shape_table
 from crm.errors import ConfigError, SchemaError
+from crm.formats.column_times import parse_times
 from crm.ledger.ledger import Ledger
 from crm.ledger.records import events_table, project_ledger, with_events, with_leads
 from crm.outcomes import declared_only, flat_outcomes, to_won_lost, undeclared
@@ -17,7 +18,6 @@ from crm.project import LEDGER, Project, TableKeys
 from crm.records import Records
 from crm.sources.source import name_of, read_table
 from crm.suggest import nearest
-from crm.times import parse_times
 
 
 def read_records(project: Project, now: datetime.datetime | None = None) -> Records:

@@ -14,11 +14,12 @@ import tomlkit
 from tomlkit.items import Table as TomlTable
 
 from crm.arrays import Floats
+from crm.formats.column_times import parse_times
 from crm.project import LearnKeys
 from crm.records import Records
 from crm.tables import TABLES
 from crm.text import listed, quote
-from crm.times import SECONDS_PER_DAY, parse_times
+from crm.times import SECONDS_PER_DAY
 from drafting.column_rules import ColumnRules, propose_rules
 from drafting.nothing_words import nothing_words
 from drafting.outcome_words import OutcomeWords, sort_values

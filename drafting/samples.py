@@ -13,11 +13,11 @@ import pandas as pd
 from crm.arrays import Bools
 from crm.cells import number_column, text_column
 from crm.errors import SchemaError
+from crm.formats.column_times import parse_times
 from crm.project import TableKeys
 from crm.sources.source import iter_table
 from crm.tables import TABLES
 from crm.text import words_of
-from crm.times import parse_times
 
 DAYS = (
     "%d/%m/%Y",

@@ -7,18 +7,20 @@ from typing import Any
 import pandas as pd
 
 from crm.cells import cell_text
+from crm.formats.column_times import iso_text, time_formats
 from crm.times import MILLISECONDS, NOT_A_TIME
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _MICROSECOND = datetime.timedelta(microseconds=1)
 
 
-def cell_time(cell: Any, zone: str = "UTC") -> int:
+def cell_time(cell: Any, zone: str = "UTC", time_format: str | None = None) -> int:
     """Read a cell as microseconds since 1970 UTC; `NOT_A_TIME` if it is not a time.
 
     A time without a time zone is read in `zone`, and a date as its midnight. A whole number of 13
     digits, as a number or as text, is milliseconds since 1970, as HubSpot writes times. Other
-    numbers are not times, because they could be seconds or days.
+    numbers are not times, because they could be seconds or days. With a format, texts and numbers
+    are read in this format only, as `crm.formats.column_times.parse_times` reads a column.
 
     Examples
     --------
@@ -26,7 +28,11 @@ def cell_time(cell: Any, zone: str = "UTC") -> int:
     (0, 86400000000, -9223372036854775808)
     >>> cell_time(1735689600000) == cell_time("1735689600000") == cell_time("2025-01-01")
     True
+    >>> cell_time("01.01.2025", time_format="%d.%m.%Y") == cell_time("2025-01-01")
+    True
     """
+    if time_format is not None and not isinstance(cell, datetime.date):
+        return _in_format(cell, zone, time_format)
     if isinstance(cell, str):
         cell = cell.strip()
         if len(cell) == 13 and MILLISECONDS.fullmatch(cell):  # Python reads some of these as dates
@@ -34,6 +40,8 @@ def cell_time(cell: Any, zone: str = "UTC") -> int:
         try:
             cell = datetime.datetime.fromisoformat(cell)
         except ValueError:
+            if (iso := iso_text(" ".join(cell.split()))) != cell:
+                return cell_time(iso, zone)
             return NOT_A_TIME
     if cell is pd.NaT or not isinstance(cell, datetime.date):
         text = cell_text(cell) or ""
@@ -45,6 +53,14 @@ def cell_time(cell: Any, zone: str = "UTC") -> int:
     if cell.tzinfo is None:
         cell = cell.replace(tzinfo=zoneinfo.ZoneInfo(zone))
     return int((cell - _EPOCH) // _MICROSECOND)
+
+
+def _in_format(cell: Any, zone: str, time_format: str) -> int:
+    text = cell_text(cell)
+    if text is None:
+        return NOT_A_TIME
+    times = (form.read(text, zone) for form in time_formats(time_format))
+    return next((time for time in times if time != NOT_A_TIME), NOT_A_TIME)
 
 
 def time_text(time: int) -> str:

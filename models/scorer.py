@@ -13,7 +13,8 @@ from scipy.special import expit
 
 from crm.arrays import Bools, Floats, Ints
 from crm.cells import cell_text, text_column
-from crm.times import NOT_A_TIME, microseconds, parse_times
+from crm.formats.column_times import parse_times
+from crm.times import NOT_A_TIME, microseconds
 from features.cell_warnings import CellWarning, cell_warning
 from features.pipeline import FeaturePipeline
 from features.times import cell_time
@@ -258,12 +259,7 @@ class LeadScorer:
         if lead.created_at != NOT_A_TIME:
             return lead.created_at
         cell = lead.cells.get(self.roles.get("created_at", ""))
-        if isinstance(cell, str) and self.time_format is not None:
-            try:
-                cell = datetime.datetime.strptime(cell.strip(), self.time_format)  # noqa: DTZ007
-            except ValueError:
-                return NOT_A_TIME
-        return cell_time(cell, self.timezone)
+        return cell_time(cell, self.timezone, self.time_format)
 
     def _warnings(
         self, leads: Sequence[Mapping[str, Any]], features: Floats

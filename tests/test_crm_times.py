@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crm.errors import ConfigError
-from crm.times import DAY, HOUR, MONTHS, NOT_A_TIME, TIME_DTYPE, microseconds, parse_times
+from crm.formats.column_times import parse_times
+from crm.times import DAY, HOUR, MONTHS, NOT_A_TIME, TIME_DTYPE, microseconds
 from features.times import cell_time
 
 
@@ -31,12 +32,16 @@ def utc(
         ("2025-01-01T08:00-0530", "01-01 13:30:00", False),
         ("2025-01-01T08:00:00+01", "01-01 07:00:00", False),
         ("20250101T080000Z", "01-01 08:00:00", False),
+        ("2025-01-01 08:00:00 UTC", "01-01 08:00:00", False),
+        ("2025-01-01 08:00 GMT", "01-01 08:00:00", False),
+        ("2025-01-01 08:00:00 +0100", "01-01 07:00:00", False),
+        ("2025-01-01T08:00:00+01:00[Europe/Berlin]", "01-01 07:00:00", False),
         ("2025-01-01T08Z", "01-01 08:00:00", False),
         (" 2025-01-01  08:00 ", "01-01 07:00:00", True),
         ("2025-01-02", "01-01 23:00:00", True),
         ("2025-07-01 08:00", "07-01 06:00:00", True),
-        # The clocks skip this hour, so it is read as the next one.
-        ("2025-03-30 02:30", "03-30 01:00:00", True),
+        # The clocks skip this hour, so the same minute of the next one is meant.
+        ("2025-03-30 02:30", "03-30 01:30:00", True),
         # The clocks show this hour twice, so it is read as the first one.
         ("2025-10-26 02:30", "10-26 00:30:00", True),
         ("2025-10-26T02:30+01:00", "10-26 01:30:00", False),

@@ -1,0 +1,1 @@
+"""The formats of numbers and times, one for each column of a source."""

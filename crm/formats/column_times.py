@@ -1,0 +1,165 @@
+"""Reads a column of cells as times, in ISO 8601 or in the format of the column."""
+
+import re
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from crm.cells import text_series
+from crm.errors import ConfigError
+from crm.formats.times import JOINED, TimeFormat
+from crm.times import (
+    MILLISECONDS,
+    NOT_A_TIME,
+    TIME_DTYPE,
+    as_times,
+    check_zone,
+    localize,
+    microseconds,
+)
+
+# A zone behind an ISO 8601 time that is not written as ISO 8601 has it.
+ISO_ZONE: Final = re.compile(r" ?(?:UTC|GMT)$| (?=[+-][0-9]{2}:?[0-9]{2}$)|\[[A-Za-z_/]+\]$")
+
+
+@lru_cache(4_096)
+def time_formats(notation: str) -> tuple[TimeFormat, ...]:
+    """Return the formats that a notation joins, compiled.
+
+    Raises
+    ------
+    ConfigError
+        If one of them is not valid.
+
+    Examples
+    --------
+    >>> [form.notation for form in time_formats("%d.%m.%Y %H:%M or %d.%m.%Y")]
+    ['%d.%m.%Y %H:%M', '%d.%m.%Y']
+    """
+    try:
+        return tuple(TimeFormat(part) for part in notation.split(JOINED))
+    except ValueError as error:
+        raise ConfigError(
+            f"`{notation}` cannot be read as a time_format: {error}. "
+            "Expected directives such as %d.%m.%Y %H:%M."
+        ) from None
+
+
+def parse_times(
+    column: pd.Series, subject: str, timezone: str = "UTC", time_format: str | None = None
+) -> tuple[pd.Series, bool]:
+    """Read a column as times in UTC; cells that are not valid times become missing.
+
+    Times without a zone are in `timezone`. If the clocks show an hour twice, the first is meant. If
+    the clocks skip an hour, the next hour is meant. Without a format, whole numbers of 13 digits
+    are milliseconds since 1970, the format of HubSpot; other numbers are not valid times.
+
+    Parameters
+    ----------
+    column : Series
+    subject : str
+        The name of the table, for an error.
+    timezone : str
+        The zone of times that have none, such as "Europe/Berlin".
+    time_format : str, optional
+        The format of texts and numbers, as `crm.formats.times` defines it. By default they are
+        ISO 8601.
+
+    Returns
+    -------
+    Series of datetime64, UTC
+    bool
+        Whether any time has no zone.
+
+    Raises
+    ------
+    ConfigError
+        If the zone or the format is not valid.
+
+    Examples
+    --------
+    >>> cells = pd.Series(["2025-01-01 08:00", "2025-01-01T08:00Z", "soon"])
+    >>> parse_times(cells, "leads.csv", timezone="Europe/Berlin")
+    (0   2025-01-01 07:00:00+00:00
+    1   2025-01-01 08:00:00+00:00
+    2                         NaT
+    dtype: datetime64[us, UTC], True)
+    """
+    if isinstance(column.dtype, pd.DatetimeTZDtype):
+        return column.dt.tz_convert("UTC").astype(TIME_DTYPE), False
+    if pd.api.types.is_datetime64_dtype(column.dtype):
+        return localize(column, timezone, subject), bool(column.notna().any())
+    text = text_series(column)
+    if time_format is not None:
+        return _in_format(text, subject, timezone, time_format)
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        return _of_milliseconds(text), False
+    return _iso_times(text, subject, timezone)
+
+
+def _in_format(
+    text: pd.Series, subject: str, timezone: str, notation: str
+) -> tuple[pd.Series, bool]:
+    try:
+        formats = time_formats(notation)
+    except ConfigError as error:
+        raise ConfigError(f"{subject}: {error}") from None
+    check_zone(timezone, subject)
+    values = np.full(len(text), NOT_A_TIME, dtype=np.int64)
+    has_local = False
+    for form in formats:
+        unread = np.flatnonzero((values == NOT_A_TIME) & text.notna().to_numpy())
+        if len(unread) == 0:
+            break
+        values[unread] = microseconds(form.read_column(text.iloc[unread], timezone, subject))
+        has_local |= form.is_local and bool((values[unread] != NOT_A_TIME).any())
+    return as_times(values, text.index), has_local
+
+
+def _iso_times(text: pd.Series, subject: str, timezone: str) -> tuple[pd.Series, bool]:
+    try:  # takes a tenth of the time, but every cell must be a complete time with its zone
+        times = pc.cast(pa.array(text), pa.timestamp("us", "UTC")).to_numpy(zero_copy_only=False)
+        return pd.Series(times, index=text.index).dt.tz_localize("UTC"), False
+    except pa.ArrowInvalid:
+        pass
+    result = _of_milliseconds(text)
+    text = text.where(
+        text.str.match(r"\d{4}-\d|\d{8}(?:[T ]|$)", na=False)
+    )  # pandas would guess other dates
+    named = text.str.contains(ISO_ZONE, na=False).astype(bool)
+    if named.any():
+        text = text.where(~named, text[named].map(iso_text))
+    zoned = text.str.contains(r"\d[T ].*(?:Z|[+-][\d:]+)$", regex=True, na=False).astype(bool)
+    if zoned.any():
+        with_zone = pd.to_datetime(text[zoned], format="ISO8601", errors="coerce", utc=True)
+        result[zoned] = with_zone.astype(TIME_DTYPE)
+    bare = text.notna() & ~zoned
+    if bare.any():
+        local = pd.to_datetime(text[bare], format="ISO8601", errors="coerce")
+        result[bare] = localize(local, timezone, subject)
+    return result, bool((bare & result.notna()).any())
+
+
+@lru_cache(1 << 16)
+def iso_text(text: str) -> str:
+    """Return a time with "UTC", "GMT" or a spaced offset behind it as ISO 8601.
+
+    Examples
+    --------
+    >>> iso_text("2025-03-01 08:00 UTC"), iso_text("2025-03-01 08:00 +0100")
+    ('2025-03-01 08:00Z', '2025-03-01 08:00+0100')
+    """
+    return ISO_ZONE.sub(lambda zone: "Z" if zone[0].strip()[-1:].isalpha() else "", text)
+
+
+def _of_milliseconds(text: pd.Series) -> pd.Series:
+    """Read cells that are milliseconds since 1970; the other cells become missing."""
+    values = np.full(len(text), NOT_A_TIME, dtype=np.int64)
+    matches = text.str.fullmatch(MILLISECONDS.pattern).fillna(value=False)
+    is_milliseconds = matches.to_numpy(dtype=bool)
+    values[is_milliseconds] = text[is_milliseconds].astype("int64").to_numpy() * 1_000
+    return as_times(values, text.index)

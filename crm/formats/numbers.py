@@ -1,0 +1,250 @@
+"""The format of the numbers of one column: decimal sign, thousands separator and unit.
+
+One cell and a column of cells are read by the same rule, so that one lead and a million leads
+are read alike.
+"""
+
+import math
+import re
+import tomllib
+import unicodedata
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from crm.arrays import Floats
+from crm.cells import cell_number, number_column, read_column
+from crm.errors import ConfigError
+
+ANY_CURRENCY: Final = "¤"  # the unit of a column whose amounts may be in any currency
+PERCENT: Final = "%"
+_UNITS = tomllib.loads(Path(__file__).with_name("units.toml").read_text(encoding="utf-8"))
+_FACTORS: Final[dict[str, float]] = _UNITS["factors"]
+_CURRENCIES: Final[dict[str, str]] = {
+    **{code.casefold(): code for code in _UNITS["codes"]},
+    **{sign.casefold(): sign for sign in _UNITS["shared_signs"]},
+    **{sign.casefold(): code for sign, code in _UNITS["signs"].items()},
+}
+CURRENCIES: Final = frozenset(_CURRENCIES.values())
+_FACTOR: Final = re.compile(
+    rf"({'|'.join(sorted(map(re.escape, _FACTORS), key=len, reverse=True))})(?![^\W\d_])\.?\s*"
+    rf"|((?i:{'|'.join(map(re.escape, filter(str.islower, _FACTORS)))}))(?![^\W\d_])\.?\s*"
+)
+_PARTS: Final = re.compile(
+    r"([+-]?)\s*([^\s\d.,'()+-]{1,4}(?:\s?\$)?\.?)?\s*([+-]?)\s*"
+    r"(\d[\d.,' ]*|[.,]\d+)([eE][+-]?\d+)?\s*([^\d]*)"
+)
+_MINUS = str.maketrans({"\u2212": "-", "\u2013": "-", "\u2019": "'", "\u02bc": "'", "`": "'"})
+_WORD = re.compile(r"[^\W\d_]{1,12}")
+_NOTATION: Final = re.compile(r"1([,.' ]?)234(?:([.,])56)?")
+GROUPINGS: Final = {".": ",", ",": "."}  # the usual thousands separator by decimal sign
+
+
+class NumberParts(NamedTuple):
+    """A text that contains one number, in its parts.
+
+    Attributes
+    ----------
+    digits : str
+        The digits with their separators, and the exponent.
+    factor : float
+        What the digits are multiplied by: -1 for a negative number, 1,000 for "k".
+    unit : str
+        The code of a currency, a sign that several currencies share, "%", a word, or "".
+    """
+
+    digits: str
+    factor: float
+    unit: str
+
+
+def number_parts(text: str) -> NumberParts | None:
+    """Split a text into the digits of one number, its sign and its unit; None if it has none.
+
+    Examples
+    --------
+    >>> number_parts("(€ 1.234,50)")
+    NumberParts(digits='1.234,50', factor=-1.0, unit='EUR')
+    >>> number_parts("1.5 Mio. EUR"), number_parts("12 Main Street 5")
+    (NumberParts(digits='1.5', factor=1000000.0, unit='EUR'), None)
+    """
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text).translate(_MINUS)
+    text, factor = text.strip(), 1.0
+    if text.startswith("(") and text.endswith(")"):
+        text, factor = text[1:-1].strip(), -1.0
+    parts = _PARTS.fullmatch(text)
+    if parts is None:
+        return None
+    sign, prefix, inner_sign, digits, exponent, suffix = parts.groups(default="")
+    digits, suffix = digits.rstrip(), suffix.strip()
+    if suffix.startswith("-"):  # 1200,- and, as SAP writes negative numbers, 1200-
+        factor *= 1.0 if digits[-1] in ".," else -1.0
+        digits, suffix = digits.rstrip(".,"), suffix.lstrip("-").strip()
+    if "-" in sign + inner_sign:
+        factor = -factor
+    multiplier = _FACTOR.match(suffix)
+    if multiplier is not None:
+        name = multiplier[1] or multiplier[2].casefold()
+        factor *= _FACTORS[name]
+        suffix = suffix[multiplier.end() :]
+    units = {unit for unit in (_unit(prefix, False), _unit(suffix, True)) if unit != ""}
+    if None in units or len(units) > 1:
+        return None
+    return NumberParts(digits + exponent, factor, str(units.pop()) if units else "")
+
+
+@lru_cache(4_096)
+def _unit(text: str, may_be_word: bool) -> str | None:
+    """Return the unit that a text before or behind a number means; None if it means none."""
+    bare = text.strip().rstrip(".")
+    if bare in ("", PERCENT):
+        return bare
+    currency = _CURRENCIES.get(bare.casefold())
+    if currency is not None:
+        return currency
+    return bare.casefold() if may_be_word and _WORD.fullmatch(bare) else None
+
+
+class NumberFormat(msgspec.Struct, frozen=True):
+    """The format of the numbers of one column.
+
+    Attributes
+    ----------
+    decimal : {".", ","}
+        The decimal sign.
+    grouping : str
+        The thousands separator: ",", ".", "'", a space, or "" for none.
+    unit : str
+        The unit of the numbers. A cell with another unit is not read; `ANY_CURRENCY` reads
+        every currency. Cells without a unit are read.
+    """
+
+    decimal: str = "."
+    grouping: str = ","
+    unit: str = ""
+
+    @classmethod
+    def of_notation(cls, notation: str) -> "NumberFormat":
+        """Read a format from the way it writes 1234.56.
+
+        Raises
+        ------
+        ConfigError
+            If the text does not write 1234.56, or 20 with a percent sign.
+
+        Examples
+        --------
+        >>> NumberFormat.of_notation("1.234,56 EUR")
+        NumberFormat(decimal=',', grouping='.', unit='EUR')
+        >>> NumberFormat.of_notation("20%").read("7.5 %")
+        7.5
+        """
+        parts = number_parts("1,234.56%" if notation.strip() == "20%" else notation)
+        match = _NOTATION.fullmatch(parts.digits) if parts else None
+        if parts is None or match is None or parts.factor != 1.0 or match[1] == (match[2] or 0):
+            raise ConfigError(
+                f"{notation!r} is not the format of a number or a time. Expected 1234.56 as the "
+                'column writes it, such as "1,234.56", "1.234,56 EUR" or "20%", or the '
+                'directives of a time, such as "%d.%m.%Y %H:%M".'
+            )
+        decimal = match[2] or ("," if match[1] == "." else ".")
+        return cls(decimal, match[1], parts.unit)
+
+    @property
+    def notation(self) -> str:
+        """The format as the project file and a saved model contain it.
+
+        Examples
+        --------
+        >>> NumberFormat(",", ".", "EUR").notation, NumberFormat(unit="$").notation
+        ('1.234,56 EUR', '$1,234.56')
+        """
+        digits = f"1{self.grouping}234{self.decimal}56"
+        if self.unit == PERCENT:
+            return digits + PERCENT
+        if len(self.unit) == 1:
+            return self.unit + digits
+        return f"{digits} {self.unit}".rstrip()
+
+    def read(self, text: str) -> float:
+        """Read a text as a number; nan if it is not a number in this format.
+
+        Examples
+        --------
+        >>> NumberFormat(",", ".").read("1.234,5"), NumberFormat(",", ".").read("1234.5")
+        (1234.5, nan)
+        """
+        if self.decimal == "." and not math.isnan(number := cell_number(text)):
+            return number
+        parts = number_parts(text)
+        if parts is None or not self._reads_unit(parts.unit):
+            return math.nan
+        if not _digits_of(self.decimal, self.grouping).fullmatch(parts.digits):
+            return math.nan
+        plain = parts.digits.replace(self.grouping, "") if self.grouping else parts.digits
+        number = float(plain.replace(self.decimal, ".")) * parts.factor
+        return number if math.isfinite(number) else math.nan
+
+    def _reads_unit(self, unit: str) -> bool:
+        if unit in ("", self.unit):
+            return True
+        return self.unit in ("", ANY_CURRENCY) and unit in CURRENCIES
+
+    def read_cell(self, cell: Any) -> float:
+        """Read a cell of any type: text in this format, a typed number as it is."""
+        return self.read(cell) if isinstance(cell, str) else cell_number(cell)
+
+    def read_column(self, column: pd.Series) -> Floats:
+        """Read a column, shape (n,), each cell as `read_cell` does.
+
+        Examples
+        --------
+        >>> NumberFormat(",", ".").read_column(pd.Series(["1.234,5", "12 %", None]))
+        array([1234.5,    nan,    nan])
+        """
+        if column.dtype != "str":
+            if pd.api.types.is_numeric_dtype(column.dtype):
+                return number_column(column)
+            return read_column(column, self.read_cell, np.float64)
+        cells = pa.array(column).cast(pa.large_string())
+        is_plain = pc.fill_null(pc.match_substring_regex(cells, self._arrow_pattern), False)
+        plain = pc.if_else(is_plain, cells, None)
+        if self.grouping:
+            plain = pc.replace_substring(plain, self.grouping, "")
+        if self.decimal != ".":
+            plain = pc.replace_substring(plain, self.decimal, ".")
+        numbers = pc.cast(plain, pa.float64()).to_numpy(zero_copy_only=False).astype(np.float64)
+        numbers[~np.isfinite(numbers)] = np.nan
+        rest = np.flatnonzero(
+            pc.and_(pc.invert(is_plain), pc.is_valid(cells)).to_numpy(zero_copy_only=False)
+        )
+        if len(rest):
+            numbers[rest] = read_column(column.iloc[rest], self.read_cell, np.float64)
+        return numbers
+
+    @property
+    def _arrow_pattern(self) -> str:
+        """The pattern of cells that need no sign or unit to be split off."""
+        decimal, grouping = re.escape(self.decimal), re.escape(self.grouping)
+        grouped = f"|[0-9]{{1,3}}(?:{grouping}[0-9]{{3}})+" if self.grouping else ""
+        return f"^-?(?:[0-9]{{1,300}}{grouped})(?:{decimal}[0-9]+)?$"
+
+
+@lru_cache(64)
+def _digits_of(decimal: str, grouping: str) -> re.Pattern[str]:
+    point, mark = re.escape(decimal), re.escape(grouping)
+    grouped = rf"|\d{{1,3}}(?:{mark}\d{{2,3}})*{mark}\d{{3}}" if grouping else ""
+    return re.compile(rf"(?:(?:\d+{grouped})(?:{point}\d*)?|{point}\d+)(?:[eE][+-]?\d+)?")
+
+
+@lru_cache(4_096)
+def number_format(notation: str) -> NumberFormat:
+    """Return the format of a notation, as `NumberFormat.of_notation` reads it."""
+    return NumberFormat.of_notation(notation)

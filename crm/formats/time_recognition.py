@@ -1,0 +1,268 @@
+"""Recognises the format of the times of a column from its cells."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
+
+from crm.cells import cell_number
+from crm.errors import ConfigError
+from crm.formats.column_times import iso_text, time_formats
+from crm.formats.times import (
+    EXCEL_DAYS,
+    JOINED,
+    UNIX_SECONDS,
+    TimeFormat,
+    month_of,
+    zone_offset,
+)
+from crm.text import listed
+from crm.times import DAY, MILLISECONDS, NOT_A_TIME
+
+SHAPES_FROM: Final = 60  # cells whose shapes are looked at
+SAMPLE: Final = 4_000  # distinct cells that must fit the format
+MOSTLY: Final = 0.99  # the least share of cells that fit
+YEAR: Final = 365 * DAY
+_ISO: Final = re.compile(
+    r"\d{4}-\d{2}-\d{2}(?:[Tt ]\d{2}:?\d{2}(?::?\d{2}(?:[.,]\d+)?)?)?(?:[Zz]|[+-]\d{2}:?\d{2})?"
+)
+_COMPACT: Final = re.compile(
+    r"(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:T\d{4,6}Z?)?"
+)
+_BETWEEN: Final = r"[-/., ]+|[-/. ]*(?:\b(?:de|del|of|den|d')\b)?[-/. ]+"
+_NAME: Final = r"[^\W\d_]{3,12}\.?"
+_DAY: Final = r"\d{1,2}(?:st|nd|rd|th|er|º)?"
+# Dates: the named parts become directives, and the text between them stays as it is.
+_DATES: Final = (
+    r"(?P<Y>\d{4})(?:[-/.]|\. |年 ?)(?P<m>\d{1,2})(?:[-/.]|\. |月 ?)(?P<d>\d{1,2})(?:日|\.)?",
+    r"(?P<x>\d{1,2})(?:[-/.]|\. ?| )(?P<y>\d{1,2})(?:[-/.]|\. ?| )(?P<Y>\d{4}|\d{2})\.?",
+    rf"(?P<d>{_DAY})(?:{_BETWEEN})(?P<b>{_NAME})(?:{_BETWEEN})(?P<Y>\d{{4}}|\d{{2}})",
+    rf"(?P<b>{_NAME})[ -](?P<d>{_DAY})(?:, ?| |-)(?P<Y>\d{{4}}|\d{{2}})",
+    rf"(?P<Y>\d{{4}})[- /](?P<b>{_NAME})[- /](?P<d>{_DAY})",
+)
+_CLOCK: Final = (
+    r"(?P<p1>(?:午前|午後|上午|下午) ?)?(?P<H>\d{1,2})(?P<c>[:.h時点])(?P<M>\d{2})分?"
+    r"(?:[:.]?(?P<S>\d{2}(?:[.,]\d{1,9})?)秒?)?(?: ?(?:Uhr|h|hrs|Hrs)\b)?"
+    r"(?: ?(?P<p>[aApP]\.? ?[mM]\.?))?"
+)
+_ZONE: Final = r" ?(?P<z>Z|(?:GMT|UTC)?[+-]\d{1,2}:?\d{2}|[A-Z]{2,5}|[A-Z][A-Za-z]+/[A-Za-z_]+)"
+_JOIN: Final = r"(?:T|,? ?(?:- |at |um |à |às |a las |alle |ore |kl\.? |o |om |klo |u |w )?)"
+_WEEKDAY: Final = rf"(?P<a>{_NAME}),? (?!\d{{1,2}}[ :]\d{{2}})"
+_BEHIND: Final = r"(?P<note> \([^()]*\))?"
+_SHAPES: Final = tuple(
+    re.compile(rf"(?:{_WEEKDAY})?{date}(?:{_JOIN}{_CLOCK})?(?:{_ZONE})?{_BEHIND}")
+    for date in _DATES
+)
+_WHOLE: Final = (  # formats whose clock is in the middle or in front
+    "%a %b %d %H:%M:%S %Z %Y",
+    "%a %b %d %H:%M:%S %z %Y",
+    "%a %b %d %H:%M:%S %Y",
+    "%H:%M %d/%m/%Y",
+    "%H:%M %m/%d/%Y",
+    "%H:%M %d.%m.%Y",
+    "%H:%M:%S %d/%m/%Y",
+    "%H:%M:%S %d.%m.%Y",
+)
+_ORDERS: Final = {"d": "day first", "m": "month first", "Y": "year first", "y": "year first"}
+
+
+class RecognisedTimes(NamedTuple):
+    """The format of a column, and its evidence.
+
+    Attributes
+    ----------
+    notation : str or None
+        The format as the project file has it; None is ISO 8601, or milliseconds of 13 digits.
+    doubt : str
+        A sentence about cells that can be read in two ways; empty if there is no doubt.
+    doubtful_as : str
+        The other format; empty if there is no doubt.
+    unread : tuple of str
+        Cells that do not fit the format, at most five.
+    """
+
+    notation: str | None
+    doubt: str = ""
+    doubtful_as: str = ""
+    unread: tuple[str, ...] = ()
+
+    @property
+    def order(self) -> str:
+        """The first directive of the date: "d", "m", "Y", "y", or "" if there is none."""
+        match = re.search("%([dmYyb])", self.notation or "")
+        return match[1] if match and match[1] != "b" else ""
+
+
+def recognise_times(
+    texts: Sequence[str], may_be_numbers: bool = False, order: str = ""
+) -> RecognisedTimes | None:
+    """Recognise the format of the times among some texts.
+
+    Parameters
+    ----------
+    texts : sequence of str
+        Distinct cells of one column.
+    may_be_numbers : bool
+        Whether seconds since 1970 and the days of a spreadsheet count as times. Other numbers may
+        look the same, so the name of the column must mean a time.
+    order : {"d", "m", ""}
+        The order of other dates in the table, for dates that can be read in two ways.
+
+    Returns
+    -------
+    RecognisedTimes or None
+        None if fewer than 99 of 100 texts are times.
+
+    Examples
+    --------
+    >>> recognise_times(["01/02/2024 10:17 AM", "01/13/2024 07:34 PM"]).notation
+    '%m/%d/%Y %I:%M %p'
+    >>> recognise_times(["01/02/2024", "03/04/2024"]).doubt
+    '"01/02/2024", "03/04/2024" can be read with the day first or with the month first'
+    >>> recognise_times(["2024-01-02 10:17:00 UTC"])
+    RecognisedTimes(notation=None, doubt='', doubtful_as='', unread=())
+    """
+    sample = [text for text in texts[:SAMPLE] if text.strip()]
+    if not sample:
+        return None
+    is_iso = [_is_iso(text) for text in sample]
+    if sum(is_iso) >= MOSTLY * len(sample):
+        return RecognisedTimes(None, unread=_first(sample, is_iso))
+    if may_be_numbers and (numeric := _numeric(sample)) is not None:
+        return numeric
+    notations = _candidates(sample)
+    if not notations:
+        return None
+    fits = {notation: _fits(notation, sample) for notation in notations}
+    best = max(map(sum, fits.values()))
+    if best < MOSTLY * len(sample):
+        return _joined(sample, fits)
+    tied = [notation for notation in notations if sum(fits[notation]) == best]
+    notation, doubt, other = _choose(tied, sample, order)
+    return RecognisedTimes(notation, doubt, other, _first(sample, fits[notation]))
+
+
+def _is_iso(text: str) -> bool:
+    if MILLISECONDS.fullmatch(text) or _COMPACT.fullmatch(text):
+        return True
+    return _ISO.fullmatch(iso_text(text)) is not None
+
+
+def _first(sample: Sequence[str], fits: Sequence[bool]) -> tuple[str, ...]:
+    unread = [text for text, is_read in zip(sample, fits, strict=True) if not is_read]
+    return tuple(unread[:5])
+
+
+def _numeric(sample: Sequence[str]) -> RecognisedTimes | None:
+    """Recognise seconds since 1970 from 2001 to 2038, and days of a spreadsheet, 1990 to 2063."""
+    numbers = [cell_number(text) for text in sample]
+    for notation, low, high in ((UNIX_SECONDS, 9.5e8, 2.2e9), (EXCEL_DAYS, 32_874, 60_000)):
+        fits = [low <= number <= high for number in numbers]
+        if sum(fits) >= MOSTLY * len(sample):
+            return RecognisedTimes(notation, unread=_first(sample, fits))
+    return None
+
+
+def _candidates(sample: Sequence[str]) -> list[str]:
+    """Return the formats that the shapes of some cells suggest, the most frequent first."""
+    step = max(1, len(sample) // SHAPES_FROM)
+    counts: Counter[str] = Counter()
+    for text in sample[::step][:SHAPES_FROM]:
+        counts.update(set(_suggested(" ".join(text.split()))))
+    return sorted(counts, key=lambda notation: (-counts[notation], notation))[:24]
+
+
+def _suggested(text: str) -> Iterator[str]:
+    for shape in _SHAPES:
+        if (match := shape.fullmatch(text)) is not None:
+            yield from _notations(text, match)
+    for notation in _WHOLE:
+        if TimeFormat(notation).read(text, "UTC") != NOT_A_TIME:
+            yield notation
+
+
+def _notations(text: str, match: re.Match[str]) -> Iterator[str]:
+    """Replace the parts of a text by directives: one format for each possible order of the date."""
+    groups = match.groupdict()
+    if groups.get("b") and not month_of(str(groups["b"])):
+        return
+    if groups.get("z") and zone_offset(str(groups["z"])) is None:
+        return
+    year = "%Y" if len(str(groups["Y"])) == 4 else "%y"
+    has_half = groups.get("p") or groups.get("p1")
+    directives = {
+        "a": "%a", "Y": year, "m": "%m", "d": "%d", "b": "%b", "M": "%M", "S": "%S",
+        "H": "%I" if has_half else "%H", "p": "%p", "z": _zone_directive(str(groups.get("z"))),
+        "note": "",
+    }  # fmt: skip
+    if groups.get("p1"):
+        directives["p1"] = "%p" + (" " if str(groups["p1"]).endswith(" ") else "")
+    if "x" not in groups:
+        yield _replaced(text, match, directives)
+        return
+    for first, second, third in (("%d", "%m", year), ("%m", "%d", year), ("%y", "%m", "%d")):
+        if third == year or year == "%y":
+            order = {"x": first, "y": second, "Y": third}
+            yield _replaced(text, match, directives | order)
+
+
+def _zone_directive(zone: str) -> str:
+    return "%z" if zone[0] in "+-" or zone == "Z" else "%Z"
+
+
+def _replaced(text: str, match: re.Match[str], directives: dict[str, str]) -> str:
+    groups = match.groupdict()
+    spans = sorted((match.span(name), by) for name, by in directives.items() if groups.get(name))
+    result, end = "", 0
+    for (start, stop), directive in spans:
+        result += text[end:start].replace("%", "") + directive
+        end = stop
+    return result + text[end:].replace("%", "")
+
+
+def _fits(notation: str, sample: Sequence[str]) -> list[bool]:
+    try:
+        formats = time_formats(notation)
+    except ConfigError:
+        return [False] * len(sample)
+    return [any(form.read(text, "UTC") != NOT_A_TIME for form in formats) for text in sample]
+
+
+def _joined(sample: Sequence[str], fits: dict[str, list[bool]]) -> RecognisedTimes | None:
+    """Recognise a column that mixes two formats of one order, such as with and without a clock."""
+    ranked = sorted(fits, key=lambda notation: -sum(fits[notation]))[:12]
+    for i, first in enumerate(ranked):
+        for second in ranked[i + 1 :]:
+            both = [a or b for a, b in zip(fits[first], fits[second], strict=True)]
+            same = RecognisedTimes(first).order == RecognisedTimes(second).order
+            if same and sum(both) >= MOSTLY * len(sample):
+                return RecognisedTimes(first + JOINED + second, unread=_first(sample, both))
+    return None
+
+
+def _choose(tied: list[str], sample: Sequence[str], order: str) -> tuple[str, str, str]:
+    """Choose one of the formats that fit equally well; also return the doubt and the other one."""
+    by_order: dict[str, str] = {}
+    for notation in tied:
+        by_order.setdefault(RecognisedTimes(notation).order, notation)
+    if len(by_order) == 1:
+        return tied[0], "", ""
+    years = {first: _years(notation, sample) for first, notation in by_order.items()}
+    fewest = min(years.values())
+    likely = {first: by_order[first] for first in by_order if years[first] <= 2 * fewest}
+    if len(likely) == 1:  # 25-01-24 and 26-01-24 are days of one year, not of two
+        return next(iter(likely.values())), "", ""
+    if order in likely:
+        return likely[order], "", ""
+    if "d" in likely and "." in re.sub("%[A-Za-z]", "", likely["d"].split("%H")[0]):
+        return likely["d"], "", ""
+    chosen = "m" if "m" in likely and "%p" in likely["m"] else min(likely, key="dmyY".index)
+    other = next(first for first in likely if first != chosen)
+    doubt = f"{listed(sample[:2])} can be read with the {_ORDERS[min(chosen, other)]}"
+    return likely[chosen], f"{doubt} or with the {_ORDERS[max(chosen, other)]}", likely[other]
+
+
+def _years(notation: str, sample: Sequence[str]) -> int:
+    """Count the years in which the times of a sample are, in one reading."""
+    form = time_formats(notation)[0]
+    return len({form.read(text, "UTC") // YEAR for text in sample[:500]})
