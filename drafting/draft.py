@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 import tomlkit
+from tomlkit.items import Array
 from tomlkit.items import Table as TomlTable
 
 from crm.arrays import Floats
@@ -22,6 +23,7 @@ from crm.text import listed, quote
 from crm.times import SECONDS_PER_DAY
 from drafting.column_rules import ColumnRules, propose_rules
 from drafting.nothing_words import nothing_words
+from drafting.outcome_counts import ValueCount, count_values
 from drafting.outcome_words import OutcomeWords, sort_values
 from drafting.roles import assign_tables, find_order, find_roles
 from drafting.sample_records import sample_records
@@ -41,6 +43,11 @@ HEADINGS = {
 }
 LEARN_HEADING = (
     "What the model learns: the chance of a win. Every value of the outcome must be in one list."
+)
+UNCLEAR_VALUES = (
+    "CHECK: the values marked below are not clear. They are in this list so that they count "
+    "neither as won nor as lost: the training {training}. Move each to `won` or `lost` if it "
+    "means that."
 )
 COLUMNS_HEADING = "Rules for the attributes, which are the other columns of the leads table."
 IGNORE_HEADING = "Never read: personal data, names, free text."
@@ -128,9 +135,10 @@ def draft_project(
     order = None if "created_at" in roles["leads"] else find_order(leads)
     with_role = [*roles["leads"].values(), order]
     attributes = [column for column in leads.columns if column not in with_role]
-    words = sort_values(roles.get("outcomes", roles["leads"])["outcome"])
+    of_outcomes = roles.get("outcomes", roles["leads"])
+    words = sort_values(of_outcomes["outcome"])
     assert words is not None  # `find_roles` chooses no outcome without a value that means won
-    learn = LearnKeys(won=[*words.won], lost=[*words.lost], open=[*words.still_open])
+    learn = LearnKeys(won=[*words.won], lost=[*words.lost], open=[*words.open])
     records = sample_records(assigned, roles, learn, order, now)
 
     draft = tomlkit.document()
@@ -139,7 +147,9 @@ def draft_project(
         draft[kind] = _table_section(HEADINGS[kind], assigned[kind], roles[kind])
         if kind == "leads" and not records.has_times:
             _add_order(draft[kind], order, attributes)
-    draft["learn"], learn = _learn_section(words, learn, records, set(roles))
+    draft["learn"], learn = _learn_section(
+        words, count_values(of_outcomes), learn, records, set(roles)
+    )
     nothing, in_doubt = nothing_words(attributes)
     rules = propose_rules(
         attributes, records, learn, set(nothing), time_format(roles["leads"].values())
@@ -222,15 +232,24 @@ def _add_order(section: TomlTable, order: Column | None, attributes: Sequence[Co
 
 
 def _learn_section(
-    words: OutcomeWords, learn: LearnKeys, records: Records, kinds: set[str]
+    words: OutcomeWords,
+    counts: Mapping[str, ValueCount],
+    learn: LearnKeys,
+    records: Records,
+    kinds: set[str],
 ) -> tuple[TomlTable, LearnKeys]:
     """Build the section `[learn]`; also return the keys with its horizon and ages."""
     section = _section(LEARN_HEADING)
-    section["won"] = noted(cell_values(words.won), words.guess and f"CHECK: {words.guess}")
-    section["lost"] = noted(cell_values(words.lost), "" if words.lost else "CHECK: none seen")
-    if words.still_open:
-        note = "CHECK: these mean neither won nor lost"
-        section["open"] = noted(cell_values(words.still_open), note)
+    if words.guess:
+        add_comment(section, f"CHECK: {words.guess}.")
+    section["won"] = _values(words.won, words, counts)
+    if not words.lost:
+        add_comment(section, "CHECK: no value means lost.")
+    section["lost"] = _values(words.lost, words, counts)
+    if words.open:
+        if words.unclear:
+            add_comment(section, UNCLEAR_VALUES.format(training=_training_of_open(records)))
+        section["open"] = _values(words.open, words, counts)
     section["test_share"] = noted(0.2, "the newest leads, which test the model")
     if not records.has_times:
         return section, learn
@@ -246,6 +265,26 @@ def _learn_section(
     return section, msgspec.structs.replace(
         learn, horizon_days=float(horizon), moments_days=[float(age) for age in ages]
     )
+
+
+def _values(values: Sequence[str], words: OutcomeWords, counts: Mapping[str, ValueCount]) -> Array:
+    """Build a list of outcome values, each with its number of leads and what is not clear."""
+    noted_values: dict[str | int, str] = {}
+    for cell, value in zip(cell_values(values), values, strict=True):
+        note = counts[value.casefold()].sentence
+        if value in words.unclear:
+            note += f"; CHECK: {words.unclear[value]}"
+        elif words.notes.get(value):
+            note += f"; {words.notes[value]}"
+        noted_values[cell] = note
+    return noted_list(noted_values)
+
+
+def _training_of_open(records: Records) -> str:
+    """Describe what the training does with open leads."""
+    if records.has_times:
+        return "counts them as not won once their horizon has passed"
+    return "leaves them out"
 
 
 def _days_to_win(records: Records) -> Floats:

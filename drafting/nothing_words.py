@@ -30,8 +30,8 @@ def nothing_words(
 ) -> tuple[dict[str, tuple[str, list[str]]], dict[str, tuple[str, list[str]]]]:
     """Find the words that mean "no value", and the words that may mean it.
 
-    A word such as "none" may be an answer in a column that also has empty cells, and "NA" may be
-    Namibia in a column of codes with two letters. There it is in doubt.
+    A word such as "none" may be an answer in a column that also has empty cells or the opposite
+    answer, and "NA" may be Namibia in a column of codes with two letters. There it is in doubt.
 
     Returns
     -------
@@ -56,7 +56,8 @@ def _may_be_an_answer(text: str, column: Column) -> bool:
     is_code = re.fullmatch("[A-Za-z]{2}", text) is not None
     if is_code and len(others) >= 2 and all(re.fullmatch("[A-Z]{2}", other) for other in others):
         return True
-    return _folded(text) in _ANSWERS and column.has_gaps
+    has_opposite = any(_folded(other) in _OPPOSITES for other in others)
+    return _folded(text) in _ANSWERS and (column.has_gaps or has_opposite)
 
 
 def _folded(text: str) -> str:
@@ -70,6 +71,7 @@ def _core(text: str) -> str:
 
 
 _LISTED = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+_OPPOSITES = frozenset(_folded(word) for word in _LISTED.pop("opposites"))
 _ANSWERS = frozenset(_folded(word) for word in _LISTED["answers"])
 _WORDS_WITH_MARKS = frozenset(_folded(word) for words in _LISTED.values() for word in words)
 _WORDS = _WORDS_WITH_MARKS | {word.strip(_AROUND) for word in _ANSWERS}

@@ -1,73 +1,182 @@
-"""Sorts the values of an outcome into won, lost and open."""
+"""Sorts the values of an outcome into won, lost, open, and not clear."""
 
-import re
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from crm.cells import cell_number
-from crm.text import words_of
-from drafting.nothing_words import is_nothing
+from crm.errors import ConfigError
+from crm.suggest import nearest
+from crm.text import quote
+from drafting.outcome_meaning import UNKNOWN, Meaning, meaning_of
 from drafting.samples import Column
 
-MAX_VALUES = 30
-WON_VALUE = (
-    r"^(yes|y|true|t|ok)$|\b(won|win|approved|converted|accepted|sold|customer|signed|"
-    r"purchased|bought|subscribed|enrolled|granted|funded|success(ful)?)\b"
-)
-LOST_VALUE = (
-    r"^(no|n|false|f|dead|junk)$|\b(not|non|never|lost|declined|rejected|refused|"
-    r"cancell?ed|denied|disqualified|unqualified|unsuccessful|failed|failure|abandoned|"
-    r"expired|withdrawn|churned)\b"
-)
-OPEN_VALUE = r"\b(open|pending|new|progress|working|active|hold|waiting|negotiation)\b"
+MAX_VALUES = 60
+MAX_UNKNOWN = 30  # values that are not clear; a column with more is no outcome
 
 
-class OutcomeWords(NamedTuple):
+@dataclass(frozen=True)
+class OutcomeWords:
     """The values of an outcome, by what they mean.
 
     Attributes
     ----------
     won, lost, still_open : list of str
+    unclear : dict of str to str
+        The values that are not clear, and why.
     guess : str
         A sentence about what was guessed; empty if nothing was guessed.
+    notes : dict of str to str
+        What is remarkable about some values.
+    certainty : float
+        The share of filled rows whose value is clear without a guess, from 0 to 1. A yes or a no
+        counts half, because the name of the column decides what it means.
     """
 
     won: list[str]
     lost: list[str]
     still_open: list[str]
-    guess: str
+    unclear: dict[str, str] = field(default_factory=dict)
+    guess: str = ""
+    notes: dict[str, str] = field(default_factory=dict)
+    certainty: float = 1.0
+
+    @property
+    def open(self) -> list[str]:
+        """The values for the list `open`: those that are still open, and those not clear."""
+        return [*self.still_open, *self.unclear]
 
 
 def sort_values(column: Column) -> OutcomeWords | None:
-    """Sort the values of an outcome into won, lost and open; return None if no value means won.
+    """Sort the values of an outcome by their words; return None if no value means won.
 
-    If values differ only in case, the most frequent spelling is used. If there are two values
-    and none means won, the rarer unclear value is guessed to mean won, unless it sounds open.
+    If values differ only in case, the most frequent spelling is used. If no value means won, the
+    value that means won in some companies is taken, or the rarer of two values whose words are not
+    known. A value that is taken so is marked as a guess.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> words = sort_values(Column(pd.Series(["Won", "Lost", "New", "Blue"], name="status")))
+    >>> words.won, words.lost, words.still_open, words.unclear
+    (['Won'], ['Lost'], ['New'], {'Blue': 'its words are not known'})
     """
-    if len(column.counts) > MAX_VALUES:
+    if not 0 < len(column.counts) <= MAX_VALUES:
         return None
+    meanings = _meanings(column)
+    lists: dict[str | None, list[str]] = {"won": [], "lost": [], "open": [], None: []}
+    for value, meaning in meanings.items():
+        lists[meaning.outcome].append(value)
+    if len(lists[None]) > MAX_UNKNOWN:
+        return None
+    guess = _guess(lists, meanings)
+    if not lists["won"]:
+        return None
+    return OutcomeWords(
+        won=lists["won"],
+        lost=lists["lost"],
+        still_open=lists["open"],
+        unclear={value: meanings[value].why for value in lists[None]},
+        guess=guess,
+        notes={value: meaning.why for value, meaning in meanings.items() if meaning.outcome},
+        certainty=_certainty(column, meanings),
+    )
+
+
+def declared_values(column: Column, won: Sequence[str], lost: Sequence[str]) -> OutcomeWords | None:
+    """Sort the values of an outcome as a person declared them, and the others by their words.
+
+    Parameters
+    ----------
+    column : Column
+    won, lost : sequence of str
+        The values that mean won and lost. If one of the two is given, no other value means it.
+
+    Returns
+    -------
+    OutcomeWords or None
+        None if no value means won.
+
+    Raises
+    ------
+    ConfigError
+        If the column has no such value, or a value is in both lists.
+    """
+    spelling = {value.casefold(): value for value in reversed(column.counts.index.tolist())}
+    declared: dict[str, str] = {}
+    for option, values in (("won", won), ("lost", lost)):
+        for value in values:
+            found = spelling.get(" ".join(value.split()).casefold())
+            if found is None:
+                raise ConfigError(
+                    f"The column {quote(column.name)} has no value {quote(value)} (--{option}). "
+                    f"{nearest(value, list(spelling.values()))}"
+                )
+            if declared.setdefault(found, option) != option:
+                raise ConfigError(f"{quote(found)} cannot be both --won and --lost.")
+    meanings = _meanings(column)
+    words = OutcomeWords([], [], [], notes=dict.fromkeys(declared, "as declared"))
+    for value, meaning in meanings.items():
+        outcome = declared.get(value, meaning.outcome)
+        is_excluded = value not in declared and (
+            (outcome == "won" and won) or (outcome == "lost" and lost)
+        )
+        if outcome is None or is_excluded:
+            why = f"its words mean {outcome}, but --{outcome} does not name it"
+            words.unclear[value] = why if outcome else meaning.why
+        else:
+            {"won": words.won, "lost": words.lost, "open": words.still_open}[outcome].append(value)
+    return words if words.won else None
+
+
+def _meanings(column: Column) -> dict[str, Meaning]:
+    """Return the meaning of each value, the most frequent value and spelling first."""
     spellings: dict[str, str] = {}
-    for value in column.counts.index:  # the most frequent first
+    for value in column.counts.index:
         spellings.setdefault(value.casefold(), value)
     values = list(spellings.values())
-    binary = {cell_number(value) for value in values} <= {-1.0, 0.0, 1.0}
-    means = {value: _meaning(value, binary) for value in values}
-    won, lost, unclear = ([v for v in values if means[v] == word] for word in ("won", "lost", None))
-    guess = ""
-    can_guess = not won and len(unclear) > 0 and len(values) == 2
-    if can_guess and not re.search(OPEN_VALUE, words_of(unclear[-1])):
-        won = [unclear.pop()]
+    meanings = {value: meaning_of(value, column.words) for value in values}
+    if {cell_number(value) for value in values} <= {-1.0, 0.0, 1.0}:
+        for value in values:
+            outcome = "won" if cell_number(value) == 1 else "lost"
+            meanings[value] = Meaning(outcome, is_yes_or_no=True)
+        return meanings
+    for value in values:  # a number that is not yes or no means nothing, except as a known code
+        if np.isfinite(cell_number(value)) and meanings[value].is_yes_or_no:
+            meanings[value] = Meaning(None, UNKNOWN)
+    return meanings
+
+
+def _guess(lists: dict[str | None, list[str]], meanings: Mapping[str, Meaning]) -> str:
+    """Move the values that can be guessed from the list of unclear ones; describe the guess."""
+    unclear, guess = lists[None], ""
+    likely = [value for value in unclear if meanings[value].may_mean_won]
+    is_pair = len(meanings) == 2 and len(unclear) > 0
+    if not lists["won"] and len(likely) == 1:
+        guess = f"no value clearly means won, so {quote(likely[0])} was taken"
+        lists["won"] = likely
+        unclear.remove(likely[0])
+    elif is_pair and not lists["won"] and not lists["open"] and _is_unknown(meanings[unclear[-1]]):
+        lists["won"] = [unclear.pop()]
         guess = "no value means won, so the rarer of the unclear values was taken"
-    if won and not lost and len(unclear) == 1 and not is_nothing(unclear[0]):
-        lost, unclear = unclear, []
+    has_one_left = lists["won"] and not lists["lost"] and len(unclear) == 1
+    if is_pair and has_one_left and _is_unknown(meanings[unclear[0]]):
+        lists["lost"] = [unclear.pop()]
         guess = guess or "no value means lost, so the other value was taken"
-    return OutcomeWords(won, lost, unclear, guess) if won else None
+    return guess
 
 
-def _meaning(value: str, binary: bool) -> str | None:
-    if np.isfinite(number := cell_number(value)):
-        return ("won" if number == 1 else "lost") if binary else None
-    if re.search(LOST_VALUE, words_of(value)):
-        return "lost"
-    return "won" if re.search(WON_VALUE, words_of(value)) else None
+def _is_unknown(meaning: Meaning) -> bool:
+    """Check that the words of a value are not known, so that the other value may explain it."""
+    return meaning.outcome is None and meaning.why == UNKNOWN
+
+
+def _certainty(column: Column, meanings: Mapping[str, Meaning]) -> float:
+    by_spelling = {value.casefold(): meaning for value, meaning in meanings.items()}
+    known = 0.0
+    for value, count in column.counts.items():
+        meaning = by_spelling[str(value).casefold()]
+        if meaning.outcome is not None:
+            known += float(count) * (0.5 if meaning.is_yes_or_no else 1.0)
+    return known / float(column.counts.sum())

@@ -36,8 +36,8 @@ def noted(value: Any, note: str = "") -> Item:
     return item.comment(note) if note else item
 
 
-def noted_list(notes: Mapping[str, str]) -> Array:
-    r"""Return a list of names, each on its own line with its note.
+def noted_list(notes: Mapping[Any, str]) -> Array:
+    r"""Return a list of names or values, each on its own line with its note.
 
     Examples
     --------

@@ -15,7 +15,17 @@ from tests.made_drafts import draft_of, flat_leads, without_line_breaks
         *["k. A.", "k.A.", "Keine Angabe", "keine", "#WERT!", "bitte wählen", "unbekannt"],
         *["aucun", "Non renseigné", "#VALEUR!", "ninguno", "(en blanco)", "S/D", "#¡VALOR!"],
         *["nenhum", "não informado", "nessuno", "non specificato", "geen", "n.v.t.", "#WAARDE!"],
-        *["brak", "nie dotyczy", "なし", "未設定", "无", "（空白）", "未知", "Ｎ／Ａ", "нет"],
+        *[
+            "brak",
+            "nie dotyczy",
+            "なし",
+            "未設定",
+            "无",
+            "（空白）",
+            "未知",
+            "Ｎ／Ａ",
+            "не указано",
+        ],
     ],
 )
 def test_words_of_many_languages_mean_nothing(text: str) -> None:

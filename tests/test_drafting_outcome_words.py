@@ -6,7 +6,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from drafting.outcome_words import MAX_VALUES, OutcomeWords, sort_values
+from crm.errors import ConfigError
+from drafting.outcome_words import MAX_UNKNOWN, OutcomeWords, declared_values, sort_values
 from drafting.samples import Column
 from tests.made_drafts import N_LEADS, draft_of
 
@@ -27,6 +28,8 @@ def sort_cells(*cells: str) -> OutcomeWords | None:
         (["1", "0"], ["1"], ["0"], []),
         (["1", "-1"], ["1"], ["-1"], []),
         (["won", "3"], ["won"], ["3"], []),
+        (["true", "false"], ["true"], ["false"], []),
+        (["Tak", "Nie"], ["Tak"], ["Nie"], []),
     ],
 )
 def test_values_are_sorted_by_their_words(
@@ -48,7 +51,9 @@ def test_values_without_a_win_are_not_an_outcome(cells: list[str]) -> None:
 
 def test_rarer_of_two_unclear_values_is_guessed_to_be_won() -> None:
     words = sort_cells("blue", "blue", "red")
-    assert words == OutcomeWords(["red"], ["blue"], [], RARER_IS_WON)
+    assert words is not None
+    assert (words.won, words.lost, words.guess) == (["red"], ["blue"], RARER_IS_WON)
+    assert words.certainty == 0
 
 
 def test_nothing_is_guessed_from_three_unclear_values() -> None:
@@ -60,23 +65,28 @@ def test_rarer_value_that_sounds_open_is_not_guessed() -> None:
 
 
 def test_unclear_value_next_to_lost_is_guessed_to_be_won() -> None:
-    assert sort_cells("lost", "lost", "gold") == OutcomeWords(["gold"], ["lost"], [], RARER_IS_WON)
+    words = sort_cells("lost", "lost", "gold")
+    assert words is not None
+    assert (words.won, words.lost, words.guess) == (["gold"], ["lost"], RARER_IS_WON)
 
 
 def test_second_value_is_guessed_to_be_lost() -> None:
     words = sort_cells("won", "gone", "gone")
-    assert words == OutcomeWords(["won"], ["gone"], [], OTHER_IS_LOST)
+    assert words is not None
+    assert (words.won, words.lost, words.guess) == (["won"], ["gone"], OTHER_IS_LOST)
 
 
 def test_word_for_nothing_is_not_guessed_to_be_lost() -> None:
-    assert sort_cells("won", "Select", "Select") == OutcomeWords(["won"], [], ["Select"], "")
+    words = sort_cells("won", "Select", "Select")
+    assert words is not None
+    assert (words.won, words.lost, words.still_open) == (["won"], [], ["Select"])
 
 
 def test_two_unclear_values_are_not_guessed_to_be_lost() -> None:
     words = sort_cells("won", "blue", "red", "red")
     assert words is not None
-    assert (words.lost, words.guess) == ([], "")
-    assert sorted(words.still_open) == ["blue", "red"]
+    assert (words.lost, words.still_open, words.guess) == ([], [], "")
+    assert words.unclear == dict.fromkeys(["red", "blue"], "its words are not known")
 
 
 def test_most_frequent_spelling_is_used() -> None:
@@ -85,10 +95,52 @@ def test_most_frequent_spelling_is_used() -> None:
     assert words.won == ["WON"]
 
 
-def test_column_with_too_many_values_is_not_an_outcome() -> None:
-    cells = ["won", *(f"state {i}" for i in range(MAX_VALUES - 1))]
+def test_column_with_too_many_unknown_values_is_not_an_outcome() -> None:
+    cells = ["won", *(f"team {chr(65 + i // 26)}{chr(65 + i % 26)}" for i in range(MAX_UNKNOWN))]
     assert sort_cells(*cells) is not None
-    assert sort_cells(*cells, "state 30") is None
+    assert sort_cells(*cells, "team X") is None
+
+
+def test_value_that_may_mean_won_is_taken_if_no_other_does() -> None:
+    words = sort_cells("Open", "Qualified", "Disqualified", "Open")
+    assert words is not None
+    assert (words.won, words.lost, words.still_open) == (["Qualified"], ["Disqualified"], ["Open"])
+    assert words.guess == 'no value clearly means won, so "Qualified" was taken'
+
+
+def test_closed_is_not_guessed_to_be_won() -> None:
+    assert sort_cells("Open", "Closed", "Open") is None
+
+
+def test_codes_of_dataverse_are_sorted_in_their_column() -> None:
+    cells = pd.Series(["0", "1", "2", "0"], name="statecode", dtype="str")
+    words = sort_values(Column(cells))
+    assert words is not None
+    assert (words.won, words.lost, words.still_open) == (["1"], ["2"], ["0"])
+
+
+def test_declared_values_replace_the_words() -> None:
+    column = Column(pd.Series(["Won", "Gold", "Lost", "Iron"], name="status", dtype="str"))
+    words = declared_values(column, won=["gold"], lost=[])
+    assert words is not None
+    assert (words.won, words.lost) == (["Gold"], ["Lost"])
+    assert words.unclear == {
+        "Won": "its words mean won, but --won does not name it",
+        "Iron": "its words are not known",
+    }
+
+
+@pytest.mark.parametrize(
+    ("won", "lost", "message"),
+    [
+        (["Wonn"], [], r'"status" has no value "Wonn" \(--won\)\. Did you mean `Won`\?'),
+        (["Won"], ["won"], '"Won" cannot be both --won and --lost'),
+    ],
+)
+def test_declared_values_are_checked(won: list[str], lost: list[str], message: str) -> None:
+    column = Column(pd.Series(["Won", "Lost"], name="status", dtype="str"))
+    with pytest.raises(ConfigError, match=message):
+        declared_values(column, won, lost)
 
 
 @pytest.mark.parametrize(
@@ -99,6 +151,7 @@ def test_column_with_too_many_values_is_not_an_outcome() -> None:
         (["Y", "n"], ["Y"], ["n"], []),
         (["approved", "declined", "cancelled"], ["approved"], ["declined", "cancelled"], []),
         (["Closed - Won", "Not interested", "New"], ["Closed - Won"], ["Not interested"], ["New"]),
+        (["Won", "Lost", "Gold"], ["Won"], ["Lost"], ["Gold"]),
         (["converted", "Select", "lost"], ["converted"], ["lost"], ["Select"]),
         (["won", "Won ", "no"], ["won"], ["no"], []),
     ],

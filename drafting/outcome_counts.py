@@ -1,0 +1,70 @@
+"""Counts the leads of each outcome value, and how many of them have a closing date."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from drafting.samples import Column
+
+
+class ValueCount(NamedTuple):
+    """How many rows have an outcome value.
+
+    Attributes
+    ----------
+    value : str
+        The value in its most frequent spelling.
+    rows : int
+    closed : int or None
+        The rows that also have a closing date; None if there is no column of closing dates.
+    """
+
+    value: str
+    rows: int
+    closed: int | None
+
+    @property
+    def closed_share(self) -> str:
+        """The share of rows with a closing date, such as "24%"; empty if it is not known."""
+        return "" if self.closed is None else f"{self.closed / self.rows:.0%}"
+
+    @property
+    def sentence(self) -> str:
+        """The counts in words.
+
+        Examples
+        --------
+        >>> ValueCount("Won", 1_200, 300).sentence, ValueCount("Won", 1, None).sentence
+        ('1,200 leads, 25% with a closing date', '1 lead')
+        """
+        leads = "1 lead" if self.rows == 1 else f"{self.rows:,} leads"
+        return leads + (f", {self.closed_share} with a closing date" if self.closed_share else "")
+
+
+def count_values(roles: Mapping[str, Column]) -> dict[str, ValueCount]:
+    """Count the rows of each outcome value.
+
+    Parameters
+    ----------
+    roles : mapping of str to Column
+        The columns of the table that contains the outcome, by role.
+
+    Returns
+    -------
+    dict of str to ValueCount
+        By case-folded value, the most frequent first.
+    """
+    outcome, closed_at = roles["outcome"], roles.get("closed_at")
+    is_closed = None if closed_at is None else closed_at.filled()
+    spelling: dict[str, str] = {}
+    for value in outcome.counts.index:
+        spelling.setdefault(value.casefold(), value)
+    rows = dict.fromkeys(spelling, 0)
+    closed = dict.fromkeys(spelling, 0)
+    for row, text in enumerate(outcome.texts):
+        if text is not None:
+            rows[text.casefold()] += 1
+            closed[text.casefold()] += 0 if is_closed is None else int(is_closed[row])
+    return {
+        folded: ValueCount(value, rows[folded], None if is_closed is None else closed[folded])
+        for folded, value in spelling.items()
+    }

@@ -1,0 +1,102 @@
+"""What one outcome value means, in the default pipelines of CRMs and in many languages."""
+
+import tomllib
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import drafting
+from drafting import outcome_meaning
+from drafting.outcome_meaning import meaning_of, normal_words
+from drafting.outcome_words import sort_values
+from drafting.samples import Column
+
+FOLDER = Path(drafting.__file__).parent
+PICKLISTS = tomllib.loads((FOLDER / "picklists.toml").read_text(encoding="utf-8"))
+CODES = PICKLISTS.pop("codes")
+LANGUAGES = tomllib.loads((FOLDER / "outcome_words.toml").read_text(encoding="utf-8"))
+
+
+def outcome_of(value: str, column_words: str = "") -> str:
+    return meaning_of(value, column_words).outcome or "check"
+
+
+@pytest.mark.parametrize("crm", PICKLISTS)
+def test_default_picklist_of_a_crm_is_sorted(crm: str) -> None:
+    values = [value for values in PICKLISTS[crm].values() for value in values]
+    words = sort_values(Column(pd.Series(values, name="Status", dtype="str")))
+    assert words is not None
+    for key, found in (
+        ("won", words.won),
+        ("lost", words.lost),
+        ("open", words.still_open),
+        ("check", words.unclear),
+    ):
+        listed = {value.casefold() for value in PICKLISTS[crm].get(key, [])}
+        assert {value.casefold() for value in found} == listed
+
+
+def test_crms_do_not_contradict_each_other() -> None:
+    meanings = {
+        (normal_words(value), outcome)
+        for crm in PICKLISTS.values()
+        for outcome, values in crm.items()
+        for value in values
+    }
+    assert len({words for words, _ in meanings}) == len(meanings)
+
+
+@pytest.mark.parametrize("column", CODES)
+def test_codes_have_a_meaning_in_their_column_only(column: str) -> None:
+    for outcome, codes in CODES[column].items():
+        assert {outcome_of(code, column) for code in codes} == {outcome}
+    assert outcome_of("3", "score") == outcome_of("2", "score") == "check"
+
+
+@pytest.mark.parametrize("language", set(LANGUAGES) - {"ignored"})
+def test_every_listed_phrase_has_its_own_meaning(language: str) -> None:
+    for key, phrases in LANGUAGES[language].items():
+        if key in ("not", "not_yet", "competitor"):
+            continue
+        expected = key.removesuffix("_alone").replace("maybe_won", "check")
+        found = {phrase: outcome_of(phrase.rstrip("*")) for phrase in phrases}
+        assert set(found.values()) == {expected}, found
+
+
+VALUES = {
+    "won": """5 - Closed Won|[4] Gewonnen|closedwon|ClosedWon|CLOSED WON ✅|Ｗｏｎ|Gagnée
+|Cerrada ganada|Fechado/Ganho|Chiusa vinta|Zamknięte - wygrane|受注|クローズ・受注
+|已成交|赢单|Kazanıldı|Выиграна|New customer|Deal Won|Won (EMEA)|Auftrag erhalten
+|Converti|Omgezet|Vunnen""",
+    "lost": """not won|nicht gewonnen|no ganado|não ganho|non vinto|niet gewonnen|pas gagné
+|nie wygrana
+|非承認|Lost - won by competitor|Gewonnen vom Wettbewerb|gagné par un concurrent
+|Unqualified|失注|输单|Closed - Not Converted|Closed Lost to Competition|Do not contact
+|Kein Interesse|Tabt|Проиграна""",
+    "open": """Open - Not Contacted|Decision Maker Bought-In|Contract Sent|Pre-customer|not yet won
+|noch nicht gewonnen|pas encore gagné|Potential customer|prospective customer
+|Potenzieller Kunde|商談中|受注見込み|潜在客户|SQL|Angebot gesendet|En cours
+|Em andamento|In behandeling|W toku|--None--""",
+    "check": """Closed|Abgeschlossen|Fermé|完了|关闭|Qualified|Qualifiziert|Other|Former customer
+|ehemaliger Kunde|ex-cliente|Churned|won back|Win-back|Converted to opportunity
+|Duplicate|Won/Lost|not lost|Blue|Customer X|解約|Won - on hold""",
+}
+
+
+@pytest.mark.parametrize("outcome", VALUES)
+def test_phrases_come_before_words(outcome: str) -> None:
+    found = {value: outcome_of(value) for value in VALUES[outcome].replace("\n", "").split("|")}
+    assert set(found.values()) == {outcome}, found
+
+
+def test_words_alone_sort_the_values_of_crms(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outcome_meaning, "_PICKLISTS", {})
+    wrong = {
+        value
+        for crm in PICKLISTS.values()
+        for outcome, values in crm.items()
+        for value in values
+        if outcome_of(value) not in (outcome, "check")
+    }
+    assert wrong == set()
