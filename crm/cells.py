@@ -9,7 +9,7 @@ import datetime
 import decimal
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -157,6 +157,18 @@ def text_series(column: pd.Series) -> pd.Series:
         column = column.copy()
         column.iloc[untidy] = text_column(column.iloc[untidy])
     return column
+
+
+def folded_words(words: Iterable[Any]) -> frozenset[str]:
+    """Return words as the cells that mean the same are compared with them: trimmed, case-folded.
+
+    Examples
+    --------
+    >>> sorted(folded_words([" Select ", "", -1]))
+    ['-1', 'select']
+    """
+    texts = (cell_text(word) for word in words)
+    return frozenset(text.casefold() for text in texts if text is not None)
 
 
 def harmless(cell: Any) -> Any:

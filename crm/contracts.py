@@ -5,27 +5,35 @@ failures of a table. A table with a failure is not used.
 """
 
 import reprlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from crm.arrays import Ints
-from crm.cells import number_column, text_column, text_series
+from crm.cells import text_column, text_series
 from crm.errors import SchemaError
 from crm.formats.column_times import parse_times
+from crm.formats.columns import ColumnFormat, column_formats
+from crm.formats.numbers import NumberFormat, number_format
 from crm.project import Project, TableKeys
 from crm.sources.source import name_of
 from crm.suggest import nearest
 from crm.tables import TABLES, DeclaredColumn
 
 
-def shape_leads(table: pd.DataFrame, project: Project, notes: list[str]) -> pd.DataFrame:
+def shape_leads(
+    table: pd.DataFrame,
+    project: Project,
+    notes: list[str],
+    formats: Mapping[str, ColumnFormat] | None = None,
+) -> pd.DataFrame:
     """Map a raw leads table to the product's names and types, and check it.
 
     All other columns stay, even those of outcomes and those that the project ignores. The pipeline
-    decides which of them become features.
+    decides which of them become features. `formats` are those of `table_formats`, if they are known
+    already.
 
     Raises
     ------
@@ -36,7 +44,7 @@ def shape_leads(table: pd.DataFrame, project: Project, notes: list[str]) -> pd.D
     if not has_ids(table, project):
         table = table.assign(lead_id=[f"row-{i}" for i in range(1, len(table) + 1)])
         notes.append("leads: no id column is named, so leads are numbered by row.")
-    shaped = shape_table(table, "leads", keys, notes)
+    shaped = shape_table(table, "leads", keys, notes, formats)
     roles = {keys.column_of(role.name) or role.name for role in TABLES["leads"].file_columns}
     attributes = table[[column for column in table.columns if column not in roles]]
     clash = sorted(set(attributes.columns) & set(shaped.columns))
@@ -56,7 +64,57 @@ def has_ids(table: pd.DataFrame, project: Project) -> bool:
     return project.leads.column_of("lead_id") is not None or "lead_id" in table.columns
 
 
-def shape_table(table: pd.DataFrame, name: str, keys: TableKeys, notes: list[str]) -> pd.DataFrame:
+def table_formats(
+    table: pd.DataFrame, name: str, keys: TableKeys, nothing: Collection[str] = ()
+) -> dict[str, ColumnFormat]:
+    """Decide how the columns of a table are read that contain numbers or times.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The table as it was read.
+    name : str
+        "leads", "activities", "stages" or "outcomes". Of leads, every column is decided; of the
+        other tables, those with a role.
+    keys : TableKeys
+        The keys of the table.
+    nothing : collection of str
+        The case-folded words that mean "no value" in attributes.
+
+    Returns
+    -------
+    dict of str to ColumnFormat
+        By column. Columns of ids and of texts with a role are not in it.
+    """
+    roles = {keys.column_of(role.name) or role.name: role for role in TABLES[name].file_columns}
+    if name == "leads":
+        roles |= {
+            column: role
+            for role in TABLES["outcomes"].file_columns[1:]
+            if (column := keys.column_of(role.name)) is not None
+        }
+    columns = [
+        column
+        for column in table.columns
+        if (roles[column].kind in ("time", "number") if column in roles else name == "leads")
+    ]
+    declared = dict(keys.formats)
+    if keys.time_format is not None:
+        timed = [column for column, role in roles.items() if role.kind == "time"]
+        declared = dict.fromkeys(timed, keys.time_format) | declared
+    amounts = [column for column, role in roles.items() if role.kind == "number"]
+    return column_formats(
+        table, columns, declared=declared, decimal=keys.decimal, nothing=nothing, amounts=amounts
+    )
+
+
+def shape_table(
+    table: pd.DataFrame,
+    name: str,
+    keys: TableKeys,
+    notes: list[str],
+    formats: Mapping[str, ColumnFormat] | None = None,
+) -> pd.DataFrame:
     """Map a raw table's columns to its contract's roles, parse them, and check them.
 
     Parameters
@@ -70,6 +128,8 @@ def shape_table(table: pd.DataFrame, name: str, keys: TableKeys, notes: list[str
         name of the role is used.
     notes : list of str
         Receives a sentence for each assumption, such as the zone of times without one.
+    formats : mapping of str to ColumnFormat, optional
+        The formats of `table_formats`, if they are known already.
 
     Returns
     -------
@@ -84,20 +144,30 @@ def shape_table(table: pd.DataFrame, name: str, keys: TableKeys, notes: list[str
     columns, problems = _find_roles(table, name, keys)
     if problems:
         raise SchemaError(name_of(keys), problems)
+    formats = table_formats(table, name, keys) if formats is None else formats
+    doubts = [
+        formats[column].question(name, column)
+        for column in columns.values()
+        if column in formats and formats[column].doubt
+    ]
+    if doubts:
+        raise SchemaError(name_of(keys), doubts)
     shaped: dict[str, Any] = {}
     for role, column in columns.items():
         cells = table[column]
+        form = formats.get(column, ColumnFormat("text"))
         if role.kind == "time":
-            shaped[role.name], assumed = parse_times(
-                cells, name_of(keys), keys.timezone, keys.time_format
-            )
+            notation = form.notation if form.kind == "time" else None
+            shaped[role.name], assumed = parse_times(cells, name_of(keys), keys.timezone, notation)
             if assumed:
                 notes.append(
                     f"{name}: times in `{column}` have no time zone and are read as "
                     f"{keys.timezone}. Set the table's `timezone` to change that."
                 )
         elif role.kind == "number":
-            shaped[role.name] = number_column(cells)
+            has_own = form.kind == "number" and form.notation is not None
+            reader = number_format(str(form.notation)) if has_own else NumberFormat()
+            shaped[role.name] = reader.read_column(cells)
         else:
             shaped[role.name] = text_series(cells)
     result = pd.DataFrame(shaped, index=table.index)
@@ -178,7 +248,7 @@ def _failure_sentence(
     if role.kind == "time":
         return (
             f"`{column}` is not a valid time in {where}: {examples}. Expected ISO 8601 such as "
-            "2025-03-01T08:00:00Z, not seconds since 1970. Set `time_format` for another format."
+            "2025-03-01T08:00:00Z. Set `time_format` for another format."
         )
     return (
         f"`{column}` is not a finite number in {where}: {examples}. "

@@ -1,7 +1,7 @@
 """Reads outcomes from their own table or from columns of the leads, as won and lost."""
 
 import reprlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from crm.cells import cell_text, read_column
 from crm.contracts import shape_table
 from crm.errors import SchemaError
+from crm.formats.columns import ColumnFormat
 from crm.project import TABLE_KEYS, LearnKeys, Project
 from crm.sources.source import name_of
 from crm.suggest import nearest
@@ -21,7 +22,11 @@ UNDECLARED: Final = "undeclared"
 
 
 def flat_outcomes(
-    raw: pd.DataFrame, lead_id: pd.Series, project: Project, notes: list[str]
+    raw: pd.DataFrame,
+    lead_id: pd.Series,
+    project: Project,
+    notes: list[str],
+    formats: Mapping[str, ColumnFormat] | None = None,
 ) -> pd.DataFrame:
     """Return the outcomes that are columns of the leads table, checked like a table of outcomes.
 
@@ -34,6 +39,8 @@ def flat_outcomes(
     project : Project
     notes : list of str
         Receives a sentence for each assumption.
+    formats : mapping of str to ColumnFormat, optional
+        The formats of the leads table, if they are known already.
 
     Raises
     ------
@@ -62,9 +69,11 @@ def flat_outcomes(
         query=keys.query,
         timezone=keys.timezone,
         time_format=keys.time_format,
+        decimal=keys.decimal,
+        formats=keys.formats,
         **column_of_role,
     )
-    return shape_table(flat, "outcomes", roles, notes)
+    return shape_table(flat, "outcomes", roles, notes, formats)
 
 
 def declared_only(outcomes: pd.DataFrame, learn: LearnKeys) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, cast
+from typing import Annotated, Any, Final, Literal, cast
 
 import msgspec
 from msgspec import Meta, Struct, field
@@ -20,6 +20,7 @@ from msgspec.structs import fields
 from crm.errors import ConfigError
 from crm.suggest import nearest
 from crm.tables import TABLES, DeclaredTable
+from crm.text import quote
 
 PROJECT_FILE = "leadscore.toml"
 LEDGER_URL = "LEADSCORE_LEDGER_URL"
@@ -53,9 +54,10 @@ class TableKeys(Struct, frozen=True, forbid_unknown_fields=True):
     query: str | None = None
     delimiter: OneCharacter | None = None
     encoding: str | None = None
-    decimal: OneCharacter = "."
+    decimal: Literal[".", ","] | None = None
     timezone: str = "UTC"
     time_format: str | None = None
+    formats: dict[str, str] = field(default_factory=dict)
 
     def column_of(self, role: str) -> str | None:
         """Return the name of the column that plays a role; None if the keys do not name it."""
@@ -405,6 +407,8 @@ def _check_agreement(file: str, project: Project) -> None:
 def _check_source(file: str, name: str, table: TableKeys | None) -> None:
     if table is None:
         return
+    for column, notation in table.formats.items():
+        _check_notation(f"{file}: [{name}.formats] {quote(column)}", notation)
     has_table_or_query = table.table is not None or table.query is not None
     is_database = "://" in table.source or (table.source.startswith("${") and has_table_or_query)
     if is_database and (table.table is None) == (table.query is None):
@@ -416,6 +420,15 @@ def _check_source(file: str, name: str, table: TableKeys | None) -> None:
             f"{file}: [{name}] has `table` or `query`, but its source is a file. "
             "Set `source` to the URL of a database, or remove the key."
         )
+
+
+def _check_notation(where: str, notation: str) -> None:
+    from crm.formats.columns import check_notation  # it imports pandas
+
+    try:
+        check_notation(notation)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
 
 
 def _check_outcomes(file: str, project: Project) -> None:

@@ -1,16 +1,19 @@
 """Reads the tables of a project, checks them, and puts them together as `Records`."""
 
 import datetime
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from crm.cells import number_column
-from crm.contracts import first_few, has_ids, shape_leads, shape_table
+from crm.cells import folded_words
+from crm.contracts import first_few, has_ids, shape_leads, shape_table, table_formats
 from crm.errors import ConfigError, SchemaError
 from crm.formats.column_times import parse_times
+from crm.formats.columns import ColumnFormat
+from crm.formats.numbers import NumberFormat, number_format
 from crm.ledger.ledger import Ledger
 from crm.ledger.records import events_table, project_ledger, with_events, with_leads
 from crm.outcomes import declared_only, flat_outcomes, to_won_lost, undeclared
@@ -44,7 +47,7 @@ def read_records(project: Project, now: datetime.datetime | None = None) -> Reco
     """
     notes: list[str] = []
     with project_ledger(project) as ledger:
-        leads, leads_raw, outcomes, excluded = _read_leads(project, ledger, notes)
+        leads, leads_raw, outcomes, excluded, formats = _read_leads(project, ledger, notes)
     lead_ids = pa.Array.from_pandas(leads["lead_id"]).cast(pa.large_string())
     tables: dict[str, pd.DataFrame | None] = {
         "outcomes": outcomes,
@@ -54,7 +57,7 @@ def read_records(project: Project, now: datetime.datetime | None = None) -> Reco
         if shaped is not None:
             shaped = shaped[~shaped["lead_id"].isin(excluded)] if excluded else shaped
             tables[name] = _of_known_leads(name, shaped, lead_ids, notes)
-    leads, in_order = _in_order_of_time(leads_raw, leads, project)
+    leads, in_order = _in_order_of_time(leads_raw, leads, project, formats)
     assert tables["outcomes"] is not None
     records = Records(
         leads=leads,
@@ -65,6 +68,7 @@ def read_records(project: Project, now: datetime.datetime | None = None) -> Reco
         in_order=in_order,
         notes=notes,
         has_ids=leads_raw is None or has_ids(leads_raw, project),
+        formats={column: form.notation for column, form in formats.items() if form.notation},
     )
     _check_outcomes_follow_creation(records, project)
     return records
@@ -72,7 +76,7 @@ def read_records(project: Project, now: datetime.datetime | None = None) -> Reco
 
 def _read_leads(
     project: Project, ledger: Ledger | None, notes: list[str]
-) -> tuple[pd.DataFrame, pd.DataFrame | None, pd.DataFrame, set[str]]:
+) -> tuple[pd.DataFrame, pd.DataFrame | None, pd.DataFrame, set[str], dict[str, ColumnFormat]]:
     """Read the leads and their outcomes, from the file, the ledger, or both.
 
     Returns
@@ -84,12 +88,19 @@ def _read_leads(
         The won and lost leads.
     excluded : set of str
         Leads that were erased, or whose only outcomes in the ledger have undeclared values.
+    formats : dict of str to ColumnFormat
+        How the columns of the file are read.
     """
     leads_raw = leads = outcomes = None
+    formats: dict[str, ColumnFormat] = {}
     excluded: set[str] = set()
     if project.leads.source != LEDGER:
         leads_raw = read_table(project.leads, project.folder)
-        leads = shape_leads(leads_raw, project, notes)
+        formats = table_formats(
+            leads_raw, "leads", project.leads, folded_words(project.columns.nothing)
+        )
+        _check_doubts(project, formats)
+        leads = shape_leads(leads_raw, project, notes, formats)
         if ledger is not None:
             excluded = ledger.erased(leads["lead_id"].tolist())
             if excluded:
@@ -102,7 +113,7 @@ def _read_leads(
         and leads_raw is not None
         and project.leads.column_of("outcome") is not None
     ):
-        outcomes = flat_outcomes(leads_raw, leads["lead_id"], project, notes)
+        outcomes = flat_outcomes(leads_raw, leads["lead_id"], project, notes, formats)
     if ledger is not None:
         stored, undeclared_rows = declared_only(events_table(ledger, "outcomes"), project.learn)
         outcomes = with_events("outcomes", outcomes, stored)
@@ -118,7 +129,21 @@ def _read_leads(
     if ledger is not None:
         columns += [column for column in leads.columns if column not in columns]
     _check_named_columns(project, columns)
-    return leads, leads_raw, outcomes, excluded
+    return leads, leads_raw, outcomes, excluded, formats
+
+
+def _check_doubts(project: Project, formats: Mapping[str, ColumnFormat]) -> None:
+    """Raise an error if the model would use a column that can be read in two ways."""
+    rules = project.columns
+    unused = {*rules.ignore, *rules.known_later, *rules.category}
+    unused |= set(rules.sensitive) - set(rules.allow_sensitive)
+    questions = [
+        form.question("leads", column)
+        for column, form in formats.items()
+        if form.doubt and column not in unused
+    ]
+    if questions:
+        raise SchemaError(name_of(project.leads), questions)
 
 
 def _leads_of_unclear_outcome(
@@ -226,7 +251,10 @@ def _of_known_leads(
 
 
 def _in_order_of_time(
-    raw: pd.DataFrame | None, leads: pd.DataFrame, project: Project
+    raw: pd.DataFrame | None,
+    leads: pd.DataFrame,
+    project: Project,
+    formats: Mapping[str, ColumnFormat],
 ) -> tuple[pd.DataFrame, bool]:
     order = project.leads.column_of("order")
     if "created_at" in leads:
@@ -235,7 +263,9 @@ def _in_order_of_time(
         return leads, False
     if order == "rows":
         return leads, True
-    numbers = number_column(raw[order])
+    notation = formats.get(order, ColumnFormat("number")).notation
+    reader = number_format(notation) if notation else NumberFormat()
+    numbers = reader.read_column(raw[order])
     if np.isnan(numbers).any():
         raise SchemaError(
             name_of(project.leads),
@@ -308,6 +338,11 @@ def _check_named_columns(project: Project, columns: list[str]) -> None:
     problems = []
     if project.leads.column_of("order") not in (None, "rows", *columns):
         problems.append(f"[leads] order: `{project.leads.column_of('order')}`.")
+    problems += [
+        f"[leads.formats]: `{column}`. {nearest(column, columns)}"
+        for column in project.leads.formats
+        if column not in columns
+    ]
     for key in ("ignore", "known_later", "known_in_time", "sensitive", "number", "category"):
         problems += [
             f"[columns] {key}: `{column}`. {nearest(column, columns)}"

@@ -1,6 +1,7 @@
 """Contains `Records`: the CRM's tables, checked and put together. `crm.reading` reads them."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -35,6 +36,9 @@ class Records:
         number may be another lead in the next export.
     left_out : list of LeftOutRows
         The rows that are left out of each table, by reason.
+    formats : mapping of str to str
+        The formats of numbers and times of the leads' columns, declared or recognised, as in the
+        project file. Columns in the default format are not in it.
     """
 
     leads: pd.DataFrame
@@ -46,6 +50,7 @@ class Records:
     notes: list[str] = field(default_factory=list)
     has_ids: bool = True
     left_out: list[LeftOutRows] = field(default_factory=list)
+    formats: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def has_times(self) -> bool:

@@ -37,7 +37,6 @@ def propose_rules(
     records: Records,
     learn: LearnKeys,
     nothing: Collection[str],
-    time_format: str | None,
 ) -> ColumnRules:
     """Propose a rule for every attribute that needs one.
 
@@ -51,8 +50,6 @@ def propose_rules(
         The keys that choose the moments of the audit.
     nothing : collection of str
         The case-folded words that mean "no value".
-    time_format : str or None
-        The format of times in the leads table; None is ISO 8601.
 
     Returns
     -------
@@ -77,7 +74,7 @@ def propose_rules(
         moments,
         columns=audited,
         rules=ColumnsKeys(nothing=sorted(nothing), category=list(rules.category)),
-        time_format=time_format,
+        timezone="UTC",
     )
     for attribute in audit.attributes:
         if attribute.verdict is not Verdict.FINE:

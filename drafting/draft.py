@@ -15,7 +15,6 @@ from tomlkit.items import Array
 from tomlkit.items import Table as TomlTable
 
 from crm.arrays import Floats
-from crm.formats.column_times import parse_times
 from crm.project import LearnKeys
 from crm.records import Records
 from crm.tables import TABLES
@@ -27,7 +26,7 @@ from drafting.outcome_counts import ValueCount, count_values
 from drafting.outcome_words import OutcomeWords, sort_values
 from drafting.roles import assign_tables, find_order, find_roles
 from drafting.sample_records import sample_records
-from drafting.samples import Column, Table, read_sample, time_format
+from drafting.samples import Column, Table, read_sample
 from drafting.toml_text import add_comment, cell_values, noted, noted_list
 from features.leaks.check import MIN_OUTCOMES
 
@@ -49,6 +48,17 @@ UNCLEAR_VALUES = (
     "neither as won nor as lost: the training {training}. Move each to `won` or `lost` if it "
     "means that."
 )
+FORMATS_HEADING = (
+    "How numbers and times are written, by column. A number shows how the column writes 1234.56; "
+    "% followed by a letter is a part of a time."
+)
+FORMATTED_ROLES = {
+    role.name
+    for table in TABLES.values()
+    for role in table.file_columns
+    if role.kind in ("time", "number")
+}
+WHOLE_NUMBERS = "1234"  # the format of columns that need no line: whole numbers
 COLUMNS_HEADING = "Rules for the attributes, which are the other columns of the leads table."
 IGNORE_HEADING = "Never read: personal data, names, free text."
 KNOWN_LATER_HEADING = (
@@ -151,9 +161,12 @@ def draft_project(
         words, count_values(of_outcomes), learn, records, set(roles)
     )
     nothing, in_doubt = nothing_words(attributes)
-    rules = propose_rules(
-        attributes, records, learn, set(nothing), time_format(roles["leads"].values())
-    )
+    rules = propose_rules(attributes, records, learn, set(nothing))
+    unread = {*rules.ignore, *rules.sensitive, *rules.known_later, *rules.category}
+    formatted = [column for column in attributes if column.name not in unread]
+    for kind in (kind for kind in TABLES if kind in assigned):
+        with_format = [column for role, column in roles[kind].items() if role in FORMATTED_ROLES]
+        _add_formats(draft[kind], with_format + (formatted if kind == "leads" else []))
     draft["columns"] = _columns_section(nothing, in_doubt, rules)
     return tomlkit.dumps(draft)
 
@@ -182,9 +195,9 @@ def _section(heading: str) -> TomlTable:
 def _table_section(heading: str, table: Table, roles: Mapping[str, Column]) -> TomlTable:
     section = _section(heading)
     section["source"] = table.source
-    if table.decimal != ".":
-        section["decimal"] = noted(table.decimal, "as in 1.234,50")
-    _add_times(section, [column for column in roles.values() if column.time_formats])
+    if any(column.has_local_times for column in roles.values()):
+        note = 'the times have no time zone; change it if they are local, such as "Europe/Berlin"'
+        section["timezone"] = noted("UTC", note)
     if "lead_id" not in roles:
         section.add(
             tomlkit.comment('lead_id = "…"  # no id was found: leads are numbered by their row')
@@ -194,24 +207,35 @@ def _table_section(heading: str, table: Table, roles: Mapping[str, Column]) -> T
     return section
 
 
-def _add_times(section: TomlTable, timed: Sequence[Column]) -> None:
-    if not timed:
+def _add_formats(section: TomlTable, columns: Sequence[Column]) -> None:
+    """Add the formats of columns that are not in the default format, with their evidence."""
+    columns = [column for column in columns if column.form.notation is not None]
+    columns = [column for column in columns if column.form.notation != WHOLE_NUMBERS]
+    if not columns:
         return
-    chosen = time_format(timed)
-    if any(parse_times(column.cells, column.name, time_format=chosen)[1] for column in timed):
-        note = 'the times have no time zone; change it if they are local, such as "Europe/Berlin"'
-        section["timezone"] = noted("UTC", note)
-    if chosen is not None:
-        note = "fits every time of this table"
-        alternatives = [form for form in timed[0].time_formats if form != chosen]
-        if alternatives:
-            alternative = quote(str(alternatives[0]))
-            note += f"; {alternative} fits as well: compare with a date that you know"
-        section["time_format"] = noted(chosen, note)
+    formats = _section(FORMATS_HEADING)
+    for column in columns:
+        formats[column.name] = noted(str(column.form.notation), _evidence(column))
+    section["formats"] = formats
+
+
+def _evidence(column: Column) -> str:
+    """Write what the format of a column is based on, and what to check."""
+    form = column.form
+    examples = f"as in {listed(form.examples[:2])}"
+    if form.doubt:
+        return f"CHECK: {form.doubt}; the other way is {quote(form.doubtful_as)}"
+    units = {unit: count for unit, count in form.units.items() if unit}
+    if len(units) > 1:
+        counted = ", ".join(f"{quote(unit)} ({count:,})" for unit, count in units.items())
+        examples += f"; CHECK: several units: {counted}"
+    if form.unread:
+        examples += f"; CHECK: {listed(form.unread)} cannot be read and would count as missing"
+    return examples
 
 
 def _add_order(section: TomlTable, order: Column | None, attributes: Sequence[Column]) -> None:
-    timed = [column.name for column in attributes if column.time_formats]
+    timed = [column.name for column in attributes if column.is_time]
     if timed:
         add_comment(
             section,

@@ -5,8 +5,10 @@ import tomllib
 import unicodedata
 from collections.abc import Collection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from drafting.samples import Column
+if TYPE_CHECKING:
+    from drafting.samples import Column
 
 _AROUND = " \t.,:;_*~'\"`´-‐‑‒–—―()[]{}<>«»„“”"  # ignored at both ends of a word
 _ONLY_MARKS = re.compile(r"[\s.,:;_~?'\"\-‐‑‒–—―/\\|()\[\]{}<>·…]+")
@@ -26,7 +28,7 @@ def is_nothing(text: str) -> bool:
 
 
 def nothing_words(
-    columns: Collection[Column],
+    columns: "Collection[Column]",
 ) -> tuple[dict[str, tuple[str, list[str]]], dict[str, tuple[str, list[str]]]]:
     """Find the words that mean "no value", and the words that may mean it.
 
@@ -51,7 +53,7 @@ def nothing_words(
     return {word: found for word, found in words.items() if word not in in_doubt}, in_doubt
 
 
-def _may_be_an_answer(text: str, column: Column) -> bool:
+def _may_be_an_answer(text: str, column: "Column") -> bool:
     others = [other for other in column.counts.index if not is_nothing(other)]
     is_code = re.fullmatch("[A-Za-z]{2}", text) is not None
     if is_code and len(others) >= 2 and all(re.fullmatch("[A-Z]{2}", other) for other in others):

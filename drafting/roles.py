@@ -246,7 +246,7 @@ def _can_play(role: DeclaredColumn, column: Column) -> bool:
             return False
         if role.name == "created_at" and word_of_later(column.name) is not None:
             return False
-        return bool(column.time_formats)
+        return column.is_time
     if role.kind == "number":
         return column.is_number
     if role.name == "outcome":
@@ -304,11 +304,9 @@ def _flat_outcome(leads: Table, roles: dict[str, Column]) -> dict[str, Column]:
             "outcome or status, and values such as yes and no. Rename it to `outcome`, or add a "
             "file as `outcomes=FILE`."
         )
-    created, closed = roles.get("created_at"), by_role.get("closed_at")
-    if closed:
-        same_format = not created or set(created.time_formats) & set(closed.time_formats)
-        if _rank("closed_at", closed) > 2 or not same_format:
-            del by_role["closed_at"]
+    closed = by_role.get("closed_at")
+    if closed and _rank("closed_at", closed) > 2:
+        del by_role["closed_at"]
     if "amount" in by_role and _rank("amount", by_role["amount"]) == 0:
         del by_role["amount"]  # it may be the amount that the lead asked for
     return by_role

@@ -9,7 +9,7 @@ import pandas as pd
 from crm.outcomes import to_won_lost
 from crm.project import LearnKeys
 from crm.records import Records
-from drafting.samples import Column, Table, time_format
+from drafting.samples import Column, Table
 
 EVENT_TIMES = {"activities": "occurred_at", "stages": "entered_at"}
 
@@ -58,6 +58,11 @@ def sample_records(
         outcomes=outcomes,
         observed_until=_observed_until(leads, outcomes, roles, now) if has_times else None,
         in_order=has_times or order is not None,
+        formats={
+            column.name: column.form.notation
+            for column in tables["leads"].columns
+            if column.form.notation is not None
+        },
     )
 
 
@@ -107,4 +112,4 @@ def _observed_until(
 
 
 def _times(roles: Mapping[str, Column], role: str) -> pd.Series:
-    return roles[role].times(time_format(roles.values()))
+    return roles[role].times

@@ -2,7 +2,7 @@
 
 import os.path
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,30 +10,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from crm.arrays import Bools
-from crm.cells import number_column, text_column
+from crm.arrays import Bools, Floats
+from crm.cells import text_column
 from crm.errors import SchemaError
 from crm.formats.column_times import parse_times
+from crm.formats.columns import ColumnFormat, column_formats
+from crm.formats.numbers import NumberFormat, number_format
 from crm.project import TableKeys
 from crm.sources.source import iter_table
 from crm.tables import TABLES
 from crm.text import words_of
-
-DAYS = (
-    "%d/%m/%Y",
-    "%m/%d/%Y",
-    "%d.%m.%Y",
-    "%d-%m-%Y",
-    "%m-%d-%Y",
-    "%Y/%m/%d",
-    "%d.%m.%y",
-    "%d/%m/%y",
-    "%m/%d/%y",
-    "%d %b %Y",
-    "%d-%b-%Y",
-)
-CLOCKS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
-TIME_FORMATS = tuple(day + clock for day in DAYS for clock in CLOCKS)
+from drafting.nothing_words import is_nothing
 
 
 class Column:
@@ -43,16 +30,29 @@ class Column:
     ----------
     cells : Series of shape (n_rows,)
         The cells, as they were read from the file.
+    form : ColumnFormat, optional
+        How the column is read. By default its own cells decide.
     """
 
-    def __init__(self, cells: pd.Series) -> None:
+    def __init__(self, cells: pd.Series, form: ColumnFormat | None = None) -> None:
         self.name, self.cells = str(cells.name), cells
         self.words = words_of(self.name)
-        self.texts, self.numbers = text_column(cells), number_column(cells)
+        self.texts = text_column(cells)
         self.counts = pd.Series(self.texts, dtype=object).value_counts()
         self.has_gaps = int(self.counts.sum()) < len(cells)
         self.is_key = not self.has_gaps and len(self.counts) == len(cells)
+        if form is None:
+            name = str(cells.name)
+            form = column_formats(pd.DataFrame({name: cells}), [name], declared={})[name]
+        self.form = form
+        self.is_time = form.kind == "time"
+        self.numbers = self._read_numbers()
         self.is_number = self.number_share() == 1
+
+    def _read_numbers(self) -> Floats:
+        has_own = self.form.kind == "number" and self.form.notation is not None
+        reader = number_format(str(self.form.notation)) if has_own else NumberFormat()
+        return reader.read_column(self.cells)
 
     def filled(self, nothing: Collection[str] = ()) -> Bools:
         """Return which rows have a value, shape (n_rows,); `nothing` are case-folded words."""
@@ -70,26 +70,19 @@ class Column:
         return sum(re.fullmatch(pattern, cell) is not None for cell in cells) / max(1, len(cells))
 
     @cached_property
-    def time_formats(self) -> list[str | None]:
-        """The formats that read every filled cell as a time; None is ISO 8601, or typed times."""
-        if pd.api.types.is_datetime64_any_dtype(self.cells.dtype):
-            return [None, *TIME_FORMATS]
-        cells = pd.Series(self.counts.index, dtype="str")
-        if cells.empty or not cells.head(20).str.match(r"\d{1,4}[-/. ]\w{1,3}[-/. ]\d{2}").all():
-            return []
-        formats: Sequence[str | None] = TIME_FORMATS
-        if cells.str.match(r"\d{4}-\d{2}-\d{2}").all():
-            formats = [None]
-        for sample in (cells.head(100), cells):  # few formats remain for all cells
-            formats = [form for form in formats if self._times(form, sample).notna().all()]
-        return list(formats)
+    def times(self) -> pd.Series:
+        """The cells as times, UTC, shape (n_rows,); missing where they are not times."""
+        return self._parsed[0]
 
-    def times(self, form: str | None) -> pd.Series:
-        """Read the cells as times, UTC, shape (n_rows,)."""
-        return self._times(form, self.cells)
+    @property
+    def has_local_times(self) -> bool:
+        """Whether any of the times has no zone."""
+        return self.is_time and self._parsed[1]
 
-    def _times(self, form: str | None, cells: pd.Series) -> pd.Series:
-        return parse_times(cells, self.name, time_format=form)[0]
+    @cached_property
+    def _parsed(self) -> tuple[pd.Series, bool]:
+        notation = self.form.notation if self.is_time else None
+        return parse_times(self.cells, self.name, time_format=notation)
 
 
 @dataclass(frozen=True)
@@ -101,8 +94,6 @@ class Table:
     path : Path
     source : str
         The path as the project file will contain it.
-    decimal : str
-        The decimal sign of its numbers.
     kind : str or None
         The table that the user named, if any.
     columns : list of Column
@@ -114,7 +105,6 @@ class Table:
 
     path: Path
     source: str
-    decimal: str
     kind: str | None
     columns: list[Column]
     rows: int
@@ -122,7 +112,7 @@ class Table:
 
 
 def read_sample(source: str, folder: Path, limit: int) -> Table:
-    """Read the first rows of a file, and detect its decimal sign.
+    """Read the first rows of a file, and recognise the formats of its columns.
 
     Parameters
     ----------
@@ -147,16 +137,11 @@ def read_sample(source: str, folder: Path, limit: int) -> Table:
     path = Path(os.path.abspath(Path(file if kind else source).expanduser()))
     home = Path(os.path.abspath(folder))
     shown = path.relative_to(home) if path.is_relative_to(home) else path
-    decimal, columns = ".", _read(path, ".", limit)
-    points = any(column.share(r"[+-]?\d+\.\d+") > 0.5 for column in columns)
-    commas = any(column.share(r"[+-]?[\d.]*\d,(\d{1,2}|\d{4,})") > 0.5 for column in columns)
-    if commas and not points:
-        decimal, columns = ",", _read(path, ",", limit)
+    columns = _read(path, limit)
     rows = len(columns[0].cells)
     return Table(
         path=path,
         source=shown.as_posix(),
-        decimal=decimal,
         kind=kind,
         columns=columns,
         rows=rows,
@@ -164,17 +149,11 @@ def read_sample(source: str, folder: Path, limit: int) -> Table:
     )
 
 
-def _read(path: Path, decimal: str, limit: int) -> list[Column]:
-    keys = TableKeys(source=str(path), decimal=decimal)
-    rows = next(iter_table(keys, path.parent, limit), None)
+def _read(path: Path, limit: int) -> list[Column]:
+    rows = next(iter_table(TableKeys(source=str(path)), path.parent, limit), None)
     if rows is None:
         raise SchemaError(path.name, ["it has a header but no rows. Expected at least one row."])
-    return [Column(rows[name]) for name in rows.columns]
-
-
-def time_format(columns: Collection[Column]) -> str | None:
-    """Return the first format that reads all times of one table; None is ISO 8601, or no times."""
-    formats = [column.time_formats for column in columns if column.time_formats]
-    if not formats:
-        return None
-    return next(form for form in formats[0] if all(form in fitting for fitting in formats))
+    texts = pd.unique(np.concatenate([text_column(rows[name]) for name in rows.columns]))
+    nothing = {text.casefold() for text in texts if text is not None and is_nothing(text)}
+    formats = column_formats(rows, list(rows.columns), declared={}, nothing=nothing)
+    return [Column(rows[name], formats[name]) for name in rows.columns]

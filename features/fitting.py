@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from crm.arrays import Floats, Ints, Labels
-from crm.cells import cell_text
+from crm.cells import folded_words
 from crm.errors import LearningError
+from crm.formats.times import is_time_format
 from crm.project import Project, role_columns
 from crm.records import Records
 from crm.tables import TABLES
@@ -67,7 +68,7 @@ def fit_pipeline(
         if column in excluded:
             left_out.append(LeftOut(column, excluded[column]))
             continue
-        fitted = _fit_column(leads[column], records.leads[column], moments, project)
+        fitted = _fit_column(leads[column], records, moments, project)
         if isinstance(fitted, LeftOut):
             left_out.append(fitted)
         else:
@@ -137,26 +138,26 @@ def folds(label: Labels, lead: Ints, seed: int, n_folds: int) -> Ints:
 
 
 def _fit_column(
-    of_leads: pd.Series, of_all: pd.Series, moments: Moments, project: Project
+    of_leads: pd.Series, records: Records, moments: Moments, project: Project
 ) -> Sequence[Attribute] | LeftOut:
     """Fit a column as the kind that the project declares, or as the kind of its cells."""
     rules, name = project.columns, str(of_leads.name)
-    nothing = frozenset(
-        str(cell_text(word)).casefold() for word in rules.nothing if cell_text(word)
-    )
+    nothing, notation = folded_words(rules.nothing), records.formats.get(name)
     declared: Literal["number", "category"] | None = None
     if name in rules.number:
         declared = "number"
     elif name in rules.category:
         declared = "category"
     else:
-        column = UndeclaredColumn(of_leads, nothing)
+        column = UndeclaredColumn(of_leads, nothing, notation, project.leads.timezone)
         for kind in KINDS.values():
             if attributes := kind.recognise(column):
                 return attributes
-    fitted = fit_attribute(of_leads, nothing=rules.nothing, kind=declared)
+    if notation is not None and is_time_format(notation):
+        notation = None
+    fitted = fit_attribute(of_leads, nothing=rules.nothing, kind=declared, notation=notation)
     if isinstance(fitted, CategoryAttribute) and len(fitted.vocabulary) > MANY_VALUES:
-        column_of_moments = of_all.iloc[moments.lead]
+        column_of_moments = records.leads[name].iloc[moments.lead]
         target = fit_target(column_of_moments, nothing, moments.label, moments.weight)
         return [replace(target, column=name)]
     return fitted if isinstance(fitted, LeftOut) else [fitted]

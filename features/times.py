@@ -4,8 +4,10 @@ import datetime
 import zoneinfo
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from crm.arrays import Floats
 from crm.cells import cell_text
 from crm.formats.column_times import iso_text, time_formats
 from crm.times import MILLISECONDS, NOT_A_TIME
@@ -61,6 +63,28 @@ def _in_format(cell: Any, zone: str, time_format: str) -> int:
         return NOT_A_TIME
     times = (form.read(text, zone) for form in time_formats(time_format))
     return next((time for time in times if time != NOT_A_TIME), NOT_A_TIME)
+
+
+def local_days(days: Floats, zone: str) -> Floats:
+    """Return days since 1970 UTC as days on the clocks of a zone, shape (n,); nan stays nan.
+
+    Examples
+    --------
+    >>> local_days(np.array([19_723.625]), "Asia/Tokyo")
+    array([19724.])
+    """
+    if zone == "UTC":
+        return days
+    clock = zoneinfo.ZoneInfo(zone)
+
+    def offset(day: float) -> float:
+        aware = (_EPOCH + datetime.timedelta(days=day)).astimezone(clock)
+        shift = aware.utcoffset()
+        return 0.0 if shift is None else shift / datetime.timedelta(days=1)
+
+    distinct, position = np.unique(days, return_inverse=True)
+    shifts = [0.0 if np.isnan(day) else offset(float(day)) for day in distinct]
+    return np.asarray(days + np.array(shifts)[position])
 
 
 def time_text(time: int) -> str:

@@ -8,6 +8,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from crm.arrays import Bools, Floats
+from crm.formats.columns import column_formats
 from crm.project import ColumnsKeys, LearnKeys, Project, TableKeys, load_project
 from crm.reading import read_records
 from crm.records import Records
@@ -94,7 +95,15 @@ class MadeUpLeads:
             }
         )[~self.is_open]
         until = START + pd.Timedelta(days=800) if self.timed else None
-        records = Records(leads, outcomes, observed_until=until, in_order=self.in_order)
+        columns = [name for name in leads.columns if name not in ("lead_id", "created_at")]
+        recognised = column_formats(leads, columns, declared={})
+        records = Records(
+            leads,
+            outcomes,
+            observed_until=until,
+            in_order=self.in_order,
+            formats={name: form.notation for name, form in recognised.items() if form.notation},
+        )
         project = Project(
             Path("leadscore.toml"),
             "",

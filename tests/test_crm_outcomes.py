@@ -20,7 +20,7 @@ def outcomes(*values: Any, **columns: Any) -> pd.DataFrame:
     return table.set_axis(range(10, 10 + len(values)), axis=0)
 
 
-def project(**roles: str) -> Project:
+def project(**roles: Any) -> Project:
     return Project(
         path=Path("leadscore.toml"),
         text="",

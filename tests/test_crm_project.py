@@ -281,4 +281,4 @@ def test_variable_may_contain_a_database_url(load: Any) -> None:
 
 
 def test_table_keys_can_be_compared() -> None:
-    assert TableKeys("a.csv") == TableKeys(source="a.csv", decimal=".", timezone="UTC")
+    assert TableKeys("a.csv") == TableKeys(source="a.csv", decimal=None, timezone="UTC")

@@ -388,14 +388,19 @@ def test_times_without_a_zone_are_noted(read: Read) -> None:
     ]
 
 
-def test_seconds_since_1970_are_refused_with_the_expected_format(read: Read) -> None:
+def test_seconds_since_1970_are_read(read: Read) -> None:
+    records = read({"leads.csv": "Id,Created\n1,1735689600\n"})
+    assert records.leads["created_at"].tolist() == [pd.Timestamp("2025-01-01", tz="UTC")]
+    assert records.formats["Created"] == "unix seconds"
+
+
+def test_times_of_no_known_format_are_refused(read: Read) -> None:
     message = (
-        r"`Created` is not a valid time in 1 of 1 rows \(row 1\): '1735689600'\. "
-        r"Expected ISO 8601 such as 2025-03-01T08:00:00Z, not seconds since 1970\. "
-        r"Set `time_format` for another format"
+        r"`Created` is not a valid time in 1 of 1 rows \(row 1\): '12345'\. "
+        r"Expected ISO 8601 such as 2025-03-01T08:00:00Z"
     )
     with pytest.raises(SchemaError, match=message):
-        read({"leads.csv": "Id,Created\n1,1735689600\n"})
+        read({"leads.csv": "Id,Created\n1,12345\n"})
 
 
 # -- the time under observation

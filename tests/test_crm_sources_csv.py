@@ -1,20 +1,16 @@
-"""Reading CSV: delimiters, encodings, gzip, broken rows and decimal signs."""
+"""Reading CSV: delimiters, encodings, gzip and broken rows."""
 
 import csv
 import gzip
 import io
 
-import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crm.cells import number_column, text_column
 from crm.errors import ConfigError, LeadScoringError, SourceError
 from crm.project import TableKeys
 from crm.sources import csv as sources_csv
-from crm.sources.csv import decimal_point
 from crm.sources.source import read_table
 from tests.made_tables import ReadCsv, cell_texts
 
@@ -290,33 +286,3 @@ def test_text_is_not_changed(read_csv: ReadCsv) -> None:
     table = read_csv("id,zip,n\n1,007,1.50\n2, 8 ,NA\n")
     assert table["zip"].tolist() == ["007", " 8 "]
     assert table["n"].tolist() == ["1.50", "NA"]
-
-
-# -- decimal signs
-
-
-def test_decimal_comma_is_read(read_csv: ReadCsv) -> None:
-    table = read_csv("id;amount;text\n1;1.234,50;a, b\n2;-7,5;1.2.3\n3;;x\n", decimal=",")
-    np.testing.assert_array_equal(number_column(table["amount"]), [1234.5, -7.5, np.nan])
-    assert table["text"].tolist() == ["a, b", "1.2.3", "x"]
-
-
-@pytest.mark.parametrize(
-    ("cell", "with_point"),
-    [
-        ("1.234.567,8", "1234567.8"),
-        (" +0,5 ", "+0.5"),
-        ("12", "12"),
-        ("1234,5", "1234.5"),
-        ("1.23", "1.23"),
-        ("01.02.2025", "01.02.2025"),
-        ("1,2,3", "1,2,3"),
-        (None, None),
-    ],
-)
-def test_decimal_comma_becomes_a_point_in_numbers_only(
-    cell: str | None, with_point: str | None
-) -> None:
-    keys = TableKeys(source="leads.csv", decimal=",")
-    column = decimal_point(pd.Series([cell], dtype="str"), keys)
-    assert text_column(column).tolist() == [with_point]

@@ -38,9 +38,10 @@ def test_gzip_utf_16_and_semicolons_are_read(tmp_path: Path) -> None:
 
 def test_decimal_comma_is_detected(tmp_path: Path) -> None:
     leads = flat_leads(größe=[f"{i},5" for i in range(N_LEADS)])
-    _, project, records = draft_of(tmp_path, leads, sep=";")
-    assert project.leads.decimal == ","
-    assert records.leads["größe"].iloc[3] == "3.5"
+    text, project, records = draft_of(tmp_path, leads, sep=";")
+    assert project.leads.formats == {"größe": "1.234,56"}
+    assert records.formats["größe"] == "1.234,56"
+    assert '"größe" = "1.234,56" # as in "0,5", "1,5"' in text
 
 
 def test_missing_file_is_refused(tmp_path: Path) -> None:
@@ -74,6 +75,7 @@ def test_only_a_sample_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         ("%m/%d/%Y", "%m/%d/%Y"),
         ("%d.%m.%Y", "%d.%m.%Y"),
         ("%d %b %Y %I:%M %p", "%d %b %Y %I:%M %p"),
+        ("%B %d, %Y", "%b %d, %Y"),
     ],
 )
 def test_times_are_read_in_common_formats(
@@ -82,8 +84,8 @@ def test_times_are_read_in_common_formats(
     leads = flat_leads(created=days(N_LEADS, time_format=time_format))
     text, project, records = draft_of(tmp_path, leads)
     assert project.leads.column_of("created_at") == "created"
-    assert project.leads.time_format == expected
-    assert "fits as well" not in text
+    assert project.leads.formats.get("created") == expected
+    assert 'CHECK: "' not in text
     assert 'timezone = "UTC" # the times have no time zone' in text
     assert records.leads["created_at"].iloc[0] == pd.Timestamp("2024-01-01", tz="UTC")
 
@@ -91,5 +93,6 @@ def test_times_are_read_in_common_formats(
 def test_two_formats_that_fit_are_both_shown(tmp_path: Path) -> None:
     created = [f"{i:02d}/{i:02d}/2024" for i in range(1, 13)] * 40
     text, project, _ = draft_of(tmp_path, flat_leads(created=created[:N_LEADS]))
-    assert project.leads.time_format == "%d/%m/%Y"
-    assert '"%m/%d/%Y" fits as well' in text
+    assert project.leads.formats == {"created": "%d/%m/%Y"}
+    assert "can be read with the day first or with the month first" in without_line_breaks(text)
+    assert 'the other way is "%m/%d/%Y"' in without_line_breaks(text)

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from crm.formats.columns import column_formats
 from crm.project import ColumnsKeys, LearnKeys
 from crm.records import Records
 from crm.times import DAY, NOT_A_TIME, TIME_DTYPE
@@ -98,16 +99,18 @@ def test_rates_of_a_constant_do_not_separate() -> None:
     [
         (["2024-02-01", "2024-02-01T12:00:00Z", None], ["2024-02-01", "2024-02-01T12:00", None]),
         (["3.2.2024", "13.2.2024", ""], ["2024-02-03", "2024-02-13", None]),
-        (["02/03/2024", "02/13/2024 08:00", "-"], ["2024-02-03", "2024-02-13", None]),
+        (["02/03/2024", "02/13/2024 08:00", "-"], ["2024-02-03", "2024-02-13 08:00", None]),
         (["02/03/2024", "13/02/2024", "-"], ["2024-03-02", "2024-02-13", None]),
-        (["02-03-2024"], ["2024-02-03"]),
+        (["02-13-2024"], ["2024-02-13"]),
         ([pd.Timestamp("2024-02-01"), pd.NaT], ["2024-02-01", None]),
     ],
 )
 def test_dates_are_read_in_common_formats(cells: list[Any], expected: list[str | None]) -> None:
     created = np.full(len(cells), NOT_A_TIME)
     rules = ColumnsKeys(nothing=["-"])
-    column = read_audited_column(pd.Series(cells, name="x"), rules, None, created)
+    read = pd.Series(cells, name="x")
+    formats = column_formats(pd.DataFrame({"x": read}), ["x"], declared={}, nothing=["-"])
+    column = read_audited_column(read, rules, formats["x"].notation, "UTC", created)
     assert column.times is not None
     times = [None if at == NOT_A_TIME else pd.Timestamp(at, unit="us") for at in column.times]
     assert times == [None if text is None else pd.Timestamp(text) for text in expected]
@@ -116,7 +119,7 @@ def test_dates_are_read_in_common_formats(cells: list[Any], expected: list[str |
 def test_time_counts_in_days_from_the_creation_and_else_from_1970() -> None:
     created = np.array([2 * DAY, NOT_A_TIME, 2 * DAY])
     cells = pd.Series(["1970-01-13", "1970-01-13", None], name="x")
-    numbers = read_audited_column(cells, ColumnsKeys(), None, created).numbers
+    numbers = read_audited_column(cells, ColumnsKeys(), None, "UTC", created).numbers
     assert numbers is not None
     np.testing.assert_array_equal(numbers, [10, 12, np.nan])
 
@@ -125,7 +128,7 @@ def test_time_counts_in_days_from_the_creation_and_else_from_1970() -> None:
 def test_other_cells_are_not_dates(cells: list[str]) -> None:
     column = pd.Series(cells, name="x", dtype="str")
     created = np.full(len(cells), NOT_A_TIME)
-    assert read_audited_column(column, ColumnsKeys(), "%d%m%Y", created).times is None
+    assert read_audited_column(column, ColumnsKeys(), "%d%m%Y", "UTC", created).times is None
 
 
 def column_of_numbers(numbers: list[float]) -> AuditedColumn:

@@ -170,7 +170,7 @@ def train(
         scale=scale,
         roles=role_columns(project),
         timezone=project.leads.timezone,
-        time_format=project.leads.time_format,
+        time_format=records.formats.get(role_columns(project)["created_at"]),
         card=describe(
             project,
             records,

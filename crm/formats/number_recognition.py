@@ -79,7 +79,7 @@ def recognise_numbers(
     signs = _DecimalSigns(counted)
     sign, doubt = signs.decide(decimal)
     grouping = signs.grouping(sign)
-    other = NumberFormat(*_other(sign), unit).notation if doubt else ""
+    other = NumberFormat(GROUPINGS[sign], sign, unit).notation if doubt else ""
     return RecognisedNumbers(NumberFormat(sign, grouping, unit), doubt, other, dict(units))
 
 
@@ -96,10 +96,6 @@ def _unit(units: Counter[str], n: int, any_currency: bool) -> str:
     if unit in CURRENCIES or unit == PERCENT:
         return unit if count * 2 > n else ""
     return unit if count >= MOSTLY * n and n > FEW_VALUES else ""
-
-
-def _other(sign: str) -> tuple[str, str]:
-    return GROUPINGS[sign], sign
 
 
 class _DecimalSigns:
@@ -154,12 +150,12 @@ class _DecimalSigns:
             return ".", self._doubt(points, "a decimal point")
         if points and commas:
             return ".", self._doubt([points[0], commas[0]], "a decimal sign")
-        return ".", ""
+        return "", ""
 
     def grouping(self, decimal: str) -> str:
         """Return the most frequent thousands separator, or the usual one for the decimal sign."""
         likely = [mark for mark, _ in self.groupings.most_common() if mark != decimal]
-        return likely[0] if likely else GROUPINGS[decimal]
+        return likely[0] if likely else GROUPINGS.get(decimal, "")
 
     @staticmethod
     def _doubt(digits: list[str], way: str) -> str:

@@ -24,6 +24,7 @@ from crm.errors import ConfigError
 
 ANY_CURRENCY: Final = "¤"  # the unit of a column whose amounts may be in any currency
 PERCENT: Final = "%"
+TWENTY_PERCENT: Final = "20%"  # the notation of a percentage with the usual signs
 _UNITS = tomllib.loads(Path(__file__).with_name("units.toml").read_text(encoding="utf-8"))
 _FACTORS: Final[dict[str, float]] = _UNITS["factors"]
 _CURRENCIES: Final[dict[str, str]] = {
@@ -43,6 +44,7 @@ _PARTS: Final = re.compile(
 _MINUS = str.maketrans({"\u2212": "-", "\u2013": "-", "\u2019": "'", "\u02bc": "'", "`": "'"})
 _WORD = re.compile(r"[^\W\d_]{1,12}")
 _NOTATION: Final = re.compile(r"1([,.' ]?)234(?:([.,])56)?")
+_UNCLEAR: Final = re.compile(r"[1-9]\d{0,2}[.,]\d{3}")
 GROUPINGS: Final = {".": ",", ",": "."}  # the usual thousands separator by decimal sign
 
 
@@ -117,8 +119,9 @@ class NumberFormat(msgspec.Struct, frozen=True):
 
     Attributes
     ----------
-    decimal : {".", ","}
-        The decimal sign.
+    decimal : {".", ",", ""}
+        The decimal sign; "" if the column has whole numbers only. Then 1.250 and 1,250 are not
+        read, because they can mean two numbers.
     grouping : str
         The thousands separator: ",", ".", "'", a space, or "" for none.
     unit : str
@@ -146,7 +149,9 @@ class NumberFormat(msgspec.Struct, frozen=True):
         >>> NumberFormat.of_notation("20%").read("7.5 %")
         7.5
         """
-        parts = number_parts("1,234.56%" if notation.strip() == "20%" else notation)
+        parts = number_parts(
+            f"1,234.56{PERCENT}" if notation.strip() == TWENTY_PERCENT else notation
+        )
         match = _NOTATION.fullmatch(parts.digits) if parts else None
         if parts is None or match is None or parts.factor != 1.0 or match[1] == (match[2] or 0):
             raise ConfigError(
@@ -154,7 +159,7 @@ class NumberFormat(msgspec.Struct, frozen=True):
                 'column writes it, such as "1,234.56", "1.234,56 EUR" or "20%", or the '
                 'directives of a time, such as "%d.%m.%Y %H:%M".'
             )
-        decimal = match[2] or ("," if match[1] == "." else ".")
+        decimal = match[2] or GROUPINGS.get(match[1], "")
         return cls(decimal, match[1], parts.unit)
 
     @property
@@ -166,7 +171,9 @@ class NumberFormat(msgspec.Struct, frozen=True):
         >>> NumberFormat(",", ".", "EUR").notation, NumberFormat(unit="$").notation
         ('1.234,56 EUR', '$1,234.56')
         """
-        digits = f"1{self.grouping}234{self.decimal}56"
+        digits = f"1{self.grouping}234" + (f"{self.decimal}56" if self.decimal else "")
+        if self == NumberFormat(unit=PERCENT):
+            return TWENTY_PERCENT
         if self.unit == PERCENT:
             return digits + PERCENT
         if len(self.unit) == 1:
@@ -186,10 +193,13 @@ class NumberFormat(msgspec.Struct, frozen=True):
         parts = number_parts(text)
         if parts is None or not self._reads_unit(parts.unit):
             return math.nan
-        if not _digits_of(self.decimal, self.grouping).fullmatch(parts.digits):
+        decimal, grouping = self.decimal, self.grouping
+        if not decimal:
+            decimal, grouping = _signs_of(parts.digits)
+        if not decimal or not _digits_of(decimal, grouping).fullmatch(parts.digits):
             return math.nan
-        plain = parts.digits.replace(self.grouping, "") if self.grouping else parts.digits
-        number = float(plain.replace(self.decimal, ".")) * parts.factor
+        plain = parts.digits.replace(grouping, "") if grouping else parts.digits
+        number = float(plain.replace(decimal, ".")) * parts.factor
         return number if math.isfinite(number) else math.nan
 
     def _reads_unit(self, unit: str) -> bool:
@@ -218,7 +228,7 @@ class NumberFormat(msgspec.Struct, frozen=True):
         plain = pc.if_else(is_plain, cells, None)
         if self.grouping:
             plain = pc.replace_substring(plain, self.grouping, "")
-        if self.decimal != ".":
+        if self.decimal == ",":
             plain = pc.replace_substring(plain, self.decimal, ".")
         numbers = pc.cast(plain, pa.float64()).to_numpy(zero_copy_only=False).astype(np.float64)
         numbers[~np.isfinite(numbers)] = np.nan
@@ -234,7 +244,23 @@ class NumberFormat(msgspec.Struct, frozen=True):
         """The pattern of cells that need no sign or unit to be split off."""
         decimal, grouping = re.escape(self.decimal), re.escape(self.grouping)
         grouped = f"|[0-9]{{1,3}}(?:{grouping}[0-9]{{3}})+" if self.grouping else ""
-        return f"^-?(?:[0-9]{{1,300}}{grouped})(?:{decimal}[0-9]+)?$"
+        rest = f"(?:{decimal}[0-9]+)?" if decimal else ""
+        return f"^-?(?:[0-9]{{1,300}}{grouped}){rest}$"
+
+
+def _signs_of(digits: str) -> tuple[str, str]:
+    """Return the decimal sign and the thousands separator of one number; "" if it is unclear."""
+    marks = [mark for mark in digits if mark in ".,' "]
+    if not marks:
+        return ".", ","
+    last = marks[-1]
+    if last in "' ":
+        return ".", last
+    if len(set(marks)) > 1:
+        return last, marks[0]
+    if len(marks) > 1:
+        return GROUPINGS[last], last
+    return ("", "") if _UNCLEAR.fullmatch(digits) else (last, GROUPINGS[last])
 
 
 @lru_cache(64)

@@ -41,6 +41,7 @@ _EARLIEST, _LATEST = -80 * 365 * DAY, 330 * 365 * DAY  # the years 1890 to 2300
 _SECOND: Final = 1_000_000
 MINUTE: Final = 60 * _SECOND
 _WORDS = tomllib.loads(Path(__file__).with_name("time_words.toml").read_text(encoding="utf-8"))
+COLUMN_WORDS: Final = "|".join(_WORDS["column_words"])
 _DIRECTIVES: Final = {
     "d": "(?P<d>[0-9]{1,2})(?:st|nd|rd|th|er|º)?",
     "m": "(?P<m>[0-9]{1,2})",

@@ -59,9 +59,7 @@ def iter_csv(path: Path, keys: TableKeys, chunk_rows: int) -> Iterator[pd.DataFr
             )
         with _open(path) as raw, _Utf8Stream(raw, encoding) as stream:
             batches = _csv_batches(stream, path, delimiter, blank, columns)
-            yield from _rechunk(
-                (decimal_points(batch.to_pandas(), keys) for batch in batches), chunk_rows
-            )
+            yield from _rechunk((batch.to_pandas() for batch in batches), chunk_rows)
 
 
 class _Utf8Stream(io.RawIOBase):
@@ -302,35 +300,3 @@ def _rechunk(batches: Iterator[pd.DataFrame], chunk_rows: int) -> Iterator[pd.Da
             n_pending -= chunk_rows
     if n_pending:
         yield pd.concat(pending, ignore_index=True)
-
-
-def decimal_points(table: pd.DataFrame, keys: TableKeys) -> pd.DataFrame:
-    """Apply `decimal_point` to every column."""
-    if keys.decimal == ".":
-        return table
-    return table.apply(decimal_point, args=(keys,))
-
-
-def decimal_point(column: pd.Series, keys: TableKeys) -> pd.Series:
-    """Rewrite numbers with a decimal comma, or another decimal sign, with a decimal point.
-
-    Only cells that contain nothing but a number change; text keeps its commas.
-
-    Examples
-    --------
-    >>> keys = TableKeys(source="leads.csv", decimal=",")
-    >>> decimal_point(pd.Series(["1.234,50", "7,5", "Bonn, Köln"]), keys).tolist()
-    ['1234.50', '7.5', 'Bonn, Köln']
-    """
-    if keys.decimal == "." or not pd.api.types.is_string_dtype(column.dtype):
-        return column
-    grouping = "." if keys.decimal == "," else ","
-    number = re.compile(
-        rf"\s*[+-]?\d{{1,3}}(?:{re.escape(grouping)}\d{{3}})*(?:{re.escape(keys.decimal)}\d+)?\s*"
-        rf"|\s*[+-]?\d+(?:{re.escape(keys.decimal)}\d+)?\s*"
-    )
-    is_number = column.str.fullmatch(number.pattern).fillna(False).astype(bool)
-    with_point = column.str.replace(grouping, "", regex=False).str.replace(
-        keys.decimal, ".", regex=False
-    )
-    return column.where(~is_number, with_point)

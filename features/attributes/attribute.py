@@ -47,10 +47,16 @@ class UndeclaredColumn:
         The cells, as they were read from the source.
     nothing : frozenset of str
         The case-folded words that mean "no value".
+    notation : str or None
+        The format of its numbers or times, as `crm.formats` has it; None is the default.
+    timezone : str
+        The zone of times that have none.
     """
 
     cells: pd.Series
     nothing: frozenset[str]
+    notation: str | None = None
+    timezone: str = "UTC"
 
     @property
     def name(self) -> str:

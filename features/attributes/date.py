@@ -10,11 +10,12 @@ import pandas as pd
 
 from crm.arrays import Floats
 from crm.cells import cell_text
+from crm.formats.times import is_time_format
 from crm.times import DAY, MILLISECONDS, NOT_A_TIME
-from features.attributes.attribute import Attribute, UndeclaredColumn
+from features.attributes.attribute import MOSTLY, Attribute, UndeclaredColumn
 from features.cell_warnings import CellWarning, cell_warning
 from features.feature import Feature, braced, shortened
-from features.times import cell_time
+from features.times import cell_time, local_days
 
 PARTS: Final = ("age_days", "weekday", "month")
 LATE = cell_time("2050-01-01")
@@ -29,20 +30,33 @@ class DateAttribute(Attribute):
     Attributes
     ----------
     part : {"age_days", "weekday", "month"}
-        Weekdays from 0, Monday; months from 1; both in UTC.
+        Weekdays from 0, Monday; months from 1; both in `timezone`.
+    notation : str or None
+        The format of the times, as `crm.formats.times` has it; None is ISO 8601.
+    timezone : str
+        The zone of times that have none.
     """
 
     part: Literal["age_days", "weekday", "month"]
+    notation: str | None = None
+    timezone: str = "UTC"
     kind: ClassVar[str] = "date"
     note: ClassVar[str] = "a date later than the moment is missing"
     depends_on_moment: ClassVar[bool] = True
 
     @classmethod
     def recognise(cls, column: UndeclaredColumn) -> Sequence[Self]:
-        """Return the three parts of a date if all sampled values are dates."""
-        if not column.sample or not all(map(_is_date, column.sample)):
+        """Return the three parts of a date if nearly all sampled values are dates."""
+        notation = column.notation
+        if notation is not None and not is_time_format(notation):
             return ()
-        return [cls(column.name, column.nothing, part) for part in PARTS]
+        if (
+            not column.sample
+            or np.mean([_is_date(word, notation) for word in column.sample]) < MOSTLY
+        ):
+            return ()
+        zone = column.timezone
+        return [cls(column.name, column.nothing, part, notation, zone) for part in PARTS]
 
     @classmethod
     def examples(cls) -> Sequence[Self]:
@@ -74,8 +88,13 @@ class DateAttribute(Attribute):
 
     def encode(self, cell: Any) -> float:
         """Read one cell as days since 1970; `as_of` turns it into the part at a moment."""
-        time = cell_time(cell_text(cell))  # 20250301 is the same day as a number and as text
+        time = self._time(cell_text(cell))  # 20250301 is the same day as a number and as text
         return math.nan if time == NOT_A_TIME else time / DAY
+
+    def _time(self, text: str | None) -> int:
+        if text is None or text.casefold() in self.nothing:
+            return NOT_A_TIME
+        return cell_time(text, self.timezone, self.notation)
 
     def as_of(self, values: Floats, as_of_days: Floats) -> Floats:
         """Turn days since 1970 into the part at moments, shape (n,)."""
@@ -83,6 +102,7 @@ class DateAttribute(Attribute):
         if self.part == "age_days":
             return np.where(age >= 0, age, np.nan)
         past = np.where(age < 0, np.nan, values)  # without a moment every date counts as past
+        past = local_days(past, self.timezone)
         if self.part == "weekday":
             return np.floor(past + 3) % 7
         is_past = np.isfinite(past)
@@ -93,7 +113,7 @@ class DateAttribute(Attribute):
     def warning(self, cell: Any) -> CellWarning | None:
         """Return the warning about a cell, or None."""
         word = cell_text(cell)
-        if word is None or word.casefold() in self.nothing or cell_time(word) != NOT_A_TIME:
+        if word is None or word.casefold() in self.nothing or self._time(word) != NOT_A_TIME:
             return None
         return cell_warning("unreadable_time", self.column)
 
@@ -103,7 +123,7 @@ class DateAttribute(Attribute):
         return [(last - pd.Timedelta(days=days)).isoformat() for days in (0.5, 3, 40, 400)]
 
 
-def _is_date(word: str) -> bool:
+def _is_date(word: str, notation: str | None) -> bool:
     """Check for a date; 13 digits that would be a time after 2049 are another kind of number."""
-    time = cell_time(word)
+    time = cell_time(word, time_format=notation)
     return time != NOT_A_TIME and (time < LATE or not MILLISECONDS.fullmatch(word))

@@ -11,11 +11,13 @@ import pandas as pd
 
 from crm.arrays import Floats
 from crm.cells import cell_number, cell_text, number_column, read_column
+from crm.formats.numbers import ANY_CURRENCY, NumberFormat, number_format
 from features.attributes.attribute import Attribute, UndeclaredColumn
 from features.cell_warnings import CellWarning, cell_warning
 from features.feature import Feature, braced
 
 TRUTHS = {"true": 1.0, "false": 0.0}
+NARROW_SPACE = "\u202f"  # between a number and its unit
 NUMBERS = frozenset({float, int, type(None)})
 
 
@@ -27,9 +29,12 @@ class NumberAttribute(Attribute):
     ----------
     median : float
         The median of the training leads, for models that need a value.
+    notation : str
+        The format of numbers in text. Models of earlier versions read 1234.56 only.
     """
 
     median: float
+    notation: str = "1234.56"
     kind: ClassVar[str] = "number"
     note: ClassVar[str] = "a number as it is; words and infinities are missing"
     json_type: ClassVar[Literal["number", "string"]] = "number"
@@ -52,27 +57,42 @@ class NumberAttribute(Attribute):
             table="leads",
             column=self.column,
             unit="number",
-            sentence=f"{braced(self.column)} is {{value}}",
+            sentence=f"{braced(self.column)} is {self._in_unit}",
         )
+
+    @cached_property
+    def format(self) -> NumberFormat:
+        """The format of numbers in text."""
+        return number_format(self.notation)
+
+    @property
+    def _in_unit(self) -> str:
+        """The place of the value in a sentence, with the unit of the column."""
+        unit = self.format.unit
+        if unit in ("", ANY_CURRENCY):
+            return "{value}"
+        unit = braced(unit)
+        return f"{unit}{{value}}" if unit in "$¥" else f"{{value}}{NARROW_SPACE}{unit}"
 
     @cached_property
     def nothing_numbers(self) -> frozenset[float]:
         """The words for nothing that are numbers: "-1" is -1.0."""
-        return frozenset(filter(math.isfinite, map(cell_number, self.nothing)))
+        return frozenset(filter(math.isfinite, map(self.format.read, self.nothing)))
 
     def encode(self, cell: Any) -> float:
         """Read one cell; nan if it is not a number, or means "no value".
 
         True is 1 and false is 0, as booleans and as words.
         """
-        number = cell_number(cell)
         if type(cell) in (float, int):  # comparing with `nothing_numbers` is enough
+            number = cell_number(cell)
             return math.nan if number in self.nothing_numbers else number
         word = str(cell_text(cell)).casefold()
         if word in self.nothing:
             return math.nan
         if word in TRUTHS:
             return TRUTHS[word]
+        number = self.format.read_cell(cell)
         return math.nan if number in self.nothing_numbers else number
 
     def encode_cells(self, cells: Sequence[Any]) -> Sequence[float] | Floats:
@@ -102,12 +122,12 @@ class NumberAttribute(Attribute):
         text = cell_text(cell)
         if text is None or text.casefold() in self.nothing | TRUTHS.keys():
             return None
-        if not math.isnan(cell_number(cell)):
+        if not math.isnan(self.format.read_cell(cell)):
             return None
         return cell_warning("not_a_number", self.column)
 
     def typical_cells(self, column: pd.Series, as_of: int) -> Sequence[Any]:
         """Return the distinct numbers of the training leads."""
-        numbers = number_column(column)
+        numbers = self.format.read_column(column)
         cells: list[float] = np.unique(numbers[np.isfinite(numbers)]).tolist()
         return cells

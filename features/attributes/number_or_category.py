@@ -2,14 +2,16 @@
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from crm.arrays import Objects
-from crm.cells import cell_text, number_column, read_column, text_column
+from crm.cells import folded_words, read_column, text_column
 from crm.errors import SchemaError
+from crm.formats.numbers import NumberFormat
 from features.attributes.attribute import MOSTLY, NEARLY_UNIQUE, LeftOut
 from features.attributes.category import CategoryAttribute
 from features.attributes.number import TRUTHS, NumberAttribute
@@ -24,6 +26,7 @@ def fit_attribute(
     *,
     nothing: Sequence[str],
     kind: Literal["number", "category"] | None = None,
+    notation: str | None = None,
 ) -> NumberAttribute | CategoryAttribute | LeftOut:
     """Decide what a column is and learn how to read it.
 
@@ -35,6 +38,8 @@ def fit_attribute(
         What means "no value" besides an empty cell.
     kind : {"number", "category"}, optional
         Declared by the project; found from the cells otherwise.
+    notation : str, optional
+        The format of its numbers, as `crm.formats` has it.
 
     Returns
     -------
@@ -48,18 +53,19 @@ def fit_attribute(
 
     Examples
     --------
-    >>> fit_attribute(pd.Series(["1", "2.5", "Select"] * 20, name="visits"), nothing=["Select"])
-    NumberAttribute(column='visits', nothing=frozenset({'select'}), median=1.75)
+    >>> fit_attribute(pd.Series(["1", "2.5", "-"] * 20, name="visits"), nothing=["-"])
+    NumberAttribute(column='visits', nothing=frozenset({'-'}), median=1.75, notation='1,234.56')
     >>> fit_attribute(pd.Series(["EU", "eu ", "US"] * 20, name="region"), nothing=[])
     CategoryAttribute(column='region', nothing=frozenset(), vocabulary=('EU', 'US'))
     """
     name = str(column.name)
-    folded = frozenset(str(cell_text(word)).casefold() for word in nothing if cell_text(word))
+    folded = folded_words(nothing)
     texts = text_column(column)
-    reader = NumberAttribute(name, folded, math.nan)
+    reader = NumberAttribute(name, folded, math.nan, notation or NumberFormat().notation)
     texts[np.isin(_fold(texts), list(folded))] = None
     is_truth = np.isin(_fold(texts), list(TRUTHS))
-    texts[np.isin(number_column(column), list(reader.nothing_numbers)) & ~is_truth] = None
+    numbers_of_cells = reader.format.read_column(column)
+    texts[np.isin(numbers_of_cells, list(reader.nothing_numbers)) & ~is_truth] = None
     filled = np.array([text is not None for text in texts], dtype=bool)
     n_filled = int(filled.sum())
     if n_filled == 0:
@@ -82,7 +88,7 @@ def fit_attribute(
             return LeftOut(name, "it is listed as a number and contains none")
         if n_filled >= 100 and len(counts) == n_filled and (numbers[filled] % 1 == 0).all():
             return LeftOut(name, "each lead has a number of its own: an identifier")
-        return NumberAttribute(name, folded, float(np.median(numbers[np.isfinite(numbers)])))
+        return replace(reader, median=float(np.median(numbers[np.isfinite(numbers)])))
     if n_filled >= 100 and len(counts) > NEARLY_UNIQUE * n_filled:
         return LeftOut(name, "nearly each lead has a value of its own: an identifier or free text")
     spellings = counts.groupby(_fold(counts.index.to_numpy()), sort=False)

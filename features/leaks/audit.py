@@ -121,7 +121,7 @@ def audit(records: Records, moments: Moments, project: Project) -> Audit:
         moments,
         columns=_audited_columns(records, project),
         rules=project.columns,
-        time_format=project.leads.time_format,
+        timezone=project.leads.timezone,
     )
 
 
@@ -131,7 +131,7 @@ def audit_columns(
     *,
     columns: Sequence[str],
     rules: ColumnsKeys,
-    time_format: str | None,
+    timezone: str,
 ) -> Audit:
     """Audit some columns of the leads.
 
@@ -146,8 +146,8 @@ def audit_columns(
     rules : ColumnsKeys
         How cells are read (`nothing`, `number`, `category`), and which columns a person
         vouches for (`known_in_time`).
-    time_format : str or None
-        The format of times in the leads table; None is ISO 8601.
+    timezone : str
+        The zone of times that have none.
 
     Returns
     -------
@@ -155,7 +155,9 @@ def audit_columns(
     """
     leads = audited_leads(records, moments)
     read = [
-        read_audited_column(records.leads[name], rules, time_format, leads.created)
+        read_audited_column(
+            records.leads[name], rules, records.formats.get(name), timezone, leads.created
+        )
         for name in columns
     ]
     findings = {column.name: list(check_column(column, leads)) for column in read}

@@ -16,7 +16,10 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from crm.arrays import Bools, Floats, Ints, Objects
-from crm.cells import cell_text, number_column, text_column
+from crm.cells import folded_words, text_column
+from crm.formats.column_times import parse_times
+from crm.formats.numbers import NumberFormat, number_format
+from crm.formats.times import is_time_format
 from crm.project import ColumnsKeys
 from crm.records import Records
 from crm.times import DAY, NOT_A_TIME, TIME_DTYPE, microseconds
@@ -30,7 +33,6 @@ BINS = 20
 SMOOTHING = 10.0  # leads of the average rate that are added to each value
 SURE = 2.576  # standard errors: a chance of 1 in 200 on either side, because there are many columns
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}([t ].*)?")
-LOCAL_DATE = re.compile(r"(\d{1,2})([./-])(\d{1,2})[./-]\d{4}( .*)?")
 
 
 class Auc(NamedTuple):
@@ -227,7 +229,11 @@ class AuditedColumn:
 
 
 def read_audited_column(
-    column: pd.Series, rules: ColumnsKeys, time_format: str | None, created: Ints
+    column: pd.Series,
+    rules: ColumnsKeys,
+    notation: str | None,
+    timezone: str,
+    created: Ints,
 ) -> AuditedColumn:
     """Read one column of the leads; a time counts in days from the creation.
 
@@ -237,8 +243,10 @@ def read_audited_column(
         The cells, as they were read from the source.
     rules : ColumnsKeys
         The words for nothing, and the columns declared as numbers or categories.
-    time_format : str or None
-        The format of times in the leads table; None is ISO 8601.
+    notation : str or None
+        The format of its numbers or times, as `crm.formats` has it; None is the default.
+    timezone : str
+        The zone of times that have none.
     created : ndarray of int64, shape (n_leads,)
         The time of creation in microseconds since 1970 UTC, or `NOT_A_TIME`.
 
@@ -246,7 +254,7 @@ def read_audited_column(
     -------
     AuditedColumn
     """
-    nothing = {str(cell_text(word)).casefold() for word in rules.nothing}
+    nothing = folded_words(rules.nothing)
     name = str(column.name)
     codes, spellings = pd.factorize(text_column(column), use_na_sentinel=True)
     folded = np.array([text.casefold() for text in spellings], dtype=object)
@@ -260,32 +268,29 @@ def read_audited_column(
     )
     if not read.filled.any() or name in rules.category:
         return read
-    if (times := _times(read, time_format)) is not None:
+    if (times := _times(read, notation, timezone)) is not None:
         start = np.where(created == NOT_A_TIME, 0, created)
         days = np.where(times == NOT_A_TIME, np.nan, (times - start) / DAY)
         return replace(read, numbers=days, times=times)
-    values = number_column(pd.Series(read.values, dtype="str"))
+    is_time = notation is None or is_time_format(notation)
+    reader = NumberFormat() if is_time else number_format(str(notation))
+    values = reader.read_column(pd.Series(read.values, dtype="str"))
     numbers = np.append(values, np.nan)[read.codes]
     if name in rules.number or np.isfinite(numbers[read.filled]).mean() >= MOSTLY:
         return replace(read, numbers=numbers)
     return read
 
 
-def _times(column: AuditedColumn, time_format: str | None) -> Ints | None:
-    """Read a column as times if it looks like ISO 8601, the leads' format, or 13.2.2025."""
+def _times(column: AuditedColumn, notation: str | None, timezone: str) -> Ints | None:
+    """Read a column as times if it has a format of times, or looks like ISO 8601."""
     cells = pd.Series(column.values, dtype="str")
-    sample = column.values[:200]
-    local_dates = [match for value in sample if (match := LOCAL_DATE.fullmatch(value))]
-    if all(DATE.fullmatch(value) for value in sample):
-        cells, time_format = cells.str.upper(), "ISO8601"
-    elif len(local_dates) == len(sample):
-        day_first = any(int(match[1]) > 12 for match in local_dates)
-        mark = local_dates[0][2]
-        order = "%d/%m/%Y" if day_first or mark == "." else "%m/%d/%Y"
-        cells, time_format = cells.str.split(" ").str[0], order.replace("/", mark)
-    elif time_format is None or cells.str.fullmatch(r"[\d.]+").any():
+    if notation is None:
+        if not all(DATE.fullmatch(value) for value in column.values[:200]):
+            return None
+        cells = cells.str.upper()
+    elif not is_time_format(notation):
         return None
-    times = pd.to_datetime(cells, format=time_format, errors="coerce", utc=True)
+    times, _ = parse_times(cells, column.name, timezone, notation)
     if times.notna().mean() < MOSTLY:
         return None
     return np.append(microseconds(times), NOT_A_TIME)[column.codes]

@@ -1,0 +1,257 @@
+"""Decides how each column of a table is read: as numbers, times or text, and in which format.
+
+The decision is made once for a column, from its cells. The audit, training, batch scoring and the
+service read the column in the format that was decided.
+"""
+
+import datetime
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+import numpy as np
+import pandas as pd
+
+from crm.cells import text_series
+from crm.formats.column_times import time_formats
+from crm.formats.number_recognition import recognise_numbers
+from crm.formats.numbers import NumberFormat, number_format
+from crm.formats.time_recognition import recognise_times
+from crm.formats.times import COLUMN_WORDS, is_time_format
+from crm.text import quote, words_of
+
+SAMPLED_ROWS: Final = 100_000
+SAMPLED_VALUES: Final = 4_000
+NUMBERS: Final = 0.95  # the least share of numbers for a doubt about them to matter
+_WHOLE: Final = re.compile(r"[+-]?\d+")
+_NAMES: Final = re.compile(rf"\b(?:{COLUMN_WORDS})\b")
+
+
+@dataclass(frozen=True)
+class ColumnFormat:
+    """How one column is read, and on what evidence.
+
+    Attributes
+    ----------
+    kind : {"number", "time", "text"}
+    notation : str or None
+        The format as the project file has it. None is the default: numbers such as 1234.56 or
+        1,234.56, times in ISO 8601.
+    doubt : str
+        A sentence about cells that can be read in two ways; empty if there is no doubt.
+    doubtful_as : str
+        The notation of the other way; empty if there is no doubt.
+    examples : tuple of str
+        The first cells.
+    unread : tuple of str
+        The first cells that do not fit the format.
+    units : mapping of str to int
+        The number of distinct sampled cells with each unit; "" for none.
+    is_declared : bool
+        Whether the project file declares the format.
+    """
+
+    kind: Literal["number", "time", "text"]
+    notation: str | None = None
+    doubt: str = ""
+    doubtful_as: str = ""
+    examples: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
+    units: Mapping[str, int] = field(default_factory=dict)
+    is_declared: bool = False
+
+    def question(self, section: str, column: str) -> str:
+        """Return the sentence that asks for the format of a column in doubt.
+
+        Examples
+        --------
+        >>> form = ColumnFormat("number", "1,234.56", '"1.250" can be read in two ways', "1.234,56")
+        >>> print(form.question("leads", "Budget"))
+        `Budget`: "1.250" can be read in two ways. Write one of these lines under
+        [leads.formats]: "Budget" = "1,234.56" or "Budget" = "1.234,56"
+        """
+        lines = " or ".join(
+            f"{quote(column)} = {quote(str(notation))}"
+            for notation in (self.notation, self.doubtful_as)
+        )
+        write = f"Write one of these lines under\n[{section}.formats]: {lines}"
+        return f"`{column}`: {self.doubt}. {write}"
+
+
+def check_notation(notation: str) -> None:
+    """Check that a text is the format of a number or of a time.
+
+    Raises
+    ------
+    ConfigError
+    """
+    if is_time_format(notation):
+        time_formats(notation)
+    else:
+        number_format(notation)
+
+
+def column_formats(
+    table: pd.DataFrame,
+    columns: Sequence[str],
+    *,
+    declared: Mapping[str, str],
+    decimal: str | None = None,
+    nothing: Collection[str] = (),
+    amounts: Collection[str] = (),
+) -> dict[str, ColumnFormat]:
+    """Decide how some columns of a table are read.
+
+    Columns that leave something open, such as the decimal sign, follow the other columns.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The table, as it was read from the source.
+    columns : sequence of str
+        The columns to decide.
+    declared : mapping of str to str
+        The formats that the project file declares, by column.
+    decimal : {".", ","}, optional
+        The decimal sign that the project file declares for the table.
+    nothing : collection of str
+        The case-folded words that mean "no value".
+    amounts : collection of str
+        Columns in which amounts of different currencies belong together.
+
+    Returns
+    -------
+    dict of str to ColumnFormat
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"Umsatz": ["2.017,71", "9,5"], "Budget": ["1.250", "3.100"]})
+    >>> formats = column_formats(table, ["Umsatz", "Budget"], declared={})
+    >>> formats["Umsatz"].notation, formats["Budget"].notation, formats["Budget"].doubt
+    ('1.234,56', '1.234,56', '')
+    """
+    values = {column: sampled_values(table[column], nothing) for column in columns}
+    decided = {
+        column: column_format(
+            values[column], column, declared.get(column), decimal, "", column in amounts
+        )
+        for column in columns
+    }
+    if decimal is None:
+        decimal = _common(
+            number_format(form.notation).decimal if form.notation else "."
+            for form in decided.values()
+            if form.kind == "number" and not form.doubt
+        )
+    order = _common(
+        match[1]
+        for form in decided.values()
+        if form.kind == "time"
+        and not form.doubt
+        and (match := re.match("%([dm])", form.notation or ""))
+    )
+    for column in columns:
+        if pd.api.types.is_datetime64_any_dtype(table[column].dtype):
+            decided[column] = ColumnFormat("time")
+    for column, form in decided.items():
+        is_open = form.doubt or (form.kind == "number" and _is_open(form.notation))
+        if is_open and not form.is_declared and (decimal or order):
+            decided[column] = column_format(
+                values[column], column, None, decimal, order or "", column in amounts
+            )
+    return decided
+
+
+def column_format(
+    values: Sequence[str],
+    name: str,
+    declared: str | None = None,
+    decimal: str | None = None,
+    order: str = "",
+    any_currency: bool = False,
+) -> ColumnFormat:
+    """Decide how a column is read, from its distinct values.
+
+    Parameters
+    ----------
+    values : sequence of str
+        Distinct values, without those that mean "no value".
+    name : str
+        The name of the column. Large numbers are times only if it means a time.
+    declared : str, optional
+        The format that the project file declares.
+    decimal : {".", ","}, optional
+        The decimal sign to prefer.
+    order : {"d", "m", ""}
+        The order of dates to prefer.
+    any_currency : bool
+        Whether amounts of different currencies belong together.
+
+    Returns
+    -------
+    ColumnFormat
+    """
+    examples = tuple(values[:3])
+    if declared is not None:
+        kind: Literal["number", "time"] = "time" if is_time_format(declared) else "number"
+        return ColumnFormat(kind, declared, examples=examples, is_declared=True)
+    if not values:
+        return ColumnFormat("text")
+    times = recognise_times(values, may_be_numbers=_names_time(name), order=order)
+    if times is not None:
+        return ColumnFormat(
+            "time", times.notation, times.doubt, times.doubtful_as, examples, times.unread
+        )
+    numbers = recognise_numbers(values, decimal, any_currency)
+    if numbers is None:
+        return ColumnFormat("text", examples=examples)
+    is_read = np.isfinite([numbers.format.read(value) for value in values])
+    if is_read.mean() < NUMBERS:
+        return ColumnFormat("text", examples=examples, units=numbers.units)
+    unread = tuple(value for value, read in zip(values, is_read, strict=True) if not read)[:5]
+    notation = None if numbers.format == NumberFormat() else numbers.format.notation
+    if numbers.doubt:
+        notation = numbers.format.notation
+    return ColumnFormat(
+        "number", notation, numbers.doubt, numbers.doubtful_as, examples, unread, numbers.units
+    )
+
+
+def sampled_values(cells: pd.Series, nothing: Collection[str] = ()) -> list[str]:
+    """Return distinct values of a column of text, without those that mean "no value".
+
+    Numbers count as text only if the name of the column means a time. Columns of other types have
+    no format, so the result is empty for them.
+
+    Examples
+    --------
+    >>> sampled_values(pd.Series([" 1,5", "-", None, "1,5"]), nothing=["-"])
+    ['1,5']
+    """
+    is_text = cells.dtype == object or pd.api.types.is_string_dtype(cells.dtype)
+    if not is_text and not (
+        pd.api.types.is_numeric_dtype(cells.dtype) and _names_time(str(cells.name))
+    ):
+        return []
+    step = max(1, len(cells) // SAMPLED_ROWS)
+    values = text_series(cells.iloc[::step]).dropna().drop_duplicates()
+    if cells.dtype == object:
+        has_format = cells[values.index].map(lambda cell: isinstance(cell, str | datetime.date))
+        values = values[has_format.astype(bool)]
+    words: list[str] = [value for value in values if value.casefold() not in nothing]
+    return words[:SAMPLED_VALUES]
+
+
+def _names_time(name: str) -> bool:
+    return _NAMES.search(words_of(name)) is not None
+
+
+def _is_open(notation: str | None) -> bool:
+    return notation is not None and number_format(notation).decimal == ""
+
+
+def _common(marks: Iterable[str]) -> str | None:
+    """Return the mark that all columns have which have one; None if they differ."""
+    distinct = set(filter(None, marks))
+    return distinct.pop() if len(distinct) == 1 else None
