@@ -39,7 +39,8 @@ def add_key(
         print(json.dumps({"name": name, "role": role, "key": key}))  # noqa: T201
         return
     print(key)  # noqa: T201
-    err.print(f"Copy the key now: it is not shown again. Its hash is in {path}.", soft_wrap=True)
+    text = f"Copy the key now: it is not shown again. Its hash is in {path}."
+    err.print(text, markup=False, soft_wrap=True)
 
 
 @app.command("list")

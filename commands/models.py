@@ -82,7 +82,7 @@ def _write_page(card: "ModelCard", target: Path) -> None:
         target.write_text(card_page(card, pictures=card_pictures(card)), encoding="utf-8")
     except OSError as error:
         raise SourceError(f"{target} cannot be written: {error.strerror}.") from None
-    err.print(f"Wrote {target}.", soft_wrap=True)
+    err.print(f"Wrote {target}.", markup=False, soft_wrap=True)
 
 
 @app.command("compare")

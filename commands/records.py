@@ -97,4 +97,5 @@ def write_simulation(settings: "Simulation", folder: Path, file_format: str) -> 
             file_format=file_format,  # type: ignore[arg-type]  # `run` checks it
             on_chunk=lambda n, total: progress(n / total),
         )
-    out.print(f"Wrote a SIMULATED CRM of {settings.leads:,} leads to {folder}.", soft_wrap=True)
+    text = f"Wrote a SIMULATED CRM of {settings.leads:,} leads to {folder}."
+    out.print(text, markup=False, soft_wrap=True)

@@ -28,6 +28,7 @@ from models.artifact import LoadedModel, load_artifact, model_digest
 from models.registry.lock import find_name, register_name
 from models.registry.mlflow_errors import error_types, none_if_absent
 from models.registry.reachable import check_reachable, shown
+from models.registry.relocation import ARTIFACTS, default_uri, relocate
 from models.scale import Scale
 
 CHAMPION, CHALLENGER = "champion", "challenger"
@@ -95,7 +96,8 @@ class Registry:
     ----------
     project : Project
         The project's name is the name of the registered model. Without `MLFLOW_TRACKING_URI`
-        in the environment, MLflow's database and artefacts are next to the project file.
+        in the environment, MLflow's database and artefacts are next to the project file, also
+        after their folder was moved (`models.registry.relocation`).
 
     Raises
     ------
@@ -105,14 +107,14 @@ class Registry:
 
     def __init__(self, project: Project) -> None:
         self.name = project.name
-        default = f"sqlite:///{project.folder / 'mlflow.db'}"
-        self.tracking_uri = os.environ.get("MLFLOW_TRACKING_URI") or default
+        default, named = default_uri(project.folder), os.environ.get("MLFLOW_TRACKING_URI")
+        self.tracking_uri = named or default
         is_default = self.tracking_uri == default
-        self.artifact_location = (project.folder / "mlartifacts").as_uri() if is_default else None
+        self.artifact_location = (project.folder / ARTIFACTS).as_uri() if is_default else None
         check_reachable(self.tracking_uri)
         _import_quietly()
         with self.errors():
-            self.client = _open_client(self.tracking_uri)
+            self.client = _open_client(self.tracking_uri, None if named else project.folder)
             self.find_champion()  # a refusal shows now, and not after the training
 
     @contextmanager
@@ -357,12 +359,22 @@ def _import_quietly() -> None:
     logging.getLogger("mlflow").setLevel(logging.ERROR)
 
 
-def _open_client(uri: str) -> Any:
-    """Open MLflow's store; two processes that create it at once would break it."""
+def _open_client(uri: str, folder: Path | None) -> Any:
+    """Open MLflow's store; two processes that create it at once would break it.
+
+    Parameters
+    ----------
+    uri : str
+    folder : Path or None
+        The folder of the project file, if this is the default store in it.
+    """
     from mlflow import MlflowClient
 
     url = sqlalchemy.make_url(uri) if urlsplit(uri).scheme == "sqlite" else None
-    if url is not None and url.database:
-        with filelock.FileLock(f"{url.database}.lock"):
-            return MlflowClient(uri, uri)
-    return MlflowClient(uri, uri)
+    if url is None or not url.database:
+        return MlflowClient(uri, uri)
+    with filelock.FileLock(f"{url.database}.lock"):
+        client = MlflowClient(uri, uri)
+        if folder is not None:
+            relocate(url, folder)
+        return client
