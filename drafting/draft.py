@@ -28,6 +28,8 @@ from drafting.roles import assign_tables, find_order, find_roles
 from drafting.sample_records import sample_records
 from drafting.samples import Column, Table, read_sample
 from drafting.toml_text import add_comment, cell_values, noted, noted_list
+from features.attributes.attribute import UndeclaredColumn
+from features.attributes.choices import LIST, ChoiceAttribute
 from features.leaks.check import MIN_OUTCOMES
 
 SAMPLE_ROWS = 50_000
@@ -168,6 +170,7 @@ def draft_project(
         with_format = [column for role, column in roles[kind].items() if role in FORMATTED_ROLES]
         _add_formats(draft[kind], with_format + (formatted if kind == "leads" else []))
     draft["columns"] = _columns_section(nothing, in_doubt, rules)
+    _add_choices(draft["columns"], attributes, frozenset(nothing))
     return tomlkit.dumps(draft)
 
 
@@ -347,6 +350,25 @@ def _columns_section(
         add_comment(section, CATEGORY_HEADING)
         section["category"] = noted_list(rules.category)
     return section
+
+
+def _add_choices(section: TomlTable, attributes: Sequence[Column], nothing: frozenset[str]) -> None:
+    """Name the columns whose cells contain several values, with the values."""
+    kept_out = {name for key in ("ignore", "known_later", "sensitive") for name in section[key]}
+    for column in attributes:
+        if column.name in kept_out:
+            continue
+        choices = ChoiceAttribute.recognise(UndeclaredColumn(column.cells, nothing))
+        if choices:
+            values, separator = choices[0].values, choices[0].separator
+            form = "as JSON lists" if separator == LIST else f"separated by {quote(separator)}"
+            more = f" and {len(values) - 5} more" if len(values) > 5 else ""
+            add_comment(
+                section,
+                f"{quote(column.name)} holds several values in a cell, {form}: "
+                f"{listed(values[:5])}{more}. Each becomes a feature of its own. List the column "
+                "under `category` to read each combination as one value.",
+            )
 
 
 def _model_name(name: str) -> str:

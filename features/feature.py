@@ -33,7 +33,8 @@ class Feature:
         The signal of the feature. Features of one signal move together and make one reason.
         Empty if the feature is a signal of its own.
     values : tuple of str
-        The text of each category code. A code beyond them is a value unseen in training.
+        The text of each category code. A code beyond them is a value unseen in training. Of a
+        yes/no feature: the whole reasons for no and for yes, if the sentence has none.
     measure : str
         The name of what the feature measures, without a value; empty: the name of the column.
     """
@@ -91,6 +92,8 @@ class Feature:
             if not label:
                 return self.absent or f"{shortened(self.column)} is not known"
             return self.sentence.format(value=shortened(label))
+        if self.unit == "yes/no" and self.values:
+            return self.values[int(value)]
         return self.sentence.format(value=in_words(self.unit, value))
 
 

@@ -72,6 +72,8 @@ def condition(feature: Feature, value: float) -> str:
     words = value_words(feature, value)
     if words == feature.absent:
         return words
+    if feature.unit == "yes/no" and feature.values and not math.isnan(value):
+        return feature.values[int(value)]
     is_name = feature.unit == "category" and value >= FIRST_NAME
     return f"{_quoted(feature)} {f'“{words}”' if is_name else words}"
 

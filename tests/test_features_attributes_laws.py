@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from crm.cells import cell_text
 from features.attributes.attribute import Attribute
 from features.attributes.category import CategoryAttribute
+from features.attributes.choices import ChoiceAttribute
 from features.attributes.date import DateAttribute
 from features.attributes.email import EmailAttribute
 from features.attributes.flag import FlagAttribute
@@ -31,11 +32,14 @@ other_kinds: st.SearchStrategy[Attribute] = st.sampled_from(
         DateAttribute("x", NOTHING, "age_days"),
         TargetAttribute("x", NOTHING, {"bonn": 0.5, "": -1.0, "1": 2.0}, -0.25),
         TargetAttribute("x", NOTHING, {}, -0.25),
+        ChoiceAttribute("x", NOTHING, ";", "Bonn", ("Bonn", "1")),
+        ChoiceAttribute("x", NOTHING, ";", "", ("Bonn", "1")),
+        ChoiceAttribute("x", NOTHING, "[]", "", ("Bonn", "1")),
     ]
 )
 FLAGS = ["yes", "NO ", "Ja", "1"]
 ADDRESSES = ["a@gmail.com", "b@acme.example", "x@"]
-VALUES = ["Bonn", "bonn", "Select", "-", ""]
+VALUES = ["Bonn", "bonn", "Select", "-", "", "bonn; 1;", "1;Rome", ";", "-;Select", '["Bonn", 2]']
 DATES = ["2025-03-01", "2025-03-01T01:00:00+02:00", "soon", "2025-13-01"]
 other_cells = st.one_of(
     st.sampled_from([*FLAGS, *ADDRESSES, *VALUES, *DATES]),

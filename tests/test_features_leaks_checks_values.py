@@ -36,6 +36,13 @@ def test_ls104_only_suspects_values_that_open_leads_have_too() -> None:
     assert verdicts(leads.audit_column(numbers)) == {"LS104": Verdict.SUSPECT}
 
 
+def test_ls104_finds_one_of_several_values_in_a_cell() -> None:
+    leads = MadeUpLeads()
+    is_in = {name: leads.draw(0.3, 0.3) for name in "abcdefgh"} | {"leak": leads.draw(0.95, 0.05)}
+    cells = [";".join(name for name in is_in if is_in[name][i]) for i in range(leads.n)]
+    assert verdicts(leads.audit_column(cells))["LS104"] is Verdict.LEAK
+
+
 @pytest.fixture
 def unordered_leads() -> MadeUpLeads:
     """Return 400 won and 600 lost leads, then 1,000 open ones, in a single slice of time."""

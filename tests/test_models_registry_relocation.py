@@ -154,6 +154,4 @@ def test_relocating_within_the_same_folder_writes_nothing(original: Path) -> Non
 def replace_addresses(database: Path, old: str, new: str) -> None:
     with closing(sqlite3.connect(database)) as connection, connection:
         for table, column in LOCATIONS:
-            connection.execute(
-                f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (old, new)
-            )
+            connection.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (old, new))

@@ -6,6 +6,7 @@ new kind is one module of this folder and one entry here.
 
 from features.attributes.attribute import Attribute
 from features.attributes.category import CategoryAttribute
+from features.attributes.choices import ChoiceAttribute
 from features.attributes.date import DateAttribute
 from features.attributes.email import EmailAttribute
 from features.attributes.flag import FlagAttribute
@@ -20,6 +21,7 @@ KINDS: dict[str, type[Attribute]] = {
         FlagAttribute,
         DateAttribute,
         EmailAttribute,
+        ChoiceAttribute,
         TargetAttribute,
     )
 }

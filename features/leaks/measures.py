@@ -23,7 +23,8 @@ from crm.formats.times import is_time_format
 from crm.project import ColumnsKeys
 from crm.records import Records
 from crm.times import DAY, NOT_A_TIME, TIME_DTYPE, microseconds
-from features.attributes.attribute import MOSTLY
+from features.attributes.attribute import MOSTLY, UndeclaredColumn
+from features.attributes.choices import ChoiceAttribute
 from features.moments import Moments
 
 SLICES = 10
@@ -191,6 +192,8 @@ class AuditedColumn:
         The values, if they are numbers; nan where missing.
     times : ndarray of int64, shape (n_leads,), or None
         The values, if they are times: microseconds since 1970 UTC, or `NOT_A_TIME`.
+    choices : tuple of ndarray of float64, shape (n_leads,)
+        If cells contain several values: 1 or 0 for each frequent value, nan where missing.
     """
 
     name: str
@@ -199,6 +202,7 @@ class AuditedColumn:
     written: Bools
     numbers: Floats | None = None
     times: Ints | None = None
+    choices: tuple[Floats, ...] = ()
 
     @property
     def filled(self) -> Bools:
@@ -225,6 +229,8 @@ class AuditedColumn:
             for end in ends:  # a missing number is ranked above or below all others
                 filled = np.where(np.isnan(numbers), end, numbers)
                 best = max(best, groups.auc_either_way(filled))
+        for choice in self.choices:
+            best = max(best, groups.auc_either_way(np.nan_to_num(choice[groups.rows])))
         return best
 
 
@@ -278,7 +284,8 @@ def read_audited_column(
     numbers = np.append(values, np.nan)[read.codes]
     if name in rules.number or np.isfinite(numbers[read.filled]).mean() >= MOSTLY:
         return replace(read, numbers=numbers)
-    return read
+    choices = ChoiceAttribute.recognise(UndeclaredColumn(column, frozenset(nothing)))
+    return replace(read, choices=tuple(choice.encode_column(column) for choice in choices))
 
 
 def _times(column: AuditedColumn, notation: str | None, timezone: str) -> Ints | None:

@@ -102,6 +102,8 @@ def changed_at_closing(column: AuditedColumn, leads: AuditedLeads) -> tuple[Verd
 def identifies_leads(column: AuditedColumn, leads: AuditedLeads) -> tuple[Verdict, str] | None:
     """Count distinct values; for information, because the pipeline leaves such columns out."""
     distinct, filled = len(column.values), int(column.filled.sum())
+    if column.choices:
+        return None
     is_key = column.numbers is None or (distinct == filled and _are_whole(column.numbers))
     if filled >= 100 and distinct > NEARLY_UNIQUE * filled and is_key and column.times is None:
         return Verdict.FINE, f"{distinct:,} values among {filled:,} leads."
