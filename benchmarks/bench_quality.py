@@ -40,8 +40,8 @@ from features.moments import Moments, make_moments
 from features.pipeline import FeaturePipeline
 from models.evaluation.intervals import percentiles, resamples
 from models.evaluation.metrics import Evaluation, evaluate, measure
+from models.fitting.split import Split, split_newest
 from training.fit import LearningSet, fit, selection_sets
-from training.split import Split, split_newest
 from training.train import known_later, tuned_parameters
 
 HERE = Path(__file__).resolve().parent

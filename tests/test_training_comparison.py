@@ -13,10 +13,10 @@ from crm.records import Records
 from crm.times import NOT_A_TIME
 from features.moments import Moments
 from models.evaluation.metrics import MODEL_METRICS, measure
+from models.fitting.split import Split
 from training.comparison.comparison import Comparison, SharedMoments, differences
 from training.comparison.fairness import missing_inputs, unfair_reasons
 from training.comparison.held_out import Contender, StoredMoments, held_out_log_odds, lead_keys
-from training.split import Split
 
 NAMES = ["anna@example.com", "L2", "L3", "L4", "L5", "L6"]
 WON_IN_TIME = {"won": ["won"], "horizon_days": 90.0}

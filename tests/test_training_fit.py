@@ -22,6 +22,7 @@ from features.moments import Moments, make_moments
 from features.pipeline import FeaturePipeline
 from models.estimator.blend import BaseRate, Blend
 from models.fitting.blend import FEWEST_OUTCOMES, NEWEST_SHARE, BlendSettings
+from models.fitting.split import split_newest
 from training.fit import (
     NO_SELECTION_SETS,
     Fitted,
@@ -33,7 +34,6 @@ from training.fit import (
     learning_weight,
     selection_sets,
 )
-from training.split import split_newest
 
 BY_HAND = BlendSettings(0.5, 1.0, 4.0, 15, "set by hand", ())
 

@@ -11,8 +11,8 @@ import pytest
 from crm.times import NOT_A_TIME
 from features.moments import Moments
 from models.evaluation.metrics import Evaluation
+from models.fitting.split import Split
 from training.readiness import Difference, Readiness, assess_readiness, unknown_readiness
-from training.split import Split
 
 Interval = tuple[float, float, float]  # the value, and the ends of its interval
 

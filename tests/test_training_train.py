@@ -21,11 +21,11 @@ from features.moments import make_moments
 from models.card import ModelCard
 from models.estimator.blend import BaseRate
 from models.evaluation.metrics import MODEL_METRICS
+from models.fitting.split import split_newest
 from models.scorer import LeadCells
 from tests.made_trainings import NOW, blend_of, evaluated, save
 from training.comparison.comparison import SharedMoments, differences
 from training.golden import N_GOLDEN
-from training.split import split_newest
 from training.train import Trained, train
 
 

@@ -14,6 +14,7 @@ from features.intervals import wilson
 from models.calibration import Calibration
 from models.estimator.blend import BaseRate, Blend
 from models.fitting.blend import FEWEST_OUTCOMES
+from models.fitting.split import split_newest
 from reports.card.page import card_page
 from reports.card.pictures import card_pictures
 from tests.made_trainings import (
@@ -26,7 +27,6 @@ from tests.made_trainings import (
     train_on,
     write_export,
 )
-from training.split import split_newest
 from training.train import Trained, train
 
 Case = tuple[pd.DataFrame, dict[str, Any], str]  # leads, keys of [learn], part of the message

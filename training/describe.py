@@ -31,13 +31,13 @@ from models.evaluation.metrics import (
     reliability,
 )
 from models.fitting.blend import FEWEST_OUTCOMES
+from models.fitting.split import Split
 from models.fitting.trees import TREE_PARAMETERS
 from models.reasons import Reasoner
 from models.scale import Scale
 from training.fit import Fitted
 from training.readiness import Readiness, assess_readiness, unknown_readiness
 from training.segments import evaluate_fairness, evaluate_segments
-from training.split import Split
 from training.tuning import Trial, best_of
 
 PACKAGES = ("lightgbm", "numpy", "pandas", "scikit-learn", "scipy")

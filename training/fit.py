@@ -18,7 +18,7 @@ from features.pipeline import FeaturePipeline
 from models.calibration import Calibration, fit_calibration
 from models.estimator.blend import BaseRate, Blend
 from models.fitting.blend import NEWEST_SHARE, BlendClassifier, BlendSettings, Examples
-from training.split import split_newest
+from models.fitting.split import split_newest
 
 OnShare = Callable[[float], None]
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from models.evaluation.intervals import share_interval
 from models.evaluation.metrics import FEWEST_TO_JUDGE, Evaluation
-from training.split import Split
+from models.fitting.split import Split
 
 ENOUGH = 50  # leads of the rarer outcome: lift and conversion are then known to about a quarter
 CALIBRATED = 0.05

@@ -21,6 +21,7 @@ from models.estimator.blend import BaseRate
 from models.evaluation.metrics import Evaluation, evaluate, loss_difference
 from models.fitting.blend import FEWEST_OUTCOMES
 from models.fitting.logistic import fit_logistic
+from models.fitting.split import Split, hold_out, without_test
 from models.scale import Scale, read_grades
 from models.scorer import LeadCells, LeadScorer
 from training.describe import EvaluatedModel, Findings, describe
@@ -33,7 +34,6 @@ from training.fit import (
     selection_sets,
 )
 from training.golden import golden_leads
-from training.split import Split, hold_out, without_test
 from training.tuning import Trial, tune
 
 Progress = Callable[[str, float], None]  # the present step, and the share of the whole, 0 … 1

@@ -18,9 +18,9 @@ from crm.errors import TrackingError
 from crm.records import Records
 from features.moments import Moments
 from models.artifact import LoadedModel
+from models.fitting.split import Split
 from models.registry.registry import Registry
 from models.scorer import LeadScorer
-from training.split import Split
 
 MOMENTS_FILE = "moments.parquet"
 
