@@ -15,7 +15,7 @@ import pandas as pd
 
 from crm.cells import text_series
 from crm.formats.column_times import time_formats
-from crm.formats.number_recognition import recognise_numbers
+from crm.formats.number_recognition import RecognisedNumbers, recognise_numbers
 from crm.formats.numbers import NumberFormat, number_format
 from crm.formats.time_recognition import recognise_times
 from crm.formats.times import COLUMN_WORDS, is_time_format
@@ -207,7 +207,7 @@ def column_format(
     if numbers is None:
         return ColumnFormat("text", examples=examples)
     is_read = np.isfinite([numbers.format.read(value) for value in values])
-    if is_read.mean() < NUMBERS:
+    if is_read.mean() < NUMBERS and not _reads_other(numbers, values):
         return ColumnFormat("text", examples=examples, units=numbers.units)
     unread = tuple(value for value, read in zip(values, is_read, strict=True) if not read)[:5]
     notation = None if numbers.format == NumberFormat() else numbers.format.notation
@@ -216,6 +216,14 @@ def column_format(
     return ColumnFormat(
         "number", notation, numbers.doubt, numbers.doubtful_as, examples, unread, numbers.units
     )
+
+
+def _reads_other(numbers: RecognisedNumbers, values: Sequence[str]) -> bool:
+    """Check whether the other way of a doubt reads the values, as with several currencies."""
+    if not numbers.doubtful_as:
+        return False
+    other = number_format(numbers.doubtful_as)
+    return float(np.isfinite([other.read(value) for value in values]).mean()) >= NUMBERS
 
 
 def sampled_values(cells: pd.Series, nothing: Collection[str] = ()) -> list[str]:

@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
+from msgspec.structs import replace
+
 from crm.formats.numbers import (
     ANY_CURRENCY,
     CURRENCIES,
@@ -78,9 +80,12 @@ def recognise_numbers(
         return None
     signs = _DecimalSigns(counted)
     sign, doubt = signs.decide(decimal)
-    grouping = signs.grouping(sign)
+    form = NumberFormat(sign, signs.grouping(sign), unit)
     other = NumberFormat(GROUPINGS[sign], sign, unit).notation if doubt else ""
-    return RecognisedNumbers(NumberFormat(sign, grouping, unit), doubt, other, dict(units))
+    if not doubt and unit != ANY_CURRENCY and _are_mixed(units):
+        doubt = f"amounts are in several currencies: {_counted(units)}"
+        other = replace(form, unit=ANY_CURRENCY).notation
+    return RecognisedNumbers(form, doubt, other, dict(units))
 
 
 def _unit(units: Counter[str], n: int, any_currency: bool) -> str:
@@ -93,9 +98,22 @@ def _unit(units: Counter[str], n: int, any_currency: bool) -> str:
     )
     if any_currency and currencies > count:
         return ANY_CURRENCY
+    if _are_mixed(units):
+        return max((count, unit) for unit, count in units.items() if unit in CURRENCIES)[1]
     if unit in CURRENCIES or unit == PERCENT:
         return unit if count * 2 > n else ""
     return unit if count >= MOSTLY * n and n > FEW_VALUES else ""
+
+
+def _are_mixed(units: Counter[str]) -> bool:
+    """Check whether amounts are in several currencies, more than a few of them in the second."""
+    counts = sorted((count for unit, count in units.items() if unit in CURRENCIES), reverse=True)
+    return len(counts) > 1 and sum(counts[1:]) > (1 - MOSTLY) * units.total()
+
+
+def _counted(units: Counter[str]) -> str:
+    named = {unit or "none": count for unit, count in units.most_common()}
+    return ", ".join(f"{unit} ({count:,})" for unit, count in named.items())
 
 
 class _DecimalSigns:

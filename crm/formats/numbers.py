@@ -34,8 +34,11 @@ _CURRENCIES: Final[dict[str, str]] = {
 }
 CURRENCIES: Final = frozenset(_CURRENCIES.values())
 _FACTOR: Final = re.compile(
-    rf"({'|'.join(sorted(map(re.escape, _FACTORS), key=len, reverse=True))})(?![^\W\d_])\.?\s*"
-    rf"|((?i:{'|'.join(map(re.escape, filter(str.islower, _FACTORS)))}))(?![^\W\d_])\.?\s*"
+    "|".join(
+        rf"(?:{re.escape(name)}|{re.escape(name.upper())}|{re.escape(name.capitalize())})"
+        + (r"(?![^\W\d_])\.?" if name.isascii() else "")
+        for name in _FACTORS
+    )
 )
 _PARTS: Final = re.compile(
     r"([+-]?)\s*([^\s\d.,'()+-]{1,4}(?:\s?\$)?\.?)?\s*([+-]?)\s*"
@@ -93,9 +96,9 @@ def number_parts(text: str) -> NumberParts | None:
         factor = -factor
     multiplier = _FACTOR.match(suffix)
     if multiplier is not None:
-        name = multiplier[1] or multiplier[2].casefold()
-        factor *= _FACTORS[name]
-        suffix = suffix[multiplier.end() :]
+        name = multiplier[0].rstrip(".")
+        factor *= _FACTORS[name] if name in _FACTORS else _FACTORS[name.casefold()]
+        suffix = suffix[multiplier.end() :].strip()
     units = {unit for unit in (_unit(prefix, False), _unit(suffix, True)) if unit != ""}
     if None in units or len(units) > 1:
         return None

@@ -1,0 +1,99 @@
+"""Deciding how the columns of a table are read."""
+
+import datetime
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from crm.formats.columns import ColumnFormat, column_formats
+
+
+def formats_of(
+    columns: Mapping[str, Any],
+    declared: Mapping[str, str] | None = None,
+    decimal: str | None = None,
+    amounts: Collection[str] = (),
+) -> dict[str, tuple[str, str | None]]:
+    """Return the kind and the notation of each column."""
+    table = pd.DataFrame(columns)
+    formats = column_formats(
+        table,
+        list(table.columns),
+        declared=declared or {},
+        decimal=decimal,
+        nothing=["-", "n/a"],
+        amounts=amounts,
+    )
+    return {column: (form.kind, form.notation) for column, form in formats.items()}
+
+
+@pytest.mark.parametrize(
+    ("cells", "kind", "notation"),
+    [
+        (["a", "b"], "text", None),
+        (["-", "n/a", None], "text", None),
+        (["1.5", "-"], "number", None),
+        (["12", "7"], "number", "1234"),
+        (["2.017,71", "n/a"], "number", "1.234,56"),
+        (["2024-01-31", "-"], "time", None),
+        (["31.01.2024"], "time", "%d.%m.%Y"),
+        (["1704104220"], "number", "1234"),
+        (["1.5", "soon"], "text", None),
+        ([1.5, 2.0], "text", None),
+        ([datetime.date(2024, 1, 31)], "time", None),
+        ([pd.Timestamp("2024-01-31")], "time", None),
+    ],
+)
+def test_column_has_a_kind_and_a_format(cells: list[Any], kind: str, notation: str | None) -> None:
+    assert formats_of({"x": cells}) == {"x": (kind, notation)}
+
+
+@pytest.mark.parametrize("name", ["Created At", "createdate", "Erstellt am", "Fecha de alta"])
+@pytest.mark.parametrize("cells", [["1704104220"], [1704104220]])
+def test_large_numbers_are_times_if_the_name_says_so(name: str, cells: list[Any]) -> None:
+    assert formats_of({name: cells}) == {name: ("time", "unix seconds")}
+
+
+def test_declared_format_comes_before_the_cells() -> None:
+    declared = {"x": "%d.%m.%Y", "y": "1.234,56"}
+    formats = formats_of({"x": ["1.5"], "y": ["2,017.71"]}, declared)
+    assert formats == {"x": ("time", "%d.%m.%Y"), "y": ("number", "1.234,56")}
+
+
+def test_column_that_is_open_follows_the_other_columns() -> None:
+    columns = {"certain": ["2,5", "3,25"], "open": ["1.250", "3.100"], "whole": ["1", "2"]}
+    assert formats_of(columns) == dict.fromkeys(columns, ("number", "1.234,56"))
+
+
+def test_column_that_is_open_follows_the_declared_decimal_sign() -> None:
+    assert formats_of({"x": ["1.250", "3.100"]}, decimal=",") == {"x": ("number", "1.234,56")}
+
+
+def test_columns_with_different_signs_decide_nothing_for_others() -> None:
+    columns = {"a": ["2,5", "3,5"], "b": ["2.5", "3.5"], "whole": ["1", "2"]}
+    assert formats_of(columns)["whole"] == ("number", "1234")
+
+
+def test_dates_that_are_open_follow_the_other_dates() -> None:
+    columns = {"certain": ["01/31/2024", "02/01/2024"], "open": ["01/02/2024", "03/04/2024"]}
+    assert formats_of(columns) == dict.fromkeys(columns, ("time", "%m/%d/%Y"))
+
+
+def test_amounts_may_be_in_several_currencies() -> None:
+    cells = ["$5", "€6", "7 CHF"]
+    assert formats_of({"x": cells}, amounts=["x"]) == {"x": ("number", "¤1234")}
+
+
+def test_attribute_in_several_currencies_is_in_doubt() -> None:
+    cells = pd.Series(["$5.50", "€6.50", "$7.50", "8.50"], name="x")
+    form = column_formats(cells.to_frame(), ["x"], declared={})["x"]
+    assert (form.notation, form.doubtful_as) == ("$1,234.56", "¤1,234.56")
+    assert form.doubt == "amounts are in several currencies: $ (2), EUR (1), none (1)"
+    assert form.unread == ("€6.50",)
+
+
+def test_question_names_both_ways() -> None:
+    form = ColumnFormat("time", "%d/%m/%Y", "It can be read in two ways", "%m/%d/%Y")
+    assert '"When" = "%d/%m/%Y" or "When" = "%m/%d/%Y"' in form.question("leads", "When")

@@ -1,0 +1,208 @@
+"""Formats of numbers: reading cells and columns, and recognising the format of a column."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crm.errors import ConfigError
+from crm.formats.number_recognition import recognise_numbers
+from crm.formats.numbers import GROUPINGS, NumberFormat, number_parts
+
+ENGLISH, GERMAN = NumberFormat(), NumberFormat(",", ".")
+WHOLE = NumberFormat("", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "digits", "factor", "unit"),
+    [
+        ("1.5", "1.5", 1, ""),
+        ("-1.5", "1.5", -1, ""),
+        ("\u22121.5", "1.5", -1, ""),
+        ("(1.5)", "1.5", -1, ""),
+        ("1.5-", "1.5", -1, ""),
+        ("+1.5", "1.5", 1, ""),
+        ("$2,017.71", "2,017.71", 1, "$"),
+        ("-$5", "5", -1, "$"),
+        ("$-5", "5", -1, "$"),
+        ("US$ 5", "5", 1, "USD"),
+        ("5 usd", "5", 1, "USD"),
+        ("€ 5", "5", 1, "EUR"),
+        ("5,00 €", "5,00", 1, "EUR"),
+        ("EUR5", "5", 1, "EUR"),
+        ("12 kr.", "12", 1, "kr"),
+        ("1'200.\u2013", "1'200", 1, ""),
+        ("Fr. 1\u2019200.50", "1'200.50", 1, "Fr"),
+        ("1\u202f234,5", "1 234,5", 1, ""),
+        ("1\xa0234,5 zł", "1 234,5", 1, "PLN"),
+        ("\uff11\uff12", "12", 1, ""),
+        ("20%", "20", 1, "%"),
+        ("20 %", "20", 1, "%"),
+        ("5k", "5", 1e3, ""),
+        ("1,5 Mio. €", "1,5", 1e6, "EUR"),
+        ("2 Mrd", "2", 1e9, ""),
+        ("10万円", "10", 1e4, "JPY"),
+        ("25 km", "25", 1, "km"),
+        ("1e3", "1e3", 1, ""),
+    ],
+)
+def test_text_is_split_into_digits_sign_and_unit(
+    text: str, digits: str, factor: float, unit: str
+) -> None:
+    assert number_parts(text) == (digits, factor, unit)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "-", "$", "EUR", "soon", "2024-01-31", "1/2", "12:30", "A12", "12 Main St. 5", "$5 €"],
+)
+def test_other_text_is_not_one_number(text: str) -> None:
+    assert number_parts(text) is None
+
+
+@pytest.mark.parametrize(
+    ("form", "text", "number"),
+    [
+        (ENGLISH, "2,017.71", 2017.71),
+        (ENGLISH, "2.017,71", math.nan),
+        (ENGLISH, "20,17", math.nan),
+        (ENGLISH, "1,23,456.5", 123456.5),
+        (ENGLISH, "1.250", 1.25),
+        (ENGLISH, "1e400", math.nan),
+        (ENGLISH, "10.0.0.1", math.nan),
+        (ENGLISH, "20%", math.nan),
+        (ENGLISH, "$50,000", 50000),
+        (GERMAN, "2.017,71", 2017.71),
+        (GERMAN, "1.250", 1250),
+        (GERMAN, "1250,5", 1250.5),
+        (GERMAN, "2,017.71", math.nan),
+        (GERMAN, "2017.71", math.nan),
+        (NumberFormat(",", " "), "1 234,5", 1234.5),
+        (NumberFormat(".", "'"), "1'234.5", 1234.5),
+        (NumberFormat(unit="EUR"), "5 €", 5),
+        (NumberFormat(unit="EUR"), "5", 5),
+        (NumberFormat(unit="EUR"), "$5", math.nan),
+        (NumberFormat(unit="¤"), "$5", 5),
+        (NumberFormat(unit="%"), "20 %", 20),
+        (NumberFormat(unit="%"), "0.2", 0.2),
+        (WHOLE, "1250", 1250),
+        (WHOLE, "1,250", math.nan),
+        (WHOLE, "1.250", math.nan),
+        (WHOLE, "1,250,000", 1250000),
+        (WHOLE, "1.5", 1.5),
+        (WHOLE, "1,5", 1.5),
+        (WHOLE, "0.125", 0.125),
+        (WHOLE, "1.250,5", 1250.5),
+    ],
+)
+def test_text_is_read_in_a_format(form: NumberFormat, text: str, number: float) -> None:
+    np.testing.assert_equal(form.read(text), number)
+
+
+@pytest.mark.parametrize(
+    "notation",
+    ["1,234.56", "1.234,56", "1 234,56", "1'234.56", "1234.56", "1234,56", "1234", "20%"]
+    + ["$1,234.56", "1.234,56 EUR", "1.234,56%"],
+)
+def test_notation_is_read_back(notation: str) -> None:
+    assert NumberFormat.of_notation(notation).notation == notation
+
+
+@pytest.mark.parametrize("notation", ["", "1,234,56", "12.34", "dd.mm.yyyy", "-1234.56", "number"])
+def test_invalid_notation_is_refused(notation: str) -> None:
+    with pytest.raises(ConfigError, match=r"is not the format of a number or a time\. Expected"):
+        NumberFormat.of_notation(notation)
+
+
+FORMATS = st.builds(
+    NumberFormat,
+    st.sampled_from([".", ","]),
+    st.sampled_from(["", " ", "'"]),
+    st.sampled_from(["", "$", "EUR", "%", "¤"]),
+) | st.sampled_from([ENGLISH, GERMAN, WHOLE])
+NUMBERS = st.text("0123456789.,' -+$€%()ek", max_size=10)
+
+
+@given(FORMATS, st.lists(NUMBERS | st.none(), max_size=8))
+def test_column_is_read_like_its_cells(form: NumberFormat, cells: list[str | None]) -> None:
+    column = form.read_column(pd.Series(cells, dtype="str"))
+    np.testing.assert_array_equal(column, [form.read_cell(cell) for cell in cells])
+
+
+@given(st.decimals(-(10**9), 10**9, places=2), st.sampled_from([".", ","]))
+def test_written_number_is_read_back(number: object, decimal: str) -> None:
+    text = f"{number:,}".translate(str.maketrans(",.", GROUPINGS[decimal] + decimal))
+    assert NumberFormat(decimal, GROUPINGS[decimal]).read(text) == float(str(number))
+
+
+# -- recognition
+
+
+@pytest.mark.parametrize(
+    ("texts", "notation"),
+    [
+        (["2,017.71", "95.10"], "1,234.56"),
+        (["2.017,71", "95,10"], "1.234,56"),
+        (["1 234,5", "12"], "1 234,56"),
+        (["1'234.5", "12"], "1'234.56"),
+        (["1,234,567", "12"], "1,234.56"),
+        (["1.234.567", "12"], "1.234,56"),
+        (["2,400", "582"], "1,234.56"),
+        (["1250", "3.125"], "1,234.56"),
+        (["582", *(f"1.{i}" for i in range(200, 230))], "1.234,56"),
+        (["0.125", "0.250"], "1,234.56"),
+        (["12", "582", "1250"], "1234"),
+        (["20%", "9.5%"], "20%"),
+        (["$5", "$6.50", "7"], "$1,234.56"),
+        ([f"{i} km" for i in range(30)], "1234 km"),
+        (["12 months", "24 months"], None),
+    ],
+)
+def test_format_is_recognised(texts: list[str], notation: str | None) -> None:
+    recognised = recognise_numbers(texts)
+    assert (None if recognised is None else recognised.format.notation) == notation
+    assert recognised is None or not recognised.doubt
+
+
+@pytest.mark.parametrize(
+    ("texts", "doubtful_as"),
+    [
+        (["49.267", "48.056"], "1.234,56"),
+        (["1.250", "582"], "1.234,56"),
+        (["1,234", "1250"], "1.234,56"),
+        (["1,234", "1.234"], "1.234,56"),
+        (["1,5", "2.5"], None),
+    ],
+)
+def test_format_that_is_open_is_in_doubt(texts: list[str], doubtful_as: str | None) -> None:
+    recognised = recognise_numbers(texts)
+    assert recognised is not None
+    assert recognised.doubt
+    assert doubtful_as in (None, recognised.doubtful_as)
+
+
+@pytest.mark.parametrize(("decimal", "notation"), [(".", "1,234.56"), (",", "1.234,56")])
+def test_preferred_decimal_sign_ends_the_doubt(decimal: str, notation: str) -> None:
+    recognised = recognise_numbers(["49.267", "48.056"], decimal)
+    assert recognised is not None
+    assert (recognised.format.notation, recognised.doubt) == (notation, "")
+
+
+def test_certain_decimal_sign_comes_before_the_preferred_one() -> None:
+    recognised = recognise_numbers(["49.2668"], ",")
+    assert recognised is not None
+    assert recognised.format.decimal == "."
+
+
+def test_currencies_of_amounts_may_differ() -> None:
+    amounts = recognise_numbers(["$5", "€6", "7"], any_currency=True)
+    assert amounts is not None
+    assert amounts.format.unit == "¤"
+    assert amounts.units == {"$": 1, "EUR": 1, "": 1}
+
+
+def test_texts_without_numbers_have_no_format() -> None:
+    assert recognise_numbers(["soon", "Bonn"]) is None

@@ -1,0 +1,203 @@
+"""Formats of times: reading cells and columns, and recognising the format of a column."""
+
+import datetime
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crm.errors import ConfigError
+from crm.formats.column_times import parse_times, time_formats
+from crm.formats.time_recognition import recognise_times
+from crm.formats.times import month_of, zone_offset
+from crm.times import HOUR, NOT_A_TIME, microseconds
+from features.times import cell_time
+
+
+def utc(text: str, notation: str, zone: str = "UTC") -> str | None:
+    """Read one text in a format; return the time without its zone."""
+    time = cell_time(text, zone, notation)
+    return None if time == NOT_A_TIME else str(pd.Timestamp(time, unit="us"))
+
+
+@pytest.mark.parametrize(
+    ("text", "notation", "time"),
+    [
+        ("31.12.2024 08:05", "%d.%m.%Y %H:%M", "2024-12-31 08:05:00"),
+        ("1.2.2024  8:05", "%d.%m.%Y %H:%M", "2024-02-01 08:05:00"),
+        ("12/31/24, 1:05:09 PM", "%m/%d/%y, %I:%M:%S %p", "2024-12-31 13:05:09"),
+        ("12/31/24, 12:05\u202fa.m.", "%m/%d/%y, %I:%M %p", "2024-12-31 00:05:00"),
+        ("2024年1月2日 午後3:04", "%Y年%m月%d日 %p%I:%M", "2024-01-02 15:04:00"),
+        ("January 2nd, 2024", "%B %d, %Y", "2024-01-02 00:00:00"),
+        ("2 FÉVR. 1999", "%d %b %Y", "1999-02-02 00:00:00"),
+        ("02-Jan-69", "%d-%b-%y", "1969-01-02 00:00:00"),
+        ("02-Jan-68", "%d-%b-%y", "2068-01-02 00:00:00"),
+        ("02.01.2024 03:04:05.123456789", "%d.%m.%Y %T", "2024-01-02 03:04:05.123456"),
+        ("02.01.2024 +0130", "%d.%m.%Y %z", "2024-01-01 22:30:00"),
+        ("02.01.2024 10:00 EST", "%d.%m.%Y %H:%M %Z", "2024-01-02 15:00:00"),
+        ("02.07.2024 10:00 Europe/Berlin", "%d.%m.%Y %H:%M %Z", "2024-07-02 08:00:00"),
+        ("Tue Jan 02 2024 GMT+0100 (CET)", "%a %b %d %Y %Z", "2024-01-01 23:00:00"),
+        ("1704104220", "unix seconds", "2024-01-01 10:17:00"),
+        ("1704104220123", "unix milliseconds", "2024-01-01 10:17:00.123000"),
+        ("45292.42847", "excel days", "2024-01-01 10:17:00"),
+        ("31.12.2024", "%d.%m.%Y %H:%M or %d.%m.%Y", "2024-12-31 00:00:00"),
+        ("31.02.2024", "%d.%m.%Y", None),
+        ("2024-12-31", "%d.%m.%Y", None),
+        ("31.12.2024 24:00", "%d.%m.%Y %H:%M", None),
+        ("12/31/24, 13:05 PM", "%m/%d/%y, %I:%M %p", None),
+        ("02.01.2024 10:00 XYZ", "%d.%m.%Y %H:%M %Z", None),
+        ("02.01.2024 10:00 Mars/Base", "%d.%m.%Y %H:%M %Z", None),
+        ("2 Brumaire 2024", "%d %b %Y", None),
+        ("-5", "unix seconds", None),
+        ("soon", "excel days", None),
+    ],
+)
+def test_text_is_read_in_a_format(text: str, notation: str, time: str | None) -> None:
+    assert utc(text, notation) == time
+
+
+@pytest.mark.parametrize("notation", ["%d.%m.%Y %H:%M", "excel days"])
+def test_local_times_are_in_the_zone_of_the_table(notation: str) -> None:
+    text = "45292.5" if notation == "excel days" else "01.01.2024 12:00"
+    assert utc(text, notation, "Asia/Tokyo") == "2024-01-01 03:00:00"
+    assert utc("1704104220", "unix seconds", "Asia/Tokyo") == "2024-01-01 10:17:00"
+
+
+@pytest.mark.parametrize(
+    ("name", "month"),
+    [("Mai", 5), ("sept.", 9), ("GRUDNIA", 12), ("août", 8), ("maerz", 3), ("Ma", 0), ("x", 0)],
+)
+def test_month_is_read_in_several_languages(name: str, month: int) -> None:
+    assert month_of(name) == month
+
+
+def test_start_of_two_months_is_no_month() -> None:
+    assert month_of("jui") == 0  # juin and juillet
+
+
+@pytest.mark.parametrize(
+    ("zone", "hours"),
+    [("Z", 0), ("utc", 0), ("CET", 1), ("+0530", 5.5), ("-03:00", -3), ("GMT+2", 2), ("UTC-3", -3)],
+)
+def test_zone_is_read_as_an_offset(zone: str, hours: float) -> None:
+    assert zone_offset(zone) == hours * HOUR
+
+
+@pytest.mark.parametrize("zone", ["XYZ", "+2500", "GMT+1:75", "Mars/Base", "../etc"])
+def test_unknown_zone_has_no_offset(zone: str) -> None:
+    assert zone_offset(zone) is None
+
+
+@pytest.mark.parametrize("notation", ["%Q", "%d.%d.%Y"])
+def test_invalid_format_is_refused(notation: str) -> None:
+    with pytest.raises(ConfigError, match=r"cannot be read as a time_format: .* Expected direct"):
+        time_formats(notation)
+
+
+NOTATIONS = [
+    "%d.%m.%Y %H:%M",
+    "%m/%d/%y, %I:%M:%S %p",
+    "%d %b %Y",
+    "%Y/%m/%d %H:%M:%S %z",
+    "%d-%m-%Y %H:%M EST",
+    "unix seconds",
+    "excel days",
+    "%d.%m.%Y %H:%M or %d.%m.%Y",
+]
+
+
+@given(
+    st.sampled_from(NOTATIONS),
+    st.sampled_from(["UTC", "Europe/Berlin", "America/New_York"]),
+    st.lists(
+        st.datetimes(datetime.datetime(1990, 1, 1), datetime.datetime(2060, 1, 1))  # noqa: DTZ001
+        | st.text("0123456789./: -+APMEST", max_size=20)
+        | st.none(),
+        max_size=5,
+    ),
+    st.booleans(),
+)
+def test_column_is_read_like_its_cells(
+    notation: str, zone: str, drawn: list[datetime.datetime | str | None], is_long: bool
+) -> None:
+    form = notation.split(" or ")[0]
+    cells = [
+        cell.replace(tzinfo=datetime.UTC).strftime(form if "%" in form else "%s")
+        if isinstance(cell, datetime.datetime)
+        else cell
+        for cell in drawn
+    ]
+    column = pd.Series(cells * (50 if is_long else 1), dtype="str")
+    times, _ = parse_times(column, "leads.csv", zone, notation)
+    expected = [cell_time(cell, zone, notation) for cell in column.where(column.notna(), None)]
+    assert microseconds(times).tolist() == expected
+
+
+# -- recognition
+
+
+@pytest.mark.parametrize(
+    ("texts", "notation"),
+    [
+        (["2024-01-31", "2024-01-31T10:17:00Z"], None),
+        (["2024-01-31 10:17:00 UTC"], None),
+        (["1704104220000"], None),
+        (["31/01/2024 10:17"], "%d/%m/%Y %H:%M"),
+        (["01/31/2024 10:17 AM"], "%m/%d/%Y %I:%M %p"),
+        (["1.2.2024, 10:17"], "%d.%m.%Y, %H:%M"),
+        ([f"{day:02d}-01-24" for day in range(1, 29)], "%d-%m-%y"),
+        (["31-Jan-24"], "%d-%b-%y"),
+        (["31 de enero de 2024"], "%d de %b de %Y"),
+        (["31. Januar 2024 um 10:17 Uhr"], "%d. %b %Y um %H:%M Uhr"),
+        (["Jan 31, 2024"], "%b %d, %Y"),
+        (["2024年1月31日"], "%Y年%m月%d日"),
+        (["Wed, 31 Jan 2024 10:17:00 +0000"], "%a, %d %b %Y %H:%M:%S %z"),
+        (["Wed Jan 31 10:17:00 UTC 2024"], "%a %b %d %H:%M:%S %Z %Y"),
+        (["01/31/2024 10:17 EST"], "%m/%d/%Y %H:%M %Z"),
+        (["31/01/2024", "31/01/2024 10:17"], "%d/%m/%Y or %d/%m/%Y %H:%M"),
+    ],
+)
+def test_format_is_recognised(texts: list[str], notation: str | None) -> None:
+    recognised = recognise_times(texts)
+    assert recognised is not None
+    assert (recognised.notation, recognised.doubt) == (notation, "")
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [["Smith, John"], ["12 May"], ["01.2024"], ["Q1 2024"], ["1.5"], ["1704104220"], ["45292"]]
+    + [["2024-01-31", "soon"], ["10.0.0.1"], ["0151 1579240"], []],
+)
+def test_other_texts_are_not_times(texts: list[str]) -> None:
+    assert recognise_times(texts) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "notation"), [("1704104220", "unix seconds"), ("45292.5", "excel days")]
+)
+def test_numbers_are_times_if_the_name_says_so(text: str, notation: str) -> None:
+    recognised = recognise_times([text], may_be_numbers=True)
+    assert recognised is not None
+    assert recognised.notation == notation
+
+
+def test_cells_that_do_not_fit_are_named() -> None:
+    days = [f"{day}.{month}.2023" for day in range(1, 28) for month in range(1, 13)]
+    recognised = recognise_times([*days, "soon"])
+    assert recognised is not None
+    assert recognised.notation == "%d.%m.%Y"
+    assert recognised.unread == ("soon",)
+
+
+def test_dates_that_can_be_read_in_two_ways_are_in_doubt() -> None:
+    recognised = recognise_times(["01/02/2024", "03/04/2024"])
+    assert recognised is not None
+    assert (recognised.notation, recognised.doubtful_as) == ("%d/%m/%Y", "%m/%d/%Y")
+    assert recognised.doubt
+
+
+def test_order_of_other_dates_ends_the_doubt() -> None:
+    recognised = recognise_times(["01/02/2024", "03/04/2024"], order="m")
+    assert recognised is not None
+    assert (recognised.notation, recognised.doubt) == ("%m/%d/%Y", "")
