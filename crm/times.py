@@ -77,6 +77,8 @@ def localize(times: pd.Series, zone: str, subject: str) -> pd.Series:
         If the zone is not valid; the message begins with `subject`.
     """
     check_zone(zone, subject)
+    if zone == "UTC":
+        return times.dt.tz_localize("UTC").astype(TIME_DTYPE)
     aware = times.dt.tz_localize(
         zone,
         ambiguous=np.ones(len(times), dtype=bool),

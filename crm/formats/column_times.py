@@ -121,11 +121,17 @@ def _in_format(
 
 
 def _iso_times(text: pd.Series, subject: str, timezone: str) -> tuple[pd.Series, bool]:
-    try:  # takes a tenth of the time, but every cell must be a complete time with its zone
-        times = pc.cast(pa.array(text), pa.timestamp("us", "UTC")).to_numpy(zero_copy_only=False)
-        return pd.Series(times, index=text.index).dt.tz_localize("UTC"), False
-    except pa.ArrowInvalid:
-        pass
+    cells = pa.array(text)
+    for zone in ("UTC", None):  # takes a tenth of the time, if every cell is complete and alike
+        try:
+            times = pc.cast(cells, pa.timestamp("us", zone)).to_numpy(zero_copy_only=False)
+        except pa.ArrowInvalid:
+            continue
+        clocks = pd.Series(times, index=text.index)
+        has_times = bool(clocks.notna().any())
+        if zone is None and has_times:
+            return localize(clocks, timezone, subject), True
+        return clocks.dt.tz_localize("UTC"), False
     result = _of_milliseconds(text)
     text = text.where(
         text.str.match(r"\d{4}-\d|\d{8}(?:[T ]|$)", na=False)

@@ -23,6 +23,7 @@ from crm.text import quote, words_of
 
 SAMPLED_ROWS: Final = 100_000
 SAMPLED_VALUES: Final = 4_000
+SPELLINGS: Final = 4  # of a word for nothing, such as N/A and n/a
 NUMBERS: Final = 0.95  # the least share of numbers for a doubt about them to matter
 _WHOLE: Final = re.compile(r"[+-]?\d+")
 _NAMES: Final = re.compile(rf"\b(?:{COLUMN_WORDS})\b")
@@ -247,7 +248,8 @@ def sampled_values(cells: pd.Series, nothing: Collection[str] = ()) -> list[str]
     if cells.dtype == object:
         has_format = cells[values.index].map(lambda cell: isinstance(cell, str | datetime.date))
         values = values[has_format.astype(bool)]
-    words: list[str] = [value for value in values if value.casefold() not in nothing]
+    values = values.head(SAMPLED_VALUES + len(nothing) * SPELLINGS)
+    words = [value for value in values.to_list() if value.casefold() not in nothing]
     return words[:SAMPLED_VALUES]
 
 

@@ -27,11 +27,12 @@ PERCENT: Final = "%"
 TWENTY_PERCENT: Final = "20%"  # the notation of a percentage with the usual signs
 _UNITS = tomllib.loads(Path(__file__).with_name("units.toml").read_text(encoding="utf-8"))
 _FACTORS: Final[dict[str, float]] = _UNITS["factors"]
-_CURRENCIES: Final[dict[str, str]] = {
-    **{code.casefold(): code for code in _UNITS["codes"]},
-    **{sign.casefold(): sign for sign in _UNITS["shared_signs"]},
-    **{sign.casefold(): code for sign, code in _UNITS["signs"].items()},
+_WRITTEN: Final[dict[str, str]] = {  # what a currency is written as, and its unit
+    **{code: code for code in _UNITS["codes"]},
+    **{sign: sign for sign in _UNITS["shared_signs"]},
+    **_UNITS["signs"],
 }
+_CURRENCIES: Final = {written.casefold(): unit for written, unit in _WRITTEN.items()}
 CURRENCIES: Final = frozenset(_CURRENCIES.values())
 _FACTOR: Final = re.compile(
     "|".join(
@@ -227,28 +228,49 @@ class NumberFormat(msgspec.Struct, frozen=True):
                 return number_column(column)
             return read_column(column, self.read_cell, np.float64)
         cells = pa.array(column).cast(pa.large_string())
-        is_plain = pc.fill_null(pc.match_substring_regex(cells, self._arrow_pattern), False)
-        plain = pc.if_else(is_plain, cells, None)
-        if self.grouping:
-            plain = pc.replace_substring(plain, self.grouping, "")
-        if self.decimal == ",":
-            plain = pc.replace_substring(plain, self.decimal, ".")
-        numbers = pc.cast(plain, pa.float64()).to_numpy(zero_copy_only=False).astype(np.float64)
-        numbers[~np.isfinite(numbers)] = np.nan
-        rest = np.flatnonzero(
-            pc.and_(pc.invert(is_plain), pc.is_valid(cells)).to_numpy(zero_copy_only=False)
-        )
+        is_plain = pc.match_substring_regex(cells, f"^-?{self._digits}$").fill_null(False)
+        numbers = self._of_digits(pc.if_else(is_plain, cells, None))
+        unread = np.flatnonzero(_numpy(pc.and_(pc.invert(is_plain), pc.is_valid(cells))))
+        if len(unread) == 0:
+            return numbers
+        parts = pc.extract_regex(cells.take(pa.array(unread)), self._with_unit)
+        values = self._of_digits(pc.struct_field(parts, "digits"))
+        is_negative = _numpy(pc.equal(pc.struct_field(parts, "sign"), "-").fill_null(False))
+        numbers[unread] = np.where(is_negative, -values, values)
+        rest = unread[~_numpy(pc.is_valid(parts))]
         if len(rest):
             numbers[rest] = read_column(column.iloc[rest], self.read_cell, np.float64)
         return numbers
 
+    def _of_digits(self, digits: Any) -> Floats:
+        if self.grouping:
+            digits = pc.replace_substring(digits, self.grouping, "")
+        if self.decimal == ",":
+            digits = pc.replace_substring(digits, self.decimal, ".")
+        numbers = _numpy(pc.cast(digits, pa.float64())).astype(np.float64)
+        numbers[~np.isfinite(numbers)] = np.nan
+        return numbers
+
     @property
-    def _arrow_pattern(self) -> str:
-        """The pattern of cells that need no sign or unit to be split off."""
+    def _digits(self) -> str:
+        """The pattern of digits that Arrow reads all at once."""
         decimal, grouping = re.escape(self.decimal), re.escape(self.grouping)
         grouped = f"|[0-9]{{1,3}}(?:{grouping}[0-9]{{3}})+" if self.grouping else ""
         rest = f"(?:{decimal}[0-9]+)?" if decimal else ""
-        return f"^-?(?:[0-9]{{1,300}}{grouped}){rest}$"
+        return f"(?:[0-9]{{1,300}}{grouped}){rest}"
+
+    @property
+    def _with_unit(self) -> str:
+        """The pattern of digits with the unit of the column."""
+        written = [form for form, unit in _WRITTEN.items() if unit == self.unit] or [self.unit]
+        unit = "|".join(map(re.escape, written))
+        prefix = f"(?:(?:{unit}) ?)?" if self.unit in CURRENCIES else ""
+        suffix = f"(?: ?(?:{unit}))?" if self.unit else ""
+        return f"^(?P<sign>-?){prefix}(?P<digits>{self._digits}){suffix}$"
+
+
+def _numpy(values: Any) -> Any:
+    return values.to_numpy(zero_copy_only=False)
 
 
 def _signs_of(digits: str) -> tuple[str, str]:

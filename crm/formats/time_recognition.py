@@ -12,7 +12,6 @@ from crm.formats.times import (
     EXCEL_DAYS,
     JOINED,
     UNIX_SECONDS,
-    TimeFormat,
     month_of,
     zone_offset,
 )
@@ -177,7 +176,7 @@ def _suggested(text: str) -> Iterator[str]:
         if (match := shape.fullmatch(text)) is not None:
             yield from _notations(text, match)
     for notation in _WHOLE:
-        if TimeFormat(notation).read(text, "UTC") != NOT_A_TIME:
+        if time_formats(notation)[0].read(text, "UTC") != NOT_A_TIME:
             yield notation
 
 
