@@ -9,7 +9,7 @@ import pandas as pd
 
 from crm.arrays import Floats
 from crm.cells import cell_text
-from crm.formats.column_times import iso_text, time_formats
+from crm.formats.column_times import COMPLETE_ISO, iso_text, time_formats
 from crm.times import MILLISECONDS, NOT_A_TIME
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
@@ -22,7 +22,8 @@ def cell_time(cell: Any, zone: str = "UTC", time_format: str | None = None) -> i
     A time without a time zone is read in `zone`, and a date as its midnight. A whole number of 13
     digits, as a number or as text, is milliseconds since 1970, as HubSpot writes times. Other
     numbers are not times, because they could be seconds or days. With a format, texts and numbers
-    are read in this format only, as `crm.formats.column_times.parse_times` reads a column.
+    are read in this format, and complete dates in ISO 8601 too, as
+    `crm.formats.column_times.parse_times` reads a column.
 
     Examples
     --------
@@ -34,7 +35,9 @@ def cell_time(cell: Any, zone: str = "UTC", time_format: str | None = None) -> i
     True
     """
     if time_format is not None and not isinstance(cell, datetime.date):
-        return _in_format(cell, zone, time_format)
+        text = cell_text(cell) or ""
+        time = _in_format(text, zone, time_format)
+        return cell_time(text, zone) if time == NOT_A_TIME and COMPLETE_ISO.match(text) else time
     if isinstance(cell, str):
         cell = cell.strip()
         if len(cell) == 13 and MILLISECONDS.fullmatch(cell):  # Python reads some of these as dates
@@ -57,10 +60,7 @@ def cell_time(cell: Any, zone: str = "UTC", time_format: str | None = None) -> i
     return int((cell - _EPOCH) // _MICROSECOND)
 
 
-def _in_format(cell: Any, zone: str, time_format: str) -> int:
-    text = cell_text(cell)
-    if text is None:
-        return NOT_A_TIME
+def _in_format(text: str, zone: str, time_format: str) -> int:
     times = (form.read(text, zone) for form in time_formats(time_format))
     return next((time for time in times if time != NOT_A_TIME), NOT_A_TIME)
 

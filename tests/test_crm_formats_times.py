@@ -43,7 +43,9 @@ def utc(text: str, notation: str, zone: str = "UTC") -> str | None:
         ("45292.42847", "excel days", "2024-01-01 10:17:00"),
         ("31.12.2024", "%d.%m.%Y %H:%M or %d.%m.%Y", "2024-12-31 00:00:00"),
         ("31.02.2024", "%d.%m.%Y", None),
-        ("2024-12-31", "%d.%m.%Y", None),
+        ("2024-12-31T10:00Z", "%d.%m.%Y", "2024-12-31 10:00:00"),
+        ("2024-12-31", "unix seconds", "2024-12-31 00:00:00"),
+        ("2024-12", "%d.%m.%Y", None),
         ("31.12.2024 24:00", "%d.%m.%Y %H:%M", None),
         ("12/31/24, 13:05 PM", "%m/%d/%y, %I:%M %p", None),
         ("02.01.2024 10:00 XYZ", "%d.%m.%Y %H:%M %Z", None),
@@ -113,6 +115,7 @@ NOTATIONS = [
     st.lists(
         st.datetimes(datetime.datetime(1990, 1, 1), datetime.datetime(2060, 1, 1))  # noqa: DTZ001
         | st.text("0123456789./: -+APMEST", max_size=20)
+        | st.sampled_from(["2024-02-30", "2024-02-03 10:00 UTC", "2024-02-03T10:00+0100"])
         | st.none(),
         max_size=5,
     ),

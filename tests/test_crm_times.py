@@ -109,7 +109,11 @@ def test_seconds_since_1970_are_not_read_as_times() -> None:
 @pytest.mark.parametrize(
     ("time_format", "texts", "expected"),
     [
-        ("%d.%m.%Y %H:%M", ("31.12.2025 08:00", "2025-12-31"), ["12-31 07:00:00", None]),
+        (
+            "%d.%m.%Y %H:%M",
+            ("31.12.2025 08:00", "2025-12-31", "2025-12", "12/31/2025 08:00"),
+            ["12-31 07:00:00", "12-30 23:00:00", None, None],
+        ),
         (
             "%d.%m.%Y %z",
             ("31.12.2025 +0100", "31.12.2025 Z", None),
@@ -119,7 +123,7 @@ def test_seconds_since_1970_are_not_read_as_times() -> None:
         ("DD.MM.YYYY", ("31.12.2025",), [None]),
     ],
 )
-def test_declared_format_replaces_iso_8601(
+def test_declared_format_is_read_and_complete_iso_dates_too(
     time_format: str, texts: tuple[str | None, ...], expected: list[str | None]
 ) -> None:
     assert utc(*texts, time_format=time_format)[0] == expected

@@ -24,6 +24,9 @@ from crm.times import (
 
 # A zone behind an ISO 8601 time that is not written as ISO 8601 has it.
 ISO_ZONE: Final = re.compile(r" ?(?:UTC|GMT)$| (?=[+-][0-9]{2}:?[0-9]{2}$)|\[[A-Za-z_/]+\]$")
+# Times that are read as ISO 8601 even if the column has another format, because they can mean
+# nothing else: callers may send them although files of the CRM have the format.
+COMPLETE_ISO: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ]|$)")
 
 
 @lru_cache(4_096)
@@ -67,7 +70,7 @@ def parse_times(
         The zone of times that have none, such as "Europe/Berlin".
     time_format : str, optional
         The format of texts and numbers, as `crm.formats.times` defines it. By default they are
-        ISO 8601.
+        ISO 8601. Complete dates in ISO 8601 are read in any case.
 
     Returns
     -------
@@ -117,6 +120,11 @@ def _in_format(
             break
         values[unread] = microseconds(form.read_column(text.iloc[unread], timezone, subject))
         has_local |= form.is_local and bool((values[unread] != NOT_A_TIME).any())
+    is_iso = (values == NOT_A_TIME) & text.str.match(COMPLETE_ISO.pattern, na=False).to_numpy(bool)
+    if is_iso.any():
+        times, is_bare = _iso_times(text[is_iso], subject, timezone)
+        values[is_iso] = microseconds(times)
+        has_local |= is_bare
     return as_times(values, text.index), has_local
 
 
