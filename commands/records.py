@@ -74,10 +74,13 @@ def audit(project: ProjectOption = Path(PROJECT_FILE), json_: JsonOption = False
     from features.leaks.audit import audit as run
     from features.leaks.audit import unaudited_columns
     from features.moments import make_moments
+    from models.fitting.leaving_out import with_costs
 
     opened = load_project(project)
     records = read_records(opened, datetime.datetime.now(datetime.UTC))
-    audited = run(records, make_moments(records, opened.learn), opened)
+    moments = make_moments(records, opened.learn)
+    audited = run(records, moments, opened)
+    audited = with_costs(audited, records, moments, opened.columns, opened.leads.timezone)
     show(audited.to_json(), audit_table(audited), json_)
     if json_:
         return

@@ -1,7 +1,7 @@
 """Proposes the rules for the attributes: what to ignore, and what may be known only later."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from crm.project import ColumnsKeys, LearnKeys
 from crm.records import Records
@@ -10,6 +10,7 @@ from drafting.samples import Column
 from features.leaks.audit import AttributeAudit, audit_columns
 from features.leaks.check import MIN_OUTCOMES, Verdict
 from features.moments import list_moments
+from models.fitting.leaving_out import with_costs
 
 MANY_VALUES = 50  # a mixed column with at most this many values needs no rule to be read as text
 
@@ -23,6 +24,8 @@ class ColumnRules:
     ignore, known_later, sensitive, category : dict of str to str
     by_name_only : bool
         True if too few leads were won, or lost, for the checks that compare outcomes.
+    has_costs : bool
+        True if a reason in `known_later` says what leaving the column out costs.
     """
 
     ignore: dict[str, str] = field(default_factory=dict)
@@ -30,6 +33,7 @@ class ColumnRules:
     sensitive: dict[str, str] = field(default_factory=dict)
     category: dict[str, str] = field(default_factory=dict)
     by_name_only: bool = False
+    has_costs: bool = False
 
 
 def propose_rules(
@@ -69,22 +73,19 @@ def propose_rules(
         share = column.number_share(nothing)
         if 0.05 <= share <= 0.95 and len(column.counts) > MANY_VALUES:
             rules.category[column.name] = f"{share:.0%} numbers, the rest text"
-    audit = audit_columns(
-        records,
-        moments,
-        columns=audited,
-        rules=ColumnsKeys(nothing=sorted(nothing), category=list(rules.category)),
-        timezone="UTC",
-    )
+    keys = ColumnsKeys(nothing=sorted(nothing), category=list(rules.category))
+    audit = audit_columns(records, moments, columns=audited, rules=keys, timezone="UTC")
+    audit = with_costs(audit, records, moments, keys, timezone="UTC")
     for attribute in audit.attributes:
         if attribute.verdict is not Verdict.FINE:
             rules.known_later[attribute.attribute] = _reason(attribute)
             rules.category.pop(attribute.attribute, None)
-    return rules
+    return replace(rules, has_costs=any(attribute.cost for attribute in audit.attributes))
 
 
 def _reason(audited: AttributeAudit) -> str:
-    """Join the evidence of the two strongest findings, leaks first."""
+    """Join the evidence of the two strongest findings, leaks first, and the cost of a suspect."""
     raised = [finding for finding in audited.findings if finding.verdict is not Verdict.FINE]
     raised.sort(key=lambda finding: finding.verdict is not Verdict.LEAK)
-    return " ".join(f"{finding.evidence} ({finding.number})" for finding in raised[:2])
+    reasons = [f"{finding.evidence} ({finding.number})" for finding in raised[:2]]
+    return " ".join([*reasons, *([audited.cost.sentence()] if audited.cost else [])])

@@ -65,8 +65,13 @@ COLUMNS_HEADING = "Rules for the attributes, which are the other columns of the 
 IGNORE_HEADING = "Never read: personal data, names, free text."
 KNOWN_LATER_HEADING = (
     "Never used by the model, because the column may be filled in or changed after the moment "
-    "of scoring: a model that uses it looks perfect and is useless on new leads. Remove a "
-    "column from the list only if you are sure that it is known in time."
+    "of scoring: a model that uses it looks perfect and is useless on new leads. If you know that "
+    "a column is filled before the moment of scoring and never changed, move it to a list "
+    "`known_in_time`."
+)
+COST_HINT = (
+    " What leaving a column out costs is measured with a quick model. A leak looks useful as well, "
+    "so a high cost does not show that a column is known in time."
 )
 SENSITIVE_HEADING = "Never used by the model, only to compare how it treats groups of people."
 CATEGORY_HEADING = (
@@ -338,7 +343,7 @@ def _columns_section(
             f"CHECK: {quote(word)} is not in the list, because it may be a value in "
             f"{listed(columns)}. If it means an empty cell, add it.",
         )
-    hint = FEW_OUTCOMES if rules.by_name_only else ""
+    hint = FEW_OUTCOMES if rules.by_name_only else COST_HINT if rules.has_costs else ""
     for key, heading, reasons in (
         ("ignore", IGNORE_HEADING, rules.ignore),
         ("known_later", KNOWN_LATER_HEADING + hint, rules.known_later),

@@ -83,8 +83,8 @@ class MadeUpLeads:
         """Draw numbers that rank this share of pairs correctly."""
         return self.rng.normal(self.won * np.sqrt(2) * norm.ppf(auc))
 
-    def audit(self, column: Any = None, name: str = "field") -> Audit:
-        """Audit all attributes, with a further one if it is given."""
+    def records(self, column: Any = None, name: str = "field") -> Records:
+        """Return the records, with a further attribute if it is given."""
         leads = self.leads if column is None else self.leads.assign(**{name: column})
         closed = self.closed if self.timed else None
         outcomes = pd.DataFrame(
@@ -97,13 +97,17 @@ class MadeUpLeads:
         until = START + pd.Timedelta(days=800) if self.timed else None
         columns = [name for name in leads.columns if name not in ("lead_id", "created_at")]
         recognised = column_formats(leads, columns, declared={})
-        records = Records(
+        return Records(
             leads,
             outcomes,
             observed_until=until,
             in_order=self.in_order,
             formats={name: form.notation for name, form in recognised.items() if form.notation},
         )
+
+    def audit(self, column: Any = None, name: str = "field") -> Audit:
+        """Audit all attributes, with a further one if it is given."""
+        records = self.records(column, name)
         project = Project(
             Path("leadscore.toml"),
             "",

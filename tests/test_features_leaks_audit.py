@@ -124,8 +124,9 @@ def test_to_json_returns_plain_data() -> None:
 def test_to_json_contains_attributes_with_and_without_findings() -> None:
     leads = MadeUpLeads()
     visits, _, leak = leads.audit(leads.words(0.9, 0.01)).to_json()["fields"]
-    assert visits == {"field": "visits", "verdict": "fine", "checks": [], "line": None}
-    assert set(leak) == {"field", "verdict", "checks", "line"}
+    fine = {"verdict": "fine", "checks": [], "line": None, "cost_of_leaving_out": None}
+    assert visits == {"field": "visits", **fine}
+    assert set(leak) == {"field", "verdict", "checks", "line", "cost_of_leaving_out"}
     assert (leak["field"], leak["verdict"]) == ("field", "leak")
     assert set(leak["checks"][0]) == {"number", "verdict", "evidence"}
 

@@ -13,11 +13,12 @@ from features.leaks.check import Verdict
 
 
 def audit_table(audited: Audit) -> RenderableType:
-    """Format the verdict of each column with its evidence, leaks first."""
+    """Format the verdict of each column with its evidence and its cost, leaks first."""
     table, order = new_table("column", "verdict", "evidence"), list(Verdict)
     for column in sorted(audited.attributes, key=lambda column: order.index(column.verdict)):
-        evidence = "\n".join(f"{finding.number} {finding.evidence}" for finding in column.findings)
-        table.add_row(escape(column.attribute[:60]), column.verdict.value, escape(evidence))
+        lines = [f"{finding.number} {finding.evidence}" for finding in column.findings]
+        lines += [column.cost.sentence()] if column.cost else []
+        table.add_row(escape(column.attribute[:60]), column.verdict.value, escape("\n".join(lines)))
     return table
 
 
@@ -50,7 +51,15 @@ def audit_summary(
     yield "Leaks and suspects are left out of the model. To keep this decision, set known_later in"
     yield f"[columns] of {file} to this list:"
     yield f"  known_later = [{listed}]"
-    yield "If a person vouches for a column, list it in known_in_time instead."
+    yield (
+        "If you know that a column is filled before the moment of scoring, list it in "
+        "known_in_time instead."
+    )
+    if any(column.cost for column in audited.attributes):
+        yield (
+            "What leaving a column out costs is measured with a quick model. A leak looks useful "
+            "as well, so a high cost does not show that a column is known in time."
+        )
 
 
 def _nothing_found(audited: Audit) -> str:

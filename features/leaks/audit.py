@@ -18,6 +18,7 @@ from crm.records import Records
 from crm.tables import TABLES
 from crm.text import quote
 from features.leaks.check import Finding, Verdict
+from features.leaks.cost import CostOfLeavingOut
 from features.leaks.measures import audited_leads, read_audited_column
 from features.leaks.registry import check_column, check_columns_together
 from features.moments import Moments
@@ -37,12 +38,15 @@ class AttributeAudit:
         What the checks found, by number.
     line : str or None
         The line to put into `[columns]` of the project file; None if no line is needed.
+    cost : CostOfLeavingOut or None
+        What leaving a suspect out costs; None if it was not measured.
     """
 
     attribute: str
     verdict: Verdict
     findings: tuple[Finding, ...]
     line: str | None
+    cost: CostOfLeavingOut | None = None
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,7 @@ class Audit:
                         for finding in audited.findings
                     ],
                     "line": audited.line,
+                    "cost_of_leaving_out": audited.cost.to_json() if audited.cost else None,
                 }
                 for audited in self.attributes
             ]
