@@ -1,12 +1,17 @@
 """The text of `leadscore audit`."""
 
+import io
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
-from commands.terminal.audit import audit_summary
+from rich.console import Console
+
+from commands.terminal.audit import audit_summary, audit_table
 from crm.project import Project, load_project
 from features.leaks.audit import AttributeAudit, Audit
 from features.leaks.check import Finding, Verdict
+from features.leaks.cost import CostOfLeavingOut
 
 
 def project(folder: Path, columns: str = "") -> Project:
@@ -52,3 +57,18 @@ def test_several_suspects_are_one_list_that_keeps_the_old_entries(tmp_path: Path
     lines = list(audit_summary(audited("a", 'b "c"', verdict=Verdict.SUSPECT), {}, acme))
     (line,) = [line for line in lines if line.startswith("  ")]
     assert tomllib.loads(line) == {"known_later": ["old", "a", 'b "c"']}
+
+
+def test_cost_of_a_suspect_stands_next_to_its_evidence_with_a_warning(tmp_path: Path) -> None:
+    cost = CostOfLeavingOut(1848, True, 0.871, 0.858, 0.412, 0.431)
+    audit = audited("a", verdict=Verdict.SUSPECT, found=True)
+    with_cost = Audit(tuple(replace(attribute, cost=cost) for attribute in audit.attributes))
+    console = Console(width=200, file=io.StringIO(), record=True)
+    console.print(audit_table(with_cost))
+    assert (
+        "Leaving it out costs: ROC AUC 0.871 → 0.858, log loss 0.412 → 0.431 on the newest 1,848 "
+        "leads." in console.export_text()
+    )
+    warning = "A leak looks useful as well"
+    assert any(warning in line for line in audit_summary(with_cost, {}, project(tmp_path)))
+    assert not any(warning in line for line in audit_summary(audit, {}, project(tmp_path)))
