@@ -52,6 +52,7 @@ class TableKeys(Struct, frozen=True, forbid_unknown_fields=True):
     source: str
     table: str | None = None
     query: str | None = None
+    sheet: str | None = None
     delimiter: OneCharacter | None = None
     encoding: str | None = None
     decimal: Literal[".", ","] | None = None
@@ -414,6 +415,10 @@ def _check_source(file: str, name: str, table: TableKeys | None) -> None:
     if is_database and (table.table is None) == (table.query is None):
         raise ConfigError(
             f"{file}: [{name}] reads from a database and needs either `table` or `query`."
+        )
+    if is_database and table.sheet is not None:
+        raise ConfigError(
+            f"{file}: [{name}] has `sheet`, but its source is a database. Remove the key."
         )
     if not is_database and (table.table or table.query):
         raise ConfigError(

@@ -32,7 +32,7 @@ def test_missing_folder_is_reported(tmp_path: Path) -> None:
 
 
 def test_folder_in_place_of_a_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"is a folder\. Expected a file: CSV, Parquet or SQLite"):
+    with pytest.raises(SourceError, match=r"is a folder\. Expected a file: CSV, .xlsx, JSON Lines"):
         read_table(TableKeys(source="."), tmp_path)
 
 
@@ -45,14 +45,18 @@ def test_file_without_a_header_is_refused(read_csv: ReadCsv) -> None:
         read_csv("1,2.5,2025-01-01\n2,3.5,2025-01-02\n")
 
 
-def test_repeated_column_name_is_refused(read_csv: ReadCsv) -> None:
-    message = r"two columns have the same name: \['a'\]\. Rename one of them"
-    with pytest.raises(SchemaError, match=message):
-        read_csv("id,a, a\n1,2,3\n")
+def test_repeated_column_name_gets_a_number(read_csv: ReadCsv, tmp_path: Path) -> None:
+    read_csv("id,Phone,a,Phone (2), Phone,Phone\n1,2,3,4,5,6\n")
+    notes: list[str] = []
+    table = read_table(TableKeys(source="leads.csv"), tmp_path, notes=notes)
+    assert list(table.columns) == ["id", "Phone", "a", "Phone (2)", "Phone (3)", "Phone (4)"]
+    assert notes == [
+        'leads.csv: 3 columns have the name "Phone": "Phone", "Phone (3)", "Phone (4)".'
+    ]
 
 
 def test_column_without_a_name_is_numbered(read_csv: ReadCsv) -> None:
-    table = read_csv("id,,b,\n1,2,3,\n")
+    table = read_csv("id,,b,,\n1,2,3,,\n4,5,6,7,\n")
     assert list(table.columns) == ["id", "column 2", "b", "column 4"]
 
 
@@ -67,6 +71,6 @@ def test_unclosed_quote_in_the_header_is_reported(read_csv: ReadCsv) -> None:
 
 def test_giant_cell_is_refused(read_csv: ReadCsv) -> None:
     giant = "x" * 10_000_000
-    message = r"`note` has a cell of 10,000,000 characters \(row 2\); expected at most 100,000\."
+    message = r"`note` has a cell of 10,000,000 characters \(line 3\); expected at most 100,000\."
     with pytest.raises(SchemaError, match=message):
         read_csv(f"id,note\n1,a\n2,{giant}\n")

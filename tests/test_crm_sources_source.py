@@ -62,20 +62,20 @@ def test_header_without_rows_is_refused(read_csv: ReadCsv, content: str) -> None
 def test_chunk_size_does_not_matter(
     read_csv: ReadCsv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk_rows: int
 ) -> None:
-    monkeypatch.setattr(sources_csv, "CSV_BLOCK_BYTES", 256)
+    monkeypatch.setattr(sources_csv, "BLOCK_BYTES", 256)
     whole_table = read_csv("id,note\n" + "".join(f'{i},"n\n{i}"\n' for i in range(500)))
     chunks = list(iter_table(TableKeys(source="leads.csv"), tmp_path, chunk_rows))
     assert {len(chunk) for chunk in chunks[:-1]} <= {chunk_rows}
     pd.testing.assert_frame_equal(pd.concat(chunks, ignore_index=True), whole_table)
 
 
-def test_giant_cell_is_named_by_its_row(tmp_path: Path) -> None:
+def test_giant_cell_is_named_by_its_line(tmp_path: Path) -> None:
     giant = "x" * 200_000
     (tmp_path / "leads.csv").write_text("id,note\n" + "1,a\n" * 25 + f"2,{giant}\n")
     chunks = iter_table(TableKeys(source="leads.csv"), tmp_path, chunk_rows=10)
     assert len(next(chunks)) == 10
     assert len(next(chunks)) == 10
-    with pytest.raises(SchemaError, match=r"\(row 26\)"):
+    with pytest.raises(SchemaError, match=r"\(line 27\)"):
         next(chunks)
 
 

@@ -50,10 +50,15 @@ def test_truncated_parquet_is_refused(tmp_path: Path, share: float) -> None:
         read_table(TableKeys(source="leads.parquet"), tmp_path)
 
 
-def test_csv_named_parquet_is_refused(tmp_path: Path) -> None:
+def test_csv_named_parquet_is_read(tmp_path: Path) -> None:
     (tmp_path / "leads.parquet").write_text("id,won\n1,yes\n")
-    with pytest.raises(SourceError, match="is not a complete Parquet file"):
-        read_table(TableKeys(source="leads.parquet"), tmp_path)
+    table = read_table(TableKeys(source="leads.parquet"), tmp_path)
+    assert cell_texts(table) == [["1", "yes"]]
+
+
+def test_parquet_of_any_name_is_read(tmp_path: Path) -> None:
+    pyarrow.parquet.write_table(pa.table({"id": [1, 2]}), tmp_path / "leads.csv")
+    assert read_table(TableKeys(source="leads.csv"), tmp_path)["id"].tolist() == [1, 2]
 
 
 def test_parquet_without_rows_is_refused(parquet: Read) -> None:
@@ -107,10 +112,9 @@ def test_parquet_column_names_are_trimmed_and_numbered(parquet: Read) -> None:
     assert list(parquet({" id ": [1], "": [2]}).columns) == ["id", "column 2"]
 
 
-def test_repeated_parquet_column_name_is_refused(parquet: Read) -> None:
-    table = pa.Table.from_arrays([pa.array([1]), pa.array([2])], ["a", "a "])
-    with pytest.raises(SchemaError, match=r"two columns have the same name: \['a'\]"):
-        parquet(table)
+def test_repeated_parquet_column_name_gets_a_number(parquet: Read) -> None:
+    table = parquet(pa.Table.from_arrays([pa.array([1]), pa.array([2])], ["a", "a "]))
+    assert list(table.columns) == ["a", "a (2)"]
 
 
 def test_named_pandas_index_is_a_column(parquet: Read) -> None:
@@ -207,11 +211,8 @@ def test_table_or_query_is_required(sqlite: Read) -> None:
         sqlite()
 
 
-def test_repeated_column_name_in_a_query_is_refused(sqlite: Read) -> None:
-    with pytest.raises(
-        SchemaError, match=r"the database query: two columns have the same name: \['a'\]"
-    ):
-        sqlite(query="select 1 as a, 2 as a")
+def test_repeated_column_name_in_a_query_gets_a_number(sqlite: Read) -> None:
+    assert list(sqlite(query="select 1 as a, 2 as a").columns) == ["a", "a (2)"]
 
 
 def test_missing_sqlite_file_is_not_created(sqlite: Read, tmp_path: Path) -> None:

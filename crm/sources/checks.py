@@ -1,17 +1,21 @@
 """Checks of every source: the file exists, the header is usable, no cell is too long."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from crm.cells import MAX_CELL_CHARACTERS
 from crm.errors import SchemaError, SourceError
+from crm.sources.findings import Findings
 from crm.suggest import nearest
+from crm.text import listed, quote
 
 MAX_NAME_CHARACTERS = 1_000
 # Characters that are removed from the ends of a name: a byte order mark, and all white space.
@@ -26,7 +30,9 @@ def check_file(path: Path) -> None:
     SourceError
     """
     if path.is_dir():
-        raise SourceError(f"{path} is a folder. Expected a file: CSV, Parquet or SQLite.")
+        raise SourceError(
+            f"{path} is a folder. Expected a file: CSV, .xlsx, JSON Lines, Parquet or SQLite."
+        )
     if not path.is_file():
         if not path.parent.is_dir():
             raise SourceError(f"There is no file {path}, and no such folder. Check `source`.")
@@ -36,13 +42,24 @@ def check_file(path: Path) -> None:
         raise SourceError(f"{path.name} is empty. Expected a header line and rows.")
 
 
-def check_header(name: str, header: list[str]) -> list[str]:
-    """Check a header, and return the names of the columns, trimmed, blank ones numbered.
+def check_header(name: str, header: list[str], findings: Findings | None = None) -> list[str]:
+    """Check a header, and return the names of the columns, trimmed.
+
+    A blank name becomes "column 3", by its place. If a name is repeated, the second column gets
+    the name "Phone (2)", or the next number that is free.
+
+    Parameters
+    ----------
+    name : str
+        The name of the source in messages.
+    header : list of str
+    findings : Findings, optional
+        Receives a note of repeated names.
 
     Raises
     ------
     SchemaError
-        If a name is too long, two names are the same, or the line looks like data.
+        If a name is too long, or the line looks like data.
     """
     longest = max(map(len, header), default=0)
     if longest > MAX_NAME_CHARACTERS:
@@ -63,12 +80,26 @@ def check_header(name: str, header: list[str]) -> list[str]:
                 "Expected the names of the columns in the first line."
             ],
         )
-    repeated = sorted({column for column in columns if columns.count(column) > 1})
-    if repeated:
-        raise SchemaError(
-            name, [f"two columns have the same name: {repeated}. Rename one of them."]
-        )
-    return columns
+    return _with_numbers(columns, findings)
+
+
+def _with_numbers(columns: list[str], findings: Findings | None) -> list[str]:
+    """Add a number to each name that another column has already."""
+    taken = {*columns}
+    numbered: list[str] = []
+    copies: dict[str, list[str]] = {}
+    for column in columns:
+        name, number = column, 2
+        while name in numbered or (name != column and name in taken):
+            name, number = f"{column} ({number})", number + 1
+        numbered.append(name)
+        taken.add(name)
+        if name != column:
+            copies.setdefault(column, [column]).append(name)
+    for column, names in copies.items():
+        if findings is not None:
+            findings.note(f"{len(names)} columns have the name {quote(column)}: {listed(names)}.")
+    return numbered
 
 
 def column_name(text: str) -> str:
@@ -108,8 +139,15 @@ def _is_column_name(name: str) -> bool:
     return 0 < len(name) <= MAX_NAME_CHARACTERS and column_name(name) == name
 
 
-def check_cells(name: str, table: pd.DataFrame, first_row: int) -> None:
-    """Check that no cell of a chunk is too long; `first_row` is the number of its first row.
+def check_cells(name: str, table: pd.DataFrame, place: Callable[[int], str]) -> None:
+    """Check that no cell of a chunk is too long.
+
+    Parameters
+    ----------
+    name : str
+    table : DataFrame
+    place : callable
+        Returns where a row of the chunk is in the source, such as "line 7".
 
     Raises
     ------
@@ -120,14 +158,17 @@ def check_cells(name: str, table: pd.DataFrame, first_row: int) -> None:
         cells = table[column]
         if cells.dtype == object:
             cells = cells.map(lambda cell: cell if isinstance(cell, str) else None).astype("str")
-        if isinstance(cells.dtype, pd.StringDtype):
-            lengths = cells.str.len().fillna(0).to_numpy()
-            row = int(np.argmax(lengths)) if len(lengths) else 0
-            if len(lengths) and lengths[row] > MAX_CELL_CHARACTERS:
-                problems.append(
-                    f"`{column}` has a cell of {int(lengths[row]):,} characters "
-                    f"(row {first_row + row:,}); "
-                    f"expected at most {MAX_CELL_CHARACTERS:,}. Is a quote not closed there?"
-                )
+        if not isinstance(cells.dtype, pd.StringDtype) or not len(cells):
+            continue
+        longest = pc.max(pc.binary_length(pa.array(cells))).as_py() or 0
+        if longest <= MAX_CELL_CHARACTERS:  # in bytes, which is never less than in characters
+            continue
+        lengths = cells.str.len().fillna(0).to_numpy()
+        row = int(np.argmax(lengths))
+        if lengths[row] > MAX_CELL_CHARACTERS:
+            problems.append(
+                f"`{column}` has a cell of {int(lengths[row]):,} characters ({place(row)}); "
+                f"expected at most {MAX_CELL_CHARACTERS:,}. Is a quote not closed there?"
+            )
     if problems:
         raise SchemaError(name, problems)

@@ -1,302 +1,308 @@
-"""Reads CSV, gzipped or not, and detects its encoding, delimiter and header.
+"""Reads CSV: regular blocks of rows with pyarrow, and irregular ones row by row.
 
 Cells stay text, so `007` stays `007`. Only `crm.cells` decides later what a cell means.
 """
 
-import codecs
 import csv
-import gzip
-import io
 import itertools
-import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, BinaryIO, cast
+from dataclasses import dataclass, field
+from typing import BinaryIO
 
-import charset_normalizer
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 
-from crm.errors import ConfigError, SourceError
+from crm.arrays import Indexes
+from crm.errors import SourceError
 from crm.project import TableKeys
-from crm.sources.checks import check_header
+from crm.sources.encoding import decoded, find_encoding
+from crm.sources.findings import Findings
+from crm.sources.head import Head, read_head
+from crm.sources.irregular import MAX_ROW_BYTES, Irregular, read_irregular
+from crm.sources.layout import lines_of_text
+from crm.sources.not_records import RowJudge
+from crm.sources.rows import Rows
+from crm.text import quote
 
-DELIMITERS = ",;\t|"
-SAMPLE_BYTES = 1 << 18
-CSV_BLOCK_BYTES = 1 << 24
-MIN_FOREIGN_BYTES = 50  # with fewer, code pages cannot be distinguished
-OTHER_ENCODINGS = [
-    *(f"cp{page}" for page in (*range(1250, 1252), *range(1253, 1258), 932, 949)),
-    "euc_jp",
-    "gb18030",
-    "big5",
-    "koi8_r",
-    "mac_roman",
-]
-# Matches what Western European text in Windows-1252 never contains: rare characters, and long runs
-# of accented characters.
-_NOT_WESTERN = re.compile(
-    r"[^\x00-\x7f€‚„…‘’“”•–—™Œœ\xa0¡£§©ª«®°²´µ·º»¿À-ÏÑ-ÖØ-Üß-ïñ-öø-üÿ]|[À-ÿ]{4}"
-)
+BLOCK_BYTES = 1 << 24
+END_BYTES = 1 << 16  # the last block has at least this size, so that it contains a whole footer
+PARSED_BYTES = 1 << 20  # pyarrow parses this many bytes in one thread
+NEWLINE, RETURN, QUOTE = b'\n\r"'
 
 
-def iter_csv(path: Path, keys: TableKeys, chunk_rows: int) -> Iterator[pd.DataFrame]:
-    """Read a CSV file as text in chunks of at most `chunk_rows` rows."""
-    with _csv_errors(path):
-        encoding = _check_encoding(path, keys.encoding) or _find_encoding(path)
-        head = _decode_head(path, encoding)
-        delimiter = _check_delimiter(path, keys.delimiter) or _find_delimiter(head)
-        blank, header = _find_header(head, delimiter)
-        columns = check_header(path.name, header)
-        if len(columns) == 1 and keys.delimiter and _find_delimiter(head) in columns[0]:
-            raise SourceError(
-                f"{path.name} has only one column when split at {keys.delimiter!r}. "
-                f"The delimiter looks like {_find_delimiter(head)!r}. "
-                "Change or remove `delimiter`."
-            )
-        with _open(path) as raw, _Utf8Stream(raw, encoding) as stream:
-            batches = _csv_batches(stream, path, delimiter, blank, columns)
-            yield from _rechunk((batch.to_pandas() for batch in batches), chunk_rows)
+def iter_csv(
+    name: str, open_file: Callable[[], BinaryIO], keys: TableKeys, findings: Findings
+) -> Iterator[Rows]:
+    """Read a CSV file as text; name in `findings` what is not a row of the table.
 
+    Parameters
+    ----------
+    name : str
+        The name of the file in messages.
+    open_file : callable
+        Opens the file from its beginning.
+    keys : TableKeys
+    findings : Findings
 
-class _Utf8Stream(io.RawIOBase):
-    """A byte stream re-encoded to UTF-8, without its byte order mark.
-
-    The stream always ends in a line break. So a header alone is a complete row. If a quote is not
-    closed, the last cell ends in a line break.
-    """
-
-    def __init__(self, raw: BinaryIO, encoding: str) -> None:
-        self.encoding = encoding
-        self.last_character = ""
-        self._text = io.TextIOWrapper(raw, encoding=encoding, errors="strict", newline="")
-        self._rest = b""
-        self._ended = False
-
-    def readable(self) -> bool:
-        return True
-
-    def close(self) -> None:
-        self._text.close()
-        super().close()
-
-    def read(self, size: int = -1) -> bytes:
-        while (len(self._rest) < size or size < 0) and not self._ended:
-            text = self._text.read(size)
-            self._ended = not text
-            self.last_character = text.rstrip()[-1:] or self.last_character
-            self._rest += text.encode("utf-8", errors="replace")
-            if self._ended:
-                self._rest += b"\n"
-        if size < 0:
-            size = len(self._rest)
-        head, self._rest = self._rest[:size], self._rest[size:]
-        return head
-
-
-def _csv_batches(
-    stream: _Utf8Stream, path: Path, delimiter: str, blank: int, columns: list[str]
-) -> Iterator[Any]:
-    """Parse a stream as text cells.
+    Yields
+    ------
+    Rows
 
     Raises
     ------
+    ConfigError
+        If the declared encoding or delimiter cannot be one.
     SourceError
-        If a row has more or fewer cells than the header, or a quote is not closed. The message
-        contains the line.
+        If the file cannot be decoded, a row has content beyond the header, or a quote is not
+        closed. The message names the line.
+    SchemaError
+        If the header is not usable.
     """
-    last = None
+    with _errors(name):
+        encoding = find_encoding(name, open_file, keys.encoding)
+        head = read_head(name, open_file, encoding, keys, findings)
+        with open_file() as raw:
+            parts = _parts(name, decoded(raw, encoding, BLOCK_BYTES), head, findings)
+            judge = None
+            for part, following in itertools.pairwise(itertools.chain(parts, [None])):
+                assert part is not None
+                judge = judge or RowJudge(head.header, part.table)
+                keep = judge.records(
+                    part.table,
+                    part.lines,
+                    findings,
+                    is_first=part.is_first,
+                    is_last=following is None,
+                    gaps=part.gaps,
+                )
+                if part.short:
+                    short = {row: width for row, width in part.short.items() if keep[row]}
+                    _check_cut_rows(name, part, short, judge)
+                    numbers = part.lines()
+                    findings.complete(numbers[row] for row in short)
+                yield Rows(part.table, part.lines).only(keep)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Rows of a file, before those that are not records are left out."""
+
+    table: pd.DataFrame
+    lines: Callable[[], list[int]]
+    is_first: bool
+    gaps: set[int] = field(default_factory=set)
+    short: dict[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Whole rows as UTF-8.
+
+    Attributes
+    ----------
+    data : bytes
+    line : int
+        The number of the first line.
+    newlines : ndarray
+        The positions of all line ends.
+    ends : ndarray
+        The positions of those line ends that are not inside quotes.
+    is_regular : bool
+        Whether every quote opens a cell, closes it, or is doubled.
+    """
+
+    data: bytes
+    line: int
+    newlines: Indexes
+    ends: Indexes
+    is_regular: bool
+
+    def lines(self) -> list[int]:
+        """Return the first line of each row."""
+        starts = np.concatenate([[0], self.ends[:-1] + 1])
+        return (self.line + np.searchsorted(self.newlines, starts)).tolist()
+
+
+def _parts(name: str, stream: Iterator[bytes], head: Head, findings: Findings) -> Iterator[_Part]:
+    is_first = True
+    for block in _blocks(name, stream, head):
+        table = _parse(block, head) if block.is_regular else None
+        if table is not None:
+            yield _Part(table, block.lines, is_first)
+        elif block.is_regular:
+            lines = lines_of_text(block.data.decode("utf-8"))
+            for rows in read_irregular(name, lines, block.line, head, findings):
+                yield _irregular_part(rows, head, is_first)
+        else:  # the end of the block may be inside quotes
+            lines = _lines_of_stream(block.data, stream, head)
+            for rows in read_irregular(name, lines, block.line, head, findings):
+                yield _irregular_part(rows, head, is_first)
+                is_first = False
+        is_first = False
+
+
+def _irregular_part(rows: Irregular, head: Head, is_first: bool) -> _Part:
+    return _Part(rows.table(head.columns), lambda: rows.lines, is_first, rows.gaps, rows.short)
+
+
+def _blocks(name: str, stream: Iterator[bytes], head: Head) -> Iterator[_Block]:
+    """Cut a stream of UTF-8 into blocks of whole rows, without the header.
+
+    After a block whose quotes are not regular there are no more blocks; the stream continues where
+    that block ends.
+    """
+    data, skipped, line = b"", head.byte, head.line
+    for piece in itertools.chain(stream, [None]):
+        if piece:
+            data += piece[skipped:]
+            skipped = max(0, skipped - len(piece))
+            if head.has_returns:
+                data = data.replace(b"\r", b"\n")
+            if len(data) < BLOCK_BYTES:
+                continue
+        is_last = piece is None
+        if is_last and not data:
+            return
+        if is_last and not data.endswith(b"\n"):
+            data += b"\n"
+        block = _cut(data, line, head, 0 if is_last else min(END_BYTES, BLOCK_BYTES // 2))
+        if block is None:
+            if len(data) > MAX_ROW_BYTES + BLOCK_BYTES:
+                raise SourceError(
+                    f"{name}: the row that starts in line {line:,} has more than "
+                    f"{MAX_ROW_BYTES >> 20} MB. A quote may not be closed there."
+                )
+            continue
+        yield block
+        if not block.is_regular:
+            return
+        data = data[len(block.data) :]
+        line += len(block.newlines)
+
+
+def _cut(data: bytes, line: int, head: Head, n_held: int) -> _Block | None:
+    """Cut whole rows off the beginning of some text; None if it contains no whole row.
+
+    Parameters
+    ----------
+    data : bytes
+        Begins with a row.
+    line : int
+    head : Head
+    n_held : int
+        How many bytes at the end must stay; 0 for the end of the file.
+    """
+    array = np.frombuffer(data, dtype=np.uint8)
+    newlines = np.flatnonzero(array == NEWLINE)
+    if head.escape:
+        return _Block(data, line, newlines, newlines, is_regular=False)
+    if b'"' not in data:
+        n_rows = int(np.searchsorted(newlines, len(data) - n_held))
+        if not n_rows:
+            return None
+        ends = newlines[:n_rows]
+        return _Block(data[: int(ends[-1]) + 1], line, ends, ends, is_regular=True)
+    quotes = np.flatnonzero(array == QUOTE)
+    ends = newlines[np.searchsorted(quotes, newlines) % 2 == 0]
+    ends = ends[: np.searchsorted(ends, len(data) - n_held)]
+    n_bytes = int(ends[-1]) + 1 if len(ends) else 0
+    if not n_held and n_bytes < len(data):  # the file ends inside quotes
+        return _Block(data, line, newlines, ends, is_regular=False)
+    if not len(ends):
+        return None
+    quotes = quotes[: np.searchsorted(quotes, n_bytes)]
+    fits = np.zeros(256, dtype=bool)
+    fits[[ord(head.delimiter), NEWLINE, RETURN, QUOTE]] = True
+    opening, closing = quotes[::2], quotes[1::2]
+    is_regular = bool(
+        (fits[array[opening - 1]] | (opening == 0)).all() and fits[array[closing + 1]].all()
+    )
+    if not is_regular:
+        return _Block(data, line, newlines, ends, is_regular=False)
+    newlines = newlines[: np.searchsorted(newlines, n_bytes)]
+    return _Block(data[:n_bytes], line, newlines, ends, is_regular=True)
+
+
+def _parse(block: _Block, head: Head) -> pd.DataFrame | None:
+    """Parse a block with pyarrow; return None if it has rows that do not fit the header."""
+    beyond = [f"beyond {i}" for i in range(len(head.columns), head.width)]
+    names = [f"{i}" for i in range(len(head.columns))] + beyond
     try:
-        reader = pyarrow.csv.open_csv(
-            pa.PythonFile(stream, mode="r"),
-            read_options=pyarrow.csv.ReadOptions(
-                column_names=columns, skip_rows_after_names=blank + 1, block_size=CSV_BLOCK_BYTES
+        table = pyarrow.csv.read_csv(
+            pa.BufferReader(block.data),
+            read_options=pyarrow.csv.ReadOptions(column_names=names, block_size=PARSED_BYTES),
+            parse_options=pyarrow.csv.ParseOptions(
+                delimiter=head.delimiter, newlines_in_values=len(block.ends) < len(block.newlines)
             ),
-            parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
             convert_options=pyarrow.csv.ConvertOptions(
-                column_types=dict.fromkeys(columns, pa.large_string()),
+                column_types=dict.fromkeys(names, pa.large_string()),
                 strings_can_be_null=True,
                 null_values=[""],
                 quoted_strings_can_be_null=True,
             ),
         )
-        for batch in reader:
-            yield batch
-            last = batch if batch.num_rows else last
     except pa.ArrowInvalid:
-        problem = _find_uneven_row(path, stream.encoding, delimiter, blank, len(columns))
-        if problem is None:
-            raise
-        raise SourceError(
-            f"{path.name} cannot be split at {delimiter!r}: {problem}. "
-            "Set the right `delimiter`, or fix the quotes of that row."
-        ) from None
-    cell = last.columns[-1][-1].as_py() if last is not None else None
-    if cell is not None and cell.endswith("\n") and stream.last_character != '"':
-        raise SourceError(
-            f"{path.name} ends inside a quote: its last {cell.rstrip().count(chr(10)) + 1:,} lines "
-            "are one cell. Close the quote."
+        return None
+    if table.num_rows != len(block.ends):  # it has blank lines, or lines that end in "\r"
+        return None
+    if any(table[name].null_count < table.num_rows for name in beyond):
+        return None
+    return table.select(names[: len(head.columns)]).rename_columns(head.columns).to_pandas()
+
+
+def _lines_of_stream(data: bytes, stream: Iterator[bytes], head: Head) -> Iterator[str]:
+    """Split UTF-8 into lines, with line ends; only the last one may lack its end."""
+    for piece in itertools.chain([b""], stream):
+        data += piece.replace(b"\r", b"\n") if head.has_returns else piece
+        end = data.rfind(b"\n") + 1
+        yield from lines_of_text(data[:end].decode("utf-8"))
+        data = data[end:]
+    yield from lines_of_text(data.decode("utf-8"))
+
+
+def _check_cut_rows(name: str, part: _Part, short: dict[int, int], judge: RowJudge) -> None:
+    """Check that no short row is the second half of a row that a line break without quotes cut.
+
+    Such a half does not begin with a cell like those of the first column, and most of its cells are
+    missing, or it completes the row above.
+
+    Raises
+    ------
+    SourceError
+    """
+    for row, width in short.items():
+        cells = part.table.iloc[row].tolist()
+        text = cells[0] if isinstance(cells[0], str) else ""
+        is_half = judge.is_alike(0, text) is False and (
+            judge.is_sparse(cells, 0) or (short.get(row - 1, 0) + width == len(cells) + 1)
         )
+        if is_half:
+            line = part.lines()[row]
+            raise SourceError(
+                f"{name}: line {line:,} has {width:,} of {len(cells):,} cells, and its first one, "
+                f"{quote(text[:40])}, does not look like those of {quote(judge.exact[0])}. If a "
+                "line break cuts the row above, put its cell in quotes; otherwise remove the line."
+            )
 
 
 @contextmanager
-def _csv_errors(path: Path) -> Iterator[None]:
+def _errors(name: str) -> Iterator[None]:
     try:
         yield
     except UnicodeError as error:
         raise SourceError(
-            f"{path.name} cannot be decoded: {error}. Set `encoding` in the project file."
+            f"{name} cannot be decoded: {error}. Set `encoding` in the project file."
         ) from None
     except (EOFError, OSError, zlib.error) as error:
         raise SourceError(
-            f"{path.name} cannot be read: {error}. Is it cut off? Export or copy it again."
+            f"{name} cannot be read: {error}. Is it cut off? Export or copy it again."
         ) from None
     except (pa.ArrowException, csv.Error) as error:
         raise SourceError(
-            f"{path.name} cannot be read as CSV: {error}. "
+            f"{name} cannot be read as CSV: {error}. "
             "Expected a header line, and rows with as many cells as the header. Export it again."
         ) from None
-
-
-def _find_uneven_row(
-    path: Path, encoding: str, delimiter: str, blank: int, width: int
-) -> str | None:
-    """Describe the first row that does not fit the header; return None if all rows fit.
-
-    Reads the file again with Python's own parser, which is slow but counts lines.
-    """
-    with _open(path) as raw, io.TextIOWrapper(raw, encoding=encoding, newline="") as text:
-        rows = _rows(text, delimiter)
-        first_line = 1
-        for i, row in enumerate(rows):
-            if len(delimiter.join(row).encode()) > CSV_BLOCK_BYTES:
-                return (
-                    f"the row that starts in line {first_line:,} has more than "
-                    f"{CSV_BLOCK_BYTES >> 20} MB; a quote may not be closed"
-                )
-            if i > blank and row and len(row) != width:
-                lines = f"line {first_line:,}"
-                if rows.line_num > first_line:
-                    lines += f" to {rows.line_num:,}"
-                return f"the row in {lines} has {len(row):,} cells, the header has {width:,}"
-            first_line = rows.line_num + 1
-    return None
-
-
-def _open(path: Path) -> BinaryIO:
-    with path.open("rb") as raw:
-        is_gzip = raw.read(2) == b"\x1f\x8b"
-    return cast(BinaryIO, gzip.open(path, "rb") if is_gzip else path.open("rb"))
-
-
-def _check_encoding(path: Path, encoding: str | None) -> str | None:
-    try:
-        "".encode(encoding or "utf-8")
-    except (LookupError, UnicodeError):
-        raise ConfigError(
-            f"{path.name}: `{encoding}` is not a text encoding that Python supports. "
-            "Try utf-8 or cp1252."
-        ) from None
-    is_utf8 = encoding is not None and codecs.lookup(encoding).name == "utf-8"
-    return "utf-8-sig" if is_utf8 else encoding
-
-
-def _check_delimiter(path: Path, delimiter: str | None) -> str | None:
-    if delimiter is not None and (not delimiter.isascii() or delimiter in '"\r\n'):
-        raise ConfigError(
-            f"{path.name}: {delimiter!r} cannot be a delimiter. "
-            r"Expected one ASCII character, such as a comma, a semicolon or a tab (\t)."
-        )
-    return delimiter
-
-
-def _find_encoding(path: Path) -> str:
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    try:
-        with _open(path) as raw:
-            block = raw.read(SAMPLE_BYTES)
-            if block.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-                return "utf-16"
-            if b"\x00" in block:
-                raise SourceError(
-                    f"{path.name} is not a text file: it contains zero bytes. Expected CSV, "
-                    "gzipped or not, or Parquet with the suffix .parquet."
-                )
-            while block:
-                decoder.decode(block)
-                block = raw.read(1 << 22)
-            decoder.decode(b"", final=True)
-        return "utf-8-sig"
-    except UnicodeDecodeError as error:
-        return _guess_encoding(path, error.object[max(0, error.start - 100) :][:SAMPLE_BYTES])
-
-
-def _guess_encoding(path: Path, sample: bytes) -> str:
-    """Guess an encoding; prefer Windows-1252, the encoding of most European exports."""
-    if not _NOT_WESTERN.search(sample.decode("cp1252", errors="replace")):
-        return "cp1252"
-    guess = charset_normalizer.from_bytes(sample, cp_isolation=OTHER_ENCODINGS).best()
-    if guess is None or sum(byte > 127 for byte in sample) < MIN_FOREIGN_BYTES:
-        raise SourceError(
-            f"{path.name} is not in UTF-8, and its encoding cannot be detected. "
-            "Set `encoding` in the project file, such as cp1250."
-        )
-    return guess.encoding
-
-
-def _decode_head(path: Path, encoding: str) -> str:
-    with _open(path) as raw:
-        sample = raw.read(SAMPLE_BYTES)
-    head = codecs.getincrementaldecoder(encoding)(errors="replace").decode(sample)
-    head = head.lstrip("\ufeff")
-    if not head.strip():
-        raise SourceError(f"{path.name} is empty. Expected a header line and rows.")
-    return head
-
-
-def _find_delimiter(head: str) -> str:
-    """Return the delimiter that splits the first lines most evenly, into the most columns."""
-
-    def evenness(delimiter: str) -> tuple[float, int]:
-        lines = _rows(io.StringIO(head, newline=""), delimiter)
-        rows = list(itertools.islice(filter(_is_not_blank, lines), 50))
-        width = len(rows[0])
-        if width == 1:
-            return 0.0, width
-        even = sum(len(row) == width for row in rows[1:])
-        return even / max(1, len(rows) - 1), width
-
-    return max(DELIMITERS, key=evenness)
-
-
-def _find_header(head: str, delimiter: str) -> tuple[int, list[str]]:
-    """Return the number of blank rows at the top, and the row that follows."""
-    rows = enumerate(_rows(io.StringIO(head, newline=""), delimiter))
-    return next((i, row) for i, row in rows if _is_not_blank(row))
-
-
-def _rows(text: io.TextIOBase, delimiter: str) -> Any:
-    csv.field_size_limit(1 << 30)  # `check_cells` refuses long cells and reports the row
-    return csv.reader(text, delimiter=delimiter)
-
-
-def _is_not_blank(row: list[str]) -> bool:
-    return any(cell.strip() for cell in row)
-
-
-def _rechunk(batches: Iterator[pd.DataFrame], chunk_rows: int) -> Iterator[pd.DataFrame]:
-    pending: list[pd.DataFrame] = []
-    n_pending = 0
-    for batch in batches:
-        pending.append(batch)
-        n_pending += len(batch)
-        while n_pending >= chunk_rows:
-            rows = pd.concat(pending, ignore_index=True)
-            yield rows.iloc[:chunk_rows]
-            pending = [rows.iloc[chunk_rows:].reset_index(drop=True)]
-            n_pending -= chunk_rows
-    if n_pending:
-        yield pd.concat(pending, ignore_index=True)

@@ -1,18 +1,33 @@
-"""Reads a table from CSV, Parquet or a database, in chunks of bounded size."""
+"""Reads a table from a file or a database, in chunks of bounded size."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 
 from crm.errors import SchemaError
+from crm.left_out import LeftOutRows
 from crm.project import TableKeys, expand_variables
 from crm.sources.checks import check_cells, check_file
+from crm.sources.containers import find_container
 from crm.sources.csv import iter_csv
+from crm.sources.findings import Findings
+from crm.sources.json_lines import iter_json_lines
+from crm.sources.rows import Rows, in_chunks
 from crm.sources.typed import count_parquet, iter_database, iter_parquet
+from crm.sources.workbook import iter_workbook
+
+LINES_CHUNK_ROWS = 50_000
 
 
-def read_table(keys: TableKeys, folder: Path) -> pd.DataFrame:
+def read_table(
+    keys: TableKeys,
+    folder: Path,
+    left_out: list[LeftOutRows] | None = None,
+    notes: list[str] | None = None,
+    table: str = "leads",
+) -> pd.DataFrame:
     r"""Read a whole table.
 
     Parameters
@@ -21,13 +36,19 @@ def read_table(keys: TableKeys, folder: Path) -> pd.DataFrame:
         The keys that say where the table is.
     folder : Path
         The folder of relative paths.
+    left_out : list of LeftOutRows, optional
+        Receives the rows that are not records, such as titles, totals and footers.
+    notes : list of str, optional
+        Receives a sentence for everything else that was decided.
+    table : str
+        "leads", "activities", "stages" or "outcomes", for `left_out`.
 
     Returns
     -------
     DataFrame
         Columns have the source's own names. Cells from CSV are text, and empty ones are
-        missing. Cells from Parquet and databases keep their types; lists and objects in a cell
-        count as missing.
+        missing. Cells from other sources keep their types; lists and objects in a cell count as
+        missing.
 
     Raises
     ------
@@ -39,48 +60,156 @@ def read_table(keys: TableKeys, folder: Path) -> pd.DataFrame:
     Examples
     --------
     >>> import tempfile
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> _ = (folder / "leads.csv").write_bytes("id;plz\n1;007\n2;Zürich\n".encode("latin-1"))
-    >>> read_table(TableKeys(source="leads.csv"), folder)
+    >>> folder, left_out = Path(tempfile.mkdtemp()), []
+    >>> text = "id;plz\n1;007\n2;Zürich\nSumme;\n"
+    >>> _ = (folder / "leads.csv").write_bytes(text.encode("latin-1"))
+    >>> read_table(TableKeys(source="leads.csv"), folder, left_out)
       id     plz
     0  1     007
     1  2  Zürich
+    >>> print(left_out[0])
+    leads.csv: 1 row is left out (line 4): a total of other rows
     """
-    chunks = list(iter_table(keys, folder, chunk_rows=1_000_000))
+    chunks = list(iter_table(keys, folder, 1_000_000, left_out, notes, table))
     if not chunks:
         raise SchemaError(name_of(keys), ["it has a header but no rows. Expected at least one."])
     return chunks[0] if len(chunks) == 1 else pd.concat(chunks, ignore_index=True)
 
 
-def iter_table(keys: TableKeys, folder: Path, chunk_rows: int) -> Iterator[pd.DataFrame]:
+def iter_table(
+    keys: TableKeys,
+    folder: Path,
+    chunk_rows: int,
+    left_out: list[LeftOutRows] | None = None,
+    notes: list[str] | None = None,
+    table: str = "leads",
+) -> Iterator[pd.DataFrame]:
     """Read a table in chunks of at most `chunk_rows` rows, in the source's order.
 
-    A table with columns but no rows has no chunks. `read_table` describes the cells and the
-    errors.
+    A table with columns but no rows has no chunks. `read_table` describes the cells, the other
+    parameters and the errors. `left_out` and `notes` are complete when the iterator ends; if it is
+    closed earlier, they contain what was found until then.
     """
+    findings = Findings(table, _file_name(keys))
+    n_rows = 0
+    try:
+        tables = (rows.table for rows in _iter_rows(keys, folder, chunk_rows, findings))
+        for chunk in in_chunks(tables, chunk_rows):
+            check_cells(name_of(keys), chunk, _Place(keys, folder, n_rows))
+            n_rows += len(chunk)
+            yield chunk
+    finally:
+        if left_out is not None:
+            left_out.extend(findings.left_out())
+        if notes is not None:
+            notes.extend(findings.sentences())
+
+
+def lines_of(
+    keys: TableKeys, folder: Path, rows: Sequence[int]
+) -> tuple[list[int], Literal["line", "row"]]:
+    r"""Return where rows of a table are in its source, for messages.
+
+    The source is read again.
+
+    Parameters
+    ----------
+    keys : TableKeys
+    folder : Path
+    rows : sequence of int
+        Positions in the table that `read_table` returns, from 0.
+
+    Returns
+    -------
+    list of int
+        For text files, the first line of each row; the header is in line 1. For workbooks, the row
+        as the sheet numbers it. For other sources, the row from 1 without the header.
+    {"line", "row"}
+        What the numbers count.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> _ = (folder / "leads.csv").write_text('id,note\n1,"two\nlines"\n\n2,x\n')
+    >>> lines_of(TableKeys(source="leads.csv"), folder, [1, 0])
+    ([5, 2], 'line')
+    """
+    wanted = set(rows)
+    lines: dict[int, int] = {}
+    first = 0
+    findings = Findings("", "")
+    for chunk in _iter_rows(keys, folder, LINES_CHUNK_ROWS, findings):
+        here = [row for row in wanted if first <= row < first + len(chunk.table)]
+        if here:
+            numbers = chunk.lines()
+            lines.update((row, int(numbers[row - first])) for row in here)
+        first += len(chunk.table)
+        if len(lines) == len(wanted):
+            break
+    return [lines[row] for row in rows], findings.unit
+
+
+class _Place:
+    """Describes the place of a row of a chunk, when a message needs it."""
+
+    def __init__(self, keys: TableKeys, folder: Path, first_row: int) -> None:
+        self._keys, self._folder, self._first_row = keys, folder, first_row
+
+    def __call__(self, row: int) -> str:
+        lines, unit = lines_of(self._keys, self._folder, [self._first_row + row])
+        return f"{unit} {lines[0]:,}"
+
+
+def _iter_rows(
+    keys: TableKeys, folder: Path, chunk_rows: int, findings: Findings
+) -> Iterator[Rows]:
     source = expand_variables(keys.source)
     if "://" in source:
-        chunks = iter_database(keys, name_of(keys), source, folder, chunk_rows)
+        findings.unit = "row"
+        tables = iter_database(keys, name_of(keys), source, folder, chunk_rows, findings)
+        yield from _numbered(tables)
+        return
+    path = folder / Path(source).expanduser()
+    check_file(path)
+    container = find_container(path, findings)
+    name, open_file = path.name, container.open_file
+    if keys.sheet is not None and container.kind != "workbook":
+        findings.note("the file has no sheets; `sheet` is not used.")
+    if container.kind == "text":
+        yield from iter_csv(name, open_file, keys, findings)
+    elif container.kind == "json lines":
+        yield from iter_json_lines(name, open_file, keys.encoding, findings)
+    elif container.kind == "workbook":
+        findings.unit = "row"
+        yield from iter_workbook(name, open_file, keys.sheet, findings)
     else:
-        path = folder / Path(source).expanduser()
-        check_file(path)
-        if path.suffix.lower() in (".parquet", ".pq"):
-            chunks = iter_parquet(path, chunk_rows)
-        else:
-            chunks = iter_csv(path, keys, chunk_rows)
-    first_row = 1
-    for chunk in chunks:
-        check_cells(name_of(keys), chunk, first_row)
-        first_row += len(chunk)
-        yield chunk
+        findings.unit = "row"
+        yield from _numbered(iter_parquet(name, open_file, chunk_rows, findings))
+
+
+def _numbered(tables: Iterator[pd.DataFrame]) -> Iterator[Rows]:
+    """Return the tables of a source without lines, with the numbers of their rows."""
+    first = 1
+    for table in tables:
+        numbers = range(first, first + len(table))
+        yield Rows(table, lambda numbers=numbers: numbers)  # type: ignore[misc]
+        first += len(table)
+
+
+def _file_name(keys: TableKeys) -> str:
+    name = name_of(keys)
+    return name if "://" in keys.source else Path(name).name
 
 
 def count_rows(keys: TableKeys, folder: Path) -> int | None:
     """Return the number of rows of a Parquet table; None for sources that must be read to count."""
-    path = folder / Path(expand_variables(keys.source)).expanduser()
-    if path.suffix.lower() in (".parquet", ".pq") and path.is_file():
-        return count_parquet(path)
-    return None
+    source = expand_variables(keys.source)
+    path = folder / Path(source).expanduser()
+    if "://" in source or not path.is_file():
+        return None
+    container = find_container(path)
+    return count_parquet(path.name, container.open_file) if container.kind == "parquet" else None
 
 
 def name_of(keys: TableKeys) -> str:

@@ -1,10 +1,10 @@
 """Reads tables whose cells have types: Parquet and databases."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import quote
 
 import numpy as np
@@ -17,29 +17,41 @@ from sqlalchemy.exc import SQLAlchemyError
 from crm.errors import ConfigError, SourceError
 from crm.project import TableKeys
 from crm.sources.checks import check_file, check_header
+from crm.sources.findings import Findings
 from crm.suggest import nearest
 
 PANDAS_INDEX = "__index_level_"  # how pandas names an index without a name
 
 
-def iter_parquet(path: Path, chunk_rows: int) -> Iterator[pd.DataFrame]:
+def iter_parquet(
+    name: str, open_file: Callable[[], BinaryIO], chunk_rows: int, findings: Findings
+) -> Iterator[pd.DataFrame]:
     """Read a Parquet file in chunks of at most `chunk_rows` rows."""
-    with _parquet_errors(path), pyarrow.parquet.ParquetFile(path) as file:
-        columns = check_header(path.name, list(file.schema_arrow.names))
+    with _parquet_errors(name), _opened(open_file) as file:
+        columns = check_header(name, list(file.schema_arrow.names), findings)
         for batch in file.iter_batches(batch_size=chunk_rows):
             # Ignore pandas' metadata, so that an index that was saved becomes a column.
-            table = batch.to_pandas(ignore_metadata=True).set_axis(columns, axis=1)
-            yield _plain(table.drop(columns=[c for c in columns if c.startswith(PANDAS_INDEX)]))
+            table = pa.Table.from_batches([batch]).rename_columns(columns)
+            kept = [column for column in columns if not column.startswith(PANDAS_INDEX)]
+            yield _plain(table.select(kept).to_pandas(ignore_metadata=True))
 
 
-def count_parquet(path: Path) -> int:
+def count_parquet(name: str, open_file: Callable[[], BinaryIO]) -> int:
     """Count the rows of a Parquet file without reading them."""
-    with _parquet_errors(path):
-        return int(pyarrow.parquet.read_metadata(path).num_rows)
+    with _parquet_errors(name), _opened(open_file) as file:
+        return int(file.metadata.num_rows)
+
+
+@contextmanager
+def _opened(open_file: Callable[[], BinaryIO]) -> Iterator[Any]:
+    with open_file() as raw:
+        source = raw if raw.seekable() else pa.BufferReader(raw.read())
+        with pyarrow.parquet.ParquetFile(source) as file:
+            yield file
 
 
 def iter_database(
-    keys: TableKeys, name: str, url: str, folder: Path, chunk_rows: int
+    keys: TableKeys, name: str, url: str, folder: Path, chunk_rows: int, findings: Findings
 ) -> Iterator[pd.DataFrame]:
     """Read a table or query of a database in chunks, read-only.
 
@@ -54,6 +66,8 @@ def iter_database(
         `folder`.
     folder : Path
     chunk_rows : int
+    findings : Findings
+        Receives a note of repeated names.
 
     Yields
     ------
@@ -87,7 +101,7 @@ def iter_database(
             else:  # without the backslash, SQLAlchemy reads a colon as a parameter
                 statement = sqlalchemy.text(re.sub(r"(?<![:\w]):(?=\w)", r"\:", str(keys.query)))
             result = connection.execute(statement)
-            columns = check_header(name, list(result.keys()))
+            columns = check_header(name, list(result.keys()), findings)
             while rows := result.fetchmany(chunk_rows):
                 table = pd.DataFrame.from_records(rows, columns=columns)
                 yield _plain(table)
@@ -118,12 +132,12 @@ def _select_all(connection: sqlalchemy.Connection, name: str) -> sqlalchemy.Sele
 
 
 @contextmanager
-def _parquet_errors(path: Path) -> Iterator[None]:
+def _parquet_errors(name: str) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError) as error:
         raise SourceError(
-            f"{path.name} is not a complete Parquet file: {str(error).splitlines()[0][:200]} "
+            f"{name} is not a complete Parquet file: {str(error).splitlines()[0][:200]} "
             "Is it cut off? Write or copy it again."
         ) from None
 

@@ -1,0 +1,172 @@
+"""Reads the head of a CSV file: its delimiter, its quotes, its header and where its rows begin."""
+
+import csv
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from crm.errors import ConfigError, SourceError
+from crm.project import TableKeys
+from crm.sources.checks import check_header
+from crm.sources.encoding import SAMPLE_BYTES, decoded
+from crm.sources.findings import ABOVE, BLANK, COMMENT, DELIMITER, Findings
+from crm.sources.layout import (
+    Row,
+    find_delimiter,
+    find_header,
+    lines_of_text,
+    read_rows,
+    separator_line,
+)
+from crm.text import quote
+
+
+@dataclass(frozen=True)
+class Head:
+    r"""What the head of a CSV file says of its rows.
+
+    Attributes
+    ----------
+    delimiter : str
+    escape : str or None
+        The character before a quote that belongs to the cell, if quotes are not doubled.
+    header : list of str
+        The names as the file has them, without blank names at the end.
+    columns : list of str
+        The names of the columns.
+    width : int
+        The number of cells that most rows have; the cells beyond the header are empty.
+    line : int
+        The first line below the header.
+    byte : int
+        Where that line begins in the text as UTF-8, without the byte order mark.
+    has_returns : bool
+        Whether lines end in "\r" alone.
+    """
+
+    delimiter: str
+    escape: str | None
+    header: list[str]
+    columns: list[str]
+    width: int
+    line: int
+    byte: int
+    has_returns: bool
+
+
+def read_head(
+    name: str,
+    open_file: Callable[[], BinaryIO],
+    encoding: str,
+    keys: TableKeys,
+    findings: Findings,
+) -> Head:
+    """Find the delimiter and the header of a CSV file; name the lines above in `findings`.
+
+    Raises
+    ------
+    ConfigError
+        If the declared delimiter cannot be one.
+    SourceError
+        If the file is blank, or the declared delimiter is not that of the file.
+    SchemaError
+        If the header is not usable.
+    """
+    _check_delimiter(name, keys.delimiter)
+    text, is_whole = _read_text(open_file, encoding)
+    lines = list(lines_of_text(text))
+    if len(lines) > 1 and not is_whole:
+        lines.pop()
+    named = separator_line(lines[0]) if lines else None
+    rest = lines if named is None else ["\n", *lines[1:]]
+    delimiter = keys.delimiter or named or find_delimiter(rest)
+    escape = _find_escape(rest, delimiter, findings)
+    rows = read_rows(rest, delimiter, escape)
+    if not rows:
+        raise SourceError(f"{name} is empty. Expected a header line and rows.")
+    position = find_header(rows)
+    if rows[position].width == 1 and (keys.delimiter or named):
+        detected = find_delimiter(rest)
+        if detected != delimiter and detected in "".join(rows[position].cells):
+            if keys.delimiter:
+                raise SourceError(
+                    f"{name} has only one column when split at {delimiter!r}. "
+                    f"The delimiter looks like {detected!r}. Change or remove `delimiter`."
+                )
+            delimiter = detected
+            rows = read_rows(rest, delimiter, escape)
+            position = find_header(rows)
+    _name_lines_above(rows, position, named is not None, findings)
+    row, below = rows[position], rows[position + 1 :]
+    n_named = max(
+        [row.width, *(min(other.width, len(row.cells)) for other in below)],
+    )
+    header = row.cells[:n_named]
+    columns = check_header(name, header, findings)
+    widths = Counter(len(other.cells) for other in below)
+    return Head(
+        delimiter=delimiter,
+        escape=escape,
+        header=header,
+        columns=columns,
+        width=max(n_named, widths.most_common(1)[0][0] if below else 0),
+        line=row.end,
+        byte=sum(len(line.encode("utf-8", errors="replace")) for line in lines[: row.end - 1]),
+        has_returns="\r" in text and "\n" not in text,
+    )
+
+
+def _read_text(open_file: Callable[[], BinaryIO], encoding: str) -> tuple[str, bool]:
+    """Return the first part of a text, and whether it is the whole text."""
+    head = b""
+    with open_file() as raw:
+        for block in decoded(raw, encoding, SAMPLE_BYTES):
+            head += block
+            if len(head) > SAMPLE_BYTES:
+                return head[:SAMPLE_BYTES].decode("utf-8", errors="ignore"), False
+    return head.decode("utf-8", errors="replace"), True
+
+
+def _check_delimiter(name: str, delimiter: str | None) -> None:
+    if delimiter is not None and (not delimiter.isascii() or delimiter in '"\r\n'):
+        raise ConfigError(
+            f"{name}: {delimiter!r} cannot be a delimiter. "
+            r"Expected one ASCII character, such as a comma, a semicolon or a tab (\t)."
+        )
+
+
+def _name_lines_above(
+    rows: Sequence[Row], position: int, has_separator: bool, findings: Findings
+) -> None:
+    if has_separator:
+        findings.leave_out(DELIMITER, [1])
+    filled = {1} if has_separator else set()
+    for row in rows[:position]:
+        is_comment = row.cells[0].lstrip().startswith("#")
+        findings.leave_out(COMMENT if is_comment else ABOVE, range(row.line, row.end))
+        filled |= {*range(row.line, row.end)}
+    blank = [line for line in range(1, rows[position].line) if line not in filled]
+    if blank:
+        findings.leave_out(BLANK, blank)
+
+
+def _find_escape(lines: Sequence[str], delimiter: str, findings: Findings) -> str | None:
+    """Return a backslash if the quotes inside cells are escaped by it; None if they are doubled."""
+    if not any('\\"' in line for line in lines):
+        return None
+
+    def count_rows(escape: str | None) -> int:
+        reader = csv.reader(iter(lines), delimiter=delimiter, escapechar=escape, strict=True)
+        count = 0
+        try:
+            for _ in reader:
+                count += 1
+        except csv.Error:
+            pass
+        return count
+
+    if count_rows("\\") <= count_rows(None):
+        return None
+    findings.note(f"quotes inside cells are written {quote(chr(92) + chr(34))}; they are read so.")
+    return "\\"

@@ -1,0 +1,139 @@
+"""Reads a sheet of an Excel workbook (.xlsx)."""
+
+import datetime
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO, Final
+
+import numpy as np
+import python_calamine as calamine
+
+from crm.cells import cell_text
+from crm.errors import ConfigError, SourceError
+from crm.sources.checks import check_header
+from crm.sources.findings import ABOVE, BLANK, Findings
+from crm.sources.json_lines import typed_table
+from crm.sources.layout import HEAD_ROWS, Row, find_header
+from crm.sources.not_records import RowJudge
+from crm.sources.rows import Rows
+from crm.suggest import nearest
+from crm.text import listed, quote
+
+MIDNIGHT: Final = datetime.time()
+ERRORS: Final = frozenset(
+    ("#N/A", "#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#GETTING_DATA")
+)
+
+
+def iter_workbook(
+    name: str, open_file: Callable[[], BinaryIO], sheet: str | None, findings: Findings
+) -> Iterator[Rows]:
+    """Read a sheet of a workbook; name in `findings` what is not a row of the table.
+
+    Cells have the types of the sheet: numbers, times, truth values and text. Formulas have the
+    values that were last computed. Empty cells and errors, such as #N/A, are missing.
+
+    Parameters
+    ----------
+    name : str
+        The name of the file in messages.
+    open_file : callable
+    sheet : str or None
+        The name of the sheet. By default the only one that is visible and not empty.
+    findings : Findings
+        Counts rows as the sheet numbers them.
+
+    Raises
+    ------
+    ConfigError
+        If there is no sheet of that name.
+    SourceError
+        If the workbook cannot be read, or several sheets contain a table.
+    SchemaError
+        If the header is not usable.
+    """
+    with open_file() as file:
+        try:
+            with calamine.CalamineWorkbook.from_filelike(file) as workbook:
+                cells = _read_sheet(name, workbook, sheet, findings)
+        except calamine.CalamineError as error:
+            raise SourceError(
+                f"{name} cannot be read as a workbook: {str(error)[:200]}. Save or copy it again."
+            ) from None
+    filled = [i for i, row in enumerate(cells) if any(cell is not None for cell in row)]
+    if not filled:
+        raise SourceError(f"{name} is empty. Expected a header and rows.")
+    head = [
+        Row([cell_text(cell) or "" for cell in cells[i]], i + 1, i + 2) for i in filled[:HEAD_ROWS]
+    ]
+    position = find_header(head)
+    start = filled[position]
+    if position:
+        findings.leave_out(ABOVE, [i + 1 for i in filled[:position]])
+    blank = sorted({*range(start + 1, filled[-1])} - {*filled})
+    if blank:
+        findings.leave_out(BLANK, [i + 1 for i in blank])
+    body = [i for i in filled if i > start]
+    header = head[position].cells
+    used = [
+        k
+        for k, column in enumerate(header)
+        if column.strip() or any(cells[i][k] is not None for i in body)
+    ]
+    names = check_header(name, [header[k] for k in used], findings)
+    table = typed_table([[cells[i][k] for k in used] for i in body], names)
+    numbers = [i + 1 for i in body]
+    gaps = {row for row, i in enumerate(body) if i - 1 not in (start, *filled)}
+    judge = RowJudge([header[k] for k in used], table)
+    keep = judge.records(table, lambda: numbers, findings, is_first=True, is_last=True, gaps=gaps)
+    kept = np.flatnonzero(keep).tolist()  # without totals, a column of times may have their type
+    table = typed_table([[cells[body[row]][k] for k in used] for row in kept], names)
+    yield Rows(table, lambda: [numbers[row] for row in kept])
+
+
+def _read_sheet(
+    name: str, workbook: calamine.CalamineWorkbook, sheet: str | None, findings: Findings
+) -> list[list[Any]]:
+    visible = [
+        about.name
+        for about in workbook.sheets_metadata
+        if about.typ == calamine.SheetTypeEnum.WorkSheet
+        and about.visible == calamine.SheetVisibleEnum.Visible
+    ]
+    if sheet is not None:
+        if sheet not in workbook.sheet_names:
+            raise ConfigError(
+                f"{name} has no sheet {quote(sheet)}. {nearest(sheet, workbook.sheet_names)}"
+            )
+        return _cells(workbook, sheet)
+    filled = [title for title in visible if workbook.get_sheet_by_name(title).total_height > 0]
+    if len(filled) > 1:
+        lines = " or ".join(f"`sheet = {quote(title)}`" for title in filled[:2])
+        raise SourceError(
+            f"{name} has {len(filled):,} sheets with cells: {listed(filled)}. "
+            f"Name one in the project file, such as {lines}."
+        )
+    if not filled:
+        raise SourceError(f"{name} has no visible sheet with cells. Expected a header and rows.")
+    hidden = [title for title in workbook.sheet_names if title not in visible]
+    if hidden:
+        findings.note(
+            f"the sheet {quote(filled[0])} is read; hidden sheets are not: {listed(hidden)}."
+        )
+    return _cells(workbook, filled[0])
+
+
+def _cells(workbook: calamine.CalamineWorkbook, sheet: str) -> list[list[Any]]:
+    rows = workbook.get_sheet_by_name(sheet).to_python(skip_empty_area=False)
+    return [[_cell(cell) for cell in row] for row in rows]
+
+
+def _cell(cell: Any) -> Any:
+    if isinstance(cell, str):
+        return None if not cell.strip() or cell in ERRORS else cell
+    if isinstance(cell, datetime.datetime):
+        return cell
+    if isinstance(cell, datetime.date):
+        return datetime.datetime.combine(cell, MIDNIGHT)
+    if isinstance(cell, datetime.time | datetime.timedelta):
+        return str(cell)
+    return cell
