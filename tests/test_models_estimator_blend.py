@@ -121,3 +121,19 @@ def test_blend_refuses_a_missing_or_unused_part(
     logistic, trees = parts
     with pytest.raises(ValueError, match="a part of the blend is missing, or has no weight"):
         Blend(weight, logistic if has_logistic else None, trees if has_trees else None)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
+def test_number_outside_the_training_range_counts_as_the_nearest(weight: float) -> None:
+    features, label = draw(400)
+    learned, lead = np.ones(400), np.arange(400)
+    trees = fit_trees(features, label, learned, lead, [2], seed=0, rounds=10).trees
+    parts = fit_logistic(features, label, learned, [2], clipped=[0, 1]), trees
+    blend = make_blend(parts, weight)
+    low, high = np.nanmin(features[:, :2], axis=0), np.nanmax(features[:, :2], axis=0)
+    for edge, beyond in ((high, high + 0.01), (high, high * 1e6), (low, low - 1), (low, low - 1e9)):
+        at_edge, outside = np.array([[*edge, 3.0]]), np.array([[*beyond, 3.0]])
+        expected, result = blend.explained(at_edge), blend.explained(outside)
+        assert [part.tobytes() for part in result] == [part.tobytes() for part in expected]
+    inside = np.array([[high[0] - 0.3, np.nan, 3.0]])
+    assert blend.log_odds_of(inside) != blend.log_odds_of(np.array([[*high, 3.0]]))

@@ -54,23 +54,23 @@ def test_numbers_are_clipped_at_the_reach() -> None:
     assert is_missing[:, 0].tolist() == [False] * 5 + [True]
 
 
-def test_growing_columns_are_clipped_to_the_training_range() -> None:
+def test_clipped_columns_keep_to_the_training_range() -> None:
     features = rows([1, 1, 7], [3, 3, 7], [np.nan, np.nan, 7], [2, 2, 7])
-    terms = LogisticTerms.fit(features, [2], 20.0, growing=[1, 2])
+    terms = LogisticTerms.fit(features, [2], 20.0, clipped=[1, 2])
     assert terms.low[1] == 1
     assert terms.high[1] == 3
     outside, _ = terms.numbers(rows([1e9, 1e9, 0], [-1e9, -1e9, 0]))
     at_ends, _ = terms.numbers(rows([3, 3, 0], [1, 1, 0]))
     inside, _ = terms.numbers(rows([0, 1.5, 0], [0, 2.5, 0]))
-    assert outside[:, 0].tolist() == [20.0, -20.0]  # not growing: clipped at the reach
+    assert outside[:, 0].tolist() == [20.0, -20.0]  # clipped at the reach only
     assert outside[:, 1].tolist() == at_ends[:, 1].tolist()
     assert at_ends[1, 1] < inside[0, 1] < inside[1, 1] < at_ends[0, 1]
 
 
-def test_empty_growing_column_has_no_effect() -> None:
+def test_empty_clipped_column_has_no_effect() -> None:
     features = rows([np.nan, 0], [np.nan, 1], [np.nan, 0], [np.nan, 1])
     label = np.array([0, 1, 1, 0], dtype=np.int8)
-    model = fit_logistic(features, label, np.ones(4), [], growing=[0])
+    model = fit_logistic(features, label, np.ones(4), [], clipped=[0])
     model.check(2)
     assert np.isfinite(model.log_odds_of(rows([np.nan, 0], [1e6, 0]))).all()
 

@@ -116,7 +116,7 @@ def fit_scorer(
             why="set by the test",
             losses=(),
         ),
-        growing=pipeline.growing,
+        clipped=pipeline.clipped,
     ).fit(
         training_matrix(pipeline, records, moments, seed),
         moments.label,

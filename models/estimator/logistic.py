@@ -18,11 +18,11 @@ LARGEST = 1e100  # larger numbers are clipped here, so that their squares are fi
 class LogisticTerms:
     """Turns feature columns into the terms of a linear model.
 
-    Numbers are standardised and clipped at `reach` standard deviations from their mean, so that
-    a number far outside the training data cannot outweigh everything else. Numbers that grow
-    with time are clipped to the range of the training data: a line through young leads is not
-    valid for old ones. Gaps are filled with the median and marked by a term of their own.
-    Categories have one term for each code that occurred; other codes have none.
+    Numbers are clipped to the range of the training data: a line through young leads is not valid
+    for old ones, and a line through small companies is not valid for a giant. They are then
+    standardised and clipped at `reach` standard deviations from their mean, so that one number
+    cannot outweigh everything else. Gaps are filled with the median and marked by a term of
+    their own. Categories have one term for each code that occurred; other codes have none.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class LogisticTerms:
         features: Floats,
         categorical: Sequence[int],
         reach: float,
-        growing: Sequence[int] = (),
+        clipped: Sequence[int] = (),
     ) -> "LogisticTerms":
         """Compute ranges, medians, scales and codes of a feature matrix, shape (n, k)."""
         numeric = [i for i in range(features.shape[1]) if i not in set(categorical)]
@@ -60,12 +60,12 @@ class LogisticTerms:
         median = np.where(is_empty, 0.0, np.nanmedian(np.where(is_empty, 0.0, numbers), axis=0))
         filled = np.where(np.isnan(numbers), median, numbers)
         scale = filled.std(axis=0)
-        is_growing = np.isin(numeric, growing)
+        is_clipped = np.isin(numeric, clipped)
         return cls(
             numeric=tuple(numeric),
             categorical=tuple(categorical),
-            low=tuple(np.where(is_growing, filled.min(axis=0), -LARGEST).tolist()),
-            high=tuple(np.where(is_growing, filled.max(axis=0), LARGEST).tolist()),
+            low=tuple(np.where(is_clipped, filled.min(axis=0), -LARGEST).tolist()),
+            high=tuple(np.where(is_clipped, filled.max(axis=0), LARGEST).tolist()),
             median=tuple(median.tolist()),
             mean=tuple(filled.mean(axis=0).tolist()),
             scale=tuple(np.where(scale > 0, scale, 1.0).tolist()),

@@ -1,4 +1,4 @@
-"""Fits the logistic regression: the part of the estimator that extrapolates."""
+"""Fits the logistic regression: the part of the estimator that is a line between its bounds."""
 
 from collections.abc import Sequence
 
@@ -25,7 +25,7 @@ def fit_logistic(
     weight: Floats,
     categorical: Sequence[int],
     *,
-    growing: Sequence[int] = (),
+    clipped: Sequence[int] = (),
     strength: float = 1.0,
     reach: float = REACHES[-1],
     directions: tuple[int, ...] = (),
@@ -40,8 +40,8 @@ def fit_logistic(
     weight : ndarray of float64, shape (n,)
     categorical : sequence of int
         Columns that contain codes.
-    growing : sequence of int
-        Columns that grow with time. They are clipped to the range that they have here.
+    clipped : sequence of int
+        Columns that are clipped to the range that they have here.
     strength : float
         Scikit-learn's C: smaller values regularise more.
     reach : float
@@ -54,7 +54,7 @@ def fit_logistic(
     -------
     Logistic
     """
-    terms = LogisticTerms.fit(features, categorical, reach, growing)
+    terms = LogisticTerms.fit(features, categorical, reach, clipped)
     with threadpool_limits(1):  # threads that wait for a busy core cost more than they save
         return _fit_terms(terms, terms.design(features), label, weight, strength, directions)
 
@@ -94,7 +94,7 @@ def choose_logistic(
     newer: FittingRows | None,
     categorical: Sequence[int],
     seed: int,
-    growing: Sequence[int] = (),
+    clipped: Sequence[int] = (),
 ) -> tuple[float, float]:
     """Choose how strongly to regularise, and where to clip numbers.
 
@@ -109,8 +109,8 @@ def choose_logistic(
         `newer` is None if there are too few newer rows.
     categorical : sequence of int
     seed : int
-    growing : sequence of int
-        Columns that grow with time, as for `fit_logistic`.
+    clipped : sequence of int
+        Columns that are clipped to their range, as for `fit_logistic`.
 
     Returns
     -------
@@ -133,7 +133,7 @@ def choose_logistic(
     with threadpool_limits(1):
         for reach in REACHES:
             terms = [
-                LogisticTerms.fit(features[~held_out], categorical, reach, growing)
+                LogisticTerms.fit(features[~held_out], categorical, reach, clipped)
                 for held_out in held_outs
             ]
             designs = [
