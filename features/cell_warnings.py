@@ -11,6 +11,10 @@ CellWarningCode = Literal[
     "not_yes_or_no",
     "unreadable_time",
     "not_an_email_address",
+    "outside_training",
+    "time_in_future",
+    "older_than_learned",
+    "younger_than_learned",
 ]
 MAX_COLUMN_CHARACTERS: Final = 100  # of a column's name in a message
 
@@ -21,6 +25,10 @@ _PREDICATES: Final[dict[CellWarningCode, str]] = {
     "not_yes_or_no": "is neither yes nor no and counts as missing",
     "unreadable_time": "is not an ISO 8601 time and counts as missing",
     "not_an_email_address": "is not an e-mail address",
+    "outside_training": "is far outside the range of the training leads and counts as its end",
+    "time_in_future": "is later than the moment of scoring",
+    "older_than_learned": "is longer ago than for any lead that the model learned from",
+    "younger_than_learned": "is more recent than for any lead that the model learned from",
 }
 
 
@@ -42,12 +50,24 @@ class CellWarning(msgspec.Struct, frozen=True):
     message: str
 
 
-def cell_warning(code: CellWarningCode, column: str) -> CellWarning:
+def cell_warning(code: CellWarningCode, column: str, learned: str = "") -> CellWarning:
     """Build the warning with this code about a cell of this column.
+
+    Parameters
+    ----------
+    code : str
+        One of `CellWarningCode`.
+    column : str
+        The column of the leads table.
+    learned : str
+        What the model learned from, in words; added to the message.
 
     Examples
     --------
     >>> cell_warning("not_a_number", "Employees").message
     '`Employees` is not a number and counts as missing'
+    >>> cell_warning("older_than_learned", "Created", learned="at most 30 days").message
+    '`Created` is longer ago than for any lead that the model learned from: at most 30 days'
     """
-    return CellWarning(code, column, f"`{column[:MAX_COLUMN_CHARACTERS]}` {_PREDICATES[code]}")
+    message = f"`{column[:MAX_COLUMN_CHARACTERS]}` {_PREDICATES[code]}"
+    return CellWarning(code, column, f"{message}: {learned}" if learned else message)

@@ -14,7 +14,7 @@ from crm.formats.times import is_time_format
 from crm.project import Project, role_columns
 from crm.records import Records
 from crm.tables import TABLES
-from crm.times import microseconds
+from crm.times import DAY, microseconds
 from features.activity import fit_activities
 from features.attributes.attribute import Attribute, LeftOut, UndeclaredColumn
 from features.attributes.category import MANY_VALUES, CategoryAttribute
@@ -89,6 +89,7 @@ def fit_pipeline(
         has_times=records.has_times,
         activities=None if activities is None else fit_activities(activities),
         stages=None if stages is None else fit_stages(stages),
+        age_days=_ages(records, moments) if records.has_times else None,
     )
 
 
@@ -161,6 +162,13 @@ def _fit_column(
         target = fit_target(column_of_moments, nothing, moments.label, moments.weight)
         return [replace(target, column=name)]
     return fitted if isinstance(fitted, LeftOut) else [fitted]
+
+
+def _ages(records: Records, moments: Moments) -> tuple[float, float]:
+    """Return the ages of the youngest and the oldest lead at the moments, in days."""
+    created_at = microseconds(records.leads["created_at"])[moments.lead]
+    ages = (moments.as_of - created_at) / DAY
+    return float(ages.min()), float(ages.max())
 
 
 def _seen(records: Records, name: str, moments: Moments) -> pd.DataFrame:

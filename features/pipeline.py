@@ -88,6 +88,9 @@ class FeaturePipeline:
         True if the age of the lead is a feature.
     activities : ActivityFeatures or None
     stages : StageFeatures or None
+    age_days : tuple of two floats, or None
+        The ages of the youngest and the oldest lead among the training moments, in days; None
+        without times, and in models that were saved without it.
     """
 
     attributes: tuple[Attribute, ...]
@@ -95,6 +98,7 @@ class FeaturePipeline:
     has_times: bool = False
     activities: ActivityFeatures | None = None
     stages: StageFeatures | None = None
+    age_days: tuple[float, float] | None = None
 
     @cached_property
     def features(self) -> list[Feature]:
@@ -156,12 +160,12 @@ class FeaturePipeline:
         return np.asfortranarray(self._complete(cells, history, lead, as_of))
 
     def matrix(
-        self, leads: pd.DataFrame, history: History | None = None, as_of: int = NOT_A_TIME
+        self, leads: pd.DataFrame, history: History | None = None, as_of: int | Ints = NOT_A_TIME
     ) -> Floats:
-        """Compute the features of many leads as of one time, shape (n_leads, n_features).
+        """Compute the features of many leads, shape (n_leads, n_features).
 
-        The cells of an absent column count as missing. Without a history the leads have no
-        activities and stages.
+        `as_of` is one time for all leads, or an array with the time of each. The cells of an
+        absent column count as missing. Without a history the leads have no activities and stages.
         """
         lead = np.arange(len(leads))
         cells = self._attributes_of_table(leads)
@@ -276,6 +280,7 @@ class FeaturePipeline:
             "has_times": self.has_times,
             "activities": _plain(self.activities) if self.activities else None,
             "stages": _plain(self.stages) if self.stages else None,
+            "age_days": self.age_days,
         }
 
     @classmethod
@@ -300,6 +305,7 @@ class FeaturePipeline:
             has_times=bool(state["has_times"]),
             activities=msgspec.convert(state["activities"], ActivityFeatures | None),
             stages=msgspec.convert(state["stages"], StageFeatures | None),
+            age_days=msgspec.convert(state.get("age_days"), tuple[float, float] | None),
         )
 
 

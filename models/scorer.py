@@ -1,7 +1,7 @@
 """LeadScorer: features, estimator, calibration, scale and reasons as one model."""
 
 import datetime
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
-from crm.arrays import Bools, Floats, Ints
+from crm.arrays import Floats, Ints
 from crm.cells import cell_text, text_column
 from crm.formats.column_times import parse_times
 from crm.times import NOT_A_TIME, microseconds
@@ -20,11 +20,10 @@ from features.pipeline import FeaturePipeline
 from features.times import cell_time
 from models.calibration import Calibration
 from models.card import ModelCard
+from models.cell_checks import CellChecks, WarningCounts
 from models.estimator.blend import BaseRate, Blend
 from models.reasons import Reason, Reasoner
 from models.scale import Scale
-
-CellCheck = tuple[str, Callable[[Any], CellWarning | None]]  # a column, and its cells' check
 
 
 class LeadCells(msgspec.Struct, frozen=True):
@@ -125,8 +124,9 @@ class LeadScorer:
         *,
         activities: pd.DataFrame | None = None,
         stages: pd.DataFrame | None = None,
-        as_of: datetime.datetime | None = None,
+        as_of: datetime.datetime | Ints | None = None,
         n_reasons: int = 0,
+        counts: WarningCounts | None = None,
     ) -> pd.DataFrame:
         """Score a table of leads under the CRM's own column names.
 
@@ -138,11 +138,14 @@ class LeadScorer:
         leads : DataFrame, n rows
         activities, stages : DataFrame, optional
             Events as `crm.reading` returns them; those after `as_of` are ignored.
-        as_of : datetime, timezone-aware, optional
-            The moment of scoring. Without it, every feature that depends on time is missing.
+        as_of : datetime, timezone-aware, or ndarray of int64, shape (n,), optional
+            The moment of scoring; or the moment of each lead, microseconds since 1970 UTC.
+            Without it, every feature that depends on time is missing.
         n_reasons : int
             The number of columns `reason_1` … to add: words and points, empty if a lead has
             fewer reasons.
+        counts : WarningCounts, optional
+            Receives the warnings about the cells.
 
         Returns
         -------
@@ -153,10 +156,13 @@ class LeadScorer:
         id_column = self.roles["lead_id"]
         ids = leads.get(id_column, pd.Series([None] * len(leads), dtype=object))
         history = self.pipeline.history_of_tables(
-            pd.Series(text_column(ids)), self._created_at(leads), activities, stages
+            pd.Series(text_column(ids)), self.created_at(leads), activities, stages
         )
-        moment = NOT_A_TIME if as_of is None else cell_time(as_of)
-        features = self.pipeline.matrix(leads, history, moment)
+        if as_of is None or isinstance(as_of, datetime.datetime):
+            as_of = np.full(len(leads), NOT_A_TIME if as_of is None else cell_time(as_of))
+        features = self.pipeline.matrix(leads, history, as_of)
+        if counts is not None:
+            counts.add(self.cell_checks.of_table(leads, features, as_of))
         probability, reasons = self._probability_and_reasons(features, n_reasons)
         score = self.scale.score(probability)
         columns: dict[str, Any] = {
@@ -169,7 +175,11 @@ class LeadScorer:
             columns[f"reason_{i + 1}"] = [str(r[i]) if i < len(r) else "" for r in reasons]
         return pd.DataFrame(columns, index=leads.index)
 
-    def _created_at(self, leads: pd.DataFrame) -> Ints:
+    def created_at(self, leads: pd.DataFrame) -> Ints:
+        """Read the creation time of each lead of a table, shape (n,), as `score_table` does.
+
+        Microseconds since 1970 UTC; `NOT_A_TIME` where the table has none.
+        """
         column = self.roles.get("created_at")
         if column is None or column not in leads.columns:
             return np.full(len(leads), NOT_A_TIME)
@@ -200,7 +210,7 @@ class LeadScorer:
         """
         features = self.features_of(leads, as_of)
         probability, reasons = self._probability_and_reasons(features, n_reasons)
-        warnings = self._warnings([lead.cells for lead in leads], features)
+        warnings = self._warnings([lead.cells for lead in leads], features, as_of)
         score = self.scale.score(probability)
         grade = self.scale.grade(score)
         start = self.reasoner.start if n_reasons else None
@@ -261,48 +271,31 @@ class LeadScorer:
         cell = lead.cells.get(self.roles.get("created_at", ""))
         return cell_time(cell, self.timezone, self.time_format)
 
-    def _warnings(
-        self, leads: Sequence[Mapping[str, Any]], features: Floats
-    ) -> list[list[CellWarning]]:
-        """Collect the warnings about each lead's cells.
-
-        A cell is checked only if it was encoded as the value that triggers a warning.
-        """
-        known_columns = self._known_columns
-        warnings = [
-            []
-            if lead.keys() <= known_columns
-            else [
-                cell_warning("unknown_attribute", name)
-                for name in lead
-                if name not in known_columns
-            ]
-            for lead in leads
-        ]
-        odd_values, are_missing, checks = self._cell_checks
-        encoded = features[:, : len(odd_values)]
-        is_odd = (encoded == odd_values) | (np.isnan(encoded) & are_missing)
-        rows, places = np.nonzero(is_odd)
-        for row, place in zip(rows.tolist(), places.tolist(), strict=True):
-            column, check = checks[place]
-            if column in leads[row]:
-                warning = check(leads[row][column])
-                if warning is not None and warning not in warnings[row]:
-                    warnings[row].append(warning)
-        return warnings
-
     @cached_property
     def _known_columns(self) -> frozenset[str]:
         left_out = (left.column for left in self.pipeline.left_out)
         return frozenset([*self.pipeline.columns, *self.roles.values(), *left_out])
 
     @cached_property
-    def _cell_checks(self) -> tuple[Floats, Bools, list[CellCheck]]:
-        """Return the values that trigger warnings, where they are nan, and the checks of cells."""
-        attributes = self.pipeline.attributes
-        odd_values = np.array([attribute.odd_value for attribute in attributes], dtype=np.float64)
-        checks: list[CellCheck] = [
-            (attribute.column, attribute.warning) for attribute in attributes
+    def cell_checks(self) -> CellChecks:
+        """The checks of leads against what the model learned from."""
+        return CellChecks(self.pipeline, self.roles.get("created_at", "created_at"))
+
+    def _warnings(
+        self, leads: Sequence[Mapping[str, Any]], features: Floats, as_of: int | Ints
+    ) -> list[list[CellWarning]]:
+        """Collect the warnings about each lead: first its unknown columns, then its cells."""
+        moments = np.broadcast_to(np.asarray(as_of), len(leads))
+        of_cells = self.cell_checks.of_leads(leads, features, moments)
+        known_columns = self._known_columns
+        return [
+            warnings
+            if lead.keys() <= known_columns
+            else [
+                cell_warning("unknown_attribute", name)
+                for name in lead
+                if name not in known_columns
+            ]
+            + warnings
+            for lead, warnings in zip(leads, of_cells, strict=True)
         ]
-        are_missing: Bools = np.isnan(odd_values)
-        return odd_values, are_missing, checks

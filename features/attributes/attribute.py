@@ -125,6 +125,11 @@ class Attribute(ABC):
         """The encoded value that triggers a warning."""
         return math.nan
 
+    @property
+    def usual_range(self) -> tuple[float, float]:
+        """The lowest and the highest encoded value that trigger no warning."""
+        return -math.inf, math.inf
+
     @abstractmethod
     def encode(self, cell: Any) -> float:
         """Read one cell."""

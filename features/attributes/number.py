@@ -14,7 +14,7 @@ from crm.cells import cell_number, cell_text, number_column, read_column
 from crm.formats.numbers import ANY_CURRENCY, NumberFormat, number_format
 from features.attributes.attribute import Attribute, UndeclaredColumn
 from features.cell_warnings import CellWarning, cell_warning
-from features.feature import Feature, braced
+from features.feature import Feature, braced, in_words
 
 TRUTHS = {"true": 1.0, "false": 0.0}
 NARROW_SPACE = "\u202f"  # between a number and its unit
@@ -31,10 +31,14 @@ class NumberAttribute(Attribute):
         The median of the training leads, for models that need a value.
     notation : str
         The format of numbers in text. Models of earlier versions read 1234.56 only.
+    lowest, highest : float or None
+        The range of the training leads; None in models of earlier versions.
     """
 
     median: float
     notation: str = "1234.56"
+    lowest: float | None = None
+    highest: float | None = None
     kind: ClassVar[str] = "number"
     note: ClassVar[str] = "a number as it is; words and infinities are missing"
     json_type: ClassVar[Literal["number", "string"]] = "number"
@@ -59,6 +63,14 @@ class NumberAttribute(Attribute):
             unit="number",
             sentence=f"{braced(self.column)} is {self._in_unit}",
         )
+
+    @property
+    def usual_range(self) -> tuple[float, float]:
+        """The training range, widened on both sides by a quarter of its width."""
+        if self.lowest is None or self.highest is None:
+            return super().usual_range
+        margin = (self.highest - self.lowest) / 4
+        return self.lowest - margin, self.highest + margin
 
     @cached_property
     def format(self) -> NumberFormat:
@@ -122,9 +134,14 @@ class NumberAttribute(Attribute):
         text = cell_text(cell)
         if text is None or text.casefold() in self.nothing | TRUTHS.keys():
             return None
-        if not math.isnan(self.format.read_cell(cell)):
+        number = self.format.read_cell(cell)
+        if math.isnan(number):
+            return cell_warning("not_a_number", self.column)
+        low, high = self.usual_range
+        if low <= number <= high or number in self.nothing_numbers:
             return None
-        return cell_warning("not_a_number", self.column)
+        ends = (in_words("number", end) for end in (self.lowest, self.highest) if end is not None)
+        return cell_warning("outside_training", self.column, learned=" to ".join(ends))
 
     def typical_cells(self, column: pd.Series, as_of: int) -> Sequence[Any]:
         """Return the distinct numbers of the training leads."""

@@ -53,8 +53,9 @@ def fit_attribute(
 
     Examples
     --------
-    >>> fit_attribute(pd.Series(["1", "2.5", "-"] * 20, name="visits"), nothing=["-"])
-    NumberAttribute(column='visits', nothing=frozenset({'-'}), median=1.75, notation='1,234.56')
+    >>> visits = fit_attribute(pd.Series(["1", "2.5", "-"] * 20, name="visits"), nothing=["-"])
+    >>> visits.kind, visits.median, visits.notation, visits.lowest, visits.highest
+    ('number', 1.75, '1,234.56', 1.0, 2.5)
     >>> fit_attribute(pd.Series(["EU", "eu ", "US"] * 20, name="region"), nothing=[])
     CategoryAttribute(column='region', nothing=frozenset(), vocabulary=('EU', 'US'))
     """
@@ -88,7 +89,13 @@ def fit_attribute(
             return LeftOut(name, "it is listed as a number and contains none")
         if n_filled >= 100 and len(counts) == n_filled and (numbers[filled] % 1 == 0).all():
             return LeftOut(name, "each lead has a number of its own: an identifier")
-        return replace(reader, median=float(np.median(numbers[np.isfinite(numbers)])))
+        known = numbers[np.isfinite(numbers)]
+        return replace(
+            reader,
+            median=float(np.median(known)),
+            lowest=float(known.min()),
+            highest=float(known.max()),
+        )
     if n_filled >= 100 and len(counts) > NEARLY_UNIQUE * n_filled:
         return LeftOut(name, "nearly each lead has a value of its own: an identifier or free text")
     spellings = counts.groupby(_fold(counts.index.to_numpy()), sort=False)
