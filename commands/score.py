@@ -1,9 +1,10 @@
 """`leadscore score` and `leadscore features`: the champion's scores and features."""
 
+import dataclasses
 import datetime
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 import typer
@@ -11,6 +12,7 @@ from rich.console import Group
 from rich.markup import escape
 
 from commands.console import JsonOption, ProjectOption, progress_bar, show
+from commands.terminal.batch import batch_lines
 from commands.terminal.tables import new_table
 from crm.errors import ConfigError
 from crm.project import PROJECT_FILE, TableKeys, load_project
@@ -29,7 +31,8 @@ def score(
         str | None,
         typer.Option(
             metavar="TIME",
-            help="The moment of scoring, ISO 8601, UTC if it has no zone. Default: now.",
+            help="The moment of scoring, ISO 8601, UTC if it has no zone; or `created`: each lead "
+            "as of its creation. Default: now.",
         ),
     ] = None,
     reasons: Annotated[
@@ -45,7 +48,7 @@ def score(
     from models.registry.registry import Registry
 
     table = TableKeys(source=str(leads))
-    moment = datetime.datetime.now(datetime.UTC) if as_of is None else _moment(as_of)
+    moment = _moment(as_of)
     events: dict[str, Any] = {}
     opened = None
     if model is not None:
@@ -73,37 +76,40 @@ def score(
             on_rows=progress,
             **events,
         )
-    card = loaded.scorer.card
+    card, created_at = loaded.scorer.card, loaded.scorer.roles.get("created_at")
     facts = {
         "rows": summary.rows,
         "erased": summary.erased,
         "output": str(output),
-        "as_of": moment.isoformat(),
+        "as_of": moment if isinstance(moment, str) else moment.isoformat(),
         "model": {"name": card.name, "version": version, "digest": loaded.digest[:12]},
         "absent": summary.absent,
         "unknown": summary.unknown,
+        "renamed": summary.renamed,
+        "warnings": [dataclasses.asdict(warning) for warning in summary.warnings],
+        "ended": summary.ended,
+        "older_than_learned": summary.leads_with("older_than_learned", created_at),
+        "unreadable_created_at": summary.leads_with("unreadable_time", created_at),
+        "undated": summary.undated,
     }
-    lines = [f"Scored {summary.rows:,} leads with {card.name} {version} into {output}."]
-    if summary.erased:
-        lines.append(f"Left out {summary.erased:,} leads that were erased from the ledger.")
-    for what, columns in (
-        ("absent, treated as missing", summary.absent),
-        ("unknown to the model, ignored", summary.unknown),
-    ):
-        if columns:
-            lines.append(f"Columns {what}: {escape(', '.join(columns))}")
-    show(facts, "\n".join(lines), json_)
+    heading = f"Scored {summary.rows:,} leads with {card.name} {version} into {output}."
+    show(facts, "\n".join([heading, *batch_lines(summary, created_at, moment)]), json_)
 
 
-def _moment(text: str) -> datetime.datetime:
+def _moment(text: str | None) -> datetime.datetime | Literal["created"]:
     """Read `--as-of` as the service reads `as_of`, so that its scores can be reproduced."""
     from features.times import cell_time, time_text
 
+    if text is None:
+        return datetime.datetime.now(datetime.UTC)
+    if text.strip().casefold() == "created":
+        return "created"
     try:
         return datetime.datetime.fromisoformat(time_text(cell_time(text)))
     except OverflowError:  # not a time, or a year out of range
         raise ConfigError(
-            f"--as-of is {text[:60]!r}. Expected a time, ISO 8601 such as 2025-03-01T08:00:00Z."
+            f"--as-of is {text[:60]!r}. Expected a time, ISO 8601 such as 2025-03-01T08:00:00Z, or "
+            "created."
         ) from None
 
 

@@ -6,6 +6,7 @@ import msgspec
 
 CellWarningCode = Literal[
     "unknown_attribute",
+    "renamed_attribute",
     "unseen_value",
     "not_a_number",
     "not_yes_or_no",
@@ -20,6 +21,7 @@ MAX_COLUMN_CHARACTERS: Final = 100  # of a column's name in a message
 
 _PREDICATES: Final[dict[CellWarningCode, str]] = {
     "unknown_attribute": "is not a column that the model knows, and was ignored",
+    "renamed_attribute": "was read as the column of almost the same name",
     "unseen_value": "has a value that was rare or unseen in training",
     "not_a_number": "is not a number and counts as missing",
     "not_yes_or_no": "is neither yes nor no and counts as missing",

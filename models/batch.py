@@ -4,18 +4,27 @@ import csv
 import datetime
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
+from crm.arrays import Bools, Ints
 from crm.cells import harmless, text_column
 from crm.errors import SchemaError, SourceError
 from crm.files import whole_file
+from crm.formats.column_times import parse_times
+from crm.outcomes import meanings
 from crm.project import TableKeys
 from crm.sources.source import iter_table, name_of
+from crm.times import NOT_A_TIME, microseconds
+from features.cell_warnings import CellWarningCode
+from features.times import cell_time
+from models.cell_checks import WarningCount, WarningCounts
 from models.scorer import LeadScorer
 
 CHUNK_ROWS = 20_000
@@ -36,6 +45,14 @@ class BatchSummary:
         Columns that the model uses and the file lacks; they counted as missing.
     unknown : list of str
         Columns that the model does not know; they were ignored.
+    renamed : dict of str to str
+        The model's name of each column that the file has under almost the same name.
+    warnings : list of WarningCount
+        The cells that could not be read, or were unlike those learned from, by column.
+    ended : int
+        The number of leads that had ended at the moment of scoring.
+    undated : int
+        The number of leads that were to be scored as of their creation and have no such time.
     erased : int
         The number of leads that were left out because they were erased.
     """
@@ -43,7 +60,15 @@ class BatchSummary:
     rows: int
     absent: list[str]
     unknown: list[str]
+    renamed: dict[str, str] = field(default_factory=dict)
+    warnings: list[WarningCount] = field(default_factory=list)
+    ended: int = 0
+    undated: int = 0
     erased: int = 0
+
+    def leads_with(self, code: CellWarningCode, column: str | None) -> int:
+        """Return the number of leads whose cell of a column has this warning."""
+        return sum(w.cells for w in self.warnings if (w.code, w.column) == (code, column))
 
 
 def score_file(
@@ -53,7 +78,7 @@ def score_file(
     *,
     activities: pd.DataFrame | None = None,
     stages: pd.DataFrame | None = None,
-    as_of: datetime.datetime | None = None,
+    as_of: datetime.datetime | Literal["created"] | None = None,
     n_reasons: int = 0,
     on_rows: Callable[[int], None] = lambda rows: None,
     erased: Callable[[Sequence[str]], Collection[str]] = lambda lead_ids: (),
@@ -73,8 +98,8 @@ def score_file(
         The file to write; its name ends in `.csv` or `.parquet`.
     activities, stages : DataFrame, optional
         Events as `crm.reading` returns them.
-    as_of : datetime, timezone-aware, optional
-        The moment of scoring.
+    as_of : datetime, timezone-aware, or "created", optional
+        The moment of scoring; "created" scores each lead as of its own creation.
     n_reasons : int
         The number of columns `reason_1` … to write.
     on_rows : callable, optional
@@ -91,7 +116,8 @@ def score_file(
     SourceError
         If the source cannot be read or the target cannot be written.
     SchemaError
-        If the model uses no column of the source, or the source has no rows.
+        If the model uses no column of the source, or the source has no rows; or if `as_of` is
+        "created" and the source lacks the column with the creation times.
     """
     if target.suffix.lower() not in SUFFIXES:
         raise SourceError(
@@ -101,34 +127,102 @@ def score_file(
     if target.exists() and Path(leads.source).resolve() == target.resolve():
         raise SourceError(f"{target} contains the leads to score. Name another file to write.")
     summary = BatchSummary(0, [], [])
-    rows = n_erased = 0
+    counts = WarningCounts()
+    rows = n_ended = n_undated = n_erased = 0
     with _whole_file(target, n_reasons) as write:
         for chunk in iter_table(leads, Path(), CHUNK_ROWS):
-            if rows == 0:
-                summary = _compare_columns(scorer, list(chunk.columns), name_of(leads))
-            scores = scorer.score_table(
-                chunk, activities=activities, stages=stages, as_of=as_of, n_reasons=n_reasons
-            )
-            if scorer.roles["lead_id"] in chunk.columns:
-                scores["lead_id"] = text_column(scores["lead_id"])
-                is_erased = scores["lead_id"].isin(erased(scores["lead_id"].dropna().tolist()))
-                scores = scores[~is_erased]
-                n_erased += int(is_erased.sum())
-            else:
-                scores["lead_id"] = [str(row) for row in range(rows + 1, rows + len(chunk) + 1)]
-            write(scores)
+            first_row = rows + 1
             rows += len(chunk)
+            if first_row == 1:
+                summary = _compare_columns(scorer, list(chunk.columns), name_of(leads))
+                if as_of == "created":
+                    _check_creation(scorer, [*chunk.columns, *summary.renamed.values()], leads)
+            chunk = scorer.column_names.of_table(chunk)
+            ids = pd.Series(range(first_row, rows + 1)).astype(str)
+            if scorer.roles["lead_id"] in chunk.columns:
+                ids = pd.Series(text_column(chunk[scorer.roles["lead_id"]]), dtype=object)
+                is_erased = ids.isin(erased(ids.dropna().tolist())).to_numpy()
+                chunk, ids = chunk[~is_erased], ids[~is_erased]
+                n_erased += int(is_erased.sum())
+            moments = _moments(scorer, chunk, as_of)
+            scores = scorer.score_table(
+                chunk,
+                activities=activities,
+                stages=stages,
+                as_of=moments,
+                n_reasons=n_reasons,
+                counts=counts,
+            )
+            n_undated += int((moments == NOT_A_TIME).sum()) if as_of == "created" else 0
+            n_ended += int(has_ended(scorer, chunk, moments).sum())
+            write(scores.assign(lead_id=ids.to_numpy()))
             on_rows(rows)
         if rows == 0:
             raise SchemaError(name_of(leads), ["it has no rows, so there is nothing to score."])
-    return BatchSummary(rows - n_erased, summary.absent, summary.unknown, n_erased)
+    return replace(
+        summary,
+        rows=rows - n_erased,
+        warnings=counts.rows,
+        ended=n_ended,
+        undated=n_undated,
+        erased=n_erased,
+    )
+
+
+def has_ended(scorer: LeadScorer, leads: pd.DataFrame, moments: Ints) -> Bools:
+    """Check which leads of a table had ended at their moment, shape (n,).
+
+    A lead has ended if its outcome is one of the champion's words for won or lost. If the outcome
+    is empty or not declared, the lead has ended if it has a time of closing: some CRMs write an
+    expected time for open leads. A time of closing after the moment means that it was open.
+    """
+    n = len(leads)
+    closed_at = np.full(n, NOT_A_TIME)
+    meaning = np.full(n, None, dtype=object)
+    column = scorer.roles.get("closed_at")
+    if column in leads.columns:
+        times, _ = parse_times(leads[column], "leads", scorer.timezone, scorer.time_format)
+        closed_at = microseconds(times)
+    column = scorer.roles.get("outcome")
+    if column in leads.columns:
+        words = scorer.card.question
+        meaning_of = meanings(*(words.get(key, ()) for key in ("won", "lost", "open")))
+        texts = text_column(leads[column])
+        meaning = np.array([text and meaning_of.get(text.casefold()) for text in texts], object)
+    is_closed = np.isin(meaning, ["won", "lost"]) | (
+        (closed_at != NOT_A_TIME) & (meaning != "open")
+    )
+    return np.asarray(is_closed & ((moments == NOT_A_TIME) | (closed_at <= moments)), dtype=bool)
+
+
+def _moments(
+    scorer: LeadScorer, leads: pd.DataFrame, as_of: datetime.datetime | str | None
+) -> Ints:
+    """Return the moment of each lead, microseconds since 1970 UTC, shape (n,)."""
+    if as_of == "created":
+        return scorer.created_at(leads)
+    return np.full(len(leads), NOT_A_TIME if as_of is None else cell_time(as_of))
+
+
+def _check_creation(scorer: LeadScorer, columns: list[str], leads: TableKeys) -> None:
+    """Check that each lead can be scored as of its creation."""
+    column = scorer.roles.get("created_at")
+    if column not in columns:
+        lacks = f"has no column `{column}`" if column else "was trained without creation times"
+        subject = "it" if column else "the model"
+        raise SchemaError(
+            name_of(leads),
+            [
+                f"{subject} {lacks}, so its leads cannot be scored as of their creation. Use "
+                "--as-of with a time."
+            ],
+        )
 
 
 def _compare_columns(scorer: LeadScorer, columns: list[str], source: str) -> BatchSummary:
-    used = scorer.pipeline.columns
-    left_out = (left.column for left in scorer.pipeline.left_out)
-    known_columns = {*used, *scorer.roles.values(), *left_out}
-    absent = [column for column in used if column not in columns]
+    used, names = scorer.pipeline.columns, scorer.column_names
+    renamed = names.matches(columns)
+    absent = [column for column in used if column not in {*columns, *renamed.values()}]
     if used and len(absent) == len(used):
         raise SchemaError(
             source,
@@ -138,7 +232,8 @@ def _compare_columns(scorer: LeadScorer, columns: list[str], source: str) -> Bat
                 "file?"
             ],
         )
-    return BatchSummary(0, absent, [column for column in columns if column not in known_columns])
+    unknown = [column for column in columns if column not in {*names.known, *renamed}]
+    return BatchSummary(0, absent, unknown, renamed)
 
 
 @contextmanager

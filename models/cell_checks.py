@@ -148,10 +148,11 @@ class CellChecks:
     def _creation_warnings(self) -> dict[CellWarningCode, CellWarning]:
         """The warnings about the time of creation, by code."""
         youngest, oldest = self.pipeline.age_days or (0.0, 0.0)
+        oldest_in_words = f"at most {in_words('days', oldest)}" if oldest else "new leads only"
         learned: dict[CellWarningCode, str] = {
             "unreadable_time": "",
             "time_in_future": "",
-            "older_than_learned": f"at most {in_words('days', oldest)}" if oldest else "new leads",
+            "older_than_learned": oldest_in_words,
             "younger_than_learned": f"at least {in_words('days', youngest)}",
         }
         return {code: cell_warning(code, self.created_at, words) for code, words in learned.items()}
@@ -212,14 +213,6 @@ class WarningCounts:
                 kept = sorted(values, key=lambda text: (zlib.crc32(text.encode()), text))
                 values = Counter({text: values[text] for text in kept[:MOST_VALUES]})
             self._values[warning] = values
-
-    def of_code(self, code: CellWarningCode, column: str) -> int:
-        """Return the number of cells of a column with this code."""
-        return sum(
-            n
-            for warning, n in self._cells.items()
-            if (warning.code, warning.column) == (code, column)
-        )
 
     @property
     def rows(self) -> list[WarningCount]:

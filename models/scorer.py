@@ -21,6 +21,7 @@ from features.times import cell_time
 from models.calibration import Calibration
 from models.card import ModelCard
 from models.cell_checks import CellChecks, WarningCounts
+from models.column_names import ColumnNames
 from models.estimator.blend import BaseRate, Blend
 from models.reasons import Reason, Reasoner
 from models.scale import Scale
@@ -59,7 +60,7 @@ class Score(msgspec.Struct, frozen=True):
     grade : str
         A letter of the scale, by default A to D.
     warnings : list of CellWarning
-        Warnings about the lead's cells: first its unknown columns, then the model's columns.
+        Warnings about the lead: first the names of its columns, then their cells.
     reasons : list of Reason
         The strongest reasons first, at most as many as requested.
     start : float or None
@@ -130,8 +131,9 @@ class LeadScorer:
     ) -> pd.DataFrame:
         """Score a table of leads under the CRM's own column names.
 
-        Columns that the model does not know are ignored. Absent columns count as missing.
-        `crm.cells` defines how cells are read. The input is not changed.
+        Columns that the model does not know are ignored; names may differ as `ColumnNames`
+        defines. Absent columns count as missing. `crm.cells` defines how cells are read. The
+        input is not changed.
 
         Parameters
         ----------
@@ -153,6 +155,7 @@ class LeadScorer:
             `lead_id` (as in the table, None without such a column),
             `probability` (float64, 0 … 1), `score` (int64, 1 … 99), `grade` (text).
         """
+        leads = self.column_names.of_table(leads)
         id_column = self.roles["lead_id"]
         ids = leads.get(id_column, pd.Series([None] * len(leads), dtype=object))
         history = self.pipeline.history_of_tables(
@@ -208,9 +211,18 @@ class LeadScorer:
         -------
         list of Score
         """
+        names = [self._of_names(lead.cells) for lead in leads]
+        leads = [
+            msgspec.structs.replace(lead, cells=self.column_names.of_lead(lead.cells))
+            if warnings
+            else lead
+            for lead, warnings in zip(leads, names, strict=True)
+        ]
         features = self.features_of(leads, as_of)
         probability, reasons = self._probability_and_reasons(features, n_reasons)
-        warnings = self._warnings([lead.cells for lead in leads], features, as_of)
+        moments = np.broadcast_to(np.asarray(as_of), len(leads))
+        of_cells = self.cell_checks.of_leads([lead.cells for lead in leads], features, moments)
+        warnings = [[*of_lead, *of_cell] for of_lead, of_cell in zip(names, of_cells, strict=True)]
         score = self.scale.score(probability)
         grade = self.scale.grade(score)
         start = self.reasoner.start if n_reasons else None
@@ -272,30 +284,25 @@ class LeadScorer:
         return cell_time(cell, self.timezone, self.time_format)
 
     @cached_property
-    def _known_columns(self) -> frozenset[str]:
+    def column_names(self) -> ColumnNames:
+        """The columns that the model knows: attributes, roles, and those that were left out."""
         left_out = (left.column for left in self.pipeline.left_out)
-        return frozenset([*self.pipeline.columns, *self.roles.values(), *left_out])
+        return ColumnNames([*self.pipeline.columns, *self.roles.values(), *left_out])
 
     @cached_property
     def cell_checks(self) -> CellChecks:
         """The checks of leads against what the model learned from."""
         return CellChecks(self.pipeline, self.roles.get("created_at", "created_at"))
 
-    def _warnings(
-        self, leads: Sequence[Mapping[str, Any]], features: Floats, as_of: int | Ints
-    ) -> list[list[CellWarning]]:
-        """Collect the warnings about each lead: first its unknown columns, then its cells."""
-        moments = np.broadcast_to(np.asarray(as_of), len(leads))
-        of_cells = self.cell_checks.of_leads(leads, features, moments)
-        known_columns = self._known_columns
+    def _of_names(self, lead: Mapping[str, Any]) -> list[CellWarning]:
+        """Return the warnings about columns that the model knows under another name, or not."""
+        if lead.keys() <= self.column_names.known:
+            return []
+        matches = self.column_names.matches(lead.keys())
         return [
-            warnings
-            if lead.keys() <= known_columns
-            else [
-                cell_warning("unknown_attribute", name)
-                for name in lead
-                if name not in known_columns
-            ]
-            + warnings
-            for lead, warnings in zip(leads, of_cells, strict=True)
+            cell_warning("renamed_attribute", name, f"`{matches[name]}`")
+            if name in matches
+            else cell_warning("unknown_attribute", name)
+            for name in lead
+            if name not in self.column_names.known
         ]

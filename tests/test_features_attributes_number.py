@@ -16,7 +16,7 @@ from tests.made_attributes import fit, fit_number
 @pytest.mark.parametrize("dtype", ["str", "object", "float", "Float64"])
 def test_numbers_are_read_from_every_dtype(dtype: Any) -> None:
     cells = pd.Series([1.5, 2, None, 4] * 20).astype(dtype)
-    assert fit(cells) == NumberAttribute("x", frozenset(), median=2.0, notation="1,234.56")
+    assert fit(cells) == NumberAttribute("x", frozenset(), 2.0, "1,234.56", 1.5, 4.0)
 
 
 def test_a_few_words_among_numbers_are_missing_with_a_warning() -> None:
@@ -35,6 +35,7 @@ def test_words_for_nothing_are_missing() -> None:
     number = fit_number(["1", "2.5", "Select", " SELECT "] * 20, nothing=["Select"])
     assert number.nothing == {"select"}
     assert number.median == 1.75
+    assert (number.lowest, number.highest) == (1.0, 2.5)
     assert number.warning("select") is None
 
 

@@ -22,6 +22,8 @@ UNREADABLE: list[tuple[Attribute, str, CellWarningCode]] = [
     (DateAttribute("x", frozenset(), "age_days"), "soon", "unreadable_time"),
     (EmailAttribute("x", frozenset()), "ada", "not_an_email_address"),
 ]
+# Codes of cells that can be read, but are unlike those of the training leads.
+UNUSUAL = {"outside_training", "time_in_future", "older_than_learned", "younger_than_learned"}
 
 
 @pytest.mark.parametrize(("attribute", "cell", "code"), UNREADABLE)
@@ -34,7 +36,9 @@ def test_unreadable_cell_has_the_code_of_its_kind(
 def test_unreadable_cells_cover_every_attribute_and_code() -> None:
     assert {type(attribute) for attribute, _, _ in UNREADABLE} == set(KINDS.values())
     codes = {code for _, _, code in UNREADABLE}
-    assert codes | {"unknown_attribute"} == set(get_args(CellWarningCode))
+    assert codes | {"unknown_attribute", "renamed_attribute"} | UNUSUAL == set(
+        get_args(CellWarningCode)
+    )
 
 
 @pytest.mark.parametrize("code", get_args(CellWarningCode))
@@ -46,3 +50,8 @@ def test_message_shortens_the_name_of_a_column_to_100_characters() -> None:
     warning = cell_warning("not_a_number", "x" * 101)
     assert warning.column == "x" * 101
     assert warning.message.startswith(f"`{'x' * 100}` ")
+
+
+def test_message_ends_with_what_the_model_learned_from() -> None:
+    message = cell_warning("outside_training", "Budget", learned="1 to 9").message
+    assert message.endswith("counts as its end: 1 to 9")

@@ -131,7 +131,8 @@ def test_number_outside_the_training_range_counts_as_the_nearest(weight: float) 
     parts = fit_logistic(features, label, learned, [2], clipped=[0, 1]), trees
     blend = make_blend(parts, weight)
     low, high = np.nanmin(features[:, :2], axis=0), np.nanmax(features[:, :2], axis=0)
-    for edge, beyond in ((high, high + 0.01), (high, high * 1e6), (low, low - 1), (low, low - 1e9)):
+    outside_of = [(high, high + 0.01), (high, high * 1e6), (low, low - 1), (low, low - 1e9)]
+    for edge, beyond in outside_of:
         at_edge, outside = np.array([[*edge, 3.0]]), np.array([[*beyond, 3.0]])
         expected, result = blend.explained(at_edge), blend.explained(outside)
         assert [part.tobytes() for part in result] == [part.tobytes() for part in expected]

@@ -1,0 +1,74 @@
+"""Formats the result of scoring a file for the terminal."""
+
+import datetime
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+
+if TYPE_CHECKING:
+    from models.batch import BatchSummary
+
+
+def batch_lines(
+    summary: "BatchSummary", created_at: str | None, as_of: datetime.datetime | str
+) -> list[str]:
+    """Format what could not be read, what was unlike the training leads, and which leads ended.
+
+    Parameters
+    ----------
+    summary : BatchSummary
+    created_at : str or None
+        The column with the creation times; None if the model has none.
+    as_of : datetime or "created"
+        The moment of scoring.
+
+    Returns
+    -------
+    list of str
+        Lines with rich's markup; none if there is nothing to say.
+    """
+    lines = []
+    if summary.erased:
+        lines.append(f"Left out {summary.erased:,} leads that were erased from the ledger.")
+    for what, columns in (
+        ("absent, treated as missing", summary.absent),
+        ("unknown to the model, ignored", summary.unknown),
+        ("read under another name", [f"{name} as {c}" for name, c in summary.renamed.items()]),
+    ):
+        if columns:
+            lines.append(f"Columns {what}: {escape(', '.join(columns))}")
+    if summary.warnings:
+        lines.append("Cells that the model could not read, or that are unlike those learned from:")
+        lines += [
+            escape(
+                f"  {_leads(warning.cells)}: {warning.message} "
+                f"({', '.join(map(repr, warning.examples))})"
+            )
+            for warning in summary.warnings
+        ]
+    if summary.undated:
+        lines.append(
+            f"{_leads(summary.undated)} without a creation time were scored without a moment: what "
+            "depends on time counts as missing."
+        )
+    n_older = summary.leads_with("older_than_learned", created_at)
+    facts = [
+        f"{n:,} {fact}"
+        for n, fact in (
+            (summary.ended, "have already ended (won, lost or closed)"),
+            (n_older, "are older than any lead that the model learned from"),
+        )
+        if n
+    ]
+    if facts:
+        advice = (
+            ""
+            if created_at is None or as_of == "created"
+            else (" To score each lead as of its creation, add `--as-of created`.")
+        )
+        lines.append(f"Of {_leads(summary.rows)}, {' and '.join(facts)}.{advice}")
+    return lines
+
+
+def _leads(n: int) -> str:
+    return f"{n:,} lead{'' if n == 1 else 's'}"

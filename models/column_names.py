@@ -1,0 +1,114 @@
+"""Finds a model's columns under names that differ in case, spaces or punctuation only."""
+
+import unicodedata
+from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from crm.cells import cell_text, text_column
+
+MEANINGFUL: Final = frozenset("%#&@*")  # punctuation that distinguishes columns
+
+
+class ColumnNames:
+    """The names of the columns that a model knows, and how other names match them.
+
+    A name matches a column if both are the same without case, spaces and punctuation, and no other
+    known column is.
+    The cell under the column's own name counts first. If it is empty, the one filled cell under
+    the matching names counts; if several are filled, none does. The rule is defined for one lead,
+    so that a lead in a table counts as the same lead in a request.
+
+    Parameters
+    ----------
+    known : collection of str
+    """
+
+    def __init__(self, known: Collection[str]) -> None:
+        self.known = frozenset(known)
+
+    @cached_property
+    def _column_of_bare(self) -> dict[str, str]:
+        by_bare: dict[str, list[str]] = {}
+        for column in sorted(self.known):
+            by_bare.setdefault(_bare(column), []).append(column)
+        return {bare: columns[0] for bare, columns in by_bare.items() if bare and len(columns) == 1}
+
+    def matches(self, names: Collection[str]) -> dict[str, str]:
+        """Return the known column of each name that is not known itself but matches one.
+
+        Examples
+        --------
+        >>> ColumnNames(["Lead Source", "Size"]).matches(["lead_source", "Size", "City"])
+        {'lead_source': 'Lead Source'}
+        """
+        return {
+            name: column
+            for name in names
+            if name not in self.known and (column := self._column_of_bare.get(_bare(name)))
+        }
+
+    def of_lead(self, cells: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the cells of a lead under the names of the known columns.
+
+        Examples
+        --------
+        >>> ColumnNames(["Lead Source"]).of_lead({"lead source": "Web", "City": "Graz"})
+        {'City': 'Graz', 'Lead Source': 'Web'}
+        """
+        if cells.keys() <= self.known or not (matches := self.matches(cells.keys())):
+            return cells
+        renamed = {name: cell for name, cell in cells.items() if name not in matches}
+        for column in dict.fromkeys(matches.values()):
+            filled = [
+                cells[name]
+                for name, match in matches.items()
+                if match == column and cell_text(cells[name]) is not None
+            ]
+            if cell_text(renamed.get(column)) is None:
+                renamed[column] = filled[0] if len(filled) == 1 else None
+        return renamed
+
+    def of_table(self, leads: pd.DataFrame) -> pd.DataFrame:
+        """Return a table whose matching columns have the names of the known columns."""
+        matches = self.matches([name for name in leads.columns if isinstance(name, str)])
+        if not matches:
+            return leads
+        names_of: dict[str, list[str]] = {}
+        for name, column in matches.items():
+            names_of.setdefault(column, []).append(name)
+        renamed = leads.drop(columns=list(matches))
+        for column, names in names_of.items():
+            if len(names) == 1 and column not in leads.columns:
+                renamed[column] = leads[names[0]]
+            else:
+                own = [column] if column in leads.columns else []
+                renamed[column] = _combined(leads, own, names)
+        return renamed
+
+
+def _combined(leads: pd.DataFrame, own: Sequence[str], names: Sequence[str]) -> pd.Series:
+    """Combine the columns that match one known column, row by row."""
+    cells = np.full(len(leads), None, dtype=object)
+    is_filled = {name: pd.Series(text_column(leads[name])).notna().to_numpy() for name in names}
+    is_unique = np.sum([*is_filled.values()], axis=0) == 1
+    for name in names:
+        chosen = is_unique & is_filled[name]
+        cells[chosen] = leads[name].to_numpy(dtype=object)[chosen]
+    for name in own:
+        chosen = pd.Series(text_column(leads[name])).notna().to_numpy()
+        cells[chosen] = leads[name].to_numpy(dtype=object)[chosen]
+    return pd.Series(cells, index=leads.index, dtype=object)
+
+
+def _bare(name: str) -> str:
+    """Return a name without case, spaces and punctuation; signs such as % and $ stay."""
+    return "".join(
+        character
+        for character in name.casefold()
+        if character in MEANINGFUL
+        or not (character.isspace() or unicodedata.category(character).startswith("P"))
+    )
