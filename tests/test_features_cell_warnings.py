@@ -6,6 +6,7 @@ import pytest
 
 from features.attributes.attribute import Attribute
 from features.attributes.category import CategoryAttribute
+from features.attributes.choices import ChoiceAttribute
 from features.attributes.date import DateAttribute
 from features.attributes.email import EmailAttribute
 from features.attributes.flag import FlagAttribute
@@ -18,6 +19,7 @@ UNREADABLE: list[tuple[Attribute, str, CellWarningCode]] = [
     (NumberAttribute("x", frozenset(), 1.0), "many", "not_a_number"),
     (CategoryAttribute("x", frozenset(), ("a",)), "b", "unseen_value"),
     (TargetAttribute("x", frozenset(), {"a": 0.1}, 0.0), "b", "unseen_value"),
+    (ChoiceAttribute("x", frozenset(), ";", "", ("a",)), "b", "unseen_value"),
     (FlagAttribute("x", frozenset()), "perhaps", "not_yes_or_no"),
     (DateAttribute("x", frozenset(), "age_days"), "soon", "unreadable_time"),
     (EmailAttribute("x", frozenset()), "ada", "not_an_email_address"),

@@ -1,5 +1,6 @@
 """Scoring a file: every row in its order; the target is complete or unchanged."""
 
+import datetime
 import gzip
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +12,12 @@ import pytest
 
 from crm.errors import SchemaError, SourceError
 from crm.project import TableKeys
+from features.times import cell_time
 from models import batch
-from models.batch import score_file
+from models.batch import has_ended, score_file
 from models.scorer import LeadScorer
 
+NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 COLUMNS = ["lead_id", "probability", "score", "grade"]
 
 
@@ -144,6 +147,122 @@ def test_summary_names_absent_and_unknown_columns(
     assert summary.unknown == ["mood"]
     expected = scorer.score_table(leads.assign(industry=None, employees=None))
     assert list(read_scores(out / "scores.csv")["probability"]) == list(expected["probability"])
+
+
+def test_warnings_are_counted_by_column_whatever_the_chunks(
+    scorer: LeadScorer, leads: pd.DataFrame, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed = leads.copy()
+    changed.loc[:9, "employees"] = "1 or 2"
+    changed.loc[10:12, "employees"] = "5e7"
+    changed.loc[700:, "source"] = "Carrier pigeon"
+    changed.loc[5:6, "created_at"] = "soon"
+    changed.to_csv(out.parent / "leads.csv", index=False)
+    source = TableKeys(source=str(out.parent / "leads.csv"))
+    summaries = []
+    for rows in (1_000, 37):
+        monkeypatch.setattr(batch, "CHUNK_ROWS", rows)
+        summaries.append(score_file(scorer, source, out / "scores.csv", as_of=NOW))
+    assert summaries[0] == summaries[1]
+    counts = {(row.code, row.column): row.cells for row in summaries[0].warnings}
+    assert counts["not_a_number", "employees"] == 10
+    assert counts["outside_training", "employees"] == 3
+    assert counts["unseen_value", "source"] == 100
+    assert summaries[0].leads_with("unreadable_time", "created_at") == 2
+    assert summaries[0].leads_with("older_than_learned", "created_at") > 0
+    (pigeon,) = [row for row in summaries[0].warnings if row.column == "source"]
+    assert pigeon.examples == ["Carrier pigeon"]
+
+
+def test_cells_of_erased_leads_are_not_counted(
+    scorer: LeadScorer, leads: pd.DataFrame, out: Path
+) -> None:
+    leads.head(3).assign(employees="many").to_csv(out.parent / "leads.csv", index=False)
+    source = TableKeys(source=str(out.parent / "leads.csv"))
+    summary = score_file(scorer, source, out / "scores.csv", erased=lambda ids: ids[:2])
+    assert (summary.rows, summary.erased) == (1, 2)
+    (warning,) = summary.warnings
+    assert (warning.column, warning.cells) == ("employees", 1)
+    assert list(read_scores(out / "scores.csv")["lead_id"]) == [leads["lead_id"][2]]
+
+
+def test_columns_under_almost_the_same_name_are_read(
+    scorer: LeadScorer, leads: pd.DataFrame, source: TableKeys, out: Path
+) -> None:
+    score_file(scorer, source, out / "scores.csv", as_of=NOW)
+    names = {"lead_id": "Lead ID", "created_at": "Created-At", "employees": "EMPLOYEES "}
+    leads.rename(columns=names).to_csv(out.parent / "renamed.csv", index=False)
+    renamed = TableKeys(source=str(out.parent / "renamed.csv"))
+    summary = score_file(scorer, renamed, out / "renamed.csv", as_of=NOW)
+    assert (summary.absent, summary.unknown) == ([], [])
+    assert summary.renamed == {name.strip(): column for column, name in names.items()}
+    assert (out / "renamed.csv").read_bytes() == (out / "scores.csv").read_bytes()
+
+
+def test_each_lead_is_scored_as_of_its_creation(
+    scorer: LeadScorer, leads: pd.DataFrame, source: TableKeys, out: Path
+) -> None:
+    summary = score_file(scorer, source, out / "scores.csv", as_of="created")
+    assert summary.leads_with("older_than_learned", "created_at") == 0
+    probability = read_scores(out / "scores.csv")["probability"]
+    for row in (0, 400, 799):
+        lead = leads.iloc[[row]]
+        created = datetime.datetime.fromisoformat(lead["created_at"].item())
+        alone = scorer.score_table(lead, as_of=created)
+        assert probability[row] == alone["probability"].item()
+
+
+def test_lead_without_a_creation_time_has_no_moment(
+    scorer: LeadScorer, leads: pd.DataFrame, out: Path
+) -> None:
+    some = leads.head(3).assign(created_at=[None, "soon", "2025-03-01T00:00Z"])
+    some.to_csv(out.parent / "leads.csv", index=False)
+    source = TableKeys(source=str(out.parent / "leads.csv"))
+    summary = score_file(scorer, source, out / "scores.csv", as_of="created")
+    assert summary.undated == 2
+    assert summary.leads_with("unreadable_time", "created_at") == 1
+
+
+def test_file_without_creation_times_is_not_scored_as_of_creation(
+    scorer: LeadScorer, leads: pd.DataFrame, out: Path
+) -> None:
+    leads.drop(columns="created_at").to_csv(out.parent / "leads.csv", index=False)
+    source = TableKeys(source=str(out.parent / "leads.csv"))
+    with pytest.raises(SchemaError, match="has no column `created_at`.* Use --as-of with a time"):
+        score_file(scorer, source, out / "scores.csv", as_of="created")
+    assert list(out.iterdir()) == []
+
+
+ENDED = [  # outcome, closed_at, has ended at NOW
+    ("Won", "2025-12-01", True),
+    (" won ", "", True),
+    ("Lost", "soon", True),
+    ("Lost", "2026-02-01", False),  # it was open at the moment
+    ("Open", "2025-12-01", False),  # an expected time of closing
+    ("", "2025-12-01", True),
+    ("Escalated", "2025-12-01", True),
+    ("Escalated", "", False),
+    ("", "", False),
+]
+
+
+def test_ended_leads_are_those_won_lost_or_closed_at_the_moment(
+    scorer: LeadScorer, leads: pd.DataFrame, out: Path
+) -> None:
+    question = scorer.card.question | {"won": ["Won"], "lost": ["Lost"], "open": ["Open"]}
+    with_outcomes = replace(
+        scorer,
+        roles={**scorer.roles, "outcome": "Status", "closed_at": "Closed"},
+        card=replace(scorer.card, question=question),
+    )
+    statuses, closings, expected = zip(*ENDED, strict=True)
+    table = leads.head(len(ENDED)).assign(Status=statuses, Closed=closings)
+    moments = np.full(len(ENDED), cell_time(NOW))
+    assert has_ended(with_outcomes, table, moments).tolist() == list(expected)
+    assert not has_ended(scorer, table, moments).any()
+    table.to_csv(out.parent / "leads.csv", index=False)
+    source = TableKeys(source=str(out.parent / "leads.csv"))
+    assert score_file(with_outcomes, source, out / "s.csv", as_of=NOW).ended == sum(expected)
 
 
 def test_ids_with_special_characters_survive(
