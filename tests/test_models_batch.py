@@ -215,7 +215,7 @@ def test_each_lead_is_scored_as_of_its_creation(
 def test_lead_without_a_creation_time_has_no_moment(
     scorer: LeadScorer, leads: pd.DataFrame, out: Path
 ) -> None:
-    some = leads.head(3).assign(created_at=[None, "soon", "2025-03-01T00:00Z"])
+    some = leads.head(3).assign(created_at=["", "soon", "2025-03-01T00:00Z"])
     some.to_csv(out.parent / "leads.csv", index=False)
     source = TableKeys(source=str(out.parent / "leads.csv"))
     summary = score_file(scorer, source, out / "scores.csv", as_of="created")
@@ -249,7 +249,7 @@ ENDED = [  # outcome, closed_at, has ended at NOW
 def test_ended_leads_are_those_won_lost_or_closed_at_the_moment(
     scorer: LeadScorer, leads: pd.DataFrame, out: Path
 ) -> None:
-    question = scorer.card.question | {"won": ["Won"], "lost": ["Lost"], "open": ["Open"]}
+    question = {**scorer.card.question, "won": ["Won"], "lost": ["Lost"], "open": ["Open"]}
     with_outcomes = replace(
         scorer,
         roles={**scorer.roles, "outcome": "Status", "closed_at": "Closed"},

@@ -160,7 +160,8 @@ def test_table_with_moments_of_their_own_has_the_warnings_of_each_lead() -> None
     history = PIPELINE.history_of_cells(created, [()] * 4, [()] * 4)
     features = PIPELINE.matrix(table, history, as_of)
     checks = CellChecks(PIPELINE, "Created")
-    alone = checks.of_leads(table.to_dict("records"), features, as_of)
+    leads = [{str(name): cell for name, cell in row.items()} for row in table.to_dict("records")]
+    alone = checks.of_leads(leads, features, as_of)
     counts = WarningCounts()
     counts.add(checks.of_table(table, features, as_of))
     by_warning = {(row.code, row.column): row.cells for row in counts.rows}
