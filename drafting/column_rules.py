@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from crm.project import ColumnsKeys, LearnKeys
 from crm.records import Records
+from crm.text import listed
 from drafting.personal import is_sensitive, personal_reason
 from drafting.samples import Column
 from features.leaks.audit import AttributeAudit, audit_columns
@@ -71,7 +72,9 @@ def propose_rules(
             continue
         audited.append(column.name)
         share = column.number_share(nothing)
-        if 0.05 <= share <= 0.95 and len(column.counts) > MANY_VALUES:
+        if codes := column.codes:
+            rules.category[column.name] = f"codes that begin with 0, such as {listed(codes[:2])}"
+        elif 0.05 <= share <= 0.95 and len(column.counts) > MANY_VALUES:
             rules.category[column.name] = f"{share:.0%} numbers, the rest text"
     keys = ColumnsKeys(nothing=sorted(nothing), category=list(rules.category))
     audit = audit_columns(records, moments, columns=audited, rules=keys, timezone="UTC")

@@ -75,8 +75,8 @@ COST_HINT = (
 )
 SENSITIVE_HEADING = "Never used by the model, only to compare how it treats groups of people."
 CATEGORY_HEADING = (
-    "Numbers and text mixed: read as text. If the text means nothing, list the column under "
-    "`number` instead."
+    "Columns of numbers that are read as text, because they also contain text or are codes. If the "
+    "text means nothing, list the column under `number` instead."
 )
 FEW_OUTCOMES = (
     f" Fewer than {MIN_OUTCOMES} leads were won, or lost, so the columns could not be compared "

@@ -69,6 +69,18 @@ class Column:
         cells = self.counts.index[:2_000].tolist()
         return sum(re.fullmatch(pattern, cell) is not None for cell in cells) / max(1, len(cells))
 
+    @property
+    def codes(self) -> list[str]:
+        """The whole numbers that begin with 0, such as postal codes, if all are of one length.
+
+        Read as numbers, they would lose the 0.
+        """
+        if not self.is_number:
+            return []
+        codes = [text for text in self.counts.index if re.fullmatch(r"0\d+", text)]
+        lengths = {len(text) for text in self.counts.index}
+        return codes if len(lengths) == 1 else []
+
     @cached_property
     def times(self) -> pd.Series:
         """The cells as times, UTC, shape (n_rows,); missing where they are not times."""

@@ -155,7 +155,7 @@ def test_leads_with_a_value_are_a_group() -> None:
 
 
 def fitted(folder: Path, rules: str = "") -> FeaturePipeline:
-    project, _ = write_export(folder, small_leads(200).assign(Interests=choices(200)))
+    project, _ = write_export(folder, small_leads(200).assign(Interests=pd.Series(choices(200))))
     project.path.write_text(f"{project.text}\n[columns]\n{rules}")
     project = load_project(folder)
     records = read_records(project)

@@ -5,6 +5,7 @@ import re
 import tomllib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -124,7 +125,12 @@ def test_to_json_returns_plain_data() -> None:
 def test_to_json_contains_attributes_with_and_without_findings() -> None:
     leads = MadeUpLeads()
     visits, _, leak = leads.audit(leads.words(0.9, 0.01)).to_json()["fields"]
-    fine = {"verdict": "fine", "checks": [], "line": None, "cost_of_leaving_out": None}
+    fine: dict[str, Any] = {
+        "verdict": "fine",
+        "checks": [],
+        "line": None,
+        "cost_of_leaving_out": None,
+    }
     assert visits == {"field": "visits", **fine}
     assert set(leak) == {"field", "verdict", "checks", "line", "cost_of_leaving_out"}
     assert (leak["field"], leak["verdict"]) == ("field", "leak")

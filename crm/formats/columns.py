@@ -13,7 +13,7 @@ from typing import Final, Literal
 import numpy as np
 import pandas as pd
 
-from crm.cells import text_series
+from crm.cells import cell_number, text_series
 from crm.formats.column_times import time_formats
 from crm.formats.number_recognition import RecognisedNumbers, recognise_numbers
 from crm.formats.numbers import NumberFormat, number_format
@@ -211,9 +211,10 @@ def column_format(
     if is_read.mean() < NUMBERS and not _reads_other(numbers, values):
         return ColumnFormat("text", examples=examples, units=numbers.units)
     unread = tuple(value for value, read in zip(values, is_read, strict=True) if not read)[:5]
-    notation = None if numbers.format == NumberFormat() else numbers.format.notation
-    if numbers.doubt:
-        notation = numbers.format.notation
+    notation: str | None = numbers.format.notation
+    are_plain = all(np.isfinite(cell_number(value)) for value in values)
+    if numbers.format == NumberFormat() and are_plain and not numbers.doubt:
+        notation = None
     return ColumnFormat(
         "number", notation, numbers.doubt, numbers.doubtful_as, examples, unread, numbers.units
     )
