@@ -139,11 +139,11 @@ def _find_in_archive(
     names = [info.filename for info in infos]
     if sum(info.file_size for info in infos) > max(FREE_BYTES, MAX_RATIO * size):
         raise _too_large(name)
-    if "xl/workbook.xml" in names:
-        return Container("workbook", open_file)
     for refused in _kinds().refused_archive:
         if refused.file in names:
             raise _refusal(name, refused)
+    if "[Content_Types].xml" in names and any(entry.startswith("xl/") for entry in names):
+        return Container("workbook", open_file)
     shown = [
         entry
         for entry in names

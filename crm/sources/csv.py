@@ -104,7 +104,7 @@ class _Block:
 
     Attributes
     ----------
-    data : bytes
+    data : memoryview
     line : int
         The number of the first line.
     newlines : ndarray
@@ -115,7 +115,7 @@ class _Block:
         Whether every quote opens a cell, closes it, or is doubled.
     """
 
-    data: bytes
+    data: memoryview
     line: int
     newlines: Indexes
     ends: Indexes
@@ -134,11 +134,11 @@ def _parts(name: str, stream: Iterator[bytes], head: Head, findings: Findings) -
         if table is not None:
             yield _Part(table, block.lines, is_first)
         elif block.is_regular:
-            lines = lines_of_text(block.data.decode("utf-8"))
+            lines = lines_of_text(bytes(block.data).decode("utf-8"))
             for rows in read_irregular(name, lines, block.line, head, findings):
                 yield _irregular_part(rows, head, is_first)
         else:  # the end of the block may be inside quotes
-            lines = _lines_of_stream(block.data, stream, head)
+            lines = _lines_of_stream(bytes(block.data), stream, head)
             for rows in read_irregular(name, lines, block.line, head, findings):
                 yield _irregular_part(rows, head, is_first)
                 is_first = False
@@ -199,19 +199,19 @@ def _cut(data: bytes, line: int, head: Head, n_held: int) -> _Block | None:
     array = np.frombuffer(data, dtype=np.uint8)
     newlines = np.flatnonzero(array == NEWLINE)
     if head.escape:
-        return _Block(data, line, newlines, newlines, is_regular=False)
+        return _Block(memoryview(data), line, newlines, newlines, is_regular=False)
     if b'"' not in data:
         n_rows = int(np.searchsorted(newlines, len(data) - n_held))
         if not n_rows:
             return None
         ends = newlines[:n_rows]
-        return _Block(data[: int(ends[-1]) + 1], line, ends, ends, is_regular=True)
+        return _Block(memoryview(data)[: int(ends[-1]) + 1], line, ends, ends, is_regular=True)
     quotes = np.flatnonzero(array == QUOTE)
     ends = newlines[np.searchsorted(quotes, newlines) % 2 == 0]
     ends = ends[: np.searchsorted(ends, len(data) - n_held)]
     n_bytes = int(ends[-1]) + 1 if len(ends) else 0
     if not n_held and n_bytes < len(data):  # the file ends inside quotes
-        return _Block(data, line, newlines, ends, is_regular=False)
+        return _Block(memoryview(data), line, newlines, ends, is_regular=False)
     if not len(ends):
         return None
     quotes = quotes[: np.searchsorted(quotes, n_bytes)]
@@ -222,9 +222,9 @@ def _cut(data: bytes, line: int, head: Head, n_held: int) -> _Block | None:
         (fits[array[opening - 1]] | (opening == 0)).all() and fits[array[closing + 1]].all()
     )
     if not is_regular:
-        return _Block(data, line, newlines, ends, is_regular=False)
+        return _Block(memoryview(data), line, newlines, ends, is_regular=False)
     newlines = newlines[: np.searchsorted(newlines, n_bytes)]
-    return _Block(data[:n_bytes], line, newlines, ends, is_regular=True)
+    return _Block(memoryview(data)[:n_bytes], line, newlines, ends, is_regular=True)
 
 
 def _parse(block: _Block, head: Head) -> pd.DataFrame | None:
@@ -233,7 +233,7 @@ def _parse(block: _Block, head: Head) -> pd.DataFrame | None:
     names = [f"{i}" for i in range(len(head.columns))] + beyond
     try:
         table = pyarrow.csv.read_csv(
-            pa.BufferReader(block.data),
+            pa.BufferReader(pa.py_buffer(block.data)),
             read_options=pyarrow.csv.ReadOptions(column_names=names, block_size=PARSED_BYTES),
             parse_options=pyarrow.csv.ParseOptions(
                 delimiter=head.delimiter, newlines_in_values=len(block.ends) < len(block.newlines)

@@ -120,9 +120,10 @@ def _check_declared(name: str, open_file: Open, declared: str) -> str:
 def _unmarked_utf16(name: str, block: bytes) -> str:
     even, odd = block[::2].count(0), block[1::2].count(0)
     for encoding, zeros, others in (("utf-16-le", odd, even), ("utf-16-be", even, odd)):
-        if zeros > UTF_16_SHARE * others and 200 * zeros > len(block):
+        if zeros > UTF_16_SHARE * others and 50 * zeros > len(block):
             text = block[: len(block) // 2 * 2].decode(encoding, errors="replace")
-            if "\ufffd" not in text[:-1] and text[:1].isprintable():
+            is_text = "\ufffd" not in text[:-1] and ("\n" in text or "\r" in text)
+            if is_text and (text[0].isprintable() or text[0].isspace()):
                 return encoding
     raise SourceError(
         f"{name} is not a text file: it contains zero bytes. Expected CSV, JSON Lines, .xlsx or "
@@ -133,24 +134,37 @@ def _unmarked_utf16(name: str, block: bytes) -> str:
 def _find_broken_utf8(open_file: Open) -> tuple[int, bool, bytes] | None:
     """Return the first line that is not UTF-8, whether its surroundings are, and a sample there."""
     decoder = codecs.getincrementaldecoder("utf-8")()
-    n_lines = 1
+    n_bytes = 0
     with open_file() as raw:
         block = raw.read(SAMPLE_BYTES)
         try:
             while block:
                 decoder.decode(block)
-                n_lines += block.count(b"\n")
+                n_bytes += len(block)
                 block = raw.read(1 << 22)
             decoder.decode(b"", final=True)
         except UnicodeDecodeError as error:
-            sample = error.object[max(0, error.start - 100) :][:SAMPLE_BYTES]
-            around = error.object[max(0, error.start - SAMPLE_BYTES) :][: 2 * SAMPLE_BYTES]
-            text = around.decode("utf-8", errors="replace")
-            n_broken = text.count("\ufffd")
-            n_right = sum(character > "\x7f" for character in text) - n_broken
-            line = n_lines + error.object[: error.start].count(b"\n")
-            return line, n_right > 4 * n_broken, sample
-    return None
+            content, start = error.object, error.start  # up to three bytes of the block before
+            n_before = n_bytes - (len(content) - len(block)) + start
+        else:
+            return None
+    sample = content[max(0, start - 100) :][:SAMPLE_BYTES]
+    around = content[max(0, start - SAMPLE_BYTES) :][: 2 * SAMPLE_BYTES]
+    text = around.decode("utf-8", errors="replace")
+    n_broken = text.count("\ufffd")
+    n_right = sum(character > "\x7f" for character in text) - n_broken
+    return _line_at(open_file, n_before), n_right > 4 * n_broken, sample
+
+
+def _line_at(open_file: Open, position: int) -> int:
+    """Return the number of the line that contains a byte."""
+    line = 1
+    with open_file() as raw:
+        while position > 0:
+            block = raw.read(min(position, 1 << 22))
+            line += block.count(b"\n")
+            position -= len(block) or position
+    return line
 
 
 def _guess_encoding(name: str, sample: bytes) -> str:

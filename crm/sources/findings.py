@@ -48,12 +48,14 @@ class Findings:
             self.notes.append(sentence)
 
     def left_out(self) -> list[LeftOutRows]:
-        """Return the rows that were left out so far, by reason."""
+        """Return the rows that were left out so far, by reason, in the order of the first ones."""
         return [
             LeftOutRows(
                 self.table, self.file, reason, found.count, tuple(sorted(found.lines)), self.unit
             )
-            for reason, found in self._left_out.items()
+            for reason, found in sorted(
+                self._left_out.items(), key=lambda item: min(item[1].lines, default=0)
+            )
         ]
 
     def sentences(self) -> list[str]:

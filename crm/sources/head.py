@@ -31,6 +31,8 @@ class Head:
     delimiter : str
     escape : str or None
         The character before a quote that belongs to the cell, if quotes are not doubled.
+    skips_spaces : bool
+        Whether spaces between a delimiter and a quote are not part of the cell.
     header : list of str
         The names as the file has them, without blank names at the end.
     columns : list of str
@@ -47,6 +49,7 @@ class Head:
 
     delimiter: str
     escape: str | None
+    skips_spaces: bool
     header: list[str]
     columns: list[str]
     width: int
@@ -82,7 +85,8 @@ def read_head(
     rest = lines if named is None else ["\n", *lines[1:]]
     delimiter = keys.delimiter or named or find_delimiter(rest)
     escape = _find_escape(rest, delimiter, findings)
-    rows = read_rows(rest, delimiter, escape)
+    skips_spaces = _skips_spaces(rest, delimiter, escape)
+    rows = read_rows(rest, delimiter, escape, skips_spaces)
     if not rows:
         raise SourceError(f"{name} is empty. Expected a header line and rows.")
     position = find_header(rows)
@@ -95,7 +99,7 @@ def read_head(
                     f"The delimiter looks like {detected!r}. Change or remove `delimiter`."
                 )
             delimiter = detected
-            rows = read_rows(rest, delimiter, escape)
+            rows = read_rows(rest, delimiter, escape, skips_spaces)
             position = find_header(rows)
     _name_lines_above(rows, position, named is not None, findings)
     row, below = rows[position], rows[position + 1 :]
@@ -108,6 +112,7 @@ def read_head(
     return Head(
         delimiter=delimiter,
         escape=escape,
+        skips_spaces=skips_spaces,
         header=header,
         columns=columns,
         width=max(n_named, widths.most_common(1)[0][0] if below else 0),
@@ -170,3 +175,15 @@ def _find_escape(lines: Sequence[str], delimiter: str, findings: Findings) -> st
         return None
     findings.note(f"quotes inside cells are written {quote(chr(92) + chr(34))}; they are read so.")
     return "\\"
+
+
+def _skips_spaces(lines: Sequence[str], delimiter: str, escape: str | None) -> bool:
+    """Return whether more rows have the same width if spaces before quotes are not text."""
+    if not any(f'{delimiter} "' in line for line in lines):
+        return False
+
+    def count_even(skips_spaces: bool) -> int:
+        rows = read_rows(lines, delimiter, escape, skips_spaces)
+        return Counter(len(row.cells) for row in rows).most_common(1)[0][1] if rows else 0
+
+    return count_even(True) > count_even(False)

@@ -140,7 +140,13 @@ def _split(
                 )
             yield line
 
-    reader = csv.reader(measured(), delimiter=head.delimiter, escapechar=head.escape, strict=True)
+    reader = csv.reader(
+        measured(),
+        delimiter=head.delimiter,
+        escapechar=head.escape,
+        skipinitialspace=head.skips_spaces,
+        strict=True,
+    )
     start = first_line
     while True:
         size = 0

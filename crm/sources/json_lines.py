@@ -140,9 +140,16 @@ def _rows(rows: list[list[Any]], lines: list[int], columns: list[str]) -> Rows:
 def typed_table(rows: list[list[Any]], columns: list[str]) -> pd.DataFrame:
     """Build a table of cells with types; a column has a type if all its cells have the same.
 
+    Whole numbers beside missing cells stay objects, because floats have 53 bits.
+
     Examples
     --------
     >>> typed_table([[1, "a", 2.5], [2, None, "x"]], ["n", "text", "mixed"]).dtypes.tolist()
     [dtype('int64'), <StringDtype(na_value=nan)>, dtype('O')]
     """
-    return pd.DataFrame(rows, columns=columns, dtype=object).infer_objects()
+    table = pd.DataFrame(rows, columns=columns, dtype=object)
+    for name in columns:
+        kinds = {type(cell) for cell in table[name]}
+        if int not in kinds or kinds == {int}:
+            table[name] = table[name].infer_objects()
+    return table

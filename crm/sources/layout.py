@@ -48,10 +48,17 @@ class Row:
         return max((i for i, cell in enumerate(self.cells, 1) if cell.strip()), default=0)
 
 
-def read_rows(lines: Sequence[str], delimiter: str, escape: str | None = None) -> list[Row]:
+def read_rows(
+    lines: Sequence[str],
+    delimiter: str,
+    escape: str | None = None,
+    skips_spaces: bool = False,
+) -> list[Row]:
     """Split the first lines of a text into rows; blank rows are left out."""
     csv.field_size_limit(1 << 30)  # `check_cells` refuses long cells and names the line
-    reader = csv.reader(iter(lines), delimiter=delimiter, escapechar=escape)
+    reader = csv.reader(
+        iter(lines), delimiter=delimiter, escapechar=escape, skipinitialspace=skips_spaces
+    )
     rows: list[Row] = []
     line = 1
     for cells in reader:
@@ -87,8 +94,8 @@ def find_delimiter(lines: Sequence[str]) -> str:
 
     def evenness(delimiter: str) -> tuple[float, int]:
         rows = read_rows(lines, delimiter)
-        if not rows:
-            return 0.0, 0
+        if all(len(row.cells) == 1 for row in rows):
+            return 0.0, 1
         start = find_header(rows)
         header, below = rows[start], rows[start + 1 :]
         if len(header.cells) == 1:
@@ -131,7 +138,9 @@ def find_header(rows: Sequence[Row]) -> int:
     if not candidates:
         return 0
     columns = _Columns(rows)
-    data = next((i for i in candidates if columns.is_data(rows[i])), None)
+    data = next(
+        (i for i in candidates if columns.is_data(rows[i]) and not _is_report_text(rows[i])), None
+    )
     if data is None:
         return next((i for i in candidates if not _is_report_text(rows[i])), candidates[0])
     last = data - 1
@@ -139,6 +148,12 @@ def find_header(rows: Sequence[Row]) -> int:
         return candidates[0]
     above = [i for i in candidates if i < last]
     is_moved = all(_is_above(rows[i], rows[i + 1], rows[last], rows[data]) for i in above)
+    if (
+        len(above) > 1
+        and rows[last].line > rows[last - 1].end
+        and rows[last].end == rows[data].line
+    ):
+        is_moved = True  # a blank line ends a list of filters
     return last if is_moved else candidates[0]
 
 
@@ -155,18 +170,20 @@ class _Columns:
         width = max(map(len, distinct), default=0)
         columns = [[row[i] for row in distinct if len(row) > i] for i in range(width)]
         self.counts = [Counter(column) for column in columns]
-        self.shapes = [Counter(map(shape, column)) for column in columns]
+        self._shapes: dict[int, Counter[str]] = {}
 
     def is_data(self, row: Row) -> bool:
         filled = [(i, cell.strip()) for i, cell in enumerate(row.cells) if cell.strip()]
         return 2 * sum(self._is_data_cell(i, cell) for i, cell in filled) >= len(filled)
 
     def _is_data_cell(self, column: int, cell: str) -> bool:
-        counts, shapes = self.counts[column], self.shapes[column]
-        if _DATA.fullmatch(cell) or counts[cell] > 2:
+        if _DATA.fullmatch(cell) or self.counts[column][cell] > 2:
             return True
         if not any(map(str.isdigit, cell)):
             return False
+        if column not in self._shapes:
+            self._shapes[column] = Counter(map(shape, self.counts[column].elements()))
+        shapes = self._shapes[column]
         return shapes[shape(cell)] - 1 >= max(1, 0.3 * (shapes.total() - 1))
 
 

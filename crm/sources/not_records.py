@@ -25,7 +25,7 @@ from crm.sources.findings import BELOW, BLANK, COMMENT, HEADER_AGAIN, TOTAL, Fin
 FILLED_SHARE: Final = 0.9  # of the rows, in a column that nearly every row fills
 SHAPED_SHARE: Final = 0.95  # of the cells, in a column whose cells look alike
 EDGE_ROWS: Final = 30  # rows at the top and the end that are looked at one by one
-LEARNED_ROWS: Final = 5_000
+LEARNED_ROWS: Final = 1_000
 
 
 class _Words(msgspec.Struct, forbid_unknown_fields=True):
@@ -210,10 +210,13 @@ class RowJudge:
         is_sparse = self.is_sparse(cells, first)
         others = [i for i in self.always if i != first]
         if is_total(text):
-            has_gaps = any(_is_missing(cells[i]) for i in others) or len(cells) == 1
+            has_gaps = any(_is_nothing(cells[i]) for i in others) or len(cells) == 1
             if is_sparse or (self.is_alike(first, text) is False and has_gaps):
                 return TOTAL
-        if not is_sparse or self.is_alike(first, text):
+        is_alike = self.is_alike(first, text)
+        if is_alike is False and " " in text and is_of_report(text):
+            return BELOW
+        if not is_sparse or is_alike:
             return None
         if text.startswith("#"):
             return COMMENT
@@ -223,8 +226,8 @@ class RowJudge:
         """Return whether most cells are missing that nearly every row has, beside the first."""
         others = [i for i in self.always if i != first]
         if not others:
-            return len(cells) > 1 and sum(not _is_missing(cell) for cell in cells) <= 1
-        return 2 * sum(_is_missing(cells[i]) for i in others) > len(others)
+            return len(cells) > 1 and sum(not _is_nothing(cell) for cell in cells) <= 1
+        return 2 * sum(_is_nothing(cells[i]) for i in others) > len(others)
 
     def _find_text_below(
         self, table: pd.DataFrame, found: dict[int, str], gaps: Collection[int]
@@ -258,6 +261,11 @@ def _edges(n_rows: int) -> list[int]:
 
 def _is_missing(cell: Any) -> bool:
     return cell is None or cell is pd.NaT or cell is pd.NA or cell != cell
+
+
+def _is_nothing(cell: Any) -> bool:
+    """Return whether a cell is missing, or contains nothing but signs, such as "--"."""
+    return _is_missing(cell) or (isinstance(cell, str) and not any(map(str.isalnum, cell)))
 
 
 def _first_text(cells: list[Any]) -> tuple[int, str | None]:

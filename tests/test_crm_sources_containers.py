@@ -1,0 +1,210 @@
+"""Reading workbooks, JSON Lines and archives, and refusing other files."""
+
+import datetime
+import gzip
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+
+from crm.errors import ConfigError, SchemaError, SourceError
+from crm.left_out import LeftOutRows
+from crm.project import TableKeys
+from crm.sources import containers
+from crm.sources.source import lines_of, read_table
+from tests.made_tables import ReadCsv, cell_texts
+from tests.made_workbooks import workbook
+
+DAY = datetime.datetime(2025, 1, 31, 8, 15)  # noqa: DTZ001
+LEADS = [
+    ["Lead ID", "Created", "Size", "Opted in"],
+    ["L1", DAY, 582, True],
+    ["L2", DAY, 7.5, False],
+]
+CSV = b"id,won\n1,yes\n2,no\n"
+
+
+def archive(files: dict[str, bytes]) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name, data in files.items():
+            packed.writestr(name, data)
+    return content.getvalue()
+
+
+# -- workbooks
+
+
+@pytest.mark.parametrize("name", ["leads.xlsx", "leads.csv", "leads"])
+def test_workbook_is_read_with_its_types(read_csv: ReadCsv, name: str) -> None:
+    table = read_csv(workbook({"Leads": LEADS, "Empty": []}), name=name)
+    assert list(table.columns) == LEADS[0]
+    assert table["Created"].tolist() == [pd.Timestamp(DAY)] * 2
+    assert table["Size"].tolist() == [582, 7.5]
+    assert table["Opted in"].tolist() == [True, False]
+
+
+def test_rows_of_a_workbook_that_are_not_records_are_named(tmp_path: Path) -> None:
+    rows = [
+        ["Leads Report"],
+        [None],
+        *LEADS,
+        [None],
+        ["Summe", None, 589.5],
+        ["Erstellt von A. P."],
+    ]
+    (tmp_path / "leads.xlsx").write_bytes(workbook({"Leads": rows}))
+    keys = TableKeys(source="leads.xlsx")
+    left_out: list[LeftOutRows] = []
+    table = read_table(keys, tmp_path, left_out)
+    assert table["Created"].dtype.kind == "M"
+    assert table["Lead ID"].tolist() == ["L1", "L2"]
+    assert {rows.unit for rows in left_out} == {"row"}
+    assert sorted(line for rows in left_out for line in rows.lines) == [1, 6, 7, 8]
+    assert lines_of(keys, tmp_path, [0, 1]) == ([4, 5], "row")
+
+
+def test_formulas_errors_and_empty_cells_are_read(read_csv: ReadCsv) -> None:
+    table = read_csv(workbook({"A": [["id", "n", "e"], ["a", "=1+6", "#N/A"], ["b", 2, None]]}))
+    assert cell_texts(table) == [["a", "7", None], ["b", "2", None]]
+
+
+def test_several_sheets_are_refused_with_the_line_to_write(read_csv: ReadCsv) -> None:
+    message = r'2 sheets with cells: "Leads", "Old"\. Name one .*, such as `sheet = "Leads"` or'
+    with pytest.raises(SourceError, match=message):
+        read_csv(workbook({"Leads": LEADS, "Old": LEADS}))
+
+
+def test_sheet_is_chosen_by_its_name(read_csv: ReadCsv) -> None:
+    content = workbook({"Leads": LEADS, "Old": LEADS[:2]})
+    assert len(read_csv(content, sheet="Old")) == 1
+    with pytest.raises(ConfigError, match=r'has no sheet "Lead"\. Did you mean `Leads`\?'):
+        read_csv(content, sheet="Lead")
+
+
+def test_hidden_sheets_are_not_read(tmp_path: Path) -> None:
+    (tmp_path / "leads.xlsx").write_bytes(workbook({"Codes": LEADS, "Leads": LEADS}, ["Codes"]))
+    notes: list[str] = []
+    read_table(TableKeys(source="leads.xlsx"), tmp_path, notes=notes)
+    assert notes == ['leads.xlsx: the sheet "Leads" is read; hidden sheets are not: "Codes".']
+
+
+def test_damaged_workbook_is_refused(read_csv: ReadCsv) -> None:
+    with pytest.raises(SourceError, match=r"leads\.csv is a damaged zip archive or workbook"):
+        read_csv(workbook({"Leads": LEADS})[:-30])
+
+
+# -- JSON Lines
+
+
+def test_json_lines_are_read_with_their_types(tmp_path: Path) -> None:
+    lines = [
+        '{"id": 1, "city": "Köln"}',
+        "",
+        '{"id": 2, "tags": ["a"], "won": true}',
+        '{"city": ""}',
+    ]
+    (tmp_path / "leads.txt").write_text("\n".join(lines))
+    left_out: list[LeftOutRows] = []
+    notes: list[str] = []
+    table = read_table(TableKeys(source="leads.txt"), tmp_path, left_out, notes)
+    assert cell_texts(table) == [
+        ["1", "Köln", None, None],
+        ["2", None, None, "true"],
+        [None, None, None, None],
+    ]
+    assert notes == [
+        'leads.txt: "tags" contains lists or objects in 1 rows; they count as missing.'
+    ]
+    assert [rows.lines for rows in left_out] == [(2,)]
+
+
+def test_long_numbers_of_json_keep_their_digits(read_csv: ReadCsv) -> None:
+    table = read_csv('{"id": 12345678901234567}\n{"x": 1}\n')
+    assert cell_texts(table)[0] == ["12345678901234567", None]
+
+
+def test_broken_line_of_json_is_named(read_csv: ReadCsv) -> None:
+    with pytest.raises(SourceError, match=r"leads\.csv: line 2 is not one JSON object: "):
+        read_csv('{"id": 1}\n{"id": \n{"id": 3}\n')
+    with pytest.raises(SourceError, match="line 2 is not one JSON object: .*`array`"):
+        read_csv('{"id": 1}\n[2]\n')
+
+
+def test_keys_that_differ_in_white_space_are_refused(read_csv: ReadCsv) -> None:
+    with pytest.raises(SchemaError, match="differ only in white space"):
+        read_csv('{"id": 1, "id ": 2}\n')
+
+
+# -- archives
+
+
+def test_zip_with_one_table_is_read(read_csv: ReadCsv) -> None:
+    parquet = io.BytesIO()
+    pyarrow.parquet.write_table(pa.table({"id": [1, 2], "won": ["yes", "no"]}), parquet)
+    lines = b'{"id": 1, "won": "yes"}\n{"id": 2, "won": "no"}\n'
+    sheet = workbook({"A": [["id", "won"], [1, "yes"], [2, "no"]]})
+    for content in (CSV, gzip.compress(CSV), parquet.getvalue(), lines, sheet):
+        packed = archive({"__MACOSX/._x": b"x", "folder/leads.csv": content, "README.txt": b"a"})
+        for source in (packed, gzip.compress(content)):
+            assert cell_texts(read_csv(source)) == [["1", "yes"], ["2", "no"]]
+
+
+def test_zip_with_several_tables_is_refused(read_csv: ReadCsv) -> None:
+    message = r'zip archive with 2 files: "a\.csv", "b\.csv"\. Expected one table\. Unpack it'
+    with pytest.raises(SourceError, match=message):
+        read_csv(archive({"a.csv": CSV, "b.csv": CSV}))
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, lambda data: archive({"a.csv": data})])
+def test_archive_that_unpacks_to_too_much_is_refused(
+    read_csv: ReadCsv, monkeypatch: pytest.MonkeyPatch, pack: object
+) -> None:
+    monkeypatch.setattr(containers, "FREE_BYTES", 1_000)
+    assert callable(pack)
+    with pytest.raises(SourceError, match="unpacks to more than 250 times its size"):
+        read_csv(pack(b"id,x\n" + b"1,2\n" * 2_000_000))
+
+
+# -- other files
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (bytes.fromhex("d0cf11e0a1b11ae1") + bytes(600), r"an old Excel workbook \(\.xls\)"),
+        (b"<html><table><tr><td>L1</td></tr></table></html>", r"a web page \(HTML\)"),
+        (b"\xef\xbb\xbf\n<!DOCTYPE html>\n<html>", r"a web page \(HTML\)"),
+        ("<meta charset='x'><table>".encode("utf-16"), r"a web page \(HTML\)"),
+        (
+            b'<?xml version="1.0"?>\n<?mso-application progid="Excel.Sheet"?>\n<Workbook x="y">',
+            "XML",
+        ),
+        (b'<?xml version="1.0"?><leads><lead/></leads>', "an XML document"),
+        (json.dumps([{"id": 1}]).encode(), "a JSON array"),
+        (json.dumps([{"id": 1}], indent=2).encode(), "a JSON array"),
+        (json.dumps({"leads": [{"id": 1}]}, indent=2).encode(), "a JSON document"),
+        (b"%PDF-1.7\n", "a PDF document"),
+        (b"SQLite format 3\x00" + bytes(90), "a SQLite database"),
+        (archive({"mimetype": b"application/vnd.oasis.opendocument.spreadsheet"}), "OpenDocument"),
+        (archive({"word/document.xml": b"<a/>"}), "a Word document"),
+        (b"BZh91AY&SY", "a file packed with bzip2"),
+    ],
+)
+def test_other_files_are_refused_by_what_they_are(
+    read_csv: ReadCsv, content: bytes, what: str
+) -> None:
+    with pytest.raises(SourceError, match=rf"leads\.csv is (an? )?.*{what}.*Expected CSV, \.xlsx"):
+        read_csv(content)
+
+
+def test_sheet_of_another_file_is_not_used(tmp_path: Path) -> None:
+    (tmp_path / "leads.csv").write_bytes(CSV)
+    notes: list[str] = []
+    read_table(TableKeys(source="leads.csv", sheet="Leads"), tmp_path, notes=notes)
+    assert notes == ["leads.csv: the file has no sheets; `sheet` is not used."]
