@@ -34,6 +34,7 @@ coverage: $(READY)  ## the lines that the tests do not run; takes twice as long
 	$(TESTS) --cov --cov-report=term:skip-covered
 
 bench: $(READY)  ## speed and memory, compared with other packages
+	$(BIN)/python benchmarks/bench_reading.py
 	$(BIN)/python benchmarks/bench_features.py
 	$(BIN)/python benchmarks/bench_reasons.py
 

@@ -6,6 +6,7 @@ import io
 import json
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -21,7 +22,7 @@ from tests.made_tables import ReadCsv, cell_texts
 from tests.made_workbooks import workbook
 
 DAY = datetime.datetime(2025, 1, 31, 8, 15)  # noqa: DTZ001
-LEADS = [
+LEADS: list[list[Any]] = [
     ["Lead ID", "Created", "Size", "Opted in"],
     ["L1", DAY, 582, True],
     ["L2", DAY, 7.5, False],
