@@ -12,7 +12,7 @@ from crm.cells import cell_text, read_column
 from crm.contracts import shape_table
 from crm.errors import SchemaError
 from crm.formats.columns import ColumnFormat
-from crm.project import TABLE_KEYS, LearnKeys, Project
+from crm.project import TABLE_KEYS, LearnKeys, Project, TableKeys
 from crm.sources.source import name_of
 from crm.suggest import nearest
 from crm.tables import TABLES
@@ -74,6 +74,28 @@ def flat_outcomes(
         **column_of_role,
     )
     return shape_table(flat, "outcomes", roles, notes, formats)
+
+
+def with_every_row(outcomes: pd.DataFrame, keys: TableKeys) -> pd.DataFrame:
+    """Return a raw table of outcomes in which each row has the value of the key `every_row`.
+
+    Raises
+    ------
+    SchemaError
+        If the table has a column of outcomes too.
+    """
+    value = keys.column_of("every_row")
+    if value is None:
+        return outcomes
+    if "outcome" in outcomes.columns:
+        raise SchemaError(
+            name_of(keys),
+            [
+                "it has a column `outcome`, but `every_row` says that the table has none. Remove "
+                "`every_row` from `[outcomes]`, or name another column as `outcome`."
+            ],
+        )
+    return outcomes.assign(outcome=value)
 
 
 def declared_only(outcomes: pd.DataFrame, learn: LearnKeys) -> tuple[pd.DataFrame, pd.DataFrame]:

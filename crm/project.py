@@ -70,6 +70,8 @@ def _table_keys(table: DeclaredTable) -> type[TableKeys]:
     roles = [column.name for column in table.file_columns]
     if table.name == "leads":  # a flat export has its outcomes in the same table
         roles += ["order", *(column.name for column in TABLES["outcomes"].file_columns[1:])]
+    if table.name == "outcomes":  # a file of wins has no column of outcomes
+        roles.append("every_row")
     keys = msgspec.defstruct(
         f"{table.name.title()}Keys",
         [(role, str | None, None) for role in roles],
@@ -442,6 +444,7 @@ def _check_outcomes(file: str, project: Project) -> None:
             f"{file}: outcomes are named twice, by the section `[outcomes]` and by `outcome` in "
             "`[leads]`. Remove one of them."
         )
+    _check_every_row(file, project)
     if project.ledger_url is not None:
         return
     if project.leads.source == LEDGER:
@@ -453,6 +456,22 @@ def _check_outcomes(file: str, project: Project) -> None:
         raise ConfigError(
             f"{file}: no outcomes are named. "
             "Add a section `[outcomes]`, or set `outcome` in `[leads]` to a column."
+        )
+
+
+def _check_every_row(file: str, project: Project) -> None:
+    value = None if project.outcomes is None else project.outcomes.column_of("every_row")
+    if value is None or project.outcomes is None:
+        return
+    if project.outcomes.column_of("outcome") is not None:
+        raise ConfigError(
+            f"{file}: `[outcomes]` has both `outcome` and `every_row`. Remove `every_row` if the "
+            "table has a column of outcomes."
+        )
+    if value not in (*project.learn.won, *project.learn.lost):
+        raise ConfigError(
+            f'{file}: `every_row = "{value}"` in `[outcomes]`, but `[learn]` lists "{value}" '
+            "neither in `won` nor in `lost`. Add it to one of them."
         )
 
 

@@ -16,7 +16,13 @@ from crm.formats.columns import ColumnFormat
 from crm.formats.numbers import NumberFormat, number_format
 from crm.ledger.ledger import Ledger
 from crm.ledger.records import events_table, project_ledger, with_events, with_leads
-from crm.outcomes import declared_only, flat_outcomes, to_won_lost, undeclared
+from crm.outcomes import (
+    declared_only,
+    flat_outcomes,
+    to_won_lost,
+    undeclared,
+    with_every_row,
+)
 from crm.project import LEDGER, Project, TableKeys
 from crm.records import Records
 from crm.sources.source import name_of, read_table
@@ -225,7 +231,10 @@ def _without_repeated_ids(activities: pd.DataFrame, notes: list[str]) -> pd.Data
 
 
 def _shape(keys: TableKeys, name: str, project: Project, notes: list[str]) -> pd.DataFrame:
-    return shape_table(read_table(keys, project.folder), name, keys, notes)
+    table = read_table(keys, project.folder)
+    if name == "outcomes":
+        table = with_every_row(table, keys)
+    return shape_table(table, name, keys, notes)
 
 
 def _of_known_leads(

@@ -3,11 +3,13 @@
 A comment next to every choice says what it is based on, so that a person can correct it.
 """
 
+import dataclasses
 import datetime
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import tomlkit
@@ -21,10 +23,12 @@ from crm.tables import TABLES
 from crm.text import listed, quote
 from crm.times import SECONDS_PER_DAY
 from drafting.column_rules import ColumnRules, propose_rules
+from drafting.file_tables import assign_tables
 from drafting.nothing_words import nothing_words
+from drafting.outcome_column import Declared, OutcomeChoice
 from drafting.outcome_counts import ValueCount, count_values
-from drafting.outcome_words import OutcomeWords, sort_values
-from drafting.roles import assign_tables, find_order, find_roles
+from drafting.outcome_words import OutcomeWords
+from drafting.roles import Roles, find_order, find_roles
 from drafting.sample_records import sample_records
 from drafting.samples import Column, Table, read_sample
 from drafting.toml_text import add_comment, cell_values, noted, noted_list
@@ -46,9 +50,9 @@ LEARN_HEADING = (
     "What the model learns: the chance of a win. Every value of the outcome must be in one list."
 )
 UNCLEAR_VALUES = (
-    "CHECK: the values marked below are not clear. They are in this list so that they count "
-    "neither as won nor as lost: the training {training}. Move each to `won` or `lost` if it "
-    "means that."
+    "CHECK: the values that are marked in `open` are not clear. They are in that list so that they "
+    "count neither as won nor as lost: the training {training}. Move each of them to `won` or "
+    "`lost` if it means that."
 )
 FORMATS_HEADING = (
     "How numbers and times are written, by column. A number shows how the column writes 1234.56; "
@@ -61,6 +65,10 @@ FORMATTED_ROLES = {
     if role.kind in ("time", "number")
 }
 WHOLE_NUMBERS = "1234"  # the format of columns that need no line: whole numbers
+EVERY_ROW = "won"
+EVERY_ROW_WON = "every row of the table of outcomes"
+EVERY_ROW_NOTE = "CHECK: no column of the table is an outcome, so every row counts as this"
+NOTHING_DECLARED = Declared()
 COLUMNS_HEADING = "Rules for the attributes, which are the other columns of the leads table."
 IGNORE_HEADING = "Never read: personal data, names, free text."
 KNOWN_LATER_HEADING = (
@@ -145,38 +153,125 @@ def draft_project(
     >>> draft["learn"]["won"], draft["columns"]["nothing"]
     (['yes'], ['-'])
     """
-    tables = [read_sample(source, folder, SAMPLE_ROWS) for source in sources]
+    return draft_with_values(sources, folder, name=name, now=now).text
+
+
+class ProjectDraft(NamedTuple):
+    """A drafted project file.
+
+    Attributes
+    ----------
+    text : str
+        TOML that `crm.project.load_project` accepts.
+    outcome : str
+        The column of the outcome, for people.
+    values : list of (ValueCount, str)
+        The values of the outcome with their meaning: "won", "lost", "open", or "CHECK: …".
+    empty : int
+        The leads without a value, which are open.
+    """
+
+    text: str
+    outcome: str
+    values: list[tuple[ValueCount, str]]
+    empty: int
+
+
+def draft_with_values(
+    sources: Sequence[str],
+    folder: Path,
+    name: str | None = None,
+    now: datetime.datetime | None = None,
+    declared: Declared = NOTHING_DECLARED,
+    encoding: str | None = None,
+) -> ProjectDraft:
+    """Write the text of a first project file, and return the values of the outcome with it.
+
+    Parameters
+    ----------
+    sources, folder, name, now
+        As for `draft_project`.
+    declared : Declared
+        The column of the outcome, and the values that mean won and lost.
+    encoding : str, optional
+        The encoding of the files; by default it is detected.
+
+    Returns
+    -------
+    ProjectDraft
+
+    Raises
+    ------
+    ConfigError, SourceError, SchemaError
+        As `draft_project`, or if a declared column or value does not exist.
+    """
+    tables = [read_sample(source, folder, SAMPLE_ROWS, encoding) for source in sources]
     assigned = assign_tables(tables)
-    roles = find_roles(assigned)
-    leads = assigned["leads"]
-    order = None if "created_at" in roles["leads"] else find_order(leads)
-    with_role = [*roles["leads"].values(), order]
+    roles = find_roles(assigned, declared)
+    leads, of_leads = assigned["leads"], roles.columns["leads"]
+    order = None if "created_at" in of_leads else find_order(leads)
+    with_role = [*of_leads.values(), order]
     attributes = [column for column in leads.columns if column not in with_role]
-    of_outcomes = roles.get("outcomes", roles["leads"])
-    words = sort_values(of_outcomes["outcome"])
-    assert words is not None  # `find_roles` chooses no outcome without a value that means won
+    words = _outcome_words(roles, has_times="created_at" in of_leads)
     learn = LearnKeys(won=[*words.won], lost=[*words.lost], open=[*words.open])
-    records = sample_records(assigned, roles, learn, order, now)
+    records = sample_records(assigned, roles.columns, learn, order, now)
 
     draft = tomlkit.document()
     _add_opening(draft, tables, name or folder.resolve().name)
     for kind in (kind for kind in TABLES if kind in assigned):
-        draft[kind] = _table_section(HEADINGS[kind], assigned[kind], roles[kind])
+        draft[kind] = _table_section(HEADINGS[kind], assigned[kind], roles.columns[kind])
+        if encoding is not None:
+            draft[kind]["encoding"] = noted(encoding, "as named by --encoding")
+        if kind == "outcomes" and roles.outcome is None:
+            draft[kind]["every_row"] = noted(EVERY_ROW, EVERY_ROW_NOTE)
         if kind == "leads" and not records.has_times:
             _add_order(draft[kind], order, attributes)
-    draft["learn"], learn = _learn_section(
-        words, count_values(of_outcomes), learn, records, set(roles)
-    )
+    counts = {} if roles.outcome is None else count_values(roles.of_outcomes)
+    draft["learn"], learn = _learn_section(words, counts, learn, records, roles)
     nothing, in_doubt = nothing_words(attributes)
     rules = propose_rules(attributes, records, learn, set(nothing))
     unread = {*rules.ignore, *rules.sensitive, *rules.known_later, *rules.category}
     formatted = [column for column in attributes if column.name not in unread]
     for kind in (kind for kind in TABLES if kind in assigned):
-        with_format = [column for role, column in roles[kind].items() if role in FORMATTED_ROLES]
+        with_format = [
+            column for role, column in roles.columns[kind].items() if role in FORMATTED_ROLES
+        ]
         _add_formats(draft[kind], with_format + (formatted if kind == "leads" else []))
     draft["columns"] = _columns_section(nothing, in_doubt, rules)
     _add_choices(draft["columns"], attributes, frozenset(nothing))
-    return tomlkit.dumps(draft)
+    return ProjectDraft(
+        text=tomlkit.dumps(draft),
+        outcome=EVERY_ROW_WON if roles.outcome is None else roles.outcome.column.name,
+        values=[(count, _meaning_in_draft(count.value, words)) for count in counts.values()],
+        empty=0 if roles.outcome is None else _empty_cells(roles.outcome.column),
+    )
+
+
+def _outcome_words(roles: Roles, has_times: bool) -> OutcomeWords:
+    """Return the values of the outcome by meaning.
+
+    If a yes-or-no column shows leads as lost that another column shows as open, and the leads have
+    times, its "no" is not clear: open leads count as not won once their horizon has passed.
+    """
+    if roles.outcome is None:
+        return OutcomeWords(won=[EVERY_ROW], lost=[], still_open=[])
+    words, evidence = roles.outcome.words, roles.outcome.still_open
+    if evidence is None or not has_times:
+        return words
+    why = f"{evidence.rows:,} of these leads are open in {quote(evidence.column)}"
+    return dataclasses.replace(
+        words, lost=[], unclear=words.unclear | dict.fromkeys(words.lost, why)
+    )
+
+
+def _meaning_in_draft(value: str, words: OutcomeWords) -> str:
+    if value in words.unclear:
+        return f"open, CHECK: {words.unclear[value]}"
+    return "won" if value in words.won else "lost" if value in words.lost else "open"
+
+
+def _empty_cells(column: Column) -> int:
+    return len(column.cells) - int(column.counts.sum())
 
 
 def _add_opening(draft: tomlkit.TOMLDocument, tables: Sequence[Table], name: str) -> None:
@@ -268,19 +363,15 @@ def _learn_section(
     counts: Mapping[str, ValueCount],
     learn: LearnKeys,
     records: Records,
-    kinds: set[str],
+    roles: Roles,
 ) -> tuple[TomlTable, LearnKeys]:
     """Build the section `[learn]`; also return the keys with its horizon and ages."""
     section = _section(LEARN_HEADING)
-    if words.guess:
-        add_comment(section, f"CHECK: {words.guess}.")
+    for comment in _outcome_comments(words, roles, records.has_times):
+        add_comment(section, comment)
     section["won"] = _values(words.won, words, counts)
-    if not words.lost:
-        add_comment(section, "CHECK: no value means lost.")
     section["lost"] = _values(words.lost, words, counts)
     if words.open:
-        if words.unclear:
-            add_comment(section, UNCLEAR_VALUES.format(training=_training_of_open(records)))
         section["open"] = _values(words.open, words, counts)
     section["test_share"] = noted(0.2, "the newest leads, which test the model")
     if not records.has_times:
@@ -291,7 +382,7 @@ def _learn_section(
         long_enough = (step for step in HORIZONS_DAYS if (days <= step).mean() >= 0.9)
         horizon = next(long_enough, HORIZONS_DAYS[-1])
         note += f"; {(days <= horizon).mean():.0%} of the wins seen came within {horizon} days"
-    ages = [0, 7, 30] if {"activities", "stages"} & kinds else [0]
+    ages = [0, 7, 30] if {"activities", "stages"} & set(roles.columns) else [0]
     section["horizon_days"] = noted(horizon, note)
     section["moments_days"] = noted(ages, "learn from leads at these ages in days; 0 is new")
     return section, msgspec.structs.replace(
@@ -303,7 +394,8 @@ def _values(values: Sequence[str], words: OutcomeWords, counts: Mapping[str, Val
     """Build a list of outcome values, each with its number of leads and what is not clear."""
     noted_values: dict[str | int, str] = {}
     for cell, value in zip(cell_values(values), values, strict=True):
-        note = counts[value.casefold()].sentence
+        count = counts.get(value.casefold())
+        note = "every row" if count is None else count.sentence
         if value in words.unclear:
             note += f"; CHECK: {words.unclear[value]}"
         elif words.notes.get(value):
@@ -312,11 +404,49 @@ def _values(values: Sequence[str], words: OutcomeWords, counts: Mapping[str, Val
     return noted_list(noted_values)
 
 
-def _training_of_open(records: Records) -> str:
-    """Describe what the training does with open leads."""
-    if records.has_times:
-        return "counts them as not won once their horizon has passed"
-    return "leaves them out"
+def _outcome_comments(words: OutcomeWords, roles: Roles, has_times: bool) -> list[str]:
+    """Write what the outcome is based on, and what to check."""
+    training = (
+        "counts open leads as not won once their horizon has passed"
+        if has_times
+        else "leaves out open leads, because the leads have no time of creation"
+    )
+    if roles.outcome is None:
+        return [f"Leads without a row in the table of outcomes are open: the training {training}."]
+    return [
+        *_choice_comments(roles.outcome, has_times),
+        *([f"CHECK: {words.guess}."] if words.guess else []),
+        *([] if words.lost else ["CHECK: no value is known to mean lost."]),
+        *([UNCLEAR_VALUES.format(training=training)] if words.unclear else []),
+        *_closing_comments(roles),
+    ]
+
+
+def _choice_comments(choice: OutcomeChoice, has_times: bool) -> list[str]:
+    column = quote(choice.column.name)
+    comments = [
+        f"{quote(other)} may be the outcome too. {column} was chosen: of {quote(other)}, {why}."
+        for other, why in choice.others.items()
+    ]
+    if empty := _empty_cells(choice.column):
+        comments.append(f"{empty:,} leads have no value in {column}: they are open.")
+    if choice.still_open is not None and not has_times:
+        comments.append(
+            f"CHECK: {choice.still_open.rows:,} leads that {column} shows as not won are open in "
+            f"{quote(choice.still_open.column)}. Here they count as lost. Export a column that "
+            "tells open leads from lost ones, or leads with their time of creation."
+        )
+    return comments
+
+
+def _closing_comments(roles: Roles) -> list[str]:
+    if not roles.other_closings:
+        return []
+    closing = quote(roles.of_outcomes["closed_at"].name)
+    return [
+        f"CHECK: closing dates are also in {listed(roles.other_closings)}. Only {closing} is read: "
+        "a lost lead without a date in it counts as lost at its creation."
+    ]
 
 
 def _days_to_win(records: Records) -> Floats:

@@ -29,9 +29,10 @@ class OutcomeWords:
         A sentence about what was guessed; empty if nothing was guessed.
     notes : dict of str to str
         What is remarkable about some values.
-    certainty : float
-        The share of filled rows whose value is clear without a guess, from 0 to 1. A yes or a no
-        counts half, because the name of the column decides what it means.
+    known_share : float
+        The share of filled rows whose value is clear without a guess, from 0 to 1.
+    is_yes_or_no : bool
+        True if won and lost are yes and no, so that the name of the column decides what they mean.
     """
 
     won: list[str]
@@ -40,7 +41,8 @@ class OutcomeWords:
     unclear: dict[str, str] = field(default_factory=dict)
     guess: str = ""
     notes: dict[str, str] = field(default_factory=dict)
-    certainty: float = 1.0
+    known_share: float = 1.0
+    is_yes_or_no: bool = False
 
     @property
     def open(self) -> list[str]:
@@ -80,7 +82,8 @@ def sort_values(column: Column) -> OutcomeWords | None:
         unclear={value: meanings[value].why for value in lists[None]},
         guess=guess,
         notes={value: meaning.why for value, meaning in meanings.items() if meaning.outcome},
-        certainty=_certainty(column, meanings),
+        known_share=_known_share(column, meanings),
+        is_yes_or_no=any(meanings[value].is_yes_or_no for value in lists["won"]),
     )
 
 
@@ -172,11 +175,9 @@ def _is_unknown(meaning: Meaning) -> bool:
     return meaning.outcome is None and meaning.why == UNKNOWN
 
 
-def _certainty(column: Column, meanings: Mapping[str, Meaning]) -> float:
-    by_spelling = {value.casefold(): meaning for value, meaning in meanings.items()}
-    known = 0.0
-    for value, count in column.counts.items():
-        meaning = by_spelling[str(value).casefold()]
-        if meaning.outcome is not None:
-            known += float(count) * (0.5 if meaning.is_yes_or_no else 1.0)
-    return known / float(column.counts.sum())
+def _known_share(column: Column, meanings: Mapping[str, Meaning]) -> float:
+    is_known = {value.casefold() for value, meaning in meanings.items() if meaning.outcome}
+    known = sum(
+        count for value, count in column.counts.items() if str(value).casefold() in is_known
+    )
+    return float(known) / float(column.counts.sum())

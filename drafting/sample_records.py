@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from crm.lead_ids import as_lead_ids
 from crm.outcomes import to_won_lost
 from crm.project import LearnKeys
 from crm.records import Records
@@ -44,11 +45,13 @@ def sample_records(
     """
     leads = _leads(tables["leads"], roles["leads"])
     has_times = "created_at" in leads
+    required = ["lead_id", "created_at"] if has_times else ["lead_id"]
+    leads = leads.dropna(subset=required)  # the reader leaves these rows out too
     if has_times:
         leads = leads.sort_values(["created_at", "lead_id"])
     elif order is not None:
         leads = leads.iloc[np.argsort(order.numbers, kind="stable")]
-    outcomes = _outcomes(leads, roles)
+    outcomes = _outcomes(leads, roles, learn)
     if "outcomes" in tables and not tables["outcomes"].is_whole:
         leads = leads[leads["lead_id"].isin(outcomes["lead_id"])]
     outcomes = outcomes[outcomes["lead_id"].isin(leads["lead_id"])]
@@ -80,18 +83,34 @@ def _lead_ids(roles: Mapping[str, Column], rows: int) -> pd.Series:
     return pd.Series([f"row-{i}" for i in range(1, rows + 1)], dtype="str")
 
 
-def _outcomes(leads: pd.DataFrame, roles: Mapping[str, Mapping[str, Column]]) -> pd.DataFrame:
+def _outcomes(
+    leads: pd.DataFrame, roles: Mapping[str, Mapping[str, Column]], learn: LearnKeys
+) -> pd.DataFrame:
     """Build the table of outcomes, from its own file or from the leads, in the CRM's words."""
     if "outcomes" in roles:
         columns = roles["outcomes"]
-        lead_id = pd.Series(columns["lead_id"].texts, dtype="str")
+        lead_id = _as_lead_ids(columns["lead_id"], leads)
     else:
-        columns, lead_id = roles["leads"], leads["lead_id"]
-    outcome = pd.Series(columns["outcome"].texts, dtype=object)
+        columns, lead_id = (
+            roles["leads"],
+            _lead_ids(roles["leads"], len(roles["leads"]["outcome"].texts)),
+        )
+    every_row = [*learn.won] * len(lead_id)  # if the table has no column of outcomes
+    outcome = pd.Series(
+        columns["outcome"].texts if "outcome" in columns else every_row, dtype=object
+    )
     outcomes = pd.DataFrame({"lead_id": lead_id, "outcome": outcome})
     if "closed_at" in columns:
         outcomes["closed_at"] = _times(columns, "closed_at")
     return outcomes
+
+
+def _as_lead_ids(ids: Column, leads: pd.DataFrame) -> pd.Series:
+    """Return the ids of another table as the leads table writes them; missing ids stay missing."""
+    texts = pd.Series(ids.texts, dtype="str")
+    is_filled = texts.notna()
+    texts[is_filled] = as_lead_ids(texts[is_filled], leads["lead_id"].dropna())
+    return texts
 
 
 def _observed_until(
@@ -103,7 +122,7 @@ def _observed_until(
     times = [leads["created_at"], outcomes["closed_at"]]
     for kind, role in EVENT_TIMES.items():
         if kind in roles:
-            is_known = pd.Series(roles[kind]["lead_id"].texts).isin(leads["lead_id"])
+            is_known = _as_lead_ids(roles[kind]["lead_id"], leads).isin(leads["lead_id"])
             times.append(_times(roles[kind], role)[is_known])
     observed = pd.concat(times).dropna()
     if now is not None:

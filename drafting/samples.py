@@ -123,7 +123,7 @@ class Table:
     is_whole: bool
 
 
-def read_sample(source: str, folder: Path, limit: int) -> Table:
+def read_sample(source: str, folder: Path, limit: int, encoding: str | None = None) -> Table:
     """Read the first rows of a file, and recognise the formats of its columns.
 
     Parameters
@@ -134,6 +134,8 @@ def read_sample(source: str, folder: Path, limit: int) -> Table:
         The folder of the project file.
     limit : int
         The maximal number of rows.
+    encoding : str, optional
+        The encoding of the file; by default it is detected.
 
     Returns
     -------
@@ -149,7 +151,7 @@ def read_sample(source: str, folder: Path, limit: int) -> Table:
     path = Path(os.path.abspath(Path(file if kind else source).expanduser()))
     home = Path(os.path.abspath(folder))
     shown = path.relative_to(home) if path.is_relative_to(home) else path
-    columns = _read(path, limit)
+    columns = _read(path, limit, encoding)
     rows = len(columns[0].cells)
     return Table(
         path=path,
@@ -161,8 +163,9 @@ def read_sample(source: str, folder: Path, limit: int) -> Table:
     )
 
 
-def _read(path: Path, limit: int) -> list[Column]:
-    rows = next(iter_table(TableKeys(source=str(path)), path.parent, limit), None)
+def _read(path: Path, limit: int, encoding: str | None) -> list[Column]:
+    keys = TableKeys(source=str(path), encoding=encoding)
+    rows = next(iter_table(keys, path.parent, limit), None)
     if rows is None:
         raise SchemaError(path.name, ["it has a header but no rows. Expected at least one row."])
     texts = pd.unique(np.concatenate([text_column(rows[name]) for name in rows.columns]))

@@ -53,7 +53,7 @@ def test_rarer_of_two_unclear_values_is_guessed_to_be_won() -> None:
     words = sort_cells("blue", "blue", "red")
     assert words is not None
     assert (words.won, words.lost, words.guess) == (["red"], ["blue"], RARER_IS_WON)
-    assert words.certainty == 0
+    assert words.known_share == 0
 
 
 def test_nothing_is_guessed_from_three_unclear_values() -> None:

@@ -1,0 +1,115 @@
+"""Finds the columns that contain the ids of leads."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+
+import pandas as pd
+
+from crm.errors import ConfigError
+from crm.lead_ids import id_keys
+from crm.text import quote
+from drafting.role_names import NAMED_IDS, NO_RANK, rank
+from drafting.samples import Column, Table
+
+MOST_GAPS = 0.2  # of the leads; rows without an id are left out
+ID_SHARE = 0.5  # of different values, from which a column with repeats is still meant as an id
+
+
+def id_columns(tables: Mapping[str, Table]) -> dict[str, Column]:
+    """Find the column of lead ids in as many tables as possible.
+
+    Parameters
+    ----------
+    tables : mapping of str to Table
+        By kind; `leads` is one of them.
+
+    Returns
+    -------
+    dict of str to Column
+        By kind. Ids match in every form of `crm.lead_ids`.
+    """
+    leads = tables["leads"]
+    events = {kind: table for kind, table in tables.items() if kind != "leads"}
+    keys = sorted(lead_keys(leads), key=lambda column: rank("lead_id", column.name))
+    if not events:
+        named = keys and rank("lead_id", keys[0].name) < NO_RANK
+        return {"leads": keys[0]} if named else {}
+    links = []
+    for key in keys:
+        shared = {kind: _shared(key, leads, kind, table) for kind, table in events.items()}
+        links.append({"leads": key} | {kind: column for kind, column in shared.items() if column})
+    return max(links, key=len, default={})
+
+
+def lead_keys(table: Table) -> list[Column]:
+    """Return the columns that identify each row, except for a few rows without a value."""
+    return [column for column in table.columns if _is_key(column)]
+
+
+def check_repeated_ids(table: Table) -> None:
+    """Check that a column which is named as an id does not repeat.
+
+    Raises
+    ------
+    ConfigError
+        If it does, and no other named id identifies the rows. The message names the column, the
+        number of rows and an example.
+    """
+    named = [column for column in table.columns if rank("lead_id", column.name) < NAMED_IDS]
+    named.sort(key=lambda column: rank("lead_id", column.name))
+    if not named or any(_is_key(column) for column in named):
+        return
+    ids = named[0]
+    filled = int(ids.counts.sum())
+    if len(ids.counts) == filled or len(ids.counts) < ID_SHARE * filled:
+        return
+    rows = pd.DataFrame({column.name: column.texts for column in table.columns})
+    if not rows.drop_duplicates()[ids.name].dropna().duplicated().any():
+        return  # rows that are equal in every cell are left out
+    repeated = ids.counts[ids.counts > 1]
+    example = quote(str(repeated.index[0]))
+    raise ConfigError(
+        f"{table.path.name}: the column {quote(ids.name)} looks like the id of a lead, but "
+        f"{int(repeated.sum()):,} of {table.rows:,} rows repeat an id. {example} "
+        f"has {int(repeated.iloc[0]):,} rows. The table of leads needs one row per lead: export "
+        "each lead once. If this is a table of activities, stages or outcomes, name the table of "
+        "each file, as in: `leads=people.csv activities=calls.csv`"
+    )
+
+
+def unmatched_ids(tables: Mapping[str, Table]) -> str:
+    """Write a sentence with an id of each file, for files whose ids do not match."""
+    examples = []
+    for table in tables.values():
+        named = [column for column in table.columns if len(column.counts)]
+        column = min(named, key=lambda column: rank("lead_id", column.name), default=None)
+        if column is not None and rank("lead_id", column.name) < NO_RANK:
+            example = quote(str(column.counts.index[0]))
+            examples.append(f"{example} in {quote(column.name)} of {table.path.name}")
+    return f"Their ids are such as {' and '.join(examples)}." if len(examples) > 1 else ""
+
+
+def _is_key(column: Column) -> bool:
+    filled = int(column.counts.sum())
+    is_unique = len(column.counts) == filled and filled > 0
+    return is_unique and len(column.cells) - filled <= MOST_GAPS * len(column.cells)
+
+
+def _shared(key: Column, leads: Table, kind: str, table: Table) -> Column | None:
+    """Find the column of another table that contains the lead ids."""
+    ids, candidates = _keys(key), []
+    for column in table.columns:
+        share = float(_keys(column).isin(ids).mean()) if len(column.counts) else 0.0
+        same_name = column.name == key.name
+        likely = share >= 0.5 or (share > 0 and (same_name or not leads.is_whole))
+        place = rank("lead_id", column.name)
+        repeats = len(column.counts) < len(column.cells)
+        if likely and (repeats or kind == "outcomes" or table.kind or place < NO_RANK):
+            candidates.append((-place, same_name, share, column))
+    return max(candidates, key=lambda row: row[:3])[3] if candidates else None
+
+
+@lru_cache(maxsize=512)
+def _keys(column: Column) -> pd.Index:
+    """Return the key of each different id of a column."""
+    return pd.Index(id_keys(pd.Series(column.counts.index, dtype="str")))

@@ -1,0 +1,120 @@
+"""Ranks names of columns and files by the roles and tables that they suggest.
+
+The names of CRMs and languages are listed in role_names.toml.
+"""
+
+import re
+import tomllib
+import unicodedata
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+from crm.text import words_of
+
+NO_RANK: Final = 9  # the rank of a name that does not suggest the role
+CLEAR_OUTCOME_NAMES: Final = 4  # a yes or no is an outcome only if one of these ranks fits
+CLOSING_NAMES: Final = 4  # the ranks of `closed_at` that say that something was closed
+NAMED_IDS: Final = 5  # the ranks of `lead_id` that say whose id it is, or that it is the row's id
+
+_TABLE_WORDS = (
+    "lead",
+    "leads",
+    "deal",
+    "deals",
+    "opportunity",
+    "contact",
+    "contacts",
+    "properties",
+)
+_NOT_DECOMPOSED = str.maketrans("łøđıŁØĐ", "lodilod")
+
+
+def rank(role: str, name: str) -> int:
+    """Return the rank of a name among the names that suggest a role; 0 is the best.
+
+    Parameters
+    ----------
+    role : str
+        A role of a table, such as "created_at".
+    name : str
+        The name of a column.
+
+    Returns
+    -------
+    int
+        `NO_RANK` if the name does not suggest the role.
+
+    Examples
+    --------
+    >>> rank("created_at", "Créé le"), rank("created_at", "hs_createdate")
+    (1, 1)
+    >>> rank("closed_at", "lastmodifieddate"), rank("closed_at", "Expected Close Date")
+    (9, 9)
+    """
+    if is_excluded(role, name):
+        return NO_RANK
+    ranks = _NAMES.get(role, [[role]])
+    return next((place for place, names in enumerate(ranks) if _is_one_of(name, names)), NO_RANK)
+
+
+def hints_at(kind: str, file_name: str) -> bool:
+    """Check whether the name of a file suggests a table.
+
+    Examples
+    --------
+    >>> hints_at("outcomes", "closed_deals"), hints_at("activities", "Aktivitäten")
+    (True, True)
+    """
+    return _is_one_of(file_name, _FILES[kind])
+
+
+@lru_cache(maxsize=4_096)
+def plain_words(name: str) -> str:
+    """Split a name into lower-case words without accents.
+
+    Examples
+    --------
+    >>> plain_words("Créé le"), plain_words("Lead_Status__c"), plain_words("DateClôture")
+    ('cree le', 'lead status', 'date cloture')
+    """
+    text = unicodedata.normalize("NFKC", name).removesuffix("__c").translate(_NOT_DECOMPOSED)
+    letters = [c for c in unicodedata.normalize("NFD", text) if not "\u0300" <= c <= "\u036f"]
+    return words_of(unicodedata.normalize("NFC", "".join(letters)))
+
+
+def is_named(list_name: str, name: str) -> bool:
+    """Check whether a name is in a list of role_names.toml that is no role."""
+    return _is_one_of(name, _LISTED[list_name])
+
+
+def is_excluded(role: str, name: str) -> bool:
+    """Check whether a name says that a column does not play a role, such as a former status."""
+    lists = {
+        "created_at": ["not_created_or_closed"],
+        "closed_at": ["not_created_or_closed", "not_closed"],
+        "outcome": ["not_outcome"],
+    }
+    return any(_is_one_of(name, _LISTED[listed]) for listed in lists.get(role, []))
+
+
+def _is_one_of(name: str, listed: list[str]) -> bool:
+    words = plain_words(name)
+    first, _, others = words.partition(" ")
+    glued = {words.replace(" ", "")}
+    if first in _TABLE_WORDS and others:
+        glued.add(others.replace(" ", ""))
+    return any(
+        re.search(text[1:], words) is not None if text[0] == "~" else _glued(text) in glued
+        for text in listed
+    )
+
+
+@lru_cache(maxsize=4_096)
+def _glued(name: str) -> str:
+    return plain_words(name).replace(" ", "")
+
+
+_LISTED: Final = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+_FILES: Final = _LISTED.pop("files")
+_NAMES: Final = {role: ranks for role, ranks in _LISTED.items() if isinstance(ranks[0], list)}
