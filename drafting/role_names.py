@@ -102,7 +102,7 @@ def _is_one_of(name: str, listed: list[str]) -> bool:
     words = plain_words(name)
     first, _, others = words.partition(" ")
     glued = {words.replace(" ", "")}
-    if first in _TABLE_WORDS and others:
+    if first in _TABLE_WORDS and others not in ("", "amount"):  # a lead's own amount is no revenue
         glued.add(others.replace(" ", ""))
     return any(
         re.search(text[1:], words) is not None if text[0] == "~" else _glued(text) in glued

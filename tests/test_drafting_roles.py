@@ -107,11 +107,13 @@ def leads_and_calls(tmp_path: Path) -> tuple[str, str]:
     return leads, calls
 
 
-def test_table_with_one_row_per_lead_is_not_clear(
+def test_one_activity_per_lead_is_a_table_of_activities(
     tmp_path: Path, leads_and_calls: tuple[str, str]
 ) -> None:
-    with pytest.raises(ConfigError, match="not clear which file"):
-        draft_project(leads_and_calls, tmp_path)
+    project = draft(tmp_path, leads_and_calls).project
+    assert project.leads.source == "x.csv"
+    assert project.activities is not None
+    assert project.activities.source == "y.csv"
 
 
 def test_named_table_overrides_the_guess(tmp_path: Path, leads_and_calls: tuple[str, str]) -> None:
