@@ -25,11 +25,12 @@ from features.cell_warnings import CellWarning, cell_warning
 from features.feature import Feature, shortened
 
 LIST = "[]"  # the separator of cells that are JSON lists, such as ["Demo", "Pricing"]
-SEPARATORS = (LIST, ";", "|", ",")
+SEPARATORS = (LIST, ";", "|", ",", "；", "、", "，")
 MIN_LEADS = 5  # of a value that gets a feature of its own
 MAX_VALUES = 30
 SEVERAL_SHARE = 0.05  # the least share of filled cells that have several parts
 REPEATED_SHARE = 0.8  # the least share of parts, in cells with several, that are frequent values
+KEPT_SHARE = 0.5  # the least share of parts, in cells with several, that are one of the features
 MOVING_SHARE = 0.5  # the least share of frequent values that occur at different places
 MOST_CHARACTERS = 60  # of a part; a longer one is free text
 MOST_GROUPS = 5  # values whose leads are groups in reports
@@ -60,8 +61,8 @@ class ChoiceAttribute(Attribute):
     values: tuple[str, ...]
     kind: ClassVar[str] = "choice"
     note: ClassVar[str] = (
-        f"a cell with several values, separated by `;`, `\\|` or `,`, or a JSON list: one feature "
-        f"for each of at most {MAX_VALUES} values with at least {MIN_LEADS} leads, and one for all "
+        f"a cell with several values, separated by `;`, `\\|`, `,` or `、`, or a JSON list: one "
+        f"feature for each of at most {MAX_VALUES} values with at least {MIN_LEADS} leads, and one for all "
         "others"
     )
 
@@ -202,11 +203,15 @@ def _frequent_values(column: UndeclaredColumn, separator: str) -> tuple[str, ...
         return ()
     spelled, leads = _spellings(parts_of, cells)
     frequent = {part for part, n in leads.items() if n >= MIN_LEADS}
-    repeats = _repeated_share(several, cells, frequent) >= REPEATED_SHARE
-    if len(frequent) < 2 or not repeats or not _are_choices(parts_of, frequent, separator):
+    kept = sorted(frequent, key=lambda part: (-leads[part], part))[:MAX_VALUES]
+    repeats = (
+        len(kept) > 1
+        and _share_of(frequent, several, cells) >= REPEATED_SHARE
+        and _share_of(set(kept), several, cells) >= KEPT_SHARE
+    )
+    if not repeats or not _are_choices(parts_of, frequent, separator):
         return ()
-    ordered = sorted(frequent, key=lambda part: (-leads[part], part))
-    return tuple(spelled[part] for part in ordered[:MAX_VALUES])
+    return tuple(spelled[part] for part in kept)
 
 
 def _parts_of_cells(
@@ -231,16 +236,16 @@ def _spellings(
     return spelled, {part: by.total() for part, by in written.items()}
 
 
-def _repeated_share(
-    several: Mapping[str, Sequence[str]], cells: Mapping[str, int], frequent: set[str]
+def _share_of(
+    values: set[str], several: Mapping[str, Sequence[str]], cells: Mapping[str, int]
 ) -> float:
-    """Compute the share of parts, in cells with several parts, that are frequent values."""
+    """Compute the share of parts, in cells with several parts, that are one of these values."""
     n_parts = sum(cells[text] * len(parts) for text, parts in several.items())
-    n_frequent = sum(
-        cells[text] * sum(part.casefold() in frequent for part in parts)
+    n_values = sum(
+        cells[text] * sum(part.casefold() in values for part in parts)
         for text, parts in several.items()
     )
-    return n_frequent / n_parts
+    return n_values / n_parts
 
 
 def _are_choices(parts_of: Mapping[str, Sequence[str]], frequent: set[str], separator: str) -> bool:
