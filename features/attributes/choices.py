@@ -62,8 +62,8 @@ class ChoiceAttribute(Attribute):
     kind: ClassVar[str] = "choice"
     note: ClassVar[str] = (
         f"a cell with several values, separated by `;`, `\\|`, `,` or `、`, or a JSON list: one "
-        f"feature for each of at most {MAX_VALUES} values with at least {MIN_LEADS} leads, and one for all "
-        "others"
+        f"feature for each of at most {MAX_VALUES} values with at least {MIN_LEADS} leads, and "
+        "one for all others"
     )
 
     @classmethod
