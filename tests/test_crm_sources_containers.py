@@ -51,7 +51,7 @@ def test_workbook_is_read_with_its_types(read_csv: ReadCsv, name: str) -> None:
 
 
 def test_rows_of_a_workbook_that_are_not_records_are_named(tmp_path: Path) -> None:
-    rows = [
+    rows: list[list[Any]] = [
         ["Leads Report"],
         [None],
         *LEADS,

@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -56,7 +57,7 @@ class Dialect:
     delimiter: str
     encoding: str
     is_declared: bool
-    quoting: int
+    quoting: Literal[0, 1, 2]
     line_end: str
     preamble: int
     footer: int
