@@ -37,6 +37,7 @@ BODY = "".join(LEADS)
         (f"Filter,Status,equals,Open\nOwner,is,me,\n\n{HEADER}{BODY}", [1, 2, 3]),
         (f",,Firm,\n{HEADER}{BODY}", [1]),
         (f"# made by a CRM\n\n{HEADER}\n{BODY}", [1, 2, 4]),
+        (f"Leads of January, February, March, by name\n{HEADER}{BODY}", [1]),
         (f"sep=,\n{HEADER}{BODY}", [1]),
         (f"sep=;\n{HEADER}{BODY}", [1]),
     ],
@@ -55,6 +56,13 @@ def test_lines_that_are_not_records_are_named(
 def test_lead_named_total_in_the_first_column_stays(tmp_path: Path) -> None:
     rows = [f"{name},2025-01-01,Bonn\n" for name in ("Total", "Acme", "Bolt", "Total")]
     (tmp_path / "leads.csv").write_text(f"Company,Created,City\n{''.join(rows)}Total,,\n")
+    assert len(read_table(TableKeys(source="leads.csv"), tmp_path)) == 4
+
+
+def test_lead_named_total_with_a_missing_cell_stays(tmp_path: Path) -> None:
+    rows = [f"{name},Bonn,2025-01-0{i + 1}\n" for i, name in enumerate(("Acme", "Bolt", "Cord"))]
+    text = f"Company,City,Created\n{''.join(rows)}Total,,2025-01-04\nTotal,,\n"
+    (tmp_path / "leads.csv").write_text(text)
     assert len(read_table(TableKeys(source="leads.csv"), tmp_path)) == 4
 
 

@@ -204,9 +204,16 @@ def _is_report_text(row: Row) -> bool:
     return bool(re.search(r"\w:(\s|;|$)", text)) or text.startswith("#")
 
 
+def _is_sentence(row: Row) -> bool:
+    """Return whether every cell after the first begins with a space, as after a comma in a text."""
+    return row.width > 1 and all(cell.startswith(" ") for cell in row.cells[1 : row.width])
+
+
 def _is_above(row: Row, following: Row, header: Row, data: Row) -> bool:
     """Return whether a row with several cells is text above the header, not the header."""
     if _is_report_text(row) or len(row.cells) < len(data.cells) == len(header.cells):
+        return True
+    if _is_sentence(row) and not _is_sentence(header):
         return True
     if row.n_filled >= header.n_filled:
         return False

@@ -26,6 +26,9 @@ FILLED_SHARE: Final = 0.9  # of the rows, in a column that nearly every row fill
 SHAPED_SHARE: Final = 0.95  # of the cells, in a column whose cells look alike
 EDGE_ROWS: Final = 30  # rows at the top and the end that are looked at one by one
 LEARNED_ROWS: Final = 1_000
+TAIL_ROWS: Final = 200  # at the end, where text below the table is looked for
+_AMOUNT: Final = re.compile(r"[^\w\s]?\s?([A-Z]{3})?\s?[-(]?\d[\d.,'’\s]*\)?\s?([A-Z]{3}|[%€$£¥])?")
+_EMAIL: Final = re.compile(r"\S+@\S+\.\S+")
 
 
 class _Words(msgspec.Struct, forbid_unknown_fields=True):
@@ -90,13 +93,15 @@ def is_of_report(text: str) -> bool:
 
 
 def shape(text: str) -> str:
-    """Return a text with each run of digits as 9 and of letters as a.
+    """Return a text with each run of digits as 9 and of letters as a; an e-mail address is @.
 
     Examples
     --------
-    >>> shape("L00017"), shape("2024-01-31 08:15"), shape("Trade show")
-    ('a9', '9-9-9 9:9', 'a a')
+    >>> shape("L00017"), shape("2024-01-31 08:15"), shape("Trade show"), shape("a.b@c.de")
+    ('a9', '9-9-9 9:9', 'a a', '@')
     """
+    if _EMAIL.fullmatch(text):
+        return "@"
     return re.sub(r"[^\W\d_]+", "a", re.sub(r"\d+", "9", text))
 
 
@@ -169,8 +174,10 @@ class RowJudge:
             Rows with a blank line above them.
         """
         found: dict[int, str] = {}
-        for row in self._doubtful(table, is_first, is_last).tolist():
-            reason = self._reason(table.iloc[row].tolist())
+        doubtful = self._doubtful(table, is_first, is_last)
+        content = table.iloc[doubtful].to_numpy(dtype=object).tolist()
+        for row, cells in zip(doubtful.tolist(), content, strict=True):
+            reason = self._reason(cells)
             if reason is not None:
                 found[row] = reason
         if is_last:
@@ -208,12 +215,9 @@ class RowJudge:
         if [plain(cell_text(cell) or "") for cell in cells] == self.header and len(cells) > 1:
             return HEADER_AGAIN
         is_sparse = self.is_sparse(cells, first)
-        others = [i for i in self.always if i != first]
-        if is_total(text):
-            has_gaps = any(_is_nothing(cells[i]) for i in others) or len(cells) == 1
-            if is_sparse or (self.is_alike(first, text) is False and has_gaps):
-                return TOTAL
         is_alike = self.is_alike(first, text)
+        if is_total(text) and (is_alike is False or is_sparse or self._is_sum(cells, first)):
+            return TOTAL
         if is_alike is False and " " in text and is_of_report(text):
             return BELOW
         if not is_sparse or is_alike:
@@ -229,12 +233,22 @@ class RowJudge:
             return len(cells) > 1 and sum(not _is_nothing(cell) for cell in cells) <= 1
         return 2 * sum(_is_nothing(cells[i]) for i in others) > len(others)
 
+    def _is_sum(self, cells: list[Any], first: int) -> bool:
+        """Return whether a cell is missing that nearly every row has, and the others are amounts.
+
+        A lead whose company is called "Total" has other cells, such as the day of its creation.
+        """
+        others = [i for i in self.always if i != first]
+        texts = [cell_text(cell) for i, cell in enumerate(cells) if i != first]
+        filled = [text for text in texts if text is not None and any(map(str.isalnum, text))]
+        return any(_is_nothing(cells[i]) for i in others) and all(map(_is_amount, filled))
+
     def _find_text_below(
         self, table: pd.DataFrame, found: dict[int, str], gaps: Collection[int]
     ) -> None:
         """Add the rows below the last record that only the place tells from records."""
         tail: list[tuple[int, list[Any]]] = []
-        for row in range(len(table) - 1, -1, -1):
+        for row in range(len(table) - 1, max(-1, len(table) - TAIL_ROWS), -1):
             cells = table.iloc[row].tolist()
             first, _ = _first_text(cells)
             if row not in found and not self.is_sparse(cells, first):
@@ -268,6 +282,12 @@ def _is_nothing(cell: Any) -> bool:
     return _is_missing(cell) or (isinstance(cell, str) and not any(map(str.isalnum, cell)))
 
 
+def _is_amount(text: str) -> bool:
+    """Return whether a text is a number, with a unit or not, and no date."""
+    is_day = re.search(r"\d{1,4}([-/.])\d{1,2}\1\d{1,4}(?!\d)", text) is not None
+    return _AMOUNT.fullmatch(text) is not None and not is_day
+
+
 def _first_text(cells: list[Any]) -> tuple[int, str | None]:
     """Return the place and the text of the first filled cell; None if the row is blank."""
     for i, cell in enumerate(cells):
@@ -280,7 +300,7 @@ def _first_text(cells: list[Any]) -> tuple[int, str | None]:
 def _shapes_of(column: pd.Series) -> frozenset[str] | None:
     """Return the few shapes that the cells of a column have; None if they are words, or diverse."""
     texts = [text for text in text_column(column) if text is not None]
-    with_digit = sum(any(map(str.isdigit, text)) for text in texts)
+    with_digit = sum(any(map(str.isdigit, text)) or "@" in text for text in texts)
     if len(texts) < 2 or with_digit < SHAPED_SHARE * len(texts):
         return None
     common = Counter(map(shape, texts)).most_common(8)

@@ -105,7 +105,7 @@ def _read_sheet(
                 f"{name} has no sheet {quote(sheet)}. {nearest(sheet, workbook.sheet_names)}"
             )
         return _cells(workbook, sheet)
-    filled = [title for title in visible if workbook.get_sheet_by_name(title).total_height > 0]
+    filled = [title for title in visible if workbook.get_sheet_by_name(title).end is not None]
     if len(filled) > 1:
         lines = " or ".join(f"`sheet = {quote(title)}`" for title in filled[:2])
         raise SourceError(
