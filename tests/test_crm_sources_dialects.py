@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -148,7 +147,7 @@ def write(leads: list[list[str]], dialect: Dialect) -> tuple[str, int]:
     return text.getvalue().replace("\n", dialect.line_end), n_left_out
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(drawn=records, dialect=dialects)
 def check_dialect(folder: Path, drawn: list[tuple[str, str, str]], dialect: Dialect) -> None:
     leads = leads_of(drawn)
@@ -190,11 +189,8 @@ def check_dialect(folder: Path, drawn: list[tuple[str, str, str]], dialect: Dial
         assert written[line - 1].strip('"').startswith(lead[0])
 
 
-def test_records_come_back_from_any_dialect_or_are_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_records_come_back_from_any_dialect_or_are_refused(tmp_path: Path) -> None:
     outcomes.clear()
     check_dialect(tmp_path)
-    assert outcomes["read"] > 50
-    with capsys.disabled():
-        sys.stdout.write(f"\n{outcomes.total()} dialects: {dict(outcomes)} ")
+    sys.stdout.write(f"{outcomes.total()} dialects: {dict(outcomes)}\n")  # pytest -s shows it
+    assert outcomes["read"] > 40

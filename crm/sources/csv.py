@@ -7,6 +7,7 @@ import csv
 import itertools
 import zlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import BinaryIO
@@ -129,20 +130,34 @@ class _Block:
 
 def _parts(name: str, stream: Iterator[bytes], head: Head, findings: Findings) -> Iterator[_Part]:
     is_first = True
-    for block in _blocks(name, stream, head):
-        table = _parse(block, head) if block.is_regular else None
+    for block, table in _parsed(name, stream, head):
         if table is not None:
             yield _Part(table, block.lines, is_first)
-        elif block.is_regular:
-            lines = lines_of_text(bytes(block.data).decode("utf-8"))
-            for rows in read_irregular(name, lines, block.line, head, findings):
-                yield _irregular_part(rows, head, is_first)
+            is_first = False
+            continue
+        text = bytes(block.data)
+        if block.is_regular:
+            lines = lines_of_text(text.decode("utf-8"))
         else:  # the end of the block may be inside quotes
-            lines = _lines_of_stream(bytes(block.data), stream, head)
-            for rows in read_irregular(name, lines, block.line, head, findings):
-                yield _irregular_part(rows, head, is_first)
-                is_first = False
-        is_first = False
+            lines = _lines_of_stream(text, stream, head)
+        for rows in read_irregular(name, lines, block.line, head, findings):
+            yield _irregular_part(rows, head, is_first)
+            is_first = False
+
+
+def _parsed(
+    name: str, stream: Iterator[bytes], head: Head
+) -> Iterator[tuple[_Block, pd.DataFrame | None]]:
+    """Parse each block in a thread while the next one is read; None if it is not regular."""
+    with ThreadPoolExecutor(1) as thread:
+        waiting: tuple[_Block, Future[pd.DataFrame | None]] | None = None
+        for block in _blocks(name, stream, head):
+            parsing = thread.submit(_parse, block, head)
+            if waiting is not None:
+                yield waiting[0], waiting[1].result()
+            waiting = block, parsing
+        if waiting is not None:
+            yield waiting[0], waiting[1].result()
 
 
 def _irregular_part(rows: Irregular, head: Head, is_first: bool) -> _Part:
@@ -229,6 +244,8 @@ def _cut(data: bytes, line: int, head: Head, n_held: int) -> _Block | None:
 
 def _parse(block: _Block, head: Head) -> pd.DataFrame | None:
     """Parse a block with pyarrow; return None if it has rows that do not fit the header."""
+    if not block.is_regular:
+        return None
     beyond = [f"beyond {i}" for i in range(len(head.columns), head.width)]
     names = [f"{i}" for i in range(len(head.columns))] + beyond
     try:

@@ -139,7 +139,8 @@ def _find_broken_utf8(open_file: Open) -> tuple[int, bool, bytes] | None:
         block = raw.read(SAMPLE_BYTES)
         try:
             while block:
-                decoder.decode(block)
+                if not block.isascii() or decoder.getstate()[0]:
+                    decoder.decode(block)
                 n_bytes += len(block)
                 block = raw.read(1 << 22)
             decoder.decode(b"", final=True)
