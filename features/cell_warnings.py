@@ -27,7 +27,7 @@ _PREDICATES: Final[dict[CellWarningCode, str]] = {
     "not_yes_or_no": "is neither yes nor no and counts as missing",
     "unreadable_time": "is not an ISO 8601 time and counts as missing",
     "not_an_email_address": "is not an e-mail address",
-    "outside_training": "is far outside the range of the training leads and counts as its end",
+    "outside_training": "is far outside the range of the training leads, so its effect is limited",
     "time_in_future": "is later than the moment of scoring",
     "older_than_learned": "is longer ago than for any lead that the model learned from",
     "younger_than_learned": "is more recent than for any lead that the model learned from",

@@ -18,7 +18,7 @@ from features.attributes.kinds import KINDS
 from features.feature import Feature
 from features.stages import StageFeatures, StageLog
 
-UNCLIPPED = ("category", "log-odds")  # units of codes, and of encodings learned out of fold
+GROWING = ("days", "hours", "count", "ratio")
 MANY_LEADS = 12  # from this number on, reading by columns is faster than reading by leads
 LEAD_TIMES = (
     Feature(
@@ -128,9 +128,9 @@ class FeaturePipeline:
         return [i for i, feature in enumerate(self.features) if feature.unit == "category"]
 
     @cached_property
-    def clipped(self) -> list[int]:
-        """The positions of the matrix's columns that are clipped to the range of the training."""
-        return [i for i, feature in enumerate(self.features) if feature.unit not in UNCLIPPED]
+    def growing(self) -> list[int]:
+        """The positions of the matrix's columns that grow as time passes."""
+        return [i for i, feature in enumerate(self.features) if feature.unit in GROWING]
 
     def transform(self, records: Records, lead: Ints, as_of: Ints) -> Floats:
         """Compute the features of moments.

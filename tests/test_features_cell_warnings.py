@@ -56,4 +56,4 @@ def test_message_shortens_the_name_of_a_column_to_100_characters() -> None:
 
 def test_message_ends_with_what_the_model_learned_from() -> None:
     message = cell_warning("outside_training", "Budget", learned="1 to 9").message
-    assert message.endswith("counts as its end: 1 to 9")
+    assert message.endswith("its effect is limited: 1 to 9")

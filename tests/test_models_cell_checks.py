@@ -62,7 +62,7 @@ def test_number_far_outside_the_training_range_has_a_warning(size: Any) -> None:
 def test_message_of_a_number_outside_names_the_range() -> None:
     warning = ATTRIBUTES[0].warning(400)
     assert warning is not None
-    assert warning.message.endswith("counts as its end: 0 to 100")
+    assert warning.message.endswith("its effect is limited: 0 to 100")
 
 
 def test_model_of_an_earlier_version_has_no_range() -> None:

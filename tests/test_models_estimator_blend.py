@@ -124,11 +124,11 @@ def test_blend_refuses_a_missing_or_unused_part(
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
-def test_number_outside_the_training_range_counts_as_the_nearest(weight: float) -> None:
+def test_growing_number_outside_the_training_range_counts_as_the_nearest(weight: float) -> None:
     features, label = draw(400)
     learned, lead = np.ones(400), np.arange(400)
     trees = fit_trees(features, label, learned, lead, [2], seed=0, rounds=10).trees
-    parts = fit_logistic(features, label, learned, [2], clipped=[0, 1]), trees
+    parts = fit_logistic(features, label, learned, [2], growing=[0, 1]), trees
     blend = make_blend(parts, weight)
     low, high = np.nanmin(features[:, :2], axis=0), np.nanmax(features[:, :2], axis=0)
     outside_of = [(high, high + 0.01), (high, high * 1e6), (low, low - 1), (low, low - 1e9)]

@@ -116,7 +116,7 @@ def fit_scorer(
             why="set by the test",
             losses=(),
         ),
-        clipped=pipeline.clipped,
+        growing=pipeline.growing,
     ).fit(
         training_matrix(pipeline, records, moments, seed),
         moments.label,

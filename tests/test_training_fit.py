@@ -162,7 +162,7 @@ def test_selection_sets_have_the_pipeline_of_the_older_leads(tmp_path: Path) -> 
     position = pipeline.names.index("colour")
     assert set(newer.features[newer.lead >= 350, position]) == {1.0}  # unseen
     assert older.categorical == newer.categorical == tuple(pipeline.categorical)
-    assert older.clipped == newer.clipped == tuple(pipeline.clipped)
+    assert older.growing == newer.growing == tuple(pipeline.growing)
 
 
 def test_selection_needs_both_outcomes_among_the_newest_leads(tmp_path: Path) -> None:

@@ -141,7 +141,7 @@ def fit(
         settings=settings,
         tree_parameters=tree_parameters,
         directions=directions(pipeline, project),
-        clipped=pipeline.clipped,
+        growing=pipeline.growing,
     )
     model.fit(
         learning_set.matrix,
@@ -186,7 +186,7 @@ def selection_sets(
     columns = (
         tuple(pipeline.categorical),
         directions(pipeline, project),
-        tuple(pipeline.clipped),
+        tuple(pipeline.growing),
     )
     older, newer = split.train, split.test
     return SelectionSets(

@@ -313,7 +313,7 @@ def _baselines(learning_set: LearningSet, test_features: Floats) -> dict[str, Fl
         moments.label,
         moments.weight,
         pipeline.categorical,
-        clipped=pipeline.clipped,
+        growing=pipeline.growing,
     )
     return {
         "base_rate": BaseRate.fit(moments.label, moments.weight).log_odds_of(test_features),

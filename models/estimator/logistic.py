@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from crm.arrays import Bools, Floats, Ints
 from models.contributions.value_classes import placed
 
+LEAST_REACH = 4.0  # standard deviations within which a line may leave the training range
 LARGEST = 1e100  # larger numbers are clipped here, so that their squares are finite
 
 
@@ -18,11 +19,13 @@ LARGEST = 1e100  # larger numbers are clipped here, so that their squares are fi
 class LogisticTerms:
     """Turns feature columns into the terms of a linear model.
 
-    Numbers are clipped to the range of the training data: a line through young leads is not valid
-    for old ones, and a line through small companies is not valid for a giant. They are then
-    standardised and clipped at `reach` standard deviations from their mean, so that one number
-    cannot outweigh everything else. Gaps are filled with the median and marked by a term of
-    their own. Categories have one term for each code that occurred; other codes have none.
+    A line is valid where it was learned. Numbers that grow with time are clipped to the range of
+    the training data, because a line through young leads is not valid for old ones. Other numbers
+    are clipped to that range too, but to `LEAST_REACH` standard deviations if it is narrower: the
+    few large companies of a long tail say nothing of larger ones, while an interest rate may drift.
+    Numbers are then standardised and clipped at `reach` standard deviations from their mean. Gaps
+    are filled with the median and marked by a term of their own. Categories have one term for each
+    code that occurred; other codes have none.
 
     Attributes
     ----------
@@ -51,7 +54,7 @@ class LogisticTerms:
         features: Floats,
         categorical: Sequence[int],
         reach: float,
-        clipped: Sequence[int] = (),
+        growing: Sequence[int] = (),
     ) -> "LogisticTerms":
         """Compute ranges, medians, scales and codes of a feature matrix, shape (n, k)."""
         numeric = [i for i in range(features.shape[1]) if i not in set(categorical)]
@@ -59,15 +62,15 @@ class LogisticTerms:
         is_empty = np.isnan(numbers).all(axis=0)
         median = np.where(is_empty, 0.0, np.nanmedian(np.where(is_empty, 0.0, numbers), axis=0))
         filled = np.where(np.isnan(numbers), median, numbers)
-        scale = filled.std(axis=0)
-        is_clipped = np.isin(numeric, clipped)
+        mean, scale = filled.mean(axis=0), filled.std(axis=0)
+        margin = np.where(np.isin(numeric, growing), 0.0, LEAST_REACH * scale)
         return cls(
             numeric=tuple(numeric),
             categorical=tuple(categorical),
-            low=tuple(np.where(is_clipped, filled.min(axis=0), -LARGEST).tolist()),
-            high=tuple(np.where(is_clipped, filled.max(axis=0), LARGEST).tolist()),
+            low=tuple(np.minimum(filled.min(axis=0), mean - margin).tolist()),
+            high=tuple(np.maximum(filled.max(axis=0), mean + margin).tolist()),
             median=tuple(median.tolist()),
-            mean=tuple(filled.mean(axis=0).tolist()),
+            mean=tuple(mean.tolist()),
             scale=tuple(np.where(scale > 0, scale, 1.0).tolist()),
             reach=reach,
             codes=tuple(tuple(np.unique(features[:, i]).tolist()) for i in categorical),

@@ -1,8 +1,8 @@
 """Fits the estimator: a logistic regression and bagged trees, blended in log-odds.
 
-A linear model stays valid with few leads or when the data change. Trees find relations that are
-not linear. Both count a number outside the training range as the nearest one. Their weights are
-chosen on the newest part of the training data (docs/decisions/0009).
+A linear model extrapolates, and stays valid with few leads or when the data change. Trees find
+relations that are not linear. Their weights are chosen on the newest part of the training data
+(docs/decisions/0009).
 """
 
 import reprlib
@@ -52,8 +52,8 @@ class Examples:
         Columns that contain codes.
     directions : tuple of int, length k, or empty
         1 if a column may only raise the log-odds, -1 if it may only lower them, else 0.
-    clipped : tuple of int
-        Columns that are clipped to their range here: see `fit_logistic`.
+    growing : tuple of int
+        Columns that grow with time: see `fit_logistic`.
     """
 
     features: Floats
@@ -62,7 +62,7 @@ class Examples:
     lead: Ints
     categorical: tuple[int, ...] = ()
     directions: tuple[int, ...] = ()
-    clipped: tuple[int, ...] = ()
+    growing: tuple[int, ...] = ()
 
     def take(self, rows: Bools) -> "Examples":
         """Return the examples of the selected rows."""
@@ -126,8 +126,8 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     directions : sequence of int
         For each column 1 if it may only raise the log-odds, -1 if it may only lower them, else
         0; empty for none.
-    clipped : sequence of int
-        Columns that are clipped to their range in training: see `fit_logistic`.
+    growing : sequence of int
+        Columns that grow with time.
 
     Attributes
     ----------
@@ -156,14 +156,14 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         settings: BlendSettings | None = None,
         tree_parameters: Mapping[str, Any] | None = None,
         directions: Sequence[int] = (),
-        clipped: Sequence[int] = (),
+        growing: Sequence[int] = (),
     ) -> None:
         self.categorical = categorical
         self.seed = seed
         self.settings = settings
         self.tree_parameters = tree_parameters
         self.directions = directions
-        self.clipped = clipped
+        self.growing = growing
 
     def fit(
         self,
@@ -222,7 +222,7 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             lead=lead,
             categorical=tuple(self.categorical),
             directions=tuple(self.directions),
-            clipped=tuple(self.clipped),
+            growing=tuple(self.growing),
         )
         self.settings_: BlendSettings | None = None
         self.blend_: Blend | BaseRate
@@ -262,7 +262,7 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             newer.columns if can_weigh else None,
             learned_from.categorical,
             self.seed,
-            learned_from.clipped,
+            learned_from.growing,
         )
         on_share(0.4)
         if not can_weigh:
@@ -330,7 +330,7 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             rows.label,
             rows.weight,
             rows.categorical,
-            clipped=rows.clipped,
+            growing=rows.growing,
             strength=strength,
             reach=reach,
             directions=rows.directions,

@@ -1,4 +1,4 @@
-"""Fits the logistic regression: the part of the estimator that is a line between its bounds."""
+"""Fits the logistic regression: the part of the estimator that extrapolates."""
 
 from collections.abc import Sequence
 
@@ -8,13 +8,13 @@ from threadpoolctl import threadpool_limits
 
 from crm.arrays import Floats, Ints, Labels
 from features.fitting import N_FOLDS, folds
-from models.estimator.logistic import Logistic, LogisticTerms
+from models.estimator.logistic import LEAST_REACH, Logistic, LogisticTerms
 from models.evaluation.metrics import log_losses
 
 FittingRows = tuple[Floats, Labels, Floats, Ints]  # features, label, weight, lead
 
 STRENGTHS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)  # scikit-learn's C: smaller regularises more
-REACHES = (4.0, 20.0)  # standard deviations at which a number is clipped
+REACHES = (LEAST_REACH, 20.0)  # standard deviations at which a number is clipped
 MANY_ROWS = 10_000  # with more rows, the settings are chosen on a sample
 MANY_CELLS = 2e10  # rows · terms²: above it Newton's steps cost more than those of L-BFGS
 
@@ -25,7 +25,7 @@ def fit_logistic(
     weight: Floats,
     categorical: Sequence[int],
     *,
-    clipped: Sequence[int] = (),
+    growing: Sequence[int] = (),
     strength: float = 1.0,
     reach: float = REACHES[-1],
     directions: tuple[int, ...] = (),
@@ -40,8 +40,8 @@ def fit_logistic(
     weight : ndarray of float64, shape (n,)
     categorical : sequence of int
         Columns that contain codes.
-    clipped : sequence of int
-        Columns that are clipped to the range that they have here.
+    growing : sequence of int
+        Columns that grow with time. They are clipped to the range that they have here.
     strength : float
         Scikit-learn's C: smaller values regularise more.
     reach : float
@@ -54,7 +54,7 @@ def fit_logistic(
     -------
     Logistic
     """
-    terms = LogisticTerms.fit(features, categorical, reach, clipped)
+    terms = LogisticTerms.fit(features, categorical, reach, growing)
     with threadpool_limits(1):  # threads that wait for a busy core cost more than they save
         return _fit_terms(terms, terms.design(features), label, weight, strength, directions)
 
@@ -94,7 +94,7 @@ def choose_logistic(
     newer: FittingRows | None,
     categorical: Sequence[int],
     seed: int,
-    clipped: Sequence[int] = (),
+    growing: Sequence[int] = (),
 ) -> tuple[float, float]:
     """Choose how strongly to regularise, and where to clip numbers.
 
@@ -109,8 +109,8 @@ def choose_logistic(
         `newer` is None if there are too few newer rows.
     categorical : sequence of int
     seed : int
-    clipped : sequence of int
-        Columns that are clipped to their range, as for `fit_logistic`.
+    growing : sequence of int
+        Columns that grow with time, as for `fit_logistic`.
 
     Returns
     -------
@@ -133,7 +133,7 @@ def choose_logistic(
     with threadpool_limits(1):
         for reach in REACHES:
             terms = [
-                LogisticTerms.fit(features[~held_out], categorical, reach, clipped)
+                LogisticTerms.fit(features[~held_out], categorical, reach, growing)
                 for held_out in held_outs
             ]
             designs = [
