@@ -320,7 +320,7 @@ def _without_known_columns(leads: pd.DataFrame, path: Path) -> None:
 
 def _broken_in_the_second_chunk(leads: pd.DataFrame, path: Path) -> None:
     text = leads.to_csv(index=False)
-    path.write_text(text + "one,too,few\n")
+    path.write_text(text + ",".join(["one too many"] * (len(leads.columns) + 1)) + "\n")
 
 
 def _cut_archive(leads: pd.DataFrame, path: Path) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from crm.arrays import Bools, Floats, Ints
 from models.contributions.value_classes import placed
 
-LEAST_REACH = 4.0  # standard deviations within which a line may leave the training range
+DRIFT = 6.0  # standard deviations within which a line may leave the training range
 LARGEST = 1e100  # larger numbers are clipped here, so that their squares are finite
 
 
@@ -21,7 +21,7 @@ class LogisticTerms:
 
     A line is valid where it was learned. Numbers that grow with time are clipped to the range of
     the training data, because a line through young leads is not valid for old ones. Other numbers
-    are clipped to that range too, but to `LEAST_REACH` standard deviations if it is narrower: the
+    are clipped to that range too, but to `DRIFT` standard deviations if it is narrower: the
     few large companies of a long tail say nothing of larger ones, while an interest rate may drift.
     Numbers are then standardised and clipped at `reach` standard deviations from their mean. Gaps
     are filled with the median and marked by a term of their own. Categories have one term for each
@@ -63,7 +63,7 @@ class LogisticTerms:
         median = np.where(is_empty, 0.0, np.nanmedian(np.where(is_empty, 0.0, numbers), axis=0))
         filled = np.where(np.isnan(numbers), median, numbers)
         mean, scale = filled.mean(axis=0), filled.std(axis=0)
-        margin = np.where(np.isin(numeric, growing), 0.0, LEAST_REACH * scale)
+        margin = np.where(np.isin(numeric, growing), 0.0, DRIFT * scale)
         return cls(
             numeric=tuple(numeric),
             categorical=tuple(categorical),
