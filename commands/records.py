@@ -26,16 +26,35 @@ def init(
     sources: Annotated[list[str], typer.Argument(help="CSV or Parquet files from the CRM.")],
     project: ProjectOption = Path(PROJECT_FILE),
     name: Annotated[str | None, typer.Option(help="The name of the model.")] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="The encoding of the files, such as cp1252.")
+    ] = None,
+    outcome: Annotated[
+        str | None, typer.Option(help="The column that shows how leads ended.")
+    ] = None,
+    won: Annotated[
+        list[str] | None, typer.Option(help="A value of it that means won; repeatable.")
+    ] = None,
+    lost: Annotated[
+        list[str] | None, typer.Option(help="A value of it that means lost; repeatable.")
+    ] = None,
 ) -> None:
     """Write a first project file, with comments, from the data."""
-    from drafting.draft import draft_project
+    from commands.terminal.draft import outcome_table, outcome_title
+    from drafting.draft import draft_with_values
+    from drafting.outcome_column import Declared
 
     target = project / PROJECT_FILE if project.is_dir() else project
     if target.exists():
         raise SourceError(f"{target} exists already. Move it away, or name another --project.")
     now = datetime.datetime.now(datetime.UTC)
-    text = draft_project(sources, target.resolve().parent, name, now)
-    target.write_text(text, encoding="utf-8")
+    declared = Declared(outcome, tuple(won or ()), tuple(lost or ()))
+    folder = target.resolve().parent
+    draft = draft_with_values(sources, folder, name, now, declared, encoding)
+    target.write_text(draft.text, encoding="utf-8")
+    out.print(outcome_title(draft), markup=False, soft_wrap=True)
+    if draft.values:
+        out.print(outcome_table(draft))
     show_commands(
         f"Wrote {target}. Read its comments, correct what is wrong, then:",
         leadscore_line(target, "train"),

@@ -3,9 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from drafting.draft import draft_project
+from drafting.personal import is_sensitive, personal_reason
+from drafting.samples import Column
 from tests.made_drafts import N_LEADS, draft_of, flat_leads, write_csv, yes_or_no
 
 PERSONAL: dict[str, Any] = {
@@ -51,3 +54,47 @@ def test_columns_about_the_person_are_sensitive(tmp_path: Path) -> None:
     names = ["age_band", "Gender", "lead_age", "pages", "language", "birthDate", "Account age"]
     project = draft_of(tmp_path, flat_leads(**dict.fromkeys(names, yes_or_no()))).project
     assert project.columns.sensitive == ["age_band", "Gender", "birthDate"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Vorname", "Nachname", "Straße", "Prénom", "Apellidos", "Sobrenome", "Cognome", "Achternaam"]
+    + ["Nazwisko", "姓名", "氏名", "Фамилия", "Firma", "Razón social", "Ansprechpartner"],
+)
+def test_names_of_people_and_companies_are_ignored_in_many_languages(name: str) -> None:
+    cells = [f"Muster{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(200)]
+    assert personal_reason(Column(pd.Series(cells, name=name))) is not None
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Alter", "Geschlecht", "Familienstand", "Anrede", "Sexe", "Edad", "Idade", "Età", "Leeftijd"]
+    + ["Płeć", "性別", "年龄", "Fecha de nacimiento", "Data di nascita", "État civil"],
+)
+def test_names_about_the_person_are_sensitive_in_many_languages(name: str) -> None:
+    assert is_sensitive(Column(pd.Series(["a", "b"], name=name)))
+
+
+@pytest.mark.parametrize(
+    "name", ["Alternative", "Genre de produit", "Etage", "Page", "Konto", "Viaje", "Altersvorsorge"]
+)
+def test_similar_names_are_not_sensitive(name: str) -> None:
+    assert not is_sensitive(Column(pd.Series(["a", "b"], name=name)))
+
+
+@pytest.mark.parametrize(
+    ("cell", "kind"),
+    [
+        ("DE89 3704 0044 0532 0130 {:02d}", "bank accounts"),
+        ("4111 1111 1111 11{:02d}", "credit cards"),
+        ("123-45-67{:02d}", "social security numbers"),
+        ("0151 15792{:02d}", "phone numbers"),
+        ("06 12 34 56 {:02d}", "phone numbers"),
+        ("(030) 1234{:02d}", "phone numbers"),
+        ("Eva Muster{:02d}", "first names"),
+    ],
+)
+def test_personal_cells_are_recognised_under_any_name(cell: str, kind: str) -> None:
+    reason = personal_reason(Column(pd.Series([cell.format(i) for i in range(60)], name="x1")))
+    assert reason is not None
+    assert reason.startswith(kind)

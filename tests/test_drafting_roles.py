@@ -16,6 +16,7 @@ from tests.made_drafts import (
     draft_of,
     flat_leads,
     roles_of,
+    without_line_breaks,
     write_csv,
 )
 
@@ -236,3 +237,48 @@ def test_lead_number_is_the_order_of_shuffled_rows(tmp_path: Path) -> None:
     numbers = np.arange(N_LEADS) * 7 % N_LEADS
     project = draft_of(tmp_path, flat_leads(**{"Lead Number": numbers})).project
     assert project.leads.column_of("order") == "Lead Number"
+
+
+def test_file_of_won_deals_needs_no_column_of_outcomes(tmp_path: Path) -> None:
+    leads = write_csv(tmp_path, "mql.csv", {"mql_id": range(40), "first_contact": days(40)})
+    deals = {"mql_id": range(0, 40, 4), "seller": range(10), "won_date": days(10, "2024-02-20")}
+    _, project, records = draft(tmp_path, [leads, write_csv(tmp_path, "deals.csv", deals)])
+    assert project.outcomes is not None
+    assert project.outcomes.column_of("every_row") == "won"
+    assert records.outcomes["outcome"].tolist() == ["won"] * 10
+    assert len(records.leads) == 40
+
+
+def test_ids_of_15_and_18_characters_match(tmp_path: Path) -> None:
+    ids = [f"00Q5g000000{i:04d}" for i in range(40)]
+    leads = write_csv(tmp_path, "leads.csv", {"Lead ID": ids, "Created Date": days(40)})
+    outcomes = {"ConvertedLeadId": [f"{lead}EAA" for lead in ids], "Stage": ["Won", "Lost"] * 20}
+    text = draft_project([leads, write_csv(tmp_path, "outcomes.csv", outcomes)], tmp_path)
+    assert 'lead_id = "ConvertedLeadId"' in text
+
+
+def test_column_with_known_words_comes_before_a_guess(tmp_path: Path) -> None:
+    leads = {"id": range(30), "Label": ["Red", "Blue", "Blue"] * 10}
+    leads["Status"] = ["Won", "Lost", "Open"] * 10
+    text, project, _ = draft_of(tmp_path, leads)
+    assert project.leads.column_of("outcome") == "Status"
+    assert '"Label" may be the outcome too' in without_line_breaks(text)
+
+
+def test_status_comes_before_a_flag_that_hides_open_leads(tmp_path: Path) -> None:
+    leads = {"Id": range(30), "IsConverted": ["true", "false", "false"] * 10}
+    leads["Status"] = ["Closed - Converted", "Open - Not Contacted", "Closed - Not Converted"] * 10
+    project = draft_of(tmp_path, leads).project
+    assert project.leads.column_of("outcome") == "Status"
+
+
+def test_repeated_ids_are_refused_with_their_column(tmp_path: Path) -> None:
+    leads = {
+        "Lead ID": ["a", "a", "b", "c", "d"],
+        "n": range(5),
+        "won": ["yes", "no", "no"] + ["no"] * 2,
+    }
+    file = write_csv(tmp_path, "leads.csv", leads)
+    message = '"Lead ID" looks like the id of a lead, but 2 of 5 rows repeat an id'
+    with pytest.raises(ConfigError, match=message):
+        draft_project([file], tmp_path)
