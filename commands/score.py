@@ -76,7 +76,8 @@ def score(
             on_rows=progress,
             **events,
         )
-    card, created_at = loaded.scorer.card, loaded.scorer.roles.get("created_at")
+    card, has_times = loaded.scorer.card, loaded.scorer.pipeline.has_times
+    created_at = loaded.scorer.roles["created_at"] if has_times else None
     facts = {
         "rows": summary.rows,
         "erased": summary.erased,

@@ -2,10 +2,11 @@
 
 import csv
 import datetime
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -154,7 +155,7 @@ def score_file(
                 counts=counts,
             )
             n_undated += int((moments == NOT_A_TIME).sum()) if as_of == "created" else 0
-            n_ended += int(has_ended(scorer, chunk, moments).sum())
+            n_ended += int(has_ended(scorer, chunk, moments, leads.formats).sum())
             write(scores.assign(lead_id=ids.to_numpy()))
             on_rows(rows)
         if rows == 0:
@@ -169,19 +170,26 @@ def score_file(
     )
 
 
-def has_ended(scorer: LeadScorer, leads: pd.DataFrame, moments: Ints) -> Bools:
+def has_ended(
+    scorer: LeadScorer,
+    leads: pd.DataFrame,
+    moments: Ints,
+    formats: Mapping[str, str] = MappingProxyType({}),
+) -> Bools:
     """Check which leads of a table had ended at their moment, shape (n,).
 
     A lead has ended if its outcome is one of the champion's words for won or lost. If the outcome
     is empty or not declared, the lead has ended if it has a time of closing: some CRMs write an
-    expected time for open leads. A time of closing after the moment means that it was open.
+    expected time for open leads. A time of closing after the moment means that it was open. It is
+    read in its column's format, if `formats` has one.
     """
     n = len(leads)
     closed_at = np.full(n, NOT_A_TIME)
     meaning = np.full(n, None, dtype=object)
     column = scorer.roles.get("closed_at")
     if column in leads.columns:
-        times, _ = parse_times(leads[column], "leads", scorer.timezone, scorer.time_format)
+        time_format = formats.get(str(column), scorer.time_format)
+        times, _ = parse_times(leads[column], "leads", scorer.timezone, time_format)
         closed_at = microseconds(times)
     column = scorer.roles.get("outcome")
     if column in leads.columns:
