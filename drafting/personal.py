@@ -16,6 +16,7 @@ from drafting.samples import Column
 
 PERSONAL_SHARE: Final = 0.3  # of the different cells
 FIRST_NAME_SHARE: Final = 0.3
+FEWEST_NAMES: Final = 3  # so that a yes or no, such as "has address", is no name
 
 
 def is_sensitive(column: Column) -> bool:
@@ -32,7 +33,8 @@ def personal_reason(column: Column) -> str | None:
     if _is_named("phones", column.name) and column.share(r"(\D*\d){6,16}\D*") >= 0.5:
         return "phone numbers: personal data"
     is_varied = len(values) >= min(20, 0.5 * filled) and not column.is_number
-    if is_varied and _is_named("names_and_addresses", column.name):
+    has_names = len(values) >= FEWEST_NAMES and not column.is_number
+    if has_names and _is_named("names_and_addresses", column.name):
         return "names or addresses: personal data"
     if is_varied and _first_name_share(column) >= FIRST_NAME_SHARE:
         return "first names in the cells: personal data"

@@ -98,3 +98,10 @@ def test_personal_cells_are_recognised_under_any_name(cell: str, kind: str) -> N
     reason = personal_reason(Column(pd.Series([cell.format(i) for i in range(60)], name="x1")))
     assert reason is not None
     assert reason.startswith(kind)
+
+
+def test_few_surnames_are_personal_data_too() -> None:
+    cells = ["Meier", "Schmidt", "Weber", "Wolf"] * 50
+    assert personal_reason(Column(pd.Series(cells, name="Nachname"))) is not None
+    flags = Column(pd.Series(["yes", "no"] * 50, name="Address"))
+    assert personal_reason(flags) is None
