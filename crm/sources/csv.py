@@ -31,6 +31,7 @@ from crm.text import quote
 
 BLOCK_BYTES = 1 << 24
 END_BYTES = 1 << 16  # the last block has at least this size, so that it contains a whole footer
+HALVED_BYTES = 1 << 17  # larger blocks with irregular rows are halved
 PARSED_BYTES = 1 << 20  # pyarrow parses this many bytes in one thread
 NEWLINE, RETURN, QUOTE = b'\n\r"'
 
@@ -127,10 +128,32 @@ class _Block:
         starts = np.concatenate([[0], self.ends[:-1] + 1])
         return (self.line + np.searchsorted(self.newlines, starts)).tolist()
 
+    def halves(self) -> list["_Block"]:
+        """Return two blocks with half of the rows each. There must be at least two rows."""
+        n_rows = len(self.ends) // 2
+        n_bytes = int(self.ends[n_rows - 1]) + 1
+        n_lines = int(np.searchsorted(self.newlines, n_bytes))
+        return [
+            _Block(
+                self.data[:n_bytes],
+                self.line,
+                self.newlines[:n_lines],
+                self.ends[:n_rows],
+                is_regular=True,
+            ),
+            _Block(
+                self.data[n_bytes:],
+                self.line + n_lines,
+                self.newlines[n_lines:] - n_bytes,
+                self.ends[n_rows:] - n_bytes,
+                is_regular=True,
+            ),
+        ]
+
 
 def _parts(name: str, stream: Iterator[bytes], head: Head, findings: Findings) -> Iterator[_Part]:
     is_first = True
-    for block, table in _parsed(name, stream, head):
+    for block, table in _in_halves(_parsed(name, stream, head), head):
         if table is not None:
             yield _Part(table, block.lines, is_first)
             is_first = False
@@ -143,6 +166,19 @@ def _parts(name: str, stream: Iterator[bytes], head: Head, findings: Findings) -
         for rows in read_irregular(name, lines, block.line, head, findings):
             yield _irregular_part(rows, head, is_first)
             is_first = False
+
+
+def _in_halves(
+    blocks: Iterator[tuple[_Block, pd.DataFrame | None]], head: Head
+) -> Iterator[tuple[_Block, pd.DataFrame | None]]:
+    """Halve blocks that pyarrow cannot parse, so that few rows are read one by one."""
+    for block, table in blocks:
+        can_halve = block.is_regular and len(block.data) > HALVED_BYTES and len(block.ends) > 1
+        if table is None and can_halve:
+            halves = ((half, _parse(half, head)) for half in block.halves())
+            yield from _in_halves(halves, head)
+        else:
+            yield block, table
 
 
 def _parsed(

@@ -136,8 +136,11 @@ class RowJudge:
         is_filled = rows.notna().to_numpy(dtype=bool)
         is_plain = is_filled.sum(axis=1) > (1 if len(self.header) > 2 else 0)
         for row in _edges(len(rows)):
-            text = _first_text(rows.iloc[row].tolist())[1]
-            if text is not None and (is_total(text) or is_of_report(text)):
+            cells = rows.iloc[row].tolist()
+            first_filled, text = _first_text(cells)
+            if text is not None and (
+                is_total(text) or is_of_report(text) or self._is_header(cells, first_filled, text)
+            ):
                 is_plain[row] = False
         if is_plain.any():
             rows, is_filled = rows[is_plain], is_filled[is_plain]
@@ -212,10 +215,12 @@ class RowJudge:
         first, text = _first_text(cells)
         if text is None:
             return BLANK
-        if [plain(cell_text(cell) or "") for cell in cells] == self.header and len(cells) > 1:
+        if self._is_header(cells, first, text):
             return HEADER_AGAIN
-        is_sparse = self.is_sparse(cells, first)
         is_alike = self.is_alike(first, text)
+        if is_alike:
+            return None
+        is_sparse = self.is_sparse(cells, first)
         if is_total(text) and (is_alike is False or is_sparse or self._is_sum(cells, first)):
             return TOTAL
         if is_alike is False and " " in text and is_of_report(text):
@@ -225,6 +230,11 @@ class RowJudge:
         if text.startswith("#"):
             return COMMENT
         return BELOW if is_of_report(text) else None
+
+    def _is_header(self, cells: list[Any], first: int, text: str) -> bool:
+        if len(cells) == 1 or text.casefold() != " ".join(self.exact[first].split()).casefold():
+            return False
+        return [plain(cell_text(cell) or "") for cell in cells] == self.header
 
     def is_sparse(self, cells: list[Any], first: int) -> bool:
         """Return whether most cells are missing that nearly every row has, beside the first."""
