@@ -11,7 +11,7 @@ from crm.arrays import Floats, Ints, Labels
 from crm.cells import folded_words
 from crm.errors import LearningError
 from crm.formats.times import is_time_format
-from crm.project import Project, role_columns
+from crm.project import ColumnsKeys, Project, role_columns
 from crm.records import Records
 from crm.tables import TABLES
 from crm.times import DAY, microseconds
@@ -138,29 +138,41 @@ def folds(label: Labels, lead: Ints, seed: int, n_folds: int) -> Ints:
     return np.asarray(fold_of_lead[np.searchsorted(leads, lead)])
 
 
-def _fit_column(
-    of_leads: pd.Series, records: Records, moments: Moments, project: Project
+def recognise_attributes(
+    of_leads: pd.Series, rules: ColumnsKeys, notation: str | None, timezone: str
 ) -> Sequence[Attribute] | LeftOut:
-    """Fit a column as the kind that the project declares, or as the kind of its cells."""
-    rules, name = project.columns, str(of_leads.name)
-    nothing, notation = folded_words(rules.nothing), records.formats.get(name)
+    """Return the attributes that a column of the leads becomes.
+
+    Parameters
+    ----------
+    of_leads : Series
+        The cells, as they were read from the source.
+    rules : ColumnsKeys
+        The kinds that the project declares, and its words for nothing.
+    notation : str or None
+        The format of its numbers or times; None is the default.
+    timezone : str
+        The zone of times that have none.
+
+    Returns
+    -------
+    sequence of Attribute, or LeftOut
+        Of the kind that the project declares, or of the kind of the cells.
+    """
+    name, nothing = str(of_leads.name), folded_words(rules.nothing)
     declared: Literal["number", "category"] | None = None
     if name in rules.number:
         declared = "number"
     elif name in rules.category:
         declared = "category"
     else:
-        column = UndeclaredColumn(of_leads, nothing, notation, project.leads.timezone)
+        column = UndeclaredColumn(of_leads, nothing, notation, timezone)
         for kind in KINDS.values():
             if attributes := kind.recognise(column):
                 return attributes
     if notation is not None and is_time_format(notation):
         notation = None
     fitted = fit_attribute(of_leads, nothing=rules.nothing, kind=declared, notation=notation)
-    if isinstance(fitted, CategoryAttribute) and len(fitted.vocabulary) > MANY_VALUES:
-        column_of_moments = records.leads[name].iloc[moments.lead]
-        target = fit_target(column_of_moments, nothing, moments.label, moments.weight)
-        return [replace(target, column=name)]
     return fitted if isinstance(fitted, LeftOut) else [fitted]
 
 
@@ -169,6 +181,23 @@ def _ages(records: Records, moments: Moments) -> tuple[float, float]:
     created_at = microseconds(records.leads["created_at"])[moments.lead]
     ages = (moments.as_of - created_at) / DAY
     return float(ages.min()), float(ages.max())
+
+
+def _fit_column(
+    of_leads: pd.Series, records: Records, moments: Moments, project: Project
+) -> Sequence[Attribute] | LeftOut:
+    """Fit a column; a category of many values is fitted on the labels of the moments."""
+    rules, name = project.columns, str(of_leads.name)
+    notation, zone = records.formats.get(name), project.leads.timezone
+    fitted = recognise_attributes(of_leads, rules, notation, zone)
+    if isinstance(fitted, LeftOut) or not isinstance(fitted[0], CategoryAttribute):
+        return fitted
+    if len(fitted[0].vocabulary) <= MANY_VALUES:
+        return fitted
+    column_of_moments = records.leads[name].iloc[moments.lead]
+    nothing = folded_words(rules.nothing)
+    target = fit_target(column_of_moments, nothing, moments.label, moments.weight)
+    return [replace(target, column=name)]
 
 
 def _seen(records: Records, name: str, moments: Moments) -> pd.DataFrame:
