@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from commands import keys, ledger, models
+from commands.check import check
 from commands.console import err, resolve_bentoml_home, show_error, show_version
 from commands.demo import demo
 from commands.records import audit, init, simulate
@@ -24,7 +25,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (init, simulate, train, audit, features, score, report, build, serve, follow, demo):
+COMMANDS = (
+    init, simulate, check, train, audit, features, score, report, build, serve, follow, demo
+)  # fmt: skip
+for command in COMMANDS:
     app.command()(command)
 for group, name in ((models.app, "models"), (keys.app, "keys"), (ledger.app, "ledger")):
     app.add_typer(group, name=name)

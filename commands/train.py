@@ -25,6 +25,7 @@ from commands.console import (
 from crm.project import PROJECT_FILE, Project, expand_variables, load_project
 
 if TYPE_CHECKING:
+    from features.record_checks.result import RecordWarning
     from training.gates.first_champion import Standing
     from training.tracking import TrackedModel
     from training.train import Trained
@@ -41,12 +42,15 @@ class Outcome:
     standing : Standing
     store_tag : str or None
         The tag of the model in BentoML's store; None unless it is the champion.
+    warnings : tuple of RecordWarning
+        The questions about the records, as `leadscore check` shows them.
     """
 
     trained: "Trained"
     tracked: "TrackedModel"
     standing: "Standing"
     store_tag: str | None
+    warnings: "tuple[RecordWarning, ...]"
 
 
 def train(
@@ -69,6 +73,7 @@ def train(
         show(_facts(outcome), "", json_)
         return
     show_training(outcome)
+    show_questions(outcome, leadscore_line(project, "check"))
     show_commands("Next:", *_next_commands(project, opened, outcome))
 
 
@@ -76,7 +81,9 @@ def train_and_track(
     project: Project, quiet: bool, tune_minutes: float | None = None, with_report: bool = False
 ) -> Outcome:
     """Train a model, log and register it; copy a new champion to BentoML's store."""
+    from commands.check import private_reason
     from crm.reading import read_records
+    from features.record_checks.run import find_warnings
     from models.artifact import save_artifact
     from models.registry.registry import ARTIFACT, Registry
     from serving.bento.store import promote_in_store
@@ -90,6 +97,7 @@ def train_and_track(
         err.print(f"Reading the records of {project.name} …", soft_wrap=True)
     now = datetime.datetime.now(datetime.UTC)
     records = read_records(project, now)
+    warnings = find_warnings(project, now, private_reason)
     with progress_bar("Learning", quiet=quiet) as progress:
         trained = run(
             project,
@@ -109,7 +117,7 @@ def train_and_track(
         tag = None
         if standing.is_champion:
             tag = promote_in_store(artifact, project.name, tracked.version)
-    return Outcome(trained, tracked, standing, tag)
+    return Outcome(trained, tracked, standing, tag, warnings)
 
 
 def show_training(outcome: Outcome) -> None:
@@ -118,6 +126,14 @@ def show_training(outcome: Outcome) -> None:
 
     out.print(training_summary(outcome.trained.scorer.card), soft_wrap=True)
     out.print(_standing(outcome.tracked, outcome.standing), soft_wrap=True)
+
+
+def show_questions(outcome: Outcome, command: str) -> None:
+    """Print the first questions about the records, and the command that shows all."""
+    from commands.terminal.check import first_questions
+
+    for line in first_questions(outcome.warnings, command):
+        out.print(line, soft_wrap=True)
 
 
 def _next_commands(path: Path, project: Project, outcome: Outcome) -> Iterator[str]:
@@ -158,6 +174,9 @@ def _facts(outcome: Outcome) -> dict[str, Any]:
         "learned_from": card.learned_from,
         "left_out": card.left_out,
         "notes": card.notes,
+        "questions": [
+            {"number": warning.number, "question": warning.question} for warning in outcome.warnings
+        ],
     }
 
 

@@ -1,0 +1,1 @@
+"""Checks the records as they were read: what each column contains, and what looks wrong."""

@@ -1,0 +1,82 @@
+"""The checks of amounts: LC103, LC104 and LC105."""
+
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+
+from crm.formats.numbers import CURRENCIES
+from crm.text import quote
+from features.record_checks.check import Finding, check, counted, rows_of, share
+from features.record_checks.tables import ReadTables
+
+MOST_OF_SUM: Final = 0.5  # the share of one deal
+MIN_DEALS: Final = 5
+
+
+@check("LC103", "The amounts of one column are in several currencies.")
+def several_currencies(tables: ReadTables) -> Iterator[Finding]:
+    """Count the currencies of each column of numbers."""
+    for table in tables.tables.values():
+        for name, form in table.formats.items():
+            found = {unit: n for unit, n in form.units.items() if unit in CURRENCIES}
+            if len(found) < 2:
+                continue
+            names = ", ".join(f"{unit} ({n:,})" for unit, n in sorted(found.items()))
+            yield Finding(
+                table,
+                f"Which currency is the sum of {quote(name)} to be in?",
+                f"Its different amounts are in {names}. leadscore adds and compares the numbers "
+                "without converting them.",
+                "Export the amounts in one currency, such as the converted amount of the CRM.",
+            )
+
+
+@check("LC104", "One deal is most of the sum of all won deals.")
+def one_deal_is_most(tables: ReadTables) -> Iterator[Finding]:
+    """Compare the largest amount with the sum of all."""
+    outcomes = tables.outcomes
+    column = None if outcomes is None else outcomes.table.of_role("amount")
+    if outcomes is None or column is None:
+        return
+    amounts = np.where(outcomes.is_won, np.nan_to_num(column.numbers), 0.0)
+    n_deals, total = int((amounts > 0).sum()), float(amounts[amounts > 0].sum())
+    largest = int(np.argmax(amounts))
+    if n_deals < MIN_DEALS or amounts[largest] <= MOST_OF_SUM * total:
+        return
+    usual = float(np.median(amounts[amounts > 0]))
+    yield Finding(
+        outcomes.table,
+        f"Is the amount {amounts[largest]:,.0f} right?",
+        f"One won deal has {amounts[largest]:,.0f} of {total:,.0f} "
+        f"({share(round(amounts[largest]), round(total))}), the sum of {n_deals:,} won deals with "
+        f"an amount. Half of them have at most {usual:,.0f}.",
+        f"Look at this deal in the CRM. If its {quote(column.name)} is a typing error, correct it: "
+        "otherwise every figure of revenue is about this deal.",
+        np.array([largest]),
+    )
+
+
+@check("LC105", "Few of the won deals have an amount.")
+def few_amounts(tables: ReadTables) -> Iterator[Finding]:
+    """Count the won deals without an amount, and those whose amount is 0."""
+    outcomes = tables.outcomes
+    column = None if outcomes is None else outcomes.table.of_role("amount")
+    if outcomes is None or column is None:
+        return
+    n_won = int(outcomes.is_won.sum())
+    has_amount = outcomes.is_won & (np.nan_to_num(column.numbers) != 0)
+    n_zero = int((outcomes.is_won & (column.numbers == 0)).sum())
+    n_with = int(has_amount.sum())
+    if n_won < MIN_DEALS or n_with >= 0.5 * n_won:
+        return
+    n_none = n_won - n_with - n_zero
+    yield Finding(
+        outcomes.table,
+        f"Where are the amounts of the other {counted(n_won - n_with, 'won deal')}?",
+        f"{n_with:,} of {n_won:,} won deals ({share(n_with, n_won)}) have an amount in "
+        f"{quote(column.name)}; {n_none:,} have none, {n_zero:,} have the amount 0.",
+        "If another column has the revenue, name it as `amount`. If there is none, do not rely on "
+        "figures of revenue in the report.",
+        rows_of(outcomes.is_won & ~has_amount),
+    )

@@ -1,0 +1,137 @@
+"""The checks of ids and of repeated rows: LC112 to LC115."""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from crm.text import quote
+from crm.times import NOT_A_TIME
+from features.record_checks.check import Finding, check, counted, rows_of, share
+from features.record_checks.dates import day_of
+from features.record_checks.tables import UNKNOWN_LEAD, ReadTables
+
+WITHOUT: Final = 0.4  # the share of leads without activities
+_EXCEL: Final = re.compile(r"\d(?:[.,]\d+)?E\+?\d{2,3}", re.IGNORECASE)
+_LONG: Final = re.compile(r"\d{16,}")
+EXCEL_DIGITS: Final = 15
+
+
+@check("LC112", "Many leads have no activities.")
+def without_activities(tables: ReadTables) -> Iterator[Finding]:
+    """Count the leads without any activity, and compare when both tables begin."""
+    leads, activities = tables.leads, tables.tables.get("activities")
+    if leads is None or activities is None or leads.lead_keys is None:
+        return
+    with_any = np.zeros(len(leads.raw), dtype=bool)
+    rows = tables.lead_rows(activities)
+    with_any[rows[rows != UNKNOWN_LEAD]] = True
+    n_without, n = int((~with_any).sum()), len(leads.raw)
+    if n_without < WITHOUT * n or with_any.sum() == 0:
+        return
+    times, created = activities.times("occurred_at"), tables.created
+    begin = ""
+    if times is not None and created is not None and (times != NOT_A_TIME).any():
+        zone = activities.keys.timezone
+        first, oldest = times[times != NOT_A_TIME].min(), created[created != NOT_A_TIME].min()
+        n_before = int((created[~with_any] < first).sum())
+        begin = (
+            f" The activities begin on {day_of(int(first), zone)}, the leads on "
+            f"{day_of(int(oldest), zone)}; {n_before:,} of the leads without activities are older "
+            "than the first activity."
+        )
+    yield Finding(
+        leads,
+        f"Is it right that {n_without:,} of {n:,} leads have no activity?",
+        f"{share(n_without, n)} of the leads have none in {activities.file}.{begin}",
+        "Check the period and the kinds of activities of the export. A lead without activities in "
+        "the export counts as a lead to whom nothing happened.",
+        rows_of(~with_any),
+    )
+
+
+@check("LC113", "Rows belong to leads that are not in the leads table.")
+def unknown_leads(tables: ReadTables) -> Iterator[Finding]:
+    """Count the rows of other tables whose lead is unknown."""
+    if tables.leads is None or tables.leads.lead_keys is None:
+        return
+    known = tables.leads.lead_keys.dropna()
+    for table in tables.tables.values():
+        if table.name == "leads" or table.lead_keys is None:
+            continue
+        is_unknown = (tables.lead_rows(table) == UNKNOWN_LEAD) & table.lead_keys.notna().to_numpy()
+        n_unknown = int(is_unknown.sum())
+        if not n_unknown:
+            continue
+        unpadded = {key.lstrip("0") for key in known if key.isdigit()}
+        ids = table.lead_keys[is_unknown].drop_duplicates()
+        n_zeros = sum(key.isdigit() and key.lstrip("0") in unpadded for key in ids)
+        zeros = (
+            f" {counted(n_zeros, 'of these ids is', 'of these ids are')} known with other zeros "
+            "in front: a spreadsheet may have removed them."
+            if n_zeros
+            else ""
+        )
+        yield Finding(
+            table,
+            f"Which leads do {counted(n_unknown, 'row')} of {table.file} belong to?",
+            f"{n_unknown:,} of {len(table.raw):,} rows ({share(n_unknown, len(table.raw))}) have "
+            f"one of {len(ids):,} ids that are not in {tables.leads.file}. These rows are left "
+            f"out.{zeros}",
+            "If the leads were deleted or merged, nothing needs to be done. Otherwise export both "
+            "tables with the same filter, and ids as text.",
+            rows_of(is_unknown),
+        )
+
+
+@check("LC114", "Ids were cut by a spreadsheet.")
+def ids_cut(tables: ReadTables) -> Iterator[Finding]:
+    """Look for ids such as 1.23E+15, and for long numbers that end in zeros only."""
+    for table in tables.tables.values():
+        for role in ("lead_id", "activity_id"):
+            column = table.of_role(role)
+            if column is None:
+                continue
+            is_excel = np.array([_EXCEL.fullmatch(v) is not None for v in column.values], bool)
+            is_long = np.array([_LONG.fullmatch(v) is not None for v in column.values], bool)
+            cut = np.array([not v[EXCEL_DIGITS:].strip("0") for v in column.values], bool) & is_long
+            is_cut = is_excel | (cut if cut.sum() > max(3, 0.5 * is_long.sum()) else False)
+            rows = column.rows_with(is_cut)
+            if rows.any():
+                yield Finding(
+                    table,
+                    f"What are the whole ids in {quote(column.name)}?",
+                    f"{counted(int(rows.sum()), 'row')} have an id that a spreadsheet has "
+                    "shortened, such as 1.23E+15 or a long number that ends in zeros. Different "
+                    "leads may have the same shortened id.",
+                    "Export the file again and do not save it in a spreadsheet, or format the "
+                    "column as text before the file is opened.",
+                    rows_of(rows),
+                )
+
+
+@check("LC115", "Rows are in a table twice.")
+def repeated_rows(tables: ReadTables) -> Iterator[Finding]:
+    """Count rows that equal an earlier row in every cell."""
+    for table in tables.tables.values():
+        keys = table.lead_keys
+        if keys is None:
+            continue
+        may_repeat = (keys.notna() & keys.duplicated(keep=False)).to_numpy()
+        if not may_repeat.any():
+            continue
+        rows = table.raw[may_repeat]
+        hashes = pd.util.hash_pandas_object(rows.astype("str"), index=False)
+        repeats = rows.index[hashes.duplicated().to_numpy()].to_numpy()
+        if len(repeats) and (table.name == "leads" or len(repeats) >= 0.01 * len(table.raw)):
+            yield Finding(
+                table,
+                f"Are {counted(len(repeats), 'row')} of {table.file} in it twice?",
+                f"{len(repeats):,} of {len(table.raw):,} rows "
+                f"({share(len(repeats), len(table.raw))}) equal an earlier row in every cell.",
+                "Check whether the export was appended to itself. Activities that are in the file "
+                "twice count twice, unless the column `activity_id` is named.",
+                repeats,
+            )

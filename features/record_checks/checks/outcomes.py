@@ -1,0 +1,104 @@
+"""The checks of when leads ended: LC101 and LC102."""
+
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+
+from crm.arrays import Ints
+from crm.times import DAY, NOT_A_TIME
+from features.record_checks.check import Finding, check, counted, rows_of, share
+from features.record_checks.dates import day_of, days_of
+from features.record_checks.tables import UNKNOWN_LEAD, OutcomeRows, ReadTables
+
+LATE_DAYS: Final = 30  # an export of outcomes that begins this much later than the leads
+LATE_TIMES: Final = 4  # and this many times the usual time to close
+MIN_EXPECTED: Final = 10  # outcomes that the early leads would have had
+
+
+@check("LC101", "Leads were closed before they were created.")
+def closed_before_creation(tables: ReadTables) -> Iterator[Finding]:
+    """Compare the closing of each lead with its creation; a closing may be a day."""
+    outcomes, created = tables.outcomes, _created_of(tables)
+    if outcomes is None or created is None:
+        return
+    zone = outcomes.table.keys.timezone
+    has_both = (outcomes.closed != NOT_A_TIME) & (created != NOT_A_TIME)
+    is_early = has_both & (outcomes.closed < created)
+    is_early &= days_of(outcomes.closed, zone) != days_of(created, zone)
+    n_early = int(is_early.sum())
+    if n_early:
+        hours = (created - outcomes.closed)[is_early] / (DAY / 24)
+        usual = _days(float(np.median(hours)) / 24)
+        early = f"half of them by {usual} or more" if n_early > 1 else f"by {usual}"
+        within = (
+            " None is more than a day early: the two columns may be in different time zones."
+            if hours.max() <= 24
+            else ""
+        )
+        yield Finding(
+            outcomes.table,
+            f"How can {counted(n_early, 'lead')} be closed before the day of creation?",
+            f"{n_early:,} of {int(has_both.sum()):,} closings are before the creation of the "
+            f"lead, {early}.{within}",
+            "Check that `created_at` and `closed_at` name the right columns. If leads are created "
+            "later than their deals, for example by an import, name the earlier time instead.",
+            rows_of(is_early),
+        )
+
+
+@check("LC102", "The outcomes begin much later than the leads.")
+def outcomes_begin_late(tables: ReadTables) -> Iterator[Finding]:
+    """Compare the first outcomes with the first leads.
+
+    A long sale is no reason: the gap is compared with the time that later leads take.
+    """
+    outcomes, created = tables.outcomes, _created_of(tables)
+    if outcomes is None or created is None or tables.created is None:
+        return
+    is_dated = (outcomes.closed != NOT_A_TIME) & (created != NOT_A_TIME)
+    is_dated &= outcomes.is_won | outcomes.is_lost
+    closed, created = outcomes.closed[is_dated], created[is_dated]
+    leads = tables.created[tables.created != NOT_A_TIME]
+    if len(closed) < 30:
+        return
+    dates = np.sort(closed)
+    first = dates[len(dates) // 200]  # a few wrong dates do not count
+    durations = (closed - created)[created >= first]
+    if len(durations) < 15:
+        return
+    usual = max(DAY, int(np.median(durations)))
+    gap = first - leads.min()
+    is_early = leads < first - usual
+    rate = (durations <= usual).sum() / max(1, (leads >= first).sum())
+    if gap < max(LATE_DAYS * DAY, LATE_TIMES * usual) or rate * is_early.sum() < MIN_EXPECTED:
+        return
+    if first - dates[0] < gap / 2:
+        first = dates[0]
+    n_early, n_later = int((leads < first).sum()), int((leads >= first).sum())
+    ended_early, ended_later = int((created < first).sum()), int((created >= first).sum())
+    zone = outcomes.table.keys.timezone
+    yield Finding(
+        outcomes.table,
+        f"Are there outcomes before {day_of(first, zone)} that this export lacks?",
+        f"The leads begin on {day_of(leads.min(), zone)}, the outcomes on {day_of(first, zone)}. "
+        f"{n_early:,} of {len(leads):,} leads ({share(n_early, len(leads))}) are older than the "
+        f"first outcomes; {share(ended_early, n_early)} of them have an outcome, and "
+        f"{share(ended_later, n_later)} of the later leads. Half of the outcomes of later leads "
+        f"come within {_days(usual / DAY)}. Outcomes that are missing count as not won.",
+        "Export the earlier outcomes too, or leave out the leads that were created before "
+        f"{day_of(first, zone)}.",
+    )
+
+
+def _created_of(tables: ReadTables) -> Ints | None:
+    """Return when the lead of each outcome was created."""
+    outcomes: OutcomeRows | None = tables.outcomes
+    if outcomes is None or tables.created is None:
+        return None
+    return np.where(outcomes.lead == UNKNOWN_LEAD, NOT_A_TIME, tables.created[outcomes.lead])
+
+
+def _days(days: float) -> str:
+    n = max(1, round(days))
+    return "a day" if n == 1 else f"{n:,} days"

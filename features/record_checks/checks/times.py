@@ -1,0 +1,114 @@
+"""The checks of times: LC106, LC107 and LC108."""
+
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+
+from crm.tables import TABLES
+from crm.text import quote
+from crm.times import DAY, NOT_A_TIME
+from features.record_checks.check import Finding, check, counted, rows_of, share
+from features.record_checks.dates import day_of, days_of
+from features.record_checks.tables import ReadTables
+
+GAP_DAYS: Final = 14
+MIN_EXPECTED: Final = 20  # leads that would have been created in a gap
+NEAR_WEEKS: Final = 8
+MIN_NEAR: Final = 10  # leads in the weeks before, and after
+ISOLATED_DAYS: Final = 3 * 365
+# What programs store in place of a missing date: the first days of Excel, Unix, SQL Server,
+# Windows and .NET, and the last days that people type.
+PLACEHOLDERS: Final = tuple(
+    int(np.datetime64(day, "D").astype(np.int64))
+    for day in (
+        "0001-01-01", "1601-01-01", "1753-01-01", "1899-12-30", "1899-12-31", "1900-01-01",
+        "1970-01-01", "1980-01-01", "2099-12-31", "2999-12-31", "9999-12-31",
+    )
+)  # fmt: skip
+
+
+@check("LC106", "Records have times in the future.")
+def in_future(tables: ReadTables) -> Iterator[Finding]:
+    """Compare the times of leads, activities, stages and outcomes with now."""
+    for table in tables.tables.values():
+        roles = [column.name for column in TABLES[table.name].file_columns if column.kind == "time"]
+        if table.name == "leads" and "closed_at" in table.roles:
+            roles.append("closed_at")
+        for role in roles:
+            times = table.times(role)
+            if times is None or not (is_later := times > tables.now + DAY).any():
+                continue
+            n_later, zone = int(is_later.sum()), table.keys.timezone
+            yield Finding(
+                table,
+                f"Why is {quote(table.roles[role])} in the future in {counted(n_later, 'row')}?",
+                f"{n_later:,} of {int((times != NOT_A_TIME).sum()):,} times are after today, the "
+                f"last on {day_of(int(times.max()), zone)}.",
+                "Planned meetings are all right: they do not count before they happen. Correct "
+                "other dates: day and month may be swapped, or the year mistyped.",
+                rows_of(is_later),
+            )
+
+
+@check("LC107", "No leads were created for some weeks.")
+def gap_without_leads(tables: ReadTables) -> Iterator[Finding]:
+    """Look for gaps that are far longer than the leads before and after them let expect."""
+    leads, created = tables.leads, tables.created
+    if leads is None or created is None:
+        return
+    times = np.sort(created[(created != NOT_A_TIME) & (created <= tables.now)])
+    gaps = np.diff(times)
+    near = NEAR_WEEKS * 7 * DAY
+    found = []
+    for i in np.flatnonzero(gaps > GAP_DAYS * DAY):
+        before = np.searchsorted(times, times[i] - near)
+        after = np.searchsorted(times, times[i + 1] + near, side="right")
+        if min(i + 1 - before, after - i - 1) < MIN_NEAR:
+            continue
+        rates = ((i + 1 - before) / near, (after - i - 1) / near)  # for each microsecond
+        if min(rates) * gaps[i] >= MIN_EXPECTED:
+            found.append((gaps[i], i, min(rates) * 7 * DAY))
+    if not found:
+        return
+    length, i, weekly = max(found)
+    zone = leads.keys.timezone
+    more = f" There are {len(found) - 1:,} more such gaps." if len(found) > 1 else ""
+    yield Finding(
+        leads,
+        f"Where are the leads between {day_of(times[i], zone)} and {day_of(times[i + 1], zone)}?",
+        f"No lead was created for {length // DAY:,} days. In the weeks before and after, at least "
+        f"{weekly:,.0f} leads came each week.{more}",
+        "Check the filter of the export. If leads were deleted, learn from the leads after the "
+        "gap only.",
+    )
+
+
+@check("LC108", "Dates are placeholders for no date.")
+def placeholder_dates(tables: ReadTables) -> Iterator[Finding]:
+    """Look for well-known first and last days far from the other dates of the column."""
+    for table in tables.tables.values():
+        for name, form in table.formats.items():
+            if form.kind != "time":
+                continue
+            column = table.column(name)
+            days = days_of(column.times, table.keys.timezone)
+            has_date = days != NOT_A_TIME
+            is_odd = np.isin(days, PLACEHOLDERS)
+            others = days[has_date & ~is_odd]
+            for day in np.unique(days[is_odd]):
+                is_day = days == day
+                is_alone = len(others) and np.abs(others - day).min() > ISOLATED_DAYS
+                if not is_alone and is_day.sum() < max(10, 0.05 * has_date.sum()):
+                    continue
+                n = int(is_day.sum())
+                written = np.datetime64(int(day), "D")
+                yield Finding(
+                    table,
+                    f"Does {written} in {quote(name)} mean that there is no date?",
+                    f"{counted(n, 'row')} of {int(has_date.sum()):,} with a date "
+                    f"({share(n, int(has_date.sum()))}) have this day, which programs store for "
+                    "an empty date.",
+                    "Export an empty cell instead.",
+                    rows_of(is_day),
+                )

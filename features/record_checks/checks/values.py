@@ -1,0 +1,217 @@
+"""The checks of values: LC116 to LC120."""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+
+from crm.arrays import Bools, Objects
+from crm.cells import cell_number
+from crm.text import listed, quote
+from features.record_checks.check import Finding, check, counted, rows_of, share
+from features.record_checks.tables import ColumnCells, ReadTable, ReadTables
+
+LIMITS: Final = (255, 256, 500, 512, 1_000, 1_024, 2_000, 2_048, 4_000, 4_096, 32_000, 32_767)
+MIN_CUT: Final = 3  # values of exactly the limit
+SHOWN: Final = 3
+MANY_VALUES: Final = 1_000
+NUMBERS: Final = (0.5, 0.99)  # the share of numbers in a column that is half numbers
+PLACEHOLDERS: Final = (
+    -1.0,
+    -9.0,
+    -99.0,
+    -999.0,
+    -9999.0,
+    999.0,
+    9999.0,
+    99999.0,
+    999999.0,
+    1e9 - 1,
+)
+# UTF-8 that was read as Windows-1252: "MÃ¼nchen", "donâ€™t", "5Â €".
+MOJIBAKE: Final = re.compile(
+    "[ÃÂ][\u0080-\u00bf\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u0192\u02c6\u02dc\u2013-\u203a"
+    "\u20ac\u2122]|â€|ï»¿"
+)
+REPLACED: Final = "\ufffd"
+QUESTION_MARK: Final = re.compile(r"[^\W\d_]\?[^\W\d_]")
+ADDRESS: Final = re.compile(r"[/=&@]|www\.")
+
+
+@check("LC116", "Texts are cut at the same length.")
+def text_cut(tables: ReadTables) -> Iterator[Finding]:
+    """Look for several texts of exactly a usual limit, and none longer."""
+    for table, column in _columns(tables):
+        if str(column.cells.dtype) != "str":
+            continue
+        lengths = column.cells.str.len().fillna(0).to_numpy(dtype=np.int64)
+        longest = int(lengths.max(initial=0))
+        rows = lengths == longest
+        n_cut = column.cells[rows].nunique() if longest in LIMITS else 0
+        if n_cut >= MIN_CUT:
+            yield Finding(
+                table,
+                f"Is {quote(column.name)} cut at {longest:,} characters?",
+                f"{counted(int(rows.sum()), 'cell')} with {n_cut:,} different texts have exactly "
+                f"{longest:,} characters, and none has more.",
+                "If the column matters, raise the limit of the export.",
+                rows_of(rows),
+            )
+
+
+@check("LC117", "Letters are damaged.")
+def letters_damaged(tables: ReadTables) -> Iterator[Finding]:
+    """Look for text that was read in a wrong encoding, and for question marks inside words."""
+    for table in tables.tables.values():
+        names = [name for name in table.raw.columns if _is_damaged(str(name))]
+        if names:
+            yield _damaged(table, f"the names of {counted(len(names), 'column')}", names, None)
+    for table, column in _columns(tables):
+        values = column.values
+        is_odd = np.array([_is_damaged(value) for value in values], bool)
+        if len(values) <= MANY_VALUES:
+            question = [QUESTION_MARK.search(v) and not ADDRESS.search(v) for v in values]
+            if sum(map(bool, question)) >= 2:
+                is_odd |= np.array(question, dtype=bool)
+        if is_odd.any():
+            private = tables.is_private(table, column.name)
+            shown = [] if private else list(values[is_odd][:SHOWN])
+            yield _damaged(table, quote(column.name), shown, column.rows_with(is_odd))
+
+
+def _is_damaged(text: str) -> bool:
+    if text.isascii():
+        return False
+    return REPLACED in text or MOJIBAKE.search(text) is not None
+
+
+def _damaged(table: ReadTable, where: str, shown: list[str], rows: Bools | None) -> Finding:
+    count = "" if rows is None else f"{counted(int(rows.sum()), 'cell')} of "
+    examples = f", such as {listed(shown)}" if shown else ""
+    return Finding(
+        table,
+        f"Which letters are right in {where}?",
+        f"{count}{where} contain signs that a wrong encoding leaves behind{examples}.",
+        "Export the file again as UTF-8. If the CRM shows the same signs, an earlier import "
+        "damaged them. If only this file does, set `encoding` of the table.",
+        np.array([], dtype=np.int64) if rows is None else rows_of(rows),
+    )
+
+
+@check("LC118", "Values differ only in case or white space.")
+def spellings_differ(tables: ReadTables) -> Iterator[Finding]:
+    """Compare the values of a column of few values without case and white space."""
+    for table, column in _columns(tables):
+        if tables.is_private(table, column.name) or len(column.distinct) > MANY_VALUES:
+            continue
+        if column.form.kind != "text" or table.role_of.get(column.name, "").endswith("_id"):
+            continue
+        if len(column.distinct) > 0.5 * column.filled.sum():
+            continue
+        spellings: dict[str, list[str]] = {}
+        for value in _raw_values(column):
+            spellings.setdefault(" ".join(value.split()).casefold(), []).append(value)
+        differing = [texts for texts in spellings.values() if len(texts) > 1]
+        if differing:
+            examples = ", ".join(f"{quote(t[0])} and {quote(t[1])}" for t in differing[:SHOWN])
+            yield Finding(
+                table,
+                f"Are these values of {quote(column.name)} the same?",
+                f"{counted(len(differing), 'value')} of {len(spellings):,} "
+                f"{'is' if len(differing) == 1 else 'are'} written in several ways: {examples}.",
+                "leadscore reads them as one value. Make one value of them in the CRM, so that "
+                "its own reports do the same.",
+            )
+
+
+@check("LC119", "A column of numbers contains text.")
+def half_numbers(tables: ReadTables) -> Iterator[Finding]:
+    """Look for columns that are mostly numbers, and for cells that are not in the format."""
+    for table, column in _columns(tables):
+        filled = column.filled
+        n_filled = int(filled.sum())
+        if column.form.kind == "text":
+            if table.role_of.get(column.name) is not None or table.name != "leads":
+                continue
+            first = [np.isfinite(cell_number(v)) for v in column.distinct[:MANY_VALUES]]
+            if len(first) < 10 or not 0.3 < np.mean(first) < 1:
+                continue
+            is_number = np.array([np.isfinite(cell_number(v)) for v in column.values], bool)
+            is_text = filled & ~column.rows_with(is_number)
+            n_text = int(is_text.sum())
+            low, high = NUMBERS
+            if not low <= 1 - n_text / max(1, n_filled) <= high:
+                continue
+        else:
+            is_text = column.unread
+            n_text = int(is_text.sum())
+            if not n_text:
+                continue
+        private = tables.is_private(table, column.name)
+        shown = "" if private else f", such as {listed(_examples(column, is_text))}"
+        what = "times" if column.form.kind == "time" else "numbers"
+        one = "time" if what == "times" else "number"
+        yield Finding(
+            table,
+            f"What do the other cells of {quote(column.name)} mean?",
+            f"{counted(n_filled - n_text, 'cell')} ({share(n_filled - n_text, n_filled)}) are "
+            f"{what}; {counted(n_text, 'cell')} {'is' if n_text == 1 else 'are'} not a {one} in "
+            f"this format{shown}.",
+            "If they mean that there is no value, list them in `nothing` of [columns]. Otherwise "
+            f"correct them, or set the format of the column under [{table.name}.formats].",
+            rows_of(is_text),
+        )
+
+
+@check("LC120", "A number such as 999 stands for no value.")
+def placeholder_numbers(tables: ReadTables) -> Iterator[Finding]:
+    """Look for well-known placeholders at the end of the range, far from the other numbers."""
+    for table, column in _columns(tables):
+        if column.form.kind != "number" or tables.is_private(table, column.name):
+            continue
+        if table.role_of.get(column.name) == "order":
+            continue
+        numbers = column.numbers[np.isfinite(column.numbers)]
+        for value in np.intersect1d(numbers, PLACEHOLDERS):
+            is_value = numbers == value
+            others = numbers[~is_value]
+            if len(others) < 20 or is_value.sum() < max(3, 0.002 * len(numbers)):
+                continue
+            alone = others.min() >= 0 if value < 0 else value > 3 * others.max() > 0
+            if alone:
+                n = int(is_value.sum())
+                yield Finding(
+                    table,
+                    f"Does {value:,.0f} in {quote(column.name)} mean that there is no value?",
+                    f"{counted(n, 'row')} ({share(n, len(numbers))}) have it. The other numbers "
+                    f"are between {others.min():,.6g} and {others.max():,.6g}.",
+                    f'If it does, add "{value:.0f}" to `nothing` of [columns], or export an empty '
+                    "cell.",
+                    rows_of(column.numbers == value),
+                )
+
+
+def _columns(tables: ReadTables) -> Iterator[tuple[ReadTable, ColumnCells]]:
+    """Yield the columns that leadscore reads: all of the leads, and those with a role."""
+    rules = tables.project.columns
+    for table in tables.tables.values():
+        for name in table.raw.columns:
+            is_read = name in table.role_of or (table.name == "leads" and name not in rules.ignore)
+            if is_read:
+                yield table, table.column(name)
+
+
+def _raw_values(column: ColumnCells) -> Objects:
+    """Return the distinct texts of a column as they are written, white space included."""
+    cells = column.cells
+    is_text = cells.dtype == object or str(cells.dtype) == "str"
+    if not is_text:
+        return column.distinct
+    return np.array([v for v in cells.dropna().unique() if isinstance(v, str)], dtype=object)
+
+
+def _examples(column: ColumnCells, rows: Bools) -> list[str]:
+    return [str(column.values[code]) for code in dict.fromkeys(column.codes[rows]) if code >= 0][
+        :SHOWN
+    ]

@@ -1,0 +1,275 @@
+"""Reads the tables of a project for the record checks, and leaves nothing out.
+
+A cell that cannot be read is missing here and raises no error, so that a check can describe
+records which training refuses.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from crm.arrays import Bools, Floats, Ints, Objects
+from crm.cells import text_series
+from crm.contracts import table_formats
+from crm.errors import LeadScoringError
+from crm.formats.column_times import parse_times
+from crm.formats.columns import ColumnFormat
+from crm.formats.numbers import NumberFormat, number_format
+from crm.lead_ids import id_keys
+from crm.outcomes import meanings
+from crm.project import Project, TableKeys
+from crm.sources.source import name_of
+from crm.tables import TABLES
+from crm.times import NOT_A_TIME, microseconds
+
+UNKNOWN_LEAD: Final = -1
+
+
+class ColumnCells:
+    """The cells of one column, with its distinct values.
+
+    Parameters
+    ----------
+    cells : Series of shape (n_rows,)
+        The cells, as they were read from the source.
+    form : ColumnFormat
+        How the column is read.
+    nothing : collection of str
+        The case-folded words that mean "no value".
+    timezone : str
+        The zone of times that have none.
+    """
+
+    def __init__(
+        self, cells: pd.Series, form: ColumnFormat, nothing: Collection[str], timezone: str
+    ) -> None:
+        self.name, self.cells, self.timezone = str(cells.name), cells, timezone
+        is_number = pd.api.types.is_numeric_dtype(cells.dtype)
+        is_number &= not pd.api.types.is_bool_dtype(cells.dtype)
+        self.form = ColumnFormat("number") if is_number and form.kind == "text" else form
+        codes, values = pd.factorize(text_series(cells))
+        self.codes: Ints = np.asarray(codes, dtype=np.int64)
+        self.values: Objects = np.asarray(values, dtype=object)
+        self.counts: Ints = np.bincount(self.codes[self.codes >= 0], minlength=len(self.values))
+        self.is_nothing: Bools = np.zeros(len(self.values), dtype=bool)
+        if nothing:
+            self.is_nothing[:] = [value.casefold() in nothing for value in self.values]
+
+    @cached_property
+    def filled(self) -> Bools:
+        """Which rows have a value, shape (n_rows,)."""
+        return self.rows_with(~self.is_nothing)
+
+    @cached_property
+    def distinct(self) -> Objects:
+        """The distinct values without words for nothing, the most frequent first."""
+        order = np.argsort(-self.counts, kind="stable")
+        return self.values[order[~self.is_nothing[order]]]
+
+    @cached_property
+    def numbers(self) -> Floats:
+        """The cells as numbers, shape (n_rows,); nan if they are not numbers."""
+        has_own = self.form.kind == "number" and self.form.notation is not None
+        reader = number_format(str(self.form.notation)) if has_own else NumberFormat()
+        return np.where(self.filled, reader.read_column(self.cells), np.nan)
+
+    @cached_property
+    def times(self) -> Ints:
+        """The cells as times, shape (n_rows,), microseconds since 1970 UTC."""
+        notation = self.form.notation if self.form.kind == "time" else None
+        times, _ = parse_times(self.cells, self.name, self.timezone, notation)
+        return np.where(self.filled, microseconds(times), NOT_A_TIME)
+
+    @cached_property
+    def unread(self) -> Bools:
+        """Which filled cells do not fit the format, shape (n_rows,)."""
+        if self.form.kind == "number":
+            return self.filled & np.isnan(self.numbers)
+        if self.form.kind == "time":
+            return self.filled & (self.times == NOT_A_TIME)
+        return np.zeros(len(self.cells), dtype=bool)
+
+    def rows_with(self, is_chosen: Bools) -> Bools:
+        """Return which rows have one of the chosen distinct values, shape (n_rows,)."""
+        return np.append(is_chosen, False)[self.codes]
+
+
+class ReadTable:
+    """One table as it was read, and the columns of its roles.
+
+    Parameters
+    ----------
+    name : str
+        "leads", "activities", "stages" or "outcomes".
+    keys : TableKeys
+    raw : DataFrame
+        The table as it was read.
+    nothing : collection of str
+        The case-folded words that mean "no value" in attributes.
+    """
+
+    def __init__(
+        self, name: str, keys: TableKeys, raw: pd.DataFrame, nothing: Collection[str] = ()
+    ) -> None:
+        self.name, self.keys, self.raw = name, keys, raw
+        source = name_of(keys)
+        self.file = source if "://" in keys.source else Path(source).name
+        self._nothing = nothing
+        self.roles = {
+            role: column for role, column in _roles(name, keys).items() if column in raw.columns
+        }
+        try:
+            self.formats = table_formats(raw, name, keys, nothing)
+        except LeadScoringError:  # the records have the same error
+            self.formats = {}
+        self._cells: dict[str, ColumnCells] = {}
+
+    @property
+    def role_of(self) -> Mapping[str, str]:
+        """The role of each column that has one."""
+        return {column: role for role, column in self.roles.items()}
+
+    def column(self, name: str) -> ColumnCells:
+        """Return the cells of a column."""
+        if name not in self._cells:
+            nothing = () if name in self.roles.values() else self._nothing
+            form = self.formats.get(name, ColumnFormat("text"))
+            self._cells[name] = ColumnCells(self.raw[name], form, nothing, self.keys.timezone)
+        return self._cells[name]
+
+    def of_role(self, role: str) -> ColumnCells | None:
+        """Return the column that plays a role; None if the table has none."""
+        column = self.roles.get(role)
+        return None if column is None else self.column(column)
+
+    def times(self, role: str) -> Ints | None:
+        """Return the times of a role, microseconds since 1970 UTC; None if it has no column."""
+        column = self.of_role(role)
+        return None if column is None else column.times
+
+    @cached_property
+    def lead_keys(self) -> pd.Series | None:
+        """The form that all spellings of a lead's id share, of each row; None without ids."""
+        column = self.roles.get("lead_id")
+        return None if column is None else id_keys(text_series(self.raw[column]))
+
+
+@dataclass(frozen=True)
+class OutcomeRows:
+    """The outcomes of a table, one for each of its rows.
+
+    Attributes
+    ----------
+    table : ReadTable
+        The table of outcomes, or of leads.
+    lead : ndarray of int64, shape (n_rows,)
+        The row of the lead, or `UNKNOWN_LEAD`.
+    is_won, is_lost : ndarray of bool, shape (n_rows,)
+    closed : ndarray of int64, shape (n_rows,)
+        Microseconds since 1970 UTC, or `NOT_A_TIME`.
+    """
+
+    table: ReadTable
+    lead: Ints
+    is_won: Bools
+    is_lost: Bools
+    closed: Ints
+
+
+class ReadTables:
+    """The tables of a project that could be read.
+
+    Parameters
+    ----------
+    project : Project
+    tables : mapping of str to ReadTable
+    now : int
+        Microseconds since 1970 UTC.
+    private : mapping of str to mapping of str to str
+        For each table, why columns are private.
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        tables: Mapping[str, ReadTable],
+        now: int,
+        private: Mapping[str, Mapping[str, str]],
+    ) -> None:
+        self.project, self.tables, self.now, self.private = project, tables, now, private
+
+    @property
+    def leads(self) -> ReadTable | None:
+        """The leads table; None if it could not be read."""
+        return self.tables.get("leads")
+
+    @cached_property
+    def created(self) -> Ints | None:
+        """When each lead was created; None without such a column."""
+        times = None if self.leads is None else self.leads.times("created_at")
+        return None if times is None or (times == NOT_A_TIME).all() else times
+
+    def lead_rows(self, table: ReadTable) -> Ints:
+        """Return the row of the lead of each row of a table; `UNKNOWN_LEAD` if there is none."""
+        if table.name == "leads":
+            return np.arange(len(table.raw), dtype=np.int64)
+        keys = table.lead_keys
+        if self.leads is None or self.leads.lead_keys is None or keys is None:
+            return np.full(len(table.raw), UNKNOWN_LEAD, dtype=np.int64)
+        known = pd.Index(self.leads.lead_keys)
+        rows = pd.Series(np.arange(len(known)), index=known)
+        rows = rows[~rows.index.duplicated() & rows.index.notna()]
+        return np.asarray(keys.map(rows).fillna(UNKNOWN_LEAD), dtype=np.int64)
+
+    @cached_property
+    def outcomes(self) -> OutcomeRows | None:
+        """The outcomes, from their own table or from columns of the leads."""
+        table = self.tables.get("leads" if self.project.outcomes is None else "outcomes")
+        column = None if table is None else table.of_role("outcome")
+        if table is None or column is None:
+            return None
+        learn = self.project.learn
+        meaning = meanings(learn.won, learn.lost, learn.open)
+        read = np.array([meaning.get(value.casefold(), "") for value in column.values], object)
+        closed = table.times("closed_at")
+        return OutcomeRows(
+            table=table,
+            lead=self.lead_rows(table),
+            is_won=column.rows_with(read == "won"),
+            is_lost=column.rows_with(read == "lost"),
+            closed=np.full(len(table.raw), NOT_A_TIME) if closed is None else closed,
+        )
+
+    def attributes(self) -> list[ColumnCells]:
+        """Return the columns of the leads without a role that the project does not leave out."""
+        if self.leads is None:
+            return []
+        rules = self.project.columns
+        unused = {*rules.ignore, *rules.known_later}
+        unused |= set(rules.sensitive) - set(rules.allow_sensitive)
+        taken = {*unused, *self.leads.roles.values()}
+        return [self.leads.column(name) for name in self.leads.raw.columns if name not in taken]
+
+    def is_private(self, table: ReadTable, column: str) -> bool:
+        """Check whether no value of a column may be shown."""
+        return column in self.private.get(table.name, {})
+
+
+def _roles(name: str, keys: TableKeys) -> dict[str, str]:
+    roles = {
+        role.name: keys.column_of(role.name) or role.name for role in TABLES[name].file_columns
+    }
+    if name == "leads":
+        order = keys.column_of("order")
+        if order not in (None, "rows"):
+            roles["order"] = str(order)
+        for role in TABLES["outcomes"].file_columns[1:]:
+            column = keys.column_of(role.name)
+            if column is not None:
+                roles[role.name] = column
+    return roles

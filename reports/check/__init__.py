@@ -1,0 +1,1 @@
+"""The check of the records as a page."""

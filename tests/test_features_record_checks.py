@@ -1,0 +1,305 @@
+"""The record checks: what each column contains, and the questions about it."""
+
+import datetime
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from crm.formats.columns import ColumnFormat
+from crm.project import load_project
+from features.record_checks.registry import CHECKS
+from features.record_checks.result import CheckedColumn, RecordsCheck, RecordWarning
+from features.record_checks.run import check_records, find_warnings
+
+NOW = datetime.datetime(2026, 6, 1, tzinfo=datetime.UTC)
+PROJECT = """
+[project]
+name = "acme"
+[leads]
+source = "leads.csv"
+lead_id = "Id"
+created_at = "Created"
+closed_at = "Closed"
+outcome = "Status"
+amount = "Amount"
+[learn]
+won = ["Won"]
+lost = ["Lost"]
+[columns]
+nothing = ["n/a"]
+ignore = ["Note"]
+"""
+ACTIVITIES = (
+    '[activities]\nsource = "calls.csv"\nlead_id = "Lead"\ntype = "Type"\noccurred_at = "At"\n'
+)
+Rows = list[dict[str, object]]
+Check = Callable[..., RecordsCheck]
+
+
+def private_reason(cells: pd.Series, form: ColumnFormat) -> str | None:
+    reasons = {"E-mail": "e-mail addresses: personal data", "Phone": "phone numbers: personal data"}
+    return reasons.get(str(cells.name))
+
+
+def leads(n: int = 200, days: float = 1.0) -> Rows:
+    """Make leads that raise no question."""
+    first = datetime.datetime(2025, 1, 1, 9, tzinfo=datetime.UTC)
+    rows: Rows = []
+    for i in range(n):
+        created = first + datetime.timedelta(days=days * i)
+        closed = created + datetime.timedelta(days=3)
+        rows.append(
+            {
+                "Id": f"L{i:04}",
+                "Created": f"{created:%Y-%m-%d %H:%M}",
+                "Closed": f"{closed:%Y-%m-%d %H:%M}" if i % 3 else "",
+                "Status": ("", "Won", "Lost")[i % 3],
+                "Amount": 100 + i if i % 3 == 1 else "",
+                "Source": ("Web", "Fair", "Call")[i % 3],
+                "Note": ("call", "write")[i % 2],
+            }
+        )
+    return rows
+
+
+@pytest.fixture
+def check(tmp_path: Path) -> Check:
+    def run(rows: Rows, calls: Rows | None = None, project: str = PROJECT) -> RecordsCheck:
+        pd.DataFrame(rows).to_csv(tmp_path / "leads.csv", index=False)
+        if calls is not None:
+            pd.DataFrame(calls).to_csv(tmp_path / "calls.csv", index=False)
+            project += ACTIVITIES
+        (tmp_path / "leadscore.toml").write_text(project)
+        return check_records(load_project(tmp_path), NOW, private_reason)
+
+    return run
+
+
+def numbers(result: RecordsCheck) -> list[str]:
+    return [warning.number for warning in result.warnings]
+
+
+def only(result: RecordsCheck) -> RecordWarning:
+    (warning,) = result.warnings
+    return warning
+
+
+def column(result: RecordsCheck, name: str) -> CheckedColumn:
+    return next(column for column in result.tables[0].columns if column.name == name)
+
+
+def test_registry_numbers_are_in_order_without_gaps() -> None:
+    assert list(CHECKS) == [f"LC{101 + i}" for i in range(len(CHECKS))]
+
+
+def test_ordinary_records_raise_no_question(check: Check) -> None:
+    calls: Rows = [{"Lead": f"L{i:04}", "Type": "Call", "At": "2025-03-01"} for i in range(150)]
+    result = check(leads(), calls)
+    assert result.warnings == ()
+    assert result.problems == ()
+    assert (result.leads, result.won, result.lost, result.open) == (200, 67, 66, 67)
+    assert [table.rows for table in result.tables] == [200, 150]
+
+
+def test_columns_have_kind_format_and_counts(check: Check) -> None:
+    rows = leads()
+    for i, row in enumerate(rows):
+        row["Budget"] = "n/a" if i < 20 else "" if i < 30 else f"{i % 40},5"
+    result = check(rows)
+    budget = column(result, "Budget")
+    assert (budget.kind, budget.format) == ("number", "1.234,56")
+    assert (budget.filled, budget.empty, budget.nothing, budget.distinct) == (170, 10, 20, 40)
+    assert (budget.smallest, budget.largest) == (0.5, 39.5)
+    created = column(result, "Created")
+    assert (created.use, created.kind, created.first) == (
+        "created_at",
+        "time",
+        "2025-01-01T09:00:00+00:00",
+    )
+    assert column(result, "Source").examples == ("Web", "Fair", "Call")
+
+
+def test_values_of_private_and_ignored_columns_are_not_in_the_result(check: Check) -> None:
+    rows = leads()
+    for i, row in enumerate(rows):
+        row["E-mail"] = f"secret{i}@acme.com"
+        row["Note"] = f"secret {i % 7}"
+    assert "secret" not in str(check(rows).to_json())
+
+
+def test_closing_before_creation_names_its_lines(check: Check) -> None:
+    rows = leads()
+    rows[4]["Closed"] = "2024-12-30 10:00"
+    rows[7]["Closed"] = str(rows[7]["Created"])[:10]  # the same day is not before
+    warning = only(check(rows))
+    assert (warning.number, warning.lines, warning.unit) == ("LC101", (6,), "line")
+    assert "1 of 133 closings" in warning.evidence
+
+
+def test_outcomes_that_begin_late_are_missing(check: Check) -> None:
+    rows = leads()
+    for row in rows[:90]:
+        row["Closed"] = row["Status"] = row["Amount"] = ""
+    warning = only(check(rows))
+    assert warning.number == "LC102"
+    assert "94 of 200 leads (47 %) are older than the first outcomes" in warning.evidence
+
+
+def test_long_sales_are_no_missing_outcomes(check: Check) -> None:
+    rows = leads(400)
+    for row in rows:
+        if row["Closed"]:
+            closed = datetime.datetime.fromisoformat(str(row["Closed"]))
+            row["Closed"] = f"{closed + datetime.timedelta(days=120):%Y-%m-%d %H:%M}"
+    assert "LC102" not in numbers(check(rows))
+
+
+def test_one_deal_that_is_most_of_the_sum(check: Check) -> None:
+    rows = leads()
+    rows[100]["Amount"] = 5_000_000
+    warning = only(check(rows))
+    assert (warning.number, warning.lines) == ("LC104", (102,))
+
+
+def test_amounts_of_several_currencies_and_few_amounts(check: Check) -> None:
+    rows = leads()
+    for i, row in enumerate(rows):
+        row["Amount"] = f"{'$' if i % 2 else '€'}{i}.50" if i % 12 == 1 or i % 12 == 4 else ""
+    assert numbers(check(rows)) == ["LC103"]
+    for row in rows[12:]:
+        row["Amount"] = ""
+    assert "LC105" in numbers(check(rows))
+
+
+def test_times_in_the_future_and_placeholder_dates(check: Check) -> None:
+    rows = leads()
+    for i, row in enumerate(rows):
+        row["Seen"] = "1970-01-01" if i % 9 == 0 else "2025-02-03"
+    rows[198]["Created"] = "2206-01-01 09:00"  # an open lead
+    result = check(rows)
+    future, placeholder = result.warnings
+    assert (future.number, placeholder.number) == ("LC106", "LC108")
+    assert future.lines == (200,)
+    assert "23 rows of 200" in placeholder.evidence
+
+
+def test_gap_without_leads(check: Check) -> None:
+    rows = [row for row in leads(300) if not "2025-05-01" < str(row["Created"]) < "2025-06-15"]
+    warning = only(check(rows))
+    assert warning.number == "LC107"
+    assert "between 2025-04-30 and 2025-06-15" in warning.question
+
+
+def test_same_person_is_found_by_spelling_and_never_shown(check: Check) -> None:
+    rows = leads()
+    for i, row in enumerate(rows):
+        row["E-mail"] = f"person{i}@acme.com"
+        row["Phone"] = f"+49 30 {1234567 + 11 * i}"
+    rows[1]["E-mail"], rows[9]["E-mail"] = "ada.b+x@gmail.com", "AdaB@googlemail.com"
+    rows[2]["Phone"], rows[8]["Phone"] = "+49 (0)40/33 44 55 6", "0049-40-3344556"
+    mail, phone = check(rows).warnings
+    assert (mail.number, mail.count, mail.lines) == ("LC109", 2, (3, 11))
+    assert (phone.number, phone.lines) == ("LC109", (4, 10))
+    assert "adab" not in str(mail).casefold()
+
+
+def test_an_address_of_many_leads_is_no_person(check: Check) -> None:
+    rows = leads()
+    for i, row in enumerate(rows):
+        row["E-mail"] = "info@acme.com" if i % 5 == 0 else f"person{i}@acme.com"
+    assert numbers(check(rows)) == []
+
+
+def test_column_that_is_filled_since_a_day(check: Check) -> None:
+    rows = leads(800)
+    for i, row in enumerate(rows):
+        row["Region"] = ("", "North", "South")[i % 3] if i >= 400 else ""
+        row["Old"] = "yes" if i < 400 else ""
+    since, until = check(rows).warnings
+    assert (since.number, since.count) == ("LC110", 400)
+    assert since.question.startswith('Why is "Region" filled only since 2026-02-0')
+    assert until.question.startswith('Why is "Old" filled only until 2026-02-0')
+
+
+def test_columns_that_are_always_the_same(check: Check) -> None:
+    rows = [{**row, "Empty": "", "Same": "No"} for row in leads()]
+    warning = only(check(rows))
+    assert (warning.number, warning.evidence) == (
+        "LC111",
+        'Always empty: "Empty". Always the same value: "Same".',
+    )
+
+
+def test_leads_without_activities_and_activities_of_unknown_leads(check: Check) -> None:
+    calls: Rows = [{"Lead": f"L{i:04}", "Type": "Call", "At": "2025-03-01"} for i in range(50)]
+    calls += [{"Lead": f"X{i}", "Type": "Call", "At": "2025-03-01"} for i in range(3)]
+    without, unknown = check(leads(), calls).warnings
+    assert (without.number, without.count) == ("LC112", 150)
+    assert (unknown.number, unknown.lines) == ("LC113", (52, 53, 54))
+
+
+def test_lost_zeros_are_named(check: Check) -> None:
+    rows = [{**row, "Id": f"{i:05}"} for i, row in enumerate(leads())]
+    calls: Rows = [{"Lead": f"{i:05}", "Type": "Call", "At": "2025-03-01"} for i in range(150)]
+    calls += [{"Lead": str(i), "Type": "Mail", "At": "2025-03-01"} for i in range(5)]
+    assert "5 of these ids are known with other zeros" in only(check(rows, calls)).evidence
+
+
+def test_ids_that_a_spreadsheet_cut(check: Check) -> None:
+    rows = leads()
+    rows[3]["Id"] = "1.23E+15"
+    warning = only(check(rows))
+    assert (warning.number, warning.lines) == ("LC114", (5,))
+
+
+def test_repeated_rows(check: Check) -> None:
+    calls: Rows = [{"Lead": f"L{i:04}", "Type": "Call", "At": "2025-03-01"} for i in range(150)]
+    warning = only(check(leads(), [*calls, *calls[:20]]))
+    assert (warning.number, warning.count) == ("LC115", 20)
+
+
+def test_cut_damaged_and_differing_texts(check: Check) -> None:
+    rows = leads()
+    for i, row in enumerate(rows):
+        row["Text"] = f"{i % 5}{'x' * 254}"
+        row["City"] = ("MÃ¼nchen", "Berlin", "berlin", "Bonn")[i % 4]
+    assert numbers(check(rows)) == ["LC116", "LC117", "LC118"]
+
+
+def test_question_marks_of_addresses_are_no_damage(check: Check) -> None:
+    rows = [
+        {**row, "Page": f"/p?id={i % 4}", "Ask": f"ok? {i % 3}"} for i, row in enumerate(leads())
+    ]
+    assert numbers(check(rows)) == []
+
+
+def test_half_numbers_and_placeholder_numbers(check: Check) -> None:
+    rows = leads()
+    for i, row in enumerate(rows):
+        row["Size"] = i if i % 4 else "many"
+        row["Days"] = 999 if i % 10 == 0 else i % 20
+    result = check(rows)
+    half, placeholder = result.warnings
+    assert (half.number, half.count) == ("LC119", 50)
+    assert column(result, "Size").kind == "numbers and text"
+    assert "`Size` is a number in 75% and text in 25%" in result.problems[0]
+    assert placeholder.number == "LC120"
+    assert "between 0 and 19" in placeholder.evidence or "between 1 and 19" in placeholder.evidence
+
+
+def test_what_can_be_read_is_checked_if_training_refuses(check: Check, tmp_path: Path) -> None:
+    rows = leads()
+    for row in rows:
+        row["Status"] = "Maybe"
+    result = check(rows, None, PROJECT + ACTIVITIES)
+    assert len(result.problems) == 2
+    assert "calls.csv" in result.problems[0]
+    assert result.leads is None
+    assert column(result, "Source").filled == 200
+
+
+def test_training_finds_the_same_questions(check: Check, tmp_path: Path) -> None:
+    result = check([{**row, "Empty": ""} for row in leads()])
+    assert find_warnings(load_project(tmp_path), NOW, private_reason) == result.warnings
