@@ -194,16 +194,12 @@ def range_of(column: CheckedColumn) -> str:
         )
         return f"{low} to {high}, half up to {middle}"
     if column.first is not None and column.last is not None:
-        return f"{_time(column.first)} to {_time(column.last)}"
+        return f"{column.first[:10]} to {column.last[:10]}"
     return ""
 
 
 def _number(number: float) -> str:
     return f"{number:,.0f}" if number == round(number) else f"{number:,.6g}"
-
-
-def _time(time: str) -> str:
-    return time[:10] if "T00:00:00+" in time else time[:16].replace("T", " ")
 
 
 def _table(read: CheckedTable) -> Section:
