@@ -43,6 +43,7 @@ def score(
     """Score a file of leads with the champion, as of now or of a given moment."""
     from crm.ledger.records import project_ledger
     from crm.reading import read_events
+    from crm.reading_notes import ReadingNotes
     from models.artifact import load_artifact
     from models.batch import score_file
     from models.registry.registry import Registry
@@ -59,7 +60,8 @@ def score(
             opened.leads, source=str(leads), table=None, query=None, order=None
         )
         loaded, version = Registry(opened).load_champion()
-        events = read_events(opened, notes=[])
+        notes = ReadingNotes.of_project(opened)
+        events = read_events(opened, notes)
     with ExitStack() as stack:
         ledger = None if opened is None else stack.enter_context(project_ledger(opened))
         if ledger is not None:

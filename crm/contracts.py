@@ -4,29 +4,41 @@ A table gets the product's own column names and types, and is checked. One messa
 failures of a table. A table with a failure is not used.
 """
 
-import reprlib
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
-from crm.arrays import Ints
+from crm.arrays import Bools, Ints
 from crm.cells import text_column, text_series
+from crm.days import day_ends, is_day_start, zone_of_days
 from crm.errors import SchemaError
 from crm.formats.column_times import parse_times
 from crm.formats.columns import ColumnFormat, column_formats
 from crm.formats.numbers import NumberFormat, number_format
+from crm.lead_ids import id_keys
 from crm.project import Project, TableKeys
+from crm.reading_notes import ReadingNotes
+from crm.row_rules import MOST_MISSING, usable_rows
 from crm.sources.source import name_of
 from crm.suggest import nearest
-from crm.tables import TABLES, DeclaredColumn
+from crm.tables import EVENT_TABLES, TABLES, DeclaredColumn
+from crm.text import first_few
+from crm.times import check_zone
+
+# What a lead without a time of creation needs, if too many lack it.
+WITHOUT_CREATION: Final = (
+    "Every lead needs its time of creation. Add it to the export, or name another column as "
+    "`created_at`. If no column has it, remove `created_at` and set `order` to a number that "
+    'grows with time, or to "rows".'
+)
 
 
 def shape_leads(
     table: pd.DataFrame,
     project: Project,
-    notes: list[str],
+    notes: ReadingNotes,
     formats: Mapping[str, ColumnFormat] | None = None,
 ) -> pd.DataFrame:
     """Map a raw leads table to the product's names and types, and check it.
@@ -34,6 +46,11 @@ def shape_leads(
     All other columns stay, even those of outcomes and those that the project ignores. The pipeline
     decides which of them become features. `formats` are those of `table_formats`, if they are known
     already.
+
+    Returns
+    -------
+    DataFrame
+        The rows that can be used, with the index of `table`.
 
     Raises
     ------
@@ -43,10 +60,10 @@ def shape_leads(
     keys = project.leads
     if not has_ids(table, project):
         table = table.assign(lead_id=[f"row-{i}" for i in range(1, len(table) + 1)])
-        notes.append("leads: no id column is named, so leads are numbered by row.")
+        notes.sentences.append("leads: no id column is named, so leads are numbered by row.")
     shaped = shape_table(table, "leads", keys, notes, formats)
     roles = {keys.column_of(role.name) or role.name for role in TABLES["leads"].file_columns}
-    attributes = table[[column for column in table.columns if column not in roles]]
+    attributes = table.loc[shaped.index, [name for name in table.columns if name not in roles]]
     clash = sorted(set(attributes.columns) & set(shaped.columns))
     if clash:
         raise SchemaError(
@@ -112,7 +129,7 @@ def shape_table(
     table: pd.DataFrame,
     name: str,
     keys: TableKeys,
-    notes: list[str],
+    notes: ReadingNotes,
     formats: Mapping[str, ColumnFormat] | None = None,
 ) -> pd.DataFrame:
     """Map a raw table's columns to its contract's roles, parse them, and check them.
@@ -120,21 +137,25 @@ def shape_table(
     Parameters
     ----------
     table : DataFrame
-        The table as it was read, with the source's own column names.
+        The table as it was read, with the source's own column names. The index is the position
+        of each row in the source.
     name : str
         "leads", "activities", "stages" or "outcomes".
     keys : TableKeys
         The keys that name the column of each role. If a role has no key, the column with the
         name of the role is used.
-    notes : list of str
-        Receives a sentence for each assumption, such as the zone of times without one.
+    notes : ReadingNotes
+        Receives the rows that are left out, and a sentence for each assumption, such as the zone
+        of times without one.
     formats : mapping of str to ColumnFormat, optional
         The formats of `table_formats`, if they are known already.
 
     Returns
     -------
     DataFrame
-        The declared columns only; optional ones if the source has them.
+        The declared columns only; optional ones if the source has them. The rows that can be used,
+        with the index of `table`. Outcomes with `closed_at` have `closed_by` too: the last moment
+        of a closing that is given as a day, else the same time.
 
     Raises
     ------
@@ -144,7 +165,7 @@ def shape_table(
     columns, problems = _find_roles(table, name, keys)
     if problems:
         raise SchemaError(name_of(keys), problems)
-    formats = table_formats(table, name, keys) if formats is None else formats
+    formats = table_formats(table, name, keys, notes.nothing) if formats is None else formats
     doubts = [
         formats[column].question(name, column)
         for column in columns.values()
@@ -152,6 +173,7 @@ def shape_table(
     ]
     if doubts:
         raise SchemaError(name_of(keys), doubts)
+    check_zone(keys.timezone, name_of(keys))
     shaped: dict[str, Any] = {}
     for role, column in columns.items():
         cells = table[column]
@@ -160,7 +182,7 @@ def shape_table(
             notation = form.notation if form.kind == "time" else None
             shaped[role.name], assumed = parse_times(cells, name_of(keys), keys.timezone, notation)
             if assumed:
-                notes.append(
+                notes.sentences.append(
                     f"{name}: times in `{column}` have no time zone and are read as "
                     f"{keys.timezone}. Set the table's `timezone` to change that."
                 )
@@ -171,10 +193,66 @@ def shape_table(
         else:
             shaped[role.name] = text_series(cells)
     result = pd.DataFrame(shaped, index=table.index)
-    problems = list(_contract_failures(table, result, name, columns))
+    unread = {
+        role.name: _unread(table[column], result[role.name], notes.nothing)
+        for role, column in columns.items()
+    }
+    stays = usable_rows(table, result, unread, name, keys, columns, notes)
+    if not stays.all():
+        table, result = table[stays], result[stays]
+        unread = {role: rows[stays] for role, rows in unread.items()}
+    problems = list(_contract_failures(table, result, unread, name, keys, columns, notes))
     if problems:
         raise SchemaError(name_of(keys), problems)
-    return result
+    return _with_days(result, name, keys, columns, notes)
+
+
+def with_closed_by(outcomes: pd.DataFrame, zone: str) -> pd.DataFrame:
+    """Return outcomes with `closed_by`, the latest time at which each lead may have closed.
+
+    It is the last moment of a closing that is given as a day, and `closed_at` of the others.
+    """
+    closed = outcomes["closed_at"]
+    is_day = is_day_start(closed, zone)
+    return outcomes.assign(closed_by=closed.where(~is_day, day_ends(closed, zone)))
+
+
+def _with_days(
+    shaped: pd.DataFrame,
+    name: str,
+    keys: TableKeys,
+    columns: Mapping[DeclaredColumn, str],
+    notes: ReadingNotes,
+) -> pd.DataFrame:
+    """Return a table in which what happened on a day counts until or from the end of the day."""
+    if name == "leads":
+        return shaped
+    role = EVENT_TABLES[name].event_time
+    if role not in shaped:
+        return shaped
+    zone = zone_of_days(shaped[role], keys.timezone)
+    if name == "outcomes":
+        return with_closed_by(shaped, zone or keys.timezone)
+    if zone is None:
+        return shaped
+    column = next(named for declared, named in columns.items() if declared.name == role)
+    notes.days.add(name)
+    notes.sentences.append(
+        f"{name}: `{column}` contains days without a clock. What happened on a day counts from "
+        "the end of the day."
+    )
+    return shaped.assign(**{role: day_ends(shaped[role], zone)})
+
+
+def _unread(cells: pd.Series, read: pd.Series, nothing: frozenset[str]) -> Bools:
+    """Return which cells have content that cannot be read, shape (n,)."""
+    is_unread = read.isna().to_numpy(copy=True)
+    if is_unread.any():
+        texts = text_column(cells[is_unread])
+        is_unread[is_unread] = [
+            text is not None and text.casefold() not in nothing for text in texts
+        ]
+    return is_unread
 
 
 def _find_roles(
@@ -199,52 +277,88 @@ def _find_roles(
 
 
 def _contract_failures(
-    raw: pd.DataFrame, shaped: pd.DataFrame, name: str, columns: dict[DeclaredColumn, str]
+    raw: pd.DataFrame,
+    shaped: pd.DataFrame,
+    unread: Mapping[str, Bools],
+    name: str,
+    keys: TableKeys,
+    columns: Mapping[DeclaredColumn, str],
+    notes: ReadingNotes,
 ) -> Iterator[str]:
     """Check a shaped table with pandera, and describe each failure in one sentence."""
     import pandera.pandas as pandera  # takes a second to import, and scoring does not need it
 
     checks: dict[str, pandera.Column] = {}
-    unparsed: dict[str, pd.Series] = {}
-    for role, column in columns.items():
-        is_unparsed = shaped[role.name].isna()
-        is_unparsed[is_unparsed] = pd.notna(text_column(raw[column][is_unparsed]))
-        unparsed[role.name] = is_unparsed
+    by_row = shaped.reset_index(drop=True)
+    for role in columns:
+        is_read = ~pd.Series(unread[role.name])
         parsed = pandera.Check(
-            lambda cells, failed=is_unparsed: ~failed.reindex(cells.index, fill_value=False),
+            lambda cells, is_read=is_read: is_read.reindex(cells.index),
             name="parses",
             ignore_na=False,
         )
         checks[role.name] = pandera.Column(
             nullable=role.nullable,
-            unique=name == "leads" and role.name == "lead_id",
             checks=[parsed] if role.kind in ("time", "number") else [],
         )
     try:
-        pandera.DataFrameSchema(checks).validate(shaped, lazy=True)
+        pandera.DataFrameSchema(checks).validate(by_row, lazy=True)
     except pandera.errors.SchemaErrors as failure:
         cases = failure.failure_cases
         for (name_of_role, check), rows in cases.groupby(["column", "check"], sort=True):
             role = next(role for role in columns if role.name == name_of_role)
             positions = np.sort(rows["index"].to_numpy(dtype=np.int64))
             if check == "not_nullable":  # a cell that cannot be read is not missing
-                positions = positions[~unparsed[role.name].to_numpy()[positions]]
+                positions = positions[~unread[role.name][positions]]
             if len(positions):
-                yield _failure_sentence(str(check), role, columns[role], raw, positions)
+                where = _where(raw, positions, keys, notes)
+                cells = raw[columns[role]].iloc[positions]
+                yield _failure_sentence(str(check), role, columns[role], where, cells, name)
+    if name == "leads":
+        positions = np.flatnonzero(_repeats(by_row["lead_id"]))
+        if len(positions):
+            column = next(named for role, named in columns.items() if role.name == "lead_id")
+            where = _where(raw, positions, keys, notes)
+            yield _repeats_sentence(column, where, raw[column].iloc[positions])
+
+
+def _repeats(ids: pd.Series) -> Bools:
+    known = ids.notna()
+    return (known & id_keys(ids).duplicated(keep=False)).to_numpy(dtype=bool)
+
+
+def _where(raw: pd.DataFrame, positions: Ints, keys: TableKeys, notes: ReadingNotes) -> str:
+    """Return how many rows fail, and where the first of them are."""
+    lines, unit = notes.lines(keys, raw.index[positions].to_list())
+    numbers = ", ".join(f"{line:,}" for line in lines[:5]) + (", …" if len(positions) > 5 else "")
+    plural = "s" if len(positions) > 1 else ""
+    return f"{len(positions):,} of {len(raw):,} rows ({unit}{plural} {numbers})"
+
+
+def _repeats_sentence(column: str, where: str, cells: pd.Series) -> str:
+    values = text_series(cells).drop_duplicates()
+    rounded = values.str.fullmatch(r"[0-9][.,][0-9]+E\+?[0-9]+", case=False).any()
+    return (
+        f"`{column}` repeats in {where}: {first_few(values[:5])}. "
+        "Each lead may have only one row. "
+        + (
+            "A spreadsheet has rounded these ids: export them again as text."
+            if rounded
+            else "Remove the repeated rows, or name another column as `lead_id`."
+        )
+    )
 
 
 def _failure_sentence(
-    check: str, role: DeclaredColumn, column: str, raw: pd.DataFrame, positions: Ints
+    check: str, role: DeclaredColumn, column: str, where: str, cells: pd.Series, name: str
 ) -> str:
-    where = f"{len(positions):,} of {len(raw):,} rows (row {first_few(positions + 1)})"
-    examples = first_few(raw[column].iloc[positions[:3]].tolist())
+    examples = first_few(cells.iloc[:3].tolist())
     if check == "not_nullable":
-        return f"`{column}` is missing in {where}. Every row needs its {role.name}."
-    if check.startswith("field_uniqueness"):
-        return (
-            f"`{column}` repeats in {where}: {examples}. Each lead may have only one row. "
-            "Remove the repeated rows, or name another column as `lead_id`."
+        advice = (
+            WITHOUT_CREATION if role.name == "created_at" else f"Every row needs its {role.name}."
         )
+        few = f" Up to {MOST_MISSING:.0%} of the rows would be left out." if len(cells) > 1 else ""
+        return f"`{column}` is missing in {where}. {advice}{few}"
     if role.kind == "time":
         return (
             f"`{column}` is not a valid time in {where}: {examples}. Expected ISO 8601 such as "
@@ -255,11 +369,3 @@ def _failure_sentence(
         "Expected numbers or empty cells. "
         'If the numbers have a decimal comma, set `decimal = ","` for the table.'
     )
-
-
-def first_few(values: Any) -> str:
-    """List the first five values, such as cells or numbers of rows."""
-    texts = [reprlib.repr(value) if isinstance(value, str) else str(value) for value in values]
-    if len(texts) > 5:
-        return ", ".join(texts[:5]) + ", …"
-    return ", ".join(texts)

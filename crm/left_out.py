@@ -21,7 +21,7 @@ class LeftOutRows(msgspec.Struct, frozen=True):
         What is wrong with the rows, as the end of the sentence "3 rows are left out: …".
     count : int
     lines : tuple of int
-        Where the first `LISTED_LINES` of the rows are, from 1.
+        Where the first `LISTED_LINES` of the rows are, from 1. Rows of the ledger have none.
     unit : {"line", "row"}
         What `lines` counts: lines of a text file, the header included, or rows of a table
         without lines, the header excluded.
@@ -44,10 +44,8 @@ class LeftOutRows(msgspec.Struct, frozen=True):
         """
         rows = "1 row is" if self.count == 1 else f"{self.count:,} rows are"
         unit = self.unit if self.count == 1 else f"{self.unit}s"
-        return (
-            f"{self.file}: {rows} left out ({unit} {listed_lines(self.lines, self.count)}): "
-            f"{self.reason}"
-        )
+        where = f" ({unit} {listed_lines(self.lines, self.count)})" if self.lines else ""
+        return f"{self.file}: {rows} left out{where}: {self.reason}"
 
 
 def listed_lines(lines: Sequence[int], count: int) -> str:

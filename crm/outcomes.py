@@ -13,19 +13,21 @@ from crm.contracts import shape_table
 from crm.errors import SchemaError
 from crm.formats.columns import ColumnFormat
 from crm.project import TABLE_KEYS, LearnKeys, Project, TableKeys
+from crm.reading_notes import ReadingNotes
 from crm.sources.source import name_of
 from crm.suggest import nearest
 from crm.tables import TABLES
 from crm.times import TIME_DTYPE
 
 UNDECLARED: Final = "undeclared"
+SECOND: Final = pd.Timedelta(1, "s")
 
 
 def flat_outcomes(
     raw: pd.DataFrame,
     lead_id: pd.Series,
     project: Project,
-    notes: list[str],
+    notes: ReadingNotes,
     formats: Mapping[str, ColumnFormat] | None = None,
 ) -> pd.DataFrame:
     """Return the outcomes that are columns of the leads table, checked like a table of outcomes.
@@ -35,9 +37,9 @@ def flat_outcomes(
     raw : DataFrame
         The leads table as it was read.
     lead_id : Series
-        The ids of its rows.
+        The ids of the rows that stay, with their index.
     project : Project
-    notes : list of str
+    notes : ReadingNotes
         Receives a sentence for each assumption.
     formats : mapping of str to ColumnFormat, optional
         The formats of the leads table, if they are known already.
@@ -62,7 +64,8 @@ def flat_outcomes(
                 for column in missing
             ],
         )
-    flat = raw[list(dict.fromkeys(column_of_role.values()))].assign(lead_id=lead_id.to_numpy())
+    flat = raw.loc[lead_id.index, list(dict.fromkeys(column_of_role.values()))]
+    flat = flat.assign(lead_id=lead_id)
     roles = TABLE_KEYS["outcomes"](
         source=keys.source,
         table=keys.table,
@@ -119,7 +122,8 @@ def to_won_lost(outcomes: pd.DataFrame, learn: LearnKeys, subject: str) -> pd.Da
     Returns
     -------
     DataFrame
-        All columns of the table of outcomes; `outcome` is "won" or "lost".
+        All columns of the table of outcomes, and `closed_by`; `outcome` is "won" or "lost". The
+        index is that of the rows that stay.
 
     Raises
     ------
@@ -133,6 +137,7 @@ def to_won_lost(outcomes: pd.DataFrame, learn: LearnKeys, subject: str) -> pd.Da
     outcomes = outcomes.assign(outcome=meanings_of_rows)
     outcomes = outcomes[outcomes["outcome"].isin(["won", "lost"])]
     columns = TABLES["outcomes"].file_columns
+    closed_by = outcomes.get("closed_by")
     missing: dict[str, Any] = {
         "time": pd.Series(pd.NaT, index=outcomes.index, dtype=TIME_DTYPE),
         "number": np.nan,
@@ -141,7 +146,35 @@ def to_won_lost(outcomes: pd.DataFrame, learn: LearnKeys, subject: str) -> pd.Da
     outcomes = outcomes.assign(
         **{role.name: missing[role.kind] for role in columns if role.name not in outcomes}
     )
-    return outcomes.reset_index(drop=True)[[role.name for role in columns]]
+    outcomes = outcomes[[role.name for role in columns]]
+    if closed_by is None:
+        closed_by = outcomes["closed_at"]
+    return outcomes.assign(closed_by=closed_by.fillna(outcomes["closed_at"]))
+
+
+def after_creation(outcomes: pd.DataFrame, leads: pd.DataFrame) -> pd.DataFrame:
+    """Return outcomes in which a closing on the day of creation comes after the creation.
+
+    A closing that is given as a day is stored as its first moment. A lead that was created later
+    on that day was closed after that, so its closing gets the time of the next second.
+
+    Parameters
+    ----------
+    outcomes : DataFrame
+        With `lead_id`, `closed_at` and `closed_by`.
+    leads : DataFrame
+        With `lead_id` and `created_at`.
+
+    Returns
+    -------
+    DataFrame
+    """
+    created = outcomes["lead_id"].map(leads.set_index("lead_id")["created_at"])
+    is_same_day = (outcomes["closed_at"] <= created) & (created < outcomes["closed_by"])
+    following = (created + SECOND).where(
+        created + SECOND < outcomes["closed_by"], outcomes["closed_by"]
+    )
+    return outcomes.assign(closed_at=outcomes["closed_at"].where(~is_same_day, following))
 
 
 def undeclared(outcomes: pd.DataFrame) -> str:

@@ -8,15 +8,17 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from crm.cells import folded_words
-from crm.contracts import first_few, has_ids, shape_leads, shape_table, table_formats
+from crm.contracts import has_ids, shape_leads, shape_table, table_formats, with_closed_by
 from crm.errors import ConfigError, SchemaError
 from crm.formats.column_times import parse_times
 from crm.formats.columns import ColumnFormat
 from crm.formats.numbers import NumberFormat, number_format
+from crm.lead_ids import as_lead_ids, id_keys
 from crm.ledger.ledger import Ledger
 from crm.ledger.records import events_table, project_ledger, with_events, with_leads
+from crm.left_out import LeftOutRows
 from crm.outcomes import (
+    after_creation,
     declared_only,
     flat_outcomes,
     to_won_lost,
@@ -24,9 +26,13 @@ from crm.outcomes import (
     with_every_row,
 )
 from crm.project import LEDGER, Project, TableKeys
+from crm.reading_notes import ReadingNotes
 from crm.records import Records
 from crm.sources.source import name_of, read_table
 from crm.suggest import nearest
+from crm.tables import EVENT_TABLES
+from crm.text import first_few
+from crm.times import DAY
 
 
 def read_records(project: Project, now: datetime.datetime | None = None) -> Records:
@@ -51,29 +57,31 @@ def read_records(project: Project, now: datetime.datetime | None = None) -> Reco
     ConfigError
         If the project file names columns that do not exist.
     """
-    notes: list[str] = []
+    notes = ReadingNotes.of_project(project)
     with project_ledger(project) as ledger:
         leads, leads_raw, outcomes, excluded, formats = _read_leads(project, ledger, notes)
-    lead_ids = pa.Array.from_pandas(leads["lead_id"]).cast(pa.large_string())
     tables: dict[str, pd.DataFrame | None] = {
         "outcomes": outcomes,
-        **read_events(project, notes),
+        **_read_events(project, notes),
     }
     for name, shaped in tables.items():
         if shaped is not None:
-            shaped = shaped[~shaped["lead_id"].isin(excluded)] if excluded else shaped
-            tables[name] = _of_known_leads(name, shaped, lead_ids, notes)
+            tables[name] = _of_known_leads(name, shaped, leads["lead_id"], excluded, project, notes)
     leads, in_order = _in_order_of_time(leads_raw, leads, project, formats)
-    assert tables["outcomes"] is not None
+    won_or_lost = tables["outcomes"]
+    assert won_or_lost is not None
+    if "created_at" in leads:
+        won_or_lost = tables["outcomes"] = after_creation(won_or_lost, leads)
     records = Records(
         leads=leads,
-        outcomes=tables["outcomes"],
+        outcomes=won_or_lost,
         activities=tables["activities"],
         stages=tables["stages"],
         observed_until=_observed_until(project, leads, tables, now, notes),
         in_order=in_order,
-        notes=notes,
+        notes=notes.sentences,
         has_ids=leads_raw is None or has_ids(leads_raw, project),
+        left_out=notes.left_out,
         formats={column: form.notation for column, form in formats.items() if form.notation},
     )
     _check_outcomes_follow_creation(records, project)
@@ -81,7 +89,7 @@ def read_records(project: Project, now: datetime.datetime | None = None) -> Reco
 
 
 def _read_leads(
-    project: Project, ledger: Ledger | None, notes: list[str]
+    project: Project, ledger: Ledger | None, notes: ReadingNotes
 ) -> tuple[pd.DataFrame, pd.DataFrame | None, pd.DataFrame, set[str], dict[str, ColumnFormat]]:
     """Read the leads and their outcomes, from the file, the ledger, or both.
 
@@ -102,32 +110,27 @@ def _read_leads(
     excluded: set[str] = set()
     if project.leads.source != LEDGER:
         leads_raw = read_table(project.leads, project.folder)
-        formats = table_formats(
-            leads_raw, "leads", project.leads, folded_words(project.columns.nothing)
-        )
+        formats = table_formats(leads_raw, "leads", project.leads, notes.nothing)
         _check_doubts(project, formats)
         leads = shape_leads(leads_raw, project, notes, formats)
+        if project.outcomes is None and project.leads.column_of("outcome") is not None:
+            outcomes = flat_outcomes(leads_raw, leads["lead_id"], project, notes, formats)
         if ledger is not None:
             excluded = ledger.erased(leads["lead_id"].tolist())
             if excluded:
-                notes.append(f"leads: {len(excluded):,} were erased and are left out.")
-            leads, leads_raw = _without(excluded, leads, leads_raw)
+                notes.sentences.append(f"leads: {len(excluded):,} were erased and are left out.")
+        leads_raw = leads_raw.loc[leads.index]
+        leads, leads_raw = _without(excluded, leads, leads_raw)
     if project.outcomes is not None:
         outcomes = _shape(project.outcomes, "outcomes", project, notes)
-    elif (
-        leads is not None
-        and leads_raw is not None
-        and project.leads.column_of("outcome") is not None
-    ):
-        outcomes = flat_outcomes(leads_raw, leads["lead_id"], project, notes, formats)
     if ledger is not None:
         stored, undeclared_rows = declared_only(events_table(ledger, "outcomes"), project.learn)
-        outcomes = with_events("outcomes", outcomes, stored)
+        outcomes = with_events("outcomes", outcomes, with_closed_by(stored, "UTC"))
     assert outcomes is not None
     outcomes = to_won_lost(outcomes, project.learn, name_of(project.outcomes or project.leads))
     if ledger is not None:
-        leads = with_leads(project, ledger, leads, outcomes, notes)
-        unclear = _leads_of_unclear_outcome(undeclared_rows, outcomes, leads, notes)
+        leads = with_leads(project, ledger, leads, outcomes, notes.sentences)
+        unclear = _leads_of_unclear_outcome(undeclared_rows, outcomes, leads, notes.sentences)
         leads, leads_raw = _without(unclear, leads, leads_raw)
         excluded |= unclear
     assert leads is not None
@@ -163,8 +166,9 @@ def _leads_of_unclear_outcome(
         return set()
     if outcomes.empty:
         raise SchemaError("the ledger", [undeclared(undeclared_rows)])
-    ids = undeclared_rows["lead_id"]
-    unclear = {*ids}.intersection(leads["lead_id"]).difference(outcomes["lead_id"])
+    ids = as_lead_ids(undeclared_rows["lead_id"], leads["lead_id"])
+    with_outcome = as_lead_ids(outcomes["lead_id"], leads["lead_id"])
+    unclear = {*ids}.intersection(leads["lead_id"]).difference(with_outcome)
     notes.append(
         f"the ledger: {undeclared(undeclared_rows)} Until then, these outcomes are left out (for "
         f"example of the leads {first_few(ids.unique()[:3])}), and so are the {len(unclear):,} "
@@ -183,80 +187,121 @@ def _without(
     return leads[keep].reset_index(drop=True), raw
 
 
-def read_events(project: Project, notes: list[str]) -> dict[str, pd.DataFrame | None]:
+def read_events(project: Project, notes: ReadingNotes) -> dict[str, pd.DataFrame | None]:
     """Read the activities and stages that a project names, sorted by lead and time.
 
     Parameters
     ----------
     project : Project
-    notes : list of str
-        Receives a sentence for everything that was assumed or left out.
+    notes : ReadingNotes
+        Receives what was assumed, and the rows that are left out.
 
     Returns
     -------
     dict of str to DataFrame or None
-        `activities` and `stages`; None if the project has no such table. If activities of a lead
-        have the same id, only the earliest stays.
+        `activities` and `stages`; None if the project has no such table. `lead_id` is the key of
+        the id (`crm.lead_ids.id_key`). If activities of a lead have the same id, only the earliest
+        stays.
     """
+    return {
+        name: None
+        if table is None
+        else table.assign(lead_id=id_keys(table["lead_id"])).reset_index(drop=True)
+        for name, table in _read_events(project, notes).items()
+    }
+
+
+def _read_events(project: Project, notes: ReadingNotes) -> dict[str, pd.DataFrame | None]:
+    """Read the events; the index is the row in the source, or -1 for a row of the ledger."""
     tables: dict[str, pd.DataFrame | None] = {}
     with project_ledger(project) as ledger:
-        for name, keys, time in (
-            ("activities", project.activities, "occurred_at"),
-            ("stages", project.stages, "entered_at"),
-        ):
+        for name, keys in (("activities", project.activities), ("stages", project.stages)):
             table = None if keys is None else _shape(keys, name, project, notes)
             if ledger is not None:
                 stored = events_table(ledger, name)
                 table = with_events(name, table, stored) if len(stored) else table
             if table is not None:  # takes half the time of `sort_values`, and less memory
-                lead = pd.factorize(table["lead_id"], sort=True)[0]
+                time = EVENT_TABLES[name].event_time
+                lead = pd.factorize(id_keys(table["lead_id"]), sort=True)[0]
                 order = np.lexsort((table[time].to_numpy(dtype="datetime64[us]"), lead))
-                table = table.iloc[order].reset_index(drop=True)
+                table = table.iloc[order]
                 if name == "activities" and "activity_id" in table:
-                    table = _without_repeated_ids(table, notes)
+                    table = _without_repeated_ids(table, project, notes)
             tables[name] = table
     return tables
 
 
-def _without_repeated_ids(activities: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
+def _without_repeated_ids(
+    activities: pd.DataFrame, project: Project, notes: ReadingNotes
+) -> pd.DataFrame:
     """Keep the first of a lead's activities with the same id. They must be in order of time."""
     ids = activities["activity_id"]
-    is_repeated = ids.notna() & ids.duplicated(keep=False)
-    is_repeated[is_repeated] = activities.loc[is_repeated, ["lead_id", "activity_id"]].duplicated()
-    if not is_repeated.any():
+    may_repeat = (ids.notna() & ids.duplicated(keep=False)).to_numpy(copy=True)
+    same_id = activities[may_repeat]
+    repeats = same_id[["activity_id"]].assign(lead_id=id_keys(same_id["lead_id"])).duplicated()
+    may_repeat[may_repeat] = repeats.to_numpy()
+    if not may_repeat.any():
         return activities
-    n_repeated = int(is_repeated.sum())
-    notes.append(f"activities: {n_repeated:,} rows repeat an id of their lead and are left out.")
-    return activities[~is_repeated].reset_index(drop=True)
+    reason = "an activity with the same lead and id is in the table"
+    _leave_out("activities", activities[may_repeat], project, notes, reason)
+    return activities[~may_repeat]
 
 
-def _shape(keys: TableKeys, name: str, project: Project, notes: list[str]) -> pd.DataFrame:
+def _shape(keys: TableKeys, name: str, project: Project, notes: ReadingNotes) -> pd.DataFrame:
     table = read_table(keys, project.folder)
     if name == "outcomes":
         table = with_every_row(table, keys)
     return shape_table(table, name, keys, notes)
 
 
+def _leave_out(
+    name: str, rows: pd.DataFrame, project: Project, notes: ReadingNotes, reason: str
+) -> None:
+    """Note the rows that are left out, those of the file apart from those of the ledger."""
+    keys: TableKeys | None = getattr(project, name) or project.leads
+    in_file = np.sort(rows.index[rows.index >= 0])
+    if len(in_file) and keys is not None:
+        notes.leave_out(name, keys, in_file.tolist(), reason)
+    n_stored = len(rows) - len(in_file)
+    if n_stored:
+        notes.left_out.append(LeftOutRows(name, "the ledger", reason, n_stored, (), "row"))
+
+
 def _of_known_leads(
-    name: str, table: pd.DataFrame, lead_ids: pa.Array, notes: list[str]
+    name: str,
+    table: pd.DataFrame,
+    lead_ids: pd.Series,
+    excluded: set[str],
+    project: Project,
+    notes: ReadingNotes,
 ) -> pd.DataFrame:
+    """Return the rows of known leads, with the ids as the leads table writes them."""
+    if excluded:
+        keys_of_excluded = id_keys(pd.Series(sorted(excluded), dtype="str"))
+        table = table[~id_keys(table["lead_id"]).isin(keys_of_excluded)]
+    table = table.assign(lead_id=as_lead_ids(table["lead_id"], lead_ids))
     # On text, Arrow's look-up takes an eighth of the time of pandas' look-up.
-    ids = pa.Array.from_pandas(table["lead_id"]).cast(pa.large_string())
-    is_known = pc.is_in(ids, value_set=lead_ids).to_numpy(zero_copy_only=False)
-    n_unknown = int((~is_known).sum())
-    if n_unknown and n_unknown == len(table):
-        raise SchemaError(
-            name,
-            [
-                f"none of its {len(table):,} rows belongs to a lead of the leads table. Its ids "
-                f"are such as {first_few(table['lead_id'].head(3).tolist())}. "
-                "Does `lead_id` name the right column in both tables?"
-            ],
-        )
-    if not n_unknown:
-        return table
-    notes.append(f"{name}: {n_unknown:,} rows of unknown leads are left out.")
-    return table[is_known].reset_index(drop=True)
+    text = pa.large_string()
+    ids = pa.array(table["lead_id"].array, text)
+    is_known = pc.is_in(ids, value_set=pa.array(lead_ids.array, text))
+    unknown = ~is_known.to_numpy(zero_copy_only=False)
+    if unknown.any() and unknown.all():
+        raise SchemaError(name, [_no_known_lead(name, table, lead_ids, project)])
+    if unknown.any():
+        _leave_out(name, table[unknown], project, notes, "their leads are not in the leads table")
+    return table[~unknown].reset_index(drop=True)
+
+
+def _no_known_lead(name: str, table: pd.DataFrame, lead_ids: pd.Series, project: Project) -> str:
+    keys: TableKeys = getattr(project, name) or project.leads
+    column = keys.column_of("lead_id") or "lead_id"
+    id_column = project.leads.column_of("lead_id") or "lead_id"
+    return (
+        f"none of its {len(table):,} rows belongs to a lead of the leads table. "
+        f"`{column}` of {name_of(keys)} is such as {first_few(table['lead_id'].head(3))}, and "
+        f"`{id_column}` of {name_of(project.leads)} is such as {first_few(lead_ids.head(3))}. "
+        "Does `lead_id` name the right column in both tables?"
+    )
 
 
 def _in_order_of_time(
@@ -275,12 +320,15 @@ def _in_order_of_time(
     notation = formats.get(order, ColumnFormat("number")).notation
     reader = number_format(notation) if notation else NumberFormat()
     numbers = reader.read_column(raw[order])
-    if np.isnan(numbers).any():
+    unread = np.isnan(numbers)
+    if unread.any():
+        cells = raw[order][unread]
         raise SchemaError(
             name_of(project.leads),
             [
-                f"the order column `{order}` has {int(np.isnan(numbers).sum()):,} cells that are "
-                'not numbers. Expected a number that grows with time, or `order = "rows"`.'
+                f"the order column `{order}` has {int(unread.sum()):,} cells that are "
+                f"not numbers: {first_few(cells.head(3))}. "
+                'Expected a number that grows with time, or `order = "rows"`.'
             ],
         )
     return leads.iloc[np.argsort(numbers, kind="stable")].reset_index(drop=True), True
@@ -291,9 +339,12 @@ def _observed_until(
     leads: pd.DataFrame,
     tables: dict[str, pd.DataFrame | None],
     now: datetime.datetime | None,
-    notes: list[str],
+    notes: ReadingNotes,
 ) -> pd.Timestamp | None:
-    """Return the end of the time under observation: declared, or the newest time before now."""
+    """Return the end of the time under observation: declared, or the newest time before now.
+
+    Of events that are given as days, it is certain only that the day had begun.
+    """
     declared = project.learn.observed_until
     if declared is not None:
         moment = parse_times(pd.Series([declared]), "[learn] observed_until")[0].iloc[0]
@@ -305,14 +356,17 @@ def _observed_until(
         return moment
     if "created_at" not in leads:
         return None
-    columns = {"outcomes": "closed_at", "activities": "occurred_at", "stages": "entered_at"}
-    times = pd.concat(
-        [leads["created_at"]]
-        + [table[columns[name]] for name, table in tables.items() if table is not None]
-    ).dropna()
+    times_of = {
+        name: table[EVENT_TABLES[name].event_time]
+        for name, table in tables.items()
+        if table is not None
+    }
+    for name in notes.days:
+        times_of[name] = times_of[name] - pd.Timedelta(DAY - 1, "us")
+    times = pd.concat([leads["created_at"], *times_of.values()]).dropna()
     in_future = times > now if now is not None else times.isna()
     if in_future.any():
-        notes.append(
+        notes.sentences.append(
             f"{int(in_future.sum()):,} times are in the future, the last at {times.max()}. "
             "They do not extend the time under observation."
         )

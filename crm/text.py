@@ -1,7 +1,9 @@
 """Writes names in sentences: quoted, listed, split into words."""
 
 import re
+import reprlib
 from collections.abc import Iterable
+from typing import Any
 
 LISTED = 8
 
@@ -50,3 +52,15 @@ def words_of(name: str) -> str:
     """
     split = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)
     return " ".join(re.findall(r"[^\W_]+", split)).casefold()
+
+
+def first_few(values: Iterable[Any]) -> str:
+    """Return the first five values, such as cells or numbers of lines.
+
+    Examples
+    --------
+    >>> print(first_few(["a", 2, 3, 4, 5, 6]))
+    'a', 2, 3, 4, 5, …
+    """
+    texts = [reprlib.repr(value) if isinstance(value, str) else str(value) for value in values]
+    return ", ".join(texts[:5]) + (", …" if len(texts) > 5 else "")

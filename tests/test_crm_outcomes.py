@@ -9,6 +9,7 @@ import pytest
 from crm.errors import SchemaError
 from crm.outcomes import declared_only, flat_outcomes, meanings, to_won_lost, undeclared
 from crm.project import TABLE_KEYS, ColumnsKeys, LearnKeys, Project
+from crm.reading_notes import ReadingNotes
 from crm.times import TIME_DTYPE
 
 LEARN = LearnKeys(won=["Closed won", 1], lost=["lost"], open=["new"])
@@ -42,14 +43,21 @@ def test_won_and_lost_leads_stay_in_their_order() -> None:
     result = to_won_lost(table, LEARN, "outcomes.csv")
     assert result["lead_id"].tolist() == ["L1", "L2", "L6", "L7"]
     assert result["outcome"].tolist() == ["lost", "won", "won", "won"]
-    assert result.index.tolist() == [0, 1, 2, 3]
+    assert result.index.tolist() == [10, 11, 15, 16]
 
 
 def test_missing_columns_are_added_with_their_types() -> None:
     result = to_won_lost(outcomes("lost"), LEARN, "outcomes.csv")
-    assert result.columns.tolist() == ["lead_id", "outcome", "closed_at", "amount", "reason"]
+    assert result.columns.tolist() == [
+        "lead_id",
+        "outcome",
+        "closed_at",
+        "amount",
+        "reason",
+        "closed_by",
+    ]
     assert result["closed_at"].dtype == TIME_DTYPE
-    assert result.loc[0, "closed_at"] is pd.NaT
+    assert result.loc[10, "closed_at"] is pd.NaT
     assert result["amount"].dtype == "float64"
     assert result[["amount", "reason"]].isna().all(axis=None)
 
@@ -91,12 +99,16 @@ def test_meanings_of_values_ignore_case_and_extra_spaces() -> None:
 
 def test_outcomes_are_read_from_the_leads_table() -> None:
     raw = pd.DataFrame({"Id": ["7"], "Status": ["lost"], "Closed": ["01.03.2025"], "Size": ["3"]})
-    notes: list[str] = []
-    ids = pd.Series(["L7"], index=[5])
+    notes = ReadingNotes()
+    ids = pd.Series(["L7"])
     result = flat_outcomes(raw, ids, project(outcome="Status", closed_at="Closed"), notes)
-    assert result.columns.tolist() == ["lead_id", "outcome", "closed_at"]
-    assert result.iloc[0].tolist() == ["L7", "lost", pd.Timestamp("2025-02-28T23:00Z")]
-    assert notes == [
+    assert result.iloc[0].to_dict() == {
+        "lead_id": "L7",
+        "outcome": "lost",
+        "closed_at": pd.Timestamp("2025-02-28T23:00Z"),
+        "closed_by": pd.Timestamp("2025-03-01T22:59:59.999999Z"),
+    }
+    assert notes.sentences == [
         "outcomes: times in `Closed` have no time zone and are read as Europe/Berlin. "
         "Set the table's `timezone` to change that."
     ]
@@ -104,7 +116,9 @@ def test_outcomes_are_read_from_the_leads_table() -> None:
 
 def test_one_column_may_be_the_outcome_and_the_reason() -> None:
     raw = pd.DataFrame({"Status": ["lost"]})
-    result = flat_outcomes(raw, pd.Series(["L1"]), project(outcome="Status", reason="Status"), [])
+    result = flat_outcomes(
+        raw, pd.Series(["L1"]), project(outcome="Status", reason="Status"), ReadingNotes()
+    )
     assert result.iloc[0].tolist() == ["L1", "lost", "lost"]
 
 
@@ -116,4 +130,6 @@ def test_missing_columns_are_refused() -> None:
         r"  - there is no column `Worth` \(\[leads\]\)\. Expected one of: Status, Size\."
     )
     with pytest.raises(SchemaError, match=message):
-        flat_outcomes(raw, pd.Series(["L1"]), project(outcome="Statuss", amount="Worth"), [])
+        flat_outcomes(
+            raw, pd.Series(["L1"]), project(outcome="Statuss", amount="Worth"), ReadingNotes()
+        )

@@ -40,6 +40,7 @@ from crm.ledger.export import export_table
 from crm.ledger.ledger import Ledger
 from crm.ledger.records import events_table
 from crm.project import load_project
+from crm.reading_notes import ReadingNotes
 from serving.contract.openapi import openapi
 from serving.payloads.events import read_items
 from serving.payloads.score import LeadPayload, lead_cells, read_body
@@ -50,7 +51,7 @@ arrived["project key"] = keys.column_of("campaign")
 raw = pd.DataFrame(
     {"lead_id": ["L1"], "type": ["call"], "occurred_at": ["2025-03-01T08:00Z"], "Source": ["fair"]}
 )
-arrived["contract"] = shape_table(raw, "activities", keys, [])["campaign"].tolist()
+arrived["contract"] = shape_table(raw, "activities", keys, ReadingNotes())["campaign"].tolist()
 sent = {"lead_id": "L1", "type": "mail", "occurred_at": "2025-03-02", "campaign": 7}
 (row,) = read_items("activities", json.dumps({"activities": [sent]}).encode())
 arrived["payload"] = row["campaign"]

@@ -14,6 +14,7 @@ from crm.ledger.export import export_table
 from crm.ledger.ledger import Ledger
 from crm.project import TableKeys, load_project
 from crm.reading import read_events
+from crm.reading_notes import ReadingNotes
 from features.times import cell_time
 from models.batch import score_file
 from serving.calls import Calls
@@ -94,7 +95,8 @@ def test_export_scores_the_same_offline(
     for name in ("leads", "activities", "stages"):
         export_table(ledger, name, tmp_path / f"{name}.csv")
     shutil.copy(simulated_crm / "leadscore.toml", tmp_path)
-    events = read_events(load_project(tmp_path), [])
+    project = load_project(tmp_path)
+    events = read_events(project, ReadingNotes.of_project(project))
     assert score_offline(tmp_path / "leads.csv", as_of, **events) == probabilities(online)
 
 

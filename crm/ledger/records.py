@@ -14,6 +14,7 @@ import pandas as pd
 from crm.arrays import Bools, Hashes
 from crm.cells import text_column
 from crm.errors import SchemaError
+from crm.lead_ids import id_key, id_keys
 from crm.ledger.ledger import Ledger
 from crm.ledger.schema import DERIVED
 from crm.project import Project, role_columns
@@ -77,7 +78,9 @@ def with_events(kind: str, table: pd.DataFrame | None, stored: pd.DataFrame) -> 
     Returns
     -------
     DataFrame
+        The index of the file's rows stays; that of the ledger's rows is -1.
     """
+    stored = stored.set_axis(np.full(len(stored), -1), axis=0)
     if table is None:
         return stored
     declared = EVENT_TABLES[kind]
@@ -93,7 +96,7 @@ def with_events(kind: str, table: pd.DataFrame | None, stored: pd.DataFrame) -> 
         is_in_file |= stored_has_id & np.isin(stored_ids, ids[has_id])
     new = stored[~is_in_file]
     new = new[[column for column in new.columns if column in table.columns or column != name]]
-    return table if new.empty else pd.concat([table, new], ignore_index=True)
+    return table if new.empty else pd.concat([table, new])
 
 
 def with_leads(
@@ -129,7 +132,8 @@ def with_leads(
     """
     roles = role_columns(project)
     roles.pop("order", None)  # this column stays, because it sorts the leads
-    closed = outcomes.dropna(subset="closed_at").groupby("lead_id")["closed_at"].min()
+    dated = outcomes.dropna(subset="closed_at").reset_index(drop=True)
+    closed = dated["closed_at"].groupby(id_keys(dated["lead_id"])).min()
     closed_at = dict(zip(closed.index, closed.astype(TIME_DTYPE).astype("int64"), strict=True))
     sent = _sent_leads(ledger, roles, closed_at)
     if leads is None and not sent["created_at"].notna().any():
@@ -145,7 +149,7 @@ def with_leads(
         if sent.empty:
             raise SchemaError("the ledger", ["it has no leads. Score some through the service."])
         return sent.reset_index(drop=True)
-    new = sent[~sent["lead_id"].isin(leads["lead_id"])]
+    new = sent[~id_keys(sent["lead_id"]).isin(id_keys(leads["lead_id"]))]
     notes.append(f"ledger: {len(new):,} leads that the file does not have.")
     return leads if new.empty else pd.concat([leads, new], ignore_index=True)
 
@@ -164,7 +168,8 @@ def _sent_leads(
     roles : mapping of str to str
         The CRM's columns that play a role. They are not attributes.
     closed_at : mapping of str to int
-        When each closed lead was first closed, in microseconds since 1970 UTC.
+        When each closed lead was first closed, by the key of its id, in microseconds since 1970
+        UTC.
 
     Returns
     -------
@@ -175,9 +180,9 @@ def _sent_leads(
     chosen: dict[str, dict[str, Any]] = {}
     for piece in ledger.rows("leads"):
         for row in piece:
-            lead_id = row["lead_id"]
-            if lead_id not in chosen or row["recorded_at"] <= closed_at.get(lead_id, 2**63):
-                chosen[lead_id] = row
+            key = id_key(row["lead_id"])
+            if key not in chosen or row["recorded_at"] <= closed_at.get(key, 2**63):
+                chosen[key] = row
     role_names = {*roles.values(), "lead_id", "created_at"}
     attributes = pd.DataFrame(
         [
@@ -188,7 +193,10 @@ def _sent_leads(
     )
     created_at = pd.Series([row["created_at"] for row in chosen.values()], dtype=object)
     ids_and_times = pd.DataFrame(
-        {"lead_id": pd.Series(list(chosen), dtype=object), "created_at": utc(created_at)}
+        {
+            "lead_id": pd.Series([row["lead_id"] for row in chosen.values()], dtype="str"),
+            "created_at": utc(created_at),
+        }
     )
     return pd.concat([ids_and_times, attributes], axis=1)
 
@@ -220,6 +228,8 @@ def _hashes(table: pd.DataFrame, columns: Sequence[DeclaredColumn]) -> Hashes:
             plain[name] = table[name].to_numpy(dtype=float) if name in table else np.nan
         else:
             text = text_column(table[name]) if name in table else np.full(len(table), None)
+            if name == "lead_id":
+                text = id_keys(pd.Series(text, dtype="str")).to_numpy(dtype=object)
             plain[name] = ["" if cell is None else cell for cell in text]
     frame = pd.DataFrame(plain, index=range(len(table)))
     return np.asarray(pd.util.hash_pandas_object(frame, index=False), dtype=np.uint64)

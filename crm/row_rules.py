@@ -1,0 +1,93 @@
+"""Decides which rows of a table are left out, because a cell that every row needs is unusable.
+
+Rows without a usable cell are left out, counted and named. A table in which too many rows are
+unusable is refused, because then the column is the wrong one, or its format is.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from crm.arrays import Bools
+from crm.lead_ids import id_keys
+from crm.project import TableKeys
+from crm.reading_notes import ReadingNotes
+from crm.tables import DeclaredColumn
+from crm.text import first_few
+
+MOST_MISSING = 0.2  # of a table's rows; rows of events without a lead may be more
+MOST_UNREADABLE = 0.01
+
+
+def usable_rows(
+    raw: pd.DataFrame,
+    shaped: pd.DataFrame,
+    unread: Mapping[str, Bools],
+    name: str,
+    keys: TableKeys,
+    columns: Mapping[DeclaredColumn, str],
+    notes: ReadingNotes,
+) -> Bools:
+    """Return which rows of a table stay, and note those that are left out.
+
+    Parameters
+    ----------
+    raw, shaped : DataFrame, n rows
+        The table as it was read, and with the types of its declaration.
+    unread : mapping of str to ndarray of bool, shape (n,)
+        The rows in which the cell of a role has content that cannot be read.
+    name : str
+        "leads", "activities", "stages" or "outcomes".
+    keys : TableKeys
+    columns : mapping of DeclaredColumn to str
+        The column of each role.
+    notes : ReadingNotes
+
+    Returns
+    -------
+    ndarray of bool, shape (n,)
+        Rows that are refused stay; `crm.contracts` raises the error.
+    """
+    stays = np.ones(len(raw), dtype=bool)
+    for role, column in columns.items():
+        if role.nullable:
+            continue
+        is_missing = shaped[role.name].isna().to_numpy() & ~unread[role.name]
+        without_lead = role.name == "lead_id" and name != "leads"
+        most = len(raw) - 1 if without_lead else MOST_MISSING * len(raw)
+        if 0 < is_missing.sum() <= most:
+            _leave_out(raw, stays & is_missing, name, keys, f"`{column}` is empty", notes)
+            stays &= ~is_missing
+        n_unread = int(unread[role.name].sum())
+        if role.kind == "time" and 0 < n_unread <= MOST_UNREADABLE * len(raw):
+            values = first_few(raw[column][unread[role.name]].unique()[:3])
+            n_read = len(raw) - n_unread - int(is_missing.sum())
+            reason = f"`{column}` is not a time ({values}), as in the other {n_read:,} rows"
+            _leave_out(raw, stays & unread[role.name], name, keys, reason, notes)
+            stays &= ~unread[role.name]
+    if name == "leads" and not (shaped["lead_id"].isna() & stays).any():
+        repeats = _repeated_rows(raw, shaped["lead_id"], stays)
+        _leave_out(raw, repeats, name, keys, "each repeats another row in every cell", notes)
+        stays &= ~repeats
+    return stays
+
+
+def _repeated_rows(raw: pd.DataFrame, ids: pd.Series, stays: Bools) -> Bools:
+    """Return which rows of leads are equal to an earlier one in every cell, shape (n,)."""
+    repeats = np.zeros(len(raw), dtype=bool)
+    has_repeated_id = stays & id_keys(ids).duplicated(keep=False).to_numpy()
+    repeats[has_repeated_id] = raw[has_repeated_id].duplicated().to_numpy()
+    return repeats
+
+
+def _leave_out(
+    raw: pd.DataFrame,
+    rows: Bools,
+    name: str,
+    keys: TableKeys,
+    reason: str,
+    notes: ReadingNotes,
+) -> None:
+    if rows.any():
+        notes.leave_out(name, keys, raw.index[rows].to_list(), reason)
