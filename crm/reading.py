@@ -109,7 +109,7 @@ def _read_leads(
     formats: dict[str, ColumnFormat] = {}
     excluded: set[str] = set()
     if project.leads.source != LEDGER:
-        leads_raw = read_table(project.leads, project.folder)
+        leads_raw = read_table(project.leads, project.folder, notes.left_out, notes.sentences)
         formats = table_formats(leads_raw, "leads", project.leads, notes.nothing)
         _check_doubts(project, formats)
         leads = shape_leads(leads_raw, project, notes, formats)
@@ -248,7 +248,7 @@ def _without_repeated_ids(
 
 
 def _shape(keys: TableKeys, name: str, project: Project, notes: ReadingNotes) -> pd.DataFrame:
-    table = read_table(keys, project.folder)
+    table = read_table(keys, project.folder, notes.left_out, notes.sentences, name)
     if name == "outcomes":
         table = with_every_row(table, keys)
     return shape_table(table, name, keys, notes)

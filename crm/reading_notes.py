@@ -8,7 +8,7 @@ from typing import Literal
 from crm.cells import folded_words
 from crm.left_out import LISTED_LINES, LeftOutRows
 from crm.project import Project, TableKeys
-from crm.sources.source import name_of
+from crm.sources.source import lines_of, name_of
 
 
 @dataclass
@@ -59,4 +59,5 @@ class ReadingNotes:
         rows : sequence of int
             Positions in the table as it was read, from 0.
         """
-        return tuple(int(row) + 1 for row in rows[:LISTED_LINES]), "row"
+        lines, unit = lines_of(keys, self.folder, rows[:LISTED_LINES])
+        return tuple(lines), unit

@@ -204,7 +204,7 @@ def test_empty_leads_are_refused(read: Read) -> None:
 
 def test_repeated_ids_are_refused(read: Read) -> None:
     message = (
-        r"leads\.csv: `Id` repeats in 4 of 11 rows \(rows 3, 4, 10, 11\): '3', '4'\. "
+        r"leads\.csv: `Id` repeats in 4 of 11 rows \(lines 4, 5, 11, 12\): '3', '4'\. "
         r"Each lead may have only one row\. Remove the repeated rows, or name another column"
     )
     with pytest.raises(SchemaError, match=message):
@@ -231,7 +231,7 @@ def test_leads_that_lack_something_are_left_out(read: Read, row: str, reason: st
 
 def test_leads_without_a_time_are_refused_if_they_are_many(read: Read) -> None:
     message = (
-        r"`Created` is missing in 3 of 12 rows \(rows 10, 11, 12\)\. Every lead needs its time of "
+        r"`Created` is missing in 3 of 12 rows \(lines 11, 12, 13\)\. Every lead needs its time of "
         r"creation\. .* remove `created_at` and set `order`"
     )
     with pytest.raises(SchemaError, match=message):
@@ -242,7 +242,7 @@ def test_few_times_that_cannot_be_read_are_left_out_with_their_values(read: Read
     leads = "Id,Created\n" + "".join(f"{i},2025-01-01T08:00Z\n" for i in range(1, 200))
     records = read({"leads.csv": leads + "200,31.02.25\n"})
     assert [str(left_out) for left_out in records.left_out] == [
-        "leads.csv: 1 row is left out (row 200): `Created` is not a time ('31.02.25'), as in the "
+        "leads.csv: 1 row is left out (line 201): `Created` is not a time ('31.02.25'), as in the "
         "other 199 rows"
     ]
 
@@ -261,12 +261,12 @@ def test_activities_without_a_lead_are_left_out(read: Read) -> None:
     assert records.activities is not None
     assert len(records.activities) == 1
     assert [str(left_out) for left_out in records.left_out] == [
-        "activities.csv: 2 rows are left out (rows 2, 3): `lead_id` is empty"
+        "activities.csv: 2 rows are left out (lines 3, 4): `lead_id` is empty"
     ]
 
 
 def test_activities_that_all_lack_a_lead_are_refused(read: Read) -> None:
-    message = r"activities\.csv: `lead_id` is missing in 1 of 1 rows \(row 1\)\. Every row needs"
+    message = r"activities\.csv: `lead_id` is missing in 1 of 1 rows \(line 2\)\. Every row needs"
     with pytest.raises(SchemaError, match=message):
         read({"activities.csv": "lead_id,type,occurred_at\n,a,2025-01-01T08:00Z\n"})
 
@@ -299,14 +299,14 @@ def test_all_problems_of_a_table_are_reported_at_once(read: Read) -> None:
     with pytest.raises(SchemaError, match=r"leads\.csv: 2 problems\.\n  - ") as refusal:
         read({"leads.csv": LEADS + "3,soon,\n"})
     assert [problem.split(".")[0] for problem in refusal.value.problems] == [
-        "`Created` is not a valid time in 1 of 10 rows (row 10): 'soon'",
-        "`Id` repeats in 2 of 10 rows (rows 3, 10): '3'",
+        "`Created` is not a valid time in 1 of 10 rows (line 11): 'soon'",
+        "`Id` repeats in 2 of 10 rows (lines 4, 11): '3'",
     ]
 
 
 def test_long_lists_of_rows_are_shortened(read: Read) -> None:
     leads = "Id,Created\n" + "".join(f"{i},soon\n" for i in range(5_000))
-    message = r"5,000 of 5,000 rows \(rows 1, 2, 3, 4, 5, …\)"
+    message = r"5,000 of 5,000 rows \(lines 2, 3, 4, 5, 6, …\)"
     with pytest.raises(SchemaError, match=message) as refusal:
         read({"leads.csv": leads})
     assert len(str(refusal.value)) < 400
@@ -384,7 +384,7 @@ def test_outcomes_of_unknown_leads_are_left_out(read: Read) -> None:
     records = read(outcomes_file("1,yes,", "x,yes,"))
     assert records.outcomes["lead_id"].tolist() == ["1"]
     assert [str(left_out) for left_out in records.left_out] == [
-        "outcomes.csv: 1 row is left out (row 2): their leads are not in the leads table"
+        "outcomes.csv: 1 row is left out (line 3): their leads are not in the leads table"
     ]
 
 
@@ -400,15 +400,15 @@ def test_flat_columns_are_named_as_in_the_export(read_flat: Read) -> None:
         read_flat(leads=leads)
     amount, closed = refusal.value.problems
     assert amount.startswith(
-        "`Deal` is not a finite number in 1 of 3 rows (row 1): 'ten'. Expected"
+        "`Deal` is not a finite number in 1 of 3 rows (line 2): 'ten'. Expected"
     )
     assert closed.startswith(
-        "`Close Date` is not a valid time in 1 of 3 rows (row 1): 'soon'. Expected ISO"
+        "`Close Date` is not a valid time in 1 of 3 rows (line 2): 'soon'. Expected ISO"
     )
 
 
 def test_infinite_amount_is_refused(read_flat: Read) -> None:
-    message = r"`Deal` is not a finite number in 1 of 3 rows \(row 1\): 'inf'\. .* `decimal = "
+    message = r"`Deal` is not a finite number in 1 of 3 rows \(line 2\): 'inf'\. .* `decimal = "
     with pytest.raises(SchemaError, match=message):
         read_flat(leads=FLAT_LEADS.replace("10.5", "inf"))
 
@@ -420,7 +420,7 @@ def test_activities_of_unknown_leads_are_left_out(read: Read) -> None:
     records = read({"activities.csv": FILES["activities.csv"] + "x,call,2025-01-05T08:00Z,d,\n"})
     assert records.activities is not None
     assert len(records.activities) == 3
-    assert [left_out.lines for left_out in records.left_out] == [(4,)]
+    assert [left_out.lines for left_out in records.left_out] == [(5,)]
 
 
 def test_activities_of_unknown_leads_only_are_refused(read: Read) -> None:
@@ -440,7 +440,7 @@ def test_repeated_activity_ids_are_kept_once(read: Read) -> None:
     assert records.activities is not None
     assert records.activities["lead_id"].tolist() == ["1", "1", "2", "3", "4"]
     assert [str(left_out) for left_out in records.left_out] == [
-        "activities.csv: 1 row is left out (row 4): an activity with the same lead and id is in "
+        "activities.csv: 1 row is left out (line 5): an activity with the same lead and id is in "
         "the table"
     ]
 
@@ -472,7 +472,7 @@ def test_seconds_since_1970_are_read(read: Read) -> None:
 
 def test_times_of_no_known_format_are_refused(read: Read) -> None:
     message = (
-        r"`Created` is not a valid time in 1 of 1 rows \(row 1\): '12345'\. "
+        r"`Created` is not a valid time in 1 of 1 rows \(line 2\): '12345'\. "
         r"Expected ISO 8601 such as 2025-03-01T08:00:00Z"
     )
     with pytest.raises(SchemaError, match=message):
