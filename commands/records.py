@@ -89,6 +89,7 @@ def audit(project: ProjectOption = Path(PROJECT_FILE), json_: JsonOption = False
     Columns that the project file keeps out of the model are not audited.
     """
     from commands.terminal.audit import audit_summary, audit_table
+    from crm.left_out import left_out_rows
     from crm.reading import read_records
     from features.leaks.audit import audit as run
     from features.leaks.audit import unaudited_columns
@@ -100,9 +101,12 @@ def audit(project: ProjectOption = Path(PROJECT_FILE), json_: JsonOption = False
     moments = make_moments(records, opened.learn)
     audited = run(records, moments, opened)
     audited = with_costs(audited, records, moments, opened.columns, opened.leads.timezone)
-    show(audited.to_json(), audit_table(audited), json_)
+    facts = audited.to_json() | {"left_out_rows": left_out_rows(records.left_out)}
+    show(facts, audit_table(audited), json_)
     if json_:
         return
+    for rows in records.left_out:
+        out.print(f"note: {rows}", markup=False, soft_wrap=True)
     for line in audit_summary(audited, unaudited_columns(records, opened), opened):
         out.print(line, markup=False, soft_wrap=True)
     show_commands("Next:", leadscore_line(project, "train"))

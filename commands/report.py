@@ -60,6 +60,7 @@ def make_report(
 ) -> tuple[dict[str, Any], str]:
     """Write a report, and return its facts and a summary for the terminal."""
     from commands.terminal.report import report_summary
+    from crm.left_out import left_out_rows
     from crm.reading import read_records
     from models.registry.registry import Registry
     from reports.forms.folder import check_folder, read_previous, write_report
@@ -91,10 +92,12 @@ def make_report(
         "model": champion,
         "files": dict(written.files),
         "takeaways": None if page is None else str(page),
+        "left_out_rows": left_out_rows(records.left_out),
     }
     first = next(iter(content.pages), None)
     sentences = [takeaway.sentence for takeaway in first.takeaways] if first else []
-    return facts, report_summary(written, sentences, champion, page)
+    summary = report_summary(written, sentences, champion, page, records.left_out)
+    return facts, summary
 
 
 def _column_and_value(segment: str) -> tuple[str, str]:

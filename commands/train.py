@@ -173,6 +173,7 @@ def _facts(outcome: Outcome) -> dict[str, Any]:
         "estimator": card.estimator,
         "learned_from": card.learned_from,
         "left_out": card.left_out,
+        "left_out_rows": card.left_out_rows,
         "notes": card.notes,
         "questions": [
             {"number": warning.number, "question": warning.question} for warning in outcome.warnings

@@ -1,7 +1,7 @@
 """Rows of a table that are left out: how many, which, and why."""
 
-from collections.abc import Sequence
-from typing import Final, Literal
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -46,6 +46,20 @@ class LeftOutRows(msgspec.Struct, frozen=True):
         unit = self.unit if self.count == 1 else f"{self.unit}s"
         where = f" ({unit} {listed_lines(self.lines, self.count)})" if self.lines else ""
         return f"{self.file}: {rows} left out{where}: {self.reason}"
+
+
+def left_out_rows(left_out: Iterable[LeftOutRows]) -> list[dict[str, Any]]:
+    """Return rows that are left out as plain data, one object for each table and reason.
+
+    Examples
+    --------
+    >>> left_out_rows([LeftOutRows("leads", "leads.csv", "`Id` is empty", 1, (5,))])[0]["lines"]
+    [5]
+    """
+    return [
+        {**msgspec.structs.asdict(rows), "lines": list(rows.lines), "sentence": str(rows)}
+        for rows in left_out
+    ]
 
 
 def listed_lines(lines: Sequence[int], count: int) -> str:

@@ -119,6 +119,9 @@ class ModelCard:
         (`number`, `verdict`, `evidence`), and `line`, the line to add to the project file.
     not_for : list of str
         What the model must not be used for.
+    left_out_rows : list of dict
+        Rows of the tables that were left out while reading: `table`, `file`, `reason`, `count`,
+        `lines` (the first of them), `unit` ("line" or "row"), and all of it as a `sentence`.
     """
 
     name: str
@@ -141,6 +144,12 @@ class ModelCard:
     fairness: list[dict[str, Any]] = field(default_factory=list)
     audit: list[dict[str, Any]] = field(default_factory=list)
     not_for: list[str] = field(default_factory=lambda: list(NOT_FOR))
+    left_out_rows: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def data_notes(self) -> list[str]:
+        """The notes, and a sentence for each reason for which rows were left out."""
+        return [*self.notes, *(str(rows["sentence"]) for rows in self.left_out_rows)]
 
     def to_json(self) -> dict[str, Any]:
         """Return the card as plain data."""

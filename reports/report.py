@@ -120,7 +120,7 @@ def _about(
         "segment": None if segment is None else list(segment),
         "model": None if card is None else {"name": card.name, "trained_at": card.trained_at},
         "simulated": rows.project.simulated,
-        "notes": list(rows.records.notes),
+        "notes": [*rows.records.notes, *map(str, rows.records.left_out)],
     }
 
 

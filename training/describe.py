@@ -12,6 +12,7 @@ import pandas as pd
 from scipy.special import expit
 
 from crm.arrays import Floats
+from crm.left_out import left_out_rows
 from crm.project import Project
 from crm.records import Records
 from crm.times import DAY, microseconds
@@ -141,6 +142,7 @@ def describe(
         digests=dict(records.digests),
         versions=_versions(),
         notes=_notes(records, findings),
+        left_out_rows=left_out_rows(records.left_out),
         readiness=_readiness(records, findings).to_json(),
         scale={
             "base_rate": float(expit(scale.base_log_odds)),

@@ -181,7 +181,7 @@ def card_summary(version: Version, card: ModelCard) -> RenderableType:
     if drivers:
         after.append(f"Strongest signals: {escape(', '.join(drivers))}.")
     after += left_out_lines(card)
-    after += [f"[yellow]note:[/] {escape(note)}" for note in card.notes]
+    after += [f"[yellow]note:[/] {escape(note)}" for note in card.data_notes]
     after += [f"Not for: {escape(sentence)}" for sentence in card.not_for]
     after.append(f"Digest {version.digest}; MLflow run {version.run_id}.")
     tables = [_metrics_table(test, card.baselines)] if has_test else []

@@ -5,11 +5,16 @@ from pathlib import Path
 
 from rich.markup import escape
 
+from crm.left_out import LeftOutRows
 from reports.forms.folder import Written
 
 
 def report_summary(
-    written: Written, sentences: Sequence[str], champion: str | None, takeaways: Path | None
+    written: Written,
+    sentences: Sequence[str],
+    champion: str | None,
+    takeaways: Path | None,
+    left_out: Sequence[LeftOutRows] = (),
 ) -> str:
     """Format the takeaways of a report, and where its parts are.
 
@@ -22,8 +27,11 @@ def report_summary(
         The version whose scores the report shows.
     takeaways : Path or None
         The shared page with the takeaways, if one was written.
+    left_out : sequence of LeftOutRows
+        Rows that were left out while reading.
     """
-    lines = [f"- {escape(sentence)}" for sentence in sentences]
+    lines = [f"[yellow]note:[/] {escape(str(rows))}" for rows in left_out]
+    lines += [f"- {escape(sentence)}" for sentence in sentences]
     if champion is None:
         lines.append("There is no champion yet, so the report shows no scores.")
     size = f"{len(written.files)} files, {written.total_bytes / 1_000_000:.1f} MB"

@@ -32,7 +32,7 @@ def training_summary(card: ModelCard) -> RenderableType:
 def _parts(card: ModelCard) -> Iterator[RenderableType]:
     if card.simulated:
         yield SIMULATED
-    yield from (f"[yellow]note:[/] {escape(note)}" for note in card.notes)
+    yield from (f"[yellow]note:[/] {escape(note)}" for note in card.data_notes)
     facts = card.learned_from
     yield (
         f"Learned from {facts['learned_leads']:,} of {facts['leads']:,} leads, at "

@@ -152,8 +152,8 @@ def _about(card: ModelCard) -> Section:
         )
         if learned.get("embargoed")
         else "",
-        paragraph("Notes on the data:") if card.notes else "",
-        bullets(_sentences(card.notes)) if card.notes else "",
+        paragraph("Notes on the data:") if card.data_notes else "",
+        bullets(_sentences(card.data_notes)) if card.data_notes else "",
     )
 
 
