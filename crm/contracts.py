@@ -224,7 +224,7 @@ def _with_days(
     columns: Mapping[DeclaredColumn, str],
     notes: ReadingNotes,
 ) -> pd.DataFrame:
-    """Return a table in which what happened on a day counts until or from the end of the day."""
+    """Return outcomes with `closed_by`, and note events whose times are days."""
     if name == "leads":
         return shaped
     role = EVENT_TABLES[name].event_time
@@ -236,12 +236,12 @@ def _with_days(
     if zone is None:
         return shaped
     column = next(named for declared, named in columns.items() if declared.name == role)
-    notes.days.add(name)
+    notes.days[name] = zone
     notes.sentences.append(
         f"{name}: `{column}` contains days without a clock. What happened on a day counts from "
         "the end of the day."
     )
-    return shaped.assign(**{role: day_ends(shaped[role], zone)})
+    return shaped
 
 
 def _unread(cells: pd.Series, read: pd.Series, nothing: frozenset[str]) -> Bools:

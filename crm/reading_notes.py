@@ -25,15 +25,15 @@ class ReadingNotes:
         What was assumed or repaired.
     left_out : list of LeftOutRows
         Rows that are left out, by table and reason.
-    days : set of str
-        The tables of events whose times are days without a clock.
+    days : dict of str to str
+        The tables of events whose times are days without a clock, and the zone of the days.
     """
 
     folder: Path = Path()
     nothing: frozenset[str] = frozenset()
     sentences: list[str] = field(default_factory=list)
     left_out: list[LeftOutRows] = field(default_factory=list)
-    days: set[str] = field(default_factory=set)
+    days: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of_project(cls, project: Project) -> "ReadingNotes":
