@@ -11,7 +11,7 @@ from crm.text import quote
 from drafting.role_names import NAMED_IDS, NO_RANK, rank
 from drafting.samples import Column, Table
 
-MOST_GAPS = 0.0  # the share of leads that may have no id
+MOST_GAPS = 0.2  # the share of leads that may have no id
 ID_SHARE = 0.5  # of different values, from which a column with repeats is still meant as an id
 
 

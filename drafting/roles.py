@@ -20,7 +20,7 @@ from drafting.role_names import CLOSING_NAMES, NO_RANK, hints_at, rank
 from drafting.samples import Column, Table
 from features.leaks.checks.names import word_of_later
 
-MOST_WITHOUT_CREATION = 0.0  # the share of leads that may have no time of creation
+MOST_WITHOUT_CREATION = 0.2  # the share of leads that may have no time of creation
 ANY_CHOICE = Declared()
 
 

@@ -14,6 +14,7 @@ from scipy.special import expit
 from crm.arrays import Floats, Ints
 from crm.cells import cell_text, text_column
 from crm.formats.column_times import parse_times
+from crm.lead_ids import id_keys
 from crm.times import NOT_A_TIME, microseconds
 from features.cell_warnings import CellWarning, cell_warning
 from features.pipeline import FeaturePipeline
@@ -159,7 +160,10 @@ class LeadScorer:
         id_column = self.roles["lead_id"]
         ids = leads.get(id_column, pd.Series([None] * len(leads), dtype=object))
         history = self.pipeline.history_of_tables(
-            pd.Series(text_column(ids)), self.created_at(leads), activities, stages
+            id_keys(pd.Series(text_column(ids), dtype="str")),
+            self.created_at(leads),
+            activities,
+            stages,
         )
         if as_of is None or isinstance(as_of, datetime.datetime):
             as_of = np.full(len(leads), NOT_A_TIME if as_of is None else cell_time(as_of))
