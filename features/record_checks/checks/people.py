@@ -20,6 +20,8 @@ _IGNORE_DOTS: Final = frozenset(_PROVIDERS["ignore_dots"])
 _IGNORE_PLUS: Final = frozenset(_PROVIDERS["ignore_plus"])
 _ADDRESS: Final = re.compile(r"(?:mailto:)?([^@\s<>,;]+)@([^@\s<>,;]+\.[^@\s<>,;.]+)")
 _PHONE: Final = re.compile(r"(?:\+|00)[\d\s()./-]+")
+SAMPLED: Final = 500  # distinct values that decide whether a column has addresses
+MOSTLY: Final = 0.3
 PERSON: Final = 5  # an address of more leads than this is shared, such as that of an office
 
 
@@ -65,13 +67,14 @@ def same_person(tables: ReadTables) -> Iterator[Finding]:
     table = tables.leads
     if table is None or table.lead_keys is None:
         return
-    for reason, what, same in (
-        ("e-mail", "mail address", same_address),
-        ("phone", "phone number", same_phone),
-    ):
-        for name, why in tables.private.get("leads", {}).items():
-            if why.startswith(reason) and name != table.roles.get("lead_id"):
-                yield from _shared(table, table.column(name), what, same)
+    for name in table.raw.columns:
+        if name == table.roles.get("lead_id"):
+            continue
+        column = table.column(name)
+        sample = column.distinct[:SAMPLED]
+        for what, same in (("mail address", same_address), ("phone number", same_phone)):
+            if sum(same(value) is not None for value in sample) > MOSTLY * len(sample):
+                yield from _shared(table, column, what, same)
 
 
 def _shared(
