@@ -28,6 +28,7 @@ from drafting.nothing_words import nothing_words
 from drafting.outcome_column import Declared, OutcomeChoice
 from drafting.outcome_counts import ValueCount, count_values
 from drafting.outcome_words import OutcomeWords
+from drafting.role_names import NO_RANK, rank
 from drafting.roles import Roles, find_order, find_roles
 from drafting.sample_records import sample_records
 from drafting.samples import Column, Table, read_sample
@@ -226,6 +227,8 @@ def draft_with_values(
             draft[kind]["every_row"] = noted(EVERY_ROW, EVERY_ROW_NOTE)
         if kind == "leads" and not records.has_times:
             _add_order(draft[kind], order, attributes)
+        if kind == "leads":
+            _add_possible_amount(draft[kind], roles, attributes)
     counts = {} if roles.outcome is None else count_values(roles.of_outcomes)
     draft["learn"], learn = _learn_section(words, counts, learn, records, roles)
     nothing, in_doubt = nothing_words(attributes)
@@ -298,6 +301,8 @@ def _section(heading: str) -> TomlTable:
 def _table_section(heading: str, table: Table, roles: Mapping[str, Column]) -> TomlTable:
     section = _section(heading)
     section["source"] = table.source
+    for finding in table.findings:
+        add_comment(section, finding)
     if any(column.has_local_times for column in roles.values()):
         note = 'the times have no time zone; change it if they are local, such as "Europe/Berlin"'
         section["timezone"] = noted("UTC", note)
@@ -337,13 +342,28 @@ def _evidence(column: Column) -> str:
     return examples
 
 
+def _add_possible_amount(section: TomlTable, roles: Roles, attributes: Sequence[Column]) -> None:
+    """Add a comment about attributes that may be the revenue of won leads."""
+    if any("amount" in columns for columns in roles.columns.values()):
+        return
+    named = [column for column in attributes if rank("amount", column.name) < NO_RANK]
+    amounts = [column.name for column in named if column.form.kind == "number"]
+    if amounts:
+        add_comment(
+            section,
+            f"{listed(amounts)} may be the revenue of won leads. Leads that were not won have it "
+            "too, so it is an attribute here. If it is the revenue, name it:",
+        )
+        section.add(tomlkit.comment(f"amount = {quote(amounts[0])}"))
+
+
 def _add_order(section: TomlTable, order: Column | None, attributes: Sequence[Column]) -> None:
     timed = [column.name for column in attributes if column.is_time]
     if timed:
         add_comment(
             section,
-            "If one of these columns contains the time at which each lead was created, and has "
-            f"no empty cells, name it here: {listed(timed)}",
+            "If one of these columns contains the time at which each lead was created, name it "
+            f"here: {listed(timed)}",
         )
         section.add(tomlkit.comment('created_at = "…"'))
     if order is not None:
@@ -373,7 +393,8 @@ def _learn_section(
     section["lost"] = _values(words.lost, words, counts)
     if words.open:
         section["open"] = _values(words.open, words, counts)
-    section["test_share"] = noted(0.2, "the newest leads, which test the model")
+    tested = "the newest leads" if records.in_order else "a random fifth of the leads"
+    section["test_share"] = noted(0.2, f"{tested}, which test the model")
     if not records.has_times:
         return section, learn
     days = _days_to_win(records)

@@ -21,6 +21,8 @@ from drafting.samples import Column, Table
 from features.leaks.checks.names import word_of_later
 
 MOST_WITHOUT_CREATION = 0.2  # the share of leads that may have no time of creation
+DEAL_AMOUNT = 1  # the rank of names such as "deal amount"
+MOST_AMOUNTS_NOT_WON = 0.5  # the share of leads that were not won with an amount
 ANY_CHOICE = Declared()
 
 
@@ -226,9 +228,21 @@ def _flat_outcome(
     closed = by_role.get("closed_at")
     if closed and rank("closed_at", closed.name) >= CLOSING_NAMES:
         del by_role["closed_at"]
-    if "amount" in by_role and rank("amount", by_role["amount"].name) == 0:
-        del by_role["amount"]  # it may be the amount that the lead asked for
+    if "amount" in by_role and not _is_revenue(by_role["amount"], choice):
+        del by_role["amount"]
     return choice, by_role
+
+
+def _is_revenue(amount: Column, choice: OutcomeChoice) -> bool:
+    """Check whether an amount of the leads table is the revenue of won leads.
+
+    If the other leads have one too, it may be the amount that a lead asked for, or the revenue of
+    a company, unless the name says that it belongs to a deal.
+    """
+    if rank("amount", amount.name) == DEAL_AMOUNT:
+        return True
+    is_won = np.isin(choice.column.texts, list(choice.words.won))
+    return bool(amount.filled()[~is_won].mean() < MOST_AMOUNTS_NOT_WON) if (~is_won).any() else True
 
 
 def _no_outcome(leads: Table, columns: Sequence[Column]) -> str:

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from crm.contracts import with_closed_by
 from crm.lead_ids import as_lead_ids
-from crm.outcomes import to_won_lost
+from crm.outcomes import after_creation, to_won_lost
 from crm.project import LearnKeys
 from crm.records import Records
 from drafting.samples import Column, Table
@@ -56,6 +57,8 @@ def sample_records(
         leads = leads[leads["lead_id"].isin(outcomes["lead_id"])]
     outcomes = outcomes[outcomes["lead_id"].isin(leads["lead_id"])]
     outcomes = to_won_lost(outcomes, learn, "outcomes")
+    if has_times:
+        outcomes = after_creation(with_closed_by(outcomes, "UTC"), leads)
     return Records(
         leads=leads.reset_index(drop=True),
         outcomes=outcomes,

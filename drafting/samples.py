@@ -3,7 +3,7 @@
 import os.path
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from crm.errors import SchemaError
 from crm.formats.column_times import parse_times
 from crm.formats.columns import ColumnFormat, column_formats
 from crm.formats.numbers import NumberFormat, number_format
+from crm.left_out import LeftOutRows
 from crm.project import TableKeys
 from crm.sources.source import iter_table
 from crm.tables import TABLES
@@ -113,6 +114,8 @@ class Table:
         The number of sampled rows.
     is_whole : bool
         True if the file has no further rows.
+    findings : list of str
+        Sentences about the lines that are left out or repaired, as far as the sample goes.
     """
 
     path: Path
@@ -121,6 +124,7 @@ class Table:
     columns: list[Column]
     rows: int
     is_whole: bool
+    findings: list[str] = field(default_factory=list)
 
 
 def read_sample(source: str, folder: Path, limit: int, encoding: str | None = None) -> Table:
@@ -151,7 +155,8 @@ def read_sample(source: str, folder: Path, limit: int, encoding: str | None = No
     path = Path(os.path.abspath(Path(file if kind else source).expanduser()))
     home = Path(os.path.abspath(folder))
     shown = path.relative_to(home) if path.is_relative_to(home) else path
-    columns = _read(path, limit, encoding)
+    findings: list[str] = []
+    columns = _read(path, limit, encoding, findings)
     rows = len(columns[0].cells)
     return Table(
         path=path,
@@ -160,12 +165,20 @@ def read_sample(source: str, folder: Path, limit: int, encoding: str | None = No
         columns=columns,
         rows=rows,
         is_whole=rows < limit,
+        findings=findings,
     )
 
 
-def _read(path: Path, limit: int, encoding: str | None) -> list[Column]:
-    keys = TableKeys(source=str(path), encoding=encoding)
-    rows = next(iter_table(keys, path.parent, limit), None)
+def _read(path: Path, limit: int, encoding: str | None, findings: list[str]) -> list[Column]:
+    keys = TableKeys(source=path.name, encoding=encoding)
+    left_out: list[LeftOutRows] = []
+    notes: list[str] = []
+    chunks = iter_table(keys, path.parent, limit, left_out, notes)
+    rows = next(chunks, None)
+    if rows is not None and len(rows) < limit:
+        next(chunks, None)  # what is below the last row is known at the end only
+    chunks.close()
+    findings += [*map(str, left_out), *notes]
     if rows is None:
         raise SchemaError(path.name, ["it has a header but no rows. Expected at least one row."])
     texts = pd.unique(np.concatenate([text_column(rows[name]) for name in rows.columns]))

@@ -1,6 +1,6 @@
 """Reads a table from a file or a database, in chunks of bounded size."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -83,7 +83,7 @@ def iter_table(
     left_out: list[LeftOutRows] | None = None,
     notes: list[str] | None = None,
     table: str = "leads",
-) -> Iterator[pd.DataFrame]:
+) -> Generator[pd.DataFrame]:
     """Read a table in chunks of at most `chunk_rows` rows, in the source's order.
 
     A table with columns but no rows has no chunks. `read_table` describes the cells, the other
