@@ -232,6 +232,7 @@ def _with_days(
         return shaped
     zone = zone_of_days(shaped[role], keys.timezone)
     if name == "outcomes":
+        notes.closing_zone = zone
         return with_closed_by(shaped, zone or keys.timezone)
     if zone is None:
         return shaped

@@ -84,6 +84,7 @@ def read_records(project: Project, now: datetime.datetime | None = None) -> Reco
         has_ids=leads_raw is None or has_ids(leads_raw, project),
         left_out=notes.left_out,
         formats={column: form.notation for column, form in formats.items() if form.notation},
+        closing_zone=notes.closing_zone,
     )
     _check_outcomes_follow_creation(records, project)
     return records

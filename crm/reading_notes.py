@@ -27,6 +27,8 @@ class ReadingNotes:
         Rows that are left out, by table and reason.
     days : dict of str to str
         The tables of events whose times are days without a clock, and the zone of the days.
+    closing_zone : str or None
+        The zone of closings that are given as days.
     """
 
     folder: Path = Path()
@@ -34,6 +36,7 @@ class ReadingNotes:
     sentences: list[str] = field(default_factory=list)
     left_out: list[LeftOutRows] = field(default_factory=list)
     days: dict[str, str] = field(default_factory=dict)
+    closing_zone: str | None = None
 
     @classmethod
     def of_project(cls, project: Project) -> "ReadingNotes":

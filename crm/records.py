@@ -39,6 +39,8 @@ class Records:
     formats : mapping of str to str
         The formats of numbers and times of the leads' columns, declared or recognised, as in the
         project file. Columns in the default format are not in it.
+    closing_zone : str or None
+        The zone of closings that are given as days; None if they have a clock.
     """
 
     leads: pd.DataFrame
@@ -51,11 +53,25 @@ class Records:
     has_ids: bool = True
     left_out: list[LeftOutRows] = field(default_factory=list)
     formats: Mapping[str, str] = field(default_factory=dict)
+    closing_zone: str | None = None
 
     @property
     def has_times(self) -> bool:
         """Whether the leads have a time of creation."""
         return "created_at" in self.leads.columns
+
+    @property
+    def outcomes_until(self) -> pd.Timestamp | None:
+        """The time until which it is certain how leads ended; None without times.
+
+        If closings are given as days, the last observed day may not be over, so it is the end of
+        the day before.
+        """
+        if self.observed_until is None or self.closing_zone is None:
+            return self.observed_until
+        day = self.observed_until.tz_convert(self.closing_zone).tz_localize(None).normalize()
+        start = pd.Series([day]).dt.tz_localize(self.closing_zone, nonexistent="shift_forward")
+        return start.dt.tz_convert("UTC").iloc[0] - pd.Timedelta(1, "us")
 
     @cached_property
     def digests(self) -> dict[str, str]:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from crm.contracts import with_closed_by
+from crm.days import zone_of_days
 from crm.lead_ids import as_lead_ids
 from crm.outcomes import after_creation, to_won_lost
 from crm.project import LearnKeys
@@ -57,13 +58,16 @@ def sample_records(
         leads = leads[leads["lead_id"].isin(outcomes["lead_id"])]
     outcomes = outcomes[outcomes["lead_id"].isin(leads["lead_id"])]
     outcomes = to_won_lost(outcomes, learn, "outcomes")
+    closing_zone = None
     if has_times:
+        closing_zone = zone_of_days(outcomes["closed_at"], "UTC")
         outcomes = after_creation(with_closed_by(outcomes, "UTC"), leads)
     return Records(
         leads=leads.reset_index(drop=True),
         outcomes=outcomes,
         observed_until=_observed_until(leads, outcomes, roles, now) if has_times else None,
         in_order=has_times or order is not None,
+        closing_zone=closing_zone,
         formats={
             column.name: column.form.notation
             for column in tables["leads"].columns

@@ -166,7 +166,7 @@ def _timed(records: Records, learn: LearnKeys) -> Moments:
     undated_loss[of_lead[~is_dated & ~won]] = True
 
     horizon = int(learn.horizon_days * DAY)
-    until = microseconds(pd.Series([records.observed_until], dtype=TIME_DTYPE))[0]
+    until = microseconds(pd.Series([records.outcomes_until], dtype=TIME_DTYPE))[0]
     ages = np.array(sorted({int(days * DAY) for days in learn.moments_days}), dtype=np.int64)
     lead = np.repeat(np.arange(len(created)), len(ages))
     as_of = (created[:, None] + ages[None, :]).ravel()

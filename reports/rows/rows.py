@@ -385,7 +385,8 @@ def _with_outcomes(
         won, is_mature = is_won, is_won | is_lost
     else:
         won = is_won & ((closed == NEVER) | (closed - horizon <= created))
-        is_mature = created + horizon <= as_of
+        certain = microseconds(pd.Series([records.outcomes_until], dtype=TIME_DTYPE))[0]
+        is_mature = created + horizon <= (as_of if certain == NOT_A_TIME else min(as_of, certain))
     return ReportRows(
         project=project,
         records=records,

@@ -4,7 +4,7 @@ A report shows the scores that today's model gives from what was known at the mo
 very many leads, a random sample is scored, and the pages say so.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -137,14 +137,12 @@ def records_of(records: Records, lead: Ints) -> Records:
 
     outcomes = of_these(records.outcomes)
     assert outcomes is not None
-    return Records(
+    return replace(
+        records,
         leads=leads,
         outcomes=outcomes,
         activities=of_these(records.activities),
         stages=of_these(records.stages),
-        observed_until=records.observed_until,
-        in_order=records.in_order,
-        notes=records.notes,
     )
 
 
