@@ -16,6 +16,7 @@ from commands.terminal.batch import batch_lines
 from commands.terminal.tables import new_table
 from crm.errors import ConfigError
 from crm.project import PROJECT_FILE, TableKeys, load_project
+from crm.text import counted
 
 
 def score(
@@ -95,7 +96,7 @@ def score(
         "unreadable_created_at": summary.leads_with("unreadable_time", created_at),
         "undated": summary.undated,
     }
-    heading = f"Scored {summary.rows:,} leads with {card.name} {version} into {output}."
+    heading = f"Scored {counted(summary.rows, 'lead')} with {card.name} {version} into {output}."
     show(facts, "\n".join([heading, *batch_lines(summary, created_at, moment)]), json_)
 
 

@@ -32,7 +32,7 @@ from crm.records import Records
 from crm.sources.source import name_of, read_table
 from crm.suggest import nearest
 from crm.tables import EVENT_TABLES
-from crm.text import first_few
+from crm.text import counted, first_few
 from crm.times import DAY
 
 
@@ -397,8 +397,8 @@ def _check_outcomes_follow_creation(records: Records, project: Project) -> None:
         )
     if early.any():
         records.notes.append(
-            f"outcomes: {int(early.sum()):,} are before their lead's creation; "
-            "these leads have no moment to learn from."
+            f"outcomes: {counted(int(early.sum()), 'outcome')} before the creation of the lead. "
+            "The model cannot learn from these leads."
         )
 
 

@@ -64,3 +64,14 @@ def first_few(values: Iterable[Any]) -> str:
     """
     texts = [reprlib.repr(value) if isinstance(value, str) else str(value) for value in values]
     return ", ".join(texts[:5]) + (", …" if len(texts) > 5 else "")
+
+
+def counted(n: int, one: str, many: str | None = None) -> str:
+    """Write a count with its noun.
+
+    Examples
+    --------
+    >>> counted(1, "lead"), counted(1200, "lead"), counted(2, "activity", "activities")
+    ('1 lead', '1,200 leads', '2 activities')
+    """
+    return f"{n:,} {one if n == 1 else many or one + 's'}"

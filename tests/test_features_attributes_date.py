@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crm.times import DAY, NOT_A_TIME
+from features.attributes.attribute import UndeclaredColumn
 from features.attributes.date import DateAttribute
 from features.cell_warnings import cell_warning
 from features.pipeline import FeaturePipeline
@@ -87,6 +88,39 @@ def test_weekday_and_month_match_the_calendar(time: datetime.datetime) -> None:
     as_of, cell = cell_time(in_utc), in_utc.isoformat()
     assert feature_of(cell, "weekday", as_of) == in_utc.weekday()
     assert feature_of(cell, "month", as_of) == in_utc.month
+
+
+def test_local_dates_are_read_in_the_zone_of_the_table() -> None:
+    attributes = [DateAttribute("x", NOTHING, part, timezone="Asia/Tokyo") for part in PARTS]
+    days = np.array([NOW / DAY])
+    features = [a.as_of(np.array([a.encode("2025-02-01")]), days)[0] for a in attributes]
+    # The day begins at 15:00 UTC of the day before, a Friday in January.
+    assert features == [28.875, 5, 2]
+
+
+def test_date_in_its_own_format_is_read_and_others_have_a_warning() -> None:
+    attribute = DateAttribute("x", NOTHING, "month", "%d.%m.%Y")
+    assert attribute.encode("01.03.2025") == attribute.encode("2025-03-01") == 20_148
+    assert math.isnan(attribute.encode("03/01/2025"))
+    assert attribute.warning("03/01/2025") == cell_warning("unreadable_time", "x")
+
+
+@pytest.mark.parametrize(
+    ("cells", "notation", "n_parts"),
+    [
+        (["01.03.2025", "02.03.2025"], "%d.%m.%Y", 3),
+        ([*pd.date_range("2025-01-01", periods=99).astype(str), "soon"], None, 3),
+        (["2025-03-01", "soon"], None, 0),
+        (["1.250"], "1.234,56", 0),
+    ],
+)
+def test_dates_are_recognised_in_the_format_of_the_column(
+    cells: list[str], notation: str | None, n_parts: int
+) -> None:
+    column = UndeclaredColumn(pd.Series(cells, name="x"), NOTHING, notation, "Asia/Tokyo")
+    attributes = DateAttribute.recognise(column)
+    assert len(attributes) == n_parts
+    assert {(a.notation, a.timezone) for a in attributes} <= {(notation, "Asia/Tokyo")}
 
 
 def test_date_features_pass_a_pipeline_and_its_json() -> None:

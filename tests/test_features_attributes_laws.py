@@ -63,8 +63,24 @@ other_columns = st.one_of(
 )
 
 
+formatted_kinds: st.SearchStrategy[Attribute] = st.sampled_from(
+    [
+        NumberAttribute("x", NOTHING, 0.0, notation="1.234,56 EUR"),
+        NumberAttribute("x", NOTHING, 0.0, notation="1234"),
+        NumberAttribute("x", NOTHING, 0.0, notation="20%"),
+        DateAttribute("x", NOTHING, "age_days", "%d.%m.%Y %H:%M", "Asia/Tokyo"),
+        DateAttribute("x", NOTHING, "weekday", "unix seconds"),
+    ]
+)
+FORMATTED = ["1.250", "2.017,71", "$5", "5 €", "20 %", "31.12.2024 23:59", "1704104220", "Select"]
+formatted_cells = st.sampled_from(FORMATTED) | other_cells
+
+
 @given(
-    st.tuples(numbers_and_categories, COLUMNS) | st.tuples(other_kinds, other_columns),
+    st.tuples(numbers_and_categories, COLUMNS)
+    | st.tuples(other_kinds, other_columns)
+    | st.tuples(formatted_kinds, column_of(st.none() | st.sampled_from(FORMATTED), "str"))
+    | st.tuples(formatted_kinds, column_of(formatted_cells, "object")),
 )
 def test_column_equals_its_cells(drawn: tuple[Attribute, pd.Series]) -> None:
     attribute, column = drawn
@@ -78,6 +94,7 @@ def test_column_equals_its_cells(drawn: tuple[Attribute, pd.Series]) -> None:
 @given(
     st.tuples(numbers_and_categories, st.lists(CELLS, max_size=12))
     | st.tuples(other_kinds, st.lists(other_cells, max_size=8))
+    | st.tuples(formatted_kinds, st.lists(formatted_cells, max_size=8))
 )
 def test_cells_equal_single_cells(drawn: tuple[Attribute, list[Any]]) -> None:
     attribute, cells = drawn

@@ -71,17 +71,6 @@ def rows_of(is_chosen: Bools) -> Ints:
     return np.flatnonzero(is_chosen)
 
 
-def counted(n: int, one: str, many: str | None = None) -> str:
-    """Write a count with its noun.
-
-    Examples
-    --------
-    >>> counted(1, "lead"), counted(1200, "lead"), counted(2, "activity", "activities")
-    ('1 lead', '1,200 leads', '2 activities')
-    """
-    return f"{n:,} {one if n == 1 else many or one + 's'}"
-
-
 def share(part: int, whole: int) -> str:
     """Write a part of a whole in words.
 

@@ -6,8 +6,8 @@ from typing import Final
 import numpy as np
 
 from crm.formats.numbers import CURRENCIES
-from crm.text import quote
-from features.record_checks.check import Finding, check, counted, rows_of, share
+from crm.text import counted, quote
+from features.record_checks.check import Finding, check, rows_of, share
 from features.record_checks.tables import ReadTables
 
 MOST_OF_SUM: Final = 0.5  # the share of one deal

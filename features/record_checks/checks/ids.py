@@ -7,9 +7,9 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from crm.text import quote
+from crm.text import counted, quote
 from crm.times import NOT_A_TIME
-from features.record_checks.check import Finding, check, counted, rows_of, share
+from features.record_checks.check import Finding, check, rows_of, share
 from features.record_checks.dates import day_of
 from features.record_checks.tables import UNKNOWN_LEAD, ReadTables
 

@@ -6,8 +6,9 @@ from typing import Final
 import numpy as np
 
 from crm.arrays import Ints
+from crm.text import counted
 from crm.times import DAY, NOT_A_TIME
-from features.record_checks.check import Finding, check, counted, rows_of, share
+from features.record_checks.check import Finding, check, rows_of, share
 from features.record_checks.dates import day_of, days_of
 from features.record_checks.tables import UNKNOWN_LEAD, OutcomeRows, ReadTables
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from crm.arrays import Bools, Objects
 from crm.cells import cell_number
-from crm.text import listed, quote
-from features.record_checks.check import Finding, check, counted, rows_of, share
+from crm.text import counted, listed, quote
+from features.record_checks.check import Finding, check, rows_of, share
 from features.record_checks.tables import ColumnCells, ReadTable, ReadTables
 
 LIMITS: Final = (255, 256, 500, 512, 1_000, 1_024, 2_000, 2_048, 4_000, 4_096, 32_000, 32_767)
