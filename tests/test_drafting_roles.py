@@ -199,8 +199,16 @@ def test_one_file_may_contain_leads_and_outcomes(tmp_path: Path) -> None:
 # --- the time of creation, and the order
 
 
-def test_time_with_gaps_or_known_later_is_not_the_creation(tmp_path: Path) -> None:
-    created = [None, *days(N_LEADS - 1)]
+def test_few_leads_may_lack_a_time_of_creation(tmp_path: Path) -> None:
+    _, project, records = draft_of(tmp_path, flat_leads(created=[None, *days(N_LEADS - 1)]))
+    assert project.leads.column_of("created_at") == "created"
+    assert len(records.leads) == N_LEADS - 1
+    assert str(records.left_out[0]).endswith("1 row is left out (line 2): `created` is empty")
+
+
+def test_time_with_many_gaps_or_known_later_is_not_the_creation(tmp_path: Path) -> None:
+    n_gaps = N_LEADS // 4
+    created = [*[None] * n_gaps, *days(N_LEADS - n_gaps)]
     times = {"created": created, "last_modified": days(N_LEADS), "dob": days(N_LEADS)}
     text, project, _ = draft_of(tmp_path, flat_leads(**times))
     assert project.leads.column_of("created_at") is None
@@ -270,6 +278,15 @@ def test_status_comes_before_a_flag_that_hides_open_leads(tmp_path: Path) -> Non
     leads["Status"] = ["Closed - Converted", "Open - Not Contacted", "Closed - Not Converted"] * 10
     project = draft_of(tmp_path, leads).project
     assert project.leads.column_of("outcome") == "Status"
+
+
+def test_status_of_qualified_leads_is_an_outcome_to_check(tmp_path: Path) -> None:
+    leads = {"(Do Not Modify) Lead": [f"{i:08x}-0000-4000-8000-000000000000" for i in range(30)]}
+    leads["Status"] = ["Qualified", "Disqualified", "Open"] * 10
+    text, project, _ = draft_of(tmp_path, leads)
+    assert project.leads.column_of("lead_id") == "(Do Not Modify) Lead"
+    assert project.learn.won == ["Qualified"]
+    assert "CHECK: no value clearly means won" in without_line_breaks(text)
 
 
 def test_repeated_ids_are_refused_with_their_column(tmp_path: Path) -> None:
