@@ -6,14 +6,17 @@ closing that is given as a day may have come later than a creation on the same d
 (docs/decisions/0017).
 """
 
+from typing import Final, TypeVar
+
 import numpy as np
 import pandas as pd
 
-from crm.arrays import Bools
-from crm.times import TIME_DTYPE
+from crm.arrays import Bools, Ints
+from crm.times import DAY, TIME_DTYPE
 
-_MOMENT = pd.Timedelta(1, "us")
-_SAMPLE = 1_000  # times that are tested first
+Time = TypeVar("Time", int, Ints)
+_MOMENT: Final = pd.Timedelta(1, "us")
+_SAMPLE: Final = 1_000  # times that are tested first
 
 
 def is_day_start(times: pd.Series, zone: str) -> Bools:
@@ -84,3 +87,32 @@ def day_ends(times: pd.Series, zone: str) -> pd.Series:
         zone, ambiguous=np.ones(len(times), dtype=bool), nonexistent="shift_forward"
     )
     return (following.dt.tz_convert("UTC") - _MOMENT).astype(TIME_DTYPE)
+
+
+def day_end(time: int) -> int:
+    """Return the last microsecond of the day, in UTC, that begins at a time.
+
+    Examples
+    --------
+    >>> day_end(0) == DAY - 1
+    True
+    """
+    return time + DAY - 1
+
+
+def without_day_end(time: Time) -> Time:
+    """Return the start of the day, in UTC, of a time at the end of a day; else the time.
+
+    So an event that is given as a day is equal to the same event as earlier versions stored it.
+
+    Parameters
+    ----------
+    time : int, or ndarray of int64, shape (n,)
+        Microseconds since 1970 UTC.
+
+    Examples
+    --------
+    >>> without_day_end(day_end(DAY)) == DAY, without_day_end(day_end(DAY) - 1) == DAY
+    (True, False)
+    """
+    return time - (time % DAY == DAY - 1) * (DAY - 1)

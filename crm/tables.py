@@ -34,6 +34,8 @@ class DeclaredColumn:
     in_files : bool
         Whether a file can have the column, so that the project file can name it. The ledger, its
         export and the service have every column.
+    ends_day : bool
+        Whether a day without a clock is stored as its last moment. Only times have it.
     """
 
     name: str
@@ -43,6 +45,7 @@ class DeclaredColumn:
     nullable: bool = True
     identifies: bool = False
     in_files: bool = True
+    ends_day: bool = False
 
 
 @dataclass(frozen=True)
@@ -112,10 +115,11 @@ TABLES: Final = {
                 DeclaredColumn(
                     "occurred_at",
                     "time",
-                    "When it happened.",
+                    "When it happened. A day without a clock counts from its end.",
                     required=True,
                     nullable=False,
                     identifies=True,
+                    ends_day=True,
                 ),
                 DeclaredColumn(
                     "activity_id",
@@ -152,10 +156,11 @@ TABLES: Final = {
                 DeclaredColumn(
                     "entered_at",
                     "time",
-                    "When the lead entered the stage.",
+                    "When the lead entered the stage. A day without a clock counts from its end.",
                     required=True,
                     nullable=False,
                     identifies=True,
+                    ends_day=True,
                 ),
                 DeclaredColumn(
                     "stage_id",
@@ -178,7 +183,12 @@ TABLES: Final = {
                     required=True,
                     identifies=True,
                 ),
-                DeclaredColumn("closed_at", "time", "When the lead was closed.", identifies=True),
+                DeclaredColumn(
+                    "closed_at",
+                    "time",
+                    "When the lead was closed. A day without a clock is any moment of the day.",
+                    identifies=True,
+                ),
                 DeclaredColumn(
                     "outcome_id",
                     "id",

@@ -6,6 +6,7 @@ import pytest
 
 from crm.ledger.deduplication import SeenEvents, distinct
 from crm.ledger.schema import EVENTS
+from crm.times import DAY
 
 CALL = {"lead_id": "L1", "type": "call", "occurred_at": 7}
 
@@ -38,6 +39,15 @@ def test_second_event_is_compared_with_the_first(
     stored: dict[str, Any], sent: dict[str, Any], status: str
 ) -> None:
     assert seen(CALL | stored).status_of(CALL | sent) == status
+
+
+def test_day_is_the_same_event_as_its_start() -> None:
+    """Earlier versions stored a day at its start, and later ones store it at its end."""
+    start, end = CALL | {"occurred_at": DAY}, CALL | {"occurred_at": 2 * DAY - 1}
+    assert seen(start).status_of(end) == "duplicate"
+    assert seen(start | {"activity_id": "a1"}).status_of(end | {"activity_id": "a1"}) == "duplicate"
+    assert seen(start).status_of(CALL | {"occurred_at": 2 * DAY - 2}) == "accepted"
+    assert EVENTS["activities"].derived_id(start) == EVENTS["activities"].derived_id(end)
 
 
 def test_first_event_is_accepted() -> None:

@@ -19,12 +19,14 @@ from crm.reading import read_records
 from crm.records import Records
 from crm.times import DAY
 from features.times import cell_time
+from serving.payloads.events import read_items
 from tests.made_projects import FOUR_TABLES, LEDGER, LEDGER_ALONE, WON_AND_LOST
 from training.train import train
 
 IN_FILES = FOUR_TABLES + WON_AND_LOST
 IN_BOTH = IN_FILES + LEDGER
 IN_LEDGER = LEDGER_ALONE + LEDGER + WON_AND_LOST
+OUTCOME_AS_A_DAY = b'{"outcomes": [{"lead_id": "L1", "outcome": "won", "closed_at": "1970-01-02"}]}'
 Read = Callable[[str], Records]
 Row = dict[str, Any]
 
@@ -86,6 +88,7 @@ ACTIVITIES_OF_THE_FILE = [("call", 4 * DAY - 1), ("mail", 5 * DAY - 1), ("meetin
         pytest.param(CALL | {"activity_id": "a1", "occurred_at": 9 * DAY}, id="same id"),
         pytest.param(MAIL | {"activity_id": "m7"}, id="same values, no id in the file"),
         pytest.param(CALL | {"type": "meeting"}, id="same values, no id in the ledger"),
+        pytest.param(MAIL | {"occurred_at": 5 * DAY - 1}, id="the same day"),
     ],
 )
 def test_activity_of_the_file_is_not_repeated(read: Read, ledger: Ledger, activity: Row) -> None:
@@ -130,6 +133,17 @@ def test_outcome_of_the_file_is_not_repeated(read: Read, ledger: Ledger) -> None
     outcomes = read(IN_BOTH).outcomes.set_index("lead_id")
     assert outcomes["outcome"].to_dict() == {"L1": "won", "L2": "lost"}
     assert outcomes.loc["L2", "amount"] == 7.0
+
+
+def test_outcome_sent_as_a_day_closes_after_a_creation_on_this_day(
+    read: Read, ledger: Ledger
+) -> None:
+    noon = DAY + DAY // 2
+    send_lead(ledger, "L1", 0, noon, Source="Web")
+    ledger.add("outcomes", read_items("outcomes", OUTCOME_AS_A_DAY), 0)  # type: ignore[arg-type]
+    outcome = read(IN_LEDGER).outcomes.iloc[0]
+    assert outcome["closed_at"] == utc(noon + 1_000_000)
+    assert outcome["closed_by"] == utc(2 * DAY - 1)
 
 
 def test_attributes_of_the_file_take_precedence(read: Read, ledger: Ledger) -> None:

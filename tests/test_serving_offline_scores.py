@@ -15,12 +15,15 @@ from crm.ledger.ledger import Ledger
 from crm.project import TableKeys, load_project
 from crm.reading import read_events
 from crm.reading_notes import ReadingNotes
+from crm.times import DAY, microseconds
 from features.times import cell_time
 from models.batch import score_file
 from serving.calls import Calls
+from serving.payloads.score import LeadPayload, lead_cells, read_score_request
 from serving.served_model import ServedModel
 from serving.settings import Settings
 from tests.made_calls import LEAD, Ask, written
+from tests.made_projects import FOUR_TABLES, WON_AND_LOST
 
 ScoreOffline = Callable[..., dict[str, float]]
 
@@ -98,6 +101,32 @@ def test_export_scores_the_same_offline(
     project = load_project(tmp_path)
     events = read_events(project, ReadingNotes.of_project(project))
     assert score_offline(tmp_path / "leads.csv", as_of, **events) == probabilities(online)
+
+
+def test_days_of_events_count_from_their_end_online_and_offline(tmp_path: Path) -> None:
+    (tmp_path / "leads.csv").write_text("Id,Created,Source\nL1,2025-01-01,Web\n")
+    (tmp_path / "stages.csv").write_text("lead_id,stage,entered_at\nL1,met,2025-01-05\n")
+    (tmp_path / "activities.csv").write_text("lead_id,type,occurred_at\nL1,call,2025-01-05\n")
+    (tmp_path / "leadscore.toml").write_text(FOUR_TABLES + WON_AND_LOST)
+    project = load_project(tmp_path)
+    events = read_events(project, ReadingNotes.of_project(project))
+    lead = (
+        b'{"leads": [{"stages": [{"stage": "met", "entered_at": "2025-01-05"}],'
+        b'"activities": [{"type": "call", "occurred_at": " 2025-01-05 "},'
+        b'{"type": "mail", "occurred_at": "2025-01-05T00:00:00"}]}]}'
+    )
+    (sent,), _, _ = read_score_request(lead, Settings())
+    assert isinstance(sent, LeadPayload)
+    cells = lead_cells(sent, "", {"lead_id": "Id"}, set())
+    call, mail = cells.activities
+    for name, time, row in (
+        ("activities", "occurred_at", call),
+        ("stages", "entered_at", cells.stages[0]),
+    ):
+        table = events[name]
+        assert table is not None
+        assert microseconds(table[time]).tolist() == [row[time]]
+    assert mail["occurred_at"] == cell_time("2025-01-05") == call["occurred_at"] - DAY + 1
 
 
 ODD_CELLS = [

@@ -1,7 +1,8 @@
 """Finds events that were sent before: activities, stages and outcomes.
 
 Two events of a lead are the same if they have the same id, or if at least one of them has no id
-and their content is the same.
+and their content is the same. A time at the end of a day is the same as its start, because
+earlier versions stored an event that was given as a day at the start.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,7 +37,7 @@ class SeenEvents:
     def add(self, row: Row) -> None:
         """Add an event."""
         lead, own_id = row["lead_id"], self._event.own_id(row)
-        content = self._event.content_of(row)
+        content = self._event.compared_content_of(row)
         if own_id is not None:
             self._content_by_id.setdefault((lead, own_id), content)
         key = (lead, content)
@@ -48,7 +49,7 @@ class SeenEvents:
         In a conflict the id was seen with another content.
         """
         lead, own_id = row["lead_id"], self._event.own_id(row)
-        content = self._event.content_of(row)
+        content = self._event.compared_content_of(row)
         if own_id is not None and (lead, own_id) in self._content_by_id:
             is_same = self._content_by_id[(lead, own_id)] == content
             return "duplicate" if is_same else "conflict"

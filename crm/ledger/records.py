@@ -13,6 +13,7 @@ import pandas as pd
 
 from crm.arrays import Bools, Hashes
 from crm.cells import text_column
+from crm.days import without_day_end
 from crm.errors import SchemaError
 from crm.lead_ids import id_key, id_keys
 from crm.ledger.ledger import Ledger
@@ -223,7 +224,8 @@ def _hashes(table: pd.DataFrame, columns: Sequence[DeclaredColumn]) -> Hashes:
         name = column.name
         if column.kind == "time":
             times = table[name] if name in table else pd.Series(pd.NaT, index=table.index)
-            plain[name] = times.to_numpy(dtype="datetime64[us]").astype(np.int64)
+            moments = times.to_numpy(dtype="datetime64[us]").astype(np.int64)
+            plain[name] = without_day_end(moments) if column.ends_day else moments
         elif column.kind == "number":
             plain[name] = table[name].to_numpy(dtype=float) if name in table else np.nan
         else:

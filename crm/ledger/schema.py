@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 import sqlalchemy as sa
 
+from crm.days import without_day_end
 from crm.tables import EVENT_TABLES, DeclaredTable, Kind
 
 SCHEMA_VERSION: Final = "0002"  # the newest of crm/ledger/migrations/versions
@@ -127,6 +128,15 @@ class EventTable:
         """Return the content of a row, without its id."""
         return tuple(row.get(column) for column in self.content)
 
+    def compared_content_of(self, row: Mapping[str, Any]) -> tuple[Any, ...]:
+        """Return the content by which events are compared: a day is its start."""
+        return tuple(self._compared(column, row) for column in self.content)
+
+    def _compared(self, column: str, row: Mapping[str, Any]) -> Any:
+        cell = row.get(column)
+        has_time = column in ENDS_DAY and cell is not None
+        return without_day_end(cell) if has_time else cell
+
     def hashed_content_of(self, row: Mapping[str, Any]) -> list[Any]:
         """Return the content from which an id is derived, as the first release hashed it.
 
@@ -139,7 +149,7 @@ class EventTable:
             for column in self.content
             if column not in first and row.get(column) is not None
         ]
-        return [*(row.get(column) for column in first), *later]
+        return [*(self._compared(column, row) for column in first), *later]
 
     def derived_id(self, row: Mapping[str, Any]) -> str:
         """Derive an id from the lead and the content, for a row without an id.
@@ -163,6 +173,9 @@ FIRST_CONTENT: Final = {  # as the first release declared it; stored ids depend 
     "activities": ("type", "occurred_at", "content", "channel", "value"),
     "stages": ("stage", "entered_at"),
     "outcomes": ("outcome", "closed_at", "amount", "reason"),
+}
+ENDS_DAY: Final = {
+    column.name for table in EVENT_TABLES.values() for column in table.content if column.ends_day
 }
 EVENTS: Final = {
     name: EventTable(

@@ -7,6 +7,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from crm.days import day_end, without_day_end
 from crm.ledger.deduplication import SeenEvents
 from crm.ledger.entries import Added, GivenScore, Row, SentLead
 from crm.ledger.reading import erased_leads, newest_leads, pieces
@@ -60,7 +61,9 @@ def _similar(connection: sa.Connection, event: EventTable, rows: Sequence[Row]) 
     for piece in pieces(rows):
         lead_ids = sorted({row["lead_id"] for row in piece})
         same_id = table.c[event.id].in_(sorted({row[event.id] for row in piece}))
-        same_time = table.c[event.time].in_(sorted({row[event.time] or 0 for row in piece}))
+        times = {row[event.time] or 0 for row in piece}
+        times |= {without_day_end(time) for time in times} | {day_end(time) for time in times}
+        same_time = table.c[event.time].in_(sorted(times))
         statement = sa.select(*columns).where(
             table.c.lead_id.in_(lead_ids), sa.or_(same_id, same_time, table.c[event.time].is_(None))
         )

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from crm.cells import cell_text
 from crm.tables import EVENT_TABLES, TABLES
-from serving.payloads.fields import empty_error, read_text, read_time
+from serving.payloads.fields import empty_error, read_event_time, read_text, read_time
 
 NUMBERS_AND_TIMES = frozenset(
     column.name
@@ -38,7 +38,8 @@ def event_row(table: str, event: Struct, where: str) -> dict[str, Any]:
         name = column.name
         cell = getattr(event, name)
         if column.kind == "time" and cell is not None:
-            cell = read_time(cell, f"{where}.{name}")
+            read = read_event_time if column.ends_day else read_time
+            cell = read(cell, f"{where}.{name}")
         elif column.kind == "value":
             cell = read_text(cell, f"{where}.{name}")
         elif column.kind == "text" and column.required and not cell.strip():

@@ -1,6 +1,9 @@
 """Reads single fields of a request: times, and texts that must not be empty."""
 
+import datetime
+
 from crm.cells import cell_text
+from crm.days import day_end
 from crm.times import NOT_A_TIME
 from features.times import cell_time
 from serving.errors import RequestError
@@ -31,6 +34,33 @@ def read_time(sent: str | int, field: str) -> int:
             422, f"{shown} is not in the years 1900 to 2199. Check the format of the time.", field
         )
     return time
+
+
+def read_event_time(sent: str | int, field: str) -> int:
+    """Read a time as `read_time` does, and a day without a clock as its last moment.
+
+    Raises
+    ------
+    RequestError
+        As `read_time`.
+
+    Examples
+    --------
+    >>> read_event_time("2025-03-01", "") == read_time("2025-03-01T23:59:59.999999Z", "")
+    True
+    >>> read_event_time("2025-03-01T00:00Z", "") == read_time("2025-03-01", "")
+    True
+    """
+    time = read_time(sent, field)
+    return day_end(time) if isinstance(sent, str) and _is_day(sent) else time
+
+
+def _is_day(sent: str) -> bool:
+    try:
+        datetime.date.fromisoformat(sent.strip())
+    except ValueError:
+        return False
+    return True
 
 
 def read_text(cell: Cell, field: str) -> str:
