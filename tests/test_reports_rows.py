@@ -14,6 +14,7 @@ from crm.reading import read_records
 from crm.records import Records
 from crm.times import DAY, NOT_A_TIME
 from features.events import NEVER
+from reports.rows.attribution import touches
 from reports.rows.rows import ReportRows, make_rows
 from reports.rows.scored import sample
 from training.train import Trained
@@ -241,7 +242,7 @@ def test_an_unknown_stage_activity_is_an_error(tmp_path: Path) -> None:
 def test_types_at_the_closing_are_not_touches(tmp_path: Path) -> None:
     project, records = crm(tmp_path)
     assert records.activities is not None
-    moments = ["2025-01-20 00:01", "2025-01-25 00:01", "2025-03-20 00:01", "2025-03-20 00:02"]
+    moments = ["2025-01-20 00:01", "2025-01-25 00:01", "2025-03-20 00:01", "2025-03-21 00:02"]
     signed = pd.DataFrame(
         {
             "lead_id": ["a", "b", "c", "c"],
@@ -255,6 +256,20 @@ def test_types_at_the_closing_are_not_touches(tmp_path: Path) -> None:
     assert log_rows.log is not None
     touches = dict(zip(log_rows.log.types, log_rows.is_touch.tolist(), strict=True))
     assert touches == {"mail": True, "call": True, "signed": False, "archived": True}
+
+
+def test_activities_on_a_closing_day_share_in_the_win(tmp_path: Path) -> None:
+    project, records = crm(tmp_path)
+    assert records.activities is not None
+    mail = records.activities.iloc[[0]].assign(
+        lead_id="a", type="mail", occurred_at=records.outcomes["closed_by"].iloc[0]
+    )
+    activities = pd.concat([records.activities, mail], ignore_index=True)
+    rows = make_rows(project, replace(records, activities=activities), NOW)
+    assert rows.log is not None
+    touched = touches(rows, rows.log)
+    assert rows.log.at[touched.event].max() == at("2025-01-21") - 1
+    assert touched.parts["last_touch_share"].tolist() == [0, 0, 0, 1]
 
 
 def test_leads_without_times_have_no_moment(tmp_path: Path) -> None:

@@ -52,14 +52,14 @@ def touches(rows: ReportRows, log: Log) -> Touches:
     Touches
     """
     has_closing = rows.is_won & (rows.closed != NEVER)
-    is_before = has_closing[log.lead] & (log.at <= rows.closed[log.lead])
+    is_before = has_closing[log.lead] & (log.at <= rows.closed_by[log.lead])
     event = np.flatnonzero(is_before & rows.is_touch[log.type])
     lead, at = log.lead[event], log.at[event]
     is_first = np.diff(lead, prepend=-1) != 0
     is_last = np.diff(lead, append=-1) != 0
     win = np.cumsum(is_first) - 1
     n_wins = int(is_first.sum())
-    half_lives = (rows.closed[lead] - at) / DAY / HALF_LIFE_DAYS
+    half_lives = (rows.closed_by[lead] - at) / DAY / HALF_LIFE_DAYS
     newest = np.zeros(n_wins)
     newest[win[is_last]] = half_lives[is_last]
     weight = np.exp2(newest[win] - half_lives)  # the newest has weight 1: none underflows

@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from crm.arrays import Codes, Ints
+from crm.arrays import Bools, Codes, Ints
 from crm.errors import ConfigError
 from crm.project import Project
 from crm.records import Records
@@ -167,7 +167,7 @@ def read_funnel(
     log: Log | None,
     project: Project,
     leads: pd.Index,
-    closed: Ints,
+    closed: tuple[Ints, Ints],
     as_of: int,
 ) -> Funnel | None:
     """Read the funnel, and the time at which each lead entered each of its stages.
@@ -182,8 +182,8 @@ def read_funnel(
     log : Log or None
     project : Project
     leads : Index of str, shape (n_leads,)
-    closed : ndarray of int64, shape (n_leads,)
-        The time at which each lead closed; `NEVER` if it has not.
+    closed : tuple of two ndarrays of int64, shape (n_leads,)
+        The first and the last moment at which each lead may have closed; `NEVER` if it has not.
     as_of : int
 
     Returns
@@ -212,7 +212,8 @@ def read_funnel(
     endings: list[int] = []
     for code in range(len(fitted.stages)):
         entry = stage == code
-        if _is_ending(at[entry], closed[lead[entry]]):
+        first, last = (moments[lead[entry]] for moments in closed)
+        if _is_ending(at[entry], first, last):
             endings.append(code)
         else:
             steps.append(code)
@@ -229,10 +230,27 @@ def read_funnel(
     )
 
 
-def _is_ending(entered: Ints, closed: Ints) -> bool:
+def is_at_closing(at: Ints, closed: Ints, closed_by: Ints) -> Bools:
+    """Return which times are at a closing, shape (n,).
+
+    Parameters
+    ----------
+    at : ndarray of int64, shape (n,)
+    closed, closed_by : ndarray of int64, shape (n,)
+        The first and the last moment at which the lead of each time may have closed.
+
+    Examples
+    --------
+    >>> is_at_closing(np.array([5, 2 * CLOSE]), np.array([0, 0]), np.array([9, 9])).tolist()
+    [True, False]
+    """
+    return np.asarray((at >= closed - CLOSE) & (at - CLOSE <= closed_by), dtype=bool)
+
+
+def _is_ending(entered: Ints, closed: Ints, closed_by: Ints) -> bool:
     """Return True if nearly all entries of a stage are at the closing of their lead."""
     is_closed = closed != NEVER
-    at_closing = np.abs(entered[is_closed] - closed[is_closed]) <= CLOSE
+    at_closing = is_at_closing(entered[is_closed], closed[is_closed], closed_by[is_closed])
     return bool(is_closed.any() and is_closed.mean() >= ENDING and at_closing.mean() >= ENDING)
 
 

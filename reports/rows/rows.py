@@ -29,7 +29,7 @@ from reports.rows.columns import (
     sales_types,
     source_column,
 )
-from reports.rows.journeys import CLOSE, ENDING, Funnel, Log, read_funnel, read_log
+from reports.rows.journeys import ENDING, Funnel, Log, is_at_closing, read_funnel, read_log
 from reports.rows.scored import Scored, records_of, score_moments
 
 MOST_SOURCES = 40
@@ -54,6 +54,8 @@ class ReportRows:
         Microseconds.
     created, closed : ndarray of int64, shape (n,)
         Microseconds; `closed` is `NEVER` if the lead is open or its closing has no date.
+    closed_by : ndarray of int64, shape (n,)
+        The last moment of a closing that is given as a day; else as `closed`.
     is_won, is_lost : ndarray of bool, shape (n,)
         The outcome up to the moment, within the horizon or later. A lead that is neither is open.
     won : ndarray of bool, shape (n,)
@@ -86,6 +88,7 @@ class ReportRows:
     horizon: int
     created: Ints
     closed: Ints
+    closed_by: Ints
     is_won: Bools
     is_lost: Bools
     won: Bools
@@ -165,7 +168,8 @@ class ReportRows:
             return np.zeros(0, dtype=bool)
         stages = {name.casefold() for name in self.project.report.stage_activities}
         k = len(self.log.types)
-        at_closing = np.abs(self.log.at - self.closed[self.log.lead]) <= CLOSE
+        lead = self.log.lead
+        at_closing = is_at_closing(self.log.at, self.closed[lead], self.closed_by[lead])
         n = np.bincount(self.log.type, minlength=k)
         share = np.bincount(self.log.type[at_closing], minlength=k) / np.maximum(n, 1)
         is_stage = np.array([name.casefold() in stages for name in self.log.types], dtype=bool)
@@ -307,10 +311,11 @@ def make_rows(
     if rows.has_times:
         position = pd.Index(leads["lead_id"])
         log = read_log(records.activities, position, as_of)
+        closed = rows.closed, rows.closed_by
         rows = replace(
             rows,
             log=log,
-            funnel=read_funnel(records, log, project, position, rows.closed, as_of),
+            funnel=read_funnel(records, log, project, position, closed, as_of),
             sales=() if log is None else sales_types(log.types, project),
         )
     return rows if scorer is None else _with_scores(rows, scorer)
@@ -362,6 +367,8 @@ def _with_outcomes(
     created = microseconds(leads["created_at"]) if has_times else np.full(n, NOT_A_TIME)
     lead = places(outcomes["lead_id"], leads["lead_id"])
     at = microseconds(outcomes["closed_at"])
+    by = microseconds(outcomes["closed_by"])
+    by = np.where(by == NOT_A_TIME, NEVER, by)
     is_win = (outcomes["outcome"] == "won").to_numpy()
     counts = lead >= 0
     if has_times:
@@ -373,10 +380,11 @@ def _with_outcomes(
     order = np.lexsort((at, ~is_win, lead))
     first = order[np.flatnonzero(np.diff(lead[order], prepend=-1))]
     is_won, is_lost = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
-    closed, amount = np.full(n, NEVER), np.zeros(n)
+    closed, closed_by, amount = np.full(n, NEVER), np.full(n, NEVER), np.zeros(n)
     reason = np.full(n, None, dtype=object)
     ended = lead[first]
     is_won[ended], is_lost[ended], closed[ended] = is_win[first], ~is_win[first], at[first]
+    closed_by[ended] = by[place[first]]
     amounts = outcomes["amount"].to_numpy(dtype=np.float64)[place[first]]
     amount[ended] = np.where(is_win[first], np.nan_to_num(amounts), 0.0)
     reasons = outcomes["reason"].to_numpy(dtype=object)[place[first]]
@@ -396,6 +404,7 @@ def _with_outcomes(
         horizon=horizon,
         created=created,
         closed=closed,
+        closed_by=closed_by,
         is_won=is_won,
         is_lost=is_lost,
         won=won,
