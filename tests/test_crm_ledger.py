@@ -275,6 +275,9 @@ def test_permissions_of_an_existing_file_are_not_changed(tmp_path: Path) -> None
 PERSON = "anna@example.org"
 
 
+GUID = "7d2c1e0a-5b1f-4c7a-9a3e-0c1d2e3f4a5b"
+
+
 @pytest.fixture
 def two_leads(ledger: Ledger) -> Ledger:
     """Store a row of each table for a person and for another lead."""
@@ -317,6 +320,25 @@ def test_batch_of_an_erased_lead_is_not_stored(two_leads: Ledger) -> None:
 def test_erased_leads_are_known(two_leads: Ledger) -> None:
     two_leads.forget(PERSON, 50)
     assert two_leads.erased([PERSON, "L2"]) == {PERSON}
+
+
+@pytest.mark.parametrize(
+    ("stored", "erased"),
+    [
+        ("100.0", "100"),
+        ("100", "100.0"),
+        ("00Q5g000001AbCDEA0", "00Q5g000001AbCD"),
+        ("00Q5g000001AbCD", "00Q5g000001AbCDEA0"),
+        (f"{{{GUID.upper()}}}", GUID),
+        ("Ann@Example.com", "ann@example.COM"),
+    ],
+)
+def test_erasing_covers_other_forms_of_the_id(ledger: Ledger, stored: str, erased: str) -> None:
+    call = CALL | {"lead_id": stored}
+    ledger.add("activities", [call], 0)
+    assert ledger.forget(erased, 50)["activities"] == 1
+    assert ledger.erased([stored, erased, "00Q5g000001Abcd", "101"]) == {stored, erased}
+    assert statuses(ledger, "activities", call, call | {"lead_id": erased}) == ["erased"] * 2
 
 
 def test_lead_hash_depends_on_the_ledger(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from crm.ledger.reading import (
     EVENTS_OF_LEADS,
     erased_leads,
     erasure_key,
+    forms_of_id,
     newest_leads,
     pieces,
     plain_row,
@@ -189,8 +190,9 @@ class Ledger:
         return self.database.read(work)
 
     def forget(self, lead_id: str, now: int) -> dict[str, int]:
-        """Erase a lead: delete all its rows in all tables. Only a keyed hash of its id stays.
+        """Erase a lead: delete all its rows in all tables. Only keyed hashes of its id stay.
 
+        Rows under another form of the id (`crm.lead_ids`) are deleted too.
         Later events and scores of the lead are not stored, and training leaves it out. The files
         of the database may contain deleted rows until they are overwritten, and backups contain
         them.
@@ -202,11 +204,13 @@ class Ledger:
         """
 
         def work(connection: sa.Connection) -> dict[str, int]:
-            tombstone = {"lead_hash": lead_hash(erasure_key(connection), lead_id), "erased_at": now}
-            connection.execute(insert_new(connection, erasures), [tombstone])
+            forms = sorted(forms_of_id(connection, lead_id))
+            key = erasure_key(connection)
+            tombstones = [{"lead_hash": lead_hash(key, form), "erased_at": now} for form in forms]
+            connection.execute(insert_new(connection, erasures), tombstones)
             return {
                 table.name: connection.execute(
-                    sa.delete(table).where(table.c.lead_id == lead_id)
+                    sa.delete(table).where(table.c.lead_id.in_(forms))
                 ).rowcount
                 for table in OF_LEADS
             }

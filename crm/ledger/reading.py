@@ -6,11 +6,13 @@ from typing import Any, Final
 import msgspec
 import sqlalchemy as sa
 
+from crm.lead_ids import id_key
 from crm.ledger.entries import SentLead
-from crm.ledger.schema import ERASURE_KEY, EVENTS, erasures, keys, lead_hash
+from crm.ledger.schema import ERASURE_KEY, EVENTS, OF_LEADS, erasures, keys, lead_hash
 from crm.sources.checks import named_cells
 
 IDS_AT_ONCE: Final = 5_000  # SQLite allows 32,766 parameters in one statement
+LONGER_THAN_KEY: Final = (0, 2, 3)  # an id: by nothing, ".0" or braces, or a checksum
 
 # Statements that every call to `/score` executes. They are built once.
 LEAD_IDS: Final[sa.BindParameter[str]] = sa.bindparam("lead_ids", expanding=True)
@@ -44,18 +46,34 @@ def newest_leads(connection: sa.Connection, lead_ids: Sequence[str]) -> dict[str
 
 
 def erased_leads(connection: sa.Connection, lead_ids: set[str]) -> set[str]:
-    """Return those of these leads that were erased."""
+    """Return those of these leads that were erased, under this id or another form of it."""
     if connection.scalar(sa.select(erasures.c.seq).limit(1)) is None:
         return set()
     key = erasure_key(connection)
-    by_hash = {lead_hash(key, lead_id): lead_id for lead_id in lead_ids}
+    by_hash: dict[str, set[str]] = {}
+    for lead_id in lead_ids:
+        for form in {lead_id, id_key(lead_id)}:  # erasures of earlier versions have no key
+            by_hash.setdefault(lead_hash(key, form), set()).add(lead_id)
     return {
-        by_hash[erased_hash]
+        lead_id
         for piece in pieces(list(by_hash))
         for erased_hash in connection.scalars(
             sa.select(erasures.c.lead_hash).where(erasures.c.lead_hash.in_(piece))
         )
+        for lead_id in by_hash[erased_hash]
     }
+
+
+def forms_of_id(connection: sa.Connection, lead_id: str) -> set[str]:
+    """Return an id, its key, and the stored ids with this key (`crm.lead_ids.id_key`)."""
+    key = id_key(lead_id)
+    lengths = [len(key) + longer for longer in LONGER_THAN_KEY]
+    forms = {lead_id, key}
+    for table in OF_LEADS:
+        has_length = sa.func.length(table.c.lead_id).in_(lengths)
+        stored = connection.scalars(sa.select(table.c.lead_id).where(has_length).distinct())
+        forms |= {form for form in stored if id_key(form) == key}
+    return forms
 
 
 def erasure_key(connection: sa.Connection) -> str:
