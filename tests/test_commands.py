@@ -174,6 +174,16 @@ def test_column_known_in_time_is_used_although_it_looks_like_a_leak(
     assert json.loads(out)["test"]["roc_auc"] > 0.9
 
 
+def test_rows_that_are_left_out_are_named_as_text_and_as_json(run: Run, tmp_path: Path) -> None:
+    folder = flat(tmp_path / "flat", id=["", *(f"L{i}" for i in range(1, 200))])
+    code, out, _ = run("audit", "--project", folder, "--json")
+    assert code == 0, out
+    (rows,) = json.loads(out)["left_out_rows"]
+    assert (rows["table"], rows["count"], rows["lines"]) == ("leads", 1, [2])
+    _, out, _ = run("audit", "--project", folder)
+    assert f"note: {rows['sentence']}\n" in out
+
+
 def test_init_keeps_an_existing_project_file(run: Run, tmp_path: Path) -> None:
     folder = flat(tmp_path / "flat")
     before = (folder / "leadscore.toml").read_text()

@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from commands.terminal.training import training_summary
+from crm.left_out import LeftOutRows, left_out_rows
 from models.card import ModelCard
 
 METRICS = {
@@ -40,7 +41,9 @@ LEARNED_FROM = {
 }
 
 
-def summary(*, learned_from: Any = LEARNED_FROM, test: Any = TEST, left_out: Any = ()) -> str:
+def summary(
+    *, learned_from: Any = LEARNED_FROM, test: Any = TEST, left_out: Any = (), **parts: Any
+) -> str:
     card = ModelCard.from_json(
         {
             "name": "acme",
@@ -56,6 +59,7 @@ def summary(*, learned_from: Any = LEARNED_FROM, test: Any = TEST, left_out: Any
             "digests": {},
             "versions": {},
             "readiness": {"verdict": "ready", "reasons": []},
+            **parts,
         }
     )
     text = io.StringIO()
@@ -98,6 +102,12 @@ def test_summary_groups_columns_that_are_not_features_by_reason() -> None:
     text = summary(left_out=left_out)
     assert "Not features, because it is empty: fax, pager.\n" in text
     assert "because the leak audit calls it a leak: LS102 Won: contract.\n" in text
+
+
+def test_summary_names_the_rows_that_are_left_out() -> None:
+    rows = left_out_rows([LeftOutRows("leads", "leads.csv", "`Id` is empty", 2, (5, 9))])
+    text = summary(left_out_rows=rows)
+    assert "note: leads.csv: 2 rows are left out (lines 5, 9): `Id` is empty\n" in text
 
 
 def test_summary_shows_how_good_the_model_is_at_each_age() -> None:

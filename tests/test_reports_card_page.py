@@ -11,6 +11,7 @@ import pytest
 from markupsafe import Markup
 from scipy.special import expit
 
+from crm.left_out import LeftOutRows, left_out_rows
 from models.card import NOT_FOR, NOT_PINNED, ModelCard
 from models.evaluation.metrics import by_grade, evaluate, gains, reliability
 from reports.card.page import card_page
@@ -123,6 +124,7 @@ def full_card(name: str = "acme", word: str = "web", **changes: Any) -> ModelCar
         **group_parts(word),
         "audit": audit_part(word),
         "not_for": [word],
+        "left_out_rows": left_out_rows([LeftOutRows("leads", word, word, 3, (5, 9, 77))]),
     }
     return dataclasses.replace(older, **parts | changes)
 
@@ -212,6 +214,14 @@ def test_older_card_loads_without_new_parts() -> None:
     assert (card.readiness, card.scale, card.segments) == ({}, {}, [])
     assert (card.fairness, card.importance, card.audit) == ([], [], [])
     assert card.not_for == list(NOT_FOR)
+    assert (card.left_out_rows, card.data_notes) == ([], [])
+
+
+def test_card_and_page_name_the_rows_that_are_left_out() -> None:
+    card = full_card()
+    (rows,) = card.to_json()["left_out_rows"]
+    assert (rows["count"], rows["lines"], rows["unit"]) == (3, [5, 9, 77], "line")
+    assert rows["sentence"] in Reader(card_page(card)).text
 
 
 def test_full_card_survives_json() -> None:
