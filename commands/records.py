@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 
 def init(
-    sources: Annotated[list[str], typer.Argument(help="CSV or Parquet files from the CRM.")],
+    sources: Annotated[
+        list[str], typer.Argument(help="Files from the CRM: CSV, .xlsx, JSON Lines or Parquet.")
+    ],
     project: ProjectOption = Path(PROJECT_FILE),
     name: Annotated[str | None, typer.Option(help="The name of the model.")] = None,
     encoding: Annotated[

@@ -20,7 +20,9 @@ from crm.text import counted
 
 
 def score(
-    leads: Annotated[Path, typer.Argument(help="The file with the leads, CSV or Parquet.")],
+    leads: Annotated[
+        Path, typer.Argument(help="The file with the leads: CSV, .xlsx, JSON Lines or Parquet.")
+    ],
     output: Annotated[
         Path, typer.Option("-o", "--output", help="The file to write, CSV or Parquet.")
     ],

@@ -122,8 +122,8 @@ def draft_project(
     Parameters
     ----------
     sources : sequence of str
-        Files, CSV or Parquet, relative to the working directory. Each may name its table:
-        `activities=calls.csv`.
+        Files (CSV, .xlsx, JSON Lines or Parquet), relative to the working directory. Each may name
+        its table: `activities=calls.csv`.
     folder : Path
         The folder of the project file; files inside it are named relative to it.
     name : str, optional
