@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 
 from crm.arrays import Floats, Ints, Objects
-from crm.cells import cell_text, number_column, read_column, text_column
+from crm.cells import cell_text, read_column, text_column
+from crm.formats.numbers import NumberFormat, number_format
+from crm.formats.times import is_time_format
 from crm.project import Project
 from crm.times import NOT_A_TIME
 from features.attributes.attribute import (
@@ -86,7 +88,12 @@ def groups_by_value(attribute: Attribute, column: pd.Series) -> Groups | None:
     return _common(attribute.column, names, MOST_VALUES).shortened()
 
 
-def groups_of_column(column: pd.Series, project: Project, most_values: int = MOST_VALUES) -> Groups:
+def groups_of_column(
+    column: pd.Series,
+    project: Project,
+    most_values: int = MOST_VALUES,
+    notation: str | None = None,
+) -> Groups:
     """Group leads by any column.
 
     Numbers, and dates by their year, are cut into `N_BANDS` bands with equal numbers of leads.
@@ -98,6 +105,8 @@ def groups_of_column(column: pd.Series, project: Project, most_values: int = MOS
         It lists the words that mean nothing, and the columns that are numbers or categories.
     most_values : int
         The number of most frequent values that get groups of their own.
+    notation : str, optional
+        The format of its numbers or times, as `Records.formats` has it.
 
     Returns
     -------
@@ -109,7 +118,10 @@ def groups_of_column(column: pd.Series, project: Project, most_values: int = MOS
     filled = texts != MISSING_GROUP
     if name in rules.category or not filled.any():
         return _common(name, texts, most_values)
-    for numbers in (number_column(column), _years(column)):
+    is_time = notation is not None and is_time_format(notation)
+    reader = NumberFormat() if notation is None or is_time else number_format(notation)
+    times = _years(column, notation if is_time else None)
+    for numbers in [times] if is_time else [reader.read_column(column), times]:
         numbers[~filled] = np.nan
         is_number = np.isfinite(numbers)
         many = len(np.unique(numbers[is_number])) > MOST_VALUES
@@ -154,9 +166,9 @@ def _cut(text: str) -> str:
     return text if len(text) <= MOST_CHARACTERS else text[: MOST_CHARACTERS - 1] + "…"
 
 
-def _years(column: pd.Series) -> Floats:
+def _years(column: pd.Series, notation: str | None) -> Floats:
     def year(cell: Any) -> float:
-        time = cell_time(cell)
+        time = cell_time(cell, time_format=notation)
         if time == NOT_A_TIME:
             return np.nan
         return float(np.datetime64(time, "us").astype("datetime64[Y]").astype(int) + 1970)

@@ -113,3 +113,19 @@ def test_project_decides_between_category_and_number(tmp_path: Path) -> None:
     )
     assert by_category.names == ("?", OTHERS)
     assert by_number.names == ("0 to 7", "8 to 14", "15 to 22", "23 to 29", MISSING)
+
+
+@pytest.mark.parametrize(
+    ("cells_of", "notation", "first"),
+    [
+        (lambda i: f"{i}.000,5", "1.234,56", "1000.5 to 25000.5"),
+        (lambda i: f"01.01.{1950 + i}", "%d.%m.%Y", "1951 to 1975"),
+    ],
+)
+def test_formatted_column_is_grouped_by_bands(
+    tmp_path: Path, cells_of: Any, notation: str, first: str
+) -> None:
+    column = pd.Series([cells_of(i) for i in range(1, 101)] * 10, name="x")
+    groups = groups_of_column(column, project_in(tmp_path), notation=notation)
+    assert groups.names[0] == first
+    assert len(groups.names) == 4

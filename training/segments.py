@@ -123,7 +123,8 @@ def evaluate_fairness(
     leads, of_lead = np.unique(moments.lead, return_inverse=True)
     rows: list[dict[str, Any]] = []
     for column in project.columns.sensitive:
-        groups = groups_of_column(records.leads[column].iloc[leads], project).shortened()
+        cells, notation = records.leads[column].iloc[leads], records.formats.get(column)
+        groups = groups_of_column(cells, project, notation=notation).shortened()
         group_rows = []
         for row, chosen in _evaluate_groups(groups, of_lead, moments, margin):
             group_rows.append(row)

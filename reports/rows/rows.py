@@ -301,9 +301,13 @@ def make_rows(
     rows = replace(
         rows,
         is_part=since is not None or segment is not None,
-        source=None if source is None else groups_of_column(leads[source], project, MOST_SOURCES),
+        source=(
+            None
+            if source is None
+            else groups_of_column(leads[source], project, MOST_SOURCES, records.formats.get(source))
+        ),
         audience=tuple(
-            groups_of_column(leads[column], project)
+            groups_of_column(leads[column], project, notation=records.formats.get(column))
             for column in audience_columns(leads, project)
             if column != source
         ),
