@@ -17,6 +17,8 @@ from crm.arrays import Bools
 
 _SALESFORCE: Final = re.compile("[0-9A-Za-z]{15}[A-Za-z0-5]{3}")
 _SALESFORCE_SUFFIX: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
+_SALESFORCE_KEY: Final = re.compile("[0-9A-Za-z]{15}")
+_DIGITS: Final = re.compile("[0-9]+")
 _WITH_DECIMALS: Final = re.compile(r"[0-9]+\.0")
 _GUID: Final = re.compile(r"\{?[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\}?")
 _EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+")
@@ -54,6 +56,29 @@ def id_key(lead_id: str) -> str:
     if _GUID.fullmatch(lead_id):
         return lead_id.strip("{}").lower()
     return lead_id.lower() if _EMAIL.fullmatch(lead_id) else lead_id
+
+
+def id_forms(lead_id: str) -> list[str]:
+    """Return an id and the other forms in which programs usually write it, without repeats.
+
+    All forms have the same key. An e-mail address in mixed case is not among the forms of another.
+
+    Examples
+    --------
+    >>> id_forms("100.0"), id_forms("A7")
+    (['100.0', '100'], ['A7'])
+    >>> id_forms("00Q5g000001AbCD")
+    ['00Q5g000001AbCD', '00Q5g000001AbCDEA0']
+    """
+    key = id_key(lead_id)
+    forms = [lead_id, key]
+    if _DIGITS.fullmatch(key):
+        forms.append(f"{key}.0")
+    if _SALESFORCE_KEY.fullmatch(key):
+        forms.append(key + _salesforce_suffix(key))
+    if _GUID.fullmatch(key):
+        forms += [key.upper(), f"{{{key}}}", f"{{{key.upper()}}}"]
+    return [form for form in dict.fromkeys(forms) if id_key(form) == key]
 
 
 def id_keys(ids: pd.Series) -> pd.Series:
@@ -129,6 +154,12 @@ def as_lead_ids(ids: pd.Series, lead_ids: pd.Series) -> pd.Series:
         of_key.get(key, lead_id) for key, lead_id in zip(id_keys(others), others, strict=True)
     ]
     return matched
+
+
+def _salesforce_suffix(key: str) -> str:
+    """Return the last three characters of an id of 18, which encode the case of the first 15."""
+    bits = [sum(key[start + i].isupper() << i for i in range(5)) for start in (0, 5, 10)]
+    return "".join(_SALESFORCE_SUFFIX[number] for number in bits)
 
 
 def _salesforce_key(lead_id: str) -> str:

@@ -323,6 +323,31 @@ def test_erased_leads_are_known(two_leads: Ledger) -> None:
 
 
 @pytest.mark.parametrize(
+    ("stored", "requested"),
+    [
+        ("100.0", "100"),
+        ("100", "100.0"),
+        ("00Q5g000001AbCDEA0", "00Q5g000001AbCD"),
+        ("00Q5g000001AbCD", "00Q5g000001AbCDEA0"),
+        (f"{{{GUID.upper()}}}", GUID),
+        (GUID, f"{{{GUID.upper()}}}"),
+    ],
+)
+def test_lead_is_found_under_other_forms_of_its_id(
+    ledger: Ledger, stored: str, requested: str
+) -> None:
+    for lead_id, attribute in ((requested, 1), (stored, 2)):
+        ledger.add_batch(Batch(leads=[(SentLead(lead_id, None, {"a": attribute}), 0)]), 0)
+    ledger.add_batch(Batch([score_of(stored, 1)], [], [CALL | {"lead_id": stored}]), 0)
+    found = ledger.stored_leads([requested, stored])
+    assert found[requested].sent == SentLead(requested, None, {"a": 2})
+    for lead_id in (requested, stored):
+        (call,) = found[lead_id].activities
+        assert call["lead_id"] == lead_id
+        assert len(ledger.scores_of(lead_id)) == len(ledger.scores_by_day(lead_id)) == 1
+
+
+@pytest.mark.parametrize(
     ("stored", "erased"),
     [
         ("100.0", "100"),

@@ -5,11 +5,13 @@ first: see `crm.ledger.deduplication`.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Self
 
 import sqlalchemy as sa
 
+from crm.lead_ids import id_forms
 from crm.ledger.database import LedgerDatabase
 from crm.ledger.entries import Added, Batch, GivenScore, Row, StoredLead
 from crm.ledger.reading import (
@@ -129,6 +131,9 @@ class Ledger:
     ) -> dict[str, StoredLead]:
         """Read what is stored about leads, all from one state of the ledger.
 
+        Rows under another form of an id (`crm.lead_ids.id_forms`) are found too, and get the
+        requested id.
+
         Returns
         -------
         dict of str to StoredLead
@@ -142,13 +147,22 @@ class Ledger:
         names = [name for name in EVENTS if with_outcomes or name != "outcomes"]
 
         def work(connection: sa.Connection) -> dict[str, StoredLead]:
-            sent = newest_leads(connection, lead_ids)
+            requested: dict[str, list[str]] = {}
+            for lead_id in dict.fromkeys(lead_ids):
+                for form in id_forms(lead_id):
+                    requested.setdefault(form, []).append(lead_id)
+            sent = {
+                lead_id: replace(lead, lead_id=lead_id)
+                for form, lead in newest_leads(connection, list(requested)).items()
+                for lead_id in requested[form]
+            }
             stored = {lead_id: StoredLead(sent.get(lead_id)) for lead_id in lead_ids}
             for name in names:
-                for piece in pieces(lead_ids):
+                for piece in pieces(list(requested)):
                     rows = connection.execute(EVENTS_OF_LEADS[name], {"lead_ids": piece})
                     for row in rows.mappings():
-                        getattr(stored[row["lead_id"]], name).append(dict(row))
+                        for lead_id in requested[row["lead_id"]]:
+                            getattr(stored[lead_id], name).append({**row, "lead_id": lead_id})
             return stored
 
         return self.database.read(work)
@@ -159,7 +173,7 @@ class Ledger:
         def work(connection: sa.Connection) -> list[GivenScore]:
             statement = (
                 sa.select(scores)
-                .where(scores.c.lead_id == lead_id)
+                .where(scores.c.lead_id.in_(id_forms(lead_id)))
                 .order_by(scores.c.seq.desc())
                 .limit(HISTORY_SCORES)
             )
@@ -178,7 +192,7 @@ class Ledger:
         def work(connection: sa.Connection) -> list[tuple[int, int]]:
             last_of_days = (
                 sa.select(sa.func.max(scores.c.seq))
-                .where(scores.c.lead_id == lead_id)
+                .where(scores.c.lead_id.in_(id_forms(lead_id)))
                 .group_by(scores.c.as_of // DAY)
                 .order_by(sa.func.max(scores.c.as_of).desc())
                 .limit(DAYS)

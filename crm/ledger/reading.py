@@ -26,7 +26,8 @@ NEWEST_OF_LEADS: Final = {  # reads the last entry of an index, so old entries c
     dialect: sa.text(
         "SELECT leads.lead_id, leads.created_at, leads.attributes "
         f"FROM (SELECT {requested}) AS requested JOIN leads ON leads.seq = "
-        "(SELECT max(entry.seq) FROM leads AS entry WHERE entry.lead_id = requested.lead_id)"
+        "(SELECT max(entry.seq) FROM leads AS entry WHERE entry.lead_id = requested.lead_id) "
+        "ORDER BY leads.seq"
     )
     for dialect, requested in {
         "sqlite": "value AS lead_id FROM json_each(:lead_ids)",
@@ -36,7 +37,7 @@ NEWEST_OF_LEADS: Final = {  # reads the last entry of an index, so old entries c
 
 
 def newest_leads(connection: sa.Connection, lead_ids: Sequence[str]) -> dict[str, SentLead]:
-    """Read leads as they were sent last, by id; leads that were never sent are left out."""
+    """Read leads as they were sent last, by id, the newest last; those never sent are missing."""
     statement = NEWEST_OF_LEADS[connection.dialect.name]
     rows = connection.execute(statement, {"lead_ids": msgspec.json.encode(list(lead_ids)).decode()})
     return {
