@@ -221,7 +221,7 @@ def test_card_and_page_name_the_rows_that_are_left_out() -> None:
     card = full_card()
     (rows,) = card.to_json()["left_out_rows"]
     assert (rows["count"], rows["lines"], rows["unit"]) == (3, [5, 9, 77], "line")
-    assert rows["sentence"] in Reader(card_page(card)).text
+    assert rows["sentence"] in Reader(card_page(card, pictures={})).text
 
 
 def test_full_card_survives_json() -> None:
