@@ -134,8 +134,7 @@ class EventTable:
 
     def _compared(self, column: str, row: Mapping[str, Any]) -> Any:
         cell = row.get(column)
-        has_time = column in ENDS_DAY and cell is not None
-        return without_day_end(cell) if has_time else cell
+        return cell if cell is None or column not in ENDS_DAY else without_day_end(cell)
 
     def hashed_content_of(self, row: Mapping[str, Any]) -> list[Any]:
         """Return the content from which an id is derived, as the first release hashed it.
