@@ -24,7 +24,7 @@ from crm.row_rules import MOST_MISSING, usable_rows
 from crm.sources.source import name_of
 from crm.suggest import nearest
 from crm.tables import EVENT_TABLES, TABLES, DeclaredColumn
-from crm.text import first_few
+from crm.text import first_few, quote
 from crm.times import check_zone
 
 # What a lead without a time of creation needs, if too many lack it.
@@ -363,10 +363,11 @@ def _failure_sentence(
     if role.kind == "time":
         return (
             f"`{column}` is not a valid time in {where}: {examples}. Expected ISO 8601 such as "
-            "2025-03-01T08:00:00Z. Set `time_format` for another format."
+            "2025-03-01T08:00:00Z. Correct the cells, or declare the format of the column under "
+            f'`formats` of the table, such as {quote(column)} = "%d.%m.%Y %H:%M".'
         )
     return (
         f"`{column}` is not a finite number in {where}: {examples}. "
-        "Expected numbers or empty cells. "
-        'If the numbers have a decimal comma, set `decimal = ","` for the table.'
+        "Expected numbers or empty cells. Correct the cells, or declare the format of the column "
+        f'under `formats` of the table, such as {quote(column)} = "1.234,56".'
     )

@@ -17,6 +17,7 @@ from crm.reading_notes import ReadingNotes
 from crm.sources.source import name_of
 from crm.suggest import nearest
 from crm.tables import TABLES
+from crm.text import counted
 from crm.times import TIME_DTYPE
 
 UNDECLARED: Final = "undeclared"
@@ -181,7 +182,7 @@ def undeclared(outcomes: pd.DataFrame) -> str:
     """Write the sentence that lists undeclared outcome values and how to declare them."""
     counts = outcomes["outcome"].value_counts().head(8)
     counted_values = ", ".join(
-        f"{reprlib.repr(value)} ({count:,} rows)" for value, count in counts.items()
+        f"{reprlib.repr(value)} ({counted(count, 'row')})" for value, count in counts.items()
     )
     return (
         f"outcome values that are not declared: {counted_values}. "

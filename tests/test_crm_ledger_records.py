@@ -197,7 +197,7 @@ def test_undeclared_outcomes_are_noted(read: Read, undeclared: Ledger) -> None:
     notes = read(IN_BOTH).notes
     (note,) = (note for note in notes if note.startswith("the ledger: "))
     assert "declared: '1.5' (2 rows), " in note
-    assert "'Closed Won' (1 rows)" in note
+    assert "'Closed Won' (1 row)" in note
     assert "(for example of the leads 'L1', 'L2', 'unknown lead')" in note
     assert "and so are the 1 leads that have no other outcome" in note
 

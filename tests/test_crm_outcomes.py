@@ -79,7 +79,7 @@ def test_undeclared_values_are_refused_with_their_counts() -> None:
 
 
 def test_at_most_eight_undeclared_values_are_named() -> None:
-    assert undeclared(outcomes(*"abcdefghi")).count("(1 rows)") == 8
+    assert undeclared(outcomes(*"abcdefghi")).count("(1 row)") == 8
 
 
 def test_declared_and_undeclared_outcomes_are_split() -> None:

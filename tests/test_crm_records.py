@@ -409,7 +409,9 @@ def test_flat_columns_are_named_as_in_the_export(read_flat: Read) -> None:
 
 
 def test_infinite_amount_is_refused(read_flat: Read) -> None:
-    message = r"`Deal` is not a finite number in 1 of 3 rows \(line 2\): 'inf'\. .* `decimal = "
+    message = (
+        r"`Deal` is not a finite number in 1 of 3 rows \(line 2\): 'inf'\. .* such as .Deal. = "
+    )
     with pytest.raises(SchemaError, match=message):
         read_flat(leads=FLAT_LEADS.replace("10.5", "inf"))
 
