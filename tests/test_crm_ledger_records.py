@@ -236,7 +236,7 @@ def test_attributes_are_the_last_before_the_lead_closed(read: Read, ledger: Ledg
 def test_ledger_with_only_undeclared_outcomes_is_refused(read: Read, ledger: Ledger) -> None:
     send_lead(ledger, "L1", 0, DAY, Source="Web")
     ledger.add("outcomes", [{"lead_id": "L1", "outcome": "Closed Won"}], 0)
-    with pytest.raises(SchemaError, match=r"the ledger: outcome values .*'Closed Won' \(1 rows\)"):
+    with pytest.raises(SchemaError, match=r"the ledger: outcome values .*'Closed Won' \(1 row\)"):
         read(IN_LEDGER)
 
 

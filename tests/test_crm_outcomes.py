@@ -71,7 +71,7 @@ def test_existing_columns_are_not_changed() -> None:
 
 def test_undeclared_values_are_refused_with_their_counts() -> None:
     message = (
-        r"^outcomes\.csv: outcome values that are not declared: 'maybe' \(2 rows\), 'x' \(1 rows\)"
+        r"^outcomes\.csv: outcome values that are not declared: 'maybe' \(2 rows\), 'x' \(1 row\)"
         r"\. Add each of them to `won`, `lost` or `open` in `\[learn\]`\.$"
     )
     with pytest.raises(SchemaError, match=message):
