@@ -175,6 +175,7 @@ def shape_table(
         raise SchemaError(name_of(keys), doubts)
     check_zone(keys.timezone, name_of(keys))
     shaped: dict[str, Any] = {}
+    local: set[str] = set()  # the roles of times without a zone
     for role, column in columns.items():
         cells = table[column]
         form = formats.get(column, ColumnFormat("text"))
@@ -182,6 +183,7 @@ def shape_table(
             notation = form.notation if form.kind == "time" else None
             shaped[role.name], assumed = parse_times(cells, name_of(keys), keys.timezone, notation)
             if assumed:
+                local.add(role.name)
                 notes.sentences.append(
                     f"{name}: times in `{column}` have no time zone and are read as "
                     f"{keys.timezone}. Set the table's `timezone` to change that."
@@ -204,7 +206,7 @@ def shape_table(
     problems = list(_contract_failures(table, result, unread, name, keys, columns, notes))
     if problems:
         raise SchemaError(name_of(keys), problems)
-    return _with_days(result, name, keys, columns, notes)
+    return _with_days(result, name, keys, columns, notes, local)
 
 
 def with_closed_by(outcomes: pd.DataFrame, zone: str) -> pd.DataFrame:
@@ -223,8 +225,12 @@ def _with_days(
     keys: TableKeys,
     columns: Mapping[DeclaredColumn, str],
     notes: ReadingNotes,
+    local: Collection[str],
 ) -> pd.DataFrame:
-    """Return outcomes with `closed_by`, and note events whose times are days."""
+    """Return outcomes with `closed_by`, and note events whose times are days.
+
+    A time with a zone is not a day, even at midnight.
+    """
     if name == "leads":
         return shaped
     role = EVENT_TABLES[name].event_time
@@ -234,7 +240,7 @@ def _with_days(
     if name == "outcomes":
         notes.closing_zone = zone
         return with_closed_by(shaped, zone or keys.timezone)
-    if zone is None:
+    if zone is None or role not in local:
         return shaped
     column = next(named for declared, named in columns.items() if declared.name == role)
     notes.days[name] = zone

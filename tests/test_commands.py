@@ -317,7 +317,7 @@ def test_serve_without_a_bento_states_what_to_do(run: Run, tmp_path: Path) -> No
         ("", "is empty"),
         ("a,b\n1,2\n", "none of its columns"),
         ("id,visits\n", "no rows"),
-        ("id,visits\n1,2,3\n", "the row in line 2 has 3 cells"),
+        ("id,visits\n1,2,3\n", "line 2 has 3 cells, and the header has 2"),
     ],
 )
 def test_score_of_bad_leads_writes_nothing(

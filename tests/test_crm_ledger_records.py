@@ -78,8 +78,7 @@ def test_empty_ledger_changes_nothing(read: Read, ledger: Ledger) -> None:
 
 CALL: Row = {"lead_id": "L1", "type": "call", "occurred_at": 3 * DAY}
 MAIL: Row = {"lead_id": "L1", "type": "mail", "occurred_at": 4 * DAY, "content": "news"}
-# The file contains days, which count from their end.
-ACTIVITIES_OF_THE_FILE = [("call", 4 * DAY - 1), ("mail", 5 * DAY - 1), ("meeting", 4 * DAY - 1)]
+ACTIVITIES_OF_THE_FILE = [("call", 3 * DAY), ("mail", 4 * DAY), ("meeting", 3 * DAY)]
 
 
 @pytest.mark.parametrize(

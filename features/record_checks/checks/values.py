@@ -120,8 +120,8 @@ def spellings_differ(tables: ReadTables) -> Iterator[Finding]:
                 f"Are these values of {quote(column.name)} the same?",
                 f"{counted(len(differing), 'value')} of {len(spellings):,} "
                 f"{'is' if len(differing) == 1 else 'are'} written in several ways: {examples}.",
-                "leadscore reads them as one value. Make one value of them in the CRM, so that "
-                "its own reports do the same.",
+                "They count as one value here. Make one value of them in the CRM, so that its own "
+                "reports do the same.",
             )
 
 
