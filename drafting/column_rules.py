@@ -11,7 +11,6 @@ from drafting.samples import Column
 from features.leaks.audit import AttributeAudit, audit_columns
 from features.leaks.check import MIN_OUTCOMES, Verdict
 from features.moments import list_moments
-from models.fitting.leaving_out import with_costs
 
 MANY_VALUES = 50  # a mixed column with at most this many values needs no rule to be read as text
 
@@ -78,7 +77,11 @@ def propose_rules(
             rules.category[column.name] = f"{share:.0%} numbers, the rest text"
     keys = ColumnsKeys(nothing=sorted(nothing), category=list(rules.category))
     audit = audit_columns(records, moments, columns=audited, rules=keys, timezone="UTC")
-    audit = with_costs(audit, records, moments, keys, timezone="UTC")
+    if any(attribute.verdict is Verdict.SUSPECT for attribute in audit.attributes):
+        # It takes seconds to import, and most files have no suspects.
+        from models.fitting.leaving_out import with_costs
+
+        audit = with_costs(audit, records, moments, keys, timezone="UTC")
     for attribute in audit.attributes:
         if attribute.verdict is not Verdict.FINE:
             rules.known_later[attribute.attribute] = _reason(attribute)

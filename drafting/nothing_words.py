@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 _AROUND = " \t.,:;_*~'\"`´-‐‑‒–—―()[]{}<>«»„“”"  # ignored at both ends of a word
 _ONLY_MARKS = re.compile(r"[\s.,:;_~?'\"\-‐‑‒–—―/\\|()\[\]{}<>·…]+")
 
+LONGEST = 60  # characters of a word for nothing, with marks around it
+_DIGIT = re.compile("[0-9]")
+_WITH_DIGITS = ("0000", "#", "[", "(", "<", '"', "'")  # how words that contain digits begin
+
 
 def is_nothing(text: str) -> bool:
     """Check whether a text means that there is no value.
@@ -24,6 +28,8 @@ def is_nothing(text: str) -> bool:
     >>> [is_nothing(text) for text in ("Nonesuch", "+", "N", "0")]
     [False, False, False, False]
     """
+    if len(text) > LONGEST or (_DIGIT.search(text) and not text.startswith(_WITH_DIGITS)):
+        return False  # most cells, told apart quickly
     return _ONLY_MARKS.fullmatch(_folded(text)) is not None or _core(text) in _WORDS
 
 

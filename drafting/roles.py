@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.stats import rankdata
+import pandas as pd
 
 from crm.errors import ConfigError
 from crm.tables import TABLES, DeclaredColumn
@@ -99,7 +99,7 @@ def find_order(leads: Table) -> Column | None:
     for column in leads.columns:
         whole = column.is_key and column.is_number and (column.numbers % 1 == 0).all()
         if whole and personal_reason(column) is None and leads.rows > 1:
-            grows = abs(np.corrcoef(rows, rankdata(column.numbers))[0, 1]) >= 0.99
+            grows = abs(np.corrcoef(rows, pd.Series(column.numbers).rank())[0, 1]) >= 0.99
             is_counter = re.search(r"\b(number|no|nr|seq\w*|serial|index|order)\b", column.words)
             if grows or is_counter:
                 return column

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from crm.arrays import Bools, Floats
-from crm.cells import text_column
+from crm.cells import number_column, text_column
 from crm.errors import SchemaError
 from crm.formats.column_times import parse_times
 from crm.formats.columns import ColumnFormat, column_formats
@@ -51,6 +51,8 @@ class Column:
         self.is_number = self.number_share() == 1
 
     def _read_numbers(self) -> Floats:
+        if self.form.kind == "text":  # at most a few cells are numbers
+            return number_column(self.cells)
         has_own = self.form.kind == "number" and self.form.notation is not None
         reader = number_format(str(self.form.notation)) if has_own else NumberFormat()
         return reader.read_column(self.cells)

@@ -13,7 +13,6 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from crm.arrays import Bools, Floats, Ints, Objects
 from crm.cells import folded_words, text_column
@@ -370,6 +369,6 @@ def _two_groups(rows: Ints, is_first: Bools, at: Ints, fold: Ints) -> TwoGroups:
     first = is_first[rows]
     rarer = min(first.sum(), (~first).sum())
     parts = int(np.clip(min(len(rows) // LEADS_PER_SLICE, rarer // 5), 1, SLICES))
-    place = rankdata(at[rows], method="min") - 1
+    place = pd.Series(at[rows]).rank(method="min").to_numpy() - 1
     part = (place * parts // len(rows)).astype(np.int64)
     return TwoGroups(rows=rows, is_first=first, part=part, fold=fold[rows])

@@ -59,14 +59,10 @@ def values_decide(column: AuditedColumn, leads: AuditedLeads) -> tuple[Verdict, 
     expected = np.bincount(codes, groups.base, size) / np.maximum(count, 1)
     sides = []
     for outcome, hits, base in (("wins", won, expected), ("losses", count - won, 1 - expected)):
-        bounds = np.array([lower_bound(h, c) for h, c in zip(hits, count, strict=True)])
-        decides = (
-            (count >= MIN_OUTCOMES_OF_LEAK)
-            & (hits >= 0.98 * count)
-            & (bounds >= 0.95)
-            & (base <= 0.8)
-        )
+        decides = (count >= MIN_OUTCOMES_OF_LEAK) & (hits >= 0.98 * count) & (base <= 0.8)
         decides[-1] = False  # a missing value is not a value
+        for code in np.flatnonzero(decides):
+            decides[code] = lower_bound(hits[code], count[code]) >= 0.95
         if decides.any():
             sides.append((hits[decides].sum() / hits.sum(), outcome, np.flatnonzero(decides), hits))
     if not sides:
