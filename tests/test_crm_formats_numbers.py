@@ -191,6 +191,43 @@ def test_preferred_decimal_sign_ends_the_doubt(decimal: str, notation: str) -> N
     assert (recognised.format.notation, recognised.doubt) == (notation, "")
 
 
+@pytest.mark.parametrize(("n_thousands", "decimal"), [(9, "."), (10, ",")])
+def test_ten_numbers_with_three_digits_beside_small_ones_are_thousands(
+    n_thousands: int, decimal: str
+) -> None:
+    recognised = recognise_numbers(["582", *(f"1.{i}" for i in range(200, 200 + n_thousands))])
+    assert recognised is not None
+    assert recognised.format.decimal == decimal
+    assert bool(recognised.doubt) == (decimal == ".")
+
+
+@pytest.mark.parametrize(("n_points", "has_doubt"), [(98, True), (99, False)])
+def test_one_other_sign_in_a_hundred_is_no_doubt(n_points: int, has_doubt: bool) -> None:
+    commas = ["7,5", "8,5"][: 100 - n_points]
+    recognised = recognise_numbers([*(f"{i}.5" for i in range(n_points)), *commas])
+    assert recognised is not None
+    assert recognised.format.decimal == "."
+    assert bool(recognised.doubt) == has_doubt
+
+
+def test_several_groups_of_thousands_decide_for_the_column() -> None:
+    recognised = recognise_numbers(["1.234.567", "1.250"])
+    assert recognised is not None
+    assert (recognised.format.decimal, recognised.doubt) == (",", "")
+
+
+@pytest.mark.parametrize(("n_values", "unit"), [(25, None), (26, "km")])
+def test_few_values_with_a_word_are_a_category(n_values: int, unit: str | None) -> None:
+    recognised = recognise_numbers([f"{i} km" for i in range(n_values)])
+    assert (None if recognised is None else recognised.format.unit) == unit
+
+
+def test_unit_of_half_of_the_cells_is_not_the_unit_of_the_column() -> None:
+    recognised = recognise_numbers(["$5", "6"])
+    assert recognised is not None
+    assert recognised.format.unit == ""
+
+
 def test_certain_decimal_sign_comes_before_the_preferred_one() -> None:
     recognised = recognise_numbers(["49.2668"], ",")
     assert recognised is not None

@@ -137,6 +137,21 @@ def test_column_is_read_like_its_cells(
     assert microseconds(times).tolist() == expected
 
 
+@pytest.mark.parametrize(
+    ("notation", "texts"),
+    [
+        ("%m/%d/%y %I:%M %p", ["1/2/24 12:05 AM", "1/2/24 12:05 PM", "1/2/24 1:05 PM"]),
+        ("%m/%d/%y %I:%M %p", ["1/2/24 0:05 AM", "1/2/24 13:05 PM", "1/2/24 1:60 PM"]),
+        ("%d.%m.%y", ["1.1.68", "1.1.69", "31.1.24", "32.1.24", "0.1.24", "1.0.24", "1.13.24"]),
+        ("%d.%m.%Y %H:%M:%S", ["1.1.2024 23:59:59", "1.1.2024 24:00:00", "1.1.2024 0:00:60"]),
+        ("%d.%m.%Y", ["1.1.0000", "1.1.0001", "29.2.2023", "29.2.2024"]),
+    ],
+)
+def test_long_column_is_read_like_its_cells(notation: str, texts: list[str]) -> None:
+    times, _ = parse_times(pd.Series(texts * 40, dtype="str"), "leads.csv", "UTC", notation)
+    assert microseconds(times).tolist() == [cell_time(t, "UTC", notation) for t in texts] * 40
+
+
 # -- recognition
 
 
