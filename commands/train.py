@@ -83,6 +83,7 @@ def train_and_track(
     """Train a model, log and register it; copy a new champion to BentoML's store."""
     from commands.check import private_reason
     from crm.reading import read_records
+    from crm.source_tables import SourceTables
     from features.record_checks.run import find_warnings
     from models.artifact import save_artifact
     from models.registry.registry import ARTIFACT, Registry
@@ -96,8 +97,10 @@ def train_and_track(
     if not quiet:
         err.print(f"Reading the records of {project.name} …", soft_wrap=True)
     now = datetime.datetime.now(datetime.UTC)
-    records = read_records(project, now)
-    warnings = find_warnings(project, now, private_reason)
+    sources = SourceTables(project)
+    records = read_records(project, now, sources)
+    warnings = find_warnings(project, sources, now, private_reason)
+    del sources  # the tables as they were read may need as much memory as the records
     with progress_bar("Learning", quiet=quiet) as progress:
         trained = run(
             project,

@@ -12,8 +12,7 @@ from crm.contracts import has_ids, shape_leads, shape_table, table_formats, with
 from crm.days import day_ends
 from crm.errors import ConfigError, SchemaError
 from crm.formats.column_times import parse_times
-from crm.formats.columns import ColumnFormat
-from crm.formats.numbers import NumberFormat, number_format
+from crm.formats.columns import ColumnFormat, number_reader
 from crm.lead_ids import as_lead_ids, id_keys
 from crm.ledger.ledger import Ledger
 from crm.ledger.records import events_table, project_ledger, with_events, with_leads
@@ -29,14 +28,19 @@ from crm.outcomes import (
 from crm.project import LEDGER, Project, TableKeys
 from crm.reading_notes import ReadingNotes
 from crm.records import Records
-from crm.sources.source import name_of, read_table
+from crm.source_tables import SourceTables
+from crm.sources.source import name_of
 from crm.suggest import nearest
 from crm.tables import EVENT_TABLES
 from crm.text import counted, first_few
 from crm.times import DAY
 
 
-def read_records(project: Project, now: datetime.datetime | None = None) -> Records:
+def read_records(
+    project: Project,
+    now: datetime.datetime | None = None,
+    sources: SourceTables | None = None,
+) -> Records:
     """Read the tables that a project names and check them.
 
     Parameters
@@ -44,6 +48,8 @@ def read_records(project: Project, now: datetime.datetime | None = None) -> Reco
     project : Project
     now : datetime, timezone-aware, optional
         Later times, such as planned meetings, do not extend the time under observation.
+    sources : SourceTables, optional
+        The tables of the project, if they were read before.
 
     Returns
     -------
@@ -59,11 +65,12 @@ def read_records(project: Project, now: datetime.datetime | None = None) -> Reco
         If the project file names columns that do not exist.
     """
     notes = ReadingNotes.of_project(project)
+    sources = sources or SourceTables(project)
     with project_ledger(project) as ledger:
-        leads, leads_raw, outcomes, excluded, formats = _read_leads(project, ledger, notes)
+        leads, leads_raw, outcomes, excluded, formats = _read_leads(project, sources, ledger, notes)
     tables: dict[str, pd.DataFrame | None] = {
         "outcomes": outcomes,
-        **_read_events(project, notes),
+        **_read_events(project, sources, notes),
     }
     for name, shaped in tables.items():
         if shaped is not None:
@@ -91,7 +98,7 @@ def read_records(project: Project, now: datetime.datetime | None = None) -> Reco
 
 
 def _read_leads(
-    project: Project, ledger: Ledger | None, notes: ReadingNotes
+    project: Project, sources: SourceTables, ledger: Ledger | None, notes: ReadingNotes
 ) -> tuple[pd.DataFrame, pd.DataFrame | None, pd.DataFrame, set[str], dict[str, ColumnFormat]]:
     """Read the leads and their outcomes, from the file, the ledger, or both.
 
@@ -111,7 +118,7 @@ def _read_leads(
     formats: dict[str, ColumnFormat] = {}
     excluded: set[str] = set()
     if project.leads.source != LEDGER:
-        leads_raw = read_table(project.leads, project.folder, notes.left_out, notes.sentences)
+        leads_raw = sources.read("leads", notes.left_out, notes.sentences)
         formats = table_formats(leads_raw, "leads", project.leads, notes.nothing)
         _check_doubts(project, formats)
         leads = shape_leads(leads_raw, project, notes, formats)
@@ -124,7 +131,7 @@ def _read_leads(
         leads_raw = leads_raw.loc[leads.index]
         leads, leads_raw = _without(excluded, leads, leads_raw)
     if project.outcomes is not None:
-        outcomes = _shape(project.outcomes, "outcomes", project, notes)
+        outcomes = _shape(project.outcomes, "outcomes", sources, notes)
     if ledger is not None:
         stored, undeclared_rows = declared_only(events_table(ledger, "outcomes"), project.learn)
         outcomes = with_events("outcomes", outcomes, with_closed_by(stored, "UTC"))
@@ -209,16 +216,18 @@ def read_events(project: Project, notes: ReadingNotes) -> dict[str, pd.DataFrame
         name: None
         if table is None
         else table.assign(lead_id=id_keys(table["lead_id"])).reset_index(drop=True)
-        for name, table in _read_events(project, notes).items()
+        for name, table in _read_events(project, SourceTables(project), notes).items()
     }
 
 
-def _read_events(project: Project, notes: ReadingNotes) -> dict[str, pd.DataFrame | None]:
+def _read_events(
+    project: Project, sources: SourceTables, notes: ReadingNotes
+) -> dict[str, pd.DataFrame | None]:
     """Read the events; the index is the row in the source, or -1 for a row of the ledger."""
     tables: dict[str, pd.DataFrame | None] = {}
     with project_ledger(project) as ledger:
         for name, keys in (("activities", project.activities), ("stages", project.stages)):
-            table = None if keys is None else _shape(keys, name, project, notes)
+            table = None if keys is None else _shape(keys, name, sources, notes)
             if ledger is not None:
                 stored = events_table(ledger, name)
                 table = with_events(name, table, stored) if len(stored) else table
@@ -253,8 +262,8 @@ def _without_repeated_ids(
     return activities[~may_repeat]
 
 
-def _shape(keys: TableKeys, name: str, project: Project, notes: ReadingNotes) -> pd.DataFrame:
-    table = read_table(keys, project.folder, notes.left_out, notes.sentences, name)
+def _shape(keys: TableKeys, name: str, sources: SourceTables, notes: ReadingNotes) -> pd.DataFrame:
+    table = sources.read(name, notes.left_out, notes.sentences)
     if name == "outcomes":
         table = with_every_row(table, keys)
     return shape_table(table, name, keys, notes)
@@ -323,9 +332,8 @@ def _in_order_of_time(
         return leads, False
     if order == "rows":
         return leads, True
-    notation = formats.get(order, ColumnFormat("number")).notation
-    reader = number_format(notation) if notation else NumberFormat()
-    numbers = reader.read_column(raw[order])
+    form = formats.get(order, ColumnFormat("number"))
+    numbers = number_reader(form.notation).read_column(raw[order])
     unread = np.isnan(numbers)
     if unread.any():
         cells = raw[order][unread]

@@ -9,6 +9,7 @@ import pytest
 
 from crm.formats.columns import ColumnFormat
 from crm.project import load_project
+from crm.source_tables import SourceTables
 from features.record_checks.registry import CHECKS
 from features.record_checks.result import CheckedColumn, RecordsCheck, RecordWarning
 from features.record_checks.run import check_records, find_warnings
@@ -302,4 +303,6 @@ def test_what_can_be_read_is_checked_if_training_refuses(check: Check, tmp_path:
 
 def test_training_finds_the_same_questions(check: Check, tmp_path: Path) -> None:
     result = check([{**row, "Empty": ""} for row in leads()])
-    assert find_warnings(load_project(tmp_path), NOW, private_reason) == result.warnings
+    project = load_project(tmp_path)
+    warnings = find_warnings(project, SourceTables(project), NOW, private_reason)
+    assert warnings == result.warnings

@@ -16,7 +16,8 @@ from crm.left_out import LISTED_LINES, LeftOutRows
 from crm.project import LEDGER, Project, TableKeys
 from crm.reading import read_records
 from crm.records import Records
-from crm.sources.source import lines_of, read_table
+from crm.source_tables import SourceTables
+from crm.sources.source import lines_of
 from crm.tables import TABLES
 from features.record_checks.check import Finding
 from features.record_checks.describe import describe_column
@@ -35,10 +36,13 @@ PRIVATE_ROWS: Final = 5_000  # rows that decide whether a column is personal
 
 
 def find_warnings(
-    project: Project, now: datetime.datetime, private_reason: PrivateReason
+    project: Project,
+    sources: SourceTables,
+    now: datetime.datetime,
+    private_reason: PrivateReason,
 ) -> tuple[RecordWarning, ...]:
     """Return the questions about the records of a project, as `check_records` does."""
-    read = _read_tables(project, [], [], [])
+    read = _read_tables(project, sources, [], [], [])
     findings = _findings(project, read, now, private_reason)[1]
     places = {name: _Places(project, table, findings, []) for name, table in read.items()}
     return tuple(_warning(number, found, places[found.table.name]) for number, found in findings)
@@ -74,9 +78,10 @@ def check_records(
     problems: list[str] = []
     left_out: list[LeftOutRows] = []
     notes: list[str] = []
-    read = _read_tables(project, problems, left_out, notes)
+    sources = SourceTables(project)
+    read = _read_tables(project, sources, problems, left_out, notes)
     progress(0.3)
-    records = _read_records(project, now, problems)
+    records = _read_records(project, sources, now, problems)
     progress(0.6)
     tables, findings = _findings(project, read, now, private_reason)
     progress(0.8)
@@ -117,7 +122,11 @@ def check_records(
 
 
 def _read_tables(
-    project: Project, problems: list[str], left_out: list[LeftOutRows], notes: list[str]
+    project: Project,
+    sources: SourceTables,
+    problems: list[str],
+    left_out: list[LeftOutRows],
+    notes: list[str],
 ) -> dict[str, ReadTable]:
     """Read each table of the project by itself."""
     tables = {}
@@ -126,7 +135,7 @@ def _read_tables(
         if keys is None or keys.source == LEDGER:
             continue
         try:
-            raw = read_table(keys, project.folder, left_out, notes, name)
+            raw = sources.read(name, left_out, notes)
         except LeadScoringError as error:
             problems.append(str(error))
             continue
@@ -149,10 +158,12 @@ def _findings(
     return tables, list(find_all(tables))
 
 
-def _read_records(project: Project, now: datetime.datetime, problems: list[str]) -> Records | None:
+def _read_records(
+    project: Project, sources: SourceTables, now: datetime.datetime, problems: list[str]
+) -> Records | None:
     """Read the records as training does; add the error if they cannot be used."""
     try:
-        return read_records(project, now)
+        return read_records(project, now, sources)
     except LeadScoringError as error:
         problems.append(str(error))
         return None

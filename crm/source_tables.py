@@ -1,0 +1,54 @@
+"""Reads each table of a project from its source once, for several readers."""
+
+import pandas as pd
+
+from crm.left_out import LeftOutRows
+from crm.project import Project, TableKeys
+from crm.sources.source import read_table
+
+
+class SourceTables:
+    """The tables of a project, with the cells of their sources.
+
+    Parameters
+    ----------
+    project : Project
+    """
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._read: dict[str, tuple[pd.DataFrame, list[LeftOutRows], list[str]]] = {}
+
+    def read(self, name: str, left_out: list[LeftOutRows], notes: list[str]) -> pd.DataFrame:
+        """Return a table; it is read the first time only.
+
+        Parameters
+        ----------
+        name : str
+            "leads", "activities", "stages" or "outcomes". The project must have this table, in a
+            file or a database.
+        left_out : list of LeftOutRows
+            Receives the rows that are not part of the table, each time.
+        notes : list of str
+            Receives sentences about rows that are repaired, each time.
+
+        Returns
+        -------
+        DataFrame
+            As `crm.sources.source.read_table` returns it. It must not be changed.
+
+        Raises
+        ------
+        SourceError, SchemaError, ConfigError
+            As `crm.sources.source.read_table` does.
+        """
+        if name not in self._read:
+            keys: TableKeys = getattr(self._project, name)
+            own_rows: list[LeftOutRows] = []
+            own_notes: list[str] = []
+            table = read_table(keys, self._project.folder, own_rows, own_notes, name)
+            self._read[name] = table, own_rows, own_notes
+        table, own_rows, own_notes = self._read[name]
+        left_out += own_rows
+        notes += own_notes
+        return table
