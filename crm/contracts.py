@@ -15,8 +15,7 @@ from crm.cells import text_column, text_series
 from crm.days import day_ends, is_day_start, zone_of_days
 from crm.errors import SchemaError
 from crm.formats.column_times import parse_times
-from crm.formats.columns import ColumnFormat, column_formats
-from crm.formats.numbers import NumberFormat, number_format
+from crm.formats.columns import ColumnFormat, column_formats, number_reader, time_notation
 from crm.lead_ids import id_keys
 from crm.project import Project, TableKeys
 from crm.reading_notes import ReadingNotes
@@ -180,7 +179,7 @@ def shape_table(
         cells = table[column]
         form = formats.get(column, ColumnFormat("text"))
         if role.kind == "time":
-            notation = form.notation if form.kind == "time" else None
+            notation = time_notation(form.notation)
             shaped[role.name], assumed = parse_times(cells, name_of(keys), keys.timezone, notation)
             if assumed:
                 local.add(role.name)
@@ -189,9 +188,7 @@ def shape_table(
                     f"{keys.timezone}. Set the table's `timezone` to change that."
                 )
         elif role.kind == "number":
-            has_own = form.kind == "number" and form.notation is not None
-            reader = number_format(str(form.notation)) if has_own else NumberFormat()
-            shaped[role.name] = reader.read_column(cells)
+            shaped[role.name] = number_reader(form.notation).read_column(cells)
         else:
             shaped[role.name] = text_series(cells)
     result = pd.DataFrame(shaped, index=table.index)

@@ -14,8 +14,7 @@ from crm.arrays import Bools, Floats
 from crm.cells import number_column, text_column
 from crm.errors import SchemaError
 from crm.formats.column_times import parse_times
-from crm.formats.columns import ColumnFormat, column_formats
-from crm.formats.numbers import NumberFormat, number_format
+from crm.formats.columns import ColumnFormat, column_formats, number_reader, time_notation
 from crm.left_out import LeftOutRows
 from crm.project import TableKeys
 from crm.sources.source import iter_table
@@ -53,9 +52,7 @@ class Column:
     def _read_numbers(self) -> Floats:
         if self.form.kind == "text":  # at most a few cells are numbers
             return number_column(self.cells)
-        has_own = self.form.kind == "number" and self.form.notation is not None
-        reader = number_format(str(self.form.notation)) if has_own else NumberFormat()
-        return reader.read_column(self.cells)
+        return number_reader(self.form.notation).read_column(self.cells)
 
     def filled(self, nothing: Collection[str] = ()) -> Bools:
         """Return which rows have a value, shape (n_rows,); `nothing` are case-folded words."""
@@ -96,8 +93,7 @@ class Column:
 
     @cached_property
     def _parsed(self) -> tuple[pd.Series, bool]:
-        notation = self.form.notation if self.is_time else None
-        return parse_times(self.cells, self.name, time_format=notation)
+        return parse_times(self.cells, self.name, time_format=time_notation(self.form.notation))
 
 
 @dataclass(frozen=True)

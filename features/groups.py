@@ -9,8 +9,7 @@ import pandas as pd
 
 from crm.arrays import Floats, Ints, Objects
 from crm.cells import cell_text, read_column, text_column
-from crm.formats.numbers import NumberFormat, number_format
-from crm.formats.times import is_time_format
+from crm.formats.columns import number_reader, time_notation
 from crm.project import Project
 from crm.times import NOT_A_TIME
 from features.attributes.attribute import (
@@ -118,10 +117,9 @@ def groups_of_column(
     filled = texts != MISSING_GROUP
     if name in rules.category or not filled.any():
         return _common(name, texts, most_values)
-    is_time = notation is not None and is_time_format(notation)
-    reader = NumberFormat() if notation is None or is_time else number_format(notation)
-    times = _years(column, notation if is_time else None)
-    for numbers in [times] if is_time else [reader.read_column(column), times]:
+    years = _years(column, time_notation(notation))
+    numbers_of_cells = number_reader(notation).read_column(column)
+    for numbers in (years,) if time_notation(notation) else (numbers_of_cells, years):
         numbers[~filled] = np.nan
         is_number = np.isfinite(numbers)
         many = len(np.unique(numbers[is_number])) > MOST_VALUES

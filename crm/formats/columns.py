@@ -80,6 +80,29 @@ class ColumnFormat:
         return f"`{column}`: {self.doubt}. {write}"
 
 
+def number_reader(notation: str | None) -> NumberFormat:
+    """Return the format that reads the numbers of a column: its own, or the default.
+
+    Parameters
+    ----------
+    notation : str or None
+        The format of the column; a format of times counts as none.
+
+    Examples
+    --------
+    >>> number_reader("1.234,56").read("2,5"), number_reader("%d.%m.%Y").read("2.5")
+    (2.5, 2.5)
+    """
+    if notation is None or is_time_format(notation):
+        return NumberFormat()
+    return number_format(notation)
+
+
+def time_notation(notation: str | None) -> str | None:
+    """Return the format of a column if it is one of times, or else None, which is ISO 8601."""
+    return notation if notation is not None and is_time_format(notation) else None
+
+
 def check_notation(notation: str) -> None:
     """Check that a text is the format of a number or of a time.
 

@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from crm.arrays import Bools, Floats, Ints, Objects
 from crm.cells import folded_words, text_column
 from crm.formats.column_times import parse_times
-from crm.formats.numbers import NumberFormat, number_format
-from crm.formats.times import is_time_format
+from crm.formats.columns import number_reader, time_notation
 from crm.project import ColumnsKeys
 from crm.records import Records
 from crm.times import DAY, NOT_A_TIME, TIME_DTYPE, microseconds
@@ -277,9 +276,7 @@ def read_audited_column(
         start = np.where(created == NOT_A_TIME, 0, created)
         days = np.where(times == NOT_A_TIME, np.nan, (times - start) / DAY)
         return replace(read, numbers=days, times=times)
-    is_time = notation is None or is_time_format(notation)
-    reader = NumberFormat() if is_time else number_format(str(notation))
-    values = reader.read_column(pd.Series(read.values, dtype="str"))
+    values = number_reader(notation).read_column(pd.Series(read.values, dtype="str"))
     numbers = np.append(values, np.nan)[read.codes]
     if name in rules.number or np.isfinite(numbers[read.filled]).mean() >= MOSTLY:
         return replace(read, numbers=numbers)
@@ -294,7 +291,7 @@ def _times(column: AuditedColumn, notation: str | None, timezone: str) -> Ints |
         if not all(DATE.fullmatch(value) for value in column.values[:200]):
             return None
         cells = cells.str.upper()
-    elif not is_time_format(notation):
+    elif time_notation(notation) is None:
         return None
     times, _ = parse_times(cells, column.name, timezone, notation)
     if times.notna().mean() < MOSTLY:

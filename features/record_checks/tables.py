@@ -18,8 +18,7 @@ from crm.cells import text_series
 from crm.contracts import table_formats
 from crm.errors import LeadScoringError
 from crm.formats.column_times import parse_times
-from crm.formats.columns import ColumnFormat
-from crm.formats.numbers import NumberFormat, number_format
+from crm.formats.columns import ColumnFormat, number_reader, time_notation
 from crm.lead_ids import id_keys
 from crm.outcomes import meanings
 from crm.project import Project, TableKeys
@@ -74,14 +73,13 @@ class ColumnCells:
     @cached_property
     def numbers(self) -> Floats:
         """The cells as numbers, shape (n_rows,); nan if they are not numbers."""
-        has_own = self.form.kind == "number" and self.form.notation is not None
-        reader = number_format(str(self.form.notation)) if has_own else NumberFormat()
-        return np.where(self.filled, reader.read_column(self.cells), np.nan)
+        numbers = number_reader(self.form.notation).read_column(self.cells)
+        return np.where(self.filled, numbers, np.nan)
 
     @cached_property
     def times(self) -> Ints:
         """The cells as times, shape (n_rows,), microseconds since 1970 UTC."""
-        notation = self.form.notation if self.form.kind == "time" else None
+        notation = time_notation(self.form.notation)
         times, _ = parse_times(self.cells, self.name, self.timezone, notation)
         return np.where(self.filled, microseconds(times), NOT_A_TIME)
 
