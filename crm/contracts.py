@@ -19,7 +19,7 @@ from crm.formats.columns import ColumnFormat, column_formats, number_reader, tim
 from crm.lead_ids import id_keys
 from crm.project import Project, TableKeys
 from crm.reading_notes import ReadingNotes
-from crm.row_rules import MOST_MISSING, usable_rows
+from crm.row_rules import MOST_MISSING, ShapedTable, usable_rows
 from crm.sources.source import name_of
 from crm.suggest import nearest
 from crm.tables import EVENT_TABLES, TABLES, DeclaredColumn
@@ -196,14 +196,14 @@ def shape_table(
         role.name: _unread(table[column], result[role.name], notes.nothing)
         for role, column in columns.items()
     }
-    stays = usable_rows(table, result, unread, name, keys, columns, notes)
+    read = ShapedTable(name, keys, columns, table, result, unread)
+    stays = usable_rows(read, notes)
     if not stays.all():
-        table, result = table[stays], result[stays]
-        unread = {role: rows[stays] for role, rows in unread.items()}
-    problems = list(_contract_failures(table, result, unread, name, keys, columns, notes))
+        read = read.take(stays)
+    problems = list(_contract_failures(read, notes))
     if problems:
         raise SchemaError(name_of(keys), problems)
-    return _with_days(result, name, keys, columns, notes, local)
+    return _with_days(read, notes, local)
 
 
 def with_closed_by(outcomes: pd.DataFrame, zone: str) -> pd.DataFrame:
@@ -216,30 +216,24 @@ def with_closed_by(outcomes: pd.DataFrame, zone: str) -> pd.DataFrame:
     return outcomes.assign(closed_by=closed.where(~is_day, day_ends(closed, zone)))
 
 
-def _with_days(
-    shaped: pd.DataFrame,
-    name: str,
-    keys: TableKeys,
-    columns: Mapping[DeclaredColumn, str],
-    notes: ReadingNotes,
-    local: Collection[str],
-) -> pd.DataFrame:
+def _with_days(table: ShapedTable, notes: ReadingNotes, local: Collection[str]) -> pd.DataFrame:
     """Return outcomes with `closed_by`, and note events whose times are days.
 
     A time with a zone is not a day, even at midnight.
     """
+    name, shaped = table.name, table.shaped
     if name == "leads":
         return shaped
     role = EVENT_TABLES[name].event_time
     if role not in shaped:
         return shaped
-    zone = zone_of_days(shaped[role], keys.timezone)
+    zone = zone_of_days(shaped[role], table.keys.timezone)
     if name == "outcomes":
         notes.closing_zone = zone
-        return with_closed_by(shaped, zone or keys.timezone)
+        return with_closed_by(shaped, zone or table.keys.timezone)
     if zone is None or role not in local:
         return shaped
-    column = next(named for declared, named in columns.items() if declared.name == role)
+    column = next(named for declared, named in table.columns.items() if declared.name == role)
     notes.days[name] = zone
     notes.sentences.append(
         f"{name}: `{column}` contains days without a clock. What happened on a day counts from "
@@ -280,20 +274,13 @@ def _find_roles(
     return columns, problems
 
 
-def _contract_failures(
-    raw: pd.DataFrame,
-    shaped: pd.DataFrame,
-    unread: Mapping[str, Bools],
-    name: str,
-    keys: TableKeys,
-    columns: Mapping[DeclaredColumn, str],
-    notes: ReadingNotes,
-) -> Iterator[str]:
+def _contract_failures(table: ShapedTable, notes: ReadingNotes) -> Iterator[str]:
     """Check a shaped table with pandera, and describe each failure in one sentence."""
     import pandera.pandas as pandera  # takes a second to import, and scoring does not need it
 
+    raw, columns, unread = table.raw, table.columns, table.unread
     checks: dict[str, pandera.Column] = {}
-    by_row = shaped.reset_index(drop=True)
+    by_row = table.shaped.reset_index(drop=True)
     for role in columns:
         is_read = ~pd.Series(unread[role.name])
         parsed = pandera.Check(
@@ -315,14 +302,14 @@ def _contract_failures(
             if check == "not_nullable":  # a cell that cannot be read is not missing
                 positions = positions[~unread[role.name][positions]]
             if len(positions):
-                where = _where(raw, positions, keys, notes)
+                where = _where(table, positions, notes)
                 cells = raw[columns[role]].iloc[positions]
-                yield _failure_sentence(str(check), role, columns[role], where, cells, name)
-    if name == "leads":
+                yield _failure_sentence(str(check), role, columns[role], where, cells)
+    if table.name == "leads":
         positions = np.flatnonzero(_repeats(by_row["lead_id"]))
         if len(positions):
             column = next(named for role, named in columns.items() if role.name == "lead_id")
-            where = _where(raw, positions, keys, notes)
+            where = _where(table, positions, notes)
             yield _repeats_sentence(column, where, raw[column].iloc[positions])
 
 
@@ -331,12 +318,12 @@ def _repeats(ids: pd.Series) -> Bools:
     return (known & id_keys(ids).duplicated(keep=False)).to_numpy(dtype=bool)
 
 
-def _where(raw: pd.DataFrame, positions: Ints, keys: TableKeys, notes: ReadingNotes) -> str:
+def _where(table: ShapedTable, positions: Ints, notes: ReadingNotes) -> str:
     """Return how many rows fail, and where the first of them are."""
-    lines, unit = notes.lines(keys, raw.index[positions].to_list())
+    lines, unit = notes.lines(table.keys, table.raw.index[positions].to_list())
     numbers = ", ".join(f"{line:,}" for line in lines[:5]) + (", …" if len(positions) > 5 else "")
     plural = "s" if len(positions) > 1 else ""
-    return f"{len(positions):,} of {len(raw):,} rows ({unit}{plural} {numbers})"
+    return f"{len(positions):,} of {len(table.raw):,} rows ({unit}{plural} {numbers})"
 
 
 def _repeats_sentence(column: str, where: str, cells: pd.Series) -> str:
@@ -354,7 +341,7 @@ def _repeats_sentence(column: str, where: str, cells: pd.Series) -> str:
 
 
 def _failure_sentence(
-    check: str, role: DeclaredColumn, column: str, where: str, cells: pd.Series, name: str
+    check: str, role: DeclaredColumn, column: str, where: str, cells: pd.Series
 ) -> str:
     examples = first_few(cells.iloc[:3].tolist())
     if check == "not_nullable":

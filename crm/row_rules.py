@@ -5,6 +5,7 @@ unusable is refused, because then the column is the wrong one, or its format is.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -20,28 +21,46 @@ MOST_MISSING = 0.2  # of a table's rows; rows of events without a lead may be mo
 MOST_UNREADABLE = 0.01
 
 
-def usable_rows(
-    raw: pd.DataFrame,
-    shaped: pd.DataFrame,
-    unread: Mapping[str, Bools],
-    name: str,
-    keys: TableKeys,
-    columns: Mapping[DeclaredColumn, str],
-    notes: ReadingNotes,
-) -> Bools:
-    """Return which rows of a table stay, and note those that are left out.
+@dataclass(frozen=True)
+class ShapedTable:
+    """A table of a source, as it was read and with the types of its declaration.
 
-    Parameters
+    Attributes
     ----------
-    raw, shaped : DataFrame, n rows
-        The table as it was read, and with the types of its declaration.
-    unread : mapping of str to ndarray of bool, shape (n,)
-        The rows in which the cell of a role has content that cannot be read.
     name : str
         "leads", "activities", "stages" or "outcomes".
     keys : TableKeys
     columns : mapping of DeclaredColumn to str
         The column of each role.
+    raw, shaped : DataFrame, n rows
+        The cells as they were read, and the roles with their types.
+    unread : mapping of str to ndarray of bool, shape (n,)
+        The rows in which the cell of a role has content that cannot be read.
+    """
+
+    name: str
+    keys: TableKeys
+    columns: Mapping[DeclaredColumn, str]
+    raw: pd.DataFrame
+    shaped: pd.DataFrame
+    unread: Mapping[str, Bools]
+
+    def take(self, rows: Bools) -> "ShapedTable":
+        """Return some of the rows."""
+        return replace(
+            self,
+            raw=self.raw[rows],
+            shaped=self.shaped[rows],
+            unread={role: is_unread[rows] for role, is_unread in self.unread.items()},
+        )
+
+
+def usable_rows(table: ShapedTable, notes: ReadingNotes) -> Bools:
+    """Return which rows of a table stay, and note those that are left out.
+
+    Parameters
+    ----------
+    table : ShapedTable, n rows
     notes : ReadingNotes
 
     Returns
@@ -49,26 +68,27 @@ def usable_rows(
     ndarray of bool, shape (n,)
         Rows that are refused stay; `crm.contracts` raises the error.
     """
+    raw, shaped, unread, name = table.raw, table.shaped, table.unread, table.name
     stays = np.ones(len(raw), dtype=bool)
-    for role, column in columns.items():
+    for role, column in table.columns.items():
         if role.nullable:
             continue
         is_missing = shaped[role.name].isna().to_numpy() & ~unread[role.name]
         without_lead = role.name == "lead_id" and name != "leads"
         most = len(raw) - 1 if without_lead else MOST_MISSING * len(raw)
         if 0 < is_missing.sum() <= most:
-            _leave_out(raw, stays & is_missing, name, keys, f"`{column}` is empty", notes)
+            _leave_out(table, stays & is_missing, f"`{column}` is empty", notes)
             stays &= ~is_missing
         n_unread = int(unread[role.name].sum())
         if role.kind == "time" and 0 < n_unread <= MOST_UNREADABLE * len(raw):
             values = first_few(raw[column][unread[role.name]].unique()[:3])
             n_read = len(raw) - n_unread - int(is_missing.sum())
             reason = f"`{column}` is not a time ({values}), as in the other {n_read:,} rows"
-            _leave_out(raw, stays & unread[role.name], name, keys, reason, notes)
+            _leave_out(table, stays & unread[role.name], reason, notes)
             stays &= ~unread[role.name]
     if name == "leads" and not (shaped["lead_id"].isna() & stays).any():
         repeats = _repeated_rows(raw, shaped["lead_id"], stays)
-        _leave_out(raw, repeats, name, keys, "each repeats another row in every cell", notes)
+        _leave_out(table, repeats, "each repeats another row in every cell", notes)
         stays &= ~repeats
     return stays
 
@@ -81,13 +101,6 @@ def _repeated_rows(raw: pd.DataFrame, ids: pd.Series, stays: Bools) -> Bools:
     return repeats
 
 
-def _leave_out(
-    raw: pd.DataFrame,
-    rows: Bools,
-    name: str,
-    keys: TableKeys,
-    reason: str,
-    notes: ReadingNotes,
-) -> None:
+def _leave_out(table: ShapedTable, rows: Bools, reason: str, notes: ReadingNotes) -> None:
     if rows.any():
-        notes.leave_out(name, keys, raw.index[rows].to_list(), reason)
+        notes.leave_out(table.name, table.keys, table.raw.index[rows].to_list(), reason)
