@@ -13,6 +13,7 @@ from drafting.outcome_meaning import UNKNOWN, Meaning, meaning_of
 from drafting.samples import Column
 
 MAX_VALUES = 60
+EVERY_ROW = "won"  # the outcome of each row of a table of wins without a column of outcomes
 MAX_UNKNOWN = 30  # values that are not clear; a column with more is no outcome
 
 

@@ -199,9 +199,8 @@ def _can_be_time(role: str, column: Column) -> bool:
     if is_sensitive(column):
         return False
     if role == "created_at":
-        empty = len(column.cells) - int(column.counts.sum())
         is_later = word_of_later(column.name) is not None
-        if is_later or empty > MOST_WITHOUT_CREATION * len(column.cells):
+        if is_later or column.n_empty > MOST_WITHOUT_CREATION * len(column.cells):
             return False
     return column.is_time
 

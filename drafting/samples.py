@@ -70,6 +70,11 @@ class Column:
         return sum(re.fullmatch(pattern, cell) is not None for cell in cells) / max(1, len(cells))
 
     @property
+    def n_empty(self) -> int:
+        """The number of cells without a value."""
+        return len(self.cells) - int(self.counts.sum())
+
+    @property
     def codes(self) -> list[str]:
         """The whole numbers that begin with 0, such as postal codes, if all are of one length.
 

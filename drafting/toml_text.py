@@ -22,6 +22,13 @@ def add_comment(container: tomlkit.TOMLDocument | Table, text: str) -> None:
     container.add(tomlkit.comment(line))
 
 
+def new_section(heading: str) -> Table:
+    """Return an empty section that begins with a comment."""
+    section = tomlkit.table()
+    add_comment(section, heading)
+    return section
+
+
 def noted(value: Any, note: str = "") -> Item:
     r"""Return a value with a note behind it.
 

@@ -1,0 +1,174 @@
+"""Builds the section `[learn]` of a draft: the values of the outcome, and the horizon."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import msgspec
+from tomlkit.items import Array
+from tomlkit.items import Table as TomlTable
+
+from crm.arrays import Floats
+from crm.project import LearnKeys
+from crm.records import Records
+from crm.text import listed, quote
+from crm.times import SECONDS_PER_DAY
+from drafting.outcome_column import OutcomeChoice
+from drafting.outcome_counts import ValueCount
+from drafting.outcome_words import EVERY_ROW, OutcomeWords
+from drafting.roles import Roles
+from drafting.toml_text import add_comment, cell_values, new_section, noted, noted_list
+
+HORIZONS_DAYS = (7, 14, 30, 60, 90, 180, 365)
+MIN_WINS_FOR_HORIZON = 20
+LEARN_HEADING = (
+    "What the model learns: the chance of a win. Every value of the outcome must be in one list."
+)
+UNCLEAR_VALUES = (
+    "CHECK: the values that are marked in `open` are not clear. They are in that list so that they "
+    "count neither as won nor as lost: the training {training}. Move each of them to `won` or "
+    "`lost` if it means that."
+)
+
+
+def outcome_words(roles: Roles, has_times: bool) -> OutcomeWords:
+    """Return the values of the outcome by meaning.
+
+    If a yes-or-no column shows leads as lost that another column shows as open, and the leads have
+    times, its "no" is not clear: open leads count as not won once their horizon has passed.
+    """
+    if roles.outcome is None:
+        return OutcomeWords(won=[EVERY_ROW], lost=[], still_open=[])
+    words, evidence = roles.outcome.words, roles.outcome.still_open
+    if evidence is None or not has_times:
+        return words
+    why = f"{evidence.rows:,} of these leads are open in {quote(evidence.column)}"
+    return dataclasses.replace(
+        words, lost=[], unclear=words.unclear | dict.fromkeys(words.lost, why)
+    )
+
+
+def meaning_in_draft(value: str, words: OutcomeWords) -> str:
+    """Return the list of `[learn]` that contains a value, with the reason to check it."""
+    if value in words.unclear:
+        return f"open, CHECK: {words.unclear[value]}"
+    return "won" if value in words.won else "lost" if value in words.lost else "open"
+
+
+def learn_section(
+    words: OutcomeWords,
+    counts: Mapping[str, ValueCount],
+    learn: LearnKeys,
+    records: Records,
+    roles: Roles,
+) -> tuple[TomlTable, LearnKeys]:
+    """Build the section `[learn]`.
+
+    Parameters
+    ----------
+    words : OutcomeWords
+    counts : mapping of str to ValueCount
+        The number of leads of each case-folded value.
+    learn : LearnKeys
+        The keys with the values of the outcome.
+    records : Records
+        The records of the sample.
+    roles : Roles
+
+    Returns
+    -------
+    Table
+        A TOML table with a comment for each choice.
+    LearnKeys
+        `learn` with the horizon and the ages of the section.
+    """
+    section = new_section(LEARN_HEADING)
+    for comment in _outcome_comments(words, roles, records.has_times):
+        add_comment(section, comment)
+    section["won"] = _values(words.won, words, counts)
+    section["lost"] = _values(words.lost, words, counts)
+    if words.open:
+        section["open"] = _values(words.open, words, counts)
+    tested = "the newest leads" if records.in_order else "a random fifth of the leads"
+    section["test_share"] = noted(0.2, f"{tested}, which test the model")
+    if not records.has_times:
+        return section, learn
+    days = _days_to_win(records)
+    horizon, note = 90, "a win counts within this number of days"
+    if len(days) >= MIN_WINS_FOR_HORIZON:
+        long_enough = (step for step in HORIZONS_DAYS if (days <= step).mean() >= 0.9)
+        horizon = next(long_enough, HORIZONS_DAYS[-1])
+        note += f"; {(days <= horizon).mean():.0%} of the wins seen came within {horizon} days"
+    ages = [0, 7, 30] if {"activities", "stages"} & set(roles.columns) else [0]
+    section["horizon_days"] = noted(horizon, note)
+    section["moments_days"] = noted(ages, "learn from leads at these ages in days; 0 is new")
+    return section, msgspec.structs.replace(
+        learn, horizon_days=float(horizon), moments_days=[float(age) for age in ages]
+    )
+
+
+def _values(values: Sequence[str], words: OutcomeWords, counts: Mapping[str, ValueCount]) -> Array:
+    """Build a list of outcome values, each with its number of leads and what is not clear."""
+    noted_values: dict[str | int, str] = {}
+    for cell, value in zip(cell_values(values), values, strict=True):
+        count = counts.get(value.casefold())
+        note = "every row" if count is None else count.sentence
+        if value in words.unclear:
+            note += f"; CHECK: {words.unclear[value]}"
+        elif words.notes.get(value):
+            note += f"; {words.notes[value]}"
+        noted_values[cell] = note
+    return noted_list(noted_values)
+
+
+def _outcome_comments(words: OutcomeWords, roles: Roles, has_times: bool) -> list[str]:
+    """Write what the outcome is based on, and what to check."""
+    training = (
+        "counts open leads as not won once their horizon has passed"
+        if has_times
+        else "leaves out open leads, because the leads have no time of creation"
+    )
+    if roles.outcome is None:
+        return [f"Leads without a row in the table of outcomes are open: the training {training}."]
+    return [
+        *_choice_comments(roles.outcome, has_times),
+        *([f"CHECK: {words.guess}."] if words.guess else []),
+        *([] if words.lost else ["CHECK: no value is known to mean lost."]),
+        *([UNCLEAR_VALUES.format(training=training)] if words.unclear else []),
+        *_closing_comments(roles),
+    ]
+
+
+def _choice_comments(choice: OutcomeChoice, has_times: bool) -> list[str]:
+    column = quote(choice.column.name)
+    comments = [
+        f"{quote(other)} may be the outcome too. {column} was chosen: of {quote(other)}, {why}."
+        for other, why in choice.others.items()
+    ]
+    if empty := choice.column.n_empty:
+        comments.append(f"{empty:,} leads have no value in {column}: they are open.")
+    if choice.still_open is not None and not has_times:
+        comments.append(
+            f"CHECK: {choice.still_open.rows:,} leads that {column} shows as not won are open in "
+            f"{quote(choice.still_open.column)}. Here they count as lost. Export a column that "
+            "tells open leads from lost ones, or leads with their time of creation."
+        )
+    return comments
+
+
+def _closing_comments(roles: Roles) -> list[str]:
+    if not roles.other_closings:
+        return []
+    closing = quote(roles.of_outcomes["closed_at"].name)
+    return [
+        f"CHECK: closing dates are also in {listed(roles.other_closings)}. Only {closing} is read: "
+        "a lost lead without a date in it counts as lost at its creation."
+    ]
+
+
+def _days_to_win(records: Records) -> Floats:
+    """Compute the days from creation to the first win, for every lead that has both times."""
+    wins = records.outcomes[records.outcomes["outcome"] == "won"]
+    won_at = wins.groupby("lead_id")["closed_at"].min()
+    created = records.leads.set_index("lead_id")["created_at"]
+    days = (won_at - created).dt.total_seconds().to_numpy() / SECONDS_PER_DAY
+    return days[days >= 0]

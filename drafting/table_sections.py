@@ -1,0 +1,169 @@
+"""Builds the sections of the tables in a draft: the file, its roles, order and formats."""
+
+from collections.abc import Sequence
+
+import tomlkit
+from tomlkit.items import Table as TomlTable
+
+from crm.tables import TABLES
+from crm.text import listed, quote
+from drafting.outcome_words import EVERY_ROW
+from drafting.role_names import NO_RANK, rank
+from drafting.roles import Roles
+from drafting.samples import Column, Table
+from drafting.toml_text import add_comment, new_section, noted
+
+HEADINGS = {
+    "leads": "One row per lead. Every column that this file does not name is an attribute, "
+    "which the model may use.",
+    "activities": "What leads did, and what was done to win them: many rows per lead.",
+    "stages": "The steps of the sales funnel: one row for each stage that a lead entered.",
+    "outcomes": "How leads ended. A lead without a row here is still open.",
+}
+FORMATS_HEADING = (
+    "How numbers and times are written, by column. A number shows how the column writes 1234.56; "
+    "% followed by a letter is a part of a time."
+)
+FORMATTED_ROLES = {
+    role.name
+    for table in TABLES.values()
+    for role in table.file_columns
+    if role.kind in ("time", "number")
+}
+WHOLE_NUMBERS = "1234"  # the format of columns that need no line: whole numbers
+EVERY_ROW_NOTE = "CHECK: no column of the table is an outcome, so every row counts as this"
+ROLE_NOTES = {
+    "lead_id": "identifies each lead in every table",
+    "created_at": "when the lead was created; no later record is used to score it at that time",
+    "outcome": "how the lead ended; an empty cell means still open",
+    "closed_at": "when it ended",
+    "amount": "the value of the deal; for the reports, never used by the model",
+    "reason": "why it was won or lost; for the reports, never used by the model",
+    "type": "what happened",
+    "occurred_at": "when it happened",
+    "activity_id": "if rows repeat an id, one of them is kept",
+    "content": "the page, e-mail or webinar",
+    "channel": "the channel, such as e-mail or phone",
+    "value": "a number that belongs to the activity, such as seconds or minutes",
+    "stage": "the name of the stage",
+    "entered_at": "when the lead entered it",
+}
+
+
+def table_section(kind: str, table: Table, roles: Roles, encoding: str | None = None) -> TomlTable:
+    """Build the section of a table: its source, and the column of each role.
+
+    Parameters
+    ----------
+    kind : str
+        The name of the section, such as "leads".
+    table : Table
+    roles : Roles
+    encoding : str, optional
+        The encoding that a person declared.
+
+    Returns
+    -------
+    Table
+        A TOML table with a comment for each choice.
+    """
+    columns = roles.columns[kind]
+    section = new_section(HEADINGS[kind])
+    section["source"] = table.source
+    for finding in table.findings:
+        add_comment(section, finding)
+    if any(column.has_local_times for column in columns.values()):
+        note = 'the times have no time zone; change it if they are local, such as "Europe/Berlin"'
+        section["timezone"] = noted("UTC", note)
+    if "lead_id" not in columns:
+        section.add(
+            tomlkit.comment('lead_id = "…"  # no id was found: leads are numbered by their row')
+        )
+    for role, column in columns.items():
+        section[role] = noted(column.name, ROLE_NOTES.get(role, "a further column"))
+    if encoding is not None:
+        section["encoding"] = noted(encoding, "as named by --encoding")
+    if kind == "outcomes" and roles.outcome is None:
+        section["every_row"] = noted(EVERY_ROW, EVERY_ROW_NOTE)
+    return section
+
+
+def add_order(section: TomlTable, order: Column | None, attributes: Sequence[Column]) -> None:
+    """Add the column that orders the leads, or comments that ask for one."""
+    timed = [column.name for column in attributes if column.is_time]
+    if timed:
+        add_comment(
+            section,
+            "If one of these columns contains the time at which each lead was created, name it "
+            f"here: {listed(timed)}",
+        )
+        section.add(tomlkit.comment('created_at = "…"'))
+    if order is not None:
+        note = "no time of creation was found; this number seems to grow with time: check it"
+        section["order"] = noted(order.name, note)
+        return
+    add_comment(
+        section,
+        "No time of creation was found. If the rows are in the order of time, oldest first, "
+        "remove the # from the next line:",
+    )
+    section.add(tomlkit.comment('order = "rows"'))
+
+
+def add_possible_amount(section: TomlTable, roles: Roles, attributes: Sequence[Column]) -> None:
+    """Add a comment about attributes that may be the revenue of won leads."""
+    if any("amount" in columns for columns in roles.columns.values()):
+        return
+    named = [column for column in attributes if rank("amount", column.name) < NO_RANK]
+    amounts = [column.name for column in named if column.form.kind == "number"]
+    if amounts:
+        add_comment(
+            section,
+            f"{listed(amounts)} may be the revenue of won leads. Leads that were not won have it "
+            "too, so it is an attribute here. If it is the revenue, name it:",
+        )
+        section.add(tomlkit.comment(f"amount = {quote(amounts[0])}"))
+
+
+def add_formats(
+    section: TomlTable, kind: str, roles: Roles, attributes: Sequence[Column] = ()
+) -> None:
+    """Add the formats of columns that are not in the default format, with their evidence.
+
+    Parameters
+    ----------
+    section : Table
+        The section of the table.
+    kind : str
+        The name of the section.
+    roles : Roles
+    attributes : sequence of Column
+        The columns of the table that play no role and are read as numbers or times.
+    """
+    with_role = [column for role, column in roles.columns[kind].items() if role in FORMATTED_ROLES]
+    columns = [
+        column
+        for column in (*with_role, *attributes)
+        if column.form.notation not in (None, WHOLE_NUMBERS)
+    ]
+    if not columns:
+        return
+    formats = new_section(FORMATS_HEADING)
+    for column in columns:
+        formats[column.name] = noted(str(column.form.notation), _evidence(column))
+    section["formats"] = formats
+
+
+def _evidence(column: Column) -> str:
+    """Write what the format of a column is based on, and what to check."""
+    form = column.form
+    examples = f"as in {listed(form.examples[:2])}"
+    if form.doubt:
+        return f"CHECK: {form.doubt}; the other way is {quote(form.doubtful_as)}"
+    units = {unit: count for unit, count in form.units.items() if unit}
+    if len(units) > 1:
+        counted = ", ".join(f"{quote(unit)} ({count:,})" for unit, count in units.items())
+        examples += f"; CHECK: several units: {counted}"
+    if form.unread:
+        examples += f"; CHECK: {listed(form.unread)} cannot be read and would count as missing"
+    return examples
