@@ -1,6 +1,6 @@
 """The tables of leads, activities, stages and outcomes, declared once.
 
-Other modules use this declaration: the keys of the project file (`crm.project`), the checks of
+Other modules use this declaration: the keys of the project file (`crm.project_keys`), the checks of
 tables (`crm.contracts`), the ledger's tables (`crm.ledger.schema`), the ledger's export
 (`crm.ledger.export`), and the requests to the service (`serving.payloads`). So a new optional
 column needs one edit: one more `DeclaredColumn`.
