@@ -8,7 +8,6 @@ import gzip
 import io
 import re
 import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -18,6 +17,7 @@ import msgspec
 
 from crm.errors import SourceError
 from crm.sources.findings import Findings
+from crm.sources.source_file import SourceFile
 from crm.text import listed
 
 HEAD_BYTES = 1 << 16
@@ -32,17 +32,16 @@ Kind = Literal["text", "json lines", "workbook", "parquet"]
 
 @dataclass(frozen=True)
 class Container:
-    """A file with one table, unpacked.
+    """A file with one table, and its kind.
 
     Attributes
     ----------
     kind : {"text", "json lines", "workbook", "parquet"}
-    open_file : callable
-        Opens the file from its beginning.
+    file : SourceFile
     """
 
     kind: Kind
-    open_file: Callable[[], BinaryIO]
+    file: SourceFile
 
 
 class _Refused(msgspec.Struct, forbid_unknown_fields=True):
@@ -88,7 +87,7 @@ def find_container(path: Path, findings: Findings | None = None) -> Container:
     """
     size = path.stat().st_size
     try:
-        return _find(path.name, lambda: path.open("rb"), size, findings, MAX_DEPTH)
+        return _find(SourceFile(path.name, lambda: path.open("rb")), size, findings, MAX_DEPTH)
     except zipfile.BadZipFile as error:
         raise SourceError(
             f"{path.name} is a damaged zip archive or workbook: {error}. Export or copy it again."
@@ -99,42 +98,33 @@ def find_container(path: Path, findings: Findings | None = None) -> Container:
         ) from None
 
 
-def _find(
-    name: str,
-    open_file: Callable[[], BinaryIO],
-    size: int,
-    findings: Findings | None,
-    depth: int,
-) -> Container:
-    with open_file() as file:
-        head = file.read(HEAD_BYTES)
+def _find(file: SourceFile, size: int, findings: Findings | None, depth: int) -> Container:
+    with file.open() as raw:
+        head = raw.read(HEAD_BYTES)
     if not depth:
-        raise SourceError(f"{name} contains an archive in an archive. Unpack it.")
+        raise SourceError(f"{file.name} contains an archive in an archive. Unpack it.")
     if head.startswith(b"\x1f\x8b"):
 
         def open_unpacked() -> BinaryIO:
-            packed = open_file()
-            return cast(BinaryIO, _Bounded(name, size, gzip.GzipFile(fileobj=packed), packed))
+            packed = file.open()
+            return cast(BinaryIO, _Bounded(file.name, size, gzip.GzipFile(fileobj=packed), packed))
 
-        return _find(name, open_unpacked, size, findings, depth - 1)
+        return _find(SourceFile(file.name, open_unpacked), size, findings, depth - 1)
     if head.startswith(b"PAR1"):
-        return Container("parquet", open_file)
+        return Container("parquet", file)
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        return _find_in_archive(name, open_file, size, findings, depth)
+        return _find_in_archive(file, size, findings, depth)
     for refused in _kinds().refused:
         if head.startswith(bytes.fromhex(refused.bytes)):
-            raise _refusal(name, refused)
-    return Container(_kind_of_text(name, head), open_file)
+            raise _refusal(file.name, refused)
+    return Container(_kind_of_text(file.name, head), file)
 
 
 def _find_in_archive(
-    name: str,
-    open_file: Callable[[], BinaryIO],
-    size: int,
-    findings: Findings | None,
-    depth: int,
+    file: SourceFile, size: int, findings: Findings | None, depth: int
 ) -> Container:
-    with open_file() as file, zipfile.ZipFile(_seekable(file)) as archive:
+    name = file.name
+    with file.open() as raw, zipfile.ZipFile(_seekable(raw)) as archive:
         infos = [info for info in archive.infolist() if not info.is_dir()]
     names = [info.filename for info in infos]
     if sum(info.file_size for info in infos) > max(FREE_BYTES, MAX_RATIO * size):
@@ -143,7 +133,7 @@ def _find_in_archive(
         if refused.file in names:
             raise _refusal(name, refused)
     if "[Content_Types].xml" in names and any(entry.startswith("xl/") for entry in names):
-        return Container("workbook", open_file)
+        return Container("workbook", file)
     shown = [
         entry
         for entry in names
@@ -164,11 +154,11 @@ def _find_in_archive(
         raise SourceError(f"{name} has a password. Unpack it, and name the unpacked file.")
 
     def open_entry() -> BinaryIO:
-        packed = open_file()
+        packed = file.open()
         archive = zipfile.ZipFile(_seekable(packed))
         return cast(BinaryIO, _Bounded(name, size, archive.open(tables[0]), archive, packed))
 
-    return _find(name, open_entry, size, findings, depth - 1)
+    return _find(SourceFile(name, open_entry), size, findings, depth - 1)
 
 
 def _is_named_table(entry: str) -> bool:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -27,6 +26,7 @@ from crm.sources.irregular import MAX_ROW_BYTES, Irregular, read_irregular
 from crm.sources.layout import lines_of_text
 from crm.sources.not_records import RowJudge
 from crm.sources.rows import Rows
+from crm.sources.source_file import SourceFile
 from crm.text import quote
 
 BLOCK_BYTES = 1 << 24
@@ -36,17 +36,12 @@ PARSED_BYTES = 1 << 20  # pyarrow parses this many bytes in one thread
 NEWLINE, RETURN, QUOTE = b'\n\r"'
 
 
-def iter_csv(
-    name: str, open_file: Callable[[], BinaryIO], keys: TableKeys, findings: Findings
-) -> Iterator[Rows]:
+def iter_csv(file: SourceFile, keys: TableKeys, findings: Findings) -> Iterator[Rows]:
     """Read a CSV file as text; name in `findings` what is not a row of the table.
 
     Parameters
     ----------
-    name : str
-        The name of the file in messages.
-    open_file : callable
-        Opens the file from its beginning.
+    file : SourceFile
     keys : TableKeys
     findings : Findings
 
@@ -64,11 +59,11 @@ def iter_csv(
     SchemaError
         If the header is not usable.
     """
-    with _errors(name):
-        encoding = find_encoding(name, open_file, keys.encoding)
-        head = read_head(name, open_file, encoding, keys, findings)
-        with open_file() as raw:
-            parts = _parts(name, decoded(raw, encoding, BLOCK_BYTES), head, findings)
+    with _errors(file.name):
+        encoding = find_encoding(file, keys.encoding)
+        head = read_head(file, encoding, keys, findings)
+        with file.open() as raw:
+            parts = _parts(file.name, decoded(raw, encoding, BLOCK_BYTES), head, findings)
             judge = None
             for part, following in itertools.pairwise(itertools.chain(parts, [None])):
                 assert part is not None
@@ -83,7 +78,7 @@ def iter_csv(
                 )
                 if part.short:
                     short = {row: width for row, width in part.short.items() if keep[row]}
-                    _check_cut_rows(name, part, short, judge)
+                    _check_cut_rows(file.name, part, short, judge)
                     numbers = part.lines()
                     findings.complete(numbers[row] for row in short)
                 yield Rows(part.table, part.lines).only(keep)

@@ -2,12 +2,13 @@
 
 import codecs
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import BinaryIO, Final
 
 import charset_normalizer
 
 from crm.errors import ConfigError, SourceError
+from crm.sources.source_file import SourceFile
 
 SAMPLE_BYTES = 1 << 18
 MIN_FOREIGN_BYTES = 50  # with fewer, code pages cannot be distinguished
@@ -32,18 +33,13 @@ _MARKS: Final = (  # the longer marks first: one begins with another
 )
 UTF_16_SHARE: Final = 20  # how much more often zero bytes are in one half of UTF-16
 
-Open = Callable[[], BinaryIO]
 
-
-def find_encoding(name: str, open_file: Open, declared: str | None) -> str:
+def find_encoding(file: SourceFile, declared: str | None) -> str:
     """Return the encoding of a text file: the declared one, or the one that its bytes show.
 
     Parameters
     ----------
-    name : str
-        The name of the file in messages.
-    open_file : callable
-        Opens the file from its beginning.
+    file : SourceFile
     declared : str or None
         The encoding that the project file names.
 
@@ -55,24 +51,24 @@ def find_encoding(name: str, open_file: Open, declared: str | None) -> str:
         If the encoding cannot be detected.
     """
     if declared is not None:
-        return _check_declared(name, open_file, declared)
-    with open_file() as raw:
+        return _check_declared(file, declared)
+    with file.open() as raw:
         block = raw.read(SAMPLE_BYTES)
         for mark, encoding in _MARKS:
             if block.startswith(mark):
                 return encoding
         if b"\x00" in block:
-            return _unmarked_utf16(name, block)
-    error = _find_broken_utf8(open_file)
+            return _unmarked_utf16(file.name, block)
+    error = _find_broken_utf8(file)
     if error is None:
         return "utf-8-sig"
     line, is_mostly_utf8, sample = error
     if is_mostly_utf8:
         raise SourceError(
-            f"{name} is in UTF-8, but line {line:,} contains bytes that are not. "
+            f"{file.name} is in UTF-8, but line {line:,} contains bytes that are not. "
             'Mend that line, or set the right `encoding`, such as "cp1252".'
         )
-    return _guess_encoding(name, sample)
+    return _guess_encoding(file.name, sample)
 
 
 def decoded(raw: BinaryIO, encoding: str, block_bytes: int) -> Iterator[bytes]:
@@ -98,20 +94,20 @@ def decoded(raw: BinaryIO, encoding: str, block_bytes: int) -> Iterator[bytes]:
     yield decoder.decode(b"", final=True).encode("utf-8", errors="replace")
 
 
-def _check_declared(name: str, open_file: Open, declared: str) -> str:
+def _check_declared(file: SourceFile, declared: str) -> str:
     try:
         "".encode(declared)
     except (LookupError, UnicodeError):
         raise ConfigError(
-            f"{name}: `{declared}` is not a text encoding that Python supports. "
+            f"{file.name}: `{declared}` is not a text encoding that Python supports. "
             "Try utf-8 or cp1252."
         ) from None
     if codecs.lookup(declared).name not in ("utf-8", "utf-8-sig"):
         return declared
-    error = _find_broken_utf8(open_file)
+    error = _find_broken_utf8(file)
     if error is not None:
         raise SourceError(
-            f"{name} cannot be decoded: line {error[0]:,} is not in UTF-8. "
+            f"{file.name} cannot be decoded: line {error[0]:,} is not in UTF-8. "
             "Set `encoding` in the project file."
         )
     return "utf-8-sig"
@@ -131,11 +127,11 @@ def _unmarked_utf16(name: str, block: bytes) -> str:
     )
 
 
-def _find_broken_utf8(open_file: Open) -> tuple[int, bool, bytes] | None:
+def _find_broken_utf8(file: SourceFile) -> tuple[int, bool, bytes] | None:
     """Return the first line that is not UTF-8, whether its surroundings are, and a sample there."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     n_bytes = 0
-    with open_file() as raw:
+    with file.open() as raw:
         block = raw.read(SAMPLE_BYTES)
         try:
             while block:
@@ -154,13 +150,13 @@ def _find_broken_utf8(open_file: Open) -> tuple[int, bool, bytes] | None:
     text = around.decode("utf-8", errors="replace")
     n_broken = text.count("\ufffd")
     n_right = sum(character > "\x7f" for character in text) - n_broken
-    return _line_at(open_file, n_before), n_right > 4 * n_broken, sample
+    return _line_at(file, n_before), n_right > 4 * n_broken, sample
 
 
-def _line_at(open_file: Open, position: int) -> int:
+def _line_at(file: SourceFile, position: int) -> int:
     """Return the number of the line that contains a byte."""
     line = 1
-    with open_file() as raw:
+    with file.open() as raw:
         while position > 0:
             block = raw.read(min(position, 1 << 22))
             line += block.count(b"\n")

@@ -2,9 +2,8 @@
 
 import csv
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import BinaryIO
 
 from crm.errors import ConfigError, SourceError
 from crm.project import TableKeys
@@ -19,6 +18,7 @@ from crm.sources.layout import (
     read_rows,
     separator_line,
 )
+from crm.sources.source_file import SourceFile
 from crm.text import quote
 
 
@@ -58,13 +58,7 @@ class Head:
     has_returns: bool
 
 
-def read_head(
-    name: str,
-    open_file: Callable[[], BinaryIO],
-    encoding: str,
-    keys: TableKeys,
-    findings: Findings,
-) -> Head:
+def read_head(file: SourceFile, encoding: str, keys: TableKeys, findings: Findings) -> Head:
     """Find the delimiter and the header of a CSV file; name the lines above in `findings`.
 
     Raises
@@ -76,8 +70,8 @@ def read_head(
     SchemaError
         If the header is not usable.
     """
-    _check_delimiter(name, keys.delimiter)
-    text, is_whole = _read_text(open_file, encoding)
+    _check_delimiter(file.name, keys.delimiter)
+    text, is_whole = _read_text(file, encoding)
     lines = list(lines_of_text(text))
     if len(lines) > 1 and not is_whole:
         lines.pop()
@@ -88,14 +82,14 @@ def read_head(
     skips_spaces = _skips_spaces(rest, delimiter, escape)
     rows = read_rows(rest, delimiter, escape, skips_spaces)
     if not rows:
-        raise SourceError(f"{name} is empty. Expected a header line and rows.")
+        raise SourceError(f"{file.name} is empty. Expected a header line and rows.")
     position = find_header(rows)
     if rows[position].width == 1 and (keys.delimiter or named):
         detected = find_delimiter(rest)
         if detected != delimiter and detected in "".join(rows[position].cells):
             if keys.delimiter:
                 raise SourceError(
-                    f"{name} has only one column when split at {delimiter!r}. "
+                    f"{file.name} has only one column when split at {delimiter!r}. "
                     f"The delimiter looks like {detected!r}. Change or remove `delimiter`."
                 )
             delimiter = detected
@@ -107,7 +101,7 @@ def read_head(
         [row.width, *(min(other.width, len(row.cells)) for other in below)],
     )
     header = row.cells[:n_named]
-    columns = check_header(name, header, findings)
+    columns = check_header(file.name, header, findings)
     widths = Counter(len(other.cells) for other in below)
     return Head(
         delimiter=delimiter,
@@ -122,10 +116,10 @@ def read_head(
     )
 
 
-def _read_text(open_file: Callable[[], BinaryIO], encoding: str) -> tuple[str, bool]:
+def _read_text(file: SourceFile, encoding: str) -> tuple[str, bool]:
     """Return the first part of a text, and whether it is the whole text."""
     head = b""
-    with open_file() as raw:
+    with file.open() as raw:
         for block in decoded(raw, encoding, SAMPLE_BYTES):
             head += block
             if len(head) > SAMPLE_BYTES:

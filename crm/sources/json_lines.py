@@ -1,7 +1,7 @@
 """Reads JSON Lines: one object on each line, with a value for each column."""
 
-from collections.abc import Callable, Iterator
-from typing import Any, BinaryIO
+from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 import pandas as pd
@@ -13,15 +13,14 @@ from crm.sources.findings import BLANK, Findings
 from crm.sources.irregular import MAX_ROW_BYTES
 from crm.sources.layout import lines_of_text
 from crm.sources.rows import Rows
+from crm.sources.source_file import SourceFile
 from crm.text import listed, quote
 
 BLOCK_BYTES = 1 << 22
 TABLE_ROWS = 50_000
 
 
-def iter_json_lines(
-    name: str, open_file: Callable[[], BinaryIO], encoding: str | None, findings: Findings
-) -> Iterator[Rows]:
+def iter_json_lines(file: SourceFile, encoding: str | None, findings: Findings) -> Iterator[Rows]:
     """Read JSON Lines; name nested values and blank lines in `findings`.
 
     The columns are the keys of all objects, in the order in which they first occur; a key that an
@@ -30,10 +29,8 @@ def iter_json_lines(
 
     Parameters
     ----------
-    name : str
-        The name of the file in messages.
-    open_file : callable
-        Opens the file from its beginning. It is read twice.
+    file : SourceFile
+        It is read twice.
     encoding : str or None
         The declared encoding.
     findings : Findings
@@ -45,17 +42,17 @@ def iter_json_lines(
     SchemaError
         If the objects have no keys.
     """
-    encoding = find_encoding(name, open_file, encoding)
+    encoding = find_encoding(file, encoding)
     columns: dict[str, None] = {}
-    for _, cells in _objects(name, open_file, encoding):
+    for _, cells in _objects(file, encoding):
         columns.update(dict.fromkeys(cells))
     names = {key: column_name(key) for key in columns}
-    _check_names(name, names)
+    _check_names(file.name, names)
     nested: dict[str, int] = {}
     rows: list[list[Any]] = []
     lines: list[int] = []
     last_line = 0
-    for line, cells in _objects(name, open_file, encoding):
+    for line, cells in _objects(file, encoding):
         if line > last_line + 1:
             findings.leave_out(BLANK, range(last_line + 1, line))
         last_line = line
@@ -77,39 +74,37 @@ def iter_json_lines(
     yield _rows(rows, lines, list(names.values()))
 
 
-def _objects(
-    name: str, open_file: Callable[[], BinaryIO], encoding: str
-) -> Iterator[tuple[int, dict[str, Any]]]:
+def _objects(file: SourceFile, encoding: str) -> Iterator[tuple[int, dict[str, Any]]]:
     decoder = msgspec.json.Decoder(dict[str, Any])
-    for number, line in enumerate(_lines(name, open_file, encoding), start=1):
+    for number, line in enumerate(_lines(file, encoding), start=1):
         if not line.strip():
             continue
         try:
             yield number, decoder.decode(line)
         except msgspec.DecodeError as error:
             raise SourceError(
-                f"{name}: line {number:,} is not one JSON object: {error}. "
+                f"{file.name}: line {number:,} is not one JSON object: {error}. "
                 'Expected one object on each line, such as {"id": 7, "city": "Bonn"}.'
             ) from None
 
 
-def _lines(name: str, open_file: Callable[[], BinaryIO], encoding: str) -> Iterator[str]:
+def _lines(file: SourceFile, encoding: str) -> Iterator[str]:
     rest = b""
-    with open_file() as raw:
+    with file.open() as raw:
         try:
             for block in decoded(raw, encoding, BLOCK_BYTES):
                 rest += block
                 end = rest.rfind(b"\n") + 1
                 if not end and len(rest) > 2 * MAX_ROW_BYTES:
                     raise SourceError(
-                        f"{name}: a line has more than {MAX_ROW_BYTES >> 20} MB. "
+                        f"{file.name}: a line has more than {MAX_ROW_BYTES >> 20} MB. "
                         "Expected one JSON object on each line."
                     )
                 yield from lines_of_text(rest[:end].decode("utf-8"))
                 rest = rest[end:]
             yield from lines_of_text(rest.decode("utf-8"))
         except UnicodeError as error:
-            raise SourceError(f"{name} cannot be decoded: {error}. Set `encoding`.") from None
+            raise SourceError(f"{file.name} cannot be decoded: {error}. Set `encoding`.") from None
 
 
 def _check_names(name: str, names: dict[str, str]) -> None:

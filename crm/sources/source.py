@@ -173,19 +173,18 @@ def _iter_rows(
     path = folder / Path(source).expanduser()
     check_file(path)
     container = find_container(path, findings)
-    name, open_file = path.name, container.open_file
     if keys.sheet is not None and container.kind != "workbook":
         findings.note("the file has no sheets; `sheet` is not used.")
     if container.kind == "text":
-        yield from iter_csv(name, open_file, keys, findings)
+        yield from iter_csv(container.file, keys, findings)
     elif container.kind == "json lines":
-        yield from iter_json_lines(name, open_file, keys.encoding, findings)
+        yield from iter_json_lines(container.file, keys.encoding, findings)
     elif container.kind == "workbook":
         findings.unit = "row"
-        yield from iter_workbook(name, open_file, keys.sheet, findings)
+        yield from iter_workbook(container.file, keys.sheet, findings)
     else:
         findings.unit = "row"
-        yield from _numbered(iter_parquet(name, open_file, chunk_rows, findings))
+        yield from _numbered(iter_parquet(container.file, chunk_rows, findings))
 
 
 def _numbered(tables: Iterator[pd.DataFrame]) -> Iterator[Rows]:
@@ -209,7 +208,7 @@ def count_rows(keys: TableKeys, folder: Path) -> int | None:
     if "://" in source or not path.is_file():
         return None
     container = find_container(path)
-    return count_parquet(path.name, container.open_file) if container.kind == "parquet" else None
+    return count_parquet(container.file) if container.kind == "parquet" else None
 
 
 def name_of(keys: TableKeys) -> str:

@@ -1,10 +1,10 @@
 """Reads tables whose cells have types: Parquet and databases."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -18,36 +18,35 @@ from crm.errors import ConfigError, SourceError
 from crm.project import TableKeys
 from crm.sources.checks import check_file, check_header
 from crm.sources.findings import Findings
+from crm.sources.source_file import SourceFile
 from crm.suggest import nearest
 
 PANDAS_INDEX = "__index_level_"  # how pandas names an index without a name
 
 
-def iter_parquet(
-    name: str, open_file: Callable[[], BinaryIO], chunk_rows: int, findings: Findings
-) -> Iterator[pd.DataFrame]:
+def iter_parquet(file: SourceFile, chunk_rows: int, findings: Findings) -> Iterator[pd.DataFrame]:
     """Read a Parquet file in chunks of at most `chunk_rows` rows."""
-    with _parquet_errors(name), _opened(open_file) as file:
-        columns = check_header(name, list(file.schema_arrow.names), findings)
-        for batch in file.iter_batches(batch_size=chunk_rows):
+    with _parquet_errors(file.name), _opened(file) as parquet:
+        columns = check_header(file.name, list(parquet.schema_arrow.names), findings)
+        for batch in parquet.iter_batches(batch_size=chunk_rows):
             # Ignore pandas' metadata, so that an index that was saved becomes a column.
             table = pa.Table.from_batches([batch]).rename_columns(columns)
             kept = [column for column in columns if not column.startswith(PANDAS_INDEX)]
             yield _plain(table.select(kept).to_pandas(ignore_metadata=True))
 
 
-def count_parquet(name: str, open_file: Callable[[], BinaryIO]) -> int:
+def count_parquet(file: SourceFile) -> int:
     """Count the rows of a Parquet file without reading them."""
-    with _parquet_errors(name), _opened(open_file) as file:
-        return int(file.metadata.num_rows)
+    with _parquet_errors(file.name), _opened(file) as parquet:
+        return int(parquet.metadata.num_rows)
 
 
 @contextmanager
-def _opened(open_file: Callable[[], BinaryIO]) -> Iterator[Any]:
-    with open_file() as raw:
+def _opened(file: SourceFile) -> Iterator[Any]:
+    with file.open() as raw:
         source = raw if raw.seekable() else pa.BufferReader(raw.read())
-        with pyarrow.parquet.ParquetFile(source) as file:
-            yield file
+        with pyarrow.parquet.ParquetFile(source) as parquet:
+            yield parquet
 
 
 def iter_database(

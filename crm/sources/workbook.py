@@ -1,8 +1,8 @@
 """Reads a sheet of an Excel workbook (.xlsx)."""
 
 import datetime
-from collections.abc import Callable, Iterator
-from typing import Any, BinaryIO, Final
+from collections.abc import Iterator
+from typing import Any, Final
 
 import numpy as np
 import python_calamine as calamine
@@ -15,6 +15,7 @@ from crm.sources.json_lines import typed_table
 from crm.sources.layout import HEAD_ROWS, Row, find_header
 from crm.sources.not_records import RowJudge
 from crm.sources.rows import Rows
+from crm.sources.source_file import SourceFile
 from crm.suggest import nearest
 from crm.text import listed, quote
 
@@ -24,9 +25,7 @@ ERRORS: Final = frozenset(
 )
 
 
-def iter_workbook(
-    name: str, open_file: Callable[[], BinaryIO], sheet: str | None, findings: Findings
-) -> Iterator[Rows]:
+def iter_workbook(file: SourceFile, sheet: str | None, findings: Findings) -> Iterator[Rows]:
     """Read a sheet of a workbook; name in `findings` what is not a row of the table.
 
     Cells have the types of the sheet: numbers, times, truth values and text. Formulas have the
@@ -34,9 +33,7 @@ def iter_workbook(
 
     Parameters
     ----------
-    name : str
-        The name of the file in messages.
-    open_file : callable
+    file : SourceFile
     sheet : str or None
         The name of the sheet. By default the only one that is visible and not empty.
     findings : Findings
@@ -51,17 +48,18 @@ def iter_workbook(
     SchemaError
         If the header is not usable.
     """
-    with open_file() as file:
+    with file.open() as raw:
         try:
-            with calamine.CalamineWorkbook.from_filelike(file) as workbook:
-                cells = _read_sheet(name, workbook, sheet, findings)
+            with calamine.CalamineWorkbook.from_filelike(raw) as workbook:
+                cells = _read_sheet(file.name, workbook, sheet, findings)
         except calamine.CalamineError as error:
             raise SourceError(
-                f"{name} cannot be read as a workbook: {str(error)[:200]}. Save or copy it again."
+                f"{file.name} cannot be read as a workbook: {str(error)[:200]}. "
+                "Save or copy it again."
             ) from None
     filled = [i for i, row in enumerate(cells) if any(cell is not None for cell in row)]
     if not filled:
-        raise SourceError(f"{name} is empty. Expected a header and rows.")
+        raise SourceError(f"{file.name} is empty. Expected a header and rows.")
     head = [
         Row([cell_text(cell) or "" for cell in cells[i]], i + 1, i + 2) for i in filled[:HEAD_ROWS]
     ]
@@ -79,7 +77,7 @@ def iter_workbook(
         for k, column in enumerate(header)
         if column.strip() or any(cells[i][k] is not None for i in body)
     ]
-    names = check_header(name, [header[k] for k in used], findings)
+    names = check_header(file.name, [header[k] for k in used], findings)
     table = typed_table([[cells[i][k] for k in used] for i in body], names)
     numbers = [i + 1 for i in body]
     gaps = {row for row, i in enumerate(body) if i - 1 not in (start, *filled)}
