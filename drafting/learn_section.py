@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 import msgspec
+import numpy as np
+import pandas as pd
 from tomlkit.items import Array
 from tomlkit.items import Table as TomlTable
 
@@ -20,6 +22,9 @@ from drafting.toml_text import add_comment, cell_values, new_section, noted, not
 
 HORIZONS_DAYS = (7, 14, 30, 60, 90, 180, 365)
 MIN_WINS_FOR_HORIZON = 20
+HOUR_IN_DAYS = 0.0416666667
+MANY_CLOSED = 0.1  # the share of leads that close within an hour, or a day, for an age of its own
+ENOUGH_OPEN = 0.25  # the share of leads that are open after a month, to learn from them
 LEARN_HEADING = (
     "What the model learns: the chance of a win. Every value of the outcome must be in one list."
 )
@@ -98,12 +103,51 @@ def learn_section(
         long_enough = (step for step in HORIZONS_DAYS if (days <= step).mean() >= 0.9)
         horizon = next(long_enough, HORIZONS_DAYS[-1])
         note += f"; {(days <= horizon).mean():.0%} of the wins seen came within {horizon} days"
-    ages = [0, 7, 30] if {"activities", "stages"} & set(roles.columns) else [0]
     section["horizon_days"] = noted(horizon, note)
-    section["moments_days"] = noted(ages, "learn from leads at these ages in days; 0 is new")
+    note = "learn from leads at these ages in days; 0 is new"
+    ages: list[float] = [0]
+    if {"activities", "stages"} & set(roles.columns):
+        ages = propose_ages(_days_to_close(records))
+        if HOUR_IN_DAYS in ages:
+            note += f", {HOUR_IN_DAYS} is an hour"
+    section["moments_days"] = noted(ages, note)
     return section, msgspec.structs.replace(
         learn, horizon_days=float(horizon), moments_days=[float(age) for age in ages]
     )
+
+
+def propose_ages(days_to_close: Floats) -> list[float]:
+    """Propose the ages at which leads with activities or stages are learned from.
+
+    New leads and leads of a week always count. An hour and a day count too if many leads close so
+    soon. The last age is a month if enough leads are still open then, or else two weeks.
+
+    Parameters
+    ----------
+    days_to_close : ndarray of float64, shape (n_leads,)
+        The days from creation to the first closing; nan for leads that are open or have no time
+        of closing.
+
+    Returns
+    -------
+    list of float
+        Days.
+
+    Examples
+    --------
+    >>> propose_ages(np.array([np.nan, 40.0, 50.0, 60.0]))
+    [0, 7, 30]
+    >>> propose_ages(np.array([0.01, 0.02, 0.5, 9.0, 12.0]))
+    [0, 0.0416666667, 1, 7, 14]
+    """
+    closed_by = {
+        age: float((days_to_close <= age).mean()) if len(days_to_close) else 0.0
+        for age in (HOUR_IN_DAYS, 1, 30)
+    }
+    ages: list[float] = [0]
+    ages += [HOUR_IN_DAYS] if closed_by[HOUR_IN_DAYS] >= MANY_CLOSED else []
+    ages += [1] if closed_by[1] - closed_by[HOUR_IN_DAYS] >= MANY_CLOSED else []
+    return [*ages, 7, 30 if 1 - closed_by[30] >= ENOUGH_OPEN else 14]
 
 
 def _values(values: Sequence[str], words: OutcomeWords, counts: Mapping[str, ValueCount]) -> Array:
@@ -167,8 +211,17 @@ def _closing_comments(roles: Roles) -> list[str]:
 
 def _days_to_win(records: Records) -> Floats:
     """Compute the days from creation to the first win, for every lead that has both times."""
-    wins = records.outcomes[records.outcomes["outcome"] == "won"]
-    won_at = wins.groupby("lead_id")["closed_at"].min()
-    created = records.leads.set_index("lead_id")["created_at"]
-    days = (won_at - created).dt.total_seconds().to_numpy() / SECONDS_PER_DAY
+    days = _days_until(records, records.outcomes[records.outcomes["outcome"] == "won"])
     return days[days >= 0]
+
+
+def _days_to_close(records: Records) -> Floats:
+    """Compute the days from creation to the first closing of each lead, nan if it has none."""
+    return _days_until(records, records.outcomes)
+
+
+def _days_until(records: Records, outcomes: pd.DataFrame) -> Floats:
+    first = outcomes.groupby("lead_id")["closed_at"].min()
+    closed = records.leads["lead_id"].map(first)
+    days = (closed - records.leads["created_at"]).dt.total_seconds() / SECONDS_PER_DAY
+    return np.asarray(days, dtype=np.float64)
