@@ -1,4 +1,4 @@
-"""Contains `ReadingNotes`: what is assumed, repaired and left out while the tables are read."""
+"""Declares `ReadingNotes`, the notes about tables that are read."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from crm.sources.source import lines_of, name_of
 
 @dataclass
 class ReadingNotes:
-    """What is assumed, repaired and left out while the tables of a project are read.
+    """Notes about the tables of a project that are read: assumptions, repairs and rows left out.
 
     Attributes
     ----------
@@ -22,13 +22,13 @@ class ReadingNotes:
     nothing : frozenset of str
         The case-folded words that mean "no value", as the project file lists them.
     sentences : list of str
-        What was assumed or repaired.
+        Sentences about assumptions and repairs.
     left_out : list of LeftOutRows
         Rows that are left out, by table and reason.
     days : dict of str to str
-        The tables of events whose times are days without a clock, and the zone of the days.
+        The tables of events whose times are days without a clock, and the zone of these days.
     closing_zone : str or None
-        The zone of closings that are given as days.
+        The zone of closing dates without a clock.
     """
 
     folder: Path = Path()

@@ -25,7 +25,7 @@ class ColumnRules:
     by_name_only : bool
         True if too few leads were won, or lost, for the checks that compare outcomes.
     has_costs : bool
-        True if a reason in `known_later` says what leaving the column out costs.
+        True if a reason in `known_later` contains the cost of leaving the column out.
     """
 
     ignore: dict[str, str] = field(default_factory=dict)

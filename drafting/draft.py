@@ -1,6 +1,6 @@
 """Drafts a first `leadscore.toml` from the data, for a person to check.
 
-A comment next to every choice says what it is based on, so that a person can correct it.
+A comment next to every choice contains its evidence, so that a person can correct it.
 """
 
 import datetime

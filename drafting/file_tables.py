@@ -11,7 +11,7 @@ from drafting.role_names import hints_at
 from drafting.roles import is_every_row_won, role_strength
 from drafting.samples import Table
 
-HINT = 0.5  # what the name of a file adds
+HINT = 0.5  # added if the name of the file suggests the table
 CLEAR = 0.1  # by how much an assignment must be likelier than the next
 
 

@@ -12,7 +12,7 @@ from drafting.role_names import NAMED_IDS, NO_RANK, rank
 from drafting.samples import Column, Table
 
 MOST_GAPS = 0.2  # the share of leads that may have no id
-ID_SHARE = 0.5  # of different values, from which a column with repeats is still meant as an id
+ID_SHARE = 0.5  # the least share of different values in a column of ids with repeats
 
 
 def id_columns(tables: Mapping[str, Table]) -> dict[str, Column]:
@@ -47,13 +47,13 @@ def lead_keys(table: Table) -> list[Column]:
 
 
 def check_repeated_ids(table: Table) -> None:
-    """Check that a column which is named as an id does not repeat.
+    """Check that the column with the name of an id contains no repeated ids.
 
     Raises
     ------
     ConfigError
-        If it does, and no other named id identifies the rows. The message names the column, the
-        number of rows and an example.
+        If it contains some, and no other column with such a name identifies the rows. The message
+        names the column, the number of rows and an example.
     """
     named = [column for column in table.columns if rank("lead_id", column.name) < NAMED_IDS]
     named.sort(key=lambda column: rank("lead_id", column.name))

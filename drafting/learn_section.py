@@ -165,7 +165,7 @@ def _values(values: Sequence[str], words: OutcomeWords, counts: Mapping[str, Val
 
 
 def _outcome_comments(words: OutcomeWords, roles: Roles, has_times: bool) -> list[str]:
-    """Write what the outcome is based on, and what to check."""
+    """Write the evidence for the outcome, and what to check."""
     training = (
         "counts open leads as not won once their horizon has passed"
         if has_times

@@ -29,7 +29,7 @@ def is_nothing(text: str) -> bool:
     [False, False, False, False]
     """
     if len(text) > LONGEST or (_DIGIT.search(text) and not text.startswith(_WITH_DIGITS)):
-        return False  # most cells, told apart quickly
+        return False  # most cells need no further check
     return _ONLY_MARKS.fullmatch(_folded(text)) is not None or _core(text) in _WORDS
 
 

@@ -18,7 +18,7 @@ FEW_OPEN = 0.01  # share of "lost" rows that another column may show as open
 
 @dataclass(frozen=True)
 class Declared:
-    """What a person declares about the outcome.
+    """The column and the values of the outcome, as a person declares them.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ class OutcomeChoice:
     column : Column
     words : OutcomeWords
     still_open : OpenEvidence or None
-        Whether another column shows that lost leads are open.
+        Rows that are lost here and open in another column.
     others : dict of str to str
         The other columns that may be the outcome, and why they were not chosen.
     """
@@ -86,7 +86,7 @@ class OutcomeChoice:
 
     @property
     def order(self) -> tuple[bool, bool, float, bool, int]:
-        """What the columns are sorted by: the best comes first."""
+        """The key that sorts the columns, the best first."""
         is_unnamed, is_guess = self.rank == NO_RANK, bool(self.words.guess)
         return (is_unnamed, is_guess, -self.certainty, self.still_open is not None, self.rank)
 
@@ -175,7 +175,7 @@ def _is_likely(column: Column, words: OutcomeWords) -> bool:
 def _open_evidence(
     column: Column, words: OutcomeWords | None, columns: Sequence[Column]
 ) -> OpenEvidence | None:
-    """Find the column that shows the most leads as open which a yes or no shows as lost."""
+    """Find the column that shows the most of the rows with a "no" as open."""
     if words is None or not words.is_yes_or_no or not words.lost:
         return None
     lost = {value.casefold() for value in words.lost}

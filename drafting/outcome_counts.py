@@ -7,7 +7,7 @@ from drafting.samples import Column
 
 
 class ValueCount(NamedTuple):
-    """How many rows have an outcome value.
+    """The number of rows with an outcome value.
 
     Attributes
     ----------

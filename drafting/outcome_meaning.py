@@ -26,14 +26,14 @@ _NEGATION_REACH = 2  # words between a negation and the word that it negates, pl
 
 
 class Meaning(NamedTuple):
-    """What a value means.
+    """The meaning of a value of an outcome.
 
     Attributes
     ----------
     outcome : {"won", "lost", "open"} or None
         None if it is not clear.
     why : str
-        Why it is not clear, or what is remarkable; may be empty.
+        Why it is not clear, or a remark; may be empty.
     is_yes_or_no : bool
         True if the value is a yes or a no, so that the name of its column decides what it means.
     may_mean_won : bool

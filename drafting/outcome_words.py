@@ -14,7 +14,7 @@ from drafting.samples import Column
 
 MAX_VALUES = 60
 EVERY_ROW = "won"  # the outcome of each row of a table of wins without a column of outcomes
-MAX_UNKNOWN = 30  # values that are not clear; a column with more is no outcome
+MAX_UNKNOWN = 30  # values that are not clear; a column with more is not an outcome
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class OutcomeWords:
     guess : str
         A sentence about what was guessed; empty if nothing was guessed.
     notes : dict of str to str
-        What is remarkable about some values.
+        Remarks about some values.
     known_share : float
         The share of filled rows whose value is clear without a guess, from 0 to 1.
     is_yes_or_no : bool
@@ -56,7 +56,7 @@ def sort_values(column: Column) -> OutcomeWords | None:
 
     If values differ only in case, the most frequent spelling is used. If no value means won, the
     value that means won in some companies is taken, or the rarer of two values whose words are not
-    known. A value that is taken so is marked as a guess.
+    known. Such a value is marked as a guess.
 
     Examples
     --------
@@ -95,7 +95,7 @@ def declared_values(column: Column, won: Sequence[str], lost: Sequence[str]) -> 
     ----------
     column : Column
     won, lost : sequence of str
-        The values that mean won and lost. If one of the two is given, no other value means it.
+        The values that mean won and lost. If one list is given, no other value has its meaning.
 
     Returns
     -------

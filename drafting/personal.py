@@ -16,7 +16,7 @@ from drafting.samples import Column
 
 PERSONAL_SHARE: Final = 0.3  # of the different cells
 FIRST_NAME_SHARE: Final = 0.3
-FEWEST_NAMES: Final = 3  # so that a yes or no, such as "has address", is no name
+FEWEST_NAMES: Final = 3  # so that a yes or no, such as "has address", is not a name
 
 
 def is_sensitive(column: Column) -> bool:

@@ -13,9 +13,9 @@ from typing import Final
 from crm.text import words_of
 
 NO_RANK: Final = 9  # the rank of a name that does not suggest the role
-CLEAR_OUTCOME_NAMES: Final = 4  # a yes or no is an outcome only if one of these ranks fits
-CLOSING_NAMES: Final = 4  # the ranks of `closed_at` that say that something was closed
-NAMED_IDS: Final = 5  # the ranks of `lead_id` that say whose id it is, or that it is the row's id
+CLEAR_OUTCOME_NAMES: Final = 4  # a yes or no is an outcome only if its rank is lower
+CLOSING_NAMES: Final = 4  # names of `closed_at` with a lower rank mean a closing
+NAMED_IDS: Final = 5  # names of `lead_id` with a lower rank name the lead or the row
 
 _TABLE_WORDS = (
     "lead",
@@ -84,12 +84,12 @@ def plain_words(name: str) -> str:
 
 
 def is_named(list_name: str, name: str) -> bool:
-    """Check whether a name is in a list of role_names.toml that is no role."""
+    """Check whether a name is in a list of role_names.toml that is not a role's."""
     return _is_one_of(name, _LISTED[list_name])
 
 
 def is_excluded(role: str, name: str) -> bool:
-    """Check whether a name says that a column does not play a role, such as a former status."""
+    """Check whether the name of a column excludes it from a role, such as a former status."""
     lists = {
         "created_at": ["not_created_or_closed"],
         "closed_at": ["not_created_or_closed", "not_closed"],
@@ -102,7 +102,7 @@ def _is_one_of(name: str, listed: list[str]) -> bool:
     words = plain_words(name)
     first, _, others = words.partition(" ")
     glued = {words.replace(" ", "")}
-    if first in _TABLE_WORDS and others not in ("", "amount"):  # a lead's own amount is no revenue
+    if first in _TABLE_WORDS and others not in ("", "amount"):  # a lead's own amount is not revenue
         glued.add(others.replace(" ", ""))
     return any(
         re.search(text[1:], words) is not None if text[0] == "~" else _glued(text) in glued

@@ -118,7 +118,7 @@ def role_strength(table: Table, kind: str) -> float:
 def is_every_row_won(table: Table) -> bool:
     """Check whether every row of a table is a win, although no column is an outcome.
 
-    It has a date of winning or closing, and its name or that of the date says so.
+    The table has a date of winning or closing, and its name or that of the date suggests wins.
     """
     if choose_outcome(table.columns) is not None:
         return False
@@ -235,8 +235,8 @@ def _flat_outcome(
 def _is_revenue(amount: Column, choice: OutcomeChoice) -> bool:
     """Check whether an amount of the leads table is the revenue of won leads.
 
-    If the other leads have one too, it may be the amount that a lead asked for, or the revenue of
-    a company, unless the name says that it belongs to a deal.
+    If leads that were not won have an amount too, it may be what a lead asked for, or the revenue
+    of a company, unless it has the name of a deal's amount.
     """
     if rank("amount", amount.name) == DEAL_AMOUNT:
         return True

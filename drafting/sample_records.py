@@ -1,4 +1,4 @@
-"""Turns the sampled tables into records, which the leak audit and the draft's figures read."""
+"""Builds records from the sampled tables, for the leak audit and the figures of the draft."""
 
 import datetime
 from collections.abc import Mapping

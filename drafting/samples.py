@@ -31,7 +31,7 @@ class Column:
     cells : Series of shape (n_rows,)
         The cells, as they were read from the file.
     form : ColumnFormat, optional
-        How the column is read. By default its own cells decide.
+        The format of the column. By default it is recognised from the cells.
     """
 
     def __init__(self, cells: pd.Series, form: ColumnFormat | None = None) -> None:
@@ -118,7 +118,7 @@ class Table:
     is_whole : bool
         True if the file has no further rows.
     findings : list of str
-        Sentences about the lines that are left out or repaired, as far as the sample goes.
+        Sentences about the lines of the sample that are left out or repaired.
     """
 
     path: Path
@@ -179,7 +179,7 @@ def _read(path: Path, limit: int, encoding: str | None, findings: list[str]) -> 
     chunks = iter_table(keys, path.parent, limit, left_out, notes)
     rows = next(chunks, None)
     if rows is not None and len(rows) < limit:
-        next(chunks, None)  # what is below the last row is known at the end only
+        next(chunks, None)  # text below the last row is found at the end of the file
     chunks.close()
     findings += [*map(str, left_out), *notes]
     if rows is None:

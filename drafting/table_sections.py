@@ -155,7 +155,7 @@ def add_formats(
 
 
 def _evidence(column: Column) -> str:
-    """Write what the format of a column is based on, and what to check."""
+    """Write the evidence for the format of a column, and what to check."""
     form = column.form
     examples = f"as in {listed(form.examples[:2])}"
     if form.doubt:

@@ -18,8 +18,8 @@ from features.cell_warnings import CellWarning, CellWarningCode, cell_warning
 from features.feature import in_words, shortened
 from features.pipeline import FeaturePipeline
 
-AGE_MARGIN_DAYS: Final = 1.0  # a lead is older, or younger, than those learned from by more
-CLOCK_DAYS: Final = 5 / 1440  # clocks of the CRM and of the service may differ by so much
+AGE_MARGIN_DAYS: Final = 1.0  # a lead may be this much older or younger than those learned from
+CLOCK_DAYS: Final = 5 / 1440  # clocks of the CRM and of the service may differ by this much
 N_EXAMPLES: Final = 3
 MOST_VALUES: Final = 1_000  # distinct cells that are counted to find the most frequent ones
 
@@ -193,7 +193,7 @@ class WarningCount:
 
 
 class WarningCounts:
-    """Counts the warnings about a table that is read in chunks.
+    """The counts of warnings about a table that is read in chunks.
 
     The order and the size of the chunks do not matter: of more than `MOST_VALUES` distinct cells,
     those with the smallest checksums are kept, so that each kept cell was counted from its first

@@ -16,11 +16,10 @@ MEANINGFUL: Final = frozenset("%#&@*")  # punctuation that distinguishes columns
 class ColumnNames:
     """The names of the columns that a model knows, and how other names match them.
 
-    A name matches a column if both are the same without case, spaces and punctuation, and no other
-    known column is.
-    The cell under the column's own name counts first. If it is empty, the one filled cell under
-    the matching names counts; if several are filled, none does. The rule is defined for one lead,
-    so that a lead in a table counts as the same lead in a request.
+    A name matches a known column if the two are equal without case, spaces and punctuation, and no
+    other known column is equal to it. The cell under the column's own name is used first. If it is
+    empty, the filled cell under a matching name is used; if several are filled, none is used. The
+    rule reads one lead at a time, so a lead in a table has the same cells as in a request.
 
     Parameters
     ----------

@@ -22,10 +22,10 @@ from crm.times import (
     microseconds,
 )
 
-# A zone behind an ISO 8601 time that is not written as ISO 8601 has it.
+# A zone after an ISO 8601 time that is not in the notation of ISO 8601.
 ISO_ZONE: Final = re.compile(r" ?(?:UTC|GMT)$| (?=[+-][0-9]{2}:?[0-9]{2}$)|\[[A-Za-z_/]+\]$")
-# Times that are read as ISO 8601 even if the column has another format, because they can mean
-# nothing else: callers may send them although files of the CRM have the format.
+# Times that are read as ISO 8601 even if the column has another format, because they have one
+# meaning only. Callers may send them although the CRM's files have the other format.
 COMPLETE_ISO: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ]|$)")
 
 
@@ -130,7 +130,7 @@ def _in_format(
 
 def _iso_times(text: pd.Series, subject: str, timezone: str) -> tuple[pd.Series, bool]:
     cells = pa.array(text)
-    for zone in ("UTC", None):  # takes a tenth of the time, if every cell is complete and alike
+    for zone in ("UTC", None):  # a tenth of the time, if all cells are complete and alike
         try:
             times = pc.cast(cells, pa.timestamp("us", zone)).to_numpy(zero_copy_only=False)
         except pa.ArrowInvalid:
@@ -160,7 +160,7 @@ def _iso_times(text: pd.Series, subject: str, timezone: str) -> tuple[pd.Series,
 
 @lru_cache(1 << 16)
 def iso_text(text: str) -> str:
-    """Return a time with "UTC", "GMT" or a spaced offset behind it as ISO 8601.
+    """Return a time with "UTC", "GMT" or a spaced offset at its end as ISO 8601.
 
     Examples
     --------

@@ -24,14 +24,14 @@ from crm.text import quote, words_of
 SAMPLED_ROWS: Final = 100_000
 SAMPLED_VALUES: Final = 4_000
 SPELLINGS: Final = 4  # of a word for nothing, such as N/A and n/a
-NUMBERS: Final = 0.95  # the least share of numbers for a doubt about them to matter
+NUMBERS: Final = 0.95  # the least share of numbers in a column of numbers
 _WHOLE: Final = re.compile(r"[+-]?\d+")
 _NAMES: Final = re.compile(rf"\b(?:{COLUMN_WORDS})\b")
 
 
 @dataclass(frozen=True)
 class ColumnFormat:
-    """How one column is read, and on what evidence.
+    """The format of one column, and its evidence.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class ColumnFormat:
     doubt : str
         A sentence about cells that can be read in two ways; empty if there is no doubt.
     doubtful_as : str
-        The notation of the other way; empty if there is no doubt.
+        The notation of the other reading; empty if there is no doubt.
     examples : tuple of str
         The first cells.
     unread : tuple of str
@@ -127,14 +127,15 @@ def column_formats(
 ) -> dict[str, ColumnFormat]:
     """Decide how some columns of a table are read.
 
-    Columns that leave something open, such as the decimal sign, follow the other columns.
+    If the cells of a column do not show its decimal sign or the order of its dates, those of the
+    other columns are used.
 
     Parameters
     ----------
     table : DataFrame
         The table, as it was read from the source.
     columns : sequence of str
-        The columns to decide.
+        The columns that get a format.
     declared : mapping of str to str
         The formats that the project file declares, by column.
     decimal : {".", ","}, optional
@@ -202,7 +203,7 @@ def column_format(
     values : sequence of str
         Distinct values, without those that mean "no value".
     name : str
-        The name of the column. Large numbers are times only if it means a time.
+        The name of the column. Large numbers are times only if the name means a time.
     declared : str, optional
         The format that the project file declares.
     decimal : {".", ","}, optional
@@ -244,7 +245,7 @@ def column_format(
 
 
 def _reads_other(numbers: RecognisedNumbers, values: Sequence[str]) -> bool:
-    """Check whether the other way of a doubt reads the values, as with several currencies."""
+    """Check whether the other reading fits the values, as for amounts in several currencies."""
     if not numbers.doubtful_as:
         return False
     other = number_format(numbers.doubtful_as)
@@ -286,6 +287,6 @@ def _is_open(notation: str | None) -> bool:
 
 
 def _common(marks: Iterable[str]) -> str | None:
-    """Return the mark that all columns have which have one; None if they differ."""
+    """Return the only mark that is not empty; None if there are several, or none."""
     distinct = set(filter(None, marks))
     return distinct.pop() if len(distinct) == 1 else None

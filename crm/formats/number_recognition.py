@@ -19,8 +19,8 @@ from crm.formats.numbers import (
 from crm.text import listed
 
 MOSTLY: Final = 0.99  # the least share of one unit, or of one decimal sign, in a column
-SURE: Final = 10  # so many cells such as "1.250", beside "582", are thousands
-FEW_VALUES: Final = 25  # a column of fewer values with a word behind is a category: "12 months"
+SURE: Final = 10  # from this many cells such as "1.250" next to "582", "." separates thousands
+FEW_VALUES: Final = 25  # a column of fewer values such as "12 months" is a category
 
 
 class RecognisedNumbers(NamedTuple):
@@ -32,7 +32,7 @@ class RecognisedNumbers(NamedTuple):
     doubt : str
         A sentence about cells that can be read in two ways; empty if there is no doubt.
     doubtful_as : str
-        The notation of the other way; empty if there is no doubt.
+        The notation of the other reading; empty if there is no doubt.
     units : dict of str to int
         The number of distinct cells with each unit; "" for none.
     """
@@ -53,15 +53,15 @@ def recognise_numbers(
     texts : iterable of str
         Distinct cells of one column.
     decimal : {".", ","}, optional
-        The decimal sign to prefer if the cells leave it open, as the project file declares it or
-        other columns of the table have it.
+        The decimal sign for cells that do not show it: that of the project file, or of the other
+        columns of the table.
     any_currency : bool
         Whether amounts in different currencies belong together, as in a column of revenues.
 
     Returns
     -------
     RecognisedNumbers or None
-        None if no text is a number. Whether enough of them are numbers is for the caller.
+        None if no text is a number. The caller checks whether enough of them are numbers.
 
     Examples
     --------
@@ -106,7 +106,7 @@ def _unit(units: Counter[str], n: int, any_currency: bool) -> str:
 
 
 def _are_mixed(units: Counter[str]) -> bool:
-    """Check whether amounts are in several currencies, more than a few of them in the second."""
+    """Check whether more than a few amounts are in a second currency."""
     counts = sorted((count for unit, count in units.items() if unit in CURRENCIES), reverse=True)
     return len(counts) > 1 and sum(counts[1:]) > (1 - MOSTLY) * units.total()
 
@@ -117,13 +117,13 @@ def _counted(units: Counter[str]) -> str:
 
 
 class _DecimalSigns:
-    """Counts which separators of numbers can only be decimal signs, or only thousands."""
+    """The counts of separators that can only be decimal signs, or only separate thousands."""
 
     def __init__(self, parts: list[NumberParts]) -> None:
         self.certain: Counter[str] = Counter()  # by decimal sign
         self.unclear: dict[str, list[str]] = {".": [], ",": []}  # digits such as 1.250, by sign
         self.groupings: Counter[str] = Counter()
-        self.small = self.large = False  # whole numbers below 1,000, or from it on
+        self.small = self.large = False  # whole numbers below 1,000, or from 1,000 on
         for part in parts:
             self._count(re.split("[eE]", part.digits)[0])
 

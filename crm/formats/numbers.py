@@ -27,7 +27,7 @@ PERCENT: Final = "%"
 TWENTY_PERCENT: Final = "20%"  # the notation of a percentage with the usual signs
 _UNITS = tomllib.loads(Path(__file__).with_name("units.toml").read_text(encoding="utf-8"))
 _FACTORS: Final[dict[str, float]] = _UNITS["factors"]
-_WRITTEN: Final[dict[str, str]] = {  # what a currency is written as, and its unit
+_WRITTEN: Final[dict[str, str]] = {  # the unit of each way to write a currency
     **{code: code for code in _UNITS["codes"]},
     **{sign: sign for sign in _UNITS["shared_signs"]},
     **_UNITS["signs"],
@@ -71,7 +71,7 @@ class NumberParts(NamedTuple):
 
 
 def number_parts(text: str) -> NumberParts | None:
-    """Split a text into the digits of one number, its sign and its unit; None if it has none.
+    """Split the text of a number into digits, sign and unit; None if it is not one number.
 
     Examples
     --------

@@ -18,7 +18,7 @@ from crm.formats.times import (
 from crm.text import listed
 from crm.times import DAY, MILLISECONDS, NOT_A_TIME
 
-SHAPES_FROM: Final = 60  # cells whose shapes are looked at
+SHAPES_FROM: Final = 60  # cells whose shapes suggest formats
 SAMPLE: Final = 4_000  # distinct cells that must fit the format
 MOSTLY: Final = 0.99  # the least share of cells that fit
 YEAR: Final = 365 * DAY

@@ -64,7 +64,7 @@ def _kinds() -> _Kinds:
 
 
 def find_container(path: Path, findings: Findings | None = None) -> Container:
-    """Find what kind of table a file contains.
+    """Find the kind of a file with a table, and open archives.
 
     Parameters
     ----------

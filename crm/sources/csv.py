@@ -1,6 +1,6 @@
 """Reads CSV: regular blocks of rows with pyarrow, and irregular ones row by row.
 
-Cells stay text, so `007` stays `007`. Only `crm.cells` decides later what a cell means.
+Cells stay text, so `007` stays `007`. Later, `crm.cells` and `crm.formats` read what a cell means.
 """
 
 import csv
@@ -37,7 +37,7 @@ NEWLINE, RETURN, QUOTE = b'\n\r"'
 
 
 def iter_csv(file: SourceFile, keys: TableKeys, findings: Findings) -> Iterator[Rows]:
-    """Read a CSV file as text; name in `findings` what is not a row of the table.
+    """Read a CSV file as text, and add the lines that are not records to `findings`.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def iter_csv(file: SourceFile, keys: TableKeys, findings: Findings) -> Iterator[
     Raises
     ------
     ConfigError
-        If the declared encoding or delimiter cannot be one.
+        If the declared encoding is not known, or the declared delimiter is not valid.
     SourceError
         If the file cannot be decoded, a row has content beyond the header, or a quote is not
         closed. The message names the line.
@@ -97,7 +97,7 @@ class _Part:
 
 @dataclass(frozen=True)
 class _Block:
-    """Whole rows as UTF-8.
+    """A block of whole rows, as UTF-8.
 
     Attributes
     ----------
@@ -179,7 +179,7 @@ def _in_halves(
 def _parsed(
     name: str, stream: Iterator[bytes], head: Head
 ) -> Iterator[tuple[_Block, pd.DataFrame | None]]:
-    """Parse each block in a thread while the next one is read; None if it is not regular."""
+    """Parse each block in a thread while the next one is read; None if pyarrow cannot parse it."""
     with ThreadPoolExecutor(1) as thread:
         waiting: tuple[_Block, Future[pd.DataFrame | None]] | None = None
         for block in _blocks(name, stream, head):
@@ -198,8 +198,8 @@ def _irregular_part(rows: Irregular, head: Head, is_first: bool) -> _Part:
 def _blocks(name: str, stream: Iterator[bytes], head: Head) -> Iterator[_Block]:
     """Cut a stream of UTF-8 into blocks of whole rows, without the header.
 
-    After a block whose quotes are not regular there are no more blocks; the stream continues where
-    that block ends.
+    A block whose quotes are not regular is the last block. The stream then contains what follows
+    that block.
     """
     data, skipped, line = b"", head.byte, head.line
     for piece in itertools.chain(stream, [None]):
@@ -231,16 +231,16 @@ def _blocks(name: str, stream: Iterator[bytes], head: Head) -> Iterator[_Block]:
 
 
 def _cut(data: bytes, line: int, head: Head, n_held: int) -> _Block | None:
-    """Cut whole rows off the beginning of some text; None if it contains no whole row.
+    """Return the whole rows at the beginning of a text as a block; None if there is no whole row.
 
     Parameters
     ----------
     data : bytes
-        Begins with a row.
+        A text that begins with a row.
     line : int
     head : Head
     n_held : int
-        How many bytes at the end must stay; 0 for the end of the file.
+        The least number of bytes at the end that are not cut; 0 at the end of the file.
     """
     array = np.frombuffer(data, dtype=np.uint8)
     newlines = np.flatnonzero(array == NEWLINE)
@@ -313,10 +313,10 @@ def _lines_of_stream(data: bytes, stream: Iterator[bytes], head: Head) -> Iterat
 
 
 def _check_cut_rows(name: str, part: _Part, short: dict[int, int], judge: RowJudge) -> None:
-    """Check that no short row is the second half of a row that a line break without quotes cut.
+    """Check that no short row is the second part of a row that an unquoted line break cuts in two.
 
-    Such a half does not begin with a cell like those of the first column, and most of its cells are
-    missing, or it completes the row above.
+    The first cell of such a part does not look like the cells of the first column. In addition,
+    most of its cells are missing, or it has exactly the cells that the row above lacks.
 
     Raises
     ------

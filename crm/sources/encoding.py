@@ -25,13 +25,13 @@ OTHER_ENCODINGS = [
 _NOT_WESTERN = re.compile(
     r"[^\x00-\x7f€‚„…‘’“”•–—™Œœ\xa0¡£§©ª«®°²´µ·º»¿À-ÏÑ-ÖØ-Üß-ïñ-öø-üÿ]|[À-ÿ]{4}"
 )
-_MARKS: Final = (  # the longer marks first: one begins with another
+_MARKS: Final = (  # longer marks first: that of UTF-32 begins with that of UTF-16
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-UTF_16_SHARE: Final = 20  # how much more often zero bytes are in one half of UTF-16
+UTF_16_SHARE: Final = 20  # in UTF-16, one byte of each pair is zero this many times as often
 
 
 def find_encoding(file: SourceFile, declared: str | None) -> str:
@@ -77,7 +77,7 @@ def decoded(raw: BinaryIO, encoding: str, block_bytes: int) -> Iterator[bytes]:
     Raises
     ------
     UnicodeError
-        If the file contains bytes that the encoding does not have.
+        If the file contains bytes that are not valid in the encoding.
     """
     if encoding == "utf-8-sig":
         block = raw.read(block_bytes).removeprefix(codecs.BOM_UTF8)
@@ -128,7 +128,10 @@ def _unmarked_utf16(name: str, block: bytes) -> str:
 
 
 def _find_broken_utf8(file: SourceFile) -> tuple[int, bool, bytes] | None:
-    """Return the first line that is not UTF-8, whether its surroundings are, and a sample there."""
+    """Find the first line that is not UTF-8; None if there is none.
+
+    Returns its number, whether most of the text around it is UTF-8, and a sample of its bytes.
+    """
     decoder = codecs.getincrementaldecoder("utf-8")()
     n_bytes = 0
     with file.open() as raw:
@@ -141,7 +144,7 @@ def _find_broken_utf8(file: SourceFile) -> tuple[int, bool, bytes] | None:
                 block = raw.read(1 << 22)
             decoder.decode(b"", final=True)
         except UnicodeDecodeError as error:
-            content, start = error.object, error.start  # up to three bytes of the block before
+            content, start = error.object, error.start  # may begin in the block before
             n_before = n_bytes - (len(content) - len(block)) + start
         else:
             return None

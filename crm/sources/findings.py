@@ -1,4 +1,4 @@
-"""Collects what a source leaves out and what it decides while it is read."""
+"""Declares `Findings`, the notes about a table that is read from a source."""
 
 from collections.abc import Iterable
 from typing import Final, Literal
@@ -15,7 +15,7 @@ TOTAL: Final = "a total of other rows"
 
 
 class Findings:
-    """What is found while one table is read: rows left out, rows completed, and notes.
+    """Notes about a table that is read: rows left out, rows completed, and sentences.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ class Findings:
     file : str
         The name of the source in messages.
     unit : {"line", "row"}
-        What the numbers of rows count.
+        What the number of a row counts: lines of a text, or rows of the table.
     """
 
     def __init__(self, table: str, file: str, unit: Literal["line", "row"] = "line") -> None:
@@ -34,11 +34,11 @@ class Findings:
         self._short = _Places()
 
     def leave_out(self, reason: str, places: Iterable[int]) -> None:
-        """Count rows that are left out for a reason; `places` are their lines."""
+        """Count rows that are left out for a reason; `places` are their numbers."""
         self._left_out.setdefault(reason, _Places()).add(places)
 
     def complete(self, places: Iterable[int]) -> None:
-        """Count rows with fewer cells than the header; `places` are their lines."""
+        """Count rows with fewer cells than the header; `places` are their numbers."""
         self._short.add(places)
 
     def note(self, sentence: str) -> None:
@@ -48,7 +48,7 @@ class Findings:
             self.notes.append(sentence)
 
     def left_out(self) -> list[LeftOutRows]:
-        """Return the rows that were left out so far, by reason, in the order of the first ones."""
+        """Return the rows that were left out so far, by reason, sorted by the first row of each."""
         return [
             LeftOutRows(
                 self.table, self.file, reason, found.count, tuple(sorted(found.lines)), self.unit

@@ -24,7 +24,7 @@ from crm.text import quote
 
 @dataclass(frozen=True)
 class Head:
-    r"""What the head of a CSV file says of its rows.
+    r"""The delimiter, quotes and header of a CSV file, and the place of its first row.
 
     Attributes
     ----------
@@ -34,15 +34,15 @@ class Head:
     skips_spaces : bool
         Whether spaces between a delimiter and a quote are not part of the cell.
     header : list of str
-        The names as the file has them, without blank names at the end.
+        The names in the file, without blank names at the end.
     columns : list of str
-        The names of the columns.
+        The names of the columns, as `check_header` returns them.
     width : int
         The number of cells that most rows have; the cells beyond the header are empty.
     line : int
         The first line below the header.
     byte : int
-        Where that line begins in the text as UTF-8, without the byte order mark.
+        The position of that line in the text, in bytes of UTF-8 without the byte order mark.
     has_returns : bool
         Whether lines end in "\r" alone.
     """
@@ -59,14 +59,14 @@ class Head:
 
 
 def read_head(file: SourceFile, encoding: str, keys: TableKeys, findings: Findings) -> Head:
-    """Find the delimiter and the header of a CSV file; name the lines above in `findings`.
+    """Find the delimiter and the header of a CSV file, and add the lines above to `findings`.
 
     Raises
     ------
     ConfigError
-        If the declared delimiter cannot be one.
+        If the declared delimiter is not valid.
     SourceError
-        If the file is blank, or the declared delimiter is not that of the file.
+        If the file is blank, or the declared delimiter does not split it.
     SchemaError
         If the header is not usable.
     """

@@ -1,6 +1,6 @@
-"""Reads rows of CSV one by one, where their quotes or their numbers of cells differ.
+"""Reads irregular rows of CSV one by one: their quotes or their numbers of cells differ.
 
-This takes ten times as long as pyarrow, but knows the line of each row.
+This takes ten times as long as with pyarrow, but the line of each row is known.
 """
 
 import csv
@@ -19,12 +19,12 @@ from crm.text import quote
 MAX_ROW_BYTES = 1 << 24
 SHOWN_CHARACTERS = 40
 TABLE_ROWS = 50_000
-HELD_ROWS = 500  # stay for the next table, so that the last one contains the whole end
+HELD_ROWS = 500  # kept for the next table, so that the last table contains the whole end
 
 
 @dataclass
 class Irregular:
-    """Rows with as many cells as the header has.
+    """Irregular rows, filled or cut to the width of the header.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class Irregular:
     gaps : set of int
         Rows with a blank line above them.
     short : dict of int to int
-        How many cells a row had, if these were fewer.
+        The number of cells of each row that had fewer than the header.
     """
 
     cells: list[list[str]] = field(default_factory=list)
@@ -171,7 +171,7 @@ def _lines(start: int, end: int) -> str:
 
 
 def _reason_beyond(name: str, cells: list[str], start: int, end: int, head: Head) -> str | None:
-    """Return why a row with content beyond the header is left out; None if nothing is there."""
+    """Return why a row with content beyond the header is left out; None without such content."""
     width = len(head.columns)
     beyond = next((i for i, cell in enumerate(cells) if i >= width and cell.strip()), None)
     if beyond is None:
@@ -190,7 +190,7 @@ def _reason_beyond(name: str, cells: list[str], start: int, end: int, head: Head
 
 
 def _check_swallowed(name: str, cells: list[str], start: int, end: int, head: Head) -> None:
-    """Check that no cell of a short row contains whole rows, which an unclosed quote causes."""
+    """Check that no cell of a short row contains whole rows, as after an unclosed quote."""
     if end == start:
         return
     needed = len(head.columns) - 1

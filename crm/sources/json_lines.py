@@ -21,7 +21,7 @@ TABLE_ROWS = 50_000
 
 
 def iter_json_lines(file: SourceFile, encoding: str | None, findings: Findings) -> Iterator[Rows]:
-    """Read JSON Lines; name nested values and blank lines in `findings`.
+    """Read JSON Lines, and add nested values and blank lines to `findings`.
 
     The columns are the keys of all objects, in the order in which they first occur; a key that an
     object lacks is a missing cell. Cells have the types of JSON. Empty text, lists and objects in a
@@ -133,7 +133,7 @@ def _rows(rows: list[list[Any]], lines: list[int], columns: list[str]) -> Rows:
 
 
 def typed_table(rows: list[list[Any]], columns: list[str]) -> pd.DataFrame:
-    """Build a table of cells with types; a column has a type if all its cells have the same.
+    """Build a table; a column has a type if all its cells have this type.
 
     Whole numbers beside missing cells stay objects, because floats have 53 bits.
 

@@ -1,4 +1,4 @@
-"""Finds where a table begins in a text or a sheet: its delimiter, and the line of its header."""
+"""Finds the delimiter of a text, and the header of a table in a text or a sheet."""
 
 import csv
 import re
@@ -26,7 +26,7 @@ class Row:
     Attributes
     ----------
     cells : list of str
-        As they are; missing cells are empty.
+        The cells with their white space; a missing cell is empty text.
     line : int
         The number of its first line, from 1.
     end : int
@@ -72,7 +72,7 @@ def read_rows(
 
 
 def separator_line(line: str) -> str | None:
-    r"""Return the delimiter that the first line of a file names for a spreadsheet; None if none.
+    r"""Return the delimiter that the first line of a file names; None if it names none.
 
     Examples
     --------
@@ -115,9 +115,9 @@ def find_delimiter(lines: Sequence[str]) -> str:
 def find_header(rows: Sequence[Row]) -> int:
     """Return the position of the header among the rows at the top of a table.
 
-    It is the first row that fills at least half as many cells as the rows of the table do. A later
-    row just above the first row of data is preferred if the earlier one is text of a report, has
-    another number of cells, or groups the columns.
+    The header is the first row that fills at least half as many cells as a usual row. A later row
+    that is just above the first row of data is the header if the earlier row is text of a report,
+    has another number of cells, or groups the columns.
 
     Parameters
     ----------
@@ -163,7 +163,7 @@ def is_data(rows: Sequence[Row], position: int) -> bool:
 
 
 class _Columns:
-    """Counts the cells of each column, and their shapes, over the distinct rows."""
+    """The counts of the cells of each column, and of their shapes, over the distinct rows."""
 
     def __init__(self, rows: Sequence[Row]) -> None:
         distinct = {tuple(map(str.strip, row.cells)) for row in rows}

@@ -1,7 +1,7 @@
 """Finds the rows of a table that are not records: totals, footers, repeated headers, blank rows.
 
-A row is left out only on evidence. Most of the columns that nearly every row fills are empty in it,
-and its text is a word for a total, a phrase of a report, or stands below the table. A lead whose
+A row is left out only on evidence: most of the columns that nearly every row fills are empty in it,
+and its text is a word for a total or a phrase of a report, or is below the table. A lead whose
 company is called "Total" has its other cells, so it stays.
 """
 
@@ -24,9 +24,9 @@ from crm.sources.findings import BELOW, BLANK, COMMENT, HEADER_AGAIN, TOTAL, Fin
 
 FILLED_SHARE: Final = 0.9  # of the rows, in a column that nearly every row fills
 SHAPED_SHARE: Final = 0.95  # of the cells, in a column whose cells look alike
-EDGE_ROWS: Final = 30  # rows at the top and the end that are looked at one by one
+EDGE_ROWS: Final = 30  # rows at the top and the end that are checked one by one
 LEARNED_ROWS: Final = 1_000
-TAIL_ROWS: Final = 200  # at the end, where text below the table is looked for
+TAIL_ROWS: Final = 200  # rows at the end that may be text below the table
 _AMOUNT: Final = re.compile(r"[^\w\s]?\s?([A-Z]{3})?\s?[-(]?\d[\d.,'’\s]*\)?\s?([A-Z]{3}|[%€$£¥])?")
 _EMAIL: Final = re.compile(r"\S+@\S+\.\S+")
 
@@ -106,7 +106,7 @@ def shape(text: str) -> str:
 
 
 class RowJudge:
-    """Decides which rows of a table are not records.
+    """The rule for which rows of a table are records.
 
     It learns from the first rows of the table which columns are nearly always filled, and how the
     cells of the first columns look.
@@ -163,7 +163,7 @@ class RowJudge:
         is_last: bool,
         gaps: Collection[int] = (),
     ) -> Bools:
-        """Return which rows are records, shape (n_rows,); name the other rows in `findings`.
+        """Return which rows are records, shape (n_rows,); add the other rows to `findings`.
 
         Parameters
         ----------
@@ -194,7 +194,7 @@ class RowJudge:
         return keep
 
     def _doubtful(self, table: pd.DataFrame, is_first: bool, is_last: bool) -> Ints:
-        """Return the rows to look at one by one: mostly empty ones, and both ends of the table."""
+        """Return the rows to check one by one: mostly empty ones, and both ends of the table."""
         n_empty = np.zeros(len(table), dtype=np.int64)
         for i in self.always:
             n_empty += table.iloc[:, i].isna().to_numpy(dtype=bool)
@@ -237,14 +237,14 @@ class RowJudge:
         return [plain(cell_text(cell) or "") for cell in cells] == self.header
 
     def is_sparse(self, cells: list[Any], first: int) -> bool:
-        """Return whether most cells are missing that nearly every row has, beside the first."""
+        """Return whether a row lacks most cells that nearly every row has, except `first`."""
         others = [i for i in self.always if i != first]
         if not others:
             return len(cells) > 1 and sum(not _is_nothing(cell) for cell in cells) <= 1
         return 2 * sum(_is_nothing(cells[i]) for i in others) > len(others)
 
     def _is_sum(self, cells: list[Any], first: int) -> bool:
-        """Return whether a cell is missing that nearly every row has, and the others are amounts.
+        """Return whether a row lacks a cell that nearly every row has, and the others are amounts.
 
         A lead whose company is called "Total" has other cells, such as the day of its creation.
         """
@@ -256,7 +256,7 @@ class RowJudge:
     def _find_text_below(
         self, table: pd.DataFrame, found: dict[int, str], gaps: Collection[int]
     ) -> None:
-        """Add the rows below the last record that only the place tells from records."""
+        """Add the rows that are not records only because they are below the last record."""
         tail: list[tuple[int, list[Any]]] = []
         for row in range(len(table) - 1, max(-1, len(table) - TAIL_ROWS), -1):
             cells = table.iloc[row].tolist()
@@ -299,7 +299,7 @@ def _is_amount(text: str) -> bool:
 
 
 def _first_text(cells: list[Any]) -> tuple[int, str | None]:
-    """Return the place and the text of the first filled cell; None if the row is blank."""
+    """Return the position and the text of the first filled cell; None if the row is blank."""
     for i, cell in enumerate(cells):
         text = cell_text(cell)
         if text is not None:
@@ -308,7 +308,7 @@ def _first_text(cells: list[Any]) -> tuple[int, str | None]:
 
 
 def _shapes_of(column: pd.Series) -> frozenset[str] | None:
-    """Return the few shapes that the cells of a column have; None if they are words, or diverse."""
+    """Return the few shapes that the cells of a column have; None for words and mixed cells."""
     texts = [text for text in text_column(column) if text is not None]
     with_digit = sum(any(map(str.isdigit, text)) or "@" in text for text in texts)
     if len(texts) < 2 or with_digit < SHAPED_SHARE * len(texts):

@@ -18,7 +18,7 @@ class Rows:
     table : DataFrame
         Missing cells are missing, not empty text.
     lines : callable
-        Returns the line, or the row of a sheet, of each row. It may take long.
+        Returns the number of each row: its line, or its row in a sheet. It may be slow.
     """
 
     table: pd.DataFrame

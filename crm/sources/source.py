@@ -33,13 +33,13 @@ def read_table(
     Parameters
     ----------
     keys : TableKeys
-        The keys that say where the table is.
+        The keys of the table in the project file.
     folder : Path
         The folder of relative paths.
     left_out : list of LeftOutRows, optional
         Receives the rows that are not records, such as titles, totals and footers.
     notes : list of str, optional
-        Receives a sentence for everything else that was decided.
+        Receives a sentence for each other decision, such as a new name for a repeated one.
     table : str
         "leads", "activities", "stages" or "outcomes", for `left_out`.
 
@@ -87,8 +87,8 @@ def iter_table(
     """Read a table in chunks of at most `chunk_rows` rows, in the source's order.
 
     A table with columns but no rows has no chunks. `read_table` describes the cells, the other
-    parameters and the errors. `left_out` and `notes` are complete when the iterator ends; if it is
-    closed earlier, they contain what was found until then.
+    parameters and the errors. `left_out` and `notes` are complete when the iterator ends. If it is
+    closed earlier, they describe the rows that were read.
     """
     findings = Findings(table, _file_name(keys))
     n_rows = 0
@@ -151,7 +151,7 @@ def lines_of(
 
 
 class _Place:
-    """Describes the place of a row of a chunk, when a message needs it."""
+    """The place of a row of a chunk in its source, found when a message needs it."""
 
     def __init__(self, keys: TableKeys, folder: Path, first_row: int) -> None:
         self._keys, self._folder, self._first_row = keys, folder, first_row

@@ -26,7 +26,7 @@ ERRORS: Final = frozenset(
 
 
 def iter_workbook(file: SourceFile, sheet: str | None, findings: Findings) -> Iterator[Rows]:
-    """Read a sheet of a workbook; name in `findings` what is not a row of the table.
+    """Read a sheet of a workbook, and add the rows that are not records to `findings`.
 
     Cells have the types of the sheet: numbers, times, truth values and text. Formulas have the
     values that were last computed. Empty cells and errors, such as #N/A, are missing.
@@ -37,12 +37,12 @@ def iter_workbook(file: SourceFile, sheet: str | None, findings: Findings) -> It
     sheet : str or None
         The name of the sheet. By default the only one that is visible and not empty.
     findings : Findings
-        Counts rows as the sheet numbers them.
+        Rows have their numbers in the sheet.
 
     Raises
     ------
     ConfigError
-        If there is no sheet of that name.
+        If the workbook has no sheet with this name.
     SourceError
         If the workbook cannot be read, or several sheets contain a table.
     SchemaError
@@ -83,7 +83,7 @@ def iter_workbook(file: SourceFile, sheet: str | None, findings: Findings) -> It
     gaps = {row for row, i in enumerate(body) if i - 1 not in (start, *filled)}
     judge = RowJudge([header[k] for k in used], table)
     keep = judge.records(table, lambda: numbers, findings, is_first=True, is_last=True, gaps=gaps)
-    kept = np.flatnonzero(keep).tolist()  # without totals, a column of times may have their type
+    kept = np.flatnonzero(keep).tolist()  # without its total, a column may have a type
     table = typed_table([[cells[body[row]][k] for k in used] for row in kept], names)
     yield Rows(table, lambda: [numbers[row] for row in kept])
 

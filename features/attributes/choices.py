@@ -41,10 +41,11 @@ LETTER = re.compile(r"[^\W\d_]")
 
 @dataclass(frozen=True)
 class ChoiceAttribute(Attribute):
-    """Whether a cell with several values contains one of them: 1 or 0, nan if it is missing.
+    """One value of a column with several values in a cell: 1 if the cell contains it, or else 0.
 
-    Spellings that differ in case or white space are one value. A column becomes one attribute for
-    each frequent value, and one for all others, which gives the warning about unseen values.
+    A missing cell is nan. Spellings that differ in case or white space are one value. A column
+    becomes one attribute for each frequent value, and one for all others, which has the warning
+    about unseen values.
 
     Attributes
     ----------
@@ -170,7 +171,7 @@ def split_cell(text: str, separator: str) -> list[str]:
 
 
 def _list_items(text: str) -> Sequence[Any]:
-    """Read a JSON list; quotes may be single, as Python writes them. Else the cell is one part."""
+    """Read a JSON list, with double or single quotes; any other text is one part."""
     if text.startswith("[") and text.endswith("]"):
         for attempt in (text, text.replace("'", '"')):
             try:
@@ -187,13 +188,13 @@ def _joined(parts: Sequence[str], separator: str) -> str:
 
 
 def _is_likely(sample: Sequence[str], separator: str) -> bool:
-    """Look at a sample, so that most columns are not read as a whole."""
+    """Check in a sample if cells may have several parts, so that few columns are read whole."""
     mark = "[" if separator == LIST else separator
     return sum(mark in text for text in sample) >= max(1.0, SEVERAL_SHARE * len(sample))
 
 
 def _frequent_values(column: UndeclaredColumn, separator: str) -> tuple[str, ...]:
-    """Return the frequent values of a column; none if its cells do not contain several values."""
+    """Return the frequent values of a column; empty if its cells do not contain several values."""
     counts = pd.Series(text_column(column.cells), dtype=object).value_counts()
     cells = {str(text): int(n) for text, n in counts.items()}
     parts_of = dict(_parts_of_cells(cells, separator, column.nothing))
@@ -249,9 +250,9 @@ def _share_of(
 
 
 def _are_choices(parts_of: Mapping[str, Sequence[str]], frequent: set[str], separator: str) -> bool:
-    """Check that values were chosen together freely, instead of being fields of one value.
+    """Check whether the parts of cells are chosen values, and not the fields of one value.
 
-    The fields of an address, a name or a path have their places. Chosen values are short, make
+    The fields of an address, a name or a path have fixed places. Chosen values are short, make
     more combinations than there are values, and occur at different places.
     """
     if max(map(len, frequent)) > MOST_CHARACTERS:

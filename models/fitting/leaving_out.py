@@ -27,11 +27,11 @@ from models.fitting.split import split_newest
 MOST_SUSPECTS = 8
 MOST_LEADS = 10_000
 NEWEST_SHARE = 0.2
-MIN_LEADS, MAX_VALUES = 5, 254  # of a value of a category; other values are one
+MIN_LEADS, MAX_VALUES = 5, 254  # values of a category with fewer leads are one value
 ROUNDS = 50
 PARAMETERS = {
     "learning_rate": 0.1,
-    "feature_fraction": 1.0,  # no chance: the same leads differ by the column alone
+    "feature_fraction": 1.0,  # not random, so that only the suspect makes a difference
     "bagging_freq": 0,
     "max_bin": 63,
     "num_threads": 1,
@@ -49,8 +49,8 @@ def with_costs(
     audited : Audit
     records : Records
     moments : Moments
-        The moments of these records. The first moment of each lead counts; of more than
-        `MOST_LEADS` leads, evenly spaced ones.
+        The moments of these records. The first moment of each lead is used, for at most
+        `MOST_LEADS` leads, evenly spaced.
     rules : ColumnsKeys
         How cells are read, as for the audit.
     timezone : str
