@@ -4,7 +4,6 @@ import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import pandas as pd
 import typer
 
 from commands.console import JsonOption, ProjectOption, err, out, progress_bar, show
@@ -13,6 +12,8 @@ from crm.files import whole_file
 from crm.project import PROJECT_FILE, load_project
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from crm.formats.columns import ColumnFormat
 
 PAGE = "check.html"
@@ -62,7 +63,7 @@ def _write_page(text: str, target: Path) -> None:
         raise SourceError(f"{target} cannot be written: {error.strerror}.") from None
 
 
-def private_reason(cells: pd.Series, form: "ColumnFormat") -> str | None:
+def private_reason(cells: "pd.Series", form: "ColumnFormat") -> str | None:
     """Return why a column is personal or about the person; None if it is neither."""
     from drafting.personal import is_sensitive, personal_reason
     from drafting.samples import Column

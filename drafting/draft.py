@@ -94,12 +94,15 @@ class ProjectDraft(NamedTuple):
         The values of the outcome with their meaning: "won", "lost", "open", or "CHECK: …".
     empty : int
         The leads without a value, which are open.
+    rows_read : int, optional
+        The number of rows that were read from the file of the outcomes, if it has more.
     """
 
     text: str
     outcome: str
     values: list[tuple[ValueCount, str]]
     empty: int
+    rows_read: int | None
 
 
 def draft_with_values(
@@ -157,11 +160,13 @@ def draft_with_values(
         draft[kind] = section
     draft["learn"] = learn_part
     draft["columns"] = columns_section(nothing, in_doubt, rules, attributes)
+    of_outcomes = assigned.get("outcomes", leads)
     return ProjectDraft(
         text=tomlkit.dumps(draft),
         outcome=EVERY_ROW_WON if roles.outcome is None else roles.outcome.column.name,
         values=[(count, meaning_in_draft(count.value, words)) for count in counts.values()],
         empty=0 if roles.outcome is None else roles.outcome.column.n_empty,
+        rows_read=None if of_outcomes.is_whole else of_outcomes.rows,
     )
 
 

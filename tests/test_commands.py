@@ -1,6 +1,8 @@
 """The command line in this process: its output, its exit codes, and the files it writes."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -191,6 +193,26 @@ def test_init_keeps_an_existing_project_file(run: Run, tmp_path: Path) -> None:
     assert code == 2
     assert "exists already" in err
     assert (folder / "leadscore.toml").read_text() == before
+
+
+def test_init_says_how_many_rows_the_counts_are_of(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = flat(tmp_path / "flat")
+    _, out, _ = run("init", folder / "leads.csv", "--project", folder / "whole.toml")
+    assert 'Outcome: "won". Check what each value means:\n' in out
+    monkeypatch.setattr("drafting.draft.SAMPLE_ROWS", 150)
+    _, out, _ = run("init", folder / "leads.csv", "--project", folder / "first.toml")
+    assert 'Outcome: "won". Check what each value means in the first 150 rows:\n' in out
+
+
+def test_starting_a_command_imports_no_statistics() -> None:
+    slow = {"pandas", "numpy", "sklearn", "lightgbm", "mlflow", "bentoml", "pyarrow"}
+    script = f"import sys; import leadscore; print(sorted({slow!r} & set(sys.modules)))"
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert result.stdout == "[]\n"
 
 
 def test_help_names_every_command(run: Run) -> None:

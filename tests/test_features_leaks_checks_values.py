@@ -98,7 +98,7 @@ def test_ls106_finds_values_that_decide_the_outcome() -> None:
     column = np.where(leads.won & (leads.rng.random(leads.n) < 0.5), "Horizon", "other")
     audited = leads.audit_column(column)
     assert verdicts(audited)["LS106"] is Verdict.SUSPECT
-    assert '"horizon"' in audited.findings[-1].evidence
+    assert '"Horizon"' in audited.findings[-1].evidence
 
 
 def test_ls106_allows_rare_values_that_decide_the_outcome() -> None:

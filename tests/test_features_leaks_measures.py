@@ -136,7 +136,7 @@ def column_of_numbers(numbers: list[float]) -> AuditedColumn:
     is_filled = ~np.isnan(numbers)
     codes = np.where(is_filled, np.cumsum(is_filled) - 1, is_filled.sum())
     values = np.array([f"{number:g}" for number in np.array(numbers)[is_filled]], dtype=object)
-    return AuditedColumn("x", values, codes, is_filled, np.array(numbers))
+    return AuditedColumn("x", values, values, codes, is_filled, np.array(numbers))
 
 
 @pytest.mark.parametrize(("n_values", "n_levels"), [(20, 20), (21, 2)])
@@ -152,7 +152,7 @@ def test_missing_numbers_have_a_level_of_their_own() -> None:
 
 def test_levels_of_words_are_their_codes() -> None:
     words = np.array([f"word {i}" for i in range(21)], dtype=object)
-    column = AuditedColumn("x", words, np.arange(21), np.ones(21, bool))
+    column = AuditedColumn("x", words, words, np.arange(21), np.ones(21, bool))
     assert column.levels.tolist() == list(range(21))
 
 

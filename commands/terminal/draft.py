@@ -12,7 +12,8 @@ def outcome_title(drafted: ProjectDraft) -> str:
     """Write which column is the outcome."""
     if not drafted.values:
         return f"Outcome: {drafted.outcome} is a win."
-    return f"Outcome: {quote(drafted.outcome)}. Check what each value means:"
+    read = "" if drafted.rows_read is None else f" in the first {drafted.rows_read:,} rows"
+    return f"Outcome: {quote(drafted.outcome)}. Check what each value means{read}:"
 
 
 def outcome_table(drafted: ProjectDraft) -> RenderableType:

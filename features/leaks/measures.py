@@ -182,6 +182,8 @@ class AuditedColumn:
     name : str
     values : ndarray of str, shape (n_values,)
         The distinct values, case-folded, without the words for nothing.
+    spellings : ndarray of str, shape (n_values,)
+        How the first cell with each value is written.
     codes : ndarray of int64, shape (n_leads,)
         Position in `values`, or `len(values)` where the value is missing.
     written : ndarray of bool, shape (n_leads,)
@@ -196,6 +198,7 @@ class AuditedColumn:
 
     name: str
     values: Objects
+    spellings: Objects
     codes: Ints
     written: Bools
     numbers: Floats | None = None
@@ -262,13 +265,17 @@ def read_audited_column(
     name = str(column.name)
     codes, spellings = pd.factorize(text_column(column), use_na_sentinel=True)
     folded = np.array([text.casefold() for text in spellings], dtype=object)
-    words, to_word = np.unique(folded, return_inverse=True)
+    words, first, to_word = np.unique(folded, return_index=True, return_inverse=True)
     is_value = np.array([word not in nothing for word in words], dtype=bool)
     n_values = int(is_value.sum())
     code_of_word = np.where(is_value, np.cumsum(is_value) - 1, n_values)
     code_of_spelling = np.append(code_of_word[to_word], n_values).astype(np.int64)
     read = AuditedColumn(
-        name=name, values=words[is_value], codes=code_of_spelling[codes], written=codes >= 0
+        name=name,
+        values=words[is_value],
+        spellings=np.asarray(spellings, dtype=object)[first[is_value]],
+        codes=code_of_spelling[codes],
+        written=codes >= 0,
     )
     if not read.filled.any() or name in rules.category:
         return read

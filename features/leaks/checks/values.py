@@ -70,7 +70,7 @@ def values_decide(column: AuditedColumn, leads: AuditedLeads) -> tuple[Verdict, 
     share, outcome, codes, hits = max(sides, key=lambda side: side[0])
     largest = sorted(codes, key=lambda code: (-count[code], code))[:3]
     names = ", ".join(
-        f"{quote(column.values[code][:40])} ({hits[code]:,.0f} of {count[code]:,})"
+        f"{quote(column.spellings[code][:40])} ({hits[code]:,.0f} of {count[code]:,})"
         for code in largest
     )
     verdict = Verdict.SUSPECT if share >= 0.25 else Verdict.FINE
@@ -116,5 +116,5 @@ def is_constant(column: AuditedColumn, leads: AuditedLeads) -> tuple[Verdict, st
     if not len(column.values):
         return Verdict.FINE, "It is empty."
     if len(column.values) == 1 and column.filled.all():
-        return Verdict.FINE, f"It is always {quote(column.values[0][:40])}."
+        return Verdict.FINE, f"It is always {quote(column.spellings[0][:40])}."
     return None
