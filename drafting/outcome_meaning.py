@@ -19,8 +19,13 @@ Phrase = tuple[str, ...]
 
 DEPENDS = "it depends on your company what this means"
 UNKNOWN = "its words are not known"
+PARTLY_KNOWN = "it has words of {outcome}, and others that are not known"
 _CJK = re.compile("[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 _NUMBERING = re.compile(r"^\W*(?:[a-z]?\d{1,3}|[a-z])\s*[.):\]|–—-]+\s*(?=\w)", re.IGNORECASE)
+_SEPARATOR = re.compile(  # before a reason or a remark
+    r"\s+-+\s*|-+\s+|(?<=[\u3040-\u9fff])-+|\s*[–—:(,;|>\[]\s*"
+)
+_PERCENT = re.compile(r"(\d+(?:[.,]\d+)?)\s*%")
 _NOT_DECOMPOSED = str.maketrans("łøđıŁØĐ", "lodilod")
 _NEGATION_REACH = 2  # words between a negation and the word that it negates, plus one
 
@@ -82,11 +87,33 @@ def meaning_of(value: str, column_words: str = "") -> Meaning:
     if is_nothing(value):
         return Meaning("open", "a word for an empty cell")
     words = normal_words(value)
-    if " ".join(words) in _PICKLISTS:
-        outcome = _PICKLISTS[" ".join(words)]
-        if outcome != "check":
-            return Meaning(outcome)
-    return _meaning_of_words(words)
+    outcome = _PICKLISTS.get(" ".join(words), "check")
+    meaning = _meaning_of_words(words) if outcome == "check" else Meaning(outcome)
+    if meaning.outcome is None:
+        meaning = _meaning_before_remark(value, meaning)
+    percent = _PERCENT.search(value)
+    if meaning.outcome == "won" and percent and float(percent[1].replace(",", ".")) < 100:
+        return Meaning(None, "it has words of won, and a percentage below 100")
+    return meaning
+
+
+def _meaning_before_remark(value: str, of_whole: Meaning) -> Meaning:
+    """Read "Lost - price" as its first part, if the other words do not contradict it.
+
+    >>> _meaning_before_remark("Lost - went to Acme", Meaning(None)).outcome
+    'lost'
+    >>> _meaning_before_remark("Won - open invoice", Meaning(None)).outcome is None
+    True
+    """
+    text = _NUMBERING.sub("", unicodedata.normalize("NFKC", value))
+    first, *remark = _SEPARATOR.split(text, maxsplit=1)
+    meaning = _meaning_of_words(normal_words(first))
+    if not remark or meaning.outcome not in ("won", "lost"):
+        return of_whole
+    words = normal_words(remark[0])
+    keys = {match.key.removesuffix("_alone") for match in _longest(_matches(words))}
+    contradicts = keys - _REMARKS[meaning.outcome] or remark[0].casefold().strip(" )]") in NO
+    return of_whole if contradicts else meaning
 
 
 @lru_cache(maxsize=4_096)
@@ -110,31 +137,52 @@ def normal_words(value: str) -> Phrase:
 
 
 def _meaning_of_words(words: Phrase) -> Meaning:
+    """Read a value by its known words; it is won or lost only if every word is known."""
     matches = _longest(_matches(words))
-    keys = [_negated(match, matches) for match in matches if match.key not in _MODIFIERS]
+    meaning = _meaning_of_keys(words, matches)
+    covered = {i for match in matches for i in range(match.start, match.end)}
+    is_whole = all(i in covered or word in _IGNORED for i, word in enumerate(words))
+    if is_whole or (meaning.outcome is None and meaning.why != DEPENDS):
+        return meaning
+    keys = {match.key for match in matches}
+    if meaning.outcome == "open" and "open" in keys and not keys & {"won", "lost"}:
+        return meaning
+    if meaning.outcome == "lost" and "competitor" in keys:
+        return meaning
+    of_words = next((key for key in ("won", "lost") if key in keys), "")
+    if "check" in keys:
+        return meaning
+    if not of_words:
+        return Meaning(None, UNKNOWN)
+    why = PARTLY_KNOWN.format(outcome=of_words)
+    return Meaning(None, why, may_mean_won=meaning.outcome == "won")
+
+
+def _meaning_of_keys(words: Phrase, matches: list[_Match]) -> Meaning:
+    """Combine the phrases that are in a value."""
+    keys = {_negated(match, matches) for match in matches if match.key not in _MODIFIERS}
     modifiers = {match.key for match in matches} & _MODIFIERS
-    means_won = bool({"won", "won_alone"} & set(keys))
-    if "not_yet" in modifiers and means_won and "lost" not in keys:
-        return Meaning("open")
-    if "competitor" in modifiers and {"won", "lost"} <= set(keys):
+    is_record = [set(words[match.start : match.end]) <= _IGNORED for match in matches]
+    others = {match.key for match, ignored in zip(matches, is_record, strict=True) if not ignored}
+    means_won = bool({"won", "won_alone"} & keys)
+    if "competitor" in modifiers and {"won", "lost"} <= keys:
         return Meaning("lost")
+    if "not_yet" in modifiers and means_won != ("lost" in keys):
+        return Meaning("open")
     if "competitor" in modifiers and means_won:
         return Meaning(None, "it is not clear whether a competitor won")
     strong = {key for key in keys if key in ("won", "lost", "open", "check")}
+    if "won" in strong and "not" in modifiers:
+        return Meaning(None, "it is not clear what is negated")
+    if strong & {"won", "lost"} and "open_alone" in others:
+        strong.add("open")
     if len(strong) == 1:
         outcome = strong.pop()
         return Meaning(None, DEPENDS) if outcome == "check" else Meaning(outcome)
     if strong:
         named = " and of ".join(sorted(strong - {"check"}) or ["check"])
         return Meaning(None, f"it contains words of {named}" if "check" not in strong else DEPENDS)
-    return _meaning_alone(words, matches, set(keys))
-
-
-def _meaning_alone(words: Phrase, matches: list[_Match], keys: set[str]) -> Meaning:
-    """Read a value without a clear word: it counts only if every word is known."""
-    covered = {i for match in matches for i in range(match.start, match.end)}
-    is_whole = all(i in covered or word in _IGNORED for i, word in enumerate(words))
-    if not keys or not is_whole:
+    if not keys:
         return Meaning(None, UNKNOWN)
     if "maybe_won" in keys:
         return Meaning(None, DEPENDS, may_mean_won=True)
@@ -170,9 +218,14 @@ def _longest(matches: list[_Match]) -> list[_Match]:
 
 
 def _negated(match: _Match, matches: list[_Match]) -> str:
-    """Return the key of a match, changed if a negation is shortly before it."""
+    """Return the key of a match, changed if a negation is shortly before it or behind it."""
     reach = range(match.start - _NEGATION_REACH, match.start)
-    if not any(other.key == "not" and other.end - 1 in reach for other in matches):
+    is_negated = any(
+        (other.key == "not" and other.end - 1 in reach)
+        or (other.key == "not_after" and other.start == match.end)
+        for other in matches
+    )
+    if not is_negated:
         return match.key
     return "lost" if match.key in ("won", "won_alone", "maybe_won") else "check"
 
@@ -202,7 +255,8 @@ def _read(name: str) -> dict[str, Any]:
     return tomllib.loads(path.read_text(encoding="utf-8"))
 
 
-_MODIFIERS: Final = frozenset({"not", "not_yet", "competitor"})
+_REMARKS: Final = {"won": {"won"}, "lost": {"lost", "check", "not", "not_after", "competitor"}}
+_MODIFIERS: Final = frozenset({"not", "not_after", "not_yet", "competitor"})
 _LISTED: Final = _read("outcome_words.toml")
 _IGNORED: Final = frozenset(_LISTED.pop("ignored")["words"])
 _PHRASES, _STEMS = _lexicon(_LISTED)

@@ -57,7 +57,7 @@ def test_codes_have_a_meaning_in_their_column_only(column: str) -> None:
 @pytest.mark.parametrize("language", sorted(set(LANGUAGES) - {"ignored"}))
 def test_every_listed_phrase_has_its_own_meaning(language: str) -> None:
     for key, phrases in LANGUAGES[language].items():
-        if key in ("not", "not_yet", "competitor"):
+        if key in ("not", "not_after", "not_yet", "competitor"):
             continue
         expected = key.removesuffix("_alone").replace("maybe_won", "check")
         found = {phrase: outcome_of(phrase.rstrip("*")) for phrase in phrases}
@@ -100,3 +100,61 @@ def test_words_alone_sort_the_values_of_crms(monkeypatch: pytest.MonkeyPatch) ->
         if outcome_of(value) not in (outcome, "check")
     }
     assert wrong == set()
+
+
+NEAR_A_WIN = (
+    "Vorläufige Zusage|NDA unterschrieben|Bon de commande attendu|RDV accepté|Contact réussi|"
+    "Budżet zatwierdzony|アポ獲得|意思決定者の承認|成交在望|赢单率高|成功率50%|预约成功|"
+    "被竞争对手赢得|成交后退款|曾经成交|Won elsewhere|Won by other vendor|LOI signed|"
+    "Meeting Accepted|Enrolled in sequence|Subscribed to newsletter|Paid search|"
+    "Existing customer - upsell opportunity|Inscrit|50% gewonnen|0% Won|Won: No|Verkauft: Nein|"
+    "Won - churned later|Won (cancelled)|Won - open invoice"
+)
+NEAR_A_LOSS = "Meeting cancelled|Lost contact|Invalid email|Lost - reopened"
+
+
+@pytest.mark.parametrize("value", [*NEAR_A_WIN.split("|"), *NEAR_A_LOSS.split("|")])
+def test_value_with_other_words_is_asked_about(value: str) -> None:
+    assert meaning_of(value).outcome is None
+
+
+@pytest.mark.parametrize(
+    ("outcome", "values"),
+    [
+        (
+            "lost",
+            "Auftrag nicht erhalten|Ohne Erfolg|Sans succès|Opdracht niet gekregen|Un-won|"
+            "受注に至らず|購入なし|承認されず|未能成交|Couldn't win|Won't buy|Cannot be won",
+        ),
+        (
+            "open",
+            "Henüz kazanılmadı|Probably won|May win|成約予定|受注確度A|预计签约|Do podpisania|"
+            "Commande à venir|Auftrag in Aussicht|Accepted by Sales",
+        ),
+    ],
+)
+def test_negated_and_expected_wins_are_no_wins(outcome: str, values: str) -> None:
+    assert {value: meaning_of(value).outcome for value in values.split("|")} == dict.fromkeys(
+        values.split("|"), outcome
+    )
+
+
+@pytest.mark.parametrize(
+    ("outcome", "values"),
+    [
+        (
+            "lost",
+            "Lost - price|Closed Lost - No response|Lost (competitor)|Verloren - Preis|"
+            "Lost: won by competitor Acme|Perdu : budget|Closed Lost (0%)|失注（価格）|输单-价格",
+        ),
+        (
+            "won",
+            "5. Closed Won|Closed Won (Partner Pipeline)|Won - upsell|Gewonnen (Bestand)|"
+            "Customer - Enterprise|Closed Won (100%)|Sales pipeline: Closed won",
+        ),
+    ],
+)
+def test_remark_behind_a_clear_value_is_allowed(outcome: str, values: str) -> None:
+    assert {value: meaning_of(value).outcome for value in values.split("|")} == dict.fromkeys(
+        values.split("|"), outcome
+    )
