@@ -41,7 +41,14 @@ def test_half_numbers_are_fitted_as_declared() -> None:
         (["EU"] * 30, [], "it is always 'EU'"),
         ([7.0] * 30, [], "it is always '7'"),
         (["y" * 99] * 30, [], f"it is always '{'y' * 40}'"),
-        (list(range(100)), [], "each lead has a number of its own: an identifier"),
+        (list(range(100)), [], "each lead has a number of its own, almost without gaps: an ident"),
+        ([i * 40 + i % 7 for i in range(100)], [], "each lead has a number of its own, in the or"),
+        ([-i * 40 + i % 7 for i in range(100)], [], "each lead has a number of its own, in the o"),
+        (
+            [10_000 + i * 40_009 % 89_989 for i in range(100)],
+            [],
+            "each lead has a number of its own, with 5 digits each: an identifier",
+        ),
         ([f"n{i}" for i in range(100)], [], "nearly each lead has a value of its own: an ident"),
     ],
 )
@@ -51,6 +58,19 @@ def test_uninformative_columns_are_left_out(
     left_out = fit(cells, nothing=nothing)
     assert isinstance(left_out, LeftOut)
     assert left_out.reason.startswith(reason)
+
+
+AMOUNTS = [int(100_000 * 1.07 ** ((i * 37) % 100)) for i in range(100)]
+ROUND = [10_000 + i * 40_010 % 89_990 for i in range(100)]
+
+
+@pytest.mark.parametrize("cells", [AMOUNTS, ROUND, list(range(99)), [i + 0.5 for i in range(100)]])
+def test_different_amounts_are_numbers(cells: list[float]) -> None:
+    assert fit_number(cells).highest == max(cells)
+
+
+def test_declared_number_is_no_identifier() -> None:
+    assert fit_number(list(range(100)), kind="number").highest == 99
 
 
 @given(COLUMNS, NOTHINGS, st.sampled_from([None, "number", "category"]))

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from crm.arrays import Objects
+from crm.arrays import Floats, Objects
 from crm.cells import folded_words, read_column, text_column
 from crm.errors import SchemaError
 from crm.formats.numbers import NumberFormat
@@ -19,6 +19,11 @@ from features.attributes.number import TRUTHS, NumberAttribute
 MAX_VOCABULARY = 254
 MIN_ROWS_PER_VALUE = 5
 SMALL_VOCABULARY = 50
+MIN_IDENTIFIERS = 100  # numbers below which identifiers are not recognised
+IDENTIFIERS_SPREAD = 3  # highest minus lowest of identifiers without gaps, for each lead
+IDENTIFIERS_IN_ORDER = 0.9  # share of steps from row to row in one direction
+IDENTIFIERS_ROUND = 0.25  # share of numbers that end in 0; of identifiers it is 0.1
+IDENTIFIER_DIGITS = 5
 
 
 def fit_attribute(
@@ -80,6 +85,7 @@ def fit_attribute(
     if not is_number[~is_truth].any():  # true and false are numbers only among others
         is_number &= ~is_truth
     share = float(is_number[filled].mean())
+    is_declared = kind is not None
     if kind is None:
         kind = _kind(name, share, n_distinct=len(counts), n=n_filled)
     if kind == "number":
@@ -87,8 +93,8 @@ def fit_attribute(
             raise SchemaError("leads", [_infinities(name, int(infinite.sum()))])
         if not np.isfinite(numbers).any():
             return LeftOut(name, "it is listed as a number and contains none")
-        if n_filled >= 100 and len(counts) == n_filled and (numbers[filled] % 1 == 0).all():
-            return LeftOut(name, "each lead has a number of its own: an identifier")
+        if not is_declared and (evidence := _why_identifiers(numbers[filled], len(counts))):
+            return LeftOut(name, f"each lead has a number of its own, {evidence}: an identifier")
         known = numbers[np.isfinite(numbers)]
         return replace(
             reader,
@@ -120,6 +126,27 @@ def _kind(name: str, share_numbers: float, n_distinct: int, n: int) -> Any:
             "missing), category or ignore."
         ],
     )
+
+
+def _why_identifiers(numbers: Floats, n_distinct: int) -> str:
+    """Return what shows that whole numbers, all different, are identifiers; empty if nothing does.
+
+    Amounts can differ from lead to lead as well, but they have gaps, are in no order, and many of
+    them are round or have another number of digits.
+    """
+    n = len(numbers)
+    if n < MIN_IDENTIFIERS or n_distinct < n or (numbers % 1 != 0).any():
+        return ""
+    if numbers.max() - numbers.min() < IDENTIFIERS_SPREAD * n:
+        return "almost without gaps"
+    steps = np.diff(numbers)
+    if max((steps > 0).mean(), (steps < 0).mean()) >= IDENTIFIERS_IN_ORDER:
+        return "in the order of the rows"
+    digits = {len(f"{abs(number):.0f}") for number in numbers}
+    is_round = (numbers % 10 == 0).mean() > IDENTIFIERS_ROUND
+    if len(digits) == 1 and min(digits) >= IDENTIFIER_DIGITS and not is_round:
+        return f"with {min(digits)} digits each"
+    return ""
 
 
 def _infinities(name: str, n: int) -> str:
