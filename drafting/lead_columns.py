@@ -3,15 +3,22 @@
 from collections.abc import Mapping
 from functools import lru_cache
 
+import numpy as np
 import pandas as pd
 
 from crm.errors import ConfigError
 from crm.lead_ids import id_keys
 from crm.text import quote
+from drafting.personal import personal_reason
 from drafting.role_names import NAMED_IDS, NO_RANK, rank
 from drafting.samples import Column, Table
 
 MOST_GAPS = 0.2  # the share of leads that may have no id
+MOST_PER_ROW = 3  # the highest number of a row, for each row
+FEWEST_LEADS = 10  # ids of leads in a column with a clear name, if other ids are more
+CODE = r"[A-Za-z][A-Za-z-]*[-_/]?(\d{2,4}[-_/])?\d{2,}"
+CODES = NAMED_IDS + 1  # the rank of a column of codes
+PERSONAL = NO_RANK - 1  # the rank of a column of personal data with the name of an id
 ID_SHARE = 0.5  # the least share of different values in a column of ids with repeats
 
 
@@ -30,10 +37,9 @@ def id_columns(tables: Mapping[str, Table]) -> dict[str, Column]:
     """
     leads = tables["leads"]
     events = {kind: table for kind, table in tables.items() if kind != "leads"}
-    keys = sorted(lead_keys(leads), key=lambda column: rank("lead_id", column.name))
+    keys = sorted(lead_keys(leads), key=id_rank)
     if not events:
-        named = keys and rank("lead_id", keys[0].name) < NO_RANK
-        return {"leads": keys[0]} if named else {}
+        return {"leads": keys[0]} if keys and id_rank(keys[0]) < NO_RANK else {}
     links = []
     for key in keys:
         shared = {kind: _shared(key, leads, kind, table) for kind, table in events.items()}
@@ -41,9 +47,22 @@ def id_columns(tables: Mapping[str, Table]) -> dict[str, Column]:
     return max(links, key=len, default={})
 
 
+def id_rank(column: Column) -> int:
+    """Return the rank of a column as the ids of leads, by its name and its cells; 0 is the best.
+
+    Codes such as "CRM-LEAD-00001" come after names of ids, and personal data comes last.
+    """
+    place = rank("lead_id", column.name)
+    if place < NAMED_IDS:
+        return place
+    if column.share(CODE) == 1:
+        return CODES
+    return PERSONAL if place < NO_RANK and personal_reason(column) else place
+
+
 def lead_keys(table: Table) -> list[Column]:
     """Return the columns that identify each row, except for a few rows without a value."""
-    return [column for column in table.columns if _is_key(column)]
+    return [column for column in table.columns if _is_key(column) and not _is_chance(column)]
 
 
 def check_repeated_ids(table: Table) -> None:
@@ -95,14 +114,26 @@ def _is_key(column: Column) -> bool:
     return is_unique and len(column.cells) - filled <= MOST_GAPS * len(column.cells)
 
 
+def _is_chance(column: Column) -> bool:
+    """Check for cells that occur in other tables by chance: times, and numbers of rows."""
+    if column.is_time:
+        return True
+    is_count = column.is_number and rank("lead_id", column.name) == NO_RANK
+    return is_count and float(np.nanmax(np.abs(column.numbers))) <= MOST_PER_ROW * len(column.cells)
+
+
 def _shared(key: Column, leads: Table, kind: str, table: Table) -> Column | None:
     """Find the column of another table that contains the lead ids."""
     ids, candidates = _keys(key), []
     for column in table.columns:
-        share = float(_keys(column).isin(ids).mean()) if len(column.counts) else 0.0
+        if column.is_time or not len(column.counts):
+            continue
+        is_lead = _keys(column).isin(ids)
+        share = float(is_lead.mean())
         same_name = column.name == key.name
-        likely = share >= 0.5 or (share > 0 and (same_name or not leads.is_whole))
         place = rank("lead_id", column.name)
+        is_named = same_name or (place < NAMED_IDS - 1 and is_lead.sum() >= FEWEST_LEADS)
+        likely = share >= 0.5 or (share > 0 and (is_named or not leads.is_whole))
         repeats = len(column.counts) < len(column.cells)
         if likely and (repeats or kind == "outcomes" or table.kind or place < NO_RANK):
             candidates.append((-place, same_name, share, column))

@@ -176,10 +176,22 @@ def _outcome_comments(words: OutcomeWords, roles: Roles, has_times: bool) -> lis
     return [
         *_choice_comments(roles.outcome, has_times),
         *([f"CHECK: {words.guess}."] if words.guess else []),
-        *([] if words.lost else ["CHECK: no value is known to mean lost."]),
+        *([] if words.lost else [_no_lost_comment(roles)]),
         *([UNCLEAR_VALUES.format(training=training)] if words.unclear else []),
         *_closing_comments(roles),
     ]
+
+
+def _no_lost_comment(roles: Roles) -> str:
+    comment = "CHECK: no value is known to mean lost."
+    reason = roles.of_outcomes.get("reason")
+    if reason is None or not reason.counts.sum():
+        return comment
+    return (
+        f"{comment} {int(reason.counts.sum()):,} leads have a {quote(reason.name)}, so they may be "
+        "lost. Export a column that says so: in Odoo, lost leads are archived, and "
+        '"Won/Lost" (won_status) tells them from open ones.'
+    )
 
 
 def _choice_comments(choice: OutcomeChoice, has_times: bool) -> list[str]:

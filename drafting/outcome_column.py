@@ -9,7 +9,14 @@ from crm.text import listed, quote
 from drafting.outcome_meaning import meaning_of
 from drafting.outcome_words import OutcomeWords, declared_values, sort_values
 from drafting.personal import is_sensitive
-from drafting.role_names import CLEAR_OUTCOME_NAMES, NO_RANK, is_excluded, is_named, rank
+from drafting.role_names import (
+    CLEAR_OUTCOME_NAMES,
+    NO_RANK,
+    OTHER_STATUS,
+    is_excluded,
+    is_named,
+    rank,
+)
 from drafting.samples import Column
 
 CERTAIN = 0.95  # share of clear rows from which a column with any name may be the outcome
@@ -85,10 +92,11 @@ class OutcomeChoice:
         return round(self.words.known_share * (1.0 if is_clear else 0.5), 1)
 
     @property
-    def order(self) -> tuple[bool, bool, float, bool, int]:
+    def order(self) -> tuple[bool, bool, bool, float, bool, int]:
         """The key that sorts the columns, the best first."""
         is_unnamed, is_guess = self.rank == NO_RANK, bool(self.words.guess)
-        return (is_unnamed, is_guess, -self.certainty, self.still_open is not None, self.rank)
+        is_other, is_incomplete = self.rank >= OTHER_STATUS, self.still_open is not None
+        return (is_unnamed, is_guess, is_other, -self.certainty, is_incomplete, self.rank)
 
 
 def choose_outcome(
@@ -212,6 +220,8 @@ def _why_not(choice: OutcomeChoice, best: OutcomeChoice) -> str:
         return "its name does not suggest an outcome"
     if choice.words.guess and not best.words.guess:
         return "which of its values means won would be a guess"
+    if choice.rank >= OTHER_STATUS > best.rank:
+        return "its name suggests a status of something else than the lead"
     if choice.certainty < best.certainty:
         return f"only {choice.words.known_share:.0%} of its cells have a clear meaning"
     if choice.still_open and not best.still_open:

@@ -14,6 +14,7 @@ from crm.text import words_of
 
 NO_RANK: Final = 9  # the rank of a name that does not suggest the role
 CLEAR_OUTCOME_NAMES: Final = 4  # a yes or no is an outcome only if its rank is lower
+OTHER_STATUS: Final = 5  # from this rank on, `outcome` names may mean a status of something else
 CLOSING_NAMES: Final = 4  # names of `closed_at` with a lower rank mean a closing
 NAMED_IDS: Final = 5  # names of `lead_id` with a lower rank name the lead or the row
 

@@ -299,3 +299,64 @@ def test_repeated_ids_are_refused_with_their_column(tmp_path: Path) -> None:
     message = '"Lead ID" looks like the id of a lead, but 2 of 5 rows repeat an id'
     with pytest.raises(ConfigError, match=message):
         draft_project([file], tmp_path)
+
+
+@pytest.mark.parametrize("other", ["Quote Status", "Approval Status", "Trial Status"])
+def test_status_of_something_else_comes_after_that_of_the_lead(tmp_path: Path, other: str) -> None:
+    leads: dict[str, Any] = {"Id": range(30), other: ["Accepted", "Rejected", "Pending"] * 10}
+    leads["Stage"] = ["Won", "Lost", "Kickoff"] * 10
+    text, project, _ = draft_of(tmp_path, leads)
+    assert project.leads.column_of("outcome") == "Stage"
+    assert "of something else than the lead" in without_line_breaks(text)
+
+
+def test_status_of_something_else_is_an_outcome_if_no_other_column_is(tmp_path: Path) -> None:
+    leads = {"Id": range(30), "Loan Status": ["Accepted", "Rejected", "Pending"] * 10}
+    assert draft_of(tmp_path, leads).project.leads.column_of("outcome") == "Loan Status"
+
+
+def test_leads_with_a_reason_and_no_lost_value_are_asked_about(tmp_path: Path) -> None:
+    leads = {"Id": range(30), "Stage": ["Won", "New", "Proposition"] * 10}
+    leads["Lost Reason"] = [None, "Too expensive", None] * 10
+    text = without_line_breaks(draft_of(tmp_path, leads).text)
+    assert 'CHECK: no value is known to mean lost. 10 leads have a "Lost Reason"' in text
+
+
+# --- ids of leads
+
+
+def leads_and_deals(folder: Path, leads: dict[str, Any], deals: dict[str, Any]) -> list[str]:
+    deals = deals | {"Stage": ["Won", "Lost"] * 20, "Close Date": days(40, "2024-03-01")}
+    return [write_csv(folder, "leads.csv", leads), write_csv(folder, "deals.csv", deals)]
+
+
+@pytest.mark.parametrize(
+    ("column", "of_deals"), [("Created Date", "Close Date"), ("Row", "Deal Number")]
+)
+def test_cells_that_match_by_chance_are_no_ids(tmp_path: Path, column: str, of_deals: str) -> None:
+    leads = {"Lead ID": [f"L{i}" for i in range(40)], "Created Date": days(40, "2024-03-01")}
+    files = leads_and_deals(tmp_path, leads | {"Row": range(40)}, {"Deal Number": range(40)})
+    with pytest.raises(ConfigError, match='such as "L0" in "Lead ID" of leads.csv and "0" in'):
+        draft_project(files, tmp_path)
+
+
+def test_few_leads_among_other_ids_match_by_the_name(tmp_path: Path) -> None:
+    leads = {"Id": [f"00Q{i:05d}" for i in range(40)], "CreatedDate": days(40)}
+    leads["Status"] = ["Closed - Converted", "Closed - Not Converted"] * 20
+    who = [f"{'00Q' if i % 4 == 0 else '003'}{i % 40:05d}" for i in range(200)]
+    tasks = {"Id": [f"00T{i:05d}" for i in range(200)], "WhoId": who, "CreatedDate": days(200)}
+    tasks["TaskSubtype"] = ["Call", "Email"] * 100
+    files = [write_csv(tmp_path, "Lead.csv", leads), write_csv(tmp_path, "Task.csv", tasks)]
+    _, project, records = draft(tmp_path, files)
+    assert project.activities is not None
+    assert project.activities.column_of("lead_id") == "WhoId"
+    assert len(records.activities) == 50
+
+
+def test_code_is_an_id_before_an_email_address(tmp_path: Path) -> None:
+    leads = {"name": [f"CRM-LEAD-2024-{i:05d}" for i in range(30)]}
+    leads["email_id"] = [f"p{i}@example.com" for i in range(30)]
+    leads["status"] = ["Converted", "Lead", "Do Not Contact"] * 10
+    assert draft_of(tmp_path, leads).project.leads.column_of("lead_id") == "name"
+    del leads["name"]
+    assert draft_of(tmp_path, leads).project.leads.column_of("lead_id") == "email_id"
