@@ -145,7 +145,7 @@ def draft_with_values(
     records = sample_records(assigned, roles.columns, learn, order, now)
     counts = {} if roles.outcome is None else count_values(roles.of_outcomes)
     learn_part, learn = learn_section(words, counts, learn, records, roles)
-    nothing, in_doubt = nothing_words(attributes)
+    nothing, in_doubt = nothing_words([*attributes, *roles.measures])
     rules = propose_rules(attributes, records, learn, set(nothing))
 
     draft = tomlkit.document()

@@ -15,7 +15,17 @@ _ONLY_MARKS = re.compile(r"[\s.,:;_~?'\"\-‐‑‒–—―/\\|()\[\]{}<>·…]
 
 LONGEST = 60  # characters of a word for nothing, with marks around it
 _DIGIT = re.compile("[0-9]")
-_WITH_DIGITS = ("0000", "#", "[", "(", "<", '"', "'")  # how words that contain digits begin
+_WITH_DIGITS = (
+    "0",
+    "1900-",
+    "1/0/",
+    "#",
+    "[",
+    "(",
+    "<",
+    '"',
+    "'",
+)  # how words that contain digits begin
 
 
 def is_nothing(text: str) -> bool:

@@ -18,6 +18,7 @@ from features.attributes.flag import NO, YES
 Phrase = tuple[str, ...]
 
 DEPENDS = "it depends on your company what this means"
+CODE = "a code of Dataverse"
 UNKNOWN = "its words are not known"
 PARTLY_KNOWN = "it has words of {outcome}, and others that are not known"
 _CJK = re.compile("[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
@@ -80,7 +81,7 @@ def meaning_of(value: str, column_words: str = "") -> Meaning:
     """
     codes = _CODES.get(column_words.replace(" ", ""))
     if codes is not None and value in codes:
-        return Meaning(codes[value], "a code of Dataverse")
+        return Meaning(codes[value], CODE)
     answer = unicodedata.normalize("NFKC", value).casefold()
     if answer in YES | NO:
         return Meaning("won" if answer in YES else "lost", is_yes_or_no=True)

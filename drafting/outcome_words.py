@@ -9,12 +9,12 @@ from crm.cells import cell_number
 from crm.errors import ConfigError
 from crm.suggest import nearest
 from crm.text import quote
-from drafting.outcome_meaning import UNKNOWN, Meaning, meaning_of
+from drafting.outcome_meaning import CODE, UNKNOWN, Meaning, meaning_of
 from drafting.samples import Column
 
-MAX_VALUES = 60
+MAX_VALUES = 200
 EVERY_ROW = "won"  # the outcome of each row of a table of wins without a column of outcomes
-MAX_UNKNOWN = 30  # values that are not clear; a column with more is not an outcome
+MAX_UNKNOWN = 30  # values that are not clear, unless others clearly mean won and lost
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def sort_values(column: Column) -> OutcomeWords | None:
     lists: dict[str | None, list[str]] = {"won": [], "lost": [], "open": [], None: []}
     for value, meaning in meanings.items():
         lists[meaning.outcome].append(value)
-    if len(lists[None]) > MAX_UNKNOWN:
+    if len(lists[None]) > MAX_UNKNOWN and not (lists["won"] and lists["lost"]):
         return None
     guess = _guess(lists, meanings)
     if not lists["won"]:
@@ -141,7 +141,8 @@ def _meanings(column: Column) -> dict[str, Meaning]:
         spellings.setdefault(value.casefold(), value)
     values = list(spellings.values())
     meanings = {value: meaning_of(value, column.words) for value in values}
-    if {cell_number(value) for value in values} <= {-1.0, 0.0, 1.0}:
+    has_codes = any(meaning.why == CODE for meaning in meanings.values())
+    if not has_codes and {cell_number(value) for value in values} <= {-1.0, 0.0, 1.0}:
         for value in values:
             outcome = "won" if cell_number(value) == 1 else "lost"
             meanings[value] = Meaning(outcome, is_yes_or_no=True)

@@ -49,6 +49,13 @@ class Roles:
         """The columns of the table that contains the outcomes, by role."""
         return self.columns.get("outcomes", self.columns["leads"])
 
+    @property
+    def measures(self) -> list[Column]:
+        """The columns of all tables with the role of a time or a number."""
+        kinds = {role.name: role.kind for table in TABLES.values() for role in table.file_columns}
+        by_role = [pair for columns in self.columns.values() for pair in columns.items()]
+        return [column for role, column in by_role if kinds.get(role) in ("time", "number")]
+
 
 def find_roles(tables: Mapping[str, Table], declared: Declared = ANY_CHOICE) -> Roles:
     """Find the columns that play the roles of each table.

@@ -322,6 +322,24 @@ def test_leads_with_a_reason_and_no_lost_value_are_asked_about(tmp_path: Path) -
     assert 'CHECK: no value is known to mean lost. 10 leads have a "Lost Reason"' in text
 
 
+@pytest.mark.parametrize("name", ["Résultat précédent", "前回の結果", "Vorheriger Status"])
+def test_earlier_result_is_no_outcome(tmp_path: Path, name: str) -> None:
+    leads = {"Id": range(30), name: ["Success", "Failure", "Won"] * 10}
+    with pytest.raises(ConfigError, match="shows how leads ended"):
+        draft_of(tmp_path, leads)
+    leads["Souscrit"] = ["oui", "non", "non"] * 10
+    assert draft_of(tmp_path, leads).project.leads.column_of("outcome") == "Souscrit"
+
+
+@pytest.mark.parametrize("word", ["n/a", "0000-00-00 00:00:00", "1900-01-00", "(No value)", "-"])
+def test_words_for_nothing_in_times_are_empty_cells(tmp_path: Path, word: str) -> None:
+    leads = {"Id": range(40), "Created At": [*days(38), word, word], "Status": ["Won", "Lost"] * 20}
+    leads["Closed At"] = [*days(30, "2024-03-01"), *[word] * 10]
+    records = draft_of(tmp_path, leads).records
+    assert len(records.leads) == 38
+    assert any("`Created At` is empty" in str(rows) for rows in records.left_out)
+
+
 # --- ids of leads
 
 
