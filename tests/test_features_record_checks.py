@@ -157,6 +157,27 @@ def test_long_sales_are_no_missing_outcomes(check: Check) -> None:
     assert "LC102" not in numbers(check(rows))
 
 
+def test_leads_with_several_outcomes_are_counted_once(tmp_path: Path) -> None:
+    rows = [{"Id": row["Id"], "Created": row["Created"]} for row in leads(60)]
+    pd.DataFrame(rows).to_csv(tmp_path / "leads.csv", index=False)
+    ids = [row["Id"] for row in rows]
+    deals = pd.DataFrame({"Id": ids + ids[:10], "Status": ["Lost"] * 58 + ["Won"] * 12})
+    deals["Closed"] = [f"2025-04-{1 + i % 28:02}" for i in range(70)]
+    deals.to_csv(tmp_path / "deals.csv", index=False)
+    (tmp_path / "leadscore.toml").write_text(
+        '[project]\nname = "acme"\n[leads]\nsource = "leads.csv"\nlead_id = "Id"\n'
+        'created_at = "Created"\n[outcomes]\nsource = "deals.csv"\nlead_id = "Id"\n'
+        'outcome = "Status"\nclosed_at = "Closed"\n[learn]\nwon = ["Won"]\nlost = ["Lost"]\n'
+    )
+    result = check_records(load_project(tmp_path), NOW, private_reason)
+    assert (result.leads, result.won, result.lost, result.open) == (60, 12, 48, 0)
+    warning = only(result)
+    assert (warning.number, warning.count) == ("LC121", 20)
+    assert (
+        "10 of 60 leads with an outcome have two or more rows. 10 of them were" in warning.evidence
+    )
+
+
 def test_one_deal_that_is_most_of_the_sum(check: Check) -> None:
     rows = leads()
     rows[100]["Amount"] = 5_000_000

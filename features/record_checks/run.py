@@ -92,18 +92,17 @@ def check_records(
     places = {
         name: _Places(project, table, findings, columns[name]) for name, table in read.items()
     }
-    won_lost = {} if records is None else records.outcomes["outcome"].value_counts().to_dict()
-    n_leads = None if records is None else len(records.leads)
+    counts = (None,) * 4 if records is None else _count_leads(records)
     left_out = left_out if records is None else records.left_out
     return RecordsCheck(
         project=project.name,
         simulated=project.simulated,
         checked_at=now.astimezone(datetime.UTC).isoformat(timespec="seconds"),
         problems=tuple(dict.fromkeys(problems)),
-        leads=n_leads,
-        won=None if records is None else int(won_lost.get("won", 0)),
-        lost=None if records is None else int(won_lost.get("lost", 0)),
-        open=None if n_leads is None else n_leads - sum(map(int, won_lost.values())),
+        leads=counts[0],
+        won=counts[1],
+        lost=counts[2],
+        open=counts[3],
         warnings=tuple(
             _warning(number, finding, places[finding.table.name]) for number, finding in findings
         ),
@@ -119,6 +118,14 @@ def check_records(
         ),
         notes=tuple(notes if records is None else records.notes),
     )
+
+
+def _count_leads(records: Records) -> tuple[int, int, int, int]:
+    """Count the leads: all, with a win, with outcomes and no win, and without an outcome."""
+    outcomes, n_leads = records.outcomes, len(records.leads)
+    n_won = outcomes.loc[outcomes["outcome"] == "won", "lead_id"].nunique()
+    n_closed = outcomes["lead_id"].nunique()
+    return n_leads, n_won, n_closed - n_won, n_leads - n_closed
 
 
 def _read_tables(

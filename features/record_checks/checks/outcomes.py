@@ -1,4 +1,4 @@
-"""The checks of when leads ended: LC101 and LC102."""
+"""The checks of when and how leads ended: LC101, LC102 and LC121."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -89,6 +89,33 @@ def outcomes_begin_late(tables: ReadTables) -> Iterator[Finding]:
         f"come within {_days(usual / DAY)}. Outcomes that are missing count as not won.",
         "Export the earlier outcomes too, or leave out the leads that were created before "
         f"{day_of(first, zone)}.",
+    )
+
+
+@check("LC121", "Leads have more than one outcome.")
+def several_outcomes(tables: ReadTables) -> Iterator[Finding]:
+    """Count the leads with several rows in the table of outcomes."""
+    outcomes = tables.outcomes
+    if outcomes is None or outcomes.table.name == "leads":
+        return
+    is_known = (outcomes.lead != UNKNOWN_LEAD) & (outcomes.is_won | outcomes.is_lost)
+    count = np.bincount(outcomes.lead[is_known])
+    won = np.bincount(outcomes.lead[is_known & outcomes.is_won], minlength=len(count))
+    is_several = count > 1
+    n_several, n_leads = int(is_several.sum()), int((count > 0).sum())
+    if not n_several:
+        return
+    n_both = int((is_several & (won > 0) & (won < count)).sum())
+    both = f" {n_both:,} of them were both won and lost." if n_both else ""
+    yield Finding(
+        outcomes.table,
+        f"Why {'do' if n_several > 1 else 'does'} {counted(n_several, 'lead')} have more than one "
+        "outcome?",
+        f"{n_several:,} of {n_leads:,} leads with an outcome have two or more rows.{both} A lead "
+        "with a win counts as won. The model learns from the time before its first outcome.",
+        "If the rows are deals of one customer, this is all right. If a row was changed later, "
+        "export its last state only.",
+        rows_of(is_known & is_several[np.where(is_known, outcomes.lead, 0)]),
     )
 
 
