@@ -97,6 +97,8 @@ def score(
         "older_than_learned": summary.leads_with("older_than_learned", created_at),
         "unreadable_created_at": summary.leads_with("unreadable_time", created_at),
         "undated": summary.undated,
+        "without_id": summary.without_id,
+        "repeated_ids": summary.repeated_ids,
     }
     heading = f"Scored {counted(summary.rows, 'lead')} with {card.name} {version} into {output}."
     show(facts, "\n".join([heading, *batch_lines(summary, created_at, moment)]), json_)

@@ -14,11 +14,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
-from crm.arrays import Bools, Ints
+from crm.arrays import Bools, Hashes, Ints
 from crm.cells import harmless, text_column
 from crm.errors import SchemaError, SourceError
 from crm.files import whole_file
 from crm.formats.column_times import parse_times
+from crm.lead_ids import id_keys
 from crm.outcomes import meanings
 from crm.project import TableKeys
 from crm.sources.source import iter_table, name_of
@@ -56,6 +57,10 @@ class BatchSummary:
         The number of leads that were to be scored as of their creation and have no such time.
     erased : int
         The number of leads that were left out because they were erased.
+    without_id : int
+        The number of scored rows whose cell for the id is empty.
+    repeated_ids : int
+        The number of scored rows whose id is that of an earlier row.
     """
 
     rows: int
@@ -66,6 +71,8 @@ class BatchSummary:
     ended: int = 0
     undated: int = 0
     erased: int = 0
+    without_id: int = 0
+    repeated_ids: int = 0
 
     def leads_with(self, code: CellWarningCode, column: str | None) -> int:
         """Return the number of leads whose cell of a column has this warning."""
@@ -129,7 +136,8 @@ def score_file(
         raise SourceError(f"{target} contains the leads to score. Name another file to write.")
     summary = BatchSummary(0, [], [])
     counts = WarningCounts()
-    rows = n_ended = n_undated = n_erased = 0
+    rows = n_ended = n_undated = n_erased = n_without_id = 0
+    id_hashes: list[Hashes] = []
     with _whole_file(target, n_reasons) as write:
         for chunk in iter_table(leads, Path(), CHUNK_ROWS):
             first_row = rows + 1
@@ -145,6 +153,9 @@ def score_file(
                 is_erased = ids.isin(erased(ids.dropna().tolist())).to_numpy()
                 chunk, ids = chunk[~is_erased], ids[~is_erased]
                 n_erased += int(is_erased.sum())
+                n_without_id += int(ids.isna().sum())
+                keys = id_keys(ids.dropna().astype("str")).to_numpy(dtype=object)
+                id_hashes.append(pd.util.hash_array(keys))
             moments = _moments(scorer, chunk, as_of)
             scores = scorer.score_table(
                 chunk,
@@ -167,6 +178,8 @@ def score_file(
         ended=n_ended,
         undated=n_undated,
         erased=n_erased,
+        without_id=n_without_id,
+        repeated_ids=_count_repeats(id_hashes),
     )
 
 
@@ -201,6 +214,14 @@ def has_ended(
         (closed_at != NOT_A_TIME) & (meaning != "open")
     )
     return np.asarray(is_closed & ((moments == NOT_A_TIME) | (closed_at <= moments)), dtype=bool)
+
+
+def _count_repeats(hashes: list[Hashes]) -> int:
+    """Count the ids that equal an earlier one, from the hashes of the ids of each chunk."""
+    if not hashes:
+        return 0
+    together = np.concatenate(hashes)
+    return len(together) - len(np.unique(together))
 
 
 def _moments(

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from commands.terminal.batch import batch_lines
 from crm.errors import SchemaError, SourceError
 from crm.project import TableKeys
 from features.times import cell_time
@@ -221,6 +222,21 @@ def test_lead_without_a_creation_time_has_no_moment(
     summary = score_file(scorer, source, out / "scores.csv", as_of="created")
     assert summary.undated == 2
     assert summary.leads_with("unreadable_time", "created_at") == 1
+
+
+def test_rows_without_an_id_and_with_the_id_of_another_are_counted(
+    scorer: LeadScorer, leads: pd.DataFrame, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch, "CHUNK_ROWS", 2)
+    some = leads.head(6).assign(lead_id=["1", "7", "1.0", "", "1", "8"])
+    some.to_csv(out.parent / "leads.csv", index=False)
+    summary = score_file(
+        scorer, TableKeys(source=str(out.parent / "leads.csv")), out / "scores.csv"
+    )
+    assert (summary.rows, summary.without_id, summary.repeated_ids) == (6, 1, 2)
+    lines = batch_lines(summary, "created_at", NOW)
+    assert "1 lead without an id: `lead_id` is empty there." in lines
+    assert "2 rows with the id of an earlier row: each row has a score of its own." in lines
 
 
 def test_file_without_creation_times_is_not_scored_as_of_creation(

@@ -46,6 +46,11 @@ def batch_lines(
             )
             for warning in summary.warnings
         ]
+    if summary.without_id:
+        lines.append(f"{_leads(summary.without_id)} without an id: `lead_id` is empty there.")
+    if summary.repeated_ids:
+        rows = f"{summary.repeated_ids:,} row{'' if summary.repeated_ids == 1 else 's'}"
+        lines.append(f"{rows} with the id of an earlier row: each row has a score of its own.")
     if summary.undated:
         lines.append(
             f"{_leads(summary.undated)} without a creation time were scored without a moment: what "
