@@ -19,6 +19,7 @@ from drafting.role_names import (
 )
 from drafting.samples import Column
 
+MOSTLY_CLEAR = 0.5  # share of clear rows of a column that is preferred if it tells open leads
 CERTAIN = 0.95  # share of clear rows from which a column with any name may be the outcome
 FEW_OPEN = 0.01  # share of "lost" rows that another column may show as open
 
@@ -92,11 +93,17 @@ class OutcomeChoice:
         return round(self.words.known_share * (1.0 if is_clear else 0.5), 1)
 
     @property
-    def order(self) -> tuple[bool, bool, bool, float, bool, int]:
+    def is_incomplete(self) -> bool:
+        """Whether the column does not tell lost leads from open ones."""
+        return self.still_open is not None or not self.words.lost
+
+    @property
+    def order(self) -> tuple[bool, bool, bool, bool, bool, float, int]:
         """The key that sorts the columns, the best first."""
         is_unnamed, is_guess = self.rank == NO_RANK, bool(self.words.guess)
-        is_other, is_incomplete = self.rank >= OTHER_STATUS, self.still_open is not None
-        return (is_unnamed, is_guess, is_other, -self.certainty, is_incomplete, self.rank)
+        is_other, is_unclear = self.rank >= OTHER_STATUS, self.certainty < MOSTLY_CLEAR
+        kept = (is_unnamed, is_guess, is_other, is_unclear, self.is_incomplete)
+        return (*kept, -self.certainty, self.rank)
 
 
 def choose_outcome(
@@ -222,11 +229,13 @@ def _why_not(choice: OutcomeChoice, best: OutcomeChoice) -> str:
         return "which of its values means won would be a guess"
     if choice.rank >= OTHER_STATUS > best.rank:
         return "its name suggests a status of something else than the lead"
-    if choice.certainty < best.certainty:
-        return f"only {choice.words.known_share:.0%} of its cells have a clear meaning"
-    if choice.still_open and not best.still_open:
+    if choice.still_open and not best.is_incomplete:
         return (
             f"{choice.still_open.rows:,} of its leads that are not won are open in "
             f"{quote(choice.still_open.column)}"
         )
+    if not choice.words.lost and best.words.lost:
+        return "no value is known to mean lost"
+    if choice.certainty < best.certainty:
+        return f"only {choice.words.known_share:.0%} of its cells have a clear meaning"
     return "its name says less" if choice.rank > best.rank else "it is further right in the file"

@@ -13,6 +13,7 @@ import pandas as pd
 from crm.errors import ConfigError
 from crm.tables import TABLES, DeclaredColumn
 from crm.text import listed, quote
+from drafting.closing import closing_by_cells
 from drafting.lead_columns import id_columns
 from drafting.outcome_column import Declared, OutcomeChoice, check_declared, choose_outcome
 from drafting.personal import is_sensitive, personal_reason
@@ -38,11 +39,14 @@ class Roles:
         The column of the outcome; None if every row of the file of outcomes is a win.
     other_closings : list of str
         Further columns of closing dates, which are not read.
+    closing_by_cells : bool
+        True if the column of closing dates was found by its cells, and not by its name.
     """
 
     columns: dict[str, dict[str, Column]]
     outcome: OutcomeChoice | None = None
     other_closings: list[str] = field(default_factory=list)
+    closing_by_cells: bool = False
 
     @property
     def of_outcomes(self) -> dict[str, Column]:
@@ -92,9 +96,16 @@ def find_roles(tables: Mapping[str, Table], declared: Declared = ANY_CHOICE) -> 
     if "outcomes" not in tables:
         choice, of_leads = _flat_outcome(tables["leads"], roles["leads"], declared)
         roles["leads"] |= of_leads
-    closing = roles.get("outcomes", roles["leads"]).get("closed_at")
+    of_outcomes = roles.get("outcomes", roles["leads"])
+    by_cells = None
+    if choice is not None and "closed_at" not in of_outcomes:
+        unassigned = [column for column in source.columns if column not in of_outcomes.values()]
+        by_cells = closing_by_cells(unassigned, choice, of_outcomes.get("created_at"))
+        of_outcomes |= {} if by_cells is None else {"closed_at": by_cells}
+    closing = of_outcomes.get("closed_at")
     closings = [column for column in source.columns if closing and _is_closing(column)]
-    return Roles(roles, choice, [column.name for column in closings if column is not closing])
+    other_closings = [column.name for column in closings if column is not closing]
+    return Roles(roles, choice, other_closings, closing_by_cells=by_cells is not None)
 
 
 def find_order(leads: Table) -> Column | None:

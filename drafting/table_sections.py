@@ -32,6 +32,10 @@ FORMATTED_ROLES = {
 }
 WHOLE_NUMBERS = "1234"  # the format of columns that need no line: whole numbers
 EVERY_ROW_NOTE = "CHECK: no column of the table is an outcome, so every row counts as this"
+CLOSING_NOTE = (
+    "when it ended; CHECK: its name does not say so, but it is filled for leads that are won or "
+    "lost, and empty for the others"
+)
 ROLE_NOTES = {
     "lead_id": "identifies each lead in every table",
     "created_at": "when the lead was created; no later record is used to score it at that time",
@@ -80,12 +84,32 @@ def table_section(kind: str, table: Table, roles: Roles, encoding: str | None = 
             tomlkit.comment('lead_id = "…"  # no id was found: leads are numbered by their row')
         )
     for role, column in columns.items():
-        section[role] = noted(column.name, ROLE_NOTES.get(role, "a further column"))
+        is_by_cells = role == "closed_at" and roles.closing_by_cells
+        note = CLOSING_NOTE if is_by_cells else ROLE_NOTES.get(role, "a further column")
+        section[role] = noted(column.name, note)
+    has_ages = kind == "outcomes" or "created_at" in columns
+    if columns is roles.of_outcomes and "closed_at" not in columns and has_ages:
+        _add_missing_closing(section, table, columns)
     if encoding is not None:
         section["encoding"] = noted(encoding, "as named by --encoding")
     if kind == "outcomes" and roles.outcome is None:
         section["every_row"] = noted(EVERY_ROW, EVERY_ROW_NOTE)
     return section
+
+
+def _add_missing_closing(section: TomlTable, table: Table, columns: dict[str, Column]) -> None:
+    """Add a comment that asks for the closing dates, if a column may contain them."""
+    unassigned = [column for column in table.columns if column not in columns.values()]
+    timed = [column.name for column in unassigned if column.is_time]
+    if not timed:
+        return
+    add_comment(
+        section,
+        "CHECK: no column of closing dates was found. Without them, only leads that are older than "
+        "the horizon are learned from. If one of these columns contains the time at which leads "
+        f"were won or lost, name it here: {listed(timed)}",
+    )
+    section.add(tomlkit.comment('closed_at = "…"'))
 
 
 def add_order(section: TomlTable, order: Column | None, attributes: Sequence[Column]) -> None:

@@ -301,6 +301,19 @@ def test_repeated_ids_are_refused_with_their_column(tmp_path: Path) -> None:
         draft_project([file], tmp_path)
 
 
+def test_stages_with_unknown_ids_come_before_a_flag_that_hides_open_leads(tmp_path: Path) -> None:
+    stages = ["closedwon", "closedlost", "148392811", "contractsent"] * 10
+    leads: dict[str, Any] = {"hs_object_id": range(40), "dealstage": stages}
+    leads["hs_is_closed_won"] = [str(stage == "closedwon").lower() for stage in stages]
+    leads["hs_is_closed"] = [str(stage.startswith("closed")).lower() for stage in stages]
+    text, project, _ = draft_of(tmp_path, leads)
+    assert project.leads.column_of("outcome") == "dealstage"
+    assert project.learn.open == ["contractsent", 148392811]
+    assert '20 of its leads that are not won are open in "hs_is_closed"' in without_line_breaks(
+        text
+    )
+
+
 @pytest.mark.parametrize("other", ["Quote Status", "Approval Status", "Trial Status"])
 def test_status_of_something_else_comes_after_that_of_the_lead(tmp_path: Path, other: str) -> None:
     leads: dict[str, Any] = {"Id": range(30), other: ["Accepted", "Rejected", "Pending"] * 10}
@@ -338,6 +351,54 @@ def test_words_for_nothing_in_times_are_empty_cells(tmp_path: Path, word: str) -
     records = draft_of(tmp_path, leads).records
     assert len(records.leads) == 38
     assert any("`Created At` is empty" in str(rows) for rows in records.left_out)
+
+
+def test_closing_is_found_by_the_cells_of_closed_leads(tmp_path: Path) -> None:
+    leads: dict[str, Any] = {
+        "Id": range(60),
+        "Created": days(60),
+        "Stage": ["Won", "Lost", ""] * 20,
+    }
+    dates = days(60, "2024-02-20")
+    leads["Schluss"] = [day if i % 3 != 2 else None for i, day in enumerate(dates)]
+    text, project, records = draft_of(tmp_path, leads)
+    assert project.leads.column_of("closed_at") == "Schluss"
+    assert "CHECK: its name does not say so" in without_line_breaks(text)
+    assert records.outcomes["closed_at"].notna().all()
+
+
+@pytest.mark.parametrize(
+    "dates",
+    [
+        days(60, "2024-02-20"),  # open leads have it too
+        [
+            day if i % 3 == 0 else None for i, day in enumerate(days(60, "2024-02-20"))
+        ],  # won ones only
+        [day if i % 3 != 2 else None for i, day in enumerate(days(60, "2020-02-20"))],  # too early
+    ],
+)
+def test_time_that_does_not_show_the_closing_is_asked_about(
+    tmp_path: Path, dates: list[Any]
+) -> None:
+    leads: dict[str, Any] = {
+        "Id": range(60),
+        "Created": days(60),
+        "Stage": ["Won", "Lost", ""] * 20,
+    }
+    text, project, _ = draft_of(tmp_path, leads | {"Schluss": dates})
+    assert project.leads.column_of("closed_at") is None
+    assert "CHECK: no column of closing dates was found" in without_line_breaks(text)
+
+
+@pytest.mark.parametrize("name", ["First Conversion Date", "Anticipated Close Date"])
+def test_expected_closing_and_first_conversion_are_no_closing(tmp_path: Path, name: str) -> None:
+    leads: dict[str, Any] = {
+        "Id": range(60),
+        "Created": days(60),
+        "Stage": ["Won", "Lost", ""] * 20,
+    }
+    project = draft_of(tmp_path, leads | {name: days(60, "2024-02-20")}).project
+    assert project.leads.column_of("closed_at") is None
 
 
 # --- ids of leads
