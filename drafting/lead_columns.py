@@ -62,7 +62,7 @@ def id_rank(column: Column) -> int:
 
 def lead_keys(table: Table) -> list[Column]:
     """Return the columns that identify each row, except for a few rows without a value."""
-    return [column for column in table.columns if _is_key(column) and not _is_chance(column)]
+    return [column for column in table.columns if _is_key(column, table) and not _is_chance(column)]
 
 
 def check_repeated_ids(table: Table) -> None:
@@ -76,15 +76,12 @@ def check_repeated_ids(table: Table) -> None:
     """
     named = [column for column in table.columns if rank("lead_id", column.name) < NAMED_IDS]
     named.sort(key=lambda column: rank("lead_id", column.name))
-    if not named or any(_is_key(column) for column in named):
+    if not named or any(_is_key(column, table) for column in named):
         return
     ids = named[0]
     filled = int(ids.counts.sum())
-    if len(ids.counts) == filled or len(ids.counts) < ID_SHARE * filled:
+    if len(ids.counts) == _n_different_rows(ids, table) or len(ids.counts) < ID_SHARE * filled:
         return
-    rows = pd.DataFrame({column.name: column.texts for column in table.columns})
-    if not rows.drop_duplicates()[ids.name].dropna().duplicated().any():
-        return  # rows that are equal in every cell are left out
     repeated = ids.counts[ids.counts > 1]
     example = quote(str(repeated.index[0]))
     raise ConfigError(
@@ -108,10 +105,19 @@ def unmatched_ids(tables: Mapping[str, Table]) -> str:
     return f"Their ids are such as {' and '.join(examples)}." if len(examples) > 1 else ""
 
 
-def _is_key(column: Column) -> bool:
+def _is_key(column: Column, table: Table) -> bool:
     filled = int(column.counts.sum())
-    is_unique = len(column.counts) == filled and filled > 0
+    is_unique = filled > 0 and len(column.counts) == _n_different_rows(column, table)
     return is_unique and len(column.cells) - filled <= MOST_GAPS * len(column.cells)
+
+
+def _n_different_rows(column: Column, table: Table) -> int:
+    """Count the rows with an id; of rows that are equal in every cell, only the first counts."""
+    filled = int(column.counts.sum())
+    if len(column.counts) == filled or len(column.counts) < ID_SHARE * filled:
+        return filled
+    is_filled = np.array([text is not None for text in column.texts])
+    return int((is_filled & ~table.is_repeated).sum())
 
 
 def _is_chance(column: Column) -> bool:

@@ -129,6 +129,12 @@ class Table:
     is_whole: bool
     findings: list[str] = field(default_factory=list)
 
+    @cached_property
+    def is_repeated(self) -> Bools:
+        """Which rows are equal to an earlier row in every cell, shape (n_rows,)."""
+        texts = pd.DataFrame({i: column.texts for i, column in enumerate(self.columns)})
+        return np.asarray(texts.duplicated(), dtype=bool)
+
 
 def read_sample(source: str, folder: Path, limit: int, encoding: str | None = None) -> Table:
     """Read the first rows of a file, and recognise the formats of its columns.

@@ -429,6 +429,7 @@ def test_few_leads_among_other_ids_match_by_the_name(tmp_path: Path) -> None:
     _, project, records = draft(tmp_path, files)
     assert project.activities is not None
     assert project.activities.column_of("lead_id") == "WhoId"
+    assert records.activities is not None
     assert len(records.activities) == 50
 
 
@@ -439,3 +440,12 @@ def test_code_is_an_id_before_an_email_address(tmp_path: Path) -> None:
     assert draft_of(tmp_path, leads).project.leads.column_of("lead_id") == "name"
     del leads["name"]
     assert draft_of(tmp_path, leads).project.leads.column_of("lead_id") == "email_id"
+
+
+@pytest.mark.parametrize("n_repeated", [1, 30])
+def test_rows_that_are_equal_in_every_cell_count_once(tmp_path: Path, n_repeated: int) -> None:
+    leads = {"Lead ID": [f"L{i}" for i in range(30)], "Status": ["Won", "Lost", "New"] * 10}
+    leads = {name: [*cells, *cells[:n_repeated]] for name, cells in leads.items()}
+    _, project, records = draft_of(tmp_path, leads)
+    assert project.leads.column_of("lead_id") == "Lead ID"
+    assert len(records.leads) == 30
