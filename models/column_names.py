@@ -16,10 +16,10 @@ MEANINGFUL: Final = frozenset("%#&@*")  # punctuation that distinguishes columns
 class ColumnNames:
     """The names of the columns that a model knows, and how other names match them.
 
-    A name matches a known column if the two are equal without case, spaces and punctuation, and no
-    other known column is equal to it. The cell under the column's own name is used first. If it is
-    empty, the filled cell under a matching name is used; if several are filled, none is used. The
-    rule reads one lead at a time, so a lead in a table has the same cells as in a request.
+    A name matches a known column if the two are equal without case, spaces and punctuation, no
+    other known column is equal to it, and the lead or table has no column with the known column's
+    own name. If several names match one column, the filled cell is used; if several are filled,
+    none is used. A lead in a table has the same cells as in a request.
 
     Parameters
     ----------
@@ -43,11 +43,15 @@ class ColumnNames:
         --------
         >>> ColumnNames(["Lead Source", "Size"]).matches(["lead_source", "Size", "City"])
         {'lead_source': 'Lead Source'}
+        >>> ColumnNames(["Lead Source"]).matches(["lead_source", "Lead Source"])
+        {}
         """
         return {
             name: column
             for name in names
-            if name not in self.known and (column := self._column_of_bare.get(_bare(name)))
+            if name not in self.known
+            and (column := self._column_of_bare.get(_bare(name)))
+            and column not in names
         }
 
     def of_lead(self, cells: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -67,8 +71,7 @@ class ColumnNames:
                 for name, match in matches.items()
                 if match == column and cell_text(cells[name]) is not None
             ]
-            if cell_text(renamed.get(column)) is None:
-                renamed[column] = filled[0] if len(filled) == 1 else None
+            renamed[column] = filled[0] if len(filled) == 1 else None
         return renamed
 
     def of_table(self, leads: pd.DataFrame) -> pd.DataFrame:
@@ -81,24 +84,17 @@ class ColumnNames:
             names_of.setdefault(column, []).append(name)
         renamed = leads.drop(columns=list(matches))
         for column, names in names_of.items():
-            if len(names) == 1 and column not in leads.columns:
-                renamed[column] = leads[names[0]]
-            else:
-                own = [column] if column in leads.columns else []
-                renamed[column] = _combined(leads, own, names)
+            renamed[column] = leads[names[0]] if len(names) == 1 else _combined(leads, names)
         return renamed
 
 
-def _combined(leads: pd.DataFrame, own: Sequence[str], names: Sequence[str]) -> pd.Series:
+def _combined(leads: pd.DataFrame, names: Sequence[str]) -> pd.Series:
     """Combine the columns that match one known column, row by row."""
     cells = np.full(len(leads), None, dtype=object)
     is_filled = {name: pd.Series(text_column(leads[name])).notna().to_numpy() for name in names}
     is_unique = np.sum([*is_filled.values()], axis=0) == 1
     for name in names:
         chosen = is_unique & is_filled[name]
-        cells[chosen] = leads[name].to_numpy(dtype=object)[chosen]
-    for name in own:
-        chosen = pd.Series(text_column(leads[name])).notna().to_numpy()
         cells[chosen] = leads[name].to_numpy(dtype=object)[chosen]
     return pd.Series(cells, index=leads.index, dtype=object)
 

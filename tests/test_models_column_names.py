@@ -33,9 +33,10 @@ def test_other_names_do_not_match(name: str) -> None:
     assert NAMES.matches([name]) == {}
 
 
-def test_cell_under_the_own_name_counts_first() -> None:
-    assert NAMES.of_lead({"Employees": 3, "employees": 4})["Employees"] == 3
-    assert NAMES.of_lead({"Employees": "", "employees": 4})["Employees"] == 4
+@pytest.mark.parametrize("own", [3, "", None])
+def test_column_under_its_own_name_is_used_alone(own: Any) -> None:
+    assert NAMES.matches(["Employees", "employees"]) == {}
+    assert NAMES.of_lead({"Employees": own, "employees": 4})["Employees"] == own
 
 
 def test_two_filled_cells_under_matching_names_are_ambiguous() -> None:
