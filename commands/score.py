@@ -99,6 +99,8 @@ def score(
         "undated": summary.undated,
         "without_id": summary.without_id,
         "repeated_ids": summary.repeated_ids,
+        "other_formats": [found._asdict() for found in summary.other_formats],
+        "with_events": summary.with_events,
     }
     heading = f"Scored {counted(summary.rows, 'lead')} with {card.name} {version} into {output}."
     show(facts, "\n".join([heading, *batch_lines(summary, created_at, moment)]), json_)

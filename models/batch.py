@@ -26,6 +26,7 @@ from crm.sources.source import iter_table, name_of
 from crm.times import NOT_A_TIME, microseconds
 from features.cell_warnings import CellWarningCode
 from features.times import cell_time
+from models.batch_checks import LeadsWithEvents, OtherFormat, other_formats
 from models.cell_checks import WarningCount, WarningCounts
 from models.scorer import LeadScorer
 
@@ -61,6 +62,12 @@ class BatchSummary:
         The number of scored rows whose cell for the id is empty.
     repeated_ids : int
         The number of scored rows whose id is that of an earlier row.
+    other_formats : list of OtherFormat
+        Columns of numbers that the first rows of the file write in another format.
+    with_events : int or None
+        The number of scored rows whose leads have activities or stages; None if there are none.
+    ids : tuple of str
+        An id of the file, and one of the events.
     """
 
     rows: int
@@ -73,6 +80,9 @@ class BatchSummary:
     erased: int = 0
     without_id: int = 0
     repeated_ids: int = 0
+    other_formats: list[OtherFormat] = field(default_factory=list)
+    with_events: int | None = None
+    ids: tuple[str, str] = ("", "")
 
     def leads_with(self, code: CellWarningCode, column: str | None) -> int:
         """Return the number of leads whose cell of a column has this warning."""
@@ -138,6 +148,9 @@ def score_file(
     counts = WarningCounts()
     rows = n_ended = n_undated = n_erased = n_without_id = 0
     id_hashes: list[Hashes] = []
+    events = LeadsWithEvents(activities, stages)
+    formats: list[OtherFormat] = []
+    first_id = ""
     with _whole_file(target, n_reasons) as write:
         for chunk in iter_table(leads, Path(), CHUNK_ROWS):
             first_row = rows + 1
@@ -147,6 +160,7 @@ def score_file(
                 if as_of == "created":
                     _check_creation(scorer, [*chunk.columns, *summary.renamed.values()], leads)
             chunk = scorer.column_names.of_table(chunk)
+            formats = other_formats(scorer, chunk) if first_row == 1 else formats
             ids = pd.Series(range(first_row, rows + 1)).astype(str)
             if scorer.roles["lead_id"] in chunk.columns:
                 ids = pd.Series(text_column(chunk[scorer.roles["lead_id"]]), dtype=object)
@@ -154,6 +168,8 @@ def score_file(
                 chunk, ids = chunk[~is_erased], ids[~is_erased]
                 n_erased += int(is_erased.sum())
                 n_without_id += int(ids.isna().sum())
+                first_id = first_id or str(next(iter(ids.dropna()), ""))
+                events.add(ids)
                 keys = id_keys(ids.dropna().astype("str")).to_numpy(dtype=object)
                 id_hashes.append(pd.util.hash_array(keys))
             moments = _moments(scorer, chunk, as_of)
@@ -180,6 +196,9 @@ def score_file(
         erased=n_erased,
         without_id=n_without_id,
         repeated_ids=_count_repeats(id_hashes),
+        other_formats=formats,
+        with_events=None if events.example is None else events.n,
+        ids=(first_id, events.example or ""),
     )
 
 

@@ -4,6 +4,7 @@ import datetime
 import gzip
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,11 @@ import pytest
 from commands.terminal.batch import batch_lines
 from crm.errors import SchemaError, SourceError
 from crm.project import TableKeys
+from features.attributes.number import NumberAttribute
 from features.times import cell_time
 from models import batch
-from models.batch import has_ended, score_file
+from models.batch import BatchSummary, has_ended, score_file
+from models.batch_checks import OtherFormat, other_formats
 from models.scorer import LeadScorer
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
@@ -237,6 +240,38 @@ def test_rows_without_an_id_and_with_the_id_of_another_are_counted(
     lines = batch_lines(summary, "created_at", NOW)
     assert "1 lead without an id: `lead_id` is empty there." in lines
     assert "2 rows with the id of an earlier row: each row has a score of its own." in lines
+
+
+def test_numbers_in_another_format_are_named() -> None:
+    learned = NumberAttribute("x", frozenset(), median=1.0, notation="1,234.56")
+    scorer: Any = SimpleNamespace(pipeline=SimpleNamespace(attributes=[learned]))
+    german = [f"1.{100 + i}" if i % 2 else f"2.{200 + i},5" for i in range(40)]
+    (found,) = other_formats(scorer, pd.DataFrame({"x": german}))
+    assert found == OtherFormat("x", "1.234,56", "1,234.56", "1.101")
+    summary = BatchSummary(40, [], [], other_formats=[found])
+    assert any('"1.101" is another number then' in line for line in batch_lines(summary, None, NOW))
+
+
+@pytest.mark.parametrize("cells", [["1.101", "2.5"] * 20, ["1,101.5", "20"] * 20, ["soon"] * 40])
+def test_numbers_in_the_same_or_no_clear_format_are_not_named(cells: list[str]) -> None:
+    learned = NumberAttribute("x", frozenset(), median=1.0, notation="1,234.56")
+    scorer: Any = SimpleNamespace(pipeline=SimpleNamespace(attributes=[learned]))
+    assert other_formats(scorer, pd.DataFrame({"x": cells})) == []
+
+
+def test_file_whose_ids_match_no_events_is_named(
+    scorer: LeadScorer, leads: pd.DataFrame, source: TableKeys, out: Path
+) -> None:
+    ids = leads["lead_id"].head(12)
+    activities = pd.DataFrame({"lead_id": ids, "type": "Call"})
+    activities["occurred_at"] = pd.Timestamp("2025-01-01", tz="UTC")
+    summary = score_file(scorer, source, out / "scores.csv", activities=activities)
+    assert summary.with_events == 12
+    activities["lead_id"] = [f"Z{i}" for i in range(12)]
+    summary = score_file(scorer, source, out / "scores.csv", activities=activities)
+    assert summary.with_events == 0
+    line = next(line for line in batch_lines(summary, None, NOW) if "No lead of the file" in line)
+    assert line.endswith(f"have ids such as 'Z0', the file has {leads['lead_id'][0]!r}.")
 
 
 def test_file_without_creation_times_is_not_scored_as_of_creation(

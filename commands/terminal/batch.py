@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from models.batch import BatchSummary
 
 
+FEWEST_ROWS = 10  # leads of a file from which some should have an activity
+
+
 def batch_lines(
     summary: "BatchSummary", created_at: str | None, as_of: datetime.datetime | str
 ) -> list[str]:
@@ -46,6 +49,19 @@ def batch_lines(
             )
             for warning in summary.warnings
         ]
+    lines += [
+        escape(f"{found.sentence}. Export the file as the training data was exported.")
+        for found in summary.other_formats
+    ]
+    if summary.with_events == 0 and summary.rows >= FEWEST_ROWS:
+        of_file, of_events = summary.ids
+        lines.append(
+            escape(
+                "No lead of the file has an activity or stage in the project's tables. The tables "
+                f"have ids such as {of_events!r}, the file "
+                + (f"has {of_file!r}." if of_file else "has no ids.")
+            )
+        )
     if summary.without_id:
         lines.append(f"{_leads(summary.without_id)} without an id: `lead_id` is empty there.")
     if summary.repeated_ids:

@@ -1,0 +1,99 @@
+"""Checks that concern a whole file of leads: formats of numbers, and the events of its leads."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from crm.cells import text_column
+from crm.formats.columns import column_formats, number_reader
+from crm.lead_ids import id_keys
+from features.attributes.number import NumberAttribute
+from models.scorer import LeadScorer
+
+
+class OtherFormat(NamedTuple):
+    """A column of numbers that a file writes in another format than the training leads.
+
+    Attributes
+    ----------
+    column : str
+    notation : str
+        How the file writes 1234.56.
+    learned : str
+        How the training leads wrote it.
+    example : str
+        A cell that the two formats read as different numbers.
+    """
+
+    column: str
+    notation: str
+    learned: str
+    example: str
+
+    @property
+    def sentence(self) -> str:
+        """The difference in words."""
+        return (
+            f'`{self.column}` seems to be written as "{self.notation}", and the model reads it as '
+            f'"{self.learned}": "{self.example}" is another number then'
+        )
+
+
+def other_formats(scorer: LeadScorer, leads: pd.DataFrame) -> list[OtherFormat]:
+    """Find the columns whose numbers the model reads otherwise than the file writes them.
+
+    Parameters
+    ----------
+    scorer : LeadScorer
+    leads : DataFrame
+        Leads of the file, with the names of columns that the model knows.
+
+    Returns
+    -------
+    list of OtherFormat
+        Columns whose format is not clear from their cells are not in it.
+    """
+    learned = {
+        attribute.column: attribute.notation
+        for attribute in scorer.pipeline.attributes
+        if isinstance(attribute, NumberAttribute) and attribute.column in leads.columns
+    }
+    found = []
+    for column, form in column_formats(leads, list(learned), declared={}).items():
+        if form.kind != "number" or form.doubt or form.notation in (None, learned[column]):
+            continue
+        texts = pd.Series(text_column(leads[column]), dtype=object).dropna().drop_duplicates()
+        written = number_reader(form.notation).read_column(texts)
+        read = number_reader(learned[column]).read_column(texts)
+        differs = np.isfinite(written) & np.isfinite(read) & (written != read)
+        if differs.any():
+            example = str(texts[differs].iloc[0])
+            found.append(OtherFormat(column, str(form.notation), learned[column], example))
+    return found
+
+
+class LeadsWithEvents:
+    """Counts the leads of a file that have activities or stages.
+
+    Parameters
+    ----------
+    tables : DataFrame or None
+        Events as `crm.reading.read_events` returns them.
+    """
+
+    def __init__(self, *tables: pd.DataFrame | None) -> None:
+        read = [table["lead_id"] for table in tables if table is not None and len(table)]
+        self._known = pd.Index(pd.concat(read).unique()) if read else None
+        self.n = 0
+
+    def add(self, ids: pd.Series) -> None:
+        """Count the leads with events among some ids; missing ids have none."""
+        if self._known is not None:
+            keys = id_keys(ids.dropna().astype("str"))
+            self.n += int(keys.isin(self._known).sum())
+
+    @property
+    def example(self) -> str | None:
+        """The id of a lead with events; None if there are no events."""
+        return None if self._known is None else str(self._known[0])
