@@ -4,7 +4,7 @@ import dataclasses
 import datetime
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 import typer
@@ -14,9 +14,12 @@ from rich.markup import escape
 from commands.console import JsonOption, ProjectOption, progress_bar, show
 from commands.terminal.batch import batch_lines
 from commands.terminal.tables import new_table
-from crm.errors import ConfigError
+from crm.errors import ConfigError, LeadScoringError
 from crm.project import PROJECT_FILE, TableKeys, load_project
 from crm.text import counted
+
+if TYPE_CHECKING:
+    from crm.left_out import LeftOutRows
 
 
 def score(
@@ -45,7 +48,8 @@ def score(
 ) -> None:
     """Score a file of leads with the champion, as of now or of a given moment."""
     from crm.ledger.records import project_ledger
-    from crm.reading import read_events
+    from crm.left_out import left_out_rows
+    from crm.reading import read_closings, read_events
     from crm.reading_notes import ReadingNotes
     from models.artifact import load_artifact
     from models.batch import score_file
@@ -55,6 +59,8 @@ def score(
     moment = _moment(as_of)
     events: dict[str, Any] = {}
     opened = None
+    tables_left_out: list[LeftOutRows] = []
+    sentences: list[str] = []
     if model is not None:
         loaded, version = load_artifact(model), model.name
     else:
@@ -64,7 +70,12 @@ def score(
         )
         loaded, version = Registry(opened).load_champion()
         notes = ReadingNotes.of_project(opened)
-        events = read_events(opened, notes)
+        events |= read_events(opened, notes)
+        try:
+            events["closings"] = read_closings(opened, notes)
+        except LeadScoringError as error:
+            sentences.append(f"Leads that have ended in the table of outcomes are unknown: {error}")
+        tables_left_out = notes.left_out
     with ExitStack() as stack:
         ledger = None if opened is None else stack.enter_context(project_ledger(opened))
         if ledger is not None:
@@ -83,6 +94,8 @@ def score(
         )
     card, has_times = loaded.scorer.card, loaded.scorer.pipeline.has_times
     created_at = loaded.scorer.roles["created_at"] if has_times else None
+    left_out = [*summary.left_out, *tables_left_out]
+    sentences += summary.notes
     facts = {
         "rows": summary.rows,
         "erased": summary.erased,
@@ -101,9 +114,13 @@ def score(
         "repeated_ids": summary.repeated_ids,
         "other_formats": [found._asdict() for found in summary.other_formats],
         "with_events": summary.with_events,
+        "left_out_rows": left_out_rows(left_out),
+        "notes": sentences,
     }
     heading = f"Scored {counted(summary.rows, 'lead')} with {card.name} {version} into {output}."
-    show(facts, "\n".join([heading, *batch_lines(summary, created_at, moment)]), json_)
+    lines = batch_lines(summary, created_at, moment)
+    lines += [escape(f"note: {note}") for note in (*left_out, *sentences)]
+    show(facts, "\n".join([heading, *lines]), json_)
 
 
 def _moment(text: str | None) -> datetime.datetime | Literal["created"]:

@@ -33,7 +33,7 @@ from crm.sources.source import name_of
 from crm.suggest import nearest
 from crm.tables import EVENT_TABLES
 from crm.text import counted, first_few
-from crm.times import DAY
+from crm.times import DAY, TIME_DTYPE
 
 
 def read_records(
@@ -218,6 +218,32 @@ def read_events(project: Project, notes: ReadingNotes) -> dict[str, pd.DataFrame
         else table.assign(lead_id=id_keys(table["lead_id"])).reset_index(drop=True)
         for name, table in _read_events(project, SourceTables(project), notes).items()
     }
+
+
+def read_closings(project: Project, notes: ReadingNotes) -> pd.Series | None:
+    """Read when leads were won or lost, from the project's own table of outcomes.
+
+    Values that the project file does not declare count as open.
+
+    Parameters
+    ----------
+    project : Project
+    notes : ReadingNotes
+        Receives what was assumed, and the rows that are left out.
+
+    Returns
+    -------
+    Series of datetime64, UTC, or None
+        The first closing by the key of the lead's id; missing if it has no time. None if the
+        outcomes are not in a table of their own.
+    """
+    if project.outcomes is None:
+        return None
+    shaped = _shape(project.outcomes, "outcomes", SourceTables(project), notes)
+    declared, _ = declared_only(shaped, project.learn)
+    outcomes = to_won_lost(declared, project.learn, name_of(project.outcomes))
+    closed_at = outcomes.get("closed_at", pd.Series(pd.NaT, outcomes.index, TIME_DTYPE))
+    return closed_at.groupby(id_keys(outcomes["lead_id"])).min()
 
 
 def _read_events(

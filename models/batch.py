@@ -20,6 +20,7 @@ from crm.errors import SchemaError, SourceError
 from crm.files import whole_file
 from crm.formats.column_times import parse_times
 from crm.lead_ids import id_keys
+from crm.left_out import LeftOutRows
 from crm.outcomes import meanings
 from crm.project import TableKeys
 from crm.sources.source import iter_table, name_of
@@ -68,6 +69,10 @@ class BatchSummary:
         The number of scored rows whose leads have activities or stages; None if there are none.
     ids : tuple of str
         An id of the file, and one of the events.
+    left_out : list of LeftOutRows
+        The rows of the file that are not leads, and are not scored.
+    notes : list of str
+        Sentences about how the file was read.
     """
 
     rows: int
@@ -83,6 +88,8 @@ class BatchSummary:
     other_formats: list[OtherFormat] = field(default_factory=list)
     with_events: int | None = None
     ids: tuple[str, str] = ("", "")
+    left_out: list[LeftOutRows] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def leads_with(self, code: CellWarningCode, column: str | None) -> int:
         """Return the number of leads whose cell of a column has this warning."""
@@ -100,6 +107,7 @@ def score_file(
     n_reasons: int = 0,
     on_rows: Callable[[int], None] = lambda rows: None,
     erased: Callable[[Sequence[str]], Collection[str]] = lambda lead_ids: (),
+    closings: pd.Series | None = None,
 ) -> BatchSummary:
     """Score every lead of a table and write `lead_id, probability, score, grade`.
 
@@ -124,6 +132,8 @@ def score_file(
         Called with the number of rows that are done.
     erased : callable, optional
         Called with lead ids; returns those that were erased, which are left out.
+    closings : Series of datetime64, UTC, optional
+        When leads ended, by the key of their id, as `crm.reading.read_closings` returns it.
 
     Returns
     -------
@@ -151,8 +161,10 @@ def score_file(
     events = LeadsWithEvents(activities, stages)
     formats: list[OtherFormat] = []
     first_id = ""
+    left_out: list[LeftOutRows] = []
+    notes: list[str] = []
     with _whole_file(target, n_reasons) as write:
-        for chunk in iter_table(leads, Path(), CHUNK_ROWS):
+        for chunk in iter_table(leads, Path(), CHUNK_ROWS, left_out, notes):
             first_row = rows + 1
             rows += len(chunk)
             if first_row == 1:
@@ -182,7 +194,10 @@ def score_file(
                 counts=counts,
             )
             n_undated += int((moments == NOT_A_TIME).sum()) if as_of == "created" else 0
-            n_ended += int(has_ended(scorer, chunk, moments, leads.formats).sum())
+            is_ended = has_ended(scorer, chunk, moments, leads.formats)
+            if closings is not None:
+                is_ended |= _has_closing(ids, closings, moments)
+            n_ended += int(is_ended.sum())
             write(scores.assign(lead_id=ids.to_numpy()))
             on_rows(rows)
         if rows == 0:
@@ -199,6 +214,8 @@ def score_file(
         other_formats=formats,
         with_events=None if events.example is None else events.n,
         ids=(first_id, events.example or ""),
+        left_out=left_out,
+        notes=notes,
     )
 
 
@@ -241,6 +258,15 @@ def _count_repeats(hashes: list[Hashes]) -> int:
         return 0
     together = np.concatenate(hashes)
     return len(together) - len(np.unique(together))
+
+
+def _has_closing(ids: pd.Series, closings: pd.Series, moments: Ints) -> Bools:
+    """Check which leads had ended at their moment, by the table of outcomes, shape (n,)."""
+    keys = id_keys(ids.astype("str"))
+    is_closed = keys.isin(closings.index).to_numpy()
+    closed_at = microseconds(keys.map(closings))
+    is_past = (closed_at == NOT_A_TIME) | (moments == NOT_A_TIME) | (closed_at <= moments)
+    return np.asarray(is_closed & is_past, dtype=bool)
 
 
 def _moments(
