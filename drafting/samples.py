@@ -17,7 +17,8 @@ from crm.formats.column_times import parse_times
 from crm.formats.columns import ColumnFormat, column_formats, number_reader, time_notation
 from crm.left_out import LeftOutRows
 from crm.project import TableKeys
-from crm.sources.source import iter_table
+from crm.sources.encoding_guess import EncodingGuess
+from crm.sources.source import encoding_guess, iter_table
 from crm.tables import TABLES
 from crm.text import words_of
 from drafting.nothing_words import is_nothing
@@ -119,6 +120,8 @@ class Table:
         True if the file has no further rows.
     findings : list of str
         Sentences about the lines of the sample that are left out or repaired.
+    encoding : EncodingGuess or None
+        The encoding, if it was guessed.
     """
 
     path: Path
@@ -128,6 +131,7 @@ class Table:
     rows: int
     is_whole: bool
     findings: list[str] = field(default_factory=list)
+    encoding: EncodingGuess | None = None
 
     @cached_property
     def is_repeated(self) -> Bools:
@@ -165,7 +169,8 @@ def read_sample(source: str, folder: Path, limit: int, encoding: str | None = No
     home = Path(os.path.abspath(folder))
     shown = path.relative_to(home) if path.is_relative_to(home) else path
     findings: list[str] = []
-    columns = _read(path, limit, encoding, findings)
+    guess = None if encoding else encoding_guess(TableKeys(source=path.name), path.parent)
+    columns = _read(path, limit, guess.encoding if guess else encoding, findings)
     rows = len(columns[0].cells)
     return Table(
         path=path,
@@ -175,6 +180,7 @@ def read_sample(source: str, folder: Path, limit: int, encoding: str | None = No
         rows=rows,
         is_whole=rows < limit,
         findings=findings,
+        encoding=guess,
     )
 
 

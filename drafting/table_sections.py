@@ -92,6 +92,10 @@ def table_section(kind: str, table: Table, roles: Roles, encoding: str | None = 
         _add_missing_closing(section, table, columns)
     if encoding is not None:
         section["encoding"] = noted(encoding, "as named by --encoding")
+    elif table.encoding is not None:
+        section["encoding"] = noted(
+            table.encoding.encoding, f"CHECK: a guess from the letters. {table.encoding.readings()}"
+        )
     if kind == "outcomes" and roles.outcome is None:
         section["every_row"] = noted(EVERY_ROW, EVERY_ROW_NOTE)
     return section

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,7 @@ from crm.project import TableKeys
 from crm.sources import csv as sources_csv
 from crm.sources import encoding as sources_encoding
 from crm.sources import irregular
-from crm.sources.source import read_table
+from crm.sources.source import encoding_guess, read_table
 from tests.made_tables import ReadCsv, cell_texts
 
 # -- the file itself
@@ -150,18 +151,104 @@ def test_other_code_pages_are_detected_in_long_text(
 
 
 @pytest.mark.parametrize(
-    ("encoding", "text"), [("cp1250", "Łódź"), ("cp1251", "Москва"), ("cp932", "東京都")]
+    ("encoding", "text"),
+    [
+        ("cp1252", "Škoda"),
+        ("cp1252", "L’Oréal"),
+        ("cp1250", "Łódź"),
+        ("iso8859_2", "Łomża"),
+        ("cp1251", "Партнёр"),
+        ("koi8_r", "Партнёр"),
+        ("cp866", "Москва"),
+        ("cp932", "紹介"),
+        ("cp932", "展示会"),
+        ("iso2022_jp", "展示会"),
+        ("gbk", "推荐"),
+        ("gbk", "展会"),
+        ("big5", "推薦"),
+        ("cp949", "추천"),
+        ("cp1253", "Έκθεση"),
+        ("cp1254", "Kadıköy"),
+        ("cp1255", "תערוכה"),
+        ("cp1256", "معرض"),
+        ("cp874", "แนะนำ"),
+        ("mac_roman", "Köln"),
+        ("cp437", "Köln"),
+        ("cp852", "Łódź"),
+    ],
 )
-def test_undetectable_encoding_is_reported(read_csv: ReadCsv, encoding: str, text: str) -> None:
-    message = r"leads\.csv is not in UTF-8, and .* cannot be detected\. Set `encoding`"
+def test_encoding_of_one_word_is_guessed_and_said(tmp_path: Path, encoding: str, text: str) -> None:
+    (tmp_path / "leads.csv").write_bytes(f"id,source\n1,{text}\n2,Web\n3,{text}\n".encode(encoding))
+    notes: list[str] = []
+    table = read_table(TableKeys(source="leads.csv"), tmp_path, notes=notes)
+    assert table["source"].tolist() == [text, "Web", text]
+    assert len(notes) == 1
+    assert notes[0].startswith("leads.csv: the file is not in UTF-8. Its encoding is a guess: ")
+    assert f'reads "{text}"' in notes[0]
+
+
+def test_next_likely_encoding_is_shown_with_its_words(tmp_path: Path) -> None:
+    (tmp_path / "leads.csv").write_bytes("id,city\n1,Łódź\n2,Gdańsk\n".encode("cp1250"))
+    guess = encoding_guess(TableKeys(source="leads.csv"), tmp_path)
+    assert guess is not None
+    assert (guess.encoding, guess.other) == ("cp1250", "cp1252")
+    assert guess.examples == ("Łódź", "Gdańsk")
+    assert guess.other_examples == ("£ódŸ", "Gdañsk")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_utf8_and_utf16_are_certain(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "leads.csv").write_bytes("id,city\n1,Łódź\n".encode(encoding))
+    notes: list[str] = []
+    read_table(TableKeys(source="leads.csv"), tmp_path, notes=notes)
+    assert notes == []
+    assert encoding_guess(TableKeys(source="leads.csv"), tmp_path) is None
+
+
+@pytest.mark.parametrize("n_utf8", [1, 3, 20])
+def test_file_of_two_encodings_is_refused(read_csv: ReadCsv, n_utf8: int) -> None:
+    rows = [b"id,city\n1,Bonn\n", *["2,Köln\n".encode("cp1252")] * 3]
+    rows += ["3,Köln\n".encode()] * n_utf8
+    message = (
+        rf"leads\.csv mixes two encodings: {n_utf8} lines? .* \(first line 6: \"Köln\"\), and "
+        r"3 lines are not \(first line 3, which cp1252 reads as \"Köln\"\).*set `encoding`"
+    )
     with pytest.raises(SourceError, match=message):
-        read_csv(f"id,name\n1,{text}\n".encode(encoding))
+        read_csv(b"".join(rows))
+
+
+def test_few_lines_that_may_be_in_utf8_are_counted(tmp_path: Path) -> None:
+    rows = ["id,city\n", *["1,Köln\n"] * 40, "2,MÃ¼nchen\n"]
+    (tmp_path / "leads.csv").write_bytes("".join(rows).encode("cp1252"))
+    notes: list[str] = []
+    table = read_table(TableKeys(source="leads.csv"), tmp_path, notes=notes)
+    assert table["city"].iloc[-1] == "MÃ¼nchen"
+    assert "1 line may be in UTF-8 (first line 42)." in notes[0]
+
+
+def test_utf8_file_is_read_as_such_whatever_is_declared(tmp_path: Path) -> None:
+    (tmp_path / "leads.csv").write_bytes("id,city\n1,Köln\n".encode())
+    notes: list[str] = []
+    table = read_table(TableKeys(source="leads.csv", encoding="cp1252"), tmp_path, notes=notes)
+    assert table["city"].tolist() == ["Köln"]
+    assert notes == [
+        'leads.csv: the file is in UTF-8 (line 2 contains "Köln") and is read so, although its '
+        '`encoding` is "cp1252".'
+    ]
+
+
+def test_declared_encoding_that_reads_implausible_words_is_questioned(tmp_path: Path) -> None:
+    (tmp_path / "leads.csv").write_bytes("id,city\n1,Партнёр\n".encode("cp1251"))
+    notes: list[str] = []
+    table = read_table(TableKeys(source="leads.csv", encoding="latin-1"), tmp_path, notes=notes)
+    assert table["city"].tolist() == ["Ïàðòí¸ð"]
+    assert 'cp1251 would read "Партнёр". Is `encoding` right?' in notes[0]
 
 
 def test_encoding_is_detected_after_the_first_block(
     read_csv: ReadCsv, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sources_encoding, "SAMPLE_BYTES", 100)
+    monkeypatch.setattr(sources_encoding, "BLOCK_BYTES", 100)
     content = "id,name\n" + "1,Bonn\n" * 50 + "2,Köln\n"
     table = read_csv(content.encode("latin-1"))
     assert table["name"].iloc[-1] == "Köln"

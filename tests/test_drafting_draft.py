@@ -124,6 +124,17 @@ def test_source_outside_of_the_folder_is_absolute(working_directory: Path) -> No
     assert tomllib.loads(text)["leads"]["source"] == source
 
 
+def test_guessed_encoding_has_a_line_and_the_words_as_they_are_read(tmp_path: Path) -> None:
+    columns = {"id": range(40), "source": ["Köln", "Web"] * 20, "won": ["yes", "no"] * 20}
+    drafted = draft_of(tmp_path, columns, encoding="mac_roman")
+    assert drafted.project.leads.encoding == "mac_roman"
+    assert (
+        'encoding = "mac_roman" # CHECK: a guess from the letters. mac_roman (Western European, '
+        'Macintosh) reads "Köln"; cp1252 would read "Kšln"'
+    ) in drafted.text
+    assert set(drafted.records.leads["source"]) == {"Köln", "Web"}
+
+
 def test_model_is_named_after_the_folder(working_directory: Path) -> None:
     text = draft_project(["project/data/leads.csv"], Path("project"))
     assert tomllib.loads(text)["project"]["name"] == "project"

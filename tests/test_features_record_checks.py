@@ -327,3 +327,20 @@ def test_training_finds_the_same_questions(check: Check, tmp_path: Path) -> None
     project = load_project(tmp_path)
     warnings = find_warnings(project, SourceTables(project), NOW, private_reason)
     assert warnings == result.warnings
+
+
+def test_guessed_encoding_is_asked_for(check: Check, tmp_path: Path) -> None:
+    rows = [{**row, "City": ("Łódź", "Gdańsk")[i % 2]} for i, row in enumerate(leads())]
+    assert numbers(check(rows)) == []
+    pd.DataFrame(rows).to_csv(tmp_path / "leads.csv", index=False, encoding="cp1250")
+    reported = check_records(load_project(tmp_path), NOW, private_reason)
+    warning = only(reported)
+    assert warning.number == "LC122"
+    assert 'cp1250 (Central European, Windows) reads "Łódź", "Gdańsk"' in warning.evidence
+    assert 'write `encoding = "cp1250"` under [leads]' in warning.to_do
+    declared = 'source = "leads.csv"\nencoding = "{}"'
+    for encoding, expected in (("cp1250", []), ("koi8_r", ["LC122"])):
+        text = PROJECT.replace('source = "leads.csv"', declared.format(encoding))
+        (tmp_path / "leadscore.toml").write_text(text)
+        reported = check_records(load_project(tmp_path), NOW, private_reason)
+        assert numbers(reported) == expected

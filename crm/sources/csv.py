@@ -60,7 +60,7 @@ def iter_csv(file: SourceFile, keys: TableKeys, findings: Findings) -> Iterator[
         If the header is not usable.
     """
     with _errors(file.name):
-        encoding = find_encoding(file, keys.encoding)
+        encoding = find_encoding(file, keys.encoding, findings)
         head = read_head(file, encoding, keys, findings)
         with file.open() as raw:
             parts = _parts(file.name, decoded(raw, encoding, BLOCK_BYTES), head, findings)

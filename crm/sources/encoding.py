@@ -2,29 +2,23 @@
 
 import codecs
 import re
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from typing import BinaryIO, Final
 
-import charset_normalizer
-
 from crm.errors import ConfigError, SourceError
+from crm.sources.encoding_guess import EncodingGuess, guess_encoding
+from crm.sources.findings import Findings
 from crm.sources.source_file import SourceFile
+from crm.text import quote
 
 SAMPLE_BYTES = 1 << 18
-MIN_FOREIGN_BYTES = 50  # with fewer, code pages cannot be distinguished
-OTHER_ENCODINGS = [
-    *(f"cp{page}" for page in (*range(1250, 1252), *range(1253, 1258), 932, 949)),
-    "euc_jp",
-    "gb18030",
-    "big5",
-    "koi8_r",
-    "mac_roman",
-]
-# Matches what Western European text in Windows-1252 never contains: rare characters, and long runs
-# of accented characters.
-_NOT_WESTERN = re.compile(
-    r"[^\x00-\x7f€‚„…‘’“”•–—™Œœ\xa0¡£§©ª«®°²´µ·º»¿À-ÏÑ-ÖØ-Üß-ïñ-öø-üÿ]|[À-ÿ]{4}"
-)
+BLOCK_BYTES = 1 << 22
+MAX_WORDS: Final = 20_000
+# The least share of lines in UTF-8 in a file that mixes encodings. In an encoding with characters
+# of several bytes, some words are valid UTF-8 by chance.
+MIXED_SHARE: Final = {False: 0.05, True: 0.3}
 _MARKS: Final = (  # longer marks first: that of UTF-32 begins with that of UTF-16
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -32,43 +26,73 @@ _MARKS: Final = (  # longer marks first: that of UTF-32 begins with that of UTF-
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 UTF_16_SHARE: Final = 20  # in UTF-16, one byte of each pair is zero this many times as often
+# No byte of a character with several bytes is one of these, in any encoding.
+_WORD: Final = re.compile(rb'[^\x00-\x20,;"]*[\x80-\xff][^\x00-\x20,;"]*')
+_SEVEN_BITS: Final = re.compile(rb"\x1b\$[@B][!-~]+\x1b\([BJ]")  # Japanese, ISO 2022
 
 
-def find_encoding(file: SourceFile, declared: str | None) -> str:
+def find_encoding(file: SourceFile, declared: str | None, findings: Findings) -> str:
     """Return the encoding of a text file: the declared one, or the one that its bytes show.
+
+    UTF-8 and UTF-16 are certain. Every other encoding is a guess.
 
     Parameters
     ----------
     file : SourceFile
     declared : str or None
         The encoding that the project file names.
+    findings : Findings
+        Receives a note of a guess.
 
     Raises
     ------
     ConfigError
         If Python does not know the declared encoding.
     SourceError
-        If the encoding cannot be detected.
+        If the encoding cannot be detected, or the file mixes UTF-8 with another encoding.
     """
     if declared is not None:
-        return _check_declared(file, declared)
-    with file.open() as raw:
-        block = raw.read(SAMPLE_BYTES)
-        for mark, encoding in _MARKS:
-            if block.startswith(mark):
-                return encoding
-        if b"\x00" in block:
-            return _unmarked_utf16(file.name, block)
-    error = _find_broken_utf8(file)
-    if error is None:
-        return "utf-8-sig"
-    line, is_mostly_utf8, sample = error
-    if is_mostly_utf8:
+        return _check_declared(file, declared, findings)
+    encoding, guess = _detect(file)
+    if guess is not None:
+        findings.note(guess.note())
+    return encoding
+
+
+def guess_of(file: SourceFile) -> EncodingGuess | None:
+    """Return the guess of the encoding of a text file.
+
+    None means that the encoding is certain, or that the file cannot be read.
+    """
+    try:
+        return _detect(file)[1]
+    except SourceError:
+        return None
+
+
+def _detect(file: SourceFile) -> tuple[str, EncodingGuess | None]:
+    certain = _marked_encoding(file)
+    if certain is not None:
+        return certain, None
+    text = _read_words(file)
+    if not text.n_broken:
+        if not text.seven_bits:
+            return "utf-8-sig", None
+        words = tuple(word.decode("iso2022_jp", errors="replace") for word in text.seven_bits)
+        return "iso2022_jp", EncodingGuess("iso2022_jp", "Japanese, ISO 2022", words)
+    guess = guess_encoding(text.words)
+    share = text.n_utf8 / (text.n_utf8 + text.n_broken)
+    if text.n_utf8 and (guess is None or share >= MIXED_SHARE[is_multibyte(guess.encoding)]):
+        raise _mixed(file.name, text)
+    if guess is None:
         raise SourceError(
-            f"{file.name} is in UTF-8, but line {line:,} contains bytes that are not. "
-            'Mend that line, or set the right `encoding`, such as "cp1252".'
+            f"{file.name} is not in UTF-8, and its encoding cannot be detected (line "
+            f"{text.broken_line:,}). Set `encoding` in the project file, such as "
+            '`encoding = "cp1250"`.'
         )
-    return _guess_encoding(file.name, sample)
+    if text.n_utf8 and not is_multibyte(guess.encoding):
+        guess = replace(guess, n_utf8=text.n_utf8, utf8_line=text.utf8_line)
+    return guess.encoding, guess
 
 
 def decoded(raw: BinaryIO, encoding: str, block_bytes: int) -> Iterator[bytes]:
@@ -94,7 +118,7 @@ def decoded(raw: BinaryIO, encoding: str, block_bytes: int) -> Iterator[bytes]:
     yield decoder.decode(b"", final=True).encode("utf-8", errors="replace")
 
 
-def _check_declared(file: SourceFile, declared: str) -> str:
+def _check_declared(file: SourceFile, declared: str, findings: Findings) -> str:
     try:
         "".encode(declared)
     except (LookupError, UnicodeError):
@@ -102,15 +126,54 @@ def _check_declared(file: SourceFile, declared: str) -> str:
             f"{file.name}: `{declared}` is not a text encoding that Python supports. "
             "Try utf-8 or cp1252."
         ) from None
-    if codecs.lookup(declared).name not in ("utf-8", "utf-8-sig"):
+    name = codecs.lookup(declared).name
+    if name in ("utf-8", "utf-8-sig"):
+        text = _read_words(file)
+        if text.n_broken:
+            raise SourceError(
+                f"{file.name} cannot be decoded: line {text.broken_line:,} is not in UTF-8. "
+                "Set `encoding` in the project file."
+            )
+        return "utf-8-sig"
+    if name.startswith(("utf", "iso2022")) or _has_zero_bytes(file):
         return declared
-    error = _find_broken_utf8(file)
-    if error is not None:
-        raise SourceError(
-            f"{file.name} cannot be decoded: line {error[0]:,} is not in UTF-8. "
-            "Set `encoding` in the project file."
+    text = _read_words(file)
+    if text.n_utf8 and not text.n_broken and not is_multibyte(name):
+        findings.note(
+            f"the file is in UTF-8 (line {text.utf8_line:,} contains {quote(text.utf8_word)}) and "
+            f"is read so, although its `encoding` is {quote(declared)}."
         )
-    return "utf-8-sig"
+        return "utf-8-sig"
+    guess = guess_encoding(text.words) if text.n_broken else None
+    if guess is not None and (doubt := guess.doubt_about(declared)):
+        findings.note(f"{doubt} Is `encoding` right?")
+    return declared
+
+
+def _has_zero_bytes(file: SourceFile) -> bool:
+    with file.open() as raw:
+        return b"\x00" in raw.read(SAMPLE_BYTES)
+
+
+def is_multibyte(name: str) -> bool:
+    """Return whether an encoding has characters of several bytes.
+
+    Examples
+    --------
+    >>> is_multibyte("cp932"), is_multibyte("cp1252")
+    (True, False)
+    """
+    return name.startswith(("cp93", "cp94", "cp95", "euc", "gb", "big5", "shift", "iso2022", "hz"))
+
+
+def _marked_encoding(file: SourceFile) -> str | None:
+    """Return UTF-16 or UTF-32 if the file begins with a mark, or has its zero bytes."""
+    with file.open() as raw:
+        block = raw.read(SAMPLE_BYTES)
+    for mark, encoding in _MARKS:
+        if block.startswith(mark):
+            return encoding
+    return _unmarked_utf16(file.name, block) if b"\x00" in block else None
 
 
 def _unmarked_utf16(name: str, block: bytes) -> str:
@@ -127,54 +190,110 @@ def _unmarked_utf16(name: str, block: bytes) -> str:
     )
 
 
-def _find_broken_utf8(file: SourceFile) -> tuple[int, bool, bytes] | None:
-    """Find the first line that is not UTF-8; None if there is none.
+@dataclass
+class _Words:
+    """The words of a file with bytes beyond ASCII, and the lines that contain them.
 
-    Returns its number, whether most of the text around it is UTF-8, and a sample of its bytes.
+    Attributes
+    ----------
+    words : Counter of bytes
+        Of the first `MAX_WORDS` different words.
+    n_utf8, n_broken : int
+        The numbers of lines with such bytes that are valid UTF-8, and that are not.
+    utf8_line, broken_line : int
+        The first line of each kind, from 1; 0 if there is none.
+    utf8_word : str
+        A word of the first line in UTF-8.
+    broken_word : bytes
+        A word of the first line that is not.
+    seven_bits : tuple of bytes
+        The first words of Japanese in seven bits.
     """
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    n_bytes = 0
-    with file.open() as raw:
-        block = raw.read(SAMPLE_BYTES)
+
+    words: Counter[bytes] = field(default_factory=Counter)
+    n_utf8: int = 0
+    n_broken: int = 0
+    utf8_line: int = 0
+    broken_line: int = 0
+    utf8_word: str = ""
+    broken_word: bytes = b""
+    seven_bits: tuple[bytes, ...] = ()
+
+    def add(self, line: bytes, number: int) -> None:
+        words = _WORD.findall(line)
+        for word in words:
+            if word in self.words or len(self.words) < MAX_WORDS:
+                self.words[word] += 1
         try:
-            while block:
+            line.decode("utf-8")
+        except UnicodeDecodeError:
+            self.n_broken += 1
+            if not self.broken_line:
+                self.broken_line, self.broken_word = number, next(filter(_is_broken, words), b"")
+        else:
+            self.n_utf8 += 1
+            if not self.utf8_line:
+                self.utf8_line, self.utf8_word = number, words[0].decode("utf-8")
+
+
+def _is_broken(word: bytes) -> bool:
+    return "\ufffd" in word.decode("utf-8", errors="replace")
+
+
+def _read_words(file: SourceFile) -> _Words:
+    """Read the words beyond ASCII of a file; if it is in UTF-8, only the first of them."""
+    text = _Words()
+    if _is_utf8(file, text):
+        return text
+    rest, number = b"", 1
+    with file.open() as raw:
+        while block := raw.read(BLOCK_BYTES):
+            block = rest + block.removeprefix(codecs.BOM_UTF8) if number == 1 else rest + block
+            end = block.rfind(b"\n") + 1 or block.rfind(b"\r") + 1
+            rest = block[end:]
+            number = _add_lines(text, block[:end], number)
+    _add_lines(text, rest, number)
+    return text
+
+
+def _add_lines(text: _Words, block: bytes, number: int) -> int:
+    lines = re.split(b"\r\n|\r|\n", block)
+    for i, line in enumerate(lines):
+        if not line.isascii():
+            text.add(line, number + i)
+    return number + len(lines) - 1
+
+
+def _is_utf8(file: SourceFile, text: _Words) -> bool:
+    """Check whether a file is valid UTF-8; add its first block with other characters to `text`."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    found = _Words()
+    number = 1
+    with file.open() as raw:
+        try:
+            while block := raw.read(BLOCK_BYTES):
                 if not block.isascii() or decoder.getstate()[0]:
                     decoder.decode(block)
-                n_bytes += len(block)
-                block = raw.read(1 << 22)
+                    if not found.n_utf8:
+                        _add_lines(found, block[: block.rfind(b"\n") + 1] or block, number)
+                if not text.seven_bits and b"\x1b$" in block:
+                    text.seven_bits = tuple(_SEVEN_BITS.findall(block)[:2])
+                number += block.count(b"\n")
             decoder.decode(b"", final=True)
-        except UnicodeDecodeError as error:
-            content, start = error.object, error.start  # may begin in the block before
-            n_before = n_bytes - (len(content) - len(block)) + start
-        else:
-            return None
-    sample = content[max(0, start - 100) :][:SAMPLE_BYTES]
-    around = content[max(0, start - SAMPLE_BYTES) :][: 2 * SAMPLE_BYTES]
-    text = around.decode("utf-8", errors="replace")
-    n_broken = text.count("\ufffd")
-    n_right = sum(character > "\x7f" for character in text) - n_broken
-    return _line_at(file, n_before), n_right > 4 * n_broken, sample
+        except UnicodeDecodeError:
+            return False
+    text.n_utf8, text.utf8_line, text.utf8_word = found.n_utf8, found.utf8_line, found.utf8_word
+    return True
 
 
-def _line_at(file: SourceFile, position: int) -> int:
-    """Return the number of the line that contains a byte."""
-    line = 1
-    with file.open() as raw:
-        while position > 0:
-            block = raw.read(min(position, 1 << 22))
-            line += block.count(b"\n")
-            position -= len(block) or position
-    return line
-
-
-def _guess_encoding(name: str, sample: bytes) -> str:
-    """Guess an encoding; prefer Windows-1252, the encoding of most European exports."""
-    if not _NOT_WESTERN.search(sample.decode("cp1252", errors="replace")):
-        return "cp1252"
-    guess = charset_normalizer.from_bytes(sample, cp_isolation=OTHER_ENCODINGS).best()
-    if guess is None or sum(byte > 127 for byte in sample) < MIN_FOREIGN_BYTES:
-        raise SourceError(
-            f"{name} is not in UTF-8, and its encoding cannot be detected. "
-            'Set `encoding` in the project file, such as `encoding = "cp1250"`.'
-        )
-    return guess.encoding
+def _mixed(name: str, text: _Words) -> SourceError:
+    guess = guess_encoding(Counter([text.broken_word]))
+    read = "" if guess is None else f", which {guess.encoding} reads as {quote(guess.examples[0])}"
+    lines = "1 line" if text.n_utf8 == 1 else f"{text.n_utf8:,} lines"
+    others = "1 line is" if text.n_broken == 1 else f"{text.n_broken:,} lines are"
+    return SourceError(
+        f"{name} mixes two encodings: {lines} with special letters are in UTF-8 (first line "
+        f"{text.utf8_line:,}: {quote(text.utf8_word)}), and {others} not (first line "
+        f"{text.broken_line:,}{read}). Export the whole table again as UTF-8, or mend these lines. "
+        f'To read all of it in one encoding, set `encoding`, such as "cp1252".'
+    )

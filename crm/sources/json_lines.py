@@ -42,7 +42,7 @@ def iter_json_lines(file: SourceFile, encoding: str | None, findings: Findings) 
     SchemaError
         If the objects have no keys.
     """
-    encoding = find_encoding(file, encoding)
+    encoding = find_encoding(file, encoding, findings)
     columns: dict[str, None] = {}
     for _, cells in _objects(file, encoding):
         columns.update(dict.fromkeys(cells))

@@ -12,6 +12,8 @@ from crm.project import TableKeys, expand_variables
 from crm.sources.checks import check_cells, check_file
 from crm.sources.containers import find_container
 from crm.sources.csv import iter_csv
+from crm.sources.encoding import guess_of
+from crm.sources.encoding_guess import EncodingGuess
 from crm.sources.findings import Findings
 from crm.sources.json_lines import iter_json_lines
 from crm.sources.rows import Rows, in_chunks
@@ -209,6 +211,24 @@ def count_rows(keys: TableKeys, folder: Path) -> int | None:
         return None
     container = find_container(path)
     return count_parquet(container.file) if container.kind == "parquet" else None
+
+
+def encoding_guess(keys: TableKeys, folder: Path) -> EncodingGuess | None:
+    """Return the guess of the encoding of a table's file.
+
+    None means that the source is not a text file, or that its encoding is certain.
+
+    Raises
+    ------
+    SourceError
+        If the file cannot be read.
+    """
+    source = expand_variables(keys.source)
+    path = folder / Path(source).expanduser()
+    if "://" in source or not path.is_file():
+        return None
+    container = find_container(path)
+    return guess_of(container.file) if container.kind in ("text", "json lines") else None
 
 
 def name_of(keys: TableKeys) -> str:

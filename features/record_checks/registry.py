@@ -6,10 +6,19 @@ To register a new check, it is enough to declare it in one of `MODULES`.
 from collections.abc import Iterator
 
 from features.record_checks.check import Finding, RecordCheck
-from features.record_checks.checks import amounts, columns, ids, outcomes, people, times, values
+from features.record_checks.checks import (
+    amounts,
+    columns,
+    ids,
+    outcomes,
+    people,
+    sources,
+    times,
+    values,
+)
 from features.record_checks.tables import ReadTables
 
-MODULES = (outcomes, amounts, times, people, columns, ids, values)
+MODULES = (outcomes, amounts, times, people, columns, ids, values, sources)
 CHECKS: dict[str, RecordCheck] = {
     check.number: check
     for check in sorted(
