@@ -10,6 +10,7 @@ import pandas as pd
 from crm.arrays import Floats
 from crm.cells import cell_text
 from crm.formats.column_times import COMPLETE_ISO, iso_text, time_formats
+from crm.formats.written import plain_text
 from crm.times import MILLISECONDS, NOT_A_TIME
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
@@ -35,19 +36,17 @@ def cell_time(cell: Any, zone: str = "UTC", time_format: str | None = None) -> i
     True
     """
     if time_format is not None and not isinstance(cell, datetime.date):
-        text = cell_text(cell) or ""
+        text = plain_text(cell_text(cell) or "")
         time = _in_format(text, zone, time_format)
         return cell_time(text, zone) if time == NOT_A_TIME and COMPLETE_ISO.match(text) else time
     if isinstance(cell, str):
-        cell = cell.strip()
-        if len(cell) == 13 and MILLISECONDS.fullmatch(cell):  # Python reads some of these as dates
-            return int(cell) * 1_000
-        try:
-            cell = datetime.datetime.fromisoformat(cell)
-        except ValueError:
-            if (iso := iso_text(" ".join(cell.split()))) != cell:
-                return cell_time(iso, zone)
+        text = plain_text(cell.strip())
+        if MILLISECONDS.fullmatch(text):
+            return int(text) * 1_000
+        iso = iso_text(text)
+        if iso is None:
             return NOT_A_TIME
+        cell = datetime.datetime.fromisoformat(iso)
     if cell is pd.NaT or not isinstance(cell, datetime.date):
         text = cell_text(cell) or ""
         return int(text) * 1_000 if MILLISECONDS.fullmatch(text) else NOT_A_TIME

@@ -15,7 +15,7 @@ from crm.times import HOUR, NOT_A_TIME, microseconds
 from features.times import cell_time
 
 
-def utc(text: str, notation: str, zone: str = "UTC") -> str | None:
+def utc(text: str, notation: str | None, zone: str = "UTC") -> str | None:
     """Read one text in a format; return the time without its zone."""
     time = cell_time(text, zone, notation)
     return None if time == NOT_A_TIME else str(pd.Timestamp(time, unit="us"))
@@ -38,6 +38,15 @@ def utc(text: str, notation: str, zone: str = "UTC") -> str | None:
         ("02.01.2024 10:00 EST", "%d.%m.%Y %H:%M %Z", "2024-01-02 15:00:00"),
         ("02.07.2024 10:00 Europe/Berlin", "%d.%m.%Y %H:%M %Z", "2024-07-02 08:00:00"),
         ("Tue Jan 02 2024 GMT+0100 (CET)", "%a %b %d %Y %Z", "2024-01-01 23:00:00"),
+        ("01/13/2024 09:05 AM (PST)", "%m/%d/%Y %I:%M %p %Z", "2024-01-13 17:05:00"),
+        ("01/13/2024 09:05 AM (PST)", "%m/%d/%Y %I:%M %p", None),
+        ("13.01.2024 09:05 [Europe/Berlin]", "%d.%m.%Y %H:%M %Z", "2024-01-13 08:05:00"),
+        ("13.01.2024 9:05 (Pacific Standard Time)", "%d.%m.%Y %H:%M %Z", "2024-01-13 17:05:00"),
+        ("13.01.2024 9:05 (PT)", "%d.%m.%Y %H:%M %Z", None),
+        ("13.01.2024 (Sa.)", "%d.%m.%Y", "2024-01-13 00:00:00"),
+        ("13.01.2024 (estimated)", "%d.%m.%Y", None),
+        ("\u0661\u0663/\u0660\u0661/\u0662\u0660\u0662\u0664", "%d/%m/%Y", "2024-01-13 00:00:00"),
+        ("45292,42847", "excel days", "2024-01-01 10:17:00"),
         ("1704104220", "unix seconds", "2024-01-01 10:17:00"),
         ("1704104220123", "unix milliseconds", "2024-01-01 10:17:00.123000"),
         ("45292.42847", "excel days", "2024-01-01 10:17:00"),
@@ -68,7 +77,9 @@ def test_local_times_are_in_the_zone_of_the_table(notation: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "month"),
-    [("Mai", 5), ("sept.", 9), ("GRUDNIA", 12), ("août", 8), ("maerz", 3), ("Ma", 0), ("x", 0)],
+    [("Mai", 5), ("sept.", 9), ("GRUDNIA", 12), ("août", 8), ("maerz", 3), ("Ma", 0), ("x", 0)]
+    + [("mrt.", 3), ("Mrz", 3), ("des.", 12), ("maj", 5), ("Kasım", 11), ("мая", 5), ("янв", 1)]
+    + [("srpna", 8), ("kesäkuuta", 6)],
 )
 def test_month_is_read_in_several_languages(name: str, month: int) -> None:
     assert month_of(name) == month
@@ -89,6 +100,48 @@ def test_zone_is_read_as_an_offset(zone: str, hours: float) -> None:
 @pytest.mark.parametrize("zone", ["XYZ", "+2500", "GMT+1:75", "Mars/Base", "../etc"])
 def test_unknown_zone_has_no_offset(zone: str) -> None:
     assert zone_offset(zone) is None
+
+
+ISO_TIMES = [
+    ("2025-01-03", "2025-01-03 00:00:00"),
+    ("2025-1-3", "2025-01-03 00:00:00"),
+    ("2025-W03-2", "2025-01-14 00:00:00"),
+    ("20250103", "2025-01-03 00:00:00"),
+    ("20250103T080506Z", "2025-01-03 08:05:06"),
+    ("2025-01-03 8:05", "2025-01-03 08:05:00"),
+    ("2025-01-03T08", "2025-01-03 08:00:00"),
+    ("2025-01-03t08:05:06.1234567891z", "2025-01-03 08:05:06.123456"),
+    ("2025-01-03T08:05:06,5", "2025-01-03 08:05:06.500000"),
+    ("2025-01-03 08:05+01", "2025-01-03 07:05:00"),
+    ("2025-01-03 08:05:06 +0100 UTC", "2025-01-03 07:05:06"),
+    ("2025-01-03T08:05+01:00[Europe/Berlin]", "2025-01-03 07:05:00"),
+    ("2025-01-03 08:05 GMT", "2025-01-03 08:05:00"),
+    ("\u0662\u0660\u0662\u0665-\u0660\u0661-\u0660\u0665", "2025-01-05 00:00:00"),
+    ('="2025-01-03"', "2025-01-03 00:00:00"),
+    ("'2025-01-03", "2025-01-03 00:00:00"),
+    ("\u200f2025-01-03", "2025-01-03 00:00:00"),
+    ("1735689600000", "2025-01-01 00:00:00"),
+    ("2025-01", None),
+    ("2025", None),
+    ("2025-W03", None),
+    ("2025-02-30", None),
+    ("2025-01-03x08:05", None),
+    ("2025-01-03T24:00", None),
+    ("2025-01-03 08:05[Europe/Berlin]", None),
+    ("2025-01-03 08:05 (PST)", None),
+    ("21000103", None),
+]
+
+
+@pytest.mark.parametrize(("text", "time"), ISO_TIMES)
+def test_every_reader_reads_the_same_iso_times(text: str, time: str | None) -> None:
+    assert utc(text, None) == time
+    for cells in ([text], ["soon", text]):
+        times, _ = parse_times(pd.Series(cells, dtype="str"), "leads.csv")
+        read = times.iloc[-1]
+        assert (None if pd.isna(read) else str(read.tz_localize(None))) == time
+    recognised = recognise_times([text])
+    assert (recognised is not None and recognised.notation is None) == (time is not None)
 
 
 @pytest.mark.parametrize("notation", ["%Q", "%d.%d.%Y"])

@@ -1,5 +1,6 @@
 """Reads a column of cells as times, in ISO 8601 or in the format of the column."""
 
+import datetime
 import re
 from functools import lru_cache
 from typing import Final
@@ -11,7 +12,8 @@ import pyarrow.compute as pc
 
 from crm.cells import text_series
 from crm.errors import ConfigError
-from crm.formats.times import JOINED, TimeFormat
+from crm.formats.times import JOINED, TimeFormat, time_text
+from crm.formats.written import plain_texts
 from crm.times import (
     MILLISECONDS,
     NOT_A_TIME,
@@ -22,8 +24,19 @@ from crm.times import (
     microseconds,
 )
 
-# A zone after an ISO 8601 time that is not in the notation of ISO 8601.
-ISO_ZONE: Final = re.compile(r" ?(?:UTC|GMT)$| (?=[+-][0-9]{2}:?[0-9]{2}$)|\[[A-Za-z_/]+\]$")
+# A date in ISO 8601, or a date and a clock, as CRMs and programs write it. A month, a week or a
+# year alone is not a time, because the day is not known.
+_ISO: Final = re.compile(
+    r"(?:([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})|([0-9]{4}-?W[0-9]{2}-?[1-7])"
+    r"|((?:19|20)[0-9]{2})([01][0-9])([0-3][0-9]))"
+    r"(?:[Tt ]([0-9]{2}|[0-9](?=:))(?::?([0-9]{2})(?::?([0-9]{2})(?:[.,]([0-9]*))?)?)?"
+    r"(?: ?(?:([Zz]|UTC|GMT)|([+-][0-9]{2}):?([0-9]{2})?(?: (?:UTC|GMT))?))?)?"
+)
+# The form that `iso_text` returns.
+_CANONICAL: Final = (
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+    r"(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?(?:Z|[+-][0-9]{2}:[0-9]{2})?)?"
+)
 # Times that are read as ISO 8601 even if the column has another format, because they have one
 # meaning only. Callers may send them although the CRM's files have the other format.
 COMPLETE_ISO: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ]|$)")
@@ -96,7 +109,7 @@ def parse_times(
         return column.dt.tz_convert("UTC").astype(TIME_DTYPE), False
     if pd.api.types.is_datetime64_dtype(column.dtype):
         return localize(column, timezone, subject), bool(column.notna().any())
-    text = text_series(column)
+    text = plain_texts(text_series(column))
     if time_format is not None:
         return _in_format(text, subject, timezone, time_format)
     if pd.api.types.is_numeric_dtype(column.dtype):
@@ -141,12 +154,12 @@ def _iso_times(text: pd.Series, subject: str, timezone: str) -> tuple[pd.Series,
             return localize(clocks, timezone, subject), True
         return clocks.dt.tz_localize("UTC"), False
     result = _of_milliseconds(text)
-    text = text.where(
-        text.str.match(r"\d{4}-\d|\d{8}(?:[T ]|$)", na=False)
-    )  # pandas would guess other dates
-    named = text.str.contains(ISO_ZONE, na=False).astype(bool)
-    if named.any():
-        text = text.where(~named, text[named].map(iso_text))
+    is_canonical = text.str.fullmatch(_CANONICAL, na=False).to_numpy(dtype=bool)
+    others = ~is_canonical & text.notna().to_numpy() & result.isna().to_numpy()
+    canonical = text.where(is_canonical)  # pandas would guess other dates
+    if others.any():
+        canonical[others] = text[others].map(iso_text)
+    text = canonical
     zoned = text.str.contains(r"\d[T ].*(?:Z|[+-][\d:]+)$", regex=True, na=False).astype(bool)
     if zoned.any():
         with_zone = pd.to_datetime(text[zoned], format="ISO8601", errors="coerce", utc=True)
@@ -159,15 +172,41 @@ def _iso_times(text: pd.Series, subject: str, timezone: str) -> tuple[pd.Series,
 
 
 @lru_cache(1 << 16)
-def iso_text(text: str) -> str:
-    """Return a time with "UTC", "GMT" or a spaced offset at its end as ISO 8601.
+def iso_text(text: str) -> str | None:
+    """Return a time as ISO 8601 in its usual form; None if it is not a date, with or without clock.
+
+    A month or a week is not a time, because its day is not known.
 
     Examples
     --------
-    >>> iso_text("2025-03-01 08:00 UTC"), iso_text("2025-03-01 08:00 +0100")
-    ('2025-03-01 08:00Z', '2025-03-01 08:00+0100')
+    >>> iso_text("2025-03-01 08:00 UTC"), iso_text("20250301T080005,5+0100")
+    ('2025-03-01T08:00:00Z', '2025-03-01T08:00:05.5+01:00')
+    >>> iso_text("2025-W03-1"), iso_text("2025-W03"), iso_text("2025-03")
+    ('2025-01-13', None, None)
     """
-    return ISO_ZONE.sub(lambda zone: "Z" if zone[0].strip()[-1:].isalpha() else "", text)
+    match = _ISO.fullmatch(time_text(text))
+    if match is None:
+        return None
+    *of_parts, week, year, month, day, hour, minute, second, part, utc, offset, rest = (
+        match.groups()
+    )
+    compact = [year, month, day]
+    clock = ""
+    if hour is not None:
+        clock = f"T{hour:0>2}:{minute or '00'}:{second or '00'}"
+        clock += f".{part[:6]}" if part else ""
+        clock += f"{offset}:{rest or '00'}" if offset else "Z" if utc else ""
+    try:
+        if week is not None:
+            date = datetime.date.fromisoformat(week).isoformat()
+        else:
+            date = "-".join(
+                digits.rjust(2, "0") for digits in (compact if compact[0] else of_parts)
+            )
+        datetime.datetime.fromisoformat(date + clock)
+    except ValueError:
+        return None
+    return date + clock
 
 
 def _of_milliseconds(text: pd.Series) -> pd.Series:

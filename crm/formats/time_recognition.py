@@ -5,16 +5,18 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from crm.cells import cell_number
 from crm.errors import ConfigError
 from crm.formats.column_times import iso_text, time_formats
 from crm.formats.times import (
     EXCEL_DAYS,
     JOINED,
     UNIX_SECONDS,
+    excel_number,
     month_of,
+    time_text,
     zone_offset,
 )
+from crm.formats.written import plain_text
 from crm.text import listed
 from crm.times import DAY, MILLISECONDS, NOT_A_TIME
 
@@ -22,12 +24,6 @@ SHAPES_FROM: Final = 60  # cells whose shapes suggest formats
 SAMPLE: Final = 4_000  # distinct cells that must fit the format
 MOSTLY: Final = 0.99  # the least share of cells that fit
 YEAR: Final = 365 * DAY
-_ISO: Final = re.compile(
-    r"\d{4}-\d{2}-\d{2}(?:[Tt ]\d{2}:?\d{2}(?::?\d{2}(?:[.,]\d+)?)?)?(?:[Zz]|[+-]\d{2}:?\d{2})?"
-)
-_COMPACT: Final = re.compile(
-    r"(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:T\d{4,6}Z?)?"
-)
 _BETWEEN: Final = r"[-/., ]+|[-/. ]*(?:\b(?:de|del|of|den|d')\b)?[-/. ]+"
 _NAME: Final = r"[^\W\d_]{3,12}\.?"
 _DAY: Final = r"\d{1,2}(?:st|nd|rd|th|er|º)?"
@@ -40,17 +36,18 @@ _DATES: Final = (
     rf"(?P<Y>\d{{4}})[- /](?P<b>{_NAME})[- /](?P<d>{_DAY})",
 )
 _CLOCK: Final = (
-    r"(?P<p1>(?:午前|午後|上午|下午) ?)?(?P<H>\d{1,2})(?P<c>[:.h時点])(?P<M>\d{2})分?"
+    r"(?P<p1>(?:午前|午後|上午|下午|오전|오후) ?)?(?P<H>\d{1,2})(?P<c>[:.h時点])(?P<M>\d{2})分?"
     r"(?:[:.]?(?P<S>\d{2}(?:[.,]\d{1,9})?)秒?)?(?: ?(?:Uhr|h|hrs|Hrs)\b)?"
     r"(?: ?(?P<p>[aApP]\.? ?[mM]\.?))?"
 )
-_ZONE: Final = r" ?(?P<z>Z|(?:GMT|UTC)?[+-]\d{1,2}:?\d{2}|[A-Z]{2,5}|[A-Z][A-Za-z]+/[A-Za-z_]+)"
+_ZONE: Final = (
+    r" ?(?P<z>Z|(?:GMT|UTC)?[+-]\d{1,2}:?\d{2}|[A-Z]{2,5}|[A-Z][A-Za-z]+(?:/[A-Za-z_]+)+"
+    r"|(?:[A-Z][a-z]+ )+Time)"
+)
 _JOIN: Final = r"(?:T|,? ?(?:- |at |um |à |às |a las |alle |ore |kl\.? |o |om |klo |u |w )?)"
 _WEEKDAY: Final = rf"(?P<a>{_NAME}),? (?!\d{{1,2}}[ :]\d{{2}})"
-_BEHIND: Final = r"(?P<note> \([^()]*\))?"
 _SHAPES: Final = tuple(
-    re.compile(rf"(?:{_WEEKDAY})?{date}(?:{_JOIN}{_CLOCK})?(?:{_ZONE})?{_BEHIND}")
-    for date in _DATES
+    re.compile(rf"(?:{_WEEKDAY})?{date}(?:{_JOIN}{_CLOCK})?(?:{_ZONE})?") for date in _DATES
 )
 _WHOLE: Final = (  # formats whose clock is in the middle or in front
     "%a %b %d %H:%M:%S %Z %Y",
@@ -142,9 +139,7 @@ def recognise_times(
 
 
 def _is_iso(text: str) -> bool:
-    if MILLISECONDS.fullmatch(text) or _COMPACT.fullmatch(text):
-        return True
-    return _ISO.fullmatch(iso_text(text)) is not None
+    return MILLISECONDS.fullmatch(plain_text(text)) is not None or iso_text(text) is not None
 
 
 def _first(sample: Sequence[str], fits: Sequence[bool]) -> tuple[str, ...]:
@@ -154,7 +149,7 @@ def _first(sample: Sequence[str], fits: Sequence[bool]) -> tuple[str, ...]:
 
 def _numeric(sample: Sequence[str]) -> RecognisedTimes | None:
     """Recognise seconds since 1970 from 2001 to 2038, and days of a spreadsheet, 1990 to 2063."""
-    numbers = [cell_number(text) for text in sample]
+    numbers = [excel_number(plain_text(text)) for text in sample]
     for notation, low, high in ((UNIX_SECONDS, 9.5e8, 2.2e9), (EXCEL_DAYS, 32_874, 60_000)):
         fits = [low <= number <= high for number in numbers]
         if sum(fits) >= MOSTLY * len(sample):
@@ -167,7 +162,7 @@ def _candidates(sample: Sequence[str]) -> list[str]:
     step = max(1, len(sample) // SHAPES_FROM)
     counts: Counter[str] = Counter()
     for text in sample[::step][:SHAPES_FROM]:
-        counts.update(set(_suggested(" ".join(text.split()))))
+        counts.update(set(_suggested(time_text(text))))
     return sorted(counts, key=lambda notation: (-counts[notation], notation))[:24]
 
 
@@ -192,7 +187,6 @@ def _notations(text: str, match: re.Match[str]) -> Iterator[str]:
     directives = {
         "a": "%a", "Y": year, "m": "%m", "d": "%d", "b": "%b", "M": "%M", "S": "%S",
         "H": "%I" if has_half else "%H", "p": "%p", "z": _zone_directive(str(groups.get("z"))),
-        "note": "",
     }  # fmt: skip
     if groups.get("p1"):
         directives["p1"] = "%p" + (" " if str(groups["p1"]).endswith(" ") else "")

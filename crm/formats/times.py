@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 
 from crm.arrays import Ints
 from crm.cells import cell_number
+from crm.formats.written import MARKS, plain_text
 from crm.times import (
     DAY,
     HOUR,
@@ -52,15 +53,22 @@ _DIRECTIVES: Final = {
     "I": "(?P<I>[0-9]{1,2})",
     "M": "(?P<M>[0-9]{2})",
     "S": "(?P<S>[0-9]{2})(?:[.,](?P<f>[0-9]{1,9}))?",
-    "p": r"(?P<p>[ap]\.? ?m\.?|午前|午後|上午|下午)",
+    "p": r"(?P<p>[ap]\.? ?m\.?|午前|午後|上午|下午|오전|오후)",
     "a": r"[^0-9\s.,/-]{1,12}\.?",
     "z": "(?P<z>Z|[+-][0-9]{2}:?[0-9]{2})",
-    "Z": "(?P<Z>[A-Z]{1,5}(?:[+-][0-9]{1,2}(?::?[0-9]{2})?)?|[A-Z]+(?:/[A-Z_]+)+)",
+    "Z": "(?P<Z>[A-Z]{1,5}(?:[+-][0-9]{1,2}(?::?[0-9]{2})?)?|[A-Z]+(?:/[A-Z_]+)+|(?:[A-Z]+ )+TIME)",
 }
 _SAME: Final = {"B": "b", "A": "a"}
 _SHORT: Final = {"%T": "%H:%M:%S", "%R": "%H:%M", "%F": "%Y-%m-%d", "%D": "%m/%d/%y", "%S.%f": "%S"}
 _ZONE: Final = re.compile("([A-Z]*)(?:([+-])([01]?[0-9]|2[0-3])(?::?([0-5][0-9]))?)?")
-_BEHIND: Final = re.compile(r" \([^()]*\)$")  # "(Central European Time)", as JavaScript writes
+_BRACKETS: Final = re.compile(r"(.*?) ?(?:\(([^()]*)\)|\[([^\[\]]*)\])")
+_WITH_BRACKETS: Final = rf"[)\]]$|{MARKS}"
+_LAST_ZONE: Final = re.compile(
+    r"(?:(?:[A-Z]{1,5})?[+-][0-9]{1,2}(?::?[0-9]{2})?|(?<=[ 0-9])[A-Za-z]{1,5})$"
+)
+_UNKNOWN_ZONE: Final = re.compile(
+    r".*[0-9][:.h][0-9]{2}(?: ?[AaPp]\.? ?[Mm]\.?)? ?([A-Z]{2,5}|[A-Z][A-Za-z]+(?:[ /][A-Za-z_]+)+)"
+)
 
 
 def is_time_format(text: str) -> bool:
@@ -72,6 +80,51 @@ def is_time_format(text: str) -> bool:
     (True, True, False)
     """
     return text in NUMERIC_FORMATS or re.search("%[A-Za-z]", text) is not None
+
+
+@lru_cache(1 << 14)
+def time_text(text: str) -> str:
+    """Return the text of a time without brackets: a zone in brackets counts as one without them.
+
+    What follows a zone in brackets explains the zone, and a weekday says nothing new.
+
+    Examples
+    --------
+    >>> time_text("01/13/2024 09:05 AM (PST)"), time_text("13.01.2024 (Sa)")
+    ('01/13/2024 09:05 AM PST', '13.01.2024')
+    >>> time_text("Sat Jan 13 2024 09:05:00 GMT+0100 (Central European Time)")
+    'Sat Jan 13 2024 09:05:00 GMT+0100'
+    """
+    text = " ".join(plain_text(text).split())
+    match = _BRACKETS.fullmatch(text) if text.endswith((")", "]")) else None
+    if match is None:
+        return text
+    time, note = match[1], match[2] or match[3] or ""
+    zone = _LAST_ZONE.search(time)
+    if (zone is not None and zone_offset(zone[0]) is not None) or _is_weekday(note):
+        return time
+    return f"{time} {note}"
+
+
+def _is_weekday(name: str) -> bool:
+    return name.strip().rstrip(".").casefold() in _WORDS["weekdays"]
+
+
+def unknown_zone(text: str) -> str:
+    """Return the zone at the end of a time if it has no meaning, or several; else "".
+
+    Examples
+    --------
+    >>> unknown_zone("01/13/2024 09:05 AM (PT)"), unknown_zone("01/13/2024 09:05 AM (PST)")
+    ('PT', '')
+    """
+    match = _UNKNOWN_ZONE.fullmatch(time_text(text))
+    return match[1] if match is not None and zone_offset(match[1]) is None else ""
+
+
+def excel_number(text: str) -> float:
+    """Read the days of a spreadsheet, with a decimal point or comma; nan if it is not a number."""
+    return cell_number(text.replace(",", ".") if text.count(",") == 1 else text)
 
 
 class TimeFormat:
@@ -120,8 +173,8 @@ class TimeFormat:
     def read(self, text: str, zone: str) -> int:
         """Read a text as microseconds since 1970 UTC; `NOT_A_TIME` if it does not fit."""
         if self.is_numeric:
-            return self._of_number(cell_number(text), zone)
-        match = self._regex.fullmatch(_BEHIND.sub("", " ".join(text.split())))
+            return self._of_number(self._number(plain_text(text)), zone)
+        match = self._regex.fullmatch(time_text(text))
         if match is None:
             return NOT_A_TIME
         fields = match.groupdict()
@@ -138,6 +191,10 @@ class TimeFormat:
         if isinstance(offset, str) or named is None:
             return _utc(local, zone if named is None else str(offset))
         return (local - _EPOCH) // _MICROSECOND - offset
+
+    def _number(self, text: str) -> float:
+        is_excel = self.notation == EXCEL_DAYS
+        return excel_number(text) if is_excel else cell_number(text)
 
     def _of_number(self, number: float, zone: str) -> int:
         if not np.isfinite(number) or abs(number) > 1e15:
@@ -164,9 +221,11 @@ class TimeFormat:
             check_zone(zone, subject)
             values = [NOT_A_TIME if pd.isna(cell) else read(cell) for cell in text]
             return as_times(np.array(values, dtype=np.int64), text.index)
-        cells = pc.replace_substring_regex(
-            pa.array(text, type=pa.large_string()), _BEHIND.pattern, ""
-        )
+        has_marks = text.str.contains(_WITH_BRACKETS, na=False).to_numpy(dtype=bool)
+        if has_marks.any():
+            text = text.copy()
+            text[has_marks] = text[has_marks].map(time_text)
+        cells = pa.array(text, type=pa.large_string())
         fields = pc.extract_regex(cells, f"(?i)^(?:{self._pattern})$")
         local, is_valid = self._local(fields)
         local[~is_valid] = NOT_A_TIME
@@ -288,7 +347,7 @@ def month_of(name: str) -> int:
     """
     plain = unicodedata.normalize("NFKD", name.casefold())
     plain = "".join(letter for letter in plain if not unicodedata.combining(letter)).rstrip(".")
-    plain = plain.replace("ł", "l")
+    plain = plain.replace("ł", "l").replace("ı", "i")
     numbered = [(i, name) for months in _WORDS["months"] for i, name in enumerate(months, 1)]
     meant = {i for i, name in numbered if name == plain}
     if len(plain) >= SHORTEST_NAME and not meant:
@@ -311,6 +370,9 @@ def zone_offset(name: str) -> int | str | None:
     >>> zone_offset("EST") // HOUR, zone_offset("+01:30") / HOUR, zone_offset("Europe/Berlin")
     (-5, 1.5, 'Europe/Berlin')
     """
+    named: float | None = _WORDS["zones"].get(" ".join(name.upper().split()))
+    if named is not None:
+        return int(named * HOUR)
     if "/" in name:
         try:
             return zoneinfo.ZoneInfo(name).key
