@@ -188,6 +188,8 @@ def _evidence(column: Column) -> str:
     examples = f"as in {listed(form.examples[:2])}"
     if form.doubt:
         return f"CHECK: {form.doubt}; the other way is {quote(form.doubtful_as)}"
+    if form.reason:
+        examples += f"; no cell shows the decimal sign, but this does: {form.reason}"
     units = {unit: count for unit, count in form.units.items() if unit}
     if len(units) > 1:
         counted = ", ".join(f"{quote(unit)} ({count:,})" for unit, count in units.items())

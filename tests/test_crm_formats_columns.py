@@ -91,9 +91,73 @@ def test_amounts_may_be_in_several_currencies() -> None:
 def test_attribute_in_several_currencies_is_in_doubt() -> None:
     cells = pd.Series(["$5.50", "€6.50", "$7.50", "8.50"], name="x")
     form = column_formats(cells.to_frame(), ["x"], declared={})["x"]
-    assert (form.notation, form.doubtful_as) == ("$1,234.56", "¤1,234.56")
-    assert form.doubt == "amounts are in several currencies: $ (2), EUR (1), none (1)"
-    assert form.unread == ("€6.50",)
+    assert (form.notation, form.doubtful_as) == ("¤1,234.56", "$1,234.56")
+    assert form.doubt.endswith("which are not converted: $ (2), EUR (1), none (1)")
+    assert form.unread == ()
+
+
+GERMAN_DAYS = ["31.12.2024", "01.02.2025"]
+AMERICAN_DAYS = ["12/31/2024", "02/01/2025"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "delimiter", "notation"),
+    [
+        ({"day": GERMAN_DAYS}, ",", "1.234,56"),
+        ({"day": AMERICAN_DAYS}, ",", "1,234.56"),
+        ({"day": ["2024-12-31", "2025-01-02"]}, ";", "1.234,56"),
+        ({"price": ["2.5", "3.5"], "day": GERMAN_DAYS}, ";", "1,234.56"),
+    ],
+)
+def test_table_decides_whether_a_comma_separates_thousands(
+    columns: Mapping[str, Any], delimiter: str, notation: str
+) -> None:
+    table = pd.DataFrame({"Gewicht": ["3,591", "2,207"], **columns})
+    table.attrs["delimiter"] = delimiter
+    form = column_formats(table, ["Gewicht"], declared={})["Gewicht"]
+    assert (form.notation, form.doubt) == (notation, "")
+    assert form.reason
+
+
+@pytest.mark.parametrize(
+    ("days", "delimiter"), [(["2024-12-31", "2025-01-02"], ","), (AMERICAN_DAYS, ";")]
+)
+def test_table_that_shows_nothing_about_a_comma_leaves_the_doubt(
+    days: list[str], delimiter: str
+) -> None:
+    table = pd.DataFrame({"Gewicht": ["3,591", "2,207"], "day": days})
+    table.attrs["delimiter"] = delimiter
+    assert column_formats(table, ["Gewicht"], declared={})["Gewicht"].doubt
+
+
+@pytest.mark.parametrize(
+    ("name", "cells", "trouble"),
+    [
+        ("x", ["1,234.50", "2.345,50"], '"1,234.50" and "2.345,50"'),
+        ("x", [f"{i}.50 per x,y" for i in range(30)], '"0.50 per x,y", "1.50 per x,y"'),
+        ("x", [f"{i} per x,y" for i in range(25)], ""),
+        ("x", [f"A-{i}" for i in range(1000, 1030)], ""),
+        ("x", [f"L{i}" for i in range(1000, 1030)], ""),
+        ("x", [f"{i} Main Street {chr(65 + i)}x" for i in range(30)], ""),
+        ("Created", ["2025-01", "2025-02"], '"2025-01", "2025-02" are not read as times'),
+        ("Created", ["Q1 2025", "2025-W03"], '"Q1 2025", "2025-W03" are not read as times'),
+        ("Created", ["1/13/2024 9:05 AM (PT)"], '"PT" is not a zone with one meaning'),
+        ("Created", ["1/13/2024 9:05 IST"], '"IST" is not a zone with one meaning'),
+        ("Created By", ["Ann", "Bob"], ""),
+    ],
+)
+def test_text_that_looks_like_numbers_or_times_is_trouble(
+    name: str, cells: list[str], trouble: str
+) -> None:
+    form = column_formats(pd.DataFrame({name: cells}), [name], declared={})[name]
+    assert form.kind == "text"
+    assert trouble in form.trouble
+    assert bool(trouble) == bool(form.trouble)
+
+
+def test_declared_numbers_have_units() -> None:
+    table = pd.DataFrame({"x": ["$5", "€6"]})
+    assert column_formats(table, ["x"], declared={"x": "¤1234.56"})["x"].units == {"$": 1, "EUR": 1}
 
 
 def test_question_names_both_ways() -> None:

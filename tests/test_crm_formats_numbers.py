@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crm.errors import ConfigError
-from crm.formats.number_recognition import recognise_numbers
+from crm.formats.number_recognition import SignEvidence, recognise_numbers
 from crm.formats.numbers import GROUPINGS, NumberFormat, number_parts
 
 ENGLISH, GERMAN = NumberFormat(), NumberFormat(",", ".")
@@ -47,6 +47,33 @@ WHOLE = NumberFormat("", "")
         ("10万円", "10", 1e4, "JPY"),
         ("25 km", "25", 1, "km"),
         ("1e3", "1e3", 1, ""),
+        ("$1,234.50 USD", "1,234.50", 1, "USD"),
+        ("CAD $5", "5", 1, "CAD"),
+        ("Rp 1.234.567", "1.234.567", 1, "IDR"),
+        ("$1.50MM", "1.50", 1e6, "$"),
+        ("£1.50m", "1.50", 1e6, "GBP"),
+        ("1.5 MM", "1.5", 1e6, ""),
+        ("1.5 mm", "1.5", 1, "mm"),
+        ("25 m", "25", 1, "m"),
+        ("₹12.50 Cr", "12.50", 1e7, "INR"),
+        ("5 lakh", "5", 1e5, ""),
+        ("5 TEUR", "5", 1e3, "EUR"),
+        ("T€ 5", "5", 1e3, "EUR"),
+        ("5 kEUR", "5", 1e3, "EUR"),
+        ("1,5 Millionen €", "1,5", 1e6, "EUR"),
+        ("5 млн руб.", "5", 1e6, "RUB"),
+        ("1,234.50 US Dollars", "1,234.50", 1, "USD"),
+        ("'1,234.50", "1,234.50", 1, ""),
+        ('="1234.5"', "1234.5", 1, ""),
+        ("\u0661\u066c\u0662\u0663\u0664\u066b\u0665", "1,234.5", 1, ""),
+        ("\uff11\uff0c\uff12\uff13\uff14", "1,234", 1, ""),
+        ("$20.00/hr", "20.00", 1, "$/hr"),
+        ("20 € pro Stunde", "20", 1, "EUR/stunde"),
+        ("90 km/h", "90", 1, "km/h"),
+        ("120 m²", "120", 1, "m²"),
+        ("10 ft", "10", 1, "ft"),
+        ("10 Ft", "10", 1, "HUF"),
+        ("1,200 sq. ft.", "1,200", 1, "sq. ft"),
     ],
 )
 def test_text_is_split_into_digits_sign_and_unit(
@@ -57,7 +84,8 @@ def test_text_is_split_into_digits_sign_and_unit(
 
 @pytest.mark.parametrize(
     "text",
-    ["", "-", "$", "EUR", "soon", "2024-01-31", "1/2", "12:30", "A12", "12 Main St. 5", "$5 €"],
+    ["", "-", "$", "EUR", "soon", "2024-01-31", "1/2", "12:30", "A12", "12 Main St. 5", "$5 €"]
+    + ["$5 EUR", "$5 mil"],
 )
 def test_other_text_is_not_one_number(text: str) -> None:
     assert number_parts(text) is None
@@ -150,7 +178,15 @@ def test_written_number_is_read_back(number: object, decimal: str) -> None:
         (["1'234.5", "12"], "1'234.56"),
         (["1,234,567", "12"], "1,234.56"),
         (["1.234.567", "12"], "1.234,56"),
-        (["2,400", "582"], "1,234.56"),
+        (["$2,400", "$582"], "$1,234.56"),
+        (["2.400 €", "582 €"], "1.234,56 EUR"),
+        (["582", *(f"1,{i}" for i in range(200, 210))], "1,234.56"),
+        (["Rp 1.234.567", "Rp 1.234"], "1.234,56 IDR"),
+        (["$5.50 USD", "$6.50"], "1,234.56 USD"),
+        (["$20.00/hr", "$25.50/hr"], "1,234.56 $/hr"),
+        (["'1,234.50", "7"], "1,234.56"),
+        (['="1234.5"', '="7"'], "1,234.56"),
+        (["\u0661\u066c\u0662\u0663\u0664\u066b\u0665"], "1,234.56"),
         (["1250", "3.125"], "1,234.56"),
         (["582", *(f"1.{i}" for i in range(200, 230))], "1.234,56"),
         (["0.125", "0.250"], "1,234.56"),
@@ -174,6 +210,11 @@ def test_format_is_recognised(texts: list[str], notation: str | None) -> None:
         (["1.250", "582"], "1.234,56"),
         (["1,234", "1250"], "1.234,56"),
         (["1,234", "1.234"], "1.234,56"),
+        (["2,400", "582"], "1.234,56"),
+        (["582", *(f"1,{i}" for i in range(200, 209))], "1.234,56"),
+        (["3,591", "2,207", "7"], "1.234,56"),
+        (["1.250 Mio. €", "2.375 Mio. €"], "1.234,56 EUR"),
+        (["KWD 1.250", "KWD 2.375"], "1.234,56 KWD"),
         (["1,5", "2.5"], None),
     ],
 )
@@ -186,9 +227,38 @@ def test_format_that_is_open_is_in_doubt(texts: list[str], doubtful_as: str | No
 
 @pytest.mark.parametrize(("decimal", "notation"), [(".", "1,234.56"), (",", "1.234,56")])
 def test_preferred_decimal_sign_ends_the_doubt(decimal: str, notation: str) -> None:
-    recognised = recognise_numbers(["49.267", "48.056"], decimal)
+    for evidence in (SignEvidence(decimal), SignEvidence(decimal, "numbers of another column")):
+        recognised = recognise_numbers(["49.267", "48.056"], evidence)
+        assert recognised is not None
+        assert (recognised.format.notation, recognised.doubt) == (notation, "")
+        assert recognised.reason == evidence.reason
+
+
+DAYS = SignEvidence(",", "dates such as", is_of_numbers=False)
+AMERICAN = SignEvidence(".", "dates such as", is_of_numbers=False)
+THOUSANDS = ["582", *(f"1,{i}" for i in range(200, 210))]
+
+
+@pytest.mark.parametrize(
+    ("texts", "evidence", "notation", "has_doubt"),
+    [
+        (["3,591", "7"], DAYS, "1.234,56", False),
+        (["3.591", "7"], DAYS, "1,234.56", True),  # a program may have written the point
+        (["3,591", "7"], AMERICAN, "1,234.56", False),
+        (["3.591", "7"], AMERICAN, "1,234.56", False),
+        (["$3,591"], DAYS, "$1.234,56", True),
+        (THOUSANDS, DAYS, "1.234,56", True),
+        (THOUSANDS, AMERICAN, "1,234.56", False),
+        (["12", "7"], DAYS, "1234", False),
+    ],
+)
+def test_dates_and_delimiters_are_weaker_evidence(
+    texts: list[str], evidence: SignEvidence, notation: str, has_doubt: bool
+) -> None:
+    recognised = recognise_numbers(texts, evidence)
     assert recognised is not None
-    assert (recognised.format.notation, recognised.doubt) == (notation, "")
+    assert recognised.format.notation == notation
+    assert bool(recognised.doubt) == has_doubt
 
 
 @pytest.mark.parametrize(("n_thousands", "decimal"), [(9, "."), (10, ",")])
@@ -229,7 +299,7 @@ def test_unit_of_half_of_the_cells_is_not_the_unit_of_the_column() -> None:
 
 
 def test_certain_decimal_sign_comes_before_the_preferred_one() -> None:
-    recognised = recognise_numbers(["49.2668"], ",")
+    recognised = recognise_numbers(["49.2668"], SignEvidence(","))
     assert recognised is not None
     assert recognised.format.decimal == "."
 

@@ -6,6 +6,7 @@ service read the column in the format that was decided.
 
 import datetime
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
@@ -15,17 +16,25 @@ import pandas as pd
 
 from crm.cells import cell_number, text_series
 from crm.formats.column_times import time_formats
-from crm.formats.number_recognition import RecognisedNumbers, recognise_numbers
-from crm.formats.numbers import NumberFormat, number_format
+from crm.formats.number_recognition import (
+    RecognisedNumbers,
+    SignEvidence,
+    merged_units,
+    recognise_numbers,
+)
+from crm.formats.numbers import NumberFormat, number_format, number_parts
 from crm.formats.time_recognition import recognise_times
 from crm.formats.times import COLUMN_WORDS, is_time_format
+from crm.formats.trouble import trouble_of
 from crm.text import quote, words_of
 
 SAMPLED_ROWS: Final = 100_000
 SAMPLED_VALUES: Final = 4_000
 SPELLINGS: Final = 4  # of a word for nothing, such as N/A and n/a
 NUMBERS: Final = 0.95  # the least share of numbers in a column of numbers
-_WHOLE: Final = re.compile(r"[+-]?\d+")
+DELIMITER: Final = "delimiter"  # the key of the delimiter of a file in `DataFrame.attrs`
+# Dates of countries with a decimal comma, and of the United States.
+_DATES: Final = re.compile(r"(?:(%d\.%m\.%[Yy])|%m/%d/%[Yy])")
 _NAMES: Final = re.compile(rf"\b(?:{COLUMN_WORDS})\b")
 
 
@@ -51,6 +60,13 @@ class ColumnFormat:
         The number of distinct sampled cells with each unit; "" for none.
     is_declared : bool
         Whether the project file declares the format.
+    reason : str
+        The evidence for the decimal sign if no cell shows it; empty otherwise.
+    is_certain : bool
+        Whether the cells show the decimal sign, or the project file declares the format.
+    trouble : str
+        For a column of text: a sentence about cells that look like numbers or times but are not
+        read as such; empty if there are none.
     """
 
     kind: Literal["number", "time", "text"]
@@ -61,6 +77,9 @@ class ColumnFormat:
     unread: tuple[str, ...] = ()
     units: Mapping[str, int] = field(default_factory=dict)
     is_declared: bool = False
+    reason: str = ""
+    is_certain: bool = False
+    trouble: str = ""
 
     def question(self, section: str, column: str) -> str:
         """Return the sentence that asks for the format of a column in doubt.
@@ -159,40 +178,92 @@ def column_formats(
     values = {column: sampled_values(table[column], nothing) for column in columns}
     decided = {
         column: column_format(
-            values[column], column, declared.get(column), decimal, "", column in amounts
+            values[column],
+            column,
+            declared.get(column),
+            None if decimal is None else SignEvidence(decimal),
+            any_currency=column in amounts,
         )
         for column in columns
     }
-    if decimal is None:
-        decimal = _common(
-            number_format(form.notation).decimal if form.notation else "."
-            for form in decided.values()
-            if form.kind == "number" and not form.doubt
-        )
+    for column in columns:
+        if pd.api.types.is_datetime64_any_dtype(table[column].dtype):
+            decided[column] = ColumnFormat("time")
+    is_open = [column for column, form in decided.items() if _is_open(form)]
+    if not is_open:
+        return decided
+    known = decided | {
+        column: column_format(sampled_values(table[column], nothing), str(column))
+        for column in table.columns
+        if column not in decided
+    }
+    evidence = None if decimal is not None else sign_evidence(known, table.attrs.get(DELIMITER))
     order = _common(
         match[1]
-        for form in decided.values()
+        for form in known.values()
         if form.kind == "time"
         and not form.doubt
         and (match := re.match("%([dm])", form.notation or ""))
     )
-    for column in columns:
-        if pd.api.types.is_datetime64_any_dtype(table[column].dtype):
-            decided[column] = ColumnFormat("time")
-    for column, form in decided.items():
-        is_open = form.doubt or (form.kind == "number" and _is_open(form.notation))
-        if is_open and not form.is_declared and (decimal or order):
+    for column in is_open:
+        if evidence or order:
+            sign = evidence if decimal is None else SignEvidence(decimal)
             decided[column] = column_format(
-                values[column], column, None, decimal, order or "", column in amounts
+                values[column], column, None, sign, order or "", column in amounts
             )
     return decided
+
+
+def sign_evidence(
+    formats: Mapping[str, ColumnFormat], delimiter: str | None = None
+) -> SignEvidence | None:
+    """Return what a table shows about the decimal sign of its columns; None if it is nothing.
+
+    Numbers count before dates and the delimiter. If they differ among themselves, they show
+    nothing.
+
+    Parameters
+    ----------
+    formats : mapping of str to ColumnFormat
+        The formats of the columns of the table.
+    delimiter : str, optional
+        The delimiter of the file.
+
+    Examples
+    --------
+    >>> sign_evidence({"Erstellt": ColumnFormat("time", "%d.%m.%Y", examples=("31.12.2024",))})
+    SignEvidence(sign=',', reason='dates such as "31.12.2024"', is_of_numbers=False)
+    """
+    signs = {
+        column: number_format(form.notation).decimal if form.notation else "."
+        for column, form in formats.items()
+        if form.kind == "number" and form.is_certain and not form.doubt
+    }
+    if any(signs.values()):
+        sign = _common(signs.values())
+        if sign is None:
+            return None
+        column = next(column for column in signs if signs[column] == sign)
+        return SignEvidence(sign, f"numbers of the column {quote(column)}")
+    votes = {",": "cells separated by semicolons"} if delimiter == ";" else {}
+    for form in formats.values():
+        match = _DATES.match(form.notation or "") if form.kind == "time" else None
+        if match is not None and not form.doubt:
+            sign = "," if match[1] else "."
+            if not votes.get(sign, "").startswith("dates"):
+                reasons = [f"dates such as {quote(form.examples[0])}", votes.get(sign, "")]
+                votes[sign] = " and ".join(filter(None, reasons))
+    if len(votes) != 1:
+        return None
+    ((sign, reason),) = votes.items()
+    return SignEvidence(sign, reason, is_of_numbers=False)
 
 
 def column_format(
     values: Sequence[str],
     name: str,
     declared: str | None = None,
-    decimal: str | None = None,
+    evidence: SignEvidence | None = None,
     order: str = "",
     any_currency: bool = False,
 ) -> ColumnFormat:
@@ -206,8 +277,8 @@ def column_format(
         The name of the column. Large numbers are times only if the name means a time.
     declared : str, optional
         The format that the project file declares.
-    decimal : {".", ","}, optional
-        The decimal sign to prefer.
+    evidence : SignEvidence, optional
+        The decimal sign for cells that do not show it.
     order : {"d", "m", ""}
         The order of dates to prefer.
     any_currency : bool
@@ -219,28 +290,43 @@ def column_format(
     """
     examples = tuple(values[:3])
     if declared is not None:
-        kind: Literal["number", "time"] = "time" if is_time_format(declared) else "number"
-        return ColumnFormat(kind, declared, examples=examples, is_declared=True)
+        if is_time_format(declared):
+            return ColumnFormat("time", declared, examples=examples, is_declared=True)
+        parts = [part for value in values if (part := number_parts(value)) is not None]
+        units = merged_units(Counter(part.unit for part in parts))
+        return ColumnFormat(
+            "number", declared, examples=examples, units=units, is_declared=True, is_certain=True
+        )
     if not values:
         return ColumnFormat("text")
-    times = recognise_times(values, may_be_numbers=_names_time(name), order=order)
+    is_timed = _names_time(name)
+    times = recognise_times(values, may_be_numbers=is_timed, order=order)
     if times is not None:
         return ColumnFormat(
             "time", times.notation, times.doubt, times.doubtful_as, examples, times.unread
         )
-    numbers = recognise_numbers(values, decimal, any_currency)
+    numbers = recognise_numbers(values, evidence, any_currency)
     if numbers is None:
-        return ColumnFormat("text", examples=examples)
+        return ColumnFormat("text", examples=examples, trouble=trouble_of(values, is_timed))
     is_read = np.isfinite([numbers.format.read(value) for value in values])
     if is_read.mean() < NUMBERS and not _reads_other(numbers, values):
-        return ColumnFormat("text", examples=examples, units=numbers.units)
+        trouble = trouble_of(values, is_timed, numbers)
+        return ColumnFormat("text", examples=examples, units=numbers.units, trouble=trouble)
     unread = tuple(value for value, read in zip(values, is_read, strict=True) if not read)[:5]
     notation: str | None = numbers.format.notation
     are_plain = all(np.isfinite(cell_number(value)) for value in values)
     if numbers.format == NumberFormat() and are_plain and not numbers.doubt:
         notation = None
     return ColumnFormat(
-        "number", notation, numbers.doubt, numbers.doubtful_as, examples, unread, numbers.units
+        "number",
+        notation,
+        numbers.doubt,
+        numbers.doubtful_as,
+        examples,
+        unread,
+        numbers.units,
+        reason=numbers.reason,
+        is_certain=numbers.is_certain,
     )
 
 
@@ -282,8 +368,11 @@ def _names_time(name: str) -> bool:
     return _NAMES.search(words_of(name)) is not None
 
 
-def _is_open(notation: str | None) -> bool:
-    return notation is not None and number_format(notation).decimal == ""
+def _is_open(form: ColumnFormat) -> bool:
+    """Check whether other columns may decide how a column is read."""
+    return not form.is_declared and (
+        form.doubt != "" or (form.kind == "number" and not form.is_certain)
+    )
 
 
 def _common(marks: Iterable[str]) -> str | None:

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from msgspec.structs import replace
@@ -12,15 +12,42 @@ from crm.formats.numbers import (
     CURRENCIES,
     GROUPINGS,
     PERCENT,
+    THREE_DECIMALS,
     NumberFormat,
-    NumberParts,
+    currency_of,
+    may_mean,
     number_parts,
 )
-from crm.text import listed
+from crm.text import listed, quote
 
 MOSTLY: Final = 0.99  # the least share of one unit, or of one decimal sign, in a column
 SURE: Final = 10  # from this many cells such as "1.250" next to "582", "." separates thousands
+MIXED_SIGNS: Final = "some numbers have a decimal point, others a decimal comma"
+SEVERAL_CURRENCIES: Final = "amounts are in several currencies, which are not converted"
+_WAYS: Final = {".": "a decimal point", ",": "a decimal comma"}
 FEW_VALUES: Final = 25  # a column of fewer values such as "12 months" is a category
+
+
+class SignEvidence(NamedTuple):
+    """What other cells of a table show about the decimal sign.
+
+    Attributes
+    ----------
+    sign : {".", ","}
+    reason : str
+        What shows it, as the end of a sentence; empty if the project file declares the sign.
+    is_of_numbers : bool
+        Whether numbers show it, or the project file. Dates and delimiters are weaker evidence.
+    """
+
+    sign: str
+    reason: str = ""
+    is_of_numbers: bool = True
+
+    @property
+    def is_declared(self) -> bool:
+        """Whether the project file declares the sign."""
+        return not self.reason
 
 
 class RecognisedNumbers(NamedTuple):
@@ -35,16 +62,22 @@ class RecognisedNumbers(NamedTuple):
         The notation of the other reading; empty if there is no doubt.
     units : dict of str to int
         The number of distinct cells with each unit; "" for none.
+    reason : str
+        The evidence for the decimal sign if no cell shows it; empty otherwise.
+    is_certain : bool
+        Whether the cells themselves show the decimal sign.
     """
 
     format: NumberFormat
     doubt: str
     doubtful_as: str
     units: dict[str, int]
+    reason: str = ""
+    is_certain: bool = False
 
 
 def recognise_numbers(
-    texts: Iterable[str], decimal: str | None = None, any_currency: bool = False
+    texts: Iterable[str], evidence: SignEvidence | None = None, any_currency: bool = False
 ) -> RecognisedNumbers | None:
     """Recognise the format of the numbers among some texts.
 
@@ -52,9 +85,8 @@ def recognise_numbers(
     ----------
     texts : iterable of str
         Distinct cells of one column.
-    decimal : {".", ","}, optional
-        The decimal sign for cells that do not show it: that of the project file, or of the other
-        columns of the table.
+    evidence : SignEvidence, optional
+        The decimal sign for cells that do not show it.
     any_currency : bool
         Whether amounts in different currencies belong together, as in a column of revenues.
 
@@ -70,22 +102,44 @@ def recognise_numbers(
     >>> recognise_numbers(["49.267", "48.056"]).doubt
     '"49.267", "48.056" can be read in two ways: with a decimal point, or with thousands'
     """
-    parts = [part for text in texts if (part := number_parts(text)) is not None]
-    if not parts:
+    written = [(text, part) for text in texts if (part := number_parts(text)) is not None]
+    if not written:
         return None
-    units = Counter(part.unit for part in parts)
-    unit = _unit(units, len(parts), any_currency)
-    counted = [part for part in parts if part.unit in ("", unit) or unit == ANY_CURRENCY]
+    units = merged_units(Counter(part.unit for _, part in written))
+    unit = _unit(units, len(written), any_currency)
+    counted = [
+        (text, part)
+        for text, part in written
+        if part.unit in ("", unit) or unit == ANY_CURRENCY or may_mean(part.unit, unit)
+    ]
     if not counted:
         return None
-    signs = _DecimalSigns(counted)
-    sign, doubt = signs.decide(decimal)
+    signs = _DecimalSigns([(text, part.digits) for text, part in counted])
+    is_money = unit in CURRENCIES - THREE_DECIMALS and "" not in units
+    is_money &= all(abs(part.factor) == 1 for _, part in counted)  # 1.250 Mio. €
+    sign, doubt, reason = signs.decide(evidence, is_money)
     form = NumberFormat(sign, signs.grouping(sign), unit)
     other = NumberFormat(GROUPINGS[sign], sign, unit).notation if doubt else ""
-    if not doubt and unit != ANY_CURRENCY and _are_mixed(units):
-        doubt = f"amounts are in several currencies: {_counted(units)}"
-        other = replace(form, unit=ANY_CURRENCY).notation
-    return RecognisedNumbers(form, doubt, other, dict(units))
+    if not doubt and unit == ANY_CURRENCY and not any_currency:
+        main = max((count, unit) for unit, count in units.items() if unit in CURRENCIES)[1]
+        doubt = f"{SEVERAL_CURRENCIES}: {counted_units(units)}"
+        other = replace(form, unit=main).notation
+    return RecognisedNumbers(form, doubt, other, dict(units), reason, bool(signs.certain))
+
+
+def merged_units(units: Counter[str]) -> Counter[str]:
+    """Count amounts with a shared sign as those of the only currency that it may mean here.
+
+    Examples
+    --------
+    >>> merged_units(Counter({"$": 2, "USD": 1})), merged_units(Counter({"$": 1, "EUR": 1}))
+    (Counter({'USD': 3}), Counter({'$': 1, 'EUR': 1}))
+    """
+    merged: Counter[str] = Counter()
+    for unit, count in units.items():
+        meant = [other for other in units if may_mean(unit, other)]
+        merged[meant[0] if len(meant) == 1 else unit] += count
+    return merged
 
 
 def _unit(units: Counter[str], n: int, any_currency: bool) -> str:
@@ -99,8 +153,8 @@ def _unit(units: Counter[str], n: int, any_currency: bool) -> str:
     if any_currency and currencies > count:
         return ANY_CURRENCY
     if _are_mixed(units):
-        return max((count, unit) for unit, count in units.items() if unit in CURRENCIES)[1]
-    if unit in CURRENCIES or unit == PERCENT:
+        return ANY_CURRENCY
+    if currency_of(unit) or unit == PERCENT:
         return unit if count * 2 > n else ""
     return unit if count >= MOSTLY * n and n > FEW_VALUES else ""
 
@@ -111,7 +165,8 @@ def _are_mixed(units: Counter[str]) -> bool:
     return len(counts) > 1 and sum(counts[1:]) > (1 - MOSTLY) * units.total()
 
 
-def _counted(units: Counter[str]) -> str:
+def counted_units(units: Counter[str]) -> str:
+    """Write units with the numbers of their cells, such as "$ (2), EUR (1)"."""
     named = {unit or "none": count for unit, count in units.most_common()}
     return ", ".join(f"{unit} ({count:,})" for unit, count in named.items())
 
@@ -119,62 +174,101 @@ def _counted(units: Counter[str]) -> str:
 class _DecimalSigns:
     """The counts of separators that can only be decimal signs, or only separate thousands."""
 
-    def __init__(self, parts: list[NumberParts]) -> None:
+    def __init__(self, written: Sequence[tuple[str, str]]) -> None:
         self.certain: Counter[str] = Counter()  # by decimal sign
-        self.unclear: dict[str, list[str]] = {".": [], ",": []}  # digits such as 1.250, by sign
+        self.examples: dict[str, str] = {}  # a cell with each decimal sign
+        self.unclear: dict[str, list[str]] = {".": [], ",": []}  # cells such as 1.250, by sign
         self.groupings: Counter[str] = Counter()
-        self.small = self.large = False  # whole numbers below 1,000, or from 1,000 on
-        for part in parts:
-            self._count(re.split("[eE]", part.digits)[0])
+        self.small = self.large = ""  # a whole number below 1,000, and one from 1,000 on
+        for text, digits in written:
+            self._count(text, re.split("[eE]", digits)[0])
 
-    def _count(self, digits: str) -> None:
+    def _count(self, text: str, digits: str) -> None:
         marks = [mark for mark in digits if not mark.isdigit()]
         if not marks:
-            self.small |= len(digits) <= 3
-            self.large |= len(digits) > 3
+            if len(digits) <= 3:
+                self.small = self.small or text
+            else:
+                self.large = self.large or text
             return
         last = marks[-1]
         whole, _, rest = digits.rpartition(last)
         if len(set(marks)) > 1:  # 1,234.56
-            self.certain[last] += 1
+            self._shows(last, text)
             self.groupings[marks[0]] += 1
         elif last in "' ":
             self.groupings[last] += 1
         elif len(marks) > 1:  # 1,234,567
             self.groupings[last] += 1
-            self.certain[GROUPINGS[last]] += 1
+            self._shows(GROUPINGS[last], text)
         elif len(rest) == 3 and 1 <= len(whole) <= 3 and not whole.startswith("0"):
-            self.unclear[last].append(digits)
+            self.unclear[last].append(text)
         else:
-            self.certain[last] += 1
+            self._shows(last, text)
 
-    def decide(self, preferred: str | None) -> tuple[str, str]:
-        """Choose the decimal sign; also return a sentence if the choice is in doubt."""
+    def _shows(self, sign: str, text: str) -> None:
+        self.certain[sign] += 1
+        self.examples.setdefault(sign, text)
+
+    def decide(self, evidence: SignEvidence | None, is_money: bool) -> tuple[str, str, str]:
+        """Choose the decimal sign.
+
+        Returns
+        -------
+        str
+            The decimal sign; "" if all numbers are whole and nothing else shows it.
+        str
+            A sentence if the choice is in doubt, else empty.
+        str
+            The evidence, if no cell shows the sign.
+        """
         if self.certain:
             sign, count = self.certain.most_common(1)[0]
             if count >= MOSTLY * self.certain.total():
-                return sign, ""
-            return sign, "some numbers have a decimal point, others a decimal comma"
-        if preferred is not None:
-            return preferred, ""
-        points, commas = self.unclear["."], self.unclear[","]
-        if commas and not points:
-            return ".", self._doubt(commas, "a decimal comma") if self.large else ""
-        if points and not commas:
-            if self.large:
-                return ".", ""
-            if self.small and len(points) >= SURE:
-                return ",", ""
-            return ".", self._doubt(points, "a decimal point")
-        if points and commas:
-            return ".", self._doubt([points[0], commas[0]], "a decimal sign")
-        return "", ""
+                return sign, "", ""
+            point, comma = quote(self.examples["."]), quote(self.examples[","])
+            return sign, f"{MIXED_SIGNS}: {point} and {comma}", ""
+        if evidence is not None and evidence.is_declared:
+            return evidence.sign, "", ""
+        marks = [mark for mark in ".," if self.unclear[mark]]
+        if not marks:
+            return (evidence.sign if evidence and evidence.is_of_numbers else ""), "", ""
+        votes = self._votes(marks, evidence, is_money)
+        if len({sign for sign, _ in votes}) == 1:
+            return votes[0][0], "", votes[0][1]
+        way = "a decimal sign" if len(marks) > 1 else _WAYS[marks[0]]
+        cells = [self.unclear[mark][0] for mark in marks]
+        cells = cells if len(marks) > 1 else self.unclear[marks[0]][:2]
+        doubt = f"{listed(cells)} can be read in two ways: with {way}, or with thousands"
+        if votes:
+            reasons = dict(reversed(votes))
+            doubt += f" ({_WAYS['.']}: {reasons['.']}; {_WAYS[',']}: {reasons[',']})"
+        return (votes[0][0] if votes else "."), doubt, ""
+
+    def _votes(
+        self, marks: Sequence[str], evidence: SignEvidence | None, is_money: bool
+    ) -> list[tuple[str, str]]:
+        """Return decimal signs with what speaks for them, the strongest first."""
+        votes = []
+        # A program may write numbers with a point, and dates as people do.
+        if evidence is not None and (
+            evidence.is_of_numbers or evidence.sign == "." or marks == [","]
+        ):
+            votes.append((evidence.sign, evidence.reason))
+        if len(marks) > 1:
+            return votes
+        mark, cells = marks[0], self.unclear[marks[0]]
+        if is_money:
+            reason = "amounts of money have no three digits behind the decimal sign"
+            votes.append((GROUPINGS[mark], reason))
+        if self.large and mark == ".":
+            votes.append((mark, f"{quote(self.large)} has no thousands separator"))
+        elif not self.large and self.small and len(cells) >= SURE:
+            reason = f"only numbers from 1,000 on have the sign, unlike {quote(self.small)}"
+            votes.append((GROUPINGS[mark], reason))
+        return votes
 
     def grouping(self, decimal: str) -> str:
         """Return the most frequent thousands separator, or the usual one for the decimal sign."""
         likely = [mark for mark, _ in self.groupings.most_common() if mark != decimal]
         return likely[0] if likely else GROUPINGS.get(decimal, "")
-
-    @staticmethod
-    def _doubt(digits: list[str], way: str) -> str:
-        return f"{listed(digits[:2])} can be read in two ways: with {way}, or with thousands"

@@ -8,6 +8,7 @@ import math
 import re
 import tomllib
 import unicodedata
+from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -21,32 +22,61 @@ import pyarrow.compute as pc
 from crm.arrays import Floats
 from crm.cells import cell_number, number_column, read_column
 from crm.errors import ConfigError
+from crm.formats.written import plain_text
 
 ANY_CURRENCY: Final = "¤"  # the unit of a column whose amounts may be in any currency
 PERCENT: Final = "%"
 TWENTY_PERCENT: Final = "20%"  # the notation of a percentage with the usual signs
 _UNITS = tomllib.loads(Path(__file__).with_name("units.toml").read_text(encoding="utf-8"))
 _FACTORS: Final[dict[str, float]] = _UNITS["factors"]
+_MONEY_FACTORS: Final[dict[str, float]] = _UNITS["money_factors"]
+_SHARED: Final[dict[str, list[str]]] = _UNITS["shared_signs"]
+THREE_DECIMALS: Final = frozenset(_UNITS["three_decimals"])
 _WRITTEN: Final[dict[str, str]] = {  # the unit of each way to write a currency
     **{code: code for code in _UNITS["codes"]},
-    **{sign: sign for sign in _UNITS["shared_signs"]},
+    **{sign: sign for sign in _SHARED},
     **_UNITS["signs"],
 }
-_CURRENCIES: Final = {written.casefold(): unit for written, unit in _WRITTEN.items()}
-CURRENCIES: Final = frozenset(_CURRENCIES.values())
-_FACTOR: Final = re.compile(
-    "|".join(
-        rf"(?:{re.escape(name)}|{re.escape(name.upper())}|{re.escape(name.capitalize())})"
-        + (r"(?![^\W\d_])\.?" if name.isascii() else "")
-        for name in _FACTORS
+SHORT_SIGN: Final = 2  # letters; shorter signs are compared with case: "Ft" is money, "ft" is feet
+_CURRENCIES: Final = {
+    name: unit
+    for written, unit in _WRITTEN.items()
+    for name in (written.rstrip("."), written.casefold().rstrip("."))
+    if name == written or len(written) > SHORT_SIGN or not written.isascii()
+}
+CURRENCIES: Final = frozenset(_WRITTEN.values())
+_LETTER: Final = r"[^\W\d_]"
+# A factor ends before another letter, unless a code of a currency follows, as in "kEUR".
+_END: Final = rf"(?:(?!{_LETTER})|(?=(?:{'|'.join(_UNITS['codes'])})(?!{_LETTER})))\.?"
+
+_NO_SPACES: Final = re.compile("[\u3400-\u9fff\uac00-\ud7af]")  # of Chinese, Japanese, Korean
+
+
+def _factors(names: Iterable[str]) -> re.Pattern[str]:
+    """Build the pattern of words that multiply a number; capitals stay as they are."""
+    spelled = {
+        spelling: None
+        for name in sorted(names, key=len, reverse=True)
+        for spelling in ((name, name.upper(), name.capitalize()) if name.islower() else (name,))
+    }
+    return re.compile(
+        "|".join(re.escape(name) + ("" if _NO_SPACES.match(name) else _END) for name in spelled)
     )
-)
+
+
+_FACTOR: Final = _factors(_FACTORS)
+_MONEY_FACTOR: Final = _factors(_MONEY_FACTORS)
 _PARTS: Final = re.compile(
-    r"([+-]?)\s*([^\s\d.,'()+-]{1,4}(?:\s?\$)?\.?)?\s*([+-]?)\s*"
+    r"([+-]?)\s*([^\s\d.,'()+-]{1,5}(?:\s?[$€£¥])?\.?)?\s*([+-]?)\s*"
     r"(\d[\d.,' ]*|[.,]\d+)([eE][+-]?\d+)?\s*([^\d]*)"
 )
 _MINUS = str.maketrans({"\u2212": "-", "\u2013": "-", "\u2019": "'", "\u02bc": "'", "`": "'"})
-_WORD = re.compile(r"[^\W\d_]{1,12}")
+_PART: Final = rf"(?:{_LETTER}|[°²³]){{1,12}}"
+_WORD = re.compile(rf"{_PART}(?:[ ./-]{{1,2}}{_PART}){{0,2}}")
+# The unit of time or of a thing that an amount is for: "/hr", "per month".
+_RATE: Final = re.compile(
+    rf"(.*?)\s*(?:/|\b(?:per|pro|par|por|je|p)\b\.?)\s*({_LETTER}{{1,12}})\.?"
+)
 _NOTATION: Final = re.compile(r"1([,.' ]?)234(?:([.,])56)?")
 _UNCLEAR: Final = re.compile(r"[1-9]\d{0,2}[.,]\d{3}")
 GROUPINGS: Final = {".": ",", ",": "."}  # the usual thousands separator by decimal sign
@@ -80,8 +110,9 @@ def number_parts(text: str) -> NumberParts | None:
     >>> number_parts("1.5 Mio. EUR"), number_parts("12 Main Street 5")
     (NumberParts(digits='1.5', factor=1000000.0, unit='EUR'), None)
     """
+    text = plain_text(text.strip())
     if not text.isascii():
-        text = unicodedata.normalize("NFKC", text).translate(_MINUS)
+        text = "".join(map(_compatible, text)).translate(_MINUS)
     text, factor = text.strip(), 1.0
     if text.startswith("(") and text.endswith(")"):
         text, factor = text[1:-1].strip(), -1.0
@@ -95,27 +126,86 @@ def number_parts(text: str) -> NumberParts | None:
         digits, suffix = digits.rstrip(".,"), suffix.lstrip("-").strip()
     if "-" in sign + inner_sign:
         factor = -factor
-    multiplier = _FACTOR.match(suffix)
-    if multiplier is not None:
-        name = multiplier[0].rstrip(".")
-        factor *= _FACTORS[name] if name in _FACTORS else _FACTORS[name.casefold()]
-        suffix = suffix[multiplier.end() :].strip()
-    units = {unit for unit in (_unit(prefix, False), _unit(suffix, True)) if unit != ""}
-    if None in units or len(units) > 1:
+    meaning = _meaning(prefix, suffix)
+    if meaning is None:
         return None
-    return NumberParts(digits + exponent, factor, str(units.pop()) if units else "")
+    return NumberParts(digits + exponent, factor * meaning[0], meaning[1])
+
+
+def _compatible(character: str) -> str:
+    """Return a character in its usual form; raised digits belong to units such as m²."""
+    return character if character in "²³" else unicodedata.normalize("NFKC", character)
 
 
 @lru_cache(4_096)
-def _unit(text: str, may_be_word: bool) -> str | None:
-    """Return the unit that a text before or behind a number means; None if it means none."""
+def _meaning(prefix: str, suffix: str) -> tuple[float, str] | None:
+    """Return the factor and the unit of what is before and behind a number; None if unknown."""
+    before = _unit(prefix)
+    rest, factor, rate = suffix, 1.0, ""
+    if (multiplier := _FACTOR.match(rest)) is not None:
+        factor, rest = _factor_of(multiplier[0], _FACTORS), rest[multiplier.end() :].strip()
+    if (match := _RATE.fullmatch(rest)) is not None and _unit(rest) is None:
+        rest, rate = match[1], "/" + match[2].casefold()
+    if before is None:  # T€ 5, MEUR 5
+        multiplier = _FACTOR.match(prefix) or _MONEY_FACTOR.match(prefix)
+        unit = _unit(prefix[multiplier.end() :]) if multiplier else None
+        if multiplier is None or unit not in CURRENCIES or factor != 1.0:
+            return None
+        before = unit
+        factor = _factor_of(multiplier[0], _FACTORS | _MONEY_FACTORS)
+    behind = _unit(rest)
+    if factor == 1.0 and (multiplier := _MONEY_FACTOR.match(rest)) is not None:
+        unit = _unit(rest[multiplier.end() :])
+        if unit in CURRENCIES or (unit == "" and before in CURRENCIES):
+            factor, behind = _factor_of(multiplier[0], _MONEY_FACTORS), unit
+    if behind is None:
+        behind = rest.rstrip(".").casefold() if _WORD.fullmatch(rest.rstrip(".")) else None
+    unit = None if behind is None else joined_unit({str(before), behind} - {""})
+    return None if unit is None else (factor, unit + rate)
+
+
+def _factor_of(written: str, factors: Mapping[str, float]) -> float:
+    name = written.rstrip(".")
+    return factors[name] if name in factors else factors[name.casefold()]
+
+
+@lru_cache(4_096)
+def _unit(text: str) -> str | None:
+    """Return the currency or percent sign that a text consists of, or ""; None if it is other."""
     bare = text.strip().rstrip(".")
     if bare in ("", PERCENT):
         return bare
-    currency = _CURRENCIES.get(bare.casefold())
-    if currency is not None:
-        return currency
-    return bare.casefold() if may_be_word and _WORD.fullmatch(bare) else None
+    currency = _CURRENCIES.get(bare) or _CURRENCIES.get(bare.casefold())
+    if currency is None and len(words := bare.split()) == 2:  # USD $
+        units = [_unit(word) for word in words]
+        return joined_unit({str(unit) for unit in units}) if CURRENCIES.issuperset(units) else None
+    return currency
+
+
+def joined_unit(units: Collection[str]) -> str | None:
+    """Return the unit that all units mean; None if they differ.
+
+    Examples
+    --------
+    >>> joined_unit({"$", "CAD"}), joined_unit({"$", "EUR"}), joined_unit(set())
+    ('CAD', None, '')
+    """
+    specific = [unit for unit in units if unit not in _SHARED] or list(units)
+    if len(specific) > 1:
+        return None
+    meant = specific[0] if specific else ""
+    return meant if all(unit == meant or may_mean(unit, meant) for unit in units) else None
+
+
+def may_mean(sign: str, unit: str) -> bool:
+    """Check whether a sign that several currencies share may mean a currency."""
+    return unit in _SHARED.get(sign, ())
+
+
+def currency_of(unit: str) -> str:
+    """Return the currency of a unit such as "$/hr"; "" if it has none."""
+    currency = unit.partition("/")[0]
+    return currency if currency in CURRENCIES else ""
 
 
 class NumberFormat(msgspec.Struct, frozen=True):
@@ -207,7 +297,7 @@ class NumberFormat(msgspec.Struct, frozen=True):
         return number if math.isfinite(number) else math.nan
 
     def _reads_unit(self, unit: str) -> bool:
-        if unit in ("", self.unit):
+        if unit in ("", self.unit) or may_mean(unit, self.unit):
             return True
         return self.unit in ("", ANY_CURRENCY) and unit in CURRENCIES
 

@@ -62,6 +62,7 @@ def iter_csv(file: SourceFile, keys: TableKeys, findings: Findings) -> Iterator[
     with _errors(file.name):
         encoding = find_encoding(file, keys.encoding, findings)
         head = read_head(file, encoding, keys, findings)
+        findings.delimiter = head.delimiter
         with file.open() as raw:
             parts = _parts(file.name, decoded(raw, encoding, BLOCK_BYTES), head, findings)
             judge = None

@@ -30,6 +30,7 @@ class Findings:
     def __init__(self, table: str, file: str, unit: Literal["line", "row"] = "line") -> None:
         self.table, self.file, self.unit = table, file, unit
         self.notes: list[str] = []
+        self.delimiter = ""  # of a CSV file
         self._left_out: dict[str, _Places] = {}
         self._short = _Places()
 

@@ -7,6 +7,7 @@ from typing import Literal
 import pandas as pd
 
 from crm.errors import SchemaError
+from crm.formats.columns import DELIMITER
 from crm.left_out import LeftOutRows
 from crm.project import TableKeys, expand_variables
 from crm.sources.checks import check_cells, check_file
@@ -50,7 +51,7 @@ def read_table(
     DataFrame
         Columns have the source's own names. Cells from CSV are text, and empty ones are
         missing. Cells from other sources keep their types; lists and objects in a cell count as
-        missing.
+        missing. `attrs` contains the delimiter of a CSV file.
 
     Raises
     ------
@@ -99,6 +100,8 @@ def iter_table(
         for chunk in in_chunks(tables, chunk_rows):
             check_cells(name_of(keys), chunk, _Place(keys, folder, n_rows))
             n_rows += len(chunk)
+            if findings.delimiter:
+                chunk.attrs[DELIMITER] = findings.delimiter
             yield chunk
     finally:
         if left_out is not None:

@@ -1,0 +1,106 @@
+"""Finds columns of text whose cells look like numbers or times but are not read as such."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import numpy as np
+
+from crm.formats.number_recognition import MIXED_SIGNS, RecognisedNumbers
+from crm.formats.numbers import GROUPINGS, NumberFormat
+from crm.formats.times import unknown_zone
+from crm.formats.written import plain_text
+from crm.text import listed, quote
+
+MOSTLY: Final = 0.5  # the least share of cells that look like numbers or times
+NEARLY_ALL: Final = 0.95  # the least share of numbers that are written in two ways
+MANY_VALUES: Final = 25  # a column of fewer values is a category
+MANY_FORMS: Final = 12  # forms of the text around the numbers of a column
+# One number with some text before and behind it. Text before a whole number makes it a code.
+_NUMBER: Final = re.compile(r"([^\d/:@#_]{0,12}?)(\d[\d.,' ]*)([^\d/:@#_-][^\d:@#_]{0,20})?")
+_DAY_OR_CLOCK: Final = re.compile(r"\d{1,4}[-/.]\d{1,4}|\d{4}|\d{1,2}:\d{2}|\d{5,}")
+
+
+def trouble_of(
+    values: Sequence[str], is_timed: bool, numbers: RecognisedNumbers | None = None
+) -> str:
+    """Return a sentence about values that look like numbers or times but are not read; or "".
+
+    Parameters
+    ----------
+    values : sequence of str
+        Distinct values of a column that is read as text.
+    is_timed : bool
+        Whether the name of the column means a time.
+    numbers : RecognisedNumbers, optional
+        What is known about those values that are numbers.
+
+    Examples
+    --------
+    >>> trouble_of(["01/13/2024 9:05 AM PT", "01/14/2024 9:05 AM PT"], is_timed=True)
+    'times such as "01/13/2024 9:05 AM PT" are not read: "PT" is not a zone with one meaning'
+    >>> trouble_of(["Bonn", "Room 12"], is_timed=False)
+    ''
+    """
+    if numbers is not None and numbers.doubt.startswith(MIXED_SIGNS):
+        forms = [NumberFormat(sign, GROUPINGS[sign], numbers.format.unit) for sign in ".,"]
+        is_read = [any(np.isfinite(form.read(value)) for form in forms) for value in values]
+        if np.mean(is_read) >= NEARLY_ALL:
+            return numbers.doubt
+    if is_timed:
+        return _unread_times(values)
+    return _unread_numbers(values, numbers)
+
+
+def _unread_times(values: Sequence[str]) -> str:
+    timed = [value for value in values if _DAY_OR_CLOCK.search(plain_text(value))]
+    if len(timed) < MOSTLY * len(values):
+        return ""
+    for value in timed:
+        if zone := unknown_zone(value):
+            return (
+                f"times such as {quote(value)} are not read: {quote(zone)} is not a zone with one "
+                "meaning"
+            )
+    return f"cells such as {listed(_different(timed))} are not read as times"
+
+
+def _unread_numbers(values: Sequence[str], numbers: RecognisedNumbers | None) -> str:
+    if len(values) <= MANY_VALUES:
+        return ""
+    alike = [value for value in values if _looks_like_number(value)]
+    if len(alike) < MOSTLY * len(values):
+        return ""
+    forms = Counter(_form(value) for value in alike)
+    if sum(count for _, count in forms.most_common(MANY_FORMS)) < MOSTLY * len(values):
+        return ""
+    read: Callable[[str], float] = (
+        numbers.format.read if numbers is not None else NumberFormat().read
+    )
+    unread = [value for value in values if np.isnan(read(value))]
+    return f"cells such as {listed(_different(unread))} are not read as numbers"
+
+
+def _looks_like_number(value: str) -> bool:
+    match = _NUMBER.fullmatch(plain_text(value))
+    if match is None:
+        return False
+    before, digits = match[1], match[2].strip()
+    has_sign = not digits.isdigit()
+    has_letters = any(letter.isalpha() for letter in before) or before.endswith("-")
+    return (has_sign or not has_letters) and not (digits[0] == "0" and digits.isdigit())
+
+
+def _form(value: str) -> str:
+    """Return a text with each number replaced by 0."""
+    return re.sub(r"\d[\d.,' ]*", "0 ", plain_text(value))
+
+
+def _different(values: Sequence[str]) -> list[str]:
+    """Return two values, if possible in different forms."""
+    forms = [re.sub(r"\d+", "0", plain_text(value)) for value in values]
+    first = values[0]
+    pairs = zip(values, forms, strict=True)
+    other = next((value for value, form in pairs if form != forms[0]), None)
+    return [first, *([other] if other is not None else values[1:2])]
