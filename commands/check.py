@@ -65,11 +65,9 @@ def _write_page(text: str, target: Path) -> None:
 
 def private_reason(cells: "pd.Series", form: "ColumnFormat") -> str | None:
     """Return why a column is personal or about the person; None if it is neither."""
-    from drafting.personal import is_sensitive, personal_reason
+    from drafting.about_person import sensitive_reason
+    from drafting.personal import personal_reason
     from drafting.samples import Column
 
     column = Column(cells, form)
-    reason = personal_reason(column)
-    if reason is None and is_sensitive(column):
-        return "it is about the person"
-    return reason
+    return personal_reason(column) or sensitive_reason(column)

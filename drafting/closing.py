@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from drafting.about_person import is_sensitive
 from drafting.outcome_column import OutcomeChoice
-from drafting.personal import is_sensitive
 from drafting.role_names import is_excluded
 from drafting.samples import Column
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from crm.project import ColumnsKeys, LearnKeys
 from crm.records import Records
 from crm.text import listed
-from drafting.personal import is_sensitive, personal_reason
+from drafting.about_person import sensitive_reason
+from drafting.personal import personal_reason
 from drafting.samples import Column
 from features.leaks.audit import AttributeAudit, audit_columns
 from features.leaks.check import MIN_OUTCOMES, Verdict
@@ -61,13 +62,14 @@ def propose_rules(
     """
     moments = list_moments(records, learn)
     rules = ColumnRules(by_name_only=moments.rarer < MIN_OUTCOMES)
+    first_record = records.leads["created_at"].min() if records.has_times else None
     audited = []
     for column in columns:
         if reason := personal_reason(column):
             rules.ignore[column.name] = reason
             continue
-        if is_sensitive(column):
-            rules.sensitive[column.name] = "about the person, not about their interest"
+        if reason := sensitive_reason(column, first_record):
+            rules.sensitive[column.name] = reason
             continue
         audited.append(column.name)
         share = column.number_share(nothing)

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from crm.errors import ConfigError
 from crm.suggest import nearest
 from crm.text import listed, quote
+from drafting.about_person import is_sensitive
 from drafting.outcome_meaning import meaning_of
 from drafting.outcome_words import OutcomeWords, declared_values, sort_values
-from drafting.personal import is_sensitive
 from drafting.role_names import (
     CLEAR_OUTCOME_NAMES,
     NO_RANK,

@@ -1,27 +1,27 @@
-"""Recognises columns of personal data, free text, and columns about the person.
+"""Recognises columns of personal data and free text.
 
 The names of columns, in several languages, and the patterns of cells are listed in personal.toml.
 """
 
 import re
 import tomllib
-from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
-from drafting.role_names import plain_words
+from drafting.name_lists import NameLists
 from drafting.samples import Column
+from features.attributes.attribute import UndeclaredColumn
+from features.attributes.choices import ChoiceAttribute
 
 PERSONAL_SHARE: Final = 0.3  # of the different cells
 FIRST_NAME_SHARE: Final = 0.3
 FEWEST_NAMES: Final = 3  # so that a yes or no, such as "has address", is not a name
-
-
-def is_sensitive(column: Column) -> bool:
-    """Check by the column's name whether it describes the person, such as their age."""
-    return _is_named("about_the_person", column.name)
+STREET_SHARE: Final = 0.6  # of the different cells that have a house number
+STREET_WORDS: Final = 0.3  # of those, the share with the word of a street
+MOST_DIFFER: Final = 0.5  # the share of different names, if none has the word of a street
+LOOKED_AT: Final = 2_000  # different cells
 
 
 def personal_reason(column: Column) -> str | None:
@@ -30,43 +30,85 @@ def personal_reason(column: Column) -> str | None:
         if column.share(pattern) >= PERSONAL_SHARE:
             return f"{kind}: personal data"
     filled, values = int(column.counts.sum()), column.counts.index
-    if _is_named("phones", column.name) and column.share(r"(\D*\d){6,16}\D*") >= 0.5:
+    if _NAMES.has("phones", column.name) and column.share(r"(\D*\d){6,16}\D*") >= 0.5:
         return "phone numbers: personal data"
-    is_varied = len(values) >= min(20, 0.5 * filled) and not column.is_number
+    is_unlike = len(values) >= min(20, 0.5 * filled)
+    if is_unlike and _NAMES.has("identity_numbers", column.name):
+        return "numbers of documents or accounts: personal data"
+    is_varied = is_unlike and not column.is_number
+    if is_varied and _NAMES.has("handles", column.name):
+        return "accounts of people: personal data"
     has_names = len(values) >= FEWEST_NAMES and not column.is_number
-    if has_names and _is_named("names_and_addresses", column.name):
+    if has_names and _NAMES.has("names_and_addresses", column.name):
         return "names or addresses: personal data"
     if is_varied and _first_name_share(column) >= FIRST_NAME_SHARE:
         return "first names in the cells: personal data"
-    mean_words = float(np.mean([value.count(" ") + 1 for value in values])) if filled else 0.0
-    has_texts = mean_words >= 2 and len(values) >= 0.2 * filled
-    is_note = _is_named("texts", column.name) and has_texts
-    if is_varied and (is_note or (mean_words >= 6 and len(values) >= 0.5 * filled)):
-        return "free text: may contain anything, also personal data"
-    return None
+    if is_varied and _are_streets(column):
+        return "street addresses: personal data"
+    return "free text: may contain anything, also personal data" if _is_free_text(column) else None
+
+
+def _is_free_text(column: Column) -> bool:
+    filled, values = int(column.counts.sum()), column.counts.index
+    if column.is_number or not filled or len(values) < min(20, 0.5 * filled):
+        return False
+    mean_words = float(np.mean([value.count(" ") + 1 for value in values]))
+    is_note = _NAMES.has("texts", column.name) and mean_words >= 2 and len(values) >= 0.2 * filled
+    if not is_note and (mean_words < 6 or len(values) < 0.5 * filled):
+        return False
+    return not ChoiceAttribute.recognise(UndeclaredColumn(column.cells, frozenset()))
 
 
 def _first_name_share(column: Column) -> float:
     """Compute the share of different cells that are one to four words with a common first name."""
-    values = column.counts.index[:2_000]
-    words = [re.findall(r"[^\W\d_]+", value.casefold()) for value in values]
+    values = column.counts.index[:LOOKED_AT]
+    words = [_words(value) for value in values]
     is_name = [0 < len(cell) <= 4 and not _FIRST_NAMES.isdisjoint(cell) for cell in words]
     return sum(is_name) / max(1, len(values))
 
 
-@lru_cache(maxsize=4_096)
-def _is_named(key: str, name: str) -> bool:
-    words = plain_words(name)
-    return any(pattern.search(words) is not None for pattern in _NAMES[key])
+def _are_streets(column: Column) -> bool:
+    """Check whether most cells are a name with a house number, of which many are streets.
+
+    Without the word of a street, such as "road", most names must differ, because a product or a
+    campaign has a number too.
+    """
+    values = column.counts.index[:LOOKED_AT]
+    matches = filter(None, (_HOUSE.fullmatch(value) for value in values))
+    names = [match["behind"] or match["before"] for match in matches]
+    if len(names) < STREET_SHARE * len(values):
+        return False
+    differ = len({name.casefold() for name in names}) >= MOST_DIFFER * len(values)
+    return differ or sum(map(_is_street, names)) >= STREET_WORDS * len(names)
 
 
-def _pattern(entry: str) -> re.Pattern[str]:
-    if entry[0] == "~":
-        return re.compile(entry[1:])
-    return re.compile(rf"^{re.escape(plain_words(entry))}$")
+def _is_street(name: str) -> bool:
+    """Check whether a name contains the word of a street.
+
+    >>> _is_street("Musterstraße"), _is_street("Rue de Lyon"), _is_street("Campaign")
+    (True, True, False)
+    """
+    words = _words(name)
+    is_named = words[0] in _BEFORE_STREETS or words[-1] in _BEHIND_STREETS
+    return len(words) > 1 and is_named or words[-1].endswith(_ENDS_OF_STREETS)
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[^\W\d_]+", text.casefold())
 
 
 _LISTED: Final = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 _CELLS: Final = _LISTED.pop("cells")
 _FIRST_NAMES: Final = frozenset(_LISTED.pop("first_names")["names"].split())
-_NAMES: Final = {key: [_pattern(entry) for entry in entries] for key, entries in _LISTED.items()}
+_STREETS: Final = _LISTED.pop("streets")
+_BEFORE_STREETS: Final = frozenset(_STREETS["before"].casefold().split())
+_BEHIND_STREETS: Final = frozenset(_STREETS["behind"].casefold().split())
+_ENDS_OF_STREETS: Final = tuple(_STREETS["ends"].casefold().split())
+_NAMES: Final = NameLists(_LISTED, around=_LISTED.pop("around_a_name"))
+# "12b Baker Street, London" and "Baker Street 12b, London".
+_HOUSE: Final = re.compile(
+    r"(?!(?:19|20)\d\d )(?:\d{1,5} ?[A-Za-z]?(?:[-/]\d{1,4})?(?: (?:bis|ter))?,? "
+    r"(?P<before>[^\W\d_][^\d,;]{2,40}))(?:,.*| \D.*)?"
+    r"|(?P<behind>[^\W\d_][^\d,;]{2,40})[ ,] ?(?:(?:nr|no|n°|nº)\.? ?)?"
+    r"\d{1,4} ?[A-Za-z]?(?: ?[-/] ?\d{1,4}[A-Za-z]?)?(?:[, ].*)?"
+)

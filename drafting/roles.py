@@ -13,10 +13,11 @@ import pandas as pd
 from crm.errors import ConfigError
 from crm.tables import TABLES, DeclaredColumn
 from crm.text import listed, quote
+from drafting.about_person import is_sensitive
 from drafting.closing import closing_by_cells
 from drafting.lead_columns import id_columns
 from drafting.outcome_column import Declared, OutcomeChoice, check_declared, choose_outcome
-from drafting.personal import is_sensitive, personal_reason
+from drafting.personal import personal_reason
 from drafting.role_names import CLOSING_NAMES, NO_RANK, hints_at, rank
 from drafting.samples import Column, Table
 from features.leaks.checks.names import word_of_later

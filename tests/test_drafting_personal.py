@@ -6,10 +6,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from drafting.about_person import is_sensitive, sensitive_reason
 from drafting.draft import draft_project
-from drafting.personal import is_sensitive, personal_reason
+from drafting.personal import personal_reason
 from drafting.samples import Column
-from tests.made_drafts import N_LEADS, draft_of, flat_leads, write_csv, yes_or_no
+from tests.made_drafts import N_LEADS, days, draft_of, flat_leads, write_csv, yes_or_no
 
 PERSONAL: dict[str, Any] = {
     "contact": [f"p{i}@example.org" for i in range(N_LEADS)],
@@ -69,14 +70,24 @@ def test_names_of_people_and_companies_are_ignored_in_many_languages(name: str) 
 @pytest.mark.parametrize(
     "name",
     ["Alter", "Geschlecht", "Familienstand", "Anrede", "Sexe", "Edad", "Idade", "Età", "Leeftijd"]
-    + ["Płeć", "性別", "年龄", "Fecha de nacimiento", "Data di nascita", "État civil"],
+    + ["Płeć", "性別", "年龄", "Fecha de nacimiento", "Data di nascita", "État civil"]
+    + ["Naissance", "Verjaardag", "Aniversário", "Geb.-Datum", "Né(e) le", "Urodziny", "生年月日"]
+    + ["Faixa etária", "Rango de edad", "Fascia d'età", "Altersgruppe", "Tranche d'âge", "年齢層"]
+    + ["Anzahl Kinder", "Number of children", "Nombre d'enfants", "Número de hijos", "子供の数"]
+    + ["Cittadinanza", "Etnia", "Ethnie", "Godsdienst", "Wyznanie", "Niepełnosprawność", "障害"]
+    + ["Gewerkschaft", "Partei", "Blutgruppe", "Medeni hal", "Семейное положение", "성별"]
+    + ["gendercode", "familystatuscode", "haschildrencode", "numberofchildren", "GenderIdentity"]
+    + ["marital_status", "PersonBirthdate", "Lead: Sexe", "Alter (Jahre)", "Political party"],
 )
 def test_names_about_the_person_are_sensitive_in_many_languages(name: str) -> None:
     assert is_sensitive(Column(pd.Series(["a", "b"], name=name)))
 
 
 @pytest.mark.parametrize(
-    "name", ["Alternative", "Genre de produit", "Etage", "Page", "Konto", "Viaje", "Altersvorsorge"]
+    "name",
+    ["Alternative", "Genre de produit", "Etage", "Page", "Konto", "Viaje", "Altersvorsorge"]
+    + ["Health score", "Account health", "Customer health", "Race track", "Political region"]
+    + ["Company age", "Age of account", "Lead age", "Nationality of company", "Kinderbetreuung"],
 )
 def test_similar_names_are_not_sensitive(name: str) -> None:
     assert not is_sensitive(Column(pd.Series(["a", "b"], name=name)))
@@ -98,6 +109,139 @@ def test_personal_cells_are_recognised_under_any_name(cell: str, kind: str) -> N
     reason = personal_reason(Column(pd.Series([cell.format(i) for i in range(60)], name="x1")))
     assert reason is not None
     assert reason.startswith(kind)
+
+
+@pytest.mark.parametrize(
+    ("name", "cell"),
+    [
+        ("telephone1", "20055501{:02d}"),
+        ("WhatsApp", "559033333{:02d}"),
+        ("address1_line1", "Hill {}"),
+        ("Logradouro", "Flores {}"),
+        ("yomifullname", "Kana {}"),
+        ("担当者名", "佐藤{}"),
+        ("Osoba kontaktowa", "Nowak{}"),
+        ("Deal - Contact person", "Smith{}"),
+        ("Codice fiscale", "RSSMRA85T10A5{:02d}S"),
+        ("身份证号", "3101011990010{:04d}"),
+    ],
+)
+def test_names_of_fields_of_crms_and_languages_are_personal(name: str, cell: str) -> None:
+    cells = [cell.format(i) for i in range(60)]
+    assert personal_reason(Column(pd.Series(cells, name=name))) is not None
+
+
+@pytest.mark.parametrize(
+    "name", ["address1_city", "primary_address_city", "Address - Country", "MailingState"]
+)
+def test_places_of_an_address_are_attributes(name: str) -> None:
+    cells = ["Berlin", "Paris", "Rome"] * 20
+    assert personal_reason(Column(pd.Series(cells, name=name))) is None
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "Musterweg {}",
+        "Hauptstr. {}a",
+        "{} Oak Road",
+        "Via Roma {}",
+        "{} bis rue de Lyon, 69002 Lyon",
+    ]
+    + ["Rua das Flores, {}", "ul. Lipowa {}", "東京都港区芝公園4丁目{}", "北京市朝阳区建国路{}号"],
+)
+def test_streets_are_recognised_under_any_name(cell: str) -> None:
+    cells = [cell.format(i) for i in range(1, 61)]
+    reason = personal_reason(Column(pd.Series(cells, name="x1")))
+    assert reason == "street addresses: personal data"
+
+
+@pytest.mark.parametrize(
+    "cell", ["Campaign {}", "{} users", "Spring sale {}", "2024 offer {}", "Golf {}"]
+)
+def test_names_with_a_number_are_no_streets(cell: str) -> None:
+    cells = [cell.format(i) for i in range(1, 61)]
+    assert personal_reason(Column(pd.Series(cells, name="x1"))) is None
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        "male|female",
+        "m|f",
+        "m|w|d",
+        "M|V|X",
+        "Homme|Femme",
+        "男|女",
+        "Male|Female|Prefer not to say",
+    ]
+    + ["Mr|Mrs|Dr", "Herr|Frau|Frau Dr.", "M.|Mme", "Sig.|Sig.ra", "Sr.|Sra.", "Dhr.|Mevr."]
+    + ["Pan|Pani", "先生|女士", "様", "г-н|г-жа", "married|single", "ledig|verheiratet"]
+    + ["18-24|25-34|65+", "18 - 25 ans|26 - 40 ans", "20代|30代", "under 18|18 to 29|30 to 49"],
+)
+def test_cells_about_the_person_are_sensitive_under_any_name(values: str) -> None:
+    column = Column(pd.Series(values.split("|") * 40, name="x1"))
+    assert is_sensitive(column)
+    assert "about the person" in str(sensitive_reason(column))
+
+
+@pytest.mark.parametrize(
+    "values",
+    ["S|M|L", "H|M|L", "D|W|M|Y", "Sr|Jr|Mid", "single|multi", "CEO|CTO|Dr.", "Dr.|Prof.", "MS|TX"]
+    + [
+        "1-10|11-50|51-200",
+        "0-20|21-40",
+        "10-19|20-49|50-99",
+        "0-2 years|3-5 years",
+        "20-49|50-99",
+    ],
+)
+def test_similar_cells_are_not_about_the_person(values: str) -> None:
+    assert not is_sensitive(Column(pd.Series(values.split("|") * 40, name="x1")))
+
+
+DAYS = pd.date_range("1925-02-01", "2012-06-01", periods=300)
+FIRST_LEAD = pd.Timestamp("2024-01-01", tz="UTC")
+
+
+@pytest.mark.parametrize("time_format", ["%Y-%m-%d", "%d.%m.%Y", "%m/%d/%Y", "%Y年%m月%d日", "%Y"])
+def test_dates_of_birth_are_recognised_by_their_days(time_format: str) -> None:
+    column = Column(pd.Series(DAYS.strftime(time_format), name="cf_1234"))
+    assert "of birth" in str(sensitive_reason(column, FIRST_LEAD))
+
+
+def test_dates_of_birth_without_a_century_are_recognised() -> None:
+    days = pd.date_range("1941-01-01", "2003-01-01", periods=300)
+    column = Column(pd.Series(days.strftime("%d.%m.%y"), name="cf_1234"))
+    assert "most are from 194" in str(sensitive_reason(column, FIRST_LEAD))
+
+
+def test_dates_of_birth_in_milliseconds_are_recognised() -> None:
+    days = DAYS.normalize().astype("int64") // (10**6 if DAYS.unit == "ns" else 10**3)
+    column = Column(pd.Series(days, name="cf_1234").astype(str))
+    assert "of birth" in str(sensitive_reason(column, FIRST_LEAD))
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "last"),
+    [
+        ("Founded on", "1925-01-01", "2012-01-01"),  # says what it is
+        ("x1", "1990-01-01", "2023-12-01"),  # up to the records
+        ("x1", "2012-01-01", "2016-01-01"),  # few years
+        ("x1", "2024-02-01", "2060-01-01"),  # later than the records
+    ],
+)
+def test_other_dates_are_attributes(name: str, first: str, last: str) -> None:
+    days = pd.date_range(first, last, periods=300)
+    column = Column(pd.Series(days.strftime("%Y-%m-%d"), name=name))
+    assert sensitive_reason(column, FIRST_LEAD) is None
+
+
+def test_draft_lists_dates_of_birth_as_sensitive(tmp_path: Path) -> None:
+    born = [f"{1950 + i * 7 % 55}-0{1 + i % 9}-11" for i in range(N_LEADS)]
+    leads = flat_leads(created_at=days(N_LEADS), cf_1234=born)
+    project = draft_of(tmp_path, leads).project
+    assert project.columns.sensitive == ["cf_1234"]
 
 
 def test_few_surnames_are_personal_data_too() -> None:
