@@ -59,6 +59,7 @@ def init(
         out.print(outcome_table(draft))
     show_commands(
         f"Wrote {target}. Read its comments, correct what is wrong, then:",
+        leadscore_line(target, "check"),
         leadscore_line(target, "train"),
     )
 

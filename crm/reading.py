@@ -430,9 +430,10 @@ def _check_outcomes_follow_creation(records: Records, project: Project) -> None:
             ],
         )
     if early.any():
+        ids = first_few(outcomes.loc[early, "lead_id"].head(6))
         records.notes.append(
-            f"outcomes: {counted(int(early.sum()), 'outcome')} before the creation of the lead. "
-            "The model cannot learn from these leads."
+            f"outcomes: {counted(int(early.sum()), 'outcome')} before the creation of the lead "
+            f"({ids}). The model cannot learn from these leads."
         )
 
 

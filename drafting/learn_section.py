@@ -107,7 +107,7 @@ def learn_section(
     note = "learn from leads at these ages in days; 0 is new"
     ages: list[float] = [0]
     if {"activities", "stages"} & set(roles.columns):
-        ages = propose_ages(_days_to_close(records))
+        ages = propose_ages(_days_to_close(records), has_clocks=_has_clocks(records))
         if HOUR_IN_DAYS in ages:
             note += f", {HOUR_IN_DAYS} is an hour"
     section["moments_days"] = noted(ages, note)
@@ -116,7 +116,7 @@ def learn_section(
     )
 
 
-def propose_ages(days_to_close: Floats) -> list[float]:
+def propose_ages(days_to_close: Floats, has_clocks: bool = True) -> list[float]:
     """Propose the ages at which leads with activities or stages are learned from.
 
     New leads and leads of a week always count. An hour and a day count too if many leads close so
@@ -127,6 +127,8 @@ def propose_ages(days_to_close: Floats) -> list[float]:
     days_to_close : ndarray of float64, shape (n_leads,)
         The days from creation to the first closing; nan for leads that are open or have no time
         of closing.
+    has_clocks : bool
+        False if the times are days. Then an hour is no age.
 
     Returns
     -------
@@ -139,14 +141,17 @@ def propose_ages(days_to_close: Floats) -> list[float]:
     [0, 7, 30]
     >>> propose_ages(np.array([0.01, 0.02, 0.5, 9.0, 12.0]))
     [0, 0.0416666667, 1, 7, 14]
+    >>> propose_ages(np.array([0.0, 0.0, 1.0, 9.0, 12.0]), has_clocks=False)
+    [0, 1, 7, 14]
     """
     closed_by = {
         age: float((days_to_close <= age).mean()) if len(days_to_close) else 0.0
         for age in (HOUR_IN_DAYS, 1, 30)
     }
+    in_an_hour = closed_by[HOUR_IN_DAYS] if has_clocks else 0.0
     ages: list[float] = [0]
-    ages += [HOUR_IN_DAYS] if closed_by[HOUR_IN_DAYS] >= MANY_CLOSED else []
-    ages += [1] if closed_by[1] - closed_by[HOUR_IN_DAYS] >= MANY_CLOSED else []
+    ages += [HOUR_IN_DAYS] if in_an_hour >= MANY_CLOSED else []
+    ages += [1] if closed_by[1] - in_an_hour >= MANY_CLOSED else []
     return [*ages, 7, 30 if 1 - closed_by[30] >= ENOUGH_OPEN else 14]
 
 
@@ -219,6 +224,12 @@ def _closing_comments(roles: Roles) -> list[str]:
         f"CHECK: closing dates are also in {listed(roles.other_closings)}. Only {closing} is read: "
         "a lost lead without a date in it counts as lost at its creation."
     ]
+
+
+def _has_clocks(records: Records) -> bool:
+    """Check whether any lead was created at another time than the start of a day in UTC."""
+    created = records.leads["created_at"].dropna()
+    return bool((created != created.dt.normalize()).any())
 
 
 def _days_to_win(records: Records) -> Floats:

@@ -27,7 +27,8 @@ _PREDICATES: Final[dict[CellWarningCode, str]] = {
     "not_yes_or_no": "is neither yes nor no and counts as missing",
     "unreadable_time": "is not an ISO 8601 time and counts as missing",
     "not_an_email_address": "is not an e-mail address",
-    "outside_training": "is far outside the range of the training leads, so its effect is limited",
+    "outside_training": "is far outside the range of the training leads{learned}, so its effect is "
+    "limited",
     "time_in_future": "is later than the moment of scoring",
     "older_than_learned": "is longer ago than for any lead that the model learned from",
     "younger_than_learned": "is more recent than for any lead that the model learned from",
@@ -69,7 +70,10 @@ def cell_warning(code: CellWarningCode, column: str, learned: str = "") -> CellW
     >>> cell_warning("not_a_number", "Employees").message
     '`Employees` is not a number and counts as missing'
     >>> cell_warning("older_than_learned", "Created", learned="at most 30 days").message
-    '`Created` is longer ago than for any lead that the model learned from: at most 30 days'
+    '`Created` is longer ago than for any lead that the model learned from (at most 30 days)'
     """
-    message = f"`{column[:MAX_COLUMN_CHARACTERS]}` {_PREDICATES[code]}"
-    return CellWarning(code, column, f"{message}: {learned}" if learned else message)
+    predicate = _PREDICATES[code]
+    if "{learned}" not in predicate:
+        predicate += "{learned}"
+    predicate = predicate.replace("{learned}", f" ({learned})" if learned else "")
+    return CellWarning(code, column, f"`{column[:MAX_COLUMN_CHARACTERS]}` {predicate}")

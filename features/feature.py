@@ -7,6 +7,7 @@ from functools import cached_property
 from crm.times import MONTHS
 
 MOST_CHARACTERS = 60  # of a value that is quoted in a sentence
+RARE = 1  # position in the values of a category: the words for all that are rare or new
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
@@ -84,6 +85,8 @@ class Feature:
         ...                  absent="source is not known", values=("", "a rare value", "Web"))
         >>> source.say(2.0), source.say(0.0)
         ('source is "Web"', 'source is not known')
+        >>> source.say(1.0)
+        'source is a rare value'
         """
         if math.isnan(value) or (self.unit in ("count", "share") and value == 0):
             return self.absent or f"{shortened(self.column)} is not known"
@@ -91,7 +94,10 @@ class Feature:
             label = self.values[int(value)] if value < len(self.values) else ""
             if not label:
                 return self.absent or f"{shortened(self.column)} is not known"
-            return self.sentence.format(value=shortened(label))
+            sentence = self.sentence
+            if int(value) == RARE:  # words of ours, not a value of the CRM
+                sentence = sentence.replace('"{value}"', "{value}")
+            return sentence.format(value=shortened(label))
         if self.unit == "yes/no" and self.values:
             return self.values[int(value)]
         return self.sentence.format(value=in_words(self.unit, value))

@@ -1,29 +1,32 @@
-"""Checks that concern a whole file of leads: formats of numbers, and the events of its leads."""
+"""Checks that concern a whole file of leads: its formats, and the events of its leads."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from crm.cells import text_column
-from crm.formats.columns import column_formats, number_reader
+from crm.formats.column_times import parse_times
+from crm.formats.columns import column_formats, number_reader, time_notation
 from crm.lead_ids import id_keys
+from features.attributes.date import DateAttribute
 from features.attributes.number import NumberAttribute
 from models.scorer import LeadScorer
 
+EPOCH: Final = pd.Timestamp(0, tz="UTC")
+
 
 class OtherFormat(NamedTuple):
-    """A column of numbers that a file writes in another format than the training leads.
+    """A column of numbers or times that a file writes in another format than the training leads.
 
     Attributes
     ----------
     column : str
     notation : str
-        How the file writes 1234.56.
+        The format of the file, as `crm.formats` has it.
     learned : str
-        How the training leads wrote it.
+        The format of the training leads.
     example : str
-        A cell that the two formats read as different numbers.
+        A cell that the two formats read as different numbers or times.
     """
 
     column: str
@@ -36,12 +39,12 @@ class OtherFormat(NamedTuple):
         """The difference in words."""
         return (
             f'`{self.column}` seems to be written as "{self.notation}", and the model reads it as '
-            f'"{self.learned}": "{self.example}" is another number then'
+            f'"{self.learned}": "{self.example}" means something else then'
         )
 
 
 def other_formats(scorer: LeadScorer, leads: pd.DataFrame) -> list[OtherFormat]:
-    """Find the columns whose numbers the model reads otherwise than the file writes them.
+    """Find the columns that the model reads otherwise than the file writes them.
 
     Parameters
     ----------
@@ -57,20 +60,29 @@ def other_formats(scorer: LeadScorer, leads: pd.DataFrame) -> list[OtherFormat]:
     learned = {
         attribute.column: attribute.notation
         for attribute in scorer.pipeline.attributes
-        if isinstance(attribute, NumberAttribute) and attribute.column in leads.columns
+        if isinstance(attribute, NumberAttribute | DateAttribute) and attribute.notation is not None
     }
+    columns = [column for column in learned if column in leads.columns]
     found = []
-    for column, form in column_formats(leads, list(learned), declared={}).items():
-        if form.kind != "number" or form.doubt or form.notation in (None, learned[column]):
+    for column, form in column_formats(leads, columns, declared={}).items():
+        if form.notation in (None, learned[column]) or form.doubt:
             continue
         texts = pd.Series(text_column(leads[column]), dtype=object).dropna().drop_duplicates()
-        written = number_reader(form.notation).read_column(texts)
-        read = number_reader(learned[column]).read_column(texts)
-        differs = np.isfinite(written) & np.isfinite(read) & (written != read)
+        written = _read(texts, str(form.notation))
+        differs = written.notna() & (written != _read(texts, learned[column]))
+        differs &= _read(texts, learned[column]).notna()
         if differs.any():
             example = str(texts[differs].iloc[0])
             found.append(OtherFormat(column, str(form.notation), learned[column], example))
     return found
+
+
+def _read(texts: pd.Series, notation: str) -> pd.Series:
+    """Read texts in a format of numbers or times, as numbers; nan if they cannot be read."""
+    if time_notation(notation) is None:
+        return pd.Series(number_reader(notation).read_column(texts), texts.index)
+    times, _ = parse_times(texts, "leads", time_format=notation)
+    return (times - EPOCH).dt.total_seconds()
 
 
 class LeadsWithEvents:

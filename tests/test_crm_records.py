@@ -367,7 +367,7 @@ def test_outcome_values_ignore_case_and_spaces(read: Read) -> None:
 def test_few_outcomes_before_creation_are_noted(read: Read) -> None:
     records = read(outcomes_file("1,yes,2024-12-31T08:00Z", "2,yes,2025-02-01T08:00Z", "3,no,"))
     assert records.notes == [
-        "outcomes: 1 outcome before the creation of the lead. "
+        "outcomes: 1 outcome before the creation of the lead ('1'). "
         "The model cannot learn from these leads."
     ]
 

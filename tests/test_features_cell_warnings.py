@@ -54,6 +54,8 @@ def test_message_shortens_the_name_of_a_column_to_100_characters() -> None:
     assert warning.message.startswith(f"`{'x' * 100}` ")
 
 
-def test_message_ends_with_what_the_model_learned_from() -> None:
+def test_message_contains_what_the_model_learned_from() -> None:
     message = cell_warning("outside_training", "Budget", learned="1 to 9").message
-    assert message.endswith("its effect is limited: 1 to 9")
+    assert "the range of the training leads (1 to 9), so its effect is limited" in message
+    message = cell_warning("older_than_learned", "Created", learned="at most 9 days").message
+    assert message.endswith("learned from (at most 9 days)")

@@ -14,6 +14,7 @@ import pytest
 from commands.terminal.batch import batch_lines
 from crm.errors import SchemaError, SourceError
 from crm.project import TableKeys
+from features.attributes.date import DateAttribute
 from features.attributes.number import NumberAttribute
 from features.times import cell_time
 from models import batch
@@ -249,7 +250,19 @@ def test_numbers_in_another_format_are_named() -> None:
     (found,) = other_formats(scorer, pd.DataFrame({"x": german}))
     assert found == OtherFormat("x", "1.234,56", "1,234.56", "1.101")
     summary = BatchSummary(40, [], [], other_formats=[found])
-    assert any('"1.101" is another number then' in line for line in batch_lines(summary, None, NOW))
+    assert any(
+        '"1.101" means something else then' in line for line in batch_lines(summary, None, NOW)
+    )
+
+
+def test_dates_in_another_format_are_named() -> None:
+    learned = DateAttribute("demo", frozenset(), "month", notation="%m/%d/%Y")
+    scorer: Any = SimpleNamespace(pipeline=SimpleNamespace(attributes=[learned]))
+    days = [f"{1 + i % 28:02}/{1 + i % 12:02}/2025" for i in range(60)]
+    (found,) = other_formats(scorer, pd.DataFrame({"demo": days}))
+    assert (found.notation, found.learned, found.example) == ("%d/%m/%Y", "%m/%d/%Y", "01/05/2025")
+    american = pd.DataFrame({"demo": [f"{1 + i % 12:02}/{1 + i % 28:02}/2025" for i in range(60)]})
+    assert other_formats(scorer, american) == []
 
 
 @pytest.mark.parametrize("cells", [["1.101", "2.5"] * 20, ["1,101.5", "20"] * 20, ["soon"] * 40])

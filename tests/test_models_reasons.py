@@ -321,7 +321,7 @@ def test_reasons_describe_each_lead() -> None:
     assert texts == [
         "size is 1 (+10)",
         'no "demo" yet (-10)',
-        'colour is "a value that is rare or new" (+10)',
+        "colour is a value that is rare or new (+10)",
     ]
 
 

@@ -74,10 +74,10 @@ def batch_lines(
         )
     n_older = summary.leads_with("older_than_learned", created_at)
     facts = [
-        f"{n:,} {fact}"
-        for n, fact in (
-            (summary.ended, "have already ended (won, lost or closed)"),
-            (n_older, "are older than any lead that the model learned from"),
+        f"{n:,} {verb if n > 1 else verb_of_one} {fact}"
+        for n, verb_of_one, verb, fact in (
+            (summary.ended, "has", "have", "already ended (won, lost or closed)"),
+            (n_older, "is", "are", "older than any lead that the model learned from"),
         )
         if n
     ]
