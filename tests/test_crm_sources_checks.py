@@ -45,6 +45,40 @@ def test_file_without_a_header_is_refused(read_csv: ReadCsv) -> None:
         read_csv("1,2.5,2025-01-01\n2,3.5,2025-01-02\n")
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        "L{0},2025-01-05 10:17,Web,52{1},Won,2025-02-06 02:24",
+        "L{0};05.01.2025;Web;Won",
+        "L{0}\tWeb\t52{1}\tWon",
+        "a{0}@example.com,Ada {2},Acme {1},Bonn",
+        "00Q5g00000{0}AbCEA{2},Web,Open",
+        "{0},Ada {2},2025-01-0{1}",
+    ],
+)
+@pytest.mark.parametrize("above", ["", "Leads of January\n\n"])
+def test_file_that_begins_with_data_is_refused(read_csv: ReadCsv, row: str, above: str) -> None:
+    rows = "".join(row.format(1000 + i, i % 9 + 1, chr(65 + i)) + "\n" for i in range(20))
+    line = above.count("\n") + 1
+    with pytest.raises(SchemaError, match=rf"line {line} looks like the rows below it: '.*Write a"):
+        read_csv(above + rows)
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["name,2023,2024", "name,2025-01-01,2025-02-01", "name,Q1,Q2", "V1,V2,V3", "id 1,id 2,id 3"],
+)
+def test_header_with_digits_is_a_header(read_csv: ReadCsv, header: str) -> None:
+    rows = "".join(f"Firm {chr(65 + i)},{2000 + i},{1990 + i}\n" for i in range(20))
+    assert list(read_csv(f"{header}\n{rows}").columns) == header.split(",")
+
+
+def test_rule_below_the_header_is_not_the_header(read_csv: ReadCsv) -> None:
+    table = read_csv("id|won|city\n---|---|---\n1|yes|Bonn\n2|no|Ulm\n")
+    assert list(table.columns) == ["id", "won", "city"]
+    assert len(table) == 2
+
+
 def test_repeated_column_name_gets_a_number(read_csv: ReadCsv, tmp_path: Path) -> None:
     read_csv("id,Phone,a,Phone (2), Phone,Phone\n1,2,3,4,5,6\n")
     notes: list[str] = []

@@ -346,6 +346,91 @@ def test_row_that_a_line_break_cuts_is_refused(read_csv: ReadCsv) -> None:
         read_csv(f"id,day,source,note\n{rows}L20,2025-01-01,web,half of\nthe note\n{rows}")
 
 
+def cut_lead(position: int, lead: str, header: str, leads: list[str]) -> str:
+    """Return a table whose 51st lead has a line break at a position."""
+    cut = f"{lead[:position]}\n{lead[position:]}"
+    return "\n".join([header, *leads[:50], cut, *leads[50:], ""])
+
+
+@pytest.mark.parametrize(
+    ("position", "problem"),
+    [
+        (3, "lines 52 and 53 are one row, because the first contains only"),
+        (9, "lines 52 and 53 have 2 and 5 of 6 cells, and together they are one row"),
+        (19, "lines 52 and 53 have 3 and 4 of 6 cells, and together they are one row"),
+        (21, "lines 52 and 53 have 4 and 3 of 6 cells, and together they are one row"),
+        (26, "lines 52 and 53 have 5 and 2 of 6 cells, and together they are one row"),
+        (30, 'line 53 has 1 of 6 cells, and its first one, ".*", does not look like'),
+    ],
+)
+def test_line_break_in_any_cell_is_refused(read_csv: ReadCsv, position: int, problem: str) -> None:
+    leads = [f"L{i + 1000},2025-01-05,Web,{i + 100},Lost,x" for i in range(100)]
+    text = cut_lead(position, "L2000,2025-01-05,Web,210,Lost,call 7", "a,b,c,d,e,f", leads)
+    with pytest.raises(SourceError, match=problem):
+        read_csv(text)
+
+
+@pytest.mark.parametrize(
+    ("position", "problem"),
+    [
+        (7, "lines 52 and 53 have 2 and 3 of 4 cells, and together they are one row"),
+        (13, "lines 52 and 53 have 3 and 2 of 4 cells, and together they are one row"),
+        (16, 'line 53 has only one cell, "n"'),
+    ],
+)
+def test_line_break_is_refused_in_a_table_without_ids(
+    read_csv: ReadCsv, position: int, problem: str
+) -> None:
+    leads = [f"Firm {chr(97 + i % 26)},Ulm,Fair,{('Won', 'Lost')[i % 2]}" for i in range(100)]
+    text = cut_lead(position, "Firm,Bonn,Web,Won", "Company,City,Source,Status", leads)
+    with pytest.raises(SourceError, match=problem):
+        read_csv(text)
+
+
+def test_rows_without_their_last_empty_cells_are_read(read_csv: ReadCsv) -> None:
+    rows = [f"Firm {i % 9},Bonn" + ",Web,Won" * (i % 2) for i in range(60)]
+    table = read_csv("\n".join(["Company,City,Source,Status", *rows, ""]))
+    assert table["Status"].isna().tolist() == [True, False] * 30
+
+
+@pytest.mark.parametrize("quotes", ["'", "`"])
+def test_other_quotes_around_cells_are_read_and_named(
+    read_csv: ReadCsv, tmp_path: Path, quotes: str
+) -> None:
+    text = io.StringIO(newline="")
+    rows = [("Lead ID", "Note"), ("1", "two\nlines, or"), ("2", f"o{quotes}clock"), ("3", 'a "b"')]
+    csv.writer(text, quotechar=quotes, quoting=csv.QUOTE_ALL).writerows(rows)
+    table = read_csv(text.getvalue())
+    assert list(table.columns) == ["Lead ID", "Note"]
+    assert cell_texts(table)[1:] == [["2", f"o{quotes}clock"], ["3", 'a "b"']]
+    notes: list[str] = []
+    read_table(TableKeys(source="leads.csv"), tmp_path, notes=notes)
+    assert notes == [
+        f"leads.csv: the cells are in {quotes} instead of double quotes; they are read so."
+    ]
+
+
+@pytest.mark.parametrize("quotes", ["“”", "„“", "«»"])
+def test_typographic_quotes_around_cells_are_refused(read_csv: ReadCsv, quotes: str) -> None:
+    line = "{0}{2}{1};{0}{3}{1}\n"
+    text = "".join(line.format(*quotes, *cells) for cells in [("Id", "Won"), ("1", "yes")])
+    with pytest.raises(SourceError, match="which only text programs use. Replace them by straight"):
+        read_csv(text)
+
+
+def test_rows_in_quotes_as_a_whole_are_refused(read_csv: ReadCsv) -> None:
+    rows = "".join(f'"{i},2025-01-05,Web"\n' for i in range(9))
+    for header in ("Lead ID,Created,Source", '"Lead ID,Created,Source"'):
+        with pytest.raises(SourceError, match=r"each row is in quotes .* in line 2\. Remove the"):
+            read_csv(f"{header}\n{rows}")
+
+
+def test_columns_separated_by_spaces_are_refused(read_csv: ReadCsv) -> None:
+    rows = "".join(f"L{i}     2025-01-05   Web\n" for i in range(9))
+    with pytest.raises(SourceError, match="the columns are separated by several spaces"):
+        read_csv(f"Lead   Created      Source\n{rows}")
+
+
 def test_backslash_before_a_quote_is_read(read_csv: ReadCsv) -> None:
     table = read_csv('a,b\n1,"say \\"hi\\", ok"\n2,x\n')
     assert table["b"].tolist() == ['say "hi", ok', "x"]

@@ -1,5 +1,6 @@
 """Finding the header, and leaving out titles, totals, footers and repeated column names."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -112,3 +113,110 @@ def test_size_of_blocks_does_not_matter(
     lines, _ = lines_of(keys, tmp_path, range(82))
     written = content.split("\n")
     assert [written[line - 1][:3] for line in lines] == [lead[:3] for lead in table["Lead ID"]]
+
+
+# -- totals and labels of tables without times
+
+COLD = "Lead ID,Source,Employees,Status\n"
+COLD_LEADS = [
+    f"L{1000 + i},{('Web', 'Fair')[i % 2]},{i * 7},{('Won', 'Lost')[i % 2]}\n" for i in range(60)
+]
+
+
+def lines_left_out(folder: Path, content: str) -> tuple[int, list[int]]:
+    """Return the number of records, and the lines that are left out."""
+    (folder / "leads.csv").write_text(content, encoding="utf-8")
+    left_out: list[LeftOutRows] = []
+    table = read_table(TableKeys(source="leads.csv"), folder, left_out)
+    return len(table), sorted(line for rows in left_out for line in rows.lines)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "Grand Total (60 leads),,398221,",
+        "Összesen,,398221,",
+        "Yhteensä: 60,,398221,",
+        "Max,,413,",
+        "Checksum,,413,",
+        "Suma de todos,,398221,",
+        ",,398221,",
+        "المجموع,,398221,",
+        "総計,,398221,",
+    ],
+)
+def test_total_below_leads_without_a_time_is_left_out(tmp_path: Path, row: str) -> None:
+    content = f"{COLD}{''.join(COLD_LEADS)}{row}\n"
+    assert lines_left_out(tmp_path, content) == (60, [62])
+
+
+def test_several_figures_below_the_leads_are_left_out(tmp_path: Path) -> None:
+    rows = "Min,,0,\nMax,,413,\nÁtlag,,206.5,\n"
+    content = f"{COLD}{''.join(COLD_LEADS)}{rows}"
+    assert lines_left_out(tmp_path, content) == (60, [62, 63, 64])
+
+
+def test_subtotals_and_titles_of_groups_are_left_out(tmp_path: Path) -> None:
+    content = (
+        f"{COLD}Region 1 (30 records),,,\n{''.join(COLD_LEADS[:30])}Subtotal Region 1,,2011,\n"
+        f"Region 2 (30 records),,,\n{''.join(COLD_LEADS[30:])}Subtotal Region 2,,2011,\n"
+    )
+    assert lines_left_out(tmp_path, content) == (60, [2, 33, 34, 65])
+
+
+@pytest.mark.parametrize("row", ["X-7,,12,", "W2000,Web,,", "web lead 12,Fair,12,Open"])
+def test_last_lead_with_another_id_and_a_source_or_a_digit_is_named_or_stays(
+    tmp_path: Path, row: str
+) -> None:
+    n_leads, lines = lines_left_out(tmp_path, f"{COLD}{row}\n{''.join(COLD_LEADS)}")
+    assert (n_leads, lines) == (61, [])
+
+
+def test_lead_named_max_with_an_email_stays(tmp_path: Path) -> None:
+    names = ["Ada", "Max", "Kim", "Min"] * 5
+    rows = "".join(f"{name},{name.lower()}{i}@example.com,Bonn\n" for i, name in enumerate(names))
+    content = f"First name,Email,City\n{rows}Max,,\n"
+    assert lines_left_out(tmp_path, content) == (21, [])
+
+
+@pytest.mark.parametrize(
+    "row", ["Lead_ID__c,LeadSource,NumberOfEmployees,Status", "id,text,number,text", ",,(n),(of 2)"]
+)
+def test_second_line_of_names_types_or_units_is_left_out(tmp_path: Path, row: str) -> None:
+    ids = "".join(f"{lead.rstrip()},{i}\n" for i, lead in enumerate(COLD_LEADS))
+    content = f"{COLD.rstrip()},Score\n{row},points\n{ids}"
+    assert lines_left_out(tmp_path, content) == (60, [2])
+
+
+# -- headers inside the table
+
+
+@pytest.mark.parametrize(
+    "again", [COLD, COLD.upper(), f"\ufeff{COLD}", "Lead ID,Source,Employees\n"]
+)
+def test_header_again_is_left_out(tmp_path: Path, again: str) -> None:
+    content = f"{COLD}{''.join(COLD_LEADS[:30])}{again}{''.join(COLD_LEADS[30:])}"
+    assert lines_left_out(tmp_path, content) == (60, [32])
+
+
+@pytest.mark.parametrize(
+    ("other", "place"),
+    [
+        ("Lead ID,Employees,Source,Status", '"Employees" is in column "Source"'),
+        ("Status,Source,Employees,Lead ID", '"Status" is in column "Lead ID"'),
+        ("lead id,status,source,employees", '"status" is in column "Source"'),
+        ("Lead ID,Source,Headcount,Status", '"Headcount" is in column "Employees"'),
+        ("Source,Lead ID", '"Source" is in column "Lead ID"'),
+        ("Lead ID,Source,Employees,Status,Phone", '"Phone" is in column 5'),
+    ],
+)
+def test_other_header_is_an_error_with_its_line(tmp_path: Path, other: str, place: str) -> None:
+    (tmp_path / "leads.csv").write_text(f"{COLD}{''.join(COLD_LEADS)}{other}\nM1,Web\n")
+    message = f"leads.csv: line 62 looks like the header of another table: {place}"
+    with pytest.raises(SourceError, match=re.escape(message)):
+        read_table(TableKeys(source="leads.csv"), tmp_path)
+
+
+def test_cells_that_repeat_the_name_of_their_column_stay(tmp_path: Path) -> None:
+    rows = "".join(f"{i},Demo,Price,{'Web' * (i % 2)}\n" for i in range(40))
+    assert lines_left_out(tmp_path, f"Id,Demo,Price,Web\n{rows}") == (40, [])

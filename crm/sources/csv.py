@@ -19,6 +19,7 @@ import pyarrow.csv
 from crm.arrays import Indexes
 from crm.errors import SourceError
 from crm.project import TableKeys
+from crm.sources.cut_rows import check_cut_rows
 from crm.sources.encoding import decoded, find_encoding
 from crm.sources.findings import Findings
 from crm.sources.head import Head, read_head
@@ -27,13 +28,12 @@ from crm.sources.layout import lines_of_text
 from crm.sources.not_records import RowJudge
 from crm.sources.rows import Rows
 from crm.sources.source_file import SourceFile
-from crm.text import quote
 
 BLOCK_BYTES = 1 << 24
 END_BYTES = 1 << 16  # the last block has at least this size, so that it contains a whole footer
 HALVED_BYTES = 1 << 17  # larger blocks with irregular rows are halved
 PARSED_BYTES = 1 << 20  # pyarrow parses this many bytes in one thread
-NEWLINE, RETURN, QUOTE = b'\n\r"'
+NEWLINE, RETURN = b"\n\r"
 
 
 def iter_csv(file: SourceFile, keys: TableKeys, findings: Findings) -> Iterator[Rows]:
@@ -76,10 +76,11 @@ def iter_csv(file: SourceFile, keys: TableKeys, findings: Findings) -> Iterator[
                     is_first=part.is_first,
                     is_last=following is None,
                     gaps=part.gaps,
+                    short=part.short,
                 )
                 if part.short:
                     short = {row: width for row, width in part.short.items() if keep[row]}
-                    _check_cut_rows(file.name, part, short, judge)
+                    check_cut_rows(file.name, part.table, part.lines, short, judge)
                     numbers = part.lines()
                     findings.complete(numbers[row] for row in short)
                 yield Rows(part.table, part.lines).only(keep)
@@ -247,13 +248,14 @@ def _cut(data: bytes, line: int, head: Head, n_held: int) -> _Block | None:
     newlines = np.flatnonzero(array == NEWLINE)
     if head.escape:
         return _Block(memoryview(data), line, newlines, newlines, is_regular=False)
-    if b'"' not in data:
+    quote_byte = ord(head.quote)
+    if head.quote.encode() not in data:
         n_rows = int(np.searchsorted(newlines, len(data) - n_held))
         if not n_rows:
             return None
         ends = newlines[:n_rows]
         return _Block(memoryview(data)[: int(ends[-1]) + 1], line, ends, ends, is_regular=True)
-    quotes = np.flatnonzero(array == QUOTE)
+    quotes = np.flatnonzero(array == quote_byte)
     ends = newlines[np.searchsorted(quotes, newlines) % 2 == 0]
     ends = ends[: np.searchsorted(ends, len(data) - n_held)]
     n_bytes = int(ends[-1]) + 1 if len(ends) else 0
@@ -263,7 +265,7 @@ def _cut(data: bytes, line: int, head: Head, n_held: int) -> _Block | None:
         return None
     quotes = quotes[: np.searchsorted(quotes, n_bytes)]
     fits = np.zeros(256, dtype=bool)
-    fits[[ord(head.delimiter), NEWLINE, RETURN, QUOTE]] = True
+    fits[[ord(head.delimiter), NEWLINE, RETURN, quote_byte]] = True
     opening, closing = quotes[::2], quotes[1::2]
     is_regular = bool(
         (fits[array[opening - 1]] | (opening == 0)).all() and fits[array[closing + 1]].all()
@@ -285,7 +287,9 @@ def _parse(block: _Block, head: Head) -> pd.DataFrame | None:
             pa.BufferReader(pa.py_buffer(block.data)),
             read_options=pyarrow.csv.ReadOptions(column_names=names, block_size=PARSED_BYTES),
             parse_options=pyarrow.csv.ParseOptions(
-                delimiter=head.delimiter, newlines_in_values=len(block.ends) < len(block.newlines)
+                delimiter=head.delimiter,
+                quote_char=head.quote,
+                newlines_in_values=len(block.ends) < len(block.newlines),
             ),
             convert_options=pyarrow.csv.ConvertOptions(
                 column_types=dict.fromkeys(names, pa.large_string()),
@@ -311,31 +315,6 @@ def _lines_of_stream(data: bytes, stream: Iterator[bytes], head: Head) -> Iterat
         yield from lines_of_text(data[:end].decode("utf-8"))
         data = data[end:]
     yield from lines_of_text(data.decode("utf-8"))
-
-
-def _check_cut_rows(name: str, part: _Part, short: dict[int, int], judge: RowJudge) -> None:
-    """Check that no short row is the second part of a row that an unquoted line break cuts in two.
-
-    The first cell of such a part does not look like the cells of the first column. In addition,
-    most of its cells are missing, or it has exactly the cells that the row above lacks.
-
-    Raises
-    ------
-    SourceError
-    """
-    for row, width in short.items():
-        cells = part.table.iloc[row].tolist()
-        text = cells[0] if isinstance(cells[0], str) else ""
-        is_half = judge.is_alike(0, text) is False and (
-            judge.is_sparse(cells, 0) or (short.get(row - 1, 0) + width == len(cells) + 1)
-        )
-        if is_half:
-            line = part.lines()[row]
-            raise SourceError(
-                f"{name}: line {line:,} has {width:,} of {len(cells):,} cells, and its first one, "
-                f"{quote(text[:40])}, does not look like those of {quote(judge.exact[0])}. If a "
-                "line break cuts the row above, put its cell in quotes; otherwise remove the line."
-            )
 
 
 @contextmanager

@@ -11,6 +11,7 @@ BLANK: Final = "blank"
 COMMENT: Final = "a comment"
 DELIMITER: Final = "the line that names the delimiter"
 HEADER_AGAIN: Final = "the column names again"
+LABELS: Final = "more names, types or units of the columns"
 TOTAL: Final = "a total of other rows"
 
 

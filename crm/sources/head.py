@@ -10,10 +10,12 @@ from crm.project import TableKeys
 from crm.sources.checks import check_header
 from crm.sources.encoding import SAMPLE_BYTES, decoded
 from crm.sources.findings import ABOVE, BLANK, COMMENT, DELIMITER, Findings
+from crm.sources.header_line import check_header_line, check_split
 from crm.sources.layout import (
     Row,
     find_delimiter,
     find_header,
+    find_quote,
     lines_of_text,
     read_rows,
     separator_line,
@@ -29,6 +31,8 @@ class Head:
     Attributes
     ----------
     delimiter : str
+    quote : str
+        The character around cells that contain the delimiter.
     escape : str or None
         The character before a quote that belongs to the cell, if quotes are not doubled.
     skips_spaces : bool
@@ -48,6 +52,7 @@ class Head:
     """
 
     delimiter: str
+    quote: str
     escape: str | None
     skips_spaces: bool
     header: list[str]
@@ -66,7 +71,8 @@ def read_head(file: SourceFile, encoding: str, keys: TableKeys, findings: Findin
     ConfigError
         If the declared delimiter is not valid.
     SourceError
-        If the file is blank, or the declared delimiter does not split it.
+        If the file is blank, the declared delimiter does not split it, or its quotes are not
+        readable.
     SchemaError
         If the header is not usable.
     """
@@ -77,15 +83,16 @@ def read_head(file: SourceFile, encoding: str, keys: TableKeys, findings: Findin
         lines.pop()
     named = separator_line(lines[0]) if lines else None
     rest = lines if named is None else ["\n", *lines[1:]]
-    delimiter = keys.delimiter or named or find_delimiter(rest)
-    escape = _find_escape(rest, delimiter, findings)
-    skips_spaces = _skips_spaces(rest, delimiter, escape)
-    rows = read_rows(rest, delimiter, escape, skips_spaces)
+    quotes = _find_quotes(file.name, rest, findings)
+    delimiter = keys.delimiter or named or find_delimiter(rest, quotes)
+    escape = _find_escape(rest, delimiter, quotes, findings)
+    skips_spaces = _skips_spaces(rest, delimiter, quotes, escape)
+    rows = read_rows(rest, delimiter, quotes, escape, skips_spaces)
     if not rows:
         raise SourceError(f"{file.name} is empty. Expected a header line and rows.")
     position = find_header(rows)
     if rows[position].width == 1 and (keys.delimiter or named):
-        detected = find_delimiter(rest)
+        detected = find_delimiter(rest, quotes)
         if detected != delimiter and detected in "".join(rows[position].cells):
             if keys.delimiter:
                 raise SourceError(
@@ -93,8 +100,10 @@ def read_head(file: SourceFile, encoding: str, keys: TableKeys, findings: Findin
                     f"The delimiter looks like {detected!r}. Change or remove `delimiter`."
                 )
             delimiter = detected
-            rows = read_rows(rest, delimiter, escape, skips_spaces)
+            rows = read_rows(rest, delimiter, quotes, escape, skips_spaces)
             position = find_header(rows)
+    check_split(file.name, rows, position)
+    check_header_line(file.name, rows, position, "line")
     _name_lines_above(rows, position, named is not None, findings)
     row, below = rows[position], rows[position + 1 :]
     n_named = max(
@@ -105,6 +114,7 @@ def read_head(file: SourceFile, encoding: str, keys: TableKeys, findings: Findin
     widths = Counter(len(other.cells) for other in below)
     return Head(
         delimiter=delimiter,
+        quote=quotes,
         escape=escape,
         skips_spaces=skips_spaces,
         header=header,
@@ -150,13 +160,31 @@ def _name_lines_above(
         findings.leave_out(BLANK, blank)
 
 
-def _find_escape(lines: Sequence[str], delimiter: str, findings: Findings) -> str | None:
+def _find_quotes(name: str, lines: Sequence[str], findings: Findings) -> str:
+    """Return the character around cells, and add a note if it is not a double quote."""
+    quotes = find_quote(lines)
+    if quotes == '"':
+        return quotes
+    if not quotes.isascii():
+        raise SourceError(
+            f"{name}: the cells are in the quotes {quotes}, which only text programs use. "
+            "Replace them by straight double quotes, or export the file again."
+        )
+    findings.note(f"the cells are in {quotes} instead of double quotes; they are read so.")
+    return quotes
+
+
+def _find_escape(
+    lines: Sequence[str], delimiter: str, quotes: str, findings: Findings
+) -> str | None:
     """Return a backslash if the quotes inside cells are escaped by it; None if they are doubled."""
-    if not any('\\"' in line for line in lines):
+    if not any(f"\\{quotes}" in line for line in lines):
         return None
 
     def count_rows(escape: str | None) -> int:
-        reader = csv.reader(iter(lines), delimiter=delimiter, escapechar=escape, strict=True)
+        reader = csv.reader(
+            iter(lines), delimiter=delimiter, quotechar=quotes, escapechar=escape, strict=True
+        )
         count = 0
         try:
             for _ in reader:
@@ -167,17 +195,17 @@ def _find_escape(lines: Sequence[str], delimiter: str, findings: Findings) -> st
 
     if count_rows("\\") <= count_rows(None):
         return None
-    findings.note(f"quotes inside cells are written {quote(chr(92) + chr(34))}; they are read so.")
+    findings.note(f"quotes inside cells are written {quote(chr(92) + quotes)}; they are read so.")
     return "\\"
 
 
-def _skips_spaces(lines: Sequence[str], delimiter: str, escape: str | None) -> bool:
+def _skips_spaces(lines: Sequence[str], delimiter: str, quotes: str, escape: str | None) -> bool:
     """Return whether more rows have the same width if spaces before quotes are not text."""
-    if not any(f'{delimiter} "' in line for line in lines):
+    if not any(f"{delimiter} {quotes}" in line for line in lines):
         return False
 
     def count_even(skips_spaces: bool) -> int:
-        rows = read_rows(lines, delimiter, escape, skips_spaces)
+        rows = read_rows(lines, delimiter, quotes, escape, skips_spaces)
         return Counter(len(row.cells) for row in rows).most_common(1)[0][1] if rows else 0
 
     return count_even(True) > count_even(False)

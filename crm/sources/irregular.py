@@ -13,6 +13,7 @@ import pyarrow as pa
 from crm.errors import SourceError
 from crm.sources.findings import BELOW, BLANK, TOTAL, Findings
 from crm.sources.head import Head
+from crm.sources.header_names import HeaderNames
 from crm.sources.not_records import is_of_report, is_total
 from crm.text import quote
 
@@ -143,6 +144,7 @@ def _split(
     reader = csv.reader(
         measured(),
         delimiter=head.delimiter,
+        quotechar=head.quote,
         escapechar=head.escape,
         skipinitialspace=head.skips_spaces,
         strict=True,
@@ -177,6 +179,11 @@ def _reason_beyond(name: str, cells: list[str], start: int, end: int, head: Head
     if beyond is None:
         return None
     first = next(cell for cell in cells if cell.strip())
+    names = HeaderNames(head.header)
+    position = names.misplaced(cells)
+    position = names.renamed(cells) if position is None else position
+    if position is not None:
+        raise names.error(cells, position, name, _lines(start, end))
     if is_of_report(first) and len(first.split()) > 1:
         return BELOW
     if is_total(first) and sum(not cell.strip() for cell in cells) > len(cells) / 2:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from crm.sources.not_records import shape
+from crm.sources.looks import shape
 
 DELIMITERS: Final = ",;\t|^~\x1f\x01"
 HEAD_ROWS: Final = 300
@@ -16,6 +16,14 @@ _SEPARATOR_LINE: Final = re.compile(r'\s*"?sep=(.)"?[\s,;]*', re.IGNORECASE | re
 _DATA: Final = re.compile(
     r"[-+(]?[$€£¥]?\s?[\d.,:/\s-]*\d[\d.,:/\s-]*[%)]?|\S+@\S+\.\S+|https?://\S+"
     r"|\d{4}-\d\d-\d\d[T ]\S+"
+)
+# Lines of at least two cells that are all in quotes, for each pair of quotes except "".
+_QUOTED_LINES: Final = tuple(
+    re.compile(
+        f"({first})[^{first}{last}]*{last}"
+        f"(?:\\s*[{re.escape(DELIMITERS)}]\\s*{first}[^{first}{last}]*{last})+"
+    )
+    for first, last in ("''", "``", "“”", "„“", "””", "‘’", "«»", "「」")
 )
 
 
@@ -51,13 +59,18 @@ class Row:
 def read_rows(
     lines: Sequence[str],
     delimiter: str,
+    quote: str = '"',
     escape: str | None = None,
     skips_spaces: bool = False,
 ) -> list[Row]:
     """Split the first lines of a text into rows; blank rows are left out."""
     csv.field_size_limit(1 << 30)  # `check_cells` refuses long cells and names the line
     reader = csv.reader(
-        iter(lines), delimiter=delimiter, escapechar=escape, skipinitialspace=skips_spaces
+        iter(lines),
+        delimiter=delimiter,
+        quotechar=quote,
+        escapechar=escape,
+        skipinitialspace=skips_spaces,
     )
     rows: list[Row] = []
     line = 1
@@ -83,7 +96,23 @@ def separator_line(line: str) -> str | None:
     return match[1] if match else None
 
 
-def find_delimiter(lines: Sequence[str]) -> str:
+def find_quote(lines: Sequence[str]) -> str:
+    """Return the character around cells: that of the first line whose cells are all in quotes.
+
+    Examples
+    --------
+    >>> find_quote(["'id','name'"]), find_quote(["id,name"]), find_quote(['“id”;“name”'])
+    ("'", '"', '“')
+    """
+    for line in lines[:TOP_ROWS]:
+        for pattern in _QUOTED_LINES:
+            match = pattern.fullmatch(line.strip("\ufeff \r\n"))
+            if match:
+                return match[1]
+    return '"'
+
+
+def find_delimiter(lines: Sequence[str], quote: str = '"') -> str:
     """Return the delimiter that splits the rows below the header most evenly into most columns.
 
     Examples
@@ -93,7 +122,7 @@ def find_delimiter(lines: Sequence[str]) -> str:
     """
 
     def evenness(delimiter: str) -> tuple[float, int]:
-        rows = read_rows(lines, delimiter)
+        rows = read_rows(lines, delimiter, quote)
         if all(len(row.cells) == 1 for row in rows):
             return 0.0, 1
         start = find_header(rows)
@@ -134,7 +163,7 @@ def find_header(rows: Sequence[Row]) -> int:
     top = range(min(TOP_ROWS, len(rows)))
     if usual < 2:
         return next((i for i in top if not _is_comment(rows[i])), 0)
-    candidates = [i for i in top if rows[i].n_filled >= max(2, usual / 2)]
+    candidates = [i for i in top if rows[i].n_filled >= max(2, usual / 2) and _has_words(rows[i])]
     if not candidates:
         return 0
     columns = _Columns(rows)
@@ -162,6 +191,17 @@ def is_data(rows: Sequence[Row], position: int) -> bool:
     return _Columns(rows[position:]).is_data(rows[position])
 
 
+def is_data_cell(cell: str) -> bool:
+    """Return whether a cell is a number, a time, or the address of a person or a page.
+
+    Examples
+    --------
+    >>> is_data_cell("2025-01-31"), is_data_cell("a.b@c.de"), is_data_cell("Q1 2025")
+    (True, True, False)
+    """
+    return _DATA.fullmatch(cell) is not None
+
+
 class _Columns:
     """The counts of the cells of each column, and of their shapes, over the distinct rows."""
 
@@ -177,7 +217,7 @@ class _Columns:
         return 2 * sum(self._is_data_cell(i, cell) for i, cell in filled) >= len(filled)
 
     def _is_data_cell(self, column: int, cell: str) -> bool:
-        if _DATA.fullmatch(cell) or self.counts[column][cell] > 2:
+        if is_data_cell(cell) or self.counts[column][cell] > 2:
             return True
         if not any(map(str.isdigit, cell)):
             return False
@@ -192,6 +232,11 @@ def _usual_filled(rows: Sequence[Row]) -> int:
     counts = sorted(row.n_filled for row in rows)
     upper = counts[len(counts) // 2 :]  # short lines of a report are in the lower half
     return upper[len(upper) // 2]
+
+
+def _has_words(row: Row) -> bool:
+    """Return whether a row is more than the rule below a header, such as "---|---"."""
+    return any(character.isalnum() for cell in row.cells for character in cell)
 
 
 def _is_comment(row: Row) -> bool:

@@ -1,14 +1,13 @@
 """Finds the rows of a table that are not records: totals, footers, repeated headers, blank rows.
 
-A row is left out only on evidence: most of the columns that nearly every row fills are empty in it,
-and its text is a word for a total or a phrase of a report, or is below the table. A lead whose
-company is called "Total" has its other cells, so it stays.
+A row is left out only on evidence: columns that nearly every row fills are empty in it, and its
+text is a word for a total or a phrase of a report, is below the table, or does not look like the
+ids above it. A lead whose company is called "Total" has its other cells, so it stays.
 """
 
 import math
 import re
 import unicodedata
-from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from functools import cache
 from pathlib import Path
@@ -18,21 +17,33 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from crm.arrays import Bools, Ints
+from crm.arrays import Bools
 from crm.cells import cell_number, cell_text, text_column
-from crm.sources.findings import BELOW, BLANK, COMMENT, HEADER_AGAIN, TOTAL, Findings
+from crm.sources.findings import (
+    BELOW,
+    BLANK,
+    COMMENT,
+    HEADER_AGAIN,
+    LABELS,
+    TOTAL,
+    Findings,
+)
+from crm.sources.header_names import HeaderNames
+from crm.sources.looks import Look, find_look
 
 FILLED_SHARE: Final = 0.9  # of the rows, in a column that nearly every row fills
-SHAPED_SHARE: Final = 0.95  # of the cells, in a column whose cells look alike
 EDGE_ROWS: Final = 30  # rows at the top and the end that are checked one by one
+LABEL_ROWS: Final = 3  # rows at the top that may be more names of the columns
+LEAST_LABELS: Final = 2  # cells that do not look like those of their columns
 LEARNED_ROWS: Final = 1_000
 TAIL_ROWS: Final = 200  # rows at the end that may be text below the table
 _AMOUNT: Final = re.compile(r"[^\w\s]?\s?([A-Z]{3})?\s?[-(]?\d[\d.,'’\s]*\)?\s?([A-Z]{3}|[%€$£¥])?")
-_EMAIL: Final = re.compile(r"\S+@\S+\.\S+")
 
 
 class _Words(msgspec.Struct, forbid_unknown_fields=True):
     totals: list[str]
+    measures: list[str]
+    records: list[str]
     reports: list[str]
 
 
@@ -44,6 +55,16 @@ def _words() -> _Words:
 @cache
 def _totals() -> frozenset[str]:
     return frozenset(map(plain, _words().totals))
+
+
+@cache
+def _measures() -> frozenset[str]:
+    return frozenset(map(plain, _words().measures))
+
+
+@cache
+def _records() -> frozenset[str]:
+    return frozenset(map(plain, _words().records))
 
 
 @cache
@@ -68,10 +89,29 @@ def is_total(text: str) -> bool:
 
     Examples
     --------
-    >>> is_total("Gesamtergebnis:"), is_total("Rows: 300"), is_total("Total SE")
+    >>> is_total("Gesamtergebnis:"), is_total("Grand Total (300 leads)"), is_total("Total SE")
     (True, True, False)
     """
-    return plain(text) in _totals()
+    words = plain(text)
+    if words in _totals():
+        return True
+    return any(words[:i] in _totals() and words[i + 1 :] in _records() for i in _spaces(words))
+
+
+def begins_with_total(text: str) -> bool:
+    """Return whether a text begins with a word for a total, such as "Subtotal Web".
+
+    Examples
+    --------
+    >>> begins_with_total("Subtotal Web"), begins_with_total("Web subtotal")
+    (True, False)
+    """
+    words = plain(text)
+    return is_total(text) or any(words[:i] in _totals() for i in _spaces(words))
+
+
+def _spaces(words: str) -> list[int]:
+    return [i for i, character in enumerate(words) if character == " "]
 
 
 def is_of_report(text: str) -> bool:
@@ -90,19 +130,6 @@ def is_of_report(text: str) -> bool:
     if re.match(r"[぀-ヿ㐀-鿿]", words):  # scripts without spaces between words
         return words.startswith(tuple(phrase.strip() for phrase in _reports()))
     return f"{words} ".startswith(_reports())
-
-
-def shape(text: str) -> str:
-    """Return a text with each run of digits as 9 and of letters as a; an e-mail address is @.
-
-    Examples
-    --------
-    >>> shape("L00017"), shape("2024-01-31 08:15"), shape("Trade show"), shape("a.b@c.de")
-    ('a9', '9-9-9 9:9', 'a a', '@')
-    """
-    if _EMAIL.fullmatch(text):
-        return "@"
-    return re.sub(r"[^\W\d_]+", "a", re.sub(r"\d+", "9", text))
 
 
 class RowJudge:
@@ -130,28 +157,47 @@ class RowJudge:
     """
 
     def __init__(self, header: Sequence[str], first: pd.DataFrame) -> None:
-        self.header = [plain(name) for name in header]
-        self.exact = list(header)
+        self.header = list(header)
+        self.names = HeaderNames(header)
         rows = first.iloc[:LEARNED_ROWS]
         is_filled = rows.notna().to_numpy(dtype=bool)
         is_plain = is_filled.sum(axis=1) > (1 if len(self.header) > 2 else 0)
-        for row in _edges(len(rows)):
-            cells = rows.iloc[row].tolist()
-            first_filled, text = _first_text(cells)
+        for row, cells in enumerate(rows.to_numpy(dtype=object).tolist()):
+            _, text = _first_text(cells)
             if text is not None and (
-                is_total(text) or is_of_report(text) or self._is_header(cells, first_filled, text)
+                begins_with_total(text) or is_of_report(text) or self.names.is_again(_texts(cells))
             ):
                 is_plain[row] = False
         if is_plain.any():
             rows, is_filled = rows[is_plain], is_filled[is_plain]
         share = is_filled.mean(axis=0) if len(rows) else np.zeros(len(self.header))
         self.always = [int(i) for i in np.flatnonzero(share >= FILLED_SHARE)]
-        self.shapes = [_shapes_of(rows.iloc[:, i]) for i in range(min(3, len(self.header)))]
+        is_whole = is_filled[:, self.always].all(axis=1)
+        self._rows = rows[is_whole] if 2 * is_whole.sum() >= len(rows) else rows
+        self._looks: dict[int, Look | None] = {}
 
     def is_alike(self, column: int, text: str) -> bool | None:
         """Return whether a text looks like the cells of a column; None if these differ too much."""
-        shapes = self.shapes[column] if column < len(self.shapes) else None
-        return None if shapes is None else shape(text) in shapes
+        look = self._look(column)
+        return None if look is None else look.fits(text)
+
+    def is_first_alike(self, first: int, text: str) -> bool | None:
+        """Return whether the first filled cell looks like its column; None if it may be any text.
+
+        Cells further right, or below an id that every row has, are not evidence for a record.
+        """
+        return None if first > 2 or self._lacks_id(first) else self.is_alike(first, text)
+
+    def _look(self, column: int) -> Look | None:
+        if column not in self._looks:
+            texts = text_column(self._rows.iloc[:, column])
+            self._looks[column] = find_look([text for text in texts if text is not None])
+        return self._looks[column]
+
+    def n_alike(self, cells: Sequence[str]) -> tuple[int, int]:
+        """Return how many cells look like their columns, and how many do not."""
+        answers = [self.is_alike(i, cell) for i, cell in enumerate(cells) if cell]
+        return answers.count(True), answers.count(False)
 
     def records(
         self,
@@ -162,6 +208,7 @@ class RowJudge:
         is_first: bool,
         is_last: bool,
         gaps: Collection[int] = (),
+        short: Collection[int] = (),
     ) -> Bools:
         """Return which rows are records, shape (n_rows,); add the other rows to `findings`.
 
@@ -175,12 +222,24 @@ class RowJudge:
             Whether the table begins or ends with these rows.
         gaps : collection of int
             Rows with a blank line above them.
+        short : collection of int
+            Rows with fewer cells than the header.
+
+        Raises
+        ------
+        SourceError
+            If a row is the header of another table.
         """
         found: dict[int, str] = {}
-        doubtful = self._doubtful(table, is_first, is_last)
+        has_names = self.names.may_be_in(table)
+        doubtful = np.flatnonzero(self._doubtful(table, is_first, is_last) | has_names)
         content = table.iloc[doubtful].to_numpy(dtype=object).tolist()
         for row, cells in zip(doubtful.tolist(), content, strict=True):
-            reason = self._reason(cells)
+            if has_names[row]:
+                self._check_header(cells, row, lines, findings)
+            reason = self._reason(cells, row in short)
+            if reason is None and is_first and row < LABEL_ROWS and self._are_labels(cells):
+                reason = LABELS
             if reason is not None:
                 found[row] = reason
         if is_last:
@@ -193,48 +252,86 @@ class RowJudge:
             keep[list(found)] = False
         return keep
 
-    def _doubtful(self, table: pd.DataFrame, is_first: bool, is_last: bool) -> Ints:
-        """Return the rows to check one by one: mostly empty ones, and both ends of the table."""
+    def _doubtful(self, table: pd.DataFrame, is_first: bool, is_last: bool) -> Bools:
+        """Return the rows to check one by one: those with gaps, and both ends of the table."""
         n_empty = np.zeros(len(table), dtype=np.int64)
         for i in self.always:
             n_empty += table.iloc[:, i].isna().to_numpy(dtype=bool)
         doubtful = n_empty > max(0.0, (len(self.always) - 1) / 2)
         if len(self.always) < 2:
             doubtful |= table.notna().sum(axis=1).to_numpy() <= 1
+        with_gap = np.flatnonzero(n_empty > 0)
+        if len(with_gap) and self._look(0) is not None:  # ids have digits, words for totals do not
+            texts = text_column(table.iloc[with_gap, 0])
+            doubtful[
+                [
+                    row
+                    for row, text in zip(with_gap.tolist(), texts, strict=True)
+                    if text is not None and not self.is_alike(0, text)
+                ]
+            ] = True
         if is_first:
             doubtful[:EDGE_ROWS] = True
         if is_last:
             doubtful[-EDGE_ROWS:] = True
-        named = next((i for i, name in enumerate(self.exact) if name.strip()), None)
-        if named is not None:
-            doubtful |= (table.iloc[:, named] == self.exact[named]).fillna(False).to_numpy(bool)
-        return np.flatnonzero(doubtful)
+        return doubtful
 
-    def _reason(self, cells: list[Any]) -> str | None:
+    def _reason(self, cells: list[Any], is_short: bool) -> str | None:
         """Return why a row is not a record, wherever it is in the table; None if it may be one."""
         first, text = _first_text(cells)
         if text is None:
             return BLANK
-        if self._is_header(cells, first, text):
+        is_alike = self.is_first_alike(first, text)
+        if self.names.is_again(_texts(cells)) and not is_alike:
             return HEADER_AGAIN
-        is_alike = self.is_alike(first, text)
         if is_alike:
             return None
         is_sparse = self.is_sparse(cells, first)
-        if is_total(text) and (is_alike is False or is_sparse or self._is_sum(cells, first)):
+        if self._is_total(cells, first, text):
             return TOTAL
         if is_alike is False and " " in text and is_of_report(text):
             return BELOW
-        if not is_sparse or is_alike:
+        if is_alike is False and not is_short and sum(not _is_nothing(cell) for cell in cells) == 1:
+            return BELOW  # the title of a group of rows
+        if not is_sparse:
             return None
         if text.startswith("#"):
             return COMMENT
         return BELOW if is_of_report(text) else None
 
-    def _is_header(self, cells: list[Any], first: int, text: str) -> bool:
-        if len(cells) == 1 or text.casefold() != " ".join(self.exact[first].split()).casefold():
+    def _is_total(self, cells: list[Any], first: int, text: str) -> bool:
+        is_alike = self.is_first_alike(first, text)
+        is_sum = self._is_sum(cells, first)
+        if is_total(text):
+            return is_alike is False or is_sum or self.is_sparse(cells, first)
+        if not is_sum:
             return False
-        return [plain(cell_text(cell) or "") for cell in cells] == self.header
+        if is_alike is False or self._lacks_id(first):
+            return begins_with_total(text) or not any(map(str.isdigit, text))
+        return plain(text) in _measures()
+
+    def _check_header(
+        self, cells: list[Any], row: int, lines: Callable[[], Sequence[int]], findings: Findings
+    ) -> None:
+        """Check that a row is not the header of another table, appended to this one."""
+        texts = _texts(cells)
+        if self.names.is_again(texts):
+            return
+        position = self.names.misplaced(texts)
+        if position is None and self.n_alike(texts)[1]:
+            position = self.names.renamed(texts)
+        if position is not None and not self.n_alike(texts)[0]:
+            place = f"{findings.unit} {lines()[row]:,}"
+            raise self.names.error(texts, position, findings.file, place)
+
+    def _are_labels(self, cells: list[Any]) -> bool:
+        """Return whether a row names the types or the units of the columns."""
+        texts = _texts(cells)
+        unlike = [text for i, text in enumerate(texts) if text and self.is_alike(i, text) is False]
+        n_alike, _ = self.n_alike(texts)
+        is_id_unlike = self._look(0) is not None and not (texts[0] and self.is_alike(0, texts[0]))
+        least = LEAST_LABELS if is_id_unlike else LEAST_LABELS + 1
+        return not n_alike and len({*unlike}) >= least
 
     def is_sparse(self, cells: list[Any], first: int) -> bool:
         """Return whether a row lacks most cells that nearly every row has, except `first`."""
@@ -244,14 +341,15 @@ class RowJudge:
         return 2 * sum(_is_nothing(cells[i]) for i in others) > len(others)
 
     def _is_sum(self, cells: list[Any], first: int) -> bool:
-        """Return whether a row lacks a cell that nearly every row has, and the others are amounts.
+        """Return whether a row lacks usual cells, and the others are amounts.
 
         A lead whose company is called "Total" has other cells, such as the day of its creation.
         """
-        others = [i for i in self.always if i != first]
         texts = [cell_text(cell) for i, cell in enumerate(cells) if i != first]
         filled = [text for text in texts if text is not None and any(map(str.isalnum, text))]
-        return any(_is_nothing(cells[i]) for i in others) and all(map(_is_amount, filled))
+        lacks_usual = any(_is_nothing(cells[i]) for i in self.always if i != first)
+        lacks_many = len(cells) > 2 and 2 * (len(filled) + 1) <= len(cells)
+        return (lacks_usual or lacks_many) and bool(filled) and all(map(_is_amount, filled))
 
     def _find_text_below(
         self, table: pd.DataFrame, found: dict[int, str], gaps: Collection[int]
@@ -260,27 +358,35 @@ class RowJudge:
         tail: list[tuple[int, list[Any]]] = []
         for row in range(len(table) - 1, max(-1, len(table) - TAIL_ROWS), -1):
             cells = table.iloc[row].tolist()
-            first, _ = _first_text(cells)
-            if row not in found and not self.is_sparse(cells, first):
+            if row not in found and not self._is_odd(cells):
                 break
             tail.append((row, cells))
         is_below = False
         for row, cells in reversed(tail):
             first, text = _first_text(cells)
             is_below = is_below or row in gaps or row in found
-            if row in found or text is None or self.is_alike(first, text):
+            if row in found or text is None or self.is_first_alike(first, text):
                 continue
-            is_sum = first not in self.always[:1] and not any(
+            is_alike = self.is_first_alike(first, text)
+            has_numbers_only = not any(
                 math.isnan(cell_number(cell)) for cell in cells if not _is_missing(cell)
             )
-            if is_sum:
+            is_sum = first not in self.always[:1] and has_numbers_only
+            if is_sum or (is_alike is False and self._is_sum(cells, first)):
                 found[row] = TOTAL
-            elif is_below or (self.is_alike(first, text) is False and " " in text.strip()):
+            elif is_below or (is_alike is False and " " in text.strip()) or self._lacks_id(first):
                 found[row] = BELOW
 
+    def _is_odd(self, cells: list[Any]) -> bool:
+        """Return whether a row is sparse, or is a sum whose first cell does not look like an id."""
+        first, text = _first_text(cells)
+        if text is None or self.is_sparse(cells, first):
+            return True
+        return self.is_first_alike(first, text) is False and self._is_sum(cells, first)
 
-def _edges(n_rows: int) -> list[int]:
-    return sorted({*range(n_rows)[:EDGE_ROWS], *range(n_rows)[-EDGE_ROWS:]})
+    def _lacks_id(self, first: int) -> bool:
+        """Return whether every row has an id in the first column, except one that begins later."""
+        return first > 0 and 0 in self.always and self._look(0) is not None
 
 
 def _is_missing(cell: Any) -> bool:
@@ -307,13 +413,5 @@ def _first_text(cells: list[Any]) -> tuple[int, str | None]:
     return 0, None
 
 
-def _shapes_of(column: pd.Series) -> frozenset[str] | None:
-    """Return the few shapes that the cells of a column have; None for words and mixed cells."""
-    texts = [text for text in text_column(column) if text is not None]
-    with_digit = sum(any(map(str.isdigit, text)) or "@" in text for text in texts)
-    if len(texts) < 2 or with_digit < SHAPED_SHARE * len(texts):
-        return None
-    common = Counter(map(shape, texts)).most_common(8)
-    if sum(count for _, count in common) < SHAPED_SHARE * len(texts):
-        return None
-    return frozenset(name for name, _ in common)
+def _texts(cells: Sequence[Any]) -> list[str]:
+    return [cell_text(cell) or "" for cell in cells]

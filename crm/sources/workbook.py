@@ -11,6 +11,7 @@ from crm.cells import cell_text
 from crm.errors import ConfigError, SourceError
 from crm.sources.checks import check_header
 from crm.sources.findings import ABOVE, BLANK, Findings
+from crm.sources.header_line import check_header_line
 from crm.sources.json_lines import typed_table
 from crm.sources.layout import HEAD_ROWS, Row, find_header
 from crm.sources.not_records import RowJudge
@@ -64,6 +65,7 @@ def iter_workbook(file: SourceFile, sheet: str | None, findings: Findings) -> It
         Row([cell_text(cell) or "" for cell in cells[i]], i + 1, i + 2) for i in filled[:HEAD_ROWS]
     ]
     position = find_header(head)
+    check_header_line(file.name, head, position, "row")
     start = filled[position]
     if position:
         findings.leave_out(ABOVE, [i + 1 for i in filled[:position]])

@@ -1,0 +1,86 @@
+"""Finds how the cells of a column look, such as ids with a letter and five digits."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+SHAPED_SHARE: Final = 0.95  # of the cells, in a column whose cells look alike
+COMMON_SHARE: Final = 0.02  # of the cells, that have a common shape
+MOST_COMMON: Final = 8
+LEAST_LENGTH: Final = 8  # of ids without a common shape, such as hexadecimal ones
+T = TypeVar("T")
+_EMAIL: Final = re.compile(r"\S+@\S+\.\S+")
+_TOKEN: Final = re.compile(r"[\w{}:-]+")
+
+
+@dataclass(frozen=True)
+class Look:
+    """How the cells of a column look.
+
+    Attributes
+    ----------
+    shapes : frozenset of str
+        The shapes of cells.
+    lengths : frozenset of int
+        The lengths of cells without white space, if the cells have no common shapes.
+    """
+
+    shapes: frozenset[str]
+    lengths: frozenset[int] = frozenset()
+
+    def fits(self, text: str) -> bool:
+        """Return whether a text looks like the cells of the column."""
+        if shape(text) in self.shapes:
+            return True
+        is_token = _TOKEN.fullmatch(text) is not None and any(map(str.isdigit, text))
+        return is_token and len(text) in self.lengths
+
+
+def find_look(texts: Sequence[str]) -> Look | None:
+    """Return how the cells of a column look; None for words, and for cells that differ too much.
+
+    Examples
+    --------
+    >>> look = find_look(["L0017", "L0018", "L19"])
+    >>> look.fits("L7"), look.fits("Total")
+    (True, False)
+    >>> look = find_look(["3f2a9c1e", "81c07a2b", "d4e5f6a7", "00b1ca99", "9c9c9c0d"])
+    >>> look.fits("5a6b7c8d"), look.fits("subtotal")
+    (True, False)
+    """
+    with_digit = sum(any(map(str.isdigit, text)) or "@" in text for text in texts)
+    if len(texts) < 2 or with_digit < SHAPED_SHARE * len(texts):
+        return None
+    shapes = _common([shape(text) for text in texts])
+    if shapes:
+        return Look(shapes)
+    lengths = _common([len(text) if _TOKEN.fullmatch(text) else 0 for text in texts])
+    if not lengths or min(lengths) < LEAST_LENGTH:
+        return None
+    return Look(frozenset(), lengths)
+
+
+def _common(values: Sequence[T]) -> frozenset[T]:
+    """Return the values that are not rare; none if there are many, or the rare ones are many."""
+    n = len(values)
+    least = max(2, COMMON_SHARE * n) if n > 3 else 1
+    common = [found for found in Counter(values).most_common(MOST_COMMON) if found[1] >= least]
+    n_rare = n - sum(count for _, count in common)
+    if n_rare > max(1, (1 - SHAPED_SHARE) * n):
+        return frozenset()
+    return frozenset(value for value, _ in common)
+
+
+def shape(text: str) -> str:
+    """Return a text with each run of digits as 9 and of letters as a; an e-mail address is @.
+
+    Examples
+    --------
+    >>> shape("L00017"), shape("2024-01-31 08:15"), shape("Trade show"), shape("a.b@c.de")
+    ('a9', '9-9-9 9:9', 'a a', '@')
+    """
+    if _EMAIL.fullmatch(text):
+        return "@"
+    return re.sub(r"[^\W\d_]+", "a", re.sub(r"\d+", "9", text))
