@@ -159,7 +159,7 @@ class RowJudge:
     def __init__(self, header: Sequence[str], first: pd.DataFrame) -> None:
         self.header = list(header)
         self.names = HeaderNames(header)
-        rows = first.iloc[:LEARNED_ROWS]
+        rows: pd.DataFrame = first.iloc[:LEARNED_ROWS]
         is_filled = rows.notna().to_numpy(dtype=bool)
         is_plain = is_filled.sum(axis=1) > (1 if len(self.header) > 2 else 0)
         for row, cells in enumerate(rows.to_numpy(dtype=object).tolist()):
@@ -172,8 +172,9 @@ class RowJudge:
             rows, is_filled = rows[is_plain], is_filled[is_plain]
         share = is_filled.mean(axis=0) if len(rows) else np.zeros(len(self.header))
         self.always = [int(i) for i in np.flatnonzero(share >= FILLED_SHARE)]
-        is_whole = is_filled[:, self.always].all(axis=1)
-        self._rows = rows[is_whole] if 2 * is_whole.sum() >= len(rows) else rows
+        is_whole = rows.iloc[:, self.always].notna().all(axis=1)
+        has_whole = 2 * int(is_whole.sum()) >= len(rows)
+        self._rows: pd.DataFrame = rows.loc[is_whole] if has_whole else rows
         self._looks: dict[int, Look | None] = {}
 
     def is_alike(self, column: int, text: str) -> bool | None:
