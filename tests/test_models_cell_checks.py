@@ -62,7 +62,7 @@ def test_number_far_outside_the_training_range_has_a_warning(size: Any) -> None:
 def test_message_of_a_number_outside_names_the_range() -> None:
     warning = ATTRIBUTES[0].warning(400)
     assert warning is not None
-    assert warning.message.endswith("its effect is limited: 0 to 100")
+    assert "the range of the training leads (0 to 100), so its effect is limited" in warning.message
 
 
 def test_model_of_an_earlier_version_has_no_range() -> None:
