@@ -59,9 +59,9 @@ def _factors(names: Iterable[str]) -> re.Pattern[str]:
         for name in sorted(names, key=len, reverse=True)
         for spelling in ((name, name.upper(), name.capitalize()) if name.islower() else (name,))
     }
-    return re.compile(
-        "|".join(re.escape(name) + ("" if _NO_SPACES.match(name) else _END) for name in spelled)
-    )
+    glued = "|".join(re.escape(name) for name in spelled if _NO_SPACES.match(name))
+    words = "|".join(re.escape(name) for name in spelled if not _NO_SPACES.match(name))
+    return re.compile(f"(?:{glued})|(?:{words}){_END}" if glued else f"(?:{words}){_END}")
 
 
 _FACTOR: Final = _factors(_FACTORS)
