@@ -1,17 +1,23 @@
 """Proposes the rules for the attributes: what to ignore, and what may be known only later."""
 
+import contextlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
+from crm.errors import SchemaError
 from crm.project import ColumnsKeys, LearnKeys
 from crm.records import Records
 from crm.text import listed
 from drafting.about_person import sensitive_reason
 from drafting.personal import personal_reason
 from drafting.samples import Column
+from features.attributes.attribute import LeftOut
+from features.fitting import recognise_attributes
 from features.leaks.audit import AttributeAudit, audit_columns
 from features.leaks.check import MIN_OUTCOMES, Verdict
-from features.moments import list_moments
+from features.moments import Moments, list_moments
 
 MANY_VALUES = 50  # a mixed column with at most this many values needs no rule to be read as text
 
@@ -23,6 +29,9 @@ class ColumnRules:
     Attributes
     ----------
     ignore, known_later, sensitive, category : dict of str to str
+    left_out : dict of str to str
+        The attributes that training will leave out although no list names them, with the reasons
+        of the model card.
     by_name_only : bool
         True if too few leads were won, or lost, for the checks that compare outcomes.
     has_costs : bool
@@ -33,6 +42,7 @@ class ColumnRules:
     known_later: dict[str, str] = field(default_factory=dict)
     sensitive: dict[str, str] = field(default_factory=dict)
     category: dict[str, str] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
     by_name_only: bool = False
     has_costs: bool = False
 
@@ -88,7 +98,24 @@ def propose_rules(
         if attribute.verdict is not Verdict.FINE:
             rules.known_later[attribute.attribute] = _reason(attribute)
             rules.category.pop(attribute.attribute, None)
+    used = [name for name in audited if name not in rules.known_later]
+    rules.left_out.update(_left_out(used, records, moments, keys))
     return replace(rules, has_costs=any(attribute.cost for attribute in audit.attributes))
+
+
+def _left_out(
+    names: Sequence[str], records: Records, moments: Moments, keys: ColumnsKeys
+) -> dict[str, str]:
+    """Return the columns that training would leave out, with the reasons."""
+    learned = np.unique(moments.lead)
+    leads = records.leads.iloc[learned] if len(learned) else records.leads
+    left_out = {}
+    for name in names:
+        with contextlib.suppress(SchemaError):  # training raises it, with the line to write
+            fitted = recognise_attributes(leads[name], keys, records.formats.get(name), "UTC")
+            if isinstance(fitted, LeftOut):
+                left_out[name] = fitted.reason
+    return left_out
 
 
 def _reason(audited: AttributeAudit) -> str:

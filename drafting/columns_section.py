@@ -29,6 +29,7 @@ CATEGORY_HEADING = (
     "Columns of numbers that are read as text, because they also contain text or are codes. If the "
     "text means nothing, list the column under `number` instead."
 )
+MOST_NAMED = 10  # of the attributes that training leaves out
 FEW_OUTCOMES = (
     f" Fewer than {MIN_OUTCOMES} leads were won, or lost, so the columns could not be compared "
     "with outcomes. Check yourself whether further columns belong in this list."
@@ -77,7 +78,19 @@ def columns_section(
         add_comment(section, CATEGORY_HEADING)
         section["category"] = noted_list(rules.category)
     _add_choices(section, attributes, frozenset(nothing))
+    _add_left_out(section, rules)
     return section
+
+
+def _add_left_out(section: TomlTable, rules: ColumnRules) -> None:
+    """Name the attributes that training will leave out, with the reasons of the model card."""
+    named = list(rules.left_out.items())[:MOST_NAMED]
+    if not named:
+        return
+    columns = "; ".join(f"{quote(name)}, because {reason}" for name, reason in named)
+    others = len(rules.left_out) - len(named)
+    more = f"; and {others:,} more" if others else ""
+    add_comment(section, f"`leadscore train` leaves out: {columns}{more}.")
 
 
 def _add_choices(section: TomlTable, attributes: Sequence[Column], nothing: frozenset[str]) -> None:

@@ -76,7 +76,7 @@ def _are_streets(column: Column) -> bool:
     values = column.counts.index[:LOOKED_AT]
     matches = filter(None, (_HOUSE.fullmatch(value) for value in values))
     names = [match["behind"] or match["before"] for match in matches]
-    if len(names) < STREET_SHARE * len(values):
+    if not names or len(names) < STREET_SHARE * len(values):
         return False
     differ = len({name.casefold() for name in names}) >= MOST_DIFFER * len(values)
     return differ or sum(map(_is_street, names)) >= STREET_WORDS * len(names)

@@ -244,6 +244,10 @@ def test_draft_lists_dates_of_birth_as_sensitive(tmp_path: Path) -> None:
     assert project.columns.sensitive == ["cf_1234"]
 
 
+def test_empty_column_is_not_personal() -> None:
+    assert personal_reason(Column(pd.Series([None] * 60, name="x1", dtype=object))) is None
+
+
 def test_few_surnames_are_personal_data_too() -> None:
     cells = ["Meier", "Schmidt", "Weber", "Wolf"] * 50
     assert personal_reason(Column(pd.Series(cells, name="Nachname"))) is not None
