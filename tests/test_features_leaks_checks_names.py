@@ -1,6 +1,9 @@
 """The check of names: it finds names of what is known later, and no honest ones."""
 
+import pytest
+
 from features.leaks.check import Verdict
+from features.leaks.checks.names import word_of_later
 from tests.made_leaks import MadeUpLeads, verdicts
 
 NAMES_OF_LATER = [
@@ -31,6 +34,56 @@ NAMES_OF_LATER = [
     "date de clôture",
     "última visita",
 ]
+NAMES_OF_THE_LATEST_CHANGE = [
+    "write_date",
+    "SystemModstamp",
+    "modifiedon",
+    "LastModifiedDate",
+    "lastmodifieddate",
+    "hs_lastmodifieddate",
+    "Deal - Update time",
+    "updated_at",
+    "Date modified",
+    "Modification date",
+    "Änderungsdatum",
+    "Deal - Letzte Aktivität",
+    "Date de modification",
+    "Modifié le",
+    "Mis à jour le",
+    "Fecha de modificación",
+    "Fecha de actualización",
+    "Última actividad",
+    "Data de modificação",
+    "Atualizado em",
+    "Data modifica",
+    "Data ultima modifica",
+    "Gewijzigd op",
+    "Laatst gewijzigd",
+    "Wijzigingsdatum",
+    "Data modyfikacji",
+    "Ostatnia aktywność",
+    "更新日時",
+    "最終更新日",
+    "最終活動日",
+    "修改时间",
+    "最近更新时间",
+    "最後修改時間",
+    "수정일",
+    "최종 수정일",
+    "Senast ändrad",
+    "Ändrad den",
+    "Sidst ændret",
+    "Opdateret den",
+    "Sist endret",
+    "Güncelleme Tarihi",
+    "Değiştirilme Tarihi",
+    "Son Güncelleme",
+    "Дата изменения",
+    "Последний контакт",
+    "Viimeksi muokattu",
+    "Naposledy upraveno",
+    "Módosítva",
+]
 HONEST_NAMES = [
     "Last Name",
     "name_last",
@@ -58,6 +111,14 @@ HONEST_NAMES = [
     "employment status",
     "stage_of_life",
     "erster Kontakt",
+    "Premier contact",
+    "Primeira visita",
+    "初回訪問",
+    "Modell",
+    "Personas",
+    "Persons",
+    "Son's age",
+    "Update frequency",
 ]
 
 
@@ -74,6 +135,11 @@ def verdicts_by_name(names: list[str]) -> dict[str, dict[str, Verdict]]:
 def test_ls107_finds_names_that_refer_to_later() -> None:
     suspect = {"LS107": Verdict.SUSPECT}
     assert verdicts_by_name(NAMES_OF_LATER) == dict.fromkeys(NAMES_OF_LATER, suspect)
+
+
+@pytest.mark.parametrize("name", NAMES_OF_THE_LATEST_CHANGE)
+def test_names_of_the_latest_change_are_known_in_many_languages(name: str) -> None:
+    assert word_of_later(name) is not None
 
 
 def test_ls107_ignores_honest_names() -> None:

@@ -1,36 +1,14 @@
-"""The check of a column's name: LS107."""
+"""The check of a column's name: LS107. The words of languages are listed in names.toml."""
 
 import re
+import tomllib
 import unicodedata
+from pathlib import Path
+from typing import Final
 
 from crm.text import quote, words_of
 from features.leaks.check import Verdict, check
 from features.leaks.measures import AuditedColumn, AuditedLeads
-
-EARLIER = re.compile(
-    r"\b(previous(ly)?|prior|former|past|first|initial|original|before|earlier|"
-    r"vorherig\w*|erste[rs]?|premiere?|anterior|primer[ao]?)\b"
-)
-LATER_NAMES = (
-    re.compile(
-        r"\b(last|latest|recent)\b(?! (name|year|quarter|month|funding|round|employer|job|"
-        r"school|degree|mile|digits?)\b)|\b(modified|updated|changed)\b|"
-        r"\b(letzte[nrs]?|zuletzt|geandert|aktualisiert|derniere?|modifiee?|ultim[ao]|"
-        r"modificad[ao])\b"
-    ),
-    re.compile(
-        r"\b(convert\w*|conversion|closed|closing|won|lost|churn\w*|signed(?! up)|"
-        r"invoiced?|disposition|disqualif\w+|rejected|rejection|outcome)\b|"
-        r"\bclose (date|day|time|reason|at|on)\b|\b(cancel\w*|cancelled) (date|reason|at)\b|"
-        r"\b(loss|win|exit|decline) reason\b|^reason$|^reason (closed|code)$|"
-        r"\b(customer|client) since\b|\b(became|is) (a )?(customer|client)\b|"
-        r"\b(lead|deal|opportunity|sales|life ?cycle|pipeline|funnel) (status|stage)\b|"
-        r"^(status|stage)$|"
-        r"\b(gewonnen|verloren|abgeschlossen|abschluss(datum)?|verlustgrund|gekundigt|"
-        r"rechnung\w*|gagnee?|perdue?|cloture\w*|facture|ganad[ao]|perdid[ao]|cerrad[ao]|"
-        r"factura)\b"
-    ),
-)
 
 
 def word_of_later(name: str) -> str | None:
@@ -43,13 +21,26 @@ def word_of_later(name: str) -> str | None:
     >>> word_of_later("Lost Reason"), word_of_later("previous_outcome"), word_of_later("last name")
     ('lost', None, None)
     """
-    words = unicodedata.normalize("NFKD", words_of(name))
-    words = "".join(letter for letter in words if not unicodedata.combining(letter))
-    matches = (pattern.search(words) for pattern in LATER_NAMES)
+    words = _plain(words_of(name))
+    matches = (_NAMES[kind].search(words) for kind in ("later", "outcome"))
     match = next(filter(None, matches), None)
-    if match is None or EARLIER.search(words) or words == "name last":
+    if match is None or _NAMES["earlier"].search(words) or _NAMES["honest"].search(words):
         return None
-    return match[0]
+    return unicodedata.normalize("NFC", match[0])
+
+
+def _plain(text: str) -> str:
+    """Return a text without accents."""
+    letters = unicodedata.normalize("NFKD", text)
+    return "".join(letter for letter in letters if not unicodedata.combining(letter))
+
+
+def _read_names() -> dict[str, re.Pattern[str]]:
+    listed = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+    return {kind: re.compile(_plain("|".join(patterns))) for kind, patterns in listed.items()}
+
+
+_NAMES: Final = _read_names()
 
 
 @check("LS107", "Its name refers to an outcome or to the latest change.")
