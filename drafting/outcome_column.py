@@ -183,8 +183,7 @@ def _is_likely(column: Column, words: OutcomeWords) -> bool:
     if place == NO_RANK:
         is_certain = words.known_share >= CERTAIN and bool(words.lost) and not words.is_yes_or_no
         return is_certain and not words.guess and not is_excluded("outcome", column.name)
-    are_others_known = bool(words.lost) and not words.unclear  # such as Disqualified and Open
-    return not words.guess or are_others_known
+    return not words.guess or bool(words.lost)  # such as Disqualified, next to a guess of won
 
 
 def _open_evidence(

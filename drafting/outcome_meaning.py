@@ -42,14 +42,14 @@ class Meaning(NamedTuple):
         Why it is not clear, or a remark; may be empty.
     is_yes_or_no : bool
         True if the value is a yes or a no, so that the name of its column decides what it means.
-    may_mean_won : bool
-        True if it is not clear, and the value means won in some companies.
+    likely : {"won", "lost"} or None
+        What it means in some companies, or as far as its words are known, if it is not clear.
     """
 
     outcome: str | None
     why: str = ""
     is_yes_or_no: bool = False
-    may_mean_won: bool = False
+    likely: str | None = None
 
 
 class _Match(NamedTuple):
@@ -156,7 +156,8 @@ def _meaning_of_words(words: Phrase) -> Meaning:
     if not of_words:
         return Meaning(None, UNKNOWN)
     why = PARTLY_KNOWN.format(outcome=of_words)
-    return Meaning(None, why, may_mean_won=meaning.outcome == "won")
+    likely = meaning.outcome if meaning.outcome != "open" else None
+    return Meaning(None, why, likely=likely)
 
 
 def _meaning_of_keys(words: Phrase, matches: list[_Match]) -> Meaning:
@@ -186,7 +187,7 @@ def _meaning_of_keys(words: Phrase, matches: list[_Match]) -> Meaning:
     if not keys:
         return Meaning(None, UNKNOWN)
     if "maybe_won" in keys:
-        return Meaning(None, DEPENDS, may_mean_won=True)
+        return Meaning(None, DEPENDS, likely="won")
     outcomes = {key.removesuffix("_alone") for key in keys}
     if len(outcomes) == 1 and "check" not in outcomes:
         return Meaning(outcomes.pop())

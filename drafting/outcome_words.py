@@ -155,21 +155,28 @@ def _meanings(column: Column) -> dict[str, Meaning]:
 
 def _guess(lists: dict[str | None, list[str]], meanings: Mapping[str, Meaning]) -> str:
     """Move the values that can be guessed from the list of unclear ones; describe the guess."""
-    unclear, guess = lists[None], ""
-    likely = [value for value in unclear if meanings[value].may_mean_won]
+    unclear, guesses = lists[None], []
     is_pair = len(meanings) == 2 and len(unclear) > 0
-    if not lists["won"] and len(likely) == 1:
-        guess = f"no value clearly means won, so {quote(likely[0])} was taken"
-        lists["won"] = likely
-        unclear.remove(likely[0])
+    likely = {
+        outcome: [value for value in unclear if meanings[value].likely == outcome]
+        for outcome in ("won", "lost")
+    }
+    if not lists["won"] and len(likely["won"]) == 1:
+        guesses.append(f"no value clearly means won, so {quote(likely['won'][0])} was taken")
+        lists["won"] = likely["won"]
+        unclear.remove(likely["won"][0])
     elif is_pair and not lists["won"] and not lists["open"] and _is_unknown(meanings[unclear[-1]]):
         lists["won"] = [unclear.pop()]
-        guess = "no value means won, so the rarer of the unclear values was taken"
-    has_one_left = lists["won"] and not lists["lost"] and len(unclear) == 1
-    if is_pair and has_one_left and _is_unknown(meanings[unclear[0]]):
-        lists["lost"] = [unclear.pop()]
-        guess = guess or "no value means lost, so the other value was taken"
-    return guess
+        guesses.append("no value means won, so the rarer of the unclear values was taken")
+    if lists["won"] and not lists["lost"]:
+        if len(likely["lost"]) == 1:
+            guesses.append(f"no value clearly means lost, so {quote(likely['lost'][0])} was taken")
+            lists["lost"] = likely["lost"]
+            unclear.remove(likely["lost"][0])
+        elif is_pair and len(unclear) == 1 and _is_unknown(meanings[unclear[0]]):
+            lists["lost"] = [unclear.pop()]
+            guesses = guesses or ["no value means lost, so the other value was taken"]
+    return "; ".join(guesses)
 
 
 def _is_unknown(meaning: Meaning) -> bool:

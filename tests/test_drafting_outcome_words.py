@@ -112,6 +112,16 @@ def test_value_that_may_mean_won_is_taken_if_no_other_does() -> None:
     assert words.guess == 'no value clearly means won, so "Qualified" was taken'
 
 
+def test_values_of_partly_known_words_are_guessed_and_marked() -> None:
+    words = sort_cells("Foo won", "Foo lost", "Foo lost", "Open")
+    assert words is not None
+    assert (words.won, words.lost, words.still_open) == (["Foo won"], ["Foo lost"], ["Open"])
+    assert words.guess == (
+        'no value clearly means won, so "Foo won" was taken; '
+        'no value clearly means lost, so "Foo lost" was taken'
+    )
+
+
 def test_closed_is_not_guessed_to_be_won() -> None:
     assert sort_cells("Open", "Closed", "Open") is None
 
