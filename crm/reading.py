@@ -121,6 +121,7 @@ def _read_leads(
         leads_raw = sources.read("leads", notes.left_out, notes.sentences)
         formats = table_formats(leads_raw, "leads", project.leads, notes.nothing)
         _check_doubts(project, formats)
+        notes.sentences += _unread_columns(project, formats)
         leads = shape_leads(leads_raw, project, notes, formats)
         if project.outcomes is None and project.leads.column_of("outcome") is not None:
             outcomes = flat_outcomes(leads_raw, leads["lead_id"], project, notes, formats)
@@ -150,11 +151,26 @@ def _read_leads(
     return leads, leads_raw, outcomes, excluded, formats
 
 
+def _unread_columns(project: Project, formats: Mapping[str, ColumnFormat]) -> list[str]:
+    """Write a note about each attribute of text whose cells look like numbers or times."""
+    rules = project.columns
+    settled = {*_unused(project), *rules.category, *rules.number}
+    return [
+        f"leads: in `{column}`, {form.trouble}. The column is read as text."
+        for column, form in formats.items()
+        if form.trouble and column not in settled
+    ]
+
+
+def _unused(project: Project) -> set[str]:
+    rules = project.columns
+    sensitive = set(rules.sensitive) - set(rules.allow_sensitive)
+    return {*rules.ignore, *rules.known_later, *sensitive}
+
+
 def _check_doubts(project: Project, formats: Mapping[str, ColumnFormat]) -> None:
     """Raise an error if the model would use a column that can be read in two ways."""
-    rules = project.columns
-    unused = {*rules.ignore, *rules.known_later, *rules.category}
-    unused |= set(rules.sensitive) - set(rules.allow_sensitive)
+    unused = {*_unused(project), *project.columns.category}
     questions = [
         form.question("leads", column)
         for column, form in formats.items()

@@ -13,6 +13,7 @@ from crm.text import listed
 from drafting.about_person import sensitive_reason
 from drafting.personal import personal_reason
 from drafting.samples import Column
+from drafting.unread_columns import unread_times
 from features.attributes.attribute import LeftOut
 from features.fitting import recognise_attributes
 from features.leaks.audit import AttributeAudit, audit_columns
@@ -78,6 +79,9 @@ def propose_rules(
         if reason := personal_reason(column):
             rules.ignore[column.name] = reason
             continue
+        if reason := unread_times(column):
+            rules.ignore[column.name] = f"CHECK: {reason}"
+            continue
         if reason := sensitive_reason(column, first_record):
             rules.sensitive[column.name] = reason
             continue
@@ -86,7 +90,9 @@ def propose_rules(
         if codes := column.codes:
             rules.category[column.name] = f"codes that begin with 0, such as {listed(codes[:2])}"
         elif 0.05 <= share <= 0.95 and len(column.counts) > MANY_VALUES:
-            rules.category[column.name] = f"{share:.0%} numbers, the rest text"
+            mixed = f"{share:.0%} numbers, the rest text"
+            trouble = column.form.trouble
+            rules.category[column.name] = f"CHECK: {trouble}" if trouble else mixed
     keys = ColumnsKeys(nothing=sorted(nothing), category=list(rules.category))
     audit = audit_columns(records, moments, columns=audited, rules=keys, timezone="UTC")
     if any(attribute.verdict is Verdict.SUSPECT for attribute in audit.attributes):

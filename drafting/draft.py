@@ -27,6 +27,7 @@ from drafting.sample_records import sample_records
 from drafting.samples import Column, Table, read_sample
 from drafting.table_sections import add_formats, add_order, add_possible_amount, table_section
 from drafting.toml_text import add_comment, new_section
+from drafting.unread_columns import add_unread_numbers, add_unread_times
 
 SAMPLE_ROWS = 50_000
 EVERY_ROW_WON = "every row of the table of outcomes"
@@ -153,9 +154,11 @@ def draft_with_values(
     for kind in (kind for kind in TABLES if kind in assigned):
         section = table_section(kind, assigned[kind], roles, encoding)
         if kind == "leads":
+            add_unread_times(section, attributes)
             if not records.has_times:
                 add_order(section, order, attributes)
             add_possible_amount(section, roles, attributes)
+            add_unread_numbers(section, _used(attributes, rules))
         add_formats(section, kind, roles, _formatted(attributes, rules) if kind == "leads" else [])
         draft[kind] = section
     draft["learn"] = learn_part
@@ -170,10 +173,15 @@ def draft_with_values(
     )
 
 
+def _used(attributes: Sequence[Column], rules: ColumnRules) -> list[Column]:
+    """Return the attributes that the model may use."""
+    unused = {*rules.ignore, *rules.sensitive, *rules.known_later}
+    return [column for column in attributes if column.name not in unused]
+
+
 def _formatted(attributes: Sequence[Column], rules: ColumnRules) -> list[Column]:
     """Return the attributes that are read as numbers or times, if their cells are such."""
-    as_text = {*rules.ignore, *rules.sensitive, *rules.known_later, *rules.category}
-    return [column for column in attributes if column.name not in as_text]
+    return [column for column in _used(attributes, rules) if column.name not in rules.category]
 
 
 def _add_opening(draft: tomlkit.TOMLDocument, tables: Sequence[Table], name: str) -> None:

@@ -130,6 +130,39 @@ def test_values_of_private_and_ignored_columns_are_not_in_the_result(check: Chec
     assert "secret" not in str(check(rows).to_json())
 
 
+@pytest.mark.parametrize(
+    ("formats", "use"),
+    [
+        ("", "Training asks how to read them."),
+        ('Budget = "¤1,234.56"', "adds and compares the numbers without converting them."),
+        ('Budget = "$1,234.56"', "reads only those in $; the others count as missing."),
+    ],
+)
+def test_several_currencies_say_how_the_amounts_are_read(
+    check: Check, formats: str, use: str
+) -> None:
+    rows = leads()
+    for i, row in enumerate(rows):
+        row["Budget"] = f"{'$€'[i % 2]}{i + 1000:,}.50"
+    result = check(rows, project=f"{PROJECT}[leads.formats]\n{formats}\n")
+    warning = next(warning for warning in result.warnings if warning.number == "LC103")
+    assert warning.evidence.startswith("Its different amounts are in $ (100), EUR (100).")
+    assert use in warning.evidence
+
+
+def test_text_that_looks_like_numbers_is_asked_about_once(check: Check) -> None:
+    rows = leads()
+    for i, row in enumerate(rows):
+        row["Budget"] = f"{1000 + i:,}.50" if i % 2 else f"{1000 + i},50"
+        row["Week"] = f"2025-W{i % 50 + 1:02}"
+        row["Code"] = f"A-{i:04}"
+    result = check(rows)
+    assert numbers(result) == ["LC123"]
+    assert '"1000,50"' in only(result).evidence
+    settled = PROJECT + 'category = ["Budget"]\n'
+    assert numbers(check(rows, project=settled)) == []
+
+
 def test_closing_before_creation_names_its_lines(check: Check) -> None:
     rows = leads()
     rows[4]["Closed"] = "2024-12-30 10:00"

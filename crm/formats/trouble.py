@@ -18,7 +18,9 @@ NEARLY_ALL: Final = 0.95  # the least share of numbers that are written in two w
 MANY_VALUES: Final = 25  # a column of fewer values is a category
 MANY_FORMS: Final = 12  # forms of the text around the numbers of a column
 # One number with some text before and behind it. Text before a whole number makes it a code.
-_NUMBER: Final = re.compile(r"([^\d/:@#_]{0,12}?)(\d[\d.,' ]*)([^\d/:@#_-][^\d:@#_]{0,20})?")
+_NUMBER: Final = re.compile(
+    r"([^\d/:@#_+]{0,12}?)((?:\d{1,3}(?:[.,' ]\d{2,3})+|\d+)(?:[.,]\d+)?)([^\d:@#_]{0,20})"
+)
 _DAY_OR_CLOCK: Final = re.compile(r"\d{1,4}[-/.]\d{1,4}|\d{4}|\d{1,2}:\d{2}|\d{5,}")
 
 
@@ -86,10 +88,11 @@ def _looks_like_number(value: str) -> bool:
     match = _NUMBER.fullmatch(plain_text(value))
     if match is None:
         return False
-    before, digits = match[1], match[2].strip()
+    before, digits = match[1], match[2]
     has_sign = not digits.isdigit()
     has_letters = any(letter.isalpha() for letter in before) or before.endswith("-")
-    return (has_sign or not has_letters) and not (digits[0] == "0" and digits.isdigit())
+    is_code = re.match(r"0[\d ]", digits) is not None
+    return (has_sign or not has_letters) and not is_code
 
 
 def _form(value: str) -> str:

@@ -5,7 +5,8 @@ from typing import Final
 
 import numpy as np
 
-from crm.formats.numbers import CURRENCIES
+from crm.formats.columns import ColumnFormat
+from crm.formats.numbers import ANY_CURRENCY, CURRENCIES, NumberFormat, number_format
 from crm.text import counted, quote
 from features.record_checks.check import Finding, check, rows_of, share
 from features.record_checks.tables import ReadTables
@@ -20,16 +21,27 @@ def several_currencies(tables: ReadTables) -> Iterator[Finding]:
     for table in tables.tables.values():
         for name, form in table.formats.items():
             found = {unit: n for unit, n in form.units.items() if unit in CURRENCIES}
-            if len(found) < 2:
+            if len(found) < 2 or tables.is_private(table, name):
                 continue
             names = ", ".join(f"{unit} ({n:,})" for unit, n in sorted(found.items()))
             yield Finding(
                 table,
                 f"Which currency is the sum of {quote(name)} to be in?",
-                f"Its different amounts are in {names}. leadscore adds and compares the numbers "
-                "without converting them.",
+                f"Its different amounts are in {names}. {_use_of(form)}",
                 "Export the amounts in one currency, such as the converted amount of the CRM.",
             )
+
+
+def _use_of(form: ColumnFormat) -> str:
+    """Write what leadscore does with amounts in several currencies."""
+    if form.doubt:
+        return "Training asks how to read them."
+    if form.kind == "text":
+        return "leadscore reads the column as text."
+    unit = NumberFormat().unit if form.notation is None else number_format(form.notation).unit
+    if unit not in ("", ANY_CURRENCY):
+        return f"leadscore reads only those in {unit}; the others count as missing."
+    return "leadscore adds and compares the numbers without converting them."
 
 
 @check("LC104", "One deal is most of the sum of all won deals.")

@@ -1,4 +1,4 @@
-"""The checks of values: LC116 to LC120."""
+"""The checks of values: LC116 to LC120, and LC123."""
 
 import re
 from collections.abc import Iterator
@@ -132,6 +132,8 @@ def half_numbers(tables: ReadTables) -> Iterator[Finding]:
         filled = column.filled
         n_filled = int(filled.sum())
         if column.form.kind == "text":
+            if column.form.trouble:  # LC123
+                continue
             if table.role_of.get(column.name) is not None or table.name != "leads":
                 continue
             first = [np.isfinite(cell_number(v)) for v in column.distinct[:MANY_VALUES]]
@@ -190,6 +192,24 @@ def placeholder_numbers(tables: ReadTables) -> Iterator[Finding]:
                     "cell.",
                     rows_of(column.numbers == value),
                 )
+
+
+@check("LC123", "A column of text looks like numbers or times.")
+def unread_column(tables: ReadTables) -> Iterator[Finding]:
+    """Look for attributes whose cells look like numbers or times but are read as text."""
+    declared = {*tables.project.columns.category, *tables.project.columns.number}
+    for column in tables.attributes():
+        if tables.leads is None or not column.form.trouble or column.name in declared:
+            continue
+        if tables.is_private(tables.leads, column.name):
+            continue
+        yield Finding(
+            tables.leads,
+            f"Does {quote(column.name)} contain numbers or times?",
+            f"In {quote(column.name)}, {column.form.trouble}. leadscore reads the column as text.",
+            "If it does, correct the export, or write the format of the column under "
+            "[leads.formats]. If it is text, list it in `category` or `ignore` of [columns].",
+        )
 
 
 def _columns(tables: ReadTables) -> Iterator[tuple[ReadTable, ColumnCells]]:

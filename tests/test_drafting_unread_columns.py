@@ -1,0 +1,99 @@
+"""Columns whose cells look like times or numbers but are not read as such, in a draft."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import tomlkit
+
+from drafting.draft import draft_project
+from drafting.samples import Column
+from drafting.unread_columns import add_unread_numbers, add_unread_times, unread_times
+from tests.made_drafts import write_csv
+
+
+def column(name: str, cells: Sequence[str]) -> Column:
+    return Column(pd.Series(cells, name=name))
+
+
+def times_comment(columns: Sequence[Column]) -> str:
+    section = tomlkit.table()
+    add_unread_times(section, columns)
+    return " ".join(section.as_string().replace("# ", "").split())
+
+
+@pytest.mark.parametrize(
+    ("name", "cells"),
+    [
+        ("Created At", ["2025-01", "2025-02"]),
+        ("Erstellt am", ["Q1 2025", "Q2 2025"]),
+        ("Closed Date", ["01/13/2024 9:05 AM PT", "01/14/2024 9:05 AM PT"]),
+        ("Created At", ["01.02.2025", "2025/02/01", "Feb 2025"]),
+    ],
+)
+def test_name_of_a_creation_or_closing_without_times_is_unread(name: str, cells: list[str]) -> None:
+    assert unread_times(column(name, cells)).startswith("its name says when each lead was")
+
+
+@pytest.mark.parametrize(
+    ("name", "cells"),
+    [
+        ("Created At", ["2025-01-31", "2025-02-01"]),
+        ("Erstellt am", ["5 mrt. 2025 10:17", "17 mei 2025 8:05"]),
+        ("Created At", ["45662,4285", "45663,5"]),
+        ("Created By", ["Ann", "Bob", "Cem 2"]),
+        ("Days since created", ["3", "4"]),
+        ("Size", ["2025-01", "2025-02"]),
+    ],
+)
+def test_other_columns_are_not_unread_times(name: str, cells: list[str]) -> None:
+    assert unread_times(column(name, cells)) == ""
+    assert times_comment([column(name, cells)]) == ""
+
+
+def test_comment_names_two_cells_of_different_forms_and_the_zone() -> None:
+    cells = ["01/13/2024 9:05 PT", "02/13/2024 9:05 PT", "02/13/2024"]
+    comment = times_comment([column("Created At", cells)])
+    assert 'such as "01/13/2024 9:05 PT" and "02/13/2024", are not read as times' in comment
+    assert '"PT" is not a zone with one meaning.' in comment
+    assert '"Created At" = "%d.%m.%Y %H:%M PT" and the name of the zone as `timezone`' in comment
+
+
+def test_column_of_text_that_looks_like_numbers_has_a_comment() -> None:
+    section = tomlkit.table()
+    columns = [column("Rate", ["1,234.50", "1.234,50"]), column("City", ["Bonn", "Rom"])]
+    add_unread_numbers(section, columns)
+    comment = section.as_string()
+    assert "City" not in comment
+    assert 'CHECK: in "Rate", some numbers have a decimal point' in comment
+    assert "%d" not in comment
+
+
+def test_draft_says_what_it_decided_about_formats(tmp_path: Path) -> None:
+    rows = range(120)
+    columns = {
+        "Id": [f"L{i:03}" for i in rows],
+        "Created At": [f"{i % 28 + 1:02}.{i % 12 + 1:02}.2025" for i in rows],
+        "Created on": [f"2025-W{i % 50 + 1:02}" for i in rows],
+        "Status": [("Won", "Lost", "Open")[i % 3] for i in rows],
+        "Gewicht": [f"{i % 9 + 1},{100 + 7 * i:03}" for i in rows],
+        "Budget": [f"{'$€£'[i % 3]}{1000 + i:,}.50" for i in rows],
+        "Fee": [f"{1000 + i}.50" if i % 2 else f"{1000 + i},50" for i in rows],
+    }
+    path = write_csv(tmp_path, "leads.csv", columns, sep=";")
+    text = draft_project([path], tmp_path, "acme")
+    draft = tomlkit.parse(text).unwrap()
+    assert draft["leads"]["formats"] == {
+        "Created At": "%d.%m.%Y",
+        "Gewicht": "1.234,56",
+        "Budget": "¤1,234.56",
+    }
+    assert draft["columns"]["ignore"] == ["Created on"]
+    assert draft["columns"]["category"] == ["Fee"]
+    words = " ".join(text.replace("\n#", " ").split())
+    assert 'dates such as "01.01.2025" and cells separated by semicolons' in words
+    assert "which are not converted: $ (40), EUR (40), GBP (40)" in words
+    assert 'CHECK: the name "Created on"' in words
+    assert "numbers, the rest text" not in words
+    assert 'CHECK: in "Fee", some numbers have a decimal point' in words
