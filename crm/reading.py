@@ -28,6 +28,11 @@ from crm.outcomes import (
 from crm.project import LEDGER, Project, TableKeys
 from crm.reading_notes import ReadingNotes
 from crm.records import Records
+from crm.several_leads import (
+    sentence_about_several_leads,
+    several_leads,
+    with_row_for_each_lead,
+)
 from crm.source_tables import SourceTables
 from crm.sources.source import name_of
 from crm.suggest import nearest
@@ -308,7 +313,13 @@ def _shape(keys: TableKeys, name: str, sources: SourceTables, notes: ReadingNote
     table = sources.read(name, notes.left_out, notes.sentences)
     if name == "outcomes":
         table = with_every_row(table, keys)
-    return shape_table(table, name, keys, notes)
+    shaped = shape_table(table, name, keys, notes)
+    count, example = several_leads(shaped["lead_id"])
+    if count:
+        column = keys.column_of("lead_id") or "lead_id"
+        about = sentence_about_several_leads(column, count, example, "amount" in shaped)
+        notes.sentences.append(f"{name}: {about}")
+    return with_row_for_each_lead(shaped)
 
 
 def _leave_out(
@@ -316,10 +327,10 @@ def _leave_out(
 ) -> None:
     """Note the rows that are left out, those of the file apart from those of the ledger."""
     keys: TableKeys | None = getattr(project, name) or project.leads
-    in_file = np.sort(rows.index[rows.index >= 0])
+    in_file = np.unique(rows.index[rows.index >= 0])
     if len(in_file) and keys is not None:
         notes.leave_out(name, keys, in_file.tolist(), reason)
-    n_stored = len(rows) - len(in_file)
+    n_stored = int((rows.index < 0).sum())
     if n_stored:
         notes.left_out.append(LeftOutRows(name, "the ledger", reason, n_stored, (), "row"))
 
@@ -344,9 +355,20 @@ def _of_known_leads(
     unknown = ~is_known.to_numpy(zero_copy_only=False)
     if unknown.any() and unknown.all():
         raise SchemaError(name, [_no_known_lead(name, table, lead_ids, project)])
-    if unknown.any():
-        _leave_out(name, table[unknown], project, notes, "their leads are not in the leads table")
-    return table[~unknown].reset_index(drop=True)
+    is_used = table.index.isin(table.index[~unknown]) & (table.index >= 0)
+    if (unknown & ~is_used).any():
+        _leave_out(
+            name,
+            table[unknown & ~is_used],
+            project,
+            notes,
+            "their leads are not in the leads table",
+        )
+    known = table[~unknown]
+    if "amount" in known:  # of a row with several leads, it counts once
+        is_repeat = known.index.duplicated() & (known.index >= 0)
+        known = known.assign(amount=known["amount"].mask(is_repeat))
+    return known.reset_index(drop=True)
 
 
 def _no_known_lead(name: str, table: pd.DataFrame, lead_ids: pd.Series, project: Project) -> str:

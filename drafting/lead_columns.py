@@ -8,6 +8,7 @@ import pandas as pd
 
 from crm.errors import ConfigError
 from crm.lead_ids import id_keys
+from crm.several_leads import split_ids
 from crm.text import quote
 from drafting.personal import personal_reason
 from drafting.role_names import NAMED_IDS, NO_RANK, rank
@@ -149,4 +150,5 @@ def _shared(key: Column, leads: Table, kind: str, table: Table) -> Column | None
 @lru_cache(maxsize=512)
 def _keys(column: Column) -> pd.Index:
     """Return the key of each different id of a column."""
-    return pd.Index(id_keys(pd.Series(column.counts.index, dtype="str")))
+    ids = [part for text in column.counts.index for part in split_ids(text)]
+    return pd.Index(id_keys(pd.Series(ids, dtype="str"))).unique()

@@ -12,6 +12,7 @@ from crm.lead_ids import as_lead_ids
 from crm.outcomes import after_creation, to_won_lost
 from crm.project import LearnKeys
 from crm.records import Records
+from crm.several_leads import with_row_for_each_lead
 from drafting.samples import Column, Table
 
 EVENT_TIMES = {"activities": "occurred_at", "stages": "entered_at"}
@@ -96,7 +97,7 @@ def _outcomes(
     """Build the table of outcomes, from its own file or from the leads, in the CRM's words."""
     if "outcomes" in roles:
         columns = roles["outcomes"]
-        lead_id = _as_lead_ids(columns["lead_id"], leads)
+        lead_id = pd.Series(columns["lead_id"].texts, dtype="str")
     else:
         columns, lead_id = (
             roles["leads"],
@@ -109,15 +110,19 @@ def _outcomes(
     outcomes = pd.DataFrame({"lead_id": lead_id, "outcome": outcome})
     if "closed_at" in columns:
         outcomes["closed_at"] = _times(columns, "closed_at")
-    return outcomes
+    return _of_leads(outcomes, leads) if "outcomes" in roles else outcomes
 
 
-def _as_lead_ids(ids: Column, leads: pd.DataFrame) -> pd.Series:
-    """Return the ids of another table as the leads table writes them; missing ids stay missing."""
-    texts = pd.Series(ids.texts, dtype="str")
-    is_filled = texts.notna()
-    texts[is_filled] = as_lead_ids(texts[is_filled], leads["lead_id"].dropna())
-    return texts
+def _of_leads(table: pd.DataFrame, leads: pd.DataFrame) -> pd.DataFrame:
+    """Return a row for each lead that a row names, with the ids as the leads table writes them.
+
+    Missing ids stay missing.
+    """
+    table = with_row_for_each_lead(table).reset_index(drop=True)
+    ids = table["lead_id"].copy()
+    is_filled = ids.notna()
+    ids[is_filled] = as_lead_ids(ids[is_filled], leads["lead_id"].dropna())
+    return table.assign(lead_id=ids)
 
 
 def _observed_until(
@@ -129,8 +134,10 @@ def _observed_until(
     times = [leads["created_at"], outcomes["closed_at"]]
     for kind, role in EVENT_TIMES.items():
         if kind in roles:
-            is_known = _as_lead_ids(roles[kind]["lead_id"], leads).isin(leads["lead_id"])
-            times.append(_times(roles[kind], role)[is_known])
+            ids = pd.Series(roles[kind]["lead_id"].texts, dtype="str")
+            events = pd.DataFrame({"lead_id": ids, "time": _times(roles[kind], role).array})
+            events = _of_leads(events, leads)
+            times.append(events["time"][events["lead_id"].isin(leads["lead_id"])])
     observed = pd.concat(times).dropna()
     if now is not None:
         observed = observed[observed <= now]

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 
+import pandas as pd
 import tomlkit
 from tomlkit.items import Table as TomlTable
 
+from crm.several_leads import sentence_about_several_leads, several_leads
 from crm.tables import TABLES
 from crm.text import listed, quote
 from drafting.outcome_words import EVERY_ROW
@@ -90,6 +92,12 @@ def table_section(kind: str, table: Table, roles: Roles, encoding: str | None = 
     has_ages = kind == "outcomes" or "created_at" in columns
     if columns is roles.of_outcomes and "closed_at" not in columns and has_ages:
         _add_missing_closing(section, table, columns)
+    if kind != "leads" and "lead_id" in columns:
+        count, example = several_leads(pd.Series(columns["lead_id"].texts, dtype="str"))
+        if count:
+            name = columns["lead_id"].name
+            about = sentence_about_several_leads(name, count, example, "amount" in columns)
+            add_comment(section, about)
     if encoding is not None:
         section["encoding"] = noted(encoding, "as named by --encoding")
     elif table.encoding is not None:

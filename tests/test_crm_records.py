@@ -524,3 +524,37 @@ def test_scoring_imports_no_reader_of_tables() -> None:
         cwd=Path(__file__).resolve().parent.parent,
     )
     assert result.stdout == "[]\n"
+
+
+# -- rows that name several leads
+
+
+def test_outcome_counts_for_each_lead_that_it_names(read: Read) -> None:
+    rows = ["1;2,yes,2025-02-01T08:00Z", "3,no,2025-02-02T08:00Z", "4;77,no,2025-02-03T08:00Z"]
+    records = read(outcomes_file(*rows, "77;78,yes,2025-02-03T08:00Z"))
+    outcomes = records.outcomes.sort_values("lead_id")
+    assert outcomes["lead_id"].tolist() == ["1", "2", "3", "4"]
+    assert outcomes["outcome"].tolist() == ["won", "won", "lost", "lost"]
+    (left_out,) = records.left_out
+    assert (left_out.count, left_out.lines) == (1, (5,))
+    assert left_out.reason == "their leads are not in the leads table"
+    assert (
+        'outcomes: 3 rows name several leads in "lead_id", such as "1;2". Such a row counts for '
+        "each of these leads."
+    ) in records.notes
+
+
+def test_amount_of_several_leads_counts_once(read: Read) -> None:
+    rows = "78;1;2,yes,2025-02-01T08:00Z,100\n3,yes,2025-02-02T08:00Z,20\n"
+    records = read({"outcomes.csv": f"lead_id,outcome,closed_at,amount\n{rows}"})
+    amounts = records.outcomes.set_index("lead_id")["amount"]
+    np.testing.assert_array_equal(amounts.loc[["1", "2", "3"]], [100, np.nan, 20])
+
+
+def test_activity_counts_for_each_lead_that_it_names(read: Read) -> None:
+    rows = '"1, 2",call,2025-01-05T08:00Z,a\n2,mail,2025-01-06T08:00Z,b\n'
+    header = "lead_id,type,occurred_at,activity_id"
+    activities = read({"activities.csv": f"{header}\n{rows}"}).activities
+    assert activities is not None
+    assert activities["lead_id"].tolist() == ["1", "2", "2"]
+    assert activities["activity_id"].tolist() == ["a", "a", "b"]

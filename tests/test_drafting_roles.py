@@ -449,3 +449,22 @@ def test_rows_that_are_equal_in_every_cell_count_once(tmp_path: Path, n_repeated
     _, project, records = draft_of(tmp_path, leads)
     assert project.leads.column_of("lead_id") == "Lead ID"
     assert len(records.leads) == 30
+
+
+def test_deals_of_several_contacts_count_for_each(tmp_path: Path) -> None:
+    ids = [str(51_000 + i) for i in range(60)]
+    contacts = {"Record ID": ids, "Create Date": days(60), "Source": ["a", "b", "c"] * 20}
+    several = [f"{a};{b}" for a, b in zip(ids[::2], ids[1::2], strict=True)]
+    deals = {
+        "Deal ID": [f"D{i}" for i in range(30)],
+        "Associated Contact IDs": several,
+        "Deal Stage": ["Closed Won", "Closed Lost"] * 15,
+        "Close Date": days(30, "2024-04-01"),
+    }
+    files = [write_csv(tmp_path, "contacts.csv", contacts), write_csv(tmp_path, "deals.csv", deals)]
+    text, project, records = draft(tmp_path, files)
+    assert project.outcomes is not None
+    assert project.outcomes.column_of("lead_id") == "Associated Contact IDs"
+    assert len(records.outcomes) == 60
+    assert records.left_out == []
+    assert '30 rows name several leads in "Associated Contact IDs"' in without_line_breaks(text)

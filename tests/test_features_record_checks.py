@@ -295,6 +295,16 @@ def test_leads_without_activities_and_activities_of_unknown_leads(check: Check) 
     assert (unknown.number, unknown.lines) == ("LC113", (52, 53, 54))
 
 
+def test_activity_of_several_leads_belongs_to_each(check: Check) -> None:
+    calls: Rows = [
+        {"Lead": f"L{i:04};L{i + 1:04}", "Type": "Call", "At": "2025-03-01"}
+        for i in range(0, 200, 2)
+    ]
+    result = check(leads(), calls)
+    assert numbers(result) == []
+    assert any("100 rows name several leads" in note for note in result.notes)
+
+
 def test_lost_zeros_are_named(check: Check) -> None:
     rows = [{**row, "Id": f"{i:05}"} for i, row in enumerate(leads())]
     calls: Rows = [{"Lead": f"{i:05}", "Type": "Call", "At": "2025-03-01"} for i in range(150)]

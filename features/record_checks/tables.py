@@ -22,6 +22,7 @@ from crm.formats.columns import ColumnFormat, number_reader, time_notation
 from crm.lead_ids import id_keys
 from crm.outcomes import meanings
 from crm.project import Project, TableKeys
+from crm.several_leads import with_row_for_each_lead
 from crm.sources.source import name_of
 from crm.tables import TABLES
 from crm.times import NOT_A_TIME, microseconds
@@ -156,6 +157,14 @@ class ReadTable:
         column = self.roles.get("lead_id")
         return None if column is None else id_keys(text_series(self.raw[column]))
 
+    @cached_property
+    def keys_of_each_lead(self) -> pd.Series | None:
+        """The same, once for each lead that a row names; the index is the position of the row."""
+        if self.lead_keys is None:
+            return None
+        ids = pd.DataFrame({"lead_id": self.lead_keys.reset_index(drop=True)})
+        return id_keys(with_row_for_each_lead(ids)["lead_id"])
+
 
 @dataclass(frozen=True)
 class OutcomeRows:
@@ -213,16 +222,22 @@ class ReadTables:
         return None if times is None or (times == NOT_A_TIME).all() else times
 
     def lead_rows(self, table: ReadTable) -> Ints:
-        """Return the row of the lead of each row of a table; `UNKNOWN_LEAD` if there is none."""
+        """Return the row of the lead of each row of a table; `UNKNOWN_LEAD` if there is none.
+
+        Of several leads in one cell, it is the first that is known.
+        """
         if table.name == "leads":
             return np.arange(len(table.raw), dtype=np.int64)
-        keys = table.lead_keys
+        keys = table.keys_of_each_lead
         if self.leads is None or self.leads.lead_keys is None or keys is None:
             return np.full(len(table.raw), UNKNOWN_LEAD, dtype=np.int64)
         known = pd.Index(self.leads.lead_keys)
         rows = pd.Series(np.arange(len(known)), index=known)
         rows = rows[~rows.index.duplicated() & rows.index.notna()]
-        return np.asarray(keys.map(rows).fillna(UNKNOWN_LEAD), dtype=np.int64)
+        found = keys.map(rows)
+        if len(found) > len(table.raw):
+            found = found.groupby(level=0).first()
+        return np.asarray(found.fillna(UNKNOWN_LEAD), dtype=np.int64)
 
     @cached_property
     def outcomes(self) -> OutcomeRows | None:

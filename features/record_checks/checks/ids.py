@@ -25,9 +25,10 @@ def without_activities(tables: ReadTables) -> Iterator[Finding]:
     leads, activities = tables.leads, tables.tables.get("activities")
     if leads is None or activities is None or leads.lead_keys is None:
         return
+    ids = activities.keys_of_each_lead
     with_any = np.zeros(len(leads.raw), dtype=bool)
-    rows = tables.lead_rows(activities)
-    with_any[rows[rows != UNKNOWN_LEAD]] = True
+    if ids is not None:
+        with_any = (leads.lead_keys.isin(ids) & leads.lead_keys.notna()).to_numpy()
     n_without, n = int((~with_any).sum()), len(leads.raw)
     if n_without < WITHOUT * n or with_any.sum() == 0:
         return
