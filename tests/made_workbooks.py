@@ -4,22 +4,51 @@ import datetime
 import io
 import zipfile
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from xml.sax.saxutils import escape, quoteattr
 
 _MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 _OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 _PACKAGE = "http://schemas.openxmlformats.org/package/2006"
+_FORMATS = {"€": '#,##0.00\\ "€"', "$": "[$$-409]#,##0.00", "CHF": "[$CHF-807] #,##0.00"}
 _STYLES = (
-    f'<styleSheet xmlns="{_MAIN}"><fonts count="1"><font/></fonts><fills count="1"><fill/></fills>'
+    f'<styleSheet xmlns="{_MAIN}"><numFmts count="3">'
+    + "".join(
+        f'<numFmt numFmtId="{164 + i}" formatCode={quoteattr(code)}/>'
+        for i, code in enumerate(_FORMATS.values())
+    )
+    + '</numFmts><fonts count="1"><font/></fonts><fills count="1"><fill/></fills>'
     '<borders count="1"><border/></borders><cellStyleXfs count="1"><xf/></cellStyleXfs>'
-    '<cellXfs count="2"><xf numFmtId="0"/><xf numFmtId="22" applyNumberFormat="1"/></cellXfs>'
-    "</styleSheet>"
+    '<cellXfs count="5"><xf numFmtId="0"/><xf numFmtId="22" applyNumberFormat="1"/>'
+    '<xf numFmtId="164"/><xf numFmtId="165"/><xf numFmtId="166"/></cellXfs></styleSheet>'
 )
 
 
-def workbook(sheets: Mapping[str, Sequence[Sequence[Any]]], hidden: Sequence[str] = ()) -> bytes:
-    """Return the bytes of an .xlsx file; a cell is a number, text, truth value, time or None."""
+class Money(NamedTuple):
+    """A number whose format shows a currency: €, $ or CHF."""
+
+    amount: float
+    currency: str
+
+
+class Unsaved(NamedTuple):
+    """A formula without a saved result, or with the result that a program wrote instead."""
+
+    formula: str
+    result: str | None = None
+
+
+def workbook(
+    sheets: Mapping[str, Sequence[Sequence[Any]]],
+    hidden: Sequence[str] = (),
+    merged: Sequence[str] = (),
+    recalculated: bool = False,
+) -> bytes:
+    """Return the bytes of an .xlsx file.
+
+    A cell is a number, text, truth value, time, `Money`, `Unsaved` or None. `merged` are ranges of
+    every sheet. `recalculated` means that Excel shall compute all formulas when it opens the file.
+    """
     content = io.BytesIO()
     listed, related, typed = "", "", ""
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -29,7 +58,7 @@ def workbook(sheets: Mapping[str, Sequence[Sequence[Any]]], hidden: Sequence[str
             related += (
                 f'<Relationship Id="r{i}" Type="{_OFFICE}/worksheet" Target="worksheets/s{i}.xml"/>'
             )
-            archive.writestr(f"xl/worksheets/s{i}.xml", _sheet(rows))
+            archive.writestr(f"xl/worksheets/s{i}.xml", _sheet(rows, merged))
         related += f'<Relationship Id="r0" Type="{_OFFICE}/styles" Target="styles.xml"/>'
         typed = '<Default Extension="xml" ContentType="application/xml"/>'
         archive.writestr(
@@ -47,22 +76,31 @@ def workbook(sheets: Mapping[str, Sequence[Sequence[Any]]], hidden: Sequence[str
         )
         archive.writestr(
             "xl/workbook.xml",
-            f'<workbook xmlns="{_MAIN}" xmlns:r="{_OFFICE}"><sheets>{listed}</sheets></workbook>',
+            f'<workbook xmlns="{_MAIN}" xmlns:r="{_OFFICE}"><sheets>{listed}</sheets>'
+            + ('<calcPr fullCalcOnLoad="1"/>' if recalculated else "")
+            + "</workbook>",
         )
     return content.getvalue()
 
 
-def _sheet(rows: Sequence[Sequence[Any]]) -> str:
+def _sheet(rows: Sequence[Sequence[Any]], merged: Sequence[str]) -> str:
     xml = f'<worksheet xmlns="{_MAIN}"><sheetData>'
     for number, row in enumerate(rows, start=1):
         cells = "".join(_cell(f"{chr(65 + i)}{number}", cell) for i, cell in enumerate(row))
         xml += f'<row r="{number}">{cells}</row>' if cells else ""
-    return f"{xml}</sheetData></worksheet>"
+    ranges = "".join(f'<mergeCell ref="{place}"/>' for place in merged)
+    return f"{xml}</sheetData>{f'<mergeCells>{ranges}</mergeCells>' if merged else ''}</worksheet>"
 
 
 def _cell(place: str, cell: Any) -> str:
     if cell is None:
         return ""
+    if isinstance(cell, Money):
+        style = 2 + [*_FORMATS].index(cell.currency)
+        return f'<c r="{place}" s="{style}"><v>{cell.amount!r}</v></c>'
+    if isinstance(cell, Unsaved):
+        value = "<v/>" if cell.result is None else f"<v>{cell.result}</v>"
+        return f'<c r="{place}"><f>{escape(cell.formula)}</f>{value}</c>'
     if isinstance(cell, bool):
         return f'<c r="{place}" t="b"><v>{int(cell)}</v></c>'
     if isinstance(cell, datetime.datetime):

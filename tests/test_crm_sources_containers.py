@@ -15,11 +15,11 @@ import pytest
 
 from crm.errors import ConfigError, SchemaError, SourceError
 from crm.left_out import LeftOutRows
-from crm.project import TableKeys
+from crm.project import TABLE_KEYS, TableKeys
 from crm.sources import containers
 from crm.sources.source import lines_of, read_table
 from tests.made_tables import ReadCsv, cell_texts
-from tests.made_workbooks import workbook
+from tests.made_workbooks import Money, Unsaved, workbook
 
 DAY = datetime.datetime(2025, 1, 31, 8, 15)  # noqa: DTZ001
 LEADS: list[list[Any]] = [
@@ -93,6 +93,103 @@ def test_hidden_sheets_are_not_read(tmp_path: Path) -> None:
     notes: list[str] = []
     read_table(TableKeys(source="leads.xlsx"), tmp_path, notes=notes)
     assert notes == ['leads.xlsx: the sheet "Leads" is read; hidden sheets are not: "Codes".']
+
+
+def read_with_notes(folder: Path, content: bytes, **keys: Any) -> tuple[pd.DataFrame, list[str]]:
+    (folder / "leads.xlsx").write_bytes(content)
+    notes: list[str] = []
+    table = read_table(TABLE_KEYS["leads"](source="leads.xlsx", **keys), folder, notes=notes)
+    return table, notes
+
+
+def test_errors_are_counted_by_column(tmp_path: Path) -> None:
+    rows = [["id", "size"], ["a", "#N/A"], ["b", 2], ["c", "#REF!"], ["d", 4]]
+    table, notes = read_with_notes(tmp_path, workbook({"A": rows}))
+    assert cell_texts(table) == [["a", None], ["b", "2"], ["c", None], ["d", "4"]]
+    assert notes == [
+        'leads.xlsx: 2 cells of "size" (rows 2, 4) are errors of Excel (#N/A, #REF!), and count as '
+        "empty. Correct the formulas, or clear the cells if they mean nothing."
+    ]
+
+
+def test_errors_in_the_creation_time_are_shown(tmp_path: Path) -> None:
+    rows = [["id", "Created"], ["a", DAY], ["b", "#REF!"]]
+    table, _ = read_with_notes(tmp_path, workbook({"A": rows}), created_at="Created")
+    assert cell_texts(table)[1] == ["b", "#REF!"]
+
+
+@pytest.mark.parametrize(
+    ("result", "recalculated"), [(None, False), (None, True), ("", False), ("0", True)]
+)
+def test_formulas_without_a_saved_result_are_named(
+    tmp_path: Path, result: str | None, recalculated: bool
+) -> None:
+    rows = [["id", "n"], ["a", Unsaved("1+1", result)], ["b", Unsaved("1+2", result)], ["c", 3]]
+    content = workbook({"A": rows}, recalculated=recalculated)
+    table, notes = read_with_notes(tmp_path, content)
+    assert [row[1] for row in cell_texts(table)] == [None, None, "3"]
+    assert notes == [
+        'leads.xlsx: 2 cells of "n" (rows 2, 3) are formulas without a saved result, and count as '
+        "empty. Open the file in Excel, save it, and use the saved file."
+    ]
+
+
+def test_saved_results_of_formulas_raise_no_note(tmp_path: Path) -> None:
+    rows = [["id", "n"], ["a", Unsaved("1+1", "0")], ["b", Unsaved("1+2", "3")]]
+    _, notes = read_with_notes(tmp_path, workbook({"A": rows}, recalculated=True))
+    assert notes == []
+
+
+def test_merged_cells_are_named(tmp_path: Path) -> None:
+    rows = [["id", "n", "city"], ["a", 1, "Bonn"], ["b", 2, None], ["c", 3, "Ulm"]]
+    _, notes = read_with_notes(tmp_path, workbook({"A": rows}, merged=["A1:B1", "C2:C3"]))
+    assert len(notes) == 1
+    assert notes[0].startswith("leads.xlsx: 1 range of cells is merged: C2:C3.")
+
+
+def test_currencies_of_number_formats_are_read(tmp_path: Path) -> None:
+    rows = [["id", "budget"], ["a", Money(1234.5, "€")], ["b", Money(1.125, "$")], ["c", 7]]
+    table, notes = read_with_notes(tmp_path, workbook({"A": rows}))
+    assert [row[1] for row in cell_texts(table)] == ["1234.50 €", "1.1250 $", "7.00"]
+    assert "several currencies: € (1), $ (1), none (1)" in notes[0]
+
+
+def test_one_currency_stays_a_number(tmp_path: Path) -> None:
+    rows = [["id", "budget"], ["a", Money(1234.5, "€")], ["b", Money(2, "€")]]
+    table, notes = read_with_notes(tmp_path, workbook({"A": rows}))
+    assert (table["budget"].tolist(), notes) == ([1234.5, 2], [])
+
+
+HALF_CONVERTED = [["id", "Created"], ["a", DAY], ["b", "06/13/2025 12:28"], ["c", DAY]]
+
+
+def test_half_converted_dates_are_asked_for(tmp_path: Path) -> None:
+    _, notes = read_with_notes(tmp_path, workbook({"A": HALF_CONVERTED}))
+    assert (
+        'CHECK: "Created" mixes 2 dates (row 2: 2025-01-31 08:15) and 1 text such as ' in notes[0]
+    )
+    assert '"06/13/2025 12:28" (row 3)' in notes[0]
+
+
+def test_half_converted_dates_of_a_role_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SchemaError, match=r'day and month may be exchanged.*"Created" = "%m/%d'):
+        read_with_notes(tmp_path, workbook({"A": HALF_CONVERTED}), created_at="Created")
+    formats = {"Created": "%m/%d/%Y %H:%M"}
+    content = workbook({"A": HALF_CONVERTED})
+    _, notes = read_with_notes(tmp_path, content, created_at="Created", formats=formats)
+    assert notes == []
+
+
+def test_ids_that_lost_digits_are_named(tmp_path: Path) -> None:
+    ids = [12345678901234500000 + 100_000 * i for i in range(4)]
+    table, notes = read_with_notes(
+        tmp_path, workbook({"A": [["Lead ID", "n"], *[[i, 1] for i in ids]]})
+    )
+    assert table["Lead ID"].tolist() == [str(i) for i in ids]
+    assert 'CHECK: "Lead ID" contains numbers of more than 15 digits' in notes[0]
+    rows = [["Lead ID", "n"], [ids[0], 1], [ids[0], 2]]
+    with pytest.raises(SchemaError, match='different leads have the same one: "12345678901234'):
+        read_with_notes(tmp_path, workbook({"A": rows}), lead_id="Lead ID")
 
 
 def test_damaged_workbook_is_refused(read_csv: ReadCsv) -> None:

@@ -124,7 +124,7 @@ def _find_in_archive(
     file: SourceFile, size: int, findings: Findings | None, depth: int
 ) -> Container:
     name = file.name
-    with file.open() as raw, zipfile.ZipFile(_seekable(raw)) as archive:
+    with file.open() as raw, zipfile.ZipFile(seekable(raw)) as archive:
         infos = [info for info in archive.infolist() if not info.is_dir()]
     names = [info.filename for info in infos]
     if sum(info.file_size for info in infos) > max(FREE_BYTES, MAX_RATIO * size):
@@ -155,7 +155,7 @@ def _find_in_archive(
 
     def open_entry() -> BinaryIO:
         packed = file.open()
-        archive = zipfile.ZipFile(_seekable(packed))
+        archive = zipfile.ZipFile(seekable(packed))
         return cast(BinaryIO, _Bounded(name, size, archive.open(tables[0]), archive, packed))
 
     return _find(SourceFile(name, open_entry), size, findings, depth - 1)
@@ -200,7 +200,8 @@ def _too_large(name: str) -> SourceError:
     )
 
 
-def _seekable(file: BinaryIO) -> BinaryIO:
+def seekable(file: BinaryIO) -> BinaryIO:
+    """Return a file whose position can be set, with the same content."""
     return file if file.seekable() else io.BytesIO(file.read())
 
 

@@ -186,7 +186,7 @@ def _iter_rows(
         yield from iter_json_lines(container.file, keys.encoding, findings)
     elif container.kind == "workbook":
         findings.unit = "row"
-        yield from iter_workbook(container.file, keys.sheet, findings)
+        yield from iter_workbook(container.file, keys, findings)
     else:
         findings.unit = "row"
         yield from _numbered(iter_parquet(container.file, chunk_rows, findings))

@@ -9,34 +9,36 @@ import python_calamine as calamine
 
 from crm.cells import cell_text
 from crm.errors import ConfigError, SourceError
+from crm.project import TableKeys
 from crm.sources.checks import check_header
+from crm.sources.containers import seekable
 from crm.sources.findings import ABOVE, BLANK, Findings
 from crm.sources.header_line import check_header_line
 from crm.sources.json_lines import typed_table
 from crm.sources.layout import HEAD_ROWS, Row, find_header
 from crm.sources.not_records import RowJudge
 from crm.sources.rows import Rows
+from crm.sources.sheet_cells import SheetCells
+from crm.sources.sheet_xml import read_sheet_xml
 from crm.sources.source_file import SourceFile
 from crm.suggest import nearest
 from crm.text import listed, quote
 
 MIDNIGHT: Final = datetime.time()
-ERRORS: Final = frozenset(
-    ("#N/A", "#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#GETTING_DATA")
-)
 
 
-def iter_workbook(file: SourceFile, sheet: str | None, findings: Findings) -> Iterator[Rows]:
+def iter_workbook(file: SourceFile, keys: TableKeys, findings: Findings) -> Iterator[Rows]:
     """Read a sheet of a workbook, and add the rows that are not records to `findings`.
 
     Cells have the types of the sheet: numbers, times, truth values and text. Formulas have the
-    values that were last computed. Empty cells and errors, such as #N/A, are missing.
+    values that were last computed. Empty cells and errors, such as #N/A, are missing. A note names
+    each column in which a value would be lost (`crm.sources.sheet_cells`).
 
     Parameters
     ----------
     file : SourceFile
-    sheet : str or None
-        The name of the sheet. By default the only one that is visible and not empty.
+    keys : TableKeys
+        `sheet` is the name of the sheet. By default the only one that is visible and not empty.
     findings : Findings
         Rows have their numbers in the sheet.
 
@@ -47,12 +49,14 @@ def iter_workbook(file: SourceFile, sheet: str | None, findings: Findings) -> It
     SourceError
         If the workbook cannot be read, or several sheets contain a table.
     SchemaError
-        If the header is not usable.
+        If the header is not usable, or dates or ids of a column with a role were damaged.
     """
     with file.open() as raw:
         try:
             with calamine.CalamineWorkbook.from_filelike(raw) as workbook:
-                cells = _read_sheet(file.name, workbook, sheet, findings)
+                sheet = _choose_sheet(file.name, workbook, keys.sheet, findings)
+                merged = workbook.get_sheet_by_name(sheet).merged_cell_ranges or ()
+                cells = _cells(workbook, sheet)
         except calamine.CalamineError as error:
             raise SourceError(
                 f"{file.name} cannot be read as a workbook: {str(error)[:200]}. "
@@ -80,6 +84,10 @@ def iter_workbook(file: SourceFile, sheet: str | None, findings: Findings) -> It
         if column.strip() or any(cells[i][k] is not None for i in body)
     ]
     names = check_header(file.name, [header[k] for k in used], findings)
+    with file.open() as raw:
+        xml = read_sheet_xml(seekable(raw), sheet)
+    columns = dict(zip(used, names, strict=True))
+    SheetCells(file.name, cells, body, columns, xml, merged).repair(keys, findings)
     table = typed_table([[cells[i][k] for k in used] for i in body], names)
     numbers = [i + 1 for i in body]
     gaps = {row for row, i in enumerate(body) if i - 1 not in (start, *filled)}
@@ -90,9 +98,9 @@ def iter_workbook(file: SourceFile, sheet: str | None, findings: Findings) -> It
     yield Rows(table, lambda: [numbers[row] for row in kept])
 
 
-def _read_sheet(
+def _choose_sheet(
     name: str, workbook: calamine.CalamineWorkbook, sheet: str | None, findings: Findings
-) -> list[list[Any]]:
+) -> str:
     visible = [
         about.name
         for about in workbook.sheets_metadata
@@ -104,7 +112,7 @@ def _read_sheet(
             raise ConfigError(
                 f"{name} has no sheet {quote(sheet)}. {nearest(sheet, workbook.sheet_names)}"
             )
-        return _cells(workbook, sheet)
+        return sheet
     filled = [title for title in visible if workbook.get_sheet_by_name(title).end is not None]
     if len(filled) > 1:
         lines = " or ".join(f"`sheet = {quote(title)}`" for title in filled[:2])
@@ -119,7 +127,7 @@ def _read_sheet(
         findings.note(
             f"the sheet {quote(filled[0])} is read; hidden sheets are not: {listed(hidden)}."
         )
-    return _cells(workbook, filled[0])
+    return filled[0]
 
 
 def _cells(workbook: calamine.CalamineWorkbook, sheet: str) -> list[list[Any]]:
@@ -129,7 +137,7 @@ def _cells(workbook: calamine.CalamineWorkbook, sheet: str) -> list[list[Any]]:
 
 def _cell(cell: Any) -> Any:
     if isinstance(cell, str):
-        return None if not cell.strip() or cell in ERRORS else cell
+        return cell if cell.strip() else None
     if isinstance(cell, datetime.datetime):
         return cell
     if isinstance(cell, datetime.date):

@@ -1,0 +1,252 @@
+"""Finds cells of a sheet that would be lost or misread, and says so.
+
+These are: errors, formulas without a saved result, merged cells, amounts in several currencies,
+dates of which Excel has converted only some, and ids that have lost digits.
+"""
+
+import datetime
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+
+from crm.cells import cell_text
+from crm.errors import SchemaError
+from crm.left_out import listed_lines
+from crm.project import TableKeys
+from crm.sources.findings import Findings
+from crm.sources.sheet_xml import SheetXml
+from crm.tables import TABLES
+from crm.text import counted, listed, quote
+
+ERRORS: Final = frozenset(
+    ("#N/A", "#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#GETTING_DATA")
+    + ("#SPILL!", "#CALC!", "#FIELD!", "#BLOCKED!", "#CONNECT!", "#UNKNOWN!", "#BUSY!")
+)
+LONG: Final = 10**15  # Excel keeps 15 digits
+EXACT: Final = 2**53  # the reader keeps larger numbers to about 16 digits
+MOSTLY: Final = 0.5
+HALF_SHARE: Final = 0.05  # the least share of dates, and of texts, in a half converted column
+SHOWN: Final = 3
+_DAY: Final = re.compile(r"\s*\d{1,4}\s?([./-])\s?\d{1,2}\s?\1\s?\d{1,4}\b.*")
+
+Range = tuple[tuple[int, int], tuple[int, int]]
+
+
+@dataclass
+class SheetCells:
+    """The cells of a sheet, and what is known about them.
+
+    Attributes
+    ----------
+    file : str
+    cells : list of list
+        The rows of the sheet; None if a cell is empty.
+    body : list of int
+        The rows below the header that have cells, from 0.
+    names : dict of int to str
+        The name of each column that is used, by its position.
+    xml : SheetXml
+    merged : sequence
+        The ranges of merged cells: first and last row and column, from 0.
+    """
+
+    file: str
+    cells: list[list[Any]]
+    body: list[int]
+    names: dict[int, str]
+    xml: SheetXml
+    merged: Sequence[Range]
+
+    def repair(self, keys: TableKeys, findings: Findings) -> None:
+        """Change cells whose value would be lost, and add a note for each column.
+
+        Raises
+        ------
+        SchemaError
+            If dates of a column with a role were converted by half, or if ids of leads repeat
+            because they have lost digits.
+        """
+        needed = _needed_times(keys, findings.table)
+        for column, name in self.names.items():
+            self._note_unsaved(column, name, findings)
+            self._remove_errors(column, name, name in needed, findings)
+            self._add_currencies(column, findings)
+            self._check_dates(column, name, keys, findings)
+            self._keep_long_numbers(column, name, keys, findings)
+        self._note_merged(findings)
+
+    def _note_unsaved(self, column: int, name: str, findings: Findings) -> None:
+        rows = sorted({*self.xml.unsaved.get(column, ())} & {*self.body})
+        for row in rows:
+            self.cells[row][column] = None
+        if rows:
+            findings.note(
+                f"{counted(len(rows), 'cell')} of {quote(name)} ({_places(rows)}) "
+                f"{'is a formula' if len(rows) == 1 else 'are formulas'} without a saved result, "
+                "and count as empty. Open the file in Excel, save it, and use the saved file."
+            )
+
+    def _remove_errors(self, column: int, name: str, is_needed: bool, findings: Findings) -> None:
+        typed = self.xml.errors.get(column, {})
+        errors = {
+            row: typed.get(row) or str(self.cells[row][column])
+            for row in self.body
+            if row in typed or self.cells[row][column] in ERRORS
+        }
+        if not errors:
+            return
+        rows = [*errors]
+        for row, error in errors.items():  # a time that every row needs is shown in a message
+            self.cells[row][column] = error if is_needed else None
+        kinds = [*dict.fromkeys(errors.values())]
+        verb = "is an error" if len(rows) == 1 else "are errors"
+        findings.note(
+            f"{counted(len(rows), 'cell')} of {quote(name)} ({_places(rows)}) {verb} of Excel "
+            f"({', '.join(kinds)}), and {'counts' if len(rows) == 1 else 'count'} as "
+            f"empty. Correct the formulas, or clear the cells if they mean nothing."
+        )
+
+    def _add_currencies(self, column: int, findings: Findings) -> None:
+        """Write the currency behind each number, if the formats of a column show several."""
+        currencies = self.xml.currencies.get(column, {})
+        rows = [row for row in self.body if _is_number(self.cells[row][column])]
+        counts = Counter(currencies.get(row, "") for row in rows)
+        if sum(bool(currency) for currency in counts) < 2:
+            return
+        for row in rows:
+            amount = float(self.cells[row][column])
+            digits = f"{amount:.2f}" if round(amount, 2) == amount else f"{amount:.4f}"
+            self.cells[row][column] = f"{digits} {currencies.get(row, '')}".strip()
+        found = ", ".join(f"{currency or 'none'} ({n:,})" for currency, n in counts.items())
+        findings.note(
+            f"the formats of the numbers of {quote(self.names[column])} have several currencies: "
+            f"{found}. The currency is read as a part of each cell."
+        )
+
+    def _check_dates(self, column: int, name: str, keys: TableKeys, findings: Findings) -> None:
+        """Look for dates of which Excel has converted some and left the others as text."""
+        cells = [(row, self.cells[row][column]) for row in self.body]
+        filled = [(row, cell) for row, cell in cells if cell is not None]
+        typed = [(row, cell) for row, cell in filled if isinstance(cell, datetime.datetime)]
+        texts = [(r, cell) for r, cell in filled if isinstance(cell, str) and _DAY.fullmatch(cell)]
+        if min(len(typed), len(texts)) < max(1, HALF_SHARE * len(filled)):
+            return
+        if name in keys.formats:
+            return
+        (first_row, first), (text_row, text) = typed[0], texts[0]
+        sentence = (
+            f"{quote(name)} mixes {counted(len(typed), 'date')} (row {first_row + 1:,}: "
+            f"{first:%Y-%m-%d %H:%M}) and {counted(len(texts), 'text')} such as {quote(text)} "
+            f"(row {text_row + 1:,}). Excel does this if it opens dates in a foreign order: in the "
+            "cells that became dates, day and month may be exchanged"
+        )
+        role = next((r for r in _time_roles(findings.table) if keys.column_of(r) == name), None)
+        if role is None:
+            findings.note(
+                f"CHECK: {sentence}. Export the table again, and do not open it in Excel before."
+            )
+            return
+        raise SchemaError(
+            self.file,
+            [
+                f"{sentence}. Export the table again as CSV, and do not open it in Excel before. "
+                f"If the dates are right, write the format of the texts under "
+                f'[{findings.table}.formats], such as {quote(name)} = "%m/%d/%Y %H:%M".'
+            ],
+        )
+
+    def _keep_long_numbers(
+        self, column: int, name: str, keys: TableKeys, findings: Findings
+    ) -> None:
+        """Turn whole numbers of 16 digits and more into text: they are ids, not amounts."""
+        numbers = [(row, self.cells[row][column]) for row in self.body]
+        numbers = [(row, cell) for row, cell in numbers if _is_number(cell)]
+        long = [row for row, cell in numbers if abs(cell) >= LONG and float(cell).is_integer()]
+        if len(long) < max(1, MOSTLY * len(numbers)):
+            return
+        for row, cell in numbers:
+            is_exact = abs(cell) <= EXACT
+            self.cells[row][column] = (
+                cell_text(cell) if is_exact else str(int(Decimal(f"{cell:.15g}")))
+            )
+        texts = [str(self.cells[row][column]) for row in long]
+        is_cut = [not text.lstrip("-")[15:].strip("0") or abs(int(text)) > EXACT for text in texts]
+        if sum(is_cut) < MOSTLY * len(texts):
+            return
+        repeated = [text for text, n in Counter(texts).items() if n > 1]
+        sentence = (
+            f"{quote(name)} contains numbers of more than 15 digits, such as {texts[0]} (row "
+            f"{long[0] + 1:,}). Excel keeps 15 digits, so these ids have lost their last digits"
+        )
+        if findings.table == "leads" and keys.column_of("lead_id") == name and repeated:
+            raise SchemaError(
+                self.file,
+                [
+                    f"{sentence}, and different leads have the same one: "
+                    f"{listed(repeated[:SHOWN])}. Export the table again as CSV, and do not open "
+                    "it in Excel before, or format the column as text before the ids are entered."
+                ],
+            )
+        findings.note(
+            f"CHECK: {sentence}; they match no other table, and different leads may have the same "
+            "one. They are read as text. Export the table again as CSV, and do not open it in "
+            "Excel before."
+        )
+
+    def _note_merged(self, findings: Findings) -> None:
+        body = {*self.body}
+        inside = [
+            (first, last)
+            for first, last in self.merged
+            if first[0] != last[0] and {*range(first[0] + 1, last[0] + 1)} & body
+        ]
+        if not inside:
+            return
+        n_cells = sum((b[0] - a[0] + 1) * (b[1] - a[1] + 1) - 1 for a, b in inside)
+        shown = ", ".join(f"{_place(*a)}:{_place(*b)}" for a, b in inside[:SHOWN])
+        more = ", …" if len(inside) > SHOWN else ""
+        findings.note(
+            f"{counted(len(inside), 'range')} of cells {'is' if len(inside) == 1 else 'are'} "
+            f"merged: {shown}{more}. Only the first cell of each has the value; the other "
+            f"{counted(n_cells, 'cell')} are read as empty. Unmerge the cells and fill them."
+        )
+
+
+def _needed_times(keys: TableKeys, table: str) -> set[str]:
+    """Return the columns with the times that every row of a table needs."""
+    needed = ("created_at", "occurred_at", "entered_at")
+    return {column for role in needed if (column := keys.column_of(role)) is not None}
+
+
+def _time_roles(table: str) -> list[str]:
+    roles = [*TABLES[table].file_columns] if table in TABLES else []
+    roles += [*TABLES["outcomes"].file_columns]
+    return [role.name for role in roles if role.kind == "time"]
+
+
+def _is_number(cell: Any) -> bool:
+    return isinstance(cell, int | float) and not isinstance(cell, bool)
+
+
+def _places(rows: Sequence[int]) -> str:
+    unit = "row" if len(rows) == 1 else "rows"
+    return f"{unit} {listed_lines([row + 1 for row in rows], len(rows))}"
+
+
+def _place(row: int, column: int) -> str:
+    """Return the name of a cell.
+
+    Examples
+    --------
+    >>> _place(1, 2), _place(0, 27)
+    ('C2', 'AB1')
+    """
+    letters = ""
+    number = column + 1
+    while number:
+        number, rest = divmod(number - 1, 26)
+        letters = chr(65 + rest) + letters
+    return f"{letters}{row + 1}"

@@ -1,0 +1,171 @@
+"""Reads from the XML of a workbook what the reader of its cells does not show.
+
+This is: errors, formulas without a saved result, and the currencies of number formats.
+"""
+
+import re
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import BinaryIO, Final
+from xml.etree import ElementTree
+
+_CELL: Final = re.compile(rb"<(?:\w+:)?c\b([^>]*?)(?:/>|>(.*?)</(?:\w+:)?c>)", re.DOTALL)
+_ROW: Final = re.compile(rb"<(?:\w+:)?row\b([^>]*?)(?:/>|>(.*?)</(?:\w+:)?row>)", re.DOTALL)
+_FORMULA: Final = re.compile(rb"<(?:\w+:)?f\b")
+_VALUE: Final = re.compile(rb"<(?:\w+:)?v\b[^>]*>([^<]*)<")
+_PLACE: Final = re.compile(rb'\br="([A-Z]+)?(\d+)"')
+_TYPE: Final = re.compile(rb'\bt="(\w+)"')
+_ERROR: Final = re.compile(rb'\bt="e"')
+_STYLE: Final = re.compile(rb'\bs="(\d+)"')
+_RECALCULATE: Final = re.compile(rb'\bfullCalcOnLoad="(?:1|true)"')
+_LOCALE: Final = re.compile(r"\[\$([^\]-]*)(?:-[^\]]*)?\]")
+_CURRENCY: Final = re.compile(r"[$€£¥₹₽₩₺₴₪฿₫₦]|\b[A-Z]{3}\b|zł|Kč|Ft|\bkr\b|Fr\.|R\$")
+
+
+@dataclass
+class SheetXml:
+    """What the XML of a sheet shows.
+
+    Attributes
+    ----------
+    unsaved : dict of int to list of int
+        The rows of formulas without a saved result, by column; both from 0.
+    currencies : dict of int to dict of int to str
+        The currency of the format of numbers, by column and row.
+    errors : dict of int to dict of int to str
+        The errors, such as #N/A, by column and row.
+    """
+
+    unsaved: dict[int, list[int]] = field(default_factory=dict)
+    currencies: dict[int, dict[int, str]] = field(default_factory=dict)
+    errors: dict[int, dict[int, str]] = field(default_factory=dict)
+
+
+def read_sheet_xml(file: BinaryIO, sheet: str) -> SheetXml:
+    """Read the XML of a sheet.
+
+    Parameters
+    ----------
+    file : binary file
+        A workbook (.xlsx); it must be seekable.
+    sheet : str
+        The name of the sheet.
+
+    Returns
+    -------
+    SheetXml
+        Empty if the workbook is not built as expected.
+    """
+    found = SheetXml()
+    with zipfile.ZipFile(file) as archive:
+        try:
+            main = archive.read("xl/workbook.xml")
+            xml = archive.read(_path_of(archive, main, sheet))
+            currencies = _currencies_of_styles(archive)
+        except (KeyError, ElementTree.ParseError):
+            return found
+    has_formulas = _FORMULA.search(xml) is not None
+    if not has_formulas and not currencies and _ERROR.search(xml) is None:
+        return found
+    zeros: dict[int, list[int]] = {}
+    others: set[int] = set()
+    for row, column, attributes, content in _cells(xml):
+        style = _STYLE.search(attributes)
+        currency = currencies.get(int(style[1])) if style else None
+        value = _VALUE.search(content)
+        text = value[1].strip() if value else b""
+        kind = _TYPE.search(attributes)
+        if kind is not None and kind[1] == b"e":
+            found.errors.setdefault(column, {})[row] = text.decode("utf-8", errors="replace")
+        elif currency and text:
+            found.currencies.setdefault(column, {})[row] = currency
+        if has_formulas and _FORMULA.search(content):
+            if not text and (kind is None or kind[1] != b"str"):
+                found.unsaved.setdefault(column, []).append(row)
+            elif text == b"0":
+                zeros.setdefault(column, []).append(row)
+            else:
+                others.add(column)
+    if _RECALCULATE.search(main):  # some programs write 0 and leave the result to Excel
+        for column in zeros.keys() - others:
+            found.unsaved.setdefault(column, []).extend(zeros[column])
+    return found
+
+
+def _cells(xml: bytes) -> Iterator[tuple[int, int, bytes, bytes]]:
+    """Yield the row and the column of each cell, from 0, its attributes and its content."""
+    row = -1
+    for found in _ROW.finditer(xml):
+        place = _PLACE.search(found[1])
+        row = int(place[2]) - 1 if place else row + 1
+        column = -1
+        for cell in _CELL.finditer(found[2] or b""):
+            place = _PLACE.search(cell[1])
+            column = _column(place[1]) if place and place[1] else column + 1
+            yield row, column, cell[1], cell[2] or b""
+
+
+def _column(letters: bytes) -> int:
+    number = 0
+    for letter in letters:
+        number = 26 * number + letter - 64
+    return number - 1
+
+
+def _path_of(archive: zipfile.ZipFile, main: bytes, sheet: str) -> str:
+    """Return the path of the XML of a sheet; raise KeyError if there is none."""
+    related = {
+        element.get("Id"): element.get("Target", "")
+        for element in ElementTree.fromstring(archive.read("xl/_rels/workbook.xml.rels"))
+    }
+    for element in ElementTree.fromstring(main).iter():
+        if _local(element) == "sheet" and element.get("name") == sheet:
+            ids = [value for key, value in element.attrib.items() if key.endswith("}id")]
+            target = related[ids[0]] if ids else ""
+            return (
+                target.lstrip("/") if target.startswith("/") else str(PurePosixPath("xl", target))
+            )
+    raise KeyError(sheet)
+
+
+def _currencies_of_styles(archive: zipfile.ZipFile) -> dict[int, str]:
+    """Return the currency of each style that has one."""
+    if "xl/styles.xml" not in archive.namelist():
+        return {}
+    root = ElementTree.fromstring(archive.read("xl/styles.xml"))
+    formats = {
+        element.get("numFmtId"): currency_of(element.get("formatCode", ""))
+        for element in root.iter()
+        if _local(element) == "numFmt"
+    }
+    styles = next((element for element in root if _local(element) == "cellXfs"), ())
+    return {
+        number: currency
+        for number, style in enumerate(styles)
+        if (currency := formats.get(style.get("numFmtId")))
+    }
+
+
+def currency_of(code: str) -> str:
+    r"""Return the currency of a number format; empty text if it has none.
+
+    Examples
+    --------
+    >>> currency_of('#,##0.00\\ "€"'), currency_of("[$$-409]#,##0.00"), currency_of("[$CHF] 0.00")
+    ('€', '$', 'CHF')
+    >>> currency_of("[$-409]d-mmm-yy"), currency_of("0.00%")
+    ('', '')
+    """
+    first = code.split(";")[0]
+    marked = [mark for mark in _LOCALE.findall(first) if mark.strip()]
+    if marked:
+        return str(marked[0]).strip()
+    plain = _LOCALE.sub("", first).replace("\\", "").replace('"', " ")
+    found = _CURRENCY.search(re.sub(r"\[[^\]]*\]", "", plain))
+    return found[0] if found else ""
+
+
+def _local(element: ElementTree.Element) -> str:
+    return str(element.tag).rpartition("}")[2]
