@@ -22,7 +22,8 @@ from tests.made_tables import ReadCsv, cell_texts
 from tests.made_workbooks import Money, Unsaved, workbook
 
 DAY = datetime.datetime(2025, 1, 31, 8, 15)  # noqa: DTZ001
-LEADS: list[list[Any]] = [
+Sheet = list[list[Any]]
+LEADS: Sheet = [
     ["Lead ID", "Created", "Size", "Opted in"],
     ["L1", DAY, 582, True],
     ["L2", DAY, 7.5, False],
@@ -51,7 +52,7 @@ def test_workbook_is_read_with_its_types(read_csv: ReadCsv, name: str) -> None:
 
 
 def test_rows_of_a_workbook_that_are_not_records_are_named(tmp_path: Path) -> None:
-    rows: list[list[Any]] = [
+    rows: Sheet = [
         ["Leads Report"],
         [None],
         *LEADS,
@@ -103,7 +104,7 @@ def read_with_notes(folder: Path, content: bytes, **keys: Any) -> tuple[pd.DataF
 
 
 def test_errors_are_counted_by_column(tmp_path: Path) -> None:
-    rows = [["id", "size"], ["a", "#N/A"], ["b", 2], ["c", "#REF!"], ["d", 4]]
+    rows: Sheet = [["id", "size"], ["a", "#N/A"], ["b", 2], ["c", "#REF!"], ["d", 4]]
     table, notes = read_with_notes(tmp_path, workbook({"A": rows}))
     assert cell_texts(table) == [["a", None], ["b", "2"], ["c", None], ["d", "4"]]
     assert notes == [
@@ -113,7 +114,7 @@ def test_errors_are_counted_by_column(tmp_path: Path) -> None:
 
 
 def test_errors_in_the_creation_time_are_shown(tmp_path: Path) -> None:
-    rows = [["id", "Created"], ["a", DAY], ["b", "#REF!"]]
+    rows: Sheet = [["id", "Created"], ["a", DAY], ["b", "#REF!"]]
     table, _ = read_with_notes(tmp_path, workbook({"A": rows}), created_at="Created")
     assert cell_texts(table)[1] == ["b", "#REF!"]
 
@@ -124,7 +125,12 @@ def test_errors_in_the_creation_time_are_shown(tmp_path: Path) -> None:
 def test_formulas_without_a_saved_result_are_named(
     tmp_path: Path, result: str | None, recalculated: bool
 ) -> None:
-    rows = [["id", "n"], ["a", Unsaved("1+1", result)], ["b", Unsaved("1+2", result)], ["c", 3]]
+    rows: Sheet = [
+        ["id", "n"],
+        ["a", Unsaved("1+1", result)],
+        ["b", Unsaved("1+2", result)],
+        ["c", 3],
+    ]
     content = workbook({"A": rows}, recalculated=recalculated)
     table, notes = read_with_notes(tmp_path, content)
     assert [row[1] for row in cell_texts(table)] == [None, None, "3"]
@@ -135,32 +141,32 @@ def test_formulas_without_a_saved_result_are_named(
 
 
 def test_saved_results_of_formulas_raise_no_note(tmp_path: Path) -> None:
-    rows = [["id", "n"], ["a", Unsaved("1+1", "0")], ["b", Unsaved("1+2", "3")]]
+    rows: Sheet = [["id", "n"], ["a", Unsaved("1+1", "0")], ["b", Unsaved("1+2", "3")]]
     _, notes = read_with_notes(tmp_path, workbook({"A": rows}, recalculated=True))
     assert notes == []
 
 
 def test_merged_cells_are_named(tmp_path: Path) -> None:
-    rows = [["id", "n", "city"], ["a", 1, "Bonn"], ["b", 2, None], ["c", 3, "Ulm"]]
+    rows: Sheet = [["id", "n", "city"], ["a", 1, "Bonn"], ["b", 2, None], ["c", 3, "Ulm"]]
     _, notes = read_with_notes(tmp_path, workbook({"A": rows}, merged=["A1:B1", "C2:C3"]))
     assert len(notes) == 1
     assert notes[0].startswith("leads.xlsx: 1 range of cells is merged: C2:C3.")
 
 
 def test_currencies_of_number_formats_are_read(tmp_path: Path) -> None:
-    rows = [["id", "budget"], ["a", Money(1234.5, "€")], ["b", Money(1.125, "$")], ["c", 7]]
+    rows: Sheet = [["id", "budget"], ["a", Money(1234.5, "€")], ["b", Money(1.125, "$")], ["c", 7]]
     table, notes = read_with_notes(tmp_path, workbook({"A": rows}))
     assert [row[1] for row in cell_texts(table)] == ["1234.50 €", "1.1250 $", "7.00"]
     assert "several currencies: € (1), $ (1), none (1)" in notes[0]
 
 
 def test_one_currency_stays_a_number(tmp_path: Path) -> None:
-    rows = [["id", "budget"], ["a", Money(1234.5, "€")], ["b", Money(2, "€")]]
+    rows: Sheet = [["id", "budget"], ["a", Money(1234.5, "€")], ["b", Money(2, "€")]]
     table, notes = read_with_notes(tmp_path, workbook({"A": rows}))
     assert (table["budget"].tolist(), notes) == ([1234.5, 2], [])
 
 
-HALF_CONVERTED = [["id", "Created"], ["a", DAY], ["b", "06/13/2025 12:28"], ["c", DAY]]
+HALF_CONVERTED: Sheet = [["id", "Created"], ["a", DAY], ["b", "06/13/2025 12:28"], ["c", DAY]]
 
 
 def test_half_converted_dates_are_asked_for(tmp_path: Path) -> None:
@@ -182,12 +188,11 @@ def test_half_converted_dates_of_a_role_are_refused(tmp_path: Path) -> None:
 
 def test_ids_that_lost_digits_are_named(tmp_path: Path) -> None:
     ids = [12345678901234500000 + 100_000 * i for i in range(4)]
-    table, notes = read_with_notes(
-        tmp_path, workbook({"A": [["Lead ID", "n"], *[[i, 1] for i in ids]]})
-    )
+    sheet: Sheet = [["Lead ID", "n"], *([i, 1] for i in ids)]
+    table, notes = read_with_notes(tmp_path, workbook({"A": sheet}))
     assert table["Lead ID"].tolist() == [str(i) for i in ids]
     assert 'CHECK: "Lead ID" contains numbers of more than 15 digits' in notes[0]
-    rows = [["Lead ID", "n"], [ids[0], 1], [ids[0], 2]]
+    rows: Sheet = [["Lead ID", "n"], [ids[0], 1], [ids[0], 2]]
     with pytest.raises(SchemaError, match='different leads have the same one: "12345678901234'):
         read_with_notes(tmp_path, workbook({"A": rows}), lead_id="Lead ID")
 
@@ -213,13 +218,70 @@ def test_json_lines_are_read_with_their_types(tmp_path: Path) -> None:
     table = read_table(TableKeys(source="leads.txt"), tmp_path, left_out, notes)
     assert cell_texts(table) == [
         ["1", "Köln", None, None],
-        ["2", None, None, "true"],
+        ["2", None, '["a"]', "true"],
         [None, None, None, None],
     ]
-    assert notes == [
-        'leads.txt: "tags" contains lists or objects in 1 rows; they count as missing.'
-    ]
+    assert notes == []
     assert [rows.lines for rows in left_out] == [(2,)]
+
+
+def test_objects_in_objects_become_columns(read_csv: ReadCsv) -> None:
+    table = read_csv(
+        '{"id": "1", "properties": {"createdate": "2025-01-05", "owner": {"name": "A"}}}\n'
+        '{"id": "2", "properties": {"createdate": "2025-01-06", "owner": null}}\n'
+        '{"id": "3", "properties": null}\n'
+    )
+    assert list(table.columns) == ["id", "properties.createdate", "properties.owner.name"]
+    assert cell_texts(table) == [
+        ["1", "2025-01-05", "A"],
+        ["2", "2025-01-06", None],
+        ["3"] + [None] * 2,
+    ]
+    with pytest.raises(SourceError, match=r'line 1 has two keys that become the column "a\.b"'):
+        read_csv('{"a.b": 1, "a": {"b": 2}}\n')
+
+
+def test_lists_of_objects_are_named(tmp_path: Path) -> None:
+    line = '{"id": 1, "name": "x", "items": [{"sku": 7}]}\n'
+    (tmp_path / "leads.jsonl").write_text(line)
+    notes: list[str] = []
+    table = read_table(TableKeys(source="leads.jsonl"), tmp_path, notes=notes)
+    assert cell_texts(table) == [["1", "x", None]]
+    assert notes == [
+        'leads.jsonl: "items" contains lists of objects in 1 row; they count as missing.'
+    ]
+
+
+@pytest.mark.parametrize("key", ["results", "records", "value"])
+def test_answer_of_an_api_is_refused_with_what_to_do(read_csv: ReadCsv, key: str) -> None:
+    page = {key: [{"id": i, "properties": {"a": 1, "b": 2}} for i in range(9)], "total": 9}
+    message = rf'is the answer of an API .* "{key}" contains a list of 9 objects.*jq -c'
+    with pytest.raises(SourceError, match=message):
+        read_csv(json.dumps(page) + "\n")
+    with pytest.raises(SourceError, match="contains a list of 18 objects"):
+        read_csv(2 * (json.dumps(page) + "\n"))
+
+
+def test_truth_values_beside_texts_and_numbers_are_truth_values(read_csv: ReadCsv) -> None:
+    cells = ["true", '"true"', "1", '"FALSE"', "0", "null"]
+    table = read_csv("".join(f'{{"id": {i}, "x": {cell}}}\n' for i, cell in enumerate(cells)))
+    assert table["x"].tolist() == [True, True, True, False, False, None]
+    cells = ["true", '"yes"', "2", "false"]
+    table = read_csv("".join(f'{{"id": {i}, "x": {cell}}}\n' for i, cell in enumerate(cells)))
+    assert table["x"].tolist() == ["true", "yes", 2, "false"]
+
+
+def test_lists_and_objects_of_parquet_are_read(tmp_path: Path) -> None:
+    rows = [
+        {"id": 1, "owner": {"name": "A"}, "tags": ["x", "y"], "items": [{"sku": 1}]},
+        {"id": 2, "tags": []},
+    ]
+    pyarrow.parquet.write_table(pa.Table.from_pylist(rows), tmp_path / "leads.parquet")
+    notes: list[str] = []
+    table = read_table(TableKeys(source="leads.parquet"), tmp_path, notes=notes)
+    assert list(table.columns) == ["id", "owner.name", "tags", "items"]
+    assert cell_texts(table) == [["1", "A", '["x", "y"]', None], ["2", None, None, None]]
+    assert notes == ['leads.parquet: "items" contains objects; they count as missing.']
 
 
 def test_long_numbers_of_json_keep_their_digits(read_csv: ReadCsv) -> None:

@@ -93,8 +93,7 @@ PARQUET = {
         ["1 days 00:00:00", None],
         [np.nan] * 2,
     ),
-    "list": (pa.array([[1], [2, 3]]), [None, None], [np.nan] * 2),
-    "struct": (pa.array([{"a": 1}, None]), [None, None], [np.nan] * 2),
+    "list": (pa.array([[1], [2, 3]]), ["[1]", "[2, 3]"], [np.nan] * 2),
     "nothing": (pa.nulls(2), [None, None], [np.nan] * 2),
 }
 
@@ -304,9 +303,9 @@ POSTGRES = {
     "timestamp": ("'2025-01-01 08:00'::timestamp", "2025-01-01T08:00:00", np.nan),
     "date": ("'2025-01-01'::date", "2025-01-01", np.nan),
     "json object": ("""'{"a": 1}'::jsonb""", None, np.nan),
-    "json list": ("'[1, 2]'::json", None, np.nan),
+    "json list": ("'[1, 2]'::json", "[1, 2]", np.nan),
     "json text": ("""'"a"'::jsonb""", "a", np.nan),
-    "array": ("array[1, 2]", None, np.nan),
+    "array": ("array[1, 2]", "[1, 2]", np.nan),
     "bytea": ("'\\x61'::bytea", "a", np.nan),
     "enum-like char": ("'a'::char(3)", "a", np.nan),
     "null": ("null::text", None, np.nan),

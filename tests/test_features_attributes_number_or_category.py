@@ -69,6 +69,14 @@ def test_different_amounts_are_numbers(cells: list[float]) -> None:
     assert fit_number(cells).highest == max(cells)
 
 
+@pytest.mark.parametrize("name", ["Lead ID", "campaignId", "owner_id", "UUID"])
+def test_column_named_as_an_id_is_not_a_number(name: str) -> None:
+    repeated = pd.Series([7, 19, 22, 7.0] * 50, name=name)
+    assert isinstance(fit_attribute(repeated, nothing=[]), CategoryAttribute)
+    assert isinstance(fit_attribute(pd.Series(range(0, 900, 9), name=name), nothing=[]), LeftOut)
+    assert isinstance(fit_attribute(repeated, nothing=[], kind="number"), NumberAttribute)
+
+
 def test_declared_number_is_no_identifier() -> None:
     assert fit_number(list(range(100)), kind="number").highest == 99
 

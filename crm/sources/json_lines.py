@@ -14,18 +14,21 @@ from crm.sources.irregular import MAX_ROW_BYTES
 from crm.sources.layout import lines_of_text
 from crm.sources.rows import Rows
 from crm.sources.source_file import SourceFile
-from crm.text import listed, quote
+from crm.text import counted, listed, quote
 
 BLOCK_BYTES = 1 << 22
 TABLE_ROWS = 50_000
+MAX_DEPTH = 8
+PAGE_RECORDS = 5  # the least mean number of records in a line, if all lines are pages
 
 
 def iter_json_lines(file: SourceFile, encoding: str | None, findings: Findings) -> Iterator[Rows]:
     """Read JSON Lines, and add nested values and blank lines to `findings`.
 
     The columns are the keys of all objects, in the order in which they first occur; a key that an
-    object lacks is a missing cell. Cells have the types of JSON. Empty text, lists and objects in a
-    cell count as missing.
+    object lacks is a missing cell. The keys of an object in an object become columns such as
+    `properties.createdate`. Cells have the types of JSON; a list is the text of its JSON. Empty
+    texts and lists, and lists that contain objects, count as missing.
 
     Parameters
     ----------
@@ -38,14 +41,24 @@ def iter_json_lines(file: SourceFile, encoding: str | None, findings: Findings) 
     Raises
     ------
     SourceError
-        If a line is not one JSON object. The message names the line.
+        If a line is not one JSON object, or is the answer of an API with many records in a list.
+        The message names the line.
     SchemaError
         If the objects have no keys.
     """
     encoding = find_encoding(file, encoding, findings)
-    columns: dict[str, None] = {}
+    columns: dict[str, bool] = {}  # whether any cell has a value
+    pages = _Pages()
     for _, cells in _objects(file, encoding):
-        columns.update(dict.fromkeys(cells))
+        for key, cell in cells.items():
+            columns[key] = columns.get(key, False) or cell not in (None, {})
+        pages.add(cells)
+    pages.check(file.name)
+    parents = {key.rpartition(".")[0] for key in columns if "." in key}
+    parents |= {key.partition(".")[0] for key in columns if "." in key}
+    columns = {
+        key: is_filled for key, is_filled in columns.items() if is_filled or key not in parents
+    }
     names = {key: column_name(key) for key in columns}
     _check_names(file.name, names)
     nested: dict[str, int] = {}
@@ -57,7 +70,7 @@ def iter_json_lines(file: SourceFile, encoding: str | None, findings: Findings) 
             findings.leave_out(BLANK, range(last_line + 1, line))
         last_line = line
         for key, cell in cells.items():
-            if isinstance(cell, list | dict):
+            if _is_table(cell):
                 nested[key] = nested.get(key, 0) + 1
         if cells:
             rows.append([_plain(cells.get(key)) for key in names])
@@ -69,9 +82,44 @@ def iter_json_lines(file: SourceFile, encoding: str | None, findings: Findings) 
             rows, lines = [], []
     for key, count in nested.items():
         findings.note(
-            f"{quote(key)} contains lists or objects in {count:,} rows; they count as missing."
+            f"{quote(key)} contains lists of objects in {counted(count, 'row')}; they count as "
+            "missing."
         )
     yield _rows(rows, lines, list(names.values()))
+
+
+class _Pages:
+    """Counts the lists of objects in each line: an answer of an API has many records in one.
+
+    Each of the records has more keys than the answer around them.
+    """
+
+    def __init__(self) -> None:
+        self.n_lines = 0
+        self.lists: dict[str, list[int]] = {}
+
+    def add(self, cells: dict[str, Any]) -> None:
+        self.n_lines += 1
+        for key, cell in cells.items():
+            if _is_table(cell) and _n_keys(cell[0]) > len(cells):
+                self.lists.setdefault(key, []).append(len(cell))
+
+    def check(self, name: str) -> None:
+        """Check that the records are not inside lists.
+
+        Raises
+        ------
+        SourceError
+        """
+        for key, sizes in self.lists.items():
+            is_page = len(sizes) == self.n_lines and sum(sizes) >= PAGE_RECORDS * self.n_lines
+            if self.n_lines == 1 or is_page:
+                objects = counted(sum(sizes), "object")
+                raise SourceError(
+                    f"{name} is the answer of an API and not a table: the key {quote(key)} "
+                    f"contains a list of {objects}. Write each of these objects on a line of its "
+                    f"own. `jq -c '.{quote(key)}[]' {name}` does so."
+                )
 
 
 def _objects(file: SourceFile, encoding: str) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -80,12 +128,34 @@ def _objects(file: SourceFile, encoding: str) -> Iterator[tuple[int, dict[str, A
         if not line.strip():
             continue
         try:
-            yield number, decoder.decode(line)
+            yield number, _flat(file.name, number, decoder.decode(line))
         except msgspec.DecodeError as error:
             raise SourceError(
                 f"{file.name}: line {number:,} is not one JSON object: {error}. "
                 'Expected one object on each line, such as {"id": 7, "city": "Bonn"}.'
             ) from None
+
+
+def _flat(name: str, line: int, cells: dict[str, Any]) -> dict[str, Any]:
+    """Return the cells of an object, with those of the objects in it under joined names."""
+    if not any(isinstance(cell, dict) for cell in cells.values()):
+        return cells
+    flat: dict[str, Any] = {}
+
+    def add(prefix: str, cells: dict[str, Any], depth: int) -> None:
+        for key, cell in cells.items():
+            if isinstance(cell, dict) and cell and depth < MAX_DEPTH:
+                add(f"{prefix}{key}.", cell, depth + 1)
+            elif f"{prefix}{key}" in flat:
+                raise SourceError(
+                    f"{name}: line {line:,} has two keys that become the column "
+                    f"{quote(prefix + key)}. Rename one."
+                )
+            else:
+                flat[f"{prefix}{key}"] = cell
+
+    add("", cells, 1)
+    return flat
 
 
 def _lines(file: SourceFile, encoding: str) -> Iterator[str]:
@@ -125,7 +195,18 @@ def _check_names(name: str, names: dict[str, str]) -> None:
 
 
 def _plain(cell: Any) -> Any:
-    return None if cell == "" or isinstance(cell, list | dict) else cell
+    if isinstance(cell, list | dict):
+        return None if not cell or _is_table(cell) else msgspec.json.encode(cell).decode()
+    return None if cell == "" else cell
+
+
+def _n_keys(item: Any) -> int:
+    """Return the number of values in an object and the objects in it."""
+    return sum(map(_n_keys, item.values())) if isinstance(item, dict) else 1
+
+
+def _is_table(cell: Any) -> bool:
+    return isinstance(cell, list) and any(isinstance(item, dict) for item in cell)
 
 
 def _rows(rows: list[list[Any]], lines: list[int], columns: list[str]) -> Rows:
@@ -135,7 +216,9 @@ def _rows(rows: list[list[Any]], lines: list[int], columns: list[str]) -> Rows:
 def typed_table(rows: list[list[Any]], columns: list[str]) -> pd.DataFrame:
     """Build a table; a column has a type if all its cells have this type.
 
-    Whole numbers beside missing cells stay objects, because floats have 53 bits.
+    Whole numbers beside missing cells stay objects, because floats have 53 bits. Truth values
+    beside the texts "true" and "false", or beside 1 and 0, are truth values; beside other cells
+    they are text.
 
     Examples
     --------
@@ -145,6 +228,20 @@ def typed_table(rows: list[list[Any]], columns: list[str]) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=columns, dtype=object)
     for name in columns:
         kinds = {type(cell) for cell in table[name]}
+        if bool in kinds and kinds - {bool, type(None)}:
+            table[name] = _truths(table[name].tolist())
+            continue
         if int not in kinds or kinds == {int}:
             table[name] = table[name].infer_objects()
     return table
+
+
+def _truths(cells: list[Any]) -> pd.Series:
+    """Return cells of which some are truth values: all as such, or those as text."""
+    words = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}
+    read = [cell if cell is None else words.get(str(cell).strip().casefold()) for cell in cells]
+    if all(cell is None or truth is not None for cell, truth in zip(cells, read, strict=True)):
+        return pd.Series(read, dtype=object)
+    return pd.Series(
+        [str(cell).lower() if isinstance(cell, bool) else cell for cell in cells], dtype=object
+    )

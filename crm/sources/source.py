@@ -50,8 +50,8 @@ def read_table(
     -------
     DataFrame
         Columns have the source's own names. Cells from CSV are text, and empty ones are
-        missing. Cells from other sources keep their types; lists and objects in a cell count as
-        missing. `attrs` contains the delimiter of a CSV file.
+        missing. Cells from other sources keep their types; a list is the text of its JSON, and the
+        keys of an object are columns. `attrs` contains the delimiter of a CSV file.
 
     Raises
     ------

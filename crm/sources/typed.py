@@ -1,5 +1,6 @@
 """Reads tables whose cells have types: Parquet and databases."""
 
+import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from crm.sources.checks import check_file, check_header
 from crm.sources.findings import Findings
 from crm.sources.source_file import SourceFile
 from crm.suggest import nearest
+from crm.text import quote as quote_text
 
 PANDAS_INDEX = "__index_level_"  # how pandas names an index without a name
 
@@ -27,12 +29,20 @@ PANDAS_INDEX = "__index_level_"  # how pandas names an index without a name
 def iter_parquet(file: SourceFile, chunk_rows: int, findings: Findings) -> Iterator[pd.DataFrame]:
     """Read a Parquet file in chunks of at most `chunk_rows` rows."""
     with _parquet_errors(file.name), _opened(file) as parquet:
-        columns = check_header(file.name, list(parquet.schema_arrow.names), findings)
+        empty = _flat(parquet.schema_arrow.empty_table())
+        columns = check_header(file.name, empty.column_names, findings)
         for batch in parquet.iter_batches(batch_size=chunk_rows):
             # Ignore pandas' metadata, so that an index that was saved becomes a column.
-            table = pa.Table.from_batches([batch]).rename_columns(columns)
+            table = _flat(pa.Table.from_batches([batch])).rename_columns(columns)
             kept = [column for column in columns if not column.startswith(PANDAS_INDEX)]
-            yield _plain(table.select(kept).to_pandas(ignore_metadata=True))
+            yield _plain(table.select(kept).to_pandas(ignore_metadata=True), findings)
+
+
+def _flat(table: pa.Table) -> pa.Table:
+    """Return a table with the fields of objects as columns, such as `properties.createdate`."""
+    while any(pa.types.is_struct(field.type) for field in table.schema):
+        table = table.flatten()
+    return table
 
 
 def count_parquet(file: SourceFile) -> int:
@@ -103,7 +113,7 @@ def iter_database(
             columns = check_header(name, list(result.keys()), findings)
             while rows := result.fetchmany(chunk_rows):
                 table = pd.DataFrame.from_records(rows, columns=columns)
-                yield _plain(table)
+                yield _plain(table, findings)
     except SQLAlchemyError as error:
         cause = str(getattr(error, "orig", None) or error).splitlines()[0][:300]
         for secret in filter(None, (parsed.password, parsed.query.get("password"))):
@@ -141,17 +151,34 @@ def _parquet_errors(name: str) -> Iterator[None]:
         ) from None
 
 
-def _plain(table: pd.DataFrame) -> pd.DataFrame:
-    """Turn dictionary columns, bytes, lists and objects into plain cells."""
+def _plain(table: pd.DataFrame, findings: Findings) -> pd.DataFrame:
+    """Turn dictionary columns, bytes and lists into plain cells; a list is the text of its JSON.
+
+    Objects, and lists that contain objects, count as missing; a note names their column.
+    """
     for column in table.columns:
         if table[column].dtype == "category":
             table[column] = table[column].astype(table[column].cat.categories.dtype)
         if table[column].dtype == object:
-            table[column] = table[column].map(_plain_cell)
+            cells = table[column].map(_plain_cell)
+            if (cells.isna() & table[column].map(_is_object)).any():
+                findings.note(f"{quote_text(str(column))} contains objects; they count as missing.")
+            table[column] = cells
     return table
+
+
+def _is_object(cell: Any) -> bool:
+    """Return whether a cell is an object, or a list that contains objects."""
+    if isinstance(cell, np.ndarray | list | tuple):
+        return any(map(_is_object, cell))
+    return isinstance(cell, dict | set) and bool(cell)
 
 
 def _plain_cell(cell: Any) -> Any:
     if isinstance(cell, bytes | memoryview):
         return bytes(cell).decode("utf-8", errors="replace")
-    return None if isinstance(cell, dict | list | tuple | set | np.ndarray) else cell
+    if isinstance(cell, np.ndarray | list | tuple):
+        items = [item.item() if isinstance(item, np.generic) else item for item in cell]
+        is_plain = items and all(isinstance(item, str | bool | int | float) for item in items)
+        return json.dumps(items, ensure_ascii=False) if is_plain else None
+    return None if isinstance(cell, dict | set) else cell

@@ -1,6 +1,7 @@
 """Decides whether a column is a number or a category, and fits it."""
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Literal
@@ -12,6 +13,7 @@ from crm.arrays import Floats, Objects
 from crm.cells import folded_words, read_column, text_column
 from crm.errors import SchemaError
 from crm.formats.numbers import NumberFormat
+from crm.text import words_of
 from features.attributes.attribute import MOSTLY, NEARLY_UNIQUE, LeftOut
 from features.attributes.category import CategoryAttribute
 from features.attributes.number import TRUTHS, NumberAttribute
@@ -24,6 +26,7 @@ IDENTIFIERS_SPREAD = 3  # highest minus lowest of identifiers without gaps, for 
 IDENTIFIERS_IN_ORDER = 0.9  # share of steps from row to row in one direction
 IDENTIFIERS_ROUND = 0.25  # share of numbers that end in 0; of identifiers it is 0.1
 IDENTIFIER_DIGITS = 5
+_ID_NAME = re.compile(r"\b(?:id|uuid|guid)\b")
 
 
 def fit_attribute(
@@ -86,8 +89,11 @@ def fit_attribute(
         is_number &= ~is_truth
     share = float(is_number[filled].mean())
     is_declared = kind is not None
+    is_id = not is_declared and _ID_NAME.search(words_of(name)) is not None
     if kind is None:
         kind = _kind(name, share, n_distinct=len(counts), n=n_filled)
+        if kind == "number" and is_id:  # ids are names, not amounts
+            kind = "category"
     if kind == "number":
         if infinite.any():
             raise SchemaError("leads", [_infinities(name, int(infinite.sum()))])
@@ -102,7 +108,7 @@ def fit_attribute(
             lowest=float(known.min()),
             highest=float(known.max()),
         )
-    if n_filled >= 100 and len(counts) > NEARLY_UNIQUE * n_filled:
+    if (n_filled >= 100 or is_id) and len(counts) > NEARLY_UNIQUE * n_filled:
         return LeftOut(name, "nearly each lead has a value of its own: an identifier or free text")
     spellings = counts.groupby(_fold(counts.index.to_numpy()), sort=False)
     totals = spellings.sum().sort_values(ascending=False, kind="stable")
