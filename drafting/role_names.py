@@ -18,16 +18,6 @@ OTHER_STATUS: Final = 5  # from this rank on, `outcome` names may mean a status 
 CLOSING_NAMES: Final = 4  # names of `closed_at` with a lower rank mean a closing
 NAMED_IDS: Final = 5  # names of `lead_id` with a lower rank name the lead or the row
 
-_TABLE_WORDS = (
-    "lead",
-    "leads",
-    "deal",
-    "deals",
-    "opportunity",
-    "contact",
-    "contacts",
-    "properties",
-)
 _NOT_DECOMPOSED = str.maketrans("łøđıŁØĐ", "lodilod")
 
 
@@ -48,7 +38,7 @@ def rank(role: str, name: str) -> int:
 
     Examples
     --------
-    >>> rank("created_at", "Créé le"), rank("created_at", "hs_createdate")
+    >>> rank("created_at", "Créé le"), rank("created_at", "Affaire - Affaire créée")
     (1, 1)
     >>> rank("closed_at", "lastmodifieddate"), rank("closed_at", "Expected Close Date")
     (9, 9)
@@ -100,15 +90,29 @@ def is_excluded(role: str, name: str) -> bool:
 
 
 def _is_one_of(name: str, listed: list[str]) -> bool:
-    words = plain_words(name)
-    first, _, others = words.partition(" ")
-    glued = {words.replace(" ", "")}
-    if first in _TABLE_WORDS and others not in ("", "amount"):  # a lead's own amount is not revenue
-        glued.add(others.replace(" ", ""))
+    forms = {plain_words(name), _without_tables(plain_words(name))}
+    glued = {form.replace(" ", "") for form in forms}
     return any(
-        re.search(text[1:], words) is not None if text[0] == "~" else _glued(text) in glued
+        any(re.search(text[1:], form) for form in forms)
+        if text[0] == "~"
+        else _glued(text) in glued
         for text in listed
     )
+
+
+@lru_cache(maxsize=4_096)
+def _without_tables(words: str) -> str:
+    """Return the words of a name without words for its table, such as "deal" in "deal status".
+
+    Examples
+    --------
+    >>> _without_tables("negocio negocio criado em"), _without_tables("etapa del negocio")
+    ('criado em', 'etapa')
+    """
+    shorter = _TABLES_BEFORE.sub("", words)
+    shorter = _TABLES_BEHIND.sub("", shorter)
+    # A lead's own amount is not revenue.
+    return words if shorter in ("", "amount") else shorter
 
 
 @lru_cache(maxsize=4_096)
@@ -118,4 +122,9 @@ def _glued(name: str) -> str:
 
 _LISTED: Final = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 _FILES: Final = _LISTED.pop("files")
+_TABLES: Final = _LISTED.pop("table_words")
+_WORDS: Final = "|".join(plain_words(word) for word in _TABLES["words"])
+_GLUED: Final = "|".join(_TABLES["glued"])
+_TABLES_BEFORE: Final = re.compile(rf"^(?:(?:{_WORDS}) |(?:{_GLUED})の? ?)+")
+_TABLES_BEHIND: Final = re.compile(rf" (?:(?:{'|'.join(_TABLES['of'])}) )*(?:{_WORDS})$")
 _NAMES: Final = {role: ranks for role, ranks in _LISTED.items() if isinstance(ranks[0], list)}
