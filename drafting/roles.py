@@ -12,10 +12,11 @@ import pandas as pd
 
 from crm.errors import ConfigError
 from crm.tables import TABLES, DeclaredColumn
-from crm.text import listed, quote
+from crm.text import listed
 from drafting.about_person import is_sensitive
 from drafting.closing import closing_by_cells
 from drafting.lead_columns import id_columns
+from drafting.no_outcome import no_outcome
 from drafting.outcome_column import Declared, OutcomeChoice, check_declared, choose_outcome
 from drafting.personal import personal_reason
 from drafting.role_names import CLOSING_NAMES, NO_RANK, hints_at, rank
@@ -240,7 +241,7 @@ def _flat_outcome(
     ]
     choice = choose_outcome(without_role, declared)
     if choice is None:
-        raise ConfigError(_no_outcome(leads, without_role))
+        raise ConfigError(no_outcome(leads.path.name, without_role))
     rest = [column for column in without_role if column is not choice.column]
     by_role = {"outcome": choice.column} | _play(rest, "outcomes") | {"outcome": choice.column}
     closed = by_role.get("closed_at")
@@ -261,23 +262,3 @@ def _is_revenue(amount: Column, choice: OutcomeChoice) -> bool:
         return True
     is_won = np.isin(choice.column.texts, list(choice.words.won))
     return bool(amount.filled()[~is_won].mean() < MOST_AMOUNTS_NOT_WON) if (~is_won).any() else True
-
-
-def _no_outcome(leads: Table, columns: Sequence[Column]) -> str:
-    """Write the message that no column is the outcome, with the values of those that could be."""
-    few = [column for column in columns if 2 <= len(column.counts) <= 20]
-    named = [column for column in few if rank("outcome", column.name) < NO_RANK]
-    hint = ""
-    if named:
-        values = listed(named[0].counts.index)
-        hint = (
-            f" {quote(named[0].name)} has no value that clearly means won. Its values are: "
-            f"{values}. If one of them does, add: --outcome {quote(named[0].name)} --won "
-            f"{quote('VALUE')}."
-        )
-    return (
-        f"No column of {leads.path.name} shows how leads ended. Columns with few values: "
-        f"{listed(column.name for column in few) or 'none'}.{hint} Expected a column with a name "
-        "such as converted, won, outcome or status, and values such as yes and no. Name it with "
-        "`--outcome COLUMN`, or add a file as `outcomes=FILE`."
-    )

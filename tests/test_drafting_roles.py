@@ -8,6 +8,7 @@ import pytest
 
 from crm.errors import ConfigError
 from drafting.draft import draft_project
+from drafting.role_names import NAMED_IDS, NO_RANK, rank
 from tests.made_drafts import (
     N_LEADS,
     crm_tables,
@@ -170,9 +171,96 @@ def test_status_without_a_win_is_not_an_outcome(tmp_path: Path, values: list[str
 
 def test_leads_without_an_outcome_are_refused(tmp_path: Path) -> None:
     file = write_csv(tmp_path, "leads.csv", {"id": range(9), "city": ["x", "y", "z"] * 3})
-    message = r'shows how leads ended\. Columns with few values: "city"'
+    message = r'shows how leads ended\. Columns that could, with their .* values: "city" \("'
     with pytest.raises(ConfigError, match=message):
         draft_project([file], tmp_path)
+
+
+def test_columns_that_could_be_the_outcome_are_shown_with_the_option_to_write(
+    tmp_path: Path,
+) -> None:
+    stages = [f"Stufe {i % 40}" for i in range(N_LEADS)]
+    towns = [("Bonn", "Ulm")[i % 2] for i in range(N_LEADS)]
+    leads = {"id": range(N_LEADS), "city": towns, "Stufe": stages}
+    message = (
+        r'values: "Stufe" \("Stufe \d+", .*, …\).*"city" \(.* as in: --outcome "Stufe" --won VALUE'
+    )
+    with pytest.raises(ConfigError, match=message):
+        draft_project([write_csv(tmp_path, "leads.csv", leads)], tmp_path)
+
+
+NAMES_OF_ROLES = {
+    "created_at": [
+        "Deal - Deal erstellt",
+        "Negócio - Negócio criado em",
+        "Trato - Trato creado",
+        "Affaire - Affaire créée",
+        "Affare - Affare creato il",
+        "Deal - Deal aangemaakt",
+        "Szansa - Szansę utworzono",
+        "取引 - 取引作成日",
+        "Fecha de creación del negocio",
+        "생성일",
+    ],
+    "closed_at": [
+        "Deal - Deal geschlossen am",
+        "Negócio - Negócio fechado em",
+        "Affaire - Affaire clôturée le",
+        "Szansa - Szansę zamknięto",
+        "Schlusstermin",
+        "Konvertierungsdatum",
+        "Stängningsdatum",
+        "取引の開始日",
+        "完了予定日",
+        "Tatsächliches Abschlussdatum",
+        "Date de fermeture réelle",
+        "Data real de fechamento",
+        "实际结束日期",
+    ],
+    "outcome": [
+        "Lifecycle-Phase",
+        "Phase du cycle de vie",
+        "Etapa del ciclo de vida",
+        "Etapa do ciclo de vida",
+        "Fase del ciclo di vita",
+        "Levenscyclusfase",
+        "ライフサイクルステージ",
+        "Statusgrund",
+        "Raison du statut",
+        "Negócio - Status",
+        "status_label",
+        "Ist konvertiert",
+        "Étape de la transaction",
+    ],
+    "lead_id": [
+        "レコードID",
+        "リードID",
+        "客户ID",
+        "Negócio - ID",
+        "(Nicht ändern) Lead",
+        "(Ne pas modifier) Prospect",
+    ],
+}
+OTHER_NAMES = {
+    "created_at": ["Deal - Update time", "Negócio - Atualizado em", "(Nicht ändern) Geändert am"],
+    "closed_at": ["Date de fermeture estimée", "Beräknad stängningsdatum", "成約予定日"],
+    "outcome": ["Zahlungsart", "Phasenverschiebung"],
+    "lead_id": ["(Nicht ändern) Zeilenprüfsumme", "Paid", "Valid"],
+    "amount": ["Lead amount"],
+}
+
+
+def test_names_of_roles_are_known_in_many_languages() -> None:
+    ranks = {
+        (role, name): rank(role, name) for role in NAMES_OF_ROLES for name in NAMES_OF_ROLES[role]
+    }
+    assert len(ranks) == 42
+    assert {name: place for name, place in ranks.items() if place >= NAMED_IDS} == {}
+
+
+def test_other_names_suggest_no_role() -> None:
+    ranks = {(role, name): rank(role, name) for role in OTHER_NAMES for name in OTHER_NAMES[role]}
+    assert set(ranks.values()) == {NO_RANK}
 
 
 def test_one_file_may_contain_leads_and_outcomes(tmp_path: Path) -> None:
