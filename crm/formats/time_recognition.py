@@ -23,6 +23,7 @@ from crm.times import DAY, MILLISECONDS, NOT_A_TIME
 SHAPES_FROM: Final = 60  # cells whose shapes suggest formats
 SAMPLE: Final = 4_000  # distinct cells that must fit the format
 MOSTLY: Final = 0.99  # the least share of cells that fit
+LOOKED_AT: Final = 200  # texts that show the calendar
 YEAR: Final = 365 * DAY
 _BETWEEN: Final = r"[-/., ]+|[-/. ]*(?:\b(?:de|del|of|den|d')\b)?[-/. ]+"
 _NAME: Final = r"[^\W\d_]{3,12}\.?"
@@ -123,6 +124,8 @@ def recognise_times(
         return None
     is_iso = [_is_iso(text) for text in sample]
     if sum(is_iso) >= MOSTLY * len(sample):
+        if not _are_of_our_era(sample, None):
+            return None
         return RecognisedTimes(None, unread=_first(sample, is_iso))
     if may_be_numbers and (numeric := _numeric(sample)) is not None:
         return numeric
@@ -130,7 +133,8 @@ def recognise_times(
     if not notations:
         return None
     fits = {notation: _fits(notation, sample) for notation in notations}
-    best = max(map(sum, fits.values()))
+    fits = {form: fit for form, fit in fits.items() if _are_of_our_era(sample, form)}
+    best = max(map(sum, fits.values()), default=0)
     if best < MOSTLY * len(sample):
         return _joined(sample, fits)
     tied = [notation for notation in notations if sum(fits[notation]) == best]
@@ -140,6 +144,27 @@ def recognise_times(
 
 def _is_iso(text: str) -> bool:
     return MILLISECONDS.fullmatch(plain_text(text)) is not None or iso_text(text) is not None
+
+
+def _are_of_our_era(sample: Sequence[str], notation: str | None) -> bool:
+    """Check that most times of a sample are between 1900 and 2100.
+
+    Other years are mostly of another calendar, such as 1404 in Iran and 2568 in Thailand.
+    """
+    if notation is None:
+        years = [int(iso[:4]) for text in sample[:LOOKED_AT] if (iso := iso_text(text))]
+    else:
+        times = [_time(notation, text) for text in sample[:LOOKED_AT]]
+        years = [1970 + time // YEAR for time in times if time != NOT_A_TIME]
+    return sum(1900 <= year <= 2100 for year in years) >= 0.5 * len(years)
+
+
+def _time(notation: str, text: str) -> int:
+    try:
+        times = (form.read(text, "UTC") for form in time_formats(notation))
+    except ConfigError:
+        return NOT_A_TIME
+    return next((time for time in times if time != NOT_A_TIME), NOT_A_TIME)
 
 
 def _first(sample: Sequence[str], fits: Sequence[bool]) -> tuple[str, ...]:
@@ -214,11 +239,7 @@ def _replaced(text: str, match: re.Match[str], directives: dict[str, str]) -> st
 
 
 def _fits(notation: str, sample: Sequence[str]) -> list[bool]:
-    try:
-        formats = time_formats(notation)
-    except ConfigError:
-        return [False] * len(sample)
-    return [any(form.read(text, "UTC") != NOT_A_TIME for form in formats) for text in sample]
+    return [_time(notation, text) != NOT_A_TIME for text in sample]
 
 
 def _joined(sample: Sequence[str], fits: dict[str, list[bool]]) -> RecognisedTimes | None:

@@ -62,7 +62,8 @@ _SAME: Final = {"B": "b", "A": "a"}
 _SHORT: Final = {"%T": "%H:%M:%S", "%R": "%H:%M", "%F": "%Y-%m-%d", "%D": "%m/%d/%y", "%S.%f": "%S"}
 _ZONE: Final = re.compile("([A-Z]*)(?:([+-])([01]?[0-9]|2[0-3])(?::?([0-5][0-9]))?)?")
 _BRACKETS: Final = re.compile(r"(.*?) ?(?:\(([^()]*)\)|\[([^\[\]]*)\])")
-_WITH_BRACKETS: Final = rf"[)\]]$|{MARKS}"
+_IN_BRACKETS: Final = re.compile(r"\(([^()]*)\)")
+_WITH_BRACKETS: Final = rf"[)\]]|{MARKS}"
 _LAST_ZONE: Final = re.compile(
     r"(?:(?:[A-Z]{1,5})?[+-][0-9]{1,2}(?::?[0-9]{2})?|(?<=[ 0-9])[A-Za-z]{1,5})$"
 )
@@ -95,13 +96,16 @@ def time_text(text: str) -> str:
     >>> time_text("Sat Jan 13 2024 09:05:00 GMT+0100 (Central European Time)")
     'Sat Jan 13 2024 09:05:00 GMT+0100'
     """
-    text = " ".join(plain_text(text).split())
+    text = plain_text(text)
+    if "(" in text:
+        text = _IN_BRACKETS.sub(lambda note: " " if _is_weekday(note[1]) else note[0], text)
+    text = " ".join(text.split())
     match = _BRACKETS.fullmatch(text) if text.endswith((")", "]")) else None
     if match is None:
         return text
     time, note = match[1], match[2] or match[3] or ""
     zone = _LAST_ZONE.search(time)
-    if (zone is not None and zone_offset(zone[0]) is not None) or _is_weekday(note):
+    if zone is not None and zone_offset(zone[0]) is not None:
         return time
     return f"{time} {note}"
 

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from crm.formats.number_recognition import MIXED_SIGNS, RecognisedNumbers
+from crm.formats.number_recognition import MIXED_SIGNS, RecognisedNumbers, counted_units
 from crm.formats.numbers import GROUPINGS, NumberFormat
 from crm.formats.times import unknown_zone
 from crm.formats.written import plain_text
@@ -16,12 +16,18 @@ from crm.text import listed, quote
 MOSTLY: Final = 0.5  # the least share of cells that look like numbers or times
 NEARLY_ALL: Final = 0.95  # the least share of numbers that are written in two ways
 MANY_VALUES: Final = 25  # a column of fewer values is a category
+FEW: Final = 3  # cells of a unit that is named
 MANY_FORMS: Final = 12  # forms of the text around the numbers of a column
 # One number with some text before and behind it. Text before a whole number makes it a code.
 _NUMBER: Final = re.compile(
     r"([^\d/:@#_+]{0,12}?)((?:\d{1,3}(?:[.,' ]\d{2,3})+|\d+)(?:[.,]\d+)?)([^\d:@#_]{0,20})"
 )
-_DAY_OR_CLOCK: Final = re.compile(r"\d{1,4}[-/.]\d{1,4}|\d{4}|\d{1,2}:\d{2}|\d{5,}")
+# Ranges such as 10-20 and 5 x 7, clocks such as 1:30, and durations such as 2 h 15 min.
+_NUMBERS: Final = re.compile(
+    r"[^\w]{0,3}[1-9][\d.,]*[^\d:@#-]{0,4}(?:[-–—~x×/]|\b(?:to|bis|à|a)\b)[^\w]{0,3}[1-9][\d.,]*\D{0,6}"
+    r"|\d{1,3}:\d{2}(?::\d{2})?|(?:\d{1,4} ?[^\W\d_]{1,7}\.? ?){2,4}"
+)
+_DAY_OR_CLOCK: Final = re.compile(r"\d{1,4}[-/.]\d{1,4}|\d{4}|\d{1,2}:\d{2}|\d{5,}|\d{1,2}[年月日]")
 
 
 def trouble_of(
@@ -50,8 +56,8 @@ def trouble_of(
         is_read = [any(np.isfinite(form.read(value)) for form in forms) for value in values]
         if np.mean(is_read) >= NEARLY_ALL:
             return numbers.doubt
-    if is_timed:
-        return _unread_times(values)
+    if is_timed and (unread := _unread_times(values)):
+        return unread
     return _unread_numbers(values, numbers)
 
 
@@ -71,6 +77,9 @@ def _unread_times(values: Sequence[str]) -> str:
 def _unread_numbers(values: Sequence[str], numbers: RecognisedNumbers | None) -> str:
     if len(values) <= MANY_VALUES:
         return ""
+    units = {} if numbers is None else {unit: n for unit, n in numbers.units.items() if n >= FEW}
+    if len(units) > 1 and sum(units.values()) >= NEARLY_ALL * len(values):
+        return f"numbers have several units: {counted_units(Counter(units))}"
     alike = [value for value in values if _looks_like_number(value)]
     if len(alike) < MOSTLY * len(values):
         return ""
@@ -85,9 +94,10 @@ def _unread_numbers(values: Sequence[str], numbers: RecognisedNumbers | None) ->
 
 
 def _looks_like_number(value: str) -> bool:
-    match = _NUMBER.fullmatch(plain_text(value))
+    text = plain_text(value)
+    match = _NUMBER.fullmatch(text)
     if match is None:
-        return False
+        return _NUMBERS.fullmatch(text) is not None
     before, digits = match[1], match[2]
     has_sign = not digits.isdigit()
     has_letters = any(letter.isalpha() for letter in before) or before.endswith("-")
