@@ -158,7 +158,8 @@ def draft_with_values(
             if not records.has_times:
                 add_order(section, order, attributes)
             add_possible_amount(section, roles, attributes)
-            add_unread_numbers(section, _used(attributes, rules))
+            private = {*rules.ignore, *rules.sensitive}
+            add_unread_numbers(section, [c for c in attributes if c.name not in private])
         add_formats(section, kind, roles, _formatted(attributes, rules) if kind == "leads" else [])
         draft[kind] = section
     draft["learn"] = learn_part
@@ -173,15 +174,10 @@ def draft_with_values(
     )
 
 
-def _used(attributes: Sequence[Column], rules: ColumnRules) -> list[Column]:
-    """Return the attributes that the model may use."""
-    unused = {*rules.ignore, *rules.sensitive, *rules.known_later}
-    return [column for column in attributes if column.name not in unused]
-
-
 def _formatted(attributes: Sequence[Column], rules: ColumnRules) -> list[Column]:
     """Return the attributes that are read as numbers or times, if their cells are such."""
-    return [column for column in _used(attributes, rules) if column.name not in rules.category]
+    as_text = {*rules.ignore, *rules.sensitive, *rules.known_later, *rules.category}
+    return [column for column in attributes if column.name not in as_text]
 
 
 def _add_opening(draft: tomlkit.TOMLDocument, tables: Sequence[Table], name: str) -> None:

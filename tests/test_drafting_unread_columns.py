@@ -80,6 +80,9 @@ def test_draft_says_what_it_decided_about_formats(tmp_path: Path) -> None:
         "Gewicht": [f"{i % 9 + 1},{100 + 7 * i:03}" for i in rows],
         "Budget": [f"{'$€£'[i % 3]}{1000 + i:,}.50" for i in rows],
         "Fee": [f"{1000 + i}.50" if i % 2 else f"{1000 + i},50" for i in rows],
+        "Amount": [
+            ("1,007.50", "", "")[i % 3] if i % 2 else ("1.007,50", "", "")[i % 3] for i in rows
+        ],
     }
     path = write_csv(tmp_path, "leads.csv", columns, sep=";")
     text = draft_project([path], tmp_path, "acme")
@@ -96,4 +99,6 @@ def test_draft_says_what_it_decided_about_formats(tmp_path: Path) -> None:
     assert "which are not converted: $ (40), EUR (40), GBP (40)" in words
     assert 'CHECK: the name "Created on"' in words
     assert "numbers, the rest text" not in words
+    assert draft["columns"]["known_later"] == ["Amount"]
+    assert 'CHECK: in "Amount", some numbers have a decimal point' in words
     assert 'CHECK: in "Fee", some numbers have a decimal point' in words
