@@ -199,6 +199,12 @@ def test_header_again_is_left_out(tmp_path: Path, again: str) -> None:
     assert lines_left_out(tmp_path, content) == (60, [32])
 
 
+def test_titles_above_a_repeated_header_are_left_out(tmp_path: Path) -> None:
+    title = f"\nLead report Q2\nMade for: A. Person\n{COLD}"
+    content = f"{COLD}{''.join(COLD_LEADS[:30])}{title}{''.join(COLD_LEADS[30:])}"
+    assert lines_left_out(tmp_path, content) == (60, [32, 33, 34, 35])
+
+
 @pytest.mark.parametrize(
     ("other", "place"),
     [

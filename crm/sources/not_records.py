@@ -243,6 +243,7 @@ class RowJudge:
                 reason = LABELS
             if reason is not None:
                 found[row] = reason
+        self._find_titles(table, found, short)
         if is_last:
             self._find_text_below(table, found, gaps)
         keep = np.ones(len(table), dtype=bool)
@@ -351,6 +352,18 @@ class RowJudge:
         lacks_usual = any(_is_nothing(cells[i]) for i in self.always if i != first)
         lacks_many = len(cells) > 2 and 2 * (len(filled) + 1) <= len(cells)
         return (lacks_usual or lacks_many) and bool(filled) and all(map(_is_amount, filled))
+
+    def _find_titles(
+        self, table: pd.DataFrame, found: dict[int, str], short: Collection[int]
+    ) -> None:
+        """Add the lines of text right above a header that is repeated in the table."""
+        for header in [row for row, reason in found.items() if reason == HEADER_AGAIN]:
+            for row in range(header - 1, -1, -1):
+                texts = _texts(table.iloc[row].tolist())
+                is_title = row in short and sum(map(bool, texts)) == 1 and bool(texts[0])
+                if not is_title or self.is_first_alike(0, texts[0]):
+                    break
+                found.setdefault(row, BELOW)
 
     def _find_text_below(
         self, table: pd.DataFrame, found: dict[int, str], gaps: Collection[int]
