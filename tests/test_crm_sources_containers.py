@@ -175,6 +175,10 @@ def test_half_converted_dates_are_asked_for(tmp_path: Path) -> None:
         'CHECK: "Created" mixes 2 dates (row 2: 2025-01-31 08:15) and 1 text such as ' in notes[0]
     )
     assert '"06/13/2025 12:28" (row 3)' in notes[0]
+    assert "no date has a day above" not in notes[0]
+    typed: Sheet = [["id", "Created"], *([i, datetime.datetime(2025, i, 6)] for i in range(1, 9))]  # noqa: DTZ001
+    _, notes = read_with_notes(tmp_path, workbook({"A": [*typed, [9, "06/13/2025 12:28"]]}))
+    assert "exchanged: no date has a day above 12, and every text has a larger number" in notes[0]
 
 
 def test_half_converted_dates_of_a_role_are_refused(tmp_path: Path) -> None:
@@ -183,7 +187,7 @@ def test_half_converted_dates_of_a_role_are_refused(tmp_path: Path) -> None:
     formats = {"Created": "%m/%d/%Y %H:%M"}
     content = workbook({"A": HALF_CONVERTED})
     _, notes = read_with_notes(tmp_path, content, created_at="Created", formats=formats)
-    assert notes == []
+    assert "The dates are read as they are, and the texts in the format" in notes[0]
 
 
 def test_ids_that_lost_digits_are_named(tmp_path: Path) -> None:
@@ -200,6 +204,13 @@ def test_ids_that_lost_digits_are_named(tmp_path: Path) -> None:
 def test_damaged_workbook_is_refused(read_csv: ReadCsv) -> None:
     with pytest.raises(SourceError, match=r"leads\.csv is a damaged zip archive or workbook"):
         read_csv(workbook({"Leads": LEADS})[:-30])
+
+
+def test_long_ids_of_a_workbook_keep_the_digits_of_the_file(tmp_path: Path) -> None:
+    sheet: Sheet = [["Lead ID", "n"], *([12345678901234567123 + i, 1] for i in range(4))]
+    table, notes = read_with_notes(tmp_path, workbook({"A": sheet}), lead_id="Lead ID")
+    assert table["Lead ID"].tolist() == [str(12345678901234567123 + i) for i in range(4)]
+    assert notes == []
 
 
 # -- JSON Lines

@@ -9,7 +9,6 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any, Final
 
 from crm.cells import cell_text
@@ -25,11 +24,12 @@ ERRORS: Final = frozenset(
     ("#N/A", "#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#GETTING_DATA")
     + ("#SPILL!", "#CALC!", "#FIELD!", "#BLOCKED!", "#CONNECT!", "#UNKNOWN!", "#BUSY!")
 )
-LONG: Final = 10**15  # Excel keeps 15 digits
-EXACT: Final = 2**53  # the reader keeps larger numbers to about 16 digits
+EXCEL_DIGITS: Final = 15  # of a number, that Excel keeps
 MOSTLY: Final = 0.5
 HALF_SHARE: Final = 0.05  # the least share of dates, and of texts, in a half converted column
 SHOWN: Final = 3
+MONTHS: Final = 12
+DAYS: Final = 31
 _DAY: Final = re.compile(r"\s*\d{1,4}\s?([./-])\s?\d{1,2}\s?\1\s?\d{1,4}\b.*")
 
 Range = tuple[tuple[int, int], tuple[int, int]]
@@ -134,15 +134,19 @@ class SheetCells:
         texts = [(r, cell) for r, cell in filled if isinstance(cell, str) and _DAY.fullmatch(cell)]
         if min(len(typed), len(texts)) < max(1, HALF_SHARE * len(filled)):
             return
-        if name in keys.formats:
-            return
         (first_row, first), (text_row, text) = typed[0], texts[0]
         sentence = (
             f"{quote(name)} mixes {counted(len(typed), 'date')} (row {first_row + 1:,}: "
             f"{first:%Y-%m-%d %H:%M}) and {counted(len(texts), 'text')} such as {quote(text)} "
             f"(row {text_row + 1:,}). Excel does this if it opens dates in a foreign order: in the "
-            "cells that became dates, day and month may be exchanged"
+            f"cells that became dates, day and month may be exchanged{_evidence(typed, texts)}"
         )
+        if name in keys.formats:
+            findings.note(
+                f"{sentence}. The dates are read as they are, and the texts in the format that the "
+                "project file declares."
+            )
+            return
         role = next((r for r in _time_roles(findings.table) if keys.column_of(r) == name), None)
         if role is None:
             findings.note(
@@ -162,18 +166,16 @@ class SheetCells:
         self, column: int, name: str, keys: TableKeys, findings: Findings
     ) -> None:
         """Turn whole numbers of 16 digits and more into text: they are ids, not amounts."""
+        digits = self.xml.long.get(column, {})
         numbers = [(row, self.cells[row][column]) for row in self.body]
         numbers = [(row, cell) for row, cell in numbers if _is_number(cell)]
-        long = [row for row, cell in numbers if abs(cell) >= LONG and float(cell).is_integer()]
+        long = [row for row, _ in numbers if row in digits]
         if len(long) < max(1, MOSTLY * len(numbers)):
             return
         for row, cell in numbers:
-            is_exact = abs(cell) <= EXACT
-            self.cells[row][column] = (
-                cell_text(cell) if is_exact else str(int(Decimal(f"{cell:.15g}")))
-            )
+            self.cells[row][column] = digits.get(row) or cell_text(cell)
         texts = [str(self.cells[row][column]) for row in long]
-        is_cut = [not text.lstrip("-")[15:].strip("0") or abs(int(text)) > EXACT for text in texts]
+        is_cut = [not text.lstrip("-")[EXCEL_DIGITS:].strip("0") for text in texts]
         if sum(is_cut) < MOSTLY * len(texts):
             return
         repeated = [text for text, n in Counter(texts).items() if n > 1]
@@ -210,9 +212,20 @@ class SheetCells:
         more = ", …" if len(inside) > SHOWN else ""
         findings.note(
             f"{counted(len(inside), 'range')} of cells {'is' if len(inside) == 1 else 'are'} "
-            f"merged: {shown}{more}. Only the first cell of each has the value; the other "
-            f"{counted(n_cells, 'cell')} are read as empty. Unmerge the cells and fill them."
+            f"merged: {shown}{more}. Only the first cell of each has the value. The others "
+            f"({counted(n_cells, 'cell')}) count as empty. Unmerge the cells and fill them."
         )
+
+
+def _evidence(
+    typed: Sequence[tuple[int, datetime.datetime]], texts: Sequence[tuple[int, str]]
+) -> str:
+    """Return the evidence that day and month were exchanged in all dates; "" if there is none."""
+    days = [[int(n) for n in re.findall(r"\d+", text)[:3] if int(n) <= DAYS] for _, text in texts]
+    is_large = [max(numbers, default=0) > MONTHS for numbers in days]
+    if len(typed) > 1 and all(is_large) and all(day.day <= MONTHS for _, day in typed):
+        return f": no date has a day above {MONTHS}, and every text has a larger number"
+    return ""
 
 
 def _needed_times(keys: TableKeys, table: str) -> set[str]:

@@ -1,12 +1,14 @@
 """Reads from the XML of a workbook what the reader of its cells does not show.
 
-This is: errors, formulas without a saved result, and the currencies of number formats.
+This is: errors, formulas without a saved result, the currencies of number formats, and all digits
+of long numbers.
 """
 
 import re
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import PurePosixPath
 from typing import BinaryIO, Final
 from xml.etree import ElementTree
@@ -17,7 +19,8 @@ _FORMULA: Final = re.compile(rb"<(?:\w+:)?f\b")
 _VALUE: Final = re.compile(rb"<(?:\w+:)?v\b[^>]*>([^<]*)<")
 _PLACE: Final = re.compile(rb'\br="([A-Z]+)?(\d+)"')
 _TYPE: Final = re.compile(rb'\bt="(\w+)"')
-_ERROR: Final = re.compile(rb'\bt="e"')
+_LONG: Final = re.compile(rb"-?\d{16,}(?:\.0*)?|-?\d\.?\d*[eE]\+?(?:1[5-9]|[2-9]\d)")
+_SPECIAL: Final = re.compile(rb'\bt="e"|>(?:' + _LONG.pattern + rb")<")
 _STYLE: Final = re.compile(rb'\bs="(\d+)"')
 _RECALCULATE: Final = re.compile(rb'\bfullCalcOnLoad="(?:1|true)"')
 _LOCALE: Final = re.compile(r"\[\$([^\]-]*)(?:-[^\]]*)?\]")
@@ -36,11 +39,14 @@ class SheetXml:
         The currency of the format of numbers, by column and row.
     errors : dict of int to dict of int to str
         The errors, such as #N/A, by column and row.
+    long : dict of int to dict of int to str
+        The digits of whole numbers with more than 15, by column and row.
     """
 
     unsaved: dict[int, list[int]] = field(default_factory=dict)
     currencies: dict[int, dict[int, str]] = field(default_factory=dict)
     errors: dict[int, dict[int, str]] = field(default_factory=dict)
+    long: dict[int, dict[int, str]] = field(default_factory=dict)
 
 
 def read_sheet_xml(file: BinaryIO, sheet: str) -> SheetXml:
@@ -67,7 +73,7 @@ def read_sheet_xml(file: BinaryIO, sheet: str) -> SheetXml:
         except (KeyError, ElementTree.ParseError):
             return found
     has_formulas = _FORMULA.search(xml) is not None
-    if not has_formulas and not currencies and _ERROR.search(xml) is None:
+    if not has_formulas and not currencies and _SPECIAL.search(xml) is None:
         return found
     zeros: dict[int, list[int]] = {}
     others: set[int] = set()
@@ -79,6 +85,8 @@ def read_sheet_xml(file: BinaryIO, sheet: str) -> SheetXml:
         kind = _TYPE.search(attributes)
         if kind is not None and kind[1] == b"e":
             found.errors.setdefault(column, {})[row] = text.decode("utf-8", errors="replace")
+        elif kind is None and _LONG.fullmatch(text):
+            found.long.setdefault(column, {})[row] = str(int(Decimal(text.decode())))
         elif currency and text:
             found.currencies.setdefault(column, {})[row] = currency
         if has_formulas and _FORMULA.search(content):
