@@ -70,4 +70,5 @@ def private_reason(cells: "pd.Series", form: "ColumnFormat") -> str | None:
     from drafting.samples import Column
 
     column = Column(cells, form)
-    return personal_reason(column) or sensitive_reason(column)
+    now = datetime.datetime.now(datetime.UTC)
+    return personal_reason(column) or sensitive_reason(column, now=now)

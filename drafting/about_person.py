@@ -3,6 +3,7 @@
 The names of columns, in several languages, and the words of cells are listed in about_person.toml.
 """
 
+import datetime
 import itertools
 import re
 import tomllib
@@ -36,22 +37,33 @@ def is_sensitive(column: Column) -> bool:
     return _reason_of_words(column) is not None
 
 
-def sensitive_reason(column: Column, first_record: pd.Timestamp | None = None) -> str | None:
+def sensitive_reason(
+    column: Column,
+    first_lead: pd.Timestamp | None = None,
+    now: datetime.datetime | None = None,
+) -> str | None:
     """Return why a column is about the person; None if it is not.
 
     Parameters
     ----------
     column : Column
-    first_record : Timestamp, UTC, optional
-        The creation of the first lead. Dates of birth end years before it. By default they are
-        compared with today.
+    first_lead : Timestamp, UTC, optional
+        The creation of the first lead. Dates of birth end years before it.
+    now : datetime, timezone-aware, optional
+        If the creation of the first lead is not known, dates of birth end years before `now`.
+        Without both, they are not looked for.
 
     Returns
     -------
     str or None
         The evidence, in words.
     """
-    return _reason_of_words(column) or _reason_of_births(column, first_record)
+    reason = _reason_of_words(column)
+    if reason is None and first_lead is not None:
+        reason = _reason_of_births(column, first_lead, "the first lead", SPAN)
+    elif reason is None and now is not None:
+        reason = _reason_of_births(column, pd.Timestamp(now), "today", SPAN_UNTIL_TODAY)
+    return reason
 
 
 def _reason_of_words(column: Column) -> str | None:
@@ -122,11 +134,13 @@ def _age_band(value: str) -> list[int] | None:
     return None if re.search(r"[^\w\s~〜～+<>≤≥=.\-–—]", value) else ages
 
 
-def _reason_of_births(column: Column, first_record: pd.Timestamp | None) -> str | None:
-    """Return the evidence for dates or years of birth: decades of days, none in recent years."""
+def _reason_of_births(column: Column, limit: pd.Timestamp, what: str, span: int) -> str | None:
+    """Return the evidence for dates or years of birth: decades of days, none in recent years.
+
+    `what` names the limit in words, and `span` is the least number of years between most dates.
+    """
     if _NAMES.has("dates_of_things", column.name) or len(column.counts) < FEWEST_DAYS:
         return None
-    limit = pd.Timestamp.now("UTC") if first_record is None else first_record
     numbers = pd.Series(column.numbers).dropna() if column.is_number else pd.Series(dtype=float)
     if column.is_time or _are_days(numbers):
         times = column.times if column.is_time else pd.to_datetime(numbers, unit="ms", utc=True)
@@ -135,18 +149,17 @@ def _reason_of_births(column: Column, first_record: pd.Timestamp | None) -> str 
             times = times.where(times < limit, times - pd.DateOffset(years=100))
         years, unit = times.dt.year, "dates"
     elif column.is_number and column.share(r"(19|20)\d\d(\.0)?") == 1:
-        years, unit = numbers, "years"
+        years, unit, span = numbers, "years", SPAN_UNTIL_TODAY
     else:
         return None
     low, high = years.quantile(0.05), years.quantile(0.95)
-    span = SPAN if first_record is not None and unit == "dates" else SPAN_UNTIL_TODAY
-    is_recent = years > limit.year - YEARS_BEFORE
+    is_recent = years >= limit.year - YEARS_BEFORE
     if is_recent.mean() > 1 - NEARLY_ALL or low < OLDEST or high - low < span:
         return None
-    since = "today" if first_record is None else f"the first lead, which is of {first_record.year}"
+    none = "nearly none" if is_recent.any() else "none"
     return (
-        f"most are from {int(low)} to {int(high)}, and none is of the last {YEARS_BEFORE} years "
-        f"before {since}: like {unit} of birth, which are about the person"
+        f"most are from {int(low)} to {int(high)}, and {none} from {limit.year - YEARS_BEFORE} to "
+        f"{what} in {limit.year}: like {unit} of birth, which are about the person"
     )
 
 

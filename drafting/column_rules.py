@@ -1,6 +1,7 @@
 """Proposes the rules for the attributes: what to ignore, and what may be known only later."""
 
 import contextlib
+import datetime
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -53,6 +54,7 @@ def propose_rules(
     records: Records,
     learn: LearnKeys,
     nothing: Collection[str],
+    now: datetime.datetime | None = None,
 ) -> ColumnRules:
     """Propose a rule for every attribute that needs one.
 
@@ -66,6 +68,8 @@ def propose_rules(
         The keys that choose the moments of the audit.
     nothing : collection of str
         The case-folded words that mean "no value".
+    now : datetime, timezone-aware, optional
+        Dates of birth end years before it, if the leads have no times of creation.
 
     Returns
     -------
@@ -73,7 +77,7 @@ def propose_rules(
     """
     moments = list_moments(records, learn)
     rules = ColumnRules(by_name_only=moments.rarer < MIN_OUTCOMES)
-    first_record = records.leads["created_at"].min() if records.has_times else None
+    first_lead = records.leads["created_at"].min() if records.has_times else None
     audited = []
     for column in columns:
         if reason := personal_reason(column):
@@ -82,7 +86,7 @@ def propose_rules(
         if reason := unread_times(column):
             rules.ignore[column.name] = f"CHECK: {reason}"
             continue
-        if reason := sensitive_reason(column, first_record):
+        if reason := sensitive_reason(column, first_lead, now):
             rules.sensitive[column.name] = reason
             continue
         audited.append(column.name)

@@ -147,7 +147,7 @@ def draft_with_values(
     counts = {} if roles.outcome is None else count_values(roles.of_outcomes)
     learn_part, learn = learn_section(words, counts, learn, records, roles)
     nothing, in_doubt = nothing_words([*attributes, *roles.measures])
-    rules = propose_rules(attributes, records, learn, set(nothing))
+    rules = propose_rules(attributes, records, learn, set(nothing), now)
 
     draft = tomlkit.document()
     _add_opening(draft, tables, name or folder.resolve().name)

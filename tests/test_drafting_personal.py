@@ -1,5 +1,6 @@
 """Which columns are personal data, free text, or about the person."""
 
+import datetime
 from pathlib import Path
 from typing import Any
 
@@ -253,3 +254,10 @@ def test_few_surnames_are_personal_data_too() -> None:
     assert personal_reason(Column(pd.Series(cells, name="Nachname"))) is not None
     flags = Column(pd.Series(["yes", "no"] * 50, name="Address"))
     assert personal_reason(flags) is None
+
+
+def test_dates_of_birth_of_leads_without_times_are_compared_with_today() -> None:
+    column = Column(pd.Series(DAYS.strftime("%Y-%m-%d"), name="cf_1234"))
+    now = datetime.datetime(2026, 5, 1, tzinfo=datetime.UTC)
+    assert "to today in 2026" in str(sensitive_reason(column, now=now))
+    assert sensitive_reason(column) is None
