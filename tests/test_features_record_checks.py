@@ -333,6 +333,35 @@ def test_cut_damaged_and_differing_texts(check: Check) -> None:
     assert numbers(check(rows)) == ["LC116", "LC117", "LC118"]
 
 
+@pytest.mark.parametrize(
+    ("damaged", "meant"),
+    [
+        ("MÃ¼nchen", "München"),
+        ("KĂ¶ln", "Köln"),
+        ("K√∂ln", "Köln"),
+        ("K&ouml;ln", "Köln"),
+        ("æ—¥æœ¬", "日本"),
+        ("ä¸­æ–‡", "中文"),
+        ("РњРѕСЃРєРІР°", "Москва"),
+        ("Ä°stanbul", "İstanbul"),
+        ("Î‘Î¸Î®Î½Î±", "Αθήνα"),
+    ],
+)
+def test_damaged_letters_are_shown_as_they_were_meant(
+    check: Check, damaged: str, meant: str
+) -> None:
+    rows = [{**row, "City": (damaged, "Bonn")[i % 2]} for i, row in enumerate(leads())]
+    warning = only(check(rows))
+    assert (warning.number, warning.count) == ("LC117", 100)
+    assert f'", which may mean "{meant}"' in warning.evidence
+
+
+@pytest.mark.parametrize("right", ["„groß“", "SZKÓŁA", "ПРОЁМ", "日本", "R&amp;D", "ŠKODA Ž"])
+def test_right_letters_are_no_damage(check: Check, right: str) -> None:
+    rows = [{**row, "City": (right, "Bonn")[i % 2]} for i, row in enumerate(leads())]
+    assert numbers(check(rows)) == []
+
+
 def test_question_marks_of_addresses_are_no_damage(check: Check) -> None:
     rows = [
         {**row, "Page": f"/p?id={i % 4}", "Ask": f"ok? {i % 3}"} for i, row in enumerate(leads())

@@ -24,6 +24,7 @@ from crm.text import listed
 SCORED_WORDS: Final = 300
 CLEAR: Final = 5.0  # the least log-likelihood ratio that questions a declared encoding
 EXAMPLES: Final = 2
+UNICODE_ENCODINGS: Final = 14  # the first encodings have the letters of all languages
 # The shares of the letters of a language in its texts, by how often the data says that they occur.
 SHARES: Final = {
     "LATIN": (0.012, 0.004, 0.0008, 0.00003),
@@ -208,6 +209,21 @@ def plausibility(texts: Sequence[str], encoding: str) -> float:
     found = next(entry for entry in _data().encodings if entry.name == encoding)
     return -found.doubt + sum(
         max(_score(text, language, encoding) for language in found.languages) for text in texts
+    )
+
+
+def text_plausibility(text: str) -> float:
+    """Return the log-likelihood that a text is of any language.
+
+    Examples
+    --------
+    >>> text_plausibility("Köln") > text_plausibility("KĂ¶ln")
+    True
+    """
+    return max(
+        _score(text, language, encoding.name)
+        for encoding in _data().encodings[:UNICODE_ENCODINGS]
+        for language in encoding.languages
     )
 
 

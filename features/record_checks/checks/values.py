@@ -1,13 +1,14 @@
 """The checks of values: LC116 to LC120, and LC123."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
 
 from crm.arrays import Bools, Objects
 from crm.cells import cell_number
+from crm.sources.mojibake import meant_text
 from crm.text import counted, listed, quote
 from features.record_checks.check import Finding, check, rows_of, share
 from features.record_checks.tables import ColumnCells, ReadTable, ReadTables
@@ -34,6 +35,8 @@ MOJIBAKE: Final = re.compile(
     "[ÃÂ][\u0080-\u00bf\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u0192\u02c6\u02dc\u2013-\u203a"
     "\u20ac\u2122]|â€|ï»¿"
 )
+MAY_BE_DAMAGED: Final = re.compile(r"[^\x00-\x7f]{2}|&#?\w{2,8};")
+MOST_COMPARED: Final = 5_000  # values of a column that may be damaged in any encoding
 REPLACED: Final = "\ufffd"
 QUESTION_MARK: Final = re.compile(r"[^\W\d_]\?[^\W\d_]")
 ADDRESS: Final = re.compile(r"[/=&@]|www\.")
@@ -64,12 +67,13 @@ def text_cut(tables: ReadTables) -> Iterator[Finding]:
 def letters_damaged(tables: ReadTables) -> Iterator[Finding]:
     """Look for text that was read in a wrong encoding, and for question marks inside words."""
     for table in tables.tables.values():
-        names = [name for name in table.raw.columns if _is_damaged(str(name))]
+        columns = [str(name) for name in table.raw.columns]
+        names = [columns[i] for i in np.flatnonzero(_damaged_values(columns))]
         if names:
             yield _damaged(table, f"the names of {counted(len(names), 'column')}", names, None)
     for table, column in _columns(tables):
         values = column.values
-        is_odd = np.array([_is_damaged(value) for value in values], bool)
+        is_odd = _damaged_values(values)
         if len(values) <= MANY_VALUES:
             question = [QUESTION_MARK.search(v) and not ADDRESS.search(v) for v in values]
             if sum(map(bool, question)) >= 2:
@@ -81,14 +85,25 @@ def letters_damaged(tables: ReadTables) -> Iterator[Finding]:
 
 
 def _is_damaged(text: str) -> bool:
-    if text.isascii():
-        return False
     return REPLACED in text or MOJIBAKE.search(text) is not None
+
+
+def _damaged_values(values: Sequence[str]) -> Bools:
+    """Return which values are damaged, shape (n_values,)."""
+    is_odd = np.array([not value.isascii() and _is_damaged(value) for value in values], bool)
+    n_compared = 0
+    for i, value in enumerate(values):
+        if not is_odd[i] and MAY_BE_DAMAGED.search(value) and n_compared < MOST_COMPARED:
+            n_compared += 1
+            is_odd[i] = meant_text(value) is not None
+    return is_odd
 
 
 def _damaged(table: ReadTable, where: str, shown: list[str], rows: Bools | None) -> Finding:
     count = "" if rows is None else f"{counted(int(rows.sum()), 'cell')} of "
     examples = f", such as {listed(shown)}" if shown else ""
+    meant = [text for value in shown if (text := meant_text(value)) is not None]
+    examples += f", which may mean {listed(meant)}" if meant else ""
     return Finding(
         table,
         f"Which letters are right in {where}?",
