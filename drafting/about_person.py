@@ -67,9 +67,10 @@ def sensitive_reason(
 
 
 def _reason_of_words(column: Column) -> str | None:
-    if _NAMES.has("about_the_person", column.name):
+    name = _TABLE.sub("", column.name)  # "Lead - Age" is of a person, "Lead age" of a lead
+    if _NAMES.has("about_the_person", name):
         return BY_NAME
-    if _NAMES.has("about_a_person_or_thing", column.name) and not _NAMES.has("things", column.name):
+    if _NAMES.has("about_a_person_or_thing", name) and not _NAMES.has("things", name):
         return BY_NAME
     if not 0 < len(column.counts) <= MOST_VALUES:
         return None
@@ -170,6 +171,7 @@ def _are_days(numbers: pd.Series) -> bool:
     )
 
 
+_TABLE: Final = re.compile(r"^\s*(leads?|deals?|contacts?|persons?)\s*[-:–]\s+", re.IGNORECASE)
 _LISTED: Final = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 _WORDS: Final = {
     kind: _PersonWords(words) for kind, words in _LISTED.pop("words_about_the_person").items()

@@ -78,7 +78,15 @@ def test_names_of_people_and_companies_are_ignored_in_many_languages(name: str) 
     + ["Cittadinanza", "Etnia", "Ethnie", "Godsdienst", "Wyznanie", "Niepełnosprawność", "障害"]
     + ["Gewerkschaft", "Partei", "Blutgruppe", "Medeni hal", "Семейное положение", "성별"]
     + ["gendercode", "familystatuscode", "haschildrencode", "numberofchildren", "GenderIdentity"]
-    + ["marital_status", "PersonBirthdate", "Lead: Sexe", "Alter (Jahre)", "Political party"],
+    + ["marital_status", "PersonBirthdate", "Lead: Sexe", "Lead - Alter", "Alter (Jahre)"]
+    + ["Political party"],
+        "marital_status",
+        "PersonBirthdate",
+        "Lead: Sexe",
+        "Lead - Alter",
+        "Alter (Jahre)",
+        "Political party",
+    ],
 )
 def test_names_about_the_person_are_sensitive_in_many_languages(name: str) -> None:
     assert is_sensitive(Column(pd.Series(["a", "b"], name=name)))
