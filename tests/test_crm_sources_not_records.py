@@ -150,6 +150,17 @@ def test_total_below_leads_without_a_time_is_left_out(tmp_path: Path, row: str) 
     assert lines_left_out(tmp_path, content) == (60, [62])
 
 
+@pytest.mark.parametrize(
+    "ids", ["{0:032x}", "00Q5g{0:010x}EAA", "{0}", "{0}.0", "{0:08x}-ab12-{0:04x}"]
+)
+@pytest.mark.parametrize("row", ["Checksum,,398221,", "(no more leads),,,Won", ",,398221,"])
+def test_last_row_without_an_id_is_left_out(tmp_path: Path, ids: str, row: str) -> None:
+    leads = [
+        f"{ids.format(i * 7_919 + 10**6)},{('Web', 'Fair')[i % 2]},{i},Lost\n" for i in range(60)
+    ]
+    assert lines_left_out(tmp_path, f"{COLD}{''.join(leads)}{row}\n") == (60, [62])
+
+
 def test_several_figures_below_the_leads_are_left_out(tmp_path: Path) -> None:
     rows = "Min,,0,\nMax,,413,\nÁtlag,,206.5,\n"
     content = f"{COLD}{''.join(COLD_LEADS)}{rows}"

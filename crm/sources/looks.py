@@ -51,7 +51,8 @@ def find_look(texts: Sequence[str]) -> Look | None:
     (True, False)
     """
     with_digit = sum(any(map(str.isdigit, text)) or "@" in text for text in texts)
-    if len(texts) < 2 or with_digit < SHAPED_SHARE * len(texts):
+    least = SHAPED_SHARE * len(texts)
+    if len(texts) < 2 or with_digit < (min(least, len(texts) - 1) if len(texts) > 3 else least):
         return None
     shapes = _common([shape(text) for text in texts])
     if shapes:

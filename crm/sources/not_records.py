@@ -245,7 +245,7 @@ class RowJudge:
                 found[row] = reason
         self._find_titles(table, found, short)
         if is_last:
-            self._find_text_below(table, found, gaps)
+            self._find_text_below(table, found, gaps, short)
         keep = np.ones(len(table), dtype=bool)
         if found:
             numbers = lines()
@@ -366,7 +366,11 @@ class RowJudge:
                 found.setdefault(row, BELOW)
 
     def _find_text_below(
-        self, table: pd.DataFrame, found: dict[int, str], gaps: Collection[int]
+        self,
+        table: pd.DataFrame,
+        found: dict[int, str],
+        gaps: Collection[int],
+        short: Collection[int],
     ) -> None:
         """Add the rows that are not records only because they are below the last record."""
         tail: list[tuple[int, list[Any]]] = []
@@ -379,16 +383,19 @@ class RowJudge:
         for row, cells in reversed(tail):
             first, text = _first_text(cells)
             is_below = is_below or row in gaps or row in found
-            if row in found or text is None or self.is_first_alike(first, text):
+            if row in found or text is None:
                 continue
             is_alike = self.is_first_alike(first, text)
             has_numbers_only = not any(
                 math.isnan(cell_number(cell)) for cell in cells if not _is_missing(cell)
             )
-            is_sum = first not in self.always[:1] and has_numbers_only
+            lacks_first = bool(self.always) and first > self.always[0]
+            is_sum = has_numbers_only and (lacks_first or (not self.always and not is_alike))
             if is_sum or (is_alike is False and self._is_sum(cells, first)):
                 found[row] = TOTAL
-            elif is_below or (is_alike is False and " " in text.strip()) or self._lacks_id(first):
+                continue
+            is_unlike = is_alike is False and (" " in text.strip() or row not in short)
+            if not is_alike and (is_below or is_unlike or self._lacks_id(first)):
                 found[row] = BELOW
 
     def _is_odd(self, cells: list[Any]) -> bool:
