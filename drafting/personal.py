@@ -43,7 +43,7 @@ def personal_reason(column: Column) -> str | None:
         return "names or addresses: personal data"
     if is_varied and _first_name_share(column) >= FIRST_NAME_SHARE:
         return "first names in the cells: personal data"
-    if is_varied and _are_streets(column):
+    if is_unlike and _are_streets(column):
         return "street addresses: personal data"
     return "free text: may contain anything, also personal data" if _is_free_text(column) else None
 
