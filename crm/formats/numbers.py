@@ -345,7 +345,7 @@ class NumberFormat(msgspec.Struct, frozen=True):
     def _digits(self) -> str:
         """The pattern of digits that Arrow reads all at once."""
         decimal, grouping = re.escape(self.decimal), re.escape(self.grouping)
-        grouped = f"|[0-9]{{1,3}}(?:{grouping}[0-9]{{3}})+" if self.grouping else ""
+        grouped = f"|[1-9][0-9]{{0,2}}(?:{grouping}[0-9]{{3}})+" if self.grouping else ""
         rest = f"(?:{decimal}[0-9]+)?" if decimal else ""
         return f"(?:[0-9]{{1,300}}{grouped}){rest}"
 
@@ -380,8 +380,11 @@ def _signs_of(digits: str) -> tuple[str, str]:
 
 @lru_cache(64)
 def _digits_of(decimal: str, grouping: str) -> re.Pattern[str]:
+    """Build the pattern of digits; a number with groups never begins with 0."""
     point, mark = re.escape(decimal), re.escape(grouping)
-    grouped = rf"|\d{{1,3}}(?:{mark}\d{{2,3}})*{mark}\d{{3}}" if grouping else ""
+    grouped = rf"|[1-9]\d{{0,2}}(?:{mark}\d{{3}})+" if grouping else ""
+    if grouping == ",":  # 12,34,567 as India writes it
+        grouped += r"|[1-9]\d?(?:,\d{2})+,\d{3}"
     return re.compile(rf"(?:(?:\d+{grouped})(?:{point}\d*)?|{point}\d+)(?:[eE][+-]?\d+)?")
 
 
