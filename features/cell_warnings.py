@@ -25,9 +25,9 @@ _PREDICATES: Final[dict[CellWarningCode, str]] = {
     "unseen_value": "has a value that was rare or unseen in training",
     "not_a_number": "is not a number and counts as missing",
     "not_yes_or_no": "is neither yes nor no and counts as missing",
-    "unreadable_time": "is not an ISO 8601 time and counts as missing",
+    "unreadable_time": "is not a valid time{detail} and counts as missing",
     "not_an_email_address": "is not an e-mail address",
-    "outside_training": "is far outside the range of the training leads{learned}, so its effect is "
+    "outside_training": "is far outside the range of the training leads{detail}, so its effect is "
     "limited",
     "time_in_future": "is later than the moment of scoring",
     "older_than_learned": "is longer ago than for any lead that the model learned from",
@@ -53,7 +53,7 @@ class CellWarning(msgspec.Struct, frozen=True):
     message: str
 
 
-def cell_warning(code: CellWarningCode, column: str, learned: str = "") -> CellWarning:
+def cell_warning(code: CellWarningCode, column: str, detail: str = "") -> CellWarning:
     """Build the warning with this code about a cell of this column.
 
     Parameters
@@ -62,18 +62,18 @@ def cell_warning(code: CellWarningCode, column: str, learned: str = "") -> CellW
         One of `CellWarningCode`.
     column : str
         The column of the leads table.
-    learned : str
-        What the model learned from, in words; added to the message.
+    detail : str
+        What was expected, or what the model learned from, in words; added to the message.
 
     Examples
     --------
     >>> cell_warning("not_a_number", "Employees").message
     '`Employees` is not a number and counts as missing'
-    >>> cell_warning("older_than_learned", "Created", learned="at most 30 days").message
+    >>> cell_warning("older_than_learned", "Created", detail="at most 30 days").message
     '`Created` is longer ago than for any lead that the model learned from (at most 30 days)'
     """
     predicate = _PREDICATES[code]
-    if "{learned}" not in predicate:
-        predicate += "{learned}"
-    predicate = predicate.replace("{learned}", f" ({learned})" if learned else "")
+    if "{detail}" not in predicate:
+        predicate += "{detail}"
+    predicate = predicate.replace("{detail}", f" ({detail})" if detail else "")
     return CellWarning(code, column, f"`{column[:MAX_COLUMN_CHARACTERS]}` {predicate}")

@@ -12,6 +12,7 @@ import pandas as pd
 
 from crm.arrays import Bools, Floats, Ints, Objects
 from crm.cells import cell_text, read_column, text_column
+from crm.formats.column_times import written_time
 from crm.times import DAY, NOT_A_TIME
 from features.attributes.attribute import Attribute
 from features.cell_warnings import CellWarning, CellWarningCode, cell_warning
@@ -50,10 +51,13 @@ class CellChecks:
     pipeline : FeaturePipeline
     created_at : str
         The column with the creation time of a lead.
+    time_format : str or None
+        The format of its times; None is ISO 8601.
     """
 
     pipeline: FeaturePipeline
     created_at: str
+    time_format: str | None = None
 
     def of_leads(
         self, leads: Sequence[Mapping[str, Any]], features: Floats, as_of: Ints
@@ -75,7 +79,7 @@ class CellChecks:
         list of list of CellWarning
         """
         warnings: list[list[CellWarning]] = [[] for _ in leads]
-        rows, places = np.nonzero(self._is_odd(features))
+        rows, places = np.nonzero(self._is_odd(features, as_of))
         for row, place in zip(rows.tolist(), places.tolist(), strict=True):
             attribute = self.pipeline.attributes[place]
             if attribute.column not in leads[row]:
@@ -94,7 +98,7 @@ class CellChecks:
 
     def of_table(self, leads: pd.DataFrame, features: Floats, as_of: Ints) -> list[WarnedCells]:
         """Return the warnings of `of_leads` about the rows of a table, warning by warning."""
-        is_odd = self._is_odd(features)
+        is_odd = self._is_odd(features, as_of)
         rows_of: dict[CellWarning, Bools] = {}
         for place, attribute in enumerate(self.pipeline.attributes):
             rows = np.flatnonzero(is_odd[:, place])
@@ -117,12 +121,17 @@ class CellChecks:
             if is_warned.any()
         ]
 
-    def _is_odd(self, features: Floats) -> Bools:
+    def _is_odd(self, features: Floats, as_of: Ints) -> Bools:
         """Find the cells that were encoded as a value that may trigger a warning."""
         odd_values, low, high = self._limits
         encoded = features[:, : len(odd_values)]
         is_missing = np.isnan(encoded) & np.isnan(odd_values)
-        return is_missing | (encoded == odd_values) | (encoded < low) | (encoded > high)
+        is_odd = is_missing | (encoded == odd_values) | (encoded < low) | (encoded > high)
+        places, earliest = self._ages
+        if len(places):
+            days = np.where(as_of != NOT_A_TIME, as_of / DAY, np.nan)
+            is_odd[:, places] |= days[:, None] - encoded[:, places] < earliest
+        return is_odd
 
     @cached_property
     def _limits(self) -> tuple[Floats, Floats, Floats]:
@@ -130,6 +139,16 @@ class CellChecks:
         attributes = self.pipeline.attributes
         ranges = np.array([attribute.usual_range for attribute in attributes]).reshape(-1, 2)
         return np.array([a.odd_value for a in attributes]), ranges[:, 0], ranges[:, 1]
+
+    @cached_property
+    def _ages(self) -> tuple[Ints, Floats]:
+        """The places of features that are ages of dates, and the first usual date of each."""
+        earliest = {
+            place: attribute.usual_dates[0]
+            for place, attribute in enumerate(self.pipeline.attributes)
+            if attribute.depends_on_moment and attribute.feature.unit == "days"
+        }
+        return np.array([*earliest], dtype=np.int64), np.array([*earliest.values()])
 
     def _of_creation(self, features: Floats) -> Iterator[tuple[CellWarningCode, Bools]]:
         """Find the leads whose creation is unknown, too late, or unlike those learned from."""
@@ -150,7 +169,7 @@ class CellChecks:
         youngest, oldest = self.pipeline.age_days or (0.0, 0.0)
         oldest_in_words = f"at most {in_words('days', oldest)}" if oldest else "new leads only"
         learned: dict[CellWarningCode, str] = {
-            "unreadable_time": "",
+            "unreadable_time": f"expected {written_time(self.time_format)}",
             "time_in_future": "",
             "older_than_learned": oldest_in_words,
             "younger_than_learned": f"at least {in_words('days', youngest)}",

@@ -296,7 +296,8 @@ class LeadScorer:
     @cached_property
     def cell_checks(self) -> CellChecks:
         """The checks of leads against what the model learned from."""
-        return CellChecks(self.pipeline, self.roles.get("created_at", "created_at"))
+        created_at = self.roles.get("created_at", "created_at")
+        return CellChecks(self.pipeline, created_at, self.time_format)
 
     def _of_names(self, lead: Mapping[str, Any]) -> list[CellWarning]:
         """Return the warnings about columns that the model knows under another name, or not."""

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crm.errors import ConfigError
-from crm.formats.column_times import parse_times, time_formats
+from crm.formats.column_times import parse_times, time_formats, written_time
 from crm.formats.time_recognition import recognise_times
 from crm.formats.times import month_of, zone_offset
 from crm.times import HOUR, NOT_A_TIME, microseconds
@@ -273,3 +273,14 @@ def test_order_of_other_dates_ends_the_doubt() -> None:
     recognised = recognise_times(["01/02/2024", "03/04/2024"], order="m")
     assert recognised is not None
     assert (recognised.notation, recognised.doubt) == ("%m/%d/%Y", "")
+
+
+@pytest.mark.parametrize(
+    "notation",
+    [None, "%d.%m.%Y %H:%M", "%d. %B %Y", "%m/%d/%y %I:%M %p", "%Y-%m-%dT%H:%M:%S%z"]
+    + ["%d %b %Y %H:%M %Z", "unix seconds", "unix milliseconds", "excel days"],
+)
+def test_example_of_a_format_is_read_in_this_format(notation: str | None) -> None:
+    named, _, example = written_time(notation).partition(", such as ")
+    assert named == (notation or "ISO 8601")
+    assert (utc(example, notation) or "").startswith("2026-01-31 ")

@@ -2,6 +2,7 @@
 
 import datetime
 import math
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -66,7 +67,9 @@ def test_empty_date_is_missing(cell: Any, part: Part) -> None:
 def test_invalid_date_is_missing_with_a_warning(cell: Any, part: Part) -> None:
     assert math.isnan(feature_of(cell, part))
     warning = DateAttribute("signed", NOTHING, part).warning(cell)
-    assert warning == cell_warning("unreadable_time", "signed")
+    assert warning == cell_warning(
+        "unreadable_time", "signed", "expected ISO 8601, such as 2026-01-31T14:30Z"
+    )
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -102,7 +105,52 @@ def test_date_in_its_own_format_is_read_and_others_have_a_warning() -> None:
     attribute = DateAttribute("x", NOTHING, "month", "%d.%m.%Y")
     assert attribute.encode("01.03.2025") == attribute.encode("2025-03-01") == 20_148
     assert math.isnan(attribute.encode("03/01/2025"))
-    assert attribute.warning("03/01/2025") == cell_warning("unreadable_time", "x")
+    assert attribute.warning("03/01/2025") == cell_warning(
+        "unreadable_time", "x", "expected %d.%m.%Y, such as 31.01.2026"
+    )
+
+
+@pytest.mark.parametrize("cell", ["31.02.2026 10:00", "03.05.2026", "2026-13-01"])
+def test_warning_names_the_expected_format_with_an_example(cell: str) -> None:
+    warning = DateAttribute("Messebesuch", NOTHING, "month", "%d.%m.%Y %H:%M").warning(cell)
+    assert warning is not None
+    assert warning.message == (
+        "`Messebesuch` is not a valid time (expected %d.%m.%Y %H:%M, such as 31.01.2026 14:30) "
+        "and counts as missing"
+    )
+
+
+def test_range_of_dates_is_learned_and_saved() -> None:
+    cells = pd.Series(["2024-01-01", None, "2023-01-01", "2025-01-01"], name="x")
+    attributes = DateAttribute.recognise(UndeclaredColumn(cells, NOTHING))
+    assert [(a.earliest, a.latest) for a in attributes] == [(19_358, 20_089)] * 3
+    pipeline = FeaturePipeline(tuple(attributes), ())
+    assert FeaturePipeline.from_json(pipeline.to_json()) == pipeline
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize(
+    ("cell", "has_warning"),
+    [
+        ("1900-01-01", True),
+        ("1999-09-01", True),
+        ("1999-11-01", False),  # a quarter of the range before its first date
+        ("2001-01-01", False),
+        ("2001-03-01", False),
+        ("2001-05-01", True),
+        ("2099-01-01", True),
+    ],
+)
+def test_date_far_outside_the_training_range_has_a_warning(
+    cell: str, has_warning: bool, part: Part
+) -> None:
+    first, last = (cell_time(day) / DAY for day in ("2000-01-01", "2001-01-01"))
+    attribute = DateAttribute("x", NOTHING, part, earliest=first, latest=last)
+    expected = cell_warning("outside_training", "x", "2000-01-01 to 2001-01-01")
+    assert attribute.warning(cell) == (expected if has_warning else None)
+    in_tokyo = replace(attribute, timezone="Asia/Tokyo", latest=last - 0.375)
+    assert in_tokyo.warning("2099-01-01") == expected
+    assert DateAttribute("x", NOTHING, part).warning(cell) is None
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,9 @@ UNUSUAL = {"outside_training", "time_in_future", "older_than_learned", "younger_
 def test_unreadable_cell_has_the_code_of_its_kind(
     attribute: Attribute, cell: Any, code: CellWarningCode
 ) -> None:
-    assert attribute.warning(cell) == cell_warning(code, "x")
+    warning = attribute.warning(cell)
+    assert warning is not None
+    assert (warning.code, warning.column) == (code, "x")
 
 
 def test_unreadable_cells_cover_every_attribute_and_code() -> None:
@@ -55,7 +57,7 @@ def test_message_shortens_the_name_of_a_column_to_100_characters() -> None:
 
 
 def test_message_contains_what_the_model_learned_from() -> None:
-    message = cell_warning("outside_training", "Budget", learned="1 to 9").message
+    message = cell_warning("outside_training", "Budget", detail="1 to 9").message
     assert "the range of the training leads (1 to 9), so its effect is limited" in message
-    message = cell_warning("older_than_learned", "Created", learned="at most 9 days").message
+    message = cell_warning("older_than_learned", "Created", detail="at most 9 days").message
     assert message.endswith("learned from (at most 9 days)")

@@ -80,6 +80,35 @@ def test_date_after_the_moment_has_one_warning() -> None:
 
 
 @pytest.mark.parametrize(
+    ("cell", "code"),
+    [
+        ("1900-01-01", "outside_training"),
+        ("2022-06-01", "outside_training"),
+        ("2022-08-01", None),
+        ("2025-05-31", None),  # after the training: time passes
+        ("2099-01-01", "time_in_future"),
+    ],
+)
+def test_date_long_before_those_learned_from_has_a_warning(cell: str, code: str | None) -> None:
+    first, last = (cell_time(day) / DAY for day in ("2023-01-01", "2024-12-31"))
+    dates = tuple(
+        DateAttribute("Form", NOTHING, part, earliest=first, latest=last)
+        for part in ("age_days", "weekday", "month")
+    )
+    pipeline = replace(PIPELINE, attributes=dates)
+    expected = [] if code is None else [(code, "Form")]
+    assert warnings_of({"Form": cell, "Created": "x"}, pipeline) == expected
+
+
+def test_warning_about_a_creation_names_the_expected_format() -> None:
+    checks = CellChecks(PIPELINE, "Created", "%d.%m.%Y")
+    cells = {"Created": "soon"}
+    features = PIPELINE.rows([cells], PIPELINE.no_history(1), NOW)
+    ((warning,),) = checks.of_leads([cells], features, np.array([NOW]))
+    assert "(expected %d.%m.%Y, such as 31.01.2026)" in warning.message
+
+
+@pytest.mark.parametrize(
     ("age_days", "code"),
     [
         (-1.0, "time_in_future"),

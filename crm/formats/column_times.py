@@ -12,7 +12,14 @@ import pyarrow.compute as pc
 
 from crm.cells import text_series
 from crm.errors import ConfigError
-from crm.formats.times import JOINED, TimeFormat, time_text
+from crm.formats.times import (
+    EXCEL_DAYS,
+    EXCEL_EPOCH,
+    JOINED,
+    NUMERIC_FORMATS,
+    TimeFormat,
+    time_text,
+)
 from crm.formats.written import plain_texts
 from crm.times import (
     MILLISECONDS,
@@ -40,6 +47,29 @@ _CANONICAL: Final = (
 # Times that are read as ISO 8601 even if the column has another format, because they have one
 # meaning only. Callers may send them although the CRM's files have the other format.
 COMPLETE_ISO: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ]|$)")
+_EXAMPLE: Final = datetime.datetime(2026, 1, 31, 14, 30, tzinfo=datetime.UTC)
+
+
+def written_time(notation: str | None) -> str:
+    """Return the format of times as a message names it, with an example.
+
+    Parameters
+    ----------
+    notation : str or None
+        None is ISO 8601.
+
+    Examples
+    --------
+    >>> written_time("%d.%m.%Y %H:%M or %d.%m.%Y"), written_time(None)
+    ('%d.%m.%Y %H:%M or %d.%m.%Y, such as 31.01.2026 14:30', 'ISO 8601, such as 2026-01-31T14:30Z')
+    """
+    if notation is None:
+        return "ISO 8601, such as 2026-01-31T14:30Z"
+    first = notation.split(JOINED)[0]
+    if first not in NUMERIC_FORMATS:
+        return f"{notation}, such as {_EXAMPLE.strftime(first)}"
+    time = round(_EXAMPLE.timestamp() * 1e6) - (EXCEL_EPOCH if first == EXCEL_DAYS else 0)
+    return f"{notation}, such as {time / NUMERIC_FORMATS[first]:.10g}"
 
 
 @lru_cache(4_096)

@@ -37,7 +37,7 @@ EXCEL_DAYS: Final = "excel days"
 NUMERIC_FORMATS: Final = {UNIX_SECONDS: 1e6, UNIX_MILLISECONDS: 1e3, EXCEL_DAYS: float(DAY)}
 JOINED: Final = " or "
 SHORTEST_NAME: Final = 3  # letters of a month that is cut off
-_EXCEL_EPOCH: Final = -25_569 * DAY  # 30 December 1899
+EXCEL_EPOCH: Final = -25_569 * DAY  # 30 December 1899
 _EARLIEST, _LATEST = -80 * 365 * DAY, 330 * 365 * DAY  # the years 1890 to 2300
 _SECOND: Final = 1_000_000
 MINUTE: Final = 60 * _SECOND
@@ -205,7 +205,7 @@ class TimeFormat:
             return NOT_A_TIME
         time = round(number * NUMERIC_FORMATS[self.notation])
         if self.notation == EXCEL_DAYS:
-            time = (time + _SECOND // 2) // _SECOND * _SECOND + _EXCEL_EPOCH
+            time = (time + _SECOND // 2) // _SECOND * _SECOND + EXCEL_EPOCH
         if not _EARLIEST < time < _LATEST or number <= 0:
             return NOT_A_TIME
         if self.notation != EXCEL_DAYS or zone == "UTC":

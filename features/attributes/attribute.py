@@ -130,6 +130,15 @@ class Attribute(ABC):
         """The lowest and the highest encoded value that trigger no warning."""
         return -math.inf, math.inf
 
+    @property
+    def usual_dates(self) -> tuple[float, float]:
+        """The first and the last date that trigger no warning, in days since 1970.
+
+        Only attributes that depend on the moment have one. A later date up to the moment is usual
+        too, because time passes after the training.
+        """
+        return -math.inf, math.inf
+
     @abstractmethod
     def encode(self, cell: Any) -> float:
         """Read one cell."""

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, ClassVar, Final, Literal, Self
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 
 from crm.arrays import Floats
 from crm.cells import cell_text
+from crm.formats.column_times import written_time
 from crm.formats.times import is_time_format
 from crm.times import DAY, MILLISECONDS, NOT_A_TIME
 from features.attributes.attribute import MOSTLY, Attribute, UndeclaredColumn
@@ -35,11 +37,15 @@ class DateAttribute(Attribute):
         The format of the times, as `crm.formats.times` has it; None is ISO 8601.
     timezone : str
         The zone of times that have none.
+    earliest, latest : float or None
+        The dates of the training leads, in days since 1970; None in models of earlier versions.
     """
 
     part: Literal["age_days", "weekday", "month"]
     notation: str | None = None
     timezone: str = "UTC"
+    earliest: float | None = None
+    latest: float | None = None
     kind: ClassVar[str] = "date"
     note: ClassVar[str] = "a date later than the moment is missing"
     depends_on_moment: ClassVar[bool] = True
@@ -55,8 +61,12 @@ class DateAttribute(Attribute):
             or np.mean([_is_date(word, notation) for word in column.sample]) < MOSTLY
         ):
             return ()
-        zone = column.timezone
-        return [cls(column.name, column.nothing, part, notation, zone) for part in PARTS]
+        date = cls(column.name, column.nothing, "age_days", notation, column.timezone)
+        days = date.encode_column(column.cells)
+        days = days[np.isfinite(days)]
+        if len(days):
+            date = replace(date, earliest=float(days.min()), latest=float(days.max()))
+        return [replace(date, part=part) for part in PARTS]
 
     @classmethod
     def examples(cls) -> Sequence[Self]:
@@ -86,6 +96,14 @@ class DateAttribute(Attribute):
             measure=measure,
         )
 
+    @property
+    def usual_dates(self) -> tuple[float, float]:
+        """The dates of the training leads, widened on both sides by a quarter of their range."""
+        if self.earliest is None or self.latest is None:
+            return super().usual_dates
+        margin = (self.latest - self.earliest) / 4
+        return self.earliest - margin, self.latest + margin
+
     def encode(self, cell: Any) -> float:
         """Read one cell as days since 1970; `as_of` turns it into the part at a moment."""
         time = self._time(cell_text(cell))  # 20250301 is the same day as a number and as text
@@ -113,9 +131,23 @@ class DateAttribute(Attribute):
     def warning(self, cell: Any) -> CellWarning | None:
         """Return the warning about a cell, or None."""
         word = cell_text(cell)
-        if word is None or word.casefold() in self.nothing or self._time(word) != NOT_A_TIME:
+        if word is None or word.casefold() in self.nothing:
             return None
-        return cell_warning("unreadable_time", self.column)
+        time = self._time(word)
+        if time == NOT_A_TIME:
+            expected = f"expected {written_time(self.notation)}"
+            return cell_warning("unreadable_time", self.column, detail=expected)
+        low, high = self.usual_dates
+        if low <= time / DAY <= high:
+            return None
+        return cell_warning("outside_training", self.column, self._learned_dates)
+
+    @cached_property
+    def _learned_dates(self) -> str:
+        """The first and the last day of the training leads, on the clocks of the zone."""
+        ends = [day for day in (self.earliest, self.latest) if day is not None]
+        days = np.floor(local_days(np.array(ends), self.timezone)).astype("datetime64[D]")
+        return " to ".join(days.astype(str).tolist())
 
     def typical_cells(self, column: pd.Series, as_of: int) -> Sequence[Any]:
         """Return dates at some distances before the moment."""

@@ -141,7 +141,7 @@ class NumberAttribute(Attribute):
         if low <= number <= high or number in self.nothing_numbers:
             return None
         ends = (in_words("number", end) for end in (self.lowest, self.highest) if end is not None)
-        return cell_warning("outside_training", self.column, learned=" to ".join(ends))
+        return cell_warning("outside_training", self.column, detail=" to ".join(ends))
 
     def typical_cells(self, column: pd.Series, as_of: int) -> Sequence[Any]:
         """Return the distinct numbers of the training leads."""
