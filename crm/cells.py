@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -58,6 +59,17 @@ def cell_text(cell: Any) -> str | None:
     if isinstance(cell, datetime.date):
         return cell.isoformat()
     return str(cell)
+
+
+def list_text(items: list[Any]) -> str | None:
+    """Return the text of a cell that is a list, as CRMs send several values: its JSON.
+
+    Examples
+    --------
+    >>> list_text(["Demo", 3]), list_text([])
+    ('["Demo",3]', None)
+    """
+    return msgspec.json.encode(items).decode() if items else None
 
 
 def cell_number(cell: Any) -> float:

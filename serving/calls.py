@@ -37,6 +37,7 @@ from serving.payloads.answers import (
     reason_answer,
     scored_lead,
 )
+from serving.payloads.fields import LocalTimes
 from serving.payloads.flat_lead import MAX_REASONS, flat_answer, read_flat
 from serving.payloads.json_body import read_body
 from serving.payloads.score import LeadPayload, NoFields, read_score_request
@@ -212,6 +213,7 @@ class Calls:
     ) -> list[JoinedLead | RequestError]:
         """Join each lead with what the ledger stores about it, if there is a ledger."""
         roles, has_ledger = model.scorer.roles, self.score_writer is not None
+        local = LocalTimes(model.scorer.time_format, model.scorer.timezone)
         joined: list[JoinedLead | RequestError] = []
         for i, lead in enumerate(leads):
             where = f"leads[{i}]" if is_batch else ""
@@ -219,9 +221,9 @@ class Calls:
                 if isinstance(lead, RequestError):
                     joined.append(lead)
                 elif has_ledger:
-                    joined.append(join(lead, where, roles, model.known_columns, stored))
+                    joined.append(join(lead, where, roles, model.known_columns, stored, local))
                 else:
-                    joined.append(as_sent(lead, where, roles, model.known_columns))
+                    joined.append(as_sent(lead, where, roles, model.known_columns, local))
             except RequestError as error:
                 joined.append(error)
         return joined

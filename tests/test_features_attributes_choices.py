@@ -57,6 +57,9 @@ def recognised(cells: Sequence[object]) -> Sequence[ChoiceAttribute]:
         (", ".join, ","),
         ("；".join, "；"),
         ("、".join, "、"),
+        (";#".join, ";#"),
+        (lambda names: ";#" + ";#".join(names) + ";#", ";#"),
+        (lambda names: ",".join(f"^{name}^" for name in names), "^,^"),
         (json.dumps, "[]"),
         (str, "[]"),
     ],
@@ -64,6 +67,7 @@ def recognised(cells: Sequence[object]) -> Sequence[ChoiceAttribute]:
 def test_several_values_are_split(join: Callable[[Sequence[str]], str], separator: str) -> None:
     attributes = recognised(choices(200, join))
     assert {attribute.separator for attribute in attributes} == {separator}
+    assert not [value for value in attributes[0].values if not value.isalpha()]
     assert sorted(attribute.value for attribute in attributes) == ["", *INTERESTS]
 
 
@@ -120,6 +124,9 @@ def test_most_frequent_spelling_names_a_value() -> None:
         ("Pricing", 0, 0),
         ("Pricing;Fax", 0, 1),
         ("Demo;none", 1, 0),
+        ('["Demo", "Pricing"]', 1, 0),
+        ('["Fax"]', 0, 1),
+        ("[Demo];Pricing", 0, 1),
         ("none;", math.nan, math.nan),
         (";", math.nan, math.nan),
         ("None", math.nan, math.nan),

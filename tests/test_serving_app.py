@@ -197,14 +197,15 @@ def test_role_columns_among_the_attributes_are_ignored(post: Post) -> None:
 
 
 def test_invalid_lead_does_not_fail_the_batch(post: Post) -> None:
-    leads = [*ONE_LEAD["leads"], {"attributes": {"visits": [1]}}, {"attribute": {}}]
+    leads = [*ONE_LEAD["leads"], {"attributes": {"visits": [[1]]}}, {"attribute": {}}]
     response = post("/score", {"leads": leads})
     assert response.status_code == 200
     good, nested, misspelt = response.json()["scores"]
     assert good["probability"] > 0
     assert nested["error"] == {
         "code": "invalid",
-        "message": "`visits` is a list. Expected text, a number, true, false or null.",
+        "message": "`visits` is a list of lists or objects. Expected text, a number, true, false, "
+        "null or a list of these.",
         "field": "leads[1].attributes",
     }
     assert "Did you mean `attributes`?" in misspelt["error"]["message"]

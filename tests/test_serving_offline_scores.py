@@ -15,10 +15,13 @@ from crm.ledger.ledger import Ledger
 from crm.project import TableKeys, load_project
 from crm.reading import read_events
 from crm.reading_notes import ReadingNotes
+from crm.sources.source import iter_table
 from crm.times import DAY, microseconds
 from features.times import cell_time
 from models.batch import score_file
 from serving.calls import Calls
+from serving.errors import RequestError
+from serving.payloads.fields import LocalTimes, read_time
 from serving.payloads.score import LeadPayload, lead_cells, read_score_request
 from serving.served_model import ServedModel
 from serving.settings import Settings
@@ -127,6 +130,44 @@ def test_days_of_events_count_from_their_end_online_and_offline(tmp_path: Path) 
         assert table is not None
         assert microseconds(table[time]).tolist() == [row[time]]
     assert mail["occurred_at"] == cell_time("2025-01-05") == call["occurred_at"] - DAY + 1
+
+
+def test_creation_is_read_as_in_the_files_and_lists_as_in_json_lines(tmp_path: Path) -> None:
+    local = LocalTimes("%d.%m.%Y %H:%M", "Europe/Berlin")
+    body = (
+        b'{"leads": [{"created_at": "08.07.2026 03:04", "attributes": '
+        b'{"Interests": ["API", "Demo"], "None": [], "One": "API"}}]}'
+    )
+    (sent,), _, _ = read_score_request(body, Settings())
+    assert isinstance(sent, LeadPayload)
+    lead = lead_cells(sent, "", {"lead_id": "Id"}, set(), local)
+    assert lead.created_at == cell_time("2026-07-08T01:04Z")
+    (tmp_path / "leads.jsonl").write_text(
+        '{"Interests": ["API", "Demo"], "None": [], "One": "API"}\n'
+    )
+    (table,) = iter_table(TableKeys(source="leads.jsonl"), tmp_path, 9)
+    of_file = table.astype(object).where(table.notna(), None).to_dict("records")
+    assert of_file == [{name: lead.cells[name] for name in ("Interests", "None", "One")}]
+
+
+@pytest.mark.parametrize(
+    ("sent", "time"),
+    [
+        ("2026-07-08 03:04", "2026-07-08T03:04Z"),
+        ("2026-07-08T03:04+02:00", "2026-07-08T01:04Z"),
+        (1783479840000, "2026-07-08T03:04Z"),
+        ("08.07.2026 03:04", "2026-07-08T01:04Z"),
+    ],
+)
+def test_creation_in_iso_8601_is_utc_whatever_the_files_have(sent: str | int, time: str) -> None:
+    local = LocalTimes("%d.%m.%Y %H:%M", "Europe/Berlin")
+    assert read_time(sent, "created_at", local) == cell_time(time)
+
+
+def test_error_about_a_creation_names_the_format_of_the_files() -> None:
+    expected = r"13 digits, or %d\.%m\.%Y, such as 31\.01\.2026\."
+    with pytest.raises(RequestError, match=expected):
+        read_time("31.02.2026", "created_at", LocalTimes("%d.%m.%Y", "UTC"))
 
 
 ODD_CELLS = [

@@ -25,7 +25,8 @@ from features.cell_warnings import CellWarning, cell_warning
 from features.feature import Feature, shortened
 
 LIST = "[]"  # the separator of cells that are JSON lists, such as ["Demo", "Pricing"]
-SEPARATORS = (LIST, ";", "|", ",", "；", "、", "，")
+CARETS = "^,^"  # the separator of SuiteCRM's cells, such as ^Demo^,^Pricing^
+SEPARATORS = (LIST, CARETS, ";#", ";", "|", ",", "；", "、", "，")
 MIN_LEADS = 5  # of a value that gets a feature of its own
 MAX_VALUES = 30
 SEVERAL_SHARE = 0.05  # the least share of filled cells that have several parts
@@ -162,10 +163,13 @@ def split_cell(text: str, separator: str) -> list[str]:
     --------
     >>> split_cell("Demo ; Pricing;", ";"), split_cell('["Demo", "Pricing"]', "[]")
     (['Demo', 'Pricing'], ['Demo', 'Pricing'])
+    >>> split_cell("^Demo^,^Pricing^", "^,^"), split_cell('["Demo", "Pricing"]', ";")
+    (['Demo', 'Pricing'], ['Demo', 'Pricing'])
     """
-    parts: Sequence[Any] = text.split(separator)
-    if separator == LIST:
-        parts = _list_items(text)
+    parts: Sequence[Any] = _list_items(text)  # APIs send lists, whatever the file has
+    if len(parts) == 1 and parts[0] == text and separator != LIST:
+        whole = text.removeprefix("^").removesuffix("^") if separator == CARETS else text
+        parts = whole.split(separator)
     tidy = (cell_text(part) for part in parts)
     return [part for part in tidy if part is not None]
 

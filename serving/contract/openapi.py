@@ -105,9 +105,10 @@ def _flat_lead(fields: Mapping[str, str]) -> dict[str, Any]:
     descriptions = {
         "lead_id": "The lead's id in the CRM.",
         "created_at": "The time at which the lead was created, in ISO 8601 (UTC if it names no "
-        "zone), or in milliseconds since 1970, which have 13 digits.",
-        "as_of": "The moment of scoring, in the same format. Without it, the lead is scored as of "
-        "now.",
+        "zone), in milliseconds since 1970, which have 13 digits, or in the format of the column "
+        "that the model learned from.",
+        "as_of": "The moment of scoring, in ISO 8601 or milliseconds. Without it, the lead is "
+        "scored as of now.",
     }
     fixed = {
         name: {"type": "string", "nullable": True, "description": text}

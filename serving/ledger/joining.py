@@ -14,6 +14,7 @@ from models.scorer import LeadCells
 from serving.errors import RequestError
 from serving.payloads.answers import ItemWarning, Used
 from serving.payloads.event_rows import ledger_row
+from serving.payloads.fields import ISO_TIMES, LocalTimes
 from serving.payloads.score import LeadPayload, lead_cells
 
 LEDGER_UNAVAILABLE: Final = ItemWarning(
@@ -45,7 +46,11 @@ class JoinedLead(NamedTuple):
 
 
 def as_sent(
-    lead: LeadPayload, where: str, roles: Mapping[str, str], known_columns: Set[str]
+    lead: LeadPayload,
+    where: str,
+    roles: Mapping[str, str],
+    known_columns: Set[str],
+    local: LocalTimes = ISO_TIMES,
 ) -> JoinedLead:
     """Read a lead as it was sent, without a ledger. The arguments are those of `lead_cells`.
 
@@ -56,7 +61,7 @@ def as_sent(
     """
     if lead.attributes is None:
         raise RequestError(422, "The required field `attributes` is missing.", where or None)
-    sent = lead_cells(lead, where, roles, known_columns)
+    sent = lead_cells(lead, where, roles, known_columns, local)
     return JoinedLead(None, sent, sent)
 
 
@@ -66,6 +71,7 @@ def join(
     roles: Mapping[str, str],
     known_columns: Set[str],
     stored: Mapping[str, StoredLead] | None,
+    local: LocalTimes = ISO_TIMES,
 ) -> JoinedLead:
     """Join a lead as it was sent with what the ledger stores about it.
 
@@ -76,7 +82,7 @@ def join(
 
     Parameters
     ----------
-    lead, where, roles, known_columns
+    lead, where, roles, known_columns, local
         The arguments of `lead_cells`.
     stored : mapping of str to StoredLead, or None
         The content of the ledger by lead id; None if the ledger cannot be read now.
@@ -93,8 +99,8 @@ def join(
     """
     lead_id = cell_text(lead.lead_id)
     if lead_id is None:
-        return as_sent(lead, where, roles, known_columns)
-    cells_as_sent = lead_cells(lead, where, roles, known_columns)
+        return as_sent(lead, where, roles, known_columns, local)
+    cells_as_sent = lead_cells(lead, where, roles, known_columns, local)
     sent = structs.replace(
         cells_as_sent,
         activities=distinct(

@@ -52,10 +52,12 @@ def long_text_error(
 ) -> RequestError | None:
     """Return an error that names an attribute whose name or text is too long, if there is one."""
     for name, cell in cells.items():
-        if len(name) > max_characters or (isinstance(cell, str) and len(cell) > max_characters):
+        items = cell if isinstance(cell, list) else [cell]
+        longest = max([len(name), *(len(item) for item in items if isinstance(item, str))])
+        if longest > max_characters:
             return RequestError(
                 422,
-                f"The text of `{name[:100]}` has {max(len(name), len(str(cell))):,} characters. "
+                f"The text of `{name[:100]}` has {longest:,} characters. "
                 f"Expected at most {max_characters:,}.",
                 where,
             )

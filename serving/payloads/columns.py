@@ -8,6 +8,7 @@ from msgspec import Meta, Struct
 from crm.tables import EVENT_TABLES, TABLES, DeclaredColumn, DeclaredTable, Kind
 
 Cell = str | int | float | bool | None
+SentCell = Cell | Annotated[list[Cell], Meta(max_length=1_000)]  # a list is several values
 Text = Annotated[str, Meta(max_length=1_000)]
 Id = Annotated[str, Meta(max_length=200)]
 Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]

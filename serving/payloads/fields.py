@@ -1,9 +1,11 @@
 """Reads single fields of a request: times, and texts that must not be empty."""
 
 import datetime
+from typing import Final, NamedTuple
 
 from crm.cells import cell_text
 from crm.days import day_end
+from crm.formats.column_times import written_time
 from crm.times import NOT_A_TIME
 from features.times import cell_time
 from serving.errors import RequestError
@@ -12,21 +14,58 @@ from serving.payloads.columns import Cell
 EARLIEST, LATEST = cell_time("1900-01-01"), cell_time("2200-01-01")
 
 
-def read_time(sent: str | int, field: str) -> int:
+class LocalTimes(NamedTuple):
+    """How a column of the CRM's files writes times.
+
+    Attributes
+    ----------
+    time_format : str or None
+        The format, as `crm.formats.times` has it; None is ISO 8601.
+    timezone : str
+        The zone of times in this format that have none.
+    """
+
+    time_format: str | None = None
+    timezone: str = "UTC"
+
+
+ISO_TIMES: Final = LocalTimes()
+
+
+def read_time(sent: str | int, field: str, local: LocalTimes = ISO_TIMES) -> int:
     """Read a time as microseconds since 1970 UTC.
+
+    Parameters
+    ----------
+    sent : str or int
+        A time in ISO 8601, which is UTC if it names no zone, or milliseconds since 1970; or a time
+        as the column writes it.
+    field : str
+        The path of the field, for an error.
+    local : LocalTimes
 
     Raises
     ------
     RequestError
         422 if it is not a valid time, or not in the years 1900 to 2199.
+
+    Examples
+    --------
+    >>> local = LocalTimes("%d.%m.%Y %H:%M", "Europe/Berlin")
+    >>> read_time("01.03.2025 09:00", "", local) == read_time("2025-03-01T08:00Z", "")
+    True
     """
     time = cell_time(sent)
+    if local.time_format is not None and not EARLIEST <= time < LATEST:
+        in_format = cell_time(sent, local.timezone, local.time_format)
+        time = time if in_format == NOT_A_TIME else in_format
     shown = repr(sent)[:60]
     if time == NOT_A_TIME:
+        also = f", or {written_time(local.time_format)}" if local.time_format else ""
         raise RequestError(
             422,
             f"{shown} is not a valid time. Expected ISO 8601 such as 2025-03-01T08:00:00Z, or "
-            "milliseconds since 1970, which have 13 digits.",
+            f"milliseconds since 1970, which have 13 digits{also}.",
             field,
         )
     if not EARLIEST <= time < LATEST:

@@ -107,14 +107,16 @@ def _plain(problem: str) -> str:
 
 
 def nested_cell_error(attributes: Any, where: str | None) -> RequestError | None:
-    """Return an error that names the attribute whose cell is a list or an object.
+    """Return an error that names the attribute whose cell contains lists or objects.
 
     msgspec does not name it.
     """
     for name, cell in attributes.items() if isinstance(attributes, dict) else ():
-        if isinstance(cell, dict | list):
-            kind = "a list" if isinstance(cell, list) else "an object"
-            message = f"`{name[:100]}` is {kind}. Expected text, a number, true, false or null."
+        items = cell if isinstance(cell, list) else [cell]
+        if any(isinstance(item, dict | list) for item in items):
+            kind = "a list of lists or objects" if isinstance(cell, list) else "an object"
+            expected = "Expected text, a number, true, false, null or a list of these."
+            message = f"`{name[:100]}` is {kind}. {expected}"
             return RequestError(422, message, where or name[:100])
     return None
 

@@ -7,13 +7,14 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
+from crm.cells import list_text
 from crm.times import NOT_A_TIME
 from models.scorer import LeadCells
 from serving.errors import RequestError
 from serving.payloads.attributes import by_column_name, long_text_error
-from serving.payloads.columns import ActivityPayload, Cell, Id, StagePayload, Time, Whole
+from serving.payloads.columns import ActivityPayload, Id, SentCell, StagePayload, Time, Whole
 from serving.payloads.event_rows import event_row
-from serving.payloads.fields import read_time
+from serving.payloads.fields import ISO_TIMES, LocalTimes, read_time
 from serving.payloads.json_body import NUL, nul_error, read_body
 from serving.payloads.json_errors import nested_cell_error, not_json, validation_error
 from serving.settings import Settings
@@ -24,10 +25,12 @@ DEFAULT_REASONS = 3
 class LeadPayload(Struct, frozen=True, forbid_unknown_fields=True):
     """A lead: the CRM's id, the attributes by the CRM's names, and the history.
 
-    Without `attributes`, those that the ledger stores for the lead are used.
+    An attribute with several values, such as a multiple choice, is a list. Without `attributes`,
+    those that the ledger stores for the lead are used. A time of creation without a zone is UTC;
+    it may also be as in the column that the model learned from, in the time zone of that table.
     """
 
-    attributes: Annotated[dict[str, Cell], Meta(max_length=1_000)] | None = None
+    attributes: Annotated[dict[str, SentCell], Meta(max_length=1_000)] | None = None
     lead_id: Id | Whole | None = None
     created_at: Time | None = None
     activities: Annotated[list[ActivityPayload], Meta(max_length=10_000)] | None = None
@@ -67,12 +70,12 @@ def read_score_request(
 
     Examples
     --------
-    >>> body = b'{"leads": [{"attributes": {"city": "Bonn"}}, {"attributes": {"city": []}}]}'
+    >>> body = b'{"leads": [{"attributes": {"city": "Bonn"}}, {"attributes": {"city": {}}}]}'
     >>> (good, bad), as_of, n_reasons = read_score_request(body, Settings())
     >>> good.attributes
     {'city': 'Bonn'}
-    >>> bad.field, bad.message
-    ('leads[1].attributes', '`city` is a list. Expected text, a number, true, false or null.')
+    >>> bad.field, bad.message.partition(".")[0]
+    ('leads[1].attributes', '`city` is an object')
     """
     try:
         request = _whole_request(settings.max_string_characters).decode(body)
@@ -104,7 +107,8 @@ def _moment(as_of: str | int | None) -> int:
 def _whole_request(longest: int) -> msgspec.json.Decoder[Any]:
     """Build a decoder for valid requests, which decodes each lead only once."""
     text: Any = Annotated[str, Meta(max_length=longest)]
-    cell: Any = text | int | float | bool | None
+    one: Any = text | int | float | bool | None
+    cell: Any = one | Annotated[list[one], Meta(max_length=1_000)]
     attributes = Annotated[dict[text, cell], Meta(max_length=1_000)] | None
     lead: Any = msgspec.defstruct("Lead", [("attributes", attributes, None)], bases=(LeadPayload,))
     whole = msgspec.defstruct("Request", [("leads", list[lead])], bases=(ScoreRequest,))
@@ -112,7 +116,11 @@ def _whole_request(longest: int) -> msgspec.json.Decoder[Any]:
 
 
 def lead_cells(
-    lead: LeadPayload, where: str, roles: Mapping[str, str], known_columns: Set[str]
+    lead: LeadPayload,
+    where: str,
+    roles: Mapping[str, str],
+    known_columns: Set[str],
+    local: LocalTimes = ISO_TIMES,
 ) -> LeadCells:
     """Convert a lead as it was sent into what the scorer reads.
 
@@ -125,6 +133,8 @@ def lead_cells(
         The columns by role, as in `LeadScorer.roles`.
     known_columns : set of str
         Names of attributes that need no check.
+    local : LocalTimes
+        How the CRM writes the time of creation, if it is not ISO 8601.
 
     Raises
     ------
@@ -135,12 +145,17 @@ def lead_cells(
     cells: dict[str, Any] = {} if lead.attributes is None else lead.attributes
     if not cells.keys() <= known_columns:
         cells = by_column_name(cells, f"{where}.attributes" if where else None)
+    for name, cell in cells.items():
+        if isinstance(cell, list):
+            cells[name] = list_text(cell)
     cells[roles["lead_id"]] = lead.lead_id  # the dictionary belongs to this lead alone
     created = lead.created_at
     return LeadCells(
         cells=cells,
         created_at=(
-            NOT_A_TIME if created is None else read_time(created, f"{where}.created_at".lstrip("."))
+            NOT_A_TIME
+            if created is None
+            else read_time(created, f"{where}.created_at".lstrip("."), local)
         ),
         activities=[
             event_row("activities", activity, f"{where}.activities[{i}]")
