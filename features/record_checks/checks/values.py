@@ -73,7 +73,7 @@ def letters_damaged(tables: ReadTables) -> Iterator[Finding]:
             yield _damaged(table, f"the names of {counted(len(names), 'column')}", names, None)
     for table, column in _columns(tables):
         values = column.values
-        is_odd = _damaged_values(values)
+        is_odd = _damaged_values(values.tolist())
         if len(values) <= MANY_VALUES:
             question = [QUESTION_MARK.search(v) and not ADDRESS.search(v) for v in values]
             if sum(map(bool, question)) >= 2:
