@@ -10,22 +10,28 @@ from xml.sax.saxutils import escape, quoteattr
 _MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 _OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 _PACKAGE = "http://schemas.openxmlformats.org/package/2006"
-_FORMATS = {"€": '#,##0.00\\ "€"', "$": "[$$-409]#,##0.00", "CHF": "[$CHF-807] #,##0.00"}
+_FORMATS = {
+    "€": '#,##0.00\\ "€"',
+    "$": "[$$-409]#,##0.00",
+    "CHF": "[$CHF-807] #,##0.00",
+    "zeros": "00000",
+}
 _STYLES = (
-    f'<styleSheet xmlns="{_MAIN}"><numFmts count="3">'
+    f'<styleSheet xmlns="{_MAIN}"><numFmts count="4">'
     + "".join(
         f'<numFmt numFmtId="{164 + i}" formatCode={quoteattr(code)}/>'
         for i, code in enumerate(_FORMATS.values())
     )
     + '</numFmts><fonts count="1"><font/></fonts><fills count="1"><fill/></fills>'
     '<borders count="1"><border/></borders><cellStyleXfs count="1"><xf/></cellStyleXfs>'
-    '<cellXfs count="5"><xf numFmtId="0"/><xf numFmtId="22" applyNumberFormat="1"/>'
-    '<xf numFmtId="164"/><xf numFmtId="165"/><xf numFmtId="166"/></cellXfs></styleSheet>'
+    '<cellXfs count="6"><xf numFmtId="0"/><xf numFmtId="22" applyNumberFormat="1"/>'
+    '<xf numFmtId="164"/><xf numFmtId="165"/><xf numFmtId="166"/><xf numFmtId="167"/>'
+    "</cellXfs></styleSheet>"
 )
 
 
 class Money(NamedTuple):
-    """A number whose format shows a currency: €, $ or CHF."""
+    """A number whose format shows a currency (€, $ or CHF), or five digits ("zeros")."""
 
     amount: float
     currency: str
@@ -43,6 +49,7 @@ def workbook(
     hidden: Sequence[str] = (),
     merged: Sequence[str] = (),
     recalculated: bool = False,
+    hidden_rows: Sequence[int] = (),
 ) -> bytes:
     """Return the bytes of an .xlsx file.
 
@@ -58,7 +65,7 @@ def workbook(
             related += (
                 f'<Relationship Id="r{i}" Type="{_OFFICE}/worksheet" Target="worksheets/s{i}.xml"/>'
             )
-            archive.writestr(f"xl/worksheets/s{i}.xml", _sheet(rows, merged))
+            archive.writestr(f"xl/worksheets/s{i}.xml", _sheet(rows, merged, hidden_rows))
         related += f'<Relationship Id="r0" Type="{_OFFICE}/styles" Target="styles.xml"/>'
         typed = '<Default Extension="xml" ContentType="application/xml"/>'
         archive.writestr(
@@ -83,11 +90,12 @@ def workbook(
     return content.getvalue()
 
 
-def _sheet(rows: Sequence[Sequence[Any]], merged: Sequence[str]) -> str:
+def _sheet(rows: Sequence[Sequence[Any]], merged: Sequence[str], hidden: Sequence[int]) -> str:
     xml = f'<worksheet xmlns="{_MAIN}"><sheetData>'
     for number, row in enumerate(rows, start=1):
         cells = "".join(_cell(f"{chr(65 + i)}{number}", cell) for i, cell in enumerate(row))
-        xml += f'<row r="{number}">{cells}</row>' if cells else ""
+        state = ' hidden="1"' if number in hidden else ""
+        xml += f'<row r="{number}"{state}>{cells}</row>' if cells else ""
     ranges = "".join(f'<mergeCell ref="{place}"/>' for place in merged)
     return f"{xml}</sheetData>{f'<mergeCells>{ranges}</mergeCells>' if merged else ''}</worksheet>"
 

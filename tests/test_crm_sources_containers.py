@@ -166,6 +166,26 @@ def test_one_currency_stays_a_number(tmp_path: Path) -> None:
     assert (table["budget"].tolist(), notes) == ([1234.5, 2], [])
 
 
+def test_zeros_of_number_formats_are_read(tmp_path: Path) -> None:
+    rows: Sheet = [["id", "zip"], ["a", Money(1067, "zeros")], ["b", Money(53111, "zeros")]]
+    table, notes = read_with_notes(tmp_path, workbook({"A": rows}))
+    assert table["zip"].tolist() == ["01067", "53111"]
+    assert notes == [
+        'leads.xlsx: "zip" is read with the zeros that the formats of its cells show, such as '
+        '"01067".'
+    ]
+
+
+def test_hidden_rows_are_named(tmp_path: Path) -> None:
+    content = workbook({"A": [["id"], ["a"], ["b"], ["c"]]}, hidden_rows=[3])
+    table, notes = read_with_notes(tmp_path, content)
+    assert table["id"].tolist() == ["a", "b", "c"]
+    assert notes == [
+        "leads.xlsx: 1 hidden row (row 3) is read too. Delete them if they do not belong to the "
+        "table."
+    ]
+
+
 HALF_CONVERTED: Sheet = [["id", "Created"], ["a", DAY], ["b", "06/13/2025 12:28"], ["c", DAY]]
 
 

@@ -74,9 +74,17 @@ class SheetCells:
             self._note_unsaved(column, name, findings)
             self._remove_errors(column, name, name in needed, findings)
             self._add_currencies(column, findings)
+            self._add_zeros(column, name, findings)
             self._check_dates(column, name, keys, findings)
             self._keep_long_numbers(column, name, keys, findings)
         self._note_merged(findings)
+        hidden = sorted({*self.xml.hidden} & {*self.body})
+        if hidden:
+            verb = "is" if len(hidden) == 1 else "are"
+            findings.note(
+                f"{counted(len(hidden), 'hidden row')} ({_places(hidden)}) {verb} read too. Delete "
+                "them if they do not belong to the table."
+            )
 
     def _note_unsaved(self, column: int, name: str, findings: Findings) -> None:
         rows = sorted({*self.xml.unsaved.get(column, ())} & {*self.body})
@@ -124,6 +132,21 @@ class SheetCells:
         findings.note(
             f"the formats of the numbers of {quote(self.names[column])} have several currencies: "
             f"{found}. The currency is read as a part of each cell."
+        )
+
+    def _add_zeros(self, column: int, name: str, findings: Findings) -> None:
+        """Write numbers with the zeros before them that their format shows, as in postal codes."""
+        widths = self.xml.widths.get(column, {})
+        rows = [row for row in self.body if row in widths and _is_number(self.cells[row][column])]
+        texts = {row: f"{int(self.cells[row][column]):0{widths[row]}d}" for row in rows}
+        example = next((text for text in texts.values() if text.startswith("0")), None)
+        if example is None:
+            return
+        for row, text in texts.items():
+            self.cells[row][column] = text
+        findings.note(
+            f"{quote(name)} is read with the zeros that the formats of its cells show, such as "
+            f"{quote(example)}."
         )
 
     def _check_dates(self, column: int, name: str, keys: TableKeys, findings: Findings) -> None:

@@ -1,7 +1,7 @@
 """Reads from the XML of a workbook what the reader of its cells does not show.
 
-This is: errors, formulas without a saved result, the currencies of number formats, and all digits
-of long numbers.
+This is: errors, formulas without a saved result, hidden rows, the currencies and leading zeros of
+number formats, and all digits of long numbers.
 """
 
 import re
@@ -23,6 +23,8 @@ _LONG: Final = re.compile(rb"-?\d{16,}(?:\.0*)?|-?\d\.?\d*[eE]\+?(?:1[5-9]|[2-9]
 _SPECIAL: Final = re.compile(rb'\bt="e"|>(?:' + _LONG.pattern + rb")<")
 _STYLE: Final = re.compile(rb'\bs="(\d+)"')
 _RECALCULATE: Final = re.compile(rb'\bfullCalcOnLoad="(?:1|true)"')
+_HIDDEN: Final = re.compile(rb'\bhidden="(?:1|true)"')
+_ZEROS: Final = re.compile("0{2,}")
 _LOCALE: Final = re.compile(r"\[\$([^\]-]*)(?:-[^\]]*)?\]")
 _CURRENCY: Final = re.compile(r"[$€£¥₹₽₩₺₴₪฿₫₦]|\b[A-Z]{3}\b|zł|Kč|Ft|\bkr\b|Fr\.|R\$")
 
@@ -41,12 +43,19 @@ class SheetXml:
         The errors, such as #N/A, by column and row.
     long : dict of int to dict of int to str
         The digits of whole numbers with more than 15, by column and row.
+    widths : dict of int to dict of int to int
+        The number of digits that the format of a number shows, with zeros before, by column and
+        row.
+    hidden : list of int
+        The hidden rows, from 0.
     """
 
     unsaved: dict[int, list[int]] = field(default_factory=dict)
     currencies: dict[int, dict[int, str]] = field(default_factory=dict)
     errors: dict[int, dict[int, str]] = field(default_factory=dict)
     long: dict[int, dict[int, str]] = field(default_factory=dict)
+    widths: dict[int, dict[int, int]] = field(default_factory=dict)
+    hidden: list[int] = field(default_factory=list)
 
 
 def read_sheet_xml(file: BinaryIO, sheet: str) -> SheetXml:
@@ -69,17 +78,22 @@ def read_sheet_xml(file: BinaryIO, sheet: str) -> SheetXml:
         try:
             main = archive.read("xl/workbook.xml")
             xml = archive.read(_path_of(archive, main, sheet))
-            currencies = _currencies_of_styles(archive)
+            formats = _formats_of_styles(archive)
         except (KeyError, ElementTree.ParseError):
             return found
+    currencies = {style: mark for style, code in formats.items() if (mark := currency_of(code))}
+    widths = {style: len(code) for style, code in formats.items() if _ZEROS.fullmatch(code)}
+    if _HIDDEN.search(xml):
+        found.hidden = [row for row, attributes, _ in _rows(xml) if _HIDDEN.search(attributes)]
     has_formulas = _FORMULA.search(xml) is not None
-    if not has_formulas and not currencies and _SPECIAL.search(xml) is None:
+    if not has_formulas and not currencies and not widths and _SPECIAL.search(xml) is None:
         return found
     zeros: dict[int, list[int]] = {}
     others: set[int] = set()
     for row, column, attributes, content in _cells(xml):
         style = _STYLE.search(attributes)
-        currency = currencies.get(int(style[1])) if style else None
+        number = int(style[1]) if style else 0
+        currency = currencies.get(number)
         value = _VALUE.search(content)
         text = value[1].strip() if value else b""
         kind = _TYPE.search(attributes)
@@ -89,6 +103,8 @@ def read_sheet_xml(file: BinaryIO, sheet: str) -> SheetXml:
             found.long.setdefault(column, {})[row] = str(int(Decimal(text.decode())))
         elif currency and text:
             found.currencies.setdefault(column, {})[row] = currency
+        elif number in widths and text.isdigit():
+            found.widths.setdefault(column, {})[row] = widths[number]
         if has_formulas and _FORMULA.search(content):
             if not text and (kind is None or kind[1] != b"str"):
                 found.unsaved.setdefault(column, []).append(row)
@@ -102,14 +118,20 @@ def read_sheet_xml(file: BinaryIO, sheet: str) -> SheetXml:
     return found
 
 
-def _cells(xml: bytes) -> Iterator[tuple[int, int, bytes, bytes]]:
-    """Yield the row and the column of each cell, from 0, its attributes and its content."""
+def _rows(xml: bytes) -> Iterator[tuple[int, bytes, bytes]]:
+    """Yield the number of each row, from 0, its attributes and its content."""
     row = -1
     for found in _ROW.finditer(xml):
         place = _PLACE.search(found[1])
         row = int(place[2]) - 1 if place else row + 1
+        yield row, found[1], found[2] or b""
+
+
+def _cells(xml: bytes) -> Iterator[tuple[int, int, bytes, bytes]]:
+    """Yield the row and the column of each cell, from 0, its attributes and its content."""
+    for row, _, content in _rows(xml):
         column = -1
-        for cell in _CELL.finditer(found[2] or b""):
+        for cell in _CELL.finditer(content):
             place = _PLACE.search(cell[1])
             column = _column(place[1]) if place and place[1] else column + 1
             yield row, column, cell[1], cell[2] or b""
@@ -138,21 +160,21 @@ def _path_of(archive: zipfile.ZipFile, main: bytes, sheet: str) -> str:
     raise KeyError(sheet)
 
 
-def _currencies_of_styles(archive: zipfile.ZipFile) -> dict[int, str]:
-    """Return the currency of each style that has one."""
+def _formats_of_styles(archive: zipfile.ZipFile) -> dict[int, str]:
+    """Return the number format of each style that has one of its own."""
     if "xl/styles.xml" not in archive.namelist():
         return {}
     root = ElementTree.fromstring(archive.read("xl/styles.xml"))
     formats = {
-        element.get("numFmtId"): currency_of(element.get("formatCode", ""))
+        element.get("numFmtId"): element.get("formatCode", "")
         for element in root.iter()
         if _local(element) == "numFmt"
     }
     styles = next((element for element in root if _local(element) == "cellXfs"), ())
     return {
-        number: currency
+        number: code
         for number, style in enumerate(styles)
-        if (currency := formats.get(style.get("numFmtId")))
+        if (code := formats.get(style.get("numFmtId")))
     }
 
 
