@@ -90,7 +90,8 @@ def iter_workbook(file: SourceFile, keys: TableKeys, findings: Findings) -> Iter
     SheetCells(file.name, cells, body, columns, xml, merged).repair(keys, findings)
     table = typed_table([[cells[i][k] for k in used] for i in body], names)
     numbers = [i + 1 for i in body]
-    gaps = {row for row, i in enumerate(body) if i - 1 not in (start, *filled)}
+    above = {start, *filled}
+    gaps = {row for row, i in enumerate(body) if i - 1 not in above}
     judge = RowJudge([header[k] for k in used], table)
     keep = judge.records(table, lambda: numbers, findings, is_first=True, is_last=True, gaps=gaps)
     kept = np.flatnonzero(keep).tolist()  # without its total, a column may have a type
