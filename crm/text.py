@@ -1,5 +1,6 @@
 """Writes names in sentences: quoted, listed, split into words."""
 
+import math
 import re
 import reprlib
 from collections.abc import Iterable
@@ -75,3 +76,20 @@ def counted(n: int, one: str, many: str | None = None) -> str:
     ('1 lead', '1,200 leads', '2 activities')
     """
     return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
+def number_text(value: float) -> str:
+    """Write a number with six digits or more, and without an exponent below 1e15.
+
+    Examples
+    --------
+    >>> number_text(1249840.25), number_text(1002.02), number_text(20), number_text(-0.00002)
+    ('1,249,840', '1,002.02', '20', '-0.00002')
+    """
+    if not math.isfinite(value) or abs(value) >= 1e15:
+        return f"{value:.3g}"
+    if value == round(value):
+        return f"{value:,.0f}"
+    decimals = min(20, max(0, 5 - math.floor(math.log10(abs(value)))))
+    text = f"{value:,.{decimals}f}"
+    return text.rstrip("0").rstrip(".") if decimals else text

@@ -172,6 +172,16 @@ def test_closing_before_creation_names_its_lines(check: Check) -> None:
     assert "1 of 133 closings" in warning.evidence
 
 
+def test_closing_hours_before_the_creation_is_asked_about(check: Check) -> None:
+    rows = leads()
+    for i in (4, 7):
+        rows[i]["Closed"] = f"{str(rows[i]['Created'])[:10]} {i:02}:00"  # created at 9:00
+    warning = only(check(rows))
+    assert (warning.number, warning.lines) == ("LC101", (6, 9))
+    assert "half of them by 4 hours or more" in warning.evidence
+    assert "may be in different time zones" in warning.evidence
+
+
 def test_outcomes_that_begin_late_are_missing(check: Check) -> None:
     rows = leads()
     for row in rows[:90]:
@@ -207,7 +217,8 @@ def test_leads_with_several_outcomes_are_counted_once(tmp_path: Path) -> None:
     warning = only(result)
     assert (warning.number, warning.count) == ("LC121", 20)
     assert (
-        "10 of 60 leads with an outcome have two or more rows. 10 of them were" in warning.evidence
+        "10 of 60 leads with an outcome have two or more rows in deals.csv. 10 of them were"
+        in warning.evidence
     )
 
 
@@ -226,6 +237,29 @@ def test_amounts_of_several_currencies_and_few_amounts(check: Check) -> None:
     for row in rows[12:]:
         row["Amount"] = ""
     assert "LC105" in numbers(check(rows))
+
+
+@pytest.mark.parametrize(
+    ("name", "currencies"),
+    [
+        ("Amount Currency", ("EUR", "USD")),
+        ("Währung", ("Euro", "US-Dollar")),
+        ("Code", ("EUR - Euro", "JPY - Japanese Yen")),
+    ],
+)
+def test_currencies_in_a_column_beside_the_amount(
+    check: Check, name: str, currencies: tuple[str, str]
+) -> None:
+    rows = [{**row, name: currencies[i % 4 == 0]} for i, row in enumerate(leads())]
+    warning = only(check(rows))
+    assert (warning.number, warning.count) == ("LC103", 17)
+    assert warning.question == 'Which currency are the amounts of "Amount" to be in?'
+    assert "EUR (50)" in warning.evidence
+
+
+def test_one_currency_raises_no_question(check: Check) -> None:
+    rows = [{**row, "Currency": ("EUR", "")[i % 2]} for i, row in enumerate(leads())]
+    assert numbers(check(rows)) == []
 
 
 def test_times_in_the_future_and_placeholder_dates(check: Check) -> None:
@@ -258,6 +292,33 @@ def test_same_person_is_found_by_spelling_and_never_shown(check: Check) -> None:
     assert (mail.number, mail.count, mail.lines) == ("LC109", 2, (3, 11))
     assert (phone.number, phone.lines) == ("LC109", (4, 10))
     assert "adab" not in str(mail).casefold()
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("(415) 555-1000", "415.555.1000"),
+        ("+1 415 555 1000", "1-415-555-1000 ext. 12"),
+        ("+49 30 123 45 67", "030/1234567"),
+        ("(0049) 30-1234567", "Tel. 030 1234567 x5"),
+    ],
+)
+def test_phone_numbers_are_compared_however_they_are_written(
+    check: Check, first: str, second: str
+) -> None:
+    form = "(212) 555-{}" if "415" in first else "0221/{}99"
+    rows = [{**row, "Phone": form.format(1000 + i)} for i, row in enumerate(leads())]
+    rows[2]["Phone"], rows[8]["Phone"] = first, second
+    warning = only(check(rows))
+    assert (warning.number, warning.lines) == ("LC109", (4, 10))
+
+
+def test_dates_that_cannot_be_read_are_no_phone_numbers(check: Check) -> None:
+    rows = [
+        {**row, "Due": f"0{1 + i % 9}/0{1 + i % 7}/2024" if i % 5 else "tbd"}
+        for i, row in enumerate(leads())
+    ]
+    assert "LC109" not in numbers(check(rows))
 
 
 def test_an_address_of_many_leads_is_no_person(check: Check) -> None:
@@ -381,6 +442,41 @@ def test_half_numbers_and_placeholder_numbers(check: Check) -> None:
     assert "`Size` is a number in 75% and text in 25%" in result.problems[0]
     assert placeholder.number == "LC120"
     assert "between 0 and 19" in placeholder.evidence or "between 1 and 19" in placeholder.evidence
+
+
+def test_placeholders_near_the_other_numbers_are_asked_about(check: Check) -> None:
+    rows = [{**row, "Age": 20 + i % 50} for i, row in enumerate(leads())]
+    for i, row in enumerate(rows):
+        row["Age"] = 99 if i % 20 == 0 else 9_999_999 if i % 20 == 1 else row["Age"]
+    questions = [warning.question for warning in check(rows).warnings]
+    assert questions == [
+        'Does 99 in "Age" mean that there is no value?',
+        'Does 9,999,999 in "Age" mean that there is no value?',
+    ]
+
+
+def test_flags_and_prices_are_no_placeholders(check: Check) -> None:
+    rows = [
+        {**row, "Yes": (0, -1)[i % 2], "Price": (19, 29, 49, 999)[i % 4]}
+        for i, row in enumerate(leads())
+    ]
+    assert numbers(check(rows)) == []
+
+
+def test_words_for_nothing_in_closing_dates_raise_no_question(check: Check) -> None:
+    rows = leads()
+    for row in rows:
+        row["Closed"] = row["Closed"] or "n/a"
+    assert numbers(check(rows)) == []
+
+
+def test_numbers_in_questions_have_no_exponent(check: Check) -> None:
+    rows = [{**row, "Size": 1002.02 + i * 6270.5} for i, row in enumerate(leads())]
+    for row in rows[::10]:
+        row["Size"] = -1
+    warning = only(check(rows))
+    assert "between 7,272.52 and 1,248,832" in warning.evidence
+    assert "e+" not in warning.evidence
 
 
 def test_what_can_be_read_is_checked_if_training_refuses(check: Check, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from rich.table import Table
 from commands.terminal.models import SIMULATED
 from commands.terminal.tables import new_table
 from crm.left_out import listed_lines
+from crm.text import counted
 from features.record_checks.result import CheckedColumn, CheckedTable, RecordsCheck, RecordWarning
 from reports.check.page import (
     format_of,
@@ -51,7 +52,7 @@ def _parts(check: RecordsCheck, page: Path) -> Iterator[RenderableType]:
         yield f"  {escape(warning.evidence)}"
         yield f"  {escape(warning.to_do)} ({escape(where(warning))})"
     for table in check.tables:
-        yield f"\n[bold]{table.name}[/] {escape(table.file)}: {table.rows:,} rows"
+        yield f"\n[bold]{table.name}[/] {escape(table.file)}: {counted(table.rows, 'row')}"
         yield from (f"  {escape(str(rows))}" for rows in table.left_out)
         yield _columns(table)
         yield from _unread(table)
@@ -89,6 +90,6 @@ def _unread(read: CheckedTable) -> Iterator[str]:
             lines = listed_lines(unread.lines, unread.count)
             examples = f", such as {', '.join(unread.examples)}" if unread.examples else ""
             yield (
-                f"  {escape(column.name)}: {unread.count:,} cells could not be read "
+                f"  {escape(column.name)}: {counted(unread.count, 'cell')} could not be read "
                 f"({unit} {lines}){escape(examples)}"
             )

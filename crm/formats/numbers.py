@@ -137,6 +137,17 @@ def _compatible(character: str) -> str:
     return character if character in "²³" else unicodedata.normalize("NFKC", character)
 
 
+def currency_unit(text: str) -> str | None:
+    """Return the currency that a code, a sign or a word means; None if it means none.
+
+    Examples
+    --------
+    >>> currency_unit("eur"), currency_unit("$"), currency_unit("Web")
+    ('EUR', '$', None)
+    """
+    return _CURRENCIES.get(text.strip().rstrip(".").casefold())
+
+
 @lru_cache(4_096)
 def _meaning(prefix: str, suffix: str) -> tuple[float, str] | None:
     """Return the factor and the unit of what is before and behind a number; None if unknown."""

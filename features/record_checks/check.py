@@ -71,7 +71,7 @@ def rows_of(is_chosen: Bools) -> Ints:
     return np.flatnonzero(is_chosen)
 
 
-def share(part: int, whole: int) -> str:
+def share(part: float, whole: float) -> str:
     """Write a part of a whole in words.
 
     Examples
@@ -79,7 +79,7 @@ def share(part: int, whole: int) -> str:
     >>> share(5, 20), share(1, 2_000)
     ('25 %', 'less than 1 %')
     """
-    percent = 100 * part / max(1, whole)
+    percent = 100 * part / whole if whole else 0.0
     if 0 < percent < 1:
         return "less than 1 %"
     return "more than 99 %" if 99 < percent < 100 else f"{percent:.0f} %"

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from crm.arrays import Ints
+from crm.text import counted
 from crm.times import DAY, NOT_A_TIME, as_times
 
 
@@ -35,3 +36,17 @@ def day_of(time: int, zone: str) -> str:
     '1970-01-01'
     """
     return str(days_of(np.array([time], dtype=np.int64), zone).astype("datetime64[D]")[0])
+
+
+def duration(length: int) -> str:
+    """Write a length of time, in microseconds, in its largest unit.
+
+    Examples
+    --------
+    >>> duration(3 * DAY), duration(DAY // 4), duration(DAY // 48), duration(1)
+    ('3 days', '6 hours', '30 minutes', 'a few seconds')
+    """
+    for unit, size in (("day", DAY), ("hour", DAY // 24), ("minute", DAY // 1440)):
+        if length >= size:
+            return counted(round(length / size), unit)
+    return "a few seconds"

@@ -146,8 +146,7 @@ def _read_tables(
         except LeadScoringError as error:
             problems.append(str(error))
             continue
-        nothing = folded_words(project.columns.nothing) if name == "leads" else ()
-        tables[name] = ReadTable(name, keys, raw, nothing)
+        tables[name] = ReadTable(name, keys, raw, folded_words(project.columns.nothing))
     return tables
 
 

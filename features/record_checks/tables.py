@@ -28,6 +28,9 @@ from crm.tables import TABLES
 from crm.times import NOT_A_TIME, microseconds
 
 UNKNOWN_LEAD: Final = -1
+_KINDS: Final = {"order": "number"} | {
+    role.name: role.kind for table in TABLES.values() for role in table.file_columns
+}
 
 
 class ColumnCells:
@@ -109,7 +112,7 @@ class ReadTable:
     raw : DataFrame
         The table as it was read.
     nothing : collection of str
-        The case-folded words that mean "no value" in attributes.
+        The case-folded words that mean "no value" in attributes, numbers and times.
     """
 
     def __init__(
@@ -136,10 +139,15 @@ class ReadTable:
     def column(self, name: str) -> ColumnCells:
         """Return the cells of a column."""
         if name not in self._cells:
-            nothing = () if name in self.roles.values() else self._nothing
+            nothing = self._nothing if self._reads_nothing(name) else ()
             form = self.formats.get(name, ColumnFormat("text"))
             self._cells[name] = ColumnCells(self.raw[name], form, nothing, self.keys.timezone)
         return self._cells[name]
+
+    def _reads_nothing(self, name: str) -> bool:
+        """Check whether words for nothing count in a column: not in ids and words of a role."""
+        roles = [role for role, column in self.roles.items() if column == name]
+        return all(_KINDS[role] in ("time", "number") for role in roles)
 
     def of_role(self, role: str) -> ColumnCells | None:
         """Return the column that plays a role; None if the table has none."""

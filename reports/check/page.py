@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from markupsafe import Markup
 
 from crm.left_out import listed_lines
+from crm.text import counted, number_text
 from features.record_checks.result import (
     CheckedColumn,
     CheckedTable,
@@ -190,16 +191,12 @@ def range_of(column: CheckedColumn) -> str:
     """
     if column.smallest is not None and column.largest is not None and column.median is not None:
         low, middle, high = (
-            _number(number) for number in (column.smallest, column.median, column.largest)
+            number_text(number) for number in (column.smallest, column.median, column.largest)
         )
         return f"{low} to {high}, half up to {middle}"
     if column.first is not None and column.last is not None:
         return f"{column.first[:10]} to {column.last[:10]}"
     return ""
-
-
-def _number(number: float) -> str:
-    return f"{number:,.0f}" if number == round(number) else f"{number:,.6g}"
 
 
 def _table(read: CheckedTable) -> Section:
@@ -224,7 +221,9 @@ def _table(read: CheckedTable) -> Section:
     ]
     if unread:
         parts.append(
-            fold(f"Cells that could not be read ({len(unread):,} columns)", bullets(unread))
+            fold(
+                f"Cells that could not be read ({counted(len(unread), 'column')})", bullets(unread)
+            )
         )
     return section(read.name, TITLES[read.name], *parts)
 
@@ -264,7 +263,7 @@ def _unread(column: CheckedColumn) -> Iterator[Markup]:
     if unread is None:
         return
     unit = unread.unit if unread.count == 1 else f"{unread.unit}s"
-    cells = "1 cell" if unread.count == 1 else f"{unread.count:,} cells"
+    cells = counted(unread.count, "cell")
     lines = listed_lines(unread.lines, unread.count)
     such = join([", such as ", join(map(name, unread.examples), ", ")]) if unread.examples else ""
     yield join([name(column.name), f": {cells} ({unit} {lines})", such])

@@ -7,9 +7,10 @@ import numpy as np
 
 from crm.formats.columns import ColumnFormat
 from crm.formats.numbers import ANY_CURRENCY, CURRENCIES, NumberFormat, number_format
-from crm.text import counted, quote
+from crm.text import counted, listed, number_text, quote
 from features.record_checks.check import Finding, check, rows_of, share
-from features.record_checks.tables import ReadTables
+from features.record_checks.currencies import currency_columns
+from features.record_checks.tables import ReadTable, ReadTables
 
 MOST_OF_SUM: Final = 0.5  # the share of one deal
 MIN_DEALS: Final = 5
@@ -17,8 +18,9 @@ MIN_DEALS: Final = 5
 
 @check("LC103", "The amounts of one column are in several currencies.")
 def several_currencies(tables: ReadTables) -> Iterator[Finding]:
-    """Count the currencies of each column of numbers."""
+    """Count the currencies of each column of numbers, and of each column of currencies."""
     for table in tables.tables.values():
+        yield from _currencies_beside(table)
         for name, form in table.formats.items():
             found = {unit: n for unit, n in form.units.items() if unit in CURRENCIES}
             if len(found) < 2 or tables.is_private(table, name):
@@ -44,6 +46,29 @@ def _use_of(form: ColumnFormat) -> str:
     return "leadscore adds and compares the numbers without converting them."
 
 
+def _currencies_beside(table: ReadTable) -> Iterator[Finding]:
+    """Count the rows with an amount, by the currency in another column."""
+    for column, currencies, amounts in currency_columns(table):
+        has_amount = np.logical_or.reduce(
+            [np.nan_to_num(table.column(name).numbers) != 0 for name in amounts]
+        )
+        units, counts = np.unique(currencies[has_amount & (currencies != "")], return_counts=True)
+        if len(units) < 2:
+            continue
+        names = ", ".join(f"{unit} ({n:,})" for unit, n in zip(units, counts, strict=True))
+        rare = has_amount & (currencies != "") & (currencies != units[np.argmax(counts)])
+        one = listed(amounts)
+        yield Finding(
+            table,
+            f"Which currency are the amounts of {one} to be in?",
+            f"{quote(column)} contains the currencies of {counted(int(counts.sum()), 'row')} with "
+            f"an amount: {names}. leadscore adds and compares the numbers of {one} without "
+            "converting them.",
+            "Export the amounts in one currency, such as the converted amount of the CRM.",
+            rows_of(rare),
+        )
+
+
 @check("LC104", "One deal is most of the sum of all won deals.")
 def one_deal_is_most(tables: ReadTables) -> Iterator[Finding]:
     """Compare the largest amount with the sum of all."""
@@ -59,10 +84,10 @@ def one_deal_is_most(tables: ReadTables) -> Iterator[Finding]:
     usual = float(np.median(amounts[amounts > 0]))
     yield Finding(
         outcomes.table,
-        f"Is the amount {amounts[largest]:,.0f} right?",
-        f"One won deal has {amounts[largest]:,.0f} of {total:,.0f} "
-        f"({share(round(amounts[largest]), round(total))}), the sum of {n_deals:,} won deals with "
-        f"an amount. Half of them have at most {usual:,.0f}.",
+        f"Is the amount {number_text(amounts[largest])} right?",
+        f"One won deal has {number_text(amounts[largest])} of {number_text(total)} "
+        f"({share(amounts[largest], total)}), the sum of {n_deals:,} won deals with "
+        f"an amount. Half of them have at most {number_text(usual)}.",
         f"Look at this deal in the CRM. If its {quote(column.name)} is a typing error, correct it: "
         "otherwise every figure of revenue is about this deal.",
         np.array([largest]),

@@ -4,12 +4,14 @@ from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
+import pandas as pd
 
 from crm.arrays import Ints
+from crm.days import is_day_start, zone_of_days
 from crm.text import counted
-from crm.times import DAY, NOT_A_TIME
+from crm.times import DAY, NOT_A_TIME, as_times
 from features.record_checks.check import Finding, check, rows_of, share
-from features.record_checks.dates import day_of, days_of
+from features.record_checks.dates import day_of, days_of, duration
 from features.record_checks.tables import UNKNOWN_LEAD, OutcomeRows, ReadTables
 
 LATE_DAYS: Final = 30  # an export of outcomes that begins this much later than the leads
@@ -19,29 +21,36 @@ MIN_EXPECTED: Final = 10  # outcomes that the early leads would have had
 
 @check("LC101", "Leads were closed before they were created.")
 def closed_before_creation(tables: ReadTables) -> Iterator[Finding]:
-    """Compare the closing of each lead with its creation; a closing may be a day."""
+    """Compare the closing of each lead with its creation.
+
+    A closing that is given as a day is not before a creation on the same day.
+    """
     outcomes, created = tables.outcomes, _created_of(tables)
     if outcomes is None or created is None:
         return
     zone = outcomes.table.keys.timezone
     has_both = (outcomes.closed != NOT_A_TIME) & (created != NOT_A_TIME)
+    closed = as_times(outcomes.closed, pd.RangeIndex(len(created)))
+    day_zone = zone_of_days(closed, zone) or zone
+    is_same_day = days_of(outcomes.closed, day_zone) == days_of(created, day_zone)
     is_early = has_both & (outcomes.closed < created)
-    is_early &= days_of(outcomes.closed, zone) != days_of(created, zone)
+    is_early &= ~(is_day_start(closed, day_zone) & is_same_day)
     n_early = int(is_early.sum())
     if n_early:
-        hours = (created - outcomes.closed)[is_early] / (DAY / 24)
-        usual = _days(float(np.median(hours)) / 24)
+        early_by = (created - outcomes.closed)[is_early]
+        usual = duration(int(np.median(early_by)))
         early = f"half of them by {usual} or more" if n_early > 1 else f"by {usual}"
         within = (
             " None is more than a day early: the two columns may be in different time zones."
-            if hours.max() <= 24
+            if early_by.max() <= DAY
             else ""
         )
         yield Finding(
             outcomes.table,
-            f"How can {counted(n_early, 'lead')} be closed before the day of creation?",
+            f"How can {counted(n_early, 'lead')} be closed before the creation?",
             f"{n_early:,} of {int(has_both.sum()):,} closings are before the creation of the "
-            f"lead, {early}.{within}",
+            f"lead, {early}.{within} The model does not learn from leads that were closed "
+            "when they were created.",
             "Check that `created_at` and `closed_at` name the right columns. If leads are created "
             "later than their deals, for example by an import, name the earlier time instead.",
             rows_of(is_early),
@@ -86,7 +95,7 @@ def outcomes_begin_late(tables: ReadTables) -> Iterator[Finding]:
         f"{n_early:,} of {len(leads):,} leads ({share(n_early, len(leads))}) are older than the "
         f"first outcomes; {share(ended_early, n_early)} of them have an outcome, and "
         f"{share(ended_later, n_later)} of the later leads. Half of the outcomes of later leads "
-        f"come within {_days(usual / DAY)}. Outcomes that are missing count as not won.",
+        f"come within {duration(usual)}. Outcomes that are missing count as not won.",
         "Export the earlier outcomes too, or leave out the leads that were created before "
         f"{day_of(first, zone)}.",
     )
@@ -111,10 +120,11 @@ def several_outcomes(tables: ReadTables) -> Iterator[Finding]:
         outcomes.table,
         f"Why {'do' if n_several > 1 else 'does'} {counted(n_several, 'lead')} have more than one "
         "outcome?",
-        f"{n_several:,} of {n_leads:,} leads with an outcome have two or more rows.{both} A lead "
-        "with a win counts as won. The model learns from the time before its first outcome.",
-        "If the rows are deals of one customer, this is all right. If a row was changed later, "
-        "export its last state only.",
+        f"{n_several:,} of {n_leads:,} leads with an outcome have two or more rows in "
+        f"{outcomes.table.file}.{both} A lead with at least one win counts as won. The model "
+        "learns from the time before the first outcome.",
+        "If each row is another deal of the same customer, nothing needs to be done. If the rows "
+        "are earlier and later states of one deal, export the last state only.",
         rows_of(is_known & is_several[np.where(is_known, outcomes.lead, 0)]),
     )
 
@@ -125,8 +135,3 @@ def _created_of(tables: ReadTables) -> Ints | None:
     if outcomes is None or tables.created is None:
         return None
     return np.where(outcomes.lead == UNKNOWN_LEAD, NOT_A_TIME, tables.created[outcomes.lead])
-
-
-def _days(days: float) -> str:
-    n = max(1, round(days))
-    return "a day" if n == 1 else f"{n:,} days"

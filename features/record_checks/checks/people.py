@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from features.record_checks.check import Finding, check, rows_of, share
+from features.record_checks.phones import are_phones, same_phones
 from features.record_checks.tables import ColumnCells, ReadTable, ReadTables
 
 _PROVIDERS: Final = tomllib.loads(
@@ -19,7 +20,6 @@ _SAME_DOMAIN: Final[dict[str, str]] = _PROVIDERS["same_domain"]
 _IGNORE_DOTS: Final = frozenset(_PROVIDERS["ignore_dots"])
 _IGNORE_PLUS: Final = frozenset(_PROVIDERS["ignore_plus"])
 _ADDRESS: Final = re.compile(r"(?:mailto:)?([^@\s<>,;]+)@([^@\s<>,;]+\.[^@\s<>,;.]+)")
-_PHONE: Final = re.compile(r"(?:\+|00)[\d\s()./-]+")
 SAMPLED: Final = 500  # distinct values that decide whether a column has addresses
 MOSTLY: Final = 0.3
 PERSON: Final = 5  # an address of more leads than this is shared, such as that of an office
@@ -46,42 +46,28 @@ def same_address(text: str) -> str | None:
     return f"{local}@{domain}" if local else None
 
 
-def same_phone(text: str) -> str | None:
-    """Return the digits of a phone number with its country; None without the country.
-
-    Examples
-    --------
-    >>> same_phone("+49 (0)30 / 123 45 67"), same_phone("0049301234567"), same_phone("030 1234567")
-    ('49301234567', '49301234567', None)
-    """
-    text = text.strip()
-    if not _PHONE.fullmatch(text):
-        return None
-    digits = re.sub(r"\D", "", text.replace("(0)", "")).removeprefix("00")
-    return digits if 8 <= len(digits) <= 15 and len(set(digits)) > 2 else None
-
-
 @check("LC109", "The same person is two leads.")
 def same_person(tables: ReadTables) -> Iterator[Finding]:
-    """Compare e-mail addresses, and phone numbers with a country."""
+    """Compare e-mail addresses and phone numbers."""
     table = tables.leads
     if table is None or table.lead_keys is None:
         return
     for name in table.raw.columns:
-        if name == table.roles.get("lead_id"):
-            continue
         column = table.column(name)
+        if name == table.roles.get("lead_id") or column.form.kind == "time":
+            continue
         sample = column.distinct[:SAMPLED]
-        for what, same in (("mail address", same_address), ("phone number", same_phone)):
-            if sum(same(value) is not None for value in sample) > MOSTLY * len(sample):
-                yield from _shared(table, column, what, same)
+        if sum(same_address(value) is not None for value in sample) > MOSTLY * len(sample):
+            keys = [same_address(value) for value in column.values]
+            yield from _shared(table, column, "mail address", keys)
+        elif are_phones(sample, tables.is_private(table, name)):
+            yield from _shared(table, column, "phone number", same_phones(column.values.tolist()))
 
 
 def _shared(
-    table: ReadTable, column: ColumnCells, what: str, same: Callable[[str], str | None]
+    table: ReadTable, column: ColumnCells, what: str, keys: Sequence[str | None]
 ) -> Iterator[Finding]:
-    keys = pd.Series([same(value) for value in column.values], dtype=object)
-    groups, _ = pd.factorize(keys)
+    groups, _ = pd.factorize(pd.Series(keys, dtype=object))
     group = np.where(column.codes >= 0, groups[column.codes], -1) if len(groups) else column.codes
     size = np.bincount(group[group >= 0], minlength=1)
     of_row = np.where(group >= 0, size[group], 0)

@@ -9,7 +9,7 @@ import numpy as np
 from crm.arrays import Bools, Objects
 from crm.cells import cell_number
 from crm.sources.mojibake import meant_text
-from crm.text import counted, listed, quote
+from crm.text import counted, listed, number_text, quote
 from features.record_checks.check import Finding, check, rows_of, share
 from features.record_checks.tables import ColumnCells, ReadTable, ReadTables
 
@@ -18,17 +18,12 @@ MIN_CUT: Final = 3  # values of exactly the limit
 SHOWN: Final = 3
 MANY_VALUES: Final = 1_000
 NUMBERS: Final = (0.5, 0.99)  # the share of numbers in a column that is half numbers
+# Nines, their negatives, -1, and the ends of the range of whole numbers of 32 bits.
 PLACEHOLDERS: Final = (
     -1.0,
-    -9.0,
-    -99.0,
-    -999.0,
-    -9999.0,
-    999.0,
-    9999.0,
-    99999.0,
-    999999.0,
-    1e9 - 1,
+    *(sign * (10.0**n - 1) for n in range(1, 13) for sign in (1, -1) if n > 1 or sign < 0),
+    2.0**31 - 1,
+    -(2.0**31),
 )
 # UTF-8 that was read as Windows-1252: "MÃ¼nchen", "donâ€™t", "5Â €".
 MOJIBAKE: Final = re.compile(
@@ -38,6 +33,8 @@ MOJIBAKE: Final = re.compile(
 MAY_BE_DAMAGED: Final = re.compile(r"[^\x00-\x7f]{2}|&#?\w{2,8};")
 MOST_COMPARED: Final = 5_000  # values of a column that may be damaged in any encoding
 REPLACED: Final = "\ufffd"
+FAR: Final = 0.5  # of the range of the other numbers
+ENDS_IN_NINE: Final = 0.3  # the share of numbers that end in 9 in a column of prices
 QUESTION_MARK: Final = re.compile(r"[^\W\d_]\?[^\W\d_]")
 ADDRESS: Final = re.compile(r"[/=&@]|www\.")
 
@@ -100,14 +97,16 @@ def _damaged_values(values: Sequence[str]) -> Bools:
 
 
 def _damaged(table: ReadTable, where: str, shown: list[str], rows: Bools | None) -> Finding:
-    count = "" if rows is None else f"{counted(int(rows.sum()), 'cell')} of "
+    n_cells = 0 if rows is None else int(rows.sum())
+    count = "" if rows is None else f"{counted(n_cells, 'cell')} of "
+    contain = "contains" if n_cells == 1 else "contain"
     examples = f", such as {listed(shown)}" if shown else ""
     meant = [text for value in shown if (text := meant_text(value)) is not None]
     examples += f", which may mean {listed(meant)}" if meant else ""
     return Finding(
         table,
         f"Which letters are right in {where}?",
-        f"{count}{where} contain signs that a wrong encoding leaves behind{examples}.",
+        f"{count}{where} {contain} signs that a wrong encoding leaves behind{examples}.",
         "Export the file again as UTF-8. If the CRM shows the same signs, an earlier import "
         "damaged them. If only this file does, set `encoding` of the table.",
         np.array([], dtype=np.int64) if rows is None else rows_of(rows),
@@ -190,23 +189,36 @@ def placeholder_numbers(tables: ReadTables) -> Iterator[Finding]:
         if table.role_of.get(column.name) == "order":
             continue
         numbers = column.numbers[np.isfinite(column.numbers)]
+        others = numbers[~np.isin(numbers, PLACEHOLDERS)]
+        if len(others) < 20:
+            continue
+        low, high = float(others.min()), float(others.max())
+        are_prices = (others % 10 == 9).mean() > ENDS_IN_NINE
         for value in np.intersect1d(numbers, PLACEHOLDERS):
-            is_value = numbers == value
-            others = numbers[~is_value]
-            if len(others) < 20 or is_value.sum() < max(3, 0.002 * len(numbers)):
+            n = int((numbers == value).sum())
+            if n < max(3, 0.002 * len(numbers)) or (value > 0 and are_prices):
                 continue
-            alone = others.min() >= 0 if value < 0 else value > 3 * others.max() > 0
-            if alone:
-                n = int(is_value.sum())
-                yield Finding(
-                    table,
-                    f"Does {value:,.0f} in {quote(column.name)} mean that there is no value?",
-                    f"{counted(n, 'row')} ({share(n, len(numbers))}) have it. The other numbers "
-                    f"are between {others.min():,.6g} and {others.max():,.6g}.",
-                    f'If it does, add "{value:.0f}" to `nothing` of [columns], or export an empty '
-                    "cell.",
-                    rows_of(column.numbers == value),
-                )
+            if not _is_apart(float(value), low, high):
+                continue
+            yield Finding(
+                table,
+                f"Does {number_text(value)} in {quote(column.name)} mean that there is no value?",
+                f"{counted(n, 'row')} ({share(n, len(numbers))}) have it. The other numbers "
+                f"are between {number_text(low)} and {number_text(high)}.",
+                "If it does, export an empty cell. If it has this meaning in all columns, you can "
+                f'also add "{value:.0f}" to `nothing` of [columns].',
+                rows_of(column.numbers == value),
+            )
+
+
+def _is_apart(value: float, low: float, high: float) -> bool:
+    """Check whether a number is far above the others, or the only negative one.
+
+    Some programs store yes as -1 and no as 0, so -1 among zeros is a flag.
+    """
+    if value < 0:
+        return low >= 0 and high > 0
+    return low >= 0 and value - high > FAR * (high - low) and high > 0
 
 
 @check("LC123", "A column of text looks like numbers or times.")
