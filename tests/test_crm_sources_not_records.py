@@ -54,6 +54,21 @@ def test_lines_that_are_not_records_are_named(
     assert sorted(line for rows in left_out for line in rows.lines) == lines
 
 
+def test_header_of_three_leads_is_found_between_texts_of_a_report(tmp_path: Path) -> None:
+    header = "Lead ID,Created At,Company,City,Budget,Note"
+    leads = [
+        "L00000,2025-01-01,Total,Bonn,1000,,",
+        "L00001,2025-01-02,Total,Bonn,1007,50 %,",
+        'L00002,2025-01-03,"Acme, Inc.",Ulm,1014,,',
+    ]
+    above = ["Leads Report (in UTC)", "Date Generated: January 5, 2025", ""]
+    below = ["", "", "Leads with Status", "Copyright (c) 2000-2025 Example Inc.", ""]
+    (tmp_path / "leads.csv").write_text("\n".join([*above, header, *leads, *below]))
+    table = read_table(TableKeys(source="leads.csv"), tmp_path)
+    assert list(table.columns) == header.split(",")
+    assert len(table) == 3
+
+
 def test_lead_named_total_in_the_first_column_stays(tmp_path: Path) -> None:
     rows = [f"{name},2025-01-01,Bonn\n" for name in ("Total", "Acme", "Bolt", "Total")]
     (tmp_path / "leads.csv").write_text(f"Company,Created,City\n{''.join(rows)}Total,,\n")

@@ -166,7 +166,7 @@ def find_header(rows: Sequence[Row]) -> int:
     candidates = [i for i in top if rows[i].n_filled >= max(2, usual / 2) and _has_words(rows[i])]
     if not candidates:
         return 0
-    columns = _Columns(rows)
+    columns = _Columns([row for row in rows if row.n_filled >= max(2, usual / 2)])
     data = next(
         (i for i in candidates if columns.is_data(rows[i]) and not _is_report_text(rows[i])), None
     )
