@@ -2,10 +2,11 @@
 
 import json
 import os
+import re
 import shlex
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,6 +26,8 @@ ProjectOption = Annotated[
     Path, typer.Option("--project", "-p", help="The project file, or the folder it is in.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+
+WITHOUT_PROJECT = ("init", "simulate", "demo", "keys")  # commands without the option
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -85,9 +88,42 @@ def command_line(program: str, *arguments: object) -> str:
     return shlex.join(words)
 
 
-def with_runnable_commands(text: str) -> str:
-    """Return a text in which each `leadscore` command, between backticks, can be run as printed."""
-    return text.replace("`leadscore ", f"`{command_line('leadscore')} ")
+def with_runnable_commands(text: str, project: Path | None = None) -> str:
+    """Return a text in which each `leadscore` command, between backticks, can be run as printed.
+
+    Parameters
+    ----------
+    text : str
+    project : Path, optional
+        The project that the commands name. By default it is the one that the running command names.
+    """
+    if project is None and Path(sys.argv[0]).stem == "leadscore":
+        project = named_project(sys.argv[1:])
+
+    def runnable(command: re.Match[str]) -> str:
+        words = command[1]
+        is_of_project = words.split()[0] not in WITHOUT_PROJECT and "--project" not in words
+        named = f" --project {shlex.quote(str(project))}" if project and is_of_project else ""
+        return f"`{command_line('leadscore')} {words}{named}`"
+
+    return re.sub(r"`leadscore ([^`]+)`", runnable, text)
+
+
+def named_project(arguments: Sequence[str]) -> Path | None:
+    """Return the project that the arguments of a command name; None if they name none.
+
+    Examples
+    --------
+    >>> named_project(["score", "new.csv", "-p", "my proj"]).name, named_project(["train"])
+    ('my proj', None)
+    """
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        if argument in ("-p", "--project"):
+            return Path(following)
+        for start in ("--project=", "-p"):
+            if argument.startswith(start):
+                return Path(argument.removeprefix(start))
+    return None
 
 
 def leadscore_line(project: Path, *arguments: object) -> str:

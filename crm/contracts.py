@@ -26,6 +26,8 @@ from crm.tables import EVENT_TABLES, TABLES, DeclaredColumn
 from crm.text import first_few, quote
 from crm.times import check_zone
 
+_EARLIEST, _LATEST = (pd.Timestamp(year, 1, 1, tz="UTC") for year in (1900, 2200))
+BUDDHIST_YEARS: Final = 543  # by which the Buddhist calendar is ahead
 # What a lead without a time of creation needs, if too many lack it.
 WITHOUT_CREATION: Final = (
     "Every lead needs its time of creation. Add it to the export, or name another column as "
@@ -190,7 +192,8 @@ def shape_table(
         elif role.kind == "number":
             shaped[role.name] = number_reader(form.notation).read_column(cells)
         else:
-            shaped[role.name] = text_series(cells)
+            texts = text_series(cells)
+            shaped[role.name] = _known_ids(texts, notes.nothing) if role.kind == "id" else texts
     result = pd.DataFrame(shaped, index=table.index)
     unread = {
         role.name: _unread(table[column], result[role.name], notes.nothing)
@@ -200,7 +203,7 @@ def shape_table(
     stays = usable_rows(read, notes)
     if not stays.all():
         read = read.take(stays)
-    problems = list(_contract_failures(read, notes))
+    problems = [*_contract_failures(read, notes), *_other_calendars(read)]
     if problems:
         raise SchemaError(name_of(keys), problems)
     return _with_days(read, notes, local)
@@ -251,6 +254,46 @@ def _unread(cells: pd.Series, read: pd.Series, nothing: frozenset[str]) -> Bools
             text is not None and text.casefold() not in nothing for text in texts
         ]
     return is_unread
+
+
+def _known_ids(ids: pd.Series, nothing: frozenset[str]) -> pd.Series:
+    """Return ids without the words that mean "no value"; a number such as 0 may be an id.
+
+    Examples
+    --------
+    >>> _known_ids(pd.Series(["A7", "n/a", "0"], dtype="str"), frozenset({"n/a", "0"})).tolist()
+    ['A7', nan, '0']
+    """
+    words = [word for word in nothing if not any(letter.isdigit() for letter in word)]
+    return ids.mask(ids.str.casefold().isin(words)) if words else ids
+
+
+def _other_calendars(table: ShapedTable) -> Iterator[str]:
+    """Name columns of which most times are not in the years 1900 to 2199.
+
+    Times of closing may be later: 9999-12-31 stands for "never".
+    """
+    for role, column in table.columns.items():
+        if role.kind != "time" or role.name == "closed_at":
+            continue
+        times = table.shaped[role.name]
+        is_far = (times < _EARLIEST) | (times >= _LATEST)
+        n_far = int(is_far.sum())
+        if n_far * 2 <= int(times.notna().sum()):
+            continue
+        year = int(times[is_far].dt.year.iloc[0])
+        gregorian = year - BUDDHIST_YEARS
+        is_buddhist = _EARLIEST.year <= gregorian < _LATEST.year
+        yield (
+            f"`{column}` is not in the years 1900 to 2199 in {n_far:,} rows: "
+            f"{first_few(table.raw[column][is_far].iloc[:3].tolist())}. "
+            + (
+                f"The year {year} is in the future; in the Buddhist calendar it is {gregorian}. "
+                if is_buddhist
+                else ""
+            )
+            + "Export the times in the Gregorian calendar, or correct the format of the column."
+        )
 
 
 def _find_roles(

@@ -146,7 +146,8 @@ def draft_with_values(
     records = sample_records(assigned, roles.columns, learn, order, now)
     counts = {} if roles.outcome is None else count_values(roles.of_outcomes)
     learn_part, learn = learn_section(words, counts, learn, records, roles)
-    nothing, in_doubt = nothing_words([*attributes, *roles.measures])
+    ids = [of_leads["lead_id"]] if "lead_id" in of_leads else []
+    nothing, in_doubt = nothing_words([*attributes, *roles.measures, *ids])
     rules = propose_rules(attributes, records, learn, set(nothing), now)
 
     draft = tomlkit.document()

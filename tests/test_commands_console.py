@@ -91,6 +91,27 @@ def test_commands_in_a_text_have_the_path_of_the_program(venv_here: Path) -> Non
     )
 
 
+def test_commands_in_a_text_name_the_project(venv_here: Path) -> None:
+    text = "`leadscore train`, `leadscore models promote 3`, `leadscore init FILE…`, `leadscore"
+    program = ".venv/bin/leadscore"
+    assert with_runnable_commands(text, Path("my proj [1]")) == (
+        f"`{program} train --project 'my proj [1]'`, "
+        f"`{program} models promote 3 --project 'my proj [1]'`, "
+        f"`{program} init FILE…`, `leadscore"
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["-p", "a b"], ["-pa b"], ["--project", "a b"], ["--project=a b"], ["new.csv", "-p", "a b"]],
+)
+def test_running_command_names_the_project(
+    arguments: list[str], venv_here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["/bin/leadscore", "score", *arguments])
+    assert with_runnable_commands("`leadscore train`").endswith(" train --project 'a b'`")
+
+
 @pytest.mark.parametrize(
     ("home", "resolved"), [("demo/bentoml", "{here}/demo/bentoml"), ("/elsewhere", "/elsewhere")]
 )
