@@ -4,6 +4,7 @@ A table gets the product's own column names and types, and is checked. One messa
 failures of a table. A table with a failure is not used.
 """
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
@@ -281,19 +282,27 @@ def _other_calendars(table: ShapedTable) -> Iterator[str]:
         n_far = int(is_far.sum())
         if n_far * 2 <= int(times.notna().sum()):
             continue
-        year = int(times[is_far].dt.year.iloc[0])
-        gregorian = year - BUDDHIST_YEARS
-        is_buddhist = _EARLIEST.year <= gregorian < _LATEST.year
+        examples = first_few(table.raw[column][is_far].iloc[:3].tolist())
         yield (
-            f"`{column}` is not in the years 1900 to 2199 in {n_far:,} rows: "
-            f"{first_few(table.raw[column][is_far].iloc[:3].tolist())}. "
-            + (
-                f"The year {year} is in the future; in the Buddhist calendar it is {gregorian}. "
-                if is_buddhist
-                else ""
-            )
-            + "Export the times in the Gregorian calendar, or correct the format of the column."
+            f"`{column}` is not in the years 1900 to 2199 in {n_far:,} rows: {examples}. "
+            f"{_buddhist_hint(examples)}Export the times in the Gregorian calendar, or correct the "
+            "format of the column."
         )
+
+
+def _buddhist_hint(texts: str) -> str:
+    """Return a sentence about a year that is likely of the Buddhist calendar; "" if none is.
+
+    Examples
+    --------
+    >>> _buddhist_hint("13/01/2568")
+    'The year 2568 is in the future; in the Buddhist calendar it is 2025. '
+    """
+    year = re.search(r"(?<!\d)2[45]\d\d(?!\d)", texts)
+    if year is None:
+        return ""
+    gregorian = int(year[0]) - BUDDHIST_YEARS
+    return f"The year {year[0]} is in the future; in the Buddhist calendar it is {gregorian}. "
 
 
 def _find_roles(
@@ -395,7 +404,8 @@ def _failure_sentence(
         return f"`{column}` is missing in {where}. {advice}{few}"
     if role.kind == "time":
         return (
-            f"`{column}` is not a valid time in {where}: {examples}. Expected ISO 8601 such as "
+            f"`{column}` is not a valid time in {where}: {examples}. {_buddhist_hint(examples)}"
+            "Expected ISO 8601 such as "
             "2025-03-01T08:00:00Z. Correct the cells, or declare the format of the column under "
             f'`formats` of the table, such as {quote(column)} = "%d.%m.%Y %H:%M".'
         )

@@ -255,6 +255,30 @@ def test_words_for_nothing_are_empty_cells_of_a_role(read: Read) -> None:
     assert records.outcomes["closed_at"].isna().tolist() == [False, True]
 
 
+def test_words_for_nothing_are_empty_ids_and_numbers_are_not(read: Read) -> None:
+    nothing = PROJECT + '[columns]\nnothing = ["N/A", "0"]\n'
+    records = read({"leads.csv": LEADS + "n/a,2025-01-20,\nN/A,2025-01-21,\n"}, nothing)
+    assert [str(left_out) for left_out in records.left_out] == [
+        "leads.csv: 2 rows are left out (lines 11, 12): `Id` is empty"
+    ]
+    records = read({"leads.csv": LEADS + "0,2025-01-20,\n"}, nothing)
+    assert "0" in records.leads["lead_id"].tolist()
+
+
+def test_times_of_another_calendar_are_refused(read: Read) -> None:
+    leads = "Id,Created\n" + "".join(f"{i},{i + 12}/01/2568\n" for i in range(1, 10))
+    message = (
+        r"`Created` is not in the years 1900 to 2199 in 9 rows: '13/01/2568', .* The year 2568 is "
+        r"in the future; in the Buddhist calendar it is 2025\. Export the times in the Gregorian"
+    )
+    with pytest.raises(SchemaError, match=message):
+        read({"leads.csv": leads}, PROJECT + '[leads.formats]\n"Created" = "%d/%m/%Y"\n')
+    with pytest.raises(SchemaError, match=r"not a valid time .* Buddhist calendar it is 2025\."):
+        read({"leads.csv": leads})
+    few = LEADS + "10,9999-12-31,\n"
+    assert len(read({"leads.csv": few}).leads) == 10
+
+
 def test_activities_without_a_lead_are_left_out(read: Read) -> None:
     rows = "1,a,2025-01-01T08:00Z\n,a,2025-01-01T08:00Z\n,b,2025-01-01T08:00Z\n"
     records = read({"activities.csv": "lead_id,type,occurred_at\n" + rows})
