@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from crm.contracts import has_ids, shape_leads, shape_table, table_formats, with_closed_by
 from crm.days import day_ends
 from crm.errors import ConfigError, SchemaError
+from crm.format_notes import check_doubts, format_notes
 from crm.formats.column_times import parse_times
 from crm.formats.columns import ColumnFormat, number_reader
 from crm.lead_ids import as_lead_ids, id_keys
@@ -125,8 +126,8 @@ def _read_leads(
     if project.leads.source != LEDGER:
         leads_raw = sources.read("leads", notes.left_out, notes.sentences)
         formats = table_formats(leads_raw, "leads", project.leads, notes.nothing)
-        _check_doubts(project, formats)
-        notes.sentences += _unread_columns(project, formats)
+        check_doubts(project, formats)
+        notes.sentences += format_notes(project, formats)
         leads = shape_leads(leads_raw, project, notes, formats)
         if project.outcomes is None and project.leads.column_of("outcome") is not None:
             outcomes = flat_outcomes(leads_raw, leads["lead_id"], project, notes, formats)
@@ -154,35 +155,6 @@ def _read_leads(
         columns += [column for column in leads.columns if column not in columns]
     _check_named_columns(project, columns)
     return leads, leads_raw, outcomes, excluded, formats
-
-
-def _unread_columns(project: Project, formats: Mapping[str, ColumnFormat]) -> list[str]:
-    """Write a note about each attribute of text whose cells look like numbers or times."""
-    rules = project.columns
-    settled = {*_unused(project), *rules.category, *rules.number}
-    return [
-        f"leads: in `{column}`, {form.trouble}. The column is read as text."
-        for column, form in formats.items()
-        if form.trouble and column not in settled
-    ]
-
-
-def _unused(project: Project) -> set[str]:
-    rules = project.columns
-    sensitive = set(rules.sensitive) - set(rules.allow_sensitive)
-    return {*rules.ignore, *rules.known_later, *sensitive}
-
-
-def _check_doubts(project: Project, formats: Mapping[str, ColumnFormat]) -> None:
-    """Raise an error if the model would use a column that can be read in two ways."""
-    unused = {*_unused(project), *project.columns.category}
-    questions = [
-        form.question("leads", column)
-        for column, form in formats.items()
-        if form.doubt and column not in unused
-    ]
-    if questions:
-        raise SchemaError(name_of(project.leads), questions)
 
 
 def _leads_of_unclear_outcome(

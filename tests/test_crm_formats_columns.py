@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 
 from crm.formats.columns import ColumnFormat, column_formats
+from crm.formats.number_recognition import recognise_numbers
+from crm.formats.trouble import trouble_of
 
 
 def formats_of(
@@ -161,6 +163,36 @@ def test_text_that_looks_like_numbers_or_times_is_trouble(
     assert form.kind == "text"
     assert trouble in form.trouble
     assert bool(trouble) == bool(form.trouble)
+
+
+def test_trouble_begins_at_half_of_the_cells_of_a_usual_form() -> None:
+    forms = [f"{i}.5 per x,y" for i in range(20)] + [f"word {chr(65 + i)}" for i in range(20)]
+    assert trouble_of(forms, is_timed=False)
+    assert trouble_of([*forms, "one more word"], is_timed=False) == ""
+    many = [f"{i}.5 per {chr(65 + i % 26)}{chr(65 + i // 26)}, x" for i in range(60)]
+    assert trouble_of(many, is_timed=False) == ""
+    assert trouble_of([f"{i}.5 per x,y" for i in range(26)], is_timed=False)
+    assert trouble_of(["2025-01", "2025-02", "soon", "later"], is_timed=True)
+    assert trouble_of(["2025-01", "2025-02", "soon", "later", "never"], is_timed=True) == ""
+
+
+@pytest.mark.parametrize(("n_others", "is_mixed"), [(2, True), (3, False)])
+def test_several_units_are_named_if_nearly_all_cells_have_one(
+    n_others: int, is_mixed: bool
+) -> None:
+    cells = [f"${i}/hr" for i in range(35)] + ["$5/yr", "$6/yr", "$7/yr"]
+    cells += [f"{'abc'[i]}, or so" for i in range(n_others)]
+    trouble = trouble_of(cells, False, recognise_numbers(cells))
+    assert trouble.startswith("numbers have several units: $/hr (35), $/yr (3)") == is_mixed
+
+
+def test_trouble_names_two_cells_of_different_forms() -> None:
+    assert trouble_of(["2025-01", "2025-02", "Q1 2025"], True).startswith(
+        'cells such as "2025-01", "Q1 2025" are not'
+    )
+    assert trouble_of(["2025-01", "2025-02", "2025-03"], True).startswith(
+        'cells such as "2025-01", "2025-02" are not'
+    )
 
 
 def test_declared_numbers_have_units() -> None:

@@ -95,7 +95,9 @@ def test_draft_says_what_it_decided_about_formats(tmp_path: Path) -> None:
     assert draft["columns"]["ignore"] == ["Created on"]
     assert draft["columns"]["category"] == ["Fee"]
     words = " ".join(text.replace("\n#", " ").split())
-    assert 'dates such as "01.01.2025" and cells separated by semicolons' in words
+    assert (
+        'such as 31.12.2024 in the column "Created At" and cells separated by semicolons' in words
+    )
     assert "which are not converted: $ (40), EUR (40), GBP (40)" in words
     assert 'CHECK: the name "Created on"' in words
     assert "numbers, the rest text" not in words

@@ -231,8 +231,8 @@ def sign_evidence(
 
     Examples
     --------
-    >>> sign_evidence({"Erstellt": ColumnFormat("time", "%d.%m.%Y", examples=("31.12.2024",))})
-    SignEvidence(sign=',', reason='dates such as "31.12.2024"', is_of_numbers=False)
+    >>> sign_evidence({"Am": ColumnFormat("time", "%d.%m.%Y")}).reason
+    'dates such as 31.12.2024 in the column "Am"'
     """
     signs = {
         column: number_format(form.notation).decimal if form.notation else "."
@@ -246,13 +246,15 @@ def sign_evidence(
         column = next(column for column in signs if signs[column] == sign)
         return SignEvidence(sign, f"numbers of the column {quote(column)}")
     votes = {",": "cells separated by semicolons"} if delimiter == ";" else {}
-    for form in formats.values():
+    dated: set[str] = set()
+    for column, form in formats.items():
         match = _DATES.match(form.notation or "") if form.kind == "time" else None
-        if match is not None and not form.doubt:
-            sign = "," if match[1] else "."
-            if not votes.get(sign, "").startswith("dates"):
-                reasons = [f"dates such as {quote(form.examples[0])}", votes.get(sign, "")]
-                votes[sign] = " and ".join(filter(None, reasons))
+        sign = "" if match is None or form.doubt else "," if match[1] else "."
+        if sign and sign not in dated:
+            dated.add(sign)
+            example = "31.12.2024" if sign == "," else "12/31/2024"
+            dates = f"dates such as {example} in the column {quote(column)}"
+            votes[sign] = " and ".join(filter(None, [dates, votes.get(sign, "")]))
     if len(votes) != 1:
         return None
     ((sign, reason),) = votes.items()

@@ -179,17 +179,15 @@ class _DecimalSigns:
         self.examples: dict[str, str] = {}  # a cell with each decimal sign
         self.unclear: dict[str, list[str]] = {".": [], ",": []}  # cells such as 1.250, by sign
         self.groupings: Counter[str] = Counter()
-        self.small = self.large = ""  # a whole number below 1,000, and one from 1,000 on
+        self.small = self.large = False  # whole numbers below 1,000, or from 1,000 on
         for text, digits in written:
             self._count(text, re.split("[eE]", digits)[0])
 
     def _count(self, text: str, digits: str) -> None:
         marks = [mark for mark in digits if not mark.isdigit()]
         if not marks:
-            if len(digits) <= 3:
-                self.small = self.small or text
-            else:
-                self.large = self.large or text
+            self.small |= len(digits) <= 3
+            self.large |= len(digits) > 3
             return
         last = marks[-1]
         whole, _, rest = digits.rpartition(last)
@@ -259,12 +257,12 @@ class _DecimalSigns:
             return votes
         mark, cells = marks[0], self.unclear[marks[0]]
         if is_money:
-            reason = "amounts of money have no three digits behind the decimal sign"
+            reason = "the currency, whose amounts have no three digits behind the decimal sign"
             votes.append((GROUPINGS[mark], reason))
         if self.large and mark == ".":
-            votes.append((mark, f"{quote(self.large)} has no thousands separator"))
+            votes.append((mark, "numbers from 1,000 on without a thousands separator"))
         elif not self.large and self.small and len(cells) >= SURE:
-            reason = f"only numbers from 1,000 on have the sign, unlike {quote(self.small)}"
+            reason = "the fact that no number below 1,000 has the sign"
             votes.append((GROUPINGS[mark], reason))
         return votes
 
