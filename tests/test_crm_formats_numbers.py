@@ -317,6 +317,28 @@ def test_unit_of_half_of_the_cells_is_not_the_unit_of_the_column() -> None:
     assert recognised.format.unit == ""
 
 
+@pytest.mark.parametrize("n_percentages", [30, 70])
+def test_fractions_beside_percentages_are_in_doubt(n_percentages: int) -> None:
+    percentages = [f"{i}%" for i in range(1, n_percentages + 1)]
+    fractions = [f"0,{i}" for i in range(11, 111 - n_percentages)]
+    recognised = recognise_numbers([*percentages, *fractions])
+    assert recognised is not None
+    assert recognised.format.unit == "%"
+    assert recognised.doubt == (
+        'cells such as "1%" are beside fractions such as "0,11", which would be 0,11 %: '
+        "if it means 11 %, correct the export"
+    )
+    assert recognised.doubtful_as == "1.234,56"
+
+
+@pytest.mark.parametrize("others", [["0"], ["35", "12.5"], ["0.35%"], ["0.35"]])
+def test_other_numbers_beside_percentages_are_no_doubt(others: list[str]) -> None:
+    percentages = [f"{i}.5%" for i in range(1, 200)]
+    recognised = recognise_numbers([*percentages, *others])
+    assert recognised is not None
+    assert (recognised.format.unit, recognised.doubt) == ("%", "")
+
+
 def test_certain_decimal_sign_comes_before_the_preferred_one() -> None:
     recognised = recognise_numbers(["49.2668"], SignEvidence(","))
     assert recognised is not None

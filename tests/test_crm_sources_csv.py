@@ -73,6 +73,27 @@ def test_any_line_ending_is_read(read_csv: ReadCsv, line_end: str) -> None:
     assert cell_texts(table) == [["1", "yes"], ["2", "no"]]
 
 
+@pytest.mark.parametrize(
+    ("lines", "number"),
+    [
+        (["| Lead ID | Source |", "|---|---|", "| 1 | Web |"], 2),
+        (["# Leads", "", "|Lead ID|Source|", "| :--- | ---: |", "|1|Web|"], 4),
+        (["+----+-----+", "| id | won |", "+----+-----+", "|  1 | yes |", "+----+-----+"], 1),
+        (["| id | won |", "|----+-----|", "|  1 | yes |"], 2),
+    ],
+)
+def test_table_in_markdown_is_refused_by_name(
+    read_csv: ReadCsv, lines: list[str], number: int
+) -> None:
+    with pytest.raises(SourceError, match=rf"a table in Markdown .* line {number} is '[|+]"):
+        read_csv("\n".join(lines).encode())
+
+
+def test_cells_of_dashes_are_no_markdown(read_csv: ReadCsv) -> None:
+    table = read_csv(b"id|won|x\n1|--|--\n2|yes|--\n")
+    assert table["won"].tolist() == ["--", "yes"]
+
+
 def test_wrong_declared_delimiter_is_reported(read_csv: ReadCsv) -> None:
     message = r"only one column when split at ';'\. The delimiter looks like ','\. Change or remove"
     with pytest.raises(SourceError, match=message):

@@ -14,6 +14,7 @@ from crm.formats.numbers import (
     PERCENT,
     THREE_DECIMALS,
     NumberFormat,
+    NumberParts,
     currency_of,
     may_mean,
     number_parts,
@@ -106,7 +107,8 @@ def recognise_numbers(
     if not written:
         return None
     units = merged_units(Counter(part.unit for _, part in written))
-    unit = _unit(units, len(written), any_currency)
+    mixed = _fractions_beside_percentages(written)
+    unit = PERCENT if mixed else _unit(units, len(written), any_currency)
     counted = [
         (text, part)
         for text, part in written
@@ -124,7 +126,34 @@ def recognise_numbers(
         main = max((count, unit) for unit, count in units.items() if unit in CURRENCIES)[1]
         doubt = f"{SEVERAL_CURRENCIES}: {counted_units(units)}"
         other = replace(form, unit=main).notation
+    if not doubt and mixed:
+        doubt, other = mixed, replace(form, unit="").notation
     return RecognisedNumbers(form, doubt, other, dict(units), reason, bool(signs.certain))
+
+
+def _fractions_beside_percentages(written: Sequence[tuple[str, NumberParts]]) -> str:
+    """Return a sentence about cells such as 0.35 beside cells such as 20%; "" if there are none.
+
+    Percentages below one, such as 0.5%, are usual if most of them are.
+    """
+    percentages = [text for text, part in written if part.unit == PERCENT]
+    plain = (part.digits for _, part in written if part.unit == "")
+    fractions = list(filter(_is_fraction, plain))
+    small = sum(part.unit == PERCENT and _is_fraction(part.digits) for _, part in written)
+    if not percentages or small * 2 > len(percentages):
+        return ""
+    if len(fractions) <= (1 - MOSTLY) * len(written):
+        return ""
+    share = fractions[0]
+    return (
+        f"cells such as {quote(percentages[0])} are beside fractions such as {quote(share)}, which "
+        f"would be {share} %: if it means {float(share.replace(',', '.')) * 100:g} %, correct the "
+        "export"
+    )
+
+
+def _is_fraction(digits: str) -> bool:
+    return re.fullmatch(r"0?[.,][0-9]*[1-9][0-9]*", digits) is not None
 
 
 def merged_units(units: Counter[str]) -> Counter[str]:

@@ -1,9 +1,11 @@
 """Reads the head of a CSV file: its delimiter, its quotes, its header and where its rows begin."""
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from crm.errors import ConfigError, SourceError
 from crm.project import TableKeys
@@ -12,6 +14,7 @@ from crm.sources.encoding import SAMPLE_BYTES, decoded
 from crm.sources.findings import ABOVE, BLANK, COMMENT, DELIMITER, Findings
 from crm.sources.header_line import check_header_line, check_split
 from crm.sources.layout import (
+    TOP_ROWS,
     Row,
     find_delimiter,
     find_header,
@@ -22,6 +25,9 @@ from crm.sources.layout import (
 )
 from crm.sources.source_file import SourceFile
 from crm.text import quote
+
+# A line of dashes below a header in Markdown, such as |---|:--:|, or of a table drawn with +.
+_RULE: Final = re.compile(r"[|+](?:\s*:?(?:-{2,}|={2,}):?\s*[|+])+")
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,7 @@ def read_head(file: SourceFile, encoding: str, keys: TableKeys, findings: Findin
     lines = list(lines_of_text(text))
     if len(lines) > 1 and not is_whole:
         lines.pop()
+    _check_markdown(file.name, lines[:TOP_ROWS])
     named = separator_line(lines[0]) if lines else None
     rest = lines if named is None else ["\n", *lines[1:]]
     quotes = _find_quotes(file.name, rest, findings)
@@ -135,6 +142,21 @@ def _read_text(file: SourceFile, encoding: str) -> tuple[str, bool]:
             if len(head) > SAMPLE_BYTES:
                 return head[:SAMPLE_BYTES].decode("utf-8", errors="ignore"), False
     return head.decode("utf-8", errors="replace"), True
+
+
+def _check_markdown(name: str, lines: Sequence[str]) -> None:
+    """Raise an error if the lines are a table in Markdown, or one drawn with | and +."""
+    tidy = [line.strip() for line in lines]
+    for i, line in enumerate(tidy):
+        near = tidy[max(0, i - 1) : i + 2]
+        if _RULE.fullmatch(line) and any(
+            other.startswith("|") and not _RULE.fullmatch(other) for other in near
+        ):
+            raise SourceError(
+                f"{name} is a table in Markdown or drawn with | and +, not CSV: line {i + 1} is "
+                f"{line[:40]!r}. Export the table as CSV, or remove the | at both ends of each "
+                "line and the lines of dashes."
+            )
 
 
 def _check_delimiter(name: str, delimiter: str | None) -> None:
