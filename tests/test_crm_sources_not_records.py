@@ -10,6 +10,7 @@ from crm.left_out import LeftOutRows
 from crm.project import TableKeys
 from crm.sources import csv as sources_csv
 from crm.sources.source import lines_of, read_table
+from tests.made_workbooks import workbook
 
 HEADER = "Lead ID,Created,Company,Size\n"
 COMPANIES = ["Acme", "Total", "Bolt", "Summe", "Dorn"] * 4
@@ -247,6 +248,20 @@ def test_other_header_is_an_error_with_its_line(tmp_path: Path, other: str, plac
     message = f"leads.csv: line 62 looks like the header of another table: {place}"
     with pytest.raises(SourceError, match=re.escape(message)):
         read_table(TableKeys(source="leads.csv"), tmp_path)
+
+
+def test_other_header_in_a_sheet_is_an_error_with_its_row(tmp_path: Path) -> None:
+    leads: list[list[str | int]] = [
+        [f"L{i}", ("Web", "Fair")[i % 2], i * 7, "Won"] for i in range(60)
+    ]
+    other: list[list[str | int]] = [
+        ["Lead ID", "Employees", "Source", "Status"],
+        ["M1", 5, "Web", "Won"],
+    ]
+    header: list[str | int] = ["Lead ID", "Source", "Employees", "Status"]
+    (tmp_path / "leads.xlsx").write_bytes(workbook({"Leads": [header, *leads, *other]}))
+    with pytest.raises(SourceError, match="row 62 looks like the header of another table"):
+        read_table(TableKeys(source="leads.xlsx"), tmp_path)
 
 
 def test_cells_that_repeat_the_name_of_their_column_stay(tmp_path: Path) -> None:

@@ -320,9 +320,10 @@ class RowJudge:
         if self.names.is_again(texts):
             return
         position = self.names.misplaced(texts)
-        if position is None and self.n_alike(texts)[1]:
+        n_alike, n_unlike = self.n_alike(texts)
+        if position is None and n_unlike:
             position = self.names.renamed(texts)
-        if position is not None and not self.n_alike(texts)[0]:
+        if position is not None and n_alike <= n_unlike and not self.is_alike(0, texts[0]):
             place = f"{findings.unit} {lines()[row]:,}"
             raise self.names.error(texts, position, findings.file, place)
 
