@@ -238,6 +238,14 @@ def test_file_of_two_encodings_is_refused(read_csv: ReadCsv, n_utf8: int) -> Non
         read_csv(b"".join(rows))
 
 
+def test_few_lines_in_utf8_between_characters_of_two_bytes_are_counted(tmp_path: Path) -> None:
+    rows = [b"id,source\n", "1,展会\n".encode(), *["2,推荐\n".encode("gbk")] * 40]
+    (tmp_path / "leads.csv").write_bytes(b"".join(rows))
+    notes: list[str] = []
+    read_table(TableKeys(source="leads.csv"), tmp_path, notes=notes)
+    assert "1 line may be in UTF-8 (first line 2)." in notes[0]
+
+
 def test_few_lines_that_may_be_in_utf8_are_counted(tmp_path: Path) -> None:
     rows = ["id,city\n", *["1,Köln\n"] * 40, "2,MÃ¼nchen\n"]
     (tmp_path / "leads.csv").write_bytes("".join(rows).encode("cp1252"))

@@ -130,7 +130,7 @@ def test_guessed_encoding_has_a_line_and_the_words_as_they_are_read(tmp_path: Pa
     assert drafted.project.leads.encoding == "mac_roman"
     assert (
         'encoding = "mac_roman" # CHECK: a guess from the letters. mac_roman (Western European, '
-        'Macintosh) reads "Köln"; cp1252 would read "Kšln"'
+        'Macintosh) reads "Köln"; cp1252 would read "Kšln".'
     ) in drafted.text
     assert set(drafted.records.leads["source"]) == {"Köln", "Web"}
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import BinaryIO, Final
 
 from crm.errors import ConfigError, SourceError
-from crm.sources.encoding_guess import EncodingGuess, guess_encoding
+from crm.sources.encoding_guess import CLEAR, EncodingGuess, guess_encoding, text_plausibility
 from crm.sources.findings import Findings
 from crm.sources.source_file import SourceFile
 from crm.text import quote
@@ -81,8 +81,9 @@ def _detect(file: SourceFile) -> tuple[str, EncodingGuess | None]:
         words = tuple(word.decode("iso2022_jp", errors="replace") for word in text.seven_bits)
         return "iso2022_jp", EncodingGuess("iso2022_jp", "Japanese, ISO 2022", words)
     guess = guess_encoding(text.words)
+    by_chance = guess is not None and _is_by_chance(text, guess.encoding)
     share = text.n_utf8 / (text.n_utf8 + text.n_broken)
-    if text.n_utf8 and (guess is None or share >= MIXED_SHARE[is_multibyte(guess.encoding)]):
+    if text.n_utf8 and (guess is None or share >= MIXED_SHARE[by_chance]):
         raise _mixed(file.name, text)
     if guess is None:
         raise SourceError(
@@ -90,9 +91,17 @@ def _detect(file: SourceFile) -> tuple[str, EncodingGuess | None]:
             f"{text.broken_line:,}). Set `encoding` in the project file, such as "
             '`encoding = "cp1250"`.'
         )
-    if text.n_utf8 and not is_multibyte(guess.encoding):
+    if text.n_utf8 and not by_chance:
         guess = replace(guess, n_utf8=text.n_utf8, utf8_line=text.utf8_line)
     return guess.encoding, guess
+
+
+def _is_by_chance(text: "_Words", encoding: str) -> bool:
+    """Return whether the lines in UTF-8 may be words of an encoding of several bytes."""
+    if not text.n_utf8 or not is_multibyte(encoding):
+        return False
+    read = text.utf8_word.encode().decode(encoding, errors="replace")
+    return text_plausibility(read) > text_plausibility(text.utf8_word) - CLEAR
 
 
 def decoded(raw: BinaryIO, encoding: str, block_bytes: int) -> Iterator[bytes]:
@@ -288,6 +297,7 @@ def _is_utf8(file: SourceFile, text: _Words) -> bool:
 
 def _mixed(name: str, text: _Words) -> SourceError:
     guess = guess_encoding(Counter([text.broken_word]))
+    example = "cp1252" if guess is None else guess.encoding
     read = "" if guess is None else f", which {guess.encoding} reads as {quote(guess.examples[0])}"
     lines = "1 line" if text.n_utf8 == 1 else f"{text.n_utf8:,} lines"
     others = "1 line is" if text.n_broken == 1 else f"{text.n_broken:,} lines are"
@@ -295,5 +305,5 @@ def _mixed(name: str, text: _Words) -> SourceError:
         f"{name} mixes two encodings: {lines} with special letters are in UTF-8 (first line "
         f"{text.utf8_line:,}: {quote(text.utf8_word)}), and {others} not (first line "
         f"{text.broken_line:,}{read}). Export the whole table again as UTF-8, or mend these lines. "
-        f'To read all of it in one encoding, set `encoding`, such as "cp1252".'
+        f'To read all of it in one encoding, set `encoding`, such as "{example}".'
     )

@@ -86,17 +86,17 @@ class EncodingGuess:
         >>> EncodingGuess("cp1252", "Western", ("Köln",), "mac_roman", ("Kˆln",)).note()[:67]
         'the file is not in UTF-8. Its encoding is a guess: cp1252 (Western)'
         """
-        lines = "1 line" if self.n_utf8 == 1 else f"{self.n_utf8:,} lines"
-        mixed = f" {lines} may be in UTF-8 (first line {self.utf8_line:,})." if self.n_utf8 else ""
         return (
-            f"the file is not in UTF-8. Its encoding is a guess: {self.readings()}. If the words "
-            f"are wrong, set `encoding`.{mixed}"
+            f"the file is not in UTF-8. Its encoding is a guess: {self.readings()} If the words "
+            "are wrong, set `encoding`."
         )
 
     def readings(self) -> str:
-        """Return what the encoding and the next likely one read."""
+        """Return sentences on what the encoding and the next likely one read."""
         other = f"; {self.other} would read {listed(self.other_examples)}" if self.other else ""
-        return f"{self.encoding} ({self.what}) reads {listed(self.examples)}{other}"
+        lines = "1 line" if self.n_utf8 == 1 else f"{self.n_utf8:,} lines"
+        mixed = f" {lines} may be in UTF-8 (first line {self.utf8_line:,})." if self.n_utf8 else ""
+        return f"{self.encoding} ({self.what}) reads {listed(self.examples)}{other}.{mixed}"
 
     def doubt_about(self, declared: str) -> str:
         """Return a sentence if a declared encoding reads far less plausible words, or else "".

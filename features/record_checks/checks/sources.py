@@ -24,7 +24,7 @@ def encoding_guessed(tables: ReadTables) -> Iterator[Finding]:
             yield Finding(
                 table,
                 f"Are the letters of {table.file} read right?",
-                doubt or f"The file is not in UTF-8. Its encoding is a guess: {guess.readings()}.",
+                doubt or f"The file is not in UTF-8. Its encoding is a guess: {guess.readings()}",
                 f'If the words are right, write `encoding = "{declared or guess.encoding}"` under '
                 f"[{table.name}]. Otherwise write the right encoding, or export the file again as "
                 "UTF-8.",
