@@ -6,6 +6,7 @@ import pytest
 
 from serving.errors import RequestError
 from serving.payloads.flat_lead import names_by_identifier, read_flat
+from serving.payloads.score import lead_cells
 from serving.served_model import ServedModel
 from serving.settings import Settings
 from tests.made_calls import LEAD, Ask, score_of
@@ -88,3 +89,10 @@ def test_invalid_flat_requests_are_refused(ask: Ask, case: str) -> None:
     with pytest.raises(RequestError, match=message) as caught:
         ask("/score_lead", body)
     assert (caught.value.status, caught.value.field) == (status, field)
+
+
+def test_list_is_several_values_of_an_attribute() -> None:
+    body = b'{"lead_id": 7, "Interests": ["API", "Demo"], "None": []}'
+    lead, _ = read_flat(body, Settings(), {"Interests": "Interests", "None": "None"})
+    cells = lead_cells(lead, "", {"lead_id": "Id"}, set()).cells
+    assert cells == {"Interests": '["API","Demo"]', "None": None, "Id": 7}
