@@ -30,7 +30,7 @@ def check(
     """Check the records: what each column contains, what is left out, and what looks wrong.
 
     The page is for the person who looks after the CRM. It contains no values of personal columns.
-    Exit code 1 means that the records cannot be used yet.
+    Exit code 1 means that no model can be trained from the records yet.
     """
     from commands.terminal.check import check_summary
     from features.record_checks.run import check_records
@@ -50,7 +50,7 @@ def check(
         show({**result.to_json(), "page": str(page)}, "", json_)
     else:
         out.print(check_summary(result, page), soft_wrap=True)
-    if result.problems:
+    if result.problems or result.refusal:
         raise typer.Exit(1)
 
 

@@ -15,6 +15,8 @@ from crm.project import LearnKeys
 from crm.records import Records
 from crm.times import DAY, NOT_A_TIME, TIME_DTYPE, microseconds
 
+FEWEST_OUTCOMES = 20  # leads of the rarer outcome; with fewer, the estimator is the base rate
+
 
 @dataclass(frozen=True)
 class Moments:
@@ -121,6 +123,27 @@ def make_moments(records: Records, learn: LearnKeys) -> Moments:
             "check [learn] won and lost, and that the export contains both."
         )
     return moments
+
+
+def why_no_model(moments: Moments) -> str:
+    """Return why a model of these moments gives every lead one probability; empty if it does not.
+
+    Parameters
+    ----------
+    moments : Moments
+        Moments of both labels.
+    """
+    if moments.rarer >= FEWEST_OUTCOMES:
+        return ""
+    won, lost = (len(np.unique(moments.lead[moments.label == outcome])) for outcome in (1, 0))
+    rarer = f"{won:,} {'was' if won == 1 else 'were'} won"
+    if lost < won:
+        rarer = f"{lost:,} {'was' if lost == 1 else 'were'} not won"
+    return (
+        f"Of the leads that are old enough to learn from, only {rarer}. A model needs at least "
+        f"{FEWEST_OUTCOMES} leads that were won and {FEWEST_OUTCOMES} that were not. With fewer, "
+        "every lead gets the same probability."
+    )
 
 
 def list_moments(records: Records, learn: LearnKeys) -> Moments:

@@ -9,11 +9,11 @@ from scipy.special import expit, logit
 from sklearn.metrics import log_loss
 
 from crm.arrays import Floats, Ints, Labels
+from features.moments import FEWEST_OUTCOMES
 from models.estimator.blend import BaseRate, Blend
 from models.fitting import blend as blend_module
 from models.fitting.blend import (
     ENOUGH_TO_WEIGH,
-    FEWEST_OUTCOMES,
     BlendClassifier,
     BlendSettings,
     Examples,

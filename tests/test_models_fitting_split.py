@@ -13,8 +13,7 @@ from crm.errors import LearningError
 from crm.project import LearnKeys
 from crm.records import Records
 from crm.times import TIME_DTYPE
-from features.moments import make_moments
-from models.fitting.blend import FEWEST_OUTCOMES
+from features.moments import FEWEST_OUTCOMES, make_moments
 from models.fitting.split import LEAST_LEADS, Split, hold_out, split_newest
 
 START = pd.Timestamp("2025-01-01", tz="UTC")

@@ -44,7 +44,7 @@ CHECK = RecordsCheck(
             (COLUMN, UNREAD, PRIVATE),
         ),
     ),
-    notes=(EVIL,),
+    notes=(EVIL, "Set `timezone`."),
 )
 
 
@@ -61,6 +61,7 @@ def test_page_shows_errors_before_questions_before_tables() -> None:
     assert places == sorted(places)
     assert "Cannot be used yet: 1 error" in page
     assert "Set <code>a</code>." in page
+    assert "Set <code>timezone</code>." in page
     assert "l.csv, lines 3, …" in page
 
 
@@ -77,6 +78,13 @@ def test_page_without_questions_says_so() -> None:
     assert "Can be used, no questions" in page
     assert "Nothing in the tables that could be read looks wrong." in page
     assert "Simulated: made-up records" in page
+
+
+def test_page_says_that_no_model_can_be_trained() -> None:
+    young = RecordsCheck("acme", False, "", (), 60, 20, 20, 20, (), (), (), refusal="Too young.")
+    page = check_page(young)
+    assert "No model can be trained yet, no questions" in page
+    assert "<p>Too young.</p>" in page
 
 
 def test_share_filled_is_100_percent_only_if_every_cell_is_filled() -> None:

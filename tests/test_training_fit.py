@@ -18,10 +18,10 @@ from crm.reading import read_records
 from crm.records import Records
 from crm.times import DAY
 from features.fitting import fit_pipeline, training_matrix
-from features.moments import Moments, make_moments
+from features.moments import FEWEST_OUTCOMES, Moments, make_moments
 from features.pipeline import FeaturePipeline
 from models.estimator.blend import BaseRate, Blend
-from models.fitting.blend import FEWEST_OUTCOMES, NEWEST_SHARE, BlendSettings
+from models.fitting.blend import NEWEST_SHARE, BlendSettings
 from models.fitting.split import split_newest
 from training.fit import (
     NO_SELECTION_SETS,

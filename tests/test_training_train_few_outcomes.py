@@ -11,9 +11,9 @@ import pytest
 
 from crm.errors import LearningError
 from features.intervals import wilson
+from features.moments import FEWEST_OUTCOMES
 from models.calibration import Calibration
 from models.estimator.blend import BaseRate, Blend
-from models.fitting.blend import FEWEST_OUTCOMES
 from models.fitting.split import split_newest
 from reports.card.page import card_page
 from reports.card.pictures import card_pictures

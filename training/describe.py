@@ -18,7 +18,7 @@ from crm.records import Records
 from crm.times import DAY, microseconds
 from crm.version import VERSION
 from features.leaks.audit import Audit
-from features.moments import Moments
+from features.moments import FEWEST_OUTCOMES, Moments
 from models.card import ModelCard, question_of
 from models.estimator.blend import BaseRate
 from models.evaluation.importance import rank_signals
@@ -31,7 +31,6 @@ from models.evaluation.metrics import (
     gains,
     reliability,
 )
-from models.fitting.blend import FEWEST_OUTCOMES
 from models.fitting.split import Split
 from models.fitting.trees import TREE_PARAMETERS
 from models.reasons import Reasoner

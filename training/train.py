@@ -15,11 +15,10 @@ from crm.records import Records
 from features.fitting import fit_pipeline
 from features.leaks.audit import Audit, audit
 from features.leaks.check import Verdict
-from features.moments import Moments, make_moments
+from features.moments import FEWEST_OUTCOMES, Moments, make_moments
 from models.card import NOT_PINNED
 from models.estimator.blend import BaseRate
 from models.evaluation.metrics import Evaluation, evaluate, loss_difference
-from models.fitting.blend import FEWEST_OUTCOMES
 from models.fitting.logistic import fit_logistic
 from models.fitting.split import Split, hold_out, without_test
 from models.scale import Scale, read_grades

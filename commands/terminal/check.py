@@ -47,6 +47,8 @@ def _parts(check: RecordsCheck, page: Path) -> Iterator[RenderableType]:
     yield from (f"[bold red]error:[/] {escape(problem)}" for problem in check.problems)
     verdict, _ = verdict_of(check)
     yield f"[bold]{verdict}.[/] {summary_of(check)}".rstrip()
+    if limit := check.refusal or check.too_few:
+        yield escape(limit)
     for warning in check.warnings:
         yield f"\n[yellow]{warning.number}[/] [bold]{escape(warning.question)}[/]"
         yield f"  {escape(warning.evidence)}"

@@ -151,6 +151,10 @@ class RecordsCheck(msgspec.Struct, frozen=True):
         The tables that could be read.
     notes : tuple of str
         What was assumed while reading.
+    refusal : str
+        Why training refuses the records although they can be read; empty if it does not.
+    too_few : str
+        Why every lead would get the same probability; empty if a model can be trained.
     """
 
     project: str
@@ -164,6 +168,8 @@ class RecordsCheck(msgspec.Struct, frozen=True):
     warnings: tuple[RecordWarning, ...]
     tables: tuple[CheckedTable, ...]
     notes: tuple[str, ...]
+    refusal: str = ""
+    too_few: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the check as plain data.

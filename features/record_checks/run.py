@@ -10,7 +10,7 @@ import pandas as pd
 
 from crm.arrays import Ints
 from crm.cells import folded_words
-from crm.errors import LeadScoringError
+from crm.errors import LeadScoringError, LearningError
 from crm.formats.columns import ColumnFormat
 from crm.left_out import LISTED_LINES, LeftOutRows
 from crm.project import LEDGER, Project, TableKeys
@@ -19,6 +19,7 @@ from crm.records import Records
 from crm.source_tables import SourceTables
 from crm.sources.source import lines_of
 from crm.tables import TABLES
+from features.moments import make_moments, why_no_model
 from features.record_checks.check import Finding
 from features.record_checks.describe import describe_column
 from features.record_checks.registry import find_all
@@ -93,6 +94,7 @@ def check_records(
         name: _Places(project, table, findings, columns[name]) for name, table in read.items()
     }
     counts = (None,) * 4 if records is None else _count_leads(records)
+    refusal, too_few = ("", "") if records is None else _limits(records, project)
     left_out = left_out if records is None else records.left_out
     return RecordsCheck(
         project=project.name,
@@ -117,7 +119,18 @@ def check_records(
             for name, table in read.items()
         ),
         notes=tuple(notes if records is None else records.notes),
+        refusal=refusal,
+        too_few=too_few,
     )
+
+
+def _limits(records: Records, project: Project) -> tuple[str, str]:
+    """Return why training refuses the records, and why it gives all leads one probability."""
+    try:
+        moments = make_moments(records, project.learn)
+    except LearningError as error:
+        return str(error), ""
+    return "", why_no_model(moments)
 
 
 def _count_leads(records: Records) -> tuple[int, int, int, int]:

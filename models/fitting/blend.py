@@ -24,14 +24,13 @@ from sklearn.utils.validation import (
 
 from crm.arrays import Bools, Floats, Ints, Labels
 from features.fitting import N_FOLDS, folds
-from features.moments import leads_of_rarer
+from features.moments import FEWEST_OUTCOMES, leads_of_rarer
 from models.estimator.blend import BaseRate, Blend
 from models.estimator.logistic import Logistic
 from models.fitting.blend_weight import DOUBT, EVEN, choose_weight
 from models.fitting.logistic import choose_logistic, fit_logistic
 from models.fitting.trees import find_rounds, fit_trees
 
-FEWEST_OUTCOMES = 20  # leads of the rarer class; with fewer, the estimator is the base rate
 ENOUGH_TO_WEIGH = 10  # leads of the rarer class among the newest leads, to choose the weight
 ENOUGH_TO_STOP = 100  # leads of the rarer class among the newest leads, to choose `rounds`
 NEWEST_SHARE = 0.15

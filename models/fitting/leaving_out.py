@@ -19,9 +19,8 @@ from features.leaks.audit import AttributeAudit, Audit
 from features.leaks.check import Verdict
 from features.leaks.cost import CostOfLeavingOut
 from features.leaks.measures import AuditedColumn, read_audited_column
-from features.moments import Moments
+from features.moments import FEWEST_OUTCOMES, Moments
 from models.evaluation.metrics import FEWEST_TO_JUDGE, measure
-from models.fitting.blend import FEWEST_OUTCOMES
 from models.fitting.split import split_newest
 
 MOST_SUSPECTS = 8

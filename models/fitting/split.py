@@ -8,8 +8,7 @@ from crm.arrays import Ints
 from crm.errors import LearningError
 from crm.project import LearnKeys
 from crm.records import Records
-from features.moments import Moments
-from models.fitting.blend import FEWEST_OUTCOMES
+from features.moments import FEWEST_OUTCOMES, Moments
 
 LEAST_LEADS = 20
 

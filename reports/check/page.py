@@ -76,7 +76,7 @@ def check_page(check: RecordsCheck) -> str:
     verdict, kind = verdict_of(check)
     sections = {TITLES[read.name]: _table(read) for read in check.tables}
     if check.notes:
-        notes = [printable(note, 600) for note in check.notes]
+        notes = [_with_code(printable(note, 600)) for note in check.notes]
         sections["Notes"] = section("notes", "What was assumed", bullets(notes))
     body = render(
         "check.html.j2",
@@ -86,8 +86,9 @@ def check_page(check: RecordsCheck) -> str:
         verdict=verdict,
         kind=kind,
         summary=summary_of(check),
+        limit=check.refusal or check.too_few,
         problems=[
-            [printable(line, 1_000) for line in problem.splitlines()[:MOST_LINES]]
+            [_with_code(printable(line, 1_000)) for line in problem.splitlines()[:MOST_LINES]]
             for problem in check.problems
         ],
         warnings=[_question(warning) for warning in check.warnings],
@@ -110,10 +111,12 @@ def verdict_of(check: RecordsCheck) -> tuple[str, str]:
     if check.problems:
         n = len(check.problems)
         return f"Cannot be used yet: {n:,} error{'s' if n > 1 else ''}", "not"
-    n = len(check.warnings)
-    if n:
-        return f"Can be used, {n:,} question{'s' if n > 1 else ''}", "usable"
-    return "Can be used, no questions", "ready"
+    questions = counted(len(check.warnings), "question") if check.warnings else "no questions"
+    if check.refusal:
+        return f"No model can be trained yet, {questions}", "not"
+    if check.too_few:
+        return f"Too few leads for a model, {questions}", "usable"
+    return f"Can be used, {questions}", "usable" if check.warnings else "ready"
 
 
 def summary_of(check: RecordsCheck) -> str:
