@@ -182,6 +182,13 @@ def add_formats(
         for column in (*with_role, *attributes)
         if column.form.notation not in (None, WHOLE_NUMBERS)
     ]
+    for column in (*with_role, *attributes):
+        if column.is_time and column.form.notation is None and column.form.unread:
+            add_comment(
+                section,
+                f"CHECK: {listed(column.form.unread)} in the times of {quote(column.name)} cannot "
+                "be read and would count as missing",
+            )
     if not columns:
         return
     formats = new_section(FORMATS_HEADING)

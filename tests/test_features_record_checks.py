@@ -1,6 +1,7 @@
 """The record checks: what each column contains, and the questions about it."""
 
 import datetime
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -423,6 +424,23 @@ def test_right_letters_are_no_damage(check: Check, right: str) -> None:
     assert numbers(check(rows)) == []
 
 
+@pytest.mark.parametrize("form", ["%d.%m.%Y", "%Y-%m-%d"])
+def test_words_among_dates_are_asked_about(check: Check, form: str) -> None:
+    first = datetime.date(2025, 1, 1)
+    rows = [
+        {**row, "Due": (first + datetime.timedelta(days=i)).strftime(form)}
+        for i, row in enumerate(leads())
+    ]
+    for i, row in enumerate(rows[:20]):
+        row["Due"] = ("n/v", "00.00.0000", "2024", f"folgt {i}")[i % 4]
+    result = check(rows)
+    assert column(result, "Due").kind == "time"
+    warning = only(result)
+    assert (warning.number, warning.count) == ("LC119", 20)
+    assert "180 cells (90 %) are times; 20 cells are not a time in this format" in warning.evidence
+    assert '"00.00.0000"' in warning.evidence
+
+
 def test_question_marks_of_addresses_are_no_damage(check: Check) -> None:
     rows = [
         {**row, "Page": f"/p?id={i % 4}", "Ask": f"ok? {i % 3}"} for i, row in enumerate(leads())
@@ -488,6 +506,19 @@ def test_what_can_be_read_is_checked_if_training_refuses(check: Check, tmp_path:
     assert "calls.csv" in result.problems[0]
     assert result.leads is None
     assert column(result, "Source").filled == 200
+
+
+def test_young_leads_and_few_wins_are_said_before_training(check: Check) -> None:
+    young = check([{**row, "Created": "2026-05-20 09:00", "Closed": ""} for row in leads(60)])
+    assert young.refusal.startswith("None of the 60 leads is old enough to learn from")
+    few = check(leads(30, days=8))
+    assert few.refusal == ""
+    assert re.match(
+        r"Of the leads that are old enough to learn from, only \d were won\. A model needs at",
+        few.too_few,
+    )
+    enough = check(leads())
+    assert (enough.refusal, enough.too_few) == ("", "")
 
 
 def test_training_finds_the_same_questions(check: Check, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from crm.errors import ConfigError
@@ -23,6 +23,7 @@ from crm.times import DAY, MILLISECONDS, NOT_A_TIME
 SHAPES_FROM: Final = 60  # cells whose shapes suggest formats
 SAMPLE: Final = 4_000  # distinct cells that must fit the format
 MOSTLY: Final = 0.99  # the least share of cells that fit
+TIMES: Final = 0.85  # the same, if the other cells are no times in any format
 LOOKED_AT: Final = 200  # texts that show the calendar
 YEAR: Final = 365 * DAY
 _BETWEEN: Final = r"[-/., ]+|[-/. ]*(?:\b(?:de|del|of|den|d')\b)?[-/. ]+"
@@ -108,7 +109,8 @@ def recognise_times(
     Returns
     -------
     RecognisedTimes or None
-        None if fewer than 99 of 100 texts are times.
+        None if fewer than 85 of 100 texts are times, or if more than 1 of 100 is a time in another
+        format.
 
     Examples
     --------
@@ -130,16 +132,37 @@ def recognise_times(
     if may_be_numbers and (numeric := _numeric(sample)) is not None:
         return numeric
     notations = _candidates(sample)
-    if not notations:
-        return None
     fits = {notation: _fits(notation, sample) for notation in notations}
     fits = {form: fit for form, fit in fits.items() if _are_of_our_era(sample, form)}
     best = max(map(sum, fits.values()), default=0)
     if best < MOSTLY * len(sample):
-        return _joined(sample, fits)
+        joined = _joined(sample, fits)
+        if joined is not None:
+            return joined
+        if _are_words_beside(sample, is_iso, fits.values()):
+            return RecognisedTimes(None, unread=_first(sample, is_iso))
+        first = next((fit for fit in fits.values() if sum(fit) == best), is_iso)
+        if not _are_words_beside(sample, first, [*fits.values(), is_iso]):
+            return None
     tied = [notation for notation in notations if sum(fits[notation]) == best]
     notation, doubt, other = _choose(tied, sample, order)
     return RecognisedTimes(notation, doubt, other, _first(sample, fits[notation]))
+
+
+def _are_words_beside(
+    sample: Sequence[str], fit: Sequence[bool], fits: Iterable[Sequence[bool]]
+) -> bool:
+    """Check that most cells fit a format, and that the others fit none.
+
+    Whole numbers may be something else, such as the number of a customer.
+    """
+    dates = [text for text, is_read in zip(sample, fit, strict=True) if is_read]
+    if len(dates) < TIMES * len(sample) or any(text.isdigit() for text in dates):
+        return False
+    others = list(fits)
+    return not any(
+        any(other[i] for other in others) for i, is_read in enumerate(fit) if not is_read
+    )
 
 
 def _is_iso(text: str) -> bool:

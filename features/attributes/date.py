@@ -12,6 +12,7 @@ import pandas as pd
 from crm.arrays import Floats
 from crm.cells import cell_text
 from crm.formats.column_times import written_time
+from crm.formats.time_recognition import TIMES
 from crm.formats.times import is_time_format
 from crm.times import DAY, MILLISECONDS, NOT_A_TIME
 from features.attributes.attribute import MOSTLY, Attribute, UndeclaredColumn
@@ -52,14 +53,13 @@ class DateAttribute(Attribute):
 
     @classmethod
     def recognise(cls, column: UndeclaredColumn) -> Sequence[Self]:
-        """Return the three parts of a date if nearly all sampled values are dates."""
+        """Return the three parts of a date if most sampled values are dates."""
         notation = column.notation
         if notation is not None and not is_time_format(notation):
             return ()
-        if (
-            not column.sample
-            or np.mean([_is_date(word, notation) for word in column.sample]) < MOSTLY
-        ):
+        dates = [word for word in column.sample if _is_date(word, notation)]
+        least = MOSTLY if any(word.isdigit() for word in dates) else TIMES
+        if not dates or len(dates) < least * len(column.sample):
             return ()
         date = cls(column.name, column.nothing, "age_days", notation, column.timezone)
         days = date.encode_column(column.cells)
