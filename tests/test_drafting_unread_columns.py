@@ -104,3 +104,25 @@ def test_draft_says_what_it_decided_about_formats(tmp_path: Path) -> None:
     assert draft["columns"]["known_later"] == ["Amount"]
     assert 'CHECK: in "Amount", some numbers have a decimal point' in words
     assert 'CHECK: in "Fee", some numbers have a decimal point' in words
+
+
+def test_cells_that_are_no_dates_are_named_beside_the_format(tmp_path: Path) -> None:
+    days = pd.Series(pd.date_range("2024-01-01", periods=200))
+    columns = {
+        "Id": [f"L{i}" for i in range(200)],
+        "Created": days.dt.strftime("%Y-%m-%d 10:00"),
+        "Status": ["Won", "Lost", "Open", "Lost"] * 50,
+        "Due": ["folgt", "2024", *days[2:].dt.strftime("%d.%m.%Y")],
+        "Seen": ["folgt", "2024", *days[2:].dt.strftime("%Y-%m-%d")],
+        "Source": ["Web", "Fair"] * 100,
+    }
+    for i in range(2, 12):
+        columns["Due"][i] = columns["Seen"][i] = f"folgt {i}"
+    text = " ".join(
+        draft_project([write_csv(tmp_path, "leads.csv", columns)], tmp_path)
+        .replace("# ", "")
+        .split()
+    )
+    assert 'Due = "%d.%m.%Y" as in' in text
+    assert 'CHECK: "folgt", "2024", "folgt 2", "folgt 3", "folgt 4" cannot be read' in text
+    assert '"folgt 4" in the times of "Seen" cannot be read and would count as missing' in text

@@ -304,6 +304,7 @@ def column_format(
     is_timed = _names_time(name)
     times = recognise_times(values, may_be_numbers=is_timed, order=order)
     if times is not None:
+        examples = tuple([value for value in values if value not in times.unread][:3])
         return ColumnFormat(
             "time", times.notation, times.doubt, times.doubtful_as, examples, times.unread
         )
