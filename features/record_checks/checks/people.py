@@ -67,7 +67,7 @@ def same_person(tables: ReadTables) -> Iterator[Finding]:
 def _shared(
     table: ReadTable, column: ColumnCells, what: str, keys: Sequence[str | None]
 ) -> Iterator[Finding]:
-    groups, _ = pd.factorize(pd.Series(keys, dtype=object))
+    groups, _ = pd.factorize(np.array(keys, dtype=object))
     group = np.where(column.codes >= 0, groups[column.codes], -1) if len(groups) else column.codes
     size = np.bincount(group[group >= 0], minlength=1)
     of_row = np.where(group >= 0, size[group], 0)
