@@ -222,7 +222,7 @@ def test_repeated_ids_are_refused(read: Read) -> None:
     ],
 )
 def test_leads_that_lack_something_are_left_out(read: Read, row: str, reason: str) -> None:
-    records = read({"leads.csv": LEADS + f"{row}\n"})
+    records = read({"leads.csv": LEADS.replace("\n", f"\n{row}\n", 1)})
     assert records.leads["lead_id"].tolist() == [str(i) for i in range(1, 10)]
     (left_out,) = records.left_out
     assert (left_out.table, left_out.file, left_out.count) == ("leads", "leads.csv", 1)
