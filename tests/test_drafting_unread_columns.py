@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -108,7 +109,7 @@ def test_draft_says_what_it_decided_about_formats(tmp_path: Path) -> None:
 
 def test_cells_that_are_no_dates_are_named_beside_the_format(tmp_path: Path) -> None:
     days = pd.Series(pd.date_range("2024-01-01", periods=200))
-    columns = {
+    columns: dict[str, Any] = {
         "Id": [f"L{i}" for i in range(200)],
         "Created": days.dt.strftime("%Y-%m-%d 10:00"),
         "Status": ["Won", "Lost", "Open", "Lost"] * 50,
