@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 def init(
     sources: Annotated[
-        list[str], typer.Argument(help="Files from the CRM: CSV, .xlsx, JSON Lines or Parquet.")
+        list[str],
+        typer.Argument(
+            help="Files from the CRM: CSV, .xlsx (or FILE.xlsx#SHEET), JSON Lines or Parquet."
+        ),
     ],
     project: ProjectOption = Path(PROJECT_FILE),
     name: Annotated[str | None, typer.Option(help="The name of the model.")] = None,

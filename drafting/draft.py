@@ -182,7 +182,7 @@ def _formatted(attributes: Sequence[Column], rules: ColumnRules) -> list[Column]
 
 
 def _add_opening(draft: tomlkit.TOMLDocument, tables: Sequence[Table], name: str) -> None:
-    files = listed(table.path.name for table in tables)
+    files = listed(table.name for table in tables)
     if not all(table.is_whole for table in tables):
         files += f" (only the first {SAMPLE_ROWS:,} rows of the longer files were read)"
     add_comment(

@@ -56,7 +56,7 @@ def assign_tables(tables: Sequence[Table]) -> dict[str, Table]:
 
 
 def _not_clear(tables: Sequence[Table], unmatched: Mapping[str, Table]) -> str:
-    contents = [f"{t.path.name} ({listed(c.name for c in t.columns)})" for t in tables]
+    contents = [f"{t.name} ({listed(c.name for c in t.columns)})" for t in tables]
     ids = unmatched_ids(unmatched)
     return (
         f"It is not clear which file is which table: {'; '.join(contents) or 'no file is named'}. "
@@ -83,4 +83,4 @@ def _likeness(table: Table, kind: str, files: int) -> float:
 
 
 def _hints(table: Table, kind: str) -> bool:
-    return hints_at(kind, words_of(table.path.name.partition(".")[0]))
+    return hints_at(kind, words_of(table.title))

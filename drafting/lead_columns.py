@@ -86,7 +86,7 @@ def check_repeated_ids(table: Table) -> None:
     repeated = ids.counts[ids.counts > 1]
     example = quote(str(repeated.index[0]))
     raise ConfigError(
-        f"{table.path.name}: the column {quote(ids.name)} looks like the id of a lead, but "
+        f"{table.name}: the column {quote(ids.name)} looks like the id of a lead, but "
         f"{int(repeated.sum()):,} of {table.rows:,} rows repeat an id. {example} "
         f"has {int(repeated.iloc[0]):,} rows. The table of leads needs one row per lead: export "
         "each lead once. If this is a table of activities, stages or outcomes, name the table of "
@@ -102,7 +102,7 @@ def unmatched_ids(tables: Mapping[str, Table]) -> str:
         column = min(named, key=lambda column: rank("lead_id", column.name), default=None)
         if column is not None and rank("lead_id", column.name) < NO_RANK:
             example = quote(str(column.counts.index[0]))
-            examples.append(f"{example} in {quote(column.name)} of {table.path.name}")
+            examples.append(f"{example} in {quote(column.name)} of {table.name}")
     return f"Their ids are such as {' and '.join(examples)}." if len(examples) > 1 else ""
 
 

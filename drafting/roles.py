@@ -146,7 +146,7 @@ def is_every_row_won(table: Table) -> bool:
     if closing is None or closing.has_gaps:
         return False
     names_win = rank("closed_at", closing.name) == 2
-    return names_win or hints_at("outcomes", table.path.name.partition(".")[0])
+    return names_win or hints_at("outcomes", table.title)
 
 
 def _with_outcome(
@@ -196,7 +196,7 @@ def _refuse_missing(
         return
     if missing:
         raise ConfigError(
-            f"{table.path.name} cannot be the table of {kind}: no column looks like "
+            f"{table.name} cannot be the table of {kind}: no column looks like "
             f"{', '.join(missing)}. Its columns are: {listed(c.name for c in table.columns)}. "
             "Rename the columns in the export, or leave the file out."
         )

@@ -122,6 +122,8 @@ class Table:
         Sentences about the lines of the sample that are left out or repaired.
     encoding : EncodingGuess or None
         The encoding, if it was guessed.
+    sheet : str or None
+        The sheet of a workbook that the user named.
     """
 
     path: Path
@@ -132,6 +134,17 @@ class Table:
     is_whole: bool
     findings: list[str] = field(default_factory=list)
     encoding: EncodingGuess | None = None
+    sheet: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The name of the file, with the sheet if the user named one."""
+        return self.path.name if self.sheet is None else f"{self.path.name}#{self.sheet}"
+
+    @property
+    def title(self) -> str:
+        """The part of the name that may tell which table it is."""
+        return self.sheet or self.path.name.partition(".")[0]
 
     @cached_property
     def is_repeated(self) -> Bools:
@@ -146,7 +159,8 @@ def read_sample(source: str, folder: Path, limit: int, encoding: str | None = No
     Parameters
     ----------
     source : str
-        A file, relative to the working directory; `activities=calls.csv` names its table too.
+        A file, relative to the working directory; `activities=calls.csv` names its table too, and
+        `crm.xlsx#Leads` the sheet of a workbook.
     folder : Path
         The folder of the project file.
     limit : int
@@ -165,12 +179,14 @@ def read_sample(source: str, folder: Path, limit: int, encoding: str | None = No
     """
     prefix, _, file = source.partition("=")
     kind = prefix if file and prefix in TABLES else None
-    path = Path(os.path.abspath(Path(file if kind else source).expanduser()))
+    named, sheet = _split_sheet(file if kind else source)
+    path = Path(os.path.abspath(Path(named).expanduser()))
     home = Path(os.path.abspath(folder))
     shown = path.relative_to(home) if path.is_relative_to(home) else path
     findings: list[str] = []
     guess = None if encoding else encoding_guess(TableKeys(source=path.name), path.parent)
-    columns = _read(path, limit, guess.encoding if guess else encoding, findings)
+    keys = TableKeys(source=path.name, encoding=guess.encoding if guess else encoding, sheet=sheet)
+    columns = _read(keys, path.parent, limit, findings)
     rows = len(columns[0].cells)
     return Table(
         path=path,
@@ -181,21 +197,32 @@ def read_sample(source: str, folder: Path, limit: int, encoding: str | None = No
         is_whole=rows < limit,
         findings=findings,
         encoding=guess,
+        sheet=sheet,
     )
 
 
-def _read(path: Path, limit: int, encoding: str | None, findings: list[str]) -> list[Column]:
-    keys = TableKeys(source=path.name, encoding=encoding)
+def _split_sheet(source: str) -> tuple[str, str | None]:
+    """Split the name of a workbook and of its sheet.
+
+    >>> _split_sheet("crm.xlsx#Leads"), _split_sheet("leads#2.csv")
+    (('crm.xlsx', 'Leads'), ('leads#2.csv', None))
+    """
+    file, _, sheet = source.rpartition("#")
+    is_sheet = file.lower().endswith(".xlsx") and not Path(source).expanduser().exists()
+    return (file, sheet) if is_sheet else (source, None)
+
+
+def _read(keys: TableKeys, folder: Path, limit: int, findings: list[str]) -> list[Column]:
     left_out: list[LeftOutRows] = []
     notes: list[str] = []
-    chunks = iter_table(keys, path.parent, limit, left_out, notes)
+    chunks = iter_table(keys, folder, limit, left_out, notes)
     rows = next(chunks, None)
     if rows is not None and len(rows) < limit:
         next(chunks, None)  # text below the last row is found at the end of the file
     chunks.close()
     findings += [*map(str, left_out), *notes]
     if rows is None:
-        raise SchemaError(path.name, ["it has a header but no rows. Expected at least one row."])
+        raise SchemaError(keys.source, ["it has a header but no rows. Expected at least one row."])
     texts = pd.unique(np.concatenate([text_column(rows[name]) for name in rows.columns]))
     nothing = {text.casefold() for text in texts if text is not None and is_nothing(text)}
     formats = column_formats(rows, list(rows.columns), declared={}, nothing=nothing)

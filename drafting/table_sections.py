@@ -76,6 +76,8 @@ def table_section(kind: str, table: Table, roles: Roles, encoding: str | None = 
     columns = roles.columns[kind]
     section = new_section(HEADINGS[kind])
     section["source"] = table.source
+    if table.sheet is not None:
+        section["sheet"] = table.sheet
     for finding in table.findings:
         add_comment(section, finding)
     if any(column.has_local_times for column in columns.values()):

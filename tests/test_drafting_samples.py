@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from crm.errors import SchemaError, SourceError
+from crm.errors import ConfigError, SchemaError, SourceError
 from drafting import draft as drafting
 from drafting.draft import draft_project
 from tests.made_drafts import (
@@ -17,6 +17,7 @@ from tests.made_drafts import (
     without_line_breaks,
     write_csv,
 )
+from tests.made_workbooks import workbook
 
 # --- files
 
@@ -42,6 +43,22 @@ def test_decimal_comma_is_detected(tmp_path: Path) -> None:
     assert project.leads.formats == {"größe": "1.234,56"}
     assert records.formats["größe"] == "1.234,56"
     assert '"größe" = "1.234,56" # as in "0,5", "1,5"' in text
+
+
+def test_sheets_of_one_workbook_are_tables(tmp_path: Path) -> None:
+    leads = [["Lead ID", "Created"], *([f"L{i}", f"2024-01-{i + 1:02} 10:00"] for i in range(30))]
+    deals = [["Lead ID", "Stage", "Closed"]]
+    deals += [[f"L{i}", ["Won", "Lost"][i % 2], "2024-03-01"] for i in range(30)]
+    (tmp_path / "crm.xlsx").write_bytes(workbook({"Leads": leads, "Deals": deals}))
+    file = str(tmp_path / "crm.xlsx")
+    with pytest.raises(SourceError, match="For `leadscore init`, write `crm.xlsx#Leads`"):
+        draft_project([file], tmp_path)
+    _, project, records = draft(tmp_path, [f"{file}#Deals", f"{file}#Leads"])
+    assert project.outcomes is not None
+    assert (project.leads.sheet, project.outcomes.sheet) == ("Leads", "Deals")
+    assert len(records.outcomes) == 30
+    with pytest.raises(ConfigError, match='no sheet "Lead"'):
+        draft_project([f"{file}#Lead"], tmp_path)
 
 
 def test_missing_file_is_refused(tmp_path: Path) -> None:
