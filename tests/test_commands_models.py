@@ -59,8 +59,8 @@ def test_refused_challenger_prints_every_gate_and_exits_1(run: Run, crm: Path) -
     assert facts["event"] is None
     assert [gate["number"] for gate in facts["gates"] if not gate["passed"]] == ["LG104"]
 
-    assert f'`{command_line("leadscore")} models promote 2 --force --because "REASON"`' in err
-
+    forced = f'models promote 2 --force --because "REASON" --project {crm}`'
+    assert f"`{command_line('leadscore')} {forced}" in err
     code, _, err = run("models", "promote", "2", "-p", crm, "--force")
     assert code == 2
     assert "A forced promotion needs a reason" in err
