@@ -1,9 +1,17 @@
-"""Writes the message that no column shows how leads ended."""
+"""Writes the message that no column shows how leads ended.
 
+The names of columns, in several languages, are listed in no_outcome.toml.
+"""
+
+import tomllib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from crm.text import quote
+from drafting.about_person import is_sensitive
+from drafting.name_lists import NameLists
+from drafting.outcome_meaning import meaning_of
 from drafting.personal import personal_reason
 from drafting.role_names import NO_RANK, rank
 from drafting.samples import Column
@@ -11,6 +19,10 @@ from drafting.samples import Column
 MOST_VALUES: Final = 200  # of a column that could be the outcome
 MOST_OF_ROWS: Final = 0.2  # values of such a column, by the number of rows
 FEW_VALUES: Final = 20  # always few, however few rows there are
+FEW_NUMBERS: Final = 5  # more different numbers are an amount or a count
+FEW_CODES: Final = 4  # more different codes of two letters are states or countries
+FEW_STATES: Final = 8  # more values of a column named "state" are parts of a country
+MOST_KNOWN: Final = 0.2  # the share of such values that may mean won, lost or open
 SHOWN_COLUMNS: Final = 5
 SHOWN_VALUES: Final = 6
 SHOWN_CHARACTERS: Final = 40
@@ -19,17 +31,20 @@ SHOWN_CHARACTERS: Final = 40
 def no_outcome(file: str, columns: Sequence[Column]) -> str:
     """Return the message, with the columns that could be the outcome and what to write.
 
-    Columns whose names suggest an outcome come first. Their most frequent values are shown, except
-    those of personal columns.
+    Columns of two values with the name of an outcome come first, then those named a status or
+    stage, then other columns of two values, above all the last one of the file. Their most frequent
+    values are shown. Personal columns, ids, times and numbers with many values are never shown.
 
     Parameters
     ----------
     file : str
         The name of the file.
     columns : sequence of Column
+        In the order of the file.
     """
+    last = columns[-1] if columns else None
     likely = [column for column in columns if _could_be(column)]
-    likely.sort(key=lambda column: rank("outcome", column.name))
+    likely.sort(key=lambda column: _order(column, is_last=column is last))
     start = f"No column of {file} shows how leads ended."
     if not likely:
         return (
@@ -40,7 +55,7 @@ def no_outcome(file: str, columns: Sequence[Column]) -> str:
     columns_with_values = "; ".join(
         f"{quote(column.name)} ({_values(column)})" for column in likely[:SHOWN_COLUMNS]
     )
-    is_named = rank("outcome", likely[0].name) < NO_RANK
+    is_named = rank("outcome", likely[0].name) < NO_RANK or _has_likely_name(likely[0])
     name = quote(likely[0].name) if is_named else "COLUMN"
     return (
         f"{start} Columns that could, with their most frequent values: {columns_with_values}. "
@@ -52,10 +67,49 @@ def no_outcome(file: str, columns: Sequence[Column]) -> str:
 def _could_be(column: Column) -> bool:
     n_values = len(column.counts)
     most = min(MOST_VALUES, max(FEW_VALUES, MOST_OF_ROWS * len(column.cells)))
-    return 2 <= n_values <= most and personal_reason(column) is None
+    if not 2 <= n_values <= most or column.is_time or _is_place(column):
+        return False
+    if _NAMES.has("about_people", column.name) or is_sensitive(column):
+        return False
+    is_named = rank("outcome", column.name) < NO_RANK
+    is_count = column.is_number and n_values > FEW_NUMBERS
+    if not is_named and (is_count or (n_values > 2 and _NAMES.has("ids", column.name))):
+        return False
+    return personal_reason(column) is None
+
+
+def _order(column: Column, is_last: bool) -> tuple[int, int, bool]:
+    """Return the key that sorts the columns, the likeliest outcome first."""
+    place, has_two = rank("outcome", column.name), len(column.counts) == 2
+    if _has_likely_name(column):
+        return 0, 0, not is_last
+    if place < NO_RANK:
+        return 1, place, not is_last
+    if has_two and (is_last or _NAMES.has("perhaps", column.name)):
+        return 2, 0, not is_last
+    return (3 if has_two else 4), 0, not is_last
+
+
+def _has_likely_name(column: Column) -> bool:
+    return len(column.counts) == 2 and _NAMES.has("likely", column.name)
+
+
+def _is_place(column: Column) -> bool:
+    """Check whether a column contains states or countries, and not the status of a lead."""
+    values = column.counts.index
+    if len(values) > FEW_CODES and column.share("[A-Z]{2}") == 1:
+        return True
+    if len(values) <= FEW_STATES or not _NAMES.has("states", column.name):
+        return False
+    known = sum(meaning_of(value, column.words).outcome is not None for value in values)
+    return known <= MOST_KNOWN * len(values)
 
 
 def _values(column: Column) -> str:
     values = [str(value) for value in column.counts.index[:SHOWN_VALUES]]
     shown = [value[:SHOWN_CHARACTERS] for value in values]
     return ", ".join(map(quote, shown)) + (", …" if len(column.counts) > SHOWN_VALUES else "")
+
+
+_LISTED: Final = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+_NAMES: Final = NameLists(_LISTED, around=_LISTED.pop("around_a_name"))

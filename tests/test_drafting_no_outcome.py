@@ -1,0 +1,58 @@
+"""The message that no column shows how leads ended."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+import pytest
+
+from drafting.no_outcome import no_outcome
+from drafting.samples import Column
+
+
+def column(name: str, values: Sequence[str]) -> Column:
+    """Return a column of 300 cells."""
+    cells = [values[row % len(values)] for row in range(300)]
+    return Column(pd.Series(cells, name=name, dtype="str"))
+
+
+STATES = ["WV", "MN", "NY", "VA", "OH", "AL", "TX", "OK", "CA"]
+NEVER_SHOWN = [
+    column("State", STATES),
+    column("gender", ["Male", "Female"]),
+    column("SeniorCitizen", ["0", "1"]),
+    column("tenure", [str(months) for months in range(30)]),
+    column("cookie_id", [f"cookie_{i}" for i in range(9)]),
+    column("timestamp", [f"2024-01-{day:02} 10:00" for day in range(1, 12)]),
+]
+TWO_VALUES = [column(f"Option {letter}", ["No", "Yes"]) for letter in "ABCDEF"]
+
+
+@pytest.mark.parametrize("name", ["Churn", "Exited", "BAD", "is_defaulted", "credit_risk", "離反"])
+def test_name_of_an_outcome_is_shown_first(name: str) -> None:
+    columns = [*TWO_VALUES, column("Status", ["Gold", "Iron", "Tin"]), column(name, ["0", "1"])]
+    message = no_outcome("a.csv", [*columns, *TWO_VALUES])
+    assert f'values: "{name}" ("0", "1"); "Status" (' in message
+    assert f'--outcome "{name}" --won VALUE' in message
+
+
+@pytest.mark.parametrize("name", ["contacted", "scheduled", "engaged", "app_complete_flag"])
+def test_flag_is_shown_before_other_columns_of_two_values(name: str) -> None:
+    others = column("City", ["x", "y", "z"])
+    message = no_outcome("a.csv", [*TWO_VALUES, column(name, ["0", "1"]), others])
+    assert f'values: "{name}" ("0", "1"); "Option A"' in message
+    assert "--outcome COLUMN --won VALUE" in message
+
+
+def test_last_column_of_two_values_is_shown_first() -> None:
+    message = no_outcome("a.csv", [*TWO_VALUES, column("Kind", ["x", "y"])])
+    assert 'values: "Kind" ("x", "y"); "Option A"' in message
+
+
+def test_personal_columns_places_ids_times_and_counts_are_not_shown() -> None:
+    message = no_outcome("a.csv", [*NEVER_SHOWN, column("Colour", ["red", "blue", "green"])])
+    assert 'values: "Colour" ("red", "blue", "green"). Name' in message
+
+
+def test_state_that_is_a_status_is_shown() -> None:
+    values = ["Open", "Working", "Lost", "Blue", "Red", "Green", "Gold", "Iron", "Tin"]
+    assert '--outcome "state"' in no_outcome("a.csv", [column("state", values)])
