@@ -19,17 +19,17 @@ _SALESFORCE: Final = re.compile("[0-9A-Za-z]{15}[A-Za-z0-5]{3}")
 _SALESFORCE_SUFFIX: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 _SALESFORCE_KEY: Final = re.compile("[0-9A-Za-z]{15}")
 _DIGITS: Final = re.compile("[0-9]+")
-_WITH_DECIMALS: Final = re.compile(r"[0-9]+\.0")
+_WITH_DECIMALS: Final = re.compile(r"[0-9]+\.0+")
 _GUID: Final = re.compile(r"\{?[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\}?")
 _EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+")
 # Matches every id whose key may be another text. It is quick to test, in Arrow.
-_MAY_DIFFER: Final = r"^[0-9]+\.0$|^[0-9A-Za-z]{18}$|^\{?[0-9A-Fa-f]{8}-|@"
+_MAY_DIFFER: Final = r"^[0-9]+\.0+$|^[0-9A-Za-z]{18}$|^\{?[0-9A-Fa-f]{8}-|@"
 
 
 def id_key(lead_id: str) -> str:
     """Return the text that all forms of an id share. Other ids are returned as they are.
 
-    - A whole number loses the ".0" that programs append if a column of numbers has empty cells.
+    - A whole number loses the ".0" or ".00" that programs append.
     - Salesforce's ids of 18 characters begin with the 15 characters of the same id. The last three
       are a checksum of the case. Ids of 15 characters that differ in case are different leads.
     - A GUID, as in Dataverse, has no braces and is in lower case.
@@ -50,7 +50,7 @@ def id_key(lead_id: str) -> str:
     '7d2c1e0a-5b1f-4c7a-9a3e-0c1d2e3f4a5b'
     """
     if _WITH_DECIMALS.fullmatch(lead_id):
-        return lead_id[:-2]
+        return lead_id.partition(".")[0]
     if _SALESFORCE.fullmatch(lead_id):
         return _salesforce_key(lead_id)
     if _GUID.fullmatch(lead_id):

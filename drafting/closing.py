@@ -6,7 +6,7 @@ import numpy as np
 
 from drafting.about_person import is_sensitive
 from drafting.outcome_column import OutcomeChoice
-from drafting.role_names import is_excluded
+from drafting.role_names import NO_RANK, is_excluded, rank
 from drafting.samples import Column
 
 FEWEST_LEADS = 10  # closed leads, and others
@@ -43,7 +43,8 @@ def closing_by_cells(
     for column in columns:
         if not column.is_time or column is created:
             continue
-        if is_excluded("closed_at", column.name) or is_sensitive(column):
+        is_creation = rank("created_at", column.name) < NO_RANK
+        if is_creation or is_excluded("closed_at", column.name) or is_sensitive(column):
             continue
         is_filled = column.times.notna().to_numpy()
         if is_filled[is_closed].mean() < FILLED_OF_CLOSED:

@@ -6,7 +6,13 @@ from collections.abc import Mapping, Sequence
 from crm.errors import ConfigError
 from crm.tables import TABLES
 from crm.text import listed, words_of
-from drafting.lead_columns import check_repeated_ids, id_columns, lead_keys, unmatched_ids
+from drafting.lead_columns import (
+    check_repeated_ids,
+    has_repeated_ids,
+    id_columns,
+    lead_keys,
+    unmatched_ids,
+)
 from drafting.role_names import hints_at
 from drafting.roles import is_every_row_won, role_strength
 from drafting.samples import Table
@@ -73,13 +79,22 @@ def _likeness(table: Table, kind: str, files: int) -> float:
         return float(table.kind in (None, kind))
     hint = HINT if _hints(table, kind) else 0.0
     if kind == "leads":
-        event_share = max(role_strength(table, kind) for kind in TABLES if kind != "leads")
+        event_share = max(_strength(table, kind) for kind in TABLES if kind != "leads")
         likeness = hint + 1.05 - event_share
         return likeness if likeness >= 0.3 and lead_keys(table) else 0.0
-    share = role_strength(table, kind)
+    share = _strength(table, kind)
     if kind == "outcomes" and not share and is_every_row_won(table):
         share = 0.2
+    if kind == "outcomes" and has_repeated_ids(table) and _hints(table, "stages"):
+        hint = 0.0  # a history of stages ends with the outcome too
     return hint + share if share else 0.0
+
+
+def _strength(table: Table, kind: str) -> float:
+    """Compute the share of columns that play a role; stages need several rows for a lead."""
+    if kind == "stages" and not _hints(table, kind) and not has_repeated_ids(table):
+        return 0.0
+    return role_strength(table, kind)
 
 
 def _hints(table: Table, kind: str) -> bool:

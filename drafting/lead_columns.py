@@ -11,10 +11,11 @@ from crm.lead_ids import id_keys
 from crm.several_leads import split_ids
 from crm.text import quote
 from drafting.personal import personal_reason
-from drafting.role_names import NAMED_IDS, NO_RANK, rank
+from drafting.role_names import NAMED_IDS, NO_RANK, plain_words, rank
 from drafting.samples import Column, Table
 
 MOST_GAPS = 0.2  # the share of leads that may have no id
+GENERIC_IDS = 4  # the rank of names such as "id", which any table may have
 MOST_PER_ROW = 3  # the highest number of a row, for each row
 FEWEST_LEADS = 10  # ids of leads in a column with a clear name, if other ids are more
 CODE = r"[A-Za-z][A-Za-z-]*[-_/]?(\d{2,4}[-_/])?\d{2,}"
@@ -94,6 +95,12 @@ def check_repeated_ids(table: Table) -> None:
     )
 
 
+def has_repeated_ids(table: Table) -> bool:
+    """Check whether a column that may contain ids of leads repeats some of them."""
+    named = (column for column in table.columns if rank("lead_id", column.name) < NO_RANK)
+    return any(0 < len(column.counts) < int(column.counts.sum()) for column in named)
+
+
 def unmatched_ids(tables: Mapping[str, Table]) -> str:
     """Write a sentence with an id of each file, for files whose ids do not match."""
     examples = []
@@ -130,21 +137,33 @@ def _is_chance(column: Column) -> bool:
 
 
 def _shared(key: Column, leads: Table, kind: str, table: Table) -> Column | None:
-    """Find the column of another table that contains the lead ids."""
+    """Find the column of another table that contains the lead ids.
+
+    A column with the name of the key comes first, then those with the most ids of leads, and then
+    the names decide. The table's own id, such as "deal_id" in deals.csv, comes last.
+    """
     ids, candidates = _keys(key), []
     for column in table.columns:
         if column.is_time or not len(column.counts):
             continue
         is_lead = _keys(column).isin(ids)
         share = float(is_lead.mean())
-        same_name = column.name == key.name
+        same_name = plain_words(column.name) == plain_words(key.name)
         place = rank("lead_id", column.name)
         is_named = same_name or (place < NAMED_IDS - 1 and is_lead.sum() >= FEWEST_LEADS)
         likely = share >= 0.5 or (share > 0 and (is_named or not leads.is_whole))
         repeats = len(column.counts) < len(column.cells)
         if likely and (repeats or kind == "outcomes" or table.kind or place < NO_RANK):
-            candidates.append((-place, same_name, share, column))
-    return max(candidates, key=lambda row: row[:3])[3] if candidates else None
+            is_same = same_name and share >= 0.5 and place != GENERIC_IDS
+            order = (is_same, not _is_own(column, table), round(share, 1), -place, share)
+            candidates.append((order, column))
+    return max(candidates, key=lambda row: row[0])[1] if candidates else None
+
+
+def _is_own(column: Column, table: Table) -> bool:
+    """Check whether a column is named after its table, as "deal_id" in deals.csv is."""
+    first = plain_words(column.name).split(" ")[0].rstrip("s")
+    return any(word.rstrip("s") == first for word in plain_words(table.title).split(" "))
 
 
 @lru_cache(maxsize=512)

@@ -218,6 +218,8 @@ def _can_play(role: DeclaredColumn, column: Column) -> bool:
 def _can_be_time(role: str, column: Column) -> bool:
     if is_sensitive(column):
         return False
+    if role in ("occurred_at", "entered_at") and rank("closed_at", column.name) < CLOSING_NAMES:
+        return False
     if role == "created_at":
         is_later = word_of_later(column.name) is not None
         if is_later or column.n_empty > MOST_WITHOUT_CREATION * len(column.cells):

@@ -556,3 +556,62 @@ def test_deals_of_several_contacts_count_for_each(tmp_path: Path) -> None:
     assert len(records.outcomes) == 60
     assert records.left_out == []
     assert '30 rows name several leads in "Associated Contact IDs"' in without_line_breaks(text)
+
+
+def test_column_with_the_name_of_the_key_comes_before_the_id_of_the_table(tmp_path: Path) -> None:
+    contacts = {"contact_id": range(40), "Created": days(40)}
+    deals = {"deal_id": range(40), "contact_id": [(i * 7) % 40 for i in range(40)]}
+    files = leads_and_deals(tmp_path, contacts, deals)
+    project = draft(tmp_path, files).project
+    assert project.outcomes is not None
+    assert project.outcomes.column_of("lead_id") == "contact_id"
+
+
+def test_own_id_of_a_table_comes_last(tmp_path: Path) -> None:
+    deals = {"deal_id": range(40), "customer_id": [(i * 7) % 40 for i in range(40)]}
+    files = leads_and_deals(tmp_path, {"id": range(40), "Created": days(40)}, deals)
+    project = draft(tmp_path, files).project
+    assert project.outcomes is not None
+    assert project.outcomes.column_of("lead_id") == "customer_id"
+
+
+def test_leads_with_a_status_and_a_day_are_no_stages(tmp_path: Path) -> None:
+    leads = {"Lead_ID": range(40), "Lead_Date": days(40), "Lead_Status": ["New", "Hot"] * 20}
+    converted = {"Lead_ID": range(40), "Converted": ["yes", "no"] * 20, "Days": range(40)}
+    files = [write_csv(tmp_path, "a.csv", leads), write_csv(tmp_path, "b.csv", converted)]
+    _, project, _ = draft(tmp_path, files)
+    assert project.stages is None
+    assert project.outcomes is not None
+    assert project.outcomes.source == "b.csv"
+
+
+def test_history_of_stages_is_no_table_of_outcomes(tmp_path: Path) -> None:
+    leads = {"Id": [f"006{i:05}" for i in range(40)], "CreatedDate": days(40)}
+    leads["StageName"] = ["Closed Won", "Closed Lost"] * 20
+    history = {"Id": [f"008{i:05}" for i in range(80)], "OpportunityId": leads["Id"] * 2}
+    history["StageName"] = ["Prospecting"] * 40 + leads["StageName"]
+    history["CreatedDate"] = [*days(40), *days(40, "2024-03-01")]
+    files = [write_csv(tmp_path, "Opportunity.csv", leads)]
+    files.append(write_csv(tmp_path, "OpportunityHistory.csv", history))
+    _, project, _ = draft(tmp_path, files)
+    assert project.outcomes is None
+    assert project.leads.column_of("outcome") == "StageName"
+    assert project.stages is not None
+
+
+def test_closing_date_is_no_time_of_an_activity(tmp_path: Path) -> None:
+    leads = {"LeadID": range(1, 41), "Name": [f"Lead {i}" for i in range(40)]}
+    leads["DateCreated"] = days(40)
+    sales = {
+        "SaleID": [f"{i}.00" for i in range(1, 21)],
+        "LeadID": [f"{i}.00" for i in range(1, 21)],
+    }
+    sales["ClosingDate"] = days(20, "2024-03-01")
+    sales["CampaignType"] = ["SEO", "Ads"] * 10
+    files = [
+        write_csv(tmp_path, "Leads_Data.csv", leads),
+        write_csv(tmp_path, "Sales_Data.csv", sales),
+    ]
+    _, project, records = draft(tmp_path, files)
+    assert project.activities is None
+    assert len(records.outcomes) == 20
