@@ -13,6 +13,8 @@ from drafting.lead_columns import (
     lead_keys,
     unmatched_ids,
 )
+from drafting.no_outcome import named_in_other
+from drafting.outcome_column import choose_outcome
 from drafting.role_names import hints_at
 from drafting.roles import is_every_row_won, role_strength
 from drafting.samples import Table
@@ -64,12 +66,15 @@ def assign_tables(tables: Sequence[Table]) -> dict[str, Table]:
 def _not_clear(tables: Sequence[Table], unmatched: Mapping[str, Table]) -> str:
     contents = [f"{t.name} ({listed(c.name for c in t.columns)})" for t in tables]
     ids = unmatched_ids(unmatched)
+    has_outcome = any(choose_outcome(table.columns) is not None for table in tables)
+    in_file = "" if has_outcome else named_in_other(tables)
     return (
         f"It is not clear which file is which table: {'; '.join(contents) or 'no file is named'}. "
         + (f"No column of one file contains the ids of another. {ids} " if ids else "")
         + "Expected one file of leads with one row per lead, and at most one file each of "
         "activities, stages and outcomes, which contain the ids of the leads. "
         "Name the table of each file, as in: `leads=people.csv activities=calls.csv`"
+        + (f". No column clearly shows how leads ended. {in_file}" if in_file else "")
     )
 
 

@@ -14,7 +14,7 @@ from drafting.name_lists import NameLists
 from drafting.outcome_meaning import meaning_of
 from drafting.personal import personal_reason
 from drafting.role_names import NO_RANK, rank
-from drafting.samples import Column
+from drafting.samples import Column, Table
 
 MOST_VALUES: Final = 200  # of a column that could be the outcome
 MOST_OF_ROWS: Final = 0.2  # values of such a column, by the number of rows
@@ -28,7 +28,9 @@ SHOWN_VALUES: Final = 6
 SHOWN_CHARACTERS: Final = 40
 
 
-def no_outcome(file: str, columns: Sequence[Column]) -> str:
+def no_outcome(
+    file: str, columns: Sequence[Column], others: Sequence[Table] = (), is_outcomes: bool = False
+) -> str:
     """Return the message, with the columns that could be the outcome and what to write.
 
     Columns of two values with the name of an outcome come first, then those named a status or
@@ -41,27 +43,59 @@ def no_outcome(file: str, columns: Sequence[Column]) -> str:
         The name of the file.
     columns : sequence of Column
         In the order of the file.
+    others : sequence of Table
+        The other files, which may contain the outcome.
+    is_outcomes : bool
+        True if the file was named as the table of outcomes.
     """
-    last = columns[-1] if columns else None
-    likely = [column for column in columns if _could_be(column)]
-    likely.sort(key=lambda column: _order(column, is_last=column is last))
+    likely = _likely(columns)
     start = f"No column of {file} shows how leads ended."
+    in_other = named_in_other(others)
     if not likely:
+        instead = in_other or (
+            "Leave the file out, or add the column."
+            if is_outcomes
+            else "Add a file of outcomes, as in: `leads=people.csv outcomes=deals.csv`"
+        )
         return (
             f"{start} Expected a column with a name such as converted, won, outcome or status, and "
-            "values such as yes and no. Add a file of outcomes, as in: `leads=people.csv "
-            "outcomes=deals.csv`"
+            f"values such as yes and no. {instead}"
         )
-    columns_with_values = "; ".join(
-        f"{quote(column.name)} ({_values(column)})" for column in likely[:SHOWN_COLUMNS]
-    )
-    is_named = rank("outcome", likely[0].name) < NO_RANK or _has_likely_name(likely[0])
-    name = quote(likely[0].name) if is_named else "COLUMN"
+    shown = "; ".join(map(_with_values, likely[:SHOWN_COLUMNS]))
+    name = quote(likely[0].name) if _is_named(likely[0]) else "COLUMN"
+    instead = "leave the file out" if is_outcomes else "add a file as `outcomes=FILE`"
     return (
-        f"{start} Columns that could, with their most frequent values: {columns_with_values}. "
+        f"{start} {in_other}{' ' if in_other else ''}"
+        f"Columns that could, with their most frequent values: {shown}. "
         f"Name the column and each value that means won, as in: --outcome {name} --won VALUE; "
-        "or add a file as `outcomes=FILE`."
+        f"or {instead}."
     )
+
+
+def named_in_other(tables: Sequence[Table]) -> str:
+    """Return the sentence that names a column of other files with the name of an outcome.
+
+    It is empty if no file has such a column.
+    """
+    for table in tables:
+        named = [column for column in _likely(table.columns) if _is_named(column)]
+        if named:
+            return (
+                f"Perhaps {_with_values(named[0])} of {table.name} does. If so, name the file, the "
+                f"column and each value that means won, as in: outcomes={table.name} "
+                f"--outcome {quote(named[0].name)} --won VALUE."
+            )
+    return ""
+
+
+def _likely(columns: Sequence[Column]) -> list[Column]:
+    """Return the columns that could be the outcome, the likeliest first."""
+    likely = [column for column in columns if _could_be(column)]
+    return sorted(likely, key=lambda column: _order(column, is_last=column is columns[-1]))
+
+
+def _is_named(column: Column) -> bool:
+    return rank("outcome", column.name) < NO_RANK or _has_likely_name(column)
 
 
 def _could_be(column: Column) -> bool:
@@ -105,10 +139,11 @@ def _is_place(column: Column) -> bool:
     return known <= MOST_KNOWN * len(values)
 
 
-def _values(column: Column) -> str:
-    values = [str(value) for value in column.counts.index[:SHOWN_VALUES]]
-    shown = [value[:SHOWN_CHARACTERS] for value in values]
-    return ", ".join(map(quote, shown)) + (", …" if len(column.counts) > SHOWN_VALUES else "")
+def _with_values(column: Column) -> str:
+    """Return the name of a column and its most frequent values."""
+    shown = [str(value)[:SHOWN_CHARACTERS] for value in column.counts.index[:SHOWN_VALUES]]
+    more = ", …" if len(column.counts) > SHOWN_VALUES else ""
+    return f"{quote(column.name)} ({', '.join(map(quote, shown))}{more})"
 
 
 _LISTED: Final = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))

@@ -96,7 +96,7 @@ def find_roles(tables: Mapping[str, Table], declared: Declared = ANY_CHOICE) -> 
         _refuse_missing(table, kind, by_role, may_lack_outcome=choice is None)
         roles[kind] = by_role
     if "outcomes" not in tables:
-        choice, of_leads = _flat_outcome(tables["leads"], roles["leads"], declared)
+        choice, of_leads = _flat_outcome(tables, roles["leads"], declared)
         roles["leads"] |= of_leads
     of_outcomes = roles.get("outcomes", roles["leads"])
     by_cells = None
@@ -194,6 +194,8 @@ def _refuse_missing(
     ]
     if missing == ["outcome"] and may_lack_outcome and is_every_row_won(table):
         return
+    if missing == ["outcome"]:
+        raise ConfigError(no_outcome(table.name, table.columns, is_outcomes=True))
     if missing:
         raise ConfigError(
             f"{table.name} cannot be the table of {kind}: no column looks like "
@@ -233,9 +235,10 @@ def _is_closing(column: Column) -> bool:
 
 
 def _flat_outcome(
-    leads: Table, roles: dict[str, Column], declared: Declared
+    tables: Mapping[str, Table], roles: dict[str, Column], declared: Declared
 ) -> tuple[OutcomeChoice, dict[str, Column]]:
     """Find the outcome in the leads table itself."""
+    leads = tables["leads"]
     without_role = [
         column
         for column in leads.columns
@@ -243,7 +246,8 @@ def _flat_outcome(
     ]
     choice = choose_outcome(without_role, declared)
     if choice is None:
-        raise ConfigError(no_outcome(leads.path.name, without_role))
+        others = [table for table in tables.values() if table is not leads]
+        raise ConfigError(no_outcome(leads.name, without_role, others))
     rest = [column for column in without_role if column is not choice.column]
     by_role = {"outcome": choice.column} | _play(rest, "outcomes") | {"outcome": choice.column}
     closed = by_role.get("closed_at")

@@ -1,12 +1,17 @@
 """The message that no column shows how leads ended."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from crm.errors import ConfigError
+from drafting.draft import draft_project, draft_with_values
 from drafting.no_outcome import no_outcome
+from drafting.outcome_column import Declared
 from drafting.samples import Column
+from tests.made_drafts import days, write_csv
 
 
 def column(name: str, values: Sequence[str]) -> Column:
@@ -56,3 +61,43 @@ def test_personal_columns_places_ids_times_and_counts_are_not_shown() -> None:
 def test_state_that_is_a_status_is_shown() -> None:
     values = ["Open", "Working", "Lost", "Blue", "Red", "Green", "Gold", "Iron", "Tin"]
     assert '--outcome "state"' in no_outcome("a.csv", [column("state", values)])
+
+
+# --- an outcome in another file
+
+
+@pytest.fixture
+def leads(tmp_path: Path) -> str:
+    """Write a file of leads without an outcome."""
+    columns = {"lead_id": [f"L{i}" for i in range(40)], "created": days(40)}
+    return write_csv(tmp_path, "leads.csv", columns | {"plan": ["small", "large"] * 20})
+
+
+def write_subscriptions(folder: Path, name: str = "current_status") -> str:
+    ids = {"sub_id": [f"S{i}" for i in range(20)], "lead_id": [f"L{i}" for i in range(20)]}
+    times = {"start_date": days(20, "2024-02-01")}
+    return write_csv(folder, "subs.csv", ids | times | {name: ["active", "churned"] * 10})
+
+
+def test_file_of_outcomes_with_unknown_words_is_refused_with_its_column(
+    tmp_path: Path, leads: str
+) -> None:
+    sources = [f"leads={leads}", f"outcomes={write_subscriptions(tmp_path)}"]
+    message = (
+        r'No column of subs.csv shows .* values: "current_status" \("active", "churned"\)\. '
+        r'.*--outcome "current_status" --won VALUE; or leave the file out\.'
+    )
+    with pytest.raises(ConfigError, match=message):
+        draft_project(sources, tmp_path)
+    declared = Declared("current_status", won=("active",), lost=("churned",))
+    draft = draft_with_values(sources, tmp_path, declared=declared)
+    assert [meaning for _, meaning in draft.values] == ["won", "lost"]
+
+
+@pytest.mark.parametrize("name", ["current_status", "Stage", "churned"])
+def test_column_of_another_file_that_could_be_the_outcome_is_named(
+    tmp_path: Path, leads: str, name: str
+) -> None:
+    message = rf'outcomes=subs\.csv --outcome "{name}" --won VALUE'
+    with pytest.raises(ConfigError, match=message):
+        draft_project([leads, write_subscriptions(tmp_path, name)], tmp_path)
