@@ -97,44 +97,28 @@ def test_score_writes_every_lead_in_the_order_of_the_file(
     assert scored["lead_id"].tolist() == pd.read_csv(crm / "leads.csv")["lead_id"].tolist()
     truth = pd.read_csv(crm / "truth.csv")["true_probability"]
     assert scored["probability"].corr(truth) > 0.5
+    outcomes = pd.read_csv(crm / "outcomes.csv")
+    assert f"Of 800 leads, {outcomes['lead_id'].nunique()} have already ended" in out
+    (crm / "outcomes.csv").unlink()
+    code, out, _ = run("score", crm / "leads.csv", "-o", tmp_path / "s.csv", "-p", crm)
+    assert code == 0
+    assert "note: Leads that have ended in the table of outcomes are unknown: " in out
 
 
-def test_score_names_absent_and_unknown_columns(run: Run, tmp_path: Path) -> None:
+def test_score_names_other_columns_and_rows_that_are_no_leads(run: Run, tmp_path: Path) -> None:
     folder = flat(tmp_path / "flat")
     run("train", "-p", folder, "--json")
-    (tmp_path / "new.csv").write_text("id,visits,shoe size\nA,3,42\n")
-    code, out, _ = run("score", tmp_path / "new.csv", "-o", tmp_path / "s.csv", "-p", folder)
+    text = "Report of new leads\n\nid,visits,shoe size\nA,3,42\nB,4,41\n\nConfidential\n"
+    (tmp_path / "new.csv").write_text(text)
+    score = ("score", tmp_path / "new.csv", "-o", tmp_path / "s.csv", "-p", folder)
+    code, out, _ = run(*score)
     assert code == 0
     assert "absent, treated as missing: source" in out
     assert "unknown to the model, ignored: shoe size" in out
-
-
-def test_score_names_rows_that_are_no_leads(run: Run, tmp_path: Path) -> None:
-    folder = flat(tmp_path / "flat")
-    run("train", "--project", folder)
-    text = (folder / "leads.csv").read_text()
-    (tmp_path / "new.csv").write_text(f"Report of new leads\n\n{text}\nConfidential\n")
-    code, out, _ = run("score", tmp_path / "new.csv", "-o", tmp_path / "s.csv", "--project", folder)
-    assert code == 0, out
-    assert "Scored 200 leads" in out
     assert "note: new.csv: 1 row is left out (line 1): text above the column names" in out
-    assert "note: new.csv: 1 row is left out (line 205): text of the report around" in out
-    _, out, _ = run(
-        "score", tmp_path / "new.csv", "-o", tmp_path / "s.csv", "--project", folder, "--json"
-    )
-    assert [rows["lines"] for rows in json.loads(out)["left_out_rows"]] == [[1], [2, 204], [205]]
-
-
-def test_score_counts_leads_that_ended_in_the_table_of_outcomes(run: Run, crm: Path) -> None:
-    run("train", "--project", crm)
-    score = ("score", crm / "leads.csv", "-o", crm / "s.csv", "--project", crm)
-    outcomes = pd.read_csv(crm / "outcomes.csv")
-    _, out, _ = run(*score, "--json")
-    assert json.loads(out)["ended"] == outcomes["lead_id"].nunique()
-    (crm / "outcomes.csv").unlink()
-    code, out, _ = run(*score)
-    assert code == 0
-    assert "note: Leads that have ended in the table of outcomes are unknown: " in out
+    assert "note: new.csv: 1 row is left out (line 7): text of the report around" in out
+    facts = json.loads(run(*score, "--json")[1])
+    assert [rows["lines"] for rows in facts["left_out_rows"]] == [[1], [2, 6], [7]]
 
 
 def test_score_as_of_accepts_the_times_of_the_service(run: Run, tmp_path: Path) -> None:
