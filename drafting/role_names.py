@@ -85,6 +85,7 @@ def is_excluded(role: str, name: str) -> bool:
         "created_at": ["not_created_or_closed"],
         "closed_at": ["not_created_or_closed", "not_closed"],
         "outcome": ["not_outcome"],
+        "lead_id": ["not_lead_id"],
     }
     return any(_is_one_of(name, _LISTED[listed]) for listed in lists.get(role, []))
 

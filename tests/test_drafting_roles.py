@@ -615,3 +615,9 @@ def test_closing_date_is_no_time_of_an_activity(tmp_path: Path) -> None:
     _, project, records = draft(tmp_path, files)
     assert project.activities is None
     assert len(records.outcomes) == 20
+
+
+@pytest.mark.parametrize("name", ["owner_id", "Campaign ID", "Assigned To ID"])
+def test_id_of_something_else_is_not_the_lead(tmp_path: Path, name: str) -> None:
+    leads = {name: [f"U{i}x" for i in range(30)], "Status": ["Won", "Lost", "New"] * 10}
+    assert draft_of(tmp_path, leads).project.leads.column_of("lead_id") is None
