@@ -2,7 +2,7 @@
 
 import contextlib
 import datetime
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -12,7 +12,7 @@ from crm.project import ColumnsKeys, LearnKeys
 from crm.records import Records
 from crm.text import listed
 from drafting.about_person import sensitive_reason
-from drafting.personal import personal_reason
+from drafting.personal import names_of_people, personal_reason
 from drafting.samples import Column
 from drafting.unread_columns import unread_times
 from features.attributes.attribute import LeftOut
@@ -49,12 +49,21 @@ class ColumnRules:
     has_costs: bool = False
 
 
+def personal_columns(columns: Sequence[Column]) -> dict[str, str]:
+    """Find the columns of personal data and free text, with the reasons."""
+    reasons = {column.name: reason for column in columns if (reason := personal_reason(column))}
+    repeated = names_of_people(columns, reasons)
+    both = reasons | repeated
+    return {column.name: both[column.name] for column in columns if column.name in both}
+
+
 def propose_rules(
     columns: Sequence[Column],
     records: Records,
     learn: LearnKeys,
     nothing: Collection[str],
     now: datetime.datetime | None = None,
+    personal: Mapping[str, str] | None = None,
 ) -> ColumnRules:
     """Propose a rule for every attribute that needs one.
 
@@ -70,6 +79,8 @@ def propose_rules(
         The case-folded words that mean "no value".
     now : datetime, timezone-aware, optional
         Dates of birth end years before it, if the leads have no times of creation.
+    personal : mapping of str to str, optional
+        The columns of personal data, as of `personal_columns`; by default they are found.
 
     Returns
     -------
@@ -78,13 +89,14 @@ def propose_rules(
     moments = list_moments(records, learn)
     rules = ColumnRules(by_name_only=moments.rarer < MIN_OUTCOMES)
     first_lead = records.leads["created_at"].min() if records.has_times else None
+    personal = personal_columns(columns) if personal is None else personal
     audited = []
     for column in columns:
-        if reason := personal_reason(column):
-            rules.ignore[column.name] = reason
+        if column.name in personal:
+            rules.ignore[column.name] = personal[column.name]
             continue
-        if reason := unread_times(column):
-            rules.ignore[column.name] = f"CHECK: {reason}"
+        if unread := unread_times(column):
+            rules.ignore[column.name] = f"CHECK: {unread}"
             continue
         if reason := sensitive_reason(column, first_lead, now):
             rules.sensitive[column.name] = reason

@@ -15,7 +15,7 @@ import tomlkit
 from crm.project import LearnKeys
 from crm.tables import TABLES
 from crm.text import listed
-from drafting.column_rules import ColumnRules, propose_rules
+from drafting.column_rules import ColumnRules, personal_columns, propose_rules
 from drafting.columns_section import columns_section
 from drafting.file_tables import assign_tables
 from drafting.learn_section import learn_section, meaning_in_draft, outcome_words
@@ -147,8 +147,10 @@ def draft_with_values(
     counts = {} if roles.outcome is None else count_values(roles.of_outcomes)
     learn_part, learn = learn_section(words, counts, learn, records, roles)
     ids = [of_leads["lead_id"]] if "lead_id" in of_leads else []
-    nothing, in_doubt = nothing_words([*attributes, *roles.measures, *ids])
-    rules = propose_rules(attributes, records, learn, set(nothing), now)
+    personal = personal_columns(attributes)
+    read = [column for column in attributes if column.name not in personal]
+    nothing, in_doubt = nothing_words([*read, *roles.measures, *ids])
+    rules = propose_rules(attributes, records, learn, set(nothing), now, personal)
 
     draft = tomlkit.document()
     _add_opening(draft, tables, name or folder.resolve().name)

@@ -5,15 +5,18 @@ The names of columns, in several languages, and the patterns of cells are listed
 
 import re
 import tomllib
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
+from crm.text import listed
 from drafting.name_lists import NameLists
 from drafting.samples import Column
 from features.attributes.attribute import UndeclaredColumn
 from features.attributes.choices import ChoiceAttribute
+from features.attributes.flag import NO, YES
 
 PERSONAL_SHARE: Final = 0.3  # of the different cells
 FIRST_NAME_SHARE: Final = 0.3
@@ -21,6 +24,11 @@ FEWEST_NAMES: Final = 3  # so that a yes or no, such as "has address", is not a 
 STREET_SHARE: Final = 0.6  # of the different cells that have a house number
 STREET_WORDS: Final = 0.3  # of those, the share with the word of a street
 MOST_DIFFER: Final = 0.5  # the share of different names, if none has the word of a street
+FEWEST_PEOPLE: Final = 10  # different cells that repeat names of people
+MOST_REPEAT: Final = 0.5  # of the different cells
+SOME_PHONES: Final = 0.05  # of the different cells in a column with the name of a phone
+SHORTEST_PHONE: Final = 100_000  # smaller numbers are counts
+_ROUNDED: Final = r"\+?\d([.,]\d+)?[eE]\+?\d{1,2}"  # as in 9.19E+11
 LOOKED_AT: Final = 2_000  # different cells
 
 
@@ -30,15 +38,15 @@ def personal_reason(column: Column) -> str | None:
         if column.share(pattern) >= PERSONAL_SHARE:
             return f"{kind}: personal data"
     filled, values = int(column.counts.sum()), column.counts.index
-    if _NAMES.has("phones", column.name) and column.share(r"(\D*\d){6,16}\D*") >= 0.5:
-        return "phone numbers: personal data"
+    if reason := _phone_reason(column):
+        return reason
     is_unlike = len(values) >= min(20, 0.5 * filled)
     if is_unlike and _NAMES.has("identity_numbers", column.name):
         return "numbers of documents or accounts: personal data"
     is_varied = is_unlike and not column.is_number
     if is_varied and _NAMES.has("handles", column.name):
         return "accounts of people: personal data"
-    has_names = len(values) >= FEWEST_NAMES and not column.is_number
+    has_names = (len(values) >= FEWEST_NAMES or _are_few_names(column)) and not column.is_number
     if has_names and _NAMES.has("names_and_addresses", column.name):
         return "names or addresses: personal data"
     if is_varied and _first_name_share(column) >= FIRST_NAME_SHARE:
@@ -46,6 +54,52 @@ def personal_reason(column: Column) -> str | None:
     if is_unlike and _are_streets(column):
         return "street addresses: personal data"
     return "free text: may contain anything, also personal data" if _is_free_text(column) else None
+
+
+def names_of_people(columns: Sequence[Column], ignored: Collection[str]) -> dict[str, str]:
+    """Find the columns that repeat the names of people in columns that are ignored.
+
+    Returns
+    -------
+    dict of str to str
+        By the name of each such column, the evidence.
+    """
+    sources = [c for c in columns if c.name in ignored and _NAMES.has("names_of_people", c.name)]
+    known = {word for column in sources for cell in column.counts.index for word in _words(cell)}
+    named = listed([column.name for column in sources][:2])
+    found = {}
+    for column in columns:
+        values = column.counts.index[:LOOKED_AT]
+        if column.name in ignored or column.is_number or len(values) < FEWEST_PEOPLE:
+            continue
+        cells = [_words(value) for value in values]
+        are_known = [bool(cell) and known.issuperset(cell) for cell in cells]
+        if sum(are_known) >= MOST_REPEAT * len(values):
+            found[column.name] = f"repeats the names in {named}: personal data"
+    return found
+
+
+def _phone_reason(column: Column) -> str:
+    """Return why a column contains phone numbers, also those that a spreadsheet has rounded."""
+    if not _NAMES.has("phones", column.name):
+        return ""
+    rounded = column.share(_ROUNDED)
+    whole = column.share(r"(\D*\d){6,16}\D*")
+    is_named = _NAMES.has("phone_names", column.name) and not _are_counts(column)
+    if rounded + whole < (SOME_PHONES if is_named else 0.5):
+        return ""
+    destroyed = "; a spreadsheet rounded them, so some digits are lost" if rounded else ""
+    return f"phone numbers: personal data{destroyed}"
+
+
+def _are_counts(column: Column) -> bool:
+    return column.is_number and bool(np.nanmax(np.abs(column.numbers)) < SHORTEST_PHONE)
+
+
+def _are_few_names(column: Column) -> bool:
+    """Check whether each of a few rows has another value, and none means yes or no."""
+    values = {value.casefold() for value in column.counts.index}
+    return len(values) == int(column.counts.sum()) > 0 and values.isdisjoint(YES | NO)
 
 
 def _is_free_text(column: Column) -> bool:

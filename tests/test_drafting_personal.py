@@ -9,7 +9,8 @@ import pytest
 
 from drafting.about_person import is_sensitive, sensitive_reason
 from drafting.draft import draft_project
-from drafting.personal import personal_reason
+from drafting.no_outcome import no_outcome
+from drafting.personal import names_of_people, personal_reason
 from drafting.samples import Column
 from tests.made_drafts import N_LEADS, days, draft_of, flat_leads, write_csv, yes_or_no
 
@@ -262,3 +263,51 @@ def test_dates_of_birth_of_leads_without_times_are_compared_with_today() -> None
     now = datetime.datetime(2026, 5, 1, tzinfo=datetime.UTC)
     assert "to today in 2026" in str(sensitive_reason(column, now=now))
     assert sensitive_reason(column) is None
+
+
+@pytest.mark.parametrize("cells", [["9.19E+11", "9.2E+11"], ["9,19E+11", "1711234567"]])
+def test_phone_numbers_that_a_spreadsheet_rounded_are_personal(cells: list[str]) -> None:
+    reason = personal_reason(Column(pd.Series(cells * 30, name="Phone")))
+    assert reason is not None
+    assert "a spreadsheet rounded them, so some digits are lost" in reason
+
+
+@pytest.mark.parametrize(
+    ("name", "cells"),
+    [
+        ("Phone", ["yes", "no"]),
+        ("Phone", ["0", "1", "2"]),
+        ("Phone calls", ["1", "25"]),
+        ("Mobile", ["iOS", "Android"]),
+    ],
+)
+def test_counts_and_answers_about_phones_are_attributes(name: str, cells: list[str]) -> None:
+    assert personal_reason(Column(pd.Series(cells * 30, name=name))) is None
+
+
+def test_columns_that_repeat_the_names_of_people_are_personal() -> None:
+    first, last = [f"Ab{c}" for c in "cdefghijklmn"], [f"Mel{c}" for c in "cdefghijklmn"]
+    pairs = zip(first, last, strict=True)
+    cells = {
+        "First Name": first,
+        "Last Name": last,
+        "lead": [" ".join(pair) for pair in pairs],
+        "referred_by": last[::-1],
+        "city": [f"Town{c}" for c in "cdefghijklmn"],
+    }
+    columns = [Column(pd.Series(texts, name=name)) for name, texts in cells.items()]
+    found = names_of_people(columns, ["First Name", "Last Name"])
+    assert [*found] == ["lead", "referred_by"]
+
+
+def test_names_in_two_rows_are_personal() -> None:
+    for name in ("Фамилия", "Имя", "Last Name"):
+        assert personal_reason(Column(pd.Series(["Иванов", "Петров"], name=name))) is not None
+    assert personal_reason(Column(pd.Series(["yes", "no"], name="Address"))) is None
+
+
+def test_values_about_the_person_are_not_shown_in_a_message() -> None:
+    births = Column(pd.Series(["1980-12-04", "15.06.1969"] * 9, name="Дата рождения"))
+    text = no_outcome("leads.csv", [births, Column(pd.Series(["a", "b"] * 9, name="Plan"))])
+    assert "Plan" in text
+    assert "1980" not in text
