@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 _AROUND = " \t.,:;_*~'\"`´-‐‑‒–—―()[]{}<>«»„“”"  # ignored at both ends of a word
 _ONLY_MARKS = re.compile(r"[\s.,:;_~?'\"\-‐‑‒–—―/\\|()\[\]{}<>·…]+")
 
+_ROOTS = frozenset("/\\")  # they begin paths
+MOSTLY_BEGUN = 0.5  # the least share of other values that a mark begins, or that are names
+MANY_NAMES = 8  # other values that are capitalised
 LONGEST = 60  # characters of a word for nothing, with marks around it
 _DIGIT = re.compile("[0-9]")
 _WITH_DIGITS = (
@@ -62,11 +65,18 @@ def nothing_words(
     in_doubt: dict[str, tuple[str, list[str]]] = {}
     for column in columns:
         for text in column.counts.index:
-            if is_nothing(text):
+            if is_nothing(text) and not _begins_others(text, column):
                 words.setdefault(text.casefold(), (text, []))[1].append(column.name)
                 if _may_be_an_answer(text, column):
                     in_doubt.setdefault(text.casefold(), (text, []))[1].append(column.name)
     return {word: found for word, found in words.items() if word not in in_doubt}, in_doubt
+
+
+def _begins_others(text: str, column: "Column") -> bool:
+    """Check whether a mark begins most other values, as "/" does among the pages of a site."""
+    others = [other for other in column.counts.index if other != text]
+    begun = sum(other.startswith(text) for other in others)
+    return text in _ROOTS and begun >= MOSTLY_BEGUN * max(1, len(others))
 
 
 def _may_be_an_answer(text: str, column: "Column") -> bool:
@@ -74,6 +84,10 @@ def _may_be_an_answer(text: str, column: "Column") -> bool:
     is_code = re.fullmatch("[A-Za-z]{2}", text) is not None
     if is_code and len(others) >= 2 and all(re.fullmatch("[A-Z]{2}", other) for other in others):
         return True
+    if text.istitle() and _folded(text) in _NAMES:
+        names = [other for other in others if other.istitle()]
+        if len(names) >= MANY_NAMES and len(names) >= MOSTLY_BEGUN * len(others):
+            return True
     has_opposite = any(_folded(other) in _OPPOSITES for other in others)
     return _folded(text) in _ANSWERS and (column.has_gaps or has_opposite)
 
@@ -90,6 +104,7 @@ def _core(text: str) -> str:
 
 _LISTED = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 _OPPOSITES = frozenset(_folded(word) for word in _LISTED.pop("opposites"))
+_NAMES = frozenset(_folded(word) for word in _LISTED.pop("names"))
 _ANSWERS = frozenset(_folded(word) for word in _LISTED["answers"])
 _WORDS_WITH_MARKS = frozenset(_folded(word) for words in _LISTED.values() for word in words)
 _WORDS = _WORDS_WITH_MARKS | {word.strip(_AROUND) for word in _ANSWERS}

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from drafting.nothing_words import is_nothing
+from drafting.nothing_words import is_nothing, nothing_words
+from drafting.samples import Column
 from tests.made_drafts import draft_of, flat_leads, without_line_breaks
 
 
@@ -70,3 +72,25 @@ def test_country_code_of_namibia_is_in_doubt(tmp_path: Path) -> None:
 def test_none_in_dashes_next_to_empty_cells_is_listed(tmp_path: Path) -> None:
     project = draft_of(tmp_path, flat_leads(plan=["--None--", "a", None, "b"] * 100)).project
     assert project.columns.nothing == ["--None--"]
+
+
+def words_of_column(name: str, cells: list[str]) -> tuple[list[str], list[str]]:
+    found, in_doubt = nothing_words([Column(pd.Series(cells, name=name))])
+    return [*found], [*in_doubt]
+
+
+def test_slash_beside_paths_is_a_value() -> None:
+    assert words_of_column("Page", ["/", "/eng", "/workshop"]) == ([], [])
+    assert words_of_column("Size", ["/", "S", "M"]) == (["/"], [])
+
+
+def test_name_of_a_town_beside_towns_is_in_doubt() -> None:
+    towns = ["Bonn", "Rom", "Emden", "Aurich", "Norden", "Jever", "Varel", "Weener"]
+    assert words_of_column("Ort", ["Leer", *towns]) == ([], ["leer"])
+    assert words_of_column("Ort", ["leer", *towns]) == (["leer"], [])
+    assert words_of_column("Ort", ["Unknown", *towns]) == (["unknown"], [])
+
+
+def test_word_of_a_personal_column_is_not_listed(tmp_path: Path) -> None:
+    leads = flat_leads(first_name=["Nat", "Eva", "Nil", "Max"] * 100)
+    assert draft_of(tmp_path, leads).project.columns.nothing == []
