@@ -82,8 +82,8 @@ def is_named(list_name: str, name: str) -> bool:
 def is_excluded(role: str, name: str) -> bool:
     """Check whether the name of a column excludes it from a role, such as a former status."""
     lists = {
-        "created_at": ["not_created_or_closed"],
-        "closed_at": ["not_created_or_closed", "not_closed"],
+        "created_at": ["not_created_or_closed", "made_by"],
+        "closed_at": ["not_created_or_closed", "not_closed", "made_by"],
         "outcome": ["not_outcome"],
         "lead_id": ["not_lead_id"],
     }

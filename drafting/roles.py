@@ -19,13 +19,14 @@ from drafting.lead_columns import id_columns
 from drafting.no_outcome import no_outcome
 from drafting.outcome_column import Declared, OutcomeChoice, check_declared, choose_outcome
 from drafting.personal import personal_reason
-from drafting.role_names import CLOSING_NAMES, NO_RANK, hints_at, rank
+from drafting.role_names import CLOSING_NAMES, NO_RANK, hints_at, is_named, rank
 from drafting.samples import Column, Table
 from features.leaks.checks.names import word_of_later
 
 MOST_WITHOUT_CREATION = 0.2  # the share of leads that may have no time of creation
 DEAL_AMOUNT = 1  # the rank of names such as "deal amount"
 MOST_AMOUNTS_NOT_WON = 0.5  # the share of leads that were not won with an amount
+FEWEST_IN_ORDER = 20  # rows in which a number does not grow by chance
 ANY_CHOICE = Declared()
 
 
@@ -113,7 +114,8 @@ def find_roles(tables: Mapping[str, Table], declared: Declared = ANY_CHOICE) -> 
 def find_order(leads: Table) -> Column | None:
     """Find a whole number that grows with time, for leads without a time of creation.
 
-    Its values grow with the rows, or its name suggests a counter.
+    Its values grow with the rows, or its name suggests a counter. In few rows, any number may grow
+    by chance, so its name must suggest an id or a counter.
     """
     rows = np.arange(leads.rows)
     for column in leads.columns:
@@ -121,7 +123,10 @@ def find_order(leads: Table) -> Column | None:
         if whole and personal_reason(column) is None and leads.rows > 1:
             grows = abs(np.corrcoef(rows, pd.Series(column.numbers).rank())[0, 1]) >= 0.99
             is_counter = re.search(r"\b(number|no|nr|seq\w*|serial|index|order)\b", column.words)
-            if grows or is_counter:
+            names_id = rank("lead_id", column.name) < NO_RANK
+            is_amount = is_named("amounts", column.name)
+            may_be_chance = not names_id and (is_amount or leads.rows < FEWEST_IN_ORDER)
+            if is_counter or (grows and not may_be_chance):
                 return column
     return None
 

@@ -4,11 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from crm.errors import ConfigError
 from drafting.draft import draft_project
 from drafting.role_names import NAMED_IDS, NO_RANK, rank
+from drafting.roles import find_order
+from drafting.samples import Column, Table
 from tests.made_drafts import (
     N_LEADS,
     crm_tables,
@@ -327,6 +330,23 @@ def test_other_numbers_are_not_the_order(tmp_path: Path, column: Any) -> None:
     assert project.leads.column_of("order") is None
     assert not records.in_order
     assert '# order = "rows"' in text
+
+
+def test_number_in_few_rows_is_no_order(tmp_path: Path) -> None:
+    amounts, ids = (
+        Column(pd.Series([1500, 2500], name="Size")),
+        Column(pd.Series([1, 2], name="id")),
+    )
+    assert find_order(Table(tmp_path, "leads.csv", "leads", [amounts], 2, True)) is None
+    assert find_order(Table(tmp_path, "leads.csv", "leads", [amounts, ids], 2, True)) is ids
+
+
+def test_amount_that_grows_is_no_order(tmp_path: Path) -> None:
+    rows = range(200)
+    amounts = Column(pd.Series([100 * row for row in rows], name="Deal__c:Amount__c"))
+    sizes = Column(pd.Series([100 * row for row in rows], name="Size"))
+    assert find_order(Table(tmp_path, "leads.csv", "leads", [amounts], 200, True)) is None
+    assert find_order(Table(tmp_path, "leads.csv", "leads", [sizes], 200, True)) is sizes
 
 
 def test_lead_number_is_the_order_of_shuffled_rows(tmp_path: Path) -> None:
