@@ -6,13 +6,23 @@ from typing import Final
 
 from tomlkit.items import Table as TomlTable
 
+from crm.formats.time_recognition import mixed_notation, recognise_times
 from crm.formats.times import unknown_zone
 from crm.text import quote
+from drafting.nothing_words import is_nothing
 from drafting.role_names import CLOSING_NAMES, NO_RANK, rank
 from drafting.samples import Column
 from drafting.toml_text import add_comment
 
 MOST: Final = 0.5  # the least share of distinct cells with a digit
+IDS: Final = 0.5  # the least share of distinct cells that are ids
+# Ids of Salesforce, GUIDs and e-mail addresses.
+_ID: Final = (
+    r"(?=.*\d)(?=.*[A-Za-z])[0-9A-Za-z]{15}(?:[0-9A-Za-z]{3})?"
+    r"|\{?[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\}?|\S+@\S+"
+)
+_CLEAR_DAY: Final = re.compile(r"(?<![\d:])(?:1[3-9]|2\d|3[01])(?![\d:])")  # not a month
+_ANY_FORMAT: Final = "%d.%m.%Y %H:%M"
 CLEAR_NAMES: Final = 2  # numbers are unread times only if the rank of the name is lower
 _ROLES: Final = {
     "created_at": (NO_RANK, "when each lead was created"),
@@ -34,7 +44,11 @@ def unread_times(column: Column) -> str:
     role = _role(column)
     if not role:
         return ""
-    example = quote(str(column.counts.index[0]))
+    shown = shown_cells(column)
+    example = quote(shown[0])
+    if mixed_notation(shown_values(column)):
+        both = " and ".join(map(quote, shown))
+        return f"its name says {_ROLES[role][1]}, but its cells have two formats, as in {both}"
     return f"its name says {_ROLES[role][1]}, but cells such as {example} are not read as times"
 
 
@@ -44,21 +58,54 @@ def add_unread_times(section: TomlTable, attributes: Sequence[Column]) -> None:
         role = _role(column)
         if not role:
             continue
-        name, cells = quote(column.name), [str(cell) for cell in column.counts.index]
-        shapes = [re.sub(r"\d+", "0", cell) for cell in cells]
-        other = next((c for c, s in zip(cells, shapes, strict=True) if s != shapes[0]), cells[-1])
-        zone = unknown_zone(cells[0])
+        name, shown = quote(column.name), shown_cells(column)
+        cells = " and ".join(map(quote, shown))
+        zone = unknown_zone(shown[0])
         why = f" {quote(zone)} is not a zone with one meaning." if zone else ""
-        form = "%d.%m.%Y %H:%M" + (f" {zone}" if zone else "")
+        both = mixed_notation(shown_values(column))
+        form = both or _likely_format(shown[0]) or _ANY_FORMAT + (f" {zone}" if zone else "")
         with_zone = " and the name of the zone as `timezone`" if zone else ""
+        are = "have two formats" if both else "are not read as times"
+        write = (
+            "If both are right, write them"
+            if both
+            else "Export it with times such as 2025-03-01 08:00, or write its format"
+        )
         add_comment(
             section,
-            f"CHECK: the name {name} says {_ROLES[role][1]}, but its cells, such as "
-            f"{quote(cells[0])} and {quote(other)}, are not read as times.{why} It is not used. "
-            "Export it with times such as 2025-03-01 08:00, or write its format under "
-            f"[leads.formats], such as {name} = {quote(form)}{with_zone}. Then remove it from "
-            f"`ignore`, and write {role} = {name} here.",
+            f"CHECK: the name {name} says {_ROLES[role][1]}, but its cells, such as {cells}, "
+            f"{are}.{why} It is not used. {write} under [leads.formats], "
+            f"{'as in' if both else 'such as'} {name} = {quote(form)}{with_zone}. Then remove it "
+            f"from `ignore`, and write {role} = {name} here.",
         )
+
+
+def _likely_format(cell: str) -> str:
+    times = recognise_times([cell])
+    return "" if times is None or times.doubt else times.notation or "%Y-%m-%d"
+
+
+def shown_values(column: Column) -> list[str]:
+    """Return the different cells of a column, without words for nothing."""
+    return [str(cell) for cell in column.counts.index if not is_nothing(str(cell))]
+
+
+def shown_cells(column: Column) -> list[str]:
+    """Return a cell of each of the two most frequent shapes, or two cells of one shape.
+
+    >>> import pandas as pd
+    >>> cells = ["2026-12-31", "2026-11-30", "TBC", "15/07/2026"]
+    >>> shown_cells(Column(pd.Series(cells, name="CloseDate")))
+    ['2026-12-31', '15/07/2026']
+    """
+    of_shape: dict[str, list[str]] = {}
+    for cell in shown_values(column):
+        of_shape.setdefault(re.sub(r"\d+", "0", cell), []).append(cell)
+    shapes = sorted(of_shape.values(), key=len, reverse=True)
+    if not shapes:
+        return [str(cell) for cell in column.counts.index[:2]]
+    clear = [next((c for c in cells if _CLEAR_DAY.search(c)), cells[0]) for cells in shapes[:2]]
+    return clear if len(clear) > 1 else [shapes[0][0], shapes[0][-1]]
 
 
 def add_unread_numbers(section: TomlTable, attributes: Sequence[Column]) -> None:
@@ -78,7 +125,7 @@ def add_unread_numbers(section: TomlTable, attributes: Sequence[Column]) -> None
 def _role(column: Column) -> str:
     """Return the role that the name of a column suggests, if its cells are not read as times."""
     cells = column.counts.index
-    if column.is_time or len(cells) == 0:
+    if column.is_time or len(cells) == 0 or column.share(_ID) >= IDS:
         return ""
     if sum(re.search(r"\d", str(cell)) is not None for cell in cells) < MOST * len(cells):
         return ""

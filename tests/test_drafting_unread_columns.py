@@ -127,3 +127,35 @@ def test_cells_that_are_no_dates_are_named_beside_the_format(tmp_path: Path) -> 
     assert 'Due = "%d.%m.%Y" as in' in text
     assert 'CHECK: "folgt", "2024", "folgt 2", "folgt 3", "folgt 4" cannot be read' in text
     assert '"folgt 4" in the times of "Seen" cannot be read and would count as missing' in text
+
+
+@pytest.mark.parametrize(
+    "name", ["CreatedById", "created_by_id", "Created By", "Erstellt von", "Creato da", "作成者"]
+)
+def test_name_of_a_person_who_created_is_no_time(name: str) -> None:
+    assert unread_times(column(name, ["0053i000000urgcAAA", "0053i000000urgdAAA"])) == ""
+    assert unread_times(column(name, ["User 1", "User 2"])) == ""
+
+
+def test_ids_are_no_unread_times() -> None:
+    assert unread_times(column("Created", ["0053i000000urgcAAA", "0053i000000urgdAAA"])) == ""
+    assert unread_times(column("Created", ["a1@example.org", "b2@example.org"])) == ""
+
+
+def test_postal_codes_are_no_unread_numbers() -> None:
+    cells = [f"{27700 + i}-{6800 + i}" if i % 2 else f"{27700 + i}" for i in range(60)]
+    assert column("postal_code", cells).form.trouble == ""
+
+
+def test_closings_in_two_formats_have_a_line_with_both() -> None:
+    cells = [*pd.date_range("2026-01-01", periods=60).strftime("%Y-%m-%d"), "TBC"]
+    cells += pd.date_range("2026-07-05", periods=20).strftime("%d/%m/%Y").tolist()
+    comment = times_comment([column("CloseDate", cells)])
+    assert 'such as "2026-01-13" and "13/07/2026", have two formats.' in comment
+    assert '"CloseDate" = "%Y-%m-%d or %d/%m/%Y"' in comment
+
+
+def test_comment_names_no_words_for_nothing() -> None:
+    cells = ["1/18/2026", "TBC", *[f"1/{day}/26 or so" for day in range(10, 28)]]
+    comment = times_comment([column("Created At", cells)])
+    assert '"1/10/26 or so" and "1/18/2026"' in comment

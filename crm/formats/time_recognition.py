@@ -149,6 +149,31 @@ def recognise_times(
     return RecognisedTimes(notation, doubt, other, _first(sample, fits[notation]))
 
 
+def mixed_notation(texts: Sequence[str]) -> str:
+    """Return the two formats of texts that mix ISO 8601 with days of one other shape; "" if none.
+
+    The texts of the other shape must have one meaning, which a day above 12 shows.
+
+    Examples
+    --------
+    >>> mixed_notation(["2026-12-31", "2026-11-30", "15/07/2026"])
+    '%Y-%m-%d or %d/%m/%Y'
+    >>> mixed_notation(["2026-12-31", "2026-11-30", "05/07/2026"])
+    ''
+    """
+    sample = [text for text in texts[:SAMPLE] if text.strip()]
+    iso = [text for text in sample if _time("%Y-%m-%d", text) != NOT_A_TIME]
+    others = [text for text in sample if not _is_iso(text)]
+    if not iso or not others:
+        return ""
+    found = recognise_times(others)
+    if found is None or found.notation is None or found.doubt or JOINED in found.notation:
+        return ""
+    notation = f"%Y-%m-%d{JOINED}{found.notation}"
+    is_known = sum(_fits(notation, sample)) >= MOSTLY * len(sample)
+    return notation if is_known else ""
+
+
 def _are_words_beside(
     sample: Sequence[str], fit: Sequence[bool], fits: Iterable[Sequence[bool]]
 ) -> bool:

@@ -27,6 +27,11 @@ _NUMBERS: Final = re.compile(
     r"[^\w]{0,3}[1-9][\d.,]*[^\d:@#-]{0,4}(?:[-–—~x×/]|\b(?:to|bis|à|a)\b)[^\w]{0,3}[1-9][\d.,]*\D{0,6}"
     r"|\d{1,3}:\d{2}(?::\d{2})?|(?:\d{1,4} ?[^\W\d_]{1,7}\.? ?){2,4}"
 )
+# Postal codes such as 27723-6809 and 01310-100, phone numbers, and ids of Salesforce.
+_CODE: Final = re.compile(
+    r"\d{5}-\d{3,4}|\d{4,5}|\+\d[\d ()./-]{6,}|\(?\d{2,4}\)?[ ./-]\d{3,4}[ ./-]\d{3,5}"
+    r"|(?=.*[A-Za-z])[0-9A-Za-z]{15}(?:[0-9A-Za-z]{3})?"
+)
 _DAY_OR_CLOCK: Final = re.compile(r"\d{1,4}[-/.]\d{1,4}|\d{4}|\d{1,2}:\d{2}|\d{5,}|\d{1,2}[年月日]")
 
 
@@ -90,6 +95,9 @@ def _unread_numbers(values: Sequence[str], numbers: RecognisedNumbers | None) ->
         numbers.format.read if numbers is not None else NumberFormat().read
     )
     unread = [value for value in values if np.isnan(read(value))]
+    codes = [value for value in unread if _CODE.fullmatch(plain_text(value))]
+    if len(codes) >= MOSTLY * len(unread):
+        return ""
     return f"cells such as {listed(_different(unread))} are not read as numbers"
 
 
