@@ -13,7 +13,7 @@ from drafting.about_person import is_sensitive
 from drafting.name_lists import NameLists
 from drafting.outcome_meaning import meaning_of
 from drafting.personal import personal_reason
-from drafting.role_names import NO_RANK, rank
+from drafting.role_names import NO_RANK, OTHER_STATUS, rank
 from drafting.samples import Column, Table
 
 MOST_VALUES: Final = 200  # of a column that could be the outcome
@@ -86,6 +86,12 @@ def named_in_other(tables: Sequence[Table]) -> str:
                 f"--outcome {quote(named[0].name)} --won VALUE."
             )
     return ""
+
+
+def has_status(columns: Sequence[Column]) -> bool:
+    """Check whether a column with several values has the name of an outcome, status or stage."""
+    named = [column for column in columns if rank("outcome", column.name) < OTHER_STATUS]
+    return any(map(_could_be, named))
 
 
 def _likely(columns: Sequence[Column]) -> list[Column]:

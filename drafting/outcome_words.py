@@ -10,6 +10,7 @@ from crm.errors import ConfigError
 from crm.suggest import nearest
 from crm.text import quote
 from drafting.outcome_meaning import CODE, UNKNOWN, Meaning, meaning_of
+from drafting.role_names import CLEAR_OUTCOME_NAMES, rank
 from drafting.samples import Column
 
 MAX_VALUES = 200
@@ -55,8 +56,9 @@ def sort_values(column: Column) -> OutcomeWords | None:
     """Sort the values of an outcome by their words; return None if no value means won.
 
     If values differ only in case, the most frequent spelling is used. If no value means won, the
-    value that means won in some companies is taken, or the rarer of two values whose words are not
-    known. Such a value is marked as a guess.
+    value that means won in some companies is taken, or the value next to lost. Of two values whose
+    words are not known, the rarer one is taken, if the name of the column clearly is an outcome.
+    Values that are taken so are marked as a guess.
 
     Examples
     --------
@@ -73,7 +75,8 @@ def sort_values(column: Column) -> OutcomeWords | None:
         lists[meaning.outcome].append(value)
     if len(lists[None]) > MAX_UNKNOWN and not (lists["won"] and lists["lost"]):
         return None
-    guess = _guess(lists, meanings)
+    is_clear_name = rank("outcome", column.name) < CLEAR_OUTCOME_NAMES
+    guess = _guess(lists, meanings, is_clear_name)
     if not lists["won"]:
         return None
     return OutcomeWords(
@@ -82,7 +85,9 @@ def sort_values(column: Column) -> OutcomeWords | None:
         still_open=lists["open"],
         unclear={value: meanings[value].why for value in lists[None]},
         guess=guess,
-        notes={value: meaning.why for value, meaning in meanings.items() if meaning.outcome},
+        notes={
+            value: _note(meaning) for value, meaning in meanings.items() if value not in lists[None]
+        },
         known_share=_known_share(column, meanings),
         is_yes_or_no=any(meanings[value].is_yes_or_no for value in lists["won"]),
     )
@@ -153,10 +158,17 @@ def _meanings(column: Column) -> dict[str, Meaning]:
     return meanings
 
 
-def _guess(lists: dict[str | None, list[str]], meanings: Mapping[str, Meaning]) -> str:
+def _note(meaning: Meaning) -> str:
+    """Return the remark about a value that is won, lost or open, perhaps as a guess."""
+    return meaning.why if meaning.outcome else f"CHECK: {meaning.why}"
+
+
+def _guess(
+    lists: dict[str | None, list[str]], meanings: Mapping[str, Meaning], is_clear_name: bool
+) -> str:
     """Move the values that can be guessed from the list of unclear ones; describe the guess."""
     unclear, guesses = lists[None], []
-    is_pair = len(meanings) == 2 and len(unclear) > 0
+    is_pair = len(meanings) == 2 and (len(unclear) == 1 or (len(unclear) == 2 and is_clear_name))
     likely = {
         outcome: [value for value in unclear if meanings[value].likely == outcome]
         for outcome in ("won", "lost")

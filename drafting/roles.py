@@ -16,7 +16,7 @@ from crm.text import listed
 from drafting.about_person import is_sensitive
 from drafting.closing import closing_by_cells
 from drafting.lead_columns import id_columns
-from drafting.no_outcome import no_outcome
+from drafting.no_outcome import has_status, no_outcome
 from drafting.outcome_column import Declared, OutcomeChoice, check_declared, choose_outcome
 from drafting.personal import personal_reason
 from drafting.role_names import CLOSING_NAMES, NO_RANK, hints_at, is_named, rank
@@ -143,9 +143,10 @@ def role_strength(table: Table, kind: str) -> float:
 def is_every_row_won(table: Table) -> bool:
     """Check whether every row of a table is a win, although no column is an outcome.
 
-    The table has a date of winning or closing, and its name or that of the date suggests wins.
+    The table has a date of winning or closing, its name or that of the date suggests wins, and no
+    column has the name of a status.
     """
-    if choose_outcome(table.columns) is not None:
+    if choose_outcome(table.columns) is not None or has_status(table.columns):
         return False
     closing = _play(table.columns, "outcomes").get("closed_at")
     if closing is None or closing.has_gaps:

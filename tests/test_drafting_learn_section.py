@@ -42,6 +42,8 @@ def test_draft_marks_a_guess(tmp_path: Path, values: list[str], won: str, lost: 
     text, project, _ = draft_of(tmp_path, leads)
     assert (project.learn.won, project.learn.lost) == ([won], [lost])
     assert "was taken" in text
+    marked = [line for line in text.splitlines() if "CHECK: its words are not known" in line]
+    assert len(marked) == (1 if won == "won" else 2)
 
 
 @pytest.mark.parametrize(

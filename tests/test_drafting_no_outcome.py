@@ -101,3 +101,15 @@ def test_column_of_another_file_that_could_be_the_outcome_is_named(
     message = rf'outcomes=subs\.csv --outcome "{name}" --won VALUE'
     with pytest.raises(ConfigError, match=message):
         draft_project([leads, write_subscriptions(tmp_path, name)], tmp_path)
+
+
+@pytest.mark.parametrize("values", [["After", "Baseline"], ["Tin", "Iron", "Gold"]])
+def test_deals_with_a_status_of_unknown_words_are_not_all_won(
+    tmp_path: Path, leads: str, values: list[str]
+) -> None:
+    deals = {"lead_id": [f"L{i}" for i in range(12)], "won_date": days(12, "2024-02-20")}
+    deals["Deal Stage"] = (values * 12)[:12]
+    file = write_csv(tmp_path, "deals.csv", deals)
+    for sources in ([leads, file], [f"leads={leads}", f"outcomes={file}"]):
+        with pytest.raises(ConfigError, match='--outcome "Deal Stage" --won VALUE'):
+            draft_project(sources, tmp_path)

@@ -11,8 +11,8 @@ RARER_IS_WON = "no value means won, so the rarer of the unclear values was taken
 OTHER_IS_LOST = "no value means lost, so the other value was taken"
 
 
-def sort_cells(*cells: str) -> OutcomeWords | None:
-    return sort_values(Column(pd.Series(cells, name="outcome", dtype="str")))
+def sort_cells(*cells: str, name: str = "outcome") -> OutcomeWords | None:
+    return sort_values(Column(pd.Series(cells, name=name, dtype="str")))
 
 
 @pytest.mark.parametrize(
@@ -50,6 +50,28 @@ def test_rarer_of_two_unclear_values_is_guessed_to_be_won() -> None:
     assert words is not None
     assert (words.won, words.lost, words.guess) == (["red"], ["blue"], RARER_IS_WON)
     assert words.known_share == 0
+    assert words.notes == dict.fromkeys(["red", "blue"], "CHECK: its words are not known")
+
+
+@pytest.mark.parametrize("name", ["status", "Deal Stage", "Phase", "Quote Status", "colour"])
+@pytest.mark.parametrize(
+    "cells",
+    [("After", "Baseline"), ("High-V4 STANDARD (Backfill)", "V3 Tier Qualified"), ("4", "5")],
+)
+def test_two_unclear_values_of_a_status_are_not_guessed(name: str, cells: tuple[str, str]) -> None:
+    assert sort_cells(cells[0], *cells, name=name) is None
+
+
+@pytest.mark.parametrize(
+    ("cells", "won", "lost"),
+    [(("lost", "lost", "gold"), "gold", "lost"), (("won", "gone", "gone"), "won", "gone")],
+)
+def test_one_unclear_value_of_a_status_is_guessed(
+    cells: tuple[str, ...], won: str, lost: str
+) -> None:
+    words = sort_cells(*cells, name="status")
+    assert words is not None
+    assert (words.won, words.lost) == ([won], [lost])
 
 
 def test_nothing_is_guessed_from_three_unclear_values() -> None:
