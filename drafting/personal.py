@@ -46,6 +46,8 @@ def personal_reason(column: Column) -> str | None:
     is_varied = is_unlike and not column.is_number
     if is_varied and _NAMES.has("handles", column.name):
         return "accounts of people: personal data"
+    if is_varied and _NAMES.has("introducers", column.name):
+        return "names of people: personal data"
     has_names = (len(values) >= FEWEST_NAMES or _are_few_names(column)) and not column.is_number
     if has_names and _NAMES.has("names_and_addresses", column.name):
         return "names or addresses: personal data"

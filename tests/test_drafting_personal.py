@@ -300,6 +300,13 @@ def test_columns_that_repeat_the_names_of_people_are_personal() -> None:
     assert [*found] == ["lead", "referred_by"]
 
 
+def test_names_of_people_who_referred_a_lead_are_personal() -> None:
+    names = Column(pd.Series([f"Har{c}ve" for c in "abcdefghijklmnopqrstuvwx"], name="referred_by"))
+    assert personal_reason(names) == "names of people: personal data"
+    channels = Column(pd.Series(["Web", "Fair", "Friend"] * 20, name="referred_by"))
+    assert personal_reason(channels) is None
+
+
 def test_names_in_two_rows_are_personal() -> None:
     for name in ("Фамилия", "Имя", "Last Name"):
         assert personal_reason(Column(pd.Series(["Иванов", "Петров"], name=name))) is not None
