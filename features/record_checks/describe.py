@@ -9,6 +9,7 @@ import pandas as pd
 
 from crm.arrays import Bools
 from crm.errors import LeadScoringError
+from crm.formats.column_times import written_time
 from crm.formats.columns import ColumnFormat
 from crm.formats.numbers import ANY_CURRENCY, PERCENT, NumberFormat, number_format
 from crm.formats.times import is_time_format
@@ -91,6 +92,8 @@ def format_in_words(form: ColumnFormat, timezone: str) -> str:
     '1,234.56 with $'
     >>> format_in_words(ColumnFormat("time", "%d.%m.%Y %H:%M"), "Europe/Berlin")
     'day.month.year hour:minute, local time of Europe/Berlin'
+    >>> format_in_words(ColumnFormat("time", "%d-%b-%Y"), "UTC")
+    'day-month name-year, such as 31-Jan-2026, UTC'
     >>> format_in_words(ColumnFormat("time"), "UTC")
     'ISO 8601; times without a zone are UTC'
     """
@@ -104,14 +107,16 @@ def format_in_words(form: ColumnFormat, timezone: str) -> str:
     words = form.notation
     for directive, word in _DIRECTIVES.items():
         words = words.replace(directive, word)
+    if "month name" in words:  # "day-month name-year" alone is not clear
+        words += f", such as {written_time(form.notation).partition(', such as ')[2]}"
     has_zone = "%z" in form.notation.lower() or not is_time_format(form.notation)
     return words if has_zone or "%" not in form.notation else f"{words}, {zone}"
 
 
 _DIRECTIVES: Final = {
     "%d": "day", "%m": "month", "%Y": "year", "%y": "year of two digits", "%H": "hour",
-    "%I": "hour of 12", "%M": "minute", "%S": "second", "%p": "am/pm", "%b": "name of month",
-    "%B": "name of month", "%a": "weekday", "%A": "weekday", "%z": "offset", "%Z": "zone",
+    "%I": "hour of 12", "%M": "minute", "%S": "second", "%p": "am/pm", "%b": "month name",
+    "%B": "month name", "%a": "weekday", "%A": "weekday", "%z": "offset", "%Z": "zone",
     "%f": "fraction", "%T": "hour:minute:second", "%R": "hour:minute", "%F": "year-month-day",
     "%D": "month/day/year of two digits",
 }  # fmt: skip
