@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+import re
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,21 @@ def test_delimiter_is_detected(read_csv: ReadCsv, delimiter: str) -> None:
     table = read_csv("id,name,note\n1,a,b\n2,c,d\n".replace(",", delimiter))
     assert list(table.columns) == ["id", "name", "note"]
     assert cell_texts(table) == [["1", "a", "b"], ["2", "c", "d"]]
+
+
+@pytest.mark.parametrize(
+    ("header", "text"),
+    [
+        ("Lead ID;Company", "Lead ID;Company\nL0;Acme, Inc.\nL1\nL2\n"),
+        ("Lead ID;Note", 'Lead ID;Note\nL0\nL1\nL2;"x; y, z"\nL3;5,5\n'),
+        ("Lead ID,Note", 'Report;Leads\n\n"Lead ID","Note"\n"L0"\n"L1","a | b"\n'),
+        ("Lead ID|Company|City", "Report;Leads\n\nLead ID|Company|City\nL0\n"),
+        ("Lead ID,Budget,Note", '"Lead ID","Budget","Note"\n"L0","a,b;c","1"\n"L1","","6;3"\n'),
+    ],
+)
+def test_delimiter_of_small_tables_is_found(read_csv: ReadCsv, header: str, text: str) -> None:
+    table = read_csv(text)
+    assert list(table.columns) == re.split("[;,|]", header)
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
@@ -264,6 +280,16 @@ def test_utf8_file_is_read_as_such_whatever_is_declared(tmp_path: Path) -> None:
         'leads.csv: the file is in UTF-8 (line 2 contains "Köln") and is read so, although its '
         '`encoding` is "cp1252".'
     ]
+
+
+def test_line_of_a_word_in_utf8_is_counted_over_all_blocks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources_encoding, "BLOCK_BYTES", 100)
+    (tmp_path / "leads.csv").write_text("id,city\n" + "1,Bonn\n" * 50 + "2,Köln\n", "utf-8")
+    notes: list[str] = []
+    read_table(TableKeys(source="leads.csv", encoding="cp1252"), tmp_path, notes=notes)
+    assert 'line 52 contains "Köln"' in notes[0]
 
 
 def test_declared_encoding_that_reads_implausible_words_is_questioned(tmp_path: Path) -> None:

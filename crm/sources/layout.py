@@ -113,7 +113,10 @@ def find_quote(lines: Sequence[str]) -> str:
 
 
 def find_delimiter(lines: Sequence[str], quote: str = '"') -> str:
-    """Return the delimiter that splits the rows below the header most evenly into most columns.
+    """Return the delimiter that splits the most rows into cells that fit below the header.
+
+    A row fits if it has several cells and at most as many as the header, or as many as most rows.
+    A delimiter counts less if its header looks like data, or if quotes are inside its cells.
 
     Examples
     --------
@@ -131,14 +134,22 @@ def find_delimiter(lines: Sequence[str], quote: str = '"') -> str:
             return 0.0, 1
         widths = Counter(len(row.cells) for row in below)
         width, n_even = widths.most_common(1)[0] if below else (len(header.cells), 0)
-        share = n_even / max(1, len(below))
-        if header.width > width or width == 1:
-            share /= 2
+        n_fitting = sum(1 < len(row.cells) <= len(header.cells) for row in below)
+        share = (1 + max(n_even if width > 1 else 0, n_fitting)) / len(rows)
         if is_data(rows, start):
             share /= 10
-        return share, width
+        return share * _quote_share(text, delimiter, quote), max(width, len(header.cells))
 
+    text = "".join(lines)
     return max(DELIMITERS, key=evenness)
+
+
+def _quote_share(text: str, delimiter: str, quote: str) -> float:
+    """Return the share of quotes at the start or the end of a cell; 1 if there are no quotes."""
+    n_quotes = text.count(quote)
+    inside = rf"[^{re.escape(delimiter)}\r\n]"
+    at_edge = rf"(?<!{inside}){quote}|{quote}(?!{inside})"
+    return len(re.findall(at_edge, text)) / n_quotes if n_quotes else 1.0
 
 
 def find_header(rows: Sequence[Row]) -> int:
