@@ -250,6 +250,15 @@ def test_other_header_is_an_error_with_its_line(tmp_path: Path, other: str, plac
         read_table(TableKeys(source="leads.csv"), tmp_path)
 
 
+@pytest.mark.parametrize("name", ["3f2a9c{:02x}", "p{}@example.com", "Acme {:c}"])
+def test_other_header_is_found_below_any_ids(tmp_path: Path, name: str) -> None:
+    leads = "".join(f"{name.format(i + 65)},Web,{i},Won\n" for i in range(60))
+    content = f"Lead,Source,Employees,Status\n{leads}Lead,Employees,Source,Status\n1,2,Web,Won\n"
+    (tmp_path / "leads.csv").write_text(content)
+    with pytest.raises(SourceError, match="line 62 looks like the header of another table"):
+        read_table(TableKeys(source="leads.csv"), tmp_path)
+
+
 def test_other_header_in_a_sheet_is_an_error_with_its_row(tmp_path: Path) -> None:
     leads: list[list[str | int]] = [
         [f"L{i}", ("Web", "Fair")[i % 2], i * 7, "Won"] for i in range(60)

@@ -28,6 +28,7 @@ _MARKS: Final = (  # longer marks first: that of UTF-32 begins with that of UTF-
 UTF_16_SHARE: Final = 20  # in UTF-16, one byte of each pair is zero this many times as often
 # No byte of a character with several bytes is one of these, in any encoding.
 _WORD: Final = re.compile(rb'[^\x00-\x20,;"]*[\x80-\xff][^\x00-\x20,;"]*')
+ESCAPE: Final = b"\x1b"
 _SEVEN_BITS: Final = re.compile(rb"\x1b\$[@B][!-~]+\x1b\([BJ]")  # Japanese, ISO 2022
 
 
@@ -277,22 +278,33 @@ def _is_utf8(file: SourceFile, text: _Words) -> bool:
     """Check whether a file is valid UTF-8; add its first block with other characters to `text`."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     found = _Words()
-    number = 1
+    n_bytes = 0
     with file.open() as raw:
         try:
             while block := raw.read(BLOCK_BYTES):
                 if not block.isascii() or decoder.getstate()[0]:
                     decoder.decode(block)
                     if not found.n_utf8:
+                        number = _line_at(file, n_bytes)
                         _add_lines(found, block[: block.rfind(b"\n") + 1] or block, number)
-                if not text.seven_bits and b"\x1b$" in block:
+                if not text.seven_bits and ESCAPE in block:
                     text.seven_bits = tuple(_SEVEN_BITS.findall(block)[:2])
-                number += block.count(b"\n")
+                n_bytes += len(block)
             decoder.decode(b"", final=True)
         except UnicodeDecodeError:
             return False
     text.n_utf8, text.utf8_line, text.utf8_word = found.n_utf8, found.utf8_line, found.utf8_word
     return True
+
+
+def _line_at(file: SourceFile, n_bytes: int) -> int:
+    """Return the number of the line that contains the byte after the first `n_bytes`."""
+    number = 1
+    with file.open() as raw:
+        while n_bytes > 0 and (block := raw.read(min(n_bytes, BLOCK_BYTES))):
+            number += block.count(b"\n")
+            n_bytes -= len(block)
+    return number
 
 
 def _mixed(name: str, text: _Words) -> SourceError:

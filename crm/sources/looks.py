@@ -6,6 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from crm.arrays import Bools
+
 SHAPED_SHARE: Final = 0.95  # of the cells, in a column whose cells look alike
 COMMON_SHARE: Final = 0.02  # of the cells, that have a common shape
 MOST_COMMON: Final = 8
@@ -37,6 +42,26 @@ class Look:
         is_token = _TOKEN.fullmatch(text) is not None and any(map(str.isdigit, text))
         return is_token and len(text) in self.lengths
 
+    def surely_fits(self, cells: pa.Array) -> Bools:
+        """Return for each text of an array whether `fits` is surely true, shape (n_cells,).
+
+        A missing text does not fit. The answer can be False where `fits` returns True, for text
+        beyond ASCII.
+
+        Examples
+        --------
+        >>> find_look(["L0017", "L0018"]).surely_fits(pa.array(["L7", None, "Id"]))
+        array([ True, False, False])
+        """
+        if self.shapes:
+            pattern = "|".join(map(_pattern, sorted(self.shapes)))
+            is_fit = pc.match_substring_regex(cells, f"^({pattern})$")
+        else:
+            lengths = pa.array(sorted(self.lengths)).cast(pc.binary_length(cells).type)
+            is_token = pc.match_substring_regex(cells, r"^[\w{}:-]*[0-9][\w{}:-]*$")
+            is_fit = pc.and_(is_token, pc.is_in(pc.binary_length(cells), lengths))
+        return is_fit.fill_null(False).to_numpy(zero_copy_only=False)
+
 
 def find_look(texts: Sequence[str]) -> Look | None:
     """Return how the cells of a column look; None for words, and for cells that differ too much.
@@ -49,14 +74,19 @@ def find_look(texts: Sequence[str]) -> Look | None:
     >>> look = find_look(["3f2a9c1e", "81c07a2b", "d4e5f6a7", "00b1ca99", "9c9c9c0d"])
     >>> look.fits("5a6b7c8d"), look.fits("subtotal")
     (True, False)
+
+    Notes
+    -----
+    A text without digits or "@" does not fit, even if a few cells have its shape: they can be of
+    another table below.
     """
     with_digit = sum(any(map(str.isdigit, text)) or "@" in text for text in texts)
     least = SHAPED_SHARE * len(texts)
     if len(texts) < 2 or with_digit < (min(least, len(texts) - 1) if len(texts) > 3 else least):
         return None
-    shapes = _common([shape(text) for text in texts])
+    shapes = {found for found in _common(list(map(shape, texts))) if "9" in found or "@" in found}
     if shapes:
-        return Look(shapes)
+        return Look(frozenset(shapes))
     lengths = _common([len(text) if _TOKEN.fullmatch(text) else 0 for text in texts])
     if not lengths or min(lengths) < LEAST_LENGTH:
         return None
@@ -85,3 +115,11 @@ def shape(text: str) -> str:
     if _EMAIL.fullmatch(text):
         return "@"
     return re.sub(r"[^\W\d_]+", "a", re.sub(r"\d+", "9", text))
+
+
+def _pattern(shape: str) -> str:
+    """Return a pattern of ASCII texts with a shape."""
+    if shape == "@":
+        return _EMAIL.pattern
+    parts = {"a": "[a-zA-Z]+", "9": "[0-9]+"}
+    return "".join(parts.get(character) or re.escape(character) for character in shape)

@@ -16,6 +16,7 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from crm.arrays import Bools
 from crm.cells import cell_number, cell_text, text_column
@@ -232,7 +233,7 @@ class RowJudge:
             If a row is the header of another table.
         """
         found: dict[int, str] = {}
-        has_names = self.names.may_be_in(table)
+        has_names = self._may_have_names(table)
         doubtful = np.flatnonzero(self._doubtful(table, is_first, is_last) | has_names)
         content = table.iloc[doubtful].to_numpy(dtype=object).tolist()
         for row, cells in zip(doubtful.tolist(), content, strict=True):
@@ -253,6 +254,16 @@ class RowJudge:
                 findings.leave_out(found[row], [numbers[row]])
             keep[list(found)] = False
         return keep
+
+    def _may_have_names(self, table: pd.DataFrame) -> Bools:
+        """Return which rows may be another header; their first cell does not look like an id."""
+        may_be = np.ones(len(table), dtype=bool)
+        look = self._look(0)
+        if look is not None and isinstance(table.dtypes.iloc[0], pd.StringDtype):
+            may_be = ~look.surely_fits(pa.array(table.iloc[:, 0]))
+        rows = np.flatnonzero(may_be)
+        may_be[rows] = self.names.may_be_in(table.iloc[rows])
+        return may_be
 
     def _doubtful(self, table: pd.DataFrame, is_first: bool, is_last: bool) -> Bools:
         """Return the rows to check one by one: those with gaps, and both ends of the table."""

@@ -1,0 +1,37 @@
+"""How the cells of a column look, for one text and for an array of texts."""
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crm.sources.looks import find_look
+
+COLUMNS = {
+    "id": ["L1", "L20", "L7"],
+    "number": ["1", "20", "7"],
+    "time": ["2024-01-31 08:15", "2025-02-01 09:00"],
+    "address": ["a.b@c.de", "d@e.com"],
+    "signs": ["(A-1) #2.5 [x] $|\\", "(B-2) #3.5 [y] $|\\"],
+    "hexadecimal": ["3f2a9c1e", "81c07a2b", "d4e5f6a7", "00b1ca99", "9c9c9c0d"],
+}
+OTHERS = ["", "Id", "Lead ID", "L", "1.", "a@b", "@", "L1\n", " L1", "L1 ", "subtotal", "0000000"]
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_many_texts_fit_as_each_of_them_does(column: str) -> None:
+    look = find_look(COLUMNS[column])
+    assert look is not None
+    texts = [*OTHERS, *(text for texts in COLUMNS.values() for text in texts)]
+    expected = [look.fits(text) for text in texts]
+    if column == "address":
+        expected[texts.index("@")] = False  # not surely
+    assert look.surely_fits(pa.array(texts, pa.large_string())).tolist() == expected
+
+
+@given(st.lists(st.text(alphabet="aZé12٣_-.: @\n{}", max_size=9)), st.sampled_from([*COLUMNS]))
+def test_text_that_surely_fits_fits(texts: list[str], column: str) -> None:
+    look = find_look(COLUMNS[column])
+    assert look is not None
+    for text, fits in zip(texts, look.surely_fits(pa.array(texts, pa.string())), strict=True):
+        assert look.fits(text) or not fits
