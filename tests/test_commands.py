@@ -105,7 +105,7 @@ def test_score_writes_every_lead_in_the_order_of_the_file(
     assert "note: Leads that have ended in the table of outcomes are unknown: " in out
 
 
-def test_score_names_other_columns_and_rows_that_are_no_leads(run: Run, tmp_path: Path) -> None:
+def test_score_names_other_columns_and_rows_that_are_not_leads(run: Run, tmp_path: Path) -> None:
     folder = flat(tmp_path / "flat")
     run("train", "-p", folder, "--json")
     text = "Report of new leads\n\nid,visits,shoe size\nA,3,42\nB,4,41\n\nConfidential\n"
@@ -207,7 +207,7 @@ def test_init_keeps_an_existing_project_file(run: Run, tmp_path: Path) -> None:
     assert (folder / "leadscore.toml").read_text() == before
 
 
-def test_init_says_how_many_rows_the_counts_are_of(
+def test_init_names_the_number_of_counted_rows(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = flat(tmp_path / "flat")

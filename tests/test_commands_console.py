@@ -105,7 +105,7 @@ def test_commands_in_a_text_name_the_project(venv_here: Path) -> None:
     "arguments",
     [["-p", "a b"], ["-pa b"], ["--project", "a b"], ["--project=a b"], ["new.csv", "-p", "a b"]],
 )
-def test_running_command_names_the_project(
+def test_commands_in_a_text_name_the_project_of_the_running_command(
     arguments: list[str], venv_here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.argv", ["/bin/leadscore", "score", *arguments])

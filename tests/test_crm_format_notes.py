@@ -31,7 +31,7 @@ def test_doubt_about_an_attribute_is_an_error_with_both_lines(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("name", LISTS[:4])
-def test_doubt_about_a_column_that_is_not_read_is_no_error(tmp_path: Path, name: str) -> None:
+def test_doubt_about_a_column_that_is_not_read_is_not_an_error(tmp_path: Path, name: str) -> None:
     check_doubts(project(tmp_path, f'{name} = ["X"]'), {"X": DOUBT})
 
 

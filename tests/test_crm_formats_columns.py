@@ -56,7 +56,7 @@ def test_column_has_a_kind_and_a_format(cells: list[Any], kind: str, notation: s
 
 @pytest.mark.parametrize("name", ["Created At", "createdate", "Erstellt am", "Fecha de alta"])
 @pytest.mark.parametrize("cells", [["1704104220"], [1704104220]])
-def test_large_numbers_are_times_if_the_name_says_so(name: str, cells: list[Any]) -> None:
+def test_large_numbers_are_times_if_the_name_means_a_time(name: str, cells: list[Any]) -> None:
     assert formats_of({name: cells}) == {name: ("time", "unix seconds")}
 
 
@@ -66,12 +66,12 @@ def test_declared_format_comes_before_the_cells() -> None:
     assert formats == {"x": ("time", "%d.%m.%Y"), "y": ("number", "1.234,56")}
 
 
-def test_column_that_is_open_follows_the_other_columns() -> None:
+def test_other_columns_decide_the_decimal_sign_of_an_unclear_column() -> None:
     columns = {"certain": ["2,5", "3,25"], "open": ["1.250", "3.100"], "whole": ["1", "2"]}
     assert formats_of(columns) == dict.fromkeys(columns, ("number", "1.234,56"))
 
 
-def test_column_that_is_open_follows_the_declared_decimal_sign() -> None:
+def test_declared_decimal_sign_decides_for_an_unclear_column() -> None:
     assert formats_of({"x": ["1.250", "3.100"]}, decimal=",") == {"x": ("number", "1.234,56")}
 
 
@@ -80,7 +80,7 @@ def test_columns_with_different_signs_decide_nothing_for_others() -> None:
     assert formats_of(columns)["whole"] == ("number", "1234")
 
 
-def test_dates_that_are_open_follow_the_other_dates() -> None:
+def test_other_dates_decide_the_order_of_unclear_dates() -> None:
     columns = {"certain": ["01/31/2024", "02/01/2024"], "open": ["01/02/2024", "03/04/2024"]}
     assert formats_of(columns) == dict.fromkeys(columns, ("time", "%m/%d/%Y"))
 
@@ -124,9 +124,7 @@ def test_table_decides_whether_a_comma_separates_thousands(
 @pytest.mark.parametrize(
     ("days", "delimiter"), [(["2024-12-31", "2025-01-02"], ","), (AMERICAN_DAYS, ";")]
 )
-def test_table_that_shows_nothing_about_a_comma_leaves_the_doubt(
-    days: list[str], delimiter: str
-) -> None:
+def test_comma_is_in_doubt_if_the_table_has_no_evidence(days: list[str], delimiter: str) -> None:
     table = pd.DataFrame({"Gewicht": ["3,591", "2,207"], "day": days})
     table.attrs["delimiter"] = delimiter
     assert column_formats(table, ["Gewicht"], declared={})["Gewicht"].doubt
@@ -156,7 +154,7 @@ def test_table_that_shows_nothing_about_a_comma_leaves_the_doubt(
         ("Created By", ["Ann", "Bob"], ""),
     ],
 )
-def test_text_that_looks_like_numbers_or_times_is_trouble(
+def test_trouble_describes_text_that_looks_like_numbers_or_times(
     name: str, cells: list[str], trouble: str
 ) -> None:
     form = column_formats(pd.DataFrame({name: cells}), [name], declared={})[name]
@@ -165,7 +163,7 @@ def test_text_that_looks_like_numbers_or_times_is_trouble(
     assert bool(trouble) == bool(form.trouble)
 
 
-def test_trouble_begins_at_half_of_the_cells_of_a_usual_form() -> None:
+def test_trouble_needs_half_of_the_cells_in_few_forms() -> None:
     forms = [f"{i}.5 per x,y" for i in range(20)] + [f"word {chr(65 + i)}" for i in range(20)]
     assert trouble_of(forms, is_timed=False)
     assert trouble_of([*forms, "one more word"], is_timed=False) == ""

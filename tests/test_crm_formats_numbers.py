@@ -238,7 +238,7 @@ def test_format_is_recognised(texts: list[str], notation: str | None) -> None:
         (["1,5", "2.5"], None),
     ],
 )
-def test_format_that_is_open_is_in_doubt(texts: list[str], doubtful_as: str | None) -> None:
+def test_format_that_no_cell_shows_is_in_doubt(texts: list[str], doubtful_as: str | None) -> None:
     recognised = recognise_numbers(texts)
     assert recognised is not None
     assert recognised.doubt
@@ -292,7 +292,7 @@ def test_ten_numbers_with_three_digits_beside_small_ones_are_thousands(
 
 
 @pytest.mark.parametrize(("n_points", "has_doubt"), [(98, True), (99, False)])
-def test_one_other_sign_in_a_hundred_is_no_doubt(n_points: int, has_doubt: bool) -> None:
+def test_one_other_sign_in_a_hundred_does_not_cause_a_doubt(n_points: int, has_doubt: bool) -> None:
     commas = ["7,5", "8,5"][: 100 - n_points]
     recognised = recognise_numbers([*(f"{i}.5" for i in range(n_points)), *commas])
     assert recognised is not None
@@ -333,7 +333,7 @@ def test_fractions_beside_percentages_are_in_doubt(n_percentages: int) -> None:
 
 
 @pytest.mark.parametrize("others", [["0"], ["35", "12.5"], ["0.35%"], ["0.35"]])
-def test_other_numbers_beside_percentages_are_no_doubt(others: list[str]) -> None:
+def test_other_numbers_beside_percentages_do_not_cause_a_doubt(others: list[str]) -> None:
     percentages = [f"{i}.5%" for i in range(1, 200)]
     recognised = recognise_numbers([*percentages, *others])
     assert recognised is not None

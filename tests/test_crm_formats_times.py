@@ -86,7 +86,7 @@ def test_month_is_read_in_several_languages(name: str, month: int) -> None:
     assert month_of(name) == month
 
 
-def test_start_of_two_months_is_no_month() -> None:
+def test_start_of_two_months_is_not_a_month() -> None:
     assert month_of("jui") == 0  # juin and juillet
 
 
@@ -248,7 +248,7 @@ def test_other_texts_are_not_times(texts: list[str]) -> None:
 @pytest.mark.parametrize(
     ("text", "notation"), [("1704104220", "unix seconds"), ("45292.5", "excel days")]
 )
-def test_numbers_are_times_if_the_name_says_so(text: str, notation: str) -> None:
+def test_numbers_are_times_if_the_name_means_a_time(text: str, notation: str) -> None:
     recognised = recognise_times([text], may_be_numbers=True)
     assert recognised is not None
     assert recognised.notation == notation

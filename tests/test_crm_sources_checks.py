@@ -57,7 +57,9 @@ def test_file_without_a_header_is_refused(read_csv: ReadCsv) -> None:
     ],
 )
 @pytest.mark.parametrize("above", ["", "Leads of January\n\n"])
-def test_file_that_begins_with_data_is_refused(read_csv: ReadCsv, row: str, above: str) -> None:
+def test_first_line_that_looks_like_the_rows_below_is_refused(
+    read_csv: ReadCsv, row: str, above: str
+) -> None:
     rows = "".join(row.format(1000 + i, i % 9 + 1, chr(65 + i)) + "\n" for i in range(20))
     line = above.count("\n") + 1
     with pytest.raises(SchemaError, match=rf"line {line} looks like the rows below it: '.*Write a"):

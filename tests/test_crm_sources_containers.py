@@ -189,7 +189,7 @@ def test_hidden_rows_are_named(tmp_path: Path) -> None:
 HALF_CONVERTED: Sheet = [["id", "Created"], ["a", DAY], ["b", "06/13/2025 12:28"], ["c", DAY]]
 
 
-def test_half_converted_dates_are_asked_for(tmp_path: Path) -> None:
+def test_half_converted_dates_have_a_note_to_check(tmp_path: Path) -> None:
     _, notes = read_with_notes(tmp_path, workbook({"A": HALF_CONVERTED}))
     assert (
         'CHECK: "Created" mixes 2 dates (row 2: 2025-01-31 08:15) and 1 text such as ' in notes[0]
@@ -284,7 +284,7 @@ def test_lists_of_objects_are_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("key", ["results", "records", "value"])
-def test_answer_of_an_api_is_refused_with_what_to_do(read_csv: ReadCsv, key: str) -> None:
+def test_answer_of_an_api_is_refused_with_advice(read_csv: ReadCsv, key: str) -> None:
     page = {key: [{"id": i, "properties": {"a": 1, "b": 2}} for i in range(9)], "total": 9}
     message = rf'is the answer of an API .* "{key}" contains a list of 9 objects.*jq -c'
     with pytest.raises(SourceError, match=message):
@@ -391,7 +391,7 @@ def test_archive_that_unpacks_to_too_much_is_refused(
         (b"BZh91AY&SY", "a file packed with bzip2"),
     ],
 )
-def test_other_files_are_refused_by_what_they_are(
+def test_other_files_are_refused_with_the_name_of_their_kind(
     read_csv: ReadCsv, content: bytes, what: str
 ) -> None:
     with pytest.raises(SourceError, match=rf"leads\.csv is (an? )?.*{what}.*Expected CSV, \.xlsx"):

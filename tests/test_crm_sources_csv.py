@@ -98,14 +98,12 @@ def test_any_line_ending_is_read(read_csv: ReadCsv, line_end: str) -> None:
         (["| id | won |", "|----+-----|", "|  1 | yes |"], 2),
     ],
 )
-def test_table_in_markdown_is_refused_by_name(
-    read_csv: ReadCsv, lines: list[str], number: int
-) -> None:
+def test_table_in_markdown_is_refused(read_csv: ReadCsv, lines: list[str], number: int) -> None:
     with pytest.raises(SourceError, match=rf"a table in Markdown .* line {number} is '[|+]"):
         read_csv("\n".join(lines).encode())
 
 
-def test_cells_of_dashes_are_no_markdown(read_csv: ReadCsv) -> None:
+def test_cells_of_dashes_are_not_markdown(read_csv: ReadCsv) -> None:
     table = read_csv(b"id|won|x\n1|--|--\n2|yes|--\n")
     assert table["won"].tolist() == ["--", "yes"]
 
@@ -214,7 +212,9 @@ def test_other_code_pages_are_detected_in_long_text(
         ("cp852", "Łódź"),
     ],
 )
-def test_encoding_of_one_word_is_guessed_and_said(tmp_path: Path, encoding: str, text: str) -> None:
+def test_encoding_of_one_word_is_guessed_and_noted(
+    tmp_path: Path, encoding: str, text: str
+) -> None:
     (tmp_path / "leads.csv").write_bytes(f"id,source\n1,{text}\n2,Web\n3,{text}\n".encode(encoding))
     notes: list[str] = []
     table = read_table(TableKeys(source="leads.csv"), tmp_path, notes=notes)
@@ -234,7 +234,7 @@ def test_next_likely_encoding_is_shown_with_its_words(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
-def test_utf8_and_utf16_are_certain(tmp_path: Path, encoding: str) -> None:
+def test_encodings_of_unicode_are_certain(tmp_path: Path, encoding: str) -> None:
     (tmp_path / "leads.csv").write_bytes("id,city\n1,Łódź\n".encode(encoding))
     notes: list[str] = []
     read_table(TableKeys(source="leads.csv"), tmp_path, notes=notes)
@@ -282,7 +282,7 @@ def test_utf8_file_is_read_as_such_whatever_is_declared(tmp_path: Path) -> None:
     ]
 
 
-def test_line_of_a_word_in_utf8_is_counted_over_all_blocks(
+def test_line_of_a_word_in_utf8_is_right_in_later_blocks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sources_encoding, "BLOCK_BYTES", 100)
@@ -292,7 +292,7 @@ def test_line_of_a_word_in_utf8_is_counted_over_all_blocks(
     assert 'line 52 contains "Köln"' in notes[0]
 
 
-def test_declared_encoding_that_reads_implausible_words_is_questioned(tmp_path: Path) -> None:
+def test_declared_encoding_with_implausible_words_has_a_note(tmp_path: Path) -> None:
     (tmp_path / "leads.csv").write_bytes("id,city\n1,Партнёр\n".encode("cp1251"))
     notes: list[str] = []
     table = read_table(TableKeys(source="leads.csv", encoding="latin-1"), tmp_path, notes=notes)

@@ -19,7 +19,7 @@ OTHERS = ["", "Id", "Lead ID", "L", "1.", "a@b", "@", "L1\n", " L1", "L1 ", "sub
 
 
 @pytest.mark.parametrize("column", COLUMNS)
-def test_many_texts_fit_as_each_of_them_does(column: str) -> None:
+def test_array_of_texts_fits_like_each_text(column: str) -> None:
     look = find_look(COLUMNS[column])
     assert look is not None
     texts = [*OTHERS, *(text for texts in COLUMNS.values() for text in texts)]
@@ -30,7 +30,7 @@ def test_many_texts_fit_as_each_of_them_does(column: str) -> None:
 
 
 @given(st.lists(st.text(alphabet="aZé12٣_-.: @\n{}", max_size=9)), st.sampled_from([*COLUMNS]))
-def test_text_that_surely_fits_fits(texts: list[str], column: str) -> None:
+def test_fits_is_true_if_surely_fits_is_true(texts: list[str], column: str) -> None:
     look = find_look(COLUMNS[column])
     assert look is not None
     for text, fits in zip(texts, look.surely_fits(pa.array(texts, pa.string())), strict=True):

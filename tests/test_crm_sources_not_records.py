@@ -192,9 +192,7 @@ def test_subtotals_and_titles_of_groups_are_left_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("row", ["X-7,,12,", "W2000,Web,,", "web lead 12,Fair,12,Open"])
-def test_last_lead_with_another_id_and_a_source_or_a_digit_is_named_or_stays(
-    tmp_path: Path, row: str
-) -> None:
+def test_last_row_with_the_cells_of_a_lead_stays(tmp_path: Path, row: str) -> None:
     n_leads, lines = lines_left_out(tmp_path, f"{COLD}{row}\n{''.join(COLD_LEADS)}")
     assert (n_leads, lines) == (61, [])
 

@@ -45,7 +45,7 @@ def test_ten_attributes_that_are_left_out_are_named(tmp_path: Path, n: int, word
     assert words in text
 
 
-def test_list_of_options_with_several_words_is_no_free_text(tmp_path: Path) -> None:
+def test_list_of_options_with_several_words_is_not_free_text(tmp_path: Path) -> None:
     options = [f"Product line {chr(65 + i)} with support" for i in range(12)]
     random = np.random.default_rng(0)
     chosen = [random.permutation(options)[: random.integers(1, 6)] for _ in range(N_LEADS)]

@@ -57,7 +57,7 @@ def test_draft_marks_a_guess(tmp_path: Path, values: list[str], won: str, lost: 
         (40, 20, 20, [0, HOUR_IN_DAYS, 1, 7, 14]),
     ],
 )
-def test_ages_follow_how_soon_leads_close(
+def test_ages_depend_on_how_soon_leads_close(
     n_hour: int, n_day: int, n_month: int, ages: list[float]
 ) -> None:
     n_open = 100 - n_hour - n_day - n_month
@@ -65,5 +65,5 @@ def test_ages_follow_how_soon_leads_close(
     assert propose_ages(days) == ages
 
 
-def test_ages_of_leads_without_closing_times_are_the_usual_ones() -> None:
+def test_ages_of_leads_without_closing_times_are_the_default() -> None:
     assert propose_ages(np.array([np.nan] * 3)) == propose_ages(np.empty(0)) == [0, 7, 30]

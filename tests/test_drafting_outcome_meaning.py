@@ -114,7 +114,7 @@ NEAR_A_LOSS = "Meeting cancelled|Lost contact|Invalid email|Lost - reopened"
 
 
 @pytest.mark.parametrize("value", [*NEAR_A_WIN.split("|"), *NEAR_A_LOSS.split("|")])
-def test_value_with_other_words_is_asked_about(value: str) -> None:
+def test_value_with_unknown_or_contradicting_words_is_not_clear(value: str) -> None:
     assert meaning_of(value).outcome is None
 
 
@@ -133,7 +133,7 @@ def test_value_with_other_words_is_asked_about(value: str) -> None:
         ),
     ],
 )
-def test_negated_and_expected_wins_are_no_wins(outcome: str, values: str) -> None:
+def test_negated_and_expected_wins_are_not_wins(outcome: str, values: str) -> None:
     assert {value: meaning_of(value).outcome for value in values.split("|")} == dict.fromkeys(
         values.split("|"), outcome
     )

@@ -119,7 +119,7 @@ def test_column_with_too_many_unknown_values_is_not_an_outcome() -> None:
     assert sort_cells(*cells, "team X") is None
 
 
-def test_many_unknown_stages_are_asked_about_next_to_won_and_lost() -> None:
+def test_many_unknown_stages_beside_won_and_lost_are_not_clear() -> None:
     stages = [f"team {chr(65 + i // 26)}{chr(65 + i % 26)}" for i in range(MAX_UNKNOWN + 5)]
     words = sort_cells("Closed Won", "Closed Lost", *stages)
     assert words is not None
@@ -155,7 +155,7 @@ def test_codes_of_dataverse_are_sorted_in_their_column() -> None:
     assert (words.won, words.lost, words.still_open) == (["1"], ["2"], ["0"])
 
 
-def test_codes_of_dataverse_are_no_yes_or_no() -> None:
+def test_codes_of_dataverse_are_not_yes_or_no() -> None:
     words = sort_values(Column(pd.Series(["1", "0", "0"] * 5, name="statecode")))
     assert words is not None
     assert (words.won, words.lost, words.still_open) == (["1"], [], ["0"])

@@ -162,7 +162,7 @@ def test_streets_are_recognised_under_any_name(cell: str) -> None:
 @pytest.mark.parametrize(
     "cell", ["Campaign {}", "{} users", "Spring sale {}", "2024 offer {}", "Golf {}"]
 )
-def test_names_with_a_number_are_no_streets(cell: str) -> None:
+def test_names_with_a_number_are_not_streets(cell: str) -> None:
     cells = [cell.format(i) for i in range(1, 61)]
     assert personal_reason(Column(pd.Series(cells, name="x1"))) is None
 

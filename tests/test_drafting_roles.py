@@ -261,7 +261,7 @@ def test_names_of_roles_are_known_in_many_languages() -> None:
     assert {name: place for name, place in ranks.items() if place >= NAMED_IDS} == {}
 
 
-def test_other_names_suggest_no_role() -> None:
+def test_other_names_do_not_suggest_a_role() -> None:
     ranks = {(role, name): rank(role, name) for role in OTHER_NAMES for name in OTHER_NAMES[role]}
     assert set(ranks.values()) == {NO_RANK}
 
@@ -332,7 +332,7 @@ def test_other_numbers_are_not_the_order(tmp_path: Path, column: Any) -> None:
     assert '# order = "rows"' in text
 
 
-def test_number_in_few_rows_is_no_order(tmp_path: Path) -> None:
+def test_number_in_few_rows_is_not_the_order(tmp_path: Path) -> None:
     amounts, ids = (
         Column(pd.Series([1500, 2500], name="Size")),
         Column(pd.Series([1, 2], name="id")),
@@ -341,7 +341,7 @@ def test_number_in_few_rows_is_no_order(tmp_path: Path) -> None:
     assert find_order(Table(tmp_path, "leads.csv", "leads", [amounts, ids], 2, True)) is ids
 
 
-def test_amount_that_grows_is_no_order(tmp_path: Path) -> None:
+def test_amount_that_grows_is_not_the_order(tmp_path: Path) -> None:
     rows = range(200)
     amounts = Column(pd.Series([100 * row for row in rows], name="Deal__c:Amount__c"))
     sizes = Column(pd.Series([100 * row for row in rows], name="Size"))
@@ -436,7 +436,7 @@ def test_status_of_something_else_is_an_outcome_if_no_other_column_is(tmp_path: 
     assert draft_of(tmp_path, leads).project.leads.column_of("outcome") == "Loan Status"
 
 
-def test_leads_with_a_reason_and_no_lost_value_are_asked_about(tmp_path: Path) -> None:
+def test_draft_asks_about_leads_with_a_reason_but_no_lost_value(tmp_path: Path) -> None:
     leads = {"Id": range(30), "Stage": ["Won", "New", "Proposition"] * 10}
     leads["Lost Reason"] = [None, "Too expensive", None] * 10
     text = without_line_breaks(draft_of(tmp_path, leads).text)
@@ -444,7 +444,7 @@ def test_leads_with_a_reason_and_no_lost_value_are_asked_about(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("name", ["Résultat précédent", "前回の結果", "Vorheriger Status"])
-def test_earlier_result_is_no_outcome(tmp_path: Path, name: str) -> None:
+def test_earlier_result_is_not_the_outcome(tmp_path: Path, name: str) -> None:
     leads = {"Id": range(30), name: ["Success", "Failure", "Won"] * 10}
     with pytest.raises(ConfigError, match="shows how leads ended"):
         draft_of(tmp_path, leads)
@@ -461,7 +461,7 @@ def test_words_for_nothing_in_times_are_empty_cells(tmp_path: Path, word: str) -
     assert any("`Created At` is empty" in str(rows) for rows in records.left_out)
 
 
-def test_closing_is_found_by_the_cells_of_closed_leads(tmp_path: Path) -> None:
+def test_closing_date_is_found_by_its_cells(tmp_path: Path) -> None:
     leads: dict[str, Any] = {
         "Id": range(60),
         "Created": days(60),
@@ -485,7 +485,7 @@ def test_closing_is_found_by_the_cells_of_closed_leads(tmp_path: Path) -> None:
         [day if i % 3 != 2 else None for i, day in enumerate(days(60, "2020-02-20"))],  # too early
     ],
 )
-def test_time_that_does_not_show_the_closing_is_asked_about(
+def test_draft_asks_for_the_closing_date_if_no_cells_show_it(
     tmp_path: Path, dates: list[Any]
 ) -> None:
     leads: dict[str, Any] = {
@@ -499,7 +499,9 @@ def test_time_that_does_not_show_the_closing_is_asked_about(
 
 
 @pytest.mark.parametrize("name", ["First Conversion Date", "Anticipated Close Date"])
-def test_expected_closing_and_first_conversion_are_no_closing(tmp_path: Path, name: str) -> None:
+def test_expected_closing_and_first_conversion_are_not_the_closing(
+    tmp_path: Path, name: str
+) -> None:
     leads: dict[str, Any] = {
         "Id": range(60),
         "Created": days(60),
@@ -520,7 +522,7 @@ def leads_and_deals(folder: Path, leads: dict[str, Any], deals: dict[str, Any]) 
 @pytest.mark.parametrize(
     ("column", "of_deals"), [("Created Date", "Close Date"), ("Row", "Deal Number")]
 )
-def test_cells_that_match_by_chance_are_no_ids(tmp_path: Path, column: str, of_deals: str) -> None:
+def test_cells_that_match_by_chance_are_not_ids(tmp_path: Path, column: str, of_deals: str) -> None:
     leads = {"Lead ID": [f"L{i}" for i in range(40)], "Created Date": days(40, "2024-03-01")}
     files = leads_and_deals(tmp_path, leads | {"Row": range(40)}, {"Deal Number": range(40)})
     with pytest.raises(ConfigError, match='such as "L0" in "Lead ID" of leads.csv and "0" in'):
@@ -595,7 +597,7 @@ def test_own_id_of_a_table_comes_last(tmp_path: Path) -> None:
     assert project.outcomes.column_of("lead_id") == "customer_id"
 
 
-def test_leads_with_a_status_and_a_day_are_no_stages(tmp_path: Path) -> None:
+def test_leads_with_a_status_and_a_day_are_not_stages(tmp_path: Path) -> None:
     leads = {"Lead_ID": range(40), "Lead_Date": days(40), "Lead_Status": ["New", "Hot"] * 20}
     converted = {"Lead_ID": range(40), "Converted": ["yes", "no"] * 20, "Days": range(40)}
     files = [write_csv(tmp_path, "a.csv", leads), write_csv(tmp_path, "b.csv", converted)]
@@ -605,7 +607,7 @@ def test_leads_with_a_status_and_a_day_are_no_stages(tmp_path: Path) -> None:
     assert project.outcomes.source == "b.csv"
 
 
-def test_history_of_stages_is_no_table_of_outcomes(tmp_path: Path) -> None:
+def test_history_of_stages_is_not_a_table_of_outcomes(tmp_path: Path) -> None:
     leads = {"Id": [f"006{i:05}" for i in range(40)], "CreatedDate": days(40)}
     leads["StageName"] = ["Closed Won", "Closed Lost"] * 20
     history = {"Id": [f"008{i:05}" for i in range(80)], "OpportunityId": leads["Id"] * 2}
@@ -619,7 +621,7 @@ def test_history_of_stages_is_no_table_of_outcomes(tmp_path: Path) -> None:
     assert project.stages is not None
 
 
-def test_closing_date_is_no_time_of_an_activity(tmp_path: Path) -> None:
+def test_closing_date_is_not_the_time_of_an_activity(tmp_path: Path) -> None:
     leads = {"LeadID": range(1, 41), "Name": [f"Lead {i}" for i in range(40)]}
     leads["DateCreated"] = days(40)
     sales = {

@@ -33,7 +33,9 @@ def times_comment(columns: Sequence[Column]) -> str:
         ("Created At", ["01.02.2025", "2025/02/01", "Feb 2025"]),
     ],
 )
-def test_name_of_a_creation_or_closing_without_times_is_unread(name: str, cells: list[str]) -> None:
+def test_column_of_a_creation_or_closing_without_times_is_unread(
+    name: str, cells: list[str]
+) -> None:
     assert unread_times(column(name, cells)).startswith("its name says when each lead was")
 
 
@@ -71,7 +73,7 @@ def test_column_of_text_that_looks_like_numbers_has_a_comment() -> None:
     assert "%d" not in comment
 
 
-def test_draft_says_what_it_decided_about_formats(tmp_path: Path) -> None:
+def test_draft_contains_formats_with_their_evidence(tmp_path: Path) -> None:
     rows = range(120)
     columns = {
         "Id": [f"L{i:03}" for i in rows],
@@ -107,7 +109,7 @@ def test_draft_says_what_it_decided_about_formats(tmp_path: Path) -> None:
     assert 'CHECK: in "Fee", some numbers have a decimal point' in words
 
 
-def test_cells_that_are_no_dates_are_named_beside_the_format(tmp_path: Path) -> None:
+def test_cells_that_are_not_dates_are_named_beside_the_format(tmp_path: Path) -> None:
     days = pd.Series(pd.date_range("2024-01-01", periods=200))
     columns: dict[str, Any] = {
         "Id": [f"L{i}" for i in range(200)],
@@ -132,17 +134,17 @@ def test_cells_that_are_no_dates_are_named_beside_the_format(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     "name", ["CreatedById", "created_by_id", "Created By", "Erstellt von", "Creato da", "作成者"]
 )
-def test_name_of_a_person_who_created_is_no_time(name: str) -> None:
+def test_column_of_the_person_who_created_is_not_a_time(name: str) -> None:
     assert unread_times(column(name, ["0053i000000urgcAAA", "0053i000000urgdAAA"])) == ""
     assert unread_times(column(name, ["User 1", "User 2"])) == ""
 
 
-def test_ids_are_no_unread_times() -> None:
+def test_ids_are_not_unread_times() -> None:
     assert unread_times(column("Created", ["0053i000000urgcAAA", "0053i000000urgdAAA"])) == ""
     assert unread_times(column("Created", ["a1@example.org", "b2@example.org"])) == ""
 
 
-def test_postal_codes_are_no_unread_numbers() -> None:
+def test_postal_codes_are_not_unread_numbers() -> None:
     cells = [f"{27700 + i}-{6800 + i}" if i % 2 else f"{27700 + i}" for i in range(60)]
     assert column("postal_code", cells).form.trouble == ""
 
@@ -155,7 +157,7 @@ def test_closings_in_two_formats_have_a_line_with_both() -> None:
     assert '"CloseDate" = "%Y-%m-%d or %d/%m/%Y"' in comment
 
 
-def test_comment_names_no_words_for_nothing() -> None:
+def test_comment_does_not_show_words_for_nothing() -> None:
     cells = ["1/18/2026", "TBC", *[f"1/{day}/26 or so" for day in range(10, 28)]]
     comment = times_comment([column("Created At", cells)])
     assert '"1/10/26 or so" and "1/18/2026"' in comment

@@ -77,7 +77,7 @@ def test_column_named_as_an_id_is_not_a_number(name: str) -> None:
     assert isinstance(fit_attribute(repeated, nothing=[], kind="number"), NumberAttribute)
 
 
-def test_declared_number_is_no_identifier() -> None:
+def test_declared_number_is_not_an_identifier() -> None:
     assert fit_number(list(range(100)), kind="number").highest == 99
 
 

@@ -139,7 +139,7 @@ def test_values_of_private_and_ignored_columns_are_not_in_the_result(check: Chec
         ('Budget = "$1,234.56"', "reads only those in $; the others count as missing."),
     ],
 )
-def test_several_currencies_say_how_the_amounts_are_read(
+def test_question_about_currencies_names_how_the_amounts_are_read(
     check: Check, formats: str, use: str
 ) -> None:
     rows = leads()
@@ -192,7 +192,7 @@ def test_outcomes_that_begin_late_are_missing(check: Check) -> None:
     assert "94 of 200 leads (47 %) are older than the first outcomes" in warning.evidence
 
 
-def test_long_sales_are_no_missing_outcomes(check: Check) -> None:
+def test_long_sales_are_not_missing_outcomes(check: Check) -> None:
     rows = leads(400)
     for row in rows:
         if row["Closed"]:
@@ -314,7 +314,7 @@ def test_phone_numbers_are_compared_however_they_are_written(
     assert (warning.number, warning.lines) == ("LC109", (4, 10))
 
 
-def test_dates_that_cannot_be_read_are_no_phone_numbers(check: Check) -> None:
+def test_dates_that_cannot_be_read_are_not_phone_numbers(check: Check) -> None:
     rows = [
         {**row, "Due": f"0{1 + i % 9}/0{1 + i % 7}/2024" if i % 5 else "tbd"}
         for i, row in enumerate(leads())
@@ -322,14 +322,14 @@ def test_dates_that_cannot_be_read_are_no_phone_numbers(check: Check) -> None:
     assert "LC109" not in numbers(check(rows))
 
 
-def test_an_address_of_many_leads_is_no_person(check: Check) -> None:
+def test_an_address_of_many_leads_is_not_a_person(check: Check) -> None:
     rows = leads()
     for i, row in enumerate(rows):
         row["E-mail"] = "info@acme.com" if i % 5 == 0 else f"person{i}@acme.com"
     assert numbers(check(rows)) == []
 
 
-def test_column_that_is_filled_since_a_day(check: Check) -> None:
+def test_column_that_is_filled_only_since_a_day(check: Check) -> None:
     rows = leads(800, days=0.5)
     for i, row in enumerate(rows):
         row["Region"] = ("", "North", "South")[i % 3] if i >= 400 else ""
@@ -409,7 +409,7 @@ def test_cut_damaged_and_differing_texts(check: Check) -> None:
         ("Î‘Î¸Î®Î½Î±", "Αθήνα"),
     ],
 )
-def test_damaged_letters_are_shown_as_they_were_meant(
+def test_question_about_damaged_letters_shows_the_right_ones(
     check: Check, damaged: str, meant: str
 ) -> None:
     rows = [{**row, "City": (damaged, "Bonn")[i % 2]} for i, row in enumerate(leads())]
@@ -419,7 +419,7 @@ def test_damaged_letters_are_shown_as_they_were_meant(
 
 
 @pytest.mark.parametrize("right", ["„groß“", "SZKÓŁA", "ПРОЁМ", "日本", "R&amp;D", "ŠKODA Ž"])
-def test_right_letters_are_no_damage(check: Check, right: str) -> None:
+def test_right_letters_are_not_damaged(check: Check, right: str) -> None:
     rows = [{**row, "City": (right, "Bonn")[i % 2]} for i, row in enumerate(leads())]
     assert numbers(check(rows)) == []
 
@@ -441,7 +441,7 @@ def test_words_among_dates_are_asked_about(check: Check, form: str) -> None:
     assert '"00.00.0000"' in warning.evidence
 
 
-def test_question_marks_of_addresses_are_no_damage(check: Check) -> None:
+def test_question_marks_in_addresses_are_not_damaged_letters(check: Check) -> None:
     rows = [
         {**row, "Page": f"/p?id={i % 4}", "Ask": f"ok? {i % 3}"} for i, row in enumerate(leads())
     ]
@@ -473,7 +473,7 @@ def test_placeholders_near_the_other_numbers_are_asked_about(check: Check) -> No
     ]
 
 
-def test_flags_and_prices_are_no_placeholders(check: Check) -> None:
+def test_flags_and_prices_are_not_placeholders(check: Check) -> None:
     rows = [
         {**row, "Yes": (0, -1)[i % 2], "Price": (19, 29, 49, 999)[i % 4]}
         for i, row in enumerate(leads())
@@ -497,7 +497,9 @@ def test_numbers_in_questions_have_no_exponent(check: Check) -> None:
     assert "e+" not in warning.evidence
 
 
-def test_what_can_be_read_is_checked_if_training_refuses(check: Check, tmp_path: Path) -> None:
+def test_readable_tables_are_checked_if_training_refuses_the_records(
+    check: Check, tmp_path: Path
+) -> None:
     rows = leads()
     for row in rows:
         row["Status"] = "Maybe"
@@ -508,7 +510,7 @@ def test_what_can_be_read_is_checked_if_training_refuses(check: Check, tmp_path:
     assert column(result, "Source").filled == 200
 
 
-def test_young_leads_and_few_wins_are_said_before_training(check: Check) -> None:
+def test_check_explains_that_leads_are_too_young_or_wins_too_few(check: Check) -> None:
     young = check([{**row, "Created": "2026-05-20 09:00", "Closed": ""} for row in leads(60)])
     assert young.refusal.startswith("None of the 60 leads is old enough to learn from")
     few = check(leads(30, days=8))

@@ -266,7 +266,7 @@ def test_dates_in_another_format_are_named() -> None:
 
 
 @pytest.mark.parametrize("cells", [["1.101", "2.5"] * 20, ["1,101.5", "20"] * 20, ["soon"] * 40])
-def test_numbers_in_the_same_or_no_clear_format_are_not_named(cells: list[str]) -> None:
+def test_numbers_in_the_same_or_an_unclear_format_are_not_named(cells: list[str]) -> None:
     learned = NumberAttribute("x", frozenset(), median=1.0, notation="1,234.56")
     scorer: Any = SimpleNamespace(pipeline=SimpleNamespace(attributes=[learned]))
     assert other_formats(scorer, pd.DataFrame({"x": cells})) == []

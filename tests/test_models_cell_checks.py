@@ -89,7 +89,7 @@ def test_date_after_the_moment_has_one_warning() -> None:
         ("2099-01-01", "time_in_future"),
     ],
 )
-def test_date_long_before_those_learned_from_has_a_warning(cell: str, code: str | None) -> None:
+def test_date_long_before_the_training_dates_has_a_warning(cell: str, code: str | None) -> None:
     first, last = (cell_time(day) / DAY for day in ("2023-01-01", "2024-12-31"))
     dates = tuple(
         DateAttribute("Form", NOTHING, part, earliest=first, latest=last)

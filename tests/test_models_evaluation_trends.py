@@ -30,7 +30,7 @@ def test_lasting_trend_is_more_than_scattered_months(
 
 
 @pytest.mark.parametrize(("wins", "n"), [([5, 50], [100, 100]), ([0] * 6, [9] * 6), ([], [])])
-def test_two_months_or_no_wins_are_no_lasting_trend(wins: list[int], n: list[int]) -> None:
+def test_two_months_or_no_wins_are_not_a_lasting_trend(wins: list[int], n: list[int]) -> None:
     months = np.array(wins, dtype=np.int64), np.array(n, dtype=np.int64)
     assert lasting_trend(*months) == (0.0, 1.0)
 
@@ -41,7 +41,7 @@ def test_three_months_can_be_a_lasting_trend() -> None:
     assert p < 0.05
 
 
-def test_halves_that_differ_against_the_trend_are_no_lasting_trend() -> None:
+def test_halves_that_differ_against_the_trend_are_not_a_lasting_trend() -> None:
     wins = np.array([0, 60, 60, 50, 50, 0])
     z, p = lasting_trend(wins, np.array([10, 100, 100, 100, 100, 10]))
     assert z < 0

@@ -275,7 +275,7 @@ def test_empty_folder_has_no_previous_report(tmp_path: Path) -> None:
     assert read_previous(tmp_path) is None
 
 
-def test_record_of_another_format_is_no_previous_report(tmp_path: Path) -> None:
+def test_record_of_another_format_is_not_a_previous_report(tmp_path: Path) -> None:
     (tmp_path / "report.json").write_text('{"format": "leadscore report 0"}')
     assert read_previous(tmp_path) is None
 

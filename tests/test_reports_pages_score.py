@@ -64,7 +64,7 @@ def test_a_lead_scored_at_several_ages_counts_as_one_lead(rows: ReportRows) -> N
     assert titles[:4] == ["Grade", "Scores", "Leads", "Before a win"]
 
 
-def test_more_scores_of_the_same_leads_are_no_more_evidence(rows: ReportRows) -> None:
+def test_more_scores_of_the_same_leads_are_not_more_evidence(rows: ReportRows) -> None:
     _, from_one_score = page_of(rows, grade("A", 18, 40), grade("D", 10, 40))
     grades = grade("A", 180, 400, n_leads=40), grade("D", 100, 400, n_leads=40)
     _, from_ten_scores = page_of(rows, *grades)
@@ -102,6 +102,6 @@ def test_predicted_chances_that_are_too_low_are_a_takeaway(rows: ReportRows) -> 
     )
 
 
-def test_predicted_chances_that_differ_by_chance_only_are_no_takeaway(rows: ReportRows) -> None:
+def test_predicted_chances_that_differ_by_chance_only_are_not_a_takeaway(rows: ReportRows) -> None:
     grades = grade("A", 550, 1_000, stated=0.53), grade("D", 50, 1_000)
     assert len(page_of(rows, *grades)[1]) == 1

@@ -220,7 +220,7 @@ def test_an_unknown_stage_is_an_error(tmp_path: Path) -> None:
 NO_STAGES = PROJECT.replace('stages = {source = "stages.csv"}\n', "")
 
 
-def test_activities_are_no_stages_unless_the_project_names_them(tmp_path: Path) -> None:
+def test_activities_are_not_stages_unless_the_project_names_them(tmp_path: Path) -> None:
     assert make_rows(*crm(tmp_path, NO_STAGES), NOW).funnel is None
 
 

@@ -75,7 +75,7 @@ def test_a_lower_share_is_a_change_down() -> None:
     assert "“Fair”: down to 10.0" in note.sentence
 
 
-def test_a_difference_within_chance_is_no_change() -> None:
+def test_a_difference_within_chance_is_not_a_change() -> None:
     note = note_of(page_with(100 + 24, 1_000 + 200), last(100, 1_000))
     assert note.kind == ChangeKind.UNCHANGED
     assert note.sentence == (

@@ -132,7 +132,7 @@ def test_days_of_events_count_from_their_end_online_and_offline(tmp_path: Path) 
     assert mail["occurred_at"] == cell_time("2025-01-05") == call["occurred_at"] - DAY + 1
 
 
-def test_creation_is_read_as_in_the_files_and_lists_as_in_json_lines(tmp_path: Path) -> None:
+def test_service_reads_creations_and_lists_as_batch_scoring_does(tmp_path: Path) -> None:
     local = LocalTimes("%d.%m.%Y %H:%M", "Europe/Berlin")
     body = (
         b'{"leads": [{"created_at": "08.07.2026 03:04", "attributes": '

@@ -91,7 +91,7 @@ def test_invalid_flat_requests_are_refused(ask: Ask, case: str) -> None:
     assert (caught.value.status, caught.value.field) == (status, field)
 
 
-def test_list_is_several_values_of_an_attribute() -> None:
+def test_list_contains_several_values_of_an_attribute() -> None:
     body = b'{"lead_id": 7, "Interests": ["API", "Demo"], "None": []}'
     lead, _ = read_flat(body, Settings(), {"Interests": "Interests", "None": "None"})
     cells = lead_cells(lead, "", {"lead_id": "Id"}, set()).cells
