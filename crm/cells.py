@@ -62,7 +62,7 @@ def cell_text(cell: Any) -> str | None:
 
 
 def list_text(items: list[Any]) -> str | None:
-    """Return the text of a cell that is a list, as CRMs send several values: its JSON.
+    """Return a list of values as text: its JSON. None if the list is empty.
 
     Examples
     --------

@@ -28,7 +28,7 @@ from crm.text import first_few, quote
 from crm.times import check_zone
 
 _EARLIEST, _LATEST = (pd.Timestamp(year, 1, 1, tz="UTC") for year in (1900, 2200))
-BUDDHIST_YEARS: Final = 543  # by which the Buddhist calendar is ahead
+BUDDHIST_YEARS: Final = 543  # the Buddhist calendar is ahead by this many years
 # What a lead without a time of creation needs, if too many lack it.
 WITHOUT_CREATION: Final = (
     "Every lead needs its time of creation. Add it to the export, or name another column as "
@@ -258,7 +258,7 @@ def _unread(cells: pd.Series, read: pd.Series, nothing: frozenset[str]) -> Bools
 
 
 def _known_ids(ids: pd.Series, nothing: frozenset[str]) -> pd.Series:
-    """Return ids without the words that mean "no value"; a number such as 0 may be an id.
+    """Return ids; words that mean "no value" become missing. A number such as 0 may be an id.
 
     Examples
     --------
@@ -270,7 +270,7 @@ def _known_ids(ids: pd.Series, nothing: frozenset[str]) -> pd.Series:
 
 
 def _other_calendars(table: ShapedTable) -> Iterator[str]:
-    """Name columns of which most times are not in the years 1900 to 2199.
+    """Yield a sentence for each column whose times are mostly outside the years 1900 to 2199.
 
     Times of closing may be later: 9999-12-31 stands for "never".
     """
@@ -291,7 +291,7 @@ def _other_calendars(table: ShapedTable) -> Iterator[str]:
 
 
 def _buddhist_hint(texts: str) -> str:
-    """Return a sentence about a year that is likely of the Buddhist calendar; "" if none is.
+    """Return a sentence about a year that seems to be of the Buddhist calendar; "" without one.
 
     Examples
     --------

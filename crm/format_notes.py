@@ -1,4 +1,4 @@
-"""Asks about the formats of attributes that are in doubt, and notes what was decided."""
+"""Checks the formats of attributes, and writes notes about those that their cells do not show."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ from crm.sources.source import name_of
 
 
 def check_doubts(project: Project, formats: Mapping[str, ColumnFormat]) -> None:
-    """Check that the model uses no column that can be read in two ways.
+    """Check that every column that the model uses can be read in one way only.
 
     Parameters
     ----------
@@ -33,18 +33,20 @@ def check_doubts(project: Project, formats: Mapping[str, ColumnFormat]) -> None:
 
 
 def format_notes(project: Project, formats: Mapping[str, ColumnFormat]) -> list[str]:
-    """Write a note about each column of the leads whose reading its cells do not show.
+    """Write notes about attributes whose cells do not show how they are to be read.
+
+    A note names text that looks like numbers or times, or the evidence for a decimal sign that no
+    cell shows.
 
     Parameters
     ----------
-    project : Project
-    formats : mapping of str to ColumnFormat
-        The formats of the columns of the leads.
+    project, formats
+        As for `check_doubts`.
 
     Returns
     -------
     list of str
-        Sentences without any cell, because columns may be personal.
+        Sentences without cells, because columns may be personal.
     """
     rules, unused = project.columns, _unused(project)
     as_declared = {*rules.category, *rules.number}

@@ -22,7 +22,7 @@ class ReadingNotes:
     nothing : frozenset of str
         The case-folded words that mean "no value", as the project file lists them.
     sentences : list of str
-        Sentences about assumptions and repairs.
+        Sentences about what was assumed or repaired.
     left_out : list of LeftOutRows
         Rows that are left out, by table and reason.
     days : dict of str to str

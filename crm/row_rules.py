@@ -46,7 +46,7 @@ class ShapedTable:
     unread: Mapping[str, Bools]
 
     def take(self, rows: Bools) -> "ShapedTable":
-        """Return some of the rows."""
+        """Return the table with the chosen rows only."""
         return replace(
             self,
             raw=self.raw[rows],

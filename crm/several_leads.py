@@ -26,7 +26,7 @@ _THOUSANDS: Final = re.compile(r"[0-9]{1,3}(,[0-9]{3})+")
 
 
 def split_ids(text: str) -> list[str]:
-    """Return the ids of a cell, without repeats; a text that is one id is returned as it is.
+    """Return the ids of a cell, without repeats; a cell with one id is returned as it is.
 
     Examples
     --------
@@ -46,7 +46,9 @@ def split_ids(text: str) -> list[str]:
 
 
 def _form(lead_id: str) -> str:
-    """Return the kind of an id: its letters if it is a code, so that the ids of a cell are alike.
+    """Return the kind of an id, which is the same for all ids of a cell.
+
+    The kind of a code is its letters.
 
     >>> _form("L-7") == _form("L-12"), _form("7") == _form("12.0"), _form("L-7") == _form("D-7")
     (True, True, False)
@@ -87,7 +89,7 @@ def with_row_for_each_lead(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def several_leads(ids: pd.Series) -> tuple[int, str]:
-    """Return how many ids name several leads, and the first of them.
+    """Return the number of cells that name several leads, and the first of these cells.
 
     Examples
     --------
@@ -99,7 +101,7 @@ def several_leads(ids: pd.Series) -> tuple[int, str]:
 
 
 def sentence_about_several_leads(column: str, count: int, example: str, has_amount: bool) -> str:
-    """Write what rows that name several leads count for."""
+    """Write a sentence about rows that name several leads."""
     rows = "1 row names" if count == 1 else f"{count:,} rows name"
     amount = " Its amount counts once, for the first of them." if has_amount else ""
     return (

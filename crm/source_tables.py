@@ -8,7 +8,7 @@ from crm.sources.source import read_table
 
 
 class SourceTables:
-    """The tables of a project, with the cells of their sources.
+    """The tables of a project as their sources contain them.
 
     Parameters
     ----------
@@ -20,7 +20,7 @@ class SourceTables:
         self._read: dict[str, tuple[pd.DataFrame, list[LeftOutRows], list[str]]] = {}
 
     def read(self, name: str, left_out: list[LeftOutRows], notes: list[str]) -> pd.DataFrame:
-        """Return a table; it is read the first time only.
+        """Return a table; its source is read only the first time.
 
         Parameters
         ----------
@@ -28,9 +28,9 @@ class SourceTables:
             "leads", "activities", "stages" or "outcomes". The project must have this table, in a
             file or a database.
         left_out : list of LeftOutRows
-            Receives the rows that are not part of the table, each time.
+            Receives the rows that are not part of the table, in every call.
         notes : list of str
-            Receives sentences about rows that are repaired, each time.
+            Receives sentences about rows that are repaired, in every call.
 
         Returns
         -------

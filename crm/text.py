@@ -79,7 +79,7 @@ def counted(n: int, one: str, many: str | None = None) -> str:
 
 
 def number_text(value: float) -> str:
-    """Write a number with six digits or more, and without an exponent below 1e15.
+    """Write a number to six digits, or to its unit place, and without an exponent below 1e15.
 
     Examples
     --------

@@ -51,12 +51,12 @@ _EXAMPLE: Final = datetime.datetime(2026, 1, 31, 14, 30, tzinfo=datetime.UTC)
 
 
 def written_time(notation: str | None) -> str:
-    """Return the format of times as a message names it, with an example.
+    """Write the name of a format of times, with an example, for messages.
 
     Parameters
     ----------
     notation : str or None
-        None is ISO 8601.
+        None means ISO 8601.
 
     Examples
     --------
@@ -173,7 +173,7 @@ def _in_format(
 
 def _iso_times(text: pd.Series, subject: str, timezone: str) -> tuple[pd.Series, bool]:
     cells = pa.array(text)
-    for zone in ("UTC", None):  # a tenth of the time, if all cells are complete and alike
+    for zone in ("UTC", None):  # ten times faster, if all cells are complete and alike
         try:
             times = pc.cast(cells, pa.timestamp("us", zone)).to_numpy(zero_copy_only=False)
         except pa.ArrowInvalid:
@@ -203,9 +203,9 @@ def _iso_times(text: pd.Series, subject: str, timezone: str) -> tuple[pd.Series,
 
 @lru_cache(1 << 16)
 def iso_text(text: str) -> str | None:
-    """Return a time as ISO 8601 in its usual form; None if it is not a date, with or without clock.
+    """Return a day, with or without a clock, in the usual form of ISO 8601; None for other text.
 
-    A month or a week is not a time, because its day is not known.
+    A month or a week is not a time, because the day is not known.
 
     Examples
     --------

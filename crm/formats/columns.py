@@ -105,7 +105,7 @@ def number_reader(notation: str | None) -> NumberFormat:
     Parameters
     ----------
     notation : str or None
-        The format of the column; a format of times counts as none.
+        The format of the column. With None or a format of times, the default is returned.
 
     Examples
     --------
@@ -118,7 +118,7 @@ def number_reader(notation: str | None) -> NumberFormat:
 
 
 def time_notation(notation: str | None) -> str | None:
-    """Return the format of a column if it is one of times, or else None, which is ISO 8601."""
+    """Return the format of a column if it is a format of times; otherwise None: ISO 8601."""
     return notation if notation is not None and is_time_format(notation) else None
 
 
@@ -217,10 +217,10 @@ def column_formats(
 def sign_evidence(
     formats: Mapping[str, ColumnFormat], delimiter: str | None = None
 ) -> SignEvidence | None:
-    """Return what a table shows about the decimal sign of its columns; None if it is nothing.
+    """Return the evidence of a table for the decimal sign of its columns; None without evidence.
 
-    Numbers count before dates and the delimiter. If they differ among themselves, they show
-    nothing.
+    Numbers count before dates and the delimiter. If the numbers contradict each other, or the
+    dates and the delimiter do, there is no evidence.
 
     Parameters
     ----------
@@ -379,6 +379,6 @@ def _is_open(form: ColumnFormat) -> bool:
 
 
 def _common(marks: Iterable[str]) -> str | None:
-    """Return the only mark that is not empty; None if there are several, or none."""
+    """Return the mark if all marks that are not empty are equal; otherwise None."""
     distinct = set(filter(None, marks))
     return distinct.pop() if len(distinct) == 1 else None

@@ -30,15 +30,15 @@ FEW_VALUES: Final = 25  # a column of fewer values such as "12 months" is a cate
 
 
 class SignEvidence(NamedTuple):
-    """What other cells of a table show about the decimal sign.
+    """The decimal sign that other cells of a table show, or that the project file declares.
 
     Attributes
     ----------
     sign : {".", ","}
     reason : str
-        What shows it, as the end of a sentence; empty if the project file declares the sign.
+        The evidence, as the end of a sentence; empty if the project file declares the sign.
     is_of_numbers : bool
-        Whether numbers show it, or the project file. Dates and delimiters are weaker evidence.
+        Whether the evidence is numbers or the project file. Dates and delimiters are weaker.
     """
 
     sign: str
@@ -132,9 +132,9 @@ def recognise_numbers(
 
 
 def _fractions_beside_percentages(written: Sequence[tuple[str, NumberParts]]) -> str:
-    """Return a sentence about cells such as 0.35 beside cells such as 20%; "" if there are none.
+    """Return a sentence about a column that mixes cells such as 0.35 and 20%; otherwise "".
 
-    Percentages below one, such as 0.5%, are usual if most of them are.
+    If most percentages are below 1, such as 0.5%, fractions are not remarkable.
     """
     percentages = [text for text, part in written if part.unit == PERCENT]
     plain = (part.digits for _, part in written if part.unit == "")
@@ -157,7 +157,7 @@ def _is_fraction(digits: str) -> bool:
 
 
 def merged_units(units: Counter[str]) -> Counter[str]:
-    """Count amounts with a shared sign as those of the only currency that it may mean here.
+    """Count amounts with a sign such as $ under the currency that it means, if only one fits.
 
     Examples
     --------
@@ -275,9 +275,9 @@ class _DecimalSigns:
     def _votes(
         self, marks: Sequence[str], evidence: SignEvidence | None, is_money: bool
     ) -> list[tuple[str, str]]:
-        """Return decimal signs with what speaks for them, the strongest first."""
+        """Return decimal signs with the evidence for each, the strongest first."""
         votes = []
-        # A program may write numbers with a point, and dates as people do.
+        # Programs write decimal points, even next to dates as the people of a country write them.
         if evidence is not None and (
             evidence.is_of_numbers or evidence.sign == "." or marks == [","]
         ):

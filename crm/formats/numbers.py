@@ -37,7 +37,7 @@ _WRITTEN: Final[dict[str, str]] = {  # the unit of each way to write a currency
     **{sign: sign for sign in _SHARED},
     **_UNITS["signs"],
 }
-SHORT_SIGN: Final = 2  # letters; shorter signs are compared with case: "Ft" is money, "ft" is feet
+SHORT_SIGN: Final = 2  # signs of up to two letters keep their case: "Ft" is money, "ft" is feet
 _CURRENCIES: Final = {
     name: unit
     for written, unit in _WRITTEN.items()
@@ -53,7 +53,7 @@ _NO_SPACES: Final = re.compile("[\u3400-\u9fff\uac00-\ud7af]")  # of Chinese, Ja
 
 
 def _factors(names: Iterable[str]) -> re.Pattern[str]:
-    """Build the pattern of words that multiply a number; capitals stay as they are."""
+    """Build the pattern of words that multiply a number; words with capitals match as written."""
     spelled = {
         spelling: None
         for name in sorted(names, key=len, reverse=True)
@@ -133,7 +133,7 @@ def number_parts(text: str) -> NumberParts | None:
 
 
 def _compatible(character: str) -> str:
-    """Return a character in its usual form; raised digits belong to units such as m²."""
+    """Return a character in its usual form; raised digits stay, because of units such as m²."""
     return character if character in "²³" else unicodedata.normalize("NFKC", character)
 
 
@@ -150,7 +150,7 @@ def currency_unit(text: str) -> str | None:
 
 @lru_cache(4_096)
 def _meaning(prefix: str, suffix: str) -> tuple[float, str] | None:
-    """Return the factor and the unit of what is before and behind a number; None if unknown."""
+    """Return the factor and the unit that the texts around a number mean; None if unknown."""
     before = _unit(prefix)
     rest, factor, rate = suffix, 1.0, ""
     if (multiplier := _FACTOR.match(rest)) is not None:
@@ -182,7 +182,7 @@ def _factor_of(written: str, factors: Mapping[str, float]) -> float:
 
 @lru_cache(4_096)
 def _unit(text: str) -> str | None:
-    """Return the currency or percent sign that a text consists of, or ""; None if it is other."""
+    """Return the currency or percent sign that a text is, "" for blank text; otherwise None."""
     bare = text.strip().rstrip(".")
     if bare in ("", PERCENT):
         return bare
@@ -194,7 +194,7 @@ def _unit(text: str) -> str | None:
 
 
 def joined_unit(units: Collection[str]) -> str | None:
-    """Return the unit that all units mean; None if they differ.
+    """Return the unit that all of some units may mean; None if they differ.
 
     Examples
     --------
@@ -214,7 +214,7 @@ def may_mean(sign: str, unit: str) -> bool:
 
 
 def currency_of(unit: str) -> str:
-    """Return the currency of a unit such as "$/hr"; "" if it has none."""
+    """Return the currency of a unit such as "$/hr"; "" for other units."""
     currency = unit.partition("/")[0]
     return currency if currency in CURRENCIES else ""
 

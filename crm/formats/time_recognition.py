@@ -23,8 +23,8 @@ from crm.times import DAY, MILLISECONDS, NOT_A_TIME
 SHAPES_FROM: Final = 60  # cells whose shapes suggest formats
 SAMPLE: Final = 4_000  # distinct cells that must fit the format
 MOSTLY: Final = 0.99  # the least share of cells that fit
-TIMES: Final = 0.85  # the same, if the other cells are no times in any format
-LOOKED_AT: Final = 200  # texts that show the calendar
+TIMES: Final = 0.85  # the same, if the other cells are not times in any format
+LOOKED_AT: Final = 200  # texts from which the calendar is recognised
 YEAR: Final = 365 * DAY
 _BETWEEN: Final = r"[-/., ]+|[-/. ]*(?:\b(?:de|del|of|den|d')\b)?[-/. ]+"
 _NAME: Final = r"[^\W\d_]{3,12}\.?"
@@ -150,9 +150,9 @@ def recognise_times(
 
 
 def mixed_notation(texts: Sequence[str]) -> str:
-    """Return the two formats of texts that mix ISO 8601 with days of one other shape; "" if none.
+    """Return the two formats of texts that mix ISO 8601 with one other format; otherwise "".
 
-    The texts of the other shape must have one meaning, which a day above 12 shows.
+    The order of day and month in the other format must be clear, as from a day above 12.
 
     Examples
     --------
@@ -177,9 +177,9 @@ def mixed_notation(texts: Sequence[str]) -> str:
 def _are_words_beside(
     sample: Sequence[str], fit: Sequence[bool], fits: Iterable[Sequence[bool]]
 ) -> bool:
-    """Check that most cells fit a format, and that the others fit none.
+    """Check that most cells fit a format, and that the other cells do not fit any format.
 
-    Whole numbers may be something else, such as the number of a customer.
+    Whole numbers do not count, because they may be something else, such as ids.
     """
     dates = [text for text, is_read in zip(sample, fit, strict=True) if is_read]
     if len(dates) < TIMES * len(sample) or any(text.isdigit() for text in dates):
@@ -197,7 +197,7 @@ def _is_iso(text: str) -> bool:
 def _are_of_our_era(sample: Sequence[str], notation: str | None) -> bool:
     """Check that most times of a sample are between 1900 and 2100.
 
-    Other years are mostly of another calendar, such as 1404 in Iran and 2568 in Thailand.
+    Other years are usually from another calendar, such as 1404 in Iran and 2568 in Thailand.
     """
     if notation is None:
         years = [int(iso[:4]) for text in sample[:LOOKED_AT] if (iso := iso_text(text))]

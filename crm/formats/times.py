@@ -85,9 +85,10 @@ def is_time_format(text: str) -> bool:
 
 @lru_cache(1 << 14)
 def time_text(text: str) -> str:
-    """Return the text of a time without brackets: a zone in brackets counts as one without them.
+    """Return the text of a time without brackets.
 
-    What follows a zone in brackets explains the zone, and a weekday says nothing new.
+    A zone in brackets stays. A weekday in brackets is removed, and so is text in brackets behind
+    a zone, which explains the zone.
 
     Examples
     --------
@@ -115,7 +116,7 @@ def _is_weekday(name: str) -> bool:
 
 
 def unknown_zone(text: str) -> str:
-    """Return the zone at the end of a time if it has no meaning, or several; else "".
+    """Return the zone at the end of a time if its meaning is unknown or unclear; otherwise "".
 
     Examples
     --------
@@ -127,7 +128,7 @@ def unknown_zone(text: str) -> str:
 
 
 def excel_number(text: str) -> float:
-    """Read the days of a spreadsheet, with a decimal point or comma; nan if it is not a number."""
+    """Read a number of days, with a decimal point or comma; nan if the text is not a number."""
     return cell_number(text.replace(",", ".") if text.count(",") == 1 else text)
 
 

@@ -16,8 +16,8 @@ from crm.text import listed, quote
 MOSTLY: Final = 0.5  # the least share of cells that look like numbers or times
 NEARLY_ALL: Final = 0.95  # the least share of numbers that are written in two ways
 MANY_VALUES: Final = 25  # a column of fewer values is a category
-FEW: Final = 3  # cells of a unit that is named
-MANY_FORMS: Final = 12  # forms of the text around the numbers of a column
+FEW: Final = 3  # the least number of cells with a unit that a sentence names
+MANY_FORMS: Final = 12  # the texts around numbers have at most so many usual forms
 # One number with some text before and behind it. Text before a whole number makes it a code.
 _NUMBER: Final = re.compile(
     r"([^\d/:@#_+]{0,12}?)((?:\d{1,3}(?:[.,' ]\d{2,3})+|\d+)(?:[.,]\d+)?)([^\d:@#_]{0,20})"
@@ -38,7 +38,7 @@ _DAY_OR_CLOCK: Final = re.compile(r"\d{1,4}[-/.]\d{1,4}|\d{4}|\d{1,2}:\d{2}|\d{5
 def trouble_of(
     values: Sequence[str], is_timed: bool, numbers: RecognisedNumbers | None = None
 ) -> str:
-    """Return a sentence about values that look like numbers or times but are not read; or "".
+    """Return a sentence about values that look like numbers or times but are not; otherwise "".
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def trouble_of(
     is_timed : bool
         Whether the name of the column means a time.
     numbers : RecognisedNumbers, optional
-        What is known about those values that are numbers.
+        The format of those values that are numbers.
 
     Examples
     --------

@@ -16,7 +16,7 @@ _SEPARATORS: Final = {"\u066b": ".", "\u066c": ","}
 
 @lru_cache(1 << 14)
 def plain_text(text: str) -> str:
-    r"""Return a text with the digits 0 to 9, and without what marks it as text for a spreadsheet.
+    r"""Return a text with the digits 0 to 9, and without marks of spreadsheets, such as ="…".
 
     Examples
     --------

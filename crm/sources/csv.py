@@ -1,6 +1,6 @@
 """Reads CSV: regular blocks of rows with pyarrow, and irregular ones row by row.
 
-Cells stay text, so `007` stays `007`. Later, `crm.cells` and `crm.formats` read what a cell means.
+Cells stay text, so `007` stays `007`. `crm.cells` and `crm.formats` interpret them later.
 """
 
 import csv
@@ -233,7 +233,7 @@ def _blocks(name: str, stream: Iterator[bytes], head: Head) -> Iterator[_Block]:
 
 
 def _cut(data: bytes, line: int, head: Head, n_held: int) -> _Block | None:
-    """Return the whole rows at the beginning of a text as a block; None if there is no whole row.
+    """Return the whole rows at the beginning of a text; None if it does not contain a whole row.
 
     Parameters
     ----------

@@ -11,9 +11,9 @@ from crm.sources.not_records import RowJudge
 from crm.text import quote
 
 SHOWN_CHARACTERS: Final = 40
-MOST_PARTS: Final = 5  # of one row
-RARE_ROWS: Final = 2  # with fewer cells than the header, or
-RARE_SHARE: Final = 0.01  # of the rows
+MOST_PARTS: Final = 5  # the most parts of one row
+RARE_ROWS: Final = 2  # rows with fewer cells than the header are rare if they are so few,
+RARE_SHARE: Final = 0.01  # or at most this share of the rows
 
 
 def check_cut_rows(
@@ -25,8 +25,8 @@ def check_cut_rows(
 ) -> None:
     """Check that no short row is the second part of a row that a line break cuts in two.
 
-    The first cell of such a part does not look like the cells of the first column, and most of its
-    cells are missing. Or the cells of the short rows above it and its own are those of one row.
+    Such a part lacks most cells, and its first cell does not look like the cells of the first
+    column. Or it has the cells of one row together with the short rows above it.
 
     Parameters
     ----------
@@ -86,16 +86,17 @@ def check_cut_rows(
 
 
 def _is_unlike(table: pd.DataFrame, row: int, short: Mapping[int, int], judge: RowJudge) -> bool:
-    """Return whether a whole row does not begin like the others."""
+    """Return whether a row has all its cells, but does not begin like the other rows."""
     if row >= len(table) or row in short:
         return False
     return judge.is_first_alike(0, cell_text(table.iat[row, 0]) or "") is False
 
 
 def _parts(row: int, short: Mapping[int, int], width: int) -> list[int]:
-    """Return the short rows down to `row` that have the cells of one row; none if there are none.
+    """Return the short rows, down to `row`, that together have the cells of one row.
 
-    A line break inside a cell makes one cell more.
+    A cell that a line break cuts in two counts twice. The list is empty if the cells do not add up
+    to one row.
     """
     total = short[row]
     for first in range(row - 1, row - MOST_PARTS, -1):
@@ -110,7 +111,7 @@ def _parts(row: int, short: Mapping[int, int], width: int) -> list[int]:
 def _are_one_row(
     table: pd.DataFrame, parts: Sequence[int], short: Mapping[int, int], judge: RowJudge
 ) -> bool:
-    """Return whether parts look more like one row than like several."""
+    """Return whether short rows look more like parts of one row than like several rows."""
     texts = [
         [cell_text(cell) or "" for cell in table.iloc[part].tolist()][: short[part]]
         for part in parts

@@ -25,7 +25,7 @@ _MARKS: Final = (  # longer marks first: that of UTF-32 begins with that of UTF-
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-UTF_16_SHARE: Final = 20  # in UTF-16, one byte of each pair is zero this many times as often
+UTF_16_SHARE: Final = 20  # in UTF-16, one byte of a pair is zero so many times more often
 # No byte of a character with several bytes is one of these, in any encoding.
 _WORD: Final = re.compile(rb'[^\x00-\x20,;"]*[\x80-\xff][^\x00-\x20,;"]*')
 ESCAPE: Final = b"\x1b"
@@ -98,7 +98,7 @@ def _detect(file: SourceFile) -> tuple[str, EncodingGuess | None]:
 
 
 def _is_by_chance(text: "_Words", encoding: str) -> bool:
-    """Return whether the lines in UTF-8 may be words of an encoding of several bytes."""
+    """Return whether lines in UTF-8 may be text in an encoding with characters of several bytes."""
     if not text.n_utf8 or not is_multibyte(encoding):
         return False
     read = text.utf8_word.encode().decode(encoding, errors="replace")
@@ -177,7 +177,7 @@ def is_multibyte(name: str) -> bool:
 
 
 def _marked_encoding(file: SourceFile) -> str | None:
-    """Return UTF-16 or UTF-32 if the file begins with a mark, or has its zero bytes."""
+    """Return UTF-16 or UTF-32 if a file begins with their marks, or contains zero bytes."""
     with file.open() as raw:
         block = raw.read(SAMPLE_BYTES)
     for mark, encoding in _MARKS:
@@ -202,12 +202,12 @@ def _unmarked_utf16(name: str, block: bytes) -> str:
 
 @dataclass
 class _Words:
-    """The words of a file with bytes beyond ASCII, and the lines that contain them.
+    """The words of a file that contain bytes beyond ASCII, and the lines with such words.
 
     Attributes
     ----------
     words : Counter of bytes
-        Of the first `MAX_WORDS` different words.
+        The counts of the first `MAX_WORDS` different words.
     n_utf8, n_broken : int
         The numbers of lines with such bytes that are valid UTF-8, and that are not.
     utf8_line, broken_line : int
@@ -215,7 +215,7 @@ class _Words:
     utf8_word : str
         A word of the first line in UTF-8.
     broken_word : bytes
-        A word of the first line that is not.
+        A word of the first line that is not in UTF-8.
     seven_bits : tuple of bytes
         The first words of Japanese in seven bits.
     """

@@ -1,8 +1,8 @@
 """Guesses the encoding of a text from how plausible its words are in each encoding.
 
-A few words are enough: `Köln` is more plausible than `Kšln`, and `紹介` than `뤢됳`. The result
-stays a guess, so it contains the words as they are read, and as the next likely encoding reads
-them.
+A few words are enough: `Köln` is more plausible than `Kšln`, and `紹介` than `뤢됳`. But the result
+is a guess. So it contains words as the guessed encoding reads them, and as the next likely one
+does.
 """
 
 import codecs
@@ -24,8 +24,9 @@ from crm.text import listed
 SCORED_WORDS: Final = 300
 CLEAR: Final = 5.0  # the least log-likelihood ratio that questions a declared encoding
 EXAMPLES: Final = 2
-UNICODE_ENCODINGS: Final = 14  # the first encodings have the letters of all languages
-# The shares of the letters of a language in its texts, by how often the data says that they occur.
+UNICODE_ENCODINGS: Final = 14  # so many of the first encodings cover all languages
+# The share of a letter in texts of its language, if the data lists it under `often`, `sometimes`
+# or `rarely`, and if it does not list the letter.
 SHARES: Final = {
     "LATIN": (0.012, 0.004, 0.0008, 0.00003),
     "CJK": (0.0015, 0.0015, 0.0015, 0.000004),
@@ -52,19 +53,19 @@ class EncodingGuess:
     Attributes
     ----------
     encoding : str
-        The name that Python has for it.
+        The name of the encoding in Python.
     what : str
-        Where it is used, such as "Western European, Windows".
+        The languages and systems that use it, such as "Western European, Windows".
     examples : tuple of str
-        Words as they are read; of those that the next likely encoding reads otherwise.
+        Words in this encoding which the next likely encoding reads differently.
     other : str
         The next likely encoding; empty if there is none.
     other_examples : tuple of str
         The same words in that encoding.
     margin : float
-        The log-likelihood ratio of the two.
+        The log-likelihood ratio of the two encodings.
     n_utf8 : int
-        The number of lines that may be in UTF-8: their letters are valid in both.
+        The number of lines that are valid in UTF-8 too.
     utf8_line : int
         The first of these lines, from 1.
     """
@@ -92,14 +93,14 @@ class EncodingGuess:
         )
 
     def readings(self) -> str:
-        """Return sentences on what the encoding and the next likely one read."""
+        """Return words as this encoding and the next likely one read them, in sentences."""
         other = f"; {self.other} would read {listed(self.other_examples)}" if self.other else ""
         lines = "1 line" if self.n_utf8 == 1 else f"{self.n_utf8:,} lines"
         mixed = f" {lines} may be in UTF-8 (first line {self.utf8_line:,})." if self.n_utf8 else ""
         return f"{self.encoding} ({self.what}) reads {listed(self.examples)}{other}.{mixed}"
 
     def doubt_about(self, declared: str) -> str:
-        """Return a sentence if a declared encoding reads far less plausible words, or else "".
+        """Return a sentence if a declared encoding reads far less plausible words; otherwise "".
 
         Examples
         --------
@@ -199,7 +200,7 @@ def guess_encoding(words: Counter[bytes]) -> EncodingGuess | None:
 
 
 def plausibility(texts: Sequence[str], encoding: str) -> float:
-    """Return the log-likelihood that texts which an encoding read are words of its languages.
+    """Return the log-likelihood that texts, as an encoding reads them, are in its languages.
 
     Examples
     --------
@@ -257,7 +258,7 @@ def _score(text: str, language: str, encoding: str) -> float:
 
 
 def _share(character: str, language: _Language, encoding: str, before: str, behind: str) -> float:
-    """Return how often a language has a character between two others."""
+    """Return the share of a character in texts of a language, given the characters around it."""
     n_letters = before.isalpha() + behind.isalpha()
     if character in _QUOTES:
         return 0.01 if n_letters < 2 or character in "’–" else 1e-5
@@ -296,7 +297,7 @@ def _letter_share(character: str, language: _Language, encoding: str) -> float:
 
 
 def _is_first_level(character: str, encoding: str) -> bool:
-    """Return whether an old standard has a character on its first level, of usual characters."""
+    """Return whether a character is on the first level of an old standard: the usual ones."""
     standard = {"cp932": "euc_jp", "cp949": "euc_kr", "gb18030": "gb2312"}.get(encoding, encoding)
     try:
         code = character.encode(standard)
@@ -316,7 +317,7 @@ def _script(character: str) -> str:
 
 
 def _word_score(word: str, language: _Language) -> float:
-    """Return the logarithm of how usual the order of the letters of a word is."""
+    """Score the order of the letters in a word: 0 if it is usual, negative if it is not."""
     score = 0.0
     run = 0  # upper-case letters
     for a, b in pairwise(word):
@@ -341,7 +342,7 @@ def _word_score(word: str, language: _Language) -> float:
 
 
 def _sound_score(word: str) -> float:
-    """Return the logarithm of how usual the order of vowels and consonants of a word is."""
+    """Score the order of vowels and consonants in a word: 0 if it is usual, negative if not."""
     base = "".join(unicodedata.normalize("NFD", letter)[0] for letter in word.casefold())
     base = base.translate(str.maketrans("øæœı", "oaoi"))
     score = 0.0

@@ -25,7 +25,7 @@ class Findings:
     file : str
         The name of the source in messages.
     unit : {"line", "row"}
-        What the number of a row counts: lines of a text, or rows of the table.
+        The unit of the numbers of rows: lines of a text, or rows of the table.
     """
 
     def __init__(self, table: str, file: str, unit: Literal["line", "row"] = "line") -> None:

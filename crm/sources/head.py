@@ -222,7 +222,7 @@ def _find_escape(
 
 
 def _skips_spaces(lines: Sequence[str], delimiter: str, quotes: str, escape: str | None) -> bool:
-    """Return whether more rows have the same width if spaces before quotes are not text."""
+    """Return whether more rows have equal widths if spaces before quotes are ignored."""
     if not any(f"{delimiter} {quotes}" in line for line in lines):
         return False
 

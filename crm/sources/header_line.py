@@ -10,8 +10,8 @@ from crm.sources.layout import DELIMITERS, Row, is_data_cell
 from crm.sources.looks import find_look
 from crm.text import first_few
 
-LEAST_ROWS: Final = 2  # below the header, to compare it with
-DATA_SHARE: Final = 0.8  # of the cells of a column of numbers, times or addresses
+LEAST_ROWS: Final = 2  # the least number of rows below the header to compare it with
+DATA_SHARE: Final = 0.8  # the least share of data cells in a column of data
 _GAP: Final = re.compile(r"\s{2,}")
 _CLEAR: Final = re.compile(r".*(@|\d{4}|\d[-/.:]\d).*", re.DOTALL)
 _TIME: Final = re.compile(r"\d[-/.]\d+[-/.]\d|\d:\d")
@@ -21,8 +21,9 @@ _YEAR: Final = re.compile(r"(19|20)\d\d")
 def check_header_line(name: str, rows: Sequence[Row], position: int, unit: str) -> None:
     """Check that a header does not look like the rows below it.
 
-    It looks like them if every cell above numbers, times, addresses or ids is one too, and either
-    one of these cells is clear, such as a time, or most of the cells occur below.
+    A header looks like them if each of its cells above numbers, times, addresses or ids is such a
+    value too. In addition, one of these cells must be clear, such as a time, or most cells of the
+    header must look like the cells below, or repeat one of them.
 
     Parameters
     ----------
@@ -32,7 +33,7 @@ def check_header_line(name: str, rows: Sequence[Row], position: int, unit: str) 
     position : int
         The position of the header.
     unit : {"line", "row"}
-        What the number of a row counts.
+        The unit of the numbers of rows.
 
     Raises
     ------
@@ -81,7 +82,7 @@ def check_header_line(name: str, rows: Sequence[Row], position: int, unit: str) 
 
 
 def check_split(name: str, rows: Sequence[Row], position: int) -> None:
-    """Check that the rows of a text are not cells that contain whole rows.
+    """Check that each row of a text is split into cells.
 
     Parameters
     ----------
@@ -93,7 +94,7 @@ def check_split(name: str, rows: Sequence[Row], position: int) -> None:
     Raises
     ------
     SourceError
-        If rows of several cells are in quotes, or the columns are separated by spaces.
+        If whole rows are in quotes, or the columns are separated by spaces.
     """
     header, below = rows[position], rows[position + 1 :]
     single = [row.cells[0] for row in below if row.width == 1]
@@ -115,7 +116,7 @@ def check_split(name: str, rows: Sequence[Row], position: int) -> None:
 
 
 def _is_alike(cell: str, column: Sequence[str]) -> bool | None:
-    """Return whether a cell looks like the cells below it; None if these are words."""
+    """Return whether a cell looks like the cells below it; None if those are words."""
     look = find_look(column)
     if look is not None and look.fits(cell):
         return True

@@ -11,7 +11,7 @@ from crm.arrays import Bools
 from crm.errors import SourceError
 from crm.text import quote
 
-_AROUND = "\ufeff\"'“”`"  # of a name in a file that was appended to another
+_AROUND = "\ufeff\"'“”`"  # marks around a name in a file that was appended to another file
 
 
 class HeaderNames:
@@ -54,7 +54,7 @@ class HeaderNames:
         return (n_names > 0) & (2 * n_names >= n_filled)
 
     def is_again(self, cells: Sequence[str]) -> bool:
-        """Return whether the cells are the header, or the first half of it at least."""
+        """Return whether the cells are the whole header, or at least its first half."""
         keys = [_key(cell) for cell in cells]
         while keys and not keys[-1]:
             keys.pop()
@@ -63,9 +63,9 @@ class HeaderNames:
         return keys == self._keys[: len(keys)] and (is_part or sum(map(bool, keys)) == n_named > 0)
 
     def misplaced(self, cells: Sequence[str]) -> int | None:
-        """Return the position of the first name in another column than its own.
+        """Return the position of the first name that is not in its own column.
 
-        None if less than half of the cells are names of columns.
+        None if every name is in its own column, or if most cells are not names of columns.
         """
         keys = self._of_header(cells)
         for i, key in enumerate(keys):
@@ -74,14 +74,17 @@ class HeaderNames:
         return None
 
     def renamed(self, cells: Sequence[str]) -> int | None:
-        """Return the position of the first cell that is not a name, as `misplaced` does."""
+        """Return the position of the first cell that is not the name of its column.
+
+        None if every cell is, or if most cells are not names of columns.
+        """
         for i, key in enumerate(self._of_header(cells)):
             if key and key != self._key_of(i):
                 return i
         return None
 
     def error(self, cells: Sequence[str], position: int, file: str, place: str) -> SourceError:
-        """Return the error that a row is another header; `place` is such as "line 7"."""
+        """Build the error about a row that is another header; `place` is, for example, "line 7"."""
         above = self._header[position] if position < len(self._header) else ""
         column = quote(above) if above else f"{position + 1:,}"
         return SourceError(
@@ -94,7 +97,7 @@ class HeaderNames:
         return self._keys[position] if position < len(self._keys) else ""
 
     def _of_header(self, cells: Sequence[str]) -> list[str]:
-        """Return the keys of the cells if at least half of them are names, otherwise none."""
+        """Return the keys of the cells if at least half of them are names; otherwise no keys."""
         keys = [_key(cell) for cell in cells]
         n_filled = sum(map(bool, keys))
         n_names = len(self._names & {*keys})

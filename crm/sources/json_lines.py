@@ -90,9 +90,9 @@ def iter_json_lines(file: SourceFile, encoding: str | None, findings: Findings) 
 
 
 class _Pages:
-    """Counts the lists of objects in each line: an answer of an API has many records in one.
+    """The lists of objects in each line, which show that a file is the answer of an API.
 
-    Each of the records has more keys than the answer around them.
+    Such an answer contains many records in one line, and each record has more keys than the answer.
     """
 
     def __init__(self) -> None:
@@ -138,7 +138,7 @@ def _objects(file: SourceFile, encoding: str) -> Iterator[tuple[int, dict[str, A
 
 
 def _flat(name: str, line: int, cells: dict[str, Any]) -> dict[str, Any]:
-    """Return the cells of an object, with those of the objects in it under joined names."""
+    """Return the cells of an object; those of an object inside it have names such as "a.b"."""
     if not any(isinstance(cell, dict) for cell in cells.values()):
         return cells
     flat: dict[str, Any] = {}
@@ -238,7 +238,7 @@ def typed_table(rows: list[list[Any]], columns: list[str]) -> pd.DataFrame:
 
 
 def _truths(cells: list[Any]) -> pd.Series:
-    """Return cells of which some are truth values: all as such, or those as text."""
+    """Return all cells as truth values if each of them may be one; otherwise make those text."""
     words = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}
     read = [cell if cell is None else words.get(str(cell).strip().casefold()) for cell in cells]
     if all(cell is None or truth is not None for cell, truth in zip(cells, read, strict=True)):

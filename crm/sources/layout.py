@@ -246,7 +246,7 @@ def _usual_filled(rows: Sequence[Row]) -> int:
 
 
 def _has_words(row: Row) -> bool:
-    """Return whether a row is more than the rule below a header, such as "---|---"."""
+    """Return whether a row has letters or digits, unlike a rule such as "---|---"."""
     return any(character.isalnum() for cell in row.cells for character in cell)
 
 

@@ -11,10 +11,10 @@ import pyarrow.compute as pc
 
 from crm.arrays import Bools
 
-SHAPED_SHARE: Final = 0.95  # of the cells, in a column whose cells look alike
-COMMON_SHARE: Final = 0.02  # of the cells, that have a common shape
+SHAPED_SHARE: Final = 0.95  # the least share of cells with frequent shapes, if the cells look alike
+COMMON_SHARE: Final = 0.02  # the least share of cells with one frequent shape
 MOST_COMMON: Final = 8
-LEAST_LENGTH: Final = 8  # of ids without a common shape, such as hexadecimal ones
+LEAST_LENGTH: Final = 8  # the least length of ids without a frequent shape, such as hexadecimal ids
 T = TypeVar("T")
 _EMAIL: Final = re.compile(r"\S+@\S+\.\S+")
 _TOKEN: Final = re.compile(r"[\w{}:-]+")
@@ -22,7 +22,7 @@ _TOKEN: Final = re.compile(r"[\w{}:-]+")
 
 @dataclass(frozen=True)
 class Look:
-    """How the cells of a column look.
+    """The look of the cells of a column: their shapes, or else their lengths.
 
     Attributes
     ----------
@@ -77,8 +77,8 @@ def find_look(texts: Sequence[str]) -> Look | None:
 
     Notes
     -----
-    A text without digits or "@" does not fit, even if a few cells have its shape: they can be of
-    another table below.
+    A text without digits or "@" does not fit, even if a few cells have its shape. These cells can
+    belong to another table below.
     """
     with_digit = sum(any(map(str.isdigit, text)) or "@" in text for text in texts)
     least = SHAPED_SHARE * len(texts)
@@ -94,7 +94,7 @@ def find_look(texts: Sequence[str]) -> Look | None:
 
 
 def _common(values: Sequence[T]) -> frozenset[T]:
-    """Return the values that are not rare; none if there are many, or the rare ones are many."""
+    """Return the frequent values; an empty set if too many values are not among them."""
     n = len(values)
     least = max(2, COMMON_SHARE * n) if n > 3 else 1
     common = [found for found in Counter(values).most_common(MOST_COMMON) if found[1] >= least]

@@ -18,14 +18,14 @@ ENCODINGS: Final = (
     "cp850",
 )
 CLEAR: Final = 4.0  # the least log-likelihood ratio of the text that is meant
-MOST_BROKEN: Final = 0.25  # letters that were lost on the way, for each one that is there
+MOST_BROKEN: Final = 0.25  # the most letters that are lost, for each letter that is left
 _ENTITY: Final = re.compile(r"&(?:#\d{2,6}|#x[\da-f]{2,5}|[a-z]{2,8}\d{0,2});", re.IGNORECASE)
 _PLAIN_ENTITIES: Final = frozenset(("&amp;", "&lt;", "&gt;", "&quot;", "&nbsp;"))
 
 
 @lru_cache(1 << 12)
 def meant_text(text: str) -> str | None:
-    """Return what a damaged text was before; None if it is not damaged.
+    """Return the right form of a damaged text; None if the text is not damaged.
 
     Examples
     --------
@@ -53,7 +53,7 @@ def meant_text(text: str) -> str | None:
 
 
 def _bytes_of(text: str, encoding: str) -> bytes | None:
-    """Encode a text; characters without a letter in the encoding are bytes by their number."""
+    """Encode a text; a character that the encoding lacks becomes the byte with its number."""
     content = bytearray()
     for character in text:
         try:

@@ -35,7 +35,7 @@ from crm.sources.looks import Look, find_look
 FILLED_SHARE: Final = 0.9  # of the rows, in a column that nearly every row fills
 EDGE_ROWS: Final = 30  # rows at the top and the end that are checked one by one
 LABEL_ROWS: Final = 3  # rows at the top that may be more names of the columns
-LEAST_LABELS: Final = 2  # cells that do not look like those of their columns
+LEAST_LABELS: Final = 2  # the least number of cells of such a row that differ from their columns
 LEARNED_ROWS: Final = 1_000
 TAIL_ROWS: Final = 200  # rows at the end that may be text below the table
 _AMOUNT: Final = re.compile(r"[^\w\s]?\s?([A-Z]{3})?\s?[-(]?\d[\d.,'’\s]*\)?\s?([A-Z]{3}|[%€$£¥])?")
@@ -134,7 +134,7 @@ def is_of_report(text: str) -> bool:
 
 
 class RowJudge:
-    """The rule for which rows of a table are records.
+    """The rule that decides which rows of a table are records.
 
     It learns from the first rows of the table which columns are nearly always filled, and how the
     cells of the first columns look.
@@ -179,14 +179,14 @@ class RowJudge:
         self._looks: dict[int, Look | None] = {}
 
     def is_alike(self, column: int, text: str) -> bool | None:
-        """Return whether a text looks like the cells of a column; None if these differ too much."""
+        """Return whether a text looks like the cells of a column; None if they differ too much."""
         look = self._look(column)
         return None if look is None else look.fits(text)
 
     def is_first_alike(self, first: int, text: str) -> bool | None:
-        """Return whether the first filled cell looks like its column; None if it may be any text.
+        """Return whether the first filled cell of a row looks like its column; None if unclear.
 
-        Cells further right, or below an id that every row has, are not evidence for a record.
+        It is unclear beyond the third column, and if the row lacks an id that the other rows have.
         """
         return None if first > 2 or self._lacks_id(first) else self.is_alike(first, text)
 
@@ -256,7 +256,7 @@ class RowJudge:
         return keep
 
     def _may_have_names(self, table: pd.DataFrame) -> Bools:
-        """Return which rows may be another header; their first cell does not look like an id."""
+        """Return which rows may be another header; a row that begins with an id is not one."""
         may_be = np.ones(len(table), dtype=bool)
         look = self._look(0)
         if look is not None and isinstance(table.dtypes.iloc[0], pd.StringDtype):
@@ -266,7 +266,7 @@ class RowJudge:
         return may_be
 
     def _doubtful(self, table: pd.DataFrame, is_first: bool, is_last: bool) -> Bools:
-        """Return the rows to check one by one: those with gaps, and both ends of the table."""
+        """Return the rows to check one by one: rows with gaps, and rows at the top and the end."""
         n_empty = np.zeros(len(table), dtype=np.int64)
         for i in self.always:
             n_empty += table.iloc[:, i].isna().to_numpy(dtype=bool)
@@ -274,7 +274,7 @@ class RowJudge:
         if len(self.always) < 2:
             doubtful |= table.notna().sum(axis=1).to_numpy() <= 1
         with_gap = np.flatnonzero(n_empty > 0)
-        if len(with_gap) and self._look(0) is not None:  # ids have digits, words for totals do not
+        if len(with_gap) and self._look(0) is not None:  # words for totals do not look like ids
             texts = text_column(table.iloc[with_gap, 0])
             doubtful[
                 [
@@ -290,7 +290,7 @@ class RowJudge:
         return doubtful
 
     def _reason(self, cells: list[Any], is_short: bool) -> str | None:
-        """Return why a row is not a record, wherever it is in the table; None if it may be one."""
+        """Return why a row is not a record, at any place in the table; None if it may be one."""
         first, text = _first_text(cells)
         if text is None:
             return BLANK
@@ -348,16 +348,16 @@ class RowJudge:
         return not n_alike and len({*unlike}) >= least
 
     def is_sparse(self, cells: list[Any], first: int) -> bool:
-        """Return whether a row lacks most cells that nearly every row has, except `first`."""
+        """Return whether a row lacks most of the usual cells; the cell `first` does not count."""
         others = [i for i in self.always if i != first]
         if not others:
             return len(cells) > 1 and sum(not _is_nothing(cell) for cell in cells) <= 1
         return 2 * sum(_is_nothing(cells[i]) for i in others) > len(others)
 
     def _is_sum(self, cells: list[Any], first: int) -> bool:
-        """Return whether a row lacks usual cells, and the others are amounts.
+        """Return whether a row lacks usual cells, and its cells except `first` are amounts.
 
-        A lead whose company is called "Total" has other cells, such as the day of its creation.
+        A lead whose company is called "Total" has other cells too, such as its day of creation.
         """
         texts = [cell_text(cell) for i, cell in enumerate(cells) if i != first]
         filled = [text for text in texts if text is not None and any(map(str.isalnum, text))]
@@ -368,7 +368,7 @@ class RowJudge:
     def _find_titles(
         self, table: pd.DataFrame, found: dict[int, str], short: Collection[int]
     ) -> None:
-        """Add the lines of text right above a header that is repeated in the table."""
+        """Add the lines of text directly above a repeated header to `found`."""
         for header in [row for row, reason in found.items() if reason == HEADER_AGAIN]:
             for row in range(header - 1, -1, -1):
                 texts = _texts(table.iloc[row].tolist())
@@ -384,7 +384,7 @@ class RowJudge:
         gaps: Collection[int],
         short: Collection[int],
     ) -> None:
-        """Add the rows that are not records only because they are below the last record."""
+        """Add the rows of text and sums below the last record to `found`."""
         tail: list[tuple[int, list[Any]]] = []
         for row in range(len(table) - 1, max(-1, len(table) - TAIL_ROWS), -1):
             cells = table.iloc[row].tolist()
@@ -418,7 +418,7 @@ class RowJudge:
         return self.is_first_alike(first, text) is False and self._is_sum(cells, first)
 
     def _lacks_id(self, first: int) -> bool:
-        """Return whether every row has an id in the first column, except one that begins later."""
+        """Return whether a row that begins in column `first` lacks an id that the others have."""
         return first > 0 and 0 in self.always and self._look(0) is not None
 
 
@@ -427,12 +427,12 @@ def _is_missing(cell: Any) -> bool:
 
 
 def _is_nothing(cell: Any) -> bool:
-    """Return whether a cell is missing, or contains nothing but signs, such as "--"."""
+    """Return whether a cell is missing or contains only signs, such as "--"."""
     return _is_missing(cell) or (isinstance(cell, str) and not any(map(str.isalnum, cell)))
 
 
 def _is_amount(text: str) -> bool:
-    """Return whether a text is a number, with a unit or not, and no date."""
+    """Return whether a text is a number, with or without a unit, and not a date."""
     is_day = re.search(r"\d{1,4}([-/.])\d{1,2}\1\d{1,4}(?!\d)", text) is not None
     return _AMOUNT.fullmatch(text) is not None and not is_day
 

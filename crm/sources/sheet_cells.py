@@ -1,7 +1,7 @@
-"""Finds cells of a sheet that would be lost or misread, and says so.
+"""Finds cells of a sheet that would be lost or misread, repairs some of them, and adds notes.
 
-These are: errors, formulas without a saved result, merged cells, amounts in several currencies,
-dates of which Excel has converted only some, and ids that have lost digits.
+Such cells are: errors, formulas without a saved result, merged cells, amounts in several
+currencies, dates of which Excel has converted only some, and ids that have lost digits.
 """
 
 import datetime
@@ -24,7 +24,7 @@ ERRORS: Final = frozenset(
     ("#N/A", "#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#GETTING_DATA")
     + ("#SPILL!", "#CALC!", "#FIELD!", "#BLOCKED!", "#CONNECT!", "#UNKNOWN!", "#BUSY!")
 )
-EXCEL_DIGITS: Final = 15  # of a number, that Excel keeps
+EXCEL_DIGITS: Final = 15  # the digits of a number that Excel keeps
 MOSTLY: Final = 0.5
 HALF_SHARE: Final = 0.05  # the least share of dates, and of texts, in a half converted column
 SHOWN: Final = 3
@@ -37,7 +37,7 @@ Range = tuple[tuple[int, int], tuple[int, int]]
 
 @dataclass
 class SheetCells:
-    """The cells of a sheet, and what is known about them.
+    """The cells of a sheet, with its columns and the facts from its XML.
 
     Attributes
     ----------
@@ -66,8 +66,8 @@ class SheetCells:
         Raises
         ------
         SchemaError
-            If dates of a column with a role were converted by half, or if ids of leads repeat
-            because they have lost digits.
+            If Excel has converted only some dates of a column with a role, or if ids of leads
+            repeat because they have lost digits.
         """
         needed = _needed_times(keys, findings.table)
         for column, name in self.names.items():
@@ -107,7 +107,10 @@ class SheetCells:
         if not errors:
             return
         rows = [*errors]
-        for row, error in errors.items():  # a time that every row needs is shown in a message
+        for (
+            row,
+            error,
+        ) in errors.items():  # a later message shows errors in times that every row needs
             self.cells[row][column] = error if is_needed else None
         kinds = [*dict.fromkeys(errors.values())]
         verb = "is an error" if len(rows) == 1 else "are errors"
@@ -150,7 +153,7 @@ class SheetCells:
         )
 
     def _check_dates(self, column: int, name: str, keys: TableKeys, findings: Findings) -> None:
-        """Look for dates of which Excel has converted some and left the others as text."""
+        """Check for a column of which Excel has converted some dates and left others as text."""
         cells = [(row, self.cells[row][column]) for row in self.body]
         filled = [(row, cell) for row, cell in cells if cell is not None]
         typed = [(row, cell) for row, cell in filled if isinstance(cell, datetime.datetime)]

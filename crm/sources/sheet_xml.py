@@ -1,7 +1,7 @@
-"""Reads from the XML of a workbook what the reader of its cells does not show.
+"""Reads facts about the cells of a sheet that only the XML of the workbook contains.
 
-This is: errors, formulas without a saved result, hidden rows, the currencies and leading zeros of
-number formats, and all digits of long numbers.
+These facts are: errors, formulas without a saved result, hidden rows, the currencies and leading
+zeros of number formats, and all digits of long numbers.
 """
 
 import re
@@ -31,21 +31,20 @@ _CURRENCY: Final = re.compile(r"[$€£¥₹₽₩₺₴₪฿₫₦]|\b[A-Z]{3}
 
 @dataclass
 class SheetXml:
-    """What the XML of a sheet shows.
+    """Facts about the cells of a sheet, from its XML.
 
     Attributes
     ----------
     unsaved : dict of int to list of int
         The rows of formulas without a saved result, by column; both from 0.
     currencies : dict of int to dict of int to str
-        The currency of the format of numbers, by column and row.
+        The currency that the format of a number shows, by column and row.
     errors : dict of int to dict of int to str
         The errors, such as #N/A, by column and row.
     long : dict of int to dict of int to str
-        The digits of whole numbers with more than 15, by column and row.
+        The digits of whole numbers with more than 15 digits, by column and row.
     widths : dict of int to dict of int to int
-        The number of digits that the format of a number shows, with zeros before, by column and
-        row.
+        The number of digits that a format with leading zeros shows, by column and row.
     hidden : list of int
         The hidden rows, from 0.
     """
@@ -161,7 +160,7 @@ def _path_of(archive: zipfile.ZipFile, main: bytes, sheet: str) -> str:
 
 
 def _formats_of_styles(archive: zipfile.ZipFile) -> dict[int, str]:
-    """Return the number format of each style that has one of its own."""
+    """Return the number format of each style that the workbook defines a format for."""
     if "xl/styles.xml" not in archive.namelist():
         return {}
     root = ElementTree.fromstring(archive.read("xl/styles.xml"))
@@ -179,7 +178,7 @@ def _formats_of_styles(archive: zipfile.ZipFile) -> dict[int, str]:
 
 
 def currency_of(code: str) -> str:
-    r"""Return the currency of a number format; empty text if it has none.
+    r"""Return the currency of a number format; empty text if the format does not show one.
 
     Examples
     --------

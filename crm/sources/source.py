@@ -42,7 +42,7 @@ def read_table(
     left_out : list of LeftOutRows, optional
         Receives the rows that are not records, such as titles, totals and footers.
     notes : list of str, optional
-        Receives a sentence for each other decision, such as a new name for a repeated one.
+        Receives a sentence for each other decision, such as a new name for a second column "Phone".
     table : str
         "leads", "activities", "stages" or "outcomes", for `left_out`.
 
@@ -156,7 +156,7 @@ def lines_of(
 
 
 class _Place:
-    """The place of a row of a chunk in its source, found when a message needs it."""
+    """The places of a chunk's rows in their source, which are found if a message needs them."""
 
     def __init__(self, keys: TableKeys, folder: Path, first_row: int) -> None:
         self._keys, self._folder, self._first_row = keys, folder, first_row

@@ -1,4 +1,4 @@
-"""Declares `SourceFile`, the file that a reader reads."""
+"""Declares `SourceFile`, a file that contains one table."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
