@@ -1,4 +1,4 @@
-"""`leadscore check`: what was read from the CRM's export, and what looks wrong."""
+"""`leadscore check`: describes the records of a CRM's export, and asks about wrong ones."""
 
 import datetime
 from pathlib import Path
@@ -64,7 +64,7 @@ def _write_page(text: str, target: Path) -> None:
 
 
 def private_reason(cells: "pd.Series", form: "ColumnFormat") -> str | None:
-    """Return why a column is personal or about the person; None if it is neither."""
+    """Return why a column is personal data or describes the person; None if it does not."""
     from drafting.about_person import sensitive_reason
     from drafting.personal import personal_reason
     from drafting.samples import Column

@@ -95,7 +95,7 @@ def with_runnable_commands(text: str, project: Path | None = None) -> str:
     ----------
     text : str
     project : Path, optional
-        The project that the commands name. By default it is the one that the running command names.
+        The project for the commands. By default it is the project of the running command.
     """
     if project is None and Path(sys.argv[0]).stem == "leadscore":
         project = named_project(sys.argv[1:])
@@ -110,7 +110,7 @@ def with_runnable_commands(text: str, project: Path | None = None) -> str:
 
 
 def named_project(arguments: Sequence[str]) -> Path | None:
-    """Return the project that the arguments of a command name; None if they name none.
+    """Return the project that the arguments of a command name; None without `--project`.
 
     Examples
     --------

@@ -18,22 +18,22 @@ from drafting.role_names import plain_words
 from drafting.samples import Column
 
 BY_NAME: Final = "about the person, not about their interest"
-MOSTLY: Final = 0.95  # of the filled cells
-NEARLY_ALL: Final = 0.99  # of the dates
-MOST_VALUES: Final = 40  # of a column of genders, salutations or bands of ages
-OLDEST: Final = 1900  # a year of birth
-YEARS_BEFORE: Final = 5  # from the last birth to the first record
-SPAN: Final = 10  # years between most births, if it is known when the records begin
-SPAN_UNTIL_TODAY: Final = 20  # the same, if it is not known; the records may be old
-FEWEST_DAYS: Final = 8  # different days or years
-FIRST_ADULTS: Final = range(13, 22)  # where the first band of ages begins
-WIDEST: Final = 17  # years of the first band
+MOSTLY: Final = 0.95  # the least share of filled cells with words about the person
+NEARLY_ALL: Final = 0.99  # the least share of dates that are not recent
+MOST_VALUES: Final = 40  # the most values of a column of genders, salutations or bands of ages
+OLDEST: Final = 1900  # the earliest year of birth
+YEARS_BEFORE: Final = 5  # the years from the last birth to the first record
+SPAN: Final = 10  # the least years between most births, if the start of the records is known
+SPAN_UNTIL_TODAY: Final = 20  # the same, if it is not known, because the records may be old
+FEWEST_DAYS: Final = 8  # the least number of different days or years
+FIRST_ADULTS: Final = range(13, 22)  # the ages at which the first band may begin
+WIDEST: Final = 17  # the most years of the first band
 DAY_MILLISECONDS: Final = 86_400_000
 FAR: Final = 3_650 * DAY_MILLISECONDS
 
 
 def is_sensitive(column: Column) -> bool:
-    """Check by its name and the words of its cells whether a column describes the person."""
+    """Check whether a column describes the person, by its name and the words of its cells."""
     return _reason_of_words(column) is not None
 
 
@@ -51,7 +51,7 @@ def sensitive_reason(
         The creation of the first lead. Dates of birth end years before it.
     now : datetime, timezone-aware, optional
         If the creation of the first lead is not known, dates of birth end years before `now`.
-        Without both, they are not looked for.
+        Without both arguments, dates of birth are not recognised.
 
     Returns
     -------
@@ -67,7 +67,7 @@ def sensitive_reason(
 
 
 def _reason_of_words(column: Column) -> str | None:
-    name = _TABLE.sub("", column.name)  # "Lead - Age" is of a person, "Lead age" of a lead
+    name = _TABLE.sub("", column.name)  # "Lead - Age" is a person's age, "Lead age" a lead's
     if _NAMES.has("about_the_person", name):
         return BY_NAME
     if _NAMES.has("about_a_person_or_thing", name) and not _NAMES.has("things", name):
@@ -87,7 +87,7 @@ def _examples(column: Column) -> str:
 
 
 class _PersonWords:
-    """Words of cells that say the same about people, such as their gender."""
+    """The words of cells for one property of people, such as their gender."""
 
     def __init__(self, listed_words: dict[str, str | list[str]]) -> None:
         self.certain = frozenset(plain_words(str(listed_words["words"])).split())
@@ -106,9 +106,9 @@ def _has_words(column: Column, words: _PersonWords) -> bool:
 
 
 def _are_age_bands(column: Column) -> bool:
-    """Check for bands of ages: each follows the other, and the first is of young adults.
+    """Check whether values are bands of ages: without gaps, the first one of young adults.
 
-    Bands of sizes, amounts or years of experience begin lower, are wider or go on beyond 100.
+    Bands of sizes, amounts or years of experience begin lower, are wider or continue beyond 100.
     """
     bands = [_age_band(value) for value in column.counts.index]
     known = [ages for ages in bands if ages is not None]
@@ -123,7 +123,7 @@ def _are_age_bands(column: Column) -> bool:
 
 
 def _age_band(value: str) -> list[int] | None:
-    """Read the one or two ages of a band; None if it is no band.
+    """Read the ages of a band, which are one or two; None if the text is not a band of ages.
 
     >>> _age_band("25 bis 34 Jahre"), _age_band("65+"), _age_band("100-249"), _age_band("5 GB")
     ([25, 34], [65], None, None)
@@ -136,9 +136,10 @@ def _age_band(value: str) -> list[int] | None:
 
 
 def _reason_of_births(column: Column, limit: pd.Timestamp, what: str, span: int) -> str | None:
-    """Return the evidence for dates or years of birth: decades of days, none in recent years.
+    """Return why values are dates or years of birth; None if they do not seem to be.
 
-    `what` names the limit in words, and `span` is the least number of years between most dates.
+    Most dates of birth span at least `span` years, and nearly all are years before `limit`. `what`
+    is the name of the limit in the sentence.
     """
     if _NAMES.has("dates_of_things", column.name) or len(column.counts) < FEWEST_DAYS:
         return None
@@ -165,7 +166,7 @@ def _reason_of_births(column: Column, limit: pd.Timestamp, what: str, span: int)
 
 
 def _are_days(numbers: pd.Series) -> bool:
-    """Check whether numbers are milliseconds since 1970 without a clock, as HubSpot has them."""
+    """Check whether numbers are whole days in milliseconds since 1970, as HubSpot writes them."""
     return bool(
         len(numbers) and (numbers % DAY_MILLISECONDS == 0).all() and numbers.abs().max() > FAR
     )

@@ -9,7 +9,7 @@ from drafting.outcome_column import OutcomeChoice
 from drafting.role_names import NO_RANK, is_excluded, rank
 from drafting.samples import Column
 
-FEWEST_LEADS = 10  # closed leads, and others
+FEWEST_LEADS = 10  # the least number of closed leads, and of other leads
 FILLED_OF_CLOSED = 0.9  # the least share of closed leads with a time
 FILLED_OF_OTHERS = 0.05  # the highest share of other leads with a time
 AFTER_CREATION = 0.9  # the least share of times that are not before the day of creation
@@ -32,7 +32,7 @@ def closing_by_cells(
     Returns
     -------
     Column or None
-        None if no column is filled so, or if nearly all leads are closed.
+        None if no column is filled in this way, or if there are too few closed or other leads.
     """
     closed = {value.casefold() for value in (*choice.words.won, *choice.words.lost)}
     is_closed = np.array(

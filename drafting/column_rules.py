@@ -78,9 +78,9 @@ def propose_rules(
     nothing : collection of str
         The case-folded words that mean "no value".
     now : datetime, timezone-aware, optional
-        Dates of birth end years before it, if the leads have no times of creation.
+        The time that dates of birth are compared with, if the leads have no times of creation.
     personal : mapping of str to str, optional
-        The columns of personal data, as of `personal_columns`; by default they are found.
+        The columns of personal data, if `personal_columns` has been called before.
 
     Returns
     -------
@@ -133,7 +133,7 @@ def _left_out(
     leads = records.leads.iloc[learned] if len(learned) else records.leads
     left_out = {}
     for name in names:
-        with contextlib.suppress(SchemaError):  # training raises it, with the line to write
+        with contextlib.suppress(SchemaError):  # training raises the same error
             fitted = recognise_attributes(leads[name], keys, records.formats.get(name), "UTC")
             if isinstance(fitted, LeftOut):
                 left_out[name] = fitted.reason

@@ -29,7 +29,7 @@ CATEGORY_HEADING = (
     "Columns of numbers that are read as text, because they also contain text or are codes. If the "
     "text means nothing, list the column under `number` instead."
 )
-MOST_NAMED = 10  # of the attributes that training leaves out
+MOST_NAMED = 10  # the most attributes in the comment about attributes that training leaves out
 FEW_OUTCOMES = (
     f" Fewer than {MIN_OUTCOMES} leads were won, or lost, so the columns could not be compared "
     "with outcomes. Check yourself whether further columns belong in this list."
@@ -47,7 +47,7 @@ def columns_section(
     Parameters
     ----------
     nothing, in_doubt : mapping of str to (str, list of str)
-        The words that mean "no value", and those that may mean it, as of `nothing_words`.
+        The words that mean "no value", and those that may mean it, from `nothing_words`.
     rules : ColumnRules
     attributes : sequence of Column
 
@@ -83,7 +83,7 @@ def columns_section(
 
 
 def _add_left_out(section: TomlTable, rules: ColumnRules) -> None:
-    """Name the attributes that training will leave out, with the reasons of the model card."""
+    """Add a comment with the attributes that training will leave out, and the reasons."""
     named = list(rules.left_out.items())[:MOST_NAMED]
     if not named:
         return
@@ -94,7 +94,7 @@ def _add_left_out(section: TomlTable, rules: ColumnRules) -> None:
 
 
 def _add_choices(section: TomlTable, attributes: Sequence[Column], nothing: frozenset[str]) -> None:
-    """Name the columns whose cells contain several values, with the values."""
+    """Add a comment with the values of each column whose cells contain several values."""
     kept_out = {name for key in ("ignore", "known_later", "sensitive") for name in section[key]}
     for column in attributes:
         if column.name in kept_out:

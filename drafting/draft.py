@@ -96,7 +96,7 @@ class ProjectDraft(NamedTuple):
     empty : int
         The leads without a value, which are open.
     rows_read : int, optional
-        The number of rows that were read from the file of the outcomes, if it has more.
+        The number of rows that were read from the file of outcomes; None if all rows were read.
     """
 
     text: str
@@ -178,7 +178,7 @@ def draft_with_values(
 
 
 def _formatted(attributes: Sequence[Column], rules: ColumnRules) -> list[Column]:
-    """Return the attributes that are read as numbers or times, if their cells are such."""
+    """Return the attributes that no rule keeps from being read as numbers or times."""
     as_text = {*rules.ignore, *rules.sensitive, *rules.known_later, *rules.category}
     return [column for column in attributes if column.name not in as_text]
 

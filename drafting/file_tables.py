@@ -20,7 +20,7 @@ from drafting.roles import is_every_row_won, role_strength
 from drafting.samples import Table
 
 HINT = 0.5  # added if the name of the file suggests the table
-CLEAR = 0.1  # by how much an assignment must be likelier than the next
+CLEAR = 0.1  # an assignment must be likelier than the next one by this much
 
 
 def assign_tables(tables: Sequence[Table]) -> dict[str, Table]:

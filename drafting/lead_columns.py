@@ -16,8 +16,8 @@ from drafting.samples import Column, Table
 
 MOST_GAPS = 0.2  # the share of leads that may have no id
 GENERIC_IDS = 4  # the rank of names such as "id", which any table may have
-MOST_PER_ROW = 3  # the highest number of a row, for each row
-FEWEST_LEADS = 10  # ids of leads in a column with a clear name, if other ids are more
+MOST_PER_ROW = 3  # numbers up to so many times the number of rows may be numbers of rows
+FEWEST_LEADS = 10  # the least number of lead ids in a column with a clear name and mostly other ids
 CODE = r"[A-Za-z][A-Za-z-]*[-_/]?(\d{2,4}[-_/])?\d{2,}"
 CODES = NAMED_IDS + 1  # the rank of a column of codes
 PERSONAL = NO_RANK - 1  # the rank of a column of personal data with the name of an id
@@ -68,13 +68,13 @@ def lead_keys(table: Table) -> list[Column]:
 
 
 def check_repeated_ids(table: Table) -> None:
-    """Check that the column with the name of an id contains no repeated ids.
+    """Check that the column with the name of an id does not repeat ids.
 
     Raises
     ------
     ConfigError
-        If it contains some, and no other column with such a name identifies the rows. The message
-        names the column, the number of rows and an example.
+        If it repeats ids, and no other column with the name of an id identifies the rows. The
+        message contains the column, the number of rows and an example.
     """
     named = [column for column in table.columns if rank("lead_id", column.name) < NAMED_IDS]
     named.sort(key=lambda column: rank("lead_id", column.name))
@@ -129,7 +129,7 @@ def _n_different_rows(column: Column, table: Table) -> int:
 
 
 def _is_chance(column: Column) -> bool:
-    """Check for cells that occur in other tables by chance: times, and numbers of rows."""
+    """Check whether cells may occur in other tables by chance, as times and row numbers do."""
     if column.is_time:
         return True
     is_count = column.is_number and rank("lead_id", column.name) == NO_RANK

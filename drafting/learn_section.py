@@ -23,8 +23,8 @@ from drafting.toml_text import add_comment, cell_values, new_section, noted, not
 HORIZONS_DAYS = (7, 14, 30, 60, 90, 180, 365)
 MIN_WINS_FOR_HORIZON = 20
 HOUR_IN_DAYS = 0.0416666667
-MANY_CLOSED = 0.1  # the share of leads that close within an hour, or a day, for an age of its own
-ENOUGH_OPEN = 0.25  # the share of leads that are open after a month, to learn from them
+MANY_CLOSED = 0.1  # an hour, or a day, is an age if this share of leads closes within it
+ENOUGH_OPEN = 0.25  # a month is an age if this share of leads is still open after it
 LEARN_HEADING = (
     "What the model learns: the chance of a win. Every value of the outcome must be in one list."
 )
@@ -119,8 +119,8 @@ def learn_section(
 def propose_ages(days_to_close: Floats, has_clocks: bool = True) -> list[float]:
     """Propose the ages at which leads with activities or stages are learned from.
 
-    New leads and leads of a week always count. An hour and a day count too if many leads close so
-    soon. The last age is a month if enough leads are still open then, or else two weeks.
+    The ages always include 0 days and a week. They include an hour and a day if many leads close
+    within these. The last age is a month if enough leads are still open then, or else two weeks.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ def propose_ages(days_to_close: Floats, has_clocks: bool = True) -> list[float]:
         The days from creation to the first closing; nan for leads that are open or have no time
         of closing.
     has_clocks : bool
-        False if the times are days. Then an hour is no age.
+        False if the times are days. Then an hour is not proposed.
 
     Returns
     -------
@@ -227,7 +227,7 @@ def _closing_comments(roles: Roles) -> list[str]:
 
 
 def _has_clocks(records: Records) -> bool:
-    """Check whether any lead was created at another time than the start of a day in UTC."""
+    """Check whether any lead was created at another time than midnight UTC."""
     created = records.leads["created_at"].dropna()
     return bool((created != created.dt.normalize()).any())
 
@@ -239,7 +239,7 @@ def _days_to_win(records: Records) -> Floats:
 
 
 def _days_to_close(records: Records) -> Floats:
-    """Compute the days from creation to the first closing of each lead, nan if it has none."""
+    """Compute the days from creation to the first closing of each lead; nan for open leads."""
     return _days_until(records, records.outcomes)
 
 

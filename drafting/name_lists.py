@@ -1,8 +1,8 @@
 """Compares names of columns with lists of names in a .toml file.
 
-A name is compared without case and accents. An entry of one word is the whole name, and one of
-several words is found anywhere in a name. "*" means any ending, found anywhere too. "~" begins a
-regular expression, which is searched in the lower-case words of a name.
+Names are compared without case and accents. An entry of one word must be the whole name. An entry
+of several words may be anywhere in a name, and so may an entry with "*" at its end, which means
+any ending. "~" begins a regular expression, which is searched in the lower-case words of a name.
 """
 
 import re
@@ -20,7 +20,7 @@ class NameLists:
     listed : mapping of str to list of str
         The entries of each list.
     around : sequence of str
-        Words that may be around an entry of one word without changing what it says.
+        Words that may be around an entry of one word, because they do not change its meaning.
 
     Examples
     --------

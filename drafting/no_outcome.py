@@ -16,9 +16,9 @@ from drafting.personal import personal_reason
 from drafting.role_names import NO_RANK, OTHER_STATUS, rank
 from drafting.samples import Column, Table
 
-MOST_VALUES: Final = 200  # of a column that could be the outcome
-MOST_OF_ROWS: Final = 0.2  # values of such a column, by the number of rows
-FEW_VALUES: Final = 20  # always few, however few rows there are
+MOST_VALUES: Final = 200  # the most values of a column that could be the outcome
+MOST_OF_ROWS: Final = 0.2  # the most values of such a column, as a share of its rows
+FEW_VALUES: Final = 20  # so many values are allowed for any number of rows
 FEW_NUMBERS: Final = 5  # more different numbers are an amount or a count
 FEW_CODES: Final = 4  # more different codes of two letters are states or countries
 FEW_STATES: Final = 8  # more values of a column named "state" are parts of a country
@@ -31,11 +31,12 @@ SHOWN_CHARACTERS: Final = 40
 def no_outcome(
     file: str, columns: Sequence[Column], others: Sequence[Table] = (), is_outcomes: bool = False
 ) -> str:
-    """Return the message, with the columns that could be the outcome and what to write.
+    """Write the message, with the columns that could be the outcome and the option to use.
 
-    Columns of two values with the name of an outcome come first, then those named a status or
-    stage, then other columns of two values, above all the last one of the file. Their most frequent
-    values are shown. Personal columns, ids, times and numbers with many values are never shown.
+    Columns with two values and the name of an outcome come first, then columns with the name of a
+    status or stage, then other columns with two values. Of these, the last column of the file comes
+    first. The message shows the most frequent values. It never shows personal columns, ids, times,
+    and numbers with many values.
 
     Parameters
     ----------
@@ -73,9 +74,9 @@ def no_outcome(
 
 
 def named_in_other(tables: Sequence[Table]) -> str:
-    """Return the sentence that names a column of other files with the name of an outcome.
+    """Write a sentence about the first column of other files with the name of an outcome.
 
-    It is empty if no file has such a column.
+    The sentence is empty if no file has such a column.
     """
     for table in tables:
         named = [column for column in _likely(table.columns) if _is_named(column)]

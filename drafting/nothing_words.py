@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 _AROUND = " \t.,:;_*~'\"`´-‐‑‒–—―()[]{}<>«»„“”"  # ignored at both ends of a word
 _ONLY_MARKS = re.compile(r"[\s.,:;_~?'\"\-‐‑‒–—―/\\|()\[\]{}<>·…]+")
 
-_ROOTS = frozenset("/\\")  # they begin paths
-MOSTLY_BEGUN = 0.5  # the least share of other values that a mark begins, or that are names
-MANY_NAMES = 8  # other values that are capitalised
+_ROOTS = frozenset("/\\")  # the marks that paths begin with
+MOSTLY_BEGUN = 0.5  # the least share of other values that begin with a mark, or are names
+MANY_NAMES = 8  # the least number of other values that are capitalised
 LONGEST = 60  # characters of a word for nothing, with marks around it
 _DIGIT = re.compile("[0-9]")
 _WITH_DIGITS = (
@@ -32,7 +32,7 @@ _WITH_DIGITS = (
 
 
 def is_nothing(text: str) -> bool:
-    """Check whether a text means that there is no value.
+    """Check whether a text means "no value".
 
     Examples
     --------
@@ -73,7 +73,7 @@ def nothing_words(
 
 
 def _begins_others(text: str, column: "Column") -> bool:
-    """Check whether a mark begins most other values, as "/" does among the pages of a site."""
+    """Check whether most other values begin with a mark, as the paths of pages begin with "/"."""
     others = [other for other in column.counts.index if other != text]
     begun = sum(other.startswith(text) for other in others)
     return text in _ROOTS and begun >= MOSTLY_BEGUN * max(1, len(others))

@@ -19,7 +19,7 @@ from drafting.role_names import (
 )
 from drafting.samples import Column
 
-MOSTLY_CLEAR = 0.5  # share of clear rows of a column that is preferred if it tells open leads
+MOSTLY_CLEAR = 0.5  # share of clear rows from which a column that shows open leads is preferred
 CERTAIN = 0.95  # share of clear rows from which a column with any name may be the outcome
 FEW_OPEN = 0.01  # share of "lost" rows that another column may show as open
 
@@ -189,7 +189,7 @@ def _is_likely(column: Column, words: OutcomeWords) -> bool:
 def _open_evidence(
     column: Column, words: OutcomeWords | None, columns: Sequence[Column]
 ) -> OpenEvidence | None:
-    """Find the column that shows the most of the rows with a "no" as open."""
+    """Find the other column that shows the most rows with a "no" as open."""
     if words is None or not words.is_yes_or_no or not words.lost:
         return None
     lost = {value.casefold() for value in words.lost}

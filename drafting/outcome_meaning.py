@@ -1,4 +1,4 @@
-"""Reads what one value of an outcome means: won, lost, open, or not clear.
+"""Reads the meaning of one value of an outcome: won, lost, open, or not clear.
 
 The words of languages are listed in outcome_words.toml, the default pipelines of CRMs in
 picklists.toml.
@@ -43,7 +43,7 @@ class Meaning(NamedTuple):
     is_yes_or_no : bool
         True if the value is a yes or a no, so that the name of its column decides what it means.
     likely : {"won", "lost"} or None
-        What it means in some companies, or as far as its words are known, if it is not clear.
+        The likely meaning of a value that is not clear: by its known words, or in some companies.
     """
 
     outcome: str | None
@@ -99,7 +99,7 @@ def meaning_of(value: str, column_words: str = "") -> Meaning:
 
 
 def _meaning_before_remark(value: str, of_whole: Meaning) -> Meaning:
-    """Read "Lost - price" as its first part, if the other words do not contradict it.
+    """Read a value such as "Lost - price" by its first part, unless the other words contradict it.
 
     >>> _meaning_before_remark("Lost - went to Acme", Meaning(None)).outcome
     'lost'
@@ -220,7 +220,7 @@ def _longest(matches: list[_Match]) -> list[_Match]:
 
 
 def _negated(match: _Match, matches: list[_Match]) -> str:
-    """Return the key of a match, changed if a negation is shortly before it or behind it."""
+    """Return the key of a match, changed if a negation is near it."""
     reach = range(match.start - _NEGATION_REACH, match.start)
     is_negated = any(
         (other.key == "not" and other.end - 1 in reach)

@@ -55,10 +55,10 @@ class OutcomeWords:
 def sort_values(column: Column) -> OutcomeWords | None:
     """Sort the values of an outcome by their words; return None if no value means won.
 
-    If values differ only in case, the most frequent spelling is used. If no value means won, the
-    value that means won in some companies is taken, or the value next to lost. Of two values whose
-    words are not known, the rarer one is taken, if the name of the column clearly is an outcome.
-    Values that are taken so are marked as a guess.
+    If values differ only in case, the most frequent spelling is used. If no value means won, one is
+    guessed: the value that means won in some companies, or an unknown value beside one that means
+    lost. Of two unknown values, the rarer one is guessed, if the column clearly has the name of an
+    outcome.
 
     Examples
     --------
@@ -166,7 +166,7 @@ def _note(meaning: Meaning) -> str:
 def _guess(
     lists: dict[str | None, list[str]], meanings: Mapping[str, Meaning], is_clear_name: bool
 ) -> str:
-    """Move the values that can be guessed from the list of unclear ones; describe the guess."""
+    """Move values whose meaning can be guessed out of the unclear ones, and describe the guess."""
     unclear, guesses = lists[None], []
     is_pair = len(meanings) == 2 and (len(unclear) == 1 or (len(unclear) == 2 and is_clear_name))
     likely = {
@@ -192,7 +192,7 @@ def _guess(
 
 
 def _is_unknown(meaning: Meaning) -> bool:
-    """Check that the words of a value are not known, so that the other value may explain it."""
+    """Check that the words of a value are not known, so that the other value may decide."""
     return meaning.outcome is None and meaning.why == UNKNOWN
 
 

@@ -21,15 +21,15 @@ from features.attributes.flag import NO, YES
 PERSONAL_SHARE: Final = 0.3  # of the different cells
 FIRST_NAME_SHARE: Final = 0.3
 FEWEST_NAMES: Final = 3  # so that a yes or no, such as "has address", is not a name
-STREET_SHARE: Final = 0.6  # of the different cells that have a house number
-STREET_WORDS: Final = 0.3  # of those, the share with the word of a street
-MOST_DIFFER: Final = 0.5  # the share of different names, if none has the word of a street
-FEWEST_PEOPLE: Final = 10  # different cells that repeat names of people
-MOST_REPEAT: Final = 0.5  # of the different cells
-SOME_PHONES: Final = 0.05  # of the different cells in a column with the name of a phone
+STREET_SHARE: Final = 0.6  # the least share of different cells with a house number
+STREET_WORDS: Final = 0.3  # the least share of these cells with a word such as "road"
+MOST_DIFFER: Final = 0.5  # the least share of different names, if few have such a word
+FEWEST_PEOPLE: Final = 10  # the least number of different cells that may repeat names of people
+MOST_REPEAT: Final = 0.5  # the least share of different cells that repeat names of people
+SOME_PHONES: Final = 0.05  # the least share of numbers in a column with the name of a phone
 SHORTEST_PHONE: Final = 100_000  # smaller numbers are counts
 _ROUNDED: Final = r"\+?\d([.,]\d+)?[eE]\+?\d{1,2}"  # as in 9.19E+11
-LOOKED_AT: Final = 2_000  # different cells
+LOOKED_AT: Final = 2_000  # different cells that are checked
 
 
 def personal_reason(column: Column) -> str | None:
@@ -64,7 +64,7 @@ def names_of_people(columns: Sequence[Column], ignored: Collection[str]) -> dict
     Returns
     -------
     dict of str to str
-        By the name of each such column, the evidence.
+        The evidence, by the name of the column.
     """
     sources = [c for c in columns if c.name in ignored and _NAMES.has("names_of_people", c.name)]
     known = {word for column in sources for cell in column.counts.index for word in _words(cell)}
@@ -82,7 +82,7 @@ def names_of_people(columns: Sequence[Column], ignored: Collection[str]) -> dict
 
 
 def _phone_reason(column: Column) -> str:
-    """Return why a column contains phone numbers, also those that a spreadsheet has rounded."""
+    """Return why a column contains phone numbers, which may be rounded; otherwise ""."""
     if not _NAMES.has("phones", column.name):
         return ""
     rounded = column.share(_ROUNDED)
@@ -99,7 +99,7 @@ def _are_counts(column: Column) -> bool:
 
 
 def _are_few_names(column: Column) -> bool:
-    """Check whether each of a few rows has another value, and none means yes or no."""
+    """Check whether all rows have different values, and no value means yes or no."""
     values = {value.casefold() for value in column.counts.index}
     return len(values) == int(column.counts.sum()) > 0 and values.isdisjoint(YES | NO)
 
@@ -124,10 +124,10 @@ def _first_name_share(column: Column) -> float:
 
 
 def _are_streets(column: Column) -> bool:
-    """Check whether most cells are a name with a house number, of which many are streets.
+    """Check whether most cells are names with house numbers, and these are streets.
 
-    Without the word of a street, such as "road", most names must differ, because a product or a
-    campaign has a number too.
+    Many names must have a word such as "road", or most names must differ, because products and
+    campaigns have numbers too.
     """
     values = column.counts.index[:LOOKED_AT]
     matches = filter(None, (_HOUSE.fullmatch(value) for value in values))

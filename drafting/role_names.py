@@ -75,7 +75,7 @@ def plain_words(name: str) -> str:
 
 
 def is_named(list_name: str, name: str) -> bool:
-    """Check whether a name is in a list of role_names.toml that is not a role's."""
+    """Check whether a name is in one of the lists of role_names.toml that are not for a role."""
     return _is_one_of(name, _LISTED[list_name])
 
 

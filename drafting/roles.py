@@ -26,7 +26,7 @@ from features.leaks.checks.names import word_of_later
 MOST_WITHOUT_CREATION = 0.2  # the share of leads that may have no time of creation
 DEAL_AMOUNT = 1  # the rank of names such as "deal amount"
 MOST_AMOUNTS_NOT_WON = 0.5  # the share of leads that were not won with an amount
-FEWEST_IN_ORDER = 20  # rows in which a number does not grow by chance
+FEWEST_IN_ORDER = 20  # in fewer rows, a number may grow by chance
 ANY_CHOICE = Declared()
 
 
@@ -267,8 +267,8 @@ def _flat_outcome(
 def _is_revenue(amount: Column, choice: OutcomeChoice) -> bool:
     """Check whether an amount of the leads table is the revenue of won leads.
 
-    If leads that were not won have an amount too, it may be what a lead asked for, or the revenue
-    of a company, unless it has the name of a deal's amount.
+    If leads that were not won have an amount too, it may be the sum that a lead asked for, or the
+    revenue of a company. An amount with a name such as "deal amount" is the revenue.
     """
     if rank("amount", amount.name) == DEAL_AMOUNT:
         return True

@@ -143,7 +143,7 @@ class Table:
 
     @property
     def title(self) -> str:
-        """The part of the name that may tell which table it is."""
+        """The part of the name that may suggest which table the file contains."""
         return self.sheet or self.path.name.partition(".")[0]
 
     @cached_property
@@ -202,7 +202,7 @@ def read_sample(source: str, folder: Path, limit: int, encoding: str | None = No
 
 
 def _split_sheet(source: str) -> tuple[str, str | None]:
-    """Split the name of a workbook and of its sheet.
+    """Split a source into its file and the sheet of a workbook, if it names one.
 
     >>> _split_sheet("crm.xlsx#Leads"), _split_sheet("leads#2.csv")
     (('crm.xlsx', 'Leads'), ('leads#2.csv', None))

@@ -176,7 +176,7 @@ def add_formats(
         The name of the section.
     roles : Roles
     attributes : sequence of Column
-        The columns of the table that play no role and are read as numbers or times.
+        The columns of the table without a role that are read as numbers or times.
     """
     with_role = [column for role, column in roles.columns[kind].items() if role in FORMATTED_ROLES]
     columns = [

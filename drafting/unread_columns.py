@@ -1,4 +1,4 @@
-"""Writes about columns whose cells look like times or numbers but are not read as such."""
+"""Writes comments about columns that look like times or numbers but are not read as such."""
 
 import re
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ _ROLES: Final = {
 
 
 def unread_times(column: Column) -> str:
-    """Return why a column is ignored whose name means a creation or closing; else "".
+    """Return why a column with the name of a creation or closing is ignored; otherwise "".
 
     Examples
     --------
@@ -53,7 +53,7 @@ def unread_times(column: Column) -> str:
 
 
 def add_unread_times(section: TomlTable, attributes: Sequence[Column]) -> None:
-    """Add a comment for each column whose name means a creation or closing, but not its cells."""
+    """Add a comment for each column of creations or closings, by its name, that is not read."""
     for column in attributes:
         role = _role(column)
         if not role:
@@ -86,12 +86,12 @@ def _likely_format(cell: str) -> str:
 
 
 def shown_values(column: Column) -> list[str]:
-    """Return the different cells of a column, without words for nothing."""
+    """Return the different cells of a column, without words that mean "no value"."""
     return [str(cell) for cell in column.counts.index if not is_nothing(str(cell))]
 
 
 def shown_cells(column: Column) -> list[str]:
-    """Return a cell of each of the two most frequent shapes, or two cells of one shape.
+    """Return a cell of each of the two most frequent shapes, or two cells if there is one shape.
 
     >>> import pandas as pd
     >>> cells = ["2026-12-31", "2026-11-30", "TBC", "15/07/2026"]

@@ -63,7 +63,7 @@ def cell_warning(code: CellWarningCode, column: str, detail: str = "") -> CellWa
     column : str
         The column of the leads table.
     detail : str
-        What was expected, or what the model learned from, in words; added to the message.
+        The expected format, or the range of the training leads, in words; added to the message.
 
     Examples
     --------

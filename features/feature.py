@@ -7,7 +7,7 @@ from functools import cached_property
 from crm.times import MONTHS
 
 MOST_CHARACTERS = 60  # of a value that is quoted in a sentence
-RARE = 1  # position in the values of a category: the words for all that are rare or new
+RARE = 1  # position of the words for rare and new values among the values of a category
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
@@ -95,7 +95,7 @@ class Feature:
             if not label:
                 return self.absent or f"{shortened(self.column)} is not known"
             sentence = self.sentence
-            if int(value) == RARE:  # words of ours, not a value of the CRM
+            if int(value) == RARE:  # our own words are not quoted
                 sentence = sentence.replace('"{value}"', "{value}")
             return sentence.format(value=shortened(label))
         if self.unit == "yes/no" and self.values:

@@ -15,7 +15,7 @@ from crm.project import LearnKeys
 from crm.records import Records
 from crm.times import DAY, NOT_A_TIME, TIME_DTYPE, microseconds
 
-FEWEST_OUTCOMES = 20  # leads of the rarer outcome; with fewer, the estimator is the base rate
+FEWEST_OUTCOMES = 20  # with fewer leads of the rarer outcome, the estimator is the base rate
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def make_moments(records: Records, learn: LearnKeys) -> Moments:
 
 
 def why_no_model(moments: Moments) -> str:
-    """Return why a model of these moments gives every lead one probability; empty if it does not.
+    """Return why a model of these moments gives all leads the same probability; otherwise "".
 
     Parameters
     ----------

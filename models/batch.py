@@ -62,11 +62,12 @@ class BatchSummary:
     without_id : int
         The number of scored rows whose cell for the id is empty.
     repeated_ids : int
-        The number of scored rows whose id is that of an earlier row.
+        The number of scored rows with the id of an earlier row.
     other_formats : list of OtherFormat
-        Columns of numbers that the first rows of the file write in another format.
+        Columns that the first rows of the file write in another format than the training leads.
     with_events : int or None
-        The number of scored rows whose leads have activities or stages; None if there are none.
+        The number of scored rows whose leads have activities or stages; None if no events are
+        given.
     ids : tuple of str
         An id of the file, and one of the events.
     left_out : list of LeftOutRows

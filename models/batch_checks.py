@@ -44,7 +44,7 @@ class OtherFormat(NamedTuple):
 
 
 def other_formats(scorer: LeadScorer, leads: pd.DataFrame) -> list[OtherFormat]:
-    """Find the columns that the model reads otherwise than the file writes them.
+    """Find the columns that a file writes in another format than the model reads.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def other_formats(scorer: LeadScorer, leads: pd.DataFrame) -> list[OtherFormat]:
     Returns
     -------
     list of OtherFormat
-        Columns whose format is not clear from their cells are not in it.
+        It does not contain columns whose cells leave the format open.
     """
     learned = {
         attribute.column: attribute.notation
@@ -86,7 +86,7 @@ def _read(texts: pd.Series, notation: str) -> pd.Series:
 
 
 class LeadsWithEvents:
-    """Counts the leads of a file that have activities or stages.
+    """The number of leads of a file that have activities or stages.
 
     Parameters
     ----------

@@ -142,7 +142,7 @@ class CellChecks:
 
     @cached_property
     def _ages(self) -> tuple[Ints, Floats]:
-        """The places of features that are ages of dates, and the first usual date of each."""
+        """The positions of the features that are ages of dates, and the first usual dates."""
         earliest = {
             place: attribute.usual_dates[0]
             for place, attribute in enumerate(self.pipeline.attributes)

@@ -1,4 +1,4 @@
-"""How the cells of a column look, for one text and for an array of texts."""
+"""The look of the cells of a column: the same for one text and for an array of texts."""
 
 import pyarrow as pa
 import pytest

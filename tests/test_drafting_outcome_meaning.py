@@ -1,4 +1,4 @@
-"""What one outcome value means, in the default pipelines of CRMs and in many languages."""
+"""The meaning of one outcome value, in the default pipelines of CRMs and in many languages."""
 
 import tomllib
 from pathlib import Path
@@ -133,6 +133,6 @@ WITH_A_REMARK = {
 
 
 @pytest.mark.parametrize("values", [NEGATED_OR_EXPECTED, WITH_A_REMARK])
-def test_wins_that_are_negated_expected_or_remarked_on_are_read(values: dict[str, str]) -> None:
+def test_value_is_read_with_its_negation_or_remark(values: dict[str, str]) -> None:
     expected = {value: outcome for outcome, text in values.items() for value in text.split("|")}
     assert {value: outcome_of(value) for value in expected} == expected

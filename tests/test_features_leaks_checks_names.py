@@ -1,4 +1,4 @@
-"""The check of names: it finds names of what is known later, and no honest ones."""
+"""The check of names: it finds columns of later facts, and does not suspect other columns."""
 
 import pytest
 

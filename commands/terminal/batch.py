@@ -9,13 +9,13 @@ if TYPE_CHECKING:
     from models.batch import BatchSummary
 
 
-FEWEST_ROWS = 10  # leads of a file from which some should have an activity
+FEWEST_ROWS = 10  # of this many leads, at least one should have an activity
 
 
 def batch_lines(
     summary: "BatchSummary", created_at: str | None, as_of: datetime.datetime | str
 ) -> list[str]:
-    """Format what could not be read, what was unlike the training leads, and which leads ended.
+    """Format the warnings about cells, rows and formats, and how many leads have ended.
 
     Parameters
     ----------

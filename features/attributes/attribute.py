@@ -134,8 +134,8 @@ class Attribute(ABC):
     def usual_dates(self) -> tuple[float, float]:
         """The first and the last date that trigger no warning, in days since 1970.
 
-        Only attributes that depend on the moment have one. A later date up to the moment is usual
-        too, because time passes after the training.
+        Only attributes that depend on the moment have such dates. A later date up to the moment is
+        usual too, because time passes after the training.
         """
         return -math.inf, math.inf
 

@@ -192,7 +192,7 @@ def _joined(parts: Sequence[str], separator: str) -> str:
 
 
 def _is_likely(sample: Sequence[str], separator: str) -> bool:
-    """Check in a sample if cells may have several parts, so that few columns are read whole."""
+    """Check whether cells of a sample may have several parts, to read few columns completely."""
     mark = "[" if separator == LIST else separator
     return sum(mark in text for text in sample) >= max(1.0, SEVERAL_SHARE * len(sample))
 
@@ -254,7 +254,7 @@ def _share_of(
 
 
 def _are_choices(parts_of: Mapping[str, Sequence[str]], frequent: set[str], separator: str) -> bool:
-    """Check whether the parts of cells are chosen values, and not the fields of one value.
+    """Check whether the parts of cells are chosen values, rather than the fields of one value.
 
     The fields of an address, a name or a path have fixed places. Chosen values are short, make
     more combinations than there are values, and occur at different places.

@@ -21,10 +21,10 @@ from features.attributes.number import TRUTHS, NumberAttribute
 MAX_VOCABULARY = 254
 MIN_ROWS_PER_VALUE = 5
 SMALL_VOCABULARY = 50
-MIN_IDENTIFIERS = 100  # numbers below which identifiers are not recognised
-IDENTIFIERS_SPREAD = 3  # highest minus lowest of identifiers without gaps, for each lead
-IDENTIFIERS_IN_ORDER = 0.9  # share of steps from row to row in one direction
-IDENTIFIERS_ROUND = 0.25  # share of numbers that end in 0; of identifiers it is 0.1
+MIN_IDENTIFIERS = 100  # identifiers are recognised only among at least so many numbers
+IDENTIFIERS_SPREAD = 3  # identifiers almost without gaps span less than this number per lead
+IDENTIFIERS_IN_ORDER = 0.9  # the least share of steps from row to row in one direction
+IDENTIFIERS_ROUND = 0.25  # the highest share of numbers that end in 0; about 0.1 is expected
 IDENTIFIER_DIGITS = 5
 _ID_NAME = re.compile(r"\b(?:id|uuid|guid)\b")
 
@@ -135,10 +135,10 @@ def _kind(name: str, share_numbers: float, n_distinct: int, n: int) -> Any:
 
 
 def _why_identifiers(numbers: Floats, n_distinct: int) -> str:
-    """Return what shows that whole numbers, all different, are identifiers; empty if nothing does.
+    """Return the evidence that numbers are identifiers; empty if they do not seem to be.
 
-    Amounts can differ from lead to lead as well, but they have gaps, are in no order, and many of
-    them are round or have another number of digits.
+    Identifiers are whole numbers that all differ. Amounts can differ from lead to lead as well. But
+    amounts have gaps and are not in order, and many are round or differ in their numbers of digits.
     """
     n = len(numbers)
     if n < MIN_IDENTIFIERS or n_distinct < n or (numbers % 1 != 0).any():

@@ -183,7 +183,7 @@ class AuditedColumn:
     values : ndarray of str, shape (n_values,)
         The distinct values, case-folded, without the words for nothing.
     spellings : ndarray of str, shape (n_values,)
-        How the first cell with each value is written.
+        The first spelling of each value.
     codes : ndarray of int64, shape (n_leads,)
         Position in `values`, or `len(values)` where the value is missing.
     written : ndarray of bool, shape (n_leads,)

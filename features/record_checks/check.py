@@ -16,7 +16,7 @@ from features.record_checks.tables import ReadTable, ReadTables
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check asks.
+    """A question that a check asks about records.
 
     Attributes
     ----------

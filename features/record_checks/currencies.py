@@ -19,11 +19,11 @@ _NAMES: Final[dict[str, str]] = tomllib.loads(
 _CODE: Final = re.compile(r"\b[A-Z]{3}\b")
 MOSTLY: Final = 0.9  # the least share of currencies in such a column
 MOST_VALUES: Final = 60
-MOST_AMOUNTS: Final = 10  # distinct numbers of a column that is hardly one of amounts
+MOST_AMOUNTS: Final = 10  # a column with at most so many distinct numbers hardly contains amounts
 
 
 def currency_of(text: str) -> str | None:
-    """Return the currency that a text names; None if it names none, or several.
+    """Return the currency that a text names; None if it does not name exactly one.
 
     Examples
     --------
@@ -49,10 +49,11 @@ def currency_columns(table: ReadTable) -> Iterator[tuple[str, Objects, list[str]
     str
         The name of the column.
     ndarray of str, shape (n_rows,)
-        The currency of each row; "" if there is none.
+        The currency of each row; "" for a row without one.
     list of str
-        The columns of numbers that the currencies belong to: those with a name that begins alike,
-        the column with the role of the amount, the columns beside it, or else all amounts.
+        The columns of numbers that the currencies belong to: those whose names begin the name of
+        the column of currencies; else the column with the role of the amount; else the columns next
+        to the column of currencies; else all columns of amounts.
     """
     names = [str(name) for name in table.raw.columns]
     for place, name in enumerate(names):

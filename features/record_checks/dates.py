@@ -1,4 +1,4 @@
-"""Days of times in a zone, for the record checks."""
+"""Computes and writes days and lengths of time, for the record checks."""
 
 import numpy as np
 import pandas as pd

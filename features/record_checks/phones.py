@@ -1,4 +1,4 @@
-"""Compares phone numbers, however they are written."""
+"""Compares phone numbers in different spellings."""
 
 import re
 import tomllib
@@ -16,14 +16,14 @@ _EXTENSION: Final = re.compile(
 )
 _LABEL: Final = re.compile(r"^\s*(?:tel|phone|mobile?|fax|cell)\b[.:]?\s*|^'", re.IGNORECASE)
 _NUMBER: Final = re.compile(r"\(?(\+|00|011(?=[\s.-]))?([\d\s()./\u2010-\u2014-]+)")
-# What no other number looks like: +49 30 1234567, (415) 555-1000, 415.555.1000, 030/1234567.
+# Forms that only phone numbers have: +49 30 1234567, (415) 555-1000, 415.555.1000, 030/1234567.
 _CLEAR: Final = re.compile(
     r"\(?(?:\+|00)[\d\s()./-]{7,}|(?:1 ?)?\(\d{2,5}\) ?[\d\s./-]{5,}"
     r"|(?:1[ .-])?\d{3}([ .-])\d{3}\1\d{4}|0\d{1,4}[ /-]\d[\d\s./-]{4,}"
 )
 _NORTH_AMERICA: Final = re.compile(r"1[2-9]\d\d[2-9]\d{6}")
 _DATE: Final = re.compile(r"\d{1,2}([./ -])\d{1,2}\1\d{2,4}|\d{4}([./ -])\d{1,2}\2\d{1,2}")
-MOSTLY: Final = 0.3  # the least share of numbers that look like nothing else
+MOSTLY: Final = 0.3  # the least share of numbers in a form that only phone numbers have
 PRIVATE: Final = 0.8  # the least share of possible numbers in a private column
 FEWEST_DIGITS: Final = 7
 MOST_DIGITS: Final = 15
@@ -70,10 +70,9 @@ def _without_extension(text: str) -> str:
 
 
 def same_phones(texts: Sequence[str]) -> list[str | None]:
-    """Return the form that all spellings of each number share; None where a text is not one.
+    """Return the form that all spellings of a number share, for each text; None for other texts.
 
-    Numbers without a country are taken as numbers of the country that is the most frequent among
-    the others.
+    A number without a country counts as one of the most frequent country among the other numbers.
 
     Examples
     --------

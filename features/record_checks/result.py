@@ -18,7 +18,7 @@ class UnreadCells(msgspec.Struct, frozen=True):
     lines : tuple of int
         Where the first of them are, from 1.
     unit : {"line", "row"}
-        What `lines` counts.
+        The unit of `lines`.
     examples : tuple of str
         Up to three cells; none for a private column.
     """
@@ -118,7 +118,7 @@ class RecordWarning(msgspec.Struct, frozen=True):
     count : int
         The number of rows that the question is about.
     unit : {"line", "row"}
-        What `lines` counts.
+        The unit of `lines`.
     """
 
     number: str
@@ -133,7 +133,7 @@ class RecordWarning(msgspec.Struct, frozen=True):
 
 
 class RecordsCheck(msgspec.Struct, frozen=True):
-    """What was read from a project's tables, and what looks wrong.
+    """The tables of a project as they were read, and the questions about them.
 
     Attributes
     ----------
@@ -150,9 +150,9 @@ class RecordsCheck(msgspec.Struct, frozen=True):
     tables : tuple of CheckedTable
         The tables that could be read.
     notes : tuple of str
-        What was assumed while reading.
+        Sentences about what was assumed while the tables were read.
     refusal : str
-        Why training refuses the records although they can be read; empty if it does not.
+        Why training refuses the records although they can be read; empty if it accepts them.
     too_few : str
         Why every lead would get the same probability; empty if a model can be trained.
     """

@@ -125,7 +125,7 @@ def check_records(
 
 
 def _limits(records: Records, project: Project) -> tuple[str, str]:
-    """Return why training refuses the records, and why it gives all leads one probability."""
+    """Return why training refuses the records, and why all leads get the same probability."""
     try:
         moments = make_moments(records, project.learn)
     except LearningError as error:
@@ -134,7 +134,7 @@ def _limits(records: Records, project: Project) -> tuple[str, str]:
 
 
 def _count_leads(records: Records) -> tuple[int, int, int, int]:
-    """Count the leads: all, with a win, with outcomes and no win, and without an outcome."""
+    """Count all leads, leads with a win, leads with other outcomes only, and open leads."""
     outcomes, n_leads = records.outcomes, len(records.leads)
     n_won = outcomes.loc[outcomes["outcome"] == "won", "lead_id"].nunique()
     n_closed = outcomes["lead_id"].nunique()
@@ -205,7 +205,7 @@ def _private_columns(
 
 
 class _Places:
-    """Where the rows are that findings and columns of one table name; the source is read once."""
+    """The places of rows of one table, for its findings and columns. The source is read once."""
 
     def __init__(
         self,

@@ -145,7 +145,7 @@ class ReadTable:
         return self._cells[name]
 
     def _reads_nothing(self, name: str) -> bool:
-        """Check whether words for nothing count in a column: not in ids and words of a role."""
+        """Check whether words for "no value" count as missing: not in ids and texts with a role."""
         roles = [role for role, column in self.roles.items() if column == name]
         return all(_KINDS[role] in ("time", "number") for role in roles)
 
@@ -167,7 +167,7 @@ class ReadTable:
 
     @cached_property
     def keys_of_each_lead(self) -> pd.Series | None:
-        """The same, once for each lead that a row names; the index is the position of the row."""
+        """The keys of all leads that each row names; the index is the position of the row."""
         if self.lead_keys is None:
             return None
         ids = pd.DataFrame({"lead_id": self.lead_keys.reset_index(drop=True)})
@@ -232,7 +232,7 @@ class ReadTables:
     def lead_rows(self, table: ReadTable) -> Ints:
         """Return the row of the lead of each row of a table; `UNKNOWN_LEAD` if there is none.
 
-        Of several leads in one cell, it is the first that is known.
+        If a cell names several leads, the first known lead counts.
         """
         if table.name == "leads":
             return np.arange(len(table.raw), dtype=np.int64)

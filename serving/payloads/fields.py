@@ -15,14 +15,14 @@ EARLIEST, LATEST = cell_time("1900-01-01"), cell_time("2200-01-01")
 
 
 class LocalTimes(NamedTuple):
-    """How a column of the CRM's files writes times.
+    """The format of the times in a column of the CRM's files.
 
     Attributes
     ----------
     time_format : str or None
-        The format, as `crm.formats.times` has it; None is ISO 8601.
+        A format of `crm.formats.times`; None means ISO 8601.
     timezone : str
-        The zone of times in this format that have none.
+        The zone of times in this format that do not name a zone.
     """
 
     time_format: str | None = None
@@ -38,8 +38,8 @@ def read_time(sent: str | int, field: str, local: LocalTimes = ISO_TIMES) -> int
     Parameters
     ----------
     sent : str or int
-        A time in ISO 8601, which is UTC if it names no zone, or milliseconds since 1970; or a time
-        as the column writes it.
+        A time in ISO 8601, which is UTC if it names no zone, milliseconds since 1970, or a time in
+        the format of the column.
     field : str
         The path of the field, for an error.
     local : LocalTimes

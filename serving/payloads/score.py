@@ -26,8 +26,9 @@ class LeadPayload(Struct, frozen=True, forbid_unknown_fields=True):
     """A lead: the CRM's id, the attributes by the CRM's names, and the history.
 
     An attribute with several values, such as a multiple choice, is a list. Without `attributes`,
-    those that the ledger stores for the lead are used. A time of creation without a zone is UTC;
-    it may also be as in the column that the model learned from, in the time zone of that table.
+    those that the ledger stores for the lead are used. A time of creation without a zone is UTC. It
+    may also have the format of the column that the model learned from; then it is in the time zone
+    of that table.
     """
 
     attributes: Annotated[dict[str, SentCell], Meta(max_length=1_000)] | None = None
@@ -134,7 +135,7 @@ def lead_cells(
     known_columns : set of str
         Names of attributes that need no check.
     local : LocalTimes
-        How the CRM writes the time of creation, if it is not ISO 8601.
+        The format of the column of creation times, which is accepted besides ISO 8601.
 
     Raises
     ------

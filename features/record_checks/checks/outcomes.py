@@ -23,7 +23,7 @@ MIN_EXPECTED: Final = 10  # outcomes that the early leads would have had
 def closed_before_creation(tables: ReadTables) -> Iterator[Finding]:
     """Compare the closing of each lead with its creation.
 
-    A closing that is given as a day is not before a creation on the same day.
+    A closing that is a day without a clock is not before a creation on the same day.
     """
     outcomes, created = tables.outcomes, _created_of(tables)
     if outcomes is None or created is None:
@@ -61,7 +61,8 @@ def closed_before_creation(tables: ReadTables) -> Iterator[Finding]:
 def outcomes_begin_late(tables: ReadTables) -> Iterator[Finding]:
     """Compare the first outcomes with the first leads.
 
-    A long sale is no reason: the gap is compared with the time that later leads take.
+    Leads that take long to close do not cause the question, because the gap is compared with the
+    time that later leads take.
     """
     outcomes, created = tables.outcomes, _created_of(tables)
     if outcomes is None or created is None or tables.created is None:

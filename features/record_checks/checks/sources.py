@@ -1,4 +1,4 @@
-"""The checks of how files were read: LC122."""
+"""The check of the encodings of files: LC122."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from features.record_checks.tables import ReadTables
 
 @check("LC122", "The encoding of a file is a guess.")
 def encoding_guessed(tables: ReadTables) -> Iterator[Finding]:
-    """Ask for the encoding of files that are not in UTF-8, or do not look like the declared one."""
+    """Ask about files that are not in UTF-8, or whose declared encoding reads unlikely words."""
     for table in tables.tables.values():
         try:
             guess = encoding_guess(table.keys, tables.project.folder)

@@ -31,9 +31,9 @@ MOJIBAKE: Final = re.compile(
     "\u20ac\u2122]|â€|ï»¿"
 )
 MAY_BE_DAMAGED: Final = re.compile(r"[^\x00-\x7f]{2}|&#?\w{2,8};")
-MOST_COMPARED: Final = 5_000  # values of a column that may be damaged in any encoding
+MOST_COMPARED: Final = 5_000  # values of a column that are compared in all encodings
 REPLACED: Final = "\ufffd"
-FAR: Final = 0.5  # of the range of the other numbers
+FAR: Final = 0.5  # the distance to the other numbers, as a share of their range
 ENDS_IN_NINE: Final = 0.3  # the share of numbers that end in 9 in a column of prices
 QUESTION_MARK: Final = re.compile(r"[^\W\d_]\?[^\W\d_]")
 ADDRESS: Final = re.compile(r"[/=&@]|www\.")
