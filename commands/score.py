@@ -74,7 +74,10 @@ def score(
         try:
             events["closings"] = read_closings(opened, notes)
         except LeadScoringError as error:
-            sentences.append(f"Leads that have ended in the table of outcomes are unknown: {error}")
+            sentences.append(
+                "Leads that have ended are not counted, because the table of outcomes cannot be "
+                f"used: {error}"
+            )
         tables_left_out = notes.left_out
     with ExitStack() as stack:
         ledger = None if opened is None else stack.enter_context(project_ledger(opened))

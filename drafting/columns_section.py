@@ -21,8 +21,8 @@ KNOWN_LATER_HEADING = (
     "`known_in_time`."
 )
 COST_HINT = (
-    " What leaving a column out costs is measured with a quick model. A leak looks useful as well, "
-    "so a high cost does not show that a column is known in time."
+    " The cost of leaving a column out is measured with a quick model. A leak looks useful as "
+    "well, so a high cost does not show that a column is known in time."
 )
 SENSITIVE_HEADING = "Never used by the model, only to compare how it treats groups of people."
 CATEGORY_HEADING = (
@@ -106,7 +106,7 @@ def _add_choices(section: TomlTable, attributes: Sequence[Column], nothing: froz
             more = f" and {len(values) - 5} more" if len(values) > 5 else ""
             add_comment(
                 section,
-                f"{quote(column.name)} holds several values in a cell, {form}: "
+                f"{quote(column.name)} contains several values in a cell, {form}: "
                 f"{listed(values[:5])}{more}. Each becomes a feature of its own. List the column "
                 "under `category` to read each combination as one value.",
             )

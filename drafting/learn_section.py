@@ -194,15 +194,16 @@ def _no_lost_comment(roles: Roles) -> str:
         return comment
     return (
         f"{comment} {int(reason.counts.sum()):,} leads have a {quote(reason.name)}, so they may be "
-        "lost. Export a column that says so: in Odoo, lost leads are archived, and "
-        '"Won/Lost" (won_status) tells them from open ones.'
+        "lost. Export a column that shows lost leads: in Odoo, they are archived, and "
+        '"Won/Lost" (won_status) tells them from open leads.'
     )
 
 
 def _choice_comments(choice: OutcomeChoice, has_times: bool) -> list[str]:
     column = quote(choice.column.name)
     comments = [
-        f"{quote(other)} may be the outcome too. {column} was chosen: of {quote(other)}, {why}."
+        f"The outcome is read from {column}. {quote(other)} may be the outcome too. It was not "
+        f"chosen, because {why}."
         for other, why in choice.others.items()
     ]
     if empty := choice.column.n_empty:

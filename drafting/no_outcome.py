@@ -67,7 +67,7 @@ def no_outcome(
     instead = "leave the file out" if is_outcomes else "add a file as `outcomes=FILE`"
     return (
         f"{start} {in_other}{' ' if in_other else ''}"
-        f"Columns that could, with their most frequent values: {shown}. "
+        f"These columns may show it, with their most frequent values: {shown}. "
         f"Name the column and each value that means won, as in: --outcome {name} --won VALUE; "
         f"or {instead}."
     )
@@ -82,8 +82,8 @@ def named_in_other(tables: Sequence[Table]) -> str:
         named = [column for column in _likely(table.columns) if _is_named(column)]
         if named:
             return (
-                f"Perhaps {_with_values(named[0])} of {table.name} does. If so, name the file, the "
-                f"column and each value that means won, as in: outcomes={table.name} "
+                f"Perhaps {_with_values(named[0])} of {table.name} shows it. If so, name the file, "
+                f"the column and each value that means won, as in: outcomes={table.name} "
                 f"--outcome {quote(named[0].name)} --won VALUE."
             )
     return ""

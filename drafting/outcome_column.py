@@ -221,20 +221,21 @@ def _is_open(value: str, column: Column) -> bool:
 
 
 def _why_not(choice: OutcomeChoice, best: OutcomeChoice) -> str:
-    """Return the first reason for which another column was preferred."""
+    """Return the first reason why another column was preferred."""
     if choice.rank == NO_RANK != best.rank:
         return "its name does not suggest an outcome"
     if choice.words.guess and not best.words.guess:
-        return "which of its values means won would be a guess"
+        return "it is not clear which of its values means won"
     if choice.rank >= OTHER_STATUS > best.rank:
-        return "its name suggests a status of something else than the lead"
+        return "its name suggests the status of something other than the lead"
     if choice.still_open and not best.is_incomplete:
         return (
             f"{choice.still_open.rows:,} of its leads that are not won are open in "
             f"{quote(choice.still_open.column)}"
         )
     if not choice.words.lost and best.words.lost:
-        return "no value is known to mean lost"
+        return "none of its values is known to mean lost"
     if choice.certainty < best.certainty:
         return f"only {choice.words.known_share:.0%} of its cells have a clear meaning"
-    return "its name says less" if choice.rank > best.rank else "it is further right in the file"
+    less_usual = "its name is a less usual name for an outcome"
+    return less_usual if choice.rank > best.rank else "it is further right in the file"

@@ -20,7 +20,7 @@ Phrase = tuple[str, ...]
 DEPENDS = "it depends on your company what this means"
 CODE = "a code of Dataverse"
 UNKNOWN = "its words are not known"
-PARTLY_KNOWN = "it has words of {outcome}, and others that are not known"
+PARTLY_KNOWN = "it has words for {outcome}, and other words that are not known"
 _CJK = re.compile("[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 _NUMBERING = re.compile(r"^\W*(?:[a-z]?\d{1,3}|[a-z])\s*[.):\]|–—-]+\s*(?=\w)", re.IGNORECASE)
 _SEPARATOR = re.compile(  # before a reason or a remark
@@ -94,7 +94,7 @@ def meaning_of(value: str, column_words: str = "") -> Meaning:
         meaning = _meaning_before_remark(value, meaning)
     percent = _PERCENT.search(value)
     if meaning.outcome == "won" and percent and float(percent[1].replace(",", ".")) < 100:
-        return Meaning(None, "it has words of won, and a percentage below 100")
+        return Meaning(None, "it has words for won, and a percentage below 100")
     return meaning
 
 

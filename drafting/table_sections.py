@@ -35,8 +35,8 @@ FORMATTED_ROLES = {
 WHOLE_NUMBERS = "1234"  # the format of columns that need no line: whole numbers
 EVERY_ROW_NOTE = "CHECK: no column of the table is an outcome, so every row counts as this"
 CLOSING_NOTE = (
-    "when it ended; CHECK: its name does not say so, but it is filled for leads that are won or "
-    "lost, and empty for the others"
+    "when it ended; CHECK: its name does not mean a closing, but it is filled for leads that are "
+    "won or lost, and empty for the others"
 )
 ROLE_NOTES = {
     "lead_id": "identifies each lead in every table",
@@ -204,9 +204,9 @@ def _evidence(column: Column) -> str:
     form = column.form
     examples = f"as in {listed(form.examples[:2])}"
     if form.doubt:
-        return f"CHECK: {form.doubt}; the other way is {quote(form.doubtful_as)}"
+        return f"CHECK: {form.doubt}; the other format is {quote(form.doubtful_as)}"
     if form.reason:
-        examples += f"; no cell shows the decimal sign, but this does: {form.reason}"
+        examples += f"; no cell shows the decimal sign; the evidence is: {form.reason}"
     units = {unit: count for unit, count in form.units.items() if unit}
     if len(units) > 1:
         counted = ", ".join(f"{quote(unit)} ({count:,})" for unit, count in units.items())

@@ -25,8 +25,8 @@ _CLEAR_DAY: Final = re.compile(r"(?<![\d:])(?:1[3-9]|2\d|3[01])(?![\d:])")  # no
 _ANY_FORMAT: Final = "%d.%m.%Y %H:%M"
 CLEAR_NAMES: Final = 2  # numbers are unread times only if the rank of the name is lower
 _ROLES: Final = {
-    "created_at": (NO_RANK, "when each lead was created"),
-    "closed_at": (CLOSING_NAMES, "when each lead was won or lost"),
+    "created_at": (NO_RANK, "the time when each lead was created"),
+    "closed_at": (CLOSING_NAMES, "the time when each lead was won or lost"),
 }
 
 
@@ -37,7 +37,7 @@ def unread_times(column: Column) -> str:
     --------
     >>> import pandas as pd
     >>> unread_times(Column(pd.Series(["Q1 2025", "Q2 2025"], name="Created At")))
-    'its name says when each lead was created, but cells such as "Q1 2025" are not read as times'
+    'its name means the time when each lead was created, but cells such as "Q1 2025" are not times'
     >>> unread_times(Column(pd.Series(["Ann", "Bob"], name="Created By")))
     ''
     """
@@ -48,8 +48,8 @@ def unread_times(column: Column) -> str:
     example = quote(shown[0])
     if mixed_notation(shown_values(column)):
         both = " and ".join(map(quote, shown))
-        return f"its name says {_ROLES[role][1]}, but its cells have two formats, as in {both}"
-    return f"its name says {_ROLES[role][1]}, but cells such as {example} are not read as times"
+        return f"its name means {_ROLES[role][1]}, but its cells have two formats, as in {both}"
+    return f"its name means {_ROLES[role][1]}, but cells such as {example} are not times"
 
 
 def add_unread_times(section: TomlTable, attributes: Sequence[Column]) -> None:
@@ -67,16 +67,16 @@ def add_unread_times(section: TomlTable, attributes: Sequence[Column]) -> None:
         with_zone = " and the name of the zone as `timezone`" if zone else ""
         are = "have two formats" if both else "are not read as times"
         write = (
-            "If both are right, write them"
+            "If both formats are right, write them"
             if both
             else "Export it with times such as 2025-03-01 08:00, or write its format"
         )
         add_comment(
             section,
-            f"CHECK: the name {name} says {_ROLES[role][1]}, but its cells, such as {cells}, "
-            f"{are}.{why} It is not used. {write} under [leads.formats], "
-            f"{'as in' if both else 'such as'} {name} = {quote(form)}{with_zone}. Then remove it "
-            f"from `ignore`, and write {role} = {name} here.",
+            f"CHECK: the name of {name} means {_ROLES[role][1]}, but its cells, such as {cells}, "
+            f"{are}.{why} The column is not used. {write} under [leads.formats], "
+            f"{'as in' if both else 'such as'} {name} = {quote(form)}{with_zone}. Then remove "
+            f"{name} from `ignore`, and write {role} = {name} here.",
         )
 
 

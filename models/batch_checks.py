@@ -38,8 +38,8 @@ class OtherFormat(NamedTuple):
     def sentence(self) -> str:
         """The difference in words."""
         return (
-            f'`{self.column}` seems to be written as "{self.notation}", and the model reads it as '
-            f'"{self.learned}": "{self.example}" means something else then'
+            f'`{self.column}` seems to have the format "{self.notation}", but the model reads '
+            f'"{self.learned}", which gives "{self.example}" another meaning'
         )
 
 

@@ -102,7 +102,7 @@ def test_score_writes_every_lead_in_the_order_of_the_file(
     (crm / "outcomes.csv").unlink()
     code, out, _ = run("score", crm / "leads.csv", "-o", tmp_path / "s.csv", "-p", crm)
     assert code == 0
-    assert "note: Leads that have ended in the table of outcomes are unknown: " in out
+    assert "note: Leads that have ended are not counted, because the table of outcomes " in out
 
 
 def test_score_names_other_columns_and_rows_that_are_not_leads(run: Run, tmp_path: Path) -> None:

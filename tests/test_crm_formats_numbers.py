@@ -326,8 +326,8 @@ def test_fractions_beside_percentages_are_in_doubt(n_percentages: int) -> None:
     assert recognised is not None
     assert recognised.format.unit == "%"
     assert recognised.doubt == (
-        'cells such as "1%" are beside fractions such as "0,11", which would be 0,11 %: '
-        "if it means 11 %, correct the export"
+        'some cells are percentages such as "1%", others fractions such as "0,11", which is read '
+        'as 0,11 %. If "0,11" means 11 %, correct the export'
     )
     assert recognised.doubtful_as == "1.234,56"
 

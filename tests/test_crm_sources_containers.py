@@ -217,7 +217,7 @@ def test_ids_that_lost_digits_are_named(tmp_path: Path) -> None:
     assert table["Lead ID"].tolist() == [str(i) for i in ids]
     assert 'CHECK: "Lead ID" contains numbers of more than 15 digits' in notes[0]
     rows: Sheet = [["Lead ID", "n"], [ids[0], 1], [ids[0], 2]]
-    with pytest.raises(SchemaError, match='different leads have the same one: "12345678901234'):
+    with pytest.raises(SchemaError, match='different leads have the same id: "12345678901234'):
         read_with_notes(tmp_path, workbook({"A": rows}), lead_id="Lead ID")
 
 

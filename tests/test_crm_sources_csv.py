@@ -277,8 +277,8 @@ def test_utf8_file_is_read_as_such_whatever_is_declared(tmp_path: Path) -> None:
     table = read_table(TableKeys(source="leads.csv", encoding="cp1252"), tmp_path, notes=notes)
     assert table["city"].tolist() == ["Köln"]
     assert notes == [
-        'leads.csv: the file is in UTF-8 (line 2 contains "Köln") and is read so, although its '
-        '`encoding` is "cp1252".'
+        'leads.csv: the file is in UTF-8 (line 2 contains "Köln") and is read as UTF-8, although '
+        'its `encoding` is "cp1252".'
     ]
 
 
@@ -410,7 +410,7 @@ def cut_lead(position: int, lead: str, header: str, leads: list[str]) -> str:
 @pytest.mark.parametrize(
     ("position", "problem"),
     [
-        (3, "lines 52 and 53 are one row, because the first contains only"),
+        (3, "lines 52 and 53 are one row: the first line contains only"),
         (9, "lines 52 and 53 have 2 and 5 of 6 cells, and together they are one row"),
         (19, "lines 52 and 53 have 3 and 4 of 6 cells, and together they are one row"),
         (21, "lines 52 and 53 have 4 and 3 of 6 cells, and together they are one row"),
@@ -461,7 +461,7 @@ def test_other_quotes_around_cells_are_read_and_named(
     notes: list[str] = []
     read_table(TableKeys(source="leads.csv"), tmp_path, notes=notes)
     assert notes == [
-        f"leads.csv: the cells are in {quotes} instead of double quotes; they are read so."
+        f"leads.csv: the cells are in {quotes} instead of double quotes. These are read as quotes."
     ]
 
 

@@ -18,7 +18,7 @@ def test_column_with_several_values_in_a_cell_is_named(tmp_path: Path) -> None:
     draft = draft_project([str(tmp_path / "leads.csv")], tmp_path)
     text = " ".join(line.removeprefix("# ") for line in draft.splitlines())
     assert (
-        '"Interests" holds several values in a cell, separated by ";": "Demo", "Email", "Price".'
+        '"Interests" contains several values in a cell, separated by ";": "Demo", "Email", "Price".'
     ) in text
 
 
@@ -52,4 +52,4 @@ def test_list_of_options_with_several_words_is_not_free_text(tmp_path: Path) -> 
     cells = [";".join(picked) for picked in chosen]
     text, project, _ = draft_of(tmp_path, flat_leads(Interests=cells))
     assert project.columns.ignore == []
-    assert '"Interests" holds several values in a cell' in without_line_breaks(text)
+    assert '"Interests" contains several values in a cell' in without_line_breaks(text)

@@ -174,7 +174,7 @@ def test_status_without_a_win_is_not_an_outcome(tmp_path: Path, values: list[str
 
 def test_leads_without_an_outcome_are_refused(tmp_path: Path) -> None:
     file = write_csv(tmp_path, "leads.csv", {"id": range(9), "city": ["x", "y", "z"] * 3})
-    message = r'shows how leads ended\. Columns that could, with their .* values: "city" \("'
+    message = r'shows how leads ended\. These columns may show it, with .* values: "city" \("'
     with pytest.raises(ConfigError, match=message):
         draft_project([file], tmp_path)
 
@@ -428,7 +428,7 @@ def test_status_of_something_else_comes_after_that_of_the_lead(tmp_path: Path, o
     leads["Stage"] = ["Won", "Lost", "Kickoff"] * 10
     text, project, _ = draft_of(tmp_path, leads)
     assert project.leads.column_of("outcome") == "Stage"
-    assert "of something else than the lead" in without_line_breaks(text)
+    assert "of something other than the lead" in without_line_breaks(text)
 
 
 def test_status_of_something_else_is_an_outcome_if_no_other_column_is(tmp_path: Path) -> None:
@@ -471,7 +471,7 @@ def test_closing_date_is_found_by_its_cells(tmp_path: Path) -> None:
     leads["Schluss"] = [day if i % 3 != 2 else None for i, day in enumerate(dates)]
     text, project, records = draft_of(tmp_path, leads)
     assert project.leads.column_of("closed_at") == "Schluss"
-    assert "CHECK: its name does not say so" in without_line_breaks(text)
+    assert "CHECK: its name does not mean a closing" in without_line_breaks(text)
     assert records.outcomes["closed_at"].notna().all()
 
 

@@ -112,4 +112,4 @@ def test_two_formats_that_fit_are_both_shown(tmp_path: Path) -> None:
     text, project, _ = draft_of(tmp_path, flat_leads(created=created[:N_LEADS]))
     assert project.leads.formats == {"created": "%d/%m/%Y"}
     assert "can be read with the day first or with the month first" in without_line_breaks(text)
-    assert 'the other way is "%m/%d/%Y"' in without_line_breaks(text)
+    assert 'the other format is "%m/%d/%Y"' in without_line_breaks(text)

@@ -36,7 +36,7 @@ def times_comment(columns: Sequence[Column]) -> str:
 def test_column_of_a_creation_or_closing_without_times_is_unread(
     name: str, cells: list[str]
 ) -> None:
-    assert unread_times(column(name, cells)).startswith("its name says when each lead was")
+    assert unread_times(column(name, cells)).startswith("its name means the time when each lead")
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_draft_contains_formats_with_their_evidence(tmp_path: Path) -> None:
         'such as 31.12.2024 in the column "Created At" and cells separated by semicolons' in words
     )
     assert "which are not converted: $ (40), EUR (40), GBP (40)" in words
-    assert 'CHECK: the name "Created on"' in words
+    assert 'CHECK: the name of "Created on"' in words
     assert "numbers, the rest text" not in words
     assert draft["columns"]["known_later"] == ["Amount"]
     assert 'CHECK: in "Amount", some numbers have a decimal point' in words

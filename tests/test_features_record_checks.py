@@ -254,7 +254,7 @@ def test_currencies_in_a_column_beside_the_amount(
     rows = [{**row, name: currencies[i % 4 == 0]} for i, row in enumerate(leads())]
     warning = only(check(rows))
     assert (warning.number, warning.count) == ("LC103", 17)
-    assert warning.question == 'Which currency are the amounts of "Amount" to be in?'
+    assert warning.question == 'In which currency should the amounts of "Amount" be?'
     assert "EUR (50)" in warning.evidence
 
 
@@ -468,8 +468,8 @@ def test_placeholders_near_the_other_numbers_are_asked_about(check: Check) -> No
         row["Age"] = 99 if i % 20 == 0 else 9_999_999 if i % 20 == 1 else row["Age"]
     questions = [warning.question for warning in check(rows).warnings]
     assert questions == [
-        'Does 99 in "Age" mean that there is no value?',
-        'Does 9,999,999 in "Age" mean that there is no value?',
+        'Does 99 in "Age" stand for a missing value?',
+        'Does 9,999,999 in "Age" stand for a missing value?',
     ]
 
 

@@ -57,7 +57,7 @@ def audit_summary(
     )
     if any(column.cost for column in audited.attributes):
         yield (
-            "What leaving a column out costs is measured with a quick model. A leak looks useful "
+            "The cost of leaving a column out is measured with a quick model. A leak looks useful "
             "as well, so a high cost does not show that a column is known in time."
         )
 

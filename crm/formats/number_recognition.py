@@ -146,9 +146,9 @@ def _fractions_beside_percentages(written: Sequence[tuple[str, NumberParts]]) ->
         return ""
     share = fractions[0]
     return (
-        f"cells such as {quote(percentages[0])} are beside fractions such as {quote(share)}, which "
-        f"would be {share} %: if it means {float(share.replace(',', '.')) * 100:g} %, correct the "
-        "export"
+        f"some cells are percentages such as {quote(percentages[0])}, others fractions such as "
+        f"{quote(share)}, which is read as {share} %. If {quote(share)} means "
+        f"{float(share.replace(',', '.')) * 100:g} %, correct the export"
     )
 
 

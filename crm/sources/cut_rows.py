@@ -52,8 +52,8 @@ def check_cut_rows(
         if width == 1 and _is_unlike(table, row + 1, short, judge):
             numbers = lines()
             raise SourceError(
-                f"{name}: lines {numbers[row]:,} and {numbers[row + 1]:,} are one row, because "
-                f"the first contains only {quote(text[:SHOWN_CHARACTERS])}, and the other one does "
+                f"{name}: lines {numbers[row]:,} and {numbers[row + 1]:,} are one row: the first "
+                f"line contains only {quote(text[:SHOWN_CHARACTERS])}, and the second line does "
                 f"not begin like the cells of {quote(judge.header[0])}. Remove the line break."
             )
         if is_alike:

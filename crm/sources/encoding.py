@@ -151,7 +151,7 @@ def _check_declared(file: SourceFile, declared: str, findings: Findings) -> str:
     if text.n_utf8 and not text.n_broken and not is_multibyte(name):
         findings.note(
             f"the file is in UTF-8 (line {text.utf8_line:,} contains {quote(text.utf8_word)}) and "
-            f"is read so, although its `encoding` is {quote(declared)}."
+            f"is read as UTF-8, although its `encoding` is {quote(declared)}."
         )
         return "utf-8-sig"
     guess = guess_encoding(text.words) if text.n_broken else None
@@ -316,6 +316,6 @@ def _mixed(name: str, text: _Words) -> SourceError:
     return SourceError(
         f"{name} mixes two encodings: {lines} with special letters are in UTF-8 (first line "
         f"{text.utf8_line:,}: {quote(text.utf8_word)}), and {others} not (first line "
-        f"{text.broken_line:,}{read}). Export the whole table again as UTF-8, or mend these lines. "
-        f'To read all of it in one encoding, set `encoding`, such as "{example}".'
+        f"{text.broken_line:,}{read}). Export the whole table again as UTF-8, or correct these "
+        f'lines. To read the whole file in one encoding, set `encoding`, such as "{example}".'
     )

@@ -192,7 +192,7 @@ def _find_quotes(name: str, lines: Sequence[str], findings: Findings) -> str:
             f"{name}: the cells are in the quotes {quotes}, which only text programs use. "
             "Replace them by straight double quotes, or export the file again."
         )
-    findings.note(f"the cells are in {quotes} instead of double quotes; they are read so.")
+    findings.note(f"the cells are in {quotes} instead of double quotes. These are read as quotes.")
     return quotes
 
 
@@ -217,7 +217,8 @@ def _find_escape(
 
     if count_rows("\\") <= count_rows(None):
         return None
-    findings.note(f"quotes inside cells are written {quote(chr(92) + quotes)}; they are read so.")
+    written = quote(chr(92) + quotes)
+    findings.note(f"quotes inside cells are written {written}. These are read as quotes.")
     return "\\"
 
 

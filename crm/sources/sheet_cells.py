@@ -176,13 +176,13 @@ class SheetCells:
         role = next((r for r in _time_roles(findings.table) if keys.column_of(r) == name), None)
         if role is None:
             findings.note(
-                f"CHECK: {sentence}. Export the table again, and do not open it in Excel before."
+                f"CHECK: {sentence}. Export the table again, and do not open the export in Excel."
             )
             return
         raise SchemaError(
             self.file,
             [
-                f"{sentence}. Export the table again as CSV, and do not open it in Excel before. "
+                f"{sentence}. Export the table again as CSV, and do not open the CSV in Excel. "
                 f"If the dates are right, write the format of the texts under "
                 f'[{findings.table}.formats], such as {quote(name)} = "%m/%d/%Y %H:%M".'
             ],
@@ -213,15 +213,15 @@ class SheetCells:
             raise SchemaError(
                 self.file,
                 [
-                    f"{sentence}, and different leads have the same one: "
+                    f"{sentence}, and different leads have the same id: "
                     f"{listed(repeated[:SHOWN])}. Export the table again as CSV, and do not open "
-                    "it in Excel before, or format the column as text before the ids are entered."
+                    "the CSV in Excel, or format the column as text before the ids are entered."
                 ],
             )
         findings.note(
-            f"CHECK: {sentence}; they match no other table, and different leads may have the same "
-            "one. They are read as text. Export the table again as CSV, and do not open it in "
-            "Excel before."
+            f"CHECK: {sentence}. They do not match the ids of other tables, and different leads "
+            "may have the same id. They are read as text. Export the table again as CSV, and do "
+            "not open the CSV in Excel."
         )
 
     def _note_merged(self, findings: Findings) -> None:

@@ -28,7 +28,7 @@ def several_currencies(tables: ReadTables) -> Iterator[Finding]:
             names = ", ".join(f"{unit} ({n:,})" for unit, n in sorted(found.items()))
             yield Finding(
                 table,
-                f"Which currency is the sum of {quote(name)} to be in?",
+                f"In which currency should the sum of {quote(name)} be?",
                 f"Its different amounts are in {names}. {_use_of(form)}",
                 "Export the amounts in one currency, such as the converted amount of the CRM.",
             )
@@ -60,7 +60,7 @@ def _currencies_beside(table: ReadTable) -> Iterator[Finding]:
         one = listed(amounts)
         yield Finding(
             table,
-            f"Which currency are the amounts of {one} to be in?",
+            f"In which currency should the amounts of {one} be?",
             f"{quote(column)} contains the currencies of {counted(int(counts.sum()), 'row')} with "
             f"an amount: {names}. leadscore adds and compares the numbers of {one} without "
             "converting them.",

@@ -105,7 +105,7 @@ def placeholder_dates(tables: ReadTables) -> Iterator[Finding]:
                 written = np.datetime64(int(day), "D")
                 yield Finding(
                     table,
-                    f"Does {written} in {quote(name)} mean that there is no date?",
+                    f"Does {written} in {quote(name)} stand for a missing date?",
                     f"{counted(n, 'row')} of {int(has_date.sum()):,} with a date "
                     f"({share(n, int(has_date.sum()))}) have this day, which programs store for "
                     "an empty date.",

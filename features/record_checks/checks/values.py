@@ -174,7 +174,7 @@ def half_numbers(tables: ReadTables) -> Iterator[Finding]:
             f"{counted(n_filled - n_text, 'cell')} ({share(n_filled - n_text, n_filled)}) are "
             f"{what}; {counted(n_text, 'cell')} {'is' if n_text == 1 else 'are'} not a {one} in "
             f"this format{shown}.",
-            "If they mean that there is no value, list them in `nothing` of [columns]. Otherwise "
+            "If they stand for a missing value, list them in `nothing` of [columns]. Otherwise "
             f"correct them, or set the format of the column under [{table.name}.formats].",
             rows_of(is_text),
         )
@@ -202,7 +202,7 @@ def placeholder_numbers(tables: ReadTables) -> Iterator[Finding]:
                 continue
             yield Finding(
                 table,
-                f"Does {number_text(value)} in {quote(column.name)} mean that there is no value?",
+                f"Does {number_text(value)} in {quote(column.name)} stand for a missing value?",
                 f"{counted(n, 'row')} ({share(n, len(numbers))}) have it. The other numbers "
                 f"are between {number_text(low)} and {number_text(high)}.",
                 "If it does, export an empty cell. If it has this meaning in all columns, you can "
