@@ -14,7 +14,7 @@ from crm.errors import SourceError
 from crm.sources.findings import BELOW, BLANK, TOTAL, Findings
 from crm.sources.head import Head
 from crm.sources.header_names import HeaderNames
-from crm.sources.not_records import is_of_report, is_total
+from crm.sources.report_words import is_of_report, is_total
 from crm.text import quote
 
 MAX_ROW_BYTES = 1 << 24
