@@ -49,7 +49,7 @@ def score(
     """Score a file of leads with the champion, as of now or of a given moment."""
     from crm.ledger.records import project_ledger
     from crm.left_out import left_out_rows
-    from crm.reading import read_closings, read_events
+    from crm.reading_events import read_closings, read_events
     from crm.reading_notes import ReadingNotes
     from models.artifact import load_artifact
     from models.batch import score_file

@@ -5,41 +5,32 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 
-from crm.contracts import has_ids, shape_leads, shape_table, table_formats, with_closed_by
-from crm.days import day_ends
+from crm.contracts import has_ids, shape_leads, table_formats, with_closed_by
 from crm.errors import ConfigError, SchemaError
 from crm.format_notes import check_doubts, format_notes
 from crm.formats.column_times import parse_times
 from crm.formats.columns import ColumnFormat, number_reader
-from crm.lead_ids import as_lead_ids, id_keys
+from crm.lead_ids import as_lead_ids
 from crm.ledger.ledger import Ledger
 from crm.ledger.records import events_table, project_ledger, with_events, with_leads
-from crm.left_out import LeftOutRows
 from crm.outcomes import (
     after_creation,
     declared_only,
     flat_outcomes,
     to_won_lost,
     undeclared,
-    with_every_row,
 )
-from crm.project import LEDGER, Project, TableKeys
+from crm.project import LEDGER, Project
+from crm.reading_events import activities_and_stages, rows_of_known_leads, shaped_table
 from crm.reading_notes import ReadingNotes
 from crm.records import Records
-from crm.several_leads import (
-    sentence_about_several_leads,
-    several_leads,
-    with_row_for_each_lead,
-)
 from crm.source_tables import SourceTables
 from crm.sources.source import name_of
 from crm.suggest import nearest
 from crm.tables import EVENT_TABLES
 from crm.text import counted, first_few
-from crm.times import DAY, TIME_DTYPE
+from crm.times import DAY
 
 
 def read_records(
@@ -76,11 +67,13 @@ def read_records(
         leads, leads_raw, outcomes, excluded, formats = _read_leads(project, sources, ledger, notes)
     tables: dict[str, pd.DataFrame | None] = {
         "outcomes": outcomes,
-        **_read_events(project, sources, notes),
+        **activities_and_stages(project, sources, notes),
     }
     for name, shaped in tables.items():
         if shaped is not None:
-            tables[name] = _of_known_leads(name, shaped, leads["lead_id"], excluded, project, notes)
+            tables[name] = rows_of_known_leads(
+                name, shaped, leads["lead_id"], excluded, project, notes
+            )
     leads, in_order = _in_order_of_time(leads_raw, leads, project, formats)
     won_or_lost = tables["outcomes"]
     assert won_or_lost is not None
@@ -138,7 +131,7 @@ def _read_leads(
         leads_raw = leads_raw.loc[leads.index]
         leads, leads_raw = _without(excluded, leads, leads_raw)
     if project.outcomes is not None:
-        outcomes = _shape(project.outcomes, "outcomes", sources, notes)
+        outcomes = shaped_table(project.outcomes, "outcomes", sources, notes)
     if ledger is not None:
         stored, undeclared_rows = declared_only(events_table(ledger, "outcomes"), project.learn)
         outcomes = with_events("outcomes", outcomes, with_closed_by(stored, "UTC"))
@@ -189,172 +182,6 @@ def _without(
     return leads[keep].reset_index(drop=True), raw
 
 
-def read_events(project: Project, notes: ReadingNotes) -> dict[str, pd.DataFrame | None]:
-    """Read the activities and stages that a project names, sorted by lead and time.
-
-    Parameters
-    ----------
-    project : Project
-    notes : ReadingNotes
-        Receives what was assumed, and the rows that are left out.
-
-    Returns
-    -------
-    dict of str to DataFrame or None
-        `activities` and `stages`; None if the project has no such table. `lead_id` is the key of
-        the id (`crm.lead_ids.id_key`). If activities of a lead have the same id, only the earliest
-        stays.
-    """
-    return {
-        name: None
-        if table is None
-        else table.assign(lead_id=id_keys(table["lead_id"])).reset_index(drop=True)
-        for name, table in _read_events(project, SourceTables(project), notes).items()
-    }
-
-
-def read_closings(project: Project, notes: ReadingNotes) -> pd.Series | None:
-    """Read when leads were won or lost, from the project's own table of outcomes.
-
-    Values that the project file does not declare count as open.
-
-    Parameters
-    ----------
-    project : Project
-    notes : ReadingNotes
-        Receives what was assumed, and the rows that are left out.
-
-    Returns
-    -------
-    Series of datetime64, UTC, or None
-        The first closing by the key of the lead's id; missing if it has no time. None if the
-        outcomes are not in a table of their own.
-    """
-    if project.outcomes is None:
-        return None
-    shaped = _shape(project.outcomes, "outcomes", SourceTables(project), notes)
-    declared, _ = declared_only(shaped, project.learn)
-    outcomes = to_won_lost(declared, project.learn, name_of(project.outcomes))
-    closed_at = outcomes.get("closed_at", pd.Series(pd.NaT, outcomes.index, TIME_DTYPE))
-    return closed_at.groupby(id_keys(outcomes["lead_id"])).min()
-
-
-def _read_events(
-    project: Project, sources: SourceTables, notes: ReadingNotes
-) -> dict[str, pd.DataFrame | None]:
-    """Read the events; the index is the row in the source, or -1 for a row of the ledger."""
-    tables: dict[str, pd.DataFrame | None] = {}
-    with project_ledger(project) as ledger:
-        for name, keys in (("activities", project.activities), ("stages", project.stages)):
-            table = None if keys is None else _shape(keys, name, sources, notes)
-            if ledger is not None:
-                stored = events_table(ledger, name)
-                table = with_events(name, table, stored) if len(stored) else table
-            if table is not None:  # takes half the time of `sort_values`, and less memory
-                time = EVENT_TABLES[name].event_time
-                if name in notes.days:
-                    in_ledger = table.index < 0
-                    ends = day_ends(table[time], notes.days[name])
-                    table = table.assign(**{time: ends.where(~in_ledger, table[time])})
-                lead = pd.factorize(id_keys(table["lead_id"]), sort=True)[0]
-                order = np.lexsort((table[time].to_numpy(dtype="datetime64[us]"), lead))
-                table = table.iloc[order]
-                if name == "activities" and "activity_id" in table:
-                    table = _without_repeated_ids(table, project, notes)
-            tables[name] = table
-    return tables
-
-
-def _without_repeated_ids(
-    activities: pd.DataFrame, project: Project, notes: ReadingNotes
-) -> pd.DataFrame:
-    """Keep the first of a lead's activities with the same id. They must be in order of time."""
-    ids = activities["activity_id"]
-    may_repeat = (ids.notna() & ids.duplicated(keep=False)).to_numpy(copy=True)
-    same_id = activities[may_repeat]
-    repeats = same_id[["activity_id"]].assign(lead_id=id_keys(same_id["lead_id"])).duplicated()
-    may_repeat[may_repeat] = repeats.to_numpy()
-    if not may_repeat.any():
-        return activities
-    reason = "an activity with the same lead and id is in the table"
-    _leave_out("activities", activities[may_repeat], project, notes, reason)
-    return activities[~may_repeat]
-
-
-def _shape(keys: TableKeys, name: str, sources: SourceTables, notes: ReadingNotes) -> pd.DataFrame:
-    table = sources.read(name, notes.left_out, notes.sentences)
-    if name == "outcomes":
-        table = with_every_row(table, keys)
-    shaped = shape_table(table, name, keys, notes)
-    count, example = several_leads(shaped["lead_id"])
-    if count:
-        column = keys.column_of("lead_id") or "lead_id"
-        about = sentence_about_several_leads(column, count, example, "amount" in shaped)
-        notes.sentences.append(f"{name}: {about}")
-    return with_row_for_each_lead(shaped)
-
-
-def _leave_out(
-    name: str, rows: pd.DataFrame, project: Project, notes: ReadingNotes, reason: str
-) -> None:
-    """Note the rows that are left out, those of the file apart from those of the ledger."""
-    keys: TableKeys | None = getattr(project, name) or project.leads
-    in_file = np.unique(rows.index[rows.index >= 0])
-    if len(in_file) and keys is not None:
-        notes.leave_out(name, keys, in_file.tolist(), reason)
-    n_stored = int((rows.index < 0).sum())
-    if n_stored:
-        notes.left_out.append(LeftOutRows(name, "the ledger", reason, n_stored, (), "row"))
-
-
-def _of_known_leads(
-    name: str,
-    table: pd.DataFrame,
-    lead_ids: pd.Series,
-    excluded: set[str],
-    project: Project,
-    notes: ReadingNotes,
-) -> pd.DataFrame:
-    """Return the rows of known leads, with the ids as the leads table writes them."""
-    if excluded:
-        keys_of_excluded = id_keys(pd.Series(sorted(excluded), dtype="str"))
-        table = table[~id_keys(table["lead_id"]).isin(keys_of_excluded)]
-    table = table.assign(lead_id=as_lead_ids(table["lead_id"], lead_ids))
-    # On text, Arrow's look-up takes an eighth of the time of pandas' look-up.
-    text = pa.large_string()
-    ids = pa.array(table["lead_id"].array, text)
-    is_known = pc.is_in(ids, value_set=pa.array(lead_ids.array, text))
-    unknown = ~is_known.to_numpy(zero_copy_only=False)
-    if unknown.any() and unknown.all():
-        raise SchemaError(name, [_no_known_lead(name, table, lead_ids, project)])
-    is_used = table.index.isin(table.index[~unknown]) & (table.index >= 0)
-    if (unknown & ~is_used).any():
-        _leave_out(
-            name,
-            table[unknown & ~is_used],
-            project,
-            notes,
-            "their leads are not in the leads table",
-        )
-    known = table[~unknown]
-    if "amount" in known:  # of a row with several leads, it counts once
-        is_repeat = known.index.duplicated() & (known.index >= 0)
-        known = known.assign(amount=known["amount"].mask(is_repeat))
-    return known.reset_index(drop=True)
-
-
-def _no_known_lead(name: str, table: pd.DataFrame, lead_ids: pd.Series, project: Project) -> str:
-    keys: TableKeys = getattr(project, name) or project.leads
-    column = keys.column_of("lead_id") or "lead_id"
-    id_column = project.leads.column_of("lead_id") or "lead_id"
-    return (
-        f"none of its {len(table):,} rows belongs to a lead of the leads table. "
-        f"`{column}` of {name_of(keys)} is such as {first_few(table['lead_id'].head(3))}, and "
-        f"`{id_column}` of {name_of(project.leads)} is such as {first_few(lead_ids.head(3))}. "
-        "Does `lead_id` name the right column in both tables?"
-    )
-
-
 def _in_order_of_time(
     raw: pd.DataFrame | None,
     leads: pd.DataFrame,
@@ -393,7 +220,7 @@ def _observed_until(
 ) -> pd.Timestamp | None:
     """Return the end of the time under observation: declared, or the newest time before now.
 
-    Of events that are given as days, it is certain only that the day had begun.
+    An event with a day without a clock is certain only from the start of that day.
     """
     declared = project.learn.observed_until
     if declared is not None:

@@ -124,7 +124,7 @@ def score_file(
     target : Path
         The file to write; its name ends in `.csv` or `.parquet`.
     activities, stages : DataFrame, optional
-        Events as `crm.reading` returns them.
+        Events as `crm.reading_events.read_events` returns them.
     as_of : datetime, timezone-aware, or "created", optional
         The moment of scoring; "created" scores each lead as of its own creation.
     n_reasons : int
@@ -134,7 +134,7 @@ def score_file(
     erased : callable, optional
         Called with lead ids; returns those that were erased, which are left out.
     closings : Series of datetime64, UTC, optional
-        When leads ended, by the key of their id, as `crm.reading.read_closings` returns it.
+        When leads ended, by the key of their id, as `crm.reading_events.read_closings` returns it.
 
     Returns
     -------

@@ -91,7 +91,7 @@ class LeadsWithEvents:
     Parameters
     ----------
     tables : DataFrame or None
-        Events as `crm.reading.read_events` returns them.
+        Events as `crm.reading_events.read_events` returns them.
     """
 
     def __init__(self, *tables: pd.DataFrame | None) -> None:

@@ -13,7 +13,7 @@ from crm.ledger.entries import Batch, SentLead
 from crm.ledger.export import export_table
 from crm.ledger.ledger import Ledger
 from crm.project import TableKeys, load_project
-from crm.reading import read_events
+from crm.reading_events import read_events
 from crm.reading_notes import ReadingNotes
 from crm.sources.source import iter_table
 from crm.times import DAY, microseconds
