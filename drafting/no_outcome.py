@@ -18,7 +18,7 @@ from drafting.samples import Column, Table
 
 MOST_VALUES: Final = 200  # the most values of a column that could be the outcome
 MOST_OF_ROWS: Final = 0.2  # the most values of such a column, as a share of its rows
-FEW_VALUES: Final = 20  # so many values are allowed for any number of rows
+FEW_VALUES: Final = 20  # up to this number, the share of values does not matter
 FEW_NUMBERS: Final = 5  # more different numbers are an amount or a count
 FEW_CODES: Final = 4  # more different codes of two letters are states or countries
 FEW_STATES: Final = 8  # more values of a column named "state" are parts of a country

@@ -94,7 +94,7 @@ class OutcomeChoice:
 
     @property
     def is_incomplete(self) -> bool:
-        """Whether the column does not tell lost leads from open ones."""
+        """True if the column does not distinguish lost leads from open leads."""
         return self.still_open is not None or not self.words.lost
 
     @property

@@ -94,7 +94,7 @@ class Column:
 
     @property
     def has_local_times(self) -> bool:
-        """Whether any of the times has no zone."""
+        """True if any time does not have a zone."""
         return self.is_time and self._parsed[1]
 
     @cached_property

@@ -47,7 +47,7 @@ class SignEvidence(NamedTuple):
 
     @property
     def is_declared(self) -> bool:
-        """Whether the project file declares the sign."""
+        """True if the project file declares the sign."""
         return not self.reason
 
 

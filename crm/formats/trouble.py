@@ -17,7 +17,7 @@ MOSTLY: Final = 0.5  # the least share of cells that look like numbers or times
 NEARLY_ALL: Final = 0.95  # the least share of numbers that are written in two ways
 MANY_VALUES: Final = 25  # a column of fewer values is a category
 FEW: Final = 3  # the least number of cells with a unit that a sentence names
-MANY_FORMS: Final = 12  # the texts around numbers have at most so many usual forms
+MANY_FORMS: Final = 12  # forms of the text around numbers that count, the most frequent ones
 # One number with some text before and behind it. Text before a whole number makes it a code.
 _NUMBER: Final = re.compile(
     r"([^\d/:@#_+]{0,12}?)((?:\d{1,3}(?:[.,' ]\d{2,3})+|\d+)(?:[.,]\d+)?)([^\d:@#_]{0,20})"

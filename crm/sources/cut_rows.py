@@ -12,8 +12,8 @@ from crm.text import quote
 
 SHOWN_CHARACTERS: Final = 40
 MOST_PARTS: Final = 5  # the most parts of one row
-RARE_ROWS: Final = 2  # rows with fewer cells than the header are rare if they are so few,
-RARE_SHARE: Final = 0.01  # or at most this share of the rows
+RARE_ROWS: Final = 2  # up to this number, rows with fewer cells than the header are rare
+RARE_SHARE: Final = 0.01  # the same, as a share of all rows
 
 
 def check_cut_rows(

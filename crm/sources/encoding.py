@@ -25,7 +25,7 @@ _MARKS: Final = (  # longer marks first: that of UTF-32 begins with that of UTF-
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-UTF_16_SHARE: Final = 20  # in UTF-16, one byte of a pair is zero so many times more often
+UTF_16_SHARE: Final = 20  # in UTF-16, one half of the bytes has this many times as many zeros
 # No byte of a character with several bytes is one of these, in any encoding.
 _WORD: Final = re.compile(rb'[^\x00-\x20,;"]*[\x80-\xff][^\x00-\x20,;"]*')
 ESCAPE: Final = b"\x1b"

@@ -35,7 +35,7 @@ class Rows:
 
 
 def in_chunks(tables: Iterator[pd.DataFrame], chunk_rows: int) -> Iterator[pd.DataFrame]:
-    """Put tables together, and split them again into chunks of `chunk_rows` rows."""
+    """Join tables, and split them again into chunks of `chunk_rows` rows."""
     pending: list[pd.DataFrame] = []
     n_pending = 0
     for table in tables:

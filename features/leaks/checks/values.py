@@ -49,7 +49,7 @@ def _win_rates(column: AuditedColumn, leads: AuditedLeads) -> Floats:
 
 @check("LS106", "Some of its values decide the outcome of many leads.", compares_outcomes=True)
 def values_decide(column: AuditedColumn, leads: AuditedLeads) -> tuple[Verdict, str] | None:
-    """Look for values whose leads almost all have one outcome.
+    """Find values whose leads almost all have one outcome.
 
     Honest values do so as well, but seldom for many leads.
     """
@@ -112,7 +112,7 @@ def _are_whole(numbers: Floats) -> bool:
 
 @check("LS112", "It is empty or always has the same value.")
 def is_constant(column: AuditedColumn, leads: AuditedLeads) -> tuple[Verdict, str] | None:
-    """Look for a second value; for information, because the pipeline leaves such columns out."""
+    """Find a second value; for information, because the pipeline leaves such columns out."""
     if not len(column.values):
         return Verdict.FINE, "It is empty."
     if len(column.values) == 1 and column.filled.all():

@@ -89,7 +89,7 @@ def unknown_leads(tables: ReadTables) -> Iterator[Finding]:
 
 @check("LC114", "Ids were cut by a spreadsheet.")
 def ids_cut(tables: ReadTables) -> Iterator[Finding]:
-    """Look for ids such as 1.23E+15, and for long numbers that end in zeros only."""
+    """Find ids such as 1.23E+15, and for long numbers that end in zeros only."""
     for table in tables.tables.values():
         for role in ("lead_id", "activity_id"):
             column = table.of_role(role)

@@ -10,7 +10,7 @@ from features.record_checks.tables import ReadTables
 
 @check("LC122", "The encoding of a file is a guess.")
 def encoding_guessed(tables: ReadTables) -> Iterator[Finding]:
-    """Ask about files that are not in UTF-8, or whose declared encoding reads unlikely words."""
+    """Find files that are not in UTF-8, or whose declared encoding reads unlikely words."""
     for table in tables.tables.values():
         try:
             guess = encoding_guess(table.keys, tables.project.folder)

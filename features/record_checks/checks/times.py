@@ -53,7 +53,7 @@ def in_future(tables: ReadTables) -> Iterator[Finding]:
 
 @check("LC107", "No leads were created for some weeks.")
 def gap_without_leads(tables: ReadTables) -> Iterator[Finding]:
-    """Look for gaps that are far longer than the leads before and after them let expect."""
+    """Find gaps that are far longer than the leads before and after them suggest."""
     leads, created = tables.leads, tables.created
     if leads is None or created is None:
         return
@@ -86,7 +86,7 @@ def gap_without_leads(tables: ReadTables) -> Iterator[Finding]:
 
 @check("LC108", "Dates are placeholders for no date.")
 def placeholder_dates(tables: ReadTables) -> Iterator[Finding]:
-    """Look for well-known first and last days far from the other dates of the column."""
+    """Find well-known first and last days far from the other dates of the column."""
     for table in tables.tables.values():
         for name, form in table.formats.items():
             if form.kind != "time":

@@ -41,7 +41,7 @@ ADDRESS: Final = re.compile(r"[/=&@]|www\.")
 
 @check("LC116", "Texts are cut at the same length.")
 def text_cut(tables: ReadTables) -> Iterator[Finding]:
-    """Look for several texts of exactly a usual limit, and none longer."""
+    """Find columns with several texts of exactly a usual limit, and no longer texts."""
     for table, column in _columns(tables):
         if str(column.cells.dtype) != "str":
             continue
@@ -62,7 +62,7 @@ def text_cut(tables: ReadTables) -> Iterator[Finding]:
 
 @check("LC117", "Letters are damaged.")
 def letters_damaged(tables: ReadTables) -> Iterator[Finding]:
-    """Look for text that was read in a wrong encoding, and for question marks inside words."""
+    """Find text that was read in a wrong encoding, and for question marks inside words."""
     for table in tables.tables.values():
         columns = [str(name) for name in table.raw.columns]
         names = [columns[i] for i in np.flatnonzero(_damaged_values(columns))]
@@ -141,7 +141,7 @@ def spellings_differ(tables: ReadTables) -> Iterator[Finding]:
 
 @check("LC119", "A column of numbers contains text.")
 def half_numbers(tables: ReadTables) -> Iterator[Finding]:
-    """Look for columns that are mostly numbers, and for cells that are not in the format."""
+    """Find columns that are mostly numbers, and for cells that are not in the format."""
     for table, column in _columns(tables):
         filled = column.filled
         n_filled = int(filled.sum())
@@ -182,7 +182,7 @@ def half_numbers(tables: ReadTables) -> Iterator[Finding]:
 
 @check("LC120", "A number such as 999 stands for no value.")
 def placeholder_numbers(tables: ReadTables) -> Iterator[Finding]:
-    """Look for well-known placeholders at the end of the range, far from the other numbers."""
+    """Find well-known placeholders at the end of the range, far from the other numbers."""
     for table, column in _columns(tables):
         if column.form.kind != "number" or tables.is_private(table, column.name):
             continue
@@ -223,7 +223,7 @@ def _is_apart(value: float, low: float, high: float) -> bool:
 
 @check("LC123", "A column of text looks like numbers or times.")
 def unread_column(tables: ReadTables) -> Iterator[Finding]:
-    """Look for attributes whose cells look like numbers or times but are read as text."""
+    """Find attributes whose cells look like numbers or times but are read as text."""
     declared = {*tables.project.columns.category, *tables.project.columns.number}
     for column in tables.attributes():
         if tables.leads is None or not column.form.trouble or column.name in declared:
