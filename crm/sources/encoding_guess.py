@@ -24,7 +24,7 @@ from crm.text import listed
 SCORED_WORDS: Final = 300
 CLEAR: Final = 5.0  # the least log-likelihood ratio that questions a declared encoding
 EXAMPLES: Final = 2
-UNICODE_ENCODINGS: Final = 14  # so many of the first encodings cover all languages
+UNICODE_ENCODINGS: Final = 14  # the number of encodings, from the first, that cover all languages
 # The share of a letter in texts of its language, if the data lists it under `often`, `sometimes`
 # or `rarely`, and if it does not list the letter.
 SHARES: Final = {

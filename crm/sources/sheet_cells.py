@@ -107,10 +107,7 @@ class SheetCells:
         if not errors:
             return
         rows = [*errors]
-        for (
-            row,
-            error,
-        ) in errors.items():  # a later message shows errors in times that every row needs
+        for row, error in errors.items():  # a later message shows errors in needed times
             self.cells[row][column] = error if is_needed else None
         kinds = [*dict.fromkeys(errors.values())]
         verb = "is an error" if len(rows) == 1 else "are errors"
