@@ -16,9 +16,7 @@ from drafting.samples import Column, Table
 
 MOST_GAPS = 0.2  # the share of leads that may have no id
 GENERIC_IDS = 4  # the rank of names such as "id", which any table may have
-MOST_PER_ROW = (
-    3  # numbers may be those of rows if they are at most this many times the number of rows
-)
+MOST_PER_ROW = 3  # larger numbers, for each row of the table, are not numbers of rows
 FEWEST_LEADS = 10  # the least number of lead ids in a column with a clear name and mostly other ids
 CODE = r"[A-Za-z][A-Za-z-]*[-_/]?(\d{2,4}[-_/])?\d{2,}"
 CODES = NAMED_IDS + 1  # the rank of a column of codes
