@@ -49,11 +49,12 @@ def sample_records(
     leads = _leads(tables["leads"], roles["leads"])
     has_times = "created_at" in leads
     required = ["lead_id", "created_at"] if has_times else ["lead_id"]
-    leads = leads.dropna(subset=required)  # the reader leaves these rows out too
+    # The reader leaves out rows without an id or a time, and repeated rows.
+    leads = leads.dropna(subset=required).drop_duplicates("lead_id")
     if has_times:
         leads = leads.sort_values(["created_at", "lead_id"])
     elif order is not None:
-        leads = leads.iloc[np.argsort(order.numbers, kind="stable")]
+        leads = leads.iloc[np.argsort(order.numbers[leads.index], kind="stable")]
     outcomes = _outcomes(leads, roles, learn)
     if "outcomes" in tables and not tables["outcomes"].is_whole:
         leads = leads[leads["lead_id"].isin(outcomes["lead_id"])]

@@ -123,3 +123,21 @@ def test_own_id_of_a_table_comes_last(tmp_path: Path) -> None:
 def test_id_of_something_else_is_not_the_lead(tmp_path: Path, name: str) -> None:
     leads = {name: [f"U{i}x" for i in range(30)], "Status": ["Won", "Lost", "New"] * 10}
     assert draft_of(tmp_path, leads).project.leads.column_of("lead_id") is None
+
+
+def test_repeated_rows_with_times_count_once(tmp_path: Path) -> None:
+    leads = {"Lead ID": [f"L{i}" for i in range(60)], "Status": ["Won", "Lost", "New"] * 20}
+    leads |= {"Created": days(60), "Closed Date": days(60, "2024-02-01")}
+    leads = {name: [*cells, *cells[:5]] for name, cells in leads.items()}
+    _, project, records = draft_of(tmp_path, leads)
+    assert project.leads.column_of("created_at") == "Created"
+    assert len(records.leads) == 60
+
+
+def test_rows_without_an_id_do_not_disturb_the_order(tmp_path: Path) -> None:
+    leads = {"Lead ID": [f"L{i}" for i in range(90)], "Lead Number": [*range(7_000, 7_090)]}
+    leads |= {"Status": ["Won", "Lost", "Lost"] * 30, "Size": [*range(90)]}
+    leads["Lead ID"][3] = ""
+    _, project, records = draft_of(tmp_path, leads)
+    assert project.leads.column_of("order") == "Lead Number"
+    assert len(records.leads) == 89
