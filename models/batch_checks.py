@@ -6,12 +6,14 @@ import pandas as pd
 
 from crm.cells import text_column
 from crm.formats.column_times import parse_times
-from crm.formats.columns import column_formats, number_reader, time_notation
+from crm.formats.columns import column_formats, number_reader
+from crm.formats.times import is_time_format
 from crm.lead_ids import id_keys
 from features.attributes.date import DateAttribute
 from features.attributes.number import NumberAttribute
 from models.scorer import LeadScorer
 
+ISO: Final = "ISO 8601"
 EPOCH: Final = pd.Timestamp(0, tz="UTC")
 
 
@@ -24,7 +26,7 @@ class OtherFormat(NamedTuple):
     notation : str
         The format of the file, as `crm.formats` has it.
     learned : str
-        The format of the training leads.
+        The format of the training leads; "ISO 8601" for times of which none is declared.
     example : str
         A cell that the two formats read as different numbers or times.
     """
@@ -57,29 +59,31 @@ def other_formats(scorer: LeadScorer, leads: pd.DataFrame) -> list[OtherFormat]:
     list of OtherFormat
         It does not contain columns whose cells leave the format open.
     """
-    learned = {
+    learned: dict[str, str | None] = {
         attribute.column: attribute.notation
         for attribute in scorer.pipeline.attributes
         if isinstance(attribute, NumberAttribute | DateAttribute) and attribute.notation is not None
     }
+    if scorer.pipeline.has_times:
+        learned[scorer.roles["created_at"]] = scorer.time_format
     columns = [column for column in learned if column in leads.columns]
     found = []
     for column, form in column_formats(leads, columns, declared={}).items():
-        if form.notation in (None, learned[column]) or form.doubt:
+        notation = learned[column]
+        if form.notation in (None, notation) or form.doubt:
             continue
         texts = pd.Series(text_column(leads[column]), dtype=object).dropna().drop_duplicates()
-        written = _read(texts, str(form.notation))
-        differs = written.notna() & (written != _read(texts, learned[column]))
-        differs &= _read(texts, learned[column]).notna()
+        written, read = _read(texts, form.notation), _read(texts, notation)
+        differs = written.notna() & read.notna() & (written != read)
         if differs.any():
             example = str(texts[differs].iloc[0])
-            found.append(OtherFormat(column, str(form.notation), learned[column], example))
+            found.append(OtherFormat(column, str(form.notation), notation or ISO, example))
     return found
 
 
-def _read(texts: pd.Series, notation: str) -> pd.Series:
+def _read(texts: pd.Series, notation: str | None) -> pd.Series:
     """Read texts in a format of numbers or times, as numbers; nan if they cannot be read."""
-    if time_notation(notation) is None:
+    if notation is not None and not is_time_format(notation):
         return pd.Series(number_reader(notation).read_column(texts), texts.index)
     times, _ = parse_times(texts, "leads", time_format=notation)
     return (times - EPOCH).dt.total_seconds()

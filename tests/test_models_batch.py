@@ -243,9 +243,15 @@ def test_rows_without_an_id_and_with_the_id_of_another_are_counted(
     assert "2 rows with the id of an earlier row: each row has a score of its own." in lines
 
 
+def scorer_of(*attributes: Any, created_format: str | None = None, has_times: bool = False) -> Any:
+    pipeline = SimpleNamespace(attributes=attributes, has_times=has_times)
+    roles = {"created_at": "Created"}
+    return SimpleNamespace(pipeline=pipeline, roles=roles, time_format=created_format)
+
+
 def test_numbers_in_another_format_are_named() -> None:
     learned = NumberAttribute("x", frozenset(), median=1.0, notation="1,234.56")
-    scorer: Any = SimpleNamespace(pipeline=SimpleNamespace(attributes=[learned]))
+    scorer = scorer_of(learned)
     german = [f"1.{100 + i}" if i % 2 else f"2.{200 + i},5" for i in range(40)]
     (found,) = other_formats(scorer, pd.DataFrame({"x": german}))
     assert found == OtherFormat("x", "1.234,56", "1,234.56", "1.101")
@@ -255,7 +261,7 @@ def test_numbers_in_another_format_are_named() -> None:
 
 def test_dates_in_another_format_are_named() -> None:
     learned = DateAttribute("demo", frozenset(), "month", notation="%m/%d/%Y")
-    scorer: Any = SimpleNamespace(pipeline=SimpleNamespace(attributes=[learned]))
+    scorer = scorer_of(learned)
     days = [f"{1 + i % 28:02}/{1 + i % 12:02}/2025" for i in range(60)]
     (found,) = other_formats(scorer, pd.DataFrame({"demo": days}))
     assert (found.notation, found.learned, found.example) == ("%d/%m/%Y", "%m/%d/%Y", "01/05/2025")
@@ -263,10 +269,24 @@ def test_dates_in_another_format_are_named() -> None:
     assert other_formats(scorer, american) == []
 
 
+def test_creation_times_in_another_format_are_named() -> None:
+    scorer = scorer_of(created_format="%m/%d/%Y %I:%M %p", has_times=True)
+    european = pd.DataFrame({"Created": [f"{1 + i % 28:02}/05/2025 09:00 AM" for i in range(60)]})
+    (found,) = other_formats(scorer, european)
+    assert found.sentence == (
+        '`Created` seems to have the format "%d/%m/%Y %I:%M %p", but the model reads '
+        '"%m/%d/%Y %I:%M %p", which gives "01/05/2025 09:00 AM" another meaning'
+    )
+    american = pd.DataFrame({"Created": [f"05/{1 + i % 28:02}/2025 09:00 AM" for i in range(60)]})
+    assert other_formats(scorer, american) == []
+    without_times = scorer_of(created_format="%m/%d/%Y %I:%M %p")
+    assert other_formats(without_times, european) == []
+
+
 @pytest.mark.parametrize("cells", [["1.101", "2.5"] * 20, ["1,101.5", "20"] * 20, ["soon"] * 40])
 def test_numbers_in_the_same_or_an_unclear_format_are_not_named(cells: list[str]) -> None:
     learned = NumberAttribute("x", frozenset(), median=1.0, notation="1,234.56")
-    scorer: Any = SimpleNamespace(pipeline=SimpleNamespace(attributes=[learned]))
+    scorer = scorer_of(learned)
     assert other_formats(scorer, pd.DataFrame({"x": cells})) == []
 
 
