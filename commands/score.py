@@ -114,6 +114,7 @@ def score(
         "unreadable_created_at": summary.leads_with("unreadable_time", created_at),
         "undated": summary.undated,
         "without_id": summary.without_id,
+        "numbered": summary.is_numbered,
         "repeated_ids": summary.repeated_ids,
         "other_formats": [found._asdict() for found in summary.other_formats],
         "with_events": summary.with_events,

@@ -27,7 +27,7 @@ from crm.sources.source import iter_table, name_of
 from crm.times import NOT_A_TIME, microseconds
 from features.cell_warnings import CellWarningCode
 from features.times import cell_time
-from models.batch_checks import LeadsWithEvents, OtherFormat, other_formats
+from models.batch_checks import LeadsWithEvents, OtherFormat, other_formats, role_notes
 from models.cell_checks import WarningCount, WarningCounts
 from models.scorer import LeadScorer
 
@@ -61,6 +61,8 @@ class BatchSummary:
         The number of leads that were left out because they were erased.
     without_id : int
         The number of scored rows whose cell for the id is empty.
+    is_numbered : bool
+        Whether the rows are numbered, because the file has no column of ids.
     repeated_ids : int
         The number of scored rows with the id of an earlier row.
     other_formats : list of OtherFormat
@@ -85,6 +87,7 @@ class BatchSummary:
     undated: int = 0
     erased: int = 0
     without_id: int = 0
+    is_numbered: bool = False
     repeated_ids: int = 0
     other_formats: list[OtherFormat] = field(default_factory=list)
     with_events: int | None = None
@@ -164,6 +167,7 @@ def score_file(
     first_id = ""
     left_out: list[LeftOutRows] = []
     notes: list[str] = []
+    role_sentences: list[str] = []
     with _whole_file(target, n_reasons) as write:
         for chunk in iter_table(leads, Path(), CHUNK_ROWS, left_out, notes):
             first_row = rows + 1
@@ -173,7 +177,8 @@ def score_file(
                 if as_of == "created":
                     _check_creation(scorer, [*chunk.columns, *summary.renamed.values()], leads)
             chunk = scorer.column_names.of_table(chunk)
-            formats = other_formats(scorer, chunk) if first_row == 1 else formats
+            if first_row == 1:
+                formats, role_sentences = other_formats(scorer, chunk), role_notes(scorer, chunk)
             ids = pd.Series(range(first_row, rows + 1)).astype(str)
             if scorer.roles["lead_id"] in chunk.columns:
                 ids = pd.Series(text_column(chunk[scorer.roles["lead_id"]]), dtype=object)
@@ -211,12 +216,13 @@ def score_file(
         undated=n_undated,
         erased=n_erased,
         without_id=n_without_id,
+        is_numbered=not id_hashes,
         repeated_ids=_count_repeats(id_hashes),
         other_formats=formats,
         with_events=None if events.example is None else events.n,
         ids=(first_id, events.example or ""),
         left_out=left_out,
-        notes=notes,
+        notes=[*notes, *role_sentences],
     )
 
 
@@ -307,6 +313,9 @@ def _compare_columns(scorer: LeadScorer, columns: list[str], source: str) -> Bat
                 "file?"
             ],
         )
+    created_at = scorer.roles.get("created_at")
+    if scorer.pipeline.has_times and created_at not in {*columns, *renamed.values(), *used}:
+        absent.append(str(created_at))
     unknown = [column for column in columns if column not in {*names.known, *renamed}]
     return BatchSummary(0, absent, unknown, renamed)
 

@@ -9,6 +9,7 @@ from crm.formats.column_times import parse_times
 from crm.formats.columns import column_formats, number_reader
 from crm.formats.times import is_time_format
 from crm.lead_ids import id_keys
+from crm.text import listed
 from features.attributes.date import DateAttribute
 from features.attributes.number import NumberAttribute
 from models.scorer import LeadScorer
@@ -87,6 +88,42 @@ def _read(texts: pd.Series, notation: str | None) -> pd.Series:
         return pd.Series(number_reader(notation).read_column(texts), texts.index)
     times, _ = parse_times(texts, "leads", time_format=notation)
     return (times - EPOCH).dt.total_seconds()
+
+
+def role_notes(scorer: LeadScorer, leads: pd.DataFrame) -> list[str]:
+    """Return sentences about the columns of ids and creation times that a file lacks.
+
+    Parameters
+    ----------
+    scorer : LeadScorer
+    leads : DataFrame
+        Leads of the file, with the names of columns that the model knows.
+
+    Returns
+    -------
+    list of str
+    """
+    notes = []
+    created_at, lead_id = scorer.roles.get("created_at"), scorer.roles["lead_id"]
+    if scorer.pipeline.has_times and created_at not in leads.columns:
+        unknown = [name for name in leads.columns if name not in scorer.column_names.known]
+        formats = column_formats(leads, unknown, declared={})
+        times = [column for column in unknown if formats[column].kind == "time"]
+        candidates = f" The file has times in {listed(times)}." if times else ""
+        notes.append(
+            f"The file has no column `{created_at}` with the creation times of the leads. The age "
+            "of each lead, and everything else that depends on its creation, counts as missing, so "
+            f"scores differ.{candidates} Rename the column with the creation times to "
+            f"`{created_at}`."
+        )
+    if lead_id not in leads.columns:
+        notes.append(
+            f"The file has no column `{lead_id}` with the ids of the leads, so the leads are "
+            "numbered 1, 2, 3 … in the order of the rows. Their activities, stages and outcomes in "
+            "the project's tables are not used, and leads that were erased are not left out. "
+            f"Rename the column with the ids to `{lead_id}`."
+        )
+    return notes
 
 
 class LeadsWithEvents:

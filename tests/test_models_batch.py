@@ -283,6 +283,37 @@ def test_creation_times_in_another_format_are_named() -> None:
     assert other_formats(without_times, european) == []
 
 
+def test_missing_creation_times_are_named_with_their_effect(
+    scorer: LeadScorer, leads: pd.DataFrame, out: Path
+) -> None:
+    renamed = leads.rename(columns={"created_at": "Erstellt am"}).assign(Remark="none")
+    renamed.to_csv(out.parent / "leads.csv", index=False)
+    source = TableKeys(source=str(out.parent / "leads.csv"))
+    summary = score_file(scorer, source, out / "scores.csv", as_of=NOW)
+    assert summary.absent == ["created_at"]
+    assert summary.unknown == ["Erstellt am", "Remark"]
+    assert summary.notes == [
+        "The file has no column `created_at` with the creation times of the leads. The age of each "
+        "lead, and everything else that depends on its creation, counts as missing, so scores "
+        'differ. The file has times in "Erstellt am". Rename the column with the creation times '
+        "to `created_at`."
+    ]
+
+
+def test_missing_column_of_ids_is_named_with_its_effect(
+    scorer: LeadScorer, leads: pd.DataFrame, source: TableKeys, out: Path
+) -> None:
+    leads.drop(columns="lead_id").to_csv(out.parent / "leads.csv", index=False)
+    without = TableKeys(source=str(out.parent / "leads.csv"))
+    summary = score_file(scorer, without, out / "scores.csv", as_of=NOW)
+    assert summary.is_numbered
+    (note,) = summary.notes
+    assert "`lead_id` with the ids of the leads, so the leads are numbered 1, 2, 3 …" in note
+    assert "leads that were erased are not left out" in note
+    summary = score_file(scorer, source, out / "scores.csv", as_of=NOW)
+    assert (summary.is_numbered, summary.notes) == (False, [])
+
+
 @pytest.mark.parametrize("cells", [["1.101", "2.5"] * 20, ["1,101.5", "20"] * 20, ["soon"] * 40])
 def test_numbers_in_the_same_or_an_unclear_format_are_not_named(cells: list[str]) -> None:
     learned = NumberAttribute("x", frozenset(), median=1.0, notation="1,234.56")
