@@ -108,7 +108,8 @@ NEAR_A_WIN = (
     "被竞争对手赢得|成交后退款|曾经成交|Won elsewhere|Won by other vendor|LOI signed|"
     "Meeting Accepted|Enrolled in sequence|Subscribed to newsletter|Paid search|"
     "Existing customer - upsell opportunity|Inscrit|50% gewonnen|0% Won|Won: No|Verkauft: Nein|"
-    "Won - churned later|Won (cancelled)|Won - open invoice"
+    "Won - churned later|Won (cancelled)|Won - open invoice|Won (reversed)|Won - refunded|"
+    "Evaluating a competitor|Oferta X12|Won from competitor"
 )
 NEAR_A_LOSS = "Meeting cancelled|Lost contact|Invalid email|Lost - reopened"
 
@@ -120,9 +121,22 @@ def test_value_with_unknown_or_contradicting_words_is_not_clear(value: str) -> N
 
 NEGATED_OR_EXPECTED = {
     "lost": "Auftrag nicht erhalten|Ohne Erfolg|Sans succès|Opdracht niet gekregen|Un-won|"
-    "受注に至らず|購入なし|承認されず|未能成交|Couldn't win|Won't buy|Cannot be won",
+    "受注に至らず|購入なし|承認されず|未能成交|Couldn't win|Won't buy|Cannot be won|"
+    "Oferta niezaakceptowana|Teklif kabul edilmedi|Ei voitettu|Không thành công|Nu castigat",
     "open": "Henüz kazanılmadı|Probably won|May win|成約予定|受注確度A|预计签约|Do podpisania|"
-    "Commande à venir|Auftrag in Aussicht|Accepted by Sales",
+    "Commande à venir|Auftrag in Aussicht|Accepted by Sales|Belum menang|With client",
+}
+OF_COMPETITORS = {
+    "lost": "Bought elsewhere|Sold to competitor|Signed with another vendor|Acheté ailleurs|"
+    "Attribué à un concurrent|Comprou do concorrente|Compró con la competencia|"
+    "Bei Wettbewerber gekauft|Acquistato altrove|Elders gekocht|Kupił u konkurencji|"
+    "Купил у конкурента|Rakipten aldı|他社に決定|与竞品签约|타사 계약",
+}
+MORE_LANGUAGES = {
+    "won": "Vyhráno|Megnyert|Câștigat|Κερδισμένη|Voitettu|Виграно|Thắng|Menang|ربح|זכינו|ชนะ",
+    "lost": "Prohráno|Elveszett|Pierdut|Χαμένη|Hävitty|Програно|Thua|Kalah|خسارة|הפסד|แพ้",
+    "open": "V jednání|Folyamatban|În curs|Σε εξέλιξη|Kesken|В роботі|Đang xử lý|Negosiasi|"
+    "قيد التنفيذ|בטיפול|รอดำเนินการ",
 }
 WITH_A_REMARK = {
     "lost": "Lost - price|Closed Lost - No response|Lost (competitor)|Verloren - Preis|"
@@ -132,7 +146,9 @@ WITH_A_REMARK = {
 }
 
 
-@pytest.mark.parametrize("values", [NEGATED_OR_EXPECTED, WITH_A_REMARK])
-def test_value_is_read_with_its_negation_or_remark(values: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "values", [NEGATED_OR_EXPECTED, WITH_A_REMARK, OF_COMPETITORS, MORE_LANGUAGES]
+)
+def test_value_is_read_with_all_its_words(values: dict[str, str]) -> None:
     expected = {value: outcome for outcome, text in values.items() for value in text.split("|")}
     assert {value: outcome_of(value) for value in expected} == expected
