@@ -171,7 +171,7 @@ def draft_with_values(
     return ProjectDraft(
         text=tomlkit.dumps(draft),
         outcome=EVERY_ROW_WON if roles.outcome is None else roles.outcome.column.name,
-        values=[(count, meaning_in_draft(count.value, words)) for count in counts.values()],
+        values=[(count, meaning_in_draft(count.value, words, counts)) for count in counts.values()],
         empty=0 if roles.outcome is None else roles.outcome.column.n_empty,
         rows_read=None if of_outcomes.is_whole else of_outcomes.rows,
     )

@@ -14,6 +14,7 @@ from crm.project import LearnKeys
 from crm.records import Records
 from crm.text import listed, quote
 from crm.times import SECONDS_PER_DAY
+from drafting.closing import closing_doubts
 from drafting.outcome_column import OutcomeChoice
 from drafting.outcome_counts import ValueCount
 from drafting.outcome_words import EVERY_ROW, OutcomeWords
@@ -46,17 +47,19 @@ def outcome_words(roles: Roles, has_times: bool) -> OutcomeWords:
     words, evidence = roles.outcome.words, roles.outcome.still_open
     if evidence is None or not has_times:
         return words
-    why = f"{evidence.rows:,} of these leads are open in {quote(evidence.column)}"
+    why = f"{evidence.rows:,} of these leads {evidence.text}"
     return dataclasses.replace(
         words, lost=[], unclear=words.unclear | dict.fromkeys(words.lost, why)
     )
 
 
-def meaning_in_draft(value: str, words: OutcomeWords) -> str:
+def meaning_in_draft(value: str, words: OutcomeWords, counts: Mapping[str, ValueCount]) -> str:
     """Return the list of `[learn]` that contains a value, with the reason to check it."""
     if value in words.unclear:
         return f"open, CHECK: {words.unclear[value]}"
-    return "won" if value in words.won else "lost" if value in words.lost else "open"
+    meaning = "won" if value in words.won else "lost" if value in words.lost else "open"
+    doubt = closing_doubts(words, counts).get(value)
+    return f"{meaning}, CHECK: {doubt}" if doubt else meaning
 
 
 def learn_section(
@@ -158,6 +161,7 @@ def propose_ages(days_to_close: Floats, has_clocks: bool = True) -> list[float]:
 def _values(values: Sequence[str], words: OutcomeWords, counts: Mapping[str, ValueCount]) -> Array:
     """Build a list of outcome values, each with its number of leads and what is not clear."""
     noted_values: dict[str | int, str] = {}
+    doubts = closing_doubts(words, counts)
     for cell, value in zip(cell_values(values), values, strict=True):
         count = counts.get(value.casefold())
         note = "every row" if count is None else count.sentence
@@ -165,6 +169,8 @@ def _values(values: Sequence[str], words: OutcomeWords, counts: Mapping[str, Val
             note += f"; CHECK: {words.unclear[value]}"
         elif words.notes.get(value):
             note += f"; {words.notes[value]}"
+        if value in doubts:
+            note += f"; CHECK: {doubts[value]}"
         noted_values[cell] = note
     return noted_list(noted_values)
 
@@ -210,8 +216,8 @@ def _choice_comments(choice: OutcomeChoice, has_times: bool) -> list[str]:
         comments.append(f"{empty:,} leads have no value in {column}: they are open.")
     if choice.still_open is not None and not has_times:
         comments.append(
-            f"CHECK: {choice.still_open.rows:,} leads that {column} shows as not won are open in "
-            f"{quote(choice.still_open.column)}. Here they count as lost. Export a column that "
+            f"CHECK: {choice.still_open.rows:,} leads that {column} shows as not won "
+            f"{choice.still_open.text}. Here they count as lost. Export a column that "
             "tells open leads from lost ones, or leads with their time of creation."
         )
     return comments

@@ -3,14 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from crm.errors import ConfigError
 from crm.suggest import nearest
 from crm.text import listed, quote
 from drafting.about_person import is_sensitive
-from drafting.outcome_meaning import meaning_of
+from drafting.outcome_meaning import meaning_of, yes_means_lost
 from drafting.outcome_words import OutcomeWords, declared_values, sort_values
 from drafting.role_names import (
     CLEAR_OUTCOME_NAMES,
+    CLOSING_NAMES,
     NO_RANK,
     OTHER_STATUS,
     is_excluded,
@@ -21,6 +24,7 @@ from drafting.samples import Column
 
 MOSTLY_CLEAR = 0.5  # share of clear rows from which a column that shows open leads is preferred
 CERTAIN = 0.95  # share of clear rows from which a column with any name may be the outcome
+SOME_DATED = 0.05  # the least share of "lost" rows with, and without, a time of closing
 FEW_OPEN = 0.01  # share of "lost" rows that another column may show as open
 
 
@@ -56,10 +60,18 @@ class OpenEvidence:
     column : str
         The other column.
     rows : int
+    is_time : bool
+        True if the other column has the times of closing, and no time in these rows.
     """
 
     column: str
     rows: int
+    is_time: bool = False
+
+    @property
+    def text(self) -> str:
+        """The words behind the number of rows, such as "are open in "Stage"."""
+        return f"{'are without a time' if self.is_time else 'are open'} in {quote(self.column)}"
 
 
 @dataclass(frozen=True)
@@ -189,14 +201,23 @@ def _is_likely(column: Column, words: OutcomeWords) -> bool:
 def _open_evidence(
     column: Column, words: OutcomeWords | None, columns: Sequence[Column]
 ) -> OpenEvidence | None:
-    """Find the other column that shows the most rows with a "no" as open."""
+    """Find the other column that shows the most rows with a "no" as open.
+
+    A column of closing times shows this if it has times in other such rows.
+    """
     if words is None or not words.is_yes_or_no or not words.lost:
         return None
     lost = {value.casefold() for value in words.lost}
-    is_lost = [text is not None and text.casefold() in lost for text in column.texts]
+    is_lost = np.array([text is not None and text.casefold() in lost for text in column.texts])
     found = []
     for other in columns:
-        if other is column or not _is_status(other):
+        if other is column:
+            continue
+        if other.is_time and rank("closed_at", other.name) < CLOSING_NAMES:
+            is_dated = other.times.notna().to_numpy()[is_lost]
+            if SOME_DATED <= is_dated.mean() <= 1 - SOME_DATED:
+                found.append(OpenEvidence(other.name, int((~is_dated).sum()), is_time=True))
+        if not _is_status(other):
             continue
         is_open = {value for value in other.counts.index if _is_open(value, other)}
         rows = sum(
@@ -209,13 +230,14 @@ def _open_evidence(
 
 
 def _is_status(column: Column) -> bool:
-    is_named_so = is_named("is_closed", column.name) or rank("outcome", column.name) != NO_RANK
+    is_named_so = is_named("is_closed", column.name) or yes_means_lost(column.name)
+    is_named_so |= rank("outcome", column.name) != NO_RANK
     return is_named_so and 0 < len(column.counts) <= 60
 
 
 def _is_open(value: str, column: Column) -> bool:
     meaning = meaning_of(value, column.words)
-    if is_named("is_closed", column.name):
+    if is_named("is_closed", column.name) or yes_means_lost(column.name):
         return meaning.is_yes_or_no and meaning.outcome == "lost"
     return meaning.outcome == "open" and not meaning.why
 
@@ -229,10 +251,7 @@ def _why_not(choice: OutcomeChoice, best: OutcomeChoice) -> str:
     if choice.rank >= OTHER_STATUS > best.rank:
         return "its name suggests the status of something other than the lead"
     if choice.still_open and not best.is_incomplete:
-        return (
-            f"{choice.still_open.rows:,} of its leads that are not won are open in "
-            f"{quote(choice.still_open.column)}"
-        )
+        return f"{choice.still_open.rows:,} of its leads that are not won {choice.still_open.text}"
     if not choice.words.lost and best.words.lost:
         return "none of its values is known to mean lost"
     if choice.certainty < best.certainty:

@@ -98,6 +98,34 @@ def meaning_of(value: str, column_words: str = "") -> Meaning:
     return meaning
 
 
+def yes_means_lost(name: str) -> bool:
+    """Return whether a yes in a column means lost, by the words of its name.
+
+    Examples
+    --------
+    >>> yes_means_lost("Is Lost"), yes_means_lost("Not Won"), yes_means_lost("Is Won")
+    (True, True, False)
+    """
+    meaning = meaning_of(name)
+    return "lost" in (meaning.outcome, meaning.likely) or is_negated_win(name)
+
+
+def is_negated_win(name: str) -> bool:
+    """Return whether a name is a word for won with a negation.
+
+    Examples
+    --------
+    >>> is_negated_win("Not converted"), is_negated_win("Lost"), is_negated_win("Nicht gewonnen")
+    (True, False, True)
+    """
+    words = normal_words(name)
+    return any(
+        ((word,), "not") in _PHRASES.get(word, ())
+        and _meaning_of_words((*words[:i], *words[i + 1 :])).outcome == "won"
+        for i, word in enumerate(words)
+    )
+
+
 def _meaning_before_remark(value: str, of_whole: Meaning) -> Meaning:
     """Read a value such as "Lost - price" by its first part, unless the other words contradict it.
 
@@ -169,10 +197,10 @@ def _meaning_of_keys(words: Phrase, matches: list[_Match]) -> Meaning:
     means_won = bool({"won", "won_alone"} & keys)
     if "competitor" in modifiers and {"won", "lost"} <= keys:
         return Meaning("lost")
+    if "competitor" in modifiers and (means_won or (keys and "lost" not in keys)):
+        return Meaning(None, "it is not clear whether a competitor won")
     if "not_yet" in modifiers and means_won != ("lost" in keys):
         return Meaning("open")
-    if "competitor" in modifiers and means_won:
-        return Meaning(None, "it is not clear whether a competitor won")
     strong = {key for key in keys if key in ("won", "lost", "open", "check")}
     if "won" in strong and "not" in modifiers:
         return Meaning(None, "it is not clear what is negated")

@@ -9,7 +9,14 @@ from crm.cells import cell_number
 from crm.errors import ConfigError
 from crm.suggest import nearest
 from crm.text import quote
-from drafting.outcome_meaning import CODE, UNKNOWN, Meaning, meaning_of
+from drafting.outcome_meaning import (
+    CODE,
+    UNKNOWN,
+    Meaning,
+    is_negated_win,
+    meaning_of,
+    yes_means_lost,
+)
 from drafting.role_names import CLEAR_OUTCOME_NAMES, rank
 from drafting.samples import Column
 
@@ -151,11 +158,24 @@ def _meanings(column: Column) -> dict[str, Meaning]:
         for value in values:
             outcome = "won" if cell_number(value) == 1 else "lost"
             meanings[value] = Meaning(outcome, is_yes_or_no=True)
-        return meanings
+        return _by_name(meanings, column.name)
     for value in values:  # a number that is not yes or no means nothing, except as a known code
         if np.isfinite(cell_number(value)) and meanings[value].is_yes_or_no:
             meanings[value] = Meaning(None, UNKNOWN)
-    return meanings
+    return _by_name(meanings, column.name)
+
+
+def _by_name(meanings: dict[str, Meaning], name: str) -> dict[str, Meaning]:
+    """Return what yes and no mean in a column such as "Not won", where a yes means lost."""
+    if not yes_means_lost(name):
+        return meanings
+    likely = "won" if is_negated_win(name) else None
+    of_no = Meaning(None, "a lead that is not lost can be won or open", likely=likely)
+    of_yes = Meaning("lost", is_yes_or_no=True)
+    return {
+        value: (of_yes if meaning.outcome == "won" else of_no) if meaning.is_yes_or_no else meaning
+        for value, meaning in meanings.items()
+    }
 
 
 def _note(meaning: Meaning) -> str:

@@ -1,13 +1,15 @@
 """The section `[learn]` of a draft."""
 
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from crm.errors import ConfigError
 from drafting.learn_section import HOUR_IN_DAYS, propose_ages
-from tests.made_drafts import N_LEADS, draft_of
+from tests.made_drafts import N_LEADS, days, draft_of
 
 
 @pytest.mark.parametrize(
@@ -67,3 +69,79 @@ def test_ages_depend_on_how_soon_leads_close(
 
 def test_ages_of_leads_without_closing_times_are_the_default() -> None:
     assert propose_ages(np.array([np.nan] * 3)) == propose_ages(np.empty(0)) == [0, 7, 30]
+
+
+def closings(values: Sequence[str], closed: Collection[str]) -> dict[str, Any]:
+    """Return leads with outcome values in turn; only those of `closed` have a closing date."""
+    stages = [values[i % len(values)] for i in range(120)]
+    dates = days(120, "2024-03-01")
+    closing = [date if stage in closed else "" for stage, date in zip(stages, dates, strict=True)]
+    return {
+        "Lead ID": [f"L{i}" for i in range(120)],
+        "Created Date": days(120),
+        "Stage": stages,
+        "Closed Date": closing,
+    }
+
+
+@pytest.mark.parametrize(
+    ("values", "closed", "line"),
+    [
+        (
+            ["Won", "Lost", "Recycled", "Contacted"],
+            ["Won", "Lost", "Recycled"],
+            '"Recycled", # 30 leads, 100% with a closing date; CHECK: these leads have closing '
+            "dates, and the other open leads have none",
+        ),
+        (
+            ["Won", "Lost", "Contacted"],
+            ["Lost"],
+            '"Won", # 40 leads, 0% with a closing date; CHECK: 40 of these leads have no closing '
+            "date",
+        ),
+    ],
+)
+def test_closing_dates_that_contradict_a_value_are_shown(
+    tmp_path: Path, values: list[str], closed: list[str], line: str
+) -> None:
+    text = draft_of(tmp_path, closings(values, closed)).text
+    assert line in text
+    assert text.count("CHECK: ") == 1
+
+
+def test_closing_dates_of_all_open_leads_are_expected_ones(tmp_path: Path) -> None:
+    values = ["Won", "Lost", "Contacted", "Qualified to buy"]
+    assert "CHECK" not in draft_of(tmp_path, closings(values, values)).text
+
+
+@pytest.mark.parametrize("other", ["closing dates", "a flag"])
+def test_no_of_a_yes_or_no_is_open_if_another_column_shows_it(tmp_path: Path, other: str) -> None:
+    stages = ["Won", "Lost", "Contacted"]
+    leads = closings(stages, ["Won", "Lost"])
+    stages = leads.pop("Stage")
+    leads["Converted"] = [int(stage == "Won") for stage in stages]
+    if other == "a flag":
+        leads["Is Lost"] = [int(stage == "Lost") for stage in stages]
+        del leads["Closed Date"]
+    text, project, _ = draft_of(tmp_path, leads)
+    assert (project.learn.won, project.learn.lost, project.learn.open) == ([1], [], [0])
+    where = 'open in "Is Lost"' if other == "a flag" else 'without a time in "Closed Date"'
+    assert f"CHECK: 40 of these leads are {where}" in text
+
+
+@pytest.mark.parametrize("name", ["Not Won", "Never converted", "not_converted"])
+def test_yes_in_a_negated_column_means_lost(tmp_path: Path, name: str) -> None:
+    leads = closings(["No", "Yes"], ["No", "Yes"])
+    leads[name] = leads.pop("Stage")
+    text, project, _ = draft_of(tmp_path, leads)
+    assert project.leads.column_of("outcome") == name
+    assert (project.learn.won, project.learn.lost) == (["No"], ["Yes"])
+    assert 'CHECK: no value clearly means won, so "No" was taken.' in text
+
+
+@pytest.mark.parametrize("name", ["Lost", "Is Unqualified", "Lost Flag"])
+def test_flag_of_lost_leads_does_not_show_wins(tmp_path: Path, name: str) -> None:
+    leads = closings(["No", "Yes"], ["No", "Yes"])
+    leads[name] = leads.pop("Stage")
+    with pytest.raises(ConfigError, match="Name the column and each value that means won"):
+        draft_of(tmp_path, leads)
