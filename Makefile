@@ -24,7 +24,9 @@ $(READY): requirements.lock pyproject.toml
 demo: $(READY)  ## train, report, pack and serve on a simulated CRM
 	@$(BIN)/leadscore demo
 
-TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --numprocesses logical --maxprocesses 4 \
+# Many tests wait for servers and browsers, so three workers keep two cores busy.
+WORKERS ?= 3
+TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --numprocesses $(WORKERS) \
   --dist loadfile --no-loadscope-reorder
 
 test: $(READY)  ## the tests, with doctests
