@@ -7,13 +7,15 @@ import pandas as pd
 from crm.cells import text_column
 from crm.formats.column_times import parse_times
 from crm.formats.columns import column_formats, number_reader
+from crm.formats.numbers import PERCENT
 from crm.formats.times import is_time_format
 from crm.lead_ids import id_keys
-from crm.text import listed
+from crm.text import listed, number_text
 from features.attributes.date import DateAttribute
 from features.attributes.number import NumberAttribute
 from models.scorer import LeadScorer
 
+FRACTION: Final = "0.2"  # the notation of a fraction, as "20%" is that of a percentage
 ISO: Final = "ISO 8601"
 EPOCH: Final = pd.Timestamp(0, tz="UTC")
 
@@ -30,16 +32,26 @@ class OtherFormat(NamedTuple):
         The format of the training leads; "ISO 8601" for times of which none is declared.
     example : str
         A cell that the two formats read as different numbers or times.
+    usual : str
+        A usual cell of the training leads, if the file has fractions in place of percentages;
+        empty otherwise.
     """
 
     column: str
     notation: str
     learned: str
     example: str
+    usual: str = ""
 
     @property
     def sentence(self) -> str:
         """The difference in words."""
+        if self.usual:
+            return (
+                f"`{self.column}` seems to have fractions, but the model reads percentages: "
+                f'"{self.example}" is read as {self.example}%; training cells were such as '
+                f"{self.usual}"
+            )
         return (
             f'`{self.column}` seems to have the format "{self.notation}", but the model reads '
             f'"{self.learned}", which gives "{self.example}" another meaning'
@@ -79,7 +91,29 @@ def other_formats(scorer: LeadScorer, leads: pd.DataFrame) -> list[OtherFormat]:
         if differs.any():
             example = str(texts[differs].iloc[0])
             found.append(OtherFormat(column, str(form.notation), notation or ISO, example))
+    for attribute in scorer.pipeline.attributes:
+        if isinstance(attribute, NumberAttribute) and attribute.column in leads.columns:
+            found += _fractions(attribute, leads[attribute.column])
     return found
+
+
+def _fractions(attribute: NumberAttribute, cells: pd.Series) -> list[OtherFormat]:
+    """Find cells such as 0.27 in a column that had percentages such as 27% in training.
+
+    Cells with a percent sign do not count. If the training leads had small percentages too, the
+    cells may be percentages.
+    """
+    if attribute.format.unit != PERCENT or attribute.median <= 1:
+        return []
+    texts = pd.Series(text_column(cells), dtype=object).dropna().drop_duplicates()
+    texts = texts[~texts.str.contains("[%\uff05\u066a]").astype(bool)]
+    numbers = pd.Series(attribute.encode_column(cells[texts.index]), texts.index).dropna()
+    is_fraction = (numbers != 0) & (numbers.abs() < 1)
+    if not is_fraction.any() or (numbers.abs() > 1).any():
+        return []
+    number = number_text(attribute.median).replace(".", attribute.format.decimal or ".")
+    example = str(texts[numbers.index][is_fraction].iloc[0])
+    return [OtherFormat(attribute.column, FRACTION, attribute.notation, example, f"{number}%")]
 
 
 def _read(texts: pd.Series, notation: str | None) -> pd.Series:

@@ -259,6 +259,41 @@ def test_numbers_in_another_format_are_named() -> None:
     assert any('"1.101" another meaning' in line for line in batch_lines(summary, None, NOW))
 
 
+@pytest.mark.parametrize(
+    ("cells", "notation", "example", "usual"),
+    [
+        ([f"0.{i:02}" for i in range(1, 60)], "20%", "0.01", "27.5%"),
+        ([i / 100 for i in range(60)], "20%", "0.01", "27.5%"),
+        ([f"0,{i:02}" for i in range(1, 60)], "1.234,56%", "0,01", "27,5%"),
+        (["27%", "0.31", None, "1"], "20%", "0.31", "27.5%"),
+    ],
+)
+def test_fractions_in_place_of_percentages_are_named(
+    cells: list[Any], notation: str, example: str, usual: str
+) -> None:
+    learned = NumberAttribute("x", frozenset(), median=27.5, notation=notation)
+    (found,) = other_formats(scorer_of(learned), pd.DataFrame({"x": cells}))
+    assert found.sentence == (
+        f'`x` seems to have fractions, but the model reads percentages: "{example}" is read as '
+        f"{example}%; training cells were such as {usual}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("cells", "median"),
+    [
+        (["27%", "0.5%", "8"], 27.5),
+        (["0.27", "31"], 27.5),
+        (["0", "1"], 27.5),
+        (["0.27", "0.31"], 0.4),
+        ([None, "soon"], 27.5),
+    ],
+)
+def test_percentages_are_not_fractions(cells: list[str], median: float) -> None:
+    learned = NumberAttribute("x", frozenset(), median=median, notation="20%")
+    assert other_formats(scorer_of(learned), pd.DataFrame({"x": cells})) == []
+
+
 def test_dates_in_another_format_are_named() -> None:
     learned = DateAttribute("demo", frozenset(), "month", notation="%m/%d/%Y")
     scorer = scorer_of(learned)
