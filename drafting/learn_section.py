@@ -25,6 +25,8 @@ HORIZONS_DAYS = (7, 14, 30, 60, 90, 180, 365)
 MIN_WINS_FOR_HORIZON = 20
 HOUR_IN_DAYS = 0.0416666667
 MANY_CLOSED = 0.1  # an hour, or a day, is an age if this share of leads closes within it
+FEW_FILLED = 0.05  # the highest share of rows with an outcome, if a report shows it once
+FEW_CELLS = 2  # cells with each value, at most, if a report shows it once for each group
 ENOUGH_OPEN = 0.25  # a month is an age if this share of leads is still open after it
 LEARN_HEADING = (
     "What the model learns: the chance of a win. Every value of the outcome must be in one list."
@@ -214,6 +216,13 @@ def _choice_comments(choice: OutcomeChoice, has_times: bool) -> list[str]:
     ]
     if empty := choice.column.n_empty:
         comments.append(f"{empty:,} leads have no value in {column}: they are open.")
+        rows = len(choice.column.texts)
+        if rows - empty < min(FEW_FILLED * rows, FEW_CELLS * len(choice.column.counts) + 1):
+            comments.append(
+                f"CHECK: only {rows - empty:,} of {rows:,} rows have a value in {column}. If the "
+                "report shows a value once for all rows of a group, export it without groups (in "
+                "Salesforce: Details Only), or repeat the value in each row."
+            )
     if choice.still_open is not None and not has_times:
         comments.append(
             f"CHECK: {choice.still_open.rows:,} leads that {column} shows as not won "

@@ -9,7 +9,7 @@ import pytest
 
 from crm.errors import ConfigError
 from drafting.learn_section import HOUR_IN_DAYS, propose_ages
-from tests.made_drafts import N_LEADS, days, draft_of
+from tests.made_drafts import N_LEADS, days, draft, draft_of, without_line_breaks, write_csv
 
 
 @pytest.mark.parametrize(
@@ -145,3 +145,10 @@ def test_flag_of_lost_leads_does_not_show_wins(tmp_path: Path, name: str) -> Non
     leads[name] = leads.pop("Stage")
     with pytest.raises(ConfigError, match="Name the column and each value that means won"):
         draft_of(tmp_path, leads)
+
+
+def test_value_in_the_first_row_of_each_group_is_asked_about(tmp_path: Path) -> None:
+    leads = {"Lead ID": [f"L{i}" for i in range(90)], "Created Date": days(90)}
+    leads["Status"] = ["Won" if i == 0 else "Lost" if i == 30 else "" for i in range(90)]
+    text = without_line_breaks(draft(tmp_path, [write_csv(tmp_path, "leads.csv", leads)]).text)
+    assert 'CHECK: only 2 of 90 rows have a value in "Status". If the report shows' in text
