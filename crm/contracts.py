@@ -17,6 +17,7 @@ from crm.days import day_ends, is_day_start, zone_of_days
 from crm.errors import SchemaError
 from crm.formats.column_times import parse_times
 from crm.formats.columns import ColumnFormat, column_formats, number_reader, time_notation
+from crm.formats.exchanged import EXPORT_AGAIN
 from crm.lead_ids import id_keys
 from crm.project import Project, TableKeys
 from crm.reading_notes import ReadingNotes
@@ -189,6 +190,12 @@ def shape_table(
                 notes.sentences.append(
                     f"{name}: times in `{column}` have no time zone and are read as "
                     f"{keys.timezone}. Set the table's `timezone` to change that."
+                )
+            if form.exchanged:
+                notes.sentences.append(
+                    f"{name}: in `{column}`, {form.exchanged}. They are read as the project file "
+                    f"declares: {quote(str(form.notation))}. If that is wrong: "
+                    f"{EXPORT_AGAIN[0].lower()}{EXPORT_AGAIN[1:]}."
                 )
         elif role.kind == "number":
             shaped[role.name] = number_reader(form.notation).read_column(cells)

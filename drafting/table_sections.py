@@ -6,6 +6,7 @@ import pandas as pd
 import tomlkit
 from tomlkit.items import Table as TomlTable
 
+from crm.formats.exchanged import EXPORT_AGAIN
 from crm.several_leads import sentence_about_several_leads, several_leads
 from crm.tables import TABLES
 from crm.text import listed, quote
@@ -204,7 +205,8 @@ def _evidence(column: Column) -> str:
     form = column.form
     examples = f"as in {listed(form.examples[:2])}"
     if form.doubt:
-        return f"CHECK: {form.doubt}; the other format is {quote(form.doubtful_as)}"
+        advice = f". {EXPORT_AGAIN}" if form.exchanged else ""
+        return f"CHECK: {form.doubt}{advice}; the other format is {quote(form.doubtful_as)}"
     if form.reason:
         examples += f"; no cell shows the decimal sign; the evidence is: {form.reason}"
     units = {unit: count for unit, count in form.units.items() if unit}

@@ -545,3 +545,16 @@ def test_guessed_encoding_is_asked_for(check: Check, tmp_path: Path) -> None:
         (tmp_path / "leadscore.toml").write_text(text)
         reported = check_records(load_project(tmp_path), NOW, private_reason)
         assert numbers(reported) == expected
+
+
+def test_dates_that_a_spreadsheet_damaged_are_asked_about(check: Check) -> None:
+    rows = leads()
+    for row in rows:
+        day = datetime.datetime.fromisoformat(str(row["Created"]))
+        row["Seen On"] = (
+            f"{day.month}/{day.day}/25" if day.day <= 12 else day.strftime("%d/%m/%Y 10:17")
+        )
+    project = PROJECT + '[leads.formats]\n"Seen On" = "%d/%m/%Y %H:%M or %m/%d/%y"\n'
+    warning = only(check(rows, project=project))
+    assert warning.number == "LC124"
+    assert "exchanged day and month" in warning.evidence

@@ -16,6 +16,7 @@ import pandas as pd
 
 from crm.cells import cell_number, text_series
 from crm.formats.column_times import time_formats
+from crm.formats.exchanged import EXPORT_AGAIN, exchanged_dates
 from crm.formats.number_recognition import (
     RecognisedNumbers,
     SignEvidence,
@@ -24,9 +25,10 @@ from crm.formats.number_recognition import (
 )
 from crm.formats.numbers import NumberFormat, number_format, number_parts
 from crm.formats.time_recognition import recognise_times
-from crm.formats.times import COLUMN_WORDS, is_time_format
+from crm.formats.times import COLUMN_WORDS, JOINED, is_time_format
 from crm.formats.trouble import trouble_of
 from crm.text import quote, words_of
+from crm.times import NOT_A_TIME
 
 SAMPLED_ROWS: Final = 100_000
 SAMPLED_VALUES: Final = 4_000
@@ -35,6 +37,7 @@ NUMBERS: Final = 0.95  # the least share of numbers in a column of numbers
 DELIMITER: Final = "delimiter"  # the key of the delimiter of a file in `DataFrame.attrs`
 # Dates of countries with a decimal comma, and of the United States.
 _DATES: Final = re.compile(r"(?:(%d\.%m\.%[Yy])|%m/%d/%[Yy])")
+_DAY_AND_MONTH: Final = re.compile("%d.*%m|%m.*%d")
 _NAMES: Final = re.compile(rf"\b(?:{COLUMN_WORDS})\b")
 
 
@@ -67,6 +70,9 @@ class ColumnFormat:
     trouble : str
         For a column of text: a sentence about cells that look like numbers or times but are not
         read as such; empty if there are none.
+    exchanged : str
+        For a column of times: the evidence that a spreadsheet exchanged day and month in some
+        cells, even if the project file declares the format; empty if there is none.
     """
 
     kind: Literal["number", "time", "text"]
@@ -80,6 +86,7 @@ class ColumnFormat:
     reason: str = ""
     is_certain: bool = False
     trouble: str = ""
+    exchanged: str = ""
 
     def question(self, section: str, column: str) -> str:
         """Return the sentence that asks for the format of a column in doubt.
@@ -95,7 +102,8 @@ class ColumnFormat:
             f"{quote(column)} = {quote(str(notation))}"
             for notation in (self.notation, self.doubtful_as)
         )
-        write = f"Write one of these lines under\n[{section}.formats]: {lines}"
+        write = f"rite one of these lines under\n[{section}.formats]: {lines}"
+        write = f"{EXPORT_AGAIN}. Otherwise w{write}" if self.exchanged else f"W{write}"
         return f"`{column}`: {self.doubt}. {write}"
 
 
@@ -293,7 +301,13 @@ def column_format(
     examples = tuple(values[:3])
     if declared is not None:
         if is_time_format(declared):
-            return ColumnFormat("time", declared, examples=examples, is_declared=True)
+            return ColumnFormat(
+                "time",
+                declared,
+                examples=examples,
+                is_declared=True,
+                exchanged=_exchanged(values, declared)[0],
+            )
         parts = [part for value in values if (part := number_parts(value)) is not None]
         units = merged_units(Counter(part.unit for part in parts))
         return ColumnFormat(
@@ -305,8 +319,17 @@ def column_format(
     times = recognise_times(values, may_be_numbers=is_timed, order=order)
     if times is not None:
         examples = tuple([value for value in values if value not in times.unread][:3])
+        exchanged, other = "", ""
+        if times.notation is not None and not times.doubt:
+            exchanged, other = _exchanged(values, times.notation)
         return ColumnFormat(
-            "time", times.notation, times.doubt, times.doubtful_as, examples, times.unread
+            "time",
+            times.notation,
+            times.doubt or exchanged,
+            times.doubtful_as or other,
+            examples,
+            times.unread,
+            exchanged=exchanged,
         )
     numbers = recognise_numbers(values, evidence, any_currency)
     if numbers is None:
@@ -331,6 +354,25 @@ def column_format(
         reason=numbers.reason,
         is_certain=numbers.is_certain,
     )
+
+
+def _exchanged(values: Sequence[str], notation: str) -> tuple[str, str]:
+    """Return the evidence that day and month are exchanged in some cells, and the other format.
+
+    Both are empty without evidence, or if the format has no number for the month.
+    """
+    if not _DAY_AND_MONTH.search(notation) or (found := exchanged_dates(values)) is None:
+        return "", ""
+    formats = time_formats(notation)
+    read = [form for form in formats if form.read(found.example, "UTC") != NOT_A_TIME]
+    if not read:
+        return "", ""
+    first = read[0]
+    swapped = re.sub("%[dm]", lambda part: "%m" if part[0] == "%d" else "%d", first.notation)
+    parts = [form.notation for form in formats]
+    if first.read(found.other, "UTC") == NOT_A_TIME:
+        parts.remove(first.notation)
+    return found.sentence, JOINED.join(dict.fromkeys([swapped, *parts]))
 
 
 def _reads_other(numbers: RecognisedNumbers, values: Sequence[str]) -> bool:

@@ -1,10 +1,11 @@
-"""The checks of times: LC106, LC107 and LC108."""
+"""The checks of times: LC106, LC107, LC108 and LC124."""
 
 from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
 
+from crm.formats.exchanged import EXPORT_AGAIN
 from crm.tables import TABLES
 from crm.text import counted, quote
 from crm.times import DAY, NOT_A_TIME
@@ -112,3 +113,23 @@ def placeholder_dates(tables: ReadTables) -> Iterator[Finding]:
                     "Export an empty cell instead.",
                     rows_of(is_day),
                 )
+
+
+@check("LC124", "A spreadsheet may have exchanged day and month.")
+def exchanged_days(tables: ReadTables) -> Iterator[Finding]:
+    """Find columns in which the dates of one way of writing are never above 12."""
+    for table in tables.tables.values():
+        for name, form in table.formats.items():
+            is_read = name in table.role_of or name not in tables.project.columns.ignore
+            if not form.exchanged or not is_read:
+                continue
+            about = form.exchanged
+            if tables.is_private(table, name):
+                about = "some dates look as if a spreadsheet exchanged day and month in them"
+            yield Finding(
+                table,
+                f"Are day and month exchanged in some dates of {quote(name)}?",
+                f"In {quote(name)}, {about}.",
+                f"{EXPORT_AGAIN}. If the dates are right as they are, write their format under "
+                f"[{table.name}.formats].",
+            )
