@@ -349,6 +349,51 @@ def test_columns_that_are_always_the_same(check: Check) -> None:
     )
 
 
+def in_groups(rows: Rows, name: str, values: list[str]) -> Rows:
+    """Write the values of a column in the first row of each group only."""
+    size = -(-len(rows) // len(values))
+    return [row | {name: "" if i % size else values[i // size]} for i, row in enumerate(rows)]
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "lines"),
+    [
+        ("Status", ["Won", "Lost"], (2, 102)),
+        ("Status", ["Won", "Lost", "Won", "Lost"], (2, 52, 102, 152)),
+        ("Region", ["East", "North", "South", "West"], (2, 52, 102, 152)),
+        ("Region", ["West", "East"], (2, 102)),
+        ("Year", ["2023", "2024", "2025"], (2, 69, 136)),
+    ],
+)
+def test_values_in_the_first_row_of_each_group_are_asked_about(
+    check: Check, name: str, values: list[str], lines: tuple[int, ...]
+) -> None:
+    result = check(in_groups(leads(), name, values))
+    (warning,) = [warning for warning in result.warnings if warning.number == "LC124"]
+    assert warning.lines == lines
+    assert f'each value of "{name}" also belong' in warning.question
+    empty = "they count as open" if name == "Status" else "read as missing values"
+    assert empty in warning.evidence
+    assert f'another value ("{values[0]}", "{values[1]}"' in warning.evidence
+    assert "Details Only" in warning.to_do
+
+
+@pytest.mark.parametrize(
+    "filled",
+    [
+        {0: "good call", 3: "asks for a price", 4: "wants a demo", 90: "no budget"},  # no runs
+        {7: "East", 60: "North", 130: "West"},  # the first row is empty
+        {0: "East", 60: "East", 130: "West"},  # the same value again
+        {i: f"remark {(i * 7) % 12}" for i in range(0, 200, 17)},  # many values, not sorted
+        {0: "12", 60: "7", 130: "9"},  # numbers, not sorted
+        {0: "2025-01-01", 60: "2025-02-01", 130: "2025-03-01"},
+    ],
+)
+def test_rarely_filled_columns_are_not_groups(check: Check, filled: dict[int, str]) -> None:
+    rows = [row | {"Remark": filled.get(i, "")} for i, row in enumerate(leads())]
+    assert "LC124" not in numbers(check(rows))
+
+
 def test_leads_without_activities_and_activities_of_unknown_leads(check: Check) -> None:
     calls: Rows = [{"Lead": f"L{i:04}", "Type": "Call", "At": "2025-03-01"} for i in range(50)]
     calls += [{"Lead": f"X{i}", "Type": "Call", "At": "2025-03-01"} for i in range(3)]

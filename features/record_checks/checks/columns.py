@@ -1,4 +1,4 @@
-"""The checks of how columns are filled: LC110 and LC111."""
+"""The checks of how columns are filled: LC110, LC111 and LC124."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -6,16 +6,22 @@ from typing import Final
 import numpy as np
 
 from crm.arrays import Bools, Floats, Ints
-from crm.text import listed, quote
+from crm.text import counted, listed, quote
 from crm.times import NOT_A_TIME
 from features.record_checks.check import Finding, check, rows_of, share
 from features.record_checks.dates import day_of
-from features.record_checks.tables import ReadTables
+from features.record_checks.tables import ColumnCells, ReadTable, ReadTables
 
 SLICES: Final = 20
 MIN_SLICE: Final = 30  # leads
 NEVER: Final = 0.01
 OFTEN: Final = 0.3
+GROUPS: Final = (2, 30)  # distinct values of a grouped report
+MOST_HEADS: Final = 0.25  # the share of filled cells in a grouped column
+FEW_HEADS: Final = 0.05  # the share in a column that is neither sorted nor the outcome
+RUN: Final = 5  # rows of the usual group
+MOST_CHARACTERS: Final = 40  # of the name of a group
+SHOWN: Final = 3
 
 
 @check("LC110", "A column is filled only before, or only after, some day.")
@@ -98,3 +104,64 @@ def always_the_same(tables: ReadTables) -> Iterator[Finding]:
             "If the CRM has values, check the rights of the user who exports. Otherwise leave the "
             "columns out of the export.",
         )
+
+
+@check("LC124", "A column is filled only in the first row of each group.")
+def first_row_of_group(tables: ReadTables) -> Iterator[Finding]:
+    """Find columns of grouped reports, in which empty cells repeat the value above."""
+    for table in tables.tables.values():
+        for name in map(str, table.raw.columns):
+            is_read = name in table.role_of or (
+                table.name == "leads" and name not in tables.project.columns.ignore
+            )
+            if is_read and _is_grouped(table, table.column(name)):
+                yield _grouped(tables, table, table.column(name))
+
+
+def _is_grouped(table: ReadTable, column: ColumnCells) -> bool:
+    """Check whether the filled cells of a column are the first rows of groups.
+
+    The first row is filled, each filled cell has another value than the one before, and most
+    groups are long. Values that occur once are names of groups if they are sorted, if they are
+    outcomes, or if they are very few and no group is short.
+    """
+    heads, n = np.flatnonzero(column.codes >= 0), len(column.cells)
+    fewest, most = GROUPS
+    if not fewest <= len(column.values) <= most or column.form.kind == "time":
+        return False
+    if heads[0] != 0 or len(heads) > MOST_HEADS * n:
+        return False
+    lengths = np.diff(np.append(heads, n))
+    if np.median(lengths) < RUN:
+        return False
+    codes = column.codes[heads]
+    if (np.diff(codes) == 0).any() or max(map(len, column.values)) > MOST_CHARACTERS:
+        return False
+    numbers = column.numbers[heads] if column.form.kind == "number" else None
+    keys = [value.casefold() for value in column.values] if numbers is None else numbers.tolist()
+    is_sorted = len(heads) == len(keys) and keys in (sorted(keys), sorted(keys, reverse=True))
+    if table.role_of.get(column.name) == "outcome" or is_sorted:
+        return True
+    return column.form.kind == "text" and len(heads) <= FEW_HEADS * n and lengths.min() >= RUN
+
+
+def _grouped(tables: ReadTables, table: ReadTable, column: ColumnCells) -> Finding:
+    is_filled = column.codes >= 0
+    n_filled, n = int(is_filled.sum()), len(column.cells)
+    private = tables.is_private(table, column.name)
+    shown = "" if private else f" ({listed(column.values[:SHOWN].tolist())})"
+    empty = (
+        "leads without an outcome: they count as open"
+        if table.role_of.get(column.name) == "outcome"
+        else "missing values"
+    )
+    return Finding(
+        table,
+        f"Does each value of {quote(column.name)} also belong to the rows below it?",
+        f"{quote(column.name)} is filled in {n_filled:,} of {counted(n, 'row')} only, in the first "
+        f"row and at the start of long runs of empty cells, each time with another value{shown}. "
+        f"Grouped reports look like this. The other {n - n_filled:,} rows are read as {empty}.",
+        "If it does, repeat the value in each row: in Salesforce, export the report with Details "
+        "Only; in Excel, fill each value down to the next one.",
+        rows_of(is_filled),
+    )
