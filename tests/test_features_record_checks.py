@@ -349,6 +349,79 @@ def test_columns_that_are_always_the_same(check: Check) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("undated", "what", "counts"),
+    [
+        ("Won", "wins", "A win without a date counts as won within 90 days, however long it took."),
+        ("Lost", "losses", "A loss without a date counts as not won, however long it took."),
+    ],
+)
+def test_outcomes_of_one_kind_without_dates_are_asked_about(
+    check: Check, undated: str, what: str, counts: str
+) -> None:
+    rows = leads()
+    for row in rows:
+        if row["Status"] == undated:
+            row["Closed"] = ""
+    warning = only(check(rows))
+    assert warning.number == "LC126"
+    assert warning.question == f'Why do the {what} have no closing date in "Closed"?'
+    won, lost = ("0 %", "100 %") if undated == "Won" else ("100 %", "0 %")
+    shares = f"{won} of 67 wins and {lost} of 66 losses have one. "
+    assert warning.evidence.startswith(shares + counts)
+    assert warning.evidence.endswith("learns from it only as of its creation.")
+    later = PROJECT.replace("[learn]", "[learn]\nmoments_days = [7]")
+    assert "does not learn from it" in only(check(rows, project=later)).evidence
+    for row in rows:
+        row["Closed"] = ""
+    assert "LC126" not in numbers(check(rows))
+
+
+@pytest.mark.parametrize(
+    ("name", "cell", "other"),
+    [
+        ("IsDeleted", "true", "false"),
+        ("Deleted", "Ja", "Nein"),
+        ("is_test", "1", "0"),
+        ("Merged Into", "L0001", ""),
+        ("MasterRecordId", "L0001", ""),
+        ("deleted_at", "2025-03-01", ""),
+    ],
+)
+def test_leads_that_a_column_marks_are_asked_about(
+    check: Check, name: str, cell: str, other: str
+) -> None:
+    rows = [row | {name: cell if i % 50 == 3 else other} for i, row in enumerate(leads())]
+    (warning,) = [found for found in check(rows).warnings if found.number == "LC125"]
+    assert (warning.count, warning.lines) == (4, (5, 55, 105, 155))
+    assert f'the 4 leads that "{name}" marks' in warning.question
+    assert "`ignore`" in warning.to_do
+    ignored = PROJECT.replace('["Note"]', f'["Note", "{name}"]')
+    assert "LC125" not in numbers(check(rows, project=ignored))
+    known_later = PROJECT + f'known_later = ["{name}"]\n'
+    assert "LC125" in numbers(check(rows, project=known_later))
+    none = [row | {name: other} for row in leads()]
+    assert "LC125" not in numbers(check(none))
+
+
+def test_test_leads_are_counted_once_and_never_shown(check: Check) -> None:
+    rows = leads()
+    for i, row in enumerate(rows):
+        row["E-mail"] = f"ada{i}@acme.com"
+        row["Contact Name"] = f"Ada {i}"
+        row["Variant"] = ("test", "control")[i % 2]
+    rows[2] |= {"E-mail": "TEST@acme.com", "Contact Name": "Test  Test"}
+    rows[7]["Contact Name"] = "asdf"
+    rows[9]["E-mail"] = "secret@example.com"
+    (warning,) = [found for found in check(rows).warnings if found.number == "LC125"]
+    assert (warning.count, warning.lines) == (3, (4, 9, 11))
+    assert warning.question == "Are 3 leads only tests?"
+    assert "secret" not in str(warning)
+    for i, row in enumerate(rows):
+        row |= {"E-mail": f"masked{i}@example.com", "Contact Name": "not shown"}
+    assert "LC125" not in numbers(check(rows))
+
+
 def in_groups(rows: Rows, name: str, values: list[str]) -> Rows:
     """Write the values of a column in the first row of each group only."""
     size = -(-len(rows) // len(values))

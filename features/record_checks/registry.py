@@ -14,11 +14,12 @@ from features.record_checks.checks import (
     people,
     sources,
     times,
+    unwanted,
     values,
 )
 from features.record_checks.tables import ReadTables
 
-MODULES = (outcomes, amounts, times, people, columns, ids, values, sources)
+MODULES = (outcomes, amounts, times, people, columns, ids, values, sources, unwanted)
 CHECKS: dict[str, RecordCheck] = {
     check.number: check
     for check in sorted(

@@ -1,4 +1,4 @@
-"""The checks of when and how leads ended: LC101, LC102 and LC121."""
+"""The checks of when and how leads ended: LC101, LC102, LC121 and LC126."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -8,7 +8,7 @@ import pandas as pd
 
 from crm.arrays import Ints
 from crm.days import is_day_start, zone_of_days
-from crm.text import counted
+from crm.text import counted, quote
 from crm.times import DAY, NOT_A_TIME, as_times
 from features.record_checks.check import Finding, check, rows_of, share
 from features.record_checks.dates import day_of, days_of, duration
@@ -17,6 +17,9 @@ from features.record_checks.tables import UNKNOWN_LEAD, OutcomeRows, ReadTables
 LATE_DAYS: Final = 30  # an export of outcomes that begins this much later than the leads
 LATE_TIMES: Final = 4  # and this many times the usual time to close
 MIN_EXPECTED: Final = 10  # outcomes that the early leads would have had
+MIN_UNDATED: Final = 10  # wins, and losses
+RARELY: Final = 0.05  # the share of outcomes with a closing date
+MOSTLY: Final = 0.5
 
 
 @check("LC101", "Leads were closed before they were created.")
@@ -127,6 +130,46 @@ def several_outcomes(tables: ReadTables) -> Iterator[Finding]:
         "If each row is another deal of the same customer, nothing needs to be done. If the rows "
         "are earlier and later states of one deal, export the last state only.",
         rows_of(is_known & is_several[np.where(is_known, outcomes.lead, 0)]),
+    )
+
+
+@check("LC126", "Wins have no closing date although losses have one, or the reverse.")
+def undated_outcomes(tables: ReadTables) -> Iterator[Finding]:
+    """Compare the share of wins that have a closing date with that of losses."""
+    outcomes = tables.outcomes
+    if outcomes is None or tables.created is None or "closed_at" not in outcomes.table.roles:
+        return
+    is_dated = outcomes.closed != NOT_A_TIME
+    n_won, n_lost = int(outcomes.is_won.sum()), int(outcomes.is_lost.sum())
+    if min(n_won, n_lost) < MIN_UNDATED:
+        return
+    dated_won = int((is_dated & outcomes.is_won).sum())
+    dated_lost = int((is_dated & outcomes.is_lost).sum())
+    shares = dated_won / n_won, dated_lost / n_lost
+    if min(shares) > RARELY or max(shares) < MOSTLY:
+        return
+    are_wins = shares[0] < shares[1]
+    what = "wins" if are_wins else "losses"
+    of_kind = outcomes.is_won if are_wins else outcomes.is_lost
+    horizon = f"{tables.project.learn.horizon_days:g} days"
+    counts = f"counts as won within {horizon}" if are_wins else "counts as not won"
+    ages = tables.project.learn.moments_days
+    learned = (
+        "The model learns from it only as of its creation"
+        if 0 in ages
+        else "The model does not learn from it, because `moments_days` lacks 0"
+    )
+    column = quote(outcomes.table.roles["closed_at"])
+    yield Finding(
+        outcomes.table,
+        f"Why do the {what} have no closing date in {column}?",
+        f"{share(dated_won, n_won)} of {n_won:,} wins and {share(dated_lost, n_lost)} of "
+        f"{n_lost:,} losses have one. A {'win' if are_wins else 'loss'} without a date {counts}, "
+        f"however long it took. {learned}.",
+        f"Check whether another column has the dates of the {what}. Export one column that has the "
+        f"dates of both, and name it as `closed_at`. If the CRM has no dates of {what}, keep 0 in "
+        "`moments_days`.",
+        rows_of(of_kind & ~is_dated),
     )
 
 
