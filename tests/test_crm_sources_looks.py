@@ -35,3 +35,22 @@ def test_fits_is_true_if_surely_fits_is_true(texts: list[str], column: str) -> N
     assert look is not None
     for text, fits in zip(texts, look.surely_fits(pa.array(texts, pa.string())), strict=True):
         assert look.fits(text) or not fits
+
+
+@pytest.mark.parametrize(
+    ("texts", "has_look"),
+    [
+        (["L1"], False),
+        (["L1", "L2"], True),
+        (["L1", "none"], False),
+        (["L1", "L2", "none"], False),
+        (["L1", "L2", "L3", "none"], True),
+        (["L1", "L2", "none", "other"], False),
+        ([f"L{i}" for i in range(95)] + ["none"] * 5, True),
+        ([f"L{i}" for i in range(94)] + ["none"] * 6, False),
+        ([f"L{i}" for i in range(96)] + ["1-2", "3.4", "5/6", "7:8"], True),
+        ([f"L{i}" for i in range(94)] + ["1-2", "3.4", "5/6", "7:8", "9_", "#1"], False),
+    ],
+)
+def test_column_has_a_look_if_nearly_all_cells_are_alike(texts: list[str], has_look: bool) -> None:
+    assert (find_look(texts) is not None) == has_look
