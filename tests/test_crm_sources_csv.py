@@ -56,6 +56,7 @@ def test_delimiter_is_detected(read_csv: ReadCsv, delimiter: str) -> None:
         ("Lead ID;Company", "Lead ID;Company\nL0;Acme, Inc.\nL1\nL2\n"),
         ("Lead ID;Note", 'Lead ID;Note\nL0\nL1\nL2;"x; y, z"\nL3;5,5\n'),
         ("Lead ID,Note", 'Report;Leads\n\n"Lead ID","Note"\n"L0"\n"L1","a | b"\n'),
+        ("Lead ID;Note", 'Report,Leads\n\nLead ID;Note\nL0\nL1\nL2;"x; y, z"\n'),
         ("Lead ID|Company|City", "Report;Leads\n\nLead ID|Company|City\nL0\n"),
         ("Lead ID,Budget,Note", '"Lead ID","Budget","Note"\n"L0","a,b;c","1"\n"L1","","6;3"\n'),
     ],
