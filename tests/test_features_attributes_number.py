@@ -31,6 +31,26 @@ def test_numbers_and_empty_cells_have_no_warning(cell: str | None) -> None:
     assert fit_number(["7", "9"] * 100).warning(cell) is None
 
 
+@pytest.mark.parametrize(
+    ("lowest", "highest", "usual", "unusual"),
+    [
+        (25_515.0, 8_992_419.0, [2_552, 25_515, 11_000_000], [45, 2_551, 0, -1, 12_000_000]),
+        (1.0, 500.0, [0, 1, 600], [-1, 700]),  # counts
+        (0.01, 99.0, [0, 0.001, 120], [-0.5, 130]),
+        (10.0, 900.0, [0, -200, 1_100], [-300]),  # not a long tail
+        (0.0, 900.0, [0, -200, 1_100], [-300]),
+        (-5.0, 900.0, [0, -200, 1_100], [-300]),
+    ],
+)
+def test_numbers_far_below_a_long_tail_have_a_warning(
+    lowest: float, highest: float, usual: list[float], unusual: list[float]
+) -> None:
+    number = NumberAttribute("x", frozenset(), 100.0, lowest=lowest, highest=highest)
+    assert [number.warning(cell) for cell in usual] == [None] * len(usual)
+    codes = [warning and warning.code for warning in map(number.warning, unusual)]
+    assert codes == ["outside_training"] * len(unusual)
+
+
 def test_words_for_nothing_are_missing() -> None:
     number = fit_number(["1", "2.5", "Select", " SELECT "] * 20, nothing=["Select"])
     assert number.nothing == {"select"}

@@ -18,6 +18,7 @@ from features.feature import Feature, braced, in_words
 
 TRUTHS = {"true": 1.0, "false": 0.0}
 NARROW_SPACE = "\u202f"  # between a number and its unit
+LONG_TAIL = 100  # the highest number of a long tail is at least this many times the lowest
 NUMBERS = frozenset({float, int, type(None)})
 
 
@@ -66,11 +67,25 @@ class NumberAttribute(Attribute):
 
     @property
     def usual_range(self) -> tuple[float, float]:
-        """The training range, widened on both sides by a quarter of its width."""
+        """The training range, widened on both sides by a quarter of its width.
+
+        A range of positive numbers with a long tail begins at a tenth of the lowest number. Zero is
+        in it only if the lowest number is at most 1, as in counts.
+
+        Examples
+        --------
+        >>> NumberAttribute("Visits", frozenset(), 50.0, lowest=10.0, highest=90.0).usual_range
+        (-10.0, 110.0)
+        >>> NumberAttribute("Revenue", frozenset(), 9e4, lowest=2e4, highest=8e6).usual_range
+        (2000.0, 9995000.0)
+        """
         if self.lowest is None or self.highest is None:
             return super().usual_range
         margin = (self.highest - self.lowest) / 4
-        return self.lowest - margin, self.highest + margin
+        low = self.lowest - margin
+        if self.lowest > 0 and self.highest >= LONG_TAIL * self.lowest:
+            low = self.lowest / 10 if self.lowest > 1 else 0.0
+        return low, self.highest + margin
 
     @cached_property
     def format(self) -> NumberFormat:
