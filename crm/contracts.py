@@ -25,11 +25,12 @@ from crm.row_rules import MOST_MISSING, ShapedTable, usable_rows
 from crm.sources.source import name_of
 from crm.suggest import nearest
 from crm.tables import EVENT_TABLES, TABLES, DeclaredColumn
-from crm.text import first_few, quote
+from crm.text import first_few, listed, quote
 from crm.times import check_zone
 
 _EARLIEST, _LATEST = (pd.Timestamp(year, 1, 1, tz="UTC") for year in (1900, 2200))
 BUDDHIST_YEARS: Final = 543  # the Buddhist calendar is ahead by this many years
+_NO_DATE: Final = re.compile(r"\D+|[0\W]+")  # text without a date: words, and zeros
 # What a lead without a time of creation needs, if too many lack it.
 WITHOUT_CREATION: Final = (
     "Every lead needs its time of creation. Add it to the export, or name another column as "
@@ -363,7 +364,8 @@ def _contract_failures(table: ShapedTable, notes: ReadingNotes) -> Iterator[str]
             if len(positions):
                 where = _where(table, positions, notes)
                 cells = raw[columns[role]].iloc[positions]
-                yield _failure_sentence(str(check), role, columns[role], where, cells)
+                notation = table.keys.formats.get(columns[role], table.keys.time_format)
+                yield _failure_sentence(str(check), role, columns[role], where, cells, notation)
     if table.name == "leads":
         positions = np.flatnonzero(_repeats(by_row["lead_id"]))
         if len(positions):
@@ -400,8 +402,14 @@ def _repeats_sentence(column: str, where: str, cells: pd.Series) -> str:
 
 
 def _failure_sentence(
-    check: str, role: DeclaredColumn, column: str, where: str, cells: pd.Series
+    check: str,
+    role: DeclaredColumn,
+    column: str,
+    where: str,
+    cells: pd.Series,
+    notation: str | None,
 ) -> str:
+    """Describe a failure, and what to do; `notation` is the format that the project declares."""
     examples = first_few(cells.iloc[:3].tolist())
     if check == "not_nullable":
         advice = (
@@ -412,12 +420,34 @@ def _failure_sentence(
     if role.kind == "time":
         return (
             f"`{column}` is not a valid time in {where}: {examples}. {_buddhist_hint(examples)}"
-            "Expected ISO 8601 such as "
-            "2025-03-01T08:00:00Z. Correct the cells, or declare the format of the column under "
-            f'`formats` of the table, such as {quote(column)} = "%d.%m.%Y %H:%M".'
+            f"{_time_advice(column, cells, notation)}"
         )
     return (
         f"`{column}` is not a finite number in {where}: {examples}. "
         "Expected numbers or empty cells. Correct the cells, or declare the format of the column "
         f'under `formats` of the table, such as {quote(column)} = "1.234,56".'
     )
+
+
+def _time_advice(column: str, cells: pd.Series, notation: str | None) -> str:
+    """Return what was expected of cells that are not times, and what to do about them.
+
+    `notation` is the format that the project file declares for the column.
+    """
+    if notation is None:
+        expected = "ISO 8601 such as 2025-03-01T08:00:00Z"
+        form = (
+            "declare the format of the column under `formats` of the table, such as "
+            f'{quote(column)} = "%d.%m.%Y %H:%M"'
+        )
+    else:
+        expected = f"the format {quote(notation)}, which the project file declares"
+        form = "correct this format"
+    texts = list(dict.fromkeys(text for text in text_column(cells) if text is not None))
+    words = [text for text in texts if _NO_DATE.fullmatch(text)]
+    do = "Correct the cells." if len(words) == len(texts) else f"Correct the cells, or {form}."
+    if words:
+        do += (
+            f" If they mean that there is no time, add to `nothing` of [columns]: {listed(words)}."
+        )
+    return f"Expected {expected}. {do}"

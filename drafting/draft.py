@@ -163,7 +163,8 @@ def draft_with_values(
             add_possible_amount(section, roles, attributes)
             private = {*rules.ignore, *rules.sensitive}
             add_unread_numbers(section, [c for c in attributes if c.name not in private])
-        add_formats(section, kind, roles, _formatted(attributes, rules) if kind == "leads" else [])
+        formatted = _formatted(attributes, rules) if kind == "leads" else []
+        add_formats(section, kind, roles, formatted, set(nothing))
         draft[kind] = section
     draft["learn"] = learn_part
     draft["columns"] = columns_section(nothing, in_doubt, rules, attributes)

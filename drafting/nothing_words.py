@@ -46,13 +46,26 @@ def is_nothing(text: str) -> bool:
     return _ONLY_MARKS.fullmatch(_folded(text)) is not None or _core(text) in _WORDS
 
 
+def means_no_time(text: str) -> bool:
+    """Check whether a text means "no time" in a column of times.
+
+    Examples
+    --------
+    >>> [means_no_time(text) for text in ("Not closed", "never", "0", "-", "cancelled")]
+    [True, True, True, True, False]
+    """
+    return is_nothing(text) or _folded(text).strip(_AROUND) in _NO_TIME
+
+
 def nothing_words(
     columns: "Collection[Column]",
 ) -> tuple[dict[str, tuple[str, list[str]]], dict[str, tuple[str, list[str]]]]:
     """Find the words that mean "no value", and the words that may mean it.
 
     A word such as "none" may be an answer in a column that also has empty cells or the opposite
-    answer, and "NA" may be Namibia in a column of codes with two letters. There it is in doubt.
+    answer, and "NA" may be Namibia in a column of codes with two letters. There it is in doubt. A
+    word such as "never" means it in columns of times only; it is in doubt if another column
+    contains it.
 
     Returns
     -------
@@ -69,6 +82,13 @@ def nothing_words(
                 words.setdefault(text.casefold(), (text, []))[1].append(column.name)
                 if _may_be_an_answer(text, column):
                     in_doubt.setdefault(text.casefold(), (text, []))[1].append(column.name)
+            elif column.is_time and means_no_time(text):
+                words.setdefault(text.casefold(), (text, []))[1].append(column.name)
+    of_times = [word for word, (text, _) in words.items() if not is_nothing(text)]
+    for word in of_times:
+        for column in columns:
+            if not column.is_time and any(text.casefold() == word for text in column.counts.index):
+                in_doubt.setdefault(word, (words[word][0], []))[1].append(column.name)
     return {word: found for word, found in words.items() if word not in in_doubt}, in_doubt
 
 
@@ -105,6 +125,7 @@ def _core(text: str) -> str:
 _LISTED = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 _OPPOSITES = frozenset(_folded(word) for word in _LISTED.pop("opposites"))
 _NAMES = frozenset(_folded(word) for word in _LISTED.pop("names"))
+_NO_TIME = frozenset(_folded(word) for word in _LISTED.pop("no_time"))
 _ANSWERS = frozenset(_folded(word) for word in _LISTED["answers"])
 _WORDS_WITH_MARKS = frozenset(_folded(word) for words in _LISTED.values() for word in words)
 _WORDS = _WORDS_WITH_MARKS | {word.strip(_AROUND) for word in _ANSWERS}

@@ -15,7 +15,8 @@ class ValueCount(NamedTuple):
         The value in its most frequent spelling.
     rows : int
     closed : int or None
-        The rows that also have a closing date; None if there is no column of closing dates.
+        The rows that also have a closing date; None if there is no column of closing dates. Text
+        that is not a time, such as "-" and "not closed", is not a closing date.
     """
 
     value: str
@@ -54,7 +55,7 @@ def count_values(roles: Mapping[str, Column]) -> dict[str, ValueCount]:
         By case-folded value, the most frequent first.
     """
     outcome, closed_at = roles["outcome"], roles.get("closed_at")
-    is_closed = None if closed_at is None else closed_at.filled()
+    is_closed = None if closed_at is None else closed_at.times.notna().to_numpy()
     spelling: dict[str, str] = {}
     for value in outcome.counts.index:
         spelling.setdefault(value.casefold(), value)

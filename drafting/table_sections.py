@@ -1,6 +1,6 @@
 """Builds the sections of the tables in a draft: the file, its roles, order and formats."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import pandas as pd
 import tomlkit
@@ -165,7 +165,11 @@ def add_possible_amount(section: TomlTable, roles: Roles, attributes: Sequence[C
 
 
 def add_formats(
-    section: TomlTable, kind: str, roles: Roles, attributes: Sequence[Column] = ()
+    section: TomlTable,
+    kind: str,
+    roles: Roles,
+    attributes: Sequence[Column] = (),
+    nothing: Collection[str] = (),
 ) -> None:
     """Add the formats of columns that are not in the default format, with their evidence.
 
@@ -178,6 +182,8 @@ def add_formats(
     roles : Roles
     attributes : sequence of Column
         The columns of the table without a role that are read as numbers or times.
+    nothing : collection of str
+        The case-folded words that the draft lists as "no value".
     """
     with_role = [column for role, column in roles.columns[kind].items() if role in FORMATTED_ROLES]
     columns = [
@@ -186,21 +192,38 @@ def add_formats(
         if column.form.notation not in (None, WHOLE_NUMBERS)
     ]
     for column in (*with_role, *attributes):
-        if column.is_time and column.form.notation is None and column.form.unread:
+        unread = _unread(column, nothing)
+        if column.is_time and column.form.notation is None and unread:
             add_comment(
                 section,
-                f"CHECK: {listed(column.form.unread)} in the times of {quote(column.name)} cannot "
-                "be read and would count as missing",
+                f"CHECK: {listed(unread)} in the times of {quote(column.name)} cannot be read and "
+                f"{_consequence(column in with_role)}",
             )
     if not columns:
         return
     formats = new_section(FORMATS_HEADING)
     for column in columns:
-        formats[column.name] = noted(str(column.form.notation), _evidence(column))
+        unread = _unread(column, nothing)
+        evidence = _evidence(column, unread, _consequence(column in with_role))
+        formats[column.name] = noted(str(column.form.notation), evidence)
     section["formats"] = formats
 
 
-def _evidence(column: Column) -> str:
+def _unread(column: Column, nothing: Collection[str]) -> list[str]:
+    """Return the first cells that do not fit the format and are not listed as "no value"."""
+    return [text for text in column.form.unread if text.casefold() not in nothing]
+
+
+def _consequence(has_role: bool) -> str:
+    if not has_role:
+        return "would count as missing"
+    return (
+        "`leadscore train` may refuse them. If they mean that there is no value, add them to "
+        "`nothing` of [columns]; otherwise correct them"
+    )
+
+
+def _evidence(column: Column, unread: Sequence[str], consequence: str) -> str:
     """Write the evidence for the format of a column, and what to check."""
     form = column.form
     examples = f"as in {listed(form.examples[:2])}"
@@ -213,6 +236,6 @@ def _evidence(column: Column) -> str:
     if len(units) > 1:
         counted = ", ".join(f"{quote(unit)} ({count:,})" for unit, count in units.items())
         examples += f"; CHECK: several units: {counted}"
-    if form.unread:
-        examples += f"; CHECK: {listed(form.unread)} cannot be read and would count as missing"
+    if unread:
+        examples += f"; CHECK: {listed(unread)} cannot be read and {consequence}"
     return examples

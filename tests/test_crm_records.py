@@ -432,6 +432,24 @@ def test_flat_columns_are_named_as_in_the_export(read_flat: Read) -> None:
     )
 
 
+@pytest.mark.parametrize("word", ["not closed", "не закрыта", "0", "0000-00-00"])
+def test_words_in_times_of_closing_are_refused_with_the_way_out(read_flat: Read, word: str) -> None:
+    with pytest.raises(SchemaError, match="is not a valid time in 1 of 3 rows") as refusal:
+        read_flat(leads=FLAT_LEADS.replace("2025-02-01", word))
+    (problem,) = refusal.value.problems
+    assert f'add to `nothing` of [columns]: "{word}"' in problem
+    assert "declare the format" not in problem
+
+
+def test_declared_format_is_not_proposed_again(read: Read) -> None:
+    message = r"Expected the format \"%d\.%m\.%Y\".*Correct the cells, or correct this format\.$"
+    with pytest.raises(SchemaError, match=message):
+        read(
+            {"leads.csv": "Id,Created\n1,12345\n"},
+            project=PROJECT + '[leads.formats]\nCreated = "%d.%m.%Y"\n',
+        )
+
+
 def test_infinite_amount_is_refused(read_flat: Read) -> None:
     message = r"`Deal` is not a finite number in 1 of 3 rows \(line 2\): 'inf'\. .* .Deal. = "
     with pytest.raises(SchemaError, match=message):
