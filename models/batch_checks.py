@@ -107,7 +107,7 @@ def _fractions(attribute: NumberAttribute, cells: pd.Series) -> list[OtherFormat
         return []
     texts = pd.Series(text_column(cells), dtype=object).dropna().drop_duplicates()
     texts = texts[~texts.str.contains("[%\uff05\u066a]").astype(bool)]
-    numbers = pd.Series(attribute.encode_column(cells[texts.index]), texts.index).dropna()
+    numbers = pd.Series(attribute.encode_column(cells.iloc[texts.index]), texts.index).dropna()
     is_fraction = (numbers != 0) & (numbers.abs() < 1)
     if not is_fraction.any() or (numbers.abs() > 1).any():
         return []

@@ -451,6 +451,17 @@ def test_values_in_the_first_row_of_each_group_are_asked_about(
     assert "Details Only" in warning.to_do
 
 
+def test_groups_inside_groups_are_asked_about(check: Check) -> None:
+    rows = in_groups(in_groups(leads(), "Status", ["Won", "Lost"]), "Owner", ["Ada", "Ben"] * 2)
+    for i, owner in {1: "Cem", 4: "Dan", 30: "Eva", 53: "Cem", 103: "Dan", 130: "Eva"}.items():
+        rows[i]["Owner"] = owner
+    for i, row in enumerate(rows):
+        row["Region"] = ("East", "East", "", "West", "", "", "")[i % 7]
+    grouped = [found for found in check(rows).warnings if found.number == "LC124"]
+    assert [found.question.split('"')[1] for found in grouped] == ["Status", "Owner"]
+    assert grouped[1].count == 10
+
+
 @pytest.mark.parametrize(
     "filled",
     [

@@ -272,7 +272,8 @@ def test_fractions_in_place_of_percentages_are_named(
     cells: list[Any], notation: str, example: str, usual: str
 ) -> None:
     learned = NumberAttribute("x", frozenset(), median=27.5, notation=notation)
-    (found,) = other_formats(scorer_of(learned), pd.DataFrame({"x": cells}))
+    table = pd.DataFrame({"x": cells}, index=range(3, len(cells) + 3))  # rows were left out
+    (found,) = other_formats(scorer_of(learned), table)
     assert found.sentence == (
         f'`x` seems to have fractions, but the model reads percentages: "{example}" is read as '
         f"{example}%; training cells were such as {usual}"

@@ -18,6 +18,7 @@ NEVER: Final = 0.01
 OFTEN: Final = 0.3
 GROUPS: Final = (2, 30)  # distinct values of a grouped report
 MOST_HEADS: Final = 0.25  # the share of filled cells in a grouped column
+MOST_NESTED: Final = 0.5  # the share in a column of groups inside groups
 FEW_HEADS: Final = 0.05  # the share in a column that is neither sorted nor the outcome
 RUN: Final = 5  # rows of the usual group
 MOST_CHARACTERS: Final = 40  # of the name of a group
@@ -108,14 +109,22 @@ def always_the_same(tables: ReadTables) -> Iterator[Finding]:
 
 @check("LC124", "A column is filled only in the first row of each group.")
 def first_row_of_group(tables: ReadTables) -> Iterator[Finding]:
-    """Find columns of grouped reports, in which empty cells repeat the value above."""
+    """Find columns of grouped reports, in which empty cells repeat the value above.
+
+    Groups inside groups are columns that are also filled in the first row of each outer group.
+    """
     for table in tables.tables.values():
-        for name in map(str, table.raw.columns):
-            is_read = name in table.role_of or (
-                table.name == "leads" and name not in tables.project.columns.ignore
-            )
-            if is_read and _is_grouped(table, table.column(name)):
-                yield _grouped(tables, table, table.column(name))
+        columns = [
+            table.column(name)
+            for name in map(str, table.raw.columns)
+            if name in table.role_of
+            or (table.name == "leads" and name not in tables.project.columns.ignore)
+        ]
+        outer = [column for column in columns if _is_grouped(table, column)]
+        heads = [column.codes >= 0 for column in outer]
+        for column in columns:
+            if column in outer or any(_is_nested(column, rows) for rows in heads):
+                yield _grouped(tables, table, column)
 
 
 def _is_grouped(table: ReadTable, column: ColumnCells) -> bool:
@@ -143,6 +152,19 @@ def _is_grouped(table: ReadTable, column: ColumnCells) -> bool:
     if table.role_of.get(column.name) == "outcome" or is_sorted:
         return True
     return column.form.kind == "text" and len(heads) <= FEW_HEADS * n and lengths.min() >= RUN
+
+
+def _is_nested(column: ColumnCells, outer: Bools) -> bool:
+    """Check whether the filled cells of a column are the first rows of groups inside `outer`."""
+    is_filled, (fewest, most) = column.codes >= 0, GROUPS
+    if not fewest <= len(column.values) <= most or column.form.kind != "text":
+        return False
+    n_heads = int(is_filled.sum())
+    if (outer & ~is_filled).any() or not outer.sum() < n_heads <= MOST_NESTED * len(is_filled):
+        return False
+    codes = column.codes[is_filled]
+    begins_outer = outer[is_filled][1:]
+    return bool(((np.diff(codes) != 0) | begins_outer).all())
 
 
 def _grouped(tables: ReadTables, table: ReadTable, column: ColumnCells) -> Finding:
