@@ -11,7 +11,8 @@ import pytest
 from crm.formats.columns import ColumnFormat
 from crm.project import load_project
 from crm.source_tables import SourceTables
-from features.record_checks.registry import CHECKS
+from features.record_checks.check import RecordCheck
+from features.record_checks.registry import CHECKS, MODULES
 from features.record_checks.result import CheckedColumn, RecordsCheck, RecordWarning
 from features.record_checks.run import check_records, find_warnings
 
@@ -94,6 +95,16 @@ def column(result: RecordsCheck, name: str) -> CheckedColumn:
 
 def test_registry_numbers_are_in_order_without_gaps() -> None:
     assert list(CHECKS) == [f"LC{101 + i}" for i in range(len(CHECKS))]
+
+
+def test_each_check_has_a_number_of_its_own() -> None:
+    declared = [
+        item
+        for module in MODULES
+        for item in vars(module).values()
+        if isinstance(item, RecordCheck)
+    ]
+    assert sorted(check.number for check in declared) == list(CHECKS)
 
 
 def test_ordinary_records_raise_no_question(check: Check) -> None:
@@ -442,7 +453,7 @@ def test_values_in_the_first_row_of_each_group_are_asked_about(
     check: Check, name: str, values: list[str], lines: tuple[int, ...]
 ) -> None:
     result = check(in_groups(leads(), name, values))
-    (warning,) = [warning for warning in result.warnings if warning.number == "LC124"]
+    (warning,) = [warning for warning in result.warnings if warning.number == "LC127"]
     assert warning.lines == lines
     assert f'each value of "{name}" also belong' in warning.question
     empty = "they count as open" if name == "Status" else "read as missing values"
@@ -457,7 +468,7 @@ def test_groups_inside_groups_are_asked_about(check: Check) -> None:
         rows[i]["Owner"] = owner
     for i, row in enumerate(rows):
         row["Region"] = ("East", "East", "", "West", "", "", "")[i % 7]
-    grouped = [found for found in check(rows).warnings if found.number == "LC124"]
+    grouped = [found for found in check(rows).warnings if found.number == "LC127"]
     assert [found.question.split('"')[1] for found in grouped] == ["Status", "Owner"]
     assert grouped[1].count == 10
 
@@ -475,7 +486,7 @@ def test_groups_inside_groups_are_asked_about(check: Check) -> None:
 )
 def test_rarely_filled_columns_are_not_groups(check: Check, filled: dict[int, str]) -> None:
     rows = [row | {"Remark": filled.get(i, "")} for i, row in enumerate(leads())]
-    assert "LC124" not in numbers(check(rows))
+    assert "LC127" not in numbers(check(rows))
 
 
 def test_leads_without_activities_and_activities_of_unknown_leads(check: Check) -> None:

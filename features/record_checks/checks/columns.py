@@ -1,4 +1,4 @@
-"""The checks of how columns are filled: LC110, LC111 and LC124."""
+"""The checks of how columns are filled: LC110, LC111 and LC127."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -107,7 +107,7 @@ def always_the_same(tables: ReadTables) -> Iterator[Finding]:
         )
 
 
-@check("LC124", "A column is filled only in the first row of each group.")
+@check("LC127", "A column is filled only in the first row of each group.")
 def first_row_of_group(tables: ReadTables) -> Iterator[Finding]:
     """Find columns of grouped reports, in which empty cells repeat the value above.
 
