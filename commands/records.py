@@ -60,6 +60,8 @@ def init(
     out.print(outcome_title(draft), markup=False, soft_wrap=True)
     if draft.values:
         out.print(outcome_table(draft))
+    for sentences in draft.not_used:
+        out.print(f"note: {sentences}", markup=False, soft_wrap=True)
     show_commands(
         f"Wrote {target}. Read its comments, correct what is wrong, then:",
         leadscore_line(target, "check"),

@@ -97,6 +97,8 @@ class ProjectDraft(NamedTuple):
         The leads without a value, which are open.
     rows_read : int, optional
         The number of rows that were read from the file of outcomes; None if all rows were read.
+    not_used : list of str
+        Sentences about files that are not used: why, and what to do to use them.
     """
 
     text: str
@@ -104,6 +106,7 @@ class ProjectDraft(NamedTuple):
     values: list[tuple[ValueCount, str]]
     empty: int
     rows_read: int | None
+    not_used: list[str]
 
 
 def draft_with_values(
@@ -135,7 +138,7 @@ def draft_with_values(
         As `draft_project`, or if a declared column or value does not exist.
     """
     tables = [read_sample(source, folder, SAMPLE_ROWS, encoding) for source in sources]
-    assigned = assign_tables(tables)
+    assigned, not_used = assign_tables(tables, declared)
     roles = find_roles(assigned, declared)
     leads, of_leads = assigned["leads"], roles.columns["leads"]
     order = None if "created_at" in of_leads else find_order(leads)
@@ -153,7 +156,7 @@ def draft_with_values(
     rules = propose_rules(attributes, records, learn, set(nothing), now, personal)
 
     draft = tomlkit.document()
-    _add_opening(draft, tables, name or folder.resolve().name)
+    _add_opening(draft, list(assigned.values()), not_used, name or folder.resolve().name)
     for kind in (kind for kind in TABLES if kind in assigned):
         section = table_section(kind, assigned[kind], roles, encoding)
         if kind == "leads":
@@ -175,6 +178,7 @@ def draft_with_values(
         values=[(count, meaning_in_draft(count.value, words, counts)) for count in counts.values()],
         empty=0 if roles.outcome is None else roles.outcome.column.n_empty,
         rows_read=None if of_outcomes.is_whole else of_outcomes.rows,
+        not_used=not_used,
     )
 
 
@@ -184,7 +188,9 @@ def _formatted(attributes: Sequence[Column], rules: ColumnRules) -> list[Column]
     return [column for column in attributes if column.name not in as_text]
 
 
-def _add_opening(draft: tomlkit.TOMLDocument, tables: Sequence[Table], name: str) -> None:
+def _add_opening(
+    draft: tomlkit.TOMLDocument, tables: Sequence[Table], not_used: Sequence[str], name: str
+) -> None:
     files = listed(table.name for table in tables)
     if not all(table.is_whole for table in tables):
         files += f" (only the first {SAMPLE_ROWS:,} rows of the longer files were read)"
@@ -194,6 +200,8 @@ def _add_opening(draft: tomlkit.TOMLDocument, tables: Sequence[Table], name: str
         "columns and from cells: read it once from top to bottom, and correct what is wrong. "
         "The comments explain each line, and say what to check.",
     )
+    for sentences in not_used:
+        add_comment(draft, f"CHECK: {sentences}")
     project = new_section("The model's name, in the registry and in every answer.")
     project["name"] = _model_name(name)
     draft["project"] = project

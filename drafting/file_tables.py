@@ -2,75 +2,221 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from crm.errors import ConfigError
 from crm.tables import TABLES
 from crm.text import listed, words_of
 from drafting.lead_columns import (
+    GENERIC_IDS,
     check_repeated_ids,
+    different_ids,
     has_repeated_ids,
     id_columns,
+    id_rank,
+    is_about_leads,
+    key_named_lead,
     lead_keys,
+    own_key,
     unmatched_ids,
 )
-from drafting.no_outcome import named_in_other
-from drafting.outcome_column import choose_outcome
-from drafting.role_names import hints_at
-from drafting.roles import is_every_row_won, role_strength
-from drafting.samples import Table
+from drafting.no_outcome import named_in_other, no_outcome
+from drafting.outcome_column import Declared, choose_outcome
+from drafting.role_names import hints_at, rank
+from drafting.roles import ANY_CHOICE, is_every_row_won, role_strength
+from drafting.samples import Column, Table
+from drafting.unused_files import find_reference, ids_do_not_match, may_be_event, why_not_used
 
 HINT = 0.5  # added if the name of the file suggests the table
 CLEAR = 0.1  # an assignment must be likelier than the next one by this much
+SEVERAL_ROWS = 3  # outcomes for each lead, on average, in a file that rather contains the leads
+MANY_ROWS = 10  # the same, if the column of ids is named after leads, contacts or customers
+FEWEST_KNOWN = 0.5  # a smaller share of outcomes with an id of a lead: the leads are elsewhere
 
 
-def assign_tables(tables: Sequence[Table]) -> dict[str, Table]:
+class Assignment(NamedTuple):
+    """Which file is which table.
+
+    Attributes
+    ----------
+    tables : dict of str to Table
+        By kind. `leads` is always one of them.
+    not_used : list of str
+        For each file that is not used, sentences with the reason and what to do to use it.
+    """
+
+    tables: dict[str, Table]
+    not_used: list[str]
+
+
+def assign_tables(tables: Sequence[Table], declared: Declared = ANY_CHOICE) -> Assignment:
     """Decide which file is which table.
+
+    If a file is about leads by its name and ids, no other file is the table of leads. Files that
+    leads refer to, such as owners and campaigns, and files whose rows belong to something else,
+    such as a company, are not used.
 
     Parameters
     ----------
     tables : sequence of Table
         The sampled tables, at most one of each kind.
+    declared : Declared
+        What a person declared about the outcome.
 
     Returns
     -------
-    dict of str to Table
-        The tables by kind. `leads` is always one of them.
+    Assignment
 
     Raises
     ------
     ConfigError
-        If no assignment is possible, two are almost equally likely, or ids of leads repeat.
+        If no assignment is possible, two are almost equally likely, ids of leads repeat, or a file
+        does not contain the ids of the leads.
     """
+    ranked = _ranked(tables)
+    if _is_clear(ranked):
+        if len(tables) == 1:
+            check_repeated_ids(ranked[0][1]["leads"])
+        return Assignment(ranked[0][1], [])
+    for table in tables:
+        if table.kind == "leads" or (table.kind is None and _hints(table, "leads")):
+            check_repeated_ids(table)
+    possible = [] if ranked else _possible_leads(tables)
+    partial = [found for leads in possible if (found := _without_others(leads, tables, declared))]
+    if len(partial) == 1:
+        return partial[0]
+    if len(possible) == 1 and not partial:
+        leads = possible[0]
+        others = [table for table in tables if table is not leads]
+        without_ids = [table for table in others if not _kinds_with_ids(leads, table)]
+        if without_ids:
+            raise ConfigError(ids_do_not_match(leads, without_ids, tables))
+        for table in others:
+            _refuse_further_columns(leads, table)
+    raise ConfigError(_not_clear(tables))
+
+
+def _ranked(tables: Sequence[Table]) -> list[tuple[float, dict[str, Table]]]:
+    """Return the possible assignments of all files with their likeness, the likeliest first."""
+    about_leads = _about_leads(tables)
     likeness = [{kind: _likeness(t, kind, len(tables)) for kind in TABLES} for t in tables]
     ranked = []
-    unmatched: dict[str, Table] = {}
     for kinds in itertools.permutations(TABLES, len(tables)):
         scores = [likely[kind] for kind, likely in zip(kinds, likeness, strict=True)]
         if "leads" in kinds and all(scores):
             chosen = dict(zip(kinds, tables, strict=True))
-            if set(id_columns(chosen)) >= set(chosen) - {"leads"}:
+            leads = chosen["leads"]
+            if about_leads and not any(leads is table for table in about_leads):
+                continue
+            ids = id_columns(chosen)
+            is_whole = set(ids) >= set(chosen) - {"leads"}
+            if is_whole and (about_leads or not _is_reversed(chosen, ids)):
                 ranked.append((sum(scores), chosen))
-            else:
-                unmatched = unmatched or chosen
-    ranked.sort(key=lambda pair: -pair[0])
-    if ranked and (len(ranked) == 1 or ranked[0][0] - ranked[1][0] >= CLEAR):
-        if len(tables) == 1:
-            check_repeated_ids(ranked[0][1]["leads"])
-        return ranked[0][1]
+    return sorted(ranked, key=lambda pair: -pair[0])
+
+
+def _about_leads(tables: Sequence[Table]) -> list[Table]:
+    """Return the file that a person named as leads, or those that are about leads by their name."""
+    named = [table for table in tables if table.kind == "leads"]
+    return named or [table for table in tables if table.kind is None and is_about_leads(table)]
+
+
+def _is_clear(ranked: Sequence[tuple[float, dict[str, Table]]]) -> bool:
+    return bool(ranked) and (len(ranked) == 1 or ranked[0][0] - ranked[1][0] >= CLEAR)
+
+
+def _is_reversed(chosen: Mapping[str, Table], ids: Mapping[str, Column]) -> bool:
+    """Check whether another file is rather the table of leads, and refers to the chosen one.
+
+    It has an own id, and also an id such as "Lead ID"; or many of its rows have the same id, as
+    leads have the same owner; or most of its rows do not have an id of the chosen leads.
+    """
+    for kind, table in chosen.items():
+        if kind == "leads" or table.kind is not None:
+            continue
+        lead_id = ids[kind]
+        named = key_named_lead(table)
+        if named is not None and named is not lead_id:
+            return True
+        own = own_key(table)
+        if kind != "outcomes" or own is None or own is lead_id or id_rank(own) > GENERIC_IDS:
+            continue
+        filled = int(lead_id.counts.sum())
+        rows_per_lead = filled / max(1, len(lead_id.counts))
+        names_person = rank("lead_id", lead_id.name) < GENERIC_IDS
+        if rows_per_lead >= (MANY_ROWS if names_person else SEVERAL_ROWS):
+            return True
+        is_known = different_ids(lead_id).isin(different_ids(ids["leads"]))
+        if filled * float(is_known.mean()) < FEWEST_KNOWN * table.rows:
+            return True
+    return False
+
+
+def _possible_leads(tables: Sequence[Table]) -> list[Table]:
+    """Return the files that may be the leads if some files are not used."""
+    return _about_leads(tables) or [table for table in tables if _likeness(table, "leads", 2)]
+
+
+def _kinds_with_ids(leads: Table, table: Table) -> list[str]:
+    """Return the kinds of table as which a file contains the ids of the leads."""
+    kinds = [kind for kind in TABLES if kind != "leads" and table.kind in (None, kind)]
+    return [kind for kind in kinds if kind in id_columns({"leads": leads, kind: table})]
+
+
+def _without_others(leads: Table, tables: Sequence[Table], declared: Declared) -> Assignment | None:
+    """Assign the files without those that are not about leads; None if that is not possible."""
+    used, not_used, has_event = [leads], [], False
     for table in tables:
-        if table.kind == "leads" or (table.kind is None and _hints(table, "leads")):
-            check_repeated_ids(table)
-    raise ConfigError(_not_clear(tables, {} if ranked else unmatched))
+        if table is leads:
+            continue
+        if table.kind is not None or _kinds_with_ids(leads, table):
+            used.append(table)
+            continue
+        reference = find_reference(leads, table)
+        if reference is None:
+            return None
+        is_event = may_be_event(table, reference)
+        has_event |= is_event
+        not_used.append(why_not_used(leads, table, reference, is_event))
+    ranked = [pair for pair in _ranked(used) if pair[1]["leads"] is leads]
+    if not not_used or not _is_clear(ranked):
+        return None
+    chosen = ranked[0][1]
+    if "outcomes" not in chosen:
+        names = [column.name for column in leads.columns]
+        if declared.outcome not in names and choose_outcome(leads.columns) is None:
+            if not _about_leads(tables):
+                return None
+            if has_event:
+                raise ConfigError(f"{' '.join(not_used)} {no_outcome(leads.name, leads.columns)}")
+        if has_event:
+            not_used.append(f"How leads ended is read from {leads.name}.")
+    return Assignment(chosen, not_used)
 
 
-def _not_clear(tables: Sequence[Table], unmatched: Mapping[str, Table]) -> str:
+def _refuse_further_columns(leads: Table, table: Table) -> None:
+    """Raise an error if a file contains the ids of the leads, but nothing that happened."""
+    kinds = [kind for kind in TABLES if kind != "leads"]
+    if table.kind is None and not any(_likeness(table, kind, 2) for kind in kinds):
+        if named_in_other([table]):
+            return
+        raise ConfigError(
+            f"{table.name} contains the ids of the leads in {leads.name}, but no column of "
+            f"activities, stages or outcomes was found: {listed(c.name for c in table.columns)}. "
+            f"Add its columns to {leads.name}, or leave {table.name} out. If it is one of these "
+            f"tables, name it, as in: `activities={table.name}`"
+        )
+
+
+def _not_clear(tables: Sequence[Table]) -> str:
     contents = [f"{t.name} ({listed(c.name for c in t.columns)})" for t in tables]
-    ids = unmatched_ids(unmatched)
+    pairs = itertools.permutations(tables, 2)
+    ids = "" if any(_kinds_with_ids(*pair) for pair in pairs) else unmatched_ids(tables)
     has_outcome = any(choose_outcome(table.columns) is not None for table in tables)
     in_file = "" if has_outcome else named_in_other(tables)
     return (
         f"It is not clear which file is which table: {'; '.join(contents) or 'no file is named'}. "
-        + (f"No column of one file contains the ids of another. {ids} " if ids else "")
+        + (f"No file contains the ids of leads of another file. {ids} " if ids else "")
         + "Expected one file of leads with one row per lead, and at most one file each of "
         "activities, stages and outcomes, which contain the ids of the leads. "
         "Name the table of each file, as in: `leads=people.csv activities=calls.csv`"

@@ -1,6 +1,6 @@
 """Finds the columns that contain the ids of leads."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -9,9 +9,10 @@ import pandas as pd
 from crm.errors import ConfigError
 from crm.lead_ids import id_keys
 from crm.several_leads import split_ids
-from crm.text import quote
+from crm.text import quote, words_of
+from drafting.other_tables import is_file_of_others, names_company, names_other_id
 from drafting.personal import personal_reason
-from drafting.role_names import NAMED_IDS, NO_RANK, plain_words, rank
+from drafting.role_names import NAMED_IDS, NO_RANK, hints_at, plain_words, rank
 from drafting.samples import Column, Table
 
 MOST_GAPS = 0.2  # the share of leads that may have no id
@@ -35,11 +36,14 @@ def id_columns(tables: Mapping[str, Table]) -> dict[str, Column]:
     Returns
     -------
     dict of str to Column
-        By kind. Ids match in every form of `crm.lead_ids`.
+        By kind. Ids match in every form of `crm.lead_ids`. Ids of owners, campaigns, products or
+        companies are not the ids of leads, unless a person named the table of leads.
     """
     leads = tables["leads"]
     events = {kind: table for kind, table in tables.items() if kind != "leads"}
     keys = sorted(lead_keys(leads), key=id_rank)
+    if events:
+        keys = [key for key in keys if not _is_id_of_other(key, leads)]
     if not events:
         return {"leads": keys[0]} if keys and id_rank(keys[0]) < NO_RANK else {}
     links = []
@@ -67,6 +71,56 @@ def lead_keys(table: Table) -> list[Column]:
     return [column for column in table.columns if _is_key(column, table) and not _is_chance(column)]
 
 
+def own_key(table: Table) -> Column | None:
+    """Return the column that most likely is the own id of a table; None if no column can be it."""
+    keys = lead_keys(table)
+    return min(keys, key=lambda key: (not is_own(key, table), id_rank(key)), default=None)
+
+
+def key_named_lead(table: Table) -> Column | None:
+    """Return the column that identifies each row and has a name such as "Lead ID"."""
+    named = (column for column in lead_keys(table) if rank("lead_id", column.name) == 0)
+    return next(named, None)
+
+
+def is_about_leads(table: Table) -> bool:
+    """Check whether a file is about leads, by its name and the name of an id that rarely repeats.
+
+    A name such as "lead_history" suggests another table too.
+    """
+    title = words_of(table.title)
+    hints = {kind: hints_at(kind, title) for kind in ("leads", "activities", "stages", "outcomes")}
+    if [kind for kind, is_hint in hints.items() if is_hint] != ["leads"]:
+        return False
+    if is_file_of_others(table.title):
+        return False
+    named = [column for column in table.columns if rank("lead_id", column.name) < NAMED_IDS]
+    return any(_is_key(column, table) or _rarely_repeats(column) for column in named)
+
+
+def is_own(column: Column, table: Table) -> bool:
+    """Check whether a column is named after its table, as "deal_id" in deals.csv is."""
+    return shares_word(plain_words(column.name).split(" ")[0], table.title)
+
+
+def shares_word(name: str, other: str) -> bool:
+    """Check whether two names have a word in common, except "id".
+
+    Examples
+    --------
+    >>> shares_word("ConvertedOpportunityId", "Opportunities"), shares_word("Deal ID", "Lead ID")
+    (True, False)
+    """
+    return bool(_singular_words(name) & _singular_words(other) - {"id"})
+
+
+@lru_cache(maxsize=512)
+def different_ids(column: Column) -> pd.Index:
+    """Return the key of each different id of a column."""
+    ids = [part for text in column.counts.index for part in split_ids(text)]
+    return pd.Index(id_keys(pd.Series(ids, dtype="str"))).unique()
+
+
 def check_repeated_ids(table: Table) -> None:
     """Check that the column with the name of an id does not repeat ids.
 
@@ -81,8 +135,7 @@ def check_repeated_ids(table: Table) -> None:
     if not named or any(_is_key(column, table) for column in named):
         return
     ids = named[0]
-    filled = int(ids.counts.sum())
-    if len(ids.counts) == _n_different_rows(ids, table) or len(ids.counts) < ID_SHARE * filled:
+    if len(ids.counts) == _n_different_rows(ids, table) or not _rarely_repeats(ids):
         return
     repeated = ids.counts[ids.counts > 1]
     example = quote(str(repeated.index[0]))
@@ -101,10 +154,10 @@ def has_repeated_ids(table: Table) -> bool:
     return any(0 < len(column.counts) < int(column.counts.sum()) for column in named)
 
 
-def unmatched_ids(tables: Mapping[str, Table]) -> str:
+def unmatched_ids(tables: Sequence[Table]) -> str:
     """Write a sentence with an id of each file, for files whose ids do not match."""
     examples = []
-    for table in tables.values():
+    for table in tables:
         named = [column for column in table.columns if len(column.counts)]
         column = min(named, key=lambda column: rank("lead_id", column.name), default=None)
         if column is not None and rank("lead_id", column.name) < NO_RANK:
@@ -113,10 +166,34 @@ def unmatched_ids(tables: Mapping[str, Table]) -> str:
     return f"Their ids are such as {' and '.join(examples)}." if len(examples) > 1 else ""
 
 
+def _singular_words(name: str) -> set[str]:
+    words = plain_words(name).split(" ")
+    return {f"{word[:-3]}y" if word.endswith("ies") else word.rstrip("s") for word in words}
+
+
 def _is_key(column: Column, table: Table) -> bool:
     filled = int(column.counts.sum())
     is_unique = filled > 0 and len(column.counts) == _n_different_rows(column, table)
     return is_unique and len(column.cells) - filled <= MOST_GAPS * len(column.cells)
+
+
+def _rarely_repeats(column: Column) -> bool:
+    return 0 < ID_SHARE * int(column.counts.sum()) <= len(column.counts)
+
+
+def _is_id_of_other(key: Column, leads: Table) -> bool:
+    """Check whether a column identifies owners, campaigns, products or companies.
+
+    Companies may be leads, if the table does not have the id of anything else.
+    """
+    if leads.kind is not None:
+        return False
+    if names_other_id(key.name):
+        return True
+    if not names_company(key.name) or is_own(key, leads) or is_about_leads(leads):
+        return False
+    others = (column for column in lead_keys(leads) if column is not key)
+    return any(id_rank(column) < NAMED_IDS for column in others)
 
 
 def _n_different_rows(column: Column, table: Table) -> int:
@@ -142,11 +219,18 @@ def _shared(key: Column, leads: Table, kind: str, table: Table) -> Column | None
     A column with the name of the key comes first, then those with the most ids of leads, and then
     the names decide. The table's own id, such as "deal_id" in deals.csv, comes last.
     """
-    ids, candidates = _keys(key), []
+    ids, candidates = different_ids(key), []
+    about = is_file_of_others(table.title) or names_company(table.title)
+    of_others = about and table.kind is None
     for column in table.columns:
         if column.is_time or not len(column.counts):
             continue
-        is_lead = _keys(column).isin(ids)
+        if names_other_id(column.name) and not names_other_id(key.name):
+            continue
+        is_generic = rank("lead_id", column.name) >= GENERIC_IDS
+        if is_generic and (of_others or _is_referred_to(column, key, leads, table)):
+            continue
+        is_lead = different_ids(column).isin(ids)
         share = float(is_lead.mean())
         same_name = plain_words(column.name) == plain_words(key.name)
         place = rank("lead_id", column.name)
@@ -155,19 +239,20 @@ def _shared(key: Column, leads: Table, kind: str, table: Table) -> Column | None
         repeats = len(column.counts) < len(column.cells)
         if likely and (repeats or kind == "outcomes" or table.kind or place < NO_RANK):
             is_same = same_name and share >= 0.5 and place != GENERIC_IDS
-            order = (is_same, not _is_own(column, table), round(share, 1), -place, share)
+            order = (is_same, not is_own(column, table), round(share, 1), -place, share)
             candidates.append((order, column))
     return max(candidates, key=lambda row: row[0])[1] if candidates else None
 
 
-def _is_own(column: Column, table: Table) -> bool:
-    """Check whether a column is named after its table, as "deal_id" in deals.csv is."""
-    first = plain_words(column.name).split(" ")[0].rstrip("s")
-    return any(word.rstrip("s") == first for word in plain_words(table.title).split(" "))
+def _is_referred_to(column: Column, key: Column, leads: Table, table: Table) -> bool:
+    """Check whether another column of the leads, named after the table, contains these ids.
 
-
-@lru_cache(maxsize=512)
-def _keys(column: Column) -> pd.Index:
-    """Return the key of each different id of a column."""
-    ids = [part for text in column.counts.index for part in split_ids(text)]
-    return pd.Index(id_keys(pd.Series(ids, dtype="str"))).unique()
+    If the leads have "ConvertedOpportunityId", "Id" in Opportunity.csv is not the id of a lead.
+    """
+    ids = different_ids(column)
+    for reference in leads.columns:
+        if reference is not key and len(reference.counts) and not reference.is_time:
+            is_named = rank("lead_id", reference.name) < NO_RANK or names_company(reference.name)
+            if is_named and shares_word(reference.name, table.title):
+                return float(different_ids(reference).isin(ids).mean()) >= ID_SHARE
+    return False

@@ -1,9 +1,14 @@
 """Deciding which file is which table."""
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+import leadscore
 from crm.errors import ConfigError
 from drafting.draft import draft_project
 from tests.made_drafts import (
@@ -12,6 +17,7 @@ from tests.made_drafts import (
     draft,
     flat_leads,
     roles_of,
+    without_line_breaks,
     write_csv,
 )
 
@@ -193,3 +199,235 @@ def test_closing_date_is_not_the_time_of_an_activity(tmp_path: Path) -> None:
     _, project, records = draft(tmp_path, files)
     assert project.activities is None
     assert len(records.outcomes) == 20
+
+
+# --- files that are not about leads
+
+N = 60
+OWNERS = {"Owner ID": [f"U{i}" for i in range(8)], "Name": [f"Rep {i}" for i in range(8)]}
+CAMPAIGNS = {"Campaign ID": [f"C{i}" for i in range(12)], "Budget": range(0, 12_000, 1_000)}
+PRODUCTS = {"Product Code": [f"P-{10 + i}" for i in range(12)], "Price": range(12)}
+ACCOUNTS = {"Account ID": [str(7_000 + i) for i in range(40)], "Industry": ["IT", "Bank"] * 20}
+FIRMS = {"Firmen-ID": [f"F{i}" for i in range(12)], "Branche": ["IT", "Bank"] * 6}
+
+
+def leads_with(**columns: list[str]) -> dict[str, Any]:
+    leads = {"Lead ID": [f"L{1_000 + i}" for i in range(N)], "Created Date": days(N)}
+    return leads | {"Status": ["Won", "Lost", "Open"] * 20} | columns
+
+
+def cycle(values: Sequence[Any]) -> list[Any]:
+    return [values[i % len(values)] for i in range(N)]
+
+
+@pytest.mark.parametrize("name", ["leads.csv", "a.csv"])
+@pytest.mark.parametrize(
+    ("file", "other"),
+    [
+        ("users.csv", OWNERS),
+        ("owners.csv", OWNERS | {"Status": ["Active"] * 8, "Created Date": days(8)}),
+        ("campaigns.csv", CAMPAIGNS),
+        ("products.csv", PRODUCTS),
+        ("b.csv", OWNERS),
+        ("accounts.csv", ACCOUNTS),
+        ("Firmen.csv", FIRMS),
+    ],
+)
+def test_file_that_leads_refer_to_is_not_used(
+    tmp_path: Path, name: str, file: str, other: dict[str, Any]
+) -> None:
+    key = next(iter(other))
+    leads = leads_with(**{key: cycle(list(other[key]))})
+    files = [write_csv(tmp_path, name, leads), write_csv(tmp_path, file, other)]
+    drafted = draft(tmp_path, files)
+    project = drafted.project
+    assert project.leads.source == name
+    assert project.leads.column_of("lead_id") == "Lead ID"
+    assert project.leads.column_of("outcome") == "Status"
+    assert project.outcomes is project.stages is project.activities is None
+    text = without_line_breaks(drafted.text)
+    assert f"CHECK: {file} is not used, because it does not contain the ids of the leads" in text
+    assert f'"{key}" of {name} contains the ids of its rows' in text
+
+
+def test_file_that_leads_refer_to_is_not_used_beside_other_tables(tmp_path: Path) -> None:
+    leads = leads_with(**{"Owner ID": cycle(OWNERS["Owner ID"])})
+    del leads["Status"]
+    calls = {"Lead ID": leads["Lead ID"] * 2, "Type": ["call", "mail"] * N, "Date": days(2 * N)}
+    deals = {"Deal ID": range(20), "Lead ID": leads["Lead ID"][:20]}
+    deals |= {"Deal Stage": ["Closed Won", "Closed Lost"] * 10, "Close Date": days(20)}
+    tables = {"users": OWNERS, "calls": calls, "leads": leads, "deals": deals}
+    files = [write_csv(tmp_path, f"{name}.csv", table) for name, table in tables.items()]
+    project = draft(tmp_path, files).project
+    assert project.leads.source == "leads.csv"
+    assert project.activities is not None
+    assert project.activities.source == "calls.csv"
+    assert project.outcomes is not None
+    assert project.outcomes.source == "deals.csv"
+
+
+def test_ids_of_owners_that_are_ids_of_leads_by_chance(tmp_path: Path) -> None:
+    leads = {"id": range(N), "owner_id": cycle(range(10)), "status": ["Won", "Lost", "Open"] * 20}
+    users = {"id": range(10), "status": ["Won", "Lost"] * 5, "created_at": days(10)}
+    files = [write_csv(tmp_path, "leads.csv", leads), write_csv(tmp_path, "users.csv", users)]
+    project = draft(tmp_path, files).project
+    assert project.leads.source == "leads.csv"
+    assert project.outcomes is None
+
+
+def test_companies_are_leads_if_no_other_file_is(tmp_path: Path) -> None:
+    companies = {"Company ID": [f"K{i}" for i in range(40)], "Created": days(40)}
+    deals = {"Deal ID": range(40), "Company ID": companies["Company ID"]}
+    deals |= {"Deal Stage": ["Closed Won", "Closed Lost"] * 20, "Close Date": days(40)}
+    files = [write_csv(tmp_path, "companies.csv", companies)]
+    files.append(write_csv(tmp_path, "deals.csv", deals))
+    assert draft(tmp_path, files).project.leads.source == "companies.csv"
+
+
+def salesforce(number: bool = False) -> dict[str, dict[str, Any]]:
+    leads, deals = [f"00Q{i:012d}" for i in range(N)], [f"006{i:012d}" for i in range(12)]
+    if number:
+        leads, deals = [str(i) for i in range(N)], [str(i) for i in range(12)]
+    lead = {"Id": leads, "CreatedDate": days(N)}
+    lead["Status"] = ["Closed - Converted", *["Closed - Not Converted"] * 2] * 20
+    lead["ConvertedOpportunityId"] = [deals[i // 5] if i % 5 == 0 else None for i in range(N)]
+    deal = {"Id": deals, "StageName": ["Closed Won", "Closed Lost"] * 6, "CreatedDate": days(12)}
+    task = {"Id": [f"00T{i:012d}" for i in range(2 * N)], "WhoId": leads * 2}
+    task |= {"Type": ["Call", "Email"] * N, "ActivityDate": days(2 * N)}
+    return {"Lead": lead, "Opportunity": deal | {"CloseDate": days(12)}, "Task": task}
+
+
+@pytest.mark.parametrize("tables", [["Lead", "Opportunity"], ["Lead", "Opportunity", "Task"]])
+@pytest.mark.parametrize("number", [False, True])
+def test_opportunities_without_ids_of_leads_are_not_used(
+    tmp_path: Path, tables: list[str], number: bool
+) -> None:
+    made = salesforce(number)
+    files = [write_csv(tmp_path, f"{table}.csv", made[table]) for table in tables]
+    text, project, records = draft(tmp_path, files)
+    assert project.leads.source == "Lead.csv"
+    assert project.leads.column_of("outcome") == "Status"
+    assert len(records.leads) == N
+    assert project.outcomes is None
+    assert (project.activities is not None) == ("Task" in tables)
+    text = without_line_breaks(text)
+    assert '"ConvertedOpportunityId" of Lead.csv contains the ids of its rows ("Id")' in text
+    assert 'add the id of the lead ("Id" of Lead.csv) to each row of Opportunity.csv' in text
+    assert "CHECK: How leads ended is read from Lead.csv" in text
+
+
+def test_opportunities_without_ids_of_leads_are_refused_if_only_they_show_the_outcome(
+    tmp_path: Path,
+) -> None:
+    made = salesforce()
+    del made["Lead"]["Status"]
+    files = [write_csv(tmp_path, f"{table}.csv", made[table]) for table in ("Lead", "Opportunity")]
+    message = r"Opportunity\.csv is not used.*add the id of the lead.*No column of Lead\.csv shows"
+    with pytest.raises(ConfigError, match=message):
+        draft_project(files, tmp_path)
+
+
+def company_deals(folder: Path, names: Sequence[str], n_deals: int = 12) -> list[str]:
+    contacts = {"Record ID": [str(51_000 + i) for i in range(N)]}
+    contacts["Company ID"] = cycle([str(7_000 + i) for i in range(12)])
+    contacts["Lifecycle Stage"] = ["Customer", "Lead", "Marketing Qualified Lead"] * 20
+    contacts["Create Date"] = list(days(N))
+    deals = {"Deal ID": [str(90_000 + i) for i in range(n_deals)]}
+    deals["Company ID"] = contacts["Company ID"][:n_deals]
+    deals["Deal Stage"] = (["Closed Won", "Closed Lost"] * n_deals)[:n_deals]
+    deals["Close Date"] = list(days(n_deals, "2024-06-01"))
+    tables = zip(names, (contacts, deals), strict=True)
+    return [write_csv(folder, name, table) for name, table in tables]
+
+
+@pytest.mark.parametrize("n_deals", [12, 24])
+def test_deals_of_companies_are_not_used(tmp_path: Path, n_deals: int) -> None:
+    files = company_deals(tmp_path, ["contacts.csv", "deals.csv"], n_deals)
+    text, project, records = draft(tmp_path, files)
+    assert project.leads.source == "contacts.csv"
+    assert project.leads.column_of("outcome") == "Lifecycle Stage"
+    assert project.stages is project.outcomes is None
+    assert len(records.leads) == N
+    text = without_line_breaks(text)
+    assert 'belong to "Company ID", which leads may share: 5 leads have "7000"' in text
+    assert 'add the id of the lead ("Record ID" of contacts.csv) to each row of deals.csv' in text
+
+
+def test_deals_of_companies_are_refused_if_the_names_do_not_show_the_leads(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="not clear which file"):
+        draft_project(company_deals(tmp_path, ["a.csv", "b.csv"]), tmp_path)
+
+
+def test_terminal_names_the_files_that_are_not_used(tmp_path: Path) -> None:
+    leads = leads_with(**{"Owner ID": cycle(OWNERS["Owner ID"])})
+    files = [write_csv(tmp_path, "leads.csv", leads), write_csv(tmp_path, "users.csv", OWNERS)]
+    result = CliRunner().invoke(leadscore.app, ["init", *files, "--project", str(tmp_path)])
+    assert "note: users.csv is not used" in result.output
+
+
+# --- ids that do not match
+
+
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize(
+    ("of_leads", "of_calls"),
+    [("1{:03d}", "#1{:03d}"), ("{}", "{:08d}"), ("1{:03d}", "LEAD-1{:03d}")],
+)
+def test_ids_in_two_forms_are_refused_with_an_example_of_each(
+    tmp_path: Path, named: bool, of_leads: str, of_calls: str
+) -> None:
+    leads = leads_with(**{"Lead ID": [of_leads.format(i + 75) for i in range(N)]})
+    calls = {"Lead ID": [of_calls.format(i + 75) for i in range(N)] * 2}
+    calls |= {"Type": ["call", "mail"] * N, "Date": days(2 * N)}
+    files = [write_csv(tmp_path, "leads.csv", leads), write_csv(tmp_path, "calls.csv", calls)]
+    if named:
+        files = [f"leads={files[0]}", f"activities={files[1]}"]
+    message = (
+        f'such as "{of_leads.format(75)}" in "Lead ID" of leads.csv and "{of_calls.format(75)}" '
+        'in "Lead ID" of calls.csv. They may be the same ids in two forms'
+    )
+    with pytest.raises(ConfigError, match=re.escape(message)) as error:
+        draft_project(files, tmp_path)
+    assert "Name the table" not in str(error.value)
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_files_without_common_ids_are_refused_with_the_column_to_add(
+    tmp_path: Path, named: bool
+) -> None:
+    files = unrelated_deals(tmp_path)
+    if named:
+        files = [f"leads={files[0]}", f"outcomes={files[1]}"]
+    message = (
+        r'such as "51000" in "Record ID" of contacts\.csv and "90000" in "Deal ID" of deals\.csv\. '
+        r'Add the id of the lead \("Record ID" of contacts\.csv\) to each row of deals\.csv'
+    )
+    with pytest.raises(ConfigError, match=message):
+        draft_project(files, tmp_path)
+
+
+def unrelated_deals(folder: Path) -> list[str]:
+    contacts = {"Record ID": range(51_000, 51_060), "Create Date": days(N)}
+    deals = {"Deal ID": range(90_000, 90_020), "Deal Stage": ["Closed Won", "Closed Lost"] * 10}
+    deals["Close Date"] = days(20, "2024-06-01")
+    return [write_csv(folder, "contacts.csv", contacts), write_csv(folder, "deals.csv", deals)]
+
+
+def test_associations_show_the_column_to_add(tmp_path: Path) -> None:
+    files = unrelated_deals(tmp_path)
+    links = {"Contact ID": range(51_000, 51_020), "Deal ID": range(90_000, 90_020)}
+    files.append(write_csv(tmp_path, "associations.csv", links))
+    message = (
+        r'associations\.csv shows which of them belong together: add its column "Contact ID" to '
+        r'deals\.csv, by "Deal ID" of deals\.csv and "Deal ID" of associations\.csv'
+    )
+    with pytest.raises(ConfigError, match=message):
+        draft_project(files, tmp_path)
+
+
+def test_file_of_further_attributes_is_refused(tmp_path: Path) -> None:
+    leads = leads_with()
+    details = {"Lead ID": leads["Lead ID"], "Employees": range(N)}
+    files = [write_csv(tmp_path, "leads.csv", leads), write_csv(tmp_path, "more.csv", details)]
+    with pytest.raises(ConfigError, match=r"Add its columns to leads\.csv, or leave more\.csv out"):
+        draft_project(files, tmp_path)
