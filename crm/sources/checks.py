@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from crm.cells import MAX_CELL_CHARACTERS
 from crm.errors import SchemaError, SourceError
 from crm.sources.findings import Findings
+from crm.sources.formula_cells import formula_text
 from crm.suggest import nearest
 from crm.text import listed, quote
 
@@ -70,7 +71,7 @@ def check_header(name: str, header: list[str], findings: Findings | None = None)
                 f"{MAX_NAME_CHARACTERS:,}. Is a quote not closed in the first line?"
             ],
         )
-    columns = [column_name(column) for column in header]
+    columns = [column_name(formula_text(column)) for column in header]
     columns = [column or f"column {i}" for i, column in enumerate(columns, start=1)]
     if len(columns) > 1 and all(re.fullmatch(r"[\d.,:+\-/ ]*", column) for column in columns):
         raise SchemaError(

@@ -105,14 +105,39 @@ def _is_by_chance(text: "_Words", encoding: str) -> bool:
     return text_plausibility(read) > text_plausibility(text.utf8_word) - CLEAR
 
 
+_LINE_START = re.compile(rb"[\n\r](?:\xef\xbb?)?\Z")  # a line end, and the start of a mark
+
+
 def decoded(raw: BinaryIO, encoding: str, block_bytes: int) -> Iterator[bytes]:
-    """Read a file in blocks of UTF-8, without its byte order mark.
+    """Read a file in blocks of UTF-8, without byte order marks at the start of lines.
+
+    If a file was appended to another one, its mark is before a row.
 
     Raises
     ------
     UnicodeError
         If the file contains bytes that are not valid in the encoding.
     """
+    held = b""
+    for block in _in_utf8(raw, encoding, block_bytes):
+        text = _without_marks(held + block if held else block)
+        match = _LINE_START.search(text[-3:])
+        held = b"" if match is None else match[0]
+        if len(text) > len(held):
+            yield text.removesuffix(held) if held else text
+    if held:
+        yield held
+
+
+def _without_marks(text: bytes) -> bytes:
+    for end in (b"\n", b"\r"):
+        mark = end + codecs.BOM_UTF8
+        while mark in text:
+            text = text.replace(mark, end)
+    return text
+
+
+def _in_utf8(raw: BinaryIO, encoding: str, block_bytes: int) -> Iterator[bytes]:
     if encoding == "utf-8-sig":
         block = raw.read(block_bytes).removeprefix(codecs.BOM_UTF8)
         while block:

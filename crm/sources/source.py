@@ -16,6 +16,7 @@ from crm.sources.csv import iter_csv
 from crm.sources.encoding import guess_of
 from crm.sources.encoding_guess import EncodingGuess
 from crm.sources.findings import Findings
+from crm.sources.formula_cells import without_formulas
 from crm.sources.json_lines import iter_json_lines
 from crm.sources.rows import Rows, in_chunks
 from crm.sources.typed import count_parquet, iter_database, iter_parquet
@@ -51,7 +52,8 @@ def read_table(
     DataFrame
         Columns have the source's own names. Cells from CSV are text, and empty ones are
         missing. Cells from other sources keep their types; a list is the text of its JSON, and the
-        keys of an object are columns. `attrs` contains the delimiter of a CSV file.
+        keys of an object are columns. Text that is written as a formula, such as ="007", is read
+        without the formula. `attrs` contains the delimiter of a CSV file.
 
     Raises
     ------
@@ -96,8 +98,9 @@ def iter_table(
     findings = Findings(table, _file_name(keys))
     n_rows = 0
     try:
-        tables = (rows.table for rows in _iter_rows(keys, folder, chunk_rows, findings))
-        for chunk in in_chunks(tables, chunk_rows):
+        tables = (part.table for part in _iter_rows(keys, folder, chunk_rows, findings))
+        for rows in in_chunks(tables, chunk_rows):
+            chunk = without_formulas(rows, findings)
             check_cells(name_of(keys), chunk, _Place(keys, folder, n_rows))
             n_rows += len(chunk)
             if findings.delimiter:
