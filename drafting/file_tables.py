@@ -18,6 +18,7 @@ from drafting.lead_columns import (
     key_named_lead,
     lead_keys,
     own_key,
+    shares_word,
     unmatched_ids,
 )
 from drafting.no_outcome import named_in_other, no_outcome
@@ -116,9 +117,14 @@ def _ranked(tables: Sequence[Table]) -> list[tuple[float, dict[str, Table]]]:
 
 
 def _about_leads(tables: Sequence[Table]) -> list[Table]:
-    """Return the file that a person named as leads, or those that are about leads by their name."""
+    """Return the file that a person named as leads, or those that are about leads by their name.
+
+    A name such as "leads" comes before a name such as "contacts".
+    """
     named = [table for table in tables if table.kind == "leads"]
-    return named or [table for table in tables if table.kind is None and is_about_leads(table)]
+    about = [table for table in tables if table.kind is None and is_about_leads(table)]
+    called_leads = [table for table in about if shares_word(table.title, "leads")]
+    return named or called_leads or about
 
 
 def _is_clear(ranked: Sequence[tuple[float, dict[str, Table]]]) -> bool:
@@ -214,12 +220,18 @@ def _not_clear(tables: Sequence[Table]) -> str:
     ids = "" if any(_kinds_with_ids(*pair) for pair in pairs) else unmatched_ids(tables)
     has_outcome = any(choose_outcome(table.columns) is not None for table in tables)
     in_file = "" if has_outcome else named_in_other(tables)
+    alike = [] if len(about := _about_leads(tables)) < 2 else about
     return (
         f"It is not clear which file is which table: {'; '.join(contents) or 'no file is named'}. "
         + (f"No file contains the ids of leads of another file. {ids} " if ids else "")
         + "Expected one file of leads with one row per lead, and at most one file each of "
         "activities, stages and outcomes, which contain the ids of the leads. "
         "Name the table of each file, as in: `leads=people.csv activities=calls.csv`"
+        + (
+            f". {listed(t.name for t in alike)} look like leads: put all leads into one file"
+            if alike
+            else ""
+        )
         + (f". No column clearly shows how leads ended. {in_file}" if in_file else "")
     )
 

@@ -1,5 +1,6 @@
 """Finds the columns that contain the ids of leads."""
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
@@ -22,7 +23,12 @@ FEWEST_LEADS = 10  # the least number of lead ids in a column with a clear name 
 CODE = r"[A-Za-z][A-Za-z-]*[-_/]?(\d{2,4}[-_/])?\d{2,}"
 CODES = NAMED_IDS + 1  # the rank of a column of codes
 PERSONAL = NO_RANK - 1  # the rank of a column of personal data with the name of an id
+SHORT_NUMBER = 5  # numbers of so many digits may be ids of two tables
 ID_SHARE = 0.5  # the least share of different values in a column of ids with repeats
+_PERSON = re.compile(
+    r"\b(lead|contact|person|kontakt|contacto|contato|contatto)\b|リード|联系人|线索"
+)
+_DEAL = re.compile(r"\b(deal|opportunity|opportunite|oportunidad|oportunidade)\b|商談|取引|商机")
 
 
 def id_columns(tables: Mapping[str, Table]) -> dict[str, Column]:
@@ -99,8 +105,13 @@ def is_about_leads(table: Table) -> bool:
 
 
 def is_own(column: Column, table: Table) -> bool:
-    """Check whether a column is named after its table, as "deal_id" in deals.csv is."""
-    return shares_word(plain_words(column.name).split(" ")[0], table.title)
+    """Check whether a column is named after its table, as "deal_id" in deals.csv is.
+
+    "Deal - Person ID" is not the own id of deals.
+    """
+    first, *rest = plain_words(column.name).split(" ")
+    is_of_other = bool(_PERSON.search(" ".join(rest)) or _DEAL.search(" ".join(rest)))
+    return not is_of_other and shares_word(first, table.title)
 
 
 def shares_word(name: str, other: str) -> bool:
@@ -228,6 +239,8 @@ def _shared(key: Column, leads: Table, kind: str, table: Table) -> Column | None
         if names_other_id(column.name) and not names_other_id(key.name):
             continue
         is_generic = rank("lead_id", column.name) >= GENERIC_IDS
+        if table.kind is None and _match_by_chance(key, column, table):
+            continue
         if is_generic and (of_others or _is_referred_to(column, key, leads, table)):
             continue
         is_lead = different_ids(column).isin(ids)
@@ -256,3 +269,23 @@ def _is_referred_to(column: Column, key: Column, leads: Table, table: Table) -> 
             if is_named and shares_word(reference.name, table.title):
                 return float(different_ids(reference).isin(ids).mean()) >= ID_SHARE
     return False
+
+
+def _match_by_chance(key: Column, column: Column, table: Table) -> bool:
+    """Check whether two columns are different ids by their names, and both are short numbers.
+
+    These are ids of people and of deals, and "ID" in a file that also has an id with a clear name.
+    """
+    if not all(_is_short_number(ids) for ids in (key, column)):
+        return False
+    ranks = [rank("lead_id", other.name) for other in table.columns]
+    is_generic = rank("lead_id", key.name) < GENERIC_IDS == rank("lead_id", column.name)
+    if is_generic and column.is_key and min(ranks) < GENERIC_IDS:
+        return True
+    names = {plain_words(key.name), plain_words(column.name)}
+    kinds = {(bool(_PERSON.search(name)), bool(_DEAL.search(name))) for name in names}
+    return kinds == {(True, False), (False, True)}
+
+
+def _is_short_number(ids: Column) -> bool:
+    return ids.is_number and max(map(len, ids.counts.index)) <= SHORT_NUMBER

@@ -126,10 +126,7 @@ def _does_not_match(leads: Table, other: Table, tables: Sequence[Table]) -> str:
     alike = _same_in_other_form(key, other)
     column = alike or _likely_id(other)
     if column is not None:
-        unknown = different_ids(column).difference(different_ids(key), sort=False)
-        examples = [f"{quote(str(key.counts.index[0]))} in {quote(key.name)} of {leads.name}"]
-        examples += [f"{quote(str(unknown[0]))} in {quote(column.name)} of {other.name}"]
-        start += f" Their ids are such as {' and '.join(examples)}."
+        start += f" {_examples(key, column, leads, other)}"
     if alike is not None:
         return (
             f"{start} They may be the same ids in two forms. Ids are compared as text: export "
@@ -150,6 +147,20 @@ def _does_not_match(leads: Table, other: Table, tables: Sequence[Table]) -> str:
         start += f" {_relation(leads, other, reference)}"
     export = _export_ids(leads, other)
     return f"{start} {export[0].upper()}{export[1:]} Or leave {other.name} out."
+
+
+def _examples(key: Column, column: Column, leads: Table, other: Table) -> str:
+    """Write an id of the leads and another id of a file that does not contain the ids of leads."""
+    unknown = different_ids(column).difference(different_ids(key), sort=False)
+    if not len(unknown):
+        return (
+            f"{quote(column.name)} of {other.name} has the name of another id than "
+            f"{quote(key.name)} of {leads.name}: the short numbers in both may be equal by chance."
+        )
+    return (
+        f"Their ids are such as {quote(str(key.counts.index[0]))} in {quote(key.name)} of "
+        f"{leads.name} and {quote(str(unknown[0]))} in {quote(column.name)} of {other.name}."
+    )
 
 
 def _relation(leads: Table, other: Table, reference: Reference) -> str:
@@ -205,7 +216,8 @@ def _same_in_other_form(key: Column, other: Table) -> Column | None:
     forms = _plain_forms(key)
     for column in other.columns:
         named = rank("lead_id", column.name) < NO_RANK and not is_own(column, other)
-        if len(column.counts) and not column.is_time and named:
+        is_filled = len(column.counts) > 0 and not column.is_time
+        if is_filled and named and _share(column, key) < MOST_UNKNOWN:
             same = _plain_forms(column).isin(forms)
             if same.mean() >= MOST_UNKNOWN:
                 return column
@@ -240,6 +252,7 @@ def _bridge(key: Column, other: Table, third: Table) -> _Bridge | None:
         return None
     filled = [column for column in third.columns if len(column.counts) and not column.is_time]
     of_leads = [column for column in filled if _share(column, key) >= MOST_UNKNOWN]
-    of_other = [column for column in filled if _share(column, own) >= MOST_UNKNOWN]
+    named = [column for column in filled if shares_word(column.name, f"{other.title} {own.name}")]
+    of_other = [column for column in named if _share(column, own) >= MOST_UNKNOWN]
     pairs = [(a, b) for a in of_leads for b in of_other if a is not b]
     return _Bridge(pairs[0][0].name, pairs[0][1].name, own.name) if pairs else None

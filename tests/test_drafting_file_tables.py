@@ -431,3 +431,23 @@ def test_file_of_further_attributes_is_refused(tmp_path: Path) -> None:
     files = [write_csv(tmp_path, "leads.csv", leads), write_csv(tmp_path, "more.csv", details)]
     with pytest.raises(ConfigError, match=r"Add its columns to leads\.csv, or leave more\.csv out"):
         draft_project(files, tmp_path)
+
+
+def test_file_called_leads_comes_before_contacts(tmp_path: Path) -> None:
+    contacts = {"Contact ID": [f"K{i}" for i in range(40)], "Created": days(40)}
+    leads = leads_with(**{"Contact ID": cycle(contacts["Contact ID"])})
+    files = [write_csv(tmp_path, "contacts.csv", contacts)]
+    files.append(write_csv(tmp_path, "leads.csv", leads))
+    text, project, _ = draft(tmp_path, files)
+    assert project.leads.source == "leads.csv"
+    assert "CHECK: contacts.csv is not used" in text
+
+
+def test_two_files_of_leads_are_refused(tmp_path: Path) -> None:
+    years = {"leads_2023.csv": "A", "leads_2024.csv": "B"}
+    files = [
+        write_csv(tmp_path, name, leads_with(**{"Lead ID": [f"{letter}{i}" for i in range(N)]}))
+        for name, letter in years.items()
+    ]
+    with pytest.raises(ConfigError, match="look like leads: put all leads into one file"):
+        draft_project(files, tmp_path)

@@ -119,6 +119,28 @@ def test_own_id_of_a_table_comes_last(tmp_path: Path) -> None:
     assert project.outcomes.column_of("lead_id") == "customer_id"
 
 
+def persons_and_deals(folder: Path) -> list[str]:
+    persons: dict[str, Any] = {"Person - ID": range(1, 41), "Person - Created": days(40)}
+    deals: dict[str, Any] = {"Deal - ID": range(1, 41)}
+    deals["Deal - Person ID"] = [(i * 7) % 40 + 1 for i in range(40)]
+    deals |= {"Deal - Status": ["Won", "Lost"] * 20, "Deal - Closed": days(40, "2024-03-01")}
+    return [write_csv(folder, "persons.csv", persons), write_csv(folder, "deals.csv", deals)]
+
+
+def test_ids_of_deals_are_not_ids_of_people_by_chance(tmp_path: Path) -> None:
+    files = persons_and_deals(tmp_path)
+    project = draft(tmp_path, files).project
+    assert project.outcomes is not None
+    assert project.outcomes.column_of("lead_id") == "Deal - Person ID"
+    calls: dict[str, Any] = {"ID": range(1, 81), "Deal - ID": [i % 40 + 1 for i in range(80)]}
+    calls |= {"Type": ["call", "mail"] * 40, "Due date": days(80)}
+    files.append(write_csv(tmp_path, "activities.csv", calls))
+    message = r'"Deal - ID" of activities\.csv has the name of another id than "Person - ID" of'
+    with pytest.raises(ConfigError, match=message):
+        draft_project(files, tmp_path)
+    assert draft(tmp_path, files[1:]).project.leads.source == "deals.csv"
+
+
 @pytest.mark.parametrize("name", ["owner_id", "Campaign ID", "Assigned To ID"])
 def test_id_of_something_else_is_not_the_lead(tmp_path: Path, name: str) -> None:
     leads = {name: [f"U{i}x" for i in range(30)], "Status": ["Won", "Lost", "New"] * 10}
