@@ -18,6 +18,7 @@ from crm.errors import SchemaError
 from crm.formats.column_times import parse_times
 from crm.formats.columns import ColumnFormat, column_formats, number_reader, time_notation
 from crm.formats.exchanged import EXPORT_AGAIN
+from crm.formats.time_recognition import likely_notation
 from crm.lead_ids import id_keys
 from crm.project import Project, TableKeys
 from crm.reading_notes import ReadingNotes
@@ -434,17 +435,16 @@ def _time_advice(column: str, cells: pd.Series, notation: str | None) -> str:
 
     `notation` is the format that the project file declares for the column.
     """
+    texts = list(dict.fromkeys(text for text in text_column(cells) if text is not None))
+    words = [text for text in texts if _NO_DATE.fullmatch(text)]
     if notation is None:
         expected = "ISO 8601 such as 2025-03-01T08:00:00Z"
-        form = (
-            "declare the format of the column under `formats` of the table, such as "
-            f'{quote(column)} = "%d.%m.%Y %H:%M"'
-        )
+        fitting = likely_notation([text for text in texts if text not in words])
+        example = f", such as {quote(column)} = {quote(fitting)}" if fitting else ""
+        form = f"declare the format of the column under `formats` of the table{example}"
     else:
         expected = f"the format {quote(notation)}, which the project file declares"
         form = "correct this format"
-    texts = list(dict.fromkeys(text for text in text_column(cells) if text is not None))
-    words = [text for text in texts if _NO_DATE.fullmatch(text)]
     do = "Correct the cells." if len(words) == len(texts) else f"Correct the cells, or {form}."
     if words:
         do += (

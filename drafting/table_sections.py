@@ -15,6 +15,7 @@ from drafting.role_names import NO_RANK, rank
 from drafting.roles import Roles
 from drafting.samples import Column, Table
 from drafting.toml_text import add_comment, new_section, noted
+from drafting.unread_columns import CLEAR_NAMES
 
 HEADINGS = {
     "leads": "One row per lead. Every column that this file does not name is an attribute, "
@@ -139,6 +140,12 @@ def add_order(section: TomlTable, order: Column | None, attributes: Sequence[Col
         section.add(tomlkit.comment('created_at = "…"'))
     if order is not None:
         note = "no time of creation was found; this number seems to grow with time: check it"
+        if rank("created_at", order.name) < CLEAR_NAMES:
+            note = (
+                "CHECK: its name means the time when each lead was created, but cells such as "
+                f"{listed(map(str, order.counts.index[:2]))} are not read as times. They are used "
+                "as numbers that grow with time. Without times, no age and no month is known"
+            )
         section["order"] = noted(order.name, note)
         return
     add_comment(

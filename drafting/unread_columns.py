@@ -6,7 +6,8 @@ from typing import Final
 
 from tomlkit.items import Table as TomlTable
 
-from crm.formats.time_recognition import mixed_notation, recognise_times
+from crm.formats.exchanged import EXPORT_AGAIN, exchanged_dates
+from crm.formats.time_recognition import likely_notation, mixed_notation, recognise_times
 from crm.formats.times import unknown_zone
 from crm.text import quote
 from drafting.nothing_words import is_nothing
@@ -22,7 +23,7 @@ _ID: Final = (
     r"|\{?[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\}?|\S+@\S+"
 )
 _CLEAR_DAY: Final = re.compile(r"(?<![\d:])(?:1[3-9]|2\d|3[01])(?![\d:])")  # not a month
-_ANY_FORMAT: Final = "%d.%m.%Y %H:%M"
+MOST_WORDS: Final = 7  # before a time
 CLEAR_NAMES: Final = 2  # numbers are unread times only if the rank of the name is lower
 _ROLES: Final = {
     "created_at": (NO_RANK, "the time when each lead was created"),
@@ -60,29 +61,61 @@ def add_unread_times(section: TomlTable, attributes: Sequence[Column]) -> None:
             continue
         name, shown = quote(column.name), shown_cells(column)
         cells = " and ".join(map(quote, shown))
-        zone = unknown_zone(shown[0])
-        why = f" {quote(zone)} is not a zone with one meaning." if zone else ""
         both = mixed_notation(shown_values(column))
-        form = both or _likely_format(shown[0]) or _ANY_FORMAT + (f" {zone}" if zone else "")
-        with_zone = " and the name of the zone as `timezone`" if zone else ""
         are = "have two formats" if both else "are not read as times"
-        write = (
-            "If both formats are right, write them"
-            if both
-            else "Export it with times such as 2025-03-01 08:00, or write its format"
-        )
+        why, form = _reason(column, shown, both)
+        if both:
+            write = "If both formats are right, write them under [leads.formats], as in "
+        elif form:
+            write = "Export it with times such as 2025-03-01 08:00, or write its format under "
+            write += "[leads.formats], such as "
+        else:
+            write = "Export it with times such as 2025-03-01 08:00"
+        if form:
+            write += f"{name} = {quote(form)}"
+            if unknown_zone(shown[0]):
+                write += " and the name of the zone as `timezone`"
         add_comment(
             section,
             f"CHECK: the name of {name} means {_ROLES[role][1]}, but its cells, such as {cells}, "
-            f"{are}.{why} The column is not used. {write} under [leads.formats], "
-            f"{'as in' if both else 'such as'} {name} = {quote(form)}{with_zone}. Then remove "
-            f"{name} from `ignore`, and write {role} = {name} here.",
+            f"{are}.{why} The column is not used. {write}. Then remove {name} from `ignore`, and "
+            f"write {role} = {name} here.",
         )
 
 
-def _likely_format(cell: str) -> str:
-    times = recognise_times([cell])
-    return "" if times is None or times.doubt else times.notation or "%Y-%m-%d"
+def _reason(column: Column, shown: Sequence[str], both: str) -> tuple[str, str]:
+    """Return why cells are not read as times, and a format that fits them; "" if not known.
+
+    `both` is the format of cells in two formats.
+    """
+    values = shown_values(column)
+    exchanged = exchanged_dates(values)
+    if exchanged is not None:
+        return f" In these cells, {exchanged.sentence}. {EXPORT_AGAIN}.", both
+    if before := text_before_time(shown[0]):
+        return f" The text {quote(before)} is before the time: export the time alone.", ""
+    zone = unknown_zone(shown[0])
+    why = f" {quote(zone)} is not a zone with one meaning." if zone else ""
+    return why, both or likely_notation(values) or likely_notation(shown[:1])
+
+
+def text_before_time(cell: str) -> str:
+    """Return the words before a time, such as the name of a person; "" without such words.
+
+    Examples
+    --------
+    >>> text_before_time("Ben Keller Jan 3, 2024 11:18 PM"), text_before_time("Jan 3, 2024")
+    ('Ben Keller', '')
+    """
+    if recognise_times([cell]) is not None:
+        return ""
+    words, before = cell.split(), ""
+    for i in range(1, min(len(words), MOST_WORDS)):
+        if any(letter.isdigit() for letter in words[i - 1]):
+            break
+        if recognise_times([" ".join(words[i:])]) is not None:
+            before = " ".join(words[:i])
+    return before
 
 
 def shown_values(column: Column) -> list[str]:
@@ -116,10 +149,16 @@ def add_unread_numbers(section: TomlTable, attributes: Sequence[Column]) -> None
                 section,
                 f"CHECK: in {quote(column.name)}, {column.form.trouble}. The column is read as "
                 "text. Correct the export, or write the format of the column under "
-                f"[leads.formats], such as {quote(column.name)} = "
-                f"{quote('%d.%m.%Y' if 'times' in column.form.trouble else '1,234.56')}. "
+                f"[leads.formats]{_example(column)}. "
                 "If it is text, list it under `category` or `ignore`.",
             )
+
+
+def _example(column: Column) -> str:
+    """Return an example of the line that declares a format; "" if none is known to fit."""
+    is_timed = "times" in column.form.trouble
+    form = likely_notation(shown_values(column)) if is_timed else "1,234.56"
+    return f", such as {quote(column.name)} = {quote(form)}" if form else ""
 
 
 def _role(column: Column) -> str:

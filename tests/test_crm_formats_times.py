@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from crm.errors import ConfigError
 from crm.formats.column_times import parse_times, time_formats, written_time
 from crm.formats.time_recognition import recognise_times
-from crm.formats.times import month_of, zone_offset
+from crm.formats.times import month_of, unknown_zone, zone_offset
 from crm.times import HOUR, NOT_A_TIME, microseconds
 from features.times import cell_time
 
@@ -50,6 +50,14 @@ def utc(text: str, notation: str | None, zone: str = "UTC") -> str | None:
         ("45292,42847", "excel days", "2024-01-01 10:17:00"),
         ("1704104220", "unix seconds", "2024-01-01 10:17:00"),
         ("1704104220123", "unix milliseconds", "2024-01-01 10:17:00.123000"),
+        ("1704104220123456", "unix microseconds", "2024-01-01 10:17:00.123456"),
+        ("1704104220000000000", "unix nanoseconds", "2024-01-01 10:17:00"),
+        ("20240131101755", "%Y%m%d%H%M%S", "2024-01-31 10:17:55"),
+        ("2024013110175", "%Y%m%d%H%M%S", None),
+        ("202401311017", "%Y%m%d%H%M", "2024-01-31 10:17:00"),
+        ("31012024", "%d%m%Y", "2024-01-31 00:00:00"),
+        ("3112024", "%d%m%Y", None),
+        ("20240131T1017", "%Y%m%dT%H%M", "2024-01-31 10:17:00"),
         ("45292.42847", "excel days", "2024-01-01 10:17:00"),
         ("31.12.2024", "%d.%m.%Y %H:%M or %d.%m.%Y", "2024-12-31 00:00:00"),
         ("31.02.2024", "%d.%m.%Y", None),
@@ -158,6 +166,7 @@ NOTATIONS = [
     "%Y/%m/%d %H:%M:%S %z",
     "%d-%m-%Y %H:%M EST",
     "unix seconds",
+    "%Y%m%d%H%M%S",
     "excel days",
     "%d.%m.%Y %H:%M or %d.%m.%Y",
 ]
@@ -223,6 +232,12 @@ def test_long_column_is_read_like_its_cells(notation: str, texts: list[str]) -> 
         (["31 de enero de 2024"], "%d de %b de %Y"),
         (["31. Januar 2024 um 10:17 Uhr"], "%d. %b %Y um %H:%M Uhr"),
         (["Jan 31, 2024"], "%b %d, %Y"),
+        (["13 января 2024 г. 18:27"], "%d %b %Y г. %H:%M"),
+        (["13 января 2024 года, 18:27"], "%d %b %Y года, %H:%M"),
+        (["13 января 2024 г. в 18:27"], "%d %b %Y г. в %H:%M"),
+        (["13 stycznia 2024 r."], "%d %b %Y r."),
+        (["13 stycznia 2024 r. o 18:27"], "%d %b %Y r. o %H:%M"),
+        (["13.01.2024 г."], "%d.%m.%Y г."),
         (["2024年1月31日"], "%Y年%m月%d日"),
         (["Wed, 31 Jan 2024 10:17:00 +0000"], "%a, %d %b %Y %H:%M:%S %z"),
         (["Wed Jan 31 10:17:00 UTC 2024"], "%a %b %d %H:%M:%S %Z %Y"),
@@ -246,12 +261,34 @@ def test_other_texts_are_not_times(texts: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "notation"), [("1704104220", "unix seconds"), ("45292.5", "excel days")]
+    ("text", "notation"),
+    [
+        ("1704104220", "unix seconds"),
+        ("45292.5", "excel days"),
+        ("1704104220000000", "unix microseconds"),
+        ("1704104220000000000", "unix nanoseconds"),
+        ("20240131101700", "%Y%m%d%H%M%S"),
+        ("202401311017", "%Y%m%d%H%M"),
+    ],
 )
 def test_numbers_are_times_if_the_name_means_a_time(text: str, notation: str) -> None:
     recognised = recognise_times([text], may_be_numbers=True)
     assert recognised is not None
     assert recognised.notation == notation
+
+
+@pytest.mark.parametrize("text", ["20241331101700", "20240131251700", "18240131101700", "1" * 12])
+def test_numbers_that_are_not_compact_times_are_numbers(text: str) -> None:
+    assert recognise_times([text], may_be_numbers=True) is None
+
+
+def test_half_of_the_day_is_not_a_zone() -> None:
+    assert unknown_zone("Ben Keller Jan 3, 2024 11:18 PM") == ""
+    assert unknown_zone("Jan 3, 2024 11:18 PM PT") == "PT"
+
+
+def test_compact_times_need_the_name_of_a_time() -> None:
+    assert recognise_times(["20240131101700"]) is None
 
 
 def test_cells_that_do_not_fit_are_named() -> None:
@@ -278,7 +315,8 @@ def test_order_of_other_dates_ends_the_doubt() -> None:
 @pytest.mark.parametrize(
     "notation",
     [None, "%d.%m.%Y %H:%M", "%d. %B %Y", "%m/%d/%y %I:%M %p", "%Y-%m-%dT%H:%M:%S%z"]
-    + ["%d %b %Y %H:%M %Z", "unix seconds", "unix milliseconds", "excel days"],
+    + ["%d %b %Y %H:%M %Z", "unix seconds", "unix milliseconds", "excel days"]
+    + ["unix microseconds", "unix nanoseconds", "%Y%m%d%H%M%S"],
 )
 def test_example_of_a_format_is_read_in_this_format(notation: str | None) -> None:
     named, _, example = written_time(notation).partition(", such as ")

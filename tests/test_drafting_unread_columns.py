@@ -60,7 +60,41 @@ def test_comment_names_two_cells_of_different_forms_and_the_zone() -> None:
     comment = times_comment([column("Created At", cells)])
     assert 'such as "01/13/2024 9:05 PT" and "02/13/2024", are not read as times' in comment
     assert '"PT" is not a zone with one meaning.' in comment
-    assert '"Created At" = "%d.%m.%Y %H:%M PT" and the name of the zone as `timezone`' in comment
+    assert '"Created At" = "%m/%d/%Y %H:%M PT" and the name of the zone as `timezone`' in comment
+
+
+@pytest.mark.parametrize(
+    ("cells", "form"),
+    [
+        (["13 May 2024 / 18:27 (new)", "9 June 2024 / 9:05 (new)"], "%d %b %Y / %H:%M new"),
+        (["13/01/2024 18:27 XY 1", "14/01/2024 18:27 XY 1"], "%d/%m/%Y %H:%M XY 1"),
+        (["Q1 2025", "Q2 2025"], ""),
+        (["422 days ago", "364 days ago"], ""),
+        (["17:00.0", "18:00.0"], ""),
+        (["01/02/2024 18:27 XY 1", "03/04/2024 18:27 XY 1"], ""),
+    ],
+)
+def test_comment_proposes_only_a_format_that_fits(cells: list[str], form: str) -> None:
+    comment = times_comment([column("Created At", cells)])
+    proposed = f', such as "Created At" = "{form}". Then' if form else "2025-03-01 08:00. Then"
+    assert proposed in comment
+    assert ("%" in comment) == (form != "")
+
+
+def test_name_before_a_time_is_named() -> None:
+    cells = ["Ben Keller Jan 3, 2024 11:18 PM", "Ann Lo Jan 4, 2024 9:05 AM"]
+    comment = times_comment([column("Creation Log", cells)])
+    assert 'The text "Ben Keller" is before the time: export the time alone.' in comment
+    assert "zone" not in comment
+    assert "%" not in comment
+
+
+def test_comment_names_dates_that_a_spreadsheet_converted() -> None:
+    days = [f"2024-{month:02}-{day:02}" for day in range(1, 5) for month in range(1, 13)]
+    left = [f"{day}/{month:02}/2024" for day in range(13, 28) for month in range(1, 4)]
+    comment = times_comment([column("Created At", days + left)])
+    assert "as if a spreadsheet exchanged day and month" in comment
+    assert '"Created At" = "%Y-%m-%d or %d/%m/%Y"' in comment
 
 
 def test_column_of_text_that_looks_like_numbers_has_a_comment() -> None:
@@ -161,3 +195,16 @@ def test_comment_does_not_show_words_for_nothing() -> None:
     cells = ["1/18/2026", "TBC", *[f"1/{day}/26 or so" for day in range(10, 28)]]
     comment = times_comment([column("Created At", cells)])
     assert '"1/10/26 or so" and "1/18/2026"' in comment
+
+
+def test_order_by_numbers_with_the_name_of_a_creation_is_asked_about(tmp_path: Path) -> None:
+    leads = {
+        "Lead ID": [f"L{i}" for i in range(100)],
+        "Created Date": [f"{1.7 + i / 10_000:.5f}E+12" for i in range(100)],
+        "Status": ["Won", "Lost"] * 50,
+    }
+    draft = draft_project([write_csv(tmp_path, "leads.csv", leads)], tmp_path)
+    (line,) = [line for line in draft.splitlines() if line.startswith("order = ")]
+    assert (
+        'CHECK: its name means the time when each lead was created, but cells such as "1.' in line
+    )

@@ -68,8 +68,10 @@ def written_time(notation: str | None) -> str:
     first = notation.split(JOINED)[0]
     if first not in NUMERIC_FORMATS:
         return f"{notation}, such as {_EXAMPLE.strftime(first)}"
-    time = round(_EXAMPLE.timestamp() * 1e6) - (EXCEL_EPOCH if first == EXCEL_DAYS else 0)
-    return f"{notation}, such as {time / NUMERIC_FORMATS[first]:.10g}"
+    time = round(_EXAMPLE.timestamp() * 1e6)
+    if first == EXCEL_DAYS:
+        return f"{notation}, such as {(time - EXCEL_EPOCH) / NUMERIC_FORMATS[first]:.10g}"
+    return f"{notation}, such as {round(time / NUMERIC_FORMATS[first])}"
 
 
 @lru_cache(4_096)

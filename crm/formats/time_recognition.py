@@ -10,6 +10,8 @@ from crm.formats.column_times import iso_text, time_formats
 from crm.formats.times import (
     EXCEL_DAYS,
     JOINED,
+    UNIX_MICROSECONDS,
+    UNIX_NANOSECONDS,
     UNIX_SECONDS,
     excel_number,
     month_of,
@@ -28,12 +30,15 @@ LOOKED_AT: Final = 200  # texts from which the calendar is recognised
 YEAR: Final = 365 * DAY
 _BETWEEN: Final = r"[-/., ]+|[-/. ]*(?:\b(?:de|del|of|den|d')\b)?[-/. ]+"
 _NAME: Final = r"[^\W\d_]{3,12}\.?"
+_OF_YEAR: Final = (
+    r"(?: ?(?:г\.?|года|r\.?|roku|р\.?|року)(?![^\W\d_]))?"  # Russian, Polish, Ukrainian
+)
 _DAY: Final = r"\d{1,2}(?:st|nd|rd|th|er|º)?"
 # Dates: the named parts become directives, and the text between them stays as it is.
 _DATES: Final = (
     r"(?P<Y>\d{4})(?:[-/.]|\. |年 ?)(?P<m>\d{1,2})(?:[-/.]|\. |月 ?)(?P<d>\d{1,2})(?:日|\.)?",
-    r"(?P<x>\d{1,2})(?:[-/.]|\. ?| )(?P<y>\d{1,2})(?:[-/.]|\. ?| )(?P<Y>\d{4}|\d{2})\.?",
-    rf"(?P<d>{_DAY})(?:{_BETWEEN})(?P<b>{_NAME})(?:{_BETWEEN})(?P<Y>\d{{4}}|\d{{2}})",
+    r"(?P<x>\d{1,2})(?:[-/.]|\. ?| )(?P<y>\d{1,2})(?:[-/.]|\. ?| )(?P<Y>\d{4}|\d{2})\.?" + _OF_YEAR,
+    rf"(?P<d>{_DAY})(?:{_BETWEEN})(?P<b>{_NAME})(?:{_BETWEEN})(?P<Y>\d{{4}}|\d{{2}}){_OF_YEAR}",
     rf"(?P<b>{_NAME})[ -](?P<d>{_DAY})(?:, ?| |-)(?P<Y>\d{{4}}|\d{{2}})",
     rf"(?P<Y>\d{{4}})[- /](?P<b>{_NAME})[- /](?P<d>{_DAY})",
 )
@@ -46,10 +51,17 @@ _ZONE: Final = (
     r" ?(?P<z>Z|(?:GMT|UTC)?[+-]\d{1,2}:?\d{2}|[A-Z]{2,5}|[A-Z][A-Za-z]+(?:/[A-Za-z_]+)+"
     r"|(?:[A-Z][a-z]+ )+Time)"
 )
-_JOIN: Final = r"(?:T|,? ?(?:- |at |um |à |às |a las |alle |ore |kl\.? |o |om |klo |u |w )?)"
+_JOIN: Final = (
+    r"(?:T|,? ?(?:- |at |um |à |às |a las |alle |ore |kl\.? |o |om |klo |u |w |o godz\. |в )?)"
+)
 _WEEKDAY: Final = rf"(?P<a>{_NAME}),? (?!\d{{1,2}}[ :]\d{{2}})"
 _SHAPES: Final = tuple(
     re.compile(rf"(?:{_WEEKDAY})?{date}(?:{_JOIN}{_CLOCK})?(?:{_ZONE})?") for date in _DATES
+)
+_INSIDE: Final = tuple(  # dates with other text around them, with and without a clock
+    re.compile(rf"(?:.*?(?<!\w))?{date}(?!\d){clock}.*")
+    for clock in (rf"(?:.*?(?<![\d:])){_CLOCK}(?![\d:])", "")
+    for date in _DATES
 )
 _WHOLE: Final = (  # formats whose clock is in the middle or in front
     "%a %b %d %H:%M:%S %Z %Y",
@@ -61,6 +73,14 @@ _WHOLE: Final = (  # formats whose clock is in the middle or in front
     "%H:%M:%S %d/%m/%Y",
     "%H:%M:%S %d.%m.%Y",
 )
+_NUMBERS: Final = (  # formats, and the numbers that are times: from 2001 to 2038, or 1990 to 2063
+    (UNIX_SECONDS, 9.5e8, 2.2e9),
+    (UNIX_MICROSECONDS, 9.5e14, 2.2e15),
+    (UNIX_NANOSECONDS, 9.5e17, 2.2e18),
+    (EXCEL_DAYS, 32_874, 60_000),
+)
+_COMPACT: Final = {"%Y%m%d%H%M%S": 14, "%Y%m%d%H%M": 12}  # and the number of digits
+_FIRST_COMPACT, _LAST_COMPACT = 20 * YEAR, 130 * YEAR  # the years 1990 to 2100
 _ORDERS: Final = {"d": "day first", "m": "month first", "Y": "year first", "y": "year first"}
 
 
@@ -101,8 +121,9 @@ def recognise_times(
     texts : sequence of str
         Distinct cells of one column.
     may_be_numbers : bool
-        Whether seconds since 1970 and the days of a spreadsheet count as times. Other numbers may
-        look the same, so the name of the column must mean a time.
+        Whether numbers count as times: seconds, microseconds and nanoseconds since 1970, days of a
+        spreadsheet, and compact times such as 20240131101700. Other numbers may look the same, so
+        the name of the column must mean a time.
     order : {"d", "m", ""}
         The order of other dates in the table, for dates that can be read in two ways.
 
@@ -174,6 +195,38 @@ def mixed_notation(texts: Sequence[str]) -> str:
     return notation if is_known else ""
 
 
+def likely_notation(texts: Sequence[str]) -> str:
+    """Return a format of texts that are not recognised as times, if one fits them all.
+
+    Text around the date and the clock becomes a part of the format. It is empty if no format fits,
+    or if the order of day and month is not clear.
+
+    Examples
+    --------
+    >>> likely_notation(["created 13 May 2024, 18:27 h ET", "created 9 June 2024, 9:05 h ET"])
+    'created %d %b %Y, %H:%M h ET'
+    >>> likely_notation(["Ann May 13, 2024", "Bob May 14, 2024"]), likely_notation(["3 days ago"])
+    ('', '')
+    """
+    sample = [text for text in texts[:LOOKED_AT] if text.strip()]
+    counts: Counter[str] = Counter()
+    for text in sample[:SHAPES_FROM]:
+        plain = time_text(text)
+        matches = [match for shape in _INSIDE if (match := shape.fullmatch(plain)) is not None]
+        counts.update({notation for match in matches for notation in _notations(plain, match)})
+    best, tied = 1, list[str]()
+    for notation, _ in counts.most_common(24):
+        n_read = sum(_fits(notation, sample))
+        if n_read >= MOSTLY * len(sample) and n_read >= best:
+            tied = [*(tied if n_read == best else []), notation]
+            best = n_read
+    clocks = [notation for notation in tied if re.search("%[HI]", notation)]
+    if not tied:
+        return ""
+    notation, doubt, _ = _choose(clocks or tied, sample, "")
+    return "" if doubt else notation
+
+
 def _are_words_beside(
     sample: Sequence[str], fit: Sequence[bool], fits: Iterable[Sequence[bool]]
 ) -> bool:
@@ -221,10 +274,18 @@ def _first(sample: Sequence[str], fits: Sequence[bool]) -> tuple[str, ...]:
 
 
 def _numeric(sample: Sequence[str]) -> RecognisedTimes | None:
-    """Recognise seconds since 1970 from 2001 to 2038, and days of a spreadsheet, 1990 to 2063."""
-    numbers = [excel_number(plain_text(text)) for text in sample]
-    for notation, low, high in ((UNIX_SECONDS, 9.5e8, 2.2e9), (EXCEL_DAYS, 32_874, 60_000)):
+    """Recognise numbers since 1970 from 2001 to 2038, days of a spreadsheet, and 20240131101700."""
+    texts = [plain_text(text) for text in sample]
+    numbers = [excel_number(text) for text in texts]
+    for notation, low, high in _NUMBERS:
         fits = [low <= number <= high for number in numbers]
+        if sum(fits) >= MOSTLY * len(sample):
+            return RecognisedTimes(notation, unread=_first(sample, fits))
+    for notation, digits in _COMPACT.items():
+        if sum(len(text) == digits and text.isdigit() for text in texts) < MOSTLY * len(sample):
+            continue
+        times = [_time(notation, text) for text in texts]
+        fits = [_FIRST_COMPACT <= time < _LAST_COMPACT for time in times]
         if sum(fits) >= MOSTLY * len(sample):
             return RecognisedTimes(notation, unread=_first(sample, fits))
     return None

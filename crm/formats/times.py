@@ -1,7 +1,7 @@
 """The format of the times of one column, and how a column of cells is read as times.
 
-A format is written in the directives of `strptime`, or as `UNIX_SECONDS`, `UNIX_MILLISECONDS` or
-`EXCEL_DAYS`. Several formats of one column are joined by " or ".
+A format is written in the directives of `strptime`, or as one of `NUMERIC_FORMATS`. Several
+formats of one column are joined by " or ".
 """
 
 import datetime
@@ -33,8 +33,16 @@ from crm.times import (
 
 UNIX_SECONDS: Final = "unix seconds"
 UNIX_MILLISECONDS: Final = "unix milliseconds"
+UNIX_MICROSECONDS: Final = "unix microseconds"
+UNIX_NANOSECONDS: Final = "unix nanoseconds"
 EXCEL_DAYS: Final = "excel days"
-NUMERIC_FORMATS: Final = {UNIX_SECONDS: 1e6, UNIX_MILLISECONDS: 1e3, EXCEL_DAYS: float(DAY)}
+NUMERIC_FORMATS: Final = {
+    UNIX_SECONDS: 1e6,
+    UNIX_MILLISECONDS: 1e3,
+    UNIX_MICROSECONDS: 1.0,
+    UNIX_NANOSECONDS: 1e-3,
+    EXCEL_DAYS: float(DAY),
+}
 JOINED: Final = " or "
 SHORTEST_NAME: Final = 3  # letters of a month that is cut off
 EXCEL_EPOCH: Final = -25_569 * DAY  # 30 December 1899
@@ -58,6 +66,9 @@ _DIRECTIVES: Final = {
     "z": "(?P<z>Z|[+-][0-9]{2}:?[0-9]{2})",
     "Z": "(?P<Z>[A-Z]{1,5}(?:[+-][0-9]{1,2}(?::?[0-9]{2})?)?|[A-Z]+(?:/[A-Z_]+)+|(?:[A-Z]+ )+TIME)",
 }
+# The parts that have two digits if no mark is between them and the next part: 20240103.
+_TWO_DIGITS: Final = {name: f"(?P<{name}>[0-9]{{2}})" for name in "dmHI"}
+_OF_DIGITS: Final = re.compile("%[dmYyHIMS]")
 _SAME: Final = {"B": "b", "A": "a"}
 _SHORT: Final = {"%T": "%H:%M:%S", "%R": "%H:%M", "%F": "%Y-%m-%d", "%D": "%m/%d/%y", "%S.%f": "%S"}
 _ZONE: Final = re.compile("([A-Z]*)(?:([+-])([01]?[0-9]|2[0-3])(?::?([0-5][0-9]))?)?")
@@ -68,7 +79,8 @@ _LAST_ZONE: Final = re.compile(
     r"(?:(?:[A-Z]{1,5})?[+-][0-9]{1,2}(?::?[0-9]{2})?|(?<=[ 0-9])[A-Za-z]{1,5})$"
 )
 _UNKNOWN_ZONE: Final = re.compile(
-    r".*[0-9][:.h][0-9]{2}(?: ?[AaPp]\.? ?[Mm]\.?)? ?([A-Z]{2,5}|[A-Z][A-Za-z]+(?:[ /][A-Za-z_]+)+)"
+    r".*[0-9][:.h][0-9]{2}(?: ?[AaPp]\.? ?[Mm]\.?)? ?(?![AaPp][Mm]\b)"
+    r"([A-Z]{2,5}|[A-Z][A-Za-z]+(?:[ /][A-Za-z_]+)+)"
 )
 
 
@@ -202,7 +214,7 @@ class TimeFormat:
         return excel_number(text) if is_excel else cell_number(text)
 
     def _of_number(self, number: float, zone: str) -> int:
-        if not np.isfinite(number) or abs(number) > 1e15:
+        if not np.isfinite(number) or abs(number) > 1e19:
             return NOT_A_TIME
         time = round(number * NUMERIC_FORMATS[self.notation])
         if self.notation == EXCEL_DAYS:
@@ -301,7 +313,8 @@ _PIVOT: Final = 69  # two-digit years from it on are of the 20th century, as in 
 def _pattern(notation: str) -> str:
     """Build the regular expression of a format; RE2 and Python read it alike."""
     parts, used = [], set()
-    for piece in re.split(r"(%.|\s+)", notation):
+    pieces = [piece for piece in re.split(r"(%.|\s+)", notation) if piece]
+    for i, piece in enumerate(pieces):
         if piece.startswith("%") and len(piece) == 2:
             name = _SAME.get(piece[1], piece[1])
             if name not in _DIRECTIVES:
@@ -309,7 +322,11 @@ def _pattern(notation: str) -> str:
             if name in used and name != "a":
                 raise ValueError(f"{piece} is repeated")
             used.add(name)
-            parts.append(_DIRECTIVES[name])
+            beside = (*pieces[max(0, i - 1) : i], *pieces[i + 1 : i + 2])
+            is_compact = any(_OF_DIGITS.fullmatch(other) for other in beside)
+            parts.append(
+                _TWO_DIGITS[name] if is_compact and name in _TWO_DIGITS else _DIRECTIVES[name]
+            )
         else:
             parts.append(" " if piece.isspace() else re.escape(piece))
     return "".join(parts)
