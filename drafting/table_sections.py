@@ -10,6 +10,7 @@ from crm.formats.exchanged import EXPORT_AGAIN
 from crm.several_leads import sentence_about_several_leads, several_leads
 from crm.tables import TABLES
 from crm.text import listed, quote
+from drafting.header_zones import HeaderZone, header_zone
 from drafting.outcome_words import EVERY_ROW
 from drafting.role_names import NO_RANK, rank
 from drafting.roles import Roles
@@ -82,9 +83,11 @@ def table_section(kind: str, table: Table, roles: Roles, encoding: str | None = 
         section["sheet"] = table.sheet
     for finding in table.findings:
         add_comment(section, finding)
-    if any(column.has_local_times for column in columns.values()):
+    local = [column for column in columns.values() if column.has_local_times]
+    if local:
         note = 'the times have no time zone; change it if they are local, such as "Europe/Berlin"'
-        section["timezone"] = noted("UTC", note)
+        zone = header_zone(local) or HeaderZone("UTC", note)
+        section["timezone"] = noted(zone.name, zone.note)
     if "lead_id" not in columns:
         section.add(
             tomlkit.comment('lead_id = "…"  # no id was found: leads are numbered by their row')

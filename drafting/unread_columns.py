@@ -91,7 +91,8 @@ def _reason(column: Column, shown: Sequence[str], both: str) -> tuple[str, str]:
     values = shown_values(column)
     exchanged = exchanged_dates(values)
     if exchanged is not None:
-        return f" In these cells, {exchanged.sentence}. {EXPORT_AGAIN}.", both
+        sentence = exchanged.sentence
+        return f" {sentence[0].upper()}{sentence[1:]}. {EXPORT_AGAIN}.", both
     if before := text_before_time(shown[0]):
         return f" The text {quote(before)} is before the time: export the time alone.", ""
     zone = unknown_zone(shown[0])
