@@ -169,6 +169,15 @@ def test_one_western_letter_is_enough(read_csv: ReadCsv, city: str) -> None:
     assert table["city"].tolist() == [city, "Bonn"]
 
 
+@pytest.mark.parametrize("delimiter", ["|", "^", "~"])
+def test_delimiter_between_letters_does_not_hide_the_encoding(
+    read_csv: ReadCsv, delimiter: str
+) -> None:
+    names = ["id", "Fecha de creación", "Empleados", "Estado", "Fecha"]
+    content = delimiter.join(names) + "\n" + delimiter.join("12345") + "\n"
+    assert list(read_csv(content.encode("cp1252")).columns) == names
+
+
 @pytest.mark.parametrize(
     ("encoding", "text"),
     [

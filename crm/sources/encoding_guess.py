@@ -42,7 +42,7 @@ MIXED: Final = 0.0005  # a letter of another script within a word
 _VOWELS: Final = frozenset("aeiouy")
 _QUOTES: Final = frozenset("’‘“”„‚«»–—…")
 _MARKS: Final = frozenset("•‹›€£°§®™·ªº½¼¾²³±©¿¡´№、。「」（）：，・ー～〜！？／％＆【】")
-_BROKEN: Final = re.compile(r"[^\W\d_][\[\\\]^_`{|}~@](?=[^\W\d_])")
+_BROKEN: Final = re.compile(r"[^\W\d_a-zA-Z][\[\\\]^_`{|}~@](?=[^\W\d_])")
 _LETTERS: Final = re.compile(r"[^\W\d_]+")
 
 
