@@ -93,6 +93,28 @@ def test_dates_that_excel_left_beside_iso_dates_are_found() -> None:
     assert found.other == "13/01/2024 18:27"
 
 
+def alike_damaged(days: list[datetime.date]) -> list[str]:
+    """Write days with exchanged numbers if both are at most 12, all in one way."""
+    return [f"{d:%m/%d/%Y} 11:17" if d.day <= 12 else f"{d:%d/%m/%Y} 11:17" for d in days]
+
+
+@pytest.mark.parametrize("is_newest_first", [False, True])
+def test_dates_written_alike_are_found_by_the_order_of_the_rows(is_newest_first: bool) -> None:
+    days = DAYS[::-1] if is_newest_first else DAYS
+    form = column_format(alike_damaged(days), "Created Date")
+    assert "the rows are in the order of time only if day and month are exchanged" in form.doubt
+    readings = [days_of(alike_damaged(days), n) for n in (form.notation, form.doubtful_as)]
+    assert [f"{day}" for day in days] in readings
+
+
+def test_dates_written_alike_in_no_order_are_not_in_doubt() -> None:
+    mixed = [DAYS[(i * 97) % len(DAYS)] for i in range(len(DAYS))]
+    assert exchanged_dates(alike_damaged(mixed)) is None
+    assert exchanged_dates([f"{day:%d/%m/%Y}" for day in mixed]) is None
+    assert exchanged_dates(sorted(f"{day:%d/%m/%Y}" for day in mixed)) is None
+    assert exchanged_dates(sorted(f"{day:%m/%d/%Y}" for day in mixed)) is None
+
+
 def write_leads(folder: Path) -> None:
     rows = [
         {"Lead ID": f"L{i:04}", "Created Date": cell, "Status": ("Won", "Lost", "Open")[i % 3]}

@@ -68,6 +68,7 @@ def test_comment_names_two_cells_of_different_forms_and_the_zone() -> None:
     [
         (["13 May 2024 / 18:27 (new)", "9 June 2024 / 9:05 (new)"], "%d %b %Y / %H:%M new"),
         (["13/01/2024 18:27 XY 1", "14/01/2024 18:27 XY 1"], "%d/%m/%Y %H:%M XY 1"),
+        (["13012024", "01022024"], "%d%m%Y"),
         (["Q1 2025", "Q2 2025"], ""),
         (["422 days ago", "364 days ago"], ""),
         (["17:00.0", "18:00.0"], ""),

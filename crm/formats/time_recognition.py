@@ -80,6 +80,7 @@ _NUMBERS: Final = (  # formats, and the numbers that are times: from 2001 to 203
     (EXCEL_DAYS, 32_874, 60_000),
 )
 _COMPACT: Final = {"%Y%m%d%H%M%S": 14, "%Y%m%d%H%M": 12}  # and the number of digits
+_WITHOUT_MARKS: Final = ("%d%m%Y", "%m%d%Y", "%d%m%Y%H%M%S", "%m%d%Y%H%M%S")  # not recognised
 _FIRST_COMPACT, _LAST_COMPACT = 20 * YEAR, 130 * YEAR  # the years 1990 to 2100
 _ORDERS: Final = {"d": "day first", "m": "month first", "Y": "year first", "y": "year first"}
 
@@ -214,6 +215,7 @@ def likely_notation(texts: Sequence[str]) -> str:
         plain = time_text(text)
         matches = [match for shape in _INSIDE if (match := shape.fullmatch(plain)) is not None]
         counts.update({notation for match in matches for notation in _notations(plain, match)})
+        counts.update(_WITHOUT_MARKS if plain.isdigit() else ())
     best, tied = 1, list[str]()
     for notation, _ in counts.most_common(24):
         n_read = sum(_fits(notation, sample))
