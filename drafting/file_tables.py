@@ -30,13 +30,13 @@ from drafting.unused_files import find_reference, ids_do_not_match, may_be_event
 
 HINT = 0.5  # added if the name of the file suggests the table
 CLEAR = 0.1  # an assignment must be likelier than the next one by this much
-SEVERAL_ROWS = 3  # outcomes for each lead, on average, in a file that rather contains the leads
+SEVERAL_ROWS = 3  # outcomes for each lead, on average, in a file that more likely contains leads
 MANY_ROWS = 10  # the same, if the column of ids is named after leads, contacts or customers
 FEWEST_KNOWN = 0.5  # a smaller share of outcomes with an id of a lead: the leads are elsewhere
 
 
 class Assignment(NamedTuple):
-    """Which file is which table.
+    """The tables of a project, each with its file.
 
     Attributes
     ----------
@@ -132,7 +132,7 @@ def _is_clear(ranked: Sequence[tuple[float, dict[str, Table]]]) -> bool:
 
 
 def _is_reversed(chosen: Mapping[str, Table], ids: Mapping[str, Column]) -> bool:
-    """Check whether another file is rather the table of leads, and refers to the chosen one.
+    """Check whether another file more likely contains the leads, and refers to the chosen one.
 
     It has an own id, and also an id such as "Lead ID"; or many of its rows have the same id, as
     leads have the same owner; or most of its rows do not have an id of the chosen leads.
