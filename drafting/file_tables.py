@@ -109,6 +109,8 @@ def _ranked(tables: Sequence[Table]) -> list[tuple[float, dict[str, Table]]]:
             leads = chosen["leads"]
             if about_leads and not any(leads is table for table in about_leads):
                 continue
+            if len(tables) > 1 and _is_named_activities(leads):
+                continue
             ids = id_columns(chosen)
             is_whole = set(ids) >= set(chosen) - {"leads"}
             if is_whole and (about_leads or not _is_reversed(chosen, ids)):
@@ -125,6 +127,12 @@ def _about_leads(tables: Sequence[Table]) -> list[Table]:
     about = [table for table in tables if table.kind is None and is_about_leads(table)]
     called_leads = [table for table in about if shares_word(table.title, "leads")]
     return named or called_leads or about
+
+
+def _is_named_activities(table: Table) -> bool:
+    """Check whether a file is about activities, and not about leads, by its name alone."""
+    is_activities = _hints(table, "activities") and not _hints(table, "leads")
+    return table.kind is None and is_activities
 
 
 def _is_clear(ranked: Sequence[tuple[float, dict[str, Table]]]) -> bool:

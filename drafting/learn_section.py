@@ -261,6 +261,6 @@ def _days_to_close(records: Records) -> Floats:
 
 def _days_until(records: Records, outcomes: pd.DataFrame) -> Floats:
     first = outcomes.groupby("lead_id")["closed_at"].min()
-    closed = records.leads["lead_id"].map(first)
+    closed = first.reindex(records.leads["lead_id"]).array
     days = (closed - records.leads["created_at"]).dt.total_seconds() / SECONDS_PER_DAY
     return np.asarray(days, dtype=np.float64)

@@ -230,7 +230,8 @@ def _open_evidence(
 
 
 def _is_status(column: Column) -> bool:
-    is_named_so = is_named("is_closed", column.name) or yes_means_lost(column.name)
+    is_flag = yes_means_lost(column.name) and not is_excluded("outcome", column.name)
+    is_named_so = is_named("is_closed", column.name) or is_flag
     is_named_so |= rank("outcome", column.name) != NO_RANK
     return is_named_so and 0 < len(column.counts) <= 60
 

@@ -451,3 +451,24 @@ def test_two_files_of_leads_are_refused(tmp_path: Path) -> None:
     ]
     with pytest.raises(ConfigError, match="look like leads: put all leads into one file"):
         draft_project(files, tmp_path)
+
+
+def test_file_of_activities_is_not_the_table_of_leads(tmp_path: Path) -> None:
+    ids = [f"D{i}" for i in range(12)]
+    deals = {"deal_id": [*ids, "D3"], "stage": ["WON", "LOST", "NEW"] * 4 + ["NEW"]}
+    calls = {"activity_id": ["A1", "A2", "A3"], "deal_id": ids[:3], "activity_type": ["call"] * 3}
+    history = {"event_id": ["E1", "E2"], "deal_id": ids[:2], "new_stage": ["NEW"] * 2}
+    history["changed_at"] = list(days(2))
+    tables = {"deals.csv": deals, "activities.csv": calls, "stage_history.csv": history}
+    files = [write_csv(tmp_path, name, tables[name]) for name in tables]
+    with pytest.raises(ConfigError):
+        draft_project(files, tmp_path)
+
+
+def test_leads_without_any_outcome_in_the_sample_are_drafted(tmp_path: Path) -> None:
+    leads = {"lead_id": [f"L{i}" for i in range(100)], "city": ["Bonn", "Ulm"] * 50}
+    leads["created_at"] = ["", "", "", *days(97)]
+    leads["status"] = ["won", "lost", "won"] + ["open"] * 97
+    leads["closed_at"] = [*days(3), *[""] * 97]
+    text = draft_project([write_csv(tmp_path, "leads.csv", leads)], tmp_path)
+    assert 'created_at = "created_at"' in text

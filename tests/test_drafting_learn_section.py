@@ -152,3 +152,13 @@ def test_value_in_the_first_row_of_each_group_is_asked_about(tmp_path: Path) -> 
     leads["Status"] = ["Won" if i == 0 else "Lost" if i == 30 else "" for i in range(90)]
     text = without_line_breaks(draft(tmp_path, [write_csv(tmp_path, "leads.csv", leads)]).text)
     assert 'CHECK: only 2 of 90 rows have a value in "Status". If the report shows' in text
+
+
+@pytest.mark.parametrize("name", ["Do Not Call", "do_not_contact"])
+def test_consent_does_not_show_open_leads(tmp_path: Path, name: str) -> None:
+    leads = closings(["Won", "Lost"], ["Won", "Lost"])
+    leads["Converted"] = [int(stage == "Won") for stage in leads.pop("Stage")]
+    leads[name] = ["No", "No", "Yes"] * 40
+    text, project, _ = draft_of(tmp_path, leads)
+    assert (project.learn.lost, project.learn.open) == ([0], [])
+    assert "CHECK" not in text

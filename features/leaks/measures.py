@@ -341,7 +341,7 @@ def audited_leads(records: Records, moments: Moments) -> AuditedLeads:
     outcomes = records.outcomes.sort_values("closed_at", kind="stable")
     first = outcomes.drop_duplicates("lead_id").set_index("lead_id")
     is_closed = ids.isin(first.index).to_numpy()
-    closed = microseconds(ids.map(first["closed_at"]))
+    closed = microseconds(first["closed_at"].reindex(ids))
     won = ids.isin(outcomes["lead_id"][outcomes["outcome"] == "won"]).to_numpy(copy=True)
     won[moments.lead[moments.label == 1]] = True
     no_time = np.full(len(ids), NOT_A_TIME)
