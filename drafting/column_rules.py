@@ -64,6 +64,7 @@ def propose_rules(
     nothing: Collection[str],
     now: datetime.datetime | None = None,
     personal: Mapping[str, str] | None = None,
+    outcomes: Collection[str] = (),
 ) -> ColumnRules:
     """Propose a rule for every attribute that needs one.
 
@@ -81,6 +82,8 @@ def propose_rules(
         The time that dates of birth are compared with, if the leads have no times of creation.
     personal : mapping of str to str, optional
         The columns of personal data, if `personal_columns` has been called before.
+    outcomes : collection of str
+        The columns whose values clearly mean won and lost, besides the outcome itself.
 
     Returns
     -------
@@ -117,9 +120,10 @@ def propose_rules(
 
         audit = with_costs(audit, records, moments, keys, timezone="UTC")
     for attribute in audit.attributes:
-        if attribute.verdict is not Verdict.FINE:
-            rules.known_later[attribute.attribute] = _reason(attribute)
-            rules.category.pop(attribute.attribute, None)
+        name = attribute.attribute
+        if attribute.verdict is not Verdict.FINE or name in outcomes:
+            rules.known_later[name] = _reason(attribute) or "Its values mean won and lost."
+            rules.category.pop(name, None)
     used = [name for name in audited if name not in rules.known_later]
     rules.left_out.update(_left_out(used, records, moments, keys))
     return replace(rules, has_costs=any(attribute.cost for attribute in audit.attributes))
@@ -129,8 +133,8 @@ def _left_out(
     names: Sequence[str], records: Records, moments: Moments, keys: ColumnsKeys
 ) -> dict[str, str]:
     """Return the columns that training would leave out, with the reasons."""
-    learned = np.unique(moments.lead)
-    leads = records.leads.iloc[learned] if len(learned) else records.leads
+    has_enough = moments.rarer >= MIN_OUTCOMES
+    leads = records.leads.iloc[np.unique(moments.lead)] if has_enough else records.leads
     left_out = {}
     for name in names:
         with contextlib.suppress(SchemaError):  # training raises the same error

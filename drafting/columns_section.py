@@ -31,8 +31,9 @@ CATEGORY_HEADING = (
 )
 MOST_NAMED = 10  # the most attributes in the comment about attributes that training leaves out
 FEW_OUTCOMES = (
-    f" Fewer than {MIN_OUTCOMES} leads were won, or lost, so the columns could not be compared "
-    "with outcomes. Check yourself whether further columns belong in this list."
+    f" Of the leads from which training can learn so far, fewer than {MIN_OUTCOMES} were won, or "
+    f"fewer than {MIN_OUTCOMES} were not won, so the columns could not be compared with outcomes. "
+    "Check yourself whether further columns belong in this list."
 )
 
 

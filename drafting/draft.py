@@ -153,7 +153,8 @@ def draft_with_values(
     personal = personal_columns(attributes)
     read = [column for column in attributes if column.name not in personal]
     nothing, in_doubt = nothing_words([*read, *roles.measures, *ids])
-    rules = propose_rules(attributes, records, learn, set(nothing), now, personal)
+    same = [] if roles.outcome is None else roles.outcome.same
+    rules = propose_rules(attributes, records, learn, set(nothing), now, personal, same)
 
     draft = tomlkit.document()
     _add_opening(draft, list(assigned.values()), not_used, name or folder.resolve().name)

@@ -86,12 +86,15 @@ class OutcomeChoice:
         Rows that are lost here and open in another column.
     others : dict of str to str
         The other columns that may be the outcome, and why they were not chosen.
+    same : list of str
+        The other columns whose values clearly mean won and lost. They are later facts too.
     """
 
     column: Column
     words: OutcomeWords
     still_open: OpenEvidence | None = None
     others: dict[str, str] = field(default_factory=dict)
+    same: list[str] = field(default_factory=list)
 
     @property
     def rank(self) -> int:
@@ -103,6 +106,12 @@ class OutcomeChoice:
         """The share of rows with a clear value; a yes or no needs a clear name."""
         is_clear = self.rank < CLEAR_OUTCOME_NAMES or not self.words.is_yes_or_no
         return round(self.words.known_share * (1.0 if is_clear else 0.5), 1)
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether nearly all cells have a clear meaning, by other words than yes and no."""
+        is_guess = bool(self.words.guess) or self.words.is_yes_or_no
+        return self.words.known_share >= CERTAIN and bool(self.words.lost) and not is_guess
 
     @property
     def is_incomplete(self) -> bool:
@@ -160,8 +169,9 @@ def choose_outcome(
         return None
     best = choices[0]
     others = {choice.column.name: _why_not(choice, best) for choice in choices[1:4]}
+    same = [choice.column.name for choice in choices[1:] if choice.is_certain]
     words = declared.sort(best.column)
-    return OutcomeChoice(best.column, words, best.still_open, others) if words else None
+    return OutcomeChoice(best.column, words, best.still_open, others, same) if words else None
 
 
 def check_declared(columns: Sequence[Column], declared: Declared) -> None:

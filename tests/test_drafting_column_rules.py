@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import pandas as pd
 import pytest
 
 from crm.project import Project, load_project
@@ -115,7 +116,7 @@ def test_few_outcomes_are_not_compared(tmp_path: Path) -> None:
     leads = {"id": range(40), "won": ["yes"] + ["no"] * 39, "x": ["a"] + [None] * 39}
     text, project, _ = draft_of(tmp_path, leads)
     assert project.columns.known_later == []
-    assert "Fewer than 10 leads were won, or lost" in without_line_breaks(text)
+    assert "fewer than 10 were won, or fewer than 10 were not won" in without_line_breaks(text)
 
 
 # --- columns of numbers and text
@@ -203,3 +204,24 @@ def test_init_and_audit_agree_on_public_data(
     assert of_init.attributes
     assert verdicts(of_init) == verdicts(audit_of_command(project))
     assert project.columns.known_later == known_later(of_init)
+
+
+@pytest.mark.parametrize("days_to_close", [5, 80])
+def test_second_column_of_outcomes_is_known_later(tmp_path: Path, days_to_close: int) -> None:
+    stages = ["Won", "Lost", "Open"] * 40
+    leads = {"Lead ID": range(120), "Created Date": days(120), "Outcome": stages}
+    closed = pd.to_datetime(days(120)) + pd.Timedelta(days=days_to_close)
+    leads["Closed Date"] = ["" if s == "Open" else d for s, d in zip(stages, closed, strict=True)]
+    leads["Kind"] = [{"Won": "Sold", "Lost": "Rejected", "Open": "New"}[stage] for stage in stages]
+    leads["Answer"] = ["Yes", "No"] * 60
+    project = draft_of(tmp_path, leads).project
+    assert project.leads.column_of("outcome") == "Outcome"
+    assert project.columns.known_later == ["Kind"]
+
+
+def test_values_are_constant_only_if_all_leads_have_them(tmp_path: Path) -> None:
+    leads = {"Lead ID": range(100), "Created Date": days(100), "Status": ["Open"] * 100}
+    leads["Status"][:4] = ["Won", "Lost", "Won", "Lost"]
+    leads["Color"], leads["Shape"] = ["red", "blue", "red", "red"] * 25, ["round"] * 100
+    text = without_line_breaks(draft_of(tmp_path, leads).text)
+    assert "leaves out: \"Shape\", because it is always 'round'." in text
