@@ -19,6 +19,9 @@ from features.attributes.choices import ChoiceAttribute
 from features.attributes.flag import NO, YES
 
 PERSONAL_SHARE: Final = 0.3  # of the different cells
+SOME_CONTAIN: Final = 0.1  # enough, if at least `MANY_CONTAIN` cells contain personal data
+MANY_CONTAIN: Final = 10
+FEWEST_CELLS: Final = 3  # the least number of different cells that are evidence for names, streets
 FIRST_NAME_SHARE: Final = 0.3
 FEWEST_NAMES: Final = 3  # so that a yes or no, such as "has address", is not a name
 STREET_SHARE: Final = 0.6  # the least share of different cells with a house number
@@ -38,7 +41,7 @@ def personal_reason(column: Column) -> str | None:
         if column.share(pattern) >= PERSONAL_SHARE:
             return f"{kind}: personal data"
     filled, values = int(column.counts.sum()), column.counts.index
-    if reason := _phone_reason(column):
+    if reason := _phone_reason(column) or _contained_reason(column):
         return reason
     is_unlike = len(values) >= min(20, 0.5 * filled)
     if is_unlike and _NAMES.has("identity_numbers", column.name):
@@ -79,6 +82,19 @@ def names_of_people(columns: Sequence[Column], ignored: Collection[str]) -> dict
         if sum(are_known) >= MOST_REPEAT * len(values):
             found[column.name] = f"repeats the names in {named}: personal data"
     return found
+
+
+def _contained_reason(column: Column) -> str:
+    """Return which personal data many cells contain besides other text; otherwise ""."""
+    if column.is_number or column.is_time:
+        return ""
+    values = column.counts.index[:LOOKED_AT]
+    for kind, pattern in _CONTAINED.items():
+        n = sum(pattern.search(value) is not None for value in values)
+        many = min(MANY_CONTAIN, PERSONAL_SHARE * len(values))
+        if n and n >= max(many, SOME_CONTAIN * len(values)):
+            return f"{kind} in the cells: personal data"
+    return ""
 
 
 def _phone_reason(column: Column) -> str:
@@ -155,6 +171,9 @@ def _words(text: str) -> list[str]:
 
 _LISTED: Final = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 _CELLS: Final = _LISTED.pop("cells")
+_CONTAINED: Final = {
+    kind: re.compile(pattern, re.VERBOSE) for kind, pattern in _LISTED.pop("contained").items()
+}
 _FIRST_NAMES: Final = frozenset(_LISTED.pop("first_names")["names"].split())
 _STREETS: Final = _LISTED.pop("streets")
 _BEFORE_STREETS: Final = frozenset(_STREETS["before"].casefold().split())

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from crm.simulation.simulator import simulate
@@ -48,3 +49,16 @@ def test_check_refuses_to_replace_a_table_by_the_page(run: Run, crm: Path) -> No
     assert code == 2
     assert "Expected a file that ends with .html" in err
     assert (crm / "leads.csv").read_bytes() == before
+
+
+def test_check_shows_no_addresses_inside_of_cells(run: Run, crm: Path) -> None:
+    leads = pd.read_csv(crm / "leads.csv", dtype=str)
+    leads["Associated Contact"] = [f"Secret ({i % 9}@acme0.com)" for i in range(len(leads))]
+    leads.to_csv(crm / "leads.csv", index=False)
+    _, out, _ = run("check", "--project", crm)
+    _, as_json, _ = run("check", "--project", crm, "--json")
+    page = (crm / "check.html").read_text()
+    assert "Associated Contact" in page
+    for shown in (out, as_json, page):
+        assert "Secret" not in shown
+        assert "acme0" not in shown

@@ -318,3 +318,47 @@ def test_values_about_the_person_are_not_shown_in_a_message() -> None:
     text = no_outcome("leads.csv", [births, Column(pd.Series(["a", "b"] * 9, name="Plan"))])
     assert "Plan" in text
     assert "1980" not in text
+
+
+@pytest.mark.parametrize(
+    ("cell", "kind"),
+    [
+        ("David Taylor (david.taylor{}@acme.com)", "e-mail addresses"),
+        ("Eva Roth <eva{}@acme.co.uk>; Max Roth <max@acme.com>", "e-mail addresses"),
+        ("D. Taylor, +49 (0)30 / 123 45 {:02d}", "phone numbers"),
+        ("Taylor (415) 555-10{:02d}", "phone numbers"),
+        ("Taylor 415-555-10{:02d} ext. 2", "phone numbers"),
+        ("Taylor 0171 12345{:02d}", "phone numbers"),
+        ("Taylor, tel. 06 12 34 56 {:02d}", "phone numbers"),
+    ],
+)
+@pytest.mark.parametrize("n", [2, 60])
+def test_cells_that_contain_an_address_or_a_phone_number_are_personal(
+    cell: str, kind: str, n: int
+) -> None:
+    cells = [cell.format(i) for i in range(n)] + [f"Item{i}" for i in range(2 * n)]
+    column = Column(pd.Series(cells, name="Associated Contact"))
+    assert personal_reason(column) == f"{kind} in the cells: personal data"
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "2026-01-28T03:58:{:02d}.561+01:00",
+        "2026-01-28 03:58:{:02d} +0000 (UTC)",
+        "+1 000 - 2 0{:02d} EUR",
+        "SKU-0171-12345{:02d}",
+        "Campaign (20240{:02d})",
+        "Size 100-200-3{:02d}",
+        "Sales @ fair {}",
+        "https://example.org/@team{} page",
+    ],
+)
+def test_codes_times_and_ranges_are_not_contained_phone_numbers(cell: str) -> None:
+    column = Column(pd.Series([cell.format(i) for i in range(10, 60)], name="x1"))
+    assert "in the cells" not in str(personal_reason(column))
+
+
+def test_few_cells_that_contain_an_address_leave_an_attribute() -> None:
+    cells = [f"Fair{i}" for i in range(40)] + ["Newsletter news@acme.com"]
+    assert personal_reason(Column(pd.Series(cells, name="Source"))) is None
