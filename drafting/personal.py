@@ -21,6 +21,7 @@ from features.attributes.flag import NO, YES
 PERSONAL_SHARE: Final = 0.3  # of the different cells
 SOME_CONTAIN: Final = 0.1  # enough, if at least `MANY_CONTAIN` cells contain personal data
 MANY_CONTAIN: Final = 10
+STREETS: Final = "street addresses"
 FEWEST_CELLS: Final = 3  # the least number of different cells that are evidence for names, streets
 FIRST_NAME_SHARE: Final = 0.3
 FEWEST_NAMES: Final = 3  # so that a yes or no, such as "has address", is not a name
@@ -38,7 +39,10 @@ LOOKED_AT: Final = 2_000  # different cells that are checked
 def personal_reason(column: Column) -> str | None:
     """Return why a column is personal data or free text; None if it is neither."""
     for kind, pattern in _CELLS.items():
-        if column.share(pattern) >= PERSONAL_SHARE:
+        share = column.share(pattern)
+        if kind == STREETS and share * len(column.counts) < FEWEST_CELLS:
+            continue
+        if share >= PERSONAL_SHARE:
             return f"{kind}: personal data"
     filled, values = int(column.counts.sum()), column.counts.index
     if reason := _phone_reason(column) or _contained_reason(column):
@@ -46,7 +50,7 @@ def personal_reason(column: Column) -> str | None:
     is_unlike = len(values) >= min(20, 0.5 * filled)
     if is_unlike and _NAMES.has("identity_numbers", column.name):
         return "numbers of documents or accounts: personal data"
-    is_varied = is_unlike and not column.is_number
+    is_varied = is_unlike and _is_text(column)
     if is_varied and _NAMES.has("handles", column.name):
         return "accounts of people: personal data"
     if is_varied and _NAMES.has("introducers", column.name):
@@ -54,10 +58,10 @@ def personal_reason(column: Column) -> str | None:
     has_names = (len(values) >= FEWEST_NAMES or _are_few_names(column)) and not column.is_number
     if has_names and _NAMES.has("names_and_addresses", column.name):
         return "names or addresses: personal data"
-    if is_varied and _first_name_share(column) >= FIRST_NAME_SHARE:
+    if is_varied and _are_names(column):
         return "first names in the cells: personal data"
-    if is_unlike and _are_streets(column):
-        return "street addresses: personal data"
+    if is_unlike and not column.is_time and _are_streets(column):  # "12 Oak Road" is a number too
+        return f"{STREETS}: personal data"
     return "free text: may contain anything, also personal data" if _is_free_text(column) else None
 
 
@@ -75,9 +79,9 @@ def names_of_people(columns: Sequence[Column], ignored: Collection[str]) -> dict
     found = {}
     for column in columns:
         values = column.counts.index[:LOOKED_AT]
-        if column.name in ignored or column.is_number or len(values) < FEWEST_PEOPLE:
+        if column.name in ignored or not _is_text(column) or len(values) < FEWEST_PEOPLE:
             continue
-        cells = [_words(value) for value in values]
+        cells = [_words(value) if _is_mostly_letters(value) else [] for value in values]
         are_known = [bool(cell) and known.issuperset(cell) for cell in cells]
         if sum(are_known) >= MOST_REPEAT * len(values):
             found[column.name] = f"repeats the names in {named}: personal data"
@@ -86,7 +90,7 @@ def names_of_people(columns: Sequence[Column], ignored: Collection[str]) -> dict
 
 def _contained_reason(column: Column) -> str:
     """Return which personal data many cells contain besides other text; otherwise ""."""
-    if column.is_number or column.is_time:
+    if not _is_text(column):
         return ""
     values = column.counts.index[:LOOKED_AT]
     for kind, pattern in _CONTAINED.items():
@@ -131,12 +135,12 @@ def _is_free_text(column: Column) -> bool:
     return not ChoiceAttribute.recognise(UndeclaredColumn(column.cells, frozenset()))
 
 
-def _first_name_share(column: Column) -> float:
-    """Compute the share of different cells that are one to four words with a common first name."""
+def _are_names(column: Column) -> bool:
+    """Check whether enough cells are one to four words with a common first name."""
     values = column.counts.index[:LOOKED_AT]
     words = [_words(value) for value in values]
-    is_name = [0 < len(cell) <= 4 and not _FIRST_NAMES.isdisjoint(cell) for cell in words]
-    return sum(is_name) / max(1, len(values))
+    n_names = sum(0 < len(cell) <= 4 and not _FIRST_NAMES.isdisjoint(cell) for cell in words)
+    return n_names >= max(FEWEST_CELLS, FIRST_NAME_SHARE * len(values))
 
 
 def _are_streets(column: Column) -> bool:
@@ -148,7 +152,7 @@ def _are_streets(column: Column) -> bool:
     values = column.counts.index[:LOOKED_AT]
     matches = filter(None, (_HOUSE.fullmatch(value) for value in values))
     names = [match["behind"] or match["before"] for match in matches]
-    if not names or len(names) < STREET_SHARE * len(values):
+    if len(names) < max(FEWEST_CELLS, STREET_SHARE * len(values)):
         return False
     differ = len({name.casefold() for name in names}) >= MOST_DIFFER * len(values)
     return differ or sum(map(_is_street, names)) >= STREET_WORDS * len(names)
@@ -163,6 +167,15 @@ def _is_street(name: str) -> bool:
     words = _words(name)
     is_named = words[0] in _BEFORE_STREETS or words[-1] in _BEHIND_STREETS
     return len(words) > 1 and is_named or words[-1].endswith(_ENDS_OF_STREETS)
+
+
+def _is_text(column: Column) -> bool:
+    return not column.is_number and not column.is_time
+
+
+def _is_mostly_letters(text: str) -> bool:
+    """Check whether a text may be a name; times such as 2026-01-28T03:58Z have letters too."""
+    return sum(map(str.isdigit, text)) < sum(map(str.isalpha, text))
 
 
 def _words(text: str) -> list[str]:

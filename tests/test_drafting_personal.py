@@ -362,3 +362,31 @@ def test_codes_times_and_ranges_are_not_contained_phone_numbers(cell: str) -> No
 def test_few_cells_that_contain_an_address_leave_an_attribute() -> None:
     cells = [f"Fair{i}" for i in range(40)] + ["Newsletter news@acme.com"]
     assert personal_reason(Column(pd.Series(cells, name="Source"))) is None
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [f"2026-01-28T03:58:{i:02d}.561Z" for i in range(60)],
+        [f"2026-01-28T03:58:{i:02d}.561Z" for i in range(40)] + ["soon", "later"],
+        [f"{i} k" for i in range(60)],
+        [f"{i + 1:02d} Jan 2026" for i in range(28)],
+    ],
+)
+def test_times_and_numbers_do_not_repeat_names(cells: list[str]) -> None:
+    contacts = [f"T. Z. K. Jan Mel{c}" for c in "cdefghijklmn"]
+    columns = [
+        Column(pd.Series(contacts, name="Contact Name")),
+        Column(pd.Series(cells, name="Updated on")),
+    ]
+    assert names_of_people(columns, ["Contact Name"]) == {}
+    assert personal_reason(columns[1]) is None
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [["AQF 5 – Diploma"], ["AQF 5 – Diploma"] * 2, ["東京市場2024"], ["Max"], ["Oak Road 5"] * 2],
+)
+def test_one_value_is_no_evidence_for_streets_or_names(cells: list[str]) -> None:
+    column = Column(pd.Series([*cells, None, None], name="Highest Qualification"))
+    assert personal_reason(column) is None
