@@ -243,9 +243,12 @@ def _observed_until(
     times = pd.concat([leads["created_at"], *times_of.values()]).dropna()
     in_future = times > now if now is not None else times.isna()
     if in_future.any():
+        last = times.max()
         notes.sentences.append(
-            f"{int(in_future.sum()):,} times are in the future, the last at {times.max()}. "
-            "They do not extend the time under observation."
+            f"1 time is in the future: {last}. It does not extend the time under observation."
+            if in_future.sum() == 1
+            else f"{int(in_future.sum()):,} times are in the future, the last at {last}. They do "
+            "not extend the time under observation."
         )
     observed = times[~in_future]
     return observed.max() if len(observed) else None

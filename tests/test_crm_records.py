@@ -550,7 +550,10 @@ def test_future_times_do_not_extend_observed_until(tmp_path: Path) -> None:
     now = datetime.datetime(2025, 2, 1, tzinfo=datetime.UTC)
     records = read_records(load_project(tmp_path), now)
     assert records.observed_until == pd.Timestamp("2025-01-05", tz="UTC")
-    assert any("1 times are in the future" in note for note in records.notes)
+    assert (
+        "1 time is in the future: 9999-12-31 00:00:00+00:00. It does not extend the time under "
+        "observation." in records.notes
+    )
 
 
 def test_scoring_imports_no_reader_of_tables() -> None:

@@ -283,7 +283,18 @@ def test_times_in_the_future_and_placeholder_dates(check: Check) -> None:
     future, placeholder = result.warnings
     assert (future.number, placeholder.number) == ("LC106", "LC108")
     assert future.lines == (200,)
+    assert future.evidence == "1 of 200 times is after today: on 2206-01-01."
     assert "23 rows of 200" in placeholder.evidence
+
+
+def test_expected_closing_dates_of_open_leads_raise_no_question(check: Check) -> None:
+    rows = [{**row, "Closed": row["Closed"] or "2026-09-01 10:00"} for row in leads()]
+    assert "LC106" not in numbers(check(rows))
+    rows[1]["Closed"] = rows[2]["Closed"] = "2062-03-01 10:00"
+    future = next(warning for warning in check(rows).warnings if warning.number == "LC106")
+    assert future.question == 'Why is "Closed" in the future in 2 rows?'
+    assert future.evidence == "2 of 133 times are after today, the last on 2062-03-01."
+    assert future.lines == (3, 4)
 
 
 def test_gap_without_leads(check: Check) -> None:

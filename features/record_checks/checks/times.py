@@ -31,21 +31,27 @@ PLACEHOLDERS: Final = tuple(
 
 @check("LC106", "Records have times in the future.")
 def in_future(tables: ReadTables) -> Iterator[Finding]:
-    """Compare the times of leads, activities, stages and outcomes with now."""
+    """Compare the times of leads, activities, stages and outcomes with now.
+
+    The closing dates of open leads are left out, because CRMs have expected dates there.
+    """
     for table in tables.tables.values():
         roles = [column.name for column in TABLES[table.name].file_columns if column.kind == "time"]
         if table.name == "leads" and "closed_at" in table.roles:
             roles.append("closed_at")
         for role in roles:
-            times = table.times(role)
+            times, outcomes = table.times(role), tables.outcomes
+            if times is not None and role == "closed_at" and outcomes and outcomes.table is table:
+                times = np.where(outcomes.is_won | outcomes.is_lost, times, NOT_A_TIME)
             if times is None or not (is_later := times > tables.now + DAY).any():
                 continue
             n_later, zone = int(is_later.sum()), table.keys.timezone
             yield Finding(
                 table,
                 f"Why is {quote(table.roles[role])} in the future in {counted(n_later, 'row')}?",
-                f"{n_later:,} of {int((times != NOT_A_TIME).sum()):,} times are after today, the "
-                f"last on {day_of(int(times.max()), zone)}.",
+                f"{n_later:,} of {int((times != NOT_A_TIME).sum()):,} times "
+                f"{'is after today:' if n_later == 1 else 'are after today, the last'} on "
+                f"{day_of(int(times.max()), zone)}.",
                 "Planned meetings are all right: they do not count before they happen. Correct "
                 "other dates: day and month may be swapped, or the year mistyped.",
                 rows_of(is_later),
