@@ -69,15 +69,18 @@ def shape_leads(
     shaped = shape_table(table, "leads", keys, notes, formats)
     roles = {keys.column_of(role.name) or role.name for role in TABLES["leads"].file_columns}
     attributes = table.loc[shaped.index, [name for name in table.columns if name not in roles]]
-    clash = sorted(set(attributes.columns) & set(shaped.columns))
-    if clash:
+    clash = set(attributes.columns) & set(shaped.columns)
+    if wrong := sorted(clash.difference(project.columns.ignore)):
         raise SchemaError(
             name_of(keys),
             [
-                f"an attribute has the name {clash}, but another column plays this role. "
-                "Rename the attribute in the export."
+                f"the column {quote(name)} has the name of a key for which the project file names "
+                f"another column ({quote(str(keys.column_of(name)))}). List {quote(name)} in "
+                "`ignore` of [columns], or rename it in the export."
+                for name in wrong
             ],
         )
+    attributes = attributes.drop(columns=list(clash))
     return pd.concat([shaped, attributes], axis=1)
 
 

@@ -170,7 +170,8 @@ def after_creation(outcomes: pd.DataFrame, leads: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
     """
-    created = outcomes["lead_id"].map(leads.set_index("lead_id")["created_at"])
+    created = leads.set_index("lead_id")["created_at"].reindex(outcomes["lead_id"])
+    created = created.set_axis(outcomes.index)
     is_same_day = (outcomes["closed_at"] <= created) & (created < outcomes["closed_by"])
     following = (created + SECOND).where(
         created + SECOND < outcomes["closed_by"], outcomes["closed_by"]

@@ -13,6 +13,7 @@ from crm.records import Records
 from crm.text import listed
 from drafting.about_person import sensitive_reason
 from drafting.personal import names_of_people, personal_reason
+from drafting.role_names import ROLE_NAMES
 from drafting.samples import Column
 from drafting.unread_columns import unread_times
 from features.attributes.attribute import LeftOut
@@ -21,6 +22,10 @@ from features.leaks.audit import AttributeAudit, audit_columns
 from features.leaks.check import MIN_OUTCOMES, Verdict
 from features.moments import Moments, list_moments
 
+HAS_ROLE_NAME = (
+    "its name is a key of [leads], and another column is named for this key; to use it as an "
+    "attribute, rename it in the export"
+)
 MANY_VALUES = 50  # a mixed column with at most this many values needs no rule to be read as text
 
 
@@ -83,7 +88,7 @@ def propose_rules(
     personal : mapping of str to str, optional
         The columns of personal data, if `personal_columns` has been called before.
     outcomes : collection of str
-        The columns whose values clearly mean won and lost, besides the outcome itself.
+        Other columns that show the same outcome.
 
     Returns
     -------
@@ -100,6 +105,9 @@ def propose_rules(
             continue
         if unread := unread_times(column):
             rules.ignore[column.name] = f"CHECK: {unread}"
+            continue
+        if column.name in ROLE_NAMES:
+            rules.ignore[column.name] = HAS_ROLE_NAME
             continue
         if reason := sensitive_reason(column, first_lead, now):
             rules.sensitive[column.name] = reason
@@ -122,7 +130,7 @@ def propose_rules(
     for attribute in audit.attributes:
         name = attribute.attribute
         if attribute.verdict is not Verdict.FINE or name in outcomes:
-            rules.known_later[name] = _reason(attribute) or "Its values mean won and lost."
+            rules.known_later[name] = _reason(attribute) or "It shows the same outcome."
             rules.category.pop(name, None)
     used = [name for name in audited if name not in rules.known_later]
     rules.left_out.update(_left_out(used, records, moments, keys))

@@ -167,6 +167,9 @@ def draft_with_values(
             add_possible_amount(section, roles, attributes)
             private = {*rules.ignore, *rules.sensitive}
             add_unread_numbers(section, [c for c in attributes if c.name not in private])
+        if kind == "outcomes":
+            named = roles.columns[kind].values()
+            add_unread_times(section, [c for c in assigned[kind].columns if c not in named])
         formatted = _formatted(attributes, rules) if kind == "leads" else []
         add_formats(section, kind, roles, formatted, set(nothing))
         draft[kind] = section

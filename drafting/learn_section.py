@@ -21,6 +21,8 @@ from drafting.outcome_words import EVERY_ROW, OutcomeWords
 from drafting.roles import Roles
 from drafting.toml_text import add_comment, cell_values, new_section, noted, noted_list
 
+USUAL_HORIZON = 90  # days, if too few wins are known
+ENOUGH_OLD = 0.3  # the least share of leads that are older than the horizon
 HORIZONS_DAYS = (7, 14, 30, 60, 90, 180, 365)
 MIN_WINS_FOR_HORIZON = 20
 HOUR_IN_DAYS = 0.0416666667
@@ -102,12 +104,7 @@ def learn_section(
     section["test_share"] = noted(0.2, f"{tested}, which test the model")
     if not records.has_times:
         return section, learn
-    days = _days_to_win(records)
-    horizon, note = 90, "a win counts within this number of days"
-    if len(days) >= MIN_WINS_FOR_HORIZON:
-        long_enough = (step for step in HORIZONS_DAYS if (days <= step).mean() >= 0.9)
-        horizon = next(long_enough, HORIZONS_DAYS[-1])
-        note += f"; {(days <= horizon).mean():.0%} of the wins seen came within {horizon} days"
+    horizon, note = _horizon(records)
     section["horizon_days"] = noted(horizon, note)
     note = "learn from leads at these ages in days; 0 is new"
     ages: list[float] = [0]
@@ -119,6 +116,34 @@ def learn_section(
     return section, msgspec.structs.replace(
         learn, horizon_days=float(horizon), moments_days=[float(age) for age in ages]
     )
+
+
+def _horizon(records: Records) -> tuple[int, str]:
+    """Propose a horizon in days, and the note behind it.
+
+    It contains nine of ten wins, but is shorter if too few leads are older than that.
+    """
+    wins = _days_to_win(records)
+    has_wins = len(wins) >= MIN_WINS_FOR_HORIZON
+    long_enough = (step for step in HORIZONS_DAYS if (wins <= step).mean() >= 0.9)
+    wanted = next(long_enough, HORIZONS_DAYS[-1]) if has_wins else USUAL_HORIZON
+    assert records.observed_until is not None
+    age = records.observed_until - records.leads["created_at"]
+    ages = np.asarray(age.dt.total_seconds() / SECONDS_PER_DAY, dtype=np.float64)
+    old_enough = [
+        step for step in HORIZONS_DAYS if step <= wanted and (ages >= step).mean() >= ENOUGH_OLD
+    ]
+    horizon = wanted if not old_enough else old_enough[-1]
+    note = "a win counts within this number of days"
+    if has_wins:
+        note += f"; {(wins <= horizon).mean():.0%} of the wins seen came within {horizon} days"
+    if horizon < wanted:
+        n_old = int((ages >= wanted).sum())
+        note += (
+            f"; CHECK: {wanted} days would fit better, but only {n_old:,} of {len(ages):,} leads "
+            "are that old, and only these could be learned from"
+        )
+    return horizon, note
 
 
 def propose_ages(days_to_close: Floats, has_clocks: bool = True) -> list[float]:

@@ -25,6 +25,7 @@ from drafting.samples import Column
 MOSTLY_CLEAR = 0.5  # share of clear rows from which a column that shows open leads is preferred
 CERTAIN = 0.95  # share of clear rows from which a column with any name may be the outcome
 SOME_DATED = 0.05  # the least share of "lost" rows with, and without, a time of closing
+FEWEST_PAIRS = 10  # leads that are won or lost in two columns, to compare these
 FEW_OPEN = 0.01  # share of "lost" rows that another column may show as open
 
 
@@ -87,7 +88,7 @@ class OutcomeChoice:
     others : dict of str to str
         The other columns that may be the outcome, and why they were not chosen.
     same : list of str
-        The other columns whose values clearly mean won and lost. They are later facts too.
+        The other columns that show the same outcome of nearly all leads. They are later facts too.
     """
 
     column: Column
@@ -107,11 +108,11 @@ class OutcomeChoice:
         is_clear = self.rank < CLEAR_OUTCOME_NAMES or not self.words.is_yes_or_no
         return round(self.words.known_share * (1.0 if is_clear else 0.5), 1)
 
-    @property
-    def is_certain(self) -> bool:
-        """Whether nearly all cells have a clear meaning, by other words than yes and no."""
-        is_guess = bool(self.words.guess) or self.words.is_yes_or_no
-        return self.words.known_share >= CERTAIN and bool(self.words.lost) and not is_guess
+    def outcomes(self) -> list[str]:
+        """Return "won", "lost" or "" for each row."""
+        known = {value.casefold(): "won" for value in self.words.won}
+        known |= {value.casefold(): "lost" for value in self.words.lost}
+        return [known.get((text or "").casefold(), "") for text in self.column.texts]
 
     @property
     def is_incomplete(self) -> bool:
@@ -169,7 +170,7 @@ def choose_outcome(
         return None
     best = choices[0]
     others = {choice.column.name: _why_not(choice, best) for choice in choices[1:4]}
-    same = [choice.column.name for choice in choices[1:] if choice.is_certain]
+    same = [choice.column.name for choice in choices[1:] if _agreement(choice, best) >= CERTAIN]
     words = declared.sort(best.column)
     return OutcomeChoice(best.column, words, best.still_open, others, same) if words else None
 
@@ -196,6 +197,16 @@ def check_declared(columns: Sequence[Column], declared: Declared) -> None:
             f"It is not known which value of {quote(column.name)} means won. Its values are: "
             f"{values or 'none'}. Name each value that means won, as in: --won {quote('VALUE')}"
         )
+
+
+def _agreement(choice: OutcomeChoice, best: OutcomeChoice) -> float:
+    """Compute the share of leads, won or lost in both columns, whose outcome is the same."""
+    pairs = [
+        (of_choice, of_best)
+        for of_choice, of_best in zip(choice.outcomes(), best.outcomes(), strict=True)
+        if of_choice and of_best
+    ]
+    return sum(a == b for a, b in pairs) / len(pairs) if len(pairs) >= FEWEST_PAIRS else 0.0
 
 
 def _is_likely(column: Column, words: OutcomeWords) -> bool:

@@ -10,8 +10,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
+from crm.tables import TABLES
 from crm.text import words_of
 
+ROLE_NAMES: Final = frozenset(role.name for role in TABLES["leads"].file_columns)
 NO_RANK: Final = 9  # the rank of a name that does not suggest the role
 CLEAR_OUTCOME_NAMES: Final = 4  # a yes or no is an outcome only if its rank is lower
 OTHER_STATUS: Final = 5  # from this rank on, `outcome` names may mean a status of something else

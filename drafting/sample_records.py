@@ -13,6 +13,7 @@ from crm.outcomes import after_creation, to_won_lost
 from crm.project import LearnKeys
 from crm.records import Records
 from crm.several_leads import with_row_for_each_lead
+from drafting.role_names import ROLE_NAMES
 from drafting.samples import Column, Table
 
 EVENT_TIMES = {"activities": "occurred_at", "stages": "entered_at"}
@@ -79,7 +80,7 @@ def sample_records(
 
 
 def _leads(table: Table, roles: Mapping[str, Column]) -> pd.DataFrame:
-    leads = {column.name: column.cells for column in table.columns}
+    leads = {c.name: c.cells for c in table.columns if c.name not in ROLE_NAMES}
     leads["lead_id"] = _lead_ids(roles, table.rows)
     if "created_at" in roles:
         leads["created_at"] = _times(roles, "created_at")

@@ -117,15 +117,19 @@ def table_section(kind: str, table: Table, roles: Roles, encoding: str | None = 
 
 
 def _add_missing_closing(section: TomlTable, table: Table, columns: dict[str, Column]) -> None:
-    """Add a comment that asks for the closing dates, if a column may contain them."""
+    """Add a comment about the closing dates that are missing, and columns that may contain them."""
     unassigned = [column for column in table.columns if column not in columns.values()]
     timed = [column.name for column in unassigned if column.is_time]
+    missing = (
+        "no column of closing dates was found. Without them, only leads that are older than "
+        "the horizon are learned from."
+    )
     if not timed:
+        add_comment(section, f"{missing[0].upper()}{missing[1:]} To use more leads, export them.")
         return
     add_comment(
         section,
-        "CHECK: no column of closing dates was found. Without them, only leads that are older than "
-        "the horizon are learned from. If one of these columns contains the time at which leads "
+        f"CHECK: {missing} If one of these columns contains the time at which leads "
         f"were won or lost, name it here: {listed(timed)}",
     )
     section.add(tomlkit.comment('closed_at = "…"'))

@@ -355,7 +355,7 @@ def test_wrong_delimiter_is_reported(read: Read) -> None:
 
 
 def test_attribute_named_like_a_role_is_refused(read: Read) -> None:
-    message = r"an attribute has the name \['lead_id'\], but .*Rename the attribute in the export"
+    message = r'the column "lead_id" has the name of a key .* column \(".*"\)\. List "lead_id"'
     with pytest.raises(SchemaError, match=message):
         read({"leads.csv": LEADS.replace("Size", "lead_id")})
 

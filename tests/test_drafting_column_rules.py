@@ -27,6 +27,7 @@ from tests.made_drafts import (
     draft_of,
     flat_leads,
     without_line_breaks,
+    write_csv,
     yes_or_no,
 )
 
@@ -213,7 +214,7 @@ def test_second_column_of_outcomes_is_known_later(tmp_path: Path, days_to_close:
     closed = pd.to_datetime(days(120)) + pd.Timedelta(days=days_to_close)
     leads["Closed Date"] = ["" if s == "Open" else d for s, d in zip(stages, closed, strict=True)]
     leads["Kind"] = [{"Won": "Sold", "Lost": "Rejected", "Open": "New"}[stage] for stage in stages]
-    leads["Answer"] = ["Yes", "No"] * 60
+    leads["Answer"], leads["Earlier Outcome"] = ["Yes", "No"] * 60, ["success", "failure"] * 60
     project = draft_of(tmp_path, leads).project
     assert project.leads.column_of("outcome") == "Outcome"
     assert project.columns.known_later == ["Kind"]
@@ -225,3 +226,24 @@ def test_values_are_constant_only_if_all_leads_have_them(tmp_path: Path) -> None
     leads["Color"], leads["Shape"] = ["red", "blue", "red", "red"] * 25, ["round"] * 100
     text = without_line_breaks(draft_of(tmp_path, leads).text)
     assert "leaves out: \"Shape\", because it is always 'round'." in text
+
+
+def test_attribute_with_the_name_of_a_role_is_ignored(tmp_path: Path) -> None:
+    leads = {"opportunity_id": [f"O{i}" for i in range(90)], "lead_id": ["L1", "L2", None] * 30}
+    leads |= {"created_date": days(90), "stage": ["Closed Won", "Closed Lost", "Open"] * 30}
+    text, project, records = draft_of(tmp_path, leads)
+    assert project.leads.column_of("lead_id") == "opportunity_id"
+    assert project.columns.ignore == ["lead_id"]
+    assert '"lead_id", # its name is a key of [leads], and another column is named' in text
+    assert records.leads["lead_id"].tolist()[:2] == ["O0", "O1"]
+
+
+def test_attribute_named_created_at_that_is_not_a_time_does_not_stop_the_draft(
+    tmp_path: Path,
+) -> None:
+    leads = {"deal_id": [f"D{i}" for i in range(30)], "stage": ["Won", "Lost", "Open"] * 10}
+    leads["created_at"] = ["2026-06-01T09:14:58+05:00", "14.06.2026 09:20"] * 15
+    leads["closed_at"] = ["2026-07-01T09:14:58+05:00", "2026-07-02T09:14:58+05:00", ""] * 10
+    text = draft_project([write_csv(tmp_path, "leads.csv", leads)], tmp_path)
+    assert '"created_at", # CHECK: ' in text
+    assert "\ncreated_at = " not in text

@@ -71,7 +71,7 @@ def test_tables_are_learned_from(tmp_path: Path, shuffled_tables: list[str]) -> 
         ["Closed Lost"],
         ["In progress"],
     )
-    assert (learn.horizon_days, learn.moments_days) == (90, [0, 7, 30])
+    assert (learn.horizon_days, learn.moments_days) == (60, [0, 7, 30])
 
 
 def test_tables_are_read(tmp_path: Path, shuffled_tables: list[str]) -> None:

@@ -162,3 +162,32 @@ def test_consent_does_not_show_open_leads(tmp_path: Path, name: str) -> None:
     text, project, _ = draft_of(tmp_path, leads)
     assert (project.learn.lost, project.learn.open) == ([0], [])
     assert "CHECK" not in text
+
+
+@pytest.mark.parametrize(
+    ("n_days", "horizon", "is_checked"), [(60, 30, True), (128, 60, True), (130, 90, False)]
+)
+def test_horizon_leaves_leads_to_learn_from(
+    tmp_path: Path, n_days: int, horizon: int, is_checked: bool
+) -> None:
+    stages = ["Won", "Lost", "Open", "Open"] * n_days
+    leads = {"Lead ID": range(n_days), "Created Date": days(n_days), "Stage": stages[:n_days]}
+    text, project, _ = draft_of(tmp_path, leads)
+    assert project.learn.horizon_days == horizon
+    assert ("CHECK: 90 days would fit better, but only" in text) == is_checked
+    assert "No column of closing dates was found. Without them, only leads" in text.replace(
+        "\n# ", " "
+    )
+
+
+def test_unread_closing_dates_of_another_file_are_asked_about(tmp_path: Path) -> None:
+    leads = {"customer_id": [f"C{i}" for i in range(40)], "created": days(40)}
+    closed = [f"2024-05-{i % 28 + 1:02}" if i % 2 else f"{i % 12 + 13}/05/2024" for i in range(40)]
+    deals = {"opportunity_id": range(40), "customer_id": leads["customer_id"], "stage": closed}
+    deals["stage"] = ["Closed Won", "Closed Lost"] * 20
+    deals["actual_close_date"] = closed
+    files = [write_csv(tmp_path, "customers.csv", leads), write_csv(tmp_path, "deals.csv", deals)]
+    text = without_line_breaks(draft(tmp_path, files).text)
+    outcomes = text[text.index("[outcomes]") : text.index("[learn]")]
+    assert "CHECK" in outcomes
+    assert "actual_close_date" in outcomes
