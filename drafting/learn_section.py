@@ -94,7 +94,7 @@ def learn_section(
         `learn` with the horizon and the ages of the section.
     """
     section = new_section(LEARN_HEADING)
-    for comment in _outcome_comments(words, roles, records.has_times):
+    for comment in _outcome_comments(words, counts, roles, records.has_times):
         add_comment(section, comment)
     section["won"] = _values(words.won, words, counts)
     section["lost"] = _values(words.lost, words, counts)
@@ -202,7 +202,9 @@ def _values(values: Sequence[str], words: OutcomeWords, counts: Mapping[str, Val
     return noted_list(noted_values)
 
 
-def _outcome_comments(words: OutcomeWords, roles: Roles, has_times: bool) -> list[str]:
+def _outcome_comments(
+    words: OutcomeWords, counts: Mapping[str, ValueCount], roles: Roles, has_times: bool
+) -> list[str]:
     """Write the evidence for the outcome, and what to check."""
     training = (
         "counts open leads as not won once their horizon has passed"
@@ -216,7 +218,7 @@ def _outcome_comments(words: OutcomeWords, roles: Roles, has_times: bool) -> lis
         *([f"CHECK: {words.guess}."] if words.guess else []),
         *([] if words.lost else [_no_lost_comment(roles)]),
         *([UNCLEAR_VALUES.format(training=training)] if words.unclear else []),
-        *_closing_comments(roles),
+        *_closing_comments(words, counts, roles),
     ]
 
 
@@ -257,8 +259,12 @@ def _choice_comments(choice: OutcomeChoice, has_times: bool) -> list[str]:
     return comments
 
 
-def _closing_comments(roles: Roles) -> list[str]:
-    if not roles.other_closings:
+def _closing_comments(
+    words: OutcomeWords, counts: Mapping[str, ValueCount], roles: Roles
+) -> list[str]:
+    lost = [counts[value.casefold()] for value in words.lost if value.casefold() in counts]
+    lacks_dates = any(count.closed is not None and count.closed < count.rows for count in lost)
+    if not roles.other_closings or not lacks_dates:
         return []
     closing = quote(roles.of_outcomes["closed_at"].name)
     return [

@@ -7,15 +7,16 @@ from drafting.samples import Column
 
 
 class ValueCount(NamedTuple):
-    """The number of rows with an outcome value.
+    """The number of leads with an outcome value.
 
     Attributes
     ----------
     value : str
         The value in its most frequent spelling.
     rows : int
+        The number of leads.
     closed : int or None
-        The rows that also have a closing date; None if there is no column of closing dates. Text
+        The leads that also have a closing date; None if there is no column of closing dates. Text
         that is not a time, such as "-" and "not closed", is not a closing date.
     """
 
@@ -25,8 +26,8 @@ class ValueCount(NamedTuple):
 
     @property
     def closed_share(self) -> str:
-        """The share of rows with a closing date, such as "24%"; empty if it is not known."""
-        return "" if self.closed is None else f"{self.closed / self.rows:.0%}"
+        """The share of leads with a closing date, such as "24%"; empty if it is not known."""
+        return f"{self.closed / self.rows:.0%}" if self.closed is not None and self.rows else ""
 
     @property
     def sentence(self) -> str:
@@ -42,7 +43,10 @@ class ValueCount(NamedTuple):
 
 
 def count_values(roles: Mapping[str, Column]) -> dict[str, ValueCount]:
-    """Count the rows of each outcome value.
+    """Count the leads of each outcome value.
+
+    Rows of one lead with the same value count once, and rows without an id do not count. Without a
+    column of ids, each row is a lead.
 
     Parameters
     ----------
@@ -59,13 +63,17 @@ def count_values(roles: Mapping[str, Column]) -> dict[str, ValueCount]:
     spelling: dict[str, str] = {}
     for value in outcome.counts.index:
         spelling.setdefault(value.casefold(), value)
-    rows = dict.fromkeys(spelling, 0)
-    closed = dict.fromkeys(spelling, 0)
-    for row, text in enumerate(outcome.texts):
-        if text is not None:
-            rows[text.casefold()] += 1
-            closed[text.casefold()] += 0 if is_closed is None else int(is_closed[row])
+    ids = roles["lead_id"].texts if "lead_id" in roles else range(len(outcome.texts))
+    leads: dict[str, set[str | int]] = {folded: set() for folded in spelling}
+    closed: dict[str, set[str | int]] = {folded: set() for folded in spelling}
+    for row, (text, lead) in enumerate(zip(outcome.texts, ids, strict=True)):
+        if text is not None and lead is not None:
+            leads[text.casefold()].add(lead)
+            if is_closed is not None and is_closed[row]:
+                closed[text.casefold()].add(lead)
     return {
-        folded: ValueCount(value, rows[folded], None if is_closed is None else closed[folded])
+        folded: ValueCount(
+            value, len(leads[folded]), None if is_closed is None else len(closed[folded])
+        )
         for folded, value in spelling.items()
     }

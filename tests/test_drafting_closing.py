@@ -1,10 +1,12 @@
 """Doubts about the meaning of outcome values that closing dates raise."""
 
+import pandas as pd
 import pytest
 
 from drafting.closing import closing_doubts
-from drafting.outcome_counts import ValueCount
+from drafting.outcome_counts import ValueCount, count_values
 from drafting.outcome_words import OutcomeWords
+from drafting.samples import Column
 
 WORDS = OutcomeWords(won=["Won"], lost=["Lost"], still_open=["Parked", "New"])
 
@@ -45,3 +47,21 @@ def test_open_leads_of_one_value_with_closing_dates_are_in_doubt(
 
 def test_values_without_counts_are_not_in_doubt() -> None:
     assert doubts(Won=(50, 50)) == set()
+
+
+def test_leads_count_once_for_each_value() -> None:
+    cells = {
+        "lead_id": ["1", "1", "2", "2", None, None],
+        "outcome": ["Won", "won", "Won", "Lost", "Lost", "New"],
+        "closed_at": ["2024-05-01", None, None, "2024-05-02", "2024-05-02", None],
+    }
+    roles = {role: Column(pd.Series(cells[role], name=role)) for role in cells}
+    found = count_values(roles)
+    assert found == {
+        "won": ValueCount("Won", 2, 1),
+        "lost": ValueCount("Lost", 1, 1),
+        "new": ValueCount("New", 0, 0),
+    }
+    assert found["new"].sentence == "0 leads"
+    del roles["lead_id"], roles["closed_at"]
+    assert count_values(roles)["won"] == ValueCount("Won", 3, None)

@@ -191,3 +191,14 @@ def test_unread_closing_dates_of_another_file_are_asked_about(tmp_path: Path) ->
     outcomes = text[text.index("[outcomes]") : text.index("[learn]")]
     assert "CHECK" in outcomes
     assert "actual_close_date" in outcomes
+
+
+@pytest.mark.parametrize("is_dated", [True, False])
+def test_other_closing_dates_are_named_if_losses_have_none(tmp_path: Path, is_dated: bool) -> None:
+    leads = closings(["Won", "Lost", "Contacted"], ["Won", "Lost"] if is_dated else ["Won"])
+    leads["Lost time"] = [
+        day if stage == "Lost" else ""
+        for stage, day in zip(leads["Stage"], days(120, "2024-03-01"), strict=True)
+    ]
+    text = draft_of(tmp_path, leads).text
+    assert ("CHECK: closing dates are also in" in text) != is_dated
