@@ -141,7 +141,7 @@ def _horizon(records: Records) -> tuple[int, str]:
         n_old = int((ages >= wanted).sum())
         note += (
             f"; CHECK: {wanted} days would fit better, but only {n_old:,} of {len(ages):,} leads "
-            "are that old, and only these could be learned from"
+            "would then be old enough to learn from"
         )
     return horizon, note
 
