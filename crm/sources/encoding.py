@@ -130,6 +130,8 @@ def decoded(raw: BinaryIO, encoding: str, block_bytes: int) -> Iterator[bytes]:
 
 
 def _without_marks(text: bytes) -> bytes:
+    if text.isascii():
+        return text
     for end in (b"\n", b"\r"):
         mark = end + codecs.BOM_UTF8
         while mark in text:

@@ -70,9 +70,11 @@ def without_formulas(table: pd.DataFrame, findings: Findings) -> pd.DataFrame:
 def _rows_with_formulas(column: pd.Series) -> "np.ndarray[Any, np.dtype[np.intp]]":
     """Return the positions of the cells that may be formulas."""
     if isinstance(column.dtype, pd.StringDtype):
-        starts = pc.match_substring_regex(pa.array(column), r"^\s*=")
+        starts = pc.starts_with(pa.array(column), "=")
+        if not pc.any(starts).as_py():
+            return np.array([], dtype=np.intp)
         return np.flatnonzero(starts.fill_null(False).to_numpy(zero_copy_only=False))
     if column.dtype == object:
-        starts = [isinstance(cell, str) and cell.lstrip().startswith("=") for cell in column]
+        starts = [isinstance(cell, str) and cell.startswith("=") for cell in column]
         return np.flatnonzero(starts)
     return np.array([], dtype=np.intp)

@@ -140,7 +140,7 @@ class RowJudge:
         found: dict[int, str] = {}
         has_names = self._may_have_names(table)
         doubtful = np.flatnonzero(self._doubtful(table, is_first, is_last) | has_names)
-        content = table.iloc[doubtful].to_numpy(dtype=object).tolist()
+        content = table.iloc[doubtful].to_numpy(dtype=object).tolist() if len(doubtful) else []
         for row, cells in zip(doubtful.tolist(), content, strict=True):
             if has_names[row]:
                 self._check_header(cells, row, lines, findings)
@@ -167,7 +167,8 @@ class RowJudge:
         if look is not None and isinstance(table.dtypes.iloc[0], pd.StringDtype):
             may_be = ~look.surely_fits(pa.array(table.iloc[:, 0]))
         rows = np.flatnonzero(may_be)
-        may_be[rows] = self.names.may_be_in(table.iloc[rows])
+        if len(rows):  # a selection of no rows copies each column as well
+            may_be[rows] = self.names.may_be_in(table.iloc[rows])
         return may_be
 
     def _doubtful(self, table: pd.DataFrame, is_first: bool, is_last: bool) -> Bools:
