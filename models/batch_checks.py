@@ -85,7 +85,7 @@ def other_formats(scorer: LeadScorer, leads: pd.DataFrame) -> list[OtherFormat]:
         notation = learned[column]
         if form.notation in (None, notation) or form.doubt:
             continue
-        texts = pd.Series(text_column(leads[column]), dtype=object).dropna().drop_duplicates()
+        texts = _distinct_texts(leads[column])
         written, read = _read(texts, form.notation), _read(texts, notation)
         differs = written.notna() & read.notna() & (written != read)
         if differs.any():
@@ -105,7 +105,7 @@ def _fractions(attribute: NumberAttribute, cells: pd.Series) -> list[OtherFormat
     """
     if attribute.format.unit != PERCENT or attribute.median <= 1:
         return []
-    texts = pd.Series(text_column(cells), dtype=object).dropna().drop_duplicates()
+    texts = _distinct_texts(cells)
     texts = texts[~texts.str.contains("[%\uff05\u066a]").astype(bool)]
     numbers = pd.Series(attribute.encode_column(cells.iloc[texts.index]), texts.index).dropna()
     is_fraction = (numbers != 0) & (numbers.abs() < 1)
@@ -114,6 +114,11 @@ def _fractions(attribute: NumberAttribute, cells: pd.Series) -> list[OtherFormat
     number = number_text(attribute.median).replace(".", attribute.format.decimal or ".")
     example = str(texts[numbers.index][is_fraction].iloc[0])
     return [OtherFormat(attribute.column, FRACTION, attribute.notation, example, f"{number}%")]
+
+
+def _distinct_texts(cells: pd.Series) -> pd.Series:
+    """Return the distinct texts of cells; the index is the position of the first of each."""
+    return pd.Series(text_column(cells), dtype=object).dropna().drop_duplicates()
 
 
 def _read(texts: pd.Series, notation: str | None) -> pd.Series:
