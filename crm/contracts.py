@@ -450,7 +450,5 @@ def _time_advice(column: str, cells: pd.Series, notation: str | None) -> str:
         form = "correct this format"
     do = "Correct the cells." if len(words) == len(texts) else f"Correct the cells, or {form}."
     if words:
-        do += (
-            f" If they mean that there is no time, add to `nothing` of [columns]: {listed(words)}."
-        )
+        do += f" If they stand for a missing time, add to `nothing` of [columns]: {listed(words)}."
     return f"Expected {expected}. {do}"

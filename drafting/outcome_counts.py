@@ -16,8 +16,8 @@ class ValueCount(NamedTuple):
     rows : int
         The number of leads.
     closed : int or None
-        The leads that also have a closing date; None if there is no column of closing dates. Text
-        that is not a time, such as "-" and "not closed", is not a closing date.
+        The leads that also have a closing date. Only times count, not text such as "-" and "not
+        closed". None if the table lacks a column of closing dates.
     """
 
     value: str

@@ -232,7 +232,7 @@ def _consequence(has_role: bool) -> str:
     if not has_role:
         return "would count as missing"
     return (
-        "`leadscore train` may refuse them. If they mean that there is no value, add them to "
+        "`leadscore train` may refuse them. If they stand for a missing value, add them to "
         "`nothing` of [columns]; otherwise correct them"
     )
 

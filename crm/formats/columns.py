@@ -227,8 +227,8 @@ def sign_evidence(
 ) -> SignEvidence | None:
     """Return the evidence of a table for the decimal sign of its columns; None without evidence.
 
-    Numbers count before dates and the delimiter. If the numbers contradict each other, or the
-    dates and the delimiter do, there is no evidence.
+    Numbers count before dates and the delimiter. Numbers that contradict each other are not
+    evidence, and neither are dates that contradict the delimiter.
 
     Parameters
     ----------

@@ -145,7 +145,7 @@ def find_delimiter(lines: Sequence[str], quote: str = '"') -> str:
 
 
 def _quote_share(text: str, delimiter: str, quote: str) -> float:
-    """Return the share of quotes at the start or the end of a cell; 1 if there are no quotes."""
+    """Return the share of quotes at the start or the end of a cell; 1 for a text without quotes."""
     n_quotes = text.count(quote)
     inside = rf"[^{re.escape(delimiter)}\r\n]"
     at_edge = rf"(?<!{inside}){quote}|{quote}(?!{inside})"
