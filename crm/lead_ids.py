@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from crm.arrays import Bools
+from crm.cells import is_among
 
 _SALESFORCE: Final = re.compile("[0-9A-Za-z]{15}[A-Za-z0-5]{3}")
 _SALESFORCE_SUFFIX: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
@@ -118,7 +119,7 @@ def has_lead(ids: Iterable[str], lead_ids: Iterable[str]) -> Bools:
     [True, False]
     """
     keys = id_keys(pd.Series(list(ids), dtype="str"))
-    return keys.isin(id_keys(pd.Series(list(lead_ids), dtype="str"))).to_numpy(dtype=bool)
+    return is_among(keys, id_keys(pd.Series(list(lead_ids), dtype="str")))
 
 
 def as_lead_ids(ids: pd.Series, lead_ids: pd.Series) -> pd.Series:
@@ -142,9 +143,7 @@ def as_lead_ids(ids: pd.Series, lead_ids: pd.Series) -> pd.Series:
     >>> as_lead_ids(ids, pd.Series(["00Q5g000001AbCD", "7"], dtype="str")).tolist()
     ['00Q5g000001AbCD', '7', '9']
     """
-    text = pa.large_string()
-    known = pc.is_in(pa.array(ids.array, text), value_set=pa.array(lead_ids.array, text))
-    unknown = ~known.to_numpy(zero_copy_only=False)
+    unknown = ~is_among(ids, lead_ids)
     if not unknown.any():
         return ids
     of_key = dict(zip(id_keys(lead_ids), lead_ids, strict=True))

@@ -2,9 +2,8 @@
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 
+from crm.cells import is_among
 from crm.contracts import shape_table
 from crm.days import day_ends
 from crm.errors import SchemaError
@@ -175,13 +174,9 @@ def rows_of_known_leads(
     """
     if excluded:
         keys_of_excluded = id_keys(pd.Series(sorted(excluded), dtype="str"))
-        table = table[~id_keys(table["lead_id"]).isin(keys_of_excluded)]
+        table = table[~is_among(id_keys(table["lead_id"]), keys_of_excluded)]
     table = table.assign(lead_id=as_lead_ids(table["lead_id"], lead_ids))
-    # On text, Arrow's look-up takes an eighth of the time of pandas' look-up.
-    text = pa.large_string()
-    ids = pa.array(table["lead_id"].array, text)
-    is_known = pc.is_in(ids, value_set=pa.array(lead_ids.array, text))
-    unknown = ~is_known.to_numpy(zero_copy_only=False)
+    unknown = ~is_among(table["lead_id"], lead_ids)
     if unknown.any() and unknown.all():
         raise SchemaError(name, [_no_known_lead(name, table, lead_ids, project)])
     is_used = table.index.isin(table.index[~unknown]) & (table.index >= 0)

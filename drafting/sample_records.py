@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from crm.cells import is_among
 from crm.contracts import with_closed_by
 from crm.days import zone_of_days
 from crm.lead_ids import as_lead_ids
@@ -58,8 +59,8 @@ def sample_records(
         leads = leads.iloc[np.argsort(order.numbers[leads.index], kind="stable")]
     outcomes = _outcomes(leads, roles, learn)
     if "outcomes" in tables and not tables["outcomes"].is_whole:
-        leads = leads[leads["lead_id"].isin(outcomes["lead_id"])]
-    outcomes = outcomes[outcomes["lead_id"].isin(leads["lead_id"])]
+        leads = leads[is_among(leads["lead_id"], outcomes["lead_id"])]
+    outcomes = outcomes[is_among(outcomes["lead_id"], leads["lead_id"])]
     outcomes = to_won_lost(outcomes, learn, "outcomes")
     closing_zone = None
     if has_times:
@@ -139,7 +140,7 @@ def _observed_until(
             ids = pd.Series(roles[kind]["lead_id"].texts, dtype="str")
             events = pd.DataFrame({"lead_id": ids, "time": _times(roles[kind], role).array})
             events = _of_leads(events, leads)
-            times.append(events["time"][events["lead_id"].isin(leads["lead_id"])])
+            times.append(events["time"][is_among(events["lead_id"], leads["lead_id"])])
     observed = pd.concat(times).dropna()
     if now is not None:
         observed = observed[observed <= now]

@@ -23,6 +23,8 @@ from crm.tables import TABLES
 from crm.text import words_of
 from drafting.nothing_words import is_nothing
 
+SHARE_OF = 2_000  # distinct cells that are compared with a pattern
+
 
 class Column:
     """A column of a sample, with its texts, numbers and counts of values.
@@ -57,8 +59,14 @@ class Column:
 
     def filled(self, nothing: Collection[str] = ()) -> Bools:
         """Return which rows have a value, shape (n_rows,); `nothing` are case-folded words."""
+        if not nothing:
+            return self._has_text
         empty = {text for text in self.counts.index if text.casefold() in nothing}
         return np.array([text is not None and text not in empty for text in self.texts], bool)
+
+    @cached_property
+    def _has_text(self) -> Bools:
+        return np.array([text is not None for text in self.texts], bool)
 
     def number_share(self, nothing: Collection[str] = ()) -> float:
         """Compute the share of numbers among the filled cells; 0 if no cell is filled."""
@@ -67,7 +75,7 @@ class Column:
 
     def share(self, pattern: str) -> float:
         """Compute the share of distinct cells that match a pattern completely."""
-        cells = self.counts.index[:2_000].tolist()
+        cells = self.counts.index[:SHARE_OF].tolist()
         return sum(re.fullmatch(pattern, cell) is not None for cell in cells) / max(1, len(cells))
 
     @property
@@ -81,11 +89,9 @@ class Column:
 
         Read as numbers, they would lose the 0.
         """
-        if not self.is_number:
+        if not self.is_number or len(set(map(len, self.counts.index))) != 1:
             return []
-        codes = [text for text in self.counts.index if re.fullmatch(r"0\d+", text)]
-        lengths = {len(text) for text in self.counts.index}
-        return codes if len(lengths) == 1 else []
+        return [text for text in self.counts.index if re.fullmatch(r"0\d+", text)]
 
     @cached_property
     def times(self) -> pd.Series:
@@ -149,6 +155,8 @@ class Table:
     @cached_property
     def is_repeated(self) -> Bools:
         """Which rows are equal to an earlier row in every cell, shape (n_rows,)."""
+        if any(column.is_key for column in self.columns):
+            return np.zeros(self.rows, dtype=bool)
         texts = pd.DataFrame({i: column.texts for i, column in enumerate(self.columns)})
         return np.asarray(texts.duplicated(), dtype=bool)
 

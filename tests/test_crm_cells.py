@@ -14,7 +14,10 @@ from hypothesis import strategies as st
 from crm.cells import (
     cell_number,
     cell_text,
+    distinct_cells,
+    distinct_texts,
     harmless,
+    is_among,
     number_column,
     text_column,
     text_series,
@@ -153,6 +156,33 @@ def test_equal_cells_of_different_types_have_different_texts() -> None:
         "2025-01-01T08:00:00+00:00",
         "2025-01-01T09:00:00+01:00",
     ]
+
+
+@given(st.lists(st.none() | st.text("ab \t\xa0", max_size=4)))
+def test_column_of_text_is_read_cell_by_cell(cells: list[str | None]) -> None:
+    column = pd.Series(cells, dtype="str")
+    texts = [cell_text(cell) for cell in cells]
+    assert text_column(column).tolist() == texts
+    assert distinct_texts(column) == list(dict.fromkeys(filter(None, texts)))
+
+
+@pytest.mark.parametrize("dtype", ["str", object])
+def test_missing_cells_are_one_distinct_cell(dtype: Any) -> None:
+    positions, cells = distinct_cells(pd.Series(["b", None, "b", math.nan], dtype=dtype, name="x"))
+    assert positions.tolist() == [0, 1, 0, 1]
+    assert (cells.name, cells[0], bool(pd.isna(cells[1]))) == ("x", "b", True)
+
+
+def test_equal_cells_of_different_types_are_distinct() -> None:
+    positions, cells = distinct_cells(pd.Series([1, True, 1], dtype=object))
+    assert (positions.tolist(), cells.tolist()) == ([0, 1, 2], [1, True, 1])
+
+
+def test_a_missing_text_is_among_others_with_a_missing_text() -> None:
+    texts = pd.Series(["a", None], dtype="str")
+    assert is_among(texts, pd.Series(["b", None], dtype="str")).tolist() == [False, True]
+    assert is_among(texts, pd.Series(["a"], dtype="str")).tolist() == [True, False]
+    assert is_among(texts, pd.Series([], dtype="str")).tolist() == [False, False]
 
 
 @pytest.mark.parametrize(

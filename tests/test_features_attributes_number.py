@@ -130,3 +130,13 @@ def test_one_number_with_missing_cells_is_a_feature() -> None:
 def test_number_column_without_numbers_is_left_out() -> None:
     left_out = LeftOut("x", "it is listed as a number and contains none")
     assert fit(["a", "b"] * 20, kind="number") == left_out
+
+
+@pytest.mark.parametrize(("nothing", "zero"), [("0 eur", math.nan), ("0", math.nan), ("-", 0.0)])
+def test_column_of_text_is_read_as_its_cells_are(nothing: str, zero: float) -> None:
+    cells = ["0 EUR", "5 EUR", "1,250.5", "true", "many", None]
+    attribute = NumberAttribute("x", frozenset({nothing}), 0.0, notation="1,234.56 EUR")
+    numbers = attribute.encode_column(pd.Series(cells, dtype="str"))
+    assert numbers.tolist() == pytest.approx(
+        [zero, 5.0, 1250.5, 1.0, math.nan, math.nan], nan_ok=True
+    )

@@ -29,7 +29,7 @@ from crm.sources.not_records import RowJudge
 from crm.sources.rows import Rows
 from crm.sources.source_file import SourceFile
 
-BLOCK_BYTES = 1 << 24
+BLOCK_BYTES = 1 << 22
 END_BYTES = 1 << 16  # the last block has at least this size, so that it contains a whole footer
 HALVED_BYTES = 1 << 17  # larger blocks with irregular rows are halved
 PARSED_BYTES = 1 << 20  # pyarrow parses this many bytes in one thread

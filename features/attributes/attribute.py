@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from crm.arrays import Floats, Labels, Objects
-from crm.cells import cell_text, read_column, text_column
+from crm.cells import cell_text, distinct_texts, read_column
 from features.cell_warnings import CellWarning
 from features.feature import Feature
 
@@ -66,13 +66,17 @@ class UndeclaredColumn:
     @cached_property
     def sample(self) -> list[str]:
         """Distinct values, at most `SAMPLE`, without those that mean "no value"."""
-        words = pd.Series(text_column(self.cells), dtype=object).dropna().drop_duplicates()
-        return [word for word in words.head(SAMPLE) if word.casefold() not in self.nothing]
+        texts = self._texts[:SAMPLE]
+        return [text for text in texts if text.casefold() not in self.nothing]
 
     @cached_property
     def values(self) -> set[str]:
         """All distinct values, case-folded, without those that mean "no value"."""
-        return {str(word).casefold() for word in text_column(self.cells) if word} - self.nothing
+        return {text.casefold() for text in self._texts} - self.nothing
+
+    @cached_property
+    def _texts(self) -> list[str]:
+        return distinct_texts(self.cells)
 
 
 @dataclass(frozen=True)

@@ -135,9 +135,24 @@ class NumberAttribute(Attribute):
 
     def encode_column(self, column: pd.Series) -> Floats:
         """Read a column, shape (n,), float64."""
-        if not pd.api.types.is_any_real_numeric_dtype(column.dtype):
+        if pd.api.types.is_any_real_numeric_dtype(column.dtype):
+            return self._without_nothing(number_column(column))
+        if column.dtype != "str" or self._has_odd_nothing:
             return read_column(column, self.encode, np.float64)
-        return self._without_nothing(number_column(column))
+        numbers = self._without_nothing(self.format.read_column(column))
+        words = np.flatnonzero(np.isnan(numbers) & column.notna().to_numpy())
+        if len(words):
+            numbers[words] = read_column(column.iloc[words], self.encode, np.float64)
+        return numbers
+
+    @cached_property
+    def _has_odd_nothing(self) -> bool:
+        """True if a number may mean "no value" although `nothing_numbers` does not contain it.
+
+        A cell "0 EUR" may be a number while the word for nothing, "0 eur", is not.
+        """
+        with_digits = [word for word in self.nothing if any(map(str.isdigit, word))]
+        return not all(math.isfinite(self.format.read(word)) for word in with_digits)
 
     def _without_nothing(self, numbers: Floats) -> Floats:
         if self.nothing_numbers:

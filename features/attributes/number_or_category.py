@@ -2,15 +2,15 @@
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from crm.arrays import Floats, Objects
-from crm.cells import folded_words, read_column, text_column
+from crm.arrays import Bools, Floats, Objects
+from crm.cells import distinct_cells, folded_words, text_column
 from crm.errors import SchemaError
 from crm.formats.numbers import NumberFormat
 from crm.text import words_of
@@ -69,37 +69,30 @@ def fit_attribute(
     """
     name = str(column.name)
     folded = folded_words(nothing)
-    texts = text_column(column)
     reader = NumberAttribute(name, folded, math.nan, notation or NumberFormat().notation)
-    texts[np.isin(_fold(texts), list(folded))] = None
-    is_truth = np.isin(_fold(texts), list(TRUTHS))
-    numbers_of_cells = reader.format.read_column(column)
-    texts[np.isin(numbers_of_cells, list(reader.nothing_numbers)) & ~is_truth] = None
-    filled = np.array([text is not None for text in texts], dtype=bool)
+    codes, cells = distinct_cells(column)
+    read = _read_cells(cells, reader)
+    filled = read.filled[codes]
     n_filled = int(filled.sum())
     if n_filled == 0:
         return LeftOut(name, "it is empty")
-    counts = pd.Series(texts[filled]).value_counts()
-    if len(counts) == 1 and n_filled == len(column):
-        return LeftOut(name, f"it is always {str(counts.index[0])[:40]!r}")
-    numbers = reader.encode_column(column)
-    infinite = read_column(pd.Series(texts), _is_infinite, np.bool_)
-    is_number = np.isfinite(numbers) | infinite
-    if not is_number[~is_truth].any():  # true and false are numbers only among others
-        is_number &= ~is_truth
-    share = float(is_number[filled].mean())
+    distinct = set(read.texts[read.filled])
+    if len(distinct) == 1 and n_filled == len(column):
+        return LeftOut(name, f"it is always {distinct.pop()[:40]!r}")
+    share = float(read.is_number[codes][filled].mean())
     is_declared = kind is not None
     is_id = not is_declared and _ID_NAME.search(words_of(name)) is not None
     if kind is None:
-        kind = _kind(name, share, n_distinct=len(counts), n=n_filled)
+        kind = _kind(name, share, n_distinct=len(distinct), n=n_filled)
         if kind == "number" and is_id:  # ids are names, not amounts
             kind = "category"
     if kind == "number":
-        if infinite.any():
-            raise SchemaError("leads", [_infinities(name, int(infinite.sum()))])
+        if read.infinite.any():
+            raise SchemaError("leads", [_infinities(name, int(read.infinite[codes].sum()))])
+        numbers = read.numbers[codes]
         if not np.isfinite(numbers).any():
             return LeftOut(name, "it is listed as a number and contains none")
-        if not is_declared and (evidence := _why_identifiers(numbers[filled], len(counts))):
+        if not is_declared and (evidence := _why_identifiers(numbers[filled], len(distinct))):
             return LeftOut(name, f"each lead has a number of its own, {evidence}: an identifier")
         known = numbers[np.isfinite(numbers)]
         return replace(
@@ -108,13 +101,56 @@ def fit_attribute(
             lowest=float(known.min()),
             highest=float(known.max()),
         )
-    if (n_filled >= 100 or is_id) and len(counts) > NEARLY_UNIQUE * n_filled:
+    if (n_filled >= 100 or is_id) and len(distinct) > NEARLY_UNIQUE * n_filled:
         return LeftOut(name, "nearly each lead has a value of its own: an identifier or free text")
-    spellings = counts.groupby(_fold(counts.index.to_numpy()), sort=False)
+    counts = pd.Series(read.texts[codes][filled]).value_counts()
+    spellings = counts.groupby([text.casefold() for text in counts.index], sort=False)
     totals = spellings.sum().sort_values(ascending=False, kind="stable")
     often = totals[totals >= min(MIN_ROWS_PER_VALUE, totals.iloc[0])].head(MAX_VOCABULARY)
     spelled = spellings.idxmax()
     return CategoryAttribute(name, folded, tuple(str(spelled[value]) for value in often.index))
+
+
+class _ReadCells(NamedTuple):
+    """What the distinct cells of a column are.
+
+    Attributes
+    ----------
+    texts : ndarray of str, shape (n_distinct,)
+        None for "no value".
+    filled : ndarray of bool, shape (n_distinct,)
+        True for a value.
+    numbers : ndarray of float64, shape (n_distinct,)
+        nan for what is not a number.
+    infinite : ndarray of bool, shape (n_distinct,)
+    is_number : ndarray of bool, shape (n_distinct,)
+        True for numbers and infinities. True and false are numbers only among others.
+    """
+
+    texts: Objects
+    filled: Bools
+    numbers: Floats
+    infinite: Bools
+    is_number: Bools
+
+
+def _read_cells(cells: pd.Series, reader: NumberAttribute) -> _ReadCells:
+    """Read the distinct cells of a column, once each."""
+    texts = text_column(cells)
+    words = [None if text is None else text.casefold() for text in texts]
+    texts[[word in reader.nothing for word in words]] = None
+    is_truth = np.array([word in TRUTHS and word not in reader.nothing for word in words], bool)
+    if reader.nothing_numbers:
+        is_nothing = np.isin(reader.format.read_column(cells), list(reader.nothing_numbers))
+        texts[is_nothing & ~is_truth] = None
+    filled = np.array([text is not None for text in texts], dtype=bool)
+    numbers = reader.encode_column(cells)
+    infinite = filled & np.isnan(numbers)
+    infinite[infinite] = [_is_infinite(text) for text in texts[infinite]]
+    is_number = np.isfinite(numbers) | infinite
+    if not is_number[~is_truth].any():
+        is_number &= ~is_truth
+    return _ReadCells(texts, filled, numbers, infinite, is_number)
 
 
 def _kind(name: str, share_numbers: float, n_distinct: int, n: int) -> Any:
@@ -162,10 +198,5 @@ def _infinities(name: str, n: int) -> str:
     )
 
 
-def _is_infinite(cell: Any) -> bool:
-    return cell is not None and cell.lower().lstrip("+-") in ("inf", "infinity")
-
-
-def _fold(texts: Objects) -> Objects:
-    fold: Callable[[Any], Any] = lambda text: None if text is None else text.casefold()  # noqa: E731
-    return read_column(pd.Series(texts, dtype=object), fold, object)
+def _is_infinite(text: str) -> bool:
+    return text.lower().lstrip("+-") in ("inf", "infinity")

@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from crm.arrays import Bools, Floats, Ints, Objects
-from crm.cells import folded_words, text_column
+from crm.cells import folded_words, is_among, text_column
 from crm.formats.column_times import parse_times
 from crm.formats.columns import number_reader, time_notation
 from crm.project import ColumnsKeys
@@ -106,8 +106,10 @@ class TwoGroups:
         A larger score ranks a lead nearer to the first group. The standard error is that of
         Hanley and McNeil (Radiology 143, 1982).
         """
-        _, at = np.unique(scores, return_inverse=True)
-        width, parts = int(at.max(initial=0)) + 1, int(self.part.max(initial=0)) + 1
+        return self._auc_of_ranks(*_ranks(scores))
+
+    def _auc_of_ranks(self, at: Ints, width: int) -> Auc:
+        parts = int(self.part.max(initial=0)) + 1
         cells = self.part * width + at
         first, second = (
             np.bincount(cells[group], minlength=parts * width).reshape(parts, width).astype(float)
@@ -125,7 +127,8 @@ class TwoGroups:
 
     def auc_either_way(self, scores: Floats) -> Auc:
         """Compute how well scores rank leads upwards or downwards, whichever is better."""
-        return max(self.auc(scores), self.auc(-scores))
+        at, width = _ranks(scores)
+        return max(self._auc_of_ranks(at, width), self._auc_of_ranks(width - 1 - at, width))
 
     def shares(self, values: NDArray[np.generic]) -> Shares:
         """Compute the mean of each group, with the same weights of the slices of time for both."""
@@ -171,6 +174,12 @@ class TwoGroups:
             part=self.part[selected],
             fold=self.fold[selected],
         )
+
+
+def _ranks(scores: Floats) -> tuple[Ints, int]:
+    """Return the rank of each score among the distinct scores, from 0, and their number."""
+    at, distinct = pd.factorize(scores, sort=True, use_na_sentinel=False)  # faster than np.unique
+    return at, max(1, len(distinct))
 
 
 @dataclass(frozen=True)
@@ -340,9 +349,9 @@ def audited_leads(records: Records, moments: Moments) -> AuditedLeads:
     ids = records.leads["lead_id"]
     outcomes = records.outcomes.sort_values("closed_at", kind="stable")
     first = outcomes.drop_duplicates("lead_id").set_index("lead_id")
-    is_closed = ids.isin(first.index).to_numpy()
+    is_closed = is_among(ids, outcomes["lead_id"])
     closed = microseconds(first["closed_at"].reindex(ids))
-    won = ids.isin(outcomes["lead_id"][outcomes["outcome"] == "won"]).to_numpy(copy=True)
+    won = is_among(ids, outcomes["lead_id"][outcomes["outcome"] == "won"])
     won[moments.lead[moments.label == 1]] = True
     no_time = np.full(len(ids), NOT_A_TIME)
     created = microseconds(records.leads["created_at"]) if records.has_times else no_time
