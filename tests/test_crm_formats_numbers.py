@@ -159,6 +159,12 @@ def test_notation_is_read_back(notation: str) -> None:
     assert NumberFormat.of_notation(notation).notation == notation
 
 
+@pytest.mark.parametrize("unit", ["名", "件", "h", "m", "s", "z", "°", "²", "%", "$", "¤"])
+def test_format_with_a_unit_of_one_character_is_read_back(unit: str) -> None:
+    form = NumberFormat(unit=unit)
+    assert NumberFormat.of_notation(form.notation) == form
+
+
 @pytest.mark.parametrize("notation", ["", "1,234,56", "12.34", "dd.mm.yyyy", "-1234.56", "number"])
 def test_invalid_notation_is_refused(notation: str) -> None:
     with pytest.raises(ConfigError, match=r"is not the format of a number or a time\. Expected"):

@@ -281,7 +281,7 @@ class NumberFormat(msgspec.Struct, frozen=True):
             return TWENTY_PERCENT
         if self.unit == PERCENT:
             return digits + PERCENT
-        if len(self.unit) == 1:
+        if len(self.unit) == 1 and self.unit in (*CURRENCIES, ANY_CURRENCY):
             return self.unit + digits
         return f"{digits} {self.unit}".rstrip()
 
