@@ -25,6 +25,15 @@ def test_ls101_suspects_columns_that_open_leads_have_half_as_often() -> None:
     assert verdicts(audited) == {"LS101": Verdict.SUSPECT}
 
 
+@pytest.mark.parametrize(("if_closed", "verdict"), [(0.0, Verdict.LEAK), (0.4, Verdict.SUSPECT)])
+def test_ls101_finds_columns_that_are_emptied_when_leads_are_closed(
+    if_closed: float, verdict: Verdict
+) -> None:
+    leads = MadeUpLeads(still_open=0.2, timed=True)
+    audited = leads.audit_column(leads.words(if_closed, if_closed, if_open=0.9))
+    assert verdicts(audited)["LS101"] is verdict
+
+
 @pytest.fixture
 def with_open_newest_leads() -> MadeUpLeads:
     """Return leads; all leads of the newest tenth are open."""
@@ -137,6 +146,12 @@ def test_ls103_allows_columns_that_open_leads_have_filled_too() -> None:
     audited = leads.audit_column(leads.words(0.7, 0.3, if_open=0.5))
     assert audited.verdict is Verdict.FINE
     assert verdicts(audited) == {"LS103": Verdict.FINE}
+
+
+def test_ls103_finds_columns_that_only_lost_leads_lack() -> None:
+    leads = MadeUpLeads(still_open=0.3)
+    audited = leads.audit_column(leads.words(0.9, 0.1, if_open=0.9))
+    assert verdicts(audited)["LS103"] is Verdict.LEAK
 
 
 @pytest.mark.parametrize(("n_open", "verdict"), [(160, Verdict.FINE), (159, Verdict.LEAK)])

@@ -14,11 +14,16 @@ from features.leaks.check import (
 from features.leaks.measures import AuditedColumn, AuditedLeads
 
 
-@check("LS101", "It is filled for closed leads and almost never for open leads of the same time.")
+@check(
+    "LS101",
+    "It is filled for closed leads and almost never for open leads of the same time, or the "
+    "reverse.",
+)
 def filled_at_closing(column: AuditedColumn, leads: AuditedLeads) -> tuple[Verdict, str] | None:
     """Compare closed and open leads by how many have the column filled.
 
-    If the share of open leads is only somewhat smaller, the work of sales may explain it.
+    A column such as "Next step" may be emptied when a lead is closed. If the smaller share is only
+    somewhat smaller, the work of sales may explain it.
     """
     groups = leads.by_state
     lost = int((~leads.by_outcome.is_first).sum())
@@ -26,11 +31,12 @@ def filled_at_closing(column: AuditedColumn, leads: AuditedLeads) -> tuple[Verdi
         return None
     filled = column.filled[groups.rows]
     closed, still_open = groups.shares(filled)
-    if groups.auc(filled.astype(float)).low <= 0.5 or closed < 0.05:
+    less, more = sorted((closed, still_open))
+    if groups.auc_either_way(filled.astype(float)).low <= 0.5 or more < 0.05:
         return None
-    if still_open <= 0.1 * closed:
+    if less <= 0.1 * more:
         verdict = Verdict.LEAK if leads.in_order else Verdict.SUSPECT
-    elif still_open <= 0.5 * closed and closed - still_open >= 0.2 and lost >= MIN_OUTCOMES_OF_LEAK:
+    elif less <= 0.5 * more and more - less >= 0.2 and lost >= MIN_OUTCOMES_OF_LEAK:
         verdict = Verdict.SUSPECT
     else:
         return None
@@ -84,9 +90,11 @@ def filling_separates(column: AuditedColumn, leads: AuditedLeads) -> tuple[Verdi
             f"{of_the_same_time(leads)}, which ranks {auc.value:.0%} of pairs correctly"
         )
         closed, still_open = state.shares(filled[state.rows])
-        if state.rarer >= MIN_OUTCOMES_OF_LEAK and still_open >= 0.8 * closed:
+        # Open leads will be won or lost, so their share may be between those of the two.
+        most = max(closed / 0.8, (closed + max(won, lost)) / 2)
+        if state.rarer >= MIN_OUTCOMES_OF_LEAK and 0.8 * closed <= still_open <= most:
             return Verdict.FINE, (
-                f"{evidence}; but open leads have it filled as often as closed leads, "
+                f"{evidence}; but open leads have it filled about as often as closed leads, "
                 f"{still_open:.0%} and {closed:.0%}."
             )
         is_leak = auc.value >= 0.8 and auc.low >= 0.75
