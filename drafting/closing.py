@@ -55,7 +55,7 @@ def closing_by_cells(
             continue
         if is_filled[~is_closed].mean() > FILLED_OF_OTHERS:
             continue
-        if created is None or _is_after(column, created) >= AFTER_CREATION:
+        if created is None or share_after(column, created) >= AFTER_CREATION:
             return column
     return None
 
@@ -101,8 +101,8 @@ def _rows_and_closed(values: Sequence[str], counts: Mapping[str, ValueCount]) ->
     return sum(count.rows for count in dated), sum(count.closed or 0 for count in dated)
 
 
-def _is_after(column: Column, created: Column) -> float:
-    """Compute the share of times that are on the day of creation or later."""
+def share_after(column: Column, created: Column) -> float:
+    """Compute the share of times that are on the day of creation or later; 0 without times."""
     days = column.times.dt.normalize() - created.times.dt.normalize()
     days = days.dropna()
     return float((days >= np.timedelta64(0)).mean()) if len(days) else 0.0

@@ -15,15 +15,14 @@ from crm.tables import TABLES, DeclaredColumn
 from crm.text import listed
 from drafting.about_person import is_sensitive
 from drafting.closing import closing_by_cells
+from drafting.creation import creation_by_cells, may_be_creation
 from drafting.lead_columns import id_columns
 from drafting.no_outcome import has_status, no_outcome
 from drafting.outcome_column import Declared, OutcomeChoice, check_declared, choose_outcome
 from drafting.personal import personal_reason
 from drafting.role_names import CLOSING_NAMES, NO_RANK, hints_at, is_named, rank
 from drafting.samples import Column, Table
-from features.leaks.checks.names import word_of_later
 
-MOST_WITHOUT_CREATION = 0.2  # the share of leads that may have no time of creation
 DEAL_AMOUNT = 1  # the rank of names such as "deal amount"
 MOST_AMOUNTS_NOT_WON = 0.5  # the share of leads that were not won with an amount
 FEWEST_IN_ORDER = 20  # in fewer rows, a number may grow by chance
@@ -42,14 +41,16 @@ class Roles:
         The column of the outcome; None if every row of the file of outcomes is a win.
     other_closings : list of str
         Further columns of closing dates, which are not read.
-    closing_by_cells : bool
-        True if the column of closing dates was found by its cells, and not by its name.
+    closing_by_cells, creation_by_cells : bool
+        True if the column of closing dates, or of creation times, was found by its cells, and not
+        by its name.
     """
 
     columns: dict[str, dict[str, Column]]
     outcome: OutcomeChoice | None = None
     other_closings: list[str] = field(default_factory=list)
     closing_by_cells: bool = False
+    creation_by_cells: bool = False
 
     @property
     def of_outcomes(self) -> dict[str, Column]:
@@ -106,9 +107,20 @@ def find_roles(tables: Mapping[str, Table], declared: Declared = ANY_CHOICE) -> 
         by_cells = closing_by_cells(unassigned, choice, of_outcomes.get("created_at"))
         of_outcomes |= {} if by_cells is None else {"closed_at": by_cells}
     closing = of_outcomes.get("closed_at")
+    creation = None
+    if "created_at" not in roles["leads"]:
+        of_leads = roles["leads"]
+        creation = creation_by_cells(tables["leads"], of_leads.values(), of_leads.get("closed_at"))
+        roles["leads"] = _with_creation(of_leads, creation)
     closings = [column for column in source.columns if closing and _is_closing(column)]
     other_closings = [column.name for column in closings if column is not closing]
-    return Roles(roles, choice, other_closings, closing_by_cells=by_cells is not None)
+    return Roles(
+        roles,
+        choice,
+        other_closings,
+        closing_by_cells=by_cells is not None,
+        creation_by_cells=creation is not None,
+    )
 
 
 def find_order(leads: Table) -> Column | None:
@@ -120,7 +132,8 @@ def find_order(leads: Table) -> Column | None:
     rows = np.arange(leads.rows)
     for column in leads.columns:
         whole = column.is_key and column.is_number and (column.numbers % 1 == 0).all()
-        if whole and personal_reason(column) is None and leads.rows > 1:
+        has_unit = any(column.form.units)  # "12 days ago" falls with time
+        if whole and not has_unit and personal_reason(column) is None and leads.rows > 1:
             grows = abs(np.corrcoef(rows, pd.Series(column.numbers).rank())[0, 1]) >= 0.99
             is_counter = re.search(r"\b(number|no|nr|seq\w*|serial|index|order)\b", column.words)
             names_id = rank("lead_id", column.name) < NO_RANK
@@ -192,6 +205,14 @@ def _play(columns: Sequence[Column], kind: str) -> dict[str, Column]:
     return by_role
 
 
+def _with_creation(roles: dict[str, Column], creation: Column | None) -> dict[str, Column]:
+    """Return the roles of the leads with the column of creation times behind the lead id."""
+    if creation is None:
+        return roles
+    first = {"lead_id": roles["lead_id"]} if "lead_id" in roles else {}
+    return first | {"created_at": creation} | roles
+
+
 def _refuse_missing(
     table: Table, kind: str, roles: dict[str, Column], may_lack_outcome: bool
 ) -> None:
@@ -229,9 +250,7 @@ def _can_be_time(role: str, column: Column) -> bool:
     if role in ("occurred_at", "entered_at") and rank("closed_at", column.name) < CLOSING_NAMES:
         return False
     if role == "created_at":
-        is_later = word_of_later(column.name) is not None
-        if is_later or column.n_empty > MOST_WITHOUT_CREATION * len(column.cells):
-            return False
+        return may_be_creation(column)
     return column.is_time
 
 

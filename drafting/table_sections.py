@@ -41,6 +41,10 @@ CLOSING_NOTE = (
     "when it ended; CHECK: its name does not mean a closing, but it is filled for leads that are "
     "won or lost, and empty for the others"
 )
+CREATION_NOTE = (
+    "when the lead was created; CHECK: its name does not mean the creation, but it is the only "
+    "time that most leads have"
+)
 ROLE_NOTES = {
     "lead_id": "identifies each lead in every table",
     "created_at": "when the lead was created; no later record is used to score it at that time",
@@ -93,8 +97,11 @@ def table_section(kind: str, table: Table, roles: Roles, encoding: str | None = 
             tomlkit.comment('lead_id = "…"  # no id was found: leads are numbered by their row')
         )
     for role, column in columns.items():
-        is_by_cells = role == "closed_at" and roles.closing_by_cells
-        note = CLOSING_NOTE if is_by_cells else ROLE_NOTES.get(role, "a further column")
+        note = ROLE_NOTES.get(role, "a further column")
+        if role == "closed_at" and roles.closing_by_cells:
+            note = CLOSING_NOTE
+        elif role == "created_at" and kind == "leads" and roles.creation_by_cells:
+            note = CREATION_NOTE
         section[role] = noted(column.name, note)
     has_ages = kind == "outcomes" or "created_at" in columns
     if columns is roles.of_outcomes and "closed_at" not in columns and has_ages:
@@ -141,8 +148,8 @@ def add_order(section: TomlTable, order: Column | None, attributes: Sequence[Col
     if timed:
         add_comment(
             section,
-            "If one of these columns contains the time at which each lead was created, name it "
-            f"here: {listed(timed)}",
+            "CHECK: if one of these columns contains the time at which each lead was created, name "
+            f"it here: {listed(timed)}",
         )
         section.add(tomlkit.comment('created_at = "…"'))
     if order is not None:
