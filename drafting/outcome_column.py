@@ -1,32 +1,26 @@
 """Chooses the column that shows how leads ended, and collects the evidence for and against it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-
-import numpy as np
+from dataclasses import dataclass, field, replace
 
 from crm.errors import ConfigError
 from crm.suggest import nearest
 from crm.text import listed, quote
 from drafting.about_person import is_sensitive
-from drafting.outcome_meaning import meaning_of, yes_means_lost
+from drafting.open_leads import CERTAIN, OpenEvidence, agreement, has_same_wins, open_evidence
 from drafting.outcome_words import OutcomeWords, declared_values, sort_values
 from drafting.role_names import (
     CLEAR_OUTCOME_NAMES,
-    CLOSING_NAMES,
     NO_RANK,
+    OTHER_NAMES,
     OTHER_STATUS,
     is_excluded,
-    is_named,
     rank,
 )
 from drafting.samples import Column
 
 MOSTLY_CLEAR = 0.5  # share of clear rows from which a column that shows open leads is preferred
-CERTAIN = 0.95  # share of clear rows from which a column with any name may be the outcome
-SOME_DATED = 0.05  # the least share of "lost" rows with, and without, a time of closing
-FEWEST_PAIRS = 10  # leads that are won or lost in two columns, to compare these
-FEW_OPEN = 0.01  # share of "lost" rows that another column may show as open
+CLEAR_VALUES = 0.95  # share of clear rows from which a column with any name may be the outcome
 
 
 @dataclass(frozen=True)
@@ -53,29 +47,6 @@ class Declared:
 
 
 @dataclass(frozen=True)
-class OpenEvidence:
-    """Rows that the outcome shows as lost, and another column as open.
-
-    Attributes
-    ----------
-    column : str
-        The other column.
-    rows : int
-    is_time : bool
-        True if the other column has the times of closing, and no time in these rows.
-    """
-
-    column: str
-    rows: int
-    is_time: bool = False
-
-    @property
-    def text(self) -> str:
-        """The words behind the number of rows, such as "are open in "Stage"."""
-        return f"{'are without a time' if self.is_time else 'are open'} in {quote(self.column)}"
-
-
-@dataclass(frozen=True)
 class OutcomeChoice:
     """The column of the outcome, and why it was chosen.
 
@@ -89,6 +60,9 @@ class OutcomeChoice:
         The other columns that may be the outcome, and why they were not chosen.
     same : list of str
         The other columns that show the same outcome of nearly all leads. They are later facts too.
+    is_confirmed : bool
+        True if the won leads are those of a yes-or-no column with the name of an outcome. Then the
+        name of this column does not matter.
     """
 
     column: Column
@@ -96,6 +70,7 @@ class OutcomeChoice:
     still_open: OpenEvidence | None = None
     others: dict[str, str] = field(default_factory=dict)
     same: list[str] = field(default_factory=list)
+    is_confirmed: bool = False
 
     @property
     def rank(self) -> int:
@@ -108,12 +83,6 @@ class OutcomeChoice:
         is_clear = self.rank < CLEAR_OUTCOME_NAMES or not self.words.is_yes_or_no
         return round(self.words.known_share * (1.0 if is_clear else 0.5), 1)
 
-    def outcomes(self) -> list[str]:
-        """Return "won", "lost" or "" for each row."""
-        known = {value.casefold(): "won" for value in self.words.won}
-        known |= {value.casefold(): "lost" for value in self.words.lost}
-        return [known.get((text or "").casefold(), "") for text in self.column.texts]
-
     @property
     def is_incomplete(self) -> bool:
         """True if the column does not distinguish lost leads from open leads."""
@@ -122,8 +91,9 @@ class OutcomeChoice:
     @property
     def order(self) -> tuple[bool, bool, bool, bool, bool, float, int]:
         """The key that sorts the columns, the best first."""
-        is_unnamed, is_guess = self.rank == NO_RANK, bool(self.words.guess)
-        is_other, is_unclear = self.rank >= OTHER_STATUS, self.certainty < MOSTLY_CLEAR
+        is_guess, is_unclear = bool(self.words.guess), self.certainty < MOSTLY_CLEAR
+        is_unnamed = self.rank == NO_RANK and not self.is_confirmed
+        is_other = self.rank >= OTHER_STATUS and not self.is_confirmed
         kept = (is_unnamed, is_guess, is_other, is_unclear, self.is_incomplete)
         return (*kept, -self.certainty, self.rank)
 
@@ -134,7 +104,9 @@ def choose_outcome(
     """Choose the column that shows how leads ended; return None if there is none.
 
     A column whose words are known comes before one whose meaning would be guessed, and a column
-    that tells open leads from lost ones comes before one that does not. Then the names decide.
+    that tells open leads from lost ones comes before one that does not. Then the names decide. A
+    column with any name is considered if its values show won and lost leads, and its won leads are
+    those of a yes-or-no column with the name of an outcome.
 
     Parameters
     ----------
@@ -152,25 +124,34 @@ def choose_outcome(
     ConfigError
         If the declared column has no declared value.
     """
+    by_meaning = [(column, sort_values(column)) for column in columns if not is_sensitive(column)]
     if declared.outcome is not None:
         named = [column for column in columns if column.name == declared.outcome]
         words = declared.sort(named[0]) if named else None
         return (
-            OutcomeChoice(named[0], words, _open_evidence(named[0], words, columns))
+            OutcomeChoice(named[0], words, open_evidence(named[0], words, by_meaning))
             if words
             else None
         )
     choices = [
-        OutcomeChoice(column, words, _open_evidence(column, words, columns))
-        for column in columns
-        if not is_sensitive(column) and (words := sort_values(column)) and _is_likely(column, words)
+        OutcomeChoice(column, words, open_evidence(column, words, by_meaning))
+        for column, words in by_meaning
+        if words and _may_be_outcome(column, words)
+    ]
+    choices = [
+        choice for choice in _confirmed(choices) if choice.is_confirmed or _is_likely(choice)
     ]
     choices.sort(key=lambda choice: choice.order)
     if not choices:
         return None
     best = choices[0]
     others = {choice.column.name: _why_not(choice, best) for choice in choices[1:4]}
-    same = [choice.column.name for choice in choices[1:] if _agreement(choice, best) >= CERTAIN]
+    outcomes = best.words.outcomes(best.column)
+    same = [
+        choice.column.name
+        for choice in choices[1:]
+        if agreement(choice.words.outcomes(choice.column), outcomes) >= CERTAIN
+    ]
     words = declared.sort(best.column)
     return OutcomeChoice(best.column, words, best.still_open, others, same) if words else None
 
@@ -199,69 +180,34 @@ def check_declared(columns: Sequence[Column], declared: Declared) -> None:
         )
 
 
-def _agreement(choice: OutcomeChoice, best: OutcomeChoice) -> float:
-    """Compute the share of leads, won or lost in both columns, whose outcome is the same."""
-    pairs = [
-        (of_choice, of_best)
-        for of_choice, of_best in zip(choice.outcomes(), best.outcomes(), strict=True)
-        if of_choice and of_best
-    ]
-    return sum(a == b for a, b in pairs) / len(pairs) if len(pairs) >= FEWEST_PAIRS else 0.0
-
-
-def _is_likely(column: Column, words: OutcomeWords) -> bool:
+def _may_be_outcome(column: Column, words: OutcomeWords) -> bool:
+    """Check whether a column is likely an outcome, or would be if another column confirms it."""
     place = rank("outcome", column.name)
-    if place < CLEAR_OUTCOME_NAMES:
-        return True
-    if place == NO_RANK:
-        is_certain = words.known_share >= CERTAIN and bool(words.lost) and not words.is_yes_or_no
-        return is_certain and not words.guess and not is_excluded("outcome", column.name)
-    return not words.guess or bool(words.lost)  # such as Disqualified, next to a guess of won
+    if place < OTHER_NAMES:
+        return place < CLEAR_OUTCOME_NAMES or not words.guess or bool(words.lost)
+    is_clear = words.known_share >= MOSTLY_CLEAR and bool(words.lost) and not words.is_yes_or_no
+    return is_clear and not words.guess and not is_excluded("outcome", column.name)
 
 
-def _open_evidence(
-    column: Column, words: OutcomeWords | None, columns: Sequence[Column]
-) -> OpenEvidence | None:
-    """Find the other column that shows the most rows with a "no" as open.
-
-    A column of closing times shows this if it has times in other such rows.
-    """
-    if words is None or not words.is_yes_or_no or not words.lost:
-        return None
-    lost = {value.casefold() for value in words.lost}
-    is_lost = np.array([text is not None and text.casefold() in lost for text in column.texts])
-    found = []
-    for other in columns:
-        if other is column:
-            continue
-        if other.is_time and rank("closed_at", other.name) < CLOSING_NAMES:
-            is_dated = other.times.notna().to_numpy()[is_lost]
-            if SOME_DATED <= is_dated.mean() <= 1 - SOME_DATED:
-                found.append(OpenEvidence(other.name, int((~is_dated).sum()), is_time=True))
-        if not _is_status(other):
-            continue
-        is_open = {value for value in other.counts.index if _is_open(value, other)}
-        rows = sum(
-            lost_here and text in is_open
-            for lost_here, text in zip(is_lost, other.texts, strict=True)
-        )
-        if rows > FEW_OPEN * sum(is_lost):
-            found.append(OpenEvidence(other.name, rows))
-    return max(found, key=lambda evidence: evidence.rows, default=None)
+def _is_likely(choice: OutcomeChoice) -> bool:
+    """Check whether a column that may be the outcome has a known name, values or wins."""
+    return choice.is_confirmed or choice.rank != NO_RANK or choice.words.known_share >= CLEAR_VALUES
 
 
-def _is_status(column: Column) -> bool:
-    is_flag = yes_means_lost(column.name) and not is_excluded("outcome", column.name)
-    is_named_so = is_named("is_closed", column.name) or is_flag
-    is_named_so |= rank("outcome", column.name) != NO_RANK
-    return is_named_so and 0 < len(column.counts) <= 60
-
-
-def _is_open(value: str, column: Column) -> bool:
-    meaning = meaning_of(value, column.words)
-    if is_named("is_closed", column.name) or yes_means_lost(column.name):
-        return meaning.is_yes_or_no and meaning.outcome == "lost"
-    return meaning.outcome == "open" and not meaning.why
+def _confirmed(choices: Sequence[OutcomeChoice]) -> list[OutcomeChoice]:
+    """Mark the columns whose won leads are those of a yes-or-no column with a clear name."""
+    flags = [
+        choice.words.outcomes(choice.column)
+        for choice in choices
+        if choice.words.is_yes_or_no and choice.rank < CLEAR_OUTCOME_NAMES
+    ]
+    return [
+        replace(choice, is_confirmed=True)
+        if choice.rank >= OTHER_STATUS
+        and any(has_same_wins(choice.words, choice.column, flag) for flag in flags)
+        else choice
+        for choice in choices
+    ]
 
 
 def _why_not(choice: OutcomeChoice, best: OutcomeChoice) -> str:

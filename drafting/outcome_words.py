@@ -58,6 +58,12 @@ class OutcomeWords:
         """The values for the list `open`: those that are still open, and those not clear."""
         return [*self.still_open, *self.unclear]
 
+    def outcomes(self, column: Column) -> list[str]:
+        """Return "won", "lost" or "" for each row of the column."""
+        known = {value.casefold(): "won" for value in self.won}
+        known |= {value.casefold(): "lost" for value in self.lost}
+        return [known.get((text or "").casefold(), "") for text in column.texts]
+
 
 def sort_values(column: Column) -> OutcomeWords | None:
     """Sort the values of an outcome by their words; return None if no value means won.

@@ -17,6 +17,7 @@ ROLE_NAMES: Final = frozenset(role.name for role in TABLES["leads"].file_columns
 NO_RANK: Final = 9  # the rank of a name that does not suggest the role
 CLEAR_OUTCOME_NAMES: Final = 4  # a yes or no is an outcome only if its rank is lower
 OTHER_STATUS: Final = 5  # from this rank on, `outcome` names may mean a status of something else
+OTHER_NAMES: Final = 6  # from this rank on, a yes or no of `outcome` means nothing
 CLOSING_NAMES: Final = 4  # names of `closed_at` with a lower rank mean a closing
 NAMED_IDS: Final = 5  # names of `lead_id` with a lower rank name the lead or the row
 

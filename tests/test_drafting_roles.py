@@ -170,6 +170,44 @@ def test_status_comes_before_a_flag_that_hides_open_leads(tmp_path: Path) -> Non
     assert project.leads.column_of("outcome") == "Status"
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["Vertriebsstatus", "Estado del candidato", "Bearbeitungsstand", "Status (custom)", "Wie?"],
+)
+def test_values_of_a_column_come_before_a_flag_with_the_same_wins(
+    tmp_path: Path, name: str
+) -> None:
+    leads: dict[str, Any] = {"Id": range(40), "Konvertiert": [1, 0, 0, 0] * 10}
+    leads[name] = ["Gewonnen", "Verloren", "Offen", "Ganz neu hier"] * 10
+    text, project, _ = draft_of(tmp_path, leads)
+    assert project.leads.column_of("outcome") == name
+    assert project.learn.lost == ["Verloren"]
+    assert '10 of its leads that are not won are open in "' in without_line_breaks(text)
+    assert '"Konvertiert", # Its name' in text
+
+
+def test_empty_cells_beside_won_and_lost_show_open_leads_that_a_flag_hides(tmp_path: Path) -> None:
+    leads: dict[str, Any] = {"Id": range(40), "Converted": [1, 0, 0, 0] * 10}
+    leads["Status"] = ["Won", "Lost", None, None] * 10
+    assert draft_of(tmp_path, leads).project.leads.column_of("outcome") == "Status"
+
+
+def test_values_with_other_wins_do_not_replace_a_flag(tmp_path: Path) -> None:
+    leads = {"Id": range(40), "Created": days(40), "Converted": [1, 0, 1, 0] * 10}
+    leads["Wie?"] = ["Gewonnen", "Verloren", "Offen", "Offen"] * 10
+    text, project, _ = draft_of(tmp_path, leads)
+    assert project.leads.column_of("outcome") == "Converted"
+    assert 'CHECK: 10 of these leads are open in "Wie?"' in text
+
+
+@pytest.mark.parametrize("name", ["Newsletterstatus", "Statut marketing", "配送状況"])
+def test_yes_or_no_in_a_status_of_something_else_is_not_the_outcome(
+    tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(ConfigError, match="shows how leads ended"):
+        draft_of(tmp_path, {"Id": range(40), name: ["yes", "no"] * 20})
+
+
 def test_status_of_qualified_leads_is_an_outcome_to_check(tmp_path: Path) -> None:
     leads = {"(Do Not Modify) Lead": [f"{i:08x}-0000-4000-8000-000000000000" for i in range(30)]}
     leads["Status"] = ["Qualified", "Disqualified", "Open"] * 10
@@ -187,8 +225,9 @@ def test_stages_with_unknown_ids_come_before_a_flag_that_hides_open_leads(tmp_pa
     text, project, _ = draft_of(tmp_path, leads)
     assert project.leads.column_of("outcome") == "dealstage"
     assert project.learn.open == ["contractsent", 148392811]
-    assert '20 of its leads that are not won are open in "hs_is_closed"' in without_line_breaks(
-        text
+    assert (
+        '20 of its leads that are not won are not closed in "hs_is_closed"'
+        in without_line_breaks(text)
     )
 
 
