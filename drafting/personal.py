@@ -24,11 +24,13 @@ MANY_CONTAIN: Final = 10
 STREETS: Final = "street addresses"
 FEWEST_CELLS: Final = 3  # the least number of different cells that are evidence for names, streets
 FIRST_NAME_SHARE: Final = 0.3
+FULL_NAME_SHARE: Final = 0.6  # of the different cells
+MOST_WORDS_OF_NAME: Final = 4
 FEWEST_NAMES: Final = 3  # so that a yes or no, such as "has address", is not a name
 STREET_SHARE: Final = 0.6  # the least share of different cells with a house number
 STREET_WORDS: Final = 0.3  # the least share of these cells with a word such as "road"
 MOST_DIFFER: Final = 0.5  # the least share of different names, if few have such a word
-FEWEST_PEOPLE: Final = 10  # the least number of different cells that may repeat names of people
+FEWEST_PEOPLE: Final = 10  # the least number of different cells that may be names of people
 MOST_REPEAT: Final = 0.5  # the least share of different cells that repeat names of people
 SOME_PHONES: Final = 0.05  # the least share of numbers in a column with the name of a phone
 SHORTEST_PHONE: Final = 100_000  # smaller numbers are counts
@@ -58,6 +60,8 @@ def personal_reason(column: Column) -> str | None:
     has_names = (len(values) >= FEWEST_NAMES or _are_few_names(column)) and not column.is_number
     if has_names and _NAMES.has("names_and_addresses", column.name):
         return "names or addresses: personal data"
+    if _is_text(column) and _NAMES.has("possible_names", column.name) and _look_like_names(column):
+        return "first and last names: personal data"
     if is_varied and _are_names(column):
         return "first names in the cells: personal data"
     if is_unlike and not column.is_time and _are_streets(column):  # "12 Oak Road" is a number too
@@ -141,6 +145,19 @@ def _are_names(column: Column) -> bool:
     words = [_words(value) for value in values]
     n_names = sum(0 < len(cell) <= 4 and not _FIRST_NAMES.isdisjoint(cell) for cell in words)
     return n_names >= max(FEWEST_CELLS, FIRST_NAME_SHARE * len(values))
+
+
+def _look_like_names(column: Column) -> bool:
+    """Check whether most cells are a few words with capital letters, such as "Ann van Dyck"."""
+    values = column.counts.index[:LOOKED_AT]
+    if len(values) < FEWEST_PEOPLE:  # "Existing Customer" and "New Customer"
+        return False
+    parts = [value.split() for value in values if not re.search(r"\d", value)]
+    n_names = sum(
+        1 < len(words) <= MOST_WORDS_OF_NAME and words[0][0].isupper() and words[-1][0].isupper()
+        for words in parts
+    )
+    return n_names >= FULL_NAME_SHARE * len(values)
 
 
 def _are_streets(column: Column) -> bool:

@@ -390,3 +390,34 @@ def test_times_and_numbers_do_not_repeat_names(cells: list[str]) -> None:
 def test_one_value_is_no_evidence_for_streets_or_names(cells: list[str]) -> None:
     column = Column(pd.Series([*cells, None, None], name="Highest Qualification"))
     assert personal_reason(column) is None
+
+
+PEOPLE = [
+    f"{first} {last}" for first in ("Ann", "Zoë", "Raj") for last in ("Wu", "van Dyck", "Ng", "Roe")
+]
+
+
+@pytest.mark.parametrize("name", ["Contact", "Contacto", "Decision Maker", "Kunde", "Client Name"])
+def test_repeated_names_of_contacts_are_personal(name: str) -> None:
+    assert "personal data" in str(personal_reason(Column(pd.Series(PEOPLE * 9, name=name))))
+
+
+@pytest.mark.parametrize("name", ["Persona - Nombre", "Pessoa - Nome", "Prénom et nom", "先方担当"])
+def test_names_of_people_in_other_languages_are_personal(name: str) -> None:
+    column = Column(pd.Series(PEOPLE * 9, name=name))
+    assert personal_reason(column) == "names or addresses: personal data"
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        PEOPLE[:9] * 9,
+        ["By phone", "By e-mail", "In person", "On site", "Web form", "At a fair"] * 9,
+        [f"Way {i}" for i in range(20)],
+        [f"{name} of the whole company" for name in PEOPLE],
+        PEOPLE[:6] + [name.upper().replace(" ", "") for name in PEOPLE],
+    ],
+    ids=["few", "ways", "numbers", "long", "one word"],
+)
+def test_other_cells_of_a_contact_are_an_attribute(cells: list[str]) -> None:
+    assert personal_reason(Column(pd.Series(cells * 3, name="Contact"))) is None
