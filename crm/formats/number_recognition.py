@@ -26,6 +26,7 @@ SURE: Final = 10  # from this many cells such as "1.250" next to "582", "." sepa
 MIXED_SIGNS: Final = "some numbers have a decimal point, others a decimal comma"
 SEVERAL_CURRENCIES: Final = "amounts are in several currencies, which are not converted"
 _WAYS: Final = {".": "a decimal point", ",": "a decimal comma"}
+_WHOLE_AMOUNT: Final = re.compile(r"\d([.,]) ?[-\u2013\u2014]")  # as in 3.669,-
 FEW_VALUES: Final = 25  # a column of fewer values such as "12 months" is a category
 
 
@@ -213,6 +214,8 @@ class _DecimalSigns:
             self._count(text, re.split("[eE]", digits)[0])
 
     def _count(self, text: str, digits: str) -> None:
+        if whole_amount := _WHOLE_AMOUNT.search(text):
+            self._shows(whole_amount[1], text)
         marks = [mark for mark in digits if not mark.isdigit()]
         if not marks:
             self.small |= len(digits) <= 3
