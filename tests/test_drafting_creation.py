@@ -1,6 +1,7 @@
 """Creation times that are found by their cells, because no name means a creation."""
 
 import datetime
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,13 @@ BIRTHS = [datetime.date(1950, 1, 1) + datetime.timedelta(days=200 * i) for i in 
 STATES = ["Won", "Lost", "Open", "Open"]
 
 
-def draft(folder: Path, **columns: list[object]) -> str:
+def draft(folder: Path, **columns: Sequence[object]) -> str:
     """Draft a project for leads with these columns, an id and a status."""
     n = len(next(iter(columns.values())))
     rows = [[f"L{i}", STATES[i % 4], *(cells[i] for cells in columns.values())] for i in range(n)]
-    lines = [["Lead ID", "Status", *(name.replace("_", " ") for name in columns)], *rows]
-    (folder / "leads.csv").write_text("".join(",".join(map(str, line)) + "\n" for line in lines))
+    header = ["Lead ID", "Status", *(name.replace("_", " ") for name in columns)]
+    lines = [",".join(map(str, cells)) + "\n" for cells in (header, *rows)]
+    (folder / "leads.csv").write_text("".join(lines))
     return draft_project([str(folder / "leads.csv")], folder, name="acme")
 
 
@@ -47,7 +49,9 @@ def test_only_time_of_most_leads_is_the_creation(tmp_path: Path) -> None:
     ],
     ids=["two", "due", "last", "expected", "births", "quarter empty", "few"],
 )
-def test_other_times_are_not_the_creation(tmp_path: Path, columns: dict[str, list[object]]) -> None:
+def test_other_times_are_not_the_creation(
+    tmp_path: Path, columns: dict[str, Sequence[object]]
+) -> None:
     assert "\ncreated_at" not in draft(tmp_path, **columns)
 
 
