@@ -100,16 +100,18 @@ def other_formats(scorer: LeadScorer, leads: pd.DataFrame) -> list[OtherFormat]:
 def _fractions(attribute: NumberAttribute, cells: pd.Series) -> list[OtherFormat]:
     """Find cells such as 0.27 in a column that had percentages such as 27% in training.
 
-    Cells with a percent sign do not count. If the training leads had small percentages too, the
-    cells may be percentages.
+    Cells with a percent sign do not count. The column has fractions if its median is below 1, and
+    at most a tenth of the training median. A fraction may be above 1, such as 1.2 for 120%. If the
+    training leads had small percentages too, the cells may be percentages.
     """
     if attribute.format.unit != PERCENT or attribute.median <= 1:
         return []
     texts = _distinct_texts(cells)
     texts = texts[~texts.str.contains("[%\uff05\u066a]").astype(bool)]
     numbers = pd.Series(attribute.encode_column(cells.iloc[texts.index]), texts.index).dropna()
+    sizes = numbers[numbers != 0].abs()
     is_fraction = (numbers != 0) & (numbers.abs() < 1)
-    if not is_fraction.any() or (numbers.abs() > 1).any():
+    if not is_fraction.any() or sizes.median() >= min(1.0, attribute.median / 10):
         return []
     number = number_text(attribute.median).replace(".", attribute.format.decimal or ".")
     example = str(texts[numbers.index][is_fraction].iloc[0])
