@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -25,6 +26,7 @@ from crm.outcomes import meanings
 from crm.project import TableKeys
 from crm.sources.source import iter_table, name_of
 from crm.times import NOT_A_TIME, microseconds
+from features.attributes.number import NumberAttribute
 from features.cell_warnings import CellWarningCode
 from features.times import cell_time
 from models.batch_checks import LeadsWithEvents, OtherFormat, other_formats, role_notes
@@ -168,6 +170,7 @@ def score_file(
     left_out: list[LeftOutRows] = []
     notes: list[str] = []
     role_sentences: list[str] = []
+    leads = _with_formats(leads, scorer)
     with _whole_file(target, n_reasons) as write:
         for chunk in iter_table(leads, Path(), CHUNK_ROWS, left_out, notes):
             first_row = rows + 1
@@ -257,6 +260,19 @@ def has_ended(
         (closed_at != NOT_A_TIME) & (meaning != "open")
     )
     return np.asarray(is_closed & ((moments == NOT_A_TIME) | (closed_at <= moments)), dtype=bool)
+
+
+def _with_formats(leads: TableKeys, scorer: LeadScorer) -> TableKeys:
+    """Return the keys of a source with the formats of the numbers that a model reads.
+
+    The percent signs of a workbook's formats are read only for a model that has learned them.
+    """
+    learned = {
+        attribute.column: attribute.notation
+        for attribute in scorer.pipeline.attributes
+        if isinstance(attribute, NumberAttribute)
+    }
+    return msgspec.structs.replace(leads, formats=leads.formats | learned)
 
 
 def _count_repeats(hashes: list[Hashes]) -> int:

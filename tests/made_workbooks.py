@@ -15,23 +15,25 @@ _FORMATS = {
     "$": "[$$-409]#,##0.00",
     "CHF": "[$CHF-807] #,##0.00",
     "zeros": "00000",
+    "%": "0.0%",
 }
 _STYLES = (
-    f'<styleSheet xmlns="{_MAIN}"><numFmts count="4">'
+    f'<styleSheet xmlns="{_MAIN}"><numFmts count="5">'
     + "".join(
         f'<numFmt numFmtId="{164 + i}" formatCode={quoteattr(code)}/>'
         for i, code in enumerate(_FORMATS.values())
     )
     + '</numFmts><fonts count="1"><font/></fonts><fills count="1"><fill/></fills>'
     '<borders count="1"><border/></borders><cellStyleXfs count="1"><xf/></cellStyleXfs>'
-    '<cellXfs count="6"><xf numFmtId="0"/><xf numFmtId="22" applyNumberFormat="1"/>'
+    '<cellXfs count="7"><xf numFmtId="0"/><xf numFmtId="22" applyNumberFormat="1"/>'
     '<xf numFmtId="164"/><xf numFmtId="165"/><xf numFmtId="166"/><xf numFmtId="167"/>'
+    '<xf numFmtId="168"/>'
     "</cellXfs></styleSheet>"
 )
 
 
 class Money(NamedTuple):
-    """A number whose format shows a currency (€, $ or CHF), or five digits ("zeros")."""
+    """A number whose format shows a currency (€, $ or CHF), percent, or five digits ("zeros")."""
 
     amount: float
     currency: str

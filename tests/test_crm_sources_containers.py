@@ -176,6 +176,49 @@ def test_zeros_of_number_formats_are_read(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("cells", "read"),
+    [
+        ([0.285, 1, -0.0705], [0.285, 1, -0.0705]),  # all are percentages: fractions
+        ([0.285, "n/a", None], [0.285, "n/a", None]),
+        ([0.285, "34.5%", 1], ["28.5%", "34.5%", "100%"]),
+        ([0.285, "34,5 %", 1], ["28,5%", "34,5 %", "100%"]),
+    ],
+)
+def test_percentages_beside_text_are_text(
+    tmp_path: Path, cells: list[Any], read: list[Any]
+) -> None:
+    typed = [Money(cell, "%") if isinstance(cell, int | float) else cell for cell in cells]
+    sheet: Sheet = [["id", "rate"], *([f"L{i}", cell] for i, cell in enumerate(typed))]
+    table, notes = read_with_notes(tmp_path, workbook({"A": sheet}))
+    assert table["rate"].astype(object).where(table["rate"].notna(), None).tolist() == read
+    assert (notes != []) == (read[0] != cells[0])
+
+
+def test_percentages_beside_other_numbers_are_text(tmp_path: Path) -> None:
+    sheet: Sheet = [["id", "rate"], ["a", Money(0.285, "%")], ["b", 34.5], ["c", Money(0.1, "%")]]
+    table, notes = read_with_notes(tmp_path, workbook({"A": sheet}))
+    assert table["rate"].tolist() == ["28.5%", 34.5, "10%"]
+    assert notes == [
+        'leads.xlsx: "rate" contains 2 numbers with a format of percentages (rows 2, 4) and 1 '
+        "number without. The percent sign is read as a part of each cell."
+    ]
+    sheet[2][1] = 0.345
+    table, notes = read_with_notes(tmp_path, workbook({"A": sheet}))
+    assert (table["rate"].tolist(), notes) == ([0.285, 0.345, 0.1], [])
+
+
+@pytest.mark.parametrize(
+    ("notation", "read"), [("20%", "28.5%"), ("1.234,56%", "28,5%"), ("1,234.56", 0.285)]
+)
+def test_percentages_are_read_in_the_declared_format(
+    tmp_path: Path, notation: str, read: str | float
+) -> None:
+    sheet: Sheet = [["id", "rate"], ["a", Money(0.285, "%")], ["b", Money(1, "%")]]
+    table, notes = read_with_notes(tmp_path, workbook({"A": sheet}), formats={"rate": notation})
+    assert (table["rate"].tolist()[0], notes) == (read, [])
+
+
 def test_hidden_rows_are_named(tmp_path: Path) -> None:
     content = workbook({"A": [["id"], ["a"], ["b"], ["c"]]}, hidden_rows=[3])
     table, notes = read_with_notes(tmp_path, content)

@@ -21,6 +21,7 @@ from models import batch
 from models.batch import BatchSummary, has_ended, score_file
 from models.batch_checks import OtherFormat, other_formats
 from models.scorer import LeadScorer
+from tests.made_workbooks import Money, workbook
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 COLUMNS = ["lead_id", "probability", "score", "grade"]
@@ -296,6 +297,30 @@ def test_fractions_in_place_of_percentages_are_named(
 def test_percentages_are_not_fractions(cells: list[str], median: float) -> None:
     learned = NumberAttribute("x", frozenset(), median=median, notation="20%")
     assert other_formats(scorer_of(learned), pd.DataFrame({"x": cells})) == []
+
+
+def test_percentages_of_a_workbook_are_read_as_learned(
+    scorer: LeadScorer, leads: pd.DataFrame, out: Path
+) -> None:
+    """A model that has learned 28.5% and one that has learned 0.285 score the same workbook."""
+    rates = [(i % 100) / 100 for i in range(len(leads))]
+    rows = zip(leads["lead_id"], leads["created_at"], rates, strict=True)
+    sheet = [["lead_id", "created_at", "employees"], *([a, b, Money(c, "%")] for a, b, c in rows)]
+    (out.parent / "leads.xlsx").write_bytes(workbook({"A": sheet}))
+    for notation, factor in (("20%", 100), ("1,234.56", 1)):
+        attributes = tuple(
+            replace(attribute, notation=notation)
+            if isinstance(attribute, NumberAttribute) and attribute.column == "employees"
+            else attribute
+            for attribute in scorer.pipeline.attributes
+        )
+        learned = replace(scorer, pipeline=replace(scorer.pipeline, attributes=attributes))
+        target = out / f"scores{factor}.csv"
+        summary = score_file(learned, TableKeys(source=str(out.parent / "leads.xlsx")), target)
+        typed = leads[["lead_id", "created_at"]].assign(employees=[factor * rate for rate in rates])
+        expected = learned.score_table(typed)["probability"]
+        assert list(read_scores(target)["probability"]) == list(expected)
+        assert summary.notes == []
 
 
 def test_dates_in_another_format_are_named() -> None:

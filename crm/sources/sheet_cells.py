@@ -1,7 +1,8 @@
 """Finds cells of a sheet that would be lost or misread, repairs some of them, and adds notes.
 
 Such cells are: errors, formulas without a saved result, merged cells, amounts in several
-currencies, dates of which Excel has converted only some, and ids that have lost digits.
+currencies, percentages beside other numbers, dates of which Excel has converted only some, and ids
+that have lost digits.
 """
 
 import datetime
@@ -9,10 +10,13 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Final
 
 from crm.cells import cell_text
 from crm.errors import SchemaError
+from crm.formats.columns import number_reader
+from crm.formats.numbers import PERCENT, number_parts
 from crm.left_out import listed_lines
 from crm.project import TableKeys
 from crm.sources.findings import Findings
@@ -30,6 +34,7 @@ HALF_SHARE: Final = 0.05  # the least share of dates, and of texts, in a half co
 SHOWN: Final = 3
 MONTHS: Final = 12
 DAYS: Final = 31
+_COMMA: Final = re.compile(r"\d,\d")
 _DAY: Final = re.compile(r"\s*\d{1,4}\s?([./-])\s?\d{1,2}\s?\1\s?\d{1,4}\b.*")
 
 Range = tuple[tuple[int, int], tuple[int, int]]
@@ -74,6 +79,7 @@ class SheetCells:
             self._note_unsaved(column, name, findings)
             self._remove_errors(column, name, name in needed, findings)
             self._add_currencies(column, findings)
+            self._add_percent_signs(column, name, keys, findings)
             self._add_zeros(column, name, findings)
             self._check_dates(column, name, keys, findings)
             self._keep_long_numbers(column, name, keys, findings)
@@ -133,6 +139,41 @@ class SheetCells:
             f"the formats of the numbers of {quote(self.names[column])} have several currencies: "
             f"{found}. The currency is read as a part of each cell."
         )
+
+    def _add_percent_signs(
+        self, column: int, name: str, keys: TableKeys, findings: Findings
+    ) -> None:
+        """Write numbers whose format shows 0.285 as 28.5% as this text, if the column needs it.
+
+        A column with a declared format needs it if the format has a percent sign. Otherwise the
+        column needs it if it has other numbers, too: text such as 28.5%, or numbers such as 28.5
+        without a format of percentages. If all numbers have such a format, they stay fractions.
+        """
+        percentages = self.xml.percentages.get(column, set())
+        cells = {row: self.cells[row][column] for row in self.body}
+        rows = [row for row, cell in cells.items() if row in percentages and _is_number(cell)]
+        if not rows:
+            return
+        others = [cell for row, cell in cells.items() if row not in percentages]
+        texts = [cell for cell in others if isinstance(cell, str) and number_parts(cell)]
+        large = [cell for cell in others if _is_number(cell) and abs(cell) > 1]
+        declared = keys.formats.get(name)
+        decimal = "," if any(_COMMA.search(text) for text in texts) else "."
+        if declared is not None:
+            form = number_reader(declared)
+            if form.unit != PERCENT:
+                return
+            decimal = form.decimal or "."
+        elif not texts and len(large) < max(1, HALF_SHARE * (len(rows) + len(large))):
+            return
+        for row in rows:
+            self.cells[row][column] = _percentage(cells[row]).replace(".", decimal)
+        if declared is None:
+            findings.note(
+                f"{quote(name)} contains {counted(len(rows), 'number')} with a format of "
+                f"percentages ({_places(rows)}) and {counted(len(texts) + len(large), 'number')} "
+                "without. The percent sign is read as a part of each cell."
+            )
 
     def _add_zeros(self, column: int, name: str, findings: Findings) -> None:
         """Write numbers with the zeros before them that their format shows, as in postal codes."""
@@ -249,6 +290,18 @@ def _evidence(
     if len(typed) > 1 and all(is_large) and all(day.day <= MONTHS for _, day in typed):
         return f": no date has a day above {MONTHS}, and every text has a larger number"
     return ""
+
+
+def _percentage(fraction: float) -> str:
+    """Return a fraction as a percentage.
+
+    Examples
+    --------
+    >>> _percentage(0.285), _percentage(1), _percentage(1e-7)
+    ('28.5%', '100%', '0.00001%')
+    """
+    digits = f"{Decimal(repr(fraction)) * 100:f}"
+    return f"{digits.rstrip('0').rstrip('.') if '.' in digits else digits}{PERCENT}"
 
 
 def _needed_times(keys: TableKeys, table: str) -> set[str]:

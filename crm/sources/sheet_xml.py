@@ -1,7 +1,7 @@
 """Reads facts about the cells of a sheet that only the XML of the workbook contains.
 
-These facts are: errors, formulas without a saved result, hidden rows, the currencies and leading
-zeros of number formats, and all digits of long numbers.
+These facts are: errors, formulas without a saved result, hidden rows, the currencies, percent signs
+and leading zeros of number formats, and all digits of long numbers.
 """
 
 import re
@@ -25,6 +25,8 @@ _STYLE: Final = re.compile(rb'\bs="(\d+)"')
 _RECALCULATE: Final = re.compile(rb'\bfullCalcOnLoad="(?:1|true)"')
 _HIDDEN: Final = re.compile(rb'\bhidden="(?:1|true)"')
 _ZEROS: Final = re.compile("0{2,}")
+_BUILT_IN: Final = {"9": "0%", "10": "0.00%"}  # formats that workbooks do not define
+_LITERAL: Final = re.compile(r'"[^"]*"|\\.|\[[^\]]*\]')
 _LOCALE: Final = re.compile(r"\[\$([^\]-]*)(?:-[^\]]*)?\]")
 _CURRENCY: Final = re.compile(r"[$€£¥₹₽₩₺₴₪฿₫₦]|\b[A-Z]{3}\b|zł|Kč|Ft|\bkr\b|Fr\.|R\$")
 
@@ -45,6 +47,8 @@ class SheetXml:
         The digits of whole numbers with more than 15 digits, by column and row.
     widths : dict of int to dict of int to int
         The number of digits that a format with leading zeros shows, by column and row.
+    percentages : dict of int to set of int
+        The rows of numbers whose format shows 0.285 as 28.5%, by column.
     hidden : list of int
         The hidden rows, from 0.
     """
@@ -54,6 +58,7 @@ class SheetXml:
     errors: dict[int, dict[int, str]] = field(default_factory=dict)
     long: dict[int, dict[int, str]] = field(default_factory=dict)
     widths: dict[int, dict[int, int]] = field(default_factory=dict)
+    percentages: dict[int, set[int]] = field(default_factory=dict)
     hidden: list[int] = field(default_factory=list)
 
 
@@ -82,10 +87,12 @@ def read_sheet_xml(file: BinaryIO, sheet: str) -> SheetXml:
             return found
     currencies = {style: mark for style, code in formats.items() if (mark := currency_of(code))}
     widths = {style: len(code) for style, code in formats.items() if _ZEROS.fullmatch(code)}
+    percentages = {style for style, code in formats.items() if is_percentage(code)}
     if _HIDDEN.search(xml):
         found.hidden = [row for row, attributes, _ in _rows(xml) if _HIDDEN.search(attributes)]
     has_formulas = _FORMULA.search(xml) is not None
-    if not has_formulas and not currencies and not widths and _SPECIAL.search(xml) is None:
+    has_formats = bool(currencies or widths or percentages)
+    if not has_formulas and not has_formats and _SPECIAL.search(xml) is None:
         return found
     zeros: dict[int, list[int]] = {}
     others: set[int] = set()
@@ -102,6 +109,8 @@ def read_sheet_xml(file: BinaryIO, sheet: str) -> SheetXml:
             found.long.setdefault(column, {})[row] = str(int(Decimal(text.decode())))
         elif currency and text:
             found.currencies.setdefault(column, {})[row] = currency
+        elif number in percentages and text:
+            found.percentages.setdefault(column, set()).add(row)
         elif number in widths and text.isdigit():
             found.widths.setdefault(column, {})[row] = widths[number]
         if has_formulas and _FORMULA.search(content):
@@ -160,12 +169,12 @@ def _path_of(archive: zipfile.ZipFile, main: bytes, sheet: str) -> str:
 
 
 def _formats_of_styles(archive: zipfile.ZipFile) -> dict[int, str]:
-    """Return the number format of each style that the workbook defines a format for."""
+    """Return the number format of each style, except for built-in formats of other numbers."""
     if "xl/styles.xml" not in archive.namelist():
         return {}
     root = ElementTree.fromstring(archive.read("xl/styles.xml"))
-    formats = {
-        element.get("numFmtId"): element.get("formatCode", "")
+    formats = _BUILT_IN | {
+        element.get("numFmtId", ""): element.get("formatCode", "")
         for element in root.iter()
         if _local(element) == "numFmt"
     }
@@ -173,7 +182,7 @@ def _formats_of_styles(archive: zipfile.ZipFile) -> dict[int, str]:
     return {
         number: code
         for number, style in enumerate(styles)
-        if (code := formats.get(style.get("numFmtId")))
+        if (code := formats.get(style.get("numFmtId", "")))
     }
 
 
@@ -194,6 +203,17 @@ def currency_of(code: str) -> str:
     plain = _LOCALE.sub("", first).replace("\\", "").replace('"', " ")
     found = _CURRENCY.search(re.sub(r"\[[^\]]*\]", "", plain))
     return found[0] if found else ""
+
+
+def is_percentage(code: str) -> bool:
+    r"""Check whether a number format multiplies by 100 and shows a percent sign.
+
+    Examples
+    --------
+    >>> is_percentage("0.0%"), is_percentage('0.0" %"'), is_percentage("0.0\\%")
+    (True, False, False)
+    """
+    return "%" in _LITERAL.sub("", code.split(";")[0])
 
 
 def _local(element: ElementTree.Element) -> str:
