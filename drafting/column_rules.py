@@ -88,7 +88,7 @@ def propose_rules(
     personal : mapping of str to str, optional
         The columns of personal data, if `personal_columns` has been called before.
     outcomes : collection of str
-        Other columns that show the same outcome.
+        Other columns that show how leads ended.
 
     Returns
     -------
@@ -130,7 +130,7 @@ def propose_rules(
     for attribute in audit.attributes:
         name = attribute.attribute
         if attribute.verdict is not Verdict.FINE or name in outcomes:
-            rules.known_later[name] = _reason(attribute) or "It shows the same outcome."
+            rules.known_later[name] = _reason(attribute) or "It shows how leads ended."
             rules.category.pop(name, None)
     used = [name for name in audited if name not in rules.known_later]
     rules.left_out.update(_left_out(used, records, moments, keys))

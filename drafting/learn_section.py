@@ -51,7 +51,7 @@ def outcome_words(roles: Roles, has_times: bool) -> OutcomeWords:
     words, evidence = roles.outcome.words, roles.outcome.still_open
     if evidence is None or not has_times:
         return words
-    why = f"{evidence.rows:,} of these leads {evidence.text}"
+    why = f"{evidence.rows:,} of these leads {evidence.text}, so they are open, not lost"
     return dataclasses.replace(
         words, lost=[], unclear=words.unclear | dict.fromkeys(words.lost, why)
     )
@@ -224,6 +224,9 @@ def _outcome_comments(
 
 def _no_lost_comment(roles: Roles) -> str:
     comment = "CHECK: no value is known to mean lost."
+    choice = roles.outcome
+    if choice is not None and choice.still_open is not None:
+        return f"{comment} {choice.still_open.advice(choice.column.name)}"
     reason = roles.of_outcomes.get("reason")
     if reason is None or not reason.counts.sum():
         return comment
@@ -253,8 +256,9 @@ def _choice_comments(choice: OutcomeChoice, has_times: bool) -> list[str]:
     if choice.still_open is not None and not has_times:
         comments.append(
             f"CHECK: {choice.still_open.rows:,} leads that {column} shows as not won "
-            f"{choice.still_open.text}. Here they count as lost. Export a column that "
-            "tells open leads from lost ones, or leads with their time of creation."
+            f"{choice.still_open.text}. Here they count as lost. "
+            f"{choice.still_open.advice(choice.column.name)} Or export leads with their time of "
+            "creation."
         )
     return comments
 

@@ -30,8 +30,8 @@ class OpenEvidence:
     column : str
         The other column.
     rows : int
-    state : str
-        What the other column shows in these rows, such as "are open".
+    state : {"are open", "are not closed", "are without a time"}
+        What the other column shows in these rows.
     """
 
     column: str
@@ -42,6 +42,16 @@ class OpenEvidence:
     def text(self) -> str:
         """The words behind the number of rows, such as "are open in "Stage"."""
         return f"{self.state} in {quote(self.column)}"
+
+    def advice(self, outcome: str) -> str:
+        """Return what to export so that lost leads are known; `outcome` is the yes-or-no column."""
+        advice = "Export a column that tells lost leads from open ones"
+        if self.state != "are not closed":
+            return f"{advice}."
+        return (
+            f"{advice}, or add one in a spreadsheet: won if {quote(outcome)} is yes, lost if it is "
+            f"no and {quote(self.column)} is yes, and empty otherwise."
+        )
 
 
 def open_evidence(

@@ -59,7 +59,8 @@ class OutcomeChoice:
     others : dict of str to str
         The other columns that may be the outcome, and why they were not chosen.
     same : list of str
-        The other columns that show the same outcome of nearly all leads. They are later facts too.
+        The other columns that show the same outcome of nearly all leads, or which leads are open.
+        They are later facts too.
     is_confirmed : bool
         True if the won leads are those of a yes-or-no column with the name of an outcome. Then the
         name of this column does not matter.
@@ -152,6 +153,7 @@ def choose_outcome(
         for choice in choices[1:]
         if agreement(choice.words.outcomes(choice.column), outcomes) >= CERTAIN
     ]
+    same += [best.still_open.column] if best.still_open else []
     words = declared.sort(best.column)
     return OutcomeChoice(best.column, words, best.still_open, others, same) if words else None
 

@@ -11,6 +11,7 @@ from crm.formats.time_recognition import likely_notation, mixed_notation, recogn
 from crm.formats.times import unknown_zone
 from crm.text import quote
 from drafting.nothing_words import is_nothing
+from drafting.outcome_meaning import meaning_of
 from drafting.role_names import CLOSING_NAMES, NO_RANK, rank
 from drafting.samples import Column
 from drafting.toml_text import add_comment
@@ -165,6 +166,8 @@ def _example(column: Column) -> str:
 def _role(column: Column) -> str:
     """Return the role that the name of a column suggests, if its cells are not read as times."""
     if column.is_time or len(column.counts) == 0 or column.share(_ID) >= IDS:
+        return ""
+    if all(meaning_of(str(value)).is_yes_or_no for value in column.counts.index):
         return ""
     if column.share(r"(?s:.*\d.*)") < MOST:
         return ""

@@ -129,6 +129,34 @@ def test_no_of_a_yes_or_no_is_open_if_another_column_shows_it(tmp_path: Path, ot
     assert f"CHECK: 40 of these leads are {where}" in text
 
 
+@pytest.mark.parametrize(
+    ("won", "closed"),
+    [
+        ("Won", "Closed?"),
+        ("Gewonnen", "Geschlossen"),
+        ("Gagné", "Fermé"),
+        ("Ganada", "Cerrada"),
+        ("Wygrana", "Zamknięta"),
+        ("Vinta", "Chiusa"),
+        ("Ganho", "Fechado"),
+        ("Gewonnen", "Gesloten"),
+        ("成立", "完了"),
+    ],
+)
+def test_flags_of_won_and_closed_leads_show_open_leads(
+    tmp_path: Path, won: str, closed: str
+) -> None:
+    leads = {"Lead ID": [f"L{i}" for i in range(120)], "Created Date": days(120)}
+    leads |= {closed: ["1", "1", "0"] * 40, won: ["1", "0", "0"] * 40}
+    text, project, _ = draft_of(tmp_path, leads)
+    assert project.leads.column_of("outcome") == won
+    assert (project.learn.won, project.learn.lost, project.learn.open) == ([1], [], [0])
+    assert f'CHECK: 40 of these leads are not closed in "{closed}", so they are open' in text
+    advice = f'won if "{won}" is yes, lost if it is no and "{closed}" is yes, and empty otherwise.'
+    assert advice in without_line_breaks(text)
+    assert project.columns.known_later == [closed]
+
+
 @pytest.mark.parametrize("name", ["Not Won", "Never converted", "not_converted"])
 def test_yes_in_a_negated_column_means_lost(tmp_path: Path, name: str) -> None:
     leads = closings(["No", "Yes"], ["No", "Yes"])

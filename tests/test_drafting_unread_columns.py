@@ -45,6 +45,8 @@ def test_column_of_a_creation_or_closing_without_times_is_unread(
         ("Created At", ["2025-01-31", "2025-02-01"]),
         ("Erstellt am", ["5 mrt. 2025 10:17", "17 mei 2025 8:05"]),
         ("Created At", ["45662,4285", "45663,5"]),
+        ("Geschlossen", ["1", "0"]),
+        ("Fermé", ["Oui", "Non"]),
         ("Created By", ["Ann", "Bob", "Cem 2"]),
         ("Days since created", ["3", "4"]),
         ("Size", ["2025-01", "2025-02"]),
