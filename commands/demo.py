@@ -38,6 +38,7 @@ def demo(
     _, summary = make_report(opened, folder / "report", quiet=False)
     out.print(summary, soft_wrap=True)
     out.rule("4  pack a Bento, serve it, score over HTTP", align="left")
+    from models.registry.relocation import service_name
     from serving.bento.process import check_port, free_port, running_service
     from serving.bento.store import newest_bento
 
@@ -50,7 +51,8 @@ def demo(
         check_port(host, port)
     except LeadScoringError:
         port = free_port(host)
-    with running_service(newest_bento(opened.name)[1], host, port) as url:
+    _, bento_folder = newest_bento(service_name(opened.name, opened.folder))
+    with running_service(bento_folder, host, port) as url:
         answer = _post(f"{url}/score", body)
         out.print(scores_table(answer))
         out.rule("All of this is SIMULATED. Where to look", align="left")

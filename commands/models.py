@@ -214,7 +214,7 @@ def _hand_over(registry: "Registry", event: "Event", results: "GateResults", jso
     from serving.bento.store import promote_in_store
 
     with registry.fetched(event.version) as folder:
-        tag = promote_in_store(folder, registry.name, event.version)
+        tag = promote_in_store(folder, registry.service_name, event.version)
     gates = [gate.to_json() for gate in results.gates]
     instead = f", instead of version {event.previous}" if event.previous else ""
     summary = (

@@ -45,7 +45,7 @@ def pack(project: Project) -> tuple[str, str]:
     registry = Registry(project)
     version = registry.champion()
     with registry.fetched(version) as folder:
-        model = put_in_store(folder, project.name, version)
+        model = put_in_store(folder, registry.service_name, version)
     return build_bento(HERE, model), model
 
 
@@ -62,11 +62,12 @@ def serve(
 ) -> None:
     """Serve the newest Bento of the project, and each new champion, until stopped."""
     from crm.ledger.ledger import Ledger
+    from models.registry.relocation import service_name
     from serving.bento.process import check_port, serve_command, serve_environment
     from serving.bento.store import newest_bento
 
     opened = load_project(project)
-    tag, folder = newest_bento(opened.name)
+    tag, folder = newest_bento(service_name(opened.name, opened.folder))
     check_port(host, port)
     out.print(f"Serving {tag} on http://{host}:{port} (Ctrl+C stops it)", soft_wrap=True)
     sys.stdout.flush()
@@ -97,7 +98,7 @@ def follow(
             version = registry.champion()
             if version != served:
                 with registry.fetched(version) as folder:
-                    tag = promote_in_store(folder, opened.name, version)
+                    tag = promote_in_store(folder, registry.service_name, version)
                 served = version
                 out.print(f"{opened.name} version {version} is served from {tag}", soft_wrap=True)
         except (TrackingError, ArtifactError, ServiceError) as error:

@@ -119,7 +119,7 @@ def train_and_track(
         standing = promote_first(registry, project, inputs, tracked, trained_at)
         tag = None
         if standing.is_champion:
-            tag = promote_in_store(artifact, project.name, tracked.version)
+            tag = promote_in_store(artifact, registry.service_name, tracked.version)
     return Outcome(trained, tracked, standing, tag, warnings)
 
 

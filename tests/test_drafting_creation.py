@@ -4,6 +4,7 @@ import datetime
 from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from drafting.draft import draft_project
@@ -16,10 +17,10 @@ STATES = ["Won", "Lost", "Open", "Open"]
 def draft(folder: Path, **columns: Sequence[object]) -> str:
     """Draft a project for leads with these columns, an id and a status."""
     n = len(next(iter(columns.values())))
-    rows = [[f"L{i}", STATES[i % 4], *(cells[i] for cells in columns.values())] for i in range(n)]
-    header = ["Lead ID", "Status", *(name.replace("_", " ") for name in columns)]
-    lines = [",".join(map(str, cells)) + "\n" for cells in (header, *rows)]
-    (folder / "leads.csv").write_text("".join(lines))
+    leads = pd.DataFrame({"Lead ID": [f"L{i}" for i in range(n)], "Status": (STATES * n)[:n]})
+    for name, cells in columns.items():
+        leads[name.replace("_", " ")] = pd.Series(cells, dtype=object)
+    leads.to_csv(folder / "leads.csv", index=False)
     return draft_project([str(folder / "leads.csv")], folder, name="acme")
 
 

@@ -1,5 +1,6 @@
 """The default MLflow store after its folder was renamed, moved or copied."""
 
+import re
 import shutil
 import sqlite3
 from contextlib import closing
@@ -12,7 +13,7 @@ from crm.errors import TrackingError
 from crm.project import load_project
 from models.registry.history import history
 from models.registry.registry import Registry
-from models.registry.relocation import LOCATIONS, default_uri, relocate
+from models.registry.relocation import COPY_TABLE, LOCATIONS, default_uri, relocate, service_name
 from tests.made_runs import Work, copy_project, local_path, register, replace_gates, stored
 
 RECORDED = "file:///C:/Users/J%C3%B6rg/won%20100%25"  # a folder on another machine
@@ -62,6 +63,40 @@ def test_champion_of_a_moved_folder_loads(original: Path, work: Work, name: str)
     assert registry.run_file("1", "card.json") is not None
     assert [event.what for event in history(registry)] == ["first champion"]
     assert (moved / "mlflow.db").exists()
+
+
+def test_copy_has_a_service_name_of_its_own(original: Path, tmp_path: Path) -> None:
+    before = open_registry(original).service_name
+    names = {before}
+    for i in range(2):
+        copy = Path(shutil.copytree(original, tmp_path / f"copy {i} ?"))
+        assert service_name("acme", copy) == service_name("acme", original)  # not opened yet
+        names.add(open_registry(copy).service_name)
+        own = service_name("acme", copy)
+        moved = copy.rename(tmp_path / f"moved {i}")
+        open_registry(moved)
+        assert service_name("acme", moved) == own
+    assert len(names) == 3
+    assert open_registry(original).service_name == before
+    assert all(re.fullmatch(r"[a-z0-9-]{1,31}\.[0-9a-f]{8}", name) for name in names - {before})
+
+
+def test_moved_project_keeps_its_service_name(original: Path, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(original / "mlflow.db")) as connection:
+        connection.execute(f"DROP TABLE {COPY_TABLE}")
+    moved = original.rename(tmp_path / "moved")
+    name = load_project(moved).name
+    assert open_registry(moved).service_name == name
+
+
+def test_projects_with_one_tracking_server_have_the_name_of_the_model(
+    original: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(original, tmp_path / "copy"))
+    open_registry(copy)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", default_uri(original))
+    assert service_name("acme", copy) == "acme"
+    assert service_name("acme", tmp_path) == "acme"
 
 
 def test_copy_and_original_do_not_change_each_other(original: Path, work: Work) -> None:

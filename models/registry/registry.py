@@ -28,7 +28,7 @@ from models.artifact import LoadedModel, load_artifact, model_digest
 from models.registry.lock import find_name, register_name
 from models.registry.mlflow_errors import error_types, none_if_absent
 from models.registry.reachable import check_reachable, shown
-from models.registry.relocation import ARTIFACTS, default_uri, relocate
+from models.registry.relocation import ARTIFACTS, default_uri, relocate, service_name
 from models.scale import Scale
 
 CHAMPION, CHALLENGER = "champion", "challenger"
@@ -107,6 +107,7 @@ class Registry:
 
     def __init__(self, project: Project) -> None:
         self.name = project.name
+        self._folder = project.folder
         default, named = default_uri(project.folder), os.environ.get("MLFLOW_TRACKING_URI")
         self.tracking_uri = named or default
         is_default = self.tracking_uri == default
@@ -116,6 +117,11 @@ class Registry:
         with self.errors():
             self.client = _open_client(self.tracking_uri, None if named else project.folder)
             self.find_champion()  # a refusal shows now, and not after the training
+
+    @property
+    def service_name(self) -> str:
+        """The name by which services find the champion; a copy of a project has its own."""
+        return service_name(self.name, self._folder)
 
     @contextmanager
     def errors(self) -> Iterator[None]:

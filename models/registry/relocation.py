@@ -6,10 +6,17 @@ folder of the project file. When it is opened in another folder than the recorde
 addresses are rewritten to the present folder. So a copy reads and writes its own files only, and
 the original stays as it is.
 
+A copy also gets a service name of its own. Otherwise the services of the original, which find their
+champion by this name, would take over the champions of the copy.
+
 A store that `MLFLOW_TRACKING_URI` names is never rewritten.
 """
 
+import hashlib
+import os
 import re
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -19,6 +26,8 @@ import sqlalchemy
 from crm.errors import TrackingError
 
 DATABASE, ARTIFACTS = "mlflow.db", "mlartifacts"
+COPY_TABLE = "leadscore_copy"  # a table of one row in the database of a copy
+LONGEST_NAME = 31  # characters of the model's name in the service name of a copy
 LOCATIONS = (  # the columns of MLflow's database that contain addresses of files
     ("experiments", "artifact_location"),
     ("runs", "artifact_uri"),
@@ -69,6 +78,42 @@ def relocate(database: sqlalchemy.URL, folder: Path) -> None:
                 _check_files(recorded, folder)
                 _rewrite(connection, recorded, folder.as_uri())
                 _rewrite(connection, _local(recorded), str(folder))
+                if (Path(_local(recorded)) / DATABASE).exists():
+                    _record_copy(connection, folder)
+
+
+def service_name(name: str, folder: Path) -> str:
+    """Return the name by which services find the champion of a project.
+
+    Parameters
+    ----------
+    name : str
+        The model's name.
+    folder : Path
+        The folder of the project file.
+
+    Returns
+    -------
+    str
+        The model's name. For a copy with a default store, a name of its own, which stays the same
+        if the copy is moved.
+    """
+    database = folder / DATABASE
+    if os.environ.get("MLFLOW_TRACKING_URI") or not database.exists():
+        return name
+    with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
+        query = f"SELECT name FROM sqlite_master WHERE name = '{COPY_TABLE}'"
+        if connection.execute(query).fetchone() is None:
+            return name
+        (copy,) = connection.execute(f"SELECT copy FROM {COPY_TABLE}").fetchone()
+    return f"{name[:LONGEST_NAME]}.{copy}"
+
+
+def _record_copy(connection: sqlalchemy.Connection, folder: Path) -> None:
+    copy = hashlib.blake2b(folder.as_uri().encode(), digest_size=4).hexdigest()
+    connection.execute(sqlalchemy.text(f"DROP TABLE IF EXISTS {COPY_TABLE}"))
+    connection.execute(sqlalchemy.text(f"CREATE TABLE {COPY_TABLE} (copy TEXT NOT NULL)"))
+    connection.execute(sqlalchemy.text(f"INSERT INTO {COPY_TABLE} VALUES (:copy)"), {"copy": copy})
 
 
 def _recorded_folders(connection: sqlalchemy.Connection) -> list[str]:
