@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from crm.arrays import Bools
+from crm.continuation import continued_rows
 from crm.lead_ids import id_keys
 from crm.project import TableKeys
 from crm.reading_notes import ReadingNotes
@@ -69,13 +70,14 @@ def usable_rows(table: ShapedTable, notes: ReadingNotes) -> Bools:
         Rows that are refused stay; `crm.contracts` raises the error.
     """
     raw, shaped, unread, name = table.raw, table.shaped, table.unread, table.name
-    stays = np.ones(len(raw), dtype=bool)
+    whole = _not_continued(table, notes) if name == "leads" else np.ones(len(raw), dtype=bool)
+    stays, n_rows = whole.copy(), int(whole.sum())
     for role, column in table.columns.items():
         if role.nullable:
             continue
-        is_missing = shaped[role.name].isna().to_numpy() & ~unread[role.name]
+        is_missing = shaped[role.name].isna().to_numpy() & ~unread[role.name] & whole
         without_lead = role.name == "lead_id" and name != "leads"
-        most = len(raw) - 1 if without_lead else MOST_MISSING * len(raw)
+        most = n_rows - 1 if without_lead else MOST_MISSING * n_rows
         if 0 < is_missing.sum() <= most:
             _leave_out(table, stays & is_missing, f"`{column}` is empty", notes)
             stays &= ~is_missing
@@ -90,6 +92,18 @@ def usable_rows(table: ShapedTable, notes: ReadingNotes) -> Bools:
         repeats = _repeated_rows(raw, shaped["lead_id"], stays)
         _leave_out(table, repeats, "each repeats another row in every cell", notes)
         stays &= ~repeats
+    return stays
+
+
+def _not_continued(table: ShapedTable, notes: ReadingNotes) -> Bools:
+    """Return which rows of leads do not continue the row above, and note the others."""
+    stays = np.ones(len(table.raw), dtype=bool)
+    id_name = next(column for role, column in table.columns.items() if role.name == "lead_id")
+    if table.shaped["lead_id"].isna().any() and id_name in table.raw:
+        continued = continued_rows(table.raw, id_name)
+        if continued is not None:
+            _leave_out(table, continued.rows, continued.reason, notes)
+            stays &= ~continued.rows
     return stays
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 
 from crm.arrays import Bools, Floats
 from crm.cells import number_column, text_column
+from crm.continuation import ContinuedRows, continued_rows
 from crm.errors import SchemaError
 from crm.formats.column_times import parse_times
 from crm.formats.columns import ColumnFormat, column_formats, number_reader, time_notation
@@ -22,6 +23,7 @@ from crm.sources.source import encoding_guess, iter_table
 from crm.tables import TABLES
 from crm.text import words_of
 from drafting.nothing_words import is_nothing
+from drafting.role_names import NO_RANK, rank
 
 SHARE_OF = 2_000  # distinct cells that are compared with a pattern
 
@@ -130,6 +132,8 @@ class Table:
         The encoding, if it was guessed.
     sheet : str or None
         The sheet of a workbook that the user named.
+    continued : ContinuedRows or None
+        The rows of the sample that continue the row above; they are not in `columns`.
     """
 
     path: Path
@@ -141,6 +145,7 @@ class Table:
     findings: list[str] = field(default_factory=list)
     encoding: EncodingGuess | None = None
     sheet: str | None = None
+    continued: ContinuedRows | None = None
 
     @property
     def name(self) -> str:
@@ -194,18 +199,20 @@ def read_sample(source: str, folder: Path, limit: int, encoding: str | None = No
     findings: list[str] = []
     guess = None if encoding else encoding_guess(TableKeys(source=path.name), path.parent)
     keys = TableKeys(source=path.name, encoding=guess.encoding if guess else encoding, sheet=sheet)
-    columns = _read(keys, path.parent, limit, findings)
-    rows = len(columns[0].cells)
+    sample = _read(keys, path.parent, limit, findings)
+    continued = _continued(sample)
+    rows = sample if continued is None else sample[~continued.rows].reset_index(drop=True)
     return Table(
         path=path,
         source=shown.as_posix(),
         kind=kind,
-        columns=columns,
-        rows=rows,
-        is_whole=rows < limit,
+        columns=_columns(rows),
+        rows=len(rows),
+        is_whole=len(sample) < limit,
         findings=findings,
         encoding=guess,
         sheet=sheet,
+        continued=continued,
     )
 
 
@@ -220,7 +227,7 @@ def _split_sheet(source: str) -> tuple[str, str | None]:
     return (file, sheet) if is_sheet else (source, None)
 
 
-def _read(keys: TableKeys, folder: Path, limit: int, findings: list[str]) -> list[Column]:
+def _read(keys: TableKeys, folder: Path, limit: int, findings: list[str]) -> pd.DataFrame:
     left_out: list[LeftOutRows] = []
     notes: list[str] = []
     chunks = iter_table(keys, folder, limit, left_out, notes)
@@ -231,7 +238,28 @@ def _read(keys: TableKeys, folder: Path, limit: int, findings: list[str]) -> lis
     findings += [*map(str, left_out), *notes]
     if rows is None:
         raise SchemaError(keys.source, ["it has a header but no rows. Expected at least one row."])
+    return rows
+
+
+def _columns(rows: pd.DataFrame) -> list[Column]:
     texts = pd.unique(np.concatenate([text_column(rows[name]) for name in rows.columns]))
     nothing = {text.casefold() for text in texts if text is not None and is_nothing(text)}
     formats = column_formats(rows, list(rows.columns), declared={}, nothing=nothing)
     return [Column(rows[name], formats[name]) for name in rows.columns]
+
+
+def _continued(rows: pd.DataFrame) -> ContinuedRows | None:
+    """Find the rows that continue the row above, which lack the first column or a named id.
+
+    In a table in which another column identifies every row, no row continues another.
+    """
+    if any(rows[name].is_unique and rows[name].notna().all() for name in rows.columns):
+        return None
+    names = sorted(rows.columns, key=lambda name: rank("lead_id", str(name)))
+    named = [name for name in names if rank("lead_id", str(name)) < NO_RANK]
+    for name in dict.fromkeys([*named, rows.columns[0]]):
+        if rows[name].dropna().is_unique:
+            continued = continued_rows(rows, name)
+            if continued is not None:
+                return continued
+    return None

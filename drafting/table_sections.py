@@ -87,6 +87,10 @@ def table_section(kind: str, table: Table, roles: Roles, encoding: str | None = 
         section["sheet"] = table.sheet
     for finding in table.findings:
         add_comment(section, finding)
+    if kind == "leads" and table.continued is not None:
+        count = int(table.continued.rows.sum())
+        rows = "1 row is" if count == 1 else f"{count:,} rows are"
+        add_comment(section, f"CHECK: {rows} left out: {table.continued.reason}")
     local = [column for column in columns.values() if column.has_local_times]
     if local:
         note = 'the times have no time zone; change it if they are local, such as "Europe/Berlin"'

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from crm.errors import ConfigError
@@ -163,3 +164,31 @@ def test_rows_without_an_id_do_not_disturb_the_order(tmp_path: Path) -> None:
     _, project, records = draft_of(tmp_path, leads)
     assert project.leads.column_of("order") == "Lead Number"
     assert len(records.leads) == 89
+
+
+@pytest.mark.parametrize("n_further", [1, 2])
+def test_rows_that_continue_the_lead_above_are_left_out(tmp_path: Path, n_further: int) -> None:
+    rows: list[tuple[Any, ...]] = []
+    for i in range(60):
+        rows.append((f"L{i}", days(60)[i], ["Won", "Lost", "New"][i % 3], "A"))
+        rows += [(None, None, None, product) for product in "BC"[:n_further]]
+    leads = pd.DataFrame(rows, columns=["Lead ID", "Created", "Status", "Product"])
+    text, project, records = draft_of(tmp_path, {str(name): leads[name] for name in leads})
+    assert project.leads.column_of("lead_id") == "Lead ID"
+    assert project.leads.column_of("created_at") == "Created"
+    assert len(records.leads) == 60
+    (left_out,) = records.left_out
+    assert (left_out.count, left_out.lines[:2]) == (60 * n_further, (3, 5 if n_further == 1 else 4))
+    reason = 'they have no "Lead ID" and only "Product", so they belong to the lead above them'
+    assert reason in left_out.reason
+    assert f"CHECK: {60 * n_further} rows are left out: {reason}" in without_line_breaks(text)
+
+
+def test_leads_without_an_id_do_not_continue_the_lead_above(tmp_path: Path) -> None:
+    ids = [f"L{i}" if i % 3 else None for i in range(60)]
+    leads = {"Lead ID": ids, "Created": days(60), "Status": ["Won", "Lost", "New"] * 20}
+    leads["City"] = [None if i % 3 else "Bonn" for i in range(60)]
+    text, _, records = draft_of(tmp_path, leads)
+    assert not records.has_ids
+    assert len(records.leads) == 60
+    assert "belong to the lead above" not in text

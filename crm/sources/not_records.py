@@ -7,6 +7,7 @@ ids above it. A lead whose company is called "Total" has its other cells, so it 
 
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
@@ -67,6 +68,7 @@ class RowJudge:
         self.names = HeaderNames(header)
         rows: pd.DataFrame = first.iloc[:LEARNED_ROWS]
         is_filled = rows.notna().to_numpy(dtype=bool)
+        self._continued = _filled_again(is_filled)
         is_plain = is_filled.sum(axis=1) > (1 if len(self.header) > 2 else 0)
         for row, cells in enumerate(rows.to_numpy(dtype=object).tolist()):
             _, text = _first_text(cells)
@@ -301,7 +303,7 @@ class RowJudge:
         for row, cells in reversed(tail):
             first, text = _first_text(cells)
             is_below = is_below or row in gaps or row in found
-            if row in found or text is None:
+            if row in found or text is None or _filled(cells) in self._continued:
                 continue
             is_alike = self.is_first_alike(first, text)
             has_numbers_only = not any(
@@ -326,6 +328,21 @@ class RowJudge:
     def _lacks_id(self, first: int) -> bool:
         """Return whether a row that begins in column `first` lacks an id that the others have."""
         return first > 0 and 0 in self.always and self._look(0) is not None
+
+
+def _filled(cells: Sequence[Any]) -> tuple[bool, ...]:
+    return tuple(not _is_missing(cell) for cell in cells)
+
+
+def _filled_again(is_filled: Bools) -> set[tuple[bool, ...]]:
+    """Return which cells are filled in several rows that lack the first cell, between others.
+
+    Exports of leads with several products write such rows below each lead.
+    """
+    with_first = np.flatnonzero(is_filled[:, 0])
+    between = is_filled[: with_first[-1]] if len(with_first) else is_filled[:0]
+    kinds = Counter(map(tuple, between[~between[:, 0]].tolist()))
+    return {kind for kind, count in kinds.items() if count > 1}
 
 
 def _is_missing(cell: Any) -> bool:
