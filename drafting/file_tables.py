@@ -7,6 +7,7 @@ from typing import NamedTuple
 from crm.errors import ConfigError
 from crm.tables import TABLES
 from crm.text import listed, words_of
+from drafting.field_history import is_field_history, why_history_is_not_used
 from drafting.lead_columns import (
     GENERIC_IDS,
     check_repeated_ids,
@@ -54,8 +55,8 @@ def assign_tables(tables: Sequence[Table], declared: Declared = ANY_CHOICE) -> A
     """Decide which file is which table.
 
     If a file is about leads by its name and ids, no other file is the table of leads. Files that
-    leads refer to, such as owners and campaigns, and files whose rows belong to something else,
-    such as a company, are not used.
+    leads refer to, such as owners and campaigns, files whose rows belong to something else, such
+    as a company, and histories of several fields are not used.
 
     Parameters
     ----------
@@ -74,6 +75,17 @@ def assign_tables(tables: Sequence[Table], declared: Declared = ANY_CHOICE) -> A
         If no assignment is possible, two are almost equally likely, ids of leads repeat, or a file
         does not contain the ids of the leads.
     """
+    histories = [table for table in tables if is_field_history(table)]
+    reasons = [why_history_is_not_used(table) for table in histories]
+    if len(histories) == len(tables) and histories:
+        raise ConfigError(" ".join([*reasons, "The table of leads is needed too."]))
+    others = [table for table in tables if not any(table is history for history in histories)]
+    chosen, not_used = _assign(others, declared)
+    return Assignment(chosen, [*reasons, *not_used])
+
+
+def _assign(tables: Sequence[Table], declared: Declared) -> Assignment:
+    """Assign files that are not histories of several fields, as `assign_tables` does."""
     ranked = _ranked(tables)
     if _is_clear(ranked):
         if len(tables) == 1:

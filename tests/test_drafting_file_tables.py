@@ -472,3 +472,48 @@ def test_leads_without_any_outcome_in_the_sample_are_drafted(tmp_path: Path) -> 
     leads["closed_at"] = [*days(3), *[""] * 97]
     text = draft_project([write_csv(tmp_path, "leads.csv", leads)], tmp_path)
     assert 'created_at = "created_at"' in text
+
+
+def history_of_fields(
+    fields: list[str], names: str = "Lead ID,Field,Old Value,New Value,At"
+) -> Any:
+    cells = [[f"L{i // 2}" for i in range(80)], fields * (80 // len(fields)), ["Ada"] * 80]
+    cells += [["Demo", "+49 30 12345"] * 40, days(80)]
+    return dict(zip(names.split(","), cells, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("names", "field"),
+    [
+        ("Lead ID,Field / Event,Old Value,New Value,Edit Date", "Status"),
+        ("LeadId,Field,OldValue,NewValue,CreatedDate", "StageName"),
+        ("Lead-ID,Feldname,Alter Wert,Neuer Wert,Geändert am", "Status"),
+        ("リードID,項目,変更前の値,変更後の値,日時", "フェーズ"),
+    ],
+)
+def test_history_of_several_fields_is_not_used(tmp_path: Path, names: str, field: str) -> None:
+    leads = {"Lead ID": [f"L{i}" for i in range(40)], "Created": days(40)}
+    leads["Status"] = ["Won", "Lost", "New", "New"] * 10
+    files = [write_csv(tmp_path, "leads.csv", leads)]
+    history = history_of_fields([field, "Phone"], names)
+    files.append(write_csv(tmp_path, "history.csv", history))
+    text, project, _ = draft(tmp_path, files)
+    assert project.stages is None
+    assert project.activities is None
+    reason = f'it contains the changes of 2 fields ("{field}", "Phone")'
+    column = names.split(",")[1]
+    assert f"CHECK: history.csv is not used: {reason}" in without_line_breaks(text)
+    assert f'only the rows whose "{column}" is "{field}".' in without_line_breaks(text)
+    write_csv(tmp_path, "history.csv", history_of_fields([field], names))
+    records = draft(tmp_path, files).records
+    assert records.stages is not None
+    assert len(records.stages) == 80
+    with pytest.raises(ConfigError, match="The table of leads is needed too"):
+        draft_project([write_csv(tmp_path, "history.csv", history)], tmp_path)
+
+
+def test_history_of_another_field_is_not_stages(tmp_path: Path) -> None:
+    leads = {"Lead ID": [f"L{i}" for i in range(40)], "Status": ["Won", "Lost", "New", "New"] * 10}
+    files = [write_csv(tmp_path, "leads.csv", leads)]
+    files.append(write_csv(tmp_path, "history.csv", history_of_fields(["Owner"])))
+    assert draft(tmp_path, files).project.stages is None
