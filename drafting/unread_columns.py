@@ -7,7 +7,12 @@ from typing import Final
 from tomlkit.items import Table as TomlTable
 
 from crm.formats.exchanged import EXPORT_AGAIN, exchanged_dates
-from crm.formats.time_recognition import likely_notation, mixed_notation, recognise_times
+from crm.formats.time_recognition import (
+    are_of_our_era,
+    likely_notation,
+    mixed_notation,
+    recognise_times,
+)
 from crm.formats.times import unknown_zone
 from crm.text import quote
 from drafting.nothing_words import is_nothing
@@ -98,7 +103,13 @@ def _reason(column: Column, shown: Sequence[str], both: str) -> tuple[str, str]:
         return f" The text {quote(before)} is before the time: export the time alone.", ""
     zone = unknown_zone(shown[0])
     why = f" {quote(zone)} is not a zone with one meaning." if zone else ""
-    return why, both or likely_notation(values) or likely_notation(shown[:1])
+    form = likely_notation(values) or likely_notation(shown[:1])
+    if form and not both and not are_of_our_era(values, form):
+        return (
+            f"{why} The years are of another calendar. Export them in the Gregorian calendar.",
+            "",
+        )
+    return why, both or form
 
 
 def text_before_time(cell: str) -> str:

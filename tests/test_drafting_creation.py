@@ -3,6 +3,7 @@
 import datetime
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -14,7 +15,7 @@ BIRTHS = [datetime.date(1950, 1, 1) + datetime.timedelta(days=200 * i) for i in 
 STATES = ["Won", "Lost", "Open", "Open"]
 
 
-def draft(folder: Path, **columns: Sequence[object]) -> str:
+def draft(folder: Path, **columns: Any) -> str:
     """Draft a project for leads with these columns, an id and a status."""
     n = len(next(iter(columns.values())))
     leads = pd.DataFrame({"Lead ID": [f"L{i}" for i in range(n)], "Status": (STATES * n)[:n]})

@@ -176,6 +176,14 @@ def test_column_of_the_person_who_created_is_not_a_time(name: str) -> None:
     assert unread_times(column(name, ["User 1", "User 2"])) == ""
 
 
+@pytest.mark.parametrize("year", [1404, 1446, 2568])
+def test_years_of_another_calendar_are_named(year: int) -> None:
+    cells = [f"{day:02d}/03/{year}" for day in range(1, 29)]
+    comment = times_comment([column("Created At", cells)])
+    assert "The years are of another calendar. Export them in the Gregorian calendar." in comment
+    assert "%d" not in comment
+
+
 def test_ids_are_not_unread_times() -> None:
     assert unread_times(column("Created", ["0053i000000urgcAAA", "0053i000000urgdAAA"])) == ""
     assert unread_times(column("Created", ["a1@example.org", "b2@example.org"])) == ""

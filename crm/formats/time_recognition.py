@@ -148,14 +148,14 @@ def recognise_times(
         return None
     is_iso = [_is_iso(text) for text in sample]
     if sum(is_iso) >= MOSTLY * len(sample):
-        if not _are_of_our_era(sample, None):
+        if not are_of_our_era(sample, None):
             return None
         return RecognisedTimes(None, unread=_first(sample, is_iso))
     if may_be_numbers and (numeric := _numeric(sample)) is not None:
         return numeric
     notations = _candidates(sample)
     fits = {notation: _fits(notation, sample) for notation in notations}
-    fits = {form: fit for form, fit in fits.items() if _are_of_our_era(sample, form)}
+    fits = {form: fit for form, fit in fits.items() if are_of_our_era(sample, form)}
     best = max(map(sum, fits.values()), default=0)
     if best < MOSTLY * len(sample):
         joined = _joined(sample, fits)
@@ -249,10 +249,21 @@ def _is_iso(text: str) -> bool:
     return MILLISECONDS.fullmatch(plain_text(text)) is not None or iso_text(text) is not None
 
 
-def _are_of_our_era(sample: Sequence[str], notation: str | None) -> bool:
+def are_of_our_era(sample: Sequence[str], notation: str | None) -> bool:
     """Check that most times of a sample are between 1900 and 2100.
 
     Other years are usually from another calendar, such as 1404 in Iran and 2568 in Thailand.
+
+    Parameters
+    ----------
+    sample : sequence of str
+    notation : str or None
+        The format of the times; None for ISO 8601. Texts in other formats do not count.
+
+    Examples
+    --------
+    >>> are_of_our_era(["31/12/2568"], "%d/%m/%Y"), are_of_our_era(["31/12/2025"], "%d/%m/%Y")
+    (False, True)
     """
     if notation is None:
         years = [int(iso[:4]) for text in sample[:LOOKED_AT] if (iso := iso_text(text))]
