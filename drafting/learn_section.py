@@ -30,6 +30,11 @@ MANY_CLOSED = 0.1  # an hour, or a day, is an age if this share of leads closes 
 FEW_FILLED = 0.05  # the highest share of rows with an outcome, if a report shows it once
 FEW_CELLS = 2  # cells with each value, at most, if a report shows it once for each group
 ENOUGH_OPEN = 0.25  # a month is an age if this share of leads is still open after it
+LOST_OR_OPEN = "CHECK: does this value mean lost, or not yet decided? If open leads have it too, "
+MOVE_TO_OPEN = (
+    "move it to `open`: then leads without a win count as not won once `horizon_days` have passed"
+)
+EXPORT_OPEN = "export a column that tells lost leads from open ones"
 LEARN_HEADING = (
     "What the model learns: the chance of a win. Every value of the outcome must be in one list."
 )
@@ -44,11 +49,15 @@ def outcome_words(roles: Roles, has_times: bool) -> OutcomeWords:
     """Return the values of the outcome by meaning.
 
     If a yes-or-no column shows leads as lost that another column shows as open, and the leads have
-    times, its "no" is not clear: open leads count as not won once their horizon has passed.
+    times, its "no" is not clear: open leads count as not won once their horizon has passed. If
+    nothing shows whether a "no" is lost or open, a note asks.
     """
     if roles.outcome is None:
         return OutcomeWords(won=[EVERY_ROW], lost=[], still_open=[])
     words, evidence = roles.outcome.words, roles.outcome.still_open
+    if evidence is None and roles.outcome.may_hide_open:
+        note = f"{LOST_OR_OPEN}{MOVE_TO_OPEN if has_times else EXPORT_OPEN}"
+        return dataclasses.replace(words, notes=words.notes | dict.fromkeys(words.lost, note))
     if evidence is None or not has_times:
         return words
     why = f"{evidence.rows:,} of these leads {evidence.text}, so they are open, not lost"
@@ -62,6 +71,9 @@ def meaning_in_draft(value: str, words: OutcomeWords, counts: Mapping[str, Value
     if value in words.unclear:
         return f"open, CHECK: {words.unclear[value]}"
     meaning = "won" if value in words.won else "lost" if value in words.lost else "open"
+    note = words.notes.get(value, "")
+    if note.startswith("CHECK"):
+        return f"{meaning}, {note}"
     doubt = closing_doubts(words, counts).get(value)
     return f"{meaning}, CHECK: {doubt}" if doubt else meaning
 

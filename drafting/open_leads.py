@@ -94,6 +94,25 @@ def open_evidence(
     return max(found, key=lambda evidence: evidence.rows, default=None)
 
 
+def may_hide_open_leads(column: Column, words: OutcomeWords, columns: Sorted) -> bool:
+    """Check whether leads with a "no" may be open or lost, because nothing else shows which.
+
+    Another column shows that they are lost if nearly all of them have a closing date there, are
+    closed or lost, or have a reason. Cells of the column itself that are empty or open show it too.
+
+    Parameters
+    ----------
+    column, words, columns
+        As for `open_evidence`.
+    """
+    has_open = words.open or column.n_empty > FEW_OPEN * len(column.texts)
+    if not words.is_yes_or_no or not words.lost or has_open:
+        return False
+    is_lost = np.array([outcome == "lost" for outcome in words.outcomes(column)])
+    others = ((other, of_other) for other, of_other in columns if other is not column)
+    return not any(_is_ended(*other)[is_lost].mean() >= CERTAIN for other in others)
+
+
 def agreement(outcomes: Sequence[str], others: Sequence[str]) -> float:
     """Compute the share of leads, won or lost in both columns, whose outcome is the same.
 
@@ -140,6 +159,23 @@ def _is_open(column: Column, words: OutcomeWords | None, outcomes: Sequence[str]
     if is_same:
         values.add(None)
     return np.array([text in values for text in column.texts], dtype=bool)
+
+
+def _is_ended(column: Column, words: OutcomeWords | None) -> Bools:
+    """Return the rows that a column shows as ended, shape (n_rows,)."""
+    if column.is_time:
+        is_closing = rank("closed_at", column.name) < CLOSING_NAMES
+        return column.times.notna().to_numpy() & is_closing
+    if rank("reason", column.name) != NO_RANK:
+        return column.filled()
+    if is_named("is_closed", column.name):
+        values = {value for value in column.counts.index if not _means_open(value, column)}
+        return np.array([text in values for text in column.texts], dtype=bool)
+    if words is not None and not words.is_yes_or_no and not words.guess:
+        return np.array([outcome != "" for outcome in words.outcomes(column)], dtype=bool)
+    if yes_means_lost(column.name):
+        return np.array([meaning_of(text or "no").outcome == "won" for text in column.texts], bool)
+    return np.zeros(len(column.texts), dtype=bool)
 
 
 def _is_status(column: Column) -> bool:

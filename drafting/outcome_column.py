@@ -7,7 +7,14 @@ from crm.errors import ConfigError
 from crm.suggest import nearest
 from crm.text import listed, quote
 from drafting.about_person import is_sensitive
-from drafting.open_leads import CERTAIN, OpenEvidence, agreement, has_same_wins, open_evidence
+from drafting.open_leads import (
+    CERTAIN,
+    OpenEvidence,
+    agreement,
+    has_same_wins,
+    may_hide_open_leads,
+    open_evidence,
+)
 from drafting.outcome_words import OutcomeWords, declared_values, sort_values
 from drafting.role_names import (
     CLEAR_OUTCOME_NAMES,
@@ -64,6 +71,8 @@ class OutcomeChoice:
     is_confirmed : bool
         True if the won leads are those of a yes-or-no column with the name of an outcome. Then the
         name of this column does not matter.
+    may_hide_open : bool
+        True if the column is yes or no, and nothing shows whether a "no" is lost or still open.
     """
 
     column: Column
@@ -72,6 +81,7 @@ class OutcomeChoice:
     others: dict[str, str] = field(default_factory=dict)
     same: list[str] = field(default_factory=list)
     is_confirmed: bool = False
+    may_hide_open: bool = False
 
     @property
     def rank(self) -> int:
@@ -129,11 +139,11 @@ def choose_outcome(
     if declared.outcome is not None:
         named = [column for column in columns if column.name == declared.outcome]
         words = declared.sort(named[0]) if named else None
-        return (
-            OutcomeChoice(named[0], words, open_evidence(named[0], words, by_meaning))
-            if words
-            else None
-        )
+        if words is None:
+            return None
+        evidence = open_evidence(named[0], words, by_meaning)
+        may_hide = not declared.lost and may_hide_open_leads(named[0], words, by_meaning)
+        return OutcomeChoice(named[0], words, evidence, may_hide_open=may_hide)
     choices = [
         OutcomeChoice(column, words, open_evidence(column, words, by_meaning))
         for column, words in by_meaning
@@ -155,7 +165,10 @@ def choose_outcome(
     ]
     same += [best.still_open.column] if best.still_open else []
     words = declared.sort(best.column)
-    return OutcomeChoice(best.column, words, best.still_open, others, same) if words else None
+    if words is None:
+        return None
+    may_hide = not declared.lost and may_hide_open_leads(best.column, words, by_meaning)
+    return replace(best, words=words, others=others, same=same, may_hide_open=may_hide)
 
 
 def check_declared(columns: Sequence[Column], declared: Declared) -> None:

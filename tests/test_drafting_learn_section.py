@@ -157,6 +157,40 @@ def test_flags_of_won_and_closed_leads_show_open_leads(
     assert project.columns.known_later == [closed]
 
 
+@pytest.mark.parametrize(
+    ("has_times", "advice"), [(True, "move it to `open`"), (False, "export a column that tells")]
+)
+def test_no_that_may_mean_open_is_asked_about(tmp_path: Path, has_times: bool, advice: str) -> None:
+    leads: dict[str, Any] = {"Lead ID": [f"L{i}" for i in range(40)], "Won": ["Yes", "No"] * 20}
+    leads |= {"Created Date": days(40)} if has_times else {}
+    text, project, _ = draft_of(tmp_path, leads)
+    assert (project.learn.won, project.learn.lost) == (["Yes"], ["No"])
+    asked = "CHECK: does this value mean lost, or not yet decided? If open leads have it too, "
+    assert f'"No", # 20 leads; {asked}{advice}' in text
+
+
+@pytest.mark.parametrize(
+    ("name", "cells"),
+    [
+        ("Closed Date", ["2025-01-05", "2025-01-06"]),
+        ("Lost Reason", ["", "Price"]),
+        ("Is Lost", ["No", "Yes"]),
+        ("Geschlossen", ["Yes", "Yes"]),
+        ("Status", ["Won", "Lost"]),
+    ],
+)
+def test_no_of_leads_that_are_all_closed_is_not_asked_about(
+    tmp_path: Path, name: str, cells: list[str]
+) -> None:
+    leads: dict[str, Any] = {"Lead ID": [f"L{i}" for i in range(40)], "Won": ["Yes", "No"] * 20}
+    assert "does this value mean lost" not in draft_of(tmp_path, leads | {name: cells * 20}).text
+
+
+def test_no_beside_empty_cells_is_lost(tmp_path: Path) -> None:
+    leads = {"Lead ID": [f"L{i}" for i in range(60)], "Won": ["Yes", "No", ""] * 20}
+    assert "does this value mean lost" not in draft_of(tmp_path, leads).text
+
+
 @pytest.mark.parametrize("name", ["Not Won", "Never converted", "not_converted"])
 def test_yes_in_a_negated_column_means_lost(tmp_path: Path, name: str) -> None:
     leads = closings(["No", "Yes"], ["No", "Yes"])
