@@ -9,6 +9,7 @@ from crm.cells import cell_number
 from crm.errors import ConfigError
 from crm.suggest import nearest
 from crm.text import quote
+from drafting.nothing_words import is_nothing
 from drafting.outcome_meaning import (
     CODE,
     UNKNOWN,
@@ -21,6 +22,7 @@ from drafting.role_names import CLEAR_OUTCOME_NAMES, rank
 from drafting.samples import Column
 
 MAX_VALUES = 200
+MARKS = {"x": "won", "checked": "won", "unchecked": "lost"}  # yes and no, if no other value is
 EVERY_ROW = "won"  # the outcome of each row of a table of wins without a column of outcomes
 MAX_UNKNOWN = 30  # values that are not clear, unless others clearly mean won and lost
 
@@ -160,11 +162,17 @@ def _meanings(column: Column) -> dict[str, Meaning]:
     values = list(spellings.values())
     meanings = {value: meaning_of(value, column.words) for value in values}
     has_codes = any(meaning.why == CODE for meaning in meanings.values())
-    if not has_codes and {cell_number(value) for value in values} <= {-1.0, 0.0, 1.0}:
+    numbers = {cell_number(value) for value in values}
+    if not has_codes and numbers <= {-1.0, 0.0, 1.0}:
+        yes = -1.0 if numbers == {-1.0, 0.0} else 1.0  # Access writes -1 for yes
         for value in values:
-            outcome = "won" if cell_number(value) == 1 else "lost"
+            outcome = "won" if cell_number(value) == yes else "lost"
             meanings[value] = Meaning(outcome, is_yes_or_no=True)
         return _by_name(meanings, column.name)
+    filled = [value for value in values if not is_nothing(value)]
+    if all(value.casefold() in MARKS for value in filled):
+        for value in filled:
+            meanings[value] = Meaning(MARKS[value.casefold()], is_yes_or_no=True)
     for value in values:  # a number that is not yes or no means nothing, except as a known code
         if np.isfinite(cell_number(value)) and meanings[value].is_yes_or_no:
             meanings[value] = Meaning(None, UNKNOWN)

@@ -94,7 +94,8 @@ def is_excluded(role: str, name: str) -> bool:
 
 
 def _is_one_of(name: str, listed: list[str]) -> bool:
-    forms = {plain_words(name), _without_tables(plain_words(name))}
+    words = _YES_OR_NO.sub("", plain_words(name))
+    forms = {words, _without_tables(words)}
     glued = {form.replace(" ", "") for form in forms}
     return any(
         any(re.search(text[1:], form) for form in forms)
@@ -131,4 +132,8 @@ _WORDS: Final = "|".join(plain_words(word) for word in _TABLES["words"])
 _GLUED: Final = "|".join(_TABLES["glued"])
 _TABLES_BEFORE: Final = re.compile(rf"^(?:(?:{_WORDS}) |(?:{_GLUED})の? ?)+")
 _TABLES_BEHIND: Final = re.compile(rf" (?:(?:{'|'.join(_TABLES['of'])}) )*(?:{_WORDS})$")
+_YES_OR_NO: Final = re.compile(  # behind a name, as in "Won (Y/N)"
+    " (?:y n|yn|yes no|true false|[01] [01]|j n|ja nein|ja nee|o n|oui non|s n|si no|sim nao|t n"
+    "|tak nie)$"
+)
 _NAMES: Final = {role: ranks for role, ranks in _LISTED.items() if isinstance(ranks[0], list)}

@@ -17,7 +17,11 @@ from tests.made_drafts import N_LEADS, days, draft, draft_of, without_line_break
     [
         (["1", "0"], [1], [0], []),
         (["1", "-1"], [1], [-1], []),
+        (["0", "-1"], [-1], [0], []),
         (["Y", "n"], ["Y"], ["n"], []),
+        (["X", ""], ["X"], [], []),
+        (["checked", "-"], ["checked"], [], ["-"]),
+        (["checked", "unchecked"], ["checked"], ["unchecked"], []),
         (["approved", "declined", "cancelled"], ["approved"], ["declined", "cancelled"], []),
         (["Closed - Won", "Not interested", "New"], ["Closed - Won"], ["Not interested"], ["New"]),
         (["Won", "Lost", "Gold"], ["Won"], ["Lost"], ["Gold"]),

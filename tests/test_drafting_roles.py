@@ -32,6 +32,23 @@ def test_outcome_is_found_by_its_name(tmp_path: Path, name: str) -> None:
     assert project.leads.column_of("outcome") == name
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Won (Y/N)",
+        "Sold?",
+        "Became customer",
+        "Auftrag? (ja/nein)",
+        "Signé ?",
+        "¿Compró?",
+        "受注？",
+    ],
+)
+def test_outcome_may_have_the_name_of_a_question(tmp_path: Path, name: str) -> None:
+    leads = {"id": range(8), "opt_in": ["yes", "no"] * 4, name: ["yes", "no"] * 4}
+    assert draft_of(tmp_path, leads).project.leads.column_of("outcome") == name
+
+
 @pytest.mark.parametrize("values", [["open", "lost"], ["1", "2", "3"], ["red", "green", "blue"]])
 def test_status_without_a_win_is_not_an_outcome(tmp_path: Path, values: list[str]) -> None:
     leads = {"id": range(30), "status": values * (30 // len(values))}
