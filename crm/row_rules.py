@@ -18,7 +18,7 @@ from crm.reading_notes import ReadingNotes
 from crm.tables import DeclaredColumn
 from crm.text import first_few
 
-MOST_MISSING = 0.2  # of a table's rows; rows of events without a lead may be more
+MOST_MISSING = 0.2  # of a table's rows; events without a lead, and planned activities, may be more
 MOST_UNREADABLE = 0.01
 
 
@@ -76,10 +76,12 @@ def usable_rows(table: ShapedTable, notes: ReadingNotes) -> Bools:
         if role.nullable:
             continue
         is_missing = shaped[role.name].isna().to_numpy() & ~unread[role.name] & whole
+        is_activity_time = role.name == "occurred_at"
         without_lead = role.name == "lead_id" and name != "leads"
-        most = n_rows - 1 if without_lead else MOST_MISSING * n_rows
+        most = n_rows - 1 if without_lead or is_activity_time else MOST_MISSING * n_rows
         if 0 < is_missing.sum() <= most:
-            _leave_out(table, stays & is_missing, f"`{column}` is empty", notes)
+            planned = ", as in activities that are only planned" if is_activity_time else ""
+            _leave_out(table, stays & is_missing, f"`{column}` is empty{planned}", notes)
             stays &= ~is_missing
         n_unread = int(unread[role.name].sum())
         if role.kind == "time" and 0 < n_unread <= MOST_UNREADABLE * len(raw):

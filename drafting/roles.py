@@ -16,6 +16,7 @@ from crm.text import listed
 from drafting.about_person import is_sensitive
 from drafting.closing import closing_by_cells
 from drafting.creation import creation_by_cells, may_be_creation
+from drafting.done_activities import completion_time
 from drafting.lead_columns import id_columns
 from drafting.no_outcome import has_status, no_outcome
 from drafting.outcome_column import Declared, OutcomeChoice, check_declared, choose_outcome
@@ -194,6 +195,10 @@ def _play(columns: Sequence[Column], kind: str) -> dict[str, Column]:
             choice = choose_outcome(unassigned)
             if choice is not None:
                 by_role[role.name] = choice.column
+            continue
+        completed = completion_time(unassigned) if role.name == "occurred_at" else None
+        if completed is not None:
+            by_role[role.name] = completed
             continue
         candidates = [column for column in unassigned if _can_play(role, column)]
         best = min(candidates, key=lambda c: rank(role.name, c.name), default=None)

@@ -10,6 +10,7 @@ from crm.formats.exchanged import EXPORT_AGAIN
 from crm.several_leads import sentence_about_several_leads, several_leads
 from crm.tables import TABLES
 from crm.text import listed, quote
+from drafting.done_activities import about_not_done
 from drafting.header_zones import HeaderZone, header_zone
 from drafting.outcome_words import EVERY_ROW
 from drafting.role_names import NO_RANK, rank
@@ -106,6 +107,8 @@ def table_section(kind: str, table: Table, roles: Roles, encoding: str | None = 
             note = CLOSING_NOTE
         elif role == "created_at" and kind == "leads" and roles.creation_by_cells:
             note = CREATION_NOTE
+        if role == "occurred_at":
+            note += about_not_done(column, table.columns)
         section[role] = noted(column.name, note)
     has_ages = kind == "outcomes" or "created_at" in columns
     if columns is roles.of_outcomes and "closed_at" not in columns and has_ages:

@@ -15,6 +15,7 @@ from drafting.samples import Column, Table
 from tests.made_drafts import (
     N_LEADS,
     days,
+    draft,
     draft_of,
     flat_leads,
     roles_of,
@@ -408,3 +409,51 @@ def test_expected_closing_and_first_conversion_are_not_the_closing(
     }
     project = draft_of(tmp_path, leads | {name: days(60, "2024-02-20")}).project
     assert project.leads.column_of("closed_at") is None
+
+
+def leads_and_tasks(folder: Path, tasks: dict[str, Any]) -> list[str]:
+    """Write 40 leads and 80 tasks, every second of which is done."""
+    leads = {"Lead ID": [f"L{i}" for i in range(40)], "Created": days(40)}
+    leads["Status"] = ["Won", "Lost", "New", "New"] * 10
+    tasks = {"Lead ID": [f"L{i // 2}" for i in range(80)], "Type": ["call", "mail"] * 40} | tasks
+    return [write_csv(folder, "leads.csv", leads), write_csv(folder, "tasks.csv", tasks)]
+
+
+@pytest.mark.parametrize(
+    ("due", "completed", "status", "values"),
+    [
+        ("Due date", "Completed at", "Task Status", ("Not started", "Completed")),
+        ("ActivityDate", "CompletedDateTime", "Status", ("Deferred", "Completed")),
+        ("Fällig am", "Erledigt am", "Erledigt", ("Nein", "Ja")),
+        ("Date d'échéance", "Date de réalisation", "Statut", ("Planifiée", "Terminée")),
+        ("Fecha de vencimiento", "Fecha de finalización", "Estado", ("No iniciada", "Completada")),
+        ("Vervaldatum", "Afgerond op", "Status", ("Gepland", "Voltooid")),
+        ("期日", "完了日時", "状況", ("未着手", "完了")),
+    ],
+)
+def test_activities_happen_when_they_are_completed(
+    tmp_path: Path, due: str, completed: str, status: str, values: tuple[str, str]
+) -> None:
+    done_at = [day if i % 2 else None for i, day in enumerate(days(80, "2024-02-01"))]
+    tasks = {due: days(80), completed: done_at, status: list(values) * 40}
+    text, project, records = draft(tmp_path, leads_and_tasks(tmp_path, tasks))
+    assert roles_of(project.activities)["occurred_at"] == completed
+    assert "the 40 rows without it are left out, as not done yet" in without_line_breaks(text)
+    assert records.activities is not None
+    assert len(records.activities) == 40
+    (left_out,) = records.left_out
+    assert left_out.reason == f"`{completed}` is empty, as in activities that are only planned"
+    del tasks[completed]
+    text, project, _ = draft(tmp_path, leads_and_tasks(tmp_path, tasks))
+    assert roles_of(project.activities)["occurred_at"] == due
+    not_done = f'CHECK: 40 of 80 rows are not done ("{values[0]}" in "{status}")'
+    assert not_done in without_line_breaks(text)
+
+
+def test_activities_without_a_status_are_not_planned(tmp_path: Path) -> None:
+    tasks = {"Activity date": days(80), "Lead Status": ["Open", "Completed"] * 40}
+    text, _, _ = draft(tmp_path, leads_and_tasks(tmp_path, tasks))
+    assert "not done" not in text
+    tasks = {"Activity date": days(80), "Completed at": [*days(20), *[None] * 60]}
+    _, project, _ = draft(tmp_path, leads_and_tasks(tmp_path, tasks))
+    assert roles_of(project.activities)["occurred_at"] == "Activity date"
