@@ -517,3 +517,34 @@ def test_history_of_another_field_is_not_stages(tmp_path: Path) -> None:
     files = [write_csv(tmp_path, "leads.csv", leads)]
     files.append(write_csv(tmp_path, "history.csv", history_of_fields(["Owner"])))
     assert draft(tmp_path, files).project.stages is None
+
+
+@pytest.mark.parametrize(
+    ("file", "kind", "time", "deal"),
+    [
+        ("Aktivitäten", "Aktivität - Typ", "Aktivität - Hinzugefügt am", "Geschäft - ID"),
+        ("Aktivitäten", "Aktivität - Typ", "Aktivität - Fälligkeitsdatum", "Deal-ID"),
+        ("Activités", "Activité - Type", "Activité - Date d'échéance", "Affaire - ID"),
+        ("Actividades", "Actividad - Tipo", "Actividad - Fecha de vencimiento", "Trato - ID"),
+        ("Atividades", "Atividade - Tipo", "Atividade - Data de vencimento", "Negócio - ID"),
+        ("Attività", "Attività - Tipo", "Attività - Data di scadenza", "Affare - ID"),
+        ("Activiteiten", "Activiteit - Type", "Activiteit - Vervaldatum", "Deal - ID"),
+    ],
+)
+def test_activities_of_pipedrive_in_other_languages(
+    tmp_path: Path, file: str, kind: str, time: str, deal: str
+) -> None:
+    deals = {"Deal - ID": range(1, 81), "Deal - Status": ["Won", "Lost", "Open", "Open"] * 20}
+    deals["Deal - Created"] = days(80)
+    activities = {"ID": [4_000 + 7 * i for i in range(150)], kind: ["call", "mail"] * 75}
+    activities |= {
+        time: days(150),
+        "Aktualisiert am": days(150),
+        deal: [1 + i % 60 for i in range(150)],
+    }
+    files = [
+        write_csv(tmp_path, f"{file}.csv", activities),
+        write_csv(tmp_path, "deals.csv", deals),
+    ]
+    roles = roles_of(draft(tmp_path, files).project.activities)
+    assert (roles["lead_id"], roles["type"], roles["occurred_at"]) == (deal, kind, time)
