@@ -11,6 +11,7 @@ from drafting.field_history import is_field_history, why_history_is_not_used
 from drafting.lead_columns import (
     GENERIC_IDS,
     check_repeated_ids,
+    check_shortened_ids,
     different_ids,
     has_repeated_ids,
     id_columns,
@@ -75,6 +76,8 @@ def assign_tables(tables: Sequence[Table], declared: Declared = ANY_CHOICE) -> A
         If no assignment is possible, two are almost equally likely, ids of leads repeat, or a file
         does not contain the ids of the leads.
     """
+    for table in tables:
+        check_shortened_ids(table)
     histories = [table for table in tables if is_field_history(table)]
     reasons = [why_history_is_not_used(table) for table in histories]
     if len(histories) == len(tables) and histories:

@@ -12,7 +12,7 @@ from crm.lead_ids import id_keys
 from crm.several_leads import split_ids
 from crm.text import quote, words_of
 from drafting.other_tables import is_file_of_others, names_company, names_other_id
-from drafting.personal import personal_reason
+from drafting.personal import ROUNDED, personal_reason
 from drafting.role_names import NAMED_IDS, NO_RANK, hints_at, plain_words, rank
 from drafting.samples import Column, Table
 
@@ -141,11 +141,9 @@ def check_repeated_ids(table: Table) -> None:
         If it repeats ids, and no other column with the name of an id identifies the rows. The
         message contains the column, the number of rows and an example.
     """
-    named = [column for column in table.columns if rank("lead_id", column.name) < NAMED_IDS]
-    named.sort(key=lambda column: rank("lead_id", column.name))
-    if not named or any(_is_key(column, table) for column in named):
+    ids = _named_without_key(table)
+    if ids is None:
         return
-    ids = named[0]
     if len(ids.counts) == _n_different_rows(ids, table) or not _rarely_repeats(ids):
         return
     repeated = ids.counts[ids.counts > 1]
@@ -157,6 +155,30 @@ def check_repeated_ids(table: Table) -> None:
         "each lead once. If this is a table of activities, stages or outcomes, name the table of "
         "each file, as in: `leads=people.csv activities=calls.csv`"
     )
+
+
+def check_shortened_ids(table: Table) -> None:
+    """Check that Excel has not shortened the ids of a table, so that several are equal.
+
+    Raises
+    ------
+    ConfigError
+        If several rows have the same shortened number, such as "5.5513E+10", and no other column
+        with the name of an id identifies the rows.
+    """
+    ids = _named_without_key(table)
+    if ids is None:
+        return
+    shortened = ids.counts[
+        [re.fullmatch(ROUNDED, str(text)) is not None for text in ids.counts.index]
+    ]
+    if (shortened > 1).any():
+        raise ConfigError(
+            f"{table.name}: Excel has shortened the ids in {quote(ids.name)}, as in "
+            f"{quote(str(shortened.index[0]))}, so that different ids are equal "
+            f"({int(shortened.sum()):,} of {table.rows:,} rows). Export the file again, and do not "
+            "save it in Excel, or format the column as text before."
+        )
 
 
 def has_repeated_ids(table: Table) -> bool:
@@ -180,6 +202,14 @@ def unmatched_ids(tables: Sequence[Table]) -> str:
 def _singular_words(name: str) -> set[str]:
     words = plain_words(name).split(" ")
     return {f"{word[:-3]}y" if word.endswith("ies") else word.rstrip("s") for word in words}
+
+
+def _named_without_key(table: Table) -> Column | None:
+    """Return the column with the best name of an id, if no column with such a name is unique."""
+    named = [column for column in table.columns if rank("lead_id", column.name) < NAMED_IDS]
+    if any(_is_key(column, table) for column in named):
+        return None
+    return min(named, key=lambda column: rank("lead_id", column.name), default=None)
 
 
 def _is_key(column: Column, table: Table) -> bool:

@@ -192,3 +192,17 @@ def test_leads_without_an_id_do_not_continue_the_lead_above(tmp_path: Path) -> N
     assert not records.has_ids
     assert len(records.leads) == 60
     assert "belong to the lead above" not in text
+
+
+@pytest.mark.parametrize("n_equal", [20, 40])
+def test_ids_that_excel_has_shortened_are_refused(tmp_path: Path, n_equal: int) -> None:
+    ids = [f"555123450{i:02}" if i >= n_equal else "5.5512E+10" for i in range(40)]
+    leads = {"Lead ID": ids, "Created": days(40), "Status": ["Won", "Lost"] * 20}
+    message = (
+        f'Excel has shortened the ids in "Lead ID", as in "5.5512E\\+10".*{n_equal} of 40 rows'
+    )
+    with pytest.raises(ConfigError, match=message):
+        draft_of(tmp_path, leads)
+    deals = {"Lead ID": ids[::-1], "Amount": range(40)}
+    with pytest.raises(ConfigError, match=message):
+        draft_project(leads_and_deals(tmp_path, leads, deals), tmp_path)
