@@ -172,7 +172,8 @@ def text_column(column: pd.Series) -> Objects:
     if column.dtype != "str":
         return read_column(column, cell_text, object)
     codes, cells = pd.factorize(column, use_na_sentinel=True)
-    texts = np.array([*cells, None], dtype=object)
+    texts = np.empty(len(cells) + 1, dtype=object)  # the last one is None, for missing cells
+    texts[:-1] = cells.to_numpy(dtype=object)
     for place in _untidy(cells.array):
         texts[place] = cell_text(texts[place])
     return np.asarray(texts[codes])
