@@ -19,12 +19,31 @@ from crm.cells import is_among
 _SALESFORCE: Final = re.compile("[0-9A-Za-z]{15}[A-Za-z0-5]{3}")
 _SALESFORCE_SUFFIX: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 _SALESFORCE_KEY: Final = re.compile("[0-9A-Za-z]{15}")
+EXCEL_DIGITS: Final = 15  # the digits of a number that Excel keeps
+FLOAT_DIGITS: Final = 17  # the digits of a number that 64 bits keep
+_LONG: Final = re.compile(rf"[0-9]{{{EXCEL_DIGITS},}}0")
 _DIGITS: Final = re.compile("[0-9]+")
 _WITH_DECIMALS: Final = re.compile(r"[0-9]+\.0+")
 _GUID: Final = re.compile(r"\{?[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\}?")
 _EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+")
 # Matches every id whose key may be another text. It is quick to test, in Arrow.
 _MAY_DIFFER: Final = r"^[0-9]+\.0+$|^[0-9A-Za-z]{18}$|^\{?[0-9A-Fa-f]{8}-|@"
+
+
+def has_lost_digits(text: str) -> bool:
+    """Check whether a whole number may have lost its last digits, because a program rounded it.
+
+    Excel keeps 15 digits of a number. Other programs keep 16 or 17, as 64 bits do. The other digits
+    are zeros. One number in ten ends in a zero anyway, so the caller counts such numbers.
+
+    Examples
+    --------
+    >>> has_lost_digits("1234567890123450"), has_lost_digits("1234567890123457000")
+    (True, True)
+    >>> has_lost_digits("1234567890123456"), has_lost_digits("1234567890"), has_lost_digits("A70")
+    (False, False, False)
+    """
+    return _LONG.fullmatch(text) is not None and len(text.rstrip("0")) <= FLOAT_DIGITS
 
 
 def id_key(lead_id: str) -> str:

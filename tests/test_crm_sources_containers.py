@@ -253,6 +253,29 @@ def test_half_converted_dates_of_a_role_are_refused(tmp_path: Path) -> None:
     assert "The dates are read as they are, and the texts in the format" in notes[0]
 
 
+@pytest.mark.parametrize("typed", ["", ' t="n"'])
+def test_ids_in_scientific_notation_have_lost_digits(tmp_path: Path, typed: str) -> None:
+    """Programs write the 16 or 17 digits that a float keeps, with an exponent."""
+    sheet: Sheet = [["Lead ID", "n"], *([f"ID{i}", 1] for i in range(4))]
+    content = workbook({"A": sheet})
+    for i in range(4):
+        text = f't="inlineStr"><is><t>ID{i}</t></is>'.encode()
+        content = replaced(content, text, f"{typed}><v>1.23456789012345{i + 1}e+18</v>".encode())
+    table, notes = read_with_notes(tmp_path, content, lead_id="Lead ID")
+    assert table["Lead ID"].tolist() == [f"123456789012345{i + 1}000" for i in range(4)]
+    assert "so these ids have lost their last digits" in notes[0]
+
+
+def replaced(content: bytes, old: bytes, new: bytes) -> bytes:
+    """Return a workbook with another text in its first sheet."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as archive, zipfile.ZipFile(made, "w") as other:
+        for name in archive.namelist():
+            part = archive.read(name)
+            other.writestr(name, part.replace(old, new) if name.endswith("s1.xml") else part)
+    return made.getvalue()
+
+
 def test_ids_that_lost_digits_are_named(tmp_path: Path) -> None:
     ids = [12345678901234500000 + 100_000 * i for i in range(4)]
     sheet: Sheet = [["Lead ID", "n"], *([i, 1] for i in ids)]

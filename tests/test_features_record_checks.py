@@ -532,6 +532,21 @@ def test_ids_that_a_spreadsheet_cut(check: Check) -> None:
     assert (warning.number, warning.lines) == ("LC114", (5,))
 
 
+@pytest.mark.parametrize(("digits", "asks"), [("000", True), ("123", False)])
+def test_long_ids_that_end_in_zeros_have_lost_digits(check: Check, digits: str, asks: bool) -> None:
+    rows = [{**row, "Id": f"{1234567890123000 + i}{digits}"} for i, row in enumerate(leads())]
+    assert numbers(check(rows)) == (["LC114"] if asks else [])
+
+
+def test_ids_stored_as_floats_have_lost_digits(tmp_path: Path) -> None:
+    rows = [{**row, "Id": 1.234567890123457e18 + 1_000 * i} for i, row in enumerate(leads())]
+    pd.DataFrame(rows).assign(Amount=7).to_parquet(tmp_path / "leads.parquet")
+    (tmp_path / "leadscore.toml").write_text(PROJECT.replace(".csv", ".parquet"))
+    result = check_records(load_project(tmp_path), NOW, private_reason)
+    (warning,) = [warning for warning in result.warnings if warning.number == "LC114"]
+    assert warning.count == len(rows)
+
+
 def test_repeated_rows(check: Check) -> None:
     calls: Rows = [{"Lead": f"L{i:04}", "Type": "Call", "At": "2025-03-01"} for i in range(150)]
     warning = only(check(leads(), [*calls, *calls[:20]]))

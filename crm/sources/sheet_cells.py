@@ -17,6 +17,7 @@ from crm.cells import cell_text
 from crm.errors import SchemaError
 from crm.formats.columns import number_reader
 from crm.formats.numbers import PERCENT, number_parts
+from crm.lead_ids import has_lost_digits
 from crm.left_out import listed_lines
 from crm.project import TableKeys
 from crm.sources.findings import Findings
@@ -28,7 +29,6 @@ ERRORS: Final = frozenset(
     ("#N/A", "#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#GETTING_DATA")
     + ("#SPILL!", "#CALC!", "#FIELD!", "#BLOCKED!", "#CONNECT!", "#UNKNOWN!", "#BUSY!")
 )
-EXCEL_DIGITS: Final = 15  # the digits of a number that Excel keeps
 MOSTLY: Final = 0.5
 HALF_SHARE: Final = 0.05  # the least share of dates, and of texts, in a half converted column
 SHOWN: Final = 3
@@ -239,13 +239,13 @@ class SheetCells:
         for row, cell in numbers:
             self.cells[row][column] = digits.get(row) or cell_text(cell)
         texts = [str(self.cells[row][column]) for row in long]
-        is_cut = [not text.lstrip("-")[EXCEL_DIGITS:].strip("0") for text in texts]
-        if sum(is_cut) < MOSTLY * len(texts):
+        if sum(has_lost_digits(text.lstrip("-")) for text in texts) < MOSTLY * len(texts):
             return
         repeated = [text for text, n in Counter(texts).items() if n > 1]
         sentence = (
             f"{quote(name)} contains numbers of more than 15 digits, such as {texts[0]} (row "
-            f"{long[0] + 1:,}). Excel keeps 15 digits, so these ids have lost their last digits"
+            f"{long[0] + 1:,}). Excel keeps 15 digits, and other programs keep 16 or 17, so these "
+            "ids have lost their last digits"
         )
         if findings.table == "leads" and keys.column_of("lead_id") == name and repeated:
             raise SchemaError(

@@ -105,7 +105,7 @@ def read_sheet_xml(file: BinaryIO, sheet: str) -> SheetXml:
         kind = _TYPE.search(attributes)
         if kind is not None and kind[1] == b"e":
             found.errors.setdefault(column, {})[row] = text.decode("utf-8", errors="replace")
-        elif kind is None and _LONG.fullmatch(text):
+        elif (kind is None or kind[1] == b"n") and _LONG.fullmatch(text):
             found.long.setdefault(column, {})[row] = str(int(Decimal(text.decode())))
         elif currency and text:
             found.currencies.setdefault(column, {})[row] = currency

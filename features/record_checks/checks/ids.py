@@ -7,6 +7,8 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from crm.arrays import Bools
+from crm.lead_ids import has_lost_digits
 from crm.text import counted, quote
 from crm.times import NOT_A_TIME
 from features.record_checks.check import Finding, check, rows_of, share
@@ -16,7 +18,7 @@ from features.record_checks.tables import UNKNOWN_LEAD, ReadTables
 WITHOUT: Final = 0.4  # the share of leads without activities
 _EXCEL: Final = re.compile(r"\d(?:[.,]\d+)?E\+?\d{2,3}", re.IGNORECASE)
 _LONG: Final = re.compile(r"\d{16,}")
-EXCEL_DIGITS: Final = 15
+EXACT: Final = 2.0**53  # from here on, whole numbers of 64 bits lose digits
 
 
 @check("LC112", "Many leads have no activities.")
@@ -87,9 +89,9 @@ def unknown_leads(tables: ReadTables) -> Iterator[Finding]:
         )
 
 
-@check("LC114", "Ids were cut by a spreadsheet.")
+@check("LC114", "Ids have lost digits.")
 def ids_cut(tables: ReadTables) -> Iterator[Finding]:
-    """Find ids such as 1.23E+15, and for long numbers that end in zeros only."""
+    """Find ids such as 1.23E+15, long numbers that end in zeros only, and ids stored as floats."""
     for table in tables.tables.values():
         for role in ("lead_id", "activity_id"):
             column = table.of_role(role)
@@ -97,20 +99,31 @@ def ids_cut(tables: ReadTables) -> Iterator[Finding]:
                 continue
             is_excel = np.array([_EXCEL.fullmatch(v) is not None for v in column.values], bool)
             is_long = np.array([_LONG.fullmatch(v) is not None for v in column.values], bool)
-            cut = np.array([not v[EXCEL_DIGITS:].strip("0") for v in column.values], bool) & is_long
+            cut = np.array([has_lost_digits(v) for v in column.values], bool)
             is_cut = is_excel | (cut if cut.sum() > max(3, 0.5 * is_long.sum()) else False)
-            rows = column.rows_with(is_cut)
+            rows = column.rows_with(is_cut) | _are_long_floats(column.cells)
             if rows.any():
+                n = int(rows.sum())
                 yield Finding(
                     table,
                     f"What are the whole ids in {quote(column.name)}?",
-                    f"{counted(int(rows.sum()), 'row')} have an id that a spreadsheet has "
-                    "shortened, such as 1.23E+15 or a long number that ends in zeros. Different "
-                    "leads may have the same shortened id.",
-                    "Export the file again and do not save it in a spreadsheet, or format the "
-                    "column as text before the file is opened.",
+                    f"{counted(n, 'row has', 'rows have')} an id that a spreadsheet or a program "
+                    "has stored as a number, such as 1.23E+15 or a long number that ends in zeros. "
+                    "Numbers keep 15 to 17 digits, so different leads may have the same shortened "
+                    "id.",
+                    "Export the file again and do not save it in a spreadsheet, or store the "
+                    "column as text before the ids are entered.",
                     rows_of(rows),
                 )
+
+
+def _are_long_floats(cells: pd.Series) -> Bools:
+    """Return which cells are floats that cannot have all digits of a whole number."""
+    if pd.api.types.is_float_dtype(cells.dtype):
+        return np.asarray(cells.abs() >= EXACT, dtype=bool)
+    if cells.dtype != object:
+        return np.zeros(len(cells), dtype=bool)
+    return np.array([isinstance(cell, float) and abs(cell) >= EXACT for cell in cells], bool)
 
 
 @check("LC115", "Rows are in a table twice.")
