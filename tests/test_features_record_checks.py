@@ -311,6 +311,7 @@ def test_same_person_is_found_by_spelling_and_never_shown(check: Check) -> None:
         row["Phone"] = f"+49 30 {1234567 + 11 * i}"
     rows[1]["E-mail"], rows[9]["E-mail"] = "ada.b+x@gmail.com", "AdaB@googlemail.com"
     rows[2]["Phone"], rows[8]["Phone"] = "+49 (0)40/33 44 55 6", "0049-40-3344556"
+    rows[8]["E-mail"] = ""
     mail, phone = check(rows).warnings
     assert (mail.number, mail.count, mail.lines) == ("LC109", 2, (3, 11))
     assert (phone.number, phone.lines) == ("LC109", (4, 10))
@@ -334,6 +335,25 @@ def test_phone_numbers_are_compared_however_they_are_written(
     rows[2]["Phone"], rows[8]["Phone"] = first, second
     warning = only(check(rows))
     assert (warning.number, warning.lines) == ("LC109", (4, 10))
+
+
+def test_colleagues_who_share_a_phone_are_not_one_person(check: Check) -> None:
+    rows = leads()
+    for i, row in enumerate(rows):
+        row |= {"E-mail": f"person{i}@acme.com", "Phone": f"+49 30 {1234567 + i // 5}"}
+    assert numbers(check(rows)) == []
+    for row in rows:
+        del row["E-mail"]
+    assert only(check(rows)).question == "Are these 200 leads 40 people?"
+
+
+def test_repeated_rows_are_not_several_leads_of_a_person(check: Check) -> None:
+    rows = [{**row, "E-mail": f"person{i}@acme.com"} for i, row in enumerate(leads())]
+    assert numbers(check([*rows, *rows[:20]])) == ["LC115"]
+    rows[3]["E-mail"] = rows[7]["E-mail"]
+    person, _ = check([*rows, *rows[:20]]).warnings
+    assert person.question == "Are these 2 leads one person?"
+    assert "2 of 200 leads" in person.evidence
 
 
 def test_dates_that_cannot_be_read_are_not_phone_numbers(check: Check) -> None:

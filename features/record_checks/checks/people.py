@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from crm.arrays import Ints
 from features.record_checks.check import Finding, check, rows_of, share
 from features.record_checks.phones import are_phones, same_phones
 from features.record_checks.tables import ColumnCells, ReadTable, ReadTables
@@ -22,6 +23,7 @@ _IGNORE_PLUS: Final = frozenset(_PROVIDERS["ignore_plus"])
 _ADDRESS: Final = re.compile(r"(?:mailto:)?([^@\s<>,;]+)@([^@\s<>,;]+\.[^@\s<>,;.]+)")
 SAMPLED: Final = 500  # distinct values that decide whether a column has addresses
 MOSTLY: Final = 0.3
+NOBODY: Final = -1  # the group of rows without an address or a number
 PERSON: Final = 5  # an address of more leads than this is shared, such as that of an office
 
 
@@ -48,34 +50,59 @@ def same_address(text: str) -> str | None:
 
 @check("LC109", "The same person is two leads.")
 def same_person(tables: ReadTables) -> Iterator[Finding]:
-    """Compare e-mail addresses and phone numbers."""
+    """Compare e-mail addresses and phone numbers.
+
+    Leads that share a phone number but have different e-mail addresses are colleagues.
+    """
     table = tables.leads
     if table is None or table.lead_keys is None:
         return
-    for name in table.raw.columns:
-        column = table.column(name)
-        if name == table.roles.get("lead_id") or column.form.kind == "time":
-            continue
-        sample = column.distinct[:SAMPLED]
-        if sum(same_address(value) is not None for value in sample) > MOSTLY * len(sample):
-            keys = [same_address(value) for value in column.values]
-            yield from _shared(table, column, "mail address", keys)
-        elif are_phones(sample, tables.is_private(table, name)):
-            yield from _shared(table, column, "phone number", same_phones(column.values.tolist()))
+    columns = [
+        table.column(name)
+        for name in map(str, table.raw.columns)
+        if name != table.roles.get("lead_id") and table.column(name).form.kind != "time"
+    ]
+    addresses = {
+        column.name: _groups(column, [same_address(value) for value in column.values])
+        for column in columns
+        if _is_mail(column)
+    }
+    for column in columns:
+        if column.name in addresses:
+            yield from _shared(table, column, "mail address", addresses[column.name])
+        elif are_phones(column.distinct[:SAMPLED], tables.is_private(table, column.name)):
+            group = _groups(column, same_phones(column.values.tolist()))
+            for other in addresses.values():  # people who share a phone at work
+                group = np.where(_distinct_in(group, other) > 1, NOBODY, group)
+            yield from _shared(table, column, "phone number", group)
 
 
-def _shared(
-    table: ReadTable, column: ColumnCells, what: str, keys: Sequence[str | None]
-) -> Iterator[Finding]:
+def _is_mail(column: ColumnCells) -> bool:
+    sample = column.distinct[:SAMPLED]
+    return sum(same_address(value) is not None for value in sample) > MOSTLY * len(sample)
+
+
+def _groups(column: ColumnCells, keys: Sequence[str | None]) -> Ints:
+    """Return a number for each row, the same for rows with the same key; `NOBODY` without a key."""
     groups, _ = pd.factorize(np.array(keys, dtype=object))
-    group = np.where(column.codes >= 0, groups[column.codes], -1) if len(groups) else column.codes
-    size = np.bincount(group[group >= 0], minlength=1)
-    of_row = np.where(group >= 0, size[group], 0)
-    is_person = (of_row > 1) & (of_row <= PERSON)
-    n_leads, n_office = int(is_person.sum()), int((of_row > PERSON).sum())
+    return np.append(groups, NOBODY)[column.codes]
+
+
+def _distinct_in(group: Ints, others: Ints) -> Ints:
+    """Return how many different other groups the rows of each row's group have, shape (n_rows,)."""
+    known = pd.Series(others).where((group != NOBODY) & (others != NOBODY))
+    return np.asarray(known.groupby(group).transform("nunique"), dtype=np.int64)
+
+
+def _shared(table: ReadTable, column: ColumnCells, what: str, group: Ints) -> Iterator[Finding]:
+    """Ask about leads that have the same address or number; `group` is as `_groups` returns it."""
+    leads = pd.factorize(table.lead_keys)[0]
+    size = _distinct_in(group, leads)
+    is_person = (size > 1) & (size <= PERSON)
+    n_leads, n_office = len(set(leads[is_person])), len(set(leads[size > PERSON]))
     if not n_leads:
         return
-    n_people = len(np.unique(group[is_person]))
+    n_people, n_any = len(set(group[is_person])), len(set(leads[size > 0]))
     office = (
         f" {n_office:,} further leads share one with more than {PERSON} leads, such as the "
         f"{what} of an office."
@@ -84,10 +111,10 @@ def _shared(
     )
     yield Finding(
         table,
-        f"Are these {n_leads:,} leads {n_people:,} people?",
-        f"{n_leads:,} of {int((of_row > 0).sum()):,} leads that have a {what} "
-        f"({share(n_leads, int((of_row > 0).sum()))}) have the same one as another lead with "
-        f"another id, in column `{column.name}`. The spelling may differ.{office}",
+        f"Are these {n_leads:,} leads {'one person' if n_people == 1 else f'{n_people:,} people'}?",
+        f"{n_leads:,} of {n_any:,} leads that have a {what} ({share(n_leads, n_any)}) have the "
+        f"same one as another lead with another id, in column `{column.name}`. The spelling may "
+        f"differ.{office}",
         "Merge duplicates in the CRM before the export. leadscore takes each id as one lead, so a "
         "person who bought under the other id counts as not won here.",
         rows_of(is_person),
