@@ -744,3 +744,24 @@ def test_dates_that_a_spreadsheet_damaged_are_asked_about(check: Check) -> None:
     warning = only(check(rows, project=project))
     assert warning.number == "LC124"
     assert "exchanged day and month" in warning.evidence
+
+
+def test_marked_formats_are_asked_about_until_the_mark_is_removed(check: Check) -> None:
+    rows = [{**row, "Size": f"{1 + i % 9}.{100 + i}"} for i, row in enumerate(leads())]
+    line = 'Size = "1,234.56"'
+    marked = f'{line} # CHECK: "2.101" can be read in two ways'
+    project = PROJECT.replace("[learn]", f"[leads.formats]\n{marked}\n[learn]")
+    warning = only(check(rows, project=project))
+    assert warning.number == "LC128"
+    assert warning.question == 'Does "1,234.56" show how "Size" is written?'
+    assert '"2.101" can be read in two ways' in warning.evidence
+    assert numbers(check(rows, project=project.replace(marked, line))) == []
+    ignored = project.replace('["Note"]', '["Note", "Size"]')
+    assert numbers(check(rows, project=ignored)) == []
+
+
+def test_marked_formats_of_private_columns_are_not_shown(check: Check) -> None:
+    rows = [{**row, "Phone": f"{1 + i % 9}.{100 + i}"} for i, row in enumerate(leads())]
+    marked = 'Phone = "1,234.56" # CHECK: "2.101" can be read in two ways'
+    project = PROJECT.replace("[learn]", f"[leads.formats]\n{marked}\n[learn]")
+    assert "2.101" not in only(check(rows, project=project)).evidence

@@ -9,6 +9,7 @@ from features.record_checks.check import Finding, RecordCheck
 from features.record_checks.checks import (
     amounts,
     columns,
+    formats,
     ids,
     outcomes,
     people,
@@ -19,7 +20,7 @@ from features.record_checks.checks import (
 )
 from features.record_checks.tables import ReadTables
 
-MODULES = (outcomes, amounts, times, people, columns, ids, values, sources, unwanted)
+MODULES = (outcomes, amounts, times, people, columns, ids, values, formats, sources, unwanted)
 CHECKS: dict[str, RecordCheck] = {
     check.number: check
     for check in sorted(

@@ -57,6 +57,7 @@ def same_person(tables: ReadTables) -> Iterator[Finding]:
     table = tables.leads
     if table is None or table.lead_keys is None:
         return
+    leads = np.asarray(pd.factorize(table.lead_keys)[0], dtype=np.int64)
     columns = [
         table.column(name)
         for name in map(str, table.raw.columns)
@@ -69,12 +70,12 @@ def same_person(tables: ReadTables) -> Iterator[Finding]:
     }
     for column in columns:
         if column.name in addresses:
-            yield from _shared(table, column, "mail address", addresses[column.name])
+            yield from _shared(table, column, "mail address", addresses[column.name], leads)
         elif are_phones(column.distinct[:SAMPLED], tables.is_private(table, column.name)):
             group = _groups(column, same_phones(column.values.tolist()))
             for other in addresses.values():  # people who share a phone at work
                 group = np.where(_distinct_in(group, other) > 1, NOBODY, group)
-            yield from _shared(table, column, "phone number", group)
+            yield from _shared(table, column, "phone number", group, leads)
 
 
 def _is_mail(column: ColumnCells) -> bool:
@@ -94,9 +95,13 @@ def _distinct_in(group: Ints, others: Ints) -> Ints:
     return np.asarray(known.groupby(group).transform("nunique"), dtype=np.int64)
 
 
-def _shared(table: ReadTable, column: ColumnCells, what: str, group: Ints) -> Iterator[Finding]:
-    """Ask about leads that have the same address or number; `group` is as `_groups` returns it."""
-    leads = pd.factorize(table.lead_keys)[0]
+def _shared(
+    table: ReadTable, column: ColumnCells, what: str, group: Ints, leads: Ints
+) -> Iterator[Finding]:
+    """Ask about leads that have the same address or number.
+
+    `group` is as `_groups` returns it, and `leads` is the same for the ids of the leads.
+    """
     size = _distinct_in(group, leads)
     is_person = (size > 1) & (size <= PERSON)
     n_leads, n_office = len(set(leads[is_person])), len(set(leads[size > PERSON]))
