@@ -248,6 +248,30 @@ def test_other_header_is_an_error_with_its_line(tmp_path: Path, other: str, plac
         read_table(TableKeys(source="leads.csv"), tmp_path)
 
 
+CALLS = "".join(f"A{i},L{i},Call\n" for i in range(60))
+
+
+@pytest.mark.parametrize("n_leads", [40, 60])
+def test_second_table_below_a_blank_line_is_an_error(tmp_path: Path, n_leads: int) -> None:
+    content = f"{COLD}{''.join(COLD_LEADS[:n_leads])}\nActivity,Lead,Type\n{CALLS}"
+    (tmp_path / "leads.csv").write_text(content)
+    message = f'line {n_leads + 3} looks like the header of another table: "Activity" is in column'
+    with pytest.raises(SourceError, match=message):
+        read_table(TableKeys(source="leads.csv"), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "below",
+    [
+        "L70,Web,7\nL71,Web,8\nL72,Fair,9\nL73,Fair,9\n",  # short rows of leads
+        "Anna,Web,Open\nBert,Web,Open\nCarl,Fair,Open\nDora,Fair,Lost\n",
+    ],
+)
+def test_short_rows_below_a_blank_line_are_not_another_table(tmp_path: Path, below: str) -> None:
+    (tmp_path / "leads.csv").write_text(f"{COLD}{''.join(COLD_LEADS)}\n{below}")
+    read_table(TableKeys(source="leads.csv"), tmp_path)
+
+
 @pytest.mark.parametrize("name", ["3f2a9c{:02x}", "p{}@example.com", "Acme {:c}"])
 def test_other_header_is_found_below_any_ids(tmp_path: Path, name: str) -> None:
     leads = "".join(f"{name.format(i + 65)},Web,{i},Won\n" for i in range(60))

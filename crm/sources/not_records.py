@@ -34,6 +34,8 @@ FILLED_SHARE: Final = 0.9  # of the rows, in a column that nearly every row fill
 EDGE_ROWS: Final = 30  # rows at the top and the end that are checked one by one
 LABEL_ROWS: Final = 3  # rows at the top that may be more names of the columns
 LEAST_LABELS: Final = 2  # the least number of cells of such a row that differ from their columns
+LEAST_NAMES: Final = 3  # columns of a second table below a blank line
+LEAST_BELOW: Final = 3  # rows of it
 LEARNED_ROWS: Final = 1_000
 TAIL_ROWS: Final = 200  # rows at the end that may be text below the table
 _AMOUNT: Final = re.compile(r"[^\w\s]?\s?([A-Z]{3})?\s?[-(]?\d[\d.,'’\s]*\)?\s?([A-Z]{3}|[%€$£¥])?")
@@ -154,6 +156,10 @@ class RowJudge:
         self._find_titles(table, found, short)
         if is_last:
             self._find_text_below(table, found, gaps, short)
+        for row in sorted(set(gaps) - found.keys()):
+            if self._is_header_below(table, row):
+                place = f"{findings.unit} {lines()[row]:,}"
+                raise self.names.error(_texts(table.iloc[row].tolist()), 0, findings.file, place)
         keep = np.ones(len(table), dtype=bool)
         if found:
             numbers = lines()
@@ -245,6 +251,27 @@ class RowJudge:
         if position is not None and n_alike <= n_unlike and not self.is_alike(0, texts[0]):
             place = f"{findings.unit} {lines()[row]:,}"
             raise self.names.error(texts, position, findings.file, place)
+
+    def _is_header_below(self, table: pd.DataFrame, row: int) -> bool:
+        """Return whether a row below a blank line is the header of a second, narrower table.
+
+        Its cells are different names. The rows below are not wider than it, and one of their
+        columns has digits. The rows above are wider.
+        """
+        names = _texts(table.iloc[row].tolist())
+        while names and not names[-1]:
+            names.pop()
+        width, below = len(names), table.iloc[row + 1 :]
+        if len({*names} - {""}) < width or any(map(str.isdigit, "".join(names))):
+            return False
+        if not LEAST_NAMES <= width < table.shape[1] or len(below) < LEAST_BELOW or row == 0:
+            return False
+        is_wide = table.iloc[:, width:].notna().any(axis=1)
+        if is_wide.iloc[row:].any() or is_wide.iloc[:row].mean() < FILLED_SHARE:
+            return False
+        texts = (text_column(column) for _, column in below.items())
+        has_digit = ([any(map(str.isdigit, text or "")) for text in column] for column in texts)
+        return any(np.mean(cells) >= FILLED_SHARE for cells in has_digit)
 
     def _are_labels(self, cells: list[Any]) -> bool:
         """Return whether a row names the types or the units of the columns."""
