@@ -11,9 +11,9 @@ from typing import Final
 from crm.text import quote
 from drafting.about_person import is_sensitive
 from drafting.name_lists import NameLists
-from drafting.outcome_meaning import meaning_of
+from drafting.outcome_meaning import meaning_of, yes_means_lost
 from drafting.personal import personal_reason
-from drafting.role_names import NO_RANK, OTHER_STATUS, rank
+from drafting.role_names import NO_RANK, OTHER_STATUS, WON_DATES, rank
 from drafting.samples import Column, Table
 
 MOST_VALUES: Final = 200  # the most values of a column that could be the outcome
@@ -29,7 +29,11 @@ SHOWN_CHARACTERS: Final = 40
 
 
 def no_outcome(
-    file: str, columns: Sequence[Column], others: Sequence[Table] = (), is_outcomes: bool = False
+    file: str,
+    columns: Sequence[Column],
+    others: Sequence[Table] = (),
+    is_outcomes: bool = False,
+    in_file: Sequence[Column] = (),
 ) -> str:
     """Write the message, with the columns that could be the outcome and the option to use.
 
@@ -48,10 +52,17 @@ def no_outcome(
         The other files, which may contain the outcome.
     is_outcomes : bool
         True if the file was named as the table of outcomes.
+    in_file : sequence of Column
+        All columns of the file. Of those that only won or lost leads have, the message writes how
+        to make a column of outcomes.
     """
     likely = _likely(columns)
     start = f"No column of {file} shows how leads ended."
+    if advice := outcome_from_filled(in_file):
+        start = f"{start} {advice}"
     in_other = named_in_other(others)
+    if advice and not in_other and not any(map(_is_named, likely)):
+        return start
     if not likely:
         instead = in_other or (
             "Leave the file out, or add the column."
@@ -89,10 +100,62 @@ def named_in_other(tables: Sequence[Table]) -> str:
     return ""
 
 
+def outcome_from_filled(columns: Sequence[Column]) -> str:
+    """Write how to make a column of outcomes from columns that only won or lost leads have.
+
+    Such columns are times of winning or losing and numbers of orders, by their names, that are
+    empty in some rows. The text is empty if no column is that of won leads.
+
+    Parameters
+    ----------
+    columns : sequence of Column
+        All columns of the file, in its order.
+    """
+    partly = [column for column in columns if 0 < column.n_empty < len(column.cells)]
+    won = [column for column in partly if is_of_wins(column)]
+    lost = [column for column in partly if column.is_time and yes_means_lost(column.name)]
+    if not won:
+        return ""
+    named = [won[0], *lost[:1]]
+    cells = [f"{_letters(columns.index(column))}2" for column in named]
+    otherwise = f'IF({cells[1]}<>"","lost","")' if lost else '""'
+    filled = _counts(named)
+    return (
+        f"{filled}. If these are the {'won and the lost' if lost else 'won'} leads, add a column "
+        "named Outcome in a spreadsheet, and fill it from row 2 with the formula "
+        f'=IF({cells[0]}<>"","won",{otherwise}). Leads whose cell is empty there count as open.'
+    )
+
+
+def is_of_wins(column: Column) -> bool:
+    """Check whether a column contains times of winning, or numbers that only won leads have."""
+    is_won_date = column.is_time and rank("closed_at", column.name) == WON_DATES
+    return is_won_date or _NAMES.has("of_wins", column.name)
+
+
 def has_status(columns: Sequence[Column]) -> bool:
     """Check whether a column with several values has the name of an outcome, status or stage."""
     named = [column for column in columns if rank("outcome", column.name) < OTHER_STATUS]
     return any(map(_could_be, named))
+
+
+def _counts(columns: Sequence[Column]) -> str:
+    """Return in how many rows columns are filled, in words."""
+    return " and ".join(
+        f"{quote(column.name)} is filled for {len(column.cells) - column.n_empty:,} of "
+        f"{len(column.cells):,} leads"
+        for column in columns
+    )
+
+
+def _letters(place: int) -> str:
+    """Return the letters of a spreadsheet's column; the first is at place 0.
+
+    >>> _letters(0), _letters(25), _letters(26)
+    ('A', 'Z', 'AA')
+    """
+    before, place = divmod(place, 26)
+    return (_letters(before - 1) if before else "") + chr(ord("A") + place)
 
 
 def _likely(columns: Sequence[Column]) -> list[Column]:

@@ -7,6 +7,7 @@ from crm.errors import ConfigError
 from crm.suggest import nearest
 from crm.text import listed, quote
 from drafting.about_person import is_sensitive
+from drafting.no_outcome import is_of_wins, outcome_from_filled
 from drafting.open_leads import (
     CERTAIN,
     OpenEvidence,
@@ -188,6 +189,10 @@ def check_declared(columns: Sequence[Column], declared: Declared) -> None:
         )
     column = next(column for column in columns if column.name == declared.outcome)
     if declared.sort(column) is None:
+        if is_of_wins(column) and (advice := outcome_from_filled(columns)):
+            raise ConfigError(
+                f"The values of {quote(column.name)} do not show how leads ended. {advice}"
+            )
         values = listed(column.counts.index)
         raise ConfigError(
             f"It is not known which value of {quote(column.name)} means won. Its values are: "

@@ -19,6 +19,7 @@ CLEAR_OUTCOME_NAMES: Final = 4  # a yes or no is an outcome only if its rank is 
 OTHER_STATUS: Final = 5  # from this rank on, `outcome` names may mean a status of something else
 OTHER_NAMES: Final = 6  # from this rank on, a yes or no of `outcome` means nothing
 CLOSING_NAMES: Final = 4  # names of `closed_at` with a lower rank mean a closing
+WON_DATES: Final = 2  # the rank of names of `closed_at` that mean a win
 NAMED_IDS: Final = 5  # names of `lead_id` with a lower rank name the lead or the row
 
 _NOT_DECOMPOSED = str.maketrans("łøđıŁØĐ", "lodilod")

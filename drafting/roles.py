@@ -21,7 +21,7 @@ from drafting.lead_columns import id_columns
 from drafting.no_outcome import has_status, no_outcome
 from drafting.outcome_column import Declared, OutcomeChoice, check_declared, choose_outcome
 from drafting.personal import personal_reason
-from drafting.role_names import CLOSING_NAMES, NO_RANK, hints_at, is_named, rank
+from drafting.role_names import CLOSING_NAMES, NO_RANK, WON_DATES, hints_at, is_named, rank
 from drafting.samples import Column, Table
 
 DEAL_AMOUNT = 1  # the rank of names such as "deal amount"
@@ -165,7 +165,7 @@ def is_every_row_won(table: Table) -> bool:
     closing = _play(table.columns, "outcomes").get("closed_at")
     if closing is None or closing.has_gaps:
         return False
-    names_win = rank("closed_at", closing.name) == 2
+    names_win = rank("closed_at", closing.name) == WON_DATES
     return names_win or hints_at("outcomes", table.title)
 
 
@@ -277,7 +277,7 @@ def _flat_outcome(
     choice = choose_outcome(without_role, declared)
     if choice is None:
         others = [table for table in tables.values() if table is not leads]
-        raise ConfigError(no_outcome(leads.name, without_role, others))
+        raise ConfigError(no_outcome(leads.name, without_role, others, in_file=leads.columns))
     rest = [column for column in without_role if column is not choice.column]
     by_role = {"outcome": choice.column} | _play(rest, "outcomes") | {"outcome": choice.column}
     closed = by_role.get("closed_at")

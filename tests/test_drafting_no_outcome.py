@@ -63,6 +63,32 @@ def test_state_that_is_a_status_is_shown() -> None:
     assert '--outcome "state"' in no_outcome("a.csv", [column("state", values)])
 
 
+# --- columns that only won leads have
+
+
+@pytest.mark.parametrize("name", ["Won Date", "Became a customer date", "Gewonnen am", "成約日"])
+@pytest.mark.parametrize("declared", [False, True])
+def test_times_of_winning_are_named_with_a_formula(
+    tmp_path: Path, name: str, declared: bool
+) -> None:
+    won = [day if i % 4 == 0 else "" for i, day in enumerate(days(40, "2024-03-01"))]
+    columns = {"lead_id": [f"L{i}" for i in range(40)], "created": days(40), name: won}
+    file = write_csv(tmp_path, "leads.csv", columns)
+    message = rf'"{name}" is filled for 10 of 40 leads\. If .*=IF\(C2<>"","won",""\)\.'
+    with pytest.raises(ConfigError, match=message):
+        draft_with_values([file], tmp_path, declared=Declared(name if declared else None))
+
+
+def test_times_of_losing_and_numbers_of_orders_are_in_the_formula(tmp_path: Path) -> None:
+    lost = [day if i % 4 == 1 else "" for i, day in enumerate(days(40, "2024-03-01"))]
+    columns = {"lead_id": [f"L{i}" for i in range(40)], "city": ["x", "y"] * 20}
+    columns["Auftragsnummer"] = [f"A-{i}" if i % 4 == 0 else "" for i in range(40)]
+    columns["Verloren am"] = lost
+    message = r'10 of 40 leads and "Verloren am" is .*=IF\(C2<>"","won",IF\(D2<>"","lost",""\)\)\.'
+    with pytest.raises(ConfigError, match=message):
+        draft_project([write_csv(tmp_path, "leads.csv", columns)], tmp_path)
+
+
 # --- an outcome in another file
 
 
