@@ -15,6 +15,7 @@ FEWEST_LEADS = 10  # the least number of closed leads, and of other leads
 FILLED_OF_CLOSED = 0.9  # the least share of closed leads with a time
 FILLED_OF_OTHERS = 0.05  # the highest share of other leads with a time
 DATED_OF_WON = 0.8  # the least share of won leads with a closing date, without a doubt
+DATED_OF_EACH = 0.5  # the least share of won, and of lost, leads with a date; else it is one-sided
 DATED_OF_OPEN = 0.9  # the least share of open leads of one value with a closing date, for a doubt
 AFTER_CREATION = 0.9  # the least share of times that are not before the day of creation
 
@@ -58,6 +59,16 @@ def closing_by_cells(
         if created is None or share_after(column, created) >= AFTER_CREATION:
             return column
     return None
+
+
+def is_one_sided(closing: Column, choice: OutcomeChoice) -> bool:
+    """Check whether most won leads, or most lost leads, lack a closing date."""
+    outcomes = np.array(choice.words.outcomes(choice.column), dtype=object)
+    is_dated = closing.times.notna().to_numpy()
+    return any(
+        (outcomes == outcome).any() and is_dated[outcomes == outcome].mean() < DATED_OF_EACH
+        for outcome in ("won", "lost")
+    )
 
 
 def closing_doubts(words: OutcomeWords, counts: Mapping[str, ValueCount]) -> dict[str, str]:

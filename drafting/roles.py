@@ -14,7 +14,7 @@ from crm.errors import ConfigError
 from crm.tables import TABLES, DeclaredColumn
 from crm.text import listed
 from drafting.about_person import is_sensitive
-from drafting.closing import closing_by_cells
+from drafting.closing import closing_by_cells, is_one_sided
 from drafting.creation import creation_by_cells, may_be_creation
 from drafting.done_activities import completion_time
 from drafting.lead_columns import id_columns
@@ -102,9 +102,10 @@ def find_roles(tables: Mapping[str, Table], declared: Declared = ANY_CHOICE) -> 
         choice, of_leads = _flat_outcome(tables, roles["leads"], declared)
         roles["leads"] |= of_leads
     of_outcomes = roles.get("outcomes", roles["leads"])
-    by_cells = None
-    if choice is not None and "closed_at" not in of_outcomes:
+    by_cells, named = None, of_outcomes.get("closed_at")
+    if choice is not None and (named is None or is_one_sided(named, choice)):
         unassigned = [column for column in source.columns if column not in of_outcomes.values()]
+        unassigned.sort(key=lambda column: rank("closed_at", column.name))
         by_cells = closing_by_cells(unassigned, choice, of_outcomes.get("created_at"))
         of_outcomes |= {} if by_cells is None else {"closed_at": by_cells}
     closing = of_outcomes.get("closed_at")
@@ -119,7 +120,7 @@ def find_roles(tables: Mapping[str, Table], declared: Declared = ANY_CHOICE) -> 
         roles,
         choice,
         other_closings,
-        closing_by_cells=by_cells is not None,
+        closing_by_cells=by_cells is not None and not _is_closing(by_cells),
         creation_by_cells=creation is not None,
     )
 

@@ -14,6 +14,7 @@ from drafting.roles import find_order
 from drafting.samples import Column, Table
 from tests.made_drafts import (
     N_LEADS,
+    choose,
     days,
     draft,
     draft_of,
@@ -396,6 +397,37 @@ def test_draft_asks_for_the_closing_date_if_no_cells_show_it(
     text, project, _ = draft_of(tmp_path, leads | {"Schluss": dates})
     assert project.leads.column_of("closed_at") is None
     assert "CHECK: no column of closing dates was found" in without_line_breaks(text)
+
+
+@pytest.mark.parametrize(
+    ("won", "lost"),
+    [
+        ("Affaire - Date de gain", "Affaire - Date de perte"),
+        ("Deal - Gewonnen um", "Deal - Verloren um"),
+        ("Trato - Fecha ganado", "Trato - Fecha de perdido"),
+        ("Negócio - Data de ganho", "Negócio - Data de perda"),
+        ("取引 - 受注日時", "取引 - 失注日時"),
+    ],
+)
+def test_second_column_of_closing_dates_is_asked_about(tmp_path: Path, won: str, lost: str) -> None:
+    dates, numbers = days(60, "2024-02-20"), np.arange(60) % 3
+    leads: dict[str, Any] = {"Id": range(60), "Created": days(60)}
+    leads |= {"Stage": ["Won", "Lost", "Open"] * 20}
+    leads |= {won: choose(numbers == 0, dates), lost: choose(numbers == 1, dates)}
+    text, project, _ = draft_of(tmp_path, leads)
+    assert project.leads.column_of("closed_at") == won
+    assert f'CHECK: closing dates are also in "{lost}"' in without_line_breaks(text)
+
+
+@pytest.mark.parametrize("name", ["Affaire conclue le", "Fin"])
+def test_closing_date_of_won_and_lost_leads_is_preferred(tmp_path: Path, name: str) -> None:
+    dates, numbers = days(60, "2024-02-20"), np.arange(60) % 3
+    leads: dict[str, Any] = {"Id": range(60), "Created": days(60)}
+    leads |= {"Stage": ["Won", "Lost", "Open"] * 20, "Date de gain": choose(numbers == 0, dates)}
+    leads[name] = choose(numbers < 2, dates)
+    text, project, _ = draft_of(tmp_path, leads)
+    assert project.leads.column_of("closed_at") == name
+    assert ("CHECK: its name does not mean a closing" in text) == (name == "Fin")
 
 
 @pytest.mark.parametrize("name", ["First Conversion Date", "Anticipated Close Date"])
