@@ -295,6 +295,23 @@ def test_other_header_in_a_sheet_is_an_error_with_its_row(tmp_path: Path) -> Non
         read_table(TableKeys(source="leads.xlsx"), tmp_path)
 
 
+def test_subitems_of_a_board_are_an_error_that_names_them(tmp_path: Path) -> None:
+    rows = [["Name", "Subitems", "Owner", "Status", "Item ID"]]
+    for i in range(30):
+        rows.append([f"Lead {i}", "Call", "Ada", "New", str(7_000 + i)])
+        if i % 3 == 0:
+            rows += [
+                ["Subitems", "Name", "Owner", "Status", "Date"],
+                ["", "Call", "Ada", "Done", ""],
+            ]
+    (tmp_path / "leads.xlsx").write_bytes(workbook({"Leads": rows}))
+    message = (
+        'row 3 looks like .* "Subitems" is in column "Name". 10 rows .* export the items without'
+    )
+    with pytest.raises(SourceError, match=message):
+        read_table(TableKeys(source="leads.xlsx"), tmp_path)
+
+
 def test_cells_that_repeat_the_name_of_their_column_stay(tmp_path: Path) -> None:
     rows = "".join(f"{i},Demo,Price,{'Web' * (i % 2)}\n" for i in range(40))
     assert lines_left_out(tmp_path, f"Id,Demo,Price,Web\n{rows}") == (40, [])

@@ -83,13 +83,26 @@ class HeaderNames:
                 return i
         return None
 
-    def error(self, cells: Sequence[str], position: int, file: str, place: str) -> SourceError:
-        """Build the error about a row that is another header; `place` is, for example, "line 7"."""
+    def error(
+        self, cells: Sequence[str], position: int, file: str, place: str, n_equal: int = 1
+    ) -> SourceError:
+        """Build the error about a row that is another header, of `n_equal` equal ones.
+
+        `place` is, for example, "line 7".
+        """
         above = self._header[position] if position < len(self._header) else ""
         column = quote(above) if above else f"{position + 1:,}"
-        return SourceError(
+        start = (
             f"{file}: {place} looks like the header of another table: {quote(cells[position])} is "
-            f"in column {column}. Save {place} and the rows below it as another file, or write "
+            f"in column {column}."
+        )
+        if n_equal > 1:
+            return SourceError(
+                f"{start} {n_equal:,} rows are this header. If the export contains subitems of "
+                "each item, as boards of monday.com do, export the items without their subitems."
+            )
+        return SourceError(
+            f"{start} Save {place} and the rows below it as another file, or write "
             "them in the order of the first header."
         )
 

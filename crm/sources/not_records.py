@@ -147,7 +147,7 @@ class RowJudge:
         content = table.iloc[doubtful].to_numpy(dtype=object).tolist() if len(doubtful) else []
         for row, cells in zip(doubtful.tolist(), content, strict=True):
             if has_names[row]:
-                self._check_header(cells, row, lines, findings)
+                self._check_header(table, row, lines, findings)
             reason = self._reason(cells, row in short)
             if reason is None and is_first and row < LABEL_ROWS and self._are_labels(cells):
                 reason = LABELS
@@ -238,10 +238,10 @@ class RowJudge:
         return is_measure(text)
 
     def _check_header(
-        self, cells: list[Any], row: int, lines: Callable[[], Sequence[int]], findings: Findings
+        self, table: pd.DataFrame, row: int, lines: Callable[[], Sequence[int]], findings: Findings
     ) -> None:
         """Check that a row is not the header of another table, appended to this one."""
-        texts = _texts(cells)
+        texts = _texts(table.iloc[row].tolist())
         if self.names.is_again(texts):
             return
         position = self.names.misplaced(texts)
@@ -250,7 +250,9 @@ class RowJudge:
             position = self.names.renamed(texts)
         if position is not None and n_alike <= n_unlike and not self.is_alike(0, texts[0]):
             place = f"{findings.unit} {lines()[row]:,}"
-            raise self.names.error(texts, position, findings.file, place)
+            rows = table[self.names.may_be_in(table)].to_numpy(dtype=object).tolist()
+            n_equal = [_texts(cells) for cells in rows].count(texts)
+            raise self.names.error(texts, position, findings.file, place, n_equal)
 
     def _is_header_below(self, table: pd.DataFrame, row: int) -> bool:
         """Return whether a row below a blank line is the header of a second, narrower table.
