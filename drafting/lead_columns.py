@@ -13,7 +13,7 @@ from crm.several_leads import split_ids
 from crm.text import quote, words_of
 from drafting.other_tables import is_file_of_others, names_company, names_other_id
 from drafting.personal import ROUNDED, personal_reason
-from drafting.role_names import NAMED_IDS, NO_RANK, hints_at, plain_words, rank
+from drafting.role_names import NAMED_IDS, NO_RANK, hints_at, is_named, plain_words, rank
 from drafting.samples import Column, Table
 
 MOST_GAPS = 0.2  # the share of leads that may have no id
@@ -43,7 +43,8 @@ def id_columns(tables: Mapping[str, Table]) -> dict[str, Column]:
     -------
     dict of str to Column
         By kind. Ids match in every form of `crm.lead_ids`. Ids of owners, campaigns, products or
-        companies are not the ids of leads, unless a person named the table of leads.
+        companies are not the ids of leads, unless a person named the table of leads. Numbers of
+        rows and references are ids only if no other column is one, and no other file is used.
     """
     leads = tables["leads"]
     events = {kind: table for kind, table in tables.items() if kind != "leads"}
@@ -51,7 +52,9 @@ def id_columns(tables: Mapping[str, Table]) -> dict[str, Column]:
     if events:
         keys = [key for key in keys if not _is_id_of_other(key, leads)]
     if not events:
-        return {"leads": keys[0]} if keys and id_rank(keys[0]) < NO_RANK else {}
+        if not keys or id_rank(keys[0]) == NO_RANK:
+            keys = [c for c in leads.columns if c.is_key and is_named("row_ids", c.name)]
+        return {"leads": keys[0]} if keys else {}
     links = []
     for key in keys:
         shared = {kind: _shared(key, leads, kind, table) for kind, table in events.items()}
@@ -130,6 +133,13 @@ def different_ids(column: Column) -> pd.Index:
     """Return the key of each different id of a column."""
     ids = [part for text in column.counts.index for part in split_ids(text)]
     return pd.Index(id_keys(pd.Series(ids, dtype="str"))).unique()
+
+
+def is_row_number(column: Column) -> bool:
+    """Check whether a column with a name such as "No." counts the rows: 1, 2, 3 and so on."""
+    if not column.is_number or not is_named("row_ids", column.name):
+        return False
+    return bool(column.numbers[0] in (0, 1) and (np.diff(column.numbers) == 1).all())
 
 
 def check_repeated_ids(table: Table) -> None:

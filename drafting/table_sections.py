@@ -12,6 +12,7 @@ from crm.tables import TABLES
 from crm.text import listed, quote
 from drafting.done_activities import about_not_done
 from drafting.header_zones import HeaderZone, header_zone
+from drafting.lead_columns import is_row_number
 from drafting.outcome_words import EVERY_ROW
 from drafting.role_names import NO_RANK, rank
 from drafting.roles import Roles
@@ -45,6 +46,10 @@ CLOSING_NOTE = (
 CREATION_NOTE = (
     "when the lead was created; CHECK: its name does not mean the creation, but it is the only "
     "time that most leads have"
+)
+ROW_NUMBER_NOTE = (
+    "CHECK: no other id was found, and this one counts the rows. If it is not also the number of "
+    "the lead in the CRM, scores cannot be matched with leads: export their ids"
 )
 ROLE_NOTES = {
     "lead_id": "identifies each lead in every table",
@@ -107,6 +112,8 @@ def table_section(kind: str, table: Table, roles: Roles, encoding: str | None = 
             note = CLOSING_NOTE
         elif role == "created_at" and kind == "leads" and roles.creation_by_cells:
             note = CREATION_NOTE
+        if role == "lead_id" and is_row_number(column):
+            note = ROW_NUMBER_NOTE
         if role == "occurred_at":
             note += about_not_done(column, table.columns)
         section[role] = noted(column.name, note)

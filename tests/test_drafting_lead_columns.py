@@ -206,3 +206,33 @@ def test_ids_that_excel_has_shortened_are_refused(tmp_path: Path, n_equal: int) 
     deals = {"Lead ID": ids[::-1], "Amount": range(40)}
     with pytest.raises(ConfigError, match=message):
         draft_project(leads_and_deals(tmp_path, leads, deals), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", ["Nr.", "No", "#", "N°", "Nº", "Lfd. Nr.", "Reference", "Ref.", "連番"]
+)
+def test_number_of_rows_is_the_id_if_no_other_column_is(tmp_path: Path, name: str) -> None:
+    leads = {"Created": days(40), "Status": ["Won", "Lost", "New", "New"] * 10}
+    text, project, records = draft_of(tmp_path, {name: range(1, 41)} | leads)
+    assert project.leads.column_of("lead_id") == name
+    assert records.has_ids
+    assert "CHECK: no other id was found, and this one counts the rows" in without_line_breaks(text)
+    references = [f"{i * 37 % 101 + 1_000}" for i in range(40)]
+    text, project, _ = draft_of(tmp_path, {name: references} | leads)
+    assert project.leads.column_of("lead_id") == name
+    assert "counts the rows" not in text
+    ids = {"Lead ID": [f"L{i}" for i in range(40)]}
+    _, project, _ = draft_of(tmp_path, {name: range(1, 41)} | ids | leads)
+    assert project.leads.column_of("lead_id") == "Lead ID"
+    _, project, _ = draft_of(tmp_path, {name: ["7", "8"] * 20} | leads)
+    assert project.leads.column_of("lead_id") is None
+
+
+@pytest.mark.parametrize(
+    "name", ["Item ID (auto generated)", "レコードID - コンタクト", "Identifiant unique"]
+)
+def test_names_of_ids_in_crms(tmp_path: Path, name: str) -> None:
+    leads = {name: range(51, 91), "Created": days(40), "Status": ["Won", "Lost"] * 20}
+    text, project, _ = draft_of(tmp_path, leads)
+    assert project.leads.column_of("lead_id") == name
+    assert "counts the rows" not in text
