@@ -138,6 +138,14 @@ MORE_LANGUAGES = {
     "open": "V jednání|Folyamatban|În curs|Σε εξέλιξη|Kesken|В роботі|Đang xử lý|Negosiasi|"
     "قيد التنفيذ|בטיפול|รอดำเนินการ",
 }
+DEFAULTS_IN_MORE_LANGUAGES = {
+    "won": "Lograda|Vendita conclusa",
+    "lost": "Nicht mehr interessiert|Plus intéressé|Ya no está interesado|"
+    "Não está mais interessado|Niet langer geïnteresseerd|Kan geen contact opnemen|"
+    "Анализ причины провала|계약실패|没有成交",
+    "open": "Kaufbereit|Qualifié pour l'achat|Calificado para comprar|Gekwalificeerd om te kopen|"
+    "登録読者|リード",
+}
 WITH_A_REMARK = {
     "lost": "Lost - price|Closed Lost - No response|Lost (competitor)|Verloren - Preis|"
     "Lost: won by competitor Acme|Perdu : budget|Closed Lost (0%)|失注（価格）|输单-价格",
@@ -147,7 +155,14 @@ WITH_A_REMARK = {
 
 
 @pytest.mark.parametrize(
-    "values", [NEGATED_OR_EXPECTED, WITH_A_REMARK, OF_COMPETITORS, MORE_LANGUAGES]
+    "values",
+    [
+        NEGATED_OR_EXPECTED,
+        DEFAULTS_IN_MORE_LANGUAGES,
+        WITH_A_REMARK,
+        OF_COMPETITORS,
+        MORE_LANGUAGES,
+    ],
 )
 def test_value_is_read_with_all_its_words(values: dict[str, str]) -> None:
     expected = {value: outcome for outcome, text in values.items() for value in text.split("|")}
