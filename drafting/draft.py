@@ -151,10 +151,12 @@ def draft_with_values(
     learn_part, learn = learn_section(words, counts, learn, records, roles)
     ids = [of_leads["lead_id"]] if "lead_id" in of_leads else []
     personal = personal_columns(attributes)
-    read = [column for column in attributes if column.name not in personal]
+    unread = {*personal, *roles.known_later}
+    read = [column for column in attributes if column.name not in unread]
     nothing, in_doubt = nothing_words([*read, *roles.measures, *ids])
-    same = [] if roles.outcome is None else roles.outcome.same
-    rules = propose_rules(attributes, records, learn, set(nothing), now, personal, same)
+    rules = propose_rules(
+        attributes, records, learn, set(nothing), now, personal, roles.known_later
+    )
 
     draft = tomlkit.document()
     _add_opening(draft, list(assigned.values()), not_used, name or folder.resolve().name)

@@ -15,8 +15,10 @@ from crm.records import Records
 from crm.text import listed, quote
 from crm.times import SECONDS_PER_DAY
 from drafting.closing import closing_doubts
+from drafting.open_leads import NO_IN_ODOO
 from drafting.outcome_column import OutcomeChoice
 from drafting.outcome_counts import ValueCount
+from drafting.outcome_meaning import meaning_of
 from drafting.outcome_words import EVERY_ROW, OutcomeWords
 from drafting.roles import Roles
 from drafting.toml_text import add_comment, cell_values, new_section, noted, noted_list
@@ -239,11 +241,24 @@ def _no_lost_comment(roles: Roles) -> str:
     choice = roles.outcome
     if choice is not None and choice.still_open is not None:
         return f"{comment} {choice.still_open.advice(choice.column.name)}"
+    if roles.active is not None and choice is not None:
+        outcome, active = quote(choice.column.name), quote(roles.active.name)
+        outcomes = choice.words.outcomes(choice.column)
+        archived = sum(
+            text is not None and meaning_of(text).outcome == "lost" and of_lead != "won"
+            for text, of_lead in zip(roles.active.texts, outcomes, strict=True)
+        )
+        return (
+            f"{comment} {archived:,} leads that are not won are archived ({active} is no), which "
+            'in Odoo means lost. Export "Won/Lost" (won_status), or add a column in a '
+            f"spreadsheet: won if {outcome} means won, lost if {active} is no, and empty otherwise."
+        )
     reason = roles.of_outcomes.get("reason")
-    if reason is None or not reason.counts.sum():
+    with_reason = 0 if reason is None else int(reason.filled(NO_IN_ODOO).sum())
+    if reason is None or not with_reason:
         return comment
     return (
-        f"{comment} {int(reason.counts.sum()):,} leads have a {quote(reason.name)}, so they may be "
+        f"{comment} {with_reason:,} leads have a {quote(reason.name)}, so they may be "
         "lost. Export a column that shows lost leads: in Odoo, they are archived, and "
         '"Won/Lost" (won_status) tells them from open leads.'
     )

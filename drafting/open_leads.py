@@ -16,6 +16,7 @@ SOME_DATED = 0.05  # the least share of "lost" rows with, and without, a time of
 FEW_OPEN = 0.01  # share of "lost" rows that another column may show as open
 CERTAIN = 0.95  # the least share of equal outcomes, if two columns show the same
 FEWEST_PAIRS = 10  # leads that are won or lost in two columns, to compare these
+NO_IN_ODOO = frozenset({"false"})  # how Odoo writes that there is no reason
 MOST_STATES = 60  # the most values of a status
 
 Sorted = Sequence[tuple[Column, OutcomeWords | None]]
@@ -113,6 +114,16 @@ def may_hide_open_leads(column: Column, words: OutcomeWords, columns: Sorted) ->
     return not any(_is_ended(*other)[is_lost].mean() >= CERTAIN for other in others)
 
 
+def find_active(columns: Sequence[Column]) -> Column | None:
+    """Find the column whose "no" means that a lead is archived, as "active" of Odoo."""
+    for column in columns:
+        meanings = [meaning_of(str(value)) for value in column.counts.index]
+        is_flag = all(meaning.is_yes_or_no for meaning in meanings)
+        if is_flag and len(meanings) == 2 and is_named("is_active", column.name):
+            return column
+    return None
+
+
 def agreement(outcomes: Sequence[str], others: Sequence[str]) -> float:
     """Compute the share of leads, won or lost in both columns, whose outcome is the same.
 
@@ -167,7 +178,7 @@ def _is_ended(column: Column, words: OutcomeWords | None) -> Bools:
         is_closing = rank("closed_at", column.name) < CLOSING_NAMES
         return column.times.notna().to_numpy() & is_closing
     if rank("reason", column.name) != NO_RANK:
-        return column.filled()
+        return column.filled(NO_IN_ODOO)
     if is_named("is_closed", column.name):
         values = {value for value in column.counts.index if not _means_open(value, column)}
         return np.array([text in values for text in column.texts], dtype=bool)

@@ -19,6 +19,7 @@ from drafting.creation import creation_by_cells, may_be_creation
 from drafting.done_activities import completion_time
 from drafting.lead_columns import id_columns
 from drafting.no_outcome import has_status, no_outcome
+from drafting.open_leads import find_active
 from drafting.outcome_column import Declared, OutcomeChoice, check_declared, choose_outcome
 from drafting.personal import personal_reason
 from drafting.role_names import CLOSING_NAMES, NO_RANK, WON_DATES, hints_at, is_named, rank
@@ -51,12 +52,19 @@ class Roles:
     outcome: OutcomeChoice | None = None
     other_closings: list[str] = field(default_factory=list)
     closing_by_cells: bool = False
+    active: Column | None = None
     creation_by_cells: bool = False
 
     @property
     def of_outcomes(self) -> dict[str, Column]:
         """The columns of the table that contains the outcomes, by role."""
         return self.columns.get("outcomes", self.columns["leads"])
+
+    @property
+    def known_later(self) -> list[str]:
+        """The columns without a role that show how leads ended, or which leads are open."""
+        same = [] if self.outcome is None else self.outcome.same
+        return [*same, *([self.active.name] if self.active else [])]
 
     @property
     def measures(self) -> list[Column]:
@@ -116,10 +124,12 @@ def find_roles(tables: Mapping[str, Table], declared: Declared = ANY_CHOICE) -> 
         roles["leads"] = _with_creation(of_leads, creation)
     closings = [column for column in source.columns if closing and _is_closing(column)]
     other_closings = [column.name for column in closings if column is not closing]
+    lacks_lost = choice is not None and not choice.words.lost
     return Roles(
         roles,
         choice,
         other_closings,
+        active=find_active(source.columns) if lacks_lost else None,
         closing_by_cells=by_cells is not None and not _is_closing(by_cells),
         creation_by_cells=creation is not None,
     )

@@ -273,6 +273,38 @@ def test_draft_asks_about_leads_with_a_reason_but_no_lost_value(tmp_path: Path) 
     assert 'CHECK: no value is known to mean lost. 10 leads have a "Lost Reason"' in text
 
 
+def odoo_leads() -> dict[str, Any]:
+    """Return leads as Odoo exports them, where False is an empty cell, and lost leads archived."""
+    dates = days(40, "2024-02-20")
+    return {
+        "id": range(40),
+        "create_date": days(40),
+        "stage_id": ["Won", "New", "New", "Proposition"] * 10,
+        "lost_reason_id": ["False", "Price", "False", "False"] * 10,
+        "date_closed": [date if i % 4 < 2 else "False" for i, date in enumerate(dates)],
+    }
+
+
+def test_false_is_an_empty_cell_of_odoo(tmp_path: Path) -> None:
+    text, project, records = draft_of(tmp_path, odoo_leads())
+    assert '10 leads have a "lost_reason_id"' in without_line_breaks(text)
+    assert project.columns.nothing == ["False"]
+    assert records.outcomes["closed_at"].notna().sum() == 10
+
+
+def test_archived_leads_of_odoo_are_asked_about(tmp_path: Path) -> None:
+    text, project, _ = draft_of(tmp_path, odoo_leads() | {"active": [True, False] * 20})
+    asked = '20 leads that are not won are archived ("active" is no), which in Odoo means lost.'
+    assert f"CHECK: no value is known to mean lost. {asked}" in without_line_breaks(text)
+    assert project.columns.known_later == ["active"]
+    assert project.columns.nothing == ["False"]
+
+
+def test_active_leads_are_not_asked_about_if_a_value_means_lost(tmp_path: Path) -> None:
+    leads = {"Id": range(40), "Stage": ["Won", "Lost"] * 20, "Active": ["Yes", "No"] * 20}
+    assert "archived" not in draft_of(tmp_path, leads).text
+
+
 @pytest.mark.parametrize("name", ["Résultat précédent", "前回の結果", "Vorheriger Status"])
 def test_earlier_result_is_not_the_outcome(tmp_path: Path, name: str) -> None:
     leads = {"Id": range(30), name: ["Success", "Failure", "Won"] * 10}
