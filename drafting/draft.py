@@ -22,6 +22,7 @@ from drafting.learn_section import learn_section, meaning_in_draft, outcome_word
 from drafting.nothing_words import nothing_words
 from drafting.outcome_column import Declared
 from drafting.outcome_counts import ValueCount, count_values
+from drafting.pipelines import about_pipelines
 from drafting.roles import find_order, find_roles
 from drafting.sample_records import sample_records
 from drafting.samples import Column, Table, read_sample
@@ -172,6 +173,10 @@ def draft_with_values(
         if kind == "outcomes":
             named = roles.columns[kind].values()
             add_unread_times(section, [c for c in assigned[kind].columns if c not in named])
+        if roles.outcome is not None and roles.columns[kind] is roles.of_outcomes:
+            pipelines = about_pipelines(assigned[kind].columns, roles.outcome)
+            if pipelines:
+                add_comment(section, pipelines)
         formatted = _formatted(attributes, rules) if kind == "leads" else []
         add_formats(section, kind, roles, formatted, set(nothing))
         draft[kind] = section
