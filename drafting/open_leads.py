@@ -157,13 +157,9 @@ def has_same_wins(words: OutcomeWords, column: Column, flag_outcomes: Sequence[s
 
 def _is_open(column: Column, words: OutcomeWords | None, outcomes: Sequence[str]) -> Bools:
     """Return the rows that a column shows as open, shape (n_rows,); none if it is no status."""
-    is_same = (
-        words is not None
-        and {"won", "lost"} <= set(words.outcomes(column))
-        and not words.is_yes_or_no
-        and not words.guess
-        and agreement(words.outcomes(column), outcomes) >= CERTAIN
-    )
+    is_same = False
+    if words is not None and words.lost and not words.is_yes_or_no and not words.guess:
+        is_same = agreement(words.outcomes(column), outcomes) >= CERTAIN
     if not is_same and not _is_status(column):
         return np.zeros(len(column.texts), dtype=bool)
     values: set[str | None] = {value for value in column.counts.index if _means_open(value, column)}
