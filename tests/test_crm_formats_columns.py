@@ -9,6 +9,7 @@ import pytest
 
 from crm.formats.columns import ColumnFormat, column_formats
 from crm.formats.number_recognition import recognise_numbers
+from crm.formats.numbers import NumberFormat
 from crm.formats.trouble import trouble_of
 
 
@@ -201,3 +202,15 @@ def test_declared_numbers_have_units() -> None:
 def test_question_names_both_ways() -> None:
     form = ColumnFormat("time", "%d/%m/%Y", "It can be read in two ways", "%m/%d/%Y")
     assert '"When" = "%d/%m/%Y" or "When" = "%m/%d/%Y"' in form.question("leads", "When")
+
+
+def test_column_whose_format_cannot_be_written_is_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gap in the notation of units does not stop the other columns of a table."""
+    notation = property(lambda form: "visits of 1234" if form.unit == "visits" else "1,234.56")
+    monkeypatch.setattr(NumberFormat, "notation", notation)
+    table = pd.DataFrame(
+        {"a": [f"{i} visits" for i in range(60)], "b": [f"{i},000.5" for i in range(1, 61)]}
+    )
+    formats = column_formats(table, ["a", "b"], declared={})
+    assert (formats["a"].kind, formats["b"].kind) == ("text", "number")
+    assert "cannot be written as a format" in formats["a"].trouble

@@ -33,6 +33,7 @@ from crm.times import NOT_A_TIME
 SAMPLED_ROWS: Final = 100_000
 SAMPLED_VALUES: Final = 4_000
 SPELLINGS: Final = 4  # of a word for nothing, such as N/A and n/a
+NO_NOTATION: Final = "the unit of the numbers cannot be written as a format"
 NUMBERS: Final = 0.95  # the least share of numbers in a column of numbers
 DELIMITER: Final = "delimiter"  # the key of the delimiter of a file in `DataFrame.attrs`
 # Dates of countries with a decimal comma, and of the United States.
@@ -334,6 +335,8 @@ def column_format(
     numbers = recognise_numbers(values, evidence, any_currency)
     if numbers is None:
         return ColumnFormat("text", examples=examples, trouble=trouble_of(values, is_timed))
+    if not numbers.can_be_declared:
+        return ColumnFormat("text", examples=examples, trouble=NO_NOTATION)
     is_read = np.isfinite([numbers.format.read(value) for value in values])
     if is_read.mean() < NUMBERS and not _reads_other(numbers, values):
         trouble = trouble_of(values, is_timed, numbers)

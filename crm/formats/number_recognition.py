@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
+from crm.errors import ConfigError
 from crm.formats.numbers import (
     ANY_CURRENCY,
     CURRENCIES,
@@ -17,6 +18,7 @@ from crm.formats.numbers import (
     NumberParts,
     currency_of,
     may_mean,
+    number_format,
     number_parts,
 )
 from crm.text import listed, quote
@@ -76,6 +78,16 @@ class RecognisedNumbers(NamedTuple):
     units: dict[str, int]
     reason: str = ""
     is_certain: bool = False
+
+    @property
+    def can_be_declared(self) -> bool:
+        """True if the notations are formats, so that project files and models can contain them."""
+        try:
+            for notation in filter(None, (self.format.notation, self.doubtful_as)):
+                number_format(notation)
+        except ConfigError:
+            return False
+        return True
 
 
 def recognise_numbers(
