@@ -12,6 +12,7 @@ from crm.formats.columns import ColumnFormat
 from crm.project import load_project
 from crm.source_tables import SourceTables
 from features.record_checks.check import RecordCheck
+from features.record_checks.masking import masked
 from features.record_checks.registry import CHECKS, MODULES
 from features.record_checks.result import CheckedColumn, RecordsCheck, RecordWarning
 from features.record_checks.run import check_records, find_warnings
@@ -765,3 +766,38 @@ def test_marked_formats_of_private_columns_are_not_shown(check: Check) -> None:
     marked = 'Phone = "1,234.56" # CHECK: "2.101" can be read in two ways'
     project = PROJECT.replace("[learn]", f"[leads.formats]\n{marked}\n[learn]")
     assert "2.101" not in only(check(rows, project=project)).evidence
+
+
+@pytest.mark.parametrize(
+    ("cell", "shown"),
+    [
+        ("ask ada@acme.com", "ask (e-mail address)"),
+        ("call +49 30 1234567", "call (phone number)"),
+        ("(415) 555-1000", "(phone number)"),
+        ("415-555-1000", "(phone number)"),
+        ("0171 2345678", "(phone number)"),
+    ],
+)
+def test_addresses_and_phone_numbers_are_masked_in_every_cell(
+    check: Check, cell: str, shown: str
+) -> None:
+    rows = [{**row, "Size": f"{i}.5" if i % 9 else cell} for i, row in enumerate(leads())]
+    rows[4]["Created"] = cell
+    result = check(rows)
+    column = next(column for column in result.tables[0].columns if column.name == "Size")
+    assert column.unread is not None
+    assert column.unread.examples == (shown,)
+    assert any(shown in warning.evidence for warning in result.warnings)
+    assert any(shown in rows.reason for rows in result.tables[0].left_out)
+    assert cell[-8:] not in str(result)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "2025-01-31 08:15", "01/02/2024 08:15", "31.12.2024", "+1234.50", "1,234,567.89",
+        "0012345678", "10.0.0.12", "L0017-0018", "1234567890123456", "+12", "01.02.2024 - 05.02.2024", "20%",
+    ],
+)  # fmt: skip
+def test_other_cells_are_not_masked(cell: str) -> None:
+    assert masked(cell) == cell

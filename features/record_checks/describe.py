@@ -17,6 +17,7 @@ from crm.tables import TABLES
 from crm.times import NOT_A_TIME
 from features.attributes.attribute import LeftOut
 from features.fitting import recognise_attributes
+from features.record_checks.masking import masked
 from features.record_checks.result import CheckedColumn, UnreadCells
 from features.record_checks.tables import ColumnCells, ReadTable, ReadTables
 
@@ -196,6 +197,7 @@ def _examples(column: ColumnCells, rows: Bools) -> Sequence[str]:
 
 
 def _shortened(value: str) -> str:
+    value = masked(value)
     return value if len(value) <= MOST_CHARACTERS else value[: MOST_CHARACTERS - 1] + "…"
 
 

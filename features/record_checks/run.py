@@ -22,6 +22,7 @@ from crm.tables import TABLES
 from features.moments import make_moments, why_no_model
 from features.record_checks.check import Finding
 from features.record_checks.describe import describe_column
+from features.record_checks.masking import masked_sentence
 from features.record_checks.registry import find_all
 from features.record_checks.result import (
     CheckedColumn,
@@ -100,7 +101,7 @@ def check_records(
         project=project.name,
         simulated=project.simulated,
         checked_at=now.astimezone(datetime.UTC).isoformat(timespec="seconds"),
-        problems=tuple(dict.fromkeys(problems)),
+        problems=tuple(dict.fromkeys(map(masked_sentence, problems))),
         leads=counts[0],
         won=counts[1],
         lost=counts[2],
@@ -113,13 +114,17 @@ def check_records(
                 name=name,
                 file=table.file,
                 rows=len(table.raw),
-                left_out=tuple(rows for rows in left_out if rows.table == name),
+                left_out=tuple(
+                    msgspec.structs.replace(rows, reason=masked_sentence(rows.reason))
+                    for rows in left_out
+                    if rows.table == name
+                ),
                 columns=tuple(places[name].with_lines(table, column) for column in columns[name]),
             )
             for name, table in read.items()
         ),
-        notes=tuple(notes if records is None else records.notes),
-        refusal=refusal,
+        notes=tuple(map(masked_sentence, notes if records is None else records.notes)),
+        refusal=masked_sentence(refusal),
         too_few=too_few,
     )
 
@@ -245,9 +250,9 @@ def _warning(number: str, finding: Finding, places: _Places) -> RecordWarning:
     lines, unit = places.of(finding.rows)
     return RecordWarning(
         number=number,
-        question=finding.question,
-        evidence=finding.evidence,
-        to_do=finding.to_do,
+        question=masked_sentence(finding.question),
+        evidence=masked_sentence(finding.evidence),
+        to_do=masked_sentence(finding.to_do),
         table=finding.table.name,
         file=finding.table.file,
         lines=lines,

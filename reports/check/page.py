@@ -55,9 +55,9 @@ ROLES = {
 }
 FOOTER = (
     "The page contains no values of columns that are personal, sensitive or ignored: only how many "
-    "cells are filled, and the numbers of lines. The kind of a column is decided from at most "
-    "20,000 rows, and whether it is personal from at most 5,000. Everything else is counted in "
-    "all rows. Times are UTC."
+    "cells are filled, and the numbers of lines. E-mail addresses and phone numbers in other "
+    "columns are masked. The kind of a column is decided from at most 20,000 rows, and whether it "
+    "is personal from at most 5,000. Everything else is counted in all rows. Times are UTC."
 )
 
 
