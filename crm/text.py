@@ -78,6 +78,16 @@ def counted(n: int, one: str, many: str | None = None) -> str:
     return f"{n:,} {one if n == 1 else many or one + 's'}"
 
 
+def is_or_are(n: int) -> str:
+    """Return the verb behind a count: "is" for one, otherwise "are"."""
+    return "is" if n == 1 else "are"
+
+
+def has_or_have(n: int) -> str:
+    """Return the verb behind a count: "has" for one, otherwise "have"."""
+    return "has" if n == 1 else "have"
+
+
 def number_text(value: float) -> str:
     """Write a number to six digits, or to its unit place, and without an exponent below 1e15.
 

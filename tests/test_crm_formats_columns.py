@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from crm.formats.columns import ColumnFormat, column_formats
+from crm.formats.columns import ColumnFormat, column_formats, number_reader
 from crm.formats.number_recognition import recognise_numbers
 from crm.formats.numbers import NumberFormat
 from crm.formats.trouble import trouble_of
@@ -214,3 +214,19 @@ def test_column_whose_format_cannot_be_written_is_text(monkeypatch: pytest.Monke
     formats = column_formats(table, ["a", "b"], declared={})
     assert (formats["a"].kind, formats["b"].kind) == ("text", "number")
     assert "cannot be written as a format" in formats["a"].trouble
+
+
+def test_bytes_beside_kilobytes_are_not_billions() -> None:
+    cells = [f"{i} kB" for i in range(200)] + ["500 B"]
+    form = column_formats(pd.DataFrame({"size": cells}), ["size"], declared={})["size"]
+    assert (form.notation, form.unread) == ("1234 kb", ("500 B",))
+    money = [f"${i}B" for i in range(200)]
+    form = column_formats(pd.DataFrame({"size": money}), ["size"], declared={})["size"]
+    assert form.unread == ()
+
+
+def test_tabs_between_digits_are_read_as_spaces() -> None:
+    cells = pd.Series(["129\t 933.20", "2\t 245\t 121.00"], dtype="str")
+    form = column_formats(pd.DataFrame({"x": cells}), ["x"], declared={})["x"]
+    assert form.notation == "1 234.56"
+    assert number_reader(form.notation).read_column(cells).tolist() == [129933.2, 2245121.0]

@@ -31,6 +31,7 @@ _UNITS = tomllib.loads(Path(__file__).with_name("units.toml").read_text(encoding
 _FACTORS: Final[dict[str, float]] = _UNITS["factors"]
 _MONEY_FACTORS: Final[dict[str, float]] = _UNITS["money_factors"]
 _SHARED: Final[dict[str, list[str]]] = _UNITS["shared_signs"]
+_BYTES: Final = frozenset(_UNITS["bytes"])
 THREE_DECIMALS: Final = frozenset(_UNITS["three_decimals"])
 _WRITTEN: Final[dict[str, str]] = {  # the unit of each way to write a currency
     **{code: code for code in _UNITS["codes"]},
@@ -110,7 +111,7 @@ def number_parts(text: str) -> NumberParts | None:
     >>> number_parts("1.5 Mio. EUR"), number_parts("12 Main Street 5")
     (NumberParts(digits='1.5', factor=1000000.0, unit='EUR'), None)
     """
-    text = plain_text(text.strip())
+    text = plain_text(" ".join(text.split()))
     if not text.isascii():
         text = "".join(map(_compatible, text)).translate(_MINUS)
     text, factor = text.strip(), 1.0
@@ -298,6 +299,8 @@ class NumberFormat(msgspec.Struct, frozen=True):
         parts = number_parts(text)
         if parts is None or not self._reads_unit(parts.unit):
             return math.nan
+        if self.unit in _BYTES and parts.unit != self.unit and text.rstrip().endswith("B"):
+            return math.nan  # 500 B is bytes here, not 500 billion
         decimal, grouping = self.decimal, self.grouping
         if not decimal:
             decimal, grouping = _signs_of(parts.digits)

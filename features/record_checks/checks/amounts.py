@@ -7,7 +7,7 @@ import numpy as np
 
 from crm.formats.columns import ColumnFormat
 from crm.formats.numbers import ANY_CURRENCY, CURRENCIES, NumberFormat, number_format
-from crm.text import counted, listed, number_text, quote
+from crm.text import counted, has_or_have, listed, number_text, quote
 from features.record_checks.check import Finding, check, rows_of, share
 from features.record_checks.currencies import currency_columns
 from features.record_checks.tables import ReadTable, ReadTables
@@ -112,7 +112,8 @@ def few_amounts(tables: ReadTables) -> Iterator[Finding]:
         outcomes.table,
         f"Where are the amounts of the other {counted(n_won - n_with, 'won deal')}?",
         f"{n_with:,} of {n_won:,} won deals ({share(n_with, n_won)}) have an amount in "
-        f"{quote(column.name)}; {n_none:,} have none, {n_zero:,} have the amount 0.",
+        f"{quote(column.name)}; {n_none:,} {has_or_have(n_none)} none, "
+        f"{n_zero:,} {has_or_have(n_zero)} the amount 0.",
         "If another column has the revenue, name it as `amount`. If there is none, do not rely on "
         "figures of revenue in the report.",
         rows_of(outcomes.is_won & ~has_amount),

@@ -9,7 +9,7 @@ import pandas as pd
 
 from crm.arrays import Bools
 from crm.lead_ids import has_lost_digits
-from crm.text import counted, quote
+from crm.text import counted, has_or_have, is_or_are, quote
 from crm.times import NOT_A_TIME
 from features.record_checks.check import Finding, check, rows_of, share
 from features.record_checks.dates import day_of
@@ -42,8 +42,8 @@ def without_activities(tables: ReadTables) -> Iterator[Finding]:
         n_before = int((created[~with_any] < first).sum())
         begin = (
             f" The activities begin on {day_of(int(first), zone)}, the leads on "
-            f"{day_of(int(oldest), zone)}; {n_before:,} of the leads without activities are older "
-            "than the first activity."
+            f"{day_of(int(oldest), zone)}; {n_before:,} of the leads without activities "
+            f"{is_or_are(n_before)} older than the first activity."
         )
     yield Finding(
         leads,
@@ -77,11 +77,14 @@ def unknown_leads(tables: ReadTables) -> Iterator[Finding]:
             if n_zeros
             else ""
         )
+        some = "an id that is" if len(ids) == 1 else f"one of {len(ids):,} ids that are"
         yield Finding(
             table,
-            f"Which leads do {counted(n_unknown, 'row')} of {table.file} belong to?",
-            f"{n_unknown:,} of {len(table.raw):,} rows ({share(n_unknown, len(table.raw))}) have "
-            f"one of {len(ids):,} ids that are not in {tables.leads.file}. These rows are left "
+            f"Which {'lead does' if n_unknown == 1 else 'leads do'} {counted(n_unknown, 'row')} of "
+            f"{table.file} belong to?",
+            f"{n_unknown:,} of {len(table.raw):,} rows ({share(n_unknown, len(table.raw))}) "
+            f"{has_or_have(n_unknown)} {some} not in "
+            f"{tables.leads.file}. {'This row is' if n_unknown == 1 else 'These rows are'} left "
             f"out.{zeros}",
             "If the leads were deleted or merged, nothing needs to be done. Otherwise export both "
             "tables with the same filter, and ids as text.",
@@ -107,7 +110,7 @@ def ids_cut(tables: ReadTables) -> Iterator[Finding]:
                 yield Finding(
                     table,
                     f"What are the whole ids in {quote(column.name)}?",
-                    f"{counted(n, 'row has', 'rows have')} an id that a spreadsheet or a program "
+                    f"{counted(n, 'row')} {has_or_have(n)} an id that a spreadsheet or a program "
                     "has stored as a number, such as 1.23E+15 or a long number that ends in zeros. "
                     "Numbers keep 15 to 17 digits, so different leads may have the same shortened "
                     "id.",
@@ -139,12 +142,13 @@ def repeated_rows(tables: ReadTables) -> Iterator[Finding]:
         rows = table.raw[may_repeat]
         hashes = pd.util.hash_pandas_object(rows.astype("str"), index=False)
         repeats = rows.index[hashes.duplicated().to_numpy()].to_numpy()
-        if len(repeats) and (table.name == "leads" or len(repeats) >= 0.01 * len(table.raw)):
+        n = len(repeats)
+        if n and (table.name == "leads" or n >= 0.01 * len(table.raw)):
             yield Finding(
                 table,
-                f"Are {counted(len(repeats), 'row')} of {table.file} in it twice?",
-                f"{len(repeats):,} of {len(table.raw):,} rows "
-                f"({share(len(repeats), len(table.raw))}) equal an earlier row in every cell.",
+                f"{is_or_are(n).title()} {counted(n, 'row')} of {table.file} in it twice?",
+                f"{n:,} of {len(table.raw):,} rows ({share(n, len(table.raw))}) "
+                f"{'equals' if n == 1 else 'equal'} an earlier row in every cell.",
                 "Check whether the export was appended to itself. Activities that are in the file "
                 "twice count twice, unless the column `activity_id` is named.",
                 repeats,

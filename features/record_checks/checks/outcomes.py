@@ -8,7 +8,7 @@ import pandas as pd
 
 from crm.arrays import Ints
 from crm.days import is_day_start, zone_of_days
-from crm.text import counted, quote
+from crm.text import counted, has_or_have, is_or_are, quote
 from crm.times import DAY, NOT_A_TIME, as_times
 from features.record_checks.check import Finding, check, rows_of, share
 from features.record_checks.dates import day_of, days_of, duration
@@ -51,9 +51,9 @@ def closed_before_creation(tables: ReadTables) -> Iterator[Finding]:
         yield Finding(
             outcomes.table,
             f"How can {counted(n_early, 'lead')} be closed before the creation?",
-            f"{n_early:,} of {int(has_both.sum()):,} closings are before the creation of the "
-            f"lead, {early}.{within} The model does not learn from leads that were closed "
-            "when they were created.",
+            f"{n_early:,} of {int(has_both.sum()):,} closings {is_or_are(n_early)} before the "
+            f"creation of the lead, {early}.{within} The model does not learn from leads "
+            "that were closed when they were created.",
             "Check that `created_at` and `closed_at` name the right columns. If leads are created "
             "later than their deals, for example by an import, name the earlier time instead.",
             rows_of(is_early),
@@ -119,14 +119,15 @@ def several_outcomes(tables: ReadTables) -> Iterator[Finding]:
     if not n_several:
         return
     n_both = int((is_several & (won > 0) & (won < count)).sum())
-    both = f" {n_both:,} of them were both won and lost." if n_both else ""
+    were = "was" if n_both == 1 else "were"
+    both = f" {n_both:,} of them {were} both won and lost." if n_both else ""
     yield Finding(
         outcomes.table,
         f"Why {'do' if n_several > 1 else 'does'} {counted(n_several, 'lead')} have more than one "
         "outcome?",
-        f"{n_several:,} of {n_leads:,} leads with an outcome have two or more rows in "
-        f"{outcomes.table.file}.{both} A lead with at least one win counts as won. The model "
-        "learns from the time before the first outcome.",
+        f"{n_several:,} of {n_leads:,} leads with an outcome {has_or_have(n_several)} two or more "
+        f"rows in {outcomes.table.file}.{both} A lead with at least one win counts as won. "
+        "The model learns from the time before the first outcome.",
         "If each row is another deal of the same customer, nothing needs to be done. If the rows "
         "are earlier and later states of one deal, export the last state only.",
         rows_of(is_known & is_several[np.where(is_known, outcomes.lead, 0)]),

@@ -7,13 +7,14 @@ import numpy as np
 
 from crm.formats.exchanged import EXPORT_AGAIN
 from crm.tables import TABLES
-from crm.text import counted, quote
+from crm.text import counted, has_or_have, is_or_are, quote
 from crm.times import DAY, NOT_A_TIME
 from features.record_checks.check import Finding, check, rows_of, share
 from features.record_checks.dates import day_of, days_of
 from features.record_checks.tables import ReadTables
 
 GAP_DAYS: Final = 14
+CHRISTMAS_DAYS: Final = 21  # the longest break that is not remarkable
 MIN_EXPECTED: Final = 20  # leads that would have been created in a gap
 NEAR_WEEKS: Final = 8
 MIN_NEAR: Final = 10  # leads in the weeks before, and after
@@ -50,7 +51,7 @@ def in_future(tables: ReadTables) -> Iterator[Finding]:
                 table,
                 f"Why is {quote(table.roles[role])} in the future in {counted(n_later, 'row')}?",
                 f"{n_later:,} of {int((times != NOT_A_TIME).sum()):,} times "
-                f"{'is after today:' if n_later == 1 else 'are after today, the last'} on "
+                f"{is_or_are(n_later)} after today{':' if n_later == 1 else ', the last'} on "
                 f"{day_of(int(times.max()), zone)}.",
                 "Planned meetings are all right: they do not count before they happen. Correct "
                 "other dates: day and month may be swapped, or the year mistyped.",
@@ -60,7 +61,10 @@ def in_future(tables: ReadTables) -> Iterator[Finding]:
 
 @check("LC107", "No leads were created for some weeks.")
 def gap_without_leads(tables: ReadTables) -> Iterator[Finding]:
-    """Find gaps that are far longer than the leads before and after them suggest."""
+    """Find gaps that are far longer than the leads before and after them suggest.
+
+    Up to three weeks without leads from 25 December to 1 January are usual.
+    """
     leads, created = tables.leads, tables.created
     if leads is None or created is None:
         return
@@ -73,14 +77,16 @@ def gap_without_leads(tables: ReadTables) -> Iterator[Finding]:
         after = np.searchsorted(times, times[i + 1] + near, side="right")
         if min(i + 1 - before, after - i - 1) < MIN_NEAR:
             continue
+        if _is_christmas(*days_of(times[i : i + 2], leads.keys.timezone)):
+            continue
         rates = ((i + 1 - before) / near, (after - i - 1) / near)  # for each microsecond
         if min(rates) * gaps[i] >= MIN_EXPECTED:
             found.append((gaps[i], i, min(rates) * 7 * DAY))
     if not found:
         return
     length, i, weekly = max(found)
-    zone = leads.keys.timezone
-    more = f" There are {len(found) - 1:,} more such gaps." if len(found) > 1 else ""
+    zone, n_more = leads.keys.timezone, len(found) - 1
+    more = f" There {is_or_are(n_more)} {counted(n_more, 'more such gap')}." if n_more else ""
     yield Finding(
         leads,
         f"Where are the leads between {day_of(times[i], zone)} and {day_of(times[i + 1], zone)}?",
@@ -89,6 +95,15 @@ def gap_without_leads(tables: ReadTables) -> Iterator[Finding]:
         "Check the filter of the export. If leads were deleted, learn from the leads after the "
         "gap only.",
     )
+
+
+def _is_christmas(last: int, first: int) -> bool:
+    """Check whether the days of two leads are around a Christmas break of usual length."""
+    if first - last > CHRISTMAS_DAYS:
+        return False
+    year = np.datetime64(int(last), "D").astype("datetime64[Y]")
+    christmas = int((year + 1).astype("datetime64[D]").astype(np.int64)) - 7  # 25 December
+    return bool(last <= christmas and first > christmas + 7)
 
 
 @check("LC108", "Dates are placeholders for no date.")
@@ -114,8 +129,8 @@ def placeholder_dates(tables: ReadTables) -> Iterator[Finding]:
                     table,
                     f"Does {written} in {quote(name)} stand for a missing date?",
                     f"{counted(n, 'row')} of {int(has_date.sum()):,} with a date "
-                    f"({share(n, int(has_date.sum()))}) have this day, which programs store for "
-                    "an empty date.",
+                    f"({share(n, int(has_date.sum()))}) {has_or_have(n)} this day, which "
+                    "programs store for an empty date.",
                     "Export an empty cell instead.",
                     rows_of(is_day),
                 )

@@ -9,7 +9,7 @@ import numpy as np
 from crm.arrays import Bools, Objects
 from crm.cells import cell_number
 from crm.sources.mojibake import meant_text
-from crm.text import counted, listed, number_text, quote
+from crm.text import counted, is_or_are, listed, number_text, quote
 from features.record_checks.check import Finding, check, rows_of, share
 from features.record_checks.tables import ColumnCells, ReadTable, ReadTables
 
@@ -133,7 +133,7 @@ def spellings_differ(tables: ReadTables) -> Iterator[Finding]:
                 table,
                 f"Are these values of {quote(column.name)} the same?",
                 f"{counted(len(differing), 'value')} of {len(spellings):,} "
-                f"{'is' if len(differing) == 1 else 'are'} written in several ways: {examples}.",
+                f"{is_or_are(len(differing))} written in several ways: {examples}.",
                 "They count as one value here. Make one value of them in the CRM, so that its own "
                 "reports do the same.",
             )
@@ -166,13 +166,13 @@ def half_numbers(tables: ReadTables) -> Iterator[Finding]:
                 continue
         private = tables.is_private(table, column.name)
         shown = "" if private else f", such as {listed(_examples(column, is_text))}"
-        what = "times" if column.form.kind == "time" else "numbers"
-        one = "time" if what == "times" else "number"
+        one = "time" if column.form.kind == "time" else "number"
         yield Finding(
             table,
             f"What do the other cells of {quote(column.name)} mean?",
-            f"{counted(n_filled - n_text, 'cell')} ({share(n_filled - n_text, n_filled)}) are "
-            f"{what}; {counted(n_text, 'cell')} {'is' if n_text == 1 else 'are'} not a {one} in "
+            f"{counted(n_filled - n_text, 'cell')} ({share(n_filled - n_text, n_filled)}) "
+            f"{is_or_are(n_filled - n_text)} {one if n_filled - n_text == 1 else one + 's'}; "
+            f"{counted(n_text, 'cell')} {is_or_are(n_text)} not a {one} in "
             f"this format{shown}.",
             "If they stand for a missing value, list them in `nothing` of [columns]. Otherwise "
             f"correct them, or set the format of the column under [{table.name}.formats].",
