@@ -445,6 +445,15 @@ def test_archive_that_unpacks_to_too_much_is_refused(
         (b'<?xml version="1.0"?><leads><lead/></leads>', "an XML document"),
         (json.dumps([{"id": 1}]).encode(), "a JSON array"),
         (json.dumps([{"id": 1}], indent=2).encode(), "a JSON array"),
+        (b'["id", "city"]\n[1, "Bonn"]\n[2, "Ulm"]\n', "a text with a JSON array on each line"),
+        (
+            json.dumps({"columns": ["id", "city"], "data": [[1, "Bonn"], [2, "Ulm"]]}).encode(),
+            "the names of the columns in one list",
+        ),
+        (
+            json.dumps({"columns": ["id"], "index": [0], "data": [[1]]}, indent=1).encode(),
+            "the names of the columns in one list",
+        ),
         (
             json.dumps({"leads": [{"id": 1}]}, indent=2).encode(),
             "a JSON document .* the answer of an",

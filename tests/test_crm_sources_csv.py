@@ -35,6 +35,13 @@ def test_binary_file_is_refused(read_csv: ReadCsv) -> None:
         read_csv(bytes(range(256)) * 4)
 
 
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_zero_bytes_in_a_text_are_named_with_their_line(read_csv: ReadCsv, ending: str) -> None:
+    rows = [f"{i},Ger\x00many" if i in (7, 9) else f"{i},Germany" for i in range(40)]
+    with pytest.raises(SourceError, match=r"leads\.csv: line 9 contains a zero byte"):
+        read_csv(ending.join(["id,country", *rows]).encode())
+
+
 # -- delimiters
 
 

@@ -8,6 +8,7 @@ import gzip
 import io
 import re
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -55,6 +56,7 @@ class _Refused(msgspec.Struct, forbid_unknown_fields=True):
 class _Kinds(msgspec.Struct, forbid_unknown_fields=True):
     refused: list[_Refused]
     refused_archive: list[_Refused]
+    refused_object: list[_Refused]
     refused_text: list[_Refused]
 
 
@@ -173,6 +175,7 @@ def _kind_of_text(name: str, head: bytes) -> Kind:
     else:
         text = head.decode("utf-8-sig", errors="replace").replace("\x00", "")
     text = text.lstrip()
+    _refuse(name, text, _kinds().refused_object)
     if text.startswith("{"):
         first, has_end, _ = text.partition("\n")
         is_cut = not has_end and len(head) == HEAD_BYTES
@@ -182,10 +185,15 @@ def _kind_of_text(name: str, head: bytes) -> Kind:
             is_object = re.match(r'\{\s*"[^"]*"\s*:.+,', first) is not None
         if is_object:
             return "json lines"
-    for refused in _kinds().refused_text:
+    _refuse(name, text, _kinds().refused_text)
+    return "text"
+
+
+def _refuse(name: str, text: str, kinds: Sequence[_Refused]) -> None:
+    """Check that a text does not begin like one of the kinds that are refused."""
+    for refused in kinds:
         if re.match(refused.pattern, text, re.IGNORECASE | re.DOTALL):
             raise _refusal(name, refused)
-    return "text"
 
 
 def _refusal(name: str, refused: _Refused) -> SourceError:

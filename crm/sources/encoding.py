@@ -25,6 +25,7 @@ _MARKS: Final = (  # longer marks first: that of UTF-32 begins with that of UTF-
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_OF_BINARY: Final = bytes([*range(2, 9), *range(14, 26), *range(27, 31)])  # not in any text
 UTF_16_SHARE: Final = 20  # in UTF-16, one half of the bytes has this many times as many zeros
 # No byte of a character with several bytes is one of these, in any encoding.
 _WORD: Final = re.compile(rb'[^\x00-\x20,;"]*[\x80-\xff][^\x00-\x20,;"]*')
@@ -221,6 +222,12 @@ def _unmarked_utf16(name: str, block: bytes) -> str:
             is_text = "\ufffd" not in text[:-1] and ("\n" in text or "\r" in text)
             if is_text and (text[0].isprintable() or text[0].isspace()):
                 return encoding
+    if b"\n" in block and not any(map(block.count, _OF_BINARY)):
+        line = block[: block.index(0)].count(b"\n") + 1
+        raise SourceError(
+            f"{name}: line {line:,} contains a zero byte, which a text does not have. Export the "
+            "file again, or remove the zero bytes if nothing else is damaged."
+        )
     raise SourceError(
         f"{name} is not a text file: it contains zero bytes. Expected CSV, JSON Lines, .xlsx or "
         "Parquet."
