@@ -57,8 +57,9 @@ def continued_rows(table: pd.DataFrame, id_name: str) -> ContinuedRows | None:
     Returns
     -------
     ContinuedRows or None
-        The rows below a row with an id that lack the id, and at least two and half of the columns
-        that rows with an id always fill. None if no row is one of them.
+        The rows below a row with an id that lack the id, the first column, and at least two and
+        half of the columns that rows with an id always fill. They fill only columns that the row
+        with the id fills. None if no row is one of them.
 
     Examples
     --------
@@ -68,7 +69,8 @@ def continued_rows(table: pd.DataFrame, id_name: str) -> ContinuedRows | None:
     """
     is_filled = table.notna()
     has_id = is_filled[id_name].to_numpy(dtype=bool)
-    below = ~has_id & np.maximum.accumulate(has_id)
+    lacks_first = ~is_filled.iloc[:, 0].to_numpy(dtype=bool)
+    below = ~has_id & lacks_first & np.maximum.accumulate(has_id)
     if not below.any():
         return None
     others = is_filled.drop(columns=id_name)
@@ -76,6 +78,9 @@ def continued_rows(table: pd.DataFrame, id_name: str) -> ContinuedRows | None:
     main = always.loc[:, always[below].mean() <= 1 - ALWAYS]
     if main.shape[1] < max(FEWEST_LACKING, LACKING_SHARE * always.shape[1]):
         return None
-    rows = below & ~main.any(axis=1).to_numpy() & others.any(axis=1).to_numpy()
+    cells = others.to_numpy(dtype=bool)
+    lead = np.maximum.accumulate(np.where(has_id, np.arange(len(table)), 0))
+    is_part = ~(cells & ~cells[lead]).any(axis=1)
+    rows = below & ~main.any(axis=1).to_numpy() & cells.any(axis=1) & is_part
     filled = [str(name) for name in others.columns if others.loc[rows, name].any()]
     return ContinuedRows(rows, id_name, filled) if rows.any() else None

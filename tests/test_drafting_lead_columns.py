@@ -184,6 +184,16 @@ def test_rows_that_continue_the_lead_above_are_left_out(tmp_path: Path, n_furthe
     assert f"CHECK: {60 * n_further} rows are left out: {reason}" in without_line_breaks(text)
 
 
+def test_notes_between_leads_do_not_continue_the_lead_above(tmp_path: Path) -> None:
+    ids = [f"L{i}" if i % 10 else None for i in range(60)]
+    leads = {"Lead ID": ids, "Note": [None if i % 10 else f"Note {i}" for i in range(60)]}
+    leads["Created"] = [day if i % 10 else None for i, day in enumerate(days(60))]
+    leads["Status"] = [["Won", "Lost", "New"][i % 3] if i % 10 else None for i in range(60)]
+    text, _, records = draft_of(tmp_path, leads)
+    assert len(records.leads) == 54
+    assert "belong to the lead above" not in text
+
+
 def test_leads_without_an_id_do_not_continue_the_lead_above(tmp_path: Path) -> None:
     ids = [f"L{i}" if i % 3 else None for i in range(60)]
     leads = {"Lead ID": ids, "Created": days(60), "Status": ["Won", "Lost", "New"] * 20}
