@@ -332,7 +332,8 @@ class RowJudge:
         for row, cells in reversed(tail):
             first, text = _first_text(cells)
             is_below = is_below or row in gaps or row in found
-            if row in found or text is None or _filled(cells) in self._continued:
+            is_filled = tuple(not _is_missing(cell) for cell in cells)
+            if row in found or text is None or is_filled in self._continued:
                 continue
             is_alike = self.is_first_alike(first, text)
             has_numbers_only = not any(
@@ -357,10 +358,6 @@ class RowJudge:
     def _lacks_id(self, first: int) -> bool:
         """Return whether a row that begins in column `first` lacks an id that the others have."""
         return first > 0 and 0 in self.always and self._look(0) is not None
-
-
-def _filled(cells: Sequence[Any]) -> tuple[bool, ...]:
-    return tuple(not _is_missing(cell) for cell in cells)
 
 
 def _filled_again(is_filled: Bools) -> set[tuple[bool, ...]]:
