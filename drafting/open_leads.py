@@ -9,7 +9,7 @@ from crm.arrays import Bools
 from crm.text import quote
 from drafting.outcome_meaning import meaning_of, yes_means_lost
 from drafting.outcome_words import OutcomeWords
-from drafting.role_names import CLOSING_NAMES, NO_RANK, is_excluded, is_named, rank
+from drafting.role_names import CLOSING_NAMES, NO_RANK, OTHER_NAMES, is_excluded, is_named, rank
 from drafting.samples import Column
 
 SOME_DATED = 0.05  # the least share of "lost" rows with, and without, a time of closing
@@ -188,7 +188,7 @@ def _is_ended(column: Column, words: OutcomeWords | None) -> Bools:
 def _is_status(column: Column) -> bool:
     is_flag = yes_means_lost(column.name) and not is_excluded("outcome", column.name)
     is_named_so = is_named("is_closed", column.name) or is_flag
-    is_named_so |= rank("outcome", column.name) != NO_RANK
+    is_named_so |= rank("outcome", column.name) < OTHER_NAMES
     return is_named_so and 0 < len(column.counts) <= MOST_STATES
 
 

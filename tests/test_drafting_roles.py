@@ -214,11 +214,15 @@ def test_empty_cells_beside_won_and_lost_show_open_leads_that_a_flag_hides(tmp_p
 
 
 def test_values_with_other_wins_do_not_replace_a_flag(tmp_path: Path) -> None:
-    leads = {"Id": range(40), "Created": days(40), "Converted": [1, 0, 1, 0] * 10}
+    leads: dict[str, Any] = {"Id": range(40), "Created": days(40)}
+    leads["Converted"] = [1, 0, 1, 0] * 10
     leads["Wie?"] = ["Gewonnen", "Verloren", "Offen", "Offen"] * 10
     text, project, _ = draft_of(tmp_path, leads)
     assert project.leads.column_of("outcome") == "Converted"
     assert 'CHECK: 10 of these leads are open in "Wie?"' in text
+    del leads["Wie?"]
+    leads["Newsletterstatus"] = ["Offen", "Aktiv"] * 20
+    assert draft_of(tmp_path, leads).project.learn.lost == [0]
 
 
 @pytest.mark.parametrize("name", ["Newsletterstatus", "Statut marketing", "配送状況"])
