@@ -9,6 +9,7 @@ CellWarningCode = Literal[
     "renamed_attribute",
     "unseen_value",
     "not_a_number",
+    "unclear_number",
     "not_yes_or_no",
     "unreadable_time",
     "not_an_email_address",
@@ -24,6 +25,8 @@ _PREDICATES: Final[dict[CellWarningCode, str]] = {
     "renamed_attribute": "was read as the column of almost the same name",
     "unseen_value": "has a value that was rare or unseen in training",
     "not_a_number": "is not a number and counts as missing",
+    "unclear_number": "can mean two numbers, with thousands or with a decimal sign, and counts as "
+    "missing",
     "not_yes_or_no": "is neither yes nor no and counts as missing",
     "unreadable_time": "is not a valid time{detail} and counts as missing",
     "not_an_email_address": "is not an e-mail address",

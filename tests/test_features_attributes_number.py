@@ -51,6 +51,50 @@ def test_numbers_far_below_a_long_tail_have_a_warning(
     assert codes == ["outside_training"] * len(unusual)
 
 
+UNCLEAR_IN_WHOLE = [
+    ("1.096", "unclear_number"),
+    ("5.000", "unclear_number"),
+    ("-1.096", "unclear_number"),
+    ("1.096,5", "not_a_number"),
+    ("9.500", None),  # 9500 would be far beyond the training leads
+    ("1,096", None),
+    ("1096.000", None),
+    ("12.5", None),
+    ("0.125", None),
+    ("1.096 k", None),
+    (1.096, None),
+    ("582", None),
+]
+
+
+@pytest.mark.parametrize(("cell", "code"), UNCLEAR_IN_WHOLE)
+def test_text_that_may_have_thousands_is_missing_in_a_column_of_whole_numbers(
+    cell: Any, code: str | None
+) -> None:
+    number = fit_number(["0", "582", "1096", "6000", "12.0", "1,100"] * 30)
+    assert number.is_whole
+    warning = number.warning(cell)
+    assert (warning and warning.code) == code
+    assert math.isnan(number.encode(cell)) == (code is not None)
+    for dtype in ("str", "object") if isinstance(cell, str) else ("object",):
+        encoded = number.encode_column(pd.Series([cell, "7", None], dtype=dtype))
+        expected = pytest.approx([number.encode(cell), 7.0, math.nan], nan_ok=True)
+        assert encoded.tolist() == expected
+
+
+@pytest.mark.parametrize("cells", [["3", "1096.5"], ["3.000", "5.000", "10.5"], [3.5, 1096.0]])
+def test_columns_of_decimals_read_three_digits_behind_the_sign(cells: list[Any]) -> None:
+    number = fit_number(cells * 60)
+    assert not number.is_whole
+    assert number.encode("1.096") == 1.096
+
+
+def test_whole_numbers_with_three_zeros_in_training_stay_clear() -> None:
+    number = fit_number(["3.000", "5.000", "1096.000"] * 60)
+    assert not number.is_whole
+    assert number.encode("5.000") == 5.0
+
+
 def test_words_for_nothing_are_missing() -> None:
     number = fit_number(["1", "2.5", "Select", " SELECT "] * 20, nothing=["Select"])
     assert number.nothing == {"select"}

@@ -17,6 +17,7 @@ from features.cell_warnings import CellWarningCode, cell_warning
 
 UNREADABLE: list[tuple[Attribute, str, CellWarningCode]] = [
     (NumberAttribute("x", frozenset(), 1.0), "many", "not_a_number"),
+    (NumberAttribute("x", frozenset(), 1.0, is_whole=True), "1.096", "unclear_number"),
     (CategoryAttribute("x", frozenset(), ("a",)), "b", "unseen_value"),
     (TargetAttribute("x", frozenset(), {"a": 0.1}, 0.0), "b", "unseen_value"),
     (ChoiceAttribute("x", frozenset(), ";", "", ("a",)), "b", "unseen_value"),

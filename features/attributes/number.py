@@ -18,6 +18,7 @@ from features.feature import Feature, braced, in_words
 
 TRUTHS = {"true": 1.0, "false": 0.0}
 NARROW_SPACE = "\u202f"  # between a number and its unit
+THOUSAND = 1000
 LONG_TAIL = 100  # the highest number of a long tail is at least this many times the lowest
 NUMBERS = frozenset({float, int, type(None)})
 
@@ -34,12 +35,16 @@ class NumberAttribute(Attribute):
         The format of numbers in text. Models of earlier versions read 1234.56 only.
     lowest, highest : float or None
         The range of the training leads; None in models of earlier versions.
+    is_whole : bool
+        Whether all numbers of the training leads are whole, and no text among them is such as
+        "1.096". Then this text can mean 1096 too, and counts as missing.
     """
 
     median: float
     notation: str = "1234.56"
     lowest: float | None = None
     highest: float | None = None
+    is_whole: bool = False
     kind: ClassVar[str] = "number"
     note: ClassVar[str] = "a number as it is; words and infinities are missing"
     json_type: ClassVar[Literal["number", "string"]] = "number"
@@ -120,7 +125,19 @@ class NumberAttribute(Attribute):
         if word in TRUTHS:
             return TRUTHS[word]
         number = self.format.read_cell(cell)
-        return math.nan if number in self.nothing_numbers else number
+        is_nothing = number in self.nothing_numbers or self._may_be_thousands(cell, number)
+        return math.nan if is_nothing else number
+
+    def _may_be_thousands(self, cell: Any, number: float) -> bool:
+        """Check whether a cell such as "1.096", read as 1.096, may mean 1096 as well."""
+        return (
+            self.is_whole
+            and isinstance(cell, str)
+            and self.format.decimal in cell
+            and abs(number) < THOUSAND
+            and number * THOUSAND <= self.usual_range[1]
+            and math.isnan(NumberFormat("", "", self.format.unit).read(cell))
+        )
 
     def encode_cells(self, cells: Sequence[Any]) -> Sequence[float] | Floats:
         """Read the cells of some leads, all at once if they are numbers or None."""
@@ -140,7 +157,11 @@ class NumberAttribute(Attribute):
         if column.dtype != "str" or self._has_odd_nothing:
             return read_column(column, self.encode, np.float64)
         numbers = self._without_nothing(self.format.read_column(column))
-        words = np.flatnonzero(np.isnan(numbers) & column.notna().to_numpy())
+        is_word = np.isnan(numbers) & column.notna().to_numpy()
+        if self.is_whole:
+            has_sign = column.str.contains(self.format.decimal, regex=False, na=False)
+            is_word |= has_sign.to_numpy(dtype=bool)
+        words = np.flatnonzero(is_word)
         if len(words):
             numbers[words] = read_column(column.iloc[words], self.encode, np.float64)
         return numbers
@@ -167,6 +188,8 @@ class NumberAttribute(Attribute):
         number = self.format.read_cell(cell)
         if math.isnan(number):
             return cell_warning("not_a_number", self.column)
+        if self._may_be_thousands(cell, number):
+            return cell_warning("unclear_number", self.column)
         low, high = self.usual_range
         if low <= number <= high or number in self.nothing_numbers:
             return None

@@ -95,11 +95,14 @@ def fit_attribute(
         if not is_declared and (evidence := _why_identifiers(numbers[filled], len(distinct))):
             return LeftOut(name, f"each lead has a number of its own, {evidence}: an identifier")
         known = numbers[np.isfinite(numbers)]
+        as_whole = replace(reader, is_whole=True).encode_column(cells)
+        is_clear = np.array_equal(as_whole, read.numbers, equal_nan=True)
         return replace(
             reader,
             median=float(np.median(known)),
             lowest=float(known.min()),
             highest=float(known.max()),
+            is_whole=is_clear and not (known % 1).any(),
         )
     if (n_filled >= 100 or is_id) and len(distinct) > NEARLY_UNIQUE * n_filled:
         return LeftOut(name, "nearly each lead has a value of its own: an identifier or free text")
