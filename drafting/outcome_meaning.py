@@ -80,8 +80,9 @@ def meaning_of(value: str, column_words: str = "") -> Meaning:
     (None, 'lost')
     """
     codes = _CODES.get(column_words.replace(" ", ""))
-    if codes is not None and value in codes:
-        return Meaning(codes[value], CODE)
+    code = value.removesuffix(".0")  # programs append it if cells are missing
+    if codes is not None and code in codes:
+        return Meaning(codes[code], CODE)
     answer = unicodedata.normalize("NFKC", value).casefold()
     if answer in YES | NO:
         return Meaning("won" if answer in YES else "lost", is_yes_or_no=True)

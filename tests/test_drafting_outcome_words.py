@@ -148,11 +148,12 @@ def test_closed_is_not_guessed_to_be_won() -> None:
     assert sort_cells("Open", "Closed", "Open") is None
 
 
-def test_codes_of_dataverse_are_sorted_in_their_column() -> None:
-    cells = pd.Series(["0", "1", "2", "0"], name="statecode", dtype="str")
+@pytest.mark.parametrize(("open_", "won", "lost"), [("0", "1", "2"), ("0.0", "1.0", "2.0")])
+def test_codes_of_dataverse_are_sorted_in_their_column(open_: str, won: str, lost: str) -> None:
+    cells = pd.Series([open_, won, lost, open_], name="statecode", dtype="str")
     words = sort_values(Column(cells))
     assert words is not None
-    assert (words.won, words.lost, words.still_open) == (["1"], ["2"], ["0"])
+    assert (words.won, words.lost, words.still_open) == ([won], [lost], [open_])
 
 
 def test_codes_of_dataverse_are_not_yes_or_no() -> None:

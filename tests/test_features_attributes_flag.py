@@ -23,6 +23,7 @@ FLAG = FlagAttribute("consent", NOTHING)
         (1, 0),
         (1.0, 0.0),
         ("1", "0"),
+        ("1.0", "0.0"),
         ("ja", "nein"),
         ("oui", "non"),
         ("sí", "no"),

@@ -72,6 +72,7 @@ def fit_column(folder: Path, cells: Any, name: str = "x", n: int = 400) -> list[
         (["opted in", "opted out", "Select"], ["flag"]),
         ([True, False], ["flag"]),
         (["1", "0"], ["number"]),
+        (["1.0", "0.0"], ["number"]),
         ([1, 0], ["number"]),
         (["yes", "no", "perhaps"], ["category"]),
         (["yes", "no"] * 190 + ["who knows"] * 20, ["category"]),

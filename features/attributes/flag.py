@@ -18,6 +18,7 @@ from features.feature import Feature, braced
 
 _WORDS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 YES, NO = frozenset(_WORDS["yes"]), frozenset(_WORDS["no"])
+_NUMBERS = frozenset({"1", "1.0", "0", "0.0"})
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class FlagAttribute(Attribute):
     def recognise(cls, column: UndeclaredColumn) -> Sequence[Self]:
         """Return a flag if all values mean yes or no; 1 and 0 alone are numbers."""
         answers = {word.casefold() for word in column.sample}
-        if len(answers) != 2 or not answers & YES - {"1"} or not answers & NO - {"0"}:
+        if len(answers) != 2 or not answers & YES - _NUMBERS or not answers & NO - _NUMBERS:
             return ()
         return [cls(column.name, column.nothing)] if column.values <= YES | NO else ()
 

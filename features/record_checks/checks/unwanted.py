@@ -49,13 +49,11 @@ def unwanted_leads(tables: ReadTables) -> Iterator[Finding]:
 
 
 def _is_yes(column: ColumnCells) -> Bools:
-    words = YES | {"1.0"}
-    return column.rows_with(np.array([value.casefold() in words for value in column.values], bool))
+    return column.rows_with(np.array([value.casefold() in YES for value in column.values], bool))
 
 
 def _is_filled(column: ColumnCells) -> Bools:
-    no = NO | {"0.0"}
-    is_no = np.array([value.casefold() in no for value in column.values], dtype=bool)
+    is_no = np.array([value.casefold() in NO for value in column.values], dtype=bool)
     return column.filled & ~column.rows_with(is_no)
 
 
