@@ -189,6 +189,15 @@ def test_null_equals_absent_in_every_optional_field(post: Post) -> None:
         assert answer["scores"][0] == absent
 
 
+@pytest.mark.parametrize("blank", ["", "  "])
+def test_blank_times_equal_absent_ones(post: Post, blank: str) -> None:
+    absent = only_score(post("/score", {"leads": [{"attributes": {}}]}))
+    lead: dict[str, Any] = {"attributes": {}, "created_at": blank}
+    assert only_score(post("/score", {"leads": [lead], "as_of": blank})) == absent
+    flat = post("/score_lead", {"visits": None, "created_at": blank, "as_of": blank}).json()
+    assert flat["probability"] == absent["probability"]
+
+
 def test_role_columns_among_the_attributes_are_ignored(post: Post) -> None:
     lead = {"lead_id": 17, "attributes": {"Converted": 1, "Prospect ID": "other"}}
     score = only_score(post("/score", {"leads": [lead]}))

@@ -63,6 +63,11 @@ ITEMS_REFUSED = {
         "not a valid time",
         "activities[0].occurred_at",
     ),
+    "blank time": (
+        {"activities": [CALL | {"occurred_at": ""}]},
+        "not a valid time",
+        "activities[0].occurred_at",
+    ),
     "late time": (
         {"activities": [CALL | {"occurred_at": "9999-12-31T23:59:59-14:00"}]},
         "not in the years",
@@ -125,6 +130,13 @@ def test_escaped_text_is_stored_unescaped(
 ) -> None:
     assert ask("/activities", body_with_type(type_as_sent))["accepted"] == 2
     assert stored_type in {row["type"] for row in ledger.stored_leads(["L1"])["L1"].activities}
+
+
+@pytest.mark.parametrize("blank", ["", " "])
+def test_blank_closing_time_equals_null(ask: Ask, blank: str) -> None:
+    items = [{"lead_id": 1, "outcome": "won", "closed_at": time} for time in (None, blank)]
+    answer = ask("/outcomes", {"outcomes": items})
+    assert [item["status"] for item in answer["items"]] == ["accepted", "duplicate"]
 
 
 def test_outcomes_accept_the_crms_values(ask: Ask, ledger: Ledger) -> None:

@@ -31,15 +31,17 @@ def event_row(table: str, event: Struct, where: str) -> dict[str, Any]:
     Raises
     ------
     RequestError
-        422 if a required text is blank, or a time is not valid.
+        422 if a required text is blank, or a time is not valid. An optional time may be blank.
     """
     row: dict[str, Any] = {}
     for column in EVENT_TABLES[table].columns[1:]:
         name = column.name
         cell = getattr(event, name)
-        if column.kind == "time" and cell is not None:
+        if column.kind == "time" and (column.required or cell_text(cell) is not None):
             read = read_event_time if column.ends_day else read_time
             cell = read(cell, f"{where}.{name}")
+        elif column.kind == "time":
+            cell = None
         elif column.kind == "value":
             cell = read_text(cell, f"{where}.{name}")
         elif column.kind == "text" and column.required and not cell.strip():

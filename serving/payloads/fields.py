@@ -75,6 +75,24 @@ def read_time(sent: str | int, field: str, local: LocalTimes = ISO_TIMES) -> int
     return time
 
 
+def read_optional_time(sent: str | int | None, field: str, local: LocalTimes = ISO_TIMES) -> int:
+    """Read a time as `read_time` does; `NOT_A_TIME` if it is null or a blank text.
+
+    Raises
+    ------
+    RequestError
+        As `read_time`.
+
+    Examples
+    --------
+    >>> read_optional_time(" ", "") == NOT_A_TIME
+    True
+    """
+    if sent is None or cell_text(sent) is None:
+        return NOT_A_TIME
+    return read_time(sent, field, local)
+
+
 def read_event_time(sent: str | int, field: str) -> int:
     """Read a time as `read_time` does, and a day without a clock as its last moment.
 

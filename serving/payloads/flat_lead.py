@@ -11,13 +11,12 @@ from typing import Any, Final
 
 import msgspec
 
-from crm.times import NOT_A_TIME
 from features.times import time_text
 from models.scorer import Score
 from serving.errors import RequestError
 from serving.payloads.answers import FlatAnswer, ItemWarning, ModelIdentity, Used
 from serving.payloads.attributes import by_column_name, long_text_error
-from serving.payloads.fields import read_time
+from serving.payloads.fields import read_optional_time
 from serving.payloads.json_body import nul_error, read_body
 from serving.payloads.json_errors import nested_cell_error, validation_error
 from serving.payloads.score import LeadPayload
@@ -73,7 +72,7 @@ def read_flat(body: bytes, settings: Settings, names: Mapping[str, str]) -> tupl
     --------
     >>> names = names_by_identifier(["Lead Source"])
     >>> lead, as_of = read_flat(b'{"lead_id": 7, "Lead_Source": "Web"}', Settings(), names)
-    >>> lead.lead_id, lead.attributes, as_of == NOT_A_TIME
+    >>> lead.lead_id, lead.attributes, as_of == read_optional_time(None, "as_of")
     (7, {'Lead Source': 'Web'}, True)
     """
     fields, has_nul = read_body(body, dict[str, Any])
@@ -100,7 +99,7 @@ def read_flat(body: bytes, settings: Settings, names: Mapping[str, str]) -> tupl
         lead = msgspec.convert(sent | {"attributes": attributes or None}, LeadPayload)
     except msgspec.ValidationError as error:
         raise validation_error(str(error), "", LeadPayload) from None
-    return lead, NOT_A_TIME if as_of is None else read_time(as_of, "as_of")
+    return lead, read_optional_time(as_of, "as_of")
 
 
 def flat_answer(

@@ -14,7 +14,7 @@ from serving.errors import RequestError
 from serving.payloads.attributes import by_column_name, long_text_error
 from serving.payloads.columns import ActivityPayload, Id, SentCell, StagePayload, Time, Whole
 from serving.payloads.event_rows import event_row
-from serving.payloads.fields import ISO_TIMES, LocalTimes, read_time
+from serving.payloads.fields import ISO_TIMES, LocalTimes, read_optional_time
 from serving.payloads.json_body import NUL, nul_error, read_body
 from serving.payloads.json_errors import nested_cell_error, not_json, validation_error
 from serving.settings import Settings
@@ -28,7 +28,7 @@ class LeadPayload(Struct, frozen=True, forbid_unknown_fields=True):
     An attribute with several values, such as a multiple choice, is a list. Without `attributes`,
     those that the ledger stores for the lead are used. A time of creation without a zone is UTC. It
     may also have the format of the column that the model learned from; then it is in the time zone
-    of that table.
+    of that table. An empty time counts as null.
     """
 
     attributes: Annotated[dict[str, SentCell], Meta(max_length=1_000)] | None = None
@@ -81,7 +81,8 @@ def read_score_request(
     try:
         request = _whole_request(settings.max_string_characters).decode(body)
         if NUL not in body and 0 < len(request.leads) <= settings.max_leads:
-            return [*request.leads], _moment(request.as_of), _n_reasons(request.reasons)
+            as_of = read_optional_time(request.as_of, "as_of")
+            return [*request.leads], as_of, _n_reasons(request.reasons)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass  # the code below finds out which lead is wrong, and what is wrong with it
     request, has_nul = read_body(body, ScoreRequest)
@@ -91,17 +92,13 @@ def read_score_request(
             f"`leads` has {len(request.leads):,} leads. Expected 1 to {settings.max_leads:,}.",
             "leads",
         )
-    as_of = _moment(request.as_of)
+    as_of = read_optional_time(request.as_of, "as_of")
     leads = [_read_lead(raw, i, settings, has_nul) for i, raw in enumerate(request.leads)]
     return leads, as_of, _n_reasons(request.reasons)
 
 
 def _n_reasons(reasons: int | None) -> int:
     return DEFAULT_REASONS if reasons is None else reasons
-
-
-def _moment(as_of: str | int | None) -> int:
-    return NOT_A_TIME if as_of is None else read_time(as_of, "as_of")
 
 
 @cache
@@ -150,14 +147,13 @@ def lead_cells(
         if isinstance(cell, list):
             cells[name] = list_text(cell)
     cells[roles["lead_id"]] = lead.lead_id  # the dictionary belongs to this lead alone
-    created = lead.created_at
+    created_at = NOT_A_TIME
+    if lead.created_at is not None:
+        field = f"{where}.created_at".lstrip(".")
+        created_at = read_optional_time(lead.created_at, field, local)
     return LeadCells(
         cells=cells,
-        created_at=(
-            NOT_A_TIME
-            if created is None
-            else read_time(created, f"{where}.created_at".lstrip("."), local)
-        ),
+        created_at=created_at,
         activities=[
             event_row("activities", activity, f"{where}.activities[{i}]")
             for i, activity in enumerate(lead.activities or ())
