@@ -7,6 +7,7 @@ import msgspec
 CellWarningCode = Literal[
     "unknown_attribute",
     "renamed_attribute",
+    "repeated_attribute",
     "unseen_value",
     "not_a_number",
     "unclear_number",
@@ -23,6 +24,7 @@ MAX_COLUMN_CHARACTERS: Final = 100  # of a column's name in a message
 _PREDICATES: Final[dict[CellWarningCode, str]] = {
     "unknown_attribute": "is not a column that the model knows, and was ignored",
     "renamed_attribute": "was read as the column of almost the same name",
+    "repeated_attribute": "is a second name of a column{detail}, and was ignored",
     "unseen_value": "has a value that was rare or unseen in training",
     "not_a_number": "is not a number and counts as missing",
     "unclear_number": "can mean two numbers, with thousands or with a decimal sign, and counts as "

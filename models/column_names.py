@@ -18,8 +18,8 @@ class ColumnNames:
 
     A name matches a known column if the two are equal without case, spaces and punctuation, no
     other known column is equal to it, and the lead or table has no column with the known column's
-    own name. If several names match one column, the filled cell is used; if several are filled,
-    none is used. A lead in a table has the same cells as in a request.
+    own name. If several names match one column, the first filled cell is used. A lead in a table
+    has the same cells as in a request.
 
     Parameters
     ----------
@@ -49,10 +49,33 @@ class ColumnNames:
         return {
             name: column
             for name in names
-            if name not in self.known
-            and (column := self._column_of_bare.get(_bare(name)))
-            and column not in names
+            if (column := self.column_of(name)) is not None and column not in names
         }
+
+    def column_of(self, name: str) -> str | None:
+        """Return the known column that a name means without being its own name; otherwise None.
+
+        Examples
+        --------
+        >>> names = ColumnNames(["Lead Source"])
+        >>> names.column_of("LEAD_SOURCE"), names.column_of("Lead Source")
+        ('Lead Source', None)
+        """
+        return None if name in self.known else self._column_of_bare.get(_bare(name))
+
+    def used_names(self, cells: Mapping[str, Any]) -> dict[str, str]:
+        """Return the name that is read for each known column that a lead has under other names.
+
+        Examples
+        --------
+        >>> ColumnNames(["City"]).used_names({"CITY": None, "city": "Graz", "city ": "Bonn"})
+        {'City': 'city'}
+        """
+        used: dict[str, str] = {}
+        for name, column in self.matches(cells.keys()).items():
+            if column not in used or cell_text(cells[used[column]]) is None:
+                used[column] = name
+        return used
 
     def of_lead(self, cells: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the cells of a lead under the names of the known columns.
@@ -65,14 +88,7 @@ class ColumnNames:
         if cells.keys() <= self.known or not (matches := self.matches(cells.keys())):
             return cells
         renamed = {name: cell for name, cell in cells.items() if name not in matches}
-        for column in dict.fromkeys(matches.values()):
-            filled = [
-                cells[name]
-                for name, match in matches.items()
-                if match == column and cell_text(cells[name]) is not None
-            ]
-            renamed[column] = filled[0] if len(filled) == 1 else None
-        return renamed
+        return renamed | {column: cells[name] for column, name in self.used_names(cells).items()}
 
     def of_table(self, leads: pd.DataFrame) -> pd.DataFrame:
         """Return a table whose matching columns have the names of the known columns."""
@@ -89,13 +105,13 @@ class ColumnNames:
 
 
 def _combined(leads: pd.DataFrame, names: Sequence[str]) -> pd.Series:
-    """Combine the columns that match one known column, row by row."""
+    """Combine the columns that match one known column: the first filled cell of each row."""
     cells = np.full(len(leads), None, dtype=object)
-    is_filled = {name: pd.Series(text_column(leads[name])).notna().to_numpy() for name in names}
-    is_unique = np.sum([*is_filled.values()], axis=0) == 1
+    is_open = np.ones(len(leads), dtype=bool)
     for name in names:
-        chosen = is_unique & is_filled[name]
-        cells[chosen] = leads[name].to_numpy(dtype=object)[chosen]
+        is_filled = pd.Series(text_column(leads[name])).notna().to_numpy()
+        cells[is_open & is_filled] = leads[name].to_numpy(dtype=object)[is_open & is_filled]
+        is_open &= ~is_filled
     return pd.Series(cells, index=leads.index, dtype=object)
 
 

@@ -303,11 +303,16 @@ class LeadScorer:
         """Return the warnings about columns that the model knows under another name, or not."""
         if lead.keys() <= self.column_names.known:
             return []
-        matches = self.column_names.matches(lead.keys())
-        return [
-            cell_warning("renamed_attribute", name, f"`{matches[name]}`")
-            if name in matches
-            else cell_warning("unknown_attribute", name)
-            for name in lead
-            if name not in self.column_names.known
-        ]
+        used = self.column_names.used_names(lead)
+        warnings = []
+        for name in lead:
+            if name in self.column_names.known:
+                continue
+            column = self.column_names.column_of(name)
+            if column is None:
+                warnings.append(cell_warning("unknown_attribute", name))
+            elif used.get(column) == name:
+                warnings.append(cell_warning("renamed_attribute", name, f"`{column}`"))
+            else:
+                warnings.append(cell_warning("repeated_attribute", name, f"`{column}`"))
+        return warnings

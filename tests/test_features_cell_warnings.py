@@ -41,9 +41,8 @@ def test_unreadable_cell_has_the_code_of_its_kind(
 def test_unreadable_cells_cover_every_attribute_and_code() -> None:
     assert {type(attribute) for attribute, _, _ in UNREADABLE} == set(KINDS.values())
     codes = {code for _, _, code in UNREADABLE}
-    assert codes | {"unknown_attribute", "renamed_attribute"} | UNUSUAL == set(
-        get_args(CellWarningCode)
-    )
+    of_names = {"unknown_attribute", "renamed_attribute", "repeated_attribute"}
+    assert codes | of_names | UNUSUAL == set(get_args(CellWarningCode))
 
 
 @pytest.mark.parametrize("code", get_args(CellWarningCode))

@@ -39,9 +39,10 @@ def test_column_under_its_own_name_is_used_alone(own: Any) -> None:
     assert NAMES.of_lead({"Employees": own, "employees": 4})["Employees"] == own
 
 
-def test_two_filled_cells_under_matching_names_are_ambiguous() -> None:
-    assert NAMES.of_lead({"employees": 3, "EMPLOYEES": 4})["Employees"] is None
+def test_first_filled_cell_under_matching_names_is_used() -> None:
+    assert NAMES.of_lead({"employees": 3, "EMPLOYEES": 4})["Employees"] == 3
     assert NAMES.of_lead({"employees": None, "EMPLOYEES": 4})["Employees"] == 4
+    assert NAMES.used_names({"employees": " ", "EMPLOYEES": 4}) == {"Employees": "EMPLOYEES"}
 
 
 def test_known_names_are_left_alone() -> None:

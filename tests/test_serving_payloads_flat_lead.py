@@ -70,6 +70,14 @@ def test_score_lead_accepts_names_that_a_flow_can_write() -> None:
     assert lead.lead_id is None
 
 
+@pytest.mark.parametrize("fields", [("Opted In", "Opted_In"), ("Opted_In", "Opted In")])
+def test_own_name_of_a_column_counts_before_the_name_of_a_flow(fields: tuple[str, str]) -> None:
+    body = dict.fromkeys(fields, "no") | {"Opted In": "yes"}
+    names = names_by_identifier(["Opted In"])
+    lead, _ = read_flat(json.dumps(body).encode(), Settings(), names)
+    assert lead.attributes == {"Opted In": "yes", "Opted_In": "no"}
+
+
 FLAT_REFUSED: dict[str, tuple[bytes, int, str, str | None]] = {
     # what is wrong: the body, then the status, words of the message and the field of the error
     "a list": (b"[]", 422, "Expected an object, got a list", None),

@@ -47,7 +47,8 @@ def names_by_identifier(columns: Collection[str]) -> dict[str, str]:
 def read_flat(body: bytes, settings: Settings, names: Mapping[str, str]) -> tuple[LeadPayload, int]:
     """Read the body of `POST /score_lead`.
 
-    A null counts as missing, and so does an empty text in one of the three fields.
+    A null counts as missing, and so does an empty text in one of the three fields. If two fields
+    are one column, its own name is read, or else the first; the other keeps its name.
 
     Parameters
     ----------
@@ -86,7 +87,9 @@ def read_flat(body: bytes, settings: Settings, names: Mapping[str, str]) -> tupl
     attributes: dict[str, Any] = {}
     for name, cell in fields.items():
         bare = name.removeprefix(PREFIX)
-        attributes[names.get(name) or names.get(bare) or name] = cell
+        column = names.get(name) or names.get(bare) or name
+        is_repeated = column != name and (column in fields or column in attributes)
+        attributes[name if is_repeated else column] = cell
     if problem := long_text_error(attributes, None, settings.max_string_characters):
         raise problem
     sent = {name: cell for name, cell in reserved.items() if cell not in (None, "")}
