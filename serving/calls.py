@@ -40,7 +40,7 @@ from serving.payloads.answers import (
 from serving.payloads.fields import LocalTimes
 from serving.payloads.flat_lead import MAX_REASONS, flat_answer, read_flat
 from serving.payloads.json_body import read_body
-from serving.payloads.score import LeadPayload, NoFields, read_score_request
+from serving.payloads.score import LeadPayload, NoFields, read_score_request, with_lead_id
 from serving.served_model import ServedModel
 from serving.settings import Settings
 
@@ -189,6 +189,13 @@ class Calls:
 
         Expensive requests are joined and scored in a thread, so that other requests do not wait.
         """
+        id_column, names = model.scorer.roles["lead_id"], model.scorer.column_names
+        leads = [
+            with_lead_id(lead, id_column, names)
+            if isinstance(lead, LeadPayload) and lead.lead_id in (None, "")
+            else lead
+            for lead in leads
+        ]
         stored = await self._stored(leads) if self.score_writer is not None else None
         if _cost(leads, stored) < THREAD_FROM_COST:
             joined = self._join(model, leads, stored, is_batch)

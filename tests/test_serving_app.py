@@ -198,6 +198,48 @@ def test_blank_times_equal_absent_ones(post: Post, blank: str) -> None:
     assert flat["probability"] == absent["probability"]
 
 
+@pytest.mark.parametrize(
+    ("lead", "lead_id"),
+    [
+        ({"attributes": {"Prospect ID": "P7"}}, "P7"),
+        ({"attributes": {"prospect_id": 7}}, "7"),
+        ({"attributes": {"Prospect ID ": "P7", "visits": 3}, "lead_id": ""}, "P7"),
+        ({"attributes": {"Prospect ID": "P7", "prospect_id": "P8"}}, "P7"),
+        ({"attributes": {"Prospect ID": "P7"}, "lead_id": "L1"}, "L1"),
+        ({"attributes": {"Prospect ID": True, "visits": 3}}, None),
+    ],
+)
+def test_attribute_with_the_crms_name_of_the_id_is_the_id(
+    post: Post, lead: dict[str, Any], lead_id: str | None
+) -> None:
+    lead["attributes"].setdefault("visits", None)
+    score = only_score(post("/score", {"leads": [lead]}))
+    assert score["lead_id"] == lead_id
+    flat = {"lead_id": lead.get("lead_id")} | lead["attributes"]
+    assert post("/score_lead", flat).json()["lead_id"] == (lead_id or "")
+
+
+@pytest.mark.parametrize(
+    ("attributes", "used", "ignored"),
+    [
+        ({"VISITS": 3, "visits": 5}, 5, "VISITS"),
+        ({"Visits": 3, "VISITS": 5}, 3, "VISITS"),
+        ({"Visits": None, "VISITS": 5}, 5, "Visits"),
+    ],
+)
+def test_second_name_of_an_attribute_is_ignored_with_a_warning(
+    post: Post, attributes: dict[str, Any], used: int, ignored: str
+) -> None:
+    expected = only_score(post("/score", {"leads": [{"attributes": {"visits": used}}]}))
+    score = only_score(post("/score", {"leads": [{"attributes": attributes}]}))
+    assert score["probability"] == expected["probability"]
+    repeated = [w for w in score["warnings"] if w["code"] == "repeated_attribute"]
+    assert [warning["column"] for warning in repeated] == [ignored]
+    assert repeated[0]["message"] == (
+        f"`{ignored}` is a second name of a column (`visits`), and was ignored"
+    )
+
+
 def test_role_columns_among_the_attributes_are_ignored(post: Post) -> None:
     lead = {"lead_id": 17, "attributes": {"Converted": 1, "Prospect ID": "other"}}
     score = only_score(post("/score", {"leads": [lead]}))

@@ -10,7 +10,8 @@ from crm.tables import EVENT_TABLES, TABLES, DeclaredColumn, DeclaredTable, Kind
 Cell = str | int | float | bool | None
 SentCell = Cell | Annotated[list[Cell], Meta(max_length=1_000)]  # a list is several values
 Text = Annotated[str, Meta(max_length=1_000)]
-Id = Annotated[str, Meta(max_length=200)]
+MAX_ID_CHARACTERS: Final = 200
+Id = Annotated[str, Meta(max_length=MAX_ID_CHARACTERS)]
 Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 TIME_FORMAT: Final = "ISO 8601, or milliseconds since 1970 of 13 digits."
 Time = Annotated[str | Whole, Meta(description=TIME_FORMAT)]

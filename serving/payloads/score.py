@@ -9,10 +9,19 @@ from msgspec import Meta, Struct
 
 from crm.cells import list_text
 from crm.times import NOT_A_TIME
+from models.column_names import ColumnNames
 from models.scorer import LeadCells
 from serving.errors import RequestError
 from serving.payloads.attributes import by_column_name, long_text_error
-from serving.payloads.columns import ActivityPayload, Id, SentCell, StagePayload, Time, Whole
+from serving.payloads.columns import (
+    MAX_ID_CHARACTERS,
+    ActivityPayload,
+    Id,
+    SentCell,
+    StagePayload,
+    Time,
+    Whole,
+)
 from serving.payloads.event_rows import event_row
 from serving.payloads.fields import ISO_TIMES, LocalTimes, read_optional_time
 from serving.payloads.json_body import NUL, nul_error, read_body
@@ -111,6 +120,36 @@ def _whole_request(longest: int) -> msgspec.json.Decoder[Any]:
     lead: Any = msgspec.defstruct("Lead", [("attributes", attributes, None)], bases=(LeadPayload,))
     whole = msgspec.defstruct("Request", [("leads", list[lead])], bases=(ScoreRequest,))
     return msgspec.json.Decoder(whole)
+
+
+def with_lead_id(lead: LeadPayload, id_column: str, names: ColumnNames) -> LeadPayload:
+    """Return a lead without an id with the attribute that is the CRM's column of ids as its id.
+
+    Parameters
+    ----------
+    lead : LeadPayload
+    id_column : str
+        The CRM's name of the column.
+    names : ColumnNames
+        The columns that the model knows.
+
+    Examples
+    --------
+    >>> lead = LeadPayload(attributes={"LEAD_ID": "L1", "Size": 3})
+    >>> lead = with_lead_id(lead, "Lead ID", ColumnNames(["Lead ID", "Size"]))
+    >>> lead.lead_id, lead.attributes
+    ('L1', {'Size': 3})
+    """
+    attributes = lead.attributes or {}
+    if id_column not in attributes and attributes.keys() <= names.known:
+        return lead
+    name = id_column if id_column in attributes else names.used_names(attributes).get(id_column)
+    lead_id = None if name is None else attributes[name]
+    is_text = isinstance(lead_id, str) and len(lead_id) <= MAX_ID_CHARACTERS
+    if not is_text and (not isinstance(lead_id, int) or isinstance(lead_id, bool)):
+        return lead
+    rest = {other: cell for other, cell in attributes.items() if other != name}
+    return msgspec.structs.replace(lead, lead_id=lead_id, attributes=rest or None)
 
 
 def lead_cells(
