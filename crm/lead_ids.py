@@ -24,6 +24,7 @@ FLOAT_DIGITS: Final = 17  # the digits of a number that 64 bits keep
 _LONG: Final = re.compile(rf"[0-9]{{{EXCEL_DIGITS},}}0")
 _DIGITS: Final = re.compile("[0-9]+")
 _WITH_DECIMALS: Final = re.compile(r"[0-9]+\.0+")
+_GROUPED: Final = re.compile("[0-9]{1,3}(,[0-9]{3})+")
 _GUID: Final = re.compile(r"\{?[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\}?")
 _EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+")
 # Matches every id whose key may be another text. It is quick to test, in Arrow.
@@ -76,6 +77,27 @@ def id_key(lead_id: str) -> str:
     if _GUID.fullmatch(lead_id):
         return lead_id.strip("{}").lower()
     return lead_id.lower() if _EMAIL.fullmatch(lead_id) else lead_id
+
+
+def bare_id(lead_id: str) -> str:
+    """Return the text that an id shares with its forms that a spreadsheet has damaged.
+
+    A number loses the zeros at its beginning and its thousands separators, every id an apostrophe
+    before it. Ids with the same bare form are not always the same lead.
+
+    Parameters
+    ----------
+    lead_id : str
+        As `id_key` returns it.
+
+    Examples
+    --------
+    >>> bare_id("007"), bare_id("1,007"), bare_id("'A07"), bare_id("000")
+    ('7', '1007', 'A07', '0')
+    """
+    text = lead_id.removeprefix("'")
+    number = text.replace(",", "") if _GROUPED.fullmatch(text) else id_key(text)
+    return number.lstrip("0") or "0" if _DIGITS.fullmatch(number) else text
 
 
 def id_forms(lead_id: str) -> list[str]:

@@ -29,7 +29,13 @@ from crm.times import NOT_A_TIME, microseconds
 from features.attributes.number import NumberAttribute
 from features.cell_warnings import CellWarningCode
 from features.times import cell_time
-from models.batch_checks import LeadsWithEvents, OtherFormat, other_formats, role_notes
+from models.batch_checks import (
+    LeadsWithEvents,
+    OtherFormat,
+    currency_notes,
+    other_formats,
+    role_notes,
+)
 from models.cell_checks import WarningCount, WarningCounts
 from models.scorer import LeadScorer
 
@@ -61,6 +67,8 @@ class BatchSummary:
         The number of leads that were to be scored as of their creation and have no such time.
     erased : int
         The number of leads that were left out because they were erased.
+    without_created_at : int
+        The number of scored rows whose cell for the creation time is empty.
     without_id : int
         The number of scored rows whose cell for the id is empty.
     is_numbered : bool
@@ -88,6 +96,7 @@ class BatchSummary:
     ended: int = 0
     undated: int = 0
     erased: int = 0
+    without_created_at: int = 0
     without_id: int = 0
     is_numbered: bool = False
     repeated_ids: int = 0
@@ -162,14 +171,14 @@ def score_file(
         raise SourceError(f"{target} contains the leads to score. Name another file to write.")
     summary = BatchSummary(0, [], [])
     counts = WarningCounts()
-    rows = n_ended = n_undated = n_erased = n_without_id = 0
+    rows = n_ended = n_undated = n_without_time = n_erased = n_without_id = 0
     id_hashes: list[Hashes] = []
     events = LeadsWithEvents(activities, stages)
     formats: list[OtherFormat] = []
     first_id = ""
     left_out: list[LeftOutRows] = []
     notes: list[str] = []
-    role_sentences: list[str] = []
+    sentences: list[str] = []
     leads = _with_formats(leads, scorer)
     with _whole_file(target, n_reasons) as write:
         for chunk in iter_table(leads, Path(), CHUNK_ROWS, left_out, notes):
@@ -181,7 +190,8 @@ def score_file(
                     _check_creation(scorer, [*chunk.columns, *summary.renamed.values()], leads)
             chunk = scorer.column_names.of_table(chunk)
             if first_row == 1:
-                formats, role_sentences = other_formats(scorer, chunk), role_notes(scorer, chunk)
+                formats = other_formats(scorer, chunk)
+                sentences = [*role_notes(scorer, chunk), *currency_notes(scorer, chunk)]
             ids = pd.Series(range(first_row, rows + 1)).astype(str)
             if scorer.roles["lead_id"] in chunk.columns:
                 ids = pd.Series(text_column(chunk[scorer.roles["lead_id"]]), dtype=object)
@@ -193,6 +203,9 @@ def score_file(
                 events.add(ids)
                 keys = id_keys(ids.dropna().astype("str")).to_numpy(dtype=object)
                 id_hashes.append(pd.util.hash_array(keys))
+            if scorer.pipeline.has_times and scorer.roles["created_at"] in chunk.columns:
+                times = pd.Series(text_column(chunk[scorer.roles["created_at"]]), dtype=object)
+                n_without_time += int(times.isna().sum())
             moments = _moments(scorer, chunk, as_of)
             scores = scorer.score_table(
                 chunk,
@@ -218,6 +231,7 @@ def score_file(
         ended=n_ended,
         undated=n_undated,
         erased=n_erased,
+        without_created_at=n_without_time,
         without_id=n_without_id,
         is_numbered=not id_hashes,
         repeated_ids=_count_repeats(id_hashes),
@@ -225,7 +239,7 @@ def score_file(
         with_events=None if events.example is None else events.n,
         ids=(first_id, events.example or ""),
         left_out=left_out,
-        notes=[*notes, *role_sentences],
+        notes=[*notes, *sentences, *events.notes],
     )
 
 

@@ -1,22 +1,25 @@
 """Checks that concern a whole file of leads: its formats, and the events of its leads."""
 
+from functools import cached_property
 from typing import Final, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from crm.cells import text_column
 from crm.formats.column_times import parse_times
 from crm.formats.columns import column_formats, number_reader
-from crm.formats.numbers import PERCENT
+from crm.formats.numbers import PERCENT, currency_of, number_parts
 from crm.formats.times import is_time_format
-from crm.lead_ids import id_keys
-from crm.text import listed, number_text
+from crm.lead_ids import bare_id, id_keys
+from crm.text import counted, listed, number_text
 from features.attributes.date import DateAttribute
 from features.attributes.number import NumberAttribute
 from models.scorer import LeadScorer
 
 FRACTION: Final = "0.2"  # the notation of a fraction, as "20%" is that of a percentage
 ISO: Final = "ISO 8601"
+WITH_UNIT: Final = r"[^\d\s.,'()+-]"  # matches numbers with a currency or another unit
 EPOCH: Final = pd.Timestamp(0, tz="UTC")
 
 
@@ -167,6 +170,29 @@ def role_notes(scorer: LeadScorer, leads: pd.DataFrame) -> list[str]:
     return notes
 
 
+def currency_notes(scorer: LeadScorer, leads: pd.DataFrame) -> list[str]:
+    """Return sentences about columns with currencies that had none in the training leads.
+
+    The parameters are those of `other_formats`.
+    """
+    notes = []
+    for attribute in scorer.pipeline.attributes:
+        if not isinstance(attribute, NumberAttribute) or attribute.format.unit:
+            continue
+        if attribute.column not in leads.columns:
+            continue
+        texts = _distinct_texts(leads[attribute.column])
+        parts = map(number_parts, texts[texts.str.contains(WITH_UNIT).astype(bool)])
+        units = {part.unit for part in parts if part is not None and currency_of(part.unit)}
+        if units:
+            notes.append(
+                f"`{attribute.column}` has amounts in {listed(sorted(units))}. The numbers of the "
+                "training leads had no currency, so amounts are read as plain numbers and not "
+                "converted."
+            )
+    return notes
+
+
 class LeadsWithEvents:
     """The number of leads of a file that have activities or stages.
 
@@ -179,13 +205,43 @@ class LeadsWithEvents:
     def __init__(self, *tables: pd.DataFrame | None) -> None:
         read = [table["lead_id"] for table in tables if table is not None and len(table)]
         self._known = pd.Index(pd.concat(read).unique()) if read else None
+        self._is_found = np.zeros(0 if self._known is None else len(self._known), dtype=bool)
+        self._damaged: dict[int, str] = {}  # ids of the file by the position of a known id
         self.n = 0
 
     def add(self, ids: pd.Series) -> None:
         """Count the leads with events among some ids; missing ids have none."""
-        if self._known is not None:
-            keys = id_keys(ids.dropna().astype("str"))
-            self.n += int(keys.isin(self._known).sum())
+        if self._known is None:
+            return
+        keys = id_keys(ids.dropna().astype("str"))
+        positions = self._known.get_indexer(keys)
+        has_events = positions >= 0
+        self.n += int(has_events.sum())
+        self._is_found[positions[has_events]] = True
+        for lead_id in keys[~has_events].unique():
+            position = self._position_of_bare.get(bare_id(lead_id))
+            if position is not None:
+                self._damaged.setdefault(position, lead_id)
+
+    @cached_property
+    def _position_of_bare(self) -> dict[str, int]:
+        """The position of each known id by its bare form."""
+        known = [] if self._known is None else self._known
+        return {bare_id(lead_id): position for position, lead_id in enumerate(known)}
+
+    @property
+    def notes(self) -> list[str]:
+        """A sentence about ids that seem to be those of leads with events, written differently."""
+        damaged = [place for place in self._damaged if not self._is_found[place]]
+        if not damaged or self._known is None:
+            return []
+        of_file, of_events = self._damaged[damaged[0]], self._known[damaged[0]]
+        return [
+            f"{counted(len(damaged), 'lead')} of the file may have activities or stages that are "
+            "not found, because the ids differ in zeros at the beginning, thousands separators or "
+            f"an apostrophe: the file has {of_file!r}, the project's tables have {of_events!r}. "
+            "Export the ids as text."
+        ]
 
     @property
     def example(self) -> str | None:

@@ -19,7 +19,7 @@ from features.attributes.number import NumberAttribute
 from features.times import cell_time
 from models import batch
 from models.batch import BatchSummary, has_ended, score_file
-from models.batch_checks import OtherFormat, other_formats
+from models.batch_checks import OtherFormat, currency_notes, other_formats
 from models.scorer import LeadScorer
 from tests.made_workbooks import Money, workbook
 
@@ -398,6 +398,76 @@ def test_file_whose_ids_match_no_events_is_named(
     assert summary.with_events == 0
     line = next(line for line in batch_lines(summary, None, NOW) if "No lead of the file" in line)
     assert line.endswith(f"have ids such as 'Z0', the file has {leads['lead_id'][0]!r}.")
+
+
+def with_activities(ids: list[str]) -> pd.DataFrame:
+    occurred_at = pd.Timestamp("2025-01-01", tz="UTC")
+    return pd.DataFrame({"lead_id": ids, "type": "Call", "occurred_at": occurred_at})
+
+
+@pytest.mark.parametrize(
+    ("of_file", "of_events"),
+    [("29648", "0029648"), ("1,007", "1007"), ("'0107", "0107"), ("1,007", "0001007")],
+)
+def test_ids_that_a_spreadsheet_has_changed_are_counted(
+    scorer: LeadScorer, leads: pd.DataFrame, out: Path, of_file: str, of_events: str
+) -> None:
+    leads.head(4).assign(lead_id=["A1", of_file, of_file, "B2"]).to_csv(out / "l.csv", index=False)
+    events = with_activities(["A1", of_events, "C3"])
+    source = TableKeys(source=str(out / "l.csv"))
+    (note,) = score_file(scorer, source, out / "s.csv", activities=events).notes
+    assert note.startswith("1 lead of the file may have activities or stages that are not found")
+    assert f"the file has {of_file!r}, the project's tables have {of_events!r}" in note
+
+
+@pytest.mark.parametrize(
+    ("of_file", "of_events"),
+    [
+        (["7", "007"], ["007"]),  # both are leads of the file
+        (["A7", "A8"], ["A07"]),
+        (["7.0", "8"], ["7"]),
+        (["9", ""], ["0"]),
+    ],
+)
+def test_ids_of_other_leads_are_not_counted(
+    scorer: LeadScorer, leads: pd.DataFrame, out: Path, of_file: list[str], of_events: list[str]
+) -> None:
+    leads.head(2).assign(lead_id=of_file).to_csv(out / "l.csv", index=False)
+    source = TableKeys(source=str(out / "l.csv"))
+    events = with_activities(of_events)
+    assert score_file(scorer, source, out / "s.csv", activities=events).notes == []
+
+
+def test_leads_without_a_creation_time_are_counted(
+    scorer: LeadScorer, leads: pd.DataFrame, out: Path
+) -> None:
+    times = ["2025-03-01T08:00:00Z", "", " ", "soon"]
+    leads.head(4).assign(created_at=times).to_csv(out.parent / "leads.csv", index=False)
+    source = TableKeys(source=str(out.parent / "leads.csv"))
+    summary = score_file(scorer, source, out / "scores.csv", as_of=NOW)
+    assert summary.without_created_at == 2
+    line = "2 leads without a creation time: their age, and what depends on it, count as missing."
+    assert line in batch_lines(summary, "created_at", NOW)
+    assert line not in batch_lines(summary, "created_at", "created")
+
+
+@pytest.mark.parametrize(
+    ("cells", "unit", "currencies"),
+    [
+        (["1,500 EUR", "20 JPY", "3"], "", '"EUR", "JPY"'),
+        (["1500 €", "20"], "", '"EUR"'),
+        (["1500", "20 kg", "n/a", "1e5", None], "", None),
+        (["1500 €", "20"], " EUR", None),
+        ([1500, 20.5], "", None),
+    ],
+)
+def test_currencies_are_named_if_the_training_leads_had_none(
+    cells: list[Any], unit: str, currencies: str | None
+) -> None:
+    learned = NumberAttribute("x", frozenset(), median=1.0, notation=f"1,234.56{unit}")
+    notes = currency_notes(scorer_of(learned), pd.DataFrame({"x": cells}))
+    start = f"`x` has amounts in {currencies}. The numbers of the training leads had no currency"
+    assert [note.startswith(start) for note in notes] == [True] * (currencies is not None)
 
 
 def test_file_without_creation_times_is_not_scored_as_of_creation(

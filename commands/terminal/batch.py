@@ -67,6 +67,11 @@ def batch_lines(
     if summary.repeated_ids:
         rows = f"{summary.repeated_ids:,} row{'' if summary.repeated_ids == 1 else 's'}"
         lines.append(f"{rows} with the id of an earlier row: each row has a score of its own.")
+    if summary.without_created_at and as_of != "created":
+        lines.append(
+            f"{_leads(summary.without_created_at)} without a creation time: their age, and what "
+            "depends on it, count as missing."
+        )
     if summary.undated:
         lines.append(
             f"{_leads(summary.undated)} without a creation time were scored without a moment: what "
