@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 def score(
     leads: Annotated[
-        Path, typer.Argument(help="The file with the leads: CSV, .xlsx, JSON Lines or Parquet.")
+        Path,
+        typer.Argument(
+            help="The file with the leads: CSV, .xlsx (or FILE.xlsx#SHEET), JSON Lines or Parquet."
+        ),
     ],
     output: Annotated[
         Path, typer.Option("-o", "--output", help="The file to write, CSV or Parquet.")
@@ -51,11 +54,13 @@ def score(
     from crm.left_out import left_out_rows
     from crm.reading_events import read_closings, read_events
     from crm.reading_notes import ReadingNotes
+    from crm.sources.source import split_sheet
     from models.artifact import load_artifact
     from models.batch import score_file
     from models.registry.registry import Registry
 
-    table = TableKeys(source=str(leads))
+    source, sheet = split_sheet(str(leads))
+    table = TableKeys(source=source, sheet=sheet)
     moment = _moment(as_of)
     events: dict[str, Any] = {}
     opened = None
@@ -66,7 +71,12 @@ def score(
     else:
         opened = load_project(project)
         table = msgspec.structs.replace(
-            opened.leads, source=str(leads), table=None, query=None, order=None
+            opened.leads,
+            source=source,
+            sheet=sheet or opened.leads.sheet,
+            table=None,
+            query=None,
+            order=None,
         )
         loaded, version = Registry(opened).load_champion()
         notes = ReadingNotes.of_project(opened)
@@ -113,6 +123,7 @@ def score(
         "older_than_learned": summary.leads_with("older_than_learned", created_at),
         "unreadable_created_at": summary.leads_with("unreadable_time", created_at),
         "undated": summary.undated,
+        "without_created_at": summary.without_created_at,
         "without_id": summary.without_id,
         "numbered": summary.is_numbered,
         "repeated_ids": summary.repeated_ids,

@@ -19,7 +19,7 @@ from crm.formats.columns import ColumnFormat, column_formats, number_reader, tim
 from crm.left_out import LeftOutRows
 from crm.project import TableKeys
 from crm.sources.encoding_guess import EncodingGuess
-from crm.sources.source import encoding_guess, iter_table
+from crm.sources.source import encoding_guess, iter_table, split_sheet
 from crm.tables import TABLES
 from crm.text import words_of
 from drafting.nothing_words import is_nothing
@@ -192,7 +192,7 @@ def read_sample(source: str, folder: Path, limit: int, encoding: str | None = No
     """
     prefix, _, file = source.partition("=")
     kind = prefix if file and prefix in TABLES else None
-    named, sheet = _split_sheet(file if kind else source)
+    named, sheet = split_sheet(file if kind else source)
     path = Path(os.path.abspath(Path(named).expanduser()))
     home = Path(os.path.abspath(folder))
     shown = path.relative_to(home) if path.is_relative_to(home) else path
@@ -214,17 +214,6 @@ def read_sample(source: str, folder: Path, limit: int, encoding: str | None = No
         sheet=sheet,
         continued=continued,
     )
-
-
-def _split_sheet(source: str) -> tuple[str, str | None]:
-    """Split a source into its file and the sheet of a workbook, if it names one.
-
-    >>> _split_sheet("crm.xlsx#Leads"), _split_sheet("leads#2.csv")
-    (('crm.xlsx', 'Leads'), ('leads#2.csv', None))
-    """
-    file, _, sheet = source.rpartition("#")
-    is_sheet = file.lower().endswith(".xlsx") and not Path(source).expanduser().exists()
-    return (file, sheet) if is_sheet else (source, None)
 
 
 def _read(keys: TableKeys, folder: Path, limit: int, findings: list[str]) -> pd.DataFrame:

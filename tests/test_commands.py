@@ -15,6 +15,7 @@ from commands.console import command_line
 from crm.ledger.ledger import Ledger
 from crm.simulation.simulator import simulate
 from crm.simulation.world import Simulation
+from tests.made_workbooks import workbook
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -119,6 +120,20 @@ def test_score_names_other_columns_and_rows_that_are_not_leads(run: Run, tmp_pat
     assert "note: new.csv: 1 row is left out (line 7): text of the report around" in out
     facts = json.loads(run(*score, "--json")[1])
     assert [rows["lines"] for rows in facts["left_out_rows"]] == [[1], [2, 6], [7]]
+
+
+def test_score_reads_the_sheet_that_is_named(run: Run, tmp_path: Path) -> None:
+    folder = flat(tmp_path / "flat")
+    run("train", "-p", folder, "--json")
+    new, old = [["id", "visits"], ["A", 3]], [["id", "visits"], ["B", 4], ["C", 5]]
+    (tmp_path / "new.xlsx").write_bytes(workbook({"New": new, "Old": old}))
+    score = ("-o", tmp_path / "s.csv", "-p", folder)
+    code, _, error = run("score", tmp_path / "new.xlsx", *score)
+    assert code == 2
+    assert "write `new.xlsx#New`" in error
+    code, out, _ = run("score", f"{tmp_path / 'new.xlsx'}#Old", *score)
+    assert code == 0
+    assert "Scored 2 leads" in out
 
 
 def test_score_as_of_accepts_the_times_of_the_service(run: Run, tmp_path: Path) -> None:

@@ -78,6 +78,7 @@ def test_formulas_errors_and_empty_cells_are_read(read_csv: ReadCsv) -> None:
 
 def test_several_sheets_are_refused_with_the_line_to_write(read_csv: ReadCsv) -> None:
     message = r'2 sheets with cells: "Leads", "Old"\. Name one .*, such as `sheet = "Leads"` or'
+    message += r".* `leadscore score`, write `leads\.[a-z]+#Leads`"
     with pytest.raises(SourceError, match=message):
         read_csv(workbook({"Leads": LEADS, "Old": LEADS}))
 

@@ -237,6 +237,19 @@ def encoding_guess(keys: TableKeys, folder: Path) -> EncodingGuess | None:
     return guess_of(container.file) if container.kind in ("text", "json lines") else None
 
 
+def split_sheet(source: str) -> tuple[str, str | None]:
+    """Split a source into its file and the sheet of a workbook, if it names one.
+
+    Examples
+    --------
+    >>> split_sheet("crm.xlsx#Leads"), split_sheet("leads#2.csv")
+    (('crm.xlsx', 'Leads'), ('leads#2.csv', None))
+    """
+    file, _, sheet = source.rpartition("#")
+    is_sheet = file.lower().endswith(".xlsx") and not Path(source).expanduser().exists()
+    return (file, sheet) if is_sheet else (source, None)
+
+
 def name_of(keys: TableKeys) -> str:
     """Return a source's name for messages, without its password."""
     if "://" in keys.source:

@@ -119,8 +119,8 @@ def _choose_sheet(
         lines = " or ".join(f"`sheet = {quote(title)}`" for title in filled[:2])
         raise SourceError(
             f"{name} has {len(filled):,} sheets with cells: {listed(filled)}. "
-            f"Name one in the project file, such as {lines}. For `leadscore init`, write "
-            f"`{name}#{filled[0]}`."
+            f"Name one in the project file, such as {lines}. For `leadscore init` and `leadscore "
+            f"score`, write `{name}#{filled[0]}`."
         )
     if not filled:
         raise SourceError(f"{name} has no visible sheet with cells. Expected a header and rows.")
