@@ -125,8 +125,9 @@ def test_score_names_other_columns_and_rows_that_are_not_leads(run: Run, tmp_pat
 def test_score_reads_the_sheet_that_is_named(run: Run, tmp_path: Path) -> None:
     folder = flat(tmp_path / "flat")
     run("train", "-p", folder, "--json")
-    new, old = [["id", "visits"], ["A", 3]], [["id", "visits"], ["B", 4], ["C", 5]]
-    (tmp_path / "new.xlsx").write_bytes(workbook({"New": new, "Old": old}))
+    header: list[Any] = ["id", "visits"]
+    sheets = {"New": [header, ["A", 3]], "Old": [header, ["B", 4], ["C", 5]]}
+    (tmp_path / "new.xlsx").write_bytes(workbook(sheets))
     score = ("-o", tmp_path / "s.csv", "-p", folder)
     code, _, error = run("score", tmp_path / "new.xlsx", *score)
     assert code == 2
