@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from crm.formats.columns import ColumnFormat
+from crm.formats.number_recognition import SEVERAL_CURRENCIES
 from crm.project import load_project
 from crm.source_tables import SourceTables
 from features.record_checks.check import RecordCheck
@@ -785,6 +786,8 @@ def test_marked_formats_are_asked_about_until_the_mark_is_removed(check: Check) 
     assert warning.question == 'Does "1,234.56" show how "Size" is written?'
     assert '"2.101" can be read in two ways' in warning.evidence
     assert numbers(check(rows, project=project.replace(marked, line))) == []
+    currencies = f"{line} # CHECK: {SEVERAL_CURRENCIES}: EUR (2), $ (1)"  # LC103
+    assert numbers(check(rows, project=project.replace(marked, currencies))) == []
     ignored = project.replace('["Note"]', '["Note", "Size"]')
     assert numbers(check(rows, project=ignored)) == []
 

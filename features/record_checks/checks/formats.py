@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from crm.formats.number_recognition import SEVERAL_CURRENCIES
 from crm.text import quote
 from features.record_checks.check import Finding, check
 from features.record_checks.tables import ReadTables
@@ -18,12 +19,15 @@ _MARKED: Final = re.compile(r"(.+?)\s*#\s*CHECK:\s*(.+)")
 def marked_formats(tables: ReadTables) -> Iterator[Finding]:
     """Find the formats that `leadscore init` has proposed with a doubt, and that are still marked.
 
-    Dates with exchanged day and month are left out, because LC124 asks about them.
+    Several currencies, and dates with exchanged day and month, are left out, because LC103 and
+    LC124 ask about them.
     """
     path = tables.project.path
     for section, column, notation, doubt in _marked_lines(path):
         table = tables.tables.get(section)
         if table is None or column not in table.formats or table.formats[column].exchanged:
+            continue
+        if doubt.startswith(SEVERAL_CURRENCIES):
             continue
         if column not in table.role_of and column in tables.project.columns.ignore:
             continue
