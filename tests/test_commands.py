@@ -1,6 +1,7 @@
 """The command line in this process: its output, its exit codes, and the files it writes."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,7 +13,9 @@ import pandas as pd
 import pytest
 
 from commands.console import command_line
+from commands.train import train_and_track
 from crm.ledger.ledger import Ledger
+from crm.project import load_project
 from crm.simulation.simulator import simulate
 from crm.simulation.world import Simulation
 from tests.made_workbooks import workbook
@@ -45,6 +48,24 @@ def flat(folder: Path, rows: int = 200, **columns: Any) -> Path:
         '[learn]\nwon = ["yes"]\nlost = ["no"]\n'
     )
     return folder
+
+
+@pytest.fixture(scope="module")
+def trained_flat(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder that `flat` wrote, with a champion; read only."""
+    home = tmp_path_factory.mktemp("trained")
+    (home / "bentoml").mkdir()
+    folder = flat(home / "flat")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BENTOML_HOME", str(home / "bentoml"))
+        train_and_track(load_project(folder), quiet=True)
+    return folder
+
+
+@pytest.fixture
+def with_model(trained_flat: Path, tmp_path: Path) -> Path:
+    """Return a copy of a folder that `flat` wrote, with a champion."""
+    return Path(shutil.copytree(trained_flat, tmp_path / "flat"))
 
 
 def new_files(folder: Path) -> set[str]:
@@ -106,12 +127,12 @@ def test_score_writes_every_lead_in_the_order_of_the_file(
     assert "note: Leads that have ended are not counted, because the table of outcomes " in out
 
 
-def test_score_names_other_columns_and_rows_that_are_not_leads(run: Run, tmp_path: Path) -> None:
-    folder = flat(tmp_path / "flat")
-    run("train", "-p", folder, "--json")
+def test_score_names_other_columns_and_rows_that_are_not_leads(
+    run: Run, tmp_path: Path, with_model: Path
+) -> None:
     text = "Report of new leads\n\nid,visits,shoe size\nA,3,42\nB,4,41\n\nConfidential\n"
     (tmp_path / "new.csv").write_text(text)
-    score = ("score", tmp_path / "new.csv", "-o", tmp_path / "s.csv", "-p", folder)
+    score = ("score", tmp_path / "new.csv", "-o", tmp_path / "s.csv", "-p", with_model)
     code, out, _ = run(*score)
     assert code == 0
     assert "absent, treated as missing: source" in out
@@ -122,13 +143,11 @@ def test_score_names_other_columns_and_rows_that_are_not_leads(run: Run, tmp_pat
     assert [rows["lines"] for rows in facts["left_out_rows"]] == [[1], [2, 6], [7]]
 
 
-def test_score_reads_the_sheet_that_is_named(run: Run, tmp_path: Path) -> None:
-    folder = flat(tmp_path / "flat")
-    run("train", "-p", folder, "--json")
+def test_score_reads_the_sheet_that_is_named(run: Run, tmp_path: Path, with_model: Path) -> None:
     header: list[Any] = ["id", "visits"]
     sheets = {"New": [header, ["A", 3]], "Old": [header, ["B", 4], ["C", 5]]}
     (tmp_path / "new.xlsx").write_bytes(workbook(sheets))
-    score = ("-o", tmp_path / "s.csv", "-p", folder)
+    score = ("-o", tmp_path / "s.csv", "-p", with_model)
     code, _, error = run("score", tmp_path / "new.xlsx", *score)
     assert code == 2
     assert "write `new.xlsx#New`" in error
@@ -137,10 +156,11 @@ def test_score_reads_the_sheet_that_is_named(run: Run, tmp_path: Path) -> None:
     assert "Scored 2 leads" in out
 
 
-def test_score_as_of_accepts_the_times_of_the_service(run: Run, tmp_path: Path) -> None:
-    folder = flat(tmp_path / "flat")
-    run("train", "-p", folder, "--json")
-    command = ("score", folder / "leads.csv", "-o", tmp_path / "s.csv", "-p", folder, "--json")
+def test_score_as_of_accepts_the_times_of_the_service(
+    run: Run, tmp_path: Path, with_model: Path
+) -> None:
+    leads = with_model / "leads.csv"
+    command = ("score", leads, "-o", tmp_path / "s.csv", "-p", with_model, "--json")
     for moment in (
         "2026-01-10T12:00:25.025380+00:00",
         "2026-01-10T13:00:25.02538+01:00",
@@ -155,23 +175,21 @@ def test_score_as_of_accepts_the_times_of_the_service(run: Run, tmp_path: Path) 
         assert "Expected a time" in err
 
 
-def test_score_leaves_out_erased_leads(run: Run, tmp_path: Path) -> None:
-    folder = flat(tmp_path / "flat")
-    run("train", "-p", folder, "--json")
-    project = folder / "leadscore.toml"
+def test_score_leaves_out_erased_leads(run: Run, tmp_path: Path, with_model: Path) -> None:
+    project = with_model / "leadscore.toml"
     project.write_text(project.read_text() + '[ledger]\nurl = "sqlite:///ledger.db"\n')
-    with Ledger("sqlite:///ledger.db", folder) as ledger:
+    with Ledger("sqlite:///ledger.db", with_model) as ledger:
         for lead_id in ("L3", "L7", "of no lead"):
             ledger.forget(lead_id, 0)
     (tmp_path / "new.csv").write_text("id,visits\nL7,3\nL8,3\n L3 ,4\n,5\n")
-    code, out, _ = run("score", tmp_path / "new.csv", "-o", tmp_path / "s.csv", "-p", folder)
+    code, out, _ = run("score", tmp_path / "new.csv", "-o", tmp_path / "s.csv", "-p", with_model)
     assert code == 0
     assert "Scored 2 leads" in out
     assert "Left out 2 leads that were erased from the ledger." in out
     assert pd.read_csv(tmp_path / "s.csv")["lead_id"].tolist() == ["L8", np.nan]
 
-    (folder / "ledger.db").write_text("no database")  # the erased leads are unknown now
-    code, _, err = run("score", tmp_path / "new.csv", "-o", tmp_path / "t.csv", "-p", folder)
+    (with_model / "ledger.db").write_text("no database")  # the erased leads are unknown now
+    code, _, err = run("score", tmp_path / "new.csv", "-o", tmp_path / "t.csv", "-p", with_model)
     assert code == 1
     assert "The ledger's database" in err
     assert not (tmp_path / "t.csv").exists()
@@ -371,13 +389,11 @@ def test_serve_without_a_bento_states_what_to_do(run: Run, tmp_path: Path) -> No
     ],
 )
 def test_score_of_bad_leads_writes_nothing(
-    run: Run, tmp_path: Path, content: str, message: str
+    run: Run, tmp_path: Path, with_model: Path, content: str, message: str
 ) -> None:
-    folder = flat(tmp_path / "flat")
-    run("train", "-p", folder, "--json")
     (tmp_path / "bad.csv").write_text(content)
     (tmp_path / "s.csv").write_text("earlier scores")
-    code, _, err = run("score", tmp_path / "bad.csv", "-o", tmp_path / "s.csv", "-p", folder)
+    code, _, err = run("score", tmp_path / "bad.csv", "-o", tmp_path / "s.csv", "-p", with_model)
     assert code == 2
     assert message in err
     assert (tmp_path / "s.csv").read_text() == "earlier scores"
