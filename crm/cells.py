@@ -192,8 +192,8 @@ def distinct_texts(column: pd.Series) -> list[str]:
     >>> distinct_texts(pd.Series(["b", " a", None, "b", "a"]))
     ['b', 'a']
     """
-    texts = text_column(column.drop_duplicates() if _is_uniform(column) else column)
-    return list(dict.fromkeys(text for text in texts if text is not None))
+    _, cells = distinct_cells(column)
+    return list(dict.fromkeys(text for text in text_column(cells) if text is not None))
 
 
 def text_series(column: pd.Series) -> pd.Series:
