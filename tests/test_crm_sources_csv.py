@@ -185,6 +185,14 @@ def test_delimiter_between_letters_does_not_hide_the_encoding(
     assert list(read_csv(content.encode("cp1252")).columns) == names
 
 
+def test_accents_between_pipes_are_not_marks_of_thai(read_csv: ReadCsv) -> None:
+    rows = [f"L{i}|{i}|{'Gagné' if i % 2 else 'Perdu'}|{100 + i}" for i in range(40)]
+    text = "\n".join(["ID du lead|Créé le|Statut|Effectif", *rows])
+    table = read_csv(text.encode("cp1252"))
+    assert table.columns[1] == "Créé le"
+    assert set(table["Statut"]) == {"Gagné", "Perdu"}
+
+
 @pytest.mark.parametrize(
     ("encoding", "text"),
     [

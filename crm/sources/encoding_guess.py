@@ -270,10 +270,20 @@ def _share(character: str, language: _Language, encoding: str, before: str, behi
     kind = unicodedata.category(character)[0]
     if kind not in "LM":
         return NOT_TEXT if kind == "C" else 1e-6
-    if kind == "M" and not (before.isalpha() or unicodedata.category(before or " ")[0] == "M"):
+    if kind == "M" and not _may_carry(before, character):
         return 1e-7
     share = _letter_share(character, language, encoding)
     return share if n_letters and not before.isdigit() and not behind.isdigit() else 0.05 * share
+
+
+def _may_carry(before: str, mark: str) -> bool:
+    """Check whether a mark may follow a character: one of its script, or any letter or mark.
+
+    Only accents that combine with any letter, as in Vietnamese, are of no script.
+    """
+    if not before or unicodedata.category(before)[0] not in "LM":
+        return False
+    return _script(mark) in ("COMBINING", _script(before))
 
 
 def _letter_share(character: str, language: _Language, encoding: str) -> float:
